@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
+#pragma once
+#include <linux/bpf.h>
+#include <linux/types.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+#include "../abi/weft.h"
+
+#define AF_INET 2
+#define AF_INET6 10
+#define IPPROTO_TCP 6
+#define IPPROTO_UDP 17
+#define IPPROTO_MPTCP 262
+#define ECONNREFUSED 111
+#define TCP_CLOSE 7
+#define TCP_LISTEN 10
+#define LOOPBACK_IFINDEX 1
+#define DNS_PORT 53
+#define SOCK_ADDR_ALLOW 1
+#define SOCK_ADDR_REFUSE 0
+
+#define COPY_IP(to, from) __builtin_memcpy(&(to), &(from), sizeof(struct weft_ip))
+
+/* Reads a 32-bit context field with its offset as an immediate: left to itself, clang merges the reads of two
+ * branches into pointer arithmetic on the context, which the verifier refuses. */
+#define CTX(field_of, field) \
+	({ \
+		__u64 value; \
+		asm volatile("%0 = *(u32 *)(%1 + %2)" : "=r"(value) : "r"(field_of), "i"(__builtin_offsetof(__typeof__(*field_of), field))); \
+		(__u32) value; \
+	})

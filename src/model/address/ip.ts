@@ -1,0 +1,98 @@
+import { isIP } from 'node:net';
+import ipaddr from 'ipaddr.js';
+import { WeftError } from '#model/error.ts';
+
+declare const brand: unique symbol;
+
+/**
+ * An IP address in canonical text: dotted IPv4, or compressed lower-case IPv6 (RFC 5952).
+ * An IPv4-mapped IPv6 address is always held as its IPv4 form.
+ */
+export type IpAddress = string & { readonly [brand]: 'IpAddress' };
+
+export type Family = 4 | 6;
+
+const MAPPED_PREFIX = Buffer.from('00000000000000000000ffff', 'hex');
+
+/** The canonical address of `text`, or null when it is not an IP address. */
+export function tryParseIp(text: string): IpAddress | null {
+  const bare = text.includes('%') ? '' : text;
+  if (isIP(bare) === 0) return null;
+  return ipaddr.process(bare).toString() as IpAddress;
+}
+
+/** Errors: WEFT_IP when `text` is not an IP address. */
+export function parseIp(text: string): IpAddress {
+  const ip = tryParseIp(text);
+  if (ip === null) throw new WeftError('WEFT_IP', `"${text}" is not an IP address`, { remedy: 'write an IPv4 or IPv6 address' });
+  return ip;
+}
+
+/** 4 for IPv4, 6 for IPv6. */
+export function familyOf(ip: IpAddress): Family {
+  return ip.includes(':') ? 6 : 4;
+}
+
+/** The address as 4 or 16 bytes, network byte order (the form of WDS). */
+export function ipToBytes(ip: IpAddress): Buffer {
+  return Buffer.from(ipaddr.parse(ip).toByteArray());
+}
+
+/** The address as 16 bytes, IPv4 as v4-mapped (the form of every eBPF map). */
+export function ipToBytes16(ip: IpAddress): Buffer {
+  const bytes = ipToBytes(ip);
+  return bytes.length === 16 ? bytes : Buffer.concat([MAPPED_PREFIX, bytes]);
+}
+
+/** Reads 4 or 16 bytes; v4-mapped becomes IPv4. Errors: WEFT_IP for any other length. */
+export function bytesToIp(bytes: Uint8Array): IpAddress {
+  if (bytes.length !== 4 && bytes.length !== 16) {
+    throw new WeftError('WEFT_IP', `an IP address has 4 or 16 bytes, not ${bytes.length}`);
+  }
+  const parsed = ipaddr.fromByteArray([...bytes]);
+  return (parsed.kind() === 'ipv6' && (parsed as ipaddr.IPv6).isIPv4MappedAddress()
+    ? (parsed as ipaddr.IPv6).toIPv4Address()
+    : parsed
+  ).toString() as IpAddress;
+}
+
+/** `1.2.3.4:80` or `[::1]:80`. */
+export function formatAddress(ip: IpAddress, port: number): string {
+  return familyOf(ip) === 6 ? `[${ip}]:${port}` : `${ip}:${port}`;
+}
+
+/** Splits `host:port`, `[v6]:port`; null when there is no valid port. The host may be a name. */
+export function splitHostPort(text: string): { host: string; port: number } | null {
+  const match = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(text);
+  if (match === null) return null;
+  const port = Number(match[3]);
+  if (port < 1 || port > 65_535) return null;
+  return { host: match[1] ?? match[2] ?? '', port };
+}
+
+export type Cidr = { base: IpAddress; length: number };
+
+/** Parses `10.0.0.0/8` or a bare address (full length); null when malformed. */
+export function tryParseCidr(text: string): Cidr | null {
+  const slash = text.indexOf('/');
+  const base = tryParseIp(slash < 0 ? text : text.slice(0, slash));
+  if (base === null) return null;
+  const full = familyOf(base) === 4 ? 32 : 128;
+  if (slash < 0) return { base, length: full };
+  const digits = text.slice(slash + 1);
+  if (!/^\d{1,3}$/.test(digits) || Number(digits) > full) return null;
+  return { base, length: Number(digits) };
+}
+
+/** Whether `ip` lies in `cidr`; addresses of the other family never do. */
+export function cidrContains(cidr: Cidr, ip: IpAddress): boolean {
+  if (familyOf(cidr.base) !== familyOf(ip)) return false;
+  const base = ipToBytes(cidr.base);
+  const other = ipToBytes(ip);
+  const whole = cidr.length >> 3;
+  for (let at = 0; at < whole; at++) if (base[at] !== other[at]) return false;
+  const rest = cidr.length & 7;
+  if (rest === 0) return true;
+  const mask = (0xff << (8 - rest)) & 0xff;
+  return ((base[whole] ?? 0) & mask) === ((other[whole] ?? 0) & mask);
+}

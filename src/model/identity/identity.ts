@@ -1,0 +1,43 @@
+import { WeftError } from '#model/error.ts';
+
+/** A workload identity: `spiffe://<trust domain>/ns/<namespace>/sa/<service account>`. */
+export type Identity = { trustDomain: string; namespace: string; serviceAccount: string };
+
+const SEGMENT = /^[A-Za-z0-9._-]{1,253}$/;
+
+/** The SPIFFE URI of an identity. */
+export function formatIdentity(identity: Identity): string {
+  return `spiffe://${identity.trustDomain}/ns/${identity.namespace}/sa/${identity.serviceAccount}`;
+}
+
+/** Reads a SPIFFE URI of exactly the mesh's shape; null for anything else (also for embedded NUL). */
+export function tryParseIdentity(uri: string): Identity | null {
+  if (!uri.startsWith('spiffe://')) return null;
+  const parts = uri.slice('spiffe://'.length).split('/');
+  const [trustDomain, ns, namespace, sa, serviceAccount] = parts;
+  if (parts.length !== 5 || ns !== 'ns' || sa !== 'sa') return null;
+  for (const segment of [trustDomain, namespace, serviceAccount]) {
+    if (segment === undefined || !SEGMENT.test(segment)) return null;
+  }
+  return { trustDomain, namespace, serviceAccount } as Identity;
+}
+
+/** Errors: WEFT_IDENTITY when `uri` is not a mesh identity. */
+export function parseIdentity(uri: string): Identity {
+  const identity = tryParseIdentity(uri);
+  if (identity === null) {
+    throw new WeftError('WEFT_IDENTITY', `"${uri}" is not a workload identity`, {
+      remedy: 'write spiffe://<trust domain>/ns/<namespace>/sa/<service account>',
+    });
+  }
+  return identity;
+}
+
+/** The form policies compare: the URI without `spiffe://`. */
+export function principalOf(identity: Identity): string {
+  return formatIdentity(identity).slice('spiffe://'.length);
+}
+
+export function sameIdentity(a: Identity, b: Identity): boolean {
+  return a.trustDomain === b.trustDomain && a.namespace === b.namespace && a.serviceAccount === b.serviceAccount;
+}

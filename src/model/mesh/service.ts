@@ -1,0 +1,39 @@
+import type { IpAddress } from '#model/address/ip.ts';
+import type { GatewayAddress } from '#model/mesh/gateway-address.ts';
+
+/** `<namespace>/<hostname>`. */
+export type ServiceKey = string;
+
+export type AppProtocol = 'unknown' | 'http11' | 'http2' | 'grpc' | 'tcp' | 'tls';
+
+/** targetPort 0: named, so each workload's own mapping decides. */
+export type ServicePort = { servicePort: number; targetPort: number; appProtocol: AppProtocol };
+
+export type Scope = 'region' | 'zone' | 'subzone' | 'node' | 'cluster' | 'network';
+
+export type LoadBalancing = {
+  mode: 'unspecified' | 'strict' | 'failover' | 'passthrough';
+  routingPreference: readonly Scope[];
+  allowUnhealthy: boolean;
+};
+
+/** The plain-object twin of `istio.workload.Service`. */
+export type Service = {
+  name: string;
+  namespace: string;
+  hostname: string;
+  /** VIPs of the local network; empty for a headless service. */
+  addresses: readonly IpAddress[];
+  ports: readonly ServicePort[];
+  subjectAltNames: readonly string[];
+  waypoint: GatewayAddress | null;
+  loadBalancing: LoadBalancing | null;
+  ipFamilies: 'automatic' | 'ipv4' | 'ipv6' | 'dual';
+  canonical: boolean;
+  /** Visible only to clients of its own namespace. */
+  namespaceOnly: boolean;
+};
+
+export function serviceKeyOf(service: { namespace: string; hostname: string }): ServiceKey {
+  return `${service.namespace}/${service.hostname}`;
+}

@@ -1,0 +1,53 @@
+import type { IpAddress } from '#model/address/ip.ts';
+import type { Identity } from '#model/identity/identity.ts';
+import type { GatewayAddress } from '#model/mesh/gateway-address.ts';
+import type { ServiceKey } from '#model/mesh/service.ts';
+
+/** How peers reach a workload. */
+export type TunnelProtocol = 'none' | 'hbone';
+
+/** service port → port of the workload. */
+export type PortMapping = { servicePort: number; targetPort: number };
+
+/**
+ * One network endpoint of the mesh, as workload discovery describes it.
+ * The plain-object twin of `istio.workload.Workload`; src/protocol/xds converts both ways.
+ */
+export type Workload = {
+  uid: string;
+  name: string;
+  namespace: string;
+  addresses: readonly IpAddress[];
+  network: string;
+  tunnelProtocol: TunnelProtocol;
+  /** Terminates and originates HBONE by itself (a waypoint, a gateway). */
+  nativeTunnel: boolean;
+  trustDomain: string;
+  serviceAccount: string;
+  waypoint: GatewayAddress | null;
+  node: string;
+  canonicalName: string;
+  canonicalRevision: string;
+  workloadName: string;
+  /** `<namespace>/<name>` of selector-scoped policies only. */
+  authorizationPolicies: readonly string[];
+  healthy: boolean;
+  clusterId: string;
+  /** Resolved on use when there are no addresses; '' otherwise. */
+  hostname: string;
+  services: ReadonlyMap<ServiceKey, readonly PortMapping[]>;
+  /** Not to be looked up by IP. */
+  hostNetwork: boolean;
+  /** Relative balancing weight, at least 1. */
+  capacity: number;
+  locality: { region: string; zone: string; subzone: string };
+};
+
+/** The identity a peer must present when it claims to be this workload. */
+export function identityOf(workload: Workload): Identity {
+  return {
+    trustDomain: workload.trustDomain,
+    namespace: workload.namespace,
+    serviceAccount: workload.serviceAccount,
+  };
+}

@@ -1,0 +1,106 @@
+import type { ServiceKey } from '#model/mesh/service.ts';
+
+/**
+ * What one waypoint enforces and routes, beside what workload discovery tells it.
+ * Computed by the control plane's index, carried as JSON in `weft.v1.WaypointConfig`.
+ * Plain JSON data only.
+ */
+export type WaypointConfig = {
+  namespace: string;
+  /** Name of the Gateway resource. */
+  gateway: string;
+  trustDomain: string;
+  /** Services bound to this waypoint, with what applies to each. */
+  services: readonly WaypointService[];
+  /** Policies that target the Gateway or its class: they apply to every request. */
+  policies: readonly L7Policy[];
+};
+
+export type WaypointService = {
+  key: ServiceKey;
+  /** HTTPRoutes attached to this service, already sorted oldest first, then by namespace/name. */
+  routes: readonly HttpRoute[];
+  /** Policies whose targetRefs name this service. */
+  policies: readonly L7Policy[];
+};
+
+export type HttpRoute = {
+  namespace: string;
+  name: string;
+  /** Service ports it attaches to; null: every port. */
+  ports: readonly number[] | null;
+  /** Namespace of the clients it applies to; null: every client (a producer route). */
+  clientNamespace: string | null;
+  rules: readonly HttpRouteRule[];
+};
+
+export type HttpRouteRule = {
+  name: string;
+  /** ORed; empty: every request. */
+  matches: readonly HttpRouteMatch[];
+  /** Empty: 500. Weight 0 gets nothing; all 0: 500. */
+  backends: readonly HttpBackend[];
+  requestHeaders: HeaderChanges | null;
+  responseHeaders: HeaderChanges | null;
+  /** Milliseconds; null: unlimited. */
+  requestTimeoutMs: number | null;
+};
+
+export type HeaderChanges = {
+  set: readonly { name: string; value: string }[];
+  add: readonly { name: string; value: string }[];
+  remove: readonly string[];
+};
+
+/** Fields are ANDed. */
+export type HttpRouteMatch = {
+  path: { type: 'exact' | 'prefix' | 'regex'; value: string } | null;
+  method: string | null;
+  headers: readonly { name: string; type: 'exact' | 'regex'; value: string }[];
+  queryParams: readonly { name: string; type: 'exact' | 'regex'; value: string }[];
+};
+
+export type HttpBackend = {
+  /** null: the reference does not resolve, its share is answered 500. */
+  service: ServiceKey | null;
+  port: number;
+  weight: number;
+};
+
+/** An AuthorizationPolicy as a waypoint enforces it: Istio's strings, validated but not interpreted. */
+export type L7Policy = {
+  namespace: string;
+  name: string;
+  action: 'allow' | 'deny';
+  dryRun: boolean;
+  rules: readonly L7Rule[];
+};
+
+/** from entries ORed, to entries ORed, when entries ANDed; an absent list restricts nothing. */
+export type L7Rule = { from: readonly L7Source[]; to: readonly L7Operation[]; when: readonly L7Condition[] };
+
+/** Each list is ORed, lists are ANDed, `not…` must have no hit; an empty list restricts nothing. */
+export type L7Source = {
+  principals: readonly string[];
+  notPrincipals: readonly string[];
+  namespaces: readonly string[];
+  notNamespaces: readonly string[];
+  /** `<namespace>/<name>`, already completed with the policy's namespace. */
+  serviceAccounts: readonly string[];
+  notServiceAccounts: readonly string[];
+  ipBlocks: readonly string[];
+  notIpBlocks: readonly string[];
+};
+
+export type L7Operation = {
+  hosts: readonly string[];
+  notHosts: readonly string[];
+  ports: readonly string[];
+  notPorts: readonly string[];
+  methods: readonly string[];
+  notMethods: readonly string[];
+  paths: readonly string[];
+  notPaths: readonly string[];
+};
+
+export type L7Condition = { key: string; values: readonly string[]; notValues: readonly string[] };

@@ -1,0 +1,121 @@
+import { chars, ip, scalar, struct, u8, u16, u32, u64 } from './layout.ts';
+
+/** The TypeScript mirror of bpf/abi/weft.h; abi.test.ts compares it with the BTF of the compiled objects. */
+export const SCHEMA = 1;
+
+export const CONFIG = struct('weft_config', {
+  schema: u32,
+  generation: u32,
+  flags: u32,
+  outboundPort: u16,
+  plaintextPort: u16,
+  hbonePort: u16,
+  dnsPort: u16,
+  waypointPort: u16,
+  pad0: u16,
+});
+export const CONFIG_INCOMPLETE = 1;
+
+export const WORKLOAD = struct('weft_workload', { id: u32, flags: u32, ip4: ip, ip6: ip });
+export const WORKLOAD_NATIVE_TUNNEL = 1;
+
+export const ADDRESS = struct('weft_address', { id: u32, flags: u32, waypointId: u32, pad0: u32 });
+export const ADDRESS_LOCAL = 1;
+export const ADDRESS_HBONE = 2;
+export const ADDRESS_PLAINTEXT_OPEN = 4;
+
+export const SERVICE_KEY = struct('weft_service_key', { ip, port: u16, protocol: u8, pad0: u8 });
+export const SERVICE = struct('weft_service', { id: u32, backendCount: u32, waypointId: u32, flags: u32 });
+export const SERVICE_AGENT = 1;
+
+export const BACKEND_KEY = struct('weft_backend_key', { serviceId: u32, slot: u32 });
+export const BACKEND = struct('weft_backend', { ip, port: u16, pad0: u16 });
+
+export const WAYPOINT = struct('weft_waypoint', { ip4: ip, ip6: ip });
+
+export const VERDICT_KEY = struct('weft_verdict_key', { sourceId: u32, destinationId: u32, port: u16, pad0: u16 });
+export const VERDICT = struct('weft_verdict', { generation: u32, allow: u8, pad0: chars(3) });
+
+export const FLOW = struct('weft_flow', {
+  netnsCookie: u64,
+  source: ip,
+  destination: ip,
+  sourcePort: u16,
+  destinationPort: u16,
+  pad0: u32,
+});
+export const ORIGIN = struct('weft_origin', {
+  sourceId: u32,
+  destinationId: u32,
+  dialled: ip,
+  backend: ip,
+  dialledPort: u16,
+  backendPort: u16,
+  reason: u16,
+  pad0: u16,
+});
+export const LIVE_FLOW = struct('weft_live_flow', {
+  flow: FLOW,
+  sourceId: u32,
+  destinationId: u32,
+  generation: u32,
+  inbound: u8,
+  pad0: chars(3),
+});
+
+export const PEER_KEY = struct('weft_peer_key', { netnsCookie: u64, ip, port: u16, pad0: u16, pad1: u32 });
+export const PEER = struct('weft_peer', { ip, port: u16, pad0: u16 });
+export const NAME = struct('weft_name', { uid: chars(256), identity: chars(512) });
+export const EVENT = struct('weft_event', {
+  timeNs: u64,
+  sourceId: u32,
+  destinationId: u32,
+  source: ip,
+  destination: ip,
+  sourcePort: u16,
+  destinationPort: u16,
+  reason: u16,
+  hook: u16,
+});
+
+export const ID = scalar('id', u32);
+export const COOKIE = scalar('cookie', u64);
+export const IP = scalar('ip', ip);
+
+/** enum weft_reason: why a connection took its path, or why it was refused (16 and up). */
+export const REASON = {
+  none: 0,
+  direct: 1,
+  evaluate: 2,
+  hbone: 3,
+  waypoint: 4,
+  unknownDestination: 5,
+  agentService: 6,
+  dns: 7,
+  denied: 16,
+  noBackend: 17,
+  noSuchPort: 18,
+  noMemory: 19,
+  reservedPort: 20,
+  noAgent: 21,
+  notLocal: 22,
+} as const;
+
+/** enum weft_hook. */
+export const HOOK = { connect: 1, lookup: 2 } as const;
+
+/** enum weft_counter, by index. */
+export const COUNTERS = [
+  'direct',
+  'captured',
+  'waypoint',
+  'passthrough',
+  'refused',
+  'dns',
+  'inbound_attested',
+  'inbound_open',
+  'inbound_agent',
+  'inbound_refused',
+  'event_lost',
+  'map_full',
+] as const;

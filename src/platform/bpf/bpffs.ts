@@ -1,0 +1,41 @@
+import { mkdirSync, readFileSync, rmdirSync, statfsSync } from 'node:fs';
+import { WeftError } from '#model/error.ts';
+import { errnoName } from './errno.ts';
+import { errno, mount, umount2 } from './libc.ts';
+
+const BPF_FS_MAGIC = 0xcafe4a11;
+
+/** True when `directory` lies on a bpf file system. */
+export function isBpffs(directory: string): boolean {
+  try {
+    return statfsSync(directory).type === BPF_FS_MAGIC;
+  } catch {
+    return false;
+  }
+}
+
+/** Makes sure that `directory` is a bpf file system, mounting one there if needed. Errors: WEFT_BPFFS. */
+export function ensureBpffs(directory: string): void {
+  if (isBpffs(directory)) return;
+  try {
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+  } catch (cause) {
+    throw new WeftError('WEFT_BPFFS', `cannot make ${directory}`, { cause, remedy: 'choose another place with --bpffs DIR' });
+  }
+  if (mount('bpf', directory, 'bpf', 0, 'mode=0700') !== 0) {
+    throw new WeftError('WEFT_BPFFS', `cannot mount a bpf file system on ${directory}: ${errnoName(errno())}`, {
+      remedy: 'run as root, on a kernel with CONFIG_BPF_SYSCALL',
+    });
+  }
+}
+
+/** Unmounts a bpffs that is a mount of its own right at `directory` and removes the empty directory. */
+export function releaseBpffs(directory: string): void {
+  const mounted = readFileSync('/proc/self/mounts', 'utf8').split('\n').some((line) => line.split(' ')[1] === directory);
+  if (mounted) umount2(directory, 0);
+  try {
+    rmdirSync(directory);
+  } catch {
+    // not empty or not ours: it stays
+  }
+}

@@ -1,0 +1,116 @@
+import koffi from 'koffi';
+import { WeftError } from '#model/error.ts';
+
+declare const brand: unique symbol;
+type Handle<Name extends string> = { readonly [brand]: Name };
+export type ObjectHandle = Handle<'object'>;
+export type MapHandle = Handle<'map'>;
+export type ProgramHandle = Handle<'program'>;
+export type LinkHandle = Handle<'link'>;
+export type RingHandle = Handle<'ring'>;
+
+export type RingCallback = (context: unknown, data: unknown, size: number | bigint) => number;
+
+/** The part of libbpf 1.x that Weft calls. Pointers are opaque; failures are null or a negative errno. */
+export type Libbpf = {
+  objectOpen(path: string, options: null): ObjectHandle | null;
+  objectLoad(object: ObjectHandle): number;
+  objectClose(object: ObjectHandle): void;
+  nextMap(object: ObjectHandle, previous: MapHandle | null): MapHandle | null;
+  nextProgram(object: ObjectHandle, previous: ProgramHandle | null): ProgramHandle | null;
+  mapName(map: MapHandle): string;
+  mapIsInternal(map: MapHandle): boolean;
+  mapSetPinPath(map: MapHandle, path: string): number;
+  mapSetInitialValue(map: MapHandle, value: Buffer, size: number): number;
+  mapValueSize(map: MapHandle): number;
+  programName(program: ProgramHandle): string;
+  programFd(program: ProgramHandle): number;
+  programSetLogBuffer(program: ProgramHandle, buffer: Buffer, size: number): number;
+  programSetLogLevel(program: ProgramHandle, level: number): number;
+  attachCgroup(program: ProgramHandle, cgroupFd: number): LinkHandle | null;
+  attachNetns(program: ProgramHandle, netnsFd: number): LinkHandle | null;
+  linkPin(link: LinkHandle, path: string): number;
+  linkOpen(path: string): LinkHandle | null;
+  linkUpdateProgram(link: LinkHandle, program: ProgramHandle): number;
+  linkFd(link: LinkHandle): number;
+  linkDetach(link: LinkHandle): number;
+  linkDestroy(link: LinkHandle): number;
+  mapLookup(fd: number, key: Buffer, value: Buffer): number;
+  mapUpdate(fd: number, key: Buffer, value: Buffer, flags: bigint): number;
+  mapDelete(fd: number, key: Buffer): number;
+  mapNextKey(fd: number, key: Buffer | null, next: Buffer): number;
+  pinnedGet(path: string): number;
+  infoByFd(fd: number, info: Buffer, size: Buffer): number;
+  possibleCpus(): number;
+  ringNew(mapFd: number, callback: unknown, context: null, options: null): RingHandle | null;
+  ringConsume(ring: RingHandle): number;
+  ringFree(ring: RingHandle): void;
+  probeHelper(programType: number, helper: number, options: null): number;
+  probeMapType(mapType: number, options: null): number;
+  probeProgramType(programType: number, options: null): number;
+};
+
+const ringCallback = koffi.proto('int weft_ring_callback(void *context, void *data, size_t size)');
+let loaded: Libbpf | null = null;
+
+/** libbpf.so.1, loaded once. Errors: WEFT_LIBBPF when the library is missing. */
+export function libbpf(): Libbpf {
+  loaded ??= loadLibbpf();
+  return loaded;
+}
+
+/** Wraps a function so that libbpf can call it; release it with koffi.unregister. */
+export function registerRingCallback(callback: RingCallback): ReturnType<typeof koffi.register> {
+  return koffi.register(callback, koffi.pointer(ringCallback));
+}
+
+function openLibrary(): ReturnType<typeof koffi.load> {
+  try {
+    return koffi.load('libbpf.so.1');
+  } catch (cause) {
+    throw new WeftError('WEFT_LIBBPF', 'cannot load libbpf.so.1', { cause, remedy: 'install libbpf 1.x (Debian: apt-get install libbpf1)' });
+  }
+}
+
+function loadLibbpf(): Libbpf {
+  const library = openLibrary();
+  // libbpf prints to stderr by default; verifier logs are collected per program instead.
+  library.func('void *libbpf_set_print(void *function)')(null);
+  return {
+    objectOpen: library.func('void *bpf_object__open_file(const char *path, const void *options)'),
+    objectLoad: library.func('int bpf_object__load(void *object)'),
+    objectClose: library.func('void bpf_object__close(void *object)'),
+    nextMap: library.func('void *bpf_object__next_map(void *object, void *previous)'),
+    nextProgram: library.func('void *bpf_object__next_program(void *object, void *previous)'),
+    mapName: library.func('const char *bpf_map__name(void *map)'),
+    mapIsInternal: library.func('bool bpf_map__is_internal(void *map)'),
+    mapSetPinPath: library.func('int bpf_map__set_pin_path(void *map, const char *path)'),
+    mapSetInitialValue: library.func('int bpf_map__set_initial_value(void *map, const void *value, size_t size)'),
+    mapValueSize: library.func('uint32_t bpf_map__value_size(void *map)'),
+    programName: library.func('const char *bpf_program__name(void *program)'),
+    programFd: library.func('int bpf_program__fd(void *program)'),
+    programSetLogBuffer: library.func('int bpf_program__set_log_buf(void *program, void *buffer, size_t size)'),
+    programSetLogLevel: library.func('int bpf_program__set_log_level(void *program, uint32_t level)'),
+    attachCgroup: library.func('void *bpf_program__attach_cgroup(void *program, int fd)'),
+    attachNetns: library.func('void *bpf_program__attach_netns(void *program, int fd)'),
+    linkPin: library.func('int bpf_link__pin(void *link, const char *path)'),
+    linkOpen: library.func('void *bpf_link__open(const char *path)'),
+    linkUpdateProgram: library.func('int bpf_link__update_program(void *link, void *program)'),
+    linkFd: library.func('int bpf_link__fd(void *link)'),
+    linkDetach: library.func('int bpf_link__detach(void *link)'),
+    linkDestroy: library.func('int bpf_link__destroy(void *link)'),
+    mapLookup: library.func('int bpf_map_lookup_elem(int fd, const void *key, void *value)'),
+    mapUpdate: library.func('int bpf_map_update_elem(int fd, const void *key, const void *value, uint64_t flags)'),
+    mapDelete: library.func('int bpf_map_delete_elem(int fd, const void *key)'),
+    mapNextKey: library.func('int bpf_map_get_next_key(int fd, const void *key, void *next)'),
+    pinnedGet: library.func('int bpf_obj_get(const char *path)'),
+    infoByFd: library.func('int bpf_obj_get_info_by_fd(int fd, void *info, void *size)'),
+    possibleCpus: library.func('int libbpf_num_possible_cpus(void)'),
+    ringNew: library.func('void *ring_buffer__new(int fd, weft_ring_callback *callback, void *context, const void *options)'),
+    ringConsume: library.func('int ring_buffer__consume(void *ring)'),
+    ringFree: library.func('void ring_buffer__free(void *ring)'),
+    probeHelper: library.func('int libbpf_probe_bpf_helper(int programType, int helper, const void *options)'),
+    probeMapType: library.func('int libbpf_probe_bpf_map_type(int mapType, const void *options)'),
+    probeProgramType: library.func('int libbpf_probe_bpf_prog_type(int programType, const void *options)'),
+  };
+}

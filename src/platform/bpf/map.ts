@@ -1,0 +1,105 @@
+import { closeSync } from 'node:fs';
+import { WeftError } from '#model/error.ts';
+import { ENOENT, errnoName } from './errno.ts';
+import type { Layout } from './layout.ts';
+import { errno } from './libc.ts';
+import { libbpf } from './libbpf.ts';
+
+/** A typed view of one eBPF map. Values are plain objects; a missing key is null. */
+export class BpfMap<K, V> {
+  readonly name: string;
+  readonly fd: number;
+  readonly #key: Layout<K>;
+  readonly #value: Layout<V>;
+
+  constructor(name: string, fd: number, key: Layout<K>, value: Layout<V>) {
+    this.name = name;
+    this.fd = fd;
+    this.#key = key;
+    this.#value = value;
+  }
+
+  get(key: K): V | null {
+    const into = Buffer.alloc(this.#value.size);
+    if (libbpf().mapLookup(this.fd, this.#key.encode(key), into) === 0) return this.#value.decode(into);
+    const code = errno();
+    if (code === ENOENT) return null;
+    throw this.#failure('read', code);
+  }
+
+  /** Errors: WEFT_BPF_MAP, with E2BIG in the message when the map is full. */
+  set(key: K, value: V): void {
+    if (libbpf().mapUpdate(this.fd, this.#key.encode(key), this.#value.encode(value), 0n) === 0) return;
+    throw this.#failure('write', errno());
+  }
+
+  /** True when the key was there. */
+  delete(key: K): boolean {
+    if (libbpf().mapDelete(this.fd, this.#key.encode(key)) === 0) return true;
+    const code = errno();
+    if (code === ENOENT) return false;
+    throw this.#failure('delete from', code);
+  }
+
+  /** A snapshot of all entries; those that vanish while reading are left out. */
+  entries(): [K, V][] {
+    const found: [K, V][] = [];
+    const seen = new Set<string>();
+    for (const key of this.#keys()) {
+      const text = key.toString('latin1');
+      if (seen.has(text)) break; // a deleted cursor makes the kernel start over
+      seen.add(text);
+      const into = Buffer.alloc(this.#value.size);
+      if (libbpf().mapLookup(this.fd, key, into) === 0) found.push([this.#key.decode(key), this.#value.decode(into)]);
+    }
+    return found;
+  }
+
+  *#keys(): Generator<Buffer> {
+    let previous: Buffer | null = null;
+    for (;;) {
+      const next = Buffer.alloc(this.#key.size);
+      if (libbpf().mapNextKey(this.fd, previous, next) !== 0) return;
+      yield next;
+      previous = next;
+    }
+  }
+
+  #failure(verb: string, code: number): WeftError {
+    return new WeftError('WEFT_BPF_MAP', `cannot ${verb} eBPF map ${this.name}: ${errnoName(code)}`, {
+      remedy: 'run the agent as root (CAP_BPF); E2BIG means that the map is full',
+    });
+  }
+}
+
+/** Sums a per-CPU array of u64 counters: one number per index. */
+export function readCounters(fd: number, count: number): number[] {
+  const cpus = libbpf().possibleCpus();
+  const totals: number[] = [];
+  const key = Buffer.alloc(4);
+  const into = Buffer.alloc(8 * cpus);
+  for (let index = 0; index < count; index++) {
+    key.writeUInt32LE(index);
+    let total = 0n;
+    if (libbpf().mapLookup(fd, key, into) === 0) {
+      for (let cpu = 0; cpu < cpus; cpu++) total += into.readBigUInt64LE(cpu * 8);
+    }
+    totals.push(Number(total));
+  }
+  return totals;
+}
+
+/** Opens a pinned map. Errors: WEFT_BPF_PIN when it is not there. */
+export function openPinnedMap<K, V>(path: string, key: Layout<K>, value: Layout<V>): BpfMap<K, V> {
+  const fd = libbpf().pinnedGet(path);
+  if (fd < 0) {
+    throw new WeftError('WEFT_BPF_PIN', `cannot open pinned eBPF map ${path}: ${errnoName(errno())}`, {
+      remedy: 'start the agent of this node first',
+    });
+  }
+  return new BpfMap(path.slice(path.lastIndexOf('/') + 1), fd, key, value);
+}
+
+export function closeMap(map: BpfMap<unknown, unknown>): void {
+  closeSync(map.fd);
+}

@@ -1,0 +1,94 @@
+import { closeSync } from 'node:fs';
+import { type Family, familyOf, formatAddress, type IpAddress, parseIp } from '#model/address/ip.ts';
+import { WeftError } from '#model/error.ts';
+import { errnoName } from '#platform/bpf/errno.ts';
+import { bind, errno, getsockname, setsockopt, socket } from '#platform/bpf/libc.ts';
+import { inNamespace } from './namespace.ts';
+import { decodeSockaddr, encodeSockaddr } from './sockaddr.ts';
+
+const AF = { 4: 2, 6: 10 } as const;
+const SOCK_STREAM = 1;
+const SOCK_DGRAM = 2;
+const NONBLOCK_CLOEXEC = 0o2004000;
+const SOL_SOCKET = 1;
+const SO_REUSEADDR = 2;
+const SO_REUSEPORT = 15;
+const IPPROTO_IPV6 = 41;
+const IPV6_V6ONLY = 26;
+const EAFNOSUPPORT = 97;
+
+export type BoundSocket = { fd: number; ip: IpAddress; port: number };
+
+function setOption(fd: number, level: number, name: number, value: number): void {
+  const bytes = Buffer.alloc(4);
+  bytes.writeInt32LE(value);
+  setsockopt(fd, level, name, bytes, 4);
+}
+
+function failure(what: string, code: number): WeftError {
+  return new WeftError('WEFT_SOCKET', `cannot ${what}: ${errnoName(code)}`, {
+    remedy: 'EADDRINUSE: another program of the workload holds one of the ports 15001, 15006, 15008, 15053',
+  });
+}
+
+function boundAddress(fd: number): { ip: IpAddress; port: number } {
+  const address = Buffer.alloc(28);
+  const length = Buffer.alloc(4);
+  length.writeUInt32LE(28);
+  getsockname(fd, address, length);
+  return decodeSockaddr(address);
+}
+
+/** Creates and binds in a namespace; `options` run between the two. */
+function bindIn(netnsFd: number, kind: number, ip: IpAddress, port: number, options: (fd: number) => void): BoundSocket {
+  return inNamespace(netnsFd, () => {
+    const fd = socket(AF[familyOf(ip)], kind | NONBLOCK_CLOEXEC, 0);
+    if (fd < 0) throw failure('make a socket', errno());
+    options(fd);
+    const address = encodeSockaddr(ip, port);
+    if (bind(fd, address, address.length) !== 0) {
+      const code = errno();
+      closeSync(fd);
+      throw failure(`bind ${formatAddress(ip, port)}`, code);
+    }
+    return { fd, ...boundAddress(fd) };
+  });
+}
+
+function wildcard(netnsFd: number, kind: number, port: number): BoundSocket {
+  const shared = (fd: number): void => {
+    setOption(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+    setOption(fd, SOL_SOCKET, SO_REUSEPORT, 1); // a new agent takes over while the old one drains
+  };
+  try {
+    return bindIn(netnsFd, kind, parseIp('::'), port, (fd) => {
+      setOption(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
+      shared(fd);
+    });
+  } catch (error) {
+    if (!(error instanceof WeftError) || !error.message.includes(errnoName(EAFNOSUPPORT))) throw error;
+    return bindIn(netnsFd, kind, parseIp('0.0.0.0'), port, shared); // IPv6 is off
+  }
+}
+
+/** A TCP socket bound to every address of a namespace (dual-stack where IPv6 is on); give it to net.Server.listen({fd}). */
+export function tcpListenerIn(netnsFd: number, port: number): BoundSocket {
+  return wildcard(netnsFd, SOCK_STREAM, port);
+}
+
+/** A UDP socket bound to every address of a namespace; give it to dgram's bind({fd}). */
+export function udpSocketIn(netnsFd: number, port: number): BoundSocket {
+  return wildcard(netnsFd, SOCK_DGRAM, port);
+}
+
+/** An unconnected TCP socket bound to `ip` and a free port of a namespace. The caller owns the fd. */
+export function tcpSocketIn(netnsFd: number, ip: IpAddress): BoundSocket {
+  return bindIn(netnsFd, SOCK_STREAM, ip, 0, () => {});
+}
+
+/** An unconnected, unbound TCP socket of a namespace. The caller owns the fd. */
+export function unboundTcpSocketIn(netnsFd: number, family: Family): number {
+  const fd = inNamespace(netnsFd, () => socket(AF[family], SOCK_STREAM | NONBLOCK_CLOEXEC, 0));
+  if (fd < 0) throw failure('make a socket', errno());
+  return fd;
+}

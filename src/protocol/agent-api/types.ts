@@ -1,0 +1,50 @@
+/**
+ * The agent's local API: HTTP/1.1 with JSON on a unix socket only root can open.
+ * Used by `weft run`, `weft status` and the waypoint controller.
+ *
+ *   POST   /v1/workloads                    StartWorkload → StartedWorkload (sandbox made, enrolled, registered)
+ *   DELETE /v1/workloads/<namespace>/<name> 204, idempotent; kills nothing, removes the sandbox
+ *   GET    /v1/status                       AgentStatus
+ *   POST   /v1/cleanup                      204; leaves the mesh: removes every trace from kernel and disk, then exits
+ *
+ * Errors: 4xx/5xx with ApiError.
+ */
+export type ApiError = { code: string; message: string; remedy?: string };
+
+export type StartWorkload = {
+  name: string;
+  namespace: string;
+  serviceAccount: string;
+  labels: Record<string, string>;
+  /** Speaks HBONE by itself (waypoints). */
+  nativeTunnel: boolean;
+};
+
+export type StartedWorkload = {
+  uid: string;
+  addresses: string[];
+  /** Path of the network namespace, for nsenter --net. */
+  netnsPath: string;
+  /** Directory of the cgroup v2 the process must join before it makes a socket. */
+  cgroupPath: string;
+  /** A resolv.conf to mount over /etc/resolv.conf. */
+  resolvConfPath: string;
+};
+
+export type AgentStatus = {
+  node: string;
+  version: string;
+  pid: number;
+  /** Identity and expiry of each certificate held. */
+  certificates: { identity: string; notAfter: string; renewing: boolean; error: string | null }[];
+  controlPlane: { address: string; connected: boolean; syncedAt: string | null; error: string | null };
+  /** Workloads enrolled on this node. */
+  enrolled: { uid: string; name: string; namespace: string; serviceAccount: string; addresses: string[]; ready: boolean; problem: string | null }[];
+  /** Every workload known, with the path a connection from this node would take to it. */
+  workloads: { uid: string; identity: string; node: string; addresses: string[]; path: string }[];
+  services: number;
+  policies: number;
+  kernel: { generation: number; liveDirectFlows: number; verdicts: number; counters: Record<string, number> };
+  /** Missing kernel features and what is lost by each. */
+  degraded: string[];
+};

@@ -1,0 +1,59 @@
+import type { Duplex } from 'node:stream';
+import type { IpAddress } from '#model/address/ip.ts';
+import type { Identity } from '#model/identity/identity.ts';
+
+/** Why a connection failed or was refused; the closed list of Istio's response flags. */
+export type ResponseFlag = '-' | 'DENY' | 'CONNECT' | 'TLS_FAILURE' | 'H2_HANDSHAKE_FAILURE' | 'NETWORK_POLICY' | 'IDENTITY_ERROR' | 'CERT_REVOKED';
+
+/** One pool entry: connections of two identities, or of two source addresses, are never shared (B18). */
+export type TunnelTarget = {
+  source: Identity;
+  /** Acceptable identities of the peer: at least one. */
+  peers: readonly Identity[];
+  address: IpAddress;
+  port: number;
+};
+
+/** What one CONNECT says (spec node-proxy section 2.2). */
+export type TunnelRequest = {
+  /** `ip:port`, `[v6]:port` or `hostname:port`. */
+  authority: string;
+  /** `ip:port` of the client, for the `forwarded` header. */
+  client: string;
+  /** Service hostname when the client dialled a service. */
+  serviceHost: string | null;
+  baggage: string;
+  traceparent: string;
+};
+
+export type TunnelOutcome =
+  | { kind: 'open'; stream: Duplex; peer: Identity; baggage: string }
+  /** The peer answered the CONNECT with another status than 200. */
+  | { kind: 'refused'; status: number }
+  | { kind: 'failed'; flag: ResponseFlag; error: Error };
+
+/** Opens tunnels, sharing HTTP/2 connections per target. */
+export type TunnelPool = {
+  open(target: TunnelTarget, request: TunnelRequest): Promise<TunnelOutcome>;
+  /** Number of open HTTP/2 connections. */
+  size(): number;
+  /** Stops new tunnels; running streams are cut when `immediately`. */
+  close(immediately: boolean): void;
+};
+
+/** One CONNECT that a peer sent us, before it is answered. */
+export type InboundTunnel = {
+  authority: string;
+  peer: Identity;
+  remoteAddress: IpAddress;
+  remotePort: number;
+  /** Address of the accepted socket: the workload's own address. */
+  localAddress: IpAddress;
+  baggage: string;
+  forwarded: string;
+  traceparent: string;
+  /** Answers 200 and hands over the byte stream. */
+  accept(responseBaggage: string): Duplex;
+  /** Answers `status` with END_STREAM and no body. */
+  refuse(status: number): void;
+};
