@@ -57,6 +57,30 @@ static __always_inline int to_plaintext_listener(struct bpf_sk_lookup *ctx, cons
 	return SK_PASS;
 }
 
+/* Plain text from a peer without identity: to the app where nothing restricts it or the cached verdict of this port
+ * allows it, refused where that verdict denies it, and to the agent otherwise. */
+static __always_inline int arrival_in_clear(struct bpf_sk_lookup *ctx, const struct weft_flow *flow,
+					    const struct weft_address *address, const struct weft_config *settings)
+{
+	struct weft_verdict_key key = { .destination_id = address->id, .port = flow->destination_port };
+	const struct weft_verdict *verdict = bpf_map_lookup_elem(&verdicts, &key);
+
+	int known = 0, open = address->flags & WEFT_ADDRESS_PLAINTEXT_OPEN;
+
+	if (verdict && verdict->generation == settings->generation) {
+		known = 1;
+		if (verdict->allow)
+			open = 1;
+	}
+	if (open) {
+		count(WEFT_COUNT_INBOUND_OPEN);
+		return SK_PASS;
+	}
+	if (known)
+		return refuse_arrival(flow, address->id, WEFT_REASON_DENIED);
+	return to_plaintext_listener(ctx, flow, address->id);
+}
+
 static __always_inline int arrival(struct bpf_sk_lookup *ctx)
 {
 	const struct weft_config *settings = the_config();
@@ -65,14 +89,18 @@ static __always_inline int arrival(struct bpf_sk_lookup *ctx)
 	__u32 port = CTX(ctx, local_port);
 
 	if (ctx->ingress_ifindex == LOOPBACK_IFINDEX)
-		return SK_PASS; /* the workload itself, or the agent beside it */
+		return SK_PASS;
+	flow = lookup_flow(ctx);
+	/* The workload itself, or the agent beside it, by the workload's own address: the kernel then names the
+	 * interface that holds the address. From the wire such a source is a martian, and its SYN-ACK never leaves. */
+	if (ip_equal(&flow.source, &flow.destination))
+		return SK_PASS;
 	if (!settings)
 		return SK_DROP;
 	if (ctx->protocol != IPPROTO_TCP)
 		return port == settings->dns_port ? SK_DROP : SK_PASS;
 	if (port == settings->hbone_port)
 		return SK_PASS;
-	flow = lookup_flow(ctx);
 	if (port == settings->outbound_port || port == settings->plaintext_port || port == settings->dns_port)
 		return refuse_arrival(&flow, 0, WEFT_REASON_RESERVED_PORT);
 	if (bpf_map_lookup_elem(&attested, &flow)) {
@@ -82,9 +110,5 @@ static __always_inline int arrival(struct bpf_sk_lookup *ctx)
 	address = bpf_map_lookup_elem(&addresses, &flow.destination);
 	if (!address || !(address->flags & WEFT_ADDRESS_LOCAL))
 		return refuse_arrival(&flow, 0, WEFT_REASON_NOT_LOCAL);
-	if (address->flags & WEFT_ADDRESS_PLAINTEXT_OPEN) {
-		count(WEFT_COUNT_INBOUND_OPEN);
-		return SK_PASS;
-	}
-	return to_plaintext_listener(ctx, &flow, address->id);
+	return arrival_in_clear(ctx, &flow, address, settings);
 }

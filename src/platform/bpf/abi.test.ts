@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { HOOK, REASON } from '#model/path/kernel-flags.ts';
 import * as abi from './abi.ts';
 import { btfSection, enumeratorsOf, structsOf } from './btf.ts';
 import type { Layout } from './layout.ts';
@@ -45,8 +46,8 @@ test('reasons, hooks and counters have the numbers of the C enums', () => {
   const compiled = new Map<string, number>();
   for (const object of objects) for (const [name, value] of enumeratorsOf(btfSection(readFileSync(new URL(object, objectsDir))))) compiled.set(name, value);
   const upper = (name: string): string => name.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase();
-  for (const [name, value] of Object.entries(abi.REASON)) assert.equal(compiled.get(`WEFT_REASON_${upper(name)}`), value, name);
-  for (const [name, value] of Object.entries(abi.HOOK)) assert.equal(compiled.get(`WEFT_HOOK_${upper(name)}`), value, name);
+  for (const [name, value] of Object.entries(REASON)) assert.equal(compiled.get(`WEFT_REASON_${upper(name)}`), value, name);
+  for (const [name, value] of Object.entries(HOOK)) assert.equal(compiled.get(`WEFT_HOOK_${upper(name)}`), value, name);
   for (const [index, name] of abi.COUNTERS.entries()) assert.equal(compiled.get(`WEFT_COUNT_${name.toUpperCase()}`), index, name);
   assert.equal(compiled.get('WEFT_COUNTERS'), abi.COUNTERS.length);
 });

@@ -14,19 +14,13 @@ export const CONFIG = struct('weft_config', {
   waypointPort: u16,
   pad0: u16,
 });
-export const CONFIG_INCOMPLETE = 1;
 
 export const WORKLOAD = struct('weft_workload', { id: u32, flags: u32, ip4: ip, ip6: ip });
-export const WORKLOAD_NATIVE_TUNNEL = 1;
 
 export const ADDRESS = struct('weft_address', { id: u32, flags: u32, waypointId: u32, pad0: u32 });
-export const ADDRESS_LOCAL = 1;
-export const ADDRESS_HBONE = 2;
-export const ADDRESS_PLAINTEXT_OPEN = 4;
 
 export const SERVICE_KEY = struct('weft_service_key', { ip, port: u16, protocol: u8, pad0: u8 });
 export const SERVICE = struct('weft_service', { id: u32, backendCount: u32, waypointId: u32, flags: u32 });
-export const SERVICE_AGENT = 1;
 
 export const BACKEND_KEY = struct('weft_backend_key', { serviceId: u32, slot: u32 });
 export const BACKEND = struct('weft_backend', { ip, port: u16, pad0: u16 });
@@ -81,28 +75,6 @@ export const EVENT = struct('weft_event', {
 export const ID = scalar('id', u32);
 export const COOKIE = scalar('cookie', u64);
 export const IP = scalar('ip', ip);
-
-/** enum weft_reason: why a connection took its path, or why it was refused (16 and up). */
-export const REASON = {
-  none: 0,
-  direct: 1,
-  evaluate: 2,
-  hbone: 3,
-  waypoint: 4,
-  unknownDestination: 5,
-  agentService: 6,
-  dns: 7,
-  denied: 16,
-  noBackend: 17,
-  noSuchPort: 18,
-  noMemory: 19,
-  reservedPort: 20,
-  noAgent: 21,
-  notLocal: 22,
-} as const;
-
-/** enum weft_hook. */
-export const HOOK = { connect: 1, lookup: 2 } as const;
 
 /** enum weft_counter, by index. */
 export const COUNTERS = [

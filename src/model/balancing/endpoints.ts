@@ -1,0 +1,106 @@
+import { familyOf, type Family, type IpAddress } from '#model/address/ip.ts';
+import type { Random } from '#model/effects/clock.ts';
+import type { MeshState } from '#model/mesh/mesh-state.ts';
+import { type Scope, type Service, serviceKeyOf } from '#model/mesh/service.ts';
+import type { Workload } from '#model/mesh/workload.ts';
+
+/** One place a connection to a service may go. */
+export type Endpoint = { workload: Workload; ip: IpAddress; port: number; weight: number };
+
+/** Where the client is, for locality preferences. */
+export type ClientLocation = { node: string; clusterId: string; network: string; locality: { region: string; zone: string; subzone: string } };
+
+/**
+ * Endpoints a client may use for a service port and family, best locality rank only.
+ * Unhealthy ones only where the service allows them (B38); capacity is the weight, 0 means none (B37).
+ */
+export function eligibleEndpoints(mesh: MeshState, service: Service, servicePort: number, family: Family, client: ClientLocation): Endpoint[] {
+  const allowUnhealthy = service.loadBalancing?.allowUnhealthy ?? false;
+  const found: Endpoint[] = [];
+  for (const workload of mesh.endpoints(serviceKeyOf(service))) {
+    if (!workload.healthy && !allowUnhealthy) continue;
+    const port = targetPort(service, workload, servicePort);
+    const ip = workload.addresses.find((address) => familyOf(address) === family);
+    if (port === null || ip === undefined || workload.capacity < 1) continue;
+    found.push({ workload, ip, port, weight: workload.capacity });
+  }
+  return preferred(found, service, client);
+}
+
+/** Endpoint map for the service port, else the service's own target port; null: not routable. */
+export function targetPort(service: Service, workload: Workload, servicePort: number): number | null {
+  const own = workload.services.get(serviceKeyOf(service))?.find((mapping) => mapping.servicePort === servicePort);
+  if (own !== undefined && own.targetPort !== 0) return own.targetPort;
+  const declared = service.ports.find((port) => port.servicePort === servicePort);
+  return declared === undefined || declared.targetPort === 0 ? null : declared.targetPort;
+}
+
+function preferred(endpoints: Endpoint[], service: Service, client: ClientLocation): Endpoint[] {
+  const balancing = service.loadBalancing;
+  if (balancing === null || (balancing.mode !== 'strict' && balancing.mode !== 'failover')) return endpoints;
+  const ranked = endpoints.map((endpoint) => ({ endpoint, rank: localityRank(balancing.routingPreference, endpoint.workload, client) }));
+  const best = balancing.mode === 'strict' ? fullRank(balancing.routingPreference) : Math.max(0, ...ranked.map(({ rank }) => rank));
+  return ranked.filter(({ rank }) => rank === best).map(({ endpoint }) => endpoint); // B36
+}
+
+/**
+ * Number of leading scopes that match. NETWORK in first place is a strong preference, not a barrier (B36): a local-network
+ * endpoint outranks every remote one, and the remaining scopes are compared among each.
+ */
+function localityRank(preference: readonly Scope[], workload: Workload, client: ClientLocation): number {
+  const networkFirst = preference[0] === 'network';
+  const rest = networkFirst ? preference.slice(1) : preference;
+  const mismatch = rest.findIndex((scope) => !scopeMatches(scope, workload, client));
+  const matched = mismatch < 0 ? rest.length : mismatch;
+  return networkFirst && workload.network === client.network ? matched + preference.length : matched;
+}
+
+function fullRank(preference: readonly Scope[]): number {
+  return preference[0] === 'network' ? 2 * preference.length - 1 : preference.length;
+}
+
+function scopeMatches(scope: Scope, workload: Workload, client: ClientLocation): boolean {
+  switch (scope) {
+    case 'region':
+      return workload.locality.region === client.locality.region;
+    case 'zone':
+      return workload.locality.zone === client.locality.zone;
+    case 'subzone':
+      return workload.locality.subzone === client.locality.subzone;
+    case 'node':
+      return workload.node === client.node;
+    case 'cluster':
+      return workload.clusterId === client.clusterId;
+    case 'network':
+      return workload.network === client.network;
+  }
+}
+
+/** Weighted random choice; null when there is nothing to choose from. */
+export function pickEndpoint(endpoints: readonly Endpoint[], random: Random): Endpoint | null {
+  const total = endpoints.reduce((sum, { weight }) => sum + weight, 0);
+  let draw = random() * total;
+  for (const endpoint of endpoints) {
+    draw -= endpoint.weight;
+    if (draw < 0) return endpoint;
+  }
+  return endpoints.at(-1) ?? null;
+}
+
+/** The kernel draws uniformly from slots, so weights are expanded into repeated slots. */
+export const SLOTS_MAX = 4096;
+
+/**
+ * Slots for the kernel: each endpoint as often as its weight (divided by their common divisor).
+ * Null when that needs more than SLOTS_MAX slots: the agent then chooses (E31: never truncated).
+ */
+export function expandSlots(endpoints: readonly Endpoint[]): Endpoint[] | null {
+  const divisor = endpoints.reduce((sofar, { weight }) => greatestCommonDivisor(sofar, weight), 0);
+  const total = endpoints.reduce((sum, { weight }) => sum + weight / divisor, 0);
+  if (total > SLOTS_MAX) return null;
+  return endpoints.flatMap((endpoint) => Array<Endpoint>(endpoint.weight / divisor).fill(endpoint));
+}
+
+function greatestCommonDivisor(a: number, b: number): number {
+  return b === 0 ? a : greatestCommonDivisor(b, a % b);
+}

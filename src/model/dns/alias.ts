@@ -1,0 +1,59 @@
+/** A name to look up in place of the asked one; `stripped` is set when a search domain was cut off to get it. */
+export type Alias = { name: string; stripped: string | null };
+
+/** The search domains of a client in a cluster, as its resolver would append them. */
+export function clusterSearchDomains(namespace: string, clusterDomain: string): readonly string[] {
+  return [`${namespace}.svc.${clusterDomain}`, `svc.${clusterDomain}`, clusterDomain];
+}
+
+/**
+ * Every name that `name` (lower case, no final dot) may stand for, in the order they are tried: as asked, completed to
+ * cluster names, then the same with each search domain cut off. Source: node-proxy section 7.
+ */
+export function aliasesOf(
+  name: string,
+  namespace: string,
+  options: { clusterDomain: string; searchDomains: readonly string[] },
+): readonly Alias[] {
+  const aliases = new Map<string, Alias>();
+  const add = (alias: string, stripped: string | null): void => {
+    if (!aliases.has(alias)) aliases.set(alias, { name: alias, stripped });
+  };
+  add(name, null);
+  for (const full of clusterNamesOf(name, namespace, options.clusterDomain)) add(full, null);
+  for (const domain of options.searchDomains) {
+    const stripped = withoutDomain(name, domain);
+    if (stripped === null) continue;
+    add(stripped, stripped);
+    for (const full of clusterNamesOf(stripped, namespace, options.clusterDomain)) add(full, stripped);
+  }
+  return [...aliases.values()];
+}
+
+/** `a.b.c` → `a.b.c`, `*.b.c`, `*.c`: the hostnames that cover a name, most specific first. */
+export function coveringHostnames(name: string): readonly string[] {
+  const labels = name.split('.');
+  const names = [name];
+  for (let cut = 1; cut < labels.length; cut++) names.push(`*.${labels.slice(cut).join('.')}`);
+  return names;
+}
+
+function clusterNamesOf(name: string, namespace: string, clusterDomain: string): readonly string[] {
+  const endsInSvc = name.endsWith('.svc');
+  switch (name.split('.').length) {
+    case 1:
+      return [`${name}.${namespace}.svc.${clusterDomain}`];
+    case 2:
+      return [`${name}.svc.${clusterDomain}`, `${name}.${namespace}.svc.${clusterDomain}`];
+    case 3:
+      return [...(endsInSvc ? [`${name}.${clusterDomain}`] : []), `${name}.svc.${clusterDomain}`];
+    case 4:
+      return endsInSvc ? [`${name}.${clusterDomain}`] : [];
+    default:
+      return [];
+  }
+}
+
+function withoutDomain(name: string, domain: string): string | null {
+  return name.endsWith(`.${domain}`) ? name.slice(0, -domain.length - 1) : null;
+}

@@ -1,0 +1,131 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { familyOf, parseIp } from '#model/address/ip.ts';
+import type { DnsView } from '#model/dns/dns-view.ts';
+import { type NameOptions, resolveName } from '#model/dns/resolve-name.ts';
+import { type Service, serviceKeyOf } from '#model/mesh/service.ts';
+
+const OPTIONS: NameOptions = { clusterDomain: 'cluster.local', searchDomains: null, preferredNamespace: null, ipv6: true };
+
+function service(hostname: string, namespace: string, addresses: string[], more: Partial<Service> = {}): Service {
+  return {
+    name: hostname.split('.')[0] ?? hostname,
+    namespace,
+    hostname,
+    addresses: addresses.map(parseIp),
+    ports: [],
+    subjectAltNames: [],
+    waypoint: null,
+    loadBalancing: null,
+    ipFamilies: 'automatic',
+    canonical: false,
+    namespaceOnly: false,
+    ...more,
+  };
+}
+
+function viewOf(services: readonly Service[], endpoints: Record<string, string[]> = {}): DnsView {
+  return {
+    servicesByHostname: (hostname) => services.filter((candidate) => candidate.hostname === hostname),
+    endpointAddresses: (key, family) => (endpoints[key] ?? []).map(parseIp).filter((ip) => familyOf(ip) === family),
+  };
+}
+
+const SERVICES = [
+  service('reviews.shop.svc.cluster.local', 'shop', ['10.0.0.1', 'fd00::1']),
+  service('ratings.bank.svc.cluster.local', 'bank', ['10.0.0.2']),
+  service('only6.shop.svc.cluster.local', 'shop', ['10.0.0.3', 'fd00::3'], { ipFamilies: 'ipv6' }),
+  service('headless.shop.svc.cluster.local', 'shop', []),
+  service('idle.shop.svc.cluster.local', 'shop', []),
+  service('example.com', 'shop', ['240.0.0.1']),
+  service('novip.example.com', 'shop', []),
+  service('*.wild.org', 'shop', ['240.0.0.2']),
+  service('*.deep.wild.org', 'shop', ['240.0.0.3']),
+  service('secret.shop.svc.cluster.local', 'shop', ['10.0.0.9'], { namespaceOnly: true }),
+];
+const VIEW = viewOf(SERVICES, { 'shop/headless.shop.svc.cluster.local': ['10.1.0.1', '10.1.0.2', 'fd01::1'] });
+
+type Case = { name: string; asked: string; type?: string; namespace?: string; want: string };
+
+// want: `addresses [via cname]`, `empty` or `forward`.
+const cases: Case[] = [
+  { name: 'B61: a short name is completed with the client namespace', asked: 'reviews', want: '10.0.0.1' },
+  { name: 'B61: a short name of another namespace is not found', asked: 'reviews', namespace: 'bank', want: 'forward' },
+  { name: 'B61: name.namespace', asked: 'reviews.shop', namespace: 'bank', want: '10.0.0.1' },
+  { name: 'B61: name.namespace.svc', asked: 'reviews.shop.svc', namespace: 'bank', want: '10.0.0.1' },
+  { name: 'B61: the full name', asked: 'reviews.shop.svc.cluster.local', namespace: 'bank', want: '10.0.0.1' },
+  { name: 'B61: case and a final dot do not matter', asked: 'Reviews.SHOP.svc.cluster.local.', want: '10.0.0.1' },
+  { name: 'B61: AAAA gives the addresses of its family', asked: 'reviews', type: 'AAAA', want: 'fd00::1' },
+  { name: 'B61: a family without a VIP is empty, not unknown', asked: 'ratings.bank', type: 'AAAA', want: 'empty' },
+  { name: 'B61: a family the service does not offer is empty', asked: 'only6', type: 'A', want: 'empty' },
+  { name: 'B61: other types are forwarded, for mesh names too', asked: 'reviews', type: 'MX', want: 'forward' },
+  { name: 'B61: unknown names are forwarded', asked: 'nowhere.example.net', want: 'forward' },
+  { name: 'B61: the root is forwarded', asked: '.', want: 'forward' },
+  { name: 'B61: a headless service answers with its endpoints', asked: 'headless', want: '10.1.0.1 10.1.0.2' },
+  { name: 'B61: a headless service without endpoints is empty', asked: 'idle', want: 'empty' },
+  { name: 'B61: a service entry without VIPs is forwarded', asked: 'novip.example.com', want: 'forward' },
+  { name: 'B61: an external name with a VIP is answered', asked: 'example.com', want: '240.0.0.1' },
+  {
+    name: 'B62: a search domain that the resolver appended is cut off, with a CNAME',
+    asked: 'example.com.shop.svc.cluster.local',
+    want: '240.0.0.1 via example.com',
+  },
+  {
+    name: 'B62: the CNAME names what was left after cutting, not the completed name',
+    asked: 'reviews.shop.bank.svc.cluster.local',
+    namespace: 'bank',
+    want: '10.0.0.1 via reviews.shop',
+  },
+  { name: 'B62: cutting the cluster domain', asked: 'example.com.cluster.local', want: '240.0.0.1 via example.com' },
+  { name: 'B62: a wildcard answers on the asked name', asked: 'a.wild.org', want: '240.0.0.2' },
+  { name: 'B62: the most specific wildcard wins', asked: 'a.deep.wild.org', want: '240.0.0.3' },
+  { name: 'B62: a wildcard covers several labels', asked: 'x.y.z.wild.org', want: '240.0.0.2' },
+  { name: 'B62: a wildcard does not cover its own parent', asked: 'wild.org', want: 'forward' },
+  { name: 'B62: a wildcard hit after cutting has no CNAME', asked: 'a.wild.org.shop.svc.cluster.local', want: '240.0.0.2' },
+  { name: 'B40: a namespace-only service answers its namespace', asked: 'secret', want: '10.0.0.9' },
+  { name: 'B40: and is invisible to others', asked: 'secret.shop', namespace: 'bank', want: 'forward' },
+];
+
+for (const { name, asked, type = 'A', namespace = 'shop', want } of cases) {
+  test(name, () => {
+    const found = resolveName({ name: asked, type }, { namespace }, VIEW, OPTIONS);
+    const text =
+      found.kind === 'answer' ? found.addresses.join(' ') + (found.cname === null ? '' : ` via ${found.cname}`) : found.kind;
+    assert.equal(text, want);
+  });
+}
+
+test('B61: with IPv6 off, AAAA of a mesh name is empty', () => {
+  const found = resolveName({ name: 'reviews', type: 'AAAA' }, { namespace: 'shop' }, VIEW, { ...OPTIONS, ipv6: false });
+  assert.equal(found.kind, 'empty');
+});
+
+test('search domains given explicitly replace those of the cluster', () => {
+  const options = { ...OPTIONS, searchDomains: ['corp.example'] };
+  const client = { namespace: 'shop' };
+  assert.equal(resolveName({ name: 'example.com.corp.example', type: 'A' }, client, VIEW, options).kind, 'answer');
+  assert.equal(resolveName({ name: 'example.com.cluster.local', type: 'A' }, client, VIEW, options).kind, 'forward');
+});
+
+const sameHost = (namespace: string, more: Partial<Service> = {}) => service('pay.example', namespace, ['10.9.0.1'], more);
+const choices = [
+  { name: 'own namespace first', among: [sameHost('b', { canonical: true }), sameHost('a')], preferred: 'b', want: 'a' },
+  { name: 'then the canonical one', among: [sameHost('c'), sameHost('b', { canonical: true })], preferred: 'c', want: 'b' },
+  { name: 'then the preferred namespace', among: [sameHost('b'), sameHost('c')], preferred: 'c', want: 'c' },
+  { name: 'then the first', among: [sameHost('c'), sameHost('b')], preferred: null, want: 'c' },
+  {
+    name: 'a hidden one does not count',
+    among: [sameHost('c', { namespaceOnly: true }), sameHost('b')],
+    preferred: 'c',
+    want: 'b',
+  },
+];
+for (const { name, among, preferred, want } of choices) {
+  test(`B40: of several services with one hostname: ${name}`, () => {
+    const found = resolveName({ name: 'pay.example', type: 'A' }, { namespace: 'a' }, viewOf(among), {
+      ...OPTIONS,
+      preferredNamespace: preferred,
+    });
+    assert.equal(found.kind === 'answer' && found.service, serviceKeyOf({ namespace: want, hostname: 'pay.example' }));
+  });
+}

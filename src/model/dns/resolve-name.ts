@@ -1,0 +1,100 @@
+import { type Family, familyOf, type IpAddress } from '#model/address/ip.ts';
+import { type Alias, aliasesOf, clusterSearchDomains, coveringHostnames } from '#model/dns/alias.ts';
+import type { DnsView } from '#model/dns/dns-view.ts';
+import { type Service, type ServiceKey, serviceKeyOf } from '#model/mesh/service.ts';
+
+/** `type` is the record type's name (`A`, `AAAA`, `MX`); any case of `name`, with or without the final dot. */
+export type NameQuestion = { name: string; type: string };
+
+/** Who asks: the namespace decides what short names mean and which services are visible. */
+export type NameClient = { namespace: string };
+
+export type NameOptions = {
+  /** `cluster.local`. */
+  clusterDomain: string;
+  /** Null: those of the client's namespace in the cluster. */
+  searchDomains: readonly string[] | null;
+  /** Wins among equal services of other namespaces; null: none does. */
+  preferredNamespace: string | null;
+  /** False: AAAA questions for mesh names are answered with no address. */
+  ipv6: boolean;
+};
+
+/** `cname`: the addresses belong to this name, to which the asked one is an alias; null: to the asked name itself. */
+export type NameResolution =
+  | { kind: 'answer'; service: ServiceKey; cname: string | null; addresses: readonly IpAddress[]; authoritative: true }
+  /** The name exists, without an address of this family: NOERROR with no records. */
+  | { kind: 'empty'; service: ServiceKey; authoritative: true }
+  /** Not ours to answer. */
+  | { kind: 'forward' };
+
+type Hit = { service: Service; cname: string | null };
+
+/**
+ * What a DNS question of a workload means in the mesh. Only A and AAAA of services are answered, never names of
+ * workloads. Errors: none. Source: node-proxy section 7 (B40, B61, B62).
+ */
+export function resolveName(question: NameQuestion, client: NameClient, view: DnsView, options: NameOptions): NameResolution {
+  const family = familyAsked(question.type);
+  if (family === null) return { kind: 'forward' };
+  const name = question.name.toLowerCase().replace(/\.$/, '');
+  const hit = name === '' ? null : findService(name, client, view, options);
+  if (hit === null) return { kind: 'forward' };
+  const service = serviceKeyOf(hit.service);
+  const addresses = offers(hit.service, family, options) ? addressesOf(hit.service, family, view) : [];
+  if (addresses.length === 0) return { kind: 'empty', service, authoritative: true };
+  return { kind: 'answer', service, cname: hit.cname, addresses, authoritative: true };
+}
+
+function familyAsked(type: string): Family | null {
+  if (type === 'A') return 4;
+  return type === 'AAAA' ? 6 : null;
+}
+
+function findService(name: string, client: NameClient, view: DnsView, options: NameOptions): Hit | null {
+  const { clusterDomain } = options;
+  const searchDomains = options.searchDomains ?? clusterSearchDomains(client.namespace, clusterDomain);
+  for (const alias of aliasesOf(name, client.namespace, { clusterDomain, searchDomains })) {
+    const hit = findCovering(alias, client, view, options);
+    if (hit !== null) return hit;
+  }
+  return null;
+}
+
+function findCovering(alias: Alias, client: NameClient, view: DnsView, options: NameOptions): Hit | null {
+  const headlessAnswered = alias.name.endsWith(`.svc.${options.clusterDomain}`);
+  for (const hostname of coveringHostnames(alias.name)) {
+    const candidates = view
+      .servicesByHostname(hostname)
+      .filter(
+        (service) =>
+          (!service.namespaceOnly || service.namespace === client.namespace) &&
+          (service.addresses.length > 0 || headlessAnswered),
+      );
+    const service = preferred(candidates, client, options);
+    // A wildcard has no name of its own to be an alias of, so its addresses go on the asked name.
+    if (service !== null) return { service, cname: hostname === alias.name ? alias.stripped : null };
+  }
+  return null;
+}
+
+function preferred(candidates: readonly Service[], client: NameClient, options: NameOptions): Service | null {
+  return (
+    candidates.find((service) => service.namespace === client.namespace) ??
+    candidates.find((service) => service.canonical) ??
+    candidates.find((service) => service.namespace === options.preferredNamespace) ??
+    candidates[0] ??
+    null
+  );
+}
+
+function offers(service: Service, family: Family, options: NameOptions): boolean {
+  if (family === 6 && !options.ipv6) return false;
+  if (service.ipFamilies === 'ipv4') return family === 4;
+  return service.ipFamilies !== 'ipv6' || family === 6;
+}
+
+function addressesOf(service: Service, family: Family, view: DnsView): readonly IpAddress[] {
+  if (service.addresses.length === 0) return view.endpointAddresses(serviceKeyOf(service), family);
+  return service.addresses.filter((address) => familyOf(address) === family);
+}

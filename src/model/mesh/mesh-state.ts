@@ -1,0 +1,183 @@
+import { type Family, familyOf, type IpAddress } from '#model/address/ip.ts';
+import type { Authorization, PolicyKey } from '#model/mesh/authorization.ts';
+import type { MeshDelta } from '#model/mesh/delta.ts';
+import type { GatewayAddress } from '#model/mesh/gateway-address.ts';
+import type { Service, ServiceKey } from '#model/mesh/service.ts';
+import type { Workload } from '#model/mesh/workload.ts';
+
+/** What a delta touched, old and new values together: the inputs of incremental work. */
+export type Touched = { ips: Set<IpAddress>; services: Set<ServiceKey>; workloads: Set<string>; policies: boolean };
+
+/**
+ * All a node or waypoint knows of the mesh, with the look-ups it needs. One writer: apply().
+ * Endpoints may arrive before their service (spec control-plane-protocols 1.9).
+ */
+export class MeshState {
+  readonly #workloads = new Map<string, Workload>();
+  readonly #services = new Map<ServiceKey, Service>();
+  readonly #policies = new Map<PolicyKey, Authorization>();
+  readonly #uidsByIp = new Map<IpAddress, Set<string>>();
+  readonly #keysByVip = new Map<IpAddress, Set<ServiceKey>>();
+  readonly #keysByHostname = new Map<string, Set<ServiceKey>>();
+  readonly #endpoints = new Map<ServiceKey, Set<string>>();
+
+  apply(delta: MeshDelta): Touched {
+    const touched: Touched = { ips: new Set(), services: new Set(), workloads: new Set(), policies: delta.policies.size > 0 };
+    for (const [key, policy] of delta.policies) {
+      if (policy === null) this.#policies.delete(key);
+      else this.#policies.set(key, policy);
+    }
+    for (const [key, service] of delta.services) this.#replaceService(key, service, touched);
+    for (const [uid, workload] of delta.workloads) this.#replaceWorkload(uid, workload, touched);
+    return touched;
+  }
+
+  workload(uid: string): Workload | null {
+    return this.#workloads.get(uid) ?? null;
+  }
+
+  workloads(): Iterable<Workload> {
+    return this.#workloads.values();
+  }
+
+  service(key: ServiceKey): Service | null {
+    return this.#services.get(key) ?? null;
+  }
+
+  services(): Iterable<Service> {
+    return this.#services.values();
+  }
+
+  policy(key: PolicyKey): Authorization | null {
+    return this.#policies.get(key) ?? null;
+  }
+
+  policies(): Iterable<Authorization> {
+    return this.#policies.values();
+  }
+
+  get counts(): { workloads: number; services: number; policies: number } {
+    return { workloads: this.#workloads.size, services: this.#services.size, policies: this.#policies.size };
+  }
+
+  /** The workload that owns an address: pods before others, then HBONE-capable ones; never host-network ones. */
+  workloadByIp(ip: IpAddress): Workload | null {
+    let best: Workload | null = null;
+    for (const uid of this.#uidsByIp.get(ip) ?? []) {
+      const candidate = this.#workloads.get(uid);
+      if (candidate === undefined || candidate.hostNetwork) continue;
+      if (best === null || rankByIp(candidate) > rankByIp(best)) best = candidate;
+    }
+    return best;
+  }
+
+  /** The service a VIP means to a client: its own namespace first, then the canonical one (B40). */
+  serviceByVip(ip: IpAddress, clientNamespace: string | null): Service | null {
+    return this.#choose(this.#keysByVip.get(ip), clientNamespace);
+  }
+
+  /** Every service with this VIP, whoever may see it. */
+  servicesByVip(ip: IpAddress): Service[] {
+    return [...(this.#keysByVip.get(ip) ?? [])].flatMap((key) => this.#services.get(key) ?? []);
+  }
+
+  servicesByHostname(hostname: string): Service[] {
+    return [...(this.#keysByHostname.get(hostname) ?? [])].flatMap((key) => this.#services.get(key) ?? []);
+  }
+
+  /** Workloads that back a service, whatever their health. */
+  endpoints(key: ServiceKey): Workload[] {
+    return [...(this.#endpoints.get(key) ?? [])].flatMap((uid) => this.#workloads.get(uid) ?? []);
+  }
+
+  /** Usable endpoints of a headless service: at most one address of `family` per endpoint. */
+  endpointAddresses(key: ServiceKey, family: Family): IpAddress[] {
+    const allowUnhealthy = this.#services.get(key)?.loadBalancing?.allowUnhealthy ?? false;
+    return this.endpoints(key)
+      .filter((workload) => workload.healthy || allowUnhealthy)
+      .flatMap((workload) => workload.addresses.find((ip) => familyOf(ip) === family) ?? []);
+  }
+
+  /** Workloads behind a waypoint's address. */
+  waypointMembers(address: GatewayAddress): Workload[] {
+    if (address.kind === 'hostname') return this.endpoints(`${address.namespace}/${address.hostname}`);
+    const byVip = this.serviceByVip(address.address, null);
+    if (byVip !== null) return this.endpoints(`${byVip.namespace}/${byVip.hostname}`);
+    const workload = this.workloadByIp(address.address);
+    return workload === null ? [] : [workload];
+  }
+
+  #choose(keys: ReadonlySet<ServiceKey> | undefined, clientNamespace: string | null): Service | null {
+    let best: Service | null = null;
+    for (const key of keys ?? []) {
+      const service = this.#services.get(key);
+      if (service === undefined || (service.namespaceOnly && service.namespace !== clientNamespace)) continue;
+      if (service.namespace === clientNamespace) return service;
+      if (best === null || (service.canonical && !best.canonical)) best = service;
+    }
+    return best;
+  }
+
+  #replaceService(key: ServiceKey, service: Service | null, touched: Touched): void {
+    const old = this.#services.get(key);
+    touched.services.add(key);
+    if (old !== undefined) {
+      for (const vip of old.addresses) {
+        removeFrom(this.#keysByVip, vip, key);
+        touched.ips.add(vip);
+      }
+      removeFrom(this.#keysByHostname, old.hostname, key);
+      this.#services.delete(key);
+    }
+    if (service === null) return;
+    this.#services.set(key, service);
+    addTo(this.#keysByHostname, service.hostname, key);
+    for (const vip of service.addresses) {
+      addTo(this.#keysByVip, vip, key);
+      touched.ips.add(vip);
+    }
+  }
+
+  #replaceWorkload(uid: string, workload: Workload | null, touched: Touched): void {
+    const old = this.#workloads.get(uid);
+    touched.workloads.add(uid);
+    if (old !== undefined) {
+      for (const ip of old.addresses) {
+        removeFrom(this.#uidsByIp, ip, uid);
+        touched.ips.add(ip);
+      }
+      for (const key of old.services.keys()) {
+        removeFrom(this.#endpoints, key, uid);
+        touched.services.add(key);
+      }
+      this.#workloads.delete(uid);
+    }
+    if (workload === null) return;
+    this.#workloads.set(uid, workload);
+    for (const ip of workload.addresses) {
+      addTo(this.#uidsByIp, ip, uid);
+      touched.ips.add(ip);
+    }
+    for (const key of workload.services.keys()) {
+      addTo(this.#endpoints, key, uid);
+      touched.services.add(key);
+    }
+  }
+}
+
+function rankByIp(workload: Workload): number {
+  return (workload.uid.includes('//Pod/') ? 2 : 0) + (workload.tunnelProtocol === 'hbone' ? 1 : 0);
+}
+
+function addTo<K, V>(index: Map<K, Set<V>>, key: K, value: V): void {
+  const set = index.get(key);
+  if (set === undefined) index.set(key, new Set([value]));
+  else set.add(value);
+}
+
+function removeFrom<K, V>(index: Map<K, Set<V>>, key: K, value: V): void {
+  const set = index.get(key);
+  if (set === undefined) return;
+  set.delete(value);
+  if (set.size === 0) index.delete(key);
+}

@@ -1,0 +1,106 @@
+import { familyOf, formatAddress, type IpAddress } from '#model/address/ip.ts';
+import { type ClientLocation, eligibleEndpoints, pickEndpoint } from '#model/balancing/endpoints.ts';
+import type { Random } from '#model/effects/clock.ts';
+import { type Identity, tryParseIdentity } from '#model/identity/identity.ts';
+import type { GatewayAddress } from '#model/mesh/gateway-address.ts';
+import type { MeshState } from '#model/mesh/mesh-state.ts';
+import type { Service } from '#model/mesh/service.ts';
+import { identityOf, type Workload } from '#model/mesh/workload.ts';
+import { PORT } from './kernel-flags.ts';
+
+/** What the agent does with one outbound connection (spec node-proxy section 3). */
+export type OutboundPath =
+  /** Not in the mesh: plain TCP to where it was going. */
+  | { kind: 'passthrough'; ip: IpAddress; port: number }
+  /** In the mesh but without a tunnel: plain TCP to the endpoint. */
+  | { kind: 'plain'; workload: Workload; ip: IpAddress; port: number; service: Service | null }
+  /** Enrolled on this node: evaluated here, then kernel TCP from app to app. */
+  | { kind: 'local'; workload: Workload; ip: IpAddress; port: number; service: Service | null }
+  | { kind: 'hbone'; workload: Workload; ip: IpAddress; port: number; peers: Identity[]; authority: string; tunnelPort: number; service: Service | null }
+  | { kind: 'waypoint'; workload: Workload; ip: IpAddress; peers: Identity[]; authority: string; tunnelPort: number; service: Service | null }
+  | { kind: 'refused'; reason: string };
+
+export type OutboundQuestion = {
+  source: Workload;
+  dialled: { ip: IpAddress; port: number };
+  /** What the kernel drew from the slots that this model computed; null: choose here. */
+  chosen: { ip: IpAddress; port: number } | null;
+};
+
+/** What the decision needs to know besides the mesh. */
+export type NodeView = {
+  mesh: MeshState;
+  /** Workloads enrolled on this node, by uid. */
+  isLocal(uid: string): boolean;
+  random: Random;
+};
+
+/** The one place that says how a connection of an enrolled workload travels. Pure but for the random draw. */
+export function decideOutbound(question: OutboundQuestion, view: NodeView): OutboundPath {
+  const { dialled, source } = question;
+  const service = view.mesh.serviceByVip(dialled.ip, source.namespace);
+  if (service !== null) return toService(service, question, view);
+  const workload = view.mesh.workloadByIp(dialled.ip);
+  if (workload === null) return { kind: 'passthrough', ...dialled };
+  if (workload.waypoint !== null && !isMember(workload.waypoint, source, view.mesh)) {
+    return toWaypoint(workload.waypoint, dialled, null, source, view);
+  }
+  return toWorkload(workload, dialled.ip, dialled.port, null, view);
+}
+
+function toService(service: Service, question: OutboundQuestion, view: NodeView): OutboundPath {
+  const { dialled, source, chosen } = question;
+  if (service.waypoint !== null) return toWaypoint(service.waypoint, dialled, service, source, view);
+  if (!service.ports.some((port) => port.servicePort === dialled.port)) {
+    return { kind: 'refused', reason: `service ${service.hostname} has no port ${dialled.port}` };
+  }
+  if (service.loadBalancing?.mode === 'passthrough') return { kind: 'passthrough', ...dialled };
+  const endpoints = eligibleEndpoints(view.mesh, service, dialled.port, familyOf(dialled.ip), locationOf(source));
+  const drawn = chosen === null ? undefined : endpoints.find(({ ip, port }) => ip === chosen.ip && port === chosen.port);
+  const endpoint = drawn ?? pickEndpoint(endpoints, view.random);
+  if (endpoint === null) return { kind: 'refused', reason: `no healthy upstream: ${formatAddress(dialled.ip, dialled.port)} (${service.hostname})` };
+  return toWorkload(endpoint.workload, endpoint.ip, endpoint.port, service, view);
+}
+
+function toWorkload(workload: Workload, ip: IpAddress, port: number, service: Service | null, view: NodeView): OutboundPath {
+  if (workload.tunnelProtocol !== 'hbone') return { kind: 'plain', workload, ip, port, service };
+  if (view.isLocal(workload.uid)) return { kind: 'local', workload, ip, port, service };
+  const authority = formatAddress(ip, port);
+  return { kind: 'hbone', workload, ip, port, peers: expectedPeers(workload, service), authority, tunnelPort: PORT.hbone, service };
+}
+
+/** A waypoint that is bound but cannot be found refuses; it is never skipped (B28, DESIGN promise 2). */
+function toWaypoint(address: GatewayAddress, dialled: { ip: IpAddress; port: number }, service: Service | null, source: Workload, view: NodeView): OutboundPath {
+  const name = address.kind === 'hostname' ? address.hostname : address.address;
+  const members = view.mesh.waypointMembers(address).filter((member) => member.healthy);
+  const family = familyOf(dialled.ip);
+  const routable = members.flatMap((workload) => {
+    const ip = workload.addresses.find((one) => familyOf(one) === family) ?? workload.addresses[0];
+    return ip === undefined ? [] : [{ workload, ip, port: address.hbonePort, weight: workload.node === source.node ? 2 : 1 }];
+  });
+  const near = routable.filter(({ weight }) => weight === 2);
+  const member = pickEndpoint(near.length > 0 ? near : routable, view.random);
+  if (member === null) return { kind: 'refused', reason: `unknown waypoint: ${name} is bound but has no ready instance` };
+  return {
+    kind: 'waypoint',
+    workload: member.workload,
+    ip: member.ip,
+    peers: [identityOf(member.workload)],
+    authority: formatAddress(dialled.ip, dialled.port),
+    tunnelPort: address.hbonePort,
+    service,
+  };
+}
+
+function isMember(address: GatewayAddress, workload: Workload, mesh: MeshState): boolean {
+  return mesh.waypointMembers(address).some((member) => member.uid === workload.uid);
+}
+
+function expectedPeers(workload: Workload, service: Service | null): Identity[] {
+  const extra = (service?.subjectAltNames ?? []).flatMap((name) => tryParseIdentity(name) ?? []);
+  return [identityOf(workload), ...extra];
+}
+
+export function locationOf(workload: Workload): ClientLocation {
+  return { node: workload.node, clusterId: workload.clusterId, network: workload.network, locality: workload.locality };
+}

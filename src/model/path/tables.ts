@@ -1,0 +1,82 @@
+import { familyOf, type IpAddress } from '#model/address/ip.ts';
+import { type ClientLocation, eligibleEndpoints, expandSlots } from '#model/balancing/endpoints.ts';
+import type { GatewayAddress } from '#model/mesh/gateway-address.ts';
+import type { MeshState } from '#model/mesh/mesh-state.ts';
+import { type Service, serviceKeyOf } from '#model/mesh/service.ts';
+import type { Workload } from '#model/mesh/workload.ts';
+import { policiesFor, restrictsPlaintext } from '#model/policy/evaluate.ts';
+import type { IdTable } from './ids.ts';
+import { ADDRESS_HBONE, ADDRESS_LOCAL, ADDRESS_PLAINTEXT_OPEN, SERVICE_AGENT } from './kernel-flags.ts';
+
+/** What the kernel is told; the plain values of the eBPF maps. */
+export type AddressEntry = { id: number; flags: number; waypointId: number };
+export type FrontendEntry = { ip: IpAddress; port: number; id: number; waypointId: number; flags: number; slots: readonly { ip: IpAddress; port: number }[] };
+export type WaypointEntry = { ip4: IpAddress | null; ip6: IpAddress | null };
+
+export type TableView = { mesh: MeshState; ids: IdTable; isLocal(uid: string): boolean; location: ClientLocation };
+
+/** The `addresses` entry of an IP; null when no workload owns it. */
+export function addressEntry(ip: IpAddress, view: TableView): AddressEntry | null {
+  const workload = view.mesh.workloadByIp(ip);
+  if (workload === null) return null;
+  const local = view.isLocal(workload.uid);
+  const open = local && !restrictsPlaintext(policiesFor(view.mesh, workload));
+  return {
+    id: view.ids.of('workload', workload.uid),
+    flags: (local ? ADDRESS_LOCAL : 0) | (workload.tunnelProtocol === 'hbone' ? ADDRESS_HBONE : 0) | (open ? ADDRESS_PLAINTEXT_OPEN : 0),
+    waypointId: waypointId(workload.waypoint, view),
+  };
+}
+
+/** The `services` and `backends` entries of one VIP: port 0 says that the VIP exists at all. */
+export function frontendsOfVip(vip: IpAddress, view: TableView): FrontendEntry[] {
+  const all = view.mesh.servicesByVip(vip);
+  const service = view.mesh.serviceByVip(vip, null);
+  if (all.length === 0) return [];
+  const exists = { ip: vip, port: 0, id: 0, waypointId: 0, flags: SERVICE_AGENT, slots: [] };
+  if (service === null || all.length > 1) {
+    // Which service it is depends on the client's namespace: the agent decides (B40).
+    const ports = new Set(all.flatMap((one) => one.ports.map((port) => port.servicePort)));
+    return [exists, ...[...ports].map((port) => ({ ...exists, port }))];
+  }
+  return [exists, ...service.ports.map((port) => frontend(service, vip, port.servicePort, view))];
+}
+
+function frontend(service: Service, vip: IpAddress, port: number, view: TableView): FrontendEntry {
+  const id = view.ids.of('frontend', `${serviceKeyOf(service)}|${vip}|${port}`);
+  const base = { ip: vip, port, id, waypointId: waypointId(service.waypoint, view), flags: 0, slots: [] };
+  if (service.waypoint !== null) return base;
+  if (service.loadBalancing?.mode === 'passthrough') return { ...base, flags: SERVICE_AGENT };
+  const slots = expandSlots(eligibleEndpoints(view.mesh, service, port, familyOf(vip), view.location));
+  return slots === null ? { ...base, flags: SERVICE_AGENT } : { ...base, slots: slots.map((slot) => ({ ip: slot.ip, port: slot.port })) };
+}
+
+/** Id of a waypoint for the kernel; 0: none. */
+export function waypointId(address: GatewayAddress | null, view: Pick<TableView, 'ids'>): number {
+  if (address === null) return 0;
+  return view.ids.of('waypoint', address.kind === 'hostname' ? `${address.namespace}/${address.hostname}` : address.address);
+}
+
+/** Waypoints with an instance on this node, by id: connections go straight to it. */
+export function localWaypoints(view: TableView): Map<number, WaypointEntry> {
+  const found = new Map<number, WaypointEntry>();
+  for (const address of boundWaypoints(view.mesh)) {
+    const member = view.mesh.waypointMembers(address).find((one) => one.healthy && view.isLocal(one.uid));
+    if (member !== undefined) found.set(waypointId(address, view), addressesByFamily(member));
+  }
+  return found;
+}
+
+function boundWaypoints(mesh: MeshState): GatewayAddress[] {
+  const found: GatewayAddress[] = [];
+  for (const service of mesh.services()) if (service.waypoint !== null) found.push(service.waypoint);
+  for (const workload of mesh.workloads()) if (workload.waypoint !== null) found.push(workload.waypoint);
+  return found;
+}
+
+export function addressesByFamily(workload: Pick<Workload, 'addresses'>): WaypointEntry {
+  return {
+    ip4: workload.addresses.find((ip) => familyOf(ip) === 4) ?? null,
+    ip6: workload.addresses.find((ip) => familyOf(ip) === 6) ?? null,
+  };
+}

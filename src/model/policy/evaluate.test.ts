@@ -1,0 +1,86 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { parseIp } from '#model/address/ip.ts';
+import { type Authorization, EMPTY_MATCH, type Match } from '#model/mesh/authorization.ts';
+import { type Connection, dryRunMatches, evaluate, restrictsPlaintext } from './evaluate.ts';
+
+const CART: Connection = {
+  source: { trustDomain: 'cluster.local', namespace: 'shop', serviceAccount: 'cart' },
+  sourceIp: parseIp('10.0.0.1'),
+  destinationIp: parseIp('10.0.0.2'),
+  destinationPort: 8080,
+};
+const ANONYMOUS: Connection = { ...CART, source: null };
+
+function policy(action: 'allow' | 'deny', rules: Partial<Match>[][][], extra: Partial<Authorization> = {}): Authorization {
+  return {
+    name: action,
+    namespace: 'shop',
+    scope: 'namespace',
+    action,
+    dryRun: false,
+    rules: rules.map((clauses) => ({ clauses: clauses.map((matches) => ({ matches: matches.map((match) => ({ ...EMPTY_MATCH, ...match })) })) })),
+    ...extra,
+  };
+}
+
+const exact = (value: string) => [{ kind: 'exact' as const, value }];
+const PRESENCE = [{ kind: 'presence' as const }];
+const principal = exact('cluster.local/ns/shop/sa/cart');
+const any = policy('allow', [[]]);
+
+const cases: { name: string; policies: Authorization[]; connection?: Connection; want: boolean }[] = [
+  { name: 'B42: no policy allows', policies: [], want: true },
+  { name: 'B42: DENY beats ALLOW', policies: [any, policy('deny', [[[{ principals: principal }]]])], want: false },
+  { name: 'B42: ALLOW present but unmatched denies', policies: [policy('allow', [[[{ principals: exact('other') }]]])], want: false },
+  { name: 'B43: ALLOW without rules denies all', policies: [policy('allow', [])], want: false },
+  { name: 'B43: DENY without rules denies nothing', policies: [policy('deny', [])], want: true },
+  { name: 'B43: a rule without clauses matches all', policies: [policy('deny', [[]])], want: false },
+  { name: 'B44: an empty match never matches', policies: [policy('deny', [[[{}]]])], want: true },
+  { name: 'B44: a clause without matches is true', policies: [policy('deny', [[[]]])], want: false },
+  { name: 'B45: STRICT blocks plain text', policies: [policy('deny', [[[{ notPrincipals: PRESENCE }]]])], connection: ANONYMOUS, want: false },
+  { name: 'B45: STRICT passes an authenticated peer', policies: [policy('deny', [[[{ notPrincipals: PRESENCE }]]])], want: true },
+  { name: 'without identity a principal never matches', policies: [policy('allow', [[[{ principals: PRESENCE }]]])], connection: ANONYMOUS, want: false },
+  { name: 'B46: a value with spiffe:// never matches', policies: [policy('deny', [[[{ principals: exact('spiffe://cluster.local/ns/shop/sa/cart') }]]])], want: true },
+  { name: 'B46: prefix', policies: [policy('deny', [[[{ principals: [{ kind: 'prefix', value: 'cluster.local/ns/shop/' }] }]]])], want: false },
+  { name: 'B46: suffix', policies: [policy('deny', [[[{ principals: [{ kind: 'suffix', value: '/sa/cart' }] }]]])], want: false },
+  {
+    name: 'B46: a service account ignores the trust domain',
+    policies: [policy('deny', [[[{ serviceAccounts: [{ namespace: 'shop', serviceAccount: 'cart' }] }]]])],
+    want: false,
+  },
+  { name: 'B47: the port is the workload port', policies: [policy('deny', [[[{ destinationPorts: [8080] }]]])], want: false },
+  { name: 'B47: another port does not match', policies: [policy('deny', [[[{ destinationPorts: [80] }]]])], want: true },
+  { name: 'clauses are ANDed', policies: [policy('deny', [[[{ principals: principal }], [{ destinationPorts: [1] }]]])], want: true },
+  { name: 'matches are ORed', policies: [policy('deny', [[[{ destinationPorts: [1] }, { principals: principal }]]])], want: false },
+  { name: 'fields are ANDed', policies: [policy('deny', [[[{ principals: principal, destinationPorts: [1] }]]])], want: true },
+  { name: 'source blocks', policies: [policy('deny', [[[{ sourceIps: [{ base: parseIp('10.0.0.0'), length: 24 }] }]]])], want: false },
+  { name: 'source blocks of another family do not match', policies: [policy('deny', [[[{ sourceIps: [{ base: parseIp('::'), length: 0 }] }]]])], want: true },
+  { name: 'B48: dry-run changes no verdict', policies: [policy('deny', [[]], { dryRun: true })], want: true },
+  { name: 'B48: a dry-run ALLOW does not count as ALLOW', policies: [policy('allow', [], { dryRun: true })], want: true },
+];
+
+for (const { name, policies, connection, want } of cases) {
+  test(name, () => assert.equal(evaluate({ policies, missing: [] }, connection ?? CART).allowed, want));
+}
+
+test('a decision names policy and rule', () => {
+  const decision = evaluate({ policies: [policy('deny', [[[{ destinationPorts: [1] }]], [[{ principals: principal }]]])], missing: [] }, CART);
+  assert.deepEqual({ policy: decision.policy, rule: decision.rule }, { policy: 'shop/deny', rule: 1 });
+});
+
+test('a policy that is named but unknown denies', () => {
+  assert.equal(evaluate({ policies: [], missing: ['shop/x'] }, CART).allowed, false);
+});
+
+test('B48: dry-run matches are listed', () => {
+  assert.deepEqual(dryRunMatches({ policies: [policy('deny', [[]], { dryRun: true })], missing: [] }, CART), ['shop/deny']);
+});
+
+test('plain text is unrestricted only when nothing could refuse it', () => {
+  assert.equal(restrictsPlaintext({ policies: [], missing: [] }), false);
+  assert.equal(restrictsPlaintext({ policies: [policy('deny', [])], missing: [] }), false);
+  assert.equal(restrictsPlaintext({ policies: [policy('deny', [[]])], missing: [] }), true);
+  assert.equal(restrictsPlaintext({ policies: [any], missing: [] }), true);
+  assert.equal(restrictsPlaintext({ policies: [], missing: ['a/b'] }), true);
+});

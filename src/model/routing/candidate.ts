@@ -1,0 +1,105 @@
+import { type RouteRequest, firstQueryParam } from '#model/routing/request.ts';
+import { compileRegex } from '#model/routing/regex/regex.ts';
+import type { WeightedTargets } from '#model/routing/backends.ts';
+import type { HeaderEdits } from '#model/routing/header-edits.ts';
+import type { HttpRouteMatch } from '#model/waypoint/config.ts';
+
+/** One rule of one route, ready to apply. */
+export type RouteRule = {
+  /** `<namespace>/<route>/<rule name, or its index>`: the name in logs. */
+  readonly name: string;
+  readonly targets: WeightedTargets;
+  readonly requestHeaders: HeaderEdits | null;
+  readonly responseHeaders: HeaderEdits | null;
+  /** Milliseconds; null: unlimited. */
+  readonly requestTimeoutMs: number | null;
+};
+
+/** One match of one rule: the unit that competes for requests. Ranks compare from the first number on, highest first. */
+export type RouteCandidate = {
+  readonly rule: RouteRule;
+  readonly rank: readonly number[];
+  matches(request: RouteRequest): boolean;
+};
+
+type Test = (request: RouteRequest) => boolean;
+
+const EVERYTHING: HttpRouteMatch = { path: null, method: null, headers: [], queryParams: [] };
+
+/** The candidates of one rule; a match with an unusable pattern is left out and reported. */
+export function compileCandidates(rule: RouteRule, matches: readonly HttpRouteMatch[], problem: (why: string) => void): RouteCandidate[] {
+  const candidates: RouteCandidate[] = [];
+  for (const match of matches.length === 0 ? [EVERYTHING] : matches) {
+    const tests = compileTests(match, problem);
+    if (tests === null) continue;
+    candidates.push({ rule, rank: rankOf(match), matches: (request) => tests.every((test) => test(request)) });
+  }
+  return candidates;
+}
+
+/** Positive when `a` ranks below `b`: for sorting, best first. Equal ranks keep their order (config-api 1.7). */
+export function compareCandidates(a: RouteCandidate, b: RouteCandidate): number {
+  for (let at = 0; at < a.rank.length; at++) {
+    const difference = (b.rank[at] ?? 0) - (a.rank[at] ?? 0);
+    if (difference !== 0) return difference;
+  }
+  return 0;
+}
+
+/** Exact > prefix > regex, then the longer path, then method, then more headers, then more query parameters. */
+function rankOf(match: HttpRouteMatch): number[] {
+  const path = match.path ?? { type: 'prefix', value: '/' };
+  const kinds = { exact: 2, prefix: 1, regex: 0 };
+  const length = path.type === 'prefix' ? withoutTrailingSlash(path.value).length : path.value.length;
+  return [kinds[path.type], length, match.method === null ? 0 : 1, match.headers.length, match.queryParams.length];
+}
+
+function compileTests(match: HttpRouteMatch, problem: (why: string) => void): Test[] | null {
+  const tests: (Test | null)[] = [];
+  if (match.path !== null) tests.push(pathTest(match.path, problem));
+  const { method } = match;
+  if (method !== null) tests.push((request) => request.method === method);
+  const seen = new Set<string>();
+  for (const header of match.headers) {
+    const name = header.name.toLowerCase();
+    // Of several entries for one name only the first counts (Gateway API).
+    if (seen.has(name)) continue;
+    seen.add(name);
+    const test = valueTest(header, problem);
+    tests.push(test && ((request) => request.headerValues(name).some(test)));
+  }
+  for (const { name, ...value } of match.queryParams) {
+    const test = valueTest(value, problem);
+    tests.push(test && ((request) => holdsParam(request.query, name, test)));
+  }
+  const usable = tests.filter((test) => test !== null);
+  return usable.length === tests.length ? usable : null;
+}
+
+function holdsParam(query: string, name: string, test: (value: string) => boolean): boolean {
+  const value = firstQueryParam(query, name);
+  return value !== null && test(value);
+}
+
+function pathTest(path: { type: 'exact' | 'prefix' | 'regex'; value: string }, problem: (why: string) => void): Test | null {
+  if (path.type !== 'prefix') {
+    const test = valueTest(path, problem);
+    return test && ((request) => test(request.path));
+  }
+  const whole = withoutTrailingSlash(path.value);
+  const inside = `${whole}/`;
+  return (request) => request.path.startsWith(inside) || request.path === whole;
+}
+
+function valueTest(match: { type: 'exact' | 'prefix' | 'regex'; value: string }, problem: (why: string) => void): ((value: string) => boolean) | null {
+  const { value } = match;
+  if (match.type !== 'regex') return (found) => found === value;
+  const outcome = compileRegex(value);
+  if (outcome.kind === 'compiled') return (found) => outcome.regex.matches(found);
+  problem(`the pattern "${value}" ${outcome.why}`);
+  return null;
+}
+
+function withoutTrailingSlash(path: string): string {
+  return path.endsWith('/') ? path.slice(0, -1) : path;
+}

@@ -1,0 +1,16 @@
+import type { CharSet } from '#model/routing/regex/char-set.ts';
+
+export type Assertion = 'start' | 'end' | 'word-boundary' | 'not-word-boundary';
+
+/** A parsed pattern. Captures are not kept: nothing here reads them. */
+export type RegexNode =
+  | { kind: 'set'; set: CharSet }
+  | { kind: 'assertion'; assertion: Assertion }
+  | { kind: 'sequence'; items: readonly RegexNode[] }
+  | { kind: 'choice'; items: readonly RegexNode[] }
+  | { kind: 'repeat'; item: RegexNode; min: number; max: number | null };
+
+export const EMPTY_NODE: RegexNode = { kind: 'sequence', items: [] };
+
+/** Thrown inside the parser only; `compileRegex` turns it into a value. */
+export class RegexRefusal extends Error {}

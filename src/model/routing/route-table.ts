@@ -1,0 +1,86 @@
+import { compileBackends } from '#model/routing/backends.ts';
+import { compareCandidates, compileCandidates, type RouteCandidate, type RouteRule } from '#model/routing/candidate.ts';
+import { compileHeaderEdits } from '#model/routing/header-edits.ts';
+import type { RouteRequest } from '#model/routing/request.ts';
+import type { HttpRoute, HttpRouteRule } from '#model/waypoint/config.ts';
+
+/** The routes of one service port, best candidate first. Null: no such route is attached. */
+export type PortRoutes = {
+  readonly producers: readonly RouteCandidate[] | null;
+  /** Client namespace → the only routes its clients see (config-api 1.12). */
+  readonly consumers: ReadonlyMap<string, readonly RouteCandidate[]>;
+};
+
+/** The routes of one service; compiled once per configuration change. */
+export type RouteTable = { readonly ports: ReadonlyMap<number, PortRoutes>; readonly otherPorts: PortRoutes };
+
+export type RouteDecision =
+  | { readonly kind: 'matched'; readonly rule: RouteRule }
+  /** No route is attached for this client: the request goes to the service it was addressed to. */
+  | { readonly kind: 'unrouted' }
+  /** Routes are attached and none matches: 404. */
+  | { readonly kind: 'not-found' };
+
+const UNROUTED: RouteDecision = { kind: 'unrouted' };
+const NOT_FOUND: RouteDecision = { kind: 'not-found' };
+
+/**
+ * Compiles the routes of one service; they come sorted oldest first.
+ * Unusable parts are left out and reported through `problem` with the route they are in.
+ */
+export function compileRoutes(routes: readonly HttpRoute[], problem: (why: string) => void): RouteTable {
+  const compiled = routes.map((route) => ({ route, candidates: candidatesOf(route, problem) }));
+  const named = new Set(routes.flatMap((route) => route.ports ?? []));
+  const ports = new Map<number, PortRoutes>();
+  for (const port of named) ports.set(port, portRoutes(compiled.filter(({ route }) => route.ports?.includes(port) ?? true)));
+  return { ports, otherPorts: portRoutes(compiled.filter(({ route }) => route.ports === null)) };
+}
+
+/** The routes that bind to a service port. */
+export function routesOfPort(table: RouteTable, port: number): PortRoutes {
+  return table.ports.get(port) ?? table.otherPorts;
+}
+
+/** The best match for a request of a client in `clientNamespace` (null: unknown client). */
+export function matchRoute(routes: PortRoutes, clientNamespace: string | null, request: RouteRequest): RouteDecision {
+  const consumer = clientNamespace === null ? undefined : routes.consumers.get(clientNamespace);
+  const candidates = consumer ?? routes.producers;
+  if (candidates === null) return UNROUTED;
+  for (const candidate of candidates) {
+    if (candidate.matches(request)) return { kind: 'matched', rule: candidate.rule };
+  }
+  return NOT_FOUND;
+}
+
+type CompiledRoute = { route: HttpRoute; candidates: RouteCandidate[] };
+
+function portRoutes(attached: readonly CompiledRoute[]): PortRoutes {
+  const producers = attached.filter(({ route }) => route.clientNamespace === null);
+  const namespaces = new Set(attached.flatMap(({ route }) => route.clientNamespace ?? []));
+  const consumers = new Map<string, readonly RouteCandidate[]>();
+  for (const namespace of namespaces) {
+    consumers.set(namespace, merged(attached.filter(({ route }) => route.clientNamespace === namespace)));
+  }
+  return { producers: producers.length === 0 ? null : merged(producers), consumers };
+}
+
+function merged(routes: readonly CompiledRoute[]): RouteCandidate[] {
+  // Array.sort is stable: equal ranks keep route age, then name, then rule order.
+  return routes.flatMap(({ candidates }) => candidates).sort(compareCandidates);
+}
+
+function candidatesOf(route: HttpRoute, problem: (why: string) => void): RouteCandidate[] {
+  const name = `${route.namespace}/${route.name}`;
+  const report = (why: string): void => problem(`HTTPRoute ${name}: ${why}`);
+  return route.rules.flatMap((rule, index) => compileCandidates(compileRule(name, rule, index, report), rule.matches, report));
+}
+
+function compileRule(route: string, rule: HttpRouteRule, index: number, problem: (why: string) => void): RouteRule {
+  return {
+    name: `${route}/${rule.name === '' ? index : rule.name}`,
+    targets: compileBackends(rule.backends),
+    requestHeaders: compileHeaderEdits(rule.requestHeaders, problem),
+    responseHeaders: compileHeaderEdits(rule.responseHeaders, problem),
+    requestTimeoutMs: rule.requestTimeoutMs,
+  };
+}

@@ -1,0 +1,205 @@
+import type { MeshDelta } from '#model/mesh/delta.ts';
+import { MeshState } from '#model/mesh/mesh-state.ts';
+import type { Workload } from '#model/mesh/workload.ts';
+import { IdTable } from '#model/path/ids.ts';
+import { CarriedConnections } from './connections.ts';
+import type { AgentContext } from './context.ts';
+import type { DnsResponder } from './dns/responder.ts';
+import type { AgentEffects, KernelEvent, LiveFlow } from './effects.ts';
+import { type Enrolled, Enrollment, type EnrollmentRequest } from './enrollment.ts';
+import { handlePlaintext, handleTunnel } from './inbound.ts';
+import { logRefusal } from './kernel-events.ts';
+import { KernelTables } from './kernel-tables.ts';
+import { handleOutbound } from './outbound.ts';
+import { Verdicts } from './verdicts.ts';
+import { Waiters } from './waiters.ts';
+
+/** How long a connection waits for the workload's record or the first sync (spec node-proxy 1.5). */
+const KNOWLEDGE_DEADLINE_MS = 5_000;
+
+export type AgentOptions = {
+  node: string;
+  trustDomain: string;
+  clusterName: string;
+  /** Made over the agent's mesh; see src/node-agent/dns. */
+  dns(mesh: MeshState, namespaceOf: (uid: string) => string | null): DnsResponder;
+};
+
+/** The agent of one node: takes mesh changes, workloads and kernel events; everything else is reached through effects. */
+export class Agent {
+  readonly mesh = new MeshState();
+  readonly enrollment: Enrollment;
+  readonly ids: IdTable;
+  readonly #options: AgentOptions;
+  readonly #effects: AgentEffects;
+  readonly #verdicts: Verdicts;
+  readonly #tables: KernelTables;
+  readonly #carried = new CarriedConnections();
+  readonly #waiters: Waiters;
+  readonly #context: AgentContext;
+  readonly #dns: DnsResponder;
+  #synced = false;
+
+  constructor(effects: AgentEffects, options: AgentOptions) {
+    this.#effects = effects;
+    this.#options = options;
+    const { kernel, clock, log } = effects;
+    this.ids = adoptedIds(kernel.maps, kernel.adopted);
+    this.#waiters = new Waiters(clock, KNOWLEDGE_DEADLINE_MS);
+    this.#dns = options.dns(this.mesh, (uid) => this.enrollment.get(uid)?.request.namespace ?? null);
+    const view = { mesh: this.mesh, ids: this.ids, local: () => this.#localRecords(), destroy: (flow: LiveFlow) => this.#destroy(flow) };
+    this.#verdicts = new Verdicts(kernel, view, clock, log);
+    this.#tables = new KernelTables(kernel.maps, log);
+    this.enrollment = new Enrollment(effects, this.ids, options.trustDomain, {
+      outbound: (workload, socket) => void handleOutbound(this.#context, workload, socket),
+      plaintext: (workload, socket) => void handlePlaintext(this.#context, workload, socket),
+      hbone: (workload) => this.#hboneServer(workload),
+      dnsStream: (workload, socket) => void this.#dns.handleTcp(socket, workload.request.uid),
+      dnsDatagram: (workload) => (query) => this.#dns.handleUdp(query, workload.request.uid),
+    });
+    this.#context = {
+      node: options.node,
+      clusterName: options.clusterName,
+      mesh: this.mesh,
+      ids: this.ids,
+      effects,
+      enrollment: this.enrollment,
+      verdicts: this.#verdicts,
+      carried: this.#carried,
+      clock,
+      log,
+      record: (enrolled) => this.#waiters.until(() => this.mesh.workload(enrolled.request.uid)),
+      synced: async () => (await this.#waiters.until(() => (this.#synced ? true : null))) === true,
+    };
+    // Until the mesh is known, nothing unknown may pass in plain text.
+    this.#verdicts.publish(true);
+  }
+
+  /** True once the first complete state of the mesh has been applied. */
+  get synced(): boolean {
+    return this.#synced;
+  }
+
+  get generation(): number {
+    return this.#verdicts.generation;
+  }
+
+  get carried(): number {
+    return this.#carried.size;
+  }
+
+  /** Applies a change of the mesh to the kernel; `complete`: the state is now the whole mesh. */
+  applyMesh(delta: MeshDelta, complete: boolean): void {
+    const changesDecisions = delta.policies.size > 0 || [...delta.workloads].some(([uid, next]) => decidesOtherwise(this.mesh.workload(uid), next));
+    const touched = this.mesh.apply(delta);
+    const first = complete && !this.#synced;
+    this.#synced ||= complete;
+    if (touched.policies) for (const one of this.enrollment.all()) for (const ip of one.addresses) touched.ips.add(ip);
+    this.#tables.refresh(touched, this.#view());
+    if (first) this.#tables.purgeUnknown(this.mesh);
+    if (first || changesDecisions) {
+      this.#verdicts.publish(!this.#isComplete());
+      this.#verdicts.renew();
+      this.#carried.closeDenied(this.mesh);
+    } else {
+      this.#verdicts.fill();
+      this.#verdicts.publish(!this.#isComplete());
+    }
+    for (const [uid, workload] of delta.workloads) if (workload === null) this.#forget(uid);
+    this.#waiters.check();
+  }
+
+  async enroll(request: EnrollmentRequest): Promise<Enrolled> {
+    const enrolled = await this.enrollment.enroll(request);
+    this.#refreshLocal(enrolled);
+    return enrolled;
+  }
+
+  /** Waits until discovery knows the workload; false after the deadline. */
+  async known(uid: string): Promise<boolean> {
+    return (await this.#waiters.until(() => this.mesh.workload(uid))) !== null;
+  }
+
+  leave(uid: string): void {
+    const enrolled = this.enrollment.get(uid);
+    if (enrolled === null) return;
+    this.#carried.closeTo(uid);
+    this.enrollment.leave(uid);
+    this.#refreshLocal(enrolled);
+  }
+
+  kernelEvent(event: KernelEvent): void {
+    logRefusal(event, this.mesh, this.ids, this.#effects.log);
+  }
+
+  /** Stops serving; the kernel side goes on without this process. */
+  stop(): void {
+    this.#dns.stop();
+    this.enrollment.release();
+  }
+
+  #isComplete(): boolean {
+    return this.#synced && this.#tables.complete;
+  }
+
+  #view() {
+    const isLocal = (uid: string): boolean => this.enrollment.get(uid) !== null;
+    const [some] = this.#localRecords();
+    const location = some ?? { node: this.#options.node, clusterId: '', network: '', locality: { region: '', zone: '', subzone: '' } };
+    return { mesh: this.mesh, ids: this.ids, isLocal, location };
+  }
+
+  #refreshLocal(enrolled: Enrolled): void {
+    const record = this.mesh.workload(enrolled.request.uid);
+    const services = new Set(record === null ? [] : record.services.keys());
+    this.#tables.refresh({ ips: new Set(enrolled.addresses), services, workloads: new Set(), policies: false }, this.#view());
+    this.#verdicts.fill();
+  }
+
+  #localRecords(): Workload[] {
+    return this.enrollment.all().flatMap(({ request }) => this.mesh.workload(request.uid) ?? []);
+  }
+
+  #destroy(live: LiveFlow): boolean {
+    return this.enrollment.byCookie(live.flow.netnsCookie)?.netns.destroyFlow(live.flow, live.inbound === 1) ?? false;
+  }
+
+  /** Numbers of workloads that are gone and not enrolled here are let go; a later workload gets a new one. */
+  #forget(uid: string): void {
+    if (this.enrollment.get(uid) === null) this.ids.forget('workload', uid);
+  }
+
+  #hboneServer(workload: Enrolled) {
+    return this.#effects.createHboneServer({
+      credentials: () => this.#effects.credentials(workload.identity),
+      trustDomain: this.#options.trustDomain,
+      onTunnel: (tunnel) => void handleTunnel(this.#context, workload, tunnel),
+    });
+  }
+}
+
+/** Whether a workload's change can change a verdict: a new one cannot, it has no verdicts yet. */
+function decidesOtherwise(before: Workload | null, after: Workload | null): boolean {
+  if (before === null || after === null) return false;
+  return (
+    before.namespace !== after.namespace ||
+    before.serviceAccount !== after.serviceAccount ||
+    before.trustDomain !== after.trustDomain ||
+    before.authorizationPolicies.join() !== after.authorizationPolicies.join() ||
+    before.addresses.join() !== after.addresses.join()
+  );
+}
+
+/** Numbers of an adopted data path: local workloads keep theirs, new names continue after the highest in use. */
+function adoptedIds(maps: AgentEffects['kernel']['maps'], adopted: boolean): IdTable {
+  if (!adopted) return new IdTable();
+  const used = [
+    ...maps.addresses.entries().flatMap(([, { id, waypointId }]) => [id, waypointId]),
+    ...maps.services.entries().flatMap(([, { id, waypointId }]) => [id, waypointId]),
+    ...maps.verdicts.entries().flatMap(([{ sourceId, destinationId }]) => [sourceId, destinationId]),
+  ];
+  const ids = new IdTable(used.reduce((highest, id) => Math.max(highest, id), 0));
+  for (const [id, { uid }] of maps.names.entries()) ids.restore('workload', uid, id);
+  return ids;
+}
+

@@ -1,0 +1,27 @@
+import type { Clock } from '#model/effects/clock.ts';
+import type { Log } from '#model/effects/log.ts';
+import type { MeshState } from '#model/mesh/mesh-state.ts';
+import type { Workload } from '#model/mesh/workload.ts';
+import type { IdTable } from '#model/path/ids.ts';
+import type { AgentEffects } from './effects.ts';
+import type { CarriedConnections } from './connections.ts';
+import type { Enrolled, Enrollment } from './enrollment.ts';
+import type { Verdicts } from './verdicts.ts';
+
+/** What the handlers of connections share. */
+export type AgentContext = {
+  node: string;
+  clusterName: string;
+  mesh: MeshState;
+  ids: IdTable;
+  effects: AgentEffects;
+  enrollment: Enrollment;
+  verdicts: Verdicts;
+  carried: CarriedConnections;
+  clock: Clock;
+  log: Log;
+  /** Resolves with the workload's record once discovery has sent it; null after the deadline. */
+  record(enrolled: Enrolled): Promise<Workload | null>;
+  /** Resolves when the mesh is known; rejects never, false after the deadline. */
+  synced(): Promise<boolean>;
+};

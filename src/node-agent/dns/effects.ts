@@ -1,0 +1,59 @@
+import type { DnsView } from '#model/dns/dns-view.ts';
+import type { NameClient, NameOptions } from '#model/dns/resolve-name.ts';
+import type { Clock, Random } from '#model/effects/clock.ts';
+import type { Log } from '#model/effects/log.ts';
+
+export type DnsTransport = 'udp' | 'tcp';
+
+/** `workload`: its uid. `queryType`: `A`, …; `OTHER` for types without a name, so the label stays bounded. */
+export type DnsLabels = { workload: string; queryType: string; transport: DnsTransport };
+
+export type DnsFailure =
+  | 'malformed'
+  | 'not-implemented'
+  | 'unknown-workload'
+  | 'too-many-queries'
+  | 'too-many-connections'
+  | 'upstream-failed';
+
+/** What `istio_dns_*` metrics are made of. */
+export type DnsCounters = {
+  request(labels: DnsLabels): void;
+  upstreamRequest(labels: DnsLabels): void;
+  upstreamDuration(labels: DnsLabels, durationMs: number): void;
+  upstreamFailure(labels: DnsLabels): void;
+  /** Every query or connection that did not get what it asked for, by cause. */
+  failed(why: DnsFailure, transport: DnsTransport): void;
+};
+
+export type DnsLimits = {
+  forwardsMax: number;
+  forwardsPerWorkloadMax: number;
+  connectionsMax: number;
+  connectionsPerWorkloadMax: number;
+  /** How long one forwarded query may take. */
+  forwardMs: number;
+};
+
+export const DNS_LIMITS: DnsLimits = {
+  forwardsMax: 4_096,
+  forwardsPerWorkloadMax: 512,
+  connectionsMax: 1_024,
+  connectionsPerWorkloadMax: 64,
+  forwardMs: 5_000,
+};
+
+export type DnsEffects = {
+  /** The mesh as it is now. */
+  view(): DnsView;
+  /** The workload with this uid; null when it is not (or no longer) known. */
+  clientOf(workload: string): NameClient | null;
+  /** The upstream's reply, carrying the query's own id; from the network namespace of the workload. Rejects when none came. */
+  forward(query: Buffer, context: { workload: string; transport: DnsTransport; signal: AbortSignal }): Promise<Buffer>;
+  names: NameOptions;
+  random: Random;
+  clock: Clock;
+  log: Log;
+  counters: DnsCounters;
+  limits: DnsLimits;
+};

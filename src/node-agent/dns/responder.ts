@@ -1,0 +1,136 @@
+import type { Duplex } from 'node:stream';
+import type { IpAddress } from '#model/address/ip.ts';
+import { type NameResolution, resolveName } from '#model/dns/resolve-name.ts';
+import type { Random } from '#model/effects/clock.ts';
+import { unreachable } from '#model/error.ts';
+import { createAdmission } from '#node-agent/dns/admission.ts';
+import type { DnsEffects, DnsFailure, DnsLabels, DnsTransport } from '#node-agent/dns/effects.ts';
+import { createForwards, type Forwards } from '#node-agent/dns/forwards.ts';
+import { serveTcpSession } from '#node-agent/dns/tcp-session.ts';
+import { type DnsQuery, decodeQuery, type QueryEcho } from '#protocol/dns/query.ts';
+import { encodeAnswer, encodeFailure, fitReply } from '#protocol/dns/reply.ts';
+import { MESSAGE_BYTES_MAX, RCODE, type Rcode } from '#protocol/dns/wire.ts';
+
+export type DnsResponder = {
+  /** The datagram to send back; null: send nothing (the datagram was no query). Never rejects. */
+  handleUdp(query: Buffer, workload: string): Promise<Buffer | null>;
+  /** Serves one connection; settles when it is closed. Never rejects. */
+  handleTcp(stream: Duplex, workload: string): Promise<void>;
+  /** Closes every connection and gives up every forwarded query. */
+  stop(): void;
+};
+
+/** How long clients may keep an answer. Source: node-proxy section 7 (B61). */
+const TTL_SECONDS = 30;
+
+/** Answers the DNS queries that enrolled workloads of this node send. Source: node-proxy section 7. */
+export function createDnsResponder(effects: DnsEffects): DnsResponder {
+  const { limits } = effects;
+  const forwards = createForwards(effects);
+  const connections = createAdmission(limits.connectionsMax, limits.connectionsPerWorkloadMax);
+  let stopped = false;
+  const streams = new Set<Duplex>();
+  const respond = (bytes: Buffer, workload: string, transport: DnsTransport): Promise<Buffer | null> =>
+    answerMessage({ effects, forwards, workload, transport }, bytes);
+  return {
+    handleUdp: (bytes, workload) => respond(bytes, workload, 'udp'),
+    async handleTcp(stream, workload) {
+      const leave = stopped ? null : connections.enter(workload);
+      if (leave === null) {
+        effects.counters.failed('too-many-connections', 'tcp');
+        effects.log.warn({ workload, connections: connections.size() }, 'DNS connection refused: too many are open');
+        stream.destroy();
+        return;
+      }
+      streams.add(stream);
+      await serveTcpSession({
+        stream,
+        respond: (query) => respond(query, workload, 'tcp'),
+        clock: effects.clock,
+        broken(why) {
+          effects.counters.failed('malformed', 'tcp');
+          effects.log.debug({ workload, why }, 'DNS connection closed: not a stream of queries');
+        },
+      });
+      streams.delete(stream);
+      leave();
+    },
+    stop() {
+      stopped = true;
+      forwards.stop();
+      for (const stream of streams) stream.destroy();
+    },
+  };
+}
+
+type Exchange = { effects: DnsEffects; forwards: Forwards; workload: string; transport: DnsTransport };
+
+async function answerMessage(exchange: Exchange, bytes: Buffer): Promise<Buffer | null> {
+  const decoding = decodeQuery(bytes);
+  switch (decoding.kind) {
+    case 'ignore':
+      exchange.effects.counters.failed('malformed', exchange.transport);
+      return null;
+    case 'error':
+      return fail(exchange, decoding.echo, decoding.rcode, decoding.rcode === RCODE.notImp ? 'not-implemented' : 'malformed');
+    case 'query':
+      return answerQuery(exchange, decoding.query);
+    default:
+      return unreachable(decoding);
+  }
+}
+
+async function answerQuery(exchange: Exchange, query: DnsQuery): Promise<Buffer> {
+  const { effects, workload, transport } = exchange;
+  effects.counters.request(labelsOf(exchange, query));
+  const client = effects.clientOf(workload);
+  if (client === null) return fail(exchange, query.echo, RCODE.servFail, 'unknown-workload');
+  const resolution: NameResolution = query.plain
+    ? resolveName(query, client, effects.view(), effects.names)
+    : { kind: 'forward' };
+  const bytesMax = transport === 'udp' ? query.echo.udpBytesMax : MESSAGE_BYTES_MAX;
+  effects.log.debug({ workload, name: query.name, type: query.type, transport, resolution: resolution.kind }, 'DNS query');
+  switch (resolution.kind) {
+    case 'answer': {
+      const addresses = shuffled(resolution.addresses, effects.random);
+      return encodeAnswer(query.echo, { cname: resolution.cname, addresses, ttlSeconds: TTL_SECONDS }, bytesMax);
+    }
+    case 'empty':
+      return encodeAnswer(query.echo, { cname: null, addresses: [], ttlSeconds: TTL_SECONDS }, bytesMax);
+    case 'forward':
+      return forwardQuery(exchange, query, bytesMax);
+    default:
+      return unreachable(resolution);
+  }
+}
+
+async function forwardQuery(exchange: Exchange, query: DnsQuery, bytesMax: number): Promise<Buffer> {
+  const outcome = await exchange.forwards.forward(query.bytes, labelsOf(exchange, query));
+  switch (outcome.kind) {
+    case 'reply':
+      return fitReply(query.echo, outcome.reply, bytesMax);
+    case 'full':
+      return fail(exchange, query.echo, RCODE.servFail, 'too-many-queries');
+    case 'failed':
+      return fail(exchange, query.echo, RCODE.servFail, 'upstream-failed', { name: query.name, error: outcome.error });
+    default:
+      return unreachable(outcome);
+  }
+}
+
+function fail(exchange: Exchange, echo: QueryEcho, rcode: Rcode, why: DnsFailure, detail: object = {}): Buffer {
+  const { effects, workload, transport } = exchange;
+  effects.counters.failed(why, transport);
+  const level = why === 'malformed' || why === 'not-implemented' ? 'debug' : 'warn';
+  effects.log[level]({ workload, transport, why, ...detail }, 'DNS query failed');
+  return encodeFailure(echo, rcode);
+}
+
+function labelsOf({ workload, transport }: Exchange, query: DnsQuery): DnsLabels {
+  return { workload, transport, queryType: query.type.startsWith('UNKNOWN') ? 'OTHER' : query.type };
+}
+
+function shuffled(addresses: readonly IpAddress[], random: Random): readonly IpAddress[] {
+  const drawn = addresses.map((address) => ({ address, lot: random() }));
+  return drawn.sort((a, b) => a.lot - b.lot).map(({ address }) => address);
+}

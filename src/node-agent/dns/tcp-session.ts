@@ -1,0 +1,75 @@
+import type { Duplex } from 'node:stream';
+import type { Cancel, Clock } from '#model/effects/clock.ts';
+import { createFrameReader, frameMessage } from '#protocol/dns/frame.ts';
+import { QUERY_BYTES_MAX } from '#protocol/dns/wire.ts';
+
+/** Queries of one connection that are worked on at once; further ones wait in the socket. */
+const QUERIES_AT_ONCE_MAX = 16;
+/** A connection on which nothing is asked or answered for so long is closed. Source: node-proxy section 7. */
+const IDLE_MS = 5_000;
+
+export type TcpSession = {
+  stream: Duplex;
+  respond(query: Buffer): Promise<Buffer | null>;
+  clock: Clock;
+  /** The stream could not be followed, and is closed. */
+  broken(why: string): void;
+};
+
+/** Answers queries on one connection until it ends, idles or breaks; settles when it is closed. Never rejects. */
+export async function serveTcpSession(session: TcpSession): Promise<void> {
+  const closed = new Promise<void>((resolve) => session.stream.once('close', resolve));
+  if (session.stream.destroyed) return;
+  const stop = startSession(session);
+  await closed;
+  stop();
+}
+
+function startSession({ stream, respond, clock, broken }: TcpSession): Cancel {
+  const reader = createFrameReader(QUERY_BYTES_MAX);
+  const waiting: Buffer[] = []; // bounded by one chunk: the stream is paused while it is not empty
+  let running = 0;
+  let ended = false;
+  let idle: Cancel = () => {};
+  const progressed = (): void => {
+    idle();
+    idle = clock.after(IDLE_MS, () => (running === 0 ? stream.destroy() : progressed()));
+  };
+  const answer = async (query: Buffer): Promise<void> => {
+    running++;
+    const reply = await respond(query).catch(() => null);
+    running--;
+    if (reply !== null && stream.writable) stream.write(frameMessage(reply));
+    progressed();
+    pump();
+  };
+  const pump = (): void => {
+    while (running < QUERIES_AT_ONCE_MAX && !stream.writableNeedDrain) {
+      const query = waiting.shift();
+      if (query === undefined) break;
+      void answer(query);
+    }
+    if (waiting.length > 0 || stream.writableNeedDrain) stream.pause();
+    else if (!ended) stream.resume();
+    else if (running === 0) stream.end();
+  };
+  stream.on('data', (chunk: Buffer) => {
+    const reading = reader.push(chunk);
+    if (reading.kind === 'broken') {
+      broken(reading.why);
+      stream.destroy();
+      return;
+    }
+    waiting.push(...reading.messages);
+    if (reading.messages.length > 0) progressed();
+    pump();
+  });
+  stream.on('end', () => {
+    ended = true;
+    pump();
+  });
+  stream.on('drain', pump);
+  stream.on('error', () => stream.destroy()); // the client went away; there is nobody to tell
+  progressed();
+  return () => idle();
+}

@@ -1,0 +1,38 @@
+import type { Clock } from '#model/effects/clock.ts';
+
+const WAITERS_MAX = 10_000;
+
+type Waiter = { look: () => boolean; give: () => void };
+
+/** Connections that wait for knowledge: each is released by check() or by the deadline. Bounded. */
+export class Waiters {
+  readonly #clock: Clock;
+  readonly #deadlineMs: number;
+  readonly #waiting = new Set<Waiter>();
+
+  constructor(clock: Clock, deadlineMs: number) {
+    this.#clock = clock;
+    this.#deadlineMs = deadlineMs;
+  }
+
+  /** The first non-null answer of `look`; null after the deadline, or at once when too many wait. */
+  until<T>(look: () => T | null): Promise<T | null> {
+    const now = look();
+    if (now !== null || this.#waiting.size >= WAITERS_MAX) return Promise.resolve(now);
+    return new Promise((resolve) => {
+      const finish = (value: T | null): void => {
+        this.#waiting.delete(waiter);
+        cancel();
+        resolve(value);
+      };
+      const waiter: Waiter = { look: () => look() !== null, give: () => finish(look()) };
+      this.#waiting.add(waiter);
+      const cancel = this.#clock.after(this.#deadlineMs, () => finish(null));
+    });
+  }
+
+  /** Looks again for every waiter; call after each change. */
+  check(): void {
+    for (const waiter of [...this.#waiting]) if (waiter.look()) waiter.give();
+  }
+}

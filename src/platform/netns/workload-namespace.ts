@@ -1,0 +1,123 @@
+import { createSocket } from 'node:dgram';
+import { closeSync, openSync } from 'node:fs';
+import { createServer, type Server, type Socket } from 'node:net';
+import { familyOf, type IpAddress, parseIp } from '#model/address/ip.ts';
+import { WeftError } from '#model/error.ts';
+import { type BpfMap } from '#platform/bpf/map.ts';
+import { connectFd } from './connect.ts';
+import { destroySocket } from './destroy-socket.ts';
+import { namespaceCookie } from './namespace.ts';
+import { tcpListenerIn, tcpSocketIn, udpSocketIn, unboundTcpSocketIn } from './sockets.ts';
+
+type PeerKey = { netnsCookie: bigint; ip: IpAddress | null; port: number };
+type Peer = { ip: IpAddress | null; port: number };
+type Tuple = { source: IpAddress | null; destination: IpAddress | null; sourcePort: number; destinationPort: number };
+
+/** The maps that sockets made inside a workload's namespace need. */
+export type NamespaceMaps = {
+  ownSockets: BpfMap<number, number>;
+  listeners: BpfMap<number, bigint>;
+  peers: BpfMap<PeerKey, Peer>;
+};
+
+export type Listening = { close(): void };
+type Address = { ip: IpAddress; port: number };
+
+/**
+ * Makes sockets inside one workload's network namespace and marks each by file descriptor, so that the
+ * workload's own hooks leave them alone (E22) and no app can pretend to be the agent.
+ */
+export class WorkloadNamespace {
+  readonly cookie: bigint;
+  readonly #fd: number;
+  readonly #maps: NamespaceMaps;
+
+  /** Errors: WEFT_NETNS when the namespace cannot be opened. */
+  constructor(netnsPath: string, maps: NamespaceMaps) {
+    try {
+      this.#fd = openSync(netnsPath, 'r');
+    } catch (cause) {
+      throw new WeftError('WEFT_NETNS', `cannot open network namespace ${netnsPath}`, { cause, remedy: 'the workload may have ended' });
+    }
+    this.cookie = namespaceCookie(this.#fd);
+    this.#maps = maps;
+  }
+
+  async listen(port: number, onConnection: (socket: Socket) => void): Promise<Listening> {
+    const { server } = await this.#listen(port, onConnection);
+    return { close: () => server.close() };
+  }
+
+  async listenPlaintext(port: number, id: number, onConnection: (socket: Socket) => void): Promise<Listening> {
+    const { server, fd } = await this.#listen(port, onConnection);
+    this.#maps.listeners.set(id, BigInt(fd)); // only a listening socket may enter the map
+    return { close: () => server.close() };
+  }
+
+  async listenDatagrams(port: number, onQuery: (query: Buffer, peer: Address) => Promise<Buffer | null>): Promise<Listening> {
+    const { fd } = udpSocketIn(this.#fd, port);
+    this.#mark(fd);
+    const socket = createSocket('udp6');
+    await new Promise<void>((resolve, reject) => {
+      socket.once('error', reject);
+      socket.bind({ fd }, resolve);
+    });
+    socket.on('error', () => {});
+    socket.on('message', (query, sender) => {
+      void onQuery(query, { ip: parseIp(sender.address), port: sender.port }).then((reply) => {
+        if (reply !== null) socket.send(reply, sender.port, sender.address);
+      });
+    });
+    return { close: () => socket.close() };
+  }
+
+  dial(ip: IpAddress, port: number, timeoutMs: number): Promise<Socket> {
+    const fd = unboundTcpSocketIn(this.#fd, familyOf(ip));
+    this.#mark(fd);
+    return connectFd(fd, ip, port, timeoutMs);
+  }
+
+  async dialApp(ip: IpAddress, port: number, client: Address, timeoutMs: number): Promise<Socket> {
+    const bound = tcpSocketIn(this.#fd, ip);
+    this.#mark(bound.fd);
+    const key = { netnsCookie: this.cookie, ip: bound.ip, port: bound.port };
+    this.#maps.peers.set(key, client); // before the connect: the kernel moves it to the accepted socket
+    try {
+      return await connectFd(bound.fd, ip, port, timeoutMs);
+    } catch (error) {
+      this.#maps.peers.delete(key);
+      throw error;
+    }
+  }
+
+  destroyFlow(flow: Tuple, inbound: boolean): boolean {
+    const { source, destination, sourcePort, destinationPort } = flow;
+    if (source === null || destination === null) return false;
+    return destroySocket(
+      this.#fd,
+      inbound
+        ? { local: destination, localPort: destinationPort, remote: source, remotePort: sourcePort }
+        : { local: source, localPort: sourcePort, remote: destination, remotePort: destinationPort },
+    );
+  }
+
+  close(): void {
+    closeSync(this.#fd);
+  }
+
+  #mark(fd: number): void {
+    this.#maps.ownSockets.set(fd, 1);
+  }
+
+  async #listen(port: number, onConnection: (socket: Socket) => void): Promise<{ server: Server; fd: number }> {
+    const { fd } = tcpListenerIn(this.#fd, port);
+    this.#mark(fd);
+    const server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true }, onConnection);
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.listen({ fd, backlog: 4096 }, resolve);
+    });
+    server.on('error', () => {});
+    return { server, fd };
+  }
+}

@@ -1,0 +1,155 @@
+import { type ChildProcessByStdio, execFileSync, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, mkdtempSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Readable, Writable } from 'node:stream';
+import { removePins } from '#platform/bpf/datapath.ts';
+import { releaseBpffs } from '#platform/bpf/bpffs.ts';
+
+export const OBJECTS_DIR = new URL('../../build/bpf', import.meta.url).pathname;
+
+export type App = {
+  process: ChildProcessByStdio<Writable, Readable, null>;
+  /** The next line the app prints. */
+  line(): Promise<string>;
+  send(text: string): void;
+};
+
+/** Two or more namespaces on one link, a cgroup and a bpffs of their own; everything goes with down(). */
+export class Bed {
+  readonly id = randomBytes(3).toString('hex');
+  readonly dir = mkdtempSync(join(tmpdir(), 'weft-bed-'));
+  readonly cgroup: string;
+  readonly bpffs: string;
+  readonly pinDir: string;
+  readonly #namespaces: string[] = [];
+  readonly #apps: App[] = [];
+
+  constructor() {
+    this.cgroup = join(cgroup2Mount(), `weft-bed-${this.id}`);
+    this.bpffs = join(this.dir, 'bpf');
+    this.pinDir = join(this.bpffs, 'node');
+    mkdirSync(this.cgroup);
+    ip('netns', 'add', this.#switch);
+    ip('-n', this.#switch, 'link', 'add', 'sw', 'type', 'bridge');
+    ip('-n', this.#switch, 'link', 'set', 'sw', 'up');
+    this.#namespaces.push(this.#switch);
+  }
+
+  get #switch(): string {
+    return `weft-bed-${this.id}-sw`;
+  }
+
+  /** Adds a namespace with addresses 10.77.0.<n> and fd77::<n>. */
+  host(n: number): { netnsPath: string; name: string; ip4: string; ip6: string } {
+    const name = `weft-bed-${this.id}-${n}`;
+    const [ip4, ip6] = [`10.77.0.${n}`, `fd77::${n}`];
+    ip('netns', 'add', name);
+    this.#namespaces.push(name);
+    ip('link', 'add', `h${n}`, 'netns', this.#switch, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', name);
+    ip('-n', this.#switch, 'link', 'set', `h${n}`, 'master', 'sw', 'up');
+    ip('-n', name, 'link', 'set', 'lo', 'up');
+    ip('-n', name, 'addr', 'add', `${ip4}/24`, 'dev', 'eth0');
+    ip('-n', name, 'addr', 'add', `${ip6}/64`, 'dev', 'eth0', 'nodad');
+    ip('-n', name, 'link', 'set', 'eth0', 'up');
+    return { netnsPath: `/run/netns/${name}`, name, ip4, ip6 };
+  }
+
+  /** Runs a Node script in a namespace; `captured`: inside the bed's cgroup. */
+  app(netnsPath: string, script: string, captured = true): App {
+    const inside = ['nsenter', `--net=${netnsPath}`, process.execPath, '--input-type=module', '-e', script];
+    const command = captured ? ['sh', '-c', 'echo 0 > "$0/cgroup.procs" && exec "$@"', this.cgroup, ...inside] : inside;
+    const [file = '', ...args] = command;
+    const child = spawn(file, args, { stdio: ['pipe', 'pipe', 'inherit'] });
+    const app = { process: child, line: lineReader(child.stdout), send: (text: string) => void child.stdin.write(`${text}\n`) };
+    this.#apps.push(app);
+    return app;
+  }
+
+  async down(): Promise<void> {
+    for (const { process: child } of this.#apps) {
+      if (child.exitCode !== null || child.signalCode !== null) continue;
+      const ended = new Promise((resolve) => child.once('close', resolve));
+      child.kill('SIGKILL');
+      await ended;
+    }
+    removePins(this.pinDir);
+    releaseBpffs(this.bpffs);
+    for (const name of this.#namespaces.splice(0)) ip('netns', 'del', name);
+    rmdirSync(this.cgroup);
+    rmSync(this.dir, { recursive: true, force: true });
+  }
+}
+
+function ip(...args: string[]): void {
+  execFileSync('ip', args, { stdio: ['ignore', 'ignore', 'pipe'] });
+}
+
+function cgroup2Mount(): string {
+  const line = readFileSync('/proc/self/mounts', 'utf8').split('\n').find((one) => one.split(' ')[2] === 'cgroup2');
+  const path = line?.split(' ')[1];
+  if (path === undefined) throw new Error('no cgroup v2 mount');
+  return path;
+}
+
+function lineReader(stream: Readable): () => Promise<string> {
+  const lines: string[] = [];
+  const waiting: ((line: string) => void)[] = [];
+  let rest = '';
+  const give = (line: string): void => {
+    const next = waiting.shift();
+    if (next === undefined) lines.push(line);
+    else next(line);
+  };
+  stream.setEncoding('utf8');
+  stream.on('data', (chunk: string) => {
+    const parts = (rest + chunk).split('\n');
+    rest = parts.pop() ?? '';
+    for (const line of parts) give(line);
+  });
+  stream.on('end', () => {
+    for (;;) {
+      const next = waiting.shift();
+      if (next === undefined) return;
+      next('<end>');
+    }
+  });
+  return () => {
+    const ready = lines.shift();
+    return ready !== undefined ? Promise.resolve(ready) : new Promise((resolve) => waiting.push(resolve));
+  };
+}
+
+/** A TCP server that tells whom it sees: prints "listening", then echoes; answers "who" with the peer it sees. */
+export const SERVER = (port: number): string => `
+import net from 'node:net';
+net.createServer({ allowHalfOpen: true }, (s) => {
+  s.on('data', (d) => s.write(d.toString() === 'who' ? s.remoteAddress + ' ' + s.remotePort : d));
+  s.on('end', () => s.end()); s.on('error', () => {});
+}).listen({ port: ${port}, host: '::' }, () => console.log('listening'));
+`;
+
+/** A TCP client driven by lines: "connect HOST PORT", "send TEXT", "close"; prints what happens. */
+export const CLIENT = `
+import net from 'node:net';
+import readline from 'node:readline';
+let socket;
+readline.createInterface({ input: process.stdin }).on('line', (line) => {
+  const [verb, a, b] = line.split(' ');
+  if (verb === 'connect') {
+    socket = net.connect({ host: a, port: Number(b) }, () => console.log('connected', socket.remoteAddress, socket.remotePort, socket.localAddress, socket.localPort));
+    socket.on('data', (d) => console.log('data', d.toString()));
+    socket.on('error', (e) => console.log('error', e.code));
+    socket.on('close', () => console.log('closed'));
+  } else if (verb === 'send') socket.write(a);
+  else if (verb === 'close') socket.destroy();
+});
+console.log('ready');
+`;
+
+export function writeIn(dir: string, name: string, text: string): string {
+  const path = join(dir, name);
+  writeFileSync(path, text);
+  return path;
+}

@@ -1,0 +1,125 @@
+import { pipeline } from 'node:stream/promises';
+import { parseIp } from '#model/address/ip.ts';
+import { SILENT_LOG } from '#model/effects/log.ts';
+import { type Authorization, EMPTY_MATCH } from '#model/mesh/authorization.ts';
+import type { MeshDelta } from '#model/mesh/delta.ts';
+import type { Workload } from '#model/mesh/workload.ts';
+import { Agent } from '#node-agent/agent.ts';
+import type { AgentEffects } from '#node-agent/effects.ts';
+import type { EnrollmentRequest } from '#node-agent/enrollment.ts';
+import { COUNTERS, SCHEMA } from '#platform/bpf/abi.ts';
+import { openDatapath } from '#platform/bpf/datapath.ts';
+import { readCounters } from '#platform/bpf/map.ts';
+import { WorkloadNamespace } from '#platform/netns/workload-namespace.ts';
+import { systemClock } from '#platform/clock.ts';
+import { type Bed, OBJECTS_DIR } from './bed.ts';
+
+type WorkloadInput = { uid: string; name: string; serviceAccount: string; addresses: string[]; services?: Record<string, [number, number][]>; node?: string };
+
+/** A workload record of namespace shop and the request that enrolls it. */
+export function workload(input: WorkloadInput): { workload: Workload; request: Omit<EnrollmentRequest, 'netnsPath'> } {
+  const { uid, name, serviceAccount, addresses } = input;
+  const services = new Map(Object.entries(input.services ?? {}).map(([key, ports]) => [key, ports.map(([servicePort, targetPort]) => ({ servicePort, targetPort }))]));
+  return {
+    workload: {
+      uid,
+      name,
+      namespace: 'shop',
+      addresses: addresses.map(parseIp),
+      network: '',
+      tunnelProtocol: 'hbone',
+      nativeTunnel: false,
+      trustDomain: 'cluster.local',
+      serviceAccount,
+      waypoint: null,
+      node: input.node ?? 'one',
+      canonicalName: name,
+      canonicalRevision: 'latest',
+      workloadName: name,
+      authorizationPolicies: [],
+      healthy: true,
+      clusterId: 'Kubernetes',
+      hostname: '',
+      services,
+      hostNetwork: false,
+      capacity: 1,
+      locality: { region: '', zone: '', subzone: '' },
+    },
+    request: { uid, name, namespace: 'shop', serviceAccount, labels: {}, addresses, nativeTunnel: false },
+  };
+}
+
+const NOTHING: MeshDelta = { workloads: new Map(), services: new Map(), policies: new Map() };
+
+export function workloadDelta(...all: Workload[]): MeshDelta {
+  return { ...NOTHING, workloads: new Map(all.map((one) => [one.uid, one])) };
+}
+
+export function serviceDelta(hostname: string, vips: string[], ports: [number, number][]): Pick<MeshDelta, 'services'> {
+  const service = {
+    name: hostname,
+    namespace: 'shop',
+    hostname,
+    addresses: vips.map(parseIp),
+    ports: ports.map(([servicePort, targetPort]) => ({ servicePort, targetPort, appProtocol: 'tcp' as const })),
+    subjectAltNames: [],
+    waypoint: null,
+    loadBalancing: null,
+    ipFamilies: 'dual' as const,
+    canonical: true,
+    namespaceOnly: false,
+  };
+  return { services: new Map([[`shop/${hostname}`, service]]) };
+}
+
+/** A policy of namespace shop on one principal; principal null: every peer without identity; action null: gone. */
+export function policyDelta(name: string, action: 'allow' | 'deny' | null, principal: string | null): MeshDelta {
+  const match =
+    principal === null ? { ...EMPTY_MATCH, notPrincipals: [{ kind: 'presence' as const }] } : { ...EMPTY_MATCH, principals: [{ kind: 'exact' as const, value: principal }] };
+  const policy: Authorization | null =
+    action === null ? null : { name, namespace: 'shop', scope: 'namespace', action, dryRun: false, rules: [{ clauses: [{ matches: [match] }] }] };
+  return { ...NOTHING, policies: new Map([[`shop/${name}`, policy]]) };
+}
+
+/** An agent in this process over the bed's kernel side; tunnels are not part of it. */
+export function agentOn(bed: Bed): { agent: Agent & { kernelMaps(): AgentEffects['kernel']['maps'] }; stop(): void; counters(): Record<string, number> } {
+  const datapath = openDatapath({ pinDir: bed.pinDir, bpffs: bed.bpffs, cgroupPath: bed.cgroup, objectsDir: OBJECTS_DIR });
+  const { maps } = datapath;
+  const counters = (): Record<string, number> => {
+    const values = readCounters(maps.counters.fd, COUNTERS.length);
+    return Object.fromEntries(COUNTERS.map((name, index) => [name, values[index] ?? 0]));
+  };
+  const effects: AgentEffects = {
+    kernel: { ...datapath, maps, schema: SCHEMA, counters },
+    openNamespace: (path) => new WorkloadNamespace(path, maps),
+    credentials: () => Promise.reject(new Error('no certificates here')),
+    createPool: () => ({ open: async () => ({ kind: 'failed', flag: 'CONNECT', error: new Error('no tunnels here') }), size: () => 0, close() {} }),
+    createHboneServer: () => ({ handle: (socket) => void socket.destroy(), drain() {}, close() {} }),
+    relay: async (a, b, signal) => {
+      const cut = (): void => {
+        a.destroy();
+        b.destroy();
+      };
+      signal.addEventListener('abort', cut);
+      await Promise.allSettled([pipeline(a, b), pipeline(b, a)]);
+      return { bytesFromA: 0, bytesFromB: 0, error: null };
+    },
+    randomHex: (bytes) => '0'.repeat(2 * bytes),
+    clock: systemClock,
+    random: Math.random,
+    log: SILENT_LOG,
+  };
+  const dns = { handleUdp: async () => null, handleTcp: async () => {}, stop() {} };
+  const agent = Object.assign(new Agent(effects, { node: 'one', trustDomain: 'cluster.local', clusterName: 'Kubernetes', dns: () => dns }), {
+    kernelMaps: () => effects.kernel.maps,
+  });
+  return {
+    agent,
+    counters,
+    stop: () => {
+      agent.stop();
+      datapath.close();
+    },
+  };
+}
+
