@@ -15,11 +15,23 @@ function shares(backends: { service: string | null; weight: number }[]): Record<
 }
 
 test('backends: shares follow the weights', () => {
-  assert.deepEqual(shares([{ service: 'a', weight: 9 }, { service: 'b', weight: 1 }]), { a: 900, b: 100 });
+  assert.deepEqual(
+    shares([
+      { service: 'a', weight: 9 },
+      { service: 'b', weight: 1 },
+    ]),
+    { a: 900, b: 100 },
+  );
 });
 
 test('backends (config-api 1.10): weight 0 gets nothing, not even as the last or only entry', () => {
-  assert.deepEqual(shares([{ service: 'a', weight: 1 }, { service: 'b', weight: 0 }]), { a: 1_000 });
+  assert.deepEqual(
+    shares([
+      { service: 'a', weight: 1 },
+      { service: 'b', weight: 0 },
+    ]),
+    { a: 1_000 },
+  );
   assert.deepEqual(shares([{ service: 'a', weight: 0 }]), { 'no-backends': 1_000 });
 });
 
@@ -28,8 +40,20 @@ test('backends (config-api 1.10): no backend at all is invalid', () => {
 });
 
 test('W45 an unresolved backend keeps its share and is answered 500', () => {
-  assert.deepEqual(shares([{ service: 'a', weight: 1 }, { service: null, weight: 3 }]), { a: 250, unresolved: 750 });
-  assert.deepEqual(shares([{ service: 'a', weight: 1 }, { service: null, weight: 0 }]), { a: 1_000 });
+  assert.deepEqual(
+    shares([
+      { service: 'a', weight: 1 },
+      { service: null, weight: 3 },
+    ]),
+    { a: 250, unresolved: 750 },
+  );
+  assert.deepEqual(
+    shares([
+      { service: 'a', weight: 1 },
+      { service: null, weight: 0 },
+    ]),
+    { a: 1_000 },
+  );
 });
 
 /** A full grid of both draws, so shares come out exact. */
@@ -46,24 +70,48 @@ function picks(endpoints: { name: string; capacity: number; active: number }[], 
 }
 
 test('W46 the idle one of two endpoints gets three quarters', () => {
-  const endpoints = [{ name: 'busy', capacity: 1, active: 10 }, { name: 'idle', capacity: 1, active: 0 }];
+  const endpoints = [
+    { name: 'busy', capacity: 1, active: 10 },
+    { name: 'idle', capacity: 1, active: 0 },
+  ];
   assert.deepEqual(picks(endpoints, 10), { busy: 25, idle: 75 });
 });
 
 test('balancing: idle endpoints share in proportion to capacity', () => {
-  const endpoints = [{ name: 'big', capacity: 3, active: 0 }, { name: 'small', capacity: 1, active: 0 }];
+  const endpoints = [
+    { name: 'big', capacity: 3, active: 0 },
+    { name: 'small', capacity: 1, active: 0 },
+  ];
   assert.deepEqual(picks(endpoints, 8), { big: 48, small: 16 });
 });
 
 test('balancing: load is measured per unit of capacity', () => {
-  const endpoints = [{ name: 'big', capacity: 10, active: 10 }, { name: 'small', capacity: 1, active: 2 }];
+  const endpoints = [
+    { name: 'big', capacity: 10, active: 10 },
+    { name: 'small', capacity: 1, active: 2 },
+  ];
   assert.equal(pickLeastLoaded(endpoints, sequence([0.99, 0]))?.name, 'big');
 });
 
 test('balancing: capacity 0 is never chosen and no endpoint is null', () => {
-  assert.equal(pickLeastLoaded([{ capacity: 0, active: 0 }], () => 0), null);
-  assert.equal(pickLeastLoaded([], () => 0), null);
-  assert.deepEqual(picks([{ name: 'off', capacity: 0, active: 0 }, { name: 'on', capacity: 1, active: 5 }], 5), { on: 25 });
+  assert.equal(
+    pickLeastLoaded([{ capacity: 0, active: 0 }], () => 0),
+    null,
+  );
+  assert.equal(
+    pickLeastLoaded([], () => 0),
+    null,
+  );
+  assert.deepEqual(
+    picks(
+      [
+        { name: 'off', capacity: 0, active: 0 },
+        { name: 'on', capacity: 1, active: 5 },
+      ],
+      5,
+    ),
+    { on: 25 },
+  );
 });
 
 function sequence(draws: number[]): () => number {

@@ -8,7 +8,10 @@ export type RouteTarget =
   | { readonly kind: 'invalid'; readonly why: 'no-backends' | 'unresolved' };
 
 /** The backends of one rule with their running weight sums. */
-export type WeightedTargets = { readonly total: number; readonly shares: readonly { readonly below: number; readonly target: RouteTarget }[] };
+export type WeightedTargets = {
+  readonly total: number;
+  readonly shares: readonly { readonly below: number; readonly target: RouteTarget }[];
+};
 
 const NO_BACKENDS: RouteTarget = { kind: 'invalid', why: 'no-backends' };
 const UNRESOLVED: RouteTarget = { kind: 'invalid', why: 'unresolved' };

@@ -1,7 +1,7 @@
-import { type RouteRequest, firstQueryParam } from '#model/routing/request.ts';
-import { compileRegex } from '#model/routing/regex/regex.ts';
 import type { WeightedTargets } from '#model/routing/backends.ts';
 import type { HeaderEdits } from '#model/routing/header-edits.ts';
+import { compileRegex } from '#model/routing/regex/regex.ts';
+import { firstQueryParam, type RouteRequest } from '#model/routing/request.ts';
 import type { HttpRouteMatch } from '#model/waypoint/config.ts';
 
 /** One rule of one route, ready to apply. */
@@ -27,7 +27,11 @@ type Test = (request: RouteRequest) => boolean;
 const EVERYTHING: HttpRouteMatch = { path: null, method: null, headers: [], queryParams: [] };
 
 /** The candidates of one rule; a match with an unusable pattern is left out and reported. */
-export function compileCandidates(rule: RouteRule, matches: readonly HttpRouteMatch[], problem: (why: string) => void): RouteCandidate[] {
+export function compileCandidates(
+  rule: RouteRule,
+  matches: readonly HttpRouteMatch[],
+  problem: (why: string) => void,
+): RouteCandidate[] {
   const candidates: RouteCandidate[] = [];
   for (const match of matches.length === 0 ? [EVERYTHING] : matches) {
     const tests = compileTests(match, problem);
@@ -91,7 +95,10 @@ function pathTest(path: { type: 'exact' | 'prefix' | 'regex'; value: string }, p
   return (request) => request.path.startsWith(inside) || request.path === whole;
 }
 
-function valueTest(match: { type: 'exact' | 'prefix' | 'regex'; value: string }, problem: (why: string) => void): ((value: string) => boolean) | null {
+function valueTest(
+  match: { type: 'exact' | 'prefix' | 'regex'; value: string },
+  problem: (why: string) => void,
+): ((value: string) => boolean) | null {
   const { value } = match;
   if (match.type !== 'regex') return (found) => found === value;
   const outcome = compileRegex(value);

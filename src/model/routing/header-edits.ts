@@ -16,7 +16,16 @@ const NAME = /^[a-z0-9!#$%&'*+.^_`|~-]{1,256}$/;
 const BAD_VALUE = /[\x00-\x08\x0a-\x1f\x7f\u0100-\uffff]/;
 
 /** These frame the message or belong to one hop: a route that changed them could smuggle a request. */
-const FRAMING = new Set(['connection', 'content-length', 'keep-alive', 'proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade']);
+const FRAMING = new Set([
+  'connection',
+  'content-length',
+  'keep-alive',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+]);
 
 /** Compiles header changes; unusable entries are left out and reported through `problem`. */
 export function compileHeaderEdits(changes: HeaderChanges | null, problem: (why: string) => void): HeaderEdits | null {

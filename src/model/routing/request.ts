@@ -17,7 +17,8 @@ export function firstQueryParam(query: string, name: string): string | null {
     const end = next < 0 ? query.length : next;
     const equals = query.indexOf('=', start);
     const nameEnd = equals < 0 || equals > end ? end : equals;
-    if (nameEnd - start === name.length && query.startsWith(name, start)) return nameEnd === end ? '' : query.slice(nameEnd + 1, end);
+    if (nameEnd - start === name.length && query.startsWith(name, start))
+      return nameEnd === end ? '' : query.slice(nameEnd + 1, end);
     start = end + 1;
   }
   return null;

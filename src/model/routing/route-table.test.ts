@@ -36,17 +36,67 @@ const header = (name: string, value: string, type: 'exact' | 'regex' = 'exact') 
 const query = (name: string, value: string, type: 'exact' | 'regex' = 'exact') => match({ queryParams: [{ name, type, value }] });
 
 const MATCHING: { name: string; match: HttpRouteMatch; yes: RouteRequest[]; no: RouteRequest[] }[] = [
-  { name: 'an exact path is case-sensitive and whole', match: exact('/a'), yes: [request('/a'), request('/a?x=1')], no: [request('/A'), request('/a/'), request('/ab')] },
-  { name: 'a prefix compares whole elements', match: prefix('/abc'), yes: [request('/abc'), request('/abc/'), request('/abc/def')], no: [request('/abcd'), request('/ab')] },
-  { name: 'a prefix ignores one trailing slash', match: prefix('/abc/'), yes: [request('/abc'), request('/abc/x')], no: [request('/abcd')] },
+  {
+    name: 'an exact path is case-sensitive and whole',
+    match: exact('/a'),
+    yes: [request('/a'), request('/a?x=1')],
+    no: [request('/A'), request('/a/'), request('/ab')],
+  },
+  {
+    name: 'a prefix compares whole elements',
+    match: prefix('/abc'),
+    yes: [request('/abc'), request('/abc/'), request('/abc/def')],
+    no: [request('/abcd'), request('/ab')],
+  },
+  {
+    name: 'a prefix ignores one trailing slash',
+    match: prefix('/abc/'),
+    yes: [request('/abc'), request('/abc/x')],
+    no: [request('/abcd')],
+  },
   { name: 'the prefix / matches everything', match: prefix('/'), yes: [request('/'), request('/x/y')], no: [] },
-  { name: 'a regex matches the whole path without query', match: regex('/v[0-9]+/x.*'), yes: [request('/v12/xyz?q')], no: [request('/v/x'), request('/a/v1/x')] },
-  { name: 'a method matches exactly', match: match({ method: 'POST' }), yes: [request('/', { method: 'POST' })], no: [request('/')] },
-  { name: 'a header name is case-insensitive, its value is not', match: header('X-Role', 'admin'), yes: [request('/', { headers: { 'x-role': ['admin'] } })], no: [request('/', { headers: { 'x-role': ['Admin'] } }), request('/')] },
-  { name: 'W76 header entries are tested one by one', match: header('x-role', 'admin'), yes: [request('/', { headers: { 'x-role': ['user', 'admin'] } })], no: [request('/', { headers: { 'x-role': ['user,admin'] } })] },
-  { name: 'a header regex is a full match', match: header('x-v', 'v[12]', 'regex'), yes: [request('/', { headers: { 'x-v': ['v2'] } })], no: [request('/', { headers: { 'x-v': ['v22'] } })] },
-  { name: 'a query parameter matches by its first value', match: query('a', '1'), yes: [request('/?a=1'), request('/?b=&a=1&a=2')], no: [request('/?a=2&a=1'), request('/?A=1'), request('/?aa=1'), request('/')] },
-  { name: 'a query parameter may match by pattern', match: query('a', '[0-9]*', 'regex'), yes: [request('/?a=12'), request('/?a')], no: [request('/?a=x'), request('/?b')] },
+  {
+    name: 'a regex matches the whole path without query',
+    match: regex('/v[0-9]+/x.*'),
+    yes: [request('/v12/xyz?q')],
+    no: [request('/v/x'), request('/a/v1/x')],
+  },
+  {
+    name: 'a method matches exactly',
+    match: match({ method: 'POST' }),
+    yes: [request('/', { method: 'POST' })],
+    no: [request('/')],
+  },
+  {
+    name: 'a header name is case-insensitive, its value is not',
+    match: header('X-Role', 'admin'),
+    yes: [request('/', { headers: { 'x-role': ['admin'] } })],
+    no: [request('/', { headers: { 'x-role': ['Admin'] } }), request('/')],
+  },
+  {
+    name: 'W76 header entries are tested one by one',
+    match: header('x-role', 'admin'),
+    yes: [request('/', { headers: { 'x-role': ['user', 'admin'] } })],
+    no: [request('/', { headers: { 'x-role': ['user,admin'] } })],
+  },
+  {
+    name: 'a header regex is a full match',
+    match: header('x-v', 'v[12]', 'regex'),
+    yes: [request('/', { headers: { 'x-v': ['v2'] } })],
+    no: [request('/', { headers: { 'x-v': ['v22'] } })],
+  },
+  {
+    name: 'a query parameter matches by its first value',
+    match: query('a', '1'),
+    yes: [request('/?a=1'), request('/?b=&a=1&a=2')],
+    no: [request('/?a=2&a=1'), request('/?A=1'), request('/?aa=1'), request('/')],
+  },
+  {
+    name: 'a query parameter may match by pattern',
+    match: query('a', '[0-9]*', 'regex'),
+    yes: [request('/?a=12'), request('/?a')],
+    no: [request('/?a=x'), request('/?b')],
+  },
 ];
 
 for (const { name, match: matched, yes, no } of MATCHING) {
@@ -71,13 +121,20 @@ const PRECEDENCE: { name: string; better: HttpRouteMatch; worse: HttpRouteMatch 
   { name: 'prefix beats regex', better: prefix('/'), worse: all(regex('/abc/d.*'), get) },
   { name: 'a longer regex beats a shorter', better: regex('/abc/d.*'), worse: all(regex('/a.*'), get) },
   { name: 'a method beats headers', better: get, worse: all(header('h', '1'), header('i', '1')) },
-  { name: 'more headers beat fewer', better: all(header('h', '1'), header('i', '1')), worse: all(header('h', '1'), query('q', '1')) },
+  {
+    name: 'more headers beat fewer',
+    better: all(header('h', '1'), header('i', '1')),
+    worse: all(header('h', '1'), query('q', '1')),
+  },
   { name: 'query parameters count last', better: query('q', '1'), worse: match({}) },
 ];
 
 for (const { name, better, worse } of PRECEDENCE) {
   test(`routing precedence (config-api 1.7): ${name}`, () => {
-    assert.equal(winner([route('old', [rule('worse', worse)]), route('new', [rule('better', better)])], asked), 'shop/new/better');
+    assert.equal(
+      winner([route('old', [rule('worse', worse)]), route('new', [rule('better', better)])], asked),
+      'shop/new/better',
+    );
     assert.equal(winner([route('one', [rule('b', better), rule('w', worse)])], asked), 'shop/one/b');
   });
 }
@@ -107,7 +164,10 @@ test('routing: a route of one port leaves the others unrouted', () => {
 });
 
 test('routing (config-api 1.12): consumer routes replace producer routes for clients of their namespace only', () => {
-  const routes = [route('producer', [rule('p')]), route('consumer', [rule('c', exact('/only'))], { namespace: 'web', clientNamespace: 'web' })];
+  const routes = [
+    route('producer', [rule('p')]),
+    route('consumer', [rule('c', exact('/only'))], { namespace: 'web', clientNamespace: 'web' }),
+  ];
   assert.equal(winner(routes, request('/only'), 'web'), 'web/consumer/c');
   assert.equal(winner(routes, asked, 'web'), 'not-found');
   assert.equal(winner(routes, asked, 'bank'), 'shop/producer/p');

@@ -2,7 +2,13 @@ import { ipToBytes16, tryParseIp } from '#model/address/ip.ts';
 import type { HttpFacts, PolicyFacts } from '#model/policy/l7/facts.ts';
 import { type FactsTest, type Field, httpPairOf, pairOf, RuleFault } from '#model/policy/l7/field.ts';
 import { portTest } from '#model/policy/l7/operation-fields.ts';
-import { blockOrFault, namespaceTest, principalTest, serviceAccountTest, sourceBlockTest } from '#model/policy/l7/source-fields.ts';
+import {
+  blockOrFault,
+  namespaceTest,
+  principalTest,
+  serviceAccountTest,
+  sourceBlockTest,
+} from '#model/policy/l7/source-fields.ts';
 import { compileForm } from '#model/policy/l7/string-form.ts';
 import type { L7Condition } from '#model/waypoint/config.ts';
 
@@ -26,7 +32,9 @@ export function conditionFields(condition: L7Condition, context: Context): Field
     case 'source.principal':
       return pairOf(values, notValues, (value) => principalTest(value, context.trustDomain));
     case 'source.serviceAccount':
-      return pairOf(values, notValues, (value) => serviceAccountTest(value.includes('/') ? value : `${context.policyNamespace}/${value}`));
+      return pairOf(values, notValues, (value) =>
+        serviceAccountTest(value.includes('/') ? value : `${context.policyNamespace}/${value}`),
+      );
     case 'source.trustDomain':
       return pairOf(values, notValues, trustDomainTest);
     case 'destination.ip':

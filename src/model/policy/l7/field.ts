@@ -14,7 +14,11 @@ export function pairOf(values: readonly string[], notValues: readonly string[], 
 }
 
 /** As pairOf, for attributes that only a request has. */
-export function httpPairOf(values: readonly string[], notValues: readonly string[], compile: (value: string) => (http: HttpFacts) => boolean): Field[] {
+export function httpPairOf(
+  values: readonly string[],
+  notValues: readonly string[],
+  compile: (value: string) => (http: HttpFacts) => boolean,
+): Field[] {
   const compileFacts = (value: string): FactsTest => {
     const test = compile(value);
     return (facts) => facts.http !== null && test(facts.http);
@@ -22,7 +26,12 @@ export function httpPairOf(values: readonly string[], notValues: readonly string
   return pair(values, notValues, compileFacts, true);
 }
 
-function pair(values: readonly string[], notValues: readonly string[], compile: (value: string) => FactsTest, http: boolean): Field[] {
+function pair(
+  values: readonly string[],
+  notValues: readonly string[],
+  compile: (value: string) => FactsTest,
+  http: boolean,
+): Field[] {
   const fields: Field[] = [];
   if (values.length > 0) fields.push({ http, test: anyOf(values.map(compile)) });
   if (notValues.length > 0) {

@@ -1,4 +1,4 @@
-import { policyKeyOf, type PolicyKey } from '#model/mesh/authorization.ts';
+import { type PolicyKey, policyKeyOf } from '#model/mesh/authorization.ts';
 import type { PolicyFacts } from '#model/policy/l7/facts.ts';
 import { compileRule } from '#model/policy/l7/rule.ts';
 import type { L7Policy } from '#model/waypoint/config.ts';
@@ -12,7 +12,12 @@ export type PolicyVerdict = { readonly kind: 'allow' | 'deny'; readonly by: Poli
 /** What the dry-run policies would have decided; `allow` null: there is no dry-run ALLOW policy. */
 export type DryRunVerdict = { readonly deny: PolicyHit | null; readonly allow: PolicyVerdict | null };
 
-type Entry = { readonly hit: PolicyHit; readonly verdict: PolicyVerdict; http(facts: PolicyFacts): boolean; tcp(facts: PolicyFacts): boolean };
+type Entry = {
+  readonly hit: PolicyHit;
+  readonly verdict: PolicyVerdict;
+  http(facts: PolicyFacts): boolean;
+  tcp(facts: PolicyFacts): boolean;
+};
 
 type Side = { readonly deny: readonly Entry[]; readonly allow: readonly Entry[]; readonly hasAllow: boolean };
 

@@ -1,6 +1,6 @@
 import { setHas, WORD } from '#model/routing/regex/char-set.ts';
-import type { Assertion } from '#model/routing/regex/syntax.ts';
 import type { Program } from '#model/routing/regex/program.ts';
+import type { Assertion } from '#model/routing/regex/syntax.ts';
 
 /** States kept before the cache starts anew: bounds memory, as RE2 does. */
 const CACHED_STATES_MAX = 500;
@@ -56,7 +56,11 @@ export class RegexMatcher {
       if (instruction?.kind === 'set' && setHas(instruction.set, code)) positions.add(instruction.next);
     }
     if (this.#states.size > CACHED_STATES_MAX) this.#forget();
-    const next = this.#intern([...positions].sort((a, b) => a - b), false, isWord(code));
+    const next = this.#intern(
+      [...positions].sort((a, b) => a - b),
+      false,
+      isWord(code),
+    );
     if (code < CACHED_CODES) state.next[code] = next;
     return next;
   }

@@ -1,6 +1,6 @@
 import {
-  CODE_UNIT_MAX,
   type CharSet,
+  CODE_UNIT_MAX,
   complementOf,
   DIGIT,
   POSIX_CLASSES,
@@ -53,7 +53,8 @@ function parseRange(reader: PatternReader): CharSet {
   const to = parseMember(reader);
   const [low] = from;
   const [high] = to;
-  if (low === undefined || high === undefined || to[1] !== high || to.length !== 2) throw new RegexRefusal('has a malformed range in […]');
+  if (low === undefined || high === undefined || to[1] !== high || to.length !== 2)
+    throw new RegexRefusal('has a malformed range in […]');
   if (high < low) throw new RegexRefusal('has a range in […] the wrong way round');
   return [low, high];
 }

@@ -1,4 +1,4 @@
-import { ANY, CODE_UNIT_MAX, type CharSet, complementOf, foldCase } from '#model/routing/regex/char-set.ts';
+import { ANY, type CharSet, CODE_UNIT_MAX, complementOf, foldCase } from '#model/routing/regex/char-set.ts';
 import { parseBracket, parseSetEscape } from '#model/routing/regex/parse-set.ts';
 import { PatternReader } from '#model/routing/regex/pattern-reader.ts';
 import { EMPTY_NODE, type RegexNode, RegexRefusal } from '#model/routing/regex/syntax.ts';
@@ -84,7 +84,8 @@ function parseAtom(reader: PatternReader, flags: Flags, depth: number): RegexNod
 }
 
 function parseGroup(reader: PatternReader, flags: Flags, depth: number): RegexNode {
-  if (reader.acceptMatch(/\?<?[=!]/y) !== null) throw new RegexRefusal('uses look-around, which cannot be matched in linear time');
+  if (reader.acceptMatch(/\?<?[=!]/y) !== null)
+    throw new RegexRefusal('uses look-around, which cannot be matched in linear time');
   let inner = flags;
   if (reader.acceptMatch(/\?P?<[A-Za-z_]\w*>/y) === null && reader.accept('?')) {
     inner = parseFlags(reader, flags);

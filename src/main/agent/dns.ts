@@ -1,0 +1,45 @@
+import { randomInt } from 'node:crypto';
+import type { Clock } from '#model/effects/clock.ts';
+import type { Log } from '#model/effects/log.ts';
+import type { MeshState } from '#model/mesh/mesh-state.ts';
+import { DNS_LIMITS } from '#node-agent/dns/effects.ts';
+import { createDnsResponder, type DnsResponder } from '#node-agent/dns/responder.ts';
+import { followResolvConf, type Nameserver } from '#platform/dns-upstream/resolv-conf.ts';
+import { createDnsUpstream } from '#platform/dns-upstream/upstream.ts';
+import { ownNamespaceSockets } from '#platform/dns-upstream/upstream-sockets.ts';
+
+const UPSTREAM_TIMEOUT_MS = 1_500;
+const UPSTREAM_ATTEMPTS = 2;
+
+export type DnsSettings = { nameservers: readonly Nameserver[]; clusterDomain: string; clock: Clock; log: Log; counters: Record<string, number> };
+
+/** The node's DNS responder: service names from the mesh, the rest from the node's own nameservers. */
+export function openDns(settings: DnsSettings, mesh: MeshState, namespaceOf: (uid: string) => string | null): DnsResponder {
+  const { clock, log, counters } = settings;
+  const fixed = { nameservers: settings.nameservers, timeoutMs: UPSTREAM_TIMEOUT_MS, attempts: UPSTREAM_ATTEMPTS };
+  const resolvConf = settings.nameservers.length > 0 ? { current: async () => fixed } : followResolvConf('/etc/resolv.conf', clock);
+  const upstream = createDnsUpstream({ resolvConf, sockets: ownNamespaceSockets, clock });
+  const count = (name: string): void => {
+    counters[name] = (counters[name] ?? 0) + 1;
+  };
+  return createDnsResponder({
+    view: () => mesh,
+    clientOf: (workload) => {
+      const namespace = namespaceOf(workload);
+      return namespace === null ? null : { namespace };
+    },
+    forward: (query, context) => upstream.exchange(query, context),
+    names: { clusterDomain: settings.clusterDomain, searchDomains: null, preferredNamespace: null, ipv6: true },
+    random: () => randomInt(0x1_0000_0000) / 0x1_0000_0000,
+    clock,
+    log,
+    counters: {
+      request: () => count('dns_requests'),
+      upstreamRequest: () => count('dns_upstream_requests'),
+      upstreamDuration: () => {},
+      upstreamFailure: () => count('dns_upstream_failures'),
+      failed: () => count('dns_failed'),
+    },
+    limits: DNS_LIMITS,
+  });
+}

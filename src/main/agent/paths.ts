@@ -1,0 +1,31 @@
+import { join } from 'node:path';
+import { findCgroup2 } from '#platform/sandbox/cgroup.ts';
+
+/** Where an agent works on its machine. */
+export type AgentPlace = {
+  node: string;
+  runDir: string;
+  /** Mount point of a bpf file system; mounted there if it is none. */
+  bpffs: string;
+  /** cgroup v2 directory of the node, made if missing; null: weft/<node> below the mount. */
+  cgroup: string | null;
+  pool4: string;
+  pool6: string;
+};
+
+export type AgentPaths = { nodeDir: string; socket: string; pinDir: string; cgroup: string; workloads: string };
+
+/** Every file and directory an agent of this place owns. Errors: WEFT_SANDBOX_CGROUP without a cgroup v2 mount. */
+export async function agentPaths(place: AgentPlace): Promise<AgentPaths> {
+  const nodeDir = join(place.runDir, place.node);
+  return {
+    nodeDir,
+    socket: join(nodeDir, 'agent.sock'),
+    pinDir: join(place.bpffs, 'weft', place.node),
+    cgroup: place.cgroup ?? join(await findCgroup2(), 'weft', place.node),
+    workloads: join(nodeDir, 'workloads.json'),
+  };
+}
+
+/** Directory of the compiled eBPF objects, made by scripts/setup. */
+export const OBJECTS_DIR = new URL('../../../build/bpf', import.meta.url).pathname;

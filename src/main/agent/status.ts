@@ -1,0 +1,62 @@
+import { formatIdentity } from '#model/identity/identity.ts';
+import { identityOf } from '#model/mesh/workload.ts';
+import { decideOutbound } from '#model/path/decide.ts';
+import type { Agent } from '#node-agent/agent.ts';
+import type { AgentStatus } from '#protocol/agent-api/types.ts';
+
+/** Workloads listed by status; the counts are always whole. */
+const LISTED_MAX = 1_000;
+
+export type StatusParts = {
+  node: string;
+  version: string;
+  agent: Agent;
+  certificates: AgentStatus['certificates'];
+  controlPlane: AgentStatus['controlPlane'];
+  degraded: string[];
+  kernel: { liveDirectFlows: number; verdicts: number; counters: Record<string, number> };
+};
+
+/** What `weft status` shows of an agent. */
+export function agentStatus(parts: StatusParts): AgentStatus {
+  const { agent } = parts;
+  const { services, policies } = agent.mesh.counts;
+  return {
+    node: parts.node,
+    version: parts.version,
+    pid: process.pid,
+    certificates: parts.certificates,
+    controlPlane: parts.controlPlane,
+    enrolled: agent.enrollment.all().map(({ request, addresses }) => {
+      const known = agent.mesh.workload(request.uid) !== null;
+      const { uid, name, namespace, serviceAccount } = request;
+      const problem = known ? null : 'the control plane does not know this workload yet';
+      return { uid, name, namespace, serviceAccount, addresses: [...addresses], ready: known, problem };
+    }),
+    workloads: knownWorkloads(agent),
+    services,
+    policies,
+    kernel: { generation: agent.generation, ...parts.kernel },
+    degraded: parts.degraded,
+  };
+}
+
+/** Each workload with the path that a connection from this node to its address takes. */
+function knownWorkloads(agent: Agent): AgentStatus['workloads'] {
+  const listed: AgentStatus['workloads'] = [];
+  const isLocal = (uid: string): boolean => agent.enrollment.get(uid) !== null;
+  const source = agent.enrollment.all().flatMap(({ request }) => agent.mesh.workload(request.uid) ?? [])[0];
+  for (const workload of agent.mesh.workloads()) {
+    if (listed.length === LISTED_MAX) break;
+    const [ip] = workload.addresses;
+    const path = ip === undefined || source === undefined ? null : decideOutbound({ source, dialled: { ip, port: 1 }, chosen: null }, { mesh: agent.mesh, isLocal, random: () => 0 });
+    listed.push({
+      uid: workload.uid,
+      identity: formatIdentity(identityOf(workload)),
+      node: workload.node,
+      addresses: [...workload.addresses],
+      path: path === null ? 'unknown' : path.kind === 'local' ? 'direct' : path.kind === 'plain' ? 'plaintext' : path.kind,
+    });
+  }
+  return listed;
+}

@@ -1,0 +1,102 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { parseIp } from '#model/address/ip.ts';
+import type { GatewayAddress } from '#model/mesh/gateway-address.ts';
+import type { Service } from '#model/mesh/service.ts';
+import type { Workload } from '#model/mesh/workload.ts';
+import { aMesh, aService, aWorkload, endpointOf } from '#model/testing/mesh-fixtures.ts';
+import { decideOutbound } from './decide.ts';
+
+const client = aWorkload('client', ['10.0.0.1', 'fd00::1']);
+const cart = aService('cart', ['240.0.0.1', 'fd99::1']);
+const VIP = { ip: parseIp('240.0.0.1'), port: 80 };
+const far = aWorkload('far', ['10.0.1.1', 'fd00:1::1'], { node: 'two', services: endpointOf(cart) });
+const near = aWorkload('near', ['10.0.0.2'], { services: endpointOf(cart) });
+const gate: GatewayAddress = { kind: 'hostname', namespace: 'shop', hostname: 'gate.shop.svc.cluster.local', hbonePort: 15008 };
+const gateService = aService('gate', ['240.0.0.9']);
+const gateWorkload = aWorkload('gate', ['10.0.0.9'], { services: endpointOf(gateService), nativeTunnel: true });
+
+function decide(dialled: { ip: string; port: number }, workloads: Workload[], services: Service[], extra: { source?: Workload; chosen?: { ip: string; port: number } } = {}) {
+  const mesh = aMesh([client, ...workloads], services);
+  const chosen = extra.chosen === undefined ? null : { ip: parseIp(extra.chosen.ip), port: extra.chosen.port };
+  return decideOutbound(
+    { source: extra.source ?? client, dialled: { ip: parseIp(dialled.ip), port: dialled.port }, chosen },
+    { mesh, isLocal: (uid) => mesh.workload(uid)?.node === 'one', random: () => 0 },
+  );
+}
+
+test('B24: an address outside the mesh passes through', () => {
+  assert.deepEqual(decide({ ip: '8.8.8.8', port: 53 }, [], []), { kind: 'passthrough', ip: '8.8.8.8', port: 53 });
+});
+
+test('B25: a VIP without healthy endpoints is refused', () => {
+  const path = decide(VIP, [{ ...far, healthy: false }], [cart]);
+  assert.equal(path.kind, 'refused');
+  assert.match(path.kind === 'refused' ? path.reason : '', /no healthy upstream/);
+});
+
+test('a port that the service does not have is refused', () => assert.equal(decide({ ...VIP, port: 81 }, [far], [cart]).kind, 'refused'));
+
+test('an endpoint on another node is reached by HBONE, authority podIP:targetPort, its identity expected', () => {
+  const path = decide(VIP, [far], [cart]);
+  assert.deepEqual(path.kind === 'hbone' && [path.ip, path.authority, path.tunnelPort, path.peers[0]?.serviceAccount], ['10.0.1.1', '10.0.1.1:8080', 15008, 'far']);
+});
+
+test('subject alternative names of the service are accepted too', () => {
+  const path = decide(VIP, [far], [{ ...cart, subjectAltNames: ['spiffe://x/ns/y/sa/z', 'dns.name'] }]);
+  assert.deepEqual(path.kind === 'hbone' && path.peers.length, 2);
+});
+
+test('B33: the family of the endpoint follows the request', () => {
+  const path = decide({ ip: 'fd99::1', port: 80 }, [far, near], [cart]);
+  assert.equal(path.kind === 'hbone' && path.authority, '[fd00:1::1]:8080');
+});
+
+test('an endpoint of this node is local', () => assert.equal(decide(VIP, [near], [cart]).kind, 'local'));
+
+test('the slot that the kernel drew is kept while it is an endpoint', () => {
+  const path = decide(VIP, [far, near], [cart], { chosen: { ip: '10.0.0.2', port: 8080 } });
+  assert.equal(path.kind, 'local');
+  assert.notEqual(decide(VIP, [far, near], [cart], { chosen: { ip: '10.9.9.9', port: 8080 } }).kind, 'refused');
+});
+
+test('B26: a VIP with a waypoint goes there, authority unchanged', () => {
+  const path = decide(VIP, [far, gateWorkload], [{ ...cart, waypoint: gate }, gateService]);
+  assert.deepEqual(path.kind === 'waypoint' && [path.authority, path.ip, path.peers[0]?.serviceAccount], ['240.0.0.1:80', '10.0.0.9', 'gate']);
+});
+
+test('B27: a pod address uses the workload waypoint, its VIP does not', () => {
+  const bound = { ...far, waypoint: gate };
+  assert.equal(decide({ ip: '10.0.1.1', port: 8080 }, [bound, gateWorkload], [cart, gateService]).kind, 'waypoint');
+  assert.equal(decide(VIP, [bound, gateWorkload], [cart, gateService]).kind, 'hbone');
+});
+
+test('B28: a bound waypoint that is missing or not ready refuses, never direct', () => {
+  assert.equal(decide(VIP, [near], [{ ...cart, waypoint: gate }]).kind, 'refused');
+  assert.equal(decide(VIP, [near, { ...gateWorkload, healthy: false }], [{ ...cart, waypoint: gate }, gateService]).kind, 'refused');
+});
+
+test('B29: the waypoint itself reaches the workload without passing itself', () => {
+  const bound = { ...far, waypoint: gate };
+  assert.equal(decide({ ip: '10.0.1.1', port: 8080 }, [bound, gateWorkload], [gateService], { source: gateWorkload }).kind, 'hbone');
+});
+
+test('B30: an endpoint without a tunnel is reached in plain text', () => {
+  assert.deepEqual(decide(VIP, [{ ...far, tunnelProtocol: 'none' }], [cart]).kind, 'plain');
+});
+
+test('B31: a passthrough service keeps the original address', () => {
+  const service: Service = { ...cart, loadBalancing: { mode: 'passthrough', routingPreference: [], allowUnhealthy: true } };
+  assert.deepEqual(decide(VIP, [far], [service]), { kind: 'passthrough', ...VIP });
+});
+
+test('B32: the address of a host-network workload passes through, its service does not', () => {
+  const host = { ...far, hostNetwork: true };
+  assert.equal(decide({ ip: '10.0.1.1', port: 8080 }, [host], [cart]).kind, 'passthrough');
+  assert.equal(decide(VIP, [host], [cart]).kind, 'hbone');
+});
+
+test('B40: a namespace-only service is invisible to other namespaces', () => {
+  const source = { ...client, namespace: 'other' };
+  assert.equal(decide(VIP, [far], [{ ...cart, namespaceOnly: true }], { source }).kind, 'passthrough');
+});

@@ -1,0 +1,67 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { parseIp } from '#model/address/ip.ts';
+import type { MeshState } from '#model/mesh/mesh-state.ts';
+import { aMesh, aService, aWorkload, endpointOf } from '#model/testing/mesh-fixtures.ts';
+import { IdTable } from './ids.ts';
+import { ADDRESS_HBONE, ADDRESS_LOCAL, ADDRESS_PLAINTEXT_OPEN, SERVICE_AGENT } from './kernel-flags.ts';
+import { addressEntry, frontendsOfVip, localWaypoints } from './tables.ts';
+
+const cart = aService('cart', ['240.0.0.1', 'fd99::1']);
+const near = aWorkload('near', ['10.0.0.1', 'fd00::1'], { services: endpointOf(cart) });
+const far = aWorkload('far', ['10.0.1.1'], { node: 'two', services: endpointOf(cart, 9090) });
+const VIP4 = parseIp('240.0.0.1');
+
+function view(mesh: MeshState) {
+  const location = { node: 'one', clusterId: 'Kubernetes', network: '', locality: { region: '', zone: '', subzone: '' } };
+  return { mesh, ids: new IdTable(), isLocal: (uid: string) => uid.endsWith('/near'), location };
+}
+
+test('a local workload nothing restricts is open to plain text; a DENY or ALLOW closes it', () => {
+  const mesh = aMesh([near, far], [cart]);
+  assert.equal(addressEntry(parseIp('10.0.0.1'), view(mesh))?.flags, ADDRESS_LOCAL | ADDRESS_HBONE | ADDRESS_PLAINTEXT_OPEN);
+  assert.equal(addressEntry(parseIp('10.0.1.1'), view(mesh))?.flags, ADDRESS_HBONE);
+  mesh.apply({
+    workloads: new Map(),
+    services: new Map(),
+    policies: new Map([['shop/p', { name: 'p', namespace: 'shop', scope: 'namespace', action: 'allow', rules: [], dryRun: false }]]),
+  });
+  assert.equal(addressEntry(parseIp('10.0.0.1'), view(mesh))?.flags, ADDRESS_LOCAL | ADDRESS_HBONE);
+});
+
+test('an address of no workload has no entry', () => assert.equal(addressEntry(parseIp('8.8.8.8'), view(aMesh([near]))), null));
+
+test('a VIP has its ports with slots of its own family, and an entry that says it exists', () => {
+  const entries = frontendsOfVip(VIP4, view(aMesh([near, far], [cart])));
+  assert.deepEqual(entries.map(({ port, slots }) => [port, slots.map(({ ip, port: target }) => `${ip}:${target}`)]), [
+    [0, []],
+    [80, ['10.0.0.1:8080', '10.0.1.1:9090']],
+  ]);
+  const [, six] = frontendsOfVip(parseIp('fd99::1'), view(aMesh([near, far], [cart])));
+  assert.deepEqual(six?.slots.map(({ ip }) => ip), ['fd00::1']);
+});
+
+test('a waypoint replaces the slots; where it runs on this node the kernel may go straight to it', () => {
+  const gate = aService('gate', ['240.0.0.9']);
+  const address = { kind: 'hostname' as const, namespace: 'shop', hostname: gate.hostname, hbonePort: 15008 };
+  const gateWorkload = aWorkload('near', ['10.0.0.9'], { services: endpointOf(gate) });
+  const tables = view(aMesh([gateWorkload, far], [{ ...cart, waypoint: address }, gate]));
+  const [, entry] = frontendsOfVip(VIP4, tables);
+  assert.deepEqual(entry?.slots, []);
+  assert.ok(entry && entry.waypointId > 0);
+  assert.deepEqual(localWaypoints(tables).get(entry.waypointId), { ip4: '10.0.0.9', ip6: null });
+});
+
+test('a VIP that means different services to different clients is left to the agent', () => {
+  const other = { ...cart, namespace: 'other', hostname: 'cart.other', canonical: false };
+  for (const entry of frontendsOfVip(VIP4, view(aMesh([near], [cart, other])))) assert.equal(entry.flags, SERVICE_AGENT);
+});
+
+test('numbers are never given twice', () => {
+  const ids = new IdTable(40);
+  ids.restore('workload', 'a', 50);
+  assert.deepEqual([ids.of('workload', 'a'), ids.of('workload', 'b'), ids.of('workload', 'b')], [50, 51, 51]);
+  ids.forget('workload', 'b');
+  assert.equal(ids.nameOf(51), null);
+  assert.equal(ids.of('workload', 'b'), 52);
+});
