@@ -20,7 +20,6 @@ const KNOWLEDGE_DEADLINE_MS = 5_000;
 export type AgentOptions = {
   node: string;
   trustDomain: string;
-  clusterName: string;
   /** Made over the agent's mesh; see src/node-agent/dns. */
   dns(mesh: MeshState, namespaceOf: (uid: string) => string | null): DnsResponder;
 };
@@ -59,7 +58,6 @@ export class Agent {
     });
     this.#context = {
       node: options.node,
-      clusterName: options.clusterName,
       mesh: this.mesh,
       ids: this.ids,
       effects,

@@ -11,7 +11,6 @@ import type { Verdicts } from './verdicts.ts';
 /** What the handlers of connections share. */
 export type AgentContext = {
   node: string;
-  clusterName: string;
   mesh: MeshState;
   ids: IdTable;
   effects: AgentEffects;

@@ -6,7 +6,7 @@ import { targetPort } from '#model/balancing/endpoints.ts';
 import type { Workload } from '#model/mesh/workload.ts';
 import { RESERVED_PORTS } from '#model/path/kernel-flags.ts';
 import { evaluate, policiesFor } from '#model/policy/evaluate.ts';
-import { formatBaggage } from '#protocol/hbone/baggage.ts';
+import { baggageOf, formatBaggage } from '#protocol/hbone/baggage.ts';
 import { forwardedClient } from '#protocol/hbone/forwarded.ts';
 import type { InboundTunnel } from '#protocol/hbone/transport.ts';
 import { type AccessRecord, openAccessRecord } from './access-log.ts';
@@ -41,7 +41,7 @@ export async function handleTunnel(context: AgentContext, enrolled: Enrolled, tu
     record.destination = target;
     const client = forwardedClient(tunnel.forwarded, tunnel.remoteAddress) ?? { ip: tunnel.remoteAddress, port: tunnel.remotePort };
     const arrival = { source: tunnel.peer, client, target };
-    await deliver(context, enrolled, workload, arrival, close, () => tunnel.accept(formatBaggage(workload, context.clusterName)));
+    await deliver(context, enrolled, workload, arrival, close, () => tunnel.accept(formatBaggage(baggageOf(workload))));
   } catch (error) {
     tunnel.refuse(error instanceof TunnelRefusal ? error.status : error instanceof Refusal && error.flag === 'DENY' ? 401 : 503);
     close(outcomeOf(error));

@@ -6,7 +6,7 @@ import type { Service } from '#model/mesh/service.ts';
 import { identityOf, type Workload } from '#model/mesh/workload.ts';
 import { decideOutbound, type OutboundPath } from '#model/path/decide.ts';
 import { evaluate, policiesFor } from '#model/policy/evaluate.ts';
-import { formatBaggage } from '#protocol/hbone/baggage.ts';
+import { baggageOf, formatBaggage } from '#protocol/hbone/baggage.ts';
 import { type AccessRecord, openAccessRecord } from './access-log.ts';
 import { carry, endsOf, outcomeOf, Refusal } from './carry.ts';
 import type { AgentContext } from './context.ts';
@@ -147,7 +147,7 @@ async function openTunnel(context: AgentContext, enrolled: Enrolled, source: Wor
       authority: path.authority,
       client: formatAddress(client.ip, client.port),
       serviceHost: serviceHost(path.service),
-      baggage: formatBaggage(source, context.clusterName),
+      baggage: formatBaggage(baggageOf(source)),
       traceparent: `00-${context.effects.randomHex(16)}-${context.effects.randomHex(8)}-00`,
     },
   );

@@ -1,0 +1,40 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { WeftError } from '#model/error.ts';
+import type { AgentStatus, StartWorkload } from '#protocol/agent-api/types.ts';
+import { answerLocalApi, type LocalApiActions } from './local-api.ts';
+
+const calls: unknown[] = [];
+const actions: LocalApiActions = {
+  start: async (workload: StartWorkload) => {
+    calls.push(workload);
+    if (workload.name === 'twice') throw new WeftError('WEFT_WORKLOAD_EXISTS', 'runs already', { remedy: 'end it' });
+    return { uid: 'u', addresses: [], netnsPath: 'n', cgroupPath: 'c', resolvConfPath: 'r' };
+  },
+  stop: async (key) => void calls.push(key),
+  status: () => ({ node: 'one' }) as AgentStatus,
+  cleanup: async () => void calls.push('cleanup'),
+};
+const body = (value: unknown): string => JSON.stringify(value);
+const START = { name: 'a', namespace: 'b', serviceAccount: 'c' };
+
+const cases = [
+  { name: 'status', method: 'GET', path: '/v1/status', body: '', status: 200 },
+  { name: 'a start with the least it needs', method: 'POST', path: '/v1/workloads', body: body(START), status: 200 },
+  { name: 'a body that is not JSON', method: 'POST', path: '/v1/workloads', body: '{', status: 400 },
+  { name: 'a body without a name', method: 'POST', path: '/v1/workloads', body: body({ namespace: 'b', serviceAccount: 'c' }), status: 400 },
+  { name: 'labels that are a list', method: 'POST', path: '/v1/workloads', body: body({ ...START, labels: [] }), status: 400 },
+  { name: 'a workload that exists', method: 'POST', path: '/v1/workloads', body: body({ ...START, name: 'twice' }), status: 409 },
+  { name: 'a stop', method: 'DELETE', path: '/v1/workloads/shop/cart', body: '', status: 204 },
+  { name: 'a stop with a strange name', method: 'DELETE', path: '/v1/workloads/shop/..%2f', body: '', status: 404 },
+  { name: 'a cleanup', method: 'POST', path: '/v1/cleanup', body: '', status: 204 },
+  { name: 'an unknown path', method: 'GET', path: '/', body: '', status: 404 },
+];
+for (const one of cases) {
+  test(`${one.name} is answered ${one.status}`, async () => assert.equal((await answerLocalApi(one.method, one.path, one.body, actions)).status, one.status));
+}
+
+test('an error keeps its code and remedy', async () => {
+  const reply = await answerLocalApi('POST', '/v1/workloads', body({ ...START, name: 'twice' }), actions);
+  assert.deepEqual(reply.body, { code: 'WEFT_WORKLOAD_EXISTS', message: 'runs already', remedy: 'end it' });
+});
