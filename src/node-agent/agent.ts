@@ -103,7 +103,10 @@ export class Agent {
       this.#verdicts.fill();
       this.#verdicts.publish(!this.#isComplete());
     }
-    for (const [uid, workload] of delta.workloads) if (workload === null) this.#forget(uid);
+    for (const [uid, workload] of delta.workloads) {
+      if (workload === null) this.#forget(uid);
+      else this.#warm(uid);
+    }
     this.#waiters.check();
   }
 
@@ -147,7 +150,9 @@ export class Agent {
     return { mesh: this.mesh, ids: this.ids, isLocal, location };
   }
 
+  /** Before the first sync the kernel keeps what a former agent knew; the sync then replaces it as a whole. */
   #refreshLocal(enrolled: Enrolled): void {
+    if (!this.#synced) return;
     const record = this.mesh.workload(enrolled.request.uid);
     const services = new Set(record === null ? [] : record.services.keys());
     this.#tables.refresh({ ips: new Set(enrolled.addresses), services, workloads: new Set(), policies: false }, this.#view());
@@ -165,6 +170,12 @@ export class Agent {
   /** Numbers of workloads that are gone and not enrolled here are let go; a later workload gets a new one. */
   #forget(uid: string): void {
     if (this.enrollment.get(uid) === null) this.ids.forget('workload', uid);
+  }
+
+  /** The authority gives certificates for known workloads only, so the first is fetched as soon as one is known. */
+  #warm(uid: string): void {
+    const enrolled = this.enrollment.get(uid);
+    if (enrolled !== null) this.#effects.credentials(enrolled.identity).catch(() => {}); // retried and shown by the cache
   }
 
   #hboneServer(workload: Enrolled) {

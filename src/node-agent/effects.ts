@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { IpAddress } from '#model/address/ip.ts';
 import type { Clock, Random } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
@@ -112,14 +113,17 @@ export type RelayResult = { bytesFromA: number; bytesFromB: number; error: Error
 export type AgentEffects = {
   kernel: Kernel;
   openNamespace(netnsPath: string): WorkloadNamespace;
+  /** Valid credentials of an identity, fetched when first needed. */
   credentials(identity: Identity): Promise<Credentials>;
+  /** The last workload of an identity left this node (B59). */
+  forgetCredentials(identity: Identity): void;
   createPool(dial: (ip: IpAddress, port: number) => Promise<Socket>): TunnelPool;
   createHboneServer(options: {
     credentials: () => Promise<Credentials>;
     trustDomain: string;
     onTunnel: (tunnel: InboundTunnel) => void;
   }): HboneServer;
-  relay(a: import('node:stream').Duplex, b: import('node:stream').Duplex, signal: AbortSignal): Promise<RelayResult>;
+  relay(a: Duplex, b: Duplex, signal: AbortSignal): Promise<RelayResult>;
   randomHex(bytes: number): string;
   clock: Clock;
   random: Random;

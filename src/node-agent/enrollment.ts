@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import { type IpAddress, parseIp } from '#model/address/ip.ts';
 import type { Log } from '#model/effects/log.ts';
-import { formatIdentity, type Identity } from '#model/identity/identity.ts';
+import { formatIdentity, type Identity, sameIdentity } from '#model/identity/identity.ts';
 import type { IdTable } from '#model/path/ids.ts';
 import { PORT, WORKLOAD_NATIVE_TUNNEL } from '#model/path/kernel-flags.ts';
 import { addressesByFamily } from '#model/path/tables.ts';
@@ -93,8 +93,6 @@ export class Enrollment {
       throw error;
     }
     this.#entries.set(request.uid, entry);
-    // Fetched ahead of the first connection; a failure is retried and shown by the cache.
-    this.#effects.credentials(enrolled.identity).catch(() => {});
     this.#log.info({ workload: request.uid, identity: formatIdentity(enrolled.identity), addresses: request.addresses }, 'workload enrolled');
     return enrolled;
   }
@@ -110,6 +108,7 @@ export class Enrollment {
     this.#effects.kernel.detachNamespace(netns.cookie);
     maps.names.delete(id);
     this.#close(entry);
+    if (!this.all().some((other) => sameIdentity(other.identity, entry.enrolled.identity))) this.#effects.forgetCredentials(entry.enrolled.identity);
     this.#log.info({ workload: uid }, 'workload left');
   }
 

@@ -82,7 +82,7 @@ export function policyDelta(name: string, action: 'allow' | 'deny' | null, princ
 }
 
 /** An agent in this process over the bed's kernel side; tunnels are not part of it. */
-export function agentOn(bed: Bed): { agent: Agent & { kernelMaps(): AgentEffects['kernel']['maps'] }; stop(): void; counters(): Record<string, number> } {
+export function agentOn(bed: Bed): { agent: Agent & { kernelMaps(): AgentEffects['kernel']['maps'] }; stop(): void; counters(): Record<string, number>; adopted: boolean } {
   const datapath = openDatapath({ pinDir: bed.pinDir, bpffs: bed.bpffs, cgroupPath: bed.cgroup, objectsDir: OBJECTS_DIR });
   const { maps } = datapath;
   const counters = (): Record<string, number> => {
@@ -93,6 +93,7 @@ export function agentOn(bed: Bed): { agent: Agent & { kernelMaps(): AgentEffects
     kernel: { ...datapath, maps, schema: SCHEMA, counters },
     openNamespace: (path) => new WorkloadNamespace(path, maps),
     credentials: () => Promise.reject(new Error('no certificates here')),
+    forgetCredentials() {},
     createPool: () => ({ open: async () => ({ kind: 'failed', flag: 'CONNECT', error: new Error('no tunnels here') }), size: () => 0, close() {} }),
     createHboneServer: () => ({ handle: (socket) => void socket.destroy(), drain() {}, close() {} }),
     relay: async (a, b, signal) => {
@@ -110,13 +111,17 @@ export function agentOn(bed: Bed): { agent: Agent & { kernelMaps(): AgentEffects
     log: SILENT_LOG,
   };
   const dns = { handleUdp: async () => null, handleTcp: async () => {}, stop() {} };
-  const agent = Object.assign(new Agent(effects, { node: 'one', trustDomain: 'cluster.local', clusterName: 'Kubernetes', dns: () => dns }), {
+  const agent = Object.assign(new Agent(effects, { node: 'one', trustDomain: 'cluster.local', dns: () => dns }), {
     kernelMaps: () => effects.kernel.maps,
   });
+  let stopped = false;
   return {
     agent,
     counters,
+    adopted: datapath.adopted,
     stop: () => {
+      if (stopped) return;
+      stopped = true;
       agent.stop();
       datapath.close();
     },

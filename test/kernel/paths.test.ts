@@ -112,8 +112,8 @@ describe('paths of one node', () => {
       assert.equal(await stranger.line(), 'closed');
     }
     client.send(`connect ${a.ip4} 15001`);
-    assert.match(await client.line(), /^connected/);
-    assert.equal(await client.line(), 'error ECONNRESET');
+    const first = await client.line(); // the reset may overtake the news of the connection
+    assert.equal(first.startsWith('connected') ? await client.line() : first, 'error ECONNRESET');
     assert.equal(await client.line(), 'closed');
   });
 

@@ -14,7 +14,7 @@ export type StatusParts = {
   certificates: AgentStatus['certificates'];
   controlPlane: AgentStatus['controlPlane'];
   degraded: string[];
-  kernel: { liveDirectFlows: number; verdicts: number; counters: Record<string, number> };
+  kernel: { pinDir: string; liveDirectFlows: number; verdicts: number; counters: Record<string, number> };
 };
 
 /** What `weft status` shows of an agent. */

@@ -44,7 +44,8 @@ export type AgentStatus = {
   workloads: { uid: string; identity: string; node: string; addresses: string[]; path: string }[];
   services: number;
   policies: number;
-  kernel: { generation: number; liveDirectFlows: number; verdicts: number; counters: Record<string, number> };
+  /** pinDir: where the data path is pinned; a waypoint on this node reads attested flows there. */
+  kernel: { pinDir: string; generation: number; liveDirectFlows: number; verdicts: number; counters: Record<string, number> };
   /** Missing kernel features and what is lost by each. */
   degraded: string[];
 };
