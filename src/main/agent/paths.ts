@@ -15,7 +15,7 @@ export type AgentPlace = {
 
 export type AgentPaths = { nodeDir: string; socket: string; pinDir: string; cgroup: string; workloads: string };
 
-/** Every file and directory an agent of this place owns. Errors: WEFT_SANDBOX_CGROUP without a cgroup v2 mount. */
+/** Every file and directory an agent of this place owns. Errors: WEFT_CGROUP2 without a cgroup v2 mount. */
 export async function agentPaths(place: AgentPlace): Promise<AgentPaths> {
   const nodeDir = join(place.runDir, place.node);
   return {

@@ -9,6 +9,7 @@ export type NameQuestion = { name: string; type: string };
 /** Who asks: the namespace decides what short names mean and which services are visible. */
 export type NameClient = { namespace: string };
 
+/** What decides how names are read, the same for every client of a node. */
 export type NameOptions = {
   /** `cluster.local`. */
   clusterDomain: string;

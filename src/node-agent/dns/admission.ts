@@ -6,6 +6,7 @@ export type Admission = {
   size(): number;
 };
 
+/** An admission with no place taken. */
 export function createAdmission(totalMax: number, perWorkloadMax: number): Admission {
   const taken = new Map<string, number>();
   let total = 0;

@@ -3,11 +3,13 @@ import type { NameClient, NameOptions } from '#model/dns/resolve-name.ts';
 import type { Clock, Random } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
 
+/** How a query came, and is to be forwarded. */
 export type DnsTransport = 'udp' | 'tcp';
 
 /** `workload`: its uid. `queryType`: `A`, …; `OTHER` for types without a name, so the label stays bounded. */
 export type DnsLabels = { workload: string; queryType: string; transport: DnsTransport };
 
+/** Every cause for which a query or connection does not get what it asked for. */
 export type DnsFailure =
   | 'malformed'
   | 'not-implemented'
@@ -26,6 +28,7 @@ export type DnsCounters = {
   failed(why: DnsFailure, transport: DnsTransport): void;
 };
 
+/** Bounds of what runs at once, and for how long. */
 export type DnsLimits = {
   forwardsMax: number;
   forwardsPerWorkloadMax: number;
@@ -35,6 +38,7 @@ export type DnsLimits = {
   forwardMs: number;
 };
 
+/** Bounds that a node of some hundred workloads does not meet. */
 export const DNS_LIMITS: DnsLimits = {
   forwardsMax: 4_096,
   forwardsPerWorkloadMax: 512,
@@ -43,6 +47,7 @@ export const DNS_LIMITS: DnsLimits = {
   forwardMs: 5_000,
 };
 
+/** What the responder knows and reaches only through its caller. */
 export type DnsEffects = {
   /** The mesh as it is now. */
   view(): DnsView;

@@ -1,6 +1,7 @@
 import { createAdmission } from '#node-agent/dns/admission.ts';
 import type { DnsEffects, DnsLabels } from '#node-agent/dns/effects.ts';
 
+/** How forwarding one query ended. */
 export type ForwardOutcome =
   | { kind: 'reply'; reply: Buffer }
   /** Too many forwarded queries run already. */
@@ -15,6 +16,7 @@ export type Forwards = {
   stop(): void;
 };
 
+/** Forwards queries by `effects.forward`, within the limits, and counts them. */
 export function createForwards(effects: Pick<DnsEffects, 'forward' | 'clock' | 'counters' | 'limits'>): Forwards {
   const { counters, clock, limits } = effects;
   const admission = createAdmission(limits.forwardsMax, limits.forwardsPerWorkloadMax);

@@ -11,6 +11,7 @@ import { type DnsQuery, decodeQuery, type QueryEcho } from '#protocol/dns/query.
 import { encodeAnswer, encodeFailure, fitReply } from '#protocol/dns/reply.ts';
 import { MESSAGE_BYTES_MAX, RCODE, type Rcode } from '#protocol/dns/wire.ts';
 
+/** Answers queries, whichever workload they come from; `workload` is its uid. */
 export type DnsResponder = {
   /** The datagram to send back; null: send nothing (the datagram was no query). Never rejects. */
   handleUdp(query: Buffer, workload: string): Promise<Buffer | null>;

@@ -8,6 +8,7 @@ const QUERIES_AT_ONCE_MAX = 16;
 /** A connection on which nothing is asked or answered for so long is closed. Source: node-proxy section 7. */
 const IDLE_MS = 5_000;
 
+/** One connection of a workload, and how its queries are answered. */
 export type TcpSession = {
   stream: Duplex;
   respond(query: Buffer): Promise<Buffer | null>;
