@@ -1,6 +1,7 @@
-import { pipeline } from 'node:stream/promises';
 import { parseIp } from '#model/address/ip.ts';
 import { SILENT_LOG } from '#model/effects/log.ts';
+import type { Credentials } from '#model/identity/credentials.ts';
+import { formatIdentity, type Identity } from '#model/identity/identity.ts';
 import { type Authorization, EMPTY_MATCH } from '#model/mesh/authorization.ts';
 import type { MeshDelta } from '#model/mesh/delta.ts';
 import type { Workload } from '#model/mesh/workload.ts';
@@ -12,6 +13,10 @@ import { openDatapath } from '#platform/bpf/datapath.ts';
 import { readCounters } from '#platform/bpf/map.ts';
 import { WorkloadNamespace } from '#platform/netns/workload-namespace.ts';
 import { systemClock } from '#platform/clock.ts';
+import { createClientPool } from '#platform/hbone/client-pool.ts';
+import { createHboneServer } from '#platform/hbone/server.ts';
+import type { TestCa } from '#platform/hbone/test-ca.ts';
+import { relay } from '#platform/relay/relay.ts';
 import { type Bed, OBJECTS_DIR } from './bed.ts';
 
 type WorkloadInput = { uid: string; name: string; serviceAccount: string; addresses: string[]; services?: Record<string, [number, number][]>; node?: string };
@@ -81,8 +86,37 @@ export function policyDelta(name: string, action: 'allow' | 'deny' | null, princ
   return { ...NOTHING, policies: new Map([[`shop/${name}`, policy]]) };
 }
 
-/** An agent in this process over the bed's kernel side; tunnels are not part of it. */
-export function agentOn(bed: Bed): { agent: Agent & { kernelMaps(): AgentEffects['kernel']['maps'] }; stop(): void; counters(): Record<string, number>; adopted: boolean } {
+export type AgentOnOptions = {
+  node?: string;
+  /** Real tunnels with certificates of this authority; without it there are none. */
+  ca?: TestCa;
+};
+
+/** The tunnel side of an agent: real TLS where there is an authority. */
+function tunnelEffects(ca: TestCa | undefined): Pick<AgentEffects, 'credentials' | 'createPool' | 'createHboneServer'> {
+  if (ca === undefined) {
+    return {
+      credentials: () => Promise.reject(new Error('no certificates here')),
+      createPool: () => ({ open: async () => ({ kind: 'failed', flag: 'CONNECT', error: new Error('no tunnels here') }), size: () => 0, close() {} }),
+      createHboneServer: () => ({ handle: (socket) => void socket.destroy(), drain() {}, close() {} }),
+    };
+  }
+  const issued = new Map<string, Promise<Credentials>>();
+  const credentials = (identity: Identity): Promise<Credentials> => {
+    const uri = formatIdentity(identity);
+    const known = issued.get(uri) ?? ca.issue(uri);
+    issued.set(uri, known);
+    return known;
+  };
+  return {
+    credentials,
+    createPool: (dial) => createClientPool({ dial, credentials, clock: systemClock, random: Math.random, log: SILENT_LOG }),
+    createHboneServer: (options) => createHboneServer({ ...options, clock: systemClock, log: SILENT_LOG }),
+  };
+}
+
+/** An agent in this process over the bed's kernel side. */
+export function agentOn(bed: Bed, options: AgentOnOptions = {}): { agent: Agent & { kernelMaps(): AgentEffects['kernel']['maps'] }; stop(): void; counters(): Record<string, number>; adopted: boolean } {
   const datapath = openDatapath({ pinDir: bed.pinDir, bpffs: bed.bpffs, cgroupPath: bed.cgroup, objectsDir: OBJECTS_DIR });
   const { maps } = datapath;
   const counters = (): Record<string, number> => {
@@ -92,26 +126,16 @@ export function agentOn(bed: Bed): { agent: Agent & { kernelMaps(): AgentEffects
   const effects: AgentEffects = {
     kernel: { ...datapath, maps, schema: SCHEMA, counters },
     openNamespace: (path) => new WorkloadNamespace(path, maps),
-    credentials: () => Promise.reject(new Error('no certificates here')),
+    ...tunnelEffects(options.ca),
     forgetCredentials() {},
-    createPool: () => ({ open: async () => ({ kind: 'failed', flag: 'CONNECT', error: new Error('no tunnels here') }), size: () => 0, close() {} }),
-    createHboneServer: () => ({ handle: (socket) => void socket.destroy(), drain() {}, close() {} }),
-    relay: async (a, b, signal) => {
-      const cut = (): void => {
-        a.destroy();
-        b.destroy();
-      };
-      signal.addEventListener('abort', cut);
-      await Promise.allSettled([pipeline(a, b), pipeline(b, a)]);
-      return { bytesFromA: 0, bytesFromB: 0, error: null };
-    },
+    relay: (a, b, signal) => relay(a, b, { signal }),
     randomHex: (bytes) => '0'.repeat(2 * bytes),
     clock: systemClock,
     random: Math.random,
     log: SILENT_LOG,
   };
   const dns = { handleUdp: async () => null, handleTcp: async () => {}, stop() {} };
-  const agent = Object.assign(new Agent(effects, { node: 'one', trustDomain: 'cluster.local', dns: () => dns }), {
+  const agent = Object.assign(new Agent(effects, { node: options.node ?? 'one', trustDomain: 'cluster.local', dns: () => dns }), {
     kernelMaps: () => effects.kernel.maps,
   });
   let stopped = false;

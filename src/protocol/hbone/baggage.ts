@@ -1,15 +1,106 @@
 import type { Workload } from '#model/mesh/workload.ts';
 
-/** The `baggage` header that describes a workload to its peer; telemetry only (spec node-proxy 2.2). */
-export function formatBaggage(workload: Workload, clusterName: string): string {
-  const parts: [string, string][] = [
-    ['k8s.cluster.name', clusterName],
-    ['k8s.namespace.name', workload.namespace],
-    ['k8s.pod.name', workload.workloadName],
-    ['service.name', workload.canonicalName],
-    ['service.version', workload.canonicalRevision],
-    ['cloud.region', workload.locality.region],
-    ['cloud.availability_zone', workload.locality.zone],
+/** Kinds of owners that name a workload. */
+export type WorkloadKind = 'deployment' | 'cronjob' | 'pod' | 'job';
+
+/** What the `baggage` header says about a workload: for telemetry, never for decisions. '' when unknown. */
+export type Baggage = {
+  cluster: string;
+  namespace: string;
+  workloadKind: WorkloadKind;
+  workloadName: string;
+  serviceName: string;
+  serviceVersion: string;
+  region: string;
+  zone: string;
+};
+
+export const EMPTY_BAGGAGE: Baggage = {
+  cluster: '',
+  namespace: '',
+  workloadKind: 'deployment',
+  workloadName: '',
+  serviceName: '',
+  serviceVersion: '',
+  region: '',
+  zone: '',
+};
+
+const KINDS: readonly WorkloadKind[] = ['deployment', 'cronjob', 'pod', 'job'];
+
+/** What peers are told about `workload`. */
+export function baggageOf(workload: Workload): Baggage {
+  return {
+    cluster: workload.clusterId,
+    namespace: workload.namespace,
+    workloadKind: 'deployment',
+    workloadName: workload.workloadName,
+    serviceName: workload.canonicalName,
+    serviceVersion: workload.canonicalRevision,
+    region: workload.locality.region,
+    zone: workload.locality.zone,
+  };
+}
+
+/** Readers split at commas and do not decode, so a value can only lose what would break the form. */
+function plain(value: string): string {
+  return value.replaceAll(/[^\x21-\x7e]|[,;]/g, '');
+}
+
+/** `key=value` pairs, comma-joined without spaces or percent-encoding; empty values are left out. */
+export function formatBaggage(baggage: Baggage): string {
+  const pairs: [string, string][] = [
+    ['k8s.cluster.name', baggage.cluster],
+    ['k8s.namespace.name', baggage.namespace],
+    [`k8s.${baggage.workloadKind}.name`, baggage.workloadName],
+    ['service.name', baggage.serviceName],
+    ['service.version', baggage.serviceVersion],
+    ['cloud.region', baggage.region],
+    ['cloud.availability_zone', baggage.zone],
   ];
-  return parts.filter(([, value]) => value !== '').map(([key, value]) => `${key}=${value}`).join(',');
+  return pairs
+    .map(([key, value]) => [key, plain(value)])
+    .filter(([, value]) => value !== '')
+    .map(([key, value]) => `${key}=${value}`)
+    .join(',');
+}
+
+/** Reads what a peer wrote; unknown keys are ignored, missing ones are ''. */
+export function parseBaggage(text: string): Baggage {
+  const baggage = { ...EMPTY_BAGGAGE };
+  for (const pair of text.split(',')) {
+    const equals = pair.indexOf('=');
+    if (equals < 0) continue;
+    assignField(baggage, pair.slice(0, equals).trim(), pair.slice(equals + 1).trim());
+  }
+  return baggage;
+}
+
+function assignField(baggage: Baggage, key: string, value: string): void {
+  const kind = KINDS.find((candidate) => key === `k8s.${candidate}.name`);
+  if (kind !== undefined) {
+    baggage.workloadKind = kind;
+    baggage.workloadName = value;
+    return;
+  }
+  switch (key) {
+    case 'k8s.cluster.name':
+      baggage.cluster = value;
+      break;
+    case 'k8s.namespace.name':
+      baggage.namespace = value;
+      break;
+    case 'service.name':
+      baggage.serviceName = value;
+      break;
+    case 'service.version':
+      baggage.serviceVersion = value;
+      break;
+    case 'cloud.region':
+      baggage.region = value;
+      break;
+    case 'cloud.availability_zone':
+      baggage.zone = value;
+      break;
+  }
 }

@@ -1,0 +1,76 @@
+import type net from 'node:net';
+import tls from 'node:tls';
+import type { Clock } from '#model/effects/clock.ts';
+import { WeftError } from '#model/error.ts';
+import type { Credentials } from '#model/identity/credentials.ts';
+import type { Identity } from '#model/identity/identity.ts';
+import { secureContextOf } from '#platform/hbone/tls-context.ts';
+import { HANDSHAKE_TIMEOUT_MS, HBONE_ALPN } from '#protocol/hbone/settings.ts';
+import { peerIdentities, verifyServer } from '#protocol/hbone/spiffe.ts';
+import type { ResponseFlag } from '#protocol/hbone/transport.ts';
+
+export type ConnectFailure = { kind: 'failed'; flag: ResponseFlag; error: Error };
+export type HandshakeOutcome = { kind: 'secure'; socket: tls.TLSSocket; peer: Identity } | ConnectFailure;
+
+/** A failed attempt with its flag, as an error that names the remedy. */
+export function failure(flag: ResponseFlag, code: string, message: string, remedy: string, cause?: unknown): ConnectFailure {
+  return { kind: 'failed', flag, error: new WeftError(code, message, { remedy, ...(cause === undefined ? {} : { cause }) }) };
+}
+
+function tlsFailure(message: string, cause?: unknown): ConnectFailure {
+  const remedy = 'compare both workloads: identity, trust domain, root certificates and the time on their nodes';
+  return failure('TLS_FAILURE', 'WEFT_HBONE_TLS', message, remedy, cause);
+}
+
+/**
+ * TLS on a connected socket, as client: no server name (B5), no resumption, the server's chain verified against our
+ * roots and its identity against `expected` (B4). Owns the socket: it is closed unless the outcome is `secure`.
+ */
+export function clientHandshake(
+  raw: net.Socket,
+  credentials: Credentials,
+  expected: readonly Identity[],
+  clock: Clock,
+): Promise<HandshakeOutcome> {
+  const { promise, resolve } = Promise.withResolvers<HandshakeOutcome>();
+  const peer = { identity: null as Identity | null };
+  const socket = connectTls(raw, credentials, (certificate) => {
+    const verdict = verifyServer(peerIdentities(certificate.subjectaltname), expected);
+    if (verdict.kind === 'rejected') return new Error(verdict.reason);
+    peer.identity = verdict.peer;
+    return undefined;
+  });
+  const cancelTimer = clock.after(HANDSHAKE_TIMEOUT_MS, () => finish(tlsFailure('the TLS handshake was not finished within 10 s')));
+  const onError = (error: Error) => finish(tlsFailure(`the TLS handshake failed: ${error.message}`, error));
+  const onClose = () => finish(tlsFailure('the peer closed the connection during the TLS handshake'));
+  const finish = (outcome: HandshakeOutcome) => {
+    cancelTimer();
+    socket.off('close', onClose);
+    if (outcome.kind === 'failed') socket.destroy();
+    else socket.off('error', onError);
+    resolve(outcome);
+  };
+  socket.on('error', onError);
+  socket.on('close', onClose);
+  socket.on('secureConnect', () => {
+    if (socket.alpnProtocol !== HBONE_ALPN) finish(tlsFailure('the peer did not choose HTTP/2 (ALPN h2)'));
+    else if (peer.identity === null) finish(tlsFailure('the peer has shown no certificate'));
+    else finish({ kind: 'secure', socket, peer: peer.identity });
+  });
+  return promise;
+}
+
+function connectTls(
+  raw: net.Socket,
+  credentials: Credentials,
+  checkIdentity: (certificate: tls.PeerCertificate) => Error | undefined,
+): tls.TLSSocket {
+  return tls.connect({
+    socket: raw,
+    secureContext: secureContextOf(credentials),
+    ALPNProtocols: [HBONE_ALPN],
+    rejectUnauthorized: true,
+    // Replaces the check of host names, which mean nothing here: the identity decides.
+    checkServerIdentity: (_name, certificate) => checkIdentity(certificate),
+  });
+}

@@ -1,0 +1,161 @@
+import type net from 'node:net';
+import type { IpAddress } from '#model/address/ip.ts';
+import { formatAddress } from '#model/address/ip.ts';
+import type { Clock, Random } from '#model/effects/clock.ts';
+import type { Log } from '#model/effects/log.ts';
+import type { Credentials } from '#model/identity/credentials.ts';
+import { formatIdentity, type Identity } from '#model/identity/identity.ts';
+import { type ConnectFailure, clientHandshake, failure } from '#platform/hbone/client-handshake.ts';
+import { dialWithin } from '#platform/hbone/dial.ts';
+import { type OpenTunnel, PooledConnection } from '#platform/hbone/pooled-connection.ts';
+import { HANDSHAKE_TIMEOUT_MS } from '#protocol/hbone/settings.ts';
+import type { TunnelOutcome, TunnelPool, TunnelRequest, TunnelTarget } from '#protocol/hbone/transport.ts';
+
+export type ClientPoolEffects = {
+  /** A connected TCP socket, made in the network namespace of the workload that this pool serves. */
+  dial(address: IpAddress, port: number): Promise<net.Socket>;
+  /** The current certificate of an identity; a renewed one is a new object. */
+  credentials(identity: Identity): Promise<Credentials>;
+  clock: Clock;
+  random: Random;
+  log: Log;
+};
+
+/** Connections of one key (B18). */
+type Entry = { connections: Set<PooledConnection>; connecting: Promise<ConnectFailure | null> | null };
+
+type Lease = { kind: 'leased'; connection: PooledConnection } | ConnectFailure;
+
+/** How often a request that certainly was not served is tried on another connection. */
+const ATTEMPTS_MAX = 3;
+
+/** A TunnelPool that can also cut single tunnels. */
+export type HboneClientPool = TunnelPool & {
+  /** Resets the open tunnels that `predicate` picks, with `error` for their users; returns how many. */
+  dropWhere(predicate: (tunnel: OpenTunnel) => boolean, error: Error): number;
+};
+
+/** HBONE connections of one workload, shared per source identity, destination identities and address. */
+export function createClientPool(effects: ClientPoolEffects): HboneClientPool {
+  return new ClientPool(effects);
+}
+
+function keyOf(target: TunnelTarget): string {
+  return `${formatIdentity(target.source)} ${target.peers.map(formatIdentity).join(',')} ${formatAddress(target.address, target.port)}`;
+}
+
+class ClientPool implements HboneClientPool {
+  readonly #effects: ClientPoolEffects;
+  readonly #entries = new Map<string, Entry>();
+  /** All connections that are not closed yet, retired ones included. */
+  readonly #alive = new Set<PooledConnection>();
+  #closed = false;
+
+  constructor(effects: ClientPoolEffects) {
+    this.#effects = effects;
+  }
+
+  async open(target: TunnelTarget, request: TunnelRequest): Promise<TunnelOutcome> {
+    let last: Error | undefined;
+    for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
+      const credentials = await this.#credentials(target.source);
+      if ('kind' in credentials) return credentials;
+      const lease = await this.#lease(target, credentials);
+      if (lease.kind === 'failed') return lease;
+      const outcome = await lease.connection.open(request);
+      if (outcome.kind !== 'retry') return outcome;
+      last = outcome.error;
+    }
+    return failure('CONNECT', 'WEFT_HBONE_CONNECT', 'the peer closes every connection it is asked to use', 'look at the log of the destination node', last);
+  }
+
+  size(): number {
+    return this.#alive.size;
+  }
+
+  close(immediately: boolean): void {
+    this.#closed = true;
+    for (const connection of [...this.#alive]) {
+      if (immediately) connection.destroy(null);
+      else connection.retire();
+    }
+  }
+
+  dropWhere(predicate: (tunnel: OpenTunnel) => boolean, error: Error): number {
+    let dropped = 0;
+    for (const connection of this.#alive) dropped += connection.dropWhere(predicate, error);
+    return dropped;
+  }
+
+  async #credentials(source: Identity): Promise<Credentials | ConnectFailure> {
+    try {
+      return await this.#effects.credentials(source);
+    } catch (cause) {
+      const remedy = 'see why the control plane does not issue the certificate: `weft status` shows the error';
+      return failure('IDENTITY_ERROR', 'WEFT_HBONE_IDENTITY', `no certificate for ${formatIdentity(source)}`, remedy, cause);
+    }
+  }
+
+  /** A place on a connection: of an existing one, or of a new one that all who wait now share (B17). */
+  async #lease(target: TunnelTarget, credentials: Credentials): Promise<Lease> {
+    const key = keyOf(target);
+    for (;;) {
+      if (this.#closed) return failure('CONNECT', 'WEFT_HBONE_CLOSED', 'the agent is shutting down', 'connect again: another agent takes over');
+      const entry = this.#entries.get(key) ?? { connections: new Set(), connecting: null };
+      this.#entries.set(key, entry);
+      for (const connection of [...entry.connections]) {
+        // A certificate that was replaced must not gain new tunnels; those it has may end.
+        if (connection.credentials !== credentials) this.#retire(key, connection);
+        else if (connection.reserve()) return { kind: 'leased', connection };
+      }
+      entry.connecting ??= this.#connect(key, entry, target, credentials).finally(() => {
+        entry.connecting = null;
+        this.#forgetIfEmpty(key, entry);
+      });
+      const failed = await entry.connecting;
+      if (failed !== null) return failed;
+    }
+  }
+
+  async #connect(key: string, entry: Entry, target: TunnelTarget, credentials: Credentials): Promise<ConnectFailure | null> {
+    const { dial, clock, random, log } = this.#effects;
+    const dialled = await dialWithin(() => dial(target.address, target.port), clock);
+    if (dialled.kind === 'failed') return dialled;
+    const secured = await clientHandshake(dialled.socket, credentials, target.peers, clock);
+    if (secured.kind === 'failed') return secured;
+    const { socket, peer } = secured;
+    const closed = (error: Error | null) => {
+      this.#alive.delete(connection);
+      this.#retire(key, connection);
+      if (error !== null) log.info({ peer: formatIdentity(peer), address: target.address, err: error }, 'HBONE connection lost');
+    };
+    const connection = new PooledConnection({ socket, target, credentials, peer, clock, random, closed });
+    this.#alive.add(connection);
+    const failed = await this.#settle(connection);
+    if (failed === null) entry.connections.add(connection);
+    return failed;
+  }
+
+  /** Waits for the peer's settings: only then it is certain that it has accepted our certificate, too. */
+  async #settle(connection: PooledConnection): Promise<ConnectFailure | null> {
+    const timedOut = new Error('the peer has not begun HTTP/2 within 10 s');
+    const cancelTimer = this.#effects.clock.after(HANDSHAKE_TIMEOUT_MS, () => connection.destroy(timedOut));
+    const error = await connection.ready();
+    cancelTimer();
+    if (error === null) return null;
+    if (error === timedOut) return failure('H2_HANDSHAKE_FAILURE', 'WEFT_HBONE_HTTP2', error.message, 'see whether the peer speaks HBONE', error);
+    const remedy = 'the peer probably rejected our certificate: see its log, and compare trust domains and roots';
+    return failure('TLS_FAILURE', 'WEFT_HBONE_TLS', `the peer ended the handshake: ${error.message}`, remedy, error);
+  }
+
+  #retire(key: string, connection: PooledConnection): void {
+    connection.retire();
+    const entry = this.#entries.get(key);
+    entry?.connections.delete(connection);
+    if (entry !== undefined) this.#forgetIfEmpty(key, entry);
+  }
+
+  #forgetIfEmpty(key: string, entry: Entry): void {
+    if (entry.connections.size === 0 && entry.connecting === null && this.#entries.get(key) === entry) this.#entries.delete(key);
+  }
+}

@@ -1,0 +1,141 @@
+import type { TLSSocket } from 'node:tls';
+import type { Clock } from '#model/effects/clock.ts';
+import { readDirectly } from '#platform/relay/direct-read.ts';
+import { TunnelStream } from '#platform/hbone/tunnel-stream.ts';
+import { Http2Connection, type Http2Events } from '#protocol/http2/connection.ts';
+import { ERROR_CODE, PING_PAYLOAD_BYTES } from '#protocol/http2/constants.ts';
+import { Keepalive } from '#protocol/http2/keepalive.ts';
+import type { Http2Settings } from '#protocol/http2/settings.ts';
+import type { Http2Stream } from '#protocol/http2/stream.ts';
+
+/** The most that TLS hands out at once: one record's content. A smaller piece means that no more is at hand. */
+const RECORD_BYTES_MAX = 16_384;
+/** Every TLS socket is read into here: bytes are used up before the next read. */
+const RECORD_BUFFER = Buffer.allocUnsafeSlow(RECORD_BYTES_MAX);
+/** Senders wait while this much waits for the kernel. Small: what waits here has been encrypted or copied already. */
+const WRITE_QUEUE_BYTES_MAX = 64 * 1024;
+const PING_PAYLOAD = Buffer.alloc(PING_PAYLOAD_BYTES, 'weft');
+
+export type HboneConnectionEvents = Pick<Http2Events, 'ready' | 'request' | 'goaway' | 'streamClosed'> & {
+  /** The connection is over and every stream has been told; `error` says why unless it ended in order. */
+  closed(error: Error | null): void;
+};
+
+export type HboneConnectionOptions = { role: 'client' | 'server'; settings: Http2Settings; clock: Clock; events: HboneConnectionEvents };
+
+/** HTTP/2 for tunnels on an established TLS socket. Owns the socket. */
+export class HboneConnection {
+  readonly http2: Http2Connection;
+  readonly #socket: TLSSocket;
+  readonly #keepalive: Keepalive;
+  readonly #events: HboneConnectionEvents;
+  #unflushed: TunnelStream[] = [];
+  #flushPlanned = false;
+  #error: Error | null = null;
+  #onPong: () => void = () => {};
+
+  constructor(socket: TLSSocket, options: HboneConnectionOptions) {
+    this.#socket = socket;
+    this.#events = options.events;
+    this.#keepalive = new Keepalive({
+      clock: options.clock,
+      sendPing: () => this.http2.ping(PING_PAYLOAD),
+      lost: () => this.#onPeerSilent(),
+    });
+    this.http2 = new Http2Connection({
+      role: options.role,
+      settings: options.settings,
+      transport: { write: (bytes) => this.#write(bytes), writable: () => socket.writableLength < WRITE_QUEUE_BYTES_MAX },
+      nowMs: () => options.clock.nowMs(),
+      events: { ...options.events, pong: () => this.#onPongFrame(), failed: (error) => this.end(error) },
+    });
+    socket.on('error', (error) => {
+      this.#error ??= error;
+    });
+    socket.on('end', () => this.http2.lost());
+    socket.on('close', () => this.#onClose());
+    this.#startReading();
+  }
+
+  /** The Duplex of a stream. */
+  tunnel(stream: Http2Stream): TunnelStream {
+    return new TunnelStream(stream, { add: (tunnel) => this.#unflushed.push(tunnel) });
+  }
+
+  /** Announces that no new stream will be served: at first softly, for good when the peer has seen that. */
+  retire(reason: string): void {
+    this.http2.goaway(ERROR_CODE.noError, reason, false);
+    this.#onPong = () => this.http2.goaway(ERROR_CODE.noError, reason, true);
+    this.http2.ping(PING_PAYLOAD);
+  }
+
+  /** Closes after what was written has been sent. */
+  end(error: Error | null): void {
+    this.#error ??= error;
+    // A peer that does not take the rest is noticed by the keepalive.
+    this.#socket.destroySoon();
+  }
+
+  /** Closes now. */
+  destroy(error: Error | null): void {
+    this.#error ??= error;
+    this.#socket.destroy();
+  }
+
+  #write(bytes: Buffer): void {
+    const socket = this.#socket;
+    if (!socket.writable) return;
+    // An idle socket encrypts within the call; a busy one would keep the buffer, which is the caller's to reuse.
+    socket.write(socket.writableLength === 0 ? bytes : Buffer.from(bytes), this.#onWritten);
+  }
+
+  readonly #onWritten = (): void => {
+    if (this.#socket.writableLength < WRITE_QUEUE_BYTES_MAX) this.http2.drained();
+  };
+
+  #startReading(): void {
+    const socket = this.#socket;
+    for (let chunk: unknown = socket.read(); Buffer.isBuffer(chunk); chunk = socket.read()) this.#receive(chunk);
+    const direct = readDirectly(socket, RECORD_BUFFER, (bytes) => {
+      this.#receive(bytes === RECORD_BYTES_MAX ? RECORD_BUFFER : RECORD_BUFFER.subarray(0, bytes));
+      return true;
+    });
+    if (!direct) socket.on('data', (chunk) => this.#receive(chunk));
+    socket.resume();
+  }
+
+  #receive(chunk: Buffer): void {
+    this.http2.receive(chunk);
+    if (this.#unflushed.length === 0) return;
+    if (chunk.length < RECORD_BYTES_MAX) return this.#flush();
+    if (this.#flushPlanned) return;
+    // A full record is rarely the last: wait for the rest of what this turn of the event loop brings.
+    this.#flushPlanned = true;
+    setImmediate(() => this.#flush());
+  }
+
+  #flush(): void {
+    this.#flushPlanned = false;
+    const streams = this.#unflushed;
+    this.#unflushed = [];
+    for (const stream of streams) stream.flush();
+  }
+
+  #onPongFrame(): void {
+    this.#keepalive.answered();
+    this.#onPong();
+    this.#onPong = () => {};
+  }
+
+  #onPeerSilent(): void {
+    this.http2.goaway(ERROR_CODE.noError, 'PING was not answered', true);
+    this.destroy(new Error('the peer has not answered PING for 20 s'));
+  }
+
+  #onClose(): void {
+    this.#keepalive.stop();
+    this.#flush();
+    this.http2.lost();
+    this.#events.closed(this.#error);
+  }
+}

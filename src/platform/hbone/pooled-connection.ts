@@ -1,0 +1,182 @@
+import type { TLSSocket } from 'node:tls';
+import type { Cancel, Clock, Random } from '#model/effects/clock.ts';
+import type { Credentials } from '#model/identity/credentials.ts';
+import type { Identity } from '#model/identity/identity.ts';
+import { failure } from '#platform/hbone/client-handshake.ts';
+import { HboneConnection } from '#platform/hbone/connection.ts';
+import type { TunnelStream } from '#platform/hbone/tunnel-stream.ts';
+import { connectHeaders, readResponse } from '#protocol/hbone/headers.ts';
+import { HBONE_CLIENT_SETTINGS, IDLE_TIMEOUT_MS, RESPONSE_TIMEOUT_MS, STREAMS_PER_CONNECTION_MAX } from '#protocol/hbone/settings.ts';
+import { TUNNEL_STATUS } from '#protocol/hbone/status.ts';
+import type { TunnelOutcome, TunnelRequest, TunnelTarget } from '#protocol/hbone/transport.ts';
+import { ERROR_CODE, errorCodeName } from '#protocol/http2/constants.ts';
+import type { Header } from '#protocol/http2/hpack-table.ts';
+import type { Http2Stream } from '#protocol/http2/stream.ts';
+
+const IDLE_SPREAD = 0.1;
+
+/** A tunnel that is open. */
+export type OpenTunnel = { target: TunnelTarget; authority: string; peer: Identity };
+
+/** `retry`: the request was not served here, another connection may serve it. `error` if there is none. */
+export type TunnelAttempt = TunnelOutcome | { kind: 'retry'; error: Error };
+
+export type PooledConnectionOptions = {
+  socket: TLSSocket;
+  target: TunnelTarget;
+  credentials: Credentials;
+  peer: Identity;
+  clock: Clock;
+  random: Random;
+  /** Called once, when the connection is over; `error` unless it ended in order. */
+  closed(error: Error | null): void;
+};
+
+/** One HTTP/2 connection to a peer, with the tunnels on it. */
+export class PooledConnection {
+  readonly credentials: Credentials;
+  readonly #options: PooledConnectionOptions;
+  readonly #connection: HboneConnection;
+  readonly #tunnels = new Map<OpenTunnel, TunnelStream>();
+  readonly #ready = Promise.withResolvers<Error | null>();
+  #reserved = 0;
+  #served = false;
+  #retired = false;
+  #gone = false;
+  #cancelIdle: Cancel = () => {};
+
+  constructor(options: PooledConnectionOptions) {
+    this.#options = options;
+    this.credentials = options.credentials;
+    this.#connection = new HboneConnection(options.socket, {
+      role: 'client',
+      settings: HBONE_CLIENT_SETTINGS,
+      clock: options.clock,
+      events: {
+        ready: () => this.#ready.resolve(null),
+        request: (stream) => stream.handler,
+        goaway: () => this.retire(),
+        streamClosed: () => this.#onLoadChange(),
+        closed: (error) => this.#onClosed(error),
+      },
+    });
+    this.#onLoadChange();
+  }
+
+  /** Resolves once the peer's settings are known: null, or why they never will be. */
+  ready(): Promise<Error | null> {
+    return this.#ready.promise;
+  }
+
+  /** Takes a place for one tunnel, to be used by `open`; false when there is none (B16). */
+  reserve(): boolean {
+    const limit = Math.min(STREAMS_PER_CONNECTION_MAX, this.#connection.http2.peerStreamsMax);
+    if (this.#retired || this.#load() >= limit) return false;
+    this.#reserved++;
+    this.#cancelIdle();
+    return true;
+  }
+
+  /** Opens a tunnel in a place taken with `reserve`. */
+  open(request: TunnelRequest): Promise<TunnelAttempt> {
+    this.#reserved--;
+    const { promise, resolve } = Promise.withResolvers<TunnelAttempt>();
+    const settle = (attempt: TunnelAttempt) => {
+      cancelTimer();
+      resolve(attempt);
+    };
+    const cancelTimer = this.#options.clock.after(RESPONSE_TIMEOUT_MS, () => {
+      settle(noAnswer('the peer has not answered the CONNECT within 20 s'));
+      stream?.reset(ERROR_CODE.cancel);
+    });
+    const handler = {
+      response: (headers: readonly Header[]) => {
+        const attempt = stream === null ? null : this.#onResponse(stream, request, headers);
+        if (attempt !== null) settle(attempt);
+      },
+      data() {},
+      end: () => settle(noAnswer('the peer ended the CONNECT without an answer')),
+      reset: (errorCode: number, unprocessed: boolean) => settle(this.#onReset(errorCode, unprocessed)),
+      writable() {},
+    };
+    const stream = this.#retired ? null : this.#connection.http2.open(connectHeaders(request), handler);
+    if (stream === null) {
+      settle({ kind: 'retry', error: new Error('the connection is closing') });
+      this.#onLoadChange();
+    }
+    return promise;
+  }
+
+  /** Takes no new tunnels; closes when the last one has ended (B20). */
+  retire(): void {
+    if (this.#retired) return;
+    this.#retired = true;
+    this.#onLoadChange();
+  }
+
+  /** Closes now, cutting the tunnels. */
+  destroy(error: Error | null): void {
+    this.#retired = true;
+    this.#connection.destroy(error);
+  }
+
+  /** Resets the tunnels that `predicate` picks; returns how many. */
+  dropWhere(predicate: (tunnel: OpenTunnel) => boolean, error: Error): number {
+    const dropped = [...this.#tunnels].filter(([tunnel]) => predicate(tunnel));
+    for (const [, stream] of dropped) stream.destroy(error);
+    return dropped.length;
+  }
+
+  #load(): number {
+    return this.#connection.http2.streams + this.#reserved;
+  }
+
+  #onResponse(stream: Http2Stream, request: TunnelRequest, headers: readonly Header[]): TunnelAttempt | null {
+    const answer = readResponse(headers);
+    // Interim answers (1xx) say nothing.
+    if (answer !== null && answer.status < 200) return null;
+    if (answer?.status !== TUNNEL_STATUS.open) {
+      stream.end(() => {});
+      return answer === null ? noAnswer('the answer to the CONNECT is malformed') : { kind: 'refused', status: answer.status };
+    }
+    this.#served = true;
+    const { target, peer } = this.#options;
+    const tunnel: OpenTunnel = { target, authority: request.authority, peer };
+    const duplex = this.#connection.tunnel(stream);
+    stream.handler = duplex.handler;
+    this.#tunnels.set(tunnel, duplex);
+    duplex.once('close', () => this.#tunnels.delete(tunnel));
+    return { kind: 'open', stream: duplex, peer, baggage: answer.baggage };
+  }
+
+  #onReset(errorCode: number, unprocessed: boolean): TunnelAttempt {
+    const error = new Error(`the peer reset the CONNECT (${errorCodeName(errorCode)})`);
+    // A connection that has worked before was probably dead already when the CONNECT was written to it.
+    const stale = this.#served && errorCode === ERROR_CODE.connectError;
+    return unprocessed || stale ? { kind: 'retry', error } : noAnswer(error.message);
+  }
+
+  #onLoadChange(): void {
+    this.#cancelIdle();
+    if (this.#load() > 0 || this.#gone) return;
+    if (this.#retired) this.#connection.end(null);
+    else this.#cancelIdle = this.#options.clock.after(idleMs(this.#options.random), () => this.retire());
+  }
+
+  #onClosed(error: Error | null): void {
+    this.#gone = true;
+    this.#retired = true;
+    this.#cancelIdle();
+    this.#ready.resolve(error ?? new Error('the peer closed the connection before it spoke HTTP/2'));
+    this.#options.closed(error);
+  }
+}
+
+/** How long an unused connection stays (B19): spread, so that those opened together do not all end together. */
+function idleMs(random: Random): number {
+  return IDLE_TIMEOUT_MS * (1 + random() * IDLE_SPREAD);
+}
+
+function noAnswer(message: string): TunnelOutcome {
+  return failure('CONNECT', 'WEFT_HBONE_CONNECT', message, 'look at the log of the destination node for this connection');
+}

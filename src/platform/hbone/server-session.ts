@@ -1,0 +1,149 @@
+import type net from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { TLSSocket } from 'node:tls';
+import type { Clock } from '#model/effects/clock.ts';
+import type { Log } from '#model/effects/log.ts';
+import type { Identity } from '#model/identity/identity.ts';
+import { HboneConnection } from '#platform/hbone/connection.ts';
+import type { SessionInfo, SocketEnds } from '#platform/hbone/server.ts';
+import type { TunnelStream } from '#platform/hbone/tunnel-stream.ts';
+import { readConnect, responseHeaders } from '#protocol/hbone/headers.ts';
+import { HANDSHAKE_TIMEOUT_MS, HBONE_SERVER_SETTINGS } from '#protocol/hbone/settings.ts';
+import { TUNNEL_STATUS } from '#protocol/hbone/status.ts';
+import type { InboundTunnel } from '#protocol/hbone/transport.ts';
+import { ERROR_CODE } from '#protocol/http2/constants.ts';
+import type { Header } from '#protocol/http2/hpack-table.ts';
+import type { Http2Stream, StreamHandler } from '#protocol/http2/stream.ts';
+
+export type ServerSessionOptions = {
+  raw: net.Socket;
+  socket: TLSSocket;
+  ends: SocketEnds;
+  peer: Identity;
+  clock: Clock;
+  log: Log;
+  onTunnel(tunnel: InboundTunnel): void | Promise<void>;
+  closed(): void;
+};
+
+/** One established connection of a client. */
+export type ServerSession = {
+  raw: net.Socket;
+  info(): SessionInfo;
+  /** No new tunnels; closes when the last has ended. */
+  retire(): void;
+  destroy(): void;
+};
+
+const REFUSED: StreamHandler = { response() {}, data() {}, end() {}, reset() {}, writable() {} };
+
+export function startSession(options: ServerSessionOptions): ServerSession {
+  const { socket, ends, peer, clock, log } = options;
+  let retired = false;
+  const cancelTimer = clock.after(HANDSHAKE_TIMEOUT_MS, () => connection.destroy(new Error('the client has not begun HTTP/2 within 10 s')));
+  const endIfUnused = () => {
+    if (retired && connection.http2.streams === 0) connection.end(null);
+  };
+  const connection: HboneConnection = new HboneConnection(socket, {
+    role: 'server',
+    settings: HBONE_SERVER_SETTINGS,
+    clock,
+    events: {
+      ready: cancelTimer,
+      request: (stream, headers, ended) => openTunnel(connection, options, stream, headers, ended),
+      goaway() {},
+      streamClosed: endIfUnused,
+      closed: (error) => {
+        cancelTimer();
+        if (error !== null) log.debug({ source: ends.remoteAddress, err: error }, 'HBONE connection closed');
+        options.closed();
+      },
+    },
+  });
+  return {
+    raw: options.raw,
+    info: () => ({ peer, remoteAddress: ends.remoteAddress, remotePort: ends.remotePort, tunnels: connection.http2.streams }),
+    retire: () => {
+      retired = true;
+      connection.retire('the node proxy is being replaced');
+      endIfUnused();
+    },
+    destroy: () => connection.destroy(null),
+  };
+}
+
+/** Answers what cannot be a tunnel, hands the rest to the owner. */
+function openTunnel(
+  connection: HboneConnection,
+  options: ServerSessionOptions,
+  stream: Http2Stream,
+  headers: readonly Header[],
+  ended: boolean,
+): StreamHandler {
+  const request = readConnect(headers);
+  if (request.kind === 'malformed') {
+    stream.reset(ERROR_CODE.protocolError);
+    return REFUSED;
+  }
+  if (request.kind === 'other') {
+    refuse(stream, TUNNEL_STATUS.badRequest, ended);
+    return REFUSED;
+  }
+  const duplex = connection.tunnel(stream);
+  // Until it is accepted nobody else listens; after a reset there is nobody left to tell.
+  duplex.on('error', () => {});
+  const tunnel = new PendingTunnel(stream, duplex);
+  const { authority, baggage, forwarded, traceparent } = request;
+  const inbound: InboundTunnel = {
+    authority,
+    peer: options.peer,
+    ...options.ends,
+    baggage,
+    forwarded,
+    traceparent,
+    accept: (responseBaggage) => tunnel.accept(responseBaggage),
+    refuse: (status) => tunnel.refuse(status),
+  };
+  void runOwner(options, inbound);
+  return duplex.handler;
+}
+
+async function runOwner(options: ServerSessionOptions, tunnel: InboundTunnel): Promise<void> {
+  try {
+    await options.onTunnel(tunnel);
+  } catch (error) {
+    options.log.error({ authority: tunnel.authority, err: error }, 'a tunnel could not be handled');
+    tunnel.refuse(TUNNEL_STATUS.unavailable);
+  }
+}
+
+/** A CONNECT that is answered once: later answers are ignored. */
+class PendingTunnel {
+  readonly #stream: Http2Stream;
+  readonly #duplex: TunnelStream;
+  #answered = false;
+
+  constructor(stream: Http2Stream, duplex: TunnelStream) {
+    this.#stream = stream;
+    this.#duplex = duplex;
+  }
+
+  accept(responseBaggage: string): Duplex {
+    if (!this.#answered) this.#stream.sendHeaders(responseHeaders(TUNNEL_STATUS.open, responseBaggage), false);
+    this.#answered = true;
+    return this.#duplex;
+  }
+
+  refuse(status: number): void {
+    if (this.#answered) return;
+    this.#answered = true;
+    refuse(this.#stream, status, this.#stream.remoteEnded);
+    this.#duplex.destroy();
+  }
+}
+
+function refuse(stream: Http2Stream, status: number, remoteEnded: boolean): void {
+  stream.sendHeaders(responseHeaders(status, ''), true);
+  // The answer is complete; what the client still sends is not wanted (RFC 9113 section 8.1).
+  if (!remoteEnded) stream.reset(ERROR_CODE.noError);
+}

@@ -1,0 +1,148 @@
+import type net from 'node:net';
+import type { TLSSocket } from 'node:tls';
+import { formatAddress, type IpAddress, tryParseIp } from '#model/address/ip.ts';
+import type { Clock } from '#model/effects/clock.ts';
+import type { Log } from '#model/effects/log.ts';
+import type { Credentials } from '#model/identity/credentials.ts';
+import type { Identity } from '#model/identity/identity.ts';
+import { type ServerSession, startSession } from '#platform/hbone/server-session.ts';
+import { TlsAcceptor } from '#platform/hbone/tls-acceptor.ts';
+import { HBONE_ALPN } from '#protocol/hbone/settings.ts';
+import { peerIdentities, verifyClient } from '#protocol/hbone/spiffe.ts';
+import type { InboundTunnel } from '#protocol/hbone/transport.ts';
+
+/** Connections of one server, handshakes included; further ones are closed at once. */
+const SESSIONS_MAX = 10_000;
+const PENDING_HANDSHAKES_MAX = 1_000;
+
+export type HboneServerOptions = {
+  /** The server's current certificate; asked for each connection, so a renewed one is used at once. */
+  credentials: () => Promise<Credentials>;
+  /** Clients must have an identity of this trust domain (B3). */
+  trustDomain: string;
+  /** Answers one CONNECT; what it throws is logged and answered with 503. */
+  onTunnel(tunnel: InboundTunnel): void | Promise<void>;
+  clock: Clock;
+  log: Log;
+};
+
+export type SessionInfo = { peer: Identity; remoteAddress: IpAddress; remotePort: number; tunnels: number };
+
+export type HboneServer = {
+  /** Serves HBONE on an accepted TCP socket, which it owns from here on. */
+  handle(socket: net.Socket): void;
+  /** Takes no new connections and tunnels; resolves when the last tunnel has ended or was cut after `deadlineMs` (B55). */
+  drain(deadlineMs: number): Promise<void>;
+  /** Cuts everything. */
+  close(): void;
+  /** The established connections. */
+  sessions(): SessionInfo[];
+};
+
+/** The HBONE server of one identity: TLS 1.3 with client certificates, HTTP/2, CONNECT. It does not listen itself. */
+export function createHboneServer(options: HboneServerOptions): HboneServer {
+  return new Server(options);
+}
+
+/** Where an accepted socket leads. */
+export type SocketEnds = { remoteAddress: IpAddress; remotePort: number; localAddress: IpAddress };
+
+function endsOf(socket: net.Socket): SocketEnds | null {
+  const remoteAddress = tryParseIp(socket.remoteAddress ?? '');
+  const localAddress = tryParseIp(socket.localAddress ?? '');
+  if (remoteAddress === null || localAddress === null || socket.remotePort === undefined) return null;
+  return { remoteAddress, remotePort: socket.remotePort, localAddress };
+}
+
+class Server implements HboneServer {
+  readonly #options: HboneServerOptions;
+  readonly #acceptor: TlsAcceptor;
+  readonly #raw = new Set<net.Socket>();
+  readonly #sessions = new Set<ServerSession>();
+  #closing = false;
+  #onEmpty: () => void = () => {};
+
+  constructor(options: HboneServerOptions) {
+    this.#options = options;
+    this.#acceptor = new TlsAcceptor(options.clock);
+  }
+
+  handle(socket: net.Socket): void {
+    const ends = endsOf(socket);
+    const full = this.#raw.size >= SESSIONS_MAX || this.#acceptor.pending >= PENDING_HANDSHAKES_MAX;
+    if (full) this.#options.log.warn({ connections: this.#raw.size }, 'HBONE connection refused: too many connections');
+    if (ends === null || full || this.#closing) {
+      socket.on('error', () => {});
+      socket.destroy();
+      return;
+    }
+    this.#raw.add(socket);
+    socket.once('close', () => this.#raw.delete(socket));
+    this.#serve(socket, ends).catch((error: unknown) => {
+      socket.destroy();
+      this.#options.log.warn({ source: formatAddress(ends.remoteAddress, ends.remotePort), err: error }, 'HBONE connection failed');
+    });
+  }
+
+  drain(deadlineMs: number): Promise<void> {
+    this.#closing = true;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const cancelTimer = this.#options.clock.after(deadlineMs, () => this.#cut());
+    this.#onEmpty = () => {
+      cancelTimer();
+      resolve();
+    };
+    for (const session of this.#sessions) session.retire();
+    // Handshakes that are not finished belong to no tunnel.
+    const established = new Set([...this.#sessions].map((session) => session.raw));
+    for (const raw of this.#raw) if (!established.has(raw)) raw.destroy();
+    if (this.#sessions.size === 0) this.#onEmpty();
+    return promise;
+  }
+
+  close(): void {
+    this.#closing = true;
+    this.#cut();
+  }
+
+  sessions(): SessionInfo[] {
+    return [...this.#sessions].map((session) => session.info());
+  }
+
+  #cut(): void {
+    for (const session of this.#sessions) session.destroy();
+    for (const raw of this.#raw) raw.destroy();
+  }
+
+  async #serve(raw: net.Socket, ends: SocketEnds): Promise<void> {
+    raw.on('error', () => {});
+    raw.setNoDelay(true);
+    const credentials = await this.#options.credentials();
+    if (raw.destroyed || this.#closing) return void raw.destroy();
+    const socket = await this.#acceptor.accept(raw, credentials);
+    const peer = this.#verify(socket);
+    if (this.#closing) return void socket.destroy();
+    const session = startSession({
+      raw,
+      socket,
+      ends,
+      peer,
+      clock: this.#options.clock,
+      log: this.#options.log,
+      onTunnel: (tunnel) => this.#options.onTunnel(tunnel),
+      closed: () => {
+        this.#sessions.delete(session);
+        if (this.#sessions.size === 0) this.#onEmpty();
+      },
+    });
+    this.#sessions.add(session);
+  }
+
+  /** The peer's identity. Throws when it is not one that this server accepts. */
+  #verify(socket: TLSSocket): Identity {
+    if (socket.alpnProtocol !== HBONE_ALPN) throw new Error('the client did not ask for HTTP/2 (ALPN h2)');
+    const verdict = verifyClient(peerIdentities(socket.getPeerX509Certificate()?.subjectAltName), this.#options.trustDomain);
+    if (verdict.kind === 'rejected') throw new Error(verdict.reason);
+    return verdict.peer;
+  }
+}

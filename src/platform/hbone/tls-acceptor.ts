@@ -1,0 +1,76 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import type net from 'node:net';
+import tls from 'node:tls';
+import type { Clock } from '#model/effects/clock.ts';
+import type { Credentials } from '#model/identity/credentials.ts';
+import { tlsOptions } from '#platform/hbone/tls-context.ts';
+import { HANDSHAKE_TIMEOUT_MS, HBONE_ALPN } from '#protocol/hbone/settings.ts';
+
+/** Node.js counts 0 as no timeout of its own: the injected clock keeps the deadline. */
+const NO_TIMEOUT_MS = 0;
+/** OpenSSL's SSL_OP_NO_TICKET: a resumed session would skip the check of the client's certificate. */
+const NO_TICKET = 0x4000;
+
+/** One handshake under way. */
+type Handshake = { settle(outcome: tls.TLSSocket | Error): void };
+
+/** Server side of TLS on accepted sockets: version 1.3, client certificate required and verified (B1, B2). */
+export class TlsAcceptor {
+  readonly #server: tls.Server;
+  readonly #clock: Clock;
+  /** Node.js does not tell which socket a secured one came from; the asynchronous context of the handshake does. */
+  readonly #current = new AsyncLocalStorage<Handshake>();
+  #pending = 0;
+  #credentials: Credentials | null = null;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+    // Never listens: sockets are handed to it.
+    this.#server = tls.createServer({
+      requestCert: true,
+      rejectUnauthorized: true,
+      ALPNProtocols: [HBONE_ALPN],
+      handshakeTimeout: NO_TIMEOUT_MS,
+    });
+    this.#server.on('secureConnection', (socket) => this.#current.getStore()?.settle(socket));
+    this.#server.on('tlsClientError', (error, socket) => {
+      const reason = socket.authorizationError;
+      this.#current.getStore()?.settle(reason ? new Error(`the client's certificate is not valid: ${String(reason)}`) : error);
+    });
+  }
+
+  /** Number of handshakes under way. */
+  get pending(): number {
+    return this.#pending;
+  }
+
+  /** The secured socket. Rejects, with `raw` closed, when the handshake fails or is not finished in 10 s. */
+  accept(raw: net.Socket, credentials: Credentials): Promise<tls.TLSSocket> {
+    this.#use(credentials);
+    const { promise, resolve, reject } = Promise.withResolvers<tls.TLSSocket>();
+    this.#pending++;
+    let settled = false;
+    const settle = (outcome: tls.TLSSocket | Error) => {
+      if (settled) return;
+      settled = true;
+      this.#pending--;
+      cancelTimer();
+      if (outcome instanceof tls.TLSSocket) return resolve(outcome);
+      raw.destroy();
+      reject(outcome);
+    };
+    const cancelTimer = this.#clock.after(HANDSHAKE_TIMEOUT_MS, () => settle(new Error('the TLS handshake was not finished within 10 s')));
+    raw.on('error', settle);
+    // The reason of a failure arrives on the heels of the close.
+    raw.once('close', () => setImmediate(() => settle(new Error('the client closed the connection during the TLS handshake'))));
+    this.#current.run({ settle }, () => this.#server.emit('connection', raw));
+    return promise;
+  }
+
+  /** New handshakes show the renewed certificate; established ones are not touched. */
+  #use(credentials: Credentials): void {
+    if (this.#credentials === credentials) return;
+    this.#credentials = credentials;
+    this.#server.setSecureContext({ ...tlsOptions(credentials), secureOptions: NO_TICKET });
+  }
+}

@@ -1,0 +1,141 @@
+import { DirectDuplex, type DirectReader } from '#platform/relay/direct-duplex.ts';
+import { ERROR_CODE, errorCodeName, FRAME_HEADER_BYTES } from '#protocol/http2/constants.ts';
+import type { Http2Stream, StreamHandler } from '#protocol/http2/stream.ts';
+
+const COPY_BYTES = 128 * 1024;
+/** Bytes that do not lie in a buffer with room for a frame header are copied to here first. */
+const COPY_BUFFER = Buffer.allocUnsafeSlow(FRAME_HEADER_BYTES + COPY_BYTES);
+
+/** Streams that received something in the current read; they are flushed together when it is over. */
+export type ReadBatch = { add(stream: TunnelStream): void };
+
+function errorWithCode(code: string, message: string): Error {
+  return Object.assign(new Error(message), { code });
+}
+
+/** The bytes of one CONNECT tunnel: an HTTP/2 stream as a Duplex. Destroying it early resets the stream (CANCEL). */
+export class TunnelStream extends DirectDuplex {
+  /** For the HTTP/2 stream: what arrives. */
+  readonly handler: StreamHandler;
+  readonly #stream: Http2Stream;
+  readonly #batch: ReadBatch;
+  #reader: DirectReader | null = null;
+  #ready: () => void = () => {};
+  #pendingWrite: (() => void) | null = null;
+  /** Received and pushed, not given back to the peer's window yet. */
+  #unreadBytes = 0;
+  /** The peer does not want what we send. */
+  #deaf = false;
+  #queuedForFlush = false;
+
+  constructor(stream: Http2Stream, batch: ReadBatch) {
+    super({ allowHalfOpen: true });
+    this.#stream = stream;
+    this.#batch = batch;
+    this.handler = {
+      response() {},
+      data: (chunk) => this.#onData(chunk),
+      end: () => this.#onEnd(),
+      reset: (errorCode) => this.#onReset(errorCode),
+      writable: () => this.#onWritable(),
+    };
+  }
+
+  readInto(reader: DirectReader): void {
+    for (let chunk: unknown = this.read(); Buffer.isBuffer(chunk); chunk = this.read()) reader.bytes(chunk);
+    // The reader gives back what it has been handed.
+    this.#unreadBytes = 0;
+    this.#reader = reader;
+    reader.flush();
+    this.resume();
+  }
+
+  giveBack(bytes: number): void {
+    this.#stream.giveBack(bytes);
+  }
+
+  writeFrom(buffer: Buffer, start: number, end: number): boolean {
+    if (this.#deaf) this.destroy(errorWithCode('EPIPE', 'the peer closed the tunnel'));
+    if (start >= FRAME_HEADER_BYTES) return this.#stream.send(buffer, start, end);
+    let more = true;
+    for (let at = start; at < end; at += COPY_BYTES) {
+      const copied = buffer.copy(COPY_BUFFER, FRAME_HEADER_BYTES, at, end);
+      more = this.#stream.send(COPY_BUFFER, FRAME_HEADER_BYTES, FRAME_HEADER_BYTES + copied);
+    }
+    return more;
+  }
+
+  onWritable(ready: () => void): void {
+    this.#ready = ready;
+  }
+
+  /** For the connection: the read that brought bytes is over. */
+  flush(): void {
+    this.#queuedForFlush = false;
+    this.#reader?.flush();
+  }
+
+  override _read(): void {
+    if (this.#reader === null) this.#giveBackUnread();
+  }
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
+    if (this.#deaf) done(errorWithCode('EPIPE', 'the peer closed the tunnel'));
+    else if (this.writeFrom(chunk, 0, chunk.length)) done();
+    else this.#pendingWrite = done;
+  }
+
+  override _final(done: () => void): void {
+    this.#stream.end(done);
+  }
+
+  override _destroy(error: Error | null, done: (error: Error | null) => void): void {
+    this.#stream.reset(ERROR_CODE.cancel);
+    this.#releaseWrite();
+    done(error);
+  }
+
+  #onData(chunk: Buffer): void {
+    if (this.#reader === null) {
+      this.#unreadBytes += chunk.length;
+      if (this.push(Buffer.from(chunk))) this.#giveBackUnread();
+      return;
+    }
+    this.#reader.bytes(chunk);
+    if (this.#queuedForFlush) return;
+    this.#queuedForFlush = true;
+    this.#batch.add(this);
+  }
+
+  #onEnd(): void {
+    this.push(null);
+  }
+
+  #onReset(errorCode: number): void {
+    if (errorCode !== ERROR_CODE.noError) {
+      this.destroy(errorWithCode('ECONNRESET', `the peer reset the tunnel (${errorCodeName(errorCode)})`));
+      return;
+    }
+    // The peer has all it wants and says so without harm: an end for the reader, an error only for further writes.
+    this.#deaf = true;
+    this.push(null);
+    this.#releaseWrite();
+  }
+
+  #onWritable(): void {
+    this.#releaseWrite();
+    this.#ready();
+  }
+
+  #giveBackUnread(): void {
+    const bytes = this.#unreadBytes;
+    this.#unreadBytes = 0;
+    if (bytes > 0) this.#stream.giveBack(bytes);
+  }
+
+  #releaseWrite(): void {
+    const done = this.#pendingWrite;
+    this.#pendingWrite = null;
+    done?.();
+  }
+}

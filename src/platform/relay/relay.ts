@@ -1,0 +1,128 @@
+import net from 'node:net';
+import type { Duplex } from 'node:stream';
+import { DirectDuplex } from '#platform/relay/direct-duplex.ts';
+import { DirectEnd, DuplexEnd } from '#platform/relay/duplex-end.ts';
+import type { RelayEnd } from '#platform/relay/relay-end.ts';
+import { SocketEnd } from '#platform/relay/socket-end.ts';
+
+export type RelayOptions = {
+  /** Called for each chunk that is passed on. */
+  onBytes?: (from: 'a' | 'b', bytes: number) => void;
+  /** Cuts both sides, with resets; its reason becomes the result's error. */
+  signal?: AbortSignal;
+};
+
+/** `error` is null when both sides ended in order. */
+export type RelayResult = { bytesFromA: number; bytesFromB: number; error: Error | null };
+
+/**
+ * Copies both ways until both directions have ended: an end is passed on as an end while the other direction goes on
+ * (B22), a reset as a reset, and a side that cannot keep up holds the other one back. Both streams are closed when the
+ * promise resolves; it never rejects. The streams must not be read or written by anyone else from here on.
+ */
+export function relay(a: Duplex, b: Duplex, options: RelayOptions = {}): Promise<RelayResult> {
+  return new Promise((resolve) => new Relay(a, b, options, resolve).start());
+}
+
+function endOf(duplex: Duplex): RelayEnd {
+  if (duplex instanceof DirectDuplex) return new DirectEnd(duplex);
+  return duplex instanceof net.Socket ? new SocketEnd(duplex) : new DuplexEnd(duplex);
+}
+
+function isDone(duplex: Duplex): boolean {
+  return duplex.destroyed || (duplex.readableEnded && duplex.writableFinished);
+}
+
+function isComplete(duplex: Duplex): boolean {
+  return duplex.readableEnded && duplex.writableFinished;
+}
+
+class Relay {
+  readonly #a: Duplex;
+  readonly #b: Duplex;
+  readonly #endA: RelayEnd;
+  readonly #endB: RelayEnd;
+  readonly #options: RelayOptions;
+  readonly #resolve: (result: RelayResult) => void;
+  readonly #result: RelayResult = { bytesFromA: 0, bytesFromB: 0, error: null };
+  #aborted = false;
+  #settled = false;
+
+  constructor(a: Duplex, b: Duplex, options: RelayOptions, resolve: (result: RelayResult) => void) {
+    this.#a = a;
+    this.#b = b;
+    this.#endA = endOf(a);
+    this.#endB = endOf(b);
+    this.#options = options;
+    this.#resolve = resolve;
+  }
+
+  start(): void {
+    const { signal } = this.#options;
+    this.#watch(this.#a, this.#endB);
+    this.#watch(this.#b, this.#endA);
+    signal?.addEventListener('abort', this.#onSignal, { once: true });
+    if (signal?.aborted) this.#onSignal();
+    if (this.#a.destroyed || this.#b.destroyed) this.#abort(this.#a.errored ?? this.#b.errored);
+    if (this.#aborted) return;
+    this.#connect(this.#endA, this.#endB, (bytes) => this.#countA(bytes));
+    this.#connect(this.#endB, this.#endA, (bytes) => this.#countB(bytes));
+  }
+
+  #countA(bytes: number): void {
+    this.#result.bytesFromA += bytes;
+    this.#options.onBytes?.('a', bytes);
+  }
+
+  #countB(bytes: number): void {
+    this.#result.bytesFromB += bytes;
+    this.#options.onBytes?.('b', bytes);
+  }
+
+  #connect(from: RelayEnd, to: RelayEnd, count: (bytes: number) => void): void {
+    to.onReady(() => from.resume());
+    from.read({
+      bytes: (buffer, start, end) => {
+        count(end - start);
+        return to.write(buffer, start, end);
+      },
+      flush: () => to.flush(),
+    });
+  }
+
+  #watch(duplex: Duplex, other: RelayEnd): void {
+    duplex.on('end', () => {
+      other.end();
+      this.#settleIfDone();
+    });
+    duplex.on('finish', () => this.#settleIfDone());
+    duplex.on('error', (error) => this.#abort(error));
+    duplex.on('close', () => {
+      if (!isComplete(duplex)) this.#abort(null);
+      this.#settleIfDone();
+    });
+    // A side that was already ended when the relay began emits no 'end' any more.
+    if (duplex.readableEnded) other.end();
+  }
+
+  readonly #onSignal = (): void => {
+    const reason: unknown = this.#options.signal?.reason;
+    this.#abort(reason instanceof Error ? reason : new Error('the relay was stopped'));
+  };
+
+  #abort(error: Error | null): void {
+    if (this.#aborted) return;
+    this.#aborted = true;
+    this.#result.error ??= error;
+    this.#endA.abort(error);
+    this.#endB.abort(error);
+    this.#settleIfDone();
+  }
+
+  #settleIfDone(): void {
+    if (this.#settled || !isDone(this.#a) || !isDone(this.#b)) return;
+    this.#settled = true;
+    this.#options.signal?.removeEventListener('abort', this.#onSignal);
+    this.#resolve(this.#result);
+  }
+}

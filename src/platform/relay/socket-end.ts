@@ -1,0 +1,97 @@
+import type net from 'node:net';
+import { TLSSocket } from 'node:tls';
+import { readDirectly } from '#platform/relay/direct-read.ts';
+import { passCopied, READ_AREA, READ_BUFFER, READ_START } from '#platform/relay/read-buffer.ts';
+import type { EndReader, RelayEnd } from '#platform/relay/relay-end.ts';
+
+const GATHER_BYTES = 256 * 1024;
+const SPARE_BUFFERS_MAX = 4;
+const spareBuffers: Buffer[] = [];
+
+/** A TCP (or TLS) socket as one side of a relay. Gathers small writes until `flush`. */
+export class SocketEnd implements RelayEnd {
+  readonly #socket: net.Socket;
+  #gather: Buffer | null = null;
+  #gathered = 0;
+  #full = false;
+  #ready: () => void = () => {};
+
+  constructor(socket: net.Socket) {
+    this.#socket = socket;
+    socket.allowHalfOpen = true;
+    socket.setNoDelay(true);
+    socket.on('drain', () => {
+      this.#full = false;
+      this.#ready();
+    });
+  }
+
+  read(reader: EndReader): void {
+    const socket = this.#socket;
+    let more = true;
+    for (let chunk: unknown = socket.read(); Buffer.isBuffer(chunk); chunk = socket.read()) more = passCopied(chunk, reader.bytes) && more;
+    reader.flush();
+    const direct = readDirectly(socket, READ_AREA, (bytes) => {
+      const proceed = reader.bytes(READ_BUFFER, READ_START, READ_START + bytes);
+      reader.flush();
+      return proceed;
+    });
+    if (!direct) {
+      socket.on('data', (chunk) => {
+        if (!passCopied(chunk, reader.bytes)) socket.pause();
+        reader.flush();
+      });
+    }
+    if (more) socket.resume();
+  }
+
+  resume(): void {
+    this.#socket.resume();
+  }
+
+  write(buffer: Buffer, start: number, end: number): boolean {
+    let at = start;
+    while (at < end) {
+      if (this.#gathered === GATHER_BYTES) this.flush();
+      this.#gather ??= spareBuffers.pop() ?? Buffer.allocUnsafeSlow(GATHER_BYTES);
+      const copied = buffer.copy(this.#gather, this.#gathered, at, end);
+      this.#gathered += copied;
+      at += copied;
+    }
+    return !this.#full;
+  }
+
+  flush(): void {
+    const gather = this.#gather;
+    if (gather === null || this.#gathered === 0) return;
+    const bytes = gather.subarray(0, this.#gathered);
+    this.#gathered = 0;
+    if (this.#socket.writableLength > 0) {
+      // Earlier bytes still wait: these will too, in a buffer of their own size.
+      this.#full = !this.#socket.write(Buffer.from(bytes));
+      return;
+    }
+    this.#full = !this.#socket.write(bytes);
+    this.#gather = null;
+    // What the kernel did not take at once is still being read from this buffer, so it is let go.
+    if (this.#socket.writableLength === 0 && spareBuffers.length < SPARE_BUFFERS_MAX) spareBuffers.push(gather);
+  }
+
+  onReady(ready: () => void): void {
+    this.#ready = ready;
+  }
+
+  end(): void {
+    this.flush();
+    this.#socket.end();
+  }
+
+  abort(error: Error | null): void {
+    if (this.#socket.destroyed) return;
+    if (error === null) {
+      this.flush();
+      this.#socket.destroySoon();
+    } else if (this.#socket instanceof TLSSocket) this.#socket.destroy();
+    else this.#socket.resetAndDestroy();
+  }
+}
