@@ -105,7 +105,7 @@ static void serve(int port)
 	setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
 	if (bind(listener, (struct sockaddr *)&address, sizeof(address)) || listen(listener, 4096))
 		fail("listen");
-	printf("listening\n");
+	printf("{\"event\":\"listening\",\"pid\":%d}\n", getpid());
 	fflush(stdout);
 	for (;;) {
 		pthread_t thread;

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, rmSync } from 'node:fs';
-import { hostname } from 'node:os';
+import { decodeJwt } from 'jose';
 import type { Log } from '#model/effects/log.ts';
 import type { MeshDelta } from '#model/mesh/delta.ts';
 import { Agent } from '#node-agent/agent.ts';
@@ -32,8 +32,6 @@ import { agentStatus } from './agent/status.ts';
 import { workloadStore } from './agent/workload-store.ts';
 
 const EVENTS_PERIOD_MS = 50;
-const AGENT_NAMESPACE = 'weft-system';
-const AGENT_ACCOUNT = 'weft-agent';
 const NO_CHANGE: MeshDelta = { workloads: new Map(), services: new Map(), policies: new Map() };
 
 export type AgentProcessOptions = {
@@ -77,7 +75,7 @@ export async function startAgent(options: AgentProcessOptions): Promise<RunningA
   const local = openLocalWorkloads(agent, sandboxes, options, paths);
   const events = readEvents(datapath.maps.events.fd, (event) => agent.kernelEvent(event));
   const stopEvents = systemClock.every(EVENTS_PERIOD_MS, () => events.drain());
-  const discovery = followMesh(agent, local, options);
+  const discovery = followMesh(agent, local, options, tokenSubject(await options.control.token()));
   await local.restore();
   const stopReaping = local.watch();
   discovery.start();
@@ -160,14 +158,22 @@ function openLocalWorkloads(agent: Agent, sandboxes: Sandboxes, options: AgentPr
   });
 }
 
-function followMesh(agent: Agent, local: LocalWorkloads, options: AgentProcessOptions): DiscoveryClient {
+/** Who the token says we are; the control plane compares it with what the node says of itself. */
+function tokenSubject(token: string): { namespace: string; serviceAccount: string } {
+  const [, , namespace = '', serviceAccount = ''] = (decodeJwt(token.trim()).sub ?? '').split(':');
+  return { namespace, serviceAccount };
+}
+
+type Subject = ReturnType<typeof tokenSubject>;
+
+function followMesh(agent: Agent, local: LocalWorkloads, options: AgentProcessOptions, { namespace, serviceAccount }: Subject): DiscoveryClient {
   const { place, log, control } = options;
   const discovery = new DiscoveryClient({
     endpoint: control,
     node: {
       // The form istiod expects of a node proxy (control-plane-protocols 1.3).
-      id: `ztunnel~1.1.1.1~${place.node}.${AGENT_NAMESPACE}~${AGENT_NAMESPACE}.svc.cluster.local`,
-      metadata: { NAME: place.node, NAMESPACE: AGENT_NAMESPACE, SERVICE_ACCOUNT: AGENT_ACCOUNT, NODE_NAME: place.node, CLUSTER_ID: control.clusterId, INSTANCE_IPS: '1.1.1.1', HOSTNAME: hostname() },
+      id: `ztunnel~1.1.1.1~${place.node}.${namespace}~${namespace}.svc.cluster.local`,
+      metadata: { NAME: place.node, NAMESPACE: namespace, SERVICE_ACCOUNT: serviceAccount, NODE_NAME: place.node, CLUSTER_ID: control.clusterId, INSTANCE_IPS: '1.1.1.1' },
     },
     waypoint: null,
     clock: systemClock,

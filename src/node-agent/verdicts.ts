@@ -121,18 +121,26 @@ export class Verdicts {
     });
   }
 
+  /** Pairs of this node first; then what is denied towards other nodes, so that connect() itself can refuse it. */
   #fill(generation: number): void {
     const local = this.#view.local();
     let pairs = 0;
-    for (const destination of local) {
-      const ports = targetPorts(destination);
-      for (const source of [null, ...local]) {
-        if (source === destination) continue;
-        for (const port of ports) {
+    for (const destination of [...local, ...this.#remote(local)]) {
+      const here = local.includes(destination);
+      for (const port of targetPorts(destination)) {
+        for (const source of here ? [null, ...local] : local) {
+          if (source === destination) continue;
           if (++pairs > EAGER_PAIRS_MAX) return;
-          this.#write(source, destination, port, generation);
+          if (here || this.pairVerdict(source, destination, port) === false) this.#write(source, destination, port, generation);
         }
       }
+    }
+  }
+
+  *#remote(local: readonly Workload[]): Generator<Workload> {
+    const here = new Set(local.map(({ uid }) => uid));
+    for (const workload of this.#view.mesh.workloads()) {
+      if (workload.tunnelProtocol === 'hbone' && !here.has(workload.uid)) yield workload;
     }
   }
 

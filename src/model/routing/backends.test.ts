@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { chooseTarget, compileBackends } from '#model/routing/backends.ts';
-import { pickLeastLoaded } from '#model/routing/least-request.ts';
+import { endpointSet, pickLeastLoaded } from '#model/routing/least-request.ts';
 
 function shares(backends: { service: string | null; weight: number }[]): Record<string, number> {
   const targets = compileBackends(backends.map((backend) => ({ ...backend, port: 80 })));
@@ -62,7 +62,7 @@ function picks(endpoints: { name: string; capacity: number; active: number }[], 
   for (let first = 0; first < steps; first++) {
     for (let second = 0; second < steps; second++) {
       const draws = [first / steps, second / steps];
-      const picked = pickLeastLoaded(endpoints, () => draws.shift() ?? 0);
+      const picked = pickLeastLoaded(endpointSet(endpoints), () => draws.shift() ?? 0);
       counts[picked?.name ?? 'none'] = (counts[picked?.name ?? 'none'] ?? 0) + 1;
     }
   }
@@ -90,16 +90,16 @@ test('balancing: load is measured per unit of capacity', () => {
     { name: 'big', capacity: 10, active: 10 },
     { name: 'small', capacity: 1, active: 2 },
   ];
-  assert.equal(pickLeastLoaded(endpoints, sequence([0.99, 0]))?.name, 'big');
+  assert.equal(pickLeastLoaded(endpointSet(endpoints), sequence([0.99, 0]))?.name, 'big');
 });
 
 test('balancing: capacity 0 is never chosen and no endpoint is null', () => {
   assert.equal(
-    pickLeastLoaded([{ capacity: 0, active: 0 }], () => 0),
+    pickLeastLoaded(endpointSet([{ capacity: 0, active: 0 }]), () => 0),
     null,
   );
   assert.equal(
-    pickLeastLoaded([], () => 0),
+    pickLeastLoaded(endpointSet([]), () => 0),
     null,
   );
   assert.deepEqual(

@@ -40,7 +40,7 @@ function validity(options: IssueOptions): { notBefore: Date; notAfter: Date } {
   return { notBefore: options.notBefore ?? new Date(nowMs - HOUR_MS), notAfter: options.notAfter ?? new Date(nowMs + HOUR_MS) };
 }
 
-type Issuer = { name: string; keys: CryptoKeyPair; rootPem: string; chainPem: string };
+type Issuer = { name: string; keys: webcrypto.CryptoKeyPair; rootPem: string; chainPem: string };
 
 function authority(issuer: Issuer): TestCa {
   return {

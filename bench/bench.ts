@@ -1,0 +1,122 @@
+import { writeFile } from 'node:fs/promises';
+import { parseMeasure, type Row, renderRows, rowOf } from './report.ts';
+import { type Bare, bareNamespaces, HAPROXY_PORT, haproxyPair } from './peers.ts';
+import { bare, cpuSeconds, DIAL, LOAD_PORT, meshed, plain, type Rig, rigUp } from './rig.ts';
+
+const ROUNDS = 7;
+const PING_ROUNDS = '10000';
+const BULK_NEAR_MEGABYTES = '2000';
+const BULK_FAR_MEGABYTES = '600';
+const RATE_SECONDS = '2';
+const PORT = String(LOAD_PORT);
+const GIGA = 1e9;
+
+type Measure = () => Promise<number>;
+type Pair = { name: string; metric: string; peerName: string; weft: Measure; peer: Measure };
+
+/** Runs every comparison, prints the table, and writes it as JSON to `jsonPath`. Returns the exit code. */
+export async function runBench({ jsonPath, out }: { jsonPath: string | null; out: (text: string) => void }): Promise<number> {
+  out('building two nodes …\n');
+  const rig = await rigUp();
+  try {
+    const twins = await bareNamespaces(rig);
+    const proxies = await haproxyPair(rig);
+    const rows: Row[] = [];
+    const pairs = [...sameNode(rig, twins), ...crossNode(rig, [proxies.client.pid, proxies.server.pid])];
+    for (const pair of pairs) {
+      out(`measuring ${pair.name}, ${pair.metric} …\n`);
+      rows.push(await compare(pair));
+    }
+    await twins.down();
+    out(`\n${renderRows(rows)}\n`);
+    if (jsonPath !== null) await writeFile(jsonPath, `${JSON.stringify({ rows }, null, 2)}\n`);
+    return 0;
+  } finally {
+    await rig.down();
+  }
+}
+
+/** Medians of alternating runs; one run of each is thrown away to warm both up. */
+async function compare({ weft, peer, ...names }: Pair): Promise<Row> {
+  await weft();
+  await peer();
+  const figures: { weft: number[]; peer: number[] } = { weft: [], peer: [] };
+  for (let round = 0; round < ROUNDS; round++) {
+    // Who goes first changes, so that neither side always follows the other.
+    const order = round % 2 === 0 ? (['weft', 'peer'] as const) : (['peer', 'weft'] as const);
+    for (const side of order) figures[side].push(await (side === 'weft' ? weft() : peer()));
+  }
+  return rowOf(names, figures.weft, figures.peer);
+}
+
+const pingMicroseconds = (text: string): number => parseMeasure(text, 'p50') / 1000;
+const gigabytesPerSecond = (text: string): number => parseMeasure(text, 'bytes') / parseMeasure(text, 'seconds') / GIGA;
+const connectionsPerSecond = (text: string): number => parseMeasure(text, 'connections') / parseMeasure(text, 'seconds');
+
+function sameNode(rig: Rig, twins: Bare): Pair[] {
+  const name = 'same node (direct)';
+  const server = rig.nearServer.address[4];
+  const peerName = 'plain TCP, same namespaces';
+  return [
+    {
+      name,
+      metric: '64-byte round trip p50, µs',
+      peerName,
+      weft: async () => pingMicroseconds(await meshed(rig, 'ping', DIAL.near, PORT, PING_ROUNDS)),
+      peer: async () => pingMicroseconds(await plain(rig, 'ping', server, PORT, PING_ROUNDS)),
+    },
+    {
+      name,
+      metric: 'bulk throughput, GB/s',
+      peerName,
+      weft: async () => gigabytesPerSecond(await meshed(rig, 'bulk', DIAL.near, PORT, BULK_NEAR_MEGABYTES)),
+      peer: async () => gigabytesPerSecond(await plain(rig, 'bulk', server, PORT, BULK_NEAR_MEGABYTES)),
+    },
+    {
+      name,
+      metric: 'connections/s',
+      // The namespaces of the mesh see every SYN; only bare ones are a fair peer for new connections.
+      peerName: 'plain TCP, bare namespaces',
+      weft: async () => connectionsPerSecond(await meshed(rig, 'rate', DIAL.near, PORT, RATE_SECONDS)),
+      peer: async () => connectionsPerSecond(await bare(rig, twins.netns, 'rate', twins.address, PORT, RATE_SECONDS)),
+    },
+  ];
+}
+
+function crossNode(rig: Rig, proxies: readonly number[]): Pair[] {
+  const name = 'cross node (HBONE)';
+  const peerName = 'HAProxy pair, mutual TLS 1.3';
+  const agents = [rig.agents.alpha.pid, rig.agents.beta.pid];
+  const viaMesh = (...args: [string, string]): Promise<string> => meshed(rig, args[0], DIAL.far, PORT, args[1]);
+  const viaProxies = (...args: [string, string]): Promise<string> => plain(rig, args[0], '127.0.0.1', String(HAPROXY_PORT), args[1]);
+  return [
+    {
+      name,
+      metric: '64-byte round trip p50, µs',
+      peerName,
+      weft: async () => pingMicroseconds(await viaMesh('ping', PING_ROUNDS)),
+      peer: async () => pingMicroseconds(await viaProxies('ping', PING_ROUNDS)),
+    },
+    {
+      name,
+      metric: 'bulk throughput, GB/s',
+      peerName,
+      weft: async () => gigabytesPerSecond(await viaMesh('bulk', BULK_FAR_MEGABYTES)),
+      peer: async () => gigabytesPerSecond(await viaProxies('bulk', BULK_FAR_MEGABYTES)),
+    },
+    {
+      name,
+      metric: 'CPU seconds per GB',
+      peerName,
+      weft: () => cpuPerGigabyte(agents, () => viaMesh('bulk', BULK_FAR_MEGABYTES)),
+      peer: () => cpuPerGigabyte(proxies, () => viaProxies('bulk', BULK_FAR_MEGABYTES)),
+    },
+  ];
+}
+
+/** CPU of the two proxies or agents alone, for one transfer. */
+async function cpuPerGigabyte(pids: readonly number[], transfer: () => Promise<string>): Promise<number> {
+  const before = await cpuSeconds(pids);
+  const bytes = parseMeasure(await transfer(), 'bytes');
+  return ((await cpuSeconds(pids)) - before) / (bytes / GIGA);
+}

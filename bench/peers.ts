@@ -1,0 +1,79 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Child } from '#main/demo/child.ts';
+import { command } from '#main/demo/command.ts';
+import { asHost, inNetns, inNetnsOf } from '#main/demo/placement.ts';
+import { waitUntil } from '#main/demo/wait.ts';
+import { CPU, LOAD_PORT, type Rig } from './rig.ts';
+
+export const HAPROXY_PORT = 9443;
+const TLS_PORT = 9444;
+
+/** Two HAProxy processes, one beside the client and one beside the far server, mutual TLS 1.3 between them. */
+export async function haproxyPair(rig: Rig): Promise<{ client: Child; server: Child }> {
+  await makeCertificates(rig.dir);
+  const settings = 'global\n  nbthread 1\ndefaults\n  mode tcp\n  timeout connect 5s\n  timeout client 1h\n  timeout server 1h\n';
+  const tls = (name: string): string => `ssl crt ${join(rig.dir, `${name}.both`)} ca-file ${join(rig.dir, 'ca.pem')} verify required`;
+  const far = rig.farServer.address[4];
+  const clientConfig = join(rig.dir, 'client.cfg');
+  const serverConfig = join(rig.dir, 'server.cfg');
+  await writeFile(clientConfig, `${settings}listen in\n  bind 127.0.0.1:${HAPROXY_PORT}\n  server far ${far}:${TLS_PORT} ${tls('a')} verifyhost peer ssl-min-ver TLSv1.3\n`);
+  await writeFile(serverConfig, `${settings}listen in\n  bind ${far}:${TLS_PORT} ${tls('b')} ssl-min-ver TLSv1.3\n  server app ${far}:${LOAD_PORT}\n`);
+  const start = (name: string, pid: number, cpu: string, config: string): Child =>
+    rig.spawn({ name, command: asHost(rig.plan, inNetnsOf(pid, ['taskset', '-c', cpu, 'haproxy', '-db', '-f', config])), logPath: join(rig.plan.logDir, `${name}.log`) });
+  const server = start('haproxy-server', rig.farServer.pid, CPU.server, serverConfig);
+  const client = start('haproxy-client', rig.client.pid, CPU.client, clientConfig);
+  await waitUntil('HAProxy listening', 10_000, async () => {
+    const inClient = await command(asHost(rig.plan, inNetnsOf(rig.client.pid, ['ss', '-tlnH'])));
+    const inServer = await command(asHost(rig.plan, inNetnsOf(rig.farServer.pid, ['ss', '-tlnH'])));
+    return inClient.includes(`:${HAPROXY_PORT}`) && inServer.includes(`:${TLS_PORT}`) ? true : null;
+  });
+  return { client, server };
+}
+
+async function makeCertificates(dir: string): Promise<void> {
+  const at = (name: string): string => join(dir, name);
+  const key = (name: string): string[] => ['openssl', 'ecparam', '-name', 'prime256v1', '-genkey', '-noout', '-out', at(`${name}.key`)];
+  await command(key('ca'));
+  await command(['openssl', 'req', '-x509', '-new', '-key', at('ca.key'), '-subj', '/CN=bench', '-days', '1', '-out', at('ca.pem')]);
+  await writeFile(at('names'), 'subjectAltName=DNS:peer');
+  for (const name of ['a', 'b']) {
+    await command(key(name));
+    await command(['openssl', 'req', '-new', '-key', at(`${name}.key`), '-subj', '/CN=peer', '-out', at(`${name}.csr`)]);
+    const sign = ['openssl', 'x509', '-req', '-in', at(`${name}.csr`), '-CA', at('ca.pem'), '-CAkey', at('ca.key'), '-CAcreateserial', '-days', '1'];
+    await command([...sign, '-extfile', at('names'), '-out', at(`${name}.pem`)]);
+    await command(['sh', '-c', 'cat "$1.pem" "$1.key" > "$1.both"', 'sh', at(name)]);
+  }
+}
+
+export type Bare = { netns: string; address: string; down(): Promise<void> };
+
+/** Two bare namespaces on a bridge of their own, wired like those of the mesh, with the load served in the second. */
+export async function bareNamespaces(rig: Rig): Promise<Bare> {
+  const name = (part: string): string => `weft-bench-${rig.plan.runId}-${part}`;
+  const made: string[] = [];
+  const add = async (part: string): Promise<string> => {
+    await command(['ip', 'netns', 'add', name(part)]);
+    made.push(name(part));
+    return name(part);
+  };
+  const middle = await add('sw');
+  await command(['ip', '-n', middle, 'link', 'add', 'sw', 'type', 'bridge']);
+  await command(['ip', '-n', middle, 'link', 'set', 'sw', 'up']);
+  for (const [index, part] of ['a', 'b'].entries()) {
+    const netns = await add(part);
+    await command(['ip', 'link', 'add', `p${part}`, 'netns', middle, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', netns]);
+    await command(['ip', '-n', middle, 'link', 'set', `p${part}`, 'master', 'sw', 'up']);
+    await command(['ip', '-n', netns, 'link', 'set', 'lo', 'up']);
+    await command(['ip', '-n', netns, 'addr', 'add', `10.79.0.${index + 1}/24`, 'dev', 'eth0']);
+    await command(['ip', '-n', netns, 'link', 'set', 'eth0', 'up']);
+  }
+  const serve = ['taskset', '-c', CPU.server, rig.load, 'serve', String(LOAD_PORT)];
+  const server = rig.spawn({ name: 'bare', command: asHost(rig.plan, inNetns(name('b'), serve)), logPath: join(rig.plan.logDir, 'bare.log') });
+  await new Promise<void>((resolve) => server.onLine(() => resolve()));
+  const down = async (): Promise<void> => {
+    await server.stop();
+    for (const netns of made) await command(['ip', 'netns', 'del', netns]);
+  };
+  return { netns: name('a'), address: '10.79.0.2', down };
+}

@@ -1,0 +1,132 @@
+import { randomBytes } from 'node:crypto';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Child, type Spawn, startChild } from '#main/demo/child.ts';
+import { command } from '#main/demo/command.ts';
+import { fabricDown, fabricUp } from '#main/demo/fabric/fabric.ts';
+import { type FabricPlan, NODE_NAMES, type NodeName, planFabric } from '#main/demo/fabric/plan.ts';
+import { startAgent } from '#main/demo/mesh/agent.ts';
+import { type App, startWorkload } from '#main/demo/mesh/app.ts';
+import { issueToken, startControl } from '#main/demo/mesh/control.ts';
+import { meshPaths } from '#main/demo/mesh/paths.ts';
+import { asHost, inCgroup, inNetns, inNetnsOf } from '#main/demo/placement.ts';
+import { findCgroup2 } from '#platform/sandbox/cgroup.ts';
+
+export const LOAD_PORT = 9900;
+/** CPU of everything on the client's side, and of everything on the server's side. */
+export const CPU = { client: '0', server: '1' } as const;
+const VIP = { near: '10.96.0.10', far: '10.96.0.11' } as const;
+const LOAD_SOURCE = new URL('./load/load.c', import.meta.url).pathname;
+
+/** A mesh of two nodes that carries nothing but the benchmark's load. */
+export type Rig = {
+  plan: FabricPlan;
+  /** The compiled load program. */
+  load: string;
+  client: App;
+  nearServer: App;
+  farServer: App;
+  agents: Record<NodeName, Child>;
+  dir: string;
+  spawn: Spawn;
+  down(): Promise<void>;
+};
+
+/** Service addresses that the client dials through the mesh. */
+export const DIAL = VIP;
+
+/** Builds the load, the fabric and the mesh. Errors: those of the demo's parts; what was made is removed again. */
+export async function rigUp(): Promise<Rig> {
+  const dir = await mkdtemp(join(tmpdir(), 'weft-bench-'));
+  const plan = planFabric(randomBytes(3).toString('hex'), tmpdir(), await findCgroup2());
+  const children: Child[] = [];
+  const spawn: Spawn = (options) => {
+    const child = startChild(options, {});
+    children.push(child);
+    return child;
+  };
+  const down = async (): Promise<void> => {
+    for (const child of children.reverse()) await child.stop();
+    await fabricDown(plan, false);
+    await rm(dir, { recursive: true, force: true });
+  };
+  try {
+    const load = join(dir, 'load');
+    await command(['clang', '-O2', '-pthread', LOAD_SOURCE, '-o', load]);
+    await fabricUp(plan);
+    const agents = await startMesh(plan, spawn);
+    const [client, nearServer, farServer] = await startLoad(plan, load, spawn);
+    return { plan, load, client, nearServer, farServer, agents, dir, spawn, down };
+  } catch (error) {
+    await down();
+    throw error;
+  }
+}
+
+async function startMesh(plan: FabricPlan, spawn: Spawn): Promise<Record<NodeName, Child>> {
+  const paths = meshPaths(plan);
+  await mkdir(paths.configDir, { recursive: true });
+  await writeFile(join(paths.configDir, 'load.yaml'), `${serviceYaml('near')}---\n${serviceYaml('far')}`);
+  for (const directory of [paths.stateDir, paths.meshRunDir, paths.pidDir]) await mkdir(directory, { mode: 0o700 });
+  await startControl(plan, spawn);
+  for (const node of NODE_NAMES) await issueToken(plan, node);
+  const [alpha, beta] = [await startAgent(plan, 'alpha', spawn), await startAgent(plan, 'beta', spawn)];
+  await pin(alpha.pid, CPU.client);
+  await pin(beta.pid, CPU.server);
+  return { alpha, beta };
+}
+
+function serviceYaml(name: keyof typeof VIP): string {
+  return `apiVersion: v1
+kind: Service
+metadata: { name: ${name}, namespace: bookshop }
+spec:
+  clusterIP: ${VIP[name]}
+  selector: { app: ${name} }
+  ports: [{ name: tcp, port: ${LOAD_PORT}, targetPort: ${LOAD_PORT} }]
+`;
+}
+
+async function startLoad(plan: FabricPlan, load: string, spawn: Spawn): Promise<[App, App, App]> {
+  const serve = (name: string, node: NodeName, cpu: string) =>
+    startWorkload(plan, { name, node, serviceAccount: name, labels: { app: name }, command: ['taskset', '-c', cpu, load, 'serve', String(LOAD_PORT)] }, spawn);
+  return [await serve('client', 'alpha', CPU.client), await serve('near', 'alpha', CPU.server), await serve('far', 'beta', CPU.server)];
+}
+
+async function pin(pid: number, cpu: string): Promise<void> {
+  await command(['taskset', '-a', '-cp', cpu, String(pid)]);
+}
+
+/** The load client inside the client's workload: captured by the mesh. */
+export async function meshed(rig: Rig, ...args: string[]): Promise<string> {
+  const cgroup = await cgroupOf(rig.client.pid);
+  return command(inCgroup(cgroup, inNetnsOf(rig.client.pid, ['taskset', '-c', CPU.client, rig.load, ...args])), 60_000);
+}
+
+/** The load client in the same network namespace, outside the mesh's cgroup: nothing of the mesh touches it. */
+export function plain(rig: Rig, ...args: string[]): Promise<string> {
+  return command(asHost(rig.plan, inNetnsOf(rig.client.pid, ['taskset', '-c', CPU.client, rig.load, ...args])), 60_000);
+}
+
+/** The load client in a bare namespace beside the mesh. */
+export function bare(rig: Rig, netns: string, ...args: string[]): Promise<string> {
+  return command(asHost(rig.plan, inNetns(netns, ['taskset', '-c', CPU.client, rig.load, ...args])), 60_000);
+}
+
+async function cgroupOf(pid: number): Promise<string> {
+  const line = (await readFile(`/proc/${pid}/cgroup`, 'utf8')).split('\n').find((one) => one.startsWith('0::'));
+  return join(await findCgroup2(), line?.slice(3) ?? '');
+}
+
+/** CPU seconds, user and system, that processes have used so far. */
+export async function cpuSeconds(pids: readonly number[]): Promise<number> {
+  let ticks = 0;
+  for (const pid of pids) {
+    const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    ticks += Number(fields[11]) + Number(fields[12]);
+  }
+  return ticks / 100; // USER_HZ
+}
+

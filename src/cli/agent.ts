@@ -1,0 +1,120 @@
+import { type Command, Option } from 'commander';
+import { type Act, bpffsOption, makeCommand, pool4Option, pool6Option, runDirOption, trustDomainOption } from './command.ts';
+import { collectCidr, collectDnsUpstream, type DnsUpstream, readAddress, readName } from './option-values.ts';
+
+/** How an agent reaches its control plane. */
+export type ControlAccess = {
+  /** `host:port`. */
+  address: string;
+  /** PEM file with the root certificate of the control plane. */
+  rootFile: string;
+  /** File with the token that proves the node's name. */
+  tokenFile: string;
+};
+
+/** Where an agent works on its machine. */
+export type AgentPlace = {
+  node: string;
+  runDir: string;
+  bpffs: string;
+  /** cgroup v2 directory of the node, made if missing; null: weft/<node> below the mount. */
+  cgroup: string | null;
+  pool4: string;
+  pool6: string;
+};
+
+/** What `weft agent` is told. */
+export type AgentOptions = AgentPlace &
+  (
+    | {
+        kind: 'run';
+        control: ControlAccess;
+        trustDomain: string;
+        /** Empty: those of the machine's resolv.conf. */
+        dnsUpstreams: readonly DnsUpstream[];
+        /** Lets workloads of the pools reach addresses outside them. */
+        egressNat: boolean;
+        /** Ranges that are reached without address translation. */
+        noNatFor: readonly string[];
+      }
+    /** Removes what an agent of this node left, then ends. */
+    | { kind: 'cleanup' }
+  );
+
+type Parsed = Omit<AgentPlace, 'cgroup'> & {
+  cgroup?: string;
+  control?: string;
+  trustDomain: string;
+  controlRoot?: string;
+  tokenFile?: string;
+  dnsUpstream: readonly DnsUpstream[];
+  egressNat: boolean;
+  noNatFor: readonly string[];
+  cleanup: boolean;
+};
+
+/** `weft agent`: the agent of one node. */
+export function agentCommand(act: Act<AgentOptions>): Command {
+  return makeCommand('agent', 'Parts of a mesh of several machines:', 'Run the agent of this node', [
+    {
+      command: 'weft agent --node node-2 --control 10.0.0.1:15012 --control-root root.pem --token-file token',
+      does: 'join the mesh of the control plane on 10.0.0.1',
+    },
+    { command: 'weft agent --node node-2 --cleanup', does: 'remove everything an agent of this node left in the kernel' },
+  ])
+    .description(
+      'Run the agent of this node in the foreground. Connections that the kernel carries alone go on when it stops; --cleanup, or weft uninstall, takes the node out of the mesh.',
+    )
+    .usage('--node <name> --control <host:port> --control-root <file> --token-file <file> [options]')
+    .requiredOption('--node <name>', "this node's name in the mesh", readName)
+    .option('--control <host:port>', 'where the control plane listens', readAddress)
+    .option('--control-root <file>', "PEM file with the control plane's root certificate")
+    .option('--token-file <file>', 'file with the token that weft token printed for this node')
+    .option('--cgroup <dir>', 'cgroup v2 directory for the processes of this node (default: weft/NODE below the mount)')
+    .addOption(trustDomainOption())
+    .addOption(pool4Option())
+    .addOption(pool6Option())
+    .option(
+      '--dns-upstream <ip[:port]>',
+      'DNS server for names outside the mesh; repeat for more (default: those of the machine)',
+      collectDnsUpstream,
+      [],
+    )
+    .option('--no-egress-nat', 'do not translate addresses of workloads that call outside the mesh')
+    .addOption(noNatForOption())
+    .addOption(runDirOption())
+    .addOption(bpffsOption())
+    .option('--cleanup', 'remove what an agent of this node left, then end', false)
+    .action((parsed: Parsed, command: Command) => act(agentOptions(parsed, command)));
+}
+
+/** Its name starts with `no-` without being a negation, which is what commander would take it for. */
+function noNatForOption(): Option {
+  const option = new Option('--no-nat-for <cidr>', 'reach this range without address translation; repeat for more')
+    .argParser(collectCidr)
+    .default([]);
+  option.negate = false;
+  return option;
+}
+
+function agentOptions(parsed: Parsed, command: Command): AgentOptions {
+  const { node, runDir, bpffs, pool4, pool6 } = parsed;
+  const place: AgentPlace = { node, runDir, bpffs, pool4, pool6, cgroup: parsed.cgroup ?? null };
+  if (parsed.cleanup) return { ...place, kind: 'cleanup' };
+  const control = controlAccess(parsed, command);
+  const { trustDomain, dnsUpstream, egressNat, noNatFor } = parsed;
+  return { ...place, kind: 'run', control, trustDomain, dnsUpstreams: dnsUpstream, egressNat, noNatFor };
+}
+
+/** The three options that reach the control plane; ends with a usage error that names all that are missing. */
+export function controlAccess(
+  { control, controlRoot, tokenFile }: Pick<Parsed, 'control' | 'controlRoot' | 'tokenFile'>,
+  command: Command,
+): ControlAccess {
+  if (control === undefined || controlRoot === undefined || tokenFile === undefined) {
+    const given: Record<string, unknown> = { '--control': control, '--control-root': controlRoot, '--token-file': tokenFile };
+    const missing = Object.keys(given).filter((flag) => given[flag] === undefined);
+    return command.error(`required options not specified: ${missing.join(', ')}`);
+  }
+  return { address: control, rootFile: controlRoot, tokenFile };
+}

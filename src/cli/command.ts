@@ -1,0 +1,74 @@
+import { Command, Option } from 'commander';
+import { cidrReader, readHostPort, readTrustDomain } from './option-values.ts';
+
+/** What a command does once its arguments are valid. */
+export type Act<Options> = (options: Options) => Promise<void>;
+
+/** One line of the examples under a command's help. */
+export type Example = { command: string; does: string };
+
+/** A command with its place in the list of commands, its sentence and its examples. */
+export function makeCommand(name: string, group: string, summary: string, examples: readonly Example[]): Command {
+  const lines = examples.map(({ command, does }) => `  # ${does}\n  ${command}`);
+  return new Command(name)
+    .summary(summary)
+    .description(`${summary}.`)
+    .helpOption('-h, --help', 'show this help')
+    .helpGroup(group)
+    .addHelpText('after', lines.length === 0 ? '' : `\nExamples:\n${lines.join('\n\n')}`);
+}
+
+/** Where sockets and other files that live as long as the processes lie. */
+export function runDirOption(): Option {
+  return new Option('--run-dir <dir>', 'where sockets and other short-lived files are').default('/run/weft');
+}
+
+/** Where what must outlive a restart lies. */
+export function stateDirOption(): Option {
+  return new Option('--state-dir <dir>', "where the certificate authority's key and other lasting files are").default(
+    '/var/lib/weft',
+  );
+}
+
+/** The name of the mesh in every identity. */
+export function trustDomainOption(): Option {
+  return new Option('--trust-domain <domain>', 'the mesh part of every identity')
+    .argParser(readTrustDomain)
+    .default('cluster.local');
+}
+
+/** Addresses for workloads of `weft run`, IPv4. */
+export function pool4Option(): Option {
+  return new Option('--pool4 <cidr>', 'IPv4 addresses for the workloads of weft run')
+    .argParser(cidrReader(4))
+    .default('10.41.0.0/24');
+}
+
+/** Addresses for workloads of `weft run`, IPv6. */
+export function pool6Option(): Option {
+  return new Option('--pool6 <cidr>', 'IPv6 addresses for the workloads of weft run')
+    .argParser(cidrReader(6))
+    .default('fd41:0:0:1::/64');
+}
+
+/** The control plane's own socket on its machine. */
+export function controlSocketOption(): Option {
+  return new Option('--socket <path>', "the control plane's socket on this machine").default('/run/weft/control.sock');
+}
+
+/** Where the machine-readable result goes. */
+export function jsonFileOption(): Option {
+  return new Option('--json <file>', 'also write the result to this file as JSON');
+}
+
+/** Where the control plane serves agents. */
+export function listenOption(): Option {
+  return new Option('--listen <host:port>', 'where the control plane serves agents')
+    .argParser(readHostPort)
+    .default({ host: '127.0.0.1', port: 15_012 }, '127.0.0.1:15012');
+}
+
+/** Where eBPF maps and links are pinned. */
+export function bpffsOption(): Option {
+  return new Option('--bpffs <dir>', 'the bpf file system where maps and links are kept').default('/sys/fs/bpf');
+}

@@ -1,0 +1,93 @@
+import { InvalidArgumentError } from 'commander';
+import { type Family, familyOf, type IpAddress, splitHostPort, tryParseCidr, tryParseIp } from '#model/address/ip.ts';
+
+/** A name or an address, and a TCP port. */
+export type HostPort = { host: string; port: number };
+
+/** Where DNS questions for names outside the mesh go. */
+export type DnsUpstream = { ip: IpAddress; port: number };
+
+const DNS_PORT = 53;
+const NAME = /^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/;
+const LABEL_PART = /^[A-Za-z0-9]([A-Za-z0-9._/-]{0,251}[A-Za-z0-9])?$/;
+const TRUST_DOMAIN = /^[a-z0-9]([a-z0-9._-]{0,253}[a-z0-9])?$/;
+
+// Each reader throws InvalidArgumentError, which commander turns into a usage error that names the option.
+
+/** A name of a node, workload, namespace or service account: lower-case letters, digits, `-` and `.`. */
+export function readName(text: string): string {
+  if (!NAME.test(text)) throw new InvalidArgumentError('Write lower-case letters, digits, "-" and "." only, such as shop-1.');
+  return text;
+}
+
+/** A SPIFFE trust domain. */
+export function readTrustDomain(text: string): string {
+  if (!TRUST_DOMAIN.test(text)) throw new InvalidArgumentError('Write a domain in lower case, such as cluster.local.');
+  return text;
+}
+
+/** `host:port` or `[v6]:port`. */
+export function readHostPort(text: string): HostPort {
+  const found = splitHostPort(text);
+  if (found === null) throw new InvalidArgumentError('Write HOST:PORT, such as 127.0.0.1:15012 or [::1]:15012.');
+  return found;
+}
+
+/** `host:port`, as text. */
+export function readAddress(text: string): string {
+  return formatHostPort(readHostPort(text));
+}
+
+/** `host:port`, or `unix:` and the path of a socket. */
+export function readAddressOrSocket(text: string): string {
+  return text.startsWith('unix:/') ? text : readAddress(text);
+}
+
+/** A reader of a range of addresses of one family, such as 10.41.0.0/24. */
+export function cidrReader(family: Family): (text: string) => string {
+  const example = family === 4 ? '10.41.0.0/24' : 'fd41:0:0:1::/64';
+  return (text) => {
+    const cidr = tryParseCidr(text);
+    if (cidr === null || !text.includes('/') || familyOf(cidr.base) !== family) {
+      throw new InvalidArgumentError(`Write an IPv${family} range, such as ${example}.`);
+    }
+    return text;
+  };
+}
+
+/** Collects ranges of either family. */
+export function collectCidr(text: string, before: readonly string[]): string[] {
+  if (tryParseCidr(text) === null) throw new InvalidArgumentError('Write a range such as 10.0.0.0/8 or fd00::/8.');
+  return [...before, text];
+}
+
+/** Collects `key=value`; the last value of a key wins. */
+export function collectLabel(text: string, before: Readonly<Record<string, string>>): Record<string, string> {
+  const at = text.indexOf('=');
+  const key = text.slice(0, Math.max(at, 0));
+  const value = text.slice(at + 1);
+  const valid = LABEL_PART.test(key) && (value === '' || LABEL_PART.test(value)) && value.length <= 63;
+  if (!valid) throw new InvalidArgumentError('Write KEY=VALUE, such as app=reviews.');
+  return { ...before, [key]: value };
+}
+
+/** Collects DNS servers: an IP address, or one with a port. */
+export function collectDnsUpstream(text: string, before: readonly DnsUpstream[]): DnsUpstream[] {
+  const bare = tryParseIp(text);
+  if (bare !== null) return [...before, { ip: bare, port: DNS_PORT }];
+  const pair = splitHostPort(text);
+  const ip = pair === null ? null : tryParseIp(pair.host);
+  if (pair === null || ip === null)
+    throw new InvalidArgumentError('Write an IP address, or IP:PORT, such as 9.9.9.9 or [2620:fe::fe]:53.');
+  return [...before, { ip, port: pair.port }];
+}
+
+/** Collects plain words. */
+export function collect(text: string, before: readonly string[]): string[] {
+  return [...before, text];
+}
+
+/** The text that `readHostPort` reads. */
+export function formatHostPort({ host, port }: HostPort): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+}

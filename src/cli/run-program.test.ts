@@ -1,0 +1,225 @@
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import test from 'node:test';
+import { WeftError } from '#model/error.ts';
+import { IDLE_ACTIONS } from '../../test/structure/cli-page.ts';
+import { matchesGolden } from '../../test/structure/golden.ts';
+import type { Actions } from './program.ts';
+import { runProgram } from './run-program.ts';
+
+type Outcome = { code: number; out: string; err: string; asked: { command: string; options: unknown }[] };
+
+async function weft(line: string, replaced: Partial<Actions> = {}): Promise<Outcome> {
+  const outcome: Outcome = { code: -1, out: '', err: '', asked: [] };
+  const record = (command: string) => async (options: unknown) => {
+    outcome.asked.push({ command, options });
+    return 0;
+  };
+  const actions = {
+    ...Object.fromEntries(Object.keys(IDLE_ACTIONS).map((name) => [name, record(name)])),
+    ...replaced,
+  } as Actions;
+  const output = {
+    out(text: string) {
+      outcome.out += text;
+    },
+    err(text: string) {
+      outcome.err += text;
+    },
+    columns: 100,
+  };
+  outcome.code = await runProgram(line.split(' ').filter(Boolean), actions, output, false);
+  return outcome;
+}
+
+const MISTAKES = [
+  '',
+  'upp',
+  '--hlep',
+  'up',
+  'up mesh other',
+  'up --nmae a mesh',
+  'up mesh --pool4 10.41.0.0',
+  'up mesh --pool4 fd41::/64',
+  'up mesh --listen 15012',
+  'up mesh --trust-domain Cluster',
+  'run -- ls',
+  'run --name web -- ls',
+  'run --name Web --service-account web -- ls',
+  'run --name web --service-account web',
+  'run --name web --service-account web --label app -- ls',
+  'control',
+  'agent --control 10.0.0.1:15012',
+  'agent --node a',
+  'agent --node a --control 10.0.0.1:15012 --token-file t',
+  'agent --node a --dns-upstream dns.example',
+  'agent --node a --no-nat-for 10.0.0.0/33',
+  'waypoint --namespace shop',
+  'token',
+  'validate',
+  'status --jsn',
+  'demo --once now',
+];
+
+test('mistakes on the command line are told with a remedy, and exit with 2', async () => {
+  const told: string[] = [];
+  for (const line of MISTAKES) {
+    const { code, out, err, asked } = await weft(line);
+    assert.deepEqual([code, out, asked], [2, '', []], line);
+    told.push(`$ weft ${line}\n${line === '' ? `${err.split('\n')[0]}…\n` : err}`);
+  }
+  matchesGolden(join(import.meta.dirname, 'golden/mistakes.txt'), told.join('\n'));
+});
+
+const HELP = ['--help', '-h', 'help', 'up --help', 'help up', 'run -h', 'waypoint --help'];
+for (const line of HELP) {
+  test(`weft ${line} prints help and exits with 0`, async () => {
+    const { code, out, err } = await weft(line);
+    assert.deepEqual([code, err], [0, '']);
+    assert.match(out, /^Usage: weft /);
+  });
+}
+
+const POOLS = { pool4: '10.41.0.0/24', pool6: 'fd41:0:0:1::/64' };
+const CONTROL = { address: '10.0.0.1:15012', rootFile: 'root.pem', tokenFile: 'token' };
+const REACH = '--control 10.0.0.1:15012 --control-root root.pem --token-file token';
+const RUN = {
+  name: 'web',
+  namespace: 'default',
+  serviceAccount: 'web',
+  labels: {},
+  agentSocket: null,
+  node: null,
+  runDir: '/run/weft',
+  nativeTunnel: false,
+};
+const AGENT = { node: 'a', runDir: '/run/weft', bpffs: '/sys/fs/bpf', cgroup: null, ...POOLS };
+
+const lines: { line: string; command: string; options: unknown }[] = [
+  {
+    line: 'up mesh',
+    command: 'up',
+    options: {
+      directory: 'mesh',
+      node: null,
+      ...POOLS,
+      trustDomain: 'cluster.local',
+      listen: { host: '127.0.0.1', port: 15_012 },
+      runDir: '/run/weft',
+      stateDir: '/var/lib/weft',
+    },
+  },
+  {
+    line: 'run --name web --service-account web -- ls -l --help',
+    command: 'run',
+    options: { ...RUN, command: ['ls', '-l', '--help'] },
+  },
+  {
+    line: 'run --name web --service-account web ls -l --name x',
+    command: 'run',
+    options: { ...RUN, command: ['ls', '-l', '--name', 'x'] },
+  },
+  {
+    line: 'run --name web --service-account web --namespace shop --label app=web --label version=v1 --node n --native-tunnel -- w',
+    command: 'run',
+    options: { ...RUN, namespace: 'shop', labels: { app: 'web', version: 'v1' }, node: 'n', nativeTunnel: true, command: ['w'] },
+  },
+  {
+    line: 'control --config mesh --listen [::1]:15012 --server-name a --server-name 10.0.0.1 --waypoint-agent /run/a.sock',
+    command: 'control',
+    options: {
+      config: 'mesh',
+      listen: { host: '::1', port: 15_012 },
+      serverNames: ['a', '10.0.0.1'],
+      trustDomain: 'cluster.local',
+      waypointAgent: '/run/a.sock',
+      socket: '/run/weft/control.sock',
+      stateDir: '/var/lib/weft',
+    },
+  },
+  {
+    line: `agent --node a ${REACH}`,
+    command: 'agent',
+    options: {
+      ...AGENT,
+      kind: 'run',
+      control: CONTROL,
+      trustDomain: 'cluster.local',
+      dnsUpstreams: [],
+      egressNat: true,
+      noNatFor: [],
+    },
+  },
+  {
+    line: `agent --node a ${REACH} --no-egress-nat --no-nat-for 10.0.0.0/8 --no-nat-for fd00::/8 --cgroup /c --dns-upstream 9.9.9.9 --dns-upstream [::1]:5353`,
+    command: 'agent',
+    options: {
+      ...AGENT,
+      kind: 'run',
+      control: CONTROL,
+      trustDomain: 'cluster.local',
+      cgroup: '/c',
+      dnsUpstreams: [
+        { ip: '9.9.9.9', port: 53 },
+        { ip: '::1', port: 5353 },
+      ],
+      egressNat: false,
+      noNatFor: ['10.0.0.0/8', 'fd00::/8'],
+    },
+  },
+  { line: 'agent --node a --cleanup', command: 'agent', options: { ...AGENT, kind: 'cleanup' } },
+  {
+    line:
+      'waypoint --namespace shop --gateway way --service-account way --node a --control unix:/run/weft/xds.sock' +
+      ' --control-root root.pem --token-file token --pin-dir /sys/fs/bpf/weft/a',
+    command: 'waypoint',
+    options: {
+      namespace: 'shop',
+      gateway: 'way',
+      serviceAccount: 'way',
+      node: 'a',
+      control: { ...CONTROL, address: 'unix:/run/weft/xds.sock' },
+      pinDir: '/sys/fs/bpf/weft/a',
+    },
+  },
+  { line: 'token --node a', command: 'token', options: { node: 'a', socket: '/run/weft/control.sock' } },
+  {
+    line: 'uninstall --keep-state',
+    command: 'uninstall',
+    options: { keepState: true, runDir: '/run/weft', stateDir: '/var/lib/weft', bpffs: '/sys/fs/bpf' },
+  },
+  { line: 'validate a.yaml b', command: 'validate', options: { paths: ['a.yaml', 'b'] } },
+  { line: 'status --json', command: 'status', options: { json: true, runDir: '/run/weft' } },
+  { line: 'demo', command: 'demo', options: { once: false, jsonPath: null } },
+  { line: 'demo --once --json f', command: 'demo', options: { once: true, jsonPath: 'f' } },
+  { line: 'bench --json f', command: 'bench', options: { jsonPath: 'f' } },
+  { line: 'version', command: 'version', options: {} },
+  { line: '--version', command: 'version', options: {} },
+];
+for (const { line, command, options } of lines) {
+  test(`weft ${line}`, async () => {
+    const { code, err, asked } = await weft(line);
+    assert.deepEqual({ code, err, asked }, { code: 0, err: '', asked: [{ command, options }] });
+  });
+}
+
+test('the exit code is that of the command', async () => {
+  assert.equal((await weft('status', { status: async () => 7 })).code, 7);
+});
+
+test("a user's mistake exits with 1, with its remedy and without a stack", async () => {
+  const status = async (): Promise<number> => {
+    throw new WeftError('WEFT_EXAMPLE', 'it is broken', { remedy: 'mend it' });
+  };
+  const { code, out, err } = await weft('status', { status });
+  assert.deepEqual({ code, out, err }, { code: 1, out: '', err: 'weft: it is broken (WEFT_EXAMPLE)\nremedy: mend it\n' });
+});
+
+test('our own mistake exits with 1 and says how to see more', async () => {
+  const status = async (): Promise<number> => {
+    throw new TypeError('x is not a function');
+  };
+  const { code, err } = await weft('status', { status });
+  assert.equal(code, 1);
+  assert.match(err, /^weft: unexpected error: x is not a function\n.*WEFT_DEBUG=1.*\n$/);
+});

@@ -1,0 +1,111 @@
+import type { FindingStatus } from '#protocol/xds/control-status.ts';
+import { formatMoment } from './duration.ts';
+import { complaintsOf, type NodeReport, type StatusReport, workloadsOf } from './status-report.ts';
+import { formatTable } from './table.ts';
+
+/** What `weft status` prints for a person: sections that have something to say, divided by empty lines. */
+export function formatStatus(report: StatusReport): string {
+  const sections = [
+    section('Nodes', nodeTable(report)),
+    section('Control plane', controlTable(report)),
+    section('Waypoints', waypointTable(report)),
+    section('Workloads', workloadTable(report)),
+    section('Certificates', certificateTable(report)),
+    section('Findings', report.control.kind === 'up' ? report.control.status.findings.map(formatFinding).join('') : ''),
+    section('Out of date', complaints(report)),
+  ];
+  return sections.filter((text) => text !== '').join('\n');
+}
+
+function section(title: string, body: string): string {
+  return body === '' ? '' : `${title}\n${body.replace(/^(?=.)/gm, '  ')}`;
+}
+
+function nodeTable({ nodes, nowMs }: StatusReport): string {
+  const header = ['NODE', 'AGENT', 'CONTROL PLANE', 'SYNCED', 'ENROLLED', 'DIRECT FLOWS', 'VERDICTS'];
+  return formatTable(
+    header,
+    nodes.map((report) => nodeRow(report, nowMs)),
+  );
+}
+
+function nodeRow(report: NodeReport, nowMs: number): string[] {
+  if (report.kind === 'down') return [report.node, 'down'];
+  const { node, version, pid, controlPlane, enrolled, kernel } = report.status;
+  return [
+    node,
+    `${version}, pid ${pid}`,
+    `${controlPlane.address} ${controlPlane.connected ? 'connected' : 'away'}`,
+    controlPlane.syncedAt === null ? 'never' : formatMoment(Date.parse(controlPlane.syncedAt), nowMs),
+    String(enrolled.length),
+    String(kernel.liveDirectFlows),
+    String(kernel.verdicts),
+  ];
+}
+
+function controlTable({ control, nowMs }: StatusReport): string {
+  if (control.kind === 'absent') return '';
+  if (control.kind === 'down') return 'down\n';
+  const { address, trustDomain, startedAt, pid, resources, connections } = control.status;
+  const started = formatMoment(Date.parse(startedAt), nowMs);
+  const counts = [resources.addresses, resources.policies, connections.length].map(String);
+  return formatTable(
+    ['ADDRESS', 'TRUST DOMAIN', 'STARTED', 'PID', 'ADDRESSES', 'POLICIES', 'CLIENTS'],
+    [[address, trustDomain, started, String(pid), ...counts]],
+  );
+}
+
+function waypointTable({ control }: StatusReport): string {
+  const waypoints = control.kind === 'up' ? control.status.waypoints : [];
+  return formatTable(
+    ['WAYPOINT', 'STATE', 'READY', 'RESTARTS'],
+    waypoints.map(({ namespace, gateway, state, ready, restarts }) => [
+      `${namespace}/${gateway}`,
+      state,
+      ready ? 'yes' : 'no',
+      String(restarts),
+    ]),
+  );
+}
+
+function workloadTable(report: StatusReport): string {
+  const rows = workloadsOf(report).map(({ uid, node, path, identity, addresses }) => [
+    nameOf(uid),
+    node,
+    path,
+    identity,
+    addresses.join(', '),
+  ]);
+  return formatTable(['WORKLOAD', 'NODE', 'PATH', 'IDENTITY', 'ADDRESSES'], rows);
+}
+
+/** `<cluster>/<group>/<kind>/<namespace>/<name>…`: the cluster and the kind say nothing new to a reader. */
+function nameOf(uid: string): string {
+  const parts = uid.split('/');
+  return parts.length >= 5 ? parts.slice(3).join('/') : uid;
+}
+
+function certificateTable({ nodes, nowMs }: StatusReport): string {
+  const rows = nodes.flatMap((report) =>
+    report.kind === 'down'
+      ? []
+      : report.status.certificates.map(({ identity, notAfter, renewing, error }) => [
+          identity,
+          report.status.node,
+          notAfter === '' ? 'not yet there' : formatMoment(Date.parse(notAfter), nowMs),
+          error !== null ? 'failing' : renewing ? 'renewing' : 'valid',
+        ]),
+  );
+  return formatTable(['IDENTITY', 'NODE', 'EXPIRES', 'STATE'], rows);
+}
+
+function formatFinding({ severity, file, line, resource, fieldPath, message, remedy, code }: FindingStatus): string {
+  const place = file === '' ? '' : `${file}:${line}: `;
+  const subject = [resource, fieldPath].filter((part) => part !== '').join(' ');
+  return `${place}${severity}: ${subject}${subject === '' ? '' : ': '}${message} [${code}]\n  remedy: ${remedy}\n`;
+}
+
+function complaints(report: StatusReport): string {
+  const sentences = complaintsOf(report);
+  return sentences.length === 0 ? 'nothing\n' : sentences.map((sentence) => `${sentence}\n`).join('');
+}

@@ -1,0 +1,108 @@
+import assert from 'node:assert/strict';
+import { createPrivateKey } from 'node:crypto';
+import test from 'node:test';
+import { SignJWT } from 'jose';
+import { MemoryStore } from '#control-plane/state-store.ts';
+import { SteppedClock } from '#platform/stepped-clock.ts';
+import { type Caller, checkNode } from './caller.ts';
+import { bearerToken, TokenAuthority } from './tokens.ts';
+
+const HOUR_MS = 3_600_000;
+const agent: Caller = { namespace: 'weft-system', serviceAccount: 'weft-agent', node: 'node-1' };
+const waypoint: Caller = { namespace: 'shop', serviceAccount: 'waypoint', node: null };
+
+async function authority() {
+  const store = new MemoryStore();
+  const clock = new SteppedClock();
+  return { store, clock, tokens: await TokenAuthority.open(store, clock) };
+}
+
+for (const caller of [agent, waypoint]) {
+  test(`a token proves ${caller.serviceAccount} and its node`, async () => {
+    const { tokens } = await authority();
+    assert.deepEqual(await tokens.verify(await tokens.mint(caller, HOUR_MS)), caller);
+  });
+}
+
+test('C13: a token is refused from the moment it expires', async () => {
+  const { tokens, clock } = await authority();
+  const token = await tokens.mint(agent, HOUR_MS);
+  clock.advance(HOUR_MS - 1_000);
+  assert.deepEqual(await tokens.verify(token), agent);
+  clock.advance(1_000);
+  await assert.rejects(tokens.verify(token), { status: 'unauthenticated', message: 'authentication failed' });
+});
+
+test('tokens outlive the process that minted them', async () => {
+  const { tokens, store, clock } = await authority();
+  const token = await tokens.mint(agent, HOUR_MS);
+  assert.deepEqual(await (await TokenAuthority.open(store, clock)).verify(token), agent);
+});
+
+test("C13: another mesh's token, another audience, a changed token and no token are refused alike", async () => {
+  const { tokens, store, clock } = await authority();
+  const foreign = await (await authority()).tokens.mint(agent, HOUR_MS);
+  const key = createPrivateKey(store.texts.get('token-key.pem') ?? '');
+  const now = Math.floor(clock.nowMs() / 1_000);
+  const signed = (claims: { aud: string; sub: string; exp?: number }) =>
+    new SignJWT({ iss: 'weft', ...claims }).setProtectedHeader({ alg: 'ES256' }).sign(key);
+  const sub = 'system:serviceaccount:a:b';
+  const refused = [
+    foreign,
+    await signed({ aud: 'other', sub, exp: now + 60 }),
+    await signed({ aud: 'istio-ca', sub: 'system:node:x', exp: now + 60 }),
+    await signed({ aud: 'istio-ca', sub }),
+    `${Buffer.from('{"alg":"none"}').toString('base64url')}.${Buffer.from(JSON.stringify({ sub, aud: 'istio-ca' })).toString('base64url')}.`,
+    '',
+    'nonsense',
+  ];
+  for (const token of refused) await assert.rejects(tokens.verify(token), { status: 'unauthenticated' }, token);
+});
+
+test('a key that cannot be read stops the start, with the way out', async () => {
+  const { store, clock } = await authority();
+  store.texts.set('token-key.pem', 'broken');
+  await assert.rejects(TokenAuthority.open(store, clock), { code: 'WEFT_TOKEN_KEY' });
+});
+
+test('C13: only a bearer token counts', () => {
+  assert.equal(bearerToken('Bearer abc.def'), 'abc.def');
+  for (const header of [undefined, '', 'Basic abc', 'Bearer ', 'Bearer a b']) {
+    assert.throws(() => bearerToken(header), { status: 'unauthenticated' });
+  }
+});
+
+const id = 'ztunnel~10.0.0.1~agent.weft-system~weft-system.svc.cluster.local';
+const nodes = [
+  { name: 'its own namespace is accepted', node: { id, metadata: { NAMESPACE: 'weft-system' } }, want: null },
+  {
+    name: 'its own namespace, service account and node are accepted',
+    node: { id, metadata: { NAMESPACE: 'weft-system', SERVICE_ACCOUNT: 'weft-agent', NODE_NAME: 'node-1' } },
+    want: null,
+  },
+  { name: 'no node is an invalid argument', node: undefined, want: 'invalid-argument' },
+  {
+    name: 'an empty id is an invalid argument',
+    node: { id: '', metadata: { NAMESPACE: 'weft-system' } },
+    want: 'invalid-argument',
+  },
+  { name: 'an id of another shape is an invalid argument', node: { id: 'a~b', metadata: {} }, want: 'invalid-argument' },
+  { name: 'no namespace is refused', node: { id, metadata: {} }, want: 'permission-denied' },
+  { name: 'another namespace is refused', node: { id, metadata: { NAMESPACE: 'shop' } }, want: 'permission-denied' },
+  {
+    name: 'another service account is refused',
+    node: { id, metadata: { NAMESPACE: 'weft-system', SERVICE_ACCOUNT: 'x' } },
+    want: 'permission-denied',
+  },
+  {
+    name: 'another node is refused',
+    node: { id, metadata: { NAMESPACE: 'weft-system', NODE_NAME: 'x' } },
+    want: 'permission-denied',
+  },
+];
+for (const { name, node, want } of nodes) {
+  test(`C13: of what a client says of itself, ${name}`, () => {
+    if (want === null) checkNode(agent, node);
+    else assert.throws(() => checkNode(agent, node), { status: want });
+  });
+}

@@ -1,0 +1,128 @@
+import { type Caller, checkNode } from '#control-plane/authentication/caller.ts';
+import type { ResourceStore } from '#control-plane/discovery/resource-store.ts';
+import type { Cancel, Clock } from '#model/effects/clock.ts';
+import type { Log } from '#model/effects/log.ts';
+import type { DeltaDiscoveryRequest } from '#proto/discovery_pb.js';
+import type { ConnectionStatus } from '#protocol/xds/control-status.ts';
+import type { DiscoveryListener, DiscoveryStream } from '#protocol/xds/discovery-stream.ts';
+import { encodeResponse } from '#protocol/xds/encode-response.ts';
+import { asRpcError, type RpcError } from '#protocol/xds/rpc-error.ts';
+import { type ChangedNames, DeltaServerSession, type Received } from '#protocol/xds/server-session.ts';
+
+/** One client, and what it is served from. */
+export type ConnectionOptions = {
+  caller: Caller;
+  stream: DiscoveryStream;
+  store: ResourceStore;
+  clock: Clock;
+  log: Log;
+  newNonce: () => string;
+  /** Called when the stream is over. */
+  onClosed: () => void;
+};
+
+/** One client's stream: a session, and the pace at which the client takes what the session has to say. */
+export class DiscoveryConnection implements DiscoveryListener {
+  readonly #options: ConnectionOptions;
+  readonly #session: DeltaServerSession;
+  readonly #connectedMs: number;
+  #log: Log;
+  #id = '';
+  /** The client has not taken the last response yet: changes gather in the session meanwhile. */
+  #blocked = false;
+  #over = false;
+  #cancelAnswer: Cancel | null = null;
+
+  constructor(options: ConnectionOptions) {
+    this.#options = options;
+    this.#session = new DeltaServerSession({ view: options.store, newNonce: options.newNonce });
+    this.#connectedMs = options.clock.nowMs();
+    this.#log = options.log.child({
+      caller: `${options.caller.namespace}/${options.caller.serviceAccount}`,
+      peer: options.stream.peer,
+    });
+  }
+
+  get caller(): Caller {
+    return this.#options.caller;
+  }
+
+  receive(request: DeltaDiscoveryRequest): void {
+    if (this.#over) return;
+    try {
+      if (this.#id === '') this.#introduce(request);
+      this.#note(this.#session.receive(request));
+    } catch (error) {
+      this.end(asRpcError(error));
+      return;
+    }
+    // A client opens its types one after the other. Answering once they are all here lets policies go first (C16).
+    this.#cancelAnswer ??= this.#options.clock.after(0, () => {
+      this.#cancelAnswer = null;
+      this.#send();
+    });
+  }
+
+  /** Passes on what changed, at once if the client keeps up. */
+  changed(changes: ChangedNames): void {
+    this.#session.changed(changes);
+    this.#send();
+  }
+
+  drained(): void {
+    this.#blocked = false;
+    this.#send();
+  }
+
+  closed(): void {
+    this.#cancelAnswer?.();
+    this.#over = true;
+    this.#options.onClosed();
+    this.#log.info({ id: this.#id }, 'discovery client gone');
+  }
+
+  /** Ends the stream from our side. */
+  end(error: RpcError): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#cancelAnswer?.();
+    this.#log.info({ id: this.#id, err: error }, 'discovery stream ended');
+    this.#options.stream.end(error);
+  }
+
+  status(): ConnectionStatus {
+    const { caller, stream } = this.#options;
+    const types = this.#session.status();
+    return {
+      id: this.#id,
+      node: caller.node ?? '',
+      namespace: caller.namespace,
+      serviceAccount: caller.serviceAccount,
+      peer: stream.peer,
+      connectedAt: new Date(this.#connectedMs).toISOString(),
+      types,
+      upToDate: types.every(({ pending, acknowledged, problem }) => pending === 0 && acknowledged && problem === null),
+    };
+  }
+
+  #introduce({ node }: DeltaDiscoveryRequest): void {
+    checkNode(this.#options.caller, node === undefined ? undefined : { id: node.id, metadata: node.metadata ?? {} });
+    this.#id = node?.id ?? '';
+    this.#log.info({ id: this.#id, node: this.#options.caller.node }, 'discovery client connected');
+  }
+
+  #note(received: Received): void {
+    if (received.kind === 'rejected') this.#log.warn({ ...received, id: this.#id }, 'client rejected resources');
+    else if (received.kind !== 'acked') this.#log.debug({ ...received, id: this.#id }, 'discovery request');
+  }
+
+  #send(): void {
+    while (!this.#blocked && !this.#over) {
+      const response = this.#session.next();
+      if (response === null) return;
+      this.#blocked = !this.#options.stream.send(encodeResponse(response));
+      const { typeUrl, nonce, resources, removed } = response;
+      this.#log.debug({ id: this.#id, typeUrl, nonce, resources: resources.length, removed: removed.length }, 'sent');
+    }
+  }
+}

@@ -1,0 +1,52 @@
+import type { Caller } from '#control-plane/authentication/caller.ts';
+import { DiscoveryConnection } from '#control-plane/discovery/connection.ts';
+import type { ResourceStore, StoreDelta } from '#control-plane/discovery/resource-store.ts';
+import type { Clock } from '#model/effects/clock.ts';
+import type { Log } from '#model/effects/log.ts';
+import type { ConnectionStatus } from '#protocol/xds/control-status.ts';
+import type { DiscoveryListener, DiscoveryStream } from '#protocol/xds/discovery-stream.ts';
+import { RpcError } from '#protocol/xds/rpc-error.ts';
+
+/** What clients are served from; `newNonce` gives each response a text that never comes again. */
+export type DiscoveryServerOptions = { store: ResourceStore; clock: Clock; log: Log; newNonce: () => string };
+
+/** Every client's stream, and the one way by which changes reach them. */
+export class DiscoveryServer {
+  readonly #options: DiscoveryServerOptions;
+  readonly #connections = new Set<DiscoveryConnection>();
+
+  constructor(options: DiscoveryServerOptions) {
+    this.#options = options;
+  }
+
+  /** Serves a client that a token was accepted from. */
+  open(caller: Caller, stream: DiscoveryStream): DiscoveryListener {
+    const { store, clock, log, newNonce } = this.#options;
+    const onClosed = () => this.#connections.delete(connection);
+    const connection = new DiscoveryConnection({ caller, stream, store, clock, log, newNonce, onClosed });
+    this.#connections.add(connection);
+    return connection;
+  }
+
+  /** Makes a change part of what is served and tells every client that follows it. */
+  publish(delta: StoreDelta): void {
+    const changes = this.#options.store.apply(delta);
+    if (![...changes.values()].some(({ size }) => size > 0)) return;
+    for (const connection of this.#connections) connection.changed(changes);
+  }
+
+  /** Whether an agent of `node` is connected. */
+  isConnected(node: string): boolean {
+    return [...this.#connections].some(({ caller }) => caller.node === node);
+  }
+
+  connections(): ConnectionStatus[] {
+    return [...this.#connections].map((connection) => connection.status());
+  }
+
+  /** Ends every stream so that clients try again, here or at another replica. */
+  close(): void {
+    for (const connection of [...this.#connections])
+      connection.end(new RpcError('unavailable', 'the control plane is shutting down'));
+  }
+}

@@ -1,0 +1,160 @@
+import type { MeshDelta } from '#model/mesh/delta.ts';
+import type { WaypointConfig } from '#model/waypoint/config.ts';
+import {
+  asLegacyWorkload,
+  type EncodedResource,
+  encodeAuthorization,
+  encodeService,
+  encodeWaypointConfig,
+  encodeWorkload,
+} from '#protocol/xds/encoded-resource.ts';
+import type { ResourceView } from '#protocol/xds/resource-view.ts';
+import type { ChangedNames } from '#protocol/xds/server-session.ts';
+import { ADDRESS_TYPE, AUTHORIZATION_TYPE, type TypeUrl, WAYPOINT_CONFIG_TYPE, WORKLOAD_TYPE } from '#protocol/xds/type-urls.ts';
+
+/** What the index says has changed; null stands for gone. */
+export type StoreDelta = { mesh: MeshDelta; waypoints: ReadonlyMap<string, WaypointConfig | null> };
+
+/**
+ * Every resource there is, serialized once for all clients. The one writer is whoever applies the index's deltas;
+ * sessions read it through ResourceView.
+ */
+export class ResourceStore implements ResourceView {
+  readonly #addresses = new Map<string, EncodedResource>();
+  readonly #policies = new Map<string, EncodedResource>();
+  readonly #waypoints = new Map<string, EncodedResource>();
+  /** `<network>/<ip>` → names of addresses that answer to it. */
+  readonly #byAlias = new Map<string, Set<string>>();
+  readonly #byNode = new Map<string, Set<string>>();
+  /** Service key → uids of its workloads. */
+  readonly #members = new Map<string, Set<string>>();
+  readonly #startedAt: string;
+  #revision = 0;
+
+  /** startedMs: tells the revisions of this process from those of the one before. */
+  constructor(startedMs: number) {
+    this.#startedAt = new Date(startedMs).toISOString();
+  }
+
+  /** Takes a delta in and says which resources are now different on the wire; others are not sent anew. */
+  apply(delta: StoreDelta): ChangedNames {
+    const addresses = new Set<string>();
+    const policies = new Set<string>();
+    const waypoints = new Set<string>();
+    for (const [uid, workload] of delta.mesh.workloads) {
+      if (this.#putAddress(uid, workload === null ? null : encodeWorkload(workload))) addresses.add(uid);
+    }
+    for (const [key, service] of delta.mesh.services) {
+      if (this.#putAddress(key, service === null ? null : encodeService(service))) addresses.add(key);
+    }
+    for (const [key, policy] of delta.mesh.policies) {
+      if (put(this.#policies, key, policy === null ? null : encodeAuthorization(policy))) policies.add(key);
+    }
+    for (const [key, config] of delta.waypoints) {
+      if (put(this.#waypoints, key, config === null ? null : encodeWaypointConfig(config))) waypoints.add(key);
+    }
+    if (addresses.size + policies.size + waypoints.size > 0) this.#revision += 1;
+    return new Map<TypeUrl, ReadonlySet<string>>([
+      [ADDRESS_TYPE, addresses],
+      [WORKLOAD_TYPE, addresses],
+      [AUTHORIZATION_TYPE, policies],
+      [WAYPOINT_CONFIG_TYPE, waypoints],
+    ]);
+  }
+
+  systemVersion(): string {
+    return `${this.#startedAt}/${this.#revision}`;
+  }
+
+  /** How many resources there are of each kind. */
+  counts(): { addresses: number; policies: number; waypoints: number } {
+    return { addresses: this.#addresses.size, policies: this.#policies.size, waypoints: this.#waypoints.size };
+  }
+
+  get(typeUrl: TypeUrl, name: string): EncodedResource | null {
+    const resource = this.#mapOf(typeUrl).get(name) ?? null;
+    return typeUrl === WORKLOAD_TYPE && resource !== null ? asLegacyWorkload(resource) : resource;
+  }
+
+  *all(typeUrl: TypeUrl): Iterable<EncodedResource> {
+    for (const resource of this.#mapOf(typeUrl).values()) {
+      const served = typeUrl === WORKLOAD_TYPE ? asLegacyWorkload(resource) : resource;
+      if (served !== null) yield served;
+    }
+  }
+
+  lookup(typeUrl: TypeUrl, name: string): readonly EncodedResource[] {
+    if (typeUrl !== ADDRESS_TYPE && typeUrl !== WORKLOAD_TYPE) {
+      const found = this.get(typeUrl, name);
+      return found === null ? [] : [found];
+    }
+    const found = this.#lookupAddress(name);
+    return typeUrl === ADDRESS_TYPE ? found : found.flatMap((address) => asLegacyWorkload(address) ?? []);
+  }
+
+  onNode(node: string): readonly EncodedResource[] {
+    return this.#named(this.#byNode.get(node));
+  }
+
+  #lookupAddress(name: string): readonly EncodedResource[] {
+    const own = this.#addresses.get(name);
+    if (own?.kind === 'workload') return [own];
+    const others = this.#named(this.#byAlias.get(name));
+    const workloads = others.filter(({ kind }) => kind === 'workload');
+    if (workloads.length > 0) return workloads;
+    const services = own === undefined ? others : [own];
+    return services.flatMap((service) => [service, ...this.#named(this.#members.get(service.name))]);
+  }
+
+  #named(names: ReadonlySet<string> | undefined): EncodedResource[] {
+    return [...(names ?? [])].flatMap((name) => this.#addresses.get(name) ?? []);
+  }
+
+  #mapOf(typeUrl: TypeUrl): ReadonlyMap<string, EncodedResource> {
+    switch (typeUrl) {
+      case ADDRESS_TYPE:
+      case WORKLOAD_TYPE:
+        return this.#addresses;
+      case AUTHORIZATION_TYPE:
+        return this.#policies;
+      case WAYPOINT_CONFIG_TYPE:
+        return this.#waypoints;
+    }
+  }
+
+  #putAddress(name: string, next: EncodedResource | null): boolean {
+    const before = this.#addresses.get(name);
+    if (!put(this.#addresses, name, next)) return false;
+    if (before !== undefined) for (const [index, key] of this.#indexKeys(before)) unlink(index, key, name);
+    if (next !== null) for (const [index, key] of this.#indexKeys(next)) link(index, key, name);
+    return true;
+  }
+
+  *#indexKeys(resource: EncodedResource): Iterable<[Map<string, Set<string>>, string]> {
+    for (const alias of resource.aliases) yield [this.#byAlias, alias];
+    if (resource.kind !== 'workload') return;
+    if (resource.node !== '') yield [this.#byNode, resource.node];
+    for (const service of resource.services) yield [this.#members, service];
+  }
+}
+
+/** True when the resource under `name` is now another one on the wire. */
+function put(map: Map<string, EncodedResource>, name: string, next: EncodedResource | null): boolean {
+  const before = map.get(name);
+  if (next === null) return map.delete(name);
+  if (before !== undefined && Buffer.compare(before.wire, next.wire) === 0) return false;
+  map.set(name, next);
+  return true;
+}
+
+function link(index: Map<string, Set<string>>, key: string, name: string): void {
+  const names = index.get(key);
+  if (names === undefined) index.set(key, new Set([name]));
+  else names.add(name);
+}
+
+function unlink(index: Map<string, Set<string>>, key: string, name: string): void {
+  const names = index.get(key);
+  names?.delete(name);
+  if (names?.size === 0) index.delete(key);
+}

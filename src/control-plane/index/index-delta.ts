@@ -1,0 +1,56 @@
+import type { RegisteredWorkload } from '#control-plane/index/registered-workload.ts';
+import type { Problem } from '#control-plane/resources/finding.ts';
+import type { Resource, ResourceName } from '#control-plane/resources/resource.ts';
+import type { IpAddress } from '#model/address/ip.ts';
+import type { MeshDelta } from '#model/mesh/delta.ts';
+import type { WaypointConfig } from '#model/waypoint/config.ts';
+
+/** What happened since the last change. */
+export type IndexChange = {
+  upserted?: readonly Resource[];
+  removed?: readonly ResourceName[];
+  /** node → every workload that runs there now, instead of those of before. */
+  nodes?: ReadonlyMap<string, readonly RegisteredWorkload[]>;
+};
+
+/** One condition of a resource's status. */
+export type Condition = {
+  resource: ResourceName;
+  type: string;
+  status: 'True' | 'False';
+  reason: string;
+  message: string;
+};
+
+/** `<namespace>/<name>` of a Gateway. */
+export type GatewayKey = string;
+
+/** A waypoint that is to run. */
+export type ManagedGateway = {
+  namespace: string;
+  name: string;
+  className: string;
+  /** Identity of its instances, in its namespace. */
+  serviceAccount: string;
+  /** Labels its instances must carry: by them they become endpoints of the waypoint. */
+  labels: Readonly<Record<string, string>>;
+  /** VIPs of the waypoint. */
+  addresses: readonly IpAddress[];
+  hostname: string;
+};
+
+/** Outputs that differ from what they were before the change: key → new value, or null when it is gone. */
+export type IndexDelta = {
+  mesh: MeshDelta;
+  waypoints: ReadonlyMap<GatewayKey, WaypointConfig | null>;
+  gateways: ReadonlyMap<GatewayKey, ManagedGateway | null>;
+  /** All conditions of each resource named; an empty list when none are left. */
+  conditions: ReadonlyMap<ResourceName, readonly Condition[]>;
+  /** All problems of each resource named; an empty list when none are left. */
+  problems: ReadonlyMap<ResourceName, readonly Problem[]>;
+  /**
+   * Service (`<namespace>/<name>`) → addresses it was given, complete; null when unchanged. To be kept across
+   * restarts: `Object.fromEntries` of it is what MeshIndex takes.
+   */
+  allocations: ReadonlyMap<string, readonly IpAddress[]> | null;
+};

@@ -1,0 +1,25 @@
+/** What the whole mesh shares. */
+export type MeshOptions = {
+  clusterId: string;
+  trustDomain: string;
+  /** Last part of every service's hostname. */
+  clusterDomain: string;
+  /** Network of workloads that do not name one; '' for the default network. */
+  network: string;
+  /** Policies of this namespace without a selector apply to the whole mesh. */
+  rootNamespace: string;
+};
+
+/** Istio's defaults. */
+export const DEFAULT_MESH_OPTIONS: MeshOptions = {
+  clusterId: 'Kubernetes',
+  trustDomain: 'cluster.local',
+  clusterDomain: 'cluster.local',
+  network: '',
+  rootNamespace: 'istio-system',
+};
+
+/** `<name>.<namespace>.svc.<cluster domain>`. */
+export function serviceHostname(namespace: string, name: string, { clusterDomain }: MeshOptions): string {
+  return `${name}.${namespace}.svc.${clusterDomain}`;
+}

@@ -1,0 +1,54 @@
+import { listPorts, type ServiceLookup } from '#control-plane/index/route-backends.ts';
+import { type FieldPath, type Problem, warningAt } from '#control-plane/resources/finding.ts';
+import type { ParentRef } from '#control-plane/resources/kinds/http-route.ts';
+import type { ServiceResource } from '#control-plane/resources/kinds/service.ts';
+import { didYouMean } from '#control-plane/resources/nearest-name.ts';
+
+/** What attaching a route needs to know of the mesh around it. */
+export type RouteFacts = {
+  lookup: ServiceLookup;
+  namesIn(namespace: string): Iterable<string>;
+  /** Whether traffic of the service (`<namespace>/<name>`) goes through a waypoint that Weft runs. */
+  hasWaypoint(key: string): boolean;
+  /** Whether the Gateway (`<namespace>/<name>`) is a waypoint that Weft runs. */
+  isWaypoint(key: string): boolean;
+};
+
+/** A service that the route is attached to; `ports` null: at every port. */
+export type Attachment = { parent: ParentRef; service: ServiceResource; ports: readonly number[] | null };
+/** Why a parent reference attaches to nothing. */
+export type Refusal = { reason: string; problem: Problem };
+
+/** The outcome of one parent reference; null for parents that other controllers look after. */
+export function attachParent(parent: ParentRef, path: FieldPath, facts: RouteFacts): Attachment | Refusal | null {
+  const key = `${parent.namespace}/${parent.name}`;
+  if (parent.kind === 'Gateway' && facts.isWaypoint(key)) {
+    const message = `Gateway ${key} is a waypoint: routes attach to the Services it serves, not to it`;
+    return refusal(path, message, 'write parentRefs: [{ group: "", kind: Service, name: … }]');
+  }
+  // Parents of other controllers: nothing is written about them.
+  if (parent.kind !== 'Service' || parent.group !== '') return null;
+  const service = facts.lookup(key);
+  if (service === null) {
+    const message = `Service ${key} not found${didYouMean(parent.name, facts.namesIn(parent.namespace))}`;
+    return refusal(path, message, 'correct the name, or create the Service');
+  }
+  if (service.externalName || service.headless) {
+    const type = service.externalName ? 'of type ExternalName' : 'headless';
+    return refusal(
+      path,
+      `Service ${key} is ${type}: it has no address that clients dial`,
+      'attach the route to a Service with an address',
+    );
+  }
+  if (parent.port === null && parent.sectionName === null) return { parent, service, ports: null };
+  const ports = service.ports.filter(({ name, port }) => (parent.port ?? port) === port && (parent.sectionName ?? name) === name);
+  if (ports.length > 0) return { parent, service, ports: ports.map(({ port }) => port) };
+  const wanted = [parent.sectionName, parent.port].filter((part) => part !== null).join(' ');
+  const message = `Service ${key} has no port ${wanted} (ports: ${listPorts(service)})`;
+  return refusal(path, message, 'use a port of the Service, not of the container');
+}
+
+function refusal(path: FieldPath, message: string, remedy: string): Refusal {
+  return { reason: 'NoMatchingParent', problem: warningAt('WEFT_REFERENCE_UNRESOLVED', path, message, remedy) };
+}

@@ -1,0 +1,35 @@
+/** Labels and annotations that the index reads. Source: config-api, labels and annotations. */
+export const LABEL = {
+  useWaypoint: 'istio.io/use-waypoint',
+  useWaypointNamespace: 'istio.io/use-waypoint-namespace',
+  waypointFor: 'istio.io/waypoint-for',
+  gatewayName: 'gateway.networking.k8s.io/gateway-name',
+  gatewayClassName: 'gateway.networking.k8s.io/gateway-class-name',
+  managed: 'gateway.istio.io/managed',
+  tunnel: 'networking.istio.io/tunnel',
+  canonicalName: 'service.istio.io/canonical-name',
+  canonicalRevision: 'service.istio.io/canonical-revision',
+  workloadName: 'service.istio.io/workload-name',
+} as const;
+
+/** Annotations that the index reads. */
+export const ANNOTATION = {
+  redirection: 'ambient.istio.io/redirection',
+  trafficDistribution: 'networking.istio.io/traffic-distribution',
+  serviceAccount: 'gateway.istio.io/service-account',
+  autoRegistrationGroup: 'istio.io/autoRegistrationGroup',
+} as const;
+
+/** Gateway classes whose Gateways Weft runs as waypoints. */
+export const WAYPOINT_CLASSES: readonly string[] = ['weft-waypoint', 'istio-waypoint'];
+
+/** Values of the label `gateway.istio.io/managed` on what a mesh controller generated. */
+export const MANAGED_BY_WEFT = 'weft.dev-mesh-controller';
+/** All values of that label by which something counts as generated. */
+export const MANAGED_VALUES: readonly string[] = [MANAGED_BY_WEFT, 'istio.io-mesh-controller', 'istio.io-eastwest-controller'];
+
+/** Every waypoint takes tunnels at this port. */
+export const HBONE_PORT = 15_008;
+
+/** Protocol of the listener that waypoints are reached by. */
+export const HBONE_PROTOCOL = 'HBONE';

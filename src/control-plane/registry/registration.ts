@@ -1,0 +1,73 @@
+import type { RegisteredWorkload } from '#control-plane/index/registered-workload.ts';
+import { tryParseIp } from '#model/address/ip.ts';
+import type { SyncWorkloadsRequest } from '#proto/weft_pb.js';
+import { RpcError } from '#protocol/xds/rpc-error.ts';
+
+/** Workloads of one node, at most. */
+export const NODE_WORKLOADS_MAX = 10_000;
+
+/** What may stand in an identity (src/model/identity), which these become part of. */
+const SEGMENT = /^[A-Za-z0-9._-]{1,253}$/;
+
+/** The workloads of a request, checked. Errors: RpcError invalid-argument naming the first that cannot be used. */
+export function readWorkloads({ node, workloads }: SyncWorkloadsRequest): RegisteredWorkload[] {
+  if (workloads.length > NODE_WORKLOADS_MAX)
+    refuse(`a node may register ${NODE_WORKLOADS_MAX} workloads, not ${workloads.length}`);
+  const names = new Set<string>();
+  return workloads.map(({ name, namespace, serviceAccount, addresses, labels, enrolled, nativeTunnel }) => {
+    const title = `${namespace}/${name}`;
+    for (const [field, value] of Object.entries({ name, namespace, serviceAccount: serviceAccount || 'default' })) {
+      if (!SEGMENT.test(value)) refuse(`workload "${title}": ${field} "${value}" is not a name`);
+    }
+    for (const address of addresses)
+      if (tryParseIp(address) === null) refuse(`workload "${title}": "${address}" is not an IP address`);
+    if (names.has(title)) refuse(`workload "${title}" is listed twice`);
+    names.add(title);
+    return {
+      node,
+      name,
+      namespace,
+      serviceAccount: serviceAccount || 'default',
+      addresses,
+      labels: { ...labels },
+      enrolled,
+      nativeTunnel,
+    };
+  });
+}
+
+/** Reads what was kept of a node; null when it is no list of workloads. */
+export function parseRegistration(text: string): RegisteredWorkload[] | null {
+  try {
+    const parsed: unknown = JSON.parse(text);
+    return Array.isArray(parsed) && parsed.every(isRegisteredWorkload) ? parsed : null;
+  } catch {
+    return null;
+  }
+}
+
+function isRegisteredWorkload(value: unknown): value is RegisteredWorkload {
+  if (typeof value !== 'object' || value === null) return false;
+  const {
+    node,
+    name,
+    namespace,
+    serviceAccount,
+    addresses,
+    labels,
+    enrolled,
+    nativeTunnel,
+  }: Partial<Record<keyof RegisteredWorkload, unknown>> = value;
+  return (
+    [node, name, namespace, serviceAccount].every((text) => typeof text === 'string') &&
+    [enrolled, nativeTunnel].every((flag) => typeof flag === 'boolean') &&
+    Array.isArray(addresses) &&
+    addresses.every((address) => typeof address === 'string') &&
+    typeof labels === 'object' &&
+    labels !== null
+  );
+}
+
+function refuse(reason: string): never {
+  throw new RpcError('invalid-argument', reason);
+}

@@ -1,0 +1,76 @@
+import { errorAt, type FieldPath, type Finding, findingOf, type Position } from '#control-plane/resources/finding.ts';
+import type { Resource, ResourceName } from '#control-plane/resources/resource.ts';
+import { findingsOf, type ResourceParser } from '#control-plane/resources/resource-parser.ts';
+import { readYamlDocuments, type YamlDocument } from '#control-plane/resources/yaml-documents.ts';
+
+/** One resource of a file: a document, or an item of a document of kind List. */
+export type FileEntry = {
+  /** null: it cannot be told which resource it was meant to be. */
+  name: ResourceName | null;
+  /** null: rejected. */
+  resource: Resource | null;
+  line: number;
+  findings: readonly Finding[];
+  locate(path: FieldPath): Position;
+};
+
+/** What a file says. Documents of kinds that Weft does not read appear in `findings` only. */
+export type ResourceFile = { entries: readonly FileEntry[]; findings: readonly Finding[] };
+
+/** Reads every document of a YAML file; a broken one does not disturb the others. Never throws on bad input. */
+export function readResourceFile(file: string, text: string, parser: ResourceParser): ResourceFile {
+  const entries: FileEntry[] = [];
+  const findings: Finding[] = [];
+  for (const document of readYamlDocuments(text)) {
+    for (const part of partsOf(document)) {
+      const entry = readPart(part, document, file, parser);
+      if (entry.kind === 'entry') entries.push(entry.entry);
+      findings.push(...entry.findings);
+    }
+  }
+  return { entries, findings };
+}
+
+type Part = { base: FieldPath; object: unknown };
+
+/** `kubectl get -o yaml` wraps resources into a List. */
+function partsOf({ content }: YamlDocument): Part[] {
+  if (content.kind === 'broken') return [{ base: [], object: null }];
+  const { value } = content;
+  if (isList(value)) return value.items.map((object, at) => ({ base: ['items', at], object }));
+  return [{ base: [], object: value }];
+}
+
+function isList(value: unknown): value is { items: unknown[] } {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    'kind' in value &&
+    value.kind === 'List' &&
+    'items' in value &&
+    Array.isArray(value.items)
+  );
+}
+
+type PartReading =
+  | { kind: 'entry'; entry: FileEntry; findings: readonly Finding[] }
+  | { kind: 'foreign'; findings: readonly Finding[] };
+
+function readPart({ base, object }: Part, document: YamlDocument, file: string, parser: ResourceParser): PartReading {
+  const locate = (path: FieldPath, part?: 'value' | 'key') => document.locate([...base, ...path], part);
+  const { line } = locate([]);
+  if (document.content.kind === 'broken') {
+    const findings = document.content.mistakes.map(({ message, position }) => syntaxFinding(message, file, position));
+    return { kind: 'entry', entry: { name: null, resource: null, line, findings, locate }, findings };
+  }
+  const reading = parser.read(object);
+  const findings = findingsOf(reading, file, locate);
+  if (reading.kind === 'foreign') return { kind: 'foreign', findings };
+  const resource = reading.kind === 'resource' ? reading.resource : null;
+  return { kind: 'entry', entry: { name: reading.name, resource, line, findings, locate }, findings };
+}
+
+function syntaxFinding(message: string, file: string, position: Position): Finding {
+  const remedy = 'mend the YAML at this place; the last good version of what this file provides stays in force';
+  return findingOf(errorAt('WEFT_YAML_SYNTAX', [], message, remedy), '', file, position);
+}

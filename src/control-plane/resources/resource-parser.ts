@@ -1,0 +1,147 @@
+import { errorAt, type FieldPath, type Finding, findingOf, type Problem, warningAt } from '#control-plane/resources/finding.ts';
+import type { KindDefinition } from '#control-plane/resources/kind-definition.ts';
+import { KINDS } from '#control-plane/resources/kinds-table.ts';
+import { DEFAULT_NAMESPACE, type RawMetadata, readMetadata } from '#control-plane/resources/metadata.ts';
+import { nearestName } from '#control-plane/resources/nearest-name.ts';
+import { nameOf, type Resource, type ResourceName } from '#control-plane/resources/resource.ts';
+import { createSchemaLookup, type SchemaLookup } from '#control-plane/resources/resource-schemas.ts';
+import { findUnknownFields } from '#control-plane/resources/unknown-fields.ts';
+
+/** What one document turned out to be. */
+export type Reading =
+  | { kind: 'resource'; name: ResourceName; resource: Resource; problems: readonly Problem[] }
+  /** Rejected. `name` is null when it cannot be told which resource it was meant to be. */
+  | { kind: 'rejected'; name: ResourceName | null; problems: readonly Problem[] }
+  /** Of a kind that Weft does not read. */
+  | { kind: 'foreign'; subject: string; problems: readonly Problem[] };
+
+/** Reads plain objects (from YAML or from an API server) as resources. */
+export type ResourceParser = { read(object: unknown): Reading };
+
+/** `crds` holds the text of each file of config/crds by its name. */
+export function createResourceParser(crds: ReadonlyMap<string, string>): ResourceParser {
+  const schemas = createSchemaLookup(crds);
+  return { read: (object) => readObject(object, schemas) };
+}
+
+function readObject(object: unknown, schemas: SchemaLookup): Reading {
+  if (!isRecord(object))
+    return rejected(null, shapeError([], 'the document is not a resource', 'begin with apiVersion, kind and metadata'));
+  const { apiVersion, kind } = object;
+  if (typeof apiVersion !== 'string' || typeof kind !== 'string') {
+    const missing = typeof kind === 'string' ? 'apiVersion' : 'kind';
+    return rejected(null, shapeError([missing], `"${missing}" is required`, `add ${missing}, such as ${EXAMPLES[missing]}`));
+  }
+  const [group, version] = splitApiVersion(apiVersion);
+  const definition = KINDS.find((known) => known.kind === kind && known.group === group);
+  if (definition === undefined) return unknownKind(kind, apiVersion, object.metadata);
+  const name = identify(object, definition);
+  if (!definition.versions.includes(version)) return rejected(name, unknownVersion(definition, version));
+  if (name === null) return rejected(null, ...badName(object, definition, version, schemas));
+  return readKnown(object, definition, name, schemas(definition, version));
+}
+
+const EXAMPLES = { apiVersion: 'apiVersion: v1', kind: 'kind: Service' };
+
+function readKnown(
+  object: Record<string, unknown>,
+  definition: KindDefinition,
+  name: ResourceName,
+  { schema, check }: ReturnType<SchemaLookup>,
+): Reading {
+  const problems = findUnknownFields(object, schema, definition.unknownFields);
+  const mismatches = check(object);
+  problems.push(...mismatches.values);
+  if (mismatches.values.length === 0) {
+    const ruled = definition.check(object);
+    problems.push(...ruled);
+    if (!ruled.some(isError)) problems.push(...mismatches.shapes);
+  }
+  if (problems.some(isError)) return { kind: 'rejected', name, problems };
+  const metadata = readMetadata(object.metadata as RawMetadata, definition.namespaced);
+  return { kind: 'resource', name, resource: definition.read(object, metadata), problems };
+}
+
+/** Whether the problem rejects its document. */
+export function isError({ severity }: Problem): boolean {
+  return severity === 'error';
+}
+
+/** The findings of one reading, at the places `locate` tells. */
+export function findingsOf(
+  reading: Reading,
+  file: string,
+  locate: (path: FieldPath, part: 'value' | 'key') => { line: number; column: number },
+): Finding[] {
+  const resource = reading.kind === 'foreign' ? reading.subject : (reading.name ?? '');
+  return reading.problems.map((problem) => {
+    const part = problem.code === 'WEFT_FIELD_UNKNOWN' ? 'key' : 'value';
+    return findingOf(problem, resource, file, locate(problem.path, part));
+  });
+}
+
+function splitApiVersion(apiVersion: string): [group: string, version: string] {
+  const slash = apiVersion.indexOf('/');
+  return slash < 0 ? ['', apiVersion] : [apiVersion.slice(0, slash), apiVersion.slice(slash + 1)];
+}
+
+/** Which resource a document is meant to be, as far as its head is sound; null otherwise. */
+function identify(object: Record<string, unknown>, { kind, namespaced }: KindDefinition): ResourceName | null {
+  const { metadata } = object;
+  if (!isRecord(metadata)) return null;
+  const { name, namespace } = metadata;
+  if (typeof name !== 'string' || name === '') return null;
+  if (namespace !== undefined && namespace !== null && typeof namespace !== 'string') return null;
+  return nameOf({ kind, name, namespace: namespaced ? namespace || DEFAULT_NAMESPACE : '' });
+}
+
+function badName(object: unknown, definition: KindDefinition, version: string, schemas: SchemaLookup): Problem[] {
+  const { values } = schemas(definition, version).check(object);
+  const head = values.filter(({ path }) => path[0] === 'metadata');
+  return head.length > 0 ? head : [shapeError(['metadata', 'name'], '"name" is required', 'add metadata.name')];
+}
+
+function unknownKind(kind: string, apiVersion: string, metadata: unknown): Reading {
+  const [group] = splitApiVersion(apiVersion);
+  const kinds = KINDS.map((known) => known.kind);
+  const sameKind = KINDS.find((known) => known.kind === kind);
+  const nearest = nearestName(kind, kinds);
+  if (sameKind !== undefined && nearestName(group, [sameKind.group]) !== null) {
+    return meantOther(['apiVersion'], `group "${group}" is unknown, did you mean "${sameKind.group}"?`, sameKind);
+  }
+  const meant = sameKind === undefined && nearest !== null ? KINDS.find((known) => known.kind === nearest) : undefined;
+  if (meant !== undefined && meant.group === group)
+    return meantOther(['kind'], `kind "${kind}" is unknown, did you mean "${nearest}"?`, meant);
+  const message = `Weft does not read ${kind} (${apiVersion}): it has no effect here`;
+  const name = isRecord(metadata) && typeof metadata.name === 'string' ? metadata.name : '';
+  const subject = `${kind} ${name}`.trim();
+  return {
+    kind: 'foreign',
+    subject,
+    problems: [warningAt('WEFT_KIND_UNKNOWN', ['kind'], message, `nothing to do, or use one of: ${kinds.join(', ')}`)],
+  };
+}
+
+/** A known kind misspelt: whatever it provided before is taken for this document's, so it is not removed. */
+function meantOther(path: FieldPath, message: string, meant: KindDefinition): Reading {
+  const apiVersion = `${meant.group}${meant.group === '' ? '' : '/'}${meant.versions[0]}`;
+  const remedy = `write apiVersion: ${apiVersion} and kind: ${meant.kind}`;
+  return { kind: 'rejected', name: null, problems: [warningAt('WEFT_KIND_UNKNOWN', path, message, remedy)] };
+}
+
+function unknownVersion({ kind, group, versions }: KindDefinition, version: string): Problem {
+  const message = `version "${version}" of ${kind} is not read`;
+  return errorAt('WEFT_VERSION_UNKNOWN', ['apiVersion'], message, `write ${group}${group === '' ? '' : '/'}${versions[0]}`);
+}
+
+function shapeError(path: FieldPath, message: string, remedy: string): Problem {
+  return errorAt('WEFT_RESOURCE_SHAPE', path, message, remedy);
+}
+
+function rejected(name: ResourceName | null, ...problems: Problem[]): Reading {
+  return { kind: 'rejected', name, problems };
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,50 @@
+import type { FieldPath, Problem, Severity } from '#control-plane/resources/finding.ts';
+import { nearestName } from '#control-plane/resources/nearest-name.ts';
+import type { Schema } from '#control-plane/resources/schema.ts';
+
+/** Names listed in a remedy before the rest is left out. */
+const NAMES_MAX = 12;
+
+/**
+ * Fields that the schema does not have, wherever they are. A field that nobody reads is worse than none:
+ * a misspelt restriction leaves the resource wider than its author believes.
+ */
+export function findUnknownFields(value: unknown, schema: Schema, severity: Severity): Problem[] {
+  const problems: Problem[] = [];
+  walk(value, schema, [], (path, known) => problems.push(unknownField(path, known, severity)));
+  return problems;
+}
+
+type Report = (path: FieldPath, known: readonly string[]) => void;
+
+function walk(value: unknown, schema: Schema, path: FieldPath, report: Report): void {
+  if (Array.isArray(value)) {
+    const { items } = schema;
+    if (items !== undefined) for (const [at, item] of value.entries()) walk(item, items, [...path, at], report);
+    return;
+  }
+  if (typeof value !== 'object' || value === null) return;
+  const { properties = {}, additionalProperties } = schema;
+  const closed = schema.properties !== undefined && additionalProperties === undefined;
+  for (const [name, field] of Object.entries(value)) {
+    const known = Object.hasOwn(properties, name) ? properties[name] : undefined;
+    if (known !== undefined) walk(field, known, [...path, name], report);
+    else if (typeof additionalProperties === 'object') walk(field, additionalProperties, [...path, name], report);
+    else if (closed && schema['x-kubernetes-preserve-unknown-fields'] !== true) {
+      report([...path, name], Object.keys(properties));
+    }
+  }
+}
+
+function unknownField(path: FieldPath, known: readonly string[], severity: Severity): Problem {
+  const name = String(path.at(-1));
+  const nearest = nearestName(name, known);
+  const names = known.slice(0, NAMES_MAX).join(', ') + (known.length > NAMES_MAX ? ', …' : '');
+  return {
+    code: 'WEFT_FIELD_UNKNOWN',
+    severity,
+    path,
+    message: `field "${name}" is unknown here${nearest === null ? '' : `, did you mean "${nearest}"?`}`,
+    remedy: nearest === null ? `remove it, or use one of: ${names}` : `write ${nearest}`,
+  };
+}

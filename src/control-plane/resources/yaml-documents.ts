@@ -1,0 +1,125 @@
+import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseAllDocuments } from 'yaml';
+import type { FieldPath, Position } from '#control-plane/resources/finding.ts';
+
+/** One document of a YAML stream. */
+export type YamlDocument = {
+  /** Line of its first character, from 1. */
+  line: number;
+  content: { kind: 'value'; value: unknown } | { kind: 'broken'; mistakes: readonly SyntaxMistake[] };
+  /** Where a field is; the nearest enclosing field that exists when it is missing. */
+  locate(path: FieldPath, part?: 'value' | 'key'): Position;
+};
+
+/** What is wrong with the YAML, and where. */
+export type SyntaxMistake = { message: string; position: Position };
+
+/** `---` at the start of a line always begins a document, even inside an unfinished quoted text. */
+const DOCUMENT_MARKER = /^---(?=\s|$)/gm;
+
+/** Mistakes told per document: what follows the first few is mostly their consequence. */
+const MISTAKES_MAX = 3;
+
+/**
+ * The documents of a file; empty ones are left out. The stream is cut at its markers first, so that a
+ * mistake in one document cannot swallow the next.
+ */
+export function readYamlDocuments(text: string): YamlDocument[] {
+  const documents: YamlDocument[] = [];
+  let line = 1;
+  for (const part of splitAtMarkers(text)) {
+    if (!onlyDirectives(part)) documents.push(...readPart(part, line));
+    line += countLines(part);
+  }
+  return documents;
+}
+
+function splitAtMarkers(text: string): string[] {
+  const starts = [0, ...[...text.matchAll(DOCUMENT_MARKER)].map((match) => match.index)];
+  return starts.map((start, at) => text.slice(start, starts[at + 1] ?? text.length));
+}
+
+function onlyDirectives(part: string): boolean {
+  return part.split('\n').every((line) => /^\s*([%#].*)?$/.test(line));
+}
+
+function countLines(part: string): number {
+  let lines = 0;
+  for (let at = part.indexOf('\n'); at >= 0; at = part.indexOf('\n', at + 1)) lines++;
+  return lines;
+}
+
+function readPart(part: string, firstLine: number): YamlDocument[] {
+  const counter = new LineCounter();
+  const documents = parseAllDocuments(part, { lineCounter: counter, merge: true, prettyErrors: false });
+  if (!Array.isArray(documents)) return [];
+  const place = (offset: number): Position => {
+    const { line, col } = counter.linePos(offset);
+    return { line: line + firstLine - 1, column: col };
+  };
+  return documents
+    .filter((document) => (document.contents !== null && !isEmptyScalar(document.contents)) || document.errors.length > 0)
+    .map((document) => toYamlDocument(document, place));
+}
+
+function isEmptyScalar(node: unknown): boolean {
+  return isScalar(node) && node.value === null;
+}
+
+function toYamlDocument(document: Document, place: (offset: number) => Position): YamlDocument {
+  const start = place(document.contents?.range?.[0] ?? document.range?.[0] ?? 0);
+  return {
+    line: start.line,
+    content: contentOf(document, place, start),
+    locate: (path, part = 'value') => place(offsetOf(document, path, part)),
+  };
+}
+
+function contentOf(document: Document, place: (offset: number) => Position, start: Position): YamlDocument['content'] {
+  if (document.errors.length > 0) {
+    const mistakes = document.errors.slice(0, MISTAKES_MAX);
+    return {
+      kind: 'broken',
+      mistakes: mistakes.map((mistake) => ({ message: mistake.message, position: place(mistake.pos[0]) })),
+    };
+  }
+  try {
+    // Through JSON and back: an alias to itself is found out, and two aliases no longer share one object.
+    return { kind: 'value', value: JSON.parse(JSON.stringify(document.toJS()) ?? 'null') };
+  } catch (cause) {
+    return { kind: 'broken', mistakes: [{ message: explain(cause), position: start }] };
+  }
+}
+
+function explain(cause: unknown): string {
+  const message = cause instanceof Error ? (cause.message.split('\n')[0] ?? '') : String(cause);
+  return message.startsWith('Converting circular') ? 'an alias refers to the value that contains it' : message;
+}
+
+function offsetOf(document: Document, path: FieldPath, part: 'value' | 'key'): number {
+  let node: Node | null = document.contents;
+  let offset = node?.range?.[0] ?? 0;
+  for (const [depth, step] of path.entries()) {
+    const child = childOf(resolve(document, node), step);
+    if (child === null) break;
+    const wantsKey = part === 'key' && depth === path.length - 1;
+    offset = (wantsKey ? child.key : child.value)?.range?.[0] ?? child.key?.range?.[0] ?? offset;
+    node = child.value;
+  }
+  return offset;
+}
+
+function resolve(document: Document, node: Node | null): Node | null {
+  return isAlias(node) ? (node.resolve(document) ?? null) : node;
+}
+
+function childOf(node: Node | null, step: string | number): { key: Node | null; value: Node | null } | null {
+  if (isSeq<Node>(node)) {
+    const value = node.items[Number(step)];
+    return value === undefined ? null : { key: value, value };
+  }
+  if (!isMap<Node, Node>(node)) return null;
+  for (const pair of node.items) {
+    if (isScalar(pair.key) && String(pair.key.value) === String(step)) return { key: pair.key, value: pair.value };
+  }
+  return null;
+}

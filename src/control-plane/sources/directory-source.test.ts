@@ -1,0 +1,185 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import fc from 'fast-check';
+import { readCrds } from '#platform/files/crds.ts';
+import { warningAt } from '#control-plane/resources/finding.ts';
+import { CRD_FILES } from '#control-plane/resources/kinds-table.ts';
+import { nameOf, nameOfResource, type Resource } from '#control-plane/resources/resource.ts';
+import { createResourceParser } from '#control-plane/resources/resource-parser.ts';
+import { DirectorySource } from './directory-source.ts';
+
+const parser = createResourceParser(await readCrds(CRD_FILES));
+
+/** A valid document; `port` tells its versions apart. */
+function service(name: string, port: number): string {
+  return `apiVersion: v1\nkind: Service\nmetadata: { name: ${name} }\nspec: { selector: { app: a }, ports: [{ port: ${port} }] }\n`;
+}
+
+/** The same resource, invalid but still recognisable. */
+const invalid = (name: string) => service(name, 0);
+const SYNTAX = 'kind: [\n';
+const stream = (...documents: string[]) => documents.join('---\n');
+
+/** `name:port` of every service in force. */
+function outline(resources: readonly Resource[]): string {
+  const ports = resources.map((one) => `${one.metadata.name}:${one.kind === 'Service' ? one.ports[0]?.port : ''}`);
+  return ports.sort().join(' ');
+}
+
+type Files = Record<string, string>;
+const histories: { name: string; snapshots: Files[]; want: string }[] = [
+  { name: 'valid documents are in force', snapshots: [{ a: stream(service('x', 1), service('y', 2)) }], want: 'x:1 y:2' },
+  { name: 'a changed document replaces the old one', snapshots: [{ a: service('x', 1) }, { a: service('x', 2) }], want: 'x:2' },
+  { name: 'a document that was never valid provides nothing', snapshots: [{ a: invalid('x') }], want: '' },
+  { name: 'an invalid document keeps its last good version', snapshots: [{ a: service('x', 1) }, { a: invalid('x') }], want: 'x:1' },
+  {
+    name: 'it stays through further invalid versions and changes of its neighbours',
+    snapshots: [{ a: service('x', 1) }, { a: invalid('x') }, { a: stream(service('y', 3), invalid('x')) }],
+    want: 'x:1 y:3',
+  },
+  {
+    name: 'a mended document is in force again',
+    snapshots: [{ a: service('x', 1) }, { a: invalid('x') }, { a: service('x', 4) }],
+    want: 'x:4',
+  },
+  { name: 'a deleted document is removed', snapshots: [{ a: stream(service('x', 1), service('y', 2)) }, { a: service('y', 2) }], want: 'y:2' },
+  { name: 'a deleted file removes what it provided', snapshots: [{ a: service('x', 1), b: service('y', 2) }, { b: service('y', 2) }], want: 'y:2' },
+  {
+    name: 'a deleted invalid document is removed too',
+    snapshots: [{ a: stream(service('x', 1), service('y', 2)) }, { a: stream(invalid('x'), service('y', 2)) }, { a: service('y', 2) }],
+    want: 'y:2',
+  },
+  { name: 'a syntax error keeps what the document said', snapshots: [{ a: service('x', 1) }, { a: SYNTAX }], want: 'x:1' },
+  {
+    name: 'a syntax error in one document does not stop the others from changing',
+    snapshots: [{ a: stream(service('x', 1), service('y', 2), service('z', 3)) }, { a: stream(service('x', 7), SYNTAX, service('z', 8)) }],
+    want: 'x:7 y:2 z:8',
+  },
+  {
+    name: 'a marker that was lost merges two documents: both stay',
+    snapshots: [{ a: stream(service('x', 1), service('y', 2)) }, { a: service('x', 1) + service('y', 2) }],
+    want: 'x:1 y:2',
+  },
+  {
+    name: 'nothing of a file is removed while a document in it cannot be told',
+    snapshots: [{ a: stream(service('x', 1), service('y', 2)) }, { a: SYNTAX }, { a: service('x', 5) }],
+    want: 'x:5',
+  },
+  {
+    name: 'a kind misspelt is taken for the resource that is missing',
+    snapshots: [{ a: service('x', 1) }, { a: service('x', 1).replace('Service', 'Servce') }],
+    want: 'x:1',
+  },
+  {
+    name: 'a document without a name is taken for the resource that is missing',
+    snapshots: [{ a: service('x', 1) }, { a: service('x', 1).replace('name: x', '') }],
+    want: 'x:1',
+  },
+  { name: 'a renamed document removes the old name', snapshots: [{ a: service('x', 1) }, { a: service('y', 1) }], want: 'y:1' },
+  {
+    name: 'moved to another file and broken on the way, the last version stays',
+    snapshots: [{ a: service('x', 1) }, { a: '', b: invalid('x') }, { a: '', b: stream(invalid('x'), service('y', 2)) }],
+    want: 'x:1 y:2',
+  },
+  {
+    name: 'a good version elsewhere beats what a broken file kept',
+    snapshots: [{ a: service('x', 1) }, { a: SYNTAX, b: service('x', 2) }],
+    want: 'x:2',
+  },
+  { name: 'of two documents the first by path counts', snapshots: [{ b: service('x', 2), a: service('x', 1) }], want: 'x:1' },
+  { name: 'of two in one file the first counts', snapshots: [{ a: stream(service('x', 1), service('x', 2)) }], want: 'x:1' },
+  {
+    name: 'the second steps in when the first is deleted',
+    snapshots: [{ a: service('x', 1), b: service('x', 2) }, { b: service('x', 2) }],
+    want: 'x:2',
+  },
+  {
+    name: 'the first, invalid and without a past, leaves it to the second',
+    snapshots: [{ a: invalid('x'), b: service('x', 2) }],
+    want: 'x:2',
+  },
+  {
+    name: 'the first, invalid with a past, keeps its last version',
+    snapshots: [{ a: service('x', 1), b: service('x', 2) }, { a: invalid('x'), b: service('x', 2) }],
+    want: 'x:1',
+  },
+];
+
+for (const { name, snapshots, want } of histories) {
+  test(name, () => {
+    const source = new DirectorySource(parser);
+    for (const files of snapshots) source.apply(new Map(Object.entries(files)));
+    assert.equal(outline(source.resources()), want);
+  });
+}
+
+test('only resources that really changed are told', () => {
+  const source = new DirectorySource(parser);
+  source.apply(new Map([['a', stream(service('x', 1), service('y', 2))]]));
+  const moved = source.apply(new Map([['a', stream(service('y', 2), '# a comment\n', service('x', 1))]]));
+  assert.deepEqual([moved.upserted, moved.removed], [[], []]);
+  const changed = source.apply(new Map([['a', service('x', 3)]]));
+  assert.deepEqual([outline(changed.upserted), changed.removed], ['x:3', ['Service default/y']]);
+});
+
+test('an invalid document says whether its last good version is in force', () => {
+  const source = new DirectorySource(parser);
+  const [fresh] = source.apply(new Map([['a', invalid('x')]])).findings;
+  assert.doesNotMatch(fresh?.message ?? '', /stays in force/);
+  source.apply(new Map([['a', service('x', 1)]]));
+  const [kept] = source.apply(new Map([['a', invalid('x')]])).findings;
+  assert.match(kept?.message ?? '', /the last good version stays in force/);
+});
+
+test('a duplicate names both places', () => {
+  const source = new DirectorySource(parser);
+  const { findings } = source.apply(new Map([['b.yaml', `# later\n${service('x', 2)}`], ['a.yaml', stream(service('y', 1), service('x', 1))]]));
+  assert.deepEqual(
+    findings.map(({ code, severity, file, line, resource, message }) => ({ code, severity, file, line, resource, message })),
+    [
+      {
+        code: 'WEFT_RESOURCE_DUPLICATE',
+        severity: 'error',
+        file: 'b.yaml',
+        line: 2,
+        resource: 'Service default/x',
+        message: 'already described at a.yaml:6; the document here is ignored',
+      },
+    ],
+  );
+});
+
+test('problems found later get their place in the file', () => {
+  const source = new DirectorySource(parser);
+  source.apply(new Map([['a', service('x', 1)], ['b', stream(service('w', 1), service('y', 2))]]));
+  const problem = warningAt('WEFT_ADDRESS_CONFLICT', ['spec', 'ports', 0, 'port'], 'odd', 'mend');
+  const elsewhere = nameOf({ kind: 'Workload', namespace: 'shop', name: 'x' });
+  const y = nameOf({ kind: 'Service', namespace: 'default', name: 'y' });
+  const findings = source.locate(new Map([[y, [problem]], [elsewhere, [problem]]]));
+  assert.deepEqual(
+    findings.map(({ file, line, column, resource }) => `${file}:${line}:${column} ${resource}`),
+    [':0:0 Workload shop/x', 'b:9:47 Service default/y'],
+  );
+});
+
+test('after any history the changes told add up to the resources in force', () => {
+  const document = fc.oneof(
+    fc.tuple(fc.constantFrom('x', 'y', 'z'), fc.integer({ min: 0, max: 2 })).map(([name, port]) => service(name, port)),
+    fc.constantFrom(SYNTAX, 'kind: Deployment\napiVersion: apps/v1\n', ''),
+  );
+  const file = fc.array(document, { maxLength: 4 }).map((documents) => stream(...documents));
+  const snapshot = fc.dictionary(fc.constantFrom('a', 'b'), file);
+  fc.assert(
+    fc.property(fc.array(snapshot, { maxLength: 6 }), (snapshots) => {
+      const source = new DirectorySource(parser);
+      const told = new Map<string, Resource>();
+      for (const files of snapshots) {
+        const { upserted, removed } = source.apply(new Map(Object.entries(files)));
+        for (const name of removed) assert.ok(told.delete(name), `${name} was removed but never told`);
+        for (const resource of upserted) told.set(nameOfResource(resource), resource);
+      }
+      assert.equal(outline([...told.values()]), outline(source.resources()));
+    }),
+    { numRuns: 60 },
+  );
+});

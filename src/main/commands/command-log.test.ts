@@ -1,0 +1,16 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { logSettings } from './command-log.ts';
+
+test('without settings the log is text at level info', () =>
+  assert.deepEqual(logSettings({}), { level: 'info', format: 'text' }));
+
+test('level and format come from the environment', () => {
+  assert.deepEqual(logSettings({ WEFT_LOG_LEVEL: 'debug', WEFT_LOG_FORMAT: 'json' }), { level: 'debug', format: 'json' });
+});
+
+for (const env of [{ WEFT_LOG_LEVEL: 'loud' }, { WEFT_LOG_FORMAT: 'xml' }]) {
+  test(`${JSON.stringify(env)} is refused, naming the choices`, () => {
+    assert.throws(() => logSettings(env), { code: 'WEFT_SETTING', remedy: /^write one of: / });
+  });
+}

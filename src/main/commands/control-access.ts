@@ -1,0 +1,40 @@
+import { accessSync, constants, readFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import type { ControlAccess } from '#cli/agent.ts';
+import { WeftError } from '#model/error.ts';
+import type { ControlEndpoint } from '#platform/grpc/control-channel.ts';
+
+/** The mesh's one cluster, as every client of discovery names it. */
+export const CLUSTER_ID = 'Kubernetes';
+
+/** The name that the control plane's certificate always carries; behind a unix socket there is no other. */
+const LOCAL_SERVER_NAME = 'localhost';
+
+/**
+ * The control plane as a client reaches it. The files are read anew for each connection, so they may be replaced.
+ * Errors: WEFT_CONTROL_FILE when one of them cannot be read now.
+ */
+export function controlEndpoint({ address, rootFile, tokenFile }: ControlAccess): ControlEndpoint {
+  requireFile(
+    rootFile,
+    'the root certificate of the control plane',
+    'copy root-cert.pem from its state directory, and name it with --control-root',
+  );
+  requireFile(tokenFile, 'the token of this node', 'make one with weft token --node NAME where the control plane runs');
+  return {
+    address,
+    rootsPem: () => readFile(rootFile, 'utf8'),
+    token: () => readFile(tokenFile, 'utf8'),
+    serverName: address.startsWith('unix:') ? LOCAL_SERVER_NAME : null,
+    clusterId: CLUSTER_ID,
+  };
+}
+
+function requireFile(path: string, what: string, remedy: string): void {
+  try {
+    accessSync(path, constants.R_OK);
+    if (readFileSync(path, 'utf8').trim() === '') throw new Error('it is empty');
+  } catch (cause) {
+    throw new WeftError('WEFT_CONTROL_FILE', `cannot read ${what} from ${path}`, { cause, remedy });
+  }
+}

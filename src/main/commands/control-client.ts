@@ -1,0 +1,32 @@
+import type { ControlStatus, TokenResponse } from '#protocol/xds/control-status.ts';
+import { callSocket } from './unix-http.ts';
+
+const ANSWER_WAIT_MS = 5_000;
+/** Ending waypoints waits for their open requests. */
+const STOP_WAIT_MS = 15_000;
+
+const ABSENT = {
+  code: 'WEFT_NO_CONTROL',
+  what: 'the control plane',
+  remedy: 'start it with weft up or weft control, or name its socket with --socket or --run-dir',
+};
+
+/** The local API of the control plane. Errors: WEFT_NO_CONTROL when it does not answer, WEFT_NOT_ROOT, and those it gives. */
+export type ControlClient = {
+  status(): Promise<ControlStatus>;
+  token(node: string): Promise<TokenResponse>;
+  stopWaypoints(): Promise<void>;
+};
+
+/** Speaks to the control plane behind a unix socket; it is of this source tree, so its answers are taken at their word. */
+export function controlClient(socketPath: string): ControlClient {
+  const call = (method: 'GET' | 'POST', path: string, timeoutMs: number, body?: unknown): Promise<unknown> =>
+    callSocket({ socketPath, method, path, body, timeoutMs, absent: ABSENT });
+  return {
+    status: async () => (await call('GET', '/v1/status', ANSWER_WAIT_MS)) as ControlStatus,
+    token: async (node) => (await call('POST', '/v1/tokens', ANSWER_WAIT_MS, { node })) as TokenResponse,
+    async stopWaypoints() {
+      await call('POST', '/v1/waypoints/stop', STOP_WAIT_MS);
+    },
+  };
+}

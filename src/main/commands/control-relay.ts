@@ -1,0 +1,45 @@
+import { chmodSync, rmSync } from 'node:fs';
+import { connect, createServer, type Socket } from 'node:net';
+import { splitHostPort } from '#model/address/ip.ts';
+import { WeftError } from '#model/error.ts';
+
+/**
+ * Passes connections on a unix socket to a TCP port of this machine, bytes unchanged; returns how to end that.
+ * Waypoints have network namespaces of their own, where only a path reaches the control plane.
+ * Errors: WEFT_LISTEN.
+ */
+export async function relayToControl(path: string, address: string): Promise<() => void> {
+  const target = splitHostPort(address);
+  if (target === null) throw new Error(`"${address}" is no address`);
+  const host = localHost(target.host);
+  const open = new Set<Socket>();
+  const server = createServer((near) => {
+    const far = connect({ host, port: target.port });
+    for (const socket of [near, far]) {
+      open.add(socket);
+      socket.on('close', () => open.delete(socket));
+      // The other end sees the connection end; there is nobody here to tell.
+      socket.on('error', () => {});
+    }
+    near.pipe(far).on('close', () => near.destroy());
+    far.pipe(near).on('close', () => far.destroy());
+  });
+  rmSync(path, { force: true });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (cause) => {
+      reject(new WeftError('WEFT_LISTEN', `cannot listen on ${path}`, { cause, remedy: 'choose another place with --socket' }));
+    });
+    server.listen(path, resolve);
+  });
+  chmodSync(path, 0o600);
+  return () => {
+    server.close();
+    for (const socket of open) socket.destroy();
+  };
+}
+
+/** A listener on every address is dialled on loopback. */
+function localHost(host: string): string {
+  if (host === '0.0.0.0') return '127.0.0.1';
+  return host === '::' ? '::1' : host;
+}

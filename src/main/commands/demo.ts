@@ -1,0 +1,20 @@
+import type { DemoOptions } from '#cli/demo.ts';
+import { nextSignal } from '#main/commands/service.ts';
+import { runDemo } from '#main/demo/demo.ts';
+
+/** `weft demo`; a second Ctrl-C ends it at once, and the next run removes what is left. */
+export async function demo(options: DemoOptions): Promise<number> {
+  const interruption = new AbortController();
+  void nextSignal().then(() => {
+    interruption.abort();
+    void nextSignal().then(() => process.exit(130));
+  });
+  return runDemo({
+    ...options,
+    io: {
+      out: (text) => void process.stdout.write(text),
+      err: (text) => void process.stderr.write(text),
+      interrupted: interruption.signal,
+    },
+  });
+}

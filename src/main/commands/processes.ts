@@ -1,0 +1,41 @@
+import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+const POLL_MS = 50;
+
+/** Whether a process is alive; one that ended and is not yet reaped is not. */
+export function isRunning(pid: number): boolean {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    // The state follows the name, which stands in parentheses and may hold anything.
+    return !/^[ZX]/.test(stat.slice(stat.lastIndexOf(')') + 2));
+  } catch {
+    return false;
+  }
+}
+
+/** Asks until `condition` holds, at most for `waitMs`; whether it did. */
+export async function eventually(condition: () => boolean | Promise<boolean>, waitMs: number): Promise<boolean> {
+  const deadlineMs = performance.now() + waitMs;
+  for (;;) {
+    if (await condition()) return true;
+    if (performance.now() >= deadlineMs) return false;
+    await sleep(POLL_MS);
+  }
+}
+
+/** Ends a process: SIGTERM, and SIGKILL after `waitMs`; resolves when it has ended. */
+export async function endProcess(pid: number, waitMs: number): Promise<void> {
+  if (!signal(pid, 'SIGTERM') || (await eventually(() => !isRunning(pid), waitMs))) return;
+  signal(pid, 'SIGKILL');
+  await eventually(() => !isRunning(pid), waitMs);
+}
+
+function signal(pid: number, name: NodeJS.Signals): boolean {
+  try {
+    process.kill(pid, name);
+    return true;
+  } catch {
+    return false; // it has ended
+  }
+}

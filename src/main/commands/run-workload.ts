@@ -1,0 +1,80 @@
+import { constants } from 'node:os';
+import type { RunOptions } from '#cli/run.ts';
+import type { AgentClient } from '#main/commands/agent-client.ts';
+import { WeftError } from '#model/error.ts';
+import type { StartedWorkload } from '#protocol/agent-api/types.ts';
+
+/** A process as far as its parent steers it; node:child_process gives the real one. */
+export type Running = {
+  kill(signal: NodeJS.Signals): unknown;
+  once(event: 'exit', listener: (code: number | null, signal: NodeJS.Signals | null) => void): unknown;
+  once(event: 'error', listener: (error: Error) => void): unknown;
+};
+
+/** What running a workload does to the world. */
+export type RunEffects = {
+  agent: Pick<AgentClient, 'start' | 'stop'>;
+  launch(sandbox: StartedWorkload, command: readonly string[]): Running;
+  /** Calls `listener` for each signal that is meant for the command; returns how to end that. */
+  onSignal(listener: (signal: NodeJS.Signals) => void): () => void;
+  warn(sentence: string): void;
+};
+
+const KILLED = 128 + constants.signals.SIGKILL;
+
+/**
+ * Makes a workload, runs the command in it, and removes the workload when the command has ended.
+ * Resolves to the command's exit code, or 128 and the number of the signal that ended it, as a shell does.
+ * Errors: those of the agent and of the launch; the workload is removed then too.
+ */
+export async function runWorkload(options: RunOptions, effects: RunEffects): Promise<number> {
+  const { name, namespace, serviceAccount, labels, nativeTunnel } = options;
+  let early: NodeJS.Signals | null = null;
+  let forward = (signal: NodeJS.Signals): void => {
+    early ??= signal;
+  };
+  const forget = effects.onSignal((signal) => forward(signal));
+  try {
+    const sandbox = await effects.agent.start({ name, namespace, serviceAccount, labels, nativeTunnel });
+    try {
+      if (early !== null) return exitCodeOf(null, early);
+      const running = effects.launch(sandbox, options.command);
+      forward = (signal) => void running.kill(signal);
+      const code = await ending(running);
+      if (code === KILLED) effects.warn('weft: the command was killed: it ran out of memory, or its node left the mesh\n');
+      return code;
+    } finally {
+      await remove(options, effects);
+    }
+  } finally {
+    forget();
+  }
+}
+
+function ending(running: Running): Promise<number> {
+  return new Promise((resolve, reject) => {
+    running.once('exit', (code, signal) => resolve(exitCodeOf(code, signal)));
+    running.once('error', (cause) => {
+      reject(
+        new WeftError('WEFT_LAUNCH', 'the command cannot be started', {
+          cause,
+          remedy: 'see that /bin/sh and nsenter are installed',
+        }),
+      );
+    });
+  });
+}
+
+function exitCodeOf(code: number | null, signal: NodeJS.Signals | null): number {
+  return signal === null ? (code ?? 1) : 128 + constants.signals[signal];
+}
+
+/** The command's own ending counts, so a workload that stays behind is told and no more. */
+async function remove({ namespace, name }: RunOptions, { agent, warn }: RunEffects): Promise<void> {
+  try {
+    await agent.stop(namespace, name);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    warn(`weft: the workload ${namespace}/${name} could not be removed: ${why}\n`);
+  }
+}

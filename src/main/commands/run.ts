@@ -1,0 +1,34 @@
+import type { RunOptions } from '#cli/run.ts';
+import { agentClient } from '#main/commands/agent-client.ts';
+import { chooseAgentSocket } from '#main/commands/run-dir.ts';
+import { type RunEffects, runWorkload } from '#main/commands/run-workload.ts';
+import { requireRoot } from '#platform/preflight/preflight.ts';
+import { launchIn } from '#platform/sandbox/launch.ts';
+
+const FORWARDED: readonly NodeJS.Signals[] = ['SIGINT', 'SIGQUIT', 'SIGTERM', 'SIGHUP', 'SIGUSR1', 'SIGUSR2'];
+
+/** `weft run`. */
+export async function run(options: RunOptions): Promise<number> {
+  requireRoot('entering a network namespace');
+  return runWorkload(options, {
+    agent: agentClient(chooseAgentSocket(options)),
+    launch: (sandbox, command) => launchIn(sandbox, command, { env: process.env, cwd: process.cwd(), mountResolvConf: true }),
+    onSignal,
+    warn: (sentence) => void process.stderr.write(sentence),
+  });
+}
+
+const onSignal: RunEffects['onSignal'] = (listener) => {
+  // A terminal sends Ctrl-C to the whole foreground group, so the command has it already; it must not get it twice.
+  const fromTerminal = process.stdin.isTTY || process.stderr.isTTY;
+  const heard = FORWARDED.map((signal) => {
+    const hear = (): void => {
+      if (!fromTerminal || (signal !== 'SIGINT' && signal !== 'SIGQUIT')) listener(signal);
+    };
+    process.on(signal, hear);
+    return { signal, hear };
+  });
+  return () => {
+    for (const { signal, hear } of heard) process.off(signal, hear);
+  };
+};

@@ -1,0 +1,95 @@
+import { mkdirSync, rmSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { formatHostPort } from '#cli/option-values.ts';
+import type { UpOptions } from '#cli/up.ts';
+import { agentClient } from '#main/commands/agent-client.ts';
+import { controlClient } from '#main/commands/control-client.ts';
+import { removeIfEmpty } from '#main/commands/empty-parents.ts';
+import { discoverySocketPath, waypointsDirectory } from '#main/commands/run-dir.ts';
+import { nextSignal } from '#main/commands/service.ts';
+import type { Departure } from '#main/commands/up/keeper.ts';
+import { type MeshPlan, planMesh } from '#main/commands/up/plan.ts';
+import { describeEnding } from '#main/commands/up/restart.ts';
+import { RunningMesh } from '#main/commands/up/running-mesh.ts';
+import { WeftError } from '#model/error.ts';
+import { requireMachine } from '#platform/preflight/preflight.ts';
+
+/** Longer than any timer: it only keeps the process alive while every part waits for its restart. */
+const FOREVER_MS = 2 ** 31 - 1;
+
+/** `weft up`: control plane and agent as processes of their own, so that one can break or be replaced without the other. */
+export async function up(options: UpOptions): Promise<number> {
+  requireMachine();
+  const plan = planMesh(options, hostname());
+  await refuseSecond(plan);
+  mkdirSync(plan.nodeDir, { recursive: true, mode: 0o700 });
+  const alive = setInterval(() => {}, FOREVER_MS);
+  const asked = nextSignal();
+  const mesh = new RunningMesh(plan);
+  try {
+    await Promise.race([mesh.start(), mesh.departed, asked]);
+    if (mesh.isUp) process.stdout.write(welcome(options, plan));
+    const outcome = await Promise.race([mesh.departed, asked]);
+    if (typeof outcome === 'string') return 0;
+    return explain(outcome, mesh.isUp);
+  } finally {
+    void nextSignal().then(() => mesh.abandon());
+    await mesh.stop();
+    removeFiles(plan, options.runDir);
+    clearInterval(alive);
+  }
+}
+
+/** Errors: WEFT_ALREADY_RUNNING. */
+async function refuseSecond({ controlSocket, agentSocket }: MeshPlan): Promise<void> {
+  const answers = async (ask: () => Promise<unknown>): Promise<boolean> => {
+    try {
+      await ask();
+      return true;
+    } catch (error) {
+      if (error instanceof WeftError && /^WEFT_NO_(AGENT|CONTROL)$/.test(error.code)) return false;
+      throw error;
+    }
+  };
+  for (const [socket, ask] of [
+    [controlSocket, () => controlClient(controlSocket).status()],
+    [agentSocket, () => agentClient(agentSocket).status()],
+  ] as const) {
+    if (await answers(ask)) {
+      throw new WeftError('WEFT_ALREADY_RUNNING', `a mesh runs on this machine already: ${socket} answers`, {
+        remedy: 'use it, end it with weft uninstall, or choose another place with --run-dir and --state-dir',
+      });
+    }
+  }
+}
+
+/** Errors: WEFT_UP_FAILED when a part never worked. */
+function explain({ name, ending, exitCode }: Departure, wasUp: boolean): number {
+  if (exitCode === 0) {
+    process.stderr.write(`weft: ${name} was told to leave, so the mesh ends\n`);
+    return 0;
+  }
+  throw new WeftError('WEFT_UP_FAILED', `${name} ended ${describeEnding(ending)}${wasUp ? '' : ' before the mesh was up'}`, {
+    remedy: 'see what it told above',
+  });
+}
+
+/** The directory of the node goes with its agent; what is left belongs to this process or is nobody's. */
+function removeFiles({ nodeDir, rootFile, tokenFile, controlSocket }: MeshPlan, runDir: string): void {
+  for (const path of [rootFile, tokenFile, controlSocket, discoverySocketPath(runDir)]) rmSync(path, { force: true });
+  for (const directory of [nodeDir, waypointsDirectory(runDir), runDir]) removeIfEmpty(directory);
+}
+
+function welcome({ directory, listen, runDir }: UpOptions, { node }: MeshPlan): string {
+  const place = runDir === '/run/weft' ? '' : ` --run-dir ${runDir}`;
+  return [
+    '',
+    `The mesh is up: node ${node}, control plane on ${formatHostPort(listen)}, resources from ${directory}.`,
+    'In another terminal:',
+    `  weft run${place} --name web --service-account web --label app=web -- python3 -m http.server 8080`,
+    `  weft status${place}`,
+    'Ctrl-C here ends it and removes everything.',
+    '',
+    '',
+  ].join('\n');
+}

@@ -1,0 +1,129 @@
+import { writeFileSync } from 'node:fs';
+import { agentClient } from '#main/commands/agent-client.ts';
+import { controlClient } from '#main/commands/control-client.ts';
+import { eventually } from '#main/commands/processes.ts';
+import { type Departure, type Keeper, keep } from '#main/commands/up/keeper.ts';
+import { startPart } from '#main/commands/up/part.ts';
+import type { MeshPlan } from '#main/commands/up/plan.ts';
+import { WeftError } from '#model/error.ts';
+import { systemClock } from '#platform/clock.ts';
+
+const CONTROL_START_MS = 20_000;
+const AGENT_START_MS = 30_000;
+const CONTROL_STOP_MS = 10_000;
+const AGENT_STOP_MS = 20_000;
+
+/** The processes of one `weft up`, in the order in which they need one another. */
+export class RunningMesh {
+  readonly departed: Promise<Departure>;
+  readonly #plan: MeshPlan;
+  readonly #reportDeparture: (departure: Departure) => void;
+  #control: Keeper | null = null;
+  #agent: Keeper | null = null;
+  #agentLeft = false;
+  #up = false;
+  #stopping = false;
+
+  constructor(plan: MeshPlan) {
+    this.#plan = plan;
+    const { promise, resolve } = Promise.withResolvers<Departure>();
+    this.departed = promise;
+    this.#reportDeparture = resolve;
+  }
+
+  /** Whether everything was up once. */
+  get isUp(): boolean {
+    return this.#up;
+  }
+
+  /** Resolves when the mesh is up. Errors: WEFT_UP_SLOW. */
+  async start(): Promise<void> {
+    const { controlSocket, agentSocket, controlArgs, agentArgs, node, rootFile, tokenFile } = this.#plan;
+    this.#control = this.#keep('the control plane', controlArgs);
+    const control = controlClient(controlSocket);
+    await waitFor('control plane', CONTROL_START_MS, async () => {
+      await control.status();
+      return null;
+    });
+    const { token, rootsPem } = await control.token(node);
+    if (this.#stopping) return;
+    writeFileSync(rootFile, rootsPem);
+    writeFileSync(tokenFile, token, { mode: 0o600 });
+    this.#agent = this.#keep('the agent', agentArgs);
+    void this.#agent.departed.then(({ exitCode }) => {
+      this.#agentLeft = exitCode === 0;
+    });
+    await waitFor('agent', AGENT_START_MS, async () => {
+      const { connected, syncedAt, error } = (await agentClient(agentSocket).status()).controlPlane;
+      return connected && syncedAt !== null ? null : (error ?? 'it waits for the state of the mesh');
+    });
+    this.#up = true;
+  }
+
+  /** Ends the mesh: waypoints, then the agent with all it has in the kernel, then the control plane. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    const control = this.#control;
+    if (this.#agent !== null && !this.#agentLeft) {
+      if (this.#up)
+        await controlClient(this.#plan.controlSocket)
+          .stopWaypoints()
+          .catch(() => {});
+      await this.#leave(this.#agent);
+    }
+    await control?.stop(CONTROL_STOP_MS);
+  }
+
+  /** Ends every process at once, whatever it leaves. */
+  abandon(): never {
+    void this.#control?.stop(0);
+    void this.#agent?.stop(0);
+    process.stderr.write('weft: ended at once; weft uninstall removes what is left\n');
+    process.exit(1);
+  }
+
+  /** A running agent cleans up itself; where it cannot, another process does it in its place. */
+  async #leave(agent: Keeper): Promise<void> {
+    const released = agent.release();
+    const asked = await agentClient(this.#plan.agentSocket)
+      .cleanup()
+      .then(() => true)
+      .catch(() => false);
+    const ended = released.then(() => true);
+    if (asked && (await Promise.race([ended, afterMs(AGENT_STOP_MS)]))) return;
+    await agent.stop(CONTROL_STOP_MS);
+    const cleanup = startPart(this.#plan.cleanupArgs);
+    await Promise.race([cleanup.ended, afterMs(AGENT_STOP_MS)]);
+    await cleanup.stop(0);
+  }
+
+  #keep(name: string, args: readonly string[]): Keeper {
+    const keeper = keep({
+      name,
+      start: () => startPart(args),
+      meshIsUp: () => this.#up,
+      clock: systemClock,
+      tell: (sentence) => void process.stderr.write(`weft: ${sentence}\n`),
+    });
+    void keeper.departed.then(this.#reportDeparture);
+    return keeper;
+  }
+}
+
+/** Waits until `missing` answers null, which means that nothing is. Errors: WEFT_UP_SLOW with the last answer. */
+async function waitFor(what: string, waitMs: number, missing: () => Promise<string | null>): Promise<void> {
+  let last: unknown = null;
+  const ready = await eventually(async () => {
+    last = await missing().catch((error: unknown) => error);
+    return last === null;
+  }, waitMs);
+  if (ready) return;
+  throw new WeftError('WEFT_UP_SLOW', `the ${what} was not ready within ${waitMs / 1_000} s`, {
+    cause: last,
+    remedy: 'see what it told above; on a slow machine, try again',
+  });
+}
+
+function afterMs(waitMs: number): Promise<false> {
+  return new Promise((resolve) => setTimeout(() => resolve(false), waitMs).unref());
+}

@@ -1,0 +1,48 @@
+import { readFile, stat } from 'node:fs/promises';
+import type { ValidateOptions } from '#cli/validate.ts';
+import { formatFindings } from '#control-plane/resources/finding.ts';
+import { CRD_FILES } from '#control-plane/resources/kinds-table.ts';
+import { createResourceParser } from '#control-plane/resources/resource-parser.ts';
+import { validateFiles } from '#control-plane/sources/validate-files.ts';
+import { WeftError } from '#model/error.ts';
+import { readCrds } from '#platform/files/crds.ts';
+import { scanDirectory } from '#platform/files/scan-directory.ts';
+
+/** `weft validate`: prints every finding; 1 when one of them is an error. */
+export async function validate({ paths }: ValidateOptions): Promise<number> {
+  const files = await readAll(paths);
+  const findings = validateFiles(files, createResourceParser(await readCrds(CRD_FILES)));
+  process.stdout.write(`${files.size} file${files.size === 1 ? '' : 's'} read\n${formatFindings(findings)}\n`);
+  return findings.some(({ severity }) => severity === 'error') ? 1 : 0;
+}
+
+/** path → text; a directory stands for the YAML files below it. Errors: WEFT_CONFIG_FILE, WEFT_NO_RESOURCES. */
+async function readAll(paths: readonly string[]): Promise<Map<string, string>> {
+  const files = new Map<string, string>();
+  for (const path of paths) {
+    if (await isDirectory(path)) {
+      const scan = await scanDirectory(path, new Map());
+      const [problem] = scan.problems;
+      if (problem !== undefined) throw problem;
+      for (const [file, { text }] of scan.files) files.set(file, text);
+    } else files.set(path, await attempt(path, () => readFile(path, 'utf8')));
+  }
+  if (files.size === 0) {
+    throw new WeftError('WEFT_NO_RESOURCES', `there is no *.yaml or *.yml file in ${paths.join(', ')}`, {
+      remedy: 'name the directory or the files that hold your resources',
+    });
+  }
+  return files;
+}
+
+async function isDirectory(path: string): Promise<boolean> {
+  return (await attempt(path, () => stat(path))).isDirectory();
+}
+
+async function attempt<Result>(path: string, read: () => Promise<Result>): Promise<Result> {
+  try {
+    return await read();
+  } catch (cause) {
+    throw new WeftError('WEFT_CONFIG_FILE', `cannot read ${path}`, { cause, remedy: 'check its name and that you may read it' });
+  }
+}

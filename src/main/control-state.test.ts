@@ -1,0 +1,72 @@
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import test, { type TestContext } from 'node:test';
+import { promisify } from 'node:util';
+import { MemoryStore, type StateStore } from '#control-plane/state-store.ts';
+import { openStateDirectory } from './control-state.ts';
+
+async function directory(t: TestContext): Promise<string> {
+  const root = await mkdtemp(join(tmpdir(), 'weft-state-'));
+  t.after(() => rm(root, { recursive: true, force: true }));
+  return root;
+}
+
+const stores: { name: string; open: (t: TestContext) => Promise<StateStore> }[] = [
+  { name: 'memory', open: async () => new MemoryStore() },
+  { name: 'a directory', open: async (t) => openStateDirectory(join(await directory(t), 'deep', 'state')) },
+];
+for (const { name, open } of stores) {
+  test(`a store in ${name} gives back what was written last, null for the rest, and names by prefix`, async (t) => {
+    const store = await open(t);
+    assert.equal(await store.read('registry/a.json'), null);
+    await store.write('registry/a.json', 'one', { secret: false });
+    await store.write('registry/a.json', 'two', { secret: false });
+    await store.write('key.pem', 'k', { secret: true });
+    assert.equal(await store.read('registry/a.json'), 'two');
+    assert.deepEqual(await store.list('registry/'), ['registry/a.json']);
+    assert.deepEqual(await store.list('none/'), []);
+  });
+}
+
+test('a secret is its owner’s alone, even where an unfinished file was left open to all', async (t) => {
+  const root = await directory(t);
+  await writeFile(join(root, 'key.pem.unfinished'), 'leftover', { mode: 0o644 });
+  const store = await openStateDirectory(root);
+  await store.write('key.pem', 'k', { secret: true });
+  assert.equal((await stat(join(root, 'key.pem'))).mode & 0o777, 0o600);
+  assert.deepEqual(await readdir(root), ['key.pem']);
+});
+
+test('a place that is no directory is refused with the path', async (t) => {
+  const root = await directory(t);
+  await writeFile(join(root, 'file'), '');
+  await assert.rejects(openStateDirectory(join(root, 'file', 'state')), {
+    code: 'WEFT_STATE_DIR',
+    message: /file\/state cannot be made/,
+  });
+});
+
+const root = process.getuid?.() === 0;
+test('a full disk is told as such, and the old text stays', {
+  skip: root ? false : 'needs root, to mount a small file system',
+}, async (t) => {
+  const run = promisify(execFile);
+  const place = join(await directory(t), 'small');
+  await mkdir(place);
+  await run('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'weft-test', place]);
+  try {
+    const store = await openStateDirectory(place);
+    await store.write('registry/a.json', 'old', { secret: false });
+    await assert.rejects(store.write('registry/a.json', 'x'.repeat(200_000), { secret: false }), {
+      code: 'WEFT_STATE_DIR',
+      remedy: /free some disk space/,
+    });
+    assert.equal(await store.read('registry/a.json'), 'old');
+    assert.deepEqual(await readdir(join(place, 'registry')), ['a.json']);
+  } finally {
+    await run('umount', [place]);
+  }
+});

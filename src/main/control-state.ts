@@ -1,0 +1,101 @@
+import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { dirname, join, relative, sep } from 'node:path';
+import type { StateStore } from '#control-plane/state-store.ts';
+import { WeftError } from '#model/error.ts';
+
+const SECRET_MODE = 0o600;
+const PUBLIC_MODE = 0o644;
+const DIRECTORY_MODE = 0o700;
+
+/** The control plane's state as files below `directory`, which is made if need be. Errors: WEFT_STATE_DIR. */
+export async function openStateDirectory(directory: string): Promise<StateStore> {
+  await attempt(directory, 'made', () => mkdir(directory, { recursive: true, mode: DIRECTORY_MODE }));
+  const store: StateStore = {
+    async read(name) {
+      const path = join(directory, name);
+      return attempt(path, 'read', async () => {
+        try {
+          return await readFile(path, 'utf8');
+        } catch (error) {
+          if (codeOf(error) === 'ENOENT') return null;
+          throw error;
+        }
+      });
+    },
+
+    async write(name, text, { secret }) {
+      const path = join(directory, name);
+      await attempt(path, 'written', () => replaceFile(path, text, secret ? SECRET_MODE : PUBLIC_MODE));
+    },
+
+    async list(prefix) {
+      return attempt(directory, 'read', async () => {
+        const entries = await readdir(directory, { recursive: true, withFileTypes: true });
+        const names = entries
+          .filter((entry) => entry.isFile())
+          .map((entry) => relative(directory, join(entry.parentPath, entry.name)));
+        return names
+          .map((name) => name.replaceAll(sep, '/'))
+          .filter((name) => name.startsWith(prefix) && !name.endsWith(UNFINISHED))
+          .sort();
+      });
+    },
+  };
+  await probe(store, directory);
+  return store;
+}
+
+const UNFINISHED = '.unfinished';
+const PROBE_NAME = 'writable';
+
+/** A directory that cannot be written is found at the start, not when the first node registers. */
+async function probe(store: StateStore, directory: string): Promise<void> {
+  await store.write(PROBE_NAME, '', { secret: true });
+  await attempt(directory, 'written', () => rm(join(directory, PROBE_NAME)));
+}
+
+/** Either the old text or the new one is there afterwards, also when the machine stops in between. */
+async function replaceFile(path: string, text: string, mode: number): Promise<void> {
+  await mkdir(dirname(path), { recursive: true, mode: DIRECTORY_MODE });
+  const unfinished = `${path}${UNFINISHED}`;
+  // A leftover might have another mode, and an open file keeps the mode it was made with.
+  await rm(unfinished, { force: true });
+  try {
+    const file = await open(unfinished, 'wx', mode);
+    try {
+      await file.writeFile(text);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(unfinished, path);
+  } catch (error) {
+    await rm(unfinished, { force: true });
+    throw error;
+  }
+}
+
+async function attempt<T>(path: string, what: string, run: () => Promise<T>): Promise<T> {
+  try {
+    return await run();
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new WeftError('WEFT_STATE_DIR', `the control plane's state ${path} cannot be ${what}: ${reason}`, {
+      cause: error,
+      remedy:
+        REMEDIES.get(codeOf(error)) ?? 'choose a directory on a local disk that the control plane may write, with --state-dir',
+    });
+  }
+}
+
+const REMEDIES = new Map([
+  ['ENOSPC', 'free some disk space; a few megabytes are enough'],
+  ['EDQUOT', 'free some disk space, or raise the quota'],
+  ['EROFS', 'choose a state directory on a disk that is not mounted read-only'],
+  ['EACCES', 'start the control plane as the owner of the state directory'],
+  ['EPERM', 'start the control plane as the owner of the state directory'],
+]);
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
+}

@@ -1,0 +1,45 @@
+import type { Actions } from '#cli/program.ts';
+import { describeError } from '#cli/report-error.ts';
+import { runProgram } from '#cli/run-program.ts';
+
+/** How long open handles may keep a finished command alive. */
+const LINGER_MS = 2_000;
+const COLUMNS_MAX = 120;
+const COLUMNS_WITHOUT_TERMINAL = 100;
+
+// Each command's code is loaded when it runs: asking for help must not load gRPC and libbpf.
+const actions: Actions = {
+  up: async (options) => (await import('#main/commands/up.ts')).up(options),
+  run: async (options) => (await import('#main/commands/run.ts')).run(options),
+  uninstall: async (options) => (await import('#main/commands/uninstall.ts')).uninstall(options),
+  control: async (options) => (await import('#main/commands/control.ts')).control(options),
+  agent: async (options) => (await import('#main/commands/agent.ts')).agent(options),
+  waypoint: async (options) => (await import('#main/commands/waypoint.ts')).waypoint(options),
+  token: async (options) => (await import('#main/commands/token.ts')).token(options),
+  status: async (options) => (await import('#main/commands/status.ts')).status(options),
+  validate: async (options) => (await import('#main/commands/validate.ts')).validate(options),
+  demo: async (options) => (await import('#main/commands/demo.ts')).demo(options),
+  bench: async (options) => (await import('#main/commands/bench.ts')).bench(options),
+  version: async () => (await import('#main/commands/version.ts')).version(),
+};
+
+// A reader that has seen enough (`weft status | head`) is no error.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
+// What no command awaited is our own mistake; its stack is all there is to find it by.
+process.on('uncaughtException', (error) => {
+  process.stderr.write(describeError(error, true));
+  process.exit(1);
+});
+
+const debug = (process.env.WEFT_DEBUG ?? '') !== '';
+process.exitCode = await runProgram(
+  process.argv.slice(2),
+  actions,
+  {
+    out: (text) => void process.stdout.write(text),
+    err: (text) => void process.stderr.write(text),
+    columns: Math.min(process.stdout.columns ?? COLUMNS_WITHOUT_TERMINAL, COLUMNS_MAX),
+  },
+  debug,
+);
+setTimeout(() => process.exit(), LINGER_MS).unref();

@@ -1,0 +1,24 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { WeftError } from '#model/error.ts';
+
+/** The folder of schemas in Weft's own installation. */
+const CRD_DIRECTORY = join(import.meta.dirname, '../../../config/crds');
+
+/**
+ * The text of each named file of config/crds, by its name.
+ * Errors: WEFT_CRD_MISSING when one cannot be read.
+ */
+export async function readCrds(names: readonly string[], directory = CRD_DIRECTORY): Promise<ReadonlyMap<string, string>> {
+  const texts = names.map(async (name): Promise<[string, string]> => {
+    try {
+      return [name, await readFile(join(directory, name), 'utf8')];
+    } catch (cause) {
+      throw new WeftError('WEFT_CRD_MISSING', `cannot read ${join(directory, name)}`, {
+        cause,
+        remedy: 'reinstall Weft: its folder config/crds is incomplete',
+      });
+    }
+  });
+  return new Map(await Promise.all(texts));
+}

@@ -1,0 +1,173 @@
+import { type FSWatcher, watch } from 'node:fs';
+import type { Cancel, Clock } from '#model/effects/clock.ts';
+import type { WeftError } from '#model/error.ts';
+import { systemClock } from '#platform/clock.ts';
+import { type ScannedFile, scanDirectory } from '#platform/files/scan-directory.ts';
+
+/** Where changes and problems are told. */
+export type WatchOptions = {
+  /** path → text of every file; called with each change, never twice with the same content. */
+  onFiles(files: ReadonlyMap<string, string>): void;
+  /** A file or the whole directory cannot be read; what was there before stays. Each problem is told once. */
+  onProblem(problem: WeftError): void;
+  clock?: Clock;
+};
+
+/** A running watch. */
+export type DirectoryWatch = {
+  /** Looks at the directory now, without waiting for an event. */
+  rescan(): Promise<void>;
+  close(): void;
+};
+
+/** Quiet time after an event before the files are read: an editor's save is several events. */
+const QUIET_MS = 15;
+
+/** Longest wait while events keep coming. */
+const QUIET_MS_MAX = 100;
+
+/** A file that vanished or became empty is looked at again after this: most are about to be replaced. */
+const CONFIRM_MS = 20;
+
+/** A look without any event, for file systems that do not tell (network mounts) and events that were lost. */
+const RESCAN_MS = 2_000;
+
+/**
+ * Follows every *.yaml and *.yml file below `directory`; a change is told within some 40 ms. Resolves once the
+ * first content was told. Errors: WEFT_CONFIG_DIRECTORY when the directory cannot be read at the start.
+ */
+export async function watchDirectory(directory: string, options: WatchOptions): Promise<DirectoryWatch> {
+  const watcher = new DirectoryWatcher(directory, options);
+  await watcher.start();
+  return { rescan: () => watcher.scan(), close: () => watcher.close() };
+}
+
+class DirectoryWatcher {
+  readonly #root: string;
+  readonly #options: WatchOptions;
+  readonly #clock: Clock;
+  readonly #watchers = new Map<string, FSWatcher>();
+  readonly #toldProblems = new Set<string>();
+  #files: ReadonlyMap<string, ScannedFile> = new Map();
+  /** Files that were missing or empty at the last look and are still told with their old text. */
+  #doubted: ReadonlySet<string> = new Set();
+  #told = false;
+  #timer: Cancel | null = null;
+  #firstEventMs: number | null = null;
+  #scanning: Promise<void> = Promise.resolve();
+  #stopRescans: Cancel | null = null;
+  #closed = false;
+
+  constructor(root: string, options: WatchOptions) {
+    this.#root = root;
+    this.#options = options;
+    this.#clock = options.clock ?? systemClock;
+  }
+
+  async start(): Promise<void> {
+    await this.#scanOnce();
+    this.#stopRescans = this.#clock.every(RESCAN_MS, () => void this.scan());
+  }
+
+  /** Scans never overlap; one that is asked for during another follows it. */
+  scan(): Promise<void> {
+    this.#scanning = this.#scanning.then(async () => {
+      if (this.#closed) return;
+      await this.#scanOnce().catch((problem: WeftError) => this.#tellProblems([problem]));
+    });
+    return this.#scanning;
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#timer?.();
+    this.#stopRescans?.();
+    for (const watcher of this.#watchers.values()) watcher.close();
+    this.#watchers.clear();
+  }
+
+  async #scanOnce(): Promise<void> {
+    const scan = await scanDirectory(this.#root, this.#files);
+    if (this.#closed) return;
+    const added = this.#watchAll(scan.directories);
+    this.#tellProblems(scan.problems);
+    this.#take(scan.files);
+    // What appeared in a new folder before it was watched was not announced.
+    if (added) this.#schedule(QUIET_MS);
+  }
+
+  #take(found: ReadonlyMap<string, ScannedFile>): void {
+    const files = new Map(found);
+    const doubted = new Set<string>();
+    for (const [path, before] of this.#files) {
+      const suspicious = (found.get(path)?.text ?? '') === '' && before.text !== '';
+      if (!suspicious || this.#doubted.has(path)) continue;
+      files.set(path, before);
+      doubted.add(path);
+    }
+    this.#doubted = doubted;
+    if (doubted.size > 0) this.#schedule(CONFIRM_MS);
+    const changed = !this.#told || !sameTexts(this.#files, files);
+    this.#files = files;
+    if (!changed) return;
+    this.#told = true;
+    this.#options.onFiles(new Map([...files].map(([path, { text }]) => [path, text])));
+  }
+
+  /** Whether a folder was new. */
+  #watchAll(directories: ReadonlySet<string>): boolean {
+    for (const [directory, watcher] of this.#watchers) {
+      if (directories.has(directory)) continue;
+      watcher.close();
+      this.#watchers.delete(directory);
+    }
+    let added = false;
+    for (const directory of directories) {
+      if (!this.#watchers.has(directory)) added = this.#watchOne(directory) || added;
+    }
+    return added;
+  }
+
+  #watchOne(directory: string): boolean {
+    try {
+      const watcher = watch(directory, { persistent: false }, () => this.#schedule(QUIET_MS));
+      // A folder that goes away reports an error; the next look finds out what is left, and watches it anew.
+      watcher.on('error', () => this.#forget(directory));
+      this.#watchers.set(directory, watcher);
+      return true;
+    } catch {
+      // No watch to be had (their number is limited): the regular rescan still sees every change.
+      return false;
+    }
+  }
+
+  #forget(directory: string): void {
+    this.#watchers.get(directory)?.close();
+    this.#watchers.delete(directory);
+    this.#schedule(QUIET_MS);
+  }
+
+  #schedule(delayMs: number): void {
+    if (this.#closed) return;
+    const nowMs = this.#clock.nowMs();
+    this.#firstEventMs ??= nowMs;
+    const leftMs = this.#firstEventMs + QUIET_MS_MAX - nowMs;
+    this.#timer?.();
+    this.#timer = this.#clock.after(Math.max(0, Math.min(delayMs, leftMs)), () => {
+      this.#timer = null;
+      this.#firstEventMs = null;
+      void this.scan();
+    });
+  }
+
+  #tellProblems(problems: readonly WeftError[]): void {
+    const messages = new Set(problems.map(({ message }) => message));
+    for (const problem of problems) if (!this.#toldProblems.has(problem.message)) this.#options.onProblem(problem);
+    this.#toldProblems.clear();
+    for (const message of messages) this.#toldProblems.add(message);
+  }
+}
+
+function sameTexts(a: ReadonlyMap<string, ScannedFile>, b: ReadonlyMap<string, ScannedFile>): boolean {
+  return a.size === b.size && [...a].every(([path, { text }]) => b.get(path)?.text === text);
+}

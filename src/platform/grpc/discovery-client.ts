@@ -1,0 +1,175 @@
+import type { Client, ClientDuplexStream, StatusObject } from '@grpc/grpc-js';
+import type { Cancel, Clock } from '#model/effects/clock.ts';
+import type { Log } from '#model/effects/log.ts';
+import type { MeshDelta } from '#model/mesh/delta.ts';
+import type { WaypointConfig } from '#model/waypoint/config.ts';
+import { type ControlEndpoint, callMetadata, openClient } from '#platform/grpc/control-channel.ts';
+import { DELTA_STREAM } from '#platform/grpc/service-definitions.ts';
+import { callError, codeName } from '#platform/grpc/status-codes.ts';
+import type { DeltaDiscoveryRequest, DeltaDiscoveryResponse } from '#proto/discovery_pb.js';
+import { reconnectDelay, type StreamEnd } from '#protocol/xds/client-backoff.ts';
+import { deltaOf } from '#protocol/xds/client-delta.ts';
+import { type ClientNode, type ClientSubscription, DeltaClientSession } from '#protocol/xds/client-session.ts';
+import { ADDRESS_TYPE, AUTHORIZATION_TYPE, WAYPOINT_CONFIG_TYPE } from '#protocol/xds/type-urls.ts';
+
+/** How a client stands with the control plane. */
+export type DiscoveryStatus = {
+  connected: boolean;
+  /** When the last response was applied since every type has had its first; null: not synced yet. */
+  syncedAtMs: number | null;
+  /** Why there is no stream; null while there is one. */
+  error: string | null;
+  /** Resources of the last response that could not be used. */
+  rejected: readonly string[];
+};
+
+/** Whom a client follows, as whom, and who hears of it. */
+export type DiscoveryClientOptions = {
+  endpoint: ControlEndpoint;
+  node: ClientNode;
+  /** `<namespace>/<gateway>` for a waypoint that wants its configuration; null for agents. */
+  waypoint: string | null;
+  clock: Clock;
+  log: Log;
+  /** Called once per response; it is acknowledged when this returns. */
+  onMesh: (delta: MeshDelta) => void;
+  /** null: there is no such Gateway, or no longer. */
+  onWaypointConfig?: (config: WaypointConfig | null) => void;
+  /** Called when a stream has had its first answer: the time to report what the control plane may have forgotten. */
+  onConnected?: () => void;
+};
+
+type Stream = ClientDuplexStream<DeltaDiscoveryRequest, DeltaDiscoveryResponse>;
+
+/** One stream, from dialling to its end. */
+type Attempt = { stream: Stream | null; client: Client | null; answered: boolean };
+
+/** An attempt that got no answer after this long has failed. Source: control-plane-protocols 1.1. */
+const ESTABLISH_MS_MAX = 5_000;
+
+/**
+ * Follows the mesh over one delta stream, for as long as it is not stopped: reconnects with backoff, and keeps what it
+ * knows meanwhile. `synced` resolves when the first response of every type is applied.
+ */
+export class DiscoveryClient {
+  readonly synced: Promise<void>;
+  readonly #options: DiscoveryClientOptions;
+  readonly #session: DeltaClientSession;
+  readonly #resolveSynced: () => void;
+  #attempt: Attempt | null = null;
+  #stopped = false;
+  #previousMs = 0;
+  #cancelRetry: Cancel = () => {};
+  #status: DiscoveryStatus = { connected: false, syncedAtMs: null, error: null, rejected: [] };
+
+  constructor(options: DiscoveryClientOptions) {
+    this.#options = options;
+    this.#session = new DeltaClientSession(options.node, subscriptionsOf(options.waypoint));
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.synced = promise;
+    this.#resolveSynced = resolve;
+  }
+
+  /** Opens the first stream. Failures are tried again and shown in `status`, never thrown. */
+  start(): void {
+    if (this.#attempt === null && !this.#stopped) void this.#connect();
+  }
+
+  /** Ends the stream for good. */
+  stop(): void {
+    this.#stopped = true;
+    this.#cancelRetry();
+    this.#attempt?.stream?.cancel();
+    this.#attempt?.client?.close();
+    this.#attempt = null;
+    this.#status = { ...this.#status, connected: false };
+  }
+
+  status(): DiscoveryStatus {
+    return this.#status;
+  }
+
+  async #connect(): Promise<void> {
+    const attempt: Attempt = { stream: null, client: null, answered: false };
+    this.#attempt = attempt;
+    try {
+      const metadata = await callMetadata(this.#options.endpoint);
+      const client = await openClient(this.#options.endpoint);
+      if (this.#stopped) return client.close();
+      const { path, request, response } = DELTA_STREAM;
+      attempt.client = client;
+      attempt.stream = client.makeBidiStreamRequest(path, request.write, response.read, metadata);
+      this.#listen(attempt, attempt.stream);
+      for (const first of this.#session.open()) attempt.stream.write(first);
+    } catch (error) {
+      this.#ended(attempt, { kind: 'not-established' }, error instanceof Error ? error.message : String(error));
+    }
+  }
+
+  #listen(attempt: Attempt, stream: Stream): void {
+    const cancelTimer = this.#options.clock.after(ESTABLISH_MS_MAX, () => stream.cancel());
+    stream.on('data', (response: DeltaDiscoveryResponse) => {
+      cancelTimer();
+      if (this.#attempt === attempt) this.#receive(attempt, stream, response);
+    });
+    // Every end is told by `status`; without a listener the same failure would crash the process.
+    stream.on('error', () => {});
+    stream.on('status', ({ code, details }: StatusObject) => {
+      cancelTimer();
+      const end: StreamEnd = code === 0 ? { kind: 'clean' } : { kind: 'broken', code: codeName(code), details };
+      const { address } = this.#options.endpoint;
+      const why = code === 0 ? `the control plane at ${address} ended the stream` : callError(address, { code, details }).message;
+      this.#ended(attempt, attempt.answered ? end : { kind: 'not-established' }, why);
+    });
+  }
+
+  #receive(attempt: Attempt, stream: Stream, response: DeltaDiscoveryResponse): void {
+    const { log, onMesh, onConnected, clock, endpoint } = this.#options;
+    const update = this.#session.receive(response);
+    const { mesh, waypoints } = deltaOf(update);
+    if (mesh.workloads.size + mesh.services.size + mesh.policies.size > 0) onMesh(mesh);
+    this.#tellWaypoint(waypoints, response.removedResources);
+    if (update.rejected.length > 0) log.warn({ rejected: update.rejected }, 'resources of the control plane are left out');
+    stream.write(update.reply);
+    this.#status = { ...this.#status, connected: true, error: null, rejected: update.rejected };
+    if (!attempt.answered) {
+      attempt.answered = true;
+      log.info({ control: endpoint.address }, 'connected to the control plane');
+      onConnected?.();
+    }
+    if (this.#session.synced) {
+      this.#previousMs = 0;
+      this.#status = { ...this.#status, syncedAtMs: clock.nowMs() };
+      this.#resolveSynced();
+    }
+  }
+
+  #tellWaypoint(waypoints: ReadonlyMap<string, WaypointConfig | null>, removed: readonly string[]): void {
+    const { waypoint, onWaypointConfig } = this.#options;
+    if (waypoint === null) return;
+    const config = waypoints.get(waypoint);
+    // A Gateway that never was is reported as removed, too.
+    if (config !== undefined || removed.includes(waypoint)) onWaypointConfig?.(config ?? null);
+  }
+
+  #ended(attempt: Attempt, end: StreamEnd, error: string): void {
+    attempt.client?.close();
+    if (this.#attempt !== attempt || this.#stopped) return;
+    const { delayMs, previousMs } = reconnectDelay(this.#previousMs, end);
+    this.#previousMs = previousMs;
+    if (this.#status.connected || this.#status.error !== error) {
+      this.#options.log.warn({ error, retryInMs: delayMs }, 'not connected to the control plane');
+    }
+    this.#status = { ...this.#status, connected: false, error };
+    this.#cancelRetry = this.#options.clock.after(delayMs, () => void this.#connect());
+  }
+}
+
+/** Policies first, so that no workload refers to one that is not there yet. */
+function subscriptionsOf(waypoint: string | null): ClientSubscription[] {
+  return [
+    { typeUrl: AUTHORIZATION_TYPE, names: [] },
+    ...(waypoint === null ? [] : [{ typeUrl: WAYPOINT_CONFIG_TYPE, names: [waypoint] } as const]),
+    { typeUrl: ADDRESS_TYPE, names: [] },
+  ];
+}

@@ -1,0 +1,134 @@
+import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
+import test, { type TestContext } from 'node:test';
+import { connect } from 'node:tls';
+import { create } from '@bufbuild/protobuf';
+import { CertificateAuthority, type ServerCertificate } from '#control-plane/certificate-authority/authority.ts';
+import { MemoryStore } from '#control-plane/state-store.ts';
+import { SILENT_LOG } from '#model/effects/log.ts';
+import { systemClock } from '#platform/clock.ts';
+import { IstioCertificateResponseSchema } from '#proto/ca_pb.js';
+import { SyncWorkloadsResponseSchema } from '#proto/weft_pb.js';
+import { RpcError } from '#protocol/xds/rpc-error.ts';
+import { CaClient } from './ca-client.ts';
+import type { ControlEndpoint } from './control-channel.ts';
+import { type ControlHandlers, serveControl } from './server.ts';
+
+const authority = await CertificateAuthority.open({
+  store: new MemoryStore(),
+  given: null,
+  trustDomain: 'cluster.local',
+  clock: systemClock,
+  log: SILENT_LOG,
+});
+const asked = { csrPem: 'csr', identity: { trustDomain: 'cluster.local', namespace: 'shop', serviceAccount: 'web' }, ttlSeconds: 60 };
+
+async function issue(): Promise<ServerCertificate> {
+  return authority.issueServer({ dnsNames: [], ips: ['127.0.0.1'] });
+}
+
+/** A server whose only useful call answers with what it was asked; `changes` replaces handlers. */
+async function serving(t: TestContext, changes: Partial<ControlHandlers<string>> = {}) {
+  const handlers: ControlHandlers<string> = {
+    authenticate: async (header) => header ?? '',
+    discover: () => assert.fail('no stream is opened here'),
+    createCertificate: async (caller, { csr }) => create(IstioCertificateResponseSchema, { certChain: [caller, csr] }),
+    syncWorkloads: async () => create(SyncWorkloadsResponseSchema),
+    ...changes,
+  };
+  const server = await serveControl({ host: '127.0.0.1', port: 0, certificate: await issue(), handlers, log: SILENT_LOG });
+  t.after(() => server.close(0));
+  let token = 'one';
+  const endpoint: ControlEndpoint = {
+    address: server.address,
+    rootsPem: async () => authority.rootsPem,
+    token: async () => token,
+    serverName: null,
+    clusterId: 'Kubernetes',
+  };
+  const client = new CaClient(endpoint, { impersonate: true });
+  t.after(() => client.close());
+  const carry = (next: string) => {
+    token = next;
+  };
+  return { server, client, carry };
+}
+
+test('the token is read again for each call', async (t) => {
+  const { client, carry } = await serving(t);
+  assert.deepEqual(await client.fetch(asked), ['Bearer one', 'csr']);
+  carry('two\n');
+  assert.deepEqual(await client.fetch(asked), ['Bearer two', 'csr']);
+});
+
+test('B57: the request carries the lifetime and the identity that is asked for', async (t) => {
+  const { client } = await serving(t, {
+    createCertificate: async (_caller, { validityDuration, metadata }) =>
+      create(IstioCertificateResponseSchema, { certChain: [String(validityDuration), String(metadata?.ImpersonatedIdentity)] }),
+  });
+  assert.deepEqual(await client.fetch(asked), ['60', 'spiffe://cluster.local/ns/shop/sa/web']);
+});
+
+test('a status reaches the client with its remedy; what broke inside does not', async (t) => {
+  const failures = [new RpcError('permission-denied', 'not yours'), new Error('the password is hunter2')];
+  const { client } = await serving(t, {
+    async createCertificate() {
+      throw failures.shift() ?? assert.fail();
+    },
+  });
+  await assert.rejects(client.fetch(asked), { code: 'WEFT_CONTROL_PLANE', message: /PERMISSION_DENIED: not yours$/, remedy: /token/ });
+  await assert.rejects(client.fetch(asked), { message: /INTERNAL: internal error of the control plane$/ });
+});
+
+test('C13: no message is read before the token is accepted', async (t) => {
+  let reads = 0;
+  const { client } = await serving(t, {
+    async authenticate() {
+      throw new RpcError('unauthenticated', 'authentication failed');
+    },
+    async createCertificate() {
+      reads += 1;
+      return create(IstioCertificateResponseSchema);
+    },
+  });
+  const large = { ...asked, csrPem: 'x'.repeat(32 * 1024 * 1024) };
+  await assert.rejects(client.fetch(large), { message: /UNAUTHENTICATED: authentication failed$/ });
+  assert.equal(reads, 0);
+});
+
+test('a replaced certificate is what new connections see', async (t) => {
+  const { server } = await serving(t);
+  const port = Number(server.address.split(':')[1]);
+  const served = () =>
+    new Promise<string | undefined>((resolve, reject) => {
+      const socket = connect({ host: '127.0.0.1', port, ca: authority.rootsPem, ALPNProtocols: ['h2'] }, () => {
+        resolve(socket.getPeerX509Certificate()?.fingerprint256);
+        socket.destroy();
+      }).on('error', reject);
+    });
+  const next = await issue();
+  const before = await served();
+  server.replaceCertificate(next);
+  assert.notEqual(before, new X509Certificate(next.chainPem).fingerprint256);
+  assert.equal(await served(), new X509Certificate(next.chainPem).fingerprint256);
+});
+
+test('a port that is taken is refused by its address', async (t) => {
+  const { server } = await serving(t);
+  const port = Number(server.address.split(':')[1]);
+  const handlers = { authenticate: () => assert.fail(), discover: () => assert.fail(), createCertificate: () => assert.fail(), syncWorkloads: () => assert.fail() };
+  await assert.rejects(serveControl({ host: '127.0.0.1', port, certificate: await issue(), handlers, log: SILENT_LOG }), { code: 'WEFT_LISTEN' });
+});
+
+const addresses = ['', 'host', 'host:0', ':15012', 'unix:relative'];
+for (const address of addresses) {
+  test(`"${address}" is refused as the address of a control plane`, async () => {
+    const endpoint = { address, rootsPem: async () => authority.rootsPem, token: async () => 't', serverName: null, clusterId: '' };
+    await assert.rejects(new CaClient(endpoint, { impersonate: true }).fetch(asked), { code: 'WEFT_CONTROL_ADDRESS' });
+  });
+}
+
+test('roots that are no certificate are refused before anything is sent', async () => {
+  const endpoint = { address: '127.0.0.1:1', rootsPem: async () => 'nothing', token: async () => 't', serverName: null, clusterId: '' };
+  await assert.rejects(new CaClient(endpoint, { impersonate: true }).fetch(asked), { code: 'WEFT_CONTROL_ROOTS' });
+});

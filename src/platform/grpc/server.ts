@@ -1,0 +1,233 @@
+import {
+  type Metadata,
+  Server,
+  ServerCredentials,
+  type ServerDuplexStream,
+  ServerInterceptingCall,
+  type ServerInterceptor,
+  ServerListenerBuilder,
+  type ServerUnaryCall,
+  type sendUnaryData,
+} from '@grpc/grpc-js';
+import type { Log } from '#model/effects/log.ts';
+import { WeftError } from '#model/error.ts';
+import { CREATE_CERTIFICATE, DELTA_STREAM, methodOf, RAW, SYNC_WORKLOADS } from '#platform/grpc/service-definitions.ts';
+import { codeOf } from '#platform/grpc/status-codes.ts';
+import type { IstioCertificateRequest, IstioCertificateResponse } from '#proto/ca_pb.js';
+import type { DeltaDiscoveryRequest } from '#proto/discovery_pb.js';
+import type { SyncWorkloadsRequest, SyncWorkloadsResponse } from '#proto/weft_pb.js';
+import type { DiscoveryListener, DiscoveryStream } from '#protocol/xds/discovery-stream.ts';
+import { asRpcError, RpcError } from '#protocol/xds/rpc-error.ts';
+
+/** What the control plane does with the calls it gets. Caller: what a token proves. */
+export type ControlHandlers<Caller> = {
+  /** Errors: RpcError unauthenticated. Asked before any message of a call is read. */
+  authenticate(authorizationHeader: string | undefined): Promise<Caller>;
+  discover(caller: Caller, stream: DiscoveryStream): DiscoveryListener;
+  createCertificate(caller: Caller, request: IstioCertificateRequest): Promise<IstioCertificateResponse>;
+  syncWorkloads(caller: Caller, request: SyncWorkloadsRequest): Promise<SyncWorkloadsResponse>;
+};
+
+/** PEM of the server's certificate, leaf first, and its key. */
+export type ServedCertificate = { chainPem: string; privateKeyPem: string };
+
+/** A server that listens. */
+export type ControlServer = {
+  /** `host:port` it listens on; the port is real even when 0 was asked for. */
+  address: string;
+  /** New connections are served with `certificate`; open ones stay. */
+  replaceCertificate(certificate: ServedCertificate): void;
+  /** Stops listening; calls still open after `graceMs` are cut. */
+  close(graceMs: number): Promise<void>;
+};
+
+/** Where to listen, with which certificate, and what answers. */
+export type ServeOptions<Caller> = {
+  host: string;
+  port: number;
+  certificate: ServedCertificate;
+  handlers: ControlHandlers<Caller>;
+  log: Log;
+};
+
+// A reconnecting client reports every resource it holds in one message: about 1 MiB per 10,000 (C14).
+const RECEIVE_BYTES_MAX = 256 * 1_024 * 1_024;
+// Source: control-plane-protocols 1.1.
+const KEEPALIVE_MS = 30_000;
+const KEEPALIVE_TIMEOUT_MS = 10_000;
+
+/** Serves discovery, certificates and registration on one TLS port. Errors: WEFT_LISTEN. */
+export async function serveControl<Caller>({
+  host,
+  port,
+  certificate,
+  handlers,
+  log,
+}: ServeOptions<Caller>): Promise<ControlServer> {
+  const callers = new WeakMap<Metadata, Caller>();
+  const server = new Server({
+    'grpc.max_receive_message_length': RECEIVE_BYTES_MAX,
+    'grpc.keepalive_time_ms': KEEPALIVE_MS,
+    'grpc.keepalive_timeout_ms': KEEPALIVE_TIMEOUT_MS,
+    interceptors: [authenticating(handlers, callers, log)],
+  });
+  addMethods(
+    server,
+    handlers,
+    (metadata) => {
+      const caller = callers.get(metadata);
+      if (caller === undefined) throw new RpcError('unauthenticated', 'authentication failed');
+      return caller;
+    },
+    log,
+  );
+  const credentials = new ReplaceableCredentials(certificate);
+  const bound = await bind(server, formatHost(host, port), credentials);
+  return {
+    address: formatHost(host, bound),
+    replaceCertificate: (next) => credentials.replace(next),
+    close: (graceMs) => shutDown(server, graceMs),
+  };
+}
+
+/** Checks the token before a message is read, so that strangers cannot make the server buffer anything. */
+function authenticating<Caller>(
+  handlers: ControlHandlers<Caller>,
+  callers: WeakMap<Metadata, Caller>,
+  log: Log,
+): ServerInterceptor {
+  return (method, call) => {
+    const listener = new ServerListenerBuilder()
+      .withOnReceiveMetadata((metadata, next) => {
+        const [header] = metadata.get('authorization');
+        handlers.authenticate(header?.toString()).then(
+          (caller) => {
+            callers.set(metadata, caller);
+            next(metadata);
+          },
+          (error: unknown) => {
+            const { status, message, cause } = asRpcError(error);
+            log.warn({ peer: call.getPeer(), method: method.path, err: cause ?? error }, 'call refused');
+            call.sendStatus({ code: codeOf(status), details: message });
+          },
+        );
+      })
+      .build();
+    return new ServerInterceptingCall(call, { start: (next) => next(listener) });
+  };
+}
+
+function addMethods<Caller>(
+  server: Server,
+  handlers: ControlHandlers<Caller>,
+  callerOf: (metadata: Metadata) => Caller,
+  log: Log,
+): void {
+  const methods = {
+    discover: methodOf({ ...DELTA_STREAM, response: RAW }, true),
+    createCertificate: methodOf(CREATE_CERTIFICATE, false),
+    syncWorkloads: methodOf(SYNC_WORKLOADS, false),
+  };
+  server.addService(methods, {
+    discover: (call: ServerDuplexStream<DeltaDiscoveryRequest, Buffer>) =>
+      serveStream(call, (stream) => handlers.discover(callerOf(call.metadata), stream)),
+    createCertificate: (
+      call: ServerUnaryCall<IstioCertificateRequest, IstioCertificateResponse>,
+      reply: sendUnaryData<IstioCertificateResponse>,
+    ) => answer(reply, log, () => handlers.createCertificate(callerOf(call.metadata), call.request)),
+    syncWorkloads: (
+      call: ServerUnaryCall<SyncWorkloadsRequest, SyncWorkloadsResponse>,
+      reply: sendUnaryData<SyncWorkloadsResponse>,
+    ) => answer(reply, log, () => handlers.syncWorkloads(callerOf(call.metadata), call.request)),
+  });
+}
+
+function serveStream(
+  call: ServerDuplexStream<DeltaDiscoveryRequest, Buffer>,
+  open: (stream: DiscoveryStream) => DiscoveryListener,
+): void {
+  let over = false;
+  const listener = open({
+    peer: call.getPeer(),
+    send: (message) => call.write(message),
+    end: ({ status, message }) => call.emit('error', { code: codeOf(status), details: message }),
+  });
+  const close = () => {
+    if (over) return;
+    over = true;
+    listener.closed();
+  };
+  call.on('data', (request: DeltaDiscoveryRequest) => listener.receive(request));
+  call.on('drain', () => listener.drained());
+  // A client that ends its half has left: ours is ended too.
+  call.on('end', () => {
+    close();
+    call.end();
+  });
+  call.on('error', close);
+  call.on('cancelled', close);
+  call.on('close', close);
+  call.on('finish', close);
+}
+
+function answer<Response>(reply: sendUnaryData<Response>, log: Log, run: () => Promise<Response>): void {
+  Promise.resolve()
+    .then(run)
+    .then(
+      (response) => reply(null, response),
+      (error: unknown) => {
+        const { status, message, cause } = asRpcError(error);
+        if (status === 'internal') log.error({ err: cause }, 'call failed');
+        reply({ code: codeOf(status), details: message });
+      },
+    );
+}
+
+/** TLS credentials whose certificate can be replaced while the server runs. */
+class ReplaceableCredentials extends ServerCredentials {
+  constructor(certificate: ServedCertificate) {
+    super({ requestCert: false }, contextOf(certificate));
+  }
+
+  replace(certificate: ServedCertificate): void {
+    this.updateSecureContextOptions(contextOf(certificate));
+  }
+
+  override _equals(other: ServerCredentials): boolean {
+    return this === other;
+  }
+}
+
+function contextOf({ chainPem, privateKeyPem }: ServedCertificate): { cert: string; key: string } {
+  return { cert: chainPem, key: privateKeyPem };
+}
+
+async function bind(server: Server, address: string, credentials: Parameters<Server['bindAsync']>[1]): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.bindAsync(address, credentials, (error, port) => {
+      if (error === null) resolve(port);
+      else {
+        reject(
+          new WeftError('WEFT_LISTEN', `cannot listen on ${address}: ${error.message}`, {
+            cause: error,
+            remedy: 'stop what holds the port, or choose another address',
+          }),
+        );
+      }
+    });
+  });
+}
+
+async function shutDown(server: Server, graceMs: number): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const timer = setTimeout(() => server.forceShutdown(), graceMs);
+    server.tryShutdown(() => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
+}
+
+function formatHost(host: string, port: number): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+}

@@ -1,0 +1,133 @@
+import assert from 'node:assert/strict';
+import net from 'node:net';
+import { before, type TestContext, test } from 'node:test';
+import type { Credentials } from '#model/identity/credentials.ts';
+import { createTestCa, type TestCa } from '#platform/hbone/test-ca.ts';
+import {
+  answerOf,
+  CART,
+  connectHttp2,
+  connectStream,
+  connectTls,
+  echo,
+  opened,
+  readAll,
+  REQUEST,
+  startTestClient,
+  startTestServer,
+  type TestServerOptions,
+  until,
+  WEB,
+} from '#platform/hbone/test-peers.ts';
+import { SteppedClock } from '#platform/stepped-clock.ts';
+import type { InboundTunnel } from '#protocol/hbone/transport.ts';
+
+let ca: TestCa;
+let web: Credentials;
+let cart: Credentials;
+
+before(async () => {
+  ca = await createTestCa();
+  [web, cart] = await Promise.all([ca.issue(WEB), ca.issue(CART)]);
+});
+
+const serve = (t: TestContext, onTunnel: (tunnel: InboundTunnel) => void = echo, options: Partial<TestServerOptions> = {}) =>
+  startTestServer(t, { credentials: async () => cart, onTunnel, ...options });
+
+test('B21: a client that ignores PING is dropped within 30 s', async (t) => {
+  const clock = new SteppedClock();
+  const { port, server } = await serve(t, echo, { clock });
+  const socket = connectTls(t, port, web);
+  socket.write(Buffer.concat([Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'), Buffer.from('000000040000000000', 'hex')]));
+  socket.resume();
+  let closed = false;
+  socket.on('close', () => {
+    closed = true;
+  });
+  await until(() => server.sessions().length === 1, 'the session');
+  clock.advance(10_000);
+  clock.advance(19_999);
+  await until(() => true, '');
+  assert.equal(server.sessions().length, 1);
+  clock.advance(1);
+  await until(() => closed && server.sessions().length === 0, 'the drop');
+});
+
+test('B55: draining sends GOAWAY, takes nothing new, lets streams live to the deadline and then cuts them', async (t) => {
+  const clock = new SteppedClock();
+  const { port, server } = await serve(t, echo, { clock });
+  const client = connectHttp2(t, port, web);
+  const stream = connectStream(client, '127.0.0.1:1');
+  await answerOf(stream);
+  let cut = false;
+  stream.on('close', () => {
+    cut = true;
+  });
+  stream.on('error', () => {});
+  const goaway = new Promise<number>((resolve) => client.on('goaway', (code) => resolve(code)));
+  let drained = false;
+  const draining = server.drain(25_000).then(() => {
+    drained = true;
+  });
+  assert.equal(await goaway, 0);
+  const refused = net.connect(port, '127.0.0.1');
+  refused.on('error', () => {});
+  await new Promise((resolve) => refused.on('close', resolve));
+  stream.write('still here');
+  const [echoed] = await new Promise<[Buffer]>((resolve) => stream.on('data', (chunk) => resolve([chunk])));
+  assert.equal(echoed.toString(), 'still here');
+  assert.deepEqual([cut, drained], [false, false]);
+  clock.advance(25_000);
+  await draining;
+  await until(() => cut, 'the cut');
+});
+
+test('B55: draining is over as soon as the last tunnel has ended', async (t) => {
+  const { port, server } = await serve(t);
+  const { pool, target } = startTestClient(t, { source: web, peer: cart });
+  const stream = opened(await pool.open(target(port), REQUEST));
+  const draining = server.drain(25_000);
+  stream.end('bye');
+  assert.equal((await readAll(stream)).toString(), 'bye');
+  await draining;
+  await until(() => pool.size() === 0, 'the end of the connection');
+});
+
+test('floods end the connection: rapid reset, PING, SETTINGS, empty frames', async (t) => {
+  const preface = Buffer.concat([Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'), Buffer.from('000000040000000000', 'hex')]);
+  const floods: [string, (at: number) => Buffer][] = [
+    ['rapid reset', (at) => Buffer.concat([requestFrame(1 + 2 * at), resetFrame(1 + 2 * at)])],
+    ['PING', () => Buffer.from('0000080600000000000000000000000000', 'hex')],
+    ['SETTINGS', () => Buffer.from('000000040000000000', 'hex')],
+    ['empty DATA', (at) => (at === 0 ? requestFrame(1) : Buffer.from('000000000000000001', 'hex'))],
+  ];
+  for (const [name, frame] of floods) {
+    const { port, server } = await serve(t, (tunnel) => void tunnel.accept(''));
+    const socket = connectTls(t, port, web);
+    socket.on('error', () => {});
+    let received = Buffer.alloc(0);
+    socket.on('data', (chunk) => {
+      received = Buffer.concat([received, chunk]);
+    });
+    const closed = new Promise((resolve) => socket.on('close', resolve));
+    socket.write(Buffer.concat([preface, ...Array.from({ length: 1_200 }, (_, at) => frame(at))]));
+    await closed;
+    assert.match(received.toString('latin1'), /too many/, name);
+    await until(() => server.sessions().length === 0, name);
+  }
+});
+
+function resetFrame(id: number): Buffer {
+  const frame = Buffer.from('00000403000000000000000008', 'hex');
+  frame.writeUInt32BE(id, 5);
+  return frame;
+}
+
+/** A CONNECT to `a:1` by hand. */
+function requestFrame(id: number): Buffer {
+  const block = Buffer.concat([Buffer.from('0207', 'hex'), Buffer.from('CONNECT'), Buffer.from('0103', 'hex'), Buffer.from('a:1')]);
+  const header = Buffer.from('000000010400000000', 'hex');
+  header[2] = block.length;
+  header.writeUInt32BE(id, 5);
+  return Buffer.concat([header, block]);
+}

@@ -1,0 +1,217 @@
+import type { Cancel, Clock, Random } from '#model/effects/clock.ts';
+import type { Log } from '#model/effects/log.ts';
+import { WeftError } from '#model/error.ts';
+import type { Credentials } from '#model/identity/credentials.ts';
+import { formatIdentity, type Identity } from '#model/identity/identity.ts';
+import { credentialsFromReply } from '#protocol/ca/received-chain.ts';
+import { renewalDelayMs, retryDelayMs } from '#protocol/ca/renewal.ts';
+import { createSigningRequest } from '#protocol/ca/signing-request.ts';
+
+/** Certificates asked for at the same time, over all identities. Source: control-plane-protocols 3. */
+const FETCHES_MAX = 8;
+/** Lifetime asked for: 24 h. */
+const TTL_SECONDS = 86_400;
+
+/** Asks the authority; resolves to [leaf, intermediates…, roots]. Must settle: a hanging call holds one of few places. */
+export type FetchCertificate = (request: {
+  csrPem: string;
+  identity: Identity;
+  ttlSeconds: number;
+}) => Promise<readonly string[]>;
+
+/** One held certificate, for status pages. notAfterMs null: none yet. */
+export type CertificateStatus = { identity: string; notAfterMs: number | null; renewing: boolean; error: string | null };
+
+/** Where certificates come from, and the effects of keeping them. ttlSeconds: lifetime asked for, 24 h by default. */
+export type CertificateCacheOptions = {
+  fetch: FetchCertificate;
+  clock: Clock;
+  random: Random;
+  log: Log;
+  ttlSeconds?: number;
+};
+
+type Waiter = { resolve(credentials: Credentials): void; reject(error: Error): void };
+
+type Entry = {
+  identity: Identity;
+  name: string;
+  credentials: Credentials | null;
+  /** Why the last attempt failed; null after a success. */
+  error: Error | null;
+  failures: number;
+  state: 'idle' | 'queued' | 'fetching';
+  /** Connections that cannot go on without it. */
+  waiters: Waiter[];
+  cancelTimer: Cancel;
+};
+
+const NO_TIMER: Cancel = () => {};
+
+/**
+ * One certificate per identity: fetched when first needed, renewed from its half-life on, kept until it expires.
+ * Identities do not wait for one another's failures (B59). Keys never leave memory.
+ */
+export class CertificateCache {
+  readonly #options: CertificateCacheOptions;
+  readonly #entries = new Map<string, Entry>();
+  readonly #queue: Entry[] = [];
+  readonly #listeners = new Set<(credentials: Credentials) => void>();
+  #fetching = 0;
+
+  constructor(options: CertificateCacheOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Valid credentials of `identity`, fetched if there are none.
+   * Errors: WEFT_CERTIFICATE at once while the authority is failing, with its last answer as the cause (B58).
+   */
+  async get(identity: Identity): Promise<Credentials> {
+    const entry = this.#entryOf(identity);
+    if (this.#isValid(entry)) return entry.credentials;
+    if (entry.state === 'idle' && entry.error !== null) throw unavailable(entry.name, entry.error);
+    return new Promise((resolve, reject) => {
+      entry.waiters.push({ resolve, reject });
+      this.#enqueue(entry);
+    });
+  }
+
+  /** Fetches ahead of need, after everything that is waited for. */
+  warm(identity: Identity): void {
+    const entry = this.#entryOf(identity);
+    if (entry.credentials === null && entry.error === null) this.#enqueue(entry);
+  }
+
+  /** Calls `listener` with each certificate as it is obtained or renewed. */
+  subscribe(listener: (credentials: Credentials) => void): Cancel {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Forgets an identity, its key and its timers. Who waits for it is refused. */
+  drop(identity: Identity): void {
+    const name = formatIdentity(identity);
+    const entry = this.#entries.get(name);
+    if (entry === undefined) return;
+    entry.cancelTimer();
+    this.#entries.delete(name);
+    const at = this.#queue.indexOf(entry);
+    if (at >= 0) this.#queue.splice(at, 1);
+    settle(entry, ({ reject }) => reject(unavailable(name, new Error('the identity is no longer in use'))));
+  }
+
+  /** Drops every identity. */
+  close(): void {
+    for (const { identity } of [...this.#entries.values()]) this.drop(identity);
+  }
+
+  snapshot(): CertificateStatus[] {
+    return [...this.#entries.values()].map((entry) => ({
+      identity: entry.name,
+      notAfterMs: entry.credentials?.notAfterMs ?? null,
+      renewing: entry.state !== 'idle',
+      error: entry.error?.message ?? null,
+    }));
+  }
+
+  #entryOf(identity: Identity): Entry {
+    const name = formatIdentity(identity);
+    const existing = this.#entries.get(name);
+    if (existing !== undefined) return existing;
+    const created: Entry = {
+      identity,
+      name,
+      credentials: null,
+      error: null,
+      failures: 0,
+      state: 'idle',
+      waiters: [],
+      cancelTimer: NO_TIMER,
+    };
+    this.#entries.set(name, created);
+    return created;
+  }
+
+  #isValid(entry: Entry): entry is Entry & { credentials: Credentials } {
+    return entry.credentials !== null && entry.credentials.notAfterMs > this.#options.clock.nowMs();
+  }
+
+  #enqueue(entry: Entry): void {
+    if (entry.state !== 'idle') return;
+    entry.cancelTimer();
+    entry.state = 'queued';
+    this.#queue.push(entry);
+    this.#startFetches();
+  }
+
+  #startFetches(): void {
+    while (this.#fetching < FETCHES_MAX && this.#queue.length > 0) {
+      // Identities that a connection waits for go before renewals and warming.
+      const awaited = this.#queue.findIndex(({ waiters }) => waiters.length > 0);
+      const [entry] = this.#queue.splice(Math.max(awaited, 0), 1);
+      if (entry !== undefined) void this.#request(entry);
+    }
+  }
+
+  async #request(entry: Entry): Promise<void> {
+    this.#fetching += 1;
+    entry.state = 'fetching';
+    try {
+      const credentials = await this.#obtain(entry.identity);
+      this.#finish(entry, () => this.#succeed(entry, credentials));
+    } catch (error) {
+      this.#finish(entry, () => this.#fail(entry, error instanceof Error ? error : new Error(String(error))));
+    }
+  }
+
+  async #obtain(identity: Identity): Promise<Credentials> {
+    const { clock, ttlSeconds = TTL_SECONDS } = this.#options;
+    const { csrPem, privateKeyPem } = await createSigningRequest(identity);
+    const chain = await this.#options.fetch({ csrPem, identity, ttlSeconds });
+    return credentialsFromReply({ identity, privateKeyPem, chain, nowMs: clock.nowMs() });
+  }
+
+  #finish(entry: Entry, conclude: () => void): void {
+    this.#fetching -= 1;
+    entry.state = 'idle';
+    // An identity dropped meanwhile has no one left to tell.
+    if (this.#entries.get(entry.name) === entry) conclude();
+    this.#startFetches();
+  }
+
+  #succeed(entry: Entry, credentials: Credentials): void {
+    const { clock, random, log } = this.#options;
+    entry.credentials = credentials;
+    entry.error = null;
+    entry.failures = 0;
+    entry.cancelTimer = clock.after(renewalDelayMs(credentials, clock.nowMs(), random), () => this.#enqueue(entry));
+    log.debug({ identity: entry.name, notAfter: new Date(credentials.notAfterMs).toISOString() }, 'certificate obtained');
+    settle(entry, ({ resolve }) => resolve(credentials));
+    for (const listener of this.#listeners) listener(credentials);
+  }
+
+  #fail(entry: Entry, error: Error): void {
+    const { clock, random, log } = this.#options;
+    entry.error = error;
+    entry.failures += 1;
+    const leftMs = (entry.credentials?.notAfterMs ?? 0) - clock.nowMs();
+    const backoffMs = retryDelayMs(entry.failures, random);
+    // The last moment of the old certificate is worth one more attempt.
+    const delayMs = leftMs > 0 ? Math.min(backoffMs, leftMs) : backoffMs;
+    entry.cancelTimer = clock.after(delayMs, () => this.#enqueue(entry));
+    log.warn({ identity: entry.name, retryInMs: delayMs, err: error }, 'certificate not obtained');
+    settle(entry, ({ reject }) => reject(unavailable(entry.name, error)));
+  }
+}
+
+function settle(entry: Entry, conclude: (waiter: Waiter) => void): void {
+  for (const waiter of entry.waiters.splice(0)) conclude(waiter);
+}
+
+function unavailable(name: string, cause: Error): WeftError {
+  return new WeftError('WEFT_CERTIFICATE', `there is no certificate for ${name}: ${cause.message}`, {
+    cause,
+    remedy: 'see that the control plane is reachable and that a workload of this identity runs on this node',
+  });
+}

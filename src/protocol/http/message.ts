@@ -1,0 +1,145 @@
+import type { Duplex } from 'node:stream';
+import type { HeaderBlock } from '#protocol/http/header-block.ts';
+
+export type HttpVersion = 'http1' | 'http2';
+
+/** A request head, whichever version carried it. Hop-by-hop headers are already gone from `headers`, as is `host`. */
+export type RequestHead = {
+  readonly version: HttpVersion;
+  readonly method: string;
+  /** Normalized path with its query; `*` for OPTIONS; the authority for CONNECT. */
+  readonly target: string;
+  /** Host or :authority, as the client wrote it. */
+  readonly authority: string;
+  readonly headers: HeaderBlock;
+  readonly hasBody: boolean;
+  /** Bytes of the body as declared; null when not declared. */
+  readonly contentLength: number | null;
+  /** The protocol asked for by Upgrade, in lower case; null for none (h2c is never asked for: it is ignored). */
+  readonly upgrade: string | null;
+};
+
+/** A response head. `content-length` is a field of its own: every engine frames messages afresh. */
+export type ResponseHead = {
+  readonly status: number;
+  readonly headers: HeaderBlock;
+  /** Bytes of the body as declared; null when not declared. */
+  readonly contentLength: number | null;
+};
+
+/** Why a request cannot be read; answered by the engine itself, then the connection closes. */
+export type ProtocolProblem = { readonly status: number; readonly details: string };
+
+/** Why an upstream gave no (complete) response. */
+export type UpstreamProblem = {
+  readonly kind:
+    | 'connect-failure'
+    | 'connect-timeout'
+    | 'closed'
+    | 'remote-reset'
+    | 'local-reset'
+    | 'protocol-error'
+    | 'head-too-large';
+  /** What was seen, for logs. */
+  readonly details: string;
+  /** Not one byte of a response came, over a connection that had served before: the peer had closed it while idle. */
+  readonly staleConnection: boolean;
+};
+
+/** The downstream half of one request, as an engine offers it. One response per request. */
+export type ServerStream = {
+  /** Forwards a 100, 102 or 103. */
+  inform(head: ResponseHead): void;
+  /** Starts the response; `end`: there is no body. */
+  respond(head: ResponseHead, end: boolean): void;
+  /** False: stop until `ServerEvents.onDownstreamWritable`. */
+  write(data: Buffer): boolean;
+  /** HTTP/1 drops trailers. */
+  end(trailers: HeaderBlock | null): void;
+  /** Sends what has been gathered so far in this turn. */
+  flush(): void;
+  /** Breaks off a response that cannot be completed. */
+  reset(): void;
+  /** Lets the request's body flow to the events; before this the engine holds it back. */
+  startBody(): void;
+  /** After `write` of the other side said false. */
+  resumeBody(): void;
+  /** Answers 101 and hands the byte stream over, with what the client has already sent. Null: not possible here. */
+  upgrade(head: ResponseHead): { stream: Duplex; early: Buffer | null } | null;
+};
+
+/** What happens on the downstream half. After `onGone` nothing more is called. */
+export type ServerEvents = {
+  /** False: hold the rest back until `ServerStream.resumeBody`. */
+  onBody(data: Buffer): boolean;
+  onBodyEnd(trailers: HeaderBlock | null): void;
+  /** The client left, or its message broke off. `reset`: it withdrew this request only (HTTP/2). */
+  onGone(why: 'disconnect' | 'reset' | 'protocol-error'): void;
+  onDownstreamWritable(): void;
+  /** Everything that one read brought has been delivered: time to flush. */
+  onRequestTurnEnd(): void;
+};
+
+/** What receives requests from an engine. */
+export type RequestHandler = {
+  onRequest(head: RequestHead, stream: ServerStream): ServerEvents;
+  /** A message that never became a request; already answered. */
+  onProblem(problem: ProtocolProblem): void;
+};
+
+/** One downstream connection that speaks HTTP. */
+export type ServerConnection = {
+  /** Finishes the requests under way, then closes. */
+  drain(): void;
+  /** Called at regular intervals: closes when more than `roundsMax` calls in a row found no request under way. */
+  closeIfIdle(roundsMax: number): void;
+  destroy(): void;
+};
+
+/** The upstream half of one request. */
+export type ClientStream = {
+  /** False: stop until `ClientEvents.onUpstreamWritable`. */
+  write(data: Buffer): boolean;
+  end(trailers: HeaderBlock | null): void;
+  /** Sends what has been gathered so far in this turn. */
+  flush(): void;
+  /** After `onResponseBody` said false. */
+  resume(): void;
+  /** Gives the request up; nothing more is called. */
+  abort(): void;
+};
+
+/** What happens on the upstream half. Nothing is called after `onResponseEnd`, `onFailure` or `onUpgrade`. */
+export type ClientEvents = {
+  onInform(head: ResponseHead): void;
+  onResponse(head: ResponseHead, end: boolean): void;
+  /** False: hold the rest back until `ClientStream.resume`. */
+  onResponseBody(data: Buffer): boolean;
+  onResponseEnd(trailers: HeaderBlock | null): void;
+  /** The upstream switched protocols; the byte stream is handed over with what it has already sent. */
+  onUpgrade(head: ResponseHead, stream: Duplex, early: Buffer | null): void;
+  onFailure(problem: UpstreamProblem): void;
+  onUpstreamWritable(): void;
+  /** Everything that one read brought has been delivered: time to flush. */
+  onResponseTurnEnd(): void;
+};
+
+/** One upstream connection. */
+export type ClientConnection = {
+  /** Requests it could take now; 0 when it is busy or no longer usable. */
+  capacity(): number;
+  /** Whether no request is under way. */
+  isIdle(): boolean;
+  /** The body follows through the returned stream unless `end`. */
+  send(head: RequestHead, end: boolean, events: ClientEvents): ClientStream;
+  /** Closes once nothing is under way. */
+  retire(): void;
+};
+
+/** How an upstream connection reports to the pool that owns it. */
+export type ClientOwner = {
+  /** It can take a request again. */
+  onIdle(connection: ClientConnection): void;
+  /** It will take no more. */
+  onClosed(connection: ClientConnection): void;
+};

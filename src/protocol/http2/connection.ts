@@ -1,0 +1,280 @@
+import {
+  DEFAULT_WINDOW_BYTES,
+  ERROR_CODE,
+  FLAG,
+  FRAME,
+  Http2Error,
+  STREAM_ID_MAX,
+  WINDOW_BYTES_LIMIT,
+} from '#protocol/http2/constants.ts';
+import { FloodGuard } from '#protocol/http2/flood-guard.ts';
+import { FrameReader } from '#protocol/http2/frame-reader.ts';
+import { readErrorCode, readGoaway, readIncrement, requirePing } from '#protocol/http2/frame-payloads.ts';
+import { goawayFrame, pingFrame, rstStreamFrame, settingsAckFrame, windowUpdateFrame } from '#protocol/http2/frame-writer.ts';
+import { type HeaderBlock, HeaderBlocks } from '#protocol/http2/header-blocks.ts';
+import type { Header } from '#protocol/http2/hpack-table.ts';
+import { ReceiveWindow } from '#protocol/http2/receive-window.ts';
+import { applySettings, DEFAULT_PEER_SETTINGS, type Http2Settings, openingBytes, type PeerSettings } from '#protocol/http2/settings.ts';
+import { Http2Stream, type StreamHandler, type StreamHost, type Transport } from '#protocol/http2/stream.ts';
+
+export type Http2Events = {
+  /** The peer's first SETTINGS: it speaks HTTP/2, and its limits are known. */
+  ready(): void;
+  /** Server only: a new stream; the answer is its handler. Called again for no stream. */
+  request(stream: Http2Stream, headers: readonly Header[], ended: boolean): StreamHandler;
+  /** The peer wants no more new streams. */
+  goaway(errorCode: number): void;
+  pong(): void;
+  /** A stream has ended; `Http2Connection.streams` no longer counts it. */
+  streamClosed(): void;
+  /** The peer broke the protocol; GOAWAY is written, every stream is reset. Close the transport. */
+  failed(error: Http2Error): void;
+};
+
+export type Http2Options = { role: 'client' | 'server'; settings: Http2Settings; transport: Transport; events: Http2Events; nowMs: () => number };
+
+/**
+ * One HTTP/2 connection that carries byte tunnels (RFC 9113 without push and priorities).
+ * Pure: bytes come in through `receive`, go out through the transport.
+ */
+export class Http2Connection implements StreamHost {
+  readonly transport: Transport;
+  readonly blocked = new Set<Http2Stream>();
+  sendWindowBytes = DEFAULT_WINDOW_BYTES;
+  readonly #options: Http2Options;
+  readonly #reader: FrameReader;
+  readonly #blocks: HeaderBlocks;
+  readonly #window: ReceiveWindow;
+  readonly #floods: FloodGuard;
+  readonly #streams = new Map<number, Http2Stream>();
+  #peer: PeerSettings = DEFAULT_PEER_SETTINGS;
+  #settled = false;
+  #lastPeerStreamId = 0;
+  #nextStreamId = 1;
+  #refusing = false;
+  #dead = false;
+
+  /** Sends the preface and our settings at once. */
+  constructor(options: Http2Options) {
+    const { settings, role } = options;
+    this.#options = options;
+    this.transport = options.transport;
+    const sink = { data: this.#onData.bind(this), frame: this.#onFrame.bind(this) };
+    this.#reader = new FrameReader(sink, settings.frameBytesMax, role === 'server');
+    this.#blocks = new HeaderBlocks(settings.headerListBytesMax);
+    this.#window = new ReceiveWindow(settings.connectionWindowBytes);
+    this.#floods = new FloodGuard(options.nowMs);
+    this.transport.write(openingBytes(role, settings));
+  }
+
+  /** Largest frame the peer takes. */
+  get peerFrameBytesMax(): number {
+    return this.#peer.frameBytesMax;
+  }
+
+  /** Open streams the peer allows us. */
+  get peerStreamsMax(): number {
+    return this.#peer.concurrentStreamsMax;
+  }
+
+  /** Number of open streams. */
+  get streams(): number {
+    return this.#streams.size;
+  }
+
+  /** Feeds bytes of the peer; the chunk may be reused afterwards. */
+  receive(chunk: Buffer): void {
+    if (this.#dead) return;
+    try {
+      this.#reader.receive(chunk);
+    } catch (error) {
+      if (!(error instanceof Http2Error)) throw error;
+      this.#fail(error);
+    }
+  }
+
+  /** Client only: opens a stream; null when no stream identifier is left. */
+  open(headers: readonly Header[], handler: StreamHandler): Http2Stream | null {
+    if (this.#dead || this.#nextStreamId > STREAM_ID_MAX) return null;
+    const stream = this.#addStream(this.#nextStreamId, handler);
+    this.#nextStreamId += 2;
+    stream.sendHeaders(headers, false);
+    return stream;
+  }
+
+  /** The transport can take more bytes. */
+  drained(): void {
+    if (this.blocked.size > 0) this.#flushBlocked();
+  }
+
+  /** `payload` is eight bytes; `pong` follows. */
+  ping(payload: Uint8Array): void {
+    if (!this.#dead) this.transport.write(pingFrame(payload, false));
+  }
+
+  /** Announces the end: `final` names the last stream that we will serve, else all that are on their way still count. */
+  goaway(errorCode: number, reason: string, final: boolean): void {
+    this.#refusing ||= final;
+    if (!this.#dead) this.transport.write(goawayFrame(final ? this.#lastPeerStreamId : STREAM_ID_MAX, errorCode, reason));
+  }
+
+  /** The transport is gone: every stream is reset. */
+  lost(): void {
+    this.#dead = true;
+    for (const stream of [...this.#streams.values()]) stream.receiveReset(ERROR_CODE.connectError, false);
+  }
+
+  giveBack(bytes: number): void {
+    const announced = this.#window.giveBack(bytes);
+    if (announced > 0 && !this.#dead) this.transport.write(windowUpdateFrame(0, announced));
+  }
+
+  closed(stream: Http2Stream): void {
+    if (this.#streams.delete(stream.id)) this.#options.events.streamClosed();
+  }
+
+  #addStream(id: number, handler: StreamHandler): Http2Stream {
+    const stream = new Http2Stream(id, this, handler, this.#peer.initialWindowBytes, this.#options.settings.streamWindowBytes);
+    this.#streams.set(id, stream);
+    return stream;
+  }
+
+  #fail(error: Http2Error): void {
+    this.transport.write(goawayFrame(this.#lastPeerStreamId, error.http2Code, error.message));
+    this.lost();
+    this.#options.events.failed(error);
+  }
+
+  #flushBlocked(): void {
+    const waiting = [...this.blocked];
+    this.blocked.clear();
+    for (const stream of waiting) stream.flush();
+  }
+
+  #onData(streamId: number, chunk: Buffer, flowBytes: number, ended: boolean): void {
+    if (this.#blocks.open) throw new Http2Error(ERROR_CODE.protocolError, 'a header block was interrupted');
+    if (!this.#window.spend(flowBytes)) throw new Http2Error(ERROR_CODE.flowControlError, 'the peer overran the connection window');
+    if (chunk.length === 0 && !ended) this.#floods.count('empty');
+    const stream = this.#streams.get(streamId);
+    if (stream === undefined) {
+      this.#requireKnown(streamId);
+      this.giveBack(flowBytes);
+      return;
+    }
+    const errorCode = stream.receive(chunk, flowBytes, ended);
+    if (errorCode === 0) return;
+    this.transport.write(rstStreamFrame(streamId, errorCode));
+    stream.receiveReset(errorCode, false);
+  }
+
+  #onFrame(type: number, flags: number, streamId: number, payload: Buffer): void {
+    if (!this.#settled && type !== FRAME.settings) throw new Http2Error(ERROR_CODE.protocolError, 'the first frame is not SETTINGS');
+    if (this.#blocks.open && type !== FRAME.continuation) throw new Http2Error(ERROR_CODE.protocolError, 'a header block was interrupted');
+    switch (type) {
+      case FRAME.headers:
+        return this.#onHeaderBlock(this.#blocks.start(flags, streamId, payload));
+      case FRAME.continuation:
+        return this.#onHeaderBlock(this.#blocks.proceed(flags, streamId, payload));
+      case FRAME.priority:
+        return this.#floods.count('control');
+      case FRAME.rstStream:
+        return this.#onReset(streamId, payload);
+      case FRAME.settings:
+        return this.#onSettings(flags, streamId, payload);
+      case FRAME.ping:
+        return this.#onPing(flags, payload);
+      case FRAME.goaway:
+        return this.#onGoaway(payload);
+      case FRAME.windowUpdate:
+        return this.#onWindowUpdate(streamId, payload);
+      default:
+        throw new Http2Error(ERROR_CODE.protocolError, 'PUSH_PROMISE was not asked for');
+    }
+  }
+
+  #onHeaderBlock(block: HeaderBlock | null): void {
+    if (block === null) return;
+    const stream = this.#streams.get(block.streamId);
+    if (stream !== undefined) {
+      // A server sees only trailers here; a client its response, then trailers.
+      if (this.#options.role === 'client') stream.handler.response(block.headers, block.ended);
+      if (block.ended) stream.receiveEnd();
+      return;
+    }
+    if (this.#options.role === 'client' || block.streamId <= this.#lastPeerStreamId) return this.#requireKnown(block.streamId);
+    if (block.streamId % 2 === 0) throw new Http2Error(ERROR_CODE.protocolError, 'even stream identifier');
+    this.#lastPeerStreamId = block.streamId;
+    if (this.#refusing || this.#streams.size >= this.#options.settings.concurrentStreamsMax) {
+      this.#floods.count('reset');
+      this.transport.write(rstStreamFrame(block.streamId, ERROR_CODE.refusedStream));
+      return;
+    }
+    const opened = this.#addStream(block.streamId, IGNORE);
+    opened.handler = this.#options.events.request(opened, block.headers, block.ended);
+    if (block.ended) opened.receiveEnd();
+  }
+
+  #onReset(streamId: number, payload: Buffer): void {
+    const errorCode = readErrorCode(payload);
+    this.#requireKnown(streamId);
+    const stream = this.#streams.get(streamId);
+    this.#floods.count(stream === undefined ? 'control' : 'reset');
+    stream?.receiveReset(errorCode, errorCode === ERROR_CODE.refusedStream);
+  }
+
+  #onSettings(flags: number, streamId: number, payload: Buffer): void {
+    if (streamId !== 0) throw new Http2Error(ERROR_CODE.protocolError, 'SETTINGS on a stream');
+    if ((flags & FLAG.ack) !== 0) return;
+    this.#floods.count('control');
+    const before = this.#peer;
+    this.#peer = applySettings(before, payload);
+    const wider = this.#peer.initialWindowBytes - before.initialWindowBytes;
+    for (const stream of this.#streams.values()) {
+      if (!stream.widen(wider, WINDOW_BYTES_LIMIT)) throw new Http2Error(ERROR_CODE.flowControlError, 'a stream window overflows');
+    }
+    this.transport.write(settingsAckFrame());
+    if (!this.#settled) {
+      this.#settled = true;
+      this.#options.events.ready();
+    }
+    if (wider > 0) this.drained();
+  }
+
+  #onPing(flags: number, payload: Buffer): void {
+    requirePing(payload);
+    if ((flags & FLAG.ack) !== 0) return this.#options.events.pong();
+    this.#floods.count('control');
+    this.transport.write(pingFrame(payload, true));
+  }
+
+  #onGoaway(payload: Buffer): void {
+    const { lastStreamId, errorCode } = readGoaway(payload);
+    this.#options.events.goaway(errorCode);
+    if (this.#options.role === 'server') return;
+    for (const stream of [...this.#streams.values()]) if (stream.id > lastStreamId) stream.receiveReset(ERROR_CODE.refusedStream, true);
+  }
+
+  #onWindowUpdate(streamId: number, payload: Buffer): void {
+    const bytes = readIncrement(payload);
+    if (streamId === 0) {
+      this.sendWindowBytes += bytes;
+      if (this.sendWindowBytes > WINDOW_BYTES_LIMIT) throw new Http2Error(ERROR_CODE.flowControlError, 'the connection window overflows');
+      return this.drained();
+    }
+    this.#requireKnown(streamId);
+    const stream = this.#streams.get(streamId);
+    if (stream === undefined) return;
+    if (!stream.widen(bytes, WINDOW_BYTES_LIMIT)) {
+      stream.receiveReset(ERROR_CODE.flowControlError, false);
+      this.transport.write(rstStreamFrame(streamId, ERROR_CODE.flowControlError));
+    } else if (this.blocked.delete(stream)) stream.flush();
+  }
+
+  /** Frames may arrive late for streams that are gone, never for streams that were not opened yet. */
+  #requireKnown(streamId: number): void {
+    const known = this.#options.role === 'client' ? streamId % 2 === 1 && streamId < this.#nextStreamId : streamId <= this.#lastPeerStreamId;
+    if (streamId === 0 || !known) throw new Http2Error(ERROR_CODE.protocolError, `frame for stream ${streamId}, which is idle`);
+  }
+}
+
+const IGNORE: StreamHandler = { response() {}, data() {}, end() {}, reset() {}, writable() {} };

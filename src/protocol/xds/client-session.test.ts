@@ -1,0 +1,156 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { create, fromBinary } from '@bufbuild/protobuf';
+import { type DeltaDiscoveryResponse, DeltaDiscoveryResponseSchema } from '#proto/discovery_pb.js';
+import { reconnectDelay, type StreamEnd } from './client-backoff.ts';
+import { deltaOf } from './client-delta.ts';
+import { DeltaClientSession } from './client-session.ts';
+import { encodeResponse } from './encode-response.ts';
+import { type EncodedResource, encodeAuthorization, encodeService, encodeWorkload } from './encoded-resource.ts';
+import { samplePolicy, sampleService, sampleWorkload } from './sample-mesh.ts';
+import { ADDRESS_TYPE, AUTHORIZATION_TYPE, type TypeUrl } from './type-urls.ts';
+
+const NODE = { id: 'ztunnel~10.0.0.1~agent.weft~weft.svc.cluster.local', metadata: { NODE_NAME: 'node-1' } };
+
+function session(): DeltaClientSession {
+  return new DeltaClientSession(NODE, [
+    { typeUrl: AUTHORIZATION_TYPE, names: [] },
+    { typeUrl: ADDRESS_TYPE, names: [] },
+  ]);
+}
+
+function response(
+  typeUrl: TypeUrl,
+  resources: readonly EncodedResource[],
+  removed: readonly string[] = [],
+): DeltaDiscoveryResponse {
+  return fromBinary(
+    DeltaDiscoveryResponseSchema,
+    encodeResponse({ typeUrl, nonce: 'n', systemVersion: '', resources, removed, withAliases: false }),
+  );
+}
+
+const good = encodeWorkload(sampleWorkload({ name: 'good' }));
+const bad: EncodedResource = {
+  ...encodeWorkload(sampleWorkload({ name: 'bad' })),
+  wire: Buffer.from([0x1a, 3, 0x62, 0x61, 0x64]),
+};
+
+test('the first request of each type names the node and everything held', () => {
+  const client = session();
+  client.receive(response(ADDRESS_TYPE, [good]));
+  const [policies, addresses] = client.open();
+  assert.deepEqual([policies?.typeUrl, policies?.initialResourceVersions], [AUTHORIZATION_TYPE, {}]);
+  assert.deepEqual([addresses?.node?.id, addresses?.node?.metadata], [NODE.id, NODE.metadata]);
+  assert.deepEqual(addresses?.initialResourceVersions, { [good.name]: good.version });
+  assert.deepEqual(addresses?.resourceNamesSubscribe, []);
+});
+
+test('a good response is acknowledged by its nonce, without a node', () => {
+  const { reply, rejected } = session().receive(response(ADDRESS_TYPE, [good]));
+  assert.deepEqual([reply.responseNonce, reply.errorDetail, reply.node, rejected], ['n', undefined, undefined, []]);
+});
+
+test('B63, C48: one bad resource is named in the NACK, the good ones apply, the bad one is not claimed', () => {
+  const client = session();
+  const { reply, updated } = client.receive(response(ADDRESS_TYPE, [good, bad]));
+  assert.equal(updated.length, 1);
+  assert.match(reply.errorDetail?.message ?? '', /^bad: address is neither a workload nor a service$/);
+  assert.deepEqual(client.open()[1]?.initialResourceVersions, { [good.name]: good.version });
+});
+
+test('B63: several bad resources are told in one sentence', () => {
+  const { reply } = session().receive(response(ADDRESS_TYPE, [bad, good, bad]));
+  assert.match(reply.errorDetail?.message ?? '', /^bad: [^;]+; bad: [^;]+$/);
+});
+
+test('C48: an older state of a resource that turned bad stays claimed without a version, so that its removal arrives', () => {
+  const client = session();
+  client.receive(response(ADDRESS_TYPE, [good]));
+  const turnedBad = create(DeltaDiscoveryResponseSchema, {
+    typeUrl: ADDRESS_TYPE,
+    nonce: 'm',
+    resources: [{ name: good.name, version: 'x' }],
+  });
+  assert.equal(client.receive(turnedBad).updated.length, 0);
+  assert.deepEqual(client.open()[1]?.initialResourceVersions, { [good.name]: '' });
+});
+
+test('removals apply although the response is rejected, unknown ones are nothing', () => {
+  const client = session();
+  const service = encodeService(sampleService());
+  client.receive(response(ADDRESS_TYPE, [good, service]));
+  const { removed } = client.receive(response(ADDRESS_TYPE, [bad], [good.name, service.name, 'never/seen']));
+  assert.deepEqual(removed, [
+    { kind: 'workload', key: good.name },
+    { kind: 'service', key: service.name },
+  ]);
+});
+
+test('a type nobody asked for is acknowledged', () => {
+  const { reply, updated } = session().receive(
+    create(DeltaDiscoveryResponseSchema, { typeUrl: 'what', nonce: 'n', resources: [{ name: 'x' }] }),
+  );
+  assert.deepEqual([reply.errorDetail, reply.typeUrl, updated], [undefined, 'what', []]);
+});
+
+test('B63: synced needs the first response of every type, on each stream anew', () => {
+  const client = session();
+  client.open();
+  client.receive(response(ADDRESS_TYPE, []));
+  assert.equal(client.synced, false);
+  client.receive(response(AUTHORIZATION_TYPE, []));
+  assert.equal(client.synced, true);
+  client.open();
+  assert.equal(client.synced, false);
+});
+
+test('a response becomes one delta of the mesh, gone resources as null', () => {
+  const client = session();
+  client.receive(response(ADDRESS_TYPE, [good]));
+  const service = sampleService();
+  const { mesh } = deltaOf(client.receive(response(ADDRESS_TYPE, [encodeService(service)], [good.name])));
+  assert.deepEqual([...mesh.workloads], [[good.name, null]]);
+  assert.deepEqual([...mesh.services], [['shop/ratings.shop.svc.cluster.local', service]]);
+  const policy = samplePolicy();
+  const second = deltaOf(client.receive(response(AUTHORIZATION_TYPE, [encodeAuthorization(policy)])));
+  assert.deepEqual([...second.mesh.policies], [['shop/deny-reviews', policy]]);
+});
+
+const ends: { name: string; end: StreamEnd; want: number[] }[] = [
+  {
+    name: 'a stream that cannot be established is tried more and more rarely',
+    end: { kind: 'not-established' },
+    want: [10, 20, 40, 80],
+  },
+  { name: 'a clean end is followed at once', end: { kind: 'clean' }, want: [0, 0] },
+  {
+    name: 'an unknown failure in mid-stream waits 10 ms each time',
+    end: { kind: 'broken', code: 'UNKNOWN', details: '' },
+    want: [10, 10],
+  },
+  {
+    name: 'a closing transport waits 10 ms each time',
+    end: { kind: 'broken', code: 'UNAVAILABLE', details: 'Transport is closing' },
+    want: [10, 10],
+  },
+  { name: 'overload doubles', end: { kind: 'broken', code: 'RESOURCE_EXHAUSTED', details: '' }, want: [10, 20, 40] },
+  { name: 'an unavailable server doubles', end: { kind: 'broken', code: 'UNAVAILABLE', details: 'no' }, want: [10, 20] },
+];
+for (const { name, end, want } of ends) {
+  test(`B63: ${name}`, () => {
+    let previousMs = 0;
+    const delays = want.map(() => {
+      const next = reconnectDelay(previousMs, end);
+      previousMs = next.previousMs;
+      return next.delayMs;
+    });
+    assert.deepEqual(delays, want);
+  });
+}
+
+test('the wait between attempts ends at 15 s', () => {
+  let previousMs = 0;
+  for (let attempt = 0; attempt < 30; attempt++) previousMs = reconnectDelay(previousMs, { kind: 'not-established' }).previousMs;
+  assert.equal(previousMs, 15_000);
+});

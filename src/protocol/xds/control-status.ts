@@ -1,0 +1,79 @@
+import type { TypeStatus } from '#protocol/xds/server-session.ts';
+
+/**
+ * The control plane's local API: HTTP/1.1 with JSON on a unix socket that only root can open.
+ *
+ *   GET  /v1/status          ControlStatus
+ *   POST /v1/tokens          TokenRequest → TokenResponse
+ *   POST /v1/waypoints/stop  204; ends every waypoint, and starts none until the control plane is started again
+ *
+ * Errors: 4xx/5xx with ApiError of src/protocol/agent-api/types.ts.
+ */
+export type ControlStatus = {
+  pid: number;
+  startedAt: string;
+  /** `host:port` that agents connect to. */
+  address: string;
+  trustDomain: string;
+  rootNamespace: string;
+  resources: { addresses: number; policies: number; waypoints: number };
+  nodes: NodeStatus[];
+  connections: ConnectionStatus[];
+  waypoints: WaypointStatus[];
+  findings: FindingStatus[];
+  conditions: ConditionStatus[];
+  /** One sentence each: clients that lag behind, waypoints that do not run, state that could not be kept. */
+  outOfDate: string[];
+};
+
+/** One node that registered workloads or is connected. */
+export type NodeStatus = { node: string; connected: boolean; registeredWorkloads: number };
+
+/** One open discovery stream. */
+export type ConnectionStatus = {
+  /** Node id of the client, in the form of discovery requests; '' before its first request. */
+  id: string;
+  /** The node it speaks for; '' for waypoints. */
+  node: string;
+  namespace: string;
+  serviceAccount: string;
+  peer: string;
+  connectedAt: string;
+  types: TypeStatus[];
+  /** Everything was sent, acknowledged and accepted. */
+  upToDate: boolean;
+};
+
+/** One Gateway that is to have a waypoint. */
+export type WaypointStatus = {
+  namespace: string;
+  gateway: string;
+  state: 'running' | 'starting' | 'stopped';
+  /** Connected to discovery and up to date. */
+  ready: boolean;
+  restarts: number;
+  /** Why it does not run; null while all is well. */
+  problem: string | null;
+};
+
+/** One thing wrong with the configuration. */
+export type FindingStatus = {
+  code: string;
+  severity: 'error' | 'warning';
+  file: string;
+  line: number;
+  column: number;
+  resource: string;
+  fieldPath: string;
+  message: string;
+  remedy: string;
+};
+
+/** One condition of a resource, as its status would show it in a cluster. */
+export type ConditionStatus = { resource: string; type: string; status: 'True' | 'False'; reason: string; message: string };
+
+/** ttlSeconds: absent for the default. */
+export type TokenRequest = { node: string; ttlSeconds?: number };
+
+/** A token, and what else an agent needs to use it. */
+export type TokenResponse = { token: string; expiresAt: string; rootsPem: string; address: string };

@@ -1,0 +1,125 @@
+import { create, toBinary } from '@bufbuild/protobuf';
+import { BinaryReader, BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
+import type { Authorization } from '#model/mesh/authorization.ts';
+import { policyKeyOf } from '#model/mesh/authorization.ts';
+import { type Service, type ServiceKey, serviceKeyOf } from '#model/mesh/service.ts';
+import type { Workload } from '#model/mesh/workload.ts';
+import type { WaypointConfig } from '#model/waypoint/config.ts';
+import { AuthorizationSchema } from '#proto/authorization_pb.js';
+import { WaypointConfigSchema } from '#proto/weft_pb.js';
+import { AddressSchema } from '#proto/workload_pb.js';
+import { authorizationToProto } from '#protocol/xds/authorization.ts';
+import { contentVersion } from '#protocol/xds/content-version.ts';
+import { LOCAL_NETWORK, serviceToProto } from '#protocol/xds/service.ts';
+import { ADDRESS_TYPE, AUTHORIZATION_TYPE, type TypeUrl, WAYPOINT_CONFIG_TYPE, WORKLOAD_TYPE } from '#protocol/xds/type-urls.ts';
+import { waypointConfigName, waypointConfigToProto } from '#protocol/xds/waypoint-config.ts';
+import { workloadToProto } from '#protocol/xds/workload.ts';
+
+/** A resource serialized once, whoever it is sent to. Immutable: a change makes a new one. */
+export type EncodedResource = {
+  name: string;
+  /** '' for types without versions (Authorization). */
+  version: string;
+  /** The `Resource` message without aliases. */
+  wire: Uint8Array;
+  /** Other names an on-demand client may ask by: `<network>/<ip>`. */
+  aliases: readonly string[];
+  /** What on-demand subscriptions follow. */
+  kind: 'workload' | 'service' | 'policy' | 'waypoint-config';
+  /** Node of a workload; '' otherwise. */
+  node: string;
+  /** Services a workload belongs to; the service itself for a service. */
+  services: readonly ServiceKey[];
+};
+
+// Field numbers of envoy.service.discovery.v3.Resource and google.protobuf.Any.
+const RESOURCE = { version: 1, resource: 2, name: 3 } as const;
+const ANY = { typeUrl: 1, value: 2 } as const;
+/** Address.workload. */
+const ADDRESS_WORKLOAD = 1;
+
+/** A workload as an Address, named by its uid. */
+export function encodeWorkload(workload: Workload): EncodedResource {
+  const message = create(AddressSchema, { type: { case: 'workload', value: workloadToProto(workload) } });
+  return {
+    ...versioned(workload.uid, ADDRESS_TYPE, toBinary(AddressSchema, message)),
+    // A host-network address belongs to the node, so it is no name of the workload.
+    aliases: workload.hostNetwork ? [] : workload.addresses.map((address) => `${workload.network}/${address}`),
+    kind: 'workload',
+    node: workload.node,
+    services: [...workload.services.keys()],
+  };
+}
+
+/** A service as an Address, named `<namespace>/<hostname>`. */
+export function encodeService(service: Service): EncodedResource {
+  const message = create(AddressSchema, { type: { case: 'service', value: serviceToProto(service) } });
+  const name = serviceKeyOf(service);
+  return {
+    ...versioned(name, ADDRESS_TYPE, toBinary(AddressSchema, message)),
+    aliases: service.addresses.map((address) => `${LOCAL_NETWORK}/${address}`),
+    kind: 'service',
+    node: '',
+    services: [name],
+  };
+}
+
+/** A policy, named `<namespace>/<name>`. */
+export function encodeAuthorization(policy: Authorization): EncodedResource {
+  const payload = toBinary(AuthorizationSchema, authorizationToProto(policy));
+  const name = policyKeyOf(policy);
+  // Policies carry no version: a reconnecting client always gets them all again.
+  return {
+    name,
+    version: '',
+    wire: resourceBytes(name, '', AUTHORIZATION_TYPE, payload),
+    aliases: [],
+    kind: 'policy',
+    node: '',
+    services: [],
+  };
+}
+
+/** A waypoint's configuration, named `<namespace>/<gateway>`. */
+export function encodeWaypointConfig(config: WaypointConfig): EncodedResource {
+  const payload = toBinary(WaypointConfigSchema, waypointConfigToProto(config));
+  return {
+    ...versioned(waypointConfigName(config), WAYPOINT_CONFIG_TYPE, payload),
+    aliases: [],
+    kind: 'waypoint-config',
+    node: '',
+    services: [],
+  };
+}
+
+/** The same workload as a resource of the legacy type; null for a service. The version stays that of the Address. */
+export function asLegacyWorkload(address: EncodedResource): EncodedResource | null {
+  if (address.kind !== 'workload') return null;
+  const workload = field(field(field(address.wire, RESOURCE.resource), ANY.value), ADDRESS_WORKLOAD);
+  return { ...address, wire: resourceBytes(address.name, address.version, WORKLOAD_TYPE, workload) };
+}
+
+function versioned(name: string, typeUrl: TypeUrl, payload: Uint8Array): Pick<EncodedResource, 'name' | 'version' | 'wire'> {
+  const version = contentVersion(payload);
+  return { name, version, wire: resourceBytes(name, version, typeUrl, payload) };
+}
+
+function resourceBytes(name: string, version: string, typeUrl: TypeUrl, payload: Uint8Array): Uint8Array {
+  const writer = new BinaryWriter();
+  if (version !== '') writer.tag(RESOURCE.version, WireType.LengthDelimited).string(version);
+  writer.tag(RESOURCE.resource, WireType.LengthDelimited).fork();
+  writer.tag(ANY.typeUrl, WireType.LengthDelimited).string(typeUrl);
+  writer.tag(ANY.value, WireType.LengthDelimited).bytes(payload).join();
+  return writer.tag(RESOURCE.name, WireType.LengthDelimited).string(name).finish();
+}
+
+/** The bytes of one length-delimited field of our own encoding; empty when absent. */
+function field(message: Uint8Array, number: number): Uint8Array {
+  const reader = new BinaryReader(message);
+  while (reader.pos < reader.len) {
+    const [at, wireType] = reader.tag();
+    if (at === number && wireType === WireType.LengthDelimited) return reader.bytes();
+    reader.skip(wireType, at);
+  }
+  return new Uint8Array();
+}

@@ -1,0 +1,31 @@
+import { WeftError } from '#model/error.ts';
+
+/** Rejects the resource being read. Errors: always WEFT_XDS_RESOURCE. */
+export function rejectResource(reason: string): never {
+  throw new WeftError('WEFT_XDS_RESOURCE', reason);
+}
+
+/**
+ * What `read` returns. Errors: WEFT_XDS_RESOURCE as `<name>: <reason>`, the form of an item in a NACK,
+ * when the bytes do not decode or the content is refused. Source: control-plane-protocols 1.9, 1.10.
+ */
+export function readingResource<T>(name: string, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new WeftError('WEFT_XDS_RESOURCE', `${name}: ${reason}`, { cause: error });
+  }
+}
+
+/** The meaning of a wire enum. Errors: WEFT_XDS_RESOURCE for a number this version does not know. */
+export function knownEnum<T>(field: string, value: number, meanings: ReadonlyMap<number, T>): T {
+  const meaning = meanings.get(value);
+  return meaning === undefined ? rejectResource(`unknown ${field} ${value}`) : meaning;
+}
+
+/** The wire number of a model value; every value of the union must be in the table (a test shows it). */
+export function wireEnum<T>(meanings: ReadonlyMap<number, T>, value: T): number {
+  for (const [number, meaning] of meanings) if (meaning === value) return number;
+  throw new Error(`no wire number for ${String(value)}`);
+}

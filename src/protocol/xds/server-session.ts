@@ -1,0 +1,169 @@
+import type { DeltaDiscoveryRequest } from '#proto/discovery_pb.js';
+import type { DeltaResponse } from '#protocol/xds/encode-response.ts';
+import type { ResourceView } from '#protocol/xds/resource-view.ts';
+import { type Content, Subscription } from '#protocol/xds/subscription.ts';
+import {
+  ADDRESS_TYPE,
+  AUTHORIZATION_TYPE,
+  isTypeUrl,
+  type TypeUrl,
+  WAYPOINT_CONFIG_TYPE,
+  WORKLOAD_TYPE,
+} from '#protocol/xds/type-urls.ts';
+
+/** What a request turned out to be; only for logs and counters, responses come from `next`. */
+export type Received =
+  | { kind: 'subscribed'; typeUrl: TypeUrl }
+  | { kind: 'acked'; typeUrl: TypeUrl }
+  | { kind: 'rejected'; typeUrl: TypeUrl; message: string }
+  | { kind: 'stale'; typeUrl: TypeUrl }
+  | { kind: 'unknown-type'; typeUrl: string };
+
+/** How one type stands at one client. */
+export type TypeStatus = {
+  typeUrl: TypeUrl;
+  wildcard: boolean;
+  /** Changes not sent yet. */
+  pending: number;
+  /** Whether the last response is acknowledged. */
+  acknowledged: boolean;
+  /** Rejected responses since the stream began. */
+  rejections: number;
+  /** Text of the last rejection, until a later response is accepted. */
+  problem: string | null;
+};
+
+type TypeState = {
+  subscription: Subscription;
+  sentNonce: string;
+  answeredNonce: string;
+  rejections: number;
+  problem: string | null;
+};
+
+/** Changed names by type. */
+export type ChangedNames = ReadonlyMap<TypeUrl, ReadonlySet<string>>;
+
+/**
+ * The server's side of one delta ADS stream, without the stream: requests and changes in, responses out.
+ * Responses come in the order that never leaves a client with a reference to a policy it lacks (C16):
+ * policies that are there, then waypoint configuration, addresses, and last the policies that are gone.
+ * Source: control-plane-protocols 1.5 to 1.8.
+ */
+export class DeltaServerSession {
+  readonly #view: ResourceView;
+  readonly #newNonce: () => string;
+  readonly #types = new Map<TypeUrl, TypeState>();
+  /** Policies to report as gone once addresses no longer refer to them. */
+  readonly #gonePolicies = new Set<string>();
+  #node = '';
+
+  constructor(options: { view: ResourceView; newNonce: () => string }) {
+    this.#view = options.view;
+    this.#newNonce = options.newNonce;
+  }
+
+  receive(request: DeltaDiscoveryRequest): Received {
+    const { typeUrl } = request;
+    if (!isTypeUrl(typeUrl)) return { kind: 'unknown-type', typeUrl };
+    const nodeName = request.node?.metadata?.NODE_NAME;
+    if (typeof nodeName === 'string') this.#node = nodeName;
+    const state = this.#types.get(typeUrl);
+    // The first request of a type is answered whatever nonce it carries: the client may come from another server (C6).
+    return state === undefined ? this.#open(typeUrl, request) : this.#continue(state, request);
+  }
+
+  #open(typeUrl: TypeUrl, request: DeltaDiscoveryRequest): Received {
+    const claimed = new Map(Object.entries(request.initialResourceVersions));
+    const node = typeUrl === ADDRESS_TYPE || typeUrl === WORKLOAD_TYPE ? this.#node : '';
+    const subscription = new Subscription(typeUrl, namesOf(request), claimed, node);
+    this.#types.set(typeUrl, { subscription, sentNonce: '', answeredNonce: '', rejections: 0, problem: null });
+    return { kind: 'subscribed', typeUrl };
+  }
+
+  #continue(state: TypeState, request: DeltaDiscoveryRequest): Received {
+    const { typeUrl } = state.subscription;
+    const { responseNonce: nonce, errorDetail } = request;
+    if (errorDetail !== undefined) {
+      state.rejections += 1;
+      state.problem = errorDetail.message;
+      if (nonce === state.sentNonce) state.answeredNonce = nonce;
+      return { kind: 'rejected', typeUrl, message: errorDetail.message };
+    }
+    if (nonce !== '' && nonce !== state.sentNonce) return { kind: 'stale', typeUrl };
+    if (nonce !== '') {
+      state.answeredNonce = nonce;
+      state.problem = null;
+    }
+    return state.subscription.change(namesOf(request)) ? { kind: 'subscribed', typeUrl } : { kind: 'acked', typeUrl };
+  }
+
+  /** Notes what changed in the view; `next` says when something is to be sent for it. */
+  changed(changes: ChangedNames): void {
+    for (const [typeUrl, names] of changes) this.#types.get(typeUrl)?.subscription.changed(names);
+  }
+
+  /** The response to send now, or null when the client is up to date. */
+  next(): DeltaResponse | null {
+    return (
+      this.#policies() ??
+      this.#contentOf(WAYPOINT_CONFIG_TYPE) ??
+      this.#contentOf(ADDRESS_TYPE) ??
+      this.#contentOf(WORKLOAD_TYPE) ??
+      this.#removedPolicies()
+    );
+  }
+
+  status(): TypeStatus[] {
+    return [...this.#types.values()].map(({ subscription, sentNonce, answeredNonce, rejections, problem }) => ({
+      typeUrl: subscription.typeUrl,
+      wildcard: subscription.wildcard,
+      pending: subscription.pending + (subscription.typeUrl === AUTHORIZATION_TYPE ? this.#gonePolicies.size : 0),
+      acknowledged: sentNonce === answeredNonce,
+      rejections,
+      problem,
+    }));
+  }
+
+  #policies(): DeltaResponse | null {
+    const state = this.#types.get(AUTHORIZATION_TYPE);
+    if (state === undefined) return null;
+    const answering = state.sentNonce === '';
+    for (let content = state.subscription.take(this.#view); content !== null; content = state.subscription.take(this.#view)) {
+      for (const name of content.removed) this.#gonePolicies.add(name);
+      // Only the answer to a request is sent when it is empty (C2).
+      if (content.resources.length > 0 || answering) return this.#respond(state, { resources: content.resources, removed: [] });
+    }
+    return null;
+  }
+
+  #removedPolicies(): DeltaResponse | null {
+    const state = this.#types.get(AUTHORIZATION_TYPE);
+    if (state === undefined || this.#gonePolicies.size === 0) return null;
+    const removed = [...this.#gonePolicies].filter((name) => this.#view.get(AUTHORIZATION_TYPE, name) === null);
+    this.#gonePolicies.clear();
+    return removed.length === 0 ? null : this.#respond(state, { resources: [], removed });
+  }
+
+  #contentOf(typeUrl: TypeUrl): DeltaResponse | null {
+    const state = this.#types.get(typeUrl);
+    const content = state?.subscription.take(this.#view);
+    return state === undefined || content === undefined || content === null ? null : this.#respond(state, content);
+  }
+
+  #respond(state: TypeState, content: Content): DeltaResponse {
+    state.sentNonce = this.#newNonce();
+    return {
+      typeUrl: state.subscription.typeUrl,
+      nonce: state.sentNonce,
+      systemVersion: this.#view.systemVersion(),
+      resources: content.resources,
+      removed: content.removed,
+      withAliases: !state.subscription.wildcard,
+    };
+  }
+}
+
+function namesOf(request: DeltaDiscoveryRequest): { subscribe: string[]; unsubscribe: string[] } {
+  return { subscribe: request.resourceNamesSubscribe, unsubscribe: request.resourceNamesUnsubscribe };
+}

@@ -1,0 +1,134 @@
+import { create } from '@bufbuild/protobuf';
+import { bytesToIp, type IpAddress, ipToBytes } from '#model/address/ip.ts';
+import type { AppProtocol, LoadBalancing, Scope, Service, ServicePort } from '#model/mesh/service.ts';
+import {
+  AppProtocol as AppProtocolNumber,
+  LoadBalancing_HealthPolicy as HealthPolicy,
+  IPFamilies,
+  type LoadBalancing as LoadBalancingMessage,
+  LoadBalancingSchema,
+  LoadBalancing_Mode as Mode,
+  type NetworkAddress,
+  type Port,
+  LoadBalancing_Scope as ScopeNumber,
+  type Service as ServiceMessage,
+  ServiceSchema,
+  Service_Visibility as Visibility,
+} from '#proto/workload_pb.js';
+import { gatewayAddressFromProto, gatewayAddressToProto } from '#protocol/xds/gateway-address.ts';
+import { knownEnum, rejectResource, wireEnum } from '#protocol/xds/resource-fault.ts';
+
+/** The network of addresses that this mesh hands out and looks at (one network per mesh today). */
+export const LOCAL_NETWORK = '';
+
+const APP_PROTOCOLS = new Map<number, AppProtocol>([
+  [AppProtocolNumber.UNKNOWN, 'unknown'],
+  [AppProtocolNumber.HTTP11, 'http11'],
+  [AppProtocolNumber.HTTP2, 'http2'],
+  [AppProtocolNumber.GRPC, 'grpc'],
+  [AppProtocolNumber.TCP, 'tcp'],
+  [AppProtocolNumber.TLS, 'tls'],
+]);
+const IP_FAMILIES = new Map<number, Service['ipFamilies']>([
+  [IPFamilies.AUTOMATIC, 'automatic'],
+  [IPFamilies.IPV4_ONLY, 'ipv4'],
+  [IPFamilies.IPV6_ONLY, 'ipv6'],
+  [IPFamilies.DUAL, 'dual'],
+]);
+const MODES = new Map<number, LoadBalancing['mode']>([
+  [Mode.UNSPECIFIED_MODE, 'unspecified'],
+  [Mode.STRICT, 'strict'],
+  [Mode.FAILOVER, 'failover'],
+  [Mode.PASSTHROUGH, 'passthrough'],
+]);
+// UNSPECIFIED_SCOPE is refused like a number nobody knows.
+const SCOPES = new Map<number, Scope>([
+  [ScopeNumber.REGION, 'region'],
+  [ScopeNumber.ZONE, 'zone'],
+  [ScopeNumber.SUBZONE, 'subzone'],
+  [ScopeNumber.NODE, 'node'],
+  [ScopeNumber.CLUSTER, 'cluster'],
+  [ScopeNumber.NETWORK, 'network'],
+]);
+const ALLOW_UNHEALTHY = new Map<number, boolean>([
+  [HealthPolicy.ONLY_HEALTHY, false],
+  [HealthPolicy.ALLOW_ALL, true],
+]);
+
+/** The wire form of a service. */
+export function serviceToProto(service: Service): ServiceMessage {
+  const waypoint = gatewayAddressToProto(service.waypoint);
+  return create(ServiceSchema, {
+    name: service.name,
+    namespace: service.namespace,
+    hostname: service.hostname,
+    addresses: service.addresses.map((address) => ({ network: LOCAL_NETWORK, address: ipToBytes(address) })),
+    ports: service.ports.map(({ servicePort, targetPort, appProtocol }) => ({
+      servicePort,
+      targetPort,
+      appProtocol: wireEnum(APP_PROTOCOLS, appProtocol),
+    })),
+    subjectAltNames: [...service.subjectAltNames],
+    ...(waypoint === undefined ? {} : { waypoint }),
+    ...(service.loadBalancing === null ? {} : { loadBalancing: loadBalancingToProto(service.loadBalancing) }),
+    ipFamilies: wireEnum(IP_FAMILIES, service.ipFamilies),
+    canonical: service.canonical,
+    visibility: service.namespaceOnly ? Visibility.NAMESPACE : Visibility.PUBLIC,
+  });
+}
+
+function loadBalancingToProto(balancing: LoadBalancing): LoadBalancingMessage {
+  return create(LoadBalancingSchema, {
+    mode: wireEnum(MODES, balancing.mode),
+    routingPreference: balancing.routingPreference.map((scope) => wireEnum(SCOPES, scope)),
+    healthPolicy: wireEnum(ALLOW_UNHEALTHY, balancing.allowUnhealthy),
+  });
+}
+
+/** Errors: WEFT_XDS_RESOURCE or WEFT_IP with the reason why the service cannot be used. */
+export function serviceFromProto(message: ServiceMessage): Service {
+  if (message.hostname === '') rejectResource('service has no hostname');
+  for (const { destination } of message.weightedWaypoints) {
+    if (gatewayAddressFromProto('weighted waypoint', destination) === null)
+      rejectResource('weighted waypoint has no destination');
+  }
+  return {
+    name: message.name,
+    namespace: message.namespace,
+    hostname: message.hostname,
+    addresses: message.addresses.flatMap(localHostAddress),
+    ports: message.ports.map(portFromProto),
+    subjectAltNames: message.subjectAltNames,
+    waypoint: gatewayAddressFromProto('waypoint', message.waypoint),
+    loadBalancing: message.loadBalancing === undefined ? null : loadBalancingFromProto(message.loadBalancing),
+    ipFamilies: knownEnum('ip_families', message.ipFamilies, IP_FAMILIES),
+    canonical: message.canonical,
+    // An unknown visibility counts as public, as at every other client.
+    namespaceOnly: message.visibility === Visibility.NAMESPACE,
+  };
+}
+
+/** A VIP of this network; a block of addresses or another network's VIP has no place in the model and is passed over. */
+function localHostAddress(wire: NetworkAddress): IpAddress[] {
+  const address = bytesToIp(wire.address);
+  const fullLength = wire.address.length * 8;
+  const length = wire.length ?? fullLength;
+  if (length > fullLength) rejectResource(`address ${address}/${length} has too long a prefix`);
+  return wire.network === LOCAL_NETWORK && length === fullLength ? [address] : [];
+}
+
+function portFromProto(port: Port): ServicePort {
+  return {
+    servicePort: port.servicePort & 0xffff,
+    targetPort: port.targetPort & 0xffff,
+    appProtocol: APP_PROTOCOLS.get(port.appProtocol) ?? 'unknown',
+  };
+}
+
+function loadBalancingFromProto(message: LoadBalancingMessage): LoadBalancing {
+  return {
+    mode: knownEnum('load balancing mode', message.mode, MODES),
+    routingPreference: message.routingPreference.map((scope) => knownEnum('load balancing scope', scope, SCOPES)),
+    allowUnhealthy: knownEnum('health policy', message.healthPolicy, ALLOW_UNHEALTHY),
+  };
+}

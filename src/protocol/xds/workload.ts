@@ -1,0 +1,128 @@
+import { create } from '@bufbuild/protobuf';
+import { bytesToIp, ipToBytes } from '#model/address/ip.ts';
+import type { PortMapping, TunnelProtocol, Workload } from '#model/mesh/workload.ts';
+import {
+  ApplicationTunnel_Protocol,
+  NetworkMode,
+  type PortList,
+  PortListSchema,
+  TunnelProtocol as TunnelProtocolNumber,
+  type Workload as WorkloadMessage,
+  WorkloadSchema,
+  WorkloadStatus,
+} from '#proto/workload_pb.js';
+import { gatewayAddressFromProto, gatewayAddressToProto } from '#protocol/xds/gateway-address.ts';
+import { knownEnum, rejectResource, wireEnum } from '#protocol/xds/resource-fault.ts';
+
+/** What an empty field means on the wire. Source: control-plane-protocols 1.10. */
+export const DEFAULT_TRUST_DOMAIN = 'cluster.local';
+const DEFAULT_SERVICE_ACCOUNT = 'default';
+const DEFAULT_CLUSTER = 'Kubernetes';
+/** Share of a workload whose capacity is absent. */
+const DEFAULT_CAPACITY = 1;
+
+// LEGACY_ISTIO_MTLS is left out on purpose: it is neither emitted (C17) nor accepted.
+const TUNNEL_PROTOCOLS = new Map<number, TunnelProtocol>([
+  [TunnelProtocolNumber.NONE, 'none'],
+  [TunnelProtocolNumber.HBONE, 'hbone'],
+]);
+const HOST_NETWORK = new Map<number, boolean>([
+  [NetworkMode.STANDARD, false],
+  [NetworkMode.HOST_NETWORK, true],
+]);
+const HEALTHY = new Map<number, boolean>([
+  [WorkloadStatus.HEALTHY, true],
+  [WorkloadStatus.UNHEALTHY, false],
+]);
+const APPLICATION_TUNNELS = new Map<number, true>([
+  [ApplicationTunnel_Protocol.NONE, true],
+  [ApplicationTunnel_Protocol.PROXY, true],
+]);
+
+/** The wire form of a workload; the same bytes on every replica, because map keys are sorted (C9). */
+export function workloadToProto(workload: Workload): WorkloadMessage {
+  const { region, zone, subzone } = workload.locality;
+  const waypoint = gatewayAddressToProto(workload.waypoint);
+  const hasLocality = region !== '' || zone !== '' || subzone !== '';
+  return create(WorkloadSchema, {
+    uid: workload.uid,
+    name: workload.name,
+    namespace: workload.namespace,
+    addresses: workload.addresses.map((address) => ipToBytes(address)),
+    network: workload.network,
+    tunnelProtocol: wireEnum(TUNNEL_PROTOCOLS, workload.tunnelProtocol),
+    nativeTunnel: workload.nativeTunnel,
+    trustDomain: workload.trustDomain === DEFAULT_TRUST_DOMAIN ? '' : workload.trustDomain,
+    serviceAccount: workload.serviceAccount,
+    ...(waypoint === undefined ? {} : { waypoint }),
+    node: workload.node,
+    canonicalName: workload.canonicalName,
+    canonicalRevision: workload.canonicalRevision,
+    workloadName: workload.workloadName,
+    authorizationPolicies: [...workload.authorizationPolicies],
+    status: wireEnum(HEALTHY, workload.healthy),
+    clusterId: workload.clusterId,
+    hostname: workload.hostname,
+    services: servicesToProto(workload.services),
+    networkMode: wireEnum(HOST_NETWORK, workload.hostNetwork),
+    ...(hasLocality ? { locality: { region, zone, subzone } } : {}),
+    // Absent means 1, and an explicit 0 would take the workload out of balancing at a ztunnel (C17).
+    ...(workload.capacity > DEFAULT_CAPACITY ? { capacity: workload.capacity } : {}),
+  });
+}
+
+function servicesToProto(services: Workload['services']): Record<string, PortList> {
+  const sorted: Record<string, PortList> = {};
+  for (const key of [...services.keys()].sort()) {
+    const ports = (services.get(key) ?? []).map(({ servicePort, targetPort }) => ({ servicePort, targetPort }));
+    sorted[key] = create(PortListSchema, { ports });
+  }
+  return sorted;
+}
+
+/** Errors: WEFT_XDS_RESOURCE or WEFT_IP with the reason why the workload cannot be used. */
+export function workloadFromProto(message: WorkloadMessage): Workload {
+  if (message.uid === '') rejectResource('workload has no uid');
+  if (message.applicationTunnel !== undefined) {
+    knownEnum('application tunnel protocol', message.applicationTunnel.protocol, APPLICATION_TUNNELS);
+  }
+  gatewayAddressFromProto('network_gateway', message.networkGateway);
+  const { region = '', zone = '', subzone = '' } = message.locality ?? {};
+  return {
+    uid: message.uid,
+    name: message.name,
+    namespace: message.namespace,
+    addresses: message.addresses.map((bytes) => bytesToIp(bytes)),
+    network: message.network,
+    tunnelProtocol: knownEnum('tunnel_protocol', message.tunnelProtocol, TUNNEL_PROTOCOLS),
+    nativeTunnel: message.nativeTunnel,
+    trustDomain: message.trustDomain || DEFAULT_TRUST_DOMAIN,
+    serviceAccount: message.serviceAccount || DEFAULT_SERVICE_ACCOUNT,
+    waypoint: gatewayAddressFromProto('waypoint', message.waypoint),
+    node: message.node,
+    canonicalName: message.canonicalName,
+    canonicalRevision: message.canonicalRevision,
+    workloadName: message.workloadName,
+    authorizationPolicies: message.authorizationPolicies,
+    // Weight 0 takes nothing: the model knows no weight 0, so such a workload counts as unhealthy.
+    healthy: knownEnum('status', message.status, HEALTHY) && message.capacity !== 0,
+    clusterId: message.clusterId || DEFAULT_CLUSTER,
+    hostname: message.hostname,
+    services: servicesFromProto(message.services),
+    hostNetwork: knownEnum('network_mode', message.networkMode, HOST_NETWORK),
+    capacity: message.capacity || DEFAULT_CAPACITY,
+    locality: { region, zone, subzone },
+  };
+}
+
+function servicesFromProto(services: WorkloadMessage['services']): Map<string, readonly PortMapping[]> {
+  const mappings = new Map<string, readonly PortMapping[]>();
+  for (const [key, list] of Object.entries(services)) {
+    if (!key.includes('/')) rejectResource(`service key "${key}" is not <namespace>/<hostname>`);
+    mappings.set(
+      key,
+      list.ports.map((port) => ({ servicePort: port.servicePort & 0xffff, targetPort: port.targetPort & 0xffff })),
+    );
+  }
+  return mappings;
+}

@@ -1,0 +1,211 @@
+import type { Duplex } from 'node:stream';
+import type { Clock } from '#model/effects/clock.ts';
+import type { HeaderBlock } from '#protocol/http/header-block.ts';
+import type { ClientConnection, ClientEvents, ClientStream, RequestHead, ResponseHead, ServerEvents, UpstreamProblem } from '#protocol/http/message.ts';
+import { authorizeExchange } from '#waypoint/authorize-exchange.ts';
+import type { LiveConnection } from '#waypoint/context.ts';
+import type { Exchange } from '#waypoint/exchange.ts';
+import { deniedReply, type LocalReply, renderReply, REPLY } from '#waypoint/local-reply.ts';
+import type { Pipeline } from '#waypoint/pipeline.ts';
+import { relayRaw } from '#waypoint/relay-raw.ts';
+import type { ResponseFlag } from '#waypoint/response-flags.ts';
+import type { Snapshot } from '#waypoint/snapshot.ts';
+import { replyFor } from '#waypoint/upstream-failure.ts';
+
+/** What a carrier shares with all others. `live`: the exchanges under way. */
+export type CarrierContext = { readonly clock: Clock; readonly pipeline: Pipeline; readonly live: Set<LiveConnection> };
+
+/**
+ * Moves one request and its response between its two halves, and ends the exchange exactly once. It is what both
+ * engines report to.
+ */
+export class Carrier implements ServerEvents, ClientEvents, LiveConnection {
+  readonly #exchange: Exchange;
+  readonly #context: CarrierContext;
+  #upstream: ClientStream | null = null;
+  #upgraded: Duplex | null = null;
+  #responded = false;
+  /** Whether the request was already sent a second time. */
+  retried = false;
+
+  constructor(exchange: Exchange, context: CarrierContext) {
+    this.#exchange = exchange;
+    this.#context = context;
+    if (!exchange.request.hasBody) exchange.requestEndedMs = exchange.startedMs;
+    context.live.add(this);
+  }
+
+  /** Sends the request on. */
+  attach(connection: ClientConnection): void {
+    const { request, stream } = this.#exchange;
+    this.#upstream = connection.send(upstreamHead(this.#exchange), !request.hasBody, this);
+    if (!request.hasBody) return;
+    stream.startBody();
+    this.#upstream?.flush();
+  }
+
+  /** Answers in the upstream's place. */
+  reply(reply: LocalReply): void {
+    const exchange = this.#exchange;
+    if (exchange.over) return;
+    this.#upstream?.abort();
+    this.#upstream = null;
+    if (this.#responded) {
+      this.#breakOff(reply.flag, reply.details);
+      return;
+    }
+    const { head, body } = renderReply(exchange, reply);
+    exchange.details = reply.details;
+    exchange.grpcStatus = head.headers.get('grpc-status');
+    exchange.bytesSent = body?.length ?? 0;
+    this.#beginResponse(head, true);
+    this.#finish(reply.flag);
+    exchange.stream.respond(head, body === null);
+    if (body === null) return;
+    exchange.stream.write(body);
+    exchange.stream.end(null);
+  }
+
+  /** The request took longer than its route allows: 504, or a cut if the response has begun (W39). */
+  timeOut(): void {
+    this.reply(REPLY.timeout);
+  }
+
+  /** No connection could be had, or the upstream gave no complete response. */
+  fail(problem: UpstreamProblem): void {
+    this.#upstream = null;
+    if (this.#exchange.over) return;
+    if (!this.#responded && problem.staleConnection && !this.retried && !this.#exchange.request.hasBody) {
+      this.retried = true;
+      this.#context.pipeline.retry(this.#exchange, this);
+    } else this.reply(replyFor(problem));
+  }
+
+  isAllowed(snapshot: Snapshot): boolean {
+    return authorizeExchange(this.#exchange, snapshot)?.kind === 'allow';
+  }
+
+  /** A policy came to deny the request while it was under way. */
+  cut(): void {
+    this.#upgraded?.destroy();
+    this.reply(deniedReply('changed'));
+  }
+
+  onBody(data: Buffer): boolean {
+    this.#exchange.bytesReceived += data.length;
+    return this.#upstream === null || this.#upstream.write(data);
+  }
+
+  onBodyEnd(trailers: HeaderBlock | null): void {
+    this.#exchange.requestEndedMs = this.#context.clock.nowMs();
+    this.#context.pipeline.requestEnded(this.#exchange, this);
+    this.#upstream?.end(trailers);
+  }
+
+  onGone(why: 'disconnect' | 'reset' | 'protocol-error'): void {
+    if (this.#exchange.over) return;
+    this.#upstream?.abort();
+    this.#upstream = null;
+    const flags = { disconnect: 'DC', reset: 'DR', 'protocol-error': 'DPE' } as const;
+    this.#exchange.details = `downstream_${why}`;
+    this.#finish(flags[why]);
+  }
+
+  onDownstreamWritable(): void {
+    this.#upstream?.resume();
+  }
+
+  onRequestTurnEnd(): void {
+    this.#upstream?.flush();
+  }
+
+  onInform(head: ResponseHead): void {
+    if (!this.#exchange.over) this.#exchange.stream.inform(head);
+  }
+
+  /** A response without body ends the exchange here: the downstream engine may start on the next request at once. */
+  onResponse(head: ResponseHead, end: boolean): void {
+    const exchange = this.#exchange;
+    if (exchange.over) return;
+    this.#beginResponse(head, false);
+    exchange.grpcStatus = exchange.isGrpc ? head.headers.get('grpc-status') : null;
+    if (end) {
+      this.#upstream = null;
+      this.#finish('-');
+    }
+    exchange.stream.respond(head, end);
+  }
+
+  onResponseBody(data: Buffer): boolean {
+    this.#exchange.bytesSent += data.length;
+    return this.#exchange.stream.write(data);
+  }
+
+  onResponseEnd(trailers: HeaderBlock | null): void {
+    const exchange = this.#exchange;
+    if (exchange.over) return;
+    this.#upstream = null;
+    if (trailers !== null && exchange.isGrpc) exchange.grpcStatus = trailers.get('grpc-status') ?? exchange.grpcStatus;
+    this.#finish('-');
+    exchange.stream.end(trailers);
+  }
+
+  onFailure(problem: UpstreamProblem): void {
+    this.fail(problem);
+  }
+
+  onUpstreamWritable(): void {
+    this.#exchange.stream.resumeBody();
+  }
+
+  onResponseTurnEnd(): void {
+    this.#exchange.stream.flush();
+  }
+
+  onUpgrade(head: ResponseHead, upstream: Duplex, early: Buffer | null): void {
+    const exchange = this.#exchange;
+    this.#upstream = null;
+    this.#beginResponse(head, false);
+    const downstream = exchange.stream.upgrade(head);
+    if (downstream === null) {
+      upstream.destroy();
+      this.#breakOff('LR', 'upgrade_failed');
+      return;
+    }
+    this.#upgraded = downstream.stream;
+    if (downstream.early !== null) downstream.stream.unshift(downstream.early);
+    if (early !== null) upstream.unshift(early);
+    const bytes = relayRaw(downstream.stream, upstream, (end) => {
+      exchange.bytesReceived += bytes.fromA;
+      exchange.bytesSent += bytes.fromB;
+      if (!exchange.over) this.#finish(end.kind === 'complete' ? '-' : end.side === 'a' ? 'DC' : 'UC');
+    });
+  }
+
+  #beginResponse(head: ResponseHead, local: boolean): void {
+    this.#responded = true;
+    this.#exchange.status = head.status;
+    this.#exchange.respondedMs = this.#context.clock.nowMs();
+    this.#context.pipeline.response(this.#exchange, head, local);
+  }
+
+  /** The response has begun and cannot be completed. */
+  #breakOff(flag: ResponseFlag, details: string): void {
+    this.#exchange.details = details;
+    this.#finish(flag);
+    this.#exchange.stream.reset();
+  }
+
+  #finish(flag: ResponseFlag): void {
+    this.#exchange.over = true;
+    this.#exchange.flag = flag;
+    this.#context.live.delete(this);
+    this.#context.pipeline.end(this.#exchange, this);
+  }
+}
+
+/** The head as it goes upstream. */
+function upstreamHead({ request, authority }: Exchange): RequestHead {
+  return authority === request.authority ? request : { ...request, authority };
+}
+

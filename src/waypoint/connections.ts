@@ -1,0 +1,113 @@
+import type { Duplex } from 'node:stream';
+import type { RequestHandler, ServerConnection } from '#protocol/http/message.ts';
+import { Http1ServerConnection } from '#protocol/http1/server-connection.ts';
+import { Carrier, type CarrierContext } from '#waypoint/carrier.ts';
+import type { ConnectionFacts } from '#waypoint/connection-facts.ts';
+import type { WaypointContext } from '#waypoint/context.ts';
+import { describeDestination } from '#waypoint/destination.ts';
+import { Exchange } from '#waypoint/exchange.ts';
+import type { Pipeline } from '#waypoint/pipeline.ts';
+import { declaredBy, detectProtocol, type Protocol } from '#waypoint/protocol-choice.ts';
+import type { Snapshot } from '#waypoint/snapshot.ts';
+import { TcpConnection } from '#waypoint/tcp-connection.ts';
+
+/** Rounds of the sweep an HTTP connection may be idle: an hour at one a minute (Envoy's default). */
+const IDLE_ROUNDS_MAX = 60;
+
+/** The downstream connections of a waypoint, each served in the protocol it speaks. */
+export class Connections {
+  readonly #context: WaypointContext;
+  readonly #carriers: CarrierContext;
+  readonly #snapshot: () => Snapshot;
+  readonly #http = new Set<ServerConnection>();
+  readonly #streams = new Set<Duplex>();
+
+  constructor(context: WaypointContext, pipeline: Pipeline, snapshot: () => Snapshot) {
+    this.#context = context;
+    this.#carriers = { clock: context.effects.clock, pipeline, live: context.live };
+    this.#snapshot = snapshot;
+  }
+
+  get size(): number {
+    return this.#streams.size;
+  }
+
+  serve(stream: Duplex, facts: ConnectionFacts): void {
+    const { counters, effects } = this.#context;
+    counters.connections++;
+    counters.openConnections++;
+    this.#streams.add(stream);
+    // Engines listen for themselves; this one keeps an early error from being nobody's.
+    stream.on('error', () => {});
+    stream.on('close', () => {
+      counters.openConnections--;
+      this.#streams.delete(stream);
+    });
+    const { destination } = facts;
+    const declared = destination.kind === 'service' ? declaredBy(destination.appProtocol) : 'anything';
+    detectProtocol(stream, declared, effects.clock, (protocol, early) => this.#begin(protocol, stream, facts, early));
+  }
+
+  /** Lets every request finish, then closes. */
+  drain(): void {
+    for (const connection of [...this.#http]) connection.drain();
+  }
+
+  destroyAll(): void {
+    for (const stream of [...this.#streams]) stream.destroy();
+  }
+
+  /** Once a minute. */
+  sweep(): void {
+    for (const connection of [...this.#http]) connection.closeIfIdle(IDLE_ROUNDS_MAX);
+  }
+
+  #begin(protocol: Protocol | 'silent', stream: Duplex, facts: ConnectionFacts, early: Buffer): void {
+    const { counters, effects } = this.#context;
+    switch (protocol) {
+      case 'http1':
+        counters.http1Connections++;
+        this.#keep(stream, new Http1ServerConnection(stream, this.#handler(facts), effects.clock, early));
+        return;
+      case 'http2':
+        counters.http2Connections++;
+        stream.unshift(early);
+        this.#keep(stream, effects.http2.accept(stream, this.#handler(facts)));
+        return;
+      case 'tcp':
+        new TcpConnection(this.#context, facts, stream).start(this.#snapshot(), early);
+        return;
+      case 'silent':
+        effects.log.info(
+          { destination: describeDestination(facts.destination), source: facts.principal, remedy: 'set appProtocol: tcp on the Service port if the server speaks first' },
+          'closed a connection that said nothing on a port of undeclared protocol',
+        );
+        stream.destroy();
+        return;
+    }
+  }
+
+  #keep(stream: Duplex, connection: ServerConnection): void {
+    this.#http.add(connection);
+    stream.on('close', () => this.#http.delete(connection));
+  }
+
+  #handler(facts: ConnectionFacts): RequestHandler {
+    const { counters, effects } = this.#context;
+    return {
+      onRequest: (head, stream) => {
+        counters.requests++;
+        counters.openRequests++;
+        const exchange = new Exchange(facts, head, stream, this.#snapshot(), effects.clock.nowMs());
+        const carrier = new Carrier(exchange, this.#carriers);
+        this.#carriers.pipeline.run(exchange, carrier);
+        return carrier;
+      },
+      onProblem: ({ status, details }) => {
+        counters.protocolErrors++;
+        const fields = { status, flag: 'DPE', details, source: facts.principal, destination: describeDestination(facts.destination) };
+        effects.log.info(fields, 'refused a message');
+      },
+    };
+  }
+}

@@ -1,0 +1,28 @@
+import type { Duplex } from 'node:stream';
+import type { IpAddress } from '#model/address/ip.ts';
+import type { Clock, Random } from '#model/effects/clock.ts';
+import type { Log } from '#model/effects/log.ts';
+import type { Identity } from '#model/identity/identity.ts';
+import type { Workload } from '#model/mesh/workload.ts';
+import type { TunnelPool } from '#protocol/hbone/transport.ts';
+import type { Http2Engine } from '#protocol/http/http2-engine.ts';
+
+/** On whose behalf an upstream connection is opened. HTTP connections may later serve other connections of the same identity. */
+export type ClientInfo = { identity: Identity | null; address: IpAddress; port: number };
+
+/** What a waypoint needs from the outside. */
+export type WaypointEffects = {
+  clock: Clock;
+  random: Random;
+  log: Log;
+  /** A version 4 UUID. */
+  newUuid(): string;
+  /**
+   * Opens a plain connection to an endpoint on this node, or to one without HBONE. The stream must allow half-open.
+   * Rejects with the socket's error.
+   */
+  dialDirect(workload: Workload, ip: IpAddress, port: number, client: ClientInfo): Promise<Duplex>;
+  /** Tunnels to endpoints on other nodes. */
+  tunnels: TunnelPool;
+  http2: Http2Engine;
+};

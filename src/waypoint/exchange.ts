@@ -1,0 +1,79 @@
+import type { HttpFacts } from '#model/policy/l7/facts.ts';
+import type { PolicyVerdict } from '#model/policy/l7/policy-set.ts';
+import type { ServiceKey } from '#model/mesh/service.ts';
+import type { RouteRule } from '#model/routing/candidate.ts';
+import type { RouteRequest } from '#model/routing/request.ts';
+import { HEADER } from '#protocol/http/header-names.ts';
+import type { HttpVersion, RequestHead, ServerStream } from '#protocol/http/message.ts';
+import type { ConnectionFacts } from '#waypoint/connection-facts.ts';
+import type { ResponseFlag } from '#waypoint/response-flags.ts';
+import type { Snapshot } from '#waypoint/snapshot.ts';
+import type { UpstreamEndpoint } from '#waypoint/upstream/endpoint.ts';
+
+/** Where the request goes: a port of a service, or one workload. */
+export type ExchangeTarget = { readonly kind: 'service'; readonly service: ServiceKey; readonly port: number } | { readonly kind: 'workload' };
+
+/**
+ * One request and its response: what is known of it, filled in stage by stage. It is also what policies and routes
+ * look at.
+ */
+export class Exchange implements HttpFacts, RouteRequest {
+  readonly connection: ConnectionFacts;
+  readonly request: RequestHead;
+  readonly stream: ServerStream;
+  readonly snapshot: Snapshot;
+  readonly startedMs: number;
+  readonly method: string;
+  readonly path: string;
+  readonly query: string;
+  /** As sent upstream: a route may rewrite it. Policies see the client's own through `request`. */
+  authority: string;
+  /** gRPC gets its refusals as trailers-only responses. */
+  readonly isGrpc: boolean;
+
+  // identify
+  requestId = '';
+  // authorize
+  verdict: PolicyVerdict | null = null;
+  // route
+  route: RouteRule | null = null;
+  target: ExchangeTarget | null = null;
+  // balance
+  endpoint: UpstreamEndpoint | null = null;
+  upstreamVersion: HttpVersion = 'http1';
+
+  // outcome
+  status = 0;
+  flag: ResponseFlag = '-';
+  details = '';
+  bytesReceived = 0;
+  bytesSent = 0;
+  /** When the request was complete, and when the response began; 0: not yet. */
+  requestEndedMs = 0;
+  respondedMs = 0;
+  grpcStatus: string | null = null;
+  /** Nothing may touch it any more. */
+  over = false;
+
+  constructor(connection: ConnectionFacts, request: RequestHead, stream: ServerStream, snapshot: Snapshot, nowMs: number) {
+    this.connection = connection;
+    this.request = request;
+    this.stream = stream;
+    this.snapshot = snapshot;
+    this.startedMs = nowMs;
+    this.method = request.method;
+    const question = request.target.indexOf('?');
+    this.path = question < 0 ? request.target : request.target.slice(0, question);
+    this.query = question < 0 ? '' : request.target.slice(question + 1);
+    this.authority = request.authority;
+    this.isGrpc = isGrpcType(request.headers.getById(HEADER.contentType));
+  }
+
+  headerValues(name: string): string[] {
+    return this.request.headers.values(name);
+  }
+}
+
+function isGrpcType(contentType: string | null): boolean {
+  return contentType === 'application/grpc' || contentType?.startsWith('application/grpc+') === true;
+}

@@ -1,0 +1,68 @@
+import { StringHeaders } from '#protocol/http/header-block.ts';
+import { headerIdOf } from '#protocol/http/header-names.ts';
+import type { ResponseHead } from '#protocol/http/message.ts';
+import type { Exchange } from '#waypoint/exchange.ts';
+import type { ResponseFlag } from '#waypoint/response-flags.ts';
+
+/** An answer of the waypoint itself; `details` names the cause in logs. */
+export type LocalReply = { readonly status: number; readonly body: string; readonly flag: ResponseFlag; readonly details: string };
+
+/** The table of waypoint-l7 section 4. */
+export const REPLY = {
+  noRoute: reply(404, '', 'NR', 'route_not_found'),
+  noBinding: reply(503, 'this service is no longer served by this waypoint', 'NR', 'service_not_bound'),
+  invalidBackend: reply(500, '', 'NC', 'cluster_not_found'),
+  noBackend: reply(500, '', '-', 'no_backend_with_weight'),
+  noHealthyUpstream: reply(503, 'no healthy upstream', 'UH', 'no_healthy_upstream'),
+  upgradeRefused: reply(403, '', '-', 'upgrade_failed'),
+  timeout: reply(504, 'upstream request timeout', 'UT', 'response_timeout'),
+} as const;
+
+/** 403; `rule` is `<policy>#<index>`, or null when no ALLOW policy matched. */
+export function deniedReply(rule: string | null): LocalReply {
+  return reply(403, 'RBAC: access denied', '-', `rbac_access_denied_matched_policy[${rule ?? 'none'}]`);
+}
+
+export function reply(status: number, body: string, flag: ResponseFlag, details: string): LocalReply {
+  return { status, body, flag, details };
+}
+
+/** The head of a local reply, and its body if it has one. gRPC gets status 200 and the cause as grpc-status (9.6). */
+export function renderReply(exchange: Exchange, { status, body }: LocalReply): { head: ResponseHead; body: Buffer | null } {
+  if (exchange.isGrpc) {
+    const pairs = ['content-type', 'application/grpc', 'grpc-status', String(grpcStatusOf(status))];
+    if (body !== '') pairs.push('grpc-message', percentEncode(body));
+    return { head: { status: 200, headers: new StringHeaders(pairs, headerIdOf), contentLength: null }, body: null };
+  }
+  const bytes = Buffer.from(body);
+  const headers = new StringHeaders(body === '' ? [] : ['content-type', 'text/plain'], headerIdOf);
+  return { head: { status, headers, contentLength: bytes.length }, body: body === '' ? null : bytes };
+}
+
+/** waypoint-l7 9.6. */
+export function grpcStatusOf(status: number): number {
+  switch (status) {
+    case 400:
+      return 13;
+    case 401:
+      return 16;
+    case 403:
+      return 7;
+    case 404:
+      return 12;
+    case 429:
+    case 502:
+    case 503:
+    case 504:
+      return 14;
+    default:
+      return 2;
+  }
+}
+
+/** grpc-message keeps printable ASCII and escapes the rest, and `%`. */
+function percentEncode(text: string): string {
+  return Array.from(Buffer.from(text), (code) =>
+    code >= 0x20 && code <= 0x7e && code !== 0x25 ? String.fromCharCode(code) : `%${code.toString(16).toUpperCase().padStart(2, '0')}`,
+  ).join('');
+}

@@ -1,0 +1,76 @@
+import type { Duplex } from 'node:stream';
+import { unreachable } from '#model/error.ts';
+import type { Cancel, Clock } from '#model/effects/clock.ts';
+import type { AppProtocol } from '#model/mesh/service.ts';
+import { type Sniffed, sniff } from '#protocol/http/sniff.ts';
+
+export type Protocol = 'http1' | 'http2' | 'tcp';
+
+/** What a port's declaration leaves open: which HTTP, anything, or nothing. */
+export type Declared = 'http' | 'anything' | 'tcp';
+
+/** Milliseconds a client may stay silent on an undeclared port (Envoy's listener-filter timeout). */
+export const SILENT_CLIENT_MS = 15_000;
+
+export function declaredBy(appProtocol: AppProtocol): Declared {
+  switch (appProtocol) {
+    case 'http11':
+    case 'http2':
+    case 'grpc':
+      return 'http';
+    case 'tcp':
+    case 'tls':
+      return 'tcp';
+    case 'unknown':
+      return 'anything';
+    default:
+      return unreachable(appProtocol);
+  }
+}
+
+/**
+ * Reads from a stream until it is clear what it speaks, then leaves it paused and hands over the bytes read.
+ * On a declared HTTP port what is not HTTP/2 is HTTP/1, so that nonsense gets a 400. `silent`: on an undeclared port
+ * nothing decisive came in time; it must not be taken for TCP, or a client could pass by its routes by waiting.
+ */
+export function detectProtocol(stream: Duplex, declared: Declared, clock: Clock, decided: (protocol: Protocol | 'silent', early: Buffer) => void): void {
+  let early: Buffer = Buffer.alloc(0);
+  let cancel: Cancel = () => {};
+  const decide = (protocol: Protocol | 'silent'): void => {
+    cancel();
+    stream.pause();
+    stream.off('data', onData);
+    stream.off('end', onEnd);
+    stream.off('close', cancel);
+    decided(protocol, early);
+  };
+  const onData = (chunk: Buffer): void => {
+    early = early.length === 0 ? chunk : Buffer.concat([early, chunk]);
+    const protocol = protocolOf(sniff(early), declared);
+    if (protocol !== null) decide(protocol);
+  };
+  const onEnd = (): void => decide(declared === 'http' ? 'http1' : 'tcp');
+  if (declared === 'tcp') {
+    decided('tcp', early);
+    return;
+  }
+  if (declared === 'anything') cancel = clock.after(SILENT_CLIENT_MS, () => decide('silent'));
+  stream.on('data', onData);
+  stream.on('end', onEnd);
+  stream.on('close', cancel);
+  stream.resume();
+}
+
+function protocolOf(sniffed: Sniffed, declared: Declared): Protocol | null {
+  switch (sniffed) {
+    case 'http1':
+    case 'http2':
+      return sniffed;
+    case 'other':
+      return declared === 'http' ? 'http1' : 'tcp';
+    case 'undecided':
+      return null;
+    default:
+      return unreachable(sniffed);
+  }
+}

@@ -1,0 +1,21 @@
+import type { Log } from '#model/effects/log.ts';
+import { authorizeExchange, dryRunExchange } from '#waypoint/authorize-exchange.ts';
+import { deniedReply, REPLY } from '#waypoint/local-reply.ts';
+import { NEXT, replyWith, type Stage } from '#waypoint/stages/stage.ts';
+
+/** Asks the authorization policies of the Gateway and of the service (waypoint-l7 10.1). */
+export function authorizeStage(log: Log): Stage {
+  return {
+    name: 'authorize',
+    request(exchange) {
+      exchange.verdict = authorizeExchange(exchange, exchange.snapshot);
+      // The binding went away while the connection was open.
+      if (exchange.verdict === null) return replyWith(REPLY.noBinding);
+      const dryRun = dryRunExchange(exchange);
+      if (dryRun !== null) log.info({ requestId: exchange.requestId, dryRun }, 'policies in dry run');
+      if (exchange.verdict.kind === 'allow') return NEXT;
+      const { by } = exchange.verdict;
+      return replyWith(deniedReply(by === null ? null : `${by.policy}#${by.index}`));
+    },
+  };
+}

@@ -1,0 +1,95 @@
+import type { Clock } from '#model/effects/clock.ts';
+import type { HeaderBlock } from '#protocol/http/header-block.ts';
+import { HEADER } from '#protocol/http/header-names.ts';
+import type { ResponseHead } from '#protocol/http/message.ts';
+import type { Exchange } from '#waypoint/exchange.ts';
+import { REPLY } from '#waypoint/local-reply.ts';
+import { NEXT, replyWith, type Stage } from '#waypoint/stages/stage.ts';
+
+const SERVER = 'weft';
+
+/**
+ * Gives the request its id and removes what only we may say (waypoint-l7 1.7, 2.3); marks the response as ours.
+ * The client's identity is the connection's: no header can claim another.
+ */
+export function identifyStage(effects: { readonly clock: Clock; newUuid(): string }): Stage {
+  const date = dateSource(effects.clock);
+  return {
+    name: 'identify',
+    request(exchange) {
+      exchange.requestId = cleanRequest(exchange.request.headers) ?? addRequestId(exchange, effects.newUuid());
+      // W30; and a CONNECT inside the mesh has no route.
+      if (exchange.method === 'CONNECT') return replyWith(REPLY.noRoute);
+      const { upgrade } = exchange.request;
+      return upgrade === null || upgrade === 'websocket' ? NEXT : replyWith(REPLY.upgradeRefused);
+    },
+    response(exchange, head, local) {
+      signResponse(exchange, head, local, date);
+    },
+  };
+}
+
+/** W9, W11; returns the request id if there is one. */
+function cleanRequest(headers: HeaderBlock): string | null {
+  let requestId: string | null = null;
+  let protoKnown = false;
+  for (let index = 0; index < headers.receivedCount(); index++) {
+    switch (headers.idAt(index)) {
+      case HEADER.callerHint:
+      case HEADER.forwardedClientCert:
+        headers.drop(index);
+        break;
+      case HEADER.requestId:
+        requestId ??= headers.valueAt(index);
+        break;
+      case HEADER.forwardedProto:
+        protoKnown = true;
+        break;
+      default:
+        break;
+    }
+  }
+  if (!protoKnown) headers.add('x-forwarded-proto', 'http');
+  return requestId;
+}
+
+function addRequestId(exchange: Exchange, id: string): string {
+  exchange.request.headers.add('x-request-id', id);
+  return id;
+}
+
+/** W13: server, date, and the milliseconds the upstream took. */
+function signResponse(exchange: Exchange, { headers, status }: ResponseHead, local: boolean, date: () => string): void {
+  let dated = false;
+  for (let index = 0; index < headers.receivedCount(); index++) {
+    switch (headers.idAt(index)) {
+      case HEADER.server:
+      case HEADER.upstreamServiceTime:
+        headers.drop(index);
+        break;
+      case HEADER.date:
+        dated = true;
+        break;
+      default:
+        break;
+    }
+  }
+  headers.add('server', SERVER);
+  if (!dated) headers.add('date', date());
+  const known = !local && status !== 101 && exchange.requestEndedMs > 0;
+  if (known) headers.add('x-envoy-upstream-service-time', String(exchange.respondedMs - exchange.requestEndedMs));
+}
+
+/** The HTTP date, written anew once a second. */
+function dateSource(clock: Clock): () => string {
+  let second = 0;
+  let text = '';
+  return () => {
+    const now = Math.floor(clock.nowMs() / 1_000);
+    if (now !== second) {
+      second = now;
+      text = new Date(now * 1_000).toUTCString();
+    }
+    return text;
+  };
+}

@@ -1,0 +1,62 @@
+import type { Random } from '#model/effects/clock.ts';
+import { chooseTarget } from '#model/routing/backends.ts';
+import type { RouteRule } from '#model/routing/candidate.ts';
+import type { HeaderEdits } from '#model/routing/header-edits.ts';
+import { matchRoute, routesOfPort } from '#model/routing/route-table.ts';
+import { unreachable } from '#model/error.ts';
+import type { HeaderBlock } from '#protocol/http/header-block.ts';
+import type { Exchange, ExchangeTarget } from '#waypoint/exchange.ts';
+import { REPLY } from '#waypoint/local-reply.ts';
+import { NEXT, replyWith, type Stage, type StageResult } from '#waypoint/stages/stage.ts';
+
+const WORKLOAD: ExchangeTarget = { kind: 'workload' };
+
+/** Finds the rule that applies and draws one of its backends (config-api 1.6-1.12). */
+export function routeStage(random: Random): Stage {
+  return {
+    name: 'route',
+    request(exchange) {
+      const { destination, client } = exchange.connection;
+      if (destination.kind === 'workload') {
+        exchange.target = WORKLOAD;
+        return NEXT;
+      }
+      const bound = exchange.snapshot.services.get(destination.key);
+      if (bound === undefined) return replyWith(REPLY.noBinding);
+      const decision = matchRoute(routesOfPort(bound.routes, destination.port), client.identity?.namespace ?? null, exchange);
+      switch (decision.kind) {
+        case 'matched':
+          return applyRule(exchange, decision.rule, random);
+        case 'unrouted':
+          exchange.target = { kind: 'service', service: destination.key, port: destination.port };
+          return NEXT;
+        case 'not-found':
+          return replyWith(REPLY.noRoute);
+        default:
+          return unreachable(decision);
+      }
+    },
+    response(exchange, head, local) {
+      const edits = exchange.route?.responseHeaders;
+      if (!local && edits !== null && edits !== undefined) applyEdits(head.headers, edits);
+    },
+  };
+}
+
+function applyRule(exchange: Exchange, rule: RouteRule, random: Random): StageResult {
+  exchange.route = rule;
+  const target = chooseTarget(rule.targets, random());
+  if (target.kind === 'invalid') return replyWith(target.why === 'unresolved' ? REPLY.invalidBackend : REPLY.noBackend);
+  exchange.target = target;
+  if (rule.requestHeaders !== null) {
+    applyEdits(exchange.request.headers, rule.requestHeaders);
+    exchange.authority = rule.requestHeaders.authority ?? exchange.authority;
+  }
+  return NEXT;
+}
+
+function applyEdits(headers: HeaderBlock, edits: HeaderEdits): void {
+  for (const { name, value } of edits.set) headers.set(name, value);
+  for (const { name, value } of edits.add) headers.add(name, value);
+  for (const name of edits.remove) headers.remove(name);
+}

@@ -1,0 +1,126 @@
+import type { Duplex } from 'node:stream';
+import type { Clock } from '#model/effects/clock.ts';
+import type { ClientConnection, ClientOwner, HttpVersion, UpstreamProblem } from '#protocol/http/message.ts';
+import type { Http2Engine } from '#protocol/http/http2-engine.ts';
+import { Http1ClientConnection } from '#protocol/http1/client-connection.ts';
+import type { Counters } from '#waypoint/counters.ts';
+import type { DialOutcome } from '#waypoint/upstream/dial.ts';
+
+export type Acquired = { readonly kind: 'ready'; readonly connection: ClientConnection } | { readonly kind: 'failed'; readonly problem: UpstreamProblem };
+
+/** Idle connections kept per endpoint, identity and version. */
+const IDLE_CONNECTIONS_MAX = 256;
+
+/** Shorter than common servers' own limits, so that it is rarely they who close. */
+const IDLE_MS = 50_000;
+
+/** A peer's announced limit runs from its last byte, not from ours. */
+const KEEP_ALIVE_MARGIN_MS = 1_000;
+
+type Idle = { readonly connection: ClientConnection; readonly untilMs: number };
+
+type PoolEffects = { readonly clock: Clock; readonly http2: Http2Engine; readonly counters: Counters; dial(): Promise<DialOutcome> };
+
+/** The connections to one endpoint on behalf of one client identity. */
+export class ConnectionPool implements ClientOwner {
+  readonly #effects: PoolEffects;
+  /** The last one used is the next one used, so that the others can grow old. */
+  readonly #idle: Idle[] = [];
+  /** With the time each was last used. */
+  readonly #http2 = new Map<ClientConnection, number>();
+  /** Connections open or being opened. */
+  #open = 0;
+  #pendingHttp2: Promise<Acquired> | null = null;
+  #retired = false;
+
+  constructor(effects: PoolEffects) {
+    this.#effects = effects;
+  }
+
+  /** A connection that can take one request; at once if one is free. `fresh`: not one that has served before (HTTP/1). */
+  acquire(version: HttpVersion, fresh: boolean): ClientConnection | Promise<Acquired> {
+    if (version === 'http2') return this.#freeHttp2() ?? this.#acquireHttp2();
+    const idle = fresh ? null : this.#takeIdle();
+    if (idle === null) return this.#dial((stream) => new Http1ClientConnection(stream, this));
+    this.#effects.counters.upstreamReuses++;
+    return idle;
+  }
+
+  onIdle(connection: ClientConnection): void {
+    if (this.#retired || this.#idle.length >= IDLE_CONNECTIONS_MAX) connection.retire();
+    else if (connection instanceof Http1ClientConnection) this.#idle.push({ connection, untilMs: this.#expiry(connection) });
+  }
+
+  onClosed(connection: ClientConnection): void {
+    this.#open--;
+    this.#http2.delete(connection);
+    const at = this.#idle.findIndex((idle) => idle.connection === connection);
+    if (at >= 0) this.#idle.splice(at, 1);
+  }
+
+  /** Closes connections that were idle too long; true when none is left. */
+  sweep(): boolean {
+    const nowMs = this.#effects.clock.nowMs();
+    for (const idle of this.#idle.filter(({ untilMs }) => untilMs <= nowMs)) idle.connection.retire();
+    for (const [connection, usedMs] of this.#http2) if (connection.isIdle() && usedMs + IDLE_MS <= nowMs) connection.retire();
+    return this.#open === 0;
+  }
+
+  /** Closes every connection once its requests are done. */
+  retire(): void {
+    this.#retired = true;
+    for (const { connection } of [...this.#idle]) connection.retire();
+    for (const connection of [...this.#http2.keys()]) connection.retire();
+  }
+
+  #takeIdle(): ClientConnection | null {
+    const nowMs = this.#idle.length === 0 ? 0 : this.#effects.clock.nowMs();
+    for (let idle = this.#idle.pop(); idle !== undefined; idle = this.#idle.pop()) {
+      if (idle.untilMs > nowMs && idle.connection.capacity() > 0) return idle.connection;
+      idle.connection.retire();
+    }
+    return null;
+  }
+
+  #expiry({ keepAliveTimeoutSeconds }: Http1ClientConnection): number {
+    const announcedMs = keepAliveTimeoutSeconds === null ? IDLE_MS : keepAliveTimeoutSeconds * 1_000 - KEEP_ALIVE_MARGIN_MS;
+    return this.#effects.clock.nowMs() + Math.min(IDLE_MS, announcedMs);
+  }
+
+  #freeHttp2(): ClientConnection | null {
+    for (const connection of this.#http2.keys()) {
+      if (connection.capacity() === 0) continue;
+      this.#http2.set(connection, this.#effects.clock.nowMs());
+      return connection;
+    }
+    return null;
+  }
+
+  /** Requests that come while a connection is being opened wait for that one; those that do not fit open the next. */
+  async #acquireHttp2(): Promise<Acquired> {
+    for (;;) {
+      this.#pendingHttp2 ??= this.#openHttp2();
+      const acquired = await this.#pendingHttp2;
+      if (acquired.kind === 'failed' || acquired.connection.capacity() > 0) return acquired;
+    }
+  }
+
+  async #openHttp2(): Promise<Acquired> {
+    const acquired = await this.#dial((stream) => this.#effects.http2.connect(stream, this));
+    this.#pendingHttp2 = null;
+    if (acquired.kind === 'ready') this.#http2.set(acquired.connection, this.#effects.clock.nowMs());
+    return acquired;
+  }
+
+  async #dial(connect: (stream: Duplex) => ClientConnection): Promise<Acquired> {
+    this.#open++;
+    const outcome = await this.#effects.dial();
+    if (outcome.kind === 'failed') {
+      this.#open--;
+      this.#effects.counters.upstreamConnectFailures++;
+      return outcome;
+    }
+    this.#effects.counters.upstreamConnections++;
+    return { kind: 'ready', connection: connect(outcome.stream) };
+  }
+}

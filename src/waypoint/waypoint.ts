@@ -1,0 +1,115 @@
+import { splitHostPort, tryParseIp } from '#model/address/ip.ts';
+import type { MeshState, Touched } from '#model/mesh/mesh-state.ts';
+import type { WaypointConfig } from '#model/waypoint/config.ts';
+import { connectionFacts } from '#waypoint/connection-facts.ts';
+import { Connections } from '#waypoint/connections.ts';
+import type { LiveConnection } from '#waypoint/context.ts';
+import { Counters } from '#waypoint/counters.ts';
+import { type Dialled, type Resolution, resolveDestination } from '#waypoint/destination.ts';
+import type { Downstream } from '#waypoint/downstream.ts';
+import type { WaypointEffects } from '#waypoint/effects.ts';
+import { Pipeline } from '#waypoint/pipeline.ts';
+import type { WaypointSelf } from '#waypoint/self.ts';
+import { compileSnapshot, NO_CONFIGURATION, type Snapshot } from '#waypoint/snapshot.ts';
+import { stageList } from '#waypoint/stages/list.ts';
+import { Upstreams } from '#waypoint/upstream/upstreams.ts';
+
+const SWEEP_UPSTREAMS_MS = 10_000;
+const SWEEP_DOWNSTREAMS_MS = 60_000;
+
+/** Whether a tunnel may be opened to what it names; 400 and 503 as a node proxy would answer. */
+export type Admission = { kind: 'accept'; dialled: Dialled } | { kind: 'refuse'; status: 400 | 503; why: string };
+
+/** The L7 proxy of one Gateway. The mesh state belongs to the caller, who says when it has changed. */
+export class Waypoint {
+  readonly counters = new Counters();
+  readonly #self: WaypointSelf;
+  readonly #mesh: MeshState;
+  readonly #effects: WaypointEffects;
+  readonly #upstreams: Upstreams;
+  readonly #connections: Connections;
+  readonly #live = new Set<LiveConnection>();
+  readonly #stopSweeping: (() => void)[];
+  #snapshot: Snapshot | null = null;
+  #draining = false;
+
+  constructor({ self, mesh, effects }: WaypointOptions) {
+    this.#self = self;
+    this.#mesh = mesh;
+    this.#effects = effects;
+    const { counters } = this;
+    this.#upstreams = new Upstreams({ self, mesh, effects, counters });
+    const pipeline = new Pipeline(stageList(effects, this.#upstreams, counters));
+    const context = { self, effects, counters, upstreams: this.#upstreams, live: this.#live };
+    this.#connections = new Connections(context, pipeline, () => this.#snapshot ?? NO_CONFIGURATION);
+    this.#stopSweeping = [
+      effects.clock.every(SWEEP_UPSTREAMS_MS, () => this.#upstreams.sweep()),
+      effects.clock.every(SWEEP_DOWNSTREAMS_MS, () => this.#connections.sweep()),
+    ];
+  }
+
+  /** A new configuration; null: none, so everything is refused. What is under way and no longer allowed is cut. */
+  configure(config: WaypointConfig | null): void {
+    const { log } = this.#effects;
+    this.#snapshot = config === null ? null : compileSnapshot(config, (why) => log.warn({ problem: why }, 'part of the configuration cannot be used'));
+    const inForce = this.#snapshot ?? NO_CONFIGURATION;
+    for (const connection of [...this.#live]) if (!connection.isAllowed(inForce)) connection.cut();
+  }
+
+  /** The mesh state has changed, as its `apply` reported. */
+  meshChanged(touched: Touched): void {
+    this.#upstreams.meshChanged(touched);
+  }
+
+  /** Judges a CONNECT before it is accepted. `authority`: `ip:port`, `[v6]:port` or `hostname:port`. */
+  admit(authority: string): Admission {
+    const place = splitHostPort(authority);
+    if (place === null) return { kind: 'refuse', status: 400, why: `"${authority}" is not host:port` };
+    const dialled = { address: tryParseIp(place.host) ?? place.host, port: place.port };
+    const resolution = this.#resolve(dialled);
+    return resolution.kind === 'found' ? { kind: 'accept', dialled } : { kind: 'refuse', status: resolution.status, why: resolution.why };
+  }
+
+  /** Serves a connection until it ends; one to an unknown or unbound destination is closed at once. */
+  accept({ stream, peer, peerAddress, peerPort, dialled }: Downstream): void {
+    const resolution = this.#resolve(dialled);
+    if (resolution.kind === 'found') {
+      this.#connections.serve(stream, connectionFacts(peer, peerAddress, peerPort, resolution.destination));
+      return;
+    }
+    this.counters.connectionsRefused++;
+    this.#effects.log.info({ flag: 'NR', dialled, sourceAddress: peerAddress, details: resolution.why }, 'refused a connection');
+    stream.on('error', () => {});
+    stream.destroy();
+  }
+
+  /** Connections that are open. */
+  get openConnections(): number {
+    return this.#connections.size;
+  }
+
+  /** Accepts nothing more; HTTP connections end with the response under way, TCP ones when they end by themselves. */
+  drain(): void {
+    this.#draining = true;
+    this.#connections.drain();
+  }
+
+  /** Cuts everything. */
+  close(): void {
+    this.#draining = true;
+    for (const stop of this.#stopSweeping) stop();
+    this.#connections.destroyAll();
+    this.#upstreams.retireAll();
+  }
+
+  #resolve(dialled: Dialled): Resolution {
+    if (this.#draining) return { kind: 'refused', status: 503, why: 'the waypoint is shutting down' };
+    return resolveDestination({ self: this.#self, mesh: this.#mesh, snapshot: this.#snapshot }, dialled);
+  }
+}
+
+export type WaypointOptions = { self: WaypointSelf; mesh: MeshState; effects: WaypointEffects };
+
+export function createWaypoint(options: WaypointOptions): Waypoint {
+  return new Waypoint(options);
+}
