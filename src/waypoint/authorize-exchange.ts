@@ -12,7 +12,9 @@ export function authorizeExchange(exchange: Exchange, snapshot: Snapshot): Polic
 /** What the policies in dry run would say; null when there are none. */
 export function dryRunExchange(exchange: Exchange): DryRunVerdict | null {
   const policies = policiesOf(exchange, exchange.snapshot);
-  return policies === null || policies.dryRun === null ? null : evaluateDryRun(policies, policyFacts(exchange.connection, exchange));
+  return policies === null || policies.dryRun === null
+    ? null
+    : evaluateDryRun(policies, policyFacts(exchange.connection, exchange));
 }
 
 function policiesOf({ connection: { destination } }: Exchange, snapshot: Snapshot): PolicySet | null {

@@ -1,19 +1,36 @@
 import type { Duplex } from 'node:stream';
 import type { Clock } from '#model/effects/clock.ts';
 import type { HeaderBlock } from '#protocol/http/header-block.ts';
-import type { ClientConnection, ClientEvents, ClientStream, RequestHead, ResponseHead, ServerEvents, UpstreamProblem } from '#protocol/http/message.ts';
+import type {
+  ClientConnection,
+  ClientEvents,
+  ClientStream,
+  RequestHead,
+  ResponseHead,
+  ServerEvents,
+  UpstreamProblem,
+} from '#protocol/http/message.ts';
 import { authorizeExchange } from '#waypoint/authorize-exchange.ts';
 import type { LiveConnection } from '#waypoint/context.ts';
 import type { Exchange } from '#waypoint/exchange.ts';
-import { deniedReply, type LocalReply, renderReply, REPLY } from '#waypoint/local-reply.ts';
-import type { Pipeline } from '#waypoint/pipeline.ts';
+import { deniedReply, type LocalReply, REPLY, renderReply } from '#waypoint/local-reply.ts';
 import { relayRaw } from '#waypoint/relay-raw.ts';
 import type { ResponseFlag } from '#waypoint/response-flags.ts';
 import type { Snapshot } from '#waypoint/snapshot.ts';
 import { replyFor } from '#waypoint/upstream-failure.ts';
 
+/** What a carrier tells the stages. */
+export type Flow = {
+  /** Sends the request once more to the same endpoint. */
+  retry(exchange: Exchange, carrier: Carrier): void;
+  requestEnded(exchange: Exchange, carrier: Carrier): void;
+  /** Before a response head goes out; `local`: it is an answer of our own. */
+  response(exchange: Exchange, head: ResponseHead, local: boolean): void;
+  end(exchange: Exchange, carrier: Carrier): void;
+};
+
 /** What a carrier shares with all others. `live`: the exchanges under way. */
-export type CarrierContext = { readonly clock: Clock; readonly pipeline: Pipeline; readonly live: Set<LiveConnection> };
+export type CarrierContext = { readonly clock: Clock; readonly flow: Flow; readonly live: Set<LiveConnection> };
 
 /**
  * Moves one request and its response between its two halves, and ends the exchange exactly once. It is what both
@@ -77,7 +94,7 @@ export class Carrier implements ServerEvents, ClientEvents, LiveConnection {
     if (this.#exchange.over) return;
     if (!this.#responded && problem.staleConnection && !this.retried && !this.#exchange.request.hasBody) {
       this.retried = true;
-      this.#context.pipeline.retry(this.#exchange, this);
+      this.#context.flow.retry(this.#exchange, this);
     } else this.reply(replyFor(problem));
   }
 
@@ -98,7 +115,7 @@ export class Carrier implements ServerEvents, ClientEvents, LiveConnection {
 
   onBodyEnd(trailers: HeaderBlock | null): void {
     this.#exchange.requestEndedMs = this.#context.clock.nowMs();
-    this.#context.pipeline.requestEnded(this.#exchange, this);
+    this.#context.flow.requestEnded(this.#exchange, this);
     this.#upstream?.end(trailers);
   }
 
@@ -186,7 +203,7 @@ export class Carrier implements ServerEvents, ClientEvents, LiveConnection {
     this.#responded = true;
     this.#exchange.status = head.status;
     this.#exchange.respondedMs = this.#context.clock.nowMs();
-    this.#context.pipeline.response(this.#exchange, head, local);
+    this.#context.flow.response(this.#exchange, head, local);
   }
 
   /** The response has begun and cannot be completed. */
@@ -200,7 +217,7 @@ export class Carrier implements ServerEvents, ClientEvents, LiveConnection {
     this.#exchange.over = true;
     this.#exchange.flag = flag;
     this.#context.live.delete(this);
-    this.#context.pipeline.end(this.#exchange, this);
+    this.#context.flow.end(this.#exchange, this);
   }
 }
 
@@ -208,4 +225,3 @@ export class Carrier implements ServerEvents, ClientEvents, LiveConnection {
 function upstreamHead({ request, authority }: Exchange): RequestHead {
   return authority === request.authority ? request : { ...request, authority };
 }
-

@@ -14,7 +14,12 @@ export type ConnectionFacts = {
   readonly destinationBytes: Uint8Array | null;
 };
 
-export function connectionFacts(peer: Identity | null, address: IpAddress, port: number, destination: Destination): ConnectionFacts {
+export function connectionFacts(
+  peer: Identity | null,
+  address: IpAddress,
+  port: number,
+  destination: Destination,
+): ConnectionFacts {
   return {
     client: { identity: peer, address, port },
     principal: peer === null ? null : formatIdentity(peer),

@@ -17,6 +17,7 @@ const IDLE_ROUNDS_MAX = 60;
 /** The downstream connections of a waypoint, each served in the protocol it speaks. */
 export class Connections {
   readonly #context: WaypointContext;
+  readonly #pipeline: Pipeline;
   readonly #carriers: CarrierContext;
   readonly #snapshot: () => Snapshot;
   readonly #http = new Set<ServerConnection>();
@@ -24,7 +25,8 @@ export class Connections {
 
   constructor(context: WaypointContext, pipeline: Pipeline, snapshot: () => Snapshot) {
     this.#context = context;
-    this.#carriers = { clock: context.effects.clock, pipeline, live: context.live };
+    this.#pipeline = pipeline;
+    this.#carriers = { clock: context.effects.clock, flow: pipeline, live: context.live };
     this.#snapshot = snapshot;
   }
 
@@ -79,7 +81,11 @@ export class Connections {
         return;
       case 'silent':
         effects.log.info(
-          { destination: describeDestination(facts.destination), source: facts.principal, remedy: 'set appProtocol: tcp on the Service port if the server speaks first' },
+          {
+            destination: describeDestination(facts.destination),
+            source: facts.principal,
+            remedy: 'set appProtocol: tcp on the Service port if the server speaks first',
+          },
           'closed a connection that said nothing on a port of undeclared protocol',
         );
         stream.destroy();
@@ -100,12 +106,18 @@ export class Connections {
         counters.openRequests++;
         const exchange = new Exchange(facts, head, stream, this.#snapshot(), effects.clock.nowMs());
         const carrier = new Carrier(exchange, this.#carriers);
-        this.#carriers.pipeline.run(exchange, carrier);
+        this.#pipeline.run(exchange, carrier);
         return carrier;
       },
       onProblem: ({ status, details }) => {
         counters.protocolErrors++;
-        const fields = { status, flag: 'DPE', details, source: facts.principal, destination: describeDestination(facts.destination) };
+        const fields = {
+          status,
+          flag: 'DPE',
+          details,
+          source: facts.principal,
+          destination: describeDestination(facts.destination),
+        };
         effects.log.info(fields, 'refused a message');
       },
     };

@@ -36,7 +36,11 @@ export function resolveDestination(known: Known, dialled: Dialled): Resolution {
   if (bound !== undefined) return resolvePort(bound, ip, dialled.port);
   const [unbound] = candidates;
   // A binding that the configuration does not hold yet must not be served without its policies.
-  if (unbound !== undefined) return refused(isBoundTo(known.self, unbound.waypoint, known.mesh) ? 503 : 400, `${serviceKeyOf(unbound)} is not bound to this waypoint`);
+  if (unbound !== undefined)
+    return refused(
+      isBoundTo(known.self, unbound.waypoint, known.mesh) ? 503 : 400,
+      `${serviceKeyOf(unbound)} is not bound to this waypoint`,
+    );
   return ip === null ? refused(503, `${dialled.address} is unknown`) : resolveWorkload(known, ip, dialled.port);
 }
 
@@ -49,7 +53,10 @@ export function describeDestination(destination: Destination): string {
 function resolvePort(service: Service, address: IpAddress | null, port: number): Resolution {
   const declared = service.ports.find((candidate) => candidate.servicePort === port);
   if (declared === undefined) return refused(503, `${serviceKeyOf(service)} has no port ${port}`);
-  return { kind: 'found', destination: { kind: 'service', key: serviceKeyOf(service), port, appProtocol: declared.appProtocol, address } };
+  return {
+    kind: 'found',
+    destination: { kind: 'service', key: serviceKeyOf(service), port, appProtocol: declared.appProtocol, address },
+  };
 }
 
 function resolveWorkload(known: Known, address: IpAddress, port: number): Resolution {

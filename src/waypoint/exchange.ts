@@ -1,6 +1,6 @@
+import type { ServiceKey } from '#model/mesh/service.ts';
 import type { HttpFacts } from '#model/policy/l7/facts.ts';
 import type { PolicyVerdict } from '#model/policy/l7/policy-set.ts';
-import type { ServiceKey } from '#model/mesh/service.ts';
 import type { RouteRule } from '#model/routing/candidate.ts';
 import type { RouteRequest } from '#model/routing/request.ts';
 import { HEADER } from '#protocol/http/header-names.ts';
@@ -11,7 +11,9 @@ import type { Snapshot } from '#waypoint/snapshot.ts';
 import type { UpstreamEndpoint } from '#waypoint/upstream/endpoint.ts';
 
 /** Where the request goes: a port of a service, or one workload. */
-export type ExchangeTarget = { readonly kind: 'service'; readonly service: ServiceKey; readonly port: number } | { readonly kind: 'workload' };
+export type ExchangeTarget =
+  | { readonly kind: 'service'; readonly service: ServiceKey; readonly port: number }
+  | { readonly kind: 'workload' };
 
 /**
  * One request and its response: what is known of it, filled in stage by stage. It is also what policies and routes

@@ -5,7 +5,12 @@ import type { Exchange } from '#waypoint/exchange.ts';
 import type { ResponseFlag } from '#waypoint/response-flags.ts';
 
 /** An answer of the waypoint itself; `details` names the cause in logs. */
-export type LocalReply = { readonly status: number; readonly body: string; readonly flag: ResponseFlag; readonly details: string };
+export type LocalReply = {
+  readonly status: number;
+  readonly body: string;
+  readonly flag: ResponseFlag;
+  readonly details: string;
+};
 
 /** The table of waypoint-l7 section 4. */
 export const REPLY = {
@@ -63,6 +68,8 @@ export function grpcStatusOf(status: number): number {
 /** grpc-message keeps printable ASCII and escapes the rest, and `%`. */
 function percentEncode(text: string): string {
   return Array.from(Buffer.from(text), (code) =>
-    code >= 0x20 && code <= 0x7e && code !== 0x25 ? String.fromCharCode(code) : `%${code.toString(16).toUpperCase().padStart(2, '0')}`,
+    code >= 0x20 && code <= 0x7e && code !== 0x25
+      ? String.fromCharCode(code)
+      : `%${code.toString(16).toUpperCase().padStart(2, '0')}`,
   ).join('');
 }

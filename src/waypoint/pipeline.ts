@@ -1,5 +1,5 @@
 import type { ResponseHead } from '#protocol/http/message.ts';
-import type { Carrier } from '#waypoint/carrier.ts';
+import type { Carrier, Flow } from '#waypoint/carrier.ts';
 import type { Exchange } from '#waypoint/exchange.ts';
 import { reply } from '#waypoint/local-reply.ts';
 import type { Stage, StageResult } from '#waypoint/stages/stage.ts';
@@ -7,7 +7,7 @@ import type { Stage, StageResult } from '#waypoint/stages/stage.ts';
 const STAGE_FAILED = reply(500, '', '-', 'stage_failed');
 
 /** Runs the fixed list of stages for each exchange. Without an asynchronous stage nothing here allocates. */
-export class Pipeline {
+export class Pipeline implements Flow {
   readonly #stages: readonly Stage[];
   readonly #transport: number;
 
@@ -21,7 +21,6 @@ export class Pipeline {
     this.#runFrom(0, exchange, carrier);
   }
 
-  /** Sends the request once more to the same endpoint. */
   retry(exchange: Exchange, carrier: Carrier): void {
     this.#runFrom(this.#transport, exchange, carrier);
   }
@@ -30,7 +29,7 @@ export class Pipeline {
     for (const stage of this.#stages) stage.requestEnded?.(exchange, carrier);
   }
 
-  /** Stages see a response in reverse order. */
+  /** In reverse order. */
   response(exchange: Exchange, head: ResponseHead, local: boolean): void {
     for (let at = this.#stages.length - 1; at >= 0; at--) this.#stages[at]?.response?.(exchange, head, local);
   }

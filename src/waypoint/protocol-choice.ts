@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream';
-import { unreachable } from '#model/error.ts';
 import type { Cancel, Clock } from '#model/effects/clock.ts';
+import { unreachable } from '#model/error.ts';
 import type { AppProtocol } from '#model/mesh/service.ts';
 import { type Sniffed, sniff } from '#protocol/http/sniff.ts';
 
@@ -33,7 +33,12 @@ export function declaredBy(appProtocol: AppProtocol): Declared {
  * On a declared HTTP port what is not HTTP/2 is HTTP/1, so that nonsense gets a 400. `silent`: on an undeclared port
  * nothing decisive came in time; it must not be taken for TCP, or a client could pass by its routes by waiting.
  */
-export function detectProtocol(stream: Duplex, declared: Declared, clock: Clock, decided: (protocol: Protocol | 'silent', early: Buffer) => void): void {
+export function detectProtocol(
+  stream: Duplex,
+  declared: Declared,
+  clock: Clock,
+  decided: (protocol: Protocol | 'silent', early: Buffer) => void,
+): void {
   let early: Buffer = Buffer.alloc(0);
   let cancel: Cancel = () => {};
   const decide = (protocol: Protocol | 'silent'): void => {

@@ -4,7 +4,9 @@ import type { Duplex } from 'node:stream';
 export type RelayedBytes = { fromA: number; fromB: number };
 
 /** Both directions ended, or one side broke. */
-export type RelayEnd = { readonly kind: 'complete' } | { readonly kind: 'broken'; readonly side: 'a' | 'b'; readonly error: Error };
+export type RelayEnd =
+  | { readonly kind: 'complete' }
+  | { readonly kind: 'broken'; readonly side: 'a' | 'b'; readonly error: Error };
 
 /**
  * Moves bytes both ways until both sides have ended, or one broke (both are then destroyed). A side that ends is

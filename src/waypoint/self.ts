@@ -1,9 +1,9 @@
 import type { ClientLocation } from '#model/balancing/endpoints.ts';
 import type { Identity } from '#model/identity/identity.ts';
+import { sameIdentity } from '#model/identity/identity.ts';
 import type { GatewayAddress } from '#model/mesh/gateway-address.ts';
 import type { MeshState } from '#model/mesh/mesh-state.ts';
 import { identityOf } from '#model/mesh/workload.ts';
-import { sameIdentity } from '#model/identity/identity.ts';
 
 /** Which waypoint this is. */
 export type WaypointSelf = {

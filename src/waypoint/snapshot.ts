@@ -32,5 +32,9 @@ export function compileSnapshot(config: WaypointConfig, problem: (why: string) =
 /** Serves nothing and allows nothing: in force before the first configuration, and after the last. */
 export const NO_CONFIGURATION: Snapshot = {
   services: new Map(),
-  workloadPolicies: compilePolicies([{ namespace: '', name: 'no-configuration', action: 'allow', dryRun: false, rules: [] }], '', () => {}),
+  workloadPolicies: compilePolicies(
+    [{ namespace: '', name: 'no-configuration', action: 'allow', dryRun: false, rules: [] }],
+    '',
+    () => {},
+  ),
 };

@@ -62,7 +62,8 @@ export class TcpConnection implements LiveConnection {
   /** What the policies of `snapshot` say of this connection. */
   isAllowed(snapshot: Snapshot): boolean {
     const { destination } = this.#facts;
-    const policies = destination.kind === 'workload' ? snapshot.workloadPolicies : snapshot.services.get(destination.key)?.policies;
+    const policies =
+      destination.kind === 'workload' ? snapshot.workloadPolicies : snapshot.services.get(destination.key)?.policies;
     if (policies === undefined) return false;
     this.#verdict = evaluate(policies, policyFacts(this.#facts, null));
     return this.#verdict.kind === 'allow';

@@ -1,4 +1,5 @@
 import { splitHostPort, tryParseIp } from '#model/address/ip.ts';
+import { formatIdentity, type Identity } from '#model/identity/identity.ts';
 import type { MeshState, Touched } from '#model/mesh/mesh-state.ts';
 import type { WaypointConfig } from '#model/waypoint/config.ts';
 import { connectionFacts } from '#waypoint/connection-facts.ts';
@@ -51,7 +52,10 @@ export class Waypoint {
   /** A new configuration; null: none, so everything is refused. What is under way and no longer allowed is cut. */
   configure(config: WaypointConfig | null): void {
     const { log } = this.#effects;
-    this.#snapshot = config === null ? null : compileSnapshot(config, (why) => log.warn({ problem: why }, 'part of the configuration cannot be used'));
+    this.#snapshot =
+      config === null
+        ? null
+        : compileSnapshot(config, (why) => log.warn({ problem: why }, 'part of the configuration cannot be used'));
     const inForce = this.#snapshot ?? NO_CONFIGURATION;
     for (const connection of [...this.#live]) if (!connection.isAllowed(inForce)) connection.cut();
   }
@@ -61,13 +65,13 @@ export class Waypoint {
     this.#upstreams.meshChanged(touched);
   }
 
-  /** Judges a CONNECT before it is accepted. `authority`: `ip:port`, `[v6]:port` or `hostname:port`. */
-  admit(authority: string): Admission {
+  /** Judges a CONNECT of `peer` before it is accepted. `authority`: `ip:port`, `[v6]:port` or `hostname:port`. */
+  admit(authority: string, peer: Identity | null): Admission {
     const place = splitHostPort(authority);
-    if (place === null) return { kind: 'refuse', status: 400, why: `"${authority}" is not host:port` };
+    if (place === null) return this.#refuse(400, `"${authority}" is not host:port`, peer);
     const dialled = { address: tryParseIp(place.host) ?? place.host, port: place.port };
     const resolution = this.#resolve(dialled);
-    return resolution.kind === 'found' ? { kind: 'accept', dialled } : { kind: 'refuse', status: resolution.status, why: resolution.why };
+    return resolution.kind === 'found' ? { kind: 'accept', dialled } : this.#refuse(resolution.status, resolution.why, peer);
   }
 
   /** Serves a connection until it ends; one to an unknown or unbound destination is closed at once. */
@@ -100,6 +104,15 @@ export class Waypoint {
     for (const stop of this.#stopSweeping) stop();
     this.#connections.destroyAll();
     this.#upstreams.retireAll();
+  }
+
+  #refuse(status: 400 | 503, why: string, peer: Identity | null): Admission {
+    this.counters.connectionsRefused++;
+    this.#effects.log.info(
+      { flag: 'NR', status, source: peer === null ? null : formatIdentity(peer), details: why },
+      'refused a tunnel',
+    );
+    return { kind: 'refuse', status, why };
   }
 
   #resolve(dialled: Dialled): Resolution {

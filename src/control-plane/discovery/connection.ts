@@ -1,4 +1,5 @@
 import { type Caller, checkNode } from '#control-plane/authentication/caller.ts';
+import type { AnswerGate } from '#control-plane/discovery/answer-gate.ts';
 import type { ResourceStore } from '#control-plane/discovery/resource-store.ts';
 import type { Cancel, Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
@@ -6,7 +7,7 @@ import type { DeltaDiscoveryRequest } from '#proto/discovery_pb.js';
 import type { ConnectionStatus } from '#protocol/xds/control-status.ts';
 import type { DiscoveryListener, DiscoveryStream } from '#protocol/xds/discovery-stream.ts';
 import { encodeResponse } from '#protocol/xds/encode-response.ts';
-import { asRpcError, type RpcError } from '#protocol/xds/rpc-error.ts';
+import { asRpcError, RpcError } from '#protocol/xds/rpc-error.ts';
 import { type ChangedNames, DeltaServerSession, type Received } from '#protocol/xds/server-session.ts';
 
 /** One client, and what it is served from. */
@@ -17,9 +18,14 @@ export type ConnectionOptions = {
   clock: Clock;
   log: Log;
   newNonce: () => string;
+  /** Shared by all clients. */
+  gate: AnswerGate;
   /** Called when the stream is over. */
   onClosed: () => void;
 };
+
+/** A client that does not take what it was sent for this long is cut off: it would hold memory for ever. */
+const STALLED_MS_MAX = 60_000;
 
 /** One client's stream: a session, and the pace at which the client takes what the session has to say. */
 export class DiscoveryConnection implements DiscoveryListener {
@@ -32,6 +38,7 @@ export class DiscoveryConnection implements DiscoveryListener {
   #blocked = false;
   #over = false;
   #cancelAnswer: Cancel | null = null;
+  #cancelStalled: Cancel = () => {};
 
   constructor(options: ConnectionOptions) {
     this.#options = options;
@@ -71,12 +78,13 @@ export class DiscoveryConnection implements DiscoveryListener {
 
   drained(): void {
     this.#blocked = false;
+    this.#cancelStalled();
+    this.#options.gate.leave(this);
     this.#send();
   }
 
   closed(): void {
-    this.#cancelAnswer?.();
-    this.#over = true;
+    this.#finish();
     this.#options.onClosed();
     this.#log.info({ id: this.#id }, 'discovery client gone');
   }
@@ -84,8 +92,7 @@ export class DiscoveryConnection implements DiscoveryListener {
   /** Ends the stream from our side. */
   end(error: RpcError): void {
     if (this.#over) return;
-    this.#over = true;
-    this.#cancelAnswer?.();
+    this.#finish();
     this.#log.info({ id: this.#id, err: error }, 'discovery stream ended');
     this.#options.stream.end(error);
   }
@@ -117,12 +124,30 @@ export class DiscoveryConnection implements DiscoveryListener {
   }
 
   #send(): void {
+    const { gate, stream } = this.#options;
     while (!this.#blocked && !this.#over) {
+      if (this.#session.owesAnswer && !gate.enter(this, () => this.#send())) return;
       const response = this.#session.next();
-      if (response === null) return;
-      this.#blocked = !this.#options.stream.send(encodeResponse(response));
+      if (response === null) break;
+      this.#blocked = !stream.send(encodeResponse(response));
       const { typeUrl, nonce, resources, removed } = response;
       this.#log.debug({ id: this.#id, typeUrl, nonce, resources: resources.length, removed: removed.length }, 'sent');
     }
+    if (!this.#blocked) gate.leave(this);
+    else this.#watchForStall();
+  }
+
+  #watchForStall(): void {
+    this.#cancelStalled();
+    this.#cancelStalled = this.#options.clock.after(STALLED_MS_MAX, () =>
+      this.end(new RpcError('unavailable', `nothing was taken from the stream for ${STALLED_MS_MAX / 1_000} s`)),
+    );
+  }
+
+  #finish(): void {
+    this.#over = true;
+    this.#cancelAnswer?.();
+    this.#cancelStalled();
+    this.#options.gate.leave(this);
   }
 }

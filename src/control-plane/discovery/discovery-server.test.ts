@@ -137,3 +137,28 @@ test('a stopping server ends its streams as unavailable, so that clients come ag
     ['unavailable'],
   );
 });
+
+test('of a fleet that starts at once, sixteen are answered at a time; a client that takes its answer or leaves makes room', () => {
+  const both = serving();
+  const clients = Array.from({ length: 18 }, () => connect(both, { slow: true }));
+  for (const client of clients) client.ask({ typeUrl: ADDRESS_TYPE, node });
+  const answered = () => clients.filter(({ sent }) => sent.length > 0).length;
+  assert.equal(answered(), 16);
+  clients[0]?.listener.drained();
+  assert.equal(answered(), 17);
+  clients[1]?.listener.closed();
+  assert.equal(answered(), 18);
+});
+
+test('a client that does not take what it was sent is cut off, one that does is not', () => {
+  const both = serving();
+  const [stuck, slow] = [connect(both, { slow: true }), connect(both, { slow: true })];
+  for (const client of [stuck, slow]) client.ask({ typeUrl: ADDRESS_TYPE, node });
+  both.clock.advance(59_000);
+  slow.listener.drained();
+  both.clock.advance(2_000);
+  assert.deepEqual(
+    [stuck, slow].map(({ ended }) => ended.map(({ status }) => status)),
+    [['unavailable'], []],
+  );
+});

@@ -1,4 +1,5 @@
 import type { Caller } from '#control-plane/authentication/caller.ts';
+import { AnswerGate } from '#control-plane/discovery/answer-gate.ts';
 import { DiscoveryConnection } from '#control-plane/discovery/connection.ts';
 import type { ResourceStore, StoreDelta } from '#control-plane/discovery/resource-store.ts';
 import type { Clock } from '#model/effects/clock.ts';
@@ -10,10 +11,14 @@ import { RpcError } from '#protocol/xds/rpc-error.ts';
 /** What clients are served from; `newNonce` gives each response a text that never comes again. */
 export type DiscoveryServerOptions = { store: ResourceStore; clock: Clock; log: Log; newNonce: () => string };
 
+/** Clients whose requests are being answered at the same time. */
+const ANSWERS_MAX = 16;
+
 /** Every client's stream, and the one way by which changes reach them. */
 export class DiscoveryServer {
   readonly #options: DiscoveryServerOptions;
   readonly #connections = new Set<DiscoveryConnection>();
+  readonly #gate = new AnswerGate(ANSWERS_MAX);
 
   constructor(options: DiscoveryServerOptions) {
     this.#options = options;
@@ -23,7 +28,7 @@ export class DiscoveryServer {
   open(caller: Caller, stream: DiscoveryStream): DiscoveryListener {
     const { store, clock, log, newNonce } = this.#options;
     const onClosed = () => this.#connections.delete(connection);
-    const connection = new DiscoveryConnection({ caller, stream, store, clock, log, newNonce, onClosed });
+    const connection = new DiscoveryConnection({ caller, stream, store, clock, log, newNonce, gate: this.#gate, onClosed });
     this.#connections.add(connection);
     return connection;
   }

@@ -29,9 +29,12 @@ const DEFAULT_POOLS = { pool4: '10.41.0.0/24', pool6: 'fd41:0:0:1::/64' };
 export async function uninstall(options: UninstallOptions): Promise<number> {
   requireRoot('removing eBPF programs and network namespaces');
   const failures: unknown[] = [];
+  let removed = 0;
   const attempt = async (done: string, remove: () => boolean | Promise<boolean>): Promise<void> => {
     try {
-      if (await remove()) process.stdout.write(`${done}\n`);
+      if (!(await remove())) return;
+      removed += 1;
+      process.stdout.write(`${done}\n`);
     } catch (error) {
       failures.push(error);
     }
@@ -43,6 +46,7 @@ export async function uninstall(options: UninstallOptions): Promise<number> {
   await attempt(`${runDir}: removed`, () => removeRunDir(runDir));
   if (!keepState) await attempt(`${stateDir}: removed`, () => removeStateDir(stateDir));
   removeEmptyParents(options.bpffs);
+  if (removed === 0 && failures.length === 0) process.stdout.write('nothing to remove\n');
   if (failures.length === 0) return 0;
   throw new WeftError('WEFT_UNINSTALL', 'not everything could be removed', {
     cause: new AggregateError(failures),

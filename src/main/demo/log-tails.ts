@@ -3,6 +3,8 @@ import type { Child } from '#main/demo/child.ts';
 import { isMeshPart } from '#main/demo/mesh/demo-mesh.ts';
 
 const TAIL_LINES = 12;
+/** Enough for a sentence and its fields; stacks are for the file. */
+const LINE_CHARACTERS_MAX = 300;
 
 /** The last lines of the logs that most likely say what went wrong: of whatever ended by itself, else of the mesh's own parts. */
 export async function logTails(children: readonly Child[]): Promise<string> {
@@ -13,7 +15,7 @@ export async function logTails(children: readonly Child[]): Promise<string> {
       const lines = (await readFile(logPath, 'utf8').catch(() => '')).trimEnd().split('\n').slice(-TAIL_LINES);
       const end = ending();
       const how = end === null ? 'still runs' : `ended with ${end.signal ?? `exit code ${end.code}`}`;
-      return `\n${name} (${how}), end of ${logPath}:\n${lines.map((line) => `  ${line}\n`).join('')}`;
+      return `\n${name} (${how}), end of ${logPath}:\n${lines.map((line) => `  ${line.slice(0, LINE_CHARACTERS_MAX)}\n`).join('')}`;
     }),
   );
   return tails.join('');

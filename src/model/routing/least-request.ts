@@ -9,7 +9,11 @@ export type LoadedEndpoint = {
 };
 
 /** Endpoints with their running capacity sums. */
-export type EndpointSet<E extends LoadedEndpoint> = { readonly endpoints: readonly E[]; readonly below: readonly number[]; readonly total: number };
+export type EndpointSet<E extends LoadedEndpoint> = {
+  readonly endpoints: readonly E[];
+  readonly below: readonly number[];
+  readonly total: number;
+};
 
 /** Prepares a choice that is then made per request. */
 export function endpointSet<E extends LoadedEndpoint>(endpoints: readonly E[]): EndpointSet<E> {

@@ -1,5 +1,4 @@
-import { AsyncLocalStorage } from 'node:async_hooks';
-import type net from 'node:net';
+import net from 'node:net';
 import tls from 'node:tls';
 import type { Clock } from '#model/effects/clock.ts';
 import type { Credentials } from '#model/identity/credentials.ts';
@@ -18,8 +17,7 @@ type Handshake = { settle(outcome: tls.TLSSocket | Error): void };
 export class TlsAcceptor {
   readonly #server: tls.Server;
   readonly #clock: Clock;
-  /** Node.js does not tell which socket a secured one came from; the asynchronous context of the handshake does. */
-  readonly #current = new AsyncLocalStorage<Handshake>();
+  readonly #handshakes = new WeakMap<net.Socket, Handshake>();
   #pending = 0;
   #credentials: Credentials | null = null;
 
@@ -32,10 +30,10 @@ export class TlsAcceptor {
       ALPNProtocols: [HBONE_ALPN],
       handshakeTimeout: NO_TIMEOUT_MS,
     });
-    this.#server.on('secureConnection', (socket) => this.#current.getStore()?.settle(socket));
+    this.#server.on('secureConnection', (socket) => this.#of(socket)?.settle(socket));
     this.#server.on('tlsClientError', (error, socket) => {
       const reason = socket.authorizationError;
-      this.#current.getStore()?.settle(reason ? new Error(`the client's certificate is not valid: ${String(reason)}`) : error);
+      this.#of(socket)?.settle(reason ? new Error(`the client's certificate is not valid: ${String(reason)}`) : error);
     });
   }
 
@@ -61,10 +59,15 @@ export class TlsAcceptor {
     };
     const cancelTimer = this.#clock.after(HANDSHAKE_TIMEOUT_MS, () => settle(new Error('the TLS handshake was not finished within 10 s')));
     raw.on('error', settle);
-    // The reason of a failure arrives on the heels of the close.
-    raw.once('close', () => setImmediate(() => settle(new Error('the client closed the connection during the TLS handshake'))));
-    this.#current.run({ settle }, () => this.#server.emit('connection', raw));
+    this.#handshakes.set(raw, { settle });
+    this.#server.emit('connection', raw);
     return promise;
+  }
+
+  /** Node.js has no public way from a secured socket to the one that it was given. */
+  #of(socket: tls.TLSSocket): Handshake | undefined {
+    const raw: unknown = Reflect.get(socket, '_parent');
+    return raw instanceof net.Socket ? this.#handshakes.get(raw) : undefined;
   }
 
   /** New handshakes show the renewed certificate; established ones are not touched. */

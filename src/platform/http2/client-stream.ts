@@ -3,7 +3,8 @@ import { readHeaders, readTrailers, takeContentLength, writeHeaders } from '#pla
 import type { HeaderBlock } from '#protocol/http/header-block.ts';
 import type { ClientEvents, ClientStream, UpstreamProblem } from '#protocol/http/message.ts';
 
-const { NGHTTP2_CANCEL, NGHTTP2_FLAG_END_STREAM, NGHTTP2_NO_ERROR, NGHTTP2_REFUSED_STREAM, NGHTTP2_PROTOCOL_ERROR } = http2.constants;
+const { NGHTTP2_CANCEL, NGHTTP2_FLAG_END_STREAM, NGHTTP2_NO_ERROR, NGHTTP2_REFUSED_STREAM, NGHTTP2_PROTOCOL_ERROR } =
+  http2.constants;
 
 /** The upstream half of one HTTP/2 request, on a stream of node:http2. */
 export class Http2ClientStream implements ClientStream {
@@ -101,5 +102,9 @@ function problemOf(stream: ClientHttp2Stream): UpstreamProblem {
   const details = refused ? 'stream refused' : `http2 stream closed with code ${code}`;
   if (code === NGHTTP2_PROTOCOL_ERROR) return { kind: 'protocol-error', details, staleConnection: false };
   // A refused stream was not processed: as safe to repeat as one on a connection that was already closed.
-  return { kind: code === NGHTTP2_NO_ERROR || code === NGHTTP2_CANCEL ? 'closed' : 'remote-reset', details, staleConnection: refused };
+  return {
+    kind: code === NGHTTP2_NO_ERROR || code === NGHTTP2_CANCEL ? 'closed' : 'remote-reset',
+    details,
+    staleConnection: refused,
+  };
 }

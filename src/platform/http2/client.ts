@@ -42,7 +42,9 @@ class Http2ClientConnection implements ClientConnection {
 
   capacity(): number {
     if (this.#retiring || this.#session.closed || this.#session.destroyed) return 0;
-    const allowed = this.#session.connecting ? UPSTREAM_STREAMS_MAX : (this.#session.remoteSettings.maxConcurrentStreams ?? UPSTREAM_STREAMS_MAX);
+    const allowed = this.#session.connecting
+      ? UPSTREAM_STREAMS_MAX
+      : (this.#session.remoteSettings.maxConcurrentStreams ?? UPSTREAM_STREAMS_MAX);
     return Math.max(0, Math.min(UPSTREAM_STREAMS_MAX, allowed) - this.#open);
   }
 

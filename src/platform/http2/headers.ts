@@ -16,7 +16,8 @@ export function readHeaders(rawHeaders: readonly string[]): StringHeaders {
 export function readTrailers(headers: IncomingHttpHeaders): StringHeaders {
   const pairs: string[] = [];
   for (const [name, value] of Object.entries(headers)) {
-    for (const one of Array.isArray(value) ? value : [value]) if (one !== undefined && !name.startsWith(':')) pairs.push(name, one);
+    for (const one of Array.isArray(value) ? value : [value])
+      if (one !== undefined && !name.startsWith(':')) pairs.push(name, one);
   }
   return new StringHeaders(pairs, headerIdOf);
 }

@@ -97,7 +97,16 @@ function readRequestHead(rawHeaders: readonly string[], end: boolean): RequestHe
   const target = method === 'CONNECT' ? authority : path === '*' && method === 'OPTIONS' ? path : normalizeTarget(path ?? '');
   if (target === null) return 'path_normalization_failed';
   const contentLength = takeContentLength(headers);
-  return { version: 'http2', method, target, authority, headers, hasBody: !end, contentLength: end ? null : contentLength, upgrade: null };
+  return {
+    version: 'http2',
+    method,
+    target,
+    authority,
+    headers,
+    hasBody: !end,
+    contentLength: end ? null : contentLength,
+    upgrade: null,
+  };
 }
 
 function pseudo(rawHeaders: readonly string[], name: string): string | null {

@@ -20,12 +20,14 @@ const CASES: { bytes: string; want: Sniffed }[] = [
 ];
 
 for (const { bytes, want } of CASES) {
-  test(`sniffing ${JSON.stringify(bytes.slice(0, 24))} says ${want}`, () => assert.equal(sniff(Buffer.from(bytes, 'latin1')), want));
+  test(`sniffing ${JSON.stringify(bytes.slice(0, 24))} says ${want}`, () =>
+    assert.equal(sniff(Buffer.from(bytes, 'latin1')), want));
 }
 
 test('sniffing waits for more as long as both are possible', () => {
   for (const whole of ['PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'DELETE /a/b HTTP/1.1\r\n']) {
-    for (let length = 0; length < whole.length; length++) assert.equal(sniff(Buffer.from(whole.slice(0, length))), 'undecided', `${length}`);
+    for (let length = 0; length < whole.length; length++)
+      assert.equal(sniff(Buffer.from(whole.slice(0, length))), 'undecided', `${length}`);
     assert.notEqual(sniff(Buffer.from(whole)), 'undecided');
   }
 });

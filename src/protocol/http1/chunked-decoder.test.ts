@@ -26,7 +26,12 @@ const whole = (text: string) => decode([Buffer.from(text, 'latin1')]);
 
 const VALID: { name: string; text: string; body: string; rest?: string }[] = [
   { name: 'an empty body', text: '0\r\n\r\n', body: '' },
-  { name: 'two chunks and what follows', text: '3\r\nabc\r\n0A\r\n0123456789\r\n0\r\n\r\nGET', body: 'abc0123456789', rest: 'GET' },
+  {
+    name: 'two chunks and what follows',
+    text: '3\r\nabc\r\n0A\r\n0123456789\r\n0\r\n\r\nGET',
+    body: 'abc0123456789',
+    rest: 'GET',
+  },
   { name: 'extensions are ignored', text: '3;a=b;c="d e"\r\nabc\r\n0;x\r\n\r\n', body: 'abc' },
   { name: 'trailers are dropped', text: '1\r\na\r\n0\r\nX-T: 1\r\ny:\r\n\r\n', body: 'a' },
   { name: 'data may hold CRLF', text: '4\r\n\r\n\r\n\r\n0\r\n\r\n', body: '\r\n\r\n' },
@@ -37,8 +42,24 @@ for (const { name, text, body, rest } of VALID) {
 }
 
 const INVALID = [
-  '\r\n', 'g\r\n', '-1\r\n', '0x1\r\na\r\n', ' 1\r\na\r\n', '1 \r\na\r\n', '1\na\r\n', '1\r\nab\r\n', '1\r\na\n0\r\n\r\n', '1\ra',
-  '1;a\nb\r\na\r\n', '1;\x01\r\na', '0\r\nX : 1\r\n\r\n', '0\r\n: 1\r\n\r\n', '0\r\nx: 1\n\r\n', '0\r\nx\r\n\r\n', '0\r\n\n', '1000000000000\r\n',
+  '\r\n',
+  'g\r\n',
+  '-1\r\n',
+  '0x1\r\na\r\n',
+  ' 1\r\na\r\n',
+  '1 \r\na\r\n',
+  '1\na\r\n',
+  '1\r\nab\r\n',
+  '1\r\na\n0\r\n\r\n',
+  '1\ra',
+  '1;a\nb\r\na\r\n',
+  '1;\x01\r\na',
+  '0\r\nX : 1\r\n\r\n',
+  '0\r\n: 1\r\n\r\n',
+  '0\r\nx: 1\n\r\n',
+  '0\r\nx\r\n\r\n',
+  '0\r\n\n',
+  '1000000000000\r\n',
 ];
 
 for (const text of INVALID) test(`chunked: ${JSON.stringify(text)} is invalid`, () => assert.equal(whole(text).end, 'invalid'));
@@ -59,11 +80,17 @@ test('chunked: trailers are bounded', () => {
 });
 
 test('chunked: the pieces in which a body arrives do not matter', () => {
-  const chunks = fc.array(fc.string({ minLength: 1, maxLength: 20 }).map((text) => Buffer.from(text)), { maxLength: 5 });
+  const chunks = fc.array(
+    fc.string({ minLength: 1, maxLength: 20 }).map((text) => Buffer.from(text)),
+    { maxLength: 5 },
+  );
   const cuts = fc.array(fc.nat(200), { maxLength: 6 });
   fc.assert(
     fc.property(chunks, cuts, (bodies, at) => {
-      const wire = Buffer.concat([...bodies.flatMap((body) => [Buffer.from(`${body.length.toString(16)};e=1\r\n`), body, Buffer.from('\r\n')]), Buffer.from('0\r\nT: v\r\n\r\nrest')]);
+      const wire = Buffer.concat([
+        ...bodies.flatMap((body) => [Buffer.from(`${body.length.toString(16)};e=1\r\n`), body, Buffer.from('\r\n')]),
+        Buffer.from('0\r\nT: v\r\n\r\nrest'),
+      ]);
       const places = [0, ...at.map((cut) => cut % wire.length).sort((a, b) => a - b), wire.length];
       const pieces = places.slice(1).map((end, index) => wire.subarray(places[index], end));
       assert.deepEqual(decode(pieces), { body: Buffer.concat(bodies).toString('latin1'), rest: 'rest', end: 'end' });

@@ -28,7 +28,17 @@ function rig(): Rig {
 }
 
 function request(partial: Partial<RequestHead> = {}): RequestHead {
-  return { version: 'http1', method: 'GET', target: '/x', authority: 'a', headers: new StringHeaders(['y', '1']), hasBody: false, contentLength: null, upgrade: null, ...partial };
+  return {
+    version: 'http1',
+    method: 'GET',
+    target: '/x',
+    authority: 'a',
+    headers: new StringHeaders(['y', '1']),
+    hasBody: false,
+    contentLength: null,
+    upgrade: null,
+    ...partial,
+  };
 }
 
 const settle = (): Promise<void> => new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
@@ -43,26 +53,94 @@ async function answer(raw: string, asked: Partial<RequestHead> = {}, close = fal
 }
 
 const CASES: { name: string; raw: string; asked?: Partial<RequestHead>; close?: boolean; want: string[] }[] = [
-  { name: 'a response with a length frees the connection', raw: 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\nA: b\r\n\r\nhi', want: ['response 200 a=b', 'body hi', 'idle', 'end'] },
-  { name: 'a chunked response', raw: 'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n', want: ['response 200 ', 'body hi', 'idle', 'end'] },
-  { name: 'a response until the connection closes', raw: 'HTTP/1.1 200 OK\r\n\r\nhi', close: true, want: ['response 200 ', 'body hi', 'end', 'closed'] },
-  { name: 'HTTP/1.0 does not keep the connection', raw: 'HTTP/1.0 200 OK\r\ncontent-length: 2\r\n\r\nhi', want: ['response 200 ', 'body hi', 'end', 'closed'] },
-  { name: 'connection: close does not either', raw: 'HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n', want: ['response 200  end', 'end', 'closed'] },
-  { name: 'a response to HEAD has no body', asked: { method: 'HEAD' }, raw: 'HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\n', want: ['response 200  end', 'idle', 'end'] },
+  {
+    name: 'a response with a length frees the connection',
+    raw: 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\nA: b\r\n\r\nhi',
+    want: ['response 200 a=b', 'body hi', 'idle', 'end'],
+  },
+  {
+    name: 'a chunked response',
+    raw: 'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n',
+    want: ['response 200 ', 'body hi', 'idle', 'end'],
+  },
+  {
+    name: 'a response until the connection closes',
+    raw: 'HTTP/1.1 200 OK\r\n\r\nhi',
+    close: true,
+    want: ['response 200 ', 'body hi', 'end', 'closed'],
+  },
+  {
+    name: 'HTTP/1.0 does not keep the connection',
+    raw: 'HTTP/1.0 200 OK\r\ncontent-length: 2\r\n\r\nhi',
+    want: ['response 200 ', 'body hi', 'end', 'closed'],
+  },
+  {
+    name: 'connection: close does not either',
+    raw: 'HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n',
+    want: ['response 200  end', 'end', 'closed'],
+  },
+  {
+    name: 'a response to HEAD has no body',
+    asked: { method: 'HEAD' },
+    raw: 'HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\n',
+    want: ['response 200  end', 'idle', 'end'],
+  },
   { name: '204 has no body', raw: 'HTTP/1.1 204 \r\n\r\n', want: ['response 204  end', 'idle', 'end'] },
-  { name: '304 has no body whatever its length says', raw: 'HTTP/1.1 304 Not Modified\r\ncontent-length: 7\r\n\r\n', want: ['response 304  end', 'idle', 'end'] },
-  { name: 'interim responses come first', raw: 'HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 x\r\n\r\nHTTP/1.1 200\r\ncontent-length: 0\r\n\r\n', want: ['inform 100', 'inform 103', 'response 200  end', 'idle', 'end'] },
-  { name: 'bytes after a response lose the connection, not the response', raw: 'HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhiHTTP/1.1 200 OK\r\n\r\n', want: ['response 200 ', 'body hi', 'end', 'closed'] },
-  { name: 'CL and TE together are an error', raw: 'HTTP/1.1 200 OK\r\ncontent-length: 2\r\ntransfer-encoding: chunked\r\n\r\nhi', want: ['failure protocol-error', 'closed'] },
-  { name: 'a malformed header is an error', raw: 'HTTP/1.1 200 OK\r\nbad header\r\n\r\n', want: ['failure protocol-error', 'closed'] },
+  {
+    name: '304 has no body whatever its length says',
+    raw: 'HTTP/1.1 304 Not Modified\r\ncontent-length: 7\r\n\r\n',
+    want: ['response 304  end', 'idle', 'end'],
+  },
+  {
+    name: 'interim responses come first',
+    raw: 'HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 x\r\n\r\nHTTP/1.1 200\r\ncontent-length: 0\r\n\r\n',
+    want: ['inform 100', 'inform 103', 'response 200  end', 'idle', 'end'],
+  },
+  {
+    name: 'bytes after a response lose the connection, not the response',
+    raw: 'HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhiHTTP/1.1 200 OK\r\n\r\n',
+    want: ['response 200 ', 'body hi', 'end', 'closed'],
+  },
+  {
+    name: 'CL and TE together are an error',
+    raw: 'HTTP/1.1 200 OK\r\ncontent-length: 2\r\ntransfer-encoding: chunked\r\n\r\nhi',
+    want: ['failure protocol-error', 'closed'],
+  },
+  {
+    name: 'a malformed header is an error',
+    raw: 'HTTP/1.1 200 OK\r\nbad header\r\n\r\n',
+    want: ['failure protocol-error', 'closed'],
+  },
   { name: 'a bare LF is an error', raw: 'HTTP/1.1 200 OK\n\n', want: ['failure protocol-error', 'closed'] },
   { name: 'a malformed status line is an error', raw: 'HTTP/1.1 2000 OK\r\n\r\n', want: ['failure protocol-error', 'closed'] },
-  { name: '101 without being asked is an error', raw: 'HTTP/1.1 101 x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n', want: ['failure protocol-error', 'closed'] },
-  { name: 'W29 101 hands the bytes over', asked: { upgrade: 'websocket' }, raw: 'HTTP/1.1 101 x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\nraw', want: ['closed', 'upgrade 101 raw'] },
-  { name: 'too many interim responses are an error', raw: 'HTTP/1.1 102 x\r\n\r\n'.repeat(33), want: [...Array<string>(32).fill('inform 102'), 'failure protocol-error', 'closed'] },
-  { name: 'a head without end is too large', raw: `HTTP/1.1 200 OK\r\nx: ${'y'.repeat(62_000)}`, want: ['failure head-too-large', 'closed'] },
+  {
+    name: '101 without being asked is an error',
+    raw: 'HTTP/1.1 101 x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n',
+    want: ['failure protocol-error', 'closed'],
+  },
+  {
+    name: 'W29 101 hands the bytes over',
+    asked: { upgrade: 'websocket' },
+    raw: 'HTTP/1.1 101 x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\nraw',
+    want: ['closed', 'upgrade 101 raw'],
+  },
+  {
+    name: 'too many interim responses are an error',
+    raw: 'HTTP/1.1 102 x\r\n\r\n'.repeat(33),
+    want: [...Array<string>(32).fill('inform 102'), 'failure protocol-error', 'closed'],
+  },
+  {
+    name: 'a head without end is too large',
+    raw: `HTTP/1.1 200 OK\r\nx: ${'y'.repeat(62_000)}`,
+    want: ['failure head-too-large', 'closed'],
+  },
   { name: 'a connection that closes before the response', raw: '', close: true, want: ['failure closed', 'closed'] },
-  { name: 'a connection that closes within the body', raw: 'HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nhi', close: true, want: ['response 200 ', 'body hi', 'failure closed', 'closed'] },
+  {
+    name: 'a connection that closes within the body',
+    raw: 'HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nhi',
+    close: true,
+    want: ['response 200 ', 'body hi', 'failure closed', 'closed'],
+  },
 ];
 
 for (const { name, raw, asked, close, want } of CASES) {
@@ -93,7 +171,11 @@ test('http1 client: a body of unknown length is chunked; a GET without body has 
 test('http1 client: HTTP/2 cookies become one header', async () => {
   const { connection, events, wire } = rig();
   const { headerIdOf } = await import('#protocol/http/header-names.ts');
-  connection.send(request({ headers: new StringHeaders(['cookie', 'a=1', 'x', 'y', 'cookie', 'b=2'], headerIdOf) }), true, events);
+  connection.send(
+    request({ headers: new StringHeaders(['cookie', 'a=1', 'x', 'y', 'cookie', 'b=2'], headerIdOf) }),
+    true,
+    events,
+  );
   await settle();
   assert.match(wire(), /x: y\r\ncookie: a=1; b=2\r\n\r\n$/);
 });

@@ -92,7 +92,17 @@ const STRICTER = new Set([
   'http1.malformed_request_line',
 ]);
 
-const HOP = new Set(['host', 'connection', 'keep-alive', 'proxy-connection', 'transfer-encoding', 'content-length', 'upgrade', 'te', 'trailer']);
+const HOP = new Set([
+  'host',
+  'connection',
+  'keep-alive',
+  'proxy-connection',
+  'transfer-encoding',
+  'content-length',
+  'upgrade',
+  'te',
+  'trailer',
+]);
 
 /** The headers both must agree on: those that are forwarded. */
 function endToEnd(pairs: readonly string[]): string[] {
@@ -105,24 +115,81 @@ function endToEnd(pairs: readonly string[]): string[] {
 }
 
 const line = fc.constantFrom(
-  'GET / HTTP/1.1', 'POST /a?b=c HTTP/1.1', 'PUT /x HTTP/1.1', 'HEAD / HTTP/1.1', 'OPTIONS * HTTP/1.1', 'GET http://b/c HTTP/1.1',
-  'GET / HTTP/1.0', 'GET / HTTP/2.0', 'GET  / HTTP/1.1', 'GET / HTTP/1.1 ', ' GET / HTTP/1.1', 'GET /\tx HTTP/1.1', 'get / HTTP/1.1', 'DELETE /d#f HTTP/1.1',
+  'GET / HTTP/1.1',
+  'POST /a?b=c HTTP/1.1',
+  'PUT /x HTTP/1.1',
+  'HEAD / HTTP/1.1',
+  'OPTIONS * HTTP/1.1',
+  'GET http://b/c HTTP/1.1',
+  'GET / HTTP/1.0',
+  'GET / HTTP/2.0',
+  'GET  / HTTP/1.1',
+  'GET / HTTP/1.1 ',
+  ' GET / HTTP/1.1',
+  'GET /\tx HTTP/1.1',
+  'get / HTTP/1.1',
+  'DELETE /d#f HTTP/1.1',
 );
 const header = fc.oneof(
-  { weight: 3, arbitrary: fc.constantFrom('Host: a', 'X-A: 1', 'x-b:  two words \t', 'x-c:', 'Accept: */*', 'x-hop: 1', 'Cookie: a=b; c=d') },
-  { weight: 2, arbitrary: fc.constantFrom('Content-Length: 5', 'Content-Length: 0', 'content-length: 3', 'Transfer-Encoding: chunked', 'transfer-encoding: Chunked') },
+  {
+    weight: 3,
+    arbitrary: fc.constantFrom('Host: a', 'X-A: 1', 'x-b:  two words \t', 'x-c:', 'Accept: */*', 'x-hop: 1', 'Cookie: a=b; c=d'),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.constantFrom(
+      'Content-Length: 5',
+      'Content-Length: 0',
+      'content-length: 3',
+      'Transfer-Encoding: chunked',
+      'transfer-encoding: Chunked',
+    ),
+  },
   {
     weight: 1,
     arbitrary: fc.constantFrom(
-      'Host: b', 'Content-Length: +5', 'Content-Length: 5, 5', 'Content-Length : 5', 'Content-Length: 5 ', 'Content-Length: 0x5', 'Content-Length:\t5',
-      'Transfer-Encoding: chunked, identity', 'Transfer-Encoding: identity', 'Transfer-Encoding:\tchunked', 'Transfer-Encoding: \x0bchunked', 'Transfer_Encoding: chunked',
-      'Connection: close', 'Connection: keep-alive', 'Connection: x-hop', ' folded: 1', '\tfolded', 'nocolon', 'x y: 1', 'x: \x00', 'x: \x7f', 'x: \xff', ': none', 'x-d: a\rb',
+      'Host: b',
+      'Content-Length: +5',
+      'Content-Length: 5, 5',
+      'Content-Length : 5',
+      'Content-Length: 5 ',
+      'Content-Length: 0x5',
+      'Content-Length:\t5',
+      'Transfer-Encoding: chunked, identity',
+      'Transfer-Encoding: identity',
+      'Transfer-Encoding:\tchunked',
+      'Transfer-Encoding: \x0bchunked',
+      'Transfer_Encoding: chunked',
+      'Connection: close',
+      'Connection: keep-alive',
+      'Connection: x-hop',
+      ' folded: 1',
+      '\tfolded',
+      'nocolon',
+      'x y: 1',
+      'x: \x00',
+      'x: \x7f',
+      'x: \xff',
+      ': none',
+      'x-d: a\rb',
     ),
   },
 );
 const body = fc.constantFrom(
-  '', 'hello', 'abc', '5\r\nhello\r\n0\r\n\r\n', '5;ext=1\r\nhello\r\n0\r\nT: 1\r\n\r\n', '0\r\n\r\n', '05\r\nhello\r\n0\r\n\r\n',
-  '5\nhello\r\n0\r\n\r\n', '5\r\nhello0\r\n\r\n', '-5\r\nhello\r\n0\r\n\r\n', '5 \r\nhello\r\n0\r\n\r\n', '0\r\nX: y\n\r\n', 'g\r\n', '5\r\nhello\r\n0\r\n\n',
+  '',
+  'hello',
+  'abc',
+  '5\r\nhello\r\n0\r\n\r\n',
+  '5;ext=1\r\nhello\r\n0\r\nT: 1\r\n\r\n',
+  '0\r\n\r\n',
+  '05\r\nhello\r\n0\r\n\r\n',
+  '5\nhello\r\n0\r\n\r\n',
+  '5\r\nhello0\r\n\r\n',
+  '-5\r\nhello\r\n0\r\n\r\n',
+  '5 \r\nhello\r\n0\r\n\r\n',
+  '0\r\nX: y\n\r\n',
+  'g\r\n',
+  '5\r\nhello\r\n0\r\n\n',
 );
 const newline = fc.oneof({ weight: 30, arbitrary: fc.constant('\r\n') }, fc.constantFrom('\n', '\r', '\r\r\n', '\r\n\r\n'));
 const message = fc
@@ -133,7 +200,9 @@ const message = fc
   });
 
 /** Flips, drops or inserts single bytes. */
-const mutations = fc.array(fc.tuple(fc.nat(400), fc.constantFrom('\r', '\n', ' ', '\t', ':', '\0', ';', '0', 'a', '')), { maxLength: 2 });
+const mutations = fc.array(fc.tuple(fc.nat(400), fc.constantFrom('\r', '\n', ' ', '\t', ':', '\0', ';', '0', 'a', '')), {
+  maxLength: 2,
+});
 
 function mutate(text: string, changes: readonly [number, string][]): string {
   let changed = text;

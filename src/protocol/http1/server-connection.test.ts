@@ -7,9 +7,25 @@ import type { ProtocolProblem, RequestHead, ServerEvents, ServerStream } from '#
 import { LINGER_MS } from '#protocol/http1/limits.ts';
 import { Http1ServerConnection } from '#protocol/http1/server-connection.ts';
 
-type Seen = { head: RequestHead; stream: ServerStream; target: string; body: string; ended: boolean; gone: string | null; accepts: boolean };
+type Seen = {
+  head: RequestHead;
+  stream: ServerStream;
+  target: string;
+  body: string;
+  ended: boolean;
+  gone: string | null;
+  accepts: boolean;
+};
 
-type Rig = { client: Duplex; connection: Http1ServerConnection; clock: SteppedClock; seen: Seen[]; problems: ProtocolProblem[]; sent(): string; closed(): boolean };
+type Rig = {
+  client: Duplex;
+  connection: Http1ServerConnection;
+  clock: SteppedClock;
+  seen: Seen[];
+  problems: ProtocolProblem[];
+  sent(): string;
+  closed(): boolean;
+};
 
 /** A connection whose requests are recorded and answered by the test (or at once by `answer`). */
 function rig(answer: ((seen: Seen) => void) | null = null): Rig {
@@ -33,7 +49,12 @@ function rig(answer: ((seen: Seen) => void) | null = null): Rig {
       onRequestTurnEnd: () => {},
     };
   };
-  const connection = new Http1ServerConnection(server, { onRequest, onProblem: (problem) => problems.push(problem) }, clock, null);
+  const connection = new Http1ServerConnection(
+    server,
+    { onRequest, onProblem: (problem) => problems.push(problem) },
+    clock,
+    null,
+  );
   return { client, connection, clock, seen, problems, sent: () => sent, closed: () => closed };
 }
 
@@ -45,7 +66,8 @@ function reply(stream: ServerStream, status: number, body: string, pairs: string
   stream.end(null);
 }
 
-const GET = (target: string, ...extra: string[]) => `GET ${target} HTTP/1.1\r\nHost: a\r\n${extra.map((line) => `${line}\r\n`).join('')}\r\n`;
+const GET = (target: string, ...extra: string[]) =>
+  `GET ${target} HTTP/1.1\r\nHost: a\r\n${extra.map((line) => `${line}\r\n`).join('')}\r\n`;
 
 test('http1 server: a response is framed by its length and the connection goes on', async () => {
   const { client, seen, sent } = rig(({ stream }) => reply(stream, 200, 'hello', ['x-a', '1']));
@@ -54,17 +76,26 @@ test('http1 server: a response is framed by its length and the connection goes o
   assert.equal(sent(), 'HTTP/1.1 200 OK\r\nx-a: 1\r\ncontent-length: 5\r\n\r\nhello');
   client.write(GET('/2'));
   await settle();
-  assert.deepEqual(seen.map(({ target }) => target), ['/1', '/2']);
+  assert.deepEqual(
+    seen.map(({ target }) => target),
+    ['/1', '/2'],
+  );
 });
 
 test('http1 server: pipelined requests are taken one after the other', async () => {
   const { client, seen, sent } = rig();
   client.write(GET('/1') + GET('/2') + GET('/3'));
   await settle();
-  assert.deepEqual(seen.map(({ target }) => target), ['/1']);
+  assert.deepEqual(
+    seen.map(({ target }) => target),
+    ['/1'],
+  );
   reply(seen[0]?.stream as ServerStream, 200, 'one');
   await settle();
-  assert.deepEqual(seen.map(({ target }) => target), ['/1', '/2']);
+  assert.deepEqual(
+    seen.map(({ target }) => target),
+    ['/1', '/2'],
+  );
   reply(seen[1]?.stream as ServerStream, 200, 'two');
   await settle();
   reply(seen[2]?.stream as ServerStream, 200, 'three');
@@ -234,10 +265,17 @@ test('W29 http1 server: an upgrade hands the bytes over, early ones included', a
   client.write(`${GET('/', 'Connection: upgrade', 'Upgrade: websocket')}early`);
   await settle();
   const [request] = seen;
-  const handed = request?.stream.upgrade({ status: 101, headers: new StringHeaders(['sec-websocket-accept', 'k']), contentLength: null });
+  const handed = request?.stream.upgrade({
+    status: 101,
+    headers: new StringHeaders(['sec-websocket-accept', 'k']),
+    contentLength: null,
+  });
   assert.ok(handed);
   assert.equal(handed.early?.toString(), 'early');
   handed.stream.write('raw');
   await settle();
-  assert.equal(sent(), 'HTTP/1.1 101 Switching Protocols\r\nsec-websocket-accept: k\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\nraw');
+  assert.equal(
+    sent(),
+    'HTTP/1.1 101 Switching Protocols\r\nsec-websocket-accept: k\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\nraw',
+  );
 });

@@ -103,6 +103,11 @@ export class DeltaServerSession {
     for (const [typeUrl, names] of changes) this.#types.get(typeUrl)?.subscription.changed(names);
   }
 
+  /** Whether a request waits for its answer, which may be everything there is. */
+  get owesAnswer(): boolean {
+    return [...this.#types.values()].some(({ subscription }) => subscription.owesAnswer);
+  }
+
   /** The response to send now, or null when the client is up to date. */
   next(): DeltaResponse | null {
     return (

@@ -51,6 +51,11 @@ export class Subscription {
     return this.#changed.size + (this.#owed === null ? 0 : 1);
   }
 
+  /** Whether a request waits for its answer. */
+  get owesAnswer(): boolean {
+    return this.#owed !== null;
+  }
+
   /** Takes a later request's names; true when the client is owed an answer. */
   change({ subscribe, unsubscribe }: NameChanges): boolean {
     if (subscribe.length === 0 && unsubscribe.length === 0) return false;

@@ -8,7 +8,11 @@ export function resilienceStage(clock: Clock): Stage {
   const running = new WeakMap<Exchange, Cancel>();
   const start = (exchange: Exchange, carrier: Carrier): void => {
     const timeoutMs = exchange.route?.requestTimeoutMs ?? null;
-    if (timeoutMs !== null) running.set(exchange, clock.after(timeoutMs, () => carrier.timeOut()));
+    if (timeoutMs !== null)
+      running.set(
+        exchange,
+        clock.after(timeoutMs, () => carrier.timeOut()),
+      );
   };
   return {
     name: 'resilience',

@@ -1,9 +1,9 @@
 import type { Random } from '#model/effects/clock.ts';
+import { unreachable } from '#model/error.ts';
 import { chooseTarget } from '#model/routing/backends.ts';
 import type { RouteRule } from '#model/routing/candidate.ts';
 import type { HeaderEdits } from '#model/routing/header-edits.ts';
 import { matchRoute, routesOfPort } from '#model/routing/route-table.ts';
-import { unreachable } from '#model/error.ts';
 import type { HeaderBlock } from '#protocol/http/header-block.ts';
 import type { Exchange, ExchangeTarget } from '#waypoint/exchange.ts';
 import { REPLY } from '#waypoint/local-reply.ts';

@@ -1,12 +1,19 @@
 import type { Duplex } from 'node:stream';
 import type { Clock } from '#model/effects/clock.ts';
-import type { ClientConnection, ClientOwner, HttpVersion, UpstreamProblem } from '#protocol/http/message.ts';
 import type { Http2Engine } from '#protocol/http/http2-engine.ts';
+import type { ClientConnection, ClientOwner, HttpVersion, UpstreamProblem } from '#protocol/http/message.ts';
 import { Http1ClientConnection } from '#protocol/http1/client-connection.ts';
 import type { Counters } from '#waypoint/counters.ts';
-import type { DialOutcome } from '#waypoint/upstream/dial.ts';
 
-export type Acquired = { readonly kind: 'ready'; readonly connection: ClientConnection } | { readonly kind: 'failed'; readonly problem: UpstreamProblem };
+/** A fresh byte stream to an endpoint, or why there is none. */
+export type DialOutcome =
+  | { readonly kind: 'open'; readonly stream: Duplex }
+  | { readonly kind: 'failed'; readonly problem: UpstreamProblem };
+
+/** A connection ready for one request, or why there is none. */
+export type Acquired =
+  | { readonly kind: 'ready'; readonly connection: ClientConnection }
+  | { readonly kind: 'failed'; readonly problem: UpstreamProblem };
 
 /** Idle connections kept per endpoint, identity and version. */
 const IDLE_CONNECTIONS_MAX = 256;
@@ -19,7 +26,12 @@ const KEEP_ALIVE_MARGIN_MS = 1_000;
 
 type Idle = { readonly connection: ClientConnection; readonly untilMs: number };
 
-type PoolEffects = { readonly clock: Clock; readonly http2: Http2Engine; readonly counters: Counters; dial(): Promise<DialOutcome> };
+type PoolEffects = {
+  readonly clock: Clock;
+  readonly http2: Http2Engine;
+  readonly counters: Counters;
+  dial(): Promise<DialOutcome>;
+};
 
 /** The connections to one endpoint on behalf of one client identity. */
 export class ConnectionPool implements ClientOwner {

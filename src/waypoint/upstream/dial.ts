@@ -1,13 +1,11 @@
-import type { Duplex } from 'node:stream';
 import { formatAddress } from '#model/address/ip.ts';
-import { identityOf } from '#model/mesh/workload.ts';
 import { unreachable } from '#model/error.ts';
+import { identityOf } from '#model/mesh/workload.ts';
 import type { UpstreamProblem } from '#protocol/http/message.ts';
 import type { ClientInfo, WaypointEffects } from '#waypoint/effects.ts';
 import type { WaypointSelf } from '#waypoint/self.ts';
+import type { DialOutcome } from '#waypoint/upstream/connection-pool.ts';
 import type { UpstreamEndpoint } from '#waypoint/upstream/endpoint.ts';
-
-export type DialOutcome = { readonly kind: 'open'; readonly stream: Duplex } | { readonly kind: 'failed'; readonly problem: UpstreamProblem };
 
 /** Milliseconds to reach an endpoint, TLS and CONNECT included (Istio's connectTimeout). */
 export const CONNECT_TIMEOUT_MS = 10_000;
@@ -18,7 +16,12 @@ const HBONE_PORT = 15_008;
  * Opens a byte stream to an endpoint: plainly on this node or where the endpoint has no HBONE, else through a
  * tunnel in which the endpoint proves the identity the mesh knows it by. Never throws.
  */
-export function dial(self: WaypointSelf, effects: WaypointEffects, endpoint: UpstreamEndpoint, client: ClientInfo): Promise<DialOutcome> {
+export function dial(
+  self: WaypointSelf,
+  effects: WaypointEffects,
+  endpoint: UpstreamEndpoint,
+  client: ClientInfo,
+): Promise<DialOutcome> {
   return new Promise((resolve) => {
     let late = false;
     const cancel = effects.clock.after(CONNECT_TIMEOUT_MS, () => {
@@ -30,8 +33,12 @@ export function dial(self: WaypointSelf, effects: WaypointEffects, endpoint: Ups
       if (late && outcome.kind === 'open') outcome.stream.destroy();
       else resolve(outcome);
     };
-    const opening = needsTunnel(self, endpoint) ? dialTunnel(self, effects, endpoint, client) : dialPlain(effects, endpoint, client);
-    opening.then(settle, (error: unknown) => settle(failed('connect-failure', error instanceof Error ? error.message : String(error))));
+    const opening = needsTunnel(self, endpoint)
+      ? dialTunnel(self, effects, endpoint, client)
+      : dialPlain(effects, endpoint, client);
+    opening.then(settle, (error: unknown) =>
+      settle(failed('connect-failure', error instanceof Error ? error.message : String(error))),
+    );
   });
 }
 
@@ -40,11 +47,20 @@ function needsTunnel(self: WaypointSelf, { workload }: UpstreamEndpoint): boolea
   return workload.tunnelProtocol === 'hbone' && workload.node !== self.node;
 }
 
-async function dialPlain(effects: WaypointEffects, { workload, ip, port }: UpstreamEndpoint, client: ClientInfo): Promise<DialOutcome> {
+async function dialPlain(
+  effects: WaypointEffects,
+  { workload, ip, port }: UpstreamEndpoint,
+  client: ClientInfo,
+): Promise<DialOutcome> {
   return { kind: 'open', stream: await effects.dialDirect(workload, ip, port, client) };
 }
 
-async function dialTunnel(self: WaypointSelf, effects: WaypointEffects, endpoint: UpstreamEndpoint, client: ClientInfo): Promise<DialOutcome> {
+async function dialTunnel(
+  self: WaypointSelf,
+  effects: WaypointEffects,
+  endpoint: UpstreamEndpoint,
+  client: ClientInfo,
+): Promise<DialOutcome> {
   const { workload, ip, port } = endpoint;
   const outcome = await effects.tunnels.open(
     { source: self.identity, peers: [identityOf(workload)], address: ip, port: HBONE_PORT },
@@ -69,7 +85,9 @@ async function dialTunnel(self: WaypointSelf, effects: WaypointEffects, endpoint
 }
 
 function refusal(status: number): string {
-  return status === 401 ? 'the endpoint refused the tunnel: an authorization policy there denies this waypoint' : `the endpoint refused the tunnel with ${status}`;
+  return status === 401
+    ? 'the endpoint refused the tunnel: an authorization policy there denies this waypoint'
+    : `the endpoint refused the tunnel with ${status}`;
 }
 
 function hexOf(uuid: string): string {

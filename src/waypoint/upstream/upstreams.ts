@@ -14,7 +14,12 @@ import { UpstreamEndpoint } from '#waypoint/upstream/endpoint.ts';
 /** A service port with the endpoints to choose from; worked out once, until the mesh changes. */
 export type UpstreamService = { readonly appProtocol: AppProtocol; readonly set: EndpointSet<UpstreamEndpoint> };
 
-type UpstreamsContext = { readonly self: WaypointSelf; readonly mesh: MeshState; readonly effects: WaypointEffects; readonly counters: Counters };
+type UpstreamsContext = {
+  readonly self: WaypointSelf;
+  readonly mesh: MeshState;
+  readonly effects: WaypointEffects;
+  readonly counters: Counters;
+};
 
 /** Everything this waypoint can send to, with the connections it holds. */
 export class Upstreams {
@@ -29,11 +34,13 @@ export class Upstreams {
 
   /** Null when the service, or that port of it, does not exist. Endpoints of `family` if there are any, else of the other. */
   service(key: ServiceKey, port: number, family: Family): UpstreamService | null {
-    let ports = this.#services.get(key);
-    if (ports === undefined) this.#services.set(key, (ports = new Map()));
+    const ports = this.#services.get(key) ?? new Map<number, UpstreamService | null>();
     const place = port * 8 + family;
-    let found = ports.get(place);
-    if (found === undefined) ports.set(place, (found = this.#resolve(key, port, family)));
+    const known = ports.get(place);
+    if (known !== undefined) return known;
+    const found = this.#resolve(key, port, family);
+    ports.set(place, found);
+    this.#services.set(key, ports);
     return found;
   }
 
@@ -48,7 +55,12 @@ export class Upstreams {
     const known = endpoint.pools.get(key);
     if (known !== undefined) return known;
     const { self, effects, counters } = this.#context;
-    const pool = new ConnectionPool({ clock: effects.clock, http2: effects.http2, counters, dial: () => dial(self, effects, endpoint, client) });
+    const pool = new ConnectionPool({
+      clock: effects.clock,
+      http2: effects.http2,
+      counters,
+      dial: () => dial(self, effects, endpoint, client),
+    });
     endpoint.pools.set(key, pool);
     return pool;
   }
@@ -120,7 +132,12 @@ export class Upstreams {
 
 /** Whether connections to the workload may go on: same identity, same node, same way to reach it. */
 function sameReach(a: Workload, b: Workload): boolean {
-  return a.serviceAccount === b.serviceAccount && a.trustDomain === b.trustDomain && a.node === b.node && a.tunnelProtocol === b.tunnelProtocol;
+  return (
+    a.serviceAccount === b.serviceAccount &&
+    a.trustDomain === b.trustDomain &&
+    a.node === b.node &&
+    a.tunnelProtocol === b.tunnelProtocol
+  );
 }
 
 /** The address family to prefer for a client that dialled `address`. */

@@ -1,0 +1,187 @@
+import { once } from 'node:events';
+import net from 'node:net';
+import type { Duplex } from 'node:stream';
+import { parseIp } from '#model/address/ip.ts';
+import type { Log } from '#model/effects/log.ts';
+import { type Identity, parseIdentity } from '#model/identity/identity.ts';
+import { MeshState } from '#model/mesh/mesh-state.ts';
+import { type AppProtocol, type Service, serviceKeyOf } from '#model/mesh/service.ts';
+import type { Workload } from '#model/mesh/workload.ts';
+import { aService, aWorkload, deltaOf } from '#model/testing/mesh-fixtures.ts';
+import type { HttpBackend, HttpRouteMatch, HttpRouteRule, L7Policy, WaypointConfig } from '#model/waypoint/config.ts';
+import { nodeHttp2 } from '#platform/http2/node-http2.ts';
+import { SteppedClock } from '#platform/stepped-clock.ts';
+import type { TunnelPool, TunnelRequest, TunnelTarget } from '#protocol/hbone/transport.ts';
+import { createWaypoint, type Waypoint } from '#waypoint/waypoint.ts';
+
+/** The VIP of the service `cart`, port 80, behind the waypoint under test. */
+export const VIP = '10.96.0.10';
+export const CART = 'shop/cart.shop.svc.cluster.local';
+export const FRONT = parseIdentity('spiffe://cluster.local/ns/web/sa/front');
+export const WAYPOINT_IDENTITY = parseIdentity('spiffe://cluster.local/ns/shop/sa/waypoint');
+
+/** One line of the waypoint's log. */
+export type LogLine = Record<string, unknown> & { message: string };
+
+export type DialTarget = { uid: string; ip: string; port: number; client: string };
+
+/**
+ * A waypoint for `shop/cart` on real loopback sockets. Endpoints are servers on 127.0.0.1; whoever connects to `port`
+ * is taken for `peer`, having dialled `dialled`.
+ */
+export type Rig = {
+  waypoint: Waypoint;
+  mesh: MeshState;
+  clock: SteppedClock;
+  lines: LogLine[];
+  dials: DialTarget[];
+  tunnels: { target: TunnelTarget; request: TunnelRequest }[];
+  /** Where clients connect. */
+  port: number;
+  peer: Identity | null;
+  dialled: { address: string; port: number };
+  /** Replaces the endpoints of a service (`cart` unless named). */
+  endpoints(ports: number[], change?: Partial<Workload>, service?: string): void;
+  close(): void;
+};
+
+export type RigOptions = {
+  appProtocol?: AppProtocol;
+  config?: Partial<WaypointConfig>;
+  routes?: HttpRouteRule[];
+  policies?: L7Policy[];
+  random?: () => number;
+};
+
+/** Lets everything that loopback sockets have under way arrive. */
+export async function settle(turns = 20): Promise<void> {
+  for (let turn = 0; turn < turns; turn++) await new Promise((resolve) => setImmediate(resolve));
+}
+
+/** Waits until `condition` holds; fails after two seconds of real time, which no passing test needs. */
+export async function until(condition: () => boolean): Promise<void> {
+  const deadlineMs = performance.now() + 2_000;
+  while (!condition()) {
+    if (performance.now() > deadlineMs) throw new Error('the condition never held');
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
+export function rule(match: Partial<HttpRouteMatch>, backends: HttpBackend[], change: Partial<HttpRouteRule> = {}): HttpRouteRule {
+  return {
+    name: '',
+    matches: [{ path: null, method: null, headers: [], queryParams: [], ...match }],
+    backends,
+    requestHeaders: null,
+    responseHeaders: null,
+    requestTimeoutMs: null,
+    ...change,
+  };
+}
+
+export function to(service: string, weight = 1): HttpBackend {
+  return { service: `shop/${service}.shop.svc.cluster.local`, port: 80, weight };
+}
+
+export function configOf({ config, routes, policies }: RigOptions): WaypointConfig {
+  const route = { namespace: 'shop', name: 'r', ports: null, clientNamespace: null, rules: routes ?? [] };
+  return {
+    namespace: 'shop',
+    gateway: 'waypoint',
+    trustDomain: 'cluster.local',
+    services: [{ key: CART, routes: routes === undefined ? [] : [route], policies: policies ?? [] }],
+    policies: [],
+    ...config,
+  };
+}
+
+export async function startRig(options: RigOptions = {}): Promise<Rig> {
+  const mesh = new MeshState();
+  const clock = new SteppedClock();
+  const lines: LogLine[] = [];
+  const dials: DialTarget[] = [];
+  const tunnels: Rig['tunnels'] = [];
+  let uuids = 0;
+  const waypoint = createWaypoint({
+    self: { namespace: 'shop', gateway: 'waypoint', node: 'one', identity: WAYPOINT_IDENTITY },
+    mesh,
+    effects: {
+      clock,
+      random: options.random ?? Math.random,
+      log: collectingLog(lines),
+      newUuid: () => `00000000-0000-4000-8000-${String(++uuids).padStart(12, '0')}`,
+      dialDirect: (workload, ip, port, client) => {
+        dials.push({ uid: workload.uid, ip, port, client: `${client.address}:${client.port}` });
+        return connect(ip, port);
+      },
+      tunnels: plainTunnels(tunnels),
+      http2: nodeHttp2,
+    },
+  });
+  const rig: Rig = {
+    waypoint, mesh, clock, lines, dials, tunnels, port: 0, peer: FRONT,
+    dialled: { address: VIP, port: 80 },
+    endpoints: (ports, change = {}, service = 'cart') => replaceEndpoints(rig, options.appProtocol ?? 'http11', service, ports, change),
+    close: () => {},
+  };
+  const server = net.createServer({ allowHalfOpen: true, pauseOnConnect: true }, (stream) => {
+    waypoint.accept({ stream, peer: rig.peer, peerAddress: parseIp('10.0.0.7'), peerPort: stream.remotePort ?? 0, dialled: rig.dialled });
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  rig.port = (server.address() as net.AddressInfo).port;
+  rig.close = () => {
+    waypoint.close();
+    server.close();
+  };
+  rig.endpoints([]);
+  waypoint.configure(configOf(options));
+  return rig;
+}
+
+function replaceEndpoints(rig: Rig, appProtocol: AppProtocol, name: string, ports: number[], change: Partial<Workload>): void {
+  const vip = name === 'cart' ? VIP : `10.96.1.${name.length}`;
+  const service: Service = aService(name, [vip], {
+    ports: [{ servicePort: 80, targetPort: 0, appProtocol }],
+    waypoint: { kind: 'hostname', namespace: 'shop', hostname: 'waypoint.shop.svc.cluster.local', hbonePort: 15_008 },
+  });
+  const key = serviceKeyOf(service);
+  const workloads = ports.map((port, index) =>
+    aWorkload(`${name}-${index}`, ['127.0.0.1'], { services: new Map([[key, [{ servicePort: 80, targetPort: port }]]]), ...change }),
+  );
+  const delta = deltaOf(workloads, [service]);
+  const gone = rig.mesh.endpoints(key).filter(({ uid }) => !delta.workloads.has(uid));
+  const touched = rig.mesh.apply({ ...delta, workloads: new Map([...delta.workloads, ...gone.map(({ uid }) => [uid, null] as const)]) });
+  rig.waypoint.meshChanged(touched);
+}
+
+async function connect(ip: string, port: number): Promise<Duplex> {
+  const socket = net.connect({ host: ip, port, allowHalfOpen: true });
+  await once(socket, 'connect');
+  return socket;
+}
+
+/** Tunnels that end at the named endpoint without encryption. */
+function plainTunnels(opened: Rig['tunnels']): TunnelPool {
+  return {
+    async open(target, request) {
+      opened.push({ target, request });
+      const [ip = '', port = ''] = request.authority.split(':');
+      try {
+        return { kind: 'open', stream: await connect(ip, Number(port)), peer: target.peers[0] ?? target.source, baggage: '' };
+      } catch (error) {
+        return { kind: 'failed', flag: 'CONNECT', error: error as Error };
+      }
+    },
+    size: () => 0,
+    close() {},
+  };
+}
+
+function collectingLog(lines: LogLine[]): Log {
+  const write = (fields: object, message: string): void => {
+    lines.push({ ...fields, message });
+  };
+  const log: Log = { debug: write, info: write, warn: write, error: write, child: () => log };
+  return log;
+}
