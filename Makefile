@@ -8,8 +8,7 @@
 #   make clean         removes everything that was built or installed below this folder
 
 NODE := node_modules/node/bin/node
-TEST_GLOBS := 'src/**/*.test.ts' 'test/**/*.test.ts'
-STRUCTURE_GLOBS := 'test/structure/*.test.ts' 'src/cli/*.test.ts'
+TEST_GLOBS := 'src/**/*.test.ts' 'test/**/*.test.ts' 'bench/**/*.test.ts'
 export PATH := $(CURDIR)/node_modules/node/bin:$(PATH)
 
 .DEFAULT_GOAL := setup
@@ -32,9 +31,7 @@ bench:
 
 check:
 	@scripts/setup check
-	node_modules/.bin/tsc -p .
-	node_modules/.bin/biome ci --colors=off .
-	$(NODE) --test --test-reporter=dot $(STRUCTURE_GLOBS)
+	@scripts/check
 
 format:
 	@scripts/setup check

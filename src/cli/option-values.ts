@@ -8,13 +8,21 @@ export type HostPort = { host: string; port: number };
 export type DnsUpstream = { ip: IpAddress; port: number };
 
 const DNS_PORT = 53;
+const WORKLOAD_NAME = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 const NAME = /^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/;
 const LABEL_PART = /^[A-Za-z0-9]([A-Za-z0-9._/-]{0,251}[A-Za-z0-9])?$/;
 const TRUST_DOMAIN = /^[a-z0-9]([a-z0-9._-]{0,253}[a-z0-9])?$/;
 
 // Each reader throws InvalidArgumentError, which commander turns into a usage error that names the option.
 
-/** A name of a node, workload, namespace or service account: lower-case letters, digits, `-` and `.`. */
+/** A name of a workload, its namespace or its service account: lower-case letters, digits and `-`, at most 63. */
+export function readWorkloadName(text: string): string {
+  if (!WORKLOAD_NAME.test(text))
+    throw new InvalidArgumentError('Write at most 63 lower-case letters, digits and "-", such as shop-1.');
+  return text;
+}
+
+/** A name of a node or of a resource: lower-case letters, digits, `-` and `.`. */
 export function readName(text: string): string {
   if (!NAME.test(text)) throw new InvalidArgumentError('Write lower-case letters, digits, "-" and "." only, such as shop-1.');
   return text;

@@ -1,6 +1,6 @@
 import { type Command, Option } from 'commander';
 import { type Act, makeCommand, runDirOption } from './command.ts';
-import { collectLabel, readName } from './option-values.ts';
+import { collectLabel, readName, readWorkloadName } from './option-values.ts';
 
 /** What `weft run` is told. */
 export type RunOptions = {
@@ -38,9 +38,9 @@ export function runCommand(act: Act<RunOptions>): Command {
     )
     .usage('--name <name> --service-account <name> [options] -- <command...>')
     .argument('<command...>', 'the command and its arguments; write -- before it')
-    .requiredOption('--name <name>', "the workload's name", readName)
-    .requiredOption('--service-account <name>', 'the service account in its identity', readName)
-    .option('--namespace <name>', 'the namespace in its identity', readName, 'default')
+    .requiredOption('--name <name>', "the workload's name", readWorkloadName)
+    .requiredOption('--service-account <name>', 'the service account in its identity', readWorkloadName)
+    .option('--namespace <name>', 'the namespace in its identity', readWorkloadName, 'default')
     .option('--label <key=value>', 'a label that selectors can match; repeat for more', collectLabel, {})
     .option('--node <name>', 'the node to run on, when this machine has several agents', readName)
     .option('--agent-socket <path>', "the agent's socket (default: the only agent below --run-dir)")

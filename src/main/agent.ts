@@ -75,7 +75,8 @@ export async function startAgent(options: AgentProcessOptions): Promise<RunningA
   const local = openLocalWorkloads(agent, sandboxes, options, paths);
   const events = readEvents(datapath.maps.events.fd, (event) => agent.kernelEvent(event));
   const stopEvents = systemClock.every(EVENTS_PERIOD_MS, () => events.drain());
-  const discovery = followMesh(agent, local, options, tokenSubject(await options.control.token()));
+  // Refusals are explained by the policies that caused them, so they are read before a change.
+  const discovery = followMesh(agent, local, () => events.drain(), options, tokenSubject(await options.control.token()));
   await local.restore();
   const stopReaping = local.watch();
   discovery.start();
@@ -166,7 +167,7 @@ function tokenSubject(token: string): { namespace: string; serviceAccount: strin
 
 type Subject = ReturnType<typeof tokenSubject>;
 
-function followMesh(agent: Agent, local: LocalWorkloads, options: AgentProcessOptions, { namespace, serviceAccount }: Subject): DiscoveryClient {
+function followMesh(agent: Agent, local: LocalWorkloads, beforeChange: () => void, options: AgentProcessOptions, { namespace, serviceAccount }: Subject): DiscoveryClient {
   const { place, log, control } = options;
   const discovery = new DiscoveryClient({
     endpoint: control,
@@ -178,7 +179,10 @@ function followMesh(agent: Agent, local: LocalWorkloads, options: AgentProcessOp
     waypoint: null,
     clock: systemClock,
     log,
-    onMesh: (delta) => agent.applyMesh(delta, agent.synced),
+    onMesh: (delta) => {
+      beforeChange();
+      agent.applyMesh(delta, agent.synced);
+    },
     onConnected: () => local.refreshRegistration(),
   });
   void discovery.synced.then(() => agent.applyMesh(NO_CHANGE, true));

@@ -99,11 +99,14 @@ export async function startControl(options: StartControlOptions): Promise<Runnin
     const { promise: stopped, resolve } = Promise.withResolvers<void>();
     let stopping: Promise<void> | null = null;
     const stop = async (waypoints: boolean) => {
-      // While clients are still served, so that what ends does so in order.
-      await (waypoints ? control.waypoints?.stopAll() : control.waypoints?.stop());
-      await closeAll();
+      try {
+        // While clients are still served, so that what ends does so in order.
+        await (waypoints ? control.waypoints?.stopAll() : control.waypoints?.stop());
+      } finally {
+        await closeAll();
+        resolve();
+      }
       log.info({ waypoints: waypoints ? 'stopped' : 'left running' }, 'control plane stopped');
-      resolve();
     };
     return {
       address: served.address,

@@ -31,9 +31,12 @@ export function rowsOf(page: string): ErrorRow[] {
 
 /** A first version of a row, from the code that raises the error; empty cells are for a person to fill. */
 export function draftRow(code: string, files: readonly SourceFile[]): ErrorRow {
-  for (const { text } of files.filter(({ path }) => !isTest(path))) {
+  const texts = files.filter(({ path }) => !isTest(path)).map(({ text }) => text);
+  for (const text of texts) {
     const described = new RegExp(`^\\s+${code}: '(.*)'`, 'm').exec(text)?.[1];
     if (described !== undefined) return { code, meaning: readable(described), remedy: 'Do what the finding says.' };
+  }
+  for (const text of texts) {
     const at = text.indexOf(`'${code}'`);
     if (at < 0) continue;
     const near = text.slice(at + code.length + 2, at + 600);

@@ -125,6 +125,7 @@ export class DiscoveryConnection implements DiscoveryListener {
 
   #send(): void {
     const { gate, stream } = this.#options;
+    if (this.#blocked) return;
     while (!this.#blocked && !this.#over) {
       if (this.#session.owesAnswer && !gate.enter(this, () => this.#send())) return;
       const response = this.#session.next();

@@ -156,6 +156,7 @@ test('a client that does not take what it was sent is cut off, one that does is 
   for (const client of [stuck, slow]) client.ask({ typeUrl: ADDRESS_TYPE, node });
   both.clock.advance(59_000);
   slow.listener.drained();
+  both.server.publish(workloads('a'));
   both.clock.advance(2_000);
   assert.deepEqual(
     [stuck, slow].map(({ ended }) => ended.map(({ status }) => status)),

@@ -102,12 +102,10 @@ class ClientPool implements HboneClientPool {
     for (;;) {
       if (this.#closed) return failure('CONNECT', 'WEFT_HBONE_CLOSED', 'the agent is shutting down', 'connect again: another agent takes over');
       const entry = this.#entries.get(key) ?? { connections: new Set(), connecting: null };
+      // A connection with a certificate that was replaced gains no new tunnels; those it has may end.
+      for (const connection of entry.connections) if (connection.credentials !== credentials) this.#retire(key, connection);
+      for (const connection of entry.connections) if (connection.reserve()) return { kind: 'leased', connection };
       this.#entries.set(key, entry);
-      for (const connection of [...entry.connections]) {
-        // A certificate that was replaced must not gain new tunnels; those it has may end.
-        if (connection.credentials !== credentials) this.#retire(key, connection);
-        else if (connection.reserve()) return { kind: 'leased', connection };
-      }
       entry.connecting ??= this.#connect(key, entry, target, credentials).finally(() => {
         entry.connecting = null;
         this.#forgetIfEmpty(key, entry);

@@ -52,7 +52,12 @@ export class HboneConnection {
     socket.on('error', (error) => {
       this.#error ??= error;
     });
-    socket.on('end', () => this.http2.lost());
+    // Sockets made in a namespace allow half-open, but no tunnel outlives its peer: without this a connection to a
+    // killed agent would stay in the pool and be given out again.
+    socket.on('end', () => {
+      this.http2.lost();
+      this.end(null);
+    });
     socket.on('close', () => this.#onClose());
     this.#startReading();
   }

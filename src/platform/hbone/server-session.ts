@@ -90,8 +90,6 @@ function openTunnel(
     return REFUSED;
   }
   const duplex = connection.tunnel(stream);
-  // Until it is accepted nobody else listens; after a reset there is nobody left to tell.
-  duplex.on('error', () => {});
   const tunnel = new PendingTunnel(stream, duplex);
   const { authority, baggage, forwarded, traceparent } = request;
   const inbound: InboundTunnel = {

@@ -7,6 +7,7 @@ import tls from 'node:tls';
 import { parseIp } from '#model/address/ip.ts';
 import { type Log, SILENT_LOG } from '#model/effects/log.ts';
 import type { Credentials } from '#model/identity/credentials.ts';
+import type { Identity } from '#model/identity/identity.ts';
 import type { Clock } from '#model/effects/clock.ts';
 import { createClientPool, type HboneClientPool } from '#platform/hbone/client-pool.ts';
 import { createHboneServer, type HboneServer } from '#platform/hbone/server.ts';
@@ -77,14 +78,21 @@ export async function dialLoopback(port: number): Promise<net.Socket> {
 
 export type TestClient = { pool: HboneClientPool; dialled: net.Socket[]; target(port: number, overrides?: Partial<TunnelTarget>): TunnelTarget };
 
-export type TestClientOptions = { source: Credentials; peer: Credentials; credentials?: () => Promise<Credentials>; clock?: Clock };
+export type TestClientOptions = {
+  source: Credentials;
+  peer: Credentials;
+  credentials?: (identity: Identity) => Promise<Credentials>;
+  clock?: Clock;
+  /** Loopback by default. */
+  dial?: (port: number) => Promise<net.Socket>;
+};
 
 /** A pool that dials loopback, closed after the test; its targets expect `peer`. */
 export function startTestClient(t: TestContext, options: TestClientOptions): TestClient {
-  const { source, peer, clock = new SteppedClock(), credentials = async () => source } = options;
+  const { source, peer, clock = new SteppedClock(), credentials = async () => source, dial: dialPort = dialLoopback } = options;
   const dialled: net.Socket[] = [];
   const dial = async (_address: string, port: number) => {
-    const socket = await dialLoopback(port);
+    const socket = await dialPort(port);
     dialled.push(socket);
     return socket;
   };

@@ -32,6 +32,8 @@ export class TunnelStream extends DirectDuplex {
     super({ allowHalfOpen: true });
     this.#stream = stream;
     this.#batch = batch;
+    // A reset that comes before the stream has a user must not end the process.
+    this.on('error', () => {});
     this.handler = {
       response() {},
       data: (chunk) => this.#onData(chunk),
