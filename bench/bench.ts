@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises';
-import { parseMeasure, type Row, renderRows, rowOf } from './report.ts';
 import { type Bare, bareNamespaces, HAPROXY_PORT, haproxyPair } from './peers.ts';
+import { parseMeasure, type Row, renderRows, rowOf } from './report.ts';
 import { bare, cpuSeconds, DIAL, LOAD_PORT, meshed, plain, type Rig, rigUp } from './rig.ts';
 
 const ROUNDS = 7;
@@ -88,7 +88,8 @@ function crossNode(rig: Rig, proxies: readonly number[]): Pair[] {
   const peerName = 'HAProxy pair, mutual TLS 1.3';
   const agents = [rig.agents.alpha.pid, rig.agents.beta.pid];
   const viaMesh = (...args: [string, string]): Promise<string> => meshed(rig, args[0], DIAL.far, PORT, args[1]);
-  const viaProxies = (...args: [string, string]): Promise<string> => plain(rig, args[0], '127.0.0.1', String(HAPROXY_PORT), args[1]);
+  const viaProxies = (...args: [string, string]): Promise<string> =>
+    plain(rig, args[0], '127.0.0.1', String(HAPROXY_PORT), args[1]);
   return [
     {
       name,

@@ -13,14 +13,25 @@ const TLS_PORT = 9444;
 export async function haproxyPair(rig: Rig): Promise<{ client: Child; server: Child }> {
   await makeCertificates(rig.dir);
   const settings = 'global\n  nbthread 1\ndefaults\n  mode tcp\n  timeout connect 5s\n  timeout client 1h\n  timeout server 1h\n';
-  const tls = (name: string): string => `ssl crt ${join(rig.dir, `${name}.both`)} ca-file ${join(rig.dir, 'ca.pem')} verify required`;
+  const tls = (name: string): string =>
+    `ssl crt ${join(rig.dir, `${name}.both`)} ca-file ${join(rig.dir, 'ca.pem')} verify required`;
   const far = rig.farServer.address[4];
   const clientConfig = join(rig.dir, 'client.cfg');
   const serverConfig = join(rig.dir, 'server.cfg');
-  await writeFile(clientConfig, `${settings}listen in\n  bind 127.0.0.1:${HAPROXY_PORT}\n  server far ${far}:${TLS_PORT} ${tls('a')} verifyhost peer ssl-min-ver TLSv1.3\n`);
-  await writeFile(serverConfig, `${settings}listen in\n  bind ${far}:${TLS_PORT} ${tls('b')} ssl-min-ver TLSv1.3\n  server app ${far}:${LOAD_PORT}\n`);
+  await writeFile(
+    clientConfig,
+    `${settings}listen in\n  bind 127.0.0.1:${HAPROXY_PORT}\n  server far ${far}:${TLS_PORT} ${tls('a')} verifyhost peer ssl-min-ver TLSv1.3\n`,
+  );
+  await writeFile(
+    serverConfig,
+    `${settings}listen in\n  bind ${far}:${TLS_PORT} ${tls('b')} ssl-min-ver TLSv1.3\n  server app ${far}:${LOAD_PORT}\n`,
+  );
   const start = (name: string, pid: number, cpu: string, config: string): Child =>
-    rig.spawn({ name, command: asHost(rig.plan, inNetnsOf(pid, ['taskset', '-c', cpu, 'haproxy', '-db', '-f', config])), logPath: join(rig.plan.logDir, `${name}.log`) });
+    rig.spawn({
+      name,
+      command: asHost(rig.plan, inNetnsOf(pid, ['taskset', '-c', cpu, 'haproxy', '-db', '-f', config])),
+      logPath: join(rig.plan.logDir, `${name}.log`),
+    });
   const server = start('haproxy-server', rig.farServer.pid, CPU.server, serverConfig);
   const client = start('haproxy-client', rig.client.pid, CPU.client, clientConfig);
   await waitUntil('HAProxy listening', 10_000, async () => {
@@ -33,14 +44,49 @@ export async function haproxyPair(rig: Rig): Promise<{ client: Child; server: Ch
 
 async function makeCertificates(dir: string): Promise<void> {
   const at = (name: string): string => join(dir, name);
-  const key = (name: string): string[] => ['openssl', 'ecparam', '-name', 'prime256v1', '-genkey', '-noout', '-out', at(`${name}.key`)];
+  const key = (name: string): string[] => [
+    'openssl',
+    'ecparam',
+    '-name',
+    'prime256v1',
+    '-genkey',
+    '-noout',
+    '-out',
+    at(`${name}.key`),
+  ];
   await command(key('ca'));
-  await command(['openssl', 'req', '-x509', '-new', '-key', at('ca.key'), '-subj', '/CN=bench', '-days', '1', '-out', at('ca.pem')]);
+  await command([
+    'openssl',
+    'req',
+    '-x509',
+    '-new',
+    '-key',
+    at('ca.key'),
+    '-subj',
+    '/CN=bench',
+    '-days',
+    '1',
+    '-out',
+    at('ca.pem'),
+  ]);
   await writeFile(at('names'), 'subjectAltName=DNS:peer');
   for (const name of ['a', 'b']) {
     await command(key(name));
     await command(['openssl', 'req', '-new', '-key', at(`${name}.key`), '-subj', '/CN=peer', '-out', at(`${name}.csr`)]);
-    const sign = ['openssl', 'x509', '-req', '-in', at(`${name}.csr`), '-CA', at('ca.pem'), '-CAkey', at('ca.key'), '-CAcreateserial', '-days', '1'];
+    const sign = [
+      'openssl',
+      'x509',
+      '-req',
+      '-in',
+      at(`${name}.csr`),
+      '-CA',
+      at('ca.pem'),
+      '-CAkey',
+      at('ca.key'),
+      '-CAcreateserial',
+      '-days',
+      '1',
+    ];
     await command([...sign, '-extfile', at('names'), '-out', at(`${name}.pem`)]);
     await command(['sh', '-c', 'cat "$1.pem" "$1.key" > "$1.both"', 'sh', at(name)]);
   }
@@ -69,7 +115,11 @@ export async function bareNamespaces(rig: Rig): Promise<Bare> {
     await command(['ip', '-n', netns, 'link', 'set', 'eth0', 'up']);
   }
   const serve = ['taskset', '-c', CPU.server, rig.load, 'serve', String(LOAD_PORT)];
-  const server = rig.spawn({ name: 'bare', command: asHost(rig.plan, inNetns(name('b'), serve)), logPath: join(rig.plan.logDir, 'bare.log') });
+  const server = rig.spawn({
+    name: 'bare',
+    command: asHost(rig.plan, inNetns(name('b'), serve)),
+    logPath: join(rig.plan.logDir, 'bare.log'),
+  });
   await new Promise<void>((resolve) => server.onLine(() => resolve()));
   const down = async (): Promise<void> => {
     await server.stop();

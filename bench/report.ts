@@ -1,12 +1,23 @@
 import { WeftError } from '#model/error.ts';
 
 /** One comparison: medians of both sides, and their ratio. */
-export type Row = { name: string; metric: string; weft: number; peer: number; peerName: string; ratio: number; spread: { weft: [number, number]; peer: [number, number] } };
+export type Row = {
+  name: string;
+  metric: string;
+  weft: number;
+  peer: number;
+  peerName: string;
+  ratio: number;
+  spread: { weft: [number, number]; peer: [number, number] };
+};
 
 /** A number out of the one line of JSON that the load prints. Errors: WEFT_BENCH_LOAD. */
 export function parseMeasure(text: string, key: string): number {
   const match = new RegExp(`"${key}":([0-9.]+)`).exec(text);
-  if (match === null) throw new WeftError('WEFT_BENCH_LOAD', `the load program printed no ${key}: ${text.trim()}`, { remedy: 'run it by hand; the machine may be too busy' });
+  if (match === null)
+    throw new WeftError('WEFT_BENCH_LOAD', `the load program printed no ${key}: ${text.trim()}`, {
+      remedy: 'run it by hand; the machine may be too busy',
+    });
   return Number(match[1]);
 }
 
@@ -17,7 +28,11 @@ export function median(values: readonly number[]): number {
   return (low + high) / 2;
 }
 
-export function rowOf(names: { name: string; metric: string; peerName: string }, weft: readonly number[], peer: readonly number[]): Row {
+export function rowOf(
+  names: { name: string; metric: string; peerName: string },
+  weft: readonly number[],
+  peer: readonly number[],
+): Row {
   const [ours, theirs] = [median(weft), median(peer)];
   const spread = { weft: rangeOf(weft), peer: rangeOf(peer) };
   return { ...names, weft: ours, peer: theirs, ratio: ours / theirs, spread };
@@ -33,8 +48,24 @@ export function renderRows(rows: readonly Row[]): string {
   const range = ([low, high]: [number, number]): string => `${number(low)}–${number(high)}`;
   const cells = [
     ['path', 'metric', 'Weft', '(range)', 'peer', '(range)', 'ratio', 'peer is'],
-    ...rows.map((row) => [row.name, row.metric, number(row.weft), range(row.spread.weft), number(row.peer), range(row.spread.peer), `${row.ratio.toFixed(2)}×`, row.peerName]),
+    ...rows.map((row) => [
+      row.name,
+      row.metric,
+      number(row.weft),
+      range(row.spread.weft),
+      number(row.peer),
+      range(row.spread.peer),
+      `${row.ratio.toFixed(2)}×`,
+      row.peerName,
+    ]),
   ];
   const widths = cells[0]?.map((_, column) => Math.max(...cells.map((line) => line[column]?.length ?? 0))) ?? [];
-  return cells.map((line) => line.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ').trimEnd()).join('\n');
+  return cells
+    .map((line) =>
+      line
+        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n');
 }

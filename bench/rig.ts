@@ -90,8 +90,22 @@ spec:
 
 async function startLoad(plan: FabricPlan, load: string, spawn: Spawn): Promise<[App, App, App]> {
   const serve = (name: string, node: NodeName, cpu: string) =>
-    startWorkload(plan, { name, node, serviceAccount: name, labels: { app: name }, command: ['taskset', '-c', cpu, load, 'serve', String(LOAD_PORT)] }, spawn);
-  return [await serve('client', 'alpha', CPU.client), await serve('near', 'alpha', CPU.server), await serve('far', 'beta', CPU.server)];
+    startWorkload(
+      plan,
+      {
+        name,
+        node,
+        serviceAccount: name,
+        labels: { app: name },
+        command: ['taskset', '-c', cpu, load, 'serve', String(LOAD_PORT)],
+      },
+      spawn,
+    );
+  return [
+    await serve('client', 'alpha', CPU.client),
+    await serve('near', 'alpha', CPU.server),
+    await serve('far', 'beta', CPU.server),
+  ];
 }
 
 async function pin(pid: number, cpu: string): Promise<void> {
@@ -129,4 +143,3 @@ export async function cpuSeconds(pids: readonly number[]): Promise<number> {
   }
   return ticks / 100; // USER_HZ
 }
-

@@ -11,6 +11,7 @@ import { releaseBpffs } from '#platform/bpf/bpffs.ts';
 import { type Datapath, removePins } from '#platform/bpf/datapath.ts';
 import { readEvents } from '#platform/bpf/events.ts';
 import { systemClock } from '#platform/clock.ts';
+import type { Nameserver } from '#platform/dns-upstream/resolv-conf.ts';
 import { CaClient } from '#platform/grpc/ca-client.ts';
 import type { ControlEndpoint } from '#platform/grpc/control-channel.ts';
 import { DiscoveryClient } from '#platform/grpc/discovery-client.ts';
@@ -18,7 +19,6 @@ import { RegistryClient } from '#platform/grpc/registry-client.ts';
 import { createClientPool } from '#platform/hbone/client-pool.ts';
 import { createHboneServer } from '#platform/hbone/server.ts';
 import { WorkloadNamespace } from '#platform/netns/workload-namespace.ts';
-import type { Nameserver } from '#platform/dns-upstream/resolv-conf.ts';
 import { systemRandom } from '#platform/random.ts';
 import { relay } from '#platform/relay/relay.ts';
 import type { Sandboxes } from '#platform/sandbox/sandboxes.ts';
@@ -70,7 +70,17 @@ export async function startAgent(options: AgentProcessOptions): Promise<RunningA
     node: place.node,
     trustDomain: options.trustDomain,
     dns: (mesh, namespaceOf) =>
-      openDns({ nameservers: options.nameservers, clusterDomain: options.clusterDomain, clock: systemClock, log, counters: dnsCounters }, mesh, namespaceOf),
+      openDns(
+        {
+          nameservers: options.nameservers,
+          clusterDomain: options.clusterDomain,
+          clock: systemClock,
+          log,
+          counters: dnsCounters,
+        },
+        mesh,
+        namespaceOf,
+      ),
   });
   const local = openLocalWorkloads(agent, sandboxes, options, paths);
   const events = readEvents(datapath.maps.events.fd, (event) => agent.kernelEvent(event));
@@ -98,19 +108,37 @@ export async function startAgent(options: AgentProcessOptions): Promise<RunningA
       node: place.node,
       version: options.version,
       agent,
-      certificates: certificates.snapshot().map(({ notAfterMs, ...one }) => ({ ...one, notAfter: notAfterMs === null ? '' : new Date(notAfterMs).toISOString() })),
+      certificates: certificates
+        .snapshot()
+        .map(({ notAfterMs, ...one }) => ({ ...one, notAfter: notAfterMs === null ? '' : new Date(notAfterMs).toISOString() })),
       controlPlane: { address: options.control.address, connected, syncedAt, error },
       degraded: [...readiness.degraded, ...missing.map(({ feature, loss }) => `${feature} is missing: ${loss}`)],
-      kernel: { pinDir: paths.pinDir, liveDirectFlows: kernel.maps.flows.entries().length, verdicts: kernel.maps.verdicts.entries().length, counters: { ...kernel.counters(), ...dnsCounters } },
+      kernel: {
+        pinDir: paths.pinDir,
+        liveDirectFlows: kernel.maps.flows.entries().length,
+        verdicts: kernel.maps.verdicts.entries().length,
+        counters: { ...kernel.counters(), ...dnsCounters },
+      },
     });
   };
   const cleanup = async (): Promise<void> => {
     await local.stopAll();
     // The answer has to leave before the socket closes.
-    systemClock.after(100, () => void stop().then(() => cleanupNode(place, log)).then(reportCleaned));
+    systemClock.after(
+      100,
+      () =>
+        void stop()
+          .then(() => cleanupNode(place, log))
+          .then(reportCleaned),
+    );
   };
   const closeSocket = await serveLocalSocket(paths.socket, (method, path, body) =>
-    answerLocalApi(method, path, body, { start: (wanted) => local.start(wanted), stop: (key) => local.stop(key), status, cleanup }),
+    answerLocalApi(method, path, body, {
+      start: (wanted) => local.start(wanted),
+      stop: (key) => local.stop(key),
+      status,
+      cleanup,
+    }),
   );
   log.info({ node: place.node, socket: paths.socket, adopted: kernel.adopted }, 'agent is running');
   return { stop, cleaned };
@@ -133,7 +161,14 @@ function agentEffects({ log }: AgentProcessOptions, { kernel, datapath, certific
     openNamespace: (netnsPath) => new WorkloadNamespace(netnsPath, datapath.maps),
     credentials: (identity) => certificates.get(identity),
     forgetCredentials: (identity) => certificates.drop(identity),
-    createPool: (dial) => createClientPool({ dial, credentials: (identity) => certificates.get(identity), clock: systemClock, random: systemRandom, log }),
+    createPool: (dial) =>
+      createClientPool({
+        dial,
+        credentials: (identity) => certificates.get(identity),
+        clock: systemClock,
+        random: systemRandom,
+        log,
+      }),
     createHboneServer: (server) => createHboneServer({ ...server, clock: systemClock, log }),
     relay: (a, b, signal) => relay(a, b, { signal }),
     randomHex: (bytes) => randomBytes(bytes).toString('hex'),
@@ -167,14 +202,27 @@ function tokenSubject(token: string): { namespace: string; serviceAccount: strin
 
 type Subject = ReturnType<typeof tokenSubject>;
 
-function followMesh(agent: Agent, local: LocalWorkloads, beforeChange: () => void, options: AgentProcessOptions, { namespace, serviceAccount }: Subject): DiscoveryClient {
+function followMesh(
+  agent: Agent,
+  local: LocalWorkloads,
+  beforeChange: () => void,
+  options: AgentProcessOptions,
+  { namespace, serviceAccount }: Subject,
+): DiscoveryClient {
   const { place, log, control } = options;
   const discovery = new DiscoveryClient({
     endpoint: control,
     node: {
       // The form istiod expects of a node proxy (control-plane-protocols 1.3).
       id: `ztunnel~1.1.1.1~${place.node}.${namespace}~${namespace}.svc.cluster.local`,
-      metadata: { NAME: place.node, NAMESPACE: namespace, SERVICE_ACCOUNT: serviceAccount, NODE_NAME: place.node, CLUSTER_ID: control.clusterId, INSTANCE_IPS: '1.1.1.1' },
+      metadata: {
+        NAME: place.node,
+        NAMESPACE: namespace,
+        SERVICE_ACCOUNT: serviceAccount,
+        NODE_NAME: place.node,
+        CLUSTER_ID: control.clusterId,
+        INSTANCE_IPS: '1.1.1.1',
+      },
     },
     waypoint: null,
     clock: systemClock,

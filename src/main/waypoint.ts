@@ -58,7 +58,14 @@ export async function startWaypoint(options: WaypointProcessOptions): Promise<Ru
     endpoint: control,
     node: {
       id: `waypoint~1.1.1.1~${id}~${options.namespace}.svc.cluster.local`,
-      metadata: { NAME: options.gateway, NAMESPACE: options.namespace, SERVICE_ACCOUNT: options.serviceAccount, NODE_NAME: options.node, CLUSTER_ID: control.clusterId, INSTANCE_IPS: '1.1.1.1' },
+      metadata: {
+        NAME: options.gateway,
+        NAMESPACE: options.namespace,
+        SERVICE_ACCOUNT: options.serviceAccount,
+        NODE_NAME: options.node,
+        CLUSTER_ID: control.clusterId,
+        INSTANCE_IPS: '1.1.1.1',
+      },
     },
     waypoint: `${options.namespace}/${options.gateway}`,
     clock: systemClock,
@@ -88,7 +95,11 @@ export async function startWaypoint(options: WaypointProcessOptions): Promise<Ru
 
 type Parts = { mesh: MeshState; flows: AttestedFlows; certificates: CertificateCache };
 
-async function serve(options: WaypointProcessOptions, config: WaypointConfig, { mesh, flows, certificates }: Parts): Promise<Serving> {
+async function serve(
+  options: WaypointProcessOptions,
+  config: WaypointConfig,
+  { mesh, flows, certificates }: Parts,
+): Promise<Serving> {
   const { log } = options;
   const identity = { trustDomain: config.trustDomain, namespace: options.namespace, serviceAccount: options.serviceAccount };
   const credentials = { credentials: () => certificates.get(identity) };
@@ -96,13 +107,27 @@ async function serve(options: WaypointProcessOptions, config: WaypointConfig, { 
   const waypoint = createWaypoint({
     self: { namespace: options.namespace, gateway: options.gateway, node: options.node, identity },
     mesh,
-    effects: { clock: systemClock, random: systemRandom, log, newUuid: randomUUID, dialDirect: (_workload, ip, port) => dial(ip, port), tunnels, http2: nodeHttp2 },
+    effects: {
+      clock: systemClock,
+      random: systemRandom,
+      log,
+      newUuid: randomUUID,
+      dialDirect: (_workload, ip, port) => dial(ip, port),
+      tunnels,
+      http2: nodeHttp2,
+    },
   });
   const onTunnel = (tunnel: InboundTunnel): void => acceptTunnel(waypoint, tunnel, log);
   const hbone = createHboneServer({ ...credentials, trustDomain: config.trustDomain, onTunnel, clock: systemClock, log });
-  const listeners = [await listen(PORT.hbone, (socket) => hbone.handle(socket)), await listen(PORT.waypoint, (socket) => acceptLocal(waypoint, flows, socket, log))];
+  const listeners = [
+    await listen(PORT.hbone, (socket) => hbone.handle(socket)),
+    await listen(PORT.waypoint, (socket) => acceptLocal(waypoint, flows, socket, log)),
+  ];
   certificates.get(identity).catch(() => {}); // ahead of the first tunnel; the cache retries and logs
-  log.info({ waypoint: `${options.namespace}/${options.gateway}`, services: config.services.length, version: options.version }, 'waypoint is serving');
+  log.info(
+    { waypoint: `${options.namespace}/${options.gateway}`, services: config.services.length, version: options.version },
+    'waypoint is serving',
+  );
   const close = (): void => {
     waypoint.close();
     hbone.close();
@@ -119,7 +144,13 @@ function acceptTunnel(waypoint: Waypoint, tunnel: InboundTunnel, log: Log): void
     return;
   }
   const client = forwardedClient(tunnel.forwarded, tunnel.remoteAddress) ?? { ip: tunnel.remoteAddress, port: tunnel.remotePort };
-  waypoint.accept({ stream: tunnel.accept(''), peer: tunnel.peer, peerAddress: client.ip, peerPort: client.port, dialled: admission.dialled });
+  waypoint.accept({
+    stream: tunnel.accept(''),
+    peer: tunnel.peer,
+    peerAddress: client.ip,
+    peerPort: client.port,
+    dialled: admission.dialled,
+  });
 }
 
 /** A connection of this node: only one that the kernel saw an enrolled workload open is served. */
@@ -134,14 +165,23 @@ function acceptLocal(waypoint: Waypoint, flows: AttestedFlows, socket: Socket, l
     return;
   }
   const { identity, dialled } = attestation;
-  waypoint.accept({ stream: socket, peer: identity, peerAddress: remote.ip, peerPort: remote.port, dialled: { address: dialled.ip, port: dialled.port } });
+  waypoint.accept({
+    stream: socket,
+    peer: identity,
+    peerAddress: remote.ip,
+    peerPort: remote.port,
+    dialled: { address: dialled.ip, port: dialled.port },
+  });
 }
 
 /** From this waypoint's own namespace: the kernel goes direct to an endpoint of this node. */
 function dial(ip: IpAddress, port: number): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const socket = connect({ host: ip, port, allowHalfOpen: true, noDelay: true });
-    const timer = setTimeout(() => socket.destroy(Object.assign(new Error(`connect ETIMEDOUT ${ip}:${port}`), { code: 'ETIMEDOUT' })), CONNECT_TIMEOUT_MS);
+    const timer = setTimeout(
+      () => socket.destroy(Object.assign(new Error(`connect ETIMEDOUT ${ip}:${port}`), { code: 'ETIMEDOUT' })),
+      CONNECT_TIMEOUT_MS,
+    );
     const settle = (finish: () => void): void => {
       clearTimeout(timer);
       socket.off('error', fail);

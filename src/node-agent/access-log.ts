@@ -21,7 +21,14 @@ export type AccessRecord = {
   service: Service | null;
 };
 
-export type AccessOutcome = { flag: ResponseFlag; error: string | null; bytesSent: number; bytesReceived: number; policy?: string | null; rule?: number | null };
+export type AccessOutcome = {
+  flag: ResponseFlag;
+  error: string | null;
+  bytesSent: number;
+  bytesReceived: number;
+  policy?: string | null;
+  rule?: number | null;
+};
 
 /**
  * One line per connection, at its end, with the fields of spec node-proxy 8.2.

@@ -46,7 +46,12 @@ export class Agent {
     this.ids = adoptedIds(kernel.maps, kernel.adopted);
     this.#waiters = new Waiters(clock, KNOWLEDGE_DEADLINE_MS);
     this.#dns = options.dns(this.mesh, (uid) => this.enrollment.get(uid)?.request.namespace ?? null);
-    const view = { mesh: this.mesh, ids: this.ids, local: () => this.#localRecords(), destroy: (flow: LiveFlow) => this.#destroy(flow) };
+    const view = {
+      mesh: this.mesh,
+      ids: this.ids,
+      local: () => this.#localRecords(),
+      destroy: (flow: LiveFlow) => this.#destroy(flow),
+    };
     this.#verdicts = new Verdicts(kernel, view, clock, log);
     this.#tables = new KernelTables(kernel.maps, log);
     this.enrollment = new Enrollment(effects, this.ids, options.trustDomain, {
@@ -88,7 +93,8 @@ export class Agent {
 
   /** Applies a change of the mesh to the kernel; `complete`: the state is now the whole mesh. */
   applyMesh(delta: MeshDelta, complete: boolean): void {
-    const changesDecisions = delta.policies.size > 0 || [...delta.workloads].some(([uid, next]) => decidesOtherwise(this.mesh.workload(uid), next));
+    const changesDecisions =
+      delta.policies.size > 0 || [...delta.workloads].some(([uid, next]) => decidesOtherwise(this.mesh.workload(uid), next));
     const touched = this.mesh.apply(delta);
     const first = complete && !this.#synced;
     this.#synced ||= complete;
@@ -146,7 +152,12 @@ export class Agent {
   #view() {
     const isLocal = (uid: string): boolean => this.enrollment.get(uid) !== null;
     const [some] = this.#localRecords();
-    const location = some ?? { node: this.#options.node, clusterId: '', network: '', locality: { region: '', zone: '', subzone: '' } };
+    const location = some ?? {
+      node: this.#options.node,
+      clusterId: '',
+      network: '',
+      locality: { region: '', zone: '', subzone: '' },
+    };
     return { mesh: this.mesh, ids: this.ids, isLocal, location };
   }
 
@@ -211,4 +222,3 @@ function adoptedIds(maps: AgentEffects['kernel']['maps'], adopted: boolean): IdT
   for (const [id, { uid }] of maps.names.entries()) ids.restore('workload', uid, id);
   return ids;
 }
-

@@ -6,9 +6,12 @@ import type { AccessOutcome } from './access-log.ts';
 import type { AgentContext } from './context.ts';
 
 /** Addresses of an accepted socket; null when it is already gone. */
-export function endsOf(socket: Socket): { remote: { ip: IpAddress; port: number }; local: { ip: IpAddress; port: number } } | null {
+export function endsOf(
+  socket: Socket,
+): { remote: { ip: IpAddress; port: number }; local: { ip: IpAddress; port: number } } | null {
   const { remoteAddress, remotePort, localAddress, localPort } = socket;
-  if (remoteAddress === undefined || remotePort === undefined || localAddress === undefined || localPort === undefined) return null;
+  if (remoteAddress === undefined || remotePort === undefined || localAddress === undefined || localPort === undefined)
+    return null;
   return { remote: { ip: parseIp(remoteAddress), port: remotePort }, local: { ip: parseIp(localAddress), port: localPort } };
 }
 

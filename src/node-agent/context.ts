@@ -3,8 +3,8 @@ import type { Log } from '#model/effects/log.ts';
 import type { MeshState } from '#model/mesh/mesh-state.ts';
 import type { Workload } from '#model/mesh/workload.ts';
 import type { IdTable } from '#model/path/ids.ts';
-import type { AgentEffects } from './effects.ts';
 import type { CarriedConnections } from './connections.ts';
+import type { AgentEffects } from './effects.ts';
 import type { Enrolled, Enrollment } from './enrollment.ts';
 import type { Verdicts } from './verdicts.ts';
 

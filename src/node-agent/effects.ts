@@ -52,7 +52,10 @@ export type KernelMaps = {
   >;
   workloads: Table<bigint, { id: number; flags: number; ip4: IpAddress | null; ip6: IpAddress | null }>;
   addresses: Table<IpAddress | null, { id: number; flags: number; waypointId: number }>;
-  services: Table<{ ip: IpAddress | null; port: number; protocol: number }, { id: number; backendCount: number; waypointId: number; flags: number }>;
+  services: Table<
+    { ip: IpAddress | null; port: number; protocol: number },
+    { id: number; backendCount: number; waypointId: number; flags: number }
+  >;
   backends: Table<{ serviceId: number; slot: number }, { ip: IpAddress | null; port: number }>;
   waypoints: Table<number, { ip4: IpAddress | null; ip6: IpAddress | null }>;
   verdicts: Table<{ sourceId: number; destinationId: number; port: number }, { generation: number; allow: number }>;

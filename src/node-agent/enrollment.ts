@@ -93,7 +93,10 @@ export class Enrollment {
       throw error;
     }
     this.#entries.set(request.uid, entry);
-    this.#log.info({ workload: request.uid, identity: formatIdentity(enrolled.identity), addresses: request.addresses }, 'workload enrolled');
+    this.#log.info(
+      { workload: request.uid, identity: formatIdentity(enrolled.identity), addresses: request.addresses },
+      'workload enrolled',
+    );
     return enrolled;
   }
 
@@ -108,7 +111,8 @@ export class Enrollment {
     this.#effects.kernel.detachNamespace(netns.cookie);
     maps.names.delete(id);
     this.#close(entry);
-    if (!this.all().some((other) => sameIdentity(other.identity, entry.enrolled.identity))) this.#effects.forgetCredentials(entry.enrolled.identity);
+    if (!this.all().some((other) => sameIdentity(other.identity, entry.enrolled.identity)))
+      this.#effects.forgetCredentials(entry.enrolled.identity);
     this.#log.info({ workload: uid }, 'workload left');
   }
 
@@ -142,7 +146,11 @@ export class Enrollment {
     const { maps } = this.#effects.kernel;
     maps.names.set(enrolled.id, { uid: enrolled.request.uid, identity: formatIdentity(enrolled.identity) });
     const flags = enrolled.request.nativeTunnel ? WORKLOAD_NATIVE_TUNNEL : 0;
-    maps.workloads.set(enrolled.netns.cookie, { id: enrolled.id, flags, ...addressesByFamily({ addresses: enrolled.addresses }) });
+    maps.workloads.set(enrolled.netns.cookie, {
+      id: enrolled.id,
+      flags,
+      ...addressesByFamily({ addresses: enrolled.addresses }),
+    });
   }
 
   #close(entry: Entry): void {

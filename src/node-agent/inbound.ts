@@ -1,8 +1,8 @@
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { formatAddress, type IpAddress, splitHostPort, tryParseIp } from '#model/address/ip.ts';
-import type { Identity } from '#model/identity/identity.ts';
 import { targetPort } from '#model/balancing/endpoints.ts';
+import type { Identity } from '#model/identity/identity.ts';
 import type { Workload } from '#model/mesh/workload.ts';
 import { RESERVED_PORTS } from '#model/path/kernel-flags.ts';
 import { evaluate, policiesFor } from '#model/policy/evaluate.ts';
@@ -39,7 +39,10 @@ export async function handleTunnel(context: AgentContext, enrolled: Enrolled, tu
     record.sourceWorkload = context.mesh.workloadByIp(tunnel.remoteAddress);
     const target = { ip: tunnel.localAddress, port: tunnelTarget(context, workload, tunnel) };
     record.destination = target;
-    const client = forwardedClient(tunnel.forwarded, tunnel.remoteAddress) ?? { ip: tunnel.remoteAddress, port: tunnel.remotePort };
+    const client = forwardedClient(tunnel.forwarded, tunnel.remoteAddress) ?? {
+      ip: tunnel.remoteAddress,
+      port: tunnel.remotePort,
+    };
     const arrival = { source: tunnel.peer, client, target };
     await deliver(context, enrolled, workload, arrival, close, () => tunnel.accept(formatBaggage(baggageOf(workload))));
   } catch (error) {
@@ -107,7 +110,10 @@ function tunnelTarget(context: AgentContext, workload: Workload, tunnel: Inbound
   if (authority === null) throw new TunnelRefusal(400, new Refusal(`malformed authority "${tunnel.authority}"`, 'CONNECT'));
   const ip = tryParseIp(authority.host);
   if (ip !== null && ip !== tunnel.localAddress) {
-    throw new TunnelRefusal(400, new Refusal(`ip mismatch: asked for ${formatAddress(ip, authority.port)} at ${tunnel.localAddress}`, 'CONNECT'));
+    throw new TunnelRefusal(
+      400,
+      new Refusal(`ip mismatch: asked for ${formatAddress(ip, authority.port)} at ${tunnel.localAddress}`, 'CONNECT'),
+    );
   }
   const port = ip !== null ? authority.port : servicePort(context, workload, authority.host, authority.port);
   if (RESERVED_PORTS.has(port)) throw new TunnelRefusal(503, new Refusal('attempted recursive call to ourselves', 'CONNECT'));
@@ -118,7 +124,8 @@ function servicePort(context: AgentContext, workload: Workload, hostname: string
   const services = context.mesh.servicesByHostname(hostname);
   const service = services.find((one) => one.namespace === workload.namespace) ?? services[0];
   const resolved = service === undefined ? null : targetPort(service, workload, port);
-  if (resolved === null) throw new TunnelRefusal(503, new Refusal(`no service ${hostname} with port ${port} on this workload`, 'CONNECT'));
+  if (resolved === null)
+    throw new TunnelRefusal(503, new Refusal(`no service ${hostname} with port ${port} on this workload`, 'CONNECT'));
   return resolved;
 }
 

@@ -47,15 +47,24 @@ function explain(event: KernelEvent, mesh: MeshState, sourceUid: string | null, 
   const sourceIp: IpAddress | undefined = event.source ?? source?.addresses[0];
   if (sourceIp === undefined) return null;
   for (const port of candidatePorts(event, destination.services.values())) {
-    const decision = evaluate(set, { source: source === null ? null : identityOf(source), sourceIp, destinationIp, destinationPort: port });
+    const decision = evaluate(set, {
+      source: source === null ? null : identityOf(source),
+      sourceIp,
+      destinationIp,
+      destinationPort: port,
+    });
     if (!decision.allowed) return decision;
   }
   return null;
 }
 
 /** The event has the dialled port; the policy saw the workload's. */
-function candidatePorts(event: KernelEvent, mappings: Iterable<readonly { servicePort: number; targetPort: number }[]>): Set<number> {
+function candidatePorts(
+  event: KernelEvent,
+  mappings: Iterable<readonly { servicePort: number; targetPort: number }[]>,
+): Set<number> {
   const ports = new Set<number>();
-  for (const list of mappings) for (const { servicePort, targetPort } of list) if (servicePort === event.destinationPort) ports.add(targetPort);
+  for (const list of mappings)
+    for (const { servicePort, targetPort } of list) if (servicePort === event.destinationPort) ports.add(targetPort);
   return ports.add(event.destinationPort);
 }

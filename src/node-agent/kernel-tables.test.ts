@@ -30,14 +30,20 @@ test('a service gets one slot for each endpoint, and loses the slots of those th
   assert.equal(maps.backends.entries().length, 2);
   tables.refresh(mesh.apply({ workloads: new Map([['k//Pod/shop/a', null]]), services: new Map(), policies: new Map() }), view);
   assert.equal(maps.services.get(KEY)?.backendCount, 1);
-  assert.deepEqual(maps.backends.entries().map(([, { ip }]) => ip), ['10.0.0.2']);
+  assert.deepEqual(
+    maps.backends.entries().map(([, { ip }]) => ip),
+    ['10.0.0.2'],
+  );
   assert.equal(maps.addresses.get(parseIp('10.0.0.1')), null);
 });
 
 test('a removed service leaves nothing', () => {
   const { kernel, mesh, tables, view, apply } = setUp();
   apply([pod('a', '10.0.0.1')], [cart]);
-  tables.refresh(mesh.apply({ workloads: new Map(), services: new Map([['shop/cart.shop.svc.cluster.local', null]]), policies: new Map() }), view);
+  tables.refresh(
+    mesh.apply({ workloads: new Map(), services: new Map([['shop/cart.shop.svc.cluster.local', null]]), policies: new Map() }),
+    view,
+  );
   assert.deepEqual([kernel.maps.services.entries(), kernel.maps.backends.entries()], [[], []]);
 });
 
@@ -59,7 +65,16 @@ test('what an adopted map holds of a mesh that is gone is purged', () => {
   maps.backends.set({ serviceId: 9, slot: 0 }, { ip: parseIp('10.9.9.9'), port: 1 });
   apply([pod('a', '10.0.0.1')], [cart]);
   tables.purgeUnknown(mesh);
-  assert.deepEqual(maps.addresses.entries().map(([ip]) => ip), ['10.0.0.1']);
-  assert.deepEqual(maps.services.entries().map(([key]) => [key.ip, key.port]), [['240.0.0.1', 0], ['240.0.0.1', 80]]);
+  assert.deepEqual(
+    maps.addresses.entries().map(([ip]) => ip),
+    ['10.0.0.1'],
+  );
+  assert.deepEqual(
+    maps.services.entries().map(([key]) => [key.ip, key.port]),
+    [
+      ['240.0.0.1', 0],
+      ['240.0.0.1', 80],
+    ],
+  );
   assert.equal(maps.backends.entries().length, 1);
 });

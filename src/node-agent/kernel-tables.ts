@@ -64,7 +64,10 @@ export class KernelTables {
       this.#failed.delete(ip);
     } catch (error) {
       this.#failed.add(ip);
-      this.#log.error({ ip, error: error instanceof Error ? error.message : String(error) }, 'kernel table write failed; unknown destinations go through the agent');
+      this.#log.error(
+        { ip, error: error instanceof Error ? error.message : String(error) },
+        'kernel table write failed; unknown destinations go through the agent',
+      );
     }
   }
 
@@ -88,8 +91,13 @@ export class KernelTables {
       const before = old.find(({ port }) => port === entry.port);
       if (before !== undefined && sameFrontend(before, entry)) continue;
       const id = entry.id;
-      entry.slots.forEach((slot, index) => this.#maps.backends.set({ serviceId: id, slot: index }, slot));
-      this.#maps.services.set(keyOf(entry), { id, backendCount: entry.slots.length, waypointId: entry.waypointId, flags: entry.flags });
+      for (const [index, slot] of entry.slots.entries()) this.#maps.backends.set({ serviceId: id, slot: index }, slot);
+      this.#maps.services.set(keyOf(entry), {
+        id,
+        backendCount: entry.slots.length,
+        waypointId: entry.waypointId,
+        flags: entry.flags,
+      });
       this.#trimSlots(id, entry.slots.length, before?.slots.length ?? 0);
     }
     for (const gone of old.filter(({ port }) => !wanted.some((entry) => entry.port === port))) {

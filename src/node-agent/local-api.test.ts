@@ -22,7 +22,13 @@ const cases = [
   { name: 'status', method: 'GET', path: '/v1/status', body: '', status: 200 },
   { name: 'a start with the least it needs', method: 'POST', path: '/v1/workloads', body: body(START), status: 200 },
   { name: 'a body that is not JSON', method: 'POST', path: '/v1/workloads', body: '{', status: 400 },
-  { name: 'a body without a name', method: 'POST', path: '/v1/workloads', body: body({ namespace: 'b', serviceAccount: 'c' }), status: 400 },
+  {
+    name: 'a body without a name',
+    method: 'POST',
+    path: '/v1/workloads',
+    body: body({ namespace: 'b', serviceAccount: 'c' }),
+    status: 400,
+  },
   { name: 'labels that are a list', method: 'POST', path: '/v1/workloads', body: body({ ...START, labels: [] }), status: 400 },
   { name: 'a workload that exists', method: 'POST', path: '/v1/workloads', body: body({ ...START, name: 'twice' }), status: 409 },
   { name: 'a stop', method: 'DELETE', path: '/v1/workloads/shop/cart', body: '', status: 204 },
@@ -31,7 +37,8 @@ const cases = [
   { name: 'an unknown path', method: 'GET', path: '/', body: '', status: 404 },
 ];
 for (const one of cases) {
-  test(`${one.name} is answered ${one.status}`, async () => assert.equal((await answerLocalApi(one.method, one.path, one.body, actions)).status, one.status));
+  test(`${one.name} is answered ${one.status}`, async () =>
+    assert.equal((await answerLocalApi(one.method, one.path, one.body, actions)).status, one.status));
 }
 
 test('an error keeps its code and remedy', async () => {

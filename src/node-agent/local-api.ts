@@ -35,7 +35,11 @@ export async function answerLocalApi(method: string, path: string, body: string,
 
 function failure(error: unknown): ApiReply {
   if (error instanceof WeftError) {
-    const status = CONFLICT.has(error.code) ? 409 : error.code === 'WEFT_API_BODY' || error.code === 'WEFT_WORKLOAD_NAME' ? 400 : 500;
+    const status = CONFLICT.has(error.code)
+      ? 409
+      : error.code === 'WEFT_API_BODY' || error.code === 'WEFT_WORKLOAD_NAME'
+        ? 400
+        : 500;
     return { status, body: apiError(error.code, error.message, error.remedy) };
   }
   return { status: 500, body: apiError('WEFT_INTERNAL', error instanceof Error ? error.message : String(error)) };

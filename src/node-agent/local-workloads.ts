@@ -15,7 +15,15 @@ export type WorkloadKey = { namespace: string; name: string };
 export type Sandbox = { netnsPath: string; cgroupPath: string; addresses: readonly string[]; resolvConfPath: string };
 
 /** A workload of this node as the control plane is told. */
-export type Registration = { name: string; namespace: string; serviceAccount: string; labels: Record<string, string>; addresses: string[]; enrolled: boolean; nativeTunnel: boolean };
+export type Registration = {
+  name: string;
+  namespace: string;
+  serviceAccount: string;
+  labels: Record<string, string>;
+  addresses: string[];
+  enrolled: boolean;
+  nativeTunnel: boolean;
+};
 
 export type LocalWorkloadEffects = {
   sandboxes: {
@@ -73,7 +81,9 @@ export class LocalWorkloads {
     const key = checkedKey(wanted);
     const text = keyText(key);
     if (this.#starting.has(text) || (this.#local.has(text) && !(await this.#effects.sandboxes.isEmpty(key)))) {
-      throw new WeftError('WEFT_WORKLOAD_EXISTS', `workload ${text} runs already on this node`, { remedy: 'choose another --name, or end the other one first' });
+      throw new WeftError('WEFT_WORKLOAD_EXISTS', `workload ${text} runs already on this node`, {
+        remedy: 'choose another --name, or end the other one first',
+      });
     }
     this.#starting.add(text);
     try {
@@ -87,7 +97,15 @@ export class LocalWorkloads {
     const sandbox = await this.#effects.sandboxes.create(key);
     const uid = this.#effects.expectedUid(key);
     const { serviceAccount, labels, nativeTunnel } = wanted;
-    const request: EnrollmentRequest = { uid, ...key, serviceAccount, labels, nativeTunnel, addresses: [...sandbox.addresses], netnsPath: sandbox.netnsPath };
+    const request: EnrollmentRequest = {
+      uid,
+      ...key,
+      serviceAccount,
+      labels,
+      nativeTunnel,
+      addresses: [...sandbox.addresses],
+      netnsPath: sandbox.netnsPath,
+    };
     this.#local.set(keyText(key), { request, sandbox, startedMs: this.#effects.clock.nowMs(), populated: false });
     try {
       await this.#agent.enroll(request);
@@ -100,7 +118,13 @@ export class LocalWorkloads {
     if (!(await this.#agent.known(uid))) {
       this.#effects.log.warn({ workload: uid }, 'the control plane does not know this workload yet; its connections wait');
     }
-    return { uid, addresses: [...sandbox.addresses], netnsPath: sandbox.netnsPath, cgroupPath: sandbox.cgroupPath, resolvConfPath: sandbox.resolvConfPath };
+    return {
+      uid,
+      addresses: [...sandbox.addresses],
+      netnsPath: sandbox.netnsPath,
+      cgroupPath: sandbox.cgroupPath,
+      resolvConfPath: sandbox.resolvConfPath,
+    };
   }
 
   /** Idempotent. Kills what is still running inside. */
@@ -142,7 +166,8 @@ export class LocalWorkloads {
       const uids = await this.#effects.register(registrations);
       uids.forEach((uid, index) => {
         const expected = all[index]?.uid;
-        if (expected !== undefined && expected !== uid) this.#effects.log.error({ expected, uid }, 'the control plane names this workload otherwise');
+        if (expected !== undefined && expected !== uid)
+          this.#effects.log.error({ expected, uid }, 'the control plane names this workload otherwise');
       });
     } catch (error) {
       this.#effects.log.debug({ error: messageOf(error) }, 'registration failed; it is tried again');
@@ -160,7 +185,9 @@ export class LocalWorkloads {
       const started = local.populated || this.#effects.clock.nowMs() - local.startedMs > START_GRACE_MS;
       if (!started || this.#local.get(text) !== local) continue;
       this.#effects.log.info({ workload: local.request.uid }, 'the workload ended without leaving: removing it');
-      await this.stop(key).catch((error: unknown) => this.#effects.log.error({ workload: local.request.uid, error: messageOf(error) }, 'cannot remove an ended workload'));
+      await this.stop(key).catch((error: unknown) =>
+        this.#effects.log.error({ workload: local.request.uid, error: messageOf(error) }, 'cannot remove an ended workload'),
+      );
     }
   }
 
@@ -174,9 +201,15 @@ function keyText({ namespace, name }: WorkloadKey): string {
 }
 
 function checkedKey(wanted: StartWorkload): WorkloadKey {
-  for (const [field, value] of Object.entries({ name: wanted.name, namespace: wanted.namespace, 'service account': wanted.serviceAccount })) {
+  for (const [field, value] of Object.entries({
+    name: wanted.name,
+    namespace: wanted.namespace,
+    'service account': wanted.serviceAccount,
+  })) {
     if (typeof value !== 'string' || !NAME.test(value)) {
-      throw new WeftError('WEFT_WORKLOAD_NAME', `"${value}" is not a valid ${field}`, { remedy: 'use lower-case letters, digits and dashes, at most 63' });
+      throw new WeftError('WEFT_WORKLOAD_NAME', `"${value}" is not a valid ${field}`, {
+        remedy: 'use lower-case letters, digits and dashes, at most 63',
+      });
     }
   }
   return { namespace: wanted.namespace, name: wanted.name };

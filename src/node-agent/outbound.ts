@@ -24,7 +24,10 @@ export async function handleOutbound(context: AgentContext, enrolled: Enrolled, 
   if (ends === null) return;
   const origin = takeOrigin(context, enrolled, ends);
   if (origin === null || origin.dialled === null) {
-    context.log.warn({ 'src.addr': formatAddress(ends.remote.ip, ends.remote.port), workload: enrolled.request.uid }, 'refused a connection to an agent port that the kernel did not capture');
+    context.log.warn(
+      { 'src.addr': formatAddress(ends.remote.ip, ends.remote.port), workload: enrolled.request.uid },
+      'refused a connection to an agent port that the kernel did not capture',
+    );
     socket.resetAndDestroy();
     return;
   }
@@ -102,7 +105,13 @@ async function dialUpstream(
 }
 
 /** Evaluates and lets the kernel remember; throws when policy denies. */
-function authorize(context: AgentContext, source: Workload, destination: Workload, target: { ip: IpAddress; port: number }, client: Client): void {
+function authorize(
+  context: AgentContext,
+  source: Workload,
+  destination: Workload,
+  target: { ip: IpAddress; port: number },
+  client: Client,
+): void {
   const decision = evaluate(policiesFor(context.mesh, destination), {
     source: identityOf(source),
     sourceIp: client.ip,
@@ -114,7 +123,14 @@ function authorize(context: AgentContext, source: Workload, destination: Workloa
 }
 
 /** Both ends on this node and no verdict cached: this one connection is carried here, the next goes direct. */
-async function dialLocal(context: AgentContext, source: Workload, path: Local, client: Client, record: AccessRecord, abort: AbortController): Promise<Socket> {
+async function dialLocal(
+  context: AgentContext,
+  source: Workload,
+  path: Local,
+  client: Client,
+  record: AccessRecord,
+  abort: AbortController,
+): Promise<Socket> {
   const target = context.enrollment.get(path.workload.uid);
   if (target === null) throw new Refusal('the destination left this node', 'CONNECT');
   record.destination = { ip: path.ip, port: path.port };
@@ -138,7 +154,14 @@ async function dialLocal(context: AgentContext, source: Workload, path: Local, c
   }
 }
 
-async function openTunnel(context: AgentContext, enrolled: Enrolled, source: Workload, path: Tunnelled, client: Client, record: AccessRecord): Promise<Duplex> {
+async function openTunnel(
+  context: AgentContext,
+  enrolled: Enrolled,
+  source: Workload,
+  path: Tunnelled,
+  client: Client,
+  record: AccessRecord,
+): Promise<Duplex> {
   record.destination = { ip: path.ip, port: path.tunnelPort };
   record.authority = path.authority;
   const outcome = await enrolled.pool.open(
@@ -156,7 +179,10 @@ async function openTunnel(context: AgentContext, enrolled: Enrolled, source: Wor
       record.destinationIdentity = outcome.peer satisfies Identity;
       return outcome.stream;
     case 'refused':
-      throw new Refusal(`http status: ${outcome.status}${outcome.status === 401 ? ' (denied by policy at the destination)' : ''}`, outcome.status === 401 ? 'DENY' : 'CONNECT');
+      throw new Refusal(
+        `http status: ${outcome.status}${outcome.status === 401 ? ' (denied by policy at the destination)' : ''}`,
+        outcome.status === 401 ? 'DENY' : 'CONNECT',
+      );
     case 'failed':
       throw new Refusal(outcome.error.message, outcome.flag);
   }

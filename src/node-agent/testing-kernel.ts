@@ -2,7 +2,8 @@ import type { Kernel, KernelMaps, Table } from './effects.ts';
 
 /** A map in memory with the behaviour of an eBPF hash: values are copies, a full map refuses new keys. */
 export function memoryTable<K, V>(entriesMax = Number.POSITIVE_INFINITY): Table<K, V> {
-  const text = (key: K): string => JSON.stringify(key, (_name, value: unknown) => (typeof value === 'bigint' ? `${value}n` : value));
+  const text = (key: K): string =>
+    JSON.stringify(key, (_name, value: unknown) => (typeof value === 'bigint' ? `${value}n` : value));
   const kept = new Map<string, [K, V]>();
   return {
     get: (key) => kept.get(text(key))?.[1] ?? null,
@@ -29,5 +30,13 @@ export function memoryKernel(addressesMax?: number): Kernel {
     flows: memoryTable(),
     names: memoryTable(),
   };
-  return { maps, schema: 1, adopted: false, attachNamespace() {}, detachNamespace() {}, attachedNamespaces: () => [], counters: () => ({}) };
+  return {
+    maps,
+    schema: 1,
+    adopted: false,
+    attachNamespace() {},
+    detachNamespace() {},
+    attachedNamespaces: () => [],
+    counters: () => ({}),
+  };
 }

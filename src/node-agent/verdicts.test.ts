@@ -29,7 +29,14 @@ function setUp() {
 }
 
 function deny(mesh: MeshState, match: Partial<Match>): void {
-  const policy: Authorization = { name: 'p', namespace: 'shop', scope: 'namespace', action: 'deny', dryRun: false, rules: [{ clauses: [{ matches: [{ ...EMPTY_MATCH, ...match }] }] }] };
+  const policy: Authorization = {
+    name: 'p',
+    namespace: 'shop',
+    scope: 'namespace',
+    action: 'deny',
+    dryRun: false,
+    rules: [{ clauses: [{ matches: [{ ...EMPTY_MATCH, ...match }] }] }],
+  };
   mesh.apply({ workloads: new Map(), services: new Map(), policies: new Map([['shop/p', policy]]) });
 }
 const PRINCIPAL = { principals: [{ kind: 'exact' as const, value: 'cluster.local/ns/shop/sa/client' }] };
@@ -67,18 +74,33 @@ test('a plain-text verdict is not cached while a policy looks at source addresse
 
 test('B49: live flows that a new policy denies are closed, others are not', () => {
   const { kernel, mesh, verdicts, destroyed, key } = setUp();
-  const flow = { netnsCookie: 1n, source: parseIp('10.0.0.1'), destination: parseIp('10.0.0.2'), sourcePort: 40_000, destinationPort: 8080 };
+  const flow = {
+    netnsCookie: 1n,
+    source: parseIp('10.0.0.1'),
+    destination: parseIp('10.0.0.2'),
+    sourcePort: 40_000,
+    destinationPort: 8080,
+  };
   const live = { flow, sourceId: key.sourceId, destinationId: key.destinationId, generation: 1, inbound: 0 };
   kernel.maps.flows.set(1n, live);
   kernel.maps.flows.set(2n, { ...live, flow: { ...flow, destinationPort: 9090 } });
   deny(mesh, { ...PRINCIPAL, destinationPorts: [8080] });
   assert.equal(verdicts.closeDenied(), 1);
-  assert.deepEqual(destroyed.map((one) => one.flow.destinationPort), [8080]);
+  assert.deepEqual(
+    destroyed.map((one) => one.flow.destinationPort),
+    [8080],
+  );
 });
 
 test('a plain-text flow has no identity', () => {
   const { kernel, mesh, verdicts, destroyed, key } = setUp();
-  const flow = { netnsCookie: 1n, source: parseIp('9.9.9.9'), destination: parseIp('10.0.0.2'), sourcePort: 1, destinationPort: 8080 };
+  const flow = {
+    netnsCookie: 1n,
+    source: parseIp('9.9.9.9'),
+    destination: parseIp('10.0.0.2'),
+    sourcePort: 1,
+    destinationPort: 8080,
+  };
   kernel.maps.flows.set(1n, { flow, sourceId: 0, destinationId: key.destinationId, generation: 1, inbound: 1 });
   deny(mesh, { notPrincipals: [{ kind: 'presence' }] });
   assert.equal(verdicts.closeDenied(), 1);

@@ -148,7 +148,11 @@ export class Verdicts {
     const allow = this.pairVerdict(source, destination, port);
     if (allow === null) return false;
     const { ids } = this.#view;
-    const key = { sourceId: source === null ? 0 : ids.of('workload', source.uid), destinationId: ids.of('workload', destination.uid), port };
+    const key = {
+      sourceId: source === null ? 0 : ids.of('workload', source.uid),
+      destinationId: ids.of('workload', destination.uid),
+      port,
+    };
     this.#kernel.maps.verdicts.set(key, { generation, allow: allow ? 1 : 0 });
     return true;
   }
@@ -157,7 +161,9 @@ export class Verdicts {
   pairVerdict(source: Workload | null, destination: Workload, port: number): boolean | null {
     const set = policiesFor(this.#view.mesh, destination);
     const dependsOnSourceIp = set.policies.some((policy) =>
-      policy.rules.some((rule) => rule.clauses.some((clause) => clause.matches.some((match) => match.sourceIps.length + match.notSourceIps.length > 0))),
+      policy.rules.some((rule) =>
+        rule.clauses.some((clause) => clause.matches.some((match) => match.sourceIps.length + match.notSourceIps.length > 0)),
+      ),
     );
     if (source === null && dependsOnSourceIp) return null;
     const outcomes = new Set<boolean>();
@@ -177,5 +183,7 @@ function sameFamily(addresses: readonly IpAddress[], like: IpAddress): IpAddress
 }
 
 function targetPorts(workload: Workload): Set<number> {
-  return new Set([...workload.services.values()].flatMap((ports) => ports.map((port) => port.targetPort)).filter((port) => port > 0));
+  return new Set(
+    [...workload.services.values()].flatMap((ports) => ports.map((port) => port.targetPort)).filter((port) => port > 0),
+  );
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { type App, Bed, CLIENT, SERVER } from './bed.ts';
+import { type App, Bed } from './bed.ts';
 import { agentOn, serviceDelta, workload, workloadDelta } from './mesh.ts';
 
 /** What goes on without an agent, and how the next one takes over (DESIGN section 4, promise 5). */
@@ -12,10 +12,26 @@ describe('a data path without its agent', () => {
   const b = bed.host(2);
   const stranger = bed.host(3);
   const shop = workload({ uid: 'k//Pod/shop/a', name: 'a', serviceAccount: 'a', addresses: [a.ip4, a.ip6] });
-  const near = workload({ uid: 'k//Pod/shop/b', name: 'b', serviceAccount: 'b', addresses: [b.ip4, b.ip6], services: { 'shop/near.mesh': [[80, 8080]] } });
-  const far = workload({ uid: 'k//Pod/shop/c', name: 'c', serviceAccount: 'c', addresses: ['10.77.9.9'], services: { 'shop/far.mesh': [[80, 8080]] }, node: 'two' });
+  const near = workload({
+    uid: 'k//Pod/shop/b',
+    name: 'b',
+    serviceAccount: 'b',
+    addresses: [b.ip4, b.ip6],
+    services: { 'shop/near.mesh': [[80, 8080]] },
+  });
+  const far = workload({
+    uid: 'k//Pod/shop/c',
+    name: 'c',
+    serviceAccount: 'c',
+    addresses: ['10.77.9.9'],
+    services: { 'shop/far.mesh': [[80, 8080]] },
+    node: 'two',
+  });
   const mesh = () => {
-    const services = new Map([...serviceDelta('near.mesh', ['240.240.0.1'], [[80, 8080]]).services, ...serviceDelta('far.mesh', ['240.240.0.2'], [[80, 8080]]).services]);
+    const services = new Map([
+      ...serviceDelta('near.mesh', ['240.240.0.1'], [[80, 8080]]).services,
+      ...serviceDelta('far.mesh', ['240.240.0.2'], [[80, 8080]]).services,
+    ]);
     return { ...workloadDelta(shop.workload, near.workload, far.workload), services };
   };
 
@@ -24,8 +40,8 @@ describe('a data path without its agent', () => {
     await agent.agent.enroll({ ...shop.request, netnsPath: a.netnsPath });
     await agent.agent.enroll({ ...near.request, netnsPath: b.netnsPath });
     agent.agent.applyMesh(mesh(), true);
-    const server = bed.app(b.netnsPath, SERVER(8080));
-    client = bed.app(a.netnsPath, CLIENT);
+    const server = bed.app(b.netnsPath, 'echo-server', { port: 8080 });
+    client = bed.app(a.netnsPath, 'line-client');
     await server.line();
     await client.line();
   });
@@ -60,7 +76,7 @@ describe('a data path without its agent', () => {
   });
 
   test('E24: plain text that only the agent may judge is refused at the SYN', async () => {
-    const outsider = bed.app(stranger.netnsPath, CLIENT, false);
+    const outsider = bed.app(stranger.netnsPath, 'line-client', { captured: false });
     await outsider.line();
     outsider.send(`connect ${a.ip4} 15006`);
     assert.equal(await outsider.line(), 'error ECONNREFUSED');

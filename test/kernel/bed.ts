@@ -1,13 +1,15 @@
 import { type ChildProcessByStdio, execFileSync, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, mkdtempSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
-import { removePins } from '#platform/bpf/datapath.ts';
 import { releaseBpffs } from '#platform/bpf/bpffs.ts';
+import { removePins } from '#platform/bpf/datapath.ts';
 
 export const OBJECTS_DIR = new URL('../../build/bpf', import.meta.url).pathname;
+
+const APPS_DIR = new URL('./apps/', import.meta.url).pathname;
 
 export type App = {
   process: ChildProcessByStdio<Writable, Readable, null>;
@@ -56,9 +58,9 @@ export class Bed {
     return { netnsPath: `/run/netns/${name}`, name, ip4, ip6 };
   }
 
-  /** Runs a Node script in a namespace; `captured`: inside the bed's cgroup. */
-  app(netnsPath: string, script: string, captured = true): App {
-    const inside = ['nsenter', `--net=${netnsPath}`, process.execPath, '--input-type=module', '-e', script];
+  /** Runs one of the apps in a namespace; `captured`: inside the bed's cgroup. */
+  app(netnsPath: string, name: 'echo-server' | 'line-client', { port = 0, captured = true } = {}): App {
+    const inside = ['nsenter', `--net=${netnsPath}`, process.execPath, join(APPS_DIR, `${name}.ts`), String(port)];
     const command = captured ? ['sh', '-c', 'echo 0 > "$0/cgroup.procs" && exec "$@"', this.cgroup, ...inside] : inside;
     const [file = '', ...args] = command;
     const child = spawn(file, args, { stdio: ['pipe', 'pipe', 'inherit'] });
@@ -87,7 +89,9 @@ function ip(...args: string[]): void {
 }
 
 function cgroup2Mount(): string {
-  const line = readFileSync('/proc/self/mounts', 'utf8').split('\n').find((one) => one.split(' ')[2] === 'cgroup2');
+  const line = readFileSync('/proc/self/mounts', 'utf8')
+    .split('\n')
+    .find((one) => one.split(' ')[2] === 'cgroup2');
   const path = line?.split(' ')[1];
   if (path === undefined) throw new Error('no cgroup v2 mount');
   return path;
@@ -119,37 +123,4 @@ function lineReader(stream: Readable): () => Promise<string> {
     const ready = lines.shift();
     return ready !== undefined ? Promise.resolve(ready) : new Promise((resolve) => waiting.push(resolve));
   };
-}
-
-/** A TCP server that tells whom it sees: prints "listening", then echoes; answers "who" with the peer it sees. */
-export const SERVER = (port: number): string => `
-import net from 'node:net';
-net.createServer({ allowHalfOpen: true }, (s) => {
-  s.on('data', (d) => s.write(d.toString() === 'who' ? s.remoteAddress + ' ' + s.remotePort : d));
-  s.on('end', () => s.end()); s.on('error', () => {});
-}).listen({ port: ${port}, host: '::' }, () => console.log('listening'));
-`;
-
-/** A TCP client driven by lines: "connect HOST PORT", "send TEXT", "close"; prints what happens. */
-export const CLIENT = `
-import net from 'node:net';
-import readline from 'node:readline';
-let socket;
-readline.createInterface({ input: process.stdin }).on('line', (line) => {
-  const [verb, a, b] = line.split(' ');
-  if (verb === 'connect') {
-    socket = net.connect({ host: a, port: Number(b) }, () => console.log('connected', socket.remoteAddress, socket.remotePort, socket.localAddress, socket.localPort));
-    socket.on('data', (d) => console.log('data', d.toString()));
-    socket.on('error', (e) => console.log('error', e.code));
-    socket.on('close', () => console.log('closed'));
-  } else if (verb === 'send') socket.write(a);
-  else if (verb === 'close') socket.destroy();
-});
-console.log('ready');
-`;
-
-export function writeIn(dir: string, name: string, text: string): string {
-  const path = join(dir, name);
-  writeFileSync(path, text);
-  return path;
 }

@@ -11,20 +11,32 @@ import type { EnrollmentRequest } from '#node-agent/enrollment.ts';
 import { COUNTERS, SCHEMA } from '#platform/bpf/abi.ts';
 import { openDatapath } from '#platform/bpf/datapath.ts';
 import { readCounters } from '#platform/bpf/map.ts';
-import { WorkloadNamespace } from '#platform/netns/workload-namespace.ts';
 import { systemClock } from '#platform/clock.ts';
 import { createClientPool } from '#platform/hbone/client-pool.ts';
 import { createHboneServer } from '#platform/hbone/server.ts';
 import type { TestCa } from '#platform/hbone/test-ca.ts';
+import { WorkloadNamespace } from '#platform/netns/workload-namespace.ts';
 import { relay } from '#platform/relay/relay.ts';
 import { type Bed, OBJECTS_DIR } from './bed.ts';
 
-type WorkloadInput = { uid: string; name: string; serviceAccount: string; addresses: string[]; services?: Record<string, [number, number][]>; node?: string };
+type WorkloadInput = {
+  uid: string;
+  name: string;
+  serviceAccount: string;
+  addresses: string[];
+  services?: Record<string, [number, number][]>;
+  node?: string;
+};
 
 /** A workload record of namespace shop and the request that enrolls it. */
 export function workload(input: WorkloadInput): { workload: Workload; request: Omit<EnrollmentRequest, 'netnsPath'> } {
   const { uid, name, serviceAccount, addresses } = input;
-  const services = new Map(Object.entries(input.services ?? {}).map(([key, ports]) => [key, ports.map(([servicePort, targetPort]) => ({ servicePort, targetPort }))]));
+  const services = new Map(
+    Object.entries(input.services ?? {}).map(([key, ports]) => [
+      key,
+      ports.map(([servicePort, targetPort]) => ({ servicePort, targetPort })),
+    ]),
+  );
   return {
     workload: {
       uid,
@@ -80,9 +92,13 @@ export function serviceDelta(hostname: string, vips: string[], ports: [number, n
 /** A policy of namespace shop on one principal; principal null: every peer without identity; action null: gone. */
 export function policyDelta(name: string, action: 'allow' | 'deny' | null, principal: string | null): MeshDelta {
   const match =
-    principal === null ? { ...EMPTY_MATCH, notPrincipals: [{ kind: 'presence' as const }] } : { ...EMPTY_MATCH, principals: [{ kind: 'exact' as const, value: principal }] };
+    principal === null
+      ? { ...EMPTY_MATCH, notPrincipals: [{ kind: 'presence' as const }] }
+      : { ...EMPTY_MATCH, principals: [{ kind: 'exact' as const, value: principal }] };
   const policy: Authorization | null =
-    action === null ? null : { name, namespace: 'shop', scope: 'namespace', action, dryRun: false, rules: [{ clauses: [{ matches: [match] }] }] };
+    action === null
+      ? null
+      : { name, namespace: 'shop', scope: 'namespace', action, dryRun: false, rules: [{ clauses: [{ matches: [match] }] }] };
   return { ...NOTHING, policies: new Map([[`shop/${name}`, policy]]) };
 }
 
@@ -97,7 +113,11 @@ function tunnelEffects(ca: TestCa | undefined): Pick<AgentEffects, 'credentials'
   if (ca === undefined) {
     return {
       credentials: () => Promise.reject(new Error('no certificates here')),
-      createPool: () => ({ open: async () => ({ kind: 'failed', flag: 'CONNECT', error: new Error('no tunnels here') }), size: () => 0, close() {} }),
+      createPool: () => ({
+        open: async () => ({ kind: 'failed', flag: 'CONNECT', error: new Error('no tunnels here') }),
+        size: () => 0,
+        close() {},
+      }),
       createHboneServer: () => ({ handle: (socket) => void socket.destroy(), drain() {}, close() {} }),
     };
   }
@@ -116,7 +136,15 @@ function tunnelEffects(ca: TestCa | undefined): Pick<AgentEffects, 'credentials'
 }
 
 /** An agent in this process over the bed's kernel side. */
-export function agentOn(bed: Bed, options: AgentOnOptions = {}): { agent: Agent & { kernelMaps(): AgentEffects['kernel']['maps'] }; stop(): void; counters(): Record<string, number>; adopted: boolean } {
+export function agentOn(
+  bed: Bed,
+  options: AgentOnOptions = {},
+): {
+  agent: Agent & { kernelMaps(): AgentEffects['kernel']['maps'] };
+  stop(): void;
+  counters(): Record<string, number>;
+  adopted: boolean;
+} {
   const datapath = openDatapath({ pinDir: bed.pinDir, bpffs: bed.bpffs, cgroupPath: bed.cgroup, objectsDir: OBJECTS_DIR });
   const { maps } = datapath;
   const counters = (): Record<string, number> => {
@@ -151,4 +179,3 @@ export function agentOn(bed: Bed, options: AgentOnOptions = {}): { agent: Agent 
     },
   };
 }
-

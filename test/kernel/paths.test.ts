@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { type App, Bed, CLIENT, SERVER } from './bed.ts';
+import { type App, Bed } from './bed.ts';
 import { agentOn, policyDelta, serviceDelta, workload, workloadDelta } from './mesh.ts';
 
 /** Paths of one node, on the real kernel: bytes from app to app, verdicts, refusals, presented addresses. */
@@ -16,17 +16,26 @@ describe('paths of one node', () => {
   const vip4 = '240.240.0.9';
   const vip6 = '2001:2::9';
   const shop = workload({ uid: 'k//Pod/shop/a', name: 'a', serviceAccount: 'a', addresses: [a.ip4, a.ip6] });
-  const cart = workload({ uid: 'k//Pod/shop/b', name: 'b', serviceAccount: 'b', addresses: [b.ip4, b.ip6], services: { 'shop/cart.mesh': [[80, 8080]] } });
+  const cart = workload({
+    uid: 'k//Pod/shop/b',
+    name: 'b',
+    serviceAccount: 'b',
+    addresses: [b.ip4, b.ip6],
+    services: { 'shop/cart.mesh': [[80, 8080]] },
+  });
 
   before(async () => {
     ({ agent, stop, counters } = agentOn(bed));
-    const server = bed.app(b.netnsPath, SERVER(8080));
-    client = bed.app(a.netnsPath, CLIENT);
+    const server = bed.app(b.netnsPath, 'echo-server', { port: 8080 });
+    client = bed.app(a.netnsPath, 'line-client');
     assert.equal(await server.line(), 'listening');
     assert.equal(await client.line(), 'ready');
     await agent.enroll({ ...shop.request, netnsPath: a.netnsPath });
     await agent.enroll({ ...cart.request, netnsPath: b.netnsPath });
-    agent.applyMesh({ ...workloadDelta(shop.workload, cart.workload), ...serviceDelta('cart.mesh', [vip4, vip6], [[80, 8080]]) }, true);
+    agent.applyMesh(
+      { ...workloadDelta(shop.workload, cart.workload), ...serviceDelta('cart.mesh', [vip4, vip6], [[80, 8080]]) },
+      true,
+    );
   });
   after(async () => {
     stop();
@@ -42,15 +51,18 @@ describe('paths of one node', () => {
     assert.equal(await client.line(), 'closed');
   };
 
-  for (const [family, vip, ip] of [['IPv4', vip4, a.ip4], ['IPv6', vip6, a.ip6]] as const) {
+  for (const [family, vip, ip] of [
+    ['IPv4', vip4, a.ip4],
+    ['IPv6', vip6, a.ip6],
+  ] as const) {
     test(`direct over ${family}: the client sees the VIP, the server the client, and the agent carries nothing`, async () => {
       const before = counters();
       const [state, remote, port, local, localPort] = (await dial(vip, 80)).split(' ');
       assert.deepEqual([state, remote, port, local], ['connected', vip, '80', ip]);
       client.send('send who');
       assert.equal((await client.line()).replace('::ffff:', ''), `data ${ip} ${localPort}`);
-      assert.equal(counters()['direct'], (before['direct'] ?? 0) + 1);
-      assert.equal(counters()['inbound_attested'], (before['inbound_attested'] ?? 0) + 1);
+      assert.equal(counters().direct, (before.direct ?? 0) + 1);
+      assert.equal(counters().inbound_attested, (before.inbound_attested ?? 0) + 1);
       assert.equal(agent.carried, 0);
       await hangUp();
     });
@@ -66,12 +78,16 @@ describe('paths of one node', () => {
     const [state, , , , localPort] = (await dial(vip4, 80)).split(' ');
     assert.equal(state, 'connected');
     client.send('send who');
-    assert.equal((await client.line()).replace('::ffff:', ''), `data ${a.ip4} ${localPort}`, 'the app sees the client, not the agent');
+    assert.equal(
+      (await client.line()).replace('::ffff:', ''),
+      `data ${a.ip4} ${localPort}`,
+      'the app sees the client, not the agent',
+    );
     assert.equal(agent.carried, 1);
     await hangUp();
-    const before = counters()['direct'] ?? 0;
+    const before = counters().direct ?? 0;
     await dial(vip4, 80);
-    assert.equal(counters()['direct'], before + 1);
+    assert.equal(counters().direct, before + 1);
     await hangUp();
   });
 
@@ -88,7 +104,7 @@ describe('paths of one node', () => {
   });
 
   test('plain text from outside the mesh reaches the app while nothing restricts it, and is refused under STRICT', async () => {
-    const stranger = bed.app(outsider.netnsPath, CLIENT, false);
+    const stranger = bed.app(outsider.netnsPath, 'line-client', { captured: false });
     await stranger.line();
     stranger.send(`connect ${b.ip4} 8080`);
     assert.match(await stranger.line(), /^connected/);
@@ -104,7 +120,7 @@ describe('paths of one node', () => {
   });
 
   test('the agent ports of a workload cannot be used from outside, nor without the kernel having captured the connection', async () => {
-    const stranger = bed.app(outsider.netnsPath, CLIENT, false);
+    const stranger = bed.app(outsider.netnsPath, 'line-client', { captured: false });
     await stranger.line();
     for (const port of [15001, 15006, 15053]) {
       stranger.send(`connect ${b.ip4} ${port}`);
@@ -118,11 +134,11 @@ describe('paths of one node', () => {
   });
 
   test('a process outside the cgroup is not captured', async () => {
-    const bystander = bed.app(outsider.netnsPath, CLIENT, false);
+    const bystander = bed.app(outsider.netnsPath, 'line-client', { captured: false });
     await bystander.line();
     const before = counters();
     bystander.send(`connect ${a.ip4} 9`);
     assert.equal(await bystander.line(), 'error ECONNREFUSED');
-    assert.equal(counters()['refused'], before['refused']);
+    assert.equal(counters().refused, before.refused);
   });
 });

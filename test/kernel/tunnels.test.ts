@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { createTestCa } from '#platform/hbone/test-ca.ts';
-import { type App, Bed, CLIENT, SERVER } from './bed.ts';
+import { type App, Bed } from './bed.ts';
 import { agentOn, policyDelta, serviceDelta, workload, workloadDelta } from './mesh.ts';
 
 /** Two agents on one kernel, each with its own cgroup and maps: real tunnels between real namespaces. */
@@ -13,7 +13,14 @@ describe('tunnels between two nodes', () => {
   const vip4 = '240.240.0.9';
   const vip6 = '2001:2::9';
   const shop = workload({ uid: 'k//Pod/shop/a', name: 'a', serviceAccount: 'a', addresses: [a.ip4, a.ip6], node: 'one' });
-  const cart = workload({ uid: 'k//Pod/shop/b', name: 'b', serviceAccount: 'b', addresses: [b.ip4, b.ip6], node: 'two', services: { 'shop/cart.mesh': [[80, 8080]] } });
+  const cart = workload({
+    uid: 'k//Pod/shop/b',
+    name: 'b',
+    serviceAccount: 'b',
+    addresses: [b.ip4, b.ip6],
+    node: 'two',
+    services: { 'shop/cart.mesh': [[80, 8080]] },
+  });
   const mesh = { ...workloadDelta(shop.workload, cart.workload), ...serviceDelta('cart.mesh', [vip4, vip6], [[80, 8080]]) };
   let near: ReturnType<typeof agentOn>;
   let far: ReturnType<typeof agentOn>;
@@ -26,8 +33,8 @@ describe('tunnels between two nodes', () => {
     await near.agent.enroll({ ...shop.request, netnsPath: a.netnsPath });
     await far.agent.enroll({ ...cart.request, netnsPath: b.netnsPath });
     for (const { agent } of [near, far]) agent.applyMesh(mesh, true);
-    const server = two.app(b.netnsPath, SERVER(8080));
-    client = one.app(a.netnsPath, CLIENT);
+    const server = two.app(b.netnsPath, 'echo-server', { port: 8080 });
+    client = one.app(a.netnsPath, 'line-client');
     await server.line();
     await client.line();
   });
@@ -46,7 +53,10 @@ describe('tunnels between two nodes', () => {
     assert.equal(await client.line(), 'closed');
   };
 
-  for (const [family, vip, ip] of [['IPv4', vip4, a.ip4], ['IPv6', vip6, a.ip6]] as const) {
+  for (const [family, vip, ip] of [
+    ['IPv4', vip4, a.ip4],
+    ['IPv6', vip6, a.ip6],
+  ] as const) {
     test(`B50: over ${family} the app sees the client's own address and port, the client the VIP`, async () => {
       const [state, remote, , local, localPort] = (await dial(vip)).split(' ');
       assert.deepEqual([state, remote, local], ['connected', vip, ip]);
@@ -92,11 +102,11 @@ describe('tunnels between two nodes', () => {
     near.agent.kernelMaps().addresses.delete(cart.workload.addresses[0] ?? null);
     const config = near.agent.kernelMaps().config.get(0) ?? assert.fail();
     near.agent.kernelMaps().config.set(0, { ...config, flags: 1 });
-    const before = near.counters()['captured'] ?? 0;
+    const before = near.counters().captured ?? 0;
     assert.match(await dial(vip4), /^connected/);
     client.send('send sealed');
     assert.equal(await client.line(), 'data sealed');
-    assert.equal(near.counters()['captured'], before + 1);
+    assert.equal(near.counters().captured, before + 1);
     await hangUp();
   });
 });

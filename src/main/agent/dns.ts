@@ -11,13 +11,20 @@ import { ownNamespaceSockets } from '#platform/dns-upstream/upstream-sockets.ts'
 const UPSTREAM_TIMEOUT_MS = 1_500;
 const UPSTREAM_ATTEMPTS = 2;
 
-export type DnsSettings = { nameservers: readonly Nameserver[]; clusterDomain: string; clock: Clock; log: Log; counters: Record<string, number> };
+export type DnsSettings = {
+  nameservers: readonly Nameserver[];
+  clusterDomain: string;
+  clock: Clock;
+  log: Log;
+  counters: Record<string, number>;
+};
 
 /** The node's DNS responder: service names from the mesh, the rest from the node's own nameservers. */
 export function openDns(settings: DnsSettings, mesh: MeshState, namespaceOf: (uid: string) => string | null): DnsResponder {
   const { clock, log, counters } = settings;
   const fixed = { nameservers: settings.nameservers, timeoutMs: UPSTREAM_TIMEOUT_MS, attempts: UPSTREAM_ATTEMPTS };
-  const resolvConf = settings.nameservers.length > 0 ? { current: async () => fixed } : followResolvConf('/etc/resolv.conf', clock);
+  const resolvConf =
+    settings.nameservers.length > 0 ? { current: async () => fixed } : followResolvConf('/etc/resolv.conf', clock);
   const upstream = createDnsUpstream({ resolvConf, sockets: ownNamespaceSockets, clock });
   const count = (name: string): void => {
     counters[name] = (counters[name] ?? 0) + 1;

@@ -16,7 +16,9 @@ export function openKernel(paths: { pinDir: string; bpffs: string; cgroup: strin
   const fatal = missing.filter((one) => one.fatal);
   if (fatal.length > 0) {
     const list = fatal.map((one) => `${one.feature} (Linux ${one.since}): ${one.loss}`).join('; ');
-    throw new WeftError('WEFT_KERNEL', `this kernel cannot run the data path: ${list}`, { remedy: 'run Linux 5.15 or newer with BTF, as root' });
+    throw new WeftError('WEFT_KERNEL', `this kernel cannot run the data path: ${list}`, {
+      remedy: 'run Linux 5.15 or newer with BTF, as root',
+    });
   }
   const datapath = openDatapath({ pinDir: paths.pinDir, bpffs: paths.bpffs, cgroupPath: paths.cgroup, objectsDir: OBJECTS_DIR });
   const counters = (): Record<string, number> => {

@@ -14,13 +14,17 @@ export type Answer = (method: string, path: string, body: string) => Promise<{ s
 export async function serveLocalSocket(path: string, answer: Answer): Promise<() => Promise<void>> {
   if (existsSync(path)) {
     if (await answers(path)) {
-      throw new WeftError('WEFT_ALREADY_RUNNING', `another process serves ${path}`, { remedy: 'stop it first, or choose another --run-dir or --node' });
+      throw new WeftError('WEFT_ALREADY_RUNNING', `another process serves ${path}`, {
+        remedy: 'stop it first, or choose another --run-dir or --node',
+      });
     }
     unlinkSync(path);
   }
   const server = createServer((request, response) => void serve(request, response, answer));
   await new Promise<void>((resolve, reject) => {
-    server.once('error', (cause) => reject(new WeftError('WEFT_SOCKET_PATH', `cannot listen on ${path}`, { cause, remedy: 'check --run-dir' })));
+    server.once('error', (cause) =>
+      reject(new WeftError('WEFT_SOCKET_PATH', `cannot listen on ${path}`, { cause, remedy: 'check --run-dir' })),
+    );
     server.listen(path, resolve);
   });
   chmodSync(path, 0o600);

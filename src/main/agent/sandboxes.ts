@@ -5,7 +5,13 @@ import { createSandboxes, type Sandboxes } from '#platform/sandbox/sandboxes.ts'
 import type { AgentPaths, AgentPlace } from './paths.ts';
 
 /** The sandboxes of a node; `noNatFor` null: workloads reach only what routes back to the pools. */
-export function openSandboxes(place: AgentPlace, paths: AgentPaths, clusterDomain: string, noNatFor: readonly string[] | null, log: Log): Sandboxes {
+export function openSandboxes(
+  place: AgentPlace,
+  paths: AgentPaths,
+  clusterDomain: string,
+  noNatFor: readonly string[] | null,
+  log: Log,
+): Sandboxes {
   const excluded = (noNatFor ?? []).flatMap((text) => tryParseCidr(text) ?? []);
   return createSandboxes({
     node: place.node,

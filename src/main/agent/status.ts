@@ -49,7 +49,10 @@ function knownWorkloads(agent: Agent): AgentStatus['workloads'] {
   for (const workload of agent.mesh.workloads()) {
     if (listed.length === LISTED_MAX) break;
     const [ip] = workload.addresses;
-    const path = ip === undefined || source === undefined ? null : decideOutbound({ source, dialled: { ip, port: 1 }, chosen: null }, { mesh: agent.mesh, isLocal, random: () => 0 });
+    const path =
+      ip === undefined || source === undefined
+        ? null
+        : decideOutbound({ source, dialled: { ip, port: 1 }, chosen: null }, { mesh: agent.mesh, isLocal, random: () => 0 });
     listed.push({
       uid: workload.uid,
       identity: formatIdentity(identityOf(workload)),

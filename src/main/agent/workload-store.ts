@@ -20,7 +20,10 @@ export function workloadStore(path: string): WorkloadStore {
       try {
         return JSON.parse(text) as EnrollmentRequest[];
       } catch (cause) {
-        throw new WeftError('WEFT_STATE', `${path} is damaged`, { cause, remedy: 'remove it; running workloads must then be started again' });
+        throw new WeftError('WEFT_STATE', `${path} is damaged`, {
+          cause,
+          remedy: 'remove it; running workloads must then be started again',
+        });
       }
     },
     save(all) {

@@ -1,9 +1,9 @@
 import type { ChildProcess } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { WeftError } from '#model/error.ts';
 import type { WaypointRunner, WaypointSpec } from '#control-plane/waypoint-controller/runner.ts';
 import { agentClient } from '#main/commands/agent-client.ts';
+import { WeftError } from '#model/error.ts';
 import { launchIn } from '#platform/sandbox/launch.ts';
 
 const WEFT_ENTRY = new URL('../weft.ts', import.meta.url).pathname;
@@ -28,13 +28,24 @@ export function waypointRunner(options: WaypointRunnerOptions): WaypointRunner {
   mkdirSync(options.dir, { recursive: true, mode: 0o700 });
   const agent = agentClient(options.agentSocket);
   const children = new Set<() => void>();
-  const file = (key: { namespace: string; name: string }, ending: string): string => join(options.dir, `${key.namespace}.${key.name}.${ending}`);
+  const file = (key: { namespace: string; name: string }, ending: string): string =>
+    join(options.dir, `${key.namespace}.${key.name}.${ending}`);
   return {
     async start(spec, token) {
       const { node, kernel } = await agent.status();
-      const sandbox = await agent.start({ name: spec.name, namespace: spec.namespace, serviceAccount: spec.serviceAccount, labels: { ...spec.labels }, nativeTunnel: true });
+      const sandbox = await agent.start({
+        name: spec.name,
+        namespace: spec.namespace,
+        serviceAccount: spec.serviceAccount,
+        labels: { ...spec.labels },
+        nativeTunnel: true,
+      });
       writeFileSync(file(spec, 'token'), token, { mode: 0o600 });
-      const child = launch(sandbox, commandOf(options, spec, { node, pinDir: kernel.pinDir, tokenFile: file(spec, 'token') }), file(spec, 'log'));
+      const child = launch(
+        sandbox,
+        commandOf(options, spec, { node, pinDir: kernel.pinDir, tokenFile: file(spec, 'token') }),
+        file(spec, 'log'),
+      );
       const { pid } = child;
       if (pid === undefined) throw new WeftError('WEFT_WAYPOINT_START', `cannot start waypoint ${spec.namespace}/${spec.name}`);
       const startTime = startTimeOf(pid) ?? '';
@@ -66,7 +77,11 @@ export function waypointRunner(options: WaypointRunnerOptions): WaypointRunner {
   };
 }
 
-function commandOf(options: WaypointRunnerOptions, spec: WaypointSpec, on: { node: string; pinDir: string; tokenFile: string }): string[] {
+function commandOf(
+  options: WaypointRunnerOptions,
+  spec: WaypointSpec,
+  on: { node: string; pinDir: string; tokenFile: string },
+): string[] {
   const flags = {
     namespace: spec.namespace,
     gateway: spec.name,

@@ -1,7 +1,17 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { bytesToIp, cidrContains, formatAddress, ipToBytes, ipToBytes16, parseIp, splitHostPort, tryParseCidr, tryParseIp } from './ip.ts';
+import {
+  bytesToIp,
+  cidrContains,
+  formatAddress,
+  ipToBytes,
+  ipToBytes16,
+  parseIp,
+  splitHostPort,
+  tryParseCidr,
+  tryParseIp,
+} from './ip.ts';
 
 const canonical = [
   { text: '10.0.0.1', want: '10.0.0.1' },
@@ -45,7 +55,8 @@ for (const { cidr, ip, want } of ranges) {
     assert.equal(cidrContains(parsed, parseIp(ip)), want);
   });
 }
-for (const bad of ['10.0.0.0/33', '10.0.0.0/', '10.0.0.0/-1', 'x/8', '::/129']) test(`"${bad}" is no range`, () => assert.equal(tryParseCidr(bad), null));
+for (const bad of ['10.0.0.0/33', '10.0.0.0/', '10.0.0.0/-1', 'x/8', '::/129'])
+  test(`"${bad}" is no range`, () => assert.equal(tryParseCidr(bad), null));
 
 test('host and port split and join', () => {
   assert.deepEqual(splitHostPort('[::1]:80'), { host: '::1', port: 80 });

@@ -50,9 +50,8 @@ export function bytesToIp(bytes: Uint8Array): IpAddress {
     throw new WeftError('WEFT_IP', `an IP address has 4 or 16 bytes, not ${bytes.length}`);
   }
   const parsed = ipaddr.fromByteArray([...bytes]);
-  return (parsed.kind() === 'ipv6' && (parsed as ipaddr.IPv6).isIPv4MappedAddress()
-    ? (parsed as ipaddr.IPv6).toIPv4Address()
-    : parsed
+  return (
+    parsed.kind() === 'ipv6' && (parsed as ipaddr.IPv6).isIPv4MappedAddress() ? (parsed as ipaddr.IPv6).toIPv4Address() : parsed
   ).toString() as IpAddress;
 }
 

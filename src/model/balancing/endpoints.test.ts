@@ -16,10 +16,14 @@ function names(loadBalancing: LoadBalancing | null, workloads = [localFar, local
   const service = { ...cart, loadBalancing };
   return eligibleEndpoints(aMesh(workloads, [service]), service, 80, 4, HERE).map(({ workload }) => workload.name);
 }
-const balancing = (mode: LoadBalancing['mode'], ...routingPreference: LoadBalancing['routingPreference'][number][]): LoadBalancing => ({ mode, routingPreference, allowUnhealthy: false });
+const balancing = (
+  mode: LoadBalancing['mode'],
+  ...routingPreference: LoadBalancing['routingPreference'][number][]
+): LoadBalancing => ({ mode, routingPreference, allowUnhealthy: false });
 
 test('without preferences every endpoint is eligible', () => assert.equal(names(null).length, 3));
-test('B36: FAILOVER takes the best rank only', () => assert.deepEqual(names(balancing('failover', 'region')), ['local-near', 'remote-near']));
+test('B36: FAILOVER takes the best rank only', () =>
+  assert.deepEqual(names(balancing('failover', 'region')), ['local-near', 'remote-near']));
 test('B36: a local network outranks every remote one', () => {
   assert.deepEqual(names(balancing('failover', 'network', 'region')), ['local-near']);
   assert.deepEqual(names(balancing('failover', 'network', 'region'), [localFar, remoteNear]), ['local-far']);
@@ -40,8 +44,17 @@ test('a service port without a target has no endpoint', () => {
   assert.deepEqual(eligibleEndpoints(aMesh([workload], [service]), service, 80, 4, HERE), []);
 });
 
-const weighted = [3, 1].map((weight, at) => ({ workload: localFar, ip: localFar.addresses[0] ?? assert.fail(), port: at, weight }));
-test('B37: capacity 3:1 gives three slots to one', () => assert.deepEqual(expandSlots(weighted)?.map(({ port }) => port), [0, 0, 0, 1]));
+const weighted = [3, 1].map((weight, at) => ({
+  workload: localFar,
+  ip: localFar.addresses[0] ?? assert.fail(),
+  port: at,
+  weight,
+}));
+test('B37: capacity 3:1 gives three slots to one', () =>
+  assert.deepEqual(
+    expandSlots(weighted)?.map(({ port }) => port),
+    [0, 0, 0, 1],
+  ));
 test('weights are divided by their common divisor', () => {
   const big = weighted.map((one) => ({ ...one, weight: one.weight * 1_000_000 }));
   assert.equal(expandSlots(big)?.length, 4);
@@ -51,7 +64,10 @@ test('E31: weights that need too many slots are left to the agent, never cut', (
 });
 test('no endpoints, no slots, no pick', () => {
   assert.deepEqual(expandSlots([]), []);
-  assert.equal(pickEndpoint([], () => 0.5), null);
+  assert.equal(
+    pickEndpoint([], () => 0.5),
+    null,
+  );
 });
 test('B37: the draw follows the weights', () => {
   assert.equal(pickEndpoint(weighted, () => 0.74)?.port, 0);

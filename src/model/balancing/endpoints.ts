@@ -1,4 +1,4 @@
-import { familyOf, type Family, type IpAddress } from '#model/address/ip.ts';
+import { type Family, familyOf, type IpAddress } from '#model/address/ip.ts';
 import type { Random } from '#model/effects/clock.ts';
 import type { MeshState } from '#model/mesh/mesh-state.ts';
 import { type Scope, type Service, serviceKeyOf } from '#model/mesh/service.ts';
@@ -8,13 +8,24 @@ import type { Workload } from '#model/mesh/workload.ts';
 export type Endpoint = { workload: Workload; ip: IpAddress; port: number; weight: number };
 
 /** Where the client is, for locality preferences. */
-export type ClientLocation = { node: string; clusterId: string; network: string; locality: { region: string; zone: string; subzone: string } };
+export type ClientLocation = {
+  node: string;
+  clusterId: string;
+  network: string;
+  locality: { region: string; zone: string; subzone: string };
+};
 
 /**
  * Endpoints a client may use for a service port and family, best locality rank only.
  * Unhealthy ones only where the service allows them (B38); capacity is the weight, 0 means none (B37).
  */
-export function eligibleEndpoints(mesh: MeshState, service: Service, servicePort: number, family: Family, client: ClientLocation): Endpoint[] {
+export function eligibleEndpoints(
+  mesh: MeshState,
+  service: Service,
+  servicePort: number,
+  family: Family,
+  client: ClientLocation,
+): Endpoint[] {
   const allowUnhealthy = service.loadBalancing?.allowUnhealthy ?? false;
   const found: Endpoint[] = [];
   for (const workload of mesh.endpoints(serviceKeyOf(service))) {
@@ -38,8 +49,12 @@ export function targetPort(service: Service, workload: Workload, servicePort: nu
 function preferred(endpoints: Endpoint[], service: Service, client: ClientLocation): Endpoint[] {
   const balancing = service.loadBalancing;
   if (balancing === null || (balancing.mode !== 'strict' && balancing.mode !== 'failover')) return endpoints;
-  const ranked = endpoints.map((endpoint) => ({ endpoint, rank: localityRank(balancing.routingPreference, endpoint.workload, client) }));
-  const best = balancing.mode === 'strict' ? fullRank(balancing.routingPreference) : Math.max(0, ...ranked.map(({ rank }) => rank));
+  const ranked = endpoints.map((endpoint) => ({
+    endpoint,
+    rank: localityRank(balancing.routingPreference, endpoint.workload, client),
+  }));
+  const best =
+    balancing.mode === 'strict' ? fullRank(balancing.routingPreference) : Math.max(0, ...ranked.map(({ rank }) => rank));
   return ranked.filter(({ rank }) => rank === best).map(({ endpoint }) => endpoint); // B36
 }
 

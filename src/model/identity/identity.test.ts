@@ -11,7 +11,8 @@ const cases = [
   { name: 'an empty part', uri: 'spiffe://cluster.local/ns//sa/cart', valid: false },
   { name: 'an embedded NUL', uri: 'spiffe://cluster.local/ns/shop/sa/cart\0x', valid: false },
 ];
-for (const { name, uri, valid } of cases) test(`${name} is ${valid ? 'read' : 'refused'}`, () => assert.equal(tryParseIdentity(uri) !== null, valid));
+for (const { name, uri, valid } of cases)
+  test(`${name} is ${valid ? 'read' : 'refused'}`, () => assert.equal(tryParseIdentity(uri) !== null, valid));
 
 test('formatting undoes reading; principals have no scheme', () => {
   const identity = tryParseIdentity('spiffe://td/ns/a/sa/b');

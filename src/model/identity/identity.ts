@@ -38,6 +38,7 @@ export function principalOf(identity: Identity): string {
   return formatIdentity(identity).slice('spiffe://'.length);
 }
 
+/** Whether two identities are equal in all parts. */
 export function sameIdentity(a: Identity, b: Identity): boolean {
   return a.trustDomain === b.trustDomain && a.namespace === b.namespace && a.serviceAccount === b.serviceAccount;
 }

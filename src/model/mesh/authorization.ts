@@ -7,6 +7,7 @@ export type StringMatch =
   | { kind: 'suffix'; value: string }
   | { kind: 'presence' };
 
+/** Both parts exact; the trust domain does not count. */
 export type ServiceAccountMatch = { namespace: string; serviceAccount: string };
 
 /** Fields are ANDed, values of one field ORed, `not…` lists must have no hit. All fields empty: never matches. */
@@ -44,10 +45,12 @@ export type Authorization = {
 /** `<namespace>/<name>`. */
 export type PolicyKey = string;
 
+/** The key of a policy. */
 export function policyKeyOf(policy: { namespace: string; name: string }): PolicyKey {
   return `${policy.namespace}/${policy.name}`;
 }
 
+/** A match with no field set: by itself it never matches. */
 export const EMPTY_MATCH: Match = {
   namespaces: [],
   notNamespaces: [],

@@ -12,7 +12,10 @@ test('endpoints may arrive before their service', () => {
   const mesh = new MeshState();
   mesh.apply(deltaOf([pod]));
   mesh.apply(deltaOf([], [cart]));
-  assert.deepEqual(mesh.endpoints(key).map(({ name }) => name), ['cart']);
+  assert.deepEqual(
+    mesh.endpoints(key).map(({ name }) => name),
+    ['cart'],
+  );
 });
 
 test('a replaced workload leaves no trace of its old addresses and services', () => {
@@ -27,7 +30,14 @@ test('a replaced workload leaves no trace of its old addresses and services', ()
 
 test('removal is complete, and removing the unknown is no error', () => {
   const mesh = aMesh([pod], [cart]);
-  const gone = { workloads: new Map([[pod.uid, null], ['x', null]]), services: new Map([[key, null]]), policies: new Map() };
+  const gone = {
+    workloads: new Map([
+      [pod.uid, null],
+      ['x', null],
+    ]),
+    services: new Map([[key, null]]),
+    policies: new Map(),
+  };
   mesh.apply(gone);
   assert.deepEqual(mesh.counts, { workloads: 0, services: 0, policies: 0 });
   assert.equal(mesh.serviceByVip(parseIp('240.0.0.1'), 'shop'), null);

@@ -34,6 +34,7 @@ export type Service = {
   namespaceOnly: boolean;
 };
 
+/** The key of a service. */
 export function serviceKeyOf(service: { namespace: string; hostname: string }): ServiceKey {
   return `${service.namespace}/${service.hostname}`;
 }

@@ -16,7 +16,12 @@ const gate: GatewayAddress = { kind: 'hostname', namespace: 'shop', hostname: 'g
 const gateService = aService('gate', ['240.0.0.9']);
 const gateWorkload = aWorkload('gate', ['10.0.0.9'], { services: endpointOf(gateService), nativeTunnel: true });
 
-function decide(dialled: { ip: string; port: number }, workloads: Workload[], services: Service[], extra: { source?: Workload; chosen?: { ip: string; port: number } } = {}) {
+function decide(
+  dialled: { ip: string; port: number },
+  workloads: Workload[],
+  services: Service[],
+  extra: { source?: Workload; chosen?: { ip: string; port: number } } = {},
+) {
   const mesh = aMesh([client, ...workloads], services);
   const chosen = extra.chosen === undefined ? null : { ip: parseIp(extra.chosen.ip), port: extra.chosen.port };
   return decideOutbound(
@@ -35,11 +40,17 @@ test('B25: a VIP without healthy endpoints is refused', () => {
   assert.match(path.kind === 'refused' ? path.reason : '', /no healthy upstream/);
 });
 
-test('a port that the service does not have is refused', () => assert.equal(decide({ ...VIP, port: 81 }, [far], [cart]).kind, 'refused'));
+test('a port that the service does not have is refused', () =>
+  assert.equal(decide({ ...VIP, port: 81 }, [far], [cart]).kind, 'refused'));
 
 test('an endpoint on another node is reached by HBONE, authority podIP:targetPort, its identity expected', () => {
   const path = decide(VIP, [far], [cart]);
-  assert.deepEqual(path.kind === 'hbone' && [path.ip, path.authority, path.tunnelPort, path.peers[0]?.serviceAccount], ['10.0.1.1', '10.0.1.1:8080', 15008, 'far']);
+  assert.deepEqual(path.kind === 'hbone' && [path.ip, path.authority, path.tunnelPort, path.peers[0]?.serviceAccount], [
+    '10.0.1.1',
+    '10.0.1.1:8080',
+    15008,
+    'far',
+  ]);
 });
 
 test('subject alternative names of the service are accepted too', () => {
@@ -62,7 +73,11 @@ test('the slot that the kernel drew is kept while it is an endpoint', () => {
 
 test('B26: a VIP with a waypoint goes there, authority unchanged', () => {
   const path = decide(VIP, [far, gateWorkload], [{ ...cart, waypoint: gate }, gateService]);
-  assert.deepEqual(path.kind === 'waypoint' && [path.authority, path.ip, path.peers[0]?.serviceAccount], ['240.0.0.1:80', '10.0.0.9', 'gate']);
+  assert.deepEqual(path.kind === 'waypoint' && [path.authority, path.ip, path.peers[0]?.serviceAccount], [
+    '240.0.0.1:80',
+    '10.0.0.9',
+    'gate',
+  ]);
 });
 
 test('B27: a pod address uses the workload waypoint, its VIP does not', () => {
@@ -73,12 +88,18 @@ test('B27: a pod address uses the workload waypoint, its VIP does not', () => {
 
 test('B28: a bound waypoint that is missing or not ready refuses, never direct', () => {
   assert.equal(decide(VIP, [near], [{ ...cart, waypoint: gate }]).kind, 'refused');
-  assert.equal(decide(VIP, [near, { ...gateWorkload, healthy: false }], [{ ...cart, waypoint: gate }, gateService]).kind, 'refused');
+  assert.equal(
+    decide(VIP, [near, { ...gateWorkload, healthy: false }], [{ ...cart, waypoint: gate }, gateService]).kind,
+    'refused',
+  );
 });
 
 test('B29: the waypoint itself reaches the workload without passing itself', () => {
   const bound = { ...far, waypoint: gate };
-  assert.equal(decide({ ip: '10.0.1.1', port: 8080 }, [bound, gateWorkload], [gateService], { source: gateWorkload }).kind, 'hbone');
+  assert.equal(
+    decide({ ip: '10.0.1.1', port: 8080 }, [bound, gateWorkload], [gateService], { source: gateWorkload }).kind,
+    'hbone',
+  );
 });
 
 test('B30: an endpoint without a tunnel is reached in plain text', () => {

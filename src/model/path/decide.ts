@@ -16,8 +16,25 @@ export type OutboundPath =
   | { kind: 'plain'; workload: Workload; ip: IpAddress; port: number; service: Service | null }
   /** Enrolled on this node: evaluated here, then kernel TCP from app to app. */
   | { kind: 'local'; workload: Workload; ip: IpAddress; port: number; service: Service | null }
-  | { kind: 'hbone'; workload: Workload; ip: IpAddress; port: number; peers: Identity[]; authority: string; tunnelPort: number; service: Service | null }
-  | { kind: 'waypoint'; workload: Workload; ip: IpAddress; peers: Identity[]; authority: string; tunnelPort: number; service: Service | null }
+  | {
+      kind: 'hbone';
+      workload: Workload;
+      ip: IpAddress;
+      port: number;
+      peers: Identity[];
+      authority: string;
+      tunnelPort: number;
+      service: Service | null;
+    }
+  | {
+      kind: 'waypoint';
+      workload: Workload;
+      ip: IpAddress;
+      peers: Identity[];
+      authority: string;
+      tunnelPort: number;
+      service: Service | null;
+    }
   | { kind: 'refused'; reason: string };
 
 export type OutboundQuestion = {
@@ -58,7 +75,8 @@ function toService(service: Service, question: OutboundQuestion, view: NodeView)
   const endpoints = eligibleEndpoints(view.mesh, service, dialled.port, familyOf(dialled.ip), locationOf(source));
   const drawn = chosen === null ? undefined : endpoints.find(({ ip, port }) => ip === chosen.ip && port === chosen.port);
   const endpoint = drawn ?? pickEndpoint(endpoints, view.random);
-  if (endpoint === null) return { kind: 'refused', reason: `no healthy upstream: ${formatAddress(dialled.ip, dialled.port)} (${service.hostname})` };
+  if (endpoint === null)
+    return { kind: 'refused', reason: `no healthy upstream: ${formatAddress(dialled.ip, dialled.port)} (${service.hostname})` };
   return toWorkload(endpoint.workload, endpoint.ip, endpoint.port, service, view);
 }
 
@@ -66,11 +84,26 @@ function toWorkload(workload: Workload, ip: IpAddress, port: number, service: Se
   if (workload.tunnelProtocol !== 'hbone') return { kind: 'plain', workload, ip, port, service };
   if (view.isLocal(workload.uid)) return { kind: 'local', workload, ip, port, service };
   const authority = formatAddress(ip, port);
-  return { kind: 'hbone', workload, ip, port, peers: expectedPeers(workload, service), authority, tunnelPort: PORT.hbone, service };
+  return {
+    kind: 'hbone',
+    workload,
+    ip,
+    port,
+    peers: expectedPeers(workload, service),
+    authority,
+    tunnelPort: PORT.hbone,
+    service,
+  };
 }
 
 /** A waypoint that is bound but cannot be found refuses; it is never skipped (B28, DESIGN promise 2). */
-function toWaypoint(address: GatewayAddress, dialled: { ip: IpAddress; port: number }, service: Service | null, source: Workload, view: NodeView): OutboundPath {
+function toWaypoint(
+  address: GatewayAddress,
+  dialled: { ip: IpAddress; port: number },
+  service: Service | null,
+  source: Workload,
+  view: NodeView,
+): OutboundPath {
   const name = address.kind === 'hostname' ? address.hostname : address.address;
   const members = view.mesh.waypointMembers(address).filter((member) => member.healthy);
   const family = familyOf(dialled.ip);
@@ -101,6 +134,7 @@ function expectedPeers(workload: Workload, service: Service | null): Identity[] 
   return [identityOf(workload), ...extra];
 }
 
+/** Where a workload is, for locality preferences. */
 export function locationOf(workload: Workload): ClientLocation {
   return { node: workload.node, clusterId: workload.clusterId, network: workload.network, locality: workload.locality };
 }

@@ -24,7 +24,9 @@ test('a local workload nothing restricts is open to plain text; a DENY or ALLOW 
   mesh.apply({
     workloads: new Map(),
     services: new Map(),
-    policies: new Map([['shop/p', { name: 'p', namespace: 'shop', scope: 'namespace', action: 'allow', rules: [], dryRun: false }]]),
+    policies: new Map([
+      ['shop/p', { name: 'p', namespace: 'shop', scope: 'namespace', action: 'allow', rules: [], dryRun: false }],
+    ]),
   });
   assert.equal(addressEntry(parseIp('10.0.0.1'), view(mesh))?.flags, ADDRESS_LOCAL | ADDRESS_HBONE);
 });
@@ -33,12 +35,18 @@ test('an address of no workload has no entry', () => assert.equal(addressEntry(p
 
 test('a VIP has its ports with slots of its own family, and an entry that says it exists', () => {
   const entries = frontendsOfVip(VIP4, view(aMesh([near, far], [cart])));
-  assert.deepEqual(entries.map(({ port, slots }) => [port, slots.map(({ ip, port: target }) => `${ip}:${target}`)]), [
-    [0, []],
-    [80, ['10.0.0.1:8080', '10.0.1.1:9090']],
-  ]);
+  assert.deepEqual(
+    entries.map(({ port, slots }) => [port, slots.map(({ ip, port: target }) => `${ip}:${target}`)]),
+    [
+      [0, []],
+      [80, ['10.0.0.1:8080', '10.0.1.1:9090']],
+    ],
+  );
   const [, six] = frontendsOfVip(parseIp('fd99::1'), view(aMesh([near, far], [cart])));
-  assert.deepEqual(six?.slots.map(({ ip }) => ip), ['fd00::1']);
+  assert.deepEqual(
+    six?.slots.map(({ ip }) => ip),
+    ['fd00::1'],
+  );
 });
 
 test('a waypoint replaces the slots; where it runs on this node the kernel may go straight to it', () => {

@@ -10,7 +10,14 @@ import { ADDRESS_HBONE, ADDRESS_LOCAL, ADDRESS_PLAINTEXT_OPEN, SERVICE_AGENT } f
 
 /** What the kernel is told; the plain values of the eBPF maps. */
 export type AddressEntry = { id: number; flags: number; waypointId: number };
-export type FrontendEntry = { ip: IpAddress; port: number; id: number; waypointId: number; flags: number; slots: readonly { ip: IpAddress; port: number }[] };
+export type FrontendEntry = {
+  ip: IpAddress;
+  port: number;
+  id: number;
+  waypointId: number;
+  flags: number;
+  slots: readonly { ip: IpAddress; port: number }[];
+};
 export type WaypointEntry = { ip4: IpAddress | null; ip6: IpAddress | null };
 
 export type TableView = { mesh: MeshState; ids: IdTable; isLocal(uid: string): boolean; location: ClientLocation };
@@ -23,7 +30,10 @@ export function addressEntry(ip: IpAddress, view: TableView): AddressEntry | nul
   const open = local && !restrictsPlaintext(policiesFor(view.mesh, workload));
   return {
     id: view.ids.of('workload', workload.uid),
-    flags: (local ? ADDRESS_LOCAL : 0) | (workload.tunnelProtocol === 'hbone' ? ADDRESS_HBONE : 0) | (open ? ADDRESS_PLAINTEXT_OPEN : 0),
+    flags:
+      (local ? ADDRESS_LOCAL : 0) |
+      (workload.tunnelProtocol === 'hbone' ? ADDRESS_HBONE : 0) |
+      (open ? ADDRESS_PLAINTEXT_OPEN : 0),
     waypointId: waypointId(workload.waypoint, view),
   };
 }
@@ -48,7 +58,9 @@ function frontend(service: Service, vip: IpAddress, port: number, view: TableVie
   if (service.waypoint !== null) return base;
   if (service.loadBalancing?.mode === 'passthrough') return { ...base, flags: SERVICE_AGENT };
   const slots = expandSlots(eligibleEndpoints(view.mesh, service, port, familyOf(vip), view.location));
-  return slots === null ? { ...base, flags: SERVICE_AGENT } : { ...base, slots: slots.map((slot) => ({ ip: slot.ip, port: slot.port })) };
+  return slots === null
+    ? { ...base, flags: SERVICE_AGENT }
+    : { ...base, slots: slots.map((slot) => ({ ip: slot.ip, port: slot.port })) };
 }
 
 /** Id of a waypoint for the kernel; 0: none. */
@@ -74,6 +86,7 @@ function boundWaypoints(mesh: MeshState): GatewayAddress[] {
   return found;
 }
 
+/** The first address of each family; null where there is none. */
 export function addressesByFamily(workload: Pick<Workload, 'addresses'>): WaypointEntry {
   return {
     ip4: workload.addresses.find((ip) => familyOf(ip) === 4) ?? null,

@@ -19,7 +19,9 @@ function policy(action: 'allow' | 'deny', rules: Partial<Match>[][][], extra: Pa
     scope: 'namespace',
     action,
     dryRun: false,
-    rules: rules.map((clauses) => ({ clauses: clauses.map((matches) => ({ matches: matches.map((match) => ({ ...EMPTY_MATCH, ...match })) })) })),
+    rules: rules.map((clauses) => ({
+      clauses: clauses.map((matches) => ({ matches: matches.map((match) => ({ ...EMPTY_MATCH, ...match })) })),
+    })),
     ...extra,
   };
 }
@@ -32,17 +34,39 @@ const any = policy('allow', [[]]);
 const cases: { name: string; policies: Authorization[]; connection?: Connection; want: boolean }[] = [
   { name: 'B42: no policy allows', policies: [], want: true },
   { name: 'B42: DENY beats ALLOW', policies: [any, policy('deny', [[[{ principals: principal }]]])], want: false },
-  { name: 'B42: ALLOW present but unmatched denies', policies: [policy('allow', [[[{ principals: exact('other') }]]])], want: false },
+  {
+    name: 'B42: ALLOW present but unmatched denies',
+    policies: [policy('allow', [[[{ principals: exact('other') }]]])],
+    want: false,
+  },
   { name: 'B43: ALLOW without rules denies all', policies: [policy('allow', [])], want: false },
   { name: 'B43: DENY without rules denies nothing', policies: [policy('deny', [])], want: true },
   { name: 'B43: a rule without clauses matches all', policies: [policy('deny', [[]])], want: false },
   { name: 'B44: an empty match never matches', policies: [policy('deny', [[[{}]]])], want: true },
   { name: 'B44: a clause without matches is true', policies: [policy('deny', [[[]]])], want: false },
-  { name: 'B45: STRICT blocks plain text', policies: [policy('deny', [[[{ notPrincipals: PRESENCE }]]])], connection: ANONYMOUS, want: false },
+  {
+    name: 'B45: STRICT blocks plain text',
+    policies: [policy('deny', [[[{ notPrincipals: PRESENCE }]]])],
+    connection: ANONYMOUS,
+    want: false,
+  },
   { name: 'B45: STRICT passes an authenticated peer', policies: [policy('deny', [[[{ notPrincipals: PRESENCE }]]])], want: true },
-  { name: 'without identity a principal never matches', policies: [policy('allow', [[[{ principals: PRESENCE }]]])], connection: ANONYMOUS, want: false },
-  { name: 'B46: a value with spiffe:// never matches', policies: [policy('deny', [[[{ principals: exact('spiffe://cluster.local/ns/shop/sa/cart') }]]])], want: true },
-  { name: 'B46: prefix', policies: [policy('deny', [[[{ principals: [{ kind: 'prefix', value: 'cluster.local/ns/shop/' }] }]]])], want: false },
+  {
+    name: 'without identity a principal never matches',
+    policies: [policy('allow', [[[{ principals: PRESENCE }]]])],
+    connection: ANONYMOUS,
+    want: false,
+  },
+  {
+    name: 'B46: a value with spiffe:// never matches',
+    policies: [policy('deny', [[[{ principals: exact('spiffe://cluster.local/ns/shop/sa/cart') }]]])],
+    want: true,
+  },
+  {
+    name: 'B46: prefix',
+    policies: [policy('deny', [[[{ principals: [{ kind: 'prefix', value: 'cluster.local/ns/shop/' }] }]]])],
+    want: false,
+  },
   { name: 'B46: suffix', policies: [policy('deny', [[[{ principals: [{ kind: 'suffix', value: '/sa/cart' }] }]]])], want: false },
   {
     name: 'B46: a service account ignores the trust domain',
@@ -51,11 +75,27 @@ const cases: { name: string; policies: Authorization[]; connection?: Connection;
   },
   { name: 'B47: the port is the workload port', policies: [policy('deny', [[[{ destinationPorts: [8080] }]]])], want: false },
   { name: 'B47: another port does not match', policies: [policy('deny', [[[{ destinationPorts: [80] }]]])], want: true },
-  { name: 'clauses are ANDed', policies: [policy('deny', [[[{ principals: principal }], [{ destinationPorts: [1] }]]])], want: true },
-  { name: 'matches are ORed', policies: [policy('deny', [[[{ destinationPorts: [1] }, { principals: principal }]]])], want: false },
+  {
+    name: 'clauses are ANDed',
+    policies: [policy('deny', [[[{ principals: principal }], [{ destinationPorts: [1] }]]])],
+    want: true,
+  },
+  {
+    name: 'matches are ORed',
+    policies: [policy('deny', [[[{ destinationPorts: [1] }, { principals: principal }]]])],
+    want: false,
+  },
   { name: 'fields are ANDed', policies: [policy('deny', [[[{ principals: principal, destinationPorts: [1] }]]])], want: true },
-  { name: 'source blocks', policies: [policy('deny', [[[{ sourceIps: [{ base: parseIp('10.0.0.0'), length: 24 }] }]]])], want: false },
-  { name: 'source blocks of another family do not match', policies: [policy('deny', [[[{ sourceIps: [{ base: parseIp('::'), length: 0 }] }]]])], want: true },
+  {
+    name: 'source blocks',
+    policies: [policy('deny', [[[{ sourceIps: [{ base: parseIp('10.0.0.0'), length: 24 }] }]]])],
+    want: false,
+  },
+  {
+    name: 'source blocks of another family do not match',
+    policies: [policy('deny', [[[{ sourceIps: [{ base: parseIp('::'), length: 0 }] }]]])],
+    want: true,
+  },
   { name: 'B48: dry-run changes no verdict', policies: [policy('deny', [[]], { dryRun: true })], want: true },
   { name: 'B48: a dry-run ALLOW does not count as ALLOW', policies: [policy('allow', [], { dryRun: true })], want: true },
 ];
@@ -65,7 +105,10 @@ for (const { name, policies, connection, want } of cases) {
 }
 
 test('a decision names policy and rule', () => {
-  const decision = evaluate({ policies: [policy('deny', [[[{ destinationPorts: [1] }]], [[{ principals: principal }]]])], missing: [] }, CART);
+  const decision = evaluate(
+    { policies: [policy('deny', [[[{ destinationPorts: [1] }]], [[{ principals: principal }]]])], missing: [] },
+    CART,
+  );
   assert.deepEqual({ policy: decision.policy, rule: decision.rule }, { policy: 'shop/deny', rule: 1 });
 });
 

@@ -1,6 +1,13 @@
 import { cidrContains, type IpAddress } from '#model/address/ip.ts';
 import { type Identity, principalOf } from '#model/identity/identity.ts';
-import { type Authorization, type Clause, type Match, type PolicyKey, policyKeyOf, type StringMatch } from '#model/mesh/authorization.ts';
+import {
+  type Authorization,
+  type Clause,
+  type Match,
+  type PolicyKey,
+  policyKeyOf,
+  type StringMatch,
+} from '#model/mesh/authorization.ts';
 import type { MeshState } from '#model/mesh/mesh-state.ts';
 import type { Workload } from '#model/mesh/workload.ts';
 
@@ -24,7 +31,8 @@ export function policiesFor(mesh: MeshState, destination: Workload): PolicySet {
   const policies: Authorization[] = [];
   const missing: PolicyKey[] = [];
   for (const policy of mesh.policies()) {
-    if (policy.scope === 'global' || (policy.scope === 'namespace' && policy.namespace === destination.namespace)) policies.push(policy);
+    if (policy.scope === 'global' || (policy.scope === 'namespace' && policy.namespace === destination.namespace))
+      policies.push(policy);
   }
   for (const key of destination.authorizationPolicies) {
     const policy = mesh.policy(key);
@@ -42,18 +50,31 @@ export function evaluate(set: PolicySet, connection: Connection): Decision {
   const enforced = set.policies.filter((policy) => !policy.dryRun);
   for (const policy of enforced) {
     const rule = policy.action === 'deny' ? matchingRule(policy, connection) : null;
-    if (rule !== null) return { allowed: false, policy: policyKeyOf(policy), rule, reason: `explicitly denied by ${policyKeyOf(policy)} rule ${rule}` };
+    if (rule !== null)
+      return {
+        allowed: false,
+        policy: policyKeyOf(policy),
+        rule,
+        reason: `explicitly denied by ${policyKeyOf(policy)} rule ${rule}`,
+      };
   }
   const unknown = set.missing[0];
-  if (unknown !== undefined) return { allowed: false, policy: unknown, rule: null, reason: `policy ${unknown} applies but is not known yet` };
+  if (unknown !== undefined)
+    return { allowed: false, policy: unknown, rule: null, reason: `policy ${unknown} applies but is not known yet` };
   const allows = enforced.filter((policy) => policy.action === 'allow');
   if (allows.length === 0) return { allowed: true, policy: null, rule: null, reason: 'no policy restricts it' };
   for (const policy of allows) {
     const rule = matchingRule(policy, connection);
-    if (rule !== null) return { allowed: true, policy: policyKeyOf(policy), rule, reason: `allowed by ${policyKeyOf(policy)} rule ${rule}` };
+    if (rule !== null)
+      return { allowed: true, policy: policyKeyOf(policy), rule, reason: `allowed by ${policyKeyOf(policy)} rule ${rule}` };
   }
   const names = allows.map(policyKeyOf).join(', ');
-  return { allowed: false, policy: allows[0] === undefined ? null : policyKeyOf(allows[0]), rule: null, reason: `allow policies exist (${names}), but none allowed` };
+  return {
+    allowed: false,
+    policy: allows[0] === undefined ? null : policyKeyOf(allows[0]),
+    rule: null,
+    reason: `allow policies exist (${names}), but none allowed`,
+  };
 }
 
 /** Dry-run policies that would have matched: for the log only (B48). */
@@ -63,7 +84,10 @@ export function dryRunMatches(set: PolicySet, connection: Connection): PolicyKey
 
 /** Whether anything at all could refuse an unauthenticated connection to this destination, on any port. */
 export function restrictsPlaintext(set: PolicySet): boolean {
-  return set.missing.length > 0 || set.policies.some((policy) => !policy.dryRun && (policy.action === 'allow' || policy.rules.length > 0));
+  return (
+    set.missing.length > 0 ||
+    set.policies.some((policy) => !policy.dryRun && (policy.action === 'allow' || policy.rules.length > 0))
+  );
 }
 
 function matchingRule(policy: Authorization, connection: Connection): number | null {

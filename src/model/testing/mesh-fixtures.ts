@@ -56,6 +56,7 @@ export function endpointOf(service: Service, targetPort = 8080): Workload['servi
   return new Map([[serviceKeyOf(service), [{ servicePort: 80, targetPort }]]]);
 }
 
+/** A change that adds or replaces these. */
 export function deltaOf(workloads: readonly Workload[], services: readonly Service[] = []): MeshDelta {
   return {
     workloads: new Map(workloads.map((one) => [one.uid, one])),
@@ -64,6 +65,7 @@ export function deltaOf(workloads: readonly Workload[], services: readonly Servi
   };
 }
 
+/** A mesh of these. */
 export function aMesh(workloads: readonly Workload[], services: readonly Service[] = []): MeshState {
   const mesh = new MeshState();
   mesh.apply(deltaOf(workloads, services));

@@ -8,7 +8,9 @@ import type { Layout } from './layout.ts';
 
 const objectsDir = new URL('../../../build/bpf/', import.meta.url);
 const objects = readdirSync(objectsDir).filter((name) => name.endsWith('.o'));
-const layouts = Object.values(abi).filter((value) => typeof value === 'object' && 'fields' in value && value.fields.size > 0) as Layout<unknown>[];
+const layouts = Object.values(abi).filter(
+  (value) => typeof value === 'object' && 'fields' in value && value.fields.size > 0,
+) as Layout<unknown>[];
 
 function compiledStructs(): Map<string, { size: number; members: { name: string; offset: number; size: number }[] }> {
   const all = new Map();
@@ -44,7 +46,8 @@ test('E30: no struct has implicit padding', () => {
 
 test('reasons, hooks and counters have the numbers of the C enums', () => {
   const compiled = new Map<string, number>();
-  for (const object of objects) for (const [name, value] of enumeratorsOf(btfSection(readFileSync(new URL(object, objectsDir))))) compiled.set(name, value);
+  for (const object of objects)
+    for (const [name, value] of enumeratorsOf(btfSection(readFileSync(new URL(object, objectsDir))))) compiled.set(name, value);
   const upper = (name: string): string => name.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase();
   for (const [name, value] of Object.entries(REASON)) assert.equal(compiled.get(`WEFT_REASON_${upper(name)}`), value, name);
   for (const [name, value] of Object.entries(HOOK)) assert.equal(compiled.get(`WEFT_HOOK_${upper(name)}`), value, name);

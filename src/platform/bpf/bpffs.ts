@@ -31,7 +31,9 @@ export function ensureBpffs(directory: string): void {
 
 /** Unmounts a bpffs that is a mount of its own right at `directory` and removes the empty directory. */
 export function releaseBpffs(directory: string): void {
-  const mounted = readFileSync('/proc/self/mounts', 'utf8').split('\n').some((line) => line.split(' ')[1] === directory);
+  const mounted = readFileSync('/proc/self/mounts', 'utf8')
+    .split('\n')
+    .some((line) => line.split(' ')[1] === directory);
   if (mounted) umount2(directory, 0);
   try {
     rmdirSync(directory);

@@ -3,9 +3,31 @@ import { WeftError } from '#model/error.ts';
 /** offset and size of a struct member, in bytes. */
 export type Member = { name: string; offset: number; size: number };
 
-type BtfType = { name: string; kind: number; size: number; members: { name: string; type: number; offset: number }[]; elements: number };
+type BtfType = {
+  name: string;
+  kind: number;
+  size: number;
+  members: { name: string; type: number; offset: number }[];
+  elements: number;
+};
 
-const KIND = { int: 1, pointer: 2, array: 3, struct: 4, union: 5, enum: 6, typedef: 8, volatile: 9, const: 10, function: 12, prototype: 13, variable: 14, section: 15, declTag: 17, enum64: 19 } as const;
+const KIND = {
+  int: 1,
+  pointer: 2,
+  array: 3,
+  struct: 4,
+  union: 5,
+  enum: 6,
+  typedef: 8,
+  volatile: 9,
+  const: 10,
+  function: 12,
+  prototype: 13,
+  variable: 14,
+  section: 15,
+  declTag: 17,
+  enum64: 19,
+} as const;
 
 /** The `.BTF` section of an ELF object (64-bit little-endian). Errors: WEFT_BTF when there is none. */
 export function btfSection(elf: Buffer): Buffer {
@@ -18,7 +40,8 @@ export function btfSection(elf: Buffer): Buffer {
     const at = header(index);
     const nameAt = namesAt + elf.readUInt32LE(at);
     const start = Number(elf.readBigUInt64LE(at + 0x18));
-    if (elf.toString('latin1', nameAt, nameAt + 5) === '.BTF\0') return elf.subarray(start, start + Number(elf.readBigUInt64LE(at + 0x20)));
+    if (elf.toString('latin1', nameAt, nameAt + 5) === '.BTF\0')
+      return elf.subarray(start, start + Number(elf.readBigUInt64LE(at + 0x20)));
   }
   throw new WeftError('WEFT_BTF', 'the eBPF object has no .BTF section', { remedy: 'compile it with clang -g' });
 }
@@ -96,7 +119,11 @@ function readTypes(btf: Buffer): BtfType[] {
       if (kind === KIND.struct || kind === KIND.union) {
         const member = at + index * 12;
         const offset = btf.readUInt32LE(member + 8) & (bitfields ? 0xffffff : 0xffffffff);
-        type.members.push({ name: text(btf.readUInt32LE(member)), type: btf.readUInt32LE(member + 4), offset: (offset >>> 0) / 8 });
+        type.members.push({
+          name: text(btf.readUInt32LE(member)),
+          type: btf.readUInt32LE(member + 4),
+          offset: (offset >>> 0) / 8,
+        });
       } else if (kind === KIND.enum) {
         type.members.push({ name: text(btf.readUInt32LE(at + index * 8)), type: 0, offset: btf.readInt32LE(at + index * 8 + 4) });
       }

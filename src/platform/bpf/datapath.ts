@@ -5,8 +5,8 @@ import * as abi from './abi.ts';
 import { ensureBpffs } from './bpffs.ts';
 import { errnoName } from './errno.ts';
 import { hasSetRetval } from './features.ts';
-import { errno } from './libc.ts';
 import { type LinkHandle, libbpf, type ProgramHandle } from './libbpf.ts';
+import { errno } from './libc.ts';
 import { BpfMap, closeMap, openPinnedMap } from './map.ts';
 import { type LoadedObject, loadObject } from './object.ts';
 

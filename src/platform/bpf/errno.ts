@@ -7,7 +7,5 @@ export function errnoName(code: number): string {
   return NAMES.get(Math.abs(code)) ?? `errno ${code}`;
 }
 
+/** No such entry. */
 export const ENOENT = constants.errno.ENOENT;
-export const EEXIST = constants.errno.EEXIST;
-export const EAGAIN = constants.errno.EAGAIN;
-export const E2BIG = constants.errno.E2BIG;

@@ -11,7 +11,8 @@ export type EventReader = { drain(): void; close(): void };
 /** Errors: WEFT_BPF_MAP when the ring cannot be mapped. */
 export function readEvents(ringFd: number, onEvent: (event: KernelEvent) => void): EventReader {
   const callback = registerRingCallback((_context, data, size) => {
-    if (Number(size) === EVENT.size) onEvent(EVENT.decode(Buffer.from(koffi.decode(data, koffi.array('uint8_t', EVENT.size, 'Typed')))));
+    if (Number(size) === EVENT.size)
+      onEvent(EVENT.decode(Buffer.from(koffi.decode(data, koffi.array('uint8_t', EVENT.size, 'Typed')))));
     return 0;
   });
   const ring = libbpf().ringNew(ringFd, callback, null, null);

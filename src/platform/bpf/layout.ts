@@ -84,7 +84,10 @@ export function struct<F extends Record<string, unknown>>(name: string, fields: 
   const live: [string, number, AnyField][] = [];
   let size = 0;
   for (const [key, field] of Object.entries(fields) as [string, AnyField][]) {
-    places.set(key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`), [size, field.size]);
+    places.set(
+      key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`),
+      [size, field.size],
+    );
     if (!key.startsWith('pad')) live.push([key, size, field]);
     size += field.size;
   }

@@ -68,7 +68,10 @@ function openLibrary(): ReturnType<typeof koffi.load> {
   try {
     return koffi.load('libbpf.so.1');
   } catch (cause) {
-    throw new WeftError('WEFT_LIBBPF', 'cannot load libbpf.so.1', { cause, remedy: 'install libbpf 1.x (Debian: apt-get install libbpf1)' });
+    throw new WeftError('WEFT_LIBBPF', 'cannot load libbpf.so.1', {
+      cause,
+      remedy: 'install libbpf 1.x (Debian: apt-get install libbpf1)',
+    });
   }
 }
 

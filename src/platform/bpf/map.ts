@@ -2,8 +2,8 @@ import { closeSync } from 'node:fs';
 import { WeftError } from '#model/error.ts';
 import { ENOENT, errnoName } from './errno.ts';
 import type { Layout } from './layout.ts';
-import { errno } from './libc.ts';
 import { libbpf } from './libbpf.ts';
+import { errno } from './libc.ts';
 
 /** A typed view of one eBPF map. Values are plain objects; a missing key is null. */
 export class BpfMap<K, V> {
@@ -100,6 +100,7 @@ export function openPinnedMap<K, V>(path: string, key: Layout<K>, value: Layout<
   return new BpfMap(path.slice(path.lastIndexOf('/') + 1), fd, key, value);
 }
 
+/** Closes the file descriptor; the pinned map lives on. */
 export function closeMap(map: BpfMap<unknown, unknown>): void {
   closeSync(map.fd);
 }

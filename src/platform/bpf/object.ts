@@ -1,7 +1,7 @@
 import { WeftError } from '#model/error.ts';
 import { errnoName } from './errno.ts';
-import { errno } from './libc.ts';
 import { libbpf, type MapHandle, type ObjectHandle, type ProgramHandle } from './libbpf.ts';
+import { errno } from './libc.ts';
 
 const LOG_BYTES_MAX = 1 << 20;
 
@@ -24,7 +24,9 @@ export function loadObject(path: string, setup: MapSetup, readOnlyData: Buffer |
   const api = libbpf();
   const object = api.objectOpen(path, null);
   if (object === null) {
-    throw new WeftError('WEFT_BPF_OPEN', `cannot open eBPF object ${path}: ${errnoName(errno())}`, { remedy: 'run make setup, which compiles it' });
+    throw new WeftError('WEFT_BPF_OPEN', `cannot open eBPF object ${path}: ${errnoName(errno())}`, {
+      remedy: 'run make setup, which compiles it',
+    });
   }
   prepareMaps(object, setup, readOnlyData);
   const logs = prepareLogs(object);
@@ -32,9 +34,13 @@ export function loadObject(path: string, setup: MapSetup, readOnlyData: Buffer |
   if (failed !== 0) {
     const details = [...logs].map(([name, log]) => explainVerifierLog(name, log)).filter((text) => text !== '');
     api.objectClose(object);
-    throw new WeftError('WEFT_BPF_LOAD', [`the kernel refused eBPF object ${path}: ${errnoName(-failed)}`, ...details].join('\n'), {
-      remedy: 'run as root on Linux 5.15 or newer (6.6 for everything); weft agent prints missing features at start',
-    });
+    throw new WeftError(
+      'WEFT_BPF_LOAD',
+      [`the kernel refused eBPF object ${path}: ${errnoName(-failed)}`, ...details].join('\n'),
+      {
+        remedy: 'run as root on Linux 5.15 or newer (6.6 for everything); weft agent prints missing features at start',
+      },
+    );
   }
   const programs = new Map<string, ProgramHandle>();
   for (const program of programsOf(object)) programs.set(api.programName(program), program);
@@ -45,7 +51,8 @@ function prepareMaps(object: ObjectHandle, setup: MapSetup, readOnlyData: Buffer
   const api = libbpf();
   for (let map: MapHandle | null = api.nextMap(object, null); map !== null; map = api.nextMap(object, map)) {
     if (api.mapIsInternal(map)) {
-      if (readOnlyData !== null && api.mapName(map).endsWith('.rodata')) api.mapSetInitialValue(map, readOnlyData, readOnlyData.length);
+      if (readOnlyData !== null && api.mapName(map).endsWith('.rodata'))
+        api.mapSetInitialValue(map, readOnlyData, readOnlyData.length);
       continue;
     }
     const wanted = setup(api.mapName(map));
@@ -75,7 +82,10 @@ function prepareLogs(object: ObjectHandle): Map<string, Buffer> {
  */
 export function explainVerifierLog(program: string, log: Buffer): string {
   const end = log.indexOf(0);
-  const lines = log.toString('utf8', 0, end < 0 ? log.length : end).split('\n').filter((line) => line.trim() !== '');
+  const lines = log
+    .toString('utf8', 0, end < 0 ? log.length : end)
+    .split('\n')
+    .filter((line) => line.trim() !== '');
   const complaints = lines.filter((line) => !/^(processed |verification time|stack depth|max_states|func#)/.test(line));
   const complaint = complaints.at(-1);
   if (complaint === undefined) return '';

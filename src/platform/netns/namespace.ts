@@ -19,7 +19,9 @@ let home: number | null = null;
 export function inNamespace<T>(netnsFd: number, action: () => T): T {
   home ??= openSync('/proc/thread-self/ns/net', 'r');
   if (setns(netnsFd, CLONE_NEWNET) !== 0) {
-    throw new WeftError('WEFT_NETNS', `cannot enter a network namespace: ${errnoName(errno())}`, { remedy: 'run as root (CAP_SYS_ADMIN)' });
+    throw new WeftError('WEFT_NETNS', `cannot enter a network namespace: ${errnoName(errno())}`, {
+      remedy: 'run as root (CAP_SYS_ADMIN)',
+    });
   }
   try {
     return action();
@@ -40,7 +42,9 @@ export function namespaceCookie(netnsFd: number): bigint {
     const length = Buffer.alloc(4);
     length.writeUInt32LE(8);
     if (getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, value, length) !== 0) {
-      throw new WeftError('WEFT_NETNS', `cannot read SO_NETNS_COOKIE: ${errnoName(errno())}`, { remedy: 'Linux 5.14 or newer is needed' });
+      throw new WeftError('WEFT_NETNS', `cannot read SO_NETNS_COOKIE: ${errnoName(errno())}`, {
+        remedy: 'Linux 5.14 or newer is needed',
+      });
     }
     return value.readBigUInt64LE();
   } finally {

@@ -13,6 +13,7 @@ export function encodeSockaddr(ip: IpAddress, port: number, as: Family = familyO
   return bytes;
 }
 
+/** Reads a `struct sockaddr_in` or `sockaddr_in6`; v4-mapped becomes IPv4. */
 export function decodeSockaddr(bytes: Buffer): { ip: IpAddress; port: number } {
   const v6 = bytes.readUInt16LE(0) === AF_INET6;
   return { ip: bytesToIp(v6 ? bytes.subarray(8, 24) : bytes.subarray(4, 8)), port: bytes.readUInt16BE(2) };

@@ -3,7 +3,7 @@ import { closeSync, openSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { familyOf, type IpAddress, parseIp } from '#model/address/ip.ts';
 import { WeftError } from '#model/error.ts';
-import { type BpfMap } from '#platform/bpf/map.ts';
+import type { BpfMap } from '#platform/bpf/map.ts';
 import { connectFd } from './connect.ts';
 import { destroySocket } from './destroy-socket.ts';
 import { namespaceCookie } from './namespace.ts';
@@ -37,7 +37,10 @@ export class WorkloadNamespace {
     try {
       this.#fd = openSync(netnsPath, 'r');
     } catch (cause) {
-      throw new WeftError('WEFT_NETNS', `cannot open network namespace ${netnsPath}`, { cause, remedy: 'the workload may have ended' });
+      throw new WeftError('WEFT_NETNS', `cannot open network namespace ${netnsPath}`, {
+        cause,
+        remedy: 'the workload may have ended',
+      });
     }
     this.cookie = namespaceCookie(this.#fd);
     this.#maps = maps;
