@@ -157,6 +157,14 @@ test('C38: a Gateway of a waypoint class is to be run, with a service and an ide
   }
 });
 
+test('C33: a waypoint whose address a user takes gets another, and its controller is told', () => {
+  const mesh = new YamlMesh(parser, gateway());
+  const [taken] = mesh.service('shop/way')?.addresses ?? [];
+  const { gateways } = mesh.apply(service('', 'shop', 'mine').replace('spec: {', `spec: { clusterIP: ${taken},`));
+  assert.deepEqual(gateways.get('shop/way')?.addresses, mesh.service('shop/way')?.addresses);
+  assert.notEqual(gateways.get('shop/way')?.addresses[0], taken);
+});
+
 test('C38: of another class it is not, and has no service here', () => {
   const mesh = new YamlMesh(parser, gateway({ className: 'other' }));
   assert.deepEqual([mesh.index.snapshot().gateways.size, mesh.service('shop/way')], [0, null]);

@@ -25,6 +25,7 @@ export function deriveGateway(key: string, state: IndexState): void {
   invalidation.markAll('workload', instancesOf(key, state));
   invalidation.mark('waypoint', key);
   invalidation.mark('managed-gateway', key);
+  invalidation.publish(`gateway ${key}`);
 }
 
 function currentInfo(key: string, state: IndexState): GatewayInfo | null {

@@ -1,0 +1,18 @@
+import type { Log } from '#model/effects/log.ts';
+import type { Nameserver } from '#platform/dns-upstream/resolv-conf.ts';
+import type { ControlEndpoint } from '#platform/grpc/control-channel.ts';
+import type { AgentPlace } from './paths.ts';
+
+/** What an agent is told. */
+export type AgentProcessOptions = {
+  place: AgentPlace;
+  control: ControlEndpoint;
+  /** Empty: those of the node's resolv.conf. */
+  nameservers: readonly Nameserver[];
+  /** Ranges reached without address translation; null: no translation at all. */
+  noNatFor: readonly string[] | null;
+  trustDomain: string;
+  clusterDomain: string;
+  version: string;
+  log: Log;
+};
