@@ -1,9 +1,10 @@
-import { mkdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import type { Log } from '#model/effects/log.ts';
 import { Agent } from '#node-agent/agent.ts';
 import { answerLocalApi } from '#node-agent/local-api.ts';
 import type { LocalWorkloads } from '#node-agent/local-workloads.ts';
-import { releaseBpffs } from '#platform/bpf/bpffs.ts';
+import { ensureBpffs, isBpffs, releaseBpffs } from '#platform/bpf/bpffs.ts';
 import { removePins } from '#platform/bpf/datapath.ts';
 import { readEvents } from '#platform/bpf/events.ts';
 import { systemClock } from '#platform/clock.ts';
@@ -23,6 +24,8 @@ import { openSandboxes } from './agent/sandboxes.ts';
 import { agentStatus } from './agent/status.ts';
 
 const EVENTS_PERIOD_MS = 50;
+/** File in the run directory that says: the bpf file system was mounted by an agent, so the last one unmounts it. */
+const MOUNTED_MARK = 'bpffs-mounted';
 /** The answer to a cleanup has to leave before its socket closes. */
 const ANSWER_MS = 100;
 
@@ -88,7 +91,8 @@ async function assemble(options: AgentProcessOptions) {
   const sandboxes = openSandboxes(place, paths, clusterDomain, options.noNatFor, log);
   const { degraded } = await sandboxes.prepareNode();
   mkdirSync(paths.cgroup, { recursive: true });
-  const opened = openKernel({ ...paths, bpffs: place.bpffs }, log);
+  if (ensureBpffs(place.bpffs)) writeFileSync(join(place.runDir, MOUNTED_MARK), place.bpffs);
+  const opened = openKernel(paths, log);
   const ca = new CaClient(options.control, { impersonate: true });
   const certificates = new CertificateCache({ fetch: ca.fetch, clock: systemClock, random: systemRandom, log });
   const dnsCounters: Record<string, number> = {};
@@ -136,6 +140,18 @@ export async function cleanupNode(place: AgentPlace, log: Log): Promise<void> {
   const paths = await agentPaths(place);
   await openSandboxes(place, paths, 'cluster.local', null, log).removeNode();
   removePins(paths.pinDir);
-  if (place.bpffs !== '/sys/fs/bpf') releaseBpffs(place.bpffs);
+  removeIfEmpty(dirname(paths.pinDir));
   rmSync(paths.nodeDir, { recursive: true, force: true });
+  const mark = join(place.runDir, MOUNTED_MARK);
+  if (!existsSync(mark)) return;
+  releaseBpffs(place.bpffs);
+  if (!isBpffs(place.bpffs)) rmSync(mark);
+}
+
+function removeIfEmpty(directory: string): void {
+  try {
+    rmdirSync(directory);
+  } catch {
+    // another node of this machine has pins there, or it never was
+  }
 }

@@ -11,6 +11,7 @@ import type {
   UpstreamProblem,
 } from '#protocol/http/message.ts';
 import { authorizeExchange } from '#waypoint/authorize-exchange.ts';
+import type { Counters } from '#waypoint/counters.ts';
 import type { LiveConnection } from '#waypoint/context.ts';
 import type { Exchange } from '#waypoint/exchange.ts';
 import { deniedReply, type LocalReply, REPLY, renderReply } from '#waypoint/local-reply.ts';
@@ -30,7 +31,7 @@ export type Flow = {
 };
 
 /** What a carrier shares with all others. `live`: the exchanges under way. */
-export type CarrierContext = { readonly clock: Clock; readonly flow: Flow; readonly live: Set<LiveConnection> };
+export type CarrierContext = { readonly clock: Clock; readonly counters: Counters; readonly flow: Flow; readonly live: Set<LiveConnection> };
 
 /**
  * Moves one request and its response between its two halves, and ends the exchange exactly once. It is what both
@@ -72,6 +73,7 @@ export class Carrier implements ServerEvents, ClientEvents, LiveConnection {
       return;
     }
     const { head, body } = renderReply(exchange, reply);
+    this.#context.counters.localReplies++;
     exchange.details = reply.details;
     exchange.grpcStatus = head.headers.get('grpc-status');
     exchange.bytesSent = body?.length ?? 0;
@@ -94,6 +96,7 @@ export class Carrier implements ServerEvents, ClientEvents, LiveConnection {
     if (this.#exchange.over) return;
     if (!this.#responded && problem.staleConnection && !this.retried && !this.#exchange.request.hasBody) {
       this.retried = true;
+      this.#context.counters.upstreamRetries++;
       this.#context.flow.retry(this.#exchange, this);
     } else this.reply(replyFor(problem));
   }

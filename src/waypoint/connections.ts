@@ -26,7 +26,7 @@ export class Connections {
   constructor(context: WaypointContext, pipeline: Pipeline, snapshot: () => Snapshot) {
     this.#context = context;
     this.#pipeline = pipeline;
-    this.#carriers = { clock: context.effects.clock, flow: pipeline, live: context.live };
+    this.#carriers = { clock: context.effects.clock, counters: context.counters, flow: pipeline, live: context.live };
     this.#snapshot = snapshot;
   }
 

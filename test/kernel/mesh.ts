@@ -9,6 +9,7 @@ import { Agent } from '#node-agent/agent.ts';
 import type { AgentEffects } from '#node-agent/effects.ts';
 import type { EnrollmentRequest } from '#node-agent/enrollment.ts';
 import { COUNTERS, SCHEMA } from '#platform/bpf/abi.ts';
+import { ensureBpffs } from '#platform/bpf/bpffs.ts';
 import { openDatapath } from '#platform/bpf/datapath.ts';
 import { readCounters } from '#platform/bpf/map.ts';
 import { systemClock } from '#platform/clock.ts';
@@ -145,7 +146,8 @@ export function agentOn(
   counters(): Record<string, number>;
   adopted: boolean;
 } {
-  const datapath = openDatapath({ pinDir: bed.pinDir, bpffs: bed.bpffs, cgroupPath: bed.cgroup, objectsDir: OBJECTS_DIR });
+  ensureBpffs(bed.bpffs);
+  const datapath = openDatapath({ pinDir: bed.pinDir, cgroupPath: bed.cgroup, objectsDir: OBJECTS_DIR });
   const { maps } = datapath;
   const counters = (): Record<string, number> => {
     const values = readCounters(maps.counters.fd, COUNTERS.length);

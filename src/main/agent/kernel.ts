@@ -10,7 +10,7 @@ import { OBJECTS_DIR } from './paths.ts';
 export type OpenedKernel = { kernel: Kernel; datapath: Datapath; missing: Missing[] };
 
 /** Probes, loads and attaches the node's eBPF side. Errors: WEFT_KERNEL when a feature without which nothing works is missing. */
-export function openKernel(paths: { pinDir: string; bpffs: string; cgroup: string }, log: Log): OpenedKernel {
+export function openKernel(paths: { pinDir: string; cgroup: string }, log: Log): OpenedKernel {
   const missing = missingFeatures();
   for (const one of missing) log.warn({ feature: one.feature, since: one.since, loss: one.loss }, 'the kernel lacks a feature');
   const fatal = missing.filter((one) => one.fatal);
@@ -20,7 +20,7 @@ export function openKernel(paths: { pinDir: string; bpffs: string; cgroup: strin
       remedy: 'run Linux 5.15 or newer with BTF, as root',
     });
   }
-  const datapath = openDatapath({ pinDir: paths.pinDir, bpffs: paths.bpffs, cgroupPath: paths.cgroup, objectsDir: OBJECTS_DIR });
+  const datapath = openDatapath({ pinDir: paths.pinDir, cgroupPath: paths.cgroup, objectsDir: OBJECTS_DIR });
   const counters = (): Record<string, number> => {
     const values = readCounters(datapath.maps.counters.fd, COUNTERS.length);
     return Object.fromEntries(COUNTERS.map((name, index) => [name, values[index] ?? 0]));

@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, rmdirSync, statfsSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, statfsSync } from 'node:fs';
 import { WeftError } from '#model/error.ts';
 import { errnoName } from './errno.ts';
 import { errno, mount, umount2 } from './libc.ts';
@@ -14,9 +14,9 @@ export function isBpffs(directory: string): boolean {
   }
 }
 
-/** Makes sure that `directory` is a bpf file system, mounting one there if needed. Errors: WEFT_BPFFS. */
-export function ensureBpffs(directory: string): void {
-  if (isBpffs(directory)) return;
+/** Makes sure that `directory` is a bpf file system; true when one had to be mounted there. Errors: WEFT_BPFFS. */
+export function ensureBpffs(directory: string): boolean {
+  if (isBpffs(directory)) return false;
   try {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
   } catch (cause) {
@@ -27,10 +27,12 @@ export function ensureBpffs(directory: string): void {
       remedy: 'run as root, on a kernel with CONFIG_BPF_SYSCALL',
     });
   }
+  return true;
 }
 
-/** Unmounts a bpffs that is a mount of its own right at `directory` and removes the empty directory. */
+/** Unmounts the bpf file system at `directory` if nothing is pinned in it any more, and removes an empty directory. */
 export function releaseBpffs(directory: string): void {
+  if (!existsSync(directory) || readdirSync(directory).some((name) => !KERNEL_FILES.has(name))) return;
   const mounted = readFileSync('/proc/self/mounts', 'utf8')
     .split('\n')
     .some((line) => line.split(' ')[1] === directory);
@@ -38,6 +40,9 @@ export function releaseBpffs(directory: string): void {
   try {
     rmdirSync(directory);
   } catch {
-    // not empty or not ours: it stays
+    // a directory of the system, such as /sys/fs/bpf
   }
 }
+
+/** What the kernel itself puts into a new bpf file system. */
+const KERNEL_FILES: ReadonlySet<string> = new Set(['maps.debug', 'progs.debug']);

@@ -2,7 +2,6 @@ import { closeSync, existsSync, mkdirSync, openSync, readdirSync, rmSync, unlink
 import { join } from 'node:path';
 import { WeftError } from '#model/error.ts';
 import * as abi from './abi.ts';
-import { ensureBpffs } from './bpffs.ts';
 import { errnoName } from './errno.ts';
 import { hasSetRetval } from './features.ts';
 import { type LinkHandle, libbpf, type ProgramHandle } from './libbpf.ts';
@@ -36,8 +35,6 @@ export type Datapath = {
 export type DatapathOptions = {
   /** Directory on a bpf file system that this node owns. */
   pinDir: string;
-  /** Mount point of that file system. */
-  bpffs: string;
   cgroupPath: string;
   /** Directory with the compiled objects. */
   objectsDir: string;
@@ -45,10 +42,9 @@ export type DatapathOptions = {
 
 /**
  * Loads and attaches, or adopts what a former agent left if its schema is the same (E20, section 8.3).
- * Errors: WEFT_BPFFS, WEFT_BPF_OPEN, WEFT_BPF_LOAD, WEFT_BPF_ATTACH.
+ * Errors: WEFT_BPF_OPEN, WEFT_BPF_LOAD, WEFT_BPF_ATTACH.
  */
 export function openDatapath(options: DatapathOptions): Datapath {
-  ensureBpffs(options.bpffs);
   const adopted = keepCompatiblePins(options.pinDir);
   for (const part of ['maps', 'links']) mkdirSync(join(options.pinDir, part), { recursive: true, mode: 0o700 });
   const loaded = loadAll(options);

@@ -1,5 +1,5 @@
 import type { BigIntStats } from 'node:fs';
-import { readdir, readFile, realpath, stat } from 'node:fs/promises';
+import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { WeftError } from '#model/error.ts';
 
@@ -13,8 +13,8 @@ export type ScannedFile = {
 /** What one look at a directory found. */
 export type Scan = {
   files: ReadonlyMap<string, ScannedFile>;
-  /** Every folder found, to be watched. */
-  directories: ReadonlySet<string>;
+  /** Every folder found, to be watched: path → identity, another one once a new folder stands in its place. */
+  directories: ReadonlyMap<string, string>;
   /** Files and folders that could not be read. */
   problems: readonly WeftError[];
 };
@@ -32,14 +32,15 @@ const READS_MAX = 3;
  */
 export async function scanDirectory(root: string, before: ReadonlyMap<string, ScannedFile>): Promise<Scan> {
   const files = new Map<string, ScannedFile>();
-  const directories = new Set<string>();
+  const directories = new Map<string, string>();
   const problems: WeftError[] = [];
   const visited = new Set<string>();
   const visit = async (directory: string): Promise<void> => {
-    const real = await realpath(directory);
-    if (visited.has(real)) return;
-    visited.add(real);
-    directories.add(directory);
+    const { dev, ino } = await stat(directory, { bigint: true });
+    const identity = `${dev} ${ino}`;
+    if (visited.has(identity)) return;
+    visited.add(identity);
+    directories.set(directory, identity);
     for (const name of (await readdir(directory)).sort()) {
       if (!name.startsWith('.')) await take(join(directory, name), name);
     }

@@ -46,7 +46,7 @@ class DirectoryWatcher {
   readonly #root: string;
   readonly #options: WatchOptions;
   readonly #clock: Clock;
-  readonly #watchers = new Map<string, FSWatcher>();
+  readonly #watchers = new Map<string, { watcher: FSWatcher; identity: string }>();
   readonly #toldProblems = new Set<string>();
   #files: ReadonlyMap<string, ScannedFile> = new Map();
   /** Files that were missing or empty at the last look and are still told with their old text. */
@@ -82,7 +82,7 @@ class DirectoryWatcher {
     this.#closed = true;
     this.#timer?.();
     this.#stopRescans?.();
-    for (const watcher of this.#watchers.values()) watcher.close();
+    for (const { watcher } of this.#watchers.values()) watcher.close();
     this.#watchers.clear();
   }
 
@@ -115,25 +115,25 @@ class DirectoryWatcher {
   }
 
   /** Whether a folder was new. */
-  #watchAll(directories: ReadonlySet<string>): boolean {
-    for (const [directory, watcher] of this.#watchers) {
-      if (directories.has(directory)) continue;
+  #watchAll(directories: ReadonlyMap<string, string>): boolean {
+    for (const [directory, { watcher, identity }] of this.#watchers) {
+      if (directories.get(directory) === identity) continue;
       watcher.close();
       this.#watchers.delete(directory);
     }
     let added = false;
-    for (const directory of directories) {
-      if (!this.#watchers.has(directory)) added = this.#watchOne(directory) || added;
+    for (const [directory, identity] of directories) {
+      if (!this.#watchers.has(directory)) added = this.#watchOne(directory, identity) || added;
     }
     return added;
   }
 
-  #watchOne(directory: string): boolean {
+  #watchOne(directory: string, identity: string): boolean {
     try {
       const watcher = watch(directory, { persistent: false }, () => this.#schedule(QUIET_MS));
       // A folder that goes away reports an error; the next look finds out what is left, and watches it anew.
-      watcher.on('error', () => this.#forget(directory));
-      this.#watchers.set(directory, watcher);
+      watcher.on('error', () => this.#forget(directory, watcher));
+      this.#watchers.set(directory, { watcher, identity });
       return true;
     } catch {
       // No watch to be had (their number is limited): the regular rescan still sees every change.
@@ -141,9 +141,9 @@ class DirectoryWatcher {
     }
   }
 
-  #forget(directory: string): void {
-    this.#watchers.get(directory)?.close();
-    this.#watchers.delete(directory);
+  #forget(directory: string, watcher: FSWatcher): void {
+    watcher.close();
+    if (this.#watchers.get(directory)?.watcher === watcher) this.#watchers.delete(directory);
     this.#schedule(QUIET_MS);
   }
 

@@ -44,6 +44,11 @@ function keyOf(target: TunnelTarget): string {
   return `${formatIdentity(target.source)} ${target.peers.map(formatIdentity).join(',')} ${formatAddress(target.address, target.port)}`;
 }
 
+/** A connection with a certificate that was replaced gains no new tunnels; those it has may end. */
+function isReplaced(used: Credentials, current: Credentials): boolean {
+  return used !== current && used.notBeforeMs <= current.notBeforeMs;
+}
+
 class ClientPool implements HboneClientPool {
   readonly #effects: ClientPoolEffects;
   readonly #entries = new Map<string, Entry>();
@@ -102,8 +107,7 @@ class ClientPool implements HboneClientPool {
     for (;;) {
       if (this.#closed) return failure('CONNECT', 'WEFT_HBONE_CLOSED', 'the agent is shutting down', 'connect again: another agent takes over');
       const entry = this.#entries.get(key) ?? { connections: new Set(), connecting: null };
-      // A connection with a certificate that was replaced gains no new tunnels; those it has may end.
-      for (const connection of entry.connections) if (connection.credentials !== credentials) this.#retire(key, connection);
+      for (const connection of entry.connections) if (isReplaced(connection.credentials, credentials)) this.#retire(key, connection);
       for (const connection of entry.connections) if (connection.reserve()) return { kind: 'leased', connection };
       this.#entries.set(key, entry);
       entry.connecting ??= this.#connect(key, entry, target, credentials).finally(() => {

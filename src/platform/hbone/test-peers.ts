@@ -154,8 +154,10 @@ export function echo(tunnel: InboundTunnel): void {
 
 /** Everything that a stream still brings. */
 export async function readAll(stream: Duplex): Promise<Buffer> {
+  // Not by iteration: that would destroy the stream at its end, and with it the other direction.
   const chunks: Buffer[] = [];
-  for await (const chunk of stream) chunks.push(chunk);
+  stream.on('data', (chunk: Buffer) => chunks.push(chunk)).resume();
+  await once(stream, 'end');
   return Buffer.concat(chunks);
 }
 

@@ -1,0 +1,206 @@
+import assert from 'node:assert/strict';
+import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import test, { type TestContext } from 'node:test';
+import { WeftError } from '#model/error.ts';
+import type { Clock } from '#model/effects/clock.ts';
+import { SteppedClock } from '#platform/stepped-clock.ts';
+import { watchDirectory } from './watch-directory.ts';
+
+/** A directory of its own with a watch on it; what the watch tells is kept. */
+async function watched(t: TestContext, files: Record<string, string>, clock?: Clock) {
+  const directory = await mkdtemp(join(tmpdir(), 'weft-watch-'));
+  t.after(() => rm(directory, { recursive: true, force: true }));
+  const write = (name: string, text: string) => writeFile(join(directory, name), text);
+  for (const [name, text] of Object.entries(files)) await write(name, text);
+  const told: string[] = [];
+  const problems: WeftError[] = [];
+  let wake = () => {};
+  const watch = await watchDirectory(directory, {
+    onFiles(snapshot) {
+      const parts = [...snapshot].map(([path, text]) => `${path.slice(directory.length + 1)}=${text}`);
+      told.push(parts.sort().join(' '));
+      wake();
+    },
+    onProblem: (problem) => void problems.push(problem),
+    ...(clock === undefined ? {} : { clock }),
+  });
+  t.after(() => watch.close());
+  /** Resolves once the latest content is `want`; the test runner's own limit ends a wait in vain. */
+  const until = async (want: string) => {
+    // A watch does not keep the process alive, so the wait has to.
+    const alive = setInterval(() => {}, 60_000);
+    while (told.at(-1) !== want) await new Promise<void>((resolve) => (wake = resolve));
+    clearInterval(alive);
+  };
+  return { directory, write, told, problems, watch, until, path: (name: string) => join(directory, name) };
+}
+
+test('a directory that does not exist is an error with a remedy', async () => {
+  const options = { onFiles: () => {}, onProblem: () => {} };
+  await assert.rejects(watchDirectory('/does/not/exist', options), (error: unknown) => {
+    assert.ok(error instanceof WeftError);
+    assert.deepEqual([error.code, error.remedy !== undefined], ['WEFT_CONFIG_DIRECTORY', true]);
+    return true;
+  });
+});
+
+test('yaml and yml files at any depth are told, hidden and other files are not', async (t) => {
+  const directory = await mkdtemp(join(tmpdir(), 'weft-watch-'));
+  t.after(() => rm(directory, { recursive: true, force: true }));
+  await mkdir(join(directory, 'deep/er'), { recursive: true });
+  await mkdir(join(directory, '.git'));
+  for (const name of ['b.yaml', 'a.yml', 'deep/er/c.yaml', '.hidden.yaml', 'notes.txt', 'd.yaml~', '.git/e.yaml']) {
+    await writeFile(join(directory, name), name);
+  }
+  const watch = await watchDirectory(directory, {
+    onFiles: (files) => assert.deepEqual([...files.values()].sort(), ['a.yml', 'b.yaml', 'deep/er/c.yaml']),
+    onProblem: (problem) => assert.fail(problem),
+  });
+  watch.close();
+});
+
+test('an empty directory is told as one without files', async (t) => {
+  assert.deepEqual((await watched(t, {})).told, ['']);
+});
+
+test('changes are told as they happen: written, replaced, added in a new folder, deleted', async (t) => {
+  const { write, path, until } = await watched(t, { 'a.yaml': '1' });
+  await write('a.yaml', '2');
+  await until('a.yaml=2');
+  await write('a.yaml.tmp', '3');
+  await rename(path('a.yaml.tmp'), path('a.yaml'));
+  await until('a.yaml=3');
+  await mkdir(path('new/deep'), { recursive: true });
+  await write('new/deep/b.yaml', '4');
+  await until('a.yaml=3 new/deep/b.yaml=4');
+  await write('new/deep/b.yaml', '5');
+  await until('a.yaml=3 new/deep/b.yaml=5');
+  await rm(path('new'), { recursive: true });
+  await until('a.yaml=3');
+  await rm(path('a.yaml'));
+  await until('');
+});
+
+test('a look without a change tells nothing', async (t) => {
+  const { told, watch, write } = await watched(t, { 'a.yaml': '1' }, new SteppedClock());
+  await watch.rescan();
+  await write('a.yaml', '1');
+  await watch.rescan();
+  assert.deepEqual(told, ['a.yaml=1']);
+});
+
+test('a file that vanishes and comes back at once was never gone', async (t) => {
+  const clock = new SteppedClock();
+  const { told, watch, write, path } = await watched(t, { 'a.yaml': '1', 'b.yaml': '1' }, clock);
+  await rename(path('a.yaml'), path('a.yaml~'));
+  await watch.rescan();
+  await write('a.yaml', '2');
+  clock.advance(20);
+  await watch.rescan();
+  assert.deepEqual(told, ['a.yaml=1 b.yaml=1', 'a.yaml=2 b.yaml=1']);
+});
+
+test('a file that is truncated before it is written was never empty', async (t) => {
+  const clock = new SteppedClock();
+  const { told, watch, write } = await watched(t, { 'a.yaml': '1' }, clock);
+  await write('a.yaml', '');
+  await watch.rescan();
+  await write('a.yaml', '2');
+  clock.advance(20);
+  await watch.rescan();
+  assert.deepEqual(told, ['a.yaml=1', 'a.yaml=2']);
+});
+
+test('while one file is in doubt, changes of others are told', async (t) => {
+  const { told, watch, write, path } = await watched(t, { 'a.yaml': '1', 'b.yaml': '1' }, new SteppedClock());
+  await rm(path('a.yaml'));
+  await write('b.yaml', '2');
+  await watch.rescan();
+  assert.equal(told.at(-1), 'a.yaml=1 b.yaml=2');
+});
+
+test('a file that stays away, or empty, is told at the second look', async (t) => {
+  const { told, watch, write, path } = await watched(t, { 'a.yaml': '1', 'b.yaml': '1' }, new SteppedClock());
+  await rm(path('a.yaml'));
+  await write('b.yaml', '');
+  await watch.rescan();
+  await watch.rescan();
+  assert.deepEqual(told, ['a.yaml=1 b.yaml=1', 'b.yaml=']);
+});
+
+test('the second look comes by itself', async (t) => {
+  const { path, until } = await watched(t, { 'a.yaml': '1', 'b.yaml': '1' });
+  await rm(path('a.yaml'));
+  await until('b.yaml=1');
+});
+
+test('a directory that vanishes is a problem, told once; what it held stays until it is back', async (t) => {
+  const { directory, told, problems, watch, write } = await watched(t, { 'a.yaml': '1' }, new SteppedClock());
+  await rename(directory, `${directory}-away`);
+  await watch.rescan();
+  await watch.rescan();
+  assert.deepEqual(problems.map(({ code }) => code), ['WEFT_CONFIG_DIRECTORY']);
+  assert.deepEqual(told, ['a.yaml=1']);
+  await rename(`${directory}-away`, directory);
+  await write('a.yaml', '2');
+  await watch.rescan();
+  assert.equal(told.at(-1), 'a.yaml=2');
+});
+
+test('a file that cannot be read is a problem, told once; what it said stays', async (t) => {
+  const { told, problems, watch, path } = await watched(t, { 'a.yaml': '1' }, new SteppedClock());
+  await rm(path('a.yaml'));
+  await symlink('a.yaml', path('a.yaml'));
+  await watch.rescan();
+  await watch.rescan();
+  await watch.rescan();
+  assert.deepEqual(problems.map(({ code }) => code), ['WEFT_CONFIG_FILE']);
+  assert.deepEqual(told, ['a.yaml=1']);
+});
+
+test('a mounted ConfigMap, whose files are links through a folder that is swapped, is followed', async (t) => {
+  const { write, path, until, watch } = await watched(t, {});
+  await mkdir(path('..1'));
+  await write('..1/a.yaml', '1');
+  await symlink('..1', path('..data'));
+  await symlink('..data/a.yaml', path('a.yaml'));
+  await until('a.yaml=1');
+  await mkdir(path('..2'));
+  await write('..2/a.yaml', '2');
+  await symlink('..2', path('..data-new'));
+  await rename(path('..data-new'), path('..data'));
+  await until('a.yaml=2');
+  watch.close();
+});
+
+test('folders that link to one another are read once', async (t) => {
+  const { path, until, write } = await watched(t, {});
+  await mkdir(path('sub'));
+  await symlink('..', path('sub/up'));
+  await write('sub/a.yaml', '1');
+  await until('sub/a.yaml=1');
+});
+
+test('a folder that another one takes the place of is watched anew', async (t) => {
+  const { path, until, write } = await watched(t, {});
+  await mkdir(path('sub'));
+  await write('sub/a.yaml', '1');
+  await until('sub/a.yaml=1');
+  await mkdir(path('other'));
+  await write('other/a.yaml', '2');
+  await rename(path('sub'), path('.away'));
+  await rename(path('other'), path('sub'));
+  await until('sub/a.yaml=2');
+  await write('sub/a.yaml', '3');
+  await until('sub/a.yaml=3');
+});
+
+test('after close nothing is told', async (t) => {
+  const { told, watch, write } = await watched(t, { 'a.yaml': '1' });
+  watch.close();
+  await write('a.yaml', '2');
+  await watch.rescan();
+  assert.deepEqual(told, ['a.yaml=1']);
+});
