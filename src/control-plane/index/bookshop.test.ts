@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'node:test';
-import { readCrds } from '#platform/files/crds.ts';
 import { CRD_FILES } from '#control-plane/resources/kinds-table.ts';
 import { createResourceParser } from '#control-plane/resources/resource-parser.ts';
+import { readCrds } from '#platform/files/crds.ts';
 import { matchesGolden } from '../../../test/structure/golden.ts';
 import { YamlMesh } from './testing/yaml-mesh.ts';
 
@@ -24,8 +24,21 @@ test('everything that is derived from the bookshop', async () => {
   const waypoint = { 'gateway.networking.k8s.io/gateway-name': 'waypoint' };
   mesh.register(
     'beta',
-    { name: 'waypoint-1', namespace: 'books', serviceAccount: 'waypoint', addresses: ['10.2.0.1'], labels: waypoint, nativeTunnel: true },
-    { name: 'storefront', namespace: 'books', serviceAccount: 'storefront', addresses: ['10.2.0.2', 'fd02::2'], labels: { app: 'storefront' } },
+    {
+      name: 'waypoint-1',
+      namespace: 'books',
+      serviceAccount: 'waypoint',
+      addresses: ['10.2.0.1'],
+      labels: waypoint,
+      nativeTunnel: true,
+    },
+    {
+      name: 'storefront',
+      namespace: 'books',
+      serviceAccount: 'storefront',
+      addresses: ['10.2.0.2', 'fd02::2'],
+      labels: { app: 'storefront' },
+    },
   );
   matchesGolden(join(GOLDEN, 'bookshop.json'), `${JSON.stringify(plain(mesh.index.snapshot()), null, 2)}\n`);
 });

@@ -3,7 +3,7 @@ import { conditionPart, type L4Part, operationPart, sourcePart } from '#control-
 import type { MeshOptions } from '#control-plane/index/mesh-options.ts';
 import { type FieldPath, type Problem, warningAt } from '#control-plane/resources/finding.ts';
 import type { AuthorizationPolicyResource, PolicyRule } from '#control-plane/resources/kinds/authorization-policy.ts';
-import { type Authorization, type Clause, EMPTY_MATCH, type Rule } from '#model/mesh/authorization.ts';
+import type { Authorization, Clause, Rule } from '#model/mesh/authorization.ts';
 
 /** A policy for nodes, and what was lost on the way. */
 export type L4Conversion = {
@@ -87,9 +87,7 @@ function convertRule(
 /** None when one of the entries is left without a restriction: then the section is always true. */
 function clauseOf({ parts }: Section): Clause[] {
   const matches = parts.map(({ match }) => match);
-  const unrestricted = matches.some((match) =>
-    Object.keys(EMPTY_MATCH).every((field) => match[field as keyof typeof match].length === 0),
-  );
+  const unrestricted = matches.some((match) => Object.values(match).every((list: readonly unknown[]) => list.length === 0));
   return unrestricted ? [] : [{ matches }];
 }
 

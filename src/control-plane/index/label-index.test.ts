@@ -5,8 +5,15 @@ import { labelsMatch } from '#control-plane/resources/label-selector.ts';
 import type { Labels } from '#control-plane/resources/metadata.ts';
 import { LabelIndex, SelectorIndex } from './label-index.ts';
 
-const labels: fc.Arbitrary<Labels> = fc.dictionary(fc.constantFrom('app', 'v', 'tier'), fc.constantFrom('1', '2'), { noNullPrototype: true });
-const entry = fc.record({ key: fc.constantFrom('a', 'b', 'c', 'd'), namespace: fc.constantFrom('n', 'm'), labels, deleted: fc.boolean() });
+const labels: fc.Arbitrary<Labels> = fc.dictionary(fc.constantFrom('app', 'v', 'tier'), fc.constantFrom('1', '2'), {
+  noNullPrototype: true,
+});
+const entry = fc.record({
+  key: fc.constantFrom('a', 'b', 'c', 'd'),
+  namespace: fc.constantFrom('n', 'm'),
+  labels,
+  deleted: fc.boolean(),
+});
 const entries = fc.array(entry, { maxLength: 20 });
 
 test('a label index finds exactly what a selector picks', () => {
@@ -22,10 +29,18 @@ test('a label index finds exactly what a selector picks', () => {
       }
       const empty = Object.keys(selector).length === 0;
       const picked = (namespace: string | null) =>
-        [...members].filter(([, one]) => !empty && (namespace ?? one.namespace) === one.namespace && labelsMatch(selector, one.labels)).map(([key]) => key);
+        [...members]
+          .filter(([, one]) => !empty && (namespace ?? one.namespace) === one.namespace && labelsMatch(selector, one.labels))
+          .map(([key]) => key);
       assert.deepEqual(index.matching('n', selector).sort(), picked('n').sort());
       assert.deepEqual(index.matchingAnywhere(selector).sort(), picked(null).sort());
-      assert.deepEqual([...index.inNamespace('m')].sort(), [...members].filter(([, one]) => one.namespace === 'm').map(([key]) => key).sort());
+      assert.deepEqual(
+        [...index.inNamespace('m')].sort(),
+        [...members]
+          .filter(([, one]) => one.namespace === 'm')
+          .map(([key]) => key)
+          .sort(),
+      );
     }),
   );
 });
@@ -40,7 +55,9 @@ test('a selector index finds exactly the selectors that pick a set of labels', (
         if (deleted || Object.keys(selector).length === 0) selectors.delete(key);
         else selectors.set(key, { namespace, selector });
       }
-      const picking = [...selectors].filter(([, one]) => one.namespace === 'n' && labelsMatch(one.selector, own)).map(([key]) => key);
+      const picking = [...selectors]
+        .filter(([, one]) => one.namespace === 'n' && labelsMatch(one.selector, own))
+        .map(([key]) => key);
       assert.deepEqual(index.picking('n', own), picking.sort());
     }),
   );

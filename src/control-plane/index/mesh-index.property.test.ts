@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import fc from 'fast-check';
-import { readCrds } from '#platform/files/crds.ts';
 import { CRD_FILES } from '#control-plane/resources/kinds-table.ts';
 import { nameOfResource, type Resource, type ResourceName } from '#control-plane/resources/resource.ts';
 import { createResourceParser } from '#control-plane/resources/resource-parser.ts';
+import { readCrds } from '#platform/files/crds.ts';
 import type { IndexChange, IndexDelta } from './index-delta.ts';
 import { type IndexSnapshot, MeshIndex } from './mesh-index.ts';
 import { DEFAULT_MESH_OPTIONS } from './mesh-options.ts';
@@ -16,7 +16,13 @@ const parser = createResourceParser(await readCrds(CRD_FILES));
 /** A small world, so that things meet: few names, few labels, few addresses. */
 const namespace = fc.constantFrom('shop', 'far', 'istio-system');
 const name = fc.constantFrom('a', 'b', 'way');
-const labels = fc.constantFrom({}, { app: 'x' }, { app: 'y' }, { app: 'x', v: '1' }, { 'gateway.networking.k8s.io/gateway-name': 'way' });
+const labels = fc.constantFrom(
+  {},
+  { app: 'x' },
+  { app: 'y' },
+  { app: 'x', v: '1' },
+  { 'gateway.networking.k8s.io/gateway-name': 'way' },
+);
 /** What references name; one is near to a name that exists. */
 const referred = fc.constantFrom('a', 'b', 'way', 'wya');
 const selector = fc.constantFrom({ app: 'x' }, { app: 'y' }, { app: 'x', v: '1' });
@@ -30,9 +36,19 @@ const waypoint = fc.constantFrom(
   { 'istio.io/use-waypoint': 'way', 'istio.io/use-waypoint-namespace': 'shop' },
 );
 
-function documents(apiVersion: string, kind: string, metadata: fc.Arbitrary<object>, body: fc.Arbitrary<object>): fc.Arbitrary<object> {
+function documents(
+  apiVersion: string,
+  kind: string,
+  metadata: fc.Arbitrary<object>,
+  body: fc.Arbitrary<object>,
+): fc.Arbitrary<object> {
   const head = fc.record({ namespace, name, created: age, more: metadata, body }, { noNullPrototype: true });
-  return head.map(({ created, more, body: rest, ...names }) => ({ apiVersion, kind, metadata: { ...names, ...created, ...more }, ...rest }));
+  return head.map(({ created, more, body: rest, ...names }) => ({
+    apiVersion,
+    kind,
+    metadata: { ...names, ...created, ...more },
+    ...rest,
+  }));
 }
 
 const labelled = waypoint.map((value) => ({ labels: value }));
@@ -44,7 +60,14 @@ const services = documents(
     spec: fc.record(
       {
         selector: fc.oneof(selector, selector, fc.constant({ 'gateway.networking.k8s.io/gateway-name': 'way' })),
-        ports: fc.constantFrom([{ port: 80 }], [{ port: 80, targetPort: 'http' }], [{ name: 'a', port: 80 }, { name: 'b', port: 81 }]),
+        ports: fc.constantFrom(
+          [{ port: 80 }],
+          [{ port: 80, targetPort: 'http' }],
+          [
+            { name: 'a', port: 80 },
+            { name: 'b', port: 81 },
+          ],
+        ),
         clusterIP: fc.constantFrom('', '', 'None', '10.96.0.1', '240.240.0.9'),
         publishNotReadyAddresses: fc.boolean(),
       },
@@ -52,7 +75,12 @@ const services = documents(
     ),
   }),
 );
-const aliases = documents('v1', 'Service', labelled, fc.constant({ spec: { type: 'ExternalName', externalName: 'example.com' } }));
+const aliases = documents(
+  'v1',
+  'Service',
+  labelled,
+  fc.constant({ spec: { type: 'ExternalName', externalName: 'example.com' } }),
+);
 const pods = documents(
   'v1',
   'Pod',
@@ -64,14 +92,24 @@ const pods = documents(
     { spec: {}, status: { podIP: '10.0.0.1', phase: 'Failed' } },
   ),
 );
-const spaces = fc.record({ name: namespace, labels: waypoint, annotations: fc.constantFrom({}, { 'networking.istio.io/traffic-distribution': 'PreferClose' }) });
+const spaces = fc.record({
+  name: namespace,
+  labels: waypoint,
+  annotations: fc.constantFrom({}, { 'networking.istio.io/traffic-distribution': 'PreferClose' }),
+});
 const gateways = documents(
   'gateway.networking.k8s.io/v1',
   'Gateway',
   fc.constantFrom({}, { labels: { 'istio.io/waypoint-for': 'all' } }, { labels: { 'istio.io/waypoint-for': 'workload' } }),
-  fc.tuple(fc.constantFrom('weft-waypoint', 'istio-waypoint', 'other'), fc.constantFrom('Same', 'All'), fc.constantFrom('HBONE', 'HTTP')).map(([gatewayClassName, from, protocol]) => ({
-    spec: { gatewayClassName, listeners: [{ name: 'm', port: 15008, protocol, allowedRoutes: { namespaces: { from } } }] },
-  })),
+  fc
+    .tuple(
+      fc.constantFrom('weft-waypoint', 'istio-waypoint', 'other'),
+      fc.constantFrom('Same', 'All'),
+      fc.constantFrom('HBONE', 'HTTP'),
+    )
+    .map(([gatewayClassName, from, protocol]) => ({
+      spec: { gatewayClassName, listeners: [{ name: 'm', port: 15008, protocol, allowedRoutes: { namespaces: { from } } }] },
+    })),
 );
 const scopes = fc.oneof(
   fc.constant({}),
@@ -80,8 +118,17 @@ const scopes = fc.oneof(
   fc.constant({ targetRefs: [{ group: 'gateway.networking.k8s.io', kind: 'Gateway', name: 'way' }] }),
   fc.constant({ targetRefs: [{ group: 'gateway.networking.k8s.io', kind: 'GatewayClass', name: 'weft-waypoint' }] }),
 );
-const actions = fc.constantFrom({ rules: [{}] }, { action: 'DENY', rules: [{ to: [{ operation: { methods: ['GET'] } }] }] }, { action: 'AUDIT' });
-const authorizations = documents('security.istio.io/v1', 'AuthorizationPolicy', fc.constant({}), fc.tuple(scopes, actions).map(([scope, action]) => ({ spec: { ...scope, ...action } })));
+const actions = fc.constantFrom(
+  { rules: [{}] },
+  { action: 'DENY', rules: [{ to: [{ operation: { methods: ['GET'] } }] }] },
+  { action: 'AUDIT' },
+);
+const authorizations = documents(
+  'security.istio.io/v1',
+  'AuthorizationPolicy',
+  fc.constant({}),
+  fc.tuple(scopes, actions).map(([scope, action]) => ({ spec: { ...scope, ...action } })),
+);
 const mode = fc.constantFrom('UNSET', 'PERMISSIVE', 'STRICT', 'DISABLE');
 const peers = documents(
   'security.istio.io/v1',
@@ -89,22 +136,29 @@ const peers = documents(
   fc.constant({}),
   fc.oneof(
     mode.map((own) => ({ spec: { mtls: { mode: own } } })),
-    fc.tuple(selector, mode, mode).map(([matchLabels, own, port]) => ({ spec: { selector: { matchLabels }, mtls: { mode: own }, portLevelMtls: { 80: { mode: port } } } })),
+    fc.tuple(selector, mode, mode).map(([matchLabels, own, port]) => ({
+      spec: { selector: { matchLabels }, mtls: { mode: own }, portLevelMtls: { 80: { mode: port } } },
+    })),
   ),
 );
 const routes = documents(
   'gateway.networking.k8s.io/v1',
   'HTTPRoute',
   fc.constant({}),
-  fc.tuple(namespace, referred, referred, fc.constantFrom({}, { port: 81 }, { sectionName: 'a' })).map(([parentNamespace, parent, backend, port]) => ({
-    spec: {
-      parentRefs: [{ group: '', kind: 'Service', name: parent, namespace: parentNamespace, ...port }],
-      rules: [{ backendRefs: [{ name: backend, port: 80 }] }],
-    },
-  })),
+  fc
+    .tuple(namespace, referred, referred, fc.constantFrom({}, { port: 81 }, { sectionName: 'a' }))
+    .map(([parentNamespace, parent, backend, port]) => ({
+      spec: {
+        parentRefs: [{ group: '', kind: 'Service', name: parent, namespace: parentNamespace, ...port }],
+        rules: [{ backendRefs: [{ name: backend, port: 80 }] }],
+      },
+    })),
 );
 
-type Step = { kind: 'put'; resource: Resource } | { kind: 'drop'; name: ResourceName } | { kind: 'node'; node: string; workloads: RegisteredWorkload[] };
+type Step =
+  | { kind: 'put'; resource: Resource }
+  | { kind: 'drop'; name: ResourceName }
+  | { kind: 'node'; node: string; workloads: RegisteredWorkload[] };
 
 function read(object: unknown): Resource {
   const reading = parser.read(JSON.parse(JSON.stringify(object)));
@@ -112,19 +166,24 @@ function read(object: unknown): Resource {
   return reading.resource;
 }
 
-const resource = fc.oneof(
-  services,
-  services,
-  aliases,
-  pods,
-  pods,
-  spaces.map((metadata) => ({ apiVersion: 'v1', kind: 'Namespace', metadata })),
-  gateways,
-  authorizations,
-  peers,
-  routes,
-).map(read);
-const registered = fc.record({ namespace, name, labels, enrolled: fc.boolean(), addresses: fc.constantFrom(['10.1.0.1'], ['240.240.0.9'], []) }, { noNullPrototype: true });
+const resource = fc
+  .oneof(
+    services,
+    services,
+    aliases,
+    pods,
+    pods,
+    spaces.map((metadata) => ({ apiVersion: 'v1', kind: 'Namespace', metadata })),
+    gateways,
+    authorizations,
+    peers,
+    routes,
+  )
+  .map(read);
+const registered = fc.record(
+  { namespace, name, labels, enrolled: fc.boolean(), addresses: fc.constantFrom(['10.1.0.1'], ['240.240.0.9'], []) },
+  { noNullPrototype: true },
+);
 const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 6, arbitrary: resource.map((one): Step => ({ kind: 'put', resource: one })) },
   { weight: 3, arbitrary: resource.map((one): Step => ({ kind: 'drop', name: nameOfResource(one) })) },
@@ -187,7 +246,11 @@ function play(steps: readonly (readonly Step[])[]) {
   const nodes = new Map<string, readonly RegisteredWorkload[]>();
   let allocations: Record<string, readonly string[]> = {};
   for (const batch of steps) {
-    const change = { upserted: [] as Resource[], removed: [] as ResourceName[], nodes: new Map<string, readonly RegisteredWorkload[]>() };
+    const change = {
+      upserted: [] as Resource[],
+      removed: [] as ResourceName[],
+      nodes: new Map<string, readonly RegisteredWorkload[]>(),
+    };
     for (const one of batch) {
       if (one.kind === 'node') change.nodes.set(one.node, one.workloads);
       else if (one.kind === 'drop') change.removed.push(one.name);

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { readCrds } from '#platform/files/crds.ts';
 import { CRD_FILES } from '#control-plane/resources/kinds-table.ts';
 import { createResourceParser } from '#control-plane/resources/resource-parser.ts';
 import { parseIp } from '#model/address/ip.ts';
 import { evaluate } from '#model/policy/evaluate.ts';
+import { readCrds } from '#platform/files/crds.ts';
 import { YamlMesh } from './testing/yaml-mesh.ts';
 
 const parser = createResourceParser(await readCrds(CRD_FILES));
@@ -28,7 +28,9 @@ function openPorts(mesh: YamlMesh): string {
   const found = keys.flatMap((key) => policies.get(key) ?? []);
   assert.equal(found.length, keys.length, 'the workload names a policy that does not exist');
   const connection = { source: null, sourceIp: parseIp('10.0.0.9'), destinationIp: parseIp('10.1.0.1') };
-  const open = [8080, 9090].filter((destinationPort) => evaluate({ policies: found, missing: [] }, { ...connection, destinationPort }).allowed);
+  const open = [8080, 9090].filter(
+    (destinationPort) => evaluate({ policies: found, missing: [] }, { ...connection, destinationPort }).allowed,
+  );
   return open.join(' ') || 'none';
 }
 
@@ -38,25 +40,55 @@ const cases: { name: string; yaml: string[]; open: string; policies?: string[] }
   { name: 'STRICT for the namespace', yaml: [space(mode('STRICT'))], open: 'none', policies: [STATIC] },
   { name: 'the namespace before the mesh', yaml: [root(mode('STRICT')), space(mode('PERMISSIVE'))], open: '8080 9090' },
   { name: 'UNSET inherits', yaml: [root(mode('STRICT')), space(mode('UNSET'))], open: 'none' },
-  { name: 'the workload before the namespace', yaml: [space(mode('PERMISSIVE')), peers(`${APP}, ${mode('STRICT')}`)], open: 'none', policies: [STATIC] },
+  {
+    name: 'the workload before the namespace',
+    yaml: [space(mode('PERMISSIVE')), peers(`${APP}, ${mode('STRICT')}`)],
+    open: 'none',
+    policies: [STATIC],
+  },
   { name: 'DISABLE is PERMISSIVE', yaml: [space(mode('STRICT')), peers(`${APP}, ${mode('DISABLE')}`)], open: '8080 9090' },
-  { name: 'a selector for others changes nothing', yaml: [peers(`selector: { matchLabels: { app: b } }, ${mode('STRICT')}`)], open: '8080 9090' },
+  {
+    name: 'a selector for others changes nothing',
+    yaml: [peers(`selector: { matchLabels: { app: b } }, ${mode('STRICT')}`)],
+    open: '8080 9090',
+  },
   {
     name: 'C44: STRICT with a PERMISSIVE port: the static policy is not attached',
     yaml: [peers(`${APP}, ${mode('STRICT')}, ${ports('9090=PERMISSIVE')}`)],
     open: '9090',
     policies: ['shop/converted_peer_authentication_p'],
   },
-  { name: 'C44: several exempt ports', yaml: [peers(`${APP}, ${mode('STRICT')}, ${ports('9090=PERMISSIVE, 8080=DISABLE')}`)], open: '8080 9090' },
-  { name: 'PERMISSIVE with a STRICT port', yaml: [peers(`${APP}, ${mode('PERMISSIVE')}, ${ports('9090=STRICT')}`)], open: '8080' },
-  { name: 'inherited STRICT with a DISABLE port (intended semantics)', yaml: [space(mode('STRICT')), peers(`${APP}, ${ports('9090=DISABLE')}`)], open: '9090' },
+  {
+    name: 'C44: several exempt ports',
+    yaml: [peers(`${APP}, ${mode('STRICT')}, ${ports('9090=PERMISSIVE, 8080=DISABLE')}`)],
+    open: '8080 9090',
+  },
+  {
+    name: 'PERMISSIVE with a STRICT port',
+    yaml: [peers(`${APP}, ${mode('PERMISSIVE')}, ${ports('9090=STRICT')}`)],
+    open: '8080',
+  },
+  {
+    name: 'inherited STRICT with a DISABLE port (intended semantics)',
+    yaml: [space(mode('STRICT')), peers(`${APP}, ${ports('9090=DISABLE')}`)],
+    open: '9090',
+  },
   {
     name: 'a STRICT port of a PERMISSIVE workload under a STRICT mesh (intended semantics)',
     yaml: [root(mode('STRICT')), peers(`${APP}, ${mode('PERMISSIVE')}, ${ports('9090=STRICT')}`)],
     open: '8080',
   },
-  { name: 'ports that agree with the mode need no policy of their own', yaml: [peers(`${APP}, ${mode('STRICT')}, ${ports('9090=STRICT')}`)], open: 'none', policies: [STATIC] },
-  { name: 'a port that is UNSET follows the mode', yaml: [space(mode('STRICT')), peers(`${APP}, ${ports('9090=UNSET')}`)], open: 'none' },
+  {
+    name: 'ports that agree with the mode need no policy of their own',
+    yaml: [peers(`${APP}, ${mode('STRICT')}, ${ports('9090=STRICT')}`)],
+    open: 'none',
+    policies: [STATIC],
+  },
+  {
+    name: 'a port that is UNSET follows the mode',
+    yaml: [space(mode('STRICT')), peers(`${APP}, ${ports('9090=UNSET')}`)],
+    open: 'none',
+  },
   { name: 'a selector in the root namespace has no effect', yaml: [root(`${APP}, ${mode('STRICT')}`)], open: '8080 9090' },
   { name: 'an empty selector is none', yaml: [space(`selector: {}, ${mode('STRICT')}`)], open: 'none' },
 ];

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { readCrds } from '#platform/files/crds.ts';
 import { CRD_FILES } from '#control-plane/resources/kinds-table.ts';
 import { createResourceParser } from '#control-plane/resources/resource-parser.ts';
 import { parseIp } from '#model/address/ip.ts';
 import type { Authorization, Match } from '#model/mesh/authorization.ts';
 import { evaluate } from '#model/policy/evaluate.ts';
+import { readCrds } from '#platform/files/crds.ts';
 import { YamlMesh } from './testing/yaml-mesh.ts';
 
 const parser = createResourceParser(await readCrds(CRD_FILES));
@@ -67,7 +67,10 @@ const conversions: { name: string; spec: string; trustDomain?: string; want: unk
       [
         [
           {
-            serviceAccounts: [{ namespace: 'shop', serviceAccount: 'own' }, { namespace: 'other', serviceAccount: 'one' }],
+            serviceAccounts: [
+              { namespace: 'shop', serviceAccount: 'own' },
+              { namespace: 'other', serviceAccount: 'one' },
+            ],
             notServiceAccounts: [{ namespace: 'shop', serviceAccount: 'no' }],
           },
         ],
@@ -79,7 +82,11 @@ const conversions: { name: string; spec: string; trustDomain?: string; want: unk
     spec: from('ipBlocks: [10.1.2.3/8], notIpBlocks: ["fd00::/8"]'),
     want: [[[{ sourceIps: [{ base: '10.1.2.3', length: 8 }], notSourceIps: [{ base: 'fd00::', length: 8 }] }]]],
   },
-  { name: 'a trust domain is the beginning of a principal', spec: from('trustDomains: [a.org]'), want: [[[{ principals: [{ kind: 'prefix', value: 'a.org/' }] }]]] },
+  {
+    name: 'a trust domain is the beginning of a principal',
+    spec: from('trustDomains: [a.org]'),
+    want: [[[{ principals: [{ kind: 'prefix', value: 'a.org/' }] }]]],
+  },
   {
     name: 'cluster.local stands for the mesh’s trust domain',
     spec: from('principals: [cluster.local/ns/a/sa/b]'),
@@ -99,8 +106,16 @@ const conversions: { name: string; spec: string; trustDomain?: string; want: unk
       ],
     ],
   },
-  { name: 'C41: an ALLOW rule with paths is dropped, the policy stays', spec: 'rules: [{ to: [{ operation: { paths: [/a], ports: ["80"] } }] }, { to: [{ operation: { ports: ["81"] } }] }]', want: [[[{ destinationPorts: [81] }]]] },
-  { name: 'C42: DENY with ports and methods denies the ports', spec: 'action: DENY, rules: [{ to: [{ operation: { methods: [POST], ports: ["80"] } }] }]', want: [[[{ destinationPorts: [80] }]]] },
+  {
+    name: 'C41: an ALLOW rule with paths is dropped, the policy stays',
+    spec: 'rules: [{ to: [{ operation: { paths: [/a], ports: ["80"] } }] }, { to: [{ operation: { ports: ["81"] } }] }]',
+    want: [[[{ destinationPorts: [81] }]]],
+  },
+  {
+    name: 'C42: DENY with ports and methods denies the ports',
+    spec: 'action: DENY, rules: [{ to: [{ operation: { methods: [POST], ports: ["80"] } }] }]',
+    want: [[[{ destinationPorts: [80] }]]],
+  },
   {
     name: 'C42, made stricter (promise 3): DENY with only methods denies everything, instead of nothing',
     spec: 'action: DENY, rules: [{ to: [{ operation: { methods: [POST] } }] }]',
@@ -111,9 +126,21 @@ const conversions: { name: string; spec: string; trustDomain?: string; want: unk
     spec: 'action: DENY, rules: [{ from: [{ source: { namespaces: [a] } }], to: [{ operation: { paths: [/x] } }, { operation: { ports: ["80"] } }] }]',
     want: [[[{ namespaces: [exact('a')] }]]],
   },
-  { name: 'a condition on a request in DENY is left out', spec: 'action: DENY, rules: [{ when: [{ key: "request.headers[x]", values: [a] }, { key: destination.port, values: ["80"] }] }]', want: [[[{ destinationPorts: [80] }]]] },
-  { name: 'a star inside a namespace cannot be compared: the ALLOW rule is dropped', spec: from('namespaces: ["a*b"]'), want: [] },
-  { name: 'the end of a trust domain cannot be compared: the ALLOW rule is dropped', spec: from('trustDomains: ["*.org"]'), want: [] },
+  {
+    name: 'a condition on a request in DENY is left out',
+    spec: 'action: DENY, rules: [{ when: [{ key: "request.headers[x]", values: [a] }, { key: destination.port, values: ["80"] }] }]',
+    want: [[[{ destinationPorts: [80] }]]],
+  },
+  {
+    name: 'a star inside a namespace cannot be compared: the ALLOW rule is dropped',
+    spec: from('namespaces: ["a*b"]'),
+    want: [],
+  },
+  {
+    name: 'the end of a trust domain cannot be compared: the ALLOW rule is dropped',
+    spec: from('trustDomains: ["*.org"]'),
+    want: [],
+  },
 ];
 for (const { name, spec, trustDomain, want } of conversions) {
   test(`L4: ${name}`, () => assert.deepEqual(shapeOf(spec, trustDomain === undefined ? {} : { trustDomain }), want));
@@ -128,7 +155,11 @@ test('C46: no conversion leaves a match without any field', () => {
 });
 
 const scopes: { name: string; yaml: string; want: string | undefined }[] = [
-  { name: 'C40: root namespace without selector: the whole mesh', yaml: policy('', { namespace: 'istio-system' }), want: 'global' },
+  {
+    name: 'C40: root namespace without selector: the whole mesh',
+    yaml: policy('', { namespace: 'istio-system' }),
+    want: 'global',
+  },
   { name: 'a namespace without selector', yaml: policy(''), want: 'namespace' },
   { name: 'an empty selector is none', yaml: policy('selector: {}'), want: 'namespace' },
   { name: 'a selector', yaml: policy('selector: { matchLabels: { app: a } }'), want: 'workload-selector' },
@@ -155,7 +186,10 @@ for (const { name, spec, want } of statuses) {
 
 test('what is not enforced as written is reported with the field', () => {
   const mesh = new YamlMesh(parser, policy('action: DENY, rules: [{ to: [{ operation: { methods: [GET], hosts: [a] } }] }]'));
-  assert.match(mesh.problems('AuthorizationPolicy shop/p').join(), /WEFT_NOT_ENFORCED.*denies all traffic, whatever its hosts, methods/);
+  assert.match(
+    mesh.problems('AuthorizationPolicy shop/p').join(),
+    /WEFT_NOT_ENFORCED.*denies all traffic, whatever its hosts, methods/,
+  );
 });
 
 test('dry run is kept, and such a policy decides nothing', () => {
@@ -168,7 +202,10 @@ test('dry run is kept, and such a policy decides nothing', () => {
 
 test('C40: a selector of the root namespace reaches workloads of every namespace, another one only its own', () => {
   const selector = 'selector: { matchLabels: { app: a } }';
-  const mesh = new YamlMesh(parser, [policy(selector, { namespace: 'istio-system', name: 'root' }), policy(selector, { name: 'own' })].join('---\n'));
+  const mesh = new YamlMesh(
+    parser,
+    [policy(selector, { namespace: 'istio-system', name: 'root' }), policy(selector, { name: 'own' })].join('---\n'),
+  );
   const labels = { app: 'a' };
   mesh.register('alpha', { name: 'mine', labels }, { name: 'far', namespace: 'other', labels }, { name: 'plain' });
   assert.deepEqual(mesh.workload('mine')?.authorizationPolicies, ['istio-system/root', 'shop/own']);
@@ -177,7 +214,10 @@ test('C40: a selector of the root namespace reaches workloads of every namespace
 });
 
 test('a policy that nodes do not enforce is not listed on workloads (C16)', () => {
-  const mesh = new YamlMesh(parser, policy('action: CUSTOM, provider: { name: x }, selector: { matchLabels: { app: a } }, rules: [{}]'));
+  const mesh = new YamlMesh(
+    parser,
+    policy('action: CUSTOM, provider: { name: x }, selector: { matchLabels: { app: a } }, rules: [{}]'),
+  );
   mesh.register('alpha', { name: 'w', labels: { app: 'a' } });
   assert.deepEqual(mesh.workload('w')?.authorizationPolicies, []);
 });
@@ -186,5 +226,8 @@ test('a policy and the workloads it is attached to change in one delta (C16)', (
   const mesh = new YamlMesh(parser);
   mesh.register('alpha', { name: 'w', labels: { app: 'a' } }, { name: 'v' });
   const { mesh: delta } = mesh.apply(policy('selector: { matchLabels: { app: a } }'));
-  assert.deepEqual([[...delta.policies.keys()], [...delta.workloads.keys()]], [['shop/p'], ['Kubernetes/weft.dev/Workload/shop/w']]);
+  assert.deepEqual(
+    [[...delta.policies.keys()], [...delta.workloads.keys()]],
+    [['shop/p'], ['Kubernetes/weft.dev/Workload/shop/w']],
+  );
 });

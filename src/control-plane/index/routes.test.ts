@@ -1,14 +1,21 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { readCrds } from '#platform/files/crds.ts';
 import { CRD_FILES } from '#control-plane/resources/kinds-table.ts';
 import { createResourceParser } from '#control-plane/resources/resource-parser.ts';
 import type { HttpRoute, L7Policy, WaypointConfig } from '#model/waypoint/config.ts';
+import { readCrds } from '#platform/files/crds.ts';
 import { YamlMesh } from './testing/yaml-mesh.ts';
 
 const parser = createResourceParser(await readCrds(CRD_FILES));
 
-function service(name: string, { namespace = 'shop', spec = 'ports: [{ name: http, port: 80 }, { name: admin, port: 9090 }]', labels = 'istio.io/use-waypoint: way' } = {}): string {
+function service(
+  name: string,
+  {
+    namespace = 'shop',
+    spec = 'ports: [{ name: http, port: 80 }, { name: admin, port: 9090 }]',
+    labels = 'istio.io/use-waypoint: way',
+  } = {},
+): string {
   return `apiVersion: v1\nkind: Service\nmetadata: { name: ${name}, namespace: ${namespace}, labels: { ${labels} } }\nspec: { selector: { app: a }, ${spec} }\n`;
 }
 
@@ -54,7 +61,11 @@ const attachments: { name: string; spec: string; want: readonly number[] | null 
   { name: 'a port by name', spec: `parentRefs: [${parent(', sectionName: admin')}]`, want: [9090] },
   { name: 'a port by both', spec: `parentRefs: [${parent(', sectionName: admin, port: 9090')}]`, want: [9090] },
   { name: 'a port by both that disagree', spec: `parentRefs: [${parent(', sectionName: admin, port: 80')}]`, want: 'refused' },
-  { name: 'two ports', spec: `parentRefs: [${parent(', sectionName: admin')}, ${parent(', sectionName: http')}]`, want: [80, 9090] },
+  {
+    name: 'two ports',
+    spec: `parentRefs: [${parent(', sectionName: admin')}, ${parent(', sectionName: http')}]`,
+    want: [80, 9090],
+  },
   { name: 'a port that the service does not have', spec: `parentRefs: [${parent(', port: 8080')}]`, want: 'refused' },
   { name: 'a service that does not exist', spec: `parentRefs: [${parent('', 'review')}]`, want: 'refused' },
 ];
@@ -118,9 +129,23 @@ for (const one of timeouts) {
 
 const backends: { name: string; backend: string; namespace?: string; reason: string; says?: RegExp }[] = [
   { name: 'a service of the namespace', backend: '{ name: v1, port: 80 }', reason: 'True ResolvedRefs' },
-  { name: 'a producer may send to another namespace', backend: '{ name: remote, namespace: far, port: 80 }', reason: 'True ResolvedRefs' },
-  { name: 'a missing service', backend: '{ name: v3, port: 80 }', reason: 'False BackendNotFound', says: /shop\/v3 not found.*100 % of the requests that match are answered 500/ },
-  { name: 'a missing port', backend: '{ name: v1, port: 8080 }', reason: 'False BackendNotFound', says: /no port 8080 \(ports: http 80, admin 9090\)/ },
+  {
+    name: 'a producer may send to another namespace',
+    backend: '{ name: remote, namespace: far, port: 80 }',
+    reason: 'True ResolvedRefs',
+  },
+  {
+    name: 'a missing service',
+    backend: '{ name: v3, port: 80 }',
+    reason: 'False BackendNotFound',
+    says: /shop\/v3 not found.*100 % of the requests that match are answered 500/,
+  },
+  {
+    name: 'a missing port',
+    backend: '{ name: v1, port: 8080 }',
+    reason: 'False BackendNotFound',
+    says: /no port 8080 \(ports: http 80, admin 9090\)/,
+  },
   { name: 'another kind', backend: '{ group: example.com, kind: Bucket, name: b }', reason: 'False InvalidKind', says: /Bucket/ },
   {
     name: 'a consumer may not borrow the waypoint’s identity for a third namespace',
@@ -129,7 +154,12 @@ const backends: { name: string; backend: string; namespace?: string; reason: str
     reason: 'False RefNotPermitted',
     says: /namespace client for a service of shop may not send to namespace far/,
   },
-  { name: 'a consumer may send back to the service’s namespace', namespace: 'client', backend: '{ name: v1, namespace: shop, port: 80 }', reason: 'True ResolvedRefs' },
+  {
+    name: 'a consumer may send back to the service’s namespace',
+    namespace: 'client',
+    backend: '{ name: v1, namespace: shop, port: 80 }',
+    reason: 'True ResolvedRefs',
+  },
   {
     name: 'filters of one backend',
     backend: '{ name: v1, port: 80, filters: [{ type: RequestHeaderModifier, requestHeaderModifier: { remove: [a] } }] }',
@@ -158,7 +188,9 @@ const filters = [
 for (const filter of filters) {
   test(`an unsupported filter answers 500 and is named: ${filter.slice(8, 24)}`, () => {
     const backend = filter.includes('Redirect') ? '' : ', backendRefs: [{ name: v1, port: 80 }]';
-    const mesh = meshWith(route(`${REVIEWS}, rules: [{ filters: [${filter}] ${backend} }, { backendRefs: [{ name: v1, port: 80 }] }]`));
+    const mesh = meshWith(
+      route(`${REVIEWS}, rules: [{ filters: [${filter}] ${backend} }, { backendRefs: [{ name: v1, port: 80 }] }]`),
+    );
     assert.deepEqual(
       routesOf(mesh)[0]?.rules.map((rule) => rule.backends.length),
       [0, 1],
@@ -173,17 +205,30 @@ test('a route of another namespace is for its own clients only', () => {
   const mesh = meshWith(route(REVIEWS), route(REVIEWS, { namespace: 'client' }));
   assert.deepEqual(
     routesOf(mesh).map(({ namespace, clientNamespace }) => [namespace, clientNamespace]),
-    [['client', 'client'], ['shop', null]],
+    [
+      ['client', 'client'],
+      ['shop', null],
+    ],
   );
 });
 
 test('routes are sorted oldest first, then by namespace and name', () => {
   const at = (day: number) => `, creationTimestamp: "2026-01-0${day}T00:00:00Z"`;
-  const routes = [route(REVIEWS, { name: 'c', created: at(1) }), route(REVIEWS, { name: 'b', created: at(2) }), route(REVIEWS, { name: 'a', created: at(2) })];
+  const routes = [
+    route(REVIEWS, { name: 'c', created: at(1) }),
+    route(REVIEWS, { name: 'b', created: at(2) }),
+    route(REVIEWS, { name: 'a', created: at(2) }),
+  ];
   const mesh = meshWith(...routes);
-  assert.deepEqual(routesOf(mesh).map(({ name }) => name), ['c', 'a', 'b']);
+  assert.deepEqual(
+    routesOf(mesh).map(({ name }) => name),
+    ['c', 'a', 'b'],
+  );
   mesh.apply(route(REVIEWS, { name: 'c', created: at(3) }));
-  assert.deepEqual(routesOf(mesh).map(({ name }) => name), ['a', 'b', 'c']);
+  assert.deepEqual(
+    routesOf(mesh).map(({ name }) => name),
+    ['a', 'b', 'c'],
+  );
 });
 
 test('a route of a service without a waypoint is told that no proxy runs it', () => {
@@ -237,12 +282,37 @@ function policiesOf(mesh: YamlMesh): string {
 const targets: { name: string; yaml: string[]; want: string; condition: string }[] = [
   { name: 'a Service', yaml: [policy(CORE_SERVICE)], want: 'p | ', condition: 'True Accepted' },
   { name: 'a Gateway', yaml: [policy(GATEWAY_TARGET)], want: ' | p', condition: 'True Accepted' },
-  { name: 'the single targetRef of old', yaml: [policy('targetRef: { group: core, kind: Service, name: reviews }')], want: 'p | ', condition: 'True Accepted' },
-  { name: 'a missing Service', yaml: [policy('targetRefs: [{ kind: Service, name: review }]')], want: ' | ', condition: 'False TargetNotFound' },
-  { name: 'a Service without waypoint', yaml: [service('plain', { labels: '' }), policy('targetRefs: [{ kind: Service, name: plain }]')], want: ' | ', condition: 'False AncestorNotBound' },
-  { name: 'a missing Gateway', yaml: [policy(GATEWAY_TARGET.replace('way }', 'wya }'))], want: ' | ', condition: 'False TargetNotFound' },
+  {
+    name: 'the single targetRef of old',
+    yaml: [policy('targetRef: { group: core, kind: Service, name: reviews }')],
+    want: 'p | ',
+    condition: 'True Accepted',
+  },
+  {
+    name: 'a missing Service',
+    yaml: [policy('targetRefs: [{ kind: Service, name: review }]')],
+    want: ' | ',
+    condition: 'False TargetNotFound',
+  },
+  {
+    name: 'a Service without waypoint',
+    yaml: [service('plain', { labels: '' }), policy('targetRefs: [{ kind: Service, name: plain }]')],
+    want: ' | ',
+    condition: 'False AncestorNotBound',
+  },
+  {
+    name: 'a missing Gateway',
+    yaml: [policy(GATEWAY_TARGET.replace('way }', 'wya }'))],
+    want: ' | ',
+    condition: 'False TargetNotFound',
+  },
   { name: 'a class, outside the root namespace', yaml: [policy(CLASS_TARGET)], want: ' | ', condition: 'False Invalid' },
-  { name: 'a ServiceEntry', yaml: [policy('targetRefs: [{ group: networking.istio.io, kind: ServiceEntry, name: x }]')], want: ' | ', condition: 'False TargetNotFound' },
+  {
+    name: 'a ServiceEntry',
+    yaml: [policy('targetRefs: [{ group: networking.istio.io, kind: ServiceEntry, name: x }]')],
+    want: ' | ',
+    condition: 'False TargetNotFound',
+  },
 ];
 for (const { name, yaml, want, condition } of targets) {
   test(`C43: a policy attached to ${name}`, () => {
@@ -261,12 +331,47 @@ test('a policy of the root namespace for a class reaches every waypoint of that 
 });
 
 const L7: { name: string; spec: string; action: string; rules: number; says?: RegExp }[] = [
-  { name: 'ALLOW by method and path', spec: 'rules: [{ to: [{ operation: { methods: [GET], paths: ["/a/{*}"] } }] }]', action: 'allow', rules: 1 },
-  { name: 'ALLOW with a token: the rule is dropped', spec: 'rules: [{ from: [{ source: { requestPrincipals: ["*"] } }] }]', action: 'allow', rules: 0, says: /cannot check requestPrincipals: its rule never matches/ },
-  { name: 'ALLOW with remoteIpBlocks: the rule is dropped', spec: 'rules: [{ from: [{ source: { remoteIpBlocks: [10.0.0.1] } }] }]', action: 'allow', rules: 0, says: /remoteIpBlocks/ },
-  { name: 'ALLOW with a claim: the rule is dropped', spec: 'rules: [{ when: [{ key: "request.auth.claims[a]", values: [b] }] }]', action: 'allow', rules: 0, says: /request.auth.claims\[a\]/ },
-  { name: 'DENY with a token denies without it', spec: 'action: DENY, rules: [{ from: [{ source: { notRequestPrincipals: ["*"] } }] }]', action: 'deny', rules: 1, says: /denies without regard/ },
-  { name: 'CUSTOM denies what it would have asked about', spec: 'action: CUSTOM, provider: { name: opa }, rules: [{ to: [{ operation: { paths: [/a] } }] }]', action: 'deny', rules: 1, says: /every request that the rules match is denied/ },
+  {
+    name: 'ALLOW by method and path',
+    spec: 'rules: [{ to: [{ operation: { methods: [GET], paths: ["/a/{*}"] } }] }]',
+    action: 'allow',
+    rules: 1,
+  },
+  {
+    name: 'ALLOW with a token: the rule is dropped',
+    spec: 'rules: [{ from: [{ source: { requestPrincipals: ["*"] } }] }]',
+    action: 'allow',
+    rules: 0,
+    says: /cannot check requestPrincipals: its rule never matches/,
+  },
+  {
+    name: 'ALLOW with remoteIpBlocks: the rule is dropped',
+    spec: 'rules: [{ from: [{ source: { remoteIpBlocks: [10.0.0.1] } }] }]',
+    action: 'allow',
+    rules: 0,
+    says: /remoteIpBlocks/,
+  },
+  {
+    name: 'ALLOW with a claim: the rule is dropped',
+    spec: 'rules: [{ when: [{ key: "request.auth.claims[a]", values: [b] }] }]',
+    action: 'allow',
+    rules: 0,
+    says: /request.auth.claims\[a\]/,
+  },
+  {
+    name: 'DENY with a token denies without it',
+    spec: 'action: DENY, rules: [{ from: [{ source: { notRequestPrincipals: ["*"] } }] }]',
+    action: 'deny',
+    rules: 1,
+    says: /denies without regard/,
+  },
+  {
+    name: 'CUSTOM denies what it would have asked about',
+    spec: 'action: CUSTOM, provider: { name: opa }, rules: [{ to: [{ operation: { paths: [/a] } }] }]',
+    action: 'deny',
+    rules: 1,
+    says: /every request that the rules match is denied/,
+  },
 ];
 for (const { name, spec, action, rules, says } of L7) {
   test(`L7: ${name}`, () => {
@@ -276,7 +381,9 @@ for (const { name, spec, action, rules, says } of L7) {
     const problems = mesh.problems('AuthorizationPolicy shop/p').join();
     if (says === undefined) assert.equal(problems, '');
     else assert.match(problems, says);
-    assert.deepEqual(mesh.conditions('AuthorizationPolicy shop/p'), [`WaypointAccepted True ${says === undefined ? 'Accepted' : 'PartiallyInvalid'}`]);
+    assert.deepEqual(mesh.conditions('AuthorizationPolicy shop/p'), [
+      `WaypointAccepted True ${says === undefined ? 'Accepted' : 'PartiallyInvalid'}`,
+    ]);
   });
 }
 
@@ -292,10 +399,13 @@ test('L7: service accounts are completed, trust domains become principals, the r
   const when = '{ key: source.serviceAccount, values: [a] }, { key: "request.headers[x]", notValues: ["y*"] }';
   const rule = `{ from: [{ source: { ${source} } }, { source: { ${second} } }], to: [{ operation: { hosts: ["*.com"], notPorts: ["80"] } }], when: [${when}] }`;
   const found = configOf(meshWith(policy(`${CORE_SERVICE}, rules: [${rule}]`)))?.services[0]?.policies[0]?.rules[0];
-  assert.deepEqual(found?.from.map(({ serviceAccounts, principals, notPrincipals }) => ({ serviceAccounts, principals, notPrincipals })), [
-    { serviceAccounts: ['shop/a', 'other/b'], principals: [], notPrincipals: [] },
-    { serviceAccounts: [], principals: ['t.org/*', 'u*'], notPrincipals: ['v/*'] },
-  ]);
+  assert.deepEqual(
+    found?.from.map(({ serviceAccounts, principals, notPrincipals }) => ({ serviceAccounts, principals, notPrincipals })),
+    [
+      { serviceAccounts: ['shop/a', 'other/b'], principals: [], notPrincipals: [] },
+      { serviceAccounts: [], principals: ['t.org/*', 'u*'], notPrincipals: ['v/*'] },
+    ],
+  );
   assert.deepEqual([found?.to[0]?.hosts, found?.to[0]?.notPorts], [['*.com'], ['80']]);
   assert.deepEqual(found?.when, [
     { key: 'source.serviceAccount', values: ['shop/a'], notValues: [] },

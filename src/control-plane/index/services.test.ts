@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { readCrds } from '#platform/files/crds.ts';
 import { CRD_FILES } from '#control-plane/resources/kinds-table.ts';
 import { createResourceParser } from '#control-plane/resources/resource-parser.ts';
 import type { AppProtocol, LoadBalancing } from '#model/mesh/service.ts';
+import { readCrds } from '#platform/files/crds.ts';
 import { YamlMesh } from './testing/yaml-mesh.ts';
 
 const parser = createResourceParser(await readCrds(CRD_FILES));
@@ -13,7 +13,8 @@ function service(spec: string, { name = 's', metadata = '' } = {}): string {
 }
 
 const PORT = 'ports: [{ port: 80 }]';
-const POD = 'apiVersion: v1\nkind: Pod\nmetadata: { name: p, namespace: shop, labels: { app: a } }\nspec: {}\nstatus: { podIP: 10.0.0.1 }\n';
+const POD =
+  'apiVersion: v1\nkind: Pod\nmetadata: { name: p, namespace: shop, labels: { app: a } }\nspec: {}\nstatus: { podIP: 10.0.0.1 }\n';
 
 test('C27: an alias of another name is no service of the mesh', () => {
   const mesh = new YamlMesh(parser, `${service('type: ExternalName, externalName: example.com')}---\n${POD}`);
@@ -28,7 +29,8 @@ test('C27: a headless service has no address, and its workloads list it', () => 
 });
 
 test('C28: a dual-stack service has two addresses', () => {
-  const { addresses, ipFamilies } = new YamlMesh(parser, service(`clusterIPs: [10.96.0.1, "fd96::1"], ${PORT}`)).service('shop/s') ?? {};
+  const { addresses, ipFamilies } =
+    new YamlMesh(parser, service(`clusterIPs: [10.96.0.1, "fd96::1"], ${PORT}`)).service('shop/s') ?? {};
   assert.deepEqual([addresses, ipFamilies], [['10.96.0.1', 'fd96::1'], 'dual']);
 });
 
@@ -70,7 +72,11 @@ test('an address that two users write down belongs to the older service; the oth
 });
 
 const close: LoadBalancing = { mode: 'failover', routingPreference: ['network', 'region', 'zone'], allowUnhealthy: false };
-const sameNode: LoadBalancing = { mode: 'failover', routingPreference: ['network', 'region', 'zone', 'subzone', 'node'], allowUnhealthy: false };
+const sameNode: LoadBalancing = {
+  mode: 'failover',
+  routingPreference: ['network', 'region', 'zone', 'subzone', 'node'],
+  allowUnhealthy: false,
+};
 const annotated = (value: string) => `annotations: { networking.istio.io/traffic-distribution: ${value} }`;
 const balances: { name: string; spec?: string; metadata?: string; namespace?: string; want: LoadBalancing | null }[] = [
   { name: 'nothing said', want: null },
@@ -84,8 +90,18 @@ const balances: { name: string; spec?: string; metadata?: string; namespace?: st
   { name: 'C29: PreferSameNode', spec: 'trafficDistribution: PreferSameNode', want: sameNode },
   { name: 'the annotation of the service', metadata: annotated('preferclose'), want: close },
   { name: 'the annotation of the namespace', namespace: annotated('PreferSameNode'), want: sameNode },
-  { name: 'the service before its namespace', metadata: annotated('PreferClose'), namespace: annotated('PreferSameNode'), want: close },
-  { name: 'an unknown value does not fall through', metadata: annotated('Sometimes'), namespace: annotated('PreferClose'), want: null },
+  {
+    name: 'the service before its namespace',
+    metadata: annotated('PreferClose'),
+    namespace: annotated('PreferSameNode'),
+    want: close,
+  },
+  {
+    name: 'an unknown value does not fall through',
+    metadata: annotated('Sometimes'),
+    namespace: annotated('PreferClose'),
+    want: null,
+  },
   {
     name: 'C30: publishNotReadyAddresses',
     spec: 'publishNotReadyAddresses: true',
@@ -103,7 +119,10 @@ for (const { name, spec = 'type: ClusterIP', metadata = '', namespace, want } of
 test('C30: publishNotReadyAddresses on one service does not change another', () => {
   const one = service(`trafficDistribution: PreferClose, publishNotReadyAddresses: true, ${PORT}`);
   const mesh = new YamlMesh(parser, `${one}---\n${service(`trafficDistribution: PreferClose, ${PORT}`, { name: 't' })}`);
-  assert.deepEqual([mesh.service('shop/s')?.loadBalancing?.allowUnhealthy, mesh.service('shop/t')?.loadBalancing?.allowUnhealthy], [true, false]);
+  assert.deepEqual(
+    [mesh.service('shop/s')?.loadBalancing?.allowUnhealthy, mesh.service('shop/t')?.loadBalancing?.allowUnhealthy],
+    [true, false],
+  );
 });
 
 const protocols: { port: string; want: AppProtocol }[] = [
@@ -132,12 +151,17 @@ for (const { port, want } of protocols) {
 
 test('where TCP and UDP share a port number there is one port, TCP', () => {
   const ports = 'ports: [{ name: dns, port: 53, protocol: UDP, targetPort: 1 }, { name: dns-tcp, port: 53, targetPort: 2 }]';
-  assert.deepEqual(new YamlMesh(parser, service(ports)).service('shop/s')?.ports, [{ servicePort: 53, targetPort: 2, appProtocol: 'tcp' }]);
+  assert.deepEqual(new YamlMesh(parser, service(ports)).service('shop/s')?.ports, [
+    { servicePort: 53, targetPort: 2, appProtocol: 'tcp' },
+  ]);
 });
 
 test('a changed selector moves workloads between services', () => {
   const mesh = new YamlMesh(parser, `${service(PORT)}---\n${POD}`);
   const { mesh: delta } = mesh.apply(service(PORT).replace('app: a', 'app: b'));
-  assert.deepEqual([...delta.workloads.values()].map((workload) => workload?.services.size), [0]);
+  assert.deepEqual(
+    [...delta.workloads.values()].map((workload) => workload?.services.size),
+    [0],
+  );
   assert.equal(delta.services.size, 0);
 });

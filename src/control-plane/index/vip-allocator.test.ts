@@ -78,7 +78,8 @@ test('addresses never collide, whoever asks in whatever order', () => {
         if (kind === 'release') held.delete(key);
         if (kind === 'allocate') held.set(key, allocator.allocate(key, [4, 6]));
         const [guess = parseIp('0.0.0.0')] = kind === 'reserve' ? new VipAllocator().allocate(key, [4]) : [];
-        if (kind === 'reserve') for (const owner of allocator.reserve([guess])) held.set(owner, allocator.allocate(owner, [4, 6]));
+        if (kind === 'reserve')
+          for (const owner of allocator.reserve([guess])) held.set(owner, allocator.allocate(owner, [4, 6]));
       }
       const all = [...held.values()].flat();
       assert.equal(new Set(all).size, all.length);
@@ -87,7 +88,9 @@ test('addresses never collide, whoever asks in whatever order', () => {
 });
 
 test('a full range gives no address instead of one twice', () => {
-  const kept = Object.fromEntries(Array.from({ length: 65_534 }, (_, at) => [`s${at}`, [`240.240.${(at + 1) >> 8}.${(at + 1) & 255}`]]));
+  const kept = Object.fromEntries(
+    Array.from({ length: 65_534 }, (_, at) => [`s${at}`, [`240.240.${(at + 1) >> 8}.${(at + 1) & 255}`]]),
+  );
   const allocator = new VipAllocator(kept);
   assert.deepEqual(allocator.allocate('late', [4]), []);
   assert.equal(allocator.allocate('late', [4, 6]).length, 1);

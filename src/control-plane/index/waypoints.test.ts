@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { readCrds } from '#platform/files/crds.ts';
 import { CRD_FILES } from '#control-plane/resources/kinds-table.ts';
 import { createResourceParser } from '#control-plane/resources/resource-parser.ts';
 import type { GatewayAddress } from '#model/mesh/gateway-address.ts';
+import { readCrds } from '#platform/files/crds.ts';
 import { YamlMesh } from './testing/yaml-mesh.ts';
 
 const parser = createResourceParser(await readCrds(CRD_FILES));
@@ -33,7 +33,12 @@ function pod(labels: string): string {
 
 const USE = 'istio.io/use-waypoint: way';
 const FROM_SHOP = `${USE}, istio.io/use-waypoint-namespace: shop`;
-const INSTANCE = { name: 'way-1', serviceAccount: 'way', labels: { 'gateway.networking.k8s.io/gateway-name': 'way' }, nativeTunnel: true };
+const INSTANCE = {
+  name: 'way-1',
+  serviceAccount: 'way',
+  labels: { 'gateway.networking.k8s.io/gateway-name': 'way' },
+  nativeTunnel: true,
+};
 const OWN = 'way.shop.svc.cluster.local:15008';
 
 /** `host:port` of a binding, or `none`. */
@@ -53,13 +58,37 @@ const cases: Case[] = [
     condition: 'False WaypointIsNotReady',
   },
   { name: 'C35: missing: bound all the same', yaml: [service(USE)], service: OWN, condition: 'False WaypointIsNotReady' },
-  { name: 'the namespace may ask for it', yaml: [gateway(), namespace(USE), service('')], ready: true, service: OWN, condition: 'True WaypointAccepted' },
-  { name: 'C36: none on the service overrides its namespace', yaml: [gateway(), namespace(USE), service('istio.io/use-waypoint: none')], service: 'none', condition: '' },
-  { name: 'C36: a waypoint for services leaves the pods of its namespace alone', yaml: [gateway(), namespace(USE), pod('')], pod: 'none' },
+  {
+    name: 'the namespace may ask for it',
+    yaml: [gateway(), namespace(USE), service('')],
+    ready: true,
+    service: OWN,
+    condition: 'True WaypointAccepted',
+  },
+  {
+    name: 'C36: none on the service overrides its namespace',
+    yaml: [gateway(), namespace(USE), service('istio.io/use-waypoint: none')],
+    service: 'none',
+    condition: '',
+  },
+  {
+    name: 'C36: a waypoint for services leaves the pods of its namespace alone',
+    yaml: [gateway(), namespace(USE), pod('')],
+    pod: 'none',
+  },
   { name: 'a missing waypoint of the namespace leaves its pods alone', yaml: [namespace(USE), pod('')], pod: 'none' },
   { name: 'a missing waypoint of the pod itself does not', yaml: [pod(USE)], pod: OWN },
-  { name: 'a waypoint for workloads takes pods', yaml: [gateway({ labels: 'istio.io/waypoint-for: workload' }), namespace(USE), pod('')], pod: OWN },
-  { name: 'a waypoint for all takes both', yaml: [gateway({ labels: 'istio.io/waypoint-for: all' }), namespace(USE), pod(''), service('')], pod: OWN, service: OWN },
+  {
+    name: 'a waypoint for workloads takes pods',
+    yaml: [gateway({ labels: 'istio.io/waypoint-for: workload' }), namespace(USE), pod('')],
+    pod: OWN,
+  },
+  {
+    name: 'a waypoint for all takes both',
+    yaml: [gateway({ labels: 'istio.io/waypoint-for: all' }), namespace(USE), pod(''), service('')],
+    pod: OWN,
+    service: OWN,
+  },
   {
     name: 'a waypoint for workloads is reported at a service, and not used',
     yaml: [gateway({ labels: 'istio.io/waypoint-for: workload' }), namespace(USE), service('')],
@@ -81,14 +110,21 @@ const cases: Case[] = [
   },
   {
     name: 'C37: a Selector admits namespaces by their labels',
-    yaml: [gateway({ from: '{ from: Selector, selector: { matchLabels: { team: a } } }' }), namespace('team: a', 'other'), service(FROM_SHOP, 'other')],
+    yaml: [
+      gateway({ from: '{ from: Selector, selector: { matchLabels: { team: a } } }' }),
+      namespace('team: a', 'other'),
+      service(FROM_SHOP, 'other'),
+    ],
     ready: true,
     service: OWN,
     condition: 'True WaypointAccepted',
   },
   {
     name: 'C37: a Selector refuses the others',
-    yaml: [gateway({ from: '{ from: Selector, selector: { matchExpressions: [{ key: team, operator: Exists }] } }' }), service(FROM_SHOP, 'other')],
+    yaml: [
+      gateway({ from: '{ from: Selector, selector: { matchExpressions: [{ key: team, operator: Exists }] } }' }),
+      service(FROM_SHOP, 'other'),
+    ],
     service: 'way.shop.attachment-denied.invalid:15008',
     condition: 'False AttachmentDenied',
   },
@@ -106,7 +142,10 @@ const cases: Case[] = [
   },
   {
     name: 'another controller’s Gateway is reached where it says',
-    yaml: [gateway({ className: 'other', status: 'addresses: [{ value: 10.9.9.9 }, { type: Hostname, value: w.example.com }]' }), service(USE)],
+    yaml: [
+      gateway({ className: 'other', status: 'addresses: [{ value: 10.9.9.9 }, { type: Hostname, value: w.example.com }]' }),
+      service(USE),
+    ],
     service: 'w.example.com:15008',
     condition: 'True WaypointAccepted',
   },
@@ -208,7 +247,10 @@ test('a Gateway that goes takes its service with it; what was bound stays bound'
 
 test('a mistyped waypoint is reported with the name that was meant', () => {
   const mesh = new YamlMesh(parser, [gateway(), service('istio.io/use-waypoint: wya')].join('---\n'));
-  assert.match(mesh.problems('Service shop/s').join(), /Gateway shop\/wya does not exist \(did you mean way\?\); traffic is refused/);
+  assert.match(
+    mesh.problems('Service shop/s').join(),
+    /Gateway shop\/wya does not exist \(did you mean way\?\); traffic is refused/,
+  );
   mesh.remove('Gateway shop/way');
   assert.doesNotMatch(mesh.problems('Service shop/s').join(), /did you mean/);
 });

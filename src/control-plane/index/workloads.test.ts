@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { readCrds } from '#platform/files/crds.ts';
 import { CRD_FILES } from '#control-plane/resources/kinds-table.ts';
 import { createResourceParser } from '#control-plane/resources/resource-parser.ts';
+import { readCrds } from '#platform/files/crds.ts';
 import { YamlMesh } from './testing/yaml-mesh.ts';
 
 const parser = createResourceParser(await readCrds(CRD_FILES));
@@ -21,8 +21,16 @@ const AMBIENT = 'apiVersion: v1\nkind: Namespace\nmetadata: { name: shop, labels
 
 const tunnels: { name: string; yaml: string; want: string }[] = [
   { name: 'C23: a redirected pod speaks HBONE through its node', yaml: pod({ metadata: REDIRECTED }), want: 'hbone, node' },
-  { name: 'C23: pending redirection does not count', yaml: pod({ metadata: REDIRECTED.replace('enabled', 'pending') }), want: 'none, node' },
-  { name: 'C23: a tunnel label means the workload speaks it itself', yaml: pod({ metadata: 'labels: { networking.istio.io/tunnel: http }' }), want: 'hbone, itself' },
+  {
+    name: 'C23: pending redirection does not count',
+    yaml: pod({ metadata: REDIRECTED.replace('enabled', 'pending') }),
+    want: 'none, node',
+  },
+  {
+    name: 'C23: a tunnel label means the workload speaks it itself',
+    yaml: pod({ metadata: 'labels: { networking.istio.io/tunnel: http }' }),
+    want: 'hbone, itself',
+  },
   { name: 'C23: neither means no tunnel, whatever the namespace says', yaml: `${AMBIENT}---\n${pod()}`, want: 'none, node' },
   {
     name: 'C23: an entry may carry the annotation too',
@@ -38,16 +46,31 @@ for (const { name, yaml, want } of tunnels) {
 }
 
 const lives: { name: string; yaml: string; want: string }[] = [
-  { name: 'C24: pending with an address: known, not healthy', yaml: pod({ status: 'podIP: 10.0.0.1, phase: Pending' }), want: 'unhealthy' },
+  {
+    name: 'C24: pending with an address: known, not healthy',
+    yaml: pod({ status: 'podIP: 10.0.0.1, phase: Pending' }),
+    want: 'unhealthy',
+  },
   { name: 'C24: succeeded: gone', yaml: pod({ status: 'podIP: 10.0.0.1, phase: Succeeded' }), want: 'gone' },
   { name: 'C24: failed: gone', yaml: pod({ status: 'podIP: 10.0.0.1, phase: Failed' }), want: 'gone' },
   {
     name: 'C24: terminating: not healthy',
-    yaml: pod({ metadata: 'deletionTimestamp: "2026-01-01T00:00:00Z"', status: 'podIP: 10.0.0.1, conditions: [{ type: Ready, status: "True" }]' }),
+    yaml: pod({
+      metadata: 'deletionTimestamp: "2026-01-01T00:00:00Z"',
+      status: 'podIP: 10.0.0.1, conditions: [{ type: Ready, status: "True" }]',
+    }),
     want: 'unhealthy',
   },
-  { name: 'C24: running and ready', yaml: pod({ status: 'podIP: 10.0.0.1, phase: Running, conditions: [{ type: Ready, status: "True" }]' }), want: 'healthy' },
-  { name: 'C24: running, not ready', yaml: pod({ status: 'podIP: 10.0.0.1, phase: Running, conditions: [{ type: Ready, status: "False" }]' }), want: 'unhealthy' },
+  {
+    name: 'C24: running and ready',
+    yaml: pod({ status: 'podIP: 10.0.0.1, phase: Running, conditions: [{ type: Ready, status: "True" }]' }),
+    want: 'healthy',
+  },
+  {
+    name: 'C24: running, not ready',
+    yaml: pod({ status: 'podIP: 10.0.0.1, phase: Running, conditions: [{ type: Ready, status: "False" }]' }),
+    want: 'unhealthy',
+  },
   { name: 'a pod written by hand has no conditions: healthy', yaml: pod(), want: 'healthy' },
   { name: 'a pod without an address: not known', yaml: pod({ status: '' }), want: 'gone' },
 ];
@@ -71,7 +94,10 @@ test('C25: a pod of the host network is marked so', () => {
 
 test('C26: a named targetPort is each pod’s own; a pod without it lacks the port', () => {
   const named = (name: string, port: string) =>
-    pod({ metadata: 'labels: { app: a }', spec: `containers: [{ ports: [{ name: ${port}, containerPort: 8080 }] }]` }).replace('name: p', `name: ${name}`);
+    pod({ metadata: 'labels: { app: a }', spec: `containers: [{ ports: [{ name: ${port}, containerPort: 8080 }] }]` }).replace(
+      'name: p',
+      `name: ${name}`,
+    );
   const ports = 'ports: [{ name: web, port: 80, targetPort: http }, { name: plain, port: 81, targetPort: 9000 }]';
   const mesh = new YamlMesh(parser, [named('has', 'http'), named('lacks', 'grpc'), service(ports)].join('---\n'));
   const key = 'shop/s.shop.svc.cluster.local';
@@ -80,24 +106,38 @@ test('C26: a named targetPort is each pod’s own; a pod without it lacks the po
     { servicePort: 81, targetPort: 9000 },
   ]);
   assert.deepEqual(mesh.workload('lacks')?.services.get(key), [{ servicePort: 81, targetPort: 9000 }]);
-  assert.deepEqual(mesh.service('shop/s')?.ports.map(({ targetPort }) => targetPort), [0, 9000]);
+  assert.deepEqual(
+    mesh.service('shop/s')?.ports.map(({ targetPort }) => targetPort),
+    [0, 9000],
+  );
 });
 
 test('C26: a service none of whose ports the pod has is still listed', () => {
-  const mesh = new YamlMesh(parser, `${pod({ metadata: 'labels: { app: a }' })}---\n${service('ports: [{ port: 80, targetPort: http }]')}`);
+  const mesh = new YamlMesh(
+    parser,
+    `${pod({ metadata: 'labels: { app: a }' })}---\n${service('ports: [{ port: 80, targetPort: http }]')}`,
+  );
   assert.deepEqual(mesh.workload('p')?.services.get('shop/s.shop.svc.cluster.local'), []);
 });
 
 test('named ports of a sidecar count, those of UDP and of plain init containers do not', () => {
   const containers = 'containers: [{ ports: [{ name: dns, containerPort: 53, protocol: UDP }] }]';
-  const init = 'initContainers: [{ restartPolicy: Always, ports: [{ name: side, containerPort: 1 }] }, { ports: [{ name: once, containerPort: 2 }] }]';
-  const ports = 'ports: [{ name: a, port: 53, targetPort: dns }, { name: b, port: 81, targetPort: side }, { name: c, port: 82, targetPort: once }]';
-  const mesh = new YamlMesh(parser, `${pod({ metadata: 'labels: { app: a }', spec: `${containers}, ${init}` })}---\n${service(ports)}`);
+  const init =
+    'initContainers: [{ restartPolicy: Always, ports: [{ name: side, containerPort: 1 }] }, { ports: [{ name: once, containerPort: 2 }] }]';
+  const ports =
+    'ports: [{ name: a, port: 53, targetPort: dns }, { name: b, port: 81, targetPort: side }, { name: c, port: 82, targetPort: once }]';
+  const mesh = new YamlMesh(
+    parser,
+    `${pod({ metadata: 'labels: { app: a }', spec: `${containers}, ${init}` })}---\n${service(ports)}`,
+  );
   assert.deepEqual(mesh.workload('p')?.services.get('shop/s.shop.svc.cluster.local'), [{ servicePort: 81, targetPort: 1 }]);
 });
 
 test('C28: a dual-stack pod is one workload with two addresses', () => {
-  const workload = new YamlMesh(parser, pod({ status: 'podIP: 10.0.0.1, podIPs: [{ ip: 10.0.0.1 }, { ip: "FD00:0::1" }]' })).workload('p');
+  const workload = new YamlMesh(
+    parser,
+    pod({ status: 'podIP: 10.0.0.1, podIPs: [{ ip: 10.0.0.1 }, { ip: "FD00:0::1" }]' }),
+  ).workload('p');
   assert.deepEqual(workload?.addresses, ['10.0.0.1', 'fd00::1']);
 });
 
@@ -119,7 +159,11 @@ const names: { name: string; metadata: string; want: string }[] = [
     metadata: 'labels: { pod-template-hash: abc }, ownerReferences: [{ kind: ReplicaSet, name: web-abc, controller: true }]',
     want: 'web latest web',
   },
-  { name: 'another owner', metadata: 'ownerReferences: [{ kind: StatefulSet, name: db, controller: true }]', want: 'db latest db' },
+  {
+    name: 'another owner',
+    metadata: 'ownerReferences: [{ kind: StatefulSet, name: db, controller: true }]',
+    want: 'db latest db',
+  },
 ];
 for (const { name, metadata, want } of names) {
   test(`canonical name and revision, workload name: ${name}`, () => {
@@ -134,10 +178,14 @@ kind: WorkloadEntry
 metadata: { name: vm, namespace: shop, labels: { app: a, tier: x } }
 spec: { address: db.example.com, labels: { tier: y }, ports: { web: 8080 }, locality: r/z, weight: 3, serviceAccount: db }
 `;
-  const ports = 'ports: [{ name: web, port: 80, targetPort: 1 }, { name: b, port: 81, targetPort: web }, { name: c, port: 82, targetPort: none }, { name: d, port: 83 }]';
+  const ports =
+    'ports: [{ name: web, port: 80, targetPort: 1 }, { name: b, port: 81, targetPort: web }, { name: c, port: 82, targetPort: none }, { name: d, port: 83 }]';
   const workload = new YamlMesh(parser, `${entry}---\n${service(ports)}`).workload('vm');
   assert.equal(workload?.uid, 'Kubernetes/networking.istio.io/WorkloadEntry/shop/vm');
-  assert.deepEqual([workload?.addresses, workload?.hostname, workload?.capacity, workload?.serviceAccount], [[], 'db.example.com', 3, 'db']);
+  assert.deepEqual(
+    [workload?.addresses, workload?.hostname, workload?.capacity, workload?.serviceAccount],
+    [[], 'db.example.com', 3, 'db'],
+  );
   assert.deepEqual(workload?.locality, { region: 'r', zone: 'z', subzone: '' });
   assert.deepEqual(workload?.services.get('shop/s.shop.svc.cluster.local'), [
     { servicePort: 80, targetPort: 8080 },
@@ -152,7 +200,10 @@ test('a registered workload: reached by HBONE once enrolled, a named targetPort 
   assert.deepEqual([mesh.workload('w')?.tunnelProtocol, mesh.workload('w')?.healthy], ['none', false]);
   mesh.register('alpha', { name: 'w', labels: { app: 'a' } });
   const workload = mesh.workload('w');
-  assert.deepEqual([workload?.uid, workload?.node, workload?.tunnelProtocol, workload?.healthy], ['Kubernetes/weft.dev/Workload/shop/w', 'alpha', 'hbone', true]);
+  assert.deepEqual(
+    [workload?.uid, workload?.node, workload?.tunnelProtocol, workload?.healthy],
+    ['Kubernetes/weft.dev/Workload/shop/w', 'alpha', 'hbone', true],
+  );
   assert.deepEqual(workload?.services.get('shop/s.shop.svc.cluster.local'), [{ servicePort: 80, targetPort: 80 }]);
 });
 
@@ -176,7 +227,8 @@ test('of two nodes with a workload of one name the first by name counts, until i
 });
 
 test('C17: capacity is at least 1, and the trust domain is the mesh’s', () => {
-  const entry = 'apiVersion: networking.istio.io/v1\nkind: WorkloadEntry\nmetadata: { name: p }\nspec: { address: 10.0.0.1, weight: 0 }\n';
+  const entry =
+    'apiVersion: networking.istio.io/v1\nkind: WorkloadEntry\nmetadata: { name: p }\nspec: { address: 10.0.0.1, weight: 0 }\n';
   const workload = new YamlMesh(parser, entry, { trustDomain: 'example.org' }).workload('p');
   assert.deepEqual([workload?.capacity, workload?.trustDomain], [1, 'example.org']);
 });

@@ -14,9 +14,15 @@ for (const { path, text } of paths) {
 
 test('findings are printed in order of place, with code and remedy, and counted', () => {
   const late = findingOf(warningAt('WEFT_LIKELY_MISTAKE', ['spec'], 'odd', 'think'), 'Pod a/b', 'a.yaml', { line: 9, column: 1 });
-  const early = findingOf(errorAt('WEFT_FIELD_INVALID', ['spec', 'x'], 'bad', 'mend'), 'Pod a/b', 'a.yaml', { line: 2, column: 3 });
+  const early = findingOf(errorAt('WEFT_FIELD_INVALID', ['spec', 'x'], 'bad', 'mend'), 'Pod a/b', 'a.yaml', {
+    line: 2,
+    column: 3,
+  });
   const syntax = findingOf(errorAt('WEFT_YAML_SYNTAX', [], 'no YAML', 'mend'), '', 'a.yaml', { line: 1, column: 1 });
-  const nowhere = findingOf(warningAt('WEFT_WORKLOAD_DUPLICATE', [], 'twice', 'rename'), 'Workload a/b', '', { line: 0, column: 0 });
+  const nowhere = findingOf(warningAt('WEFT_WORKLOAD_DUPLICATE', [], 'twice', 'rename'), 'Workload a/b', '', {
+    line: 0,
+    column: 0,
+  });
   assert.equal(
     formatFindings([late, early, syntax, nowhere]),
     [

@@ -23,6 +23,7 @@ const names: { name: string; wrong: string; known: string[]; want: string | null
   { name: 'nothing is near', wrong: 'ratings', known: ['details'], want: null },
   { name: 'short words are not all alike', wrong: 'to', known: ['at', 'on'], want: null },
 ];
-for (const { name, wrong, known, want } of names) test(`suggestion: ${name}`, () => assert.equal(nearestName(wrong, known), want));
+for (const { name, wrong, known, want } of names)
+  test(`suggestion: ${name}`, () => assert.equal(nearestName(wrong, known), want));
 
 test('without a near name nothing is said', () => assert.equal(didYouMean('x', []), ''));

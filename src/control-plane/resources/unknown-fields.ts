@@ -6,12 +6,14 @@ import type { Schema } from '#control-plane/resources/schema.ts';
 const NAMES_MAX = 12;
 
 /**
- * Fields that the schema does not have, wherever they are. A field that nobody reads is worse than none:
+ * Fields that the schema does not have, anywhere but in the status, which no author writes. A field that nobody reads is worse than none:
  * a misspelt restriction leaves the resource wider than its author believes.
  */
 export function findUnknownFields(value: unknown, schema: Schema, severity: Severity): Problem[] {
   const problems: Problem[] = [];
-  walk(value, schema, [], (path, known) => problems.push(unknownField(path, known, severity)));
+  walk(value, schema, [], (path, known) => {
+    if (path[0] !== 'status') problems.push(unknownField(path, known, severity));
+  });
   return problems;
 }
 

@@ -31,7 +31,10 @@ for (const { name, text, want } of streams) test(name, () => assert.deepEqual(ou
 
 function bomb(levels: number): string {
   const names = Array.from({ length: levels }, (_, at) => String.fromCharCode(97 + at));
-  return names.slice(1).map((name, at) => `${name}: &${name} [${`*${names[at]},`.repeat(20)}]`).join('\n');
+  return names
+    .slice(1)
+    .map((name, at) => `${name}: &${name} [${`*${names[at]},`.repeat(20)}]`)
+    .join('\n');
 }
 
 const TEXT = ['# shop', 'kind: Service', '---', 'spec:', '  rules:', '  - name: one', '    ports: [80, 90]', '  - {}'].join('\n');
@@ -56,6 +59,26 @@ test('a syntax mistake has its line, counted from the beginning of the file', ()
 });
 
 test('no text makes it throw', () => {
-  const piece = fc.constantFrom('---\n', 'a: ', '- ', '[', ']', '{', '}', '"', "'", '\n', '  ', '\t', '&a', '*a', '<<: ', '|\n', '%', '...\n', 'x');
+  const piece = fc.constantFrom(
+    '---\n',
+    'a: ',
+    '- ',
+    '[',
+    ']',
+    '{',
+    '}',
+    '"',
+    "'",
+    '\n',
+    '  ',
+    '\t',
+    '&a',
+    '*a',
+    '<<: ',
+    '|\n',
+    '%',
+    '...\n',
+    'x',
+  );
   fc.assert(fc.property(fc.array(piece, { maxLength: 40 }), (pieces) => void readYamlDocuments(pieces.join(''))));
 });

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import fc from 'fast-check';
-import { readCrds } from '#platform/files/crds.ts';
 import { warningAt } from '#control-plane/resources/finding.ts';
 import { CRD_FILES } from '#control-plane/resources/kinds-table.ts';
 import { nameOf, nameOfResource, type Resource } from '#control-plane/resources/resource.ts';
 import { createResourceParser } from '#control-plane/resources/resource-parser.ts';
+import { readCrds } from '#platform/files/crds.ts';
 import { DirectorySource } from './directory-source.ts';
 
 const parser = createResourceParser(await readCrds(CRD_FILES));
@@ -31,7 +31,11 @@ const histories: { name: string; snapshots: Files[]; want: string }[] = [
   { name: 'valid documents are in force', snapshots: [{ a: stream(service('x', 1), service('y', 2)) }], want: 'x:1 y:2' },
   { name: 'a changed document replaces the old one', snapshots: [{ a: service('x', 1) }, { a: service('x', 2) }], want: 'x:2' },
   { name: 'a document that was never valid provides nothing', snapshots: [{ a: invalid('x') }], want: '' },
-  { name: 'an invalid document keeps its last good version', snapshots: [{ a: service('x', 1) }, { a: invalid('x') }], want: 'x:1' },
+  {
+    name: 'an invalid document keeps its last good version',
+    snapshots: [{ a: service('x', 1) }, { a: invalid('x') }],
+    want: 'x:1',
+  },
   {
     name: 'it stays through further invalid versions and changes of its neighbours',
     snapshots: [{ a: service('x', 1) }, { a: invalid('x') }, { a: stream(service('y', 3), invalid('x')) }],
@@ -42,17 +46,32 @@ const histories: { name: string; snapshots: Files[]; want: string }[] = [
     snapshots: [{ a: service('x', 1) }, { a: invalid('x') }, { a: service('x', 4) }],
     want: 'x:4',
   },
-  { name: 'a deleted document is removed', snapshots: [{ a: stream(service('x', 1), service('y', 2)) }, { a: service('y', 2) }], want: 'y:2' },
-  { name: 'a deleted file removes what it provided', snapshots: [{ a: service('x', 1), b: service('y', 2) }, { b: service('y', 2) }], want: 'y:2' },
+  {
+    name: 'a deleted document is removed',
+    snapshots: [{ a: stream(service('x', 1), service('y', 2)) }, { a: service('y', 2) }],
+    want: 'y:2',
+  },
+  {
+    name: 'a deleted file removes what it provided',
+    snapshots: [{ a: service('x', 1), b: service('y', 2) }, { b: service('y', 2) }],
+    want: 'y:2',
+  },
   {
     name: 'a deleted invalid document is removed too',
-    snapshots: [{ a: stream(service('x', 1), service('y', 2)) }, { a: stream(invalid('x'), service('y', 2)) }, { a: service('y', 2) }],
+    snapshots: [
+      { a: stream(service('x', 1), service('y', 2)) },
+      { a: stream(invalid('x'), service('y', 2)) },
+      { a: service('y', 2) },
+    ],
     want: 'y:2',
   },
   { name: 'a syntax error keeps what the document said', snapshots: [{ a: service('x', 1) }, { a: SYNTAX }], want: 'x:1' },
   {
     name: 'a syntax error in one document does not stop the others from changing',
-    snapshots: [{ a: stream(service('x', 1), service('y', 2), service('z', 3)) }, { a: stream(service('x', 7), SYNTAX, service('z', 8)) }],
+    snapshots: [
+      { a: stream(service('x', 1), service('y', 2), service('z', 3)) },
+      { a: stream(service('x', 7), SYNTAX, service('z', 8)) },
+    ],
     want: 'x:7 y:2 z:8',
   },
   {
@@ -100,7 +119,10 @@ const histories: { name: string; snapshots: Files[]; want: string }[] = [
   },
   {
     name: 'the first, invalid with a past, keeps its last version',
-    snapshots: [{ a: service('x', 1), b: service('x', 2) }, { a: invalid('x'), b: service('x', 2) }],
+    snapshots: [
+      { a: service('x', 1), b: service('x', 2) },
+      { a: invalid('x'), b: service('x', 2) },
+    ],
     want: 'x:1',
   },
 ];
@@ -133,7 +155,12 @@ test('an invalid document says whether its last good version is in force', () =>
 
 test('a duplicate names both places', () => {
   const source = new DirectorySource(parser);
-  const { findings } = source.apply(new Map([['b.yaml', `# later\n${service('x', 2)}`], ['a.yaml', stream(service('y', 1), service('x', 1))]]));
+  const { findings } = source.apply(
+    new Map([
+      ['b.yaml', `# later\n${service('x', 2)}`],
+      ['a.yaml', stream(service('y', 1), service('x', 1))],
+    ]),
+  );
   assert.deepEqual(
     findings.map(({ code, severity, file, line, resource, message }) => ({ code, severity, file, line, resource, message })),
     [
@@ -151,11 +178,21 @@ test('a duplicate names both places', () => {
 
 test('problems found later get their place in the file', () => {
   const source = new DirectorySource(parser);
-  source.apply(new Map([['a', service('x', 1)], ['b', stream(service('w', 1), service('y', 2))]]));
+  source.apply(
+    new Map([
+      ['a', service('x', 1)],
+      ['b', stream(service('w', 1), service('y', 2))],
+    ]),
+  );
   const problem = warningAt('WEFT_ADDRESS_CONFLICT', ['spec', 'ports', 0, 'port'], 'odd', 'mend');
   const elsewhere = nameOf({ kind: 'Workload', namespace: 'shop', name: 'x' });
   const y = nameOf({ kind: 'Service', namespace: 'default', name: 'y' });
-  const findings = source.locate(new Map([[y, [problem]], [elsewhere, [problem]]]));
+  const findings = source.locate(
+    new Map([
+      [y, [problem]],
+      [elsewhere, [problem]],
+    ]),
+  );
   assert.deepEqual(
     findings.map(({ file, line, column, resource }) => `${file}:${line}:${column} ${resource}`),
     [':0:0 Workload shop/x', 'b:9:47 Service default/y'],

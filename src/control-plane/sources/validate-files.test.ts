@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import test from 'node:test';
-import { readCrds } from '#platform/files/crds.ts';
 import { formatFindings } from '#control-plane/resources/finding.ts';
 import { CRD_FILES } from '#control-plane/resources/kinds-table.ts';
 import { createResourceParser } from '#control-plane/resources/resource-parser.ts';
+import { readCrds } from '#platform/files/crds.ts';
 import { matchesGolden } from '../../../test/structure/golden.ts';
 import { validateFiles } from './validate-files.ts';
 
@@ -85,7 +85,8 @@ test('what only shows across resources is found at its line, with what happens a
 
 test('a waypoint that no instance runs yet is no mistake of its author', () => {
   const gateway = (FILES.get('services.yaml') ?? '').split('---\n')[2] ?? '';
-  const bound = 'apiVersion: v1\nkind: Service\nmetadata: { name: a, namespace: shop, labels: { istio.io/use-waypoint: waypoint } }\n';
+  const bound =
+    'apiVersion: v1\nkind: Service\nmetadata: { name: a, namespace: shop, labels: { istio.io/use-waypoint: waypoint } }\n';
   const text = `${gateway}---\n${bound}spec: { selector: { app: a }, ports: [{ port: 80 }] }\n`;
   assert.deepEqual(validateFiles(new Map([['a.yaml', text]]), parser), []);
 });

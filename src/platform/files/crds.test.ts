@@ -11,5 +11,8 @@ test('every schema that Weft needs is part of its installation', async () => {
 });
 
 test('a schema that is missing is an error with a remedy', async () => {
-  await assert.rejects(readCrds(['none.yaml']), (error: unknown) => error instanceof WeftError && error.code === 'WEFT_CRD_MISSING');
+  await assert.rejects(
+    readCrds(['none.yaml']),
+    (error: unknown) => error instanceof WeftError && error.code === 'WEFT_CRD_MISSING',
+  );
 });

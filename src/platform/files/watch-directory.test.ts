@@ -3,8 +3,8 @@ import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { type TestContext } from 'node:test';
-import { WeftError } from '#model/error.ts';
 import type { Clock } from '#model/effects/clock.ts';
+import { WeftError } from '#model/error.ts';
 import { SteppedClock } from '#platform/stepped-clock.ts';
 import { watchDirectory } from './watch-directory.ts';
 
@@ -141,7 +141,10 @@ test('a directory that vanishes is a problem, told once; what it held stays unti
   await rename(directory, `${directory}-away`);
   await watch.rescan();
   await watch.rescan();
-  assert.deepEqual(problems.map(({ code }) => code), ['WEFT_CONFIG_DIRECTORY']);
+  assert.deepEqual(
+    problems.map(({ code }) => code),
+    ['WEFT_CONFIG_DIRECTORY'],
+  );
   assert.deepEqual(told, ['a.yaml=1']);
   await rename(`${directory}-away`, directory);
   await write('a.yaml', '2');
@@ -156,7 +159,10 @@ test('a file that cannot be read is a problem, told once; what it said stays', a
   await watch.rescan();
   await watch.rescan();
   await watch.rescan();
-  assert.deepEqual(problems.map(({ code }) => code), ['WEFT_CONFIG_FILE']);
+  assert.deepEqual(
+    problems.map(({ code }) => code),
+    ['WEFT_CONFIG_FILE'],
+  );
   assert.deepEqual(told, ['a.yaml=1']);
 });
 

@@ -1,6 +1,6 @@
 import { type FSWatcher, watch } from 'node:fs';
 import type { Cancel, Clock } from '#model/effects/clock.ts';
-import type { WeftError } from '#model/error.ts';
+import { WeftError } from '#model/error.ts';
 import { systemClock } from '#platform/clock.ts';
 import { type ScannedFile, scanDirectory } from '#platform/files/scan-directory.ts';
 
@@ -73,7 +73,10 @@ class DirectoryWatcher {
   scan(): Promise<void> {
     this.#scanning = this.#scanning.then(async () => {
       if (this.#closed) return;
-      await this.#scanOnce().catch((problem: WeftError) => this.#tellProblems([problem]));
+      await this.#scanOnce().catch((problem: unknown) => {
+        if (!(problem instanceof WeftError)) throw problem;
+        this.#tellProblems([problem]);
+      });
     });
     return this.#scanning;
   }
