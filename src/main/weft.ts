@@ -23,8 +23,8 @@ const actions: Actions = {
   version: async () => (await import('#main/commands/version.ts')).version(),
 };
 
-// A reader that has seen enough (`weft status | head`) is no error.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
+// A reader that has seen enough (`weft status | head`) is no error, and must not cut short what a command does.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
 // What no command awaited is our own mistake; its stack is all there is to find it by.
 process.on('uncaughtException', (error) => {
   process.stderr.write(describeError(error, true));

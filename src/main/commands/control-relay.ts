@@ -13,8 +13,8 @@ export async function relayToControl(path: string, address: string): Promise<() 
   if (target === null) throw new Error(`"${address}" is no address`);
   const host = localHost(target.host);
   const open = new Set<Socket>();
-  const server = createServer((near) => {
-    const far = connect({ host, port: target.port });
+  const server = createServer({ allowHalfOpen: true }, (near) => {
+    const far = connect({ host, port: target.port, allowHalfOpen: true });
     for (const socket of [near, far]) {
       open.add(socket);
       socket.on('close', () => open.delete(socket));

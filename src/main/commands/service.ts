@@ -16,14 +16,21 @@ const STOP_WAIT_MS = 20_000;
  * Errors: those of the start, WEFT_STOP when stopping failed.
  */
 export async function serve(start: () => Promise<Service>): Promise<number> {
-  const asked = nextSignal();
-  const service = await start();
-  const why = await Promise.race([
-    asked.then(() => 'asked' as const),
-    ...(service.ended ? [service.ended.then(() => 'ended' as const)] : []),
-  ]);
-  if (why === 'ended') return 0;
-  void nextSignal().then(() => process.exit(1));
+  const over = new AbortController();
+  try {
+    const asked = nextSignal(over.signal);
+    const service = await start();
+    const ended = service.ended?.then(() => true) ?? new Promise<never>(() => {});
+    if (await Promise.race([asked.then(() => false), ended])) return 0;
+    void nextSignal(over.signal).then(() => process.exit(1));
+    await stopInTime(service);
+    return 0;
+  } finally {
+    over.abort();
+  }
+}
+
+async function stopInTime(service: Service): Promise<void> {
   const late = setTimeout(() => process.exit(1), STOP_WAIT_MS);
   try {
     await service.stop();
@@ -35,18 +42,24 @@ export async function serve(start: () => Promise<Service>): Promise<number> {
   } finally {
     clearTimeout(late);
   }
-  return 0;
 }
 
-/** Resolves with the next signal that asks to stop; until then none of them ends the process. */
-export function nextSignal(): Promise<NodeJS.Signals> {
+/**
+ * Resolves with the next signal that asks to stop; until then, or until `cancel` is aborted, none of them ends the process.
+ * After an abort it stays unsettled.
+ */
+export function nextSignal(cancel?: AbortSignal): Promise<NodeJS.Signals> {
   return new Promise((resolve) => {
-    const hear = (signal: NodeJS.Signals): void => {
+    const forget = (): void => {
       process.off('SIGINT', hear);
       process.off('SIGTERM', hear);
+    };
+    const hear = (signal: NodeJS.Signals): void => {
+      forget();
       resolve(signal);
     };
     process.on('SIGINT', hear);
     process.on('SIGTERM', hear);
+    cancel?.addEventListener('abort', forget, { once: true });
   });
 }
