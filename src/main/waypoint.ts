@@ -23,6 +23,7 @@ const CONNECT_TIMEOUT_MS = 10_000;
 const DRAIN_MS = 5_000;
 const WILDCARDS = ['::', '0.0.0.0'] as const;
 
+/** What a waypoint is told. */
 export type WaypointProcessOptions = {
   namespace: string;
   /** Name of the Gateway. */
@@ -37,6 +38,7 @@ export type WaypointProcessOptions = {
   log: Log;
 };
 
+/** A waypoint that follows its configuration; stop() drains it. */
 export type RunningWaypoint = { stop(): Promise<void> };
 
 type Serving = { waypoint: Waypoint; hbone: HboneServer; listeners: Server[]; close(): void };

@@ -21,6 +21,7 @@ export type AccessRecord = {
   service: Service | null;
 };
 
+/** How a connection ended; bytes from the reporter's viewpoint. */
 export type AccessOutcome = {
   flag: ResponseFlag;
   error: string | null;

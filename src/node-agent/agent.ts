@@ -17,6 +17,7 @@ import { Waiters } from './waiters.ts';
 /** How long a connection waits for the workload's record or the first sync (spec node-proxy 1.5). */
 const KNOWLEDGE_DEADLINE_MS = 5_000;
 
+/** What an agent is told. */
 export type AgentOptions = {
   node: string;
   trustDomain: string;

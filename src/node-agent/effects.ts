@@ -15,6 +15,7 @@ export type Table<K, V> = {
   entries(): [K, V][];
 };
 
+/** A connection as its initiator sees it. */
 export type Flow = {
   netnsCookie: bigint;
   source: IpAddress | null;
@@ -23,6 +24,7 @@ export type Flow = {
   destinationPort: number;
 };
 
+/** What the kernel recorded of a captured connection: who opened it, what was dialled, what was chosen. */
 export type Origin = {
   sourceId: number;
   destinationId: number;
@@ -33,6 +35,7 @@ export type Origin = {
   reason: number;
 };
 
+/** A live connection that no process of ours carries. */
 export type LiveFlow = { flow: Flow; sourceId: number; destinationId: number; generation: number; inbound: number };
 
 /** The maps of the node's data path; the value shapes are those of bpf/abi/weft.h. One writer: the agent. */
@@ -64,6 +67,7 @@ export type KernelMaps = {
   names: Table<number, { uid: string; identity: string }>;
 };
 
+/** One refusal, as the kernel reported it. */
 export type KernelEvent = {
   sourceId: number;
   destinationId: number;
@@ -87,6 +91,7 @@ export type Kernel = {
   counters(): Record<string, number>;
 };
 
+/** Something that listens until it is closed. */
 export type Listening = { close(): void };
 
 /** One client of a workload's DNS listener. */
@@ -109,10 +114,13 @@ export type WorkloadNamespace = {
   close(): void;
 };
 
+/** Serves accepted sockets until it is closed. */
 export type HboneServer = { handle(socket: Socket): void; drain(deadlineMs: number): Promise<void> | void; close(): void };
 
+/** Bytes of both directions; error null when both ended in order. */
 export type RelayResult = { bytesFromA: number; bytesFromB: number; error: Error | null };
 
+/** Everything the agent does to the world. */
 export type AgentEffects = {
   kernel: Kernel;
   openNamespace(netnsPath: string): WorkloadNamespace;

@@ -1,8 +1,10 @@
 import { WeftError } from '#model/error.ts';
 import type { AgentStatus, ApiError, StartedWorkload, StartWorkload } from '#protocol/agent-api/types.ts';
 
+/** body null: none. */
 export type ApiReply = { status: number; body: unknown };
 
+/** What the API can make the agent do. */
 export type LocalApiActions = {
   start(workload: StartWorkload): Promise<StartedWorkload>;
   stop(key: { namespace: string; name: string }): Promise<void>;

@@ -11,7 +11,9 @@ const START_GRACE_MS = 30_000;
 const REGISTER_RETRY_MS = 1_000;
 const NAME = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 
+/** Names one workload of a node. */
 export type WorkloadKey = { namespace: string; name: string };
+/** Where a workload lives. */
 export type Sandbox = { netnsPath: string; cgroupPath: string; addresses: readonly string[]; resolvConfPath: string };
 
 /** A workload of this node as the control plane is told. */
@@ -25,6 +27,7 @@ export type Registration = {
   nativeTunnel: boolean;
 };
 
+/** What starting and ending workloads does to the world. */
 export type LocalWorkloadEffects = {
   sandboxes: {
     create(key: WorkloadKey): Promise<Sandbox>;

@@ -13,6 +13,7 @@ const EAGER_PAIRS_MAX = 20_000;
 /** A connection may be established from a verdict read just before a change: it is looked at again. */
 const SECOND_SWEEP_MS = 200;
 
+/** What verdicts are computed from. */
 export type VerdictView = {
   mesh: MeshState;
   ids: IdTable;

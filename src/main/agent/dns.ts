@@ -11,6 +11,7 @@ import { ownNamespaceSockets } from '#platform/dns-upstream/upstream-sockets.ts'
 const UPSTREAM_TIMEOUT_MS = 1_500;
 const UPSTREAM_ATTEMPTS = 2;
 
+/** `nameservers` empty: those of the node's own resolv.conf. `counters` is counted up, by name. */
 export type DnsSettings = {
   nameservers: readonly Nameserver[];
   clusterDomain: string;

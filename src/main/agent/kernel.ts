@@ -7,6 +7,7 @@ import { type Missing, missingFeatures } from '#platform/bpf/features.ts';
 import { readCounters } from '#platform/bpf/map.ts';
 import { OBJECTS_DIR } from './paths.ts';
 
+/** The node's kernel side as the agent sees it, and what this kernel lacks. */
 export type OpenedKernel = { kernel: Kernel; datapath: Datapath; missing: Missing[] };
 
 /** Probes, loads and attaches the node's eBPF side. Errors: WEFT_KERNEL when a feature without which nothing works is missing. */

@@ -5,6 +5,7 @@ import { WeftError } from '#model/error.ts';
 
 const BODY_BYTES_MAX = 64 * 1024;
 
+/** Turns one request into a status and a body; null: no body. */
 export type Answer = (method: string, path: string, body: string) => Promise<{ status: number; body: unknown }>;
 
 /**

@@ -13,6 +13,7 @@ export type AgentPlace = {
   pool6: string;
 };
 
+/** What `agentPaths` found for a place. */
 export type AgentPaths = { nodeDir: string; socket: string; pinDir: string; cgroup: string; workloads: string };
 
 /** Every file and directory an agent of this place owns. Errors: WEFT_CGROUP2 without a cgroup v2 mount. */

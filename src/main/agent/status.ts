@@ -7,6 +7,7 @@ import type { AgentStatus } from '#protocol/agent-api/types.ts';
 /** Workloads listed by status; the counts are always whole. */
 const LISTED_MAX = 1_000;
 
+/** What a status is made of. */
 export type StatusParts = {
   node: string;
   version: string;

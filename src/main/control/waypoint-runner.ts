@@ -10,6 +10,7 @@ const WEFT_ENTRY = new URL('../weft.ts', import.meta.url).pathname;
 const STOP_WAIT_MS = 5_000;
 const STOP_POLL_MS = 50;
 
+/** What a runner needs to know of its machine. */
 export type WaypointRunnerOptions = {
   /** Socket of the agent whose node hosts the waypoints. */
   agentSocket: string;

@@ -10,6 +10,7 @@ declare const brand: unique symbol;
  */
 export type IpAddress = string & { readonly [brand]: 'IpAddress' };
 
+/** IP version. */
 export type Family = 4 | 6;
 
 const MAPPED_PREFIX = Buffer.from('00000000000000000000ffff', 'hex');
@@ -69,6 +70,7 @@ export function splitHostPort(text: string): { host: string; port: number } | nu
   return { host: match[1] ?? match[2] ?? '', port };
 }
 
+/** An address range: `length` leading bits of `base` count. */
 export type Cidr = { base: IpAddress; length: number };
 
 /** Parses `10.0.0.0/8` or a bare address (full length); null when malformed. */

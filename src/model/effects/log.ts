@@ -7,6 +7,7 @@ export type Log = {
   child(fields: object): Log;
 };
 
+/** Keeps nothing. */
 export const SILENT_LOG: Log = {
   debug() {},
   info() {},

@@ -4,13 +4,16 @@ import type { GatewayAddress } from '#model/mesh/gateway-address.ts';
 /** `<namespace>/<hostname>`. */
 export type ServiceKey = string;
 
+/** What a service port speaks, as declared; `unknown` is found out by looking at the first bytes. */
 export type AppProtocol = 'unknown' | 'http11' | 'http2' | 'grpc' | 'tcp' | 'tls';
 
 /** targetPort 0: named, so each workload's own mapping decides. */
 export type ServicePort = { servicePort: number; targetPort: number; appProtocol: AppProtocol };
 
+/** A level at which client and endpoint may be near each other. */
 export type Scope = 'region' | 'zone' | 'subzone' | 'node' | 'cluster' | 'network';
 
+/** How endpoints are preferred; null on a service: all alike. */
 export type LoadBalancing = {
   mode: 'unspecified' | 'strict' | 'failover' | 'passthrough';
   routingPreference: readonly Scope[];

@@ -37,6 +37,7 @@ export type OutboundPath =
     }
   | { kind: 'refused'; reason: string };
 
+/** Who dials what. */
 export type OutboundQuestion = {
   source: Workload;
   dialled: { ip: IpAddress; port: number };

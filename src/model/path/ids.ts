@@ -1,3 +1,4 @@
+/** What is numbered; names of different kinds never meet. */
 export type IdKind = 'workload' | 'frontend' | 'waypoint';
 
 /**

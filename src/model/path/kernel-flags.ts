@@ -25,6 +25,7 @@ export const REASON = {
   notLocal: 22,
 } as const;
 
+/** enum weft_hook: which program reported an event. */
 export const HOOK = { connect: 1, lookup: 2 } as const;
 
 /** Fixed ports of the data path (spec node-proxy 1.1); waypoint: plain listener for same-node clients. */

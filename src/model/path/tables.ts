@@ -10,6 +10,7 @@ import { ADDRESS_HBONE, ADDRESS_LOCAL, ADDRESS_PLAINTEXT_OPEN, SERVICE_AGENT } f
 
 /** What the kernel is told; the plain values of the eBPF maps. */
 export type AddressEntry = { id: number; flags: number; waypointId: number };
+/** One VIP and port with its backend slots; port 0 says that the VIP exists. */
 export type FrontendEntry = {
   ip: IpAddress;
   port: number;
@@ -18,8 +19,10 @@ export type FrontendEntry = {
   flags: number;
   slots: readonly { ip: IpAddress; port: number }[];
 };
+/** Addresses of a waypoint on this node, one of each family. */
 export type WaypointEntry = { ip4: IpAddress | null; ip6: IpAddress | null };
 
+/** What the tables are computed from. */
 export type TableView = { mesh: MeshState; ids: IdTable; isLocal(uid: string): boolean; location: ClientLocation };
 
 /** The `addresses` entry of an IP; null when no workload owns it. */

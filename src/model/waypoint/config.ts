@@ -16,6 +16,7 @@ export type WaypointConfig = {
   policies: readonly L7Policy[];
 };
 
+/** One service bound to the waypoint, with what applies to it. */
 export type WaypointService = {
   key: ServiceKey;
   /** HTTPRoutes attached to this service, already sorted oldest first, then by namespace/name. */
@@ -24,6 +25,7 @@ export type WaypointService = {
   policies: readonly L7Policy[];
 };
 
+/** One HTTPRoute as it attaches to one service. */
 export type HttpRoute = {
   namespace: string;
   name: string;
@@ -34,6 +36,7 @@ export type HttpRoute = {
   rules: readonly HttpRouteRule[];
 };
 
+/** One rule: the first matching one wins by the precedence of src/model/routing. */
 export type HttpRouteRule = {
   name: string;
   /** ORed; empty: every request. */
@@ -46,6 +49,7 @@ export type HttpRouteRule = {
   requestTimeoutMs: number | null;
 };
 
+/** Applied in the order set, add, remove; names as written by the user. */
 export type HeaderChanges = {
   set: readonly { name: string; value: string }[];
   add: readonly { name: string; value: string }[];
@@ -60,6 +64,7 @@ export type HttpRouteMatch = {
   queryParams: readonly { name: string; type: 'exact' | 'regex'; value: string }[];
 };
 
+/** One weighted backend of a rule. */
 export type HttpBackend = {
   /** null: the reference does not resolve, its share is answered 500. */
   service: ServiceKey | null;
@@ -92,6 +97,7 @@ export type L7Source = {
   notIpBlocks: readonly string[];
 };
 
+/** Each list is ORed, lists are ANDed, `not…` must have no hit; an empty list restricts nothing. */
 export type L7Operation = {
   hosts: readonly string[];
   notHosts: readonly string[];
@@ -103,4 +109,5 @@ export type L7Operation = {
   notPaths: readonly string[];
 };
 
+/** One attribute: a value of `values` must match (when there are any), none of `notValues` may. */
 export type L7Condition = { key: string; values: readonly string[]; notValues: readonly string[] };

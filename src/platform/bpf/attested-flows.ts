@@ -4,6 +4,7 @@ import { type Identity, tryParseIdentity } from '#model/identity/identity.ts';
 import * as abi from './abi.ts';
 import { openPinnedMap } from './map.ts';
 
+/** Both ends of an accepted socket. */
 export type SocketEnds = { remote: { ip: IpAddress; port: number }; local: { ip: IpAddress; port: number } };
 
 /** Who opened a connection on this node and where to, as the kernel saw it happen. */

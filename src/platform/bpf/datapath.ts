@@ -32,6 +32,7 @@ export type Datapath = {
   close(): void;
 };
 
+/** Where a data path is pinned and attached. */
 export type DatapathOptions = {
   /** Directory on a bpf file system that this node owns. */
   pinDir: string;

@@ -3,6 +3,7 @@ import { WeftError } from '#model/error.ts';
 import { EVENT } from './abi.ts';
 import { libbpf, registerRingCallback } from './libbpf.ts';
 
+/** A decoded record of the ring. */
 export type KernelEvent = ReturnType<typeof EVENT.decode>;
 
 /** Reads the events ring buffer; call drain() from a timer. */

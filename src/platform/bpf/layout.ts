@@ -7,6 +7,7 @@ export type Field<T> = {
   read(from: Buffer, at: number): T;
 };
 
+/** One byte. */
 export const u8: Field<number> = {
   size: 1,
   write: (into, at, value) => into.writeUInt8(value, at),
@@ -18,11 +19,13 @@ export const u16: Field<number> = {
   write: (into, at, value) => into.writeUInt16LE(value, at),
   read: (from, at) => from.readUInt16LE(at),
 };
+/** Four bytes, host order. */
 export const u32: Field<number> = {
   size: 4,
   write: (into, at, value) => into.writeUInt32LE(value, at),
   read: (from, at) => from.readUInt32LE(at),
 };
+/** Eight bytes, host order. */
 export const u64: Field<bigint> = {
   size: 8,
   write: (into, at, value) => into.writeBigUInt64LE(value, at),
@@ -65,6 +68,7 @@ type ValueOf<F> = F extends Field<infer T> ? T : never;
 /** The plain object of a struct. Fields named `pad…` are written as zero and not part of it. */
 export type StructValue<F> = { [K in keyof F as K extends `pad${string}` ? never : K]: ValueOf<F[K]> };
 
+/** A whole C struct: codec and field places. */
 export type Layout<T> = Field<T> & {
   name: string;
   /** C field name → [offset, size], in order; compared with the BTF of the compiled objects. */

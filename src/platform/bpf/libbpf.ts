@@ -3,12 +3,18 @@ import { WeftError } from '#model/error.ts';
 
 declare const brand: unique symbol;
 type Handle<Name extends string> = { readonly [brand]: Name };
+/** struct bpf_object. */
 export type ObjectHandle = Handle<'object'>;
+/** struct bpf_map. */
 export type MapHandle = Handle<'map'>;
+/** struct bpf_program. */
 export type ProgramHandle = Handle<'program'>;
+/** struct bpf_link. */
 export type LinkHandle = Handle<'link'>;
+/** struct ring_buffer. */
 export type RingHandle = Handle<'ring'>;
 
+/** Called for each record; 0 goes on. */
 export type RingCallback = (context: unknown, data: unknown, size: number | bigint) => number;
 
 /** The part of libbpf 1.x that Weft calls. Pointers are opaque; failures are null or a negative errno. */

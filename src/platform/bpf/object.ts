@@ -5,6 +5,7 @@ import { errno } from './libc.ts';
 
 const LOG_BYTES_MAX = 1 << 20;
 
+/** A loaded object file. */
 export type LoadedObject = {
   /** Programs by C function name. */
   programs: ReadonlyMap<string, ProgramHandle>;

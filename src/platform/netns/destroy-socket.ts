@@ -17,6 +17,7 @@ const IPPROTO_TCP = 6;
 const ANY_STATE = 0xffffffff;
 const NO_COOKIE = 0xffffffffffffffffn;
 
+/** A socket as its owner sees it. */
 export type SocketTuple = { local: IpAddress; localPort: number; remote: IpAddress; remotePort: number };
 
 /**

@@ -17,6 +17,7 @@ const IPPROTO_IPV6 = 41;
 const IPV6_V6ONLY = 26;
 const EAFNOSUPPORT = 97;
 
+/** A bound socket and its address; the caller owns the fd. */
 export type BoundSocket = { fd: number; ip: IpAddress; port: number };
 
 function setOption(fd: number, level: number, name: number, value: number): void {

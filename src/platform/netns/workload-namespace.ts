@@ -20,6 +20,7 @@ export type NamespaceMaps = {
   peers: BpfMap<PeerKey, Peer>;
 };
 
+/** Something that listens until it is closed. */
 export type Listening = { close(): void };
 type Address = { ip: IpAddress; port: number };
 

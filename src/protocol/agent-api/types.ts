@@ -11,6 +11,7 @@
  */
 export type ApiError = { code: string; message: string; remedy?: string };
 
+/** Body of POST /v1/workloads. */
 export type StartWorkload = {
   name: string;
   namespace: string;
@@ -20,6 +21,7 @@ export type StartWorkload = {
   nativeTunnel: boolean;
 };
 
+/** Answer to POST /v1/workloads: where the process has to be started. */
 export type StartedWorkload = {
   uid: string;
   addresses: string[];
@@ -31,6 +33,7 @@ export type StartedWorkload = {
   resolvConfPath: string;
 };
 
+/** Answer to GET /v1/status. */
 export type AgentStatus = {
   node: string;
   version: string;

@@ -26,6 +26,7 @@ export type TunnelRequest = {
   traceparent: string;
 };
 
+/** What came of opening a tunnel. */
 export type TunnelOutcome =
   | { kind: 'open'; stream: Duplex; peer: Identity; baggage: string }
   /** The peer answered the CONNECT with another status than 200. */
