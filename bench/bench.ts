@@ -14,37 +14,45 @@ const GIGA = 1e9;
 type Measure = () => Promise<number>;
 type Pair = { name: string; metric: string; peerName: string; weft: Measure; peer: Measure };
 
+/** `interrupted`: aborted by Ctrl-C and its like; everything is removed, then the bench ends. */
+export type BenchRequest = { jsonPath: string | null; out: (text: string) => void; interrupted: AbortSignal };
+
 /** Runs every comparison, prints the table, and writes it as JSON to `jsonPath`. Returns the exit code. */
-export async function runBench({ jsonPath, out }: { jsonPath: string | null; out: (text: string) => void }): Promise<number> {
+export async function runBench({ jsonPath, out, interrupted }: BenchRequest): Promise<number> {
   out('building two nodes …\n');
   const rig = await rigUp();
+  const twins = await bareNamespaces(rig);
   try {
-    const twins = await bareNamespaces(rig);
     const proxies = await haproxyPair(rig);
     const rows: Row[] = [];
     const pairs = [...sameNode(rig, twins), ...crossNode(rig, [proxies.client.pid, proxies.server.pid])];
     for (const pair of pairs) {
       out(`measuring ${pair.name}, ${pair.metric} …\n`);
-      rows.push(await compare(pair));
+      const row = await compare(pair, interrupted);
+      if (row === null) return 130;
+      rows.push(row);
     }
-    await twins.down();
     out(`\n${renderRows(rows)}\n`);
     if (jsonPath !== null) await writeFile(jsonPath, `${JSON.stringify({ rows }, null, 2)}\n`);
     return 0;
   } finally {
+    await twins.down();
     await rig.down();
   }
 }
 
 /** Medians of alternating runs; one run of each is thrown away to warm both up. */
-async function compare({ weft, peer, ...names }: Pair): Promise<Row> {
+async function compare({ weft, peer, ...names }: Pair, interrupted: AbortSignal): Promise<Row | null> {
   await weft();
   await peer();
   const figures: { weft: number[]; peer: number[] } = { weft: [], peer: [] };
   for (let round = 0; round < ROUNDS; round++) {
     // Who goes first changes, so that neither side always follows the other.
     const order = round % 2 === 0 ? (['weft', 'peer'] as const) : (['peer', 'weft'] as const);
-    for (const side of order) figures[side].push(await (side === 'weft' ? weft() : peer()));
+    for (const side of order) {
+      if (interrupted.aborted) return null;
+      figures[side].push(await (side === 'weft' ? weft() : peer()));
+    }
   }
   return rowOf(names, figures.weft, figures.peer);
 }

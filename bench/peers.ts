@@ -98,32 +98,42 @@ export type Bare = { netns: string; address: string; down(): Promise<void> };
 export async function bareNamespaces(rig: Rig): Promise<Bare> {
   const name = (part: string): string => `weft-bench-${rig.plan.runId}-${part}`;
   const made: string[] = [];
-  const add = async (part: string): Promise<string> => {
-    await command(['ip', 'netns', 'add', name(part)]);
-    made.push(name(part));
-    return name(part);
+  let server: Child | null = null;
+  const down = async (): Promise<void> => {
+    await server?.stop();
+    for (const netns of made) await command(['ip', 'netns', 'del', netns]);
   };
-  const middle = await add('sw');
+  try {
+    for (const part of ['sw', 'a', 'b']) {
+      await command(['ip', 'netns', 'add', name(part)]);
+      made.push(name(part));
+    }
+    await wire(name('sw'), [name('a'), name('b')]);
+    const serve = ['taskset', '-c', CPU.server, rig.load, 'serve', String(LOAD_PORT)];
+    const started = rig.spawn({
+      name: 'bare',
+      command: asHost(rig.plan, inNetns(name('b'), serve)),
+      logPath: join(rig.plan.logDir, 'bare.log'),
+    });
+    server = started;
+    await new Promise<void>((resolve) => started.onLine(() => resolve()));
+  } catch (error) {
+    await down();
+    await rig.down();
+    throw error;
+  }
+  return { netns: name('a'), address: '10.79.0.2', down };
+}
+
+async function wire(middle: string, hosts: readonly string[]): Promise<void> {
   await command(['ip', '-n', middle, 'link', 'add', 'sw', 'type', 'bridge']);
   await command(['ip', '-n', middle, 'link', 'set', 'sw', 'up']);
-  for (const [index, part] of ['a', 'b'].entries()) {
-    const netns = await add(part);
-    await command(['ip', 'link', 'add', `p${part}`, 'netns', middle, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', netns]);
-    await command(['ip', '-n', middle, 'link', 'set', `p${part}`, 'master', 'sw', 'up']);
+  for (const [index, netns] of hosts.entries()) {
+    const port = `port${index}`;
+    await command(['ip', 'link', 'add', port, 'netns', middle, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', netns]);
+    await command(['ip', '-n', middle, 'link', 'set', port, 'master', 'sw', 'up']);
     await command(['ip', '-n', netns, 'link', 'set', 'lo', 'up']);
     await command(['ip', '-n', netns, 'addr', 'add', `10.79.0.${index + 1}/24`, 'dev', 'eth0']);
     await command(['ip', '-n', netns, 'link', 'set', 'eth0', 'up']);
   }
-  const serve = ['taskset', '-c', CPU.server, rig.load, 'serve', String(LOAD_PORT)];
-  const server = rig.spawn({
-    name: 'bare',
-    command: asHost(rig.plan, inNetns(name('b'), serve)),
-    logPath: join(rig.plan.logDir, 'bare.log'),
-  });
-  await new Promise<void>((resolve) => server.onLine(() => resolve()));
-  const down = async (): Promise<void> => {
-    await server.stop();
-    for (const netns of made) await command(['ip', 'netns', 'del', netns]);
-  };
-  return { netns: name('a'), address: '10.79.0.2', down };
 }

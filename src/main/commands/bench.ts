@@ -1,7 +1,15 @@
 import type { BenchOptions } from '#cli/bench.ts';
+import { nextSignal } from '#main/commands/service.ts';
+import { requireMachine } from '#platform/preflight/preflight.ts';
 import { runBench } from '../../../bench/bench.ts';
 
-/** `weft bench`. */
+/** `weft bench`; Ctrl-C ends the measurement under way and removes everything, a second one ends it at once. */
 export function bench({ jsonPath }: BenchOptions): Promise<number> {
-  return runBench({ jsonPath, out: (text) => void process.stdout.write(text) });
+  requireMachine();
+  const interruption = new AbortController();
+  void nextSignal().then(() => {
+    interruption.abort();
+    void nextSignal().then(() => process.exit(130));
+  });
+  return runBench({ jsonPath, out: (text) => void process.stdout.write(text), interrupted: interruption.signal });
 }
