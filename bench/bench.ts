@@ -3,7 +3,9 @@ import { type Bare, bareNamespaces, HAPROXY_PORT, haproxyPair } from './peers.ts
 import { parseMeasure, type Row, renderRows, rowOf } from './report.ts';
 import { bare, cpuSeconds, DIAL, LOAD_PORT, meshed, plain, type Rig, rigUp } from './rig.ts';
 
-const ROUNDS = 7;
+const ROUNDS = 9;
+/** Bulk on one machine falls into a slow or a fast mode by chance; only many runs give a steady median. */
+const BULK_NEAR_ROUNDS = 17;
 const PING_ROUNDS = '10000';
 const BULK_NEAR_MEGABYTES = '2000';
 const BULK_FAR_MEGABYTES = '600';
@@ -12,7 +14,7 @@ const PORT = String(LOAD_PORT);
 const GIGA = 1e9;
 
 type Measure = () => Promise<number>;
-type Pair = { name: string; metric: string; peerName: string; weft: Measure; peer: Measure };
+type Pair = { name: string; metric: string; peerName: string; rounds?: number; weft: Measure; peer: Measure };
 
 /** `interrupted`: aborted by Ctrl-C and its like; everything is removed, then the bench ends. */
 export type BenchRequest = { jsonPath: string | null; out: (text: string) => void; interrupted: AbortSignal };
@@ -42,11 +44,11 @@ export async function runBench({ jsonPath, out, interrupted }: BenchRequest): Pr
 }
 
 /** Medians of alternating runs; one run of each is thrown away to warm both up. */
-async function compare({ weft, peer, ...names }: Pair, interrupted: AbortSignal): Promise<Row | null> {
+async function compare({ weft, peer, rounds = ROUNDS, ...names }: Pair, interrupted: AbortSignal): Promise<Row | null> {
   await weft();
   await peer();
   const figures: { weft: number[]; peer: number[] } = { weft: [], peer: [] };
-  for (let round = 0; round < ROUNDS; round++) {
+  for (let round = 0; round < rounds; round++) {
     // Who goes first changes, so that neither side always follows the other.
     const order = round % 2 === 0 ? (['weft', 'peer'] as const) : (['peer', 'weft'] as const);
     for (const side of order) {
@@ -77,6 +79,7 @@ function sameNode(rig: Rig, twins: Bare): Pair[] {
       name,
       metric: 'bulk throughput, GB/s',
       peerName,
+      rounds: BULK_NEAR_ROUNDS,
       weft: async () => gigabytesPerSecond(await meshed(rig, 'bulk', DIAL.near, PORT, BULK_NEAR_MEGABYTES)),
       peer: async () => gigabytesPerSecond(await plain(rig, 'bulk', server, PORT, BULK_NEAR_MEGABYTES)),
     },

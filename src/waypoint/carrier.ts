@@ -11,8 +11,8 @@ import type {
   UpstreamProblem,
 } from '#protocol/http/message.ts';
 import { authorizeExchange } from '#waypoint/authorize-exchange.ts';
-import type { Counters } from '#waypoint/counters.ts';
 import type { LiveConnection } from '#waypoint/context.ts';
+import type { Counters } from '#waypoint/counters.ts';
 import type { Exchange } from '#waypoint/exchange.ts';
 import { deniedReply, type LocalReply, REPLY, renderReply } from '#waypoint/local-reply.ts';
 import { relayRaw } from '#waypoint/relay-raw.ts';
@@ -31,7 +31,12 @@ export type Flow = {
 };
 
 /** What a carrier shares with all others. `live`: the exchanges under way. */
-export type CarrierContext = { readonly clock: Clock; readonly counters: Counters; readonly flow: Flow; readonly live: Set<LiveConnection> };
+export type CarrierContext = {
+  readonly clock: Clock;
+  readonly counters: Counters;
+  readonly flow: Flow;
+  readonly live: Set<LiveConnection>;
+};
 
 /**
  * Moves one request and its response between its two halves, and ends the exchange exactly once. It is what both

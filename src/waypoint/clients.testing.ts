@@ -17,7 +17,7 @@ export function curl(port: number, path: string, ...args: string[]): Promise<Cur
       const first = stdout.indexOf('\r\n\r\n');
       const end = stdout.startsWith('HTTP/1.1 100') ? stdout.indexOf('\r\n\r\n', first + 4) : first;
       const head = end < 0 ? stdout : stdout.slice(0, end);
-      const status = Number(/HTTP\/[\d.]+ (\d+)(?![^]*HTTP\/)/.exec(head)?.[1] ?? 0);
+      const status = Number(/HTTP\/[\d.]+ (\d+)(?![\s\S]*HTTP\/)/.exec(head)?.[1] ?? 0);
       resolve({ code, status, headers: head, body: split < 0 ? '' : stdout.slice(end + 4) });
     });
   });
@@ -39,7 +39,13 @@ export async function startApp(t: TestContext, answer?: (heard: Heard, response:
       body += data;
     });
     request.on('end', () => {
-      const one = { method: request.method ?? '', url: request.url ?? '', headers: request.headers, raw: request.rawHeaders, body };
+      const one = {
+        method: request.method ?? '',
+        url: request.url ?? '',
+        headers: request.headers,
+        raw: request.rawHeaders,
+        body,
+      };
       heard.push(one);
       if (answer === undefined) response.end('ok');
       else answer(one, response);
@@ -79,7 +85,10 @@ export async function deadPort(): Promise<number> {
 }
 
 /** A client that writes raw bytes; `received` grows. */
-export async function rawClient(t: TestContext, port: number): Promise<{ socket: net.Socket; received(): string; ended(): boolean }> {
+export async function rawClient(
+  t: TestContext,
+  port: number,
+): Promise<{ socket: net.Socket; received(): string; ended(): boolean }> {
   const socket = net.connect({ port, host: '127.0.0.1', allowHalfOpen: true });
   let received = '';
   let ended = false;

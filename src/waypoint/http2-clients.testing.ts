@@ -9,7 +9,10 @@ export type Heard2 = { headers: http2.IncomingHttpHeaders; body: string; trailer
 export type App2 = { port: number; heard: Heard2[]; sessions: Set<http2.ServerHttp2Session> };
 
 /** A node:http2 app (prior knowledge) on loopback; `answer` gets each stream once its request is complete. */
-export async function startHttp2App(t: TestContext, answer: (stream: http2.ServerHttp2Stream, heard: Heard2) => void): Promise<App2> {
+export async function startHttp2App(
+  t: TestContext,
+  answer: (stream: http2.ServerHttp2Stream, heard: Heard2) => void,
+): Promise<App2> {
   const server = http2.createServer();
   const heard: Heard2[] = [];
   const sessions = new Set<http2.ServerHttp2Session>();
@@ -41,7 +44,14 @@ export async function startHttp2App(t: TestContext, answer: (stream: http2.Serve
 }
 
 /** What an HTTP/2 client saw; `error`: the stream was reset. */
-export type Answer2 = { status: number; headers: http2.IncomingHttpHeaders; body: string; trailers: http2.IncomingHttpHeaders | null; ended: boolean; error: string | null };
+export type Answer2 = {
+  status: number;
+  headers: http2.IncomingHttpHeaders;
+  body: string;
+  trailers: http2.IncomingHttpHeaders | null;
+  ended: boolean;
+  error: string | null;
+};
 
 /** An HTTP/2 connection to a loopback port, closed after the test. */
 export function http2Client(t: TestContext, port: number): http2.ClientHttp2Session {

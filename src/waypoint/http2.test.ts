@@ -4,12 +4,16 @@ import http2 from 'node:http2';
 import test, { type TestContext } from 'node:test';
 import type { L7Policy } from '#model/waypoint/config.ts';
 import { curl, startApp } from '#waypoint/clients.testing.ts';
-import { ask2, type App2, http2Client, startHttp2App } from '#waypoint/http2-clients.testing.ts';
+import { type App2, ask2, http2Client, startHttp2App } from '#waypoint/http2-clients.testing.ts';
 import { type Rig, type RigOptions, rule, startRig, to, until } from '#waypoint/waypoint-rig.testing.ts';
 
 const GRPC = { 'content-type': 'application/grpc', te: 'trailers', ':method': 'POST', ':path': '/shop.Cart/Get' };
 
-async function rigWithApp(t: TestContext, options: RigOptions, answer: Parameters<typeof startHttp2App>[1]): Promise<{ rig: Rig; app: App2 }> {
+async function rigWithApp(
+  t: TestContext,
+  options: RigOptions,
+  answer: Parameters<typeof startHttp2App>[1],
+): Promise<{ rig: Rig; app: App2 }> {
   const app = await startHttp2App(t, answer);
   const rig = await startRig(options);
   t.after(() => rig.close());
@@ -79,7 +83,10 @@ test('gRPC passes: message, trailers both ways, and the status is in the log', a
 
 test('gRPC: a trailers-only answer stays one', async (t) => {
   const { rig } = await rigWithApp(t, { appProtocol: 'grpc' }, (stream) => {
-    stream.respond({ ':status': 200, 'content-type': 'application/grpc', 'grpc-status': '5', 'grpc-message': 'no such cart' }, { endStream: true });
+    stream.respond(
+      { ':status': 200, 'content-type': 'application/grpc', 'grpc-status': '5', 'grpc-message': 'no such cart' },
+      { endStream: true },
+    );
   });
   const seen = await ask2(http2Client(t, rig.port), GRPC, '');
   assert.equal(seen.headers['grpc-status'], '5');
@@ -122,7 +129,12 @@ const REFUSALS: { name: string; options: RigOptions; grpcStatus: string; message
     grpcStatus: '7',
     message: 'RBAC: access denied',
   },
-  { name: 'no route: UNIMPLEMENTED', options: { routes: [rule({ path: { type: 'exact', value: '/x' } }, [to('cart')])] }, grpcStatus: '12', message: undefined },
+  {
+    name: 'no route: UNIMPLEMENTED',
+    options: { routes: [rule({ path: { type: 'exact', value: '/x' } }, [to('cart')])] },
+    grpcStatus: '12',
+    message: undefined,
+  },
   { name: 'no endpoint: UNAVAILABLE', options: {}, grpcStatus: '14', message: 'no healthy upstream' },
   { name: 'an invalid backend: UNKNOWN', options: { routes: [rule({}, [])] }, grpcStatus: '2', message: undefined },
 ];
@@ -187,7 +199,8 @@ test('HTTP/2: a client that withdraws a request ends it upstream, flag DR', asyn
 test('HTTP/2: an app that resets the stream is 503 before a response, and a reset after it began', async (t) => {
   const { rig } = await rigWithApp(t, { appProtocol: 'http2' }, (stream, { headers }) => {
     if (headers[':path'] === '/late') {
-      stream.respond({ ':status': 200 });
+      // node ends a stream before it resets it, unless it still waits for trailers.
+      stream.respond({ ':status': 200 }, { waitForTrailers: true });
       stream.write('some');
     }
     setImmediate(() => stream.close(http2.constants.NGHTTP2_INTERNAL_ERROR));
@@ -209,8 +222,14 @@ test('HTTP/2: the path is normalized and judged like that of HTTP/1.1', async (t
   const session = http2Client(t, rig.port);
   await ask2(session, { ':path': '/a/../b%2e?x#y' });
   assert.equal(app.heard[0]?.headers[':path'], '/b.?x');
-  for (const path of ['/%00', 'nopath', '/a b']) assert.equal((await ask2(session, { ':path': path })).status, 400, path);
+  assert.equal((await ask2(session, { ':path': '/%00' })).status, 400);
   assert.equal((await ask2(session, { ':method': 'get', ':path': '/' })).status, 400);
+  // nghttp2 resets what the protocol itself forbids.
+  for (const path of ['nopath', '/a b']) {
+    const { status, error } = await ask2(session, { ':path': path });
+    assert.ok(status === 400 || error !== null, path);
+  }
+  assert.equal(app.heard.length, 1);
 });
 
 test('W24 HTTP/2: a request of more than 100 headers is a stream error', async (t) => {
@@ -233,7 +252,7 @@ test('W74 a flood of withdrawn requests ends the connection', async (t) => {
     closed = true;
   });
   for (let round = 0; round < 60 && !closed; round++) {
-    for (let count = 0; count < 10; count++) {
+    for (let count = 0; count < 10 && !session.destroyed; count++) {
       const stream = session.request({ ':path': '/', ':method': 'POST' });
       stream.on('error', () => {});
       stream.close(http2.constants.NGHTTP2_CANCEL);
@@ -257,7 +276,11 @@ test('W73 HTTP/2: draining finishes what is under way and then closes', async (t
   rig.waypoint.drain();
   assert.equal((await pending).body, 'done');
   await until(() => session.closed);
-  assert.deepEqual(rig.waypoint.admit('10.96.0.10:80', null), { kind: 'refuse', status: 503, why: 'the waypoint is shutting down' });
+  assert.deepEqual(rig.waypoint.admit('10.96.0.10:80', null), {
+    kind: 'refuse',
+    status: 503,
+    why: 'the waypoint is shutting down',
+  });
 });
 
 test('HTTP/2: nghttp and h2load agree with us', async (t) => {
@@ -266,7 +289,9 @@ test('HTTP/2: nghttp and h2load agree with us', async (t) => {
     stream.end('x'.repeat(1_000));
   });
   const output = await new Promise<string>((resolve) => {
-    execFile('h2load', ['-n', '500', '-c', '4', '-m', '10', `http://127.0.0.1:${rig.port}/`], (error, stdout) => resolve(error === null ? stdout : `missing: ${error.message}`));
+    execFile('h2load', ['-n', '500', '-c', '4', '-m', '10', `http://127.0.0.1:${rig.port}/`], (error, stdout) =>
+      resolve(error === null ? stdout : `missing: ${error.message}`),
+    );
   });
   if (output.startsWith('missing: spawn')) t.diagnostic('h2load is not installed');
   else assert.match(output, /500 succeeded, 0 failed, 0 errored/);

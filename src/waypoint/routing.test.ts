@@ -6,7 +6,11 @@ import { type App, curl, rawClient, startApp, startRawApp } from '#waypoint/clie
 import { CART, configOf, type Rig, type RigOptions, rule, settle, startRig, to, until } from '#waypoint/waypoint-rig.testing.ts';
 
 /** A rig whose services are one app each; every app answers its own name. */
-async function bookshop(t: TestContext, options: RigOptions, ...names: string[]): Promise<{ rig: Rig; apps: Record<string, App> }> {
+async function bookshop(
+  t: TestContext,
+  options: RigOptions,
+  ...names: string[]
+): Promise<{ rig: Rig; apps: Record<string, App> }> {
   const rig = await startRig(options);
   t.after(() => rig.close());
   const apps: Record<string, App> = {};
@@ -36,7 +40,9 @@ test('routing: a weighted route keeps its shares, and a header match overrides i
   const agent = new http.Agent({ keepAlive: true });
   t.after(() => agent.destroy());
   const ask = (headers: Record<string, string>): Promise<string> =>
-    new Promise((resolve) => http.get({ port: rig.port, agent, headers }, (response) => response.on('data', (data) => resolve(String(data)))));
+    new Promise((resolve) =>
+      http.get({ port: rig.port, agent, headers }, (response) => response.on('data', (data) => resolve(String(data)))),
+    );
   const counts: Record<string, number> = {};
   for (let request = 0; request < 200; request++) {
     const version = await ask({});
@@ -70,11 +76,19 @@ test('W45 an unresolved or missing backend is 500; so are no backends and no wei
     rule(at('/zero'), [to('cart', 0)]),
   ];
   const { rig } = await bookshop(t, { routes }, 'cart');
-  for (const path of ['/unresolved', '/missing', '/port', '/none', '/zero']) assert.equal((await curl(rig.port, path)).status, 500, path);
+  for (const path of ['/unresolved', '/missing', '/port', '/none', '/zero'])
+    assert.equal((await curl(rig.port, path)).status, 500, path);
 });
 
 test('routing: header changes apply to request, authority and response', async (t) => {
-  const requestHeaders = { set: [{ name: 'X-Set', value: 'new' }, { name: 'Host', value: 'other.mesh' }], add: [{ name: 'x-add', value: '2' }], remove: ['x-gone'] };
+  const requestHeaders = {
+    set: [
+      { name: 'X-Set', value: 'new' },
+      { name: 'Host', value: 'other.mesh' },
+    ],
+    add: [{ name: 'x-add', value: '2' }],
+    remove: ['x-gone'],
+  };
   const responseHeaders = { set: [{ name: 'x-version', value: 'hidden' }], add: [], remove: [] };
   const { rig, apps } = await bookshop(t, { routes: [rule({}, [to('cart')], { requestHeaders, responseHeaders })] }, 'cart');
   const seen = await curl(rig.port, '/', '-H', 'x-set: old', '-H', 'x-add: 1', '-H', 'x-gone: 1');
@@ -115,9 +129,13 @@ test('authorization: a denied method is 403 and the log names policy and rule', 
 });
 
 test('W15 authorization sees the normalized path, and 403 comes before 404', async (t) => {
-  const options = { policies: [policy('deny', operation({ paths: ['/admin', '/admin/*'] }))], routes: [rule({ path: { type: 'prefix', value: '/a' } }, [to('cart')])] };
+  const options = {
+    policies: [policy('deny', operation({ paths: ['/admin', '/admin/*'] }))],
+    routes: [rule({ path: { type: 'prefix', value: '/a' } }, [to('cart')])],
+  };
   const { rig } = await bookshop(t, options, 'cart');
-  for (const path of ['/admin', '/x/../admin', '/%61dmin', '/./admin/y', '/a\\..\\admin']) assert.equal((await curl(rig.port, path)).status, 403, path);
+  for (const path of ['/admin', '/x/../admin', '/%61dmin', '/./admin/y', '/a\\..\\admin'])
+    assert.equal((await curl(rig.port, path)).status, 403, path);
   assert.equal((await curl(rig.port, '/nowhere')).status, 404);
 });
 
@@ -128,7 +146,11 @@ test('W65 an ALLOW policy without rules denies everyone', async (t) => {
 
 test('authorization: policies of the Gateway apply beside those of the service', async (t) => {
   const gateway = policy('deny', operation({ hosts: ['forbidden.mesh'] }));
-  const { rig } = await bookshop(t, { config: { policies: [gateway] }, policies: [policy('allow', operation({ methods: ['GET'] }))] }, 'cart');
+  const { rig } = await bookshop(
+    t,
+    { config: { policies: [gateway] }, policies: [policy('allow', operation({ methods: ['GET'] }))] },
+    'cart',
+  );
   assert.equal((await curl(rig.port, '/')).status, 200);
   assert.equal((await curl(rig.port, '/', '-H', 'host: Forbidden.Mesh')).status, 403);
   assert.equal((await curl(rig.port, '/', '-d', 'x')).status, 403);
@@ -143,7 +165,9 @@ test('authorization: a policy in dry run is logged and not enforced', async (t) 
 
 test('W73 a new configuration holds for the next request of an open connection, and does not disturb one under way', async (t) => {
   const { rig } = await bookshop(t, { routes: [rule({}, [to('v1')])] }, 'v1', 'v22');
-  const port = await startRawApp(t, (socket) => socket.on('data', () => setTimeout(() => socket.write('HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nslow'), 30)));
+  const port = await startRawApp(t, (socket) =>
+    socket.on('data', () => setTimeout(() => socket.write('HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nslow'), 30)),
+  );
   rig.endpoints([port], {}, 'v1');
   const client = await rawClient(t, rig.port);
   client.socket.write('GET / HTTP/1.1\r\nhost: a\r\n\r\n');
@@ -170,7 +194,11 @@ test('policy change: a request under way that a new policy denies is ended with 
 test('promise 2: without a configuration, or without the service in it, everything is refused', async (t) => {
   const { rig, apps } = await bookshop(t, {}, 'cart');
   rig.waypoint.configure(null);
-  assert.deepEqual(rig.waypoint.admit('10.96.0.10:80', null), { kind: 'refuse', status: 503, why: 'the waypoint has no configuration yet' });
+  assert.deepEqual(rig.waypoint.admit('10.96.0.10:80', null), {
+    kind: 'refuse',
+    status: 503,
+    why: 'the waypoint has no configuration yet',
+  });
   assert.notEqual((await curl(rig.port, '/')).code, 0);
   rig.waypoint.configure(configOf({ config: { services: [] } }));
   assert.equal(rig.waypoint.admit('10.96.0.10:80', null).kind, 'refuse');

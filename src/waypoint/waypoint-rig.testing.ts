@@ -67,7 +67,11 @@ export async function until(condition: () => boolean): Promise<void> {
   }
 }
 
-export function rule(match: Partial<HttpRouteMatch>, backends: HttpBackend[], change: Partial<HttpRouteRule> = {}): HttpRouteRule {
+export function rule(
+  match: Partial<HttpRouteMatch>,
+  backends: HttpBackend[],
+  change: Partial<HttpRouteRule> = {},
+): HttpRouteRule {
   return {
     name: '',
     matches: [{ path: null, method: null, headers: [], queryParams: [], ...match }],
@@ -119,13 +123,27 @@ export async function startRig(options: RigOptions = {}): Promise<Rig> {
     },
   });
   const rig: Rig = {
-    waypoint, mesh, clock, lines, dials, tunnels, port: 0, peer: FRONT,
+    waypoint,
+    mesh,
+    clock,
+    lines,
+    dials,
+    tunnels,
+    port: 0,
+    peer: FRONT,
     dialled: { address: VIP, port: 80 },
-    endpoints: (ports, change = {}, service = 'cart') => replaceEndpoints(rig, options.appProtocol ?? 'http11', service, ports, change),
+    endpoints: (ports, change = {}, service = 'cart') =>
+      replaceEndpoints(rig, options.appProtocol ?? 'http11', service, ports, change),
     close: () => {},
   };
   const server = net.createServer({ allowHalfOpen: true, pauseOnConnect: true }, (stream) => {
-    waypoint.accept({ stream, peer: rig.peer, peerAddress: parseIp('10.0.0.7'), peerPort: stream.remotePort ?? 0, dialled: rig.dialled });
+    waypoint.accept({
+      stream,
+      peer: rig.peer,
+      peerAddress: parseIp('10.0.0.7'),
+      peerPort: stream.remotePort ?? 0,
+      dialled: rig.dialled,
+    });
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -147,11 +165,17 @@ function replaceEndpoints(rig: Rig, appProtocol: AppProtocol, name: string, port
   });
   const key = serviceKeyOf(service);
   const workloads = ports.map((port, index) =>
-    aWorkload(`${name}-${index}`, ['127.0.0.1'], { services: new Map([[key, [{ servicePort: 80, targetPort: port }]]]), ...change }),
+    aWorkload(`${name}-${index}`, ['127.0.0.1'], {
+      services: new Map([[key, [{ servicePort: 80, targetPort: port }]]]),
+      ...change,
+    }),
   );
   const delta = deltaOf(workloads, [service]);
   const gone = rig.mesh.endpoints(key).filter(({ uid }) => !delta.workloads.has(uid));
-  const touched = rig.mesh.apply({ ...delta, workloads: new Map([...delta.workloads, ...gone.map(({ uid }) => [uid, null] as const)]) });
+  const touched = rig.mesh.apply({
+    ...delta,
+    workloads: new Map([...delta.workloads, ...gone.map(({ uid }) => [uid, null] as const)]),
+  });
   rig.waypoint.meshChanged(touched);
 }
 

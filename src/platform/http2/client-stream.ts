@@ -1,4 +1,5 @@
 import http2, { type ClientHttp2Stream } from 'node:http2';
+import { isBroken } from '#platform/http2/broken.ts';
 import { readHeaders, readTrailers, takeContentLength, writeHeaders } from '#platform/http2/headers.ts';
 import type { HeaderBlock } from '#protocol/http/header-block.ts';
 import type { ClientEvents, ClientStream, UpstreamProblem } from '#protocol/http/message.ts';
@@ -20,8 +21,13 @@ export class Http2ClientStream implements ClientStream {
     stream.on('headers', (headers, _flags, raw: string[]) => this.#onInform(Number(headers[':status']), raw));
     stream.on('response', (headers, flags, raw: string[]) => this.#onResponse(Number(headers[':status']), flags, raw));
     stream.on('data', (data: Buffer) => this.#onData(data));
-    stream.on('trailers', (headers) => (this.#responseTrailers = readTrailers(headers)));
-    stream.on('end', () => this.#onEnd());
+    stream.on('trailers', (headers) => {
+      this.#responseTrailers = readTrailers(headers);
+    });
+    stream.on('end', () => {
+      // node ends the readable side of a stream that was reset, too; 'close' follows.
+      if (!isBroken(stream)) this.#onEnd();
+    });
     stream.on('drain', () => this.#events?.onUpstreamWritable());
     stream.on('wantTrailers', () => this.#sendTrailers());
     stream.on('error', () => {}); // 'close' follows and says the same

@@ -1,4 +1,5 @@
 import http2, { type ServerHttp2Stream } from 'node:http2';
+import { isBroken } from '#platform/http2/broken.ts';
 import { readTrailers, writeHeaders } from '#platform/http2/headers.ts';
 import type { HeaderBlock } from '#protocol/http/header-block.ts';
 import type { ResponseHead, ServerEvents, ServerStream } from '#protocol/http/message.ts';
@@ -13,13 +14,18 @@ export class Http2ServerStream implements ServerStream {
   #responseTrailers: HeaderBlock | null = null;
   #responseEnded = false;
   #bodyStarted = false;
+  #bodyEnded = false;
 
   constructor(stream: ServerHttp2Stream) {
     this.#stream = stream;
     stream.on('error', () => {}); // 'close' follows and says the same
     stream.on('close', () => this.#onClose());
     stream.on('drain', () => this.#events?.onDownstreamWritable());
-    stream.on('trailers', (headers) => (this.#requestTrailers = readTrailers(headers)));
+    // An empty body ends by itself, whether or not anybody has asked for it yet.
+    stream.on('end', () => this.#onEnd());
+    stream.on('trailers', (headers) => {
+      this.#requestTrailers = readTrailers(headers);
+    });
     stream.on('wantTrailers', () => this.#sendTrailers());
   }
 
@@ -60,7 +66,7 @@ export class Http2ServerStream implements ServerStream {
   startBody(): void {
     if (this.#bodyStarted) return;
     this.#bodyStarted = true;
-    this.#stream.on('end', () => this.#events?.onBodyEnd(this.#requestTrailers));
+    if (this.#bodyEnded) this.#events?.onBodyEnd(this.#requestTrailers);
     this.#stream.on('data', (data: Buffer) => this.#onData(data));
   }
 
@@ -78,6 +84,13 @@ export class Http2ServerStream implements ServerStream {
     if (events === null) return;
     if (!events.onBody(data)) this.#stream.pause();
     events.onRequestTurnEnd();
+  }
+
+  /** node ends the readable side of a stream that was reset, too: that is no complete body. 'close' follows. */
+  #onEnd(): void {
+    if (isBroken(this.#stream)) return;
+    this.#bodyEnded = true;
+    if (this.#bodyStarted) this.#events?.onBodyEnd(this.#requestTrailers);
   }
 
   /** The answer is complete: what the client still sends is of no use, but must not fill its window. */

@@ -1,7 +1,7 @@
 import { FRAME_HEADER_BYTES } from '#protocol/http2/constants.ts';
 
-/** Large enough that a bulk transfer costs few calls, small enough to stay in the processor's cache. */
-const READ_BYTES = 128 * 1024;
+/** Large, so that a bulk transfer costs few calls; there is only one such buffer. */
+const READ_BYTES = 256 * 1024;
 
 /**
  * The one buffer that plain sockets are read into: their bytes are passed on, or copied, before the next read.

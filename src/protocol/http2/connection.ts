@@ -154,7 +154,7 @@ export class Http2Connection implements StreamHost {
   #onData(streamId: number, chunk: Buffer, flowBytes: number, ended: boolean): void {
     if (this.#blocks.open) throw new Http2Error(ERROR_CODE.protocolError, 'a header block was interrupted');
     if (!this.#window.spend(flowBytes)) throw new Http2Error(ERROR_CODE.flowControlError, 'the peer overran the connection window');
-    if (chunk.length === 0 && !ended) this.#floods.count('empty');
+    if (flowBytes === 0 && !ended) this.#floods.count('empty');
     const stream = this.#streams.get(streamId);
     if (stream === undefined) {
       this.#requireKnown(streamId);
