@@ -16,7 +16,7 @@ import { openDns } from './agent/dns.ts';
 import { agentEffects } from './agent/effects.ts';
 import { followMesh } from './agent/follow-mesh.ts';
 import { type OpenedKernel, openKernel } from './agent/kernel.ts';
-import { serveLocalSocket } from './agent/local-socket.ts';
+import { requireFreeSocket, serveLocalSocket } from './agent/local-socket.ts';
 import { openLocalWorkloads } from './agent/local-workloads.ts';
 import type { AgentProcessOptions } from './agent/options.ts';
 import { type AgentPaths, type AgentPlace, agentPaths } from './agent/paths.ts';
@@ -87,6 +87,7 @@ export async function startAgent(options: AgentProcessOptions): Promise<RunningA
 async function assemble(options: AgentProcessOptions) {
   const { place, log, trustDomain, clusterDomain, nameservers } = options;
   const paths = await agentPaths(place);
+  await requireFreeSocket(paths.socket);
   mkdirSync(paths.nodeDir, { recursive: true, mode: 0o700 });
   const sandboxes = openSandboxes(place, paths, clusterDomain, options.noNatFor, log);
   const { degraded } = await sandboxes.prepareNode();

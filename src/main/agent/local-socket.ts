@@ -13,14 +13,8 @@ export type Answer = (method: string, path: string, body: string) => Promise<{ s
  * Errors: WEFT_ALREADY_RUNNING when somebody answers there, WEFT_SOCKET_PATH when it cannot be made.
  */
 export async function serveLocalSocket(path: string, answer: Answer): Promise<() => Promise<void>> {
-  if (existsSync(path)) {
-    if (await answers(path)) {
-      throw new WeftError('WEFT_ALREADY_RUNNING', `another process serves ${path}`, {
-        remedy: 'stop it first, or choose another --run-dir or --node',
-      });
-    }
-    unlinkSync(path);
-  }
+  await requireFreeSocket(path);
+  if (existsSync(path)) unlinkSync(path);
   const server = createServer((request, response) => void serve(request, response, answer));
   await new Promise<void>((resolve, reject) => {
     server.once('error', (cause) =>
@@ -34,6 +28,14 @@ export async function serveLocalSocket(path: string, answer: Answer): Promise<()
       server.close(() => resolve());
       server.closeAllConnections();
     });
+}
+
+/** To be asked before anything is touched that a running process may be using. Errors: WEFT_ALREADY_RUNNING. */
+export async function requireFreeSocket(path: string): Promise<void> {
+  if (!existsSync(path) || !(await answers(path))) return;
+  throw new WeftError('WEFT_ALREADY_RUNNING', `another process serves ${path}`, {
+    remedy: 'stop it first, or choose another --run-dir or --node',
+  });
 }
 
 function answers(path: string): Promise<boolean> {
