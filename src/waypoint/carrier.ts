@@ -198,9 +198,7 @@ export class Carrier implements ServerEvents, ClientEvents, LiveConnection {
       return;
     }
     this.#upgraded = downstream.stream;
-    if (downstream.early !== null) downstream.stream.unshift(downstream.early);
-    if (early !== null) upstream.unshift(early);
-    const bytes = relayRaw(downstream.stream, upstream, (end) => {
+    const bytes = relayRaw(downstream, { stream: upstream, early }, (end) => {
       exchange.bytesReceived += bytes.fromA;
       exchange.bytesSent += bytes.fromB;
       if (!exchange.over) this.#finish(end.kind === 'complete' ? '-' : end.side === 'a' ? 'DC' : 'UC');

@@ -35,6 +35,7 @@ export class Connections {
   }
 
   serve(stream: Duplex, facts: ConnectionFacts): void {
+    if (stream.destroyed) return;
     const { counters, effects } = this.#context;
     counters.connections++;
     counters.openConnections++;

@@ -18,7 +18,8 @@ export type WaypointEffects = {
   /** A version 4 UUID. */
   newUuid(): string;
   /**
-   * Opens a plain connection to an endpoint on this node, or to one without HBONE. The stream must allow half-open.
+   * Opens a plain connection to an endpoint on this node, or to one without HBONE. The stream must allow half-open
+   * and should have its Nagle delay off.
    * Rejects with the socket's error.
    */
   dialDirect(workload: Workload, ip: IpAddress, port: number, client: ClientInfo): Promise<Duplex>;

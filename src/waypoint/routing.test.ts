@@ -191,6 +191,23 @@ test('policy change: a request under way that a new policy denies is ended with 
   assert.equal((await waiting).status, 403);
 });
 
+test('policy change: an upgraded connection that a new policy denies is closed', async (t) => {
+  const { rig } = await bookshop(t, {}, 'cart');
+  const port = await startRawApp(t, (socket) =>
+    socket.once('data', () => socket.write('HTTP/1.1 101 x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n')),
+  );
+  rig.endpoints([port]);
+  const client = await rawClient(t, rig.port);
+  client.socket.write('GET /chat HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n');
+  await until(() => client.received().startsWith('HTTP/1.1 101'));
+  rig.waypoint.configure(configOf({ policies: [policy('deny', operation({ paths: ['/other'] }))] }));
+  await settle();
+  assert.ok(!client.ended());
+  rig.waypoint.configure(configOf({ policies: [policy('deny', operation({ paths: ['/chat'] }))] }));
+  await until(() => client.ended() || client.socket.destroyed);
+  assert.equal(rig.waypoint.counters.openRequests, 0);
+});
+
 test('promise 2: without a configuration, or without the service in it, everything is refused', async (t) => {
   const { rig, apps } = await bookshop(t, {}, 'cart');
   rig.waypoint.configure(null);

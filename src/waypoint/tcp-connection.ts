@@ -48,9 +48,8 @@ export class TcpConnection implements LiveConnection {
     }
     this.#endpoint = endpoint;
     endpoint.active++;
-    if (early.length > 0) this.#stream.unshift(early);
     dial(this.#context.self, this.#context.effects, endpoint, this.#facts.client).then((outcome) => {
-      if (outcome.kind === 'open') this.#relay(outcome.stream);
+      if (outcome.kind === 'open') this.#relay(outcome.stream, early);
       else {
         this.#context.counters.upstreamConnectFailures++;
         this.#finish('UF', outcome.problem.details);
@@ -85,14 +84,14 @@ export class TcpConnection implements LiveConnection {
     return service === null ? null : pickLeastLoaded(service.set, effects.random);
   }
 
-  #relay(upstream: Duplex): void {
+  #relay(upstream: Duplex, early: Buffer): void {
     if (this.#over) {
       upstream.destroy();
       return;
     }
     this.#context.counters.upstreamConnections++;
     this.#stream.on('close', () => upstream.destroy());
-    this.#bytes = relayRaw(this.#stream, upstream, (end) => {
+    this.#bytes = relayRaw({ stream: this.#stream, early }, { stream: upstream, early: null }, (end) => {
       if (end.kind === 'complete') this.#finish('-', '');
       else this.#finish(end.side === 'a' ? 'DC' : 'UC', end.error.message);
     });

@@ -40,7 +40,9 @@ export function clientHandshake(
     peer.identity = verdict.peer;
     return undefined;
   });
-  const cancelTimer = clock.after(HANDSHAKE_TIMEOUT_MS, () => finish(tlsFailure('the TLS handshake was not finished within 10 s')));
+  const cancelTimer = clock.after(HANDSHAKE_TIMEOUT_MS, () =>
+    finish(tlsFailure('the TLS handshake was not finished within 10 s')),
+  );
   const onError = (error: Error) => finish(tlsFailure(`the TLS handshake failed: ${error.message}`, error));
   const onClose = () => finish(tlsFailure('the peer closed the connection during the TLS handshake'));
   const finish = (outcome: HandshakeOutcome) => {

@@ -5,11 +5,23 @@ import { before, type TestContext, test } from 'node:test';
 import tls from 'node:tls';
 import type { Credentials } from '#model/identity/credentials.ts';
 import { createTestCa, type TestCa } from '#platform/hbone/test-ca.ts';
-import { CART, dialLoopback, echo, listenOnLoopback, opened, readAll, REQUEST, startTestClient, startTestServer, until, WEB } from '#platform/hbone/test-peers.ts';
+import {
+  CART,
+  dialLoopback,
+  echo,
+  listenOnLoopback,
+  opened,
+  REQUEST,
+  readAll,
+  startTestClient,
+  startTestServer,
+  until,
+  WEB,
+} from '#platform/hbone/test-peers.ts';
 import { tlsOptions } from '#platform/hbone/tls-context.ts';
 import { SteppedClock } from '#platform/stepped-clock.ts';
-import { goawayFrame, headersFrames, settingsFrame } from '#protocol/http2/frame-writer.ts';
 import type { InboundTunnel } from '#protocol/hbone/transport.ts';
+import { goawayFrame, headersFrames, settingsFrame } from '#protocol/http2/frame-writer.ts';
 
 let ca: TestCa;
 let web: Credentials;
@@ -20,7 +32,8 @@ before(async () => {
   [web, cart] = await Promise.all([ca.issue(WEB), ca.issue(CART)]);
 });
 
-const serve = (t: TestContext, onTunnel: (tunnel: InboundTunnel) => void = echo) => startTestServer(t, { credentials: async () => cart, onTunnel });
+const serve = (t: TestContext, onTunnel: (tunnel: InboundTunnel) => void = echo) =>
+  startTestServer(t, { credentials: async () => cart, onTunnel });
 
 /** A header block that says :status 200. */
 const OPEN = Buffer.from('88', 'hex');
@@ -187,7 +200,10 @@ test('dropWhere cuts the tunnels it picks and no others', async (t) => {
   const keep = opened(await pool.open(target(port), REQUEST));
   const drop = opened(await pool.open(target(port), { ...REQUEST, authority: '127.0.0.1:9090' }));
   const cut = new Promise<Error>((resolve) => drop.on('error', resolve));
-  assert.equal(pool.dropWhere(({ authority }) => authority === '127.0.0.1:9090', new Error('certificate revoked')), 1);
+  assert.equal(
+    pool.dropWhere(({ authority }) => authority === '127.0.0.1:9090', new Error('certificate revoked')),
+    1,
+  );
   assert.equal((await cut).message, 'certificate revoked');
   keep.end('kept');
   assert.equal((await readAll(keep)).toString(), 'kept');

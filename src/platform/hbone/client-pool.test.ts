@@ -1,10 +1,20 @@
 import assert from 'node:assert/strict';
 import net from 'node:net';
 import { before, type TestContext, test } from 'node:test';
-import { parseIdentity } from '#model/identity/identity.ts';
 import type { Credentials } from '#model/identity/credentials.ts';
+import { parseIdentity } from '#model/identity/identity.ts';
 import { createTestCa, type TestCa } from '#platform/hbone/test-ca.ts';
-import { CART, echo, opened, readAll, REQUEST, startTestClient, startTestServer, until, WEB } from '#platform/hbone/test-peers.ts';
+import {
+  CART,
+  echo,
+  opened,
+  REQUEST,
+  readAll,
+  startTestClient,
+  startTestServer,
+  until,
+  WEB,
+} from '#platform/hbone/test-peers.ts';
 import { SteppedClock } from '#platform/stepped-clock.ts';
 import type { InboundTunnel, TunnelOutcome } from '#protocol/hbone/transport.ts';
 
@@ -17,7 +27,8 @@ before(async () => {
   [web, cart] = await Promise.all([ca.issue(WEB), ca.issue(CART)]);
 });
 
-const serve = (t: TestContext, onTunnel: (tunnel: InboundTunnel) => void = echo) => startTestServer(t, { credentials: async () => cart, onTunnel });
+const serve = (t: TestContext, onTunnel: (tunnel: InboundTunnel) => void = echo) =>
+  startTestServer(t, { credentials: async () => cart, onTunnel });
 
 function failureOf(outcome: TunnelOutcome): { flag: string; message: string } {
   assert.equal(outcome.kind, 'failed');
@@ -37,7 +48,9 @@ test('a tunnel carries bytes both ways and knows the peer and its baggage', asyn
 test('B4: a server with another identity is refused by name', async (t) => {
   const { port } = await serve(t);
   const { pool, target } = startTestClient(t, { source: web, peer: cart });
-  const { flag, message } = failureOf(await pool.open(target(port, { peers: [parseIdentity('spiffe://td.local/ns/shop/sa/other')] }), REQUEST));
+  const { flag, message } = failureOf(
+    await pool.open(target(port, { peers: [parseIdentity('spiffe://td.local/ns/shop/sa/other')] }), REQUEST),
+  );
   assert.equal(flag, 'TLS_FAILURE');
   assert.match(message, /sa\/cart; expected .*sa\/other/);
   const either = { peers: [parseIdentity('spiffe://td.local/ns/shop/sa/other'), cart.identity] };
@@ -74,17 +87,22 @@ function readClientHello(bytes: Buffer): { extensions: number[]; alpn: string[];
     const type = bytes.readUInt16BE(at);
     hello.extensions.push(type);
     if (type === 16) hello.alpn.push(bytes.toString('latin1', at + 7, at + 7 + bytes.readUInt8(at + 6)));
-    if (type === 43) for (let v = at + 5; v < at + 5 + bytes.readUInt8(at + 4); v += 2) hello.versions.push(bytes.readUInt16BE(v));
+    if (type === 43)
+      for (let v = at + 5; v < at + 5 + bytes.readUInt8(at + 4); v += 2) hello.versions.push(bytes.readUInt16BE(v));
   }
   return hello;
 }
 
 test('B5: the ClientHello has no server name, offers only TLS 1.3, the two suites and h2', async (t) => {
   const { promise, resolve } = Promise.withResolvers<Buffer>();
-  const listener = net.createServer((socket) => socket.on('error', () => {}).once('data', (chunk) => {
-    resolve(chunk);
-    socket.destroy();
-  }));
+  const listener = net.createServer((socket) =>
+    socket
+      .on('error', () => {})
+      .once('data', (chunk) => {
+        resolve(chunk);
+        socket.destroy();
+      }),
+  );
   t.after(() => listener.close());
   const { pool, target } = startTestClient(t, { source: web, peer: cart });
   await new Promise<void>((listening) => listener.listen(0, '127.0.0.1', listening));
@@ -99,7 +117,10 @@ test('B5: the ClientHello has no server name, offers only TLS 1.3, the two suite
   assert.deepEqual(hello.alpn, ['h2']);
   assert.deepEqual(hello.versions, [0x0304]);
   const RENEGOTIATION_SCSV = 0x00ff;
-  assert.deepEqual(hello.suites.filter((suite) => suite !== RENEGOTIATION_SCSV), [0x1302, 0x1301]);
+  assert.deepEqual(
+    hello.suites.filter((suite) => suite !== RENEGOTIATION_SCSV),
+    [0x1302, 0x1301],
+  );
   assert.equal(failureOf(await outcome).flag, 'TLS_FAILURE');
 });
 
@@ -117,12 +138,24 @@ test('B16: at most 100 streams per connection, then a second one; a full one is 
   const { pool, target } = startTestClient(t, { source: web, peer: cart });
   const outcomes = await Promise.all(Array.from({ length: 150 }, () => pool.open(target(port), REQUEST)));
   const streams = outcomes.map(opened);
-  assert.deepEqual(server.sessions().map(({ tunnels }) => tunnels).sort(), [100, 50]);
+  assert.deepEqual(
+    server
+      .sessions()
+      .map(({ tunnels }) => tunnels)
+      .sort(),
+    [100, 50],
+  );
   for (const stream of streams.slice(0, 100)) stream.destroy();
   await until(() => server.sessions().reduce((sum, { tunnels }) => sum + tunnels, 0) === 50, 'the end of 100 streams');
   await Promise.all(Array.from({ length: 120 }, () => pool.open(target(port), REQUEST)));
   assert.equal(pool.size(), 2);
-  assert.deepEqual(server.sessions().map(({ tunnels }) => tunnels).sort(), [100, 70]);
+  assert.deepEqual(
+    server
+      .sessions()
+      .map(({ tunnels }) => tunnels)
+      .sort(),
+    [100, 70],
+  );
 });
 
 test('B17: 100 simultaneous first tunnels make one TLS handshake', async (t) => {

@@ -71,7 +71,13 @@ class ClientPool implements HboneClientPool {
       if (outcome.kind !== 'retry') return outcome;
       last = outcome.error;
     }
-    return failure('CONNECT', 'WEFT_HBONE_CONNECT', 'the peer closes every connection it is asked to use', 'look at the log of the destination node', last);
+    return failure(
+      'CONNECT',
+      'WEFT_HBONE_CONNECT',
+      'the peer closes every connection it is asked to use',
+      'look at the log of the destination node',
+      last,
+    );
   }
 
   size(): number {
@@ -105,9 +111,11 @@ class ClientPool implements HboneClientPool {
   async #lease(target: TunnelTarget, credentials: Credentials): Promise<Lease> {
     const key = keyOf(target);
     for (;;) {
-      if (this.#closed) return failure('CONNECT', 'WEFT_HBONE_CLOSED', 'the agent is shutting down', 'connect again: another agent takes over');
+      if (this.#closed)
+        return failure('CONNECT', 'WEFT_HBONE_CLOSED', 'the agent is shutting down', 'connect again: another agent takes over');
       const entry = this.#entries.get(key) ?? { connections: new Set(), connecting: null };
-      for (const connection of entry.connections) if (isReplaced(connection.credentials, credentials)) this.#retire(key, connection);
+      for (const connection of entry.connections)
+        if (isReplaced(connection.credentials, credentials)) this.#retire(key, connection);
       for (const connection of entry.connections) if (connection.reserve()) return { kind: 'leased', connection };
       this.#entries.set(key, entry);
       entry.connecting ??= this.#connect(key, entry, target, credentials).finally(() => {
@@ -145,7 +153,8 @@ class ClientPool implements HboneClientPool {
     const error = await connection.ready();
     cancelTimer();
     if (error === null) return null;
-    if (error === timedOut) return failure('H2_HANDSHAKE_FAILURE', 'WEFT_HBONE_HTTP2', error.message, 'see whether the peer speaks HBONE', error);
+    if (error === timedOut)
+      return failure('H2_HANDSHAKE_FAILURE', 'WEFT_HBONE_HTTP2', error.message, 'see whether the peer speaks HBONE', error);
     const remedy = 'the peer probably rejected our certificate: see its log, and compare trust domains and roots';
     return failure('TLS_FAILURE', 'WEFT_HBONE_TLS', `the peer ended the handshake: ${error.message}`, remedy, error);
   }

@@ -1,17 +1,16 @@
 import type { TLSSocket } from 'node:tls';
 import type { Clock } from '#model/effects/clock.ts';
-import { readDirectly } from '#platform/relay/direct-read.ts';
 import { TunnelStream } from '#platform/hbone/tunnel-stream.ts';
-import { Http2Connection, type Http2Events } from '#protocol/http2/connection.ts';
+import { readDirectly } from '#platform/relay/direct-read.ts';
+import { Http2Connection } from '#protocol/http2/connection.ts';
 import { ERROR_CODE, PING_PAYLOAD_BYTES } from '#protocol/http2/constants.ts';
+import type { Http2Events } from '#protocol/http2/events.ts';
 import { Keepalive } from '#protocol/http2/keepalive.ts';
 import type { Http2Settings } from '#protocol/http2/settings.ts';
 import type { Http2Stream } from '#protocol/http2/stream.ts';
 
 /** The most that TLS hands out at once: one record's content. A smaller piece means that no more is at hand. */
 const RECORD_BYTES_MAX = 16_384;
-/** Every TLS socket is read into here: bytes are used up before the next read. */
-const RECORD_BUFFER = Buffer.allocUnsafeSlow(RECORD_BYTES_MAX);
 /** Senders wait while this much waits for the kernel. Small: what waits here has been encrypted or copied already. */
 const WRITE_QUEUE_BYTES_MAX = 64 * 1024;
 const PING_PAYLOAD = Buffer.alloc(PING_PAYLOAD_BYTES, 'weft');
@@ -21,14 +20,21 @@ export type HboneConnectionEvents = Pick<Http2Events, 'ready' | 'request' | 'goa
   closed(error: Error | null): void;
 };
 
-export type HboneConnectionOptions = { role: 'client' | 'server'; settings: Http2Settings; clock: Clock; events: HboneConnectionEvents };
+export type HboneConnectionOptions = {
+  role: 'client' | 'server';
+  settings: Http2Settings;
+  clock: Clock;
+  events: HboneConnectionEvents;
+};
 
-/** HTTP/2 for tunnels on an established TLS socket. Owns the socket. */
+/** HTTP/2 for tunnels on an established TLS socket, which it owns. Our settings go out at once. */
 export class HboneConnection {
   readonly http2: Http2Connection;
   readonly #socket: TLSSocket;
   readonly #keepalive: Keepalive;
   readonly #events: HboneConnectionEvents;
+  /** Not shared between connections: one inside another's tunnel is read while the outer one is being read. */
+  readonly #record = Buffer.allocUnsafeSlow(RECORD_BYTES_MAX);
   #unflushed: TunnelStream[] = [];
   #flushPlanned = false;
   #error: Error | null = null;
@@ -59,7 +65,18 @@ export class HboneConnection {
       this.end(null);
     });
     socket.on('close', () => this.#onClose());
-    this.#startReading();
+  }
+
+  /** Begins to read: from here on there are events. */
+  start(): void {
+    const socket = this.#socket;
+    for (let chunk: unknown = socket.read(); Buffer.isBuffer(chunk); chunk = socket.read()) this.#receive(chunk);
+    const direct = readDirectly(socket, this.#record, (bytes) => {
+      this.#receive(bytes === RECORD_BYTES_MAX ? this.#record : this.#record.subarray(0, bytes));
+      return true;
+    });
+    if (!direct) socket.on('data', (chunk) => this.#receive(chunk));
+    socket.resume();
   }
 
   /** The Duplex of a stream. */
@@ -98,25 +115,15 @@ export class HboneConnection {
     if (this.#socket.writableLength < WRITE_QUEUE_BYTES_MAX) this.http2.drained();
   };
 
-  #startReading(): void {
-    const socket = this.#socket;
-    for (let chunk: unknown = socket.read(); Buffer.isBuffer(chunk); chunk = socket.read()) this.#receive(chunk);
-    const direct = readDirectly(socket, RECORD_BUFFER, (bytes) => {
-      this.#receive(bytes === RECORD_BYTES_MAX ? RECORD_BUFFER : RECORD_BUFFER.subarray(0, bytes));
-      return true;
-    });
-    if (!direct) socket.on('data', (chunk) => this.#receive(chunk));
-    socket.resume();
-  }
-
   #receive(chunk: Buffer): void {
     this.http2.receive(chunk);
     if (this.#unflushed.length === 0) return;
-    if (chunk.length < RECORD_BYTES_MAX) return this.#flush();
-    if (this.#flushPlanned) return;
-    // A full record is rarely the last: wait for the rest of what this turn of the event loop brings.
-    this.#flushPlanned = true;
-    setImmediate(() => this.#flush());
+    if (chunk.length < RECORD_BYTES_MAX) this.#flush();
+    else if (!this.#flushPlanned) {
+      // A full record is rarely the last: wait for the rest of what this turn of the event loop brings.
+      this.#flushPlanned = true;
+      setImmediate(() => this.#flush());
+    }
   }
 
   #flush(): void {

@@ -22,7 +22,13 @@ export async function dialWithin(dial: () => Promise<net.Socket>, clock: Clock):
     },
     (cause: unknown): DialOutcome => {
       const reason = cause instanceof Error ? cause.message : String(cause);
-      return failure('CONNECT', 'WEFT_HBONE_DIAL', `cannot connect to the peer: ${reason}`, 'see whether the agent of its node runs', cause);
+      return failure(
+        'CONNECT',
+        'WEFT_HBONE_DIAL',
+        `cannot connect to the peer: ${reason}`,
+        'see whether the agent of its node runs',
+        cause,
+      );
     },
   );
   const outcome = await Promise.race([dialled, timeout]);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import http2 from 'node:http2';
-import { Readable, type Duplex } from 'node:stream';
+import { type Duplex, Readable } from 'node:stream';
 import { before, type TestContext, test } from 'node:test';
 import type { Credentials } from '#model/identity/credentials.ts';
 import { createTestCa, type TestCa } from '#platform/hbone/test-ca.ts';
@@ -13,8 +13,8 @@ import {
   echo,
   listenOnLoopback,
   opened,
-  readAll,
   REQUEST,
+  readAll,
   startTestClient,
   startTestServer,
   until,
@@ -46,7 +46,9 @@ async function startHttp2Server(
   const sessions = new Set<http2.ServerHttp2Session>();
   const server = http2.createSecureServer({ ...tlsOptions(cart), requestCert: true, rejectUnauthorized: true, settings });
   server.on('session', (session) => sessions.add(session));
-  server.on('stream', (stream: http2.ServerHttp2Stream, headers: http2.IncomingHttpHeaders, _flags: number, raw: string[]) => onStream(stream, headers, raw));
+  server.on('stream', (stream: http2.ServerHttp2Stream, headers: http2.IncomingHttpHeaders, _flags: number, raw: string[]) =>
+    onStream(stream, headers, raw),
+  );
   t.after(() => {
     for (const session of sessions) session.destroy();
   });
@@ -56,7 +58,8 @@ async function startHttp2Server(
 /** Writes in pieces of every size and waits for the stream as a careful user does. */
 function feed(stream: Duplex | http2.Http2Stream, bytes: Buffer): void {
   const pieces = function* () {
-    for (let at = 0, length = 1; at < bytes.length; at += length, length = 1 + ((length * 7) % 70_001)) yield bytes.subarray(at, at + length);
+    for (let at = 0, length = 1; at < bytes.length; at += length, length = 1 + ((length * 7) % 70_001))
+      yield bytes.subarray(at, at + length);
   };
   Readable.from(pieces()).pipe(stream);
 }
@@ -65,14 +68,29 @@ test('B13: headers reach a foreign server exactly as they must', async (t) => {
   let seen: string[] = [];
   const port = await startHttp2Server(t, (stream, _headers, raw) => {
     seen = raw;
-    stream.respond({ ':status': 200, baggage: 'service.name=cart', 'x-long': 'ü'.repeat(50) + '~!@#$%^&*()_+{}|:"<>?`\\'.repeat(9) });
+    stream.respond({
+      ':status': 200,
+      baggage: 'service.name=cart',
+      'x-long': 'ü'.repeat(50) + '~!@#$%^&*()_+{}|:"<>?`\\'.repeat(9),
+    });
   });
   const { pool, target } = startTestClient(t, { source: web, peer: cart });
   const outcome = await pool.open(target(port), REQUEST);
   assert.ok(outcome.kind === 'open');
   assert.equal(outcome.baggage, 'service.name=cart');
   const { authority, baggage, traceparent } = REQUEST;
-  const want = [':method', 'CONNECT', ':authority', authority, 'baggage', baggage, 'forwarded', 'for="127.0.0.1:40000"', 'traceparent', traceparent];
+  const want = [
+    ':method',
+    'CONNECT',
+    ':authority',
+    authority,
+    'baggage',
+    baggage,
+    'forwarded',
+    'for="127.0.0.1:40000"',
+    'traceparent',
+    traceparent,
+  ];
   assert.deepEqual(seen, want);
 });
 

@@ -6,7 +6,12 @@ import { failure } from '#platform/hbone/client-handshake.ts';
 import { HboneConnection } from '#platform/hbone/connection.ts';
 import type { TunnelStream } from '#platform/hbone/tunnel-stream.ts';
 import { connectHeaders, readResponse } from '#protocol/hbone/headers.ts';
-import { HBONE_CLIENT_SETTINGS, IDLE_TIMEOUT_MS, RESPONSE_TIMEOUT_MS, STREAMS_PER_CONNECTION_MAX } from '#protocol/hbone/settings.ts';
+import {
+  HBONE_CLIENT_SETTINGS,
+  IDLE_TIMEOUT_MS,
+  RESPONSE_TIMEOUT_MS,
+  STREAMS_PER_CONNECTION_MAX,
+} from '#protocol/hbone/settings.ts';
 import { TUNNEL_STATUS } from '#protocol/hbone/status.ts';
 import type { TunnelOutcome, TunnelRequest, TunnelTarget } from '#protocol/hbone/transport.ts';
 import { ERROR_CODE, errorCodeName } from '#protocol/http2/constants.ts';
@@ -61,6 +66,7 @@ export class PooledConnection {
       },
     });
     this.#onLoadChange();
+    this.#connection.start();
   }
 
   /** Resolves once the peer's settings are known: null, or why they never will be. */

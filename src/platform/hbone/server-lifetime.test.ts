@@ -11,8 +11,8 @@ import {
   connectTls,
   echo,
   opened,
-  readAll,
   REQUEST,
+  readAll,
   startTestClient,
   startTestServer,
   type TestServerOptions,
@@ -125,7 +125,12 @@ function resetFrame(id: number): Buffer {
 
 /** A CONNECT to `a:1` by hand. */
 function requestFrame(id: number): Buffer {
-  const block = Buffer.concat([Buffer.from('0207', 'hex'), Buffer.from('CONNECT'), Buffer.from('0103', 'hex'), Buffer.from('a:1')]);
+  const block = Buffer.concat([
+    Buffer.from('0207', 'hex'),
+    Buffer.from('CONNECT'),
+    Buffer.from('0103', 'hex'),
+    Buffer.from('a:1'),
+  ]);
   const header = Buffer.from('000000010400000000', 'hex');
   header[2] = block.length;
   header.writeUInt32BE(id, 5);

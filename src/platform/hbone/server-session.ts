@@ -1,11 +1,11 @@
 import type net from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
+import type { IpAddress } from '#model/address/ip.ts';
 import type { Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
 import type { Identity } from '#model/identity/identity.ts';
 import { HboneConnection } from '#platform/hbone/connection.ts';
-import type { SessionInfo, SocketEnds } from '#platform/hbone/server.ts';
 import type { TunnelStream } from '#platform/hbone/tunnel-stream.ts';
 import { readConnect, responseHeaders } from '#protocol/hbone/headers.ts';
 import { HANDSHAKE_TIMEOUT_MS, HBONE_SERVER_SETTINGS } from '#protocol/hbone/settings.ts';
@@ -14,6 +14,11 @@ import type { InboundTunnel } from '#protocol/hbone/transport.ts';
 import { ERROR_CODE } from '#protocol/http2/constants.ts';
 import type { Header } from '#protocol/http2/hpack-table.ts';
 import type { Http2Stream, StreamHandler } from '#protocol/http2/stream.ts';
+
+/** Where an accepted socket leads. */
+export type SocketEnds = { remoteAddress: IpAddress; remotePort: number; localAddress: IpAddress };
+
+export type SessionInfo = { peer: Identity; remoteAddress: IpAddress; remotePort: number; tunnels: number };
 
 export type ServerSessionOptions = {
   raw: net.Socket;
@@ -40,7 +45,9 @@ const REFUSED: StreamHandler = { response() {}, data() {}, end() {}, reset() {},
 export function startSession(options: ServerSessionOptions): ServerSession {
   const { socket, ends, peer, clock, log } = options;
   let retired = false;
-  const cancelTimer = clock.after(HANDSHAKE_TIMEOUT_MS, () => connection.destroy(new Error('the client has not begun HTTP/2 within 10 s')));
+  const cancelTimer = clock.after(HANDSHAKE_TIMEOUT_MS, () =>
+    connection.destroy(new Error('the client has not begun HTTP/2 within 10 s')),
+  );
   const endIfUnused = () => {
     if (retired && connection.http2.streams === 0) connection.end(null);
   };
@@ -60,6 +67,7 @@ export function startSession(options: ServerSessionOptions): ServerSession {
       },
     },
   });
+  connection.start();
   return {
     raw: options.raw,
     info: () => ({ peer, remoteAddress: ends.remoteAddress, remotePort: ends.remotePort, tunnels: connection.http2.streams }),

@@ -13,9 +13,9 @@ import {
   connectTls,
   echo,
   opened,
+  REQUEST,
   readAll,
   recordingLog,
-  REQUEST,
   startTestClient,
   startTestServer,
   type TestServerOptions,
@@ -46,7 +46,14 @@ const serve = (t: TestContext, onTunnel: (tunnel: InboundTunnel) => void = echo,
 /** Runs `openssl s_client` against a port until it ends by itself or has said that it is connected. */
 function sClient(port: number, ...options: string[]): Promise<string> {
   return new Promise((resolve) => {
-    const child = spawn('openssl', ['s_client', '-connect', `127.0.0.1:${port}`, '-CAfile', join(directory, 'root.pem'), ...options]);
+    const child = spawn('openssl', [
+      's_client',
+      '-connect',
+      `127.0.0.1:${port}`,
+      '-CAfile',
+      join(directory, 'root.pem'),
+      ...options,
+    ]);
     let output = '';
     const note = (chunk: Buffer) => {
       output += chunk.toString();
@@ -67,7 +74,10 @@ test('B1: TLS 1.2 is refused, TLS 1.3 with AES-GCM and ALPN h2 is served', async
   const good = await sClient(port, '-tls1_3', '-alpn', 'h2', ...clientCertificate());
   assert.match(good, /TLSv1\.3, Cipher is TLS_AES_256_GCM_SHA384/);
   assert.match(good, /ALPN protocol: h2/);
-  assert.match(await sClient(port, '-tls1_3', '-ciphersuites', 'TLS_CHACHA20_POLY1305_SHA256', '-alpn', 'h2', ...clientCertificate()), /handshake failure/);
+  assert.match(
+    await sClient(port, '-tls1_3', '-ciphersuites', 'TLS_CHACHA20_POLY1305_SHA256', '-alpn', 'h2', ...clientCertificate()),
+    /handshake failure/,
+  );
   assert.match(await sClient(port, '-tls1_3', '-alpn', 'http/1.1', ...clientCertificate()), /no application protocol/);
 });
 
@@ -81,7 +91,12 @@ test('B2: a client without a certificate is rejected', async (t) => {
 });
 
 /** Connects with node:tls; what ended the connection, or 'secure' when it stayed for the server's first bytes. */
-async function connectWith(t: TestContext, port: number, credentials: Credentials, options: tls.ConnectionOptions = {}): Promise<string> {
+async function connectWith(
+  t: TestContext,
+  port: number,
+  credentials: Credentials,
+  options: tls.ConnectionOptions = {},
+): Promise<string> {
   const socket = connectTls(t, port, credentials, options);
   return new Promise((resolve) => {
     socket.on('error', () => resolve('closed'));
@@ -107,7 +122,10 @@ test('a client of another root, an expired one and one with NUL in its name are 
   const { port } = await serve(t, echo, { log });
   const otherRoot = await (await createTestCa()).issue(WEB);
   assert.equal(await connectWith(t, port, { ...otherRoot, rootsPem: [ca.rootPem] }), 'closed');
-  assert.equal(await connectWith(t, port, await ca.issue(WEB, { notBefore: new Date(0), notAfter: new Date(1_000_000) })), 'closed');
+  assert.equal(
+    await connectWith(t, port, await ca.issue(WEB, { notBefore: new Date(0), notAfter: new Date(1_000_000) })),
+    'closed',
+  );
   assert.equal(await connectWith(t, port, await ca.issue(WEB, { names: [{ type: 'url', value: `${WEB}\0.evil` }] })), 'closed');
   assert.equal(await connectWith(t, port, await ca.issue(WEB, { names: [{ type: 'dns', value: 'web.shop' }] })), 'closed');
   await until(() => lines.length === 4, 'four log lines');

@@ -9,8 +9,8 @@ import {
   connectHttp2,
   connectStream,
   echo,
-  recordingLog,
   REQUEST,
+  recordingLog,
   startTestClient,
   startTestServer,
   type TestServerOptions,
@@ -40,7 +40,11 @@ test('B6: a request that is not CONNECT is answered 400 with END_STREAM', async 
   assert.deepEqual([post.status, post.ended], [400, true]);
 });
 
-for (const [label, status] of [['B7, an address that is not ours', 400], ['B10, denied by policy', 401], ['B9 and B11, not reachable', 503]] as const) {
+for (const [label, status] of [
+  ['B7, an address that is not ours', 400],
+  ['B10, denied by policy', 401],
+  ['B9 and B11, not reachable', 503],
+] as const) {
   test(`${label}: ${status} with END_STREAM and no body`, async (t) => {
     const { port } = await serve(t, (tunnel) => tunnel.refuse(status));
     const client = connectHttp2(t, port, web);
@@ -54,7 +58,7 @@ test('B12: 200 carries the baggage it is accepted with, and none for none', asyn
   const { port } = await serve(t, (tunnel) => void tunnel.accept(baggage));
   const client = connectHttp2(t, port, web);
   const first = await answerOf(connectStream(client, '127.0.0.1:1'));
-  assert.equal(first.headers['baggage'], 'service.name=cart');
+  assert.equal(first.headers.baggage, 'service.name=cart');
   baggage = '';
   const second = await answerOf(connectStream(client, '127.0.0.1:1'));
   assert.deepEqual([second.status, 'baggage' in second.headers], [200, false]);

@@ -1,11 +1,11 @@
 import type net from 'node:net';
 import type { TLSSocket } from 'node:tls';
-import { formatAddress, type IpAddress, tryParseIp } from '#model/address/ip.ts';
+import { formatAddress, tryParseIp } from '#model/address/ip.ts';
 import type { Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
 import type { Credentials } from '#model/identity/credentials.ts';
 import type { Identity } from '#model/identity/identity.ts';
-import { type ServerSession, startSession } from '#platform/hbone/server-session.ts';
+import { type ServerSession, type SessionInfo, type SocketEnds, startSession } from '#platform/hbone/server-session.ts';
 import { TlsAcceptor } from '#platform/hbone/tls-acceptor.ts';
 import { HBONE_ALPN } from '#protocol/hbone/settings.ts';
 import { peerIdentities, verifyClient } from '#protocol/hbone/spiffe.ts';
@@ -26,8 +26,6 @@ export type HboneServerOptions = {
   log: Log;
 };
 
-export type SessionInfo = { peer: Identity; remoteAddress: IpAddress; remotePort: number; tunnels: number };
-
 export type HboneServer = {
   /** Serves HBONE on an accepted TCP socket, which it owns from here on. */
   handle(socket: net.Socket): void;
@@ -43,9 +41,6 @@ export type HboneServer = {
 export function createHboneServer(options: HboneServerOptions): HboneServer {
   return new Server(options);
 }
-
-/** Where an accepted socket leads. */
-export type SocketEnds = { remoteAddress: IpAddress; remotePort: number; localAddress: IpAddress };
 
 function endsOf(socket: net.Socket): SocketEnds | null {
   const remoteAddress = tryParseIp(socket.remoteAddress ?? '');
@@ -80,7 +75,10 @@ class Server implements HboneServer {
     socket.once('close', () => this.#raw.delete(socket));
     this.#serve(socket, ends).catch((error: unknown) => {
       socket.destroy();
-      this.#options.log.warn({ source: formatAddress(ends.remoteAddress, ends.remotePort), err: error }, 'HBONE connection failed');
+      this.#options.log.warn(
+        { source: formatAddress(ends.remoteAddress, ends.remotePort), err: error },
+        'HBONE connection failed',
+      );
     });
   }
 

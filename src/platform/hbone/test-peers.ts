@@ -5,10 +5,10 @@ import type { Duplex } from 'node:stream';
 import type { TestContext } from 'node:test';
 import tls from 'node:tls';
 import { parseIp } from '#model/address/ip.ts';
+import type { Clock } from '#model/effects/clock.ts';
 import { type Log, SILENT_LOG } from '#model/effects/log.ts';
 import type { Credentials } from '#model/identity/credentials.ts';
 import type { Identity } from '#model/identity/identity.ts';
-import type { Clock } from '#model/effects/clock.ts';
 import { createClientPool, type HboneClientPool } from '#platform/hbone/client-pool.ts';
 import { createHboneServer, type HboneServer } from '#platform/hbone/server.ts';
 import { tlsOptions } from '#platform/hbone/tls-context.ts';
@@ -76,7 +76,11 @@ export async function dialLoopback(port: number): Promise<net.Socket> {
   return socket;
 }
 
-export type TestClient = { pool: HboneClientPool; dialled: net.Socket[]; target(port: number, overrides?: Partial<TunnelTarget>): TunnelTarget };
+export type TestClient = {
+  pool: HboneClientPool;
+  dialled: net.Socket[];
+  target(port: number, overrides?: Partial<TunnelTarget>): TunnelTarget;
+};
 
 export type TestClientOptions = {
   source: Credentials;
@@ -109,7 +113,12 @@ export function startTestClient(t: TestContext, options: TestClientOptions): Tes
 }
 
 /** A TLS client of our server without HTTP/2 of its own. */
-export function connectTls(t: TestContext, port: number, credentials: Credentials, options: tls.ConnectionOptions = {}): tls.TLSSocket {
+export function connectTls(
+  t: TestContext,
+  port: number,
+  credentials: Credentials,
+  options: tls.ConnectionOptions = {},
+): tls.TLSSocket {
   const base = { port, host: '127.0.0.1', ALPNProtocols: ['h2'], checkServerIdentity: () => undefined };
   const socket = tls.connect({ ...base, ...tlsOptions(credentials), ...options });
   t.after(() => socket.destroy());
@@ -118,7 +127,12 @@ export function connectTls(t: TestContext, port: number, credentials: Credential
 }
 
 /** A node:http2 client of our server. */
-export function connectHttp2(t: TestContext, port: number, credentials: Credentials, settings: http2.Settings = {}): http2.ClientHttp2Session {
+export function connectHttp2(
+  t: TestContext,
+  port: number,
+  credentials: Credentials,
+  settings: http2.Settings = {},
+): http2.ClientHttp2Session {
   const session = http2.connect('https://peer', { settings, createConnection: () => connectTls(t, port, credentials) });
   t.after(() => session.destroy());
   session.on('error', () => {});

@@ -57,7 +57,9 @@ export class TlsAcceptor {
       raw.destroy();
       reject(outcome);
     };
-    const cancelTimer = this.#clock.after(HANDSHAKE_TIMEOUT_MS, () => settle(new Error('the TLS handshake was not finished within 10 s')));
+    const cancelTimer = this.#clock.after(HANDSHAKE_TIMEOUT_MS, () =>
+      settle(new Error('the TLS handshake was not finished within 10 s')),
+    );
     raw.on('error', settle);
     this.#handshakes.set(raw, { settle });
     this.#server.emit('connection', raw);

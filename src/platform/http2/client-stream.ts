@@ -20,7 +20,6 @@ export class Http2ClientStream implements ClientStream {
     this.#events = events;
     stream.on('headers', (headers, _flags, raw: string[]) => this.#onInform(Number(headers[':status']), raw));
     stream.on('response', (headers, flags, raw: string[]) => this.#onResponse(Number(headers[':status']), flags, raw));
-    stream.on('data', (data: Buffer) => this.#onData(data));
     stream.on('trailers', (headers) => {
       this.#responseTrailers = readTrailers(headers);
     });
@@ -62,8 +61,13 @@ export class Http2ClientStream implements ClientStream {
     const headers = readHeaders(raw);
     const end = (flags & NGHTTP2_FLAG_END_STREAM) !== 0;
     this.#events?.onResponse({ status, headers, contentLength: takeContentLength(headers) }, end);
-    if (end) this.#onEnd();
-    else this.#flushSoon();
+    if (end) {
+      this.#onEnd();
+      return;
+    }
+    // Not before: node tells of the head one tick after it read it, and would tell of a body that came with it first.
+    this.#stream.on('data', (data: Buffer) => this.#onData(data));
+    this.#flushSoon();
   }
 
   #onData(data: Buffer): void {

@@ -53,5 +53,8 @@ test('returning false pauses, resume() goes on', async () => {
 });
 
 test('a socket without a handle is left alone', () => {
-  assert.equal(readDirectly(new net.Socket(), Buffer.alloc(1), () => true), false);
+  assert.equal(
+    readDirectly(new net.Socket(), Buffer.alloc(1), () => true),
+    false,
+  );
 });

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import net from 'node:net';
-import { Duplex, duplexPair, Readable } from 'node:stream';
+import { type Duplex, duplexPair, Readable } from 'node:stream';
 import { type TestContext, test } from 'node:test';
 import { relay } from '#platform/relay/relay.ts';
 
@@ -38,7 +38,8 @@ async function readAll(stream: Duplex): Promise<Buffer> {
 
 function feed(stream: Duplex, bytes: Buffer): void {
   const pieces = function* () {
-    for (let at = 0, length = 1; at < bytes.length; at += length, length = 1 + ((length * 7) % 90_001)) yield bytes.subarray(at, at + length);
+    for (let at = 0, length = 1; at < bytes.length; at += length, length = 1 + ((length * 7) % 90_001))
+      yield bytes.subarray(at, at + length);
   };
   Readable.from(pieces()).pipe(stream);
 }
@@ -115,9 +116,14 @@ test('the signal cuts both sides with resets, and its reason is the error', asyn
   const errors = Promise.all([once(client.resume(), 'error'), once(server, 'error')]);
   const reason = new Error('policy change');
   abort.abort(reason);
-  assert.deepEqual((await errors).map(([error]) => codeOf(error)), ['ECONNRESET', 'ECONNRESET']);
+  assert.deepEqual(
+    (await errors).map(([error]) => codeOf(error)),
+    ['ECONNRESET', 'ECONNRESET'],
+  );
   assert.deepEqual(await done, { bytesFromA: 1, bytesFromB: 0, error: reason });
-  const late = relay(...(await Promise.all([tcpPair(t), tcpPair(t)])).map(([one]) => one) as [net.Socket, net.Socket], { signal: abort.signal });
+  const late = relay(...((await Promise.all([tcpPair(t), tcpPair(t)])).map(([one]) => one) as [net.Socket, net.Socket]), {
+    signal: abort.signal,
+  });
   assert.equal((await late).error, reason);
 });
 
@@ -159,7 +165,9 @@ test('any Duplex can be a side', async (t) => {
 });
 
 test('many relays share one read buffer without mixing their bytes', async (t) => {
-  const pairs = await Promise.all(Array.from({ length: 30 }, async () => [...(await tcpPair(t)), ...(await tcpPair(t))] as const));
+  const pairs = await Promise.all(
+    Array.from({ length: 30 }, async () => [...(await tcpPair(t)), ...(await tcpPair(t))] as const),
+  );
   await Promise.all(
     pairs.map(async ([client, a, b, server], at) => {
       const done = relay(a, b);

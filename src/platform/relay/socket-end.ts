@@ -5,6 +5,8 @@ import { passCopied, READ_AREA, READ_BUFFER, READ_START } from '#platform/relay/
 import type { EndReader, RelayEnd } from '#platform/relay/relay-end.ts';
 
 const GATHER_BYTES = 256 * 1024;
+/** Buffers up to this size come out of Node.js' own pool, at no cost worth saving. */
+const SMALL_BYTES_MAX = 4_096;
 const SPARE_BUFFERS_MAX = 4;
 const spareBuffers: Buffer[] = [];
 
@@ -29,7 +31,8 @@ export class SocketEnd implements RelayEnd {
   read(reader: EndReader): void {
     const socket = this.#socket;
     let more = true;
-    for (let chunk: unknown = socket.read(); Buffer.isBuffer(chunk); chunk = socket.read()) more = passCopied(chunk, reader.bytes) && more;
+    for (let chunk: unknown = socket.read(); Buffer.isBuffer(chunk); chunk = socket.read())
+      more = passCopied(chunk, reader.bytes) && more;
     reader.flush();
     const direct = readDirectly(socket, READ_AREA, (bytes) => {
       const proceed = reader.bytes(READ_BUFFER, READ_START, READ_START + bytes);
@@ -63,18 +66,17 @@ export class SocketEnd implements RelayEnd {
 
   flush(): void {
     const gather = this.#gather;
-    if (gather === null || this.#gathered === 0) return;
+    if (gather === null) return;
+    const socket = this.#socket;
     const bytes = gather.subarray(0, this.#gathered);
-    this.#gathered = 0;
-    if (this.#socket.writableLength > 0) {
-      // Earlier bytes still wait: these will too, in a buffer of their own size.
-      this.#full = !this.#socket.write(Buffer.from(bytes));
-      return;
-    }
-    this.#full = !this.#socket.write(bytes);
     this.#gather = null;
+    this.#gathered = 0;
+    // What has to wait for the kernel waits in a buffer of its own size, not in a large one.
+    const copied = bytes.length <= SMALL_BYTES_MAX || socket.writableLength > 0;
+    this.#full = !socket.write(copied ? Buffer.from(bytes) : bytes);
     // What the kernel did not take at once is still being read from this buffer, so it is let go.
-    if (this.#socket.writableLength === 0 && spareBuffers.length < SPARE_BUFFERS_MAX) spareBuffers.push(gather);
+    const done = copied || socket.writableLength === 0;
+    if (done && spareBuffers.length < SPARE_BUFFERS_MAX) spareBuffers.push(gather);
   }
 
   onReady(ready: () => void): void {

@@ -19,9 +19,13 @@ const text =
   'cloud.region=r1,cloud.availability_zone=z1';
 
 test('baggage is comma-joined without spaces, in the fixed order', () => assert.equal(formatBaggage(full), text));
-test('baggage leaves empty values out', () => assert.equal(formatBaggage({ ...EMPTY_BAGGAGE, serviceName: 'cart' }), 'service.name=cart'));
+test('baggage leaves empty values out', () =>
+  assert.equal(formatBaggage({ ...EMPTY_BAGGAGE, serviceName: 'cart' }), 'service.name=cart'));
 test('a value cannot break the form', () =>
-  assert.equal(formatBaggage({ ...EMPTY_BAGGAGE, zone: 'a,service.name=evil\r\n b' }), 'cloud.availability_zone=aservice.name=evilb'));
+  assert.equal(
+    formatBaggage({ ...EMPTY_BAGGAGE, zone: 'a,service.name=evil\r\n b' }),
+    'cloud.availability_zone=aservice.name=evilb',
+  ));
 test('baggage reads back', () => assert.deepEqual(parseBaggage(text), full));
 test('every kind of owner is read', () => assert.equal(parseBaggage('k8s.cronjob.name=nightly').workloadKind, 'cronjob'));
 test('unknown keys and junk are ignored', () => assert.deepEqual(parseBaggage('x=y,,=,service.name'), EMPTY_BAGGAGE));

@@ -1,9 +1,22 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { connectHeaders, forwardedHost, formatForwarded, readConnect, readResponse, responseHeaders } from '#protocol/hbone/headers.ts';
+import {
+  connectHeaders,
+  formatForwarded,
+  forwardedHost,
+  readConnect,
+  readResponse,
+  responseHeaders,
+} from '#protocol/hbone/headers.ts';
 import type { Header } from '#protocol/http2/hpack-table.ts';
 
-const request = { authority: '10.0.0.2:80', client: '10.0.0.1:4444', serviceHost: null, baggage: 'service.name=a', traceparent: '00-1-2-00' };
+const request = {
+  authority: '10.0.0.2:80',
+  client: '10.0.0.1:4444',
+  serviceHost: null,
+  baggage: 'service.name=a',
+  traceparent: '00-1-2-00',
+};
 
 test('B13: a CONNECT has exactly authority, baggage, forwarded and traceparent', () => {
   assert.deepEqual(connectHeaders(request), [
@@ -43,14 +56,66 @@ test('an answer reads back', () => {
 
 const cases: { name: string; headers: Header[]; want: string }[] = [
   { name: 'a CONNECT', headers: connectHeaders(request), want: 'connect' },
-  { name: 'a CONNECT without baggage or traceparent', headers: [[':method', 'CONNECT'], [':authority', 'a:1']], want: 'connect' },
-  { name: 'B6: a GET', headers: [[':method', 'GET'], [':scheme', 'https'], [':path', '/'], [':authority', 'a']], want: 'other' },
-  { name: 'an extended CONNECT', headers: [[':method', 'CONNECT'], [':protocol', 'websocket'], [':authority', 'a:1']], want: 'other' },
+  {
+    name: 'a CONNECT without baggage or traceparent',
+    headers: [
+      [':method', 'CONNECT'],
+      [':authority', 'a:1'],
+    ],
+    want: 'connect',
+  },
+  {
+    name: 'B6: a GET',
+    headers: [
+      [':method', 'GET'],
+      [':scheme', 'https'],
+      [':path', '/'],
+      [':authority', 'a'],
+    ],
+    want: 'other',
+  },
+  {
+    name: 'an extended CONNECT',
+    headers: [
+      [':method', 'CONNECT'],
+      [':protocol', 'websocket'],
+      [':authority', 'a:1'],
+    ],
+    want: 'other',
+  },
   { name: 'a CONNECT to nowhere', headers: [[':method', 'CONNECT']], want: 'other' },
   { name: 'no method', headers: [[':authority', 'a:1']], want: 'malformed' },
-  { name: 'a pseudo-header twice', headers: [[':method', 'CONNECT'], [':method', 'GET']], want: 'malformed' },
-  { name: 'a pseudo-header after a field', headers: [['a', 'b'], [':method', 'CONNECT']], want: 'malformed' },
-  { name: 'an upper-case name', headers: [[':method', 'CONNECT'], ['Baggage', '']], want: 'malformed' },
-  { name: 'a line break in a value', headers: [[':method', 'CONNECT'], ['baggage', 'a\r\nb']], want: 'malformed' },
+  {
+    name: 'a pseudo-header twice',
+    headers: [
+      [':method', 'CONNECT'],
+      [':method', 'GET'],
+    ],
+    want: 'malformed',
+  },
+  {
+    name: 'a pseudo-header after a field',
+    headers: [
+      ['a', 'b'],
+      [':method', 'CONNECT'],
+    ],
+    want: 'malformed',
+  },
+  {
+    name: 'an upper-case name',
+    headers: [
+      [':method', 'CONNECT'],
+      ['Baggage', ''],
+    ],
+    want: 'malformed',
+  },
+  {
+    name: 'a line break in a value',
+    headers: [
+      [':method', 'CONNECT'],
+      ['baggage', 'a\r\nb'],
+    ],
+    want: 'malformed',
+  },
 ];
 for (const { name, headers, want } of cases) test(`${name} is ${want}`, () => assert.equal(readConnect(headers).kind, want));

@@ -38,9 +38,9 @@ export type TunnelAnswer = { status: number; baggage: string };
 
 /** The answer a client got; null when it is malformed. */
 export function readResponse(headers: readonly Header[]): TunnelAnswer | null {
-  const status = Number(valueOf(headers, ':status'));
+  const status = Number(headerValue(headers, ':status'));
   if (!Number.isInteger(status) || status < 100 || status > 999) return null;
-  return { status, baggage: valueOf(headers, 'baggage') };
+  return { status, baggage: headerValue(headers, 'baggage') };
 }
 
 export type ConnectRequest =
@@ -53,17 +53,17 @@ export type ConnectRequest =
 /** What a peer asks for. */
 export function readConnect(headers: readonly Header[]): ConnectRequest {
   if (!wellFormed(headers)) return { kind: 'malformed' };
-  const method = valueOf(headers, ':method');
+  const method = headerValue(headers, ':method');
   if (method === '') return { kind: 'malformed' };
-  const authority = valueOf(headers, ':authority');
+  const authority = headerValue(headers, ':authority');
   const extended = headers.some(([name]) => name === ':protocol' || name === ':path' || name === ':scheme');
   if (method !== 'CONNECT' || extended || authority === '') return { kind: 'other', method };
   return {
     kind: 'connect',
     authority,
-    baggage: valueOf(headers, 'baggage'),
-    forwarded: valueOf(headers, 'forwarded'),
-    traceparent: valueOf(headers, 'traceparent'),
+    baggage: headerValue(headers, 'baggage'),
+    forwarded: headerValue(headers, 'forwarded'),
+    traceparent: headerValue(headers, 'traceparent'),
   };
 }
 
@@ -84,6 +84,6 @@ function wellFormed(headers: readonly Header[]): boolean {
   return true;
 }
 
-function valueOf(headers: readonly Header[], wanted: string): string {
+function headerValue(headers: readonly Header[], wanted: string): string {
   return headers.find(([name]) => name === wanted)?.[1] ?? '';
 }

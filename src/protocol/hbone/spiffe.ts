@@ -51,5 +51,8 @@ export function verifyServer(peers: readonly Identity[], expected: readonly Iden
 export function verifyClient(peers: readonly Identity[], trustDomain: string): IdentityVerdict {
   const peer = peers[0];
   if (peer !== undefined && peer.trustDomain === trustDomain) return { kind: 'accepted', peer };
-  return { kind: 'rejected', reason: `the client's certificate has ${presented(peers)}; expected one of trust domain ${trustDomain}` };
+  return {
+    kind: 'rejected',
+    reason: `the client's certificate has ${presented(peers)}; expected one of trust domain ${trustDomain}`,
+  };
 }

@@ -72,6 +72,7 @@ export class Http1ServerConnection implements ServerConnection, ServerStream, Bo
     stream.on('drain', this.#onDrain);
     stream.resume();
     if (early !== null && early.length > 0) this.#consume(early);
+    if (stream.readableEnded) this.#onEnd();
   }
 
   drain(): void {

@@ -7,31 +7,16 @@ import {
   STREAM_ID_MAX,
   WINDOW_BYTES_LIMIT,
 } from '#protocol/http2/constants.ts';
+import type { Http2Options } from '#protocol/http2/events.ts';
 import { FloodGuard } from '#protocol/http2/flood-guard.ts';
-import { FrameReader } from '#protocol/http2/frame-reader.ts';
 import { readErrorCode, readGoaway, readIncrement, requirePing } from '#protocol/http2/frame-payloads.ts';
+import { FrameReader } from '#protocol/http2/frame-reader.ts';
 import { goawayFrame, pingFrame, rstStreamFrame, settingsAckFrame, windowUpdateFrame } from '#protocol/http2/frame-writer.ts';
 import { type HeaderBlock, HeaderBlocks } from '#protocol/http2/header-blocks.ts';
 import type { Header } from '#protocol/http2/hpack-table.ts';
 import { ReceiveWindow } from '#protocol/http2/receive-window.ts';
-import { applySettings, DEFAULT_PEER_SETTINGS, type Http2Settings, openingBytes, type PeerSettings } from '#protocol/http2/settings.ts';
+import { applySettings, DEFAULT_PEER_SETTINGS, openingBytes, type PeerSettings } from '#protocol/http2/settings.ts';
 import { Http2Stream, type StreamHandler, type StreamHost, type Transport } from '#protocol/http2/stream.ts';
-
-export type Http2Events = {
-  /** The peer's first SETTINGS: it speaks HTTP/2, and its limits are known. */
-  ready(): void;
-  /** Server only: a new stream; the answer is its handler. Called again for no stream. */
-  request(stream: Http2Stream, headers: readonly Header[], ended: boolean): StreamHandler;
-  /** The peer wants no more new streams. */
-  goaway(errorCode: number): void;
-  pong(): void;
-  /** A stream has ended; `Http2Connection.streams` no longer counts it. */
-  streamClosed(): void;
-  /** The peer broke the protocol; GOAWAY is written, every stream is reset. Close the transport. */
-  failed(error: Http2Error): void;
-};
-
-export type Http2Options = { role: 'client' | 'server'; settings: Http2Settings; transport: Transport; events: Http2Events; nowMs: () => number };
 
 /**
  * One HTTP/2 connection that carries byte tunnels (RFC 9113 without push and priorities).
@@ -152,8 +137,8 @@ export class Http2Connection implements StreamHost {
   }
 
   #onData(streamId: number, chunk: Buffer, flowBytes: number, ended: boolean): void {
-    if (this.#blocks.open) throw new Http2Error(ERROR_CODE.protocolError, 'a header block was interrupted');
-    if (!this.#window.spend(flowBytes)) throw new Http2Error(ERROR_CODE.flowControlError, 'the peer overran the connection window');
+    demand(!this.#blocks.open, ERROR_CODE.protocolError, INTERRUPTED);
+    demand(this.#window.spend(flowBytes), ERROR_CODE.flowControlError, 'the peer overran the connection window');
     if (flowBytes === 0 && !ended) this.#floods.count('empty');
     const stream = this.#streams.get(streamId);
     if (stream === undefined) {
@@ -168,25 +153,33 @@ export class Http2Connection implements StreamHost {
   }
 
   #onFrame(type: number, flags: number, streamId: number, payload: Buffer): void {
-    if (!this.#settled && type !== FRAME.settings) throw new Http2Error(ERROR_CODE.protocolError, 'the first frame is not SETTINGS');
-    if (this.#blocks.open && type !== FRAME.continuation) throw new Http2Error(ERROR_CODE.protocolError, 'a header block was interrupted');
+    demand(this.#settled || type === FRAME.settings, ERROR_CODE.protocolError, 'the first frame is not SETTINGS');
+    demand(!this.#blocks.open || type === FRAME.continuation, ERROR_CODE.protocolError, INTERRUPTED);
     switch (type) {
       case FRAME.headers:
-        return this.#onHeaderBlock(this.#blocks.start(flags, streamId, payload));
+        this.#onHeaderBlock(this.#blocks.start(flags, streamId, payload));
+        break;
       case FRAME.continuation:
-        return this.#onHeaderBlock(this.#blocks.proceed(flags, streamId, payload));
+        this.#onHeaderBlock(this.#blocks.proceed(flags, streamId, payload));
+        break;
       case FRAME.priority:
-        return this.#floods.count('control');
+        this.#floods.count('control');
+        break;
       case FRAME.rstStream:
-        return this.#onReset(streamId, payload);
+        this.#onReset(streamId, payload);
+        break;
       case FRAME.settings:
-        return this.#onSettings(flags, streamId, payload);
+        this.#onSettings(flags, streamId, payload);
+        break;
       case FRAME.ping:
-        return this.#onPing(flags, payload);
+        this.#onPing(flags, payload);
+        break;
       case FRAME.goaway:
-        return this.#onGoaway(payload);
+        this.#onGoaway(payload);
+        break;
       case FRAME.windowUpdate:
-        return this.#onWindowUpdate(streamId, payload);
+        this.#onWindowUpdate(streamId, payload);
+        break;
       default:
         throw new Http2Error(ERROR_CODE.protocolError, 'PUSH_PROMISE was not asked for');
     }
@@ -201,8 +194,11 @@ export class Http2Connection implements StreamHost {
       if (block.ended) stream.receiveEnd();
       return;
     }
-    if (this.#options.role === 'client' || block.streamId <= this.#lastPeerStreamId) return this.#requireKnown(block.streamId);
-    if (block.streamId % 2 === 0) throw new Http2Error(ERROR_CODE.protocolError, 'even stream identifier');
+    if (this.#options.role === 'client' || block.streamId <= this.#lastPeerStreamId) {
+      this.#requireKnown(block.streamId);
+      return;
+    }
+    demand(block.streamId % 2 === 1, ERROR_CODE.protocolError, 'even stream identifier');
     this.#lastPeerStreamId = block.streamId;
     if (this.#refusing || this.#streams.size >= this.#options.settings.concurrentStreamsMax) {
       this.#floods.count('reset');
@@ -223,14 +219,14 @@ export class Http2Connection implements StreamHost {
   }
 
   #onSettings(flags: number, streamId: number, payload: Buffer): void {
-    if (streamId !== 0) throw new Http2Error(ERROR_CODE.protocolError, 'SETTINGS on a stream');
+    demand(streamId === 0, ERROR_CODE.protocolError, 'SETTINGS on a stream');
     if ((flags & FLAG.ack) !== 0) return;
     this.#floods.count('control');
     const before = this.#peer;
     this.#peer = applySettings(before, payload);
     const wider = this.#peer.initialWindowBytes - before.initialWindowBytes;
     for (const stream of this.#streams.values()) {
-      if (!stream.widen(wider, WINDOW_BYTES_LIMIT)) throw new Http2Error(ERROR_CODE.flowControlError, 'a stream window overflows');
+      demand(stream.widen(wider, WINDOW_BYTES_LIMIT), ERROR_CODE.flowControlError, 'a stream window overflows');
     }
     this.transport.write(settingsAckFrame());
     if (!this.#settled) {
@@ -242,7 +238,10 @@ export class Http2Connection implements StreamHost {
 
   #onPing(flags: number, payload: Buffer): void {
     requirePing(payload);
-    if ((flags & FLAG.ack) !== 0) return this.#options.events.pong();
+    if ((flags & FLAG.ack) !== 0) {
+      this.#options.events.pong();
+      return;
+    }
     this.#floods.count('control');
     this.transport.write(pingFrame(payload, true));
   }
@@ -251,15 +250,17 @@ export class Http2Connection implements StreamHost {
     const { lastStreamId, errorCode } = readGoaway(payload);
     this.#options.events.goaway(errorCode);
     if (this.#options.role === 'server') return;
-    for (const stream of [...this.#streams.values()]) if (stream.id > lastStreamId) stream.receiveReset(ERROR_CODE.refusedStream, true);
+    for (const stream of [...this.#streams.values()])
+      if (stream.id > lastStreamId) stream.receiveReset(ERROR_CODE.refusedStream, true);
   }
 
   #onWindowUpdate(streamId: number, payload: Buffer): void {
     const bytes = readIncrement(payload);
     if (streamId === 0) {
       this.sendWindowBytes += bytes;
-      if (this.sendWindowBytes > WINDOW_BYTES_LIMIT) throw new Http2Error(ERROR_CODE.flowControlError, 'the connection window overflows');
-      return this.drained();
+      demand(this.sendWindowBytes <= WINDOW_BYTES_LIMIT, ERROR_CODE.flowControlError, 'the connection window overflows');
+      this.drained();
+      return;
     }
     this.#requireKnown(streamId);
     const stream = this.#streams.get(streamId);
@@ -272,9 +273,16 @@ export class Http2Connection implements StreamHost {
 
   /** Frames may arrive late for streams that are gone, never for streams that were not opened yet. */
   #requireKnown(streamId: number): void {
-    const known = this.#options.role === 'client' ? streamId % 2 === 1 && streamId < this.#nextStreamId : streamId <= this.#lastPeerStreamId;
-    if (streamId === 0 || !known) throw new Http2Error(ERROR_CODE.protocolError, `frame for stream ${streamId}, which is idle`);
+    const known =
+      this.#options.role === 'client' ? streamId % 2 === 1 && streamId < this.#nextStreamId : streamId <= this.#lastPeerStreamId;
+    demand(streamId !== 0 && known, ERROR_CODE.protocolError, 'a frame for an idle stream');
   }
 }
 
 const IGNORE: StreamHandler = { response() {}, data() {}, end() {}, reset() {}, writable() {} };
+
+const INTERRUPTED = 'a header block was interrupted';
+
+function demand(kept: boolean, errorCode: number, violation: string): void {
+  if (!kept) throw new Http2Error(errorCode, violation);
+}

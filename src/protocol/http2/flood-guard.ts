@@ -35,6 +35,7 @@ export class FloodGuard {
     const nowMs = this.#nowMs();
     const seconds = Math.max(0, nowMs - this.#refilledMs) / 1_000;
     this.#refilledMs = nowMs;
-    for (const bucket of Object.values(this.#buckets)) bucket.tokens = Math.min(bucket.burst, bucket.tokens + seconds * bucket.perSecond);
+    for (const bucket of Object.values(this.#buckets))
+      bucket.tokens = Math.min(bucket.burst, bucket.tokens + seconds * bucket.perSecond);
   }
 }

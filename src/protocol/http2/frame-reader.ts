@@ -138,7 +138,12 @@ export class FrameReader {
     this.#left -= end - at;
     this.#padding = Math.min(this.#padding, this.#left);
     this.#inFrame = this.#left > 0;
-    this.#sink.data(this.#streamId, chunk.subarray(at, dataEnd), end - from, !this.#inFrame && (this.#flags & FLAG.endStream) !== 0);
+    this.#sink.data(
+      this.#streamId,
+      chunk.subarray(at, dataEnd),
+      end - from,
+      !this.#inFrame && (this.#flags & FLAG.endStream) !== 0,
+    );
   }
 
   #deliver(payload: Buffer): void {

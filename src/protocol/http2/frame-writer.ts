@@ -1,7 +1,14 @@
 import { FLAG, FRAME, FRAME_HEADER_BYTES, PING_PAYLOAD_BYTES } from '#protocol/http2/constants.ts';
 
 /** Writes the nine bytes of a frame header at `offset`. `lengthBytes` counts the payload only. */
-export function writeFrameHeader(target: Buffer, offset: number, lengthBytes: number, type: number, flags: number, streamId: number): void {
+export function writeFrameHeader(
+  target: Buffer,
+  offset: number,
+  lengthBytes: number,
+  type: number,
+  flags: number,
+  streamId: number,
+): void {
   target[offset] = (lengthBytes >>> 16) & 0xff;
   target[offset + 1] = (lengthBytes >>> 8) & 0xff;
   target[offset + 2] = lengthBytes & 0xff;

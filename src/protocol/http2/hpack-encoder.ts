@@ -1,6 +1,8 @@
 import { type Header, STATIC_TABLE } from '#protocol/http2/hpack-table.ts';
 
-const NAME_INDEX: ReadonlyMap<string, number> = new Map([...STATIC_TABLE.entries()].reverse().map(([at, [name]]) => [name, at + 1]));
+const NAME_INDEX: ReadonlyMap<string, number> = new Map(
+  [...STATIC_TABLE.entries()].reverse().map(([at, [name]]) => [name, at + 1]),
+);
 const FIELD_INDEX: ReadonlyMap<string, number> = new Map(STATIC_TABLE.map(([name, value], at) => [`${name}\0${value}`, at + 1]));
 
 function pushInteger(bytes: number[], prefixBits: number, flags: number, value: number): void {

@@ -56,7 +56,8 @@ const broken = [
   { name: 'Huffman padding with zeros', block: '00 01 61 81 18' },
   { name: 'the end-of-string code', block: '00 01 61 84 ff ff ff ff' },
 ];
-for (const { name, block } of broken) test(`refused: ${name}`, () => assert.throws(() => new HpackDecoder(LIST).decode(hex(block)), Http2Error));
+for (const { name, block } of broken)
+  test(`refused: ${name}`, () => assert.throws(() => new HpackDecoder(LIST).decode(hex(block)), Http2Error));
 
 test('a header list over the limit is refused', () => {
   const block = encodeHeaders([['a', 'x'.repeat(200)]]);

@@ -61,7 +61,8 @@ export function applySettings(current: PeerSettings, payload: Buffer): PeerSetti
 
 /** What each side sends first: the preface (clients), our SETTINGS, and the connection window beyond the default. */
 export function openingBytes(role: 'client' | 'server', settings: Http2Settings): Buffer {
-  const own: [number, number] = role === 'client' ? [SETTING.enablePush, 0] : [SETTING.concurrentStreamsMax, settings.concurrentStreamsMax];
+  const own: [number, number] =
+    role === 'client' ? [SETTING.enablePush, 0] : [SETTING.concurrentStreamsMax, settings.concurrentStreamsMax];
   const frame = settingsFrame([
     own,
     [SETTING.initialWindowBytes, settings.streamWindowBytes],

@@ -1,5 +1,11 @@
 import { ERROR_CODE, FRAME, FRAME_HEADER_BYTES } from '#protocol/http2/constants.ts';
-import { endStreamFrame, headersFrames, rstStreamFrame, windowUpdateFrame, writeFrameHeader } from '#protocol/http2/frame-writer.ts';
+import {
+  endStreamFrame,
+  headersFrames,
+  rstStreamFrame,
+  windowUpdateFrame,
+  writeFrameHeader,
+} from '#protocol/http2/frame-writer.ts';
 import { encodeHeaders } from '#protocol/http2/hpack-encoder.ts';
 import type { Header } from '#protocol/http2/hpack-table.ts';
 import { ReceiveWindow } from '#protocol/http2/receive-window.ts';
@@ -177,7 +183,8 @@ export class Http2Stream {
     while (at < end && host.transport.writable()) {
       const allowed = Math.min(end - at, this.#sendWindowBytes, host.sendWindowBytes);
       if (allowed <= 0) break;
-      const sent = allowed <= host.peerFrameBytesMax ? this.#transmitInPlace(buffer, at, allowed) : this.#transmitBatch(buffer, at, allowed);
+      const sent =
+        allowed <= host.peerFrameBytesMax ? this.#transmitInPlace(buffer, at, allowed) : this.#transmitBatch(buffer, at, allowed);
       this.#sendWindowBytes -= sent;
       host.sendWindowBytes -= sent;
       at += sent;

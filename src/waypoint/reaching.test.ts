@@ -1,0 +1,139 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { parseIp } from '#model/address/ip.ts';
+import { aWorkload, deltaOf } from '#model/testing/mesh-fixtures.ts';
+import { curl, startApp } from '#waypoint/clients.testing.ts';
+import { configOf, FRONT, type Rig, startRig, VIP, WAYPOINT_IDENTITY } from '#waypoint/waypoint-rig.testing.ts';
+
+const HERE = { kind: 'hostname', namespace: 'shop', hostname: 'waypoint.shop.svc.cluster.local', hbonePort: 15_008 } as const;
+
+function learn(rig: Rig, ...workloads: ReturnType<typeof aWorkload>[]): void {
+  rig.waypoint.meshChanged(rig.mesh.apply(deltaOf(workloads)));
+}
+
+test('reaching: an endpoint on this node is dialled plainly, as the client', async (t) => {
+  const app = await startApp(t);
+  const rig = await startRig();
+  t.after(() => rig.close());
+  rig.endpoints([app.port], { node: 'one' });
+  assert.equal((await curl(rig.port, '/')).status, 200);
+  assert.equal(rig.tunnels.length, 0);
+  assert.equal(rig.dials[0]?.port, app.port);
+  assert.match(rig.dials[0]?.client ?? '', /^10\.0\.0\.7:\d+$/);
+});
+
+test('promise 1: an endpoint on another node is reached through a tunnel that must prove its identity', async (t) => {
+  const app = await startApp(t);
+  const rig = await startRig();
+  t.after(() => rig.close());
+  rig.endpoints([app.port], { node: 'two', serviceAccount: 'cart' });
+  assert.equal((await curl(rig.port, '/')).status, 200);
+  assert.equal(rig.dials.length, 0);
+  const [tunnel] = rig.tunnels;
+  assert.deepEqual(tunnel?.target, {
+    source: WAYPOINT_IDENTITY,
+    peers: [{ trustDomain: 'cluster.local', namespace: 'shop', serviceAccount: 'cart' }],
+    address: '127.0.0.1',
+    port: 15_008,
+  });
+  assert.equal(tunnel?.request.authority, `127.0.0.1:${app.port}`);
+  assert.equal(tunnel?.request.serviceHost, 'cart.shop.svc.cluster.local');
+  assert.match(tunnel?.request.client ?? '', /^10\.0\.0\.7:\d+$/);
+  assert.match(tunnel?.request.traceparent ?? '', /^00-[0-9a-f]{32}-[0-9a-f]{16}-00$/);
+});
+
+test('reaching: an endpoint without HBONE on another node is dialled plainly', async (t) => {
+  const app = await startApp(t);
+  const rig = await startRig();
+  t.after(() => rig.close());
+  rig.endpoints([app.port], { node: 'two', tunnelProtocol: 'none' });
+  assert.equal((await curl(rig.port, '/')).status, 200);
+  assert.equal(rig.tunnels.length, 0);
+});
+
+test('reaching: connections to an endpoint that is gone or changed its identity are not used again', async (t) => {
+  const app = await startApp(t);
+  const rig = await startRig();
+  t.after(() => rig.close());
+  rig.endpoints([app.port]);
+  await curl(rig.port, '/');
+  rig.endpoints([app.port], { serviceAccount: 'other' });
+  await curl(rig.port, '/');
+  assert.equal(rig.waypoint.counters.upstreamReuses, 0);
+  assert.equal(rig.waypoint.counters.upstreamConnections, 2);
+});
+
+test('reaching: a connection idle past the app’s own limit is not used again', async (t) => {
+  const app = await startApp(t, (_heard, response) => response.setHeader('keep-alive', 'timeout=5').end('ok'));
+  const rig = await startRig();
+  t.after(() => rig.close());
+  rig.endpoints([app.port]);
+  await curl(rig.port, '/');
+  rig.clock.advance(3_900);
+  await curl(rig.port, '/');
+  assert.equal(rig.waypoint.counters.upstreamReuses, 1);
+  rig.clock.advance(4_000);
+  await curl(rig.port, '/');
+  assert.equal(rig.waypoint.counters.upstreamConnections, 2);
+});
+
+test('reaching: a workload bound to this waypoint is served on any port, under the Gateway’s policies', async (t) => {
+  const app = await startApp(t);
+  const rig = await startRig();
+  t.after(() => rig.close());
+  learn(rig, aWorkload('solo', ['127.0.0.1'], { waypoint: HERE }));
+  rig.dialled = { address: '127.0.0.1', port: app.port };
+  assert.equal((await curl(rig.port, '/')).status, 200);
+  rig.waypoint.configure(
+    configOf({ config: { policies: [{ namespace: 'shop', name: 'none', action: 'allow', dryRun: false, rules: [] }] } }),
+  );
+  assert.equal((await curl(rig.port, '/')).status, 403);
+});
+
+test('admission: what is bound is accepted, what is not is refused with its status', async (t) => {
+  const rig = await startRig();
+  t.after(() => rig.close());
+  const elsewhere = { ...HERE, hostname: 'other.shop.svc.cluster.local' };
+  const byAddress = { kind: 'address', network: '', address: parseIp('10.0.0.99'), hbonePort: 15_008 } as const;
+  learn(
+    rig,
+    aWorkload('mine', ['10.0.0.1'], { waypoint: HERE }),
+    aWorkload('other', ['10.0.0.2'], { waypoint: elsewhere }),
+    aWorkload('free', ['10.0.0.3']),
+    aWorkload('addressed', ['10.0.0.4', 'fd00::4'], { waypoint: byAddress }),
+    aWorkload('waypoint-pod', ['10.0.0.99'], { serviceAccount: 'waypoint' }),
+  );
+  const cases: { authority: string; want: object }[] = [
+    { authority: `${VIP}:80`, want: { kind: 'accept', dialled: { address: VIP, port: 80 } } },
+    {
+      authority: 'cart.shop.svc.cluster.local:80',
+      want: { kind: 'accept', dialled: { address: 'cart.shop.svc.cluster.local', port: 80 } },
+    },
+    { authority: '10.0.0.1:9000', want: { kind: 'accept', dialled: { address: '10.0.0.1', port: 9_000 } } },
+    { authority: '[fd00::4]:80', want: { kind: 'accept', dialled: { address: 'fd00::4', port: 80 } } },
+    { authority: `${VIP}:81`, want: { kind: 'refuse', status: 503 } },
+    { authority: '10.0.0.2:80', want: { kind: 'refuse', status: 400 } },
+    { authority: '10.0.0.3:80', want: { kind: 'refuse', status: 400 } },
+    { authority: '10.0.0.250:80', want: { kind: 'refuse', status: 503 } },
+    { authority: 'nowhere.mesh:80', want: { kind: 'refuse', status: 503 } },
+    { authority: '10.0.0.1', want: { kind: 'refuse', status: 400 } },
+    { authority: '10.0.0.1:0', want: { kind: 'refuse', status: 400 } },
+    { authority: '', want: { kind: 'refuse', status: 400 } },
+  ];
+  for (const { authority, want } of cases) {
+    const { why: _why, ...admission } = { why: '', ...rig.waypoint.admit(authority, FRONT) };
+    assert.deepEqual(admission, want, authority);
+  }
+});
+
+test('admission: a service whose binding is known but whose configuration has not arrived is refused with 503', async (t) => {
+  const rig = await startRig();
+  t.after(() => rig.close());
+  rig.endpoints([], {}, 'late');
+  const admission = rig.waypoint.admit('10.96.1.4:80', FRONT);
+  assert.deepEqual(admission, {
+    kind: 'refuse',
+    status: 503,
+    why: 'shop/late.shop.svc.cluster.local is not bound to this waypoint',
+  });
+});

@@ -1,0 +1,134 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import type { L7Operation, L7Policy, L7Rule } from '#model/waypoint/config.ts';
+import { deadPort, rawClient, startRawApp } from '#waypoint/clients.testing.ts';
+import { SILENT_CLIENT_MS } from '#waypoint/protocol-choice.ts';
+import { configOf, settle, startRig, until } from '#waypoint/waypoint-rig.testing.ts';
+
+function operation(partial: Partial<L7Operation>): L7Rule {
+  const empty = { hosts: [], notHosts: [], ports: [], notPorts: [], methods: [], notMethods: [], paths: [], notPaths: [] };
+  return { from: [], to: [{ ...empty, ...partial }], when: [] };
+}
+
+function policy(action: 'allow' | 'deny', ...rules: L7Rule[]): L7Policy {
+  return { namespace: 'shop', name: 'p', action, dryRun: false, rules };
+}
+
+const echo = (t: import('node:test').TestContext): Promise<number> =>
+  startRawApp(t, (socket) => {
+    socket.on('data', (data) => socket.write(`echo ${data}`));
+    socket.on('end', () => socket.end('bye'));
+  });
+
+test('TCP: what is not HTTP passes, half-close included, and its end is recorded', async (t) => {
+  const rig = await startRig({ appProtocol: 'unknown' });
+  t.after(() => rig.close());
+  rig.endpoints([await echo(t)]);
+  const client = await rawClient(t, rig.port);
+  client.socket.write('*1\r\nPING\r\n');
+  await until(() => client.received() === 'echo *1\r\nPING\r\n');
+  client.socket.end();
+  await until(() => client.ended());
+  assert.match(client.received(), /bye$/);
+  await until(() => rig.lines.some(({ message }) => message === 'connection'));
+  const line = rig.lines.find(({ message }) => message === 'connection');
+  assert.equal(line?.flag, '-');
+  assert.equal(line?.bytesReceived, 10);
+  assert.equal(line?.bytesSent, 18);
+});
+
+test('TCP: a client that sends a little, half-closes and waits gets its answer', async (t) => {
+  const rig = await startRig({ appProtocol: 'unknown' });
+  t.after(() => rig.close());
+  rig.endpoints([await echo(t)]);
+  const client = await rawClient(t, rig.port);
+  client.socket.end('PING');
+  await until(() => client.ended());
+  assert.equal(client.received(), 'echo PINGbye');
+});
+
+test('TCP: on a port declared tcp the server may speak first, and HTTP is not looked at', async (t) => {
+  const port = await startRawApp(t, (socket) => socket.write('220 ready\r\n'));
+  const rig = await startRig({ appProtocol: 'tcp' });
+  t.after(() => rig.close());
+  rig.endpoints([port]);
+  const client = await rawClient(t, rig.port);
+  await until(() => client.received() === '220 ready\r\n');
+  client.socket.write('GET / HTTP/1.1\r\n\r\n');
+  await settle();
+  assert.equal(rig.waypoint.counters.requests, 0);
+});
+
+test('TCP: a client that stays silent on an undeclared port is closed, never taken for TCP', async (t) => {
+  const rig = await startRig({ appProtocol: 'unknown' });
+  t.after(() => rig.close());
+  rig.endpoints([await echo(t)]);
+  const client = await rawClient(t, rig.port);
+  client.socket.write('GET /');
+  await settle();
+  rig.clock.advance(SILENT_CLIENT_MS);
+  await until(() => client.socket.destroyed || client.ended());
+  assert.equal(rig.waypoint.counters.tcpConnections, 0);
+  assert.match(String(rig.lines.at(-1)?.remedy), /appProtocol: tcp/);
+});
+
+const VERDICTS: { name: string; policies: L7Policy[]; passes: boolean }[] = [
+  { name: 'no policy lets it pass', policies: [], passes: true },
+  {
+    name: 'an ALLOW rule with a request attribute does not match',
+    policies: [policy('allow', operation({ methods: ['GET'] }))],
+    passes: false,
+  },
+  { name: 'an ALLOW rule on the port does', policies: [policy('allow', operation({ ports: ['80'] }))], passes: true },
+  {
+    name: 'a DENY rule matches without its request attributes',
+    policies: [policy('deny', operation({ paths: ['/x'] }))],
+    passes: false,
+  },
+  {
+    name: 'a DENY rule for another port does not',
+    policies: [policy('deny', operation({ paths: ['/x'], ports: ['81'] }))],
+    passes: true,
+  },
+];
+
+for (const { name, policies, passes } of VERDICTS) {
+  test(`TCP (config-api 3.6): ${name}`, async (t) => {
+    const rig = await startRig({ appProtocol: 'tcp', policies });
+    t.after(() => rig.close());
+    rig.endpoints([await echo(t)]);
+    const client = await rawClient(t, rig.port);
+    client.socket.write('hi');
+    await until(() => (passes ? client.received() === 'echo hi' : client.ended() || client.socket.destroyed));
+    assert.equal(rig.waypoint.counters.tcpConnectionsDenied, passes ? 0 : 1);
+  });
+}
+
+test('policy change: a TCP connection that a new policy denies is closed, others go on', async (t) => {
+  const rig = await startRig({ appProtocol: 'tcp' });
+  t.after(() => rig.close());
+  rig.endpoints([await echo(t)]);
+  const client = await rawClient(t, rig.port);
+  client.socket.write('hi');
+  await until(() => client.received() === 'echo hi');
+  rig.waypoint.configure(configOf({ policies: [policy('deny', operation({ ports: ['81'] }))] }));
+  client.socket.write('yo');
+  await until(() => client.received() === 'echo hiecho yo');
+  rig.waypoint.configure(configOf({ policies: [policy('deny', operation({ ports: ['80'] }))] }));
+  await until(() => client.ended() || client.socket.destroyed);
+  assert.equal(rig.lines.at(-1)?.policy, 'shop/p#0');
+});
+
+test('TCP: an endpoint that cannot be reached closes the connection, UF; none at all, UH', async (t) => {
+  const rig = await startRig({ appProtocol: 'tcp' });
+  t.after(() => rig.close());
+  for (const [ports, flag] of [
+    [[await deadPort()], 'UF'],
+    [[], 'UH'],
+  ] as const) {
+    rig.endpoints([...ports]);
+    const client = await rawClient(t, rig.port);
+    await until(() => client.ended() || client.socket.destroyed);
+    assert.equal(rig.lines.at(-1)?.flag, flag);
+  }
+});
