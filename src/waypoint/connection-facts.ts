@@ -14,6 +14,7 @@ export type ConnectionFacts = {
   readonly destinationBytes: Uint8Array | null;
 };
 
+/** The facts of a connection that `peer` opened to `destination`. */
 export function connectionFacts(
   peer: Identity | null,
   address: IpAddress,

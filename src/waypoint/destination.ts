@@ -8,6 +8,7 @@ import type { Snapshot } from '#waypoint/snapshot.ts';
 /** What a client dialled. `address`: VIP, workload address, or service hostname. */
 export type Dialled = { address: string; port: number };
 
+/** What a connection leads to. */
 export type Destination =
   | {
       readonly kind: 'service';
@@ -19,6 +20,7 @@ export type Destination =
     }
   | { readonly kind: 'workload'; readonly workload: Workload; readonly address: IpAddress; readonly port: number };
 
+/** A destination, or why there is none. */
 export type Resolution =
   | { readonly kind: 'found'; readonly destination: Destination }
   /** 400: not ours to serve. 503: not known (yet), a retry may help. */

@@ -28,6 +28,7 @@ export function deniedReply(rule: string | null): LocalReply {
   return reply(403, 'RBAC: access denied', '-', `rbac_access_denied_matched_policy[${rule ?? 'none'}]`);
 }
 
+/** An answer of the waypoint itself. */
 export function reply(status: number, body: string, flag: ResponseFlag, details: string): LocalReply {
   return { status, body, flag, details };
 }

@@ -4,6 +4,7 @@ import { unreachable } from '#model/error.ts';
 import type { AppProtocol } from '#model/mesh/service.ts';
 import { type Sniffed, sniff } from '#protocol/http/sniff.ts';
 
+/** What a connection is served as. */
 export type Protocol = 'http1' | 'http2' | 'tcp';
 
 /** What a port's declaration leaves open: which HTTP, anything, or nothing. */
@@ -12,6 +13,7 @@ export type Declared = 'http' | 'anything' | 'tcp';
 /** Milliseconds a client may stay silent on an undeclared port (Envoy's listener-filter timeout). */
 export const SILENT_CLIENT_MS = 15_000;
 
+/** What a Service port's protocol says. */
 export function declaredBy(appProtocol: AppProtocol): Declared {
   switch (appProtocol) {
     case 'http11':

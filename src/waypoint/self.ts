@@ -16,6 +16,7 @@ export type WaypointSelf = {
   location?: ClientLocation;
 };
 
+/** Where this waypoint runs. */
 export function locationOf(self: WaypointSelf): ClientLocation {
   return self.location ?? { node: self.node, clusterId: '', network: '', locality: { region: '', zone: '', subzone: '' } };
 }

@@ -51,6 +51,8 @@ export type RigOptions = {
   routes?: HttpRouteRule[];
   policies?: L7Policy[];
   random?: () => number;
+  /** Real tunnels instead of unencrypted ones. */
+  tunnelPool?: TunnelPool;
 };
 
 /** Lets everything that loopback sockets have under way arrive. */
@@ -118,7 +120,7 @@ export async function startRig(options: RigOptions = {}): Promise<Rig> {
         dials.push({ uid: workload.uid, ip, port, client: `${client.address}:${client.port}` });
         return connect(ip, port);
       },
-      tunnels: plainTunnels(tunnels),
+      tunnels: options.tunnelPool ?? plainTunnels(tunnels),
       http2: nodeHttp2,
     },
   });

@@ -121,8 +121,10 @@ export class Waypoint {
   }
 }
 
+/** `mesh` is only read here. */
 export type WaypointOptions = { self: WaypointSelf; mesh: MeshState; effects: WaypointEffects };
 
+/** A waypoint that refuses everything until it is configured. */
 export function createWaypoint(options: WaypointOptions): Waypoint {
   return new Waypoint(options);
 }

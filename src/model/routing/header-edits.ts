@@ -1,5 +1,6 @@
 import type { HeaderChanges } from '#model/waypoint/config.ts';
 
+/** A header to set or add; the name in lower case. */
 export type HeaderValue = { readonly name: string; readonly value: string };
 
 /** Validated header changes, in the order to apply: set, add, remove; each sorted by name (waypoint-l7 2.2). */

@@ -14,6 +14,7 @@ export type PortRoutes = {
 /** The routes of one service; compiled once per configuration change. */
 export type RouteTable = { readonly ports: ReadonlyMap<number, PortRoutes>; readonly otherPorts: PortRoutes };
 
+/** What the routes say of one request. */
 export type RouteDecision =
   | { readonly kind: 'matched'; readonly rule: RouteRule }
   /** No route is attached for this client: the request goes to the service it was addressed to. */

@@ -9,7 +9,9 @@ import { HANDSHAKE_TIMEOUT_MS, HBONE_ALPN } from '#protocol/hbone/settings.ts';
 import { peerIdentities, verifyServer } from '#protocol/hbone/spiffe.ts';
 import type { ResponseFlag } from '#protocol/hbone/transport.ts';
 
+/** An attempt that failed, with the flag that logs and metrics show. */
 export type ConnectFailure = { kind: 'failed'; flag: ResponseFlag; error: Error };
+/** A secured socket and who is at its other end, or why there is none. */
 export type HandshakeOutcome = { kind: 'secure'; socket: tls.TLSSocket; peer: Identity } | ConnectFailure;
 
 /** A failed attempt with its flag, as an error that names the remedy. */

@@ -11,6 +11,7 @@ import { type OpenTunnel, PooledConnection } from '#platform/hbone/pooled-connec
 import { HANDSHAKE_TIMEOUT_MS } from '#protocol/hbone/settings.ts';
 import type { TunnelOutcome, TunnelPool, TunnelRequest, TunnelTarget } from '#protocol/hbone/transport.ts';
 
+/** What a pool needs of the outside. */
 export type ClientPoolEffects = {
   /** A connected TCP socket, made in the network namespace of the workload that this pool serves. */
   dial(address: IpAddress, port: number): Promise<net.Socket>;

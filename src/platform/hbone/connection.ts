@@ -15,11 +15,13 @@ const RECORD_BYTES_MAX = 16_384;
 const WRITE_QUEUE_BYTES_MAX = 64 * 1024;
 const PING_PAYLOAD = Buffer.alloc(PING_PAYLOAD_BYTES, 'weft');
 
+/** What happens on a connection, told to its owner. */
 export type HboneConnectionEvents = Pick<Http2Events, 'ready' | 'request' | 'goaway' | 'streamClosed'> & {
   /** The connection is over and every stream has been told; `error` says why unless it ended in order. */
   closed(error: Error | null): void;
 };
 
+/** Which side we are, and what the peer is told. */
 export type HboneConnectionOptions = {
   role: 'client' | 'server';
   settings: Http2Settings;

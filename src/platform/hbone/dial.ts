@@ -3,6 +3,7 @@ import type { Clock } from '#model/effects/clock.ts';
 import { type ConnectFailure, failure } from '#platform/hbone/client-handshake.ts';
 import { HANDSHAKE_TIMEOUT_MS } from '#protocol/hbone/settings.ts';
 
+/** A connected TCP socket, or why there is none. */
 export type DialOutcome = { kind: 'dialled'; socket: net.Socket } | ConnectFailure;
 
 /** Dials, for at most 10 s; a socket that comes later is closed. */

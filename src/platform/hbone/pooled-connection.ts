@@ -26,6 +26,7 @@ export type OpenTunnel = { target: TunnelTarget; authority: string; peer: Identi
 /** `retry`: the request was not served here, another connection may serve it. `error` if there is none. */
 export type TunnelAttempt = TunnelOutcome | { kind: 'retry'; error: Error };
 
+/** A secured socket, what it was opened for and as whom. */
 export type PooledConnectionOptions = {
   socket: TLSSocket;
   target: TunnelTarget;

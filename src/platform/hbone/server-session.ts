@@ -18,8 +18,10 @@ import type { Http2Stream, StreamHandler } from '#protocol/http2/stream.ts';
 /** Where an accepted socket leads. */
 export type SocketEnds = { remoteAddress: IpAddress; remotePort: number; localAddress: IpAddress };
 
+/** One established connection, for status pages; `tunnels` counts open streams. */
 export type SessionInfo = { peer: Identity; remoteAddress: IpAddress; remotePort: number; tunnels: number };
 
+/** A secured socket, who is at its other end, and who answers its tunnels. */
 export type ServerSessionOptions = {
   raw: net.Socket;
   socket: TLSSocket;
@@ -42,6 +44,7 @@ export type ServerSession = {
 
 const REFUSED: StreamHandler = { response() {}, data() {}, end() {}, reset() {}, writable() {} };
 
+/** Serves HTTP/2 on a secured socket until it closes; our settings go out at once. */
 export function startSession(options: ServerSessionOptions): ServerSession {
   const { socket, ends, peer, clock, log } = options;
   let retired = false;

@@ -15,6 +15,7 @@ import type { InboundTunnel } from '#protocol/hbone/transport.ts';
 const SESSIONS_MAX = 10_000;
 const PENDING_HANDSHAKES_MAX = 1_000;
 
+/** Who the server is and who answers its tunnels. */
 export type HboneServerOptions = {
   /** The server's current certificate; asked for each connection, so a renewed one is used at once. */
   credentials: () => Promise<Credentials>;
@@ -26,6 +27,7 @@ export type HboneServerOptions = {
   log: Log;
 };
 
+/** A running server; sockets are handed to it. */
 export type HboneServer = {
   /** Serves HBONE on an accepted TCP socket, which it owns from here on. */
   handle(socket: net.Socket): void;

@@ -9,6 +9,7 @@ const HOUR_MS = 3_600_000;
 
 x509.cryptoProvider.set(webcrypto);
 
+/** How a certificate is to differ from a good one. */
 export type IssueOptions = {
   /** Names of the certificate when they are not just the identity. */
   names?: x509.JsonGeneralName[];

@@ -15,9 +15,12 @@ import { tlsOptions } from '#platform/hbone/tls-context.ts';
 import { SteppedClock } from '#platform/stepped-clock.ts';
 import type { InboundTunnel, TunnelOutcome, TunnelRequest, TunnelTarget } from '#protocol/hbone/transport.ts';
 
+/** The identity of most test clients. */
 export const WEB = 'spiffe://td.local/ns/shop/sa/web';
+/** The identity of most test servers. */
 export const CART = 'spiffe://td.local/ns/shop/sa/cart';
 
+/** A CONNECT as an agent sends it. */
 export const REQUEST: TunnelRequest = {
   authority: '127.0.0.1:8080',
   client: '127.0.0.1:40000',
@@ -37,8 +40,10 @@ export function recordingLog(): { log: Log; lines: string[] } {
   return { log, lines };
 }
 
+/** A server that listens; `accepted` are its TCP sockets, oldest first. */
 export type TestServer = { port: number; server: HboneServer; accepted: net.Socket[] };
 
+/** As of the real server, with defaults. */
 export type TestServerOptions = {
   credentials: () => Promise<Credentials>;
   onTunnel(tunnel: InboundTunnel): void | Promise<void>;
@@ -70,18 +75,21 @@ export async function listenOnLoopback(t: TestContext, listener: net.Server): Pr
   return address.port;
 }
 
+/** A connected, half-open capable TCP socket. */
 export async function dialLoopback(port: number): Promise<net.Socket> {
   const socket = net.connect({ port, host: '127.0.0.1', allowHalfOpen: true });
   await once(socket, 'connect');
   return socket;
 }
 
+/** A pool, the TCP sockets it has dialled, and targets on loopback. */
 export type TestClient = {
   pool: HboneClientPool;
   dialled: net.Socket[];
   target(port: number, overrides?: Partial<TunnelTarget>): TunnelTarget;
 };
 
+/** Who the client is and whom it expects. */
 export type TestClientOptions = {
   source: Credentials;
   peer: Credentials;
@@ -144,6 +152,7 @@ export function connectStream(session: http2.ClientHttp2Session, authority = '12
   return session.request({ ':method': 'CONNECT', ':authority': authority }, { endStream: false });
 }
 
+/** Status and headers of a response; `ended` when END_STREAM came with them. */
 export type Answer = { status: number; ended: boolean; headers: http2.IncomingHttpHeaders };
 
 /** The response to a request by node:http2. */

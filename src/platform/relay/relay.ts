@@ -5,6 +5,7 @@ import { DirectEnd, DuplexEnd } from '#platform/relay/duplex-end.ts';
 import type { RelayEnd } from '#platform/relay/relay-end.ts';
 import { SocketEnd } from '#platform/relay/socket-end.ts';
 
+/** How a relay is watched and stopped. */
 export type RelayOptions = {
   /** Called for each chunk that is passed on. */
   onBytes?: (from: 'a' | 'b', bytes: number) => void;

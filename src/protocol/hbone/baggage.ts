@@ -15,6 +15,7 @@ export type Baggage = {
   zone: string;
 };
 
+/** Baggage that says nothing. */
 export const EMPTY_BAGGAGE: Baggage = {
   cluster: '',
   namespace: '',

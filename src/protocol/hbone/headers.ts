@@ -34,6 +34,7 @@ export function responseHeaders(status: number, baggage: string): Header[] {
   return headers;
 }
 
+/** A server's answer to a CONNECT; `baggage` is '' when it sent none. */
 export type TunnelAnswer = { status: number; baggage: string };
 
 /** The answer a client got; null when it is malformed. */
@@ -43,6 +44,7 @@ export function readResponse(headers: readonly Header[]): TunnelAnswer | null {
   return { status, baggage: headerValue(headers, 'baggage') };
 }
 
+/** What a client asks of a server. */
 export type ConnectRequest =
   | { kind: 'connect'; authority: string; baggage: string; forwarded: string; traceparent: string }
   /** A valid request that is no plain CONNECT: to be answered 400 (B6). */

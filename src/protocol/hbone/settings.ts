@@ -11,7 +11,9 @@ const MIB = 1024 * 1024;
 /** The connection window is four times a stream's: equal ones let one unread stream stop all others (B15). */
 const WINDOWS = { streamWindowBytes: 4 * MIB, connectionWindowBytes: 16 * MIB, frameBytesMax: MIB };
 
+/** What our servers announce (B15). */
 export const HBONE_SERVER_SETTINGS: Http2Settings = { ...WINDOWS, concurrentStreamsMax: 200, headerListBytesMax: 64 * 1024 };
+/** What our clients announce. */
 export const HBONE_CLIENT_SETTINGS: Http2Settings = { ...WINDOWS, concurrentStreamsMax: 0, headerListBytesMax: 16 * 1024 };
 
 /** Streams a client opens on one connection, or fewer when the peer allows fewer (B16). */

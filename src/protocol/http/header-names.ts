@@ -23,6 +23,7 @@ export const HEADER = {
   /** x-envoy-* hints that only a trusted caller may give; none is at a waypoint (W11). */
   callerHint: 20,
 } as const;
+/** One of HEADER. */
 export type HeaderId = (typeof HEADER)[keyof typeof HEADER];
 
 const CALLER_HINTS = [

@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream';
 import type { HeaderBlock } from '#protocol/http/header-block.ts';
 
+/** How a message is carried. */
 export type HttpVersion = 'http1' | 'http2';
 
 /** A request head, whichever version carried it. Hop-by-hop headers are already gone from `headers`, as is `host`. */

@@ -1,5 +1,6 @@
 import { CR, LF, SPACE, TARGET, TOKEN } from '#protocol/http1/characters.ts';
 
+/** The verdict of `sniff`. */
 export type Sniffed = 'http1' | 'http2' | 'other' | 'undecided';
 
 const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');

@@ -1,6 +1,7 @@
 import { ChunkedDecoder } from '#protocol/http1/chunked-decoder.ts';
 import type { Framing } from '#protocol/http1/framing.ts';
 
+/** How far one push came. */
 export type BodyResult =
   /** Everything is used up and more must come. */
   | 'more'
@@ -27,6 +28,11 @@ export class BodyDecoder {
   /** Whether the end of the connection is the end of this body. */
   endsWithConnection(): boolean {
     return this.#framing.kind === 'until-close';
+  }
+
+  /** Whether at most `bytesMax` are known to be left. */
+  isShort(bytesMax: number): boolean {
+    return this.#framing.kind === 'length' && this.#left <= bytesMax;
   }
 
   /** Reads `bytes` from `from` on. */

@@ -16,6 +16,7 @@ export const HEX_VALUE = Int8Array.from({ length: 256 }, (_, code) => {
   return Number.isNaN(value) ? -1 : value;
 });
 
+/** The bytes that mean something to the parsers. */
 export const TAB = 0x09;
 export const LF = 0x0a;
 export const CR = 0x0d;

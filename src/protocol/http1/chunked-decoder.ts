@@ -1,6 +1,7 @@
 import { COLON, CR, FIELD_VALUE, HEX_VALUE, LF, SEMICOLON, TOKEN } from '#protocol/http1/characters.ts';
 import { CHUNK_EXTENSION_BYTES_MAX, CHUNK_EXTENSION_SURPLUS_MAX, TRAILER_BYTES_MAX } from '#protocol/http1/limits.ts';
 
+/** What one step of the decoder found. */
 export type ChunkEvent =
   /** Body bytes lie in `[dataStart, dataEnd)`. */
   | 'data'

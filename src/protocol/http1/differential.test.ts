@@ -31,7 +31,10 @@ async function readOurs(pieces: readonly Buffer[]): Promise<Reading> {
       if (head.hasBody) queueMicrotask(() => stream.startBody());
       else finish();
       return {
-        onBody: (data) => ((body += data.toString('latin1')), true),
+        onBody: (data) => {
+          body += data.toString('latin1');
+          return true;
+        },
         onBodyEnd: finish,
         onGone: (why) => (reading.refused ??= why),
         onDownstreamWritable() {},

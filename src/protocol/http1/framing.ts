@@ -16,6 +16,7 @@ export type DeclaredFraming =
   | { readonly kind: 'chunked' }
   | { readonly kind: 'invalid'; readonly status: number; readonly details: string };
 
+/** The framings that need no number. */
 export const NO_BODY: Framing = { kind: 'none' };
 export const CHUNKED: Framing = { kind: 'chunked' };
 const UNDECLARED: DeclaredFraming = { kind: 'undeclared' };

@@ -1,6 +1,7 @@
 import { CR, LF } from '#protocol/http1/characters.ts';
 import { HEAD_BYTES_MAX } from '#protocol/http1/limits.ts';
 
+/** What is known of the head so far. */
 export type HeadResult =
   /** A whole head lies in `bytes[start, end)`, its last empty line included; the rest follows at `end`. */
   | { readonly kind: 'complete'; bytes: Buffer; start: number; end: number }

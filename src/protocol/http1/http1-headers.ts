@@ -3,6 +3,7 @@ import { classifyHeader, equalsIgnoringCase, HEADER, type HeaderId } from '#prot
 import { COLON, CR, FIELD_VALUE, LF, SPACE, TAB, TOKEN, textOf } from '#protocol/http1/characters.ts';
 import { HEADERS_MAX } from '#protocol/http1/limits.ts';
 
+/** Whether the field lines could be read. */
 export type FieldsResult = 'ok' | 'too-many' | 'invalid';
 
 /** Numbers per header: name start, name end, value start, value end, id. */

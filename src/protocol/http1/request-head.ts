@@ -6,6 +6,7 @@ import { CHUNKED, type DeclaredFraming, type Framing, NO_BODY, takeFraming } fro
 import type { Http1Headers } from '#protocol/http1/http1-headers.ts';
 import { parseRequestLine } from '#protocol/http1/request-line.ts';
 
+/** A request head with its framing, or how to refuse it. */
 export type RequestHeadResult =
   | { readonly kind: 'ok'; readonly head: RequestHead; readonly framing: Framing; readonly keepAlive: boolean }
   | { readonly kind: 'invalid'; readonly problem: ProtocolProblem };

@@ -1,5 +1,6 @@
 import { CR, LF, SPACE, TARGET, TOKEN, textOf } from '#protocol/http1/characters.ts';
 
+/** The first line of a request, or how to refuse it. */
 export type RequestLine =
   | { readonly kind: 'ok'; readonly method: string; readonly target: string; readonly next: number }
   | { readonly kind: 'invalid'; readonly status: number; readonly details: string };

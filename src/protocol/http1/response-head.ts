@@ -5,6 +5,7 @@ import { takeHopHeaders } from '#protocol/http1/connection-header.ts';
 import { CHUNKED, type DeclaredFraming, type Framing, NO_BODY, takeFraming } from '#protocol/http1/framing.ts';
 import type { Http1Headers } from '#protocol/http1/http1-headers.ts';
 
+/** A response head with its framing, or what is wrong with it. */
 export type ResponseHeadResult =
   | {
       readonly kind: 'ok';

@@ -42,7 +42,10 @@ function rig(answer: ((seen: Seen) => void) | null = null): Rig {
     seen.push(request);
     answer?.(request);
     return {
-      onBody: (data) => ((request.body += data.toString()), request.accepts),
+      onBody: (data) => {
+        request.body += data.toString();
+        return request.accepts;
+      },
       onBodyEnd: () => (request.ended = true),
       onGone: (why) => (request.gone = why),
       onDownstreamWritable: () => {},

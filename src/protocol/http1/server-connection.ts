@@ -13,7 +13,6 @@ import type {
 } from '#protocol/http/message.ts';
 import { BodyDecoder, type BodyTaker } from '#protocol/http1/body-decoder.ts';
 import { closeGently } from '#protocol/http1/close-gently.ts';
-import { type Framing, NO_BODY } from '#protocol/http1/framing.ts';
 import { HeadBuffer } from '#protocol/http1/head-buffer.ts';
 import { writeUpgradeHead } from '#protocol/http1/head-writer.ts';
 import { Http1Headers } from '#protocol/http1/http1-headers.ts';
@@ -50,7 +49,6 @@ export class Http1ServerConnection implements ServerConnection, ServerStream, Bo
   #serial = 0;
   #events: ServerEvents | null = null;
   #request: RequestHead | null = null;
-  #framing: Framing = NO_BODY;
   #decoder: BodyDecoder | null = null;
   #keepAlive = true;
   #bodyStarted = false;
@@ -69,7 +67,7 @@ export class Http1ServerConnection implements ServerConnection, ServerStream, Bo
     stream.on('end', this.#onEnd);
     stream.on('error', this.#onClose);
     stream.on('close', this.#onClose);
-    stream.on('drain', this.#onDrain);
+    stream.on('drain', () => this.#events?.onDownstreamWritable());
     stream.resume();
     if (early !== null && early.length > 0) this.#consume(early);
     if (stream.readableEnded) this.#onEnd();
@@ -139,11 +137,9 @@ export class Http1ServerConnection implements ServerConnection, ServerStream, Bo
     if (upgrade === null || upgrade === undefined) return null;
     this.#stream.write(writeUpgradeHead(head, upgrade));
     this.#phase = 'upgraded';
-    this.#events = null;
+    this.#events = null; // so the listeners that stay say nothing
     this.#stream.off('data', this.#onData);
     this.#stream.off('end', this.#onEnd);
-    this.#stream.off('close', this.#onClose);
-    this.#stream.off('drain', this.#onDrain);
     const early = this.#held;
     this.#held = null;
     return { stream: this.#stream, early };
@@ -172,10 +168,6 @@ export class Http1ServerConnection implements ServerConnection, ServerStream, Bo
     this.#held = null;
     if (!this.#stream.destroyed) this.#stream.destroy();
     events?.onGone('disconnect');
-  };
-
-  readonly #onDrain = (): void => {
-    this.#events?.onDownstreamWritable();
   };
 
   #consume(chunk: Buffer): void {
@@ -212,13 +204,10 @@ export class Http1ServerConnection implements ServerConnection, ServerStream, Bo
     const { head, framing } = result;
     this.#request = head;
     this.#idleRounds = 0;
-    this.#framing = framing;
     this.#keepAlive = result.keepAlive;
     this.#requestDone = !head.hasBody;
     this.#decoder = head.hasBody ? new BodyDecoder(framing) : null;
     this.#bodyStarted = false;
-    this.#bodyBlocked = false;
-    this.#discarding = false;
     this.#responseStarted = false;
     this.#phase = head.hasBody ? 'body' : 'replying';
     const serial = this.#serial;
@@ -256,9 +245,8 @@ export class Http1ServerConnection implements ServerConnection, ServerStream, Bo
 
   /** A response without interest in the body: a short one is read and dropped, so that the connection can go on. */
   #giveUpBody(): void {
-    const short = this.#framing.kind === 'length' && this.#framing.bytes <= DRAINED_BODY_BYTES_MAX;
     const waits = this.#headers.indexOf(HEADER.expect) >= 0;
-    if (!short || waits) {
+    if (waits || this.#decoder?.isShort(DRAINED_BODY_BYTES_MAX) !== true) {
       this.#keepAlive = false;
       return;
     }
@@ -269,9 +257,8 @@ export class Http1ServerConnection implements ServerConnection, ServerStream, Bo
   }
 
   #nextRequest(): void {
-    this.#request = null;
-    this.#decoder = null;
     this.#discarding = false;
+    this.#bodyBlocked = false;
     this.#phase = 'head';
     if (this.#draining) this.#linger();
     else this.#consumeHeld();

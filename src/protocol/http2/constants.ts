@@ -12,8 +12,10 @@ export const FRAME = {
   continuation: 9,
 } as const;
 
+/** Bits of a frame header; their meaning depends on the frame type. */
 export const FLAG = { ack: 0x1, endStream: 0x1, endHeaders: 0x4, padded: 0x8, priority: 0x20 } as const;
 
+/** Codes of RST_STREAM and GOAWAY. */
 export const ERROR_CODE = {
   noError: 0,
   protocolError: 1,
@@ -29,6 +31,7 @@ export const ERROR_CODE = {
   enhanceYourCalm: 11,
 } as const;
 
+/** Identifiers of settings. */
 export const SETTING = {
   headerTableSize: 1,
   enablePush: 2,
@@ -38,13 +41,19 @@ export const SETTING = {
   headerListBytesMax: 6,
 } as const;
 
+/** Length, type, flags and stream identifier. */
 export const FRAME_HEADER_BYTES = 9;
 /** What a peer may send before it has seen our settings, and the least that a peer may allow. */
 export const DEFAULT_FRAME_BYTES_MAX = 16_384;
+/** The largest frame the format allows. */
 export const FRAME_BYTES_LIMIT = 0xff_ffff;
+/** Every window until something else is agreed. */
 export const DEFAULT_WINDOW_BYTES = 65_535;
+/** The largest window the format allows. */
 export const WINDOW_BYTES_LIMIT = 0x7fff_ffff;
+/** After it a connection can open no more streams. */
 export const STREAM_ID_MAX = 0x7fff_ffff;
+/** Exactly this long. */
 export const PING_PAYLOAD_BYTES = 8;
 
 /** What a client sends first. */

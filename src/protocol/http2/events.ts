@@ -18,6 +18,7 @@ export type Http2Events = {
   failed(error: Http2Error): void;
 };
 
+/** Which side we are, what we announce, where bytes go and who is told. */
 export type Http2Options = {
   role: 'client' | 'server';
   settings: Http2Settings;

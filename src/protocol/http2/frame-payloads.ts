@@ -18,6 +18,7 @@ export function readIncrement(payload: Buffer): number {
   return bytes;
 }
 
+/** Checks the payload of PING. */
 export function requirePing(payload: Buffer): void {
   requireBytes(payload, PING_PAYLOAD_BYTES, 'PING');
 }

@@ -38,6 +38,7 @@ export function settingsFrame(pairs: readonly (readonly [number, number])[]): Bu
   return bytes;
 }
 
+/** Says that the peer's settings are in force. */
 export function settingsAckFrame(): Buffer {
   return frame(FRAME.settings, FLAG.ack, 0, 0);
 }
@@ -59,6 +60,7 @@ export function goawayFrame(lastStreamId: number, errorCode: number, reason: str
   return bytes;
 }
 
+/** Cuts a stream. */
 export function rstStreamFrame(streamId: number, errorCode: number): Buffer {
   const bytes = frame(FRAME.rstStream, 0, streamId, 4);
   bytes.writeUInt32BE(errorCode, FRAME_HEADER_BYTES);

@@ -4,6 +4,7 @@ import type { Header } from '#protocol/http2/hpack-table.ts';
 
 const CONTINUATIONS_MAX = 32;
 
+/** A whole, decoded header block; `ended` when END_STREAM came with it. */
 export type HeaderBlock = { streamId: number; headers: Header[]; ended: boolean };
 
 /** Puts HEADERS and CONTINUATION frames together and decodes them. */

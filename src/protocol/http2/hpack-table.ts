@@ -69,6 +69,7 @@ function parseEntry(line: string): Header {
   return space < 0 ? [line, ''] : [line.slice(0, space), line.slice(space + 1)];
 }
 
+/** The fields that every peer knows; HPACK counts them from 1. */
 export const STATIC_TABLE: readonly Header[] = STATIC_TEXT.split('\n').map(parseEntry);
 
 /** What a field adds to a table or to a header list (RFC 7541 section 4.1). */

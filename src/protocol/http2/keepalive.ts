@@ -5,6 +5,7 @@ export const PING_INTERVAL_MS = 10_000;
 /** A peer that has not answered for this long is gone. */
 export const PING_TIMEOUT_MS = 20_000;
 
+/** `lost` is called at most once, when the peer is gone. */
 export type KeepaliveEffects = { clock: Clock; sendPing(): void; lost(): void };
 
 /** Notices a dead peer within half a minute (B21). One timer at a time. */

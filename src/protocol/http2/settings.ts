@@ -10,6 +10,7 @@ import {
 } from '#protocol/http2/constants.ts';
 import { settingsFrame, windowUpdateFrame } from '#protocol/http2/frame-writer.ts';
 
+/** What we announce to a peer. */
 export type Http2Settings = {
   streamWindowBytes: number;
   connectionWindowBytes: number;
@@ -22,6 +23,7 @@ export type Http2Settings = {
 /** What a peer announced, or the defaults of RFC 9113 section 6.5.2. */
 export type PeerSettings = { initialWindowBytes: number; frameBytesMax: number; concurrentStreamsMax: number };
 
+/** What holds until the peer has said otherwise. */
 export const DEFAULT_PEER_SETTINGS: PeerSettings = {
   initialWindowBytes: DEFAULT_WINDOW_BYTES,
   frameBytesMax: DEFAULT_FRAME_BYTES_MAX,

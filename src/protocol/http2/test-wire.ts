@@ -6,6 +6,7 @@ import type { Header } from '#protocol/http2/hpack-table.ts';
 import type { Http2Settings } from '#protocol/http2/settings.ts';
 import type { Http2Stream, StreamHandler } from '#protocol/http2/stream.ts';
 
+/** Small limits, so that tests reach them. */
 export const SETTINGS: Http2Settings = {
   streamWindowBytes: 100_000,
   connectionWindowBytes: 250_000,
@@ -14,6 +15,7 @@ export const SETTINGS: Http2Settings = {
   headerListBytesMax: 2_000,
 };
 
+/** A frame as a test looks at it. */
 export type SeenFrame = { type: number; flags: number; streamId: number; payload: Buffer };
 
 /** Cuts written bytes into frames. */
@@ -48,6 +50,7 @@ export type StreamLog = StreamHandler & {
   autoTake: boolean;
 };
 
+/** A handler that writes down what it is told. */
 export function streamLog(): StreamLog {
   const log: StreamLog = {
     stream: null,
@@ -67,6 +70,7 @@ export function streamLog(): StreamLog {
   return log;
 }
 
+/** One side of a connection, with everything it writes and is told. */
 export type TestEnd = {
   connection: Http2Connection;
   /** Written and not taken yet. */

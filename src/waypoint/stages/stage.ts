@@ -3,12 +3,14 @@ import type { Carrier } from '#waypoint/carrier.ts';
 import type { Exchange } from '#waypoint/exchange.ts';
 import type { LocalReply } from '#waypoint/local-reply.ts';
 
+/** What a stage says of a request. */
 export type StageResult =
   | { readonly kind: 'next' }
   | { readonly kind: 'reply'; readonly reply: LocalReply }
   /** The request is on its way; no further stage is asked. */
   | { readonly kind: 'carried' };
 
+/** The results that carry nothing. */
 export const NEXT: StageResult = { kind: 'next' };
 export const CARRIED: StageResult = { kind: 'carried' };
 

@@ -18,6 +18,7 @@ export type PolicyFacts = {
   readonly http: HttpFacts | null;
 };
 
+/** What only an HTTP request shows. */
 export type HttpFacts = {
   readonly method: string;
   /** Normalized path without query. */

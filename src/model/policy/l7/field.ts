@@ -3,6 +3,7 @@ import type { HttpFacts, PolicyFacts } from '#model/policy/l7/facts.ts';
 /** One restriction of a rule. `http`: it needs a request, so a TCP connection cannot answer it. */
 export type Field = { readonly http: boolean; test(facts: PolicyFacts): boolean };
 
+/** Compares the facts of one request or connection with one policy value. */
 export type FactsTest = (facts: PolicyFacts) => boolean;
 
 /** Thrown while one rule is compiled: the rule then becomes as strict as its action allows. */

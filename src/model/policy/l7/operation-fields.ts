@@ -23,6 +23,7 @@ export function operationFields(operation: L7Operation): Field[] {
   ];
 }
 
+/** Compares the destination port. Errors: RuleFault when `value` is not a port. */
 export function portTest(value: string): FactsTest {
   const port = Number(value);
   if (!/^\d{1,5}$/.test(value) || port > 65_535) throw new RuleFault(`"${value}" is not a port`);

@@ -28,6 +28,7 @@ export function principalTest(value: string, trustDomain: string): FactsTest {
   return ({ principal }) => principal !== null && forms.some((test) => test(principal));
 }
 
+/** `*` may stand anywhere in `value`; a missing identity never matches. */
 export function namespaceTest(value: string): FactsTest {
   const test = compileGlob(value);
   return ({ identity }) => identity !== null && test(identity.namespace);
@@ -39,11 +40,13 @@ export function serviceAccountTest(value: string): FactsTest {
   return ({ identity }) => identity !== null && identity.namespace === namespace && identity.serviceAccount === serviceAccount;
 }
 
+/** Compares the immediate peer's address. Errors: RuleFault when `value` is not an IP or CIDR. */
 export function sourceBlockTest(value: string): FactsTest {
   const holds = blockOrFault(value);
   return (facts: PolicyFacts) => holds(facts.sourceBytes);
 }
 
+/** Errors: RuleFault when `value` is not an IP or CIDR. */
 export function blockOrFault(value: string): BlockTest {
   const block = compileBlock(value);
   if (block === null) throw new RuleFault(`"${value}" is not an IP address or CIDR`);

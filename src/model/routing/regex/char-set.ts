@@ -1,8 +1,10 @@
 /** Sorted, disjoint, inclusive ranges of UTF-16 code units: [from, to, from, to, …]. */
 export type CharSet = readonly number[];
 
+/** The highest UTF-16 code unit. */
 export const CODE_UNIT_MAX = 0xffff;
 
+/** Every code unit, and what RE2 calls \d and \w. */
 export const ANY: CharSet = [0, CODE_UNIT_MAX];
 export const DIGIT: CharSet = rangesOf('09');
 export const WORD: CharSet = rangesOf('09AZ__az');
@@ -66,6 +68,7 @@ export function foldCase(set: CharSet): CharSet {
   return unionOf(extra);
 }
 
+/** Whether `code` is in `set`. */
 export function setHas(set: CharSet, code: number): boolean {
   for (let at = 0; at + 1 < set.length; at += 2) {
     if (code < (set[at] ?? 0)) return false;

@@ -6,6 +6,7 @@ import { RegexRefusal } from '#model/routing/regex/syntax.ts';
 /** A compiled pattern; `matches` compares the whole text, in linear time. */
 export type Regex = { matches(text: string): boolean };
 
+/** `why` continues the sentence "the pattern …". */
 export type RegexOutcome = { kind: 'compiled'; regex: Regex } | { kind: 'refused'; why: string };
 
 /** Characters of a pattern (config-api 1.6). */
