@@ -94,12 +94,14 @@ test('admission: what is bound is accepted, what is not is refused with its stat
   const rig = await startRig();
   t.after(() => rig.close());
   const elsewhere = { ...HERE, hostname: 'other.shop.svc.cluster.local' };
+  const refused = { ...HERE, hostname: 'waypoint.shop.not-allowed.invalid' };
   const byAddress = { kind: 'address', network: '', address: parseIp('10.0.0.99'), hbonePort: 15_008 } as const;
   learn(
     rig,
     aWorkload('mine', ['10.0.0.1'], { waypoint: HERE }),
     aWorkload('other', ['10.0.0.2'], { waypoint: elsewhere }),
     aWorkload('free', ['10.0.0.3']),
+    aWorkload('refused', ['10.0.0.5'], { waypoint: refused }),
     aWorkload('addressed', ['10.0.0.4', 'fd00::4'], { waypoint: byAddress }),
     aWorkload('waypoint-pod', ['10.0.0.99'], { serviceAccount: 'waypoint' }),
   );
@@ -114,6 +116,7 @@ test('admission: what is bound is accepted, what is not is refused with its stat
     { authority: `${VIP}:81`, want: { kind: 'refuse', status: 503 } },
     { authority: '10.0.0.2:80', want: { kind: 'refuse', status: 400 } },
     { authority: '10.0.0.3:80', want: { kind: 'refuse', status: 400 } },
+    { authority: '10.0.0.5:80', want: { kind: 'refuse', status: 400 } },
     { authority: '10.0.0.250:80', want: { kind: 'refuse', status: 503 } },
     { authority: 'nowhere.mesh:80', want: { kind: 'refuse', status: 503 } },
     { authority: '10.0.0.1', want: { kind: 'refuse', status: 400 } },

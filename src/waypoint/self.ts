@@ -21,9 +21,15 @@ export function locationOf(self: WaypointSelf): ClientLocation {
   return self.location ?? { node: self.node, clusterId: '', network: '', locality: { region: '', zone: '', subzone: '' } };
 }
 
-/** Whether a workload's or service's waypoint is this one. */
+/**
+ * Whether a workload's or service's waypoint is this one: by the name of its own service, or because this waypoint is
+ * among those behind the address. A hostname that merely begins like ours is not (one that cannot exist says "refused").
+ */
 export function isBoundTo(self: WaypointSelf, binding: GatewayAddress | null, mesh: MeshState): boolean {
   if (binding === null) return false;
-  if (binding.kind === 'hostname') return binding.namespace === self.namespace && binding.hostname.split('.')[0] === self.gateway;
-  return mesh.waypointMembers(binding).some((workload) => sameIdentity(identityOf(workload), self.identity));
+  const isOwnService =
+    binding.kind === 'hostname' &&
+    binding.namespace === self.namespace &&
+    binding.hostname.startsWith(`${self.gateway}.${self.namespace}.svc.`);
+  return isOwnService || mesh.waypointMembers(binding).some((workload) => sameIdentity(identityOf(workload), self.identity));
 }

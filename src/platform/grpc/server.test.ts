@@ -21,7 +21,11 @@ const authority = await CertificateAuthority.open({
   clock: systemClock,
   log: SILENT_LOG,
 });
-const asked = { csrPem: 'csr', identity: { trustDomain: 'cluster.local', namespace: 'shop', serviceAccount: 'web' }, ttlSeconds: 60 };
+const asked = {
+  csrPem: 'csr',
+  identity: { trustDomain: 'cluster.local', namespace: 'shop', serviceAccount: 'web' },
+  ttlSeconds: 60,
+};
 
 async function issue(): Promise<ServerCertificate> {
   return authority.issueServer({ dnsNames: [], ips: ['127.0.0.1'] });
@@ -76,7 +80,11 @@ test('a status reaches the client with its remedy; what broke inside does not', 
       throw failures.shift() ?? assert.fail();
     },
   });
-  await assert.rejects(client.fetch(asked), { code: 'WEFT_CONTROL_PLANE', message: /PERMISSION_DENIED: not yours$/, remedy: /token/ });
+  await assert.rejects(client.fetch(asked), {
+    code: 'WEFT_CONTROL_PLANE',
+    message: /PERMISSION_DENIED: not yours$/,
+    remedy: /token/,
+  });
   await assert.rejects(client.fetch(asked), { message: /INTERNAL: internal error of the control plane$/ });
 });
 
@@ -116,19 +124,38 @@ test('a replaced certificate is what new connections see', async (t) => {
 test('a port that is taken is refused by its address', async (t) => {
   const { server } = await serving(t);
   const port = Number(server.address.split(':')[1]);
-  const handlers = { authenticate: () => assert.fail(), discover: () => assert.fail(), createCertificate: () => assert.fail(), syncWorkloads: () => assert.fail() };
-  await assert.rejects(serveControl({ host: '127.0.0.1', port, certificate: await issue(), handlers, log: SILENT_LOG }), { code: 'WEFT_LISTEN' });
+  const handlers = {
+    authenticate: () => assert.fail(),
+    discover: () => assert.fail(),
+    createCertificate: () => assert.fail(),
+    syncWorkloads: () => assert.fail(),
+  };
+  await assert.rejects(serveControl({ host: '127.0.0.1', port, certificate: await issue(), handlers, log: SILENT_LOG }), {
+    code: 'WEFT_LISTEN',
+  });
 });
 
 const addresses = ['', 'host', 'host:0', ':15012', 'unix:relative'];
 for (const address of addresses) {
   test(`"${address}" is refused as the address of a control plane`, async () => {
-    const endpoint = { address, rootsPem: async () => authority.rootsPem, token: async () => 't', serverName: null, clusterId: '' };
+    const endpoint = {
+      address,
+      rootsPem: async () => authority.rootsPem,
+      token: async () => 't',
+      serverName: null,
+      clusterId: '',
+    };
     await assert.rejects(new CaClient(endpoint, { impersonate: true }).fetch(asked), { code: 'WEFT_CONTROL_ADDRESS' });
   });
 }
 
 test('roots that are no certificate are refused before anything is sent', async () => {
-  const endpoint = { address: '127.0.0.1:1', rootsPem: async () => 'nothing', token: async () => 't', serverName: null, clusterId: '' };
+  const endpoint = {
+    address: '127.0.0.1:1',
+    rootsPem: async () => 'nothing',
+    token: async () => 't',
+    serverName: null,
+    clusterId: '',
+  };
   await assert.rejects(new CaClient(endpoint, { impersonate: true }).fetch(asked), { code: 'WEFT_CONTROL_ROOTS' });
 });

@@ -42,7 +42,15 @@ export type AgentStatus = {
   certificates: { identity: string; notAfter: string; renewing: boolean; error: string | null }[];
   controlPlane: { address: string; connected: boolean; syncedAt: string | null; error: string | null };
   /** Workloads enrolled on this node. */
-  enrolled: { uid: string; name: string; namespace: string; serviceAccount: string; addresses: string[]; ready: boolean; problem: string | null }[];
+  enrolled: {
+    uid: string;
+    name: string;
+    namespace: string;
+    serviceAccount: string;
+    addresses: string[];
+    ready: boolean;
+    problem: string | null;
+  }[];
   /** Every workload known, with the path a connection from this node would take to it. */
   workloads: { uid: string; identity: string; node: string; addresses: string[]; path: string }[];
   services: number;

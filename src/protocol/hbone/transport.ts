@@ -3,7 +3,15 @@ import type { IpAddress } from '#model/address/ip.ts';
 import type { Identity } from '#model/identity/identity.ts';
 
 /** Why a connection failed or was refused; the closed list of Istio's response flags. */
-export type ResponseFlag = '-' | 'DENY' | 'CONNECT' | 'TLS_FAILURE' | 'H2_HANDSHAKE_FAILURE' | 'NETWORK_POLICY' | 'IDENTITY_ERROR' | 'CERT_REVOKED';
+export type ResponseFlag =
+  | '-'
+  | 'DENY'
+  | 'CONNECT'
+  | 'TLS_FAILURE'
+  | 'H2_HANDSHAKE_FAILURE'
+  | 'NETWORK_POLICY'
+  | 'IDENTITY_ERROR'
+  | 'CERT_REVOKED';
 
 /** One pool entry: connections of two identities, or of two source addresses, are never shared (B18). */
 export type TunnelTarget = {
