@@ -107,7 +107,7 @@ export class Agent {
       this.#verdicts.renew();
       this.#carried.closeDenied(this.mesh);
     } else {
-      this.#verdicts.fill();
+      this.#verdicts.fill(touched.workloads);
       this.#verdicts.publish(!this.#isComplete());
     }
     for (const [uid, workload] of delta.workloads) {
@@ -168,7 +168,7 @@ export class Agent {
     const record = this.mesh.workload(enrolled.request.uid);
     const services = new Set(record === null ? [] : record.services.keys());
     this.#tables.refresh({ ips: new Set(enrolled.addresses), services, workloads: new Set(), policies: false }, this.#view());
-    this.#verdicts.fill();
+    this.#verdicts.fill(new Set([enrolled.request.uid]));
   }
 
   #localRecords(): Workload[] {

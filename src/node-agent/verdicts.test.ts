@@ -43,7 +43,7 @@ const PRINCIPAL = { principals: [{ kind: 'exact' as const, value: 'cluster.local
 
 test('pairs of this node get their verdict before the first connection, plain text included', () => {
   const { kernel, verdicts, key } = setUp();
-  verdicts.fill();
+  verdicts.fill(new Set([server.uid]));
   assert.deepEqual(kernel.maps.verdicts.get(key), { generation: 1, allow: 1 });
   assert.deepEqual(kernel.maps.verdicts.get({ ...key, sourceId: 0 }), { generation: 1, allow: 1 });
 });
@@ -51,7 +51,7 @@ test('pairs of this node get their verdict before the first connection, plain te
 test('a change writes the new verdicts first, then raises the generation', () => {
   const { kernel, mesh, verdicts, key } = setUp();
   verdicts.publish(false);
-  verdicts.fill();
+  verdicts.fill(new Set([server.uid]));
   deny(mesh, PRINCIPAL);
   verdicts.renew();
   assert.equal(kernel.maps.config.get(0)?.generation, 2);
@@ -61,15 +61,15 @@ test('a change writes the new verdicts first, then raises the generation', () =>
 test('a verdict that depends on the address family is not cached', () => {
   const { mesh, verdicts } = setUp();
   deny(mesh, { destinationIps: [{ base: parseIp('10.0.0.2'), length: 32 }] });
-  assert.equal(verdicts.pairVerdict(client, server, 8080), null);
   assert.equal(verdicts.remember(client, server, 8080), false);
 });
 
-test('a plain-text verdict is not cached while a policy looks at source addresses', () => {
-  const { mesh, verdicts } = setUp();
-  deny(mesh, { sourceIps: [{ base: parseIp('10.5.0.0'), length: 16 }] });
-  assert.equal(verdicts.pairVerdict(null, server, 8080), null);
-  assert.equal(verdicts.pairVerdict(client, server, 8080), true);
+test('a change of one workload fills its pairs only', () => {
+  const { kernel, verdicts } = setUp();
+  verdicts.fill(new Set(['k//Pod/shop/other']));
+  assert.deepEqual(kernel.maps.verdicts.entries(), []);
+  verdicts.fill(new Set([client.uid]));
+  assert.equal(kernel.maps.verdicts.entries().length, 1, 'as a source; it has no ports of its own');
 });
 
 test('B49: live flows that a new policy denies are closed, others are not', () => {

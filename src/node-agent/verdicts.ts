@@ -1,4 +1,3 @@
-import { familyOf, type IpAddress } from '#model/address/ip.ts';
 import type { Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
 import type { MeshState } from '#model/mesh/mesh-state.ts';
@@ -6,6 +5,7 @@ import { identityOf, type Workload } from '#model/mesh/workload.ts';
 import type { IdTable } from '#model/path/ids.ts';
 import { CONFIG_INCOMPLETE, PORT } from '#model/path/kernel-flags.ts';
 import { type Decision, evaluate, policiesFor } from '#model/policy/evaluate.ts';
+import { pairVerdict } from '#model/policy/pair-verdict.ts';
 import type { Kernel, LiveFlow } from './effects.ts';
 
 /** Pairs evaluated ahead of their first connection; beyond that the first connection of a pair is evaluated. */
@@ -65,21 +65,22 @@ export class Verdicts {
    */
   renew(): void {
     const next = this.#generation + 1;
-    this.#fill(next); // before the switch, so that no connection has to wait for the agent
+    this.#fill(next, null); // before the switch, so that no connection has to wait for the agent
     this.#generation = next;
     this.publish(this.#incomplete);
     this.closeDenied();
     this.#clock.after(SECOND_SWEEP_MS, () => this.closeDenied());
   }
 
-  /** Verdicts for pairs that have none yet (a workload was enrolled or an endpoint got a new port). */
-  fill(): void {
-    this.#fill(this.#generation);
+  /** Verdicts for pairs of these workloads that have none yet (one was enrolled or got a new port). */
+  fill(uids: ReadonlySet<string>): void {
+    if (uids.size > 0) this.#fill(this.#generation, uids);
   }
 
   /** Remembers the outcome of one evaluated connection; false when it depends on more than the pair and port. */
   remember(source: Workload | null, destination: Workload, port: number): boolean {
-    return this.#write(source, destination, port, this.#generation);
+    const allow = pairVerdict(policiesFor(this.#view.mesh, destination), source, destination, port);
+    return this.#write(source, destination, port, allow, this.#generation);
   }
 
   /** Closes live kernel connections that policy now denies; returns how many. */
@@ -122,17 +123,23 @@ export class Verdicts {
     });
   }
 
-  /** Pairs of this node first; then what is denied towards other nodes, so that connect() itself can refuse it. */
-  #fill(generation: number): void {
+  /**
+   * Pairs of this node first; then what is denied towards other nodes, so that connect() itself can refuse it.
+   * `only`: just the pairs in which one of these workloads takes part; null: all.
+   */
+  #fill(generation: number, only: ReadonlySet<string> | null): void {
     const local = this.#view.local();
     let pairs = 0;
     for (const destination of [...local, ...this.#remote(local)]) {
       const here = local.includes(destination);
-      for (const port of targetPorts(destination)) {
-        for (const source of here ? [null, ...local] : local) {
-          if (source === destination) continue;
+      const set = policiesFor(this.#view.mesh, destination);
+      for (const source of here ? [null, ...local] : local) {
+        if (source === destination) continue;
+        if (only !== null && !only.has(destination.uid) && (source === null || !only.has(source.uid))) continue;
+        for (const port of targetPorts(destination)) {
           if (++pairs > EAGER_PAIRS_MAX) return;
-          if (here || this.pairVerdict(source, destination, port) === false) this.#write(source, destination, port, generation);
+          const allow = pairVerdict(set, source, destination, port);
+          if (here || allow === false) this.#write(source, destination, port, allow, generation);
         }
       }
     }
@@ -145,8 +152,7 @@ export class Verdicts {
     }
   }
 
-  #write(source: Workload | null, destination: Workload, port: number, generation: number): boolean {
-    const allow = this.pairVerdict(source, destination, port);
+  #write(source: Workload | null, destination: Workload, port: number, allow: boolean | null, generation: number): boolean {
     if (allow === null) return false;
     const { ids } = this.#view;
     const key = {
@@ -157,30 +163,6 @@ export class Verdicts {
     this.#kernel.maps.verdicts.set(key, { generation, allow: allow ? 1 : 0 });
     return true;
   }
-
-  /** The verdict of a pair and port, or null when it depends on which addresses are used. */
-  pairVerdict(source: Workload | null, destination: Workload, port: number): boolean | null {
-    const set = policiesFor(this.#view.mesh, destination);
-    const dependsOnSourceIp = set.policies.some((policy) =>
-      policy.rules.some((rule) =>
-        rule.clauses.some((clause) => clause.matches.some((match) => match.sourceIps.length + match.notSourceIps.length > 0)),
-      ),
-    );
-    if (source === null && dependsOnSourceIp) return null;
-    const outcomes = new Set<boolean>();
-    for (const destinationIp of destination.addresses) {
-      const sourceIp = source === null ? destinationIp : sameFamily(source.addresses, destinationIp);
-      if (sourceIp === null) continue;
-      const connection = { source: source === null ? null : identityOf(source), sourceIp, destinationIp, destinationPort: port };
-      outcomes.add(evaluate(set, connection).allowed);
-    }
-    const [outcome] = outcomes;
-    return outcomes.size === 1 && outcome !== undefined ? outcome : null;
-  }
-}
-
-function sameFamily(addresses: readonly IpAddress[], like: IpAddress): IpAddress | null {
-  return addresses.find((ip) => familyOf(ip) === familyOf(like)) ?? null;
 }
 
 function targetPorts(workload: Workload): Set<number> {

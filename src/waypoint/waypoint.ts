@@ -108,7 +108,8 @@ export class Waypoint {
 
   #refuse(status: 400 | 503, why: string, peer: Identity | null): Admission {
     this.counters.connectionsRefused++;
-    this.#effects.log.info(
+    // The caller answers the tunnel and says so; this only adds who asked.
+    this.#effects.log.debug(
       { flag: 'NR', status, source: peer === null ? null : formatIdentity(peer), details: why },
       'refused a tunnel',
     );

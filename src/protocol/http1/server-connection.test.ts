@@ -134,6 +134,23 @@ test('http1 server: a body waits until it is wanted and stops when told', async 
   assert.ok(request.ended);
 });
 
+test('http1 server: a body whose last piece was too much does not hold up the next request', async () => {
+  const { client, seen } = rig();
+  client.write('POST /1 HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\n');
+  await settle();
+  const [request] = seen;
+  assert.ok(request);
+  request.accepts = false;
+  request.stream.startBody();
+  client.write('abc');
+  await settle();
+  assert.ok(request.ended);
+  reply(request.stream, 200, 'x');
+  client.write(GET('/2'));
+  await settle();
+  assert.equal(seen.length, 2);
+});
+
 test('http1 server: a response of unknown length is chunked', async () => {
   const { client, sent } = rig(({ stream }) => {
     stream.respond({ status: 200, headers: new StringHeaders([]), contentLength: null }, false);

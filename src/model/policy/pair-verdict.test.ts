@@ -1,0 +1,67 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { parseIp } from '#model/address/ip.ts';
+import { EMPTY_MATCH, type Match } from '#model/mesh/authorization.ts';
+import { aWorkload } from '#model/testing/mesh-fixtures.ts';
+import type { PolicySet } from './evaluate.ts';
+import { pairVerdict } from './pair-verdict.ts';
+
+const client = aWorkload('client', ['10.0.0.1', 'fd00::1']);
+const server = aWorkload('server', ['10.0.0.2', 'fd00::2']);
+const denies = (match: Partial<Match>): PolicySet => ({
+  missing: [],
+  policies: [
+    {
+      name: 'p',
+      namespace: 'shop',
+      scope: 'namespace',
+      action: 'deny',
+      dryRun: false,
+      rules: [{ clauses: [{ matches: [{ ...EMPTY_MATCH, ...match }] }] }],
+    },
+  ],
+});
+const block = (ip: string, length: number) => [{ base: parseIp(ip), length }];
+
+const cases = [
+  { name: 'no policy allows', set: { policies: [], missing: [] }, source: client, want: true },
+  { name: 'a policy that is missing denies', set: { policies: [], missing: ['shop/x'] }, source: client, want: false },
+  {
+    name: 'a verdict of the identity holds for both families',
+    set: denies({ namespaces: [{ kind: 'exact' as const, value: 'shop' }] }),
+    source: client,
+    want: false,
+  },
+  {
+    name: 'a verdict that depends on the destination address is not cached',
+    set: denies({ destinationIps: block('10.0.0.2', 32) }),
+    source: client,
+    want: null,
+  },
+  {
+    name: 'one that depends on the source address of one family is not cached',
+    set: denies({ sourceIps: block('10.0.0.0', 8) }),
+    source: client,
+    want: null,
+  },
+  {
+    name: 'plain text is not cached while a policy looks at source addresses',
+    set: denies({ sourceIps: block('10.5.0.0', 16) }),
+    source: null,
+    want: null,
+  },
+  {
+    name: 'plain text under STRICT is denied',
+    set: denies({ notPrincipals: [{ kind: 'presence' as const }] }),
+    source: null,
+    want: false,
+  },
+];
+for (const { name, set, source, want } of cases) test(name, () => assert.equal(pairVerdict(set, source, server, 80), want));
+
+test('workloads without a common family have no verdict', () => {
+  assert.equal(
+    pairVerdict(denies({ destinationPorts: [80] }), aWorkload('six', ['fd00::9']), aWorkload('four', ['10.0.0.9']), 80),
+    null,
+  );
+});
