@@ -143,6 +143,7 @@ export class Agent {
   /** Stops serving; the kernel side goes on without this process. */
   stop(): void {
     this.#dns.stop();
+    this.#verdicts.stop();
     this.enrollment.release();
   }
 

@@ -1,4 +1,4 @@
-import type { Clock } from '#model/effects/clock.ts';
+import type { Cancel, Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
 import type { MeshState } from '#model/mesh/mesh-state.ts';
 import { identityOf, type Workload } from '#model/mesh/workload.ts';
@@ -31,6 +31,7 @@ export class Verdicts {
   readonly #log: Log;
   #generation: number;
   #incomplete = true;
+  #cancelSweep: Cancel = () => {};
 
   constructor(kernel: Kernel, view: VerdictView, clock: Clock, log: Log) {
     this.#kernel = kernel;
@@ -69,7 +70,8 @@ export class Verdicts {
     this.#generation = next;
     this.publish(this.#incomplete);
     this.closeDenied();
-    this.#clock.after(SECOND_SWEEP_MS, () => this.closeDenied());
+    this.#cancelSweep();
+    this.#cancelSweep = this.#clock.after(SECOND_SWEEP_MS, () => this.closeDenied());
   }
 
   /** Verdicts for pairs of these workloads that have none yet (one was enrolled or got a new port). */
@@ -81,6 +83,11 @@ export class Verdicts {
   remember(source: Workload | null, destination: Workload, port: number): boolean {
     const allow = pairVerdict(policiesFor(this.#view.mesh, destination), source, destination, port);
     return this.#write(source, destination, port, allow, this.#generation);
+  }
+
+  /** Touches the kernel no more. */
+  stop(): void {
+    this.#cancelSweep();
   }
 
   /** Closes live kernel connections that policy now denies; returns how many. */

@@ -6,7 +6,7 @@ import { errnoName } from './errno.ts';
 import { hasSetRetval } from './features.ts';
 import { type LinkHandle, libbpf, type ProgramHandle } from './libbpf.ts';
 import { errno } from './libc.ts';
-import { BpfMap, closeMap, openPinnedMap } from './map.ts';
+import { BpfMap, openPinnedMap } from './map.ts';
 import { type LoadedObject, loadObject } from './object.ts';
 
 const OBJECTS = ['connect', 'getpeername', 'datagram', 'flow', 'lookup'] as const;
@@ -59,7 +59,7 @@ export function openDatapath(options: DatapathOptions): Datapath {
     detachNamespace: (cookie) => detachLink(namespacePin(options.pinDir, cookie)),
     attachedNamespaces: () => namespacePins(options.pinDir),
     close: () => {
-      for (const map of Object.values(maps)) closeMap(map as BpfMap<unknown, unknown>);
+      for (const map of Object.values(maps)) map.close();
       for (const object of loaded) object.close();
     },
   };
@@ -156,7 +156,7 @@ function keepCompatiblePins(pinDir: string): boolean {
   if (existsSync(configPin)) {
     const config = openPinnedMap(configPin, abi.ID, abi.CONFIG);
     const schema = config.get(0)?.schema;
-    closeSync(config.fd);
+    config.close();
     if (schema === abi.SCHEMA) return true;
   }
   removePins(pinDir);
@@ -190,7 +190,8 @@ function openMaps(pinDir: string) {
     listeners: raw('listeners'),
     /** key: a socket's file descriptor. */
     ownSockets: new BpfMap('own_sockets', libbpf().pinnedGet(pin('own_sockets')), abi.ID, abi.ID),
-    events: raw('events'),
+    /** Only its descriptor is used, by the ring reader. */
+    events: new BpfMap('events', libbpf().pinnedGet(pin('events')), abi.ID, abi.ID),
     counters: raw('counters'),
   };
 }

@@ -5,18 +5,34 @@ import type { Layout } from './layout.ts';
 import { libbpf } from './libbpf.ts';
 import { errno } from './libc.ts';
 
-/** A typed view of one eBPF map. Values are plain objects; a missing key is null. */
+/** A typed view of one eBPF map. Values are plain objects; a missing key is null. Owns its file descriptor. */
 export class BpfMap<K, V> {
   readonly name: string;
-  readonly fd: number;
+  #fd: number;
   readonly #key: Layout<K>;
   readonly #value: Layout<V>;
 
   constructor(name: string, fd: number, key: Layout<K>, value: Layout<V>) {
     this.name = name;
-    this.fd = fd;
+    this.#fd = fd;
     this.#key = key;
     this.#value = value;
+  }
+
+  /**
+   * The file descriptor. Asserts that the map is open: a closed number may by now be another map, whose larger values the
+   * kernel would write past the end of our buffers.
+   */
+  get fd(): number {
+    if (this.#fd < 0) throw new Error(`eBPF map ${this.name} is used after it was closed`);
+    return this.#fd;
+  }
+
+  /** Closes the file descriptor; the pinned map lives on. */
+  close(): void {
+    const fd = this.fd;
+    this.#fd = -1;
+    closeSync(fd);
   }
 
   get(key: K): V | null {
@@ -89,7 +105,7 @@ export function readCounters(fd: number, count: number): number[] {
   return totals;
 }
 
-/** Opens a pinned map. Errors: WEFT_BPF_PIN when it is not there. */
+/** Opens a pinned map. Errors: WEFT_BPF_PIN when it is not there, or has other sizes than the layouts (another version's). */
 export function openPinnedMap<K, V>(path: string, key: Layout<K>, value: Layout<V>): BpfMap<K, V> {
   const fd = libbpf().pinnedGet(path);
   if (fd < 0) {
@@ -97,10 +113,26 @@ export function openPinnedMap<K, V>(path: string, key: Layout<K>, value: Layout<
       remedy: 'start the agent of this node first',
     });
   }
-  return new BpfMap(path.slice(path.lastIndexOf('/') + 1), fd, key, value);
+  const map = new BpfMap(path.slice(path.lastIndexOf('/') + 1), fd, key, value);
+  const sizes = sizesOf(fd);
+  if (sizes.keyBytes !== key.size || sizes.valueBytes !== value.size) {
+    map.close();
+    throw new WeftError(
+      'WEFT_BPF_PIN',
+      `pinned eBPF map ${path} has entries of ${sizes.keyBytes} + ${sizes.valueBytes} bytes, not ${key.size} + ${value.size}`,
+      { remedy: 'it is of another version: weft uninstall removes it' },
+    );
+  }
+  return map;
 }
 
-/** Closes the file descriptor; the pinned map lives on. */
-export function closeMap(map: BpfMap<unknown, unknown>): void {
-  closeSync(map.fd);
+const MAP_INFO_BYTES = 88;
+
+/** The first fields of `struct bpf_map_info`: type, id, key size, value size. */
+function sizesOf(fd: number): { keyBytes: number; valueBytes: number } {
+  const info = Buffer.alloc(MAP_INFO_BYTES);
+  const length = Buffer.alloc(4);
+  length.writeUInt32LE(MAP_INFO_BYTES);
+  libbpf().infoByFd(fd, info, length);
+  return { keyBytes: info.readUInt32LE(8), valueBytes: info.readUInt32LE(12) };
 }
