@@ -1,6 +1,6 @@
 import { type ChildProcessByStdio, execFileSync, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, mkdtempSync, readFileSync, rmdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
@@ -20,8 +20,9 @@ export type App = {
 
 /** Two or more namespaces on one link, a cgroup and a bpffs of their own; everything goes with down(). */
 export class Bed {
-  readonly id = randomBytes(3).toString('hex');
-  readonly dir = mkdtempSync(join(tmpdir(), 'weft-bed-'));
+  /** Names everything a bed makes; the process id tells a later run whether its owner is gone. */
+  readonly id = `${process.pid}-${randomBytes(2).toString('hex')}`;
+  readonly dir = mkdtempSync(join(tmpdir(), `weft-bed-${process.pid}-`));
   readonly cgroup: string;
   readonly bpffs: string;
   readonly pinDir: string;
@@ -29,6 +30,7 @@ export class Bed {
   readonly #apps: App[] = [];
 
   constructor() {
+    sweepDeadBeds();
     this.cgroup = join(cgroup2Mount(), `weft-bed-${this.id}`);
     this.bpffs = join(this.dir, 'bpf');
     this.pinDir = join(this.bpffs, 'node');
@@ -81,6 +83,27 @@ export class Bed {
     for (const name of this.#namespaces.splice(0)) ip('netns', 'del', name);
     rmdirSync(this.cgroup);
     rmSync(this.dir, { recursive: true, force: true });
+  }
+}
+
+/** Removes what test processes left that were killed before they could tidy up. */
+function sweepDeadBeds(): void {
+  const dead = (name: string): boolean => {
+    const pid = /^weft-bed-(\d+)-/.exec(name)?.[1];
+    return pid !== undefined && !existsSync(`/proc/${pid}`);
+  };
+  const named = (directory: string): string[] => (existsSync(directory) ? readdirSync(directory).filter(dead) : []);
+  for (const name of named(cgroup2Mount())) {
+    const cgroup = join(cgroup2Mount(), name);
+    writeFileSync(join(cgroup, 'cgroup.kill'), '1');
+    execFileSync('sh', ['-c', 'while [ -d "$0" ] && ! rmdir "$0" 2>/dev/null; do sleep 0.05; done', cgroup]);
+  }
+  for (const name of named('/run/netns')) ip('netns', 'del', name);
+  for (const name of named(tmpdir())) {
+    const bpffs = join(tmpdir(), name, 'bpf');
+    removePins(join(bpffs, 'node'));
+    releaseBpffs(bpffs);
+    rmSync(join(tmpdir(), name), { recursive: true, force: true });
   }
 }
 
