@@ -1,4 +1,5 @@
 import type { Check } from '#main/demo/checks/check.ts';
+import { expect } from '#main/demo/checks/check.ts';
 import { expectEcho, expectNoEcho, expectRefused } from '#main/demo/checks/echo-calls.ts';
 import { expectLogLine, logEnd } from '#main/demo/checks/log-search.ts';
 import { FAMILIES, vip } from '#main/demo/mesh/shop.ts';
@@ -19,8 +20,9 @@ export const denied: Check = {
       calls += await expectRefused(stranger, vip('echo-near', family), CACHED_WITHIN_MS);
       await expectEcho(mesh.probe('shopper'), mesh.app('shopper'), family, vip('echo-near', family));
     }
+    expect(calls === FAMILIES.length, `refused only after ${calls} calls: the verdict was not there before the first connection`);
     const far = await expectNoEcho(stranger, vip('echo-far', 4));
     await expectLogLine(logPath, logFrom, [/no-strangers/, /rule/i, /stranger/]);
-    return `ECONNREFUSED over IPv4 and IPv6 (within ${calls} calls), ${String(far.error)} at ${far.stage} from the other node; the log names bookshop/no-strangers and its rule`;
+    return `ECONNREFUSED over IPv4 and IPv6 at the first call, ${String(far.error)} at ${far.stage} from the other node; the log names bookshop/no-strangers and its rule`;
   },
 };
