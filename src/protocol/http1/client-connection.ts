@@ -69,7 +69,13 @@ export class Http1ClientConnection implements ClientConnection, ClientStream, Bo
 
   retire(): void {
     this.#retiring = true;
-    if (this.#phase === 'idle') this.#stream.destroy();
+    // An orderly end: in a tunnel, a destroyed stream would reach the app as a reset.
+    if (this.#phase === 'idle') this.#stream.end();
+  }
+
+  /** Closes at once, whatever is under way; for a peer that does not answer an end with its own. */
+  destroy(): void {
+    this.#kill();
   }
 
   send(head: RequestHead, end: boolean, events: ClientEvents): ClientStream {
@@ -247,7 +253,8 @@ export class Http1ClientConnection implements ClientConnection, ClientStream, Bo
   }
 
   readonly #onEnd = (): void => {
-    if (this.#phase === 'body' && this.#decoder?.endsWithConnection() && this.#events !== null) {
+    if (this.#phase === 'idle') this.retire();
+    else if (this.#phase === 'body' && this.#decoder?.endsWithConnection() && this.#events !== null) {
       this.#keepAlive = false;
       this.#complete(true);
     } else this.#fail('closed', 'connection termination');

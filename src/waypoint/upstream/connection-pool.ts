@@ -21,10 +21,13 @@ const IDLE_CONNECTIONS_MAX = 256;
 /** Shorter than common servers' own limits, so that it is rarely they who close. */
 const IDLE_MS = 50_000;
 
+/** How long a peer may take to end a connection that we have ended. */
+const CLOSING_MS = 5_000;
+
 /** A peer's announced limit runs from its last byte, not from ours. */
 const KEEP_ALIVE_MARGIN_MS = 1_000;
 
-type Idle = { readonly connection: ClientConnection; readonly untilMs: number };
+type Idle = { readonly connection: Http1ClientConnection; readonly untilMs: number };
 
 type PoolEffects = {
   readonly clock: Clock;
@@ -38,6 +41,8 @@ export class ConnectionPool implements ClientOwner {
   readonly #effects: PoolEffects;
   /** The last one used is the next one used, so that the others can grow old. */
   readonly #idle: Idle[] = [];
+  /** Ended by us, with the time by which the peer has to have done so too. */
+  readonly #closing = new Map<Http1ClientConnection, number>();
   /** With the time each was last used. */
   readonly #http2 = new Map<ClientConnection, number>();
   /** Connections open or being opened. */
@@ -59,13 +64,16 @@ export class ConnectionPool implements ClientOwner {
   }
 
   onIdle(connection: ClientConnection): void {
-    if (this.#retired || this.#idle.length >= IDLE_CONNECTIONS_MAX) connection.retire();
-    else if (connection instanceof Http1ClientConnection) this.#idle.push({ connection, untilMs: this.#expiry(connection) });
+    if (!(connection instanceof Http1ClientConnection)) {
+      if (this.#retired) connection.retire();
+    } else if (this.#retired || this.#idle.length >= IDLE_CONNECTIONS_MAX) this.#close(connection);
+    else this.#idle.push({ connection, untilMs: this.#expiry(connection) });
   }
 
   onClosed(connection: ClientConnection): void {
     this.#open--;
     this.#http2.delete(connection);
+    if (connection instanceof Http1ClientConnection) this.#closing.delete(connection);
     const at = this.#idle.findIndex((idle) => idle.connection === connection);
     if (at >= 0) this.#idle.splice(at, 1);
   }
@@ -73,7 +81,8 @@ export class ConnectionPool implements ClientOwner {
   /** Closes connections that were idle too long; true when none is left. */
   sweep(): boolean {
     const nowMs = this.#effects.clock.nowMs();
-    for (const idle of this.#idle.filter(({ untilMs }) => untilMs <= nowMs)) idle.connection.retire();
+    for (const [connection, untilMs] of this.#closing) if (untilMs <= nowMs) connection.destroy();
+    for (const idle of this.#idle.filter(({ untilMs }) => untilMs <= nowMs)) this.#close(idle.connection);
     for (const [connection, usedMs] of this.#http2) if (connection.isIdle() && usedMs + IDLE_MS <= nowMs) connection.retire();
     return this.#open === 0;
   }
@@ -81,7 +90,7 @@ export class ConnectionPool implements ClientOwner {
   /** Closes every connection once its requests are done. */
   retire(): void {
     this.#retired = true;
-    for (const { connection } of [...this.#idle]) connection.retire();
+    for (const { connection } of [...this.#idle]) this.#close(connection);
     for (const connection of [...this.#http2.keys()]) connection.retire();
   }
 
@@ -89,9 +98,17 @@ export class ConnectionPool implements ClientOwner {
     const nowMs = this.#idle.length === 0 ? 0 : this.#effects.clock.nowMs();
     for (let idle = this.#idle.pop(); idle !== undefined; idle = this.#idle.pop()) {
       if (idle.untilMs > nowMs && idle.connection.capacity() > 0) return idle.connection;
-      idle.connection.retire();
+      this.#close(idle.connection);
     }
     return null;
+  }
+
+  /** Ends an idle connection in order; sweep() makes an end of one whose peer does not answer. */
+  #close(connection: Http1ClientConnection): void {
+    const at = this.#idle.findIndex((idle) => idle.connection === connection);
+    if (at >= 0) this.#idle.splice(at, 1);
+    this.#closing.set(connection, this.#effects.clock.nowMs() + CLOSING_MS);
+    connection.retire();
   }
 
   #expiry({ keepAliveTimeoutSeconds }: Http1ClientConnection): number {
