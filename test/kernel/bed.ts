@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import { type ChildProcessByStdio, execFileSync, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
@@ -17,6 +18,46 @@ export type App = {
   line(): Promise<string>;
   send(text: string): void;
 };
+
+/** The line-driven client, as tests speak to it. */
+export class Caller {
+  readonly #app: App;
+
+  constructor(app: App) {
+    this.#app = app;
+  }
+
+  /** What the connect came to: "connected REMOTE PORT LOCAL PORT" or "error CODE". */
+  dial(host: string, port = 80): Promise<string> {
+    this.#app.send(`connect ${host} ${port}`);
+    return this.#app.line();
+  }
+
+  /** The answer to some bytes. */
+  say(text: string): Promise<string> {
+    this.#app.send(`send ${text}`);
+    return this.#app.line();
+  }
+
+  /** The next thing that happens to the connection. */
+  line(): Promise<string> {
+    return this.#app.line();
+  }
+
+  /** Ends the connection that is open. */
+  async hangUp(): Promise<void> {
+    this.#app.send('close');
+    assert.equal(await this.#app.line(), 'closed');
+  }
+
+  /** A dial that must fail; returns the errno. A reset may come before or after the news of the connection. */
+  async refused(host: string, port = 80): Promise<string> {
+    const first = await this.dial(host, port);
+    const error = first.startsWith('connected') ? await this.line() : first;
+    assert.equal(await this.line(), 'closed');
+    return error.replace('error ', '');
+  }
+}
 
 /** Two or more namespaces on one link, a cgroup and a bpffs of their own; everything goes with down(). */
 export class Bed {
@@ -69,6 +110,13 @@ export class Bed {
     const app = { process: child, line: lineReader(child.stdout), send: (text: string) => void child.stdin.write(`${text}\n`) };
     this.#apps.push(app);
     return app;
+  }
+
+  /** Runs a client and waits until it can be spoken to. */
+  async caller(netnsPath: string, captured = true): Promise<Caller> {
+    const app = this.app(netnsPath, 'line-client', { captured });
+    assert.equal(await app.line(), 'ready');
+    return new Caller(app);
   }
 
   async down(): Promise<void> {

@@ -1,10 +1,10 @@
-import { parseIp } from '#model/address/ip.ts';
 import { SILENT_LOG } from '#model/effects/log.ts';
 import type { Credentials } from '#model/identity/credentials.ts';
 import { formatIdentity, type Identity } from '#model/identity/identity.ts';
 import { type Authorization, EMPTY_MATCH } from '#model/mesh/authorization.ts';
 import type { MeshDelta } from '#model/mesh/delta.ts';
 import type { Workload } from '#model/mesh/workload.ts';
+import { aService, aWorkload } from '#model/testing/mesh-fixtures.ts';
 import { Agent } from '#node-agent/agent.ts';
 import type { AgentEffects } from '#node-agent/effects.ts';
 import type { EnrollmentRequest } from '#node-agent/enrollment.ts';
@@ -20,51 +20,20 @@ import { WorkloadNamespace } from '#platform/netns/workload-namespace.ts';
 import { relay } from '#platform/relay/relay.ts';
 import { type Bed, OBJECTS_DIR } from './bed.ts';
 
-type WorkloadInput = {
-  uid: string;
-  name: string;
-  serviceAccount: string;
-  addresses: string[];
-  services?: Record<string, [number, number][]>;
-  node?: string;
-};
+type WorkloadInput = { name: string; addresses: string[]; services?: Record<string, [number, number][]>; node?: string };
 
 /** A workload record of namespace shop and the request that enrolls it. */
 export function workload(input: WorkloadInput): { workload: Workload; request: Omit<EnrollmentRequest, 'netnsPath'> } {
-  const { uid, name, serviceAccount, addresses } = input;
+  const { name, addresses, node = 'one' } = input;
   const services = new Map(
     Object.entries(input.services ?? {}).map(([key, ports]) => [
       key,
       ports.map(([servicePort, targetPort]) => ({ servicePort, targetPort })),
     ]),
   );
-  return {
-    workload: {
-      uid,
-      name,
-      namespace: 'shop',
-      addresses: addresses.map(parseIp),
-      network: '',
-      tunnelProtocol: 'hbone',
-      nativeTunnel: false,
-      trustDomain: 'cluster.local',
-      serviceAccount,
-      waypoint: null,
-      node: input.node ?? 'one',
-      canonicalName: name,
-      canonicalRevision: 'latest',
-      workloadName: name,
-      authorizationPolicies: [],
-      healthy: true,
-      clusterId: 'Kubernetes',
-      hostname: '',
-      services,
-      hostNetwork: false,
-      capacity: 1,
-      locality: { region: '', zone: '', subzone: '' },
-    },
-    request: { uid, name, namespace: 'shop', serviceAccount, labels: {}, addresses, nativeTunnel: false },
-  };
+  const record = aWorkload(name, addresses, { node, services });
+  const { uid, namespace, serviceAccount } = record;
+  return { workload: record, request: { uid, name, namespace, serviceAccount, labels: {}, addresses, nativeTunnel: false } };
 }
 
 const NOTHING: MeshDelta = { workloads: new Map(), services: new Map(), policies: new Map() };
@@ -74,19 +43,10 @@ export function workloadDelta(...all: Workload[]): MeshDelta {
 }
 
 export function serviceDelta(hostname: string, vips: string[], ports: [number, number][]): Pick<MeshDelta, 'services'> {
-  const service = {
-    name: hostname,
-    namespace: 'shop',
+  const service = aService(hostname, vips, {
     hostname,
-    addresses: vips.map(parseIp),
-    ports: ports.map(([servicePort, targetPort]) => ({ servicePort, targetPort, appProtocol: 'tcp' as const })),
-    subjectAltNames: [],
-    waypoint: null,
-    loadBalancing: null,
-    ipFamilies: 'dual' as const,
-    canonical: true,
-    namespaceOnly: false,
-  };
+    ports: ports.map(([servicePort, targetPort]) => ({ servicePort, targetPort, appProtocol: 'tcp' })),
+  });
   return { services: new Map([[`shop/${hostname}`, service]]) };
 }
 

@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { createTestCa } from '#platform/hbone/test-ca.ts';
-import { type App, Bed } from './bed.ts';
+import { Bed, type Caller } from './bed.ts';
 import { agentOn, policyDelta, serviceDelta, workload, workloadDelta } from './mesh.ts';
+
+const DENY_A = policyDelta('no-a', 'deny', 'cluster.local/ns/shop/sa/a');
+const ALLOW_AGAIN = policyDelta('no-a', null, '');
 
 /** Two agents on one kernel, each with its own cgroup and maps: real tunnels between real namespaces. */
 describe('tunnels between two nodes', () => {
@@ -12,19 +15,15 @@ describe('tunnels between two nodes', () => {
   const b = one.host(2);
   const vip4 = '240.240.0.9';
   const vip6 = '2001:2::9';
-  const shop = workload({ uid: 'k//Pod/shop/a', name: 'a', serviceAccount: 'a', addresses: [a.ip4, a.ip6], node: 'one' });
-  const cart = workload({
-    uid: 'k//Pod/shop/b',
-    name: 'b',
-    serviceAccount: 'b',
-    addresses: [b.ip4, b.ip6],
-    node: 'two',
-    services: { 'shop/cart.mesh': [[80, 8080]] },
-  });
+  const shop = workload({ name: 'a', addresses: [a.ip4, a.ip6], node: 'one' });
+  const cart = workload({ name: 'b', addresses: [b.ip4, b.ip6], node: 'two', services: { 'shop/cart.mesh': [[80, 8080]] } });
   const mesh = { ...workloadDelta(shop.workload, cart.workload), ...serviceDelta('cart.mesh', [vip4, vip6], [[80, 8080]]) };
   let near: ReturnType<typeof agentOn>;
   let far: ReturnType<typeof agentOn>;
-  let client: App;
+  let client: Caller;
+  const apply = (delta: typeof DENY_A): void => {
+    for (const { agent } of [near, far]) agent.applyMesh(delta, true);
+  };
 
   before(async () => {
     const ca = await createTestCa();
@@ -32,11 +31,9 @@ describe('tunnels between two nodes', () => {
     far = agentOn(two, { node: 'two', ca });
     await near.agent.enroll({ ...shop.request, netnsPath: a.netnsPath });
     await far.agent.enroll({ ...cart.request, netnsPath: b.netnsPath });
-    for (const { agent } of [near, far]) agent.applyMesh(mesh, true);
-    const server = two.app(b.netnsPath, 'echo-server', { port: 8080 });
-    client = one.app(a.netnsPath, 'line-client');
-    await server.line();
-    await client.line();
+    apply(mesh);
+    await two.app(b.netnsPath, 'echo-server', { port: 8080 }).line();
+    client = await one.caller(a.netnsPath);
   });
   after(async () => {
     near?.stop();
@@ -44,69 +41,84 @@ describe('tunnels between two nodes', () => {
     await one.down();
     await two.down();
   });
-  const dial = async (host: string): Promise<string> => {
-    client.send(`connect ${host} 80`);
-    return client.line();
-  };
-  const hangUp = async (): Promise<void> => {
-    client.send('close');
-    assert.equal(await client.line(), 'closed');
-  };
 
-  for (const [family, vip, ip] of [
+  const families = [
     ['IPv4', vip4, a.ip4],
     ['IPv6', vip6, a.ip6],
-  ] as const) {
+  ] as const;
+  for (const [family, vip, ip] of families) {
     test(`B50: over ${family} the app sees the client's own address and port, the client the VIP`, async () => {
-      const [state, remote, , local, localPort] = (await dial(vip)).split(' ');
+      const [state, remote, , local, localPort] = (await client.dial(vip)).split(' ');
       assert.deepEqual([state, remote, local], ['connected', vip, ip]);
-      client.send('send who');
-      assert.equal((await client.line()).replace('::ffff:', ''), `data ${ip} ${localPort}`);
+      assert.equal((await client.say('who')).replace('::ffff:', ''), `data ${ip} ${localPort}`);
       assert.equal(far.agent.carried, 1);
-      await hangUp();
+      await client.hangUp();
     });
   }
 
   test('B49: a new DENY at the destination closes the live tunnel and refuses the next connection', async () => {
-    await dial(vip4);
-    client.send('send x');
-    assert.equal(await client.line(), 'data x');
-    for (const { agent } of [near, far]) agent.applyMesh(policyDelta('no-a', 'deny', 'cluster.local/ns/shop/sa/a'), true);
+    await client.dial(vip4);
+    assert.equal(await client.say('x'), 'data x');
+    apply(DENY_A);
     assert.equal(await client.line(), 'error ECONNRESET');
     assert.equal(await client.line(), 'closed');
-    assert.equal(await dial(vip4), 'error ECONNREFUSED', 'the kernel refuses before anything is sent');
-    assert.equal(await client.line(), 'closed');
-    for (const { agent } of [near, far]) agent.applyMesh(policyDelta('no-a', null, ''), true);
-    assert.match(await dial(vip4), /^connected/);
-    client.send('send again');
-    assert.equal(await client.line(), 'data again');
-    await hangUp();
+    assert.equal(await client.refused(vip4), 'ECONNREFUSED', 'the kernel refuses before anything is sent');
+    apply(ALLOW_AGAIN);
+    assert.match(await client.dial(vip4), /^connected/);
+    assert.equal(await client.say('again'), 'data again');
+    await client.hangUp();
   });
 
   test('B10: the destination decides even when the source knows no policy', async () => {
-    far.agent.applyMesh(policyDelta('no-a', 'deny', 'cluster.local/ns/shop/sa/a'), true);
-    const first = await dial(vip4);
-    assert.equal(first.startsWith('connected') ? await client.line() : first, 'error ECONNRESET');
-    assert.equal(await client.line(), 'closed');
-    far.agent.applyMesh(policyDelta('no-a', null, ''), true);
+    far.agent.applyMesh(DENY_A, true);
+    assert.equal(await client.refused(vip4), 'ECONNRESET');
+    far.agent.applyMesh(ALLOW_AGAIN, true);
   });
 
   test('B11: an app that does not listen is a reset for the client, not a silent end', async () => {
-    client.send(`connect ${b.ip4} 9`);
-    const first = await client.line();
-    assert.equal(first.startsWith('connected') ? await client.line() : first, 'error ECONNRESET');
-    assert.equal(await client.line(), 'closed');
+    assert.equal(await client.refused(b.ip4, 9), 'ECONNRESET');
   });
 
-  test('DESIGN promise 1: an address map that is not complete never lets a mesh destination out in plain text', async () => {
-    near.agent.kernelMaps().addresses.delete(cart.workload.addresses[0] ?? null);
-    const config = near.agent.kernelMaps().config.get(0) ?? assert.fail();
-    near.agent.kernelMaps().config.set(0, { ...config, flags: 1 });
-    const before = near.counters().captured ?? 0;
-    assert.match(await dial(vip4), /^connected/);
-    client.send('send sealed');
-    assert.equal(await client.line(), 'data sealed');
-    assert.equal(near.counters().captured, before + 1);
-    await hangUp();
+  test('B20: an agent that is gone is not dialled again over its dead tunnel', async () => {
+    far.stop();
+    assert.equal(await client.refused(vip4), 'ECONNRESET');
+    far = agentOn(two, { node: 'two', ca: await createTestCa() });
+    await far.agent.enroll({ ...cart.request, netnsPath: b.netnsPath });
+    far.agent.applyMesh(mesh, true);
+    assert.equal(await client.refused(vip4), 'ECONNRESET', 'a peer of another root is no peer');
+  });
+});
+
+/** DESIGN promise 1, on the kernel: incomplete maps. */
+describe('an address map that is not complete', () => {
+  const bed = new Bed();
+  const a = bed.host(1);
+  const elsewhere = bed.host(2);
+  const shop = workload({ name: 'a', addresses: [a.ip4, a.ip6] });
+  let agent: ReturnType<typeof agentOn>;
+
+  before(async () => {
+    agent = agentOn(bed);
+    await agent.agent.enroll({ ...shop.request, netnsPath: a.netnsPath });
+  });
+  after(async () => {
+    agent?.stop();
+    await bed.down();
+  });
+
+  test('sends unknown destinations through the agent, never out in plain text', async () => {
+    await bed.app(elsewhere.netnsPath, 'echo-server', { port: 7, captured: false }).line();
+    const client = await bed.caller(a.netnsPath);
+    const dialling = client.dial(elsewhere.ip4, 7);
+    assert.match(await dialling, /^connected/, 'captured, and waiting for the mesh to be known');
+    assert.equal(agent.counters().captured, 1);
+    assert.equal(agent.counters().passthrough, 0);
+    const answer = client.say('who');
+    agent.agent.applyMesh(workloadDelta(shop.workload), true);
+    assert.match(await answer, /^data .*10\.77\.0\.1/, 'known not to be in the mesh, it passes');
+    await client.hangUp();
+    assert.match(await client.dial(elsewhere.ip4, 7), /^connected/);
+    assert.equal(agent.counters().captured, 1, 'and the next one is not captured');
+    await client.hangUp();
   });
 });
