@@ -102,7 +102,7 @@ export class Bed {
   }
 
   /** Runs one of the apps in a namespace; `captured`: inside the bed's cgroup. */
-  app(netnsPath: string, name: 'echo-server' | 'line-client', { port = 0, captured = true } = {}): App {
+  app(netnsPath: string, name: 'echo-server' | 'line-client' | 'datagram-client', { port = 0, captured = true } = {}): App {
     const inside = ['nsenter', `--net=${netnsPath}`, process.execPath, join(APPS_DIR, `${name}.ts`), String(port)];
     const command = captured ? ['sh', '-c', 'echo 0 > "$0/cgroup.procs" && exec "$@"', this.cgroup, ...inside] : inside;
     const [file = '', ...args] = command;

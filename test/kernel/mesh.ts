@@ -67,6 +67,8 @@ export type AgentOnOptions = {
   node?: string;
   /** Real tunnels with certificates of this authority; without it there are none. */
   ca?: TestCa;
+  /** What the agent answers to a datagram on its DNS port. */
+  answerDatagram?: (query: Buffer, workload: string) => Buffer;
 };
 
 /** The tunnel side of an agent: real TLS where there is an authority. */
@@ -124,7 +126,11 @@ export function agentOn(
     random: Math.random,
     log: SILENT_LOG,
   };
-  const dns = { handleUdp: async () => null, handleTcp: async () => {}, stop() {} };
+  const dns = {
+    handleUdp: async (query: Buffer, uid: string) => options.answerDatagram?.(query, uid) ?? null,
+    handleTcp: async () => {},
+    stop() {},
+  };
   const agent = Object.assign(new Agent(effects, { node: options.node ?? 'one', trustDomain: 'cluster.local', dns: () => dns }), {
     kernelMaps: () => effects.kernel.maps,
   });
