@@ -23,7 +23,7 @@ demo:
 
 test:
 	@scripts/setup test
-	@$(NODE) --test --test-concurrency=2 --test-reporter=spec $(TEST_GLOBS)
+	@$(NODE) --test --test-concurrency=2 --test-timeout=300000 --test-reporter=spec $(TEST_GLOBS)
 
 bench:
 	@scripts/setup bench
