@@ -6,7 +6,9 @@ import { bare, cpuSeconds, DIAL, LOAD_PORT, meshed, plain, type Rig, rigUp } fro
 const ROUNDS = 9;
 /** Bulk on one machine falls into a slow or a fast mode by chance; only many runs give a steady median. */
 const BULK_NEAR_ROUNDS = 17;
-const PING_ROUNDS = '10000';
+/** Round trips vary more from run to run than within one: many short runs. */
+const PING_RUNS = 25;
+const PING_ROUNDS = '4000';
 const BULK_NEAR_MEGABYTES = '2000';
 const BULK_FAR_MEGABYTES = '600';
 const RATE_SECONDS = '2';
@@ -72,6 +74,7 @@ function sameNode(rig: Rig, twins: Bare): Pair[] {
       name,
       metric: '64-byte round trip p50, µs',
       peerName,
+      rounds: PING_RUNS,
       weft: async () => pingMicroseconds(await meshed(rig, 'ping', DIAL.near, PORT, PING_ROUNDS)),
       peer: async () => pingMicroseconds(await plain(rig, 'ping', server, PORT, PING_ROUNDS)),
     },
@@ -106,6 +109,7 @@ function crossNode(rig: Rig, proxies: readonly number[]): Pair[] {
       name,
       metric: '64-byte round trip p50, µs',
       peerName,
+      rounds: PING_RUNS,
       weft: async () => pingMicroseconds(await viaMesh('ping', PING_ROUNDS)),
       peer: async () => pingMicroseconds(await viaProxies('ping', PING_ROUNDS)),
     },
