@@ -127,6 +127,27 @@ test('the signal cuts both sides with resets, and its reason is the error', asyn
   assert.equal((await late).error, reason);
 });
 
+test('a side that is cut just as its end is being sent gives its descriptor back', async (t) => {
+  const sockets = () => process.getActiveResourcesInfo().filter((name) => name === 'TCPSocketWrap').length;
+  const [client, a] = await tcpPair(t);
+  const [b, server] = await tcpPair(t);
+  const before = sockets();
+  for (const far of [client, server]) far.on('error', () => {}); // they are reset
+  const cut = new AbortController();
+  const sendEnd = b._final.bind(b);
+  b._final = (sent) => {
+    sendEnd(sent);
+    cut.abort(new Error('cut')); // the shutdown is under way, and libuv refuses a reset now
+  };
+  const done = relay(a, b, { signal: cut.signal });
+  client.end('x');
+  assert.equal((await done).error?.message, 'cut');
+  client.destroy();
+  server.destroy();
+  for (let turn = 0; turn < 100 && sockets() !== before - 4; turn++) await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(sockets(), before - 4, 'no socket stays open behind a closed object');
+});
+
 test('what arrived before the relay began is passed on first', async (t) => {
   const [client, a] = await tcpPair(t);
   const [b, server] = await tcpPair(t);

@@ -94,6 +94,8 @@ export class SocketEnd implements RelayEnd {
       this.flush();
       this.#socket.destroySoon();
     } else if (this.#socket instanceof TLSSocket) this.#socket.destroy();
+    // Node.js loses the descriptor of a socket that is reset while its end is still being sent.
+    else if (this.#socket.writableEnded && !this.#socket.writableFinished) this.#socket.destroy();
     else this.#socket.resetAndDestroy();
   }
 }
