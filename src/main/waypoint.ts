@@ -158,7 +158,10 @@ function acceptTunnel(waypoint: Waypoint, tunnel: InboundTunnel, log: Log): void
 /** A connection of this node: only one that the kernel saw an enrolled workload open is served. */
 function acceptLocal(waypoint: Waypoint, flows: AttestedFlows, socket: Socket, log: Log): void {
   const { remoteAddress, remotePort, localAddress, localPort } = socket;
-  if (remoteAddress === undefined || remotePort === undefined || localAddress === undefined || localPort === undefined) return;
+  if (remoteAddress === undefined || remotePort === undefined || localAddress === undefined || localPort === undefined) {
+    socket.destroy(); // reset before it was accepted
+    return;
+  }
   const remote = { ip: parseIp(remoteAddress), port: remotePort };
   const attestation = flows.find({ remote, local: { ip: parseIp(localAddress), port: localPort } });
   if (attestation === null) {

@@ -55,7 +55,7 @@ export async function handleTunnel(context: AgentContext, enrolled: Enrolled, tu
 export async function handlePlaintext(context: AgentContext, enrolled: Enrolled, socket: Socket): Promise<void> {
   socket.on('error', () => {});
   const ends = endsOf(socket);
-  if (ends === null) return;
+  if (ends === null) return void socket.destroy(); // reset before it was accepted
   const record = inboundRecord(ends.remote, ends.local);
   const close = openAccessRecord(record, context.clock, context.log);
   try {

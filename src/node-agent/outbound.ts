@@ -21,7 +21,7 @@ type Local = Extract<OutboundPath, { kind: 'local' }>;
 export async function handleOutbound(context: AgentContext, enrolled: Enrolled, socket: Socket): Promise<void> {
   socket.on('error', () => {}); // the relay reports; before it runs there is nothing to report to
   const ends = endsOf(socket);
-  if (ends === null) return;
+  if (ends === null) return void socket.destroy(); // reset before it was accepted
   const origin = takeOrigin(context, enrolled, ends);
   if (origin === null || origin.dialled === null) {
     context.log.warn(
