@@ -16,6 +16,7 @@ export type ControlAccess = {
 export type AgentPlace = {
   node: string;
   runDir: string;
+  /** Mount point of a bpf file system; mounted there if it is none. */
   bpffs: string;
   /** cgroup v2 directory of the node, made if missing; null: weft/<node> below the mount. */
   cgroup: string | null;

@@ -1,5 +1,6 @@
 import { existsSync, mkdirSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import type { AgentPlace } from '#cli/agent.ts';
 import type { Log } from '#model/effects/log.ts';
 import { Agent } from '#node-agent/agent.ts';
 import { answerLocalApi } from '#node-agent/local-api.ts';
@@ -19,7 +20,7 @@ import { type OpenedKernel, openKernel } from './agent/kernel.ts';
 import { requireFreeSocket, serveLocalSocket } from './agent/local-socket.ts';
 import { openLocalWorkloads } from './agent/local-workloads.ts';
 import type { AgentProcessOptions } from './agent/options.ts';
-import { type AgentPaths, type AgentPlace, agentPaths } from './agent/paths.ts';
+import { type AgentPaths, agentPaths } from './agent/paths.ts';
 import { openSandboxes } from './agent/sandboxes.ts';
 import { agentStatus } from './agent/status.ts';
 

@@ -63,9 +63,7 @@ export class Agent {
       dnsDatagram: (workload) => (query) => this.#dns.handleUdp(query, workload.request.uid),
     });
     this.#context = {
-      node: options.node,
       mesh: this.mesh,
-      ids: this.ids,
       effects,
       enrollment: this.enrollment,
       verdicts: this.#verdicts,

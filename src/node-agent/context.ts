@@ -2,7 +2,6 @@ import type { Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
 import type { MeshState } from '#model/mesh/mesh-state.ts';
 import type { Workload } from '#model/mesh/workload.ts';
-import type { IdTable } from '#model/path/ids.ts';
 import type { CarriedConnections } from './connections.ts';
 import type { AgentEffects } from './effects.ts';
 import type { Enrolled, Enrollment } from './enrollment.ts';
@@ -10,9 +9,7 @@ import type { Verdicts } from './verdicts.ts';
 
 /** What the handlers of connections share. */
 export type AgentContext = {
-  node: string;
   mesh: MeshState;
-  ids: IdTable;
   effects: AgentEffects;
   enrollment: Enrollment;
   verdicts: Verdicts;

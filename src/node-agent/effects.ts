@@ -87,7 +87,6 @@ export type Kernel = {
   adopted: boolean;
   attachNamespace(netnsPath: string, cookie: bigint): void;
   detachNamespace(cookie: bigint): void;
-  attachedNamespaces(): bigint[];
   counters(): Record<string, number>;
 };
 
@@ -135,7 +134,8 @@ export type AgentEffects = {
     onTunnel: (tunnel: InboundTunnel) => void;
   }): HboneServer;
   relay(a: Duplex, b: Duplex, signal: AbortSignal): Promise<RelayResult>;
-  randomHex(bytes: number): string;
+  /** From a source that nobody can foresee. */
+  randomBytes(count: number): Uint8Array;
   clock: Clock;
   random: Random;
   log: Log;

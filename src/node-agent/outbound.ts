@@ -7,6 +7,7 @@ import { identityOf, type Workload } from '#model/mesh/workload.ts';
 import { decideOutbound, type OutboundPath } from '#model/path/decide.ts';
 import { evaluate, policiesFor } from '#model/policy/evaluate.ts';
 import { baggageOf, formatBaggage } from '#protocol/hbone/baggage.ts';
+import { newTraceparent } from '#protocol/hbone/traceparent.ts';
 import { type AccessRecord, openAccessRecord } from './access-log.ts';
 import { carry, endsOf, outcomeOf, Refusal } from './carry.ts';
 import type { AgentContext } from './context.ts';
@@ -171,7 +172,7 @@ async function openTunnel(
       client: formatAddress(client.ip, client.port),
       serviceHost: serviceHost(path.service),
       baggage: formatBaggage(baggageOf(source)),
-      traceparent: `00-${context.effects.randomHex(16)}-${context.effects.randomHex(8)}-00`,
+      traceparent: newTraceparent(context.effects.randomBytes),
     },
   );
   switch (outcome.kind) {

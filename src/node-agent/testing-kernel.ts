@@ -36,7 +36,6 @@ export function memoryKernel(addressesMax?: number): Kernel {
     adopted: false,
     attachNamespace() {},
     detachNamespace() {},
-    attachedNamespaces: () => [],
     counters: () => ({}),
   };
 }

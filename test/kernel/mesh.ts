@@ -121,7 +121,7 @@ export function agentOn(
     ...tunnelEffects(options.ca),
     forgetCredentials() {},
     relay: (a, b, signal) => relay(a, b, { signal }),
-    randomHex: (bytes) => '0'.repeat(2 * bytes),
+    randomBytes: (count) => new Uint8Array(count),
     clock: systemClock,
     random: Math.random,
     log: SILENT_LOG,

@@ -24,7 +24,7 @@ export function agentEffects({ kernel, datapath, certificates, log }: EffectPart
     createPool: (dial) => createClientPool({ dial, credentials, clock: systemClock, random: systemRandom, log }),
     createHboneServer: (server) => createHboneServer({ ...server, clock: systemClock, log }),
     relay: (a, b, signal) => relay(a, b, { signal }),
-    randomHex: (bytes) => randomBytes(bytes).toString('hex'),
+    randomBytes,
     clock: systemClock,
     random: systemRandom,
     log,

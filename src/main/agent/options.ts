@@ -1,7 +1,7 @@
+import type { AgentPlace } from '#cli/agent.ts';
 import type { Log } from '#model/effects/log.ts';
 import type { Nameserver } from '#platform/dns-upstream/resolv-conf.ts';
 import type { ControlEndpoint } from '#platform/grpc/control-channel.ts';
-import type { AgentPlace } from './paths.ts';
 
 /** What an agent is told. */
 export type AgentProcessOptions = {

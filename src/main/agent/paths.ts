@@ -1,17 +1,6 @@
 import { join } from 'node:path';
+import type { AgentPlace } from '#cli/agent.ts';
 import { findCgroup2 } from '#platform/sandbox/cgroup.ts';
-
-/** Where an agent works on its machine. */
-export type AgentPlace = {
-  node: string;
-  runDir: string;
-  /** Mount point of a bpf file system; mounted there if it is none. */
-  bpffs: string;
-  /** cgroup v2 directory of the node, made if missing; null: weft/<node> below the mount. */
-  cgroup: string | null;
-  pool4: string;
-  pool6: string;
-};
 
 /** What `agentPaths` found for a place. */
 export type AgentPaths = { nodeDir: string; socket: string; pinDir: string; cgroup: string; workloads: string };

@@ -26,8 +26,6 @@ export type Datapath = {
   /** Attaches the arrival program to a network namespace; replaces the program of an existing pin. */
   attachNamespace(netnsPath: string, cookie: bigint): void;
   detachNamespace(cookie: bigint): void;
-  /** Cookies of the namespaces that have a pinned link. */
-  attachedNamespaces(): bigint[];
   /** Closes file descriptors; the kernel side goes on. */
   close(): void;
 };
@@ -57,7 +55,6 @@ export function openDatapath(options: DatapathOptions): Datapath {
     adopted,
     attachNamespace: (netnsPath, cookie) => attachNamespace(options.pinDir, arrival, netnsPath, cookie),
     detachNamespace: (cookie) => detachLink(namespacePin(options.pinDir, cookie)),
-    attachedNamespaces: () => namespacePins(options.pinDir),
     close: () => {
       for (const map of Object.values(maps)) map.close();
       for (const object of loaded) object.close();
@@ -137,16 +134,8 @@ function detachLink(pin: string): void {
   unlinkSync(pin);
 }
 
-const NAMESPACE_PIN = 'netns_';
-
 function namespacePin(pinDir: string, cookie: bigint): string {
-  return join(pinDir, 'links', `${NAMESPACE_PIN}${cookie}`);
-}
-
-function namespacePins(pinDir: string): bigint[] {
-  return readdirSync(join(pinDir, 'links'))
-    .filter((name) => name.startsWith(NAMESPACE_PIN))
-    .map((name) => BigInt(name.slice(NAMESPACE_PIN.length)));
+  return join(pinDir, 'links', `netns_${cookie}`);
 }
 
 /** Keeps pins of the same schema; detaches and removes those of another, or of an interrupted start. */
