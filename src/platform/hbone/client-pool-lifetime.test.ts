@@ -1,20 +1,17 @@
 import assert from 'node:assert/strict';
 import net from 'node:net';
 import type { Duplex } from 'node:stream';
-import { before, type TestContext, test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import tls from 'node:tls';
-import type { Credentials } from '#model/identity/credentials.ts';
-import { createTestCa, type TestCa } from '#platform/hbone/test-ca.ts';
 import {
-  CART,
+  createTestIdentities,
   dialLoopback,
-  echo,
   listenOnLoopback,
   opened,
   REQUEST,
   readAll,
+  serverOf,
   startTestClient,
-  startTestServer,
   until,
   WEB,
 } from '#platform/hbone/test-peers.ts';
@@ -23,17 +20,9 @@ import { SteppedClock } from '#platform/stepped-clock.ts';
 import type { InboundTunnel } from '#protocol/hbone/transport.ts';
 import { goawayFrame, headersFrames, settingsFrame } from '#protocol/http2/frame-writer.ts';
 
-let ca: TestCa;
-let web: Credentials;
-let cart: Credentials;
+const { ca, web, cart } = await createTestIdentities();
 
-before(async () => {
-  ca = await createTestCa();
-  [web, cart] = await Promise.all([ca.issue(WEB), ca.issue(CART)]);
-});
-
-const serve = (t: TestContext, onTunnel: (tunnel: InboundTunnel) => void = echo) =>
-  startTestServer(t, { credentials: async () => cart, onTunnel });
+const serve = serverOf(cart);
 
 /** A header block that says :status 200. */
 const OPEN = Buffer.from('88', 'hex');

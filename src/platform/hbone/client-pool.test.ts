@@ -1,34 +1,24 @@
 import assert from 'node:assert/strict';
 import net from 'node:net';
-import { before, type TestContext, test } from 'node:test';
-import type { Credentials } from '#model/identity/credentials.ts';
+import { test } from 'node:test';
 import { parseIdentity } from '#model/identity/identity.ts';
-import { createTestCa, type TestCa } from '#platform/hbone/test-ca.ts';
+import { createTestCa } from '#platform/hbone/test-ca.ts';
 import {
-  CART,
-  echo,
+  createTestIdentities,
   opened,
   REQUEST,
   readAll,
+  serverOf,
   startTestClient,
-  startTestServer,
   until,
   WEB,
 } from '#platform/hbone/test-peers.ts';
 import { SteppedClock } from '#platform/stepped-clock.ts';
-import type { InboundTunnel, TunnelOutcome } from '#protocol/hbone/transport.ts';
+import type { TunnelOutcome } from '#protocol/hbone/transport.ts';
 
-let ca: TestCa;
-let web: Credentials;
-let cart: Credentials;
+const { ca, web, cart } = await createTestIdentities();
 
-before(async () => {
-  ca = await createTestCa();
-  [web, cart] = await Promise.all([ca.issue(WEB), ca.issue(CART)]);
-});
-
-const serve = (t: TestContext, onTunnel: (tunnel: InboundTunnel) => void = echo) =>
-  startTestServer(t, { credentials: async () => cart, onTunnel });
+const serve = serverOf(cart);
 
 function failureOf(outcome: TunnelOutcome): { flag: string; message: string } {
   assert.equal(outcome.kind, 'failed');

@@ -2,14 +2,12 @@ import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import http2 from 'node:http2';
 import { type Duplex, Readable } from 'node:stream';
-import { before, type TestContext, test } from 'node:test';
-import type { Credentials } from '#model/identity/credentials.ts';
-import { createTestCa, type TestCa } from '#platform/hbone/test-ca.ts';
+import { type TestContext, test } from 'node:test';
 import {
   answerOf,
-  CART,
   connectHttp2,
   connectStream,
+  createTestIdentities,
   echo,
   listenOnLoopback,
   opened,
@@ -18,21 +16,13 @@ import {
   startTestClient,
   startTestServer,
   until,
-  WEB,
 } from '#platform/hbone/test-peers.ts';
 import { tlsOptions } from '#platform/hbone/tls-context.ts';
 
 // node:http2 (nghttp2) stands for every other implementation: it codes headers with Huffman and a dynamic table, has
 // frames of 16 KiB and windows of 64 KiB unless told otherwise, and updates windows in its own rhythm.
 
-let ca: TestCa;
-let web: Credentials;
-let cart: Credentials;
-
-before(async () => {
-  ca = await createTestCa();
-  [web, cart] = await Promise.all([ca.issue(WEB), ca.issue(CART)]);
-});
+const { web, cart } = await createTestIdentities();
 
 const BULK = randomBytes(8 << 20);
 const digest = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex');

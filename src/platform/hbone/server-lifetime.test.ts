@@ -1,38 +1,25 @@
 import assert from 'node:assert/strict';
 import net from 'node:net';
-import { before, type TestContext, test } from 'node:test';
-import type { Credentials } from '#model/identity/credentials.ts';
-import { createTestCa, type TestCa } from '#platform/hbone/test-ca.ts';
+import { test } from 'node:test';
 import {
   answerOf,
-  CART,
   connectHttp2,
   connectStream,
   connectTls,
+  createTestIdentities,
   echo,
   opened,
   REQUEST,
   readAll,
+  serverOf,
   startTestClient,
-  startTestServer,
-  type TestServerOptions,
   until,
-  WEB,
 } from '#platform/hbone/test-peers.ts';
 import { SteppedClock } from '#platform/stepped-clock.ts';
-import type { InboundTunnel } from '#protocol/hbone/transport.ts';
 
-let ca: TestCa;
-let web: Credentials;
-let cart: Credentials;
+const { web, cart } = await createTestIdentities();
 
-before(async () => {
-  ca = await createTestCa();
-  [web, cart] = await Promise.all([ca.issue(WEB), ca.issue(CART)]);
-});
-
-const serve = (t: TestContext, onTunnel: (tunnel: InboundTunnel) => void = echo, options: Partial<TestServerOptions> = {}) =>
-  startTestServer(t, { credentials: async () => cart, onTunnel, ...options });
+const serve = serverOf(cart);
 
 test('B21: a client that ignores PING is dropped within 30 s', async (t) => {
   const clock = new SteppedClock();

@@ -7,32 +7,27 @@ import { join } from 'node:path';
 import { after, before, type TestContext, test } from 'node:test';
 import type tls from 'node:tls';
 import type { Credentials } from '#model/identity/credentials.ts';
-import { createTestCa, type TestCa } from '#platform/hbone/test-ca.ts';
+import { createTestCa } from '#platform/hbone/test-ca.ts';
 import {
   CART,
   connectTls,
+  createTestIdentities,
   echo,
   opened,
   REQUEST,
   readAll,
   recordingLog,
+  serverOf,
   startTestClient,
-  startTestServer,
-  type TestServerOptions,
   until,
   WEB,
 } from '#platform/hbone/test-peers.ts';
 import { SteppedClock } from '#platform/stepped-clock.ts';
-import type { InboundTunnel } from '#protocol/hbone/transport.ts';
 
-let ca: TestCa;
-let web: Credentials;
-let cart: Credentials;
+const { ca, web, cart } = await createTestIdentities();
 let directory: string;
 
-before(async () => {
-  ca = await createTestCa();
-  [web, cart] = await Promise.all([ca.issue(WEB), ca.issue(CART)]);
+before(() => {
   directory = mkdtempSync(join(tmpdir(), 'weft-hbone-'));
   writeFileSync(join(directory, 'web.key'), web.privateKeyPem, { mode: 0o600 });
   writeFileSync(join(directory, 'web.pem'), web.chainPem);
@@ -40,8 +35,7 @@ before(async () => {
 });
 after(() => rmSync(directory, { recursive: true }));
 
-const serve = (t: TestContext, onTunnel: (tunnel: InboundTunnel) => void = echo, options: Partial<TestServerOptions> = {}) =>
-  startTestServer(t, { credentials: async () => cart, onTunnel, ...options });
+const serve = serverOf(cart);
 
 /** Runs `openssl s_client` against a port until it ends by itself or has said that it is connected. */
 function sClient(port: number, ...options: string[]): Promise<string> {

@@ -1,35 +1,22 @@
 import assert from 'node:assert/strict';
 import type http2 from 'node:http2';
-import { before, type TestContext, test } from 'node:test';
-import type { Credentials } from '#model/identity/credentials.ts';
-import { createTestCa, type TestCa } from '#platform/hbone/test-ca.ts';
+import { test } from 'node:test';
 import {
   answerOf,
-  CART,
   connectHttp2,
   connectStream,
-  echo,
+  createTestIdentities,
   REQUEST,
   recordingLog,
+  serverOf,
   startTestClient,
-  startTestServer,
-  type TestServerOptions,
   until,
-  WEB,
 } from '#platform/hbone/test-peers.ts';
 import type { InboundTunnel } from '#protocol/hbone/transport.ts';
 
-let ca: TestCa;
-let web: Credentials;
-let cart: Credentials;
+const { web, cart } = await createTestIdentities();
 
-before(async () => {
-  ca = await createTestCa();
-  [web, cart] = await Promise.all([ca.issue(WEB), ca.issue(CART)]);
-});
-
-const serve = (t: TestContext, onTunnel: (tunnel: InboundTunnel) => void = echo, options: Partial<TestServerOptions> = {}) =>
-  startTestServer(t, { credentials: async () => cart, onTunnel, ...options });
+const serve = serverOf(cart);
 
 test('B6: a request that is not CONNECT is answered 400 with END_STREAM', async (t) => {
   const { port } = await serve(t);

@@ -11,6 +11,7 @@ import type { Credentials } from '#model/identity/credentials.ts';
 import type { Identity } from '#model/identity/identity.ts';
 import { createClientPool, type HboneClientPool } from '#platform/hbone/client-pool.ts';
 import { createHboneServer, type HboneServer } from '#platform/hbone/server.ts';
+import { createTestCa, type TestCa } from '#platform/hbone/test-ca.ts';
 import { tlsOptions } from '#platform/hbone/tls-context.ts';
 import { SteppedClock } from '#platform/stepped-clock.ts';
 import type { InboundTunnel, TunnelOutcome, TunnelRequest, TunnelTarget } from '#protocol/hbone/transport.ts';
@@ -19,6 +20,13 @@ import type { InboundTunnel, TunnelOutcome, TunnelRequest, TunnelTarget } from '
 export const WEB = 'spiffe://td.local/ns/shop/sa/web';
 /** The identity of most test servers. */
 export const CART = 'spiffe://td.local/ns/shop/sa/cart';
+
+/** A fresh CA with credentials of `WEB` and `CART`. */
+export async function createTestIdentities(): Promise<{ ca: TestCa; web: Credentials; cart: Credentials }> {
+  const ca = await createTestCa();
+  const [web, cart] = await Promise.all([ca.issue(WEB), ca.issue(CART)]);
+  return { ca, web, cart };
+}
 
 /** A CONNECT as an agent sends it. */
 export const REQUEST: TunnelRequest = {
@@ -63,6 +71,12 @@ export async function startTestServer(t: TestContext, options: TestServerOptions
   const port = await listenOnLoopback(t, listener);
   t.after(() => server.close());
   return { port, server, accepted };
+}
+
+/** Starts servers of one identity; they echo unless told otherwise. */
+export function serverOf(identity: Credentials) {
+  return (t: TestContext, onTunnel: TestServerOptions['onTunnel'] = echo, options: Partial<TestServerOptions> = {}) =>
+    startTestServer(t, { credentials: async () => identity, onTunnel, ...options });
 }
 
 /** Listens until the end of the test; the port that was chosen. */

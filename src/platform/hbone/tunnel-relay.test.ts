@@ -2,11 +2,9 @@ import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import net from 'node:net';
-import { before, type TestContext, test } from 'node:test';
-import type { Credentials } from '#model/identity/credentials.ts';
-import { createTestCa, type TestCa } from '#platform/hbone/test-ca.ts';
+import { type TestContext, test } from 'node:test';
 import {
-  CART,
+  createTestIdentities,
   dialLoopback,
   listenOnLoopback,
   opened,
@@ -15,20 +13,12 @@ import {
   startTestClient,
   startTestServer,
   until,
-  WEB,
 } from '#platform/hbone/test-peers.ts';
 import { type RelayResult, relay } from '#platform/relay/relay.ts';
 
 // The whole way of a connection between two nodes: app, relay, tunnel, relay, app.
 
-let ca: TestCa;
-let web: Credentials;
-let cart: Credentials;
-
-before(async () => {
-  ca = await createTestCa();
-  [web, cart] = await Promise.all([ca.issue(WEB), ca.issue(CART)]);
-});
+const { web, cart } = await createTestIdentities();
 
 const BULK = randomBytes(16 << 20);
 const digest = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex');
