@@ -1,9 +1,9 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Child } from '#main/demo/child.ts';
-import { command } from '#main/demo/command.ts';
-import { asHost, inNetns, inNetnsOf } from '#main/demo/placement.ts';
-import { waitUntil } from '#main/demo/wait.ts';
+import type { Child } from '#testbed/child.ts';
+import { command } from '#testbed/command.ts';
+import { asHost, inNetns, inNetnsOf } from '#testbed/placement.ts';
+import { waitUntil } from '#testbed/wait.ts';
 import { CPU, LOAD_PORT, type Rig } from './rig.ts';
 
 export const HAPROXY_PORT = 9443;

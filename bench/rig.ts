@@ -2,16 +2,16 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Child, type Spawn, startChild } from '#main/demo/child.ts';
-import { command } from '#main/demo/command.ts';
-import { fabricDown, fabricUp } from '#main/demo/fabric/fabric.ts';
-import { type FabricPlan, NODE_NAMES, type NodeName, planFabric } from '#main/demo/fabric/plan.ts';
-import { startAgent } from '#main/demo/mesh/agent.ts';
-import { type App, startWorkload } from '#main/demo/mesh/app.ts';
-import { issueToken, startControl } from '#main/demo/mesh/control.ts';
-import { meshPaths } from '#main/demo/mesh/paths.ts';
-import { asHost, inCgroup, inNetns, inNetnsOf } from '#main/demo/placement.ts';
-import { findCgroup2 } from '#platform/sandbox/cgroup.ts';
+import { findCgroup2 } from '#platform/linux/cgroup/cgroup.ts';
+import { type Child, type Spawn, startChild } from '#testbed/child.ts';
+import { command } from '#testbed/command.ts';
+import { fabricDown, fabricUp } from '#testbed/fabric/fabric.ts';
+import { type FabricPlan, NODE_NAMES, type NodeName, planFabric } from '#testbed/fabric/plan.ts';
+import { startAgent } from '#testbed/mesh/agent.ts';
+import { type App, startWorkload } from '#testbed/mesh/app.ts';
+import { issueToken, startControl } from '#testbed/mesh/control.ts';
+import { meshPaths } from '#testbed/mesh/paths.ts';
+import { asHost, inCgroup, inNetns, inNetnsOf } from '#testbed/placement.ts';
 
 export const LOAD_PORT = 9900;
 /** CPU of everything on the client's side, and of everything on the server's side. */

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import test from 'node:test';
-import type { AgentStatus } from '#protocol/agent-api/types.ts';
-import type { ControlStatus } from '#protocol/xds/control-status.ts';
+import type { AgentStatus } from '#protocol/api/agent.ts';
+import type { ControlStatus } from '#protocol/api/control.ts';
 import { matchesGolden } from '../../test/structure/golden.ts';
 import { formatStatus } from './status-page.ts';
 import { complaintsOf, type StatusReport, workloadsOf } from './status-report.ts';

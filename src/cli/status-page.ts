@@ -1,4 +1,4 @@
-import type { FindingStatus } from '#protocol/xds/control-status.ts';
+import type { FindingStatus } from '#protocol/api/control.ts';
 import { formatMoment } from './duration.ts';
 import { complaintsOf, type NodeReport, type StatusReport, workloadsOf } from './status-report.ts';
 import { formatTable } from './table.ts';

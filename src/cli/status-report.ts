@@ -1,5 +1,5 @@
-import type { AgentStatus } from '#protocol/agent-api/types.ts';
-import type { ControlStatus } from '#protocol/xds/control-status.ts';
+import type { AgentStatus } from '#protocol/api/agent.ts';
+import type { ControlStatus } from '#protocol/api/control.ts';
 
 /** What one node says of itself, or why it says nothing. */
 export type NodeReport = { kind: 'up'; status: AgentStatus } | { kind: 'down'; node: string; error: string };

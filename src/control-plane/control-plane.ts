@@ -1,9 +1,6 @@
 import { create } from '@bufbuild/protobuf';
 import type { Caller } from '#control-plane/authentication/caller.ts';
 import { bearerToken, type TokenAuthority } from '#control-plane/authentication/tokens.ts';
-import type { CertificateAuthority } from '#control-plane/certificate-authority/authority.ts';
-import { createCertificate } from '#control-plane/certificate-authority/create-certificate.ts';
-import { NodeIdentities } from '#control-plane/certificate-authority/node-identities.ts';
 import { DiscoveryServer } from '#control-plane/discovery/discovery-server.ts';
 import { ResourceStore } from '#control-plane/discovery/resource-store.ts';
 import { FindingsBoard } from '#control-plane/findings-board.ts';
@@ -15,13 +12,16 @@ import { NodeRegistry } from '#control-plane/registry/node-registry.ts';
 import { type Finding, formatFinding } from '#control-plane/resources/finding.ts';
 import type { DirectorySource, FileSnapshot } from '#control-plane/sources/directory-source.ts';
 import type { StateStore } from '#control-plane/state-store.ts';
-import type { WaypointRunner } from '#control-plane/waypoint-controller/runner.ts';
-import { WaypointController } from '#control-plane/waypoint-controller/waypoint-controller.ts';
 import type { Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
 import type { IstioCertificateRequest, IstioCertificateResponse } from '#proto/ca_pb.js';
 import { type SyncWorkloadsRequest, type SyncWorkloadsResponse, SyncWorkloadsResponseSchema } from '#proto/weft_pb.js';
 import type { DiscoveryListener, DiscoveryStream } from '#protocol/xds/discovery-stream.ts';
+import type { CertificateAuthority } from './ca/authority.ts';
+import { createCertificate } from './ca/create-certificate.ts';
+import { NodeIdentities } from './ca/node-identities.ts';
+import type { WaypointRunner } from './waypoints/runner.ts';
+import { WaypointController } from './waypoints/waypoint-controller.ts';
 
 /** Where allocated service addresses are kept, as JSON of src/control-plane/index/vip-allocator.ts. */
 export const ALLOCATIONS_NAME = 'allocations.json';

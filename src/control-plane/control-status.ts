@@ -1,6 +1,6 @@
 import type { ControlPlane } from '#control-plane/control-plane.ts';
-import type { WaypointState } from '#control-plane/waypoint-controller/waypoint-controller.ts';
-import type { ConnectionStatus, ControlStatus, NodeStatus, WaypointStatus } from '#protocol/xds/control-status.ts';
+import type { ConnectionStatus, ControlStatus, NodeStatus, WaypointStatus } from '#protocol/api/control.ts';
+import type { WaypointState } from './waypoints/waypoint-controller.ts';
 
 /** What the process knows beyond the control plane itself. */
 export type StatusFrame = Pick<ControlStatus, 'pid' | 'startedAt' | 'address' | 'trustDomain' | 'rootNamespace'>;

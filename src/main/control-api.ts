@@ -1,6 +1,6 @@
 import { WeftError } from '#model/error.ts';
-import type { ApiError } from '#protocol/agent-api/types.ts';
-import type { ControlStatus, TokenRequest, TokenResponse } from '#protocol/xds/control-status.ts';
+import type { ApiError } from '#protocol/api/agent.ts';
+import type { ControlStatus, TokenRequest, TokenResponse } from '#protocol/api/control.ts';
 
 /** What the control plane's local API is able to do. */
 export type ControlApi = {

@@ -5,14 +5,14 @@ import { request } from 'node:http';
 import { join } from 'node:path';
 import test from 'node:test';
 import { promisify } from 'node:util';
-import type { WaypointSpec } from '#control-plane/waypoint-controller/runner.ts';
+import type { WaypointSpec } from '#control-plane/waypoints/runner.ts';
 import { SILENT_LOG } from '#model/effects/log.ts';
 import { parseIdentity } from '#model/identity/identity.ts';
 import { systemClock } from '#platform/clock.ts';
 import { CaClient } from '#platform/grpc/ca-client.ts';
 import { RegistryClient, type ReportedWorkload } from '#platform/grpc/registry-client.ts';
 import { CertificateCache } from '#protocol/ca/certificate-cache.ts';
-import { closeAfter, endpointOf, eventually, follower, place, portOf, started } from './control-harness.ts';
+import { closeAfter, endpointOf, eventually, follower, place, portOf, started } from './control-harness.testing.ts';
 
 const web: ReportedWorkload = {
   name: 'web',

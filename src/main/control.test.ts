@@ -21,7 +21,7 @@ import {
   SERVICE_KEY,
   SHOP,
   started,
-} from './control-harness.ts';
+} from './control-harness.testing.ts';
 
 test('an agent learns the mesh, and a changed file reaches it', async (t) => {
   const where = await place(t);

@@ -3,7 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import { dirname } from 'node:path';
 import { TokenAuthority } from '#control-plane/authentication/tokens.ts';
-import { CertificateAuthority, type ServerCertificate } from '#control-plane/certificate-authority/authority.ts';
+import { CertificateAuthority, type ServerCertificate } from '#control-plane/ca/authority.ts';
 import { ALLOCATIONS_NAME, ControlPlane } from '#control-plane/control-plane.ts';
 import { controlStatus } from '#control-plane/control-status.ts';
 import { MeshIndex } from '#control-plane/index/mesh-index.ts';
@@ -13,7 +13,7 @@ import { CRD_FILES } from '#control-plane/resources/kinds-table.ts';
 import { createResourceParser } from '#control-plane/resources/resource-parser.ts';
 import { DirectorySource, type FileSnapshot } from '#control-plane/sources/directory-source.ts';
 import type { StateStore } from '#control-plane/state-store.ts';
-import type { WaypointRunner } from '#control-plane/waypoint-controller/runner.ts';
+import type { WaypointRunner } from '#control-plane/waypoints/runner.ts';
 import { serveLocalSocket } from '#main/agent/local-socket.ts';
 import { answerControlApi } from '#main/control-api.ts';
 import { openStateDirectory } from '#main/control-state.ts';
@@ -24,9 +24,9 @@ import { readCrds } from '#platform/files/crds.ts';
 import { watchDirectory } from '#platform/files/watch-directory.ts';
 import { type ControlServer, serveControl } from '#platform/grpc/server.ts';
 import { systemRandom } from '#platform/random.ts';
+import type { ControlStatus, TokenResponse } from '#protocol/api/control.ts';
 import { renewalDelayMs } from '#protocol/ca/renewal.ts';
 import type { SignerFiles } from '#protocol/ca/signer.ts';
-import type { ControlStatus, TokenResponse } from '#protocol/xds/control-status.ts';
 
 /** What a control plane is told. */
 export type StartControlOptions = {

@@ -12,7 +12,7 @@ import type { ControlEndpoint } from '#platform/grpc/control-channel.ts';
 import { DiscoveryClient } from '#platform/grpc/discovery-client.ts';
 import { createClientPool } from '#platform/hbone/client-pool.ts';
 import { createHboneServer, type HboneServer } from '#platform/hbone/server.ts';
-import { nodeHttp2 } from '#platform/http2/node-http2.ts';
+import { nodeHttp2 } from '#platform/node-http2/node-http2.ts';
 import { systemRandom } from '#platform/random.ts';
 import { CertificateCache } from '#protocol/ca/certificate-cache.ts';
 import { forwardedClient } from '#protocol/hbone/forwarded.ts';

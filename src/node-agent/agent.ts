@@ -6,12 +6,12 @@ import { CarriedConnections } from './connections.ts';
 import type { AgentContext } from './context.ts';
 import type { DnsResponder } from './dns/responder.ts';
 import type { AgentEffects, KernelEvent, LiveFlow } from './effects.ts';
-import { type Enrolled, Enrollment, type EnrollmentRequest } from './enrollment.ts';
+import { type Enrolled, Enrollment, type EnrollmentRequest } from './enrollment/enrollment.ts';
 import { handlePlaintext, handleTunnel } from './inbound.ts';
-import { logRefusal } from './kernel-events.ts';
-import { KernelTables } from './kernel-tables.ts';
+import { logRefusal } from './kernel/events.ts';
+import { KernelTables } from './kernel/tables.ts';
+import { Verdicts } from './kernel/verdicts.ts';
 import { handleOutbound } from './outbound.ts';
-import { Verdicts } from './verdicts.ts';
 import { Waiters } from './waiters.ts';
 
 /** How long a connection waits for the workload's record or the first sync (spec node-proxy 1.5). */

@@ -4,8 +4,8 @@ import type { MeshState } from '#model/mesh/mesh-state.ts';
 import type { Workload } from '#model/mesh/workload.ts';
 import type { CarriedConnections } from './connections.ts';
 import type { AgentEffects } from './effects.ts';
-import type { Enrolled, Enrollment } from './enrollment.ts';
-import type { Verdicts } from './verdicts.ts';
+import type { Enrolled, Enrollment } from './enrollment/enrollment.ts';
+import type { Verdicts } from './kernel/verdicts.ts';
 
 /** What the handlers of connections share. */
 export type AgentContext = {

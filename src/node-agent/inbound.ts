@@ -12,7 +12,7 @@ import type { InboundTunnel } from '#protocol/hbone/transport.ts';
 import { type AccessRecord, openAccessRecord } from './access-log.ts';
 import { carry, endsOf, outcomeOf, Refusal } from './carry.ts';
 import type { AgentContext } from './context.ts';
-import { CONNECT_TIMEOUT_MS, type Enrolled } from './enrollment.ts';
+import { CONNECT_TIMEOUT_MS, type Enrolled } from './enrollment/enrollment.ts';
 
 type Target = { ip: IpAddress; port: number };
 type Arrival = { source: Identity | null; client: Target; target: Target };

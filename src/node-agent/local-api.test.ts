@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { WeftError } from '#model/error.ts';
-import type { AgentStatus, StartWorkload } from '#protocol/agent-api/types.ts';
+import type { AgentStatus, StartWorkload } from '#protocol/api/agent.ts';
 import { answerLocalApi, type LocalApiActions } from './local-api.ts';
 
 const calls: unknown[] = [];

@@ -1,5 +1,5 @@
 import { WeftError } from '#model/error.ts';
-import type { AgentStatus, ApiError, StartedWorkload, StartWorkload } from '#protocol/agent-api/types.ts';
+import type { AgentStatus, ApiError, StartedWorkload, StartWorkload } from '#protocol/api/agent.ts';
 
 /** body null: none. */
 export type ApiReply = { status: number; body: unknown };

@@ -12,7 +12,7 @@ import { type AccessRecord, openAccessRecord } from './access-log.ts';
 import { carry, endsOf, outcomeOf, Refusal } from './carry.ts';
 import type { AgentContext } from './context.ts';
 import type { Origin } from './effects.ts';
-import { CONNECT_TIMEOUT_MS, type Enrolled } from './enrollment.ts';
+import { CONNECT_TIMEOUT_MS, type Enrolled } from './enrollment/enrollment.ts';
 
 type Client = { ip: IpAddress; port: number };
 type Tunnelled = Extract<OutboundPath, { kind: 'hbone' | 'waypoint' }>;

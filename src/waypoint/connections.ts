@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream';
 import type { RequestHandler, ServerConnection } from '#protocol/http/message.ts';
-import { Http1ServerConnection } from '#protocol/http1/server-connection.ts';
+import { Http1ServerConnection } from '#protocol/http/v1/server-connection.ts';
 import { Carrier, type CarrierContext } from '#waypoint/carrier.ts';
 import type { ConnectionFacts } from '#waypoint/connection-facts.ts';
 import type { WaypointContext } from '#waypoint/context.ts';

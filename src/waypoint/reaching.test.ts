@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { parseIp } from '#model/address/ip.ts';
-import { aWorkload, deltaOf } from '#model/testing/mesh-fixtures.ts';
+import { aWorkload, deltaOf } from '#model/mesh/mesh-fixtures.testing.ts';
 import { curl, startApp } from '#waypoint/clients.testing.ts';
 import { configOf, FRONT, type Rig, startRig, VIP, WAYPOINT_IDENTITY } from '#waypoint/waypoint-rig.testing.ts';
 

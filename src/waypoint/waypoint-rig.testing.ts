@@ -4,13 +4,13 @@ import type { Duplex } from 'node:stream';
 import { parseIp } from '#model/address/ip.ts';
 import type { Log } from '#model/effects/log.ts';
 import { type Identity, parseIdentity } from '#model/identity/identity.ts';
+import { aService, aWorkload, deltaOf } from '#model/mesh/mesh-fixtures.testing.ts';
 import { MeshState } from '#model/mesh/mesh-state.ts';
 import { type AppProtocol, type Service, serviceKeyOf } from '#model/mesh/service.ts';
 import type { Workload } from '#model/mesh/workload.ts';
-import { aService, aWorkload, deltaOf } from '#model/testing/mesh-fixtures.ts';
 import type { HttpBackend, HttpRouteMatch, HttpRouteRule, L7Policy, WaypointConfig } from '#model/waypoint/config.ts';
-import { nodeHttp2 } from '#platform/http2/node-http2.ts';
-import { SteppedClock } from '#platform/stepped-clock.ts';
+import { nodeHttp2 } from '#platform/node-http2/node-http2.ts';
+import { SteppedClock } from '#platform/stepped-clock.testing.ts';
 import type { TunnelPool, TunnelRequest, TunnelTarget } from '#protocol/hbone/transport.ts';
 import { createWaypoint, type Waypoint } from '#waypoint/waypoint.ts';
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { createTestCa } from '#platform/hbone/test-ca.ts';
+import { createTestCa } from '#platform/hbone/test-ca.testing.ts';
 import { Bed, type Caller } from './bed.ts';
 import { agentOn, policyDelta, serviceDelta, workload, workloadDelta } from './mesh.ts';
 

@@ -4,8 +4,8 @@ import { ownershipViolations, undocumentedExports, undocumentedPerFile, vagueNam
 import { ratchetProblems } from './ratchet.ts';
 import { filesBelow, isTest } from './source-files.ts';
 
-const typescript = ['src', 'bench', 'examples', 'scripts', 'test'].flatMap((folder) => filesBelow(folder, ['.ts']));
-const shipped = typescript.filter(({ path }) => path.startsWith('src/') && !isTest(path));
+const typescript = ['src', 'testbed', 'bench', 'examples', 'scripts', 'test'].flatMap((folder) => filesBelow(folder, ['.ts']));
+const shipped = typescript.filter(({ path }) => /^(src|testbed)\//.test(path) && !isTest(path));
 
 test('each name is exported by the file that defines it: no default exports, no barrels', () => {
   assert.deepEqual(ownershipViolations(typescript), []);

@@ -17,7 +17,8 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 export function resolveImport(importer: string, from: string): string | null {
   if (from.startsWith('#')) {
     const path = from.slice(1);
-    return path.startsWith('proto/') ? `build/${path}` : `src/${path}`;
+    if (path.startsWith('proto/')) return `build/${path}`;
+    return path.startsWith('testbed/') ? path : `src/${path}`;
   }
   if (from.startsWith('.')) return posix.normalize(posix.join(posix.dirname(importer), from));
   return null;
@@ -46,7 +47,8 @@ export function layerViolations(files: readonly SourceFile[]): string[] {
       if (target === null) continue;
       const other = layerOf(target);
       if (other === layer || (other !== null && allowed.includes(other))) continue;
-      if (layer === 'main' && target.startsWith('bench/')) continue; // `weft bench` starts what lies there
+      // `weft demo`, `weft lab` and `weft bench` start what lies there.
+      if (layer === 'main' && /^(bench|testbed)\//.test(target)) continue;
       found.push(`${file.path} imports ${from}: ${layer} may import ${['itself', ...allowed].join(', ')} only`);
     }
   }

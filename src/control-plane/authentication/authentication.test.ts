@@ -3,7 +3,7 @@ import { createPrivateKey } from 'node:crypto';
 import test from 'node:test';
 import { SignJWT } from 'jose';
 import { MemoryStore } from '#control-plane/state-store.ts';
-import { SteppedClock } from '#platform/stepped-clock.ts';
+import { SteppedClock } from '#platform/stepped-clock.testing.ts';
 import { type Caller, checkNode } from './caller.ts';
 import { bearerToken, TokenAuthority } from './tokens.ts';
 

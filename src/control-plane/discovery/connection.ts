@@ -4,7 +4,7 @@ import type { ResourceStore } from '#control-plane/discovery/resource-store.ts';
 import type { Cancel, Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
 import type { DeltaDiscoveryRequest } from '#proto/discovery_pb.js';
-import type { ConnectionStatus } from '#protocol/xds/control-status.ts';
+import type { ConnectionStatus } from '#protocol/api/control.ts';
 import type { DiscoveryListener, DiscoveryStream } from '#protocol/xds/discovery-stream.ts';
 import { encodeResponse } from '#protocol/xds/encode-response.ts';
 import { asRpcError, RpcError } from '#protocol/xds/rpc-error.ts';

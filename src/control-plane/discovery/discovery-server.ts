@@ -4,7 +4,7 @@ import { DiscoveryConnection } from '#control-plane/discovery/connection.ts';
 import type { ResourceStore, StoreDelta } from '#control-plane/discovery/resource-store.ts';
 import type { Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
-import type { ConnectionStatus } from '#protocol/xds/control-status.ts';
+import type { ConnectionStatus } from '#protocol/api/control.ts';
 import type { DiscoveryListener, DiscoveryStream } from '#protocol/xds/discovery-stream.ts';
 import { RpcError } from '#protocol/xds/rpc-error.ts';
 

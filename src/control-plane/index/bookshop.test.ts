@@ -5,7 +5,7 @@ import { CRD_FILES } from '#control-plane/resources/kinds-table.ts';
 import { createResourceParser } from '#control-plane/resources/resource-parser.ts';
 import { readCrds } from '#platform/files/crds.ts';
 import { matchesGolden } from '../../../test/structure/golden.ts';
-import { YamlMesh } from './testing/yaml-mesh.ts';
+import { YamlMesh } from './yaml-mesh.testing.ts';
 
 const GOLDEN = join(import.meta.dirname, 'golden');
 

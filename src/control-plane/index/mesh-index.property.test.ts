@@ -9,7 +9,7 @@ import type { IndexChange, IndexDelta } from './index-delta.ts';
 import { type IndexSnapshot, MeshIndex } from './mesh-index.ts';
 import { DEFAULT_MESH_OPTIONS } from './mesh-options.ts';
 import type { RegisteredWorkload } from './registered-workload.ts';
-import { aWorkload } from './testing/yaml-mesh.ts';
+import { aWorkload } from './yaml-mesh.testing.ts';
 
 const parser = createResourceParser(await readCrds(CRD_FILES));
 

@@ -5,7 +5,7 @@ import { createResourceParser } from '#control-plane/resources/resource-parser.t
 import { parseIp } from '#model/address/ip.ts';
 import { evaluate } from '#model/policy/evaluate.ts';
 import { readCrds } from '#platform/files/crds.ts';
-import { YamlMesh } from './testing/yaml-mesh.ts';
+import { YamlMesh } from './yaml-mesh.testing.ts';
 
 const parser = createResourceParser(await readCrds(CRD_FILES));
 

@@ -6,7 +6,7 @@ import { parseIp } from '#model/address/ip.ts';
 import type { Authorization, Match } from '#model/mesh/authorization.ts';
 import { evaluate } from '#model/policy/evaluate.ts';
 import { readCrds } from '#platform/files/crds.ts';
-import { YamlMesh } from './testing/yaml-mesh.ts';
+import { YamlMesh } from './yaml-mesh.testing.ts';
 
 const parser = createResourceParser(await readCrds(CRD_FILES));
 

@@ -4,7 +4,7 @@ import { CRD_FILES } from '#control-plane/resources/kinds-table.ts';
 import { createResourceParser } from '#control-plane/resources/resource-parser.ts';
 import type { AppProtocol, LoadBalancing } from '#model/mesh/service.ts';
 import { readCrds } from '#platform/files/crds.ts';
-import { YamlMesh } from './testing/yaml-mesh.ts';
+import { YamlMesh } from './yaml-mesh.testing.ts';
 
 const parser = createResourceParser(await readCrds(CRD_FILES));
 

@@ -4,9 +4,9 @@ import fc from 'fast-check';
 import { readCrds } from '#platform/files/crds.ts';
 import type { Finding } from './finding.ts';
 import { CRD_FILES } from './kinds-table.ts';
+import { documentOf } from './mistakes.testing.ts';
 import { readResourceFile } from './resource-file.ts';
 import { createResourceParser } from './resource-parser.ts';
-import { documentOf } from './testing/mistakes.ts';
 
 const parser = createResourceParser(await readCrds(CRD_FILES));
 

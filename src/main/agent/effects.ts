@@ -5,7 +5,7 @@ import type { Datapath } from '#platform/bpf/datapath.ts';
 import { systemClock } from '#platform/clock.ts';
 import { createClientPool } from '#platform/hbone/client-pool.ts';
 import { createHboneServer } from '#platform/hbone/server.ts';
-import { WorkloadNamespace } from '#platform/netns/workload-namespace.ts';
+import { WorkloadNamespace } from '#platform/linux/netns/workload-namespace.ts';
 import { systemRandom } from '#platform/random.ts';
 import { relay } from '#platform/relay/relay.ts';
 import type { CertificateCache } from '#protocol/ca/certificate-cache.ts';

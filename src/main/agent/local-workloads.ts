@@ -1,8 +1,8 @@
 import type { Agent } from '#node-agent/agent.ts';
-import { LocalWorkloads } from '#node-agent/local-workloads.ts';
+import { LocalWorkloads } from '#node-agent/enrollment/local-workloads.ts';
 import { systemClock } from '#platform/clock.ts';
 import { RegistryClient } from '#platform/grpc/registry-client.ts';
-import type { Sandboxes } from '#platform/sandbox/sandboxes.ts';
+import type { Sandboxes } from '#platform/linux/sandbox/sandboxes.ts';
 import type { AgentProcessOptions } from './options.ts';
 import { workloadStore } from './workload-store.ts';
 

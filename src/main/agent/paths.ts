@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import type { AgentPlace } from '#cli/agent.ts';
-import { findCgroup2 } from '#platform/sandbox/cgroup.ts';
+import { findCgroup2 } from '#platform/linux/cgroup/cgroup.ts';
 
 /** What `agentPaths` found for a place. */
 export type AgentPaths = { nodeDir: string; socket: string; pinDir: string; cgroup: string; workloads: string };

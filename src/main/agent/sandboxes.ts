@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { AgentPlace } from '#cli/agent.ts';
 import { tryParseCidr } from '#model/address/ip.ts';
 import type { Log } from '#model/effects/log.ts';
-import { createSandboxes, type Sandboxes } from '#platform/sandbox/sandboxes.ts';
+import { createSandboxes, type Sandboxes } from '#platform/linux/sandbox/sandboxes.ts';
 import type { AgentPaths } from './paths.ts';
 
 /** The sandboxes of a node; `noNatFor` null: workloads reach only what routes back to the pools. */

@@ -2,7 +2,7 @@ import { formatIdentity } from '#model/identity/identity.ts';
 import { identityOf } from '#model/mesh/workload.ts';
 import { decideOutbound } from '#model/path/decide.ts';
 import type { Agent } from '#node-agent/agent.ts';
-import type { AgentStatus } from '#protocol/agent-api/types.ts';
+import type { AgentStatus } from '#protocol/api/agent.ts';
 
 /** Workloads listed by status; the counts are always whole. */
 const LISTED_MAX = 1_000;

@@ -1,6 +1,6 @@
 import { readFile, rename, writeFile } from 'node:fs/promises';
 import { WeftError } from '#model/error.ts';
-import type { EnrollmentRequest } from '#node-agent/enrollment.ts';
+import type { EnrollmentRequest } from '#node-agent/enrollment/enrollment.ts';
 
 /** The workloads of a node on disk, so that a restarted agent serves them again. */
 export type WorkloadStore = { load(): Promise<EnrollmentRequest[]>; save(all: EnrollmentRequest[]): Promise<void> };

@@ -1,4 +1,4 @@
-import type { AgentStatus, StartedWorkload, StartWorkload } from '#protocol/agent-api/types.ts';
+import type { AgentStatus, StartedWorkload, StartWorkload } from '#protocol/api/agent.ts';
 import { callSocket } from './unix-http.ts';
 
 const STATUS_WAIT_MS = 5_000;

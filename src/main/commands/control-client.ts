@@ -1,4 +1,4 @@
-import type { ControlStatus, TokenResponse } from '#protocol/xds/control-status.ts';
+import type { ControlStatus, TokenResponse } from '#protocol/api/control.ts';
 import { callSocket } from './unix-http.ts';
 
 const ANSWER_WAIT_MS = 5_000;

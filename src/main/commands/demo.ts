@@ -1,6 +1,6 @@
 import type { DemoOptions } from '#cli/demo.ts';
 import { nextSignal } from '#main/commands/service.ts';
-import { runDemo } from '#main/demo/demo.ts';
+import { runDemo } from '#testbed/demo.ts';
 
 /** `weft demo`; a second Ctrl-C ends it at once, and the next run removes what is left. */
 export async function demo(options: DemoOptions): Promise<number> {

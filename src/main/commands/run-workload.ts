@@ -2,7 +2,7 @@ import { constants } from 'node:os';
 import type { RunOptions } from '#cli/run.ts';
 import type { AgentClient } from '#main/commands/agent-client.ts';
 import { WeftError } from '#model/error.ts';
-import type { StartedWorkload } from '#protocol/agent-api/types.ts';
+import type { StartedWorkload } from '#protocol/api/agent.ts';
 
 /** A process as far as its parent steers it; node:child_process gives the real one. */
 export type Running = {

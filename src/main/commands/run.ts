@@ -2,8 +2,8 @@ import type { RunOptions } from '#cli/run.ts';
 import { agentClient } from '#main/commands/agent-client.ts';
 import { chooseAgentSocket } from '#main/commands/run-dir.ts';
 import { type RunEffects, runWorkload } from '#main/commands/run-workload.ts';
+import { launchIn } from '#platform/linux/sandbox/launch.ts';
 import { requireRoot } from '#platform/preflight/preflight.ts';
-import { launchIn } from '#platform/sandbox/launch.ts';
 
 const FORWARDED: readonly NodeJS.Signals[] = ['SIGINT', 'SIGQUIT', 'SIGTERM', 'SIGHUP', 'SIGUSR1', 'SIGUSR2'];
 

@@ -1,10 +1,10 @@
 import type { ChildProcess } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { WaypointRunner, WaypointSpec } from '#control-plane/waypoint-controller/runner.ts';
+import type { WaypointRunner, WaypointSpec } from '#control-plane/waypoints/runner.ts';
 import { agentClient } from '#main/commands/agent-client.ts';
 import { WeftError } from '#model/error.ts';
-import { launchIn } from '#platform/sandbox/launch.ts';
+import { launchIn } from '#platform/linux/sandbox/launch.ts';
 
 const WEFT_ENTRY = new URL('../weft.ts', import.meta.url).pathname;
 const STOP_WAIT_MS = 5_000;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { aMesh, aService, aWorkload, endpointOf } from '#model/mesh/mesh-fixtures.testing.ts';
 import type { LoadBalancing } from '#model/mesh/service.ts';
-import { aMesh, aService, aWorkload, endpointOf } from '#model/testing/mesh-fixtures.ts';
 import { eligibleEndpoints, expandSlots, pickEndpoint } from './endpoints.ts';
 
 const cart = aService('cart', ['240.0.0.1']);

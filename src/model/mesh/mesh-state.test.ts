@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseIp } from '#model/address/ip.ts';
-import { aMesh, aService, aWorkload, deltaOf, endpointOf } from '#model/testing/mesh-fixtures.ts';
+import { aMesh, aService, aWorkload, deltaOf, endpointOf } from './mesh-fixtures.testing.ts';
 import { MeshState } from './mesh-state.ts';
 
 const cart = aService('cart', ['240.0.0.1']);

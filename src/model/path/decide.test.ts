@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseIp } from '#model/address/ip.ts';
 import type { GatewayAddress } from '#model/mesh/gateway-address.ts';
+import { aMesh, aService, aWorkload, endpointOf } from '#model/mesh/mesh-fixtures.testing.ts';
 import type { Service } from '#model/mesh/service.ts';
 import type { Workload } from '#model/mesh/workload.ts';
-import { aMesh, aService, aWorkload, endpointOf } from '#model/testing/mesh-fixtures.ts';
 import { decideOutbound } from './decide.ts';
 
 const client = aWorkload('client', ['10.0.0.1', 'fd00::1']);

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseIp } from '#model/address/ip.ts';
+import { aMesh, aService, aWorkload, endpointOf } from '#model/mesh/mesh-fixtures.testing.ts';
 import type { MeshState } from '#model/mesh/mesh-state.ts';
-import { aMesh, aService, aWorkload, endpointOf } from '#model/testing/mesh-fixtures.ts';
 import { IdTable } from './ids.ts';
 import { ADDRESS_HBONE, ADDRESS_LOCAL, ADDRESS_PLAINTEXT_OPEN, SERVICE_AGENT } from './kernel-flags.ts';
 import { addressEntry, frontendsOfVip, localWaypoints } from './tables.ts';

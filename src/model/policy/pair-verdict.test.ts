@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseIp } from '#model/address/ip.ts';
 import { EMPTY_MATCH, type Match } from '#model/mesh/authorization.ts';
-import { aWorkload } from '#model/testing/mesh-fixtures.ts';
+import { aWorkload } from '#model/mesh/mesh-fixtures.testing.ts';
 import type { PolicySet } from './evaluate.ts';
 import { pairVerdict } from './pair-verdict.ts';
 

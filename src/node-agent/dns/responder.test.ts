@@ -9,7 +9,7 @@ import { SILENT_LOG } from '#model/effects/log.ts';
 import type { Service } from '#model/mesh/service.ts';
 import { DNS_LIMITS, type DnsEffects, type DnsLabels } from '#node-agent/dns/effects.ts';
 import { createDnsResponder } from '#node-agent/dns/responder.ts';
-import { SteppedClock } from '#platform/stepped-clock.ts';
+import { SteppedClock } from '#platform/stepped-clock.testing.ts';
 import { frameMessage } from '#protocol/dns/frame.ts';
 
 const REVIEWS: Service = {

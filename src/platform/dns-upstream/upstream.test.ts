@@ -8,7 +8,7 @@ import { WeftError } from '#model/error.ts';
 import type { Nameserver } from '#platform/dns-upstream/resolv-conf.ts';
 import { createDnsUpstream, type DnsUpstreamOptions } from '#platform/dns-upstream/upstream.ts';
 import { ownNamespaceSockets } from '#platform/dns-upstream/upstream-sockets.ts';
-import { SteppedClock } from '#platform/stepped-clock.ts';
+import { SteppedClock } from '#platform/stepped-clock.testing.ts';
 import { frameMessage } from '#protocol/dns/frame.ts';
 import { withId } from '#protocol/dns/upstream-reply.ts';
 

@@ -12,7 +12,7 @@ import { createDnsResponder, type DnsResponder } from '#node-agent/dns/responder
 import { systemClock } from '#platform/clock.ts';
 import { createDnsUpstream } from '#platform/dns-upstream/upstream.ts';
 import { ownNamespaceSockets } from '#platform/dns-upstream/upstream-sockets.ts';
-import { inOwnNetns, runIn, testNode } from '#platform/sandbox/own-netns.testing.ts';
+import { inOwnNetns, runIn, testNode } from '#platform/linux/sandbox/own-netns.testing.ts';
 
 const ENDPOINTS = Array.from({ length: 200 }, (_, at) => parseIp(`10.7.0.${at + 1}`));
 

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import test, { type TestContext } from 'node:test';
 import type { Clock } from '#model/effects/clock.ts';
 import { WeftError } from '#model/error.ts';
-import { SteppedClock } from '#platform/stepped-clock.ts';
+import { SteppedClock } from '#platform/stepped-clock.testing.ts';
 import { watchDirectory } from './watch-directory.ts';
 
 /** A directory of its own with a watch on it; what the watch tells is kept. */

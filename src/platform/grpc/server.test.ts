@@ -3,7 +3,7 @@ import { X509Certificate } from 'node:crypto';
 import test, { type TestContext } from 'node:test';
 import { connect } from 'node:tls';
 import { create } from '@bufbuild/protobuf';
-import { CertificateAuthority, type ServerCertificate } from '#control-plane/certificate-authority/authority.ts';
+import { CertificateAuthority, type ServerCertificate } from '#control-plane/ca/authority.ts';
 import { MemoryStore } from '#control-plane/state-store.ts';
 import { SILENT_LOG } from '#model/effects/log.ts';
 import { systemClock } from '#platform/clock.ts';

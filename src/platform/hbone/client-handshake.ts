@@ -6,8 +6,8 @@ import type { Credentials } from '#model/identity/credentials.ts';
 import type { Identity } from '#model/identity/identity.ts';
 import { secureContextOf } from '#platform/hbone/tls-context.ts';
 import { HANDSHAKE_TIMEOUT_MS, HBONE_ALPN } from '#protocol/hbone/settings.ts';
-import { peerIdentities, verifyServer } from '#protocol/hbone/spiffe.ts';
 import type { ResponseFlag } from '#protocol/hbone/transport.ts';
+import { peerIdentities, verifyServer } from '#protocol/identity/spiffe.ts';
 
 /** An attempt that failed, with the flag that logs and metrics show. */
 export type ConnectFailure = { kind: 'failed'; flag: ResponseFlag; error: Error };

@@ -3,6 +3,10 @@ import net from 'node:net';
 import type { Duplex } from 'node:stream';
 import { type TestContext, test } from 'node:test';
 import tls from 'node:tls';
+import { tlsOptions } from '#platform/hbone/tls-context.ts';
+import { SteppedClock } from '#platform/stepped-clock.testing.ts';
+import type { InboundTunnel } from '#protocol/hbone/transport.ts';
+import { goawayFrame, headersFrames, settingsFrame } from '#protocol/http/v2/frame-writer.ts';
 import {
   createTestIdentities,
   dialLoopback,
@@ -14,11 +18,7 @@ import {
   startTestClient,
   until,
   WEB,
-} from '#platform/hbone/test-peers.ts';
-import { tlsOptions } from '#platform/hbone/tls-context.ts';
-import { SteppedClock } from '#platform/stepped-clock.ts';
-import type { InboundTunnel } from '#protocol/hbone/transport.ts';
-import { goawayFrame, headersFrames, settingsFrame } from '#protocol/http2/frame-writer.ts';
+} from './peers.testing.ts';
 
 const { ca, web, cart } = await createTestIdentities();
 

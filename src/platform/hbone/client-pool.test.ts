@@ -2,19 +2,10 @@ import assert from 'node:assert/strict';
 import net from 'node:net';
 import { test } from 'node:test';
 import { parseIdentity } from '#model/identity/identity.ts';
-import { createTestCa } from '#platform/hbone/test-ca.ts';
-import {
-  createTestIdentities,
-  opened,
-  REQUEST,
-  readAll,
-  serverOf,
-  startTestClient,
-  until,
-  WEB,
-} from '#platform/hbone/test-peers.ts';
-import { SteppedClock } from '#platform/stepped-clock.ts';
+import { SteppedClock } from '#platform/stepped-clock.testing.ts';
 import type { TunnelOutcome } from '#protocol/hbone/transport.ts';
+import { createTestIdentities, opened, REQUEST, readAll, serverOf, startTestClient, until, WEB } from './peers.testing.ts';
+import { createTestCa } from './test-ca.testing.ts';
 
 const { ca, web, cart } = await createTestIdentities();
 

@@ -3,6 +3,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import http2 from 'node:http2';
 import { type Duplex, Readable } from 'node:stream';
 import { type TestContext, test } from 'node:test';
+import { tlsOptions } from '#platform/hbone/tls-context.ts';
 import {
   answerOf,
   connectHttp2,
@@ -16,8 +17,7 @@ import {
   startTestClient,
   startTestServer,
   until,
-} from '#platform/hbone/test-peers.ts';
-import { tlsOptions } from '#platform/hbone/tls-context.ts';
+} from './peers.testing.ts';
 
 // node:http2 (nghttp2) stands for every other implementation: it codes headers with Huffman and a dynamic table, has
 // frames of 16 KiB and windows of 64 KiB unless told otherwise, and updates windows in its own rhythm.

@@ -14,9 +14,9 @@ import {
 } from '#protocol/hbone/settings.ts';
 import { TUNNEL_STATUS } from '#protocol/hbone/status.ts';
 import type { TunnelOutcome, TunnelRequest, TunnelTarget } from '#protocol/hbone/transport.ts';
-import { ERROR_CODE, errorCodeName } from '#protocol/http2/constants.ts';
-import type { Header } from '#protocol/http2/hpack-table.ts';
-import type { Http2Stream } from '#protocol/http2/stream.ts';
+import { ERROR_CODE, errorCodeName } from '#protocol/http/v2/constants.ts';
+import type { Header } from '#protocol/http/v2/hpack-table.ts';
+import type { Http2Stream } from '#protocol/http/v2/stream.ts';
 
 const IDLE_SPREAD = 0.1;
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import net from 'node:net';
 import { test } from 'node:test';
+import { SteppedClock } from '#platform/stepped-clock.testing.ts';
 import {
   answerOf,
   connectHttp2,
@@ -14,8 +15,7 @@ import {
   serverOf,
   startTestClient,
   until,
-} from '#platform/hbone/test-peers.ts';
-import { SteppedClock } from '#platform/stepped-clock.ts';
+} from './peers.testing.ts';
 
 const { web, cart } = await createTestIdentities();
 

@@ -11,9 +11,9 @@ import { readConnect, responseHeaders } from '#protocol/hbone/headers.ts';
 import { HANDSHAKE_TIMEOUT_MS, HBONE_SERVER_SETTINGS } from '#protocol/hbone/settings.ts';
 import { TUNNEL_STATUS } from '#protocol/hbone/status.ts';
 import type { InboundTunnel } from '#protocol/hbone/transport.ts';
-import { ERROR_CODE } from '#protocol/http2/constants.ts';
-import type { Header } from '#protocol/http2/hpack-table.ts';
-import type { Http2Stream, StreamHandler } from '#protocol/http2/stream.ts';
+import { ERROR_CODE } from '#protocol/http/v2/constants.ts';
+import type { Header } from '#protocol/http/v2/hpack-table.ts';
+import type { Http2Stream, StreamHandler } from '#protocol/http/v2/stream.ts';
 
 /** Where an accepted socket leads. */
 export type SocketEnds = { remoteAddress: IpAddress; remotePort: number; localAddress: IpAddress };

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { after, before, type TestContext, test } from 'node:test';
 import type tls from 'node:tls';
 import type { Credentials } from '#model/identity/credentials.ts';
-import { createTestCa } from '#platform/hbone/test-ca.ts';
+import { SteppedClock } from '#platform/stepped-clock.testing.ts';
 import {
   CART,
   connectTls,
@@ -21,8 +21,8 @@ import {
   startTestClient,
   until,
   WEB,
-} from '#platform/hbone/test-peers.ts';
-import { SteppedClock } from '#platform/stepped-clock.ts';
+} from './peers.testing.ts';
+import { createTestCa } from './test-ca.testing.ts';
 
 const { ca, web, cart } = await createTestIdentities();
 let directory: string;

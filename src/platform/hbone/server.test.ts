@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import type http2 from 'node:http2';
 import { test } from 'node:test';
+import type { InboundTunnel } from '#protocol/hbone/transport.ts';
 import {
   answerOf,
   connectHttp2,
@@ -11,8 +12,7 @@ import {
   serverOf,
   startTestClient,
   until,
-} from '#platform/hbone/test-peers.ts';
-import type { InboundTunnel } from '#protocol/hbone/transport.ts';
+} from './peers.testing.ts';
 
 const { web, cart } = await createTestIdentities();
 

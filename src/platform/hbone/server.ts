@@ -8,8 +8,8 @@ import type { Identity } from '#model/identity/identity.ts';
 import { type ServerSession, type SessionInfo, type SocketEnds, startSession } from '#platform/hbone/server-session.ts';
 import { TlsAcceptor } from '#platform/hbone/tls-acceptor.ts';
 import { HBONE_ALPN } from '#protocol/hbone/settings.ts';
-import { peerIdentities, verifyClient } from '#protocol/hbone/spiffe.ts';
 import type { InboundTunnel } from '#protocol/hbone/transport.ts';
+import { peerIdentities, verifyClient } from '#protocol/identity/spiffe.ts';
 
 /** Connections of one server, handshakes included; further ones are closed at once. */
 const SESSIONS_MAX = 10_000;

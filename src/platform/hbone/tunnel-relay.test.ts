@@ -3,6 +3,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import net from 'node:net';
 import { type TestContext, test } from 'node:test';
+import { type RelayResult, relay } from '#platform/relay/relay.ts';
 import {
   createTestIdentities,
   dialLoopback,
@@ -13,8 +14,7 @@ import {
   startTestClient,
   startTestServer,
   until,
-} from '#platform/hbone/test-peers.ts';
-import { type RelayResult, relay } from '#platform/relay/relay.ts';
+} from './peers.testing.ts';
 
 // The whole way of a connection between two nodes: app, relay, tunnel, relay, app.
 

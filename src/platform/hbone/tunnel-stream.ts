@@ -1,6 +1,6 @@
 import { DirectDuplex, type DirectReader } from '#platform/relay/direct-duplex.ts';
-import { ERROR_CODE, errorCodeName, FRAME_HEADER_BYTES } from '#protocol/http2/constants.ts';
-import type { Http2Stream, StreamHandler } from '#protocol/http2/stream.ts';
+import { ERROR_CODE, errorCodeName, FRAME_HEADER_BYTES } from '#protocol/http/v2/constants.ts';
+import type { Http2Stream, StreamHandler } from '#protocol/http/v2/stream.ts';
 
 const COPY_BYTES = 128 * 1024;
 /** Bytes that do not lie in a buffer with room for a frame header are copied to here first. */

@@ -1,4 +1,4 @@
-import { FRAME_HEADER_BYTES } from '#protocol/http2/constants.ts';
+import { FRAME_HEADER_BYTES } from '#protocol/http/v2/constants.ts';
 
 /** Large, so that a bulk transfer costs few calls; there is only one such buffer. */
 const READ_BYTES = 256 * 1024;

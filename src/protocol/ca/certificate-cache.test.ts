@@ -3,7 +3,7 @@ import test from 'node:test';
 import { SILENT_LOG } from '#model/effects/log.ts';
 import type { Credentials } from '#model/identity/credentials.ts';
 import type { Identity } from '#model/identity/identity.ts';
-import { SteppedClock } from '#platform/stepped-clock.ts';
+import { SteppedClock } from '#platform/stepped-clock.testing.ts';
 import { CertificateCache } from './certificate-cache.ts';
 import { issueLeaf, replyChain } from './issue.ts';
 import { renewalDelayMs, retryDelayMs } from './renewal.ts';

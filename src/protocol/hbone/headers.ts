@@ -1,5 +1,5 @@
 import type { TunnelRequest } from '#protocol/hbone/transport.ts';
-import type { Header } from '#protocol/http2/hpack-table.ts';
+import type { Header } from '#protocol/http/v2/hpack-table.ts';
 
 /** `for="ip:port"`, with `;host=` when the client dialled a service (B14). `client` has IPv6 in brackets. */
 export function formatForwarded(client: string, serviceHost: string | null): string {

@@ -1,4 +1,4 @@
-import type { Http2Settings } from '#protocol/http2/settings.ts';
+import type { Http2Settings } from '#protocol/http/v2/settings.ts';
 
 /** TCP port of HBONE on every workload. */
 export const HBONE_PORT = 15_008;

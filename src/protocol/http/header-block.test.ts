@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { type HeaderBlock, StringHeaders } from '#protocol/http/header-block.ts';
 import { HEADER, headerIdOf } from '#protocol/http/header-names.ts';
-import { Http1Headers } from '#protocol/http1/http1-headers.ts';
+import { Http1Headers } from './v1/http1-headers.ts';
 
 function fromBytes(): HeaderBlock {
   const bytes = Buffer.from('X-A: 1\r\nx-b:2\r\nX-a: 3\r\nContent-Type: text/plain\r\n', 'latin1');

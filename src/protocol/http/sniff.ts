@@ -1,4 +1,4 @@
-import { CR, LF, SPACE, TARGET, TOKEN } from '#protocol/http1/characters.ts';
+import { CR, LF, SPACE, TARGET, TOKEN } from './v1/characters.ts';
 
 /** The verdict of `sniff`. */
 export type Sniffed = 'http1' | 'http2' | 'other' | 'undecided';

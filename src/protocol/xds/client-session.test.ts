@@ -7,7 +7,7 @@ import { deltaOf } from './client-delta.ts';
 import { DeltaClientSession } from './client-session.ts';
 import { encodeResponse } from './encode-response.ts';
 import { type EncodedResource, encodeAuthorization, encodeService, encodeWorkload } from './encoded-resource.ts';
-import { samplePolicy, sampleService, sampleWorkload } from './sample-mesh.ts';
+import { samplePolicy, sampleService, sampleWorkload } from './sample-mesh.testing.ts';
 import { ADDRESS_TYPE, AUTHORIZATION_TYPE, type TypeUrl } from './type-urls.ts';
 
 const NODE = { id: 'ztunnel~10.0.0.1~agent.weft~weft.svc.cluster.local', metadata: { NODE_NAME: 'node-1' } };

@@ -18,7 +18,7 @@ import {
   encodeWaypointConfig,
   encodeWorkload,
 } from './encoded-resource.ts';
-import { samplePolicy, sampleService, sampleWaypointConfig, sampleWorkload } from './sample-mesh.ts';
+import { samplePolicy, sampleService, sampleWaypointConfig, sampleWorkload } from './sample-mesh.testing.ts';
 import { ADDRESS_TYPE, AUTHORIZATION_TYPE, WAYPOINT_CONFIG_TYPE, WORKLOAD_TYPE } from './type-urls.ts';
 import { workloadToProto } from './workload.ts';
 

@@ -6,7 +6,7 @@ import { parseIp } from '#model/address/ip.ts';
 import { DeltaDiscoveryRequestSchema, DeltaDiscoveryResponseSchema, ResourceSchema } from '#proto/discovery_pb.js';
 import { decodeResource } from './decode-resource.ts';
 import { type DeltaResponse, encodeResponse } from './encode-response.ts';
-import { samplePolicy, sampleService, sampleWaypointConfig, sampleWorkload } from './sample-mesh.ts';
+import { samplePolicy, sampleService, sampleWaypointConfig, sampleWorkload } from './sample-mesh.testing.ts';
 import { DeltaServerSession } from './server-session.ts';
 import { ADDRESS_TYPE, AUTHORIZATION_TYPE, type TypeUrl, WAYPOINT_CONFIG_TYPE, WORKLOAD_TYPE } from './type-urls.ts';
 

@@ -1,7 +1,7 @@
 import test from 'node:test';
 import { CRD_FILES } from '#control-plane/resources/kinds-table.ts';
+import { assertFound, type Mistake } from '#control-plane/resources/mistakes.testing.ts';
 import { createResourceParser } from '#control-plane/resources/resource-parser.ts';
-import { assertFound, type Mistake } from '#control-plane/resources/testing/mistakes.ts';
 import { readCrds } from '#platform/files/crds.ts';
 
 const parser = createResourceParser(await readCrds(CRD_FILES));

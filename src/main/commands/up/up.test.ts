@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import type { UpOptions } from '#cli/up.ts';
-import { SteppedClock } from '#platform/stepped-clock.ts';
+import { SteppedClock } from '#platform/stepped-clock.testing.ts';
 import { type Keeper, keep } from './keeper.ts';
 import type { Part } from './part.ts';
 import { nodeNameOf, planMesh } from './plan.ts';

@@ -1,0 +1,145 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Clock } from '#model/effects/clock.ts';
+import { SILENT_LOG } from '#model/effects/log.ts';
+import type { Agent } from '#node-agent/agent.ts';
+import type { EnrollmentRequest } from './enrollment.ts';
+import { LocalWorkloads, type Registration } from './local-workloads.ts';
+
+const WANTED = { name: 'cart', namespace: 'shop', serviceAccount: 'cart', labels: { app: 'cart' }, nativeTunnel: false };
+
+function setUp({ registerFails = 0, enrollFails = false } = {}) {
+  const timers: (() => void)[] = [];
+  const periodic: (() => void)[] = [];
+  let now = 0;
+  const clock: Clock = {
+    nowMs: () => now,
+    after: (_ms, task) => {
+      timers.push(task);
+      return () => {};
+    },
+    every: (_ms, task) => {
+      periodic.push(task);
+      return () => {};
+    },
+  };
+  const seen = {
+    enrolled: [] as string[],
+    left: [] as string[],
+    registered: [] as string[][],
+    removed: [] as string[],
+    saved: [] as EnrollmentRequest[],
+  };
+  const populated = new Set<string>();
+  const agent = {
+    enroll: async ({ uid }: EnrollmentRequest) => {
+      if (enrollFails) throw new Error('EADDRINUSE');
+      seen.enrolled.push(uid);
+    },
+    leave: (uid: string) => void seen.left.push(uid),
+    known: async () => true,
+  };
+  const local = new LocalWorkloads(agent as unknown as Agent, {
+    sandboxes: {
+      create: async ({ name }) => ({ netnsPath: `/n/${name}`, cgroupPath: '/c', addresses: ['10.0.0.1'], resolvConfPath: '/r' }),
+      remove: async ({ name }) => void seen.removed.push(name),
+      isEmpty: ({ name }) => !populated.has(name),
+    },
+    register: async (workloads: Registration[]) => {
+      if (registerFails-- > 0) throw new Error('away');
+      seen.registered.push(workloads.map(({ name }) => name));
+      return workloads.map(({ namespace, name }) => `k/${namespace}/${name}`);
+    },
+    expectedUid: ({ namespace, name }) => `k/${namespace}/${name}`,
+    store: {
+      load: async () => seen.saved,
+      save: async (all) => {
+        seen.saved = all;
+      },
+    },
+    clock,
+    log: SILENT_LOG,
+  });
+  const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+  return {
+    local,
+    seen,
+    populated,
+    timers,
+    periodic,
+    settle,
+    pass: (ms: number): void => {
+      now += ms;
+    },
+  };
+}
+
+test('a started workload is enrolled, saved and registered', async () => {
+  const { local, seen, settle } = setUp();
+  const started = await local.start(WANTED);
+  await settle();
+  assert.deepEqual([started.uid, seen.enrolled, seen.registered.at(-1)], ['k/shop/cart', ['k/shop/cart'], ['cart']]);
+  assert.equal(seen.saved[0]?.netnsPath, '/n/cart');
+});
+
+test('a name that runs already is refused, one whose process ended is taken over', async () => {
+  const { local, populated } = setUp();
+  await local.start(WANTED);
+  populated.add('cart');
+  await assert.rejects(local.start(WANTED), { code: 'WEFT_WORKLOAD_EXISTS' });
+  populated.clear();
+  await local.start(WANTED);
+});
+
+test('a name that is no DNS label is refused before anything is made', async () => {
+  const { local, seen } = setUp();
+  await assert.rejects(local.start({ ...WANTED, name: '../etc' }), { code: 'WEFT_WORKLOAD_NAME' });
+  assert.deepEqual(seen.enrolled, []);
+});
+
+test('an enrollment that fails leaves no sandbox', async () => {
+  const { local, seen } = setUp({ enrollFails: true });
+  await assert.rejects(local.start(WANTED), /EADDRINUSE/);
+  assert.deepEqual(seen.removed, ['cart']);
+});
+
+test('registration is tried again until the control plane takes it', async () => {
+  const { local, seen, timers, settle } = setUp({ registerFails: 1 });
+  await local.start(WANTED);
+  await settle();
+  assert.deepEqual(seen.registered, []);
+  timers.shift()?.();
+  await settle();
+  assert.deepEqual(seen.registered, [['cart']]);
+});
+
+test('a workload whose processes are gone is removed, one that has not started yet is not', async () => {
+  const { local, seen, populated, periodic, settle, pass } = setUp();
+  local.watch();
+  await local.start(WANTED);
+  const reap = async (): Promise<void> => {
+    periodic[0]?.();
+    await settle();
+    await settle();
+  };
+  await reap();
+  assert.deepEqual(seen.left, [], 'it may still be starting');
+  populated.add('cart');
+  await reap();
+  populated.clear();
+  await reap();
+  assert.deepEqual(seen.left, ['k/shop/cart']);
+  await local.start(WANTED);
+  pass(31_000);
+  await reap();
+  assert.equal(seen.left.length, 2, 'one that never started ends after its grace');
+});
+
+test('a restarted agent enrolls what its predecessor served', async () => {
+  const first = setUp();
+  await first.local.start(WANTED);
+  const second = setUp();
+  second.seen.saved = first.seen.saved;
+  await second.local.restore();
+  assert.deepEqual(second.seen.enrolled, ['k/shop/cart']);
+});

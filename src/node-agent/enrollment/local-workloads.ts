@@ -1,0 +1,223 @@
+import type { Clock } from '#model/effects/clock.ts';
+import type { Log } from '#model/effects/log.ts';
+import { WeftError } from '#model/error.ts';
+import type { Agent } from '#node-agent/agent.ts';
+import type { StartedWorkload, StartWorkload } from '#protocol/api/agent.ts';
+import type { EnrollmentRequest } from './enrollment.ts';
+
+const REAP_MS = 2_000;
+/** A workload whose process has not started yet is not taken for one that ended. */
+const START_GRACE_MS = 30_000;
+const REGISTER_RETRY_MS = 1_000;
+const NAME = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
+
+/** Names one workload of a node. */
+export type WorkloadKey = { namespace: string; name: string };
+/** Where a workload lives. */
+export type Sandbox = { netnsPath: string; cgroupPath: string; addresses: readonly string[]; resolvConfPath: string };
+
+/** A workload of this node as the control plane is told. */
+export type Registration = {
+  name: string;
+  namespace: string;
+  serviceAccount: string;
+  labels: Record<string, string>;
+  addresses: string[];
+  enrolled: boolean;
+  nativeTunnel: boolean;
+};
+
+/** What starting and ending workloads does to the world. */
+export type LocalWorkloadEffects = {
+  sandboxes: {
+    create(key: WorkloadKey): Promise<Sandbox>;
+    remove(key: WorkloadKey, options: { killProcesses: boolean }): Promise<void>;
+    isEmpty(key: WorkloadKey): Promise<boolean> | boolean;
+  };
+  /** Tells the control plane every workload of this node; resolves with their uids, in order. */
+  register(workloads: Registration[]): Promise<string[]>;
+  /** Uid that the control plane will give, for when it is away. */
+  expectedUid(key: WorkloadKey): string;
+  store: { load(): Promise<EnrollmentRequest[]>; save(all: EnrollmentRequest[]): Promise<void> };
+  clock: Clock;
+  log: Log;
+};
+
+type Local = { request: EnrollmentRequest; sandbox: Sandbox; startedMs: number; populated: boolean };
+
+/** The workloads that `weft run` started on this node: sandbox, registration, enrollment, and their end. */
+export class LocalWorkloads {
+  readonly #agent: Agent;
+  readonly #effects: LocalWorkloadEffects;
+  readonly #local = new Map<string, Local>();
+  readonly #starting = new Set<string>();
+  #registering: Promise<void> = Promise.resolve();
+
+  constructor(agent: Agent, effects: LocalWorkloadEffects) {
+    this.#agent = agent;
+    this.#effects = effects;
+  }
+
+  /** Enrolls again what a former agent of this node served; workloads whose sandbox is gone are dropped. */
+  async restore(): Promise<void> {
+    for (const request of await this.#effects.store.load()) {
+      const key = { namespace: request.namespace, name: request.name };
+      try {
+        const sandbox = await this.#effects.sandboxes.create(key); // idempotent: the same sandbox
+        const restored = { ...request, addresses: [...sandbox.addresses], netnsPath: sandbox.netnsPath };
+        this.#local.set(keyText(key), { request: restored, sandbox, startedMs: this.#effects.clock.nowMs(), populated: false });
+        await this.#agent.enroll(restored);
+      } catch (error) {
+        this.#effects.log.error({ workload: request.uid, error: messageOf(error) }, 'cannot enroll a workload again');
+      }
+    }
+    this.#registerSoon();
+  }
+
+  /** Watches for workloads whose processes are gone; returns the stop function. */
+  watch(): () => void {
+    return this.#effects.clock.every(REAP_MS, () => void this.#reap());
+  }
+
+  /** Errors: WEFT_WORKLOAD_NAME, WEFT_WORKLOAD_EXISTS, and those of the sandbox and the kernel. */
+  async start(wanted: StartWorkload): Promise<StartedWorkload> {
+    const key = checkedKey(wanted);
+    const text = keyText(key);
+    if (this.#starting.has(text) || (this.#local.has(text) && !(await this.#effects.sandboxes.isEmpty(key)))) {
+      throw new WeftError('WEFT_WORKLOAD_EXISTS', `workload ${text} runs already on this node`, {
+        remedy: 'choose another --name, or end the other one first',
+      });
+    }
+    this.#starting.add(text);
+    try {
+      return await this.#start(key, wanted);
+    } finally {
+      this.#starting.delete(text);
+    }
+  }
+
+  async #start(key: WorkloadKey, wanted: StartWorkload): Promise<StartedWorkload> {
+    const sandbox = await this.#effects.sandboxes.create(key);
+    const uid = this.#effects.expectedUid(key);
+    const { serviceAccount, labels, nativeTunnel } = wanted;
+    const request: EnrollmentRequest = {
+      uid,
+      ...key,
+      serviceAccount,
+      labels,
+      nativeTunnel,
+      addresses: [...sandbox.addresses],
+      netnsPath: sandbox.netnsPath,
+    };
+    this.#local.set(keyText(key), { request, sandbox, startedMs: this.#effects.clock.nowMs(), populated: false });
+    try {
+      await this.#agent.enroll(request);
+      await this.#save();
+    } catch (error) {
+      await this.stop(key);
+      throw error;
+    }
+    this.#registerSoon();
+    if (!(await this.#agent.known(uid))) {
+      this.#effects.log.warn({ workload: uid }, 'the control plane does not know this workload yet; its connections wait');
+    }
+    return {
+      uid,
+      addresses: [...sandbox.addresses],
+      netnsPath: sandbox.netnsPath,
+      cgroupPath: sandbox.cgroupPath,
+      resolvConfPath: sandbox.resolvConfPath,
+    };
+  }
+
+  /** Idempotent. Kills what is still running inside. */
+  async stop(key: WorkloadKey): Promise<void> {
+    const local = this.#local.get(keyText(key));
+    this.#local.delete(keyText(key));
+    if (local !== undefined) this.#agent.leave(local.request.uid);
+    await this.#save();
+    await this.#effects.sandboxes.remove(key, { killProcesses: true });
+    this.#registerSoon();
+  }
+
+  async stopAll(): Promise<void> {
+    for (const { request } of [...this.#local.values()]) await this.stop({ namespace: request.namespace, name: request.name });
+  }
+
+  /** Tells the control plane the whole set again (after a reconnect). */
+  refreshRegistration(): void {
+    this.#registerSoon();
+  }
+
+  /** One registration at a time, each with the set as it is then; retried until the control plane takes it. */
+  #registerSoon(): void {
+    this.#registering = this.#registering.then(() => this.#register());
+  }
+
+  async #register(): Promise<void> {
+    const all = [...this.#local.values()].map(({ request }) => request);
+    const registrations = all.map(({ name, namespace, serviceAccount, labels, addresses, nativeTunnel }) => ({
+      name,
+      namespace,
+      serviceAccount,
+      labels,
+      addresses,
+      enrolled: true,
+      nativeTunnel,
+    }));
+    try {
+      const uids = await this.#effects.register(registrations);
+      uids.forEach((uid, index) => {
+        const expected = all[index]?.uid;
+        if (expected !== undefined && expected !== uid)
+          this.#effects.log.error({ expected, uid }, 'the control plane names this workload otherwise');
+      });
+    } catch (error) {
+      this.#effects.log.debug({ error: messageOf(error) }, 'registration failed; it is tried again');
+      this.#effects.clock.after(REGISTER_RETRY_MS, () => this.#registerSoon());
+    }
+  }
+
+  async #reap(): Promise<void> {
+    for (const [text, local] of this.#local) {
+      const key = { namespace: local.request.namespace, name: local.request.name };
+      if (!(await this.#effects.sandboxes.isEmpty(key))) {
+        local.populated = true;
+        continue;
+      }
+      const started = local.populated || this.#effects.clock.nowMs() - local.startedMs > START_GRACE_MS;
+      if (!started || this.#local.get(text) !== local) continue;
+      this.#effects.log.info({ workload: local.request.uid }, 'the workload ended without leaving: removing it');
+      await this.stop(key).catch((error: unknown) =>
+        this.#effects.log.error({ workload: local.request.uid, error: messageOf(error) }, 'cannot remove an ended workload'),
+      );
+    }
+  }
+
+  #save(): Promise<void> {
+    return this.#effects.store.save([...this.#local.values()].map(({ request }) => request));
+  }
+}
+
+function keyText({ namespace, name }: WorkloadKey): string {
+  return `${namespace}/${name}`;
+}
+
+function checkedKey(wanted: StartWorkload): WorkloadKey {
+  for (const [field, value] of Object.entries({
+    name: wanted.name,
+    namespace: wanted.namespace,
+    'service account': wanted.serviceAccount,
+  })) {
+    if (typeof value !== 'string' || !NAME.test(value)) {
+      throw new WeftError('WEFT_WORKLOAD_NAME', `"${value}" is not a valid ${field}`, {
+        remedy: 'use lower-case letters, digits and dashes, at most 63',
+      });
+    }
+  }
+  return { namespace: wanted.namespace, name: wanted.name };
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

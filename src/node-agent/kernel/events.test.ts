@@ -1,0 +1,59 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { parseIp } from '#model/address/ip.ts';
+import type { Log } from '#model/effects/log.ts';
+import { SILENT_LOG } from '#model/effects/log.ts';
+import { EMPTY_MATCH } from '#model/mesh/authorization.ts';
+import { aMesh, aService, aWorkload, endpointOf } from '#model/mesh/mesh-fixtures.testing.ts';
+import { IdTable } from '#model/path/ids.ts';
+import { HOOK, REASON } from '#model/path/kernel-flags.ts';
+import { logRefusal } from './events.ts';
+
+const cart = aService('cart', ['240.0.0.1']);
+const client = aWorkload('client', ['10.0.0.1']);
+const server = aWorkload('server', ['10.0.0.2'], { services: endpointOf(cart) });
+const mesh = aMesh([client, server], [cart]);
+const ids = new IdTable();
+const match = { ...EMPTY_MATCH, serviceAccounts: [{ namespace: 'shop', serviceAccount: 'client' }], destinationPorts: [8080] };
+mesh.apply({
+  workloads: new Map(),
+  services: new Map(),
+  policies: new Map([
+    [
+      'shop/p',
+      {
+        name: 'p',
+        namespace: 'shop',
+        scope: 'namespace',
+        action: 'deny',
+        dryRun: false,
+        rules: [{ clauses: [{ matches: [match] }] }],
+      },
+    ],
+  ]),
+});
+
+function lineOf(reason: number, destinationPort: number): Record<string, unknown> {
+  const lines: Record<string, unknown>[] = [];
+  const log: Log = { ...SILENT_LOG, warn: (fields) => void lines.push({ ...fields }) };
+  const event = {
+    sourceId: ids.of('workload', client.uid),
+    destinationId: ids.of('workload', server.uid),
+    source: null,
+    destination: parseIp('240.0.0.1'),
+    sourcePort: 0,
+    destinationPort,
+    reason,
+    hook: HOOK.connect,
+  };
+  logRefusal(event, mesh, ids, log);
+  assert.equal(lines.length, 1);
+  return lines[0] ?? {};
+}
+
+test('a denial names policy and rule, although the app dialled the service port and the policy names the workload port', () => {
+  const line = lineOf(REASON.denied, 80);
+  assert.deepEqual([line.policy, line.rule, line.response_flags], ['shop/p', 0, 'DENY']);
+});
+test('another refusal says why', () => assert.equal(lineOf(REASON.noSuchPort, 81).error, 'the service has no such port'));
+test('an unknown reason is still logged', () => assert.equal(lineOf(99, 81).error, 'reason 99'));

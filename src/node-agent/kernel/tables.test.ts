@@ -1,0 +1,80 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { parseIp } from '#model/address/ip.ts';
+import { SILENT_LOG } from '#model/effects/log.ts';
+import { aService, aWorkload, deltaOf, endpointOf } from '#model/mesh/mesh-fixtures.testing.ts';
+import { MeshState } from '#model/mesh/mesh-state.ts';
+import { IdTable } from '#model/path/ids.ts';
+import { memoryKernel } from './memory-kernel.testing.ts';
+import { KernelTables } from './tables.ts';
+
+const cart = aService('cart', ['240.0.0.1']);
+const KEY = { ip: parseIp('240.0.0.1'), port: 80, protocol: 6 };
+const pod = (name: string, ip: string) => aWorkload(name, [ip], { services: endpointOf(cart) });
+const location = { node: 'one', clusterId: '', network: '', locality: { region: '', zone: '', subzone: '' } };
+
+function setUp(addressesMax?: number) {
+  const kernel = memoryKernel(addressesMax);
+  const mesh = new MeshState();
+  const tables = new KernelTables(kernel.maps, SILENT_LOG);
+  const view = { mesh, ids: new IdTable(), isLocal: () => false, location };
+  const apply = (...delta: Parameters<typeof deltaOf>): void => tables.refresh(mesh.apply(deltaOf(...delta)), view);
+  return { kernel, mesh, tables, view, apply };
+}
+
+test('a service gets one slot for each endpoint, and loses the slots of those that leave', () => {
+  const { kernel, mesh, tables, view, apply } = setUp();
+  apply([pod('a', '10.0.0.1'), pod('b', '10.0.0.2')], [cart]);
+  const { maps } = kernel;
+  assert.equal(maps.services.get(KEY)?.backendCount, 2);
+  assert.equal(maps.backends.entries().length, 2);
+  tables.refresh(mesh.apply({ workloads: new Map([['k//Pod/shop/a', null]]), services: new Map(), policies: new Map() }), view);
+  assert.equal(maps.services.get(KEY)?.backendCount, 1);
+  assert.deepEqual(
+    maps.backends.entries().map(([, { ip }]) => ip),
+    ['10.0.0.2'],
+  );
+  assert.equal(maps.addresses.get(parseIp('10.0.0.1')), null);
+});
+
+test('a removed service leaves nothing', () => {
+  const { kernel, mesh, tables, view, apply } = setUp();
+  apply([pod('a', '10.0.0.1')], [cart]);
+  tables.refresh(
+    mesh.apply({ workloads: new Map(), services: new Map([['shop/cart.shop.svc.cluster.local', null]]), policies: new Map() }),
+    view,
+  );
+  assert.deepEqual([kernel.maps.services.entries(), kernel.maps.backends.entries()], [[], []]);
+});
+
+test('a full map is not complete, and becomes complete when there is room again', () => {
+  const { mesh, tables, view, apply } = setUp(1);
+  apply([pod('a', '10.0.0.1')], []);
+  assert.equal(tables.complete, true);
+  apply([pod('b', '10.0.0.2')], []);
+  assert.equal(tables.complete, false, 'unknown destinations must go to the agent');
+  tables.refresh(mesh.apply({ workloads: new Map([['k//Pod/shop/b', null]]), services: new Map(), policies: new Map() }), view);
+  assert.equal(tables.complete, true);
+});
+
+test('what an adopted map holds of a mesh that is gone is purged', () => {
+  const { kernel, mesh, tables, apply } = setUp();
+  const { maps } = kernel;
+  maps.addresses.set(parseIp('10.9.9.9'), { id: 3, flags: 0, waypointId: 0 });
+  maps.services.set({ ip: parseIp('240.9.9.9'), port: 80, protocol: 6 }, { id: 9, backendCount: 1, waypointId: 0, flags: 0 });
+  maps.backends.set({ serviceId: 9, slot: 0 }, { ip: parseIp('10.9.9.9'), port: 1 });
+  apply([pod('a', '10.0.0.1')], [cart]);
+  tables.purgeUnknown(mesh);
+  assert.deepEqual(
+    maps.addresses.entries().map(([ip]) => ip),
+    ['10.0.0.1'],
+  );
+  assert.deepEqual(
+    maps.services.entries().map(([key]) => [key.ip, key.port]),
+    [
+      ['240.0.0.1', 0],
+      ['240.0.0.1', 80],
+    ],
+  );
+  assert.equal(maps.backends.entries().length, 1);
+});

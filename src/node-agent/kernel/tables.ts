@@ -1,0 +1,143 @@
+import type { IpAddress } from '#model/address/ip.ts';
+import type { Log } from '#model/effects/log.ts';
+import type { MeshState, Touched } from '#model/mesh/mesh-state.ts';
+import {
+  type AddressEntry,
+  addressEntry,
+  type FrontendEntry,
+  frontendsOfVip,
+  localWaypoints,
+  type TableView,
+  type WaypointEntry,
+} from '#model/path/tables.ts';
+import type { KernelMaps } from '#node-agent/effects.ts';
+
+const TCP = 6;
+
+/**
+ * Keeps the kernel's address, service and waypoint maps equal to what the model says, touching only what changed.
+ * A write that fails (map full) leaves `complete` false: unknown destinations then go to the agent, never out in plain text.
+ */
+export class KernelTables {
+  readonly #maps: KernelMaps;
+  readonly #log: Log;
+  readonly #addresses = new Map<IpAddress, AddressEntry>();
+  readonly #frontends = new Map<IpAddress, FrontendEntry[]>();
+  readonly #waypoints = new Map<number, WaypointEntry>();
+  #failed = new Set<IpAddress>();
+
+  constructor(maps: KernelMaps, log: Log) {
+    this.#maps = maps;
+    this.#log = log;
+  }
+
+  get complete(): boolean {
+    return this.#failed.size === 0;
+  }
+
+  /** Brings the entries of the touched addresses and services up to date. */
+  refresh(touched: Touched, view: TableView): void {
+    const ips = new Set(touched.ips);
+    const vips = new Set<IpAddress>();
+    for (const key of touched.services) for (const vip of view.mesh.service(key)?.addresses ?? []) vips.add(vip);
+    for (const ip of ips) if (this.#frontends.has(ip) || view.mesh.servicesByVip(ip).length > 0) vips.add(ip);
+    for (const ip of ips) this.#guard(ip, () => this.#refreshAddress(ip, view));
+    for (const vip of vips) this.#guard(vip, () => this.#refreshFrontends(vip, view));
+    this.#refreshWaypoints(view);
+  }
+
+  /** First sync after adopting maps: whatever the mesh does not know any more goes. */
+  purgeUnknown(mesh: MeshState): void {
+    for (const [ip] of this.#maps.addresses.entries()) {
+      if (ip !== null && mesh.workloadByIp(ip) === null) this.#maps.addresses.delete(ip);
+    }
+    const frontends = [...this.#frontends.values()].flat();
+    const keys = new Set(frontends.map(({ ip, port }) => `${ip}|${port}`));
+    const ids = new Set(frontends.map(({ id }) => id));
+    for (const [key] of this.#maps.services.entries()) if (!keys.has(`${key.ip}|${key.port}`)) this.#maps.services.delete(key);
+    for (const [key] of this.#maps.backends.entries()) if (!ids.has(key.serviceId)) this.#maps.backends.delete(key);
+  }
+
+  #guard(ip: IpAddress, write: () => void): void {
+    try {
+      write();
+      this.#failed.delete(ip);
+    } catch (error) {
+      this.#failed.add(ip);
+      this.#log.error(
+        { ip, error: error instanceof Error ? error.message : String(error) },
+        'kernel table write failed; unknown destinations go through the agent',
+      );
+    }
+  }
+
+  #refreshAddress(ip: IpAddress, view: TableView): void {
+    const entry = addressEntry(ip, view);
+    const old = this.#addresses.get(ip);
+    if (entry === null) {
+      this.#maps.addresses.delete(ip);
+      this.#addresses.delete(ip);
+    } else if (old === undefined || old.id !== entry.id || old.flags !== entry.flags || old.waypointId !== entry.waypointId) {
+      this.#maps.addresses.set(ip, entry);
+      this.#addresses.set(ip, entry);
+    }
+  }
+
+  /** Slots before the count that points at them; on shrinking the count first (E42). */
+  #refreshFrontends(vip: IpAddress, view: TableView): void {
+    const wanted = frontendsOfVip(vip, view);
+    const old = this.#frontends.get(vip) ?? [];
+    for (const entry of wanted) {
+      const before = old.find(({ port }) => port === entry.port);
+      if (before !== undefined && sameFrontend(before, entry)) continue;
+      const id = entry.id;
+      for (const [index, slot] of entry.slots.entries()) this.#maps.backends.set({ serviceId: id, slot: index }, slot);
+      this.#maps.services.set(keyOf(entry), {
+        id,
+        backendCount: entry.slots.length,
+        waypointId: entry.waypointId,
+        flags: entry.flags,
+      });
+      this.#trimSlots(id, entry.slots.length, before?.slots.length ?? 0);
+    }
+    for (const gone of old.filter(({ port }) => !wanted.some((entry) => entry.port === port))) {
+      this.#maps.services.delete(keyOf(gone));
+      this.#trimSlots(gone.id, 0, gone.slots.length);
+    }
+    if (wanted.length === 0) this.#frontends.delete(vip);
+    else this.#frontends.set(vip, wanted);
+  }
+
+  #trimSlots(id: number, from: number, to: number): void {
+    for (let slot = from; slot < to; slot++) this.#maps.backends.delete({ serviceId: id, slot });
+  }
+
+  #refreshWaypoints(view: TableView): void {
+    const wanted = localWaypoints(view);
+    for (const [id, entry] of wanted) {
+      const old = this.#waypoints.get(id);
+      if (old?.ip4 === entry.ip4 && old.ip6 === entry.ip6) continue;
+      this.#maps.waypoints.set(id, entry);
+      this.#waypoints.set(id, entry);
+    }
+    for (const [id] of this.#maps.waypoints.entries()) {
+      if (wanted.has(id)) continue;
+      this.#maps.waypoints.delete(id);
+      this.#waypoints.delete(id);
+    }
+  }
+}
+
+function keyOf(entry: FrontendEntry): { ip: IpAddress; port: number; protocol: number } {
+  return { ip: entry.ip, port: entry.port, protocol: TCP };
+}
+
+function sameFrontend(a: FrontendEntry, b: FrontendEntry): boolean {
+  return (
+    a.id === b.id &&
+    a.waypointId === b.waypointId &&
+    a.flags === b.flags &&
+    a.slots.length === b.slots.length &&
+    a.slots.every((slot, index) => slot.ip === b.slots[index]?.ip && slot.port === b.slots[index]?.port)
+  );
+}

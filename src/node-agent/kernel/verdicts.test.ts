@@ -1,0 +1,108 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { parseIp } from '#model/address/ip.ts';
+import type { Clock } from '#model/effects/clock.ts';
+import { SILENT_LOG } from '#model/effects/log.ts';
+import { type Authorization, EMPTY_MATCH, type Match } from '#model/mesh/authorization.ts';
+import { aService, aWorkload, deltaOf, endpointOf } from '#model/mesh/mesh-fixtures.testing.ts';
+import { MeshState } from '#model/mesh/mesh-state.ts';
+import { IdTable } from '#model/path/ids.ts';
+import type { LiveFlow } from '#node-agent/effects.ts';
+import { memoryKernel } from './memory-kernel.testing.ts';
+import { Verdicts } from './verdicts.ts';
+
+const cart = aService('cart', ['240.0.0.1']);
+const client = aWorkload('client', ['10.0.0.1', 'fd00::1']);
+const server = aWorkload('server', ['10.0.0.2', 'fd00::2'], { services: endpointOf(cart) });
+const NO_TIME: Clock = { nowMs: () => 0, after: () => () => {}, every: () => () => {} };
+
+function setUp() {
+  const kernel = memoryKernel();
+  const mesh = new MeshState();
+  mesh.apply(deltaOf([client, server], [cart]));
+  const ids = new IdTable();
+  const destroyed: LiveFlow[] = [];
+  const destroy = (flow: LiveFlow): boolean => destroyed.push(flow) > 0;
+  const verdicts = new Verdicts(kernel, { mesh, ids, local: () => [client, server], destroy }, NO_TIME, SILENT_LOG);
+  const key = { sourceId: ids.of('workload', client.uid), destinationId: ids.of('workload', server.uid), port: 8080 };
+  return { kernel, mesh, ids, verdicts, destroyed, key };
+}
+
+function deny(mesh: MeshState, match: Partial<Match>): void {
+  const policy: Authorization = {
+    name: 'p',
+    namespace: 'shop',
+    scope: 'namespace',
+    action: 'deny',
+    dryRun: false,
+    rules: [{ clauses: [{ matches: [{ ...EMPTY_MATCH, ...match }] }] }],
+  };
+  mesh.apply({ workloads: new Map(), services: new Map(), policies: new Map([['shop/p', policy]]) });
+}
+const PRINCIPAL = { principals: [{ kind: 'exact' as const, value: 'cluster.local/ns/shop/sa/client' }] };
+
+test('pairs of this node get their verdict before the first connection, plain text included', () => {
+  const { kernel, verdicts, key } = setUp();
+  verdicts.fill(new Set([server.uid]));
+  assert.deepEqual(kernel.maps.verdicts.get(key), { generation: 1, allow: 1 });
+  assert.deepEqual(kernel.maps.verdicts.get({ ...key, sourceId: 0 }), { generation: 1, allow: 1 });
+});
+
+test('a change writes the new verdicts first, then raises the generation', () => {
+  const { kernel, mesh, verdicts, key } = setUp();
+  verdicts.publish(false);
+  verdicts.fill(new Set([server.uid]));
+  deny(mesh, PRINCIPAL);
+  verdicts.renew();
+  assert.equal(kernel.maps.config.get(0)?.generation, 2);
+  assert.deepEqual(kernel.maps.verdicts.get(key), { generation: 2, allow: 0 });
+});
+
+test('a verdict that depends on the address family is not cached', () => {
+  const { mesh, verdicts } = setUp();
+  deny(mesh, { destinationIps: [{ base: parseIp('10.0.0.2'), length: 32 }] });
+  assert.equal(verdicts.remember(client, server, 8080), false);
+});
+
+test('a change of one workload fills its pairs only', () => {
+  const { kernel, verdicts } = setUp();
+  verdicts.fill(new Set(['k//Pod/shop/other']));
+  assert.deepEqual(kernel.maps.verdicts.entries(), []);
+  verdicts.fill(new Set([client.uid]));
+  assert.equal(kernel.maps.verdicts.entries().length, 1, 'as a source; it has no ports of its own');
+});
+
+test('B49: live flows that a new policy denies are closed, others are not', () => {
+  const { kernel, mesh, verdicts, destroyed, key } = setUp();
+  const flow = {
+    netnsCookie: 1n,
+    source: parseIp('10.0.0.1'),
+    destination: parseIp('10.0.0.2'),
+    sourcePort: 40_000,
+    destinationPort: 8080,
+  };
+  const live = { flow, sourceId: key.sourceId, destinationId: key.destinationId, generation: 1, inbound: 0 };
+  kernel.maps.flows.set(1n, live);
+  kernel.maps.flows.set(2n, { ...live, flow: { ...flow, destinationPort: 9090 } });
+  deny(mesh, { ...PRINCIPAL, destinationPorts: [8080] });
+  assert.equal(verdicts.closeDenied(), 1);
+  assert.deepEqual(
+    destroyed.map((one) => one.flow.destinationPort),
+    [8080],
+  );
+});
+
+test('a plain-text flow has no identity', () => {
+  const { kernel, mesh, verdicts, destroyed, key } = setUp();
+  const flow = {
+    netnsCookie: 1n,
+    source: parseIp('9.9.9.9'),
+    destination: parseIp('10.0.0.2'),
+    sourcePort: 1,
+    destinationPort: 8080,
+  };
+  kernel.maps.flows.set(1n, { flow, sourceId: 0, destinationId: key.destinationId, generation: 1, inbound: 1 });
+  deny(mesh, { notPrincipals: [{ kind: 'presence' }] });
+  assert.equal(verdicts.closeDenied(), 1);
+  assert.equal(destroyed[0]?.inbound, 1);
+});

@@ -1,0 +1,179 @@
+import type { Cancel, Clock } from '#model/effects/clock.ts';
+import type { Log } from '#model/effects/log.ts';
+import type { MeshState } from '#model/mesh/mesh-state.ts';
+import { identityOf, type Workload } from '#model/mesh/workload.ts';
+import type { IdTable } from '#model/path/ids.ts';
+import { CONFIG_INCOMPLETE, PORT } from '#model/path/kernel-flags.ts';
+import { type Decision, evaluate, policiesFor } from '#model/policy/evaluate.ts';
+import { pairVerdict } from '#model/policy/pair-verdict.ts';
+import type { Kernel, LiveFlow } from '#node-agent/effects.ts';
+
+/** Pairs evaluated ahead of their first connection; beyond that the first connection of a pair is evaluated. */
+const EAGER_PAIRS_MAX = 20_000;
+/** A connection may be established from a verdict read just before a change: it is looked at again. */
+const SECOND_SWEEP_MS = 200;
+
+/** What verdicts are computed from. */
+export type VerdictView = {
+  mesh: MeshState;
+  ids: IdTable;
+  /** Records of the workloads enrolled on this node. */
+  local(): Workload[];
+  /** Aborts a kernel connection of an enrolled namespace. */
+  destroy(flow: LiveFlow): boolean;
+};
+
+/** Fills the kernel's verdict cache and closes what a new policy denies. The only writer of generations. */
+export class Verdicts {
+  readonly #kernel: Kernel;
+  readonly #view: VerdictView;
+  readonly #clock: Clock;
+  readonly #log: Log;
+  #generation: number;
+  #incomplete = true;
+  #cancelSweep: Cancel = () => {};
+
+  constructor(kernel: Kernel, view: VerdictView, clock: Clock, log: Log) {
+    this.#kernel = kernel;
+    this.#view = view;
+    this.#clock = clock;
+    this.#log = log;
+    this.#generation = kernel.adopted ? (kernel.maps.config.get(0)?.generation ?? 1) : 1;
+  }
+
+  get generation(): number {
+    return this.#generation;
+  }
+
+  /** Writes the configuration word; `incomplete`: the address maps do not hold the whole mesh. */
+  publish(incomplete: boolean): void {
+    this.#incomplete = incomplete;
+    this.#kernel.maps.config.set(0, {
+      schema: this.#kernel.schema,
+      generation: this.#generation,
+      flags: incomplete ? CONFIG_INCOMPLETE : 0,
+      outboundPort: PORT.outbound,
+      plaintextPort: PORT.plaintext,
+      hbonePort: PORT.hbone,
+      dnsPort: PORT.dns,
+      waypointPort: PORT.waypoint,
+    });
+  }
+
+  /**
+   * A policy or a workload changed: every cached verdict becomes a miss at once, the pairs of this node get new
+   * ones, and live connections that are now denied are closed.
+   */
+  renew(): void {
+    const next = this.#generation + 1;
+    this.#fill(next, null); // before the switch, so that no connection has to wait for the agent
+    this.#generation = next;
+    this.publish(this.#incomplete);
+    this.closeDenied();
+    this.#cancelSweep();
+    this.#cancelSweep = this.#clock.after(SECOND_SWEEP_MS, () => this.closeDenied());
+  }
+
+  /** Verdicts for pairs of these workloads that have none yet (one was enrolled or got a new port). */
+  fill(uids: ReadonlySet<string>): void {
+    if (uids.size > 0) this.#fill(this.#generation, uids);
+  }
+
+  /** Remembers the outcome of one evaluated connection; false when it depends on more than the pair and port. */
+  remember(source: Workload | null, destination: Workload, port: number): boolean {
+    const allow = pairVerdict(policiesFor(this.#view.mesh, destination), source, destination, port);
+    return this.#write(source, destination, port, allow, this.#generation);
+  }
+
+  /** Touches the kernel no more. */
+  stop(): void {
+    this.#cancelSweep();
+  }
+
+  /** Closes live kernel connections that policy now denies; returns how many. */
+  closeDenied(): number {
+    let closed = 0;
+    for (const [cookie, live] of this.#kernel.maps.flows.entries()) {
+      const decision = this.#judge(live);
+      if (decision === null || decision.allowed) continue;
+      if (!this.#view.destroy(live)) continue;
+      closed++;
+      const { source, destination, sourcePort, destinationPort } = live.flow;
+      this.#log.warn(
+        {
+          cookie: String(cookie),
+          'src.addr': `${source}:${sourcePort}`,
+          'dst.addr': `${destination}:${destinationPort}`,
+          'src.workload': this.#view.ids.nameOf(live.sourceId) ?? 'unknown',
+          policy: decision.policy,
+          rule: decision.rule,
+          flag: 'DENY',
+        },
+        'connection closed due to policy change',
+      );
+    }
+    return closed;
+  }
+
+  #judge(live: LiveFlow): Decision | null {
+    const { mesh, ids } = this.#view;
+    const destination = mesh.workload(ids.nameOf(live.destinationId) ?? '');
+    const source = live.sourceId === 0 ? null : mesh.workload(ids.nameOf(live.sourceId) ?? '');
+    const { flow } = live;
+    if (destination === null || flow.source === null || flow.destination === null) return null;
+    if (live.sourceId !== 0 && source === null) return null;
+    return evaluate(policiesFor(mesh, destination), {
+      source: source === null ? null : identityOf(source),
+      sourceIp: flow.source,
+      destinationIp: flow.destination,
+      destinationPort: flow.destinationPort,
+    });
+  }
+
+  /**
+   * Pairs of this node first; then what is denied towards other nodes, so that connect() itself can refuse it.
+   * `only`: just the pairs in which one of these workloads takes part; null: all.
+   */
+  #fill(generation: number, only: ReadonlySet<string> | null): void {
+    const local = this.#view.local();
+    let pairs = 0;
+    for (const destination of [...local, ...this.#remote(local)]) {
+      const here = local.includes(destination);
+      const set = policiesFor(this.#view.mesh, destination);
+      for (const source of here ? [null, ...local] : local) {
+        if (source === destination) continue;
+        if (only !== null && !only.has(destination.uid) && (source === null || !only.has(source.uid))) continue;
+        for (const port of targetPorts(destination)) {
+          if (++pairs > EAGER_PAIRS_MAX) return;
+          const allow = pairVerdict(set, source, destination, port);
+          if (here || allow === false) this.#write(source, destination, port, allow, generation);
+        }
+      }
+    }
+  }
+
+  *#remote(local: readonly Workload[]): Generator<Workload> {
+    const here = new Set(local.map(({ uid }) => uid));
+    for (const workload of this.#view.mesh.workloads()) {
+      if (workload.tunnelProtocol === 'hbone' && !here.has(workload.uid)) yield workload;
+    }
+  }
+
+  #write(source: Workload | null, destination: Workload, port: number, allow: boolean | null, generation: number): boolean {
+    if (allow === null) return false;
+    const { ids } = this.#view;
+    const key = {
+      sourceId: source === null ? 0 : ids.of('workload', source.uid),
+      destinationId: ids.of('workload', destination.uid),
+      port,
+    };
+    this.#kernel.maps.verdicts.set(key, { generation, allow: allow ? 1 : 0 });
+    return true;
+  }
+}
+
+function targetPorts(workload: Workload): Set<number> {
+  return new Set(
+    [...workload.services.values()].flatMap((ports) => ports.map((port) => port.targetPort)).filter((port) => port > 0),
+  );
+}

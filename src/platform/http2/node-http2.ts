@@ -1,6 +1,0 @@
-import { connectHttp2 } from '#platform/http2/client.ts';
-import { acceptHttp2 } from '#platform/http2/server.ts';
-import type { Http2Engine } from '#protocol/http/http2-engine.ts';
-
-/** HTTP/2 by node:http2 (nghttp2). */
-export const nodeHttp2: Http2Engine = { accept: acceptHttp2, connect: connectHttp2 };

@@ -1,0 +1,108 @@
+import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process';
+import { statSync } from 'node:fs';
+import { WeftError } from '#model/error.ts';
+import { findProgram } from './command.ts';
+import type { Sandbox } from './sandbox.ts';
+
+/** How a command is started; nothing is taken over from this process unless it is given here. */
+export type LaunchOptions = {
+  /** The command's whole environment. */
+  env: NodeJS.ProcessEnv;
+  cwd: string;
+  /** Whether the command sees the sandbox's resolv.conf as /etc/resolv.conf (in a mount namespace of its own). */
+  mountResolvConf: boolean;
+  /** 'inherit' by default. */
+  stdio?: StdioOptions;
+};
+
+/** Status of a process that ended because the sandbox could not be entered; 126 and 127 are as in a shell. */
+export const LAUNCH_FAILED_STATUS = 125;
+
+/** The cgroup comes before anything that could make a socket: programs attached there must see each one. */
+const JOIN_CGROUP = `
+nsenter=$1 cgroup=$2 netns=$3; shift 3
+echo 0 > "$cgroup/cgroup.procs" || { echo "weft: cannot join the cgroup $cgroup" >&2; exit ${LAUNCH_FAILED_STATUS}; }
+exec "$nsenter" --net="$netns" -- "$@"`;
+
+/**
+ * Beside /etc/resolv.conf, two local services would answer for the whole machine and not for the workload; /dev/null over
+ * their sockets makes the C library ask by DNS.
+ */
+const MOUNT_RESOLV_CONF = `
+mount=$1 file=$2; shift 2
+[ -e /etc/resolv.conf ] || { echo "weft: /etc/resolv.conf is missing, so nothing can be mounted over it: create an empty one" >&2; exit ${LAUNCH_FAILED_STATUS}; }
+"$mount" -n --bind "$file" /etc/resolv.conf || { echo "weft: cannot mount $file over /etc/resolv.conf" >&2; exit ${LAUNCH_FAILED_STATUS}; }
+for socket in /run/systemd/resolve/io.systemd.Resolve /run/nscd/socket; do
+  [ ! -S "$socket" ] || "$mount" -n --bind /dev/null "$socket" || exit ${LAUNCH_FAILED_STATUS}
+done
+exec "$@"`;
+
+const EXECUTE = 'exec "$@"';
+const SHELL = '/bin/sh';
+/** What a shell passes on in its environment; other names get lost in one. */
+const SHELL_VARIABLE = /^[A-Za-z_][A-Za-z0-9_]*$/;
+
+/**
+ * Starts a command in a sandbox. Every step replaces the one before it, so the process that is returned is the command
+ * itself: signals and exit status are its own. Arguments are passed as they are; the scripts are constant.
+ * Errors: WEFT_SANDBOX_LAUNCH for a command that cannot be, WEFT_SANDBOX_COMMAND when a needed program is missing; later
+ * failures are told on its standard error with status 125 (sandbox), 126 or 127 (command).
+ */
+export function launchIn(
+  sandbox: Pick<Sandbox, 'cgroupPath' | 'netnsPath' | 'resolvConfPath'>,
+  argv: readonly string[],
+  options: LaunchOptions,
+): ChildProcess {
+  checkCommand(argv, options.cwd);
+  const nsenter = findProgram('nsenter', 'util-linux');
+  const command = [...environmentPrefix(argv, options.env), ...argv];
+  const inside = options.mountResolvConf
+    ? withResolvConf(sandbox.resolvConfPath, command)
+    : [SHELL, '-c', EXECUTE, 'weft', ...command];
+  const { cgroupPath, netnsPath } = sandbox;
+  return spawn(SHELL, ['-c', JOIN_CGROUP, 'weft', nsenter, cgroupPath, netnsPath, ...inside], {
+    env: options.env,
+    cwd: options.cwd,
+    stdio: options.stdio ?? 'inherit',
+  });
+}
+
+/**
+ * `slave`: what the machine mounts and unmounts later shows inside too. A wholly private copy would hold on to the network
+ * namespaces of other sandboxes after they are removed.
+ */
+function withResolvConf(resolvConfPath: string, command: readonly string[]): readonly string[] {
+  const unshare = findProgram('unshare', 'util-linux');
+  const mount = findProgram('mount', 'mount');
+  const script = [SHELL, '-c', MOUNT_RESOLV_CONF, 'weft', mount, resolvConfPath];
+  return [unshare, '--mount', '--propagation', 'slave', '--', ...script, ...command];
+}
+
+function environmentPrefix(argv: readonly string[], env: NodeJS.ProcessEnv): readonly string[] {
+  const odd = Object.entries(env).filter(([name, value]) => value !== undefined && name !== '' && !SHELL_VARIABLE.test(name));
+  if (odd.length === 0) return [];
+  if (argv[0]?.includes('=')) {
+    throw refused(
+      `"${argv[0]}" has a "=" in its name while the environment has variables like "${odd[0]?.[0]}"`,
+      'unset them, or call it by another name',
+    );
+  }
+  return [findProgram('env', 'coreutils'), '--', ...odd.map(([name, value]) => `${name}=${value}`)];
+}
+
+function checkCommand(argv: readonly string[], cwd: string): void {
+  const [program = ''] = argv;
+  if (program === '') throw refused('no command is given', 'write the command after "--"');
+  if (program.startsWith('-'))
+    throw refused(
+      `"${program}" is an option, not a command`,
+      'write the command after "--", by its path if its name begins with "-"',
+    );
+  if (argv.some((argument) => argument.includes('\0'))) throw refused('an argument has a NUL character', 'leave it out');
+  if (statSync(cwd, { throwIfNoEntry: false })?.isDirectory() !== true)
+    throw refused(`the working directory ${cwd} does not exist`, 'create it, or start elsewhere');
+}
+
+function refused(problem: string, remedy: string): WeftError {
+  return new WeftError('WEFT_SANDBOX_LAUNCH', `cannot start the command: ${problem}`, { remedy });
+}

@@ -1,0 +1,87 @@
+import { readFile, readlink } from 'node:fs/promises';
+import { basename, dirname } from 'node:path';
+import type { Cidr } from '#model/address/ip.ts';
+import { createNodeCgroup, missingCgroups, removeCgroup, removeEmptyCgroup } from '#platform/linux/cgroup/cgroup.ts';
+import { type AddressPool, formatCidr } from '#platform/linux/net/address-pool.ts';
+import { ensureBridge, findUplinks, removeBridge, requireOwnBridge } from '#platform/linux/net/bridge.ts';
+import { installEgressNat, removeEgressNat } from '#platform/linux/net/egress-nat.ts';
+import { applyChanges, forwardingWishes, planChanges, restoreChanges } from '#platform/linux/net/sysctl.ts';
+import type { NodeRecord, Records } from './records.ts';
+
+/** What a node sets up once for all of its sandboxes. */
+export type NodeSetup = {
+  node: string;
+  bridge: string;
+  cgroupRoot: string;
+  /** Null: those that routes with a gateway use. */
+  uplinks: readonly string[] | null;
+  /** Null: no address translation. */
+  natExcluded: readonly Cidr[] | null;
+};
+
+/**
+ * Makes or completes the node's part at `place`, with the addresses of `pool`; the sentences name what could not be had, and what is lost by it. Each step is on
+ * disk before it is taken, so that after a crash `tearDownNode` knows of it. Errors: those of its steps.
+ */
+export async function setUpNode(setup: NodeSetup, pool: AddressPool, place: Place, records: Records): Promise<readonly string[]> {
+  const { node, bridge, cgroupRoot } = setup;
+  const earlier = await readNodeRecord(records);
+  const record = { ...earlier, ...place };
+  if (earlier.bridge !== '' && !samePlace(earlier, record)) await removeBridge(node, earlier.bridge, true);
+  await requireOwnBridge(node, bridge, earlier.bridge === bridge);
+  const cgroups = [...new Set([...record.cgroups, ...sharedParent(cgroupRoot), ...(await missingCgroups(cgroupRoot))])];
+  await records.writeNode({ ...record, cgroups });
+  await createNodeCgroup(cgroupRoot);
+  await ensureBridge(node, bridge, pool);
+  const uplinks = setup.uplinks ?? (await findUplinks(bridge));
+  const sysctls = await planChanges(await forwardingWishes([bridge, ...uplinks], pool.pool6 !== null), record.sysctls);
+  await records.writeNode({ ...record, cgroups, sysctls });
+  await applyChanges(sysctls);
+  const problem = setup.natExcluded === null ? null : await installEgressNat({ node, bridge, pool, excluded: setup.natExcluded });
+  const unreachable = 'no route with a gateway: workloads reach only this node';
+  return [...(uplinks.length === 0 ? [unreachable] : []), ...(problem === null ? [] : [problem])];
+}
+
+/** Undoes `setUpNode`, also one that was cut off; every step is tried, and the failures are given. */
+export async function tearDownNode(setup: NodeSetup, records: Records): Promise<readonly unknown[]> {
+  const record = await readNodeRecord(records);
+  const failures: unknown[] = [];
+  const attempt = async (step: () => Promise<void>): Promise<void> => step().catch((error: unknown) => void failures.push(error));
+  await attempt(() => removeEgressNat(setup.node));
+  await attempt(() => restoreChanges(record.sysctls));
+  await attempt(() => removeBridge(setup.node, setup.bridge, record.bridge === setup.bridge));
+  if (record.bridge !== '' && record.bridge !== setup.bridge) await attempt(() => removeBridge(setup.node, record.bridge, true));
+  for (const cgroup of [...record.cgroups].reverse()) {
+    await attempt(() => (cgroup === setup.cgroupRoot ? removeCgroup(cgroup) : removeEmptyCgroup(cgroup)));
+  }
+  if (failures.length === 0) await attempt(() => records.clear());
+  return failures;
+}
+
+/** What is known of the node as it is now: of another boot nothing, of another network namespace only the cgroups. */
+export async function readNodeRecord(records: Records): Promise<NodeRecord> {
+  const boot = (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim();
+  const netns = await readlink('/proc/self/ns/net');
+  const blank: NodeRecord = { boot, netns, bridge: '', pool4: '', pool6: null, sysctls: [], cgroups: [] };
+  const record = await records.readNode();
+  if (record === null || record.boot !== boot) return blank;
+  return record.netns === netns ? record : { ...blank, cgroups: record.cgroups };
+}
+
+/** Whether sandboxes made for the one fit the other. */
+export function samePlace(a: Place, b: Place): boolean {
+  return a.bridge === b.bridge && a.pool4 === b.pool4 && a.pool6 === b.pool6;
+}
+
+/** As configured: that IPv6 was turned off meanwhile makes it no other place. */
+export function placeOf(bridge: string, pool: AddressPool): Place {
+  return { bridge, pool4: formatCidr(pool.pool4), pool6: pool.pool6 === null ? null : formatCidr(pool.pool6) };
+}
+
+/** The nodes of one machine may have a cgroup `weft` around theirs: whoever made it, the last of them to leave removes it. */
+function sharedParent(cgroupRoot: string): readonly string[] {
+  return basename(dirname(cgroupRoot)) === 'weft' ? [dirname(cgroupRoot)] : [];
+}
+
+/** What sandboxes are bound to from their making on. */
+export type Place = Pick<NodeRecord, 'bridge' | 'pool4' | 'pool6'>;

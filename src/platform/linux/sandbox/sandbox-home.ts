@@ -1,0 +1,255 @@
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { WeftError } from '#model/error.ts';
+import {
+  createNodeCgroup,
+  isPopulated,
+  killCgroup,
+  processesIn,
+  removeCgroup,
+  staysPopulated,
+} from '#platform/linux/cgroup/cgroup.ts';
+import { type AddressPool, addressesOf, freeHost, GATEWAY_HOST, hostOf, parsePool } from '#platform/linux/net/address-pool.ts';
+import { ipv6Usable } from '#platform/linux/net/bridge.ts';
+import { type NodeSetup, type Place, placeOf, readNodeRecord, samePlace, setUpNode, tearDownNode } from './node-network.ts';
+import { createRecords, type Records, type SandboxRecord } from './records.ts';
+import type { NodeReadiness, Sandbox, SandboxesOptions } from './sandbox.ts';
+import { fileNameOf, hostVethOf, netnsNameOf, type SandboxKey } from './sandbox-name.ts';
+import { createSerial } from './serial.ts';
+import { isNamespace, isWired, listNetnsOf, netnsPathOf, unwire, unwireNetns, wire } from './wiring.ts';
+
+/** The state behind `createSandboxes`, which says what each method promises. */
+export class SandboxHome {
+  readonly #options: SandboxesOptions;
+  readonly #records: Records;
+  readonly #setup: NodeSetup;
+  readonly #serial = createSerial();
+  /** Null until the node is prepared. */
+  #pool: AddressPool | null = null;
+
+  constructor(options: SandboxesOptions) {
+    const { node, bridge, cgroupRoot, uplinks, egressNat } = options;
+    this.#options = options;
+    this.#records = createRecords(options.runDir);
+    this.#setup = { node, bridge, cgroupRoot, uplinks, natExcluded: egressNat?.excluded ?? null };
+  }
+
+  #cgroupPathOf(key: SandboxKey): string {
+    return join(this.#workloadsPath, fileNameOf(key));
+  }
+
+  get #workloadsPath(): string {
+    return join(this.#options.cgroupRoot, 'workloads');
+  }
+
+  prepare(): Promise<NodeReadiness> {
+    return this.#serial('node', async () => {
+      const { node, pool4, pool6, log } = this.#options;
+      const ipv6 = pool6 !== null && (await ipv6Usable());
+      const configured = parsePool(pool4, pool6);
+      const pool = { ...configured, pool6: ipv6 ? configured.pool6 : null };
+      const place = placeOf(this.#options.bridge, configured);
+      await this.#requireSamePlace(place);
+      const problems = await setUpNode(this.#setup, pool, place, this.#records);
+      this.#pool = pool;
+      await this.#clearDebris();
+      const noIpv6 = pool6 !== null && !ipv6 ? ['IPv6 is turned off on this machine: workloads have IPv4 only'] : [];
+      const degraded = [...noIpv6, ...problems];
+      for (const problem of degraded) log.warn({ node }, problem);
+      return { ipv6, degraded };
+    });
+  }
+
+  async create(key: SandboxKey): Promise<Sandbox> {
+    return this.#oneByOne(key, async () => {
+      const pool = this.#pool;
+      if (pool === null) throw unprepared();
+      const known = await this.#records.read(key);
+      if (known !== null && (await this.#isIntact(known))) return this.#sandboxOf(known);
+      if (await staysPopulated(this.#cgroupPathOf(key))) throw await this.#busy(key, 'is damaged, and cannot be made anew while');
+      const record = await this.#serial('addresses', () => this.#reserve(key, pool));
+      try {
+        await unwire(record); // what is there is of no use
+        await this.#make(record, pool);
+        return this.#sandboxOf(record);
+      } catch (error) {
+        const { log } = this.#options;
+        await this.#demolish(record).catch((cause: unknown) => log.error({ ...key, cause }, 'a sandbox could not be taken back'));
+        throw error;
+      }
+    });
+  }
+
+  async remove(key: SandboxKey, killProcesses: boolean): Promise<void> {
+    return this.#oneByOne(key, async () => {
+      const cgroupPath = this.#cgroupPathOf(key);
+      if (killProcesses) await killCgroup(cgroupPath);
+      else if (await staysPopulated(cgroupPath)) throw await this.#busy(key, 'cannot be removed while');
+      await this.#demolish((await this.#records.read(key)) ?? this.#nameless(key));
+    });
+  }
+
+  async list(): Promise<readonly Sandbox[]> {
+    const ready = (await this.#records.readAll()).filter(({ state }) => state === 'ready');
+    const alive = await Promise.all(ready.map(({ netnsName }) => isNamespace(netnsName)));
+    return ready.filter((_, at) => alive[at]).map((record) => this.#sandboxOf(record));
+  }
+
+  async isEmpty(key: SandboxKey): Promise<boolean> {
+    return !(await isPopulated(this.#cgroupPathOf(key)));
+  }
+
+  removeNode(): Promise<void> {
+    return this.#serial('node', async () => {
+      const { node } = this.#options;
+      this.#pool = null; // from now on nothing new is made
+      const failures: unknown[] = [];
+      const attempt = async (step: () => Promise<void>): Promise<void> =>
+        step().catch((error: unknown) => void failures.push(error));
+      await attempt(() => killCgroup(this.#workloadsPath));
+      for (const record of await this.#records.readAll())
+        await attempt(() => this.#oneByOne(record, () => this.#demolish(record)));
+      for (const netnsName of await listNetnsOf(node)) await attempt(() => unwireNetns(netnsName));
+      await attempt(() => removeCgroup(this.#workloadsPath));
+      // What is known of the node is needed until everything else is gone.
+      if (failures.length === 0) failures.push(...(await tearDownNode(this.#setup, this.#records)));
+      if (failures.length > 0) throw unremoved(node, failures);
+    });
+  }
+
+  async #requireSamePlace(place: Place): Promise<void> {
+    const record = await readNodeRecord(this.#records);
+    if (record.bridge === '' || samePlace(record, place)) return;
+    const [first] = await this.list();
+    if (first === undefined) return;
+    throw new WeftError(
+      'WEFT_SANDBOX_POOL',
+      `bridge or pools changed while workload ${first.namespace}/${first.name} uses the old ones`,
+      {
+        remedy: `stop the node's workloads first, or go back to bridge ${record.bridge}, ${record.pool4} and ${record.pool6 ?? 'no IPv6'}`,
+      },
+    );
+  }
+
+  /** Removes what an earlier process left half made, or what a reboot took the ground from. */
+  async #clearDebris(): Promise<void> {
+    const listed = await listNetnsOf(this.#options.node);
+    const records = await this.#records.readAll(); // after: a namespace is made only when its record is written
+    const recorded = new Set(records.map(({ netnsName }) => netnsName));
+    for (const netnsName of listed) if (!recorded.has(netnsName)) await unwireNetns(netnsName);
+    for (const { namespace, name } of records)
+      await this.#oneByOne({ namespace, name }, () => this.#clearIfDamaged({ namespace, name }));
+  }
+
+  async #clearIfDamaged(key: SandboxKey): Promise<void> {
+    const { log } = this.#options;
+    const record = await this.#records.read(key);
+    if (record === null || (await this.#isIntact(record))) return;
+    if (await staysPopulated(this.#cgroupPathOf(key))) {
+      log.warn(key, 'a sandbox with living processes is damaged: stop them and start the workload again');
+      return;
+    }
+    log.info(key, 'removing a sandbox that an earlier run left incomplete');
+    await this.#demolish(record);
+  }
+
+  /** Takes addresses that no other sandbox has, and writes them down at once. Runs one at a time. */
+  async #reserve(key: SandboxKey, pool: AddressPool): Promise<SandboxRecord> {
+    const records = await this.#records.readAll();
+    const own = records.find((record) => fileNameOf(record) === fileNameOf(key));
+    const hosts = records
+      .filter((record) => record !== own)
+      .map(({ addresses: [v4] }) => (v4 === undefined ? null : hostOf(pool, v4)));
+    const used = new Set(hosts.filter((host) => host !== null));
+    const [former] = own?.addresses ?? [];
+    const kept = former === undefined ? null : hostOf(pool, former);
+    const host = kept !== null && !used.has(kept) ? kept : freeHost(pool, used, await this.#records.readNextHost());
+    const record: SandboxRecord = { ...this.#nameless(key), addresses: addressesOf(pool, host) };
+    await this.#records.write(record);
+    if (host !== kept) await this.#records.writeNextHost(host + 1);
+    return record;
+  }
+
+  async #make(record: SandboxRecord, pool: AddressPool): Promise<void> {
+    const { bridge, mtuBytes } = this.#options;
+    await wire({ record, bridge, pool, mtuBytes });
+    await createNodeCgroup(this.#cgroupPathOf(record));
+    await this.#records.writeResolvConf(record, this.#resolvConfOf(record, pool));
+    await this.#records.write({ ...record, state: 'ready' });
+  }
+
+  /** The record goes last, so that a demolition that was cut off can go on. */
+  async #demolish(record: SandboxRecord): Promise<void> {
+    await unwire(record);
+    await removeCgroup(this.#cgroupPathOf(record));
+    await this.#records.remove(record);
+  }
+
+  async #isIntact(record: SandboxRecord): Promise<boolean> {
+    if (record.state !== 'ready') return false;
+    const paths = [this.#cgroupPathOf(record), this.#records.resolvConfPath(record)];
+    const there = await Promise.all(paths.map((path) => stat(path).catch(() => null)));
+    return !there.includes(null) && (await isWired(record, this.#options.bridge));
+  }
+
+  #resolvConfOf(key: SandboxKey, pool: AddressPool): string {
+    const gateway = addressesOf(pool, GATEWAY_HOST).slice(0, 1);
+    const search = this.#options.resolvSearch(key.namespace);
+    const lines = [
+      `# Of workload ${key.namespace}/${key.name}; written by weft.`,
+      ...(this.#options.nameservers ?? gateway).map((address) => `nameserver ${address}`),
+      ...(search.length === 0 ? [] : [`search ${search.join(' ')}`]),
+    ];
+    return `${lines.join('\n')}\n`;
+  }
+
+  /** A record without addresses. */
+  #nameless(key: SandboxKey): SandboxRecord {
+    const { node } = this.#options;
+    const { namespace, name } = key;
+    return {
+      namespace,
+      name,
+      addresses: [],
+      netnsName: netnsNameOf(node, key),
+      hostVeth: hostVethOf(node, key),
+      state: 'making',
+    };
+  }
+
+  #sandboxOf({ namespace, name, addresses, netnsName, hostVeth }: SandboxRecord): Sandbox {
+    const [cgroupPath, resolvConfPath] = [
+      this.#cgroupPathOf({ namespace, name }),
+      this.#records.resolvConfPath({ namespace, name }),
+    ];
+    return { namespace, name, addresses, netnsName, netnsPath: netnsPathOf(netnsName), cgroupPath, resolvConfPath, hostVeth };
+  }
+
+  async #oneByOne<T>(key: SandboxKey, task: () => Promise<T>): Promise<T> {
+    return this.#serial(`sandbox ${fileNameOf(key)}`, task);
+  }
+
+  async #busy(key: SandboxKey, problem: string): Promise<WeftError> {
+    const pids = (await processesIn(this.#cgroupPathOf(key))).slice(0, 10).join(', ');
+    return new WeftError(
+      'WEFT_SANDBOX_BUSY',
+      `the sandbox of ${key.namespace}/${key.name} ${problem} processes live in it: ${pids}`,
+      {
+        remedy: 'stop the workload first',
+      },
+    );
+  }
+}
+
+function unprepared(): WeftError {
+  return new WeftError('WEFT_SANDBOX_NODE', 'the node is not prepared for sandboxes', {
+    remedy: 'wait until the agent is ready',
+  });
+}
+
+function unremoved(node: string, failures: readonly unknown[]): WeftError {
+  const what = failures.map((failure) => (failure instanceof Error ? failure.message : String(failure))).join('; ');
+  const [cause] = failures;
+  const remedy = (cause instanceof WeftError ? cause.remedy : undefined) ?? 'try again: what is done stays done';
+  return new WeftError('WEFT_SANDBOX_NODE', `node ${node} is not wholly removed: ${what}`, { remedy, cause });
+}

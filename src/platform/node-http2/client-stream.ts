@@ -1,0 +1,120 @@
+import http2, { type ClientHttp2Stream } from 'node:http2';
+import type { HeaderBlock } from '#protocol/http/header-block.ts';
+import type { ClientEvents, ClientStream, UpstreamProblem } from '#protocol/http/message.ts';
+import { isBroken } from './broken.ts';
+import { readHeaders, readTrailers, takeContentLength, writeHeaders } from './headers.ts';
+
+const { NGHTTP2_CANCEL, NGHTTP2_FLAG_END_STREAM, NGHTTP2_NO_ERROR, NGHTTP2_REFUSED_STREAM, NGHTTP2_PROTOCOL_ERROR } =
+  http2.constants;
+
+/** The upstream half of one HTTP/2 request, on a stream of node:http2. */
+export class Http2ClientStream implements ClientStream {
+  readonly #stream: ClientHttp2Stream;
+  #events: ClientEvents | null;
+  #requestTrailers: HeaderBlock | null = null;
+  #responseTrailers: HeaderBlock | null = null;
+  #flushing = false;
+
+  constructor(stream: ClientHttp2Stream, events: ClientEvents) {
+    this.#stream = stream;
+    this.#events = events;
+    stream.on('headers', (headers, _flags, raw: string[]) => this.#onInform(Number(headers[':status']), raw));
+    stream.on('response', (headers, flags, raw: string[]) => this.#onResponse(Number(headers[':status']), flags, raw));
+    stream.on('trailers', (headers) => {
+      this.#responseTrailers = readTrailers(headers);
+    });
+    stream.on('end', () => {
+      // node ends the readable side of a stream that was reset, too; 'close' follows.
+      if (!isBroken(stream)) this.#onEnd();
+    });
+    stream.on('drain', () => this.#events?.onUpstreamWritable());
+    stream.on('wantTrailers', () => this.#sendTrailers());
+    stream.on('error', () => {}); // 'close' follows and says the same
+    stream.on('close', () => this.#onClose());
+  }
+
+  write(data: Buffer): boolean {
+    return this.#stream.write(data);
+  }
+
+  end(trailers: HeaderBlock | null): void {
+    this.#requestTrailers = trailers;
+    this.#stream.end();
+  }
+
+  flush(): void {}
+
+  resume(): void {
+    this.#stream.resume();
+  }
+
+  abort(): void {
+    this.#events = null;
+    this.#stream.close(NGHTTP2_CANCEL);
+  }
+
+  #onInform(status: number, raw: readonly string[]): void {
+    this.#events?.onInform({ status, headers: readHeaders(raw), contentLength: null });
+  }
+
+  #onResponse(status: number, flags: number, raw: readonly string[]): void {
+    const headers = readHeaders(raw);
+    const end = (flags & NGHTTP2_FLAG_END_STREAM) !== 0;
+    this.#events?.onResponse({ status, headers, contentLength: takeContentLength(headers) }, end);
+    if (end) {
+      this.#onEnd();
+      return;
+    }
+    // Not before: node tells of the head one tick after it read it, and would tell of a body that came with it first.
+    this.#stream.on('data', (data: Buffer) => this.#onData(data));
+    this.#flushSoon();
+  }
+
+  #onData(data: Buffer): void {
+    const events = this.#events;
+    if (events === null) return;
+    if (!events.onResponseBody(data)) this.#stream.pause();
+    this.#flushSoon();
+  }
+
+  /** Head and body come as separate events of one read: they should leave together. */
+  #flushSoon(): void {
+    if (this.#flushing) return;
+    this.#flushing = true;
+    setImmediate(() => {
+      this.#flushing = false;
+      this.#events?.onResponseTurnEnd();
+    });
+  }
+
+  #onEnd(): void {
+    const events = this.#events;
+    this.#events = null;
+    events?.onResponseEnd(this.#responseTrailers);
+    // W78: a peer may answer before it has read everything; the rest of the request is of no use then.
+    if (!this.#stream.writableEnded) this.#stream.close(NGHTTP2_NO_ERROR);
+  }
+
+  #sendTrailers(): void {
+    this.#stream.sendTrailers(this.#requestTrailers === null ? {} : writeHeaders(this.#requestTrailers, {}));
+  }
+
+  #onClose(): void {
+    const events = this.#events;
+    this.#events = null;
+    events?.onFailure(problemOf(this.#stream));
+  }
+}
+
+function problemOf(stream: ClientHttp2Stream): UpstreamProblem {
+  const code = stream.rstCode ?? NGHTTP2_NO_ERROR;
+  const refused = code === NGHTTP2_REFUSED_STREAM;
+  const details = refused ? 'stream refused' : `http2 stream closed with code ${code}`;
+  if (code === NGHTTP2_PROTOCOL_ERROR) return { kind: 'protocol-error', details, staleConnection: false };
+  // A refused stream was not processed: as safe to repeat as one on a connection that was already closed.
+  return {
+    kind: code === NGHTTP2_NO_ERROR || code === NGHTTP2_CANCEL ? 'closed' : 'remote-reset',
+    details,
+    staleConnection: refused,
+  };
+}

@@ -1,0 +1,101 @@
+import http2, { type ClientHttp2Session } from 'node:http2';
+import type { Duplex } from 'node:stream';
+import type { ClientConnection, ClientEvents, ClientOwner, ClientStream, RequestHead } from '#protocol/http/message.ts';
+import { Http2ClientStream } from './client-stream.ts';
+import { writeHeaders } from './headers.ts';
+import {
+  CONNECTION_WINDOW_BYTES,
+  HEADER_LIST_BYTES_MAX,
+  HEADER_PAIRS_MAX,
+  STREAM_WINDOW_BYTES,
+  UPSTREAM_STREAMS_MAX,
+} from './limits.ts';
+
+/** Starts an HTTP/2 client connection on a fresh stream. */
+export function connectHttp2(stream: Duplex, owner: ClientOwner): ClientConnection {
+  const session = http2.connect('http://upstream', {
+    createConnection: () => stream,
+    maxHeaderListPairs: HEADER_PAIRS_MAX,
+    peerMaxConcurrentStreams: UPSTREAM_STREAMS_MAX,
+    settings: { enablePush: false, initialWindowSize: STREAM_WINDOW_BYTES, maxHeaderListSize: HEADER_LIST_BYTES_MAX },
+  });
+  return new Http2ClientConnection(session, owner);
+}
+
+class Http2ClientConnection implements ClientConnection {
+  readonly #session: ClientHttp2Session;
+  readonly #owner: ClientOwner;
+  #open = 0;
+  #retiring = false;
+
+  constructor(session: ClientHttp2Session, owner: ClientOwner) {
+    this.#session = session;
+    this.#owner = owner;
+    session.on('connect', () => session.setLocalWindowSize(CONNECTION_WINDOW_BYTES));
+    session.on('error', () => {}); // each of its streams hears of it by itself
+    session.on('goaway', () => this.retire());
+    session.on('close', () => {
+      this.#retiring = true;
+      this.#owner.onClosed(this);
+    });
+  }
+
+  capacity(): number {
+    if (this.#retiring || this.#session.closed || this.#session.destroyed) return 0;
+    const allowed = this.#session.connecting
+      ? UPSTREAM_STREAMS_MAX
+      : (this.#session.remoteSettings.maxConcurrentStreams ?? UPSTREAM_STREAMS_MAX);
+    return Math.max(0, Math.min(UPSTREAM_STREAMS_MAX, allowed) - this.#open);
+  }
+
+  isIdle(): boolean {
+    return this.#open === 0;
+  }
+
+  send(head: RequestHead, end: boolean, events: ClientEvents): ClientStream {
+    const headers = writeHeaders(head.headers, {
+      ':method': head.method,
+      ':scheme': 'http',
+      ':authority': head.authority,
+      ':path': head.target,
+    });
+    if (head.contentLength !== null) headers['content-length'] = String(head.contentLength);
+    try {
+      const stream = this.#session.request(headers, end ? { endStream: true } : { waitForTrailers: true });
+      this.#open++;
+      stream.on('close', () => this.#onStreamClosed());
+      return new Http2ClientStream(stream, events);
+    } catch (error) {
+      // The session has just gone, or a header cannot be sent in HTTP/2.
+      return failedStream(error, events);
+    }
+  }
+
+  retire(): void {
+    if (this.#retiring) return;
+    this.#retiring = true;
+    this.#session.close();
+  }
+
+  #onStreamClosed(): void {
+    this.#open--;
+    if (!this.#retiring) this.#owner.onIdle(this);
+  }
+}
+
+function failedStream(error: unknown, events: ClientEvents): ClientStream {
+  let aborted = false;
+  const details = error instanceof Error ? error.message : String(error);
+  queueMicrotask(() => {
+    if (!aborted) events.onFailure({ kind: 'local-reset', details, staleConnection: false });
+  });
+  return {
+    write: () => true,
+    end() {},
+    flush() {},
+    resume() {},
+    abort() {
+      aborted = true;
+    },
+  };
+}

@@ -1,0 +1,116 @@
+import http2, { type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2';
+import type { Duplex } from 'node:stream';
+import { StringHeaders } from '#protocol/http/header-block.ts';
+import { HEADER } from '#protocol/http/header-names.ts';
+import type { RequestHandler, RequestHead, ServerConnection } from '#protocol/http/message.ts';
+import { isAuthority, normalizeTarget } from '#protocol/http/target.ts';
+import { readHeaders, takeContentLength } from './headers.ts';
+import {
+  CONCURRENT_STREAMS_MAX,
+  CONNECTION_WINDOW_BYTES,
+  HEADER_LIST_BYTES_MAX,
+  HEADER_PAIRS_MAX,
+  PREMATURE_RESETS_MAX,
+  PREMATURE_WITHIN_MS,
+  STREAM_WINDOW_BYTES,
+} from './limits.ts';
+import { Http2ServerStream } from './server-stream.ts';
+
+const { NGHTTP2_FLAG_END_STREAM } = http2.constants;
+
+/** Serves HTTP/2 on a stream whose next bytes are the client preface. */
+export function acceptHttp2(stream: Duplex, handler: RequestHandler): ServerConnection {
+  const session = http2.performServerHandshake(stream, {
+    maxHeaderListPairs: HEADER_PAIRS_MAX,
+    settings: {
+      maxConcurrentStreams: CONCURRENT_STREAMS_MAX,
+      initialWindowSize: STREAM_WINDOW_BYTES,
+      maxHeaderListSize: HEADER_LIST_BYTES_MAX,
+    },
+  });
+  return new Http2ServerConnection(session, handler);
+}
+
+class Http2ServerConnection implements ServerConnection {
+  readonly #session: ServerHttp2Session;
+  readonly #handler: RequestHandler;
+  #open = 0;
+  #idleRounds = 0;
+  #prematureResets = 0;
+
+  constructor(session: ServerHttp2Session, handler: RequestHandler) {
+    this.#session = session;
+    this.#handler = handler;
+    session.setLocalWindowSize(CONNECTION_WINDOW_BYTES);
+    session.on('error', () => {}); // each of its streams hears of it by itself
+    session.on('stream', (stream, _headers, flags, rawHeaders: string[]) => this.#onStream(stream, flags, rawHeaders));
+  }
+
+  drain(): void {
+    if (!this.#session.closed) this.#session.close();
+  }
+
+  closeIfIdle(roundsMax: number): void {
+    if (this.#open > 0) this.#idleRounds = 0;
+    else if (++this.#idleRounds > roundsMax) this.drain();
+  }
+
+  destroy(): void {
+    this.#session.destroy();
+  }
+
+  #onStream(stream: ServerHttp2Stream, flags: number, rawHeaders: string[]): void {
+    this.#idleRounds = 0;
+    this.#watch(stream);
+    const head = readRequestHead(rawHeaders, (flags & NGHTTP2_FLAG_END_STREAM) !== 0);
+    const half = new Http2ServerStream(stream);
+    if (typeof head !== 'string') {
+      half.listen(this.#handler.onRequest(head, half));
+      return;
+    }
+    half.respond({ status: 400, headers: new StringHeaders(['content-type', 'text/plain']), contentLength: null }, false);
+    half.write(Buffer.from(head));
+    half.end(null);
+    this.#handler.onProblem({ status: 400, details: head });
+  }
+
+  #watch(stream: ServerHttp2Stream): void {
+    const openedMs = performance.now();
+    this.#open++;
+    stream.on('close', () => {
+      this.#open--;
+      const premature = !stream.headersSent && performance.now() - openedMs < PREMATURE_WITHIN_MS;
+      if (premature && ++this.#prematureResets >= PREMATURE_RESETS_MAX) this.#session.destroy();
+    });
+  }
+}
+
+/** A head, or what is wrong with it (nghttp2 has already refused what the protocol itself forbids). */
+function readRequestHead(rawHeaders: readonly string[], end: boolean): RequestHead | string {
+  const headers = readHeaders(rawHeaders);
+  const method = pseudo(rawHeaders, ':method') ?? '';
+  const authority = pseudo(rawHeaders, ':authority') ?? headers.getById(HEADER.host) ?? '';
+  const path = pseudo(rawHeaders, ':path');
+  headers.dropId(HEADER.host);
+  if (!/^[!#$%&'*+\-.^_`|~0-9A-Z]+$/.test(method)) return 'http2.method_not_upper_case';
+  if (!isAuthority(authority)) return 'missing_host_header';
+  const target = method === 'CONNECT' ? authority : path === '*' && method === 'OPTIONS' ? path : normalizeTarget(path ?? '');
+  if (target === null) return 'path_normalization_failed';
+  const contentLength = takeContentLength(headers);
+  return {
+    version: 'http2',
+    method,
+    target,
+    authority,
+    headers,
+    hasBody: !end,
+    contentLength: end ? null : contentLength,
+    upgrade: null,
+  };
+}
+
+function pseudo(rawHeaders: readonly string[], name: string): string | null {
+  // They come first.
+  for (let at = 0; rawHeaders[at]?.startsWith(':'); at += 2) if (rawHeaders[at] === name) return rawHeaders[at + 1] ?? null;
+  return null;
+}

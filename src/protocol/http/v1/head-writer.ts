@@ -1,0 +1,187 @@
+import type { HeaderBlock } from '#protocol/http/header-block.ts';
+import { HEADER } from '#protocol/http/header-names.ts';
+import type { RequestHead, ResponseHead } from '#protocol/http/message.ts';
+import { reasonOf } from '#protocol/http/status.ts';
+import { COLON, CR, LF, LOWER, SPACE } from './characters.ts';
+import { Http1Headers } from './http1-headers.ts';
+
+/** How the body of a message that we write is framed. */
+export type OutgoingFraming = 'none' | 'length' | 'chunked';
+
+const INITIAL_BYTES = 64 * 1024;
+/** Longer texts are cheaper to write natively than byte by byte. */
+const SHORT_TEXT = 24;
+const SHORT_SPAN = 64;
+
+/** Status lines are few and constant. */
+const statusLines = new Map<number, Buffer>();
+
+/** Gathers one head. Writing is synchronous: one object serves every connection of the process, and `take` copies out. */
+class MessageWriter {
+  #bytes = Buffer.allocUnsafeSlow(INITIAL_BYTES);
+  #length = 0;
+
+  text(text: string): void {
+    this.#reserve(text.length);
+    if (text.length > SHORT_TEXT) {
+      this.#length += this.#bytes.write(text, this.#length, 'latin1');
+      return;
+    }
+    const bytes = this.#bytes;
+    let to = this.#length;
+    for (let at = 0; at < text.length; at++) bytes[to++] = text.charCodeAt(at);
+    this.#length = to;
+  }
+
+  bytes(from: Uint8Array, start: number, end: number): void {
+    this.#reserve(end - start);
+    if (end - start > SHORT_SPAN) {
+      this.#bytes.set(from.subarray(start, end), this.#length);
+      this.#length += end - start;
+      return;
+    }
+    const bytes = this.#bytes;
+    let to = this.#length;
+    for (let at = start; at < end; at++) bytes[to++] = from[at] ?? 0;
+    this.#length = to;
+  }
+
+  /** As bytes, in lower case. */
+  name(from: Uint8Array, start: number, end: number): void {
+    this.#reserve(end - start);
+    const bytes = this.#bytes;
+    let to = this.#length;
+    for (let at = start; at < end; at++) bytes[to++] = LOWER[from[at] ?? 0] ?? 0;
+    this.#length = to;
+  }
+
+  /** `: ` between name and value. */
+  colon(): void {
+    this.#reserve(2);
+    this.#bytes[this.#length++] = COLON;
+    this.#bytes[this.#length++] = SPACE;
+  }
+
+  endLine(): void {
+    this.#reserve(2);
+    this.#bytes[this.#length++] = CR;
+    this.#bytes[this.#length++] = LF;
+  }
+
+  /** What was gathered, as bytes of their own; the writer is empty again. */
+  take(): Buffer {
+    const taken = Buffer.allocUnsafe(this.#length);
+    this.#bytes.copy(taken, 0, 0, this.#length);
+    this.#length = 0;
+    return taken;
+  }
+
+  #reserve(count: number): void {
+    if (this.#length + count <= this.#bytes.length) return;
+    const larger = Buffer.allocUnsafeSlow(Math.max(this.#bytes.length * 2, this.#length + count));
+    this.#bytes.copy(larger, 0, 0, this.#length);
+    this.#bytes = larger;
+  }
+}
+
+const writer = new MessageWriter();
+
+/** The bytes of a request head; the framing headers are made here and nowhere else. */
+export function writeRequestHead(head: RequestHead, framing: OutgoingFraming): Buffer {
+  writer.text(head.method);
+  writer.text(' ');
+  writer.text(head.target);
+  writer.text(' HTTP/1.1\r\nhost: ');
+  writer.text(head.authority);
+  writer.endLine();
+  writeHeaders(head.headers);
+  if (head.upgrade !== null) writeUpgrade(head.upgrade);
+  writeFraming(framing, head.contentLength);
+  return finish();
+}
+
+/** The bytes of a response head; `close` announces that the connection ends with it. */
+export function writeResponseHead(head: ResponseHead, framing: OutgoingFraming, close: boolean): Buffer {
+  const line = statusLineOf(head.status);
+  writer.bytes(line, 0, line.length);
+  writeHeaders(head.headers);
+  if (close) writer.text('connection: close\r\n');
+  writeFraming(framing, head.contentLength);
+  return finish();
+}
+
+/** The bytes of a 101. */
+export function writeUpgradeHead(head: ResponseHead, upgrade: string): Buffer {
+  const line = statusLineOf(head.status);
+  writer.bytes(line, 0, line.length);
+  writeHeaders(head.headers);
+  writeUpgrade(upgrade);
+  return finish();
+}
+
+function finish(): Buffer {
+  writer.endLine();
+  return writer.take();
+}
+
+function writeUpgrade(upgrade: string): void {
+  writer.text('connection: upgrade\r\nupgrade: ');
+  writer.text(upgrade);
+  writer.endLine();
+}
+
+function writeFraming(framing: OutgoingFraming, contentLength: number | null): void {
+  if (framing === 'chunked') writer.text('transfer-encoding: chunked\r\n');
+  else if (contentLength !== null) {
+    writer.text('content-length: ');
+    writer.text(String(contentLength));
+    writer.endLine();
+  }
+}
+
+function writeHeaders(headers: HeaderBlock): void {
+  if (headers instanceof Http1Headers) copyHeaders(headers);
+  else writeStringHeaders(headers);
+  const added = headers.addedPairs();
+  for (let at = 0; at + 1 < added.length; at += 2) writeHeader(added[at] ?? '', added[at + 1] ?? '');
+}
+
+function copyHeaders(headers: Http1Headers): void {
+  const bytes = headers.bytes();
+  const count = headers.receivedCount();
+  for (let index = 0; index < count; index++) {
+    if (headers.isDropped(index)) continue;
+    writer.name(bytes, headers.nameStart(index), headers.nameEnd(index));
+    writer.colon();
+    writer.bytes(bytes, headers.valueStart(index), headers.valueEnd(index));
+    writer.endLine();
+  }
+}
+
+/** HTTP/2 may split Cookie into several headers; HTTP/1.1 must not (RFC 9113 8.2.3). */
+function writeStringHeaders(headers: HeaderBlock): void {
+  let cookie = '';
+  for (let index = 0; index < headers.receivedCount(); index++) {
+    if (headers.isDropped(index)) continue;
+    if (headers.idAt(index) === HEADER.cookie)
+      cookie = cookie === '' ? headers.valueAt(index) : `${cookie}; ${headers.valueAt(index)}`;
+    else writeHeader(headers.nameAt(index), headers.valueAt(index));
+  }
+  if (cookie !== '') writeHeader('cookie', cookie);
+}
+
+function writeHeader(name: string, value: string): void {
+  writer.text(name);
+  writer.colon();
+  writer.text(value);
+  writer.endLine();
+}
+
+function statusLineOf(status: number): Buffer {
+  let line = statusLines.get(status);
+  if (line === undefined) {
+    line = Buffer.from(`HTTP/1.1 ${status} ${reasonOf(status)}\r\n`, 'latin1');
+    statusLines.set(status, line);
+  }
+  return line;
+}

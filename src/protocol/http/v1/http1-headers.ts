@@ -1,0 +1,127 @@
+import { HeaderBlock } from '#protocol/http/header-block.ts';
+import { classifyHeader, equalsIgnoringCase, HEADER, type HeaderId } from '#protocol/http/header-names.ts';
+import { COLON, CR, FIELD_VALUE, LF, SPACE, TAB, TOKEN, textOf } from './characters.ts';
+import { HEADERS_MAX } from './limits.ts';
+
+/** Whether the field lines could be read. */
+export type FieldsResult = 'ok' | 'too-many' | 'invalid';
+
+/** Numbers per header: name start, name end, value start, value end, id. */
+const STRIDE = 5;
+const DROPPED = -1;
+const INITIAL_HEADERS = 24;
+
+/**
+ * The headers of one HTTP/1 message as places in its bytes. One object serves all messages of a connection in
+ * turn: `parse` starts it anew, so nobody may hold on to it past the message.
+ */
+export class Http1Headers extends HeaderBlock {
+  #bytes: Buffer = Buffer.alloc(0);
+  #places = new Int32Array(INITIAL_HEADERS * STRIDE);
+  #count = 0;
+
+  /** Reads the field lines in `bytes[from, end)`; each ends with CRLF, `end` is just after the last. */
+  parse(bytes: Buffer, from: number, end: number): FieldsResult {
+    this.#bytes = bytes;
+    this.#count = 0;
+    this.added.length = 0;
+    let at = from;
+    while (at < end) {
+      if (this.#count === HEADERS_MAX) return 'too-many';
+      at = this.#parseLine(bytes, at);
+      if (at < 0) return 'invalid';
+    }
+    return 'ok';
+  }
+
+  receivedCount(): number {
+    return this.#count;
+  }
+
+  isDropped(index: number): boolean {
+    return this.#places[index * STRIDE + 4] === DROPPED;
+  }
+
+  drop(index: number): void {
+    this.#places[index * STRIDE + 4] = DROPPED;
+  }
+
+  idAt(index: number): HeaderId {
+    const id = this.#places[index * STRIDE + 4] ?? DROPPED;
+    return id === DROPPED ? HEADER.other : (id as HeaderId);
+  }
+
+  nameAt(index: number): string {
+    return textOf(this.#bytes, this.nameStart(index), this.nameEnd(index)).toLowerCase();
+  }
+
+  valueAt(index: number): string {
+    return textOf(this.#bytes, this.valueStart(index), this.valueEnd(index));
+  }
+
+  hasNameAt(index: number, name: string): boolean {
+    const start = this.nameStart(index);
+    return this.nameEnd(index) - start === name.length && equalsIgnoringCase(this.#bytes, start, name);
+  }
+
+  /** Whether the value at `index` is `lower`, ignoring case, without making a string. */
+  hasValueAt(index: number, lower: string): boolean {
+    const start = this.valueStart(index);
+    return this.valueEnd(index) - start === lower.length && equalsIgnoringCase(this.#bytes, start, lower);
+  }
+
+  bytes(): Buffer {
+    return this.#bytes;
+  }
+
+  nameStart(index: number): number {
+    return this.#places[index * STRIDE] ?? 0;
+  }
+
+  nameEnd(index: number): number {
+    return this.#places[index * STRIDE + 1] ?? 0;
+  }
+
+  valueStart(index: number): number {
+    return this.#places[index * STRIDE + 2] ?? 0;
+  }
+
+  valueEnd(index: number): number {
+    return this.#places[index * STRIDE + 3] ?? 0;
+  }
+
+  /** Returns where the next line starts; -1 when this one is malformed (also obs-fold and space before the colon). */
+  #parseLine(bytes: Buffer, lineStart: number): number {
+    let at = lineStart;
+    while (TOKEN[bytes[at] ?? 0] === 1) at++;
+    const nameEnd = at;
+    if (nameEnd === lineStart || bytes[at] !== COLON) return -1;
+    at++;
+    while (bytes[at] === SPACE || bytes[at] === TAB) at++;
+    const valueStart = at;
+    while (FIELD_VALUE[bytes[at] ?? 0] === 1) at++;
+    if (bytes[at] !== CR || bytes[at + 1] !== LF) return -1;
+    let valueEnd = at;
+    while (valueEnd > valueStart && (bytes[valueEnd - 1] === SPACE || bytes[valueEnd - 1] === TAB)) valueEnd--;
+    this.#keep(lineStart, nameEnd, valueStart, valueEnd);
+    return at + 2;
+  }
+
+  #keep(nameStart: number, nameEnd: number, valueStart: number, valueEnd: number): void {
+    const place = this.#count * STRIDE;
+    if (place + STRIDE > this.#places.length) this.#grow();
+    const places = this.#places;
+    places[place] = nameStart;
+    places[place + 1] = nameEnd;
+    places[place + 2] = valueStart;
+    places[place + 3] = valueEnd;
+    places[place + 4] = classifyHeader(this.#bytes, nameStart, nameEnd);
+    this.#count++;
+  }
+
+  #grow(): void {
+    const larger = new Int32Array(this.#places.length * 2);
+    larger.set(this.#places);
+    this.#places = larger;
+  }
+}

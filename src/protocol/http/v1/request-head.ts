@@ -1,0 +1,87 @@
+import { HEADER } from '#protocol/http/header-names.ts';
+import type { ProtocolProblem, RequestHead } from '#protocol/http/message.ts';
+import { isAuthority, normalizeTarget, splitAbsoluteTarget } from '#protocol/http/target.ts';
+import { type HopFacts, takeHopHeaders } from './connection-header.ts';
+import { CHUNKED, type DeclaredFraming, type Framing, NO_BODY, takeFraming } from './framing.ts';
+import type { Http1Headers } from './http1-headers.ts';
+import { parseRequestLine } from './request-line.ts';
+
+/** A request head with its framing, or how to refuse it. */
+export type RequestHeadResult =
+  | { readonly kind: 'ok'; readonly head: RequestHead; readonly framing: Framing; readonly keepAlive: boolean }
+  | { readonly kind: 'invalid'; readonly problem: ProtocolProblem };
+
+/** Reads the head in `bytes[start, end)`, its last empty line included, into `headers`. */
+export function parseRequestHead(bytes: Buffer, start: number, end: number, headers: Http1Headers): RequestHeadResult {
+  const line = parseRequestLine(bytes, start);
+  if (line.kind === 'invalid') return invalid(line.status, line.details);
+  const fields = headers.parse(bytes, line.next, end - 2);
+  if (fields === 'too-many') return invalid(431, 'too_many_headers');
+  if (fields === 'invalid') return invalid(400, 'http1.malformed_header');
+  const declared = takeFraming(headers);
+  if (declared.kind === 'invalid') return invalid(declared.status, declared.details);
+  const hop = takeHopHeaders(headers);
+  if (hop === null) return invalid(400, 'http1.connection_header_rejected');
+  const host = takeHost(headers);
+  if (host === null) return invalid(400, 'missing_host_header');
+  const place = readTarget(line.method, line.target, host);
+  if (place === null) return invalid(400, 'path_normalization_failed');
+  return withBody({ method: line.method, ...place, headers }, declared, hop);
+}
+
+type Place = { authority: string; target: string };
+
+function withBody(
+  parts: Place & { method: string; headers: Http1Headers },
+  declared: DeclaredFraming & { kind: 'undeclared' | 'length' | 'chunked' },
+  hop: HopFacts,
+): RequestHeadResult {
+  const contentLength = declared.kind === 'length' ? declared.bytes : null;
+  const hasBody = declared.kind === 'chunked' || (contentLength !== null && contentLength > 0);
+  if (parts.method === 'CONNECT' && hasBody) return invalid(400, 'http1.body_disallowed');
+  const upgrade = hop.upgrade === 'h2c' ? null : hop.upgrade;
+  // Two ways to say where the body ends: refused instead of guessed.
+  if (upgrade !== null && hasBody) return invalid(400, 'http1.upgrade_with_body');
+  return {
+    kind: 'ok',
+    head: {
+      version: 'http1',
+      method: parts.method,
+      target: parts.target,
+      authority: parts.authority,
+      headers: parts.headers,
+      hasBody,
+      contentLength,
+      upgrade,
+    },
+    framing:
+      declared.kind === 'chunked'
+        ? CHUNKED
+        : hasBody && contentLength !== null
+          ? { kind: 'length', bytes: contentLength }
+          : NO_BODY,
+    keepAlive: hop.persistence !== 'close',
+  };
+}
+
+/** Exactly one non-empty Host (W22), taken out of the headers; null otherwise. */
+function takeHost(headers: Http1Headers): string | null {
+  const first = headers.indexOf(HEADER.host);
+  if (first < 0) return null;
+  const host = headers.valueAt(first);
+  headers.drop(first);
+  return headers.indexOf(HEADER.host) < 0 && isAuthority(host) ? host : null;
+}
+
+function readTarget(method: string, target: string, host: string): Place | null {
+  if (method === 'CONNECT') return isAuthority(target) ? { authority: target, target } : null;
+  if (target === '*') return method === 'OPTIONS' ? { authority: host, target } : null;
+  const absolute = target.startsWith('/') ? { authority: host, target } : splitAbsoluteTarget(target);
+  if (absolute === null || !isAuthority(absolute.authority)) return null;
+  const normal = normalizeTarget(absolute.target);
+  return normal === null ? null : { authority: absolute.authority, target: normal };
+}
+
+function invalid(status: number, details: string): RequestHeadResult {
+  return { kind: 'invalid', problem: { status, details } };
+}

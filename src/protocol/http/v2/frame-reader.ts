@@ -1,0 +1,153 @@
+import { ERROR_CODE, FLAG, FRAME, FRAME_HEADER_BYTES, Http2Error, PREFACE } from './constants.ts';
+
+/** What a reader finds in the bytes. */
+export type FrameSink = {
+  /**
+   * A part of a DATA frame. `chunk` is valid during the call only. `flowBytes` is what the part costs of the
+   * flow-control windows (padding included). `endStream` is set with the frame's last part only.
+   */
+  data(streamId: number, chunk: Buffer, flowBytes: number, endStream: boolean): void;
+  /** Any other frame of a known type, whole. `payload` is valid during the call only. */
+  frame(type: number, flags: number, streamId: number, payload: Buffer): void;
+};
+
+/** No bytes. */
+const EMPTY = Buffer.alloc(0);
+/** Larger control frames are an attack: HEADERS are bounded by the header list's limit, the rest is tiny. */
+const CONTROL_FRAME_BYTES_MAX = 128 * 1024;
+
+/**
+ * Cuts a byte stream into frames. DATA is handed on as it arrives, everything else is collected first.
+ * Throws Http2Error when the peer breaks the framing rules (RFC 9113 sections 3.4 and 4).
+ */
+export class FrameReader {
+  readonly #sink: FrameSink;
+  readonly #frameBytesMax: number;
+  readonly #header = Buffer.alloc(FRAME_HEADER_BYTES);
+  #headerBytes = 0;
+  #prefaceLeft: number;
+  #type = 0;
+  #flags = 0;
+  #streamId = 0;
+  /** Payload bytes of the current frame still to come. */
+  #left = 0;
+  #inFrame = false;
+  /** DATA: padding at the frame's end still to come; -1 while the length byte is awaited. */
+  #padding = 0;
+  #collected: Buffer[] = [];
+  #failed = false;
+
+  constructor(sink: FrameSink, frameBytesMax: number, expectPreface: boolean) {
+    this.#sink = sink;
+    this.#frameBytesMax = frameBytesMax;
+    this.#prefaceLeft = expectPreface ? PREFACE.length : 0;
+  }
+
+  /** Reads on. After it has thrown once it ignores everything. */
+  receive(chunk: Buffer): void {
+    if (this.#failed) return;
+    try {
+      let at = this.#prefaceLeft > 0 ? this.#readPreface(chunk) : 0;
+      while (at < chunk.length) at = this.#inFrame ? this.#readPayload(chunk, at) : this.#readHeader(chunk, at);
+    } catch (error) {
+      this.#failed = true;
+      throw error;
+    }
+  }
+
+  #readPreface(chunk: Buffer): number {
+    const from = PREFACE.length - this.#prefaceLeft;
+    const length = Math.min(this.#prefaceLeft, chunk.length);
+    if (chunk.compare(PREFACE, from, from + length, 0, length) !== 0) {
+      throw new Http2Error(ERROR_CODE.protocolError, 'the peer does not speak HTTP/2');
+    }
+    this.#prefaceLeft -= length;
+    return length;
+  }
+
+  #readHeader(chunk: Buffer, at: number): number {
+    if (this.#headerBytes === 0 && chunk.length - at >= FRAME_HEADER_BYTES) {
+      this.#startFrame(chunk, at);
+      return at + FRAME_HEADER_BYTES;
+    }
+    const length = Math.min(FRAME_HEADER_BYTES - this.#headerBytes, chunk.length - at);
+    chunk.copy(this.#header, this.#headerBytes, at, at + length);
+    this.#headerBytes += length;
+    if (this.#headerBytes === FRAME_HEADER_BYTES) {
+      this.#headerBytes = 0;
+      this.#startFrame(this.#header, 0);
+    }
+    return at + length;
+  }
+
+  #startFrame(bytes: Buffer, at: number): void {
+    this.#left = bytes.readUIntBE(at, 3);
+    this.#type = bytes.readUInt8(at + 3);
+    this.#flags = bytes.readUInt8(at + 4);
+    this.#streamId = bytes.readUInt32BE(at + 5) & 0x7fff_ffff;
+    if (this.#left > this.#frameBytesMax) throw new Http2Error(ERROR_CODE.frameSizeError, `frame of ${this.#left} bytes`);
+    if (this.#type === FRAME.data) {
+      this.#padding = (this.#flags & FLAG.padded) !== 0 ? -1 : 0;
+      if (this.#left === 0) this.#emptyData();
+      else this.#inFrame = true;
+      return;
+    }
+    if (this.#type <= FRAME.continuation && this.#left > CONTROL_FRAME_BYTES_MAX) {
+      throw new Http2Error(ERROR_CODE.enhanceYourCalm, `frame of type ${this.#type} with ${this.#left} bytes`);
+    }
+    if (this.#left === 0) this.#deliver(EMPTY);
+    else this.#inFrame = true;
+  }
+
+  #emptyData(): void {
+    if (this.#padding !== 0) throw new Http2Error(ERROR_CODE.frameSizeError, 'padded frame without padding length');
+    this.#sink.data(this.#streamId, EMPTY, 0, (this.#flags & FLAG.endStream) !== 0);
+  }
+
+  #readPayload(chunk: Buffer, at: number): number {
+    const end = Math.min(at + this.#left, chunk.length);
+    if (this.#type === FRAME.data) {
+      this.#readData(chunk, at, end);
+      return end;
+    }
+    this.#left -= end - at;
+    this.#inFrame = this.#left > 0;
+    // Unknown frame types are skipped, as RFC 9113 section 5.5 wants.
+    if (this.#type > FRAME.continuation) return end;
+    const piece = chunk.subarray(at, end);
+    if (this.#inFrame) this.#collected.push(Buffer.from(piece));
+    else if (this.#collected.length === 0) this.#deliver(piece);
+    else {
+      this.#collected.push(piece);
+      const whole = Buffer.concat(this.#collected);
+      this.#collected = [];
+      this.#deliver(whole);
+    }
+    return end;
+  }
+
+  #readData(chunk: Buffer, from: number, end: number): void {
+    let at = from;
+    if (this.#padding < 0) {
+      this.#padding = chunk.readUInt8(at);
+      at++;
+      this.#left--;
+      if (this.#padding > this.#left) throw new Http2Error(ERROR_CODE.protocolError, 'more padding than payload');
+    }
+    const dataEnd = Math.min(end, at + Math.max(0, this.#left - this.#padding));
+    this.#left -= end - at;
+    this.#padding = Math.min(this.#padding, this.#left);
+    this.#inFrame = this.#left > 0;
+    this.#sink.data(
+      this.#streamId,
+      chunk.subarray(at, dataEnd),
+      end - from,
+      !this.#inFrame && (this.#flags & FLAG.endStream) !== 0,
+    );
+  }
+
+  #deliver(payload: Buffer): void {
+    if (this.#type > FRAME.continuation) return;
+    this.#sink.frame(this.#type, this.#flags, this.#streamId, payload);
+  }
+}

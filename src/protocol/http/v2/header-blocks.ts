@@ -1,0 +1,60 @@
+import { ERROR_CODE, FLAG, Http2Error } from './constants.ts';
+import { HpackDecoder } from './hpack-decoder.ts';
+import type { Header } from './hpack-table.ts';
+
+const CONTINUATIONS_MAX = 32;
+
+/** A whole, decoded header block; `ended` when END_STREAM came with it. */
+export type HeaderBlock = { streamId: number; headers: Header[]; ended: boolean };
+
+/** Puts HEADERS and CONTINUATION frames together and decodes them. */
+export class HeaderBlocks {
+  readonly #decoder: HpackDecoder;
+  readonly #blockBytesMax: number;
+  #open: { streamId: number; ended: boolean; parts: Buffer[]; bytes: number } | null = null;
+
+  constructor(headerListBytesMax: number) {
+    this.#decoder = new HpackDecoder(headerListBytesMax);
+    this.#blockBytesMax = headerListBytesMax;
+  }
+
+  /** True while only CONTINUATION may follow. */
+  get open(): boolean {
+    return this.#open !== null;
+  }
+
+  /** A HEADERS frame: the block when it is whole, else null. Throws Http2Error. */
+  start(flags: number, streamId: number, payload: Buffer): HeaderBlock | null {
+    const body = stripPadding(flags, payload);
+    const fragment = (flags & FLAG.priority) !== 0 ? body.subarray(5) : body;
+    if ((flags & FLAG.priority) !== 0 && body.length < 5) throw new Http2Error(ERROR_CODE.frameSizeError, 'HEADERS cut short');
+    this.#open = { streamId, ended: (flags & FLAG.endStream) !== 0, parts: [], bytes: 0 };
+    return this.#append(flags, fragment);
+  }
+
+  /** A CONTINUATION frame: the block when it is whole, else null. Throws Http2Error. */
+  proceed(flags: number, streamId: number, payload: Buffer): HeaderBlock | null {
+    if (this.#open?.streamId !== streamId) throw new Http2Error(ERROR_CODE.protocolError, 'CONTINUATION without HEADERS');
+    return this.#append(flags, payload);
+  }
+
+  #append(flags: number, fragment: Buffer): HeaderBlock | null {
+    const open = this.#open;
+    if (open === null) return null;
+    open.bytes += fragment.length;
+    if (open.bytes > this.#blockBytesMax || open.parts.length > CONTINUATIONS_MAX) {
+      throw new Http2Error(ERROR_CODE.enhanceYourCalm, 'header block too large');
+    }
+    open.parts.push(Buffer.from(fragment));
+    if ((flags & FLAG.endHeaders) === 0) return null;
+    this.#open = null;
+    return { streamId: open.streamId, ended: open.ended, headers: this.#decoder.decode(Buffer.concat(open.parts)) };
+  }
+}
+
+function stripPadding(flags: number, payload: Buffer): Buffer {
+  if ((flags & FLAG.padded) === 0) return payload;
+  const padding = payload[0] ?? payload.length;
+  if (padding >= payload.length) throw new Http2Error(ERROR_CODE.protocolError, 'more padding than payload');
+  return payload.subarray(1, payload.length - padding);
+}

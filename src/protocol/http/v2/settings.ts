@@ -1,0 +1,76 @@
+import {
+  DEFAULT_FRAME_BYTES_MAX,
+  DEFAULT_WINDOW_BYTES,
+  ERROR_CODE,
+  FRAME_BYTES_LIMIT,
+  Http2Error,
+  PREFACE,
+  SETTING,
+  WINDOW_BYTES_LIMIT,
+} from './constants.ts';
+import { settingsFrame, windowUpdateFrame } from './frame-writer.ts';
+
+/** What we announce to a peer. */
+export type Http2Settings = {
+  streamWindowBytes: number;
+  connectionWindowBytes: number;
+  frameBytesMax: number;
+  /** Streams the peer may have open; ignored by clients. */
+  concurrentStreamsMax: number;
+  headerListBytesMax: number;
+};
+
+/** What a peer announced, or the defaults of RFC 9113 section 6.5.2. */
+export type PeerSettings = { initialWindowBytes: number; frameBytesMax: number; concurrentStreamsMax: number };
+
+/** What holds until the peer has said otherwise. */
+export const DEFAULT_PEER_SETTINGS: PeerSettings = {
+  initialWindowBytes: DEFAULT_WINDOW_BYTES,
+  frameBytesMax: DEFAULT_FRAME_BYTES_MAX,
+  concurrentStreamsMax: Number.POSITIVE_INFINITY,
+};
+
+const SETTING_BYTES = 6;
+
+/** `current` with the payload of a SETTINGS frame applied. Throws Http2Error for forbidden values. */
+export function applySettings(current: PeerSettings, payload: Buffer): PeerSettings {
+  if (payload.length % SETTING_BYTES !== 0) throw new Http2Error(ERROR_CODE.frameSizeError, 'SETTINGS of an odd length');
+  const settings = { ...current };
+  for (let at = 0; at < payload.length; at += SETTING_BYTES) {
+    const value = payload.readUInt32BE(at + 2);
+    switch (payload.readUInt16BE(at)) {
+      case SETTING.enablePush:
+        if (value > 1) throw new Http2Error(ERROR_CODE.protocolError, 'ENABLE_PUSH is neither 0 nor 1');
+        break;
+      case SETTING.concurrentStreamsMax:
+        settings.concurrentStreamsMax = value;
+        break;
+      case SETTING.initialWindowBytes:
+        if (value > WINDOW_BYTES_LIMIT) throw new Http2Error(ERROR_CODE.flowControlError, 'INITIAL_WINDOW_SIZE too large');
+        settings.initialWindowBytes = value;
+        break;
+      case SETTING.frameBytesMax:
+        if (value < DEFAULT_FRAME_BYTES_MAX || value > FRAME_BYTES_LIMIT) {
+          throw new Http2Error(ERROR_CODE.protocolError, 'MAX_FRAME_SIZE out of range');
+        }
+        settings.frameBytesMax = value;
+        break;
+      // The rest concerns our encoder, which uses no dynamic table, or is unknown and to be ignored.
+    }
+  }
+  return settings;
+}
+
+/** What each side sends first: the preface (clients), our SETTINGS, and the connection window beyond the default. */
+export function openingBytes(role: 'client' | 'server', settings: Http2Settings): Buffer {
+  const own: [number, number] =
+    role === 'client' ? [SETTING.enablePush, 0] : [SETTING.concurrentStreamsMax, settings.concurrentStreamsMax];
+  const frame = settingsFrame([
+    own,
+    [SETTING.initialWindowBytes, settings.streamWindowBytes],
+    [SETTING.frameBytesMax, settings.frameBytesMax],
+    [SETTING.headerListBytesMax, settings.headerListBytesMax],
+  ]);
+  const widen = windowUpdateFrame(0, settings.connectionWindowBytes - DEFAULT_WINDOW_BYTES);
+  return Buffer.concat(role === 'client' ? [PREFACE, frame, widen] : [frame, widen]);
+}

@@ -1,0 +1,89 @@
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { DemoMesh } from '#testbed/mesh/demo-mesh.ts';
+import { FAMILIES, vip } from '#testbed/mesh/shop.ts';
+import { captured } from '#testbed/observe/capture.ts';
+import { readTcpSegments } from '#testbed/observe/pcap.ts';
+import { HBONE_PORT } from '#testbed/observe/wire-report.ts';
+import type { OpenStream } from '#testbed/probe/probe-client.ts';
+import { waitUntil } from '#testbed/wait.ts';
+import { agentPid } from './agent-bytes.ts';
+import type { Check } from './check.ts';
+import { expect } from './check.ts';
+import { expectEcho, expectNoEcho } from './echo-calls.ts';
+
+/** Twenty ticks of a stream. */
+const WATCH_MS = 1_000;
+const TICKS_MIN = 10;
+const BACK_WITHIN_MS = 20_000;
+
+/** Without the agent, what the kernel carries goes on, what needs the agent is refused; a new agent takes over by itself. */
+export const agentCrash: Check = {
+  name: 'agent-crash',
+  path: '-',
+  timeoutMs: 60_000,
+  async run(mesh) {
+    const streams = await Promise.all(
+      FAMILIES.map(async (family) => {
+        const stream = await mesh.probe('shopper').stream(vip('echo-near', family));
+        expect(typeof stream !== 'string', `no stream over IPv${family}: ${String(stream)}`);
+        return stream;
+      }),
+    );
+    await callNear(mesh);
+    process.kill(await agentPid(mesh, 'alpha'), 'SIGKILL');
+    await mesh.agent('alpha').stop();
+    const refusal = await whileDead(mesh, streams).finally(() => mesh.startAgent('alpha'));
+    await allPathsBack(mesh);
+    for (const stream of streams) await expectTicks(stream);
+    for (const stream of streams) await stream.close();
+    return `without the agent an open direct stream ticked on and new direct calls worked, hbone was refused (${refusal}) with no byte in the clear; after the restart every path works again`;
+  },
+};
+
+async function whileDead(mesh: DemoMesh, streams: readonly OpenStream[]): Promise<string> {
+  const path = join(mesh.plan.runDir, 'agent-crash.pcap');
+  const filter = `tcp and not port ${HBONE_PORT}`;
+  const { result: refusals, file } = await captured(mesh.plan.nodes.alpha.netns, path, filter, async () => {
+    const answers = [];
+    for (const family of FAMILIES) answers.push(await expectNoEcho(mesh.probe('shopper'), vip('echo-far', family)));
+    await callNear(mesh);
+    for (const stream of streams) await expectTicks(stream);
+    return answers.map(({ error, stage }) => `${String(error)} at ${stage}`);
+  });
+  const leaked = readTcpSegments(file);
+  expect(leaked.length === 0, `${leaked.length} packets left the node outside of HBONE`);
+  return refusals.join(', ');
+}
+
+/** New direct connections; the verdict was cached while the agent lived. */
+async function callNear(mesh: DemoMesh): Promise<void> {
+  for (const family of FAMILIES) await expectEcho(mesh.probe('shopper'), mesh.app('shopper'), family, vip('echo-near', family));
+}
+
+async function expectTicks(stream: OpenStream): Promise<void> {
+  const before = await stream.state();
+  await sleep(WATCH_MS);
+  const after = await stream.state();
+  expect(after.open, `an open direct stream was closed (${String(after.how)})`);
+  const ticks = after.ticksEchoed - before.ticksEchoed;
+  expect(ticks >= TICKS_MIN, `only ${ticks} ticks came back within ${WATCH_MS} ms`);
+}
+
+async function allPathsBack(mesh: DemoMesh): Promise<void> {
+  const shopper = mesh.probe('shopper');
+  await waitUntil(
+    'hbone call after the restart',
+    BACK_WITHIN_MS,
+    async () => (await shopper.connect(vip('echo-far', 4))).error === null,
+  );
+  await waitUntil('waypoint answer after the restart', BACK_WITHIN_MS, async () => {
+    const { statuses } = await shopper.http({ ...vip('reviews', 4), path: '/reviews' });
+    return statuses['200'] === 1;
+  });
+  await callNear(mesh);
+  for (const family of FAMILIES) {
+    await expectEcho(shopper, mesh.app('shopper'), family, vip('echo-far', family));
+    await expectEcho(mesh.probe('clerk'), mesh.app('clerk'), family, vip('echo-near', family));
+  }
+}

@@ -1,0 +1,72 @@
+import type { NodeName } from '#testbed/fabric/plan.ts';
+import type { Dial } from '#testbed/probe/protocol.ts';
+import { demoProgram, shopProgram } from '#testbed/weft-command.ts';
+
+/** The namespace of everything in examples/bookshop/mesh. */
+export const SHOP_NAMESPACE = 'bookshop';
+
+/** One process to run as a workload. */
+export type WorkloadSpec = {
+  name: string;
+  node: NodeName;
+  serviceAccount: string;
+  labels: Record<string, string>;
+  command: string[];
+};
+
+/** A workload whose app is the probe. */
+export function probeWorkload(name: string, node: NodeName): WorkloadSpec {
+  return { name, node, serviceAccount: name, labels: { app: name }, command: demoProgram('probe/probe') };
+}
+
+/** A workload of the echo service at `place`; every one has the service account `echo`. */
+export function echoWorkload(place: string, node: NodeName): WorkloadSpec {
+  const name = `echo-${place}`;
+  return { name, node, serviceAccount: 'echo', labels: { app: 'echo', place }, command: shopProgram('echo', name) };
+}
+
+function httpWorkload(app: string, node: NodeName, version?: string): WorkloadSpec {
+  const name = version === undefined ? app : `${app}-${version}`;
+  const args = version === undefined ? [] : [version];
+  return { name, node, serviceAccount: app, labels: { app, version: version ?? 'v1' }, command: shopProgram(app, ...args) };
+}
+
+/** The probes that the checks use from the beginning. */
+export const PROBE_WORKLOADS = [
+  probeWorkload('shopper', 'alpha'),
+  probeWorkload('stranger', 'alpha'),
+  probeWorkload('clerk', 'beta'),
+];
+
+/** The shop. */
+export const SHOP_WORKLOADS = [
+  httpWorkload('storefront', 'alpha'),
+  httpWorkload('details', 'alpha'),
+  httpWorkload('reviews', 'alpha', 'v1'),
+  httpWorkload('reviews', 'beta', 'v2'),
+  httpWorkload('reviews', 'beta', 'v3'),
+  httpWorkload('ratings', 'beta'),
+  echoWorkload('near', 'alpha'),
+  echoWorkload('far', 'beta'),
+];
+
+/** The port the echo workloads listen on. */
+export const ECHO_PORT = 7000;
+/** The port every HTTP service of the shop listens on. */
+export const SHOP_HTTP_PORT = 9080;
+
+/** A family of IP addresses. */
+export type Family = 4 | 6;
+/** Both, for checks that try each. */
+export const FAMILIES = [4, 6] as const;
+
+/** The addresses that examples/bookshop/mesh/00-services.yaml gives the services (a test compares them). */
+const VIP_SUFFIX = { storefront: 10, details: 11, ratings: 12, reviews: 20, 'echo-near': 30, 'echo-far': 31 } as const;
+/** A service that checks dial. */
+export type ServiceName = keyof typeof VIP_SUFFIX;
+
+/** Where a client dials a service of the shop. */
+export function vip(service: ServiceName, family: Family): Dial {
+  const suffix = VIP_SUFFIX[service];
+  return { host: family === 4 ? `10.96.0.${suffix}` : `fd96::${suffix}`, port: service.startsWith('echo') ? 7 : 80 };
+}
