@@ -9,13 +9,14 @@ import type { Condition, IndexChange, IndexDelta } from '#control-plane/index/in
 import type { MeshIndex } from '#control-plane/index/mesh-index.ts';
 import type { MeshOptions } from '#control-plane/index/mesh-options.ts';
 import { NodeRegistry } from '#control-plane/registry/node-registry.ts';
-import { type Finding, formatFinding } from '#control-plane/resources/finding.ts';
+import { type Finding, formatFinding, formatOrigin } from '#control-plane/resources/finding.ts';
 import type { DirectorySource, FileSnapshot } from '#control-plane/sources/directory-source.ts';
 import type { StateStore } from '#control-plane/state-store.ts';
 import type { Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
 import type { IstioCertificateRequest, IstioCertificateResponse } from '#proto/ca_pb.js';
 import { type SyncWorkloadsRequest, type SyncWorkloadsResponse, SyncWorkloadsResponseSchema } from '#proto/weft_pb.js';
+import type { Origin } from '#protocol/api/control.ts';
 import type { DiscoveryListener, DiscoveryStream } from '#protocol/xds/discovery-stream.ts';
 import type { CertificateAuthority } from './ca/authority.ts';
 import { createCertificate } from './ca/create-certificate.ts';
@@ -164,7 +165,7 @@ export class ControlPlane {
     const { source, log } = this.#options;
     for (const finding of this.#findings.news((problems) => source.locate(problems))) {
       const level = finding.severity === 'error' ? 'error' : 'warn';
-      log[level]({ code: finding.code, file: finding.file, line: finding.line }, formatFinding(finding));
+      log[level]({ code: finding.code, ...placeInLog(finding.origin) }, formatFinding(finding));
     }
   }
 
@@ -177,4 +178,9 @@ export class ControlPlane {
       this.#options.log.error({ err: error }, 'service addresses are not kept');
     }
   }
+}
+
+/** The fields by which a log is searched: `file` and `line`, or `object`. */
+function placeInLog(origin: Origin): Record<string, unknown> {
+  return origin.kind === 'file' ? { file: origin.file, line: origin.line } : { object: formatOrigin(origin) };
 }

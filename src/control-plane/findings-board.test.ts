@@ -1,25 +1,24 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { findingOf, type Problem, warningAt } from '#control-plane/resources/finding.ts';
+import { fileOrigin, findingOf, formatOrigin, type Problem, warningAt } from '#control-plane/resources/finding.ts';
 import { nameOf } from '#control-plane/resources/resource.ts';
 import { FindingsBoard, type LocateProblems } from './findings-board.ts';
 
 const name = nameOf({ kind: 'Service', namespace: 'shop', name: 'ratings' });
 const problem: Problem = warningAt('WEFT_RESOURCE_DUPLICATE', ['spec'], 'twice', 'remove one');
 const locate: LocateProblems = (problems) =>
-  [...problems].flatMap(([resource, list]) => list.map((one) => findingOf(one, resource, 'b.yaml', { line: 7, column: 1 })));
-const ofFile = findingOf(problem, 'x', 'a.yaml', { line: 3, column: 1 });
+  [...problems].flatMap(([resource, list]) =>
+    list.map((one) => findingOf(one, resource, fileOrigin('b.yaml', { line: 7, column: 1 }))),
+  );
+const ofFile = findingOf(problem, 'x', fileOrigin('a.yaml', { line: 3, column: 1 }));
 
 test('findings of files and of the index come together, in order of place', () => {
   const board = new FindingsBoard();
   board.takeProblems(new Map([[name, [problem]]]));
   board.takeFiles([ofFile]);
   assert.deepEqual(
-    board.all(locate).map(({ file, line }) => [file, line]),
-    [
-      ['a.yaml', 3],
-      ['b.yaml', 7],
-    ],
+    board.all(locate).map(({ origin }) => formatOrigin(origin)),
+    ['a.yaml:3:1', 'b.yaml:7:1'],
   );
 });
 

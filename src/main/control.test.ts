@@ -151,7 +151,8 @@ test('a broken file is reported with its place, and the good ones apply', async 
   await agent.until(() => agent.policies.size === 1);
   const [finding] = control.status().findings;
   assert.deepEqual([finding?.severity, finding?.resource], ['error', 'Service shop/x']);
-  assert.ok(finding?.file.endsWith('broken.yaml') && finding.line > 9 && finding.remedy !== '');
+  const origin = finding?.origin;
+  assert.ok(origin?.kind === 'file' && origin.file.endsWith('broken.yaml') && origin.line > 9 && finding?.remedy !== '');
 });
 
 test('what keeps the control plane from starting is told with code and remedy, and leaves nothing open', async (t) => {

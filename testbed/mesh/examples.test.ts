@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'node:test';
+import { formatFinding } from '#control-plane/resources/finding.ts';
 import { CRD_FILES } from '#control-plane/resources/kinds-table.ts';
 import { readResourceFile } from '#control-plane/resources/resource-file.ts';
 import { createResourceParser } from '#control-plane/resources/resource-parser.ts';
@@ -21,7 +22,7 @@ async function resourcesOf(example: string) {
   );
   const files = texts.map(([name, text]) => readResourceFile(name, text, parser));
   return {
-    findings: files.flatMap(({ findings }) => findings.map(({ file, line, message }) => `${file}:${line}: ${message}`)),
+    findings: files.flatMap(({ findings }) => findings.map(formatFinding)),
     resources: files.flatMap(({ entries }) => entries.map(({ resource }) => resource)),
   };
 }

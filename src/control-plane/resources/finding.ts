@@ -1,4 +1,7 @@
 import type { FindingCode } from '#control-plane/resources/finding-codes.ts';
+import { compareText } from '#control-plane/resources/metadata.ts';
+import { identityOfName, type ResourceName } from '#control-plane/resources/resource.ts';
+import type { FindingStatus, Origin } from '#protocol/api/control.ts';
 
 /** error: the document is rejected. warning: it is taken, but not all of it does what it says. */
 export type Severity = 'error' | 'warning';
@@ -6,7 +9,7 @@ export type Severity = 'error' | 'warning';
 /** Where a value sits inside a resource: object keys and list indexes, outermost first. */
 export type FieldPath = readonly (string | number)[];
 
-/** Something wrong with a resource, before it is known which file the resource came from. */
+/** Something wrong with a resource, before it is known where the resource came from. */
 export type Problem = {
   code: FindingCode;
   severity: Severity;
@@ -17,22 +20,8 @@ export type Problem = {
   remedy: string;
 };
 
-/** A problem with its place. An error means that the document was rejected. */
-export type Finding = {
-  code: FindingCode;
-  severity: Severity;
-  /** '' when the resource did not come from a file. */
-  file: string;
-  /** From 1; 0 when there is no file. */
-  line: number;
-  column: number;
-  /** `Kind namespace/name`, or '' when the document does not say. */
-  resource: string;
-  /** For example `spec.rules[0].from[1].source.ipBlocks[0]`; '' for the whole document. */
-  fieldPath: string;
-  message: string;
-  remedy: string;
-};
+/** A problem with its origin. An error means that the document was rejected. */
+export type Finding = FindingStatus & { code: FindingCode };
 
 /** A place in a file; both count from 1. */
 export type Position = { line: number; column: number };
@@ -47,10 +36,19 @@ export function warningAt(code: FindingCode, path: FieldPath, message: string, r
   return { code, severity: 'warning', path, message, remedy };
 }
 
-/** A problem where it was found. */
-export function findingOf(problem: Problem, resource: string, file: string, position: Position): Finding {
-  const { code, severity, path, message, remedy } = problem;
-  return { code, severity, file, ...position, resource, fieldPath: formatFieldPath(path), message, remedy };
+/** A problem where it was found; `resource` is what it is about, as a person reads it. */
+export function findingOf({ code, severity, path, message, remedy }: Problem, resource: string, origin: Origin): Finding {
+  return { code, severity, origin, resource, fieldPath: formatFieldPath(path), message, remedy };
+}
+
+/** The origin of what a file says. */
+export function fileOrigin(file: string, { line, column }: Position): Origin {
+  return { kind: 'file', file, line, column };
+}
+
+/** The origin of what an object without a file says. */
+export function objectOrigin(name: ResourceName, path: FieldPath): Origin {
+  return { kind: 'object', object: identityOfName(name), fieldPath: formatFieldPath(path) };
 }
 
 /** `spec.rules[0].name`; keys that are no plain words are quoted: `metadata.labels["a/b"]`. */
@@ -64,25 +62,39 @@ export function formatFieldPath(path: FieldPath): string {
   return text;
 }
 
-/** The lines a person reads: place, severity, resource, field and sentence; then the remedy. */
+/** `file:line:column`, or `Kind namespace/name field` for an object. */
+export function formatOrigin(origin: Origin): string {
+  if (origin.kind === 'file') return `${origin.file}:${origin.line}:${origin.column}`;
+  const { kind, namespace, name } = origin.object;
+  return `${kind} ${namespace === '' ? '' : `${namespace}/`}${name} ${origin.fieldPath}`.trimEnd();
+}
+
+/** The lines a person reads: place, severity, resource, field and sentence; then the remedy. An object's name is its place. */
 export function formatFinding(finding: Finding): string {
-  const place = finding.file === '' ? '' : `${finding.file}:${finding.line}:${finding.column}: `;
+  const { origin } = finding;
+  const place = origin.kind === 'file' ? `${formatOrigin(origin)}: ` : '';
   const subject = [finding.resource, finding.fieldPath].filter((part) => part !== '').join(' ');
   const sentence = subject === '' ? finding.message : `${subject}: ${finding.message}`;
   return `${place}${finding.severity}: ${sentence} [${finding.code}]\n  remedy: ${finding.remedy}`;
 }
 
-/** Every finding in order of file and line, and one line that counts them. */
+/** Every finding in order of place, and one line that counts them. */
 export function formatFindings(findings: readonly Finding[]): string {
   const errors = findings.filter((finding) => finding.severity === 'error').length;
   const total = `${count(errors, 'error')}, ${count(findings.length - errors, 'warning')}`;
   return [...findings].sort(byPlace).map(formatFinding).concat(total).join('\n');
 }
 
-/** Order of findings for a reader: by file, then line, then column. */
-export function byPlace(a: Finding, b: Finding): number {
-  if (a.file !== b.file) return a.file < b.file ? -1 : 1;
-  return a.line - b.line || a.column - b.column;
+/** Order of findings for a reader: objects by kind, namespace, name and field; then files by name, line and column. */
+export function byPlace({ origin: a }: Finding, { origin: b }: Finding): number {
+  if (a.kind === 'file' && b.kind === 'file') return compareText(a.file, b.file) || a.line - b.line || a.column - b.column;
+  if (a.kind === 'file' || b.kind === 'file') return a.kind === 'file' ? 1 : -1;
+  return (
+    compareText(a.object.kind, b.object.kind) ||
+    compareText(a.object.namespace, b.object.namespace) ||
+    compareText(a.object.name, b.object.name) ||
+    compareText(a.fieldPath, b.fieldPath)
+  );
 }
 
 function count(number: number, noun: string): string {

@@ -31,6 +31,6 @@ export function assertFound({ kind, spec, severity = 'error', at, says, remedy }
   assert.equal(finding.resource, `${kind} default/x`);
   assert.match(finding.message, says);
   assert.match(finding.remedy, remedy);
-  assert.ok(finding.line >= 1 && finding.column >= 1);
+  assert.ok(finding.origin.kind === 'file' && finding.origin.line >= 1 && finding.origin.column >= 1);
   assert.ok(Object.hasOwn(FINDING_CODES, finding.code));
 }

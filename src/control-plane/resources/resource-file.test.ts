@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import fc from 'fast-check';
 import { readCrds } from '#platform/files/crds.ts';
-import type { Finding } from './finding.ts';
+import { type Finding, formatOrigin } from './finding.ts';
 import { CRD_FILES } from './kinds-table.ts';
 import { documentOf } from './mistakes.testing.ts';
 import { readResourceFile } from './resource-file.ts';
@@ -17,36 +17,36 @@ function findingsIn(text: string): readonly Finding[] {
 const PARENT = 'parentRefs: [{ group: "", kind: Service, name: reviews }]';
 
 const heads: { name: string; text: string; want: string }[] = [
-  { name: 'no kind', text: 'apiVersion: v1\n', want: 'error WEFT_RESOURCE_SHAPE 1:1' },
-  { name: 'a list instead of a resource', text: '- a\n', want: 'error WEFT_RESOURCE_SHAPE 1:1' },
+  { name: 'no kind', text: 'apiVersion: v1\n', want: 'error WEFT_RESOURCE_SHAPE a.yaml:1:1' },
+  { name: 'a list instead of a resource', text: '- a\n', want: 'error WEFT_RESOURCE_SHAPE a.yaml:1:1' },
   {
     name: 'no name',
     text: 'apiVersion: v1\nkind: Service\nmetadata: { labels: {} }\nspec: {}\n',
-    want: 'error WEFT_FIELD_INVALID 3:11',
+    want: 'error WEFT_FIELD_INVALID a.yaml:3:11',
   },
-  { name: 'a name that is no name', text: documentOf('Service', '{}', 'A/B'), want: 'error WEFT_FIELD_INVALID 3:19' },
+  { name: 'a name that is no name', text: documentOf('Service', '{}', 'A/B'), want: 'error WEFT_FIELD_INVALID a.yaml:3:19' },
   {
     name: 'an unknown kind is a warning',
     text: 'apiVersion: apps/v1\nkind: Deployment\n',
-    want: 'warning WEFT_KIND_UNKNOWN 2:7',
+    want: 'warning WEFT_KIND_UNKNOWN a.yaml:2:7',
   },
-  { name: 'a kind misspelt', text: 'apiVersion: v1\nkind: Servce\n', want: 'warning WEFT_KIND_UNKNOWN 2:7' },
+  { name: 'a kind misspelt', text: 'apiVersion: v1\nkind: Servce\n', want: 'warning WEFT_KIND_UNKNOWN a.yaml:2:7' },
   {
     name: 'a kind of another group',
     text: 'apiVersion: networking.istio.io/v1\nkind: Gateway\n',
-    want: 'warning WEFT_KIND_UNKNOWN 2:7',
+    want: 'warning WEFT_KIND_UNKNOWN a.yaml:2:7',
   },
   {
     name: 'an unknown version',
     text: 'apiVersion: security.istio.io/v2\nkind: AuthorizationPolicy\nmetadata: { name: x }\n',
-    want: 'error WEFT_VERSION_UNKNOWN 1:13',
+    want: 'error WEFT_VERSION_UNKNOWN a.yaml:1:13',
   },
-  { name: 'broken YAML', text: 'a: [\n', want: 'error WEFT_YAML_SYNTAX 2:1' },
+  { name: 'broken YAML', text: 'a: [\n', want: 'error WEFT_YAML_SYNTAX a.yaml:2:1' },
 ];
 for (const { name, text, want } of heads) {
   test(`head: ${name}`, () => {
     const [first] = findingsIn(text);
-    assert.equal(first && `${first.severity} ${first.code} ${first.line}:${first.column}`, want);
+    assert.equal(first && `${first.severity} ${first.code} ${formatOrigin(first.origin)}`, want);
   });
 }
 
@@ -69,7 +69,7 @@ test('findings of an item of a List have the path inside the item and its place 
   const list =
     'apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: Service\n  metadata: { name: a }\n  spec: { ports: x }\n';
   const [finding] = findingsIn(list);
-  assert.equal(finding && `${finding.fieldPath} ${finding.line}:${finding.column}`, 'spec.ports 7:18');
+  assert.equal(finding && `${finding.fieldPath} ${formatOrigin(finding.origin)}`, 'spec.ports a.yaml:7:18');
 });
 
 test('the namespace is default when none is written; a Namespace has none', () => {

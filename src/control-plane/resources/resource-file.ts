@@ -1,4 +1,4 @@
-import { errorAt, type FieldPath, type Finding, findingOf, type Position } from '#control-plane/resources/finding.ts';
+import { errorAt, type FieldPath, type Finding, fileOrigin, findingOf, type Position } from '#control-plane/resources/finding.ts';
 import type { Resource, ResourceName } from '#control-plane/resources/resource.ts';
 import { findingsOf, type ResourceParser } from '#control-plane/resources/resource-parser.ts';
 import { readYamlDocuments, type YamlDocument } from '#control-plane/resources/yaml-documents.ts';
@@ -64,7 +64,7 @@ function readPart({ base, object }: Part, document: YamlDocument, file: string, 
     return { kind: 'entry', entry: { name: null, resource: null, line, findings, locate }, findings };
   }
   const reading = parser.read(object);
-  const findings = findingsOf(reading, file, locate);
+  const findings = findingsOf(reading, (path, part) => fileOrigin(file, locate(path, part)));
   if (reading.kind === 'foreign') return { kind: 'foreign', findings };
   const resource = reading.kind === 'resource' ? reading.resource : null;
   return { kind: 'entry', entry: { name: reading.name, resource, line, findings, locate }, findings };
@@ -72,5 +72,5 @@ function readPart({ base, object }: Part, document: YamlDocument, file: string, 
 
 function syntaxFinding(message: string, file: string, position: Position): Finding {
   const remedy = 'mend the YAML at this place; the last good version of what this file provides stays in force';
-  return findingOf(errorAt('WEFT_YAML_SYNTAX', [], message, remedy), '', file, position);
+  return findingOf(errorAt('WEFT_YAML_SYNTAX', [], message, remedy), '', fileOrigin(file, position));
 }

@@ -6,6 +6,7 @@ import { nearestName } from '#control-plane/resources/nearest-name.ts';
 import { nameOf, type Resource, type ResourceName } from '#control-plane/resources/resource.ts';
 import { createSchemaLookup, type SchemaLookup } from '#control-plane/resources/resource-schemas.ts';
 import { findUnknownFields } from '#control-plane/resources/unknown-fields.ts';
+import type { Origin } from '#protocol/api/control.ts';
 
 /** What one document turned out to be. */
 export type Reading =
@@ -67,16 +68,15 @@ export function isError({ severity }: Problem): boolean {
   return severity === 'error';
 }
 
+/** Where a field of the object that was read is written. */
+export type Locate = (path: FieldPath, part: 'value' | 'key') => Origin;
+
 /** The findings of one reading, at the places `locate` tells. */
-export function findingsOf(
-  reading: Reading,
-  file: string,
-  locate: (path: FieldPath, part: 'value' | 'key') => { line: number; column: number },
-): Finding[] {
+export function findingsOf(reading: Reading, locate: Locate): Finding[] {
   const resource = reading.kind === 'foreign' ? reading.subject : (reading.name ?? '');
   return reading.problems.map((problem) => {
     const part = problem.code === 'WEFT_FIELD_UNKNOWN' ? 'key' : 'value';
-    return findingOf(problem, resource, file, locate(problem.path, part));
+    return findingOf(problem, resource, locate(problem.path, part));
   });
 }
 

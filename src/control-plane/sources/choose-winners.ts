@@ -1,4 +1,4 @@
-import { errorAt, type Finding, findingOf } from '#control-plane/resources/finding.ts';
+import { errorAt, type Finding, fileOrigin, findingOf } from '#control-plane/resources/finding.ts';
 import type { Resource, ResourceName } from '#control-plane/resources/resource.ts';
 import type { FileState } from '#control-plane/sources/file-state.ts';
 
@@ -48,6 +48,6 @@ function duplicates(name: ResourceName, [first, ...others]: readonly Claimant[])
   return others.map(({ file, line }) => {
     const message = `already described at ${first.file}:${first.line}; the document here is ignored`;
     const problem = errorAt('WEFT_RESOURCE_DUPLICATE', [], message, 'remove one of the two, or rename it');
-    return findingOf(problem, name, file, { line, column: 1 });
+    return findingOf(problem, name, fileOrigin(file, { line, column: 1 }));
   });
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import fc from 'fast-check';
-import { warningAt } from '#control-plane/resources/finding.ts';
+import { formatOrigin, warningAt } from '#control-plane/resources/finding.ts';
 import { CRD_FILES } from '#control-plane/resources/kinds-table.ts';
 import { nameOf, nameOfResource, type Resource } from '#control-plane/resources/resource.ts';
 import { createResourceParser } from '#control-plane/resources/resource-parser.ts';
@@ -162,13 +162,18 @@ test('a duplicate names both places', () => {
     ]),
   );
   assert.deepEqual(
-    findings.map(({ code, severity, file, line, resource, message }) => ({ code, severity, file, line, resource, message })),
+    findings.map(({ code, severity, origin, resource, message }) => ({
+      code,
+      severity,
+      at: formatOrigin(origin),
+      resource,
+      message,
+    })),
     [
       {
         code: 'WEFT_RESOURCE_DUPLICATE',
         severity: 'error',
-        file: 'b.yaml',
-        line: 2,
+        at: 'b.yaml:2:1',
         resource: 'Service default/x',
         message: 'already described at a.yaml:6; the document here is ignored',
       },
@@ -194,8 +199,8 @@ test('problems found later get their place in the file', () => {
     ]),
   );
   assert.deepEqual(
-    findings.map(({ file, line, column, resource }) => `${file}:${line}:${column} ${resource}`),
-    [':0:0 Workload shop/x', 'b:9:47 Service default/y'],
+    findings.map(({ origin, resource }) => `${formatOrigin(origin)} of ${resource}`),
+    ['Workload shop/x spec.ports[0].port of Workload shop/x', 'b:9:47 of Service default/y'],
   );
 });
 

@@ -1,11 +1,20 @@
 import { isDeepStrictEqual } from 'node:util';
-import { byPlace, type Finding, findingOf, type Problem } from '#control-plane/resources/finding.ts';
+import {
+  byPlace,
+  type FieldPath,
+  type Finding,
+  fileOrigin,
+  findingOf,
+  objectOrigin,
+  type Problem,
+} from '#control-plane/resources/finding.ts';
 import { compareText } from '#control-plane/resources/metadata.ts';
 import type { Resource, ResourceName } from '#control-plane/resources/resource.ts';
 import { readResourceFile } from '#control-plane/resources/resource-file.ts';
 import type { ResourceParser } from '#control-plane/resources/resource-parser.ts';
 import { chooseWinners, type Winner } from '#control-plane/sources/choose-winners.ts';
 import { type FileState, readFileState } from '#control-plane/sources/file-state.ts';
+import type { Origin } from '#protocol/api/control.ts';
 
 /** path → text of every configuration file. */
 export type FileSnapshot = ReadonlyMap<string, string>;
@@ -67,8 +76,9 @@ export class DirectorySource {
       const entries = readResourceFile(file, this.#files.get(file)?.text ?? '', this.#parser).entries;
       return names.flatMap((name) => {
         const entry = entries.find((candidate) => candidate.name === name);
-        const start = { line: file === '' ? 0 : 1, column: file === '' ? 0 : 1 };
-        return (problems.get(name) ?? []).map((one) => findingOf(one, name, file, entry?.locate(one.path) ?? start));
+        const origin = (path: FieldPath): Origin =>
+          file === '' ? objectOrigin(name, path) : fileOrigin(file, entry?.locate(path) ?? { line: 1, column: 1 });
+        return (problems.get(name) ?? []).map((one) => findingOf(one, name, origin(one.path)));
       });
     });
     return findings.sort(byPlace);

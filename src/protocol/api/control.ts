@@ -56,14 +56,22 @@ export type WaypointStatus = {
   problem: string | null;
 };
 
-/** One thing wrong with the configuration. */
+/**
+ * Where a resource was written: a place in a file, or an object of an API server (or one that a node registered), which has
+ * no lines. Lines and columns count from 1.
+ */
+export type Origin =
+  | { kind: 'file'; file: string; line: number; column: number }
+  | { kind: 'object'; object: { kind: string; namespace: string; name: string }; fieldPath: string };
+
+/** One thing wrong with the configuration. An error means that the document was rejected. */
 export type FindingStatus = {
   code: string;
   severity: 'error' | 'warning';
-  file: string;
-  line: number;
-  column: number;
+  origin: Origin;
+  /** `Kind namespace/name`, or '' when the document does not say. */
   resource: string;
+  /** For example `spec.rules[0].from[1].source.ipBlocks[0]`; '' for the whole document. */
   fieldPath: string;
   message: string;
   remedy: string;
