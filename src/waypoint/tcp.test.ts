@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import type { L7Operation, L7Policy, L7Rule } from '#model/waypoint/config.ts';
 import { deadPort, rawClient, startRawApp } from '#waypoint/clients.testing.ts';
-import { SILENT_CLIENT_MS } from '#waypoint/protocol-choice.ts';
+import { SILENT_CLIENT_MS } from '#waypoint/connection/protocol-choice.ts';
 import { configOf, settle, startRig, until } from '#waypoint/waypoint-rig.testing.ts';
 
 function operation(partial: Partial<L7Operation>): L7Rule {

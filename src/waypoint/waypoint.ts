@@ -2,17 +2,16 @@ import { splitHostPort, tryParseIp } from '#model/address/ip.ts';
 import { formatIdentity, type Identity } from '#model/identity/identity.ts';
 import type { MeshState, Touched } from '#model/mesh/mesh-state.ts';
 import type { WaypointConfig } from '#model/waypoint/config.ts';
-import { connectionFacts } from '#waypoint/connection-facts.ts';
-import { Connections } from '#waypoint/connections.ts';
-import type { LiveConnection } from '#waypoint/context.ts';
-import { Counters } from '#waypoint/counters.ts';
-import { type Dialled, type Resolution, resolveDestination } from '#waypoint/destination.ts';
-import type { Downstream } from '#waypoint/downstream.ts';
-import type { WaypointEffects } from '#waypoint/effects.ts';
-import { Pipeline } from '#waypoint/pipeline.ts';
-import type { WaypointSelf } from '#waypoint/self.ts';
-import { compileSnapshot, NO_CONFIGURATION, type Snapshot } from '#waypoint/snapshot.ts';
+import { connectionFacts, type Downstream } from '#waypoint/connection/connection-facts.ts';
+import { Connections } from '#waypoint/connection/connections.ts';
+import { type Dialled, type Resolution, resolveDestination } from '#waypoint/connection/destination.ts';
+import { Pipeline } from '#waypoint/exchange/pipeline.ts';
+import { requestHandlers } from '#waypoint/exchange/requests.ts';
+import { Counters } from '#waypoint/self/counters.ts';
+import type { WaypointEffects } from '#waypoint/self/effects.ts';
+import type { WaypointSelf } from '#waypoint/self/self.ts';
 import { stageList } from '#waypoint/stages/list.ts';
+import { compileSnapshot, type LiveConnection, NO_CONFIGURATION, type Snapshot } from '#waypoint/state/snapshot.ts';
 import { Upstreams } from '#waypoint/upstream/upstreams.ts';
 
 const SWEEP_UPSTREAMS_MS = 10_000;
@@ -41,8 +40,10 @@ export class Waypoint {
     const { counters } = this;
     this.#upstreams = new Upstreams({ self, mesh, effects, counters });
     const pipeline = new Pipeline(stageList(effects, this.#upstreams, counters));
-    const context = { self, effects, counters, upstreams: this.#upstreams, live: this.#live };
-    this.#connections = new Connections(context, pipeline, () => this.#snapshot ?? NO_CONFIGURATION);
+    const live = this.#live;
+    const snapshot = (): Snapshot => this.#snapshot ?? NO_CONFIGURATION;
+    const requests = requestHandlers({ effects, counters, pipeline, live, snapshot });
+    this.#connections = new Connections({ self, effects, counters, upstreams: this.#upstreams, live }, requests, snapshot);
     this.#stopSweeping = [
       effects.clock.every(SWEEP_UPSTREAMS_MS, () => this.#upstreams.sweep()),
       effects.clock.every(SWEEP_DOWNSTREAMS_MS, () => this.#connections.sweep()),
@@ -75,10 +76,11 @@ export class Waypoint {
   }
 
   /** Serves a connection until it ends; one to an unknown or unbound destination is closed at once. */
-  accept({ stream, peer, peerAddress, peerPort, dialled }: Downstream): void {
+  accept(downstream: Downstream): void {
+    const { stream, peerAddress, dialled } = downstream;
     const resolution = this.#resolve(dialled);
     if (resolution.kind === 'found') {
-      this.#connections.serve(stream, connectionFacts(peer, peerAddress, peerPort, resolution.destination));
+      this.#connections.serve(stream, connectionFacts(downstream, resolution.destination));
       return;
     }
     this.counters.connectionsRefused++;

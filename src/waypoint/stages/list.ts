@@ -1,13 +1,13 @@
-import type { Counters } from '#waypoint/counters.ts';
-import type { WaypointEffects } from '#waypoint/effects.ts';
-import { authorizeStage } from '#waypoint/stages/authorize.ts';
-import { balanceStage } from '#waypoint/stages/balance.ts';
-import { identifyStage } from '#waypoint/stages/identify.ts';
-import { recordStage } from '#waypoint/stages/record.ts';
-import { resilienceStage } from '#waypoint/stages/resilience.ts';
-import { routeStage } from '#waypoint/stages/route.ts';
-import type { Stage } from '#waypoint/stages/stage.ts';
-import { transportStage } from '#waypoint/stages/transport.ts';
+import type { Stage } from '#waypoint/exchange/stage.ts';
+import type { Counters } from '#waypoint/self/counters.ts';
+import type { WaypointEffects } from '#waypoint/self/effects.ts';
+import { authorizeStage } from '#waypoint/stages/authorize/authorize.ts';
+import { balanceStage } from '#waypoint/stages/balance/balance.ts';
+import { identifyStage } from '#waypoint/stages/identify/identify.ts';
+import { recordStage } from '#waypoint/stages/record/record.ts';
+import { resilienceStage } from '#waypoint/stages/resilience/resilience.ts';
+import { routeStage } from '#waypoint/stages/route/route.ts';
+import { transportStage } from '#waypoint/stages/transport/transport.ts';
 import type { Upstreams } from '#waypoint/upstream/upstreams.ts';
 
 /** What every request passes, in this order (DESIGN section 6). */

@@ -3,7 +3,7 @@ import type { Clock } from '#model/effects/clock.ts';
 import type { Http2Engine } from '#protocol/http/http2-engine.ts';
 import type { ClientConnection, ClientOwner, HttpVersion, UpstreamProblem } from '#protocol/http/message.ts';
 import { Http1ClientConnection } from '#protocol/http/v1/client-connection.ts';
-import type { Counters } from '#waypoint/counters.ts';
+import type { Counters } from '#waypoint/self/counters.ts';
 
 /** A fresh byte stream to an endpoint, or why there is none. */
 export type DialOutcome =

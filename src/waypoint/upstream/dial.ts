@@ -2,8 +2,8 @@ import { formatAddress } from '#model/address/ip.ts';
 import { unreachable } from '#model/error.ts';
 import { identityOf } from '#model/mesh/workload.ts';
 import type { UpstreamProblem } from '#protocol/http/message.ts';
-import type { ClientInfo, WaypointEffects } from '#waypoint/effects.ts';
-import type { WaypointSelf } from '#waypoint/self.ts';
+import type { ClientInfo, WaypointEffects } from '#waypoint/self/effects.ts';
+import type { WaypointSelf } from '#waypoint/self/self.ts';
 import type { DialOutcome } from '#waypoint/upstream/connection-pool.ts';
 import type { UpstreamEndpoint } from '#waypoint/upstream/endpoint.ts';
 

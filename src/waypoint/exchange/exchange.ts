@@ -1,13 +1,14 @@
 import type { ServiceKey } from '#model/mesh/service.ts';
 import type { HttpFacts } from '#model/policy/l7/facts.ts';
-import type { PolicyVerdict } from '#model/policy/l7/policy-set.ts';
+import { type DryRunVerdict, evaluate, evaluateDryRun, type PolicyVerdict } from '#model/policy/l7/policy-set.ts';
 import type { RouteRule } from '#model/routing/candidate.ts';
 import type { RouteRequest } from '#model/routing/request.ts';
 import { HEADER } from '#protocol/http/header-names.ts';
 import type { HttpVersion, RequestHead, ServerStream } from '#protocol/http/message.ts';
-import type { ConnectionFacts } from '#waypoint/connection-facts.ts';
-import type { ResponseFlag } from '#waypoint/response-flags.ts';
-import type { Snapshot } from '#waypoint/snapshot.ts';
+import { type ConnectionFacts, policyFacts } from '#waypoint/connection/connection-facts.ts';
+import { policiesFor } from '#waypoint/connection/destination.ts';
+import type { ResponseFlag } from '#waypoint/connection/response-flags.ts';
+import type { Snapshot } from '#waypoint/state/snapshot.ts';
 import type { UpstreamEndpoint } from '#waypoint/upstream/endpoint.ts';
 
 /** Where the request goes: a port of a service, or one workload. */
@@ -74,6 +75,20 @@ export class Exchange implements HttpFacts, RouteRequest {
   headerValues(name: string): string[] {
     return this.request.headers.values(name);
   }
+}
+
+/** What the policies of `snapshot` say of a request; null when its service is not bound to this waypoint. */
+export function authorizeExchange(exchange: Exchange, snapshot: Snapshot): PolicyVerdict | null {
+  const { connection } = exchange;
+  const policies = policiesFor(connection.destination, snapshot);
+  return policies === null ? null : evaluate(policies, policyFacts(connection, exchange));
+}
+
+/** What the policies in dry run would say; null when there are none. */
+export function dryRunExchange(exchange: Exchange): DryRunVerdict | null {
+  const { connection, snapshot } = exchange;
+  const policies = policiesFor(connection.destination, snapshot);
+  return policies === null || policies.dryRun === null ? null : evaluateDryRun(policies, policyFacts(connection, exchange));
 }
 
 function isGrpcType(contentType: string | null): boolean {

@@ -2,9 +2,9 @@ import type { Random } from '#model/effects/clock.ts';
 import type { AppProtocol } from '#model/mesh/service.ts';
 import { pickLeastLoaded } from '#model/routing/least-request.ts';
 import type { HttpVersion, RequestHead } from '#protocol/http/message.ts';
-import type { Exchange } from '#waypoint/exchange.ts';
-import { REPLY } from '#waypoint/local-reply.ts';
-import { NEXT, replyWith, type Stage, type StageResult } from '#waypoint/stages/stage.ts';
+import type { Exchange } from '#waypoint/exchange/exchange.ts';
+import { REPLY } from '#waypoint/exchange/local-reply.ts';
+import { NEXT, replyWith, type Stage, type StageResult } from '#waypoint/exchange/stage.ts';
 import { familyFor, type Upstreams } from '#waypoint/upstream/upstreams.ts';
 
 /** Chooses the endpoint, and the HTTP version it is spoken to in. */

@@ -1,7 +1,7 @@
-import type { Carrier } from '#waypoint/carrier.ts';
-import type { Exchange } from '#waypoint/exchange.ts';
-import { REPLY } from '#waypoint/local-reply.ts';
-import { CARRIED, replyWith, type Stage } from '#waypoint/stages/stage.ts';
+import type { Carrier } from '#waypoint/exchange/carrier.ts';
+import type { Exchange } from '#waypoint/exchange/exchange.ts';
+import { REPLY } from '#waypoint/exchange/local-reply.ts';
+import { CARRIED, replyWith, type Stage } from '#waypoint/exchange/stage.ts';
 import type { Acquired, ConnectionPool } from '#waypoint/upstream/connection-pool.ts';
 import type { Upstreams } from '#waypoint/upstream/upstreams.ts';
 

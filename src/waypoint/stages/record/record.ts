@@ -1,10 +1,10 @@
 import { formatAddress } from '#model/address/ip.ts';
 import type { Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
-import type { Counters } from '#waypoint/counters.ts';
-import { describeDestination } from '#waypoint/destination.ts';
-import type { Exchange } from '#waypoint/exchange.ts';
-import type { Stage } from '#waypoint/stages/stage.ts';
+import { describeDestination } from '#waypoint/connection/destination.ts';
+import type { Exchange } from '#waypoint/exchange/exchange.ts';
+import type { Stage } from '#waypoint/exchange/stage.ts';
+import type { Counters } from '#waypoint/self/counters.ts';
 
 /** Counts every request and writes one line for it, whatever became of it. */
 export function recordStage(effects: { readonly clock: Clock; readonly log: Log }, counters: Counters): Stage {

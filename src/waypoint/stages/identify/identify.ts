@@ -2,9 +2,9 @@ import type { Clock } from '#model/effects/clock.ts';
 import type { HeaderBlock } from '#protocol/http/header-block.ts';
 import { HEADER } from '#protocol/http/header-names.ts';
 import type { ResponseHead } from '#protocol/http/message.ts';
-import type { Exchange } from '#waypoint/exchange.ts';
-import { REPLY } from '#waypoint/local-reply.ts';
-import { NEXT, replyWith, type Stage } from '#waypoint/stages/stage.ts';
+import type { Exchange } from '#waypoint/exchange/exchange.ts';
+import { REPLY } from '#waypoint/exchange/local-reply.ts';
+import { NEXT, replyWith, type Stage } from '#waypoint/exchange/stage.ts';
 
 const SERVER = 'weft';
 

@@ -1,8 +1,8 @@
 import type { ResponseHead } from '#protocol/http/message.ts';
-import type { Carrier, Flow } from '#waypoint/carrier.ts';
-import type { Exchange } from '#waypoint/exchange.ts';
-import { reply } from '#waypoint/local-reply.ts';
-import type { Stage, StageResult } from '#waypoint/stages/stage.ts';
+import type { Carrier, Flow } from '#waypoint/exchange/carrier.ts';
+import type { Exchange } from '#waypoint/exchange/exchange.ts';
+import { reply } from '#waypoint/exchange/local-reply.ts';
+import type { Stage, StageResult } from '#waypoint/exchange/stage.ts';
 
 const STAGE_FAILED = reply(500, '', '-', 'stage_failed');
 

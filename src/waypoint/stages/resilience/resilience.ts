@@ -1,7 +1,7 @@
 import type { Cancel, Clock } from '#model/effects/clock.ts';
-import type { Carrier } from '#waypoint/carrier.ts';
-import type { Exchange } from '#waypoint/exchange.ts';
-import { NEXT, type Stage } from '#waypoint/stages/stage.ts';
+import type { Carrier } from '#waypoint/exchange/carrier.ts';
+import type { Exchange } from '#waypoint/exchange/exchange.ts';
+import { NEXT, type Stage } from '#waypoint/exchange/stage.ts';
 
 /** Bounds requests in time: a route's timeout runs from the end of the request (W39). */
 export function resilienceStage(clock: Clock): Stage {

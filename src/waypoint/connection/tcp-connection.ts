@@ -2,19 +2,31 @@ import type { Duplex } from 'node:stream';
 import { formatAddress } from '#model/address/ip.ts';
 import { evaluate, type PolicyVerdict } from '#model/policy/l7/policy-set.ts';
 import { pickLeastLoaded } from '#model/routing/least-request.ts';
-import { type ConnectionFacts, policyFacts } from '#waypoint/connection-facts.ts';
-import type { LiveConnection, WaypointContext } from '#waypoint/context.ts';
-import { describeDestination } from '#waypoint/destination.ts';
-import { type RelayedBytes, relayRaw } from '#waypoint/relay-raw.ts';
-import type { ResponseFlag } from '#waypoint/response-flags.ts';
-import type { Snapshot } from '#waypoint/snapshot.ts';
+import { type ConnectionFacts, policyFacts } from '#waypoint/connection/connection-facts.ts';
+import { describeDestination, policiesFor } from '#waypoint/connection/destination.ts';
+import { type RelayedBytes, relayRaw } from '#waypoint/connection/relay-raw.ts';
+import type { ResponseFlag } from '#waypoint/connection/response-flags.ts';
+import type { Counters } from '#waypoint/self/counters.ts';
+import type { WaypointEffects } from '#waypoint/self/effects.ts';
+import type { WaypointSelf } from '#waypoint/self/self.ts';
+import type { LiveConnection, Snapshot } from '#waypoint/state/snapshot.ts';
 import { dial } from '#waypoint/upstream/dial.ts';
 import type { UpstreamEndpoint } from '#waypoint/upstream/endpoint.ts';
-import { familyFor } from '#waypoint/upstream/upstreams.ts';
+import { familyFor, type Upstreams } from '#waypoint/upstream/upstreams.ts';
+
+/** What the connections of one waypoint share. */
+export type ConnectionContext = {
+  readonly self: WaypointSelf;
+  readonly effects: WaypointEffects;
+  readonly counters: Counters;
+  readonly upstreams: Upstreams;
+  /** What is under way, to be asked again when the policies change. */
+  readonly live: Set<LiveConnection>;
+};
 
 /** One connection that is not HTTP: policies see what TCP shows of it, then its bytes pass (config-api 3.6). */
 export class TcpConnection implements LiveConnection {
-  readonly #context: WaypointContext;
+  readonly #context: ConnectionContext;
   readonly #facts: ConnectionFacts;
   readonly #stream: Duplex;
   readonly #startedMs: number;
@@ -23,7 +35,7 @@ export class TcpConnection implements LiveConnection {
   #bytes: RelayedBytes = { fromA: 0, fromB: 0 };
   #over = false;
 
-  constructor(context: WaypointContext, facts: ConnectionFacts, stream: Duplex) {
+  constructor(context: ConnectionContext, facts: ConnectionFacts, stream: Duplex) {
     this.#context = context;
     this.#facts = facts;
     this.#stream = stream;
@@ -60,10 +72,8 @@ export class TcpConnection implements LiveConnection {
 
   /** What the policies of `snapshot` say of this connection. */
   isAllowed(snapshot: Snapshot): boolean {
-    const { destination } = this.#facts;
-    const policies =
-      destination.kind === 'workload' ? snapshot.workloadPolicies : snapshot.services.get(destination.key)?.policies;
-    if (policies === undefined) return false;
+    const policies = policiesFor(this.#facts.destination, snapshot);
+    if (policies === null) return false;
     this.#verdict = evaluate(policies, policyFacts(this.#facts, null));
     return this.#verdict.kind === 'allow';
   }

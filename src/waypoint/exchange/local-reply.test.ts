@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { deniedReply, grpcStatusOf } from '#waypoint/local-reply.ts';
-import { replyFor } from '#waypoint/upstream-failure.ts';
+import { deniedReply, grpcStatusOf, replyFor } from '#waypoint/exchange/local-reply.ts';
 
 test('gRPC status of a local reply (waypoint-l7 9.6)', () => {
   const wanted: Record<number, number> = {

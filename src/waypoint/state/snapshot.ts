@@ -38,3 +38,6 @@ export const NO_CONFIGURATION: Snapshot = {
     () => {},
   ),
 };
+
+/** A connection that outlives a single decision: asked again whenever the snapshot is replaced (DESIGN section 2). */
+export type LiveConnection = { isAllowed(snapshot: Snapshot): boolean; cut(): void };

@@ -1,7 +1,7 @@
 import type { ResponseHead } from '#protocol/http/message.ts';
-import type { Carrier } from '#waypoint/carrier.ts';
-import type { Exchange } from '#waypoint/exchange.ts';
-import type { LocalReply } from '#waypoint/local-reply.ts';
+import type { Carrier } from '#waypoint/exchange/carrier.ts';
+import type { Exchange } from '#waypoint/exchange/exchange.ts';
+import type { LocalReply } from '#waypoint/exchange/local-reply.ts';
 
 /** What a stage says of a request. */
 export type StageResult =

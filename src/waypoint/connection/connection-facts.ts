@@ -1,8 +1,20 @@
+import type { Duplex } from 'node:stream';
 import { type IpAddress, ipToBytes16 } from '#model/address/ip.ts';
 import { formatIdentity, type Identity } from '#model/identity/identity.ts';
 import type { HttpFacts, PolicyFacts } from '#model/policy/l7/facts.ts';
-import type { Destination } from '#waypoint/destination.ts';
-import type { ClientInfo } from '#waypoint/effects.ts';
+import type { Destination, Dialled } from '#waypoint/connection/destination.ts';
+import type { ClientInfo } from '#waypoint/self/effects.ts';
+
+/** One accepted connection: an HBONE stream, or a socket of this node whose owner the kernel attested. */
+export type Downstream = {
+  /** Must allow half-open, and must not have been read from; a TCP socket should have its Nagle delay off. */
+  stream: Duplex;
+  /** Verified identity of the client; null: none. */
+  peer: Identity | null;
+  peerAddress: IpAddress;
+  peerPort: number;
+  dialled: Dialled;
+};
 
 /** What is true of one downstream connection as long as it lives: worked out once, used by each of its requests. */
 export type ConnectionFacts = {
@@ -14,18 +26,13 @@ export type ConnectionFacts = {
   readonly destinationBytes: Uint8Array | null;
 };
 
-/** The facts of a connection that `peer` opened to `destination`. */
-export function connectionFacts(
-  peer: Identity | null,
-  address: IpAddress,
-  port: number,
-  destination: Destination,
-): ConnectionFacts {
+/** The facts of an accepted connection to `destination`. */
+export function connectionFacts({ peer, peerAddress, peerPort }: Downstream, destination: Destination): ConnectionFacts {
   return {
-    client: { identity: peer, address, port },
+    client: { identity: peer, address: peerAddress, port: peerPort },
     principal: peer === null ? null : formatIdentity(peer),
     destination,
-    sourceBytes: ipToBytes16(address),
+    sourceBytes: ipToBytes16(peerAddress),
     destinationBytes: destination.address === null ? null : ipToBytes16(destination.address),
   };
 }

@@ -1,7 +1,7 @@
 import type { Log } from '#model/effects/log.ts';
-import { authorizeExchange, dryRunExchange } from '#waypoint/authorize-exchange.ts';
-import { deniedReply, REPLY } from '#waypoint/local-reply.ts';
-import { NEXT, replyWith, type Stage } from '#waypoint/stages/stage.ts';
+import { authorizeExchange, dryRunExchange } from '#waypoint/exchange/exchange.ts';
+import { deniedReply, REPLY } from '#waypoint/exchange/local-reply.ts';
+import { NEXT, replyWith, type Stage } from '#waypoint/exchange/stage.ts';
 
 /** Asks the authorization policies of the Gateway and of the service (waypoint-l7 10.1). */
 export function authorizeStage(log: Log): Stage {

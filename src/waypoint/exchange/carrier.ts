@@ -10,15 +10,13 @@ import type {
   ServerEvents,
   UpstreamProblem,
 } from '#protocol/http/message.ts';
-import { authorizeExchange } from '#waypoint/authorize-exchange.ts';
-import type { LiveConnection } from '#waypoint/context.ts';
-import type { Counters } from '#waypoint/counters.ts';
-import type { Exchange } from '#waypoint/exchange.ts';
-import { deniedReply, type LocalReply, REPLY, renderReply } from '#waypoint/local-reply.ts';
-import { relayRaw } from '#waypoint/relay-raw.ts';
-import type { ResponseFlag } from '#waypoint/response-flags.ts';
-import type { Snapshot } from '#waypoint/snapshot.ts';
-import { replyFor } from '#waypoint/upstream-failure.ts';
+import { relayRaw } from '#waypoint/connection/relay-raw.ts';
+import type { ResponseFlag } from '#waypoint/connection/response-flags.ts';
+import type { Exchange } from '#waypoint/exchange/exchange.ts';
+import { authorizeExchange } from '#waypoint/exchange/exchange.ts';
+import { deniedReply, type LocalReply, REPLY, renderReply, replyFor } from '#waypoint/exchange/local-reply.ts';
+import type { Counters } from '#waypoint/self/counters.ts';
+import type { LiveConnection, Snapshot } from '#waypoint/state/snapshot.ts';
 
 /** What a carrier tells the stages. */
 export type Flow = {

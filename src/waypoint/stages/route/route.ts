@@ -5,9 +5,9 @@ import type { RouteRule } from '#model/routing/candidate.ts';
 import type { HeaderEdits } from '#model/routing/header-edits.ts';
 import { matchRoute, routesOfPort } from '#model/routing/route-table.ts';
 import type { HeaderBlock } from '#protocol/http/header-block.ts';
-import type { Exchange, ExchangeTarget } from '#waypoint/exchange.ts';
-import { REPLY } from '#waypoint/local-reply.ts';
-import { NEXT, replyWith, type Stage, type StageResult } from '#waypoint/stages/stage.ts';
+import type { Exchange, ExchangeTarget } from '#waypoint/exchange/exchange.ts';
+import { REPLY } from '#waypoint/exchange/local-reply.ts';
+import { NEXT, replyWith, type Stage, type StageResult } from '#waypoint/exchange/stage.ts';
 
 const WORKLOAD: ExchangeTarget = { kind: 'workload' };
 

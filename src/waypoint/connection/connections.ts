@@ -1,32 +1,27 @@
 import type { Duplex } from 'node:stream';
 import type { RequestHandler, ServerConnection } from '#protocol/http/message.ts';
 import { Http1ServerConnection } from '#protocol/http/v1/server-connection.ts';
-import { Carrier, type CarrierContext } from '#waypoint/carrier.ts';
-import type { ConnectionFacts } from '#waypoint/connection-facts.ts';
-import type { WaypointContext } from '#waypoint/context.ts';
-import { describeDestination } from '#waypoint/destination.ts';
-import { Exchange } from '#waypoint/exchange.ts';
-import type { Pipeline } from '#waypoint/pipeline.ts';
-import { declaredBy, detectProtocol, type Protocol } from '#waypoint/protocol-choice.ts';
-import type { Snapshot } from '#waypoint/snapshot.ts';
-import { TcpConnection } from '#waypoint/tcp-connection.ts';
+import type { ConnectionFacts } from '#waypoint/connection/connection-facts.ts';
+import { describeDestination } from '#waypoint/connection/destination.ts';
+import { declaredBy, detectProtocol, type Protocol } from '#waypoint/connection/protocol-choice.ts';
+import { type ConnectionContext, TcpConnection } from '#waypoint/connection/tcp-connection.ts';
+import type { Snapshot } from '#waypoint/state/snapshot.ts';
 
 /** Rounds of the sweep an HTTP connection may be idle: an hour at one a minute (Envoy's default). */
 const IDLE_ROUNDS_MAX = 60;
 
 /** The downstream connections of a waypoint, each served in the protocol it speaks. */
 export class Connections {
-  readonly #context: WaypointContext;
-  readonly #pipeline: Pipeline;
-  readonly #carriers: CarrierContext;
+  readonly #context: ConnectionContext;
+  readonly #requests: (facts: ConnectionFacts) => RequestHandler;
   readonly #snapshot: () => Snapshot;
   readonly #http = new Set<ServerConnection>();
   readonly #streams = new Set<Duplex>();
 
-  constructor(context: WaypointContext, pipeline: Pipeline, snapshot: () => Snapshot) {
+  /** `requests`: who takes the HTTP requests of a connection. */
+  constructor(context: ConnectionContext, requests: (facts: ConnectionFacts) => RequestHandler, snapshot: () => Snapshot) {
     this.#context = context;
-    this.#pipeline = pipeline;
-    this.#carriers = { clock: context.effects.clock, counters: context.counters, flow: pipeline, live: context.live };
+    this.#requests = requests;
     this.#snapshot = snapshot;
   }
 
@@ -70,12 +65,12 @@ export class Connections {
     switch (protocol) {
       case 'http1':
         counters.http1Connections++;
-        this.#keep(stream, new Http1ServerConnection(stream, this.#handler(facts), effects.clock, early));
+        this.#keep(stream, new Http1ServerConnection(stream, this.#requests(facts), effects.clock, early));
         return;
       case 'http2':
         counters.http2Connections++;
         stream.unshift(early);
-        this.#keep(stream, effects.http2.accept(stream, this.#handler(facts)));
+        this.#keep(stream, effects.http2.accept(stream, this.#requests(facts)));
         return;
       case 'tcp':
         new TcpConnection(this.#context, facts, stream).start(this.#snapshot(), early);
@@ -97,30 +92,5 @@ export class Connections {
   #keep(stream: Duplex, connection: ServerConnection): void {
     this.#http.add(connection);
     stream.on('close', () => this.#http.delete(connection));
-  }
-
-  #handler(facts: ConnectionFacts): RequestHandler {
-    const { counters, effects } = this.#context;
-    return {
-      onRequest: (head, stream) => {
-        counters.requests++;
-        counters.openRequests++;
-        const exchange = new Exchange(facts, head, stream, this.#snapshot(), effects.clock.nowMs());
-        const carrier = new Carrier(exchange, this.#carriers);
-        this.#pipeline.run(exchange, carrier);
-        return carrier;
-      },
-      onProblem: ({ status, details }) => {
-        counters.protocolErrors++;
-        const fields = {
-          status,
-          flag: 'DPE',
-          details,
-          source: facts.principal,
-          destination: describeDestination(facts.destination),
-        };
-        effects.log.info(fields, 'refused a message');
-      },
-    };
   }
 }

@@ -2,8 +2,9 @@ import { formatAddress, type IpAddress, tryParseIp } from '#model/address/ip.ts'
 import type { MeshState } from '#model/mesh/mesh-state.ts';
 import { type AppProtocol, type Service, type ServiceKey, serviceKeyOf } from '#model/mesh/service.ts';
 import type { Workload } from '#model/mesh/workload.ts';
-import { isBoundTo, type WaypointSelf } from '#waypoint/self.ts';
-import type { Snapshot } from '#waypoint/snapshot.ts';
+import type { PolicySet } from '#model/policy/l7/policy-set.ts';
+import { isBoundTo, type WaypointSelf } from '#waypoint/self/self.ts';
+import type { Snapshot } from '#waypoint/state/snapshot.ts';
 
 /** What a client dialled. `address`: VIP, workload address, or service hostname. */
 export type Dialled = { address: string; port: number };
@@ -50,6 +51,11 @@ export function resolveDestination(known: Known, dialled: Dialled): Resolution {
 export function describeDestination(destination: Destination): string {
   if (destination.kind === 'service') return `${destination.key}:${destination.port}`;
   return formatAddress(destination.address, destination.port);
+}
+
+/** The policies that apply to what is sent there; null when its service is not bound to this waypoint (any more). */
+export function policiesFor(destination: Destination, snapshot: Snapshot): PolicySet | null {
+  return destination.kind === 'workload' ? snapshot.workloadPolicies : (snapshot.services.get(destination.key)?.policies ?? null);
 }
 
 function resolvePort(service: Service, address: IpAddress | null, port: number): Resolution {

@@ -1,8 +1,8 @@
 import { StringHeaders } from '#protocol/http/header-block.ts';
 import { headerIdOf } from '#protocol/http/header-names.ts';
-import type { ResponseHead } from '#protocol/http/message.ts';
-import type { Exchange } from '#waypoint/exchange.ts';
-import type { ResponseFlag } from '#waypoint/response-flags.ts';
+import type { ResponseHead, UpstreamProblem } from '#protocol/http/message.ts';
+import type { ResponseFlag } from '#waypoint/connection/response-flags.ts';
+import type { Exchange } from '#waypoint/exchange/exchange.ts';
 
 /** An answer of the waypoint itself; `details` names the cause in logs. */
 export type LocalReply = {
@@ -31,6 +31,26 @@ export function deniedReply(rule: string | null): LocalReply {
 /** An answer of the waypoint itself. */
 export function reply(status: number, body: string, flag: ResponseFlag, details: string): LocalReply {
   return { status, body, flag, details };
+}
+
+const UPSTREAM_FAILED = 'upstream connect error or disconnect/reset before headers. reset reason: ';
+
+/** The words clients know from Envoy; the cause itself goes to the log only (W77). */
+const FAILURES: Readonly<Record<UpstreamProblem['kind'], { status: number; reason: string; flag: ResponseFlag }>> = {
+  'connect-failure': { status: 503, reason: 'remote connection failure', flag: 'UF' },
+  'connect-timeout': { status: 503, reason: 'connection timeout', flag: 'UF' },
+  closed: { status: 503, reason: 'connection termination', flag: 'UC' },
+  'remote-reset': { status: 503, reason: 'remote reset', flag: 'UR' },
+  'local-reset': { status: 503, reason: 'local reset', flag: 'LR' },
+  'protocol-error': { status: 502, reason: 'protocol error', flag: 'UPE' },
+  'head-too-large': { status: 503, reason: 'response headers too large', flag: 'UPE' },
+};
+
+/** The answer to a request whose upstream failed before it responded (waypoint-l7 section 4). */
+export function replyFor(problem: UpstreamProblem): LocalReply {
+  const { status, reason, flag } = FAILURES[problem.kind];
+  const details = `upstream_reset_before_response_started{${reason}|${problem.details}}`.replaceAll(' ', '_');
+  return reply(status, UPSTREAM_FAILED + reason, flag, details);
 }
 
 /** The head of a local reply, and its body if it has one. gRPC gets status 200 and the cause as grpc-status (9.6). */

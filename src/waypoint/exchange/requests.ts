@@ -1,0 +1,41 @@
+import type { RequestHandler } from '#protocol/http/message.ts';
+import type { ConnectionFacts } from '#waypoint/connection/connection-facts.ts';
+import { describeDestination } from '#waypoint/connection/destination.ts';
+import { Carrier } from '#waypoint/exchange/carrier.ts';
+import { Exchange } from '#waypoint/exchange/exchange.ts';
+import type { Pipeline } from '#waypoint/exchange/pipeline.ts';
+import type { Counters } from '#waypoint/self/counters.ts';
+import type { WaypointEffects } from '#waypoint/self/effects.ts';
+import type { LiveConnection, Snapshot } from '#waypoint/state/snapshot.ts';
+
+/** What all exchanges of one waypoint share. */
+export type RequestContext = {
+  readonly effects: WaypointEffects;
+  readonly counters: Counters;
+  readonly pipeline: Pipeline;
+  readonly live: Set<LiveConnection>;
+  /** The configuration in force; a request keeps the one it started with. */
+  snapshot(): Snapshot;
+};
+
+/** Makes, for each downstream connection, what turns its requests into exchanges and sends them through the stages. */
+export function requestHandlers(context: RequestContext): (facts: ConnectionFacts) => RequestHandler {
+  const { effects, counters, pipeline, live } = context;
+  const { clock } = effects;
+  const carriers = { clock, counters, flow: pipeline, live };
+  return (facts) => ({
+    onRequest(head, stream) {
+      counters.requests++;
+      counters.openRequests++;
+      const exchange = new Exchange(facts, head, stream, context.snapshot(), clock.nowMs());
+      const carrier = new Carrier(exchange, carriers);
+      pipeline.run(exchange, carrier);
+      return carrier;
+    },
+    onProblem({ status, details }) {
+      counters.protocolErrors++;
+      const destination = describeDestination(facts.destination);
+      effects.log.info({ status, flag: 'DPE', details, source: facts.principal, destination }, 'refused a message');
+    },
+  });
+}
