@@ -10,7 +10,6 @@ import type { MeshIndex } from '#control-plane/index/mesh-index.ts';
 import type { MeshOptions } from '#control-plane/index/mesh-options.ts';
 import { NodeRegistry } from '#control-plane/registry/node-registry.ts';
 import { type Finding, formatFinding, formatOrigin } from '#control-plane/resources/finding.ts';
-import type { DirectorySource, FileSnapshot } from '#control-plane/sources/directory-source.ts';
 import type { StateStore } from '#control-plane/state-store.ts';
 import type { Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
@@ -21,6 +20,7 @@ import type { DiscoveryListener, DiscoveryStream } from '#protocol/xds/discovery
 import type { CertificateAuthority } from './ca/authority.ts';
 import { createCertificate } from './ca/create-certificate.ts';
 import { NodeIdentities } from './ca/node-identities.ts';
+import type { DirectorySource, FileSnapshot } from './sources/directory/directory-source.ts';
 import type { WaypointRunner } from './waypoints/runner.ts';
 import { WaypointController } from './waypoints/waypoint-controller.ts';
 

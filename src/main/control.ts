@@ -11,7 +11,7 @@ import { DEFAULT_MESH_OPTIONS, type MeshOptions } from '#control-plane/index/mes
 import type { Allocations } from '#control-plane/index/vip-allocator.ts';
 import { CRD_FILES } from '#control-plane/resources/kinds-table.ts';
 import { createResourceParser } from '#control-plane/resources/resource-parser.ts';
-import { DirectorySource, type FileSnapshot } from '#control-plane/sources/directory-source.ts';
+import { DirectorySource, type FileSnapshot } from '#control-plane/sources/directory/directory-source.ts';
 import type { StateStore } from '#control-plane/state-store.ts';
 import type { WaypointRunner } from '#control-plane/waypoints/runner.ts';
 import { serveLocalSocket } from '#main/agent/local-socket.ts';

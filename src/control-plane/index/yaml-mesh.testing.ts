@@ -1,7 +1,7 @@
 import { formatFindings } from '#control-plane/resources/finding.ts';
 import type { Resource, ResourceName } from '#control-plane/resources/resource.ts';
-import { readResourceFile } from '#control-plane/resources/resource-file.ts';
 import type { ResourceParser } from '#control-plane/resources/resource-parser.ts';
+import { readResourceFile } from '#control-plane/sources/directory/resource-file.ts';
 import type { Service } from '#model/mesh/service.ts';
 import type { Workload } from '#model/mesh/workload.ts';
 import type { IndexDelta } from './index-delta.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
+import { readResourceFile } from '#control-plane/sources/directory/resource-file.ts';
 import { FINDING_CODES } from './finding-codes.ts';
-import { readResourceFile } from './resource-file.ts';
 import type { ResourceParser } from './resource-parser.ts';
 
 /** A document of a kind, with `spec` as flow YAML on line 4. */

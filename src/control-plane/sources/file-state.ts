@@ -1,7 +1,7 @@
 import type { Finding } from '#control-plane/resources/finding.ts';
 import type { Resource, ResourceName } from '#control-plane/resources/resource.ts';
-import { type FileEntry, readResourceFile } from '#control-plane/resources/resource-file.ts';
 import type { ResourceParser } from '#control-plane/resources/resource-parser.ts';
+import { type FileEntry, readResourceFile } from './directory/resource-file.ts';
 
 /** One document's say about one resource. */
 export type Claim = {

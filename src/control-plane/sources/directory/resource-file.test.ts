@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import fc from 'fast-check';
+import { type Finding, formatOrigin } from '#control-plane/resources/finding.ts';
+import { CRD_FILES } from '#control-plane/resources/kinds-table.ts';
+import { documentOf } from '#control-plane/resources/mistakes.testing.ts';
+import { createResourceParser } from '#control-plane/resources/resource-parser.ts';
 import { readCrds } from '#platform/files/crds.ts';
-import { type Finding, formatOrigin } from './finding.ts';
-import { CRD_FILES } from './kinds-table.ts';
-import { documentOf } from './mistakes.testing.ts';
 import { readResourceFile } from './resource-file.ts';
-import { createResourceParser } from './resource-parser.ts';
 
 const parser = createResourceParser(await readCrds(CRD_FILES));
 

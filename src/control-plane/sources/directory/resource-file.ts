@@ -1,7 +1,7 @@
 import { errorAt, type FieldPath, type Finding, fileOrigin, findingOf, type Position } from '#control-plane/resources/finding.ts';
 import type { Resource, ResourceName } from '#control-plane/resources/resource.ts';
 import { findingsOf, type ResourceParser } from '#control-plane/resources/resource-parser.ts';
-import { readYamlDocuments, type YamlDocument } from '#control-plane/resources/yaml-documents.ts';
+import { readYamlDocuments, type YamlDocument } from './yaml-documents.ts';
 
 /** One resource of a file: a document, or an item of a document of kind List. */
 export type FileEntry = {

@@ -2,7 +2,7 @@ import { MeshIndex } from '#control-plane/index/mesh-index.ts';
 import { DEFAULT_MESH_OPTIONS, type MeshOptions } from '#control-plane/index/mesh-options.ts';
 import { byPlace, type Finding } from '#control-plane/resources/finding.ts';
 import type { ResourceParser } from '#control-plane/resources/resource-parser.ts';
-import { DirectorySource, type FileSnapshot } from '#control-plane/sources/directory-source.ts';
+import { DirectorySource, type FileSnapshot } from './directory-source.ts';
 
 /**
  * Everything wrong with a set of files, as the control plane would report it, in order of place: documents

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import fc from 'fast-check';
-import type { FieldPath } from './finding.ts';
+import type { FieldPath } from '#control-plane/resources/finding.ts';
 import { readYamlDocuments } from './yaml-documents.ts';
 
 /** Values of the documents; null where one is broken. */

@@ -10,11 +10,11 @@ import {
 } from '#control-plane/resources/finding.ts';
 import { compareText } from '#control-plane/resources/metadata.ts';
 import type { Resource, ResourceName } from '#control-plane/resources/resource.ts';
-import { readResourceFile } from '#control-plane/resources/resource-file.ts';
 import type { ResourceParser } from '#control-plane/resources/resource-parser.ts';
 import { chooseWinners, type Winner } from '#control-plane/sources/choose-winners.ts';
 import { type FileState, readFileState } from '#control-plane/sources/file-state.ts';
 import type { Origin } from '#protocol/api/control.ts';
+import { readResourceFile } from './resource-file.ts';
 
 /** path → text of every configuration file. */
 export type FileSnapshot = ReadonlyMap<string, string>;
