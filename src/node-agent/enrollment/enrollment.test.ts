@@ -1,0 +1,195 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { aService, aWorkload, endpointOf } from '#model/mesh/mesh-fixtures.testing.ts';
+import { ADDRESS_HBONE, ADDRESS_LOCAL, ADDRESS_PLAINTEXT_OPEN, WORKLOAD_NATIVE_TUNNEL } from '#model/path/kernel-flags.ts';
+import { type AgentRig, aPolicy, netnsOf, requestOf, startAgentRig } from '#node-agent/agent-rig.testing.ts';
+import { settle } from '#node-agent/memory-sockets.testing.ts';
+
+const cart = aService('cart', ['240.0.0.1']);
+const client = aWorkload('client', ['10.0.0.1', 'fd00::1']);
+const server = aWorkload('server', ['10.0.0.2'], { services: endpointOf(cart) });
+const MESH = { workloads: [client, server], services: [cart] };
+
+const portsOf = (rig: AgentRig, workload = client): number[] =>
+  [...rig.net.at(netnsOf(workload)).listeners.keys()].sort((a, b) => a - b);
+
+/** All that the agent wrote to the kernel about workloads. */
+function traces({ kernel: { maps } }: AgentRig): number[] {
+  return [maps.workloads.entries().length, maps.names.entries().length];
+}
+
+test('B51: nothing is captured into a void: listeners first, then the arrival hook, then the entry that captures', async () => {
+  const rig = startAgentRig();
+  const order: string[] = [];
+  const { maps } = rig.kernel;
+  const set = maps.workloads.set.bind(maps.workloads);
+  maps.workloads.set = (key, value) => {
+    order.push(...rig.acts, 'capture');
+    assert.deepEqual(portsOf(rig), [15_001, 15_006, 15_008, 15_053]);
+    set(key, value);
+  };
+  await rig.enroll(client);
+  assert.deepEqual(order, ['attach /netns/client', 'capture']);
+});
+
+test('an enrolled workload has its number, name and addresses in the kernel', async () => {
+  const rig = startAgentRig();
+  const { id } = await rig.enroll(client);
+  const { maps } = rig.kernel;
+  const cookie = rig.net.at(netnsOf(client)).cookie;
+  assert.deepEqual(maps.workloads.get(cookie), { id, flags: 0, ip4: '10.0.0.1', ip6: 'fd00::1' });
+  assert.deepEqual(maps.names.get(id), { uid: client.uid, identity: 'spiffe://cluster.local/ns/shop/sa/client' });
+});
+
+test('a workload with a tunnel of its own keeps its HBONE port, and the kernel knows', async () => {
+  const rig = startAgentRig();
+  rig.net.add(netnsOf(client), ['10.0.0.1']).taken.add(15_008);
+  await rig.enroll(client, { nativeTunnel: true });
+  assert.deepEqual(portsOf(rig), [15_001, 15_006, 15_053]);
+  assert.equal(rig.kernel.maps.workloads.get(rig.net.at(netnsOf(client)).cookie)?.flags, WORKLOAD_NATIVE_TUNNEL);
+});
+
+test('B51: a repeat is no-op: the same enrollment, no second listener, no handle left open', async () => {
+  const rig = startAgentRig();
+  const first = await rig.enroll(client);
+  const second = await rig.enroll(client);
+  assert.equal(second, first);
+  const namespace = rig.net.at(netnsOf(client));
+  assert.deepEqual([namespace.handles, namespace.listeners.get(15_001)?.length, rig.acts], [1, 1, ['attach /netns/client']]);
+});
+
+test('B51: a new namespace of the same workload replaces the old one', async () => {
+  const rig = startAgentRig();
+  await rig.enroll(client);
+  const old = rig.net.at(netnsOf(client));
+  const fresh = rig.net.add(netnsOf(client), ['10.0.0.1']);
+  await rig.enroll(client);
+  assert.deepEqual([old.listeners.size, old.handles, fresh.handles], [0, 0, 1]);
+  assert.deepEqual(
+    rig.kernel.maps.workloads.entries().map(([cookie]) => cookie),
+    [fresh.cookie],
+  );
+});
+
+test('leaving undoes all of it', async () => {
+  const rig = startAgentRig();
+  rig.tell(MESH);
+  await rig.enroll(client);
+  rig.agent.leave(client.uid);
+  const { listeners, datagrams, handles } = rig.net.at(netnsOf(client));
+  assert.deepEqual([listeners.size, datagrams.size, handles, traces(rig)], [0, 0, 0, [0, 0]]);
+  assert.equal((rig.kernel.maps.addresses.get(client.addresses[0] ?? null)?.flags ?? 0) & ADDRESS_LOCAL, 0);
+  rig.agent.leave(client.uid); // and once more changes nothing
+  assert.equal(rig.acts.filter((act) => act === 'detach').length, 1);
+});
+
+test('B59: the certificate goes with the last workload of its identity, not before', async () => {
+  const rig = startAgentRig();
+  const twin = aWorkload('twin', ['10.0.0.3'], { serviceAccount: 'client' });
+  await rig.enroll(client);
+  await rig.enroll(twin);
+  rig.agent.leave(client.uid);
+  assert.deepEqual(
+    rig.acts.filter((act) => act.startsWith('forget')),
+    [],
+  );
+  rig.agent.leave(twin.uid);
+  assert.deepEqual(rig.acts.at(-1), 'forget spiffe://cluster.local/ns/shop/sa/client');
+});
+
+test('B53: a port that a program of the workload holds fails the enrollment, which leaves nothing and can be repeated', async () => {
+  const rig = startAgentRig();
+  const namespace = rig.net.add(netnsOf(client), ['10.0.0.1']);
+  namespace.taken.add(15_053);
+  await assert.rejects(rig.enroll(client), { code: 'WEFT_SOCKET' });
+  assert.deepEqual([namespace.listeners.size, namespace.handles, traces(rig)], [0, 0, [0, 0]]);
+  namespace.taken.clear();
+  await rig.enroll(client);
+  assert.equal(rig.agent.enrollment.all().length, 1);
+});
+
+test('a kernel that cannot attach fails the enrollment, which leaves nothing', async () => {
+  const rig = startAgentRig();
+  rig.kernel.attachNamespace = () => {
+    throw new Error('ENOSPC');
+  };
+  await assert.rejects(rig.enroll(client), /ENOSPC/);
+  assert.deepEqual([portsOf(rig), traces(rig), rig.agent.enrollment.all()], [[], [0, 0], []]);
+});
+
+test('a namespace that is gone fails the enrollment', async () => {
+  const rig = startAgentRig();
+  await assert.rejects(rig.agent.enroll(requestOf(client)), { code: 'WEFT_NETNS' });
+});
+
+test('a record that arrives late makes the workload local, and fetches its certificate', async () => {
+  const rig = startAgentRig();
+  rig.tell({ workloads: [server], services: [cart] });
+  const { id } = await rig.enroll(client);
+  const [ip = null] = client.addresses;
+  assert.equal(rig.kernel.maps.addresses.get(ip), null);
+  const known = rig.agent.known(client.uid);
+  rig.tell({ workloads: [client] });
+  assert.equal(await known, true);
+  assert.deepEqual(rig.kernel.maps.addresses.get(ip), {
+    id,
+    flags: ADDRESS_LOCAL | ADDRESS_HBONE | ADDRESS_PLAINTEXT_OPEN,
+    waypointId: 0,
+  });
+});
+
+test('a record that never arrives is known to be missing after five seconds', async () => {
+  const rig = startAgentRig();
+  const known = rig.agent.known(client.uid);
+  rig.clock.advance(5_000);
+  assert.equal(await known, false);
+});
+
+test('a policy that restricts plain text closes the address to it, and its end opens it again', async () => {
+  const rig = startAgentRig();
+  await rig.enroll(client);
+  rig.tell(MESH);
+  const open = (): boolean =>
+    ((rig.kernel.maps.addresses.get(client.addresses[0] ?? null)?.flags ?? 0) & ADDRESS_PLAINTEXT_OPEN) !== 0;
+  assert.equal(open(), true);
+  rig.tell({ policies: [aPolicy('deny', { notPrincipals: [{ kind: 'presence' }] })] });
+  assert.equal(open(), false);
+  rig.tell({ gonePolicies: ['shop/p'] });
+  assert.equal(open(), true);
+});
+
+test('an agent that stops leaves the kernel as it is, and its successor takes the workloads over with their numbers', async () => {
+  const rig = startAgentRig();
+  rig.tell(MESH);
+  const { id } = await rig.enroll(server);
+  const before = rig.kernel.maps.addresses.entries();
+  const next = rig.restart();
+  assert.deepEqual([portsOf(rig, server), traces(rig)], [[], [1, 1]]);
+  assert.deepEqual(next.kernel.maps.addresses.entries(), before, 'until the first sync the former knowledge stands');
+  const again = await next.enroll(server);
+  assert.equal(again.id, id);
+  next.tell(MESH);
+  assert.deepEqual(portsOf(next, server), [15_001, 15_006, 15_008, 15_053]);
+  const stranger = await next.enroll(aWorkload('stranger', ['10.0.0.9']));
+  assert.equal(stranger.id > id, true, 'numbers of the former agent are not given again');
+});
+
+test('what the former agent knew of a mesh that is gone goes with the first sync', async () => {
+  const rig = startAgentRig();
+  rig.tell(MESH);
+  await rig.enroll(client);
+  const next = rig.restart();
+  next.tell({ workloads: [client] });
+  const ips = next.kernel.maps.addresses.entries().map(([ip]) => ip);
+  assert.deepEqual([ips.includes(client.addresses[0] ?? null), ips.includes(server.addresses[0] ?? null)], [true, false]);
+  assert.deepEqual(next.kernel.maps.services.entries(), []);
+});
+
+test('a workload that was enrolled before the sync is marked local by the sync', async () => {
+  const rig = startAgentRig();
+  await rig.enroll(server);
+  assert.deepEqual(rig.kernel.maps.addresses.entries(), []);
+  rig.tell(MESH);
+  await settle();
+  assert.equal((rig.kernel.maps.addresses.get(server.addresses[0] ?? null)?.flags ?? 0) & ADDRESS_LOCAL, ADDRESS_LOCAL);
+});

@@ -1,0 +1,156 @@
+import type { IpAddress } from '#model/address/ip.ts';
+import { formatAddress, parseIp } from '#model/address/ip.ts';
+import type { Clock } from '#model/effects/clock.ts';
+import { WeftError } from '#model/error.ts';
+import type { DatagramHandler, Flow, Listening, WorkloadNamespace } from './effects.ts';
+import { asSocket, type Endpoint, type MemorySocket, memoryConnection, socketError } from './memory-sockets.testing.ts';
+
+/** What a program does with an accepted connection. */
+export type App = (socket: MemorySocket) => void;
+
+/** A program that sends back what it receives. */
+export const ECHO: App = (socket) => {
+  socket.on('error', () => {});
+  socket.pipe(socket);
+};
+
+type Listener = { accept: (socket: MemorySocket) => void; plaintextId: number | null };
+
+/** The network namespace of one workload, as the kernel has it: it is there whether or not an agent serves it. */
+export type MemoryNamespace = {
+  path: string;
+  cookie: bigint;
+  addresses: IpAddress[];
+  /** Sockets of an agent, newest last: SO_REUSEPORT lets a successor bind beside its predecessor. */
+  listeners: Map<number, Listener[]>;
+  datagrams: Map<number, DatagramHandler>;
+  /** Programs of the workload, by port. */
+  apps: Map<number, App>;
+  /** Ports that a program of the workload holds, so that no agent can bind them. */
+  taken: Set<number>;
+  /** Handles that an agent holds now. */
+  handles: number;
+};
+
+/** A dial of an agent, in the order they were made. */
+export type Dial = { from: string; to: string; as: string | null; timeoutMs: number };
+
+/** Namespaces and hosts of all nodes of a test, and the wires between them. */
+export class MemoryNet {
+  readonly dials: Dial[] = [];
+  /** Connections that agents had the kernel abort. */
+  readonly destroyed: { flow: Flow; inbound: boolean }[] = [];
+  /** Servers that are in no namespace, by `ip:port`. */
+  readonly hosts = new Map<string, App>();
+  /** Addresses that answer nothing at all. */
+  readonly silent = new Set<string>();
+  readonly #namespaces = new Map<string, MemoryNamespace>();
+  readonly #clock: Clock;
+  #cookies = 100n;
+  #ports = 40_000;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** Makes a namespace, or a new one at the path of an old one. */
+  add(path: string, addresses: readonly string[]): MemoryNamespace {
+    const namespace: MemoryNamespace = {
+      path,
+      cookie: ++this.#cookies,
+      addresses: addresses.map(parseIp),
+      listeners: new Map(),
+      datagrams: new Map(),
+      apps: new Map(),
+      taken: new Set(),
+      handles: 0,
+    };
+    this.#namespaces.set(path, namespace);
+    return namespace;
+  }
+
+  has(path: string): boolean {
+    return this.#namespaces.has(path);
+  }
+
+  /** Errors as the real one: WEFT_NETNS. */
+  at(path: string): MemoryNamespace {
+    const namespace = this.#namespaces.get(path);
+    if (namespace === undefined) throw new WeftError('WEFT_NETNS', `cannot open network namespace ${path}`);
+    return namespace;
+  }
+
+  /** What an agent gets when it opens a namespace. */
+  open(path: string): WorkloadNamespace {
+    const namespace = this.at(path);
+    namespace.handles++;
+    return {
+      cookie: namespace.cookie,
+      listen: async (port, accept) =>
+        listen(namespace, port, { accept: (socket) => accept(asSocket(socket)), plaintextId: null }),
+      listenPlaintext: async (port, id, accept) =>
+        listen(namespace, port, { accept: (socket) => accept(asSocket(socket)), plaintextId: id }),
+      listenDatagrams: async (port, onQuery) => {
+        namespace.datagrams.set(port, onQuery);
+        return { close: () => void namespace.datagrams.delete(port) };
+      },
+      dial: async (ip, port, timeoutMs) => {
+        this.dials.push({ from: path, to: formatAddress(ip, port), as: null, timeoutMs });
+        const source = namespace.addresses[0] ?? parseIp('127.0.0.1');
+        return asSocket(await this.#connect({ ip: source, port: this.newPort() }, { ip, port }, timeoutMs));
+      },
+      dialApp: async (ip, port, client, timeoutMs) => {
+        this.dials.push({ from: path, to: formatAddress(ip, port), as: formatAddress(client.ip, client.port), timeoutMs });
+        const app = namespace.apps.get(port);
+        if (app === undefined) throw socketError('ECONNREFUSED', `connect ${formatAddress(ip, port)}`);
+        return asSocket(deliver(client, { ip, port }, app));
+      },
+      destroyFlow: (flow, inbound) => this.destroyed.push({ flow, inbound }) > 0,
+      close: () => void namespace.handles--,
+    };
+  }
+
+  /** A port that no connection of this test has had. */
+  newPort(): number {
+    return ++this.#ports;
+  }
+
+  async #connect(from: Endpoint, to: Endpoint, timeoutMs: number): Promise<MemorySocket> {
+    const text = formatAddress(to.ip, to.port);
+    if (this.silent.has(to.ip)) {
+      await new Promise<void>((resolve) => this.#clock.after(timeoutMs, resolve));
+      throw socketError('ETIMEDOUT', `connect ${text}`);
+    }
+    const accept = this.hosts.get(text) ?? this.#listenerAt(to);
+    if (accept === null) throw socketError('ECONNREFUSED', `connect ${text}`);
+    return deliver(from, to, accept);
+  }
+
+  #listenerAt({ ip, port }: Endpoint): App | null {
+    for (const namespace of this.#namespaces.values()) {
+      if (!namespace.addresses.includes(ip)) continue;
+      return namespace.listeners.get(port)?.at(-1)?.accept ?? namespace.apps.get(port) ?? null;
+    }
+    return null;
+  }
+}
+
+/** The client's end of a connection whose other end is accepted a turn later. */
+export function deliver(client: Endpoint, server: Endpoint, accept: App): MemorySocket {
+  const connection = memoryConnection(client, server);
+  setImmediate(() => accept(connection.server));
+  return connection.client;
+}
+
+function listen(namespace: MemoryNamespace, port: number, listener: Listener): Listening {
+  if (namespace.taken.has(port)) throw new WeftError('WEFT_SOCKET', `cannot bind [::]:${port}: EADDRINUSE`);
+  const listeners = namespace.listeners.get(port) ?? [];
+  namespace.listeners.set(port, [...listeners, listener]);
+  return {
+    close() {
+      const left = (namespace.listeners.get(port) ?? []).filter((one) => one !== listener);
+      if (left.length === 0) namespace.listeners.delete(port);
+      else namespace.listeners.set(port, left);
+    },
+  };
+}

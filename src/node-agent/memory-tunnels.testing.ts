@@ -1,0 +1,117 @@
+import type { Socket } from 'node:net';
+import { parseIp } from '#model/address/ip.ts';
+import type { Credentials } from '#model/identity/credentials.ts';
+import { formatIdentity, type Identity, sameIdentity } from '#model/identity/identity.ts';
+import type { ResponseFlag, TunnelOutcome, TunnelPool, TunnelRequest, TunnelTarget } from '#protocol/hbone/transport.ts';
+import type { AgentEffects, HboneServer } from './effects.ts';
+import type { MemorySocket } from './memory-sockets.testing.ts';
+
+/** What the client of a memory tunnel says first, and how it is answered. */
+type Hello = {
+  source: Identity;
+  request: TunnelRequest;
+  /** The identity that the server proves. */
+  serverIs(identity: Identity): void;
+  answered(status: number, baggage: string): void;
+};
+
+/** A tunnel that an agent asked for. */
+export type OpenedTunnel = { target: TunnelTarget; request: TunnelRequest };
+
+/**
+ * HBONE without TLS and HTTP/2: one connection of a MemoryNet per tunnel, with the identities, the answer and the
+ * failures that the real transport has. What is on the wire is tested in platform/hbone.
+ */
+export function memoryPool(
+  dial: Parameters<AgentEffects['createPool']>[0],
+  credentials: AgentEffects['credentials'],
+  opened: OpenedTunnel[],
+): TunnelPool {
+  let closed = false;
+  return {
+    async open(target, request) {
+      opened.push({ target, request });
+      if (closed) return failed('CONNECT', 'the pool is closed');
+      const own = await credentials(target.source).catch((error: Error) => error);
+      if (own instanceof Error) return failed('IDENTITY_ERROR', own.message);
+      const socket = await dial(target.address, target.port).catch((error: Error) => error);
+      if (socket instanceof Error) return failed('CONNECT', socket.message);
+      return converse(socket as unknown as MemorySocket, own, target, request);
+    },
+    size: () => 0,
+    close() {
+      closed = true;
+    },
+  };
+}
+
+function converse(socket: MemorySocket, own: Credentials, target: TunnelTarget, request: TunnelRequest): Promise<TunnelOutcome> {
+  return new Promise((resolve) => {
+    let peer: Identity | null = null;
+    const hello: Hello = {
+      source: own.identity,
+      request,
+      serverIs(identity) {
+        peer = identity;
+        if (target.peers.some((one) => sameIdentity(one, identity))) return;
+        resolve(failed('TLS_FAILURE', `the server is ${formatIdentity(identity)}`));
+        socket.destroy();
+      },
+      answered(status, baggage) {
+        if (peer === null || status !== 200) resolve({ kind: 'refused', status });
+        else resolve({ kind: 'open', stream: socket, peer, baggage });
+      },
+    };
+    socket.other.greeting = hello;
+    socket.on('error', (error) => resolve(failed('CONNECT', error.message)));
+  });
+}
+
+/** The other side of memoryPool, at an agent; `closed` gets the servers that were closed. */
+export function memoryHboneServer(options: Parameters<AgentEffects['createHboneServer']>[0], closed: () => void): HboneServer {
+  return {
+    handle(accepted: Socket) {
+      const socket = accepted as unknown as MemorySocket;
+      const hello = socket.greeting as Hello | null;
+      if (hello === null) return void socket.resetAndDestroy(); // not one of ours, as a failed handshake
+      options.credentials().then(
+        ({ identity }) => {
+          hello.serverIs(identity);
+          if (socket.destroyed) return;
+          if (hello.source.trustDomain !== options.trustDomain) return void socket.resetAndDestroy();
+          serve(socket, hello, options.onTunnel);
+        },
+        () => socket.resetAndDestroy(),
+      );
+    },
+    drain() {},
+    close: closed,
+  };
+}
+
+function serve(socket: MemorySocket, hello: Hello, onTunnel: Parameters<AgentEffects['createHboneServer']>[0]['onTunnel']): void {
+  const { request } = hello;
+  const host = request.serviceHost === null ? '' : `;host=${request.serviceHost}`;
+  onTunnel({
+    authority: request.authority,
+    peer: hello.source,
+    remoteAddress: parseIp(socket.remoteAddress),
+    remotePort: socket.remotePort,
+    localAddress: parseIp(socket.localAddress),
+    baggage: request.baggage,
+    forwarded: `for="${request.client}"${host}`,
+    traceparent: request.traceparent,
+    accept(baggage) {
+      hello.answered(200, baggage);
+      return socket;
+    },
+    refuse(status) {
+      hello.answered(status, '');
+      socket.end();
+    },
+  });
+}
+
+function failed(flag: ResponseFlag, message: string): TunnelOutcome {
+  return { kind: 'failed', flag, error: new Error(message) };
+}
