@@ -1,4 +1,5 @@
 import { Command, Option } from 'commander';
+import { PORT } from '#model/mesh/ports.ts';
 import { cidrReader, readHostPort, readTrustDomain } from './option-values.ts';
 
 /** What a command does once its arguments are valid. */
@@ -65,7 +66,7 @@ export function jsonFileOption(): Option {
 export function listenOption(): Option {
   return new Option('--listen <host:port>', 'where the control plane serves agents')
     .argParser(readHostPort)
-    .default({ host: '127.0.0.1', port: 15_012 }, '127.0.0.1:15012');
+    .default({ host: '127.0.0.1', port: PORT.control }, `127.0.0.1:${PORT.control}`);
 }
 
 /** Where eBPF maps and links are pinned. */

@@ -1,5 +1,6 @@
 import { InvalidArgumentError } from 'commander';
 import { type Family, familyOf, type IpAddress, splitHostPort, tryParseCidr, tryParseIp } from '#model/address/ip.ts';
+import { PORT } from '#model/mesh/ports.ts';
 
 /** A name or an address, and a TCP port. */
 export type HostPort = { host: string; port: number };
@@ -7,7 +8,6 @@ export type HostPort = { host: string; port: number };
 /** Where DNS questions for names outside the mesh go. */
 export type DnsUpstream = { ip: IpAddress; port: number };
 
-const DNS_PORT = 53;
 const WORKLOAD_NAME = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 const NAME = /^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/;
 const LABEL_PART = /^[A-Za-z0-9]([A-Za-z0-9._/-]{0,251}[A-Za-z0-9])?$/;
@@ -82,7 +82,7 @@ export function collectLabel(text: string, before: Readonly<Record<string, strin
 /** Collects DNS servers: an IP address, or one with a port. */
 export function collectDnsUpstream(text: string, before: readonly DnsUpstream[]): DnsUpstream[] {
   const bare = tryParseIp(text);
-  if (bare !== null) return [...before, { ip: bare, port: DNS_PORT }];
+  if (bare !== null) return [...before, { ip: bare, port: PORT.nameserver }];
   const pair = splitHostPort(text);
   const ip = pair === null ? null : tryParseIp(pair.host);
   if (pair === null || ip === null)

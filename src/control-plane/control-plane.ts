@@ -13,6 +13,7 @@ import { type Finding, formatFinding, formatOrigin } from '#control-plane/resour
 import type { StateStore } from '#control-plane/state-store.ts';
 import type { Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
+import { CERTIFICATE } from '#model/settings/control-planes.ts';
 import type { IstioCertificateRequest, IstioCertificateResponse } from '#proto/ca_pb.js';
 import { type SyncWorkloadsRequest, type SyncWorkloadsResponse, SyncWorkloadsResponseSchema } from '#proto/weft_pb.js';
 import type { Origin } from '#protocol/api/control.ts';
@@ -26,11 +27,6 @@ import { WaypointController } from './waypoints/waypoint-controller.ts';
 
 /** Where allocated service addresses are kept, as JSON of src/control-plane/index/vip-allocator.ts. */
 export const ALLOCATIONS_NAME = 'allocations.json';
-const YEAR_MS = 365 * 24 * 3_600_000;
-/** A waypoint runs until its Gateway goes, and is not handed a second token. */
-const WAYPOINT_TOKEN_MS = YEAR_MS;
-/** Agents are given their token by a person, who is not to be needed again soon. */
-const AGENT_TOKEN_MS = YEAR_MS;
 /** Service account of every agent, in the root namespace. */
 const AGENT_ACCOUNT = 'weft-agent';
 
@@ -78,7 +74,7 @@ export class ControlPlane {
       isConnected: (node) => this.discovery.isConnected(node),
     });
     const mintToken = async ({ namespace, serviceAccount }: { namespace: string; serviceAccount: string }) =>
-      options.tokens.mint({ namespace, serviceAccount, node: null }, WAYPOINT_TOKEN_MS);
+      options.tokens.mint({ namespace, serviceAccount, node: null }, CERTIFICATE.waypointTokenMs);
     this.waypoints = runner === null ? null : new WaypointController({ runner, mintToken, clock, log });
   }
 
@@ -104,13 +100,13 @@ export class ControlPlane {
   }
 
   /** A token for the agent of `node`. */
-  async mintAgentToken(node: string, ttlMs = AGENT_TOKEN_MS): Promise<string> {
+  async mintAgentToken(node: string, ttlMs = CERTIFICATE.agentTokenMs): Promise<string> {
     return this.#options.tokens.mint({ namespace: this.#options.mesh.rootNamespace, serviceAccount: AGENT_ACCOUNT, node }, ttlMs);
   }
 
   /** Milliseconds an agent's token lasts when nobody says otherwise. */
   get agentTokenMs(): number {
-    return AGENT_TOKEN_MS;
+    return CERTIFICATE.agentTokenMs;
   }
 
   /** Everything wrong with the configuration now, in order of place. */

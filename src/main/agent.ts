@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, rmdirSync, rmSync, writeFileSync } from 'node:fs
 import { dirname, join } from 'node:path';
 import type { AgentPlace } from '#cli/agent.ts';
 import type { Log } from '#model/effects/log.ts';
+import { AGENT } from '#model/settings/agents.ts';
 import { Agent } from '#node-agent/agent.ts';
 import type { LocalWorkloads } from '#node-agent/enrollment/local-workloads.ts';
 import { answerLocalApi } from '#node-agent/local-api.ts';
@@ -24,11 +25,8 @@ import { type AgentPaths, agentPaths } from './agent/paths.ts';
 import { openSandboxes } from './agent/sandboxes.ts';
 import { agentStatus } from './agent/status.ts';
 
-const EVENTS_PERIOD_MS = 50;
 /** File in the run directory that says: the bpf file system was mounted by an agent, so the last one unmounts it. */
 const MOUNTED_MARK = 'bpffs-mounted';
-/** The answer to a cleanup has to leave before its socket closes. */
-const ANSWER_MS = 100;
 
 /** An agent that is serving. */
 export type RunningAgent = {
@@ -55,7 +53,7 @@ export async function startAgent(options: AgentProcessOptions): Promise<RunningA
   const { parts, events } = await assemble(options);
   const { agent, local, discovery } = parts;
   await local.restore();
-  const stopTimers = [local.watch(), systemClock.every(EVENTS_PERIOD_MS, () => events.drain())];
+  const stopTimers = [local.watch(), systemClock.every(AGENT.eventsPeriodMs, () => events.drain())];
   discovery.start();
   const { promise: cleaned, resolve: reportCleaned } = Promise.withResolvers<void>();
   const stop = async (): Promise<void> => {
@@ -70,7 +68,7 @@ export async function startAgent(options: AgentProcessOptions): Promise<RunningA
   const cleanup = async (): Promise<void> => {
     await local.stopAll();
     const finish = (): Promise<void> => stop().then(() => cleanupNode(options.place, options.log));
-    systemClock.after(ANSWER_MS, () => void finish().then(reportCleaned));
+    systemClock.after(AGENT.lastAnswerMs, () => void finish().then(reportCleaned));
   };
   const closeSocket = await serveLocalSocket(parts.paths.socket, (method, path, body) =>
     answerLocalApi(method, path, body, {

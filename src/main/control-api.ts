@@ -1,4 +1,5 @@
 import { WeftError } from '#model/error.ts';
+import { CERTIFICATE } from '#model/settings/control-planes.ts';
 import type { ApiError } from '#protocol/api/agent.ts';
 import type { ControlStatus, TokenRequest, TokenResponse } from '#protocol/api/control.ts';
 
@@ -14,7 +15,6 @@ export type ControlApi = {
 export type ApiAnswer = { status: number; body: unknown };
 
 const NODE_NAME = /^[A-Za-z0-9._-]{1,253}$/;
-const TTL_SECONDS_MAX = 10 * 365 * 86_400;
 
 /** Answers one request of the local API; paths and bodies are in src/protocol/xds/control-status.ts. Never throws. */
 export async function answerControlApi(api: ControlApi, method: string, path: string, body: string): Promise<ApiAnswer> {
@@ -43,7 +43,7 @@ function readTokenRequest(body: string): TokenRequest {
     throw new WeftError('WEFT_API_BODY', `${JSON.stringify(node)} is not a node name`, { remedy: 'send {"node": "<name>"}' });
   }
   if (ttlSeconds === undefined) return { node };
-  if (typeof ttlSeconds !== 'number' || !(ttlSeconds >= 1 && ttlSeconds <= TTL_SECONDS_MAX)) {
+  if (typeof ttlSeconds !== 'number' || !(ttlSeconds >= 1 && ttlSeconds <= CERTIFICATE.tokenSecondsMax)) {
     throw new WeftError('WEFT_API_BODY', `a token cannot last ${JSON.stringify(ttlSeconds)} s`, {
       remedy: 'send a number of seconds, at most ten years',
     });

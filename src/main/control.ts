@@ -19,6 +19,7 @@ import { answerControlApi } from '#main/control-api.ts';
 import { openStateDirectory } from '#main/control-state.ts';
 import type { Cancel } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
+import { CERTIFICATE, CONTROL } from '#model/settings/control-planes.ts';
 import { systemClock } from '#platform/clock.ts';
 import { readCrds } from '#platform/files/crds.ts';
 import { watchDirectory } from '#platform/files/watch-directory.ts';
@@ -63,9 +64,6 @@ export type RunningControl = {
   /** Resolves when `stop` has done its work. */
   stopped: Promise<void>;
 };
-
-/** How long calls may take to end by themselves when the control plane stops. */
-const STOP_GRACE_MS = 500;
 
 /**
  * Starts the control plane: when this resolves, the configuration is read and clients are served.
@@ -181,7 +179,7 @@ async function serve(
   const close = async () => {
     stopRenewal();
     control.discovery.close();
-    await server.close(STOP_GRACE_MS);
+    await server.close(CONTROL.stopGraceMs);
   };
   return { address: server.address, close };
 }
@@ -194,8 +192,6 @@ function certificateNames(told: readonly string[], rootNamespace: string): { dns
   );
   return { dnsNames: [...names].filter((name) => isIP(name) === 0), ips: [...names].filter((name) => isIP(name) !== 0) };
 }
-
-const CERTIFICATE_RETRY_MS = 60_000;
 
 /** Renews the server's certificate at half of its life, for as long as it serves. */
 function keepCertificate(
@@ -214,7 +210,7 @@ function keepCertificate(
       plan(renewalDelayMs(certificate, systemClock.nowMs(), systemRandom));
     } catch (error) {
       log.error({ err: error }, "the server's certificate is not renewed");
-      if (!over) plan(CERTIFICATE_RETRY_MS);
+      if (!over) plan(CERTIFICATE.serverRetryMs);
     }
   };
   const plan = (delayMs: number) => {

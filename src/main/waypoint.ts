@@ -3,7 +3,9 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 import { type IpAddress, parseIp } from '#model/address/ip.ts';
 import type { Log } from '#model/effects/log.ts';
 import { MeshState } from '#model/mesh/mesh-state.ts';
-import { PORT } from '#model/path/kernel-flags.ts';
+import { PORT } from '#model/mesh/ports.ts';
+import { TUNNEL } from '#model/settings/tunnels.ts';
+import { WAYPOINT } from '#model/settings/waypoints.ts';
 import type { WaypointConfig } from '#model/waypoint/config.ts';
 import { type AttestedFlows, openAttestedFlows } from '#platform/bpf/attested-flows.ts';
 import { systemClock } from '#platform/clock.ts';
@@ -19,8 +21,6 @@ import { forwardedClient } from '#protocol/hbone/forwarded.ts';
 import type { InboundTunnel } from '#protocol/hbone/transport.ts';
 import { createWaypoint, type Waypoint } from '#waypoint/waypoint.ts';
 
-const CONNECT_TIMEOUT_MS = 10_000;
-const DRAIN_MS = 5_000;
 const WILDCARDS = ['::', '0.0.0.0'] as const;
 
 /** What a waypoint is told. */
@@ -89,7 +89,7 @@ export async function startWaypoint(options: WaypointProcessOptions): Promise<Ru
       if (running === null) return;
       for (const listener of running.listeners) listener.close();
       running.waypoint.drain();
-      await running.hbone.drain(DRAIN_MS);
+      await running.hbone.drain(WAYPOINT.drainMs);
       running.close();
     },
   };
@@ -185,7 +185,7 @@ function dial(ip: IpAddress, port: number): Promise<Socket> {
     const socket = connect({ host: ip, port, allowHalfOpen: true, noDelay: true });
     const timer = setTimeout(
       () => socket.destroy(Object.assign(new Error(`connect ETIMEDOUT ${ip}:${port}`), { code: 'ETIMEDOUT' })),
-      CONNECT_TIMEOUT_MS,
+      TUNNEL.connectTimeoutMs,
     );
     const settle = (finish: () => void): void => {
       clearTimeout(timer);

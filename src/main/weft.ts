@@ -1,10 +1,8 @@
 import type { Actions } from '#cli/program.ts';
 import { describeError } from '#cli/report-error.ts';
 import { runProgram } from '#cli/run-program.ts';
+import { COMMAND } from '#model/settings/host.ts';
 
-/** How long open handles may keep a finished command alive. */
-const LINGER_MS = 2_000;
-const COLUMNS_MAX = 120;
 const COLUMNS_WITHOUT_TERMINAL = 100;
 
 // Each command's code is loaded when it runs: asking for help must not load gRPC and libbpf.
@@ -38,8 +36,8 @@ process.exitCode = await runProgram(
   {
     out: (text) => void process.stdout.write(text),
     err: (text) => void process.stderr.write(text),
-    columns: Math.min(process.stdout.columns ?? COLUMNS_WITHOUT_TERMINAL, COLUMNS_MAX),
+    columns: Math.min(process.stdout.columns ?? COLUMNS_WITHOUT_TERMINAL, COMMAND.columnsMax),
   },
   debug,
 );
-setTimeout(() => process.exit(), LINGER_MS).unref();
+setTimeout(() => process.exit(), COMMAND.lingerMs).unref();

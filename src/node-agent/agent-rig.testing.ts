@@ -4,13 +4,14 @@ import type { Credentials } from '#model/identity/credentials.ts';
 import { formatIdentity, type Identity, parseIdentity } from '#model/identity/identity.ts';
 import { type Authorization, EMPTY_MATCH, type Match, policyKeyOf } from '#model/mesh/authorization.ts';
 import type { MeshDelta } from '#model/mesh/delta.ts';
+import { PORT } from '#model/mesh/ports.ts';
 import { type Service, serviceKeyOf } from '#model/mesh/service.ts';
 import type { Workload } from '#model/mesh/workload.ts';
-import { PORT, REASON } from '#model/path/kernel-flags.ts';
+import { REASON } from '#model/path/kernel-flags.ts';
+import { DNS } from '#model/settings/dns.ts';
 import { relay } from '#platform/relay/relay.ts';
 import { SteppedClock } from '#platform/stepped-clock.testing.ts';
 import { Agent } from './agent.ts';
-import { DNS_LIMITS } from './dns/effects.ts';
 import { createDnsResponder } from './dns/responder.ts';
 import type { AgentEffects, Kernel } from './effects.ts';
 import type { Enrolled, EnrollmentRequest } from './enrollment/enrollment.ts';
@@ -169,7 +170,7 @@ function dnsResponder(world: World, mesh: Agent['mesh'], namespaceOf: (uid: stri
     clock: world.clock,
     log: collectingLog(world.lines),
     counters: { request() {}, upstreamRequest() {}, upstreamDuration() {}, upstreamFailure() {}, failed() {} },
-    limits: DNS_LIMITS,
+    limits: DNS,
   });
 }
 

@@ -2,6 +2,7 @@ import type { MeshDelta } from '#model/mesh/delta.ts';
 import { MeshState } from '#model/mesh/mesh-state.ts';
 import type { Workload } from '#model/mesh/workload.ts';
 import { IdTable } from '#model/path/ids.ts';
+import { AGENT } from '#model/settings/agents.ts';
 import { CarriedConnections } from './connections.ts';
 import type { AgentContext } from './context.ts';
 import type { DnsResponder } from './dns/responder.ts';
@@ -13,9 +14,6 @@ import { KernelTables } from './kernel/tables.ts';
 import { Verdicts } from './kernel/verdicts.ts';
 import { handleOutbound } from './outbound.ts';
 import { Waiters } from './waiters.ts';
-
-/** How long a connection waits for the workload's record or the first sync (spec node-proxy 1.5). */
-const KNOWLEDGE_DEADLINE_MS = 5_000;
 
 /** What an agent is told. */
 export type AgentOptions = {
@@ -45,7 +43,7 @@ export class Agent {
     this.#options = options;
     const { kernel, clock, log } = effects;
     this.ids = adoptedIds(kernel.maps, kernel.adopted);
-    this.#waiters = new Waiters(clock, KNOWLEDGE_DEADLINE_MS);
+    this.#waiters = new Waiters(clock, AGENT.knowledgeDeadlineMs);
     this.#dns = options.dns(this.mesh, (uid) => this.enrollment.get(uid)?.request.namespace ?? null);
     const view = {
       mesh: this.mesh,

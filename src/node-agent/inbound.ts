@@ -3,16 +3,17 @@ import type { Duplex } from 'node:stream';
 import { formatAddress, type IpAddress, splitHostPort, tryParseIp } from '#model/address/ip.ts';
 import { targetPort } from '#model/balancing/endpoints.ts';
 import type { Identity } from '#model/identity/identity.ts';
+import { RESERVED_PORTS } from '#model/mesh/ports.ts';
 import type { Workload } from '#model/mesh/workload.ts';
-import { RESERVED_PORTS } from '#model/path/kernel-flags.ts';
 import { evaluate, policiesFor } from '#model/policy/evaluate.ts';
+import { TUNNEL } from '#model/settings/tunnels.ts';
 import { baggageOf, formatBaggage } from '#protocol/hbone/baggage.ts';
 import { forwardedClient } from '#protocol/hbone/forwarded.ts';
 import type { InboundTunnel } from '#protocol/hbone/transport.ts';
 import { type AccessRecord, openAccessRecord } from './access-log.ts';
 import { carry, endsOf, outcomeOf, Refusal } from './carry.ts';
 import type { AgentContext } from './context.ts';
-import { CONNECT_TIMEOUT_MS, type Enrolled } from './enrollment/enrollment.ts';
+import type { Enrolled } from './enrollment/enrollment.ts';
 
 type Target = { ip: IpAddress; port: number };
 type Arrival = { source: Identity | null; client: Target; target: Target };
@@ -91,7 +92,7 @@ async function deliver(
   try {
     const decision = evaluate(policiesFor(context.mesh, workload), connection);
     if (!decision.allowed) throw new Refusal(decision.reason, 'DENY', decision.policy, decision.rule);
-    const app = await enrolled.netns.dialApp(arrival.target.ip, arrival.target.port, arrival.client, CONNECT_TIMEOUT_MS);
+    const app = await enrolled.netns.dialApp(arrival.target.ip, arrival.target.port, arrival.client, TUNNEL.connectTimeoutMs);
     await carry(context, accept(), app, 'inbound', abort.signal, close);
   } finally {
     release();

@@ -6,13 +6,14 @@ import type { Service } from '#model/mesh/service.ts';
 import { identityOf, type Workload } from '#model/mesh/workload.ts';
 import { decideOutbound, type OutboundPath } from '#model/path/decide.ts';
 import { evaluate, policiesFor } from '#model/policy/evaluate.ts';
+import { TUNNEL } from '#model/settings/tunnels.ts';
 import { baggageOf, formatBaggage } from '#protocol/hbone/baggage.ts';
 import { newTraceparent } from '#protocol/hbone/traceparent.ts';
 import { type AccessRecord, openAccessRecord } from './access-log.ts';
 import { carry, endsOf, outcomeOf, Refusal } from './carry.ts';
 import type { AgentContext } from './context.ts';
 import type { Origin } from './effects.ts';
-import { CONNECT_TIMEOUT_MS, type Enrolled } from './enrollment/enrollment.ts';
+import type { Enrolled } from './enrollment/enrollment.ts';
 
 type Client = { ip: IpAddress; port: number };
 type Tunnelled = Extract<OutboundPath, { kind: 'hbone' | 'waypoint' }>;
@@ -94,7 +95,7 @@ async function dialUpstream(
     case 'passthrough':
     case 'plain':
       record.destination = { ip: path.ip, port: path.port };
-      return enrolled.netns.dial(path.ip, path.port, CONNECT_TIMEOUT_MS);
+      return enrolled.netns.dial(path.ip, path.port, TUNNEL.connectTimeoutMs);
     case 'local':
       return dialLocal(context, source, path, client, record, abort);
     case 'hbone':
@@ -146,7 +147,7 @@ async function dialLocal(
   });
   try {
     authorize(context, source, path.workload, path, client);
-    const socket = await target.netns.dialApp(path.ip, path.port, client, CONNECT_TIMEOUT_MS);
+    const socket = await target.netns.dialApp(path.ip, path.port, client, TUNNEL.connectTimeoutMs);
     socket.once('close', release);
     return socket;
   } catch (error) {

@@ -1,6 +1,5 @@
 import type { Clock } from '#model/effects/clock.ts';
-
-const WAITERS_MAX = 10_000;
+import { AGENT } from '#model/settings/agents.ts';
 
 type Waiter = { look: () => boolean; give: () => void };
 
@@ -18,7 +17,7 @@ export class Waiters {
   /** The first non-null answer of `look`; null after the deadline, or at once when too many wait. */
   until<T>(look: () => T | null): Promise<T | null> {
     const now = look();
-    if (now !== null || this.#waiting.size >= WAITERS_MAX) return Promise.resolve(now);
+    if (now !== null || this.#waiting.size >= AGENT.waitersMax) return Promise.resolve(now);
     return new Promise((resolve) => {
       const finish = (value: T | null): void => {
         this.#waiting.delete(waiter);

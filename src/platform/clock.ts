@@ -1,6 +1,6 @@
 import type { Clock } from '#model/effects/clock.ts';
 
-/** Node fires longer timers at once instead of late. */
+/** Fixed by Node.js: longer timers fire at once instead of late. */
 const TIMER_MS_MAX = 2 ** 31 - 1;
 
 /** Wall-clock time and timers of the process; delays of any length, and none keeps the process alive. */

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
+import { WAYPOINT } from '#model/settings/waypoints.ts';
 import type { L7Operation, L7Policy, L7Rule } from '#model/waypoint/config.ts';
 import { deadPort, rawClient, startRawApp } from '#waypoint/clients.testing.ts';
-import { SILENT_CLIENT_MS } from '#waypoint/connection/protocol-choice.ts';
 import { configOf, settle, startRig, until } from '#waypoint/waypoint-rig.testing.ts';
 
 function operation(partial: Partial<L7Operation>): L7Rule {
@@ -66,7 +66,7 @@ test('TCP: a client that stays silent on an undeclared port is closed, never tak
   const client = await rawClient(t, rig.port);
   client.socket.write('GET /');
   await settle();
-  rig.clock.advance(SILENT_CLIENT_MS);
+  rig.clock.advance(WAYPOINT.silentClientMs);
   await until(() => client.socket.destroyed || client.ended());
   assert.equal(rig.waypoint.counters.tcpConnections, 0);
   assert.match(String(rig.lines.at(-1)?.remedy), /appProtocol: tcp/);

@@ -1,6 +1,7 @@
 import { splitHostPort, tryParseIp } from '#model/address/ip.ts';
 import { formatIdentity, type Identity } from '#model/identity/identity.ts';
 import type { MeshState, Touched } from '#model/mesh/mesh-state.ts';
+import { WAYPOINT } from '#model/settings/waypoints.ts';
 import type { WaypointConfig } from '#model/waypoint/config.ts';
 import { connectionFacts, type Downstream } from '#waypoint/connection/connection-facts.ts';
 import { Connections } from '#waypoint/connection/connections.ts';
@@ -13,9 +14,6 @@ import type { WaypointSelf } from '#waypoint/self/self.ts';
 import { stageList } from '#waypoint/stages/list.ts';
 import { compileSnapshot, type LiveConnection, NO_CONFIGURATION, type Snapshot } from '#waypoint/state/snapshot.ts';
 import { Upstreams } from '#waypoint/upstream/upstreams.ts';
-
-const SWEEP_UPSTREAMS_MS = 10_000;
-const SWEEP_DOWNSTREAMS_MS = 60_000;
 
 /** Whether a tunnel may be opened to what it names; 400 and 503 as a node proxy would answer. */
 export type Admission = { kind: 'accept'; dialled: Dialled } | { kind: 'refuse'; status: 400 | 503; why: string };
@@ -45,8 +43,8 @@ export class Waypoint {
     const requests = requestHandlers({ effects, counters, pipeline, live, snapshot });
     this.#connections = new Connections({ self, effects, counters, upstreams: this.#upstreams, live }, requests, snapshot);
     this.#stopSweeping = [
-      effects.clock.every(SWEEP_UPSTREAMS_MS, () => this.#upstreams.sweep()),
-      effects.clock.every(SWEEP_DOWNSTREAMS_MS, () => this.#connections.sweep()),
+      effects.clock.every(WAYPOINT.sweepUpstreamsMs, () => this.#upstreams.sweep()),
+      effects.clock.every(WAYPOINT.sweepDownstreamsMs, () => this.#connections.sweep()),
     ];
   }
 

@@ -3,15 +3,12 @@ import type { Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
 import { WeftError } from '#model/error.ts';
 import type { Identity } from '#model/identity/identity.ts';
+import { CERTIFICATE } from '#model/settings/control-planes.ts';
 import { type CertificateSubject, issueLeaf, replyChain } from '#protocol/ca/issue.ts';
 import { createRoot, loadSigner, type Signer, type SignerFiles } from '#protocol/ca/signer.ts';
 import { type AcceptedRequest, createServerKey, readSigningRequest } from '#protocol/ca/signing-request.ts';
 import { RpcError } from '#protocol/xds/rpc-error.ts';
 
-const HOUR_MS = 3_600_000;
-/** Lifetime of a certificate whose request names none. */
-const TTL_DEFAULT_MS = 24 * HOUR_MS;
-const TTL_MAX_MS = 90 * 24 * HOUR_MS;
 const ROOT_NAME = 'root-cert.pem';
 const ROOT_KEY_NAME = 'root-key.pem';
 
@@ -54,9 +51,9 @@ export class CertificateAuthority {
    * Errors: RpcError invalid-argument for an unusable CSR or more than 90 days (C21).
    */
   async issueWorkload(identity: Identity, csrPem: string, ttlSeconds: number): Promise<string[]> {
-    const ttlMs = ttlSeconds <= 0 ? TTL_DEFAULT_MS : ttlSeconds * 1_000;
-    if (ttlMs > TTL_MAX_MS)
-      throw new RpcError('invalid-argument', `a lifetime of ${ttlSeconds} s is more than ${TTL_MAX_MS / 1_000} s`);
+    const ttlMs = ttlSeconds <= 0 ? CERTIFICATE.defaultLifetimeMs : ttlSeconds * 1_000;
+    if (ttlMs > CERTIFICATE.lifetimeMaxMs)
+      throw new RpcError('invalid-argument', `a lifetime of ${ttlSeconds} s is more than ${CERTIFICATE.lifetimeMaxMs / 1_000} s`);
     const request = await readSigningRequest(csrPem).catch((error: unknown): never => {
       throw new RpcError('invalid-argument', error instanceof Error ? error.message : 'bad certificate request', {
         cause: error,
@@ -69,8 +66,12 @@ export class CertificateAuthority {
   async issueServer(names: { dnsNames: readonly string[]; ips: readonly string[] }): Promise<ServerCertificate> {
     const { publicKey, privateKeyPem } = await createServerKey();
     const notBeforeMs = this.#clock.nowMs();
-    const leaf = await this.#issue({ publicKey, hasCommonName: false }, { kind: 'server', ...names }, TTL_DEFAULT_MS);
-    const notAfterMs = Math.min(notBeforeMs + TTL_DEFAULT_MS, this.#signer.certificate.notAfter.getTime());
+    const leaf = await this.#issue(
+      { publicKey, hasCommonName: false },
+      { kind: 'server', ...names },
+      CERTIFICATE.defaultLifetimeMs,
+    );
+    const notAfterMs = Math.min(notBeforeMs + CERTIFICATE.defaultLifetimeMs, this.#signer.certificate.notAfter.getTime());
     return { chainPem: [leaf, ...this.#signer.intermediatesPem].join(''), privateKeyPem, notBeforeMs, notAfterMs };
   }
 

@@ -3,6 +3,7 @@ import type { AnswerGate } from '#control-plane/discovery/answer-gate.ts';
 import type { ResourceStore } from '#control-plane/discovery/resource-store.ts';
 import type { Cancel, Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
+import { CONTROL } from '#model/settings/control-planes.ts';
 import type { DeltaDiscoveryRequest } from '#proto/discovery_pb.js';
 import type { ConnectionStatus } from '#protocol/api/control.ts';
 import type { DiscoveryListener, DiscoveryStream } from '#protocol/xds/discovery-stream.ts';
@@ -23,9 +24,6 @@ export type ConnectionOptions = {
   /** Called when the stream is over. */
   onClosed: () => void;
 };
-
-/** A client that does not take what it was sent for this long is cut off: it would hold memory for ever. */
-const STALLED_MS_MAX = 60_000;
 
 /** One client's stream: a session, and the pace at which the client takes what the session has to say. */
 export class DiscoveryConnection implements DiscoveryListener {
@@ -140,8 +138,8 @@ export class DiscoveryConnection implements DiscoveryListener {
 
   #watchForStall(): void {
     this.#cancelStalled();
-    this.#cancelStalled = this.#options.clock.after(STALLED_MS_MAX, () =>
-      this.end(new RpcError('unavailable', `nothing was taken from the stream for ${STALLED_MS_MAX / 1_000} s`)),
+    this.#cancelStalled = this.#options.clock.after(CONTROL.stalledMsMax, () =>
+      this.end(new RpcError('unavailable', `nothing was taken from the stream for ${CONTROL.stalledMsMax / 1_000} s`)),
     );
   }
 

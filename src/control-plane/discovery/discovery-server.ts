@@ -4,6 +4,7 @@ import { DiscoveryConnection } from '#control-plane/discovery/connection.ts';
 import type { ResourceStore, StoreDelta } from '#control-plane/discovery/resource-store.ts';
 import type { Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
+import { CONTROL } from '#model/settings/control-planes.ts';
 import type { ConnectionStatus } from '#protocol/api/control.ts';
 import type { DiscoveryListener, DiscoveryStream } from '#protocol/xds/discovery-stream.ts';
 import { RpcError } from '#protocol/xds/rpc-error.ts';
@@ -11,14 +12,11 @@ import { RpcError } from '#protocol/xds/rpc-error.ts';
 /** What clients are served from; `newNonce` gives each response a text that never comes again. */
 export type DiscoveryServerOptions = { store: ResourceStore; clock: Clock; log: Log; newNonce: () => string };
 
-/** Clients whose requests are being answered at the same time. */
-const ANSWERS_MAX = 16;
-
 /** Every client's stream, and the one way by which changes reach them. */
 export class DiscoveryServer {
   readonly #options: DiscoveryServerOptions;
   readonly #connections = new Set<DiscoveryConnection>();
-  readonly #gate = new AnswerGate(ANSWERS_MAX);
+  readonly #gate = new AnswerGate(CONTROL.answersMax);
 
   constructor(options: DiscoveryServerOptions) {
     this.#options = options;

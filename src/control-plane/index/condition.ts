@@ -1,9 +1,6 @@
 import type { Condition } from '#control-plane/index/index-delta.ts';
 import type { ResourceName } from '#control-plane/resources/resource.ts';
 
-/** Sentences in one message of a condition; the rest is in the findings. */
-export const MESSAGES_MAX = 5;
-
 /** A condition that holds. */
 export function trueCondition(resource: ResourceName, type: string, reason: string, message: string): Condition {
   return { resource, type, status: 'True', reason, message };

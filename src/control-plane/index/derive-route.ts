@@ -1,4 +1,4 @@
-import { falseCondition, MESSAGES_MAX, trueCondition } from '#control-plane/index/condition.ts';
+import { falseCondition, trueCondition } from '#control-plane/index/condition.ts';
 import type { Condition } from '#control-plane/index/index-delta.ts';
 import { type MeshOptions, serviceHostname } from '#control-plane/index/mesh-options.ts';
 import { type Attachment, attachParent, type Refusal, type RouteFacts } from '#control-plane/index/route-parents.ts';
@@ -8,6 +8,7 @@ import type { HttpRouteResource } from '#control-plane/resources/kinds/http-rout
 import type { ServiceResource } from '#control-plane/resources/kinds/service.ts';
 import { nameOfResource, type ResourceName } from '#control-plane/resources/resource.ts';
 import { type ServiceKey, serviceKeyOf } from '#model/mesh/service.ts';
+import { RESOURCE } from '#model/settings/control-planes.ts';
 import type { HttpRoute, HttpRouteRule } from '#model/waypoint/config.ts';
 
 /** What becomes of one route. */
@@ -100,7 +101,7 @@ function resolvedCondition(resource: ResourceName, compiled: readonly CompiledRu
   const reason = compiled.map((rules) => rules.reason).find((one) => one !== null);
   if (reason === undefined) return trueCondition(resource, 'ResolvedRefs', 'ResolvedRefs', 'all backends resolve');
   const messages = distinctProblems(compiled).map(({ message }) => message);
-  return falseCondition(resource, 'ResolvedRefs', reason, messages.slice(0, MESSAGES_MAX).join('; '));
+  return falseCondition(resource, 'ResolvedRefs', reason, messages.slice(0, RESOURCE.messagesMax).join('; '));
 }
 
 /** Present only when some rule answers 500 in place of what it asks for. */

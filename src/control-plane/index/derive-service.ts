@@ -2,11 +2,12 @@ import { appProtocolOf } from '#control-plane/index/app-protocol.ts';
 import type { GatewayInfo } from '#control-plane/index/gateway-info.ts';
 import { loadBalancingOf } from '#control-plane/index/load-balancing.ts';
 import { type MeshOptions, serviceHostname } from '#control-plane/index/mesh-options.ts';
-import { HBONE_PORT, LABEL, MANAGED_BY_WEFT, MANAGED_VALUES } from '#control-plane/index/well-known.ts';
+import { LABEL, MANAGED_BY_WEFT, MANAGED_VALUES } from '#control-plane/index/well-known.ts';
 import type { ServicePortResource, ServiceResource } from '#control-plane/resources/kinds/service.ts';
 import type { Labels } from '#control-plane/resources/metadata.ts';
 import type { Family, IpAddress } from '#model/address/ip.ts';
 import type { GatewayAddress } from '#model/mesh/gateway-address.ts';
+import { PORT } from '#model/mesh/ports.ts';
 import type { Service, ServicePort } from '#model/mesh/service.ts';
 
 /** What a service takes from the resources around it. */
@@ -79,7 +80,7 @@ export function waypointService(gateway: GatewayInfo): ServiceResource {
     addresses: [],
     ipFamilies: [],
     selector: { [LABEL.gatewayName]: name },
-    ports: [{ name: 'mesh', port: HBONE_PORT, target: HBONE_PORT, protocol: 'TCP', appProtocol: null }],
+    ports: [{ name: 'mesh', port: PORT.hbone, target: PORT.hbone, protocol: 'TCP', appProtocol: null }],
     nodeLocal: false,
     trafficDistribution: null,
     publishNotReadyAddresses: false,

@@ -1,11 +1,12 @@
 import type { GatewayKey } from '#control-plane/index/index-delta.ts';
 import { type MeshOptions, serviceHostname } from '#control-plane/index/mesh-options.ts';
-import { HBONE_PORT, HBONE_PROTOCOL, LABEL, WAYPOINT_CLASSES } from '#control-plane/index/well-known.ts';
+import { HBONE_PROTOCOL, LABEL, WAYPOINT_CLASSES } from '#control-plane/index/well-known.ts';
 import { type Problem, warningAt } from '#control-plane/resources/finding.ts';
 import type { AllowedNamespaces, GatewayListener, GatewayResource } from '#control-plane/resources/kinds/gateway.ts';
 import { didYouMean } from '#control-plane/resources/nearest-name.ts';
 import { tryParseIp } from '#model/address/ip.ts';
 import type { GatewayAddress } from '#model/mesh/gateway-address.ts';
+import { PORT } from '#model/mesh/ports.ts';
 
 /** Which traffic a waypoint takes. */
 export type WaypointTraffic = 'service' | 'workload' | 'all' | 'none';
@@ -62,21 +63,21 @@ export function gatewayInfoOf(gateway: GatewayResource, facts: GatewayFacts, opt
 
 /** The waypoint's own service, by name: also the address of a Gateway that does not exist (yet). */
 export function ownAddress(namespace: string, name: string, options: MeshOptions): GatewayAddress {
-  return { kind: 'hostname', namespace, hostname: serviceHostname(namespace, name, options), hbonePort: HBONE_PORT };
+  return { kind: 'hostname', namespace, hostname: serviceHostname(namespace, name, options), hbonePort: PORT.hbone };
 }
 
 /** An address that no service can have (RFC 6761), whose name says why the traffic is refused. */
 export function refusedAddress(namespace: string, name: string, why: string): GatewayAddress {
-  return { kind: 'hostname', namespace, hostname: `${name}.${namespace}.${why}.invalid`, hbonePort: HBONE_PORT };
+  return { kind: 'hostname', namespace, hostname: `${name}.${namespace}.${why}.invalid`, hbonePort: PORT.hbone };
 }
 
 function reportedAddress({ metadata, statusAddresses }: GatewayResource, options: MeshOptions): GatewayAddress {
   const { namespace, name } = metadata;
   const hostname = statusAddresses.find(({ type }) => type === 'Hostname')?.value;
-  if (hostname !== undefined) return { kind: 'hostname', namespace, hostname, hbonePort: HBONE_PORT };
+  if (hostname !== undefined) return { kind: 'hostname', namespace, hostname, hbonePort: PORT.hbone };
   const address = tryParseIp(statusAddresses.find(({ type }) => type === 'IPAddress')?.value ?? '');
   if (address === null) return ownAddress(namespace, name, options);
-  return { kind: 'address', network: options.network, address, hbonePort: HBONE_PORT };
+  return { kind: 'address', network: options.network, address, hbonePort: PORT.hbone };
 }
 
 function managedState(gateway: GatewayResource, { hasInstance, foreignService }: GatewayFacts): GatewayInfo['state'] {
@@ -95,7 +96,7 @@ function unmanagedState({ className, statusAddresses }: GatewayResource): Gatewa
 
 /** The listener that decides who may use the waypoint. */
 export function hboneListenerOf({ listeners }: GatewayResource): GatewayListener | null {
-  return listeners.find(({ protocol, port }) => protocol === HBONE_PROTOCOL && port === HBONE_PORT) ?? null;
+  return listeners.find(({ protocol, port }) => protocol === HBONE_PROTOCOL && port === PORT.hbone) ?? null;
 }
 
 const TRAFFIC: readonly WaypointTraffic[] = ['service', 'workload', 'all', 'none'];
@@ -116,7 +117,7 @@ export function gatewayProblems(gateway: GatewayResource, info: GatewayInfo): Pr
     problems.push(warningAt('WEFT_LIKELY_MISTAKE', path, message, `write one of ${TRAFFIC.join(', ')}`));
   }
   for (const [at, { protocol, port }] of gateway.listeners.entries()) {
-    if (protocol === HBONE_PROTOCOL && port === HBONE_PORT) continue;
+    if (protocol === HBONE_PROTOCOL && port === PORT.hbone) continue;
     const message = `a waypoint serves HBONE on port 15008 only: ${protocol} on port ${port} is ignored`;
     const remedy = 'write port: 15008 and protocol: HBONE';
     problems.push(warningAt('WEFT_NOT_ENFORCED', ['spec', 'listeners', at], message, remedy));

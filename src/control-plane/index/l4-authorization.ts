@@ -1,9 +1,9 @@
-import { MESSAGES_MAX } from '#control-plane/index/condition.ts';
 import { conditionPart, type L4Part, operationPart, sourcePart } from '#control-plane/index/l4-match.ts';
 import type { MeshOptions } from '#control-plane/index/mesh-options.ts';
 import { type FieldPath, type Problem, warningAt } from '#control-plane/resources/finding.ts';
 import type { AuthorizationPolicyResource, PolicyRule } from '#control-plane/resources/kinds/authorization-policy.ts';
 import type { Authorization, Clause, Rule } from '#model/mesh/authorization.ts';
+import { RESOURCE } from '#model/settings/control-planes.ts';
 
 /** A policy for nodes, and what was lost on the way. */
 export type L4Conversion = {
@@ -35,7 +35,7 @@ export function convertToL4(policy: AuthorizationPolicyResource, options: MeshOp
       ? 'enforced by the nodes'
       : problems
           .map((problem) => problem.message)
-          .slice(0, MESSAGES_MAX)
+          .slice(0, RESOURCE.messagesMax)
           .join('; ');
   return {
     authorization,

@@ -28,8 +28,5 @@ export const MANAGED_BY_WEFT = 'weft.dev-mesh-controller';
 /** All values of that label by which something counts as generated. */
 export const MANAGED_VALUES: readonly string[] = [MANAGED_BY_WEFT, 'istio.io-mesh-controller', 'istio.io-eastwest-controller'];
 
-/** Every waypoint takes tunnels at this port. */
-export const HBONE_PORT = 15_008;
-
 /** Protocol of the listener that waypoints are reached by. */
 export const HBONE_PROTOCOL = 'HBONE';

@@ -1,18 +1,16 @@
 import type { RegisteredWorkload } from '#control-plane/index/registered-workload.ts';
 import { tryParseIp } from '#model/address/ip.ts';
+import { CONTROL } from '#model/settings/control-planes.ts';
 import type { SyncWorkloadsRequest } from '#proto/weft_pb.js';
 import { RpcError } from '#protocol/xds/rpc-error.ts';
-
-/** Workloads of one node, at most. */
-export const NODE_WORKLOADS_MAX = 10_000;
 
 /** What may stand in an identity (src/model/identity), which these become part of. */
 const SEGMENT = /^[A-Za-z0-9._-]{1,253}$/;
 
 /** The workloads of a request, checked. Errors: RpcError invalid-argument naming the first that cannot be used. */
 export function readWorkloads({ node, workloads }: SyncWorkloadsRequest): RegisteredWorkload[] {
-  if (workloads.length > NODE_WORKLOADS_MAX)
-    refuse(`a node may register ${NODE_WORKLOADS_MAX} workloads, not ${workloads.length}`);
+  if (workloads.length > CONTROL.nodeWorkloadsMax)
+    refuse(`a node may register ${CONTROL.nodeWorkloadsMax} workloads, not ${workloads.length}`);
   const names = new Set<string>();
   return workloads.map(({ name, namespace, serviceAccount, addresses, labels, enrolled, nativeTunnel }) => {
     const title = `${namespace}/${name}`;

@@ -1,10 +1,9 @@
-/** At this many edits or fewer two names are taken for the same word misspelt. */
-const EDITS_MAX = 2;
+import { RESOURCE } from '#model/settings/control-planes.ts';
 
 /** The known name that `name` most likely stands for; null when none is within two edits. */
 export function nearestName(name: string, known: Iterable<string>): string | null {
   let best: string | null = null;
-  let bestDistance = EDITS_MAX + 1;
+  let bestDistance = RESOURCE.editsMax + 1;
   for (const candidate of known) {
     if (Math.abs(candidate.length - name.length) >= bestDistance) continue;
     const distance = editDistance(name.toLowerCase(), candidate.toLowerCase());

@@ -3,6 +3,7 @@ import formats from 'ajv-formats';
 import { errorAt, type FieldPath, type Problem } from '#control-plane/resources/finding.ts';
 import type { Schema } from '#control-plane/resources/schema.ts';
 import { explainMismatch } from '#control-plane/resources/schema-message.ts';
+import { RESOURCE } from '#model/settings/control-planes.ts';
 
 /** What does not fit a schema. */
 export type SchemaMismatches = {
@@ -14,9 +15,6 @@ export type SchemaMismatches = {
 
 /** Fills in the defaults of `schema` and tells what in the object does not fit it. */
 export type SchemaCheck = (object: unknown) => SchemaMismatches;
-
-/** Problems told per resource; more would hide the first ones. */
-const MISMATCHES_MAX = 20;
 
 /** A checker for one schema; compiling takes some 10-90 ms, so it is done once per kind and version. */
 export function compileSchemaCheck(schema: Schema): SchemaCheck {
@@ -43,7 +41,7 @@ function sortMismatches(errors: readonly ErrorObject[]): SchemaMismatches {
     if (!composite || error.parentSchema?.['x-kubernetes-int-or-string'] === true) values.push(problem);
     else shapes.push(problem);
   }
-  return { values: values.slice(0, MISMATCHES_MAX), shapes };
+  return { values: values.slice(0, RESOURCE.mismatchesMax), shapes };
 }
 
 function toProblem(error: ErrorObject): Problem {

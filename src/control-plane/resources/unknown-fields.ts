@@ -1,9 +1,7 @@
 import type { FieldPath, Problem, Severity } from '#control-plane/resources/finding.ts';
 import { nearestName } from '#control-plane/resources/nearest-name.ts';
 import type { Schema } from '#control-plane/resources/schema.ts';
-
-/** Names listed in a remedy before the rest is left out. */
-const NAMES_MAX = 12;
+import { RESOURCE } from '#model/settings/control-planes.ts';
 
 /**
  * Fields that the schema does not have, anywhere but in the status, which no author writes. A field that nobody reads is worse than none:
@@ -41,7 +39,7 @@ function walk(value: unknown, schema: Schema, path: FieldPath, report: Report): 
 function unknownField(path: FieldPath, known: readonly string[], severity: Severity): Problem {
   const name = String(path.at(-1));
   const nearest = nearestName(name, known);
-  const names = known.slice(0, NAMES_MAX).join(', ') + (known.length > NAMES_MAX ? ', …' : '');
+  const names = known.slice(0, RESOURCE.namesMax).join(', ') + (known.length > RESOURCE.namesMax ? ', …' : '');
   return {
     code: 'WEFT_FIELD_UNKNOWN',
     severity,

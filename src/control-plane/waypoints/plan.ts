@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
+import { CONTROL } from '#model/settings/control-planes.ts';
 import { type WaypointSpec, waypointKey } from './runner.ts';
 
 /** How starting one waypoint went so far. */
@@ -13,9 +14,6 @@ export type Attempts = {
 export type WaypointAction =
   | { kind: 'start'; spec: WaypointSpec }
   | { kind: 'stop'; waypoint: { namespace: string; name: string } };
-
-const RESTART_FIRST_MS = 500;
-const RESTART_MAX_MS = 30_000;
 
 /**
  * What is to be done so that exactly the desired waypoints run, each as described.
@@ -40,7 +38,7 @@ export function planWaypoints(
 
 /** Milliseconds before the next start after `failures` (at least 1) in a row: 0.5 s, doubling up to 30 s. */
 export function restartDelayMs(failures: number): number {
-  return Math.min(RESTART_MAX_MS, RESTART_FIRST_MS * 2 ** Math.min(failures - 1, 20));
+  return Math.min(CONTROL.restartMaxMs, CONTROL.restartFirstMs * 2 ** Math.min(failures - 1, 20));
 }
 
 /** The part of a description that a running waypoint cannot take over. */

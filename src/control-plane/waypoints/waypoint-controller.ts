@@ -1,13 +1,9 @@
 import type { Cancel, Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
 import { unreachable } from '#model/error.ts';
+import { CONTROL } from '#model/settings/control-planes.ts';
 import { type Attempts, planWaypoints, restartDelayMs, specOf, type WaypointAction } from './plan.ts';
 import { type WaypointRunner, type WaypointSpec, waypointKey } from './runner.ts';
-
-/** How often it is looked whether every waypoint is still alive. */
-const LOOK_EVERY_MS = 1_000;
-/** A waypoint that lived this long has recovered: its next death is its first. */
-const STABLE_MS = 60_000;
 
 /** `mintToken` gives a waypoint what it proves its identity with. */
 export type WaypointControllerOptions = {
@@ -46,7 +42,7 @@ export class WaypointController {
 
   /** Begins to act. What is desired must be complete by now: anything else that runs is stopped. */
   start(): void {
-    this.#cancelLook ??= this.#options.clock.every(LOOK_EVERY_MS, () => this.#look());
+    this.#cancelLook ??= this.#options.clock.every(CONTROL.lookEveryMs, () => this.#look());
     this.#cancelWatch ??= this.#options.runner.watch?.(() => this.#look());
     this.#look();
   }
@@ -124,7 +120,7 @@ export class WaypointController {
           log.info({ waypoint: key }, 'adopted a running waypoint');
         }
         record.problem = null;
-        if (clock.nowMs() - record.aliveSinceMs >= STABLE_MS) record.failures = 0;
+        if (clock.nowMs() - record.aliveSinceMs >= CONTROL.stableMs) record.failures = 0;
       } else if (record.aliveSinceMs !== null) {
         record.aliveSinceMs = null;
         record.restarts += 1;

@@ -2,14 +2,11 @@ import { randomInt } from 'node:crypto';
 import type { Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
 import type { MeshState } from '#model/mesh/mesh-state.ts';
-import { DNS_LIMITS } from '#node-agent/dns/effects.ts';
+import { DNS } from '#model/settings/dns.ts';
 import { createDnsResponder, type DnsResponder } from '#node-agent/dns/responder.ts';
 import { followResolvConf, type Nameserver } from '#platform/dns-upstream/resolv-conf.ts';
 import { createDnsUpstream } from '#platform/dns-upstream/upstream.ts';
 import { ownNamespaceSockets } from '#platform/dns-upstream/upstream-sockets.ts';
-
-const UPSTREAM_TIMEOUT_MS = 1_500;
-const UPSTREAM_ATTEMPTS = 2;
 
 /** `nameservers` empty: those of the node's own resolv.conf. `counters` is counted up, by name. */
 export type DnsSettings = {
@@ -23,7 +20,7 @@ export type DnsSettings = {
 /** The node's DNS responder: service names from the mesh, the rest from the node's own nameservers. */
 export function openDns(settings: DnsSettings, mesh: MeshState, namespaceOf: (uid: string) => string | null): DnsResponder {
   const { clock, log, counters } = settings;
-  const fixed = { nameservers: settings.nameservers, timeoutMs: UPSTREAM_TIMEOUT_MS, attempts: UPSTREAM_ATTEMPTS };
+  const fixed = { nameservers: settings.nameservers, timeoutMs: DNS.tryMsMax, attempts: DNS.attempts };
   const resolvConf =
     settings.nameservers.length > 0 ? { current: async () => fixed } : followResolvConf('/etc/resolv.conf', clock);
   const upstream = createDnsUpstream({ resolvConf, sockets: ownNamespaceSockets, clock });
@@ -48,6 +45,6 @@ export function openDns(settings: DnsSettings, mesh: MeshState, namespaceOf: (ui
       upstreamFailure: () => count('dns_upstream_failures'),
       failed: () => count('dns_failed'),
     },
-    limits: DNS_LIMITS,
+    limits: DNS,
   });
 }

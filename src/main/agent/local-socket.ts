@@ -2,8 +2,7 @@ import { chmodSync, existsSync, unlinkSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { connect } from 'node:net';
 import { WeftError } from '#model/error.ts';
-
-const BODY_BYTES_MAX = 64 * 1024;
+import { AGENT } from '#model/settings/agents.ts';
 
 /** Turns one request into a status and a body; null: no body. */
 export type Answer = (method: string, path: string, body: string) => Promise<{ status: number; body: unknown }>;
@@ -55,7 +54,8 @@ async function serve(request: IncomingMessage, response: ServerResponse, answer:
     for await (const chunk of request) {
       const piece = chunk as Buffer;
       bytes += piece.length;
-      if (bytes > BODY_BYTES_MAX) throw new WeftError('WEFT_API_BODY', `a request body may have ${BODY_BYTES_MAX} bytes`);
+      if (bytes > AGENT.requestBytesMax)
+        throw new WeftError('WEFT_API_BODY', `a request body may have ${AGENT.requestBytesMax} bytes`);
       chunks.push(piece);
     }
     const reply = await answer(request.method ?? 'GET', request.url ?? '/', Buffer.concat(chunks).toString('utf8'));

@@ -1,11 +1,9 @@
 import { formatIdentity } from '#model/identity/identity.ts';
 import { identityOf } from '#model/mesh/workload.ts';
 import { decideOutbound } from '#model/path/decide.ts';
+import { AGENT } from '#model/settings/agents.ts';
 import type { Agent } from '#node-agent/agent.ts';
 import type { AgentStatus } from '#protocol/api/agent.ts';
-
-/** Workloads listed by status; the counts are always whole. */
-const LISTED_MAX = 1_000;
 
 /** What a status is made of. */
 export type StatusParts = {
@@ -48,7 +46,7 @@ function knownWorkloads(agent: Agent): AgentStatus['workloads'] {
   const isLocal = (uid: string): boolean => agent.enrollment.get(uid) !== null;
   const source = agent.enrollment.all().flatMap(({ request }) => agent.mesh.workload(request.uid) ?? [])[0];
   for (const workload of agent.mesh.workloads()) {
-    if (listed.length === LISTED_MAX) break;
+    if (listed.length === AGENT.listedMax) break;
     const [ip] = workload.addresses;
     const path =
       ip === undefined || source === undefined

@@ -1,10 +1,6 @@
+import { COMMAND } from '#model/settings/host.ts';
 import type { AgentStatus, StartedWorkload, StartWorkload } from '#protocol/api/agent.ts';
 import { callSocket } from './unix-http.ts';
-
-const STATUS_WAIT_MS = 5_000;
-/** Making a sandbox waits for the control plane to know the workload. */
-const START_WAIT_MS = 30_000;
-const STOP_WAIT_MS = 15_000;
 
 const ABSENT = {
   code: 'WEFT_NO_AGENT',
@@ -25,13 +21,13 @@ export function agentClient(socketPath: string): AgentClient {
   const call = (method: 'GET' | 'POST' | 'DELETE', path: string, timeoutMs: number, body?: unknown): Promise<unknown> =>
     callSocket({ socketPath, method, path, body, timeoutMs, absent: ABSENT });
   return {
-    status: async () => (await call('GET', '/v1/status', STATUS_WAIT_MS)) as AgentStatus,
-    start: async (workload) => (await call('POST', '/v1/workloads', START_WAIT_MS, workload)) as StartedWorkload,
+    status: async () => (await call('GET', '/v1/status', COMMAND.statusMs)) as AgentStatus,
+    start: async (workload) => (await call('POST', '/v1/workloads', COMMAND.sandboxMs, workload)) as StartedWorkload,
     async stop(namespace, name) {
-      await call('DELETE', `/v1/workloads/${encodeURIComponent(namespace)}/${encodeURIComponent(name)}`, STOP_WAIT_MS);
+      await call('DELETE', `/v1/workloads/${encodeURIComponent(namespace)}/${encodeURIComponent(name)}`, COMMAND.stopMs);
     },
     async cleanup() {
-      await call('POST', '/v1/cleanup', STOP_WAIT_MS);
+      await call('POST', '/v1/cleanup', COMMAND.stopMs);
     },
   };
 }

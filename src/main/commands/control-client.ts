@@ -1,9 +1,6 @@
+import { COMMAND } from '#model/settings/host.ts';
 import type { ControlStatus, TokenResponse } from '#protocol/api/control.ts';
 import { callSocket } from './unix-http.ts';
-
-const ANSWER_WAIT_MS = 5_000;
-/** Ending waypoints waits for their open requests. */
-const STOP_WAIT_MS = 15_000;
 
 const ABSENT = {
   code: 'WEFT_NO_CONTROL',
@@ -23,10 +20,10 @@ export function controlClient(socketPath: string): ControlClient {
   const call = (method: 'GET' | 'POST', path: string, timeoutMs: number, body?: unknown): Promise<unknown> =>
     callSocket({ socketPath, method, path, body, timeoutMs, absent: ABSENT });
   return {
-    status: async () => (await call('GET', '/v1/status', ANSWER_WAIT_MS)) as ControlStatus,
-    token: async (node) => (await call('POST', '/v1/tokens', ANSWER_WAIT_MS, { node })) as TokenResponse,
+    status: async () => (await call('GET', '/v1/status', COMMAND.statusMs)) as ControlStatus,
+    token: async (node) => (await call('POST', '/v1/tokens', COMMAND.statusMs, { node })) as TokenResponse,
     async stopWaypoints() {
-      await call('POST', '/v1/waypoints/stop', STOP_WAIT_MS);
+      await call('POST', '/v1/waypoints/stop', COMMAND.stopMs);
     },
   };
 }

@@ -1,7 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-
-const POLL_MS = 50;
+import { COMMAND } from '#model/settings/host.ts';
 
 /** Whether a process is alive; one that ended and is not yet reaped is not. */
 export function isRunning(pid: number): boolean {
@@ -20,7 +19,7 @@ export async function eventually(condition: () => boolean | Promise<boolean>, wa
   for (;;) {
     if (await condition()) return true;
     if (performance.now() >= deadlineMs) return false;
-    await sleep(POLL_MS);
+    await sleep(COMMAND.pollMs);
   }
 }
 

@@ -1,4 +1,5 @@
 import { WeftError } from '#model/error.ts';
+import { COMMAND } from '#model/settings/host.ts';
 
 /** A part of the mesh that runs until it is told to stop. */
 export type Service = {
@@ -7,8 +8,6 @@ export type Service = {
   /** Settles when it has ended by itself: cleaned up on request, or, as an error, broken. Absent: it never does. */
   ended?: Promise<void>;
 };
-
-const STOP_WAIT_MS = 20_000;
 
 /**
  * Runs a service until SIGINT or SIGTERM, or until it ends by itself; resolves to the exit code.
@@ -31,7 +30,7 @@ export async function serve(start: () => Promise<Service>): Promise<number> {
 }
 
 async function stopInTime(service: Service): Promise<void> {
-  const late = setTimeout(() => process.exit(1), STOP_WAIT_MS);
+  const late = setTimeout(() => process.exit(1), COMMAND.serviceStopMs);
   try {
     await service.stop();
   } catch (cause) {

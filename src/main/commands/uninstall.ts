@@ -15,11 +15,9 @@ import {
   waypointsDirectory,
 } from '#main/commands/run-dir.ts';
 import { WeftError } from '#model/error.ts';
+import { COMMAND } from '#model/settings/host.ts';
 import { requireRoot } from '#platform/preflight/preflight.ts';
 
-/** An agent removes its sandboxes one after the other. */
-const AGENT_WAIT_MS = 30_000;
-const CONTROL_WAIT_MS = 10_000;
 /** What a directory must hold to be taken for the state of a control plane. */
 const STATE_MARKS = ['root-key.pem', 'root-cert.pem', 'token-key.pem'];
 /** Only for addresses that a dead agent's records do not name. */
@@ -80,8 +78,8 @@ async function removeNode(node: string, { runDir, bpffs }: UninstallOptions): Pr
   try {
     const { pid } = await agent.status();
     await agent.cleanup();
-    if (await eventually(() => !isRunning(pid), AGENT_WAIT_MS)) return true;
-    await endProcess(pid, CONTROL_WAIT_MS);
+    if (await eventually(() => !isRunning(pid), COMMAND.uninstallAgentMs)) return true;
+    await endProcess(pid, COMMAND.uninstallControlMs);
   } catch (error) {
     if (!(error instanceof WeftError) || error.code !== 'WEFT_NO_AGENT') throw error;
   }
@@ -90,7 +88,7 @@ async function removeNode(node: string, { runDir, bpffs }: UninstallOptions): Pr
 }
 
 async function endControl(pid: number): Promise<boolean> {
-  await endProcess(pid, CONTROL_WAIT_MS);
+  await endProcess(pid, COMMAND.uninstallControlMs);
   return true;
 }
 

@@ -1,7 +1,6 @@
 import { request } from 'node:http';
 import { WeftError } from '#model/error.ts';
-
-const ANSWER_BYTES_MAX = 64 * 1024 * 1024;
+import { COMMAND } from '#model/settings/host.ts';
 
 /** One call of a JSON API on a unix socket. */
 export type SocketCall = {
@@ -43,7 +42,8 @@ function exchange({ socketPath, method, path, body, timeoutMs, absent }: SocketC
       let bytes = 0;
       answer.on('data', (part: Buffer) => {
         bytes += part.length;
-        if (bytes > ANSWER_BYTES_MAX) answer.destroy(new Error(`the answer is larger than ${ANSWER_BYTES_MAX} bytes`));
+        if (bytes > COMMAND.answerBytesMax)
+          answer.destroy(new Error(`the answer is larger than ${COMMAND.answerBytesMax} bytes`));
         else parts.push(part);
       });
       answer.on('error', fail);

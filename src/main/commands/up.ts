@@ -14,7 +14,7 @@ import { RunningMesh } from '#main/commands/up/running-mesh.ts';
 import { WeftError } from '#model/error.ts';
 import { requireMachine } from '#platform/preflight/preflight.ts';
 
-/** Longer than any timer: it only keeps the process alive while every part waits for its restart. */
+/** Fixed by Node.js: the longest timer. It only keeps the process alive while every part waits for its restart. */
 const FOREVER_MS = 2 ** 31 - 1;
 
 /** `weft up`: control plane and agent as processes of their own, so that one can break or be replaced without the other. */

@@ -4,11 +4,11 @@ import { join } from 'node:path';
 import type { WaypointRunner, WaypointSpec } from '#control-plane/waypoints/runner.ts';
 import { agentClient } from '#main/commands/agent-client.ts';
 import { WeftError } from '#model/error.ts';
+import { CONTROL } from '#model/settings/control-planes.ts';
+import { COMMAND } from '#model/settings/host.ts';
 import { launchIn } from '#platform/linux/sandbox/launch.ts';
 
 const WEFT_ENTRY = new URL('../weft.ts', import.meta.url).pathname;
-const STOP_WAIT_MS = 5_000;
-const STOP_POLL_MS = 50;
 
 /** What a runner needs to know of its machine. */
 export type WaypointRunnerOptions = {
@@ -132,8 +132,8 @@ function isAlive({ pid, startTime }: Kept): boolean {
 async function end(kept: Kept): Promise<void> {
   if (!isAlive(kept)) return;
   process.kill(kept.pid, 'SIGTERM');
-  for (let waited = 0; waited < STOP_WAIT_MS && isAlive(kept); waited += STOP_POLL_MS) {
-    await new Promise((resolve) => setTimeout(resolve, STOP_POLL_MS));
+  for (let waited = 0; waited < CONTROL.waypointStopMs && isAlive(kept); waited += COMMAND.pollMs) {
+    await new Promise((resolve) => setTimeout(resolve, COMMAND.pollMs));
   }
   if (isAlive(kept)) process.kill(kept.pid, 'SIGKILL');
 }

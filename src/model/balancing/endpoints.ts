@@ -3,6 +3,7 @@ import type { Random } from '#model/effects/clock.ts';
 import type { MeshState } from '#model/mesh/mesh-state.ts';
 import { type Scope, type Service, serviceKeyOf } from '#model/mesh/service.ts';
 import type { Workload } from '#model/mesh/workload.ts';
+import { AGENT } from '#model/settings/agents.ts';
 
 /** One place a connection to a service may go. */
 export type Endpoint = { workload: Workload; ip: IpAddress; port: number; weight: number };
@@ -102,17 +103,14 @@ export function pickEndpoint(endpoints: readonly Endpoint[], random: Random): En
   return endpoints.at(-1) ?? null;
 }
 
-/** The kernel draws uniformly from slots, so weights are expanded into repeated slots. */
-export const SLOTS_MAX = 4096;
-
 /**
  * Slots for the kernel: each endpoint as often as its weight (divided by their common divisor).
- * Null when that needs more than SLOTS_MAX slots: the agent then chooses (E31: never truncated).
+ * Null when that needs more than AGENT.slotsMax slots: the agent then chooses (E31: never truncated).
  */
 export function expandSlots(endpoints: readonly Endpoint[]): Endpoint[] | null {
   const divisor = endpoints.reduce((sofar, { weight }) => greatestCommonDivisor(sofar, weight), 0);
   const total = endpoints.reduce((sum, { weight }) => sum + weight / divisor, 0);
-  if (total > SLOTS_MAX) return null;
+  if (total > AGENT.slotsMax) return null;
   return endpoints.flatMap((endpoint) => Array<Endpoint>(endpoint.weight / divisor).fill(endpoint));
 }
 

@@ -4,9 +4,9 @@ import type { Random } from '#model/effects/clock.ts';
 import { type Identity, tryParseIdentity } from '#model/identity/identity.ts';
 import type { GatewayAddress } from '#model/mesh/gateway-address.ts';
 import type { MeshState } from '#model/mesh/mesh-state.ts';
+import { PORT } from '#model/mesh/ports.ts';
 import type { Service } from '#model/mesh/service.ts';
 import { identityOf, type Workload } from '#model/mesh/workload.ts';
-import { PORT } from './kernel-flags.ts';
 
 /** What the agent does with one outbound connection (spec node-proxy section 3). */
 export type OutboundPath =

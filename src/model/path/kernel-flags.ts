@@ -27,9 +27,3 @@ export const REASON = {
 
 /** enum weft_hook: which program reported an event. */
 export const HOOK = { connect: 1, lookup: 2 } as const;
-
-/** Fixed ports of the data path (spec node-proxy 1.1); waypoint: plain listener for same-node clients. */
-export const PORT = { outbound: 15001, plaintext: 15006, hbone: 15008, waypoint: 15010, dns: 15053 } as const;
-
-/** Ports that a peer may never ask us to connect to (B9). */
-export const RESERVED_PORTS: ReadonlySet<number> = new Set([PORT.outbound, PORT.plaintext, PORT.hbone]);

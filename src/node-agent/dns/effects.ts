@@ -2,6 +2,7 @@ import type { DnsView } from '#model/dns/dns-view.ts';
 import type { NameClient, NameOptions } from '#model/dns/resolve-name.ts';
 import type { Clock, Random } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
+import type { DNS } from '#model/settings/dns.ts';
 
 /** How a query came, and is to be forwarded. */
 export type DnsTransport = 'udp' | 'tcp';
@@ -28,24 +29,11 @@ export type DnsCounters = {
   failed(why: DnsFailure, transport: DnsTransport): void;
 };
 
-/** Bounds of what runs at once, and for how long. */
-export type DnsLimits = {
-  forwardsMax: number;
-  forwardsPerWorkloadMax: number;
-  connectionsMax: number;
-  connectionsPerWorkloadMax: number;
-  /** How long one forwarded query may take. */
-  forwardMs: number;
-};
-
-/** Bounds that a node of some hundred workloads does not meet. */
-export const DNS_LIMITS: DnsLimits = {
-  forwardsMax: 4_096,
-  forwardsPerWorkloadMax: 512,
-  connectionsMax: 1_024,
-  connectionsPerWorkloadMax: 64,
-  forwardMs: 5_000,
-};
+/** Bounds of what runs at once, and for how long: rows of the settings table. */
+export type DnsLimits = Pick<
+  typeof DNS,
+  'forwardsMax' | 'forwardsPerWorkloadMax' | 'connectionsMax' | 'connectionsPerWorkloadMax' | 'forwardMs'
+>;
 
 /** What the responder knows and reaches only through its caller. */
 export type DnsEffects = {

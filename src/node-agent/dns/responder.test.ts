@@ -7,7 +7,8 @@ import { parseIp } from '#model/address/ip.ts';
 import type { DnsView } from '#model/dns/dns-view.ts';
 import { SILENT_LOG } from '#model/effects/log.ts';
 import type { Service } from '#model/mesh/service.ts';
-import { DNS_LIMITS, type DnsEffects, type DnsLabels } from '#node-agent/dns/effects.ts';
+import { DNS } from '#model/settings/dns.ts';
+import type { DnsEffects, DnsLabels } from '#node-agent/dns/effects.ts';
 import { createDnsResponder } from '#node-agent/dns/responder.ts';
 import { SteppedClock } from '#platform/stepped-clock.testing.ts';
 import { frameMessage } from '#protocol/dns/frame.ts';
@@ -48,7 +49,7 @@ function setup(overrides: Partial<DnsEffects> = {}) {
       upstreamFailure: () => void seen.upstream.push('failure'),
       failed: (why, transport) => void seen.failed.push(`${transport} ${why}`),
     },
-    limits: DNS_LIMITS,
+    limits: DNS,
     ...overrides,
   };
   return { clock, seen, responder: createDnsResponder(effects) };
@@ -135,9 +136,9 @@ test('an upstream that hangs is given up after the time limit, and its place is 
     signals.push(signal);
     return hanging.promise;
   };
-  const { responder, clock, seen } = setup({ forward, limits: { ...DNS_LIMITS, forwardsPerWorkloadMax: 1 } });
+  const { responder, clock, seen } = setup({ forward, limits: { ...DNS, forwardsPerWorkloadMax: 1 } });
   const first = responder.handleUdp(queryBytes('example.org'), 'known');
-  clock.advance(DNS_LIMITS.forwardMs);
+  clock.advance(DNS.forwardMs);
   assert.equal(summary(await first).rcode, 'SERVFAIL');
   assert.equal(signals[0]?.aborted, true);
   assert.equal(summary(await responder.handleUdp(queryBytes('example.org'), 'known')).rcode, 'SERVFAIL');
@@ -151,7 +152,7 @@ test('an upstream that hangs is given up after the time limit, and its place is 
 test('one workload cannot take the places of another', async () => {
   const forward = () => new Promise<Buffer>(() => {});
   const clientOf = () => ({ namespace: 'shop' });
-  const { responder, seen } = setup({ forward, clientOf, limits: { ...DNS_LIMITS, forwardsMax: 3, forwardsPerWorkloadMax: 2 } });
+  const { responder, seen } = setup({ forward, clientOf, limits: { ...DNS, forwardsMax: 3, forwardsPerWorkloadMax: 2 } });
   for (const workload of ['a', 'a', 'a', 'b']) void responder.handleUdp(queryBytes('example.org'), workload);
   await turn();
   assert.deepEqual(seen.failed, ['udp too-many-queries']);
@@ -227,7 +228,7 @@ test('TCP: only so many queries of one connection run at once, the rest follow',
 test('TCP: a connection that idles for 5 s is closed, one that waits for an upstream is not', async () => {
   const { responder, clock } = setup({
     forward: () => new Promise<Buffer>(() => {}),
-    limits: { ...DNS_LIMITS, forwardMs: 60_000 },
+    limits: { ...DNS, forwardMs: 60_000 },
   });
   const [idle, busy] = [socketPair(), socketPair()];
   const served = responder.handleTcp(idle.stream, 'known');
@@ -260,7 +261,7 @@ test('TCP: a client that never reads its replies is closed', async () => {
 });
 
 test('TCP: a broken stream, one connection too many, and stopping all close connections', async () => {
-  const { responder, seen } = setup({ limits: { ...DNS_LIMITS, connectionsPerWorkloadMax: 1 } });
+  const { responder, seen } = setup({ limits: { ...DNS, connectionsPerWorkloadMax: 1 } });
   const [broken, second, third] = [socketPair(), socketPair(), socketPair()];
   const served = responder.handleTcp(broken.stream, 'known');
   await responder.handleTcp(second.stream, 'known');

@@ -3,6 +3,7 @@ import type { IpAddress } from '#model/address/ip.ts';
 import { type NameResolution, resolveName } from '#model/dns/resolve-name.ts';
 import type { Random } from '#model/effects/clock.ts';
 import { unreachable } from '#model/error.ts';
+import { DNS } from '#model/settings/dns.ts';
 import { createAdmission } from '#node-agent/dns/admission.ts';
 import type { DnsEffects, DnsFailure, DnsLabels, DnsTransport } from '#node-agent/dns/effects.ts';
 import { createForwards, type Forwards } from '#node-agent/dns/forwards.ts';
@@ -20,9 +21,6 @@ export type DnsResponder = {
   /** Closes every connection and gives up every forwarded query. */
   stop(): void;
 };
-
-/** How long clients may keep an answer. Source: node-proxy section 7 (B61). */
-const TTL_SECONDS = 30;
 
 /** Answers the DNS queries that enrolled workloads of this node send. Source: node-proxy section 7. */
 export function createDnsResponder(effects: DnsEffects): DnsResponder {
@@ -94,10 +92,10 @@ async function answerQuery(exchange: Exchange, query: DnsQuery): Promise<Buffer>
   switch (resolution.kind) {
     case 'answer': {
       const addresses = shuffled(resolution.addresses, effects.random);
-      return encodeAnswer(query.echo, { cname: resolution.cname, addresses, ttlSeconds: TTL_SECONDS }, bytesMax);
+      return encodeAnswer(query.echo, { cname: resolution.cname, addresses, ttlSeconds: DNS.ttlSeconds }, bytesMax);
     }
     case 'empty':
-      return encodeAnswer(query.echo, { cname: null, addresses: [], ttlSeconds: TTL_SECONDS }, bytesMax);
+      return encodeAnswer(query.echo, { cname: null, addresses: [], ttlSeconds: DNS.ttlSeconds }, bytesMax);
     case 'forward':
       return forwardQuery(exchange, query, bytesMax);
     default:

@@ -1,12 +1,7 @@
 import type { Duplex } from 'node:stream';
 import type { Cancel, Clock } from '#model/effects/clock.ts';
+import { DNS } from '#model/settings/dns.ts';
 import { createFrameReader, frameMessage } from '#protocol/dns/frame.ts';
-import { QUERY_BYTES_MAX } from '#protocol/dns/wire.ts';
-
-/** Queries of one connection that are worked on at once; further ones wait in the socket. */
-const QUERIES_AT_ONCE_MAX = 16;
-/** A connection on which nothing is asked or answered for so long is closed. Source: node-proxy section 7. */
-const IDLE_MS = 5_000;
 
 /** One connection of a workload, and how its queries are answered. */
 export type TcpSession = {
@@ -27,14 +22,14 @@ export async function serveTcpSession(session: TcpSession): Promise<void> {
 }
 
 function startSession({ stream, respond, clock, broken }: TcpSession): Cancel {
-  const reader = createFrameReader(QUERY_BYTES_MAX);
+  const reader = createFrameReader(DNS.queryBytesMax);
   const waiting: Buffer[] = []; // bounded by one chunk: the stream is paused while it is not empty
   let running = 0;
   let ended = false;
   let idle: Cancel = () => {};
   const progressed = (): void => {
     idle();
-    idle = clock.after(IDLE_MS, () => (running === 0 ? stream.destroy() : progressed()));
+    idle = clock.after(DNS.tcpIdleMs, () => (running === 0 ? stream.destroy() : progressed()));
   };
   const answer = async (query: Buffer): Promise<void> => {
     running++;
@@ -45,7 +40,7 @@ function startSession({ stream, respond, clock, broken }: TcpSession): Cancel {
     pump();
   };
   const pump = (): void => {
-    while (running < QUERIES_AT_ONCE_MAX && !stream.writableNeedDrain) {
+    while (running < DNS.queriesAtOnceMax && !stream.writableNeedDrain) {
       const query = waiting.shift();
       if (query === undefined) break;
       void answer(query);

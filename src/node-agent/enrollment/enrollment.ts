@@ -2,9 +2,11 @@ import type { Socket } from 'node:net';
 import { type IpAddress, parseIp } from '#model/address/ip.ts';
 import type { Log } from '#model/effects/log.ts';
 import { formatIdentity, type Identity, sameIdentity } from '#model/identity/identity.ts';
+import { PORT } from '#model/mesh/ports.ts';
 import type { IdTable } from '#model/path/ids.ts';
-import { PORT, WORKLOAD_NATIVE_TUNNEL } from '#model/path/kernel-flags.ts';
+import { WORKLOAD_NATIVE_TUNNEL } from '#model/path/kernel-flags.ts';
 import { addressesByFamily } from '#model/path/tables.ts';
+import { TUNNEL } from '#model/settings/tunnels.ts';
 import type { AgentEffects, DatagramHandler, HboneServer, Listening, WorkloadNamespace } from '#node-agent/effects.ts';
 import type { TunnelPool } from '#protocol/hbone/transport.ts';
 
@@ -124,7 +126,7 @@ export class Enrollment {
 
   #describe(request: EnrollmentRequest, netns: WorkloadNamespace): Enrolled {
     const identity = { trustDomain: this.#trustDomain, namespace: request.namespace, serviceAccount: request.serviceAccount };
-    const pool = this.#effects.createPool((ip, port) => netns.dial(ip, port, CONNECT_TIMEOUT_MS));
+    const pool = this.#effects.createPool((ip, port) => netns.dial(ip, port, TUNNEL.connectTimeoutMs));
     const id = this.#ids.of('workload', request.uid);
     return { request, id, identity, addresses: request.addresses.map(parseIp), netns, pool };
   }
@@ -160,6 +162,3 @@ export class Enrollment {
     entry.enrolled.netns.close();
   }
 }
-
-/** Every proxied TCP connect is bounded so (spec node-proxy 1.3). */
-export const CONNECT_TIMEOUT_MS = 10_000;

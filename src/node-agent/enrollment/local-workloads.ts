@@ -1,14 +1,11 @@
 import type { Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
 import { WeftError } from '#model/error.ts';
+import { AGENT } from '#model/settings/agents.ts';
 import type { Agent } from '#node-agent/agent.ts';
 import type { StartedWorkload, StartWorkload } from '#protocol/api/agent.ts';
 import type { EnrollmentRequest } from './enrollment.ts';
 
-const REAP_MS = 2_000;
-/** A workload whose process has not started yet is not taken for one that ended. */
-const START_GRACE_MS = 30_000;
-const REGISTER_RETRY_MS = 1_000;
 const NAME = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 
 /** Names one workload of a node. */
@@ -76,7 +73,7 @@ export class LocalWorkloads {
 
   /** Watches for workloads whose processes are gone; returns the stop function. */
   watch(): () => void {
-    return this.#effects.clock.every(REAP_MS, () => void this.#reap());
+    return this.#effects.clock.every(AGENT.reapMs, () => void this.#reap());
   }
 
   /** Errors: WEFT_WORKLOAD_NAME, WEFT_WORKLOAD_EXISTS, and those of the sandbox and the kernel. */
@@ -174,7 +171,7 @@ export class LocalWorkloads {
       });
     } catch (error) {
       this.#effects.log.debug({ error: messageOf(error) }, 'registration failed; it is tried again');
-      this.#effects.clock.after(REGISTER_RETRY_MS, () => this.#registerSoon());
+      this.#effects.clock.after(AGENT.registerRetryMs, () => this.#registerSoon());
     }
   }
 
@@ -185,7 +182,7 @@ export class LocalWorkloads {
         local.populated = true;
         continue;
       }
-      const started = local.populated || this.#effects.clock.nowMs() - local.startedMs > START_GRACE_MS;
+      const started = local.populated || this.#effects.clock.nowMs() - local.startedMs > AGENT.startGraceMs;
       if (!started || this.#local.get(text) !== local) continue;
       this.#effects.log.info({ workload: local.request.uid }, 'the workload ended without leaving: removing it');
       await this.stop(key).catch((error: unknown) =>

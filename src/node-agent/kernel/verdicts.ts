@@ -1,17 +1,14 @@
 import type { Cancel, Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
 import type { MeshState } from '#model/mesh/mesh-state.ts';
+import { PORT } from '#model/mesh/ports.ts';
 import { identityOf, type Workload } from '#model/mesh/workload.ts';
 import type { IdTable } from '#model/path/ids.ts';
-import { CONFIG_INCOMPLETE, PORT } from '#model/path/kernel-flags.ts';
+import { CONFIG_INCOMPLETE } from '#model/path/kernel-flags.ts';
 import { type Decision, evaluate, policiesFor } from '#model/policy/evaluate.ts';
 import { pairVerdict } from '#model/policy/pair-verdict.ts';
+import { AGENT } from '#model/settings/agents.ts';
 import type { Kernel, LiveFlow } from '#node-agent/effects.ts';
-
-/** Pairs evaluated ahead of their first connection; beyond that the first connection of a pair is evaluated. */
-const EAGER_PAIRS_MAX = 20_000;
-/** A connection may be established from a verdict read just before a change: it is looked at again. */
-const SECOND_SWEEP_MS = 200;
 
 /** What verdicts are computed from. */
 export type VerdictView = {
@@ -71,7 +68,7 @@ export class Verdicts {
     this.publish(this.#incomplete);
     this.closeDenied();
     this.#cancelSweep();
-    this.#cancelSweep = this.#clock.after(SECOND_SWEEP_MS, () => this.closeDenied());
+    this.#cancelSweep = this.#clock.after(AGENT.secondSweepMs, () => this.closeDenied());
   }
 
   /** Verdicts for pairs of these workloads that have none yet (one was enrolled or got a new port). */
@@ -144,7 +141,7 @@ export class Verdicts {
         if (source === destination) continue;
         if (only !== null && !only.has(destination.uid) && (source === null || !only.has(source.uid))) continue;
         for (const port of targetPorts(destination)) {
-          if (++pairs > EAGER_PAIRS_MAX) return;
+          if (++pairs > AGENT.eagerPairsMax) return;
           const allow = pairVerdict(set, source, destination, port);
           if (here || allow === false) this.#write(source, destination, port, allow, generation);
         }

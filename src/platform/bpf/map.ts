@@ -126,6 +126,7 @@ export function openPinnedMap<K, V>(path: string, key: Layout<K>, value: Layout<
   return map;
 }
 
+/** Fixed by the kernel: struct bpf_map_info. */
 const MAP_INFO_BYTES = 88;
 
 /** The first fields of `struct bpf_map_info`: type, id, key size, value size. */

@@ -1,9 +1,8 @@
 import { WeftError } from '#model/error.ts';
+import { HOST } from '#model/settings/host.ts';
 import { errnoName } from './errno.ts';
 import { libbpf, type MapHandle, type ObjectHandle, type ProgramHandle } from './libbpf.ts';
 import { errno } from './libc.ts';
-
-const LOG_BYTES_MAX = 1 << 20;
 
 /** A loaded object file. */
 export type LoadedObject = {
@@ -70,7 +69,7 @@ function prepareLogs(object: ObjectHandle): Map<string, Buffer> {
   const api = libbpf();
   const logs = new Map<string, Buffer>();
   for (const program of programsOf(object)) {
-    const log = Buffer.alloc(LOG_BYTES_MAX);
+    const log = Buffer.alloc(HOST.verifierLogBytesMax);
     api.programSetLogBuffer(program, log, log.length);
     logs.set(api.programName(program), log);
   }

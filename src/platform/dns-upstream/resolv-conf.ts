@@ -1,6 +1,8 @@
 import { readFile, stat } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import type { Clock } from '#model/effects/clock.ts';
+import { PORT } from '#model/mesh/ports.ts';
+import { DNS } from '#model/settings/dns.ts';
 
 /** `address` may carry an IPv6 zone (`fe80::1%eth0`). */
 export type Nameserver = { address: string; port: number };
@@ -11,24 +13,19 @@ export type ResolvConf = { nameservers: readonly Nameserver[]; timeoutMs: number
 /** The resolv.conf in force, read again when the file changed. */
 export type ResolvConfSource = { current(): Promise<ResolvConf> };
 
-/** As the C library: further ones are ignored. Source: resolv.conf(5). */
-const NAMESERVERS_MAX = 3;
-const DNS_PORT = 53;
-const RECHECK_MS = 5_000;
-
 /** Reads what it understands and skips the rest, as every resolver does. Errors: none. Source: resolv.conf(5). */
 export function parseResolvConf(text: string): ResolvConf {
   const nameservers: Nameserver[] = [];
-  let timeoutMs = 5_000;
-  let attempts = 2;
+  let timeoutMs: number = DNS.resolverTimeoutMs;
+  let attempts: number = DNS.attempts;
   for (const line of text.split('\n')) {
     const [keyword = '', ...values] = line
       .replace(/[#;].*$/, '')
       .trim()
       .split(/\s+/);
     const [address = ''] = values;
-    if (keyword === 'nameserver' && isIP(address) !== 0 && nameservers.length < NAMESERVERS_MAX) {
-      nameservers.push({ address, port: DNS_PORT });
+    if (keyword === 'nameserver' && isIP(address) !== 0 && nameservers.length < DNS.nameserversMax) {
+      nameservers.push({ address, port: PORT.nameserver });
     }
     if (keyword !== 'options') continue;
     timeoutMs = optionOf(values, 'timeout', 30, timeoutMs / 1_000) * 1_000;
@@ -43,7 +40,7 @@ export function followResolvConf(path: string, clock: Clock): ResolvConfSource {
   return {
     async current() {
       const nowMs = clock.nowMs();
-      if (known !== null && nowMs - known.checkedMs < RECHECK_MS) return known.conf;
+      if (known !== null && nowMs - known.checkedMs < DNS.recheckMs) return known.conf;
       const version = await versionOf(path);
       const conf = known?.version === version ? known.conf : parseResolvConf(await readFile(path, 'utf8').catch(() => ''));
       known = { conf, version, checkedMs: nowMs };

@@ -1,6 +1,7 @@
 import { randomInt } from 'node:crypto';
 import type { Clock } from '#model/effects/clock.ts';
 import { WeftError } from '#model/error.ts';
+import { DNS } from '#model/settings/dns.ts';
 import { exchangeTcp, exchangeUdp, type UpstreamReply } from '#platform/dns-upstream/exchange.ts';
 import type { Nameserver, ResolvConfSource } from '#platform/dns-upstream/resolv-conf.ts';
 import type { UpstreamSockets } from '#platform/dns-upstream/upstream-sockets.ts';
@@ -29,8 +30,6 @@ export type DnsUpstreamOptions = {
   randomId?: () => number;
 };
 
-/** At most so long for one nameserver, so that all three have a turn before the workload's own resolver gives up. */
-const TRY_MS_MAX = 1_500;
 const PASSED_OVER: ReadonlySet<number> = new Set([RCODE.servFail, RCODE.notImp, RCODE.refused]);
 
 /** An upstream that holds nothing open between queries. */
@@ -45,7 +44,10 @@ export function createDnsUpstream(options: DnsUpstreamOptions): DnsUpstream {
         for (const nameserver of nameservers) {
           const sent = withId(query, randomId()); // a new id each time: a late reply to an earlier try must not fit
           try {
-            const reply = await tryNameserver(options, nameserver, sent, { ...context, tryMs: Math.min(TRY_MS_MAX, timeoutMs) });
+            const reply = await tryNameserver(options, nameserver, sent, {
+              ...context,
+              tryMs: Math.min(DNS.tryMsMax, timeoutMs),
+            });
             if (!PASSED_OVER.has(reply.rcode)) return withId(reply.bytes, query.readUInt16BE(0));
             poorReply ??= reply;
           } catch (error) {

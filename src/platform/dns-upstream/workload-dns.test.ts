@@ -7,7 +7,7 @@ import { decode, encode } from 'dns-packet';
 import { familyOf, parseIp } from '#model/address/ip.ts';
 import { SILENT_LOG } from '#model/effects/log.ts';
 import type { Service } from '#model/mesh/service.ts';
-import { DNS_LIMITS } from '#node-agent/dns/effects.ts';
+import { DNS } from '#model/settings/dns.ts';
 import { createDnsResponder, type DnsResponder } from '#node-agent/dns/responder.ts';
 import { systemClock } from '#platform/clock.ts';
 import { createDnsUpstream } from '#platform/dns-upstream/upstream.ts';
@@ -58,7 +58,7 @@ function responderFor(nameserver: { address: string; port: number }): DnsRespond
     clock: systemClock,
     log: SILENT_LOG,
     counters: { request() {}, upstreamRequest() {}, upstreamDuration() {}, upstreamFailure() {}, failed() {} },
-    limits: DNS_LIMITS,
+    limits: DNS,
   });
 }
 

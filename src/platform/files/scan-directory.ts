@@ -2,6 +2,7 @@ import type { BigIntStats } from 'node:fs';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { WeftError } from '#model/error.ts';
+import { RESOURCE } from '#model/settings/control-planes.ts';
 
 /** One configuration file as it was read. */
 export type ScannedFile = {
@@ -18,12 +19,6 @@ export type Scan = {
   /** Files and folders that could not be read. */
   problems: readonly WeftError[];
 };
-
-/** Larger files are refused: a file of resources never comes near. */
-const FILE_BYTES_MAX = 32 * 1024 * 1024;
-
-/** A file that is written to while it is read is read again, this often. */
-const READS_MAX = 3;
 
 /**
  * Reads every *.yaml and *.yml file below `root`, following links, leaving out what begins with a dot. Files
@@ -71,10 +66,10 @@ async function readStable(path: string, status: BigIntStats, before: ScannedFile
   for (let reads = 1; ; reads++) {
     const version = versionOf(current);
     if (before?.version === version) return before;
-    if (current.size > FILE_BYTES_MAX) throw new Error(`it is larger than ${FILE_BYTES_MAX} bytes`);
+    if (current.size > RESOURCE.fileBytesMax) throw new Error(`it is larger than ${RESOURCE.fileBytesMax} bytes`);
     const text = await readFile(path, 'utf8');
     current = await stat(path, { bigint: true });
-    if (versionOf(current) === version || reads === READS_MAX) return { text, version };
+    if (versionOf(current) === version || reads === RESOURCE.readsMax) return { text, version };
   }
 }
 

@@ -1,6 +1,7 @@
 import { type FSWatcher, watch } from 'node:fs';
 import type { Cancel, Clock } from '#model/effects/clock.ts';
 import { WeftError } from '#model/error.ts';
+import { RESOURCE } from '#model/settings/control-planes.ts';
 import { systemClock } from '#platform/clock.ts';
 import { type ScannedFile, scanDirectory } from '#platform/files/scan-directory.ts';
 
@@ -19,18 +20,6 @@ export type DirectoryWatch = {
   rescan(): Promise<void>;
   close(): void;
 };
-
-/** Quiet time after an event before the files are read: an editor's save is several events. */
-const QUIET_MS = 15;
-
-/** Longest wait while events keep coming. */
-const QUIET_MS_MAX = 100;
-
-/** A file that vanished or became empty is looked at again after this: most are about to be replaced. */
-const CONFIRM_MS = 20;
-
-/** A look without any event, for file systems that do not tell (network mounts) and events that were lost. */
-const RESCAN_MS = 2_000;
 
 /**
  * Follows every *.yaml and *.yml file below `directory`; a change is told within some 40 ms. Resolves once the
@@ -66,7 +55,7 @@ class DirectoryWatcher {
 
   async start(): Promise<void> {
     await this.#scanOnce();
-    this.#stopRescans = this.#clock.every(RESCAN_MS, () => void this.scan());
+    this.#stopRescans = this.#clock.every(RESOURCE.rescanMs, () => void this.scan());
   }
 
   /** Scans never overlap; one that is asked for during another follows it. */
@@ -96,7 +85,7 @@ class DirectoryWatcher {
     this.#tellProblems(scan.problems);
     this.#take(scan.files);
     // What appeared in a new folder before it was watched was not announced.
-    if (added) this.#schedule(QUIET_MS);
+    if (added) this.#schedule(RESOURCE.quietMs);
   }
 
   #take(found: ReadonlyMap<string, ScannedFile>): void {
@@ -109,7 +98,7 @@ class DirectoryWatcher {
       doubted.add(path);
     }
     this.#doubted = doubted;
-    if (doubted.size > 0) this.#schedule(CONFIRM_MS);
+    if (doubted.size > 0) this.#schedule(RESOURCE.confirmMs);
     const changed = !this.#told || !sameTexts(this.#files, files);
     this.#files = files;
     if (!changed) return;
@@ -133,7 +122,7 @@ class DirectoryWatcher {
 
   #watchOne(directory: string, identity: string): boolean {
     try {
-      const watcher = watch(directory, { persistent: false }, () => this.#schedule(QUIET_MS));
+      const watcher = watch(directory, { persistent: false }, () => this.#schedule(RESOURCE.quietMs));
       // A folder that goes away reports an error; the next look finds out what is left, and watches it anew.
       watcher.on('error', () => this.#forget(directory, watcher));
       this.#watchers.set(directory, { watcher, identity });
@@ -147,14 +136,14 @@ class DirectoryWatcher {
   #forget(directory: string, watcher: FSWatcher): void {
     watcher.close();
     if (this.#watchers.get(directory)?.watcher === watcher) this.#watchers.delete(directory);
-    this.#schedule(QUIET_MS);
+    this.#schedule(RESOURCE.quietMs);
   }
 
   #schedule(delayMs: number): void {
     if (this.#closed) return;
     const nowMs = this.#clock.nowMs();
     this.#firstEventMs ??= nowMs;
-    const leftMs = this.#firstEventMs + QUIET_MS_MAX - nowMs;
+    const leftMs = this.#firstEventMs + RESOURCE.quietMsMax - nowMs;
     this.#timer?.();
     this.#timer = this.#clock.after(Math.max(0, Math.min(delayMs, leftMs)), () => {
       this.#timer = null;

@@ -3,6 +3,7 @@ import { checkServerIdentity, createSecureContext } from 'node:tls';
 import { ChannelCredentials, type ChannelOptions, Client, Metadata } from '@grpc/grpc-js';
 import { splitHostPort } from '#model/address/ip.ts';
 import { WeftError } from '#model/error.ts';
+import { CONTROL } from '#model/settings/control-planes.ts';
 
 /** How a process reaches the control plane. */
 export type ControlEndpoint = {
@@ -18,9 +19,6 @@ export type ControlEndpoint = {
   clusterId: string;
 };
 
-// Source: control-plane-protocols 1.1.
-const KEEPALIVE_MS = 30_000;
-const KEEPALIVE_TIMEOUT_MS = 10_000;
 const NO_LIMIT = -1;
 /** A server name is sent even where the host is an address, which TLS does not allow as a server name. */
 const NAME_FOR_ADDRESSES = 'weft-control';
@@ -36,8 +34,8 @@ export async function openClient(endpoint: ControlEndpoint): Promise<Client> {
     'grpc.ssl_target_name_override': isIP(name) === 0 ? name : NAME_FOR_ADDRESSES,
     'grpc.default_authority': endpoint.address.startsWith(UNIX) ? name : endpoint.address,
     'grpc.max_receive_message_length': NO_LIMIT,
-    'grpc.keepalive_time_ms': KEEPALIVE_MS,
-    'grpc.keepalive_timeout_ms': KEEPALIVE_TIMEOUT_MS,
+    'grpc.keepalive_time_ms': CONTROL.keepaliveMs,
+    'grpc.keepalive_timeout_ms': CONTROL.keepaliveTimeoutMs,
     'grpc.enable_http_proxy': 0,
     // Connections are ours alone: a stream's connection must not fail for another's sake.
     'grpc.use_local_subchannel_pool': 1,

@@ -2,6 +2,7 @@ import type { Client, ClientDuplexStream, StatusObject } from '@grpc/grpc-js';
 import type { Cancel, Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
 import type { MeshDelta } from '#model/mesh/delta.ts';
+import { CONTROL } from '#model/settings/control-planes.ts';
 import type { WaypointConfig } from '#model/waypoint/config.ts';
 import { type ControlEndpoint, callMetadata, openClient } from '#platform/grpc/control-channel.ts';
 import { DELTA_STREAM } from '#platform/grpc/service-definitions.ts';
@@ -43,9 +44,6 @@ type Stream = ClientDuplexStream<DeltaDiscoveryRequest, DeltaDiscoveryResponse>;
 
 /** One stream, from dialling to its end. */
 type Attempt = { stream: Stream | null; client: Client | null; answered: boolean };
-
-/** An attempt that got no answer after this long has failed. Source: control-plane-protocols 1.1. */
-const ESTABLISH_MS_MAX = 5_000;
 
 /**
  * Follows the mesh over one delta stream, for as long as it is not stopped: reconnects with backoff, and keeps what it
@@ -107,7 +105,7 @@ export class DiscoveryClient {
   }
 
   #listen(attempt: Attempt, stream: Stream): void {
-    const cancelTimer = this.#options.clock.after(ESTABLISH_MS_MAX, () => stream.cancel());
+    const cancelTimer = this.#options.clock.after(CONTROL.establishMsMax, () => stream.cancel());
     stream.on('data', (response: DeltaDiscoveryResponse) => {
       cancelTimer();
       if (this.#attempt === attempt) this.#receive(attempt, stream, response);

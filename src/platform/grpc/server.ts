@@ -11,6 +11,7 @@ import {
 } from '@grpc/grpc-js';
 import type { Log } from '#model/effects/log.ts';
 import { WeftError } from '#model/error.ts';
+import { CONTROL } from '#model/settings/control-planes.ts';
 import { CREATE_CERTIFICATE, DELTA_STREAM, methodOf, RAW, SYNC_WORKLOADS } from '#platform/grpc/service-definitions.ts';
 import { codeOf } from '#platform/grpc/status-codes.ts';
 import type { IstioCertificateRequest, IstioCertificateResponse } from '#proto/ca_pb.js';
@@ -50,12 +51,6 @@ export type ServeOptions<Caller> = {
   log: Log;
 };
 
-// A reconnecting client reports every resource it holds in one message: about 1 MiB per 10,000 (C14).
-const RECEIVE_BYTES_MAX = 256 * 1_024 * 1_024;
-// Source: control-plane-protocols 1.1.
-const KEEPALIVE_MS = 30_000;
-const KEEPALIVE_TIMEOUT_MS = 10_000;
-
 /** Serves discovery, certificates and registration on one TLS port. Errors: WEFT_LISTEN. */
 export async function serveControl<Caller>({
   host,
@@ -66,9 +61,9 @@ export async function serveControl<Caller>({
 }: ServeOptions<Caller>): Promise<ControlServer> {
   const callers = new WeakMap<Metadata, Caller>();
   const server = new Server({
-    'grpc.max_receive_message_length': RECEIVE_BYTES_MAX,
-    'grpc.keepalive_time_ms': KEEPALIVE_MS,
-    'grpc.keepalive_timeout_ms': KEEPALIVE_TIMEOUT_MS,
+    'grpc.max_receive_message_length': CONTROL.receiveBytesMax,
+    'grpc.keepalive_time_ms': CONTROL.keepaliveMs,
+    'grpc.keepalive_timeout_ms': CONTROL.keepaliveTimeoutMs,
     interceptors: [authenticating(handlers, callers, log)],
   });
   addMethods(

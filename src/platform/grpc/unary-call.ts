@@ -1,10 +1,8 @@
 import type { Client, ServiceError } from '@grpc/grpc-js';
+import { CONTROL } from '#model/settings/control-planes.ts';
 import { type ControlEndpoint, callMetadata, openClient } from '#platform/grpc/control-channel.ts';
 import type { Codec } from '#platform/grpc/service-definitions.ts';
 import { callError } from '#platform/grpc/status-codes.ts';
-
-/** A call that takes longer has failed: callers hold one of few places meanwhile. */
-const CALL_MS_MAX = 10_000;
 
 /** Single calls to the control plane over a connection that is kept, and made anew when its roots change. */
 export class UnaryCaller {
@@ -27,7 +25,7 @@ export class UnaryCaller {
         if (error === null && response !== undefined) resolve(response);
         else reject(callError(this.#endpoint.address, error ?? { code: 13, details: 'no response' }));
       };
-      const deadline = Date.now() + CALL_MS_MAX;
+      const deadline = Date.now() + CONTROL.callMsMax;
       client.makeUnaryRequest(method.path, method.request.write, method.response.read, request, metadata, { deadline }, done);
     });
   }

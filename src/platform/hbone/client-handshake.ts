@@ -4,8 +4,9 @@ import type { Clock } from '#model/effects/clock.ts';
 import { WeftError } from '#model/error.ts';
 import type { Credentials } from '#model/identity/credentials.ts';
 import type { Identity } from '#model/identity/identity.ts';
+import { TUNNEL } from '#model/settings/tunnels.ts';
 import { secureContextOf } from '#platform/hbone/tls-context.ts';
-import { HANDSHAKE_TIMEOUT_MS, HBONE_ALPN } from '#protocol/hbone/settings.ts';
+import { HBONE_ALPN } from '#protocol/hbone/settings.ts';
 import type { ResponseFlag } from '#protocol/hbone/transport.ts';
 import { peerIdentities, verifyServer } from '#protocol/identity/spiffe.ts';
 
@@ -42,7 +43,7 @@ export function clientHandshake(
     peer.identity = verdict.peer;
     return undefined;
   });
-  const cancelTimer = clock.after(HANDSHAKE_TIMEOUT_MS, () =>
+  const cancelTimer = clock.after(TUNNEL.handshakeTimeoutMs, () =>
     finish(tlsFailure('the TLS handshake was not finished within 10 s')),
   );
   const onError = (error: Error) => finish(tlsFailure(`the TLS handshake failed: ${error.message}`, error));

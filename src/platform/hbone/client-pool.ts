@@ -5,10 +5,10 @@ import type { Clock, Random } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
 import type { Credentials } from '#model/identity/credentials.ts';
 import { formatIdentity, type Identity } from '#model/identity/identity.ts';
+import { TUNNEL } from '#model/settings/tunnels.ts';
 import { type ConnectFailure, clientHandshake, failure } from '#platform/hbone/client-handshake.ts';
 import { dialWithin } from '#platform/hbone/dial.ts';
 import { type OpenTunnel, PooledConnection } from '#platform/hbone/pooled-connection.ts';
-import { HANDSHAKE_TIMEOUT_MS } from '#protocol/hbone/settings.ts';
 import type { TunnelOutcome, TunnelPool, TunnelRequest, TunnelTarget } from '#protocol/hbone/transport.ts';
 
 /** What a pool needs of the outside. */
@@ -26,9 +26,6 @@ export type ClientPoolEffects = {
 type Entry = { connections: Set<PooledConnection>; connecting: Promise<ConnectFailure | null> | null };
 
 type Lease = { kind: 'leased'; connection: PooledConnection } | ConnectFailure;
-
-/** How often a request that certainly was not served is tried on another connection. */
-const ATTEMPTS_MAX = 3;
 
 /** A TunnelPool that can also cut single tunnels. */
 export type HboneClientPool = TunnelPool & {
@@ -63,7 +60,7 @@ class ClientPool implements HboneClientPool {
 
   async open(target: TunnelTarget, request: TunnelRequest): Promise<TunnelOutcome> {
     let last: Error | undefined;
-    for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
+    for (let attempt = 0; attempt < TUNNEL.attemptsMax; attempt++) {
       const credentials = await this.#credentials(target.source);
       if ('kind' in credentials) return credentials;
       const lease = await this.#lease(target, credentials);
@@ -150,7 +147,7 @@ class ClientPool implements HboneClientPool {
   /** Waits for the peer's settings: only then it is certain that it has accepted our certificate, too. */
   async #settle(connection: PooledConnection): Promise<ConnectFailure | null> {
     const timedOut = new Error('the peer has not begun HTTP/2 within 10 s');
-    const cancelTimer = this.#effects.clock.after(HANDSHAKE_TIMEOUT_MS, () => connection.destroy(timedOut));
+    const cancelTimer = this.#effects.clock.after(TUNNEL.handshakeTimeoutMs, () => connection.destroy(timedOut));
     const error = await connection.ready();
     cancelTimer();
     if (error === null) return null;

@@ -1,5 +1,6 @@
 import type { TLSSocket } from 'node:tls';
 import type { Clock } from '#model/effects/clock.ts';
+import { TUNNEL } from '#model/settings/tunnels.ts';
 import { TunnelStream } from '#platform/hbone/tunnel-stream.ts';
 import { readDirectly } from '#platform/relay/direct-read.ts';
 import { Http2Connection } from '#protocol/http/v2/connection.ts';
@@ -9,10 +10,9 @@ import { Keepalive } from '#protocol/http/v2/keepalive.ts';
 import type { Http2Settings } from '#protocol/http/v2/settings.ts';
 import type { Http2Stream } from '#protocol/http/v2/stream.ts';
 
-/** The most that TLS hands out at once: one record's content. A smaller piece means that no more is at hand. */
+/** The most that TLS hands out at once: one record's content. Fixed by RFC 8446 5.1. A smaller piece means that no more is at hand. */
 const RECORD_BYTES_MAX = 16_384;
-/** Senders wait while this much waits for the kernel. Small: what waits here has been encrypted or copied already. */
-const WRITE_QUEUE_BYTES_MAX = 64 * 1024;
+const WRITE_QUEUE_BYTES_MAX = TUNNEL.writeQueueBytesMax;
 const PING_PAYLOAD = Buffer.alloc(PING_PAYLOAD_BYTES, 'weft');
 
 /** What happens on a connection, told to its owner. */

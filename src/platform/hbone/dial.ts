@@ -1,7 +1,7 @@
 import type net from 'node:net';
 import type { Clock } from '#model/effects/clock.ts';
+import { TUNNEL } from '#model/settings/tunnels.ts';
 import { type ConnectFailure, failure } from '#platform/hbone/client-handshake.ts';
-import { HANDSHAKE_TIMEOUT_MS } from '#protocol/hbone/settings.ts';
 
 /** A connected TCP socket, or why there is none. */
 export type DialOutcome = { kind: 'dialled'; socket: net.Socket } | ConnectFailure;
@@ -10,7 +10,7 @@ export type DialOutcome = { kind: 'dialled'; socket: net.Socket } | ConnectFailu
 export async function dialWithin(dial: () => Promise<net.Socket>, clock: Clock): Promise<DialOutcome> {
   const { promise: timeout, resolve: giveUp } = Promise.withResolvers<ConnectFailure>();
   let late = false;
-  const cancelTimer = clock.after(HANDSHAKE_TIMEOUT_MS, () => {
+  const cancelTimer = clock.after(TUNNEL.handshakeTimeoutMs, () => {
     late = true;
     const remedy = 'see whether a firewall or NetworkPolicy lets TCP to port 15008 through';
     giveUp(failure('NETWORK_POLICY', 'WEFT_HBONE_DIAL_TIMEOUT', 'the peer has not answered TCP within 10 s', remedy));

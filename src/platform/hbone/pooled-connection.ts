@@ -2,16 +2,12 @@ import type { TLSSocket } from 'node:tls';
 import type { Cancel, Clock, Random } from '#model/effects/clock.ts';
 import type { Credentials } from '#model/identity/credentials.ts';
 import type { Identity } from '#model/identity/identity.ts';
+import { TUNNEL } from '#model/settings/tunnels.ts';
 import { failure } from '#platform/hbone/client-handshake.ts';
 import { HboneConnection } from '#platform/hbone/connection.ts';
 import type { TunnelStream } from '#platform/hbone/tunnel-stream.ts';
 import { connectHeaders, readResponse } from '#protocol/hbone/headers.ts';
-import {
-  HBONE_CLIENT_SETTINGS,
-  IDLE_TIMEOUT_MS,
-  RESPONSE_TIMEOUT_MS,
-  STREAMS_PER_CONNECTION_MAX,
-} from '#protocol/hbone/settings.ts';
+import { HBONE_CLIENT_SETTINGS } from '#protocol/hbone/settings.ts';
 import { TUNNEL_STATUS } from '#protocol/hbone/status.ts';
 import type { TunnelOutcome, TunnelRequest, TunnelTarget } from '#protocol/hbone/transport.ts';
 import { ERROR_CODE, errorCodeName } from '#protocol/http/v2/constants.ts';
@@ -77,7 +73,7 @@ export class PooledConnection {
 
   /** Takes a place for one tunnel, to be used by `open`; false when there is none (B16). */
   reserve(): boolean {
-    const limit = Math.min(STREAMS_PER_CONNECTION_MAX, this.#connection.http2.peerStreamsMax);
+    const limit = Math.min(TUNNEL.streamsPerConnectionMax, this.#connection.http2.peerStreamsMax);
     if (this.#retired || this.#load() >= limit) return false;
     this.#reserved++;
     this.#cancelIdle();
@@ -92,7 +88,7 @@ export class PooledConnection {
       cancelTimer();
       resolve(attempt);
     };
-    const cancelTimer = this.#options.clock.after(RESPONSE_TIMEOUT_MS, () => {
+    const cancelTimer = this.#options.clock.after(TUNNEL.responseTimeoutMs, () => {
       settle(noAnswer('the peer has not answered the CONNECT within 20 s'));
       stream?.reset(ERROR_CODE.cancel);
     });
@@ -181,7 +177,7 @@ export class PooledConnection {
 
 /** How long an unused connection stays (B19): spread, so that those opened together do not all end together. */
 function idleMs(random: Random): number {
-  return IDLE_TIMEOUT_MS * (1 + random() * IDLE_SPREAD);
+  return TUNNEL.idleTimeoutMs * (1 + random() * IDLE_SPREAD);
 }
 
 function noAnswer(message: string): TunnelOutcome {

@@ -5,10 +5,11 @@ import type { IpAddress } from '#model/address/ip.ts';
 import type { Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
 import type { Identity } from '#model/identity/identity.ts';
+import { TUNNEL } from '#model/settings/tunnels.ts';
 import { HboneConnection } from '#platform/hbone/connection.ts';
 import type { TunnelStream } from '#platform/hbone/tunnel-stream.ts';
 import { readConnect, responseHeaders } from '#protocol/hbone/headers.ts';
-import { HANDSHAKE_TIMEOUT_MS, HBONE_SERVER_SETTINGS } from '#protocol/hbone/settings.ts';
+import { HBONE_SERVER_SETTINGS } from '#protocol/hbone/settings.ts';
 import { TUNNEL_STATUS } from '#protocol/hbone/status.ts';
 import type { InboundTunnel } from '#protocol/hbone/transport.ts';
 import { ERROR_CODE } from '#protocol/http/v2/constants.ts';
@@ -48,7 +49,7 @@ const REFUSED: StreamHandler = { response() {}, data() {}, end() {}, reset() {},
 export function startSession(options: ServerSessionOptions): ServerSession {
   const { socket, ends, peer, clock, log } = options;
   let retired = false;
-  const cancelTimer = clock.after(HANDSHAKE_TIMEOUT_MS, () =>
+  const cancelTimer = clock.after(TUNNEL.handshakeTimeoutMs, () =>
     connection.destroy(new Error('the client has not begun HTTP/2 within 10 s')),
   );
   const endIfUnused = () => {

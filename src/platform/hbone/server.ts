@@ -5,15 +5,12 @@ import type { Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
 import type { Credentials } from '#model/identity/credentials.ts';
 import type { Identity } from '#model/identity/identity.ts';
+import { TUNNEL } from '#model/settings/tunnels.ts';
 import { type ServerSession, type SessionInfo, type SocketEnds, startSession } from '#platform/hbone/server-session.ts';
 import { TlsAcceptor } from '#platform/hbone/tls-acceptor.ts';
 import { HBONE_ALPN } from '#protocol/hbone/settings.ts';
 import type { InboundTunnel } from '#protocol/hbone/transport.ts';
 import { peerIdentities, verifyClient } from '#protocol/identity/spiffe.ts';
-
-/** Connections of one server, handshakes included; further ones are closed at once. */
-const SESSIONS_MAX = 10_000;
-const PENDING_HANDSHAKES_MAX = 1_000;
 
 /** Who the server is and who answers its tunnels. */
 export type HboneServerOptions = {
@@ -66,7 +63,7 @@ class Server implements HboneServer {
 
   handle(socket: net.Socket): void {
     const ends = endsOf(socket);
-    const full = this.#raw.size >= SESSIONS_MAX || this.#acceptor.pending >= PENDING_HANDSHAKES_MAX;
+    const full = this.#raw.size >= TUNNEL.sessionsMax || this.#acceptor.pending >= TUNNEL.pendingHandshakesMax;
     if (full) this.#options.log.warn({ connections: this.#raw.size }, 'HBONE connection refused: too many connections');
     if (ends === null || full || this.#closing) {
       socket.on('error', () => {});

@@ -2,10 +2,11 @@ import net from 'node:net';
 import tls from 'node:tls';
 import type { Clock } from '#model/effects/clock.ts';
 import type { Credentials } from '#model/identity/credentials.ts';
+import { TUNNEL } from '#model/settings/tunnels.ts';
 import { tlsOptions } from '#platform/hbone/tls-context.ts';
-import { HANDSHAKE_TIMEOUT_MS, HBONE_ALPN } from '#protocol/hbone/settings.ts';
+import { HBONE_ALPN } from '#protocol/hbone/settings.ts';
 
-/** Node.js counts 0 as no timeout of its own: the injected clock keeps the deadline. */
+/** Fixed by Node.js: 0 is no time-out of its own, for the injected clock keeps the deadline. */
 const NO_TIMEOUT_MS = 0;
 /** OpenSSL's SSL_OP_NO_TICKET: a resumed session would skip the check of the client's certificate. */
 const NO_TICKET = 0x4000;
@@ -57,7 +58,7 @@ export class TlsAcceptor {
       raw.destroy();
       reject(outcome);
     };
-    const cancelTimer = this.#clock.after(HANDSHAKE_TIMEOUT_MS, () =>
+    const cancelTimer = this.#clock.after(TUNNEL.handshakeTimeoutMs, () =>
       settle(new Error('the TLS handshake was not finished within 10 s')),
     );
     raw.on('error', settle);

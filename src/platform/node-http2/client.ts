@@ -1,23 +1,17 @@
 import http2, { type ClientHttp2Session } from 'node:http2';
 import type { Duplex } from 'node:stream';
+import { HTTP2 } from '#model/settings/http.ts';
 import type { ClientConnection, ClientEvents, ClientOwner, ClientStream, RequestHead } from '#protocol/http/message.ts';
 import { Http2ClientStream } from './client-stream.ts';
 import { writeHeaders } from './headers.ts';
-import {
-  CONNECTION_WINDOW_BYTES,
-  HEADER_LIST_BYTES_MAX,
-  HEADER_PAIRS_MAX,
-  STREAM_WINDOW_BYTES,
-  UPSTREAM_STREAMS_MAX,
-} from './limits.ts';
 
 /** Starts an HTTP/2 client connection on a fresh stream. */
 export function connectHttp2(stream: Duplex, owner: ClientOwner): ClientConnection {
   const session = http2.connect('http://upstream', {
     createConnection: () => stream,
-    maxHeaderListPairs: HEADER_PAIRS_MAX,
-    peerMaxConcurrentStreams: UPSTREAM_STREAMS_MAX,
-    settings: { enablePush: false, initialWindowSize: STREAM_WINDOW_BYTES, maxHeaderListSize: HEADER_LIST_BYTES_MAX },
+    maxHeaderListPairs: HTTP2.headerPairsMax,
+    peerMaxConcurrentStreams: HTTP2.upstreamStreamsMax,
+    settings: { enablePush: false, initialWindowSize: HTTP2.streamWindowBytes, maxHeaderListSize: HTTP2.headerListBytesMax },
   });
   return new Http2ClientConnection(session, owner);
 }
@@ -31,7 +25,7 @@ class Http2ClientConnection implements ClientConnection {
   constructor(session: ClientHttp2Session, owner: ClientOwner) {
     this.#session = session;
     this.#owner = owner;
-    session.on('connect', () => session.setLocalWindowSize(CONNECTION_WINDOW_BYTES));
+    session.on('connect', () => session.setLocalWindowSize(HTTP2.connectionWindowBytes));
     session.on('error', () => {}); // each of its streams hears of it by itself
     session.on('goaway', () => this.retire());
     session.on('close', () => {
@@ -43,9 +37,9 @@ class Http2ClientConnection implements ClientConnection {
   capacity(): number {
     if (this.#retiring || this.#session.closed || this.#session.destroyed) return 0;
     const allowed = this.#session.connecting
-      ? UPSTREAM_STREAMS_MAX
-      : (this.#session.remoteSettings.maxConcurrentStreams ?? UPSTREAM_STREAMS_MAX);
-    return Math.max(0, Math.min(UPSTREAM_STREAMS_MAX, allowed) - this.#open);
+      ? HTTP2.upstreamStreamsMax
+      : (this.#session.remoteSettings.maxConcurrentStreams ?? HTTP2.upstreamStreamsMax);
+    return Math.max(0, Math.min(HTTP2.upstreamStreamsMax, allowed) - this.#open);
   }
 
   isIdle(): boolean {

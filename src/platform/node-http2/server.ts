@@ -1,19 +1,11 @@
 import http2, { type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2';
 import type { Duplex } from 'node:stream';
+import { HTTP2 } from '#model/settings/http.ts';
 import { StringHeaders } from '#protocol/http/header-block.ts';
 import { HEADER } from '#protocol/http/header-names.ts';
 import type { RequestHandler, RequestHead, ServerConnection } from '#protocol/http/message.ts';
 import { isAuthority, normalizeTarget } from '#protocol/http/target.ts';
 import { readHeaders, takeContentLength } from './headers.ts';
-import {
-  CONCURRENT_STREAMS_MAX,
-  CONNECTION_WINDOW_BYTES,
-  HEADER_LIST_BYTES_MAX,
-  HEADER_PAIRS_MAX,
-  PREMATURE_RESETS_MAX,
-  PREMATURE_WITHIN_MS,
-  STREAM_WINDOW_BYTES,
-} from './limits.ts';
 import { Http2ServerStream } from './server-stream.ts';
 
 const { NGHTTP2_FLAG_END_STREAM } = http2.constants;
@@ -21,11 +13,11 @@ const { NGHTTP2_FLAG_END_STREAM } = http2.constants;
 /** Serves HTTP/2 on a stream whose next bytes are the client preface. */
 export function acceptHttp2(stream: Duplex, handler: RequestHandler): ServerConnection {
   const session = http2.performServerHandshake(stream, {
-    maxHeaderListPairs: HEADER_PAIRS_MAX,
+    maxHeaderListPairs: HTTP2.headerPairsMax,
     settings: {
-      maxConcurrentStreams: CONCURRENT_STREAMS_MAX,
-      initialWindowSize: STREAM_WINDOW_BYTES,
-      maxHeaderListSize: HEADER_LIST_BYTES_MAX,
+      maxConcurrentStreams: HTTP2.concurrentStreamsMax,
+      initialWindowSize: HTTP2.streamWindowBytes,
+      maxHeaderListSize: HTTP2.headerListBytesMax,
     },
   });
   return new Http2ServerConnection(session, handler);
@@ -41,7 +33,7 @@ class Http2ServerConnection implements ServerConnection {
   constructor(session: ServerHttp2Session, handler: RequestHandler) {
     this.#session = session;
     this.#handler = handler;
-    session.setLocalWindowSize(CONNECTION_WINDOW_BYTES);
+    session.setLocalWindowSize(HTTP2.connectionWindowBytes);
     session.on('error', () => {}); // each of its streams hears of it by itself
     session.on('stream', (stream, _headers, flags, rawHeaders: string[]) => this.#onStream(stream, flags, rawHeaders));
   }
@@ -79,8 +71,8 @@ class Http2ServerConnection implements ServerConnection {
     this.#open++;
     stream.on('close', () => {
       this.#open--;
-      const premature = !stream.headersSent && performance.now() - openedMs < PREMATURE_WITHIN_MS;
-      if (premature && ++this.#prematureResets >= PREMATURE_RESETS_MAX) this.#session.destroy();
+      const premature = !stream.headersSent && performance.now() - openedMs < HTTP2.prematureWithinMs;
+      if (premature && ++this.#prematureResets >= HTTP2.prematureResetsMax) this.#session.destroy();
     });
   }
 }

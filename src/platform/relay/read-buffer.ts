@@ -1,7 +1,7 @@
+import { RELAY } from '#model/settings/tunnels.ts';
 import { FRAME_HEADER_BYTES } from '#protocol/http/v2/constants.ts';
 
-/** Large, so that a bulk transfer costs few calls; there is only one such buffer. */
-const READ_BYTES = 256 * 1024;
+const READ_BYTES = RELAY.readBytes;
 
 /**
  * The one buffer that plain sockets are read into: their bytes are passed on, or copied, before the next read.

@@ -1,13 +1,13 @@
 import type net from 'node:net';
 import { TLSSocket } from 'node:tls';
+import { RELAY } from '#model/settings/tunnels.ts';
 import { readDirectly } from '#platform/relay/direct-read.ts';
 import { passCopied, READ_AREA, READ_BUFFER, READ_START } from '#platform/relay/read-buffer.ts';
 import type { EndReader, RelayEnd } from '#platform/relay/relay-end.ts';
 
-const GATHER_BYTES = 256 * 1024;
-/** Buffers up to this size come out of Node.js' own pool, at no cost worth saving. */
-const SMALL_BYTES_MAX = 4_096;
-const SPARE_BUFFERS_MAX = 4;
+const GATHER_BYTES = RELAY.gatherBytes;
+const SMALL_BYTES_MAX = RELAY.smallBytesMax;
+const SPARE_BUFFERS_MAX = RELAY.spareBuffersMax;
 const spareBuffers: Buffer[] = [];
 
 /** A TCP (or TLS) socket as one side of a relay. Gathers small writes until `flush`. */

@@ -3,14 +3,10 @@ import type { Log } from '#model/effects/log.ts';
 import { WeftError } from '#model/error.ts';
 import type { Credentials } from '#model/identity/credentials.ts';
 import { formatIdentity, type Identity } from '#model/identity/identity.ts';
+import { CERTIFICATE } from '#model/settings/control-planes.ts';
 import { credentialsFromReply } from '#protocol/ca/received-chain.ts';
 import { renewalDelayMs, retryDelayMs } from '#protocol/ca/renewal.ts';
 import { createSigningRequest } from '#protocol/ca/signing-request.ts';
-
-/** Certificates asked for at the same time, over all identities. Source: control-plane-protocols 3. */
-const FETCHES_MAX = 8;
-/** Lifetime asked for: 24 h. */
-const TTL_SECONDS = 86_400;
 
 /** Asks the authority; resolves to [leaf, intermediates…, roots]. Must settle: a hanging call holds one of few places. */
 export type FetchCertificate = (request: {
@@ -146,7 +142,7 @@ export class CertificateCache {
   }
 
   #startFetches(): void {
-    while (this.#fetching < FETCHES_MAX && this.#queue.length > 0) {
+    while (this.#fetching < CERTIFICATE.fetchesMax && this.#queue.length > 0) {
       // Identities that a connection waits for go before renewals and warming.
       const awaited = this.#queue.findIndex(({ waiters }) => waiters.length > 0);
       const [entry] = this.#queue.splice(Math.max(awaited, 0), 1);
@@ -166,7 +162,7 @@ export class CertificateCache {
   }
 
   async #obtain(identity: Identity): Promise<Credentials> {
-    const { clock, ttlSeconds = TTL_SECONDS } = this.#options;
+    const { clock, ttlSeconds = CERTIFICATE.ttlSeconds } = this.#options;
     const { csrPem, privateKeyPem } = await createSigningRequest(identity);
     const chain = await this.#options.fetch({ csrPem, identity, ttlSeconds });
     return credentialsFromReply({ identity, privateKeyPem, chain, nowMs: clock.nowMs() });

@@ -1,3 +1,4 @@
+import { CERTIFICATE } from '#model/settings/control-planes.ts';
 // The certificate library needs this polyfill to be loaded before it.
 import 'reflect-metadata';
 import {
@@ -13,10 +14,10 @@ import {
 } from '@peculiar/x509';
 import { WeftError } from '#model/error.ts';
 import { formatIdentity, type Identity } from '#model/identity/identity.ts';
-import { BACKDATE_MS, type Signer } from '#protocol/ca/signer.ts';
+import type { Signer } from '#protocol/ca/signer.ts';
 import type { AcceptedRequest } from '#protocol/ca/signing-request.ts';
 
-/** Longest common name that X.520 allows. */
+/** The longest common name. Fixed by X.520. */
 const COMMON_NAME_CHARS_MAX = 64;
 
 /** Whom a certificate names. */
@@ -49,7 +50,7 @@ export async function issueLeaf(signer: Signer, { request, subject, ttlMs, nowMs
     publicKey: request.publicKey,
     signingKey: signer.privateKey,
     signingAlgorithm: signer.signingAlgorithm,
-    notBefore: new Date(nowMs - BACKDATE_MS),
+    notBefore: new Date(nowMs - CERTIFICATE.backdateMs),
     notAfter: new Date(Math.min(nowMs + ttlMs, signerEndMs)),
     extensions: [
       // Critical, because the subject may be empty (RFC 5280, 4.2.1.6).

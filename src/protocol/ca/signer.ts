@@ -1,3 +1,4 @@
+import { CERTIFICATE } from '#model/settings/control-planes.ts';
 // The certificate library needs this polyfill to be loaded before it.
 import 'reflect-metadata';
 import { createPrivateKey, type KeyObject, X509Certificate as ParsedCertificate, type webcrypto } from 'node:crypto';
@@ -12,11 +13,6 @@ import {
 import { WeftError } from '#model/error.ts';
 import { splitCertificates } from '#protocol/ca/pem.ts';
 import { EC_P256, generateKey } from '#protocol/ca/signing-request.ts';
-
-/** How far a new certificate reaches back, for clocks that run behind. Source: control-plane-protocols 3. */
-export const BACKDATE_MS = 2 * 60_000;
-const DAY_MS = 24 * 3_600_000;
-const ROOT_LIFETIME_MS = 3_650 * DAY_MS;
 
 /** A certificate and key that sign others. */
 export type Signer = {
@@ -39,8 +35,8 @@ export async function createRoot(
     name: [{ O: [organization] }, { CN: ['Weft root'] }],
     keys,
     signingAlgorithm: EC_P256,
-    notBefore: new Date(nowMs - BACKDATE_MS),
-    notAfter: new Date(nowMs + ROOT_LIFETIME_MS),
+    notBefore: new Date(nowMs - CERTIFICATE.backdateMs),
+    notAfter: new Date(nowMs + CERTIFICATE.rootLifetimeMs),
     extensions: [
       new BasicConstraintsExtension(true, undefined, true),
       new KeyUsagesExtension(KeyUsageFlags.keyCertSign | KeyUsageFlags.cRLSign, true),

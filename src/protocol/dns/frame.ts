@@ -9,6 +9,7 @@ export type FrameReading =
 /** Cuts a TCP stream into DNS messages. It holds at most one incomplete message. */
 export type FrameReader = { push(chunk: Buffer): FrameReading };
 
+/** The length in front of each message. Fixed by RFC 1035 4.2.2. */
 const PREFIX_BYTES = 2;
 
 /** `messageBytesMax`: longer messages break the stream. Source: RFC 1035 section 4.2.2, RFC 7766. */

@@ -1,15 +1,14 @@
 import { type DecodedPacket, decode, type OptAnswer } from 'dns-packet';
+import { DNS } from '#model/settings/dns.ts';
 import {
   FLAG,
   HEADER_BYTES,
   OPCODE_MASK,
-  QUERY_BYTES_MAX,
   type QuestionSpan,
   RCODE,
   type Rcode,
   spanQuestion,
   UDP_BYTES_DEFAULT,
-  UDP_BYTES_MAX,
 } from '#protocol/dns/wire.ts';
 
 /** What a reply has to repeat of its query. */
@@ -45,8 +44,6 @@ export type QueryDecoding =
   /** Not a query at all: answering it could start a loop between two servers. */
   | { kind: 'ignore'; why: 'too short' | 'a response' };
 
-const RECORDS_MAX = 16;
-
 /** Reads one query. Errors: none, everything malformed is a `kind`. Source: RFC 1035, RFC 6891, RFC 9619. */
 export function decodeQuery(bytes: Buffer): QueryDecoding {
   if (bytes.length < HEADER_BYTES) return { kind: 'ignore', why: 'too short' };
@@ -63,7 +60,7 @@ export function decodeQuery(bytes: Buffer): QueryDecoding {
   if (options.length > 1) return { kind: 'error', rcode: RCODE.formErr, echo };
   if (option !== undefined) {
     echo.edns = { dnssecOk: option.flag_do };
-    echo.udpBytesMax = Math.min(UDP_BYTES_MAX, Math.max(UDP_BYTES_DEFAULT, option.udpPayloadSize));
+    echo.udpBytesMax = Math.min(DNS.udpBytesMax, Math.max(UDP_BYTES_DEFAULT, option.udpPayloadSize));
     if (option.ednsVersion !== 0) return { kind: 'error', rcode: RCODE.badVers, echo };
   }
   const plain = span.plain && question.class === 'IN';
@@ -83,7 +80,7 @@ function echoOf(bytes: Buffer, flags: number, span: QuestionSpan | null): QueryE
 
 function outOfBounds(bytes: Buffer): boolean {
   const records = bytes.readUInt16BE(6) + bytes.readUInt16BE(8) + bytes.readUInt16BE(10);
-  return bytes.length > QUERY_BYTES_MAX || records > RECORDS_MAX;
+  return bytes.length > DNS.queryBytesMax || records > DNS.queryRecordsMax;
 }
 
 function tryDecode(bytes: Buffer): DecodedPacket | null {

@@ -1,23 +1,15 @@
 import { type IpAddress, ipToBytes } from '#model/address/ip.ts';
+import { DNS } from '#model/settings/dns.ts';
 import type { QueryEcho } from '#protocol/dns/query.ts';
-import {
-  CLASS_IN,
-  encodeName,
-  FLAG,
-  HEADER_BYTES,
-  RCODE,
-  RCODE_MASK,
-  type Rcode,
-  RECORD_TYPE,
-  UDP_BYTES_MAX,
-} from '#protocol/dns/wire.ts';
+import { CLASS_IN, encodeName, FLAG, HEADER_BYTES, RCODE, RCODE_MASK, type Rcode, RECORD_TYPE } from '#protocol/dns/wire.ts';
 
 /** Records of an answer: all of one family; `cname` is the name they belong to when it is not the asked one. */
 export type AnswerRecords = { cname: string | null; addresses: readonly IpAddress[]; ttlSeconds: number };
 
 const POINTER_TO_QUESTION = 0xc000 | HEADER_BYTES;
+/** An OPT record without options. Fixed by RFC 6891 6.1.2. */
 const OPT_BYTES = 11;
-/** Name pointer, type, class, TTL, length. */
+/** Name pointer, type, class, TTL, length. Fixed by RFC 1035 4.1.3. */
 const RECORD_HEAD_BYTES = 12;
 
 /**
@@ -88,7 +80,7 @@ function encodeRecord(owner: number, type: number, ttlSeconds: number, data: Buf
 function encodeOption(dnssecOk: boolean, rcode: number): Buffer {
   const option = Buffer.alloc(OPT_BYTES);
   option.writeUInt16BE(RECORD_TYPE.OPT, 1);
-  option.writeUInt16BE(UDP_BYTES_MAX, 3);
+  option.writeUInt16BE(DNS.udpBytesMax, 3);
   option.writeUInt8(rcode >> 4, 5);
   option.writeUInt16BE(dnssecOk ? 0x8000 : 0, 7);
   return option;

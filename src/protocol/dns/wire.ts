@@ -1,13 +1,9 @@
-// Numbers and bounds of the DNS wire format. Source: RFC 1035, RFC 3596, RFC 6891.
+// Fixed by RFC 1035, RFC 3596 and RFC 6891: the DNS wire format.
 
 /** The header before the question. */
 export const HEADER_BYTES = 12;
 /** What a client without EDNS accepts over UDP. */
 export const UDP_BYTES_DEFAULT = 512;
-/** The largest reply sent over UDP, and what our own OPT record announces. */
-export const UDP_BYTES_MAX = 4_096;
-/** No honest query comes near this; it bounds the work one message can cause. */
-export const QUERY_BYTES_MAX = 4_096;
 /** What the length in front of a message over TCP can say. */
 export const MESSAGE_BYTES_MAX = 65_535;
 

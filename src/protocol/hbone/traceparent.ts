@@ -1,3 +1,4 @@
+/** Fixed by W3C Trace Context 3.2.2: trace and span identifier. */
 const TRACE_BYTES = 16;
 const SPAN_BYTES = 8;
 const FORM = /^[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}$/;

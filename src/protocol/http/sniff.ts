@@ -1,3 +1,4 @@
+import { HTTP } from '#model/settings/http.ts';
 import { CR, LF, SPACE, TARGET, TOKEN } from './v1/characters.ts';
 
 /** The verdict of `sniff`. */
@@ -6,12 +7,6 @@ export type Sniffed = 'http1' | 'http2' | 'other' | 'undecided';
 const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
 const VERSION = /^HTTP\/\d\.\d$/;
 const VERSION_PREFIX = 'HTTP/1.1'.length;
-
-/** No method comes near; anything longer is another protocol. */
-const METHOD_BYTES_MAX = 32;
-
-/** More without the end of a request line is not HTTP worth waiting for. */
-export const SNIFFED_BYTES_MAX = 16 * 1024;
 
 /**
  * What a connection speaks, from its first bytes: the HTTP/2 preface, an HTTP/1 request line (whatever its
@@ -26,11 +21,11 @@ export function sniff(bytes: Buffer): Sniffed {
 
 function sniffRequestLine(bytes: Buffer): Sniffed {
   const methodEnd = skip(bytes, 0, TOKEN);
-  if (methodEnd > METHOD_BYTES_MAX) return 'other';
+  if (methodEnd > HTTP.methodBytesMax) return 'other';
   if (methodEnd === bytes.length) return 'undecided';
   if (methodEnd === 0 || bytes[methodEnd] !== SPACE) return 'other';
   const targetEnd = skip(bytes, methodEnd + 1, TARGET);
-  if (targetEnd === bytes.length) return targetEnd > SNIFFED_BYTES_MAX ? 'other' : 'undecided';
+  if (targetEnd === bytes.length) return targetEnd > HTTP.sniffedBytesMax ? 'other' : 'undecided';
   if (targetEnd === methodEnd + 1 || bytes[targetEnd] !== SPACE) return 'other';
   return sniffVersion(bytes, targetEnd + 1);
 }

@@ -1,3 +1,4 @@
+import { CONTROL } from '#model/settings/control-planes.ts';
 /** How a stream came to its end; decides how soon the next one is tried. */
 export type StreamEnd =
   /** The RPC was never established: no connection, or refused before the first answer. */
@@ -6,10 +7,6 @@ export type StreamEnd =
   | { kind: 'clean' }
   /** A status in mid-stream; `code` is the gRPC status in capitals. */
   | { kind: 'broken'; code: string; details: string };
-
-/** Shortest and longest wait before a new stream. */
-const BACKOFF_FIRST_MS = 10;
-const BACKOFF_MAX_MS = 15_000;
 
 /** Codes that only say the connection went away, as happens whenever a control plane is replaced. */
 const TRANSIENT_CODES: ReadonlySet<string> = new Set(['UNKNOWN', 'CANCELLED', 'DEADLINE_EXCEEDED']);
@@ -24,7 +21,7 @@ export function reconnectDelay(previousMs: number, end: StreamEnd): { delayMs: n
     case 'clean':
       return { delayMs: 0, previousMs: 0 };
     case 'broken':
-      if (isTransient(end.code, end.details)) return { delayMs: BACKOFF_FIRST_MS, previousMs: 0 };
+      if (isTransient(end.code, end.details)) return { delayMs: CONTROL.backoffFirstMs, previousMs: 0 };
       return doubled(previousMs);
     case 'not-established':
       return doubled(previousMs);
@@ -32,7 +29,7 @@ export function reconnectDelay(previousMs: number, end: StreamEnd): { delayMs: n
 }
 
 function doubled(previousMs: number): { delayMs: number; previousMs: number } {
-  const delayMs = previousMs === 0 ? BACKOFF_FIRST_MS : Math.min(previousMs * 2, BACKOFF_MAX_MS);
+  const delayMs = previousMs === 0 ? CONTROL.backoffFirstMs : Math.min(previousMs * 2, CONTROL.backoffMaxMs);
   return { delayMs, previousMs: delayMs };
 }
 

@@ -16,7 +16,7 @@ export type DeltaResponse = {
 // Field numbers of envoy.service.discovery.v3.DeltaDiscoveryResponse and Resource.
 const RESPONSE = { systemVersion: 1, resources: 2, typeUrl: 4, nonce: 5, removed: 6 } as const;
 const RESOURCE_ALIASES = 4;
-/** Tag and length in front of one resource, at most. */
+/** Tag and length in front of one resource, at most. Fixed by protobuf: one byte, and a varint below 2^35. */
 const FRAME_BYTES_MAX = 6;
 
 /** The bytes of a DeltaDiscoveryResponse. Copies each resource once: nothing is serialized per client. */

@@ -1,11 +1,9 @@
 import { create } from '@bufbuild/protobuf';
 import { bytesToIp, ipToBytes } from '#model/address/ip.ts';
 import type { GatewayAddress } from '#model/mesh/gateway-address.ts';
+import { PORT } from '#model/mesh/ports.ts';
 import { type GatewayAddress as GatewayAddressMessage, GatewayAddressSchema } from '#proto/workload_pb.js';
 import { rejectResource } from '#protocol/xds/resource-fault.ts';
-
-/** Port of HBONE, taken when a peer leaves the gateway's port unset. */
-const HBONE_PORT = 15_008;
 
 /** The wire form of where a waypoint is reached; undefined (field absent) for null, never an empty message (C17). */
 export function gatewayAddressToProto(gateway: GatewayAddress | null): GatewayAddressMessage | undefined {
@@ -22,7 +20,7 @@ export function gatewayAddressToProto(gateway: GatewayAddress | null): GatewayAd
 /** null when the field is absent. Errors: WEFT_XDS_RESOURCE without a destination or with a bad address. */
 export function gatewayAddressFromProto(field: string, message: GatewayAddressMessage | undefined): GatewayAddress | null {
   if (message === undefined) return null;
-  const hbonePort = message.hboneMtlsPort === 0 ? HBONE_PORT : message.hboneMtlsPort & 0xffff;
+  const hbonePort = message.hboneMtlsPort === 0 ? PORT.hbone : message.hboneMtlsPort & 0xffff;
   const { destination } = message;
   switch (destination.case) {
     case 'hostname':

@@ -1,12 +1,10 @@
+import { CONTROL } from '#model/settings/control-planes.ts';
 import type { EncodedResource } from '#protocol/xds/encoded-resource.ts';
 import type { ResourceView } from '#protocol/xds/resource-view.ts';
 import type { TypeUrl } from '#protocol/xds/type-urls.ts';
 
 /** Resources and removals of one response. */
 export type Content = { resources: EncodedResource[]; removed: string[] };
-
-/** Names in one pushed response at most: a slow client gets several instead of one that fills its buffers. */
-const PUSHED_NAMES_MAX = 5_000;
 
 /** A request that is not answered yet. */
 type Owed = {
@@ -147,7 +145,7 @@ export class Subscription {
   #takeChanged(): string[] {
     const names: string[] = [];
     for (const name of this.#changed) {
-      if (names.length === PUSHED_NAMES_MAX) break;
+      if (names.length === CONTROL.pushedNamesMax) break;
       names.push(name);
       this.#changed.delete(name);
     }

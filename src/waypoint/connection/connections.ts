@@ -1,4 +1,5 @@
 import type { Duplex } from 'node:stream';
+import { WAYPOINT } from '#model/settings/waypoints.ts';
 import type { RequestHandler, ServerConnection } from '#protocol/http/message.ts';
 import { Http1ServerConnection } from '#protocol/http/v1/server-connection.ts';
 import type { ConnectionFacts } from '#waypoint/connection/connection-facts.ts';
@@ -6,9 +7,6 @@ import { describeDestination } from '#waypoint/connection/destination.ts';
 import { declaredBy, detectProtocol, type Protocol } from '#waypoint/connection/protocol-choice.ts';
 import { type ConnectionContext, TcpConnection } from '#waypoint/connection/tcp-connection.ts';
 import type { Snapshot } from '#waypoint/state/snapshot.ts';
-
-/** Rounds of the sweep an HTTP connection may be idle: an hour at one a minute (Envoy's default). */
-const IDLE_ROUNDS_MAX = 60;
 
 /** The downstream connections of a waypoint, each served in the protocol it speaks. */
 export class Connections {
@@ -57,7 +55,7 @@ export class Connections {
 
   /** Once a minute. */
   sweep(): void {
-    for (const connection of [...this.#http]) connection.closeIfIdle(IDLE_ROUNDS_MAX);
+    for (const connection of [...this.#http]) connection.closeIfIdle(WAYPOINT.idleRoundsMax);
   }
 
   #begin(protocol: Protocol | 'silent', stream: Duplex, facts: ConnectionFacts, early: Buffer): void {

@@ -2,6 +2,7 @@ import type { Duplex } from 'node:stream';
 import type { Cancel, Clock } from '#model/effects/clock.ts';
 import { unreachable } from '#model/error.ts';
 import type { AppProtocol } from '#model/mesh/service.ts';
+import { WAYPOINT } from '#model/settings/waypoints.ts';
 import { type Sniffed, sniff } from '#protocol/http/sniff.ts';
 
 /** What a connection is served as. */
@@ -9,9 +10,6 @@ export type Protocol = 'http1' | 'http2' | 'tcp';
 
 /** What a port's declaration leaves open: which HTTP, anything, or nothing. */
 export type Declared = 'http' | 'anything' | 'tcp';
-
-/** Milliseconds a client may stay silent on an undeclared port (Envoy's listener-filter timeout). */
-export const SILENT_CLIENT_MS = 15_000;
 
 /** What a Service port's protocol says. */
 export function declaredBy(appProtocol: AppProtocol): Declared {
@@ -61,7 +59,7 @@ export function detectProtocol(
     decided('tcp', early);
     return;
   }
-  if (declared === 'anything') cancel = clock.after(SILENT_CLIENT_MS, () => decide('silent'));
+  if (declared === 'anything') cancel = clock.after(WAYPOINT.silentClientMs, () => decide('silent'));
   stream.on('data', onData);
   stream.on('end', onEnd);
   stream.on('close', cancel);

@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream';
 import type { Clock } from '#model/effects/clock.ts';
+import { WAYPOINT } from '#model/settings/waypoints.ts';
 import type { Http2Engine } from '#protocol/http/http2-engine.ts';
 import type { ClientConnection, ClientOwner, HttpVersion, UpstreamProblem } from '#protocol/http/message.ts';
 import { Http1ClientConnection } from '#protocol/http/v1/client-connection.ts';
@@ -14,18 +15,6 @@ export type DialOutcome =
 export type Acquired =
   | { readonly kind: 'ready'; readonly connection: ClientConnection }
   | { readonly kind: 'failed'; readonly problem: UpstreamProblem };
-
-/** Idle connections kept per endpoint, identity and version. */
-const IDLE_CONNECTIONS_MAX = 256;
-
-/** Shorter than common servers' own limits, so that it is rarely they who close. */
-const IDLE_MS = 50_000;
-
-/** How long a peer may take to end a connection that we have ended. */
-const CLOSING_MS = 5_000;
-
-/** A peer's announced limit runs from its last byte, not from ours. */
-const KEEP_ALIVE_MARGIN_MS = 1_000;
 
 type Idle = { readonly connection: Http1ClientConnection; readonly untilMs: number };
 
@@ -66,7 +55,7 @@ export class ConnectionPool implements ClientOwner {
   onIdle(connection: ClientConnection): void {
     if (!(connection instanceof Http1ClientConnection)) {
       if (this.#retired) connection.retire();
-    } else if (this.#retired || this.#idle.length >= IDLE_CONNECTIONS_MAX) this.#close(connection);
+    } else if (this.#retired || this.#idle.length >= WAYPOINT.idleConnectionsMax) this.#close(connection);
     else this.#idle.push({ connection, untilMs: this.#expiry(connection) });
   }
 
@@ -83,7 +72,8 @@ export class ConnectionPool implements ClientOwner {
     const nowMs = this.#effects.clock.nowMs();
     for (const [connection, untilMs] of this.#closing) if (untilMs <= nowMs) connection.destroy();
     for (const idle of this.#idle.filter(({ untilMs }) => untilMs <= nowMs)) this.#close(idle.connection);
-    for (const [connection, usedMs] of this.#http2) if (connection.isIdle() && usedMs + IDLE_MS <= nowMs) connection.retire();
+    for (const [connection, usedMs] of this.#http2)
+      if (connection.isIdle() && usedMs + WAYPOINT.upstreamIdleMs <= nowMs) connection.retire();
     return this.#open === 0;
   }
 
@@ -107,13 +97,14 @@ export class ConnectionPool implements ClientOwner {
   #close(connection: Http1ClientConnection): void {
     const at = this.#idle.findIndex((idle) => idle.connection === connection);
     if (at >= 0) this.#idle.splice(at, 1);
-    this.#closing.set(connection, this.#effects.clock.nowMs() + CLOSING_MS);
+    this.#closing.set(connection, this.#effects.clock.nowMs() + WAYPOINT.closingMs);
     connection.retire();
   }
 
   #expiry({ keepAliveTimeoutSeconds }: Http1ClientConnection): number {
-    const announcedMs = keepAliveTimeoutSeconds === null ? IDLE_MS : keepAliveTimeoutSeconds * 1_000 - KEEP_ALIVE_MARGIN_MS;
-    return this.#effects.clock.nowMs() + Math.min(IDLE_MS, announcedMs);
+    const announcedMs =
+      keepAliveTimeoutSeconds === null ? WAYPOINT.upstreamIdleMs : keepAliveTimeoutSeconds * 1_000 - WAYPOINT.keepAliveMarginMs;
+    return this.#effects.clock.nowMs() + Math.min(WAYPOINT.upstreamIdleMs, announcedMs);
   }
 
   #freeHttp2(): ClientConnection | null {

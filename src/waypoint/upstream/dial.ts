@@ -1,16 +1,13 @@
 import { formatAddress } from '#model/address/ip.ts';
 import { unreachable } from '#model/error.ts';
+import { PORT } from '#model/mesh/ports.ts';
 import { identityOf } from '#model/mesh/workload.ts';
+import { TUNNEL } from '#model/settings/tunnels.ts';
 import type { UpstreamProblem } from '#protocol/http/message.ts';
 import type { ClientInfo, WaypointEffects } from '#waypoint/self/effects.ts';
 import type { WaypointSelf } from '#waypoint/self/self.ts';
 import type { DialOutcome } from '#waypoint/upstream/connection-pool.ts';
 import type { UpstreamEndpoint } from '#waypoint/upstream/endpoint.ts';
-
-/** Milliseconds to reach an endpoint, TLS and CONNECT included (Istio's connectTimeout). */
-export const CONNECT_TIMEOUT_MS = 10_000;
-
-const HBONE_PORT = 15_008;
 
 /**
  * Opens a byte stream to an endpoint: plainly on this node or where the endpoint has no HBONE, else through a
@@ -24,9 +21,9 @@ export function dial(
 ): Promise<DialOutcome> {
   return new Promise((resolve) => {
     let late = false;
-    const cancel = effects.clock.after(CONNECT_TIMEOUT_MS, () => {
+    const cancel = effects.clock.after(TUNNEL.connectTimeoutMs, () => {
       late = true;
-      resolve(failed('connect-timeout', `no connection within ${CONNECT_TIMEOUT_MS} ms`));
+      resolve(failed('connect-timeout', `no connection within ${TUNNEL.connectTimeoutMs} ms`));
     });
     const settle = (outcome: DialOutcome): void => {
       cancel();
@@ -63,7 +60,7 @@ async function dialTunnel(
 ): Promise<DialOutcome> {
   const { workload, ip, port } = endpoint;
   const outcome = await effects.tunnels.open(
-    { source: self.identity, peers: [identityOf(workload)], address: ip, port: HBONE_PORT },
+    { source: self.identity, peers: [identityOf(workload)], address: ip, port: PORT.hbone },
     {
       authority: formatAddress(ip, port),
       client: formatAddress(client.address, client.port),

@@ -1,4 +1,3 @@
-import { MESSAGES_MAX } from '#control-plane/index/condition.ts';
 import type { Condition } from '#control-plane/index/index-delta.ts';
 import type { AttachedPolicy } from '#control-plane/index/index-outputs.ts';
 import type { IndexState } from '#control-plane/index/index-state.ts';
@@ -11,6 +10,7 @@ import { type Problem, warningAt } from '#control-plane/resources/finding.ts';
 import type { AuthorizationPolicyResource, PolicyTarget } from '#control-plane/resources/kinds/authorization-policy.ts';
 import { didYouMean } from '#control-plane/resources/nearest-name.ts';
 import { nameOf, nameOfResource, type ResourceName } from '#control-plane/resources/resource.ts';
+import { RESOURCE } from '#model/settings/control-planes.ts';
 
 /** Derives one AuthorizationPolicy: for nodes when it has no targets, else for the waypoints it is attached to. */
 export function deriveAuthorization(key: string, state: IndexState): void {
@@ -155,7 +155,7 @@ function classMiss(name: string, namespace: string, { options }: IndexState): Wh
 function waypointAccepted(resource: ResourceName, { policy, problems }: L7Conversion, misses: readonly Miss[]): Condition {
   const [miss] = misses;
   const messages = [...problems, ...misses.map(({ problem }) => problem)].map(({ message }) => message);
-  const message = messages.slice(0, MESSAGES_MAX).join('; ') || 'enforced by the waypoints';
+  const message = messages.slice(0, RESOURCE.messagesMax).join('; ') || 'enforced by the waypoints';
   const base = { resource, type: 'WaypointAccepted', message };
   if (policy === null) return { ...base, status: 'False', reason: 'Invalid' };
   if (miss !== undefined) return { ...base, status: 'False', reason: miss.reason };

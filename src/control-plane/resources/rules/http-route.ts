@@ -3,11 +3,9 @@ import { errorAt, type FieldPath, type Problem, warningAt } from '#control-plane
 import type { RawBackendRef, RawHttpRoute, RawParentRef, RawRouteRule } from '#control-plane/resources/kinds/http-route.ts';
 import { checkFilters } from '#control-plane/resources/rules/http-filter.ts';
 import { checkMatch } from '#control-plane/resources/rules/http-match.ts';
+import { RESOURCE } from '#model/settings/control-planes.ts';
 
 const GATEWAY_GROUP = 'gateway.networking.k8s.io';
-
-/** Matches in one route, over all of its rules. Source: Gateway API 1.6. */
-const MATCHES_MAX = 128;
 
 /** What the schema states in CEL about an HTTPRoute, or cannot state. */
 export function checkHttpRoute({ spec }: RawHttpRoute): Problem[] {
@@ -16,8 +14,8 @@ export function checkHttpRoute({ spec }: RawHttpRoute): Problem[] {
   problems.push(...checkRepeatedParents(parentRefs));
   problems.push(...rules.flatMap((rule, at) => checkRule(rule, ['spec', 'rules', at])));
   const matches = rules.reduce((sum, rule) => sum + rule.matches.length, 0);
-  if (matches > MATCHES_MAX) {
-    const message = `${matches} matches in one route, at most ${MATCHES_MAX} are allowed`;
+  if (matches > RESOURCE.routeMatchesMax) {
+    const message = `${matches} matches in one route, at most ${RESOURCE.routeMatchesMax} are allowed`;
     problems.push(errorAt('WEFT_FIELD_INVALID', ['spec', 'rules'], message, 'split the route'));
   }
   if (hostnames.length > 0 && parentRefs.some(({ kind }) => kind === 'Service')) {

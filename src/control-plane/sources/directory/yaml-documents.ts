@@ -1,5 +1,6 @@
 import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseAllDocuments } from 'yaml';
 import type { FieldPath, Position } from '#control-plane/resources/finding.ts';
+import { RESOURCE } from '#model/settings/control-planes.ts';
 
 /** One document of a YAML stream. */
 export type YamlDocument = {
@@ -15,9 +16,6 @@ export type SyntaxMistake = { message: string; position: Position };
 
 /** `---` at the start of a line always begins a document, even inside an unfinished quoted text. */
 const DOCUMENT_MARKER = /^---(?=\s|$)/gm;
-
-/** Mistakes told per document: what follows the first few is mostly their consequence. */
-const MISTAKES_MAX = 3;
 
 /**
  * The documents of a file; empty ones are left out. The stream is cut at its markers first, so that a
@@ -76,7 +74,7 @@ function toYamlDocument(document: Document, place: (offset: number) => Position)
 
 function contentOf(document: Document, place: (offset: number) => Position, start: Position): YamlDocument['content'] {
   if (document.errors.length > 0) {
-    const mistakes = document.errors.slice(0, MISTAKES_MAX);
+    const mistakes = document.errors.slice(0, RESOURCE.mistakesMax);
     return {
       kind: 'broken',
       mistakes: mistakes.map((mistake) => ({ message: mistake.message, position: place(mistake.pos[0]) })),

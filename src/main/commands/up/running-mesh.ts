@@ -6,12 +6,8 @@ import { type Departure, type Keeper, keep } from '#main/commands/up/keeper.ts';
 import { startPart } from '#main/commands/up/part.ts';
 import type { MeshPlan } from '#main/commands/up/plan.ts';
 import { WeftError } from '#model/error.ts';
+import { COMMAND } from '#model/settings/host.ts';
 import { systemClock } from '#platform/clock.ts';
-
-const CONTROL_START_MS = 20_000;
-const AGENT_START_MS = 30_000;
-const CONTROL_STOP_MS = 10_000;
-const AGENT_STOP_MS = 20_000;
 
 /** The processes of one `weft up`, in the order in which they need one another. */
 export class RunningMesh {
@@ -41,7 +37,7 @@ export class RunningMesh {
     const { controlSocket, agentSocket, controlArgs, agentArgs, node, rootFile, tokenFile } = this.#plan;
     this.#control = this.#keep('the control plane', controlArgs);
     const control = controlClient(controlSocket);
-    await waitFor('control plane', CONTROL_START_MS, async () => {
+    await waitFor('control plane', COMMAND.controlStartMs, async () => {
       await control.status();
       return null;
     });
@@ -53,7 +49,7 @@ export class RunningMesh {
     void this.#agent.departed.then(({ exitCode }) => {
       this.#agentLeft = exitCode === 0;
     });
-    await waitFor('agent', AGENT_START_MS, async () => {
+    await waitFor('agent', COMMAND.agentStartMs, async () => {
       const { connected, syncedAt, error } = (await agentClient(agentSocket).status()).controlPlane;
       return connected && syncedAt !== null ? null : (error ?? 'it waits for the state of the mesh');
     });
@@ -71,7 +67,7 @@ export class RunningMesh {
           .catch(() => {});
       await this.#leave(this.#agent);
     }
-    await control?.stop(CONTROL_STOP_MS);
+    await control?.stop(COMMAND.controlStopMs);
   }
 
   /** Ends every process at once, whatever it leaves. */
@@ -90,10 +86,10 @@ export class RunningMesh {
       .then(() => true)
       .catch(() => false);
     const ended = released.then(() => true);
-    if (asked && (await Promise.race([ended, afterMs(AGENT_STOP_MS)]))) return;
-    await agent.stop(CONTROL_STOP_MS);
+    if (asked && (await Promise.race([ended, afterMs(COMMAND.agentStopMs)]))) return;
+    await agent.stop(COMMAND.controlStopMs);
     const cleanup = startPart(this.#plan.cleanupArgs);
-    await Promise.race([cleanup.ended, afterMs(AGENT_STOP_MS)]);
+    await Promise.race([cleanup.ended, afterMs(COMMAND.agentStopMs)]);
     await cleanup.stop(0);
   }
 

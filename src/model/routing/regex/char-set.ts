@@ -1,7 +1,7 @@
 /** Sorted, disjoint, inclusive ranges of UTF-16 code units: [from, to, from, to, …]. */
 export type CharSet = readonly number[];
 
-/** The highest UTF-16 code unit. */
+/** The highest UTF-16 code unit. Fixed by ECMAScript: regular expressions see strings as code units. */
 export const CODE_UNIT_MAX = 0xffff;
 
 /** Every code unit, and what RE2 calls \d and \w. */

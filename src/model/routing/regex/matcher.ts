@@ -1,9 +1,9 @@
 import { setHas, WORD } from '#model/routing/regex/char-set.ts';
 import type { Program } from '#model/routing/regex/program.ts';
 import type { Assertion } from '#model/routing/regex/syntax.ts';
+import { REGEX } from '#model/settings/waypoints.ts';
 
-/** States kept before the cache starts anew: bounds memory, as RE2 does. */
-const CACHED_STATES_MAX = 500;
+const CACHED_STATES_MAX = REGEX.cachedStatesMax;
 const CACHED_CODES = 256;
 const END = -1;
 

@@ -2,9 +2,8 @@ import { ANY, type CharSet, CODE_UNIT_MAX, complementOf, foldCase } from '#model
 import { parseBracket, parseSetEscape } from '#model/routing/regex/parse-set.ts';
 import { PatternReader } from '#model/routing/regex/pattern-reader.ts';
 import { EMPTY_NODE, type RegexNode, RegexRefusal } from '#model/routing/regex/syntax.ts';
+import { REGEX } from '#model/settings/waypoints.ts';
 
-const REPEAT_MAX = 1_000;
-const NESTING_MAX = 100;
 const NOT_NEWLINE: CharSet = complementOf([10, 10]);
 
 type Flags = { ignoreCase: boolean; dotAll: boolean };
@@ -21,7 +20,7 @@ export function parsePattern(pattern: string): RegexNode {
 }
 
 function parseChoice(reader: PatternReader, outer: Flags, depth: number): RegexNode {
-  if (depth > NESTING_MAX) throw new RegexRefusal(`nests groups deeper than ${NESTING_MAX}`);
+  if (depth > REGEX.nestingMax) throw new RegexRefusal(`nests groups deeper than ${REGEX.nestingMax}`);
   const flags = { ...outer };
   const branches: RegexNode[] = [];
   do branches.push(parseSequence(reader, flags, depth));
@@ -54,7 +53,7 @@ function repeatBounds(reader: PatternReader): { min: number; max: number | null 
   if (counted === null) return null;
   const min = Number(counted[1]);
   const max = counted[2] === undefined ? min : counted[3] === '' ? null : Number(counted[3]);
-  if (min > REPEAT_MAX || (max ?? 0) > REPEAT_MAX) throw new RegexRefusal(`repeats more than ${REPEAT_MAX} times`);
+  if (min > REGEX.repeatMax || (max ?? 0) > REGEX.repeatMax) throw new RegexRefusal(`repeats more than ${REGEX.repeatMax} times`);
   if (max !== null && max < min) throw new RegexRefusal(`has the range {${min},${max}} the wrong way round`);
   return { min, max };
 }

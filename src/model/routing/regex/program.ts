@@ -1,6 +1,7 @@
 import { unreachable } from '#model/error.ts';
 import type { CharSet } from '#model/routing/regex/char-set.ts';
 import { type Assertion, type RegexNode, RegexRefusal } from '#model/routing/regex/syntax.ts';
+import { REGEX } from '#model/settings/waypoints.ts';
 
 /** One step of a Thompson automaton; numbers are indexes of the next steps. */
 export type Instruction =
@@ -12,10 +13,7 @@ export type Instruction =
 /** Execution starts at the last instruction. */
 export type Program = readonly Instruction[];
 
-/** Bounds time per character and memory; a pattern of 1,024 characters reaches it only by nested counts. */
-const INSTRUCTIONS_MAX = 10_000;
-
-/** Errors: RegexRefusal when the pattern expands to more than INSTRUCTIONS_MAX steps. */
+/** Errors: RegexRefusal when the pattern expands to more than REGEX.instructionsMax steps. */
 export function assemble(node: RegexNode): Program {
   const program: Instruction[] = [{ kind: 'match' }];
   const start = emit(program, node, 0);
@@ -61,6 +59,7 @@ function emitRepeat(program: Instruction[], node: RegexNode & { kind: 'repeat' }
 }
 
 function push(program: Instruction[], instruction: Instruction): number {
-  if (program.length >= INSTRUCTIONS_MAX) throw new RegexRefusal('expands to too large a program; use smaller repeat counts');
+  if (program.length >= REGEX.instructionsMax)
+    throw new RegexRefusal('expands to too large a program; use smaller repeat counts');
   return program.push(instruction) - 1;
 }

@@ -2,6 +2,7 @@ import { RegexMatcher } from '#model/routing/regex/matcher.ts';
 import { parsePattern } from '#model/routing/regex/parse.ts';
 import { assemble } from '#model/routing/regex/program.ts';
 import { RegexRefusal } from '#model/routing/regex/syntax.ts';
+import { REGEX } from '#model/settings/waypoints.ts';
 
 /** A compiled pattern; `matches` compares the whole text, in linear time. */
 export type Regex = { matches(text: string): boolean };
@@ -9,15 +10,13 @@ export type Regex = { matches(text: string): boolean };
 /** `why` continues the sentence "the pattern …". */
 export type RegexOutcome = { kind: 'compiled'; regex: Regex } | { kind: 'refused'; why: string };
 
-/** Characters of a pattern (config-api 1.6). */
-export const PATTERN_LENGTH_MAX = 1_024;
-
 /**
  * Compiles a pattern in RE2's dialect. Never throws: a pattern outside it comes back as `refused`
  * with a clause that continues "the pattern …". Matching never backtracks, so no pattern can stall a proxy.
  */
 export function compileRegex(pattern: string): RegexOutcome {
-  if (pattern.length > PATTERN_LENGTH_MAX) return { kind: 'refused', why: `is longer than ${PATTERN_LENGTH_MAX} characters` };
+  if (pattern.length > REGEX.patternCharactersMax)
+    return { kind: 'refused', why: `is longer than ${REGEX.patternCharactersMax} characters` };
   try {
     return { kind: 'compiled', regex: new RegexMatcher(assemble(parsePattern(unquote(pattern)))) };
   } catch (error) {

@@ -1,11 +1,10 @@
 import { mkdir, readdir, readFile, rmdir, statfs, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { WeftError } from '#model/error.ts';
+import { HOST } from '#model/settings/host.ts';
 import { eventually } from '#platform/linux/sandbox/poll.ts';
 
 const CGROUP2_MAGIC = 0x63677270;
-const SETTLE_MS = 1_000;
-const KILL_MS = 5_000;
 
 /** Where cgroup v2 is mounted (also `/sys/fs/cgroup/unified` beside v1). Errors: WEFT_CGROUP2 when it is not. */
 export async function findCgroup2(): Promise<string> {
@@ -55,7 +54,7 @@ export async function isPopulated(path: string): Promise<boolean> {
 
 /** Whether it stays populated for longer than the kernel needs to forget a process that just ended. */
 export async function staysPopulated(path: string): Promise<boolean> {
-  return !(await eventually(async () => !(await isPopulated(path)), SETTLE_MS));
+  return !(await eventually(async () => !(await isPopulated(path)), HOST.cgroupSettleMs));
 }
 
 /** The processes of the cgroup and of those below it, as far as this process may know their ids. */
@@ -75,7 +74,7 @@ export async function killCgroup(path: string): Promise<void> {
     () => true,
     () => false, // before Linux 5.14
   );
-  const gone = asked ? await eventually(async () => !(await isPopulated(path)), KILL_MS) : await killEach(path);
+  const gone = asked ? await eventually(async () => !(await isPopulated(path)), HOST.cgroupKillMs) : await killEach(path);
   if (!gone) throw await busy(path, 'they do not end, even by SIGKILL: look at what they wait for (state D in ps)');
 }
 
@@ -84,7 +83,7 @@ export function killEach(path: string): Promise<boolean> {
   return eventually(async () => {
     for (const pid of await processesIn(path)) signalKill(pid);
     return !(await isPopulated(path));
-  }, KILL_MS);
+  }, HOST.cgroupKillMs);
 }
 
 /** Removes a cgroup and those below it; does nothing when it is gone. Errors: WEFT_SANDBOX_BUSY when processes are in it. */
@@ -99,7 +98,7 @@ export async function removeCgroup(path: string): Promise<void> {
       lastError = error;
       return codeOf(error) === 'ENOENT';
     }
-  }, SETTLE_MS);
+  }, HOST.cgroupSettleMs);
   if (!removed) throw await busy(path, 'stop them first', lastError);
 }
 

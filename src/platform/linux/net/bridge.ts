@@ -4,6 +4,7 @@ import { type AddressPool, addressesOf, GATEWAY_HOST } from './address-pool.ts';
 import { ip, ipBatch, readAlias, readPorts, tryIp } from './ip-command.ts';
 import { readSysctl, writeSysctl } from './sysctl.ts';
 
+/** Fixed by the kernel: IFNAMSIZ is 16, its last byte 0. */
 const INTERFACE_CHARACTERS_MAX = 15;
 
 /** Errors: WEFT_SANDBOX_BRIDGE. */

@@ -1,6 +1,7 @@
 import { closeSync } from 'node:fs';
 import { Socket, type SocketConstructorOpts } from 'node:net';
 import type { IpAddress } from '#model/address/ip.ts';
+import { TUNNEL } from '#model/settings/tunnels.ts';
 
 /**
  * Connects a socket that was made elsewhere (in a namespace, marked, bound) and hands it to Node.
@@ -29,7 +30,7 @@ export function connectFd(fd: number, ip: IpAddress, port: number, timeoutMs: nu
     socket.connect({ host: ip, port }, () => {
       clearTimeout(timer);
       socket.off('error', fail);
-      socket.setKeepAlive(true, 180_000);
+      socket.setKeepAlive(true, TUNNEL.tcpKeepAliveMs);
       resolve(socket);
     });
   });

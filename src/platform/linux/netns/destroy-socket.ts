@@ -10,6 +10,7 @@ const SOCK_RAW_CLOEXEC = 3 | 0o2000000;
 const NETLINK_SOCK_DIAG = 4;
 const SOCK_DESTROY = 21;
 const REQUEST_WITH_ACK = 0x5;
+/** Fixed by the kernel: struct nlmsghdr, and that with struct inet_diag_req_v2 behind it. */
 const HEADER_BYTES = 16;
 const REQUEST_BYTES = 72;
 const AF = { 4: 2, 6: 10 } as const;

@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import { join } from 'node:path';
 import { WeftError } from '#model/error.ts';
+import { HOST } from '#model/settings/host.ts';
 
 /** How a program ended. */
 export type CommandResult =
@@ -12,15 +13,13 @@ export type CommandResult =
 
 /** A user's PATH often leaves out where administration programs are. */
 const ADMINISTRATION_FOLDERS = ['/usr/sbin', '/usr/bin', '/sbin', '/bin'];
-const TIME_LIMIT_MS = 30_000;
-const OUTPUT_BYTES_MAX = 64 * 2 ** 20;
 
 /** Runs a program to its end with `input` on its standard input; no shell is involved. Never rejects. */
 export function runCommand(program: string, args: readonly string[], input = ''): Promise<CommandResult> {
   return new Promise((resolve) => {
     const options = {
-      timeout: TIME_LIMIT_MS,
-      maxBuffer: OUTPUT_BYTES_MAX,
+      timeout: HOST.commandMs,
+      maxBuffer: HOST.commandOutputBytesMax,
       env: { ...process.env, PATH: searchPath(), LC_ALL: 'C' },
     };
     const child = execFile(program, [...args], options, (error, stdout, stderr) => {

@@ -1,21 +1,20 @@
 import { createHash } from 'node:crypto';
 import { WeftError } from '#model/error.ts';
+import { HOST } from '#model/settings/host.ts';
 
 /** Names a workload of a node. */
 export type SandboxKey = { namespace: string; name: string };
 
 const NAMESPACE = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 const NAME = /^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/;
-/** File names hold it with an ending, and may have 255 bytes. */
-const KEY_CHARACTERS_MAX = 200;
-const NODE_CHARACTERS_MAX = 32;
 
 /** `<namespace>.<name>`, the name of a sandbox's files and cgroup; a namespace has no dot, so it is unique. Errors: WEFT_SANDBOX_NAME. */
 export function fileNameOf({ namespace, name }: SandboxKey): string {
   const text = `${namespace}.${name}`;
-  if (NAMESPACE.test(namespace) && NAME.test(name) && !name.includes('..') && text.length <= KEY_CHARACTERS_MAX) return text;
+  if (NAMESPACE.test(namespace) && NAME.test(name) && !name.includes('..') && text.length <= HOST.sandboxKeyCharactersMax)
+    return text;
   throw new WeftError('WEFT_SANDBOX_NAME', `"${name}" in namespace "${namespace}" cannot be the name of a workload`, {
-    remedy: `write lower-case letters, digits and "-" (in the name "." too), at most ${KEY_CHARACTERS_MAX} characters together`,
+    remedy: `write lower-case letters, digits and "-" (in the name "." too), at most ${HOST.sandboxKeyCharactersMax} characters together`,
   });
 }
 
@@ -53,11 +52,11 @@ export function bridgeMacOf(node: string, bridge: string): string {
 
 /** The node's name as far as it is safe in names of namespaces and nft tables; unique by a hash where it had to be changed. */
 export function slugOf(node: string): string {
-  if (/^[a-z0-9-]+$/.test(node) && node.length <= NODE_CHARACTERS_MAX) return node;
+  if (/^[a-z0-9-]+$/.test(node) && node.length <= HOST.sandboxNodeCharactersMax) return node;
   const safe = node
     .toLowerCase()
     .replace(/[^a-z0-9-]/g, '-')
-    .slice(0, NODE_CHARACTERS_MAX - 9);
+    .slice(0, HOST.sandboxNodeCharactersMax - 9);
   return `${safe}-${createHash('sha256').update(node).digest('hex').slice(0, 8)}`;
 }
 

@@ -1,6 +1,7 @@
 import { readdir, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { WeftError } from '#model/error.ts';
+import { HOST } from '#model/settings/host.ts';
 import { type AddressPool, addressesOf, GATEWAY_HOST } from '#platform/linux/net/address-pool.ts';
 import { ip, ipBatch, readLink, tryIp } from '#platform/linux/net/ip-command.ts';
 import { missingProgram, runCommand } from './command.ts';
@@ -12,7 +13,6 @@ import { hostVethOfNetns, isNetnsNameOf } from './sandbox-name.ts';
 const NETNS_FOLDER = '/run/netns';
 const NSFS_MAGIC = 0x6e736673;
 const INSIDE = 'eth0';
-const SETTLE_MS = 5_000;
 
 /** A sandbox to be joined to a bridge. `mtuBytes` null: the kernel's default. */
 export type Wire = { record: SandboxRecord; bridge: string; pool: AddressPool; mtuBytes: number | null };
@@ -67,7 +67,7 @@ export function unwireNetns(netnsName: string): Promise<void> {
 
 async function removeNetns(netnsName: string): Promise<void> {
   if (await isListed(netnsName)) await ip(['netns', 'del', netnsName]);
-  if (await eventually(async () => !(await isListed(netnsName)), SETTLE_MS)) return;
+  if (await eventually(async () => !(await isListed(netnsName)), HOST.namespaceSettleMs)) return;
   throw new WeftError('WEFT_SANDBOX_COMMAND', `the network namespace ${netnsName} does not go away`, {
     remedy: `remove it by hand: ip netns del ${netnsName}`,
   });

@@ -1,6 +1,8 @@
 import type { Duplex } from 'node:stream';
+import { HTTP } from '#model/settings/http.ts';
 import type { OutgoingFraming } from './head-writer.ts';
-import { COALESCED_BYTES_MAX } from './limits.ts';
+
+const COALESCED_BYTES_MAX = HTTP.coalescedBytesMax;
 
 const CRLF = Buffer.from('\r\n');
 const LAST_CHUNK = Buffer.from('0\r\n\r\n');

@@ -1,5 +1,5 @@
+import { HTTP } from '#model/settings/http.ts';
 import { COLON, CR, FIELD_VALUE, HEX_VALUE, LF, SEMICOLON, TOKEN } from './characters.ts';
-import { CHUNK_EXTENSION_BYTES_MAX, CHUNK_EXTENSION_SURPLUS_MAX, TRAILER_BYTES_MAX } from './limits.ts';
 
 /** What one step of the decoder found. */
 export type ChunkEvent =
@@ -11,7 +11,7 @@ export type ChunkEvent =
   | 'end'
   | 'invalid';
 
-/** 12 hexadecimal digits stay below 2^53. */
+/** Fixed by doubles: 12 hexadecimal digits stay below 2^53. */
 const SIZE_DIGITS_MAX = 12;
 
 const STATE = {
@@ -108,12 +108,12 @@ export class ChunkedDecoder {
   #extensionByte(code: number): State | null {
     this.#extensionBytes++;
     this.#surplusBytes++;
-    const fits = this.#extensionBytes <= CHUNK_EXTENSION_BYTES_MAX && this.#surplusBytes <= CHUNK_EXTENSION_SURPLUS_MAX;
+    const fits = this.#extensionBytes <= HTTP.chunkExtensionBytesMax && this.#surplusBytes <= HTTP.chunkExtensionSurplusBytesMax;
     return fits && FIELD_VALUE[code] === 1 ? STATE.extension : null;
   }
 
   #trailerByte(code: number): State | null {
-    if (++this.#trailerBytes > TRAILER_BYTES_MAX) return null;
+    if (++this.#trailerBytes > HTTP.trailerBytesMax) return null;
     switch (this.#state) {
       case STATE.lineStart:
         if (code === CR) return STATE.finalLf;

@@ -1,4 +1,5 @@
 import type { Duplex } from 'node:stream';
+import { HTTP } from '#model/settings/http.ts';
 import type { HeaderBlock } from '#protocol/http/header-block.ts';
 import type {
   ClientConnection,
@@ -14,7 +15,6 @@ import { BodyWriter } from './body-writer.ts';
 import { HeadBuffer } from './head-buffer.ts';
 import { writeRequestHead } from './head-writer.ts';
 import { Http1Headers } from './http1-headers.ts';
-import { INTERIM_RESPONSES_MAX } from './limits.ts';
 import { parseResponseHead, type ResponseHeadResult } from './response-head.ts';
 
 type Phase = 'idle' | 'head' | 'body' | 'closed';
@@ -184,7 +184,7 @@ export class Http1ClientConnection implements ClientConnection, ClientStream, Bo
   }
 
   #interim(head: ResponseHead): void {
-    if (++this.#interims > INTERIM_RESPONSES_MAX) {
+    if (++this.#interims > HTTP.interimResponsesMax) {
       this.#fail('protocol-error', 'too many interim responses');
       return;
     }

@@ -1,10 +1,10 @@
 import type { Duplex } from 'node:stream';
 import type { Clock } from '#model/effects/clock.ts';
-import { LINGER_MS } from './limits.ts';
+import { HTTP } from '#model/settings/http.ts';
 
 /**
  * Ends a stream so that the peer can still read all that was written: what the peer sends meanwhile is discarded
- * (unread bytes would turn the close into a reset), and the stream goes when the peer closes too, or LINGER_MS
+ * (unread bytes would turn the close into a reset), and the stream goes when the peer closes too, or HTTP.lingerMs
  * after the last byte left.
  */
 export function closeGently(stream: Duplex, clock: Clock): void {
@@ -16,7 +16,7 @@ export function closeGently(stream: Duplex, clock: Clock): void {
       destroy();
       return;
     }
-    const cancel = clock.after(LINGER_MS, destroy);
+    const cancel = clock.after(HTTP.lingerMs, destroy);
     stream.once('end', destroy);
     stream.once('close', cancel);
   };

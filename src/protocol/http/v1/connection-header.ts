@@ -1,3 +1,4 @@
+import { HTTP } from '#model/settings/http.ts';
 import { HEADER, headerIdOf } from '#protocol/http/header-names.ts';
 import type { Http1Headers } from './http1-headers.ts';
 
@@ -11,8 +12,6 @@ export type HopFacts = {
   keepAliveTimeoutSeconds: number | null;
 };
 
-/** More is malice: Envoy refuses overly long Connection headers, too. */
-const CONNECTION_BYTES_MAX = 1_024;
 const TOKENS = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 
 /**
@@ -63,7 +62,7 @@ export function takeHopHeaders(headers: Http1Headers): HopFacts | null {
 /** Whether `upgrade` was named; null when malformed. */
 function readTokens(headers: Http1Headers, connectionIndex: number, facts: HopFacts): boolean | null {
   const value = headers.valueAt(connectionIndex);
-  if (value.length > CONNECTION_BYTES_MAX) return null;
+  if (value.length > HTTP.connectionHeaderBytesMax) return null;
   let upgradeNamed = false;
   for (const part of value.toLowerCase().split(',')) {
     const token = part.trim();

@@ -24,7 +24,7 @@ const BOTH: DeclaredFraming = { kind: 'invalid', status: 400, details: 'http1.co
 const BAD_LENGTH: DeclaredFraming = { kind: 'invalid', status: 400, details: 'http1.content_length_invalid' };
 const BAD_ENCODING: DeclaredFraming = { kind: 'invalid', status: 501, details: 'http1.invalid_transfer_encoding' };
 
-/** 15 digits stay below 2^53. */
+/** Fixed by doubles: 15 digits stay below 2^53. */
 const LENGTH_DIGITS_MAX = 15;
 
 /**

@@ -1,5 +1,5 @@
+import { HTTP } from '#model/settings/http.ts';
 import { CR, LF } from './characters.ts';
-import { HEAD_BYTES_MAX } from './limits.ts';
 
 /** What is known of the head so far. */
 export type HeadResult =
@@ -14,8 +14,6 @@ const HEAD_END = Buffer.from('\r\n\r\n');
 const INCOMPLETE: HeadResult = { kind: 'incomplete' };
 const TOO_LARGE: HeadResult = { kind: 'too-large' };
 const BARE_LF: HeadResult = { kind: 'bare-lf' };
-
-const INITIAL_BYTES = 1_024;
 
 /** Gathers bytes until a message head is whole. A head that arrives in one piece is not copied. */
 export class HeadBuffer {
@@ -46,7 +44,7 @@ export class HeadBuffer {
 
   #append(chunk: Buffer, from: number): void {
     const needed = this.#length + chunk.length - from;
-    let storage = this.#storage ?? Buffer.allocUnsafe(Math.max(INITIAL_BYTES, needed));
+    let storage = this.#storage ?? Buffer.allocUnsafe(Math.max(HTTP.headBufferBytes, needed));
     if (storage.length < needed) {
       const larger = Buffer.allocUnsafe(Math.max(needed, storage.length * 2));
       storage.copy(larger, 0, 0, this.#length);
@@ -68,7 +66,7 @@ export class HeadBuffer {
 function scan(bytes: Buffer, start: number, searchFrom: number): HeadResult {
   const found = bytes.indexOf(HEAD_END, Math.max(start, searchFrom));
   const end = found < 0 ? bytes.length : found + HEAD_END.length;
-  if (end - start > HEAD_BYTES_MAX) return TOO_LARGE;
+  if (end - start > HTTP.headBytesMax) return TOO_LARGE;
   if (found >= 0) return { kind: 'complete', bytes, start, end };
   return hasBareLf(bytes, Math.max(start, searchFrom)) ? BARE_LF : INCOMPLETE;
 }

@@ -1,3 +1,4 @@
+import { HTTP } from '#model/settings/http.ts';
 import type { HeaderBlock } from '#protocol/http/header-block.ts';
 import { HEADER } from '#protocol/http/header-names.ts';
 import type { RequestHead, ResponseHead } from '#protocol/http/message.ts';
@@ -8,7 +9,7 @@ import { Http1Headers } from './http1-headers.ts';
 /** How the body of a message that we write is framed. */
 export type OutgoingFraming = 'none' | 'length' | 'chunked';
 
-const INITIAL_BYTES = 64 * 1024;
+const INITIAL_BYTES = HTTP.writeBufferBytes;
 /** Longer texts are cheaper to write natively than byte by byte. */
 const SHORT_TEXT = 24;
 const SHORT_SPAN = 64;

@@ -1,7 +1,7 @@
+import { HTTP } from '#model/settings/http.ts';
 import { HeaderBlock } from '#protocol/http/header-block.ts';
 import { classifyHeader, equalsIgnoringCase, HEADER, type HeaderId } from '#protocol/http/header-names.ts';
 import { COLON, CR, FIELD_VALUE, LF, SPACE, TAB, TOKEN, textOf } from './characters.ts';
-import { HEADERS_MAX } from './limits.ts';
 
 /** Whether the field lines could be read. */
 export type FieldsResult = 'ok' | 'too-many' | 'invalid';
@@ -27,7 +27,7 @@ export class Http1Headers extends HeaderBlock {
     this.added.length = 0;
     let at = from;
     while (at < end) {
-      if (this.#count === HEADERS_MAX) return 'too-many';
+      if (this.#count === HTTP.headersMax) return 'too-many';
       at = this.#parseLine(bytes, at);
       if (at < 0) return 'invalid';
     }

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { type Duplex, duplexPair } from 'node:stream';
 import test from 'node:test';
+import { HTTP } from '#model/settings/http.ts';
 import { SteppedClock } from '#platform/stepped-clock.testing.ts';
 import { StringHeaders } from '#protocol/http/header-block.ts';
 import type { ProtocolProblem, RequestHead, ServerEvents, ServerStream } from '#protocol/http/message.ts';
-import { LINGER_MS } from './limits.ts';
 import { Http1ServerConnection } from './server-connection.ts';
 
 type Seen = {
@@ -191,7 +191,7 @@ test('W23 http1 server: a refused message is answered, then the connection close
   assert.ok(closed());
   client.write('more that nobody reads');
   await settle();
-  clock.advance(LINGER_MS);
+  clock.advance(HTTP.lingerMs);
   await settle();
   assert.ok(client.readableEnded);
 });

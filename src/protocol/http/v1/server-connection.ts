@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream';
 import type { Clock } from '#model/effects/clock.ts';
+import { HTTP } from '#model/settings/http.ts';
 import type { HeaderBlock } from '#protocol/http/header-block.ts';
 import { HEADER } from '#protocol/http/header-names.ts';
 import type {
@@ -16,7 +17,6 @@ import { closeGently } from './close-gently.ts';
 import { HeadBuffer } from './head-buffer.ts';
 import { writeUpgradeHead } from './head-writer.ts';
 import { Http1Headers } from './http1-headers.ts';
-import { DRAINED_BODY_BYTES_MAX } from './limits.ts';
 import { parseRequestHead } from './request-head.ts';
 import { ResponseWriter } from './response-writer.ts';
 
@@ -246,7 +246,7 @@ export class Http1ServerConnection implements ServerConnection, ServerStream, Bo
   /** A response without interest in the body: a short one is read and dropped, so that the connection can go on. */
   #giveUpBody(): void {
     const waits = this.#headers.indexOf(HEADER.expect) >= 0;
-    if (waits || this.#decoder?.isShort(DRAINED_BODY_BYTES_MAX) !== true) {
+    if (waits || this.#decoder?.isShort(HTTP.drainedBodyBytesMax) !== true) {
       this.#keepAlive = false;
       return;
     }

@@ -1,4 +1,6 @@
-/** Numbers of RFC 9113 (HTTP/2). */
+// Fixed by RFC 9113 (HTTP/2): what is in this file cannot be chosen.
+
+/** Frame types. */
 export const FRAME = {
   data: 0,
   headers: 1,

@@ -1,3 +1,4 @@
+import { TUNNEL } from '#model/settings/tunnels.ts';
 import { ERROR_CODE, Http2Error } from './constants.ts';
 
 /** What a peer can send that costs us work and it nothing. */
@@ -13,9 +14,9 @@ export class FloodGuard {
   readonly #nowMs: () => number;
   #refilledMs: number;
   readonly #buckets: Record<FloodKind, Bucket> = {
-    reset: { tokens: 1_000, burst: 1_000, perSecond: 100 },
-    control: { tokens: 500, burst: 500, perSecond: 50 },
-    empty: { tokens: 100, burst: 100, perSecond: 10 },
+    reset: { tokens: TUNNEL.resetBurst, burst: TUNNEL.resetBurst, perSecond: TUNNEL.resetsPerSecond },
+    control: { tokens: TUNNEL.controlBurst, burst: TUNNEL.controlBurst, perSecond: TUNNEL.controlsPerSecond },
+    empty: { tokens: TUNNEL.emptyBurst, burst: TUNNEL.emptyBurst, perSecond: TUNNEL.emptiesPerSecond },
   };
 
   constructor(nowMs: () => number) {

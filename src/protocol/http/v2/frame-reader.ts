@@ -1,3 +1,4 @@
+import { TUNNEL } from '#model/settings/tunnels.ts';
 import { ERROR_CODE, FLAG, FRAME, FRAME_HEADER_BYTES, Http2Error, PREFACE } from './constants.ts';
 
 /** What a reader finds in the bytes. */
@@ -13,8 +14,7 @@ export type FrameSink = {
 
 /** No bytes. */
 const EMPTY = Buffer.alloc(0);
-/** Larger control frames are an attack: HEADERS are bounded by the header list's limit, the rest is tiny. */
-const CONTROL_FRAME_BYTES_MAX = 128 * 1024;
+const CONTROL_FRAME_BYTES_MAX = TUNNEL.controlFrameBytesMax;
 
 /**
  * Cuts a byte stream into frames. DATA is handed on as it arrives, everything else is collected first.

@@ -1,8 +1,7 @@
+import { TUNNEL } from '#model/settings/tunnels.ts';
 import { ERROR_CODE, FLAG, Http2Error } from './constants.ts';
 import { HpackDecoder } from './hpack-decoder.ts';
 import type { Header } from './hpack-table.ts';
-
-const CONTINUATIONS_MAX = 32;
 
 /** A whole, decoded header block; `ended` when END_STREAM came with it. */
 export type HeaderBlock = { streamId: number; headers: Header[]; ended: boolean };
@@ -42,7 +41,7 @@ export class HeaderBlocks {
     const open = this.#open;
     if (open === null) return null;
     open.bytes += fragment.length;
-    if (open.bytes > this.#blockBytesMax || open.parts.length > CONTINUATIONS_MAX) {
+    if (open.bytes > this.#blockBytesMax || open.parts.length > TUNNEL.continuationsMax) {
       throw new Http2Error(ERROR_CODE.enhanceYourCalm, 'header block too large');
     }
     open.parts.push(Buffer.from(fragment));

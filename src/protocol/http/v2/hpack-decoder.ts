@@ -1,10 +1,11 @@
+import { TUNNEL } from '#model/settings/tunnels.ts';
 import { ERROR_CODE, Http2Error } from './constants.ts';
 import { DynamicTable, fieldBytes, type Header } from './hpack-table.ts';
 import { decodeHuffman } from './huffman.ts';
 
-/** RFC 9113: the dynamic table a peer may use when we announce nothing. */
+/** The dynamic table a peer may use when we announce nothing. Fixed by RFC 9113 6.5.2. */
 const TABLE_BYTES_MAX = 4_096;
-const INTEGER_MAX = 0xff_ffff;
+const INTEGER_MAX = TUNNEL.hpackIntegerMax;
 
 function invalid(what: string): Http2Error {
   return new Http2Error(ERROR_CODE.compressionError, `invalid header block: ${what}`);

@@ -14,6 +14,7 @@ const CODE_BITS: readonly number[] = [
 ];
 const END_OF_STRING = 256;
 const LEAF = 0x8000;
+/** More would be a whole byte. Fixed by RFC 7541 5.2. */
 const PADDING_BITS_MAX = 7;
 
 /** Two slots per node: where a 0 and where a 1 lead; LEAF + symbol at an end. */

@@ -1,9 +1,5 @@
 import type { Cancel, Clock } from '#model/effects/clock.ts';
-
-/** A PING goes out this long after the start, and after each answer. */
-export const PING_INTERVAL_MS = 10_000;
-/** A peer that has not answered for this long is gone. */
-export const PING_TIMEOUT_MS = 20_000;
+import { TUNNEL } from '#model/settings/tunnels.ts';
 
 /** `lost` is called at most once, when the peer is gone. */
 export type KeepaliveEffects = { clock: Clock; sendPing(): void; lost(): void };
@@ -33,9 +29,9 @@ export class Keepalive {
 
   #scheduleNext(): void {
     this.#waiting = false;
-    this.#cancel = this.#effects.clock.after(PING_INTERVAL_MS, () => {
+    this.#cancel = this.#effects.clock.after(TUNNEL.pingIntervalMs, () => {
       this.#waiting = true;
-      this.#cancel = this.#effects.clock.after(PING_TIMEOUT_MS, () => this.#effects.lost());
+      this.#cancel = this.#effects.clock.after(TUNNEL.pingTimeoutMs, () => this.#effects.lost());
       this.#effects.sendPing();
     });
   }

@@ -30,6 +30,7 @@ export const DEFAULT_PEER_SETTINGS: PeerSettings = {
   concurrentStreamsMax: Number.POSITIVE_INFINITY,
 };
 
+/** Identifier and value. Fixed by RFC 9113 6.5.1. */
 const SETTING_BYTES = 6;
 
 /** `current` with the payload of a SETTINGS frame applied. Throws Http2Error for forbidden values. */

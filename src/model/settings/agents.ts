@@ -1,0 +1,45 @@
+import { type SettingGroup, setting, valuesOf } from './setting.ts';
+
+const KIB = 1_024;
+
+/** Node agent: the rows of the table. */
+export const AGENT_SETTINGS = {
+  about: { title: 'Node agent', text: 'What the agent of a node waits for, holds and does ahead.' },
+  rows: {
+    knowledgeDeadlineMs: setting(
+      5_000,
+      'ms',
+      "How long a connection waits for the workload's record or the first sync (node-proxy 1.5).",
+    ),
+    waitersMax: setting(10_000, 'count', 'Connections that wait so at once; further ones are refused.'),
+    eagerPairsMax: setting(
+      20_000,
+      'count',
+      'Pairs evaluated ahead of their first connection; beyond that the first connection of a pair is evaluated.',
+    ),
+    secondSweepMs: setting(
+      200,
+      'ms',
+      'A connection may be established from a verdict read just before a change: it is looked at again after this.',
+    ),
+    eventsPeriodMs: setting(50, 'ms', "How often the eBPF programs' events are read, for the log."),
+    slotsMax: setting(
+      4_096,
+      'count',
+      'Slots of one service in the kernel, which draws uniformly: weights are expanded into repeated slots.',
+    ),
+    reapMs: setting(2_000, 'ms', 'How often workloads of `weft run` are looked at, for those that ended.'),
+    startGraceMs: setting(30_000, 'ms', 'A workload whose process has not started yet is not taken for one that ended.'),
+    registerRetryMs: setting(
+      1_000,
+      'ms',
+      'Wait before workloads are registered again after the control plane could not take them.',
+    ),
+    requestBytesMax: setting(64 * KIB, 'bytes', "One request on the agent's local socket."),
+    listedMax: setting(1_000, 'count', 'Workloads listed by status; the counts are always whole.'),
+    lastAnswerMs: setting(100, 'ms', 'The answer to a cleanup has to leave before its socket closes.'),
+  },
+} as const satisfies SettingGroup;
+
+/** Node agent: the numbers. */
+export const AGENT = valuesOf(AGENT_SETTINGS);

@@ -1,0 +1,113 @@
+import { type SettingGroup, setting, valuesOf } from './setting.ts';
+
+const KIB = 1_024;
+const MIB = 1_024 * KIB;
+const HOUR_S = 3_600;
+const HOUR_MS = 3_600_000;
+
+/** Certificates and tokens: the rows of the table. */
+export const CERTIFICATE_SETTINGS = {
+  about: { title: 'Certificates and tokens', text: 'Lifetimes, and how they are renewed (control-plane-protocols 3).' },
+  rows: {
+    ttlSeconds: setting(24 * HOUR_S, 's', "Lifetime an agent asks for (Istio's default)."),
+    fetchesMax: setting(8, 'count', 'Certificates one agent asks for at the same time, over all identities.'),
+    renewalMinMs: setting(
+      1_000,
+      'ms',
+      'A certificate that is overdue as soon as it arrives (its signer is about to expire) is not asked for in a loop.',
+    ),
+    retryFirstMs: setting(1_000, 'ms', 'First wait after a failed request; it doubles.'),
+    retryMaxMs: setting(150_000, 'ms', 'Longest wait after failed requests.'),
+    defaultLifetimeMs: setting(24 * HOUR_MS, 'ms', 'Lifetime of a certificate whose request names none.'),
+    lifetimeMaxMs: setting(90 * 24 * HOUR_MS, 'ms', 'A longer lifetime is refused (as istiod).'),
+    backdateMs: setting(120_000, 'ms', 'How far a new certificate reaches back, for clocks that run behind.'),
+    rootLifetimeMs: setting(3_650 * 24 * HOUR_MS, 'ms', "Lifetime of a root of our own: ten years, as istiod's."),
+    serverRetryMs: setting(60_000, 'ms', "Wait before the control plane's own certificate is made again after that failed."),
+    agentTokenMs: setting(
+      365 * 24 * HOUR_MS,
+      'ms',
+      'Agents are given their token by a person, who is not to be needed again soon.',
+    ),
+    waypointTokenMs: setting(
+      365 * 24 * HOUR_MS,
+      'ms',
+      'A waypoint runs until its Gateway goes, and is not handed a second token.',
+    ),
+    tokenSecondsMax: setting(3_650 * 24 * HOUR_S, 's', 'The longest lifetime of a token that a person may ask for.'),
+  },
+} as const satisfies SettingGroup;
+
+/** Certificates and tokens: the numbers. */
+export const CERTIFICATE = valuesOf(CERTIFICATE_SETTINGS);
+
+/** Control plane and its clients: the rows of the table. */
+export const CONTROL_SETTINGS = {
+  about: {
+    title: 'Control plane and its clients',
+    text: 'Discovery over gRPC (control-plane-protocols 1), registration and waypoints.',
+  },
+  rows: {
+    keepaliveMs: setting(30_000, 'ms', 'Both sides ask this often whether the other is still there.'),
+    keepaliveTimeoutMs: setting(10_000, 'ms', 'No answer for this long, and the connection is taken for dead.'),
+    establishMsMax: setting(5_000, 'ms', 'An attempt at a stream that got no answer after this long has failed.'),
+    callMsMax: setting(10_000, 'ms', 'A call that takes longer has failed: callers hold one of few places meanwhile.'),
+    backoffFirstMs: setting(10, 'ms', 'Shortest wait before a new stream.'),
+    backoffMaxMs: setting(15_000, 'ms', 'Longest wait before a new stream.'),
+    receiveBytesMax: setting(
+      256 * MIB,
+      'bytes',
+      'One message of a client: on reconnecting it reports every resource it holds, about 1 MiB per 10,000 (C14).',
+    ),
+    pushedNamesMax: setting(
+      5_000,
+      'count',
+      'Names in one pushed response: a slow client gets several instead of one that fills its buffers.',
+    ),
+    answersMax: setting(16, 'count', 'Clients whose requests are being answered at the same time.'),
+    stalledMsMax: setting(
+      60_000,
+      'ms',
+      'A client that does not take what it was sent for this long is cut off: it would hold memory for ever.',
+    ),
+    nodeWorkloadsMax: setting(10_000, 'count', 'Workloads that one node may register.'),
+    lookEveryMs: setting(1_000, 'ms', 'How often it is looked whether every waypoint is still alive.'),
+    stableMs: setting(60_000, 'ms', 'A waypoint or a part that lived this long has recovered: its next death is its first.'),
+    restartFirstMs: setting(500, 'ms', 'Wait before a waypoint, or a part of `weft up`, that died is started again; it doubles.'),
+    restartMaxMs: setting(30_000, 'ms', 'Longest such wait.'),
+    waypointStopMs: setting(5_000, 'ms', 'How long a waypoint may take to end before it is killed.'),
+    stopGraceMs: setting(500, 'ms', 'How long calls may take to end by themselves when the control plane stops.'),
+  },
+} as const satisfies SettingGroup;
+
+/** Control plane and its clients: the numbers. */
+export const CONTROL = valuesOf(CONTROL_SETTINGS);
+
+/** Resources: the rows of the table. */
+export const RESOURCE_SETTINGS = {
+  about: { title: 'Resources', text: 'The YAML that a mesh is written in, and what is told about mistakes in it.' },
+  rows: {
+    fileBytesMax: setting(32 * MIB, 'bytes', 'Larger files are refused: a file of resources never comes near.'),
+    readsMax: setting(3, 'count', 'How often a file that is written to while it is read is read again.'),
+    quietMs: setting(15, 'ms', "Quiet time after an event before the files are read: an editor's save is several events."),
+    quietMsMax: setting(100, 'ms', 'Longest wait while events keep coming.'),
+    confirmMs: setting(
+      20,
+      'ms',
+      'A file that vanished or became empty is looked at again after this: most are about to be replaced.',
+    ),
+    rescanMs: setting(
+      2_000,
+      'ms',
+      'A look without any event, for file systems that do not tell (network mounts) and events that were lost.',
+    ),
+    mistakesMax: setting(3, 'count', 'Mistakes told per document: what follows the first few is mostly their consequence.'),
+    mismatchesMax: setting(20, 'count', 'Problems told per resource; more would hide the first ones.'),
+    namesMax: setting(12, 'count', 'Names listed in a remedy before the rest is left out.'),
+    editsMax: setting(2, 'count', 'At this many edits or fewer two names are taken for the same word misspelt.'),
+    messagesMax: setting(5, 'count', 'Sentences in one message of a condition; the rest is in the findings.'),
+    routeMatchesMax: setting(128, 'count', 'Matches in one route, over all of its rules (Gateway API 1.6).'),
+  },
+} as const satisfies SettingGroup;
+
+/** Resources: the numbers. */
+export const RESOURCE = valuesOf(RESOURCE_SETTINGS);

@@ -1,0 +1,50 @@
+import { type SettingGroup, setting, valuesOf } from './setting.ts';
+
+const KIB = 1_024;
+const MIB = 1_024 * KIB;
+
+/** Host: the rows of the table. */
+export const HOST_SETTINGS = {
+  about: { title: 'Host', text: 'Namespaces, cgroups and programs that Weft starts.' },
+  rows: {
+    commandMs: setting(30_000, 'ms', 'How long a program such as `ip` or `iptables` may take: it may wait for a lock of others.'),
+    commandOutputBytesMax: setting(64 * MIB, 'bytes', 'Output of such a program: rules of a large node are some megabytes.'),
+    namespaceSettleMs: setting(5_000, 'ms', 'How long a removed network namespace may stay listed.'),
+    cgroupSettleMs: setting(1_000, 'ms', 'How long a cgroup may stay busy after its last process ended.'),
+    cgroupKillMs: setting(5_000, 'ms', 'How long killed processes may take to end.'),
+    sandboxKeyCharactersMax: setting(200, 'characters', 'File names hold it with an ending, and may have 255 bytes.'),
+    sandboxNodeCharactersMax: setting(
+      32,
+      'characters',
+      "The node's part of that; longer names are cut and told apart by a hash.",
+    ),
+    verifierLogBytesMax: setting(MIB, 'bytes', "The kernel's log on a program that it refuses."),
+  },
+} as const satisfies SettingGroup;
+
+/** Host: the numbers. */
+export const HOST = valuesOf(HOST_SETTINGS);
+
+/** Commands: the rows of the table. */
+export const COMMAND_SETTINGS = {
+  about: { title: 'Commands', text: 'How long the command line waits, and for what.' },
+  rows: {
+    lingerMs: setting(2_000, 'ms', 'How long open handles may keep a finished command alive.'),
+    columnsMax: setting(120, 'characters', 'Width of help texts on wide terminals.'),
+    answerBytesMax: setting(64 * MIB, 'bytes', 'One answer of a local socket: the status of a large mesh is some megabytes.'),
+    statusMs: setting(5_000, 'ms', 'Asking an agent or a control plane something that needs no work.'),
+    sandboxMs: setting(30_000, 'ms', 'Making a sandbox waits for the control plane to know the workload.'),
+    stopMs: setting(15_000, 'ms', 'Ending waits for open requests and removes what was made.'),
+    uninstallAgentMs: setting(30_000, 'ms', 'An agent removes its sandboxes one after the other.'),
+    uninstallControlMs: setting(10_000, 'ms', 'A control plane ends its waypoints.'),
+    controlStartMs: setting(20_000, 'ms', 'Until the control plane of `weft up` is ready: it may make a root key first.'),
+    agentStartMs: setting(30_000, 'ms', 'Until the agent of `weft up` is ready: the kernel verifies its programs first.'),
+    controlStopMs: setting(10_000, 'ms', 'Until the control plane of `weft up` has ended; then it is killed.'),
+    agentStopMs: setting(20_000, 'ms', 'The same for its agent, which removes sandboxes.'),
+    serviceStopMs: setting(20_000, 'ms', 'Until a part that got a stop signal is ended by force.'),
+    pollMs: setting(50, 'ms', 'How often it is looked whether a process has ended.'),
+  },
+} as const satisfies SettingGroup;
+
+/** Commands: the numbers. */
+export const COMMAND = valuesOf(COMMAND_SETTINGS);

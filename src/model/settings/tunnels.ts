@@ -1,0 +1,104 @@
+import { type SettingGroup, setting, valuesOf } from './setting.ts';
+
+const KIB = 1_024;
+const MIB = 1_024 * KIB;
+
+/** Tunnels (HBONE): the rows of the table. */
+export const TUNNEL_SETTINGS = {
+  about: { title: 'Tunnels (HBONE)', text: 'Between agents, waypoints and other HBONE peers.' },
+  rows: {
+    connectTimeoutMs: setting(
+      10_000,
+      'ms',
+      "To reach an app or an endpoint by TCP, TLS and CONNECT included (Istio's connectTimeout).",
+    ),
+    handshakeTimeoutMs: setting(10_000, 'ms', "From the accepted or dialled socket to the peer's first SETTINGS."),
+    responseTimeoutMs: setting(
+      20_000,
+      'ms',
+      'To the answer of a CONNECT: the server dials the app for up to `connectTimeoutMs` and then needs time to say that it failed.',
+    ),
+    idleTimeoutMs: setting(
+      300_000,
+      'ms',
+      'An unused client connection is closed after this and up to a tenth more, so that a fleet does not close at once (B19).',
+    ),
+    streamsPerConnectionMax: setting(
+      100,
+      'count',
+      'Streams a client opens on one connection, or fewer when the peer allows fewer (B16).',
+    ),
+    serverStreamsMax: setting(200, 'count', 'Streams our servers allow on one connection: twice what our clients use (B15).'),
+    streamWindowBytes: setting(
+      4 * MIB,
+      'bytes',
+      'What a peer may send ahead on one stream: the bandwidth of a fast link times its delay.',
+    ),
+    connectionWindowBytes: setting(
+      16 * MIB,
+      'bytes',
+      "Four times a stream's: equal ones let one unread stream stop all others (B15).",
+    ),
+    frameBytesMax: setting(MIB, 'bytes', 'Frame size we announce: bulk transfers cost fewer frames.'),
+    serverHeaderListBytesMax: setting(64 * KIB, 'bytes', "Headers of one CONNECT; Istio's proxies accept about as much."),
+    clientHeaderListBytesMax: setting(16 * KIB, 'bytes', 'Headers of one answer: a status and baggage.'),
+    sessionsMax: setting(10_000, 'count', 'Connections of one server, handshakes included; further ones are closed at once.'),
+    pendingHandshakesMax: setting(1_000, 'count', 'Handshakes at once: each costs a signature, and strangers can start them.'),
+    attemptsMax: setting(3, 'count', 'How often a request that certainly was not served is tried on another connection.'),
+    pingIntervalMs: setting(10_000, 'ms', 'A PING goes out this long after the start, and after each answer.'),
+    pingTimeoutMs: setting(
+      20_000,
+      'ms',
+      'A peer that has not answered a PING for this long is gone: half a minute in all (B21).',
+    ),
+    writeQueueBytesMax: setting(
+      64 * KIB,
+      'bytes',
+      'Senders wait while this much waits for the kernel. Small: it has been encrypted or copied already.',
+    ),
+    copyBytes: setting(128 * KIB, 'bytes', 'Buffer for bytes that arrive without room for a frame header in front.'),
+    controlFrameBytesMax: setting(
+      128 * KIB,
+      'bytes',
+      "Larger control frames are an attack: HEADERS are bounded by the header list's limit, the rest is tiny.",
+    ),
+    hpackIntegerMax: setting(
+      0xff_ffff,
+      'count',
+      'The largest integer of HPACK that is read; no length or index comes near (RFC 7541 5.1 asks for a limit).',
+    ),
+    continuationsMax: setting(
+      32,
+      'count',
+      'CONTINUATION frames of one header block: empty ones cost us work and the peer nothing (CVE-2024-27316).',
+    ),
+    resetBurst: setting(1_000, 'count', 'Streams a peer may cancel in a row ("rapid reset", CVE-2023-44487).'),
+    resetsPerSecond: setting(100, 'per second', 'How fast that allowance comes back.'),
+    controlBurst: setting(500, 'count', 'Frames in a row that demand an answer (SETTINGS, PING) or do nothing (PRIORITY).'),
+    controlsPerSecond: setting(50, 'per second', 'How fast that allowance comes back.'),
+    emptyBurst: setting(100, 'count', 'Frames in a row that carry nothing.'),
+    emptiesPerSecond: setting(10, 'per second', 'How fast that allowance comes back.'),
+    tcpKeepAliveMs: setting(180_000, 'ms', 'Silence before the kernel probes a connection to an app or a peer, as ztunnel.'),
+  },
+} as const satisfies SettingGroup;
+
+/** Tunnels (HBONE): the numbers. */
+export const TUNNEL = valuesOf(TUNNEL_SETTINGS);
+
+/** Relay: the rows of the table. */
+export const RELAY_SETTINGS = {
+  about: { title: 'Relay', text: 'Bytes of a connection between two sockets, or a socket and a tunnel.' },
+  rows: {
+    readBytes: setting(
+      256 * KIB,
+      'bytes',
+      'Read at once. Large, so that a bulk transfer costs few calls; there is only one such buffer in the process.',
+    ),
+    gatherBytes: setting(256 * KIB, 'bytes', 'Bytes of several writes that are put together into one.'),
+    smallBytesMax: setting(4 * KIB, 'bytes', "Buffers up to this size come out of Node.js' own pool, at no cost worth saving."),
+    spareBuffersMax: setting(4, 'count', 'Large buffers kept for the next write of any connection.'),
+  },
+} as const satisfies SettingGroup;
+
+/** Relay: the numbers. */
+export const RELAY = valuesOf(RELAY_SETTINGS);

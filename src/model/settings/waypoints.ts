@@ -1,0 +1,47 @@
+import { type SettingGroup, setting, valuesOf } from './setting.ts';
+
+/** Waypoint: the rows of the table. */
+export const WAYPOINT_SETTINGS = {
+  about: { title: 'Waypoint', text: 'Connections of a waypoint, downstream and upstream.' },
+  rows: {
+    silentClientMs: setting(
+      15_000,
+      'ms',
+      "How long a client may stay silent on an undeclared port before it is served as TCP (Envoy's listener-filter timeout).",
+    ),
+    idleRoundsMax: setting(
+      60,
+      'count',
+      "Rounds of the sweep an HTTP connection may be idle: an hour at one a minute (Envoy's default).",
+    ),
+    sweepDownstreamsMs: setting(60_000, 'ms', 'One timer looks at all downstream connections, instead of one each.'),
+    sweepUpstreamsMs: setting(10_000, 'ms', 'The same for idle upstream connections, whose limit is shorter.'),
+    idleConnectionsMax: setting(256, 'count', 'Idle connections kept per endpoint, identity and version.'),
+    upstreamIdleMs: setting(50_000, 'ms', "Shorter than common servers' own limits, so that it is rarely they who close."),
+    keepAliveMarginMs: setting(1_000, 'ms', "Taken off a peer's announced limit, which runs from its last byte, not from ours."),
+    closingMs: setting(5_000, 'ms', 'How long a peer may take to end a connection that we have ended.'),
+    drainMs: setting(5_000, 'ms', 'How long open requests may finish after a stop signal.'),
+  },
+} as const satisfies SettingGroup;
+
+/** Waypoint: the numbers. */
+export const WAYPOINT = valuesOf(WAYPOINT_SETTINGS);
+
+/** Regular expressions: the rows of the table. */
+export const REGEX_SETTINGS = {
+  about: { title: 'Regular expressions', text: 'Of routes. Matching takes time linear in the text, whatever the pattern.' },
+  rows: {
+    patternCharactersMax: setting(1_024, 'characters', 'Gateway API allows as many (config-api 1.6).'),
+    instructionsMax: setting(
+      10_000,
+      'count',
+      'Bounds time per character and memory; a pattern of 1,024 characters reaches it only by nested counts.',
+    ),
+    repeatMax: setting(1_000, 'count', 'The highest number in {n,m}, as in RE2.'),
+    nestingMax: setting(100, 'count', 'Parentheses in parentheses: the parser is recursive.'),
+    cachedStatesMax: setting(500, 'count', 'States kept before the cache starts anew: bounds memory, as RE2 does.'),
+  },
+} as const satisfies SettingGroup;
+
+/** Regular expressions: the numbers. */
+export const REGEX = valuesOf(REGEX_SETTINGS);
