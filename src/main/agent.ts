@@ -4,8 +4,9 @@ import type { AgentPlace } from '#cli/agent.ts';
 import type { Log } from '#model/effects/log.ts';
 import { AGENT } from '#model/settings/agents.ts';
 import { Agent } from '#node-agent/agent.ts';
-import type { LocalWorkloads } from '#node-agent/enrollment/local-workloads.ts';
-import { answerLocalApi } from '#node-agent/local-api.ts';
+import type { LocalWorkloads } from '#node-agent/enrollment/local-run/local-workloads.ts';
+import { agentStatus } from '#node-agent/status/agent-status.ts';
+import { answerLocalApi } from '#node-agent/status/local-api.ts';
 import { ensureBpffs, isBpffs, releaseBpffs } from '#platform/bpf/bpffs.ts';
 import { removePins } from '#platform/bpf/datapath.ts';
 import { readEvents } from '#platform/bpf/events.ts';
@@ -23,7 +24,6 @@ import { openLocalWorkloads } from './agent/local-workloads.ts';
 import type { AgentProcessOptions } from './agent/options.ts';
 import { type AgentPaths, agentPaths } from './agent/paths.ts';
 import { openSandboxes } from './agent/sandboxes.ts';
-import { agentStatus } from './agent/status.ts';
 
 /** File in the run directory that says: the bpf file system was mounted by an agent, so the last one unmounts it. */
 const MOUNTED_MARK = 'bpffs-mounted';
@@ -118,6 +118,7 @@ function statusOf({ options, paths, agent, kernel, missing, certificates, discov
   return agentStatus({
     node: options.place.node,
     version: options.version,
+    pid: process.pid,
     agent,
     certificates: certificates.snapshot().map(({ notAfterMs, ...one }) => ({ ...one, notAfter: timeText(notAfterMs) ?? '' })),
     controlPlane: { address: options.control.address, connected, syncedAt: timeText(syncedAtMs), error },

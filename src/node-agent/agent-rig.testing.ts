@@ -13,7 +13,7 @@ import { relay } from '#platform/relay/relay.ts';
 import { SteppedClock } from '#platform/stepped-clock.testing.ts';
 import { Agent } from './agent.ts';
 import { createDnsResponder } from './dns/responder.ts';
-import type { AgentEffects, Kernel } from './effects.ts';
+import type { AgentEffects, Kernel } from './effects/agent-effects.ts';
 import type { Enrolled, EnrollmentRequest } from './enrollment/enrollment.ts';
 import { memoryKernel } from './kernel/memory-kernel.testing.ts';
 import { deliver, MemoryNet } from './memory-net.testing.ts';

@@ -3,17 +3,17 @@ import { MeshState } from '#model/mesh/mesh-state.ts';
 import type { Workload } from '#model/mesh/workload.ts';
 import { IdTable } from '#model/path/ids.ts';
 import { AGENT } from '#model/settings/agents.ts';
-import { CarriedConnections } from './connections.ts';
-import type { AgentContext } from './context.ts';
+import { CarriedConnections } from './connection/carried-connections.ts';
+import type { AgentContext } from './connection/context.ts';
+import { Waiters } from './connection/waiters.ts';
 import type { DnsResponder } from './dns/responder.ts';
-import type { AgentEffects, KernelEvent, LiveFlow } from './effects.ts';
+import type { AgentEffects, KernelEvent, LiveFlow } from './effects/agent-effects.ts';
 import { type Enrolled, Enrollment, type EnrollmentRequest } from './enrollment/enrollment.ts';
-import { handlePlaintext, handleTunnel } from './inbound.ts';
+import { handlePlaintext, handleTunnel } from './inbound/inbound.ts';
 import { logRefusal } from './kernel/events.ts';
 import { KernelTables } from './kernel/tables.ts';
 import { Verdicts } from './kernel/verdicts.ts';
-import { handleOutbound } from './outbound.ts';
-import { Waiters } from './waiters.ts';
+import { handleOutbound } from './outbound/outbound.ts';
 
 /** What an agent is told. */
 export type AgentOptions = {

@@ -3,7 +3,7 @@ import { parseIp } from '#model/address/ip.ts';
 import type { Credentials } from '#model/identity/credentials.ts';
 import { formatIdentity, type Identity, sameIdentity } from '#model/identity/identity.ts';
 import type { ResponseFlag, TunnelOutcome, TunnelPool, TunnelRequest, TunnelTarget } from '#protocol/hbone/transport.ts';
-import type { AgentEffects, HboneServer } from './effects.ts';
+import type { AgentEffects, HboneServer } from './effects/agent-effects.ts';
 import type { MemorySocket } from './memory-sockets.testing.ts';
 
 /** What the client of a memory tunnel says first, and how it is answered. */

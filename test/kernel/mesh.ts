@@ -6,7 +6,7 @@ import type { MeshDelta } from '#model/mesh/delta.ts';
 import { aService, aWorkload } from '#model/mesh/mesh-fixtures.testing.ts';
 import type { Workload } from '#model/mesh/workload.ts';
 import { Agent } from '#node-agent/agent.ts';
-import type { AgentEffects } from '#node-agent/effects.ts';
+import type { AgentEffects } from '#node-agent/effects/agent-effects.ts';
 import type { EnrollmentRequest } from '#node-agent/enrollment/enrollment.ts';
 import { COUNTERS, SCHEMA } from '#platform/bpf/abi.ts';
 import { ensureBpffs } from '#platform/bpf/bpffs.ts';

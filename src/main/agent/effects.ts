@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { Log } from '#model/effects/log.ts';
-import type { AgentEffects } from '#node-agent/effects.ts';
+import type { AgentEffects } from '#node-agent/effects/agent-effects.ts';
 import type { Datapath } from '#platform/bpf/datapath.ts';
 import { systemClock } from '#platform/clock.ts';
 import { createClientPool } from '#platform/hbone/client-pool.ts';

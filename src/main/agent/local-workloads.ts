@@ -1,5 +1,5 @@
 import type { Agent } from '#node-agent/agent.ts';
-import { LocalWorkloads } from '#node-agent/enrollment/local-workloads.ts';
+import { LocalWorkloads } from '#node-agent/enrollment/local-run/local-workloads.ts';
 import { systemClock } from '#platform/clock.ts';
 import { RegistryClient } from '#platform/grpc/registry-client.ts';
 import type { Sandboxes } from '#platform/linux/sandbox/sandboxes.ts';

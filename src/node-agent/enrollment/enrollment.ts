@@ -7,7 +7,13 @@ import type { IdTable } from '#model/path/ids.ts';
 import { WORKLOAD_NATIVE_TUNNEL } from '#model/path/kernel-flags.ts';
 import { addressesByFamily } from '#model/path/tables.ts';
 import { TUNNEL } from '#model/settings/tunnels.ts';
-import type { AgentEffects, DatagramHandler, HboneServer, Listening, WorkloadNamespace } from '#node-agent/effects.ts';
+import type {
+  AgentEffects,
+  DatagramHandler,
+  HboneServer,
+  Listening,
+  WorkloadNamespace,
+} from '#node-agent/effects/agent-effects.ts';
 import type { TunnelPool } from '#protocol/hbone/transport.ts';
 
 /** What it takes to enroll a workload; kept on disk, so that a restarted agent enrolls it again by itself. */

@@ -5,7 +5,7 @@ import { identityOf } from '#model/mesh/workload.ts';
 import type { IdTable } from '#model/path/ids.ts';
 import { REASON } from '#model/path/kernel-flags.ts';
 import { type Decision, evaluate, policiesFor } from '#model/policy/evaluate.ts';
-import type { KernelEvent } from '#node-agent/effects.ts';
+import type { KernelEvent } from '#node-agent/effects/agent-effects.ts';
 
 const WHY: ReadonlyMap<number, string> = new Map([
   [REASON.denied, 'denied by policy'],

@@ -1,4 +1,4 @@
-import type { Kernel, KernelMaps, Table } from '#node-agent/effects.ts';
+import type { Kernel, KernelMaps, Table } from '#node-agent/effects/agent-effects.ts';
 
 /** A map in memory with the behaviour of an eBPF hash: values are copies, a full map refuses new keys. */
 export function memoryTable<K, V>(entriesMax = Number.POSITIVE_INFINITY): Table<K, V> {

@@ -10,7 +10,7 @@ import {
   type TableView,
   type WaypointEntry,
 } from '#model/path/tables.ts';
-import type { KernelMaps } from '#node-agent/effects.ts';
+import type { KernelMaps } from '#node-agent/effects/agent-effects.ts';
 
 const TCP = 6;
 

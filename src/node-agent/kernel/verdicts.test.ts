@@ -7,7 +7,7 @@ import { type Authorization, EMPTY_MATCH, type Match } from '#model/mesh/authori
 import { aService, aWorkload, deltaOf, endpointOf } from '#model/mesh/mesh-fixtures.testing.ts';
 import { MeshState } from '#model/mesh/mesh-state.ts';
 import { IdTable } from '#model/path/ids.ts';
-import type { LiveFlow } from '#node-agent/effects.ts';
+import type { LiveFlow } from '#node-agent/effects/agent-effects.ts';
 import { memoryKernel } from './memory-kernel.testing.ts';
 import { Verdicts } from './verdicts.ts';
 

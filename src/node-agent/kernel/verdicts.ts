@@ -8,7 +8,7 @@ import { CONFIG_INCOMPLETE } from '#model/path/kernel-flags.ts';
 import { type Decision, evaluate, policiesFor } from '#model/policy/evaluate.ts';
 import { pairVerdict } from '#model/policy/pair-verdict.ts';
 import { AGENT } from '#model/settings/agents.ts';
-import type { Kernel, LiveFlow } from '#node-agent/effects.ts';
+import type { Kernel, LiveFlow } from '#node-agent/effects/agent-effects.ts';
 
 /** What verdicts are computed from. */
 export type VerdictView = {

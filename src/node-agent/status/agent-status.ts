@@ -1,15 +1,20 @@
 import { formatIdentity } from '#model/identity/identity.ts';
+import type { MeshState } from '#model/mesh/mesh-state.ts';
 import { identityOf } from '#model/mesh/workload.ts';
 import { decideOutbound } from '#model/path/decide.ts';
 import { AGENT } from '#model/settings/agents.ts';
-import type { Agent } from '#node-agent/agent.ts';
+import type { Enrollment } from '#node-agent/enrollment/enrollment.ts';
 import type { AgentStatus } from '#protocol/api/agent.ts';
+
+/** The agent, as far as its status shows it. */
+export type ShownAgent = { mesh: MeshState; enrollment: Pick<Enrollment, 'all' | 'get'>; generation: number };
 
 /** What a status is made of. */
 export type StatusParts = {
   node: string;
   version: string;
-  agent: Agent;
+  pid: number;
+  agent: ShownAgent;
   certificates: AgentStatus['certificates'];
   controlPlane: AgentStatus['controlPlane'];
   degraded: string[];
@@ -23,7 +28,7 @@ export function agentStatus(parts: StatusParts): AgentStatus {
   return {
     node: parts.node,
     version: parts.version,
-    pid: process.pid,
+    pid: parts.pid,
     certificates: parts.certificates,
     controlPlane: parts.controlPlane,
     enrolled: agent.enrollment.all().map(({ request, addresses }) => {
@@ -41,7 +46,7 @@ export function agentStatus(parts: StatusParts): AgentStatus {
 }
 
 /** Each workload with the path that a connection from this node to its address takes. */
-function knownWorkloads(agent: Agent): AgentStatus['workloads'] {
+function knownWorkloads(agent: ShownAgent): AgentStatus['workloads'] {
   const listed: AgentStatus['workloads'] = [];
   const isLocal = (uid: string): boolean => agent.enrollment.get(uid) !== null;
   const source = agent.enrollment.all().flatMap(({ request }) => agent.mesh.workload(request.uid) ?? [])[0];

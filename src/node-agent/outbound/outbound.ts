@@ -7,13 +7,13 @@ import { identityOf, type Workload } from '#model/mesh/workload.ts';
 import { decideOutbound, type OutboundPath } from '#model/path/decide.ts';
 import { evaluate, policiesFor } from '#model/policy/evaluate.ts';
 import { TUNNEL } from '#model/settings/tunnels.ts';
+import { type AccessRecord, openAccessRecord } from '#node-agent/connection/access-log.ts';
+import { carry, endsOf, outcomeOf, Refusal } from '#node-agent/connection/carry.ts';
+import type { AgentContext } from '#node-agent/connection/context.ts';
+import type { Origin } from '#node-agent/effects/agent-effects.ts';
+import type { Enrolled } from '#node-agent/enrollment/enrollment.ts';
 import { baggageOf, formatBaggage } from '#protocol/hbone/baggage.ts';
 import { newTraceparent } from '#protocol/hbone/traceparent.ts';
-import { type AccessRecord, openAccessRecord } from './access-log.ts';
-import { carry, endsOf, outcomeOf, Refusal } from './carry.ts';
-import type { AgentContext } from './context.ts';
-import type { Origin } from './effects.ts';
-import type { Enrolled } from './enrollment/enrollment.ts';
 
 type Client = { ip: IpAddress; port: number };
 type Tunnelled = Extract<OutboundPath, { kind: 'hbone' | 'waypoint' }>;

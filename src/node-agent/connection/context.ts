@@ -2,10 +2,10 @@ import type { Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
 import type { MeshState } from '#model/mesh/mesh-state.ts';
 import type { Workload } from '#model/mesh/workload.ts';
-import type { CarriedConnections } from './connections.ts';
-import type { AgentEffects } from './effects.ts';
-import type { Enrolled, Enrollment } from './enrollment/enrollment.ts';
-import type { Verdicts } from './kernel/verdicts.ts';
+import type { AgentEffects } from '#node-agent/effects/agent-effects.ts';
+import type { Enrolled, Enrollment } from '#node-agent/enrollment/enrollment.ts';
+import type { Verdicts } from '#node-agent/kernel/verdicts.ts';
+import type { CarriedConnections } from './carried-connections.ts';
 
 /** What the handlers of connections share. */
 export type AgentContext = {

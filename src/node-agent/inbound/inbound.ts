@@ -7,13 +7,13 @@ import { RESERVED_PORTS } from '#model/mesh/ports.ts';
 import type { Workload } from '#model/mesh/workload.ts';
 import { evaluate, policiesFor } from '#model/policy/evaluate.ts';
 import { TUNNEL } from '#model/settings/tunnels.ts';
+import { type AccessRecord, openAccessRecord } from '#node-agent/connection/access-log.ts';
+import { carry, endsOf, outcomeOf, Refusal } from '#node-agent/connection/carry.ts';
+import type { AgentContext } from '#node-agent/connection/context.ts';
+import type { Enrolled } from '#node-agent/enrollment/enrollment.ts';
 import { baggageOf, formatBaggage } from '#protocol/hbone/baggage.ts';
 import { forwardedClient } from '#protocol/hbone/forwarded.ts';
 import type { InboundTunnel } from '#protocol/hbone/transport.ts';
-import { type AccessRecord, openAccessRecord } from './access-log.ts';
-import { carry, endsOf, outcomeOf, Refusal } from './carry.ts';
-import type { AgentContext } from './context.ts';
-import type { Enrolled } from './enrollment/enrollment.ts';
 
 type Target = { ip: IpAddress; port: number };
 type Arrival = { source: Identity | null; client: Target; target: Target };

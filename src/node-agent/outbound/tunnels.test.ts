@@ -3,11 +3,11 @@ import { test } from 'node:test';
 import { aService, aWorkload, endpointOf } from '#model/mesh/mesh-fixtures.testing.ts';
 import type { Service } from '#model/mesh/service.ts';
 import { identityOf, type Workload } from '#model/mesh/workload.ts';
-import { aPolicy, credentialsOf, netnsOf, principal } from './agent-rig.testing.ts';
-import { ECHO } from './memory-net.testing.ts';
-import { asSocket, type MemorySocket, settle, until } from './memory-sockets.testing.ts';
-import { memoryHboneServer } from './memory-tunnels.testing.ts';
-import { cart, client, converses, isReset, MESH, remote, server, startTwoNodes } from './two-nodes.testing.ts';
+import { aPolicy, credentialsOf, netnsOf, principal } from '#node-agent/agent-rig.testing.ts';
+import { ECHO } from '#node-agent/memory-net.testing.ts';
+import { asSocket, type MemorySocket, settle, until } from '#node-agent/memory-sockets.testing.ts';
+import { memoryHboneServer } from '#node-agent/memory-tunnels.testing.ts';
+import { cart, client, converses, isReset, MESH, remote, server, startTwoNodes } from '#node-agent/two-nodes.testing.ts';
 
 test('path hbone: a tunnel to the workload address with both identities, and the authority that was decided', async () => {
   const { rig, two, tell } = await startTwoNodes();

@@ -2,9 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Clock } from '#model/effects/clock.ts';
 import { SILENT_LOG } from '#model/effects/log.ts';
-import type { Agent } from '#node-agent/agent.ts';
-import type { EnrollmentRequest } from './enrollment.ts';
-import { LocalWorkloads, type Registration } from './local-workloads.ts';
+import type { EnrollmentRequest } from '#node-agent/enrollment/enrollment.ts';
+import { type EnrollingAgent, LocalWorkloads, type Registration } from './local-workloads.ts';
 
 const WANTED = { name: 'cart', namespace: 'shop', serviceAccount: 'cart', labels: { app: 'cart' }, nativeTunnel: false };
 
@@ -39,7 +38,7 @@ function setUp({ registerFails = 0, enrollFails = false } = {}) {
     leave: (uid: string) => void seen.left.push(uid),
     known: async () => true,
   };
-  const local = new LocalWorkloads(agent as unknown as Agent, {
+  const local = new LocalWorkloads(agent as unknown as EnrollingAgent, {
     sandboxes: {
       create: async ({ name }) => ({ netnsPath: `/n/${name}`, cgroupPath: '/c', addresses: ['10.0.0.1'], resolvConfPath: '/r' }),
       remove: async ({ name }) => void seen.removed.push(name),

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseIp } from '#model/address/ip.ts';
 import { aService, aWorkload, endpointOf } from '#model/mesh/mesh-fixtures.testing.ts';
-import { type AgentRig, aPolicy, netnsOf, principal, startAgentRig, type TunnelClient } from './agent-rig.testing.ts';
-import { type App, ECHO } from './memory-net.testing.ts';
-import { type MemorySocket, receivedBy, settle, until } from './memory-sockets.testing.ts';
+import { type AgentRig, aPolicy, netnsOf, principal, startAgentRig, type TunnelClient } from '#node-agent/agent-rig.testing.ts';
+import { type App, ECHO } from '#node-agent/memory-net.testing.ts';
+import { type MemorySocket, receivedBy, settle, until } from '#node-agent/memory-sockets.testing.ts';
 
 const cart = aService('cart', ['240.0.0.1']);
 const server = aWorkload('server', ['10.0.0.2', 'fd00::2'], { services: endpointOf(cart) });

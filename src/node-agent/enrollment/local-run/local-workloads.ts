@@ -2,9 +2,8 @@ import type { Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
 import { WeftError } from '#model/error.ts';
 import { AGENT } from '#model/settings/agents.ts';
-import type { Agent } from '#node-agent/agent.ts';
+import type { Enrolled, EnrollmentRequest } from '#node-agent/enrollment/enrollment.ts';
 import type { StartedWorkload, StartWorkload } from '#protocol/api/agent.ts';
-import type { EnrollmentRequest } from './enrollment.ts';
 
 const NAME = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 
@@ -22,6 +21,15 @@ export type Registration = {
   addresses: string[];
   enrolled: boolean;
   nativeTunnel: boolean;
+};
+
+/** The agent, as far as workloads that come and go need it. */
+export type EnrollingAgent = {
+  enroll(request: EnrollmentRequest): Promise<Enrolled>;
+  /** Unknown uids are no error. */
+  leave(uid: string): void;
+  /** Waits until discovery knows the workload; false after the deadline. */
+  known(uid: string): Promise<boolean>;
 };
 
 /** What starting and ending workloads does to the world. */
@@ -44,13 +52,13 @@ type Local = { request: EnrollmentRequest; sandbox: Sandbox; startedMs: number; 
 
 /** The workloads that `weft run` started on this node: sandbox, registration, enrollment, and their end. */
 export class LocalWorkloads {
-  readonly #agent: Agent;
+  readonly #agent: EnrollingAgent;
   readonly #effects: LocalWorkloadEffects;
   readonly #local = new Map<string, Local>();
   readonly #starting = new Set<string>();
   #registering: Promise<void> = Promise.resolve();
 
-  constructor(agent: Agent, effects: LocalWorkloadEffects) {
+  constructor(agent: EnrollingAgent, effects: LocalWorkloadEffects) {
     this.#agent = agent;
     this.#effects = effects;
   }

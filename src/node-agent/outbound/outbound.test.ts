@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { aWorkload, endpointOf } from '#model/mesh/mesh-fixtures.testing.ts';
-import { aPolicy, netnsOf, principal } from './agent-rig.testing.ts';
-import { ECHO } from './memory-net.testing.ts';
-import { receivedBy, settle, until } from './memory-sockets.testing.ts';
-import { cart, client, converses, isReset, MESH, remote, server, startTwoNodes } from './two-nodes.testing.ts';
+import { aPolicy, netnsOf, principal } from '#node-agent/agent-rig.testing.ts';
+import { ECHO } from '#node-agent/memory-net.testing.ts';
+import { receivedBy, settle, until } from '#node-agent/memory-sockets.testing.ts';
+import { cart, client, converses, isReset, MESH, remote, server, startTwoNodes } from '#node-agent/two-nodes.testing.ts';
 
 test('a connection that no hook captured is reset: nobody can pose as captured', async () => {
   const { rig, tell } = await startTwoNodes();
