@@ -1,9 +1,10 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Child } from '#testbed/child.ts';
-import { command } from '#testbed/command.ts';
-import { asHost, inNetns, inNetnsOf } from '#testbed/placement.ts';
-import { waitUntil } from '#testbed/wait.ts';
+import { addressCommands, namespaceCommands, portCommands, switchCommands } from '#testbed/nodes/wiring.ts';
+import type { Child } from '#testbed/processes/child.ts';
+import { command } from '#testbed/processes/command.ts';
+import { asHost, inNetns, inNetnsOf } from '#testbed/processes/command-lines.ts';
+import { waitUntil } from '#testbed/processes/wait.ts';
 import { CPU, LOAD_PORT, type Rig } from './rig.ts';
 
 export const HAPROXY_PORT = 9443;
@@ -96,7 +97,7 @@ export type Bare = { netns: string; address: string; down(): Promise<void> };
 
 /** Two bare namespaces on a bridge of their own, wired like those of the mesh, with the load served in the second. */
 export async function bareNamespaces(rig: Rig): Promise<Bare> {
-  const name = (part: string): string => `weft-bench-${rig.plan.runId}-${part}`;
+  const name = (part: string): string => `weft-bench-${rig.plan.id}-${part}`;
   const made: string[] = [];
   let server: Child | null = null;
   const down = async (): Promise<void> => {
@@ -105,7 +106,7 @@ export async function bareNamespaces(rig: Rig): Promise<Bare> {
   };
   try {
     for (const part of ['sw', 'a', 'b']) {
-      await command(['ip', 'netns', 'add', name(part)]);
+      for (const line of namespaceCommands(name(part))) await command(line);
       made.push(name(part));
     }
     await wire(name('sw'), [name('a'), name('b')]);
@@ -126,14 +127,13 @@ export async function bareNamespaces(rig: Rig): Promise<Bare> {
 }
 
 async function wire(middle: string, hosts: readonly string[]): Promise<void> {
-  await command(['ip', '-n', middle, 'link', 'add', 'sw', 'type', 'bridge']);
-  await command(['ip', '-n', middle, 'link', 'set', 'sw', 'up']);
-  for (const [index, netns] of hosts.entries()) {
-    const port = `port${index}`;
-    await command(['ip', 'link', 'add', port, 'netns', middle, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', netns]);
-    await command(['ip', '-n', middle, 'link', 'set', port, 'master', 'sw', 'up']);
-    await command(['ip', '-n', netns, 'link', 'set', 'lo', 'up']);
-    await command(['ip', '-n', netns, 'addr', 'add', `10.79.0.${index + 1}/24`, 'dev', 'eth0']);
-    await command(['ip', '-n', netns, 'link', 'set', 'eth0', 'up']);
-  }
+  const sw = { netns: middle, device: 'sw' };
+  const lines = [
+    ...switchCommands(sw),
+    ...hosts.flatMap((netns, index) => {
+      const end = { netns, device: 'eth0' };
+      return [...portCommands(sw, `port${index}`, end), ...addressCommands(end, `10.79.0.${index + 1}/24`, '')];
+    }),
+  ];
+  for (const line of lines) await command(line);
 }

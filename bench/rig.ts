@@ -3,15 +3,13 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { findCgroup2 } from '#platform/linux/cgroup/cgroup.ts';
-import { type Child, type Spawn, startChild } from '#testbed/child.ts';
-import { command } from '#testbed/command.ts';
-import { fabricDown, fabricUp } from '#testbed/fabric/fabric.ts';
-import { type FabricPlan, NODE_NAMES, type NodeName, planFabric } from '#testbed/fabric/plan.ts';
-import { startAgent } from '#testbed/mesh/agent.ts';
-import { type App, startWorkload } from '#testbed/mesh/app.ts';
-import { issueToken, startControl } from '#testbed/mesh/control.ts';
-import { meshPaths } from '#testbed/mesh/paths.ts';
-import { asHost, inCgroup, inNetns, inNetnsOf } from '#testbed/placement.ts';
+import { type App, startWorkload } from '#testbed/lab/app.ts';
+import { Lab } from '#testbed/lab/lab.ts';
+import { nodesDown, nodesUp } from '#testbed/nodes/nodes.ts';
+import { type LabPlan, type NodeName, planLab } from '#testbed/nodes/plan.ts';
+import type { Child, Spawn } from '#testbed/processes/child.ts';
+import { command } from '#testbed/processes/command.ts';
+import { asHost, inCgroup, inNetns, inNetnsOf } from '#testbed/processes/command-lines.ts';
 
 export const LOAD_PORT = 9900;
 /** CPU of everything on the client's side, and of everything on the server's side. */
@@ -21,13 +19,13 @@ const LOAD_SOURCE = new URL('./load/load.c', import.meta.url).pathname;
 
 /** A mesh of two nodes that carries nothing but the benchmark's load. */
 export type Rig = {
-  plan: FabricPlan;
+  plan: LabPlan;
   /** The compiled load program. */
   load: string;
   client: App;
   nearServer: App;
   farServer: App;
-  agents: Record<NodeName, Child>;
+  agents: Record<'alpha' | 'beta', Child>;
   dir: string;
   spawn: Spawn;
   down(): Promise<void>;
@@ -36,26 +34,22 @@ export type Rig = {
 /** Service addresses that the client dials through the mesh. */
 export const DIAL = VIP;
 
-/** Builds the load, the fabric and the mesh. Errors: those of the demo's parts; what was made is removed again. */
+/** Builds the load, the nodes and the mesh. Errors: those of the lab; what was made is removed again. */
 export async function rigUp(): Promise<Rig> {
   const dir = await mkdtemp(join(tmpdir(), 'weft-bench-'));
-  const plan = planFabric(randomBytes(3).toString('hex'), tmpdir(), await findCgroup2());
-  const children: Child[] = [];
-  const spawn: Spawn = (options) => {
-    const child = startChild(options, {});
-    children.push(child);
-    return child;
-  };
+  const plan = planLab(randomBytes(3).toString('hex'), tmpdir(), await findCgroup2());
+  const lab = new Lab(plan, join(dir, 'mesh'));
+  const { spawn } = lab;
   const down = async (): Promise<void> => {
-    for (const child of children.reverse()) await child.stop();
-    await fabricDown(plan, false);
+    for (const child of lab.children().toReversed()) await child.stop();
+    await nodesDown(plan, false);
     await rm(dir, { recursive: true, force: true });
   };
   try {
     const load = join(dir, 'load');
     await command(['clang', '-O2', '-pthread', LOAD_SOURCE, '-o', load]);
-    await fabricUp(plan);
-    const agents = await startMesh(plan, spawn);
+    await nodesUp(plan);
+    const agents = await startMesh(lab);
     const [client, nearServer, farServer] = await startLoad(plan, load, spawn);
     return { plan, load, client, nearServer, farServer, agents, dir, spawn, down };
   } catch (error) {
@@ -64,14 +58,11 @@ export async function rigUp(): Promise<Rig> {
   }
 }
 
-async function startMesh(plan: FabricPlan, spawn: Spawn): Promise<Record<NodeName, Child>> {
-  const paths = meshPaths(plan);
-  await mkdir(paths.configDir, { recursive: true });
-  await writeFile(join(paths.configDir, 'load.yaml'), `${serviceYaml('near')}---\n${serviceYaml('far')}`);
-  for (const directory of [paths.stateDir, paths.meshRunDir, paths.pidDir]) await mkdir(directory, { mode: 0o700 });
-  await startControl(plan, spawn);
-  for (const node of NODE_NAMES) await issueToken(plan, node);
-  const [alpha, beta] = [await startAgent(plan, 'alpha', spawn), await startAgent(plan, 'beta', spawn)];
+async function startMesh(lab: Lab): Promise<Rig['agents']> {
+  await mkdir(lab.configDir);
+  await writeFile(join(lab.configDir, 'load.yaml'), `${serviceYaml('near')}---\n${serviceYaml('far')}`);
+  await lab.start(() => {});
+  const [alpha, beta] = [lab.agent('alpha'), lab.agent('beta')];
   await pin(alpha.pid, CPU.client);
   await pin(beta.pid, CPU.server);
   return { alpha, beta };
@@ -88,13 +79,14 @@ spec:
 `;
 }
 
-async function startLoad(plan: FabricPlan, load: string, spawn: Spawn): Promise<[App, App, App]> {
+async function startLoad(plan: LabPlan, load: string, spawn: Spawn): Promise<[App, App, App]> {
   const serve = (name: string, node: NodeName, cpu: string) =>
     startWorkload(
       plan,
       {
         name,
         node,
+        namespace: 'bookshop',
         serviceAccount: name,
         labels: { app: name },
         command: ['taskset', '-c', cpu, load, 'serve', String(LOAD_PORT)],

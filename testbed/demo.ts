@@ -1,33 +1,17 @@
 import { randomBytes } from 'node:crypto';
 import { tmpdir } from 'node:os';
-import { describeError } from '#cli/report-error.ts';
-import { readMachineFacts } from '#platform/preflight/facts.ts';
-import { requireMachine } from '#platform/preflight/preflight.ts';
+import { Bookshop, waitReady } from './apps/bookshop.ts';
+import { ECHO_PORT } from './apps/shop.ts';
 import type { CheckResult } from './checks/check.ts';
-import { allChecks, runChecks } from './checks/run-checks.ts';
-import { fabricDown, fabricUp } from './fabric/fabric.ts';
-import type { FabricPlan } from './fabric/plan.ts';
-import { planFabric } from './fabric/plan.ts';
-import { sweepStaleRuns } from './fabric/stale-runs.ts';
-import { logTails } from './log-tails.ts';
-import { DemoMesh } from './mesh/demo-mesh.ts';
-import { leaveMesh } from './mesh/leave.ts';
-import { waitReady } from './mesh/ready.ts';
-import { type BpfObject, bpfObjects } from './observe/bpf-objects.ts';
-import { allPassed, resultTable, writeResults } from './report.ts';
-import { thingsToTry } from './things-to-try.ts';
-import { requireTools } from './tools.ts';
-
-/** Where the demo tells what it does, and how it learns that it should end. */
-export type DemoIo = {
-  out(text: string): void;
-  err(text: string): void;
-  /** Aborted by Ctrl-C and its like: everything is removed, then the demo ends. */
-  interrupted: AbortSignal;
-};
+import { allChecks, allPassed, resultTable, runChecks, writeResults } from './checks/run-checks.ts';
+import { type LabIo, liveThrough, requireLabMachine, tellEndings, untilInterrupted } from './lab/life.ts';
+import { sweepDeadLabs } from './nodes/nodes.ts';
+import { planLab, wireOf } from './nodes/plan.ts';
+import { type BpfObject, bpfObjects } from './observers/bpf-objects.ts';
+import { inNetns, weft } from './processes/command-lines.ts';
 
 /** What `weft demo` was told. */
-export type DemoRequest = { once: boolean; jsonPath: string | null; io: DemoIo };
+export type DemoRequest = { once: boolean; jsonPath: string | null; io: LabIo };
 
 /**
  * Runs the bookshop on two virtual nodes: with `once` through all checks, else until it is interrupted.
@@ -36,43 +20,24 @@ export type DemoRequest = { once: boolean; jsonPath: string | null; io: DemoIo }
  * Errors: those of the preflight (nothing was made yet).
  */
 export async function runDemo({ once, jsonPath, io }: DemoRequest): Promise<number> {
-  const facts = readMachineFacts();
-  requireMachine(facts);
-  await requireTools(once);
-  const cgroup2Mount = facts.cgroup2Mounts[0] ?? '';
-  const plan = planFabric(randomBytes(3).toString('hex'), tmpdir(), cgroup2Mount);
-  for (const runId of await sweepStaleRuns(plan)) io.out(`removed what the dead run ${runId} had left\n`);
+  const cgroup2Mount = await requireLabMachine(once);
+  const plan = planLab(randomBytes(3).toString('hex'), tmpdir(), cgroup2Mount);
+  for (const id of await sweepDeadLabs(plan)) io.out(`removed what the dead lab ${id} had left\n`);
   const before = await bpfObjects();
-  const mesh = new DemoMesh(plan);
-  let ok = false;
-  try {
-    await open(mesh, io);
-    // A visitor may leave before the doors open; checks that did not run did not pass.
-    if (io.interrupted.aborted) ok = !once;
-    else ok = once ? await check(mesh, before, jsonPath, io) : await visit(mesh, io);
-  } catch (error) {
-    if (!io.interrupted.aborted) io.err(`${describeError(error, false)}${await logTails(mesh.children())}`);
-  }
-  const removed = await close(mesh, ok, io);
-  return ok && removed ? 0 : 1;
-}
-
-/** Makes the fabric and everything on it; ends early, without an error, when interrupted. */
-async function open(mesh: DemoMesh, io: DemoIo): Promise<void> {
-  const tell = (what: string): void => io.out(`${what}\n`);
-  tell(`making two virtual nodes (run ${mesh.plan.runId})`);
-  await fabricUp(mesh.plan);
-  await untilInterrupted(
-    io.interrupted,
-    (async () => {
+  const mesh = new Bookshop(plan);
+  return liveThrough(mesh, io, {
+    async open(tell) {
       await mesh.start(tell);
       tell('waiting until every path works');
       await waitReady(mesh, io.interrupted);
-    })(),
-  );
+    },
+    body: () => (once ? check(mesh, before, jsonPath, io) : visit(mesh, io)),
+    // A visitor may leave before the doors open; checks that did not run did not pass.
+    wellWithoutBody: !once,
+  });
 }
 
-async function check(mesh: DemoMesh, before: readonly BpfObject[] | null, jsonPath: string | null, io: DemoIo): Promise<boolean> {
+async function check(mesh: Bookshop, before: readonly BpfObject[] | null, jsonPath: string | null, io: LabIo): Promise<boolean> {
   io.out('running the checks\n');
   const checks = allChecks(before);
   const tell = ({ name, ok }: CheckResult, elapsedMs: number): void =>
@@ -84,47 +49,45 @@ async function check(mesh: DemoMesh, before: readonly BpfObject[] | null, jsonPa
   return ok;
 }
 
-async function visit(mesh: DemoMesh, io: DemoIo): Promise<boolean> {
-  for (const child of mesh.children()) {
-    void child.ended.then(() => {
-      if (child.endedByItself() && !io.interrupted.aborted)
-        io.err(`${child.name} ended by itself; its log is ${child.logPath}\n`);
-    });
-  }
+async function visit(mesh: Bookshop, io: LabIo): Promise<boolean> {
+  tellEndings(mesh, io);
   io.out(thingsToTry(mesh));
   await untilInterrupted(io.interrupted, new Promise<never>(() => {}));
   return true;
 }
 
-/** Removes everything; returns whether nothing is left. */
-async function close(mesh: DemoMesh, ok: boolean, io: DemoIo): Promise<boolean> {
-  io.out('removing everything\n');
-  // What the mesh does not clean up by itself the fabric does by force.
-  mesh.refuseStarts();
-  if (mesh.children().some((child) => child.ending() === null)) await leaveMesh(mesh).catch(() => {});
-  return removeFabric(mesh.plan, !ok, io);
-}
+/** What a visitor of the interactive demo is shown; every command can be pasted into another root shell. */
+export function thingsToTry(mesh: Bookshop): string {
+  const { plan, paths, insidePath: inside } = mesh;
+  const wire = wireOf(plan);
+  const near = mesh.app('echo-near').address[4];
+  return `
+The bookshop is open: storefront, details, reviews v1 and the waypoint on alpha; reviews v2, v3 and ratings on beta.
+In another root shell (inside NAME COMMAND… runs a command as if it were that app):
 
-async function removeFabric(plan: FabricPlan, keepLogs: boolean, io: DemoIo): Promise<boolean> {
-  try {
-    await fabricDown(plan, keepLogs);
-    if (keepLogs) io.out(`the logs of this run are in ${plan.logDir}\n`);
-    return true;
-  } catch (error) {
-    io.err(describeError(error, false));
-    return false;
-  }
-}
+Ask the shop
+  ${inside} shopper curl -s 'http://storefront/?book=7'
+See the route at work: nine of ten answers from v1, one from v2; testers get v3
+  for i in $(seq 20); do ${inside} shopper curl -s http://reviews/reviews | grep '"version"'; done | sort | uniq -c
+  ${inside} shopper curl -s -H 'x-tester: red' http://reviews/reviews
+Be refused: a method by the waypoint, a service account by the kernel
+  ${inside} shopper curl -si -X DELETE http://reviews/reviews
+  ${inside} stranger curl -sv telnet://echo-near:7
+Open a connection to the other node and leave it open (type something, it comes back)
+  ${inside} shopper curl -sN telnet://echo-far:7
+Watch the link between the nodes meanwhile: nothing but TLS
+  ${inNetns(wire.netns, ['tcpdump', '-i', wire.device, '-n', '-A', 'tcp']).join(' ')}
+Change who may do what while that connection is open: write shopper in place of stranger, save, see it closed
+  \${EDITOR:-vi} ${mesh.configDir}/40-access.yaml
+Change the weights of the route
+  \${EDITOR:-vi} ${mesh.configDir}/20-reviews-route.yaml
+Come from outside the mesh: let in where PERMISSIVE, refused where STRICT
+  ${inside} outside curl -sv --max-time 2 telnet://${near}:${ECHO_PORT}
+  ${inside} outside curl -sv --max-time 2 http://${mesh.app('ratings').address[4]}:9080/ratings
+Ask the mesh how it is
+  ${weft('status', '--run-dir', paths.meshRunDir).join(' ')}
 
-/** The task's result, or undefined as soon as the signal is aborted; the task is then abandoned. */
-async function untilInterrupted<Result>(interrupted: AbortSignal, task: Promise<Result>): Promise<Result | undefined> {
-  const { promise, resolve } = Promise.withResolvers<undefined>();
-  const onAbort = (): void => resolve(undefined);
-  interrupted.addEventListener('abort', onAbort);
-  if (interrupted.aborted) onAbort();
-  try {
-    return await Promise.race([task, promise]);
-  } finally {
-    interrupted.removeEventListener('abort', onAbort);
-  }
+Logs: ${plan.logDir}
+Ctrl-C removes everything.
+`;
 }

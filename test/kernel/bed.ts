@@ -7,6 +7,8 @@ import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { releaseBpffs } from '#platform/bpf/bpffs.ts';
 import { removePins } from '#platform/bpf/datapath.ts';
+import type { LinkEnd } from '#testbed/nodes/plan.ts';
+import { addressCommands, type CommandLine, namespaceCommands, portCommands, switchCommands } from '#testbed/nodes/wiring.ts';
 
 export const OBJECTS_DIR = new URL('../../build/bpf', import.meta.url).pathname;
 
@@ -67,6 +69,7 @@ export class Bed {
   readonly cgroup: string;
   readonly bpffs: string;
   readonly pinDir: string;
+  readonly #switch: LinkEnd;
   readonly #namespaces: string[] = [];
   readonly #apps: App[] = [];
 
@@ -76,28 +79,22 @@ export class Bed {
     this.bpffs = join(this.dir, 'bpf');
     this.pinDir = join(this.bpffs, 'node');
     mkdirSync(this.cgroup);
-    ip('netns', 'add', this.#switch);
-    ip('-n', this.#switch, 'link', 'add', 'sw', 'type', 'bridge');
-    ip('-n', this.#switch, 'link', 'set', 'sw', 'up');
-    this.#namespaces.push(this.#switch);
-  }
-
-  get #switch(): string {
-    return `weft-bed-${this.id}-sw`;
+    this.#switch = { netns: `weft-bed-${this.id}-sw`, device: 'sw' };
+    this.#namespaces.push(this.#switch.netns);
+    runAll([...namespaceCommands(this.#switch.netns), ...switchCommands(this.#switch)]);
   }
 
   /** Adds a namespace with addresses 10.77.0.<n> and fd77::<n>. */
   host(n: number): { netnsPath: string; name: string; ip4: string; ip6: string } {
     const name = `weft-bed-${this.id}-${n}`;
     const [ip4, ip6] = [`10.77.0.${n}`, `fd77::${n}`];
-    ip('netns', 'add', name);
+    const end = { netns: name, device: 'eth0' };
     this.#namespaces.push(name);
-    ip('link', 'add', `h${n}`, 'netns', this.#switch, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', name);
-    ip('-n', this.#switch, 'link', 'set', `h${n}`, 'master', 'sw', 'up');
-    ip('-n', name, 'link', 'set', 'lo', 'up');
-    ip('-n', name, 'addr', 'add', `${ip4}/24`, 'dev', 'eth0');
-    ip('-n', name, 'addr', 'add', `${ip6}/64`, 'dev', 'eth0', 'nodad');
-    ip('-n', name, 'link', 'set', 'eth0', 'up');
+    runAll([
+      ...namespaceCommands(name),
+      ...portCommands(this.#switch, `h${n}`, end),
+      ...addressCommands(end, `${ip4}/24`, `${ip6}/64`),
+    ]);
     return { netnsPath: `/run/netns/${name}`, name, ip4, ip6 };
   }
 
@@ -128,7 +125,7 @@ export class Bed {
     }
     removePins(this.pinDir);
     releaseBpffs(this.bpffs);
-    for (const name of this.#namespaces.splice(0)) ip('netns', 'del', name);
+    for (const name of this.#namespaces.splice(0)) runAll([['ip', 'netns', 'del', name]]);
     rmdirSync(this.cgroup);
     rmSync(this.dir, { recursive: true, force: true });
   }
@@ -146,7 +143,7 @@ function sweepDeadBeds(): void {
     writeFileSync(join(cgroup, 'cgroup.kill'), '1');
     execFileSync('sh', ['-c', 'while [ -d "$0" ] && ! rmdir "$0" 2>/dev/null; do sleep 0.05; done', cgroup]);
   }
-  for (const name of named('/run/netns')) ip('netns', 'del', name);
+  for (const name of named('/run/netns')) runAll([['ip', 'netns', 'del', name]]);
   for (const name of named(tmpdir())) {
     const bpffs = join(tmpdir(), name, 'bpf');
     removePins(join(bpffs, 'node'));
@@ -155,8 +152,8 @@ function sweepDeadBeds(): void {
   }
 }
 
-function ip(...args: string[]): void {
-  execFileSync('ip', args, { stdio: ['ignore', 'ignore', 'pipe'] });
+function runAll(lines: readonly CommandLine[]): void {
+  for (const [program = '', ...args] of lines) execFileSync(program, args, { stdio: ['ignore', 'ignore', 'pipe'] });
 }
 
 function cgroup2Mount(): string {

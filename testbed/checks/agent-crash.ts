@@ -1,16 +1,16 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { DemoMesh } from '#testbed/mesh/demo-mesh.ts';
-import { FAMILIES, vip } from '#testbed/mesh/shop.ts';
-import { captured } from '#testbed/observe/capture.ts';
-import { readTcpSegments } from '#testbed/observe/pcap.ts';
-import { HBONE_PORT } from '#testbed/observe/wire-report.ts';
-import type { OpenStream } from '#testbed/probe/probe-client.ts';
-import { waitUntil } from '#testbed/wait.ts';
-import { agentPid } from './agent-bytes.ts';
-import type { Check } from './check.ts';
-import { expect } from './check.ts';
-import { expectEcho, expectNoEcho } from './echo-calls.ts';
+import type { Bookshop } from '#testbed/apps/bookshop.ts';
+import type { OpenStream } from '#testbed/apps/probe-client.ts';
+import { vip } from '#testbed/apps/shop.ts';
+import { FAMILIES } from '#testbed/lab/app.ts';
+import { wireOf } from '#testbed/nodes/plan.ts';
+import { captured } from '#testbed/observers/capture.ts';
+import { readTcpSegments } from '#testbed/observers/pcap.ts';
+import { HBONE_PORT } from '#testbed/observers/wire-report.ts';
+import { waitUntil } from '#testbed/processes/wait.ts';
+import { type Check, expect } from './check.ts';
+import { agentPid, expectEcho, expectNoEcho } from './expectations.ts';
 
 /** Twenty ticks of a stream. */
 const WATCH_MS = 1_000;
@@ -41,10 +41,10 @@ export const agentCrash: Check = {
   },
 };
 
-async function whileDead(mesh: DemoMesh, streams: readonly OpenStream[]): Promise<string> {
+async function whileDead(mesh: Bookshop, streams: readonly OpenStream[]): Promise<string> {
   const path = join(mesh.plan.runDir, 'agent-crash.pcap');
   const filter = `tcp and not port ${HBONE_PORT}`;
-  const { result: refusals, file } = await captured(mesh.plan.nodes.alpha.netns, path, filter, async () => {
+  const { result: refusals, file } = await captured(wireOf(mesh.plan), path, filter, async () => {
     const answers = [];
     for (const family of FAMILIES) answers.push(await expectNoEcho(mesh.probe('shopper'), vip('echo-far', family)));
     await callNear(mesh);
@@ -57,7 +57,7 @@ async function whileDead(mesh: DemoMesh, streams: readonly OpenStream[]): Promis
 }
 
 /** New direct connections; the verdict was cached while the agent lived. */
-async function callNear(mesh: DemoMesh): Promise<void> {
+async function callNear(mesh: Bookshop): Promise<void> {
   for (const family of FAMILIES) await expectEcho(mesh.probe('shopper'), mesh.app('shopper'), family, vip('echo-near', family));
 }
 
@@ -70,7 +70,7 @@ async function expectTicks(stream: OpenStream): Promise<void> {
   expect(ticks >= TICKS_MIN, `only ${ticks} ticks came back within ${WATCH_MS} ms`);
 }
 
-async function allPathsBack(mesh: DemoMesh): Promise<void> {
+async function allPathsBack(mesh: Bookshop): Promise<void> {
   const shopper = mesh.probe('shopper');
   await waitUntil(
     'hbone call after the restart',

@@ -1,16 +1,13 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { tryCommand } from '#testbed/command.ts';
-import { putConfig, withConfig } from '#testbed/mesh/config-files.ts';
-import type { DemoMesh } from '#testbed/mesh/demo-mesh.ts';
-import { vip } from '#testbed/mesh/shop.ts';
-import { waitUntil } from '#testbed/wait.ts';
-import { weft } from '#testbed/weft-command.ts';
-import type { Check } from './check.ts';
-import { expect } from './check.ts';
-import { expectEcho, expectNoEcho } from './echo-calls.ts';
-import { logEnd, logSince } from './log-search.ts';
-import { denyServiceAccount } from './policies.ts';
+import type { Bookshop } from '#testbed/apps/bookshop.ts';
+import { vip } from '#testbed/apps/shop.ts';
+import { tryCommand } from '#testbed/processes/command.ts';
+import { weft } from '#testbed/processes/command-lines.ts';
+import { waitUntil } from '#testbed/processes/wait.ts';
+import { type Check, expect, logEnd, logSince } from './check.ts';
+import { expectEcho, expectNoEcho } from './expectations.ts';
+import { denyServiceAccount, putConfig, withConfig } from './policies.ts';
 
 const EFFECT_WITHIN_MS = 3_000;
 const MIXED_FILE = '90-check-mixed.yaml';
@@ -29,14 +26,14 @@ export const badYaml: Check = {
 };
 
 /** A file with a good document and a broken one. Returns the line of the mistake. */
-async function goodNeighbourApplies(mesh: DemoMesh): Promise<number> {
+async function goodNeighbourApplies(mesh: Bookshop): Promise<number> {
   const broken = denyServiceAccount('check-broken', 'clerk').replace('action: DENY', 'action: DENNY');
   const text = `${denyServiceAccount('check-good', 'clerk')}---\n${broken}`;
   const line = lineOf(text, 'DENNY');
   const dial = vip('echo-far', 4);
   const clerk = mesh.probe('clerk');
   const logFrom = await logEnd(mesh.control.logPath);
-  await withConfig(mesh.paths.configDir, MIXED_FILE, text, async () => {
+  await withConfig(mesh.configDir, MIXED_FILE, text, async () => {
     await waitUntil('effect of the good document', EFFECT_WITHIN_MS, async () => (await clerk.connect(dial)).error !== null);
     await expectReport(mesh, logFrom, MIXED_FILE, line);
   });
@@ -45,8 +42,8 @@ async function goodNeighbourApplies(mesh: DemoMesh): Promise<number> {
 }
 
 /** Breaks the policy against strangers where it stands. Returns the line of the mistake. */
-async function lastGoodVersionStays(mesh: DemoMesh): Promise<number> {
-  const dir = mesh.paths.configDir;
+async function lastGoodVersionStays(mesh: Bookshop): Promise<number> {
+  const dir = mesh.configDir;
   const good = await readFile(join(dir, ACCESS_FILE), 'utf8');
   const bad = good.replace('action: DENY', 'action: DENNY');
   const line = lineOf(bad, 'DENNY');
@@ -63,11 +60,11 @@ async function lastGoodVersionStays(mesh: DemoMesh): Promise<number> {
 }
 
 /** The control plane's log and `weft validate` must both name the place and a remedy. */
-async function expectReport(mesh: DemoMesh, logFrom: number, file: string, line: number): Promise<void> {
+async function expectReport(mesh: Bookshop, logFrom: number, file: string, line: number): Promise<void> {
   await waitUntil(`report of ${file}:${line} in the control plane's log`, EFFECT_WITHIN_MS, async () =>
     reports(await logSince(mesh.control.logPath, logFrom), file, line),
   );
-  const { code, stdout, stderr } = await tryCommand(weft('validate', mesh.paths.configDir));
+  const { code, stdout, stderr } = await tryCommand(weft('validate', mesh.configDir));
   expect(code !== 0, `weft validate accepts ${file}`);
   expect(
     reports(`${stdout}${stderr}`, file, line),

@@ -1,19 +1,17 @@
 import { readdir } from 'node:fs/promises';
-import { cgroupTree } from '#testbed/fabric/cgroups.ts';
-import { fabricDown } from '#testbed/fabric/fabric.ts';
-import { fabricLeftovers } from '#testbed/fabric/leftovers.ts';
-import { type FabricPlan, NODE_NAMES, plannedNamespaces } from '#testbed/fabric/plan.ts';
-import { leaveMesh } from '#testbed/mesh/leave.ts';
-import { type BpfObject, pinsIn } from '#testbed/observe/bpf-objects.ts';
-import { leftOf, recordOwnThings } from '#testbed/observe/own-things.ts';
-import { waitUntil } from '#testbed/wait.ts';
+import { cgroupTree } from '#testbed/nodes/cgroups.ts';
+import { leftoversOf, nodesDown } from '#testbed/nodes/nodes.ts';
+import { type LabPlan, plannedNamespaces } from '#testbed/nodes/plan.ts';
+import { type BpfObject, pinsIn } from '#testbed/observers/bpf-objects.ts';
+import { leftOf, recordOwnThings } from '#testbed/observers/own-things.ts';
+import { waitUntil } from '#testbed/processes/wait.ts';
 import { type Check, expect } from './check.ts';
 
 /** The kernel frees programs and namespaces a moment after their last user is gone. */
 const FREED_WITHIN_MS = 8_000;
 
 /**
- * Uninstalling leaves nothing of the mesh, and removing the fabric then nothing of the demo. Must be the last check.
+ * Uninstalling leaves nothing of the mesh, and removing the nodes then nothing of the lab. Must be the last check.
  * `before`: the eBPF objects there were before anything was made; null when bpftool is not installed.
  */
 export function cleanup(before: readonly BpfObject[] | null): Check {
@@ -30,12 +28,12 @@ export function cleanup(before: readonly BpfObject[] | null): Check {
         pins.length > 0 && own.cgroups.size > 0,
         'the mesh has no pins or no cgroups, so nothing can be shown to be removed',
       );
-      const said = await leaveMesh(mesh);
+      const said = await mesh.leave();
       expect(said.code === 0, `weft uninstall failed: ${said.stderr.trim() || said.stdout.trim()}`);
       await expectNothing('weft uninstall', async () => withoutFabric(plan, await leftOf(plan, own, known)));
       await expectNothing('weft uninstall', () => filesLeft(plan, paths.stateDir));
-      await fabricDown(plan, true);
-      await expectNothing('the demo', async () => [...(await leftOf(plan, own, known)), ...(await fabricLeftovers(plan))]);
+      await nodesDown(plan, true);
+      await expectNothing('the lab', async () => [...(await leftOf(plan, own, known)), ...(await leftoversOf(plan))]);
       const bpf =
         before === null ? `${pins.length} pins (bpftool is not installed)` : `${own.bpf.size} eBPF objects, ${pins.length} pins`;
       return `gone: ${bpf}, ${own.namespaces.size} namespaces, ${own.cgroups.size} cgroups, and every process`;
@@ -44,17 +42,17 @@ export function cleanup(before: readonly BpfObject[] | null): Check {
 }
 
 /** The fabric still stands then, and is none of the mesh's. */
-function withoutFabric(plan: FabricPlan, left: readonly string[]): string[] {
-  const nodes = NODE_NAMES.map((node) => plan.nodes[node].cgroup);
+function withoutFabric(plan: LabPlan, left: readonly string[]): string[] {
+  const nodes = plan.nodes.map(({ cgroup }) => cgroup);
   const cgroups = [plan.hostCgroup, ...nodes].map((path) => `cgroup ${path}`);
   const fabric = new Set([...plannedNamespaces(plan).map((netns) => `namespace ${netns}`), ...cgroups]);
   return left.filter((thing) => !fabric.has(thing));
 }
 
 /** Pins, state and cgroups of workloads. */
-async function filesLeft(plan: FabricPlan, stateDir: string): Promise<string[]> {
+async function filesLeft(plan: LabPlan, stateDir: string): Promise<string[]> {
   const state = await readdir(stateDir).catch(() => []);
-  const trees = await Promise.all(NODE_NAMES.map((node) => cgroupTree(plan.nodes[node].cgroup)));
+  const trees = await Promise.all(plan.nodes.map(({ cgroup }) => cgroupTree(cgroup)));
   return [
     ...(await pinsIn(plan.bpffsMount)).map((pin) => `pin ${pin}`),
     ...state.map((file) => `state file ${file}`),

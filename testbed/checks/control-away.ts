@@ -1,16 +1,15 @@
 import { join } from 'node:path';
-import { NODE_NAMES } from '#testbed/fabric/plan.ts';
-import { agentStatus } from '#testbed/mesh/agent.ts';
-import { withConfig } from '#testbed/mesh/config-files.ts';
-import type { DemoMesh } from '#testbed/mesh/demo-mesh.ts';
-import { ECHO_PORT, echoWorkload, FAMILIES, vip } from '#testbed/mesh/shop.ts';
-import { captured } from '#testbed/observe/capture.ts';
-import { reportWire } from '#testbed/observe/wire-report.ts';
-import { waitUntil } from '#testbed/wait.ts';
-import type { Check } from './check.ts';
-import { expect } from './check.ts';
-import { expectEcho, expectRefused } from './echo-calls.ts';
-import { denyServiceAccount } from './policies.ts';
+import type { Bookshop } from '#testbed/apps/bookshop.ts';
+import { ECHO_PORT, echoWorkload, vip } from '#testbed/apps/shop.ts';
+import { FAMILIES } from '#testbed/lab/app.ts';
+import { agentStatus } from '#testbed/lab/parts.ts';
+import { wireOf } from '#testbed/nodes/plan.ts';
+import { captured } from '#testbed/observers/capture.ts';
+import { reportWire } from '#testbed/observers/wire-report.ts';
+import { waitUntil } from '#testbed/processes/wait.ts';
+import { type Check, expect } from './check.ts';
+import { expectEcho, expectRefused } from './expectations.ts';
+import { denyServiceAccount, withConfig } from './policies.ts';
 
 const KNOWN_WITHIN_MS = 10_000;
 const BACK_WITHIN_MS = 20_000;
@@ -37,16 +36,16 @@ export const controlAway: Check = {
   },
 };
 
-async function whileAway(mesh: DemoMesh, spareAddress: string): Promise<number> {
+async function whileAway(mesh: Bookshop, spareAddress: string): Promise<number> {
   const path = join(mesh.plan.runDir, 'control-away.pcap');
-  const { file } = await captured(mesh.plan.nodes.alpha.netns, path, 'tcp', () => expectAllKnownWorks(mesh, spareAddress));
+  const { file } = await captured(wireOf(mesh.plan), path, 'tcp', () => expectAllKnownWorks(mesh, spareAddress));
   const { problems, handshakes } = reportWire(file);
   expect(problems.length === 0, `on the link: ${problems.slice(0, 3).join('; ')}`);
   expect(handshakes > 0, 'a call to a new peer made no new TLS handshake');
   return handshakes;
 }
 
-async function expectAllKnownWorks(mesh: DemoMesh, spareAddress: string): Promise<void> {
+async function expectAllKnownWorks(mesh: Bookshop, spareAddress: string): Promise<void> {
   const [shopper, client] = [mesh.probe('shopper'), mesh.app('shopper')];
   for (const family of FAMILIES) {
     await expectEcho(shopper, client, family, vip('echo-near', family));
@@ -61,15 +60,15 @@ async function expectAllKnownWorks(mesh: DemoMesh, spareAddress: string): Promis
   await expectEcho(shopper, client, 4, { host: spareAddress, port: ECHO_PORT });
 }
 
-async function obeysAgain(mesh: DemoMesh): Promise<void> {
-  for (const node of NODE_NAMES) {
+async function obeysAgain(mesh: Bookshop): Promise<void> {
+  for (const { name: node } of mesh.plan.nodes) {
     await waitUntil(
       `agent of ${node} back in contact`,
       BACK_WITHIN_MS,
       async () => (await agentStatus(mesh.plan, node)).controlPlane.connected,
     );
   }
-  await withConfig(mesh.paths.configDir, '90-check-return.yaml', denyServiceAccount('check-return', 'shopper'), () =>
+  await withConfig(mesh.configDir, '90-check-return.yaml', denyServiceAccount('check-return', 'shopper'), () =>
     waitUntil(
       'new policy in force',
       POLICY_WITHIN_MS,

@@ -1,9 +1,7 @@
-import { OUTSIDE_4, OUTSIDE_6 } from '#testbed/fabric/plan.ts';
-import { OUTSIDE_NAME } from '#testbed/mesh/outsiders.ts';
-import { FAMILIES, SHOP_NAMESPACE, vip } from '#testbed/mesh/shop.ts';
-import type { Check } from './check.ts';
-import { expect } from './check.ts';
-import { logEnd, logSince } from './log-search.ts';
+import { SHOP_NAMESPACE, vip } from '#testbed/apps/shop.ts';
+import { FAMILIES } from '#testbed/lab/app.ts';
+import { OUTSIDE_4, OUTSIDE_6, OUTSIDE_NAME } from '#testbed/nodes/plan.ts';
+import { type Check, expect, logEnd, logSince } from './check.ts';
 
 /** Names of services resolve to their addresses in a workload and go no further; other names are asked outside. */
 export const dns: Check = {

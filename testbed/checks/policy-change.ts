@@ -1,14 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { dropConfig, putConfig } from '#testbed/mesh/config-files.ts';
-import type { DemoMesh } from '#testbed/mesh/demo-mesh.ts';
-import { FAMILIES, vip } from '#testbed/mesh/shop.ts';
-import type { OpenStream, Probe } from '#testbed/probe/probe-client.ts';
-import type { Dial } from '#testbed/probe/protocol.ts';
-import { waitUntil } from '#testbed/wait.ts';
-import type { Check } from './check.ts';
-import { expect } from './check.ts';
-import { expectRefused } from './echo-calls.ts';
-import { denyServiceAccount } from './policies.ts';
+import type { Bookshop } from '#testbed/apps/bookshop.ts';
+import type { OpenStream, Probe } from '#testbed/apps/probe-client.ts';
+import type { Dial } from '#testbed/apps/probe-protocol.ts';
+import { vip } from '#testbed/apps/shop.ts';
+import { FAMILIES } from '#testbed/lab/app.ts';
+import { waitUntil } from '#testbed/processes/wait.ts';
+import { type Check, expect } from './check.ts';
+import { expectRefused } from './expectations.ts';
+import { denyServiceAccount, dropConfig, putConfig } from './policies.ts';
 
 const EFFECT_WITHIN_MS = 1_000;
 const FILE = '90-check-deny-shopper.yaml';
@@ -35,14 +34,14 @@ export const policyChange: Check = {
       for (const one of untouched) await expectTicking(one);
       return `closed ${closedMs} ms after the file appeared (direct and hbone, IPv4 and IPv6), open again ${openedMs} ms after it went; ${untouched.length} other streams never paused`;
     } finally {
-      await dropConfig(mesh.paths.configDir, FILE);
+      await dropConfig(mesh.configDir, FILE);
       for (const { stream } of [...hit, ...untouched]) await stream.close().catch(() => {});
     }
   },
 };
 
 /** For the shopper on alpha the near service is direct and the far one hbone; for the clerk on beta the other way round. */
-async function openStreams(mesh: DemoMesh, client: string): Promise<NamedStream[]> {
+async function openStreams(mesh: Bookshop, client: string): Promise<NamedStream[]> {
   const probe = mesh.probe(client);
   return Promise.all(
     (['echo-near', 'echo-far'] as const).flatMap((service) =>
@@ -64,8 +63,8 @@ async function expectTicking({ name, stream }: NamedStream): Promise<void> {
 }
 
 /** Adds the policy; returns after how many milliseconds the last of the streams was closed. */
-async function closesDenied(mesh: DemoMesh, streams: readonly NamedStream[]): Promise<number> {
-  const atMs = await putConfig(mesh.paths.configDir, FILE, denyServiceAccount('check-deny-shopper', 'shopper'));
+async function closesDenied(mesh: Bookshop, streams: readonly NamedStream[]): Promise<number> {
+  const atMs = await putConfig(mesh.configDir, FILE, denyServiceAccount('check-deny-shopper', 'shopper'));
   const delays = await Promise.all(
     streams.map(async ({ name, stream }) => {
       const closed = await waitUntil(`end of ${name}`, 2 * EFFECT_WITHIN_MS, async () => {
@@ -83,8 +82,8 @@ async function closesDenied(mesh: DemoMesh, streams: readonly NamedStream[]): Pr
 }
 
 /** Removes the policy; returns after how many milliseconds the last service let the client in again. */
-async function opensAgain(mesh: DemoMesh, streams: readonly NamedStream[]): Promise<number> {
-  const atMs = await dropConfig(mesh.paths.configDir, FILE);
+async function opensAgain(mesh: Bookshop, streams: readonly NamedStream[]): Promise<number> {
+  const atMs = await dropConfig(mesh.configDir, FILE);
   const delays = await Promise.all(
     streams.map(async ({ name, probe, dial }) => {
       await waitUntil(`new connection of ${name}`, 2 * EFFECT_WITHIN_MS, async () => (await probe.connect(dial)).error === null);

@@ -3,17 +3,16 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'node:test';
-import { planFabric } from '#testbed/fabric/plan.ts';
-import { DemoMesh } from '#testbed/mesh/demo-mesh.ts';
-import { allPassed, resultTable, writeResults } from '#testbed/report.ts';
-import { requireTools } from '#testbed/tools.ts';
+import { Bookshop } from '#testbed/apps/bookshop.ts';
+import { planLab } from '#testbed/nodes/plan.ts';
+import { requireTools } from '#testbed/processes/command.ts';
 import { reports } from './bad-yaml.ts';
 import { type Check, type CheckResult, expect } from './check.ts';
-import { allChecks, runChecks } from './run-checks.ts';
+import { allChecks, allPassed, resultTable, runChecks, writeResults } from './run-checks.ts';
 
 const NAMES =
   'direct hbone denied policy-change waypoint plaintext dns passthrough bystander agent-crash control-away bad-yaml cleanup';
-const mesh = new DemoMesh(planFabric('ab12cd', '/nowhere', '/nowhere'));
+const mesh = new Bookshop(planLab('ab12cd', '/nowhere', '/nowhere'));
 const check = (name: string, run: Check['run'], timeoutMs = 1_000): Check => ({ name, path: '-', timeoutMs, run });
 const run = (checks: readonly Check[], signal = new AbortController().signal): Promise<CheckResult[]> =>
   runChecks(mesh, checks, () => {}, signal);
@@ -80,7 +79,7 @@ test('results are written as a table and as JSON', async () => {
 
 test('missing programs are all named, with the packages that have them', async () => {
   await assert.rejects(requireTools(false, '/nowhere'), {
-    code: 'WEFT_DEMO_TOOLS',
+    code: 'WEFT_TESTBED_TOOLS',
     message: /: ip, nsenter, mount, sysctl$/,
     remedy: /apt-get install iproute2 util-linux mount procps\)/,
   });

@@ -1,22 +1,19 @@
+import { writeFile } from 'node:fs/promises';
+import { formatTable } from '#cli/table.ts';
 import { WeftError } from '#model/error.ts';
-import type { DemoMesh } from '#testbed/mesh/demo-mesh.ts';
-import type { BpfObject } from '#testbed/observe/bpf-objects.ts';
-import { within } from '#testbed/wait.ts';
+import type { Bookshop } from '#testbed/apps/bookshop.ts';
+import type { BpfObject } from '#testbed/observers/bpf-objects.ts';
+import { within } from '#testbed/processes/wait.ts';
+import { denied, plaintext } from './access.ts';
 import { agentCrash } from './agent-crash.ts';
 import { badYaml } from './bad-yaml.ts';
-import { bystander } from './bystander.ts';
-import type { Check, CheckResult } from './check.ts';
-import { CheckFailure } from './check.ts';
+import { type Check, CheckFailure, type CheckResult } from './check.ts';
 import { cleanup } from './cleanup.ts';
 import { controlAway } from './control-away.ts';
-import { denied } from './denied.ts';
-import { direct } from './direct.ts';
 import { dns } from './dns.ts';
-import { hbone } from './hbone.ts';
-import { passthrough } from './passthrough.ts';
-import { plaintext } from './plaintext.ts';
+import { bystander, direct, passthrough } from './kernel-paths.ts';
 import { policyChange } from './policy-change.ts';
-import { waypoint } from './waypoint.ts';
+import { hbone, waypoint } from './proxied-paths.ts';
 
 /** All checks in the order they run; the last one takes the mesh down. */
 export function allChecks(before: readonly BpfObject[] | null): Check[] {
@@ -39,7 +36,7 @@ export function allChecks(before: readonly BpfObject[] | null): Check[] {
 
 /** Runs the checks one after another, each within its time; `tell` hears each result. Stops early when `signal` is aborted. */
 export async function runChecks(
-  mesh: DemoMesh,
+  mesh: Bookshop,
   checks: readonly Check[],
   tell: (result: CheckResult, elapsedMs: number) => void,
   signal: AbortSignal,
@@ -55,7 +52,7 @@ export async function runChecks(
   return results;
 }
 
-async function runCheck(mesh: DemoMesh, { name, path, timeoutMs, run }: Check): Promise<CheckResult> {
+async function runCheck(mesh: Bookshop, { name, path, timeoutMs, run }: Check): Promise<CheckResult> {
   try {
     return { name, path, ok: true, detail: await within(`check ${name}`, timeoutMs, run(mesh)) };
   } catch (error) {
@@ -63,4 +60,23 @@ async function runCheck(mesh: DemoMesh, { name, path, timeoutMs, run }: Check): 
     const detail = error instanceof CheckFailure || error instanceof WeftError ? error.message : String(error);
     return { name, path, ok: false, detail: detail.replaceAll('\n', ' ') };
   }
+}
+
+/** The table that `weft demo --once` ends with. */
+export function resultTable(results: readonly CheckResult[]): string {
+  return formatTable(
+    ['CHECK', 'PATH', 'RESULT', 'SEEN'],
+    results.map(({ name, path, ok, detail }) => [name, path, ok ? 'ok' : 'FAILED', detail]),
+  );
+}
+
+/** Whether every one of `expected` checks ran and passed. */
+export function allPassed(results: readonly CheckResult[], expected: number): boolean {
+  return results.length === expected && results.every(({ ok }) => ok);
+}
+
+/** Writes the results as `{"ok", "checks": [{"name", "path", "ok", "detail"}]}`. */
+export async function writeResults(path: string, ok: boolean, results: readonly CheckResult[]): Promise<void> {
+  const checks = results.map((result) => ({ name: result.name, path: result.path, ok: result.ok, detail: result.detail }));
+  await writeFile(path, `${JSON.stringify({ ok, checks }, null, 2)}\n`);
 }
