@@ -3,16 +3,18 @@
 #   make demo ONCE=1   the demo's checks as a table; fails if one fails
 #   make test          unit, kernel and end-to-end tests
 #   make bench         measurements against plain TCP and HAProxy
+#   make fuzz          the parsers of outside bytes on mutants of their corpora: TARGET=name RUNS=n SEED=n
+#   make coverage      lines and branches that the tests of src/ reach, as a table and as build/coverage/lcov.info
 #   make check         types, lint, structure of the tree (needs neither root nor eBPF)
 #   make format        rewrites files the way the linter wants them
 #   make clean         removes everything that was built or installed below this folder
 
 NODE := node_modules/node/bin/node
-TEST_GLOBS := 'src/**/*.test.ts' 'testbed/**/*.test.ts' 'test/**/*.test.ts' 'bench/**/*.test.ts'
+TEST_GLOBS := 'src/**/*.test.ts' 'testbed/**/*.test.ts' 'test/**/*.test.ts' 'bench/**/*.test.ts' 'fuzz/**/*.test.ts'
 export PATH := $(CURDIR)/node_modules/node/bin:$(PATH)
 
 .DEFAULT_GOAL := setup
-.PHONY: setup demo test bench check format clean
+.PHONY: setup demo test bench fuzz coverage check format clean
 
 setup:
 	@scripts/setup run
@@ -28,6 +30,19 @@ test:
 bench:
 	@scripts/setup bench
 	@bin/weft bench
+
+fuzz:
+	@scripts/setup check
+	@$(NODE) fuzz/main.ts '$(TARGET)' '$(RUNS)' '$(SEED)'
+
+coverage:
+	@scripts/setup test
+	@mkdir -p build/coverage
+	@$(NODE) --test --test-concurrency=2 --test-timeout=300000 --experimental-test-coverage \
+	  --test-coverage-include='src/**/*.ts' --test-coverage-exclude='**/*.test.ts' --test-coverage-exclude='**/*.testing.ts' \
+	  --test-reporter=spec --test-reporter-destination=build/coverage/report.txt \
+	  --test-reporter=lcov --test-reporter-destination=build/coverage/lcov.info $(TEST_GLOBS); \
+	  status=$$?; sed -n '/start of coverage report/,$$p' build/coverage/report.txt; exit $$status
 
 check:
 	@scripts/setup check

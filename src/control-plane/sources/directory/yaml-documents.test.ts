@@ -82,3 +82,16 @@ test('no text makes it throw', () => {
   );
   fc.assert(fc.property(fc.array(piece, { maxLength: 40 }), (pieces) => void readYamlDocuments(pieces.join(''))));
 });
+
+const deep = [
+  { name: 'blocks', text: 'a: '.repeat(20_000) },
+  { name: 'brackets', text: '['.repeat(50_000) },
+  { name: 'closed brackets', text: `a: ${'['.repeat(50_000)}${']'.repeat(50_000)}` },
+];
+for (const { name, text } of deep) {
+  test(`a document of ${name} nested without end is broken alone, and the next one is read`, () => {
+    const documents = readYamlDocuments(`${text}\n---\nb: 1\n`);
+    assert.equal(documents[0]?.content.kind, 'broken');
+    assert.deepEqual(documents.at(-1)?.content, { kind: 'value', value: { b: 1 } });
+  });
+}

@@ -46,7 +46,19 @@ function countLines(part: string): number {
   return lines;
 }
 
+/** The parser calls itself for each level: text that is nested thousands of levels deep ends its stack, and must end there. */
 function readPart(part: string, firstLine: number): YamlDocument[] {
+  try {
+    return parsePart(part, firstLine);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    const position = { line: firstLine, column: 1 };
+    const mistake = { message: 'the document is nested too deeply to be read', position };
+    return [{ line: firstLine, content: { kind: 'broken', mistakes: [mistake] }, locate: () => position }];
+  }
+}
+
+function parsePart(part: string, firstLine: number): YamlDocument[] {
   const counter = new LineCounter();
   const documents = parseAllDocuments(part, { lineCounter: counter, merge: true, prettyErrors: false });
   if (!Array.isArray(documents)) return [];

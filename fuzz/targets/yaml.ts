@@ -1,0 +1,59 @@
+import { CRD_FILES } from '#control-plane/resources/kinds-table.ts';
+import { createResourceParser } from '#control-plane/resources/resource-parser.ts';
+import { readResourceFile } from '#control-plane/sources/directory/resource-file.ts';
+import { readCrds } from '#platform/files/crds.ts';
+import { type FuzzTarget, require } from '../target.ts';
+
+const parser = createResourceParser(await readCrds(CRD_FILES));
+
+/** Files of resources: never an exception, every finding with its place, every resource with a name. */
+export const yamlTarget: FuzzTarget = {
+  name: 'yaml',
+  slow: true,
+  tokens: [
+    ...[
+      '\n---\n',
+      '\n',
+      '  ',
+      '- ',
+      ': ',
+      '{}',
+      '[]',
+      'null',
+      '~',
+      '*a',
+      '&a ',
+      '!!binary ',
+      '<<: *a',
+      '| ',
+      '>-\n',
+      '#',
+      '"',
+      "'",
+    ],
+    ...['kind: Service', 'kind: Pod', 'kind: HTTPRoute', 'kind: Gateway', 'kind: AuthorizationPolicy', 'metadata:', 'spec:'],
+    ...['namespace: shop', 'name: a', 'ports:', 'port: 80', 'port: 70000', 'rules:', 'selector:', 'matchLabels:', 'action: DENY'],
+    ...[
+      'from:',
+      'principals: ["*"]',
+      'value: "(a+)+$"',
+      'type: RegularExpression',
+      '1e400',
+      '-0',
+      '0x7fffffffffffffff',
+      '__proto__: 1',
+    ],
+  ],
+  check(bytes) {
+    const text = bytes.toString('utf8');
+    const lines = text.split(/\r\n?|\n/).length;
+    const { entries, findings } = readResourceFile('a.yaml', text, parser);
+    for (const finding of [...findings, ...entries.flatMap((entry) => entry.findings)]) {
+      const { origin } = finding;
+      if (origin.kind !== 'file') continue;
+      require(origin.line >= 1 && origin.line <= lines, 'a finding lies in its file');
+      require(origin.column >= 1, 'a finding has a column');
+    }
+    for (const { name, resource } of entries) require(resource === null || name !== null, 'a resource has a name');
+  },
+};
