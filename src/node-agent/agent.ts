@@ -3,6 +3,7 @@ import { MeshState } from '#model/mesh/mesh-state.ts';
 import type { Workload } from '#model/mesh/workload.ts';
 import { IdTable } from '#model/path/ids.ts';
 import { AGENT } from '#model/settings/agents.ts';
+import { reportOf } from './connection/access-log.ts';
 import { CarriedConnections } from './connection/carried-connections.ts';
 import type { AgentContext } from './connection/context.ts';
 import { Waiters } from './connection/waiters.ts';
@@ -68,6 +69,7 @@ export class Agent {
       carried: this.#carried,
       clock,
       log,
+      report: (origin) => reportOf(origin, clock, log),
       record: (enrolled) => this.#waiters.until(() => this.mesh.workload(enrolled.request.uid)),
       synced: async () => (await this.#waiters.until(() => (this.#synced ? true : null))) === true,
     };

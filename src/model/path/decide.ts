@@ -7,6 +7,7 @@ import type { MeshState } from '#model/mesh/mesh-state.ts';
 import { PORT } from '#model/mesh/ports.ts';
 import type { Service } from '#model/mesh/service.ts';
 import { identityOf, type Workload } from '#model/mesh/workload.ts';
+import type { CloseCause } from '#model/telemetry/close-cause.ts';
 
 /** What the agent does with one outbound connection (spec node-proxy section 3). */
 export type OutboundPath =
@@ -35,7 +36,7 @@ export type OutboundPath =
       tunnelPort: number;
       service: Service | null;
     }
-  | { kind: 'refused'; reason: string };
+  | { kind: 'refused'; cause: CloseCause; reason: string };
 
 /** Who dials what. */
 export type OutboundQuestion = {
@@ -70,14 +71,18 @@ function toService(service: Service, question: OutboundQuestion, view: NodeView)
   const { dialled, source, chosen } = question;
   if (service.waypoint !== null) return toWaypoint(service.waypoint, dialled, service, source, view);
   if (!service.ports.some((port) => port.servicePort === dialled.port)) {
-    return { kind: 'refused', reason: `service ${service.hostname} has no port ${dialled.port}` };
+    return { kind: 'refused', cause: 'no-such-port', reason: `service ${service.hostname} has no port ${dialled.port}` };
   }
   if (service.loadBalancing?.mode === 'passthrough') return { kind: 'passthrough', ...dialled };
   const endpoints = eligibleEndpoints(view.mesh, service, dialled.port, familyOf(dialled.ip), locationOf(source));
   const drawn = chosen === null ? undefined : endpoints.find(({ ip, port }) => ip === chosen.ip && port === chosen.port);
   const endpoint = drawn ?? pickEndpoint(endpoints, view.random);
   if (endpoint === null)
-    return { kind: 'refused', reason: `no healthy upstream: ${formatAddress(dialled.ip, dialled.port)} (${service.hostname})` };
+    return {
+      kind: 'refused',
+      cause: 'no-backend',
+      reason: `no healthy upstream: ${formatAddress(dialled.ip, dialled.port)} (${service.hostname})`,
+    };
   return toWorkload(endpoint.workload, endpoint.ip, endpoint.port, service, view);
 }
 
@@ -114,7 +119,8 @@ function toWaypoint(
   });
   const near = routable.filter(({ weight }) => weight === 2);
   const member = pickEndpoint(near.length > 0 ? near : routable, view.random);
-  if (member === null) return { kind: 'refused', reason: `unknown waypoint: ${name} is bound but has no ready instance` };
+  if (member === null)
+    return { kind: 'refused', cause: 'no-waypoint', reason: `unknown waypoint: ${name} is bound but has no ready instance` };
   return {
     kind: 'waypoint',
     workload: member.workload,

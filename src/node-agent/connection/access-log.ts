@@ -1,75 +1,54 @@
-import { formatAddress, type IpAddress } from '#model/address/ip.ts';
 import type { Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
-import { formatIdentity, type Identity } from '#model/identity/identity.ts';
-import type { Service } from '#model/mesh/service.ts';
-import type { Workload } from '#model/mesh/workload.ts';
-import type { ResponseFlag } from '#protocol/hbone/transport.ts';
+import type { RecordOrigin, RecordOutcome, RecordPath, RecordSource } from '#model/telemetry/access-record.ts';
+import { recordOf } from '#model/telemetry/access-record.ts';
+import type { Refusal } from '#model/telemetry/close-cause.ts';
 
-/** What is known of one connection; absent parts are left out of the line. */
-export type AccessRecord = {
-  direction: 'inbound' | 'outbound';
-  source: { ip: IpAddress; port: number };
-  sourceWorkload: Workload | null;
-  sourceIdentity: Identity | null;
-  /** Address on the wire: …:15008 for a tunnel. */
-  destination: { ip: IpAddress; port: number };
-  destinationWorkload: Workload | null;
-  destinationIdentity: Identity | null;
-  /** Target of the CONNECT. */
-  authority: string | null;
-  service: Service | null;
+/** What the handlers of one connection tell about it: that it is carried, then how it ended. */
+export type ConnectionReport = {
+  /** Bytes are about to pass. */
+  opened(source: RecordSource, path: RecordPath): void;
+  /** Its end: one log line. `bytes` of each direction, by who sent them. */
+  ended(source: RecordSource, path: RecordPath, end: ConnectionEnd): void;
 };
 
-/** How a connection ended; bytes from the reporter's viewpoint. */
-export type AccessOutcome = {
-  flag: ResponseFlag;
-  error: string | null;
-  bytesSent: number;
-  bytesReceived: number;
-  policy?: string | null;
-  rule?: number | null;
+/** How a connection ended: refused, or carried until one side was done or it was cut. */
+export type ConnectionEnd = {
+  readonly refusal: Refusal | null;
+  /** Why a carried connection broke; null when both sides ended in order. */
+  readonly error: Error | null;
+  readonly clientBytes: number;
+  readonly serverBytes: number;
 };
 
-/**
- * One line per connection, at its end, with the fields of spec node-proxy 8.2.
- * Returns the function that closes the record; it writes once.
- */
-export function openAccessRecord(record: AccessRecord, clock: Clock, log: Log): (outcome: AccessOutcome) => void {
+/** A connection that never was carried. */
+export function refusedEnd(refusal: Refusal): ConnectionEnd {
+  return { refusal, error: refusal, clientBytes: 0, serverBytes: 0 };
+}
+
+/** Begins the report of one connection; its duration counts from here. */
+export function reportOf(origin: RecordOrigin, clock: Clock, log: Log): ConnectionReport {
   const startedMs = clock.nowMs();
-  let written = false;
-  return (outcome) => {
-    if (written) return;
-    written = true;
-    const fields = Object.fromEntries(
-      Object.entries({
-        ...fieldsOf(record),
-        bytes_sent: outcome.bytesSent,
-        bytes_recv: outcome.bytesReceived,
-        duration: `${clock.nowMs() - startedMs}ms`,
-        response_flags: outcome.flag,
-        policy: outcome.policy ?? undefined,
-        rule: outcome.rule ?? undefined,
-        error: outcome.error ?? undefined,
-      }).filter(([, value]) => value !== undefined),
-    );
-    if (outcome.error === null) log.info(fields, 'connection complete');
-    else log.error(fields, 'connection complete');
+  return {
+    opened() {},
+    ended(source, path, end) {
+      const record = recordOf(source, origin, path, outcomeOf(end, clock.nowMs() - startedMs));
+      if (end.error === null) log.info(record, 'connection complete');
+      else log.error(record, 'connection complete');
+    },
   };
 }
 
-function fieldsOf(record: AccessRecord): Record<string, unknown> {
+function outcomeOf({ refusal, error, clientBytes, serverBytes }: ConnectionEnd, durationMs: number): RecordOutcome {
   return {
-    'src.addr': formatAddress(record.source.ip, record.source.port),
-    'src.workload': record.sourceWorkload?.name,
-    'src.namespace': record.sourceWorkload?.namespace,
-    'src.identity': record.sourceIdentity === null ? undefined : formatIdentity(record.sourceIdentity),
-    'dst.addr': formatAddress(record.destination.ip, record.destination.port),
-    'dst.hbone_addr': record.authority ?? undefined,
-    'dst.service': record.service?.hostname,
-    'dst.workload': record.destinationWorkload?.name,
-    'dst.namespace': record.destinationWorkload?.namespace,
-    'dst.identity': record.destinationIdentity === null ? undefined : formatIdentity(record.destinationIdentity),
-    direction: record.direction,
+    flag: refusal?.flag ?? '-',
+    cause: refusal?.why ?? null,
+    error: error?.message ?? null,
+    requestBytes: clientBytes,
+    responseBytes: serverBytes,
+    durationMs,
+    policy: refusal?.policy ?? null,
+    rule: refusal?.rule ?? null,
+    http: null,
   };
 }

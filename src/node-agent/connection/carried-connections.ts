@@ -2,6 +2,7 @@ import type { IpAddress } from '#model/address/ip.ts';
 import type { Identity } from '#model/identity/identity.ts';
 import type { MeshState } from '#model/mesh/mesh-state.ts';
 import { evaluate, policiesFor } from '#model/policy/evaluate.ts';
+import { Refusal } from '#model/telemetry/close-cause.ts';
 
 /** One connection that the agent itself carries to a workload of this node. */
 export type CarriedConnection = {
@@ -11,7 +12,7 @@ export type CarriedConnection = {
   destinationIp: IpAddress;
   destinationPort: number;
   /** Cuts both sides. */
-  abort(reason: Error): void;
+  abort(why: Refusal): void;
 };
 
 /** Inbound connections carried by the agent, so that a new policy can close them (spec node-proxy 5.5). */
@@ -37,7 +38,8 @@ export class CarriedConnections {
       const decision = evaluate(policiesFor(mesh, destination), connection);
       if (decision.allowed) continue;
       closed++;
-      connection.abort(new Error(`connection closed due to policy change: ${decision.reason}`));
+      const why = `connection closed due to policy change: ${decision.reason}`;
+      connection.abort(new Refusal('policy-change', why, decision));
     }
     return closed;
   }
@@ -45,7 +47,8 @@ export class CarriedConnections {
   /** A workload left: its connections are cut (B56). */
   closeTo(destinationUid: string): void {
     for (const connection of this.#open) {
-      if (connection.destinationUid === destinationUid) connection.abort(new Error('the workload left the mesh'));
+      if (connection.destinationUid === destinationUid)
+        connection.abort(new Refusal('workload-left', 'the workload left the mesh'));
     }
   }
 }

@@ -2,9 +2,11 @@ import type { Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
 import type { MeshState } from '#model/mesh/mesh-state.ts';
 import type { Workload } from '#model/mesh/workload.ts';
+import type { RecordOrigin } from '#model/telemetry/access-record.ts';
 import type { AgentEffects } from '#node-agent/effects/agent-effects.ts';
 import type { Enrolled, Enrollment } from '#node-agent/enrollment/enrollment.ts';
 import type { Verdicts } from '#node-agent/kernel/verdicts.ts';
+import type { ConnectionReport } from './access-log.ts';
 import type { CarriedConnections } from './carried-connections.ts';
 
 /** What the handlers of connections share. */
@@ -16,6 +18,8 @@ export type AgentContext = {
   carried: CarriedConnections;
   clock: Clock;
   log: Log;
+  /** Begins to report one connection. */
+  report(origin: RecordOrigin): ConnectionReport;
   /** Resolves with the workload's record once discovery has sent it; null after the deadline. */
   record(enrolled: Enrolled): Promise<Workload | null>;
   /** Resolves when the mesh is known; rejects never, false after the deadline. */

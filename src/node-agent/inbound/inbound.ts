@@ -1,55 +1,62 @@
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { formatAddress, type IpAddress, splitHostPort, tryParseIp } from '#model/address/ip.ts';
+import { formatAddress, splitHostPort, tryParseIp } from '#model/address/ip.ts';
 import { targetPort } from '#model/balancing/endpoints.ts';
-import type { Identity } from '#model/identity/identity.ts';
 import { RESERVED_PORTS } from '#model/mesh/ports.ts';
 import type { Workload } from '#model/mesh/workload.ts';
 import { evaluate, policiesFor } from '#model/policy/evaluate.ts';
 import { TUNNEL } from '#model/settings/tunnels.ts';
-import { type AccessRecord, openAccessRecord } from '#node-agent/connection/access-log.ts';
-import { carry, endsOf, outcomeOf, Refusal } from '#node-agent/connection/carry.ts';
+import { NO_PATH, type RecordEnd, type RecordPath, type RecordSource } from '#model/telemetry/access-record.ts';
+import { Refusal, refusalOf } from '#model/telemetry/close-cause.ts';
+import { type ConnectionReport, refusedEnd } from '#node-agent/connection/access-log.ts';
+import { carry, endsOf } from '#node-agent/connection/carry.ts';
 import type { AgentContext } from '#node-agent/connection/context.ts';
 import type { Enrolled } from '#node-agent/enrollment/enrollment.ts';
 import { baggageOf, formatBaggage } from '#protocol/hbone/baggage.ts';
 import { forwardedClient } from '#protocol/hbone/forwarded.ts';
 import type { InboundTunnel } from '#protocol/hbone/transport.ts';
 
-type Target = { ip: IpAddress; port: number };
-type Arrival = { source: Identity | null; client: Target; target: Target };
+/** A connection that arrived and whose target is known; `client` is whom the app shall see. */
+type Arrival = {
+  enrolled: Enrolled;
+  workload: Workload;
+  source: RecordSource;
+  client: RecordEnd;
+  target: RecordEnd;
+  path: RecordPath;
+  report: ConnectionReport;
+};
 
-/** A refusal of a CONNECT, with the status that says so (spec node-proxy 2.3). */
-class TunnelRefusal extends Refusal {
-  readonly status: number;
-  constructor(status: number, cause: Refusal) {
-    super(cause.message, cause.flag, cause.policy, cause.rule);
-    this.status = status;
-  }
+/** Statuses that refuse a CONNECT (spec node-proxy 2.3). */
+function statusOf({ why, flag }: Refusal): number {
+  if (flag === 'DENY') return 401;
+  return why === 'bad-authority' ? 400 : 503;
 }
 
 /** One CONNECT for a workload of this node: check, connect to the app as the client, answer, carry. */
 export async function handleTunnel(context: AgentContext, enrolled: Enrolled, tunnel: InboundTunnel): Promise<void> {
-  const record = inboundRecord({ ip: tunnel.remoteAddress, port: tunnel.remotePort }, { ip: tunnel.localAddress, port: 0 });
-  record.sourceIdentity = tunnel.peer;
-  record.authority = tunnel.authority;
-  record.destinationIdentity = enrolled.identity;
-  const close = openAccessRecord(record, context.clock, context.log);
-  try {
-    const workload = await localRecord(context, enrolled);
-    record.destinationWorkload = workload;
-    record.sourceWorkload = context.mesh.workloadByIp(tunnel.remoteAddress);
-    const target = { ip: tunnel.localAddress, port: tunnelTarget(context, workload, tunnel) };
-    record.destination = target;
-    const client = forwardedClient(tunnel.forwarded, tunnel.remoteAddress) ?? {
-      ip: tunnel.remoteAddress,
-      port: tunnel.remotePort,
-    };
-    const arrival = { source: tunnel.peer, client, target };
-    await deliver(context, enrolled, workload, arrival, close, () => tunnel.accept(formatBaggage(baggageOf(workload))));
-  } catch (error) {
-    tunnel.refuse(error instanceof TunnelRefusal ? error.status : error instanceof Refusal && error.flag === 'DENY' ? 401 : 503);
-    close(outcomeOf(error));
+  const report = context.report({ reporter: 'destination', dialled: null });
+  const remote = { ip: tunnel.remoteAddress, port: tunnel.remotePort };
+  const known = await localWorkload(context, enrolled);
+  const port = known instanceof Refusal ? known : tunnelTarget(context, known, tunnel);
+  const isKnown = !(known instanceof Refusal);
+  const source = { end: remote, workload: isKnown ? context.mesh.workloadByIp(remote.ip) : null, identity: tunnel.peer };
+  const path = {
+    ...NO_PATH,
+    end: { ip: tunnel.localAddress, port: port instanceof Refusal ? 0 : port },
+    authority: tunnel.authority,
+    workload: isKnown ? known : null,
+    identity: enrolled.identity,
+  };
+  if (!isKnown || port instanceof Refusal) {
+    const refusal = port instanceof Refusal ? port : refusalOf(known, 'unknown-workload');
+    tunnel.refuse(statusOf(refusal));
+    return report.ended(source, path, refusedEnd(refusal));
   }
+  const client = forwardedClient(tunnel.forwarded, remote.ip) ?? remote;
+  const arrival = { enrolled, workload: known, source, client, target: path.end, path, report };
+  const refusal = await deliver(context, arrival, () => tunnel.accept(formatBaggage(baggageOf(known))));
+  if (refusal !== null) tunnel.refuse(statusOf(refusal));
 }
 
 /** Plain text that the kernel handed over with its original destination: policy decides without an identity. */
@@ -57,89 +64,76 @@ export async function handlePlaintext(context: AgentContext, enrolled: Enrolled,
   socket.on('error', () => {});
   const ends = endsOf(socket);
   if (ends === null) return void socket.destroy(); // reset before it was accepted
-  const record = inboundRecord(ends.remote, ends.local);
-  const close = openAccessRecord(record, context.clock, context.log);
-  try {
-    if (RESERVED_PORTS.has(ends.local.port)) throw new Refusal('attempted recursive call to ourselves', 'CONNECT');
-    const workload = await localRecord(context, enrolled);
-    record.destinationWorkload = workload;
-    context.verdicts.remember(null, workload, ends.local.port);
-    await deliver(context, enrolled, workload, { source: null, client: ends.remote, target: ends.local }, close, () => socket);
-  } catch (error) {
+  const { remote: client, local: target } = ends;
+  const report = context.report({ reporter: 'destination', dialled: null });
+  const source = { end: client, workload: null, identity: null };
+  const known = RESERVED_PORTS.has(target.port) ? recursion() : await localWorkload(context, enrolled);
+  if (known instanceof Refusal) {
     socket.resetAndDestroy();
-    close(outcomeOf(error));
+    return report.ended(source, { ...NO_PATH, end: target }, refusedEnd(known));
   }
+  context.verdicts.remember(null, known, target.port);
+  const path = { ...NO_PATH, end: target, workload: known };
+  const refusal = await deliver(context, { enrolled, workload: known, source, client, target, path, report }, () => socket);
+  if (refusal !== null) socket.resetAndDestroy();
 }
 
-/** Policy, then the app's socket, then the client's stream: a refused client never gets a 200 first (B10, B11). */
-async function deliver(
-  context: AgentContext,
-  enrolled: Enrolled,
-  workload: Workload,
-  arrival: Arrival,
-  close: Parameters<typeof carry>[5],
-  accept: () => Duplex,
-): Promise<void> {
+/**
+ * Policy, then the app's socket, then the client's stream: a refused client never gets a 200 first (B10, B11).
+ * Returns the refusal that is left to tell the client; it is in the log already.
+ */
+async function deliver(context: AgentContext, arrival: Arrival, accept: () => Duplex): Promise<Refusal | null> {
+  const { enrolled, workload, source, client, target, path, report } = arrival;
   const abort = new AbortController();
   const connection = {
-    source: arrival.source,
-    sourceIp: arrival.client.ip,
+    source: source.identity,
+    sourceIp: client.ip,
     destinationUid: enrolled.request.uid,
-    destinationIp: arrival.target.ip,
-    destinationPort: arrival.target.port,
+    destinationIp: target.ip,
+    destinationPort: target.port,
   };
-  const release = context.carried.add({ ...connection, abort: (reason) => abort.abort(reason) });
+  const release = context.carried.add({ ...connection, abort: (why) => abort.abort(why) });
   try {
     const decision = evaluate(policiesFor(context.mesh, workload), connection);
-    if (!decision.allowed) throw new Refusal(decision.reason, 'DENY', decision.policy, decision.rule);
-    const app = await enrolled.netns.dialApp(arrival.target.ip, arrival.target.port, arrival.client, TUNNEL.connectTimeoutMs);
-    await carry(context, accept(), app, 'inbound', abort.signal, close);
+    if (!decision.allowed) throw new Refusal('policy', decision.reason, decision);
+    const app = await enrolled.netns.dialApp(target.ip, target.port, client, TUNNEL.connectTimeoutMs);
+    report.opened(source, path);
+    report.ended(source, path, await carry(context, accept(), app, abort.signal));
+    return null;
+  } catch (error) {
+    const refusal = refusalOf(error, 'connect-failed');
+    report.ended(source, path, refusedEnd(refusal));
+    return refusal;
   } finally {
     release();
   }
 }
 
-async function localRecord(context: AgentContext, enrolled: Enrolled): Promise<Workload> {
+async function localWorkload(context: AgentContext, enrolled: Enrolled): Promise<Workload | Refusal> {
   const workload = (await context.synced()) ? await context.record(enrolled) : null;
-  if (workload === null) throw new Refusal('the control plane does not know this workload', 'CONNECT');
-  return workload;
+  return workload ?? new Refusal('unknown-workload', 'the control plane does not know this workload');
 }
 
 /** The app's port that a CONNECT asks for (B6-B9, B23); only the port of an IP authority counts. */
-function tunnelTarget(context: AgentContext, workload: Workload, tunnel: InboundTunnel): number {
+function tunnelTarget(context: AgentContext, workload: Workload, tunnel: InboundTunnel): number | Refusal {
   const authority = splitHostPort(tunnel.authority);
-  if (authority === null) throw new TunnelRefusal(400, new Refusal(`malformed authority "${tunnel.authority}"`, 'CONNECT'));
+  if (authority === null) return new Refusal('bad-authority', `malformed authority "${tunnel.authority}"`);
   const ip = tryParseIp(authority.host);
   if (ip !== null && ip !== tunnel.localAddress) {
-    throw new TunnelRefusal(
-      400,
-      new Refusal(`ip mismatch: asked for ${formatAddress(ip, authority.port)} at ${tunnel.localAddress}`, 'CONNECT'),
-    );
+    const asked = formatAddress(ip, authority.port);
+    return new Refusal('bad-authority', `ip mismatch: asked for ${asked} at ${tunnel.localAddress}`);
   }
   const port = ip !== null ? authority.port : servicePort(context, workload, authority.host, authority.port);
-  if (RESERVED_PORTS.has(port)) throw new TunnelRefusal(503, new Refusal('attempted recursive call to ourselves', 'CONNECT'));
-  return port;
+  return !(port instanceof Refusal) && RESERVED_PORTS.has(port) ? recursion() : port;
 }
 
-function servicePort(context: AgentContext, workload: Workload, hostname: string, port: number): number {
+function servicePort(context: AgentContext, workload: Workload, hostname: string, port: number): number | Refusal {
   const services = context.mesh.servicesByHostname(hostname);
   const service = services.find((one) => one.namespace === workload.namespace) ?? services[0];
   const resolved = service === undefined ? null : targetPort(service, workload, port);
-  if (resolved === null)
-    throw new TunnelRefusal(503, new Refusal(`no service ${hostname} with port ${port} on this workload`, 'CONNECT'));
-  return resolved;
+  return resolved ?? new Refusal('no-such-port', `no service ${hostname} with port ${port} on this workload`);
 }
 
-function inboundRecord(source: Target, destination: Target): AccessRecord {
-  return {
-    direction: 'inbound',
-    source,
-    sourceWorkload: null,
-    sourceIdentity: null,
-    destination,
-    destinationWorkload: null,
-    destinationIdentity: null,
-    authority: null,
-    service: null,
-  };
+function recursion(): Refusal {
+  return new Refusal('reserved-port', 'attempted recursive call to ourselves');
 }

@@ -1,40 +1,49 @@
-import { formatAddress, type IpAddress } from '#model/address/ip.ts';
+import type { IpAddress } from '#model/address/ip.ts';
 import type { Log } from '#model/effects/log.ts';
 import type { MeshState } from '#model/mesh/mesh-state.ts';
 import { identityOf } from '#model/mesh/workload.ts';
 import type { IdTable } from '#model/path/ids.ts';
-import { REASON } from '#model/path/kernel-flags.ts';
+import { HOOK, REASON } from '#model/path/kernel-flags.ts';
 import { type Decision, evaluate, policiesFor } from '#model/policy/evaluate.ts';
+import { NO_PATH, REFUSED_OUTCOME, recordOf } from '#model/telemetry/access-record.ts';
+import { CLOSE_CAUSES, type CloseCause } from '#model/telemetry/close-cause.ts';
 import type { KernelEvent } from '#node-agent/effects/agent-effects.ts';
 
-const WHY: ReadonlyMap<number, string> = new Map([
-  [REASON.denied, 'denied by policy'],
-  [REASON.noBackend, 'no healthy upstream'],
-  [REASON.noSuchPort, 'the service has no such port'],
-  [REASON.noMemory, 'the kernel has no memory for the connection record'],
-  [REASON.reservedPort, 'a port of the mesh itself'],
-  [REASON.noAgent, 'the agent is not running'],
-  [REASON.notLocal, 'the address belongs to no workload of this node'],
+const CAUSES: ReadonlyMap<number, CloseCause> = new Map([
+  [REASON.denied, 'policy'],
+  [REASON.noBackend, 'no-backend'],
+  [REASON.noSuchPort, 'no-such-port'],
+  [REASON.noMemory, 'no-memory'],
+  [REASON.reservedPort, 'reserved-port'],
+  [REASON.noAgent, 'no-agent'],
+  [REASON.notLocal, 'not-local'],
 ]);
 
 /** Writes one log line for a connection that the kernel refused, naming the policy and rule that decided. */
 export function logRefusal(event: KernelEvent, mesh: MeshState, ids: IdTable, log: Log): void {
-  const source = ids.nameOf(event.sourceId);
-  const destination = ids.nameOf(event.destinationId);
-  const decision = event.reason === REASON.denied ? explain(event, mesh, source, destination) : null;
-  log.warn(
+  const [source, destination] = [event.sourceId, event.destinationId].map((id) => ids.nameOf(id));
+  const cause = CAUSES.get(event.reason) ?? 'other';
+  const decision = cause === 'policy' ? explain(event, mesh, source ?? null, destination ?? null) : null;
+  const reason = cause === 'other' ? `reason ${event.reason}` : CLOSE_CAUSES[cause].means;
+  const dialled = event.destination === null ? null : { ip: event.destination, port: event.destinationPort };
+  const record = recordOf(
     {
-      'src.workload': source ?? undefined,
-      'src.addr': event.source === null ? undefined : formatAddress(event.source, event.sourcePort),
-      'dst.addr': event.destination === null ? undefined : formatAddress(event.destination, event.destinationPort),
-      'dst.workload': destination ?? undefined,
-      response_flags: event.reason === REASON.denied ? 'DENY' : 'CONNECT',
-      policy: decision?.policy ?? undefined,
-      rule: decision?.rule ?? undefined,
-      error: decision?.reason ?? WHY.get(event.reason) ?? `reason ${event.reason}`,
+      end: event.source === null ? null : { ip: event.source, port: event.sourcePort },
+      workload: mesh.workload(source ?? ''),
+      identity: null,
     },
-    'connection refused by the kernel',
+    { reporter: event.hook === HOOK.lookup ? 'destination' : 'source', dialled: null },
+    { ...NO_PATH, end: dialled, workload: mesh.workload(destination ?? '') },
+    {
+      ...REFUSED_OUTCOME,
+      flag: CLOSE_CAUSES[cause].flag,
+      cause,
+      error: decision?.reason ?? reason,
+      policy: decision?.policy ?? null,
+      rule: decision?.rule ?? null,
+    },
   );
+  log.warn(record, 'connection refused by the kernel');
 }
 
 /** The kernel keeps only the outcome; the same pure evaluation gives the name again. */

@@ -8,6 +8,7 @@ import { CONFIG_INCOMPLETE } from '#model/path/kernel-flags.ts';
 import { type Decision, evaluate, policiesFor } from '#model/policy/evaluate.ts';
 import { pairVerdict } from '#model/policy/pair-verdict.ts';
 import { AGENT } from '#model/settings/agents.ts';
+import { type AccessRecord, NO_PATH, REFUSED_OUTCOME, recordOf } from '#model/telemetry/access-record.ts';
 import type { Kernel, LiveFlow } from '#node-agent/effects/agent-effects.ts';
 
 /** What verdicts are computed from. */
@@ -95,21 +96,25 @@ export class Verdicts {
       if (decision === null || decision.allowed) continue;
       if (!this.#view.destroy(live)) continue;
       closed++;
-      const { source, destination, sourcePort, destinationPort } = live.flow;
-      this.#log.warn(
-        {
-          cookie: String(cookie),
-          'src.addr': `${source}:${sourcePort}`,
-          'dst.addr': `${destination}:${destinationPort}`,
-          'src.workload': this.#view.ids.nameOf(live.sourceId) ?? 'unknown',
-          policy: decision.policy,
-          rule: decision.rule,
-          flag: 'DENY',
-        },
-        'connection closed due to policy change',
-      );
+      this.#log.warn({ ...this.#closeRecord(live, decision), cookie: String(cookie) }, 'connection closed due to policy change');
     }
     return closed;
+  }
+
+  #closeRecord({ flow, inbound, sourceId, destinationId }: LiveFlow, { policy, rule, reason }: Decision): AccessRecord {
+    const { mesh, ids } = this.#view;
+    const workloadOf = (id: number): Workload | null => mesh.workload(ids.nameOf(id) ?? '');
+    const { source, destination, sourcePort, destinationPort } = flow;
+    return recordOf(
+      { end: source === null ? null : { ip: source, port: sourcePort }, workload: workloadOf(sourceId), identity: null },
+      { reporter: inbound === 1 ? 'destination' : 'source', dialled: null },
+      {
+        ...NO_PATH,
+        end: destination === null ? null : { ip: destination, port: destinationPort },
+        workload: workloadOf(destinationId),
+      },
+      { ...REFUSED_OUTCOME, flag: 'DENY', cause: 'policy-change', policy, rule, error: reason },
+    );
   }
 
   #judge(live: LiveFlow): Decision | null {

@@ -10,7 +10,8 @@ test('a connection that no hook captured is reset: nobody can pose as captured',
   const { rig, tell } = await startTwoNodes();
   tell(MESH);
   await isReset(rig.dial(client, '10.0.0.2:8080', { captured: false }));
-  assert.match(rig.lines.at(-1)?.message ?? '', /the kernel did not capture/);
+  assert.match(String(rig.access().error), /the kernel did not capture/);
+  assert.equal(rig.access().cause, 'not-captured');
   assert.deepEqual(rig.net.dials, []);
 });
 

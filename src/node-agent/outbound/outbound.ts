@@ -2,61 +2,51 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { formatAddress, type IpAddress } from '#model/address/ip.ts';
 import type { Identity } from '#model/identity/identity.ts';
-import type { Service } from '#model/mesh/service.ts';
 import { identityOf, type Workload } from '#model/mesh/workload.ts';
 import { decideOutbound, type OutboundPath } from '#model/path/decide.ts';
 import { evaluate, policiesFor } from '#model/policy/evaluate.ts';
 import { TUNNEL } from '#model/settings/tunnels.ts';
-import { type AccessRecord, openAccessRecord } from '#node-agent/connection/access-log.ts';
-import { carry, endsOf, outcomeOf, Refusal } from '#node-agent/connection/carry.ts';
+import { NO_PATH, type RecordEnd, type RecordPath, type RecordSource } from '#model/telemetry/access-record.ts';
+import { Refusal, refusalOf } from '#model/telemetry/close-cause.ts';
+import { newTraceparent } from '#model/telemetry/traceparent.ts';
+import { refusedEnd } from '#node-agent/connection/access-log.ts';
+import { carry, endsOf } from '#node-agent/connection/carry.ts';
 import type { AgentContext } from '#node-agent/connection/context.ts';
-import type { Origin } from '#node-agent/effects/agent-effects.ts';
 import type { Enrolled } from '#node-agent/enrollment/enrollment.ts';
 import { baggageOf, formatBaggage } from '#protocol/hbone/baggage.ts';
-import { newTraceparent } from '#protocol/hbone/traceparent.ts';
 
-type Client = { ip: IpAddress; port: number };
 type Tunnelled = Extract<OutboundPath, { kind: 'hbone' | 'waypoint' }>;
 type Local = Extract<OutboundPath, { kind: 'local' }>;
+
+/** One captured connection: whose it is, where it was going, and what cuts it. */
+type Call = { enrolled: Enrolled; client: RecordEnd; dialled: RecordEnd; chosen: RecordEnd | null; abort: AbortController };
+/** Where it went: a stream with the identity behind it, or why there is none. */
+type Reached = { path: RecordPath; stream: Duplex } | { path: RecordPath; refusal: Refusal };
+type Dialled = { stream: Duplex; peer: Identity | null };
 
 /** A connection that the kernel captured: find who opened it and where to, decide, carry it there. */
 export async function handleOutbound(context: AgentContext, enrolled: Enrolled, socket: Socket): Promise<void> {
   socket.on('error', () => {}); // the relay reports; before it runs there is nothing to report to
   const ends = endsOf(socket);
   if (ends === null) return void socket.destroy(); // reset before it was accepted
-  const origin = takeOrigin(context, enrolled, ends);
-  if (origin === null || origin.dialled === null) {
-    context.log.warn(
-      { 'src.addr': formatAddress(ends.remote.ip, ends.remote.port), workload: enrolled.request.uid },
-      'refused a connection to an agent port that the kernel did not capture',
-    );
-    socket.resetAndDestroy();
+  const call = capturedCall(context, enrolled, ends);
+  if (call === null) return refuseStranger(context, ends, socket);
+  const report = context.report({ reporter: 'source', dialled: formatAddress(call.dialled.ip, call.dialled.port) });
+  const known = await knownSource(context, enrolled);
+  const isKnown = !(known instanceof Refusal);
+  const source: RecordSource = { end: ends.remote, workload: isKnown ? known : null, identity: enrolled.identity };
+  const reached = isKnown ? await reach(context, call, known) : { path: { ...NO_PATH, end: call.dialled }, refusal: known };
+  if ('refusal' in reached) {
+    socket.resetAndDestroy(); // the app sees a reset, never a silent end
+    report.ended(source, reached.path, refusedEnd(reached.refusal));
     return;
   }
-  const record: AccessRecord = {
-    direction: 'outbound',
-    source: ends.remote,
-    sourceWorkload: null,
-    sourceIdentity: enrolled.identity,
-    destination: { ip: origin.dialled, port: origin.dialledPort },
-    destinationWorkload: null,
-    destinationIdentity: null,
-    authority: null,
-    service: null,
-  };
-  const close = openAccessRecord(record, context.clock, context.log);
-  const abort = new AbortController();
-  try {
-    const upstream = await dialUpstream(context, enrolled, { ...origin, dialled: origin.dialled }, ends.remote, record, abort);
-    await carry(context, socket, upstream, 'outbound', abort.signal, close);
-  } catch (error) {
-    socket.resetAndDestroy(); // the app sees a reset, never a silent end
-    close(outcomeOf(error));
-  }
+  report.opened(source, reached.path);
+  report.ended(source, reached.path, await carry(context, socket, reached.stream, call.abort.signal));
 }
 
 /** What the kernel recorded before the SYN left; nobody else can write it, so nobody can pose as captured. */
-function takeOrigin(context: AgentContext, enrolled: Enrolled, ends: { remote: Client; local: Client }): Origin | null {
+function capturedCall(context: AgentContext, enrolled: Enrolled, ends: { remote: RecordEnd; local: RecordEnd }): Call | null {
   const flow = {
     netnsCookie: enrolled.netns.cookie,
     source: ends.remote.ip,
@@ -67,42 +57,78 @@ function takeOrigin(context: AgentContext, enrolled: Enrolled, ends: { remote: C
   const { captured } = context.effects.kernel.maps;
   const origin = captured.get(flow);
   if (origin !== null) captured.delete(flow);
-  return origin;
+  if (origin === null || origin.dialled === null) return null;
+  const { dialled, dialledPort, backend, backendPort } = origin;
+  const isService = backend !== null && (backend !== dialled || backendPort !== dialledPort);
+  return {
+    enrolled,
+    client: ends.remote,
+    dialled: { ip: dialled, port: dialledPort },
+    chosen: isService ? { ip: backend, port: backendPort } : null,
+    abort: new AbortController(),
+  };
 }
 
-async function dialUpstream(
-  context: AgentContext,
-  enrolled: Enrolled,
-  origin: Origin & { dialled: IpAddress },
-  client: Client,
-  record: AccessRecord,
-  abort: AbortController,
-): Promise<Duplex> {
-  if (!(await context.synced())) throw new Refusal('the mesh is not known yet: no answer from the control plane', 'CONNECT');
+/** Whoever dials an agent's port itself: no identity is proven. */
+function refuseStranger(context: AgentContext, ends: { remote: RecordEnd; local: RecordEnd }, socket: Socket): void {
+  const source = { end: ends.remote, workload: null, identity: null };
+  const refusal = new Refusal('not-captured', 'a connection to an agent port that the kernel did not capture');
+  context.report({ reporter: 'source', dialled: null }).ended(source, { ...NO_PATH, end: ends.local }, refusedEnd(refusal));
+  socket.resetAndDestroy();
+}
+
+async function knownSource(context: AgentContext, enrolled: Enrolled): Promise<Workload | Refusal> {
+  if (!(await context.synced()))
+    return new Refusal('unknown-mesh', 'the mesh is not known yet: no answer from the control plane');
   const source = await context.record(enrolled);
-  if (source === null) throw new Refusal('the control plane does not know this workload', 'CONNECT');
-  record.sourceWorkload = source;
-  const dialled = { ip: origin.dialled, port: origin.dialledPort };
-  const isService = origin.backend !== null && (origin.backend !== origin.dialled || origin.backendPort !== origin.dialledPort);
-  const chosen = isService && origin.backend !== null ? { ip: origin.backend, port: origin.backendPort } : null;
+  return source ?? new Refusal('unknown-workload', 'the control plane does not know this workload');
+}
+
+async function reach(context: AgentContext, call: Call, source: Workload): Promise<Reached> {
   const isLocal = (uid: string): boolean => context.enrollment.get(uid) !== null;
-  const path = decideOutbound({ source, dialled, chosen }, { mesh: context.mesh, isLocal, random: context.effects.random });
-  if ('service' in path) record.service = path.service;
-  if ('workload' in path) record.destinationWorkload = path.workload;
+  const question = { source, dialled: call.dialled, chosen: call.chosen };
+  const outbound = decideOutbound(question, { mesh: context.mesh, isLocal, random: context.effects.random });
+  const path = recordedPath(outbound, call.dialled);
+  try {
+    const { stream, peer } = await dial(context, call, source, outbound);
+    return { path: { ...path, identity: peer }, stream };
+  } catch (error) {
+    return { path, refusal: refusalOf(error, 'connect-failed') };
+  }
+}
+
+/** What the access log says of a decision. */
+function recordedPath(path: OutboundPath, dialled: RecordEnd): RecordPath {
   switch (path.kind) {
     case 'refused':
-      throw new Refusal(path.reason, 'CONNECT');
+      return { ...NO_PATH, end: dialled };
+    case 'passthrough':
+      return { ...NO_PATH, end: { ip: path.ip, port: path.port } };
+    case 'plain':
+    case 'local':
+      return { ...NO_PATH, end: { ip: path.ip, port: path.port }, service: path.service, workload: path.workload };
+    case 'hbone':
+    case 'waypoint': {
+      const { service, workload, authority } = path;
+      return { end: { ip: path.ip, port: path.tunnelPort }, authority, service, workload, identity: null };
+    }
+  }
+}
+
+async function dial(context: AgentContext, call: Call, source: Workload, path: OutboundPath): Promise<Dialled> {
+  switch (path.kind) {
+    case 'refused':
+      throw new Refusal(path.cause, path.reason);
     case 'passthrough':
     case 'plain':
-      record.destination = { ip: path.ip, port: path.port };
-      return enrolled.netns.dial(path.ip, path.port, TUNNEL.connectTimeoutMs);
+      return { stream: await call.enrolled.netns.dial(path.ip, path.port, TUNNEL.connectTimeoutMs), peer: null };
     case 'local':
-      return dialLocal(context, source, path, client, record, abort);
+      return { stream: await dialLocal(context, call, source, path), peer: identityOf(path.workload) };
     case 'hbone':
-      authorize(context, source, path.workload, path, client);
-      return openTunnel(context, enrolled, source, path, client, record);
+      authorize(context, source, path.workload, path, call.client);
+      return openTunnel(context, call, source, path);
     case 'waypoint':
-      return openTunnel(context, enrolled, source, path, client, record);
+      return openTunnel(context, call, source, path);
   }
 }
 
@@ -112,7 +138,7 @@ function authorize(
   source: Workload,
   destination: Workload,
   target: { ip: IpAddress; port: number },
-  client: Client,
+  client: RecordEnd,
 ): void {
   const decision = evaluate(policiesFor(context.mesh, destination), {
     source: identityOf(source),
@@ -121,33 +147,24 @@ function authorize(
     destinationPort: target.port,
   });
   context.verdicts.remember(source, destination, target.port);
-  if (!decision.allowed) throw new Refusal(decision.reason, 'DENY', decision.policy, decision.rule);
+  if (!decision.allowed) throw new Refusal('policy', decision.reason, decision);
 }
 
 /** Both ends on this node and no verdict cached: this one connection is carried here, the next goes direct. */
-async function dialLocal(
-  context: AgentContext,
-  source: Workload,
-  path: Local,
-  client: Client,
-  record: AccessRecord,
-  abort: AbortController,
-): Promise<Socket> {
+async function dialLocal(context: AgentContext, call: Call, source: Workload, path: Local): Promise<Socket> {
   const target = context.enrollment.get(path.workload.uid);
-  if (target === null) throw new Refusal('the destination left this node', 'CONNECT');
-  record.destination = { ip: path.ip, port: path.port };
-  record.destinationIdentity = identityOf(path.workload);
+  if (target === null) throw new Refusal('workload-left', 'the destination left this node');
   const release = context.carried.add({
     source: identityOf(source),
-    sourceIp: client.ip,
+    sourceIp: call.client.ip,
     destinationUid: path.workload.uid,
     destinationIp: path.ip,
     destinationPort: path.port,
-    abort: (reason) => abort.abort(reason),
+    abort: (why) => call.abort.abort(why),
   });
   try {
-    authorize(context, source, path.workload, path, client);
-    const socket = await target.netns.dialApp(path.ip, path.port, client, TUNNEL.connectTimeoutMs);
+    authorize(context, source, path.workload, path, call.client);
+    const socket = await target.netns.dialApp(path.ip, path.port, call.client, TUNNEL.connectTimeoutMs);
     socket.once('close', release);
     return socket;
   } catch (error) {
@@ -156,40 +173,25 @@ async function dialLocal(
   }
 }
 
-async function openTunnel(
-  context: AgentContext,
-  enrolled: Enrolled,
-  source: Workload,
-  path: Tunnelled,
-  client: Client,
-  record: AccessRecord,
-): Promise<Duplex> {
-  record.destination = { ip: path.ip, port: path.tunnelPort };
-  record.authority = path.authority;
+async function openTunnel(context: AgentContext, call: Call, source: Workload, path: Tunnelled): Promise<Dialled> {
+  const { enrolled, client } = call;
   const outcome = await enrolled.pool.open(
     { source: enrolled.identity, peers: path.peers, address: path.ip, port: path.tunnelPort },
     {
       authority: path.authority,
       client: formatAddress(client.ip, client.port),
-      serviceHost: serviceHost(path.service),
+      serviceHost: path.service?.hostname ?? null,
       baggage: formatBaggage(baggageOf(source)),
       traceparent: newTraceparent(context.effects.randomBytes),
     },
   );
   switch (outcome.kind) {
     case 'open':
-      record.destinationIdentity = outcome.peer satisfies Identity;
-      return outcome.stream;
+      return { stream: outcome.stream, peer: outcome.peer };
     case 'refused':
-      throw new Refusal(
-        `http status: ${outcome.status}${outcome.status === 401 ? ' (denied by policy at the destination)' : ''}`,
-        outcome.status === 401 ? 'DENY' : 'CONNECT',
-      );
+      if (outcome.status !== 401) throw new Refusal('tunnel-refused', `http status: ${outcome.status}`);
+      throw new Refusal('denied-at-destination', 'http status: 401 (denied by policy at the destination)');
     case 'failed':
-      throw new Refusal(outcome.error.message, outcome.flag);
+      throw new Refusal('tunnel-failed', outcome.error.message, { flag: outcome.flag });
   }
-}
-
-function serviceHost(service: Service | null): string | null {
-  return service === null ? null : service.hostname;
 }

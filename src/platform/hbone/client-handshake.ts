@@ -5,9 +5,9 @@ import { WeftError } from '#model/error.ts';
 import type { Credentials } from '#model/identity/credentials.ts';
 import type { Identity } from '#model/identity/identity.ts';
 import { TUNNEL } from '#model/settings/tunnels.ts';
+import type { ResponseFlag } from '#model/telemetry/close-cause.ts';
 import { secureContextOf } from '#platform/hbone/tls-context.ts';
 import { HBONE_ALPN } from '#protocol/hbone/settings.ts';
-import type { ResponseFlag } from '#protocol/hbone/transport.ts';
 import { peerIdentities, verifyServer } from '#protocol/identity/spiffe.ts';
 
 /** An attempt that failed, with the flag that logs and metrics show. */

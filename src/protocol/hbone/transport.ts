@@ -1,17 +1,7 @@
 import type { Duplex } from 'node:stream';
 import type { IpAddress } from '#model/address/ip.ts';
 import type { Identity } from '#model/identity/identity.ts';
-
-/** Why a connection failed or was refused; the closed list of Istio's response flags. */
-export type ResponseFlag =
-  | '-'
-  | 'DENY'
-  | 'CONNECT'
-  | 'TLS_FAILURE'
-  | 'H2_HANDSHAKE_FAILURE'
-  | 'NETWORK_POLICY'
-  | 'IDENTITY_ERROR'
-  | 'CERT_REVOKED';
+import type { ResponseFlag } from '#model/telemetry/close-cause.ts';
 
 /** One pool entry: connections of two identities, or of two source addresses, are never shared (B18). */
 export type TunnelTarget = {

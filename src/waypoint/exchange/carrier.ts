@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream';
 import type { Clock } from '#model/effects/clock.ts';
+import type { ResponseFlag } from '#model/telemetry/close-cause.ts';
 import type { HeaderBlock } from '#protocol/http/header-block.ts';
 import type {
   ClientConnection,
@@ -11,7 +12,6 @@ import type {
   UpstreamProblem,
 } from '#protocol/http/message.ts';
 import { relayRaw } from '#waypoint/connection/relay-raw.ts';
-import type { ResponseFlag } from '#waypoint/connection/response-flags.ts';
 import type { Exchange } from '#waypoint/exchange/exchange.ts';
 import { authorizeExchange } from '#waypoint/exchange/exchange.ts';
 import { deniedReply, type LocalReply, REPLY, renderReply, replyFor } from '#waypoint/exchange/local-reply.ts';

@@ -3,11 +3,11 @@ import type { HttpFacts } from '#model/policy/l7/facts.ts';
 import { type DryRunVerdict, evaluate, evaluateDryRun, type PolicyVerdict } from '#model/policy/l7/policy-set.ts';
 import type { RouteRule } from '#model/routing/candidate.ts';
 import type { RouteRequest } from '#model/routing/request.ts';
+import type { ResponseFlag } from '#model/telemetry/close-cause.ts';
 import { HEADER } from '#protocol/http/header-names.ts';
 import type { HttpVersion, RequestHead, ServerStream } from '#protocol/http/message.ts';
 import { type ConnectionFacts, policyFacts } from '#waypoint/connection/connection-facts.ts';
 import { policiesFor } from '#waypoint/connection/destination.ts';
-import type { ResponseFlag } from '#waypoint/connection/response-flags.ts';
 import type { Snapshot } from '#waypoint/state/snapshot.ts';
 import type { UpstreamEndpoint } from '#waypoint/upstream/endpoint.ts';
 

@@ -1,7 +1,7 @@
+import type { ResponseFlag } from '#model/telemetry/close-cause.ts';
 import { StringHeaders } from '#protocol/http/header-block.ts';
 import { headerIdOf } from '#protocol/http/header-names.ts';
 import type { ResponseHead, UpstreamProblem } from '#protocol/http/message.ts';
-import type { ResponseFlag } from '#waypoint/connection/response-flags.ts';
 import type { Exchange } from '#waypoint/exchange/exchange.ts';
 
 /** An answer of the waypoint itself; `details` names the cause in logs. */

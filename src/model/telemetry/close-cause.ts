@@ -1,0 +1,93 @@
+/** What a response flag is for: node proxies' flags are ztunnel's, waypoints' are Envoy's. */
+type FlagMeaning = { readonly of: 'node proxy' | 'waypoint' | 'both'; readonly means: string };
+
+/** Every response flag that a log line or a metric of ours can show. */
+export const RESPONSE_FLAGS = {
+  '-': { of: 'both', means: 'nothing special' },
+  DENY: { of: 'node proxy', means: 'an authorization policy denies it' },
+  CONNECT: { of: 'node proxy', means: 'refused for another reason than policy, or the destination could not be reached' },
+  TLS_FAILURE: { of: 'node proxy', means: 'the TLS handshake with the peer failed' },
+  H2_HANDSHAKE_FAILURE: { of: 'node proxy', means: 'the peer does not speak HTTP/2' },
+  NETWORK_POLICY: { of: 'node proxy', means: 'no answer on the HBONE port: a network policy or firewall may block it' },
+  IDENTITY_ERROR: { of: 'node proxy', means: 'no certificate for this identity, or the peer has another identity' },
+  CERT_REVOKED: { of: 'node proxy', means: "the peer's certificate is revoked" },
+  UH: { of: 'waypoint', means: 'no healthy endpoint' },
+  UT: { of: 'waypoint', means: 'the request took longer than its route allows' },
+  LR: { of: 'waypoint', means: 'reset by the waypoint' },
+  UR: { of: 'waypoint', means: 'the endpoint reset the request' },
+  UF: { of: 'waypoint', means: 'no connection to the endpoint' },
+  UC: { of: 'waypoint', means: 'the endpoint closed the connection' },
+  NR: { of: 'waypoint', means: 'no route, or the destination is not bound to this waypoint' },
+  DC: { of: 'waypoint', means: 'the client left' },
+  DPE: { of: 'waypoint', means: 'the client broke the protocol' },
+  UPE: { of: 'waypoint', means: 'the endpoint broke the protocol' },
+  NC: { of: 'waypoint', means: 'the route leads to no service' },
+  DR: { of: 'waypoint', means: 'the client withdrew the request' },
+} as const satisfies Readonly<Record<string, FlagMeaning>>;
+
+/** Why a connection or request did not simply end: ztunnel's and Envoy's short names. */
+export type ResponseFlag = keyof typeof RESPONSE_FLAGS;
+
+type CauseMeaning = { readonly flag: ResponseFlag; readonly means: string };
+
+/**
+ * Every cause for which a connection is refused or cut, with the flag it shows unless the failure itself says another.
+ * A refusal is one log line and one count of weft_refusals_total with its cause.
+ */
+export const CLOSE_CAUSES = {
+  policy: { flag: 'DENY', means: 'an authorization policy denies it' },
+  'policy-change': { flag: 'DENY', means: 'a changed policy came to deny a connection under way' },
+  'denied-at-destination': { flag: 'DENY', means: "the destination's node denies it" },
+  'no-backend': { flag: 'CONNECT', means: 'the service has no healthy endpoint' },
+  'no-such-port': { flag: 'CONNECT', means: 'the service has no such port' },
+  'no-waypoint': { flag: 'CONNECT', means: 'the bound waypoint has no ready instance' },
+  'reserved-port': { flag: 'CONNECT', means: 'the port belongs to the mesh itself' },
+  'bad-authority': { flag: 'CONNECT', means: 'a CONNECT asks for an address that is not served here' },
+  'not-captured': { flag: 'CONNECT', means: 'a connection to a port of the mesh that the kernel did not capture' },
+  'not-local': { flag: 'CONNECT', means: 'the address belongs to no workload of this node' },
+  'unknown-workload': { flag: 'CONNECT', means: 'the control plane does not know the workload' },
+  'unknown-mesh': { flag: 'CONNECT', means: 'the control plane has not told the mesh yet' },
+  'workload-left': { flag: 'CONNECT', means: 'the workload left the mesh' },
+  'no-memory': { flag: 'CONNECT', means: 'the kernel has no memory for the record of the connection' },
+  'no-agent': { flag: 'CONNECT', means: 'the agent was not running' },
+  'connect-failed': { flag: 'CONNECT', means: 'the destination could not be reached' },
+  'tunnel-refused': { flag: 'CONNECT', means: "the destination's node refused the tunnel" },
+  'tunnel-failed': { flag: 'CONNECT', means: "no tunnel to the destination's node" },
+  'too-many': { flag: 'CONNECT', means: 'too many connections are open' },
+  'not-bound': { flag: 'NR', means: 'the destination is not bound to this waypoint' },
+  'silent-client': { flag: 'DC', means: 'the client said nothing on a port of undeclared protocol' },
+  'protocol-error': { flag: 'DPE', means: 'the client broke the protocol' },
+  other: { flag: 'CONNECT', means: 'a cause without a name of its own' },
+} as const satisfies Readonly<Record<string, CauseMeaning>>;
+
+/** Why a connection was refused or cut. */
+export type CloseCause = keyof typeof CLOSE_CAUSES;
+
+/** A refusal that carries its cause, its flag and the policy that caused it. */
+export class Refusal extends Error {
+  readonly why: CloseCause;
+  readonly flag: ResponseFlag;
+  /** `<namespace>/<name>`. */
+  readonly policy: string | null;
+  /** Index in the policy's own list. */
+  readonly rule: number | null;
+
+  constructor(
+    why: CloseCause,
+    message: string,
+    more: { flag?: ResponseFlag; policy?: string | null; rule?: number | null } = {},
+  ) {
+    super(message);
+    this.name = 'Refusal';
+    this.why = why;
+    this.flag = more.flag ?? CLOSE_CAUSES[why].flag;
+    this.policy = more.policy ?? null;
+    this.rule = more.rule ?? null;
+  }
+}
+
+/** Anything thrown, as a refusal: what is none already is one for `why`. */
+export function refusalOf(error: unknown, why: CloseCause): Refusal {
+  if (error instanceof Refusal) return error;
+  return new Refusal(why, error instanceof Error ? error.message : String(error));
+}
