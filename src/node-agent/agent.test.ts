@@ -1,0 +1,243 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { parseIp } from '#model/address/ip.ts';
+import { aService, aWorkload, endpointOf } from '#model/mesh/mesh-fixtures.testing.ts';
+import type { Workload } from '#model/mesh/workload.ts';
+import { ADDRESS_HBONE, ADDRESS_LOCAL, CONFIG_INCOMPLETE, HOOK, REASON } from '#model/path/kernel-flags.ts';
+import { type AgentRig, aPolicy, netnsOf, principal, startAgentRig } from './agent-rig.testing.ts';
+import { memoryKernel } from './kernel/memory-kernel.testing.ts';
+import { receivedBy, until } from './memory-sockets.testing.ts';
+
+const cart = aService('cart', ['240.0.0.1']);
+const client = aWorkload('client', ['10.0.0.1']);
+const server = aWorkload('server', ['10.0.0.2'], { services: endpointOf(cart) });
+const remote = aWorkload('remote', ['10.0.1.2'], { node: 'two', services: endpointOf(cart) });
+const MESH = { workloads: [client, server, remote], services: [cart] };
+
+async function setUp(): Promise<AgentRig> {
+  const rig = startAgentRig();
+  await rig.enroll(client);
+  await rig.enroll(server);
+  return rig;
+}
+
+const config = (rig: AgentRig) => rig.kernel.maps.config.get(0);
+const incomplete = (rig: AgentRig): boolean => ((config(rig)?.flags ?? 0) & CONFIG_INCOMPLETE) !== 0;
+const idOf = (rig: AgentRig, workload: Workload): number => rig.agent.ids.of('workload', workload.uid);
+const verdict = (rig: AgentRig, source: Workload | null, destination: Workload, port = 8080) =>
+  rig.kernel.maps.verdicts.get({
+    sourceId: source === null ? 0 : idOf(rig, source),
+    destinationId: idOf(rig, destination),
+    port,
+  });
+
+/** A connection that the kernel carries from app to app. */
+function liveFlow(rig: AgentRig, cookie: bigint, source: Workload, destination: Workload, destinationPort = 8080): void {
+  const flow = {
+    netnsCookie: rig.net.at(netnsOf(source)).cookie,
+    source: source.addresses[0] ?? null,
+    destination: destination.addresses[0] ?? null,
+    sourcePort: 40_000 + Number(cookie),
+    destinationPort,
+  };
+  rig.kernel.maps.flows.set(cookie, {
+    flow,
+    sourceId: idOf(rig, source),
+    destinationId: idOf(rig, destination),
+    generation: rig.agent.generation,
+    inbound: 0,
+  });
+}
+
+test('until the mesh is known the kernel lets nothing unknown out in plain text', async () => {
+  const rig = await setUp();
+  assert.equal(incomplete(rig), true);
+  rig.tell(MESH, false);
+  assert.deepEqual([incomplete(rig), rig.agent.synced], [true, false], 'a part of the mesh is not the mesh');
+  rig.tell({});
+  assert.deepEqual([incomplete(rig), rig.agent.synced], [false, true]);
+});
+
+test('a kernel map that is full makes the knowledge incomplete again, and room makes it complete', () => {
+  const rig = startAgentRig({ kernel: memoryKernel(2) });
+  rig.tell({ workloads: [client, server] });
+  assert.equal(incomplete(rig), false);
+  rig.tell({ workloads: [remote] });
+  assert.equal(incomplete(rig), true);
+  assert.match(String(rig.lines.find(({ level }) => level === 'error')?.message), /table write failed/);
+  rig.tell({ gone: [remote] });
+  assert.equal(incomplete(rig), false);
+});
+
+test('the configuration names the schema and the ports that the kernel sends connections to', async () => {
+  const rig = await setUp();
+  const { schema, outboundPort, plaintextPort, hbonePort, dnsPort, waypointPort } = config(rig) ?? assert.fail('none');
+  assert.deepEqual(
+    [schema, outboundPort, plaintextPort, hbonePort, dnsPort, waypointPort],
+    [rig.kernel.schema, 15_001, 15_006, 15_008, 15_053, 15_010],
+  );
+});
+
+test('the first sync gives each pair of this node its verdict, so that no first connection waits', async () => {
+  const rig = await setUp();
+  rig.tell(MESH);
+  const { generation } = rig.agent;
+  assert.deepEqual(verdict(rig, client, server), { generation, allow: 1 });
+  assert.deepEqual(verdict(rig, null, server), { generation, allow: 1 });
+  assert.equal(verdict(rig, server, client), null, 'client has no port of a service');
+});
+
+test('towards other nodes only denials are told ahead, so that connect() itself can refuse', async () => {
+  const rig = await setUp();
+  rig.tell(MESH);
+  assert.equal(verdict(rig, client, remote), null);
+  rig.tell({ policies: [aPolicy('deny', principal('client'))] });
+  assert.equal(verdict(rig, client, remote)?.allow, 0);
+});
+
+test('a policy makes every verdict a miss at once: the new ones stand before the generation is raised', async () => {
+  const rig = await setUp();
+  rig.tell(MESH);
+  const before = rig.agent.generation;
+  const order: string[] = [];
+  const { verdicts, config: words } = rig.kernel.maps;
+  const [setVerdict, setConfig] = [verdicts.set.bind(verdicts), words.set.bind(words)];
+  verdicts.set = (key, value) => {
+    order.push(`verdict ${value.generation}`);
+    setVerdict(key, value);
+  };
+  words.set = (key, value) => {
+    order.push(`config ${value.generation}`);
+    setConfig(key, value);
+  };
+  rig.tell({ policies: [aPolicy('deny', principal('client'))] });
+  assert.equal(rig.agent.generation, before + 1);
+  const raised = order.indexOf(`config ${before + 1}`);
+  assert.equal(raised > 0, true);
+  assert.equal(
+    order.slice(raised).some((one) => one.startsWith('verdict')),
+    false,
+  );
+  assert.equal(verdict(rig, client, server)?.allow, 0);
+});
+
+const changes: { name: string; change: Partial<Workload>; raises: boolean }[] = [
+  { name: 'its health', change: { healthy: false }, raises: false },
+  { name: 'its services', change: { services: new Map() }, raises: false },
+  { name: 'its service account', change: { serviceAccount: 'other' }, raises: true },
+  { name: 'its namespace', change: { namespace: 'other' }, raises: true },
+  { name: 'its trust domain', change: { trustDomain: 'other' }, raises: true },
+  { name: 'its policies', change: { authorizationPolicies: ['shop/x'] }, raises: true },
+  { name: 'its addresses', change: { addresses: [parseIp('10.0.0.9')] }, raises: true },
+];
+for (const { name, change, raises } of changes) {
+  test(`a workload that changes ${name} ${raises ? 'makes every verdict a miss' : 'keeps the verdicts valid'}`, async () => {
+    const rig = await setUp();
+    rig.tell(MESH);
+    const before = rig.agent.generation;
+    rig.tell({ workloads: [{ ...server, ...change }] });
+    assert.equal(rig.agent.generation, before + (raises ? 1 : 0));
+  });
+}
+
+test('a new workload gets its verdicts without a new generation', async () => {
+  const rig = await setUp();
+  rig.tell({ workloads: [client], services: [cart] });
+  const before = rig.agent.generation;
+  rig.tell({ workloads: [server] });
+  assert.deepEqual([rig.agent.generation, verdict(rig, client, server)], [before, { generation: before, allow: 1 }]);
+});
+
+test('a workload that is enrolled after the sync gets its address and verdicts at once', async () => {
+  const rig = startAgentRig();
+  await rig.enroll(client);
+  rig.tell(MESH);
+  assert.equal(verdict(rig, client, server), null);
+  await rig.enroll(server);
+  const flags = rig.kernel.maps.addresses.get(server.addresses[0] ?? null)?.flags ?? 0;
+  assert.equal(flags & (ADDRESS_LOCAL | ADDRESS_HBONE), ADDRESS_LOCAL | ADDRESS_HBONE);
+  assert.equal(verdict(rig, client, server)?.allow, 1);
+});
+
+test('B49: live kernel flows that a policy denies are aborted; others go on', async () => {
+  const rig = await setUp();
+  rig.tell(MESH);
+  liveFlow(rig, 1n, client, server);
+  liveFlow(rig, 2n, server, client);
+  rig.tell({ policies: [aPolicy('deny', principal('client'))] });
+  assert.deepEqual(
+    rig.net.destroyed.map(({ flow }) => flow.sourcePort),
+    [40_001],
+  );
+  const line = rig.lines.findLast(({ message }) => message === 'connection closed due to policy change');
+  assert.deepEqual([line?.policy, line?.rule, line?.['dst.addr']], ['shop/p', 0, '10.0.0.2:8080']);
+});
+
+test('B49: a flow that was established from a verdict read just before the change is found by the second look', async () => {
+  const rig = await setUp();
+  rig.tell(MESH);
+  rig.tell({ policies: [aPolicy('deny', principal('client'))] });
+  liveFlow(rig, 1n, client, server);
+  assert.deepEqual(rig.net.destroyed, []);
+  rig.clock.advance(1_000);
+  assert.equal(rig.net.destroyed.length > 0, true);
+});
+
+test('an agent that stops looks at no flow any more', async () => {
+  const rig = await setUp();
+  rig.tell(MESH);
+  rig.tell({ policies: [aPolicy('deny', principal('client'))] });
+  rig.agent.stop();
+  liveFlow(rig, 1n, client, server);
+  rig.clock.advance(60_000);
+  assert.deepEqual(rig.net.destroyed, []);
+});
+
+test('a flow in a namespace that is not served here is left alone', async () => {
+  const rig = await setUp();
+  rig.tell(MESH);
+  liveFlow(rig, 1n, client, server);
+  rig.agent.leave(client.uid);
+  rig.tell({ policies: [aPolicy('deny', principal('client'))] });
+  assert.deepEqual(rig.net.destroyed, []);
+});
+
+test('the number of a workload that is gone is not given to another', async () => {
+  const rig = await setUp();
+  rig.tell(MESH);
+  const old = idOf(rig, remote);
+  rig.tell({ gone: [remote] });
+  rig.tell({ workloads: [remote] });
+  assert.notEqual(idOf(rig, remote), old);
+  const mine = idOf(rig, server);
+  rig.tell({ gone: [server] });
+  assert.equal(idOf(rig, server), mine, 'one that is enrolled here keeps its own');
+});
+
+test('a refusal of the kernel becomes one line that names both ends and the policy', async () => {
+  const rig = await setUp();
+  rig.tell({ ...MESH, policies: [aPolicy('deny', principal('client'))] });
+  rig.agent.kernelEvent({
+    sourceId: idOf(rig, client),
+    destinationId: idOf(rig, server),
+    source: parseIp('10.0.0.1'),
+    destination: parseIp('240.0.0.1'),
+    sourcePort: 40_000,
+    destinationPort: 80,
+    reason: REASON.denied,
+    hook: HOOK.connect,
+  });
+  const line = rig.lines.at(-1);
+  assert.deepEqual(
+    [line?.level, line?.['src.addr'], line?.['dst.addr'], line?.response_flags, line?.policy, line?.rule],
+    ['warn', '10.0.0.1:40000', '240.0.0.1:80', 'DENY', 'shop/p', 0],
+  );
+});
+
+test('a connection that meets a full waiting room is refused instead of waiting without bound', async () => {
+  const rig = await setUp();
+  for (let count = 0; count < 10_000; count++) void rig.agent.known(`k//Pod/shop/nobody-${count}`);
+  const received = receivedBy(rig.dial(client, '10.0.0.2:8080'));
+  await until(() => received.error() !== null);
+  assert.match(String(rig.access().error), /not known yet/);
+});
