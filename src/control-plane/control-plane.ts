@@ -1,43 +1,45 @@
 import { create } from '@bufbuild/protobuf';
-import type { Caller } from '#control-plane/authentication/caller.ts';
-import { bearerToken, type TokenAuthority } from '#control-plane/authentication/tokens.ts';
+import type { Authenticator, Caller, TokenIssuer } from '#control-plane/authentication/authenticator.ts';
+import type { CertificateAuthority } from '#control-plane/ca/authority.ts';
+import { createCertificate } from '#control-plane/ca/create-certificate.ts';
+import { NodeIdentities } from '#control-plane/ca/node-identities.ts';
 import { DiscoveryServer } from '#control-plane/discovery/discovery-server.ts';
 import { ResourceStore } from '#control-plane/discovery/resource-store.ts';
-import { FindingsBoard } from '#control-plane/findings-board.ts';
 import { registeredUid } from '#control-plane/index/endpoint.ts';
-import type { Condition, IndexChange, IndexDelta } from '#control-plane/index/index-delta.ts';
+import type { IndexChange, IndexDelta } from '#control-plane/index/index-delta.ts';
 import type { MeshIndex } from '#control-plane/index/mesh-index.ts';
 import type { MeshOptions } from '#control-plane/index/mesh-options.ts';
+import type { KeptAllocations } from '#control-plane/kept-allocations.ts';
 import { NodeRegistry } from '#control-plane/registry/node-registry.ts';
-import { type Finding, formatFinding, formatOrigin } from '#control-plane/resources/finding.ts';
-import type { StateStore } from '#control-plane/state-store.ts';
+import { formatFinding, formatOrigin } from '#control-plane/resources/finding.ts';
+import type { Source } from '#control-plane/sources/source.ts';
+import { controlStatus, type StatusFrame } from '#control-plane/status/control-status.ts';
+import { FindingsBoard } from '#control-plane/status/findings-board.ts';
+import type { WaypointRunner } from '#control-plane/waypoints/runner.ts';
+import { WaypointController } from '#control-plane/waypoints/waypoint-controller.ts';
 import type { Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
+import type { StateStore } from '#model/effects/state-store.ts';
 import { CERTIFICATE } from '#model/settings/control-planes.ts';
 import type { IstioCertificateRequest, IstioCertificateResponse } from '#proto/ca_pb.js';
 import { type SyncWorkloadsRequest, type SyncWorkloadsResponse, SyncWorkloadsResponseSchema } from '#proto/weft_pb.js';
-import type { Origin } from '#protocol/api/control.ts';
+import type { ControlStatus, Origin } from '#protocol/api/control.ts';
 import type { DiscoveryListener, DiscoveryStream } from '#protocol/xds/discovery-stream.ts';
-import type { CertificateAuthority } from './ca/authority.ts';
-import { createCertificate } from './ca/create-certificate.ts';
-import { NodeIdentities } from './ca/node-identities.ts';
-import type { DirectorySource, FileSnapshot } from './sources/directory/directory-source.ts';
-import type { WaypointRunner } from './waypoints/runner.ts';
-import { WaypointController } from './waypoints/waypoint-controller.ts';
 
-/** Where allocated service addresses are kept, as JSON of src/control-plane/index/vip-allocator.ts. */
-export const ALLOCATIONS_NAME = 'allocations.json';
 /** Service account of every agent, in the root namespace. */
 const AGENT_ACCOUNT = 'weft-agent';
 
 /** What a control plane is made of. */
 export type ControlPlaneOptions = {
   index: MeshIndex;
-  source: DirectorySource;
+  source: Source;
   mesh: MeshOptions;
   state: StateStore;
+  allocations: KeptAllocations;
   authority: CertificateAuthority;
-  tokens: TokenAuthority;
+  authenticator: Authenticator;
+  /** Makes what `authenticator` accepts. */
+  tokens: TokenIssuer;
   /** null: Gateways get no waypoints here. */
   runner: WaypointRunner | null;
   clock: Clock;
@@ -50,88 +52,94 @@ export type ControlPlaneOptions = {
  * change is in force at the clients within the same turn.
  */
 export class ControlPlane {
-  readonly discovery: DiscoveryServer;
-  readonly registry: NodeRegistry;
   readonly waypoints: WaypointController | null;
-  readonly store: ResourceStore;
   readonly #options: ControlPlaneOptions;
-  readonly #findings = new FindingsBoard();
+  readonly #store: ResourceStore;
+  readonly #discovery: DiscoveryServer;
+  readonly #registry: NodeRegistry;
+  readonly #findings: FindingsBoard;
   readonly #identities = new NodeIdentities();
-  #allocationsProblem: string | null = null;
 
   constructor(options: ControlPlaneOptions) {
-    const { clock, log, newNonce, state, runner, mesh } = options;
+    const { clock, log, newNonce, source, state, runner, mesh, tokens } = options;
     this.#options = options;
-    this.store = new ResourceStore(clock.nowMs());
-    this.discovery = new DiscoveryServer({ store: this.store, clock, log, newNonce });
-    this.registry = new NodeRegistry({
+    this.#store = new ResourceStore(clock.nowMs());
+    this.#discovery = new DiscoveryServer({ store: this.#store, clock, log, newNonce });
+    this.#findings = new FindingsBoard(source);
+    this.#registry = new NodeRegistry({
       store: state,
       log,
       uidOf: (workload) => registeredUid(workload, mesh),
       apply: (nodes) => {
         if (this.#apply({ nodes }).problems.size > 0) this.#tellFindings();
       },
-      isConnected: (node) => this.discovery.isConnected(node),
+      isConnected: (node) => this.#discovery.isConnected(node),
     });
-    const mintToken = async ({ namespace, serviceAccount }: { namespace: string; serviceAccount: string }) =>
-      options.tokens.mint({ namespace, serviceAccount, node: null }, CERTIFICATE.waypointTokenMs);
+    const mintToken = ({ namespace, serviceAccount }: { namespace: string; serviceAccount: string }) =>
+      tokens.mint({ namespace, serviceAccount, node: null }, CERTIFICATE.waypointTokenMs);
     this.waypoints = runner === null ? null : new WaypointController({ runner, mintToken, clock, log });
   }
 
   /**
-   * Takes the first configuration together with what nodes registered before the last stop, so that what is served from
-   * now on is whole: nobody must be told that a workload is gone because its agent has not reconnected yet (C15).
-   * Errors: WEFT_STATE_DIR.
+   * Takes the first configuration together with what nodes registered before the last stop, then follows its source. What is
+   * served from now on is whole: nobody must be told that a workload is gone because its agent has not reconnected yet (C15).
+   * Errors: WEFT_STATE_DIR, and those of the source.
    */
-  async begin(snapshot: FileSnapshot): Promise<void> {
-    const nodes = await this.registry.load();
-    const { upserted, removed, findings } = this.#options.source.apply(snapshot);
-    this.#findings.takeFiles(findings);
-    this.#apply({ upserted, removed, nodes });
-    this.#tellFindings();
+  async begin(): Promise<void> {
+    const { source, log } = this.#options;
+    let nodes: IndexChange['nodes'] = await this.#registry.load();
+    await source.start({
+      change: (change) => {
+        this.#apply({ ...change, nodes: nodes ?? new Map() });
+        nodes = undefined;
+        this.#tellFindings();
+      },
+      trouble: (problem) => log.error({ err: problem }, 'configuration cannot be read'),
+    });
   }
 
-  /** Takes the configuration directory's content, new or changed; what is wrong with it goes to the log and the findings. */
-  applyFiles(snapshot: FileSnapshot): void {
-    const { upserted, removed, findings } = this.#options.source.apply(snapshot);
-    this.#findings.takeFiles(findings);
-    this.#apply({ upserted, removed });
-    this.#tellFindings();
+  /** Ends every client's stream so that it tries again, here or at another replica. */
+  endStreams(): void {
+    this.#discovery.close();
   }
 
-  /** A token for the agent of `node`. */
-  async mintAgentToken(node: string, ttlMs = CERTIFICATE.agentTokenMs): Promise<string> {
-    return this.#options.tokens.mint({ namespace: this.#options.mesh.rootNamespace, serviceAccount: AGENT_ACCOUNT, node }, ttlMs);
+  /** Follows the configuration no longer; resolves when all that is to be kept is. */
+  async close(): Promise<void> {
+    await this.#options.source.stop();
+    await this.#options.allocations.settled();
   }
 
-  /** Milliseconds an agent's token lasts when nobody says otherwise. */
-  get agentTokenMs(): number {
-    return CERTIFICATE.agentTokenMs;
+  /** A token for the agent of `node`; ttlMs null: the default. */
+  async mintAgentToken(node: string, ttlMs: number | null = null): Promise<{ token: string; expiresAtMs: number }> {
+    const { tokens, mesh, clock } = this.#options;
+    const lastsMs = ttlMs ?? CERTIFICATE.agentTokenMs;
+    const token = await tokens.mint({ namespace: mesh.rootNamespace, serviceAccount: AGENT_ACCOUNT, node }, lastsMs);
+    return { token, expiresAtMs: clock.nowMs() + lastsMs };
   }
 
-  /** Everything wrong with the configuration now, in order of place. */
-  findings(): Finding[] {
-    return this.#findings.all((problems) => this.#options.source.locate(problems));
-  }
-
-  /** The conditions that resources have now. */
-  conditions(): Condition[] {
-    return [...this.#options.index.snapshot().conditions.values()].flat();
-  }
-
-  /** What could not be kept for the next start, one sentence each. */
-  problems(): string[] {
-    return [this.registry.problem(), this.#allocationsProblem].filter((problem) => problem !== null);
+  /** The status page. */
+  status(frame: StatusFrame): ControlStatus {
+    const { source, allocations } = this.#options;
+    return controlStatus({
+      frame,
+      resources: this.#store.counts(),
+      connections: this.#discovery.connections(),
+      registered: this.#registry.nodes(),
+      waypoints: this.waypoints?.states() ?? [],
+      findings: this.#findings.all(),
+      conditions: source.conditions(),
+      problems: [this.#registry.problem(), allocations.problem()].filter((problem) => problem !== null),
+    });
   }
 
   // The handlers of src/platform/grpc/server.ts:
 
   async authenticate(authorizationHeader: string | undefined): Promise<Caller> {
-    return this.#options.tokens.verify(bearerToken(authorizationHeader));
+    return this.#options.authenticator.authenticate(authorizationHeader);
   }
 
   discover(caller: Caller, stream: DiscoveryStream): DiscoveryListener {
-    return this.discovery.open(caller, stream);
+    return this.#discovery.open(caller, stream);
   }
 
   async createCertificate(caller: Caller, request: IstioCertificateRequest): Promise<IstioCertificateResponse> {
@@ -144,34 +152,26 @@ export class ControlPlane {
   }
 
   async syncWorkloads(caller: Caller, request: SyncWorkloadsRequest): Promise<SyncWorkloadsResponse> {
-    return create(SyncWorkloadsResponseSchema, { uids: await this.registry.sync(caller, request) });
+    return create(SyncWorkloadsResponseSchema, { uids: await this.#registry.sync(caller, request) });
   }
 
   #apply(change: IndexChange): IndexDelta {
-    const delta = this.#options.index.apply(change);
+    const { index, source, allocations } = this.#options;
+    const delta = index.apply(change);
     this.#identities.apply(delta.mesh.workloads);
-    this.discovery.publish(delta);
+    this.#discovery.publish(delta);
     this.waypoints?.change(delta.gateways);
     this.#findings.takeProblems(delta.problems);
-    if (delta.allocations !== null) void this.#keepAllocations(delta.allocations);
+    if (delta.conditions.size > 0) source.reportConditions(delta.conditions);
+    if (delta.allocations !== null) allocations.keep(delta.allocations);
     return delta;
   }
 
   #tellFindings(): void {
-    const { source, log } = this.#options;
-    for (const finding of this.#findings.news((problems) => source.locate(problems))) {
+    const { log } = this.#options;
+    for (const finding of this.#findings.news()) {
       const level = finding.severity === 'error' ? 'error' : 'warn';
       log[level]({ code: finding.code, ...placeInLog(finding.origin) }, formatFinding(finding));
-    }
-  }
-
-  async #keepAllocations(allocations: NonNullable<IndexDelta['allocations']>): Promise<void> {
-    try {
-      await this.#options.state.write(ALLOCATIONS_NAME, JSON.stringify(Object.fromEntries(allocations)), { secret: false });
-      this.#allocationsProblem = null;
-    } catch (error) {
-      this.#allocationsProblem = error instanceof Error ? error.message : String(error);
-      this.#options.log.error({ err: error }, 'service addresses are not kept');
     }
   }
 }

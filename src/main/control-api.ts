@@ -16,7 +16,7 @@ export type ApiAnswer = { status: number; body: unknown };
 
 const NODE_NAME = /^[A-Za-z0-9._-]{1,253}$/;
 
-/** Answers one request of the local API; paths and bodies are in src/protocol/xds/control-status.ts. Never throws. */
+/** Answers one request of the local API; paths and bodies are in src/protocol/api/control.ts. Never throws. */
 export async function answerControlApi(api: ControlApi, method: string, path: string, body: string): Promise<ApiAnswer> {
   try {
     switch (`${method} ${path}`) {

@@ -1,32 +1,28 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
-import { isIP } from 'node:net';
 import { dirname } from 'node:path';
 import { TokenAuthority } from '#control-plane/authentication/tokens.ts';
-import { CertificateAuthority, type ServerCertificate } from '#control-plane/ca/authority.ts';
-import { ALLOCATIONS_NAME, ControlPlane } from '#control-plane/control-plane.ts';
-import { controlStatus } from '#control-plane/control-status.ts';
+import { CertificateAuthority } from '#control-plane/ca/authority.ts';
+import { dialledAddress, keepServerCertificate, serverNames } from '#control-plane/ca/server-certificate.ts';
+import { ControlPlane } from '#control-plane/control-plane.ts';
 import { MeshIndex } from '#control-plane/index/mesh-index.ts';
 import { DEFAULT_MESH_OPTIONS, type MeshOptions } from '#control-plane/index/mesh-options.ts';
-import type { Allocations } from '#control-plane/index/vip-allocator.ts';
+import { KeptAllocations } from '#control-plane/kept-allocations.ts';
 import { CRD_FILES } from '#control-plane/resources/kinds-table.ts';
 import { createResourceParser } from '#control-plane/resources/resource-parser.ts';
-import { DirectorySource, type FileSnapshot } from '#control-plane/sources/directory/directory-source.ts';
-import type { StateStore } from '#control-plane/state-store.ts';
+import { directorySource } from '#control-plane/sources/directory/directory-source.ts';
 import type { WaypointRunner } from '#control-plane/waypoints/runner.ts';
 import { serveLocalSocket } from '#main/agent/local-socket.ts';
 import { answerControlApi } from '#main/control-api.ts';
-import { openStateDirectory } from '#main/control-state.ts';
-import type { Cancel } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
-import { CERTIFICATE, CONTROL } from '#model/settings/control-planes.ts';
+import { CONTROL } from '#model/settings/control-planes.ts';
 import { systemClock } from '#platform/clock.ts';
 import { readCrds } from '#platform/files/crds.ts';
+import { openStateDirectory } from '#platform/files/state-directory.ts';
 import { watchDirectory } from '#platform/files/watch-directory.ts';
-import { type ControlServer, serveControl } from '#platform/grpc/server.ts';
+import { serveControl } from '#platform/grpc/server.ts';
 import { systemRandom } from '#platform/random.ts';
 import type { ControlStatus, TokenResponse } from '#protocol/api/control.ts';
-import { renewalDelayMs } from '#protocol/ca/renewal.ts';
 import type { SignerFiles } from '#protocol/ca/signer.ts';
 
 /** What a control plane is told. */
@@ -71,58 +67,37 @@ export type RunningControl = {
  */
 export async function startControl(options: StartControlOptions): Promise<RunningControl> {
   const { log, socketPath } = options;
-  const startedMs = systemClock.nowMs();
-  const state = await openStateDirectory(options.stateDir);
-  const { control, authority, mesh } = await assemble(options, state);
-  const closing: (() => void | Promise<void>)[] = [];
+  const startedAt = new Date(systemClock.nowMs()).toISOString();
+  const parts = await assemble(options);
+  const { control, mesh } = parts;
+  const closing: (() => void | Promise<void>)[] = [() => control.close()];
   const closeAll = async () => {
     for (const close of closing.reverse()) await close();
   };
   try {
-    closing.push(await followConfiguration(options.configDir, control, log));
-    const served = await serve(options, mesh, authority, control);
+    await control.begin();
+    const served = await serve(options, parts);
     closing.push(served.close);
-    const frame = {
-      pid: process.pid,
-      startedAt: new Date(startedMs).toISOString(),
-      address: served.address,
-      trustDomain: mesh.trustDomain,
-      rootNamespace: mesh.rootNamespace,
-    };
-    const status = () => controlStatus(control, frame);
-    if (socketPath !== null) closing.push(await serveApi(socketPath, { options, control, authority, status }));
+    const { address } = served;
+    const { trustDomain, rootNamespace } = mesh;
+    const status = () => control.status({ pid: process.pid, startedAt, address, trustDomain, rootNamespace });
+    if (socketPath !== null)
+      closing.push(await serveApi(socketPath, parts, { status, address, serverNames: options.serverNames }));
     control.waypoints?.start();
-    log.info({ address: served.address, config: options.configDir, state: options.stateDir }, 'control plane is serving');
-
-    const { promise: stopped, resolve } = Promise.withResolvers<void>();
-    let stopping: Promise<void> | null = null;
-    const stop = async (waypoints: boolean) => {
-      try {
-        // While clients are still served, so that what ends does so in order.
-        await (waypoints ? control.waypoints?.stopAll() : control.waypoints?.stop());
-      } finally {
-        await closeAll();
-        resolve();
-      }
-      log.info({ waypoints: waypoints ? 'stopped' : 'left running' }, 'control plane stopped');
-    };
-    return {
-      address: served.address,
-      rootsPem: authority.rootsPem,
-      mintAgentToken: (node) => control.mintAgentToken(node),
-      status,
-      stop: ({ waypoints }) => (stopping ??= stop(waypoints)),
-      stopped,
-    };
+    log.info({ address, config: options.configDir, state: options.stateDir }, 'control plane is serving');
+    return running(parts, { address, status, closeAll, log });
   } catch (error) {
     await closeAll();
     throw error;
   }
 }
 
-async function assemble(options: StartControlOptions, state: StateStore) {
-  const { trustDomain, clusterDomain, rootNamespace, signer = null, waypointRunner: runner, log } = options;
+type Parts = { control: ControlPlane; authority: CertificateAuthority; mesh: MeshOptions };
+
+async function assemble(options: StartControlOptions): Promise<Parts> {
+  const { configDir, trustDomain, clusterDomain, rootNamespace, signer = null, waypointRunner: runner, log } = options;
   const clock = systemClock;
+  const state = await openStateDirectory(options.stateDir);
   const mesh: MeshOptions = {
     ...DEFAULT_MESH_OPTIONS,
     trustDomain,
@@ -131,121 +106,89 @@ async function assemble(options: StartControlOptions, state: StateStore) {
   };
   const authority = await CertificateAuthority.open({ store: state, given: signer, trustDomain, clock, log });
   const tokens = await TokenAuthority.open(state, clock);
-  const source = new DirectorySource(createResourceParser(await readCrds(CRD_FILES)));
-  const index = new MeshIndex(mesh, await keptAllocations(state, log));
-  const control = new ControlPlane({ index, source, mesh, state, authority, tokens, runner, clock, log, newNonce: randomUUID });
+  const source = directorySource({
+    parser: createResourceParser(await readCrds(CRD_FILES)),
+    watch: (listener) => watchDirectory(configDir, listener),
+  });
+  const allocations = new KeptAllocations(state, log);
+  const index = new MeshIndex(mesh, await allocations.load());
+  const trust = { authority, authenticator: tokens, tokens };
+  const control = new ControlPlane({
+    index,
+    source,
+    mesh,
+    state,
+    allocations,
+    ...trust,
+    runner,
+    clock,
+    log,
+    newNonce: randomUUID,
+  });
   return { control, authority, mesh };
 }
 
-async function keptAllocations(state: StateStore, log: Log): Promise<Allocations> {
-  const text = await state.read(ALLOCATIONS_NAME);
-  if (text === null) return {};
-  try {
-    return JSON.parse(text) as Allocations;
-  } catch (error) {
-    log.warn({ file: ALLOCATIONS_NAME, err: error }, 'kept service addresses cannot be read; they are allocated anew');
-    return {};
-  }
-}
-
-/** Reads the configuration, then follows it. Resolves once the first content is in force. */
-async function followConfiguration(configDir: string, control: ControlPlane, log: Log): Promise<() => void> {
-  let latest: FileSnapshot = new Map();
-  let begun = false;
-  const watch = await watchDirectory(configDir, {
-    onFiles(files) {
-      latest = files;
-      if (begun) control.applyFiles(files);
-    },
-    onProblem: (problem) => log.error({ err: problem }, 'configuration cannot be read'),
-  });
-  const first = latest;
-  await control.begin(first);
-  begun = true;
-  if (latest !== first) control.applyFiles(latest);
-  return () => watch.close();
-}
-
-async function serve(
-  { listen, serverNames, log }: StartControlOptions,
-  mesh: MeshOptions,
-  authority: CertificateAuthority,
-  control: ControlPlane,
-) {
-  const names = certificateNames([listen.host, ...serverNames], mesh.rootNamespace);
-  const certificate = await authority.issueServer(names);
+async function serve({ listen, serverNames: told, log }: StartControlOptions, { control, authority, mesh }: Parts) {
+  const names = serverNames([listen.host, ...told], mesh.rootNamespace);
+  const issue = () => authority.issueServer(names);
+  const certificate = await issue();
   const server = await serveControl({ ...listen, certificate, handlers: control, log });
-  const stopRenewal = keepCertificate(server, certificate, () => authority.issueServer(names), log);
+  const stopRenewal = keepServerCertificate({
+    first: certificate,
+    issue,
+    replace: (next) => server.replaceCertificate(next),
+    clock: systemClock,
+    random: systemRandom,
+    log,
+  });
   const close = async () => {
     stopRenewal();
-    control.discovery.close();
+    control.endStreams();
     await server.close(CONTROL.stopGraceMs);
   };
   return { address: server.address, close };
 }
 
-/** Every name a client may dial: those told, this machine's own, and the one a stock ztunnel uses. */
-function certificateNames(told: readonly string[], rootNamespace: string): { dnsNames: string[]; ips: string[] } {
-  const anyAddress = ['0.0.0.0', '::'];
-  const names = new Set(
-    [...told, 'localhost', '127.0.0.1', '::1', `istiod.${rootNamespace}.svc`].filter((name) => !anyAddress.includes(name)),
-  );
-  return { dnsNames: [...names].filter((name) => isIP(name) === 0), ips: [...names].filter((name) => isIP(name) !== 0) };
-}
+type Serving = { status: () => ControlStatus; address: string; serverNames: readonly string[] };
 
-/** Renews the server's certificate at half of its life, for as long as it serves. */
-function keepCertificate(
-  server: ControlServer,
-  first: ServerCertificate,
-  issue: () => Promise<ServerCertificate>,
-  log: Log,
-): Cancel {
-  let cancel: Cancel = () => {};
-  let over = false;
-  const renew = async () => {
-    try {
-      const certificate = await issue();
-      if (over) return;
-      server.replaceCertificate(certificate);
-      plan(renewalDelayMs(certificate, systemClock.nowMs(), systemRandom));
-    } catch (error) {
-      log.error({ err: error }, "the server's certificate is not renewed");
-      if (!over) plan(CERTIFICATE.serverRetryMs);
-    }
-  };
-  const plan = (delayMs: number) => {
-    cancel = systemClock.after(delayMs, () => void renew());
-  };
-  plan(renewalDelayMs(first, systemClock.nowMs(), systemRandom));
-  return () => {
-    over = true;
-    cancel();
-  };
-}
-
-type ApiParts = {
-  options: StartControlOptions;
-  control: ControlPlane;
-  authority: CertificateAuthority;
-  status: () => ControlStatus;
-};
-
-async function serveApi(socketPath: string, { options, control, authority, status }: ApiParts): Promise<() => Promise<void>> {
+async function serveApi(socketPath: string, { control, authority }: Parts, serving: Serving): Promise<() => Promise<void>> {
   await mkdir(dirname(socketPath), { recursive: true, mode: 0o700 });
   const mintToken = async (node: string, ttlMs: number | null): Promise<TokenResponse> => {
-    const lastsMs = ttlMs ?? control.agentTokenMs;
-    const { address } = status();
-    const [name] = options.serverNames;
-    const port = address.slice(address.lastIndexOf(':') + 1);
+    const { token, expiresAtMs } = await control.mintAgentToken(node, ttlMs);
     return {
-      token: await control.mintAgentToken(node, lastsMs),
-      expiresAt: new Date(systemClock.nowMs() + lastsMs).toISOString(),
+      token,
+      expiresAt: new Date(expiresAtMs).toISOString(),
       rootsPem: authority.rootsPem,
-      address: name === undefined ? address : `${name.includes(':') ? `[${name}]` : name}:${port}`,
+      address: dialledAddress(serving.serverNames, serving.address),
     };
   };
   const stopWaypoints = async () => control.waypoints?.stopAll();
   return serveLocalSocket(socketPath, (method, path, body) =>
-    answerControlApi({ status, mintToken, stopWaypoints }, method, path, body),
+    answerControlApi({ status: serving.status, mintToken, stopWaypoints }, method, path, body),
   );
+}
+
+type Ending = { address: string; status: () => ControlStatus; closeAll: () => Promise<void>; log: Log };
+
+function running({ control, authority }: Parts, { address, status, closeAll, log }: Ending): RunningControl {
+  const { promise: stopped, resolve } = Promise.withResolvers<void>();
+  let stopping: Promise<void> | null = null;
+  const stop = async (waypoints: boolean) => {
+    try {
+      // While clients are still served, so that what ends does so in order.
+      await (waypoints ? control.waypoints?.stopAll() : control.waypoints?.stop());
+    } finally {
+      await closeAll();
+      resolve();
+    }
+    log.info({ waypoints: waypoints ? 'stopped' : 'left running' }, 'control plane stopped');
+  };
+  return {
+    address,
+    rootsPem: authority.rootsPem,
+    mintAgentToken: async (node) => (await control.mintAgentToken(node)).token,
+    status,
+    stop: ({ waypoints }) => (stopping ??= stop(waypoints)),
+    stopped,
+  };
 }

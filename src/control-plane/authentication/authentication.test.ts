@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { createPrivateKey } from 'node:crypto';
 import test from 'node:test';
 import { SignJWT } from 'jose';
-import { MemoryStore } from '#control-plane/state-store.ts';
+import { MemoryStore } from '#model/effects/memory-store.testing.ts';
 import { SteppedClock } from '#platform/stepped-clock.testing.ts';
-import { type Caller, checkNode } from './caller.ts';
+import { type Caller, checkNode } from './authenticator.ts';
 import { bearerToken, TokenAuthority } from './tokens.ts';
 
 const HOUR_MS = 3_600_000;

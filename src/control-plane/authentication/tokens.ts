@@ -1,10 +1,10 @@
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { jwtVerify, SignJWT } from 'jose';
-import type { Caller } from '#control-plane/authentication/caller.ts';
-import type { StateStore } from '#control-plane/state-store.ts';
 import type { Clock } from '#model/effects/clock.ts';
+import type { StateStore } from '#model/effects/state-store.ts';
 import { WeftError } from '#model/error.ts';
 import { RpcError } from '#protocol/xds/rpc-error.ts';
+import type { Authenticator, Caller, TokenIssuer } from './authenticator.ts';
 
 /** The audience Istio's clients carry. */
 const AUDIENCE = 'istio-ca';
@@ -13,7 +13,7 @@ const ALGORITHM = 'ES256';
 const KEY_NAME = 'token-key.pem';
 
 /** Mints and checks the tokens that agents and waypoints present; the key is made on first use and kept in the store. */
-export class TokenAuthority {
+export class TokenAuthority implements Authenticator, TokenIssuer {
   readonly #privateKey: KeyObject;
   readonly #publicKey: KeyObject;
   readonly #clock: Clock;
@@ -44,6 +44,10 @@ export class TokenAuthority {
       .setIssuedAt(nowSeconds)
       .setExpirationTime(nowSeconds + Math.floor(ttlMs / 1_000))
       .sign(this.#privateKey);
+  }
+
+  async authenticate(authorizationHeader: string | undefined): Promise<Caller> {
+    return this.verify(bearerToken(authorizationHeader));
   }
 
   /** Errors: RpcError unauthenticated for anything but a current token of ours; the peer learns no detail (C13). */

@@ -1,6 +1,6 @@
-import type { StateStore } from '#control-plane/state-store.ts';
 import type { Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
+import type { StateStore } from '#model/effects/state-store.ts';
 import { WeftError } from '#model/error.ts';
 import type { Identity } from '#model/identity/identity.ts';
 import { CERTIFICATE } from '#model/settings/control-planes.ts';

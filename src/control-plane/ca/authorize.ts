@@ -1,4 +1,4 @@
-import type { Caller } from '#control-plane/authentication/caller.ts';
+import type { Caller } from '#control-plane/authentication/authenticator.ts';
 import { formatIdentity, type Identity, sameIdentity, tryParseIdentity } from '#model/identity/identity.ts';
 
 /** Which identity a caller gets a certificate for. `why` is for the log: the peer is told nothing. */

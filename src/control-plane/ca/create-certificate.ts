@@ -1,5 +1,5 @@
 import { create } from '@bufbuild/protobuf';
-import type { Caller } from '#control-plane/authentication/caller.ts';
+import type { Caller } from '#control-plane/authentication/authenticator.ts';
 import type { Log } from '#model/effects/log.ts';
 import { formatIdentity } from '#model/identity/identity.ts';
 import { type IstioCertificateRequest, type IstioCertificateResponse, IstioCertificateResponseSchema } from '#proto/ca_pb.js';

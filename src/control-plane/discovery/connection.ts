@@ -1,4 +1,4 @@
-import { type Caller, checkNode } from '#control-plane/authentication/caller.ts';
+import { type Caller, checkNode } from '#control-plane/authentication/authenticator.ts';
 import type { AnswerGate } from '#control-plane/discovery/answer-gate.ts';
 import type { ResourceStore } from '#control-plane/discovery/resource-store.ts';
 import type { Cancel, Clock } from '#model/effects/clock.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { create, fromBinary, type Message, type MessageInitShape } from '@bufbuild/protobuf';
-import type { Caller } from '#control-plane/authentication/caller.ts';
+import type { Caller } from '#control-plane/authentication/authenticator.ts';
 import { SILENT_LOG } from '#model/effects/log.ts';
 import { SteppedClock } from '#platform/stepped-clock.testing.ts';
 import { DeltaDiscoveryRequestSchema, type DeltaDiscoveryResponse, DeltaDiscoveryResponseSchema } from '#proto/discovery_pb.js';

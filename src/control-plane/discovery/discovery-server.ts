@@ -1,4 +1,4 @@
-import type { Caller } from '#control-plane/authentication/caller.ts';
+import type { Caller } from '#control-plane/authentication/authenticator.ts';
 import { AnswerGate } from '#control-plane/discovery/answer-gate.ts';
 import { DiscoveryConnection } from '#control-plane/discovery/connection.ts';
 import type { ResourceStore, StoreDelta } from '#control-plane/discovery/resource-store.ts';

@@ -15,7 +15,7 @@ export type LocalApiActions = {
 const CONFLICT = new Set(['WEFT_WORKLOAD_EXISTS']);
 const WORKLOAD_PATH = /^\/v1\/workloads\/([a-z0-9-]{1,63})\/([a-z0-9-]{1,63})$/;
 
-/** The agent's local API (src/protocol/agent-api/types.ts), free of sockets: a request in, a reply out. Never rejects. */
+/** The agent's local API (src/protocol/api/agent.ts), free of sockets: a request in, a reply out. Never rejects. */
 export async function answerLocalApi(method: string, path: string, body: string, actions: LocalApiActions): Promise<ApiReply> {
   try {
     if (method === 'GET' && path === '/v1/status') return { status: 200, body: actions.status() };

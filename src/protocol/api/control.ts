@@ -7,7 +7,7 @@ import type { TypeStatus } from '#protocol/xds/server-session.ts';
  *   POST /v1/tokens          TokenRequest → TokenResponse
  *   POST /v1/waypoints/stop  204; ends every waypoint, and starts none until the control plane is started again
  *
- * Errors: 4xx/5xx with ApiError of src/protocol/agent-api/types.ts.
+ * Errors: 4xx/5xx with ApiError of src/protocol/api/agent.ts.
  */
 export type ControlStatus = {
   pid: number;

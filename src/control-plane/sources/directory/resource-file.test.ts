@@ -55,12 +55,12 @@ test('a broken document is rejected alone', () => {
   const bad = documentOf('Service', '{ selector: { app: a }, ports: [{ port: x }] }', 'bad');
   const { entries } = readResourceFile('a.yaml', [good, 'a: "\n', bad, good.replace('good', 'last')].join('---\n'), parser);
   assert.deepEqual(
-    entries.map(({ name, resource, line }) => [name, resource !== null, line]),
+    entries.map(({ name, resource, origin }) => [name, resource !== null, formatOrigin(origin)]),
     [
-      ['Service default/good', true, 1],
-      [null, false, 6],
-      ['Service default/bad', false, 8],
-      ['Service default/last', true, 13],
+      ['Service default/good', true, 'a.yaml:1:1'],
+      [null, false, 'a.yaml:6:1'],
+      ['Service default/bad', false, 'a.yaml:8:1'],
+      ['Service default/last', true, 'a.yaml:13:1'],
     ],
   );
 });

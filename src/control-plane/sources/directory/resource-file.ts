@@ -1,18 +1,10 @@
 import { errorAt, type FieldPath, type Finding, fileOrigin, findingOf, type Position } from '#control-plane/resources/finding.ts';
-import type { Resource, ResourceName } from '#control-plane/resources/resource.ts';
 import { findingsOf, type ResourceParser } from '#control-plane/resources/resource-parser.ts';
+import type { Entry } from '#control-plane/sources/ledger.ts';
 import { readYamlDocuments, type YamlDocument } from './yaml-documents.ts';
 
 /** One resource of a file: a document, or an item of a document of kind List. */
-export type FileEntry = {
-  /** null: it cannot be told which resource it was meant to be. */
-  name: ResourceName | null;
-  /** null: rejected. */
-  resource: Resource | null;
-  line: number;
-  findings: readonly Finding[];
-  locate(path: FieldPath): Position;
-};
+export type FileEntry = Entry & { locate(path: FieldPath): Position };
 
 /** What a file says. Documents of kinds that Weft does not read appear in `findings` only. */
 export type ResourceFile = { entries: readonly FileEntry[]; findings: readonly Finding[] };
@@ -58,16 +50,16 @@ type PartReading =
 
 function readPart({ base, object }: Part, document: YamlDocument, file: string, parser: ResourceParser): PartReading {
   const locate = (path: FieldPath, part?: 'value' | 'key') => document.locate([...base, ...path], part);
-  const { line } = locate([]);
+  const origin = fileOrigin(file, { line: locate([]).line, column: 1 });
   if (document.content.kind === 'broken') {
     const findings = document.content.mistakes.map(({ message, position }) => syntaxFinding(message, file, position));
-    return { kind: 'entry', entry: { name: null, resource: null, line, findings, locate }, findings };
+    return { kind: 'entry', entry: { name: null, resource: null, origin, findings, locate }, findings };
   }
   const reading = parser.read(object);
   const findings = findingsOf(reading, (path, part) => fileOrigin(file, locate(path, part)));
   if (reading.kind === 'foreign') return { kind: 'foreign', findings };
   const resource = reading.kind === 'resource' ? reading.resource : null;
-  return { kind: 'entry', entry: { name: reading.name, resource, line, findings, locate }, findings };
+  return { kind: 'entry', entry: { name: reading.name, resource, origin, findings, locate }, findings };
 }
 
 function syntaxFinding(message: string, file: string, position: Position): Finding {

@@ -6,7 +6,7 @@ import { CRD_FILES } from '#control-plane/resources/kinds-table.ts';
 import { nameOf, nameOfResource, type Resource } from '#control-plane/resources/resource.ts';
 import { createResourceParser } from '#control-plane/resources/resource-parser.ts';
 import { readCrds } from '#platform/files/crds.ts';
-import { DirectorySource } from './directory-source.ts';
+import { ConfigFiles } from './config-files.ts';
 
 const parser = createResourceParser(await readCrds(CRD_FILES));
 
@@ -129,40 +129,42 @@ const histories: { name: string; snapshots: Files[]; want: string }[] = [
 
 for (const { name, snapshots, want } of histories) {
   test(name, () => {
-    const source = new DirectorySource(parser);
-    for (const files of snapshots) source.apply(new Map(Object.entries(files)));
-    assert.equal(outline(source.resources()), want);
+    const files = new ConfigFiles(parser);
+    for (const snapshot of snapshots) files.apply(new Map(Object.entries(snapshot)));
+    assert.equal(outline(files.ledger.resources()), want);
   });
 }
 
 test('only resources that really changed are told', () => {
-  const source = new DirectorySource(parser);
-  source.apply(new Map([['a', stream(service('x', 1), service('y', 2))]]));
-  const moved = source.apply(new Map([['a', stream(service('y', 2), '# a comment\n', service('x', 1))]]));
+  const files = new ConfigFiles(parser);
+  files.apply(new Map([['a', stream(service('x', 1), service('y', 2))]]));
+  const moved = files.apply(new Map([['a', stream(service('y', 2), '# a comment\n', service('x', 1))]]));
   assert.deepEqual([moved.upserted, moved.removed], [[], []]);
-  const changed = source.apply(new Map([['a', service('x', 3)]]));
+  const changed = files.apply(new Map([['a', service('x', 3)]]));
   assert.deepEqual([outline(changed.upserted), changed.removed], ['x:3', ['Service default/y']]);
 });
 
 test('an invalid document says whether its last good version is in force', () => {
-  const source = new DirectorySource(parser);
-  const [fresh] = source.apply(new Map([['a', invalid('x')]])).findings;
+  const files = new ConfigFiles(parser);
+  files.apply(new Map([['a', invalid('x')]]));
+  const [fresh] = files.findings();
   assert.doesNotMatch(fresh?.message ?? '', /stays in force/);
-  source.apply(new Map([['a', service('x', 1)]]));
-  const [kept] = source.apply(new Map([['a', invalid('x')]])).findings;
+  files.apply(new Map([['a', service('x', 1)]]));
+  files.apply(new Map([['a', invalid('x')]]));
+  const [kept] = files.findings();
   assert.match(kept?.message ?? '', /the last good version stays in force/);
 });
 
 test('a duplicate names both places', () => {
-  const source = new DirectorySource(parser);
-  const { findings } = source.apply(
+  const files = new ConfigFiles(parser);
+  files.apply(
     new Map([
       ['b.yaml', `# later\n${service('x', 2)}`],
       ['a.yaml', stream(service('y', 1), service('x', 1))],
     ]),
   );
   assert.deepEqual(
-    findings.map(({ code, severity, origin, resource, message }) => ({
+    files.findings().map(({ code, severity, origin, resource, message }) => ({
       code,
       severity,
       at: formatOrigin(origin),
@@ -182,8 +184,8 @@ test('a duplicate names both places', () => {
 });
 
 test('problems found later get their place in the file', () => {
-  const source = new DirectorySource(parser);
-  source.apply(
+  const files = new ConfigFiles(parser);
+  files.apply(
     new Map([
       ['a', service('x', 1)],
       ['b', stream(service('w', 1), service('y', 2))],
@@ -192,7 +194,7 @@ test('problems found later get their place in the file', () => {
   const problem = warningAt('WEFT_ADDRESS_CONFLICT', ['spec', 'ports', 0, 'port'], 'odd', 'mend');
   const elsewhere = nameOf({ kind: 'Workload', namespace: 'shop', name: 'x' });
   const y = nameOf({ kind: 'Service', namespace: 'default', name: 'y' });
-  const findings = source.locate(
+  const findings = files.locate(
     new Map([
       [y, [problem]],
       [elsewhere, [problem]],
@@ -213,14 +215,14 @@ test('after any history the changes told add up to the resources in force', () =
   const snapshot = fc.dictionary(fc.constantFrom('a', 'b'), file);
   fc.assert(
     fc.property(fc.array(snapshot, { maxLength: 6 }), (snapshots) => {
-      const source = new DirectorySource(parser);
+      const files = new ConfigFiles(parser);
       const told = new Map<string, Resource>();
-      for (const files of snapshots) {
-        const { upserted, removed } = source.apply(new Map(Object.entries(files)));
+      for (const snapshot of snapshots) {
+        const { upserted, removed } = files.apply(new Map(Object.entries(snapshot)));
         for (const name of removed) assert.ok(told.delete(name), `${name} was removed but never told`);
         for (const resource of upserted) told.set(nameOfResource(resource), resource);
       }
-      assert.equal(outline([...told.values()]), outline(source.resources()));
+      assert.equal(outline([...told.values()]), outline(files.ledger.resources()));
     }),
     { numRuns: 60 },
   );

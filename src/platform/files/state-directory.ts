@@ -1,6 +1,6 @@
 import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { dirname, join, relative, sep } from 'node:path';
-import type { StateStore } from '#control-plane/state-store.ts';
+import type { StateStore } from '#model/effects/state-store.ts';
 import { WeftError } from '#model/error.ts';
 
 const SECRET_MODE = 0o600;
@@ -26,6 +26,11 @@ export async function openStateDirectory(directory: string): Promise<StateStore>
     async write(name, text, { secret }) {
       const path = join(directory, name);
       await attempt(path, 'written', () => replaceFile(path, text, secret ? SECRET_MODE : PUBLIC_MODE));
+    },
+
+    async remove(name) {
+      const path = join(directory, name);
+      await attempt(path, 'removed', () => rm(path, { force: true }));
     },
 
     async list(prefix) {

@@ -5,8 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { type TestContext } from 'node:test';
 import { promisify } from 'node:util';
-import { MemoryStore, type StateStore } from '#control-plane/state-store.ts';
-import { openStateDirectory } from './control-state.ts';
+import { MemoryStore } from '#model/effects/memory-store.testing.ts';
+import type { StateStore } from '#model/effects/state-store.ts';
+import { openStateDirectory } from './state-directory.ts';
 
 async function directory(t: TestContext): Promise<string> {
   const root = await mkdtemp(join(tmpdir(), 'weft-state-'));
@@ -19,7 +20,7 @@ const stores: { name: string; open: (t: TestContext) => Promise<StateStore> }[] 
   { name: 'a directory', open: async (t) => openStateDirectory(join(await directory(t), 'deep', 'state')) },
 ];
 for (const { name, open } of stores) {
-  test(`a store in ${name} gives back what was written last, null for the rest, and names by prefix`, async (t) => {
+  test(`a store in ${name} gives back what was written last, null for the rest, names by prefix, and nothing that was removed`, async (t) => {
     const store = await open(t);
     assert.equal(await store.read('registry/a.json'), null);
     await store.write('registry/a.json', 'one', { secret: false });
@@ -28,6 +29,8 @@ for (const { name, open } of stores) {
     assert.equal(await store.read('registry/a.json'), 'two');
     assert.deepEqual(await store.list('registry/'), ['registry/a.json']);
     assert.deepEqual(await store.list('none/'), []);
+    for (let round = 0; round < 2; round++) await store.remove('registry/a.json');
+    assert.deepEqual([await store.read('registry/a.json'), await store.list('')], [null, ['key.pem']]);
   });
 }
 

@@ -1,12 +1,21 @@
 import { RpcError } from '#protocol/xds/rpc-error.ts';
 
-/** Who is behind an RPC, as its token proves. */
+/** Who is behind an RPC, as what it carries proves. */
 export type Caller = {
   namespace: string;
   serviceAccount: string;
   /** The node an agent speaks for; null for everybody else. */
   node: string | null;
 };
+
+/** Tells who calls, from the `authorization` header of an RPC: by tokens of our own, or by asking an API server. */
+export type Authenticator = {
+  /** Errors: RpcError unauthenticated for whatever is no proof; the peer learns no detail (C13). */
+  authenticate(authorizationHeader: string | undefined): Promise<Caller>;
+};
+
+/** Hands out what an Authenticator accepts: a text that proves `caller` from now on for `ttlMs`. */
+export type TokenIssuer = { mint(caller: Caller, ttlMs: number): Promise<string> };
 
 /** What the first discovery request says of its sender. */
 export type NodeMetadata = { id: string; metadata: Readonly<Record<string, unknown>> };

@@ -1,34 +1,51 @@
-import type { ControlPlane } from '#control-plane/control-plane.ts';
-import type { ConnectionStatus, ControlStatus, NodeStatus, WaypointStatus } from '#protocol/api/control.ts';
-import type { WaypointState } from './waypoints/waypoint-controller.ts';
+import type { Finding } from '#control-plane/resources/finding.ts';
+import type { WaypointState } from '#control-plane/waypoints/waypoint-controller.ts';
+import type { ConditionStatus, ConnectionStatus, ControlStatus, NodeStatus, WaypointStatus } from '#protocol/api/control.ts';
 
 /** What the process knows beyond the control plane itself. */
 export type StatusFrame = Pick<ControlStatus, 'pid' | 'startedAt' | 'address' | 'trustDomain' | 'rootNamespace'>;
 
+/** What the rooms of the control plane say of themselves, as the page is made from it. */
+export type StatusParts = {
+  frame: StatusFrame;
+  /** Resources served, by kind. */
+  resources: ControlStatus['resources'];
+  connections: readonly ConnectionStatus[];
+  /** Node → what is registered there; only the number counts. */
+  registered: ReadonlyMap<string, readonly unknown[]>;
+  waypoints: readonly WaypointState[];
+  findings: readonly Finding[];
+  conditions: readonly ConditionStatus[];
+  /** What could not be kept for the next start, one sentence each. */
+  problems: readonly string[];
+};
+
 /** The status page: nodes, clients, waypoints, findings, and in sentences what is out of date. */
-export function controlStatus(control: ControlPlane, frame: StatusFrame): ControlStatus {
-  const connections = control.discovery.connections();
-  const waypoints = (control.waypoints?.states() ?? []).map((state) => waypointStatus(state, connections));
-  const nodes = nodeStatuses(control, connections);
+export function controlStatus(parts: StatusParts): ControlStatus {
+  const { frame, resources, connections, findings, conditions, problems } = parts;
+  const waypoints = parts.waypoints.map((state) => waypointStatus(state, connections));
+  const nodes = nodeStatuses(parts.registered, connections);
   return {
     ...frame,
-    resources: control.store.counts(),
+    resources,
     nodes,
-    connections,
+    connections: [...connections],
     waypoints,
-    findings: control.findings(),
-    conditions: control.conditions(),
+    findings: [...findings],
+    conditions: [...conditions],
     outOfDate: [
       ...connections.flatMap(lag),
       ...nodes.filter(({ connected }) => !connected).map(({ node }) => `node ${node} is not connected`),
       ...waypoints.flatMap(waypointTrouble),
-      ...control.problems(),
+      ...problems,
     ],
   };
 }
 
-function nodeStatuses(control: ControlPlane, connections: readonly ConnectionStatus[]): NodeStatus[] {
-  const registered = control.registry.nodes();
+function nodeStatuses(
+  registered: ReadonlyMap<string, readonly unknown[]>,
+  connections: readonly ConnectionStatus[],
+): NodeStatus[] {
   const connected = new Set(connections.map(({ node }) => node).filter((node) => node !== ''));
   return [...new Set([...registered.keys(), ...connected])].sort().map((node) => ({
     node,
@@ -37,6 +54,7 @@ function nodeStatuses(control: ControlPlane, connections: readonly ConnectionSta
   }));
 }
 
+/** A waypoint is ready when a client of its identity follows discovery and has everything: no process tells that of itself. */
 function waypointStatus(
   { spec, state, restarts, problem }: WaypointState,
   connections: readonly ConnectionStatus[],

@@ -1,0 +1,64 @@
+import type { ServerCertificate } from '#control-plane/ca/authority.ts';
+import { tryParseIp } from '#model/address/ip.ts';
+import type { Cancel, Clock, Random } from '#model/effects/clock.ts';
+import type { Log } from '#model/effects/log.ts';
+import { CERTIFICATE } from '#model/settings/control-planes.ts';
+import { renewalDelayMs } from '#protocol/ca/renewal.ts';
+
+/** What a server's certificate is good for. */
+export type ServerNames = { dnsNames: string[]; ips: string[] };
+
+/** Listening there is no name that anybody dials. */
+const ANY_ADDRESS: readonly string[] = ['0.0.0.0', '::'];
+
+/** Every name a client may dial: those told, this machine's own, and the one a stock ztunnel uses. */
+export function serverNames(told: readonly string[], rootNamespace: string): ServerNames {
+  const names = new Set([...told, 'localhost', '127.0.0.1', '::1', `istiod.${rootNamespace}.svc`]);
+  for (const any of ANY_ADDRESS) names.delete(any);
+  const isIp = (name: string) => tryParseIp(name) !== null;
+  return { dnsNames: [...names].filter((name) => !isIp(name)), ips: [...names].filter(isIp) };
+}
+
+/** `host:port` that an agent is told to dial: the first name it was given, or else what is listened on (`host:port`). */
+export function dialledAddress(told: readonly string[], listening: string): string {
+  const [name] = told;
+  if (name === undefined) return listening;
+  const port = listening.slice(listening.lastIndexOf(':') + 1);
+  return `${name.includes(':') ? `[${name}]` : name}:${port}`;
+}
+
+/** A certificate in force, and how it is replaced. */
+export type KeepOptions = {
+  first: ServerCertificate;
+  issue(): Promise<ServerCertificate>;
+  replace(certificate: ServerCertificate): void;
+  clock: Clock;
+  random: Random;
+  log: Log;
+};
+
+/** Renews a server's certificate from half of its life on, again and again until it is cancelled. */
+export function keepServerCertificate({ first, issue, replace, clock, random, log }: KeepOptions): Cancel {
+  let cancel: Cancel = () => {};
+  let over = false;
+  const renew = async () => {
+    try {
+      const certificate = await issue();
+      // The server may have gone meanwhile: it has nothing left to replace.
+      if (over) return;
+      replace(certificate);
+      plan(renewalDelayMs(certificate, clock.nowMs(), random));
+    } catch (error) {
+      log.error({ err: error }, "the server's certificate is not renewed");
+      if (!over) plan(CERTIFICATE.serverRetryMs);
+    }
+  };
+  const plan = (delayMs: number) => {
+    cancel = clock.after(delayMs, () => void renew());
+  };
+  plan(renewalDelayMs(first, clock.nowMs(), random));
+  return () => {
+    over = true;
+    cancel();
+  };
+}

@@ -1,0 +1,38 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { fileOrigin, findingOf, formatOrigin, type Problem, warningAt } from '#control-plane/resources/finding.ts';
+import { nameOf } from '#control-plane/resources/resource.ts';
+import type { Source } from '#control-plane/sources/source.ts';
+import { FindingsBoard } from './findings-board.ts';
+
+const name = nameOf({ kind: 'Service', namespace: 'shop', name: 'ratings' });
+const problem: Problem = warningAt('WEFT_RESOURCE_DUPLICATE', ['spec'], 'twice', 'remove one');
+
+/** A source with one broken file, a.yaml, when `broken`; every resource is written in b.yaml. */
+function sourceWith({ broken }: { broken: boolean }): Pick<Source, 'findings' | 'locate'> {
+  const place = fileOrigin('b.yaml', { line: 7, column: 1 });
+  return {
+    findings: () => (broken ? [findingOf(problem, 'x', fileOrigin('a.yaml', { line: 3, column: 1 }))] : []),
+    locate: (problems) => [...problems].flatMap(([resource, list]) => list.map((one) => findingOf(one, resource, place))),
+  };
+}
+
+test('findings of the source and of the index come together, in order of place', () => {
+  const board = new FindingsBoard(sourceWith({ broken: true }));
+  board.takeProblems(new Map([[name, [problem]]]));
+  assert.deepEqual(
+    board.all().map(({ origin }) => formatOrigin(origin)),
+    ['a.yaml:3:1', 'b.yaml:7:1'],
+  );
+});
+
+test('a finding is news once, and again after it was gone', () => {
+  const board = new FindingsBoard(sourceWith({ broken: false }));
+  board.takeProblems(new Map([[name, [problem]]]));
+  assert.equal(board.news().length, 1);
+  assert.equal(board.news().length, 0);
+  board.takeProblems(new Map([[name, []]]));
+  assert.deepEqual([board.all(), board.news()], [[], []]);
+  board.takeProblems(new Map([[name, [problem]]]));
+  assert.equal(board.news().length, 1);
+});
