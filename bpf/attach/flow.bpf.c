@@ -6,13 +6,13 @@ SEC("sockops")
 int weft_flow(struct bpf_sock_ops *ctx)
 {
 	__u32 op = ctx->op;
-	__u64 cookie;
+	__u64 netns_cookie;
 	struct weft_socket *kept;
 
 	if (op == BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB) {
-		cookie = bpf_get_netns_cookie(ctx);
-		if (bpf_map_lookup_elem(&workloads, &cookie))
-			flow_arrives(ctx, cookie);
+		netns_cookie = bpf_get_netns_cookie(ctx);
+		if (workload_of(netns_cookie))
+			flow_arrives(ctx, netns_cookie);
 		return 1;
 	}
 	if (op != BPF_SOCK_OPS_TCP_CONNECT_CB && !(op == BPF_SOCK_OPS_STATE_CB && ctx->args[1] == TCP_CLOSE))
@@ -22,11 +22,11 @@ int weft_flow(struct bpf_sock_ops *ctx)
 	kept = bpf_sk_storage_get(&sockets, ctx->sk, 0, 0);
 	if (!kept)
 		return 1;
-	cookie = bpf_get_netns_cookie(ctx);
+	netns_cookie = bpf_get_netns_cookie(ctx);
 	if (op == BPF_SOCK_OPS_TCP_CONNECT_CB)
-		flow_opens(ctx, kept, cookie);
+		flow_opens(ctx, kept, netns_cookie);
 	else
-		flow_closes(ctx, kept, cookie);
+		flow_closes(ctx, kept, netns_cookie);
 	return 1;
 }
 

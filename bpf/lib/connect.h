@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
- * The path of a new outbound connection, from cached results only: no policy is evaluated here. */
+ * The path of a new outbound connection, from cached results only: no policy is evaluated here. path_of() decides
+ * from the maps and touches no socket, so that bpf/tests can run it; take_path() then does it. */
 #pragma once
-#include "maps.h"
+#include "config.h"
 #include "report.h"
+#include "service.h"
 #include "sockaddr.h"
+#include "socket.h"
+#include "verdict.h"
+#include "workload.h"
 
 /* False on kernels before 5.18, which cannot choose the errno: refusals are then EPERM. Set before loading. */
 const volatile int has_set_retval = 1;
@@ -15,10 +20,110 @@ struct dial {
 	__u16 port;
 	struct weft_ip backend; /* as chosen; starts equal to ip:port */
 	__u16 backend_port;
-	__u32 destination_id;
+	__u16 reason; /* enum weft_reason, of the path decided */
+	__u32 destination_id; /* 0 until the backend is known as a workload of the mesh */
+	__u32 protocol;
 };
 
-static __always_inline int refuse(struct dial *dial, __u16 reason)
+enum dial_path {
+	PATH_LEAVE,   /* none of the mesh's business: nothing is rewritten, nothing remembered */
+	PATH_BACKEND, /* to dial->backend: an app of this node, a waypoint of this node, or outside */
+	PATH_AGENT,   /* to a listener of the agent inside the workload's own namespace */
+	PATH_REFUSE,
+};
+
+static __always_inline enum dial_path path_for(struct dial *dial, enum dial_path path, enum weft_reason reason)
+{
+	dial->reason = reason;
+	return path;
+}
+
+static __always_inline enum dial_path path_to_waypoint(struct dial *dial, __u32 waypoint_id)
+{
+	const struct weft_ip *ip = local_waypoint(waypoint_id, &dial->ip);
+
+	if (!ip)
+		return path_for(dial, PATH_AGENT, WEFT_REASON_WAYPOINT);
+	COPY_IP(dial->backend, *ip);
+	dial->backend_port = dial->config->waypoint_port;
+	return path_for(dial, PATH_BACKEND, WEFT_REASON_WAYPOINT);
+}
+
+/* The backend is a workload: what does the cache say about reaching it? */
+static __always_inline enum dial_path path_to_workload(struct dial *dial, const struct weft_address *address)
+{
+	enum cached_verdict verdict;
+
+	dial->destination_id = address->id;
+	if (!(address->flags & WEFT_ADDRESS_HBONE))
+		return path_for(dial, PATH_BACKEND, WEFT_REASON_NONE);
+	verdict = cached_verdict(dial->source->id, address->id, dial->backend_port, dial->config->generation);
+	if (verdict == VERDICT_DENY)
+		return path_for(dial, PATH_REFUSE, WEFT_REASON_DENIED);
+	if (!(address->flags & WEFT_ADDRESS_LOCAL))
+		return path_for(dial, PATH_AGENT, WEFT_REASON_HBONE);
+	if (verdict == VERDICT_ALLOW)
+		return path_for(dial, PATH_BACKEND, WEFT_REASON_DIRECT);
+	return path_for(dial, PATH_AGENT, WEFT_REASON_EVALUATE);
+}
+
+/* What was dialled is now an address: of a workload, or unknown to the maps. */
+static __always_inline enum dial_path path_to_address(struct dial *dial, int is_service)
+{
+	const struct weft_address *address = address_of(&dial->backend);
+
+	if (!address) {
+		if (dial->config->flags & WEFT_CONFIG_INCOMPLETE)
+			return path_for(dial, PATH_AGENT, WEFT_REASON_UNKNOWN_DESTINATION);
+		return path_for(dial, is_service ? PATH_BACKEND : PATH_LEAVE, WEFT_REASON_NONE);
+	}
+	if (dial->source->flags & WEFT_WORKLOAD_NATIVE_TUNNEL) {
+		/* A waypoint makes its own tunnels and is nobody else's client. */
+		if (dial->port == dial->config->hbone_port)
+			return PATH_LEAVE;
+	} else if (!is_service && address->waypoint_id) {
+		return path_to_waypoint(dial, address->waypoint_id);
+	}
+	return path_to_workload(dial, address);
+}
+
+static __always_inline enum dial_path path_of_stream(struct dial *dial)
+{
+	__u32 waypoint_id = 0;
+
+	/* MPTCP too is looked up as TCP: services know no other stream. */
+	switch (choose_backend(&dial->ip, dial->port, IPPROTO_TCP, &dial->backend, &dial->backend_port, &waypoint_id)) {
+	case CHOICE_NO_SERVICE:
+		return path_to_address(dial, 0);
+	case CHOICE_BACKEND:
+		return path_to_address(dial, 1);
+	case CHOICE_WAYPOINT:
+		return path_to_waypoint(dial, waypoint_id);
+	case CHOICE_AGENT:
+		return path_for(dial, PATH_AGENT, WEFT_REASON_AGENT_SERVICE);
+	case CHOICE_NO_SUCH_PORT:
+		return path_for(dial, PATH_REFUSE, WEFT_REASON_NO_SUCH_PORT);
+	case CHOICE_NO_BACKEND:
+		break;
+	}
+	return path_for(dial, PATH_REFUSE, WEFT_REASON_NO_BACKEND);
+}
+
+/* The whole decision for connect(): TCP takes a path, DNS goes to the agent, the rest is left alone. */
+static __always_inline enum dial_path path_of(struct dial *dial)
+{
+	if (!dial->config)
+		return path_for(dial, PATH_REFUSE, WEFT_REASON_NO_MEMORY);
+	if (ip_stays_home(&dial->ip) || ip_equal(&dial->ip, &dial->source->ip4) || ip_equal(&dial->ip, &dial->source->ip6))
+		return PATH_LEAVE;
+	if (dial->port == DNS_PORT && (dial->protocol == IPPROTO_UDP || dial->protocol == IPPROTO_TCP))
+		return path_for(dial, PATH_AGENT, WEFT_REASON_DNS);
+	if (dial->protocol != IPPROTO_TCP && dial->protocol != IPPROTO_MPTCP)
+		return PATH_LEAVE;
+	return path_of_stream(dial);
+}
+
+static __always_inline int refuse(struct dial *dial, enum weft_reason reason)
 {
 	struct weft_event event = {
 		.time_ns = bpf_ktime_get_ns(),
@@ -35,7 +140,7 @@ static __always_inline int refuse(struct dial *dial, __u16 reason)
 
 /* Remembers on the socket what was dialled and decided. Every connect() overwrites it, so a socket
  * that is connected twice never reports its first destination. */
-static __always_inline int remember(struct bpf_sock_addr *ctx, struct dial *dial, __u16 reason)
+static __always_inline int remember(struct bpf_sock_addr *ctx, const struct dial *dial)
 {
 	struct weft_socket *kept = bpf_sk_storage_get(&sockets, ctx->sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!kept)
@@ -46,176 +151,63 @@ static __always_inline int remember(struct bpf_sock_addr *ctx, struct dial *dial
 	kept->port = dial->port;
 	COPY_IP(kept->backend, dial->backend);
 	kept->backend_port = dial->backend_port;
-	kept->reason = reason;
+	kept->reason = dial->reason;
 	kept->source_id = dial->source->id;
 	kept->destination_id = dial->destination_id;
 	kept->generation = dial->config->generation;
 	return 0;
 }
 
-/* The workload's own address of the family of `like`: a listener of the agent inside the workload is
- * dialled there, because dialling loopback would change the source address the app sees. */
-static __always_inline struct weft_ip home_address(const struct weft_workload *workload, const struct weft_ip *like)
+static __always_inline enum weft_counter counter_of(enum dial_path path, enum weft_reason reason)
 {
-	struct weft_ip ip = ip_is_v4(like) ? workload->ip4 : workload->ip6;
-	return ip_is_zero(&ip) ? ip_loopback(like) : ip;
+	if (path == PATH_AGENT)
+		return reason == WEFT_REASON_DNS ? WEFT_COUNT_DNS : WEFT_COUNT_CAPTURED;
+	if (reason == WEFT_REASON_WAYPOINT)
+		return WEFT_COUNT_WAYPOINT;
+	return reason == WEFT_REASON_DIRECT ? WEFT_COUNT_DIRECT : WEFT_COUNT_PASSTHROUGH;
 }
 
-/* Sends the connection to one of the agent's listeners inside the workload's own namespace. */
-static __always_inline int to_agent(struct bpf_sock_addr *ctx, struct dial *dial, __u16 port, __u16 reason, const int v6)
+/* Nothing is rewritten that is not remembered first: the flow hook could not attest it, and the app would see a
+ * stranger as its peer. */
+static __always_inline int take_path(struct bpf_sock_addr *ctx, struct dial *dial, enum dial_path path, const int v6)
 {
-	struct weft_ip home = home_address(dial->source, &dial->ip);
-	if (remember(ctx, dial, reason))
+	if (path == PATH_LEAVE)
+		return SOCK_ADDR_ALLOW;
+	if (path == PATH_REFUSE)
+		return refuse(dial, dial->reason);
+	if (remember(ctx, dial))
 		return refuse(dial, WEFT_REASON_NO_MEMORY);
-	sockaddr_rewrite(ctx, &home, port, v6);
-	count(reason == WEFT_REASON_DNS ? WEFT_COUNT_DNS : WEFT_COUNT_CAPTURED);
-	return SOCK_ADDR_ALLOW;
-}
-
-static __always_inline int to_waypoint(struct bpf_sock_addr *ctx, struct dial *dial, __u32 waypoint_id, const int v6)
-{
-	const struct weft_waypoint *waypoint = bpf_map_lookup_elem(&waypoints, &waypoint_id);
-	const struct weft_ip *ip;
-
-	if (!waypoint)
-		return to_agent(ctx, dial, dial->config->outbound_port, WEFT_REASON_WAYPOINT, v6);
-	ip = ip_is_v4(&dial->ip) ? &waypoint->ip4 : &waypoint->ip6;
-	if (ip_is_zero(ip))
-		return to_agent(ctx, dial, dial->config->outbound_port, WEFT_REASON_WAYPOINT, v6);
-	COPY_IP(dial->backend, *ip);
-	dial->backend_port = dial->config->waypoint_port;
-	if (remember(ctx, dial, WEFT_REASON_WAYPOINT))
-		return refuse(dial, WEFT_REASON_NO_MEMORY);
+	if (path == PATH_AGENT) {
+		dial->backend = home_address(dial->source, &dial->ip);
+		dial->backend_port = dial->reason == WEFT_REASON_DNS ? dial->config->dns_port : dial->config->outbound_port;
+	}
 	sockaddr_rewrite(ctx, &dial->backend, dial->backend_port, v6);
-	count(WEFT_COUNT_WAYPOINT);
+	count(counter_of(path, dial->reason));
 	return SOCK_ADDR_ALLOW;
 }
 
-static __always_inline int to_backend(struct bpf_sock_addr *ctx, struct dial *dial, __u16 reason, const int v6)
+/* False when the socket is none of ours to decide: its namespace is not enrolled, or it is the agent's own. */
+static __always_inline int start_dial(struct bpf_sock_addr *ctx, struct dial *dial, const int v6)
 {
-	if (remember(ctx, dial, reason))
-		return refuse(dial, WEFT_REASON_NO_MEMORY);
-	sockaddr_rewrite(ctx, &dial->backend, dial->backend_port, v6);
-	count(reason == WEFT_REASON_DIRECT ? WEFT_COUNT_DIRECT : WEFT_COUNT_PASSTHROUGH);
-	return SOCK_ADDR_ALLOW;
+	dial->source = workload_of(bpf_get_netns_cookie(ctx));
+	if (!dial->source || bpf_sk_storage_get(&own_sockets, ctx->sk, 0, 0))
+		return 0;
+	dial->config = the_config();
+	dial->ip = sockaddr_ip(ctx, v6);
+	dial->port = sockaddr_port(ctx);
+	COPY_IP(dial->backend, dial->ip);
+	dial->backend_port = dial->port;
+	dial->protocol = ctx->protocol;
+	return 1;
 }
 
-/* The backend is known: what does the cache say about reaching it? */
-static __always_inline int to_workload(struct bpf_sock_addr *ctx, struct dial *dial, const struct weft_address *address, const int v6)
-{
-	struct weft_verdict_key key = {
-		.source_id = dial->source->id,
-		.destination_id = address->id,
-		.port = dial->backend_port,
-	};
-	const struct weft_verdict *verdict;
-
-	dial->destination_id = address->id;
-	if (!(address->flags & WEFT_ADDRESS_HBONE))
-		return to_backend(ctx, dial, WEFT_REASON_NONE, v6);
-	verdict = bpf_map_lookup_elem(&verdicts, &key);
-	if (verdict && verdict->generation != dial->config->generation)
-		verdict = 0;
-	if (verdict && !verdict->allow)
-		return refuse(dial, WEFT_REASON_DENIED);
-	if (!(address->flags & WEFT_ADDRESS_LOCAL))
-		return to_agent(ctx, dial, dial->config->outbound_port, WEFT_REASON_HBONE, v6);
-	if (verdict)
-		return to_backend(ctx, dial, WEFT_REASON_DIRECT, v6);
-	return to_agent(ctx, dial, dial->config->outbound_port, WEFT_REASON_EVALUATE, v6);
-}
-
-/* Finds the service dialled and draws one of its slots. 0: go on with dial->backend; else *result is final. */
-static __always_inline int choose_backend(struct bpf_sock_addr *ctx, struct dial *dial, int *is_service, int *result, const int v6)
-{
-	struct weft_service_key key = { .port = dial->port, .protocol = IPPROTO_TCP };
-	struct weft_backend_key slot = {};
-	const struct weft_service *service;
-	const struct weft_backend *backend;
-
-	COPY_IP(key.ip, dial->ip);
-	service = bpf_map_lookup_elem(&services, &key);
-	if (!service) {
-		key.port = 0;
-		if (!bpf_map_lookup_elem(&services, &key))
-			return 0;
-		*result = refuse(dial, WEFT_REASON_NO_SUCH_PORT);
-		return 1;
-	}
-	*is_service = 1;
-	if (service->waypoint_id) {
-		*result = to_waypoint(ctx, dial, service->waypoint_id, v6);
-		return 1;
-	}
-	if (service->flags & WEFT_SERVICE_AGENT) {
-		*result = to_agent(ctx, dial, dial->config->outbound_port, WEFT_REASON_AGENT_SERVICE, v6);
-		return 1;
-	}
-	if (service->backend_count == 0) {
-		*result = refuse(dial, WEFT_REASON_NO_BACKEND);
-		return 1;
-	}
-	slot.service_id = service->id;
-	slot.slot = bpf_get_prandom_u32() % service->backend_count;
-	backend = bpf_map_lookup_elem(&backends, &slot);
-	if (!backend) {
-		/* The table is being replaced: the agent has the whole of it. */
-		*result = to_agent(ctx, dial, dial->config->outbound_port, WEFT_REASON_AGENT_SERVICE, v6);
-		return 1;
-	}
-	COPY_IP(dial->backend, backend->ip);
-	dial->backend_port = backend->port;
-	return 0;
-}
-
-static __always_inline int connect_tcp(struct bpf_sock_addr *ctx, struct dial *dial, const int v6)
-{
-	const struct weft_address *address;
-	int is_service = 0, result = SOCK_ADDR_ALLOW;
-
-	if (choose_backend(ctx, dial, &is_service, &result, v6))
-		return result;
-	address = bpf_map_lookup_elem(&addresses, &dial->backend);
-	if (!address) {
-		if (dial->config->flags & WEFT_CONFIG_INCOMPLETE)
-			return to_agent(ctx, dial, dial->config->outbound_port, WEFT_REASON_UNKNOWN_DESTINATION, v6);
-		return is_service ? to_backend(ctx, dial, WEFT_REASON_NONE, v6) : SOCK_ADDR_ALLOW;
-	}
-	if (dial->source->flags & WEFT_WORKLOAD_NATIVE_TUNNEL) {
-		/* A waypoint makes its own tunnels and is nobody else's client. */
-		if (dial->port == dial->config->hbone_port)
-			return SOCK_ADDR_ALLOW;
-	} else if (!is_service && address->waypoint_id) {
-		return to_waypoint(ctx, dial, address->waypoint_id, v6);
-	}
-	return to_workload(ctx, dial, address, v6);
-}
-
-/* The whole decision for connect(): TCP takes a path, DNS goes to the agent, the rest is left alone. */
 static __always_inline int connect_path(struct bpf_sock_addr *ctx, const int v6)
 {
 	struct dial dial = {};
-	__u64 cookie = bpf_get_netns_cookie(ctx);
-	__u32 protocol = ctx->protocol;
 
-	dial.source = bpf_map_lookup_elem(&workloads, &cookie);
-	if (!dial.source)
-		return SOCK_ADDR_ALLOW; /* not enrolled */
-	if (bpf_sk_storage_get(&own_sockets, ctx->sk, 0, 0))
+	if (!start_dial(ctx, &dial, v6))
 		return SOCK_ADDR_ALLOW;
-	dial.config = the_config();
-	dial.ip = sockaddr_ip(ctx, v6);
-	dial.port = sockaddr_port(ctx);
-	COPY_IP(dial.backend, dial.ip);
-	dial.backend_port = dial.port;
+	/* What an earlier connect() of this socket left must not be shown for this one. */
 	bpf_sk_storage_delete(&sockets, ctx->sk);
-	if (!dial.config)
-		return refuse(&dial, WEFT_REASON_NO_MEMORY);
-	if (ip_stays_home(&dial.ip) || ip_equal(&dial.ip, &dial.source->ip4) || ip_equal(&dial.ip, &dial.source->ip6))
-		return SOCK_ADDR_ALLOW;
-	if (dial.port == DNS_PORT && (protocol == IPPROTO_UDP || protocol == IPPROTO_TCP))
-		return to_agent(ctx, &dial, dial.config->dns_port, WEFT_REASON_DNS, v6);
-	if (protocol != IPPROTO_TCP && protocol != IPPROTO_MPTCP)
-		return SOCK_ADDR_ALLOW;
-	return connect_tcp(ctx, &dial, v6);
+	return take_path(ctx, &dial, path_of(&dial), v6);
 }

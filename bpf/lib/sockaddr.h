@@ -3,19 +3,16 @@
 #pragma once
 #include "ip.h"
 
-/* `v6` is a constant at each call: the program of the other family never touches these fields. */
+/* `v6` is a constant at each call: the program of the other family never touches these fields, as the verifier
+ * would refuse it. An IPv6 socket that dials a v4-mapped address comes through the IPv6 program and stays IPv6. */
 static __always_inline struct weft_ip sockaddr_ip(struct bpf_sock_addr *ctx, const int v6)
 {
-	struct weft_ip ip = {};
 	if (!v6)
 		return ip_from_v4(CTX(ctx, user_ip4));
-	ip.word[0] = CTX(ctx, user_ip6[0]);
-	ip.word[1] = CTX(ctx, user_ip6[1]);
-	ip.word[2] = CTX(ctx, user_ip6[2]);
-	ip.word[3] = CTX(ctx, user_ip6[3]);
-	return ip;
+	return CTX_IP6(ctx, user_ip6);
 }
 
+/* user_port is 32 bits wide and holds the port in network order in its lower two bytes. */
 static __always_inline __u16 sockaddr_port(struct bpf_sock_addr *ctx)
 {
 	return bpf_ntohs((__be16)ctx->user_port);

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseIp } from '#model/address/ip.ts';
+import { ADDRESS_FLAG, CONFIG_FLAG, HOOK, REASON } from '#model/kernel/abi.ts';
 import { aService, aWorkload, endpointOf } from '#model/mesh/mesh-fixtures.testing.ts';
 import type { Workload } from '#model/mesh/workload.ts';
-import { ADDRESS_HBONE, ADDRESS_LOCAL, CONFIG_INCOMPLETE, HOOK, REASON } from '#model/path/kernel-flags.ts';
 import { type AgentRig, aPolicy, netnsOf, principal, startAgentRig } from './agent-rig.testing.ts';
 import { memoryKernel } from './kernel/memory-kernel.testing.ts';
 import { receivedBy, until } from './memory-sockets.testing.ts';
@@ -22,7 +22,7 @@ async function setUp(): Promise<AgentRig> {
 }
 
 const config = (rig: AgentRig) => rig.kernel.maps.config.get(0);
-const incomplete = (rig: AgentRig): boolean => ((config(rig)?.flags ?? 0) & CONFIG_INCOMPLETE) !== 0;
+const incomplete = (rig: AgentRig): boolean => ((config(rig)?.flags ?? 0) & CONFIG_FLAG.incomplete) !== 0;
 const idOf = (rig: AgentRig, workload: Workload): number => rig.agent.ids.of('workload', workload.uid);
 const verdict = (rig: AgentRig, source: Workload | null, destination: Workload, port = 8080) =>
   rig.kernel.maps.verdicts.get({
@@ -155,7 +155,7 @@ test('a workload that is enrolled after the sync gets its address and verdicts a
   assert.equal(verdict(rig, client, server), null);
   await rig.enroll(server);
   const flags = rig.kernel.maps.addresses.get(server.addresses[0] ?? null)?.flags ?? 0;
-  assert.equal(flags & (ADDRESS_LOCAL | ADDRESS_HBONE), ADDRESS_LOCAL | ADDRESS_HBONE);
+  assert.equal(flags & (ADDRESS_FLAG.local | ADDRESS_FLAG.hbone), ADDRESS_FLAG.local | ADDRESS_FLAG.hbone);
   assert.equal(verdict(rig, client, server)?.allow, 1);
 });
 
@@ -218,6 +218,7 @@ test('a refusal of the kernel becomes one line that names both ends and the poli
   const rig = await setUp();
   rig.tell({ ...MESH, policies: [aPolicy('deny', principal('client'))] });
   rig.agent.kernelEvent({
+    timeNs: 0n,
     sourceId: idOf(rig, client),
     destinationId: idOf(rig, server),
     source: parseIp('10.0.0.1'),

@@ -1,3 +1,4 @@
+import type { KernelEvent, LiveFlow } from '#model/kernel/maps.ts';
 import type { MeshDelta } from '#model/mesh/delta.ts';
 import { MeshState } from '#model/mesh/mesh-state.ts';
 import type { Workload } from '#model/mesh/workload.ts';
@@ -8,7 +9,7 @@ import { CarriedConnections } from './connection/carried-connections.ts';
 import type { AgentContext } from './connection/context.ts';
 import { Waiters } from './connection/waiters.ts';
 import type { DnsResponder } from './dns/responder.ts';
-import type { AgentEffects, KernelEvent, LiveFlow } from './effects/agent-effects.ts';
+import type { AgentEffects } from './effects/agent-effects.ts';
 import { type Enrolled, Enrollment, type EnrollmentRequest } from './enrollment/enrollment.ts';
 import { handlePlaintext, handleTunnel } from './inbound/inbound.ts';
 import { logRefusal } from './kernel/events.ts';

@@ -2,7 +2,8 @@ import type { IpAddress } from '#model/address/ip.ts';
 import { formatAddress, parseIp } from '#model/address/ip.ts';
 import type { Clock } from '#model/effects/clock.ts';
 import { WeftError } from '#model/error.ts';
-import type { DatagramHandler, Flow, Listening, WorkloadNamespace } from './effects/agent-effects.ts';
+import type { Flow } from '#model/kernel/maps.ts';
+import type { DatagramHandler, Listening, WorkloadNamespace } from './effects/agent-effects.ts';
 import { asSocket, type Endpoint, type MemorySocket, memoryConnection, socketError } from './memory-sockets.testing.ts';
 
 /** What a program does with an accepted connection. */

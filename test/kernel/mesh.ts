@@ -1,6 +1,7 @@
 import { SILENT_LOG } from '#model/effects/log.ts';
 import type { Credentials } from '#model/identity/credentials.ts';
 import { formatIdentity, type Identity } from '#model/identity/identity.ts';
+import { COUNTERS, SCHEMA } from '#model/kernel/abi.ts';
 import { type Authorization, EMPTY_MATCH } from '#model/mesh/authorization.ts';
 import type { MeshDelta } from '#model/mesh/delta.ts';
 import { aService, aWorkload } from '#model/mesh/mesh-fixtures.testing.ts';
@@ -8,7 +9,6 @@ import type { Workload } from '#model/mesh/workload.ts';
 import { Agent } from '#node-agent/agent.ts';
 import type { AgentEffects } from '#node-agent/effects/agent-effects.ts';
 import type { EnrollmentRequest } from '#node-agent/enrollment/enrollment.ts';
-import { COUNTERS, SCHEMA } from '#platform/bpf/abi.ts';
 import { ensureBpffs } from '#platform/bpf/bpffs.ts';
 import { openDatapath } from '#platform/bpf/datapath.ts';
 import { readCounters } from '#platform/bpf/map.ts';

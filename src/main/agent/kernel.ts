@@ -1,7 +1,7 @@
 import type { Log } from '#model/effects/log.ts';
 import { WeftError } from '#model/error.ts';
+import { COUNTERS, SCHEMA } from '#model/kernel/abi.ts';
 import type { Kernel } from '#node-agent/effects/agent-effects.ts';
-import { COUNTERS, SCHEMA } from '#platform/bpf/abi.ts';
 import { type Datapath, openDatapath } from '#platform/bpf/datapath.ts';
 import { type Missing, missingFeatures } from '#platform/bpf/features.ts';
 import { readCounters } from '#platform/bpf/map.ts';

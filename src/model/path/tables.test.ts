@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseIp } from '#model/address/ip.ts';
+import { ADDRESS_FLAG, SERVICE_FLAG } from '#model/kernel/abi.ts';
 import { aMesh, aService, aWorkload, endpointOf } from '#model/mesh/mesh-fixtures.testing.ts';
 import type { MeshState } from '#model/mesh/mesh-state.ts';
 import { IdTable } from './ids.ts';
-import { ADDRESS_HBONE, ADDRESS_LOCAL, ADDRESS_PLAINTEXT_OPEN, SERVICE_AGENT } from './kernel-flags.ts';
 import { addressEntry, frontendsOfVip, localWaypoints } from './tables.ts';
 
 const cart = aService('cart', ['240.0.0.1', 'fd99::1']);
@@ -19,8 +19,11 @@ function view(mesh: MeshState) {
 
 test('a local workload nothing restricts is open to plain text; a DENY or ALLOW closes it', () => {
   const mesh = aMesh([near, far], [cart]);
-  assert.equal(addressEntry(parseIp('10.0.0.1'), view(mesh))?.flags, ADDRESS_LOCAL | ADDRESS_HBONE | ADDRESS_PLAINTEXT_OPEN);
-  assert.equal(addressEntry(parseIp('10.0.1.1'), view(mesh))?.flags, ADDRESS_HBONE);
+  assert.equal(
+    addressEntry(parseIp('10.0.0.1'), view(mesh))?.flags,
+    ADDRESS_FLAG.local | ADDRESS_FLAG.hbone | ADDRESS_FLAG.plaintextOpen,
+  );
+  assert.equal(addressEntry(parseIp('10.0.1.1'), view(mesh))?.flags, ADDRESS_FLAG.hbone);
   mesh.apply({
     workloads: new Map(),
     services: new Map(),
@@ -28,7 +31,7 @@ test('a local workload nothing restricts is open to plain text; a DENY or ALLOW 
       ['shop/p', { name: 'p', namespace: 'shop', scope: 'namespace', action: 'allow', rules: [], dryRun: false }],
     ]),
   });
-  assert.equal(addressEntry(parseIp('10.0.0.1'), view(mesh))?.flags, ADDRESS_LOCAL | ADDRESS_HBONE);
+  assert.equal(addressEntry(parseIp('10.0.0.1'), view(mesh))?.flags, ADDRESS_FLAG.local | ADDRESS_FLAG.hbone);
 });
 
 test('an address of no workload has no entry', () => assert.equal(addressEntry(parseIp('8.8.8.8'), view(aMesh([near]))), null));
@@ -62,7 +65,7 @@ test('a waypoint replaces the slots; where it runs on this node the kernel may g
 
 test('a VIP that means different services to different clients is left to the agent', () => {
   const other = { ...cart, namespace: 'other', hostname: 'cart.other', canonical: false };
-  for (const entry of frontendsOfVip(VIP4, view(aMesh([near], [cart, other])))) assert.equal(entry.flags, SERVICE_AGENT);
+  for (const entry of frontendsOfVip(VIP4, view(aMesh([near], [cart, other])))) assert.equal(entry.flags, SERVICE_FLAG.agent);
 });
 
 test('numbers are never given twice', () => {

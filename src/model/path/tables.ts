@@ -1,12 +1,12 @@
 import { familyOf, type IpAddress } from '#model/address/ip.ts';
 import { type ClientLocation, eligibleEndpoints, expandSlots } from '#model/balancing/endpoints.ts';
+import { ADDRESS_FLAG, SERVICE_FLAG } from '#model/kernel/abi.ts';
 import type { GatewayAddress } from '#model/mesh/gateway-address.ts';
 import type { MeshState } from '#model/mesh/mesh-state.ts';
 import { type Service, serviceKeyOf } from '#model/mesh/service.ts';
 import type { Workload } from '#model/mesh/workload.ts';
 import { policiesFor, restrictsPlaintext } from '#model/policy/evaluate.ts';
 import type { IdTable } from './ids.ts';
-import { ADDRESS_HBONE, ADDRESS_LOCAL, ADDRESS_PLAINTEXT_OPEN, SERVICE_AGENT } from './kernel-flags.ts';
 
 /** What the kernel is told; the plain values of the eBPF maps. */
 export type AddressEntry = { id: number; flags: number; waypointId: number };
@@ -34,9 +34,9 @@ export function addressEntry(ip: IpAddress, view: TableView): AddressEntry | nul
   return {
     id: view.ids.of('workload', workload.uid),
     flags:
-      (local ? ADDRESS_LOCAL : 0) |
-      (workload.tunnelProtocol === 'hbone' ? ADDRESS_HBONE : 0) |
-      (open ? ADDRESS_PLAINTEXT_OPEN : 0),
+      (local ? ADDRESS_FLAG.local : 0) |
+      (workload.tunnelProtocol === 'hbone' ? ADDRESS_FLAG.hbone : 0) |
+      (open ? ADDRESS_FLAG.plaintextOpen : 0),
     waypointId: waypointId(workload.waypoint, view),
   };
 }
@@ -46,7 +46,7 @@ export function frontendsOfVip(vip: IpAddress, view: TableView): FrontendEntry[]
   const all = view.mesh.servicesByVip(vip);
   const service = view.mesh.serviceByVip(vip, null);
   if (all.length === 0) return [];
-  const exists = { ip: vip, port: 0, id: 0, waypointId: 0, flags: SERVICE_AGENT, slots: [] };
+  const exists = { ip: vip, port: 0, id: 0, waypointId: 0, flags: SERVICE_FLAG.agent, slots: [] };
   if (service === null || all.length > 1) {
     // Which service it is depends on the client's namespace: the agent decides (B40).
     const ports = new Set(all.flatMap((one) => one.ports.map((port) => port.servicePort)));
@@ -59,10 +59,10 @@ function frontend(service: Service, vip: IpAddress, port: number, view: TableVie
   const id = view.ids.of('frontend', `${serviceKeyOf(service)}|${vip}|${port}`);
   const base = { ip: vip, port, id, waypointId: waypointId(service.waypoint, view), flags: 0, slots: [] };
   if (service.waypoint !== null) return base;
-  if (service.loadBalancing?.mode === 'passthrough') return { ...base, flags: SERVICE_AGENT };
+  if (service.loadBalancing?.mode === 'passthrough') return { ...base, flags: SERVICE_FLAG.agent };
   const slots = expandSlots(eligibleEndpoints(view.mesh, service, port, familyOf(vip), view.location));
   return slots === null
-    ? { ...base, flags: SERVICE_AGENT }
+    ? { ...base, flags: SERVICE_FLAG.agent }
     : { ...base, slots: slots.map((slot) => ({ ip: slot.ip, port: slot.port })) };
 }
 

@@ -5,79 +5,8 @@ import type { Clock, Random } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
 import type { Credentials } from '#model/identity/credentials.ts';
 import type { Identity } from '#model/identity/identity.ts';
+import type { Flow, KernelMaps } from '#model/kernel/maps.ts';
 import type { InboundTunnel, TunnelPool } from '#protocol/hbone/transport.ts';
-
-/** A typed eBPF map. set() throws when the map is full. */
-export type Table<K, V> = {
-  get(key: K): V | null;
-  set(key: K, value: V): void;
-  delete(key: K): boolean;
-  entries(): [K, V][];
-};
-
-/** A connection as its initiator sees it. */
-export type Flow = {
-  netnsCookie: bigint;
-  source: IpAddress | null;
-  destination: IpAddress | null;
-  sourcePort: number;
-  destinationPort: number;
-};
-
-/** What the kernel recorded of a captured connection: who opened it, what was dialled, what was chosen. */
-export type Origin = {
-  sourceId: number;
-  destinationId: number;
-  dialled: IpAddress | null;
-  backend: IpAddress | null;
-  dialledPort: number;
-  backendPort: number;
-  reason: number;
-};
-
-/** A live connection that no process of ours carries. */
-export type LiveFlow = { flow: Flow; sourceId: number; destinationId: number; generation: number; inbound: number };
-
-/** The maps of the node's data path; the value shapes are those of bpf/abi/weft.h. One writer: the agent. */
-export type KernelMaps = {
-  config: Table<
-    number,
-    {
-      schema: number;
-      generation: number;
-      flags: number;
-      outboundPort: number;
-      plaintextPort: number;
-      hbonePort: number;
-      dnsPort: number;
-      waypointPort: number;
-    }
-  >;
-  workloads: Table<bigint, { id: number; flags: number; ip4: IpAddress | null; ip6: IpAddress | null }>;
-  addresses: Table<IpAddress | null, { id: number; flags: number; waypointId: number }>;
-  services: Table<
-    { ip: IpAddress | null; port: number; protocol: number },
-    { id: number; backendCount: number; waypointId: number; flags: number }
-  >;
-  backends: Table<{ serviceId: number; slot: number }, { ip: IpAddress | null; port: number }>;
-  waypoints: Table<number, { ip4: IpAddress | null; ip6: IpAddress | null }>;
-  verdicts: Table<{ sourceId: number; destinationId: number; port: number }, { generation: number; allow: number }>;
-  captured: Table<Flow, Origin>;
-  flows: Table<bigint, LiveFlow>;
-  names: Table<number, { uid: string; identity: string }>;
-};
-
-/** One refusal, as the kernel reported it. */
-export type KernelEvent = {
-  sourceId: number;
-  destinationId: number;
-  source: IpAddress | null;
-  destination: IpAddress | null;
-  sourcePort: number;
-  destinationPort: number;
-  reason: number;
-  hook: number;
-};
 
 /** What the agent asks of the kernel beyond maps. */
 export type Kernel = {
@@ -85,8 +14,8 @@ export type Kernel = {
   schema: number;
   /** True when the maps of a former agent were re-used. */
   adopted: boolean;
-  attachNamespace(netnsPath: string, cookie: bigint): void;
-  detachNamespace(cookie: bigint): void;
+  attachNamespace(netnsPath: string, netnsCookie: bigint): void;
+  detachNamespace(netnsCookie: bigint): void;
   counters(): Record<string, number>;
 };
 

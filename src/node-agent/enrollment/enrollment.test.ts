@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { ADDRESS_FLAG, WORKLOAD_FLAG } from '#model/kernel/abi.ts';
 import { aService, aWorkload, endpointOf } from '#model/mesh/mesh-fixtures.testing.ts';
-import { ADDRESS_HBONE, ADDRESS_LOCAL, ADDRESS_PLAINTEXT_OPEN, WORKLOAD_NATIVE_TUNNEL } from '#model/path/kernel-flags.ts';
 import { type AgentRig, aPolicy, netnsOf, requestOf, startAgentRig } from '#node-agent/agent-rig.testing.ts';
 import { settle } from '#node-agent/memory-sockets.testing.ts';
 
@@ -46,7 +46,7 @@ test('a workload with a tunnel of its own keeps its HBONE port, and the kernel k
   rig.net.add(netnsOf(client), ['10.0.0.1']).taken.add(15_008);
   await rig.enroll(client, { nativeTunnel: true });
   assert.deepEqual(portsOf(rig), [15_001, 15_006, 15_053]);
-  assert.equal(rig.kernel.maps.workloads.get(rig.net.at(netnsOf(client)).cookie)?.flags, WORKLOAD_NATIVE_TUNNEL);
+  assert.equal(rig.kernel.maps.workloads.get(rig.net.at(netnsOf(client)).cookie)?.flags, WORKLOAD_FLAG.nativeTunnel);
 });
 
 test('B51: a repeat is no-op: the same enrollment, no second listener, no handle left open', async () => {
@@ -78,7 +78,7 @@ test('leaving undoes all of it', async () => {
   rig.agent.leave(client.uid);
   const { listeners, datagrams, handles } = rig.net.at(netnsOf(client));
   assert.deepEqual([listeners.size, datagrams.size, handles, traces(rig)], [0, 0, 0, [0, 0]]);
-  assert.equal((rig.kernel.maps.addresses.get(client.addresses[0] ?? null)?.flags ?? 0) & ADDRESS_LOCAL, 0);
+  assert.equal((rig.kernel.maps.addresses.get(client.addresses[0] ?? null)?.flags ?? 0) & ADDRESS_FLAG.local, 0);
   rig.agent.leave(client.uid); // and once more changes nothing
   assert.equal(rig.acts.filter((act) => act === 'detach').length, 1);
 });
@@ -133,7 +133,7 @@ test('a record that arrives late makes the workload local, and fetches its certi
   assert.equal(await known, true);
   assert.deepEqual(rig.kernel.maps.addresses.get(ip), {
     id,
-    flags: ADDRESS_LOCAL | ADDRESS_HBONE | ADDRESS_PLAINTEXT_OPEN,
+    flags: ADDRESS_FLAG.local | ADDRESS_FLAG.hbone | ADDRESS_FLAG.plaintextOpen,
     waypointId: 0,
   });
 });
@@ -150,7 +150,7 @@ test('a policy that restricts plain text closes the address to it, and its end o
   await rig.enroll(client);
   rig.tell(MESH);
   const open = (): boolean =>
-    ((rig.kernel.maps.addresses.get(client.addresses[0] ?? null)?.flags ?? 0) & ADDRESS_PLAINTEXT_OPEN) !== 0;
+    ((rig.kernel.maps.addresses.get(client.addresses[0] ?? null)?.flags ?? 0) & ADDRESS_FLAG.plaintextOpen) !== 0;
   assert.equal(open(), true);
   rig.tell({ policies: [aPolicy('deny', { notPrincipals: [{ kind: 'presence' }] })] });
   assert.equal(open(), false);
@@ -191,5 +191,5 @@ test('a workload that was enrolled before the sync is marked local by the sync',
   assert.deepEqual(rig.kernel.maps.addresses.entries(), []);
   rig.tell(MESH);
   await settle();
-  assert.equal((rig.kernel.maps.addresses.get(server.addresses[0] ?? null)?.flags ?? 0) & ADDRESS_LOCAL, ADDRESS_LOCAL);
+  assert.equal((rig.kernel.maps.addresses.get(server.addresses[0] ?? null)?.flags ?? 0) & ADDRESS_FLAG.local, ADDRESS_FLAG.local);
 });

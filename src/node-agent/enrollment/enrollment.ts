@@ -2,9 +2,9 @@ import type { Socket } from 'node:net';
 import { type IpAddress, parseIp } from '#model/address/ip.ts';
 import type { Log } from '#model/effects/log.ts';
 import { formatIdentity, type Identity, sameIdentity } from '#model/identity/identity.ts';
+import { WORKLOAD_FLAG } from '#model/kernel/abi.ts';
 import { PORT } from '#model/mesh/ports.ts';
 import type { IdTable } from '#model/path/ids.ts';
-import { WORKLOAD_NATIVE_TUNNEL } from '#model/path/kernel-flags.ts';
 import { addressesByFamily } from '#model/path/tables.ts';
 import { TUNNEL } from '#model/settings/tunnels.ts';
 import type {
@@ -153,7 +153,7 @@ export class Enrollment {
   #publish(enrolled: Enrolled): void {
     const { maps } = this.#effects.kernel;
     maps.names.set(enrolled.id, { uid: enrolled.request.uid, identity: formatIdentity(enrolled.identity) });
-    const flags = enrolled.request.nativeTunnel ? WORKLOAD_NATIVE_TUNNEL : 0;
+    const flags = enrolled.request.nativeTunnel ? WORKLOAD_FLAG.nativeTunnel : 0;
     maps.workloads.set(enrolled.netns.cookie, {
       id: enrolled.id,
       flags,

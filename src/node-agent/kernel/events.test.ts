@@ -3,10 +3,10 @@ import { test } from 'node:test';
 import { parseIp } from '#model/address/ip.ts';
 import type { Log } from '#model/effects/log.ts';
 import { SILENT_LOG } from '#model/effects/log.ts';
+import { HOOK, REASON } from '#model/kernel/abi.ts';
 import { EMPTY_MATCH } from '#model/mesh/authorization.ts';
 import { aMesh, aService, aWorkload, endpointOf } from '#model/mesh/mesh-fixtures.testing.ts';
 import { IdTable } from '#model/path/ids.ts';
-import { HOOK, REASON } from '#model/path/kernel-flags.ts';
 import { logRefusal } from './events.ts';
 
 const cart = aService('cart', ['240.0.0.1']);
@@ -37,6 +37,7 @@ function lineOf(reason: number, destinationPort: number): Record<string, unknown
   const lines: Record<string, unknown>[] = [];
   const log: Log = { ...SILENT_LOG, warn: (fields) => void lines.push({ ...fields }) };
   const event = {
+    timeNs: 0n,
     sourceId: ids.of('workload', client.uid),
     destinationId: ids.of('workload', server.uid),
     source: null,

@@ -1,13 +1,13 @@
 import type { IpAddress } from '#model/address/ip.ts';
 import type { Log } from '#model/effects/log.ts';
+import { HOOK, REASON } from '#model/kernel/abi.ts';
+import type { KernelEvent } from '#model/kernel/maps.ts';
 import type { MeshState } from '#model/mesh/mesh-state.ts';
 import { identityOf } from '#model/mesh/workload.ts';
 import type { IdTable } from '#model/path/ids.ts';
-import { HOOK, REASON } from '#model/path/kernel-flags.ts';
 import { type Decision, evaluate, policiesFor } from '#model/policy/evaluate.ts';
 import { NO_PATH, REFUSED_OUTCOME, recordOf } from '#model/telemetry/access-record.ts';
 import { CLOSE_CAUSES, type CloseCause } from '#model/telemetry/close-cause.ts';
-import type { KernelEvent } from '#node-agent/effects/agent-effects.ts';
 
 const CAUSES: ReadonlyMap<number, CloseCause> = new Map([
   [REASON.denied, 'policy'],

@@ -1,5 +1,6 @@
 import type { IpAddress } from '#model/address/ip.ts';
 import type { Log } from '#model/effects/log.ts';
+import type { KernelMaps } from '#model/kernel/maps.ts';
 import type { MeshState, Touched } from '#model/mesh/mesh-state.ts';
 import {
   type AddressEntry,
@@ -10,7 +11,6 @@ import {
   type TableView,
   type WaypointEntry,
 } from '#model/path/tables.ts';
-import type { KernelMaps } from '#node-agent/effects/agent-effects.ts';
 
 const TCP = 6;
 

@@ -3,11 +3,11 @@ import { test } from 'node:test';
 import { parseIp } from '#model/address/ip.ts';
 import type { Clock } from '#model/effects/clock.ts';
 import { SILENT_LOG } from '#model/effects/log.ts';
+import type { LiveFlow } from '#model/kernel/maps.ts';
 import { type Authorization, EMPTY_MATCH, type Match } from '#model/mesh/authorization.ts';
 import { aService, aWorkload, deltaOf, endpointOf } from '#model/mesh/mesh-fixtures.testing.ts';
 import { MeshState } from '#model/mesh/mesh-state.ts';
 import { IdTable } from '#model/path/ids.ts';
-import type { LiveFlow } from '#node-agent/effects/agent-effects.ts';
 import { memoryKernel } from './memory-kernel.testing.ts';
 import { Verdicts } from './verdicts.ts';
 

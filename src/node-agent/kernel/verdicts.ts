@@ -1,15 +1,16 @@
 import type { Cancel, Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
+import { CONFIG_FLAG } from '#model/kernel/abi.ts';
+import type { LiveFlow } from '#model/kernel/maps.ts';
 import type { MeshState } from '#model/mesh/mesh-state.ts';
 import { PORT } from '#model/mesh/ports.ts';
 import { identityOf, type Workload } from '#model/mesh/workload.ts';
 import type { IdTable } from '#model/path/ids.ts';
-import { CONFIG_INCOMPLETE } from '#model/path/kernel-flags.ts';
 import { type Decision, evaluate, policiesFor } from '#model/policy/evaluate.ts';
 import { pairVerdict } from '#model/policy/pair-verdict.ts';
 import { AGENT } from '#model/settings/agents.ts';
 import { type AccessRecord, NO_PATH, REFUSED_OUTCOME, recordOf } from '#model/telemetry/access-record.ts';
-import type { Kernel, LiveFlow } from '#node-agent/effects/agent-effects.ts';
+import type { Kernel } from '#node-agent/effects/agent-effects.ts';
 
 /** What verdicts are computed from. */
 export type VerdictView = {
@@ -49,7 +50,7 @@ export class Verdicts {
     this.#kernel.maps.config.set(0, {
       schema: this.#kernel.schema,
       generation: this.#generation,
-      flags: incomplete ? CONFIG_INCOMPLETE : 0,
+      flags: incomplete ? CONFIG_FLAG.incomplete : 0,
       outboundPort: PORT.outbound,
       plaintextPort: PORT.plaintext,
       hbonePort: PORT.hbone,
@@ -91,12 +92,15 @@ export class Verdicts {
   /** Closes live kernel connections that policy now denies; returns how many. */
   closeDenied(): number {
     let closed = 0;
-    for (const [cookie, live] of this.#kernel.maps.flows.entries()) {
+    for (const [socketCookie, live] of this.#kernel.maps.flows.entries()) {
       const decision = this.#judge(live);
       if (decision === null || decision.allowed) continue;
       if (!this.#view.destroy(live)) continue;
       closed++;
-      this.#log.warn({ ...this.#closeRecord(live, decision), cookie: String(cookie) }, 'connection closed due to policy change');
+      this.#log.warn(
+        { ...this.#closeRecord(live, decision), cookie: String(socketCookie) },
+        'connection closed due to policy change',
+      );
     }
     return closed;
   }

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import type { IpAddress } from '#model/address/ip.ts';
 import { type Identity, tryParseIdentity } from '#model/identity/identity.ts';
-import * as abi from './abi.ts';
+import { MAPS } from '#model/kernel/maps.ts';
 import { openPinnedMap } from './map.ts';
 
 /** Both ends of an accepted socket. */
@@ -15,8 +15,8 @@ export type AttestedFlows = { find(ends: SocketEnds): Attestation | null };
 
 /** Errors: WEFT_BPF_PIN when no agent has made the maps. */
 export function openAttestedFlows(pinDir: string): AttestedFlows {
-  const attested = openPinnedMap(join(pinDir, 'maps', 'attested'), abi.FLOW, abi.ORIGIN);
-  const names = openPinnedMap(join(pinDir, 'maps', 'names'), abi.ID, abi.NAME);
+  const attested = openPinnedMap(join(pinDir, 'maps', 'attested'), MAPS.attested);
+  const names = openPinnedMap(join(pinDir, 'maps', 'names'), MAPS.names);
   return {
     find({ remote, local }) {
       const origin = attested.get({

@@ -1,19 +1,22 @@
 import { closeSync, existsSync, mkdirSync, openSync, readdirSync, rmSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { WeftError } from '#model/error.ts';
-import * as abi from './abi.ts';
+import { SCHEMA } from '#model/kernel/abi.ts';
+import { MAPS, type MapDefinition, type MapKey, type MapName, type MapValue, nameInC } from '#model/kernel/maps.ts';
 import { errnoName } from './errno.ts';
 import { hasSetRetval } from './features.ts';
 import { type LinkHandle, libbpf, type ProgramHandle } from './libbpf.ts';
 import { errno } from './libc.ts';
-import { BpfMap, openPinnedMap } from './map.ts';
+import { type BpfMap, type OpenMap, openPin, openPinnedMap } from './map.ts';
 import { type LoadedObject, loadObject } from './object.ts';
 
 const OBJECTS = ['connect', 'getpeername', 'datagram', 'flow', 'lookup'] as const;
 const ARRIVAL_PROGRAM = 'weft_arrival';
 
-/** The shared maps, typed. Names are those of bpf/lib/maps.h. */
-export type DatapathMaps = ReturnType<typeof openMaps>;
+/** The shared maps, typed. Per-CPU counters and the ring are read through their descriptors alone. */
+export type DatapathMaps = {
+  [Name in MapName]: (typeof MAPS)[Name]['kind'] extends 'percpu' | 'ring' ? OpenMap : BpfMap<MapKey<Name>, MapValue<Name>>;
+};
 
 /**
  * The eBPF side of one node: programs attached to its cgroup subtree and to each enrolled namespace,
@@ -24,8 +27,8 @@ export type Datapath = {
   /** True when maps of a former agent were re-used. */
   adopted: boolean;
   /** Attaches the arrival program to a network namespace; replaces the program of an existing pin. */
-  attachNamespace(netnsPath: string, cookie: bigint): void;
-  detachNamespace(cookie: bigint): void;
+  attachNamespace(netnsPath: string, netnsCookie: bigint): void;
+  detachNamespace(netnsCookie: bigint): void;
   /** Closes file descriptors; the kernel side goes on. */
   close(): void;
 };
@@ -53,8 +56,8 @@ export function openDatapath(options: DatapathOptions): Datapath {
   return {
     maps,
     adopted,
-    attachNamespace: (netnsPath, cookie) => attachNamespace(options.pinDir, arrival, netnsPath, cookie),
-    detachNamespace: (cookie) => detachLink(namespacePin(options.pinDir, cookie)),
+    attachNamespace: (netnsPath, netnsCookie) => attachNamespace(options.pinDir, arrival, netnsPath, netnsCookie),
+    detachNamespace: (netnsCookie) => detachLink(namespacePin(options.pinDir, netnsCookie)),
     close: () => {
       for (const map of Object.values(maps)) map.close();
       for (const object of loaded) object.close();
@@ -93,10 +96,10 @@ function attachCgroup(options: DatapathOptions, loaded: readonly LoadedObject[])
   }
 }
 
-function attachNamespace(pinDir: string, program: ProgramHandle, netnsPath: string, cookie: bigint): void {
+function attachNamespace(pinDir: string, program: ProgramHandle, netnsPath: string, netnsCookie: bigint): void {
   const netns = openSync(netnsPath, 'r');
   try {
-    attachPinned(namespacePin(pinDir, cookie), program, () => libbpf().attachNetns(program, netns), netnsPath);
+    attachPinned(namespacePin(pinDir, netnsCookie), program, () => libbpf().attachNetns(program, netns), netnsPath);
   } finally {
     closeSync(netns);
   }
@@ -134,8 +137,8 @@ function detachLink(pin: string): void {
   unlinkSync(pin);
 }
 
-function namespacePin(pinDir: string, cookie: bigint): string {
-  return join(pinDir, 'links', `netns_${cookie}`);
+function namespacePin(pinDir: string, netnsCookie: bigint): string {
+  return join(pinDir, 'links', `netns_${netnsCookie}`);
 }
 
 /** Keeps pins of the same schema; detaches and removes those of another, or of an interrupted start. */
@@ -143,10 +146,10 @@ function keepCompatiblePins(pinDir: string): boolean {
   const configPin = join(pinDir, 'maps', 'config');
   if (!existsSync(pinDir)) return false;
   if (existsSync(configPin)) {
-    const config = openPinnedMap(configPin, abi.ID, abi.CONFIG);
+    const config = openPinnedMap(configPin, MAPS.config);
     const schema = config.get(0)?.schema;
     config.close();
-    if (schema === abi.SCHEMA) return true;
+    if (schema === SCHEMA) return true;
   }
   removePins(pinDir);
   return false;
@@ -159,28 +162,11 @@ export function removePins(pinDir: string): void {
   rmSync(pinDir, { recursive: true, force: true });
 }
 
-function openMaps(pinDir: string) {
-  const pin = (name: string): string => join(pinDir, 'maps', name);
-  const raw = (name: string) => openPinnedMap(pin(name), abi.ID, abi.COOKIE);
-  return {
-    config: openPinnedMap(pin('config'), abi.ID, abi.CONFIG),
-    workloads: openPinnedMap(pin('workloads'), abi.COOKIE, abi.WORKLOAD),
-    addresses: openPinnedMap(pin('addresses'), abi.IP, abi.ADDRESS),
-    services: openPinnedMap(pin('services'), abi.SERVICE_KEY, abi.SERVICE),
-    backends: openPinnedMap(pin('backends'), abi.BACKEND_KEY, abi.BACKEND),
-    waypoints: openPinnedMap(pin('waypoints'), abi.ID, abi.WAYPOINT),
-    verdicts: openPinnedMap(pin('verdicts'), abi.VERDICT_KEY, abi.VERDICT),
-    attested: openPinnedMap(pin('attested'), abi.FLOW, abi.ORIGIN),
-    captured: openPinnedMap(pin('captured'), abi.FLOW, abi.ORIGIN),
-    flows: openPinnedMap(pin('flows'), abi.COOKIE, abi.LIVE_FLOW),
-    peers: openPinnedMap(pin('peers'), abi.PEER_KEY, abi.PEER),
-    names: openPinnedMap(pin('names'), abi.ID, abi.NAME),
-    /** value: a socket's file descriptor (its cookie when read). */
-    listeners: raw('listeners'),
-    /** key: a socket's file descriptor. */
-    ownSockets: new BpfMap('own_sockets', libbpf().pinnedGet(pin('own_sockets')), abi.ID, abi.ID),
-    /** Only its descriptor is used, by the ring reader. */
-    events: new BpfMap('events', libbpf().pinnedGet(pin('events')), abi.ID, abi.ID),
-    counters: raw('counters'),
-  };
+function openMaps(pinDir: string): DatapathMaps {
+  const maps = Object.entries(MAPS).map(([name, definition]) => {
+    const path = join(pinDir, 'maps', nameInC(name));
+    const bare = definition.kind === 'percpu' || definition.kind === 'ring';
+    return [name, bare ? openPin(path) : openPinnedMap(path, definition as MapDefinition<unknown, unknown>)];
+  });
+  return Object.fromEntries(maps) as DatapathMaps;
 }

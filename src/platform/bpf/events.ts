@@ -1,10 +1,7 @@
 import koffi from 'koffi';
 import { WeftError } from '#model/error.ts';
-import { EVENT } from './abi.ts';
+import { EVENT, type KernelEvent } from '#model/kernel/maps.ts';
 import { libbpf, registerRingCallback } from './libbpf.ts';
-
-/** A decoded record of the ring. */
-export type KernelEvent = ReturnType<typeof EVENT.decode>;
 
 /** Reads the events ring buffer; call drain() from a timer. */
 export type EventReader = { drain(): void; close(): void };

@@ -1,22 +1,19 @@
 import { closeSync } from 'node:fs';
 import { WeftError } from '#model/error.ts';
+import type { Layout } from '#model/kernel/layout.ts';
+import type { MapDefinition, Table } from '#model/kernel/maps.ts';
 import { ENOENT, errnoName } from './errno.ts';
-import type { Layout } from './layout.ts';
 import { libbpf } from './libbpf.ts';
 import { errno } from './libc.ts';
 
-/** A typed view of one eBPF map. Values are plain objects; a missing key is null. Owns its file descriptor. */
-export class BpfMap<K, V> {
+/** An open eBPF map: its name and its file descriptor, which it owns. */
+export class OpenMap {
   readonly name: string;
   #fd: number;
-  readonly #key: Layout<K>;
-  readonly #value: Layout<V>;
 
-  constructor(name: string, fd: number, key: Layout<K>, value: Layout<V>) {
+  constructor(name: string, fd: number) {
     this.name = name;
     this.#fd = fd;
-    this.#key = key;
-    this.#value = value;
   }
 
   /**
@@ -33,6 +30,18 @@ export class BpfMap<K, V> {
     const fd = this.fd;
     this.#fd = -1;
     closeSync(fd);
+  }
+}
+
+/** A typed view of one eBPF map. Values are plain objects; a missing key is null. */
+export class BpfMap<K, V> extends OpenMap implements Table<K, V> {
+  readonly #key: Layout<K>;
+  readonly #value: Layout<V>;
+
+  constructor(name: string, fd: number, { key, value }: Pick<MapDefinition<K, V>, 'key' | 'value'>) {
+    super(name, fd);
+    this.#key = key;
+    this.#value = value;
   }
 
   get(key: K): V | null {
@@ -105,25 +114,27 @@ export function readCounters(fd: number, count: number): number[] {
   return totals;
 }
 
-/** Opens a pinned map. Errors: WEFT_BPF_PIN when it is not there, or has other sizes than the layouts (another version's). */
-export function openPinnedMap<K, V>(path: string, key: Layout<K>, value: Layout<V>): BpfMap<K, V> {
+/** Opens a pinned map for its descriptor alone. Errors: WEFT_BPF_PIN when it is not there. */
+export function openPin(path: string): OpenMap {
   const fd = libbpf().pinnedGet(path);
-  if (fd < 0) {
-    throw new WeftError('WEFT_BPF_PIN', `cannot open pinned eBPF map ${path}: ${errnoName(errno())}`, {
-      remedy: 'start the agent of this node first',
-    });
-  }
-  const map = new BpfMap(path.slice(path.lastIndexOf('/') + 1), fd, key, value);
-  const sizes = sizesOf(fd);
-  if (sizes.keyBytes !== key.size || sizes.valueBytes !== value.size) {
-    map.close();
-    throw new WeftError(
-      'WEFT_BPF_PIN',
-      `pinned eBPF map ${path} has entries of ${sizes.keyBytes} + ${sizes.valueBytes} bytes, not ${key.size} + ${value.size}`,
-      { remedy: 'it is of another version: weft uninstall removes it' },
-    );
-  }
-  return map;
+  if (fd >= 0) return new OpenMap(path.slice(path.lastIndexOf('/') + 1), fd);
+  throw new WeftError('WEFT_BPF_PIN', `cannot open pinned eBPF map ${path}: ${errnoName(errno())}`, {
+    remedy: 'start the agent of this node first',
+  });
+}
+
+/** Opens a pinned map. Errors: WEFT_BPF_PIN when it is not there, or has other sizes than its definition (another version's). */
+export function openPinnedMap<K, V>(path: string, definition: MapDefinition<K, V>): BpfMap<K, V> {
+  const pin = openPin(path);
+  const { keyBytes, valueBytes } = sizesOf(pin.fd);
+  const { key, value } = definition;
+  if (keyBytes === key.size && valueBytes === value.size) return new BpfMap(pin.name, pin.fd, definition);
+  pin.close();
+  throw new WeftError(
+    'WEFT_BPF_PIN',
+    `pinned eBPF map ${path} has entries of ${keyBytes} + ${valueBytes} bytes, not ${key.size} + ${value.size}`,
+    { remedy: 'it is of another version: weft uninstall removes it' },
+  );
 }
 
 /** Fixed by the kernel: struct bpf_map_info. */

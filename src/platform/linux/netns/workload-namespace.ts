@@ -3,22 +3,17 @@ import { closeSync, openSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { familyOf, type IpAddress, parseIp } from '#model/address/ip.ts';
 import { WeftError } from '#model/error.ts';
-import type { BpfMap } from '#platform/bpf/map.ts';
+import type { Flow } from '#model/kernel/maps.ts';
+import type { DatapathMaps } from '#platform/bpf/datapath.ts';
 import { connectFd } from './connect.ts';
 import { destroySocket } from './destroy-socket.ts';
 import { namespaceCookie } from './namespace.ts';
 import { tcpListenerIn, tcpSocketIn, udpSocketIn, unboundTcpSocketIn } from './sockets.ts';
 
-type PeerKey = { netnsCookie: bigint; ip: IpAddress | null; port: number };
-type Peer = { ip: IpAddress | null; port: number };
-type Tuple = { source: IpAddress | null; destination: IpAddress | null; sourcePort: number; destinationPort: number };
+type Tuple = Pick<Flow, 'source' | 'destination' | 'sourcePort' | 'destinationPort'>;
 
 /** The maps that sockets made inside a workload's namespace need. */
-export type NamespaceMaps = {
-  ownSockets: BpfMap<number, number>;
-  listeners: BpfMap<number, bigint>;
-  peers: BpfMap<PeerKey, Peer>;
-};
+export type NamespaceMaps = Pick<DatapathMaps, 'ownSockets' | 'listeners' | 'peers'>;
 
 /** Something that listens until it is closed. */
 export type Listening = { close(): void };

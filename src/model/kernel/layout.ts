@@ -63,7 +63,6 @@ export function chars(size: number): Field<string> {
   };
 }
 
-type Fields = Record<string, Field<never>>;
 type ValueOf<F> = F extends Field<infer T> ? T : never;
 /** The plain object of a struct. Fields named `pad…` are written as zero and not part of it. */
 export type StructValue<F> = { [K in keyof F as K extends `pad${string}` ? never : K]: ValueOf<F[K]> };
@@ -133,5 +132,3 @@ export function scalar<T>(name: string, field: Field<T>): Layout<T> {
     decode: (bytes) => field.read(bytes, 0),
   };
 }
-
-export type { Fields };

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+ * Services: what a dialled VIP and port stand for, and where a waypoint of this node listens. */
+#pragma once
+#include "types.h"
+
+enum weft_service_flag {
+	WEFT_SERVICE_AGENT = 1, /* the kernel's slots cannot express it: the agent chooses */
+};
+
+/* Key of `services`. */
+struct weft_service_key {
+	struct weft_ip ip;
+	__u16 port; /* 0: the VIP exists, whatever the port */
+	__u8 protocol;
+	__u8 pad0;
+};
+WEFT_SIZE(struct weft_service_key, 20);
+
+/* Value of `services`. */
+struct weft_service {
+	__u32 id;
+	__u32 backend_count; /* slots 0 … count - 1 of this id, weights already expanded */
+	__u32 waypoint_id;   /* 0: none */
+	enum weft_service_flag flags;
+};
+WEFT_SIZE(struct weft_service, 16);
+
+/* Key of `backends`. */
+struct weft_backend_key {
+	__u32 service_id;
+	__u32 slot;
+};
+WEFT_SIZE(struct weft_backend_key, 8);
+
+/* Value of `backends`. */
+struct weft_backend {
+	struct weft_ip ip;
+	__u16 port;
+	__u16 pad0;
+};
+WEFT_SIZE(struct weft_backend, 20);
+
+/* Value of `waypoints`; key: waypoint id. An absent entry: not on this node, so the agent reaches it over HBONE or
+ * refuses. */
+struct weft_waypoint {
+	struct weft_ip ip4;
+	struct weft_ip ip6;
+};
+WEFT_SIZE(struct weft_waypoint, 32);

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+ * The configuration of the node: one entry, written by the agent, read once per decision so that a decision never
+ * mixes two generations. */
+#pragma once
+#include "../abi/config.h"
+#include "base.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct weft_config);
+} config SEC(".maps");
+
+/* Never null in practice (an array has all of its entries), but the verifier wants to be told. */
+static __always_inline const struct weft_config *the_config(void)
+{
+	__u32 zero = 0;
+	return bpf_map_lookup_elem(&config, &zero);
+}

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+ * Services: from what was dialled to one backend, a waypoint, or the agent's choice. */
+#pragma once
+#include "../abi/service.h"
+#include "ip.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 131072);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct weft_service_key);
+	__type(value, struct weft_service);
+} services SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 524288);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct weft_backend_key);
+	__type(value, struct weft_backend);
+} backends SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u32);
+	__type(value, struct weft_waypoint);
+} waypoints SEC(".maps");
+
+/* What a dialled address and port turn out to be. */
+enum choice {
+	CHOICE_NO_SERVICE, /* no VIP: the address itself is meant */
+	CHOICE_BACKEND,    /* *backend_ip and *backend_port are written */
+	CHOICE_WAYPOINT,   /* *waypoint_id is written */
+	CHOICE_AGENT,
+	CHOICE_NO_SUCH_PORT,
+	CHOICE_NO_BACKEND,
+};
+
+/* Finds the service and draws one of its slots: weights are expanded into slots, so a uniform draw honours them. */
+static __always_inline enum choice choose_backend(const struct weft_ip *ip, __u16 port, __u8 protocol,
+						  struct weft_ip *backend_ip, __u16 *backend_port, __u32 *waypoint_id)
+{
+	struct weft_service_key key = { .port = port, .protocol = protocol };
+	struct weft_backend_key slot = {};
+	const struct weft_service *service;
+	const struct weft_backend *backend;
+
+	COPY_IP(key.ip, *ip);
+	service = bpf_map_lookup_elem(&services, &key);
+	if (!service) {
+		key.port = 0;
+		return bpf_map_lookup_elem(&services, &key) ? CHOICE_NO_SUCH_PORT : CHOICE_NO_SERVICE;
+	}
+	if (service->waypoint_id) {
+		*waypoint_id = service->waypoint_id;
+		return CHOICE_WAYPOINT;
+	}
+	if (service->flags & WEFT_SERVICE_AGENT)
+		return CHOICE_AGENT;
+	if (service->backend_count == 0)
+		return CHOICE_NO_BACKEND;
+	slot.service_id = service->id;
+	slot.slot = bpf_get_prandom_u32() % service->backend_count;
+	backend = bpf_map_lookup_elem(&backends, &slot);
+	if (!backend)
+		return CHOICE_AGENT; /* the table is being replaced: the agent has the whole of it */
+	COPY_IP(*backend_ip, backend->ip);
+	*backend_port = backend->port;
+	return CHOICE_BACKEND;
+}
+
+/* Where a waypoint of this node takes clients of the family of `like`; null: not on this node, or not in this family. */
+static __always_inline const struct weft_ip *local_waypoint(__u32 waypoint_id, const struct weft_ip *like)
+{
+	const struct weft_waypoint *waypoint = bpf_map_lookup_elem(&waypoints, &waypoint_id);
+	const struct weft_ip *ip;
+
+	if (!waypoint)
+		return 0;
+	ip = ip_is_v4(like) ? &waypoint->ip4 : &waypoint->ip6;
+	return ip_is_zero(ip) ? 0 : ip;
+}

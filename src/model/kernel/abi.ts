@@ -1,0 +1,94 @@
+/**
+ * The numbers that user space and the eBPF programs share: the TypeScript side of the enums in bpf/abi. A test compares both
+ * through the BTF of the compiled objects, in both directions, so neither side can change alone.
+ */
+
+/** enum weft_schema: raised when the meaning or layout of a pinned map changes. bpf/abi/layouts.txt says what it stands for. */
+export const SCHEMA = 1;
+
+/** enum weft_config_flag. */
+export const CONFIG_FLAG = {
+  /** The address maps do not hold the whole mesh: unknown destinations go to the agent. */
+  incomplete: 1,
+} as const;
+
+/** enum weft_workload_flag. */
+export const WORKLOAD_FLAG = {
+  /** Speaks HBONE by itself: a waypoint. */
+  nativeTunnel: 1,
+} as const;
+
+/** enum weft_address_flag. */
+export const ADDRESS_FLAG = {
+  /** Enrolled on this node. */
+  local: 1,
+  /** Reached by HBONE from other nodes. */
+  hbone: 2,
+  /** No policy restricts inbound traffic: plain text may go straight to the app. */
+  plaintextOpen: 4,
+} as const;
+
+/** enum weft_service_flag. */
+export const SERVICE_FLAG = {
+  /** The kernel's slots cannot express it: the agent chooses. */
+  agent: 1,
+} as const;
+
+/** enum weft_reason: why a connection took its path, or why it was refused (16 and up). */
+export const REASON = {
+  none: 0,
+  direct: 1,
+  evaluate: 2,
+  hbone: 3,
+  waypoint: 4,
+  unknownDestination: 5,
+  agentService: 6,
+  dns: 7,
+  denied: 16,
+  noBackend: 17,
+  noSuchPort: 18,
+  noMemory: 19,
+  reservedPort: 20,
+  noAgent: 21,
+  notLocal: 22,
+} as const;
+
+/** enum weft_hook: which program reported an event. */
+export const HOOK = { connect: 1, lookup: 2 } as const;
+
+/** enum weft_counter, by index. */
+export const COUNTERS = [
+  'direct',
+  'captured',
+  'waypoint',
+  'passthrough',
+  'refused',
+  'dns',
+  'inbound_attested',
+  'inbound_open',
+  'inbound_agent',
+  'inbound_refused',
+  'event_lost',
+  'map_full',
+] as const;
+
+/** Every enum of the contract as C spells it: name → enumerator → number. */
+export const ENUMS: Readonly<Record<string, Readonly<Record<string, number>>>> = {
+  weft_schema: { WEFT_SCHEMA: SCHEMA },
+  weft_config_flag: inC('CONFIG', CONFIG_FLAG),
+  weft_workload_flag: inC('WORKLOAD', WORKLOAD_FLAG),
+  weft_address_flag: inC('ADDRESS', ADDRESS_FLAG),
+  weft_service_flag: inC('SERVICE', SERVICE_FLAG),
+  weft_reason: inC('REASON', REASON),
+  weft_hook: inC('HOOK', HOOK),
+  weft_counter: {
+    ...inC('COUNT', Object.fromEntries(COUNTERS.map((name, index) => [name, index]))),
+    WEFT_COUNTERS: COUNTERS.length,
+  },
+};
+
+/** `plaintextOpen` of ADDRESS is WEFT_ADDRESS_PLAINTEXT_OPEN. */
+function inC(prefix: string, values: Readonly<Record<string, number>>): Record<string, number> {
+  const upper = (name: string): string => name.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase();
+  return Object.fromEntries(Object.entries(values).map(([name, value]) => [`WEFT_${prefix}_${upper(name)}`, value]));
+}

@@ -1,0 +1,185 @@
+import { COUNTERS } from './abi.ts';
+import { chars, ip, type Layout, scalar, struct, u8, u16, u32, u64 } from './layout.ts';
+
+/**
+ * The maps of the data path, each told once: the typed view of the real maps, the maps in memory that unit tests use and the
+ * types of the agent are all derived from here. Structs mirror bpf/abi, maps mirror the headers of bpf/lib; a test compares
+ * them with the BTF of the compiled objects.
+ */
+
+/** A number of ours as a whole key or value. */
+const ID = scalar('id', u32);
+/** Which network namespace: the kernel gives each a number that is never used again. */
+const NETNS_COOKIE = scalar('netns cookie', u64);
+/** Which socket: the kernel gives each a number that is never used again. */
+const SOCKET_COOKIE = scalar('socket cookie', u64);
+/** The key and the value of a ring. */
+const NOTHING = scalar('nothing', chars(0));
+/** An address as a whole key. */
+const IP = scalar('ip', ip);
+
+const CONFIG = struct('weft_config', {
+  schema: u32,
+  generation: u32,
+  flags: u32,
+  outboundPort: u16,
+  plaintextPort: u16,
+  hbonePort: u16,
+  dnsPort: u16,
+  waypointPort: u16,
+  pad0: u16,
+});
+
+const WORKLOAD = struct('weft_workload', { id: u32, flags: u32, ip4: ip, ip6: ip });
+const ADDRESS = struct('weft_address', { id: u32, flags: u32, waypointId: u32, pad0: u32 });
+const NAME = struct('weft_name', { uid: chars(256), identity: chars(512) });
+
+const SERVICE_KEY = struct('weft_service_key', { ip, port: u16, protocol: u8, pad0: u8 });
+const SERVICE = struct('weft_service', { id: u32, backendCount: u32, waypointId: u32, flags: u32 });
+const BACKEND_KEY = struct('weft_backend_key', { serviceId: u32, slot: u32 });
+const BACKEND = struct('weft_backend', { ip, port: u16, pad0: u16 });
+const WAYPOINT = struct('weft_waypoint', { ip4: ip, ip6: ip });
+
+const VERDICT_KEY = struct('weft_verdict_key', { sourceId: u32, destinationId: u32, port: u16, pad0: u16 });
+const VERDICT = struct('weft_verdict', { generation: u32, allow: u8, pad0: chars(3) });
+
+const FLOW = struct('weft_flow', {
+  netnsCookie: u64,
+  source: ip,
+  destination: ip,
+  sourcePort: u16,
+  destinationPort: u16,
+  pad0: u32,
+});
+const ORIGIN = struct('weft_origin', {
+  sourceId: u32,
+  destinationId: u32,
+  dialled: ip,
+  backend: ip,
+  dialledPort: u16,
+  backendPort: u16,
+  reason: u16,
+  pad0: u16,
+});
+const LIVE_FLOW = struct('weft_live_flow', {
+  flow: FLOW,
+  sourceId: u32,
+  destinationId: u32,
+  generation: u32,
+  inbound: u8,
+  pad0: chars(3),
+});
+const PEER_KEY = struct('weft_peer_key', { netnsCookie: u64, ip, port: u16, pad0: u16, pad1: u32 });
+const PEER = struct('weft_peer', { ip, port: u16, pad0: u16 });
+/** Kept on each socket by the kernel; read by no one else, but as much a part of what is pinned. */
+const SOCKET = struct('weft_socket', {
+  version: u8,
+  presents: u8,
+  port: u16,
+  ip,
+  backendPort: u16,
+  reason: u16,
+  backend: ip,
+  sourceId: u32,
+  destinationId: u32,
+  generation: u32,
+});
+
+/** A record of the `events` ring. */
+export const EVENT = struct('weft_event', {
+  timeNs: u64,
+  sourceId: u32,
+  destinationId: u32,
+  source: ip,
+  destination: ip,
+  sourcePort: u16,
+  destinationPort: u16,
+  reason: u16,
+  hook: u16,
+});
+
+/** How a map behaves: the kernel's types, by short names. */
+export type MapKind = 'array' | 'hash' | 'lru' | 'percpu' | 'ring' | 'sockets' | 'storage';
+
+/** One map: how it behaves, how many entries it holds at most, and what it maps to what. */
+export type MapDefinition<K, V, Kind extends MapKind = MapKind> = {
+  kind: Kind;
+  entriesMax: number;
+  key: Layout<K>;
+  value: Layout<V>;
+};
+
+function map<Kind extends MapKind, K, V>(
+  kind: Kind,
+  entriesMax: number,
+  key: Layout<K>,
+  value: Layout<V>,
+): MapDefinition<K, V, Kind> {
+  return { kind, entriesMax, key, value };
+}
+
+/** Every map that the agent reads or writes. `ownSockets` is `own_sockets` in C and among the pins. */
+export const MAPS = {
+  config: map('array', 1, ID, CONFIG),
+  workloads: map('hash', 4096, NETNS_COOKIE, WORKLOAD),
+  addresses: map('hash', 262_144, IP, ADDRESS),
+  names: map('hash', 8192, ID, NAME),
+  services: map('hash', 131_072, SERVICE_KEY, SERVICE),
+  backends: map('hash', 524_288, BACKEND_KEY, BACKEND),
+  waypoints: map('hash', 4096, ID, WAYPOINT),
+  verdicts: map('lru', 65_536, VERDICT_KEY, VERDICT),
+  attested: map('lru', 65_536, FLOW, ORIGIN),
+  captured: map('lru', 65_536, FLOW, ORIGIN),
+  flows: map('hash', 131_072, SOCKET_COOKIE, LIVE_FLOW),
+  peers: map('hash', 65_536, PEER_KEY, PEER),
+  /** Value: a listening socket's file descriptor when written, its cookie when read. */
+  listeners: map('sockets', 4096, ID, SOCKET_COOKIE),
+  /** Key: a socket's file descriptor. */
+  ownSockets: map('storage', 0, ID, ID),
+  sockets: map('storage', 0, ID, SOCKET),
+  counters: map('percpu', COUNTERS.length, ID, scalar('count', u64)),
+  /** Refusals, each an EVENT; a ring has bytes where others have entries, and neither keys nor values. */
+  events: map('ring', 1 << 20, NOTHING, NOTHING),
+} as const;
+
+/** The names of the maps. */
+export type MapName = keyof typeof MAPS;
+/** The key of a map as a plain value. */
+export type MapKey<Name extends MapName> = (typeof MAPS)[Name] extends MapDefinition<infer K, infer _V> ? K : never;
+/** The value of a map as a plain object. */
+export type MapValue<Name extends MapName> = (typeof MAPS)[Name] extends MapDefinition<infer _K, infer V> ? V : never;
+
+/** What code may do with a map, in the kernel or in memory. */
+export type Table<K, V> = {
+  /** Null when there is no such entry. */
+  get(key: K): V | null;
+  /** Errors: WEFT_BPF_MAP, with E2BIG in the message when the map is full. */
+  set(key: K, value: V): void;
+  /** True when the key was there. */
+  delete(key: K): boolean;
+  /** A snapshot of all entries. */
+  entries(): [K, V][];
+};
+
+/** The kinds whose entries are plain values, so that a map in memory can stand in for them. */
+export const TABLE_KINDS = ['array', 'hash', 'lru'] as const satisfies readonly MapKind[];
+type TableKind = (typeof TABLE_KINDS)[number];
+
+/** The maps of the node's data path that hold plain values. One writer: the agent. */
+export type KernelMaps = {
+  [Name in MapName as (typeof MAPS)[Name]['kind'] extends TableKind ? Name : never]: Table<MapKey<Name>, MapValue<Name>>;
+};
+
+/** A connection as its initiator sees it. */
+export type Flow = MapKey<'captured'>;
+/** What the kernel recorded of a captured connection: who opened it, what was dialled, what was chosen. */
+export type Origin = MapValue<'captured'>;
+/** A live connection that no process of ours carries. */
+export type LiveFlow = MapValue<'flows'>;
+/** One refusal, as the kernel reported it; `timeNs` is the kernel's monotonic clock. */
+export type KernelEvent = ReturnType<typeof EVENT.decode>;
+
+/** The name of a map in C and among the pins. */
+export function nameInC(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+}
