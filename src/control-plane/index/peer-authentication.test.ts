@@ -3,7 +3,7 @@ import test from 'node:test';
 import { CRD_FILES } from '#control-plane/resources/kinds-table.ts';
 import { createResourceParser } from '#control-plane/resources/resource-parser.ts';
 import { parseIp } from '#model/address/ip.ts';
-import { evaluate } from '#model/policy/evaluate.ts';
+import { decideL4, L4Policies } from '#model/policy/l4.ts';
 import { readCrds } from '#platform/files/crds.ts';
 import { YamlMesh } from './yaml-mesh.testing.ts';
 
@@ -29,7 +29,7 @@ function openPorts(mesh: YamlMesh): string {
   assert.equal(found.length, keys.length, 'the workload names a policy that does not exist');
   const connection = { source: null, sourceIp: parseIp('10.0.0.9'), destinationIp: parseIp('10.1.0.1') };
   const open = [8080, 9090].filter(
-    (destinationPort) => evaluate({ policies: found, missing: [] }, { ...connection, destinationPort }).allowed,
+    (destinationPort) => decideL4(new L4Policies(found, []), { ...connection, destinationPort }).allowed,
   );
   return open.join(' ') || 'none';
 }
@@ -107,7 +107,7 @@ test('an authenticated peer is let in by STRICT', () => {
   const policies = [...mesh.index.snapshot().policies.values()];
   const source = { trustDomain: 'cluster.local', namespace: 'shop', serviceAccount: 'a' };
   const connection = { source, sourceIp: parseIp('10.0.0.9'), destinationIp: parseIp('10.1.0.1'), destinationPort: 80 };
-  assert.equal(evaluate({ policies, missing: [] }, connection).allowed, true);
+  assert.equal(decideL4(new L4Policies(policies, []), connection).allowed, true);
 });
 
 test('C45: the static policy is there as long as any PeerAuthentication is', () => {

@@ -4,7 +4,7 @@ import { CRD_FILES } from '#control-plane/resources/kinds-table.ts';
 import { createResourceParser } from '#control-plane/resources/resource-parser.ts';
 import { parseIp } from '#model/address/ip.ts';
 import type { Authorization, Match } from '#model/mesh/authorization.ts';
-import { evaluate } from '#model/policy/evaluate.ts';
+import { decideL4, L4Policies } from '#model/policy/l4.ts';
 import { readCrds } from '#platform/files/crds.ts';
 import { YamlMesh } from './yaml-mesh.testing.ts';
 
@@ -197,7 +197,7 @@ test('dry run is kept, and such a policy decides nothing', () => {
   const found = mesh.index.snapshot().policies.get('shop/p');
   assert.ok(found?.dryRun);
   const connection = { source: null, sourceIp: parseIp('10.0.0.1'), destinationIp: parseIp('10.0.0.2'), destinationPort: 80 };
-  assert.equal(evaluate({ policies: [found], missing: [] }, connection).allowed, true);
+  assert.equal(decideL4(new L4Policies([found], []), connection).allowed, true);
 });
 
 test('C40: a selector of the root namespace reaches workloads of every namespace, another one only its own', () => {

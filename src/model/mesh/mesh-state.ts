@@ -20,9 +20,11 @@ export class MeshState {
   readonly #keysByVip = new Map<IpAddress, Set<ServiceKey>>();
   readonly #keysByHostname = new Map<string, Set<ServiceKey>>();
   readonly #endpoints = new Map<ServiceKey, Set<string>>();
+  #policyGeneration = 0;
 
   apply(delta: MeshDelta): Touched {
     const touched: Touched = { ips: new Set(), services: new Set(), workloads: new Set(), policies: delta.policies.size > 0 };
+    if (touched.policies) this.#policyGeneration++;
     for (const [key, policy] of delta.policies) {
       if (policy === null) this.#policies.delete(key);
       else this.#policies.set(key, policy);
@@ -54,6 +56,11 @@ export class MeshState {
 
   policies(): Iterable<Authorization> {
     return this.#policies.values();
+  }
+
+  /** Grows whenever a policy comes, changes or goes: what was made of the policies before is stale then. */
+  get policyGeneration(): number {
+    return this.#policyGeneration;
   }
 
   get counts(): { workloads: number; services: number; policies: number } {

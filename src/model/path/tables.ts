@@ -5,7 +5,7 @@ import type { GatewayAddress } from '#model/mesh/gateway-address.ts';
 import type { MeshState } from '#model/mesh/mesh-state.ts';
 import { type Service, serviceKeyOf } from '#model/mesh/service.ts';
 import type { Workload } from '#model/mesh/workload.ts';
-import { policiesFor, restrictsPlaintext } from '#model/policy/evaluate.ts';
+import { policiesFor, restrictsPlaintext } from '#model/policy/l4.ts';
 import type { IdTable } from './ids.ts';
 
 /** What the kernel is told; the plain values of the eBPF maps. */

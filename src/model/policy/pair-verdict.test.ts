@@ -3,29 +3,29 @@ import { test } from 'node:test';
 import { parseIp } from '#model/address/ip.ts';
 import { EMPTY_MATCH, type Match } from '#model/mesh/authorization.ts';
 import { aWorkload } from '#model/mesh/mesh-fixtures.testing.ts';
-import type { PolicySet } from './evaluate.ts';
-import { pairVerdict } from './pair-verdict.ts';
+import { L4Policies, pairVerdict } from './l4.ts';
 
 const client = aWorkload('client', ['10.0.0.1', 'fd00::1']);
 const server = aWorkload('server', ['10.0.0.2', 'fd00::2']);
-const denies = (match: Partial<Match>): PolicySet => ({
-  missing: [],
-  policies: [
-    {
-      name: 'p',
-      namespace: 'shop',
-      scope: 'namespace',
-      action: 'deny',
-      dryRun: false,
-      rules: [{ clauses: [{ matches: [{ ...EMPTY_MATCH, ...match }] }] }],
-    },
-  ],
-});
+const denies = (match: Partial<Match>): L4Policies =>
+  new L4Policies(
+    [
+      {
+        name: 'p',
+        namespace: 'shop',
+        scope: 'namespace',
+        action: 'deny',
+        dryRun: false,
+        rules: [{ clauses: [{ matches: [{ ...EMPTY_MATCH, ...match }] }] }],
+      },
+    ],
+    [],
+  );
 const block = (ip: string, length: number) => [{ base: parseIp(ip), length }];
 
 const cases = [
-  { name: 'no policy allows', set: { policies: [], missing: [] }, source: client, want: true },
-  { name: 'a policy that is missing denies', set: { policies: [], missing: ['shop/x'] }, source: client, want: false },
+  { name: 'no policy allows', set: new L4Policies([], []), source: client, want: true },
+  { name: 'a policy that is missing denies', set: new L4Policies([], ['shop/x']), source: client, want: false },
   {
     name: 'a verdict of the identity holds for both families',
     set: denies({ namespaces: [{ kind: 'exact' as const, value: 'shop' }] }),

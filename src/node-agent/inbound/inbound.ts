@@ -4,7 +4,7 @@ import { formatAddress, splitHostPort, tryParseIp } from '#model/address/ip.ts';
 import { targetPort } from '#model/balancing/endpoints.ts';
 import { RESERVED_PORTS } from '#model/mesh/ports.ts';
 import type { Workload } from '#model/mesh/workload.ts';
-import { evaluate, policiesFor } from '#model/policy/evaluate.ts';
+import { connectionOf, decideL4, policiesFor } from '#model/policy/l4.ts';
 import { TUNNEL } from '#model/settings/tunnels.ts';
 import { NO_PATH, type RecordEnd, type RecordPath, type RecordSource } from '#model/telemetry/access-record.ts';
 import { Refusal, refusalOf } from '#model/telemetry/close-cause.ts';
@@ -85,16 +85,10 @@ export async function handlePlaintext(context: AgentContext, enrolled: Enrolled,
 async function deliver(context: AgentContext, arrival: Arrival, accept: () => Duplex): Promise<Refusal | null> {
   const { enrolled, workload, source, client, target, path, report } = arrival;
   const abort = new AbortController();
-  const connection = {
-    source: source.identity,
-    sourceIp: client.ip,
-    destinationUid: enrolled.request.uid,
-    destinationIp: target.ip,
-    destinationPort: target.port,
-  };
-  const release = context.carried.add({ ...connection, abort: (why) => abort.abort(why) });
+  const connection = connectionOf(source.identity, client.ip, target);
+  const release = context.carried.add({ connection, destinationUid: enrolled.request.uid, abort: (why) => abort.abort(why) });
   try {
-    const decision = evaluate(policiesFor(context.mesh, workload), connection);
+    const decision = decideL4(policiesFor(context.mesh, workload), connection);
     if (!decision.allowed) throw new Refusal('policy', decision.reason, decision);
     const app = await enrolled.netns.dialApp(target.ip, target.port, client, TUNNEL.connectTimeoutMs);
     report.opened(source, path);

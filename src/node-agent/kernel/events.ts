@@ -3,9 +3,8 @@ import type { Log } from '#model/effects/log.ts';
 import { HOOK, REASON } from '#model/kernel/abi.ts';
 import type { KernelEvent } from '#model/kernel/maps.ts';
 import type { MeshState } from '#model/mesh/mesh-state.ts';
-import { identityOf } from '#model/mesh/workload.ts';
 import type { IdTable } from '#model/path/ids.ts';
-import { type Decision, evaluate, policiesFor } from '#model/policy/evaluate.ts';
+import { connectionOf, decideL4, type L4Decision, policiesFor } from '#model/policy/l4.ts';
 import { NO_PATH, REFUSED_OUTCOME, recordOf } from '#model/telemetry/access-record.ts';
 import { CLOSE_CAUSES, type CloseCause } from '#model/telemetry/close-cause.ts';
 
@@ -47,7 +46,12 @@ export function logRefusal(event: KernelEvent, mesh: MeshState, ids: IdTable, lo
 }
 
 /** The kernel keeps only the outcome; the same pure evaluation gives the name again. */
-function explain(event: KernelEvent, mesh: MeshState, sourceUid: string | null, destinationUid: string | null): Decision | null {
+function explain(
+  event: KernelEvent,
+  mesh: MeshState,
+  sourceUid: string | null,
+  destinationUid: string | null,
+): L4Decision | null {
   const source = mesh.workload(sourceUid ?? '');
   const destination = mesh.workload(destinationUid ?? '');
   const destinationIp = destination?.addresses[0];
@@ -56,12 +60,7 @@ function explain(event: KernelEvent, mesh: MeshState, sourceUid: string | null, 
   const sourceIp: IpAddress | undefined = event.source ?? source?.addresses[0];
   if (sourceIp === undefined) return null;
   for (const port of candidatePorts(event, destination.services.values())) {
-    const decision = evaluate(set, {
-      source: source === null ? null : identityOf(source),
-      sourceIp,
-      destinationIp,
-      destinationPort: port,
-    });
+    const decision = decideL4(set, connectionOf(source, sourceIp, { ip: destinationIp, port }));
     if (!decision.allowed) return decision;
   }
   return null;

@@ -4,10 +4,9 @@ import { CONFIG_FLAG } from '#model/kernel/abi.ts';
 import type { LiveFlow } from '#model/kernel/maps.ts';
 import type { MeshState } from '#model/mesh/mesh-state.ts';
 import { PORT } from '#model/mesh/ports.ts';
-import { identityOf, type Workload } from '#model/mesh/workload.ts';
+import type { Workload } from '#model/mesh/workload.ts';
 import type { IdTable } from '#model/path/ids.ts';
-import { type Decision, evaluate, policiesFor } from '#model/policy/evaluate.ts';
-import { pairVerdict } from '#model/policy/pair-verdict.ts';
+import { connectionOf, decideL4, type L4Decision, pairVerdict, policiesFor } from '#model/policy/l4.ts';
 import { AGENT } from '#model/settings/agents.ts';
 import { type AccessRecord, NO_PATH, REFUSED_OUTCOME, recordOf } from '#model/telemetry/access-record.ts';
 import type { Kernel } from '#node-agent/effects/agent-effects.ts';
@@ -105,7 +104,7 @@ export class Verdicts {
     return closed;
   }
 
-  #closeRecord({ flow, inbound, sourceId, destinationId }: LiveFlow, { policy, rule, reason }: Decision): AccessRecord {
+  #closeRecord({ flow, inbound, sourceId, destinationId }: LiveFlow, { policy, rule, reason }: L4Decision): AccessRecord {
     const { mesh, ids } = this.#view;
     const workloadOf = (id: number): Workload | null => mesh.workload(ids.nameOf(id) ?? '');
     const { source, destination, sourcePort, destinationPort } = flow;
@@ -121,19 +120,17 @@ export class Verdicts {
     );
   }
 
-  #judge(live: LiveFlow): Decision | null {
+  #judge(live: LiveFlow): L4Decision | null {
     const { mesh, ids } = this.#view;
     const destination = mesh.workload(ids.nameOf(live.destinationId) ?? '');
     const source = live.sourceId === 0 ? null : mesh.workload(ids.nameOf(live.sourceId) ?? '');
     const { flow } = live;
     if (destination === null || flow.source === null || flow.destination === null) return null;
     if (live.sourceId !== 0 && source === null) return null;
-    return evaluate(policiesFor(mesh, destination), {
-      source: source === null ? null : identityOf(source),
-      sourceIp: flow.source,
-      destinationIp: flow.destination,
-      destinationPort: flow.destinationPort,
-    });
+    return decideL4(
+      policiesFor(mesh, destination),
+      connectionOf(source, flow.source, { ip: flow.destination, port: flow.destinationPort }),
+    );
   }
 
   /**

@@ -4,7 +4,7 @@ import { formatAddress, type IpAddress } from '#model/address/ip.ts';
 import type { Identity } from '#model/identity/identity.ts';
 import { identityOf, type Workload } from '#model/mesh/workload.ts';
 import { decideOutbound, type OutboundPath } from '#model/path/decide.ts';
-import { evaluate, policiesFor } from '#model/policy/evaluate.ts';
+import { connectionOf, decideL4, policiesFor } from '#model/policy/l4.ts';
 import { TUNNEL } from '#model/settings/tunnels.ts';
 import { NO_PATH, type RecordEnd, type RecordPath, type RecordSource } from '#model/telemetry/access-record.ts';
 import { Refusal, refusalOf } from '#model/telemetry/close-cause.ts';
@@ -140,12 +140,7 @@ function authorize(
   target: { ip: IpAddress; port: number },
   client: RecordEnd,
 ): void {
-  const decision = evaluate(policiesFor(context.mesh, destination), {
-    source: identityOf(source),
-    sourceIp: client.ip,
-    destinationIp: target.ip,
-    destinationPort: target.port,
-  });
+  const decision = decideL4(policiesFor(context.mesh, destination), connectionOf(source, client.ip, target));
   context.verdicts.remember(source, destination, target.port);
   if (!decision.allowed) throw new Refusal('policy', decision.reason, decision);
 }
@@ -155,11 +150,8 @@ async function dialLocal(context: AgentContext, call: Call, source: Workload, pa
   const target = context.enrollment.get(path.workload.uid);
   if (target === null) throw new Refusal('workload-left', 'the destination left this node');
   const release = context.carried.add({
-    source: identityOf(source),
-    sourceIp: call.client.ip,
+    connection: connectionOf(source, call.client.ip, path),
     destinationUid: path.workload.uid,
-    destinationIp: path.ip,
-    destinationPort: path.port,
     abort: (why) => call.abort.abort(why),
   });
   try {

@@ -1,7 +1,7 @@
 import type { Duplex } from 'node:stream';
 import { type IpAddress, ipToBytes16 } from '#model/address/ip.ts';
 import { formatIdentity, type Identity } from '#model/identity/identity.ts';
-import type { HttpFacts, PolicyFacts } from '#model/policy/l7/facts.ts';
+import type { HttpFacts, PolicyFacts } from '#model/policy/l7-fields.ts';
 import type { Destination, Dialled } from '#waypoint/connection/destination.ts';
 import type { ClientInfo } from '#waypoint/self/effects.ts';
 
@@ -42,7 +42,6 @@ export function policyFacts(facts: ConnectionFacts, http: HttpFacts | null): Pol
   return {
     identity: facts.client.identity,
     principal: facts.principal === null ? null : facts.principal.slice('spiffe://'.length),
-    sourceAddress: facts.client.address,
     sourceBytes: facts.sourceBytes,
     destinationBytes: facts.destinationBytes,
     destinationPort: facts.destination.port,

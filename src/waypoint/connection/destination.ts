@@ -2,7 +2,7 @@ import { formatAddress, type IpAddress, tryParseIp } from '#model/address/ip.ts'
 import type { MeshState } from '#model/mesh/mesh-state.ts';
 import { type AppProtocol, type Service, type ServiceKey, serviceKeyOf } from '#model/mesh/service.ts';
 import type { Workload } from '#model/mesh/workload.ts';
-import type { PolicySet } from '#model/policy/l7/policy-set.ts';
+import type { L7Policies } from '#model/policy/l7.ts';
 import { isBoundTo, type WaypointSelf } from '#waypoint/self/self.ts';
 import type { Snapshot } from '#waypoint/state/snapshot.ts';
 
@@ -54,7 +54,7 @@ export function describeDestination(destination: Destination): string {
 }
 
 /** The policies that apply to what is sent there; null when its service is not bound to this waypoint (any more). */
-export function policiesFor(destination: Destination, snapshot: Snapshot): PolicySet | null {
+export function policiesFor(destination: Destination, snapshot: Snapshot): L7Policies | null {
   return destination.kind === 'workload' ? snapshot.workloadPolicies : (snapshot.services.get(destination.key)?.policies ?? null);
 }
 

@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream';
 import { formatAddress } from '#model/address/ip.ts';
-import { evaluate, type PolicyVerdict } from '#model/policy/l7/policy-set.ts';
+import { decideL7, type PolicyVerdict } from '#model/policy/l7.ts';
 import { pickLeastLoaded } from '#model/routing/least-request.ts';
 import type { ResponseFlag } from '#model/telemetry/close-cause.ts';
 import { type ConnectionFacts, policyFacts } from '#waypoint/connection/connection-facts.ts';
@@ -74,7 +74,7 @@ export class TcpConnection implements LiveConnection {
   isAllowed(snapshot: Snapshot): boolean {
     const policies = policiesFor(this.#facts.destination, snapshot);
     if (policies === null) return false;
-    this.#verdict = evaluate(policies, policyFacts(this.#facts, null));
+    this.#verdict = decideL7(policies, policyFacts(this.#facts, null));
     return this.#verdict.kind === 'allow';
   }
 

@@ -1,6 +1,6 @@
 import type { ServiceKey } from '#model/mesh/service.ts';
-import type { HttpFacts } from '#model/policy/l7/facts.ts';
-import { type DryRunVerdict, evaluate, evaluateDryRun, type PolicyVerdict } from '#model/policy/l7/policy-set.ts';
+import { type DryRunVerdict, decideL7, dryRunL7, type PolicyVerdict } from '#model/policy/l7.ts';
+import type { HttpFacts } from '#model/policy/l7-fields.ts';
 import type { RouteRule } from '#model/routing/candidate.ts';
 import type { RouteRequest } from '#model/routing/request.ts';
 import type { ResponseFlag } from '#model/telemetry/close-cause.ts';
@@ -81,14 +81,14 @@ export class Exchange implements HttpFacts, RouteRequest {
 export function authorizeExchange(exchange: Exchange, snapshot: Snapshot): PolicyVerdict | null {
   const { connection } = exchange;
   const policies = policiesFor(connection.destination, snapshot);
-  return policies === null ? null : evaluate(policies, policyFacts(connection, exchange));
+  return policies === null ? null : decideL7(policies, policyFacts(connection, exchange));
 }
 
 /** What the policies in dry run would say; null when there are none. */
 export function dryRunExchange(exchange: Exchange): DryRunVerdict | null {
   const { connection, snapshot } = exchange;
   const policies = policiesFor(connection.destination, snapshot);
-  return policies === null || policies.dryRun === null ? null : evaluateDryRun(policies, policyFacts(connection, exchange));
+  return policies === null || policies.dryRun === null ? null : dryRunL7(policies, policyFacts(connection, exchange));
 }
 
 function isGrpcType(contentType: string | null): boolean {

@@ -1,5 +1,5 @@
 import type { ServiceKey } from '#model/mesh/service.ts';
-import { compilePolicies, type PolicySet } from '#model/policy/l7/policy-set.ts';
+import { compileL7, type L7Policies } from '#model/policy/l7.ts';
 import { compileRoutes, type RouteTable } from '#model/routing/route-table.ts';
 import type { WaypointConfig } from '#model/waypoint/config.ts';
 
@@ -7,14 +7,14 @@ import type { WaypointConfig } from '#model/waypoint/config.ts';
 export type BoundService = {
   readonly routes: RouteTable;
   /** Those of the Gateway and those of the service: one pool, nothing overrides (config-api 3.5). */
-  readonly policies: PolicySet;
+  readonly policies: L7Policies;
 };
 
 /** One configuration, compiled. Replaced as a whole; a request uses the one it started with. */
 export type Snapshot = {
   readonly services: ReadonlyMap<ServiceKey, BoundService>;
   /** For connections that dialled a workload. */
-  readonly workloadPolicies: PolicySet;
+  readonly workloadPolicies: L7Policies;
 };
 
 /** Compiles a configuration; what cannot be used is reported through `problem` and left out or made strict. */
@@ -23,16 +23,16 @@ export function compileSnapshot(config: WaypointConfig, problem: (why: string) =
   for (const service of config.services) {
     services.set(service.key, {
       routes: compileRoutes(service.routes, problem),
-      policies: compilePolicies([...config.policies, ...service.policies], config.trustDomain, problem),
+      policies: compileL7([...config.policies, ...service.policies], config.trustDomain, problem),
     });
   }
-  return { services, workloadPolicies: compilePolicies(config.policies, config.trustDomain, () => {}) };
+  return { services, workloadPolicies: compileL7(config.policies, config.trustDomain, () => {}) };
 }
 
 /** Serves nothing and allows nothing: in force before the first configuration, and after the last. */
 export const NO_CONFIGURATION: Snapshot = {
   services: new Map(),
-  workloadPolicies: compilePolicies(
+  workloadPolicies: compileL7(
     [{ namespace: '', name: 'no-configuration', action: 'allow', dryRun: false, rules: [] }],
     '',
     () => {},

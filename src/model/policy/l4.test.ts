@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseIp } from '#model/address/ip.ts';
 import { type Authorization, EMPTY_MATCH, type Match } from '#model/mesh/authorization.ts';
-import { type Connection, dryRunMatches, evaluate, restrictsPlaintext } from './evaluate.ts';
+import { aMesh, aWorkload, deltaOf } from '#model/mesh/mesh-fixtures.testing.ts';
+import { type Connection, connectionOf, decideL4, dryRunMatches, L4Policies, policiesFor, restrictsPlaintext } from './l4.ts';
 
 const CART: Connection = {
   source: { trustDomain: 'cluster.local', namespace: 'shop', serviceAccount: 'cart' },
@@ -101,29 +102,58 @@ const cases: { name: string; policies: Authorization[]; connection?: Connection;
 ];
 
 for (const { name, policies, connection, want } of cases) {
-  test(name, () => assert.equal(evaluate({ policies, missing: [] }, connection ?? CART).allowed, want));
+  test(name, () => assert.equal(decideL4(new L4Policies(policies, []), connection ?? CART).allowed, want));
 }
 
 test('a decision names policy and rule', () => {
-  const decision = evaluate(
-    { policies: [policy('deny', [[[{ destinationPorts: [1] }]], [[{ principals: principal }]]])], missing: [] },
+  const decision = decideL4(
+    new L4Policies([policy('deny', [[[{ destinationPorts: [1] }]], [[{ principals: principal }]]])], []),
     CART,
   );
   assert.deepEqual({ policy: decision.policy, rule: decision.rule }, { policy: 'shop/deny', rule: 1 });
 });
 
 test('a policy that is named but unknown denies', () => {
-  assert.equal(evaluate({ policies: [], missing: ['shop/x'] }, CART).allowed, false);
+  assert.equal(decideL4(new L4Policies([], ['shop/x']), CART).allowed, false);
 });
 
 test('B48: dry-run matches are listed', () => {
-  assert.deepEqual(dryRunMatches({ policies: [policy('deny', [[]], { dryRun: true })], missing: [] }, CART), ['shop/deny']);
+  assert.deepEqual(dryRunMatches(new L4Policies([policy('deny', [[]], { dryRun: true })], []), CART), ['shop/deny']);
 });
 
 test('plain text is unrestricted only when nothing could refuse it', () => {
-  assert.equal(restrictsPlaintext({ policies: [], missing: [] }), false);
-  assert.equal(restrictsPlaintext({ policies: [policy('deny', [])], missing: [] }), false);
-  assert.equal(restrictsPlaintext({ policies: [policy('deny', [[]])], missing: [] }), true);
-  assert.equal(restrictsPlaintext({ policies: [any], missing: [] }), true);
-  assert.equal(restrictsPlaintext({ policies: [], missing: ['a/b'] }), true);
+  assert.equal(restrictsPlaintext(new L4Policies([], [])), false);
+  assert.equal(restrictsPlaintext(new L4Policies([policy('deny', [])], [])), false);
+  assert.equal(restrictsPlaintext(new L4Policies([policy('deny', [[]])], [])), true);
+  assert.equal(restrictsPlaintext(new L4Policies([any], [])), true);
+  assert.equal(restrictsPlaintext(new L4Policies([], ['a/b'])), true);
+});
+
+test('the question is built of a workload, a verified identity, or plain text', () => {
+  const target = { ip: parseIp('10.0.0.2'), port: 8080 };
+  assert.deepEqual(connectionOf(CART.source, CART.sourceIp, target), CART);
+  assert.deepEqual(connectionOf(aWorkload('cart', ['10.0.0.1']), CART.sourceIp, target), CART);
+  assert.deepEqual(connectionOf(null, CART.sourceIp, target), ANONYMOUS);
+});
+
+test('policies of a destination: global, of its namespace, and those it lists; a change of policy is seen at once', () => {
+  const mesh = aMesh([]);
+  const listed = policy('deny', [[]], { name: 'listed', scope: 'workload-selector' });
+  const there = policy('deny', [[]], { name: 'there', namespace: 'elsewhere' });
+  const everywhere = policy('deny', [[]], { name: 'everywhere', namespace: 'istio-system', scope: 'global' });
+  const change = (policies: [string, Authorization | null][]) => mesh.apply({ ...deltaOf([]), policies: new Map(policies) });
+  change([
+    ['shop/any', any],
+    ['elsewhere/there', there],
+    ['istio-system/everywhere', everywhere],
+  ]);
+  const plain = aWorkload('plain', ['10.0.0.5']);
+  const picky = aWorkload('picky', ['10.0.0.6'], { authorizationPolicies: ['shop/listed'] });
+  assert.deepEqual(policiesFor(mesh, plain).policies, [any, everywhere]);
+  assert.equal(policiesFor(mesh, plain), policiesFor(mesh, aWorkload('another', ['10.0.0.8'])));
+  assert.deepEqual(policiesFor(mesh, picky).missing, ['shop/listed']);
+  change([['shop/listed', listed]]);
+  assert.deepEqual(policiesFor(mesh, picky), new L4Policies([any, everywhere, listed], []));
+  change([['shop/any', null]]);
+  assert.deepEqual(policiesFor(mesh, plain).policies, [everywhere]);
 });

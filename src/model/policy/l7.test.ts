@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { ipToBytes16, parseIp } from '#model/address/ip.ts';
 import { parseIdentity, principalOf } from '#model/identity/identity.ts';
-import type { PolicyFacts } from '#model/policy/l7/facts.ts';
-import { compilePolicies, evaluate, evaluateDryRun } from '#model/policy/l7/policy-set.ts';
 import type { L7Condition, L7Operation, L7Policy, L7Rule, L7Source } from '#model/waypoint/config.ts';
+import { compileL7, decideL7, dryRunL7 } from './l7.ts';
+import type { PolicyFacts } from './l7-fields.ts';
 
 const SOURCE: L7Source = {
   principals: [],
@@ -74,7 +74,6 @@ function facts(asked: Asked = {}): PolicyFacts {
   return {
     identity,
     principal: identity === null ? null : principalOf(identity),
-    sourceAddress: parseIp(asked.ip ?? '10.0.0.7'),
     sourceBytes: ipToBytes16(parseIp(asked.ip ?? '10.0.0.7')),
     destinationBytes: ipToBytes16(parseIp('10.96.0.1')),
     destinationPort: asked.port ?? 80,
@@ -83,8 +82,8 @@ function facts(asked: Asked = {}): PolicyFacts {
 }
 
 function verdict(policies: L7Policy[], asked: Asked = {}): string {
-  const set = compilePolicies(policies, 'mesh.example', (why) => assert.fail(why));
-  const { kind, by } = evaluate(set, facts(asked));
+  const set = compileL7(policies, 'mesh.example', (why) => assert.fail(why));
+  const { kind, by } = decideL7(set, facts(asked));
   return by === null ? kind : `${kind} ${by.policy}#${by.index}`;
 }
 
@@ -366,9 +365,9 @@ for (const { name, policies, want } of TCP) {
 test('L7 policy (config-api 3.7): dry run is reported, never enforced, and does not close the rest', () => {
   const policies = [dry(policy('deny', 'd', from())), dry(policy('allow', 'a', from({ namespaces: ['x'] })))];
   assert.equal(verdict(policies), 'allow');
-  const set = compilePolicies(policies, 'mesh.example', assert.fail);
-  assert.deepEqual(evaluateDryRun(set, facts()), { deny: { policy: 'shop/d', index: 0 }, allow: { kind: 'deny', by: null } });
-  assert.equal(evaluateDryRun(compilePolicies([], 'mesh.example', assert.fail), facts()), null);
+  const set = compileL7(policies, 'mesh.example', assert.fail);
+  assert.deepEqual(dryRunL7(set, facts()), { deny: { policy: 'shop/d', index: 0 }, allow: { kind: 'deny', by: null } });
+  assert.equal(dryRunL7(compileL7([], 'mesh.example', assert.fail), facts()), null);
 });
 
 const UNUSABLE: L7Rule[] = [
@@ -391,8 +390,8 @@ for (const rule of UNUSABLE) {
       ['deny', 'deny'],
     ] as const) {
       const problems: string[] = [];
-      const set = compilePolicies([policy(action, 'p', rule)], 'mesh.example', (why) => problems.push(why));
-      for (const tcp of [true, false]) assert.equal(evaluate(set, facts({ tcp })).kind, want);
+      const set = compileL7([policy(action, 'p', rule)], 'mesh.example', (why) => problems.push(why));
+      for (const tcp of [true, false]) assert.equal(decideL7(set, facts({ tcp })).kind, want);
       assert.match(problems.join(), /^AuthorizationPolicy shop\/p rule 0: /);
     }
   });
