@@ -1,4 +1,4 @@
-import { answerControlApi } from '#main/control-api.ts';
+import { answerControlApi } from '#control-plane/status/local-api.ts';
 import { answerLocalApi } from '#node-agent/status/local-api.ts';
 import { type FuzzTarget, require } from '../target.ts';
 

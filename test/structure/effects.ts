@@ -10,7 +10,10 @@ const EFFECT_MODULES = new Set(
 const EFFECT_PACKAGES = new Set(['koffi', 'pino']);
 
 /** What is pure in a module that otherwise is not. */
-const PURE_NAMES: Readonly<Record<string, readonly string[]>> = { 'node:net': ['isIP', 'isIPv4', 'isIPv6', 'BlockList'] };
+const PURE_NAMES: Readonly<Record<string, readonly string[]>> = {
+  'node:net': ['isIP', 'isIPv4', 'isIPv6', 'BlockList'],
+  'node:os': ['constants'],
+};
 
 const EFFECT_CALLS: readonly { pattern: RegExp; instead: string }[] = [
   { pattern: /\bDate\.now\b|\bnew Date\(\)|\bperformance\.now\b/, instead: 'take a Clock' },

@@ -1,11 +1,11 @@
 import type { AgentOptions } from '#cli/agent.ts';
-import { cleanupNode, startAgent } from '#main/agent.ts';
-import { commandLog } from '#main/commands/command-log.ts';
+import { cleanupNode, startAgent } from '#main/agent/agent-process.ts';
 import { controlEndpoint } from '#main/commands/control-access.ts';
-import { removeEmptyParents } from '#main/commands/empty-parents.ts';
-import { serve } from '#main/commands/service.ts';
 import { weftVersion } from '#main/commands/version.ts';
+import { removeEmptyParents } from '#platform/files/empty-parents.ts';
 import { requireMachine } from '#platform/preflight/preflight.ts';
+import { serve } from '#platform/process/service.ts';
+import { commandLog } from '#platform/telemetry/command-log.ts';
 
 /** The suffix of service names; Istio's default. */
 const CLUSTER_DOMAIN = 'cluster.local';

@@ -1,12 +1,12 @@
 import { mkdirSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import type { ControlOptions } from '#cli/control.ts';
-import { commandLog } from '#main/commands/command-log.ts';
-import { relayToControl } from '#main/commands/control-relay.ts';
-import { discoverySocketPath, waypointsDirectory } from '#main/commands/run-dir.ts';
-import { serve } from '#main/commands/service.ts';
+import { startControl } from '#main/control/control-process.ts';
 import { waypointRunner } from '#main/control/waypoint-runner.ts';
-import { startControl } from '#main/control.ts';
+import { relayToControl } from '#platform/grpc/control-relay.ts';
+import { serve } from '#platform/process/service.ts';
+import { commandLog } from '#platform/telemetry/command-log.ts';
+import { discoverySocketPath, waypointsDirectory } from '#protocol/api/places.ts';
 
 /** `weft control`. Its waypoints outlive it, and the next control plane adopts them. */
 export async function control(options: ControlOptions): Promise<number> {

@@ -1,8 +1,9 @@
+import { chooseAgentSocket } from '#cli/choose-agent.ts';
 import type { RunOptions } from '#cli/run.ts';
-import { agentClient } from '#main/commands/agent-client.ts';
-import { chooseAgentSocket } from '#main/commands/run-dir.ts';
-import { type RunEffects, runWorkload } from '#main/commands/run-workload.ts';
+import { type RunEffects, runWorkload } from '#cli/run-workload.ts';
+import { agentsBelow } from '#platform/files/run-dir.ts';
 import { launchIn } from '#platform/linux/sandbox/launch.ts';
+import { agentClient } from '#platform/local-api/clients.ts';
 import { requireRoot } from '#platform/preflight/preflight.ts';
 
 const FORWARDED: readonly NodeJS.Signals[] = ['SIGINT', 'SIGQUIT', 'SIGTERM', 'SIGHUP', 'SIGUSR1', 'SIGUSR2'];
@@ -11,7 +12,7 @@ const FORWARDED: readonly NodeJS.Signals[] = ['SIGINT', 'SIGQUIT', 'SIGTERM', 'S
 export async function run(options: RunOptions): Promise<number> {
   requireRoot('entering a network namespace');
   return runWorkload(options, {
-    agent: agentClient(chooseAgentSocket(options)),
+    agent: agentClient(chooseAgentSocket(options, () => agentsBelow(options.runDir))),
     launch: (sandbox, command) => launchIn(sandbox, command, { env: process.env, cwd: process.cwd(), mountResolvConf: true }),
     onSignal,
     warn: (sentence) => void process.stderr.write(sentence),

@@ -2,11 +2,11 @@ import { existsSync } from 'node:fs';
 import type { StatusOptions } from '#cli/status.ts';
 import { formatStatus } from '#cli/status-page.ts';
 import type { ControlReport, NodeReport, StatusReport } from '#cli/status-report.ts';
-import { agentClient } from '#main/commands/agent-client.ts';
-import { controlClient } from '#main/commands/control-client.ts';
-import { controlSocketPath, type NodePlace, nodesBelow } from '#main/commands/run-dir.ts';
 import { weftVersion } from '#main/commands/version.ts';
 import { WeftError } from '#model/error.ts';
+import { agentsBelow, type NodePlace } from '#platform/files/run-dir.ts';
+import { agentClient, controlClient } from '#platform/local-api/clients.ts';
+import { controlSocketPath } from '#protocol/api/places.ts';
 
 /** `weft status`. Errors: WEFT_NOT_RUNNING when there is nothing to tell about. */
 export async function status({ runDir, json }: StatusOptions): Promise<number> {
@@ -21,7 +21,7 @@ export async function status({ runDir, json }: StatusOptions): Promise<number> {
 }
 
 async function gather(runDir: string): Promise<StatusReport> {
-  const places = nodesBelow(runDir).filter(({ socketExists }) => socketExists);
+  const places = agentsBelow(runDir);
   const [control, ...nodes] = await Promise.all([askControl(controlSocketPath(runDir)), ...places.map(askNode)]);
   return { version: weftVersion(), nowMs: Date.now(), nodes, control };
 }

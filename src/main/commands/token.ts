@@ -1,5 +1,5 @@
 import type { TokenOptions } from '#cli/token.ts';
-import { controlClient } from '#main/commands/control-client.ts';
+import { controlClient } from '#platform/local-api/clients.ts';
 
 /** `weft token`. */
 export async function token({ node, socket }: TokenOptions): Promise<number> {

@@ -1,22 +1,16 @@
 import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { UninstallOptions } from '#cli/uninstall.ts';
-import { cleanupNode } from '#main/agent.ts';
-import { agentClient } from '#main/commands/agent-client.ts';
-import { commandLog } from '#main/commands/command-log.ts';
-import { controlClient } from '#main/commands/control-client.ts';
-import { removeEmptyParents, removeIfEmpty } from '#main/commands/empty-parents.ts';
-import { endProcess, eventually, isRunning } from '#main/commands/processes.ts';
-import {
-  agentSocketPath,
-  controlSocketPath,
-  discoverySocketPath,
-  nodesBelow,
-  waypointsDirectory,
-} from '#main/commands/run-dir.ts';
+import { cleanupNode } from '#main/agent/agent-process.ts';
 import { WeftError } from '#model/error.ts';
 import { COMMAND } from '#model/settings/host.ts';
+import { removeEmptyParents, removeIfEmpty } from '#platform/files/empty-parents.ts';
+import { nodesBelow } from '#platform/files/run-dir.ts';
+import { agentClient, controlClient } from '#platform/local-api/clients.ts';
 import { requireRoot } from '#platform/preflight/preflight.ts';
+import { endProcess, eventually, isRunning } from '#platform/process/processes.ts';
+import { commandLog } from '#platform/telemetry/command-log.ts';
+import { agentSocketPath, controlSocketPath, discoverySocketPath, waypointsDirectory } from '#protocol/api/places.ts';
 
 /** What a directory must hold to be taken for the state of a control plane. */
 const STATE_MARKS = ['root-key.pem', 'root-cert.pem', 'token-key.pem'];

@@ -1,19 +1,20 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import { hostname } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import { type MeshPlan, planMesh } from '#cli/mesh-plan.ts';
 import { formatHostPort } from '#cli/option-values.ts';
 import type { UpOptions } from '#cli/up.ts';
-import { agentClient } from '#main/commands/agent-client.ts';
-import { controlClient } from '#main/commands/control-client.ts';
-import { removeIfEmpty } from '#main/commands/empty-parents.ts';
-import { discoverySocketPath, waypointsDirectory } from '#main/commands/run-dir.ts';
-import { nextSignal } from '#main/commands/service.ts';
-import type { Departure } from '#main/commands/up/keeper.ts';
-import { type MeshPlan, planMesh } from '#main/commands/up/plan.ts';
-import { describeEnding } from '#main/commands/up/restart.ts';
-import { RunningMesh } from '#main/commands/up/running-mesh.ts';
 import { WeftError } from '#model/error.ts';
+import { removeIfEmpty } from '#platform/files/empty-parents.ts';
+import { agentClient, controlClient } from '#platform/local-api/clients.ts';
 import { requireMachine } from '#platform/preflight/preflight.ts';
+import { nextSignal } from '#platform/process/service.ts';
+import type { Departure } from '#platform/supervisor/keeper.ts';
+import { describeEnding } from '#platform/supervisor/restart.ts';
+import { RunningMesh } from '#platform/supervisor/running-mesh.ts';
+import { discoverySocketPath, waypointsDirectory } from '#protocol/api/places.ts';
 
+const PROGRAM = fileURLToPath(new URL('../weft.ts', import.meta.url));
 /** Fixed by Node.js: the longest timer. It only keeps the process alive while every part waits for its restart. */
 const FOREVER_MS = 2 ** 31 - 1;
 
@@ -25,7 +26,7 @@ export async function up(options: UpOptions): Promise<number> {
   mkdirSync(plan.nodeDir, { recursive: true, mode: 0o700 });
   const alive = setInterval(() => {}, FOREVER_MS);
   const asked = nextSignal();
-  const mesh = new RunningMesh(plan);
+  const mesh = new RunningMesh(PROGRAM, plan);
   try {
     await Promise.race([mesh.start(), mesh.departed, asked]);
     if (mesh.isUp) process.stdout.write(welcome(options, plan));

@@ -1,10 +1,10 @@
 import type { WaypointOptions } from '#cli/waypoint.ts';
-import { commandLog } from '#main/commands/command-log.ts';
 import { controlEndpoint } from '#main/commands/control-access.ts';
-import { serve } from '#main/commands/service.ts';
 import { weftVersion } from '#main/commands/version.ts';
-import { startWaypoint } from '#main/waypoint.ts';
+import { startWaypoint } from '#main/waypoint/waypoint-process.ts';
 import { requireRoot } from '#platform/preflight/preflight.ts';
+import { serve } from '#platform/process/service.ts';
+import { commandLog } from '#platform/telemetry/command-log.ts';
 
 /** `weft waypoint`. */
 export async function waypoint({ control, ...options }: WaypointOptions): Promise<number> {

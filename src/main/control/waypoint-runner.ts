@@ -2,11 +2,11 @@ import type { ChildProcess } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { WaypointRunner, WaypointSpec } from '#control-plane/waypoints/runner.ts';
-import { agentClient } from '#main/commands/agent-client.ts';
 import { WeftError } from '#model/error.ts';
 import { CONTROL } from '#model/settings/control-planes.ts';
 import { COMMAND } from '#model/settings/host.ts';
 import { launchIn } from '#platform/linux/sandbox/launch.ts';
+import { agentClient } from '#platform/local-api/clients.ts';
 
 const WEFT_ENTRY = new URL('../weft.ts', import.meta.url).pathname;
 

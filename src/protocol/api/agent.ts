@@ -7,9 +7,8 @@
  *   GET    /v1/status                       AgentStatus
  *   POST   /v1/cleanup                      204; leaves the mesh: removes every trace from kernel and disk, then exits
  *
- * Errors: 4xx/5xx with ApiError.
+ * Errors: 4xx/5xx with ApiError of src/protocol/api/reply.ts.
  */
-export type ApiError = { code: string; message: string; remedy?: string };
 
 /** Body of POST /v1/workloads. */
 export type StartWorkload = {
@@ -59,4 +58,12 @@ export type AgentStatus = {
   kernel: { pinDir: string; generation: number; liveDirectFlows: number; verdicts: number; counters: Record<string, number> };
   /** Missing kernel features and what is lost by each. */
   degraded: string[];
+};
+
+/** The local API of one agent. Errors: WEFT_NO_AGENT when it does not answer, WEFT_NOT_ROOT, and those the agent gives. */
+export type AgentClient = {
+  status(): Promise<AgentStatus>;
+  start(workload: StartWorkload): Promise<StartedWorkload>;
+  stop(namespace: string, name: string): Promise<void>;
+  cleanup(): Promise<void>;
 };

@@ -7,7 +7,7 @@ import type { TypeStatus } from '#protocol/xds/server-session.ts';
  *   POST /v1/tokens          TokenRequest → TokenResponse
  *   POST /v1/waypoints/stop  204; ends every waypoint, and starts none until the control plane is started again
  *
- * Errors: 4xx/5xx with ApiError of src/protocol/api/agent.ts.
+ * Errors: 4xx/5xx with ApiError of src/protocol/api/reply.ts.
  */
 export type ControlStatus = {
   pid: number;
@@ -85,3 +85,10 @@ export type TokenRequest = { node: string; ttlSeconds?: number };
 
 /** A token, and what else an agent needs to use it. */
 export type TokenResponse = { token: string; expiresAt: string; rootsPem: string; address: string };
+
+/** The local API of the control plane. Errors: WEFT_NO_CONTROL when it does not answer, WEFT_NOT_ROOT, and those it gives. */
+export type ControlClient = {
+  status(): Promise<ControlStatus>;
+  token(node: string): Promise<TokenResponse>;
+  stopWaypoints(): Promise<void>;
+};

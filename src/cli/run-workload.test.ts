@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { EventEmitter } from 'node:events';
 import test from 'node:test';
-import type { RunOptions } from '#cli/run.ts';
 import type { StartedWorkload } from '#protocol/api/agent.ts';
+import type { RunOptions } from './run.ts';
 import { type RunEffects, runWorkload } from './run-workload.ts';
 
 const OPTIONS: RunOptions = {

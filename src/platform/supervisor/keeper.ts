@@ -1,6 +1,6 @@
-import type { Part } from '#main/commands/up/part.ts';
-import { afterEnding, describeEnding, type Ending, failuresBefore } from '#main/commands/up/restart.ts';
 import type { Clock } from '#model/effects/clock.ts';
+import type { Part } from './part.ts';
+import { afterEnding, describeEnding, type Ending, failuresBefore } from './restart.ts';
 
 /** How a part that is kept running was given up. */
 export type Departure = { name: string; ending: Ending; exitCode: number };

@@ -1,8 +1,5 @@
 import { spawn } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
 import type { Ending } from './restart.ts';
-
-const PROGRAM = fileURLToPath(new URL('../../weft.ts', import.meta.url));
 
 /** A running process of the mesh. */
 export type Part = {
@@ -14,11 +11,11 @@ export type Part = {
 };
 
 /**
- * Starts this very program with other arguments; it writes to our standard error.
+ * Starts a Node.js `program` with other arguments; it writes to our standard error.
  * In a process group of its own, so that Ctrl-C in the terminal reaches only its parent, which ends the parts in order.
  */
-export function startPart(args: readonly string[]): Part {
-  const child = spawn(process.execPath, [PROGRAM, ...args], { stdio: ['ignore', 'inherit', 'inherit'], detached: true });
+export function startPart(program: string, args: readonly string[]): Part {
+  const child = spawn(process.execPath, [program, ...args], { stdio: ['ignore', 'inherit', 'inherit'], detached: true });
   const ended = new Promise<Ending>((resolve) => {
     child.once('exit', (code, signal) => resolve({ code, signal }));
     child.once('error', () => resolve({ code: 127, signal: null }));

@@ -1,18 +1,30 @@
 import { writeFileSync } from 'node:fs';
-import { agentClient } from '#main/commands/agent-client.ts';
-import { controlClient } from '#main/commands/control-client.ts';
-import { eventually } from '#main/commands/processes.ts';
-import { type Departure, type Keeper, keep } from '#main/commands/up/keeper.ts';
-import { startPart } from '#main/commands/up/part.ts';
-import type { MeshPlan } from '#main/commands/up/plan.ts';
 import { WeftError } from '#model/error.ts';
 import { COMMAND } from '#model/settings/host.ts';
 import { systemClock } from '#platform/clock.ts';
+import { agentClient, controlClient } from '#platform/local-api/clients.ts';
+import { eventually } from '#platform/process/processes.ts';
+import { type Departure, type Keeper, keep } from './keeper.ts';
+import { startPart } from './part.ts';
+
+/** Where the parts of one machine's mesh meet, and how each is started. */
+export type MeshParts = {
+  node: string;
+  controlSocket: string;
+  agentSocket: string;
+  /** Files that the agent reads: the control plane's root certificate, and a token as secret as a password. */
+  rootFile: string;
+  tokenFile: string;
+  controlArgs: readonly string[];
+  agentArgs: readonly string[];
+  cleanupArgs: readonly string[];
+};
 
 /** The processes of one `weft up`, in the order in which they need one another. */
 export class RunningMesh {
   readonly departed: Promise<Departure>;
-  readonly #plan: MeshPlan;
+  readonly #program: string;
+  readonly #plan: MeshParts;
   readonly #reportDeparture: (departure: Departure) => void;
   #control: Keeper | null = null;
   #agent: Keeper | null = null;
@@ -20,7 +32,9 @@ export class RunningMesh {
   #up = false;
   #stopping = false;
 
-  constructor(plan: MeshPlan) {
+  /** `program`: the file that Node.js runs for every part. */
+  constructor(program: string, plan: MeshParts) {
+    this.#program = program;
     this.#plan = plan;
     const { promise, resolve } = Promise.withResolvers<Departure>();
     this.departed = promise;
@@ -88,7 +102,7 @@ export class RunningMesh {
     const ended = released.then(() => true);
     if (asked && (await Promise.race([ended, afterMs(COMMAND.agentStopMs)]))) return;
     await agent.stop(COMMAND.controlStopMs);
-    const cleanup = startPart(this.#plan.cleanupArgs);
+    const cleanup = startPart(this.#program, this.#plan.cleanupArgs);
     await Promise.race([cleanup.ended, afterMs(COMMAND.agentStopMs)]);
     await cleanup.stop(0);
   }
@@ -96,7 +110,7 @@ export class RunningMesh {
   #keep(name: string, args: readonly string[]): Keeper {
     const keeper = keep({
       name,
-      start: () => startPart(args),
+      start: () => startPart(this.#program, args),
       meshIsUp: () => this.#up,
       clock: systemClock,
       tell: (sentence) => void process.stderr.write(`weft: ${sentence}\n`),

@@ -3,9 +3,10 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { connect } from 'node:net';
 import { WeftError } from '#model/error.ts';
 import { AGENT } from '#model/settings/agents.ts';
+import { type ApiReply, errorReply } from '#protocol/api/reply.ts';
 
-/** Turns one request into a status and a body; null: no body. */
-export type Answer = (method: string, path: string, body: string) => Promise<{ status: number; body: unknown }>;
+/** Turns one request into a reply. Never rejects. */
+export type Answer = (method: string, path: string, body: string) => Promise<ApiReply>;
 
 /**
  * Serves JSON over HTTP on a unix socket that only root can open. Returns the close function.
@@ -48,22 +49,29 @@ function answers(path: string): Promise<boolean> {
 }
 
 async function serve(request: IncomingMessage, response: ServerResponse, answer: Answer): Promise<void> {
+  const { status, body } = await replyFor(request, answer);
+  if (response.headersSent || response.destroyed) return;
+  response.writeHead(status, { 'content-type': 'application/json' });
+  response.end(body === null ? undefined : JSON.stringify(body));
+}
+
+async function replyFor(request: IncomingMessage, answer: Answer): Promise<ApiReply> {
   const chunks: Buffer[] = [];
   let bytes = 0;
   try {
     for await (const chunk of request) {
       const piece = chunk as Buffer;
       bytes += piece.length;
-      if (bytes > AGENT.requestBytesMax)
-        throw new WeftError('WEFT_API_BODY', `a request body may have ${AGENT.requestBytesMax} bytes`);
+      if (bytes > AGENT.requestBytesMax) return tooLarge();
       chunks.push(piece);
     }
-    const reply = await answer(request.method ?? 'GET', request.url ?? '/', Buffer.concat(chunks).toString('utf8'));
-    response.writeHead(reply.status, { 'content-type': 'application/json' });
-    response.end(reply.body === null ? undefined : JSON.stringify(reply.body));
   } catch (error) {
-    if (response.headersSent || response.destroyed) return;
-    response.writeHead(413, { 'content-type': 'application/json' });
-    response.end(JSON.stringify({ code: 'WEFT_API_BODY', message: error instanceof Error ? error.message : String(error) }));
+    return errorReply(error); // the caller left; nobody reads this
   }
+  return answer(request.method ?? 'GET', request.url ?? '/', Buffer.concat(chunks).toString('utf8'));
+}
+
+function tooLarge(): ApiReply {
+  const error = new WeftError('WEFT_API_BODY', `a request body may have ${AGENT.requestBytesMax} bytes`);
+  return { ...errorReply(error), status: 413 };
 }

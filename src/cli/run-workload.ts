@@ -1,8 +1,7 @@
 import { constants } from 'node:os';
-import type { RunOptions } from '#cli/run.ts';
-import type { AgentClient } from '#main/commands/agent-client.ts';
 import { WeftError } from '#model/error.ts';
-import type { StartedWorkload } from '#protocol/api/agent.ts';
+import type { AgentClient, StartedWorkload } from '#protocol/api/agent.ts';
+import type { RunOptions } from './run.ts';
 
 /** A process as far as its parent steers it; node:child_process gives the real one. */
 export type Running = {

@@ -13,17 +13,17 @@ import { readEvents } from '#platform/bpf/events.ts';
 import { systemClock } from '#platform/clock.ts';
 import { CaClient } from '#platform/grpc/ca-client.ts';
 import type { DiscoveryClient } from '#platform/grpc/discovery-client.ts';
+import { requireFreeSocket, serveLocalSocket } from '#platform/local-api/serve-socket.ts';
 import { systemRandom } from '#platform/random.ts';
 import { CertificateCache } from '#protocol/ca/certificate-cache.ts';
-import { openDns } from './agent/dns.ts';
-import { agentEffects } from './agent/effects.ts';
-import { followMesh } from './agent/follow-mesh.ts';
-import { type OpenedKernel, openKernel } from './agent/kernel.ts';
-import { requireFreeSocket, serveLocalSocket } from './agent/local-socket.ts';
-import { openLocalWorkloads } from './agent/local-workloads.ts';
-import type { AgentProcessOptions } from './agent/options.ts';
-import { type AgentPaths, agentPaths } from './agent/paths.ts';
-import { openSandboxes } from './agent/sandboxes.ts';
+import { openDns } from './dns.ts';
+import { agentEffects } from './effects.ts';
+import { followMesh } from './follow-mesh.ts';
+import { type OpenedKernel, openKernel } from './kernel.ts';
+import { openLocalWorkloads } from './local-workloads.ts';
+import type { AgentProcessOptions } from './options.ts';
+import { type AgentPaths, agentPaths } from './paths.ts';
+import { openSandboxes } from './sandboxes.ts';
 
 /** File in the run directory that says: the bpf file system was mounted by an agent, so the last one unmounts it. */
 const MOUNTED_MARK = 'bpffs-mounted';

@@ -11,7 +11,7 @@ import type { WaypointConfig } from '#model/waypoint/config.ts';
 import { systemClock } from '#platform/clock.ts';
 import type { ControlEndpoint } from '#platform/grpc/control-channel.ts';
 import { DiscoveryClient } from '#platform/grpc/discovery-client.ts';
-import { type RunningControl, type StartControlOptions, startControl } from './control.ts';
+import { type RunningControl, type StartControlOptions, startControl } from './control-process.ts';
 
 /** A service and its one pod on node-1. */
 export const SHOP = `

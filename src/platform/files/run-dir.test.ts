@@ -3,7 +3,10 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { after } from 'node:test';
-import { chooseAgentSocket, nodesBelow } from './run-dir.ts';
+import { type AgentChoice, chooseAgentSocket } from '#cli/choose-agent.ts';
+import { agentsBelow, nodesBelow } from './run-dir.ts';
+
+const choose = (choice: AgentChoice): string => chooseAgentSocket(choice, () => agentsBelow(choice.runDir));
 
 const root = mkdtempSync(join(tmpdir(), 'weft-run-dir-'));
 after(() => rmSync(root, { recursive: true }));
@@ -29,7 +32,7 @@ const cases = [
   { name: 'a node is chosen by name', runDir: two, node: 'node-2', want: join(two, 'node-2/agent.sock') },
 ];
 for (const { name, runDir, node, want } of cases) {
-  test(name, () => assert.equal(chooseAgentSocket({ agentSocket: null, node, runDir }), want));
+  test(name, () => assert.equal(choose({ agentSocket: null, node, runDir }), want));
 }
 
 const refusals = [
@@ -41,12 +44,12 @@ const refusals = [
 ];
 for (const { name, runDir, node, code, remedy } of refusals) {
   test(`${name}: refused with ${code}`, () => {
-    assert.throws(() => chooseAgentSocket({ agentSocket: null, node, runDir }), { code, remedy });
+    assert.throws(() => choose({ agentSocket: null, node, runDir }), { code, remedy });
   });
 }
 
 test('a given socket is used as it is', () => {
-  assert.equal(chooseAgentSocket({ agentSocket: '/tmp/a.sock', node: null, runDir: nobody }), '/tmp/a.sock');
+  assert.equal(choose({ agentSocket: '/tmp/a.sock', node: null, runDir: nobody }), '/tmp/a.sock');
 });
 
 test('nodes that left a directory are found too, sorted', () => {

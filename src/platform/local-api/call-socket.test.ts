@@ -5,7 +5,7 @@ import { createServer, type RequestListener } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { after } from 'node:test';
-import { callSocket } from './unix-http.ts';
+import { callSocket } from './call-socket.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'weft-unix-http-'));
 after(() => rmSync(root, { recursive: true }));

@@ -3,12 +3,11 @@ import { unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'node:test';
 import { create } from '@bufbuild/protobuf';
-import { relayToControl } from '#main/commands/control-relay.ts';
 import { callMetadata, openClient } from '#platform/grpc/control-channel.ts';
+import { relayToControl } from '#platform/grpc/control-relay.ts';
 import { DELTA_STREAM } from '#platform/grpc/service-definitions.ts';
 import { DeltaDiscoveryRequestSchema, type DeltaDiscoveryResponse } from '#proto/discovery_pb.js';
 import { ADDRESS_TYPE } from '#protocol/xds/type-urls.ts';
-import type { StartControlOptions } from './control.ts';
 import {
   AGENT_ID,
   DENY,
@@ -22,6 +21,7 @@ import {
   SHOP,
   started,
 } from './control-harness.testing.ts';
+import type { StartControlOptions } from './control-process.ts';
 
 test('an agent learns the mesh, and a changed file reaches it', async (t) => {
   const where = await place(t);

@@ -1,6 +1,6 @@
 import type { Log } from '#model/effects/log.ts';
 import { WeftError } from '#model/error.ts';
-import { createLog, type LogLevel, type LogOptions } from '#platform/telemetry/log.ts';
+import { createLog, type LogLevel, type LogOptions } from './log.ts';
 
 const LEVELS: readonly LogLevel[] = ['debug', 'info', 'warn', 'error', 'silent'];
 const FORMATS: readonly LogOptions['format'][] = ['text', 'json'];

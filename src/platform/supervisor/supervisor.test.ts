@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
+import { nodeNameOf, planMesh } from '#cli/mesh-plan.ts';
 import type { UpOptions } from '#cli/up.ts';
 import { SteppedClock } from '#platform/stepped-clock.testing.ts';
 import { type Keeper, keep } from './keeper.ts';
 import type { Part } from './part.ts';
-import { nodeNameOf, planMesh } from './plan.ts';
 import { afterEnding, type Ending } from './restart.ts';
 
 const OPTIONS: UpOptions = {

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
-import { formatHostPort } from '#cli/option-values.ts';
-import type { UpOptions } from '#cli/up.ts';
-import { agentSocketPath, controlSocketPath } from '#main/commands/run-dir.ts';
+import { agentSocketPath, controlSocketPath } from '#protocol/api/places.ts';
+import { formatHostPort } from './option-values.ts';
+import type { UpOptions } from './up.ts';
 
 /** Where the parts of one machine's mesh meet, and how each is started. */
 export type MeshPlan = {

@@ -1,6 +1,7 @@
 import { request } from 'node:http';
 import { WeftError } from '#model/error.ts';
 import { COMMAND } from '#model/settings/host.ts';
+import { errorOf } from '#protocol/api/reply.ts';
 
 /** One call of a JSON API on a unix socket. */
 export type SocketCall = {
@@ -27,7 +28,7 @@ export async function callSocket(call: SocketCall): Promise<unknown> {
   const { status, text } = await exchange(call);
   const body = text === '' ? undefined : parse(text, call);
   if (status >= 200 && status < 300) return body;
-  throw refusal(status, body, call);
+  throw errorOf({ status, body }, `${call.method} ${call.path}`);
 }
 
 function exchange({ socketPath, method, path, body, timeoutMs, absent }: SocketCall): Promise<{ status: number; text: string }> {
@@ -71,16 +72,4 @@ function parse(text: string, { socketPath, path }: SocketCall): unknown {
       remedy: 'see which program listens there: ss -xlp',
     });
   }
-}
-
-function refusal(status: number, body: unknown, { method, path }: SocketCall): WeftError {
-  const fields = typeof body === 'object' && body !== null ? { ...body } : {};
-  const text = (key: string): string | undefined => {
-    const value: unknown = Reflect.get(fields, key);
-    return typeof value === 'string' ? value : undefined;
-  };
-  const remedy = text('remedy');
-  return new WeftError(text('code') ?? 'WEFT_ANSWER', text('message') ?? `${method} ${path} was answered ${status}`, {
-    ...(remedy === undefined ? {} : { remedy }),
-  });
 }

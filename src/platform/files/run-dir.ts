@@ -1,0 +1,34 @@
+import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { WeftError } from '#model/error.ts';
+import { agentSocketPath, WAYPOINTS_NAME } from '#protocol/api/places.ts';
+
+/** Where one node keeps its sockets, named after it. */
+export type NodePlace = { node: string; directory: string; socketPath: string; socketExists: boolean };
+
+/** Every node that runs, or ran and left something, below `runDir`; sorted by name. Errors: WEFT_NOT_ROOT. */
+export function nodesBelow(runDir: string): NodePlace[] {
+  return entriesOf(runDir)
+    .map((node) => {
+      const socketPath = agentSocketPath(runDir, node);
+      return { node, directory: join(runDir, node), socketPath, socketExists: existsSync(socketPath) };
+    })
+    .filter(({ node, socketExists }) => socketExists || node !== WAYPOINTS_NAME)
+    .sort((a, b) => (a.node < b.node ? -1 : 1));
+}
+
+function entriesOf(directory: string): string[] {
+  try {
+    const entries = readdirSync(directory, { withFileTypes: true });
+    return entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
+  } catch (cause) {
+    const code = cause instanceof Error && 'code' in cause ? cause.code : '';
+    if (code === 'ENOENT' || code === 'ENOTDIR') return [];
+    throw new WeftError('WEFT_NOT_ROOT', `you may not read ${directory}`, { cause, remedy: 'run the same command with sudo' });
+  }
+}
+
+/** Agents below `runDir` that have a socket; sorted by name. Errors: WEFT_NOT_ROOT. */
+export function agentsBelow(runDir: string): NodePlace[] {
+  return nodesBelow(runDir).filter(({ socketExists }) => socketExists);
+}

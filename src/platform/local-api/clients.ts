@@ -1,0 +1,45 @@
+import { COMMAND } from '#model/settings/host.ts';
+import type { AgentClient, AgentStatus, StartedWorkload } from '#protocol/api/agent.ts';
+import type { ControlClient, ControlStatus, TokenResponse } from '#protocol/api/control.ts';
+import { callSocket } from './call-socket.ts';
+
+const NO_AGENT = {
+  code: 'WEFT_NO_AGENT',
+  what: 'the agent',
+  remedy: 'start it with weft up or weft agent, or name another with --run-dir or --agent-socket',
+};
+
+const NO_CONTROL = {
+  code: 'WEFT_NO_CONTROL',
+  what: 'the control plane',
+  remedy: 'start it with weft up or weft control, or name its socket with --socket or --run-dir',
+};
+
+/** Speaks to the agent behind a unix socket; it is of this source tree, so its answers are taken at their word. */
+export function agentClient(socketPath: string): AgentClient {
+  const call = (method: 'GET' | 'POST' | 'DELETE', path: string, timeoutMs: number, body?: unknown): Promise<unknown> =>
+    callSocket({ socketPath, method, path, body, timeoutMs, absent: NO_AGENT });
+  return {
+    status: async () => (await call('GET', '/v1/status', COMMAND.statusMs)) as AgentStatus,
+    start: async (workload) => (await call('POST', '/v1/workloads', COMMAND.sandboxMs, workload)) as StartedWorkload,
+    async stop(namespace, name) {
+      await call('DELETE', `/v1/workloads/${encodeURIComponent(namespace)}/${encodeURIComponent(name)}`, COMMAND.stopMs);
+    },
+    async cleanup() {
+      await call('POST', '/v1/cleanup', COMMAND.stopMs);
+    },
+  };
+}
+
+/** Speaks to the control plane behind a unix socket; it is of this source tree, so its answers are taken at their word. */
+export function controlClient(socketPath: string): ControlClient {
+  const call = (method: 'GET' | 'POST', path: string, timeoutMs: number, body?: unknown): Promise<unknown> =>
+    callSocket({ socketPath, method, path, body, timeoutMs, absent: NO_CONTROL });
+  return {
+    status: async () => (await call('GET', '/v1/status', COMMAND.statusMs)) as ControlStatus,
+    token: async (node) => (await call('POST', '/v1/tokens', COMMAND.statusMs, { node })) as TokenResponse,
+    async stopWaypoints() {
+      await call('POST', '/v1/waypoints/stop', COMMAND.stopMs);
+    },
+  };
+}

@@ -1,0 +1,24 @@
+import { join } from 'node:path';
+
+/** Below the run directory: what is kept about waypoints; every other folder there is a node's. */
+export const WAYPOINTS_NAME = 'waypoints';
+
+/** Socket of the agent of `node`. */
+export function agentSocketPath(runDir: string, node: string): string {
+  return join(runDir, node, 'agent.sock');
+}
+
+/** Socket of the control plane that runs on this machine. */
+export function controlSocketPath(runDir: string): string {
+  return join(runDir, 'control.sock');
+}
+
+/** Socket behind which waypoints of this machine find discovery. */
+export function discoverySocketPath(runDir: string): string {
+  return join(runDir, 'discovery.sock');
+}
+
+/** What is kept about the waypoints that run on this machine. */
+export function waypointsDirectory(runDir: string): string {
+  return join(runDir, WAYPOINTS_NAME);
+}
