@@ -1,5 +1,4 @@
-import type { IncomingMessage } from 'node:http';
-import { createServer, request } from 'node:http';
+import { createServer, type IncomingMessage, request } from 'node:http';
 
 /** What a service of the shop adds to its answer. */
 export type Handler = (request: IncomingMessage, url: URL) => Promise<object> | object;

@@ -1,8 +1,7 @@
 import { formatAddress, parseIp, splitHostPort, tryParseCidr, tryParseIp } from '#model/address/ip.ts';
 import { tryParseIdentity } from '#model/identity/identity.ts';
-import { formatBaggage, parseBaggage } from '#protocol/hbone/baggage.ts';
-import { forwardedClient } from '#protocol/hbone/forwarded.ts';
-import { readConnect } from '#protocol/hbone/headers.ts';
+import { formatBaggage, parseBaggage } from '#model/telemetry/baggage.ts';
+import { forwardedClient, readConnect } from '#protocol/hbone/headers.ts';
 import { isAuthority, normalizeTarget, splitAbsoluteTarget } from '#protocol/http/target.ts';
 import { uriSans } from '#protocol/identity/spiffe.ts';
 import { type FuzzTarget, require, requireSame } from '../target.ts';

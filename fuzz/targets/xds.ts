@@ -1,8 +1,7 @@
 import { fromBinary } from '@bufbuild/protobuf';
 import { WeftError } from '#model/error.ts';
 import { DeltaDiscoveryResponseSchema } from '#proto/discovery_pb.js';
-import { deltaOf } from '#protocol/xds/client-delta.ts';
-import { DeltaClientSession } from '#protocol/xds/client-session.ts';
+import { DeltaClientSession, deltaOf } from '#protocol/xds/client-session.ts';
 import { decodeResource } from '#protocol/xds/decode-resource.ts';
 import { ADDRESS_TYPE, AUTHORIZATION_TYPE, WAYPOINT_CONFIG_TYPE, WORKLOAD_TYPE } from '#protocol/xds/type-urls.ts';
 import { type FuzzTarget, require } from '../target.ts';

@@ -1,10 +1,9 @@
 import { type IpAddress, parseIp, splitHostPort } from '#model/address/ip.ts';
 import type { Log } from '#model/effects/log.ts';
-import type { Credentials } from '#model/identity/credentials.ts';
-import { formatIdentity, type Identity, parseIdentity } from '#model/identity/identity.ts';
+import { type Credentials, formatIdentity, type Identity, parseIdentity } from '#model/identity/identity.ts';
 import { REASON } from '#model/kernel/abi.ts';
 import { type Authorization, EMPTY_MATCH, type Match, policyKeyOf } from '#model/mesh/authorization.ts';
-import type { MeshDelta } from '#model/mesh/delta.ts';
+import type { MeshDelta } from '#model/mesh/mesh-state.ts';
 import { PORT } from '#model/mesh/ports.ts';
 import { type Service, serviceKeyOf } from '#model/mesh/service.ts';
 import type { Workload } from '#model/mesh/workload.ts';

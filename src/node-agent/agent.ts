@@ -1,6 +1,5 @@
 import type { KernelEvent, LiveFlow } from '#model/kernel/maps.ts';
-import type { MeshDelta } from '#model/mesh/delta.ts';
-import { MeshState } from '#model/mesh/mesh-state.ts';
+import { type MeshDelta, MeshState } from '#model/mesh/mesh-state.ts';
 import type { Workload } from '#model/mesh/workload.ts';
 import { IdTable } from '#model/path/ids.ts';
 import { AGENT } from '#model/settings/agents.ts';

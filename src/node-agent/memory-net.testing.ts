@@ -1,5 +1,4 @@
-import type { IpAddress } from '#model/address/ip.ts';
-import { formatAddress, parseIp } from '#model/address/ip.ts';
+import { formatAddress, type IpAddress, parseIp } from '#model/address/ip.ts';
 import type { Clock } from '#model/effects/clock.ts';
 import { WeftError } from '#model/error.ts';
 import type { Flow } from '#model/kernel/maps.ts';

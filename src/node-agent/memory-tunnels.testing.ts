@@ -1,9 +1,9 @@
 import type { Socket } from 'node:net';
 import { parseIp } from '#model/address/ip.ts';
-import type { Credentials } from '#model/identity/credentials.ts';
-import { formatIdentity, type Identity, sameIdentity } from '#model/identity/identity.ts';
+import { type Credentials, formatIdentity, type Identity, sameIdentity } from '#model/identity/identity.ts';
+import type { TunnelRequest, TunnelTarget } from '#model/path/reach.ts';
 import type { ResponseFlag } from '#model/telemetry/close-cause.ts';
-import type { TunnelOutcome, TunnelPool, TunnelRequest, TunnelTarget } from '#protocol/hbone/transport.ts';
+import type { TunnelOutcome, TunnelPool } from '#protocol/hbone/transport.ts';
 import type { AgentEffects, HboneServer } from './effects/agent-effects.ts';
 import type { MemorySocket } from './memory-sockets.testing.ts';
 

@@ -8,10 +8,11 @@ import { aService, aWorkload, deltaOf } from '#model/mesh/mesh-fixtures.testing.
 import { MeshState } from '#model/mesh/mesh-state.ts';
 import { type AppProtocol, type Service, serviceKeyOf } from '#model/mesh/service.ts';
 import type { Workload } from '#model/mesh/workload.ts';
+import type { TunnelRequest, TunnelTarget } from '#model/path/reach.ts';
 import type { HttpBackend, HttpRouteMatch, HttpRouteRule, L7Policy, WaypointConfig } from '#model/waypoint/config.ts';
 import { nodeHttp2 } from '#platform/node-http2/node-http2.ts';
 import { SteppedClock } from '#platform/stepped-clock.testing.ts';
-import type { TunnelPool, TunnelRequest, TunnelTarget } from '#protocol/hbone/transport.ts';
+import type { TunnelPool } from '#protocol/hbone/transport.ts';
 import { createWaypoint, type Waypoint } from '#waypoint/waypoint.ts';
 
 /** The VIP of the service `cart`, port 80, behind the waypoint under test. */

@@ -1,10 +1,9 @@
 import { SILENT_LOG } from '#model/effects/log.ts';
-import type { Credentials } from '#model/identity/credentials.ts';
-import { formatIdentity, type Identity } from '#model/identity/identity.ts';
+import { type Credentials, formatIdentity, type Identity } from '#model/identity/identity.ts';
 import { COUNTERS, SCHEMA } from '#model/kernel/abi.ts';
 import { type Authorization, EMPTY_MATCH } from '#model/mesh/authorization.ts';
-import type { MeshDelta } from '#model/mesh/delta.ts';
 import { aService, aWorkload } from '#model/mesh/mesh-fixtures.testing.ts';
+import type { MeshDelta } from '#model/mesh/mesh-state.ts';
 import type { Workload } from '#model/mesh/workload.ts';
 import { Agent } from '#node-agent/agent.ts';
 import type { AgentEffects } from '#node-agent/effects/agent-effects.ts';

@@ -5,8 +5,7 @@ import type { Probe } from '#testbed/apps/probe-client.ts';
 import type { ConnectAnswer, ConnectRequest, Dial } from '#testbed/apps/probe-protocol.ts';
 import type { App, Family } from '#testbed/lab/app.ts';
 import { agentStatus } from '#testbed/lab/parts.ts';
-import type { NodeName } from '#testbed/nodes/plan.ts';
-import { nodeOf } from '#testbed/nodes/plan.ts';
+import { type NodeName, nodeOf } from '#testbed/nodes/plan.ts';
 import { establishedSockets, ioBytes } from '#testbed/observers/kernel-accounts.ts';
 import { expect, expectEqual } from './check.ts';
 

@@ -1,5 +1,13 @@
-import type { LabPlan, LinkEnd, NodePlan } from './plan.ts';
-import { CONTROL_HOST, LINK_INTERFACE, OUTSIDE_4, OUTSIDE_6, plannedNamespaces } from './plan.ts';
+import {
+  CONTROL_HOST,
+  type LabPlan,
+  LINK_INTERFACE,
+  type LinkEnd,
+  type NodePlan,
+  OUTSIDE_4,
+  OUTSIDE_6,
+  plannedNamespaces,
+} from './plan.ts';
 
 /** One command line; the first word is the program. */
 export type CommandLine = readonly string[];

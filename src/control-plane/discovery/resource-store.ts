@@ -1,4 +1,4 @@
-import type { MeshDelta } from '#model/mesh/delta.ts';
+import type { MeshDelta } from '#model/mesh/mesh-state.ts';
 import type { WaypointConfig } from '#model/waypoint/config.ts';
 import {
   asLegacyWorkload,

@@ -6,9 +6,8 @@ import { LABEL, MANAGED_BY_WEFT, MANAGED_VALUES } from '#control-plane/index/wel
 import type { ServicePortResource, ServiceResource } from '#control-plane/resources/kinds/service.ts';
 import type { Labels } from '#control-plane/resources/metadata.ts';
 import type { Family, IpAddress } from '#model/address/ip.ts';
-import type { GatewayAddress } from '#model/mesh/gateway-address.ts';
 import { PORT } from '#model/mesh/ports.ts';
-import type { Service, ServicePort } from '#model/mesh/service.ts';
+import type { GatewayAddress, Service, ServicePort } from '#model/mesh/service.ts';
 
 /** What a service takes from the resources around it. */
 export type ServiceFacts = {

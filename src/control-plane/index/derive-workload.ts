@@ -3,8 +3,7 @@ import type { Endpoint } from '#control-plane/index/endpoint.ts';
 import { type MeshOptions, serviceHostname } from '#control-plane/index/mesh-options.ts';
 import { LABEL } from '#control-plane/index/well-known.ts';
 import type { ServicePortResource, ServiceResource } from '#control-plane/resources/kinds/service.ts';
-import type { GatewayAddress } from '#model/mesh/gateway-address.ts';
-import { type ServiceKey, serviceKeyOf } from '#model/mesh/service.ts';
+import { type GatewayAddress, type ServiceKey, serviceKeyOf } from '#model/mesh/service.ts';
 import type { PortMapping, Workload } from '#model/mesh/workload.ts';
 
 /** What a workload takes from the resources around it. */

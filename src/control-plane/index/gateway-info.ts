@@ -5,8 +5,8 @@ import { type Problem, warningAt } from '#control-plane/resources/finding.ts';
 import type { AllowedNamespaces, GatewayListener, GatewayResource } from '#control-plane/resources/kinds/gateway.ts';
 import { didYouMean } from '#control-plane/resources/nearest-name.ts';
 import { tryParseIp } from '#model/address/ip.ts';
-import type { GatewayAddress } from '#model/mesh/gateway-address.ts';
 import { PORT } from '#model/mesh/ports.ts';
+import type { GatewayAddress } from '#model/mesh/service.ts';
 
 /** Which traffic a waypoint takes. */
 export type WaypointTraffic = 'service' | 'workload' | 'all' | 'none';

@@ -7,7 +7,7 @@ import { selectorMatches } from '#control-plane/resources/label-selector.ts';
 import type { Labels } from '#control-plane/resources/metadata.ts';
 import { didYouMean } from '#control-plane/resources/nearest-name.ts';
 import type { ResourceName } from '#control-plane/resources/resource.ts';
-import type { GatewayAddress } from '#model/mesh/gateway-address.ts';
+import type { GatewayAddress } from '#model/mesh/service.ts';
 
 /** The waypoint that labels ask for. `explicit`: on the object itself, not on its namespace. */
 export type WaypointRequest = { namespace: string; name: string; explicit: boolean };

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { CRD_FILES } from '#control-plane/resources/kinds-table.ts';
 import { createResourceParser } from '#control-plane/resources/resource-parser.ts';
-import type { GatewayAddress } from '#model/mesh/gateway-address.ts';
+import type { GatewayAddress } from '#model/mesh/service.ts';
 import { readCrds } from '#platform/files/crds.ts';
 import { YamlMesh } from './yaml-mesh.testing.ts';
 

@@ -5,8 +5,7 @@ import type { MeshState } from '#model/mesh/mesh-state.ts';
 import { DNS } from '#model/settings/dns.ts';
 import { createDnsResponder, type DnsResponder } from '#node-agent/dns/responder.ts';
 import { followResolvConf, type Nameserver } from '#platform/dns-upstream/resolv-conf.ts';
-import { createDnsUpstream } from '#platform/dns-upstream/upstream.ts';
-import { ownNamespaceSockets } from '#platform/dns-upstream/upstream-sockets.ts';
+import { createDnsUpstream, ownNamespaceSockets } from '#platform/dns-upstream/upstream.ts';
 
 /** `nameservers` empty: those of the node's own resolv.conf. `counters` is counted up, by name. */
 export type DnsSettings = {

@@ -1,5 +1,5 @@
 import { decodeJwt } from 'jose';
-import type { MeshDelta } from '#model/mesh/delta.ts';
+import type { MeshDelta } from '#model/mesh/mesh-state.ts';
 import type { Agent } from '#node-agent/agent.ts';
 import { systemClock } from '#platform/clock.ts';
 import type { ControlEndpoint } from '#platform/grpc/control-channel.ts';

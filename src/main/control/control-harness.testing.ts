@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { SILENT_LOG } from '#model/effects/log.ts';
 import type { Authorization } from '#model/mesh/authorization.ts';
-import type { MeshDelta } from '#model/mesh/delta.ts';
+import type { MeshDelta } from '#model/mesh/mesh-state.ts';
 import type { Service } from '#model/mesh/service.ts';
 import type { Workload } from '#model/mesh/workload.ts';
 import type { WaypointConfig } from '#model/waypoint/config.ts';

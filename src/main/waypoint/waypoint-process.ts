@@ -17,7 +17,7 @@ import { createHboneServer, type HboneServer } from '#platform/hbone/server.ts';
 import { nodeHttp2 } from '#platform/node-http2/node-http2.ts';
 import { systemRandom } from '#platform/random.ts';
 import { CertificateCache } from '#protocol/ca/certificate-cache.ts';
-import { forwardedClient } from '#protocol/hbone/forwarded.ts';
+import { forwardedClient } from '#protocol/hbone/headers.ts';
 import type { InboundTunnel } from '#protocol/hbone/transport.ts';
 import { createWaypoint, type Waypoint } from '#waypoint/waypoint.ts';
 
@@ -125,7 +125,7 @@ async function serve(
     await listen(PORT.hbone, (socket) => hbone.handle(socket)),
     await listen(PORT.waypoint, (socket) => acceptLocal(waypoint, flows, socket, log)),
   ];
-  certificates.get(identity).catch(() => {}); // ahead of the first tunnel; the cache retries and logs
+  certificates.warm(identity); // ahead of the first tunnel
   log.info(
     { waypoint: `${options.namespace}/${options.gateway}`, services: config.services.length, version: options.version },
     'waypoint is serving',

@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { familyOf, parseIp } from '#model/address/ip.ts';
-import type { DnsView } from '#model/dns/dns-view.ts';
-import { type NameOptions, resolveName } from '#model/dns/resolve-name.ts';
 import { type Service, serviceKeyOf } from '#model/mesh/service.ts';
+import { type DnsView, type NameOptions, resolveName } from './resolve-name.ts';
 
 const OPTIONS: NameOptions = { clusterDomain: 'cluster.local', searchDomains: null, preferredNamespace: null, ipv6: true };
 

@@ -1,6 +1,5 @@
 import { type Family, familyOf, type IpAddress } from '#model/address/ip.ts';
 import { type Alias, aliasesOf, clusterSearchDomains, coveringHostnames } from '#model/dns/alias.ts';
-import type { DnsView } from '#model/dns/dns-view.ts';
 import { type Service, type ServiceKey, serviceKeyOf } from '#model/mesh/service.ts';
 
 /** `type` is the record type's name (`A`, `AAAA`, `MX`); any case of `name`, with or without the final dot. */
@@ -99,3 +98,11 @@ function addressesOf(service: Service, family: Family, view: DnsView): readonly 
   if (service.addresses.length === 0) return view.endpointAddresses(serviceKeyOf(service), family);
   return service.addresses.filter((address) => familyOf(address) === family);
 }
+
+/** What name resolution reads of the mesh; a snapshot, so one answer never mixes two states. */
+export type DnsView = {
+  /** Services with exactly this hostname (lower case; `*.example.org` is asked for literally), oldest first. */
+  servicesByHostname(hostname: string): readonly Service[];
+  /** Usable endpoints of a headless service: at most one address of `family` per endpoint. */
+  endpointAddresses(key: ServiceKey, family: Family): readonly IpAddress[];
+};

@@ -42,3 +42,15 @@ export function principalOf(identity: Identity): string {
 export function sameIdentity(a: Identity, b: Identity): boolean {
   return a.trustDomain === b.trustDomain && a.namespace === b.namespace && a.serviceAccount === b.serviceAccount;
 }
+
+/** An X.509 SVID with its private key. Lives in memory only: never logged, never written to disk. */
+export type Credentials = {
+  identity: Identity;
+  privateKeyPem: string;
+  /** Leaf first, then intermediates; no root. */
+  chainPem: string;
+  /** Roots that peers are verified against. */
+  rootsPem: readonly string[];
+  notBeforeMs: number;
+  notAfterMs: number;
+};

@@ -1,6 +1,5 @@
 import { parseIp } from '#model/address/ip.ts';
-import type { MeshDelta } from './delta.ts';
-import { MeshState } from './mesh-state.ts';
+import { type MeshDelta, MeshState } from './mesh-state.ts';
 import { type Service, serviceKeyOf } from './service.ts';
 import type { Workload } from './workload.ts';
 

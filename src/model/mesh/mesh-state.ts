@@ -1,9 +1,7 @@
 import { type Family, familyOf, type IpAddress } from '#model/address/ip.ts';
 import type { Authorization, PolicyKey } from '#model/mesh/authorization.ts';
-import type { MeshDelta } from '#model/mesh/delta.ts';
-import type { GatewayAddress } from '#model/mesh/gateway-address.ts';
-import type { Service, ServiceKey } from '#model/mesh/service.ts';
 import type { Workload } from '#model/mesh/workload.ts';
+import type { GatewayAddress, Service, ServiceKey } from './service.ts';
 
 /** What a delta touched, old and new values together: the inputs of incremental work. */
 export type Touched = { ips: Set<IpAddress>; services: Set<ServiceKey>; workloads: Set<string>; policies: boolean };
@@ -188,3 +186,10 @@ function removeFrom<K, V>(index: Map<K, Set<V>>, key: K, value: V): void {
   set.delete(value);
   if (set.size === 0) index.delete(key);
 }
+
+/** A change of the mesh: key → new value, or null when it is gone. */
+export type MeshDelta = {
+  workloads: ReadonlyMap<string, Workload | null>;
+  services: ReadonlyMap<ServiceKey, Service | null>;
+  policies: ReadonlyMap<PolicyKey, Authorization | null>;
+};

@@ -1,5 +1,4 @@
 import type { IpAddress } from '#model/address/ip.ts';
-import type { GatewayAddress } from '#model/mesh/gateway-address.ts';
 
 /** `<namespace>/<hostname>`. */
 export type ServiceKey = string;
@@ -41,3 +40,8 @@ export type Service = {
 export function serviceKeyOf(service: { namespace: string; hostname: string }): ServiceKey {
   return `${service.namespace}/${service.hostname}`;
 }
+
+/** Where a waypoint (or gateway) is reached: by service hostname or by address, always over HBONE. */
+export type GatewayAddress =
+  | { kind: 'hostname'; namespace: string; hostname: string; hbonePort: number }
+  | { kind: 'address'; network: string; address: IpAddress; hbonePort: number };

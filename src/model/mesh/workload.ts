@@ -1,7 +1,6 @@
 import type { IpAddress } from '#model/address/ip.ts';
 import type { Identity } from '#model/identity/identity.ts';
-import type { GatewayAddress } from '#model/mesh/gateway-address.ts';
-import type { ServiceKey } from '#model/mesh/service.ts';
+import type { GatewayAddress, ServiceKey } from './service.ts';
 
 /** How peers reach a workload. */
 export type TunnelProtocol = 'none' | 'hbone';

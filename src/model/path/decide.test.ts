@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseIp } from '#model/address/ip.ts';
-import type { GatewayAddress } from '#model/mesh/gateway-address.ts';
 import { aMesh, aService, aWorkload, endpointOf } from '#model/mesh/mesh-fixtures.testing.ts';
-import type { Service } from '#model/mesh/service.ts';
+import type { GatewayAddress, Service } from '#model/mesh/service.ts';
 import type { Workload } from '#model/mesh/workload.ts';
 import { decideOutbound } from './decide.ts';
 
@@ -45,22 +44,20 @@ test('a port that the service does not have is refused', () =>
 
 test('an endpoint on another node is reached by HBONE, authority podIP:targetPort, its identity expected', () => {
   const path = decide(VIP, [far], [cart]);
-  assert.deepEqual(path.kind === 'hbone' && [path.ip, path.authority, path.tunnelPort, path.peers[0]?.serviceAccount], [
-    '10.0.1.1',
-    '10.0.1.1:8080',
-    15008,
-    'far',
-  ]);
+  assert.deepEqual(
+    path.kind === 'hbone' && [path.ip, path.tunnel.authority, path.tunnel.port, path.tunnel.peers[0]?.serviceAccount],
+    ['10.0.1.1', '10.0.1.1:8080', 15008, 'far'],
+  );
 });
 
 test('subject alternative names of the service are accepted too', () => {
   const path = decide(VIP, [far], [{ ...cart, subjectAltNames: ['spiffe://x/ns/y/sa/z', 'dns.name'] }]);
-  assert.deepEqual(path.kind === 'hbone' && path.peers.length, 2);
+  assert.deepEqual(path.kind === 'hbone' && path.tunnel.peers.length, 2);
 });
 
 test('B33: the family of the endpoint follows the request', () => {
   const path = decide({ ip: 'fd99::1', port: 80 }, [far, near], [cart]);
-  assert.equal(path.kind === 'hbone' && path.authority, '[fd00:1::1]:8080');
+  assert.equal(path.kind === 'hbone' && path.tunnel.authority, '[fd00:1::1]:8080');
 });
 
 test('an endpoint of this node is local', () => assert.equal(decide(VIP, [near], [cart]).kind, 'local'));
@@ -73,7 +70,7 @@ test('the slot that the kernel drew is kept while it is an endpoint', () => {
 
 test('B26: a VIP with a waypoint goes there, authority unchanged', () => {
   const path = decide(VIP, [far, gateWorkload], [{ ...cart, waypoint: gate }, gateService]);
-  assert.deepEqual(path.kind === 'waypoint' && [path.authority, path.ip, path.peers[0]?.serviceAccount], [
+  assert.deepEqual(path.kind === 'waypoint' && [path.tunnel.authority, path.tunnel.ip, path.tunnel.peers[0]?.serviceAccount], [
     '240.0.0.1:80',
     '10.0.0.9',
     'gate',

@@ -1,13 +1,11 @@
 import { familyOf, formatAddress, type IpAddress } from '#model/address/ip.ts';
 import { type ClientLocation, eligibleEndpoints, pickEndpoint } from '#model/balancing/endpoints.ts';
 import type { Random } from '#model/effects/clock.ts';
-import { type Identity, tryParseIdentity } from '#model/identity/identity.ts';
-import type { GatewayAddress } from '#model/mesh/gateway-address.ts';
 import type { MeshState } from '#model/mesh/mesh-state.ts';
-import { PORT } from '#model/mesh/ports.ts';
-import type { Service } from '#model/mesh/service.ts';
-import { identityOf, type Workload } from '#model/mesh/workload.ts';
+import type { GatewayAddress, Service } from '#model/mesh/service.ts';
+import type { Workload } from '#model/mesh/workload.ts';
 import type { CloseCause } from '#model/telemetry/close-cause.ts';
+import { reachOf, type Tunnel, tunnelToWaypoint } from './reach.ts';
 
 /** What the agent does with one outbound connection (spec node-proxy section 3). */
 export type OutboundPath =
@@ -17,25 +15,8 @@ export type OutboundPath =
   | { kind: 'plain'; workload: Workload; ip: IpAddress; port: number; service: Service | null }
   /** Enrolled on this node: evaluated here, then kernel TCP from app to app. */
   | { kind: 'local'; workload: Workload; ip: IpAddress; port: number; service: Service | null }
-  | {
-      kind: 'hbone';
-      workload: Workload;
-      ip: IpAddress;
-      port: number;
-      peers: Identity[];
-      authority: string;
-      tunnelPort: number;
-      service: Service | null;
-    }
-  | {
-      kind: 'waypoint';
-      workload: Workload;
-      ip: IpAddress;
-      peers: Identity[];
-      authority: string;
-      tunnelPort: number;
-      service: Service | null;
-    }
+  | { kind: 'hbone'; workload: Workload; ip: IpAddress; port: number; service: Service | null; tunnel: Tunnel }
+  | { kind: 'waypoint'; workload: Workload; service: Service | null; tunnel: Tunnel }
   | { kind: 'refused'; cause: CloseCause; reason: string };
 
 /** Who dials what. */
@@ -87,19 +68,16 @@ function toService(service: Service, question: OutboundQuestion, view: NodeView)
 }
 
 function toWorkload(workload: Workload, ip: IpAddress, port: number, service: Service | null, view: NodeView): OutboundPath {
-  if (workload.tunnelProtocol !== 'hbone') return { kind: 'plain', workload, ip, port, service };
-  if (view.isLocal(workload.uid)) return { kind: 'local', workload, ip, port, service };
-  const authority = formatAddress(ip, port);
-  return {
-    kind: 'hbone',
-    workload,
-    ip,
-    port,
-    peers: expectedPeers(workload, service),
-    authority,
-    tunnelPort: PORT.hbone,
-    service,
-  };
+  const destination = { workload, ip, port, service };
+  const reach = reachOf(destination, view.isLocal(workload.uid));
+  switch (reach.kind) {
+    case 'plain':
+      return { kind: 'plain', ...destination };
+    case 'near':
+      return { kind: 'local', ...destination };
+    case 'tunnel':
+      return { kind: 'hbone', ...destination, tunnel: reach.tunnel };
+  }
 }
 
 /** A waypoint that is bound but cannot be found refuses; it is never skipped (B28, DESIGN promise 2). */
@@ -121,24 +99,11 @@ function toWaypoint(
   const member = pickEndpoint(near.length > 0 ? near : routable, view.random);
   if (member === null)
     return { kind: 'refused', cause: 'no-waypoint', reason: `unknown waypoint: ${name} is bound but has no ready instance` };
-  return {
-    kind: 'waypoint',
-    workload: member.workload,
-    ip: member.ip,
-    peers: [identityOf(member.workload)],
-    authority: formatAddress(dialled.ip, dialled.port),
-    tunnelPort: address.hbonePort,
-    service,
-  };
+  return { kind: 'waypoint', workload: member.workload, service, tunnel: tunnelToWaypoint(member, dialled, service) };
 }
 
 function isMember(address: GatewayAddress, workload: Workload, mesh: MeshState): boolean {
   return mesh.waypointMembers(address).some((member) => member.uid === workload.uid);
-}
-
-function expectedPeers(workload: Workload, service: Service | null): Identity[] {
-  const extra = (service?.subjectAltNames ?? []).flatMap((name) => tryParseIdentity(name) ?? []);
-  return [identityOf(workload), ...extra];
 }
 
 /** Where a workload is, for locality preferences. */

@@ -1,9 +1,8 @@
 import { familyOf, type IpAddress } from '#model/address/ip.ts';
 import { type ClientLocation, eligibleEndpoints, expandSlots } from '#model/balancing/endpoints.ts';
 import { ADDRESS_FLAG, SERVICE_FLAG } from '#model/kernel/abi.ts';
-import type { GatewayAddress } from '#model/mesh/gateway-address.ts';
 import type { MeshState } from '#model/mesh/mesh-state.ts';
-import { type Service, serviceKeyOf } from '#model/mesh/service.ts';
+import { type GatewayAddress, type Service, serviceKeyOf } from '#model/mesh/service.ts';
 import type { Workload } from '#model/mesh/workload.ts';
 import { policiesFor, restrictsPlaintext } from '#model/policy/l4.ts';
 import type { IdTable } from './ids.ts';

@@ -1,7 +1,12 @@
 import type { Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
-import type { RecordOrigin, RecordOutcome, RecordPath, RecordSource } from '#model/telemetry/access-record.ts';
-import { recordOf } from '#model/telemetry/access-record.ts';
+import {
+  type RecordOrigin,
+  type RecordOutcome,
+  type RecordPath,
+  type RecordSource,
+  recordOf,
+} from '#model/telemetry/access-record.ts';
 import type { Refusal } from '#model/telemetry/close-cause.ts';
 
 /** What the handlers of one connection tell about it: that it is carried, then how it ended. */

@@ -1,5 +1,4 @@
-import type { DnsView } from '#model/dns/dns-view.ts';
-import type { NameClient, NameOptions } from '#model/dns/resolve-name.ts';
+import type { DnsView, NameClient, NameOptions } from '#model/dns/resolve-name.ts';
 import type { Clock, Random } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
 import type { DNS } from '#model/settings/dns.ts';

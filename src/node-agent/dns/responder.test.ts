@@ -4,7 +4,7 @@ import test from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { type DecodedPacket, decode, encode, RECURSION_DESIRED } from 'dns-packet';
 import { parseIp } from '#model/address/ip.ts';
-import type { DnsView } from '#model/dns/dns-view.ts';
+import type { DnsView } from '#model/dns/resolve-name.ts';
 import { SILENT_LOG } from '#model/effects/log.ts';
 import type { Service } from '#model/mesh/service.ts';
 import { DNS } from '#model/settings/dns.ts';

@@ -3,8 +3,7 @@ import type { Duplex } from 'node:stream';
 import type { IpAddress } from '#model/address/ip.ts';
 import type { Clock, Random } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
-import type { Credentials } from '#model/identity/credentials.ts';
-import type { Identity } from '#model/identity/identity.ts';
+import type { Credentials, Identity } from '#model/identity/identity.ts';
 import type { Flow, KernelMaps } from '#model/kernel/maps.ts';
 import type { InboundTunnel, TunnelPool } from '#protocol/hbone/transport.ts';
 

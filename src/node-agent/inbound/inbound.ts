@@ -3,17 +3,18 @@ import type { Duplex } from 'node:stream';
 import { formatAddress, splitHostPort, tryParseIp } from '#model/address/ip.ts';
 import { targetPort } from '#model/balancing/endpoints.ts';
 import { RESERVED_PORTS } from '#model/mesh/ports.ts';
+import { type Service, serviceKeyOf } from '#model/mesh/service.ts';
 import type { Workload } from '#model/mesh/workload.ts';
 import { connectionOf, decideL4, policiesFor } from '#model/policy/l4.ts';
 import { TUNNEL } from '#model/settings/tunnels.ts';
 import { NO_PATH, type RecordEnd, type RecordPath, type RecordSource } from '#model/telemetry/access-record.ts';
+import { baggageOf, formatBaggage } from '#model/telemetry/baggage.ts';
 import { Refusal, refusalOf } from '#model/telemetry/close-cause.ts';
 import { type ConnectionReport, refusedEnd } from '#node-agent/connection/access-log.ts';
 import { carry, endsOf } from '#node-agent/connection/carry.ts';
 import type { AgentContext } from '#node-agent/connection/context.ts';
 import type { Enrolled } from '#node-agent/enrollment/enrollment.ts';
-import { baggageOf, formatBaggage } from '#protocol/hbone/baggage.ts';
-import { forwardedClient } from '#protocol/hbone/forwarded.ts';
+import { forwardedClient, forwardedHost } from '#protocol/hbone/headers.ts';
 import type { InboundTunnel } from '#protocol/hbone/transport.ts';
 
 /** A connection that arrived and whose target is known; `client` is whom the app shall see. */
@@ -45,6 +46,7 @@ export async function handleTunnel(context: AgentContext, enrolled: Enrolled, tu
     ...NO_PATH,
     end: { ip: tunnel.localAddress, port: port instanceof Refusal ? 0 : port },
     authority: tunnel.authority,
+    service: isKnown ? dialledService(context, known, tunnel.forwarded) : null,
     workload: isKnown ? known : null,
     identity: enrolled.identity,
   };
@@ -119,6 +121,13 @@ function tunnelTarget(context: AgentContext, workload: Workload, tunnel: Inbound
   }
   const port = ip !== null ? authority.port : servicePort(context, workload, authority.host, authority.port);
   return !(port instanceof Refusal) && RESERVED_PORTS.has(port) ? recursion() : port;
+}
+
+/** The service that the client says it dialled, if this workload is behind it: for the log, nothing is decided by it (B14). */
+function dialledService(context: AgentContext, workload: Workload, forwarded: string): Service | null {
+  const host = forwardedHost(forwarded);
+  const named = host === null ? [] : context.mesh.servicesByHostname(host);
+  return named.find((service) => workload.services.has(serviceKeyOf(service))) ?? null;
 }
 
 function servicePort(context: AgentContext, workload: Workload, hostname: string, port: number): number | Refusal {

@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseIp } from '#model/address/ip.ts';
-import type { Log } from '#model/effects/log.ts';
-import { SILENT_LOG } from '#model/effects/log.ts';
+import { type Log, SILENT_LOG } from '#model/effects/log.ts';
 import { HOOK, REASON } from '#model/kernel/abi.ts';
 import { EMPTY_MATCH } from '#model/mesh/authorization.ts';
 import { aMesh, aService, aWorkload, endpointOf } from '#model/mesh/mesh-fixtures.testing.ts';

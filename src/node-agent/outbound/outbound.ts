@@ -4,16 +4,17 @@ import { formatAddress, type IpAddress } from '#model/address/ip.ts';
 import type { Identity } from '#model/identity/identity.ts';
 import { identityOf, type Workload } from '#model/mesh/workload.ts';
 import { decideOutbound, type OutboundPath } from '#model/path/decide.ts';
+import { openingOf } from '#model/path/reach.ts';
 import { connectionOf, decideL4, policiesFor } from '#model/policy/l4.ts';
 import { TUNNEL } from '#model/settings/tunnels.ts';
 import { NO_PATH, type RecordEnd, type RecordPath, type RecordSource } from '#model/telemetry/access-record.ts';
+import { baggageOf } from '#model/telemetry/baggage.ts';
 import { Refusal, refusalOf } from '#model/telemetry/close-cause.ts';
-import { newTraceparent } from '#model/telemetry/traceparent.ts';
 import { refusedEnd } from '#node-agent/connection/access-log.ts';
 import { carry, endsOf } from '#node-agent/connection/carry.ts';
 import type { AgentContext } from '#node-agent/connection/context.ts';
 import type { Enrolled } from '#node-agent/enrollment/enrollment.ts';
-import { baggageOf, formatBaggage } from '#protocol/hbone/baggage.ts';
+import { describeTunnelStatus, TUNNEL_STATUS } from '#protocol/hbone/headers.ts';
 
 type Tunnelled = Extract<OutboundPath, { kind: 'hbone' | 'waypoint' }>;
 type Local = Extract<OutboundPath, { kind: 'local' }>;
@@ -109,8 +110,8 @@ function recordedPath(path: OutboundPath, dialled: RecordEnd): RecordPath {
       return { ...NO_PATH, end: { ip: path.ip, port: path.port }, service: path.service, workload: path.workload };
     case 'hbone':
     case 'waypoint': {
-      const { service, workload, authority } = path;
-      return { end: { ip: path.ip, port: path.tunnelPort }, authority, service, workload, identity: null };
+      const { service, workload, tunnel } = path;
+      return { end: { ip: tunnel.ip, port: tunnel.port }, authority: tunnel.authority, service, workload, identity: null };
     }
   }
 }
@@ -167,22 +168,16 @@ async function dialLocal(context: AgentContext, call: Call, source: Workload, pa
 
 async function openTunnel(context: AgentContext, call: Call, source: Workload, path: Tunnelled): Promise<Dialled> {
   const { enrolled, client } = call;
-  const outcome = await enrolled.pool.open(
-    { source: enrolled.identity, peers: path.peers, address: path.ip, port: path.tunnelPort },
-    {
-      authority: path.authority,
-      client: formatAddress(client.ip, client.port),
-      serviceHost: path.service?.hostname ?? null,
-      baggage: formatBaggage(baggageOf(source)),
-      traceparent: newTraceparent(context.effects.randomBytes),
-    },
-  );
+  const caller = { identity: enrolled.identity, baggage: baggageOf(source) };
+  const { target, request } = openingOf(path.tunnel, caller, client, context.effects.randomBytes);
+  const outcome = await enrolled.pool.open(target, request);
   switch (outcome.kind) {
     case 'open':
       return { stream: outcome.stream, peer: outcome.peer };
-    case 'refused':
-      if (outcome.status !== 401) throw new Refusal('tunnel-refused', `http status: ${outcome.status}`);
-      throw new Refusal('denied-at-destination', 'http status: 401 (denied by policy at the destination)');
+    case 'refused': {
+      const why = `http status: ${outcome.status} (${describeTunnelStatus(outcome.status)})`;
+      throw new Refusal(outcome.status === TUNNEL_STATUS.denied ? 'denied-at-destination' : 'tunnel-refused', why);
+    }
     case 'failed':
       throw new Refusal('tunnel-failed', outcome.error.message, { flag: outcome.flag });
   }

@@ -30,13 +30,14 @@ test('path hbone: a tunnel to the workload address with both identities, and the
 });
 
 test('B14, B50: through a service the host is forwarded, and the app at the end sees the client', async () => {
-  const { rig, tell } = await startTwoNodes();
+  const { rig, two, tell } = await startTwoNodes();
   tell(MESH);
   const socket = rig.dial(client, '240.0.0.1:80', { backend: '10.0.1.2:8080' });
   await converses(socket);
   assert.equal(rig.tunnels[0]?.request.serviceHost, cart.hostname);
   assert.equal(rig.net.dials.at(-1)?.as, `10.0.0.1:${socket.localPort}`);
   assert.equal(rig.access()['dst.service'], cart.hostname);
+  assert.equal(two.access()['dst.service'], cart.hostname);
 });
 
 test('what the kernel drew is kept while it is an endpoint, and drawn anew when it is none any more', async () => {
@@ -73,7 +74,10 @@ test('B11: a 503 of the destination is a failed connection', async () => {
   tell(MESH);
   await isReset(rig.dial(client, '10.0.1.2:9'));
   const line = rig.access();
-  assert.deepEqual([line.response_flags, line.error], ['CONNECT', 'http status: 503']);
+  assert.deepEqual(
+    [line.response_flags, line.error],
+    ['CONNECT', 'http status: 503 (the destination workload or port is not reachable)'],
+  );
 });
 
 test('a denial that this node can see already is not carried to the other node', async () => {

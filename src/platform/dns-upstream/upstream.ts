@@ -1,10 +1,12 @@
 import { randomInt } from 'node:crypto';
+import { createSocket, type Socket } from 'node:dgram';
+import { connect, isIP } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { Clock } from '#model/effects/clock.ts';
 import { WeftError } from '#model/error.ts';
 import { DNS } from '#model/settings/dns.ts';
 import { exchangeTcp, exchangeUdp, type UpstreamReply } from '#platform/dns-upstream/exchange.ts';
 import type { Nameserver, ResolvConfSource } from '#platform/dns-upstream/resolv-conf.ts';
-import type { UpstreamSockets } from '#platform/dns-upstream/upstream-sockets.ts';
 import { withId } from '#protocol/dns/upstream-reply.ts';
 import { RCODE } from '#protocol/dns/wire.ts';
 
@@ -105,3 +107,20 @@ function noReply(failures: readonly string[]): WeftError {
       : ['check the "nameserver" lines of /etc/resolv.conf and the way to those servers', failures.join('; ')];
   return new WeftError('WEFT_DNS_UPSTREAM', `no nameserver replied: ${why}`, { remedy });
 }
+
+/**
+ * Makes the sockets that queries go out by. A query of a workload should leave from that workload's network namespace, so
+ * that what restricts its network restricts its DNS; a nameserver on loopback, though, is only reachable from the agent's own.
+ */
+export type UpstreamSockets = {
+  /** A fresh datagram socket, not yet connected: each query gets a port of its own. The caller closes it. */
+  udp(nameserver: Nameserver, workload: string): Promise<Socket>;
+  /** A connecting or connected stream; it fails by its `error` event. The caller destroys it. */
+  tcp(nameserver: Nameserver, workload: string): Promise<Duplex>;
+};
+
+/** Sockets of the network namespace this process runs in, whatever the workload. */
+export const ownNamespaceSockets: UpstreamSockets = {
+  udp: async (nameserver) => createSocket(isIP(nameserver.address) === 6 ? 'udp6' : 'udp4'),
+  tcp: async (nameserver) => connect({ host: nameserver.address, port: nameserver.port, noDelay: true }),
+};

@@ -10,8 +10,7 @@ import type { Service } from '#model/mesh/service.ts';
 import { DNS } from '#model/settings/dns.ts';
 import { createDnsResponder, type DnsResponder } from '#node-agent/dns/responder.ts';
 import { systemClock } from '#platform/clock.ts';
-import { createDnsUpstream } from '#platform/dns-upstream/upstream.ts';
-import { ownNamespaceSockets } from '#platform/dns-upstream/upstream-sockets.ts';
+import { createDnsUpstream, ownNamespaceSockets } from '#platform/dns-upstream/upstream.ts';
 import { inOwnNetns, runIn, testNode } from '#platform/linux/sandbox/own-netns.testing.ts';
 
 const ENDPOINTS = Array.from({ length: 200 }, (_, at) => parseIp(`10.7.0.${at + 1}`));

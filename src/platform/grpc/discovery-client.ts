@@ -1,16 +1,21 @@
 import type { Client, ClientDuplexStream, StatusObject } from '@grpc/grpc-js';
 import type { Cancel, Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
-import type { MeshDelta } from '#model/mesh/delta.ts';
+import type { MeshDelta } from '#model/mesh/mesh-state.ts';
 import { CONTROL } from '#model/settings/control-planes.ts';
 import type { WaypointConfig } from '#model/waypoint/config.ts';
 import { type ControlEndpoint, callMetadata, openClient } from '#platform/grpc/control-channel.ts';
 import { DELTA_STREAM } from '#platform/grpc/service-definitions.ts';
 import { callError, codeName } from '#platform/grpc/status-codes.ts';
 import type { DeltaDiscoveryRequest, DeltaDiscoveryResponse } from '#proto/discovery_pb.js';
-import { reconnectDelay, type StreamEnd } from '#protocol/xds/client-backoff.ts';
-import { deltaOf } from '#protocol/xds/client-delta.ts';
-import { type ClientNode, type ClientSubscription, DeltaClientSession } from '#protocol/xds/client-session.ts';
+import {
+  type ClientNode,
+  type ClientSubscription,
+  DeltaClientSession,
+  deltaOf,
+  reconnectDelay,
+  type StreamEnd,
+} from '#protocol/xds/client-session.ts';
 import { ADDRESS_TYPE, AUTHORIZATION_TYPE, WAYPOINT_CONFIG_TYPE } from '#protocol/xds/type-urls.ts';
 
 /** How a client stands with the control plane. */

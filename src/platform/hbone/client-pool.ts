@@ -1,15 +1,13 @@
 import type net from 'node:net';
-import type { IpAddress } from '#model/address/ip.ts';
-import { formatAddress } from '#model/address/ip.ts';
+import { formatAddress, type IpAddress } from '#model/address/ip.ts';
 import type { Clock, Random } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
-import type { Credentials } from '#model/identity/credentials.ts';
-import { formatIdentity, type Identity } from '#model/identity/identity.ts';
+import { type Credentials, formatIdentity, type Identity } from '#model/identity/identity.ts';
+import type { TunnelRequest, TunnelTarget } from '#model/path/reach.ts';
 import { TUNNEL } from '#model/settings/tunnels.ts';
-import { type ConnectFailure, clientHandshake, failure } from '#platform/hbone/client-handshake.ts';
-import { dialWithin } from '#platform/hbone/dial.ts';
+import { type ConnectFailure, clientHandshake, dialWithin, failure } from '#platform/hbone/client-handshake.ts';
 import { type OpenTunnel, PooledConnection } from '#platform/hbone/pooled-connection.ts';
-import type { TunnelOutcome, TunnelPool, TunnelRequest, TunnelTarget } from '#protocol/hbone/transport.ts';
+import type { TunnelOutcome, TunnelPool } from '#protocol/hbone/transport.ts';
 
 /** What a pool needs of the outside. */
 export type ClientPoolEffects = {

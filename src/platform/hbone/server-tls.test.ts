@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, type TestContext, test } from 'node:test';
 import type tls from 'node:tls';
-import type { Credentials } from '#model/identity/credentials.ts';
+import type { Credentials } from '#model/identity/identity.ts';
 import { SteppedClock } from '#platform/stepped-clock.testing.ts';
 import {
   CART,

@@ -1,8 +1,7 @@
 import 'reflect-metadata';
 import { webcrypto } from 'node:crypto';
 import * as x509 from '@peculiar/x509';
-import type { Credentials } from '#model/identity/credentials.ts';
-import { parseIdentity } from '#model/identity/identity.ts';
+import { type Credentials, parseIdentity } from '#model/identity/identity.ts';
 
 const KEY = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
 const HOUR_MS = 3_600_000;

@@ -1,7 +1,7 @@
 import net from 'node:net';
 import tls from 'node:tls';
 import type { Clock } from '#model/effects/clock.ts';
-import type { Credentials } from '#model/identity/credentials.ts';
+import type { Credentials } from '#model/identity/identity.ts';
 import { TUNNEL } from '#model/settings/tunnels.ts';
 import { tlsOptions } from '#platform/hbone/tls-context.ts';
 import { HBONE_ALPN } from '#protocol/hbone/settings.ts';

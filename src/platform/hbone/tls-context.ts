@@ -1,5 +1,5 @@
 import tls from 'node:tls';
-import type { Credentials } from '#model/identity/credentials.ts';
+import type { Credentials } from '#model/identity/identity.ts';
 import { HBONE_CIPHER_SUITES } from '#protocol/hbone/settings.ts';
 
 /** What both sides of HBONE demand of TLS: version 1.3, two suites, our certificate, our roots. */

@@ -1,8 +1,7 @@
 import http2, { type ClientHttp2Stream } from 'node:http2';
 import type { HeaderBlock } from '#protocol/http/header-block.ts';
 import type { ClientEvents, ClientStream, UpstreamProblem } from '#protocol/http/message.ts';
-import { isBroken } from './broken.ts';
-import { readHeaders, readTrailers, takeContentLength, writeHeaders } from './headers.ts';
+import { isBroken, readHeaders, readTrailers, takeContentLength, writeHeaders } from './headers.ts';
 
 const { NGHTTP2_CANCEL, NGHTTP2_FLAG_END_STREAM, NGHTTP2_NO_ERROR, NGHTTP2_REFUSED_STREAM, NGHTTP2_PROTOCOL_ERROR } =
   http2.constants;

@@ -1,4 +1,4 @@
-import type { Http2Engine } from '#protocol/http/http2-engine.ts';
+import type { Http2Engine } from '#protocol/http/message.ts';
 import { connectHttp2 } from './client.ts';
 import { acceptHttp2 } from './server.ts';
 

@@ -1,8 +1,7 @@
 import http2, { type ServerHttp2Stream } from 'node:http2';
 import type { HeaderBlock } from '#protocol/http/header-block.ts';
 import type { ResponseHead, ServerEvents, ServerStream } from '#protocol/http/message.ts';
-import { isBroken } from './broken.ts';
-import { readTrailers, writeHeaders } from './headers.ts';
+import { isBroken, readTrailers, writeHeaders } from './headers.ts';
 
 const { NGHTTP2_INTERNAL_ERROR, NGHTTP2_NO_ERROR } = http2.constants;
 

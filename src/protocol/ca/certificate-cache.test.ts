@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { SILENT_LOG } from '#model/effects/log.ts';
-import type { Credentials } from '#model/identity/credentials.ts';
-import type { Identity } from '#model/identity/identity.ts';
+import type { Credentials, Identity } from '#model/identity/identity.ts';
 import { SteppedClock } from '#platform/stepped-clock.testing.ts';
 import { CertificateCache } from './certificate-cache.ts';
 import { issueLeaf, replyChain } from './issue.ts';

@@ -1,8 +1,7 @@
 import type { Cancel, Clock, Random } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
 import { WeftError } from '#model/error.ts';
-import type { Credentials } from '#model/identity/credentials.ts';
-import { formatIdentity, type Identity } from '#model/identity/identity.ts';
+import { type Credentials, formatIdentity, type Identity } from '#model/identity/identity.ts';
 import { CERTIFICATE } from '#model/settings/control-planes.ts';
 import { credentialsFromReply } from '#protocol/ca/received-chain.ts';
 import { renewalDelayMs, retryDelayMs } from '#protocol/ca/renewal.ts';

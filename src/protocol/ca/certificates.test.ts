@@ -5,9 +5,8 @@ import 'reflect-metadata';
 import { Pkcs10CertificateRequest } from '@peculiar/x509';
 import { parseIdentity } from '#model/identity/identity.ts';
 import { issueLeaf, replyChain } from './issue.ts';
-import { splitCertificates } from './pem.ts';
 import { credentialsFromReply } from './received-chain.ts';
-import { createRoot, loadSigner, type Signer } from './signer.ts';
+import { createRoot, loadSigner, type Signer, splitCertificates } from './signer.ts';
 import { createSigningRequest, readSigningRequest } from './signing-request.ts';
 
 const NOW = Date.parse('2026-03-01T12:00:00Z');

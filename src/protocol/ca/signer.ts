@@ -1,5 +1,4 @@
 import { CERTIFICATE } from '#model/settings/control-planes.ts';
-// The certificate library needs this polyfill to be loaded before it.
 import 'reflect-metadata';
 import { createPrivateKey, type KeyObject, X509Certificate as ParsedCertificate, type webcrypto } from 'node:crypto';
 import {
@@ -11,7 +10,6 @@ import {
   X509CertificateGenerator,
 } from '@peculiar/x509';
 import { WeftError } from '#model/error.ts';
-import { splitCertificates } from '#protocol/ca/pem.ts';
 import { EC_P256, generateKey } from '#protocol/ca/signing-request.ts';
 
 /** A certificate and key that sign others. */
@@ -117,4 +115,11 @@ function refuse(reason: string, cause?: unknown): never {
     cause,
     remedy: 'give a CA certificate with its EC P-256, P-384 or RSA key, and the root that issued it, all in PEM',
   });
+}
+
+const PEM_BLOCK = /-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----/g;
+
+/** Every certificate of `text`, one PEM block each, ending with a newline; empty when there is none. */
+export function splitCertificates(text: string): string[] {
+  return [...text.matchAll(PEM_BLOCK)].map(([block]) => `${block}\n`);
 }

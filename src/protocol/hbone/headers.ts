@@ -1,4 +1,5 @@
-import type { TunnelRequest } from '#protocol/hbone/transport.ts';
+import { type IpAddress, splitHostPort, tryParseIp } from '#model/address/ip.ts';
+import type { TunnelRequest } from '#model/path/reach.ts';
 import type { Header } from '#protocol/http/v2/hpack-table.ts';
 
 /** `for="ip:port"`, with `;host=` when the client dialled a service (B14). `client` has IPv6 in brackets. */
@@ -88,4 +89,43 @@ function wellFormed(headers: readonly Header[]): boolean {
 
 function headerValue(headers: readonly Header[], wanted: string): string {
   return headers.find(([name]) => name === wanted)?.[1] ?? '';
+}
+
+/**
+ * The client's own address and port out of a `forwarded` header, if it names the peer's address: the peer's agent
+ * is authenticated as the workload at that address, so it may say which of that workload's ports it speaks for.
+ */
+export function forwardedClient(header: string, peer: IpAddress): { ip: IpAddress; port: number } | null {
+  const quoted = /(?:^|;|,)\s*for="([^"]{1,64})"/i.exec(header)?.[1];
+  const address = quoted === undefined ? null : splitHostPort(quoted);
+  const ip = address === null ? null : tryParseIp(address.host);
+  return address !== null && ip === peer ? { ip, port: address.port } : null;
+}
+
+/** Statuses that answer a CONNECT (spec node-proxy section 2.3); sent with END_STREAM unless `open`. */
+export const TUNNEL_STATUS = {
+  /** Policy allowed it and the app is connected. */
+  open: 200,
+  /** Not a CONNECT, no usable authority, or an address that is not ours to serve. */
+  badRequest: 400,
+  /** Refused by an authorization policy. */
+  denied: 401,
+  /** Unknown workload, service or port, an illegal port, or the app did not answer. */
+  unavailable: 503,
+} as const;
+
+/** What a status means to the one who asked for a tunnel, for errors and logs. */
+export function describeTunnelStatus(status: number): string {
+  switch (status) {
+    case TUNNEL_STATUS.open:
+      return 'open';
+    case TUNNEL_STATUS.badRequest:
+      return 'the peer does not serve this address';
+    case TUNNEL_STATUS.denied:
+      return 'denied by an authorization policy of the destination';
+    case TUNNEL_STATUS.unavailable:
+      return 'the destination workload or port is not reachable';
+    default:
+      return `http status ${status}`;
+  }
 }

@@ -1,28 +1,8 @@
 import type { Duplex } from 'node:stream';
 import type { IpAddress } from '#model/address/ip.ts';
 import type { Identity } from '#model/identity/identity.ts';
+import type { TunnelRequest, TunnelTarget } from '#model/path/reach.ts';
 import type { ResponseFlag } from '#model/telemetry/close-cause.ts';
-
-/** One pool entry: connections of two identities, or of two source addresses, are never shared (B18). */
-export type TunnelTarget = {
-  source: Identity;
-  /** Acceptable identities of the peer: at least one. */
-  peers: readonly Identity[];
-  address: IpAddress;
-  port: number;
-};
-
-/** What one CONNECT says (spec node-proxy section 2.2). */
-export type TunnelRequest = {
-  /** `ip:port`, `[v6]:port` or `hostname:port`. */
-  authority: string;
-  /** `ip:port` of the client, for the `forwarded` header. */
-  client: string;
-  /** Service hostname when the client dialled a service. */
-  serviceHost: string | null;
-  baggage: string;
-  traceparent: string;
-};
 
 /** What came of opening a tunnel. */
 export type TunnelOutcome =

@@ -1,5 +1,5 @@
 import { HTTP } from '#model/settings/http.ts';
-import { CR, LF, SPACE, TARGET, TOKEN } from './v1/characters.ts';
+import { CR, LF, SPACE, TARGET, TOKEN } from './characters.ts';
 
 /** The verdict of `sniff`. */
 export type Sniffed = 'http1' | 'http2' | 'other' | 'undecided';

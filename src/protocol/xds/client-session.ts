@@ -1,7 +1,11 @@
 import { create } from '@bufbuild/protobuf';
 import { unreachable } from '#model/error.ts';
-import { policyKeyOf } from '#model/mesh/authorization.ts';
-import { serviceKeyOf } from '#model/mesh/service.ts';
+import { type Authorization, type PolicyKey, policyKeyOf } from '#model/mesh/authorization.ts';
+import type { MeshDelta } from '#model/mesh/mesh-state.ts';
+import { type Service, type ServiceKey, serviceKeyOf } from '#model/mesh/service.ts';
+import type { Workload } from '#model/mesh/workload.ts';
+import { CONTROL } from '#model/settings/control-planes.ts';
+import type { WaypointConfig } from '#model/waypoint/config.ts';
 import {
   type DeltaDiscoveryRequest,
   DeltaDiscoveryRequestSchema,
@@ -141,4 +145,75 @@ function keyOf(resource: DecodedResource): string {
     default:
       return unreachable(resource);
   }
+}
+
+/** How a stream came to its end; decides how soon the next one is tried. */
+export type StreamEnd =
+  /** The RPC was never established: no connection, or refused before the first answer. */
+  | { kind: 'not-established' }
+  /** The server ended it without a status of failure, after it had answered. */
+  | { kind: 'clean' }
+  /** A status in mid-stream; `code` is the gRPC status in capitals. */
+  | { kind: 'broken'; code: string; details: string };
+
+/** Codes that only say the connection went away, as happens whenever a control plane is replaced. */
+const TRANSIENT_CODES: ReadonlySet<string> = new Set(['UNKNOWN', 'CANCELLED', 'DEADLINE_EXCEEDED']);
+const TRANSIENT_DETAILS = ['transport is closing', 'received prior goaway'];
+
+/**
+ * Milliseconds to wait before the next stream, and what to pass as `previousMs` next time.
+ * `previousMs` starts as 0. No jitter, as ztunnel does it. Source: control-plane-protocols 1.9.
+ */
+export function reconnectDelay(previousMs: number, end: StreamEnd): { delayMs: number; previousMs: number } {
+  switch (end.kind) {
+    case 'clean':
+      return { delayMs: 0, previousMs: 0 };
+    case 'broken':
+      if (isTransient(end.code, end.details)) return { delayMs: CONTROL.backoffFirstMs, previousMs: 0 };
+      return doubled(previousMs);
+    case 'not-established':
+      return doubled(previousMs);
+  }
+}
+
+function doubled(previousMs: number): { delayMs: number; previousMs: number } {
+  const delayMs = previousMs === 0 ? CONTROL.backoffFirstMs : Math.min(previousMs * 2, CONTROL.backoffMaxMs);
+  return { delayMs, previousMs: delayMs };
+}
+
+function isTransient(code: string, details: string): boolean {
+  if (TRANSIENT_CODES.has(code)) return true;
+  return code === 'UNAVAILABLE' && TRANSIENT_DETAILS.some((part) => details.toLowerCase().includes(part));
+}
+
+/** What a response means to the part that holds the mesh. waypoints: by `<namespace>/<gateway>`, null when gone. */
+export type ClientDelta = { mesh: MeshDelta; waypoints: ReadonlyMap<string, WaypointConfig | null> };
+
+/** Sorts one response's changes into the model's maps. */
+export function deltaOf(update: ClientUpdate): ClientDelta {
+  const workloads = new Map<string, Workload | null>();
+  const services = new Map<ServiceKey, Service | null>();
+  const policies = new Map<PolicyKey, Authorization | null>();
+  const waypoints = new Map<string, WaypointConfig | null>();
+  for (const resource of update.updated) {
+    switch (resource.kind) {
+      case 'workload':
+        workloads.set(resource.workload.uid, resource.workload);
+        break;
+      case 'service':
+        services.set(serviceKeyOf(resource.service), resource.service);
+        break;
+      case 'policy':
+        policies.set(policyKeyOf(resource.policy), resource.policy);
+        break;
+      case 'waypoint-config':
+        waypoints.set(waypointConfigName(resource.config), resource.config);
+        break;
+      default:
+        unreachable(resource);
+    }
+  }
+  const byKind = { workload: workloads, service: services, policy: policies, 'waypoint-config': waypoints };
+  for (const { kind, key } of update.removed) byKind[kind].set(key, null);
+  return { mesh: { workloads, services, policies }, waypoints };
 }

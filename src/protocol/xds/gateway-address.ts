@@ -1,7 +1,7 @@
 import { create } from '@bufbuild/protobuf';
 import { bytesToIp, ipToBytes } from '#model/address/ip.ts';
-import type { GatewayAddress } from '#model/mesh/gateway-address.ts';
 import { PORT } from '#model/mesh/ports.ts';
+import type { GatewayAddress } from '#model/mesh/service.ts';
 import { type GatewayAddress as GatewayAddressMessage, GatewayAddressSchema } from '#proto/workload_pb.js';
 import { rejectResource } from '#protocol/xds/resource-fault.ts';
 

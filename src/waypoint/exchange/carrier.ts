@@ -12,8 +12,7 @@ import type {
   UpstreamProblem,
 } from '#protocol/http/message.ts';
 import { relayRaw } from '#waypoint/connection/relay-raw.ts';
-import type { Exchange } from '#waypoint/exchange/exchange.ts';
-import { authorizeExchange } from '#waypoint/exchange/exchange.ts';
+import { authorizeExchange, type Exchange } from '#waypoint/exchange/exchange.ts';
 import { deniedReply, type LocalReply, REPLY, renderReply, replyFor } from '#waypoint/exchange/local-reply.ts';
 import type { Counters } from '#waypoint/self/counters.ts';
 import type { LiveConnection, Snapshot } from '#waypoint/state/snapshot.ts';

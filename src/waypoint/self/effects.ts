@@ -5,7 +5,7 @@ import type { Log } from '#model/effects/log.ts';
 import type { Identity } from '#model/identity/identity.ts';
 import type { Workload } from '#model/mesh/workload.ts';
 import type { TunnelPool } from '#protocol/hbone/transport.ts';
-import type { Http2Engine } from '#protocol/http/http2-engine.ts';
+import type { Http2Engine } from '#protocol/http/message.ts';
 
 /** On whose behalf an upstream connection is opened. HTTP connections may later serve other connections of the same identity. */
 export type ClientInfo = { identity: Identity | null; address: IpAddress; port: number };

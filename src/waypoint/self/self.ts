@@ -1,8 +1,7 @@
 import type { ClientLocation } from '#model/balancing/endpoints.ts';
-import type { Identity } from '#model/identity/identity.ts';
-import { sameIdentity } from '#model/identity/identity.ts';
-import type { GatewayAddress } from '#model/mesh/gateway-address.ts';
+import { type Identity, sameIdentity } from '#model/identity/identity.ts';
 import type { MeshState } from '#model/mesh/mesh-state.ts';
+import type { GatewayAddress } from '#model/mesh/service.ts';
 import { identityOf } from '#model/mesh/workload.ts';
 
 /** Which waypoint this is. */

@@ -1,8 +1,7 @@
 import type { Duplex } from 'node:stream';
 import type { Clock } from '#model/effects/clock.ts';
 import { WAYPOINT } from '#model/settings/waypoints.ts';
-import type { Http2Engine } from '#protocol/http/http2-engine.ts';
-import type { ClientConnection, ClientOwner, HttpVersion, UpstreamProblem } from '#protocol/http/message.ts';
+import type { ClientConnection, ClientOwner, Http2Engine, HttpVersion, UpstreamProblem } from '#protocol/http/message.ts';
 import { Http1ClientConnection } from '#protocol/http/v1/client-connection.ts';
 import type { Counters } from '#waypoint/self/counters.ts';
 

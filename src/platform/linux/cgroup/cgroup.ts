@@ -2,7 +2,7 @@ import { mkdir, readdir, readFile, rmdir, statfs, writeFile } from 'node:fs/prom
 import { dirname, join } from 'node:path';
 import { WeftError } from '#model/error.ts';
 import { HOST } from '#model/settings/host.ts';
-import { eventually } from '#platform/linux/sandbox/poll.ts';
+import { eventually } from '#platform/linux/process/waiting.ts';
 
 const CGROUP2_MAGIC = 0x63677270;
 

@@ -1,6 +1,6 @@
 import { type IpAddress, tryParseIp } from '#model/address/ip.ts';
 import { WeftError } from '#model/error.ts';
-import { type CommandResult, missingProgram, runCommand } from '#platform/linux/sandbox/command.ts';
+import { type CommandResult, missingProgram, runCommand } from '#platform/linux/process/command.ts';
 
 /**
  * Runs several `ip` commands in one process, in the network namespace of that name or, when null, in this process's own.

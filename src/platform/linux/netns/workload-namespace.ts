@@ -1,11 +1,11 @@
 import { createSocket } from 'node:dgram';
 import { closeSync, openSync } from 'node:fs';
-import { createServer, type Server, type Socket } from 'node:net';
+import { createServer, type Server, Socket, type SocketConstructorOpts } from 'node:net';
 import { familyOf, type IpAddress, parseIp } from '#model/address/ip.ts';
 import { WeftError } from '#model/error.ts';
 import type { Flow } from '#model/kernel/maps.ts';
+import { TUNNEL } from '#model/settings/tunnels.ts';
 import type { DatapathMaps } from '#platform/bpf/datapath.ts';
-import { connectFd } from './connect.ts';
 import { destroySocket } from './destroy-socket.ts';
 import { namespaceCookie } from './namespace.ts';
 import { tcpListenerIn, tcpSocketIn, udpSocketIn, unboundTcpSocketIn } from './sockets.ts';
@@ -119,4 +119,37 @@ export class WorkloadNamespace {
     server.on('error', () => {});
     return { server, fd };
   }
+}
+
+/**
+ * Connects a socket that was made elsewhere (in a namespace, marked, bound) and hands it to Node.
+ * Rejects with the socket error, or ETIMEDOUT after `timeoutMs`. Owns the fd from here on.
+ */
+export function connectFd(fd: number, ip: IpAddress, port: number, timeoutMs: number): Promise<Socket> {
+  // manualStart keeps the constructor from reading a socket that is not connected yet; it is not in the typings.
+  const options: SocketConstructorOpts & { manualStart: boolean } = { fd, allowHalfOpen: true, manualStart: true };
+  let socket: Socket;
+  try {
+    socket = new Socket(options);
+  } catch (error) {
+    closeSync(fd);
+    return Promise.reject(error);
+  }
+  socket.setNoDelay(true);
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => {
+      socket.destroy(Object.assign(new Error(`connect ETIMEDOUT ${ip}:${port}`), { code: 'ETIMEDOUT' }));
+    }, timeoutMs);
+    const fail = (error: Error): void => {
+      clearTimeout(timer);
+      reject(error);
+    };
+    socket.once('error', fail);
+    socket.connect({ host: ip, port }, () => {
+      clearTimeout(timer);
+      socket.off('error', fail);
+      socket.setKeepAlive(true, TUNNEL.tcpKeepAliveMs);
+      resolve(socket);
+    });
+  });
 }

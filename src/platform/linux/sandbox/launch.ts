@@ -1,7 +1,7 @@
 import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process';
 import { statSync } from 'node:fs';
 import { WeftError } from '#model/error.ts';
-import { findProgram } from './command.ts';
+import { findProgram } from '#platform/linux/process/command.ts';
 import type { Sandbox } from './sandbox.ts';
 
 /** How a command is started; nothing is taken over from this process unless it is given here. */

@@ -3,9 +3,9 @@ import { basename, dirname } from 'node:path';
 import type { Cidr } from '#model/address/ip.ts';
 import { createNodeCgroup, missingCgroups, removeCgroup, removeEmptyCgroup } from '#platform/linux/cgroup/cgroup.ts';
 import { type AddressPool, formatCidr } from '#platform/linux/net/address-pool.ts';
-import { ensureBridge, findUplinks, removeBridge, requireOwnBridge } from '#platform/linux/net/bridge.ts';
-import { installEgressNat, removeEgressNat } from '#platform/linux/net/egress-nat.ts';
 import { applyChanges, forwardingWishes, planChanges, restoreChanges } from '#platform/linux/net/sysctl.ts';
+import { ensureBridge, findUplinks, removeBridge, requireOwnBridge } from './bridge.ts';
+import { installEgressNat, removeEgressNat } from './egress-nat.ts';
 import type { NodeRecord, Records } from './records.ts';
 
 /** What a node sets up once for all of its sandboxes. */

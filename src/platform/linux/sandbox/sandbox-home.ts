@@ -10,12 +10,12 @@ import {
   staysPopulated,
 } from '#platform/linux/cgroup/cgroup.ts';
 import { type AddressPool, addressesOf, freeHost, GATEWAY_HOST, hostOf, parsePool } from '#platform/linux/net/address-pool.ts';
-import { ipv6Usable } from '#platform/linux/net/bridge.ts';
+import { createSerial } from '#platform/linux/process/waiting.ts';
+import { ipv6Usable } from './bridge.ts';
 import { type NodeSetup, type Place, placeOf, readNodeRecord, samePlace, setUpNode, tearDownNode } from './node-network.ts';
 import { createRecords, type Records, type SandboxRecord } from './records.ts';
 import type { NodeReadiness, Sandbox, SandboxesOptions } from './sandbox.ts';
 import { fileNameOf, hostVethOf, netnsNameOf, type SandboxKey } from './sandbox-name.ts';
-import { createSerial } from './serial.ts';
 import { isNamespace, isWired, listNetnsOf, netnsPathOf, unwire, unwireNetns, wire } from './wiring.ts';
 
 /** The state behind `createSandboxes`, which says what each method promises. */

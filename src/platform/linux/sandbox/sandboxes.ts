@@ -1,5 +1,5 @@
 import { parsePool } from '#platform/linux/net/address-pool.ts';
-import { checkBridgeName } from '#platform/linux/net/bridge.ts';
+import { checkBridgeName } from './bridge.ts';
 import type { NodeReadiness, Sandbox, SandboxesOptions } from './sandbox.ts';
 import { SandboxHome } from './sandbox-home.ts';
 import type { SandboxKey } from './sandbox-name.ts';

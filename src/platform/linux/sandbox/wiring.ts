@@ -4,8 +4,8 @@ import { WeftError } from '#model/error.ts';
 import { HOST } from '#model/settings/host.ts';
 import { type AddressPool, addressesOf, GATEWAY_HOST } from '#platform/linux/net/address-pool.ts';
 import { ip, ipBatch, readLink, tryIp } from '#platform/linux/net/ip-command.ts';
-import { missingProgram, runCommand } from './command.ts';
-import { eventually } from './poll.ts';
+import { missingProgram, runCommand } from '#platform/linux/process/command.ts';
+import { eventually } from '#platform/linux/process/waiting.ts';
 import type { SandboxRecord } from './records.ts';
 import { hostVethOfNetns, isNetnsNameOf } from './sandbox-name.ts';
 

@@ -1,5 +1,5 @@
 import { HTTP } from '#model/settings/http.ts';
-import { COLON, CR, FIELD_VALUE, HEX_VALUE, LF, SEMICOLON, TOKEN } from './characters.ts';
+import { COLON, CR, FIELD_VALUE, HEX_VALUE, LF, SEMICOLON, TOKEN } from '#protocol/http/characters.ts';
 
 /** What one step of the decoder found. */
 export type ChunkEvent =

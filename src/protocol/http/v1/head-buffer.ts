@@ -1,5 +1,5 @@
 import { HTTP } from '#model/settings/http.ts';
-import { CR, LF } from './characters.ts';
+import { CR, LF } from '#protocol/http/characters.ts';
 
 /** What is known of the head so far. */
 export type HeadResult =

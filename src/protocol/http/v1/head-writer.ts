@@ -1,9 +1,9 @@
 import { HTTP } from '#model/settings/http.ts';
+import { COLON, CR, LF, LOWER, SPACE } from '#protocol/http/characters.ts';
 import type { HeaderBlock } from '#protocol/http/header-block.ts';
 import { HEADER } from '#protocol/http/header-names.ts';
 import type { RequestHead, ResponseHead } from '#protocol/http/message.ts';
 import { reasonOf } from '#protocol/http/status.ts';
-import { COLON, CR, LF, LOWER, SPACE } from './characters.ts';
 import { Http1Headers } from './http1-headers.ts';
 
 /** How the body of a message that we write is framed. */

@@ -1,7 +1,7 @@
 import { HTTP } from '#model/settings/http.ts';
+import { COLON, CR, FIELD_VALUE, LF, SPACE, TAB, TOKEN, textOf } from '#protocol/http/characters.ts';
 import { HeaderBlock } from '#protocol/http/header-block.ts';
 import { classifyHeader, equalsIgnoringCase, HEADER, type HeaderId } from '#protocol/http/header-names.ts';
-import { COLON, CR, FIELD_VALUE, LF, SPACE, TAB, TOKEN, textOf } from './characters.ts';
 
 /** Whether the field lines could be read. */
 export type FieldsResult = 'ok' | 'too-many' | 'invalid';

@@ -1,4 +1,4 @@
-import { CR, LF, SPACE, TARGET, TOKEN, textOf } from './characters.ts';
+import { CR, LF, SPACE, TARGET, TOKEN, textOf } from '#protocol/http/characters.ts';
 
 /** The first line of a request, or how to refuse it. */
 export type RequestLine =

@@ -1,6 +1,6 @@
+import { CR, FIELD_VALUE, LF, SPACE, textOf } from '#protocol/http/characters.ts';
 import type { ResponseHead } from '#protocol/http/message.ts';
 import { mayHaveBody } from '#protocol/http/status.ts';
-import { CR, FIELD_VALUE, LF, SPACE, textOf } from './characters.ts';
 import { takeHopHeaders } from './connection-header.ts';
 import { CHUNKED, type DeclaredFraming, type Framing, NO_BODY, takeFraming } from './framing.ts';
 import type { Http1Headers } from './http1-headers.ts';

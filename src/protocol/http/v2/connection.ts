@@ -1,8 +1,7 @@
 import { DEFAULT_WINDOW_BYTES, ERROR_CODE, FLAG, FRAME, Http2Error, STREAM_ID_MAX, WINDOW_BYTES_LIMIT } from './constants.ts';
 import type { Http2Options } from './events.ts';
 import { FloodGuard } from './flood-guard.ts';
-import { readErrorCode, readGoaway, readIncrement, requirePing } from './frame-payloads.ts';
-import { FrameReader } from './frame-reader.ts';
+import { FrameReader, readErrorCode, readGoaway, readIncrement, requirePing } from './frame-reader.ts';
 import { goawayFrame, pingFrame, rstStreamFrame, settingsAckFrame, windowUpdateFrame } from './frame-writer.ts';
 import { type HeaderBlock, HeaderBlocks } from './header-blocks.ts';
 import type { Header } from './hpack-table.ts';

@@ -1,8 +1,8 @@
 import { WeftError } from '#model/error.ts';
-import { bridgeMacOf, isHostVeth } from '#platform/linux/sandbox/sandbox-name.ts';
-import { type AddressPool, addressesOf, GATEWAY_HOST } from './address-pool.ts';
-import { ip, ipBatch, readAlias, readPorts, tryIp } from './ip-command.ts';
-import { readSysctl, writeSysctl } from './sysctl.ts';
+import { type AddressPool, addressesOf, GATEWAY_HOST } from '#platform/linux/net/address-pool.ts';
+import { ip, ipBatch, readAlias, readPorts, tryIp } from '#platform/linux/net/ip-command.ts';
+import { readSysctl, writeSysctl } from '#platform/linux/net/sysctl.ts';
+import { bridgeMacOf, isHostVeth } from './sandbox-name.ts';
 
 /** Fixed by the kernel: IFNAMSIZ is 16, its last byte 0. */
 const INTERFACE_CHARACTERS_MAX = 15;

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { newTraceparent, parseTraceparent } from '#model/telemetry/traceparent.ts';
-import { type Baggage, EMPTY_BAGGAGE, formatBaggage, parseBaggage } from '#protocol/hbone/baggage.ts';
-import { describeTunnelStatus, TUNNEL_STATUS } from '#protocol/hbone/status.ts';
+import { describeTunnelStatus, TUNNEL_STATUS } from '#protocol/hbone/headers.ts';
+import { type Baggage, EMPTY_BAGGAGE, formatBaggage, parseBaggage } from './baggage.ts';
+import { newTraceparent, parseTraceparent } from './traceparent.ts';
 
 const full: Baggage = {
   cluster: 'east',

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
-import { createSerial } from './serial.ts';
+import { createSerial } from './waiting.ts';
 
 test('tasks of one key run one after the other, of different keys at once, and a failure stops none', async () => {
   const serial = createSerial();

@@ -1,7 +1,7 @@
 import { type Cidr, familyOf } from '#model/address/ip.ts';
-import { runCommand } from '#platform/linux/sandbox/command.ts';
-import { slugOf } from '#platform/linux/sandbox/sandbox-name.ts';
-import { type AddressPool, formatCidr } from './address-pool.ts';
+import { type AddressPool, formatCidr } from '#platform/linux/net/address-pool.ts';
+import { runCommand } from '#platform/linux/process/command.ts';
+import { slugOf } from './sandbox-name.ts';
 
 /** Never given another source: they are local to the link, or for many receivers. */
 const NEVER_4 = ['169.254.0.0/16', '224.0.0.0/4', '255.255.255.255/32'];

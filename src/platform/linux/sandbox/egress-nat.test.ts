@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { tryParseCidr } from '#model/address/ip.ts';
-import { parsePool } from './address-pool.ts';
+import { parsePool } from '#platform/linux/net/address-pool.ts';
 import { egressNatRuleset } from './egress-nat.ts';
 
 test('the ruleset replaces the table of the node, and spares the pools, the excluded and what stays on the link', () => {

@@ -1,6 +1,0 @@
-const CERTIFICATE = /-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----/g;
-
-/** Every certificate of `text`, one PEM block each, ending with a newline; empty when there is none. */
-export function splitCertificates(text: string): string[] {
-  return [...text.matchAll(CERTIFICATE)].map(([block]) => `${block}\n`);
-}
