@@ -10,8 +10,7 @@ import { SteppedClock } from '#platform/stepped-clock.testing.ts';
 import { IstioCertificateRequestSchema } from '#proto/ca_pb.js';
 import { createSigningRequest } from '#protocol/ca/signing-request.ts';
 import { CertificateAuthority } from './authority.ts';
-import { authorizeIdentity, type IdentityDirectory } from './authorize.ts';
-import { createCertificate } from './create-certificate.ts';
+import { authorizeIdentity, createCertificate, type IdentityDirectory } from './create-certificate.ts';
 
 const DAY_SECONDS = 86_400;
 const agent: Caller = { namespace: 'weft-system', serviceAccount: 'weft-agent', node: 'node-1' };

@@ -1,12 +1,19 @@
 import { mkdirSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import type { ControlOptions } from '#cli/control.ts';
+import { processRunner } from '#control-plane/waypoints/process-runner.ts';
+import type { WaypointRunner } from '#control-plane/waypoints/runner.ts';
 import { startControl } from '#main/control/control-process.ts';
-import { waypointRunner } from '#main/control/waypoint-runner.ts';
+import { systemClock } from '#platform/clock.ts';
+import { openStateDirectory } from '#platform/files/state-directory.ts';
 import { relayToControl } from '#platform/grpc/control-relay.ts';
+import { launchDetached, signalProcess, startTimeOf } from '#platform/linux/sandbox/detached.ts';
+import { agentClient } from '#platform/local-api/clients.ts';
 import { serve } from '#platform/process/service.ts';
 import { commandLog } from '#platform/telemetry/command-log.ts';
 import { discoverySocketPath, waypointsDirectory } from '#protocol/api/places.ts';
+
+const WEFT_ENTRY = new URL('../weft.ts', import.meta.url).pathname;
 
 /** `weft control`. Its waypoints outlive it, and the next control plane adopts them. */
 export async function control(options: ControlOptions): Promise<number> {
@@ -21,7 +28,7 @@ export async function control(options: ControlOptions): Promise<number> {
       serverNames: options.serverNames,
       trustDomain: options.trustDomain,
       socketPath: options.socket,
-      waypointRunner: options.waypointAgent === null ? null : runnerFor(options.waypointAgent, options.stateDir, runDir),
+      waypointRunner: options.waypointAgent === null ? null : await runnerFor(options.waypointAgent, options.stateDir, runDir),
       log,
     });
     const stopRelay =
@@ -36,11 +43,16 @@ export async function control(options: ControlOptions): Promise<number> {
   });
 }
 
-function runnerFor(agentSocket: string, stateDir: string, runDir: string): ReturnType<typeof waypointRunner> {
-  return waypointRunner({
-    agentSocket,
+async function runnerFor(agentSocket: string, stateDir: string, runDir: string): Promise<WaypointRunner> {
+  const dir = waypointsDirectory(runDir);
+  return processRunner({
+    agent: agentClient(agentSocket),
+    processes: { launch: launchDetached, startTimeOf, signal: signalProcess },
+    store: await openStateDirectory(dir),
+    dir,
+    weft: [process.execPath, WEFT_ENTRY],
     controlAddress: `unix:${discoverySocketPath(runDir)}`,
     rootFile: join(resolve(stateDir), 'root-cert.pem'),
-    dir: waypointsDirectory(runDir),
+    clock: systemClock,
   });
 }

@@ -3,7 +3,7 @@ import type { ValidateOptions } from '#cli/validate.ts';
 import { formatFindings } from '#control-plane/resources/finding.ts';
 import { CRD_FILES } from '#control-plane/resources/kinds-table.ts';
 import { createResourceParser } from '#control-plane/resources/resource-parser.ts';
-import { validateFiles } from '#control-plane/sources/directory/validate-files.ts';
+import { validateFiles } from '#control-plane/sources/directory/config-files.ts';
 import { WeftError } from '#model/error.ts';
 import { readCrds } from '#platform/files/crds.ts';
 import { scanDirectory } from '#platform/files/scan-directory.ts';

@@ -8,6 +8,7 @@ import { relayToControl } from '#platform/grpc/control-relay.ts';
 import { DELTA_STREAM } from '#platform/grpc/service-definitions.ts';
 import { DeltaDiscoveryRequestSchema, type DeltaDiscoveryResponse } from '#proto/discovery_pb.js';
 import { ADDRESS_TYPE } from '#protocol/xds/type-urls.ts';
+import type { StartControlOptions } from './control-process.ts';
 import {
   AGENT_ID,
   DENY,
@@ -20,8 +21,7 @@ import {
   SERVICE_KEY,
   SHOP,
   started,
-} from './control-harness.testing.ts';
-import type { StartControlOptions } from './control-process.ts';
+} from './control-rig.testing.ts';
 
 test('an agent learns the mesh, and a changed file reaches it', async (t) => {
   const where = await place(t);

@@ -12,7 +12,7 @@ import { systemClock } from '#platform/clock.ts';
 import { CaClient } from '#platform/grpc/ca-client.ts';
 import { RegistryClient, type ReportedWorkload } from '#platform/grpc/registry-client.ts';
 import { CertificateCache } from '#protocol/ca/certificate-cache.ts';
-import { closeAfter, endpointOf, eventually, follower, place, portOf, started } from './control-harness.testing.ts';
+import { closeAfter, endpointOf, eventually, follower, place, portOf, started } from './control-rig.testing.ts';
 
 const web: ReportedWorkload = {
   name: 'web',

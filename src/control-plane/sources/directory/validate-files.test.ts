@@ -6,7 +6,7 @@ import { CRD_FILES } from '#control-plane/resources/kinds-table.ts';
 import { createResourceParser } from '#control-plane/resources/resource-parser.ts';
 import { readCrds } from '#platform/files/crds.ts';
 import { matchesGolden } from '../../../../test/structure/golden.ts';
-import { validateFiles } from './validate-files.ts';
+import { validateFiles } from './config-files.ts';
 
 const parser = createResourceParser(await readCrds(CRD_FILES));
 

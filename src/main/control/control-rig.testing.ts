@@ -165,7 +165,7 @@ export function closeAfter(t: TestContext, ...closables: { close(): void }[]): v
   });
 }
 
-/** Waits for something that has no event of its own. */
+/** Waits for something that has no event of its own, by turns of the event loop: what it waits for comes through sockets. */
 export async function eventually(holds: () => boolean): Promise<void> {
-  while (!holds()) await new Promise((resolve) => setTimeout(resolve, 5));
+  while (!holds()) await new Promise((resolve) => setImmediate(resolve));
 }

@@ -1,0 +1,128 @@
+import type { Clock } from '#model/effects/clock.ts';
+import type { StateStore } from '#model/effects/state-store.ts';
+import { WeftError } from '#model/error.ts';
+import { CONTROL } from '#model/settings/control-planes.ts';
+import { COMMAND } from '#model/settings/host.ts';
+import type { StartedWorkload, StartWorkload } from '#protocol/api/agent.ts';
+import type { WaypointRunner, WaypointSpec } from './runner.ts';
+
+/** The agent of the node that hosts the waypoints. Errors of every method: WEFT_NO_AGENT, and those the agent gives. */
+export type HostAgent = {
+  status(): Promise<{ node: string; kernel: { pinDir: string } }>;
+  /** Makes the sandbox of a workload, or finds the one there is. */
+  start(workload: StartWorkload): Promise<StartedWorkload>;
+  stop(namespace: string, name: string): Promise<void>;
+};
+
+/** The processes of this machine. */
+export type Processes = {
+  /**
+   * Starts a command in a sandbox and returns its process id, or null when it cannot be. It outlives this process, so what it
+   * prints goes to a file. `ended` is called when it ends while this process still runs.
+   */
+  launch(sandbox: StartedWorkload, command: readonly string[], logFile: string, ended: () => void): number | null;
+  /** Tells a process from a later one with the same id; null: there is none. */
+  startTimeOf(pid: number): string | null;
+  signal(pid: number, name: 'SIGTERM' | 'SIGKILL'): void;
+};
+
+/** What a runner needs of its machine. */
+export type ProcessRunnerOptions = {
+  agent: HostAgent;
+  processes: Processes;
+  /** What is known of running waypoints, their tokens and logs; its texts are files of `dir`. */
+  store: StateStore;
+  dir: string;
+  /** What `weft` is started as, before its arguments. */
+  weft: readonly string[];
+  /** Where waypoints reach the control plane: `unix:<path>`, since they have a network namespace of their own. */
+  controlAddress: string;
+  rootFile: string;
+  clock: Clock;
+};
+
+/** What is kept on disk of one waypoint, so that a restarted control plane adopts it. */
+type Kept = { spec: WaypointSpec; pid: number; startTime: string };
+
+/** Runs each waypoint as a workload of the local node, in a process that outlives the control plane. */
+export function processRunner(options: ProcessRunnerOptions): WaypointRunner {
+  const { agent, processes, store } = options;
+  const watchers = new Set<() => void>();
+  const ended = () => {
+    for (const changed of watchers) changed();
+  };
+  const isAlive = ({ pid, startTime }: Kept) => processes.startTimeOf(pid) === startTime;
+  return {
+    async start(spec, token) {
+      const { node, kernel } = await agent.status();
+      const sandbox = await agent.start(workloadOf(spec));
+      await store.write(nameOf(spec, 'token'), token, { secret: true });
+      const command = commandOf(options, spec, { node, pinDir: kernel.pinDir });
+      const pid = processes.launch(sandbox, command, `${options.dir}/${nameOf(spec, 'log')}`, ended);
+      if (pid === null) throw new WeftError('WEFT_WAYPOINT_START', `cannot start waypoint ${spec.namespace}/${spec.name}`);
+      const kept: Kept = { spec, pid, startTime: processes.startTimeOf(pid) ?? '' };
+      await store.write(nameOf(spec, 'json'), JSON.stringify(kept), { secret: true });
+    },
+    async stop(key) {
+      const kept = parseKept(await store.read(nameOf(key, 'json')));
+      if (kept !== null) await end(kept, options);
+      await agent.stop(key.namespace, key.name).catch((error: unknown) => {
+        // Without its agent the sandbox cannot be removed; the next one finds and removes what nobody uses.
+        if (!(error instanceof WeftError) || error.code !== 'WEFT_NO_AGENT') throw error;
+      });
+      for (const ending of ['json', 'token', 'log'] as const) await store.remove(nameOf(key, ending));
+    },
+    async list() {
+      const names = (await store.list('')).filter((name) => name.endsWith('.json'));
+      const kept = await Promise.all(names.map(async (name) => parseKept(await store.read(name))));
+      return kept.flatMap((one) => (one !== null && isAlive(one) ? [one.spec] : []));
+    },
+    watch(changed) {
+      watchers.add(changed);
+      return () => watchers.delete(changed);
+    },
+  };
+}
+
+/** The name of what is kept for a waypoint; namespaces have no dots, so no two waypoints meet. */
+function nameOf({ namespace, name }: { namespace: string; name: string }, ending: 'json' | 'token' | 'log'): string {
+  return `${namespace}.${name}.${ending}`;
+}
+
+function workloadOf({ name, namespace, serviceAccount, labels }: WaypointSpec): StartWorkload {
+  return { name, namespace, serviceAccount, labels: { ...labels }, nativeTunnel: true };
+}
+
+function commandOf(options: ProcessRunnerOptions, spec: WaypointSpec, on: { node: string; pinDir: string }): string[] {
+  const flags = {
+    namespace: spec.namespace,
+    gateway: spec.name,
+    'service-account': spec.serviceAccount,
+    node: on.node,
+    control: options.controlAddress,
+    'control-root': options.rootFile,
+    'token-file': `${options.dir}/${nameOf(spec, 'token')}`,
+    'pin-dir': on.pinDir,
+  };
+  return [...options.weft, 'waypoint', ...Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value])];
+}
+
+/** null: gone, or half written by a process that was killed; the waypoint is started anew. */
+function parseKept(text: string | null): Kept | null {
+  try {
+    return text === null ? null : (JSON.parse(text) as Kept);
+  } catch {
+    return null;
+  }
+}
+
+/** Asks the process to end, which drains its connections first, and insists when it takes too long. */
+async function end({ pid, startTime }: Kept, { processes, clock }: ProcessRunnerOptions): Promise<void> {
+  const isAlive = () => processes.startTimeOf(pid) === startTime;
+  if (!isAlive()) return;
+  processes.signal(pid, 'SIGTERM');
+  for (let waitedMs = 0; waitedMs < CONTROL.waypointStopMs && isAlive(); waitedMs += COMMAND.pollMs) {
+    await new Promise<void>((resolve) => clock.after(COMMAND.pollMs, resolve));
+  }
+  if (isAlive()) processes.signal(pid, 'SIGKILL');
+}
