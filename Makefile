@@ -10,7 +10,7 @@
 #   make clean         removes everything that was built or installed below this folder
 
 NODE := node_modules/node/bin/node
-TEST_GLOBS := 'src/**/*.test.ts' 'testbed/**/*.test.ts' 'test/**/*.test.ts' 'bench/**/*.test.ts' 'fuzz/**/*.test.ts'
+TEST_GLOBS := 'src/**/*.test.ts' 'testbed/**/*.test.ts' 'test/**/*.test.ts' 'bench/**/*.test.ts' 'fuzz/**/*.test.ts' 'bpf/**/*.test.ts'
 export PATH := $(CURDIR)/node_modules/node/bin:$(PATH)
 
 .DEFAULT_GOAL := setup

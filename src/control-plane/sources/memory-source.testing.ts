@@ -17,7 +17,7 @@ import type { Origin } from '#protocol/api/control.ts';
 export type PlainObject = {
   apiVersion: string;
   kind: string;
-  metadata: { name: string; namespace?: string };
+  metadata: { name: string; namespace?: string; labels?: Readonly<Record<string, string>> };
   [field: string]: unknown;
 };
 

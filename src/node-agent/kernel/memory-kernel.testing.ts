@@ -5,13 +5,14 @@ import type { Kernel } from '#node-agent/effects/agent-effects.ts';
 
 /**
  * A map in memory that behaves as the kernel's: it keeps bytes, so values are copies and numbers that do not fit are refused;
- * a full hash refuses new keys, a full LRU forgets what was used longest ago, an array has all of its entries from the start.
- * The contract suite of src/platform/bpf holds it against the real maps.
+ * a full hash refuses new keys, a full LRU forgets what was written longest ago
+ * (reading from user space keeps nothing alive in the kernel either), an array has all of its entries from the start.
+ * src/platform/bpf/map-contract.test.ts holds it against the real maps.
  */
 export class MemoryMap<K, V> implements Table<K, V> {
   readonly #name: string;
   readonly #definition: MapDefinition<K, V>;
-  /** Key bytes as latin1 → value bytes; in an LRU the first was used longest ago. */
+  /** Key bytes as latin1 → value bytes; in an LRU the first was written longest ago. */
   readonly #kept = new Map<string, Buffer>();
   #closed = false;
 
@@ -26,11 +27,8 @@ export class MemoryMap<K, V> implements Table<K, V> {
   }
 
   get(key: K): V | null {
-    const text = this.#text(key);
-    const bytes = this.#kept.get(text);
-    if (bytes === undefined) return null;
-    if (this.#definition.kind === 'lru') this.#store(text, bytes);
-    return this.#definition.value.decode(bytes);
+    const bytes = this.#kept.get(this.#text(key));
+    return bytes === undefined ? null : this.#definition.value.decode(bytes);
   }
 
   set(key: K, value: V): void {

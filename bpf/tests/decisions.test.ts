@@ -1,0 +1,337 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { type IpAddress, parseIp } from '#model/address/ip.ts';
+import { ADDRESS_FLAG, CONFIG_FLAG, REASON, SCHEMA, SERVICE_FLAG, WORKLOAD_FLAG } from '#model/kernel/abi.ts';
+import { ip, struct, u8, u16, u32, u64 } from '#model/kernel/layout.ts';
+import { PORT } from '#model/mesh/ports.ts';
+import { runProgram } from '#platform/bpf/kernel-calls.testing.ts';
+import { loadObject } from '#platform/bpf/object.ts';
+import { type LoadedProgram, loadProgram, withoutPrograms } from './loaded.testing.ts';
+
+/** Twins of the contexts in decisions.bpf.c. */
+const DIAL = struct('test_dial', {
+  netnsCookie: u64,
+  ip,
+  port: u16,
+  protocol: u16,
+  path: u32,
+  reason: u16,
+  backendPort: u16,
+  backend: ip,
+  destinationId: u32,
+});
+const VERDICT = struct('test_verdict', { sourceId: u32, destinationId: u32, generation: u32, port: u16, pad0: u16 });
+const FLOW = struct('test_flow', { destinationPort: u16, outboundPort: u16, reason: u16, pad0: u16 });
+const IP = struct('test_ip', {
+  v4: u32,
+  ip,
+  mapped: ip,
+  loopback: ip,
+  home: ip,
+  isV4: u8,
+  isZero: u8,
+  staysHome: u8,
+  equalsMapped: u8,
+});
+
+/** enum dial_path, and 99 for a namespace that is not enrolled. */
+const PATHS: ReadonlyMap<number, string> = new Map([
+  [0, 'leave'],
+  [1, 'backend'],
+  [2, 'agent'],
+  [3, 'refuse'],
+  [99, 'not enrolled'],
+]);
+const [TCP, UDP, MPTCP] = [6, 17, 262];
+const GENERATION = 9;
+const [APP, GATE] = [11n, 12n];
+const [APP_ID, NEAR_ID, FAR_ID, PLAIN_ID] = [1, 2, 3, 4];
+const WAYPOINT_ID = 50;
+const at = parseIp;
+const [HOME, HOME6, NEAR, NEAR6, FAR, PLAIN] = [
+  at('10.7.0.1'),
+  at('fd07::1'),
+  at('10.7.0.2'),
+  at('fd07::2'),
+  at('10.7.1.1'),
+  at('10.7.2.1'),
+];
+const VIP = at('240.0.0.1');
+
+type Ask = { to: IpAddress; port?: number; protocol?: number; from?: bigint };
+
+describe('decisions of connect()', { skip: withoutPrograms }, () => {
+  let loaded: LoadedProgram;
+
+  before(() => {
+    loaded = loadProgram('tests', 'decisions');
+    configure(0);
+    const workloads = loaded.map('workloads');
+    workloads.set(APP, { id: APP_ID, flags: 0, ip4: HOME, ip6: HOME6 });
+    workloads.set(GATE, { id: 8, flags: WORKLOAD_FLAG.nativeTunnel, ip4: at('10.7.0.8'), ip6: null });
+    const addresses = loaded.map('addresses');
+    const both = ADDRESS_FLAG.local | ADDRESS_FLAG.hbone;
+    addresses.set(NEAR, { id: NEAR_ID, flags: both, waypointId: 0 });
+    addresses.set(NEAR6, { id: NEAR_ID, flags: both, waypointId: 0 });
+    addresses.set(FAR, { id: FAR_ID, flags: ADDRESS_FLAG.hbone, waypointId: 0 });
+    addresses.set(PLAIN, { id: PLAIN_ID, flags: 0, waypointId: 0 });
+  });
+  after(() => loaded?.close());
+
+  function configure(flags: number): void {
+    loaded.map('config').set(0, {
+      schema: SCHEMA,
+      generation: GENERATION,
+      flags,
+      outboundPort: PORT.outbound,
+      plaintextPort: PORT.plaintext,
+      hbonePort: PORT.hbone,
+      dnsPort: PORT.dns,
+      waypointPort: PORT.waypoint,
+    });
+  }
+  function verdict(destinationId: number, port: number, allow: number, generation = GENERATION): void {
+    loaded.map('verdicts').set({ sourceId: APP_ID, destinationId, port }, { generation, allow });
+  }
+  /** One port of a service at `vip` with these slots. */
+  function service(
+    vip: IpAddress,
+    port: number,
+    slots: [IpAddress, number][],
+    more: { waypointId?: number; flags?: number } = {},
+  ) {
+    const { waypointId = 0, flags = 0 } = more;
+    const id = 100 + port;
+    for (const wanted of [0, port]) {
+      loaded.map('services').set({ ip: vip, port: wanted, protocol: TCP }, { id, backendCount: slots.length, waypointId, flags });
+    }
+    for (const [slot, [backend, target]] of slots.entries())
+      loaded.map('backends').set({ serviceId: id, slot }, { ip: backend, port: target });
+  }
+  function decide({ to, port = 80, protocol = TCP, from = APP }: Ask) {
+    const question = { netnsCookie: from, ip: to, port, protocol };
+    const empty = { path: 0, reason: 0, backendPort: 0, backend: null, destinationId: 0 };
+    const run = runProgram(loaded.program('test_path'), DIAL.encode({ ...question, ...empty }), true);
+    assert.ok(run !== null, 'this kernel runs syscall programs since 5.14');
+    return DIAL.decode(run.context);
+  }
+  function decides(ask: Ask, path: string, reason: number, backend?: [IpAddress, number], destinationId?: number): void {
+    const answer = decide(ask);
+    assert.deepEqual([PATHS.get(answer.path), answer.reason], [path, reason]);
+    if (backend !== undefined) assert.deepEqual([answer.backend, answer.backendPort], backend);
+    if (destinationId !== undefined) assert.equal(answer.destinationId, destinationId);
+  }
+
+  test('a namespace that is not enrolled is left alone', () => decides({ to: NEAR, from: 77n }, 'not enrolled', 0));
+
+  for (const to of ['127.0.0.1', '127.8.9.1', '0.0.0.0', '::1', '::ffff:127.0.0.1', '10.7.0.1', 'fd07::1'])
+    test(`${to} stays in the workload, whatever the port`, () => {
+      decides({ to: at(to) }, 'leave', REASON.none);
+      decides({ to: at(to), port: 53, protocol: UDP }, 'leave', REASON.none);
+    });
+
+  test('DNS goes to the agent over TCP and UDP, to any other server; other datagrams are left alone', () => {
+    for (const to of [at('8.8.8.8'), at('2001:db8::53'), NEAR])
+      for (const protocol of [TCP, UDP]) decides({ to, port: 53, protocol }, 'agent', REASON.dns, [to, 53], 0);
+    decides({ to: NEAR, port: 54, protocol: UDP }, 'leave', REASON.none);
+    decides({ to: NEAR, port: 53, protocol: 132 }, 'leave', REASON.none);
+  });
+
+  test('an address outside the mesh is left alone, unless the maps do not hold the whole mesh', () => {
+    decides({ to: at('9.9.9.9') }, 'leave', REASON.none);
+    configure(CONFIG_FLAG.incomplete);
+    decides({ to: at('9.9.9.9') }, 'agent', REASON.unknownDestination, [at('9.9.9.9'), 80]);
+    configure(0);
+  });
+
+  for (const [family, near] of [
+    ['IPv4', NEAR],
+    ['IPv6', NEAR6],
+  ] as const)
+    test(`${family}: a pair of this node goes direct with an allowing verdict, and to the agent without one`, () => {
+      decides({ to: near, port: 8080 }, 'agent', REASON.evaluate, [near, 8080], NEAR_ID);
+      verdict(NEAR_ID, 8080, 1);
+      decides({ to: near, port: 8080 }, 'backend', REASON.direct, [near, 8080], NEAR_ID);
+      decides({ to: near, port: 8080, protocol: MPTCP }, 'backend', REASON.direct);
+      decides({ to: near, port: 8081 }, 'agent', REASON.evaluate);
+      verdict(NEAR_ID, 8080, 1, GENERATION - 1);
+      decides({ to: near, port: 8080 }, 'agent', REASON.evaluate);
+      verdict(NEAR_ID, 8080, 0);
+      decides({ to: near, port: 8080 }, 'refuse', REASON.denied, [near, 8080], NEAR_ID);
+      verdict(NEAR_ID, 8080, 0, GENERATION + 1);
+      decides({ to: near, port: 8080 }, 'agent', REASON.evaluate);
+    });
+
+  test('a workload of another node is reached through the agent, and a denial is known here already', () => {
+    decides({ to: FAR, port: 8080 }, 'agent', REASON.hbone, [FAR, 8080], FAR_ID);
+    verdict(FAR_ID, 8080, 1);
+    decides({ to: FAR, port: 8080 }, 'agent', REASON.hbone);
+    verdict(FAR_ID, 8080, 0);
+    decides({ to: FAR, port: 8080 }, 'refuse', REASON.denied);
+  });
+
+  test('a workload without HBONE is dialled as it is', () =>
+    decides({ to: PLAIN }, 'backend', REASON.none, [PLAIN, 80], PLAIN_ID));
+
+  test('a service becomes one of its slots, each drawn about equally often', () => {
+    service(VIP, 80, [
+      [NEAR, 9000],
+      [NEAR, 9001],
+      [FAR, 9002],
+      [PLAIN, 9003],
+    ]);
+    const drawn = new Map<number, number>();
+    for (let index = 0; index < 4000; index++) {
+      const { backendPort } = decide({ to: VIP });
+      drawn.set(backendPort, (drawn.get(backendPort) ?? 0) + 1);
+    }
+    assert.deepEqual([...drawn.keys()].sort(), [9000, 9001, 9002, 9003]);
+    // 4,000 fair draws of four: 1,000 each, and 850 is more than five standard deviations away.
+    for (const [port, times] of drawn) assert.ok(times > 850 && times < 1150, `${port} was drawn ${times} times`);
+  });
+
+  test('the verdict of a service is that of the workload and port behind it', () => {
+    service(VIP, 81, [[NEAR, 9100]]);
+    decides({ to: VIP, port: 81 }, 'agent', REASON.evaluate, [NEAR, 9100], NEAR_ID);
+    verdict(NEAR_ID, 81, 1);
+    decides({ to: VIP, port: 81 }, 'agent', REASON.evaluate);
+    verdict(NEAR_ID, 9100, 1);
+    decides({ to: VIP, port: 81 }, 'backend', REASON.direct, [NEAR, 9100], NEAR_ID);
+  });
+
+  test('a backend outside the mesh is dialled, not the VIP', () => {
+    service(VIP, 82, [[at('9.9.9.9'), 443]]);
+    decides({ to: VIP, port: 82 }, 'backend', REASON.none, [at('9.9.9.9'), 443], 0);
+  });
+
+  test('a VIP is never let out: unknown port and no backend are refused, what the slots cannot say goes to the agent', () => {
+    service(VIP, 83, []);
+    service(VIP, 84, [[NEAR, 1]], { flags: SERVICE_FLAG.agent });
+    service(VIP, 85, [[NEAR, 1]]);
+    loaded.map('backends').delete({ serviceId: 185, slot: 0 });
+    decides({ to: VIP, port: 83 }, 'refuse', REASON.noBackend);
+    decides({ to: VIP, port: 84 }, 'agent', REASON.agentService, [VIP, 84]);
+    decides({ to: VIP, port: 85 }, 'agent', REASON.agentService, [VIP, 85]);
+    decides({ to: VIP, port: 86 }, 'refuse', REASON.noSuchPort);
+    decides({ to: VIP, port: 80, protocol: UDP }, 'leave', REASON.none);
+  });
+
+  test('a waypoint of this node takes the connection itself, another is reached through the agent', () => {
+    service(VIP, 87, [], { waypointId: WAYPOINT_ID });
+    decides({ to: VIP, port: 87 }, 'agent', REASON.waypoint, [VIP, 87], 0);
+    loaded.map('waypoints').set(WAYPOINT_ID, { ip4: null, ip6: at('fd07::50') });
+    decides({ to: VIP, port: 87 }, 'agent', REASON.waypoint, [VIP, 87], 0);
+    loaded.map('waypoints').set(WAYPOINT_ID, { ip4: at('10.7.0.50'), ip6: null });
+    decides({ to: VIP, port: 87 }, 'backend', REASON.waypoint, [at('10.7.0.50'), PORT.waypoint], 0);
+  });
+
+  test('a workload with a waypoint is reached through it by its address, but not behind a service, nor by the waypoint', () => {
+    const behind = at('10.7.0.3');
+    loaded.map('addresses').set(behind, { id: 5, flags: ADDRESS_FLAG.local | ADDRESS_FLAG.hbone, waypointId: WAYPOINT_ID });
+    decides({ to: behind }, 'backend', REASON.waypoint, [at('10.7.0.50'), PORT.waypoint]);
+    service(VIP, 88, [[behind, 8080]]);
+    decides({ to: VIP, port: 88 }, 'agent', REASON.evaluate, [behind, 8080], 5);
+    decides({ to: behind, from: GATE }, 'agent', REASON.evaluate, [behind, 80], 5);
+  });
+
+  test('a waypoint makes its own tunnels', () => {
+    decides({ to: FAR, port: PORT.hbone, from: GATE }, 'leave', REASON.none);
+    decides({ to: FAR, port: PORT.hbone }, 'agent', REASON.hbone);
+  });
+});
+
+describe('what the kernel can run by itself', { skip: withoutPrograms }, () => {
+  test('is found out by trying: a hook that it runs one day should be tested whole, as arrival is', (t) => {
+    for (const object of ['connect', 'getpeername', 'datagram', 'flow', 'lookup']) {
+      for (const { name, runs } of tryPrograms(object))
+        t.diagnostic(`${name}: ${runs ? 'can be run' : 'cannot be run'} by itself`);
+    }
+  });
+});
+
+/** Which programs of a production object the kernel takes at all; a context that it refuses still shows that it would run one. */
+function tryPrograms(object: string): { name: string; runs: boolean }[] {
+  const path = new URL(`../../build/bpf/${object}.o`, import.meta.url).pathname;
+  const { programs, close } = loadObject(path, () => null, null);
+  const found = [...programs].map(([name, program]) => {
+    try {
+      return { name, runs: runProgram(program, Buffer.alloc(72)) !== null };
+    } catch {
+      return { name, runs: true };
+    }
+  });
+  close();
+  return found;
+}
+
+describe('smaller decisions', { skip: withoutPrograms }, () => {
+  let loaded: LoadedProgram;
+  before(() => {
+    loaded = loadProgram('tests', 'decisions');
+  });
+  after(() => loaded?.close());
+  const returned = (program: string, context: Buffer): number | undefined =>
+    runProgram(loaded.program(program), context, true)?.returned;
+
+  test('a cached verdict counts for its pair, its port and its generation only', () => {
+    const asked = { sourceId: 1, destinationId: 2, generation: 3, port: 80 };
+    const [UNKNOWN, ALLOW, DENY] = [0, 1, 2];
+    const judge = (change: Partial<typeof asked>) => returned('test_verdict', VERDICT.encode({ ...asked, ...change }));
+    assert.equal(judge({}), UNKNOWN);
+    loaded.map('verdicts').set({ sourceId: 1, destinationId: 2, port: 80 }, { generation: 3, allow: 1 });
+    assert.equal(judge({}), ALLOW);
+    for (const other of [{ sourceId: 9 }, { destinationId: 9 }, { port: 81 }, { generation: 2 }, { generation: 4 }])
+      assert.equal(judge(other), UNKNOWN, JSON.stringify(other));
+    loaded.map('verdicts').set({ sourceId: 1, destinationId: 2, port: 80 }, { generation: 3, allow: 0 });
+    assert.equal(judge({}), DENY);
+  });
+
+  test('a flow is captured by where it goes, and attested by why it goes there', () => {
+    const record = (destinationPort: number, reason: number) =>
+      returned('test_record', FLOW.encode({ destinationPort, outboundPort: PORT.outbound, reason }));
+    const [NEITHER, CAPTURED, ATTESTED] = [0, 1, 2];
+    assert.equal(record(PORT.outbound, REASON.hbone), CAPTURED);
+    assert.equal(record(PORT.outbound, REASON.waypoint), CAPTURED, 'a waypoint elsewhere');
+    assert.equal(record(PORT.waypoint, REASON.waypoint), ATTESTED, 'a waypoint of this node');
+    assert.equal(record(8080, REASON.direct), ATTESTED);
+    for (const reason of [REASON.none, REASON.evaluate, REASON.hbone, REASON.dns, REASON.agentService])
+      assert.equal(record(8080, reason), NEITHER, `reason ${reason}`);
+  });
+
+  const ADDRESSES = [
+    { text: '10.1.2.3', isV4: 1, staysHome: 0, loopback: '127.0.0.1', home: '10.1.2.3' },
+    { text: '127.0.0.1', isV4: 1, staysHome: 1, loopback: '127.0.0.1', home: '10.1.2.3' },
+    { text: '127.255.0.9', isV4: 1, staysHome: 1, loopback: '127.0.0.1', home: '10.1.2.3' },
+    { text: '0.0.0.0', isV4: 1, staysHome: 1, loopback: '127.0.0.1', home: '10.1.2.3' },
+    { text: '128.0.0.1', isV4: 1, staysHome: 0, loopback: '127.0.0.1', home: '10.1.2.3' },
+    { text: '::1', isV4: 0, staysHome: 1, loopback: '::1', home: '::1' },
+    { text: '::2', isV4: 0, staysHome: 0, loopback: '::1', home: '::1' },
+    { text: '::fffe:10.1.2.3', isV4: 0, staysHome: 0, loopback: '::1', home: '::1' },
+    { text: 'fd00::1', isV4: 0, staysHome: 0, loopback: '::1', home: '::1' },
+  ];
+  const V4 = Buffer.from([10, 1, 2, 3]).readUInt32LE();
+  for (const { text, isV4, staysHome, loopback, home } of ADDRESSES) {
+    test(`the address ${text} is read as it is written on the wire`, () => {
+      const empty = { mapped: null, loopback: null, home: null, isV4: 9, isZero: 9, staysHome: 9, equalsMapped: 9 };
+      const run = runProgram(loaded.program('test_ip'), IP.encode({ v4: V4, ip: at(text), ...empty }), true);
+      assert.deepEqual(run === null ? null : IP.decode(run.context), {
+        v4: V4,
+        ip: at(text),
+        mapped: at('10.1.2.3'),
+        loopback: at(loopback),
+        home: at(home),
+        isV4,
+        isZero: 0,
+        staysHome,
+        equalsMapped: text === '10.1.2.3' ? 1 : 0,
+      });
+    });
+  }
+
+  test('no address at all is zero, and :: means the workload itself', () => {
+    const empty = { mapped: null, loopback: null, home: null, isV4: 9, isZero: 9, staysHome: 9, equalsMapped: 9 };
+    const run = runProgram(loaded.program('test_ip'), IP.encode({ v4: 0, ip: null, ...empty }), true);
+    const answer = run === null ? null : IP.decode(run.context);
+    assert.deepEqual([answer?.isZero, answer?.staysHome, answer?.isV4], [1, 1, 0]);
+  });
+});
