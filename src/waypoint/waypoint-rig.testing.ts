@@ -9,6 +9,7 @@ import { MeshState } from '#model/mesh/mesh-state.ts';
 import { type AppProtocol, type Service, serviceKeyOf } from '#model/mesh/service.ts';
 import type { Workload } from '#model/mesh/workload.ts';
 import type { TunnelRequest, TunnelTarget } from '#model/path/reach.ts';
+import type { AttemptPolicy } from '#model/resilience/attempts.ts';
 import type { HttpBackend, HttpRouteMatch, HttpRouteRule, L7Policy, WaypointConfig } from '#model/waypoint/config.ts';
 import { nodeHttp2 } from '#platform/node-http2/node-http2.ts';
 import { SteppedClock } from '#platform/stepped-clock.testing.ts';
@@ -52,6 +53,7 @@ export type RigOptions = {
   routes?: HttpRouteRule[];
   policies?: L7Policy[];
   random?: () => number;
+  attempts?: AttemptPolicy;
   /** Real tunnels instead of unencrypted ones. */
   tunnelPool?: TunnelPool;
 };
@@ -112,6 +114,7 @@ export async function startRig(options: RigOptions = {}): Promise<Rig> {
   const waypoint = createWaypoint({
     self: { namespace: 'shop', gateway: 'waypoint', node: 'one', identity: WAYPOINT_IDENTITY },
     mesh,
+    ...(options.attempts === undefined ? {} : { attempts: options.attempts }),
     effects: {
       clock,
       random: options.random ?? Math.random,

@@ -1,18 +1,22 @@
 import { splitHostPort, tryParseIp } from '#model/address/ip.ts';
 import { formatIdentity, type Identity } from '#model/identity/identity.ts';
 import type { MeshState, Touched } from '#model/mesh/mesh-state.ts';
+import { type AttemptPolicy, DEFAULT_ATTEMPTS } from '#model/resilience/attempts.ts';
 import { WAYPOINT } from '#model/settings/waypoints.ts';
 import type { WaypointConfig } from '#model/waypoint/config.ts';
 import { connectionFacts, type Downstream } from '#waypoint/connection/connection-facts.ts';
 import { Connections } from '#waypoint/connection/connections.ts';
 import { type Dialled, type Resolution, resolveDestination } from '#waypoint/connection/destination.ts';
+import type { Exchange } from '#waypoint/exchange/exchange.ts';
 import { Pipeline } from '#waypoint/exchange/pipeline.ts';
 import { requestHandlers } from '#waypoint/exchange/requests.ts';
 import { Counters } from '#waypoint/self/counters.ts';
 import type { WaypointEffects } from '#waypoint/self/effects.ts';
 import type { WaypointSelf } from '#waypoint/self/self.ts';
 import { stageList } from '#waypoint/stages/list.ts';
-import { compileSnapshot, type LiveConnection, NO_CONFIGURATION, type Snapshot } from '#waypoint/state/snapshot.ts';
+import { Slots } from '#waypoint/state/slots.ts';
+import type { LiveConnection } from '#waypoint/state/snapshot.ts';
+import { WaypointState } from '#waypoint/state/waypoint-state.ts';
 import { Upstreams } from '#waypoint/upstream/upstreams.ts';
 
 /** Whether a tunnel may be opened to what it names; 400 and 503 as a node proxy would answer. */
@@ -27,21 +31,25 @@ export class Waypoint {
   readonly #upstreams: Upstreams;
   readonly #connections: Connections;
   readonly #live = new Set<LiveConnection>();
+  readonly #state: WaypointState;
   readonly #stopSweeping: (() => void)[];
-  #snapshot: Snapshot | null = null;
+  #configured = false;
   #draining = false;
 
-  constructor({ self, mesh, effects }: WaypointOptions) {
+  constructor({ self, mesh, effects, attempts = DEFAULT_ATTEMPTS }: WaypointOptions) {
     this.#self = self;
     this.#mesh = mesh;
     this.#effects = effects;
-    const { counters } = this;
-    this.#upstreams = new Upstreams({ self, mesh, effects, counters });
-    const pipeline = new Pipeline(stageList(effects, this.#upstreams, counters));
+    const counters = this.counters;
     const live = this.#live;
-    const snapshot = (): Snapshot => this.#snapshot ?? NO_CONFIGURATION;
-    const requests = requestHandlers({ effects, counters, pipeline, live, snapshot });
-    this.#connections = new Connections({ self, effects, counters, upstreams: this.#upstreams, live }, requests, snapshot);
+    const state = new WaypointState(mesh);
+    const upstreams = new Upstreams({ self, mesh, effects, counters, state });
+    this.#state = state;
+    this.#upstreams = upstreams;
+    const perExchange = new Slots<Exchange>();
+    const pipeline = new Pipeline(stageList({ effects, counters, state, perExchange, upstreams, attempts }));
+    const requests = requestHandlers({ effects, counters, pipeline, live, state });
+    this.#connections = new Connections({ self, effects, counters, upstreams, live, state }, requests);
     this.#stopSweeping = [
       effects.clock.every(WAYPOINT.sweepUpstreamsMs, () => this.#upstreams.sweep()),
       effects.clock.every(WAYPOINT.sweepDownstreamsMs, () => this.#connections.sweep()),
@@ -51,17 +59,16 @@ export class Waypoint {
   /** A new configuration; null: none, so everything is refused. What is under way and no longer allowed is cut. */
   configure(config: WaypointConfig | null): void {
     const { log } = this.#effects;
-    this.#snapshot =
-      config === null
-        ? null
-        : compileSnapshot(config, (why) => log.warn({ problem: why }, 'part of the configuration cannot be used'));
-    const inForce = this.#snapshot ?? NO_CONFIGURATION;
+    this.#configured = config !== null;
+    const inForce = this.#state.configure(config, (why) =>
+      log.warn({ problem: why }, 'part of the configuration cannot be used'),
+    );
     for (const connection of [...this.#live]) if (!connection.isAllowed(inForce)) connection.cut();
   }
 
   /** The mesh state has changed, as its `apply` reported. */
   meshChanged(touched: Touched): void {
-    this.#upstreams.meshChanged(touched);
+    this.#state.meshChanged(touched);
   }
 
   /** Judges a CONNECT of `peer` before it is accepted. `authority`: `ip:port`, `[v6]:port` or `hostname:port`. */
@@ -103,7 +110,7 @@ export class Waypoint {
     this.#draining = true;
     for (const stop of this.#stopSweeping) stop();
     this.#connections.destroyAll();
-    this.#upstreams.retireAll();
+    this.#state.clear();
   }
 
   #refuse(status: 400 | 503, why: string, peer: Identity | null): Admission {
@@ -118,12 +125,20 @@ export class Waypoint {
 
   #resolve(dialled: Dialled): Resolution {
     if (this.#draining) return { kind: 'refused', status: 503, why: 'the waypoint is shutting down' };
-    return resolveDestination({ self: this.#self, mesh: this.#mesh, snapshot: this.#snapshot }, dialled);
+    const snapshot = this.#configured ? this.#state.snapshot : null;
+    return resolveDestination({ self: this.#self, mesh: this.#mesh, snapshot }, dialled);
   }
 }
 
-/** `mesh` is only read here. */
-export type WaypointOptions = { self: WaypointSelf; mesh: MeshState; effects: WaypointEffects };
+/** What a waypoint is made of. */
+export type WaypointOptions = {
+  self: WaypointSelf;
+  /** Only read here. */
+  mesh: MeshState;
+  effects: WaypointEffects;
+  /** How often requests are tried. */
+  attempts?: AttemptPolicy;
+};
 
 /** A waypoint that refuses everything until it is configured. */
 export function createWaypoint(options: WaypointOptions): Waypoint {

@@ -7,7 +7,7 @@ export const WAYPOINT_SETTINGS = {
     silentClientMs: setting(
       15_000,
       'ms',
-      "How long a client may stay silent on an undeclared port before it is served as TCP (Envoy's listener-filter timeout).",
+      "How long a client may stay silent on an undeclared port before it is closed (Envoy's listener-filter timeout).",
     ),
     idleRoundsMax: setting(
       60,
@@ -20,6 +20,19 @@ export const WAYPOINT_SETTINGS = {
     upstreamIdleMs: setting(50_000, 'ms', "Shorter than common servers' own limits, so that it is rarely they who close."),
     keepAliveMarginMs: setting(1_000, 'ms', "Taken off a peer's announced limit, which runs from its last byte, not from ours."),
     closingMs: setting(5_000, 'ms', 'How long a peer may take to end a connection that we have ended.'),
+    triesMax: setting(
+      2,
+      'count',
+      'Tries of a request, the first included; a further one only where surely nothing was processed.',
+    ),
+    keptBodyBytesMax: setting(
+      0,
+      'bytes',
+      'Of one request, kept for a further try; 0: such a request has one try, and costs no memory.',
+    ),
+    keptBodiesBytesMax: setting(0, 'bytes', 'Of all bodies kept at one time.'),
+    keptBodyFirstBytes: setting(4_096, 'bytes', 'The first buffer of a kept body; it doubles up to the bound.'),
+    keptBodyPieceBytes: setting(16_384, 'bytes', 'Given to an upstream at a time, so that one that is full stops the rest.'),
     drainMs: setting(5_000, 'ms', 'How long open requests may finish after a stop signal.'),
   },
 } as const satisfies SettingGroup;

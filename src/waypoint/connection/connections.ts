@@ -6,21 +6,18 @@ import type { ConnectionFacts } from '#waypoint/connection/connection-facts.ts';
 import { describeDestination } from '#waypoint/connection/destination.ts';
 import { declaredBy, detectProtocol, type Protocol } from '#waypoint/connection/protocol-choice.ts';
 import { type ConnectionContext, TcpConnection } from '#waypoint/connection/tcp-connection.ts';
-import type { Snapshot } from '#waypoint/state/snapshot.ts';
 
 /** The downstream connections of a waypoint, each served in the protocol it speaks. */
 export class Connections {
   readonly #context: ConnectionContext;
   readonly #requests: (facts: ConnectionFacts) => RequestHandler;
-  readonly #snapshot: () => Snapshot;
   readonly #http = new Set<ServerConnection>();
   readonly #streams = new Set<Duplex>();
 
   /** `requests`: who takes the HTTP requests of a connection. */
-  constructor(context: ConnectionContext, requests: (facts: ConnectionFacts) => RequestHandler, snapshot: () => Snapshot) {
+  constructor(context: ConnectionContext, requests: (facts: ConnectionFacts) => RequestHandler) {
     this.#context = context;
     this.#requests = requests;
-    this.#snapshot = snapshot;
   }
 
   get size(): number {
@@ -71,7 +68,7 @@ export class Connections {
         this.#keep(stream, effects.http2.accept(stream, this.#requests(facts)));
         return;
       case 'tcp':
-        new TcpConnection(this.#context, facts, stream).start(this.#snapshot(), early);
+        new TcpConnection(this.#context, facts, stream).start(this.#context.state.snapshot, early);
         return;
       case 'silent':
         effects.log.info(

@@ -9,9 +9,10 @@ import { type RelayedBytes, relayRaw } from '#waypoint/connection/relay-raw.ts';
 import type { Counters } from '#waypoint/self/counters.ts';
 import type { WaypointEffects } from '#waypoint/self/effects.ts';
 import type { WaypointSelf } from '#waypoint/self/self.ts';
+import type { UpstreamEndpoint } from '#waypoint/state/kept.ts';
 import type { LiveConnection, Snapshot } from '#waypoint/state/snapshot.ts';
+import type { WaypointState } from '#waypoint/state/waypoint-state.ts';
 import { dial } from '#waypoint/upstream/dial.ts';
-import type { UpstreamEndpoint } from '#waypoint/upstream/endpoint.ts';
 import { familyFor, type Upstreams } from '#waypoint/upstream/upstreams.ts';
 
 /** What the connections of one waypoint share. */
@@ -20,6 +21,7 @@ export type ConnectionContext = {
   readonly effects: WaypointEffects;
   readonly counters: Counters;
   readonly upstreams: Upstreams;
+  readonly state: WaypointState;
   /** What is under way, to be asked again when the policies change. */
   readonly live: Set<LiveConnection>;
 };

@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream';
 import type { Clock } from '#model/effects/clock.ts';
+import type { AttemptFacts } from '#model/resilience/attempts.ts';
 import type { ResponseFlag } from '#model/telemetry/close-cause.ts';
 import type { HeaderBlock } from '#protocol/http/header-block.ts';
 import type {
@@ -12,6 +13,7 @@ import type {
   UpstreamProblem,
 } from '#protocol/http/message.ts';
 import { relayRaw } from '#waypoint/connection/relay-raw.ts';
+import type { BodyKeeper } from '#waypoint/exchange/body-keeper.ts';
 import { authorizeExchange, type Exchange } from '#waypoint/exchange/exchange.ts';
 import { deniedReply, type LocalReply, REPLY, renderReply, replyFor } from '#waypoint/exchange/local-reply.ts';
 import type { Counters } from '#waypoint/self/counters.ts';
@@ -19,8 +21,8 @@ import type { LiveConnection, Snapshot } from '#waypoint/state/snapshot.ts';
 
 /** What a carrier tells the stages. */
 export type Flow = {
-  /** Sends the request once more to the same endpoint. */
-  retry(exchange: Exchange, carrier: Carrier): void;
+  /** A try has failed. True: there is another, which has begun. */
+  tryAgain(exchange: Exchange, carrier: Carrier, problem: UpstreamProblem): boolean;
   requestEnded(exchange: Exchange, carrier: Carrier): void;
   /** Before a response head goes out; `local`: it is an answer of our own. */
   response(exchange: Exchange, head: ResponseHead, local: boolean): void;
@@ -44,9 +46,10 @@ export class Carrier implements ServerEvents, ClientEvents, LiveConnection {
   readonly #context: CarrierContext;
   #upstream: ClientStream | null = null;
   #upgraded: Duplex | null = null;
+  #kept: BodyKeeper | null = null;
+  #bodyStarted = false;
+  #informed = false;
   #responded = false;
-  /** Whether the request was already sent a second time. */
-  retried = false;
 
   constructor(exchange: Exchange, context: CarrierContext) {
     this.#exchange = exchange;
@@ -55,12 +58,33 @@ export class Carrier implements ServerEvents, ClientEvents, LiveConnection {
     context.live.add(this);
   }
 
-  /** Sends the request on. */
+  /** Whether something of a response has gone out. */
+  get responseBegun(): boolean {
+    return this.#responded || this.#informed;
+  }
+
+  /** Whether the request's body could be sent once more. */
+  get body(): AttemptFacts['body'] {
+    if (!this.#bodyStarted) return 'unsent';
+    return this.#kept?.isWhole === true ? 'kept' : 'lost';
+  }
+
+  /** Keeps the request's body for a further try; before the first one begins. */
+  keepBody(keeper: BodyKeeper): void {
+    this.#kept = keeper;
+  }
+
+  /** Sends the request on, and all of its body that was kept. */
   attach(connection: ClientConnection): void {
     const { request, stream } = this.#exchange;
-    this.#upstream = connection.send(upstreamHead(this.#exchange), !request.hasBody, this);
+    const upstream = connection.send(upstreamHead(this.#exchange), !request.hasBody, this);
+    this.#upstream = upstream;
     if (!request.hasBody) return;
+    const resumes = this.#kept?.begin(upstream) === true && this.#bodyStarted;
+    this.#bodyStarted = true;
     stream.startBody();
+    // The try before may have stopped the client.
+    if (resumes) stream.resumeBody();
     this.#upstream?.flush();
   }
 
@@ -95,12 +119,8 @@ export class Carrier implements ServerEvents, ClientEvents, LiveConnection {
   /** No connection could be had, or the upstream gave no complete response. */
   fail(problem: UpstreamProblem): void {
     this.#upstream = null;
-    if (this.#exchange.over) return;
-    if (!this.#responded && problem.staleConnection && !this.retried && !this.#exchange.request.hasBody) {
-      this.retried = true;
-      this.#context.counters.upstreamRetries++;
-      this.#context.flow.retry(this.#exchange, this);
-    } else this.reply(replyFor(problem));
+    if (this.#exchange.over || this.#context.flow.tryAgain(this.#exchange, this, problem)) return;
+    this.reply(replyFor(problem));
   }
 
   isAllowed(snapshot: Snapshot): boolean {
@@ -115,13 +135,15 @@ export class Carrier implements ServerEvents, ClientEvents, LiveConnection {
 
   onBody(data: Buffer): boolean {
     this.#exchange.bytesReceived += data.length;
+    if (this.#kept !== null) return this.#takeKept(this.#kept, data);
     return this.#upstream === null || this.#upstream.write(data);
   }
 
   onBodyEnd(trailers: HeaderBlock | null): void {
     this.#exchange.requestEndedMs = this.#context.clock.nowMs();
     this.#context.flow.requestEnded(this.#exchange, this);
-    this.#upstream?.end(trailers);
+    if (this.#kept === null) this.#upstream?.end(trailers);
+    else this.#kept.end(trailers, this.#upstream);
   }
 
   onGone(why: 'disconnect' | 'reset' | 'protocol-error'): void {
@@ -142,7 +164,10 @@ export class Carrier implements ServerEvents, ClientEvents, LiveConnection {
   }
 
   onInform(head: ResponseHead): void {
-    if (!this.#exchange.over) this.#exchange.stream.inform(head);
+    if (this.#exchange.over) return;
+    this.#informed = true;
+    this.#kept?.settle();
+    this.#exchange.stream.inform(head);
   }
 
   /** A response without body ends the exchange here: the downstream engine may start on the next request at once. */
@@ -177,6 +202,12 @@ export class Carrier implements ServerEvents, ClientEvents, LiveConnection {
   }
 
   onUpstreamWritable(): void {
+    const upstream = this.#upstream;
+    if (this.#kept !== null && upstream !== null) {
+      const open = this.#kept.resume(upstream);
+      upstream.flush();
+      if (!open) return;
+    }
     this.#exchange.stream.resumeBody();
   }
 
@@ -202,8 +233,22 @@ export class Carrier implements ServerEvents, ClientEvents, LiveConnection {
     });
   }
 
+  #takeKept(kept: BodyKeeper, data: Buffer): boolean {
+    const open = kept.take(data, this.#upstream);
+    // Too much came between two tries: the next one could not be given all of it.
+    if (this.#upstream === null && !kept.isWhole) this.#giveUp();
+    return open;
+  }
+
+  /** Answers with what the last try that ended failed of. */
+  #giveUp(): void {
+    const problem = this.#exchange.attempt?.previous?.outcome;
+    if (typeof problem === 'object') this.reply(replyFor(problem));
+  }
+
   #beginResponse(head: ResponseHead, local: boolean): void {
     this.#responded = true;
+    this.#kept?.settle();
     this.#exchange.status = head.status;
     this.#exchange.respondedMs = this.#context.clock.nowMs();
     this.#context.flow.response(this.#exchange, head, local);
@@ -219,6 +264,8 @@ export class Carrier implements ServerEvents, ClientEvents, LiveConnection {
   #finish(flag: ResponseFlag): void {
     this.#exchange.over = true;
     this.#exchange.flag = flag;
+    this.#kept?.release();
+    this.#kept = null;
     this.#context.live.delete(this);
     this.#context.flow.end(this.#exchange, this);
   }

@@ -5,11 +5,12 @@ import type { RouteRule } from '#model/routing/candidate.ts';
 import type { RouteRequest } from '#model/routing/request.ts';
 import type { ResponseFlag } from '#model/telemetry/close-cause.ts';
 import { HEADER } from '#protocol/http/header-names.ts';
-import type { HttpVersion, RequestHead, ServerStream } from '#protocol/http/message.ts';
+import type { RequestHead, ServerStream } from '#protocol/http/message.ts';
 import { type ConnectionFacts, policyFacts } from '#waypoint/connection/connection-facts.ts';
 import { policiesFor } from '#waypoint/connection/destination.ts';
-import type { Snapshot } from '#waypoint/state/snapshot.ts';
-import type { UpstreamEndpoint } from '#waypoint/upstream/endpoint.ts';
+import type { Attempt } from '#waypoint/exchange/attempt.ts';
+import type { Slotted } from '#waypoint/state/slots.ts';
+import type { BoundService, Snapshot } from '#waypoint/state/snapshot.ts';
 
 /** Where the request goes: a port of a service, or one workload. */
 export type ExchangeTarget =
@@ -17,14 +18,17 @@ export type ExchangeTarget =
   | { readonly kind: 'workload' };
 
 /**
- * One request and its response: what is known of it, filled in stage by stage. It is also what policies and routes
- * look at.
+ * One request and its response: what is known of it, filled in as it passes the stages. It is also what policies and
+ * routes look at. What a single stage needs to remember lies in a slot of that stage, not in a field here.
  */
-export class Exchange implements HttpFacts, RouteRequest {
+export class Exchange implements HttpFacts, RouteRequest, Slotted {
+  slots: unknown[] | null = null;
   readonly connection: ConnectionFacts;
   readonly request: RequestHead;
   readonly stream: ServerStream;
   readonly snapshot: Snapshot;
+  /** What the snapshot says of the service that was dialled; null when a workload was, or the service is not bound. */
+  readonly bound: BoundService | null;
   readonly startedMs: number;
   readonly method: string;
   readonly path: string;
@@ -33,19 +37,16 @@ export class Exchange implements HttpFacts, RouteRequest {
   authority: string;
   /** gRPC gets its refusals as trailers-only responses. */
   readonly isGrpc: boolean;
-
-  // identify
   requestId = '';
-  // authorize
+
+  // Decisions: which rule allowed or denied it, which rule routes it, and where to.
   verdict: PolicyVerdict | null = null;
-  // route
   route: RouteRule | null = null;
   target: ExchangeTarget | null = null;
-  // balance
-  endpoint: UpstreamEndpoint | null = null;
-  upstreamVersion: HttpVersion = 'http1';
+  /** The try under way, or the last one; null: none was made. */
+  attempt: Attempt | null = null;
 
-  // outcome
+  // Outcome.
   status = 0;
   flag: ResponseFlag = '-';
   details = '';
@@ -63,6 +64,8 @@ export class Exchange implements HttpFacts, RouteRequest {
     this.request = request;
     this.stream = stream;
     this.snapshot = snapshot;
+    const { destination } = connection;
+    this.bound = destination.kind === 'service' ? (snapshot.services.get(destination.key) ?? null) : null;
     this.startedMs = nowMs;
     this.method = request.method;
     const question = request.target.indexOf('?');

@@ -1,4 +1,5 @@
-import type { ResponseHead } from '#protocol/http/message.ts';
+import type { ResponseHead, UpstreamProblem } from '#protocol/http/message.ts';
+import { Attempt } from '#waypoint/exchange/attempt.ts';
 import type { Carrier, Flow } from '#waypoint/exchange/carrier.ts';
 import type { Exchange } from '#waypoint/exchange/exchange.ts';
 import { reply } from '#waypoint/exchange/local-reply.ts';
@@ -6,41 +7,71 @@ import type { Stage, StageResult } from '#waypoint/exchange/stage.ts';
 
 const STAGE_FAILED = reply(500, '', '-', 'stage_failed');
 
-/** Runs the fixed list of stages for each exchange. Without an asynchronous stage nothing here allocates. */
-export class Pipeline implements Flow {
-  readonly #stages: readonly Stage[];
-  readonly #transport: number;
+type Hook = Exclude<keyof Stage, 'name'>;
+type StageWith<H extends Hook> = Stage & Required<Pick<Stage, H>>;
 
-  /** `stages` in the order of DESIGN section 6; one of them is called `transport`. */
+/**
+ * Runs the fixed list of stages for each exchange: every `request`, then every `attempt` for each try. Without an
+ * asynchronous stage nothing here allocates but the try itself.
+ */
+export class Pipeline implements Flow {
+  // By hook, so that a request does not visit the stages that have nothing to say.
+  readonly #requests: readonly StageWith<'request'>[];
+  readonly #attempts: readonly StageWith<'attempt'>[];
+  readonly #attemptFailures: readonly StageWith<'attemptFailed'>[];
+  readonly #attemptEnds: readonly StageWith<'attemptEnd'>[];
+  readonly #requestEnds: readonly StageWith<'requestEnded'>[];
+  /** Last stage first. */
+  readonly #responses: readonly StageWith<'response'>[];
+  readonly #ends: readonly StageWith<'end'>[];
+
+  /** `stages` in the order of DESIGN section 6. */
   constructor(stages: readonly Stage[]) {
-    this.#stages = stages;
-    this.#transport = stages.findIndex((stage) => stage.name === 'transport');
+    this.#requests = having(stages, 'request');
+    this.#attempts = having(stages, 'attempt');
+    this.#attemptFailures = having(stages, 'attemptFailed');
+    this.#attemptEnds = having(stages, 'attemptEnd');
+    this.#requestEnds = having(stages, 'requestEnded');
+    this.#responses = having(stages, 'response').reverse();
+    this.#ends = having(stages, 'end');
   }
 
   run(exchange: Exchange, carrier: Carrier): void {
     this.#runFrom(0, exchange, carrier);
   }
 
-  retry(exchange: Exchange, carrier: Carrier): void {
-    this.#runFrom(this.#transport, exchange, carrier);
+  tryAgain(exchange: Exchange, carrier: Carrier, problem: UpstreamProblem): boolean {
+    const failed = exchange.attempt;
+    if (failed === null) return false;
+    failed.outcome = problem;
+    for (const stage of this.#attemptFailures) {
+      const decision = stage.attemptFailed(exchange, failed, problem, carrier);
+      if (decision.kind === 'give-up') continue;
+      this.#endAttempt(exchange, failed);
+      const endpoint = decision.endpoint === 'same' ? failed.endpoint : null;
+      this.#try(new Attempt(failed, endpoint, decision.freshConnection), exchange, carrier);
+      return true;
+    }
+    return false;
   }
 
   requestEnded(exchange: Exchange, carrier: Carrier): void {
-    for (const stage of this.#stages) stage.requestEnded?.(exchange, carrier);
+    for (const stage of this.#requestEnds) stage.requestEnded(exchange, carrier);
   }
 
-  /** In reverse order. */
   response(exchange: Exchange, head: ResponseHead, local: boolean): void {
-    for (let at = this.#stages.length - 1; at >= 0; at--) this.#stages[at]?.response?.(exchange, head, local);
+    if (!local && exchange.attempt !== null) exchange.attempt.outcome = 'responded';
+    for (const stage of this.#responses) stage.response(exchange, head, local);
   }
 
   end(exchange: Exchange, carrier: Carrier): void {
-    for (const stage of this.#stages) stage.end?.(exchange, carrier);
+    if (exchange.attempt !== null) this.#endAttempt(exchange, exchange.attempt);
+    for (const stage of this.#ends) stage.end(exchange, carrier);
   }
 
   #runFrom(first: number, exchange: Exchange, carrier: Carrier): void {
-    for (let at = first; at < this.#stages.length && !exchange.over; at++) {
-      const result = this.#stages[at]?.request?.(exchange, carrier);
+    for (let at = first; at < this.#requests.length && !exchange.over; at++) {
+      const result = this.#requests[at]?.request(exchange, carrier);
       if (result === undefined) continue;
       if (result instanceof Promise) {
         this.#wait(result, at, exchange, carrier);
@@ -48,6 +79,16 @@ export class Pipeline implements Flow {
       }
       if (settles(result, carrier)) return;
     }
+    if (!exchange.over) this.#try(new Attempt(null, null, false), exchange, carrier);
+  }
+
+  #try(attempt: Attempt, exchange: Exchange, carrier: Carrier): void {
+    exchange.attempt = attempt;
+    for (const stage of this.#attempts) if (settles(stage.attempt(exchange, attempt, carrier), carrier)) return;
+  }
+
+  #endAttempt(exchange: Exchange, attempt: Attempt): void {
+    for (const stage of this.#attemptEnds) stage.attemptEnd(exchange, attempt);
   }
 
   #wait(pending: Promise<StageResult>, at: number, exchange: Exchange, carrier: Carrier): void {
@@ -58,6 +99,10 @@ export class Pipeline implements Flow {
       () => carrier.reply(STAGE_FAILED),
     );
   }
+}
+
+function having<H extends Hook>(stages: readonly Stage[], hook: H): StageWith<H>[] {
+  return stages.filter((stage): stage is StageWith<H> => stage[hook] !== undefined);
 }
 
 /** Whether the request needs no further stage. */

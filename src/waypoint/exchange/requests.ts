@@ -6,7 +6,8 @@ import { Exchange } from '#waypoint/exchange/exchange.ts';
 import type { Pipeline } from '#waypoint/exchange/pipeline.ts';
 import type { Counters } from '#waypoint/self/counters.ts';
 import type { WaypointEffects } from '#waypoint/self/effects.ts';
-import type { LiveConnection, Snapshot } from '#waypoint/state/snapshot.ts';
+import type { LiveConnection } from '#waypoint/state/snapshot.ts';
+import type { WaypointState } from '#waypoint/state/waypoint-state.ts';
 
 /** What all exchanges of one waypoint share. */
 export type RequestContext = {
@@ -14,20 +15,20 @@ export type RequestContext = {
   readonly counters: Counters;
   readonly pipeline: Pipeline;
   readonly live: Set<LiveConnection>;
-  /** The configuration in force; a request keeps the one it started with. */
-  snapshot(): Snapshot;
+  /** Its configuration is that of the requests that start now; each keeps the one it started with. */
+  readonly state: WaypointState;
 };
 
 /** Makes, for each downstream connection, what turns its requests into exchanges and sends them through the stages. */
 export function requestHandlers(context: RequestContext): (facts: ConnectionFacts) => RequestHandler {
-  const { effects, counters, pipeline, live } = context;
+  const { effects, counters, pipeline, live, state } = context;
   const { clock } = effects;
   const carriers = { clock, counters, flow: pipeline, live };
   return (facts) => ({
     onRequest(head, stream) {
       counters.requests++;
       counters.openRequests++;
-      const exchange = new Exchange(facts, head, stream, context.snapshot(), clock.nowMs());
+      const exchange = new Exchange(facts, head, stream, state.snapshot, clock.nowMs());
       const carrier = new Carrier(exchange, carriers);
       pipeline.run(exchange, carrier);
       return carrier;

@@ -1,6 +1,4 @@
-import type { Stage } from '#waypoint/exchange/stage.ts';
-import type { Counters } from '#waypoint/self/counters.ts';
-import type { WaypointEffects } from '#waypoint/self/effects.ts';
+import type { Stage, StageParts } from '#waypoint/exchange/stage.ts';
 import { authorizeStage } from '#waypoint/stages/authorize/authorize.ts';
 import { balanceStage } from '#waypoint/stages/balance/balance.ts';
 import { identifyStage } from '#waypoint/stages/identify/identify.ts';
@@ -8,17 +6,22 @@ import { recordStage } from '#waypoint/stages/record/record.ts';
 import { resilienceStage } from '#waypoint/stages/resilience/resilience.ts';
 import { routeStage } from '#waypoint/stages/route/route.ts';
 import { transportStage } from '#waypoint/stages/transport/transport.ts';
-import type { Upstreams } from '#waypoint/upstream/upstreams.ts';
 
-/** What every request passes, in this order (DESIGN section 6). */
-export function stageList(effects: WaypointEffects, upstreams: Upstreams, counters: Counters): readonly Stage[] {
-  return [
-    identifyStage(effects),
-    authorizeStage(effects.log),
-    routeStage(effects.random),
-    resilienceStage(effects.clock),
-    balanceStage(upstreams, effects.random),
-    transportStage(upstreams),
-    recordStage(effects, counters),
-  ];
+/**
+ * What every request passes, in this order (DESIGN section 6). Stages to come have their places: authenticate before
+ * authorize; rate-limit, then fault, after it; mirror after route.
+ */
+const STAGES: readonly ((parts: StageParts) => Stage)[] = [
+  identifyStage,
+  authorizeStage,
+  routeStage,
+  resilienceStage,
+  balanceStage,
+  transportStage,
+  recordStage,
+];
+
+/** The stages of one waypoint. */
+export function stageList(parts: StageParts): readonly Stage[] {
+  return STAGES.map((make) => make(parts));
 }

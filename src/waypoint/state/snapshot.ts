@@ -1,14 +1,32 @@
 import type { ServiceKey } from '#model/mesh/service.ts';
 import { compileL7, type L7Policies } from '#model/policy/l7.ts';
-import { compileRoutes, type RouteTable } from '#model/routing/route-table.ts';
-import type { WaypointConfig } from '#model/waypoint/config.ts';
+import type { WaypointConfig, WaypointService } from '#model/waypoint/config.ts';
+import type { ServiceState } from '#waypoint/state/kept.ts';
+import type { Slots, Slotted } from '#waypoint/state/slots.ts';
 
-/** What applies to one service bound to this waypoint. */
-export type BoundService = {
-  readonly routes: RouteTable;
+/** Says that a part of the configuration cannot be used, and why. */
+export type Problem = (why: string) => void;
+
+/**
+ * What one configuration says of one service bound to this waypoint. Stages compile what they need of it into slots of
+ * their own (see `WaypointState.bindings`), once per configuration and never per request.
+ */
+export class BoundService implements Slotted {
+  slots: unknown[] | null = null;
+  readonly config: WaypointService;
   /** Those of the Gateway and those of the service: one pool, nothing overrides (config-api 3.5). */
   readonly policies: L7Policies;
-};
+  /** What outlives this configuration. */
+  readonly state: ServiceState;
+  readonly problem: Problem;
+
+  constructor(config: WaypointService, policies: L7Policies, state: ServiceState, problem: Problem) {
+    this.config = config;
+    this.policies = policies;
+    this.state = state;
+    this.problem = problem;
+  }
+}
 
 /** One configuration, compiled. Replaced as a whole; a request uses the one it started with. */
 export type Snapshot = {
@@ -17,14 +35,25 @@ export type Snapshot = {
   readonly workloadPolicies: L7Policies;
 };
 
-/** Compiles a configuration; what cannot be used is reported through `problem` and left out or made strict. */
-export function compileSnapshot(config: WaypointConfig, problem: (why: string) => void): Snapshot {
+/** A connection that outlives a single decision: asked again whenever the snapshot is replaced (DESIGN section 2). */
+export type LiveConnection = { isAllowed(snapshot: Snapshot): boolean; cut(): void };
+
+/**
+ * Compiles a configuration, with what the stages have registered in `bindings`; what cannot be used is reported through
+ * `problem` and left out or made strict. `stateOf` finds what is kept of a service.
+ */
+export function compileSnapshot(
+  config: WaypointConfig,
+  bindings: Slots<BoundService>,
+  stateOf: (key: ServiceKey) => ServiceState,
+  problem: Problem,
+): Snapshot {
   const services = new Map<ServiceKey, BoundService>();
   for (const service of config.services) {
-    services.set(service.key, {
-      routes: compileRoutes(service.routes, problem),
-      policies: compileL7([...config.policies, ...service.policies], config.trustDomain, problem),
-    });
+    const policies = compileL7([...config.policies, ...service.policies], config.trustDomain, problem);
+    const bound = new BoundService(service, policies, stateOf(service.key), problem);
+    bindings.fill(bound);
+    services.set(service.key, bound);
   }
   return { services, workloadPolicies: compileL7(config.policies, config.trustDomain, () => {}) };
 }
@@ -38,6 +67,3 @@ export const NO_CONFIGURATION: Snapshot = {
     () => {},
   ),
 };
-
-/** A connection that outlives a single decision: asked again whenever the snapshot is replaced (DESIGN section 2). */
-export type LiveConnection = { isAllowed(snapshot: Snapshot): boolean; cut(): void };

@@ -6,8 +6,8 @@ import { TUNNEL } from '#model/settings/tunnels.ts';
 import type { UpstreamProblem } from '#protocol/http/message.ts';
 import type { ClientInfo, WaypointEffects } from '#waypoint/self/effects.ts';
 import type { WaypointSelf } from '#waypoint/self/self.ts';
+import type { UpstreamEndpoint } from '#waypoint/state/kept.ts';
 import type { DialOutcome } from '#waypoint/upstream/connection-pool.ts';
-import type { UpstreamEndpoint } from '#waypoint/upstream/endpoint.ts';
 
 /**
  * Opens a byte stream to an endpoint: plainly on this node or where the endpoint has no HBONE, else through a

@@ -1,58 +1,81 @@
 import { type Family, familyOf, type IpAddress } from '#model/address/ip.ts';
 import { type Endpoint, eligibleEndpoints } from '#model/balancing/endpoints.ts';
-import type { MeshState, Touched } from '#model/mesh/mesh-state.ts';
+import type { MeshState } from '#model/mesh/mesh-state.ts';
 import type { AppProtocol, Service, ServiceKey } from '#model/mesh/service.ts';
 import type { Workload } from '#model/mesh/workload.ts';
 import { type EndpointSet, endpointSet } from '#model/routing/least-request.ts';
 import type { Counters } from '#waypoint/self/counters.ts';
 import type { ClientInfo, WaypointEffects } from '#waypoint/self/effects.ts';
 import { locationOf, type WaypointSelf } from '#waypoint/self/self.ts';
+import type { ServiceState, UpstreamEndpoint } from '#waypoint/state/kept.ts';
+import type { KeptSlot } from '#waypoint/state/slots.ts';
+import type { WaypointState } from '#waypoint/state/waypoint-state.ts';
 import { ConnectionPool } from '#waypoint/upstream/connection-pool.ts';
 import { dial } from '#waypoint/upstream/dial.ts';
-import { UpstreamEndpoint } from '#waypoint/upstream/endpoint.ts';
 
 /** A service port with the endpoints to choose from; worked out once, until the mesh changes. */
 export type UpstreamService = { readonly appProtocol: AppProtocol; readonly set: EndpointSet<UpstreamEndpoint> };
+
+/** What holds for one version of a service, by port and family; null: no such port. */
+type Choices = { version: number; readonly byPlace: Map<number, UpstreamService | null> };
 
 type UpstreamsContext = {
   readonly self: WaypointSelf;
   readonly mesh: MeshState;
   readonly effects: WaypointEffects;
   readonly counters: Counters;
+  readonly state: WaypointState;
 };
 
-/** Everything this waypoint can send to, with the connections it holds. */
+/** Everything this waypoint can send to. What it holds lies in slots of the waypoint's state, which says what leaves. */
 export class Upstreams {
   readonly #context: UpstreamsContext;
-  /** Service → port and family → choice. */
-  readonly #services = new Map<ServiceKey, Map<number, UpstreamService | null>>();
-  readonly #endpoints = new Map<string, UpstreamEndpoint[]>();
+  readonly #choices: KeptSlot<ServiceState, Choices>;
+  /** Connections by the principal they serve ('' for none): identities never share one (W8). */
+  readonly #pools: KeptSlot<UpstreamEndpoint, Map<string, ConnectionPool>>;
 
   constructor(context: UpstreamsContext) {
     this.#context = context;
+    const { perService, perEndpoint } = context.state;
+    this.#choices = perService.keep({ make: ({ version }) => ({ version, byPlace: new Map() }) });
+    this.#pools = perEndpoint.keep({
+      make: () => new Map(),
+      // Connections to an endpoint that is gone close once their requests are done.
+      drop: (pools) => {
+        for (const pool of pools.values()) pool.retire();
+      },
+      inUse: (pools) => pools.size > 0,
+    });
   }
 
   /** Null when the service, or that port of it, does not exist. Endpoints of `family` if there are any, else of the other. */
   service(key: ServiceKey, port: number, family: Family): UpstreamService | null {
-    const ports = this.#services.get(key) ?? new Map<number, UpstreamService | null>();
+    const service = this.#context.state.service(key);
+    if (service === null) return null;
+    const choices = this.#choices.of(service);
+    if (choices.version !== service.version) {
+      choices.version = service.version;
+      choices.byPlace.clear();
+    }
     const place = port * 8 + family;
-    const known = ports.get(place);
+    const known = choices.byPlace.get(place);
     if (known !== undefined) return known;
     const found = this.#resolve(key, port, family);
-    ports.set(place, found);
-    this.#services.set(key, ports);
+    choices.byPlace.set(place, found);
     return found;
   }
 
   /** One port of a workload, dialled as such. */
   workload(workload: Workload, ip: IpAddress, port: number): UpstreamEndpoint {
-    return this.#endpoint(this.#context.mesh.workload(workload.uid) ?? workload, ip, port);
+    const { mesh, state } = this.#context;
+    return state.endpoint(mesh.workload(workload.uid) ?? workload, ip, port);
   }
 
   /** The connections to an endpoint that serve `client`'s identity. */
   pool(endpoint: UpstreamEndpoint, principal: string | null, client: ClientInfo): ConnectionPool {
     const key = principal ?? '';
-    const known = endpoint.pools.get(key);
+    const pools = this.#pools.of(endpoint);
+    const known = pools.get(key);
     if (known !== undefined) return known;
     const { self, effects, counters } = this.#context;
     const pool = new ConnectionPool({
@@ -61,29 +84,20 @@ export class Upstreams {
       counters,
       dial: () => dial(self, effects, endpoint, client),
     });
-    endpoint.pools.set(key, pool);
+    // A request that chose the endpoint before it left may still use it; nobody would sweep what stays behind.
+    if (endpoint.gone) pool.retire();
+    else pools.set(key, pool);
     return pool;
   }
 
-  /** Forgets what the change touched; connections to endpoints that are gone close once their requests are done. */
-  meshChanged(touched: Touched): void {
-    for (const key of touched.services) this.#services.delete(key);
-    for (const uid of touched.workloads) this.#reviewEndpoints(uid);
-  }
-
-  /** Closes connections that were idle too long. */
+  /** Closes connections that were idle too long, and lets go of endpoints that nothing leads to. */
   sweep(): void {
-    for (const endpoints of this.#endpoints.values()) {
-      for (const endpoint of endpoints) {
-        for (const [principal, pool] of endpoint.pools) if (pool.sweep()) endpoint.pools.delete(principal);
-      }
+    const { state } = this.#context;
+    for (const endpoint of state.endpoints()) {
+      const pools = this.#pools.peek(endpoint);
+      for (const [principal, pool] of pools ?? []) if (pool.sweep()) pools?.delete(principal);
     }
-  }
-
-  retireAll(): void {
-    for (const endpoints of this.#endpoints.values()) for (const endpoint of endpoints) endpoint.retire();
-    this.#endpoints.clear();
-    this.#services.clear();
+    state.forgetIdle();
   }
 
   #resolve(key: ServiceKey, port: number, family: Family): UpstreamService | null {
@@ -93,7 +107,7 @@ export class Upstreams {
     let eligible = this.#eligible(service, port, family);
     if (eligible.length === 0) eligible = this.#eligible(service, port, family === 4 ? 6 : 4);
     const endpoints = eligible.map(({ workload, ip, port: target, weight }) => {
-      const endpoint = this.#endpoint(workload, ip, target);
+      const endpoint = this.#context.state.endpoint(workload, ip, target);
       endpoint.capacity = weight;
       endpoint.serviceHost = service.hostname;
       return endpoint;
@@ -104,40 +118,6 @@ export class Upstreams {
   #eligible(service: Service, port: number, family: Family): Endpoint[] {
     return eligibleEndpoints(this.#context.mesh, service, port, family, locationOf(this.#context.self));
   }
-
-  #endpoint(workload: Workload, ip: IpAddress, port: number): UpstreamEndpoint {
-    const known = this.#endpoints.get(workload.uid) ?? [];
-    const found = known.find((endpoint) => endpoint.ip === ip && endpoint.port === port);
-    if (found !== undefined) {
-      found.workload = workload;
-      return found;
-    }
-    const endpoint = new UpstreamEndpoint(workload, ip, port);
-    this.#endpoints.set(workload.uid, [...known, endpoint]);
-    return endpoint;
-  }
-
-  #reviewEndpoints(uid: string): void {
-    const workload = this.#context.mesh.workload(uid);
-    const kept = (this.#endpoints.get(uid) ?? []).filter((endpoint) => {
-      const stays = workload?.addresses.includes(endpoint.ip) === true && sameReach(workload, endpoint.workload);
-      if (stays) endpoint.workload = workload;
-      else endpoint.retire();
-      return stays;
-    });
-    if (kept.length === 0) this.#endpoints.delete(uid);
-    else this.#endpoints.set(uid, kept);
-  }
-}
-
-/** Whether connections to the workload may go on: same identity, same node, same way to reach it. */
-function sameReach(a: Workload, b: Workload): boolean {
-  return (
-    a.serviceAccount === b.serviceAccount &&
-    a.trustDomain === b.trustDomain &&
-    a.node === b.node &&
-    a.tunnelProtocol === b.tunnelProtocol
-  );
 }
 
 /** The address family to prefer for a client that dialled `address`. */

@@ -1,10 +1,9 @@
-import type { Log } from '#model/effects/log.ts';
 import { authorizeExchange, dryRunExchange } from '#waypoint/exchange/exchange.ts';
 import { deniedReply, REPLY } from '#waypoint/exchange/local-reply.ts';
-import { NEXT, replyWith, type Stage } from '#waypoint/exchange/stage.ts';
+import { NEXT, replyWith, type Stage, type StageParts } from '#waypoint/exchange/stage.ts';
 
 /** Asks the authorization policies of the Gateway and of the service (waypoint-l7 10.1). */
-export function authorizeStage(log: Log): Stage {
+export function authorizeStage({ effects: { log } }: StageParts): Stage {
   return {
     name: 'authorize',
     request(exchange) {

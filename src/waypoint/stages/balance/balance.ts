@@ -2,39 +2,43 @@ import type { Random } from '#model/effects/clock.ts';
 import type { AppProtocol } from '#model/mesh/service.ts';
 import { pickLeastLoaded } from '#model/routing/least-request.ts';
 import type { HttpVersion, RequestHead } from '#protocol/http/message.ts';
+import type { Attempt } from '#waypoint/exchange/attempt.ts';
 import type { Exchange } from '#waypoint/exchange/exchange.ts';
 import { REPLY } from '#waypoint/exchange/local-reply.ts';
-import { NEXT, replyWith, type Stage, type StageResult } from '#waypoint/exchange/stage.ts';
+import { NEXT, replyWith, type Stage, type StageParts, type StageResult } from '#waypoint/exchange/stage.ts';
 import { familyFor, type Upstreams } from '#waypoint/upstream/upstreams.ts';
 
-/** Chooses the endpoint, and the HTTP version it is spoken to in. */
-export function balanceStage(upstreams: Upstreams, random: Random): Stage {
+/** Chooses the endpoint of each try, and the HTTP version it is spoken to in. */
+export function balanceStage({ upstreams, effects: { random } }: StageParts): Stage {
   return {
     name: 'balance',
-    request(exchange) {
-      const result = choose(exchange, upstreams, random);
-      if (exchange.endpoint !== null) exchange.endpoint.active++;
+    attempt(exchange, attempt) {
+      const result = choose(exchange, attempt, upstreams, random);
+      if (attempt.endpoint !== null) attempt.endpoint.active++;
       return result;
     },
-    end(exchange) {
-      if (exchange.endpoint !== null) exchange.endpoint.active--;
+    attemptEnd(_exchange, { endpoint }) {
+      if (endpoint !== null) endpoint.active--;
     },
   };
 }
 
-function choose(exchange: Exchange, upstreams: Upstreams, random: Random): StageResult {
+function choose(exchange: Exchange, attempt: Attempt, upstreams: Upstreams, random: Random): StageResult {
   const { target, connection, request } = exchange;
   const { destination } = connection;
-  if (target?.kind === 'service') {
+  if (attempt.sameEndpoint !== null) {
+    attempt.endpoint = attempt.sameEndpoint;
+    attempt.version = attempt.previous?.version ?? attempt.version;
+  } else if (target?.kind === 'service') {
     const service = upstreams.service(target.service, target.port, familyFor(destination.address));
     if (service === null) return replyWith(REPLY.invalidBackend);
-    exchange.endpoint = pickLeastLoaded(service.set, random);
-    exchange.upstreamVersion = upstreamVersion(service.appProtocol, request);
+    attempt.endpoint = pickLeastLoaded(service.set, random);
+    attempt.version = upstreamVersion(service.appProtocol, request);
   } else if (destination.kind === 'workload') {
-    exchange.endpoint = upstreams.workload(destination.workload, destination.address, destination.port);
-    exchange.upstreamVersion = upstreamVersion('unknown', request);
+    attempt.endpoint = upstreams.workload(destination.workload, destination.address, destination.port);
+    attempt.version = upstreamVersion('unknown', request);
   }
-  return exchange.endpoint === null ? replyWith(REPLY.noHealthyUpstream) : NEXT;
+  return attempt.endpoint === null ? replyWith(REPLY.noHealthyUpstream) : NEXT;
 }
 
 /** W27: as the port declares; as the client speaks where it does not. */

@@ -4,7 +4,7 @@ import { HEADER } from '#protocol/http/header-names.ts';
 import type { ResponseHead } from '#protocol/http/message.ts';
 import type { Exchange } from '#waypoint/exchange/exchange.ts';
 import { REPLY } from '#waypoint/exchange/local-reply.ts';
-import { NEXT, replyWith, type Stage } from '#waypoint/exchange/stage.ts';
+import { NEXT, replyWith, type Stage, type StageParts } from '#waypoint/exchange/stage.ts';
 
 const SERVER = 'weft';
 
@@ -12,7 +12,7 @@ const SERVER = 'weft';
  * Gives the request its id and removes what only we may say (waypoint-l7 1.7, 2.3); marks the response as ours.
  * The client's identity is the connection's: no header can claim another.
  */
-export function identifyStage(effects: { readonly clock: Clock; newUuid(): string }): Stage {
+export function identifyStage({ effects }: StageParts): Stage {
   const date = dateSource(effects.clock);
   return {
     name: 'identify',

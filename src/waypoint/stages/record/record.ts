@@ -1,13 +1,11 @@
 import { formatAddress } from '#model/address/ip.ts';
-import type { Clock } from '#model/effects/clock.ts';
-import type { Log } from '#model/effects/log.ts';
 import { describeDestination } from '#waypoint/connection/destination.ts';
 import type { Exchange } from '#waypoint/exchange/exchange.ts';
-import type { Stage } from '#waypoint/exchange/stage.ts';
+import type { Stage, StageParts } from '#waypoint/exchange/stage.ts';
 import type { Counters } from '#waypoint/self/counters.ts';
 
 /** Counts every request and writes one line for it, whatever became of it. */
-export function recordStage(effects: { readonly clock: Clock; readonly log: Log }, counters: Counters): Stage {
+export function recordStage({ effects, counters }: StageParts): Stage {
   return {
     name: 'record',
     end(exchange) {
@@ -29,7 +27,8 @@ function count(exchange: Exchange, counters: Counters): void {
 
 /** The fields of an access-log line; durations in milliseconds, bytes of bodies only. */
 function accessFields(exchange: Exchange, nowMs: number): object {
-  const { connection, request, endpoint, verdict } = exchange;
+  const { connection, request, verdict } = exchange;
+  const endpoint = exchange.attempt?.endpoint ?? null;
   return {
     method: exchange.method,
     path: exchange.path,

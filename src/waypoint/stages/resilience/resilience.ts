@@ -1,29 +1,63 @@
-import type { Cancel, Clock } from '#model/effects/clock.ts';
+import type { Cancel } from '#model/effects/clock.ts';
+import { type AttemptFailure, decideAttempt, keepsBody } from '#model/resilience/attempts.ts';
+import type { UpstreamProblem } from '#protocol/http/message.ts';
+import { BodyKeeper, KeptBodies } from '#waypoint/exchange/body-keeper.ts';
 import type { Carrier } from '#waypoint/exchange/carrier.ts';
 import type { Exchange } from '#waypoint/exchange/exchange.ts';
-import { NEXT, type Stage } from '#waypoint/exchange/stage.ts';
+import { NEXT, type Stage, type StageParts } from '#waypoint/exchange/stage.ts';
 
-/** Bounds requests in time: a route's timeout runs from the end of the request (W39). */
-export function resilienceStage(clock: Clock): Stage {
-  const running = new WeakMap<Exchange, Cancel>();
+/** Bounds requests in time (a route's timeout runs from the end of the request, W39), and owns how often they are tried. */
+export function resilienceStage({ effects: { clock }, counters, attempts: policy, perExchange }: StageParts): Stage {
+  const timers = perExchange.add<Cancel>();
+  const bodies = new KeptBodies(policy.keptBodiesBytesMax);
   const start = (exchange: Exchange, carrier: Carrier): void => {
     const timeoutMs = exchange.route?.requestTimeoutMs ?? null;
-    if (timeoutMs !== null)
-      running.set(
-        exchange,
-        clock.after(timeoutMs, () => carrier.timeOut()),
-      );
+    if (timeoutMs === null) return;
+    const cancel = clock.after(timeoutMs, () => carrier.timeOut());
+    timers.set(exchange, cancel);
+    if (exchange.attempt !== null) exchange.attempt.deadlineMs = deadlineOf(exchange);
   };
   return {
     name: 'resilience',
     request(exchange, carrier) {
+      const { hasBody, contentLength, upgrade } = exchange.request;
       // An upgraded connection has no end to wait for.
-      if (!exchange.request.hasBody && exchange.request.upgrade === null) start(exchange, carrier);
+      if (!hasBody && upgrade === null) start(exchange, carrier);
+      if (keepsBody(policy, hasBody, contentLength)) carrier.keepBody(new BodyKeeper(policy.keptBodyBytesMax, bodies));
       return NEXT;
+    },
+    attempt(exchange, attempt) {
+      attempt.deadlineMs = deadlineOf(exchange);
+      return NEXT;
+    },
+    attemptFailed(_exchange, { number, deadlineMs }, problem, carrier) {
+      const decision = decideAttempt(
+        {
+          failure: failureOf(problem),
+          tryNumber: number,
+          body: carrier.body,
+          responseBegun: carrier.responseBegun,
+          remainingMs: deadlineMs === null ? null : deadlineMs - clock.nowMs(),
+        },
+        policy,
+      );
+      if (decision.kind === 'try-again') counters.upstreamRetries++;
+      return decision;
     },
     requestEnded: start,
     end(exchange) {
-      if (exchange.route?.requestTimeoutMs != null) running.get(exchange)?.();
+      if (exchange.route?.requestTimeoutMs != null) timers.peek(exchange)?.();
     },
   };
+}
+
+/** Null as long as the request is not complete, or if its route sets no bound. */
+function deadlineOf({ route, requestEndedMs }: Exchange): number | null {
+  const timeoutMs = route?.requestTimeoutMs ?? null;
+  return timeoutMs === null || requestEndedMs === 0 ? null : requestEndedMs + timeoutMs;
+}
+
+function failureOf({ kind, staleConnection }: UpstreamProblem): AttemptFailure {
+  if (kind === 'connect-failure' || kind === 'connect-timeout') return 'never-sent';
+  return staleConnection ? 'not-processed' : 'perhaps-processed';
 }

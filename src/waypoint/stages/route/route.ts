@@ -3,16 +3,17 @@ import { unreachable } from '#model/error.ts';
 import { chooseTarget } from '#model/routing/backends.ts';
 import type { RouteRule } from '#model/routing/candidate.ts';
 import type { HeaderEdits } from '#model/routing/header-edits.ts';
-import { matchRoute, routesOfPort } from '#model/routing/route-table.ts';
+import { compileRoutes, matchRoute, routesOfPort } from '#model/routing/route-table.ts';
 import type { HeaderBlock } from '#protocol/http/header-block.ts';
 import type { Exchange, ExchangeTarget } from '#waypoint/exchange/exchange.ts';
 import { REPLY } from '#waypoint/exchange/local-reply.ts';
-import { NEXT, replyWith, type Stage, type StageResult } from '#waypoint/exchange/stage.ts';
+import { NEXT, replyWith, type Stage, type StageParts, type StageResult } from '#waypoint/exchange/stage.ts';
 
 const WORKLOAD: ExchangeTarget = { kind: 'workload' };
 
 /** Finds the rule that applies and draws one of its backends (config-api 1.6-1.12). */
-export function routeStage(random: Random): Stage {
+export function routeStage({ effects: { random }, state }: StageParts): Stage {
+  const tables = state.bindings.keep({ make: ({ config, problem }) => compileRoutes(config.routes, problem) });
   return {
     name: 'route',
     request(exchange) {
@@ -21,9 +22,9 @@ export function routeStage(random: Random): Stage {
         exchange.target = WORKLOAD;
         return NEXT;
       }
-      const bound = exchange.snapshot.services.get(destination.key);
-      if (bound === undefined) return replyWith(REPLY.noBinding);
-      const decision = matchRoute(routesOfPort(bound.routes, destination.port), client.identity?.namespace ?? null, exchange);
+      if (exchange.bound === null) return replyWith(REPLY.noBinding);
+      const routes = routesOfPort(tables.of(exchange.bound), destination.port);
+      const decision = matchRoute(routes, client.identity?.namespace ?? null, exchange);
       switch (decision.kind) {
         case 'matched':
           return applyRule(exchange, decision.rule, random);

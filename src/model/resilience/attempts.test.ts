@@ -1,0 +1,74 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import {
+  type AttemptDecision,
+  type AttemptFacts,
+  type AttemptPolicy,
+  DEFAULT_ATTEMPTS,
+  decideAttempt,
+  keepsBody,
+} from '#model/resilience/attempts.ts';
+
+const FACTS: AttemptFacts = {
+  failure: 'not-processed',
+  tryNumber: 1,
+  body: 'unsent',
+  responseBegun: false,
+  remainingMs: null,
+};
+const ANYTHING: AttemptPolicy = {
+  triesMax: 3,
+  after: ['never-sent', 'not-processed', 'perhaps-processed'],
+  keptBodyBytesMax: 1_000,
+  keptBodiesBytesMax: 10_000,
+};
+const SAME: AttemptDecision = { kind: 'try-again', endpoint: 'same', freshConnection: true };
+const OTHER: AttemptDecision = { kind: 'try-again', endpoint: 'any', freshConnection: false };
+
+function giveUp(why: (AttemptDecision & { kind: 'give-up' })['why']): AttemptDecision {
+  return { kind: 'give-up', why };
+}
+
+const CASES: { name: string; facts: Partial<AttemptFacts>; policy?: AttemptPolicy; want: AttemptDecision }[] = [
+  { name: 'by default, what was not processed is sent once more to the same endpoint', facts: {}, want: SAME },
+  { name: 'by default, there is no third try', facts: { tryNumber: 2 }, want: giveUp('tries-spent') },
+  { name: 'by default, a connect failure is not tried again', facts: { failure: 'never-sent' }, want: giveUp('not-allowed') },
+  {
+    name: 'by default, what may have been processed is not tried again',
+    facts: { failure: 'perhaps-processed' },
+    want: giveUp('not-allowed'),
+  },
+  { name: 'by default, a request with a body is not tried again', facts: { body: 'lost' }, want: giveUp('body-lost') },
+  { name: 'a kept body can go again', facts: { body: 'kept' }, want: SAME },
+  { name: 'never after a byte of a response', facts: { responseBegun: true }, policy: ANYTHING, want: giveUp('response-begun') },
+  { name: 'as many tries as allowed', facts: { tryNumber: 2 }, policy: ANYTHING, want: SAME },
+  { name: 'and not one more', facts: { tryNumber: 3 }, policy: ANYTHING, want: giveUp('tries-spent') },
+  { name: 'an endpoint that cannot be reached is replaced', facts: { failure: 'never-sent' }, policy: ANYTHING, want: OTHER },
+  {
+    name: 'so is one that broke off',
+    facts: { failure: 'perhaps-processed', body: 'kept' },
+    policy: ANYTHING,
+    want: OTHER,
+  },
+  { name: 'time is left', facts: { remainingMs: 1 }, want: SAME },
+  { name: 'no time is left', facts: { remainingMs: 0 }, want: giveUp('out-of-time') },
+  { name: 'a policy of one try', facts: {}, policy: { ...ANYTHING, triesMax: 1 }, want: giveUp('tries-spent') },
+];
+
+for (const { name, facts, policy, want } of CASES) {
+  test(`attempts: ${name}`, () => assert.deepEqual(decideAttempt({ ...FACTS, ...facts }, policy ?? DEFAULT_ATTEMPTS), want));
+}
+
+const BODIES: { name: string; policy: AttemptPolicy; hasBody: boolean; contentLength: number | null; want: boolean }[] = [
+  { name: 'none by default', policy: DEFAULT_ATTEMPTS, hasBody: true, contentLength: 1, want: false },
+  { name: 'one that fits', policy: ANYTHING, hasBody: true, contentLength: 1_000, want: true },
+  { name: 'one of unknown length, as long as it fits', policy: ANYTHING, hasBody: true, contentLength: null, want: true },
+  { name: 'not one that is declared longer', policy: ANYTHING, hasBody: true, contentLength: 1_001, want: false },
+  { name: 'not what is not there', policy: ANYTHING, hasBody: false, contentLength: null, want: false },
+  { name: 'none without a second try', policy: { ...ANYTHING, triesMax: 1 }, hasBody: true, contentLength: 1, want: false },
+  { name: 'none that no failure could need', policy: { ...ANYTHING, after: [] }, hasBody: true, contentLength: 1, want: false },
+];
+
+for (const { name, policy, hasBody, contentLength, want } of BODIES) {
+  test(`bodies kept for a further try: ${name}`, () => assert.equal(keepsBody(policy, hasBody, contentLength), want));
+}

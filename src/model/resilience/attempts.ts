@@ -1,0 +1,77 @@
+import { WAYPOINT } from '#model/settings/waypoints.ts';
+
+/** How one try to get a response ended without one. */
+export type AttemptFailure =
+  /** No byte of the request was sent. */
+  | 'never-sent'
+  /** The peer had closed an idle connection, or refused the stream: it processed nothing. */
+  | 'not-processed'
+  /** Anything later: the request may have had its effect. */
+  | 'perhaps-processed';
+
+/** What an operator, or a route, allows. */
+export type AttemptPolicy = {
+  /** Tries in all, the first one included. */
+  readonly triesMax: number;
+  /** After which failures the request is sent again. */
+  readonly after: readonly AttemptFailure[];
+  /** Bytes of one request's body kept for a further try; 0: none is kept, and a request with a body has one try. */
+  readonly keptBodyBytesMax: number;
+  /** Bytes of all bodies that a waypoint keeps at one time. */
+  readonly keptBodiesBytesMax: number;
+};
+
+/**
+ * One more try where surely nothing was processed, and only without a body: it needs no memory, and hides from clients
+ * that servers close idle connections whenever they like.
+ */
+export const DEFAULT_ATTEMPTS: AttemptPolicy = {
+  triesMax: WAYPOINT.triesMax,
+  after: ['not-processed'],
+  keptBodyBytesMax: WAYPOINT.keptBodyBytesMax,
+  keptBodiesBytesMax: WAYPOINT.keptBodiesBytesMax,
+};
+
+/** What is known when a try has failed. */
+export type AttemptFacts = {
+  readonly failure: AttemptFailure;
+  /** The try that failed; 1 is the first. */
+  readonly tryNumber: number;
+  /** `unsent`: there is none, or none of it was taken yet. `kept`: all that has come can be sent again. `lost`: some of it is gone. */
+  readonly body: 'unsent' | 'kept' | 'lost';
+  /** The client has been sent something of a response, an interim one included. */
+  readonly responseBegun: boolean;
+  /** Milliseconds until the client must have its answer; null: no bound. */
+  readonly remainingMs: number | null;
+};
+
+/** Whether the request is sent again. */
+export type AttemptDecision =
+  | {
+      readonly kind: 'try-again';
+      /** `same`: the endpoint is not at fault. `any`: it is chosen anew. */
+      readonly endpoint: 'same' | 'any';
+      /** Not over a connection that has served before: the others may have been closed in the same moment. */
+      readonly freshConnection: boolean;
+    }
+  | {
+      readonly kind: 'give-up';
+      readonly why: 'response-begun' | 'tries-spent' | 'out-of-time' | 'body-lost' | 'not-allowed';
+    };
+
+/** Decides after a failed try. The one place that says a request is sent twice (DESIGN section 11, promise 10). */
+export function decideAttempt(facts: AttemptFacts, policy: AttemptPolicy): AttemptDecision {
+  if (facts.responseBegun) return { kind: 'give-up', why: 'response-begun' };
+  if (facts.tryNumber >= policy.triesMax) return { kind: 'give-up', why: 'tries-spent' };
+  if (!policy.after.includes(facts.failure)) return { kind: 'give-up', why: 'not-allowed' };
+  if (facts.body === 'lost') return { kind: 'give-up', why: 'body-lost' };
+  if (facts.remainingMs !== null && facts.remainingMs <= 0) return { kind: 'give-up', why: 'out-of-time' };
+  const sameEndpoint = facts.failure === 'not-processed';
+  return { kind: 'try-again', endpoint: sameEndpoint ? 'same' : 'any', freshConnection: sameEndpoint };
+}
+
+/** Whether a request's body is worth keeping: only if a further try could use it. `contentLength` null: not declared. */
+export function keepsBody(policy: AttemptPolicy, hasBody: boolean, contentLength: number | null): boolean {
+  if (!hasBody || policy.triesMax < 2 || policy.after.length === 0) return false;
+  return policy.keptBodyBytesMax > 0 && (contentLength ?? 0) <= policy.keptBodyBytesMax;
+}
