@@ -50,7 +50,7 @@ async function check(mesh: Bookshop, before: readonly BpfObject[] | null, jsonPa
 }
 
 async function visit(mesh: Bookshop, io: LabIo): Promise<boolean> {
-  tellEndings(mesh, io);
+  tellEndings(mesh.children(), io);
   io.out(thingsToTry(mesh));
   await untilInterrupted(io.interrupted, new Promise<never>(() => {}));
   return true;

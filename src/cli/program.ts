@@ -4,6 +4,7 @@ import { type BenchOptions, benchCommand } from './bench.ts';
 import type { Act } from './command.ts';
 import { type ControlOptions, controlCommand } from './control.ts';
 import { type DemoOptions, demoCommand } from './demo.ts';
+import { type LabRequest, labCommand } from './lab.ts';
 import { type RunOptions, runCommand } from './run.ts';
 import { type StatusOptions, statusCommand } from './status.ts';
 import { type TokenOptions, tokenCommand } from './token.ts';
@@ -28,6 +29,7 @@ export type Actions = {
   status: Action<StatusOptions>;
   validate: Action<ValidateOptions>;
   demo: Action<DemoOptions>;
+  lab: Action<LabRequest>;
   bench: Action<BenchOptions>;
   version: Action<Record<string, never>>;
 };
@@ -67,15 +69,23 @@ export function buildProgram(actions: Actions, output: Output, onExit: (code: nu
   const commands = [
     ...[upCommand(run(actions.up)), runCommand(run(actions.run)), uninstallCommand(run(actions.uninstall))],
     ...[statusCommand(run(actions.status)), validateCommand(run(actions.validate))],
-    ...[demoCommand(run(actions.demo)), benchCommand(run(actions.bench)), versionCommand(run(actions.version))],
+    ...[labCommand(run(actions.lab)), demoCommand(run(actions.demo)), benchCommand(run(actions.bench))],
+    versionCommand(run(actions.version)),
     ...[controlCommand(run(actions.control)), agentCommand(run(actions.agent))],
     ...[tokenCommand(run(actions.token)), waypointCommand(run(actions.waypoint))],
   ];
   for (const command of commands) {
-    command.copyInheritedSettings(program).showHelpAfterError(`remedy: see weft ${command.name()} --help`);
-    program.addCommand(command);
+    program.addCommand(inherit(program, command, 'weft'));
   }
   return program;
+}
+
+/** The command with the settings of the one above it, and so for the commands below it. */
+function inherit(parent: Command, command: Command, above: string): Command {
+  const name = `${above} ${command.name()}`;
+  command.copyInheritedSettings(parent).showHelpAfterError(`remedy: see ${name} --help`);
+  for (const below of command.commands) inherit(command, below, name);
+  return command;
 }
 
 /** Commander's sentence in the words of our other errors. */

@@ -16,13 +16,21 @@ code of its command, or 128 and the number of the signal that ended it. Errors a
 
 /** The reference page of the command line, in Markdown: the help of the program and of each of its commands. */
 export function renderReference(program: Command): string {
-  const sections = [program, ...program.commands].map(section);
+  const sections = withCommands(program).map(section);
   return [HEADER, ...sections].join('\n');
 }
 
+/** A command and every command below it, in the order of the help. */
+function withCommands(command: Command): Command[] {
+  return [command, ...command.commands.flatMap(withCommands)];
+}
+
+function nameOf(command: Command): string {
+  return command.parent === null ? 'weft' : `${nameOf(command.parent)} ${command.name()}`;
+}
+
 function section(command: Command): string {
-  const name = command.parent === null ? 'weft' : `weft ${command.name()}`;
-  return `## ${name}\n\n\`\`\`text\n${helpText(command)}\`\`\`\n`;
+  return `## ${nameOf(command)}\n\n\`\`\`text\n${helpText(command)}\`\`\`\n`;
 }
 
 /** The whole help of a command, with the examples that commander adds only while printing. */

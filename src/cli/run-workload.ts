@@ -10,6 +10,9 @@ export type Running = {
   once(event: 'error', listener: (error: Error) => void): unknown;
 };
 
+/** What is run, and as whom. */
+export type WorkloadOptions = Omit<RunOptions, 'agentSocket' | 'node' | 'runDir'>;
+
 /** What running a workload does to the world. */
 export type RunEffects = {
   agent: Pick<AgentClient, 'start' | 'stop'>;
@@ -26,7 +29,7 @@ const KILLED = 128 + constants.signals.SIGKILL;
  * Resolves to the command's exit code, or 128 and the number of the signal that ended it, as a shell does.
  * Errors: those of the agent and of the launch; the workload is removed then too.
  */
-export async function runWorkload(options: RunOptions, effects: RunEffects): Promise<number> {
+export async function runWorkload(options: WorkloadOptions, effects: RunEffects): Promise<number> {
   const { name, namespace, serviceAccount, labels, nativeTunnel } = options;
   let early: NodeJS.Signals | null = null;
   let forward = (signal: NodeJS.Signals): void => {
@@ -69,7 +72,7 @@ function exitCodeOf(code: number | null, signal: NodeJS.Signals | null): number 
 }
 
 /** The command's own ending counts, so a workload that stays behind is told and no more. */
-async function remove({ namespace, name }: RunOptions, { agent, warn }: RunEffects): Promise<void> {
+async function remove({ namespace, name }: WorkloadOptions, { agent, warn }: RunEffects): Promise<void> {
   try {
     await agent.stop(namespace, name);
   } catch (error) {

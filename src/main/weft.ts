@@ -16,6 +16,7 @@ const actions: Actions = {
   token: async (options) => (await import('#main/commands/token.ts')).token(options),
   status: async (options) => (await import('#main/commands/status.ts')).status(options),
   validate: async (options) => (await import('#main/commands/validate.ts')).validate(options),
+  lab: async (options) => (await import('#main/commands/lab.ts')).lab(options),
   demo: async (options) => (await import('#main/commands/demo.ts')).demo(options),
   bench: async (options) => (await import('#main/commands/bench.ts')).bench(options),
   version: async () => (await import('#main/commands/version.ts')).version(),

@@ -1,21 +1,12 @@
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { type Program, Programs, ROOT, WEFT } from './programs.testing.ts';
 
-const ROOT = new URL('../..', import.meta.url).pathname;
-const WEFT = join(ROOT, 'bin/weft');
 const QUICKSTART = join(ROOT, 'examples/quickstart');
-
-type Program = {
-  child: ChildProcess;
-  output: () => string;
-  until: (pattern: RegExp) => Promise<void>;
-  ended: Promise<number | null>;
-};
 
 /** What a new user does: `weft up` and two `weft run`, with their own scripts, in a network namespace of the test's own. */
 describe('weft up and two weft run calls', () => {
@@ -23,35 +14,9 @@ describe('weft up and two weft run calls', () => {
   const mesh = join(dir, 'mesh');
   const runDir = join(dir, 'run');
   const node = `up-${randomBytes(3).toString('hex')}`;
-  const programs: Program[] = [];
+  const programs = new Programs();
 
-  const start = (command: string[]): Program => {
-    const [file = '', ...args] = command;
-    const child = spawn(file, args, { stdio: ['ignore', 'pipe', 'pipe'] });
-    let text = '';
-    const waiting = new Set<() => void>();
-    const hear = (chunk: Buffer): void => {
-      text += chunk.toString();
-      for (const look of waiting) look();
-    };
-    child.stdout.on('data', hear);
-    child.stderr.on('data', hear);
-    const ended = new Promise<number | null>((resolve) => child.once('close', resolve));
-    const until = (pattern: RegExp): Promise<void> =>
-      new Promise((resolve, reject) => {
-        const look = (): void => {
-          if (!pattern.test(text)) return;
-          waiting.delete(look);
-          resolve();
-        };
-        waiting.add(look);
-        void ended.then((code) => reject(new Error(`${command.join(' ')} ended with ${code} before ${pattern}:\n${text}`)));
-        look();
-      });
-    const program = { child, output: () => text, until, ended };
-    programs.push(program);
-    return program;
-  };
+  const start = (command: string[]): Program => programs.start(command);
   const run = (name: string, account: string, command: string[], ...labels: string[]): Program =>
     start([
       WEFT,
@@ -75,8 +40,7 @@ describe('weft up and two weft run calls', () => {
     await up.until(/The mesh is up/);
   });
   after(async () => {
-    for (const { child } of programs.toReversed()) child.kill('SIGINT');
-    for (const { ended } of programs) await ended;
+    await programs.endAll('SIGINT');
     rmSync(dir, { recursive: true, force: true });
   });
 

@@ -18,6 +18,7 @@ export const IDLE_ACTIONS: Actions = {
   token: idle,
   status: idle,
   validate: idle,
+  lab: idle,
   demo: idle,
   bench: idle,
   version: idle,

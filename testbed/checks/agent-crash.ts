@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { PORT } from '#model/mesh/ports.ts';
 import type { Bookshop } from '#testbed/apps/bookshop.ts';
 import type { OpenStream } from '#testbed/apps/probe-client.ts';
 import { vip } from '#testbed/apps/shop.ts';
@@ -7,7 +8,6 @@ import { FAMILIES } from '#testbed/lab/app.ts';
 import { wireOf } from '#testbed/nodes/plan.ts';
 import { captured } from '#testbed/observers/capture.ts';
 import { readTcpSegments } from '#testbed/observers/pcap.ts';
-import { HBONE_PORT } from '#testbed/observers/wire-report.ts';
 import { waitUntil } from '#testbed/processes/wait.ts';
 import { type Check, expect } from './check.ts';
 import { agentPid, expectEcho, expectNoEcho } from './expectations.ts';
@@ -43,7 +43,7 @@ export const agentCrash: Check = {
 
 async function whileDead(mesh: Bookshop, streams: readonly OpenStream[]): Promise<string> {
   const path = join(mesh.plan.runDir, 'agent-crash.pcap');
-  const filter = `tcp and not port ${HBONE_PORT}`;
+  const filter = `tcp and not port ${PORT.hbone}`;
   const { result: refusals, file } = await captured(wireOf(mesh.plan), path, filter, async () => {
     const answers = [];
     for (const family of FAMILIES) answers.push(await expectNoEcho(mesh.probe('shopper'), vip('echo-far', family)));

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import test from 'node:test';
 import { Bookshop } from '#testbed/apps/bookshop.ts';
 import { planLab } from '#testbed/nodes/plan.ts';
-import { requireTools } from '#testbed/processes/command.ts';
+import { CHECK_TOOLS, LAB_TOOLS, requireTools } from '#testbed/processes/command.ts';
 import { reports } from './bad-yaml.ts';
 import { type Check, type CheckResult, expect } from './check.ts';
 import { allChecks, allPassed, resultTable, runChecks, writeResults } from './run-checks.ts';
@@ -78,12 +78,12 @@ test('results are written as a table and as JSON', async () => {
 });
 
 test('missing programs are all named, with the packages that have them', async () => {
-  await assert.rejects(requireTools(false, '/nowhere'), {
+  await assert.rejects(requireTools(LAB_TOOLS, '/nowhere'), {
     code: 'WEFT_TESTBED_TOOLS',
     message: /: ip, nsenter, mount, sysctl$/,
     remedy: /apt-get install iproute2 util-linux mount procps\)/,
   });
-  await assert.rejects(requireTools(true, '/nowhere'), { message: /tcpdump, bpftool$/ });
+  await assert.rejects(requireTools(CHECK_TOOLS, '/nowhere'), { message: /tcpdump, bpftool$/ });
 });
 
 const finding = 'mesh/90-a.yaml:19:11: error: AuthorizationPolicy x spec.action: "DENNY" is none of ALLOW, DENY [CODE]';

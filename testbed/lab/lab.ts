@@ -7,6 +7,7 @@ import { weft } from '#testbed/processes/command-lines.ts';
 import { LAB_VARIABLE } from '#testbed/processes/process-table.ts';
 import { waitUntil } from '#testbed/processes/wait.ts';
 import { type App, startResolver } from './app.ts';
+import type { StopSignal } from './lab-api.ts';
 import { controlStatus, issueToken, type LabPaths, labPaths, startAgent, startControl } from './parts.ts';
 
 const UNINSTALL_TIMEOUT_MS = 30_000;
@@ -59,7 +60,7 @@ export class Lab {
   }
 
   /** Stops a part, `control` or a node's name, and starts it again. Errors: WEFT_LAB_NODE, and those of the start. */
-  async restart(part: string, signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
+  async restart(part: string, signal: StopSignal): Promise<void> {
     const running = part === 'control' ? this.control : this.agent(nodeOf(this.plan, part).name);
     running.signal(signal);
     await running.stop();

@@ -2,7 +2,9 @@ import { describeError } from '#cli/report-error.ts';
 import { readMachineFacts } from '#platform/preflight/facts.ts';
 import { requireMachine } from '#platform/preflight/preflight.ts';
 import { nodesDown, nodesUp } from '#testbed/nodes/nodes.ts';
-import { requireTools } from '#testbed/processes/command.ts';
+import { nodeCount } from '#testbed/nodes/plan.ts';
+import type { Child } from '#testbed/processes/child.ts';
+import { CHECK_TOOLS, LAB_TOOLS, requireTools } from '#testbed/processes/command.ts';
 import { type Lab, logTails } from './lab.ts';
 
 /** Where a lab tells what it does, and how it learns that it should end. */
@@ -30,7 +32,7 @@ export type LabPhases = {
 export async function requireLabMachine(withChecks: boolean): Promise<string> {
   const facts = readMachineFacts();
   requireMachine(facts);
-  await requireTools(withChecks);
+  await requireTools(withChecks ? CHECK_TOOLS : LAB_TOOLS);
   return facts.cgroup2Mounts[0] ?? '';
 }
 
@@ -42,7 +44,7 @@ export async function liveThrough(lab: Lab, io: LabIo, { open, body, wellWithout
   const tell = (what: string): void => io.out(`${what}\n`);
   let ok = false;
   try {
-    tell(`making ${lab.plan.nodes.length} virtual nodes (lab ${lab.plan.id})`);
+    tell(`making ${nodeCount(lab.plan)} (lab ${lab.plan.id})`);
     await nodesUp(lab.plan);
     await untilInterrupted(io.interrupted, open(tell));
     ok = io.interrupted.aborted ? wellWithoutBody : await body();
@@ -69,9 +71,9 @@ async function close(lab: Lab, ok: boolean, io: LabIo): Promise<boolean> {
   }
 }
 
-/** Tells of each process of the lab that ends although nobody here told it to. */
-export function tellEndings(lab: Lab, io: LabIo): void {
-  for (const child of lab.children()) {
+/** Tells of each of the processes that ends although nobody here told it to. */
+export function tellEndings(children: readonly Child[], io: LabIo): void {
+  for (const child of children) {
     void child.ended.then(() => {
       if (child.endedByItself() && !io.interrupted.aborted)
         io.err(`${child.name} ended by itself; its log is ${child.logPath}\n`);

@@ -1,9 +1,10 @@
 import { access, writeFile } from 'node:fs/promises';
-import { request } from 'node:http';
 import { join } from 'node:path';
+import { agentClient, controlClient } from '#platform/local-api/clients.ts';
 import type { AgentStatus } from '#protocol/api/agent.ts';
 import type { ControlStatus } from '#protocol/api/control.ts';
-import { CONTROL_HOST, CONTROL_PORT, type LabPlan, type NodeName, nodeOf, OUTSIDE_4 } from '#testbed/nodes/plan.ts';
+import { agentSocketPath, controlSocketPath, waypointsDirectory } from '#protocol/api/places.ts';
+import { CONTROL_ADDRESS, CONTROL_HOST, type LabPlan, type NodeName, nodeOf, OUTSIDE_4 } from '#testbed/nodes/plan.ts';
 import type { Child, Spawn } from '#testbed/processes/child.ts';
 import { command } from '#testbed/processes/command.ts';
 import { asHost, inNetns, weft } from '#testbed/processes/command-lines.ts';
@@ -11,7 +12,6 @@ import { waitStarted, waitUntil } from '#testbed/processes/wait.ts';
 
 const CONTROL_START_MS = 20_000;
 const AGENT_START_MS = 30_000;
-const STATUS_WAIT_MS = 5_000;
 
 /** Where the parts of the mesh keep what is theirs, all below the lab's directory. */
 export type LabPaths = {
@@ -35,10 +35,10 @@ export function labPaths(plan: LabPlan): LabPaths {
   return {
     stateDir,
     meshRunDir,
-    controlSocket: join(meshRunDir, 'control.sock'),
+    controlSocket: controlSocketPath(meshRunDir),
     rootCertificate: join(stateDir, 'root-cert.pem'),
-    waypointDir: join(meshRunDir, 'waypoints'),
-    agentSocket: (node) => join(meshRunDir, nodeOf(plan, node).meshName, 'agent.sock'),
+    waypointDir: waypointsDirectory(meshRunDir),
+    agentSocket: (node) => agentSocketPath(meshRunDir, nodeOf(plan, node).meshName),
     tokenFile: (node) => join(plan.runDir, `${node}.token`),
     pidDir: join(plan.runDir, 'pids'),
   };
@@ -50,7 +50,7 @@ export async function startControl(plan: LabPlan, configDir: string, spawn: Spaw
   const flags = {
     config: configDir,
     'state-dir': paths.stateDir,
-    listen: `${CONTROL_HOST}:${CONTROL_PORT}`,
+    listen: CONTROL_ADDRESS,
     'server-name': CONTROL_HOST,
     socket: paths.controlSocket,
     'waypoint-agent': paths.agentSocket('alpha'),
@@ -82,7 +82,7 @@ export async function startAgent(plan: LabPlan, node: NodeName, spawn: Spawn): P
   const { meshName, netns, cgroup, pool4, pool6 } = nodeOf(plan, node);
   const flags = {
     node: meshName,
-    control: `${CONTROL_HOST}:${CONTROL_PORT}`,
+    control: CONTROL_ADDRESS,
     'control-root': paths.rootCertificate,
     'token-file': paths.tokenFile(node),
     cgroup,
@@ -106,31 +106,15 @@ export async function startAgent(plan: LabPlan, node: NodeName, spawn: Spawn): P
 }
 
 /** What the agent of a node says of itself. Rejects when it does not answer. */
-export async function agentStatus(plan: LabPlan, node: NodeName): Promise<AgentStatus> {
-  return (await askStatus(labPaths(plan).agentSocket(node))) as AgentStatus;
+export function agentStatus(plan: LabPlan, node: NodeName): Promise<AgentStatus> {
+  return agentClient(labPaths(plan).agentSocket(node)).status();
 }
 
 /** What the control plane says of itself. Rejects when it does not answer. */
-export async function controlStatus(plan: LabPlan): Promise<ControlStatus> {
-  return (await askStatus(labPaths(plan).controlSocket)) as ControlStatus;
+export function controlStatus(plan: LabPlan): Promise<ControlStatus> {
+  return controlClient(labPaths(plan).controlSocket).status();
 }
 
 function flagsOf(flags: Readonly<Record<string, string>>): string[] {
   return Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value]);
-}
-
-/** The answer to GET /v1/status, which both local APIs have. */
-function askStatus(socketPath: string): Promise<unknown> {
-  return new Promise((resolve, reject) => {
-    const asked = request({ socketPath, path: '/v1/status', signal: AbortSignal.timeout(STATUS_WAIT_MS) }, (answer) => {
-      const parts: Buffer[] = [];
-      answer.on('data', (part: Buffer) => parts.push(part)).on('error', reject);
-      answer.on('end', () => {
-        const text = Buffer.concat(parts).toString();
-        if (answer.statusCode === 200) resolve(JSON.parse(text));
-        else reject(new Error(`${socketPath} answers ${answer.statusCode}: ${text}`));
-      });
-    });
-    asked.on('error', reject).end();
-  });
 }

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { WeftError } from '#model/error.ts';
+import { PORT } from '#model/mesh/ports.ts';
 
 /** The names of virtual nodes, in the order they are given out. */
 export const NODE_NAMES = ['alpha', 'beta', 'gamma', 'delta', 'epsilon', 'zeta', 'eta', 'theta'] as const;
@@ -52,7 +53,7 @@ export const LINK_INTERFACE = 'wire';
 
 /** The control plane's address, reachable over the management links only. */
 export const CONTROL_HOST = '10.90.0.1';
-export const CONTROL_PORT = 15_012;
+export const CONTROL_ADDRESS = `${CONTROL_HOST}:${PORT.control}`;
 
 /** The host outside the mesh (documentation ranges of RFC 5737 and RFC 3849). */
 export const OUTSIDE_4 = '198.51.100.10';
@@ -107,6 +108,11 @@ export function nodeOf(plan: LabPlan, name: string): NodePlan {
 
 /** One end of a link: an interface in a named network namespace. */
 export type LinkEnd = { netns: string; device: string };
+
+/** `2 virtual nodes`. */
+export function nodeCount({ nodes }: LabPlan): string {
+  return nodes.length === 1 ? '1 virtual node' : `${nodes.length} virtual nodes`;
+}
 
 /** Where all that the nodes send one another passes by. Errors: WEFT_LAB_WIRE when there is only one node. */
 export function wireOf({ id, nodes, switchNetns }: LabPlan): LinkEnd {

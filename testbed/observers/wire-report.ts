@@ -1,7 +1,5 @@
+import { PORT } from '#model/mesh/ports.ts';
 import { assembleStreams, readTcpSegments, type TcpStream } from './pcap.ts';
-
-/** The port of HBONE on every workload. */
-export const HBONE_PORT = 15_008;
 
 /** What a capture of the link between the nodes shows. */
 export type WireReport = {
@@ -19,8 +17,8 @@ export type WireReport = {
 export function reportWire(capture: Buffer): WireReport {
   const report: WireReport = { problems: [], handshakes: 0, encryptedBytes: 0, connections: 0 };
   for (const stream of assembleStreams(readTcpSegments(capture))) {
-    const toServer = stream.destinationPort === HBONE_PORT;
-    if (!toServer && stream.sourcePort !== HBONE_PORT) {
+    const toServer = stream.destinationPort === PORT.hbone;
+    if (!toServer && stream.sourcePort !== PORT.hbone) {
       report.problems.push(`TCP that is not HBONE: ${nameOf(stream)}, ${stream.bytes.length} bytes`);
       continue;
     }

@@ -46,31 +46,29 @@ function commandError(line: readonly string[], why: string, cause?: unknown): We
 }
 
 /** Programs the test bed runs, with the Debian package of each. */
-const TOOLS: readonly { name: string; packageName: string; checksOnly: boolean }[] = [
-  { name: 'ip', packageName: 'iproute2', checksOnly: false },
-  { name: 'nsenter', packageName: 'util-linux', checksOnly: false },
-  { name: 'mount', packageName: 'mount', checksOnly: false },
-  { name: 'sysctl', packageName: 'procps', checksOnly: false },
-  { name: 'ss', packageName: 'iproute2', checksOnly: true },
-  { name: 'tcpdump', packageName: 'tcpdump', checksOnly: true },
-  { name: 'bpftool', packageName: 'bpftool', checksOnly: true },
-];
+const PACKAGES: Readonly<Record<string, string>> = {
+  ip: 'iproute2',
+  nsenter: 'util-linux',
+  mount: 'mount',
+  sysctl: 'procps',
+  ss: 'iproute2',
+  tcpdump: 'tcpdump',
+  bpftool: 'bpftool',
+};
+/** Those that a lab needs. */
+export const LAB_TOOLS = ['ip', 'nsenter', 'mount', 'sysctl'] as const;
+/** Those that a lab and the checks in it need. */
+export const CHECK_TOOLS = [...LAB_TOOLS, 'ss', 'tcpdump', 'bpftool'] as const;
 
-/** Returns when every program is there that the test bed needs, with its checks or without. Errors: WEFT_TESTBED_TOOLS naming all that are missing. */
-export async function requireTools(withChecks: boolean, searchPath = process.env.PATH ?? ''): Promise<void> {
+/** Returns when each of these programs is there. Errors: WEFT_TESTBED_TOOLS naming all that are missing. */
+export async function requireTools(names: readonly string[], searchPath = process.env.PATH ?? ''): Promise<void> {
   const missing = [];
-  for (const tool of TOOLS) {
-    if ((withChecks || !tool.checksOnly) && !(await isOnPath(tool.name, searchPath))) missing.push(tool);
-  }
+  for (const name of names) if (!(await isOnPath(name, searchPath))) missing.push(name);
   if (missing.length === 0) return;
-  const packages = [...new Set(missing.map(({ packageName }) => packageName))].join(' ');
-  throw new WeftError(
-    'WEFT_TESTBED_TOOLS',
-    `the test bed needs programs that are not installed: ${missing.map(({ name }) => name).join(', ')}`,
-    {
-      remedy: `install them (Debian: apt-get install ${packages}), or run make setup`,
-    },
-  );
+  const packages = [...new Set(missing.map((name) => PACKAGES[name] ?? name))].join(' ');
+  throw new WeftError('WEFT_TESTBED_TOOLS', `the test bed needs programs that are not installed: ${missing.join(', ')}`, {
+    remedy: `install them (Debian: apt-get install ${packages}), or run make setup`,
+  });
 }
 
 async function isOnPath(name: string, searchPath: string): Promise<boolean> {

@@ -1,6 +1,6 @@
 import { chooseAgentSocket } from '#cli/choose-agent.ts';
 import type { RunOptions } from '#cli/run.ts';
-import { type RunEffects, runWorkload } from '#cli/run-workload.ts';
+import { type RunEffects, runWorkload, type WorkloadOptions } from '#cli/run-workload.ts';
 import { agentsBelow } from '#platform/files/run-dir.ts';
 import { launchIn } from '#platform/linux/sandbox/launch.ts';
 import { agentClient } from '#platform/local-api/clients.ts';
@@ -11,8 +11,13 @@ const FORWARDED: readonly NodeJS.Signals[] = ['SIGINT', 'SIGQUIT', 'SIGTERM', 'S
 /** `weft run`. */
 export async function run(options: RunOptions): Promise<number> {
   requireRoot('entering a network namespace');
+  return runOn(agentClient(chooseAgentSocket(options, () => agentsBelow(options.runDir))), options);
+}
+
+/** The same with an agent that is known, or with something that stands for one. */
+export function runOn(agent: RunEffects['agent'], options: WorkloadOptions): Promise<number> {
   return runWorkload(options, {
-    agent: agentClient(chooseAgentSocket(options, () => agentsBelow(options.runDir))),
+    agent,
     launch: (sandbox, command) => launchIn(sandbox, command, { env: process.env, cwd: process.cwd(), mountResolvConf: true }),
     onSignal,
     warn: (sentence) => void process.stderr.write(sentence),
