@@ -11,11 +11,11 @@ import {
   type MapValue,
   nameInC,
 } from '#model/kernel/maps.ts';
-import { readEvents } from '#platform/bpf/events.ts';
 import { temporaryBpffs, withoutBpf } from '#platform/bpf/kernel-calls.testing.ts';
 import type { ProgramHandle } from '#platform/bpf/libbpf.ts';
-import { type BpfMap, type OpenMap, openPin, openPinnedMap, readCounters } from '#platform/bpf/map.ts';
+import { type BpfMap, type OpenMap, openPin, openPinnedMap } from '#platform/bpf/map.ts';
 import { loadObject } from '#platform/bpf/object.ts';
+import { readCounters, readEvents } from '#platform/bpf/reports.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 
@@ -51,7 +51,7 @@ export function loadProgram(set: 'attach' | 'tests', name: string): LoadedProgra
   const ring = openPin(pin('events'));
   const seen: KernelEvent[] = [];
   const reader = readEvents(ring.fd, (event) => seen.push(event));
-  let before = readCounters(counters.fd, COUNTERS.length);
+  let before = readCounters(counters);
   return {
     program(wanted) {
       const found = object.programs.get(wanted);
@@ -67,8 +67,8 @@ export function loadProgram(set: 'attach' | 'tests', name: string): LoadedProgra
       return map;
     },
     counted() {
-      const now = readCounters(counters.fd, COUNTERS.length);
-      const risen = COUNTERS.map((counter, index) => [counter, (now[index] ?? 0) - (before[index] ?? 0)] as const);
+      const now = readCounters(counters);
+      const risen = COUNTERS.map((counter) => [counter, now[counter] - before[counter]] as const);
       before = now;
       return Object.fromEntries(risen.filter(([, by]) => by !== 0));
     },

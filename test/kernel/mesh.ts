@@ -1,6 +1,6 @@
 import { SILENT_LOG } from '#model/effects/log.ts';
 import { type Credentials, formatIdentity, type Identity } from '#model/identity/identity.ts';
-import { COUNTERS, SCHEMA } from '#model/kernel/abi.ts';
+import { SCHEMA } from '#model/kernel/abi.ts';
 import { type Authorization, EMPTY_MATCH } from '#model/mesh/authorization.ts';
 import { aService, aWorkload } from '#model/mesh/mesh-fixtures.testing.ts';
 import type { MeshDelta } from '#model/mesh/mesh-state.ts';
@@ -10,7 +10,7 @@ import type { AgentEffects } from '#node-agent/effects/agent-effects.ts';
 import type { EnrollmentRequest } from '#node-agent/enrollment/enrollment.ts';
 import { ensureBpffs } from '#platform/bpf/bpffs.ts';
 import { openDatapath } from '#platform/bpf/datapath.ts';
-import { readCounters } from '#platform/bpf/map.ts';
+import { readCounters } from '#platform/bpf/reports.ts';
 import { systemClock } from '#platform/clock.ts';
 import { createClientPool } from '#platform/hbone/client-pool.ts';
 import { createHboneServer } from '#platform/hbone/server.ts';
@@ -110,10 +110,7 @@ export function agentOn(
   ensureBpffs(bed.bpffs);
   const datapath = openDatapath({ pinDir: bed.pinDir, cgroupPath: bed.cgroup, objectsDir: OBJECTS_DIR });
   const { maps } = datapath;
-  const counters = (): Record<string, number> => {
-    const values = readCounters(maps.counters.fd, COUNTERS.length);
-    return Object.fromEntries(COUNTERS.map((name, index) => [name, values[index] ?? 0]));
-  };
+  const counters = (): Record<string, number> => readCounters(maps.counters);
   const effects: AgentEffects = {
     kernel: { ...datapath, maps, schema: SCHEMA, counters },
     openNamespace: (path) => new WorkloadNamespace(path, maps),

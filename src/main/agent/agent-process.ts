@@ -9,7 +9,7 @@ import { agentStatus } from '#node-agent/status/agent-status.ts';
 import { answerLocalApi } from '#node-agent/status/local-api.ts';
 import { ensureBpffs, isBpffs, releaseBpffs } from '#platform/bpf/bpffs.ts';
 import { removePins } from '#platform/bpf/datapath.ts';
-import { readEvents } from '#platform/bpf/events.ts';
+import { readEvents } from '#platform/bpf/reports.ts';
 import { systemClock } from '#platform/clock.ts';
 import { CaClient } from '#platform/grpc/ca-client.ts';
 import type { DiscoveryClient } from '#platform/grpc/discovery-client.ts';

@@ -1,10 +1,10 @@
 import type { Log } from '#model/effects/log.ts';
 import { WeftError } from '#model/error.ts';
-import { COUNTERS, SCHEMA } from '#model/kernel/abi.ts';
+import { SCHEMA } from '#model/kernel/abi.ts';
 import type { Kernel } from '#node-agent/effects/agent-effects.ts';
 import { type Datapath, openDatapath } from '#platform/bpf/datapath.ts';
 import { type Missing, missingFeatures } from '#platform/bpf/features.ts';
-import { readCounters } from '#platform/bpf/map.ts';
+import { readCounters } from '#platform/bpf/reports.ts';
 import { OBJECTS_DIR } from './paths.ts';
 
 /** The node's kernel side as the agent sees it, and what this kernel lacks. */
@@ -22,9 +22,6 @@ export function openKernel(paths: { pinDir: string; cgroup: string }, log: Log):
     });
   }
   const datapath = openDatapath({ pinDir: paths.pinDir, cgroupPath: paths.cgroup, objectsDir: OBJECTS_DIR });
-  const counters = (): Record<string, number> => {
-    const values = readCounters(datapath.maps.counters.fd, COUNTERS.length);
-    return Object.fromEntries(COUNTERS.map((name, index) => [name, values[index] ?? 0]));
-  };
+  const counters = (): Record<string, number> => readCounters(datapath.maps.counters);
   return { kernel: { ...datapath, schema: SCHEMA, counters }, datapath, missing };
 }

@@ -19,6 +19,11 @@ export const HOST_SETTINGS = {
       "The node's part of that; longer names are cut and told apart by a hash.",
     ),
     verifierLogBytesMax: setting(MIB, 'bytes', "The kernel's log on a program that it refuses."),
+    verifierWholeLogBytesMax: setting(
+      16 * MIB,
+      'bytes',
+      'The same when WEFT_BPF_LOG asks for all of it; the longest program needs 1 MiB.',
+    ),
   },
 } as const satisfies SettingGroup;
 

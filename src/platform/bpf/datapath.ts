@@ -3,10 +3,9 @@ import { join } from 'node:path';
 import { WeftError } from '#model/error.ts';
 import { SCHEMA } from '#model/kernel/abi.ts';
 import { MAPS, type MapDefinition, type MapKey, type MapName, type MapValue, nameInC } from '#model/kernel/maps.ts';
-import { errnoName } from './errno.ts';
 import { hasSetRetval } from './features.ts';
 import { type LinkHandle, libbpf, type ProgramHandle } from './libbpf.ts';
-import { errno } from './libc.ts';
+import { errno, errnoName } from './libc.ts';
 import { type BpfMap, type OpenMap, openPin, openPinnedMap } from './map.ts';
 import { type LoadedObject, loadObject } from './object.ts';
 

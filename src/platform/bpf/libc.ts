@@ -1,3 +1,4 @@
+import { constants } from 'node:os';
 import koffi from 'koffi';
 
 /** The C library calls that Node.js does not offer. Loaded once; each returns -1 and sets errno on failure. */
@@ -44,3 +45,13 @@ export const umount2: (target: string, flags: number) => number = libc.func('int
 export function errno(): number {
   return koffi.errno();
 }
+
+const NAMES = new Map(Object.entries(constants.errno).map(([name, code]) => [code, name]));
+
+/** `ENOENT` for 2 or -2; `errno 9999` for an unknown number. */
+export function errnoName(code: number): string {
+  return NAMES.get(Math.abs(code)) ?? `errno ${code}`;
+}
+
+/** No such entry. */
+export const ENOENT = constants.errno.ENOENT;

@@ -2,9 +2,8 @@ import { closeSync } from 'node:fs';
 import { WeftError } from '#model/error.ts';
 import type { Layout } from '#model/kernel/layout.ts';
 import type { MapDefinition, Table } from '#model/kernel/maps.ts';
-import { ENOENT, errnoName } from './errno.ts';
 import { libbpf } from './libbpf.ts';
-import { errno } from './libc.ts';
+import { ENOENT, errno, errnoName } from './libc.ts';
 
 /** An open eBPF map: its name and its file descriptor, which it owns. */
 export class OpenMap {
@@ -95,23 +94,6 @@ export class BpfMap<K, V> extends OpenMap implements Table<K, V> {
       remedy: 'run the agent as root (CAP_BPF); E2BIG means that the map is full',
     });
   }
-}
-
-/** Sums a per-CPU array of u64 counters: one number per index. */
-export function readCounters(fd: number, count: number): number[] {
-  const cpus = libbpf().possibleCpus();
-  const totals: number[] = [];
-  const key = Buffer.alloc(4);
-  const into = Buffer.alloc(8 * cpus);
-  for (let index = 0; index < count; index++) {
-    key.writeUInt32LE(index);
-    let total = 0n;
-    if (libbpf().mapLookup(fd, key, into) === 0) {
-      for (let cpu = 0; cpu < cpus; cpu++) total += into.readBigUInt64LE(cpu * 8);
-    }
-    totals.push(Number(total));
-  }
-  return totals;
 }
 
 /** Opens a pinned map for its descriptor alone. Errors: WEFT_BPF_PIN when it is not there. */

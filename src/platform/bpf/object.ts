@@ -1,8 +1,7 @@
 import { WeftError } from '#model/error.ts';
 import { HOST } from '#model/settings/host.ts';
-import { errnoName } from './errno.ts';
 import { libbpf, type MapHandle, type ObjectHandle, type ProgramHandle } from './libbpf.ts';
-import { errno } from './libc.ts';
+import { errno, errnoName } from './libc.ts';
 
 /** A loaded object file. */
 export type LoadedObject = {
@@ -12,15 +11,38 @@ export type LoadedObject = {
   close(): void;
 };
 
-/** Called for each map before loading: returns where it is pinned and re-used, or the bytes of read-only data. */
+/** Called for each map before loading: where it is pinned, or re-used if it is there; null: nowhere, it goes with its programs. */
 export type MapSetup = (name: string) => { pinPath: string } | null;
+
+/** When the whole of the verifier's log is printed: never, when it refuses a program, or always. */
+export type LogWish = 'never' | 'refusal' | 'always';
+
+/** What WEFT_BPF_LOG wishes: 1 on a refusal, 2 always, unset or 0 never. Errors: WEFT_SETTING. */
+export function logWish(text: string | undefined): LogWish {
+  const wish = ({ '': 'never', 0: 'never', 1: 'refusal', 2: 'always' } as const)[text ?? ''];
+  if (wish !== undefined) return wish;
+  throw new WeftError('WEFT_SETTING', `the environment variable WEFT_BPF_LOG is "${text}"`, { remedy: 'write 0, 1 or 2' });
+}
+
+/** Where whole logs go, and when. */
+export type VerifierLog = { wish: LogWish; print(text: string): void };
+
+/** To standard error, as WEFT_BPF_LOG wishes. */
+function environmentLog(): VerifierLog {
+  return { wish: logWish(process.env.WEFT_BPF_LOG), print: (text) => void process.stderr.write(text) };
+}
 
 /**
  * Opens, prepares and loads one compiled object. Maps with a pin path are re-used when the pin exists
  * (libbpf refuses one of another shape) and pinned otherwise.
- * Errors: WEFT_BPF_OPEN, WEFT_BPF_LOAD with the lines of the verifier's log that matter.
+ * Errors: WEFT_BPF_OPEN, WEFT_BPF_LOAD with the lines of the verifier's log that matter, WEFT_SETTING.
  */
-export function loadObject(path: string, setup: MapSetup, readOnlyData: Buffer | null): LoadedObject {
+export function loadObject(
+  path: string,
+  setup: MapSetup,
+  readOnlyData: Buffer | null,
+  verifier: VerifierLog = environmentLog(),
+): LoadedObject {
   const api = libbpf();
   const object = api.objectOpen(path, null);
   if (object === null) {
@@ -29,8 +51,11 @@ export function loadObject(path: string, setup: MapSetup, readOnlyData: Buffer |
     });
   }
   prepareMaps(object, setup, readOnlyData);
-  const logs = prepareLogs(object);
+  const logs = prepareLogs(object, verifier.wish);
   const failed = api.objectLoad(object);
+  if (verifier.wish === 'always' || (verifier.wish === 'refusal' && failed !== 0)) {
+    for (const [name, log] of logs) if (textOf(log) !== '') verifier.print(`-- ${path}, program ${name}\n${textOf(log)}\n`);
+  }
   if (failed !== 0) {
     const details = [...logs].map(([name, log]) => explainVerifierLog(name, log)).filter((text) => text !== '');
     api.objectClose(object);
@@ -38,7 +63,8 @@ export function loadObject(path: string, setup: MapSetup, readOnlyData: Buffer |
       'WEFT_BPF_LOAD',
       [`the kernel refused eBPF object ${path}: ${errnoName(-failed)}`, ...details].join('\n'),
       {
-        remedy: 'run as root on Linux 5.15 or newer (6.6 for everything); weft agent prints missing features at start',
+        remedy:
+          'run as root on Linux 5.15 or newer (6.6 for everything); weft agent prints missing features at start, and WEFT_BPF_LOG=1 the whole log',
       },
     );
   }
@@ -51,8 +77,7 @@ function prepareMaps(object: ObjectHandle, setup: MapSetup, readOnlyData: Buffer
   const api = libbpf();
   for (let map: MapHandle | null = api.nextMap(object, null); map !== null; map = api.nextMap(object, map)) {
     if (api.mapIsInternal(map)) {
-      if (readOnlyData !== null && api.mapName(map).endsWith('.rodata'))
-        api.mapSetInitialValue(map, readOnlyData, readOnlyData.length);
+      if (readOnlyData !== null && api.mapName(map).endsWith('.rodata')) setReadOnlyData(map, readOnlyData);
       continue;
     }
     const wanted = setup(api.mapName(map));
@@ -60,20 +85,41 @@ function prepareMaps(object: ObjectHandle, setup: MapSetup, readOnlyData: Buffer
   }
 }
 
+/** libbpf takes only the exact size: a constant more in C would otherwise leave every one at what C says. */
+function setReadOnlyData(map: MapHandle, bytes: Buffer): void {
+  const failed = libbpf().mapSetInitialValue(map, bytes, bytes.length);
+  if (failed === 0) return;
+  const wanted = libbpf().mapValueSize(map);
+  throw new WeftError('WEFT_BPF_LOAD', `the constants of an eBPF object have ${wanted} bytes, not ${bytes.length}`, {
+    remedy: 'run make setup, which compiles the object of this version',
+  });
+}
+
 function* programsOf(object: ObjectHandle): Generator<ProgramHandle> {
   const api = libbpf();
   for (let program = api.nextProgram(object, null); program !== null; program = api.nextProgram(object, program)) yield program;
 }
 
-function prepareLogs(object: ObjectHandle): Map<string, Buffer> {
+/** One buffer a program. libbpf asks for a log only when a load fails, unless a level is set. */
+function prepareLogs(object: ObjectHandle, wish: LogWish): Map<string, Buffer> {
   const api = libbpf();
   const logs = new Map<string, Buffer>();
   for (const program of programsOf(object)) {
-    const log = Buffer.alloc(HOST.verifierLogBytesMax);
+    const log = Buffer.alloc(wish === 'never' ? HOST.verifierLogBytesMax : HOST.verifierWholeLogBytesMax);
     api.programSetLogBuffer(program, log, log.length);
+    if (wish === 'always') api.programSetLogLevel(program, LOG_LEVEL_EACH_INSTRUCTION);
     logs.set(api.programName(program), log);
   }
   return logs;
+}
+
+/** Source: BPF_LOG_LEVEL2 of the kernel. Level 1 forgets the walk through a program that is taken. */
+const LOG_LEVEL_EACH_INSTRUCTION = 2;
+
+/** What the kernel wrote, up to its closing NUL. */
+function textOf(log: Buffer): string {
+  const end = log.indexOf(0);
+  return log.toString('utf8', 0, end < 0 ? log.length : end).trimEnd();
 }
 
 /**
@@ -81,9 +127,7 @@ function prepareLogs(object: ObjectHandle): Map<string, Buffer> {
  * '' when the log is empty or ends in success.
  */
 export function explainVerifierLog(program: string, log: Buffer): string {
-  const end = log.indexOf(0);
-  const lines = log
-    .toString('utf8', 0, end < 0 ? log.length : end)
+  const lines = textOf(log)
     .split('\n')
     .filter((line) => line.trim() !== '');
   const complaints = lines.filter((line) => !/^(processed |verification time|stack depth|max_states|func#)/.test(line));
