@@ -3,6 +3,7 @@
 #   make demo ONCE=1   the demo's checks as a table; fails if one fails
 #   make test          unit, kernel and end-to-end tests
 #   make bench         measurements against plain TCP and HAProxy
+#   make bench-micro   hot functions as ratios to a yardstick, beside those on record; WRITE=1 records them
 #   make fuzz          the parsers of outside bytes on mutants of their corpora: TARGET=name RUNS=n SEED=n
 #   make coverage      lines and branches that the tests of src/ reach, as a table and as build/coverage/lcov.info
 #   make check         types, lint, structure of the tree (needs neither root nor eBPF)
@@ -14,7 +15,7 @@ TEST_GLOBS := 'src/**/*.test.ts' 'testbed/**/*.test.ts' 'test/**/*.test.ts' 'ben
 export PATH := $(CURDIR)/node_modules/node/bin:$(PATH)
 
 .DEFAULT_GOAL := setup
-.PHONY: setup demo test bench fuzz coverage check format clean
+.PHONY: setup demo test bench bench-micro fuzz coverage check format clean
 
 setup:
 	@scripts/setup run
@@ -30,6 +31,10 @@ test:
 bench:
 	@scripts/setup bench
 	@bin/weft bench
+
+bench-micro:
+	@scripts/setup check
+	@$(NODE) bench/micro/main.ts $(if $(WRITE),--write)
 
 fuzz:
 	@scripts/setup check
