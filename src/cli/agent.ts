@@ -1,6 +1,15 @@
 import { type Command, Option } from 'commander';
+import { PORT } from '#model/mesh/ports.ts';
 import { type Act, bpffsOption, makeCommand, pool4Option, pool6Option, runDirOption, trustDomainOption } from './command.ts';
-import { collectCidr, collectDnsUpstream, type DnsUpstream, readAddress, readName } from './option-values.ts';
+import {
+  collectCidr,
+  collectDnsUpstream,
+  type DnsUpstream,
+  type HostPort,
+  readAddress,
+  readHostPortOrOff,
+  readName,
+} from './option-values.ts';
 
 /** How an agent reaches its control plane. */
 export type ControlAccess = {
@@ -37,6 +46,8 @@ export type AgentOptions = AgentPlace &
         egressNat: boolean;
         /** Ranges that are reached without address translation. */
         noNatFor: readonly string[];
+        /** Where the metrics page is served; null: nowhere. */
+        stats: HostPort | null;
       }
     /** Removes what an agent of this node left, then ends. */
     | { kind: 'cleanup' }
@@ -51,6 +62,7 @@ type Parsed = Omit<AgentPlace, 'cgroup'> & {
   dnsUpstream: readonly DnsUpstream[];
   egressNat: boolean;
   noNatFor: readonly string[];
+  stats: HostPort | 'off';
   cleanup: boolean;
 };
 
@@ -83,6 +95,7 @@ export function agentCommand(act: Act<AgentOptions>): Command {
     )
     .option('--no-egress-nat', 'do not translate addresses of workloads that call outside the mesh')
     .addOption(noNatForOption())
+    .addOption(statsOption())
     .addOption(runDirOption())
     .addOption(bpffsOption())
     .option('--cleanup', 'remove what an agent of this node left, then end', false)
@@ -98,13 +111,29 @@ function noNatForOption(): Option {
   return option;
 }
 
+/** Where Prometheus finds this agent. */
+function statsOption(): Option {
+  return new Option('--stats <host:port>', 'where the metrics page /metrics is served, or off')
+    .argParser(readHostPortOrOff)
+    .default({ host: '127.0.0.1', port: PORT.stats }, `127.0.0.1:${PORT.stats}`);
+}
+
 function agentOptions(parsed: Parsed, command: Command): AgentOptions {
   const { node, runDir, bpffs, pool4, pool6 } = parsed;
   const place: AgentPlace = { node, runDir, bpffs, pool4, pool6, cgroup: parsed.cgroup ?? null };
   if (parsed.cleanup) return { ...place, kind: 'cleanup' };
   const control = controlAccess(parsed, command);
-  const { trustDomain, dnsUpstream, egressNat, noNatFor } = parsed;
-  return { ...place, kind: 'run', control, trustDomain, dnsUpstreams: dnsUpstream, egressNat, noNatFor };
+  const { trustDomain, dnsUpstream, egressNat, noNatFor, stats } = parsed;
+  return {
+    ...place,
+    kind: 'run',
+    control,
+    trustDomain,
+    dnsUpstreams: dnsUpstream,
+    egressNat,
+    noNatFor,
+    stats: stats === 'off' ? null : stats,
+  };
 }
 
 /** The three options that reach the control plane; ends with a usage error that names all that are missing. */

@@ -41,6 +41,11 @@ export function readHostPort(text: string): HostPort {
   return found;
 }
 
+/** `host:port`, or the word that says: nowhere. Not null, which commander takes for an empty text. */
+export function readHostPortOrOff(text: string): HostPort | 'off' {
+  return text === 'off' ? text : readHostPort(text);
+}
+
 /** `host:port`, as text. */
 export function readAddress(text: string): string {
   return formatHostPort(readHostPort(text));

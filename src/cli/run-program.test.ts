@@ -148,10 +148,11 @@ const lines: { line: string; command: string; options: unknown }[] = [
       dnsUpstreams: [],
       egressNat: true,
       noNatFor: [],
+      stats: { host: '127.0.0.1', port: 15_020 },
     },
   },
   {
-    line: `agent --node a ${REACH} --no-egress-nat --no-nat-for 10.0.0.0/8 --no-nat-for fd00::/8 --cgroup /c --dns-upstream 9.9.9.9 --dns-upstream [::1]:5353`,
+    line: `agent --node a ${REACH} --no-egress-nat --no-nat-for 10.0.0.0/8 --no-nat-for fd00::/8 --cgroup /c --dns-upstream 9.9.9.9 --dns-upstream [::1]:5353 --stats off`,
     command: 'agent',
     options: {
       ...AGENT,
@@ -165,6 +166,7 @@ const lines: { line: string; command: string; options: unknown }[] = [
       ],
       egressNat: false,
       noNatFor: ['10.0.0.0/8', 'fd00::/8'],
+      stats: null,
     },
   },
   { line: 'agent --node a --cleanup', command: 'agent', options: { ...AGENT, kind: 'cleanup' } },

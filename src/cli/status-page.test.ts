@@ -40,6 +40,7 @@ function agent(node: string, paths: { web: string; db: string }, changes: Partia
     services: 2,
     policies: 1,
     kernel: { pinDir: '/sys/fs/bpf/weft/node-1', generation: 7, liveDirectFlows: 3, verdicts: 12, counters: {} },
+    metrics: '127.0.0.1:15020',
     degraded: [],
     ...changes,
   };

@@ -22,7 +22,7 @@ function section(title: string, body: string): string {
 }
 
 function nodeTable({ nodes, nowMs }: StatusReport): string {
-  const header = ['NODE', 'AGENT', 'CONTROL PLANE', 'SYNCED', 'ENROLLED', 'DIRECT FLOWS', 'VERDICTS'];
+  const header = ['NODE', 'AGENT', 'CONTROL PLANE', 'SYNCED', 'ENROLLED', 'DIRECT FLOWS', 'VERDICTS', 'METRICS'];
   return formatTable(
     header,
     nodes.map((report) => nodeRow(report, nowMs)),
@@ -31,7 +31,7 @@ function nodeTable({ nodes, nowMs }: StatusReport): string {
 
 function nodeRow(report: NodeReport, nowMs: number): string[] {
   if (report.kind === 'down') return [report.node, 'down'];
-  const { node, version, pid, controlPlane, enrolled, kernel } = report.status;
+  const { node, version, pid, controlPlane, enrolled, kernel, metrics } = report.status;
   return [
     node,
     `${version}, pid ${pid}`,
@@ -40,6 +40,7 @@ function nodeRow(report: NodeReport, nowMs: number): string[] {
     String(enrolled.length),
     String(kernel.liveDirectFlows),
     String(kernel.verdicts),
+    metrics ?? 'none',
   ];
 }
 

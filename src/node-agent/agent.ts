@@ -3,10 +3,14 @@ import { type MeshDelta, MeshState } from '#model/mesh/mesh-state.ts';
 import type { Workload } from '#model/mesh/workload.ts';
 import { IdTable } from '#model/path/ids.ts';
 import { AGENT } from '#model/settings/agents.ts';
+import { Meters } from '#model/telemetry/meters.ts';
+import { PeerSeries } from '#model/telemetry/peer-series.ts';
 import { reportOf } from './connection/access-log.ts';
 import { CarriedConnections } from './connection/carried-connections.ts';
 import type { AgentContext } from './connection/context.ts';
 import { Waiters } from './connection/waiters.ts';
+import { dnsCounters } from './dns/dns-metrics.ts';
+import type { DnsCounters } from './dns/effects.ts';
 import type { DnsResponder } from './dns/responder.ts';
 import type { AgentEffects } from './effects/agent-effects.ts';
 import { type Enrolled, Enrollment, type EnrollmentRequest } from './enrollment/enrollment.ts';
@@ -15,18 +19,20 @@ import { logRefusal } from './kernel/events.ts';
 import { KernelTables } from './kernel/tables.ts';
 import { Verdicts } from './kernel/verdicts.ts';
 import { handleOutbound } from './outbound/outbound.ts';
+import { readAgentMetrics } from './status/agent-metrics.ts';
 
 /** What an agent is told. */
 export type AgentOptions = {
   node: string;
   trustDomain: string;
   /** Made over the agent's mesh; see src/node-agent/dns. */
-  dns(mesh: MeshState, namespaceOf: (uid: string) => string | null): DnsResponder;
+  dns(mesh: MeshState, namespaceOf: (uid: string) => string | null, counters: DnsCounters): DnsResponder;
 };
 
 /** The agent of one node: takes mesh changes, workloads and kernel events; everything else is reached through effects. */
 export class Agent {
   readonly mesh = new MeshState();
+  readonly meters = new Meters('agent');
   readonly enrollment: Enrollment;
   readonly ids: IdTable;
   readonly #options: AgentOptions;
@@ -45,14 +51,20 @@ export class Agent {
     const { kernel, clock, log } = effects;
     this.ids = adoptedIds(kernel.maps, kernel.adopted);
     this.#waiters = new Waiters(clock, AGENT.knowledgeDeadlineMs);
-    this.#dns = options.dns(this.mesh, (uid) => this.enrollment.get(uid)?.request.namespace ?? null);
+    const namespaceOf = (uid: string): string | null => this.enrollment.get(uid)?.request.namespace ?? null;
+    this.#dns = options.dns(
+      this.mesh,
+      namespaceOf,
+      dnsCounters(this.meters, (uid) => this.mesh.workload(uid)),
+    );
+    const report = { clock, log, meters: this.meters, peers: new PeerSeries(this.meters) };
     const view = {
       mesh: this.mesh,
       ids: this.ids,
       local: () => this.#localRecords(),
       destroy: (flow: LiveFlow) => this.#destroy(flow),
     };
-    this.#verdicts = new Verdicts(kernel, view, clock, log);
+    this.#verdicts = new Verdicts(kernel, view, report);
     this.#tables = new KernelTables(kernel.maps, log);
     this.enrollment = new Enrollment(effects, this.ids, options.trustDomain, {
       outbound: (workload, socket) => void handleOutbound(this.#context, workload, socket),
@@ -69,10 +81,11 @@ export class Agent {
       carried: this.#carried,
       clock,
       log,
-      report: (origin) => reportOf(origin, clock, log),
+      report: (origin) => reportOf(origin, report),
       record: (enrolled) => this.#waiters.until(() => this.mesh.workload(enrolled.request.uid)),
       synced: async () => (await this.#waiters.until(() => (this.#synced ? true : null))) === true,
     };
+    this.#showMetrics();
     // Until the mesh is known, nothing unknown may pass in plain text.
     this.#verdicts.publish(true);
   }
@@ -135,7 +148,7 @@ export class Agent {
   }
 
   kernelEvent(event: KernelEvent): void {
-    logRefusal(event, this.mesh, this.ids, this.#effects.log);
+    logRefusal(event, { mesh: this.mesh, ids: this.ids, log: this.#effects.log, meters: this.meters });
   }
 
   /** Stops serving; the kernel side goes on without this process. */
@@ -143,6 +156,17 @@ export class Agent {
     this.#dns.stop();
     this.#verdicts.stop();
     this.enrollment.release();
+  }
+
+  #showMetrics(): void {
+    readAgentMetrics(this.meters, {
+      kernel: this.#effects.kernel,
+      mesh: this.mesh,
+      enrollment: this.enrollment,
+      generation: () => this.generation,
+      carried: () => this.carried,
+      isComplete: () => this.#isComplete(),
+    });
   }
 
   #isComplete(): boolean {
@@ -194,6 +218,7 @@ export class Agent {
       credentials: () => this.#effects.credentials(workload.identity),
       trustDomain: this.#options.trustDomain,
       onTunnel: (tunnel) => void handleTunnel(this.#context, workload, tunnel),
+      onRefused: (cause) => this.meters.counter('weft_refusals_total', { reporter: 'destination', cause }).add(),
     });
   }
 }

@@ -3,6 +3,7 @@ import { formatIdentity, type Identity } from '#model/identity/identity.ts';
 import type { MeshState, Touched } from '#model/mesh/mesh-state.ts';
 import { type AttemptPolicy, DEFAULT_ATTEMPTS } from '#model/resilience/attempts.ts';
 import { WAYPOINT } from '#model/settings/waypoints.ts';
+import { Meters } from '#model/telemetry/meters.ts';
 import type { WaypointConfig } from '#model/waypoint/config.ts';
 import { connectionFacts, type Downstream } from '#waypoint/connection/connection-facts.ts';
 import { Connections } from '#waypoint/connection/connections.ts';
@@ -13,6 +14,7 @@ import { requestHandlers } from '#waypoint/exchange/requests.ts';
 import { Counters } from '#waypoint/self/counters.ts';
 import type { WaypointEffects } from '#waypoint/self/effects.ts';
 import type { WaypointSelf } from '#waypoint/self/self.ts';
+import { readWaypointMetrics } from '#waypoint/self/waypoint-metrics.ts';
 import { stageList } from '#waypoint/stages/list.ts';
 import { Slots } from '#waypoint/state/slots.ts';
 import type { LiveConnection } from '#waypoint/state/snapshot.ts';
@@ -25,6 +27,7 @@ export type Admission = { kind: 'accept'; dialled: Dialled } | { kind: 'refuse';
 /** The L7 proxy of one Gateway. The mesh state belongs to the caller, who says when it has changed. */
 export class Waypoint {
   readonly counters = new Counters();
+  readonly meters = new Meters('waypoint');
   readonly #self: WaypointSelf;
   readonly #mesh: MeshState;
   readonly #effects: WaypointEffects;
@@ -50,6 +53,7 @@ export class Waypoint {
     const pipeline = new Pipeline(stageList({ effects, counters, state, perExchange, upstreams, attempts }));
     const requests = requestHandlers({ effects, counters, pipeline, live, state });
     this.#connections = new Connections({ self, effects, counters, upstreams, live, state }, requests);
+    readWaypointMetrics(this.meters, counters);
     this.#stopSweeping = [
       effects.clock.every(WAYPOINT.sweepUpstreamsMs, () => this.#upstreams.sweep()),
       effects.clock.every(WAYPOINT.sweepDownstreamsMs, () => this.#connections.sweep()),

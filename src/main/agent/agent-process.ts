@@ -15,6 +15,8 @@ import { CaClient } from '#platform/grpc/ca-client.ts';
 import type { DiscoveryClient } from '#platform/grpc/discovery-client.ts';
 import { requireFreeSocket, serveLocalSocket } from '#platform/local-api/serve-socket.ts';
 import { systemRandom } from '#platform/random.ts';
+import { type MetricsServer, serveMetrics } from '#platform/telemetry/metrics-server.ts';
+import { readProcessMetrics } from '#platform/telemetry/process-metrics.ts';
 import { CertificateCache } from '#protocol/ca/certificate-cache.ts';
 import { openDns } from './dns.ts';
 import { agentEffects } from './effects.ts';
@@ -45,7 +47,7 @@ type Parts = OpenedKernel & {
   local: LocalWorkloads;
   discovery: DiscoveryClient;
   degraded: readonly string[];
-  dnsCounters: Record<string, number>;
+  metrics: MetricsServer;
 };
 
 /** The agent of one node: the only place where its platform meets its logic. Errors: those of the kernel, the sandbox and the run directory. */
@@ -60,6 +62,7 @@ export async function startAgent(options: AgentProcessOptions): Promise<RunningA
     for (const stopTimer of stopTimers) stopTimer();
     discovery.stop();
     await closeSocket();
+    parts.metrics.close();
     agent.stop();
     parts.certificates.close();
     events.close();
@@ -95,12 +98,11 @@ async function assemble(options: AgentProcessOptions) {
   const opened = openKernel(paths, log);
   const ca = new CaClient(options.control, { impersonate: true });
   const certificates = new CertificateCache({ fetch: ca.fetch, clock: systemClock, random: systemRandom, log });
-  const dnsCounters: Record<string, number> = {};
-  const dns = { nameservers, clusterDomain, clock: systemClock, log, counters: dnsCounters };
+  const dns = { nameservers, clusterDomain, clock: systemClock, log };
   const agent = new Agent(agentEffects({ ...opened, certificates, log }), {
     node: place.node,
     trustDomain,
-    dns: (mesh, namespaceOf) => openDns(dns, mesh, namespaceOf),
+    dns: (mesh, namespaceOf, counters) => openDns({ ...dns, counters }, mesh, namespaceOf),
   });
   const local = openLocalWorkloads(agent, sandboxes, paths.workloads, options);
   const events = readEvents(opened.datapath.maps.events.fd, (event) => agent.kernelEvent(event));
@@ -109,11 +111,19 @@ async function assemble(options: AgentProcessOptions) {
     beforeChange: () => events.drain(),
     connected: () => local.refreshRegistration(),
   });
-  const parts: Parts = { ...opened, options, paths, agent, certificates, local, discovery, degraded, dnsCounters };
+  readProcessMetrics(agent.meters, {
+    component: 'ztunnel',
+    version: options.version,
+    certificates: () => certificates.snapshot(),
+    discovery: () => discovery.status(),
+    clock: systemClock,
+  });
+  const metrics = await serveMetrics(agent.meters, options.stats, log);
+  const parts: Parts = { ...opened, options, paths, agent, certificates, local, discovery, degraded, metrics };
   return { parts, events };
 }
 
-function statusOf({ options, paths, agent, kernel, missing, certificates, discovery, degraded, dnsCounters }: Parts) {
+function statusOf({ options, paths, agent, kernel, missing, certificates, discovery, degraded, metrics }: Parts) {
   const { connected, syncedAtMs, error } = discovery.status();
   return agentStatus({
     node: options.place.node,
@@ -122,12 +132,13 @@ function statusOf({ options, paths, agent, kernel, missing, certificates, discov
     agent,
     certificates: certificates.snapshot().map(({ notAfterMs, ...one }) => ({ ...one, notAfter: timeText(notAfterMs) ?? '' })),
     controlPlane: { address: options.control.address, connected, syncedAt: timeText(syncedAtMs), error },
-    degraded: [...degraded, ...missing.map(({ feature, loss }) => `${feature} is missing: ${loss}`)],
+    degraded: [...degraded, ...missing.map(({ feature, loss }) => `${feature} is missing: ${loss}`), ...metrics.problems],
+    metrics: metrics.address,
     kernel: {
       pinDir: paths.pinDir,
       liveDirectFlows: kernel.maps.flows.entries().length,
       verdicts: kernel.maps.verdicts.entries().length,
-      counters: { ...kernel.counters(), ...dnsCounters },
+      counters: kernel.counters(),
     },
   });
 }

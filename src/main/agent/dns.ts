@@ -3,17 +3,18 @@ import type { Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
 import type { MeshState } from '#model/mesh/mesh-state.ts';
 import { DNS } from '#model/settings/dns.ts';
+import type { DnsCounters } from '#node-agent/dns/effects.ts';
 import { createDnsResponder, type DnsResponder } from '#node-agent/dns/responder.ts';
 import { followResolvConf, type Nameserver } from '#platform/dns-upstream/resolv-conf.ts';
 import { createDnsUpstream, ownNamespaceSockets } from '#platform/dns-upstream/upstream.ts';
 
-/** `nameservers` empty: those of the node's own resolv.conf. `counters` is counted up, by name. */
+/** `nameservers` empty: those of the node's own resolv.conf. */
 export type DnsSettings = {
   nameservers: readonly Nameserver[];
   clusterDomain: string;
   clock: Clock;
   log: Log;
-  counters: Record<string, number>;
+  counters: DnsCounters;
 };
 
 /** The node's DNS responder: service names from the mesh, the rest from the node's own nameservers. */
@@ -23,9 +24,6 @@ export function openDns(settings: DnsSettings, mesh: MeshState, namespaceOf: (ui
   const resolvConf =
     settings.nameservers.length > 0 ? { current: async () => fixed } : followResolvConf('/etc/resolv.conf', clock);
   const upstream = createDnsUpstream({ resolvConf, sockets: ownNamespaceSockets, clock });
-  const count = (name: string): void => {
-    counters[name] = (counters[name] ?? 0) + 1;
-  };
   return createDnsResponder({
     view: () => mesh,
     clientOf: (workload) => {
@@ -37,13 +35,7 @@ export function openDns(settings: DnsSettings, mesh: MeshState, namespaceOf: (ui
     random: () => randomInt(0x1_0000_0000) / 0x1_0000_0000,
     clock,
     log,
-    counters: {
-      request: () => count('dns_requests'),
-      upstreamRequest: () => count('dns_upstream_requests'),
-      upstreamDuration: () => {},
-      upstreamFailure: () => count('dns_upstream_failures'),
-      failed: () => count('dns_failed'),
-    },
+    counters,
     limits: DNS,
   });
 }

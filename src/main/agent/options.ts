@@ -2,6 +2,7 @@ import type { AgentPlace } from '#cli/agent.ts';
 import type { Log } from '#model/effects/log.ts';
 import type { Nameserver } from '#platform/dns-upstream/resolv-conf.ts';
 import type { ControlEndpoint } from '#platform/grpc/control-channel.ts';
+import type { MetricsPlace } from '#platform/telemetry/metrics-server.ts';
 
 /** What an agent is told. */
 export type AgentProcessOptions = {
@@ -11,6 +12,8 @@ export type AgentProcessOptions = {
   nameservers: readonly Nameserver[];
   /** Ranges reached without address translation; null: no translation at all. */
   noNatFor: readonly string[] | null;
+  /** Where the metrics page is served; null: nowhere. */
+  stats: MetricsPlace | null;
   trustDomain: string;
   clusterDomain: string;
   version: string;

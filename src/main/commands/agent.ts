@@ -28,6 +28,7 @@ export async function agent(options: AgentOptions): Promise<number> {
       control,
       nameservers: options.dnsUpstreams.map(({ ip, port }) => ({ address: ip, port })),
       noNatFor: options.egressNat ? options.noNatFor : null,
+      stats: options.stats,
       trustDomain: options.trustDomain,
       clusterDomain: CLUSTER_DOMAIN,
       version: weftVersion(),

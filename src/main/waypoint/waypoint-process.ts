@@ -11,11 +11,13 @@ import { type AttestedFlows, openAttestedFlows } from '#platform/bpf/attested-fl
 import { systemClock } from '#platform/clock.ts';
 import { CaClient } from '#platform/grpc/ca-client.ts';
 import type { ControlEndpoint } from '#platform/grpc/control-channel.ts';
-import { DiscoveryClient } from '#platform/grpc/discovery-client.ts';
+import { DiscoveryClient, type DiscoveryStatus } from '#platform/grpc/discovery-client.ts';
 import { createClientPool } from '#platform/hbone/client-pool.ts';
 import { createHboneServer, type HboneServer } from '#platform/hbone/server.ts';
 import { nodeHttp2 } from '#platform/node-http2/node-http2.ts';
 import { systemRandom } from '#platform/random.ts';
+import { serveMetrics, WAYPOINT_PLACE } from '#platform/telemetry/metrics-server.ts';
+import { readProcessMetrics } from '#platform/telemetry/process-metrics.ts';
 import { CertificateCache } from '#protocol/ca/certificate-cache.ts';
 import { forwardedClient } from '#protocol/hbone/headers.ts';
 import type { InboundTunnel } from '#protocol/hbone/transport.ts';
@@ -77,7 +79,7 @@ export async function startWaypoint(options: WaypointProcessOptions): Promise<Ru
       void serving?.then(({ waypoint }) => waypoint.meshChanged(touched));
     },
     onWaypointConfig: (config) => {
-      if (config !== null) serving ??= serve(options, config, { mesh, flows, certificates });
+      if (config !== null) serving ??= serve(options, config, { mesh, flows, certificates, discovery: () => discovery.status() });
       void serving?.then(({ waypoint }) => waypoint.configure(config));
     },
   });
@@ -95,12 +97,12 @@ export async function startWaypoint(options: WaypointProcessOptions): Promise<Ru
   };
 }
 
-type Parts = { mesh: MeshState; flows: AttestedFlows; certificates: CertificateCache };
+type Parts = { mesh: MeshState; flows: AttestedFlows; certificates: CertificateCache; discovery: () => DiscoveryStatus };
 
 async function serve(
   options: WaypointProcessOptions,
   config: WaypointConfig,
-  { mesh, flows, certificates }: Parts,
+  { mesh, flows, certificates, discovery }: Parts,
 ): Promise<Serving> {
   const { log } = options;
   const identity = { trustDomain: config.trustDomain, namespace: options.namespace, serviceAccount: options.serviceAccount };
@@ -130,7 +132,16 @@ async function serve(
     { waypoint: `${options.namespace}/${options.gateway}`, services: config.services.length, version: options.version },
     'waypoint is serving',
   );
+  readProcessMetrics(waypoint.meters, {
+    component: 'proxy',
+    version: options.version,
+    certificates: () => certificates.snapshot(),
+    discovery,
+    clock: systemClock,
+  });
+  const metrics = await serveMetrics(waypoint.meters, WAYPOINT_PLACE, log);
   const close = (): void => {
+    metrics.close();
     waypoint.close();
     hbone.close();
     tunnels.close(true);

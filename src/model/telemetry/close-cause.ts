@@ -53,6 +53,7 @@ export const CLOSE_CAUSES = {
   'connect-failed': { flag: 'CONNECT', means: 'the destination could not be reached' },
   'tunnel-refused': { flag: 'CONNECT', means: "the destination's node refused the tunnel" },
   'tunnel-failed': { flag: 'CONNECT', means: "no tunnel to the destination's node" },
+  'handshake-failed': { flag: 'TLS_FAILURE', means: 'the peer ended the handshake, or has no identity of this mesh' },
   'too-many': { flag: 'CONNECT', means: 'too many connections are open' },
   'not-bound': { flag: 'NR', means: 'the destination is not bound to this waypoint' },
   'silent-client': { flag: 'DC', means: 'the client said nothing on a port of undeclared protocol' },

@@ -1,5 +1,3 @@
-import type { Clock } from '#model/effects/clock.ts';
-import type { Log } from '#model/effects/log.ts';
 import {
   type RecordOrigin,
   type RecordOutcome,
@@ -8,12 +6,14 @@ import {
   recordOf,
 } from '#model/telemetry/access-record.ts';
 import type { Refusal } from '#model/telemetry/close-cause.ts';
+import type { PeerCounter } from '#model/telemetry/peer-series.ts';
+import type { ReportEffects } from '#node-agent/effects/agent-effects.ts';
 
 /** What the handlers of one connection tell about it: that it is carried, then how it ended. */
 export type ConnectionReport = {
   /** Bytes are about to pass. */
   opened(source: RecordSource, path: RecordPath): void;
-  /** Its end: one log line. `bytes` of each direction, by who sent them. */
+  /** Its end: one log line, and what it adds to the metrics. */
   ended(source: RecordSource, path: RecordPath, end: ConnectionEnd): void;
 };
 
@@ -22,6 +22,7 @@ export type ConnectionEnd = {
   readonly refusal: Refusal | null;
   /** Why a carried connection broke; null when both sides ended in order. */
   readonly error: Error | null;
+  /** By who sent them. */
   readonly clientBytes: number;
   readonly serverBytes: number;
 };
@@ -32,12 +33,25 @@ export function refusedEnd(refusal: Refusal): ConnectionEnd {
 }
 
 /** Begins the report of one connection; its duration counts from here. */
-export function reportOf(origin: RecordOrigin, clock: Clock, log: Log): ConnectionReport {
+export function reportOf(origin: RecordOrigin, { clock, log, meters, peers }: ReportEffects): ConnectionReport {
   const startedMs = clock.nowMs();
+  let isOpen = false;
   return {
-    opened() {},
+    opened(source, path) {
+      isOpen = true;
+      peers.count('istio_tcp_connections_opened_total', source, origin, path, '-').add();
+    },
     ended(source, path, end) {
-      const record = recordOf(source, origin, path, outcomeOf(end, clock.nowMs() - startedMs));
+      const outcome = outcomeOf(end, clock.nowMs() - startedMs);
+      const add = (name: PeerCounter, count: number): void => peers.count(name, source, origin, path, outcome.flag).add(count);
+      if (outcome.cause !== null)
+        meters.counter('weft_refusals_total', { reporter: origin.reporter, cause: outcome.cause }).add();
+      if (isOpen) {
+        add('istio_tcp_connections_closed_total', 1);
+        add('istio_tcp_received_bytes_total', end.clientBytes);
+        add('istio_tcp_sent_bytes_total', end.serverBytes);
+      } else add('istio_tcp_connections_failed_total', 1);
+      const record = recordOf(source, origin, path, outcome);
       if (end.error === null) log.info(record, 'connection complete');
       else log.error(record, 'connection complete');
     },

@@ -5,6 +5,9 @@ import type { Clock, Random } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
 import type { Credentials, Identity } from '#model/identity/identity.ts';
 import type { Flow, KernelMaps } from '#model/kernel/maps.ts';
+import type { CloseCause } from '#model/telemetry/close-cause.ts';
+import type { Meters } from '#model/telemetry/meters.ts';
+import type { PeerSeries } from '#model/telemetry/peer-series.ts';
 import type { InboundTunnel, TunnelPool } from '#protocol/hbone/transport.ts';
 
 /** What the agent asks of the kernel beyond maps. */
@@ -47,6 +50,14 @@ export type HboneServer = { handle(socket: Socket): void; drain(deadlineMs: numb
 /** Bytes of both directions; error null when both ended in order. */
 export type RelayResult = { bytesFromA: number; bytesFromB: number; error: Error | null };
 
+/** Where reports of connections go, and the time that they take. */
+export type ReportEffects = {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly meters: Meters;
+  readonly peers: PeerSeries;
+};
+
 /** Everything the agent does to the world. */
 export type AgentEffects = {
   kernel: Kernel;
@@ -60,6 +71,8 @@ export type AgentEffects = {
     credentials: () => Promise<Credentials>;
     trustDomain: string;
     onTunnel: (tunnel: InboundTunnel) => void;
+    /** A connection that never came to carry tunnels; it is in the log already. */
+    onRefused: (cause: CloseCause) => void;
   }): HboneServer;
   relay(a: Duplex, b: Duplex, signal: AbortSignal): Promise<RelayResult>;
   /** From a source that nobody can foresee. */

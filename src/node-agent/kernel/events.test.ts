@@ -6,6 +6,7 @@ import { HOOK, REASON } from '#model/kernel/abi.ts';
 import { EMPTY_MATCH } from '#model/mesh/authorization.ts';
 import { aMesh, aService, aWorkload, endpointOf } from '#model/mesh/mesh-fixtures.testing.ts';
 import { IdTable } from '#model/path/ids.ts';
+import { Meters } from '#model/telemetry/meters.ts';
 import { logRefusal } from './events.ts';
 
 const cart = aService('cart', ['240.0.0.1']);
@@ -46,7 +47,9 @@ function lineOf(reason: number, destinationPort: number): Record<string, unknown
     reason,
     hook: HOOK.connect,
   };
-  logRefusal(event, mesh, ids, log);
+  const meters = new Meters('agent');
+  logRefusal(event, { mesh, ids, log, meters });
+  assert.equal(meters.total('weft_refusals_total'), 1, 'each refusal is counted');
   assert.equal(lines.length, 1);
   return lines[0] ?? {};
 }

@@ -7,6 +7,7 @@ import type { IdTable } from '#model/path/ids.ts';
 import { connectionOf, decideL4, type L4Decision, policiesFor } from '#model/policy/l4.ts';
 import { NO_PATH, REFUSED_OUTCOME, recordOf } from '#model/telemetry/access-record.ts';
 import { CLOSE_CAUSES, type CloseCause } from '#model/telemetry/close-cause.ts';
+import type { Meters } from '#model/telemetry/meters.ts';
 
 const CAUSES: ReadonlyMap<number, CloseCause> = new Map([
   [REASON.denied, 'policy'],
@@ -18,20 +19,24 @@ const CAUSES: ReadonlyMap<number, CloseCause> = new Map([
   [REASON.notLocal, 'not-local'],
 ]);
 
+/** What an event is explained by, and where that goes. */
+export type EventView = { readonly mesh: MeshState; readonly ids: IdTable; readonly log: Log; readonly meters: Meters };
+
 /** Writes one log line for a connection that the kernel refused, naming the policy and rule that decided. */
-export function logRefusal(event: KernelEvent, mesh: MeshState, ids: IdTable, log: Log): void {
+export function logRefusal(event: KernelEvent, { mesh, ids, log, meters }: EventView): void {
   const [source, destination] = [event.sourceId, event.destinationId].map((id) => ids.nameOf(id));
   const cause = CAUSES.get(event.reason) ?? 'other';
   const decision = cause === 'policy' ? explain(event, mesh, source ?? null, destination ?? null) : null;
   const reason = cause === 'other' ? `reason ${event.reason}` : CLOSE_CAUSES[cause].means;
   const dialled = event.destination === null ? null : { ip: event.destination, port: event.destinationPort };
+  const reporter = event.hook === HOOK.lookup ? 'destination' : 'source';
   const record = recordOf(
     {
       end: event.source === null ? null : { ip: event.source, port: event.sourcePort },
       workload: mesh.workload(source ?? ''),
       identity: null,
     },
-    { reporter: event.hook === HOOK.lookup ? 'destination' : 'source', dialled: null },
+    { reporter, dialled: null },
     { ...NO_PATH, end: dialled, workload: mesh.workload(destination ?? '') },
     {
       ...REFUSED_OUTCOME,
@@ -42,6 +47,7 @@ export function logRefusal(event: KernelEvent, mesh: MeshState, ids: IdTable, lo
       rule: decision?.rule ?? null,
     },
   );
+  meters.counter('weft_refusals_total', { reporter, cause }).add();
   log.warn(record, 'connection refused by the kernel');
 }
 

@@ -8,6 +8,7 @@ import { type Authorization, EMPTY_MATCH, type Match } from '#model/mesh/authori
 import { aService, aWorkload, deltaOf, endpointOf } from '#model/mesh/mesh-fixtures.testing.ts';
 import { MeshState } from '#model/mesh/mesh-state.ts';
 import { IdTable } from '#model/path/ids.ts';
+import { Meters } from '#model/telemetry/meters.ts';
 import { memoryKernel } from './memory-kernel.testing.ts';
 import { Verdicts } from './verdicts.ts';
 
@@ -23,7 +24,11 @@ function setUp() {
   const ids = new IdTable();
   const destroyed: LiveFlow[] = [];
   const destroy = (flow: LiveFlow): boolean => destroyed.push(flow) > 0;
-  const verdicts = new Verdicts(kernel, { mesh, ids, local: () => [client, server], destroy }, NO_TIME, SILENT_LOG);
+  const verdicts = new Verdicts(
+    kernel,
+    { mesh, ids, local: () => [client, server], destroy },
+    { clock: NO_TIME, log: SILENT_LOG, meters: new Meters('agent') },
+  );
   const key = { sourceId: ids.of('workload', client.uid), destinationId: ids.of('workload', server.uid), port: 8080 };
   return { kernel, mesh, ids, verdicts, destroyed, key };
 }

@@ -1,5 +1,4 @@
-import type { Cancel, Clock } from '#model/effects/clock.ts';
-import type { Log } from '#model/effects/log.ts';
+import type { Cancel } from '#model/effects/clock.ts';
 import { CONFIG_FLAG } from '#model/kernel/abi.ts';
 import type { LiveFlow } from '#model/kernel/maps.ts';
 import type { MeshState } from '#model/mesh/mesh-state.ts';
@@ -9,7 +8,7 @@ import type { IdTable } from '#model/path/ids.ts';
 import { connectionOf, decideL4, type L4Decision, pairVerdict, policiesFor } from '#model/policy/l4.ts';
 import { AGENT } from '#model/settings/agents.ts';
 import { type AccessRecord, NO_PATH, REFUSED_OUTCOME, recordOf } from '#model/telemetry/access-record.ts';
-import type { Kernel } from '#node-agent/effects/agent-effects.ts';
+import type { Kernel, ReportEffects } from '#node-agent/effects/agent-effects.ts';
 
 /** What verdicts are computed from. */
 export type VerdictView = {
@@ -21,21 +20,22 @@ export type VerdictView = {
   destroy(flow: LiveFlow): boolean;
 };
 
+/** Where closed connections are told, and the time of the second look. */
+export type VerdictEffects = Omit<ReportEffects, 'peers'>;
+
 /** Fills the kernel's verdict cache and closes what a new policy denies. The only writer of generations. */
 export class Verdicts {
   readonly #kernel: Kernel;
   readonly #view: VerdictView;
-  readonly #clock: Clock;
-  readonly #log: Log;
+  readonly #effects: VerdictEffects;
   #generation: number;
   #incomplete = true;
   #cancelSweep: Cancel = () => {};
 
-  constructor(kernel: Kernel, view: VerdictView, clock: Clock, log: Log) {
+  constructor(kernel: Kernel, view: VerdictView, effects: VerdictEffects) {
     this.#kernel = kernel;
     this.#view = view;
-    this.#clock = clock;
-    this.#log = log;
+    this.#effects = effects;
     this.#generation = kernel.adopted ? (kernel.maps.config.get(0)?.generation ?? 1) : 1;
   }
 
@@ -69,7 +69,7 @@ export class Verdicts {
     this.publish(this.#incomplete);
     this.closeDenied();
     this.#cancelSweep();
-    this.#cancelSweep = this.#clock.after(AGENT.secondSweepMs, () => this.closeDenied());
+    this.#cancelSweep = this.#effects.clock.after(AGENT.secondSweepMs, () => this.closeDenied());
   }
 
   /** Verdicts for pairs of these workloads that have none yet (one was enrolled or got a new port). */
@@ -96,7 +96,9 @@ export class Verdicts {
       if (decision === null || decision.allowed) continue;
       if (!this.#view.destroy(live)) continue;
       closed++;
-      this.#log.warn(
+      const reporter = live.inbound === 1 ? 'destination' : 'source';
+      this.#effects.meters.counter('weft_refusals_total', { reporter, cause: 'policy-change' }).add();
+      this.#effects.log.warn(
         { ...this.#closeRecord(live, decision), cookie: String(socketCookie) },
         'connection closed due to policy change',
       );

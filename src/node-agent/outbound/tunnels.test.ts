@@ -104,6 +104,7 @@ const waypointServer = memoryHboneServer(
   {
     credentials: async () => credentialsOf(identityOf(waypoint)),
     trustDomain: 'cluster.local',
+    onRefused() {},
     onTunnel: (tunnel) => ECHO(tunnel.accept('') as MemorySocket),
   },
   () => {},

@@ -18,6 +18,7 @@ export type StatusParts = {
   certificates: AgentStatus['certificates'];
   controlPlane: AgentStatus['controlPlane'];
   degraded: string[];
+  metrics: string | null;
   kernel: { pinDir: string; liveDirectFlows: number; verdicts: number; counters: Record<string, number> };
 };
 
@@ -42,6 +43,7 @@ export function agentStatus(parts: StatusParts): AgentStatus {
     policies,
     kernel: { generation: agent.generation, ...parts.kernel },
     degraded: parts.degraded,
+    metrics: parts.metrics,
   };
 }
 

@@ -27,6 +27,17 @@ export type DiscoveryStatus = {
   error: string | null;
   /** Resources of the last response that could not be used. */
   rejected: readonly string[];
+  /** Streams that ended, by ztunnel's word for how. */
+  terminations: Readonly<Record<Termination, number>>;
+};
+
+/** How a stream came to its end: it never opened, it broke, or the control plane ended it. */
+export type Termination = 'ConnectionError' | 'Error' | 'Complete';
+
+const TERMINATIONS: Readonly<Record<StreamEnd['kind'], Termination>> = {
+  'not-established': 'ConnectionError',
+  broken: 'Error',
+  clean: 'Complete',
 };
 
 /** Whom a client follows, as whom, and who hears of it. */
@@ -63,7 +74,13 @@ export class DiscoveryClient {
   #stopped = false;
   #previousMs = 0;
   #cancelRetry: Cancel = () => {};
-  #status: DiscoveryStatus = { connected: false, syncedAtMs: null, error: null, rejected: [] };
+  #status: DiscoveryStatus = {
+    connected: false,
+    syncedAtMs: null,
+    error: null,
+    rejected: [],
+    terminations: { ConnectionError: 0, Error: 0, Complete: 0 },
+  };
 
   constructor(options: DiscoveryClientOptions) {
     this.#options = options;
@@ -163,7 +180,9 @@ export class DiscoveryClient {
     if (this.#status.connected || this.#status.error !== error) {
       this.#options.log.warn({ error, retryInMs: delayMs }, 'not connected to the control plane');
     }
-    this.#status = { ...this.#status, connected: false, error };
+    const how = TERMINATIONS[end.kind];
+    const terminations = { ...this.#status.terminations, [how]: this.#status.terminations[how] + 1 };
+    this.#status = { ...this.#status, connected: false, error, terminations };
     this.#cancelRetry = this.#options.clock.after(delayMs, () => void this.#connect());
   }
 }

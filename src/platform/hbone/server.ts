@@ -5,6 +5,7 @@ import type { Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
 import type { Credentials, Identity } from '#model/identity/identity.ts';
 import { TUNNEL } from '#model/settings/tunnels.ts';
+import type { CloseCause } from '#model/telemetry/close-cause.ts';
 import { type ServerSession, type SessionInfo, type SocketEnds, startSession } from '#platform/hbone/server-session.ts';
 import { TlsAcceptor } from '#platform/hbone/tls-acceptor.ts';
 import { HBONE_ALPN } from '#protocol/hbone/settings.ts';
@@ -19,6 +20,8 @@ export type HboneServerOptions = {
   trustDomain: string;
   /** Answers one CONNECT; what it throws is logged and answered with 503. */
   onTunnel(tunnel: InboundTunnel): void | Promise<void>;
+  /** A connection that never came to carry tunnels; it is in the log already. */
+  onRefused?(cause: CloseCause): void;
   clock: Clock;
   log: Log;
 };
@@ -63,7 +66,13 @@ class Server implements HboneServer {
   handle(socket: net.Socket): void {
     const ends = endsOf(socket);
     const full = this.#raw.size >= TUNNEL.sessionsMax || this.#acceptor.pending >= TUNNEL.pendingHandshakesMax;
-    if (full) this.#options.log.warn({ connections: this.#raw.size }, 'HBONE connection refused: too many connections');
+    if (full) {
+      this.#options.log.warn(
+        { cause: 'too-many', connections: this.#raw.size },
+        'HBONE connection refused: too many connections',
+      );
+      this.#options.onRefused?.('too-many');
+    }
     if (ends === null || full || this.#closing) {
       socket.on('error', () => {});
       socket.destroy();
@@ -73,8 +82,9 @@ class Server implements HboneServer {
     socket.once('close', () => this.#raw.delete(socket));
     this.#serve(socket, ends).catch((error: unknown) => {
       socket.destroy();
+      this.#options.onRefused?.('handshake-failed');
       this.#options.log.warn(
-        { source: formatAddress(ends.remoteAddress, ends.remotePort), err: error },
+        { 'src.addr': formatAddress(ends.remoteAddress, ends.remotePort), cause: 'handshake-failed', err: error },
         'HBONE connection failed',
       );
     });

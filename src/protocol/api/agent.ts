@@ -56,7 +56,9 @@ export type AgentStatus = {
   policies: number;
   /** pinDir: where the data path is pinned; a waypoint on this node reads attested flows there. */
   kernel: { pinDir: string; generation: number; liveDirectFlows: number; verdicts: number; counters: Record<string, number> };
-  /** Missing kernel features and what is lost by each. */
+  /** `host:port` of the metrics page; null: there is none. */
+  metrics: string | null;
+  /** Missing kernel features and what is lost by each, and whatever else this agent does without. */
   degraded: string[];
 };
 

@@ -1,0 +1,189 @@
+import { TELEMETRY } from '#model/settings/telemetry.ts';
+import { LABELS, type LabelBound, type LabelName, OVERFLOW, UNKNOWN } from './labels.ts';
+import {
+  type CounterName,
+  type HistogramName,
+  type LabelValues,
+  METRICS,
+  type MetricDefinition,
+  type MetricName,
+  type MetricsProcess,
+  type ReadableName,
+} from './metrics.ts';
+
+/** One counter series: a number that a hot path raises without looking anything up. */
+export class Count {
+  value = 0;
+
+  add(count = 1): void {
+    this.value += count;
+  }
+}
+
+/** One histogram series. */
+export class Distribution {
+  readonly bounds: readonly number[];
+  /** By bucket, not summed up; the last one has no bound. */
+  readonly counts: number[];
+  sum = 0;
+
+  constructor(bounds: readonly number[]) {
+    this.bounds = bounds;
+    this.counts = new Array<number>(bounds.length + 1).fill(0);
+  }
+
+  observe(value: number): void {
+    let at = 0;
+    while (at < this.bounds.length && value > (this.bounds[at] ?? 0)) at++;
+    this.counts[at] = (this.counts[at] ?? 0) + 1;
+    this.sum += value;
+  }
+}
+
+/** A value that is read when somebody looks, with its labels. */
+export type Reading<Name extends MetricName> = { readonly labels: LabelValues<Name>; readonly value: number };
+
+/** A series as a page shows it. */
+export type Series = { readonly labels: Readonly<Record<string, string>>; readonly value: number | Distribution };
+
+/** A metric with all its series, at this moment. */
+export type MetricFamily = {
+  readonly name: MetricName;
+  readonly definition: MetricDefinition;
+  readonly series: readonly Series[];
+};
+
+type Kept = { readonly labels: Readonly<Record<string, string>>; readonly value: Count | Distribution };
+
+/** The metrics of one process. Label sets are bounded; what does not fit is counted under "overflow", never dropped. */
+export class Meters {
+  readonly #process: MetricsProcess;
+  readonly #seriesMax: number;
+  readonly #kept = new Map<MetricName, Map<string, Kept>>();
+  readonly #readers = new Map<MetricName, (() => Iterable<Reading<MetricName>>)[]>();
+  /** Values seen of each open label, over all metrics. */
+  readonly #seen = new Map<LabelName, Set<string>>();
+
+  constructor(process: MetricsProcess, seriesMax: number = TELEMETRY.seriesMax) {
+    this.#process = process;
+    this.#seriesMax = seriesMax;
+  }
+
+  /** The series of these labels; keep it where it is used often, looking it up costs microseconds. */
+  counter<Name extends CounterName>(name: Name, labels: LabelValues<Name>): Count {
+    const kept = this.#series(name, labels, () => new Count());
+    return kept instanceof Count ? kept : new Count();
+  }
+
+  /** As counter. */
+  histogram<Name extends HistogramName>(name: Name, labels: LabelValues<Name>): Distribution {
+    const { buckets } = METRICS[name];
+    const kept = this.#series(name, labels, () => new Distribution(buckets));
+    return kept instanceof Distribution ? kept : new Distribution(buckets);
+  }
+
+  /** A metric whose values are known elsewhere: `readings` is asked whenever somebody looks. */
+  read<Name extends ReadableName>(name: Name, readings: () => Iterable<Reading<Name>>): void {
+    const known = this.#readers.get(name) ?? [];
+    this.#readers.set(name, [...known, readings as () => Iterable<Reading<MetricName>>]);
+  }
+
+  /** A metric without labels whose value is known elsewhere. */
+  readValue(name: ReadableName, value: () => number): void {
+    this.read(name, () => [{ labels: {}, value: value() }]);
+  }
+
+  /** The sum over all series of a counter. */
+  total(name: CounterName): number {
+    let sum = 0;
+    for (const { value } of this.#kept.get(name)?.values() ?? []) if (value instanceof Count) sum += value.value;
+    return sum;
+  }
+
+  /** Every metric of this process, in the order of the table. */
+  collect(): MetricFamily[] {
+    return Object.entries(METRICS as Readonly<Record<string, MetricDefinition>>).flatMap(([text, definition]) => {
+      const name = text as MetricName;
+      if (!definition.of.includes(this.#process)) return [];
+      const series = [...(this.#kept.get(name)?.values() ?? [])].map(({ labels, value }) => ({
+        labels,
+        value: value instanceof Count ? value.value : value,
+      }));
+      return [{ name, definition, series: [...series, ...this.#readings(name)] }];
+    });
+  }
+
+  /** Two readings that fall into one label set, beyond its bounds, are one series. */
+  #readings(name: MetricName): Series[] {
+    const merged = new Map<string, { labels: Record<string, string>; value: number }>();
+    for (const readings of this.#readers.get(name) ?? [])
+      for (const { labels: given, value } of readings()) {
+        const labels = this.#bounded(name, given);
+        const known = merged.get(keyOf(labels));
+        merged.set(keyOf(labels), { labels, value: (known?.value ?? 0) + value });
+      }
+    return [...merged.values()];
+  }
+
+  #series(name: MetricName, given: LabelValues<MetricName>, make: () => Count | Distribution): Count | Distribution {
+    const all = this.#kept.get(name) ?? new Map<string, Kept>();
+    this.#kept.set(name, all);
+    let labels = this.#bounded(name, given);
+    let key = keyOf(labels);
+    const known = all.get(key);
+    if (known !== undefined) return known.value;
+    if (all.size >= this.#seriesMax) {
+      this.#countOverflow(name);
+      labels = overflowed(labels);
+      key = keyOf(labels);
+      const place = all.get(key);
+      if (place !== undefined) return place.value;
+    }
+    const value = make();
+    all.set(key, { labels, value });
+    return value;
+  }
+
+  #bounded(name: MetricName, given: LabelValues<MetricName>): Record<string, string> {
+    const values: Readonly<Record<string, string | undefined>> = given;
+    const labels: Record<string, string> = {};
+    let fits = true;
+    for (const label of METRICS[name].labels) {
+      const value = values[label] ?? UNKNOWN;
+      labels[label] = this.#hasPlace(label, value) ? value : OVERFLOW;
+      fits &&= labels[label] === value;
+    }
+    if (!fits) this.#countOverflow(name);
+    return labels;
+  }
+
+  #hasPlace(label: LabelName, value: string): boolean {
+    const bound: LabelBound = LABELS[label].bound;
+    if (value === UNKNOWN || value === '') return true;
+    if (typeof bound !== 'number') return bound.includes(value);
+    const seen = this.#seen.get(label) ?? new Set<string>();
+    this.#seen.set(label, seen);
+    if (seen.has(value)) return true;
+    if (seen.size >= bound) return false;
+    seen.add(value);
+    return true;
+  }
+
+  #countOverflow(metric: MetricName): void {
+    if (metric !== 'weft_metrics_overflow_total') this.counter('weft_metrics_overflow_total', { metric }).add();
+  }
+}
+
+function keyOf(labels: Readonly<Record<string, string>>): string {
+  return Object.values(labels).join('\0');
+}
+
+/** Closed labels stay, so that the series that take what does not fit are few as well. */
+function overflowed(labels: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(labels).map(([label, value]) => {
+      const bound: LabelBound = LABELS[label as LabelName].bound;
+      return [label, typeof bound === 'number' ? OVERFLOW : value];
+    }),
+  );
+}

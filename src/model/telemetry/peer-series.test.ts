@@ -1,0 +1,71 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { aWorkload } from '#model/mesh/mesh-fixtures.testing.ts';
+import { identityOf } from '#model/mesh/workload.ts';
+import { NO_PATH } from './access-record.ts';
+import { Meters } from './meters.ts';
+import { PeerSeries, peerLabels } from './peer-series.ts';
+
+const client = aWorkload('client', ['10.0.0.1']);
+const server = aWorkload('server', ['10.0.0.2']);
+const source = { end: null, workload: client, identity: identityOf(client) };
+const origin = { reporter: 'source', dialled: null } as const;
+const path = { ...NO_PATH, workload: server, identity: identityOf(server) };
+const OPENED = 'istio_tcp_connections_opened_total';
+
+test('the series that is found is the one of the labels, at first and ever after', () => {
+  const meters = new Meters('agent');
+  const peers = new PeerSeries(meters);
+  const found = peers.count(OPENED, source, origin, path, '-');
+  assert.equal(found, meters.counter(OPENED, peerLabels(source, origin, path, 'tcp', '-')));
+  // Another connection of the same peers has objects of its own, but for the records.
+  assert.equal(peers.count(OPENED, { ...source, identity: { ...identityOf(client) } }, origin, { ...path }, '-'), found);
+});
+
+test('whatever a label is made of makes another series', () => {
+  const peers = new PeerSeries(new Meters('agent'));
+  const others = [
+    peers.count(OPENED, source, origin, path, '-'),
+    peers.count(OPENED, source, origin, path, 'DENY'),
+    peers.count(OPENED, source, { ...origin, reporter: 'destination' }, path, '-'),
+    peers.count(OPENED, { ...source, workload: null }, origin, path, '-'),
+    peers.count(OPENED, { ...source, identity: null }, origin, path, '-'),
+    peers.count(OPENED, source, origin, { ...path, workload: null }, '-'),
+    peers.count(OPENED, source, origin, { ...path, identity: null }, '-'),
+    peers.count(OPENED, source, origin, { ...path, service: { name: 'cart', namespace: 'shop', hostname: 'cart' } }, '-'),
+    peers.count('istio_tcp_connections_closed_total', source, origin, path, '-'),
+  ];
+  assert.equal(new Set(others).size, others.length);
+});
+
+test('a workload whose record changed is counted under what the new one says', () => {
+  const meters = new Meters('agent');
+  const peers = new PeerSeries(meters);
+  peers.count(OPENED, source, origin, path, '-').add();
+  peers.count(OPENED, source, origin, { ...path, workload: { ...server, canonicalRevision: 'v2' } }, '-').add();
+  const series = meters.collect().find(({ name }) => name === OPENED)?.series ?? [];
+  assert.deepEqual(
+    series.map(({ labels }) => labels.destination_canonical_revision),
+    [peerLabels(source, origin, path, 'tcp', '-').destination_canonical_revision, 'v2'],
+  );
+});
+
+test('requests differ by status, flag and gRPC status', () => {
+  const meters = new Meters('waypoint');
+  const peers = new PeerSeries(meters);
+  const request = (responseCode: number, grpcStatus: string | null = null) =>
+    peers.request(source, { reporter: 'waypoint', dialled: null }, path, { flag: '-', responseCode, grpcStatus });
+  for (const { total, duration } of [request(200), request(200), request(404), request(200, '5')]) {
+    total.add();
+    duration.observe(3);
+  }
+  const series = meters.collect().find(({ name }) => name === 'istio_requests_total')?.series ?? [];
+  assert.deepEqual(
+    series.map(({ labels, value }) => [labels.response_code, labels.grpc_response_status, labels.request_protocol, value]),
+    [
+      ['200', '', 'http', 2],
+      ['404', '', 'http', 1],
+      ['200', '5', 'grpc', 1],
+    ],
+  );
+});

@@ -1,0 +1,140 @@
+import { formatIdentity, type Identity } from '#model/identity/identity.ts';
+import type { Workload } from '#model/mesh/workload.ts';
+import { TELEMETRY } from '#model/settings/telemetry.ts';
+import type { RecordOrigin, RecordPath, RecordSource } from './access-record.ts';
+import type { ResponseFlag } from './close-cause.ts';
+import { UNKNOWN } from './labels.ts';
+import type { Count, Distribution, Meters } from './meters.ts';
+import type { CounterName, LabelValues } from './metrics.ts';
+
+/** Istio's labels of a connection or request. */
+export type PeerLabels = LabelValues<'istio_tcp_connections_opened_total'>;
+
+/** What is counted of each connection. */
+export type PeerCounter = Extract<CounterName, `istio_tcp_${string}`>;
+
+/** The two series that one request adds to. */
+export type RequestSeries = { readonly total: Count; readonly duration: Distribution };
+
+/** What a request adds to the labels of its connection; `grpcStatus` null: it was none of gRPC. */
+export type RequestFacts = { readonly flag: ResponseFlag; readonly responseCode: number; readonly grpcStatus: string | null };
+
+/**
+ * Finds the series of connections and requests by who talks to whom. Twenty-three labels cost 8 µs to look up; the
+ * objects that they are made of cost 0.5 µs, so what was found is kept.
+ */
+export class PeerSeries {
+  readonly #meters: Meters;
+  readonly #ids = new WeakMap<object, number>();
+  #lastId = 0;
+  #counts = new Map<string, Count>();
+  #requests = new Map<string, RequestSeries>();
+
+  constructor(meters: Meters) {
+    this.#meters = meters;
+  }
+
+  /** The series of one counter for connections like this one. */
+  count(name: PeerCounter, source: RecordSource, origin: RecordOrigin, path: RecordPath, flag: ResponseFlag): Count {
+    const key = `${name} ${flag} ${this.#keyOf(source, origin, path)}`;
+    const known = this.#counts.get(key);
+    if (known !== undefined) return known;
+    const made = this.#meters.counter(name, peerLabels(source, origin, path, 'tcp', flag));
+    // Starting anew is rare and costs one look-up per series; what was counted is in the meters.
+    if (this.#counts.size >= TELEMETRY.seriesMax) this.#counts = new Map();
+    this.#counts.set(key, made);
+    return made;
+  }
+
+  /** The series for requests like this one. */
+  request(source: RecordSource, origin: RecordOrigin, path: RecordPath, facts: RequestFacts): RequestSeries {
+    const { flag, responseCode, grpcStatus } = facts;
+    const key = `${responseCode} ${flag} ${grpcStatus} ${this.#keyOf(source, origin, path)}`;
+    const known = this.#requests.get(key);
+    if (known !== undefined) return known;
+    const labels = {
+      ...peerLabels(source, origin, path, grpcStatus === null ? 'http' : 'grpc', flag),
+      response_code: String(responseCode),
+      grpc_response_status: grpcStatus ?? '',
+    };
+    const made = {
+      total: this.#meters.counter('istio_requests_total', labels),
+      duration: this.#meters.histogram('istio_request_duration_milliseconds', labels),
+    };
+    if (this.#requests.size >= TELEMETRY.seriesMax) this.#requests = new Map();
+    this.#requests.set(key, made);
+    return made;
+  }
+
+  /** Records are replaced whole when they change, so their identity stands for what they say. */
+  #keyOf(source: RecordSource, { reporter }: RecordOrigin, path: RecordPath): string {
+    const client = `${this.#idOf(source.workload)} ${identityKey(source.identity)}`;
+    const server = `${this.#idOf(path.workload)} ${identityKey(path.identity)} ${this.#idOf(path.service)}`;
+    return `${reporter} ${client} ${server}`;
+  }
+
+  #idOf(record: object | null): number {
+    if (record === null) return 0;
+    const known = this.#ids.get(record);
+    if (known !== undefined) return known;
+    this.#ids.set(record, ++this.#lastId);
+    return this.#lastId;
+  }
+}
+
+function identityKey(identity: Identity | null): string {
+  return identity === null ? '' : `${identity.namespace}/${identity.serviceAccount}/${identity.trustDomain}`;
+}
+
+/** The labels under which a connection or request is counted; what is not known says "unknown", as Istio's do. */
+export function peerLabels(
+  source: RecordSource,
+  { reporter }: RecordOrigin,
+  path: RecordPath,
+  protocol: 'tcp' | 'http' | 'grpc',
+  flag: ResponseFlag,
+): PeerLabels {
+  const client = workloadLabels(source.workload);
+  const server = workloadLabels(path.workload);
+  return {
+    reporter,
+    source_workload: client.workload,
+    source_canonical_service: client.service,
+    source_canonical_revision: client.revision,
+    source_workload_namespace: client.namespace,
+    source_principal: principal(source.identity),
+    source_app: client.service,
+    source_version: client.revision,
+    source_cluster: client.cluster,
+    destination_service: path.service?.hostname ?? UNKNOWN,
+    destination_service_namespace: path.service?.namespace ?? UNKNOWN,
+    destination_service_name: path.service?.name ?? UNKNOWN,
+    destination_workload: server.workload,
+    destination_canonical_service: server.service,
+    destination_canonical_revision: server.revision,
+    destination_workload_namespace: server.namespace,
+    destination_principal: principal(path.identity),
+    destination_app: server.service,
+    destination_version: server.revision,
+    destination_cluster: server.cluster,
+    request_protocol: protocol,
+    response_flags: flag,
+    connection_security_policy: source.identity !== null && path.identity !== null ? 'mutual_tls' : UNKNOWN,
+  };
+}
+
+type WorkloadLabels = { workload: string; service: string; revision: string; namespace: string; cluster: string };
+
+function workloadLabels(workload: Workload | null): WorkloadLabels {
+  return {
+    workload: workload?.workloadName || workload?.name || UNKNOWN,
+    service: workload?.canonicalName || UNKNOWN,
+    revision: workload?.canonicalRevision || UNKNOWN,
+    namespace: workload?.namespace || UNKNOWN,
+    cluster: workload?.clusterId || UNKNOWN,
+  };
+}
+
+function principal(identity: Identity | null): string {
+  return identity === null ? UNKNOWN : formatIdentity(identity);
+}

@@ -1,0 +1,40 @@
+import type { MeshState } from '#model/mesh/mesh-state.ts';
+import type { Meters } from '#model/telemetry/meters.ts';
+import type { Kernel } from '#node-agent/effects/agent-effects.ts';
+import type { Enrollment } from '#node-agent/enrollment/enrollment.ts';
+
+/** The agent, as far as its metrics page shows it. */
+export type MeteredAgent = {
+  kernel: Pick<Kernel, 'maps' | 'counters'>;
+  mesh: MeshState;
+  enrollment: Pick<Enrollment, 'all'>;
+  generation(): number;
+  carried(): number;
+  isComplete(): boolean;
+};
+
+/** Counters of the kernel that have a metric of their own; all others say which way something went. */
+const OWN_METRIC: ReadonlySet<string> = new Set(['event_lost', 'map_full']);
+
+/** Shows what the agent and its kernel side hold on the agent's metrics page; read only when somebody looks. */
+export function readAgentMetrics(meters: Meters, agent: MeteredAgent): void {
+  const { kernel, enrollment, mesh } = agent;
+  meters.read('weft_kernel_connections_total', () =>
+    Object.entries(kernel.counters())
+      .filter(([name]) => !OWN_METRIC.has(name))
+      .map(([path, value]) => ({ labels: { path }, value })),
+  );
+  meters.readValue('weft_kernel_events_lost_total', () => kernel.counters().event_lost ?? 0);
+  meters.readValue('weft_kernel_map_full_total', () => kernel.counters().map_full ?? 0);
+  meters.readValue('weft_direct_connections', () => kernel.maps.flows.entries().length);
+  meters.readValue('weft_carried_connections', () => agent.carried());
+  meters.readValue('weft_tunnel_connections', () => enrollment.all().reduce((sum, { pool }) => sum + pool.size(), 0));
+  meters.readValue('weft_verdicts', () => kernel.maps.verdicts.entries().length);
+  meters.readValue('weft_verdict_generation', () => agent.generation());
+  meters.readValue('weft_mesh_complete', () => (agent.isComplete() ? 1 : 0));
+  const known = (): number => enrollment.all().filter(({ request }) => mesh.workload(request.uid) !== null).length;
+  meters.read('weft_enrolled_workloads', () => [
+    { labels: { enrollment: 'known' }, value: known() },
+    { labels: { enrollment: 'pending' }, value: enrollment.all().length - known() },
+  ]);
+}

@@ -1,0 +1,96 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { request } from 'node:http';
+import { createServer, type Server } from 'node:net';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import type { Log } from '#model/effects/log.ts';
+import { SILENT_LOG } from '#model/effects/log.ts';
+import { Meters } from '#model/telemetry/meters.ts';
+import { METRICS } from '#model/telemetry/metrics.ts';
+import { matchesGolden } from '../../../test/structure/golden.ts';
+import { ROOT } from '../../../test/structure/source-files.ts';
+import { metricsPage } from './metrics-page.ts';
+import { serveMetrics } from './metrics-server.ts';
+
+const PROMTOOL = join(ROOT, 'build/tools/promtool');
+
+/** Meters with something in every kind of metric. */
+function someMeters(): Meters {
+  const meters = new Meters('agent');
+  meters.counter('weft_refusals_total', { reporter: 'source', cause: 'policy' }).add(3);
+  meters.counter('weft_dry_run_decisions_total', { policy: 'odd"\\\n/name', decision: 'deny', layer: 'request' }).add();
+  const duration = meters.histogram('istio_dns_upstream_request_duration_seconds', {
+    request_query_type: 'A',
+    request_protocol: 'udp',
+  });
+  for (const seconds of [0.0002, 0.003, 0.04, 400]) duration.observe(seconds);
+  meters.readValue('weft_verdicts', () => 2);
+  return meters;
+}
+
+test('the page is in the Prometheus text format', async () =>
+  matchesGolden(join(import.meta.dirname, 'golden/metrics.txt'), await metricsPage(someMeters().collect(), 'base-units')));
+
+test('promtool finds nothing wrong with a page that has every metric', {
+  skip: existsSync(PROMTOOL) ? false : 'no promtool: scripts/setup test brings it',
+}, async () => {
+  for (const process of ['agent', 'waypoint'] as const) {
+    const meters = new Meters(process);
+    for (const [name, { type, of }] of Object.entries(METRICS)) {
+      if (!(of as readonly string[]).includes(process)) continue;
+      if (type === 'counter') meters.counter(name as 'weft_refusals_total', {}).add();
+      else if (type === 'histogram') meters.histogram(name as 'istio_request_duration_milliseconds', {}).observe(1);
+      else meters.readValue(name as 'weft_verdicts', () => 1);
+    }
+    const { status, stdout, stderr } = spawnSync(PROMTOOL, ['check', 'metrics'], {
+      input: await metricsPage(meters.collect(), 'base-units'),
+      encoding: 'utf8',
+    });
+    assert.deepEqual([status, stdout + stderr], [0, ''], process);
+  }
+});
+
+function ask(address: string, path: string, method = 'GET'): Promise<{ status: number; text: string; type: string }> {
+  return new Promise((resolve, reject) => {
+    const asked = request(`http://${address}${path}`, { method, agent: false }, (answer) => {
+      let text = '';
+      answer.setEncoding('utf8').on('data', (part: string) => {
+        text += part;
+      });
+      answer.on('end', () => resolve({ status: answer.statusCode ?? 0, text, type: answer.headers['content-type'] ?? '' }));
+    });
+    asked.on('error', reject).end();
+  });
+}
+
+test('the page is served under both names, to GET alone', async (t) => {
+  const { address, problems, close } = await serveMetrics(someMeters(), { host: '127.0.0.1', port: 0 }, SILENT_LOG);
+  t.after(close);
+  assert.ok(address !== null && problems.length === 0);
+  for (const path of ['/metrics', '/stats/prometheus', '/metrics?x=1']) {
+    const { status, text, type } = await ask(address, path);
+    assert.deepEqual([status, type], [200, 'text/plain; version=0.0.4; charset=utf-8'], path);
+    assert.match(text, /^weft_refusals_total\{reporter="source",cause="policy"\} 3$/m);
+  }
+  assert.equal((await ask(address, '/')).status, 404);
+  assert.equal((await ask(address, '/metrics', 'POST')).status, 405);
+});
+
+test('a taken port is told, and is not fatal; nobody is told when nobody wanted a page', async (t) => {
+  const other: Server = createServer().listen(0, '127.0.0.1');
+  await once(other, 'listening');
+  t.after(() => other.close());
+  const place = other.address();
+  assert.ok(place !== null && typeof place === 'object');
+  const warnings: string[] = [];
+  const log: Log = { ...SILENT_LOG, warn: (_fields, message) => void warnings.push(message) };
+  const taken = await serveMetrics(new Meters('agent'), { host: '127.0.0.1', port: place.port }, log);
+  assert.equal(taken.address, null);
+  assert.match(taken.problems.join(), /EADDRINUSE.*--stats/);
+  assert.equal(warnings.length, 1);
+  taken.close();
+  assert.deepEqual((await serveMetrics(new Meters('agent'), null, log)).problems, []);
+});

@@ -1,0 +1,70 @@
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Log } from '#model/effects/log.ts';
+import { PORT } from '#model/mesh/ports.ts';
+import { TELEMETRY } from '#model/settings/telemetry.ts';
+import type { Meters } from '#model/telemetry/meters.ts';
+import { metricsPage, PAGE_TYPE } from './metrics-page.ts';
+
+/** Where a page is served; host null: on every address. */
+export type MetricsPlace = { host: string | null; port: number };
+
+/** A metrics page. `address` null: it is not served, and `problems` says why unless nobody wanted it. */
+export type MetricsServer = { address: string | null; problems: readonly string[]; close(): void };
+
+/** Paths of the page: Prometheus' and Istio's, whose dashboards know names that are in no base unit. */
+const PAGES = new Map([
+  ['/metrics', 'base-units'],
+  ['/stats/prometheus', 'istio'],
+] as const);
+
+/** Where waypoints serve theirs: in a namespace of their own. */
+export const WAYPOINT_PLACE: MetricsPlace = { host: null, port: PORT.stats };
+
+/** Serves the metrics page over HTTP; `place` null: nowhere. Never rejects: a taken port is told, and counting goes on. */
+export async function serveMetrics(meters: Meters, place: MetricsPlace | null, log: Log): Promise<MetricsServer> {
+  if (place === null) return { address: null, problems: [], close() {} };
+  let scrapes = 0;
+  const server = createServer((request, response) => {
+    scrapes++;
+    response.once('close', () => scrapes--);
+    void answer(meters, request, response, scrapes);
+  });
+  server.requestTimeout = TELEMETRY.scrapeMs;
+  server.headersTimeout = TELEMETRY.scrapeMs;
+  server.maxConnections = TELEMETRY.scrapesMax * 2;
+  return new Promise((resolve) => {
+    server.once('error', (error) => {
+      const where = `${place.host ?? '*'}:${place.port}`;
+      const problem = `no metrics page on ${where}: ${error.message}; choose another address with --stats`;
+      log.warn({ address: where, error: error.message }, 'no metrics page: choose another address with --stats');
+      resolve({ address: null, problems: [problem], close() {} });
+    });
+    server.listen({ port: place.port, ...(place.host === null ? {} : { host: place.host }) }, () => {
+      const close = (): void => {
+        server.close();
+        server.closeAllConnections();
+      };
+      resolve({ address: addressText(server.address() as AddressInfo), problems: [], close });
+    });
+  });
+}
+
+async function answer(meters: Meters, request: IncomingMessage, response: ServerResponse, scrapes: number): Promise<void> {
+  const [path = ''] = (request.url ?? '').split('?');
+  const names = PAGES.get(path as '/metrics');
+  if (names === undefined) return end(response, 404, 'the metrics page is /metrics\n');
+  if (request.method !== 'GET' && request.method !== 'HEAD') return end(response, 405, 'ask with GET\n');
+  if (scrapes > TELEMETRY.scrapesMax) return end(response, 503, 'too many scrapes at once\n');
+  response.setHeader('content-type', PAGE_TYPE);
+  response.end(await metricsPage(meters.collect(), names));
+}
+
+function end(response: ServerResponse, status: number, text: string): void {
+  response.writeHead(status, { 'content-type': 'text/plain' });
+  response.end(text);
+}
+
+function addressText({ address, port, family }: AddressInfo): string {
+  return family === 'IPv6' ? `[${address}]:${port}` : `${address}:${port}`;
+}

@@ -1,0 +1,21 @@
+import type { Meters } from '#model/telemetry/meters.ts';
+import type { Counters } from './counters.ts';
+
+/** Shows a waypoint's totals on its metrics page; read only when somebody looks. */
+export function readWaypointMetrics(meters: Meters, counters: Counters): void {
+  meters.read('weft_downstream_connections_total', () => [
+    { labels: { protocol: 'http1' }, value: counters.http1Connections },
+    { labels: { protocol: 'http2' }, value: counters.http2Connections },
+    { labels: { protocol: 'tcp' }, value: counters.tcpConnections },
+  ]);
+  meters.readValue('weft_downstream_connections', () => counters.openConnections);
+  meters.readValue('weft_requests_active', () => counters.openRequests);
+  meters.readValue('weft_requests_denied_total', () => counters.requestsDenied);
+  meters.readValue('weft_local_replies_total', () => counters.localReplies);
+  meters.readValue('weft_request_bytes_total', () => counters.bytesReceived);
+  meters.readValue('weft_response_bytes_total', () => counters.bytesSent);
+  meters.readValue('weft_upstream_connections_total', () => counters.upstreamConnections);
+  meters.readValue('weft_upstream_connect_failures_total', () => counters.upstreamConnectFailures);
+  meters.readValue('weft_upstream_reuses_total', () => counters.upstreamReuses);
+  meters.readValue('weft_upstream_retries_total', () => counters.upstreamRetries);
+}
