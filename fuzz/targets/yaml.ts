@@ -1,10 +1,10 @@
-import { CRD_FILES } from '#control-plane/resources/kinds-table.ts';
+import { CRD_FILES, KINDS } from '#control-plane/kinds/list.ts';
 import { createResourceParser } from '#control-plane/resources/resource-parser.ts';
 import { readResourceFile } from '#control-plane/sources/directory/resource-file.ts';
 import { readCrds } from '#platform/files/crds.ts';
 import { type FuzzTarget, require } from '../target.ts';
 
-const parser = createResourceParser(await readCrds(CRD_FILES));
+const parser = createResourceParser(KINDS, await readCrds(CRD_FILES));
 
 /** Files of resources: never an exception, every finding with its place, every resource with a name. */
 export const yamlTarget: FuzzTarget = {

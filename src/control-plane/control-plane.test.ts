@@ -5,7 +5,7 @@ import type { Authenticator, Caller, TokenIssuer } from '#control-plane/authenti
 import { CertificateAuthority } from '#control-plane/ca/authority.ts';
 import { MeshIndex } from '#control-plane/index/mesh-index.ts';
 import { DEFAULT_MESH_OPTIONS } from '#control-plane/index/mesh-options.ts';
-import { CRD_FILES } from '#control-plane/resources/kinds-table.ts';
+import { CRD_FILES, KINDS, MESH } from '#control-plane/kinds/list.ts';
 import { createResourceParser } from '#control-plane/resources/resource-parser.ts';
 import { MemorySource, type PlainObject } from '#control-plane/sources/memory-source.testing.ts';
 import type { WaypointSpec } from '#control-plane/waypoints/runner.ts';
@@ -23,7 +23,7 @@ import { ADDRESS_TYPE, AUTHORIZATION_TYPE, type TypeUrl } from '#protocol/xds/ty
 import { ControlPlane } from './control-plane.ts';
 import { KeptAllocations } from './kept-allocations.ts';
 
-const parser = createResourceParser(await readCrds(CRD_FILES));
+const parser = createResourceParser(KINDS, await readCrds(CRD_FILES));
 const ROOT_NAMESPACE = DEFAULT_MESH_OPTIONS.rootNamespace;
 
 /** The agent of a node, as an authenticator knows it. */
@@ -59,7 +59,7 @@ async function controlPlane(objects: Record<string, PlainObject> = {}, state = n
   const allocations = new KeptAllocations(state, log);
   let nonces = 0;
   const control = new ControlPlane({
-    index: new MeshIndex(mesh, await allocations.load()),
+    index: new MeshIndex({ options: mesh, definitions: MESH, allocations: await allocations.load() }),
     source,
     mesh,
     state,

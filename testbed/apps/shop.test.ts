@@ -2,8 +2,10 @@ import assert from 'node:assert/strict';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'node:test';
+import { CRD_FILES, KINDS } from '#control-plane/kinds/list.ts';
+import type { ServiceResource } from '#control-plane/mesh/services.ts';
 import { formatFinding } from '#control-plane/resources/finding.ts';
-import { CRD_FILES } from '#control-plane/resources/kinds-table.ts';
+import type { Resource } from '#control-plane/resources/resource.ts';
 import { createResourceParser } from '#control-plane/resources/resource-parser.ts';
 import { readResourceFile } from '#control-plane/sources/directory/resource-file.ts';
 import { allowAnyIdentity, denyServiceAccount, strictMutualTls } from '#testbed/checks/policies.ts';
@@ -14,7 +16,11 @@ import { SHOP_NAMESPACE, SHOP_WORKLOADS, vip } from './shop.ts';
 const crds = await Promise.all(
   CRD_FILES.map(async (file) => [file, await readFile(join(REPO_ROOT, 'config/crds', file), 'utf8')] as const),
 );
-const parser = createResourceParser(new Map(crds));
+const parser = createResourceParser(KINDS, new Map(crds));
+
+function isService(resource: Resource | null): resource is ServiceResource {
+  return resource?.kind === 'Service';
+}
 
 async function resourcesOf(example: string) {
   const dir = join(REPO_ROOT, 'examples', example, 'mesh');
@@ -47,8 +53,8 @@ test('what the checks add is valid', () => {
 test('the checks dial the addresses that the shop gives its services', async () => {
   const { resources } = await resourcesOf('bookshop');
   for (const name of ['storefront', 'details', 'ratings', 'reviews', 'echo-near', 'echo-far'] as const) {
-    const service = resources.find((one) => one?.kind === 'Service' && one.metadata.name === name);
-    assert.ok(service?.kind === 'Service', name);
+    const service = resources.filter(isService).find((one) => one.metadata.name === name);
+    assert.ok(service !== undefined, name);
     assert.deepEqual(
       service.addresses,
       FAMILIES.map((family) => vip(name, family).host),
@@ -59,8 +65,7 @@ test('the checks dial the addresses that the shop gives its services', async () 
 
 test('every Service of the shop selects a workload that the demo runs', async () => {
   const { resources } = await resourcesOf('bookshop');
-  for (const service of resources) {
-    if (service?.kind !== 'Service') continue;
+  for (const service of resources.filter(isService)) {
     assert.equal(service.metadata.namespace, SHOP_NAMESPACE);
     const selector = [...Object.entries(service.selector ?? {})];
     const selected = SHOP_WORKLOADS.filter(({ labels }) => selector.every(([key, value]) => labels[key] === value));

@@ -1,4 +1,4 @@
-import type { RegisteredWorkload } from '#control-plane/index/registered-workload.ts';
+import type { RegisteredWorkload } from '#control-plane/index/registrations.ts';
 import type { Problem } from '#control-plane/resources/finding.ts';
 import type { Resource, ResourceName } from '#control-plane/resources/resource.ts';
 import type { IpAddress } from '#model/address/ip.ts';

@@ -4,11 +4,11 @@ import type { Labels } from '#control-plane/resources/metadata.ts';
 type Member = { namespace: string; labels: Labels };
 
 /** Finds the labelled things of a namespace that a selector picks, without looking at the others. */
-export class LabelIndex {
-  readonly #members = new Map<string, Member>();
-  readonly #namespaces = new Map<string, { all: Set<string>; byPair: Map<string, Set<string>> }>();
+export class LabelIndex<Key = string> {
+  readonly #members = new Map<Key, Member>();
+  readonly #namespaces = new Map<string, { all: Set<Key>; byPair: Map<string, Set<Key>> }>();
 
-  set(key: string, namespace: string, labels: Labels): void {
+  set(key: Key, namespace: string, labels: Labels): void {
     this.delete(key);
     this.#members.set(key, { namespace, labels });
     const space = this.#namespaces.get(namespace) ?? { all: new Set(), byPair: new Map() };
@@ -17,7 +17,7 @@ export class LabelIndex {
     for (const pair of pairsOf(labels)) addTo(space.byPair, pair, key);
   }
 
-  delete(key: string): void {
+  delete(key: Key): void {
     const member = this.#members.get(key);
     if (member === undefined) return;
     this.#members.delete(key);
@@ -29,12 +29,12 @@ export class LabelIndex {
   }
 
   /** Everything in the namespace. */
-  inNamespace(namespace: string): Iterable<string> {
+  inNamespace(namespace: string): Iterable<Key> {
     return this.#namespaces.get(namespace)?.all ?? [];
   }
 
   /** What `selector` picks in the namespace; a null selector picks nothing. */
-  matching(namespace: string, selector: Labels | null): string[] {
+  matching(namespace: string, selector: Labels | null): Key[] {
     const [rarest, ...others] = pairsOf(selector ?? {}).sort((a, b) => this.#count(namespace, a) - this.#count(namespace, b));
     if (selector === null || rarest === undefined) return [];
     const candidates = [...(this.#namespaces.get(namespace)?.byPair.get(rarest) ?? [])];
@@ -43,7 +43,7 @@ export class LabelIndex {
   }
 
   /** What `selector` picks in any namespace. */
-  matchingAnywhere(selector: Labels | null): string[] {
+  matchingAnywhere(selector: Labels | null): Key[] {
     return [...this.#namespaces.keys()].flatMap((namespace) => this.matching(namespace, selector));
   }
 
@@ -53,36 +53,42 @@ export class LabelIndex {
 }
 
 /** Finds the selectors of a namespace that pick a set of labels, without trying every selector. */
-export class SelectorIndex {
-  readonly #selectors = new Map<string, { slot: string; selector: Labels }>();
-  readonly #slots = new Map<string, Set<string>>();
+export class SelectorIndex<Key = string> {
+  readonly #selectors = new Map<Key, { namespace: string; pair: string; selector: Labels }>();
+  /** Namespace → one pair of each selector → selectors with it. */
+  readonly #namespaces = new Map<string, Map<string, Set<Key>>>();
 
   /** A null selector picks nothing. */
-  set(key: string, namespace: string, selector: Labels | null): void {
+  set(key: Key, namespace: string, selector: Labels | null): void {
     this.delete(key);
     const [pair] = selector === null ? [] : pairsOf(selector);
     if (selector === null || pair === undefined) return;
-    const slot = slotOf(namespace, pair);
-    this.#selectors.set(key, { slot, selector });
-    addTo(this.#slots, slot, key);
+    const slots = this.#namespaces.get(namespace) ?? new Map<string, Set<Key>>();
+    this.#namespaces.set(namespace, slots);
+    this.#selectors.set(key, { namespace, pair, selector });
+    addTo(slots, pair, key);
   }
 
-  delete(key: string): void {
+  delete(key: Key): void {
     const entry = this.#selectors.get(key);
     if (entry === undefined) return;
     this.#selectors.delete(key);
-    removeFrom(this.#slots, entry.slot, key);
+    const slots = this.#namespaces.get(entry.namespace) ?? new Map<string, Set<Key>>();
+    removeFrom(slots, entry.pair, key);
+    if (slots.size === 0) this.#namespaces.delete(entry.namespace);
   }
 
-  /** Keys of the namespace's selectors that pick `labels`, in order. */
-  picking(namespace: string, labels: Labels): string[] {
-    const found: string[] = [];
+  /** Keys of the namespace's selectors that pick `labels`, in no order. */
+  picking(namespace: string, labels: Labels): Key[] {
+    const slots = this.#namespaces.get(namespace);
+    const found: Key[] = [];
+    if (slots === undefined) return found;
     for (const pair of pairsOf(labels)) {
-      for (const key of this.#slots.get(slotOf(namespace, pair)) ?? []) {
+      for (const key of slots.get(pair) ?? []) {
         if (labelsMatch(this.#selectors.get(key)?.selector ?? {}, labels)) found.push(key);
       }
     }
-    return found.sort();
+    return found;
   }
 }
 
@@ -90,19 +96,15 @@ function pairsOf(labels: Labels): string[] {
   return Object.entries(labels).map(([key, value]) => `${key}=${value}`);
 }
 
-function slotOf(namespace: string, pair: string): string {
-  return `${namespace}/${pair}`;
-}
-
 /** Adds to a set that is made on first use. */
-export function addTo(sets: Map<string, Set<string>>, slot: string, key: string): void {
+export function addTo<Slot, Key>(sets: Map<Slot, Set<Key>>, slot: Slot, key: Key): void {
   const set = sets.get(slot);
   if (set === undefined) sets.set(slot, new Set([key]));
   else set.add(key);
 }
 
 /** Removes from a set that goes away with its last member. */
-export function removeFrom(sets: Map<string, Set<string>>, slot: string, key: string): void {
+export function removeFrom<Slot, Key>(sets: Map<Slot, Set<Key>>, slot: Slot, key: Key): void {
   const set = sets.get(slot);
   if (set?.delete(key) && set.size === 0) sets.delete(slot);
 }

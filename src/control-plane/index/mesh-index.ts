@@ -1,22 +1,12 @@
-import { endpointOfRegistered, registeredUid } from '#control-plane/index/endpoint.ts';
+import { Engine, type ObserveDerivation } from '#control-plane/index/engine.ts';
 import type { Condition, IndexChange, IndexDelta, ManagedGateway } from '#control-plane/index/index-delta.ts';
-import { IndexOutputs } from '#control-plane/index/index-outputs.ts';
-import type { IndexState } from '#control-plane/index/index-state.ts';
-import { Invalidation, STAGES, type Stage } from '#control-plane/index/invalidation.ts';
-import { MeshInputs } from '#control-plane/index/mesh-inputs.ts';
+import type { KindDefinition, MeshDefinitions } from '#control-plane/index/kind-definition.ts';
 import type { MeshOptions } from '#control-plane/index/mesh-options.ts';
-import type { RegisteredWorkload } from '#control-plane/index/registered-workload.ts';
-import { deriveAuthorization } from '#control-plane/index/stages/authorization-stage.ts';
-import { deriveGateway, deriveManagedGateway } from '#control-plane/index/stages/gateway-stage.ts';
-import { derivePeerAuthentication } from '#control-plane/index/stages/peer-stage.ts';
-import { deriveHttpRoute } from '#control-plane/index/stages/route-stage.ts';
-import { deriveService } from '#control-plane/index/stages/service-stage.ts';
-import { deriveWaypoint } from '#control-plane/index/stages/waypoint-stage.ts';
-import { deriveWorkload } from '#control-plane/index/stages/workload-stage.ts';
-import { dropResource, takeEndpoint, takeResource } from '#control-plane/index/take-input.ts';
+import { OUTPUT } from '#control-plane/index/outputs.ts';
+import { NodeRegistrations, REGISTRATIONS } from '#control-plane/index/registrations.ts';
 import { type Allocations, VipAllocator } from '#control-plane/index/vip-allocator.ts';
 import type { Problem } from '#control-plane/resources/finding.ts';
-import type { ResourceName } from '#control-plane/resources/resource.ts';
+import { identityOfName, type ResourceName } from '#control-plane/resources/resource.ts';
 import type { Authorization } from '#model/mesh/authorization.ts';
 import type { Service } from '#model/mesh/service.ts';
 import type { Workload } from '#model/mesh/workload.ts';
@@ -33,16 +23,15 @@ export type IndexSnapshot = {
   problems: ReadonlyMap<ResourceName, readonly Problem[]>;
 };
 
-/** One derivation per stage. */
-const DERIVE: Readonly<Record<Stage, (key: string, state: IndexState) => void>> = {
-  gateway: deriveGateway,
-  service: deriveService,
-  workload: deriveWorkload,
-  authorization: deriveAuthorization,
-  peer: derivePeerAuthentication,
-  route: deriveHttpRoute,
-  waypoint: deriveWaypoint,
-  'managed-gateway': deriveManagedGateway,
+/** What an index is made of. */
+export type MeshIndexOptions = {
+  options: MeshOptions;
+  /** The kinds it reads: it knows none by itself. */
+  definitions: MeshDefinitions;
+  /** Addresses that an earlier run handed out. */
+  allocations?: Allocations;
+  /** Is told every derivation that runs. */
+  observe?: ObserveDerivation;
 };
 
 /**
@@ -50,55 +39,83 @@ const DERIVE: Readonly<Record<Stage, (key: string, state: IndexState) => void>> 
  * A change costs what it touches: no effects, no clock, and the same outcome in whatever order things arrive.
  */
 export class MeshIndex {
-  readonly #state: IndexState;
+  readonly #kinds: ReadonlyMap<string, KindDefinition>;
+  readonly #engine: Engine;
+  readonly #allocator: VipAllocator;
+  readonly #nodes = new NodeRegistrations();
   #started = false;
 
-  /** `allocations`: those that an earlier run handed out. */
-  constructor(options: MeshOptions, allocations: Allocations = {}) {
-    this.#state = {
+  constructor({ options, definitions, allocations = {}, observe = () => {} }: MeshIndexOptions) {
+    const { kinds, derivations } = definitions;
+    this.#kinds = new Map(kinds.map((definition) => [definition.kind, definition]));
+    this.#allocator = new VipAllocator(allocations);
+    this.#engine = new Engine({
+      derivations: [...kinds.flatMap((kind) => kind.derivations), ...derivations],
+      outputs: Object.values(OUTPUT),
       options,
-      inputs: new MeshInputs(),
-      outputs: new IndexOutputs(),
-      invalidation: new Invalidation(),
-      allocator: new VipAllocator(allocations),
-    };
+      allocator: this.#allocator,
+      observe,
+    });
   }
 
   /**
    * Takes a change and returns the outputs that differ because of it. The first one should hold everything
    * there is at the start: addresses kept for services that it does not name are freed.
    */
-  apply(change: IndexChange): IndexDelta {
-    const state = this.#state;
-    for (const name of change.removed ?? []) dropResource(name, state);
-    for (const resource of change.upserted ?? []) takeResource(resource, state);
-    for (const [node, workloads] of change.nodes ?? []) takeNode(node, workloads, state);
-    for (const stage of STAGES) for (const key of state.invalidation.take(stage)) DERIVE[stage](key, state);
-    if (!this.#started) state.allocator.releaseAllBut(new Set(state.outputs.serviceByName.all().keys()));
+  apply({ removed = [], upserted = [], nodes = new Map() }: IndexChange): IndexDelta {
+    for (const name of removed) this.#put(identityOfName(name), null);
+    for (const resource of upserted) {
+      const { namespace, name } = resource.metadata;
+      this.#put({ kind: resource.kind, namespace, name }, resource);
+    }
+    for (const [node, workloads] of nodes) {
+      for (const [key, workload] of this.#nodes.replace(node, workloads)) this.#engine.put(REGISTRATIONS, key, workload);
+    }
+    this.#engine.run();
+    if (!this.#started) this.#allocator.releaseAllBut(this.#engine.holders());
     this.#started = true;
-    return { ...state.outputs.takeDelta(), allocations: state.allocator.takeChange() };
+    return this.#takeDelta();
   }
 
   /** The whole state; the maps are live and must not be changed. */
   snapshot(): IndexSnapshot {
-    const { workloads, services, policies, waypoints, managedGateways, conditions, problems } = this.#state.outputs;
+    const all = this.#engine;
     return {
-      workloads: workloads.all(),
-      services: services.all(),
-      policies: policies.all(),
-      waypoints: waypoints.all(),
-      gateways: managedGateways.all(),
-      conditions: conditions.all(),
-      problems: problems.all(),
+      workloads: all.all(OUTPUT.workloads),
+      services: all.all(OUTPUT.services),
+      policies: all.all(OUTPUT.policies),
+      waypoints: all.all(OUTPUT.waypoints),
+      gateways: all.all(OUTPUT.gateways),
+      conditions: all.all(OUTPUT.conditions) as IndexSnapshot['conditions'],
+      problems: all.all(OUTPUT.problems) as IndexSnapshot['problems'],
+    };
+  }
+
+  /** A resource of a kind that nobody defined has no effect, and so has a registered workload: no document removes it. */
+  #put({ kind, namespace, name }: { kind: string; namespace: string; name: string }, resource: unknown): void {
+    const definition = this.#kinds.get(kind);
+    if (definition === undefined) return;
+    this.#engine.put(definition.resources, namespace === '' ? name : `${namespace}/${name}`, resource as never);
+  }
+
+  #takeDelta(): IndexDelta {
+    const engine = this.#engine;
+    return {
+      mesh: {
+        workloads: engine.takeChanges(OUTPUT.workloads),
+        services: engine.takeChanges(OUTPUT.services),
+        policies: engine.takeChanges(OUTPUT.policies),
+      },
+      waypoints: engine.takeChanges(OUTPUT.waypoints),
+      gateways: engine.takeChanges(OUTPUT.gateways),
+      conditions: listsByName(engine.takeChanges(OUTPUT.conditions)),
+      problems: listsByName(engine.takeChanges(OUTPUT.problems)),
+      allocations: this.#allocator.takeChange(),
     };
   }
 }
 
-function takeNode(node: string, workloads: readonly RegisteredWorkload[], state: IndexState): void {
-  const { inputs, options } = state;
-  const byUid = new Map(workloads.map((workload) => [registeredUid(workload, options), { ...workload, node }]));
-  for (const uid of inputs.registrations.replace(node, byUid)) {
-    const workload = inputs.registrations.get(uid);
-    takeEndpoint(uid, workload === null ? null : endpointOfRegistered(workload, options), state);
-  }
+/** The tables of a status are keyed by names of resources; an empty list stands for nothing left. */
+function listsByName<Item>(changes: ReadonlyMap<string, readonly Item[] | null>): Map<ResourceName, readonly Item[]> {
+  return new Map([...changes].map(([name, list]) => [name as ResourceName, list ?? []]));
 }

@@ -1,38 +1,42 @@
-import type { RegisteredWorkload } from '#control-plane/index/registered-workload.ts';
-import { compareText } from '#control-plane/resources/metadata.ts';
+import { tableOf } from '#control-plane/index/table.ts';
 
-/** What each node says it runs. Of two nodes with a workload of one name the first by node name counts. */
-export class Registrations {
-  readonly #byUid = new Map<string, Map<string, RegisteredWorkload>>();
+/** A workload that a node runs and no resource describes; the plain form of `weft.v1.RegisteredWorkload`. */
+export type RegisteredWorkload = {
+  node: string;
+  name: string;
+  namespace: string;
+  serviceAccount: string;
+  /** Textual; the ones that are no IP addresses are ignored. */
+  addresses: readonly string[];
+  labels: Readonly<Record<string, string>>;
+  /** The node's data path captures it. */
+  enrolled: boolean;
+  /** Speaks HBONE by itself. */
+  nativeTunnel: boolean;
+};
+
+/** What nodes say they run, by `<node> <namespace>/<name>`: an input like the resources are. */
+export const REGISTRATIONS = tableOf<RegisteredWorkload>()('registrations', {
+  by: { workload: ({ namespace, name }) => [`${namespace}/${name}`] },
+});
+
+/** Key of a registration. Keys of one workload are in order of node: a space comes before all that names may hold. */
+export function registrationKey(node: string, { namespace, name }: { namespace: string; name: string }): string {
+  return `${node} ${namespace}/${name}`;
+}
+
+/** Which registrations each node had the last time it told, so that those it no longer names are dropped. */
+export class NodeRegistrations {
   readonly #byNode = new Map<string, ReadonlySet<string>>();
 
-  /** Replaces everything of one node. Returns the uids that it had or has. */
-  replace(node: string, workloads: ReadonlyMap<string, RegisteredWorkload>): ReadonlySet<string> {
+  /** Key → what the table is to hold from now on; null: nothing. */
+  replace(node: string, workloads: readonly RegisteredWorkload[]): Map<string, RegisteredWorkload | null> {
     const before = this.#byNode.get(node) ?? new Set<string>();
-    for (const uid of before) this.#remove(uid, node);
-    for (const [uid, workload] of workloads) {
-      const nodes = this.#byUid.get(uid) ?? new Map<string, RegisteredWorkload>();
-      this.#byUid.set(uid, nodes.set(node, workload));
-    }
-    const after = new Set(workloads.keys());
+    const changes = new Map<string, RegisteredWorkload | null>([...before].map((key) => [key, null]));
+    for (const workload of workloads) changes.set(registrationKey(node, workload), { ...workload, node });
+    const after = new Set(workloads.map((workload) => registrationKey(node, workload)));
     if (after.size === 0) this.#byNode.delete(node);
     else this.#byNode.set(node, after);
-    return before.union(after);
-  }
-
-  /** The workload that counts; null when no node runs one of this name. */
-  get(uid: string): RegisteredWorkload | null {
-    const [first] = this.nodesOf(uid);
-    return first === undefined ? null : (this.#byUid.get(uid)?.get(first) ?? null);
-  }
-
-  /** Nodes that run a workload of this name, in order. */
-  nodesOf(uid: string): string[] {
-    return [...(this.#byUid.get(uid)?.keys() ?? [])].sort(compareText);
-  }
-
-  #remove(uid: string, node: string): void {
-    const nodes = this.#byUid.get(uid);
-    if (nodes?.delete(node) && nodes.size === 0) this.#byUid.delete(uid);
+    return changes;
   }
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import fc from 'fast-check';
 import { cidrContains, familyOf, parseIp, tryParseCidr } from '#model/address/ip.ts';
-import { VipAllocator } from './vip-allocator.ts';
+import { reserve, VipAllocator } from './vip-allocator.ts';
 
 const V4 = tryParseCidr('240.240.0.0/16');
 const V6 = tryParseCidr('2001:2::/48');
@@ -45,19 +45,20 @@ test('a change is told once, whole, and only when there was one', () => {
 test('C33: an address that a user gave is never handed out, and displaces who had it', () => {
   const allocator = new VipAllocator();
   const [first = parseIp('0.0.0.0')] = allocator.allocate('a', [4]);
-  assert.deepEqual(allocator.reserve([first, parseIp('10.0.0.1')]), ['a']);
-  assert.notDeepEqual(allocator.allocate('a', [4]), [first]);
-  allocator.unreserve([first]);
+  const reserved = new Set([first]);
+  const [second] = allocator.allocate('a', [4], (ip) => reserved.has(ip));
+  assert.notEqual(second, first);
+  reserved.clear();
+  assert.deepEqual(allocator.allocate('a', [4]), [second], 'what it has now stays');
   assert.deepEqual(new VipAllocator().allocate('a', [4]), [first]);
 });
 
-test('a reservation lasts as long as any resource names the address', () => {
-  const allocator = new VipAllocator();
+test('only addresses that could be handed out are reserved', () => {
   const [first = parseIp('0.0.0.0')] = new VipAllocator().allocate('a', [4]);
-  allocator.reserve([first]);
-  allocator.reserve([first]);
-  allocator.unreserve([first]);
-  assert.notDeepEqual(allocator.allocate('a', [4]), [first]);
+  assert.deepEqual(
+    reserve([first, parseIp('10.0.0.1'), parseIp('2001:2::7')]).map(({ key }) => key),
+    [first, '2001:2::7'],
+  );
 });
 
 test('what is kept for services that are gone is freed', () => {
@@ -72,17 +73,25 @@ test('addresses never collide, whoever asks in whatever order', () => {
     fc.property(fc.array(operation, { maxLength: 80 }), (operations) => {
       const allocator = new VipAllocator();
       const held = new Map<string, readonly string[]>();
+      const reserved = new Set<string>();
+      const allocate = (key: string) =>
+        held.set(
+          key,
+          allocator.allocate(key, [4, 6], (ip) => reserved.has(ip)),
+        );
       for (const [kind, number] of operations) {
         const key = `shop/${number}`;
         if (kind === 'release') allocator.release(key);
         if (kind === 'release') held.delete(key);
-        if (kind === 'allocate') held.set(key, allocator.allocate(key, [4, 6]));
+        if (kind === 'allocate') allocate(key);
         const [guess = parseIp('0.0.0.0')] = kind === 'reserve' ? new VipAllocator().allocate(key, [4]) : [];
-        if (kind === 'reserve')
-          for (const owner of allocator.reserve([guess])) held.set(owner, allocator.allocate(owner, [4, 6]));
+        if (kind !== 'reserve') continue;
+        reserved.add(guess);
+        for (const [owner, addresses] of held) if (addresses.includes(guess)) allocate(owner);
       }
       const all = [...held.values()].flat();
       assert.equal(new Set(all).size, all.length);
+      assert.ok(!all.some((ip) => reserved.has(ip)));
     }),
   );
 });

@@ -1,5 +1,14 @@
 import { createHash } from 'node:crypto';
+import { type Entry, entry, tableOf } from '#control-plane/index/table.ts';
 import { bytesToIp, type Family, familyOf, type IpAddress, ipToBytes, tryParseIp } from '#model/address/ip.ts';
+
+/** Addresses in the ranges that users gave to something: they are never handed out. Any value. */
+export const RESERVED_ADDRESSES = tableOf<true>()('reserved-addresses');
+
+/** The entries that reserve those of `addresses` that could be handed out. */
+export function reserve(addresses: readonly IpAddress[]): Entry<typeof RESERVED_ADDRESSES>[] {
+  return addresses.filter(inVipRange).map((ip) => entry(RESERVED_ADDRESSES, ip, true));
+}
 
 /** Addresses by service (`<namespace>/<name>`). Plain data, to be kept across restarts. */
 export type Allocations = Readonly<Record<string, readonly string[]>>;
@@ -18,14 +27,12 @@ const V6_PREFIX = [0x20, 0x01, 0x00, 0x02, 0x00, 0x00];
 export class VipAllocator {
   readonly #byKey = new Map<string, readonly IpAddress[]>();
   readonly #owners = new Map<IpAddress, string>();
-  /** Addresses in the ranges that users gave, with how many resources name them. */
-  readonly #reserved = new Map<IpAddress, number>();
   #v4InUse = 0;
   #changed = false;
 
   constructor(kept: Allocations = {}) {
     for (const [key, texts] of Object.entries(kept)) {
-      const addresses = texts.map(tryParseIp).filter((ip) => ip !== null && inRange(ip) && !this.#owners.has(ip));
+      const addresses = texts.map(tryParseIp).filter((ip) => ip !== null && inVipRange(ip) && !this.#owners.has(ip));
       this.#keep(
         key,
         addresses.filter((ip) => ip !== null),
@@ -33,10 +40,15 @@ export class VipAllocator {
     }
   }
 
-  /** The service's addresses, one per family; fewer when a range is exhausted. */
-  allocate(key: string, families: readonly Family[]): readonly IpAddress[] {
-    const before = (this.#byKey.get(key) ?? []).filter((ip) => !this.#reserved.has(ip));
-    const addresses = families.map((family) => before.find((ip) => familyOf(ip) === family) ?? this.#find(key, family));
+  /**
+   * The service's addresses, one per family; fewer when a range is exhausted. isReserved: whether a user gave the address
+   * to something, so that it is never handed out; who has it must take another one.
+   */
+  allocate(key: string, families: readonly Family[], isReserved: (ip: IpAddress) => boolean = () => false): readonly IpAddress[] {
+    const before = (this.#byKey.get(key) ?? []).filter((ip) => !isReserved(ip));
+    const addresses = families.map(
+      (family) => before.find((ip) => familyOf(ip) === family) ?? this.#find(key, family, isReserved),
+    );
     const granted = addresses.filter((ip) => ip !== null);
     const held = this.#byKey.get(key) ?? [];
     const same = granted.length === held.length && granted.every((ip) => this.#owners.get(ip) === key);
@@ -60,27 +72,6 @@ export class VipAllocator {
     for (const key of [...this.#byKey.keys()]) if (!keys.has(key)) this.release(key);
   }
 
-  /** A user gave these addresses: they are never handed out. Returns the services that must take others. */
-  reserve(addresses: readonly IpAddress[]): string[] {
-    const displaced: string[] = [];
-    for (const ip of addresses) {
-      if (!inRange(ip)) continue;
-      this.#reserved.set(ip, (this.#reserved.get(ip) ?? 0) + 1);
-      const owner = this.#owners.get(ip);
-      if (owner !== undefined) displaced.push(owner);
-    }
-    return displaced;
-  }
-
-  /** Undoes one `reserve` of the same addresses. */
-  unreserve(addresses: readonly IpAddress[]): void {
-    for (const ip of addresses) {
-      const count = this.#reserved.get(ip) ?? 0;
-      if (count > 1) this.#reserved.set(ip, count - 1);
-      else this.#reserved.delete(ip);
-    }
-  }
-
   /** All allocations if any changed since the last call, else null. */
   takeChange(): ReadonlyMap<string, readonly IpAddress[]> | null {
     if (!this.#changed) return null;
@@ -97,13 +88,13 @@ export class VipAllocator {
     }
   }
 
-  #find(key: string, family: Family): IpAddress | null {
+  #find(key: string, family: Family, isReserved: (ip: IpAddress) => boolean): IpAddress | null {
     if (family === 4 && this.#v4InUse >= V4_SLOTS) return null;
     const hash = createHash('sha256').update(key).digest();
     for (let attempt = 0; attempt < V4_SLOTS; attempt++) {
       const candidate = family === 4 ? v4Candidate(hash, attempt) : v6Candidate(hash, attempt);
       const owner = this.#owners.get(candidate);
-      if ((owner === undefined || owner === key) && !this.#reserved.has(candidate)) return candidate;
+      if ((owner === undefined || owner === key) && !isReserved(candidate)) return candidate;
     }
     return null;
   }
@@ -119,7 +110,8 @@ function v6Candidate(hash: Buffer, attempt: number): IpAddress {
   return bytesToIp(Uint8Array.from([...V6_PREFIX, ...hash.subarray(4, 12), last >> 8, last & 0xff]));
 }
 
-function inRange(ip: IpAddress): boolean {
+/** Whether an address lies in the ranges that services are given addresses of. */
+export function inVipRange(ip: IpAddress): boolean {
   if (!ip.startsWith('240.240.') && !ip.startsWith('2001:2:')) return false;
   const bytes = ipToBytes(ip);
   const prefix = bytes.length === 4 ? V4_PREFIX : V6_PREFIX;

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import type { Caller } from '#control-plane/authentication/authenticator.ts';
-import type { RegisteredWorkload } from '#control-plane/index/registered-workload.ts';
+import type { RegisteredWorkload } from '#control-plane/index/registrations.ts';
 import { SILENT_LOG } from '#model/effects/log.ts';
 import { MemoryStore } from '#model/effects/memory-store.testing.ts';
 import { type RegisteredWorkloadSchema, SyncWorkloadsRequestSchema } from '#proto/weft_pb.js';

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Caller } from '#control-plane/authentication/authenticator.ts';
-import type { RegisteredWorkload } from '#control-plane/index/registered-workload.ts';
+import type { RegisteredWorkload } from '#control-plane/index/registrations.ts';
 import { parseRegistration, readWorkloads } from '#control-plane/registry/registration.ts';
 import type { Log } from '#model/effects/log.ts';
 import type { StateStore } from '#model/effects/state-store.ts';

@@ -1,4 +1,4 @@
-import type { RegisteredWorkload } from '#control-plane/index/registered-workload.ts';
+import type { RegisteredWorkload } from '#control-plane/index/registrations.ts';
 import { tryParseIp } from '#model/address/ip.ts';
 import { CONTROL } from '#model/settings/control-planes.ts';
 import type { SyncWorkloadsRequest } from '#proto/weft_pb.js';

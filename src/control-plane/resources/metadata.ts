@@ -44,8 +44,11 @@ export function readMetadata(raw: RawMetadata, namespaced: boolean): Metadata {
   };
 }
 
+/** Something with an age. */
+type Aged = { metadata: Pick<Metadata, 'createdAtMs' | 'namespace' | 'name'> };
+
 /** Oldest first, then by namespace and name: the order in which resources win over one another. */
-export function byAge(a: { metadata: Metadata }, b: { metadata: Metadata }): number {
+export function byAge(a: Aged, b: Aged): number {
   const age = (a.metadata.createdAtMs ?? 0) - (b.metadata.createdAtMs ?? 0);
   if (age !== 0) return age;
   return compareText(a.metadata.namespace, b.metadata.namespace) || compareText(a.metadata.name, b.metadata.name);

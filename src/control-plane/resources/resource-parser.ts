@@ -1,6 +1,5 @@
+import type { DocumentKind } from '#control-plane/resources/document-kind.ts';
 import { errorAt, type FieldPath, type Finding, findingOf, type Problem, warningAt } from '#control-plane/resources/finding.ts';
-import type { KindDefinition } from '#control-plane/resources/kind-definition.ts';
-import { KINDS } from '#control-plane/resources/kinds-table.ts';
 import { DEFAULT_NAMESPACE, type RawMetadata, readMetadata } from '#control-plane/resources/metadata.ts';
 import { nearestName } from '#control-plane/resources/nearest-name.ts';
 import { nameOf, type Resource, type ResourceName } from '#control-plane/resources/resource.ts';
@@ -19,13 +18,13 @@ export type Reading =
 /** Reads plain objects (from YAML or from an API server) as resources. */
 export type ResourceParser = { read(object: unknown): Reading };
 
-/** `crds` holds the text of each file of config/crds by its name. */
-export function createResourceParser(crds: ReadonlyMap<string, string>): ResourceParser {
+/** A reader of `kinds`. `crds` holds the text of each file of config/crds by its name. */
+export function createResourceParser(kinds: readonly DocumentKind[], crds: ReadonlyMap<string, string>): ResourceParser {
   const schemas = createSchemaLookup(crds);
-  return { read: (object) => readObject(object, schemas) };
+  return { read: (object) => readObject(object, kinds, schemas) };
 }
 
-function readObject(object: unknown, schemas: SchemaLookup): Reading {
+function readObject(object: unknown, kinds: readonly DocumentKind[], schemas: SchemaLookup): Reading {
   if (!isRecord(object))
     return rejected(null, shapeError([], 'the document is not a resource', 'begin with apiVersion, kind and metadata'));
   const { apiVersion, kind } = object;
@@ -34,8 +33,8 @@ function readObject(object: unknown, schemas: SchemaLookup): Reading {
     return rejected(null, shapeError([missing], `"${missing}" is required`, `add ${missing}, such as ${EXAMPLES[missing]}`));
   }
   const [group, version] = splitApiVersion(apiVersion);
-  const definition = KINDS.find((known) => known.kind === kind && known.group === group);
-  if (definition === undefined) return unknownKind(kind, apiVersion, object.metadata);
+  const definition = kinds.find((known) => known.kind === kind && known.group === group);
+  if (definition === undefined) return unknownKind(kind, apiVersion, object.metadata, kinds);
   const name = identify(object, definition);
   if (!definition.versions.includes(version)) return rejected(name, unknownVersion(definition, version));
   if (name === null) return rejected(null, ...badName(object, definition, version, schemas));
@@ -46,7 +45,7 @@ const EXAMPLES = { apiVersion: 'apiVersion: v1', kind: 'kind: Service' };
 
 function readKnown(
   object: Record<string, unknown>,
-  definition: KindDefinition,
+  definition: DocumentKind,
   name: ResourceName,
   { schema, check }: ReturnType<SchemaLookup>,
 ): Reading {
@@ -86,7 +85,7 @@ function splitApiVersion(apiVersion: string): [group: string, version: string] {
 }
 
 /** Which resource a document is meant to be, as far as its head is sound; null otherwise. */
-function identify(object: Record<string, unknown>, { kind, namespaced }: KindDefinition): ResourceName | null {
+function identify(object: Record<string, unknown>, { kind, namespaced }: DocumentKind): ResourceName | null {
   const { metadata } = object;
   if (!isRecord(metadata)) return null;
   const { name, namespace } = metadata;
@@ -95,21 +94,21 @@ function identify(object: Record<string, unknown>, { kind, namespaced }: KindDef
   return nameOf({ kind, name, namespace: namespaced ? namespace || DEFAULT_NAMESPACE : '' });
 }
 
-function badName(object: unknown, definition: KindDefinition, version: string, schemas: SchemaLookup): Problem[] {
+function badName(object: unknown, definition: DocumentKind, version: string, schemas: SchemaLookup): Problem[] {
   const { values } = schemas(definition, version).check(object);
   const head = values.filter(({ path }) => path[0] === 'metadata');
   return head.length > 0 ? head : [shapeError(['metadata', 'name'], '"name" is required', 'add metadata.name')];
 }
 
-function unknownKind(kind: string, apiVersion: string, metadata: unknown): Reading {
+function unknownKind(kind: string, apiVersion: string, metadata: unknown, known: readonly DocumentKind[]): Reading {
   const [group] = splitApiVersion(apiVersion);
-  const kinds = KINDS.map((known) => known.kind);
-  const sameKind = KINDS.find((known) => known.kind === kind);
+  const kinds = known.map((one) => one.kind);
+  const sameKind = known.find((one) => one.kind === kind);
   const nearest = nearestName(kind, kinds);
   if (sameKind !== undefined && nearestName(group, [sameKind.group]) !== null) {
     return meantOther(['apiVersion'], `group "${group}" is unknown, did you mean "${sameKind.group}"?`, sameKind);
   }
-  const meant = sameKind === undefined && nearest !== null ? KINDS.find((known) => known.kind === nearest) : undefined;
+  const meant = sameKind === undefined && nearest !== null ? known.find((one) => one.kind === nearest) : undefined;
   if (meant !== undefined && meant.group === group)
     return meantOther(['kind'], `kind "${kind}" is unknown, did you mean "${nearest}"?`, meant);
   const message = `Weft does not read ${kind} (${apiVersion}): it has no effect here`;
@@ -123,13 +122,13 @@ function unknownKind(kind: string, apiVersion: string, metadata: unknown): Readi
 }
 
 /** A known kind misspelt: whatever it provided before is taken for this document's, so it is not removed. */
-function meantOther(path: FieldPath, message: string, meant: KindDefinition): Reading {
+function meantOther(path: FieldPath, message: string, meant: DocumentKind): Reading {
   const apiVersion = `${meant.group}${meant.group === '' ? '' : '/'}${meant.versions[0]}`;
   const remedy = `write apiVersion: ${apiVersion} and kind: ${meant.kind}`;
   return { kind: 'rejected', name: null, problems: [warningAt('WEFT_KIND_UNKNOWN', path, message, remedy)] };
 }
 
-function unknownVersion({ kind, group, versions }: KindDefinition, version: string): Problem {
+function unknownVersion({ kind, group, versions }: DocumentKind, version: string): Problem {
   const message = `version "${version}" of ${kind} is not read`;
   return errorAt('WEFT_VERSION_UNKNOWN', ['apiVersion'], message, `write ${group}${group === '' ? '' : '/'}${versions[0]}`);
 }

@@ -1,7 +1,6 @@
 import { parse } from 'yaml';
-import { METADATA_SCHEMA } from '#control-plane/resources/core-schemas.ts';
-import type { KindDefinition } from '#control-plane/resources/kind-definition.ts';
-import { type Schema, TEXT } from '#control-plane/resources/schema.ts';
+import type { DocumentKind } from '#control-plane/resources/document-kind.ts';
+import { METADATA_SCHEMA, type Schema, TEXT } from '#control-plane/resources/schema.ts';
 import { compileSchemaCheck, type SchemaCheck } from '#control-plane/resources/schema-check.ts';
 import { WeftError } from '#model/error.ts';
 
@@ -9,7 +8,7 @@ import { WeftError } from '#model/error.ts';
 export type CompiledSchema = { schema: Schema; check: SchemaCheck };
 
 /** The compiled schema of a kind in one of its versions. */
-export type SchemaLookup = (definition: KindDefinition, version: string) => CompiledSchema;
+export type SchemaLookup = (definition: DocumentKind, version: string) => CompiledSchema;
 
 type Crd = { spec: { versions: { name: string; schema: { openAPIV3Schema: Schema } }[] } };
 
@@ -30,7 +29,7 @@ export function createSchemaLookup(crds: ReadonlyMap<string, string>): SchemaLoo
   };
 }
 
-function schemaOf({ schema }: KindDefinition, version: string, crds: ReadonlyMap<string, string>): Schema {
+function schemaOf({ schema }: DocumentKind, version: string, crds: ReadonlyMap<string, string>): Schema {
   if (schema.kind === 'built-in') return schema.schema;
   const text = crds.get(schema.file);
   const versions = text === undefined ? [] : (parse(text) as Crd).spec.versions;

@@ -1,28 +1,13 @@
-import type { AuthorizationPolicyResource } from '#control-plane/resources/kinds/authorization-policy.ts';
-import type { GatewayResource } from '#control-plane/resources/kinds/gateway.ts';
-import type { HttpRouteResource } from '#control-plane/resources/kinds/http-route.ts';
-import type { NamespaceResource } from '#control-plane/resources/kinds/namespace.ts';
-import type { PeerAuthenticationResource } from '#control-plane/resources/kinds/peer-authentication.ts';
-import type { PodResource } from '#control-plane/resources/kinds/pod.ts';
-import type { ServiceResource } from '#control-plane/resources/kinds/service.ts';
-import type { WorkloadEntryResource } from '#control-plane/resources/kinds/workload-entry.ts';
+import type { Metadata } from '#control-plane/resources/metadata.ts';
 
-/** Everything Weft reads, already validated: the interior never re-checks a value. */
-export type Resource =
-  | ServiceResource
-  | PodResource
-  | NamespaceResource
-  | WorkloadEntryResource
-  | AuthorizationPolicyResource
-  | PeerAuthenticationResource
-  | GatewayResource
-  | HttpRouteResource;
+/**
+ * Something Weft read, already validated: the interior never re-checks a value. What else it holds is known to its kind,
+ * and to nobody else.
+ */
+export type Resource = { kind: string; metadata: Metadata };
 
-/** Kinds that Weft reads. */
-export type ResourceKind = Resource['kind'];
-
-/** `Workload`: one that a node registered; no document describes it. */
-export type ResourceIdentity = { kind: ResourceKind | 'Workload'; namespace: string; name: string };
+/** `kind` is that of a document, or `Workload`: one that a node registered; no document describes it. */
+export type ResourceIdentity = { kind: string; namespace: string; name: string };
 
 declare const brand: unique symbol;
 
@@ -44,10 +29,5 @@ export function identityOfName(name: ResourceName): ResourceIdentity {
   const [kind = '', key = ''] = name.split(' ');
   const [first = '', second] = key.split('/');
   const parts = second === undefined ? { namespace: '', name: first } : { namespace: first, name: second };
-  return { kind: kind as ResourceIdentity['kind'], ...parts };
-}
-
-/** `<namespace>/<name>`: identity among resources of one kind. */
-export function keyOf({ metadata }: Resource): string {
-  return `${metadata.namespace}/${metadata.name}`;
+  return { kind, ...parts };
 }

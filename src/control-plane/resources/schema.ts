@@ -56,3 +56,23 @@ export function list(items: Schema): Schema {
 export function fields(names: string): Record<string, Schema> {
   return Object.fromEntries(names.split(/\s+/).map((name) => [name, ANYTHING]));
 }
+
+/** metadata of every kind. Source: Kubernetes ObjectMeta. */
+export const METADATA_SCHEMA: Schema = {
+  type: 'object',
+  required: ['name'],
+  properties: {
+    name: { type: 'string', minLength: 1, maxLength: 253, pattern: SUBDOMAIN },
+    namespace: { type: 'string', maxLength: 63, pattern: `^$|${DNS_LABEL}`, nullable: true },
+    labels: LABELS,
+    annotations: TEXTS,
+    creationTimestamp: { type: 'string', format: 'date-time', nullable: true },
+    deletionTimestamp: { type: 'string', format: 'date-time', nullable: true },
+    ownerReferences: list({
+      type: 'object',
+      required: ['kind', 'name'],
+      properties: { kind: TEXT, name: TEXT, controller: FLAG, ...fields('apiVersion uid blockOwnerDeletion') },
+    }),
+    ...fields('generateName uid resourceVersion generation selfLink finalizers managedFields deletionGracePeriodSeconds'),
+  },
+};

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import type { Condition } from '#control-plane/index/index-delta.ts';
+import { CRD_FILES, KINDS } from '#control-plane/kinds/list.ts';
+import type { ServiceResource } from '#control-plane/mesh/services.ts';
 import { formatOrigin, warningAt } from '#control-plane/resources/finding.ts';
-import { CRD_FILES } from '#control-plane/resources/kinds-table.ts';
 import { nameOf, nameOfResource, type Resource } from '#control-plane/resources/resource.ts';
 import { createResourceParser } from '#control-plane/resources/resource-parser.ts';
 import { readCrds } from '#platform/files/crds.ts';
@@ -13,7 +14,7 @@ import type { Source } from './source.ts';
 /**
  * What every source must do, whatever it reads. A new source is one more entry of `SOURCES`.
  */
-const parser = createResourceParser(await readCrds(CRD_FILES));
+const parser = createResourceParser(KINDS, await readCrds(CRD_FILES));
 
 /** A source whose place a test writes to: `id` stands for a file, or for the object itself. */
 type Rig = {
@@ -81,7 +82,9 @@ async function followed(rig: Rig) {
   const told: string[] = [];
   const troubles: string[] = [];
   const outline = (resources: readonly Resource[]) =>
-    resources.map((one) => `${one.metadata.name}:${one.kind === 'Service' ? one.ports[0]?.port : ''}`).sort();
+    resources
+      .map((one) => `${one.metadata.name}:${one.kind === 'Service' ? (one as ServiceResource).ports[0]?.port : ''}`)
+      .sort();
   await rig.source.start({
     change({ upserted, removed }) {
       for (const name of removed) assert.ok(inForce.delete(name), `${name} was removed but never told`);

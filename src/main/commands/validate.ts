@@ -1,7 +1,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import type { ValidateOptions } from '#cli/validate.ts';
+import { CRD_FILES, KINDS, MESH } from '#control-plane/kinds/list.ts';
 import { formatFindings } from '#control-plane/resources/finding.ts';
-import { CRD_FILES } from '#control-plane/resources/kinds-table.ts';
 import { createResourceParser } from '#control-plane/resources/resource-parser.ts';
 import { validateFiles } from '#control-plane/sources/directory/config-files.ts';
 import { WeftError } from '#model/error.ts';
@@ -11,7 +11,7 @@ import { scanDirectory } from '#platform/files/scan-directory.ts';
 /** `weft validate`: prints every finding; 1 when one of them is an error. */
 export async function validate({ paths }: ValidateOptions): Promise<number> {
   const files = await readAll(paths);
-  const findings = validateFiles(files, createResourceParser(await readCrds(CRD_FILES)));
+  const findings = validateFiles(files, createResourceParser(KINDS, await readCrds(CRD_FILES)), MESH);
   process.stdout.write(`${files.size} file${files.size === 1 ? '' : 's'} read\n${formatFindings(findings)}\n`);
   return findings.some(({ severity }) => severity === 'error') ? 1 : 0;
 }

@@ -8,7 +8,7 @@ import { ControlPlane } from '#control-plane/control-plane.ts';
 import { MeshIndex } from '#control-plane/index/mesh-index.ts';
 import { DEFAULT_MESH_OPTIONS, type MeshOptions } from '#control-plane/index/mesh-options.ts';
 import { KeptAllocations } from '#control-plane/kept-allocations.ts';
-import { CRD_FILES } from '#control-plane/resources/kinds-table.ts';
+import { CRD_FILES, KINDS, MESH } from '#control-plane/kinds/list.ts';
 import { createResourceParser } from '#control-plane/resources/resource-parser.ts';
 import { directorySource } from '#control-plane/sources/directory/directory-source.ts';
 import { answerControlApi } from '#control-plane/status/local-api.ts';
@@ -107,11 +107,11 @@ async function assemble(options: StartControlOptions): Promise<Parts> {
   const authority = await CertificateAuthority.open({ store: state, given: signer, trustDomain, clock, log });
   const tokens = await TokenAuthority.open(state, clock);
   const source = directorySource({
-    parser: createResourceParser(await readCrds(CRD_FILES)),
+    parser: createResourceParser(KINDS, await readCrds(CRD_FILES)),
     watch: (listener) => watchDirectory(configDir, listener),
   });
   const allocations = new KeptAllocations(state, log);
-  const index = new MeshIndex(mesh, await allocations.load());
+  const index = new MeshIndex({ options: mesh, definitions: MESH, allocations: await allocations.load() });
   const trust = { authority, authenticator: tokens, tokens };
   const control = new ControlPlane({
     index,

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { CRD_FILES } from '#control-plane/resources/kinds-table.ts';
+import { CRD_FILES } from '#control-plane/kinds/list.ts';
 import { WeftError } from '#model/error.ts';
 import { readCrds } from './crds.ts';
 

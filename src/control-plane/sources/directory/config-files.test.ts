@@ -1,14 +1,15 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import fc from 'fast-check';
+import { CRD_FILES, KINDS } from '#control-plane/kinds/list.ts';
+import type { ServiceResource } from '#control-plane/mesh/services.ts';
 import { formatOrigin, warningAt } from '#control-plane/resources/finding.ts';
-import { CRD_FILES } from '#control-plane/resources/kinds-table.ts';
 import { nameOf, nameOfResource, type Resource } from '#control-plane/resources/resource.ts';
 import { createResourceParser } from '#control-plane/resources/resource-parser.ts';
 import { readCrds } from '#platform/files/crds.ts';
 import { ConfigFiles } from './config-files.ts';
 
-const parser = createResourceParser(await readCrds(CRD_FILES));
+const parser = createResourceParser(KINDS, await readCrds(CRD_FILES));
 
 /** A valid document; `port` tells its versions apart. */
 function service(name: string, port: number): string {
@@ -22,7 +23,9 @@ const stream = (...documents: string[]) => documents.join('---\n');
 
 /** `name:port` of every service in force. */
 function outline(resources: readonly Resource[]): string {
-  const ports = resources.map((one) => `${one.metadata.name}:${one.kind === 'Service' ? one.ports[0]?.port : ''}`);
+  const ports = resources.map(
+    (one) => `${one.metadata.name}:${one.kind === 'Service' ? (one as ServiceResource).ports[0]?.port : ''}`,
+  );
   return ports.sort().join(' ');
 }
 

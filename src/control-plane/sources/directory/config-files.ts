@@ -1,3 +1,4 @@
+import type { MeshDefinitions } from '#control-plane/index/kind-definition.ts';
 import { MeshIndex } from '#control-plane/index/mesh-index.ts';
 import { DEFAULT_MESH_OPTIONS, type MeshOptions } from '#control-plane/index/mesh-options.ts';
 import {
@@ -74,10 +75,11 @@ export class ConfigFiles {
 export function validateFiles(
   snapshot: FileSnapshot,
   parser: ResourceParser,
+  definitions: MeshDefinitions,
   options: MeshOptions = DEFAULT_MESH_OPTIONS,
 ): Finding[] {
   const files = new ConfigFiles(parser);
   const { upserted } = files.apply(snapshot);
-  const { problems } = new MeshIndex(options).apply({ upserted });
+  const { problems } = new MeshIndex({ options, definitions }).apply({ upserted });
   return [...files.findings(), ...files.locate(problems)].sort(byPlace);
 }

@@ -1,14 +1,15 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import fc from 'fast-check';
+import type { HttpRouteResource } from '#control-plane/kinds/http-route/schema.ts';
+import { CRD_FILES, KINDS } from '#control-plane/kinds/list.ts';
+import { documentOf } from '#control-plane/kinds/mistakes.testing.ts';
 import { type Finding, formatOrigin } from '#control-plane/resources/finding.ts';
-import { CRD_FILES } from '#control-plane/resources/kinds-table.ts';
-import { documentOf } from '#control-plane/resources/mistakes.testing.ts';
 import { createResourceParser } from '#control-plane/resources/resource-parser.ts';
 import { readCrds } from '#platform/files/crds.ts';
 import { readResourceFile } from './resource-file.ts';
 
-const parser = createResourceParser(await readCrds(CRD_FILES));
+const parser = createResourceParser(KINDS, await readCrds(CRD_FILES));
 
 function findingsIn(text: string): readonly Finding[] {
   return readResourceFile('a.yaml', text, parser).findings;
@@ -90,7 +91,7 @@ test('defaults of the schema are filled in', () => {
   const { entries } = readResourceFile('a.yaml', documentOf('HTTPRoute', `{ ${PARENT} }`), parser);
   const [route] = entries.map(({ resource }) => resource);
   assert.ok(route?.kind === 'HTTPRoute');
-  assert.deepEqual(route.rules[0]?.matches, [
+  assert.deepEqual((route as HttpRouteResource).rules[0]?.matches, [
     { path: { type: 'prefix', value: '/' }, method: null, headers: [], queryParams: [] },
   ]);
 });

@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import test from 'node:test';
+import { CRD_FILES, KINDS, MESH } from '#control-plane/kinds/list.ts';
 import { formatFindings } from '#control-plane/resources/finding.ts';
-import { CRD_FILES } from '#control-plane/resources/kinds-table.ts';
 import { createResourceParser } from '#control-plane/resources/resource-parser.ts';
 import { readCrds } from '#platform/files/crds.ts';
 import { matchesGolden } from '../../../../test/structure/golden.ts';
 import { validateFiles } from './config-files.ts';
 
-const parser = createResourceParser(await readCrds(CRD_FILES));
+const parser = createResourceParser(KINDS, await readCrds(CRD_FILES));
 
 /** Files with one mistake of each sort that only shows when resources are looked at together. */
 const FILES = new Map([
@@ -81,12 +81,12 @@ spec:
 ]);
 
 test('what only shows across resources is found at its line, with what happens and a remedy', () =>
-  matchesGolden(join(import.meta.dirname, 'golden/findings.txt'), `${formatFindings(validateFiles(FILES, parser))}\n`));
+  matchesGolden(join(import.meta.dirname, 'golden/findings.txt'), `${formatFindings(validateFiles(FILES, parser, MESH))}\n`));
 
 test('a waypoint that no instance runs yet is no mistake of its author', () => {
   const gateway = (FILES.get('services.yaml') ?? '').split('---\n')[2] ?? '';
   const bound =
     'apiVersion: v1\nkind: Service\nmetadata: { name: a, namespace: shop, labels: { istio.io/use-waypoint: waypoint } }\n';
   const text = `${gateway}---\n${bound}spec: { selector: { app: a }, ports: [{ port: 80 }] }\n`;
-  assert.deepEqual(validateFiles(new Map([['a.yaml', text]]), parser), []);
+  assert.deepEqual(validateFiles(new Map([['a.yaml', text]]), parser, MESH), []);
 });

@@ -1,0 +1,61 @@
+import { errorAt, type FieldPath, type Problem } from '#control-plane/resources/finding.ts';
+import { nearestName } from '#control-plane/resources/nearest-name.ts';
+import { checkCidr, checkPort, checkPrincipal, checkServiceAccount, checkTrustDomain, emptyValue } from './check-values.ts';
+import type { RawCondition } from './schema.ts';
+
+/** Attributes without an index, with the syntax of their values. */
+const ATTRIBUTES: Readonly<Record<string, (value: string, path: FieldPath) => Problem[]>> = {
+  'source.ip': checkCidr,
+  'remote.ip': checkCidr,
+  'source.namespace': () => [],
+  'source.principal': checkPrincipal,
+  'source.serviceAccount': checkServiceAccount,
+  'source.trustDomain': checkTrustDomain,
+  'request.auth.principal': () => [],
+  'request.auth.audiences': () => [],
+  'request.auth.presenter': () => [],
+  'destination.ip': checkCidr,
+  'destination.port': checkPort,
+  'connection.sni': () => [],
+};
+
+/** Attributes with an index in brackets. */
+const INDEXED = ['request.headers', 'request.auth.claims'];
+
+const VALID_KEYS = [...Object.keys(ATTRIBUTES), ...INDEXED.map((name) => `${name}[…]`)].join(', ');
+
+/** A `when` entry: the key must be an attribute Weft knows, the values must have its syntax. */
+export function checkCondition({ key, values, notValues }: RawCondition, path: FieldPath): Problem[] {
+  const problems = checkKey(key, [...path, 'key']);
+  if (values === undefined && notValues === undefined) {
+    problems.push(errorAt('WEFT_FIELD_INVALID', path, 'a condition needs values or notValues', 'add values'));
+  }
+  const check = Object.hasOwn(ATTRIBUTES, key) ? ATTRIBUTES[key] : undefined;
+  for (const [name, list] of Object.entries({ values, notValues })) {
+    if (list?.length === 0) {
+      const message = 'an empty list restricts nothing';
+      problems.push(errorAt('WEFT_FIELD_INVALID', [...path, name], message, 'remove the field, or list at least one value'));
+    }
+    for (const [at, value] of (list ?? []).entries()) {
+      const where = [...path, name, at];
+      problems.push(...(value === '' ? [emptyValue(where)] : (check?.(value, where) ?? [])));
+    }
+  }
+  return problems;
+}
+
+function checkKey(key: string, path: FieldPath): Problem[] {
+  if (Object.hasOwn(ATTRIBUTES, key)) return [];
+  const indexed = /^([^[\]]+)((?:\[[^[\]]+\])+)$/.exec(key);
+  const name = indexed?.[1] ?? key;
+  if (indexed !== null && name === 'request.headers' && indexed[2]?.split('[').length === 2) return [];
+  if (indexed !== null && name === 'request.auth.claims') return [];
+  if (name === 'destination.labels') {
+    const message = `"${key}" is no longer an attribute`;
+    return [errorAt('WEFT_FIELD_INVALID', path, message, 'choose workloads with spec.selector instead')];
+  }
+  const nearest = nearestName(name, indexed === null ? [...Object.keys(ATTRIBUTES), ...INDEXED] : INDEXED);
+  const suggestion =
+    nearest === null ? '' : `, did you mean "${nearest}${indexed?.[2] ?? (INDEXED.includes(nearest) ? '[…]' : '')}"?`;
+  return [errorAt('WEFT_FIELD_INVALID', path, `"${key}" is not an attribute${suggestion}`, `use one of: ${VALID_KEYS}`)];
+}

@@ -1,0 +1,143 @@
+import { defineDerivation, type MeshReader } from '#control-plane/index/derivation.ts';
+import type { Condition } from '#control-plane/index/index-delta.ts';
+import type { MeshOptions } from '#control-plane/index/mesh-options.ts';
+import { OUTPUT, STATUS, statusOf } from '#control-plane/index/outputs.ts';
+import { type Entry, entry, tableOf } from '#control-plane/index/table.ts';
+import { ATTACHED_POLICIES } from '#control-plane/mesh/attachments.ts';
+import { SERVICE_BINDINGS, SERVICES, serviceNamesIn } from '#control-plane/mesh/services.ts';
+import { hasWaypoint } from '#control-plane/mesh/waypoint-binding.ts';
+import { gatewayNamesIn, WAYPOINTS } from '#control-plane/mesh/waypoints.ts';
+import { WAYPOINT_CLASSES } from '#control-plane/mesh/well-known.ts';
+import { NODE_POLICIES } from '#control-plane/mesh/workload-policies.ts';
+import { type Problem, warningAt } from '#control-plane/resources/finding.ts';
+import { didYouMean } from '#control-plane/resources/nearest-name.ts';
+import { nameOfResource, type ResourceName } from '#control-plane/resources/resource.ts';
+import { RESOURCE } from '#model/settings/control-planes.ts';
+import { convertToL4 } from './derive-l4.ts';
+import { convertToL7, type L7Conversion } from './derive-l7.ts';
+import type { AuthorizationPolicyResource, PolicyTarget } from './schema.ts';
+
+/** Policies as they were read. */
+export const AUTHORIZATION_POLICIES = tableOf<AuthorizationPolicyResource>()('authorization-policies');
+
+/** What policies look up. */
+const READS = [SERVICES, SERVICE_BINDINGS, WAYPOINTS] as const;
+type PolicyMesh = MeshReader<(typeof READS)[number]>;
+
+const WRITES = [OUTPUT.policies, NODE_POLICIES, ATTACHED_POLICIES, ...STATUS] as const;
+type Said = Entry<(typeof WRITES)[number]>[];
+
+/** Each policy as nodes enforce it when it has no targets, else as the waypoints do that it is attached to. */
+export const authorizationPolicies = defineDerivation({
+  name: 'authorization policy',
+  each: AUTHORIZATION_POLICIES,
+  reads: [...READS],
+  writes: [...WRITES],
+  derive: ({ key, value }, mesh) =>
+    value.targets.length > 0 ? forWaypoints(key, value, mesh) : forNodes(key, value, mesh.options),
+});
+
+function forNodes(key: string, policy: AuthorizationPolicyResource, options: MeshOptions): Said {
+  const { authorization, problems, condition } = convertToL4(policy, options);
+  const resource = nameOfResource(policy);
+  const types = ['ZtunnelAccepted', 'weft.dev/NodeProxyAccepted'];
+  const status = statusOf(
+    resource,
+    types.map((type) => ({ resource, type, ...condition })),
+    problems,
+  );
+  if (authorization === null) return status;
+  const { namespace } = policy.metadata;
+  const selecting =
+    policy.selector === null ? [] : [entry(NODE_POLICIES, key, { namespace, labels: policy.selector, policy: key })];
+  return [entry(OUTPUT.policies, key, authorization), ...selecting, ...status];
+}
+
+function forWaypoints(key: string, resource: AuthorizationPolicyResource, mesh: PolicyMesh): Said {
+  const conversion = convertToL7(resource);
+  const misses = resource.targets.flatMap((target, at) => missOf(target, at, resource, mesh) ?? []);
+  const { policy } = conversion;
+  const targets = resource.targets.map((target) => targetName(target, resource.metadata.namespace));
+  const name = nameOfResource(resource);
+  return [
+    ...(policy === null ? [] : [entry(ATTACHED_POLICIES, key, { policy, targets })]),
+    ...statusOf(
+      name,
+      [waypointAccepted(name, conversion, misses)],
+      [...conversion.problems, ...misses.map(({ problem }) => problem)],
+    ),
+  ];
+}
+
+/** `Service shop/reviews`, `Gateway shop/waypoint` or `GatewayClass weft-waypoint`. */
+function targetName({ kind, name }: PolicyTarget, namespace: string): string {
+  return kind === 'GatewayClass' ? `${kind} ${name}` : `${kind} ${namespace}/${name}`;
+}
+
+/** Why no waypoint enforces the policy for one of its targets. */
+type Miss = { reason: 'TargetNotFound' | 'AncestorNotBound' | 'Invalid'; problem: Problem };
+
+function missOf(target: PolicyTarget, at: number, policy: AuthorizationPolicyResource, mesh: PolicyMesh): Miss | null {
+  const miss = whyNotEnforced(target, policy.metadata.namespace, mesh);
+  if (miss === null) return null;
+  const path = ['spec', 'targetRefs', at];
+  const code = miss.reason === 'TargetNotFound' ? 'WEFT_REFERENCE_UNRESOLVED' : 'WEFT_NOT_ENFORCED';
+  return { reason: miss.reason, problem: warningAt(code, path, miss.message, miss.remedy) };
+}
+
+type Why = { reason: Miss['reason']; message: string; remedy: string };
+
+function whyNotEnforced(target: PolicyTarget, namespace: string, mesh: PolicyMesh): Why | null {
+  const key = `${namespace}/${target.name}`;
+  switch (target.kind) {
+    case 'Service':
+      return serviceMiss(key, target.name, namespace, mesh);
+    case 'Gateway':
+      return gatewayMiss(key, target.name, namespace, mesh);
+    case 'GatewayClass':
+      return classMiss(target.name, namespace, mesh.options);
+    case 'ServiceEntry':
+      return { reason: 'TargetNotFound', message: `ServiceEntry ${key} is not read by Weft`, remedy: 'target a Service' };
+  }
+}
+
+function serviceMiss(key: string, name: string, namespace: string, mesh: PolicyMesh): Why | null {
+  if (mesh.get(SERVICES, key) === null) {
+    const message = `Service ${key} not found${didYouMean(name, serviceNamesIn(mesh, namespace))}`;
+    return { reason: 'TargetNotFound', message, remedy: 'correct the name, or create the Service' };
+  }
+  if (hasWaypoint(mesh, key)) return null;
+  const message = `Service ${key} has no waypoint, so nothing enforces the policy for it`;
+  return { reason: 'AncestorNotBound', message, remedy: 'label the Service or its namespace istio.io/use-waypoint: <gateway>' };
+}
+
+function gatewayMiss(key: string, name: string, namespace: string, mesh: PolicyMesh): Why | null {
+  const info = mesh.get(WAYPOINTS, key);
+  if (info === null) {
+    const message = `Gateway ${key} not found${didYouMean(name, gatewayNamesIn(mesh, namespace))}`;
+    return { reason: 'TargetNotFound', message, remedy: 'correct the name, or create the Gateway' };
+  }
+  if (info.managed) return null;
+  const message = `Gateway ${key} is of class ${info.className}, which Weft does not run`;
+  return { reason: 'TargetNotFound', message, remedy: `use one of the classes ${WAYPOINT_CLASSES.join(', ')}` };
+}
+
+function classMiss(name: string, namespace: string, options: MeshOptions): Why | null {
+  if (!WAYPOINT_CLASSES.includes(name)) {
+    const message = `GatewayClass ${name} is not one that Weft runs${didYouMean(name, WAYPOINT_CLASSES)}`;
+    return { reason: 'TargetNotFound', message, remedy: `use one of ${WAYPOINT_CLASSES.join(', ')}` };
+  }
+  if (namespace === options.rootNamespace) return null;
+  const message = `a policy for a whole GatewayClass counts only in the root namespace ${options.rootNamespace}`;
+  return { reason: 'Invalid', message, remedy: `move the policy to ${options.rootNamespace}, or target a Gateway` };
+}
+
+function waypointAccepted(resource: ResourceName, { policy, problems }: L7Conversion, misses: readonly Miss[]): Condition {
+  const [miss] = misses;
+  const messages = [...problems, ...misses.map(({ problem }) => problem)].map(({ message }) => message);
+  const message = messages.slice(0, RESOURCE.messagesMax).join('; ') || 'enforced by the waypoints';
+  const base = { resource, type: 'WaypointAccepted', message };
+  if (policy === null) return { ...base, status: 'False', reason: 'Invalid' };
+  if (miss !== undefined) return { ...base, status: 'False', reason: miss.reason };
+  return { ...base, status: 'True', reason: problems.length > 0 ? 'PartiallyInvalid' : 'Accepted' };
+}

@@ -1,0 +1,63 @@
+import { defineKind } from '#control-plane/index/kind-definition.ts';
+import { readWorkloadSelector } from '#control-plane/resources/label-selector.ts';
+import type { Metadata } from '#control-plane/resources/metadata.ts';
+import { checkAuthorizationPolicy } from './check.ts';
+import { AUTHORIZATION_POLICIES, authorizationPolicies } from './derive.ts';
+import {
+  type AuthorizationPolicyResource,
+  DRY_RUN_ANNOTATION,
+  OPERATION_FIELDS,
+  type PolicyRule,
+  type PolicyTarget,
+  type RawAuthorizationPolicy,
+  type RawRule,
+  type RawTargetRef,
+  SOURCE_FIELDS,
+} from './schema.ts';
+
+/** How an AuthorizationPolicy is read. */
+export const authorizationPolicyKind = defineKind({
+  kind: 'AuthorizationPolicy',
+  group: 'security.istio.io',
+  versions: ['v1', 'v1beta1'],
+  namespaced: true,
+  schema: { kind: 'crd', file: 'security.istio.io_authorizationpolicies.yaml' },
+  unknownFields: 'error',
+  check: checkAuthorizationPolicy,
+  read: readAuthorizationPolicy,
+  resources: AUTHORIZATION_POLICIES,
+  derivations: [authorizationPolicies],
+});
+
+function readAuthorizationPolicy({ spec = {} }: RawAuthorizationPolicy, metadata: Metadata): AuthorizationPolicyResource {
+  const refs = [...(spec.targetRef === undefined ? [] : [spec.targetRef]), ...(spec.targetRefs ?? [])];
+  return {
+    kind: 'AuthorizationPolicy',
+    metadata,
+    action: spec.action ?? 'ALLOW',
+    selector: readWorkloadSelector(spec.selector),
+    targets: refs.map(readTarget),
+    rules: (spec.rules ?? []).map(readRule),
+    dryRun: /^(1|t|true)$/i.test(metadata.annotations[DRY_RUN_ANNOTATION] ?? ''),
+  };
+}
+
+/** The rules have made sure that the kind is one of the four. */
+function readTarget({ kind, name }: RawTargetRef): PolicyTarget {
+  return { kind: kind as PolicyTarget['kind'], name };
+}
+
+function readRule({ from = [], to = [], when = [] }: RawRule): PolicyRule {
+  return {
+    from: from.map(({ source }) => allFields(SOURCE_FIELDS, source)),
+    to: to.map(({ operation }) => allFields(OPERATION_FIELDS, operation)),
+    when: when.map(({ key, values, notValues }) => ({ key, values: values ?? [], notValues: notValues ?? [] })),
+  };
+}
+
+function allFields<Field extends string>(
+  names: readonly Field[],
+  raw: Partial<Record<Field, string[]>> = {},
+): Readonly<Record<Field, readonly string[]>> {
+  return Object.fromEntries(names.map((name) => [name, raw[name] ?? []])) as unknown as Record<Field, readonly string[]>;
+}

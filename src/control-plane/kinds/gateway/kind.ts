@@ -1,0 +1,92 @@
+import { defineKind } from '#control-plane/index/kind-definition.ts';
+import type { AllowedNamespaces } from '#control-plane/mesh/waypoints.ts';
+import { errorAt, type FieldPath, type Problem } from '#control-plane/resources/finding.ts';
+import { readLabelSelector } from '#control-plane/resources/label-selector.ts';
+import type { Metadata } from '#control-plane/resources/metadata.ts';
+import { GATEWAYS, gateways } from './derive.ts';
+import type { GatewayListener, GatewayResource, RawGateway, RawListener } from './schema.ts';
+import { managedGateways, servedServices, waypointConfigs } from './waypoint-config.ts';
+
+/** How a Gateway is read. */
+export const gatewayKind = defineKind({
+  kind: 'Gateway',
+  group: 'gateway.networking.k8s.io',
+  versions: ['v1', 'v1beta1'],
+  namespaced: true,
+  schema: { kind: 'crd', file: 'gateway.networking.k8s.io_gateways.yaml' },
+  unknownFields: 'error',
+  check: checkGateway,
+  read: readGateway,
+  resources: GATEWAYS,
+  derivations: [gateways, servedServices, waypointConfigs, managedGateways],
+});
+
+function readGateway({ spec, status }: RawGateway, metadata: Metadata): GatewayResource {
+  return {
+    kind: 'Gateway',
+    metadata,
+    className: spec.gatewayClassName,
+    listeners: spec.listeners.map(readListener),
+    statusAddresses: (status?.addresses ?? []).map(({ type = 'IPAddress', value }) => ({
+      type: type === 'Hostname' || type === 'IPAddress' ? type : 'other',
+      value,
+    })),
+  };
+}
+
+function readListener({ name, port, protocol, allowedRoutes }: RawListener): GatewayListener {
+  return { name, port, protocol, allowed: readAllowed(allowedRoutes?.namespaces) };
+}
+
+function readAllowed(namespaces: NonNullable<RawListener['allowedRoutes']>['namespaces']): AllowedNamespaces {
+  switch (namespaces?.from) {
+    case 'All':
+      return { kind: 'all' };
+    case 'None':
+      return { kind: 'none' };
+    case 'Selector':
+      return { kind: 'selector', selector: readLabelSelector(namespaces.selector ?? {}) };
+    default:
+      return { kind: 'same' };
+  }
+}
+
+function checkGateway({ spec }: RawGateway): Problem[] {
+  const names = new Set<string>();
+  const places = new Set<string>();
+  return spec.listeners.flatMap((listener, at) => {
+    const path = ['spec', 'listeners', at];
+    const problems = checkListener(listener, path);
+    const place = `${listener.port} ${listener.protocol} ${listener.hostname ?? ''}`.trim();
+    if (names.has(listener.name)) {
+      const message = `two listeners are called "${listener.name}"`;
+      problems.push(errorAt('WEFT_FIELD_CONFLICT', [...path, 'name'], message, 'rename one of them'));
+    } else if (places.has(place)) {
+      const message = `two listeners have the same port, protocol and hostname (${place})`;
+      problems.push(errorAt('WEFT_FIELD_CONFLICT', path, message, 'remove one of them'));
+    }
+    names.add(listener.name);
+    places.add(place);
+    return problems;
+  });
+}
+
+function checkListener({ protocol, tls, hostname, allowedRoutes }: RawListener, path: FieldPath): Problem[] {
+  const problems: Problem[] = [];
+  if (tls !== undefined && ['HTTP', 'TCP', 'UDP'].includes(protocol)) {
+    problems.push(
+      errorAt('WEFT_FIELD_CONFLICT', [...path, 'tls'], `protocol ${protocol} has no tls`, 'remove tls, or use HTTPS or TLS'),
+    );
+  }
+  if (hostname !== undefined && ['TCP', 'UDP'].includes(protocol)) {
+    problems.push(
+      errorAt('WEFT_FIELD_CONFLICT', [...path, 'hostname'], `protocol ${protocol} has no hostname`, 'remove hostname'),
+    );
+  }
+  const namespaces = allowedRoutes?.namespaces;
+  if (namespaces?.from === 'Selector' && namespaces.selector === undefined) {
+    const at = [...path, 'allowedRoutes', 'namespaces'];
+    problems.push(errorAt('WEFT_FIELD_CONFLICT', at, 'from: Selector needs a selector', 'add selector.matchLabels'));
+  }
+  return problems;
+}

@@ -1,0 +1,39 @@
+import type { AllowedNamespaces } from '#control-plane/mesh/waypoints.ts';
+import type { RawLabelSelector } from '#control-plane/resources/label-selector.ts';
+import type { Metadata, RawMetadata } from '#control-plane/resources/metadata.ts';
+
+/** A listener, as far as waypoints have a use for it. */
+export type GatewayListener = {
+  name: string;
+  port: number;
+  protocol: string;
+  /** Namespaces whose services and workloads may name this gateway as their waypoint. */
+  allowed: AllowedNamespaces;
+};
+
+/** A waypoint when its class is one of those that Weft runs; else somebody else's gateway. */
+export type GatewayResource = {
+  kind: 'Gateway';
+  metadata: Metadata;
+  className: string;
+  listeners: readonly GatewayListener[];
+  /** Where it is reached, as the controller of its class reports. */
+  statusAddresses: readonly { type: 'Hostname' | 'IPAddress' | 'other'; value: string }[];
+};
+
+/** A listener as written. */
+export type RawListener = {
+  name: string;
+  port: number;
+  protocol: string;
+  hostname?: string;
+  tls?: { mode?: string };
+  allowedRoutes?: { namespaces?: { from?: 'All' | 'Selector' | 'Same' | 'None'; selector?: RawLabelSelector } };
+};
+
+/** The document, once its schema has passed. */
+export type RawGateway = {
+  metadata: RawMetadata;
+  spec: { gatewayClassName: string; listeners: RawListener[] };
+  status?: { addresses?: { type?: string; value: string }[] };
+};

@@ -1,0 +1,81 @@
+import { defineDerivation, type MeshReader } from '#control-plane/index/derivation.ts';
+import { serviceHostname } from '#control-plane/index/mesh-options.ts';
+import { OUTPUT } from '#control-plane/index/outputs.ts';
+import { entry, localNameOf, namespaceOf, tableOf } from '#control-plane/index/table.ts';
+import { ATTACHED_POLICIES, ATTACHED_ROUTES } from '#control-plane/mesh/attachments.ts';
+import { SERVICE_BINDINGS } from '#control-plane/mesh/services.ts';
+import { isRun, WAYPOINTS } from '#control-plane/mesh/waypoints.ts';
+import { ANNOTATION } from '#control-plane/mesh/well-known.ts';
+import { byAge } from '#control-plane/resources/metadata.ts';
+import { serviceKeyOf } from '#model/mesh/service.ts';
+import type { L7Policy, WaypointService } from '#model/waypoint/config.ts';
+import { GATEWAYS } from './derive.ts';
+import { waypointLabels } from './waypoint-service.ts';
+
+/** What a waypoint does for one of the services bound to it. */
+type ServedService = { gateway: string; service: WaypointService };
+
+/** By `<namespace>/<name>` of the service. */
+const SERVED_SERVICES = tableOf<ServedService>()('served-services', { by: { gateway: ({ gateway }) => [gateway] } });
+
+/** Routes and policies of each bound service; apart from the waypoint's, so that a change of one service leaves the others alone. */
+export const servedServices = defineDerivation({
+  name: 'served service',
+  each: SERVICE_BINDINGS,
+  reads: [ATTACHED_ROUTES, ATTACHED_POLICIES],
+  writes: [SERVED_SERVICES],
+  derive({ key, value: { gateway } }, mesh) {
+    const namespace = namespaceOf(key);
+    const service = serviceKeyOf({ namespace, hostname: serviceHostname(namespace, localNameOf(key), mesh.options) });
+    const routes = mesh.valuesBy(ATTACHED_ROUTES, 'service', service).toSorted(byAge);
+    const served = { key: service, routes: routes.map(({ route }) => route), policies: policiesFor(`Service ${key}`, mesh) };
+    return [entry(SERVED_SERVICES, key, { gateway, service: served })];
+  },
+});
+
+/** What each waypoint enforces and routes. */
+export const waypointConfigs = defineDerivation({
+  name: 'waypoint',
+  each: WAYPOINTS,
+  reads: [SERVED_SERVICES, ATTACHED_POLICIES],
+  writes: [OUTPUT.waypoints],
+  derive({ key, value: info }, mesh) {
+    if (!isRun(info)) return [];
+    const { rootNamespace, trustDomain } = mesh.options;
+    const services = mesh.valuesBy(SERVED_SERVICES, 'gateway', key).map(({ service }) => service);
+    const policies = [
+      ...policiesFor(`Gateway ${key}`, mesh),
+      // A class reaches every namespace: only the root namespace may speak for it.
+      ...policiesFor(`GatewayClass ${info.className}`, mesh).filter(({ namespace }) => namespace === rootNamespace),
+    ];
+    return [entry(OUTPUT.waypoints, key, { namespace: info.namespace, gateway: info.name, trustDomain, services, policies })];
+  },
+});
+
+/** The waypoint that is to run for each Gateway; it names the addresses of the waypoint's service. */
+export const managedGateways = defineDerivation({
+  name: 'managed gateway',
+  each: GATEWAYS,
+  reads: [WAYPOINTS, OUTPUT.services],
+  writes: [OUTPUT.gateways],
+  derive({ key, value: { metadata } }, mesh) {
+    const info = mesh.get(WAYPOINTS, key);
+    if (!isRun(info)) return [];
+    const { namespace, name, className } = info;
+    const hostname = serviceHostname(namespace, name, mesh.options);
+    const managed = {
+      namespace,
+      name,
+      className,
+      serviceAccount: metadata.annotations[ANNOTATION.serviceAccount] ?? name,
+      labels: waypointLabels(info),
+      addresses: mesh.get(OUTPUT.services, serviceKeyOf({ namespace, hostname }))?.addresses ?? [],
+      hostname,
+    };
+    return [entry(OUTPUT.gateways, key, managed)];
+  },
+});
+
+function policiesFor(target: string, mesh: MeshReader<typeof ATTACHED_POLICIES>): L7Policy[] {
+  return mesh.valuesBy(ATTACHED_POLICIES, 'target', target).map(({ policy }) => policy);
+}

@@ -1,0 +1,419 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { CRD_FILES, KINDS } from '#control-plane/kinds/list.ts';
+import { YamlMesh } from '#control-plane/kinds/yaml-mesh.testing.ts';
+import { createResourceParser } from '#control-plane/resources/resource-parser.ts';
+import type { HttpRoute, L7Policy, WaypointConfig } from '#model/waypoint/config.ts';
+import { readCrds } from '#platform/files/crds.ts';
+
+const parser = createResourceParser(KINDS, await readCrds(CRD_FILES));
+
+function service(
+  name: string,
+  {
+    namespace = 'shop',
+    spec = 'ports: [{ name: http, port: 80 }, { name: admin, port: 9090 }]',
+    labels = 'istio.io/use-waypoint: way',
+  } = {},
+): string {
+  return `apiVersion: v1\nkind: Service\nmetadata: { name: ${name}, namespace: ${namespace}, labels: { ${labels} } }\nspec: { selector: { app: a }, ${spec} }\n`;
+}
+
+const GATEWAY = `apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: { name: way, namespace: shop }
+spec: { gatewayClassName: weft-waypoint, listeners: [{ name: mesh, port: 15008, protocol: HBONE }] }
+`;
+const SHOP = [GATEWAY, service('reviews'), service('v1'), service('v2'), service('remote', { namespace: 'far', labels: '' })];
+
+function route(spec: string, { name = 'r', namespace = 'shop', created = '' } = {}): string {
+  return `apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: { name: ${name}, namespace: ${namespace} ${created} }\nspec: { ${spec} }\n`;
+}
+
+function parent(more = '', name = 'reviews'): string {
+  return `{ group: "", kind: Service, name: ${name}, namespace: shop ${more} }`;
+}
+
+const REVIEWS = `parentRefs: [${parent()}]`;
+
+function configOf(mesh: YamlMesh): WaypointConfig | undefined {
+  return mesh.index.snapshot().waypoints.get('shop/way');
+}
+
+function routesOf(mesh: YamlMesh, name = 'reviews'): readonly HttpRoute[] {
+  return configOf(mesh)?.services.find(({ key }) => key === `shop/${name}.shop.svc.cluster.local`)?.routes ?? [];
+}
+
+function meshWith(...documents: string[]): YamlMesh {
+  return new YamlMesh(parser, [...SHOP, ...documents].join('---\n'));
+}
+
+test('a waypoint is told the services bound to it, in order, and no others', () => {
+  assert.deepEqual(
+    configOf(meshWith())?.services.map(({ key }) => key),
+    ['shop/reviews.shop.svc.cluster.local', 'shop/v1.shop.svc.cluster.local', 'shop/v2.shop.svc.cluster.local'],
+  );
+});
+
+const attachments: { name: string; spec: string; want: readonly number[] | null | 'refused' }[] = [
+  { name: 'every port', spec: REVIEWS, want: null },
+  { name: 'a port by number', spec: `parentRefs: [${parent(', port: 9090')}]`, want: [9090] },
+  { name: 'a port by name', spec: `parentRefs: [${parent(', sectionName: admin')}]`, want: [9090] },
+  { name: 'a port by both', spec: `parentRefs: [${parent(', sectionName: admin, port: 9090')}]`, want: [9090] },
+  { name: 'a port by both that disagree', spec: `parentRefs: [${parent(', sectionName: admin, port: 80')}]`, want: 'refused' },
+  {
+    name: 'two ports',
+    spec: `parentRefs: [${parent(', sectionName: admin')}, ${parent(', sectionName: http')}]`,
+    want: [80, 9090],
+  },
+  { name: 'a port that the service does not have', spec: `parentRefs: [${parent(', port: 8080')}]`, want: 'refused' },
+  { name: 'a service that does not exist', spec: `parentRefs: [${parent('', 'review')}]`, want: 'refused' },
+];
+for (const { name, spec, want } of attachments) {
+  test(`a route attaches to ${name}`, () => {
+    const mesh = meshWith(route(spec));
+    const [found] = routesOf(mesh);
+    assert.deepEqual(found === undefined ? 'refused' : found.ports, want);
+    const accepted = mesh.conditions('HTTPRoute shop/r')[0];
+    assert.equal(accepted, want === 'refused' ? 'Accepted False NoMatchingParent' : 'Accepted True Accepted');
+  });
+}
+
+for (const spec of ['clusterIP: None, ports: [{ port: 80 }]', 'type: ExternalName, externalName: example.com']) {
+  test(`a route does not attach to a service with ${spec}`, () => {
+    const mesh = meshWith(service('odd', { spec }), route(`parentRefs: [${parent('', 'odd')}]`));
+    assert.equal(mesh.conditions('HTTPRoute shop/r')[0], 'Accepted False NoMatchingParent');
+  });
+}
+
+test('matches, header changes, timeouts and weights are carried over', () => {
+  const rule = `{ name: one, matches: [{ path: { type: Exact, value: /a }, method: GET, headers: [{ name: X-Who, value: me }, { name: x-who, value: you }], queryParams: [{ name: q, type: RegularExpression, value: "a+" }] }],
+    filters: [{ type: RequestHeaderModifier, requestHeaderModifier: { set: [{ name: a, value: b }], remove: [c] } }, { type: ResponseHeaderModifier, responseHeaderModifier: { add: [{ name: d, value: e }] } }],
+    backendRefs: [{ name: v1, port: 80, weight: 90 }, { name: v2, port: 80, weight: 10 }], timeouts: { request: 1m30s, backendRequest: 500ms } }`;
+  const [found] = routesOf(meshWith(route(`${REVIEWS}, rules: [${rule}]`)));
+  assert.deepEqual(found?.rules, [
+    {
+      name: 'one',
+      matches: [
+        {
+          path: { type: 'exact', value: '/a' },
+          method: 'GET',
+          headers: [{ name: 'x-who', type: 'exact', value: 'me' }],
+          queryParams: [{ name: 'q', type: 'regex', value: 'a+' }],
+        },
+      ],
+      backends: [
+        { service: 'shop/v1.shop.svc.cluster.local', port: 80, weight: 90 },
+        { service: 'shop/v2.shop.svc.cluster.local', port: 80, weight: 10 },
+      ],
+      requestHeaders: { set: [{ name: 'a', value: 'b' }], add: [], remove: ['c'] },
+      responseHeaders: { set: [], add: [{ name: 'd', value: 'e' }], remove: [] },
+      requestTimeoutMs: 500,
+    },
+  ]);
+});
+
+const timeouts: { timeouts: string; want: number | null }[] = [
+  { timeouts: '{}', want: null },
+  { timeouts: '{ request: 0s }', want: null },
+  { timeouts: '{ request: 2s }', want: 2000 },
+  { timeouts: '{ backendRequest: 1h2m3s4ms }', want: 3_723_004 },
+  { timeouts: '{ request: 0s, backendRequest: 5s }', want: 5000 },
+];
+for (const one of timeouts) {
+  test(`timeouts ${one.timeouts} come to ${one.want}`, () => {
+    const [found] = routesOf(meshWith(route(`${REVIEWS}, rules: [{ timeouts: ${one.timeouts} }]`)));
+    assert.equal(found?.rules[0]?.requestTimeoutMs, one.want);
+  });
+}
+
+const backends: { name: string; backend: string; namespace?: string; reason: string; says?: RegExp }[] = [
+  { name: 'a service of the namespace', backend: '{ name: v1, port: 80 }', reason: 'True ResolvedRefs' },
+  {
+    name: 'a producer may send to another namespace',
+    backend: '{ name: remote, namespace: far, port: 80 }',
+    reason: 'True ResolvedRefs',
+  },
+  {
+    name: 'a missing service',
+    backend: '{ name: v3, port: 80 }',
+    reason: 'False BackendNotFound',
+    says: /shop\/v3 not found.*100 % of the requests that match are answered 500/,
+  },
+  {
+    name: 'a missing port',
+    backend: '{ name: v1, port: 8080 }',
+    reason: 'False BackendNotFound',
+    says: /no port 8080 \(ports: http 80, admin 9090\)/,
+  },
+  { name: 'another kind', backend: '{ group: example.com, kind: Bucket, name: b }', reason: 'False InvalidKind', says: /Bucket/ },
+  {
+    name: 'a consumer may not borrow the waypoint’s identity for a third namespace',
+    namespace: 'client',
+    backend: '{ name: remote, namespace: far, port: 80 }',
+    reason: 'False RefNotPermitted',
+    says: /namespace client for a service of shop may not send to namespace far/,
+  },
+  {
+    name: 'a consumer may send back to the service’s namespace',
+    namespace: 'client',
+    backend: '{ name: v1, namespace: shop, port: 80 }',
+    reason: 'True ResolvedRefs',
+  },
+  {
+    name: 'filters of one backend',
+    backend: '{ name: v1, port: 80, filters: [{ type: RequestHeaderModifier, requestHeaderModifier: { remove: [a] } }] }',
+    reason: 'False UnsupportedValue',
+    says: /RequestHeaderModifier/,
+  },
+];
+for (const { name, backend, namespace = 'shop', reason, says } of backends) {
+  test(`backend: ${name}`, () => {
+    const mesh = meshWith(route(`${REVIEWS}, rules: [{ backendRefs: [${backend}] }]`, { namespace }));
+    assert.equal(mesh.conditions(`HTTPRoute ${namespace}/r`)[1], `ResolvedRefs ${reason}`);
+    const resolved = routesOf(mesh)[0]?.rules[0]?.backends[0];
+    assert.equal(resolved?.service === null, reason.startsWith('False'));
+    assert.equal(resolved?.weight, 1);
+    if (says !== undefined) assert.match(mesh.problems(`HTTPRoute ${namespace}/r`).join(), says);
+  });
+}
+
+const filters = [
+  '{ type: RequestRedirect, requestRedirect: { scheme: https } }',
+  '{ type: URLRewrite, urlRewrite: { hostname: a.example.com } }',
+  '{ type: RequestMirror, requestMirror: { backendRef: { name: v1, port: 80 } } }',
+  '{ type: CORS, cors: { allowOrigins: ["*"] } }',
+  '{ type: ExtensionRef, extensionRef: { group: example.com, kind: A, name: a } }',
+];
+for (const filter of filters) {
+  test(`an unsupported filter answers 500 and is named: ${filter.slice(8, 24)}`, () => {
+    const backend = filter.includes('Redirect') ? '' : ', backendRefs: [{ name: v1, port: 80 }]';
+    const mesh = meshWith(
+      route(`${REVIEWS}, rules: [{ filters: [${filter}] ${backend} }, { backendRefs: [{ name: v1, port: 80 }] }]`),
+    );
+    assert.deepEqual(
+      routesOf(mesh)[0]?.rules.map((rule) => rule.backends.length),
+      [0, 1],
+    );
+    const type = /type: (\w+)/.exec(filter)?.[1];
+    assert.match(mesh.problems('HTTPRoute shop/r').join(), new RegExp(`WEFT_NOT_ENFORCED filter ${type} is not supported`));
+    assert.ok(mesh.conditions('HTTPRoute shop/r').includes('PartiallyInvalid True UnsupportedValue'));
+  });
+}
+
+test('a route of another namespace is for its own clients only', () => {
+  const mesh = meshWith(route(REVIEWS), route(REVIEWS, { namespace: 'client' }));
+  assert.deepEqual(
+    routesOf(mesh).map(({ namespace, clientNamespace }) => [namespace, clientNamespace]),
+    [
+      ['client', 'client'],
+      ['shop', null],
+    ],
+  );
+});
+
+test('routes are sorted oldest first, then by namespace and name', () => {
+  const at = (day: number) => `, creationTimestamp: "2026-01-0${day}T00:00:00Z"`;
+  const routes = [
+    route(REVIEWS, { name: 'c', created: at(1) }),
+    route(REVIEWS, { name: 'b', created: at(2) }),
+    route(REVIEWS, { name: 'a', created: at(2) }),
+  ];
+  const mesh = meshWith(...routes);
+  assert.deepEqual(
+    routesOf(mesh).map(({ name }) => name),
+    ['c', 'a', 'b'],
+  );
+  mesh.apply(route(REVIEWS, { name: 'c', created: at(3) }));
+  assert.deepEqual(
+    routesOf(mesh).map(({ name }) => name),
+    ['a', 'b', 'c'],
+  );
+});
+
+test('a route of a service without a waypoint is told that no proxy runs it', () => {
+  const mesh = new YamlMesh(parser, [service('reviews', { labels: '' }), route(REVIEWS)].join('---\n'));
+  assert.ok(mesh.conditions('HTTPRoute shop/r').includes('ResolvedWaypoints False MissingUseWaypointLabel'));
+  assert.match(mesh.problems('HTTPRoute shop/r').join(), /no proxy runs this route/);
+  mesh.apply([GATEWAY, service('reviews')].join('---\n'));
+  assert.ok(mesh.conditions('HTTPRoute shop/r').includes('ResolvedWaypoints True ResolvedWaypoints'));
+});
+
+test('a route that names the waypoint itself is told where routes attach', () => {
+  const mesh = meshWith(route('parentRefs: [{ name: way }]'));
+  assert.match(mesh.problems('HTTPRoute shop/r').join(), /routes attach to the Services/);
+});
+
+test('a Gateway of another controller as parent is left alone', () => {
+  const mesh = meshWith(route('parentRefs: [{ name: ingress }]'));
+  assert.deepEqual([mesh.conditions('HTTPRoute shop/r'), mesh.problems('HTTPRoute shop/r')], [[], []]);
+});
+
+test('a service that appears resolves the backends that name it, and only then', () => {
+  const mesh = meshWith(route(`${REVIEWS}, rules: [{ backendRefs: [{ name: v3, port: 80 }] }]`));
+  assert.equal(routesOf(mesh)[0]?.rules[0]?.backends[0]?.service, null);
+  const { waypoints } = mesh.apply(service('v3', { labels: '' }));
+  assert.deepEqual([...waypoints.keys()], ['shop/way']);
+  assert.equal(routesOf(mesh)[0]?.rules[0]?.backends[0]?.service, 'shop/v3.shop.svc.cluster.local');
+});
+
+test('a pod that comes or goes leaves the configuration of waypoints alone', () => {
+  const mesh = meshWith(route(REVIEWS));
+  const { waypoints, conditions } = mesh.register('alpha', { name: 'w', labels: { app: 'a' } });
+  assert.deepEqual([waypoints.size, conditions.size], [0, 0]);
+});
+
+function policy(spec: string, { name = 'p', namespace = 'shop' } = {}): string {
+  return `apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: { name: ${name}, namespace: ${namespace} }\nspec: { ${spec} }\n`;
+}
+
+const CORE_SERVICE = 'targetRefs: [{ group: "", kind: Service, name: reviews }]';
+const GATEWAY_TARGET = 'targetRefs: [{ group: gateway.networking.k8s.io, kind: Gateway, name: way }]';
+const CLASS_TARGET = 'targetRefs: [{ group: gateway.networking.k8s.io, kind: GatewayClass, name: weft-waypoint }]';
+
+/** Names of the policies of service reviews, then of those of the whole waypoint. */
+function policiesOf(mesh: YamlMesh): string {
+  const config = configOf(mesh);
+  const own = config?.services.find(({ key }) => key.startsWith('shop/reviews.'))?.policies ?? [];
+  const names = (list: readonly L7Policy[]) => list.map(({ name }) => name).join(' ');
+  return `${names(own)} | ${names(config?.policies ?? [])}`;
+}
+
+const targets: { name: string; yaml: string[]; want: string; condition: string }[] = [
+  { name: 'a Service', yaml: [policy(CORE_SERVICE)], want: 'p | ', condition: 'True Accepted' },
+  { name: 'a Gateway', yaml: [policy(GATEWAY_TARGET)], want: ' | p', condition: 'True Accepted' },
+  {
+    name: 'the single targetRef of old',
+    yaml: [policy('targetRef: { group: core, kind: Service, name: reviews }')],
+    want: 'p | ',
+    condition: 'True Accepted',
+  },
+  {
+    name: 'a missing Service',
+    yaml: [policy('targetRefs: [{ kind: Service, name: review }]')],
+    want: ' | ',
+    condition: 'False TargetNotFound',
+  },
+  {
+    name: 'a Service without waypoint',
+    yaml: [service('plain', { labels: '' }), policy('targetRefs: [{ kind: Service, name: plain }]')],
+    want: ' | ',
+    condition: 'False AncestorNotBound',
+  },
+  {
+    name: 'a missing Gateway',
+    yaml: [policy(GATEWAY_TARGET.replace('way }', 'wya }'))],
+    want: ' | ',
+    condition: 'False TargetNotFound',
+  },
+  { name: 'a class, outside the root namespace', yaml: [policy(CLASS_TARGET)], want: ' | ', condition: 'False Invalid' },
+  {
+    name: 'a ServiceEntry',
+    yaml: [policy('targetRefs: [{ group: networking.istio.io, kind: ServiceEntry, name: x }]')],
+    want: ' | ',
+    condition: 'False TargetNotFound',
+  },
+];
+for (const { name, yaml, want, condition } of targets) {
+  test(`C43: a policy attached to ${name}`, () => {
+    const mesh = meshWith(...yaml);
+    assert.equal(policiesOf(mesh), want);
+    assert.deepEqual(mesh.conditions('AuthorizationPolicy shop/p'), [`WaypointAccepted ${condition}`]);
+    assert.equal(mesh.index.snapshot().policies.size, 0);
+  });
+}
+
+test('a policy of the root namespace for a class reaches every waypoint of that class', () => {
+  const mesh = meshWith(policy(CLASS_TARGET, { namespace: 'istio-system' }));
+  assert.equal(policiesOf(mesh), ' | p');
+  mesh.apply(GATEWAY.replace('name: way,', 'name: later,'));
+  assert.equal(mesh.index.snapshot().waypoints.get('shop/later')?.policies.length, 1);
+});
+
+const L7: { name: string; spec: string; action: string; rules: number; says?: RegExp }[] = [
+  {
+    name: 'ALLOW by method and path',
+    spec: 'rules: [{ to: [{ operation: { methods: [GET], paths: ["/a/{*}"] } }] }]',
+    action: 'allow',
+    rules: 1,
+  },
+  {
+    name: 'ALLOW with a token: the rule is dropped',
+    spec: 'rules: [{ from: [{ source: { requestPrincipals: ["*"] } }] }]',
+    action: 'allow',
+    rules: 0,
+    says: /cannot check requestPrincipals: its rule never matches/,
+  },
+  {
+    name: 'ALLOW with remoteIpBlocks: the rule is dropped',
+    spec: 'rules: [{ from: [{ source: { remoteIpBlocks: [10.0.0.1] } }] }]',
+    action: 'allow',
+    rules: 0,
+    says: /remoteIpBlocks/,
+  },
+  {
+    name: 'ALLOW with a claim: the rule is dropped',
+    spec: 'rules: [{ when: [{ key: "request.auth.claims[a]", values: [b] }] }]',
+    action: 'allow',
+    rules: 0,
+    says: /request.auth.claims\[a\]/,
+  },
+  {
+    name: 'DENY with a token denies without it',
+    spec: 'action: DENY, rules: [{ from: [{ source: { notRequestPrincipals: ["*"] } }] }]',
+    action: 'deny',
+    rules: 1,
+    says: /denies without regard/,
+  },
+  {
+    name: 'CUSTOM denies what it would have asked about',
+    spec: 'action: CUSTOM, provider: { name: opa }, rules: [{ to: [{ operation: { paths: [/a] } }] }]',
+    action: 'deny',
+    rules: 1,
+    says: /every request that the rules match is denied/,
+  },
+];
+for (const { name, spec, action, rules, says } of L7) {
+  test(`L7: ${name}`, () => {
+    const mesh = meshWith(policy(`${CORE_SERVICE}, ${spec}`));
+    const [found] = configOf(mesh)?.services[0]?.policies ?? [];
+    assert.deepEqual([found?.action, found?.rules.length], [action, rules]);
+    const problems = mesh.problems('AuthorizationPolicy shop/p').join();
+    if (says === undefined) assert.equal(problems, '');
+    else assert.match(problems, says);
+    assert.deepEqual(mesh.conditions('AuthorizationPolicy shop/p'), [
+      `WaypointAccepted True ${says === undefined ? 'Accepted' : 'PartiallyInvalid'}`,
+    ]);
+  });
+}
+
+test('L7: AUDIT is refused, and says so', () => {
+  const mesh = meshWith(policy(`${CORE_SERVICE}, action: AUDIT, rules: [{}]`));
+  assert.equal(policiesOf(mesh), ' | ');
+  assert.deepEqual(mesh.conditions('AuthorizationPolicy shop/p'), ['WaypointAccepted False Invalid']);
+});
+
+test('L7: service accounts are completed, trust domains become principals, the rest is Istio’s own text', () => {
+  const source = 'serviceAccounts: [a, other/b]';
+  const second = 'trustDomains: [t.org, "u*"], notTrustDomains: [v]';
+  const when = '{ key: source.serviceAccount, values: [a] }, { key: "request.headers[x]", notValues: ["y*"] }';
+  const rule = `{ from: [{ source: { ${source} } }, { source: { ${second} } }], to: [{ operation: { hosts: ["*.com"], notPorts: ["80"] } }], when: [${when}] }`;
+  const found = configOf(meshWith(policy(`${CORE_SERVICE}, rules: [${rule}]`)))?.services[0]?.policies[0]?.rules[0];
+  assert.deepEqual(
+    found?.from.map(({ serviceAccounts, principals, notPrincipals }) => ({ serviceAccounts, principals, notPrincipals })),
+    [
+      { serviceAccounts: ['shop/a', 'other/b'], principals: [], notPrincipals: [] },
+      { serviceAccounts: [], principals: ['t.org/*', 'u*'], notPrincipals: ['v/*'] },
+    ],
+  );
+  assert.deepEqual([found?.to[0]?.hosts, found?.to[0]?.notPorts], [['*.com'], ['80']]);
+  assert.deepEqual(found?.when, [
+    { key: 'source.serviceAccount', values: ['shop/a'], notValues: [] },
+    { key: 'request.headers[x]', values: [], notValues: ['y*'] },
+  ]);
+});
+
+test('the configuration is plain JSON', () => {
+  const config = configOf(meshWith(route(REVIEWS), policy(CORE_SERVICE)));
+  assert.deepEqual(JSON.parse(JSON.stringify(config)), config);
+});

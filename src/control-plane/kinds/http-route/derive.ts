@@ -1,0 +1,145 @@
+import { defineDerivation } from '#control-plane/index/derivation.ts';
+import type { Condition } from '#control-plane/index/index-delta.ts';
+import { type MeshOptions, serviceHostname } from '#control-plane/index/mesh-options.ts';
+import { STATUS, statusOf } from '#control-plane/index/outputs.ts';
+import { entry, tableOf } from '#control-plane/index/table.ts';
+import { ATTACHED_ROUTES } from '#control-plane/mesh/attachments.ts';
+import { falseCondition, trueCondition } from '#control-plane/mesh/conditions.ts';
+import type { ServiceResource } from '#control-plane/mesh/services.ts';
+import { hasWaypoint } from '#control-plane/mesh/waypoint-binding.ts';
+import { type Problem, warningAt } from '#control-plane/resources/finding.ts';
+import { nameOfResource, type ResourceName } from '#control-plane/resources/resource.ts';
+import { type ServiceKey, serviceKeyOf } from '#model/mesh/service.ts';
+import { RESOURCE } from '#model/settings/control-planes.ts';
+import type { HttpRoute, HttpRouteRule } from '#model/waypoint/config.ts';
+import { type CompiledRules, compileRules } from './compile.ts';
+import { type Attachment, attachParent, type Refusal, ROUTE_TABLES, type RouteMesh } from './parents.ts';
+import type { HttpRouteResource } from './schema.ts';
+
+/** Routes as they were read. */
+export const HTTP_ROUTES = tableOf<HttpRouteResource>()('http-routes');
+
+/** Which services each route is attached to, and what its rules come to. */
+export const httpRoutes = defineDerivation({
+  name: 'http route',
+  each: HTTP_ROUTES,
+  reads: [...ROUTE_TABLES],
+  writes: [ATTACHED_ROUTES, ...STATUS],
+  derive({ key, value: route }, mesh) {
+    const { attached, conditions, problems } = deriveRoute(route, mesh);
+    const { createdAtMs, namespace, name } = route.metadata;
+    const metadata = { createdAtMs, namespace, name };
+    return [
+      ...[...attached].map(([service, one]) => entry(ATTACHED_ROUTES, `${key} ${service}`, { service, metadata, route: one })),
+      ...statusOf(nameOfResource(route), conditions, problems),
+    ];
+  },
+});
+
+/** What becomes of one route. */
+type DerivedRoute = {
+  /** Service key → the route as its waypoint serves it. */
+  attached: ReadonlyMap<ServiceKey, HttpRoute>;
+  conditions: Condition[];
+  problems: Problem[];
+};
+
+/** Attaches a route to the services it names. Nothing in it is skipped in silence: what cannot be done answers 500. */
+function deriveRoute(route: HttpRouteResource, mesh: RouteMesh): DerivedRoute {
+  const attachments: Attachment[] = [];
+  const refusals: Refusal[] = [];
+  for (const [at, parent] of route.parents.entries()) {
+    const outcome = attachParent(parent, ['spec', 'parentRefs', at], mesh);
+    if (outcome !== null && 'reason' in outcome) refusals.push(outcome);
+    else if (outcome !== null) attachments.push(outcome);
+  }
+  const attached = new Map<ServiceKey, HttpRoute>();
+  const compiled: CompiledRules[] = [];
+  for (const group of Map.groupBy(attachments, ({ service }) => nameOfResource(service)).values()) {
+    const [first] = group;
+    if (first === undefined) continue;
+    const rules = compileRules(route, first.service.metadata.namespace, mesh);
+    compiled.push(rules);
+    attached.set(keyOf(first.service, mesh.options), toHttpRoute(route, group, rules.rules));
+  }
+  const unserved = attachments.filter(({ parent }) => !hasWaypoint(mesh, `${parent.namespace}/${parent.name}`));
+  return {
+    attached,
+    conditions: conditionsOf(route, attachments, refusals, compiled, unserved),
+    problems: [...refusals.map(({ problem }) => problem), ...distinctProblems(compiled), ...unservedProblems(unserved, route)],
+  };
+}
+
+function keyOf({ metadata: { namespace, name } }: ServiceResource, options: MeshOptions): ServiceKey {
+  return serviceKeyOf({ namespace, hostname: serviceHostname(namespace, name, options) });
+}
+
+function toHttpRoute({ metadata }: HttpRouteResource, group: readonly Attachment[], rules: readonly HttpRouteRule[]): HttpRoute {
+  const every = group.some(({ ports }) => ports === null);
+  const ports = [...new Set(group.flatMap((one) => one.ports ?? []))].sort((a, b) => a - b);
+  const consumer = group[0]?.service.metadata.namespace !== metadata.namespace;
+  return {
+    namespace: metadata.namespace,
+    name: metadata.name,
+    ports: every ? null : ports,
+    clientNamespace: consumer ? metadata.namespace : null,
+    rules,
+  };
+}
+
+/** A route with several parents compiles its rules once per parent; each problem is told once. */
+function distinctProblems(compiled: readonly CompiledRules[]): Problem[] {
+  const byText = new Map(
+    compiled.flatMap(({ problems }) => problems).map((one) => [`${one.path.join('/')} ${one.message}`, one]),
+  );
+  return [...byText.values()];
+}
+
+function unservedProblems(unserved: readonly Attachment[], route: HttpRouteResource): Problem[] {
+  return unserved.map(({ parent }) => {
+    const message = `no proxy runs this route: Service ${parent.namespace}/${parent.name} has no waypoint`;
+    const remedy = 'label the Service or its namespace istio.io/use-waypoint: <gateway>';
+    return warningAt('WEFT_NOT_ENFORCED', ['spec', 'parentRefs', route.parents.indexOf(parent)], message, remedy);
+  });
+}
+
+/** `unserved`: attached, but to services that no waypoint of ours serves. */
+function conditionsOf(
+  route: HttpRouteResource,
+  attachments: readonly Attachment[],
+  refusals: readonly Refusal[],
+  compiled: readonly CompiledRules[],
+  unserved: readonly Attachment[],
+): Condition[] {
+  if (attachments.length + refusals.length === 0) return [];
+  const resource = nameOfResource(route);
+  const [refused] = refusals;
+  const accepted: Condition =
+    refused === undefined
+      ? trueCondition(resource, 'Accepted', 'Accepted', 'attached')
+      : falseCondition(resource, 'Accepted', refused.reason, refused.problem.message);
+  const served = attachments.length === 0 ? [] : [servedCondition(resource, unserved)];
+  return [accepted, resolvedCondition(resource, compiled), ...stricterConditions(resource, compiled), ...served];
+}
+
+function resolvedCondition(resource: ResourceName, compiled: readonly CompiledRules[]): Condition {
+  const reason = compiled.map((rules) => rules.reason).find((one) => one !== null);
+  if (reason === undefined) return trueCondition(resource, 'ResolvedRefs', 'ResolvedRefs', 'all backends resolve');
+  const messages = distinctProblems(compiled).map(({ message }) => message);
+  return falseCondition(resource, 'ResolvedRefs', reason, messages.slice(0, RESOURCE.messagesMax).join('; '));
+}
+
+/** Present only when some rule answers 500 in place of what it asks for. */
+function stricterConditions(resource: ResourceName, compiled: readonly CompiledRules[]): Condition[] {
+  const rules = [...new Set(compiled.flatMap(({ stricter }) => stricter))];
+  if (rules.length === 0) return [];
+  const message = `Dropped Rule ${rules.join(', ')}: a filter is not supported, so its requests are answered 500`;
+  return [trueCondition(resource, 'PartiallyInvalid', 'UnsupportedValue', message)];
+}
+
+function servedCondition(resource: ResourceName, unserved: readonly Attachment[]): Condition {
+  if (unserved.length === 0) return trueCondition(resource, 'ResolvedWaypoints', 'ResolvedWaypoints', 'waypoints run this route');
+  const names = unserved.map(({ parent }) => `${parent.namespace}/${parent.name}`).join(', ');
+  const message = `Service ${names} has no waypoint: label it istio.io/use-waypoint`;
+  return falseCondition(resource, 'ResolvedWaypoints', 'MissingUseWaypointLabel', message);
+}

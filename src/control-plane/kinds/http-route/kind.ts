@@ -1,0 +1,101 @@
+import { defineKind } from '#control-plane/index/kind-definition.ts';
+import type { Metadata } from '#control-plane/resources/metadata.ts';
+import type { HeaderChanges, HttpRouteMatch } from '#model/waypoint/config.ts';
+import { checkHttpRoute } from './check.ts';
+import { HTTP_ROUTES, httpRoutes } from './derive.ts';
+import {
+  type HttpRouteResource,
+  type ParentRef,
+  type RawBackendRef,
+  type RawFilter,
+  type RawHeaderModifier,
+  type RawHttpRoute,
+  type RawMatch,
+  type RawParentRef,
+  type RawRouteRule,
+  type RawValueMatch,
+  type RouteBackend,
+  type RouteFilter,
+  type RouteRule,
+  readDurationMs,
+} from './schema.ts';
+
+/** How an HTTPRoute is read. */
+export const httpRouteKind = defineKind({
+  kind: 'HTTPRoute',
+  group: 'gateway.networking.k8s.io',
+  versions: ['v1', 'v1beta1'],
+  namespaced: true,
+  schema: { kind: 'crd', file: 'gateway.networking.k8s.io_httproutes.yaml' },
+  unknownFields: 'error',
+  check: checkHttpRoute,
+  read: readHttpRoute,
+  resources: HTTP_ROUTES,
+  derivations: [httpRoutes],
+});
+
+function readHttpRoute({ spec }: RawHttpRoute, metadata: Metadata): HttpRouteResource {
+  return {
+    kind: 'HTTPRoute',
+    metadata,
+    parents: (spec.parentRefs ?? []).map((parent) => readParent(parent, metadata.namespace)),
+    hostnames: spec.hostnames ?? [],
+    rules: spec.rules.map((rule) => readRule(rule, metadata.namespace)),
+  };
+}
+
+function readParent({ group, kind, namespace, name, sectionName, port }: RawParentRef, own: string): ParentRef {
+  return { group, kind, namespace: namespace ?? own, name, sectionName: sectionName ?? null, port: port ?? null };
+}
+
+function readRule({ name, matches, filters, backendRefs, timeouts }: RawRouteRule, own: string): RouteRule {
+  return {
+    name: name ?? '',
+    matches: matches.map(readMatch),
+    filters: (filters ?? []).map(readFilter),
+    backends: (backendRefs ?? []).map((backend) => readBackend(backend, own)),
+    requestTimeoutMs: readTimeout(timeouts?.request),
+    backendTimeoutMs: readTimeout(timeouts?.backendRequest),
+  };
+}
+
+/** `0s` switches a timeout off. */
+function readTimeout(text: string | undefined): number | null {
+  return text === undefined ? null : readDurationMs(text) || null;
+}
+
+function readMatch({ path, method, headers, queryParams }: RawMatch): HttpRouteMatch {
+  return {
+    path: path === undefined ? null : { type: PATH_TYPE[path.type], value: path.value },
+    method: method ?? null,
+    // Header names are compared without regard to case; query parameter names with it.
+    headers: firstOfEachName((headers ?? []).map((header) => readValueMatch(header, header.name.toLowerCase()))),
+    queryParams: firstOfEachName((queryParams ?? []).map((param) => readValueMatch(param, param.name))),
+  };
+}
+
+const PATH_TYPE = { Exact: 'exact', PathPrefix: 'prefix', RegularExpression: 'regex' } as const;
+
+function readValueMatch({ type, value }: RawValueMatch, name: string): HttpRouteMatch['headers'][number] {
+  return { name, type: type === 'RegularExpression' ? 'regex' : 'exact', value };
+}
+
+/** The API says that of equal names only the first entry counts. */
+function firstOfEachName<Named extends { name: string }>(list: readonly Named[]): Named[] {
+  return list.filter(({ name }, at) => list.findIndex((other) => other.name === name) === at);
+}
+
+function readFilter({ type, requestHeaderModifier, responseHeaderModifier }: RawFilter): RouteFilter {
+  if (type === 'RequestHeaderModifier') return { kind: 'request-headers', changes: readChanges(requestHeaderModifier) };
+  if (type === 'ResponseHeaderModifier') return { kind: 'response-headers', changes: readChanges(responseHeaderModifier) };
+  return { kind: 'unsupported', type };
+}
+
+function readChanges({ set = [], add = [], remove = [] }: RawHeaderModifier = {}): HeaderChanges {
+  const plain = ({ name, value }: { name: string; value: string }) => ({ name, value });
+  return { set: set.map(plain), add: add.map(plain), remove: [...remove] };
+}
+
+function readBackend({ group, kind, namespace, name, port, weight, filters }: RawBackendRef, own: string): RouteBackend {
+  return { group, kind, namespace: namespace ?? own, name, port: port ?? null, weight, filters: (filters ?? []).map(readFilter) };
+}

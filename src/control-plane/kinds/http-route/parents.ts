@@ -1,0 +1,53 @@
+import type { MeshReader } from '#control-plane/index/derivation.ts';
+import { SERVICE_BINDINGS, SERVICES, type ServiceResource, serviceNamesIn } from '#control-plane/mesh/services.ts';
+import { isWaypoint } from '#control-plane/mesh/waypoint-binding.ts';
+import { WAYPOINTS } from '#control-plane/mesh/waypoints.ts';
+import { type FieldPath, type Problem, warningAt } from '#control-plane/resources/finding.ts';
+import { didYouMean } from '#control-plane/resources/nearest-name.ts';
+import { listPorts } from './backends.ts';
+import type { ParentRef } from './schema.ts';
+
+/** What routes look up. */
+export const ROUTE_TABLES = [SERVICES, SERVICE_BINDINGS, WAYPOINTS] as const;
+
+/** The mesh as routes see it. */
+export type RouteMesh = MeshReader<(typeof ROUTE_TABLES)[number]>;
+
+/** A service that the route is attached to; `ports` null: at every port. */
+export type Attachment = { parent: ParentRef; service: ServiceResource; ports: readonly number[] | null };
+/** Why a parent reference attaches to nothing. */
+export type Refusal = { reason: string; problem: Problem };
+
+/** The outcome of one parent reference; null for parents that other controllers look after. */
+export function attachParent(parent: ParentRef, path: FieldPath, mesh: RouteMesh): Attachment | Refusal | null {
+  const key = `${parent.namespace}/${parent.name}`;
+  if (parent.kind === 'Gateway' && isWaypoint(mesh, key)) {
+    const message = `Gateway ${key} is a waypoint: routes attach to the Services it serves, not to it`;
+    return refusal(path, message, 'write parentRefs: [{ group: "", kind: Service, name: … }]');
+  }
+  // Parents of other controllers: nothing is written about them.
+  if (parent.kind !== 'Service' || parent.group !== '') return null;
+  const service = mesh.get(SERVICES, key);
+  if (service === null) {
+    const message = `Service ${key} not found${didYouMean(parent.name, serviceNamesIn(mesh, parent.namespace))}`;
+    return refusal(path, message, 'correct the name, or create the Service');
+  }
+  if (service.externalName || service.headless) {
+    const type = service.externalName ? 'of type ExternalName' : 'headless';
+    return refusal(
+      path,
+      `Service ${key} is ${type}: it has no address that clients dial`,
+      'attach the route to a Service with an address',
+    );
+  }
+  if (parent.port === null && parent.sectionName === null) return { parent, service, ports: null };
+  const ports = service.ports.filter(({ name, port }) => (parent.port ?? port) === port && (parent.sectionName ?? name) === name);
+  if (ports.length > 0) return { parent, service, ports: ports.map(({ port }) => port) };
+  const wanted = [parent.sectionName, parent.port].filter((part) => part !== null).join(' ');
+  const message = `Service ${key} has no port ${wanted} (ports: ${listPorts(service)})`;
+  return refusal(path, message, 'use a port of the Service, not of the container');
+}
+
+function refusal(path: FieldPath, message: string, remedy: string): Refusal {
+  return { reason: 'NoMatchingParent', problem: warningAt('WEFT_REFERENCE_UNRESOLVED', path, message, remedy) };
+}

@@ -1,0 +1,127 @@
+import type { Metadata, RawMetadata } from '#control-plane/resources/metadata.ts';
+import type { HeaderChanges, HttpRouteMatch } from '#model/waypoint/config.ts';
+
+/** What a route wants to be attached to. */
+export type ParentRef = {
+  group: string;
+  kind: string;
+  namespace: string;
+  name: string;
+  /** Name of a listener, or of a service's port. */
+  sectionName: string | null;
+  port: number | null;
+};
+
+/** A filter; `unsupported` ones make their rule answer 500. */
+export type RouteFilter =
+  | { kind: 'request-headers'; changes: HeaderChanges }
+  | { kind: 'response-headers'; changes: HeaderChanges }
+  | { kind: 'unsupported'; type: string };
+
+/** Where a share of the requests goes; not looked up yet. */
+export type RouteBackend = {
+  group: string;
+  kind: string;
+  namespace: string;
+  name: string;
+  port: number | null;
+  weight: number;
+  filters: readonly RouteFilter[];
+};
+
+/** A rule with its defaults filled in. */
+export type RouteRule = {
+  name: string;
+  matches: readonly HttpRouteMatch[];
+  filters: readonly RouteFilter[];
+  backends: readonly RouteBackend[];
+  /** Milliseconds; null: unlimited. */
+  requestTimeoutMs: number | null;
+  /** Of one attempt at one backend. Milliseconds; null: unlimited. */
+  backendTimeoutMs: number | null;
+};
+
+/** A route; nothing it refers to has been looked up yet. */
+export type HttpRouteResource = {
+  kind: 'HTTPRoute';
+  metadata: Metadata;
+  parents: readonly ParentRef[];
+  hostnames: readonly string[];
+  rules: readonly RouteRule[];
+};
+
+/** An entry of parentRefs with its defaults. */
+export type RawParentRef = {
+  group: string;
+  kind: string;
+  namespace?: string;
+  name: string;
+  sectionName?: string;
+  port?: number;
+};
+
+/** A header to set or add. */
+export type RawNamedValue = { name: string; value: string };
+/** A match on a header or query parameter. */
+export type RawValueMatch = { name: string; type: 'Exact' | 'RegularExpression'; value: string };
+
+/** A match as written. */
+export type RawMatch = {
+  path?: { type: 'Exact' | 'PathPrefix' | 'RegularExpression'; value: string };
+  headers?: RawValueMatch[];
+  queryParams?: RawValueMatch[];
+  method?: string;
+};
+
+/** Settings of the header filters. */
+export type RawHeaderModifier = { set?: RawNamedValue[]; add?: RawNamedValue[]; remove?: string[] };
+
+/** How a redirect or rewrite changes the path. */
+export type RawPathModifier = { type: string; replaceFullPath?: string; replacePrefixMatch?: string };
+
+/** A filter as written. */
+export type RawFilter = {
+  type: string;
+  requestHeaderModifier?: RawHeaderModifier;
+  responseHeaderModifier?: RawHeaderModifier;
+  requestMirror?: object;
+  requestRedirect?: { path?: RawPathModifier };
+  urlRewrite?: { path?: RawPathModifier };
+  cors?: object;
+  extensionRef?: object;
+};
+
+/** A backend with its defaults. */
+export type RawBackendRef = {
+  group: string;
+  kind: string;
+  namespace?: string;
+  name: string;
+  port?: number;
+  weight: number;
+  filters?: RawFilter[];
+};
+
+/** A rule with its defaults. */
+export type RawRouteRule = {
+  name?: string;
+  matches: RawMatch[];
+  filters?: RawFilter[];
+  backendRefs?: RawBackendRef[];
+  timeouts?: { request?: string; backendRequest?: string };
+};
+
+/** Defaults of the schema are already filled in. */
+export type RawHttpRoute = {
+  metadata: RawMetadata;
+  spec: { parentRefs?: RawParentRef[]; hostnames?: string[]; rules: RawRouteRule[] };
+};
+
+const UNIT_MS: Readonly<Record<string, number>> = { h: 3_600_000, m: 60_000, s: 1000, ms: 1 };
+
+/** Milliseconds of a Gateway API duration such as `1m30s` (GEP-2257), whose form the schema has checked. */
+export function readDurationMs(text: string): number {
+  let totalMs = 0;
+  for (const [, amount, unit] of text.matchAll(/(\d+)(ms|h|m|s)/g)) totalMs += Number(amount) * (UNIT_MS[unit ?? ''] ?? 0);
+  return totalMs;
+}

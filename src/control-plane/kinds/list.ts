@@ -1,0 +1,29 @@
+import type { KindDefinition, MeshDefinitions } from '#control-plane/index/kind-definition.ts';
+import { registeredEndpoints } from '#control-plane/mesh/registered-endpoints.ts';
+import { workloads } from '#control-plane/mesh/workloads.ts';
+import { authorizationPolicyKind } from './authorization-policy/kind.ts';
+import { gatewayKind } from './gateway/kind.ts';
+import { httpRouteKind } from './http-route/kind.ts';
+import { namespaceKind } from './namespace/kind.ts';
+import { peerAuthenticationKind } from './peer-authentication/kind.ts';
+import { podKind } from './pod/kind.ts';
+import { serviceKind } from './service/kind.ts';
+import { workloadEntryKind } from './workload-entry/kind.ts';
+
+/** Every kind of resource that Weft reads. */
+export const KINDS: readonly KindDefinition[] = [
+  serviceKind,
+  podKind,
+  namespaceKind,
+  workloadEntryKind,
+  authorizationPolicyKind,
+  peerAuthenticationKind,
+  gatewayKind,
+  httpRouteKind,
+];
+
+/** What the index is told: the kinds, and what belongs to no kind alone. */
+export const MESH: MeshDefinitions = { kinds: KINDS, derivations: [registeredEndpoints, workloads] };
+
+/** Files of `config/crds` that hold the schemas of kinds without a built-in one. */
+export const CRD_FILES: readonly string[] = KINDS.flatMap(({ schema }) => (schema.kind === 'crd' ? [schema.file] : []));

@@ -1,0 +1,135 @@
+import { defineDerivation } from '#control-plane/index/derivation.ts';
+import { defineKind } from '#control-plane/index/kind-definition.ts';
+import type { MeshOptions } from '#control-plane/index/mesh-options.ts';
+import { tableOf } from '#control-plane/index/table.ts';
+import {
+  ENDPOINT_TABLES,
+  type Endpoint,
+  endpointEntries,
+  hasNativeTunnel,
+  isCaptured,
+  NOWHERE,
+} from '#control-plane/mesh/endpoints.ts';
+import { errorAt, type Problem, warningAt } from '#control-plane/resources/finding.ts';
+import type { Metadata, RawMetadata } from '#control-plane/resources/metadata.ts';
+import { nameOfResource } from '#control-plane/resources/resource.ts';
+import { tryParseIp } from '#model/address/ip.ts';
+import { POD_SCHEMA, type PodResource, type RawPod } from './schema.ts';
+
+const PODS = tableOf<PodResource>()('pods');
+
+/** The endpoint of each pod that has an address and has not ended. */
+const podEndpoints = defineDerivation({
+  name: 'pod',
+  each: PODS,
+  reads: [],
+  writes: [...ENDPOINT_TABLES],
+  derive({ value }, { options }) {
+    const endpoint = endpointOf(value, options);
+    return endpoint === null ? [] : endpointEntries(endpoint);
+  },
+});
+
+/** How a Pod is read. */
+export const podKind = defineKind({
+  kind: 'Pod',
+  group: '',
+  versions: ['v1'],
+  namespaced: true,
+  schema: { kind: 'built-in', schema: POD_SCHEMA },
+  unknownFields: 'warning',
+  check: checkPod,
+  read: readPod,
+  resources: PODS,
+  derivations: [podEndpoints],
+});
+
+function readPod({ metadata: rawMetadata, spec, status }: RawPod, metadata: Metadata): PodResource {
+  return {
+    kind: 'Pod',
+    metadata,
+    serviceAccount: spec.serviceAccountName || 'default',
+    node: spec.nodeName ?? '',
+    addresses: podIpsOf(status)
+      .map(({ ip }) => tryParseIp(ip))
+      .filter((ip) => ip !== null),
+    hostNetwork: spec.hostNetwork === true,
+    finished: status?.phase === 'Succeeded' || status?.phase === 'Failed',
+    ready: !metadata.deleting && isReady(status),
+    namedPorts: namedPortsOf(spec),
+    ownerName: ownerNameOf(rawMetadata, metadata),
+  };
+}
+
+/** A pod that a person describes in a file has no conditions: it counts as ready unless its phase says otherwise. */
+function isReady(status: RawPod['status']): boolean {
+  const conditions = status?.conditions;
+  if (conditions === undefined) return status?.phase === undefined || status.phase === 'Running';
+  return conditions.some(({ type, status: value }) => type === 'Ready' && value === 'True');
+}
+
+function podIpsOf(status: RawPod['status']): { ip: string; path: (string | number)[] }[] {
+  const list = (status?.podIPs ?? []).map(({ ip }, at) => ({ ip: ip ?? '', path: ['status', 'podIPs', at, 'ip'] }));
+  const all = list.length > 0 ? list : [{ ip: status?.podIP ?? '', path: ['status', 'podIP'] }];
+  return all.filter(({ ip }) => ip !== '');
+}
+
+function namedPortsOf({ containers = [], initContainers = [] }: RawPod['spec']): Record<string, number> {
+  const sidecars = initContainers.filter(({ restartPolicy }) => restartPolicy === 'Always');
+  const named: Record<string, number> = {};
+  for (const { ports = [] } of [...containers, ...sidecars]) {
+    for (const { name, containerPort, protocol } of ports) {
+      if (name !== undefined && (protocol ?? 'TCP') === 'TCP') named[name] ??= containerPort;
+    }
+  }
+  return named;
+}
+
+function ownerNameOf({ ownerReferences = [] }: RawMetadata, { name, labels }: Metadata): string {
+  const owner = ownerReferences.find(({ controller }) => controller === true) ?? ownerReferences[0];
+  if (owner === undefined) return name;
+  const hash = labels['pod-template-hash'];
+  const isDeployment = owner.kind === 'ReplicaSet' && hash !== undefined && owner.name.endsWith(`-${hash}`);
+  return isDeployment ? owner.name.slice(0, -(hash.length + 1)) : owner.name;
+}
+
+function checkPod({ status }: RawPod): Problem[] {
+  const ips = podIpsOf(status);
+  const problems = ips
+    .filter(({ ip }) => tryParseIp(ip) === null)
+    .map(({ ip, path }) => errorAt('WEFT_FIELD_INVALID', path, `"${ip}" is not an IP address`, 'write an IPv4 or IPv6 address'));
+  if (ips.length > 0) return problems;
+  const message = 'the pod has no address, so it is no endpoint of the mesh';
+  return [warningAt('WEFT_LIKELY_MISTAKE', ['status'], message, 'set status.podIP; for processes on this machine use weft run')];
+}
+
+/** null: finished, or without an address yet. */
+function endpointOf(pod: PodResource, options: MeshOptions): Endpoint | null {
+  const { metadata, addresses } = pod;
+  if (pod.finished || addresses.length === 0) return null;
+  const { name, namespace, labels } = metadata;
+  return {
+    uid: `${options.clusterId}//Pod/${namespace}/${name}`,
+    resource: nameOfResource(pod),
+    kind: 'pod',
+    // Pods have no status of ours: what is wrong with their binding is a problem only.
+    hasConditions: false,
+    problems: [],
+    name,
+    namespace,
+    labels,
+    serviceAccount: pod.serviceAccount,
+    node: pod.node,
+    addresses,
+    hostname: '',
+    network: options.network,
+    locality: NOWHERE,
+    weight: 1,
+    hostNetwork: pod.hostNetwork,
+    healthy: pod.ready,
+    captured: isCaptured(metadata.annotations),
+    nativeTunnel: hasNativeTunnel(labels),
+    workloadName: pod.ownerName,
+    namedPorts: pod.namedPorts,
+  };
+}

@@ -1,0 +1,175 @@
+import test from 'node:test';
+import { createResourceParser } from '#control-plane/resources/resource-parser.ts';
+import { readCrds } from '#platform/files/crds.ts';
+import { CRD_FILES, KINDS } from './list.ts';
+import { assertFound, type Mistake } from './mistakes.testing.ts';
+
+const parser = createResourceParser(KINDS, await readCrds(CRD_FILES));
+
+const POLICY = 'AuthorizationPolicy';
+
+/** The numbers are the rows of "Example mistakes" in the configuration reference. */
+const mistakes: Mistake[] = [
+  {
+    name: '15: selector and targetRefs',
+    kind: POLICY,
+    spec: '{ selector: { matchLabels: { a: b } }, targetRefs: [{ kind: Service, name: x }] }',
+    at: 'spec.targetRefs',
+    says: /selector and targetRefs exclude one another/,
+    remedy: /choose one/,
+  },
+  {
+    name: '18: DENY without rules',
+    kind: POLICY,
+    spec: '{ action: DENY }',
+    at: 'spec.action',
+    says: /matches nothing/,
+    remedy: /ALLOW policy with an empty spec/,
+  },
+  {
+    name: '19: a principal with spiffe://',
+    kind: POLICY,
+    spec: '{ rules: [{ from: [{ source: { principals: ["spiffe://cluster.local/ns/a/sa/b"] } }] }] }',
+    at: 'spec.rules[0].from[0].source.principals[0]',
+    says: /never matches/,
+    remedy: /^write cluster.local\/ns\/a\/sa\/b/,
+  },
+  {
+    name: '20: serviceAccounts next to principals',
+    kind: POLICY,
+    spec: '{ rules: [{ from: [{ source: { principals: [a], serviceAccounts: [a/b] } }] }] }',
+    at: 'spec.rules[0].from[0].source.principals',
+    says: /cannot be combined/,
+    remedy: /two from entries/,
+  },
+  {
+    name: '21: an operator after {**}',
+    kind: POLICY,
+    spec: '{ rules: [{ to: [{ operation: { paths: ["/a/{**}/b/{*}"] } }] }] }',
+    at: 'spec.rules[0].to[0].operation.paths[0]',
+    says: /must be the last operator/,
+    remedy: /\{\*\*\} once/,
+  },
+  {
+    name: '21: an operator in part of a segment',
+    kind: POLICY,
+    spec: '{ rules: [{ to: [{ operation: { notPaths: ["/v{*}"] } }] }] }',
+    at: 'spec.rules[0].to[0].operation.notPaths[0]',
+    says: /whole path segment/,
+    remedy: /\{\*\}/,
+  },
+  {
+    name: '22: an attribute misspelt',
+    kind: POLICY,
+    spec: '{ rules: [{ when: [{ key: "request.header[x]", values: [a] }] }] }',
+    at: 'spec.rules[0].when[0].key',
+    says: /did you mean "request.headers\[x\]"/,
+    remedy: /source.ip.*request.headers/,
+  },
+  {
+    name: '23: an attribute of the past',
+    kind: POLICY,
+    spec: '{ rules: [{ when: [{ key: "destination.labels[version]", values: [a] }] }] }',
+    at: 'spec.rules[0].when[0].key',
+    says: /no longer/,
+    remedy: /selector/,
+  },
+  {
+    name: '24: CUSTOM without provider',
+    kind: POLICY,
+    spec: '{ action: CUSTOM, rules: [{}] }',
+    at: 'spec.action',
+    says: /provider/,
+    remedy: /provider.name/,
+  },
+  {
+    name: '25: ports without selector',
+    kind: 'PeerAuthentication',
+    spec: '{ portLevelMtls: { 8080: { mode: STRICT } } }',
+    at: 'spec.portLevelMtls',
+    says: /need a selector/,
+    remedy: /add spec.selector/,
+  },
+  {
+    name: 'a bad port in a policy rejects it',
+    kind: POLICY,
+    spec: '{ action: DENY, rules: [{ to: [{ operation: { ports: ["80-90"] } }] }] }',
+    at: 'spec.rules[0].to[0].operation.ports[0]',
+    says: /"80-90" is not a port/,
+    remedy: /1 to 65535/,
+  },
+  {
+    name: 'a bad address in a policy rejects it',
+    kind: POLICY,
+    spec: '{ rules: [{ from: [{ source: { notIpBlocks: [10.0.0.0/33] } }] }] }',
+    at: 'spec.rules[0].from[0].source.notIpBlocks[0]',
+    says: /neither an IP address nor a range/,
+    remedy: /10.0.0.0\/8/,
+  },
+  {
+    name: 'host bits show the network',
+    kind: POLICY,
+    severity: 'warning',
+    spec: '{ rules: [{ when: [{ key: source.ip, values: [10.1.2.3/8] }] }] }',
+    at: 'spec.rules[0].when[0].values[0]',
+    says: /10.0.0.0\/8/,
+    remedy: /^write 10.0.0.0\/8$/,
+  },
+  {
+    name: 'a method in lower case never matches',
+    kind: POLICY,
+    spec: '{ rules: [{ to: [{ operation: { methods: [get] } }] }] }',
+    at: 'spec.rules[0].to[0].operation.methods[0]',
+    says: /upper case/,
+    remedy: /^write GET$/,
+  },
+  {
+    name: 'an empty list restricts nothing',
+    kind: POLICY,
+    spec: '{ rules: [{ from: [{ source: { principals: [] } }] }] }',
+    at: 'spec.rules[0].from[0].source.principals',
+    says: /restricts nothing/,
+    remedy: /at least one value/,
+  },
+  {
+    name: 'an empty source would match everything',
+    kind: POLICY,
+    spec: '{ rules: [{ from: [{}] }] }',
+    at: 'spec.rules[0].from[0]',
+    says: /match everything/,
+    remedy: /remove the entry/,
+  },
+  {
+    name: 'a target in another namespace',
+    kind: POLICY,
+    spec: '{ targetRefs: [{ kind: Service, name: x, namespace: other }] }',
+    at: 'spec.targetRefs[0].namespace',
+    says: /own namespace/,
+    remedy: /remove it/,
+  },
+  {
+    name: 'a Gateway target without its group',
+    kind: POLICY,
+    spec: '{ targetRefs: [{ kind: Gateway, name: x }] }',
+    at: 'spec.targetRefs[0].group',
+    says: /kind Gateway of group ""/,
+    remedy: /group: "gateway.networking.k8s.io"/,
+  },
+  {
+    name: 'an unknown field names the nearest one',
+    kind: POLICY,
+    spec: '{ rules: [{ to: [{ operation: { method: [GET] } }] }] }',
+    at: 'spec.rules[0].to[0].operation.method',
+    says: /did you mean "methods"/,
+    remedy: /^write methods$/,
+  },
+  {
+    name: 'an enum value misspelt',
+    kind: POLICY,
+    spec: '{ action: ALOW }',
+    at: 'spec.action',
+    says: /"ALOW" is not one of ALLOW, DENY/,
+    remedy: /^did you mean ALLOW\?$/,
+  },
+];
+for (const mistake of mistakes) test(`${mistake.severity ?? 'error'}: ${mistake.name}`, () => assertFound(mistake, parser));

@@ -1,0 +1,100 @@
+import { errorAt, type FieldPath, type Problem, warningAt } from '#control-plane/resources/finding.ts';
+import { DNS_LABEL } from '#control-plane/resources/schema.ts';
+import { tryParseIp } from '#model/address/ip.ts';
+import type { RawService, RawServicePort } from './schema.ts';
+
+/** What the schema cannot state about a Service. */
+export function checkService({ metadata, spec }: RawService): Problem[] {
+  const problems = checkServiceName(metadata.name);
+  if (spec.type === 'ExternalName') {
+    if (!spec.externalName) {
+      const path = ['spec', 'externalName'];
+      problems.push(
+        errorAt('WEFT_FIELD_INVALID', path, 'type ExternalName needs the name it stands for', 'add spec.externalName'),
+      );
+    }
+    return problems;
+  }
+  return [
+    ...problems,
+    ...checkClusterIps(spec),
+    ...checkPorts(spec.ports ?? [], isHeadless(spec)),
+    ...checkServiceSelector(spec),
+  ];
+}
+
+/** The addresses as written, without `None` and empty ones. */
+export function clusterIpsOf(spec: RawService['spec']): string[] {
+  const written = spec.clusterIPs !== undefined && spec.clusterIPs.length > 0 ? spec.clusterIPs : [spec.clusterIP ?? ''];
+  return written.filter((ip) => ip !== '' && ip !== 'None');
+}
+
+/** Whether the service wants no address of its own. */
+export function isHeadless(spec: RawService['spec']): boolean {
+  return spec.clusterIP === 'None' || spec.clusterIPs?.[0] === 'None';
+}
+
+function checkServiceName(name: string): Problem[] {
+  if (name.length <= 63 && new RegExp(DNS_LABEL).test(name)) return [];
+  const message = `"${name}" cannot be the first part of a hostname`;
+  return [errorAt('WEFT_FIELD_INVALID', ['metadata', 'name'], message, 'use at most 63 lower-case letters, digits and "-"')];
+}
+
+function checkClusterIps(spec: RawService['spec']): Problem[] {
+  const listed = spec.clusterIPs !== undefined && spec.clusterIPs.length > 0;
+  return clusterIpsOf(spec).flatMap((ip) => {
+    if (tryParseIp(ip) !== null) return [];
+    const path = listed ? ['spec', 'clusterIPs', (spec.clusterIPs ?? []).indexOf(ip)] : ['spec', 'clusterIP'];
+    const remedy = 'write an IP address, None for a headless service, or leave it out to have one allocated';
+    return [errorAt('WEFT_FIELD_INVALID', path, `"${ip}" is not an IP address`, remedy)];
+  });
+}
+
+function checkPorts(ports: readonly RawServicePort[], headless: boolean): Problem[] {
+  const problems: Problem[] = [];
+  const seen = new Map<string, FieldPath>();
+  if (ports.length === 0 && !headless) {
+    problems.push(errorAt('WEFT_FIELD_INVALID', ['spec', 'ports'], 'a service needs at least one port', 'add spec.ports'));
+  }
+  for (const [at, port] of ports.entries()) {
+    const path = ['spec', 'ports', at];
+    problems.push(...checkTargetPort(port, path));
+    if (ports.length > 1 && !port.name) {
+      problems.push(errorAt('WEFT_FIELD_INVALID', [...path, 'name'], 'with several ports each needs a name', 'add a name'));
+    }
+    const keys = [`${port.port}/${port.protocol ?? 'TCP'}`, ...(port.name ? [`name "${port.name}"`] : [])];
+    for (const key of keys) {
+      if (seen.has(key)) problems.push(errorAt('WEFT_FIELD_CONFLICT', path, `port ${key} is listed twice`, 'remove one of them'));
+      seen.set(key, path);
+    }
+  }
+  return problems;
+}
+
+function checkTargetPort({ targetPort }: RawServicePort, path: FieldPath): Problem[] {
+  if (targetPort === undefined) return [];
+  const isNumber = typeof targetPort === 'number';
+  const valid = isNumber ? Number.isInteger(targetPort) && targetPort >= 0 && targetPort <= 65_535 : isPortName(targetPort);
+  if (valid) return [];
+  const message = `${JSON.stringify(targetPort)} is neither a port number nor the name of a container port`;
+  const quoted = typeof targetPort === 'string' && /^\d+$/.test(targetPort);
+  return [
+    errorAt(
+      'WEFT_FIELD_INVALID',
+      [...path, 'targetPort'],
+      message,
+      quoted ? `write ${targetPort} without quotes` : 'write a number from 1 to 65535 or a name',
+    ),
+  ];
+}
+
+/** IANA service names: up to 15 letters, digits and `-`, with at least one letter. */
+function isPortName(name: string): boolean {
+  return name.length <= 15 && new RegExp(DNS_LABEL).test(name) && /[a-z]/.test(name);
+}
+
+function checkServiceSelector({ selector }: RawService['spec']): Problem[] {
+  if (Object.keys(selector ?? {}).length > 0) return [];
+  const message = 'a service without a selector has no endpoints here: every connection to it is refused';
+  return [warningAt('WEFT_LIKELY_MISTAKE', ['spec', 'selector'], message, 'add spec.selector with the labels of its workloads')];
+}

@@ -1,0 +1,164 @@
+import { defineDerivation, type MeshReader } from '#control-plane/index/derivation.ts';
+import { type MeshOptions, serviceHostname } from '#control-plane/index/mesh-options.ts';
+import { OUTPUT, STATUS, statusOf } from '#control-plane/index/outputs.ts';
+import { entry } from '#control-plane/index/table.ts';
+import { RESERVED_ADDRESSES, reserve } from '#control-plane/index/vip-allocator.ts';
+import { appProtocolOf } from '#control-plane/mesh/app-protocol.ts';
+import { namespaceAnnotations } from '#control-plane/mesh/namespaces.ts';
+import {
+  isGenerated,
+  onePerNumber,
+  SERVICE_BINDINGS,
+  SERVICE_RANK,
+  SERVICES,
+  type ServicePortResource,
+  type ServiceResource,
+  USER_SERVICES,
+} from '#control-plane/mesh/services.ts';
+import { BINDING_TABLES, bindingOf, UNBOUND, waypointCondition } from '#control-plane/mesh/waypoint-binding.ts';
+import { ANNOTATION } from '#control-plane/mesh/well-known.ts';
+import { type Problem, warningAt } from '#control-plane/resources/finding.ts';
+import { byAge, type Labels } from '#control-plane/resources/metadata.ts';
+import { nameOfResource } from '#control-plane/resources/resource.ts';
+import { type Family, familyOf, type IpAddress } from '#model/address/ip.ts';
+import type { GatewayAddress } from '#model/mesh/service.ts';
+import { type LoadBalancing, type Service, type ServicePort, serviceKeyOf } from '#model/mesh/service.ts';
+
+/** Puts the services of users beside those of waypoints; their addresses are never given to another one. */
+export const userServices = defineDerivation({
+  name: 'user service',
+  each: USER_SERVICES,
+  reads: [],
+  writes: [SERVICES, RESERVED_ADDRESSES],
+  derive: ({ key, value }) => [entry(SERVICES, key, value, SERVICE_RANK.user), ...reserve(value.addresses)],
+});
+
+/** A service as workload discovery describes it, its waypoint, and what is to be said about both. */
+export const services = defineDerivation({
+  name: 'service',
+  each: SERVICES,
+  reads: [USER_SERVICES, RESERVED_ADDRESSES, ...BINDING_TABLES],
+  writes: [OUTPUT.services, SERVICE_BINDINGS, ...STATUS],
+  derive({ key, value: resource }, mesh) {
+    if (resource.externalName) return [];
+    const { namespace, labels } = resource.metadata;
+    const name = nameOfResource(resource);
+    const binding = isGenerated(resource) ? UNBOUND : bindingOf('service', namespace, labels, mesh);
+    const { addresses, problems } = addressesOf(key, resource, mesh);
+    if (binding.problem !== null) problems.push(binding.problem);
+    const facts = { addresses, namespaceAnnotations: namespaceAnnotations(mesh, namespace), waypoint: binding.address };
+    const service = serviceOf(resource, facts, mesh.options);
+    return [
+      entry(OUTPUT.services, serviceKeyOf(service), service),
+      ...(binding.gateway === null ? [] : [entry(SERVICE_BINDINGS, key, { gateway: binding.gateway })]),
+      ...statusOf(name, waypointCondition(name, binding), problems),
+    ];
+  },
+});
+
+/** The user's addresses, as far as no older service has them; else allocated ones. */
+function addressesOf(
+  key: string,
+  resource: ServiceResource,
+  mesh: MeshReader<typeof USER_SERVICES | typeof RESERVED_ADDRESSES>,
+): { addresses: IpAddress[]; problems: Problem[] } {
+  const problems: Problem[] = [];
+  const own: IpAddress[] = [];
+  const lost: IpAddress[] = [];
+  for (const address of resource.addresses) {
+    const [first] = mesh.valuesBy(USER_SERVICES, 'address', address).toSorted(byAge);
+    if (first === undefined || keyOf(first) === key) {
+      own.push(address);
+      continue;
+    }
+    lost.push(address);
+    const message = `address ${address} is that of Service ${keyOf(first)}; another one is used here`;
+    problems.push(warningAt('WEFT_ADDRESS_CONFLICT', ['spec'], message, 'give each service its own address, or leave it out'));
+  }
+  const families = lost.length > 0 ? [...new Set(lost.map(familyOf))] : familiesToAllocate(resource);
+  const allocated = mesh.allocate(families);
+  if (allocated.length < families.length) {
+    const message = 'no free address is left in the range for services';
+    problems.push(warningAt('WEFT_ADDRESS_CONFLICT', ['spec'], message, 'write spec.clusterIP yourself'));
+  }
+  return { addresses: [...own, ...allocated], problems };
+}
+
+function keyOf({ metadata: { namespace, name } }: ServiceResource): string {
+  return `${namespace}/${name}`;
+}
+
+/** What a service takes from the resources around it. */
+type ServiceFacts = {
+  addresses: readonly IpAddress[];
+  namespaceAnnotations: Labels;
+  waypoint: GatewayAddress | null;
+};
+
+/** The service as workload discovery describes it. */
+function serviceOf(resource: ServiceResource, facts: ServiceFacts, options: MeshOptions): Service {
+  const { name, namespace } = resource.metadata;
+  return {
+    name,
+    namespace,
+    hostname: serviceHostname(namespace, name, options),
+    addresses: facts.addresses,
+    ports: onePerNumber(resource.ports).map(toPort),
+    subjectAltNames: [],
+    waypoint: facts.waypoint,
+    loadBalancing: loadBalancingOf(resource, facts.namespaceAnnotations),
+    ipFamilies: familiesOf(resource.ipFamilies),
+    canonical: true,
+    namespaceOnly: false,
+  };
+}
+
+function toPort(port: ServicePortResource): ServicePort {
+  const targetPort = typeof port.target === 'number' ? port.target : 0;
+  return { servicePort: port.port, targetPort, appProtocol: appProtocolOf(port) };
+}
+
+function familiesOf(families: readonly Family[]): Service['ipFamilies'] {
+  const distinct = new Set(families);
+  if (distinct.size === 2) return 'dual';
+  if (distinct.has(4)) return 'ipv4';
+  return distinct.has(6) ? 'ipv6' : 'automatic';
+}
+
+/** Families that an allocated service gets an address of; none when the user gave addresses or wants none. */
+function familiesToAllocate({ headless, addresses, ipFamilies }: ServiceResource): readonly Family[] {
+  if (headless || addresses.length > 0) return [];
+  return ipFamilies.length > 0 ? [...new Set(ipFamilies)] : [4, 6];
+}
+
+/**
+ * How endpoints of a service are preferred: internalTrafficPolicy, then trafficDistribution, then the annotation
+ * of the service, then that of its namespace; null when none says anything. A fresh object per service.
+ */
+function loadBalancingOf(service: ServiceResource, namespaceAnnotations: Labels): LoadBalancing | null {
+  const preference = preferenceOf(service, namespaceAnnotations);
+  if (!service.publishNotReadyAddresses) return preference;
+  return { ...(preference ?? { mode: 'unspecified', routingPreference: [] }), allowUnhealthy: true };
+}
+
+function preferenceOf(service: ServiceResource, namespaceAnnotations: Labels): LoadBalancing | null {
+  if (service.nodeLocal) return { mode: 'strict', routingPreference: ['node'], allowUnhealthy: false };
+  const wanted =
+    service.trafficDistribution ??
+    service.metadata.annotations[ANNOTATION.trafficDistribution] ??
+    namespaceAnnotations[ANNOTATION.trafficDistribution];
+  switch (wanted?.toLowerCase()) {
+    case 'preferclose':
+    case 'prefersamezone':
+      return { mode: 'failover', routingPreference: ['network', 'region', 'zone'], allowUnhealthy: false };
+    case 'prefersamenode':
+      return {
+        mode: 'failover',
+        routingPreference: ['network', 'region', 'zone', 'subzone', 'node'],
+        allowUnhealthy: false,
+      };
+    default:
+      // An unknown value means any endpoint; it does not fall through to a wider setting.
+      return null;
+  }
+}

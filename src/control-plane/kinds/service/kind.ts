@@ -1,0 +1,48 @@
+import { defineKind } from '#control-plane/index/kind-definition.ts';
+import { type ServicePortResource, type ServiceResource, USER_SERVICES } from '#control-plane/mesh/services.ts';
+import type { Metadata } from '#control-plane/resources/metadata.ts';
+import { familyOf, tryParseIp } from '#model/address/ip.ts';
+import { checkService, clusterIpsOf, isHeadless } from './check.ts';
+import { services, userServices } from './derive.ts';
+import { type RawService, type RawServicePort, SERVICE_SCHEMA } from './schema.ts';
+
+/** How a Service is read. */
+export const serviceKind = defineKind({
+  kind: 'Service',
+  group: '',
+  versions: ['v1'],
+  namespaced: true,
+  schema: { kind: 'built-in', schema: SERVICE_SCHEMA },
+  unknownFields: 'warning',
+  check: checkService,
+  read: readService,
+  resources: USER_SERVICES,
+  derivations: [userServices, services],
+});
+
+function readService({ spec }: RawService, metadata: Metadata): ServiceResource {
+  const externalName = spec.type === 'ExternalName';
+  const addresses = externalName
+    ? []
+    : clusterIpsOf(spec)
+        .map(tryParseIp)
+        .filter((ip) => ip !== null);
+  const selector = spec.selector ?? {};
+  return {
+    kind: 'Service',
+    metadata,
+    externalName,
+    headless: isHeadless(spec),
+    addresses,
+    ipFamilies: spec.ipFamilies?.map((family) => (family === 'IPv4' ? 4 : 6)) ?? addresses.map(familyOf),
+    selector: Object.keys(selector).length === 0 ? null : selector,
+    ports: (spec.ports ?? []).map(readPort),
+    nodeLocal: spec.internalTrafficPolicy === 'Local',
+    trafficDistribution: spec.trafficDistribution ?? null,
+    publishNotReadyAddresses: spec.publishNotReadyAddresses === true,
+  };
+}
+
+function readPort({ name, port, targetPort, protocol, appProtocol }: RawServicePort): ServicePortResource {
+  return { name: name ?? '', port, target: targetPort || port, protocol: protocol ?? 'TCP', appProtocol: appProtocol ?? null };
+}

@@ -1,0 +1,115 @@
+import { defineDerivation } from '#control-plane/index/derivation.ts';
+import { defineKind } from '#control-plane/index/kind-definition.ts';
+import type { MeshOptions } from '#control-plane/index/mesh-options.ts';
+import { tableOf } from '#control-plane/index/table.ts';
+import { ENDPOINT_TABLES, type Endpoint, endpointEntries, hasNativeTunnel, isCaptured } from '#control-plane/mesh/endpoints.ts';
+import { ANNOTATION, LABEL } from '#control-plane/mesh/well-known.ts';
+import { errorAt, type Problem } from '#control-plane/resources/finding.ts';
+import type { Metadata } from '#control-plane/resources/metadata.ts';
+import { nameOfResource } from '#control-plane/resources/resource.ts';
+import { SUBDOMAIN } from '#control-plane/resources/schema.ts';
+import { tryParseIp } from '#model/address/ip.ts';
+import type { RawWorkloadEntry, WorkloadEntryResource } from './schema.ts';
+
+const WORKLOAD_ENTRIES = tableOf<WorkloadEntryResource>()('workload-entries');
+
+const entryEndpoints = defineDerivation({
+  name: 'workload entry',
+  each: WORKLOAD_ENTRIES,
+  reads: [],
+  writes: [...ENDPOINT_TABLES],
+  derive: ({ value }, { options }) => endpointEntries(endpointOf(value, options)),
+});
+
+/** How a WorkloadEntry is read. */
+export const workloadEntryKind = defineKind({
+  kind: 'WorkloadEntry',
+  group: 'networking.istio.io',
+  versions: ['v1', 'v1beta1', 'v1alpha3'],
+  namespaced: true,
+  schema: { kind: 'crd', file: 'networking.istio.io_workloadentries.yaml' },
+  unknownFields: 'error',
+  check: checkWorkloadEntry,
+  read: readWorkloadEntry,
+  resources: WORKLOAD_ENTRIES,
+  derivations: [entryEndpoints],
+});
+
+function readWorkloadEntry({ spec }: RawWorkloadEntry, metadata: Metadata): WorkloadEntryResource {
+  const address = tryParseIp(spec.address ?? '');
+  const [region = '', zone = '', subzone = ''] = (spec.locality ?? '').split('/');
+  return {
+    kind: 'WorkloadEntry',
+    metadata,
+    address,
+    hostname: address === null ? (spec.address ?? '') : '',
+    ports: spec.ports ?? {},
+    labels: { ...metadata.labels, ...spec.labels },
+    network: spec.network ?? '',
+    locality: { region, zone, subzone },
+    weight: Math.max(1, spec.weight ?? 1),
+    serviceAccount: spec.serviceAccount || 'default',
+  };
+}
+
+function checkWorkloadEntry({ spec }: RawWorkloadEntry): Problem[] {
+  const problems = checkAddress(spec.address ?? '', spec.network);
+  for (const [name, port] of Object.entries(spec.ports ?? {})) {
+    if (port >= 1 && port <= 65_535) continue;
+    problems.push(
+      errorAt('WEFT_FIELD_INVALID', ['spec', 'ports', name], `${port} is not a port`, 'write a number from 1 to 65535'),
+    );
+  }
+  if (spec.serviceAccount && !new RegExp(SUBDOMAIN).test(spec.serviceAccount)) {
+    const message = `"${spec.serviceAccount}" is not the name of a service account`;
+    const remedy = 'write the bare name: the identity is built from it and the namespace';
+    problems.push(errorAt('WEFT_FIELD_INVALID', ['spec', 'serviceAccount'], message, remedy));
+  }
+  return problems;
+}
+
+function checkAddress(address: string, network: string | undefined): Problem[] {
+  const path = ['spec', 'address'];
+  if (address === '') {
+    const message = 'an entry without an address can only be reached through the gateway of another network';
+    return network ? [] : [errorAt('WEFT_FIELD_INVALID', path, message, 'add spec.address')];
+  }
+  if (address.startsWith('unix://')) {
+    const message = `"${address}" is a unix socket: those are not reachable through the mesh`;
+    return [errorAt('WEFT_FIELD_INVALID', path, message, 'let the process listen on an IP address')];
+  }
+  // Four dotted numbers are a mistyped address, never a hostname.
+  const isHostname = new RegExp(SUBDOMAIN).test(address.toLowerCase()) && !/^[\d.]+$/.test(address);
+  if (tryParseIp(address) !== null || isHostname) return [];
+  const message = `"${address}" is neither an IP address nor a hostname`;
+  return [errorAt('WEFT_FIELD_INVALID', path, message, 'write an IPv4 or IPv6 address without a port, or a hostname')];
+}
+
+/** The endpoint that a WorkloadEntry describes. */
+function endpointOf(entry: WorkloadEntryResource, options: MeshOptions): Endpoint {
+  const { metadata, labels, address } = entry;
+  const { name, namespace, annotations } = metadata;
+  return {
+    uid: `${options.clusterId}/networking.istio.io/WorkloadEntry/${namespace}/${name}`,
+    resource: nameOfResource(entry),
+    kind: 'entry',
+    hasConditions: true,
+    problems: [],
+    name,
+    namespace,
+    labels,
+    serviceAccount: entry.serviceAccount,
+    node: '',
+    addresses: address === null ? [] : [address],
+    hostname: entry.hostname,
+    network: entry.network || options.network,
+    locality: entry.locality,
+    weight: entry.weight,
+    hostNetwork: false,
+    healthy: true,
+    captured: isCaptured(annotations),
+    nativeTunnel: hasNativeTunnel(labels),
+    workloadName: annotations[ANNOTATION.autoRegistrationGroup] ?? labels[LABEL.workloadName] ?? name,
+    namedPorts: entry.ports,
+  };
+}

@@ -1,0 +1,111 @@
+import { defineDerivation, type MeshReader } from '#control-plane/index/derivation.ts';
+import { type MeshOptions, serviceHostname } from '#control-plane/index/mesh-options.ts';
+import { OUTPUT, STATUS, statusOf } from '#control-plane/index/outputs.ts';
+import { entry } from '#control-plane/index/table.ts';
+import { ENDPOINTS, type Endpoint } from '#control-plane/mesh/endpoints.ts';
+import { NAMESPACES } from '#control-plane/mesh/namespaces.ts';
+import { onePerNumber, SERVICES, type ServicePortResource, type ServiceResource } from '#control-plane/mesh/services.ts';
+import { type Binding, bindingOf, UNBOUND, waypointCondition } from '#control-plane/mesh/waypoint-binding.ts';
+import { WAYPOINTS } from '#control-plane/mesh/waypoints.ts';
+import { LABEL } from '#control-plane/mesh/well-known.ts';
+import { POLICY_TABLES, policiesOfWorkload } from '#control-plane/mesh/workload-policies.ts';
+import type { GatewayAddress } from '#model/mesh/service.ts';
+import { type ServiceKey, serviceKeyOf } from '#model/mesh/service.ts';
+import type { PortMapping, Workload } from '#model/mesh/workload.ts';
+
+/** Workloads as workload discovery describes them: the services each endpoint joins, its policies and its waypoint. */
+export const workloads = defineDerivation({
+  name: 'workload',
+  each: ENDPOINTS,
+  reads: [SERVICES, NAMESPACES, WAYPOINTS, ...POLICY_TABLES],
+  writes: [OUTPUT.workloads, ...STATUS],
+  derive({ key, value: endpoint }, mesh) {
+    const { namespace, labels, resource, problems } = endpoint;
+    const binding = bindEndpoint(endpoint, mesh);
+    const services = mesh.picking(SERVICES, namespace, labels);
+    const policies = policiesOfWorkload(mesh, namespace, labels);
+    const workload = workloadOf(endpoint, { services, waypoint: binding.address, policies }, mesh.options);
+    return [
+      entry(OUTPUT.workloads, key, workload),
+      ...statusOf(resource, endpoint.hasConditions ? waypointCondition(resource, binding) : [], [
+        ...(binding.problem === null ? [] : [binding.problem]),
+        ...problems,
+      ]),
+    ];
+  },
+});
+
+/** Instances of a waypoint never have one. */
+function bindEndpoint({ namespace, labels }: Endpoint, mesh: MeshReader<typeof NAMESPACES | typeof WAYPOINTS>): Binding {
+  const gateway = labels[LABEL.gatewayName];
+  if (gateway !== undefined && mesh.get(WAYPOINTS, `${namespace}/${gateway}`) !== null) return UNBOUND;
+  return bindingOf('workload', namespace, labels, mesh);
+}
+
+/** What a workload takes from the resources around it. */
+export type WorkloadFacts = {
+  /** Services that select the endpoint, in order of name. */
+  services: readonly ServiceResource[];
+  waypoint: GatewayAddress | null;
+  /** Keys of selector-scoped policies, in order. */
+  policies: readonly string[];
+};
+
+/** The workload as workload discovery describes it. */
+export function workloadOf(endpoint: Endpoint, facts: WorkloadFacts, options: MeshOptions): Workload {
+  return {
+    uid: endpoint.uid,
+    name: endpoint.name,
+    namespace: endpoint.namespace,
+    addresses: endpoint.addresses,
+    network: endpoint.network,
+    tunnelProtocol: endpoint.captured || endpoint.nativeTunnel ? 'hbone' : 'none',
+    nativeTunnel: endpoint.nativeTunnel,
+    trustDomain: options.trustDomain,
+    serviceAccount: endpoint.serviceAccount,
+    waypoint: facts.waypoint,
+    node: endpoint.node,
+    canonicalName: canonicalNameOf(endpoint),
+    canonicalRevision: canonicalRevisionOf(endpoint),
+    workloadName: endpoint.workloadName,
+    authorizationPolicies: facts.policies,
+    healthy: endpoint.healthy,
+    clusterId: options.clusterId,
+    hostname: endpoint.hostname,
+    services: new Map(facts.services.map((service) => membershipOf(service, endpoint, options))),
+    hostNetwork: endpoint.hostNetwork,
+    capacity: endpoint.weight,
+    locality: endpoint.locality,
+  };
+}
+
+function canonicalNameOf({ labels, workloadName }: Endpoint): string {
+  return labels[LABEL.canonicalName] ?? labels['app.kubernetes.io/name'] ?? labels.app ?? workloadName;
+}
+
+function canonicalRevisionOf({ labels }: Endpoint): string {
+  return labels[LABEL.canonicalRevision] ?? labels['app.kubernetes.io/version'] ?? labels.version ?? 'latest';
+}
+
+function membershipOf(service: ServiceResource, endpoint: Endpoint, options: MeshOptions): [ServiceKey, PortMapping[]] {
+  const { name, namespace } = service.metadata;
+  const mappings = onePerNumber(service.ports).flatMap((port) => {
+    const targetPort = targetPortOf(port, endpoint);
+    return targetPort === null ? [] : [{ servicePort: port.port, targetPort }];
+  });
+  return [serviceKeyOf({ namespace, hostname: serviceHostname(namespace, name, options) }), mappings];
+}
+
+/** Port of the endpoint behind a service port; null: this endpoint does not have it. */
+function targetPortOf({ name, port, target }: ServicePortResource, { kind, namedPorts }: Endpoint): number | null {
+  const named = (portName: string) => (Object.hasOwn(namedPorts, portName) ? (namedPorts[portName] ?? null) : null);
+  switch (kind) {
+    case 'pod':
+      return typeof target === 'number' ? target : named(target);
+    case 'entry':
+      return typeof target === 'number' ? (named(name) ?? target) : named(target);
+    case 'registered':
+      // A process has no list of named ports.
+      return typeof target === 'number' ? target : port;
+  }
+}

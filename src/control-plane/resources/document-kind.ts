@@ -1,0 +1,25 @@
+import type { Problem, Severity } from '#control-plane/resources/finding.ts';
+import type { Metadata, RawMetadata } from '#control-plane/resources/metadata.ts';
+import type { Resource } from '#control-plane/resources/resource.ts';
+import type { Schema } from '#control-plane/resources/schema.ts';
+
+/** Where the schema of a kind comes from. */
+export type SchemaSource = { kind: 'built-in'; schema: Schema } | { kind: 'crd'; file: string };
+
+/** What every document is once its schema has passed. */
+export type RawResource = { metadata: RawMetadata };
+
+/** How documents of one kind are read. The parser calls `check` and `read` only with objects that passed the schema. */
+export type DocumentKind = {
+  kind: string;
+  /** '' for the core group. */
+  group: string;
+  versions: readonly string[];
+  namespaced: boolean;
+  schema: SchemaSource;
+  /** Kinds that Weft enforces refuse fields they do not know; kinds it reads a part of only warn. */
+  unknownFields: Severity;
+  /** Rules between fields that the schema cannot state. */
+  check(object: unknown): Problem[];
+  read(object: unknown, metadata: Metadata): Resource;
+};
