@@ -1,14 +1,21 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { parseIp } from '#model/address/ip.ts';
+import { formatIdentity } from '#model/identity/identity.ts';
 import { aWorkload, deltaOf } from '#model/mesh/mesh-fixtures.testing.ts';
+import { type Service, serviceKeyOf } from '#model/mesh/service.ts';
+import type { Workload } from '#model/mesh/workload.ts';
 import { curl, startApp } from '#waypoint/clients.testing.ts';
-import { configOf, FRONT, type Rig, startRig, VIP, WAYPOINT_IDENTITY } from '#waypoint/waypoint-rig.testing.ts';
+import { configOf, FRONT, type Rig, rule, startRig, to, VIP, WAYPOINT_IDENTITY } from '#waypoint/waypoint-rig.testing.ts';
 
 const HERE = { kind: 'hostname', namespace: 'shop', hostname: 'waypoint.shop.svc.cluster.local', hbonePort: 15_008 } as const;
 
 function learn(rig: Rig, ...workloads: ReturnType<typeof aWorkload>[]): void {
   rig.waypoint.meshChanged(rig.mesh.apply(deltaOf(workloads)));
+}
+
+function learnService(rig: Rig, service: Service, ...workloads: Workload[]): void {
+  rig.waypoint.meshChanged(rig.mesh.apply(deltaOf(workloads, [service])));
 }
 
 test('reaching: an endpoint on this node is dialled plainly, as the client', async (t) => {
@@ -40,6 +47,52 @@ test('promise 1: an endpoint on another node is reached through a tunnel that mu
   assert.equal(tunnel?.request.serviceHost, 'cart.shop.svc.cluster.local');
   assert.match(tunnel?.request.client ?? '', /^10\.0\.0\.7:\d+$/);
   assert.match(tunnel?.request.traceparent ?? '', /^00-[0-9a-f]{32}-[0-9a-f]{16}-00$/);
+});
+
+test('reaching: the names that a service allows are accepted of its endpoints, and a change of them opens anew', async (t) => {
+  const app = await startApp(t);
+  const rig = await startRig();
+  t.after(() => rig.close());
+  rig.endpoints([app.port], { node: 'two', serviceAccount: 'cart' });
+  await curl(rig.port, '/');
+  const service = rig.mesh.service('shop/cart.shop.svc.cluster.local');
+  assert.ok(service);
+  learnService(rig, { ...service, subjectAltNames: ['spiffe://x/ns/y/sa/z', 'dns.name'] });
+  assert.equal((await curl(rig.port, '/')).status, 200);
+  learnService(rig, { ...service, subjectAltNames: ['spiffe://x/ns/y/sa/z', 'dns.name'], ipFamilies: 'dual' });
+  await curl(rig.port, '/');
+  const own = 'spiffe://cluster.local/ns/shop/sa/cart';
+  assert.deepEqual(
+    rig.tunnels.map(({ target }) => target.peers.map(formatIdentity)),
+    [[own], [own, 'spiffe://x/ns/y/sa/z']],
+  );
+});
+
+test('reaching: what one service allows is not allowed to another with the same endpoint', async (t) => {
+  const app = await startApp(t);
+  const rig = await startRig({ routes: [rule({ path: { type: 'exact', value: '/b' } }, [to('b')]), rule({}, [to('cart')])] });
+  t.after(() => rig.close());
+  rig.endpoints([app.port], { node: 'two', serviceAccount: 'cart' });
+  const cart = rig.mesh.service('shop/cart.shop.svc.cluster.local');
+  const [workload] = rig.mesh.endpoints('shop/cart.shop.svc.cluster.local');
+  assert.ok(cart && workload);
+  const other = {
+    ...cart,
+    name: 'b',
+    hostname: 'b.shop.svc.cluster.local',
+    addresses: [],
+    subjectAltNames: ['spiffe://x/ns/y/sa/z'],
+  };
+  const services = new Map([...workload.services, [serviceKeyOf(other), [{ servicePort: 80, targetPort: app.port }]]] as const);
+  learnService(rig, other, { ...workload, services });
+  for (const path of ['/', '/b', '/', '/b']) assert.equal((await curl(rig.port, path)).status, 200);
+  assert.deepEqual(
+    rig.tunnels.map(({ target, request }) => [request.serviceHost, target.peers.length]),
+    [
+      ['cart.shop.svc.cluster.local', 1],
+      ['b.shop.svc.cluster.local', 2],
+    ],
+  );
 });
 
 test('reaching: an endpoint without HBONE on another node is dialled plainly', async (t) => {

@@ -111,6 +111,7 @@ export async function startRig(options: RigOptions = {}): Promise<Rig> {
   const dials: DialTarget[] = [];
   const tunnels: Rig['tunnels'] = [];
   let uuids = 0;
+  let bytes = 0;
   const waypoint = createWaypoint({
     self: { namespace: 'shop', gateway: 'waypoint', node: 'one', identity: WAYPOINT_IDENTITY },
     mesh,
@@ -120,6 +121,7 @@ export async function startRig(options: RigOptions = {}): Promise<Rig> {
       random: options.random ?? Math.random,
       log: collectingLog(lines),
       newUuid: () => `00000000-0000-4000-8000-${String(++uuids).padStart(12, '0')}`,
+      randomBytes: (count) => new Uint8Array(count).fill(++bytes),
       dialDirect: (workload, ip, port, client) => {
         dials.push({ uid: workload.uid, ip, port, client: `${client.address}:${client.port}` });
         return connect(ip, port);

@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { type IpAddress, parseIp } from '#model/address/ip.ts';
 import type { Log } from '#model/effects/log.ts';
@@ -116,6 +116,7 @@ async function serve(
       random: systemRandom,
       log,
       newUuid: randomUUID,
+      randomBytes,
       dialDirect: (_workload, ip, port) => dial(ip, port),
       tunnels,
       http2: nodeHttp2,

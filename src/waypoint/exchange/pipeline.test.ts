@@ -69,7 +69,7 @@ test('pipeline: a stage that answers is the last one asked, and no try is made',
 });
 
 test('pipeline: a further try asks the attempt stages alone, on the terms of the decision', () => {
-  const endpoint = new UpstreamEndpoint(aWorkload('a', ['10.0.0.1']), parseIp('10.0.0.1'), 80);
+  const endpoint = new UpstreamEndpoint(aWorkload('a', ['10.0.0.1']), parseIp('10.0.0.1'), 80, null);
   const tries: unknown[] = [];
   const { said, exchange, carrier, pipeline } = run((all) => [
     witness('a', all),

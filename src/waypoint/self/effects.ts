@@ -17,6 +17,8 @@ export type WaypointEffects = {
   log: Log;
   /** A version 4 UUID. */
   newUuid(): string;
+  /** As many random bytes. */
+  randomBytes(count: number): Uint8Array;
   /**
    * Opens a plain connection to an endpoint on this node, or to one without HBONE. The stream must allow half-open
    * and should have its Nagle delay off.

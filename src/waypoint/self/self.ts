@@ -3,6 +3,8 @@ import { type Identity, sameIdentity } from '#model/identity/identity.ts';
 import type { MeshState } from '#model/mesh/mesh-state.ts';
 import type { GatewayAddress } from '#model/mesh/service.ts';
 import { identityOf } from '#model/mesh/workload.ts';
+import type { Caller } from '#model/path/reach.ts';
+import { EMPTY_BAGGAGE } from '#model/telemetry/baggage.ts';
 
 /** Which waypoint this is. */
 export type WaypointSelf = {
@@ -14,6 +16,11 @@ export type WaypointSelf = {
   /** For locality preferences; without it only the node is known. */
   location?: ClientLocation;
 };
+
+/** How this waypoint opens tunnels: as itself, for its clients' identities end here. */
+export function callerOf({ identity, namespace, gateway }: WaypointSelf): Caller {
+  return { identity, baggage: { ...EMPTY_BAGGAGE, namespace, workloadName: gateway, serviceName: gateway } };
+}
 
 /** Where this waypoint runs. */
 export function locationOf(self: WaypointSelf): ClientLocation {

@@ -1,5 +1,5 @@
 import type { IpAddress } from '#model/address/ip.ts';
-import type { ServiceKey } from '#model/mesh/service.ts';
+import type { Service, ServiceKey } from '#model/mesh/service.ts';
 import type { Workload } from '#model/mesh/workload.ts';
 import type { Slotted } from '#waypoint/state/slots.ts';
 
@@ -15,7 +15,7 @@ export class ServiceState implements Slotted {
   }
 }
 
-/** One port of one workload as this waypoint uses it. */
+/** One port of one workload, as an endpoint of one service: what services allow their endpoints to be differs. */
 export class UpstreamEndpoint implements Slotted {
   slots: unknown[] | null = null;
   workload: Workload;
@@ -23,17 +23,18 @@ export class UpstreamEndpoint implements Slotted {
   readonly port: number;
   /** Balancing weight. */
   capacity: number;
-  /** Hostname of the service it was chosen for; null when the workload itself was dialled. */
-  serviceHost: string | null = null;
+  /** The service it was chosen for; null when the workload itself was dialled. */
+  service: Service | null;
   /** Requests and TCP connections under way. */
   active = 0;
   /** It has left: nothing new may be kept for it. */
   gone = false;
 
-  constructor(workload: Workload, ip: IpAddress, port: number) {
+  constructor(workload: Workload, ip: IpAddress, port: number, service: Service | null) {
     this.workload = workload;
     this.ip = ip;
     this.port = port;
+    this.service = service;
     this.capacity = workload.capacity;
   }
 }

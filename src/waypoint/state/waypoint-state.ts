@@ -1,7 +1,7 @@
 import type { IpAddress } from '#model/address/ip.ts';
 import { targetPort } from '#model/balancing/endpoints.ts';
 import type { MeshState, Touched } from '#model/mesh/mesh-state.ts';
-import type { ServiceKey } from '#model/mesh/service.ts';
+import { type Service, type ServiceKey, serviceKeyOf } from '#model/mesh/service.ts';
 import type { Workload } from '#model/mesh/workload.ts';
 import type { WaypointConfig } from '#model/waypoint/config.ts';
 import { ServiceState, UpstreamEndpoint } from '#waypoint/state/kept.ts';
@@ -67,14 +67,16 @@ export class WaypointState {
     return this.#services.values();
   }
 
-  endpoint(workload: Workload, ip: IpAddress, port: number): UpstreamEndpoint {
+  /** `service`: for which it is chosen; null when the workload itself was dialled. */
+  endpoint(workload: Workload, ip: IpAddress, port: number, service: Service | null = null): UpstreamEndpoint {
     const known = this.#endpoints.get(workload.uid) ?? [];
-    const found = known.find((endpoint) => endpoint.ip === ip && endpoint.port === port);
+    const found = known.find((one) => one.ip === ip && one.port === port && allowsSamePeers(one.service, service));
     if (found !== undefined) {
       found.workload = workload;
+      found.service = service;
       return found;
     }
-    const endpoint = new UpstreamEndpoint(workload, ip, port);
+    const endpoint = new UpstreamEndpoint(workload, ip, port, service);
     this.#endpoints.set(workload.uid, [...known, endpoint]);
     return endpoint;
   }
@@ -105,9 +107,10 @@ export class WaypointState {
   }
 
   /** Whether a port of one of the workload's services leads to the endpoint, whatever its health and locality. */
-  #isOffered({ workload, port }: UpstreamEndpoint): boolean {
+  #isOffered({ workload, port, service: chosenFor }: UpstreamEndpoint): boolean {
     for (const key of workload.services.keys()) {
       const service = this.#mesh.service(key);
+      if (chosenFor !== null && !allowsSamePeers(chosenFor, service)) continue;
       if (service?.ports.some(({ servicePort }) => targetPort(service, workload, servicePort) === port)) return true;
     }
     return false;
@@ -151,6 +154,12 @@ export class WaypointState {
     if (kept.length === 0) this.#endpoints.delete(uid);
     else if (kept.length < known.length) this.#endpoints.set(uid, kept);
   }
+}
+
+/** Whether it is one service, and allows its endpoints the same identities: connections made under others are not used. */
+function allowsSamePeers(a: Service | null, b: Service | null): boolean {
+  if (a === null || b === null) return a === b;
+  return serviceKeyOf(a) === serviceKeyOf(b) && a.subjectAltNames.join(' ') === b.subjectAltNames.join(' ');
 }
 
 /** Whether what is known of an endpoint still holds: same identity, same node, same way to reach it. */

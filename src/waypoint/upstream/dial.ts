@@ -1,11 +1,10 @@
-import { formatAddress } from '#model/address/ip.ts';
 import { unreachable } from '#model/error.ts';
-import { PORT } from '#model/mesh/ports.ts';
-import { identityOf } from '#model/mesh/workload.ts';
+import { openingOf, reachOf, type Tunnel } from '#model/path/reach.ts';
 import { TUNNEL } from '#model/settings/tunnels.ts';
+import { describeTunnelStatus } from '#protocol/hbone/headers.ts';
 import type { UpstreamProblem } from '#protocol/http/message.ts';
 import type { ClientInfo, WaypointEffects } from '#waypoint/self/effects.ts';
-import type { WaypointSelf } from '#waypoint/self/self.ts';
+import { callerOf, type WaypointSelf } from '#waypoint/self/self.ts';
 import type { UpstreamEndpoint } from '#waypoint/state/kept.ts';
 import type { DialOutcome } from '#waypoint/upstream/connection-pool.ts';
 
@@ -30,45 +29,40 @@ export function dial(
       if (late && outcome.kind === 'open') outcome.stream.destroy();
       else resolve(outcome);
     };
-    const opening = needsTunnel(self, endpoint)
-      ? dialTunnel(self, effects, endpoint, client)
-      : dialPlain(effects, endpoint, client);
-    opening.then(settle, (error: unknown) =>
+    open(self, effects, endpoint, client).then(settle, (error: unknown) =>
       settle(failed('connect-failure', error instanceof Error ? error.message : String(error))),
     );
   });
 }
 
-/** An endpoint of the mesh on another node is never dialled in plain text (DESIGN section 11, promise 1). */
-function needsTunnel(self: WaypointSelf, { workload }: UpstreamEndpoint): boolean {
-  return workload.tunnelProtocol === 'hbone' && workload.node !== self.node;
-}
-
-async function dialPlain(
-  effects: WaypointEffects,
-  { workload, ip, port }: UpstreamEndpoint,
-  client: ClientInfo,
-): Promise<DialOutcome> {
-  return { kind: 'open', stream: await effects.dialDirect(workload, ip, port, client) };
-}
-
-async function dialTunnel(
+async function open(
   self: WaypointSelf,
   effects: WaypointEffects,
   endpoint: UpstreamEndpoint,
   client: ClientInfo,
 ): Promise<DialOutcome> {
   const { workload, ip, port } = endpoint;
-  const outcome = await effects.tunnels.open(
-    { source: self.identity, peers: [identityOf(workload)], address: ip, port: PORT.hbone },
-    {
-      authority: formatAddress(ip, port),
-      client: formatAddress(client.address, client.port),
-      serviceHost: endpoint.serviceHost,
-      baggage: `k8s.namespace.name=${self.namespace},k8s.deployment.name=${self.gateway},service.name=${self.gateway}`,
-      traceparent: `00-${hexOf(effects.newUuid())}-${hexOf(effects.newUuid()).slice(0, 16)}-00`,
-    },
-  );
+  const reach = reachOf(endpoint, workload.node === self.node);
+  switch (reach.kind) {
+    case 'plain':
+    case 'near':
+      return { kind: 'open', stream: await effects.dialDirect(workload, ip, port, client) };
+    case 'tunnel':
+      return openTunnel(self, effects, reach.tunnel, client);
+    default:
+      return unreachable(reach);
+  }
+}
+
+async function openTunnel(
+  self: WaypointSelf,
+  effects: WaypointEffects,
+  tunnel: Tunnel,
+  client: ClientInfo,
+): Promise<DialOutcome> {
+  const from = { ip: client.address, port: client.port };
+  const { target, request } = openingOf(tunnel, callerOf(self), from, effects.randomBytes);
+  const outcome = await effects.tunnels.open(target, request);
   switch (outcome.kind) {
     case 'open':
       return { kind: 'open', stream: outcome.stream };
@@ -82,13 +76,7 @@ async function dialTunnel(
 }
 
 function refusal(status: number): string {
-  return status === 401
-    ? 'the endpoint refused the tunnel: an authorization policy there denies this waypoint'
-    : `the endpoint refused the tunnel with ${status}`;
-}
-
-function hexOf(uuid: string): string {
-  return uuid.replaceAll('-', '');
+  return `the endpoint refused the tunnel with ${status}: ${describeTunnelStatus(status)}`;
 }
 
 function failed(kind: UpstreamProblem['kind'], details: string): DialOutcome {

@@ -107,9 +107,8 @@ export class Upstreams {
     let eligible = this.#eligible(service, port, family);
     if (eligible.length === 0) eligible = this.#eligible(service, port, family === 4 ? 6 : 4);
     const endpoints = eligible.map(({ workload, ip, port: target, weight }) => {
-      const endpoint = this.#context.state.endpoint(workload, ip, target);
+      const endpoint = this.#context.state.endpoint(workload, ip, target, service);
       endpoint.capacity = weight;
-      endpoint.serviceHost = service.hostname;
       return endpoint;
     });
     return { appProtocol: declared.appProtocol, set: endpointSet(endpoints) };
