@@ -288,7 +288,8 @@ function firstAddress({ addresses: [ip] }: Workload): IpAddress {
   return ip;
 }
 
-function collectingLog(lines: LogLine[]): Log {
+/** A log that a test reads. */
+export function collectingLog(lines: LogLine[]): Log {
   const note = (level: string) => (fields: object, message: string) => void lines.push({ ...fields, level, message });
   const log: Log = { debug: note('debug'), info: note('info'), warn: note('warn'), error: note('error'), child: () => log };
   return log;

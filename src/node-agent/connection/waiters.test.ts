@@ -1,27 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Clock } from '#model/effects/clock.ts';
+import { SteppedClock } from '#platform/stepped-clock.testing.ts';
 import { Waiters } from './waiters.ts';
 
-function steppedClock(): Clock & { fire(): void } {
-  const due = new Set<() => void>();
-  return {
-    nowMs: () => 0,
-    after: (_ms, task) => {
-      due.add(task);
-      return () => due.delete(task);
-    },
-    every: () => () => {},
-    fire: () => {
-      for (const task of [...due]) task();
-    },
-  };
-}
-
-test('what is known is given at once', async () => assert.equal(await new Waiters(steppedClock(), 1).until(() => 7), 7));
+test('what is known is given at once', async () => assert.equal(await new Waiters(new SteppedClock(), 1).until(() => 7), 7));
 
 test('a waiter is released by the first check that finds its answer', async () => {
-  const waiters = new Waiters(steppedClock(), 1);
+  const waiters = new Waiters(new SteppedClock(), 1);
   let known: string | null = null;
   const answer = waiters.until(() => known);
   waiters.check();
@@ -31,8 +16,20 @@ test('a waiter is released by the first check that finds its answer', async () =
 });
 
 test('after the deadline the answer is null', async () => {
-  const clock = steppedClock();
+  const clock = new SteppedClock();
   const answer = new Waiters(clock, 1).until(() => null);
-  clock.fire();
+  clock.advance(1);
   assert.equal(await answer, null);
+});
+
+test('a waiter that was answered or gave up leaves no timer behind', async () => {
+  const clock = new SteppedClock();
+  const waiters = new Waiters(clock, 5);
+  let known: string | null = null;
+  const answers = [waiters.until(() => known), waiters.until(() => null)];
+  known = 'here';
+  waiters.check();
+  assert.deepEqual(clock.pendingMs(), [5]);
+  clock.advance(5);
+  assert.deepEqual([await Promise.all(answers), clock.pendingMs()], [['here', null], []]);
 });

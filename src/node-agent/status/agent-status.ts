@@ -1,4 +1,5 @@
 import { formatIdentity } from '#model/identity/identity.ts';
+import type { KernelMaps } from '#model/kernel/maps.ts';
 import type { MeshState } from '#model/mesh/mesh-state.ts';
 import { identityOf } from '#model/mesh/workload.ts';
 import { decideOutbound } from '#model/path/decide.ts';
@@ -9,29 +10,42 @@ import type { AgentStatus } from '#protocol/api/agent.ts';
 /** The agent, as far as its status shows it. */
 export type ShownAgent = { mesh: MeshState; enrollment: Pick<Enrollment, 'all' | 'get'>; generation: number };
 
-/** What a status is made of. */
+/** Kinds of paths that a person knows by another name; `direct`: once the kernel has the verdict. */
+const SHOWN_AS: Readonly<Record<string, string>> = { local: 'direct', plain: 'plaintext' };
+
+/** What a status is made of: what the parts of an agent say of themselves, as they say it. */
 export type StatusParts = {
   node: string;
   version: string;
   pid: number;
   agent: ShownAgent;
-  certificates: AgentStatus['certificates'];
-  controlPlane: AgentStatus['controlPlane'];
+  /** Null: not given yet. */
+  certificates: readonly { identity: string; notAfterMs: number | null; renewing: boolean; error: string | null }[];
+  controlPlane: { address: string; connected: boolean; syncedAtMs: number | null; error: string | null };
+  /** What of the service is lost on this machine. */
   degraded: string[];
+  /** Where the metrics are served; null: nowhere. */
   metrics: string | null;
-  kernel: { pinDir: string; liveDirectFlows: number; verdicts: number; counters: Record<string, number> };
+  maps: Pick<KernelMaps, 'flows' | 'verdicts'>;
+  pinDir: string;
+  counters: Record<string, number>;
 };
 
 /** What `weft status` shows of an agent. */
 export function agentStatus(parts: StatusParts): AgentStatus {
-  const { agent } = parts;
+  const { agent, controlPlane, maps } = parts;
   const { services, policies } = agent.mesh.counts;
   return {
     node: parts.node,
     version: parts.version,
     pid: parts.pid,
-    certificates: parts.certificates,
-    controlPlane: parts.controlPlane,
+    certificates: parts.certificates.map(({ notAfterMs, ...one }) => ({ ...one, notAfter: timeText(notAfterMs) ?? '' })),
+    controlPlane: {
+      address: controlPlane.address,
+      connected: controlPlane.connected,
+      syncedAt: timeText(controlPlane.syncedAtMs),
+      error: controlPlane.error,
+    },
     enrolled: agent.enrollment.all().map(({ request, addresses }) => {
       const known = agent.mesh.workload(request.uid) !== null;
       const { uid, name, namespace, serviceAccount } = request;
@@ -41,13 +55,26 @@ export function agentStatus(parts: StatusParts): AgentStatus {
     workloads: knownWorkloads(agent),
     services,
     policies,
-    kernel: { generation: agent.generation, ...parts.kernel },
+    kernel: {
+      pinDir: parts.pinDir,
+      generation: agent.generation,
+      liveDirectFlows: maps.flows.entries().length,
+      verdicts: maps.verdicts.entries().length,
+      counters: parts.counters,
+    },
     degraded: parts.degraded,
     metrics: parts.metrics,
   };
 }
 
-/** Each workload with the path that a connection from this node to its address takes. */
+function timeText(ms: number | null): string | null {
+  return ms === null ? null : new Date(ms).toISOString();
+}
+
+/**
+ * Each workload with the path that a connection from this node to its address takes: the answer of the same decision that
+ * a connection gets, asked for the first workload enrolled here. Without one there is nobody to ask for.
+ */
 function knownWorkloads(agent: ShownAgent): AgentStatus['workloads'] {
   const listed: AgentStatus['workloads'] = [];
   const isLocal = (uid: string): boolean => agent.enrollment.get(uid) !== null;
@@ -57,14 +84,14 @@ function knownWorkloads(agent: ShownAgent): AgentStatus['workloads'] {
     const [ip] = workload.addresses;
     const path =
       ip === undefined || source === undefined
-        ? null
+        ? null // a pod address has no list of ports, so any port gives the path
         : decideOutbound({ source, dialled: { ip, port: 1 }, chosen: null }, { mesh: agent.mesh, isLocal, random: () => 0 });
     listed.push({
       uid: workload.uid,
       identity: formatIdentity(identityOf(workload)),
       node: workload.node,
       addresses: [...workload.addresses],
-      path: path === null ? 'unknown' : path.kind === 'local' ? 'direct' : path.kind === 'plain' ? 'plaintext' : path.kind,
+      path: path === null ? 'unknown' : (SHOWN_AS[path.kind] ?? path.kind),
     });
   }
   return listed;

@@ -1,27 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Clock } from '#model/effects/clock.ts';
 import { SILENT_LOG } from '#model/effects/log.ts';
 import type { EnrollmentRequest } from '#node-agent/enrollment/enrollment.ts';
+import { SteppedClock } from '#platform/stepped-clock.testing.ts';
 import { type EnrollingAgent, LocalWorkloads, type Registration } from './local-workloads.ts';
 
 const WANTED = { name: 'cart', namespace: 'shop', serviceAccount: 'cart', labels: { app: 'cart' }, nativeTunnel: false };
 
 function setUp({ registerFails = 0, enrollFails = false } = {}) {
-  const timers: (() => void)[] = [];
-  const periodic: (() => void)[] = [];
-  let now = 0;
-  const clock: Clock = {
-    nowMs: () => now,
-    after: (_ms, task) => {
-      timers.push(task);
-      return () => {};
-    },
-    every: (_ms, task) => {
-      periodic.push(task);
-      return () => {};
-    },
-  };
+  const clock = new SteppedClock();
   const seen = {
     enrolled: [] as string[],
     left: [] as string[],
@@ -64,12 +51,8 @@ function setUp({ registerFails = 0, enrollFails = false } = {}) {
     local,
     seen,
     populated,
-    timers,
-    periodic,
+    clock,
     settle,
-    pass: (ms: number): void => {
-      now += ms;
-    },
   };
 }
 
@@ -103,21 +86,21 @@ test('an enrollment that fails leaves no sandbox', async () => {
 });
 
 test('registration is tried again until the control plane takes it', async () => {
-  const { local, seen, timers, settle } = setUp({ registerFails: 1 });
+  const { local, seen, clock, settle } = setUp({ registerFails: 1 });
   await local.start(WANTED);
   await settle();
   assert.deepEqual(seen.registered, []);
-  timers.shift()?.();
+  clock.advance(1_000);
   await settle();
   assert.deepEqual(seen.registered, [['cart']]);
 });
 
 test('a workload whose processes are gone is removed, one that has not started yet is not', async () => {
-  const { local, seen, populated, periodic, settle, pass } = setUp();
+  const { local, seen, populated, clock, settle } = setUp();
   local.watch();
   await local.start(WANTED);
   const reap = async (): Promise<void> => {
-    periodic[0]?.();
+    clock.advance(2_000);
     await settle();
     await settle();
   };
@@ -129,8 +112,9 @@ test('a workload whose processes are gone is removed, one that has not started y
   await reap();
   assert.deepEqual(seen.left, ['k/shop/cart']);
   await local.start(WANTED);
-  pass(31_000);
-  await reap();
+  clock.advance(31_000);
+  await settle();
+  await settle();
   assert.equal(seen.left.length, 2, 'one that never started ends after its grace');
 });
 

@@ -1,4 +1,4 @@
-import type { Clock } from '#model/effects/clock.ts';
+import type { Cancel, Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
 import { WeftError } from '#model/error.ts';
 import { AGENT } from '#model/settings/agents.ts';
@@ -57,6 +57,8 @@ export class LocalWorkloads {
   readonly #local = new Map<string, Local>();
   readonly #starting = new Set<string>();
   #registering: Promise<void> = Promise.resolve();
+  #cancelRetry: Cancel = () => {};
+  #closed = false;
 
   constructor(agent: EnrollingAgent, effects: LocalWorkloadEffects) {
     this.#agent = agent;
@@ -149,6 +151,12 @@ export class LocalWorkloads {
     for (const { request } of [...this.#local.values()]) await this.stop({ namespace: request.namespace, name: request.name });
   }
 
+  /** Tells the control plane nothing any more; the workloads stay as they are, for the next agent. */
+  close(): void {
+    this.#closed = true;
+    this.#cancelRetry();
+  }
+
   /** Tells the control plane the whole set again (after a reconnect). */
   refreshRegistration(): void {
     this.#registerSoon();
@@ -160,6 +168,8 @@ export class LocalWorkloads {
   }
 
   async #register(): Promise<void> {
+    if (this.#closed) return;
+    this.#cancelRetry(); // this attempt takes its place: attempts that pile up would never end
     const all = [...this.#local.values()].map(({ request }) => request);
     const registrations = all.map(({ name, namespace, serviceAccount, labels, addresses, nativeTunnel }) => ({
       name,
@@ -179,7 +189,8 @@ export class LocalWorkloads {
       });
     } catch (error) {
       this.#effects.log.debug({ error: messageOf(error) }, 'registration failed; it is tried again');
-      this.#effects.clock.after(AGENT.registerRetryMs, () => this.#registerSoon());
+      if (this.#closed) return;
+      this.#cancelRetry = this.#effects.clock.after(AGENT.registerRetryMs, () => this.#registerSoon());
     }
   }
 

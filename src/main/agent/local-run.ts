@@ -1,0 +1,80 @@
+import { readFile, rename, writeFile } from 'node:fs/promises';
+import type { Log } from '#model/effects/log.ts';
+import type { Agent } from '#node-agent/agent.ts';
+import { LocalWorkloads } from '#node-agent/enrollment/local-run/local-workloads.ts';
+import { bridgeName, egressNat, expectedUid, searchDomains } from '#node-agent/enrollment/local-run/sandbox-names.ts';
+import { type StateFile, workloadStore } from '#node-agent/enrollment/local-run/workload-store.ts';
+import type { NodePaths } from '#node-agent/node-places.ts';
+import { systemClock } from '#platform/clock.ts';
+import { RegistryClient } from '#platform/grpc/registry-client.ts';
+import { createSandboxes, type Sandboxes } from '#platform/linux/sandbox/sandboxes.ts';
+import type { AgentProcessOptions } from './options.ts';
+
+/** What the sandboxes of a node depend on; `noNatFor` null: workloads reach only what routes back to the pools. */
+export type SandboxSettings = {
+  place: AgentProcessOptions['place'];
+  paths: NodePaths;
+  clusterDomain: string;
+  noNatFor: readonly string[] | null;
+  log: Log;
+};
+
+/** The sandboxes of a node. */
+export function openSandboxes({ place, paths, clusterDomain, noNatFor, log }: SandboxSettings): Sandboxes {
+  return createSandboxes({
+    node: place.node,
+    runDir: paths.nodeDir,
+    cgroupRoot: paths.cgroup,
+    pool4: place.pool4,
+    pool6: place.pool6,
+    bridge: bridgeName(place.node),
+    resolvSearch: (namespace) => searchDomains(namespace, clusterDomain),
+    nameservers: null,
+    uplinks: null,
+    egressNat: egressNat(noNatFor),
+    mtuBytes: null,
+    log,
+  });
+}
+
+/** The workloads of a node, and what ends their registration. */
+export type OpenedLocalRun = { local: LocalWorkloads; closeRegistry(): void };
+
+/** The workloads that `weft run` starts on this node, with their real sandboxes, registration and file. */
+export function openLocalWorkloads(
+  agent: Agent,
+  sandboxes: Sandboxes,
+  file: string,
+  { control, place, log }: AgentProcessOptions,
+): OpenedLocalRun {
+  const registry = new RegistryClient(control, place.node);
+  const local = new LocalWorkloads(agent, {
+    sandboxes,
+    register: (workloads) => registry.sync(workloads),
+    expectedUid: (key) => expectedUid(control.clusterId, key),
+    store: workloadStore(stateFile(file)),
+    clock: systemClock,
+    log,
+  });
+  const closeRegistry = (): void => {
+    local.close();
+    registry.close();
+  };
+  return { local, closeRegistry };
+}
+
+/** A file that is replaced as a whole; for root alone. */
+export function stateFile(path: string): StateFile {
+  return {
+    path,
+    read: () =>
+      readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+        if (error.code === 'ENOENT') return null;
+        throw error;
+      }),
+    async replace(text) {
+      await writeFile(`${path}.new`, text, { mode: 0o600 });
+      await rename(`${path}.new`, path); // on one file system: whoever reads sees the old or the new text
+    },
+  };
+}

@@ -1,0 +1,95 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { SteppedClock } from '#platform/stepped-clock.testing.ts';
+import { type AgentMachinery, runAgent } from './lifecycle.ts';
+import { settle } from './memory-sockets.testing.ts';
+
+/** Machinery that notes what is done with it. */
+function setUp(change: Partial<AgentMachinery> = {}) {
+  const done: string[] = [];
+  const clock = new SteppedClock();
+  const note = (what: string) => (): void => void done.push(what);
+  let cleanup: () => Promise<void> = async () => assert.fail('the API was never opened');
+  const machinery: AgentMachinery = {
+    local: {
+      restore: async () => void done.push('restore'),
+      watch: () => {
+        done.push('watch');
+        return note('unwatch');
+      },
+      stopAll: async () => void done.push('stop all'),
+    },
+    discovery: { start: note('discovery starts'), stop: note('discovery stops') },
+    drainEvents: note('events'),
+    serve: async (asked) => {
+      cleanup = asked;
+      done.push('API opens');
+      return async () => void done.push('API closes');
+    },
+    closers: [note('agent'), note('certificates'), note('kernel')],
+    cleanNode: async () => void done.push('node cleaned'),
+    clock,
+    ...change,
+  };
+  return { machinery, done, clock, cleanup: () => cleanup() };
+}
+
+test('workloads are restored before discovery starts, and the API opens last', async () => {
+  const { machinery, done } = setUp();
+  await runAgent(machinery);
+  assert.deepEqual(done, ['restore', 'watch', 'discovery starts', 'API opens']);
+});
+
+test('what the kernel reports is read again and again, until the agent stops', async () => {
+  const { machinery, done, clock } = setUp();
+  const { stop } = await runAgent(machinery);
+  clock.advance(100);
+  const read = done.filter((what) => what === 'events').length;
+  assert.equal(read >= 2, true);
+  await stop();
+  clock.advance(1_000);
+  assert.equal(done.filter((what) => what === 'events').length, read);
+});
+
+test('it stops in order: no change, no request, then users before what they use', async () => {
+  const { machinery, done } = setUp();
+  const { stop } = await runAgent(machinery);
+  done.length = 0;
+  await stop();
+  assert.deepEqual(done, ['unwatch', 'discovery stops', 'API closes', 'agent', 'certificates', 'kernel']);
+});
+
+test('a stop leaves workloads and kernel to the next agent', async () => {
+  const { machinery, done, clock } = setUp();
+  const { stop } = await runAgent(machinery);
+  await stop();
+  clock.advance(60_000);
+  await settle();
+  assert.deepEqual(
+    done.filter((what) => what === 'stop all' || what === 'node cleaned'),
+    [],
+  );
+});
+
+test('a cleanup ends the workloads, is answered, and only then closes its socket and removes the node', async () => {
+  const { machinery, done, clock, cleanup } = setUp();
+  const { cleaned } = await runAgent(machinery);
+  await cleanup();
+  assert.deepEqual([done.at(-1), done.includes('API closes')], ['stop all', false]);
+  clock.advance(1_000);
+  await cleaned;
+  assert.deepEqual(done.slice(-2), ['kernel', 'node cleaned']);
+});
+
+test('a node that cannot be cleaned is told, not swallowed', async () => {
+  const { machinery, clock, cleanup } = setUp({ cleanNode: () => Promise.reject(new Error('a bridge is left')) });
+  const { cleaned } = await runAgent(machinery);
+  await cleanup();
+  clock.advance(1_000);
+  await assert.rejects(cleaned, /a bridge is left/);
+});
+
+test('an API that cannot be opened fails the start', async () => {
+  const { machinery } = setUp({ serve: () => Promise.reject(new Error('EADDRINUSE')) });
+  await assert.rejects(runAgent(machinery), /EADDRINUSE/);
+});

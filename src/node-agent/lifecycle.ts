@@ -1,0 +1,56 @@
+import type { Clock } from '#model/effects/clock.ts';
+import { AGENT } from '#model/settings/agents.ts';
+
+/** An agent that is serving. */
+export type RunningAgent = {
+  /** Stops serving; what the kernel carries goes on, and a new agent takes over. */
+  stop(): Promise<void>;
+  /**
+   * Resolves when the agent was told over its local API to clean up and has done so; rejects when something could not be
+   * removed, so that the process ends with the reason instead of staying half alive.
+   */
+  cleaned: Promise<void>;
+};
+
+/** What an agent consists of, as far as its start and its end are concerned. */
+export type AgentMachinery = {
+  local: { restore(): Promise<void>; watch(): () => void; stopAll(): Promise<void> };
+  discovery: { start(): void; stop(): void };
+  /** Reads what the kernel has reported since the last time. */
+  drainEvents(): void;
+  /** Opens the local API; `cleanup` is what its request for a cleanup does. The result closes it. */
+  serve(cleanup: () => Promise<void>): Promise<() => Promise<void>>;
+  /** What is closed after the last request, in this order: users before what they use. */
+  closers: readonly (() => void)[];
+  /** Removes every trace of this node from kernel and disk; the agent has stopped by then. */
+  cleanNode(): Promise<void>;
+  clock: Clock;
+};
+
+/**
+ * Starts an agent whose parts are made, and says in which order it ends. Errors: those of the local API's socket.
+ *
+ * Workloads of a former agent are enrolled before discovery starts: the first sync purges what belongs to nobody, and
+ * must already find them. The local API opens last, so whoever gets an answer talks to an agent that can serve it.
+ */
+export async function runAgent(machinery: AgentMachinery): Promise<RunningAgent> {
+  const { local, discovery, clock } = machinery;
+  await local.restore();
+  const stopTimers = [local.watch(), clock.every(AGENT.eventsPeriodMs, () => machinery.drainEvents())];
+  discovery.start();
+  const { promise: cleaned, resolve, reject } = Promise.withResolvers<void>();
+  cleaned.catch(() => {}); // whoever waits for it hears of a failure; nobody has to wait
+  const stop = async (): Promise<void> => {
+    for (const stopTimer of stopTimers) stopTimer();
+    discovery.stop(); // first: no change may arrive at an agent that is half closed
+    await closeApi();
+    for (const close of machinery.closers) close();
+  };
+  const cleanup = async (): Promise<void> => {
+    await local.stopAll();
+    // The request that asked for this is answered over the socket that `stop` closes.
+    clock.after(AGENT.lastAnswerMs, () => void stop().then(machinery.cleanNode).then(resolve, reject));
+  };
+  const closeApi = await machinery.serve(cleanup);
+  return { stop, cleaned };
+}

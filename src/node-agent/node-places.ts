@@ -1,0 +1,66 @@
+import { dirname, join } from 'node:path';
+
+/** Where an agent works on its machine. */
+export type NodePlace = {
+  node: string;
+  runDir: string;
+  /** Mount point of a bpf file system. */
+  bpffs: string;
+  /** cgroup v2 directory of the node; null: weft/<node> below the mount. */
+  cgroup: string | null;
+};
+
+/** Every file and directory that an agent owns. */
+export type NodePaths = {
+  nodeDir: string;
+  socket: string;
+  pinDir: string;
+  cgroup: string;
+  workloads: string;
+  /** A file that says: the bpf file system was mounted by an agent, so the last one unmounts it. */
+  mountedMark: string;
+};
+
+/** The places of an agent; `cgroupMount` finds the machine's cgroup v2 mount, and is asked only if the place names none. */
+export async function nodePaths(place: NodePlace, cgroupMount: () => Promise<string>): Promise<NodePaths> {
+  const nodeDir = join(place.runDir, place.node);
+  return {
+    nodeDir,
+    socket: join(nodeDir, 'agent.sock'),
+    pinDir: join(place.bpffs, 'weft', place.node),
+    cgroup: place.cgroup ?? join(await cgroupMount(), 'weft', place.node),
+    workloads: join(nodeDir, 'workloads.json'),
+    mountedMark: join(place.runDir, 'bpffs-mounted'),
+  };
+}
+
+/** What removing a node does to the machine. */
+export type NodeRemoval = {
+  /** Ends what still runs in sandboxes, and removes them. */
+  removeSandboxes(): Promise<void>;
+  removePins(pinDir: string): void;
+  removeTree(directory: string): void;
+  /** Leaves a directory that holds something, and says nothing when there is none. */
+  removeIfEmpty(directory: string): void;
+  exists(file: string): boolean;
+  removeFile(file: string): void;
+  /** Unmounts the bpf file system unless somebody has something pinned in it. */
+  releaseBpffs(mount: string): void;
+  isBpffs(mount: string): boolean;
+};
+
+/**
+ * Removes every trace of a node's agent, running or dead. Can be repeated after a failure: each step finds what is left.
+ *
+ * Sandboxes go first, while their programs still guard them: a process that outlived its programs would talk in plain
+ * text. Files go last, because they say which addresses and interfaces were ours.
+ */
+export async function cleanNode(place: NodePlace, paths: NodePaths, removal: NodeRemoval): Promise<void> {
+  await removal.removeSandboxes();
+  removal.removePins(paths.pinDir);
+  removal.removeIfEmpty(dirname(paths.pinDir)); // other nodes of this machine have their pins there
+  removal.removeTree(paths.nodeDir);
+  if (!removal.exists(paths.mountedMark)) return; // mounted by somebody else: not ours to unmount
+  removal.releaseBpffs(place.bpffs);
+  if (!removal.isBpffs(place.bpffs)) removal.removeFile(paths.mountedMark);
+}
