@@ -132,7 +132,6 @@ describe('weft lab', () => {
     const wrong = [
       { program: lab('nobody', 'status'), says: new RegExp(`WEFT_LAB_UNKNOWN.*${two}, ${three}`, 's') },
       { program: run(two, 'gamma', 'x', 'x', 'true'), says: /WEFT_LAB_NODE.*alpha, beta\n$/s },
-      { program: lab(two, 'restart', 'gamma'), says: /WEFT_LAB_NODE.*alpha, beta\n$/s },
       { program: lab(two, 'logs', 'gamma'), says: /WEFT_LAB_PART.*control, alpha, beta, outside, hello\n$/s },
       { program: lab(two, 'up', mesh), says: /WEFT_LAB_RUNNING/ },
     ];

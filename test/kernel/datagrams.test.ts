@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { type App, Bed } from './bed.ts';
-import { agentOn, workload, workloadDelta } from './mesh.ts';
+import { type App, Bed } from './bed.testing.ts';
+import { agentOn, workload, workloadDelta } from './mesh.testing.ts';
 
 /** DNS over UDP is answered by the agent and seems to come from the server that was asked; other datagrams are left alone. */
 describe('datagrams of an enrolled workload', () => {

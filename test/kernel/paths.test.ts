@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { Bed, type Caller } from './bed.ts';
-import { agentOn, policyDelta, serviceDelta, workload, workloadDelta } from './mesh.ts';
+import { Bed, type Caller } from './bed.testing.ts';
+import { agentOn, policyDelta, serviceDelta, workload, workloadDelta } from './mesh.testing.ts';
 
 /** Paths of one node, on the real kernel: bytes from app to app, verdicts, refusals, presented addresses. */
 describe('paths of one node', () => {

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { createTestCa } from '#platform/hbone/test-ca.testing.ts';
-import { Bed, type Caller } from './bed.ts';
-import { agentOn, policyDelta, serviceDelta, workload, workloadDelta } from './mesh.ts';
+import { Bed, type Caller } from './bed.testing.ts';
+import { agentOn, policyDelta, serviceDelta, workload, workloadDelta } from './mesh.testing.ts';
 
 const DENY_A = policyDelta('no-a', 'deny', 'cluster.local/ns/shop/sa/a');
 const ALLOW_AGAIN = policyDelta('no-a', null, '');

@@ -12,10 +12,8 @@ import { processAlive, processIdentity } from '#testbed/processes/process-table.
 import { waitUntil } from '#testbed/processes/wait.ts';
 import { askRestart } from './lab-api.ts';
 import type { LabIo } from './life.ts';
-import { requireLabMachine } from './life.ts';
 import { chooseLogs, readLogs } from './logs.ts';
 import { findLab, LABS_DIR, type LabRecord, unknownLab } from './record.ts';
-import { labUp } from './up.ts';
 
 const DOWN_WAIT_MS = 90_000;
 
@@ -38,11 +36,11 @@ export type LabEffects = {
   meshStatus(runDir: string): Promise<number>;
 };
 
-/** Does what `weft lab` was told; resolves to the exit code. Errors: each names what there is, or what to do. */
+/** Does what `weft lab` was told (what only some commands need is loaded when they run); resolves to the exit code. Errors: each names what there is, or what to do. */
 export async function runLabCommand(request: LabRequest, effects: LabEffects): Promise<number> {
   switch (request.kind) {
     case 'up':
-      return labUp(request, ioOf(effects));
+      return (await import('./up.ts')).labUp(request, ioOf(effects));
     case 'run':
       return run(request, effects);
     case 'outside':
@@ -139,6 +137,7 @@ function partsOf({ control, nodes, outside }: LabRecord): { name: string; pid: n
 }
 
 async function down({ lab }: Of<'down'>, { out }: LabEffects): Promise<number> {
+  const { requireLabMachine } = await import('./life.ts');
   const plan = planLab(lab, LABS_DIR, await requireLabMachine(false));
   const state = await labState(plan);
   if (state === 'alive') {

@@ -4,9 +4,17 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { WeftError } from '#model/error.ts';
 import type { LabPlan } from '#testbed/nodes/plan.ts';
 import { agentStatus } from './parts.ts';
-import type { LabRecord } from './record.ts';
 
 const FOLLOW_PERIOD_MS = 200;
+
+/** Where the logs of a lab are; a `LabRecord` says it. */
+export type LogPlaces = {
+  control: { log: string };
+  nodes: Readonly<Record<string, { log: string }>>;
+  outside: { log: string };
+  /** Directory of the waypoints' logs. */
+  waypoints: string;
+};
 
 /** Log files to show, by the name of their part, and which of their lines. */
 export type LogChoice = { files: readonly { part: string; path: string }[]; wanted: (line: string) => boolean };
@@ -15,7 +23,7 @@ export type LogChoice = { files: readonly { part: string; path: string }[]; want
  * The log of a part; for a workload, what all parts tell about it (its own output is where `weft lab run` runs).
  * Errors: WEFT_LAB_PART, naming what there is.
  */
-export async function chooseLogs(name: string, record: LabRecord, plan: LabPlan): Promise<LogChoice> {
+export async function chooseLogs(name: string, record: LogPlaces, plan: LabPlan, workloadsOf = enrolledIn): Promise<LogChoice> {
   const parts = new Map([
     ['control', record.control.log],
     ...Object.entries(record.nodes).map(([node, { log }]) => [node, log] as const),
@@ -38,6 +46,7 @@ export async function readLogs(
   { files, wanted }: LogChoice,
   out: (text: string) => void,
   until: AbortSignal | null,
+  pause: () => Promise<void> = () => sleep(FOLLOW_PERIOD_MS),
 ): Promise<void> {
   const width = Math.max(...files.map(({ part }) => part.length));
   const readers = files.map(({ part, path }) => ({
@@ -50,7 +59,7 @@ export async function readLogs(
       for (const line of await read()) if (wanted(line)) out(`${prefix}${line}\n`);
     }
     if (last) return;
-    await sleep(FOLLOW_PERIOD_MS);
+    await pause();
   }
 }
 
@@ -81,7 +90,7 @@ async function waypointLogs(dir: string): Promise<Map<string, string>> {
   return new Map(names.map((name) => [name.slice(0, -'.log'.length), join(dir, name)]));
 }
 
-async function workloadsOf(plan: LabPlan): Promise<string[]> {
+async function enrolledIn(plan: LabPlan): Promise<string[]> {
   const statuses = await Promise.all(plan.nodes.map(({ name }) => agentStatus(plan, name).catch(() => null)));
   return statuses.flatMap((status) => status?.enrolled.map(({ name }) => name) ?? []).sort();
 }

@@ -17,7 +17,7 @@ import { createHboneServer } from '#platform/hbone/server.ts';
 import type { TestCa } from '#platform/hbone/test-ca.testing.ts';
 import { WorkloadNamespace } from '#platform/linux/netns/workload-namespace.ts';
 import { relay } from '#platform/relay/relay.ts';
-import { type Bed, OBJECTS_DIR } from './bed.ts';
+import { type Bed, OBJECTS_DIR } from './bed.testing.ts';
 
 type WorkloadInput = { name: string; addresses: string[]; services?: Record<string, [number, number][]>; node?: string };
 
