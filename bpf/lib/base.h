@@ -15,7 +15,6 @@
 #define ECONNREFUSED 111
 #define TCP_CLOSE 7
 #define LOOPBACK_IFINDEX 1
-#define DNS_PORT 53
 
 /* What a cgroup socket-address program returns; recvmsg and getpeername may only allow. */
 #define SOCK_ADDR_ALLOW 1

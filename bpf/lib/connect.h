@@ -3,6 +3,7 @@
  * from the maps and touches no socket, so that bpf/tests can run it; take_path() then does it. */
 #pragma once
 #include "config.h"
+#include "dns.h"
 #include "report.h"
 #include "service.h"
 #include "sockaddr.h"
@@ -116,7 +117,7 @@ static __always_inline enum dial_path path_of(struct dial *dial)
 		return path_for(dial, PATH_REFUSE, WEFT_REASON_NO_MEMORY);
 	if (ip_stays_home(&dial->ip) || ip_equal(&dial->ip, &dial->source->ip4) || ip_equal(&dial->ip, &dial->source->ip6))
 		return PATH_LEAVE;
-	if (dial->port == DNS_PORT && (dial->protocol == IPPROTO_UDP || dial->protocol == IPPROTO_TCP))
+	if (is_dns(dial->port, dial->protocol))
 		return path_for(dial, PATH_AGENT, WEFT_REASON_DNS);
 	if (dial->protocol != IPPROTO_TCP && dial->protocol != IPPROTO_MPTCP)
 		return PATH_LEAVE;

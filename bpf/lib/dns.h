@@ -1,31 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
- * DNS over unconnected UDP: queries go to the agent, answers seem to come from the server that was asked. (A query
- * over TCP or over a connected socket comes through connect.h.) */
+ * Which traffic is DNS: by its port, as a resolver sends it, whatever server is asked. The agent answers all of it from
+ * inside the workload, so that names of the mesh are known to apps that bring their own list of nameservers. */
 #pragma once
-#include "connect.h"
+#include "base.h"
 
-/* Runs for every datagram of an unconnected socket, so the port is looked at before any map. */
-static __always_inline int capture_query(struct bpf_sock_addr *ctx, const int v6)
+#define DNS_PORT 53
+
+/* Protocol numbers as the hooks give them; DNS over TLS and HTTPS have other ports and are ordinary connections. */
+static __always_inline int is_dns(__u16 port, __u32 protocol)
 {
-	struct dial dial = {};
-
-	if (sockaddr_port(ctx) != DNS_PORT || !start_dial(ctx, &dial, v6))
-		return SOCK_ADDR_ALLOW;
-	if (!dial.config || ip_stays_home(&dial.ip))
-		return SOCK_ADDR_ALLOW;
-	dial.reason = WEFT_REASON_DNS;
-	return take_path(ctx, &dial, PATH_AGENT, v6);
-}
-
-/* The kernel's verifier lets recvmsg programs only allow. Only what comes from the agent's own port is renamed: a
- * socket that asked a nameserver may hear others too. */
-static __always_inline int restore_answer(struct bpf_sock_addr *ctx, const int v6)
-{
-	const struct weft_socket *kept = bpf_sk_storage_get(&sockets, ctx->sk, 0, 0);
-	const struct weft_config *config = the_config();
-
-	if (kept && config && kept->reason == WEFT_REASON_DNS && sockaddr_port(ctx) == config->dns_port &&
-	    (v6 || ip_is_v4(&kept->ip)))
-		sockaddr_rewrite(ctx, &kept->ip, kept->port, v6);
-	return SOCK_ADDR_ALLOW;
+	return port == DNS_PORT && (protocol == IPPROTO_UDP || protocol == IPPROTO_TCP);
 }

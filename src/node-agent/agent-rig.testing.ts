@@ -184,14 +184,14 @@ function capture(kernel: Kernel, net: MemoryNet, from: Workload, dialled: string
   if (how.captured ?? true) {
     kernel.maps.captured.set(
       {
-        netnsCookie: namespace.cookie,
+        netnsCookie: namespace.netnsCookie,
         source: client.ip,
         destination: agentPort.ip,
         sourcePort: client.port,
         destinationPort: agentPort.port,
       },
       {
-        sourceId: kernel.maps.workloads.get(namespace.cookie)?.id ?? 0,
+        sourceId: kernel.maps.workloads.get(namespace.netnsCookie)?.id ?? 0,
         destinationId: 0,
         dialled: target.ip,
         backend: backend?.ip ?? target.ip,

@@ -32,15 +32,15 @@ const verdict = (rig: AgentRig, source: Workload | null, destination: Workload, 
   });
 
 /** A connection that the kernel carries from app to app. */
-function liveFlow(rig: AgentRig, cookie: bigint, source: Workload, destination: Workload, destinationPort = 8080): void {
+function liveFlow(rig: AgentRig, socketCookie: bigint, source: Workload, destination: Workload, destinationPort = 8080): void {
   const flow = {
-    netnsCookie: rig.net.at(netnsOf(source)).cookie,
+    netnsCookie: rig.net.at(netnsOf(source)).netnsCookie,
     source: source.addresses[0] ?? null,
     destination: destination.addresses[0] ?? null,
-    sourcePort: 40_000 + Number(cookie),
+    sourcePort: 40_000 + Number(socketCookie),
     destinationPort,
   };
-  rig.kernel.maps.flows.set(cookie, {
+  rig.kernel.maps.flows.set(socketCookie, {
     flow,
     sourceId: idOf(rig, source),
     destinationId: idOf(rig, destination),

@@ -199,7 +199,7 @@ export class Agent {
   }
 
   #destroy(live: LiveFlow): boolean {
-    return this.enrollment.byCookie(live.flow.netnsCookie)?.netns.destroyFlow(live.flow, live.inbound === 1) ?? false;
+    return this.enrollment.byNetnsCookie(live.flow.netnsCookie)?.netns.destroyFlow(live.flow, live.inbound === 1) ?? false;
   }
 
   /** Numbers of workloads that are gone and not enrolled here are let go; a later workload gets a new one. */

@@ -19,7 +19,7 @@ type Listener = { accept: (socket: MemorySocket) => void; plaintextId: number | 
 /** The network namespace of one workload, as the kernel has it: it is there whether or not an agent serves it. */
 export type MemoryNamespace = {
   path: string;
-  cookie: bigint;
+  netnsCookie: bigint;
   addresses: IpAddress[];
   /** Sockets of an agent, newest last: SO_REUSEPORT lets a successor bind beside its predecessor. */
   listeners: Map<number, Listener[]>;
@@ -57,7 +57,7 @@ export class MemoryNet {
   add(path: string, addresses: readonly string[]): MemoryNamespace {
     const namespace: MemoryNamespace = {
       path,
-      cookie: ++this.#cookies,
+      netnsCookie: ++this.#cookies,
       addresses: addresses.map(parseIp),
       listeners: new Map(),
       datagrams: new Map(),
@@ -85,7 +85,7 @@ export class MemoryNet {
     const namespace = this.at(path);
     namespace.handles++;
     return {
-      cookie: namespace.cookie,
+      netnsCookie: namespace.netnsCookie,
       listen: async (port, accept) =>
         listen(namespace, port, { accept: (socket) => accept(asSocket(socket)), plaintextId: null }),
       listenPlaintext: async (port, id, accept) =>

@@ -7,12 +7,17 @@ import type { Workload } from '#model/mesh/workload.ts';
 import { policiesFor, restrictsPlaintext } from '#model/policy/l4.ts';
 import type { IdTable } from './ids.ts';
 
+/** The number of TCP in the IP header; MPTCP is looked up as TCP too. */
+const TCP = 6;
+
 /** What the kernel is told; the plain values of the eBPF maps. */
 export type AddressEntry = { id: number; flags: number; waypointId: number };
 /** One VIP and port with its backend slots; port 0 says that the VIP exists. */
 export type FrontendEntry = {
   ip: IpAddress;
   port: number;
+  /** The transport's number in the IP header. */
+  protocol: number;
   id: number;
   waypointId: number;
   flags: number;
@@ -45,7 +50,7 @@ export function frontendsOfVip(vip: IpAddress, view: TableView): FrontendEntry[]
   const all = view.mesh.servicesByVip(vip);
   const service = view.mesh.serviceByVip(vip, null);
   if (all.length === 0) return [];
-  const exists = { ip: vip, port: 0, id: 0, waypointId: 0, flags: SERVICE_FLAG.agent, slots: [] };
+  const exists = { ip: vip, port: 0, protocol: TCP, id: 0, waypointId: 0, flags: SERVICE_FLAG.agent, slots: [] };
   if (service === null || all.length > 1) {
     // Which service it is depends on the client's namespace: the agent decides (B40).
     const ports = new Set(all.flatMap((one) => one.ports.map((port) => port.servicePort)));
@@ -56,7 +61,7 @@ export function frontendsOfVip(vip: IpAddress, view: TableView): FrontendEntry[]
 
 function frontend(service: Service, vip: IpAddress, port: number, view: TableView): FrontendEntry {
   const id = view.ids.of('frontend', `${serviceKeyOf(service)}|${vip}|${port}`);
-  const base = { ip: vip, port, id, waypointId: waypointId(service.waypoint, view), flags: 0, slots: [] };
+  const base = { ip: vip, port, protocol: TCP, id, waypointId: waypointId(service.waypoint, view), flags: 0, slots: [] };
   if (service.waypoint !== null) return base;
   if (service.loadBalancing?.mode === 'passthrough') return { ...base, flags: SERVICE_FLAG.agent };
   const slots = expandSlots(eligibleEndpoints(view.mesh, service, port, familyOf(vip), view.location));

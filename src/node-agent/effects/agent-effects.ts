@@ -29,7 +29,7 @@ export type DatagramHandler = (query: Buffer, peer: { ip: IpAddress; port: numbe
 
 /** An enrolled workload's network namespace: every socket made here belongs to it and is marked as the agent's. */
 export type WorkloadNamespace = {
-  cookie: bigint;
+  netnsCookie: bigint;
   /** Accepts on a port of every address; sockets are half-open capable and unread until used. */
   listen(port: number, onConnection: (socket: Socket) => void): Promise<Listening>;
   /** As listen, and hands arrivals that the kernel redirects for workload `id` to it. */

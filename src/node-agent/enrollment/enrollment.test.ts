@@ -36,8 +36,8 @@ test('an enrolled workload has its number, name and addresses in the kernel', as
   const rig = startAgentRig();
   const { id } = await rig.enroll(client);
   const { maps } = rig.kernel;
-  const cookie = rig.net.at(netnsOf(client)).cookie;
-  assert.deepEqual(maps.workloads.get(cookie), { id, flags: 0, ip4: '10.0.0.1', ip6: 'fd00::1' });
+  const netnsCookie = rig.net.at(netnsOf(client)).netnsCookie;
+  assert.deepEqual(maps.workloads.get(netnsCookie), { id, flags: 0, ip4: '10.0.0.1', ip6: 'fd00::1' });
   assert.deepEqual(maps.names.get(id), { uid: client.uid, identity: 'spiffe://cluster.local/ns/shop/sa/client' });
 });
 
@@ -46,7 +46,7 @@ test('a workload with a tunnel of its own keeps its HBONE port, and the kernel k
   rig.net.add(netnsOf(client), ['10.0.0.1']).taken.add(15_008);
   await rig.enroll(client, { nativeTunnel: true });
   assert.deepEqual(portsOf(rig), [15_001, 15_006, 15_053]);
-  assert.equal(rig.kernel.maps.workloads.get(rig.net.at(netnsOf(client)).cookie)?.flags, WORKLOAD_FLAG.nativeTunnel);
+  assert.equal(rig.kernel.maps.workloads.get(rig.net.at(netnsOf(client)).netnsCookie)?.flags, WORKLOAD_FLAG.nativeTunnel);
 });
 
 test('B51: a repeat is no-op: the same enrollment, no second listener, no handle left open', async () => {
@@ -66,8 +66,8 @@ test('B51: a new namespace of the same workload replaces the old one', async () 
   await rig.enroll(client);
   assert.deepEqual([old.listeners.size, old.handles, fresh.handles], [0, 0, 1]);
   assert.deepEqual(
-    rig.kernel.maps.workloads.entries().map(([cookie]) => cookie),
-    [fresh.cookie],
+    rig.kernel.maps.workloads.entries().map(([netnsCookie]) => netnsCookie),
+    [fresh.netnsCookie],
   );
 });
 

@@ -70,8 +70,9 @@ export class Enrollment {
     return this.#entries.get(uid)?.enrolled ?? null;
   }
 
-  byCookie(cookie: bigint): Enrolled | null {
-    for (const { enrolled } of this.#entries.values()) if (enrolled.netns.cookie === cookie) return enrolled;
+  /** The workload whose namespace it is; null when it is not enrolled here. */
+  byNetnsCookie(netnsCookie: bigint): Enrolled | null {
+    for (const { enrolled } of this.#entries.values()) if (enrolled.netns.netnsCookie === netnsCookie) return enrolled;
     return null;
   }
 
@@ -84,7 +85,7 @@ export class Enrollment {
     const netns = this.#effects.openNamespace(request.netnsPath);
     const known = this.#entries.get(request.uid);
     if (known !== undefined) {
-      if (known.enrolled.netns.cookie === netns.cookie) {
+      if (known.enrolled.netns.netnsCookie === netns.netnsCookie) {
         netns.close();
         return known.enrolled;
       }
@@ -94,7 +95,7 @@ export class Enrollment {
     const entry: Entry = { enrolled, listening: [], server: null };
     try {
       await this.#listen(entry);
-      this.#effects.kernel.attachNamespace(request.netnsPath, netns.cookie);
+      this.#effects.kernel.attachNamespace(request.netnsPath, netns.netnsCookie);
       this.#publish(enrolled);
     } catch (error) {
       this.#close(entry);
@@ -115,8 +116,8 @@ export class Enrollment {
     this.#entries.delete(uid);
     const { maps } = this.#effects.kernel;
     const { netns, id } = entry.enrolled;
-    maps.workloads.delete(netns.cookie);
-    this.#effects.kernel.detachNamespace(netns.cookie);
+    maps.workloads.delete(netns.netnsCookie);
+    this.#effects.kernel.detachNamespace(netns.netnsCookie);
     maps.names.delete(id);
     this.#close(entry);
     if (!this.all().some((other) => sameIdentity(other.identity, entry.enrolled.identity)))
@@ -154,7 +155,7 @@ export class Enrollment {
     const { maps } = this.#effects.kernel;
     maps.names.set(enrolled.id, { uid: enrolled.request.uid, identity: formatIdentity(enrolled.identity) });
     const flags = enrolled.request.nativeTunnel ? WORKLOAD_FLAG.nativeTunnel : 0;
-    maps.workloads.set(enrolled.netns.cookie, {
+    maps.workloads.set(enrolled.netns.netnsCookie, {
       id: enrolled.id,
       flags,
       ...addressesByFamily({ addresses: enrolled.addresses }),

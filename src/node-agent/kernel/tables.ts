@@ -1,6 +1,6 @@
 import type { IpAddress } from '#model/address/ip.ts';
 import type { Log } from '#model/effects/log.ts';
-import type { KernelMaps } from '#model/kernel/maps.ts';
+import type { KernelMaps, MapKey } from '#model/kernel/maps.ts';
 import type { MeshState, Touched } from '#model/mesh/mesh-state.ts';
 import {
   type AddressEntry,
@@ -11,8 +11,6 @@ import {
   type TableView,
   type WaypointEntry,
 } from '#model/path/tables.ts';
-
-const TCP = 6;
 
 /**
  * Keeps the kernel's address, service and waypoint maps equal to what the model says, touching only what changed.
@@ -52,9 +50,10 @@ export class KernelTables {
       if (ip !== null && mesh.workloadByIp(ip) === null) this.#maps.addresses.delete(ip);
     }
     const frontends = [...this.#frontends.values()].flat();
-    const keys = new Set(frontends.map(({ ip, port }) => `${ip}|${port}`));
+    const place = ({ ip, port, protocol }: MapKey<'services'>): string => `${ip}|${port}|${protocol}`;
+    const keys = new Set(frontends.map(place));
     const ids = new Set(frontends.map(({ id }) => id));
-    for (const [key] of this.#maps.services.entries()) if (!keys.has(`${key.ip}|${key.port}`)) this.#maps.services.delete(key);
+    for (const [key] of this.#maps.services.entries()) if (!keys.has(place(key))) this.#maps.services.delete(key);
     for (const [key] of this.#maps.backends.entries()) if (!ids.has(key.serviceId)) this.#maps.backends.delete(key);
   }
 
@@ -88,7 +87,7 @@ export class KernelTables {
     const wanted = frontendsOfVip(vip, view);
     const old = this.#frontends.get(vip) ?? [];
     for (const entry of wanted) {
-      const before = old.find(({ port }) => port === entry.port);
+      const before = old.find((one) => samePlace(one, entry));
       if (before !== undefined && sameFrontend(before, entry)) continue;
       const id = entry.id;
       for (const [index, slot] of entry.slots.entries()) this.#maps.backends.set({ serviceId: id, slot: index }, slot);
@@ -100,7 +99,7 @@ export class KernelTables {
       });
       this.#trimSlots(id, entry.slots.length, before?.slots.length ?? 0);
     }
-    for (const gone of old.filter(({ port }) => !wanted.some((entry) => entry.port === port))) {
+    for (const gone of old.filter((one) => !wanted.some((entry) => samePlace(one, entry)))) {
       this.#maps.services.delete(keyOf(gone));
       this.#trimSlots(gone.id, 0, gone.slots.length);
     }
@@ -128,8 +127,12 @@ export class KernelTables {
   }
 }
 
-function keyOf(entry: FrontendEntry): { ip: IpAddress; port: number; protocol: number } {
-  return { ip: entry.ip, port: entry.port, protocol: TCP };
+function samePlace(a: FrontendEntry, b: FrontendEntry): boolean {
+  return a.port === b.port && a.protocol === b.protocol;
+}
+
+function keyOf(entry: FrontendEntry): MapKey<'services'> {
+  return { ip: entry.ip, port: entry.port, protocol: entry.protocol };
 }
 
 function sameFrontend(a: FrontendEntry, b: FrontendEntry): boolean {

@@ -49,7 +49,7 @@ export async function handleOutbound(context: AgentContext, enrolled: Enrolled, 
 /** What the kernel recorded before the SYN left; nobody else can write it, so nobody can pose as captured. */
 function capturedCall(context: AgentContext, enrolled: Enrolled, ends: { remote: RecordEnd; local: RecordEnd }): Call | null {
   const flow = {
-    netnsCookie: enrolled.netns.cookie,
+    netnsCookie: enrolled.netns.netnsCookie,
     source: ends.remote.ip,
     destination: ends.local.ip,
     sourcePort: ends.remote.port,

@@ -22,14 +22,14 @@ export type SocketTuple = { local: IpAddress; localPort: number; remote: IpAddre
 
 /**
  * Aborts a TCP socket of a namespace: its owner gets ECONNABORTED, its peer a reset. True when it existed.
- * `cookie` guards against a re-used tuple. Errors: WEFT_SOCK_DESTROY when the kernel cannot
+ * `socketCookie` guards against a re-used tuple. Errors: WEFT_SOCK_DESTROY when the kernel cannot
  * (CONFIG_INET_DIAG_DESTROY). Source: sock_diag(7).
  */
-export function destroySocket(netnsFd: number, tuple: SocketTuple, cookie: bigint = NO_COOKIE): boolean {
+export function destroySocket(netnsFd: number, tuple: SocketTuple, socketCookie: bigint = NO_COOKIE): boolean {
   const fd = inNamespace(netnsFd, () => socket(AF_NETLINK, SOCK_RAW_CLOEXEC, NETLINK_SOCK_DIAG));
   if (fd < 0) throw failure(errno());
   try {
-    const request = encodeRequest(tuple, cookie);
+    const request = encodeRequest(tuple, socketCookie);
     if (send(fd, request, request.length, 0) < 0) throw failure(errno());
     const reply = Buffer.alloc(512);
     if (recv(fd, reply, reply.length, 0) < 0) throw failure(errno());
@@ -42,7 +42,7 @@ export function destroySocket(netnsFd: number, tuple: SocketTuple, cookie: bigin
   }
 }
 
-function encodeRequest(tuple: SocketTuple, cookie: bigint): Buffer {
+function encodeRequest(tuple: SocketTuple, socketCookie: bigint): Buffer {
   const bytes = Buffer.alloc(REQUEST_BYTES);
   bytes.writeUInt32LE(REQUEST_BYTES, 0);
   bytes.writeUInt16LE(SOCK_DESTROY, 4);
@@ -54,7 +54,7 @@ function encodeRequest(tuple: SocketTuple, cookie: bigint): Buffer {
   bytes.writeUInt16BE(tuple.remotePort, 26);
   ipToBytes(tuple.local).copy(bytes, 28);
   ipToBytes(tuple.remote).copy(bytes, 44);
-  bytes.writeBigUInt64LE(cookie, 64);
+  bytes.writeBigUInt64LE(socketCookie, 64);
   return bytes;
 }
 

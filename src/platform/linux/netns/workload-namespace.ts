@@ -24,7 +24,7 @@ type Address = { ip: IpAddress; port: number };
  * workload's own hooks leave them alone (E22) and no app can pretend to be the agent.
  */
 export class WorkloadNamespace {
-  readonly cookie: bigint;
+  readonly netnsCookie: bigint;
   readonly #fd: number;
   readonly #maps: NamespaceMaps;
 
@@ -38,7 +38,7 @@ export class WorkloadNamespace {
         remedy: 'the workload may have ended',
       });
     }
-    this.cookie = namespaceCookie(this.#fd);
+    this.netnsCookie = namespaceCookie(this.#fd);
     this.#maps = maps;
   }
 
@@ -79,7 +79,7 @@ export class WorkloadNamespace {
   async dialApp(ip: IpAddress, port: number, client: Address, timeoutMs: number): Promise<Socket> {
     const bound = tcpSocketIn(this.#fd, ip);
     this.#mark(bound.fd);
-    const key = { netnsCookie: this.cookie, ip: bound.ip, port: bound.port };
+    const key = { netnsCookie: this.netnsCookie, ip: bound.ip, port: bound.port };
     this.#maps.peers.set(key, client); // before the connect: the kernel moves it to the accepted socket
     try {
       return await connectFd(bound.fd, ip, port, timeoutMs);

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+ * Datagrams of unconnected UDP sockets: DNS queries go to the agent, answers seem to come from the server that was asked.
+ * (A connected socket comes through connect.h once and then not again.) */
+#pragma once
+#include "connect.h"
+
+/* Runs for every datagram of such a socket, so the port is looked at before any map. */
+static __always_inline int send_datagram(struct bpf_sock_addr *ctx, const int v6)
+{
+	struct dial dial = {};
+
+	if (sockaddr_port(ctx) != DNS_PORT || !start_dial(ctx, &dial, v6))
+		return SOCK_ADDR_ALLOW;
+	if (!dial.config || ip_stays_home(&dial.ip))
+		return SOCK_ADDR_ALLOW;
+	dial.reason = WEFT_REASON_DNS;
+	return take_path(ctx, &dial, PATH_AGENT, v6);
+}
+
+/* The verifier lets recvmsg programs only allow. Only what comes from the agent's own port is renamed: a socket that
+ * asked a nameserver may hear others too. */
+static __always_inline int receive_datagram(struct bpf_sock_addr *ctx, const int v6)
+{
+	const struct weft_socket *kept = bpf_sk_storage_get(&sockets, ctx->sk, 0, 0);
+	const struct weft_config *config = the_config();
+
+	if (kept && config && kept->reason == WEFT_REASON_DNS && sockaddr_port(ctx) == config->dns_port &&
+	    (v6 || ip_is_v4(&kept->ip)))
+		sockaddr_rewrite(ctx, &kept->ip, kept->port, v6);
+	return SOCK_ADDR_ALLOW;
+}
