@@ -264,16 +264,18 @@ test('W74 a flood of withdrawn requests ends the connection', async (t) => {
 });
 
 test('W73 HTTP/2: draining finishes what is under way and then closes', async (t) => {
+  const asked: (() => void)[] = [];
   const { rig } = await rigWithApp(t, { appProtocol: 'http2' }, (stream) => {
-    setTimeout(() => {
+    asked.push(() => {
       stream.respond({ ':status': 200 });
       stream.end('done');
-    }, 20);
+    });
   });
   const session = http2Client(t, rig.port);
   const pending = ask2(session, { ':path': '/' });
-  await until(() => rig.waypoint.counters.upstreamConnections === 1);
+  await until(() => asked.length === 1);
   rig.waypoint.drain();
+  for (const answer of asked) answer();
   assert.equal((await pending).body, 'done');
   await until(() => session.closed);
   assert.deepEqual(rig.waypoint.admit('10.96.0.10:80', null), {

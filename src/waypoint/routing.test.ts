@@ -165,14 +165,19 @@ test('authorization: a policy in dry run is logged and not enforced', async (t) 
 
 test('W73 a new configuration holds for the next request of an open connection, and does not disturb one under way', async (t) => {
   const { rig } = await bookshop(t, { routes: [rule({}, [to('v1')])] }, 'v1', 'v22');
+  let answer = (): void => assert.fail('the app was never asked');
   const port = await startRawApp(t, (socket) =>
-    socket.on('data', () => setTimeout(() => socket.write('HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nslow'), 30)),
+    socket.on('data', () => {
+      answer = () => void socket.write('HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nslow');
+    }),
   );
   rig.endpoints([port], {}, 'v1');
   const client = await rawClient(t, rig.port);
   client.socket.write('GET / HTTP/1.1\r\nhost: a\r\n\r\n');
-  await until(() => rig.waypoint.counters.openRequests === 1);
+  await until(() => rig.waypoint.counters.upstreamConnections === 1);
+  await settle();
   rig.waypoint.configure(configOf({ routes: [rule({}, [to('v22')])] }));
+  answer();
   await until(() => client.received().endsWith('slow'));
   client.socket.write('GET / HTTP/1.1\r\nhost: a\r\n\r\n');
   await until(() => client.received().endsWith('v22'));

@@ -78,10 +78,10 @@ test('a reader that stands still holds the sender back, and loses nothing', asyn
   feed(client, BULK);
   let before = -1;
   // Quiet for many turns: whatever the kernel and the relay hold by then is their limit.
-  for (let quiet = 0; quiet < 200; quiet++) {
+  for (let quiet = 0; quiet < 2_000; quiet++) {
     if (relayed !== before) quiet = 0;
     before = relayed;
-    await new Promise((resolve) => setTimeout(resolve, 1));
+    await new Promise((resolve) => setImmediate(resolve));
   }
   assert.ok(relayed < BULK.length, `${relayed} of ${BULK.length} bytes were taken`);
   assert.ok(b.writableLength < 1 << 20, `${b.writableLength} bytes wait in the relay`);
@@ -155,7 +155,9 @@ test('what arrived before the relay began is passed on first', async (t) => {
   a.resume();
   await once(a, 'readable');
   client.end('late');
-  await new Promise((resolve) => setTimeout(resolve, 5));
+  for (let turn = 0; turn < 20_000 && a.readableLength < 'early late'.length; turn++) {
+    await new Promise((resolve) => setImmediate(resolve));
+  }
   const done = relay(a, b);
   assert.equal((await readAll(server)).toString(), 'early late');
   server.end();
