@@ -5,7 +5,7 @@ import { IdTable } from '#model/path/ids.ts';
 import { AGENT } from '#model/settings/agents.ts';
 import { Meters } from '#model/telemetry/meters.ts';
 import { PeerSeries } from '#model/telemetry/peer-series.ts';
-import { reportOf } from './connection/access-log.ts';
+import { reportDryRun, reportOf } from './connection/access-log.ts';
 import { CarriedConnections } from './connection/carried-connections.ts';
 import type { AgentContext } from './connection/context.ts';
 import { Waiters } from './connection/waiters.ts';
@@ -82,6 +82,7 @@ export class Agent {
       clock,
       log,
       report: (origin) => reportOf(origin, report),
+      dryRun: (decisions, source, path) => reportDryRun(report, decisions, source, path),
       record: (enrolled) => this.#waiters.until(() => this.mesh.workload(enrolled.request.uid)),
       synced: async () => (await this.#waiters.until(() => (this.#synced ? true : null))) === true,
     };

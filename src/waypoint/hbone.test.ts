@@ -125,7 +125,7 @@ test('HBONE in and out: HTTP/1.1 with bodies through real tunnels, the client kn
   const { rig, connect } = await startMesh(t, app.port);
   assert.deepEqual(await get(streamOf(await connect()), '/a'), { status: 200, body: 'got 0' });
   assert.deepEqual(await get(streamOf(await connect()), '/b', 'x'.repeat(2_000_000)), { status: 200, body: 'got 2000000' });
-  assert.equal(rig.lines.at(-1)?.source, formatIdentity(FRONT));
+  assert.equal(rig.lines.at(-1)?.['src.identity'], formatIdentity(FRONT));
   assert.equal(rig.dials.length, 0);
 });
 
@@ -157,5 +157,5 @@ test('promise 1: an endpoint that proves another identity gets nothing', async (
   assert.equal(status, 503);
   assert.equal(app.heard.length, 0);
   rig.waypoint.configure(configOf({}));
-  assert.equal(rig.lines.at(-1)?.flag, 'UF');
+  assert.equal(rig.lines.at(-1)?.response_flags, 'UF');
 });

@@ -173,8 +173,8 @@ test('W29 a websocket upgrade passes, bytes flow both ways, and the end is recor
   client.socket.end();
   await until(() => rig.lines.some(({ message }) => message === 'request'));
   const line = rig.lines.find(({ message }) => message === 'request');
-  assert.equal(line?.status, 101);
-  assert.equal(line?.bytesReceived, 4);
+  assert.equal(line?.response_code, 101);
+  assert.equal(line?.bytes_recv, 4);
 });
 
 test('W30 another upgrade is refused with 403; W28 h2c is plain HTTP/1.1', async (t) => {
@@ -280,7 +280,7 @@ test('waypoint: an upstream that fails is told apart in status, body and flag (w
     const seen = await curl(rig.port, '/');
     assert.equal(seen.status, status, flag);
     assert.equal(seen.body, `upstream connect error or disconnect/reset before headers. reset reason: ${reason}`);
-    assert.equal(rig.lines.at(-1)?.flag, flag);
+    assert.equal(rig.lines.at(-1)?.response_flags, flag);
   }
 });
 
@@ -292,7 +292,7 @@ test('W44 no endpoint: 503 no healthy upstream, UH', async (t) => {
   assert.equal(gone.body, 'no healthy upstream');
   rig.endpoints([app.port], { healthy: false });
   assert.equal((await curl(rig.port, '/')).body, 'no healthy upstream');
-  assert.equal(rig.lines.at(-1)?.flag, 'UH');
+  assert.equal(rig.lines.at(-1)?.response_flags, 'UH');
   rig.endpoints([app.port]);
   assert.equal((await curl(rig.port, '/')).status, 200);
 });
@@ -318,7 +318,7 @@ test('W39 a route’s timeout answers 504; W40 without one the waypoint waits', 
   const seen = await slow;
   assert.equal(seen.status, 504);
   assert.equal(seen.body, 'upstream request timeout');
-  assert.equal(rig.lines.at(-1)?.flag, 'UT');
+  assert.equal(rig.lines.at(-1)?.response_flags, 'UT');
   rig.clock.advance(3_600_000);
   await settle();
   assert.equal(rig.waypoint.counters.openRequests, 1);
@@ -342,7 +342,7 @@ test('waypoint: a client that leaves ends the upstream request, flag DC', async 
   await until(() => rig.waypoint.counters.upstreamConnections === 1);
   client.socket.destroy();
   await until(() => closed);
-  assert.equal(rig.lines.at(-1)?.flag, 'DC');
+  assert.equal(rig.lines.at(-1)?.response_flags, 'DC');
   assert.equal(rig.waypoint.counters.openRequests, 0);
 });
 
@@ -357,7 +357,7 @@ test('waypoint: a response that breaks off is cut, never completed', async (t) =
   rig.endpoints([port]);
   const seen = await curl(rig.port, '/');
   assert.equal(seen.code, 18);
-  assert.match(String(rig.lines.at(-1)?.flag), /^U[CR]$/);
+  assert.match(String(rig.lines.at(-1)?.response_flags), /^U[CR]$/);
 });
 
 test('W78 an app that answers before it has read the request gets its answer through', async (t) => {
@@ -412,28 +412,28 @@ test('waypoint: one line tells everything of a request', async (t) => {
   await curl(rig.port, '/x?y', '-d', 'abc', '-H', 'x-request-id: id-1');
   const [line] = rig.lines.filter(({ message }) => message === 'request');
   assert.deepEqual(
-    { ...line, upstream: '', sourceAddress: '' },
+    { ...line, 'src.addr': '', 'dst.addr': '' },
     {
       message: 'request',
+      'src.addr': '',
+      'src.identity': 'spiffe://cluster.local/ns/web/sa/front',
+      'dst.addr': '',
+      'dst.service': 'cart.shop.svc.cluster.local',
+      'dst.workload': 'cart-0',
+      'dst.namespace': 'shop',
+      'dst.identity': 'spiffe://cluster.local/ns/shop/sa/cart-0',
+      downstream_local_address: '10.96.0.10:80',
       method: 'POST',
       path: '/x',
-      authority: `127.0.0.1:${rig.port}`,
       protocol: 'HTTP/1.1',
-      status: 200,
-      flag: '-',
-      details: '',
-      grpcStatus: null,
-      route: 'shop/r/all',
-      destination: 'shop/cart.shop.svc.cluster.local:80',
-      upstream: '',
-      upstreamWorkload: 'k//Pod/shop/cart-0',
-      source: 'spiffe://cluster.local/ns/web/sa/front',
-      sourceAddress: '',
-      policy: null,
-      durationMs: 0,
-      bytesReceived: 3,
-      bytesSent: 2,
-      requestId: 'id-1',
+      authority: `127.0.0.1:${rig.port}`,
+      request_id: 'id-1',
+      route_name: 'shop/r/all',
+      response_code: 200,
+      bytes_sent: 2,
+      bytes_recv: 3,
+      duration: '0ms',
+      response_flags: '-',
     },
   );
 });

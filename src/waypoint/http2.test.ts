@@ -78,7 +78,7 @@ test('gRPC passes: message, trailers both ways, and the status is in the log', a
   assert.equal(seen.trailers?.['x-more'], 'yes');
   assert.equal(app.heard[0]?.trailers?.['x-request-trailer'], '1');
   assert.equal(app.heard[0]?.headers.te, 'trailers');
-  assert.equal(rig.lines.at(-1)?.grpcStatus, '0');
+  assert.equal(rig.lines.at(-1)?.grpc_status, '0');
 });
 
 test('gRPC: a trailers-only answer stays one', async (t) => {
@@ -91,7 +91,7 @@ test('gRPC: a trailers-only answer stays one', async (t) => {
   const seen = await ask2(http2Client(t, rig.port), GRPC, '');
   assert.equal(seen.headers['grpc-status'], '5');
   assert.equal(seen.trailers, null);
-  assert.equal(rig.lines.at(-1)?.grpcStatus, '5');
+  assert.equal(rig.lines.at(-1)?.grpc_status, '5');
 });
 
 test('gRPC: streams in both directions flow as they come', async (t) => {
@@ -192,7 +192,7 @@ test('HTTP/2: a client that withdraws a request ends it upstream, flag DR', asyn
   await new Promise((resolve) => setImmediate(resolve));
   stream.close(http2.constants.NGHTTP2_CANCEL);
   await until(() => rig.lines.some(({ message }) => message === 'request'));
-  assert.equal(rig.lines.find(({ message }) => message === 'request')?.flag, 'DR');
+  assert.equal(rig.lines.find(({ message }) => message === 'request')?.response_flags, 'DR');
   await until(() => aborted || rig.waypoint.counters.openRequests === 0);
 });
 

@@ -63,7 +63,7 @@ test('routing: matches on path, method and query choose their backends; nothing 
   assert.equal((await curl(rig.port, '/x', '-X', 'DELETE')).body, 'v22');
   assert.equal((await curl(rig.port, '/x?debug=1')).body, 'v333');
   assert.equal((await curl(rig.port, '/x')).status, 404);
-  assert.equal(rig.lines.at(-1)?.flag, 'NR');
+  assert.equal(rig.lines.at(-1)?.response_flags, 'NR');
 });
 
 test('W45 an unresolved or missing backend is 500; so are no backends and no weight', async (t) => {
@@ -122,8 +122,8 @@ test('authorization: a denied method is 403 and the log names policy and rule', 
   const seen = await curl(rig.port, '/', '-X', 'DELETE');
   assert.equal(seen.status, 403);
   assert.equal(seen.body, 'RBAC: access denied');
-  assert.equal(rig.lines.at(-1)?.policy, 'shop/p#0');
-  assert.equal(rig.lines.at(-1)?.details, 'rbac_access_denied_matched_policy[shop/p#0]');
+  assert.deepEqual([rig.lines.at(-1)?.policy, rig.lines.at(-1)?.rule], ['shop/p', 0]);
+  assert.equal(rig.lines.at(-1)?.response_code_details, 'rbac_access_denied_matched_policy[shop/p#0]');
   assert.equal((await curl(rig.port, '/')).status, 200);
   assert.equal(apps.cart?.heard.length, 1);
 });
@@ -159,8 +159,9 @@ test('authorization: policies of the Gateway apply beside those of the service',
 test('authorization: a policy in dry run is logged and not enforced', async (t) => {
   const { rig } = await bookshop(t, { policies: [{ ...policy('deny', operation({})), dryRun: true }] }, 'cart');
   assert.equal((await curl(rig.port, '/')).status, 200);
-  const line = rig.lines.find(({ message }) => message === 'policies in dry run');
-  assert.deepEqual(line?.dryRun, { deny: { policy: 'shop/p', index: 0 }, allow: null });
+  const line = rig.lines.find(({ message }) => message === 'a policy in dry run would have decided');
+  assert.deepEqual([line?.policy, line?.rule, line?.decision], ['shop/p', 0, 'deny']);
+  assert.equal(rig.waypoint.meters.total('weft_dry_run_decisions_total'), 1);
 });
 
 test('W73 a new configuration holds for the next request of an open connection, and does not disturb one under way', async (t) => {

@@ -102,7 +102,7 @@ test('HTTP/1.1: a body that was kept reaches the second try whole', async (t) =>
   assert.equal(app.wasted.length, 1);
   assert.equal(rig.waypoint.counters.upstreamRetries, 1);
   const [, line] = rig.lines.filter(({ message }) => message === 'request');
-  assert.deepEqual([line?.status, line?.bytesReceived], [200, 5_000]);
+  assert.deepEqual([line?.response_code, line?.bytes_recv], [200, 5_000]);
 });
 
 test('HTTP/1.1: a body of unknown length that is still coming goes on after the replay', async (t) => {

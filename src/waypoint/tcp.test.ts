@@ -30,11 +30,11 @@ test('TCP: what is not HTTP passes, half-close included, and its end is recorded
   client.socket.end();
   await until(() => client.ended());
   assert.match(client.received(), /bye$/);
-  await until(() => rig.lines.some(({ message }) => message === 'connection'));
-  const line = rig.lines.find(({ message }) => message === 'connection');
-  assert.equal(line?.flag, '-');
-  assert.equal(line?.bytesReceived, 10);
-  assert.equal(line?.bytesSent, 18);
+  await until(() => rig.lines.some(({ message }) => message === 'connection complete'));
+  const line = rig.lines.find(({ message }) => message === 'connection complete');
+  assert.equal(line?.response_flags, '-');
+  assert.equal(line?.bytes_recv, 10);
+  assert.equal(line?.bytes_sent, 18);
 });
 
 test('TCP: a client that sends a little, half-closes and waits gets its answer', async (t) => {
@@ -116,7 +116,7 @@ test('policy change: a TCP connection that a new policy denies is closed, others
   await until(() => client.received() === 'echo hiecho yo');
   rig.waypoint.configure(configOf({ policies: [policy('deny', operation({ ports: ['80'] }))] }));
   await until(() => client.ended() || client.socket.destroyed);
-  assert.equal(rig.lines.at(-1)?.policy, 'shop/p#0');
+  assert.deepEqual([rig.lines.at(-1)?.policy, rig.lines.at(-1)?.rule], ['shop/p', 0]);
 });
 
 test('TCP: an endpoint that cannot be reached closes the connection, UF; none at all, UH', async (t) => {
@@ -129,6 +129,6 @@ test('TCP: an endpoint that cannot be reached closes the connection, UF; none at
     rig.endpoints([...ports]);
     const client = await rawClient(t, rig.port);
     await until(() => client.ended() || client.socket.destroyed);
-    assert.equal(rig.lines.at(-1)?.flag, flag);
+    assert.equal(rig.lines.at(-1)?.response_flags, flag);
   }
 });

@@ -1,13 +1,15 @@
 import { splitHostPort, tryParseIp } from '#model/address/ip.ts';
-import { formatIdentity, type Identity } from '#model/identity/identity.ts';
+import type { Identity } from '#model/identity/identity.ts';
 import type { MeshState, Touched } from '#model/mesh/mesh-state.ts';
 import { type AttemptPolicy, DEFAULT_ATTEMPTS } from '#model/resilience/attempts.ts';
 import { WAYPOINT } from '#model/settings/waypoints.ts';
 import { Meters } from '#model/telemetry/meters.ts';
+import { PeerSeries } from '#model/telemetry/peer-series.ts';
 import type { WaypointConfig } from '#model/waypoint/config.ts';
-import { connectionFacts, type Downstream } from '#waypoint/connection/connection-facts.ts';
+import { connectionFacts, connectionRecord, type Downstream } from '#waypoint/connection/connection-facts.ts';
 import { Connections } from '#waypoint/connection/connections.ts';
 import { type Dialled, type Resolution, resolveDestination } from '#waypoint/connection/destination.ts';
+import { refusalRecord } from '#waypoint/connection/report.ts';
 import type { Exchange } from '#waypoint/exchange/exchange.ts';
 import { Pipeline } from '#waypoint/exchange/pipeline.ts';
 import { requestHandlers } from '#waypoint/exchange/requests.ts';
@@ -28,6 +30,7 @@ export type Admission = { kind: 'accept'; dialled: Dialled } | { kind: 'refuse';
 export class Waypoint {
   readonly counters = new Counters();
   readonly meters = new Meters('waypoint');
+  readonly peers = new PeerSeries(this.meters);
   readonly #self: WaypointSelf;
   readonly #mesh: MeshState;
   readonly #effects: WaypointEffects;
@@ -49,11 +52,12 @@ export class Waypoint {
     const upstreams = new Upstreams({ self, mesh, effects, counters, state });
     this.#state = state;
     this.#upstreams = upstreams;
+    const telemetry = { meters: this.meters, peers: this.peers };
     const perExchange = new Slots<Exchange>();
-    const pipeline = new Pipeline(stageList({ effects, counters, state, perExchange, upstreams, attempts }));
-    const requests = requestHandlers({ effects, counters, pipeline, live, state });
-    this.#connections = new Connections({ self, effects, counters, upstreams, live, state }, requests);
-    readWaypointMetrics(this.meters, counters);
+    const pipeline = new Pipeline(stageList({ effects, counters, telemetry, state, perExchange, upstreams, attempts }));
+    const requests = requestHandlers({ effects, counters, telemetry, pipeline, live, state });
+    this.#connections = new Connections({ self, effects, counters, telemetry, upstreams, live, state }, requests);
+    readWaypointMetrics(this.meters, counters, () => ({ endpoints: state.counts.endpoints, pools: upstreams.pools }));
     this.#stopSweeping = [
       effects.clock.every(WAYPOINT.sweepUpstreamsMs, () => this.#upstreams.sweep()),
       effects.clock.every(WAYPOINT.sweepDownstreamsMs, () => this.#connections.sweep()),
@@ -86,14 +90,15 @@ export class Waypoint {
 
   /** Serves a connection until it ends; one to an unknown or unbound destination is closed at once. */
   accept(downstream: Downstream): void {
-    const { stream, peerAddress, dialled } = downstream;
+    const { stream, dialled } = downstream;
     const resolution = this.#resolve(dialled);
     if (resolution.kind === 'found') {
-      this.#connections.serve(stream, connectionFacts(downstream, resolution.destination));
+      this.#connections.serve(stream, connectionFacts(downstream, resolution.destination, this.#mesh));
       return;
     }
     this.counters.connectionsRefused++;
-    this.#effects.log.info({ flag: 'NR', dialled, sourceAddress: peerAddress, details: resolution.why }, 'refused a connection');
+    const record = connectionRecord(downstream, null, this.#mesh);
+    this.#effects.log.info(refusalRecord(this, record, 'not-bound', resolution.why), 'refused a connection');
     stream.on('error', () => {});
     stream.destroy();
   }
@@ -120,10 +125,9 @@ export class Waypoint {
   #refuse(status: 400 | 503, why: string, peer: Identity | null): Admission {
     this.counters.connectionsRefused++;
     // The caller answers the tunnel and says so; this only adds who asked.
-    this.#effects.log.debug(
-      { flag: 'NR', status, source: peer === null ? null : formatIdentity(peer), details: why },
-      'refused a tunnel',
-    );
+    const source = { end: null, workload: null, identity: peer };
+    const origin = { reporter: 'waypoint', dialled: null } as const;
+    this.#effects.log.debug({ ...refusalRecord(this, { source, origin }, 'not-bound', why), status }, 'refused a tunnel');
     return { kind: 'refuse', status, why };
   }
 

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { parseIp } from '#model/address/ip.ts';
 import { type Authorization, EMPTY_MATCH, type Match } from '#model/mesh/authorization.ts';
 import { aMesh, aWorkload, deltaOf } from '#model/mesh/mesh-fixtures.testing.ts';
-import { type Connection, connectionOf, decideL4, dryRunMatches, L4Policies, policiesFor, restrictsPlaintext } from './l4.ts';
+import { type Connection, connectionOf, decideL4, dryRunL4, L4Policies, policiesFor, restrictsPlaintext } from './l4.ts';
 
 const CART: Connection = {
   source: { trustDomain: 'cluster.local', namespace: 'shop', serviceAccount: 'cart' },
@@ -117,8 +117,42 @@ test('a policy that is named but unknown denies', () => {
   assert.equal(decideL4(new L4Policies([], ['shop/x']), CART).allowed, false);
 });
 
+const DRY_RUN: { name: string; policies: Authorization[]; want: [string, number | null, string][] }[] = [
+  {
+    name: 'a DENY that matches would deny',
+    policies: [policy('deny', [[]], { dryRun: true })],
+    want: [['shop/deny', 0, 'deny']],
+  },
+  { name: 'a DENY that does not match would do nothing', policies: [policy('deny', [], { dryRun: true })], want: [] },
+  {
+    name: 'an ALLOW that matches would allow',
+    policies: [policy('allow', [[]], { dryRun: true })],
+    want: [['shop/allow', 0, 'allow']],
+  },
+  {
+    name: 'an ALLOW that does not match would deny',
+    policies: [policy('allow', [], { dryRun: true })],
+    want: [['shop/allow', null, 'deny']],
+  },
+  {
+    name: 'an ALLOW that does not match changes nothing where one in force allows',
+    policies: [policy('allow', [], { dryRun: true, name: 'dry' }), policy('allow', [[]])],
+    want: [],
+  },
+  { name: 'a policy in force is not in dry run', policies: [policy('deny', [[]])], want: [] },
+];
+for (const { name, policies, want } of DRY_RUN) {
+  test(`B48: in dry run, ${name}`, () =>
+    assert.deepEqual(
+      dryRunL4(new L4Policies(policies, []), CART).map(({ policy: key, rule, decision }) => [key, rule, decision]),
+      want,
+    ));
+}
+
 test('B48: dry-run matches are listed', () => {
-  assert.deepEqual(dryRunMatches(new L4Policies([policy('deny', [[]], { dryRun: true })], []), CART), ['shop/deny']);
+  assert.deepEqual(dryRunL4(new L4Policies([policy('deny', [[]], { dryRun: true })], []), CART), [
+    { policy: 'shop/deny', rule: 0, decision: 'deny' },
+  ]);
 });
 
 test('plain text is unrestricted only when nothing could refuse it', () => {

@@ -103,12 +103,25 @@ export function decideL4(set: L4Policies, connection: Connection): L4Decision {
   return decide(set.decider, new ConnectionFacts(connection));
 }
 
-/** Dry-run policies that would have matched: for the log only (B48). */
-export function dryRunMatches(set: L4Policies, connection: Connection): PolicyKey[] {
+/** What one policy in dry run would have done; `rule` null: it is an ALLOW policy, and none of its rules matched. */
+export type L4DryRun = { policy: PolicyKey; rule: number | null; decision: 'allow' | 'deny' };
+
+/**
+ * What the policies in dry run would have done to a connection: for log and metrics only (B48). A DENY policy that does not
+ * match would have done nothing; an ALLOW policy that does not match would have denied, unless one in force allows.
+ */
+export function dryRunL4(set: L4Policies, connection: Connection): L4DryRun[] {
+  const dry = set.policies.filter((policy) => policy.dryRun);
+  if (dry.length === 0) return [];
   const facts = new ConnectionFacts(connection);
-  const matches = ({ dryRun, rules }: Authorization): boolean =>
-    dryRun && rules.some((rule) => ruleHolds(clausesOf(rule), facts));
-  return set.policies.filter(matches).map(policyKeyOf);
+  const decided = decideL4(set, connection);
+  const isAllowedByPolicy = decided.allowed && decided.policy !== null;
+  return dry.flatMap((one): L4DryRun[] => {
+    const at = one.rules.findIndex((rule) => ruleHolds(clausesOf(rule), facts));
+    const policy = policyKeyOf(one);
+    if (at >= 0) return [{ policy, rule: at, decision: one.action }];
+    return one.action === 'allow' && !isAllowedByPolicy ? [{ policy, rule: null, decision: 'deny' }] : [];
+  });
 }
 
 /** Whether anything at all could refuse an unauthenticated connection to this destination, on any port. */

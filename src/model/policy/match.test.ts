@@ -4,7 +4,7 @@ import { ipToBytes16, parseIp, tryParseCidr } from '#model/address/ip.ts';
 import { type Identity, principalOf } from '#model/identity/identity.ts';
 import { type Authorization, EMPTY_MATCH } from '#model/mesh/authorization.ts';
 import type { L7Policy } from '#model/waypoint/config.ts';
-import { connectionOf, decideL4, dryRunMatches, L4Policies } from './l4.ts';
+import { connectionOf, decideL4, dryRunL4, L4Policies } from './l4.ts';
 import { compileL7, decideL7, dryRunL7 } from './l7.ts';
 import { parseForm } from './match.ts';
 
@@ -205,7 +205,7 @@ test('both entry points name the same dry-run policy', () => {
     { ...deny({ ports: [1] }), name: 'other', dryRun: true },
   ];
   const connection = connectionOf(CART, parseIp(CALL.ip), { ip: SELF, port: CALL.port });
-  assert.deepEqual(dryRunMatches(new L4Policies(dry.map(asL4), []), connection), ['shop/deny']);
+  assert.deepEqual(dryRunL4(new L4Policies(dry.map(asL4), []), connection), [{ policy: 'shop/deny', rule: 0, decision: 'deny' }]);
   const set = compileL7(dry.map(asL7), 'cluster.local', assert.fail);
   const bytes = ipToBytes16(SELF);
   const facts = {

@@ -119,8 +119,14 @@ export function peerLabels(
     destination_cluster: server.cluster,
     request_protocol: protocol,
     response_flags: flag,
-    connection_security_policy: source.identity !== null && path.identity !== null ? 'mutual_tls' : UNKNOWN,
+    connection_security_policy: securityOf(reporter, source, path),
   };
+}
+
+/** A waypoint has an identity of its own, so it is the client's that decides; an agent needs to know both. */
+function securityOf(reporter: RecordOrigin['reporter'], source: RecordSource, path: RecordPath): string {
+  if (source.identity === null) return reporter === 'waypoint' ? 'none' : UNKNOWN;
+  return reporter === 'waypoint' || path.identity !== null ? 'mutual_tls' : UNKNOWN;
 }
 
 type WorkloadLabels = { workload: string; service: string; revision: string; namespace: string; cluster: string };

@@ -1,4 +1,6 @@
+import type { L4DryRun } from '#model/policy/l4.ts';
 import {
+  REFUSED_OUTCOME,
   type RecordOrigin,
   type RecordOutcome,
   type RecordPath,
@@ -26,6 +28,9 @@ export type ConnectionEnd = {
   readonly clientBytes: number;
   readonly serverBytes: number;
 };
+
+/** Policies are evaluated for the destination, whose agent tells what they would have done. */
+const DESTINATION: RecordOrigin = { reporter: 'destination', dialled: null };
 
 /** A connection that never was carried. */
 export function refusedEnd(refusal: Refusal): ConnectionEnd {
@@ -70,4 +75,20 @@ function outcomeOf({ refusal, error, clientBytes, serverBytes }: ConnectionEnd, 
     rule: refusal?.rule ?? null,
     http: null,
   };
+}
+
+/** One line and one count for each policy in dry run that would have decided a connection that the agent carries. */
+export function reportDryRun(
+  { log, meters }: Pick<ReportEffects, 'log' | 'meters'>,
+  decisions: readonly L4DryRun[],
+  source: RecordSource,
+  path: RecordPath,
+): void {
+  for (const { policy, rule, decision } of decisions) {
+    meters.counter('weft_dry_run_decisions_total', { policy, decision, layer: 'connection' }).add();
+    const outcome = { ...REFUSED_OUTCOME, flag: '-', cause: null, policy, rule } as const;
+    // It has not ended, so what the line of an end tells does not belong here.
+    const { bytes_sent, bytes_recv, response_flags, ...ends } = recordOf(source, DESTINATION, path, outcome);
+    log.info({ ...ends, decision }, 'a policy in dry run would have decided');
+  }
 }

@@ -2,7 +2,8 @@ import type { Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
 import type { MeshState } from '#model/mesh/mesh-state.ts';
 import type { Workload } from '#model/mesh/workload.ts';
-import type { RecordOrigin } from '#model/telemetry/access-record.ts';
+import type { L4DryRun } from '#model/policy/l4.ts';
+import type { RecordOrigin, RecordPath, RecordSource } from '#model/telemetry/access-record.ts';
 import type { AgentEffects } from '#node-agent/effects/agent-effects.ts';
 import type { Enrolled, Enrollment } from '#node-agent/enrollment/enrollment.ts';
 import type { Verdicts } from '#node-agent/kernel/verdicts.ts';
@@ -20,6 +21,8 @@ export type AgentContext = {
   log: Log;
   /** Begins to report one connection. */
   report(origin: RecordOrigin): ConnectionReport;
+  /** Tells what policies in dry run would have done to a connection that is carried here. */
+  dryRun(decisions: readonly L4DryRun[], source: RecordSource, path: RecordPath): void;
   /** Resolves with the workload's record once discovery has sent it; null after the deadline. */
   record(enrolled: Enrolled): Promise<Workload | null>;
   /** Resolves when the mesh is known; rejects never, false after the deadline. */

@@ -243,3 +243,14 @@ test('an app that resets is a reset for the client of the tunnel', async () => {
   assert.match(String(rig.access().error), /ECONNRESET/);
   assert.equal(rig.agent.carried, 0);
 });
+
+test('B48: a policy in dry run decides nothing, and leaves one line and one count of what it would have done', async () => {
+  const rig = await setUp();
+  rig.tell({ policies: [{ ...aPolicy('deny', principal('client')), dryRun: true }] });
+  const before = rig.agent.meters.total('weft_dry_run_decisions_total');
+  const { status } = await answerTo(rig, { authority: '10.0.0.2:8080' });
+  assert.equal(status, 200);
+  const line = rig.lines.findLast(({ message }) => message === 'a policy in dry run would have decided');
+  assert.deepEqual([line?.policy, line?.rule, line?.decision, line?.['dst.workload']], ['shop/p', 0, 'deny', 'server']);
+  assert.equal(rig.agent.meters.total('weft_dry_run_decisions_total'), before + 1);
+});

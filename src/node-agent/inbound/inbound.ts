@@ -5,7 +5,7 @@ import { targetPort } from '#model/balancing/endpoints.ts';
 import { RESERVED_PORTS } from '#model/mesh/ports.ts';
 import { type Service, serviceKeyOf } from '#model/mesh/service.ts';
 import type { Workload } from '#model/mesh/workload.ts';
-import { connectionOf, decideL4, policiesFor } from '#model/policy/l4.ts';
+import { connectionOf, decideL4, dryRunL4, policiesFor } from '#model/policy/l4.ts';
 import { TUNNEL } from '#model/settings/tunnels.ts';
 import { NO_PATH, type RecordEnd, type RecordPath, type RecordSource } from '#model/telemetry/access-record.ts';
 import { baggageOf, formatBaggage } from '#model/telemetry/baggage.ts';
@@ -90,7 +90,9 @@ async function deliver(context: AgentContext, arrival: Arrival, accept: () => Du
   const connection = connectionOf(source.identity, client.ip, target);
   const release = context.carried.add({ connection, destinationUid: enrolled.request.uid, abort: (why) => abort.abort(why) });
   try {
-    const decision = decideL4(policiesFor(context.mesh, workload), connection);
+    const policies = policiesFor(context.mesh, workload);
+    const decision = decideL4(policies, connection);
+    context.dryRun(dryRunL4(policies, connection), source, path);
     if (!decision.allowed) throw new Refusal('policy', decision.reason, decision);
     const app = await enrolled.netns.dialApp(target.ip, target.port, client, TUNNEL.connectTimeoutMs);
     report.opened(source, path);

@@ -9,6 +9,7 @@ import { connectionOf, decideL4, type L4Decision, pairVerdict, policiesFor } fro
 import { AGENT } from '#model/settings/agents.ts';
 import { type AccessRecord, NO_PATH, REFUSED_OUTCOME, recordOf } from '#model/telemetry/access-record.ts';
 import type { Kernel, ReportEffects } from '#node-agent/effects/agent-effects.ts';
+import { DryRunTally } from './dry-run-tally.ts';
 
 /** What verdicts are computed from. */
 export type VerdictView = {
@@ -140,6 +141,12 @@ export class Verdicts {
    * `only`: just the pairs in which one of these workloads takes part; null: all.
    */
   #fill(generation: number, only: ReadonlySet<string> | null): void {
+    const tally = new DryRunTally();
+    this.#fillPairs(generation, only, tally);
+    tally.report(this.#effects);
+  }
+
+  #fillPairs(generation: number, only: ReadonlySet<string> | null, tally: DryRunTally): void {
     const local = this.#view.local();
     let pairs = 0;
     for (const destination of [...local, ...this.#remote(local)]) {
@@ -152,6 +159,7 @@ export class Verdicts {
           if (++pairs > AGENT.eagerPairsMax) return;
           const allow = pairVerdict(set, source, destination, port);
           if (here || allow === false) this.#write(source, destination, port, allow, generation);
+          if (here && source !== null) tally.add(set, source, destination, port);
         }
       }
     }

@@ -5,7 +5,7 @@ import type { Identity } from '#model/identity/identity.ts';
 import { identityOf, type Workload } from '#model/mesh/workload.ts';
 import { decideOutbound, type OutboundPath } from '#model/path/decide.ts';
 import { openingOf } from '#model/path/reach.ts';
-import { connectionOf, decideL4, policiesFor } from '#model/policy/l4.ts';
+import { connectionOf, decideL4, dryRunL4, policiesFor } from '#model/policy/l4.ts';
 import { TUNNEL } from '#model/settings/tunnels.ts';
 import { NO_PATH, type RecordEnd, type RecordPath, type RecordSource } from '#model/telemetry/access-record.ts';
 import { baggageOf } from '#model/telemetry/baggage.ts';
@@ -157,6 +157,7 @@ async function dialLocal(context: AgentContext, call: Call, source: Workload, pa
   });
   try {
     authorize(context, source, path.workload, path, call.client);
+    tellDryRun(context, call, source, path);
     const socket = await target.netns.dialApp(path.ip, path.port, call.client, TUNNEL.connectTimeoutMs);
     socket.once('close', release);
     return socket;
@@ -164,6 +165,13 @@ async function dialLocal(context: AgentContext, call: Call, source: Workload, pa
     release();
     throw error;
   }
+}
+
+/** For a connection of this node only: over a tunnel it is the destination's agent that tells. */
+function tellDryRun(context: AgentContext, call: Call, source: Workload, path: Local): void {
+  const decisions = dryRunL4(policiesFor(context.mesh, path.workload), connectionOf(source, call.client.ip, path));
+  const record = { end: call.client, workload: source, identity: call.enrolled.identity };
+  context.dryRun(decisions, record, { ...recordedPath(path, call.dialled), identity: identityOf(path.workload) });
 }
 
 async function openTunnel(context: AgentContext, call: Call, source: Workload, path: Tunnelled): Promise<Dialled> {

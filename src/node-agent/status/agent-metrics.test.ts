@@ -123,3 +123,16 @@ test('the page tells what the agent holds', async () => {
   assert.deepEqual(value('weft_verdict_generation'), [rig.agent.generation]);
   assert.deepEqual(value('weft_verdicts'), [rig.kernel.maps.verdicts.entries().length]);
 });
+
+test('B48: what the kernel carries is told by pairs, once for each policy in dry run', async () => {
+  const { rig, tell } = await startTwoNodes();
+  tell(MESH);
+  tell({ policies: [{ ...aPolicy('deny', principal('client')), dryRun: true }] });
+  const lines = rig.lines.filter(({ layer, pairs }) => layer === undefined && pairs !== undefined);
+  assert.deepEqual(
+    lines.map(({ policy, decision, pairs, ...line }) => [policy, decision, pairs, line['src.workload'], line['dst.workload']]),
+    [['shop/p', 'deny', 1, 'client', 'server']],
+  );
+  assert.equal(rig.agent.meters.total('weft_dry_run_decisions_total'), 1);
+  await converses(rig.dial(client, '10.0.0.2:8080'));
+});

@@ -1,7 +1,9 @@
 import type { Duplex } from 'node:stream';
 import { type IpAddress, ipToBytes16 } from '#model/address/ip.ts';
 import { formatIdentity, type Identity } from '#model/identity/identity.ts';
+import type { MeshState } from '#model/mesh/mesh-state.ts';
 import type { HttpFacts, PolicyFacts } from '#model/policy/l7-fields.ts';
+import type { RecordOrigin, RecordPath, RecordSource } from '#model/telemetry/access-record.ts';
 import type { Destination, Dialled } from '#waypoint/connection/destination.ts';
 import type { ClientInfo } from '#waypoint/self/effects.ts';
 
@@ -16,6 +18,32 @@ export type Downstream = {
   dialled: Dialled;
 };
 
+/** What records and metrics say of a downstream connection: worked out once. */
+export type ConnectionRecord = {
+  readonly source: RecordSource;
+  readonly origin: RecordOrigin;
+  /** Null when a workload was dialled. */
+  readonly service: RecordPath['service'];
+};
+
+/** How the records of a connection and of its requests begin. */
+export function connectionRecord(
+  { peer, peerAddress, peerPort, dialled }: Downstream,
+  destination: Destination | null,
+  mesh: MeshState,
+): ConnectionRecord {
+  const shown = destination?.address ?? dialled.address;
+  return {
+    source: { end: { ip: peerAddress, port: peerPort }, workload: mesh.workloadByIp(peerAddress), identity: peer },
+    origin: { reporter: 'waypoint', dialled: addressText(shown, dialled.port) },
+    service: destination?.kind === 'service' ? mesh.service(destination.key) : null,
+  };
+}
+
+function addressText(address: string, port: number): string {
+  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
+}
+
 /** What is true of one downstream connection as long as it lives: worked out once, used by each of its requests. */
 export type ConnectionFacts = {
   readonly client: ClientInfo;
@@ -24,16 +52,20 @@ export type ConnectionFacts = {
   readonly destination: Destination;
   readonly sourceBytes: Uint8Array;
   readonly destinationBytes: Uint8Array | null;
+  /** What logs and metrics say of it. */
+  readonly record: ConnectionRecord;
 };
 
 /** The facts of an accepted connection to `destination`. */
-export function connectionFacts({ peer, peerAddress, peerPort }: Downstream, destination: Destination): ConnectionFacts {
+export function connectionFacts(downstream: Downstream, destination: Destination, mesh: MeshState): ConnectionFacts {
+  const { peer, peerAddress, peerPort } = downstream;
   return {
     client: { identity: peer, address: peerAddress, port: peerPort },
     principal: peer === null ? null : formatIdentity(peer),
     destination,
     sourceBytes: ipToBytes16(peerAddress),
     destinationBytes: destination.address === null ? null : ipToBytes16(destination.address),
+    record: connectionRecord(downstream, destination, mesh),
   };
 }
 

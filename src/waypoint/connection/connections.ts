@@ -1,10 +1,11 @@
 import type { Duplex } from 'node:stream';
 import { WAYPOINT } from '#model/settings/waypoints.ts';
+import { CLOSE_CAUSES } from '#model/telemetry/close-cause.ts';
 import type { RequestHandler, ServerConnection } from '#protocol/http/message.ts';
 import { Http1ServerConnection } from '#protocol/http/v1/server-connection.ts';
 import type { ConnectionFacts } from '#waypoint/connection/connection-facts.ts';
-import { describeDestination } from '#waypoint/connection/destination.ts';
 import { declaredBy, detectProtocol, type Protocol } from '#waypoint/connection/protocol-choice.ts';
+import { refusalRecord } from '#waypoint/connection/report.ts';
 import { type ConnectionContext, TcpConnection } from '#waypoint/connection/tcp-connection.ts';
 
 /** The downstream connections of a waypoint, each served in the protocol it speaks. */
@@ -73,8 +74,7 @@ export class Connections {
       case 'silent':
         effects.log.info(
           {
-            destination: describeDestination(facts.destination),
-            source: facts.principal,
+            ...refusalRecord(this.#context.telemetry, facts.record, 'silent-client', CLOSE_CAUSES['silent-client'].means),
             remedy: 'set appProtocol: tcp on the Service port if the server speaks first',
           },
           'closed a connection that said nothing on a port of undeclared protocol',

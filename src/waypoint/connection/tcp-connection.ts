@@ -1,14 +1,18 @@
 import type { Duplex } from 'node:stream';
-import { formatAddress } from '#model/address/ip.ts';
 import { decideL7, type PolicyVerdict } from '#model/policy/l7.ts';
 import { pickLeastLoaded } from '#model/routing/least-request.ts';
-import type { ResponseFlag } from '#model/telemetry/close-cause.ts';
+import { type RecordPath, recordOf } from '#model/telemetry/access-record.ts';
+import type { CloseCause, ResponseFlag } from '#model/telemetry/close-cause.ts';
+import type { Count } from '#model/telemetry/meters.ts';
+import type { PeerCounter } from '#model/telemetry/peer-series.ts';
 import { type ConnectionFacts, policyFacts } from '#waypoint/connection/connection-facts.ts';
-import { describeDestination, policiesFor } from '#waypoint/connection/destination.ts';
+import { policiesFor } from '#waypoint/connection/destination.ts';
 import { type RelayedBytes, relayRaw } from '#waypoint/connection/relay-raw.ts';
+import { decidedBy, takenPath } from '#waypoint/connection/report.ts';
 import type { Counters } from '#waypoint/self/counters.ts';
 import type { WaypointEffects } from '#waypoint/self/effects.ts';
 import type { WaypointSelf } from '#waypoint/self/self.ts';
+import type { Telemetry } from '#waypoint/self/waypoint-metrics.ts';
 import type { UpstreamEndpoint } from '#waypoint/state/kept.ts';
 import type { LiveConnection, Snapshot } from '#waypoint/state/snapshot.ts';
 import type { WaypointState } from '#waypoint/state/waypoint-state.ts';
@@ -20,6 +24,7 @@ export type ConnectionContext = {
   readonly self: WaypointSelf;
   readonly effects: WaypointEffects;
   readonly counters: Counters;
+  readonly telemetry: Telemetry;
   readonly upstreams: Upstreams;
   readonly state: WaypointState;
   /** What is under way, to be asked again when the policies change. */
@@ -35,6 +40,7 @@ export class TcpConnection implements LiveConnection {
   #endpoint: UpstreamEndpoint | null = null;
   #verdict: PolicyVerdict | null = null;
   #bytes: RelayedBytes = { fromA: 0, fromB: 0 };
+  #opened = false;
   #over = false;
 
   constructor(context: ConnectionContext, facts: ConnectionFacts, stream: Duplex) {
@@ -43,7 +49,7 @@ export class TcpConnection implements LiveConnection {
     this.#stream = stream;
     this.#startedMs = context.effects.clock.nowMs();
     stream.on('error', () => {});
-    stream.on('close', () => this.#finish('DC', ''));
+    stream.on('close', () => this.#finish('DC', '', null));
   }
 
   /** Authorizes, connects and relays; `early` was already read from the stream. */
@@ -51,12 +57,12 @@ export class TcpConnection implements LiveConnection {
     this.#context.counters.tcpConnections++;
     this.#context.live.add(this);
     if (!this.isAllowed(snapshot)) {
-      this.cut();
+      this.#deny('policy');
       return;
     }
     const endpoint = this.#choose();
     if (endpoint === null) {
-      this.#finish('UH', 'no_healthy_upstream');
+      this.#finish('UH', 'no_healthy_upstream', 'no-backend');
       this.#stream.destroy();
       return;
     }
@@ -66,7 +72,7 @@ export class TcpConnection implements LiveConnection {
       if (outcome.kind === 'open') this.#relay(outcome.stream, early);
       else {
         this.#context.counters.upstreamConnectFailures++;
-        this.#finish('UF', outcome.problem.details);
+        this.#finish('UF', outcome.problem.details, 'connect-failed');
         this.#stream.destroy();
       }
     });
@@ -80,11 +86,15 @@ export class TcpConnection implements LiveConnection {
     return this.#verdict.kind === 'allow';
   }
 
-  /** Closes a connection that a policy denies. */
+  /** Closes a connection that a policy came to deny. */
   cut(): void {
+    this.#deny('policy-change');
+  }
+
+  #deny(cause: 'policy' | 'policy-change'): void {
     if (this.#over) return;
     this.#context.counters.tcpConnectionsDenied++;
-    this.#finish('-', 'rbac_access_denied');
+    this.#finish('-', 'rbac_access_denied', cause);
     this.#stream.destroy();
   }
 
@@ -102,14 +112,16 @@ export class TcpConnection implements LiveConnection {
       return;
     }
     this.#context.counters.upstreamConnections++;
+    this.#opened = true;
+    this.#series('istio_tcp_connections_opened_total', '-').add();
     this.#stream.on('close', () => upstream.destroy());
     this.#bytes = relayRaw({ stream: this.#stream, early }, { stream: upstream, early: null }, (end) => {
-      if (end.kind === 'complete') this.#finish('-', '');
-      else this.#finish(end.side === 'a' ? 'DC' : 'UC', end.error.message);
+      if (end.kind === 'complete') this.#finish('-', '', null);
+      else this.#finish(end.side === 'a' ? 'DC' : 'UC', end.error.message, null);
     });
   }
 
-  #finish(flag: ResponseFlag, details: string): void {
+  #finish(flag: ResponseFlag, details: string, cause: CloseCause | null): void {
     if (this.#over) return;
     this.#over = true;
     if (this.#endpoint !== null) this.#endpoint.active--;
@@ -117,23 +129,36 @@ export class TcpConnection implements LiveConnection {
     counters.bytesReceived += this.#bytes.fromA;
     counters.bytesSent += this.#bytes.fromB;
     this.#context.live.delete(this);
-    const { client, destination, principal } = this.#facts;
-    const by = this.#verdict?.by;
-    effects.log.info(
-      {
-        protocol: 'TCP',
-        flag,
-        details,
-        destination: describeDestination(destination),
-        upstream: this.#endpoint === null ? null : formatAddress(this.#endpoint.ip, this.#endpoint.port),
-        source: principal,
-        sourceAddress: formatAddress(client.address, client.port),
-        policy: by == null ? null : `${by.policy}#${by.index}`,
-        durationMs: effects.clock.nowMs() - this.#startedMs,
-        bytesReceived: this.#bytes.fromA,
-        bytesSent: this.#bytes.fromB,
-      },
-      'connection',
-    );
+    this.#count(flag, cause);
+    const { source, origin } = this.#facts.record;
+    const outcome = {
+      flag,
+      cause,
+      error: details,
+      requestBytes: this.#bytes.fromA,
+      responseBytes: this.#bytes.fromB,
+      durationMs: effects.clock.nowMs() - this.#startedMs,
+      ...decidedBy(this.#verdict?.by),
+      http: null,
+    };
+    effects.log.info(recordOf(source, origin, this.#path(), outcome), 'connection complete');
+  }
+
+  #count(flag: ResponseFlag, cause: CloseCause | null): void {
+    const { meters } = this.#context.telemetry;
+    if (cause !== null) meters.counter('weft_refusals_total', { reporter: 'waypoint', cause }).add();
+    this.#series(this.#opened ? 'istio_tcp_connections_closed_total' : 'istio_tcp_connections_failed_total', flag).add();
+    if (!this.#opened) return;
+    this.#series('istio_tcp_received_bytes_total', flag).add(this.#bytes.fromA);
+    this.#series('istio_tcp_sent_bytes_total', flag).add(this.#bytes.fromB);
+  }
+
+  #series(name: PeerCounter, flag: ResponseFlag): Count {
+    const { source, origin } = this.#facts.record;
+    return this.#context.telemetry.peers.count(name, source, origin, this.#path(), flag);
+  }
+
+  #path(): RecordPath {
+    return takenPath(this.#facts.record.service, this.#facts.destination, this.#endpoint);
   }
 }

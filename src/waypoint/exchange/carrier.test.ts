@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { parseIp } from '#model/address/ip.ts';
+import { MeshState } from '#model/mesh/mesh-state.ts';
 import { SteppedClock } from '#platform/stepped-clock.testing.ts';
 import { StringHeaders } from '#protocol/http/header-block.ts';
 import type { ClientConnection, ClientStream, RequestHead, ServerStream, UpstreamProblem } from '#protocol/http/message.ts';
@@ -35,7 +36,13 @@ function rig(bytesMax: number) {
     end: () => said.push('end'),
   } as unknown as ServerStream;
   const flow: Flow = { tryAgain: () => true, requestEnded() {}, response() {}, end: () => said.push('over') };
-  const stranger = { stream: null as never, peer: null, peerAddress: parseIp('10.0.0.7'), peerPort: 1, dialled: null as never };
+  const stranger = {
+    stream: null as never,
+    peer: null,
+    peerAddress: parseIp('10.0.0.7'),
+    peerPort: 1,
+    dialled: { address: '10.96.0.1', port: 80 },
+  };
   const destination = {
     kind: 'service',
     key: 'shop/cart.mesh',
@@ -43,7 +50,7 @@ function rig(bytesMax: number) {
     appProtocol: 'http11',
     address: parseIp('10.96.0.1'),
   } as const;
-  const exchange = new Exchange(connectionFacts(stranger, destination), HEAD, stream, NO_CONFIGURATION, 1);
+  const exchange = new Exchange(connectionFacts(stranger, destination, new MeshState()), HEAD, stream, NO_CONFIGURATION, 1);
   const counters = new Counters();
   const carrier = new Carrier(exchange, { clock: new SteppedClock(), counters, flow, live: new Set() });
   carrier.keepBody(new BodyKeeper(bytesMax, new KeptBodies(bytesMax)));

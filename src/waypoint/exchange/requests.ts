@@ -1,11 +1,12 @@
 import type { RequestHandler } from '#protocol/http/message.ts';
 import type { ConnectionFacts } from '#waypoint/connection/connection-facts.ts';
-import { describeDestination } from '#waypoint/connection/destination.ts';
+import { refusalRecord } from '#waypoint/connection/report.ts';
 import { Carrier } from '#waypoint/exchange/carrier.ts';
 import { Exchange } from '#waypoint/exchange/exchange.ts';
 import type { Pipeline } from '#waypoint/exchange/pipeline.ts';
 import type { Counters } from '#waypoint/self/counters.ts';
 import type { WaypointEffects } from '#waypoint/self/effects.ts';
+import type { Telemetry } from '#waypoint/self/waypoint-metrics.ts';
 import type { LiveConnection } from '#waypoint/state/snapshot.ts';
 import type { WaypointState } from '#waypoint/state/waypoint-state.ts';
 
@@ -13,6 +14,7 @@ import type { WaypointState } from '#waypoint/state/waypoint-state.ts';
 export type RequestContext = {
   readonly effects: WaypointEffects;
   readonly counters: Counters;
+  readonly telemetry: Telemetry;
   readonly pipeline: Pipeline;
   readonly live: Set<LiveConnection>;
   /** Its configuration is that of the requests that start now; each keeps the one it started with. */
@@ -21,7 +23,7 @@ export type RequestContext = {
 
 /** Makes, for each downstream connection, what turns its requests into exchanges and sends them through the stages. */
 export function requestHandlers(context: RequestContext): (facts: ConnectionFacts) => RequestHandler {
-  const { effects, counters, pipeline, live, state } = context;
+  const { effects, counters, telemetry, pipeline, live, state } = context;
   const { clock } = effects;
   const carriers = { clock, counters, flow: pipeline, live };
   return (facts) => ({
@@ -35,8 +37,8 @@ export function requestHandlers(context: RequestContext): (facts: ConnectionFact
     },
     onProblem({ status, details }) {
       counters.protocolErrors++;
-      const destination = describeDestination(facts.destination);
-      effects.log.info({ status, flag: 'DPE', details, source: facts.principal, destination }, 'refused a message');
+      const record = refusalRecord(telemetry, facts.record, 'protocol-error', details);
+      effects.log.info({ ...record, response_code: status }, 'refused a message');
     },
   });
 }

@@ -6,6 +6,7 @@ import type { Exchange } from '#waypoint/exchange/exchange.ts';
 import type { LocalReply } from '#waypoint/exchange/local-reply.ts';
 import type { Counters } from '#waypoint/self/counters.ts';
 import type { WaypointEffects } from '#waypoint/self/effects.ts';
+import type { Telemetry } from '#waypoint/self/waypoint-metrics.ts';
 import type { Slots } from '#waypoint/state/slots.ts';
 import type { WaypointState } from '#waypoint/state/waypoint-state.ts';
 import type { Upstreams } from '#waypoint/upstream/upstreams.ts';
@@ -53,6 +54,7 @@ export type Stage = {
 export type StageParts = {
   readonly effects: WaypointEffects;
   readonly counters: Counters;
+  readonly telemetry: Telemetry;
   /** Values by service, by endpoint and by configuration. */
   readonly state: WaypointState;
   /** Values by request. */

@@ -1,8 +1,15 @@
 import type { Meters } from '#model/telemetry/meters.ts';
+import type { PeerSeries } from '#model/telemetry/peer-series.ts';
 import type { Counters } from './counters.ts';
 
+/** Where a waypoint counts. */
+export type Telemetry = { readonly meters: Meters; readonly peers: PeerSeries };
+
+/** What of the state of a waypoint is shown on its page. */
+export type ShownState = { readonly endpoints: number; readonly pools: number };
+
 /** Shows a waypoint's totals on its metrics page; read only when somebody looks. */
-export function readWaypointMetrics(meters: Meters, counters: Counters): void {
+export function readWaypointMetrics(meters: Meters, counters: Counters, state: () => ShownState): void {
   meters.read('weft_downstream_connections_total', () => [
     { labels: { protocol: 'http1' }, value: counters.http1Connections },
     { labels: { protocol: 'http2' }, value: counters.http2Connections },
@@ -18,4 +25,6 @@ export function readWaypointMetrics(meters: Meters, counters: Counters): void {
   meters.readValue('weft_upstream_connect_failures_total', () => counters.upstreamConnectFailures);
   meters.readValue('weft_upstream_reuses_total', () => counters.upstreamReuses);
   meters.readValue('weft_upstream_retries_total', () => counters.upstreamRetries);
+  meters.readValue('weft_upstream_endpoints', () => state().endpoints);
+  meters.readValue('weft_upstream_pools', () => state().pools);
 }

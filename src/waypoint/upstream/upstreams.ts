@@ -90,6 +90,18 @@ export class Upstreams {
     return pool;
   }
 
+  /** Pools that hold or held connections. */
+  get pools(): number {
+    let count = 0;
+    for (const endpoint of this.#context.state.endpoints()) count += this.#pools.peek(endpoint)?.size ?? 0;
+    return count;
+  }
+
+  /** What the mesh says of a service. */
+  known(key: ServiceKey): Service | null {
+    return this.#context.mesh.service(key);
+  }
+
   /** Closes connections that were idle too long, and lets go of endpoints that nothing leads to. */
   sweep(): void {
     const { state } = this.#context;

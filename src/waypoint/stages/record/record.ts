@@ -1,16 +1,35 @@
-import { formatAddress } from '#model/address/ip.ts';
-import { describeDestination } from '#waypoint/connection/destination.ts';
+import type { ServiceKey } from '#model/mesh/service.ts';
+import { type RecordOutcome, type RecordPath, recordOf } from '#model/telemetry/access-record.ts';
+import type { RequestFacts, RequestSeries } from '#model/telemetry/peer-series.ts';
+import type { ConnectionFacts } from '#waypoint/connection/connection-facts.ts';
+import { decidedBy, takenPath } from '#waypoint/connection/report.ts';
 import type { Exchange } from '#waypoint/exchange/exchange.ts';
 import type { Stage, StageParts } from '#waypoint/exchange/stage.ts';
 import type { Counters } from '#waypoint/self/counters.ts';
+import type { UpstreamEndpoint } from '#waypoint/state/kept.ts';
+
+/** The series of the last request of a connection, and what it depends on beside the connection. */
+type Last = RequestFacts & {
+  readonly endpoint: UpstreamEndpoint | null;
+  readonly target: ServiceKey | null;
+  readonly series: RequestSeries;
+};
 
 /** Counts every request and writes one line for it, whatever became of it. */
-export function recordStage({ effects, counters }: StageParts): Stage {
+export function recordStage(parts: StageParts): Stage {
+  const { effects, counters } = parts;
+  const seriesOf = requestSeries(parts);
   return {
     name: 'record',
     end(exchange) {
+      const durationMs = effects.clock.nowMs() - exchange.startedMs;
+      const path = pathOf(exchange, parts);
+      const series = seriesOf(exchange, path);
+      series.total.add();
+      series.duration.observe(durationMs);
       count(exchange, counters);
-      effects.log.info(accessFields(exchange, effects.clock.nowMs()), 'request');
+      const { source, origin } = exchange.connection.record;
+      effects.log.info(recordOf(source, origin, path, outcomeOf(exchange, durationMs)), 'request');
     },
   };
 }
@@ -25,29 +44,62 @@ function count(exchange: Exchange, counters: Counters): void {
   if (exchange.flag === 'DC' || exchange.flag === 'DR') counters.downstreamGone++;
 }
 
-/** The fields of an access-log line; durations in milliseconds, bytes of bodies only. */
-function accessFields(exchange: Exchange, nowMs: number): object {
-  const { connection, request, verdict } = exchange;
-  const endpoint = exchange.attempt?.endpoint ?? null;
+/** A connection sends most requests to one endpoint with one outcome: those look nothing up. */
+function requestSeries({ telemetry }: StageParts): (exchange: Exchange, path: RecordPath) => RequestSeries {
+  const lastOf = new WeakMap<ConnectionFacts, Last>();
+  return (exchange, path) => {
+    const { connection, flag, status: responseCode } = exchange;
+    const grpcStatus = exchange.isGrpc ? (exchange.grpcStatus ?? '') : null;
+    const endpoint = exchange.attempt?.endpoint ?? null;
+    const target = targetOf(exchange);
+    const last = lastOf.get(connection);
+    const isSame =
+      last !== undefined &&
+      last.endpoint === endpoint &&
+      last.responseCode === responseCode &&
+      last.flag === flag &&
+      last.grpcStatus === grpcStatus &&
+      last.target === target;
+    if (isSame) return last.series;
+    const facts = { flag, responseCode, grpcStatus };
+    const series = telemetry.peers.request(connection.record.source, connection.record.origin, path, facts);
+    lastOf.set(connection, { ...facts, endpoint, target, series });
+    return series;
+  };
+}
+
+function targetOf({ target }: Exchange): ServiceKey | null {
+  return target?.kind === 'service' ? target.service : null;
+}
+
+/** Where the request went: a route may have led it to another service than the client dialled. */
+function pathOf(exchange: Exchange, { upstreams }: StageParts): RecordPath {
+  const { destination, record } = exchange.connection;
+  const target = targetOf(exchange);
+  const isOther = target !== null && (destination.kind !== 'service' || destination.key !== target);
+  return takenPath(isOther ? upstreams.known(target) : record.service, destination, exchange.attempt?.endpoint ?? null);
+}
+
+/** Bytes of bodies only. */
+function outcomeOf(exchange: Exchange, durationMs: number): RecordOutcome {
+  const { request } = exchange;
   return {
-    method: exchange.method,
-    path: exchange.path,
-    authority: request.authority,
-    protocol: request.version === 'http1' ? 'HTTP/1.1' : 'HTTP/2',
-    status: exchange.status,
     flag: exchange.flag,
-    details: exchange.details,
-    grpcStatus: exchange.grpcStatus,
-    route: exchange.route?.name ?? null,
-    destination: describeDestination(connection.destination),
-    upstream: endpoint === null ? null : formatAddress(endpoint.ip, endpoint.port),
-    upstreamWorkload: endpoint?.workload.uid ?? null,
-    source: connection.principal,
-    sourceAddress: formatAddress(connection.client.address, connection.client.port),
-    policy: verdict?.by == null ? null : `${verdict.by.policy}#${verdict.by.index}`,
-    durationMs: nowMs - exchange.startedMs,
-    bytesReceived: exchange.bytesReceived,
-    bytesSent: exchange.bytesSent,
-    requestId: exchange.requestId,
+    cause: null,
+    error: exchange.details,
+    requestBytes: exchange.bytesReceived,
+    responseBytes: exchange.bytesSent,
+    durationMs,
+    ...decidedBy(exchange.verdict?.by),
+    http: {
+      method: exchange.method,
+      path: exchange.path,
+      authority: request.authority,
+      protocol: request.version === 'http1' ? 'HTTP/1.1' : 'HTTP/2',
+      responseCode: exchange.status,
+      grpcStatus: exchange.grpcStatus,
+      route: exchange.route?.name ?? null,
+      requestId: exchange.requestId,
+    },
   };
 }
