@@ -71,6 +71,7 @@ export class ControlPlane {
       log,
       uidOf: (workload) => registeredUid(workload, mesh),
       apply: (nodes) => {
+        // Locating findings reads files; a report of a node that changes none must not pay for that.
         if (this.#apply({ nodes }).problems.size > 0) this.#tellFindings();
       },
       isConnected: (node) => this.#discovery.isConnected(node),
@@ -155,6 +156,7 @@ export class ControlPlane {
     return create(SyncWorkloadsResponseSchema, { uids: await this.#registry.sync(caller, request) });
   }
 
+  /** The one way by which anything changes. Certificates first: a client that learns of a workload may ask for one at once. */
   #apply(change: IndexChange): IndexDelta {
     const { index, source, allocations } = this.#options;
     const delta = index.apply(change);
@@ -167,6 +169,7 @@ export class ControlPlane {
     return delta;
   }
 
+  /** A person who edits sees each finding once in the log, when it appears; the status page has them all. */
   #tellFindings(): void {
     const { log } = this.#options;
     for (const finding of this.#findings.news()) {

@@ -58,6 +58,7 @@ export class KeptAllocations {
   }
 }
 
+/** What is read was written by us, but a person may have edited it. Errors: Error with what is wrong. */
 function parseAllocations(text: string): Allocations {
   const parsed: unknown = JSON.parse(text);
   if (typeof parsed !== 'object' || parsed === null) throw new Error('it is no object');

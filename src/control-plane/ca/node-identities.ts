@@ -9,6 +9,7 @@ export class NodeIdentities {
   readonly #nodes = new Map<string, Map<string, number>>();
 
   apply(workloads: ReadonlyMap<string, Workload | null>): void {
+    // Counted, because several workloads of a node share an identity: it stays until the last of them is gone.
     for (const [uid, workload] of workloads) {
       const before = this.#workloads.get(uid);
       if (before !== undefined) this.#count(before, -1);

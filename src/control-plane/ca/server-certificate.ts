@@ -15,6 +15,7 @@ const ANY_ADDRESS: readonly string[] = ['0.0.0.0', '::'];
 export function serverNames(told: readonly string[], rootNamespace: string): ServerNames {
   const names = new Set([...told, 'localhost', '127.0.0.1', '::1', `istiod.${rootNamespace}.svc`]);
   for (const any of ANY_ADDRESS) names.delete(any);
+  // TLS compares names and addresses apart, so each must stand in its own kind of subject alternative name.
   const isIp = (name: string) => tryParseIp(name) !== null;
   return { dnsNames: [...names].filter((name) => !isIp(name)), ips: [...names].filter(isIp) };
 }
@@ -40,6 +41,7 @@ export type KeepOptions = {
 /** Renews a server's certificate from half of its life on, again and again until it is cancelled. */
 export function keepServerCertificate({ first, issue, replace, clock, random, log }: KeepOptions): Cancel {
   let cancel: Cancel = () => {};
+  // Cancelling a timer does not stop a renewal that is under way.
   let over = false;
   const renew = async () => {
     try {

@@ -71,10 +71,12 @@ export class DiscoveryConnection implements DiscoveryListener {
   /** Passes on what changed, at once if the client keeps up. */
   changed(changes: ChangedNames): void {
     this.#session.changed(changes);
+    // Not while it is behind: what gathers meanwhile is one response later, with each resource once.
     this.#send();
   }
 
   drained(): void {
+    // It took the last response: whatever it still waits for may follow, and its place in the gate is free for another.
     this.#blocked = false;
     this.#cancelStalled();
     this.#options.gate.leave(this);
@@ -106,10 +108,12 @@ export class DiscoveryConnection implements DiscoveryListener {
       peer: stream.peer,
       connectedAt: new Date(this.#connectedMs).toISOString(),
       types,
+      // A client that follows nothing has everything.
       upToDate: types.every(({ pending, acknowledged, problem }) => pending === 0 && acknowledged && problem === null),
     };
   }
 
+  /** Only the first request names the sender (its node); later ones need not repeat it. */
   #introduce({ node }: DeltaDiscoveryRequest): void {
     checkNode(this.#options.caller, node === undefined ? undefined : { id: node.id, metadata: node.metadata ?? {} });
     this.#id = node?.id ?? '';
@@ -124,6 +128,7 @@ export class DiscoveryConnection implements DiscoveryListener {
   #send(): void {
     const { gate, stream } = this.#options;
     if (this.#blocked) return;
+    // One response at a time until the transport says that it buffers: the rest stays names in the session, not bytes here.
     while (!this.#blocked && !this.#over) {
       if (this.#session.owesAnswer && !gate.enter(this, () => this.#send())) return;
       const response = this.#session.next();
@@ -143,6 +148,7 @@ export class DiscoveryConnection implements DiscoveryListener {
     );
   }
 
+  /** Nothing is sent or waited for any more; the transport may still tell of its end. */
   #finish(): void {
     this.#over = true;
     this.#cancelAnswer?.();

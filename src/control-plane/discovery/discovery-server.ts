@@ -33,6 +33,7 @@ export class DiscoveryServer {
 
   /** Makes a change part of what is served and tells every client that follows it. */
   publish(delta: StoreDelta): void {
+    // Serialized once for all; what is the same on the wire as before is not told to anybody.
     const changes = this.#options.store.apply(delta);
     if (![...changes.values()].some(({ size }) => size > 0)) return;
     for (const connection of this.#connections) connection.changed(changes);

@@ -25,6 +25,7 @@ export class ResourceStore implements ResourceView {
   readonly #waypoints = new Map<string, EncodedResource>();
   /** `<network>/<ip>` → names of addresses that answer to it. */
   readonly #byAlias = new Map<string, Set<string>>();
+  /** Node → uids of its workloads: an on-demand client of that node is sent them unasked. */
   readonly #byNode = new Map<string, Set<string>>();
   /** Service key → uids of its workloads. */
   readonly #members = new Map<string, Set<string>>();
@@ -53,6 +54,7 @@ export class ResourceStore implements ResourceView {
     for (const [key, config] of delta.waypoints) {
       if (put(this.#waypoints, key, config === null ? null : encodeWaypointConfig(config))) waypoints.add(key);
     }
+    // A revision is for people who compare logs; one that nothing changed in would only confuse them.
     if (addresses.size + policies.size + waypoints.size > 0) this.#revision += 1;
     return new Map<TypeUrl, ReadonlySet<string>>([
       [ADDRESS_TYPE, addresses],
@@ -96,6 +98,7 @@ export class ResourceStore implements ResourceView {
     return this.#named(this.#byNode.get(node));
   }
 
+  /** In ztunnel's order: uid, workload by address, then service by key or address with its workloads. */
   #lookupAddress(name: string): readonly EncodedResource[] {
     const own = this.#addresses.get(name);
     if (own?.kind === 'workload') return [own];
@@ -130,6 +133,7 @@ export class ResourceStore implements ResourceView {
     return true;
   }
 
+  /** Every index entry that leads to a resource: taken out for the old version, put in for the new one. */
   *#indexKeys(resource: EncodedResource): Iterable<[Map<string, Set<string>>, string]> {
     for (const alias of resource.aliases) yield [this.#byAlias, alias];
     if (resource.kind !== 'workload') return;
@@ -153,6 +157,7 @@ function link(index: Map<string, Set<string>>, key: string, name: string): void 
   else names.add(name);
 }
 
+/** An empty set goes with its last name, or addresses that come and go would fill the index. */
 function unlink(index: Map<string, Set<string>>, key: string, name: string): void {
   const names = index.get(key);
   names?.delete(name);

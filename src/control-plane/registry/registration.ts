@@ -11,12 +11,14 @@ const SEGMENT = /^[A-Za-z0-9._-]{1,253}$/;
 export function readWorkloads({ node, workloads }: SyncWorkloadsRequest): RegisteredWorkload[] {
   if (workloads.length > CONTROL.nodeWorkloadsMax)
     refuse(`a node may register ${CONTROL.nodeWorkloadsMax} workloads, not ${workloads.length}`);
+  // All or nothing: a node whose report is half taken would see workloads without the policies that select them.
   const names = new Set<string>();
   return workloads.map(({ name, namespace, serviceAccount, addresses, labels, enrolled, nativeTunnel }) => {
     const title = `${namespace}/${name}`;
     for (const [field, value] of Object.entries({ name, namespace, serviceAccount: serviceAccount || 'default' })) {
       if (!SEGMENT.test(value)) refuse(`workload "${title}": ${field} "${value}" is not a name`);
     }
+    // An address that is none would be left out of the mesh without a word, and its workload could not be reached.
     for (const address of addresses)
       if (tryParseIp(address) === null) refuse(`workload "${title}": "${address}" is not an IP address`);
     if (names.has(title)) refuse(`workload "${title}" is listed twice`);
@@ -44,6 +46,7 @@ export function parseRegistration(text: string): RegisteredWorkload[] | null {
   }
 }
 
+/** What an older version kept lacks what this one needs: its agent reports it anew. */
 function isRegisteredWorkload(value: unknown): value is RegisteredWorkload {
   if (typeof value !== 'object' || value === null) return false;
   const {

@@ -46,6 +46,7 @@ function nodeStatuses(
   registered: ReadonlyMap<string, readonly unknown[]>,
   connections: readonly ConnectionStatus[],
 ): NodeStatus[] {
+  // Waypoints speak for no node; a node is listed when it registered workloads or its agent is connected.
   const connected = new Set(connections.map(({ node }) => node).filter((node) => node !== ''));
   return [...new Set([...registered.keys(), ...connected])].sort().map((node) => ({
     node,
@@ -70,9 +71,11 @@ function waypointStatus(
   return { namespace, gateway: name, state, ready, restarts, problem };
 }
 
+/** What a client does not have yet, or would not take. Whoever has everything is passed over. */
 function lag({ node, namespace, serviceAccount, types }: ConnectionStatus): string[] {
   const who = node === '' ? `${namespace}/${serviceAccount}` : `node ${node}`;
   return types.flatMap(({ typeUrl, pending, acknowledged, problem }) => {
+    // `type.googleapis.com/istio.workload.Address`: what stands before the slash says nothing to a reader.
     const what = typeUrl.slice(typeUrl.lastIndexOf('/') + 1);
     if (problem !== null) return [`${who} rejected ${what}: ${problem}`];
     if (pending > 0) return [`${who} has ${pending} changes of ${what} still to come`];
@@ -80,6 +83,7 @@ function lag({ node, namespace, serviceAccount, types }: ConnectionStatus): stri
   });
 }
 
+/** One sentence, the deepest cause first: one that does not run cannot be up to date either. */
 function waypointTrouble({ namespace, gateway, state, ready, problem }: WaypointStatus): string[] {
   const who = `waypoint ${namespace}/${gateway}`;
   if (problem !== null) return [`${who} does not run: ${problem}`];

@@ -27,6 +27,7 @@ export class FindingsBoard {
 
   /** What was not there the last time this was asked: for the log, which tells each finding once. */
   news(): Finding[] {
+    // By content: a finding that moves a line is told again, which is right, since its reader looks for that line.
     const all = this.all();
     const fresh = all.filter((finding) => !this.#shown.has(JSON.stringify(finding)));
     this.#shown = new Set(all.map((finding) => JSON.stringify(finding)));

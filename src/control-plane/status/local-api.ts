@@ -12,6 +12,7 @@ export type ControlApi = {
 };
 
 const TOKEN_REMEDY = 'send {"node": "<name>"}';
+/** A node's name becomes part of a token and, encoded, of a file's name in the state directory. */
 const NODE_NAME = /^[A-Za-z0-9._-]{1,253}$/;
 
 /** Answers one request of the local API; paths and bodies are in src/protocol/api/control.ts. Never rejects. */

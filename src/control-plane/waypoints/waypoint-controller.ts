@@ -21,6 +21,7 @@ export type WaypointState = {
   problem: string | null;
 };
 
+/** What is remembered of a desired waypoint while it is desired; not kept over restarts, which adopt what runs. */
 type History = Attempts & { aliveSinceMs: number | null; restarts: number; problem: string | null };
 
 /**
@@ -71,6 +72,7 @@ export class WaypointController {
     await Promise.all(running.map((waypoint) => this.#perform({ kind: 'stop', waypoint })));
   }
 
+  /** Every desired waypoint, in the order in which they were first desired. */
   states(): WaypointState[] {
     return [...this.#desired].map(([key, spec]) => {
       const record = this.#records.get(key);
@@ -100,6 +102,7 @@ export class WaypointController {
 
   async #reconcile(): Promise<void> {
     const { runner, clock } = this.#options;
+    // What really runs decides, not what was started: processes outlive control planes and die without telling.
     const running = new Map((await runner.list()).map((waypoint) => [waypointKey(waypoint), waypoint]));
     this.#observe(running);
     const actions = planWaypoints(this.#desired, running, this.#records, clock.nowMs());
@@ -129,6 +132,7 @@ export class WaypointController {
     }
   }
 
+  /** A failure is noted and never thrown: one waypoint must not keep the others from being looked after. */
   async #perform(action: WaypointAction): Promise<'started' | 'stopped' | 'failed'> {
     switch (action.kind) {
       case 'start':
@@ -183,6 +187,7 @@ export class WaypointController {
     log.warn({ waypoint: key, problem, retryInMs: delayMs }, 'waypoint does not run');
   }
 
+  /** The record of a waypoint, made when it is first needed. */
   #recordOf(key: string): History {
     const existing = this.#records.get(key);
     if (existing !== undefined) return existing;

@@ -13,6 +13,7 @@ export type ResourceFile = { entries: readonly FileEntry[]; findings: readonly F
 export function readResourceFile(file: string, text: string, parser: ResourceParser): ResourceFile {
   const entries: FileEntry[] = [];
   const findings: Finding[] = [];
+  // Each document by itself: a broken one costs its neighbours nothing.
   for (const document of readYamlDocuments(text)) {
     for (const part of partsOf(document)) {
       const entry = readPart(part, document, file, parser);
@@ -51,11 +52,13 @@ type PartReading =
 function readPart({ base, object }: Part, document: YamlDocument, file: string, parser: ResourceParser): PartReading {
   const locate = (path: FieldPath, part?: 'value' | 'key') => document.locate([...base, ...path], part);
   const origin = fileOrigin(file, { line: locate([]).line, column: 1 });
+  // It may be any resource that the file described before: nobody can tell which (name: null).
   if (document.content.kind === 'broken') {
     const findings = document.content.mistakes.map(({ message, position }) => syntaxFinding(message, file, position));
     return { kind: 'entry', entry: { name: null, resource: null, origin, findings, locate }, findings };
   }
   const reading = parser.read(object);
+  // `locate` begins at the part: for an item of a List the path inside the item is what its author wrote.
   const findings = findingsOf(reading, (path, part) => fileOrigin(file, locate(path, part)));
   if (reading.kind === 'foreign') return { kind: 'foreign', findings };
   const resource = reading.kind === 'resource' ? reading.resource : null;

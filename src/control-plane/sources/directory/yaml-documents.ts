@@ -36,6 +36,7 @@ function splitAtMarkers(text: string): string[] {
   return starts.map((start, at) => text.slice(start, starts[at + 1] ?? text.length));
 }
 
+/** Comments and `%YAML` lines before the first marker are no document. */
 function onlyDirectives(part: string): boolean {
   return part.split('\n').every((line) => /^\s*([%#].*)?$/.test(line));
 }
@@ -105,6 +106,7 @@ function explain(cause: unknown): string {
   return message.startsWith('Converting circular') ? 'an alias refers to the value that contains it' : message;
 }
 
+/** Walks as far as the path leads; a field that is missing is told at the object that lacks it. */
 function offsetOf(document: Document, path: FieldPath, part: 'value' | 'key'): number {
   let node: Node | null = document.contents;
   let offset = node?.range?.[0] ?? 0;
@@ -118,10 +120,12 @@ function offsetOf(document: Document, path: FieldPath, part: 'value' | 'key'): n
   return offset;
 }
 
+/** What an alias stands for is written elsewhere: that is the place to mend. */
 function resolve(document: Document, node: Node | null): Node | null {
   return isAlias(node) ? (node.resolve(document) ?? null) : node;
 }
 
+/** Keys are compared as texts: YAML reads `8080:` as a number, a path has '8080'. */
 function childOf(node: Node | null, step: string | number): { key: Node | null; value: Node | null } | null {
   if (isSeq<Node>(node)) {
     const value = node.items[Number(step)];
