@@ -1,10 +1,14 @@
 import assert from 'node:assert/strict';
+import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import test from 'node:test';
 import fc from 'fast-check';
 import type { IndexChange, IndexDelta } from '#control-plane/index/index-delta.ts';
+import type { KindDefinition } from '#control-plane/index/kind-definition.ts';
 import { type IndexSnapshot, MeshIndex } from '#control-plane/index/mesh-index.ts';
 import { DEFAULT_MESH_OPTIONS } from '#control-plane/index/mesh-options.ts';
 import type { RegisteredWorkload } from '#control-plane/index/registrations.ts';
+import { anyLabels, anyName, anyNamespace } from '#control-plane/mesh/small-world.testing.ts';
 import { nameOfResource, type Resource, type ResourceName } from '#control-plane/resources/resource.ts';
 import { createResourceParser } from '#control-plane/resources/resource-parser.ts';
 import { readCrds } from '#platform/files/crds.ts';
@@ -12,148 +16,6 @@ import { CRD_FILES, KINDS, MESH } from './list.ts';
 import { aWorkload } from './yaml-mesh.testing.ts';
 
 const parser = createResourceParser(KINDS, await readCrds(CRD_FILES));
-
-/** A small world, so that things meet: few names, few labels, few addresses. */
-const namespace = fc.constantFrom('shop', 'far', 'istio-system');
-const name = fc.constantFrom('a', 'b', 'way');
-const labels = fc.constantFrom(
-  {},
-  { app: 'x' },
-  { app: 'y' },
-  { app: 'x', v: '1' },
-  { 'gateway.networking.k8s.io/gateway-name': 'way' },
-);
-/** What references name; one is near to a name that exists. */
-const referred = fc.constantFrom('a', 'b', 'way', 'wya');
-const selector = fc.constantFrom({ app: 'x' }, { app: 'y' }, { app: 'x', v: '1' });
-const age = fc.constantFrom({}, { creationTimestamp: '2026-01-01T00:00:00Z' });
-const waypoint = fc.constantFrom(
-  {},
-  {},
-  { 'istio.io/use-waypoint': 'way' },
-  { 'istio.io/use-waypoint': 'wya' },
-  { 'istio.io/use-waypoint': 'none' },
-  { 'istio.io/use-waypoint': 'way', 'istio.io/use-waypoint-namespace': 'shop' },
-);
-
-function documents(
-  apiVersion: string,
-  kind: string,
-  metadata: fc.Arbitrary<object>,
-  body: fc.Arbitrary<object>,
-): fc.Arbitrary<object> {
-  const head = fc.record({ namespace, name, created: age, more: metadata, body }, { noNullPrototype: true });
-  return head.map(({ created, more, body: rest, ...names }) => ({
-    apiVersion,
-    kind,
-    metadata: { ...names, ...created, ...more },
-    ...rest,
-  }));
-}
-
-const labelled = waypoint.map((value) => ({ labels: value }));
-const services = documents(
-  'v1',
-  'Service',
-  labelled,
-  fc.record({
-    spec: fc.record(
-      {
-        selector: fc.oneof(selector, selector, fc.constant({ 'gateway.networking.k8s.io/gateway-name': 'way' })),
-        ports: fc.constantFrom(
-          [{ port: 80 }],
-          [{ port: 80, targetPort: 'http' }],
-          [
-            { name: 'a', port: 80 },
-            { name: 'b', port: 81 },
-          ],
-        ),
-        clusterIP: fc.constantFrom('', '', 'None', '10.96.0.1', '240.240.0.9'),
-        publishNotReadyAddresses: fc.boolean(),
-      },
-      { noNullPrototype: true },
-    ),
-  }),
-);
-const aliases = documents(
-  'v1',
-  'Service',
-  labelled,
-  fc.constant({ spec: { type: 'ExternalName', externalName: 'example.com' } }),
-);
-const pods = documents(
-  'v1',
-  'Pod',
-  fc.tuple(labels, waypoint).map(([own, bound]) => ({ labels: { ...own, ...bound } })),
-  fc.constantFrom(
-    { spec: {}, status: { podIP: '10.0.0.1' } },
-    { spec: { containers: [{ ports: [{ name: 'http', containerPort: 8080 }] }] }, status: { podIP: '10.0.0.2' } },
-    { spec: {}, status: { podIP: '240.240.0.9', phase: 'Pending' } },
-    { spec: {}, status: { podIP: '10.0.0.1', phase: 'Failed' } },
-  ),
-);
-const spaces = fc.record({
-  name: namespace,
-  labels: waypoint,
-  annotations: fc.constantFrom({}, { 'networking.istio.io/traffic-distribution': 'PreferClose' }),
-});
-const gateways = documents(
-  'gateway.networking.k8s.io/v1',
-  'Gateway',
-  fc.constantFrom({}, { labels: { 'istio.io/waypoint-for': 'all' } }, { labels: { 'istio.io/waypoint-for': 'workload' } }),
-  fc
-    .tuple(
-      fc.constantFrom('weft-waypoint', 'istio-waypoint', 'other'),
-      fc.constantFrom('Same', 'All'),
-      fc.constantFrom('HBONE', 'HTTP'),
-    )
-    .map(([gatewayClassName, from, protocol]) => ({
-      spec: { gatewayClassName, listeners: [{ name: 'm', port: 15008, protocol, allowedRoutes: { namespaces: { from } } }] },
-    })),
-);
-const scopes = fc.oneof(
-  fc.constant({}),
-  selector.map((matchLabels) => ({ selector: { matchLabels } })),
-  referred.map((target) => ({ targetRefs: [{ group: '', kind: 'Service', name: target }] })),
-  fc.constant({ targetRefs: [{ group: 'gateway.networking.k8s.io', kind: 'Gateway', name: 'way' }] }),
-  fc.constant({ targetRefs: [{ group: 'gateway.networking.k8s.io', kind: 'GatewayClass', name: 'weft-waypoint' }] }),
-);
-const actions = fc.constantFrom(
-  { rules: [{}] },
-  { action: 'DENY', rules: [{ to: [{ operation: { methods: ['GET'] } }] }] },
-  { action: 'AUDIT' },
-);
-const authorizations = documents(
-  'security.istio.io/v1',
-  'AuthorizationPolicy',
-  fc.constant({}),
-  fc.tuple(scopes, actions).map(([scope, action]) => ({ spec: { ...scope, ...action } })),
-);
-const mode = fc.constantFrom('UNSET', 'PERMISSIVE', 'STRICT', 'DISABLE');
-const peers = documents(
-  'security.istio.io/v1',
-  'PeerAuthentication',
-  fc.constant({}),
-  fc.oneof(
-    mode.map((own) => ({ spec: { mtls: { mode: own } } })),
-    fc.tuple(selector, mode, mode).map(([matchLabels, own, port]) => ({
-      spec: { selector: { matchLabels }, mtls: { mode: own }, portLevelMtls: { 80: { mode: port } } },
-    })),
-  ),
-);
-const routes = documents(
-  'gateway.networking.k8s.io/v1',
-  'HTTPRoute',
-  fc.constant({}),
-  fc
-    .tuple(namespace, referred, referred, fc.constantFrom({}, { port: 81 }, { sectionName: 'a' }))
-    .map(([parentNamespace, parent, backend, port]) => ({
-      spec: {
-        parentRefs: [{ group: '', kind: 'Service', name: parent, namespace: parentNamespace, ...port }],
-        rules: [{ backendRefs: [{ name: backend, port: 80 }] }],
-      },
-    })),
-);
 
 type Step =
   | { kind: 'put'; resource: Resource }
@@ -166,34 +28,46 @@ function read(object: unknown): Resource {
   return reading.resource;
 }
 
-const resource = fc
-  .oneof(
-    services,
-    services,
-    aliases,
-    pods,
-    pods,
-    spaces.map((metadata) => ({ apiVersion: 'v1', kind: 'Namespace', metadata })),
-    gateways,
-    authorizations,
-    peers,
-    routes,
-  )
-  .map(read);
+/** Documents of each kind, from `samples.testing.ts` in its folder. Errors: Error when a folder has none. */
+async function samplesByKind(): Promise<Map<string, fc.Arbitrary<Resource>>> {
+  const folders = readdirSync(import.meta.dirname, { withFileTypes: true })
+    .filter((one) => one.isDirectory() && existsSync(join(import.meta.dirname, one.name, 'kind.ts')))
+    .map(({ name }) => name);
+  const found = new Map<string, fc.Arbitrary<Resource>>();
+  for (const folder of folders) {
+    const { samples } = (await import(`./${folder}/samples.testing.ts`)) as { samples: fc.Arbitrary<object> };
+    const resources = samples.map(read);
+    const [first] = fc.sample(resources, 1);
+    if (first !== undefined) found.set(first.kind, resources);
+  }
+  return found;
+}
+
+const samples = await samplesByKind();
+const anyResource = fc.oneof(...samples.values());
+
 const registered = fc.record(
-  { namespace, name, labels, enrolled: fc.boolean(), addresses: fc.constantFrom(['10.1.0.1'], ['240.240.0.9'], []) },
+  {
+    namespace: anyNamespace,
+    name: anyName,
+    labels: anyLabels,
+    enrolled: fc.boolean(),
+    addresses: fc.constantFrom<string[]>(['10.1.0.1'], ['240.240.0.9'], []),
+  },
   { noNullPrototype: true },
 );
-const step: fc.Arbitrary<Step> = fc.oneof(
-  { weight: 6, arbitrary: resource.map((one): Step => ({ kind: 'put', resource: one })) },
-  { weight: 3, arbitrary: resource.map((one): Step => ({ kind: 'drop', name: nameOfResource(one) })) },
-  {
-    weight: 2,
-    arbitrary: fc
-      .tuple(fc.constantFrom('alpha', 'beta'), fc.array(registered, { maxLength: 3 }))
-      .map(([node, list]): Step => ({ kind: 'node', node, workloads: list.map((one) => aWorkload({ ...one, node })) })),
-  },
-);
+const registrations: fc.Arbitrary<Step> = fc
+  .tuple(fc.constantFrom('alpha', 'beta'), fc.array(registered, { maxLength: 3 }))
+  .map(([node, list]): Step => ({ kind: 'node', node, workloads: list.map((one) => aWorkload({ ...one, node })) }));
+
+/** Additions, replacements and removals of `resources`, which few names make meet. */
+function stepsOf(resources: fc.Arbitrary<Resource>): fc.Arbitrary<Step> {
+  return fc.oneof(
+    { weight: 2, arbitrary: resources.map((resource): Step => ({ kind: 'put', resource })) },
+    { weight: 1, arbitrary: resources.map((resource): Step => ({ kind: 'drop', name: nameOfResource(resource) })) },
+  );
+}
+
 /** A waypoint with a service bound to it, so that most of what follows concerns them. */
 const BOUND: Step[] = [
   {
@@ -209,8 +83,14 @@ const BOUND: Step[] = [
     spec: { selector: { app: 'x' }, ports: [{ port: 80 }] },
   },
 ].map((object) => ({ kind: 'put', resource: read(object) }));
-const batches = fc.array(fc.array(step, { minLength: 1, maxLength: 4 }), { minLength: 1, maxLength: 12 });
-const history = fc.tuple(fc.boolean(), batches).map(([bound, steps]) => (bound ? [BOUND, ...steps] : steps));
+
+/** Changes one after the other, several at once; half of them begin with a bound waypoint. */
+function historiesOf(step: fc.Arbitrary<Step>): fc.Arbitrary<readonly (readonly Step[])[]> {
+  const batches = fc.array(fc.array(step, { minLength: 1, maxLength: 4 }), { minLength: 1, maxLength: 12 });
+  return fc.tuple(fc.boolean(), batches).map(([bound, steps]) => (bound ? [BOUND, ...steps] : steps));
+}
+
+const anyHistory = historiesOf(fc.oneof({ weight: 9, arbitrary: stepsOf(anyResource) }, { weight: 2, arbitrary: registrations }));
 
 /** What a listener that only sees deltas believes. */
 class Mirror {
@@ -266,21 +146,53 @@ function play(steps: readonly (readonly Step[])[]) {
   return { index, mirror, allocations, everything: { upserted: [...resources.values()], nodes } satisfies IndexChange };
 }
 
-test('after any history the index is what it would be if built at once, in any order', () => {
-  fc.assert(
-    fc.property(history, fc.boolean(), (steps, reversed) => {
-      const { index, allocations, everything } = play(steps);
-      const fresh = new MeshIndex({ options: DEFAULT_MESH_OPTIONS, definitions: MESH, allocations });
-      fresh.apply({ ...everything, upserted: reversed ? everything.upserted.toReversed() : everything.upserted });
-      assert.deepEqual(fresh.snapshot(), index.snapshot());
-    }),
-    { numRuns: 1000 },
+/** Plays a history, then builds an index of what there is at its end from nothing: they must agree. */
+function assertAsBuiltAtOnce(steps: readonly (readonly Step[])[], reversed: boolean): void {
+  const { index, allocations, everything } = play(steps);
+  const fresh = new MeshIndex({ options: DEFAULT_MESH_OPTIONS, definitions: MESH, allocations });
+  fresh.apply({ ...everything, upserted: reversed ? everything.upserted.toReversed() : everything.upserted });
+  assert.deepEqual(fresh.snapshot(), index.snapshot());
+}
+
+test('every kind has samples', () => {
+  assert.deepEqual([...samples.keys()].sort(), KINDS.map(({ kind }) => kind).sort());
+});
+
+for (const { kind } of KINDS) {
+  // Two of three changes concern this kind; the others are what it meets.
+  const own = samples.get(kind) ?? fc.constant(null).map((): Resource => assert.fail(`${kind} has no samples`));
+  const steps = fc.oneof(
+    { weight: 6, arbitrary: stepsOf(own) },
+    { weight: 3, arbitrary: stepsOf(anyResource) },
+    { weight: 1, arbitrary: registrations },
   );
+  test(`${kind}: any order of changes equals building from nothing`, () => {
+    fc.assert(fc.property(historiesOf(steps), fc.boolean(), assertAsBuiltAtOnce), { numRuns: 300 });
+  });
+
+  test(`${kind}: the same resource again derives nothing`, () => {
+    fc.assert(
+      fc.property(own, fc.array(anyResource, { maxLength: 8 }), (resource, others) => {
+        const ran: string[] = [];
+        const observe = (derivation: string, key: string) => ran.push(`${derivation} ${key}`);
+        const index = new MeshIndex({ options: DEFAULT_MESH_OPTIONS, definitions: MESH, observe });
+        index.apply({ upserted: [...others, resource] });
+        ran.length = 0;
+        index.apply({ upserted: [structuredClone(resource)] });
+        assert.deepEqual(ran, []);
+      }),
+      { numRuns: 50 },
+    );
+  });
+}
+
+test('after any history the index is what it would be if built at once, in any order', () => {
+  fc.assert(fc.property(anyHistory, fc.boolean(), assertAsBuiltAtOnce), { numRuns: 1000 });
 });
 
 test('C12: after any history the deltas add up to the snapshot, and none tells what did not change', () => {
   fc.assert(
-    fc.property(history, (steps) => {
+    fc.property(anyHistory, (steps) => {
       const { index, mirror } = play(steps);
       assert.deepEqual(mirror.tables, index.snapshot());
     }),
@@ -290,7 +202,7 @@ test('C12: after any history the deltas add up to the snapshot, and none tells w
 
 test('no two services ever share an address', () => {
   fc.assert(
-    fc.property(history, (steps) => {
+    fc.property(anyHistory, (steps) => {
       const owners = new Map<string, string>();
       for (const [key, { addresses }] of play(steps).index.snapshot().services) {
         for (const address of addresses) assert.equal(owners.set(address, owners.get(address) ?? key).get(address), key);
@@ -298,4 +210,60 @@ test('no two services ever share an address', () => {
     }),
     { numRuns: 1000 },
   );
+});
+
+/** A kind that nobody defined before: it notes which services there are. */
+test('a definition is all that a new kind needs', async () => {
+  const { defineKind } = await import('#control-plane/index/kind-definition.ts');
+  const { defineDerivation } = await import('#control-plane/index/derivation.ts');
+  const { STATUS, statusOf } = await import('#control-plane/index/outputs.ts');
+  const { tableOf } = await import('#control-plane/index/table.ts');
+  const { SERVICES, serviceNamesIn } = await import('#control-plane/mesh/services.ts');
+  const notes = tableOf<Resource>()('notes');
+  const note: KindDefinition = defineKind({
+    kind: 'Note',
+    group: 'example.com',
+    versions: ['v1'],
+    namespaced: true,
+    schema: { kind: 'built-in', schema: {} },
+    unknownFields: 'error',
+    check: () => [],
+    read: (_raw, metadata) => ({ kind: 'Note', metadata }),
+    resources: notes,
+    derivations: [
+      defineDerivation({
+        name: 'note',
+        each: notes,
+        reads: [SERVICES],
+        writes: [...STATUS],
+        derive({ value }, mesh) {
+          const resource = nameOfResource(value);
+          const message = serviceNamesIn(mesh, value.metadata.namespace).join(' ');
+          return statusOf(resource, [{ resource, type: 'Noted', status: 'True', reason: 'Noted', message }], []);
+        },
+      }),
+    ],
+  });
+  const kinds = [...KINDS, note];
+  const reading = createResourceParser(kinds, await readCrds(CRD_FILES)).read({
+    apiVersion: 'example.com/v1',
+    kind: 'Note',
+    metadata: { name: 'n', namespace: 'shop' },
+  });
+  assert.ok(reading.kind === 'resource');
+  const index = new MeshIndex({ options: DEFAULT_MESH_OPTIONS, definitions: { ...MESH, kinds } });
+  index.apply({ upserted: [reading.resource] });
+  const said = () => index.snapshot().conditions.get(nameOfResource(reading.resource))?.[0]?.message;
+  assert.equal(said(), '');
+  const service = (name: string) =>
+    read({
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: { name, namespace: 'shop' },
+      spec: { selector: { app: 'x' }, ports: [{ port: 80 }] },
+    });
+  index.apply({ upserted: [service('b'), service('a')] });
+  assert.equal(said(), 'a b');
+  index.apply({ removed: [nameOfResource(service('a'))] });
+  assert.equal(said(), 'b');
 });

@@ -3,7 +3,7 @@ import test from 'node:test';
 import { CRD_FILES, KINDS } from '#control-plane/kinds/list.ts';
 import { YamlMesh } from '#control-plane/kinds/yaml-mesh.testing.ts';
 import { createResourceParser } from '#control-plane/resources/resource-parser.ts';
-import type { HttpRoute, L7Policy, WaypointConfig } from '#model/waypoint/config.ts';
+import type { HttpRoute, WaypointConfig } from '#model/waypoint/config.ts';
 import { readCrds } from '#platform/files/crds.ts';
 
 const parser = createResourceParser(KINDS, await readCrds(CRD_FILES));
@@ -263,157 +263,11 @@ test('a pod that comes or goes leaves the configuration of waypoints alone', () 
   assert.deepEqual([waypoints.size, conditions.size], [0, 0]);
 });
 
-function policy(spec: string, { name = 'p', namespace = 'shop' } = {}): string {
-  return `apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: { name: ${name}, namespace: ${namespace} }\nspec: { ${spec} }\n`;
+function policy(spec: string): string {
+  return `apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: { name: p, namespace: shop }\nspec: { ${spec} }\n`;
 }
-
-const CORE_SERVICE = 'targetRefs: [{ group: "", kind: Service, name: reviews }]';
-const GATEWAY_TARGET = 'targetRefs: [{ group: gateway.networking.k8s.io, kind: Gateway, name: way }]';
-const CLASS_TARGET = 'targetRefs: [{ group: gateway.networking.k8s.io, kind: GatewayClass, name: weft-waypoint }]';
-
-/** Names of the policies of service reviews, then of those of the whole waypoint. */
-function policiesOf(mesh: YamlMesh): string {
-  const config = configOf(mesh);
-  const own = config?.services.find(({ key }) => key.startsWith('shop/reviews.'))?.policies ?? [];
-  const names = (list: readonly L7Policy[]) => list.map(({ name }) => name).join(' ');
-  return `${names(own)} | ${names(config?.policies ?? [])}`;
-}
-
-const targets: { name: string; yaml: string[]; want: string; condition: string }[] = [
-  { name: 'a Service', yaml: [policy(CORE_SERVICE)], want: 'p | ', condition: 'True Accepted' },
-  { name: 'a Gateway', yaml: [policy(GATEWAY_TARGET)], want: ' | p', condition: 'True Accepted' },
-  {
-    name: 'the single targetRef of old',
-    yaml: [policy('targetRef: { group: core, kind: Service, name: reviews }')],
-    want: 'p | ',
-    condition: 'True Accepted',
-  },
-  {
-    name: 'a missing Service',
-    yaml: [policy('targetRefs: [{ kind: Service, name: review }]')],
-    want: ' | ',
-    condition: 'False TargetNotFound',
-  },
-  {
-    name: 'a Service without waypoint',
-    yaml: [service('plain', { labels: '' }), policy('targetRefs: [{ kind: Service, name: plain }]')],
-    want: ' | ',
-    condition: 'False AncestorNotBound',
-  },
-  {
-    name: 'a missing Gateway',
-    yaml: [policy(GATEWAY_TARGET.replace('way }', 'wya }'))],
-    want: ' | ',
-    condition: 'False TargetNotFound',
-  },
-  { name: 'a class, outside the root namespace', yaml: [policy(CLASS_TARGET)], want: ' | ', condition: 'False Invalid' },
-  {
-    name: 'a ServiceEntry',
-    yaml: [policy('targetRefs: [{ group: networking.istio.io, kind: ServiceEntry, name: x }]')],
-    want: ' | ',
-    condition: 'False TargetNotFound',
-  },
-];
-for (const { name, yaml, want, condition } of targets) {
-  test(`C43: a policy attached to ${name}`, () => {
-    const mesh = meshWith(...yaml);
-    assert.equal(policiesOf(mesh), want);
-    assert.deepEqual(mesh.conditions('AuthorizationPolicy shop/p'), [`WaypointAccepted ${condition}`]);
-    assert.equal(mesh.index.snapshot().policies.size, 0);
-  });
-}
-
-test('a policy of the root namespace for a class reaches every waypoint of that class', () => {
-  const mesh = meshWith(policy(CLASS_TARGET, { namespace: 'istio-system' }));
-  assert.equal(policiesOf(mesh), ' | p');
-  mesh.apply(GATEWAY.replace('name: way,', 'name: later,'));
-  assert.equal(mesh.index.snapshot().waypoints.get('shop/later')?.policies.length, 1);
-});
-
-const L7: { name: string; spec: string; action: string; rules: number; says?: RegExp }[] = [
-  {
-    name: 'ALLOW by method and path',
-    spec: 'rules: [{ to: [{ operation: { methods: [GET], paths: ["/a/{*}"] } }] }]',
-    action: 'allow',
-    rules: 1,
-  },
-  {
-    name: 'ALLOW with a token: the rule is dropped',
-    spec: 'rules: [{ from: [{ source: { requestPrincipals: ["*"] } }] }]',
-    action: 'allow',
-    rules: 0,
-    says: /cannot check requestPrincipals: its rule never matches/,
-  },
-  {
-    name: 'ALLOW with remoteIpBlocks: the rule is dropped',
-    spec: 'rules: [{ from: [{ source: { remoteIpBlocks: [10.0.0.1] } }] }]',
-    action: 'allow',
-    rules: 0,
-    says: /remoteIpBlocks/,
-  },
-  {
-    name: 'ALLOW with a claim: the rule is dropped',
-    spec: 'rules: [{ when: [{ key: "request.auth.claims[a]", values: [b] }] }]',
-    action: 'allow',
-    rules: 0,
-    says: /request.auth.claims\[a\]/,
-  },
-  {
-    name: 'DENY with a token denies without it',
-    spec: 'action: DENY, rules: [{ from: [{ source: { notRequestPrincipals: ["*"] } }] }]',
-    action: 'deny',
-    rules: 1,
-    says: /denies without regard/,
-  },
-  {
-    name: 'CUSTOM denies what it would have asked about',
-    spec: 'action: CUSTOM, provider: { name: opa }, rules: [{ to: [{ operation: { paths: [/a] } }] }]',
-    action: 'deny',
-    rules: 1,
-    says: /every request that the rules match is denied/,
-  },
-];
-for (const { name, spec, action, rules, says } of L7) {
-  test(`L7: ${name}`, () => {
-    const mesh = meshWith(policy(`${CORE_SERVICE}, ${spec}`));
-    const [found] = configOf(mesh)?.services[0]?.policies ?? [];
-    assert.deepEqual([found?.action, found?.rules.length], [action, rules]);
-    const problems = mesh.problems('AuthorizationPolicy shop/p').join();
-    if (says === undefined) assert.equal(problems, '');
-    else assert.match(problems, says);
-    assert.deepEqual(mesh.conditions('AuthorizationPolicy shop/p'), [
-      `WaypointAccepted True ${says === undefined ? 'Accepted' : 'PartiallyInvalid'}`,
-    ]);
-  });
-}
-
-test('L7: AUDIT is refused, and says so', () => {
-  const mesh = meshWith(policy(`${CORE_SERVICE}, action: AUDIT, rules: [{}]`));
-  assert.equal(policiesOf(mesh), ' | ');
-  assert.deepEqual(mesh.conditions('AuthorizationPolicy shop/p'), ['WaypointAccepted False Invalid']);
-});
-
-test('L7: service accounts are completed, trust domains become principals, the rest is Istio’s own text', () => {
-  const source = 'serviceAccounts: [a, other/b]';
-  const second = 'trustDomains: [t.org, "u*"], notTrustDomains: [v]';
-  const when = '{ key: source.serviceAccount, values: [a] }, { key: "request.headers[x]", notValues: ["y*"] }';
-  const rule = `{ from: [{ source: { ${source} } }, { source: { ${second} } }], to: [{ operation: { hosts: ["*.com"], notPorts: ["80"] } }], when: [${when}] }`;
-  const found = configOf(meshWith(policy(`${CORE_SERVICE}, rules: [${rule}]`)))?.services[0]?.policies[0]?.rules[0];
-  assert.deepEqual(
-    found?.from.map(({ serviceAccounts, principals, notPrincipals }) => ({ serviceAccounts, principals, notPrincipals })),
-    [
-      { serviceAccounts: ['shop/a', 'other/b'], principals: [], notPrincipals: [] },
-      { serviceAccounts: [], principals: ['t.org/*', 'u*'], notPrincipals: ['v/*'] },
-    ],
-  );
-  assert.deepEqual([found?.to[0]?.hosts, found?.to[0]?.notPorts], [['*.com'], ['80']]);
-  assert.deepEqual(found?.when, [
-    { key: 'source.serviceAccount', values: ['shop/a'], notValues: [] },
-    { key: 'request.headers[x]', values: [], notValues: ['y*'] },
-  ]);
-});
 
 test('the configuration is plain JSON', () => {
-  const config = configOf(meshWith(route(REVIEWS), policy(CORE_SERVICE)));
+  const config = configOf(meshWith(route(REVIEWS), policy('targetRefs: [{ group: "", kind: Service, name: reviews }]')));
   assert.deepEqual(JSON.parse(JSON.stringify(config)), config);
 });

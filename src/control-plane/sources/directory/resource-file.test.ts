@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import fc from 'fast-check';
+import { documentOf } from '#control-plane/kinds/documents.testing.ts';
 import type { HttpRouteResource } from '#control-plane/kinds/http-route/schema.ts';
 import { CRD_FILES, KINDS } from '#control-plane/kinds/list.ts';
-import { documentOf } from '#control-plane/kinds/mistakes.testing.ts';
 import { type Finding, formatOrigin } from '#control-plane/resources/finding.ts';
 import { createResourceParser } from '#control-plane/resources/resource-parser.ts';
 import { readCrds } from '#platform/files/crds.ts';
