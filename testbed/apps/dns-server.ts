@@ -8,6 +8,7 @@ const [address = '127.0.0.1', portText = '53', name = '', a = '', aaaa = ''] = p
 const port = Number(portText);
 const zone: Zone = { name, a, aaaa };
 
+/** Tells what was asked before it answers: the checks read it in the log. */
 function answer(query: Buffer, transport: string): Buffer {
   const { question, reply } = answerQuery(zone, query);
   process.stdout.write(`${JSON.stringify({ event: 'query', transport, ...question })}\n`);

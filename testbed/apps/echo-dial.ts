@@ -65,11 +65,13 @@ export function endpoints(socket: Socket): { remote: Dial; local: Dial } {
   };
 }
 
+/** From here on a failure is none of connect(): what the kernel says of both ends is kept for the checks. */
 function onConnect({ socket, answer }: Exchange): void {
   answer.stage = 'greeting';
   Object.assign(answer, endpoints(socket));
 }
 
+/** The greeting, a line of JSON, tells whom the server sees; all that comes after it is echo. */
 function onBytes(exchange: Exchange, bytes: Buffer): void {
   const { answer } = exchange;
   if (answer.stage === 'echo') {
@@ -86,6 +88,7 @@ function onBytes(exchange: Exchange, bytes: Buffer): void {
   onEcho(exchange, exchange.received.subarray(end + 1));
 }
 
+/** Compares each byte with what was sent: a proxy that loses or swaps some is found out. */
 function onEcho({ request, answer, expected, finish }: Exchange, bytes: Buffer): void {
   for (let at = 0; at < bytes.length; ) {
     const [source, offset] =
@@ -105,6 +108,7 @@ function onEcho({ request, answer, expected, finish }: Exchange, bytes: Buffer):
   finish(null);
 }
 
+/** As fast as the socket takes it, with no more than one buffer of it waiting. */
 function sendBulk({ request, socket }: Exchange): void {
   let left = request.bulkBytes;
   const send = (): void => {

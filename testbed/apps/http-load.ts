@@ -16,6 +16,7 @@ export async function httpLoad(load: HttpRequest): Promise<HttpAnswer> {
   return answer;
 }
 
+/** One request; whatever becomes of it is counted, nothing is thrown. */
 function one(load: HttpRequest, agent: Agent, answer: HttpAnswer): Promise<void> {
   const { host, port, path, method, headers } = load;
   return new Promise((resolve) => {

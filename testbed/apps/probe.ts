@@ -43,6 +43,7 @@ function streamState(target: number): StreamState {
   return stream.state();
 }
 
+/** Closes a held connection or a stream, whichever has that id; none is fine. */
 function close(target: number): object {
   held.get(target)?.destroy();
   streams.get(target)?.close();
@@ -61,6 +62,7 @@ async function resolveName(name: string, family: 4 | 6): Promise<ResolveAnswer> 
   }
 }
 
+/** Whole lines in one write each, so that answers of concurrent requests do not mix. */
 function say(line: ProbeLine | object): void {
   process.stdout.write(`${JSON.stringify(line)}\n`);
 }

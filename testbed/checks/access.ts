@@ -75,6 +75,7 @@ async function keepsOut(mesh: Bookshop): Promise<void> {
   }
 }
 
+/** By the workload's own address: services mean nothing outside the mesh. */
 function dialFromOutside(mesh: Bookshop, family: Family): Promise<ConnectAnswer> {
   return mesh.probe('outside').connect({ host: mesh.app('echo-near').address[family], port: ECHO_PORT });
 }

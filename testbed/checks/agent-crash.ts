@@ -41,6 +41,7 @@ export const agentCrash: Check = {
   },
 };
 
+/** Everything is tried under a capture: a refusal must come before a byte leaves the node. Returns the refusals in words. */
 async function whileDead(mesh: Bookshop, streams: readonly OpenStream[]): Promise<string> {
   const path = join(mesh.plan.runDir, 'agent-crash.pcap');
   const filter = `tcp and not port ${PORT.hbone}`;
@@ -61,6 +62,7 @@ async function callNear(mesh: Bookshop): Promise<void> {
   for (const family of FAMILIES) await expectEcho(mesh.probe('shopper'), mesh.app('shopper'), family, vip('echo-near', family));
 }
 
+/** A stream that merely stays open is not enough: its bytes must go there and back. */
 async function expectTicks(stream: OpenStream): Promise<void> {
   const before = await stream.state();
   await sleep(WATCH_MS);
@@ -70,6 +72,7 @@ async function expectTicks(stream: OpenStream): Promise<void> {
   expect(ticks >= TICKS_MIN, `only ${ticks} ticks came back within ${WATCH_MS} ms`);
 }
 
+/** The first call of each path may come before the new agent knows the mesh; from then on every one must work. */
 async function allPathsBack(mesh: Bookshop): Promise<void> {
   const shopper = mesh.probe('shopper');
   await waitUntil(

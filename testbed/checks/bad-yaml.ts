@@ -79,6 +79,7 @@ export function reports(text: string, file: string, line: number): boolean {
   return lines.some((one, at) => place.test(one) && /remedy/.test(`${one}\n${lines[at + 1] ?? ''}`));
 }
 
+/** Lines count from 1, as editors have it. */
 function lineOf(text: string, word: string): number {
   return text.slice(0, text.indexOf(word)).split('\n').length;
 }

@@ -36,6 +36,7 @@ export const controlAway: Check = {
   },
 };
 
+/** Returns the number of TLS handshakes: certificates and peers are known without a control plane. */
 async function whileAway(mesh: Bookshop, spareAddress: string): Promise<number> {
   const path = join(mesh.plan.runDir, 'control-away.pcap');
   const { file } = await captured(wireOf(mesh.plan), path, 'tcp', () => expectAllKnownWorks(mesh, spareAddress));
@@ -45,6 +46,7 @@ async function whileAway(mesh: Bookshop, spareAddress: string): Promise<number> 
   return handshakes;
 }
 
+/** One call of every path, and one to a peer that nobody has called before. */
 async function expectAllKnownWorks(mesh: Bookshop, spareAddress: string): Promise<void> {
   const [shopper, client] = [mesh.probe('shopper'), mesh.app('shopper')];
   for (const family of FAMILIES) {
@@ -60,6 +62,7 @@ async function expectAllKnownWorks(mesh: Bookshop, spareAddress: string): Promis
   await expectEcho(shopper, client, 4, { host: spareAddress, port: ECHO_PORT });
 }
 
+/** Connected is not enough: a policy must come through to the kernel, and go again. */
 async function obeysAgain(mesh: Bookshop): Promise<void> {
   for (const { name: node } of mesh.plan.nodes) {
     await waitUntil(

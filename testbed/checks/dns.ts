@@ -28,6 +28,7 @@ export const dns: Check = {
       const { error } = await mesh.probe(client).resolve('nobody.outside.example', 4);
       expect(error === 'ENOTFOUND', `a name that does not exist ends with ${String(error)}, not ENOTFOUND`);
     }
+    // Whatever was asked outside could be read, and answered, by others.
     const asked = await logSince(logPath, logFrom);
     expect(asked.includes(OUTSIDE_NAME), 'the resolver outside was never asked for its name');
     expect(!asked.includes('"echo-far'), 'the resolver outside was asked for the name of a service');

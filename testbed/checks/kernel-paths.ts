@@ -7,6 +7,7 @@ import { ALPHA_FROM_OUTSIDE, OUTSIDE_4, OUTSIDE_6, OUTSIDE_ECHO_PORT } from '#te
 import { type Check, expect, expectEqual } from './check.ts';
 import { expectEcho, expectKernelPair, withoutAgents } from './expectations.ts';
 
+/** Far more than agents move on their own account, so that their share shows. */
 const DIRECT_BYTES = 64 * 1024 * 1024;
 const UNTOUCHED_BYTES = 16 * 1024 * 1024;
 /** The first connection is evaluated by the agent; its verdict is in the kernel's cache right after. */
@@ -24,6 +25,7 @@ export const direct: Check = {
   },
 };
 
+/** Returns how many bytes the agents moved meanwhile: next to none, or the path was not direct. */
 async function checkFamily(mesh: Bookshop, family: Family): Promise<number> {
   const [client, server] = [mesh.app('shopper'), mesh.app('echo-near')];
   const shopper = mesh.probe('shopper');
@@ -92,6 +94,7 @@ export const bystander: Check = {
   },
 };
 
+/** A call whose ends see one another as they are: addresses, ports, and one kernel connection between the two apps. */
 async function untouched(
   mesh: Bookshop,
   clientName: string,

@@ -56,6 +56,7 @@ async function openStreams(mesh: Bookshop, client: string): Promise<NamedStream[
   );
 }
 
+/** A stream that the policy does not concern must not even pause. */
 async function expectTicking({ name, stream }: NamedStream): Promise<void> {
   const { open, how, ticksEchoed, gapMsMax } = await stream.state();
   expect(open, `${name} was closed (${String(how)})`);

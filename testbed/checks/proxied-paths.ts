@@ -68,6 +68,7 @@ export const waypoint: Check = {
   },
 };
 
+/** What the route and the policy of the service say about single requests: a header, and a method. */
 async function checkRules(probe: Probe, family: 4 | 6): Promise<void> {
   const tester = await ask(probe, family, { count: SAMPLE, headers: { 'x-tester': 'red' } });
   expectStatus(tester, '200', SAMPLE);

@@ -64,18 +64,21 @@ function ioOf({ out, err, interruption }: LabEffects): LabIo {
   return { out, err, interrupted: interruption() };
 }
 
+/** The agent of the node does what it does for `weft run`; the workload's process joins that node's cgroup. */
 async function run(request: Of<'run'>, { runWorkload }: LabEffects): Promise<number> {
   const { record, plan } = await findLab(request.lab);
   const node = record.nodes[nodeOf(plan, request.node).name];
   return runWorkload(node?.socket ?? '', request);
 }
 
+/** In the cgroup of the lab's own processes, which no agent watches, and which goes with the lab. */
 async function outside({ lab, command }: Of<'outside'>, { runCommand }: LabEffects): Promise<number> {
   const { record } = await findLab(lab);
   const { netns, resolvConf } = record.outside;
   return runCommand({ netnsPath: `/run/netns/${netns}`, cgroupPath: record.hostCgroup, resolvConfPath: resolvConf }, command);
 }
 
+/** The process of `weft lab up` is the parent of all parts, so it is asked to. */
 async function restart({ lab, part, kill }: Of<'restart'>, { out }: LabEffects): Promise<number> {
   const { record, plan } = await findLab(lab);
   if (part !== 'control') nodeOf(plan, part);
@@ -84,6 +87,7 @@ async function restart({ lab, part, kill }: Of<'restart'>, { out }: LabEffects):
   return 0;
 }
 
+/** Everything on the wire, whatever it is: what should not be there is what one looks for. */
 async function capture({ lab, out: path }: Of<'capture'>, { err, interrupted }: LabIo): Promise<number> {
   const { plan } = await findLab(lab);
   const wire = wireOf(plan);
@@ -113,12 +117,14 @@ async function capture({ lab, out: path }: Of<'capture'>, { err, interrupted }: 
   }
 }
 
+/** Without -f it ends with what is there now. */
 async function logs({ lab, part, follow }: Of<'logs'>, { out, interruption }: LabEffects): Promise<number> {
   const { record, plan } = await findLab(lab);
   await readLogs(await chooseLogs(part, record, plan), out, follow ? interruption() : null);
   return 0;
 }
 
+/** First the processes, which may be dead while the mesh still answers, or the other way round. */
 async function status({ lab }: Of<'status'>, { out, meshStatus }: LabEffects): Promise<number> {
   const { record } = await findLab(lab);
   const rows = await Promise.all(
@@ -136,6 +142,7 @@ function partsOf({ control, nodes, outside }: LabRecord): { name: string; pid: n
   return [{ ...control, name: 'control' }, ...agents, { ...outside, name: 'outside' }];
 }
 
+/** Its own process removes a lab in order; what a dead one left, and what that did not manage, goes by force. */
 async function down({ lab }: Of<'down'>, { out }: LabEffects): Promise<number> {
   const { requireLabMachine } = await import('./life.ts');
   const plan = planLab(lab, LABS_DIR, await requireLabMachine(false));

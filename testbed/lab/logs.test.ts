@@ -51,6 +51,9 @@ test('of a workload every line of any part that names it is shown, and none that
   );
 });
 
+test('a workload that has ended is found by what was told of it', async () =>
+  assert.match(await shown(await chooseLogs('web-2', places, plan, async () => [])), /^alpha +\| src\.workload=web-2\n$/));
+
 test('a name that is nothing is told with all there is', async () => {
   const nothing = chooseLogs('queue', places, plan, async () => ['db', 'web']);
   await assert.rejects(nothing, { code: 'WEFT_LAB_PART', remedy: /: control, alpha, beta, outside, shop\.reviews, db, web$/ });

@@ -34,11 +34,13 @@ export async function chooseLogs(name: string, record: LogPlaces, plan: LabPlan,
   const chosen = name === 'waypoint' && only !== undefined && second === undefined ? only : name;
   const path = parts.get(chosen) ?? waypoints.get(chosen);
   if (path !== undefined) return { files: [{ part: chosen, path }], wanted: () => true };
-  const workloads = await workloadsOf(plan);
-  if (!workloads.includes(name)) throw noSuchPart(name, [...parts.keys(), ...waypoints.keys(), ...workloads]);
-  const mention = new RegExp(`(?<![\\w.-])${name}(?![\\w.-])`);
+  const mention = new RegExp(`(?<![\\w.-])${RegExp.escape(name)}(?![\\w.-])`);
   const files = [...parts, ...waypoints].map(([part, path]) => ({ part, path }));
-  return { files, wanted: (line) => mention.test(line) };
+  const choice: LogChoice = { files, wanted: (line) => mention.test(line) };
+  const workloads = await workloadsOf(plan);
+  // A workload that has ended is only in the logs, one that has just begun is not in them yet.
+  if (workloads.includes(name) || (await isMentioned(choice))) return choice;
+  throw noSuchPart(name, [...parts.keys(), ...waypoints.keys(), ...workloads]);
 }
 
 /** Hands over every wanted line, with the name of its part where there are several; goes on with new ones until `until` is aborted. */
@@ -82,6 +84,15 @@ function lineReader(path: string): () => Promise<string[]> {
       await file.close();
     }
   };
+}
+
+async function isMentioned(choice: LogChoice): Promise<boolean> {
+  let found = false;
+  const hear = (): void => {
+    found = true;
+  };
+  await readLogs(choice, hear, null);
+  return found;
 }
 
 /** Logs of the waypoints by NAMESPACE.GATEWAY. */

@@ -28,6 +28,8 @@ export type NodeRecord = PartRecord & {
   cgroup: string;
   /** The agent's local API. */
   socket: string;
+  /** `host:port` of its metrics page, in the node's namespace; null: there is none. */
+  metrics: string | null;
   /** What the agent keeps of its workloads. */
   state: string;
   /** Where its maps, programs and links are pinned. */
@@ -73,7 +75,7 @@ export async function recordOf(lab: Lab): Promise<LabRecord> {
   const nodes = plan.nodes.map(async ({ name, meshName, netns, cgroup, pool4, pool6, link4, link6 }) => {
     const { pid, logPath: log } = lab.agent(name);
     const socket = paths.agentSocket(name);
-    const pins = (await agentStatus(plan, name)).kernel.pinDir;
+    const { metrics, kernel } = await agentStatus(plan, name);
     const node: NodeRecord = {
       node: meshName,
       pid,
@@ -81,7 +83,8 @@ export async function recordOf(lab: Lab): Promise<LabRecord> {
       cgroup,
       socket,
       state: dirname(socket),
-      pins,
+      metrics,
+      pins: kernel.pinDir,
       log,
       pool4,
       pool6,
