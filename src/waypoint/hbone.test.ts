@@ -14,6 +14,7 @@ import { createTestCa, type TestCa } from '#platform/hbone/test-ca.testing.ts';
 import { SteppedClock } from '#platform/stepped-clock.testing.ts';
 import type { InboundTunnel, TunnelOutcome } from '#protocol/hbone/transport.ts';
 import { startApp } from '#waypoint/clients.testing.ts';
+import { acceptTunnel } from '#waypoint/listener/accept.ts';
 import { configOf, FRONT, type Rig, startRig, VIP, WAYPOINT_IDENTITY } from '#waypoint/waypoint-rig.testing.ts';
 
 const CART_URI = 'spiffe://cluster.local/ns/shop/sa/cart-0';
@@ -76,14 +77,9 @@ async function startMesh(t: TestContext, appPort: number): Promise<Mesh> {
   const rig = await startRig({ tunnelPool: await startPool(t, ca, formatIdentity(WAYPOINT_IDENTITY), () => nodePort) });
   t.after(() => rig.close());
   rig.endpoints([appPort], { node: 'two' });
-  const waypointPort = await startServer(t, ca, formatIdentity(WAYPOINT_IDENTITY), (tunnel) => {
-    const admission = rig.waypoint.admit(tunnel.authority, tunnel.peer);
-    if (admission.kind === 'refuse') tunnel.refuse(admission.status);
-    else {
-      const { peer, remoteAddress: peerAddress, remotePort: peerPort } = tunnel;
-      rig.waypoint.accept({ stream: tunnel.accept(''), peer, peerAddress, peerPort, dialled: admission.dialled });
-    }
-  });
+  const waypointPort = await startServer(t, ca, formatIdentity(WAYPOINT_IDENTITY), (tunnel) =>
+    acceptTunnel(rig.waypoint, tunnel, SILENT_LOG),
+  );
   const clients = await startPool(t, ca, formatIdentity(FRONT), () => waypointPort);
   const target = { source: FRONT, peers: [WAYPOINT_IDENTITY], address: parseIp('127.0.0.1'), port: 15_008 };
   const connect = (authority = `${VIP}:80`): Promise<TunnelOutcome> =>

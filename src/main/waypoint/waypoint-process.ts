@@ -1,6 +1,6 @@
 import { randomBytes, randomUUID } from 'node:crypto';
-import { connect, createServer, type Server, type Socket } from 'node:net';
-import { type IpAddress, parseIp } from '#model/address/ip.ts';
+import type { Socket } from 'node:net';
+import type { IpAddress } from '#model/address/ip.ts';
 import type { Log } from '#model/effects/log.ts';
 import { MeshState } from '#model/mesh/mesh-state.ts';
 import { PORT } from '#model/mesh/ports.ts';
@@ -13,17 +13,16 @@ import { CaClient } from '#platform/grpc/ca-client.ts';
 import type { ControlEndpoint } from '#platform/grpc/control-channel.ts';
 import { DiscoveryClient, type DiscoveryStatus } from '#platform/grpc/discovery-client.ts';
 import { createClientPool } from '#platform/hbone/client-pool.ts';
-import { createHboneServer, type HboneServer } from '#platform/hbone/server.ts';
+import { createHboneServer } from '#platform/hbone/server.ts';
+import { dialTcp, listenTcp } from '#platform/io/tcp.ts';
 import { nodeHttp2 } from '#platform/node-http2/node-http2.ts';
 import { systemRandom } from '#platform/random.ts';
 import { serveMetrics, WAYPOINT_PLACE } from '#platform/telemetry/metrics-server.ts';
 import { readProcessMetrics } from '#platform/telemetry/process-metrics.ts';
 import { CertificateCache } from '#protocol/ca/certificate-cache.ts';
-import { forwardedClient } from '#protocol/hbone/headers.ts';
-import type { InboundTunnel } from '#protocol/hbone/transport.ts';
-import { createWaypoint, type Waypoint } from '#waypoint/waypoint.ts';
-
-const WILDCARDS = ['::', '0.0.0.0'] as const;
+import { acceptLocal, acceptTunnel } from '#waypoint/listener/accept.ts';
+import { followConfiguration, type Serving } from '#waypoint/listener/follow.ts';
+import { createWaypoint } from '#waypoint/waypoint.ts';
 
 /** What a waypoint is told. */
 export type WaypointProcessOptions = {
@@ -43,8 +42,6 @@ export type WaypointProcessOptions = {
 /** A waypoint that follows its configuration; stop() drains it. */
 export type RunningWaypoint = { stop(): Promise<void> };
 
-type Serving = { waypoint: Waypoint; hbone: HboneServer; listeners: Server[]; close(): void };
-
 /**
  * One waypoint in its own network namespace: HBONE on 15008, clients of this node on 15010. It listens once it has a
  * configuration, so that nothing is answered before it is known what applies.
@@ -56,7 +53,9 @@ export async function startWaypoint(options: WaypointProcessOptions): Promise<Ru
   const ca = new CaClient(control, { impersonate: false });
   const certificates = new CertificateCache({ fetch: ca.fetch, clock: systemClock, random: systemRandom, log });
   const mesh = new MeshState();
-  let serving: Promise<Serving> | null = null;
+  const follower = followConfiguration((config) =>
+    serve(options, config, { mesh, flows, certificates, discovery: () => discovery.status() }),
+  );
   const id = `${options.gateway}.${options.namespace}`;
   const discovery = new DiscoveryClient({
     endpoint: control,
@@ -74,25 +73,14 @@ export async function startWaypoint(options: WaypointProcessOptions): Promise<Ru
     waypoint: `${options.namespace}/${options.gateway}`,
     clock: systemClock,
     log,
-    onMesh: (delta) => {
-      const touched = mesh.apply(delta);
-      void serving?.then(({ waypoint }) => waypoint.meshChanged(touched));
-    },
-    onWaypointConfig: (config) => {
-      if (config !== null) serving ??= serve(options, config, { mesh, flows, certificates, discovery: () => discovery.status() });
-      void serving?.then(({ waypoint }) => waypoint.configure(config));
-    },
+    onMesh: (delta) => follower.meshChanged(mesh.apply(delta)),
+    onWaypointConfig: (config) => follower.configured(config),
   });
   discovery.start();
   return {
     async stop() {
       discovery.stop();
-      const running = await serving;
-      if (running === null) return;
-      for (const listener of running.listeners) listener.close();
-      running.waypoint.drain();
-      await running.hbone.drain(WAYPOINT.drainMs);
-      running.close();
+      await follower.stop();
     },
   };
 }
@@ -107,6 +95,7 @@ async function serve(
   const { log } = options;
   const identity = { trustDomain: config.trustDomain, namespace: options.namespace, serviceAccount: options.serviceAccount };
   const credentials = { credentials: () => certificates.get(identity) };
+  const dial = (ip: IpAddress, port: number): Promise<Socket> => dialTcp(ip, port, TUNNEL.connectTimeoutMs, systemClock);
   const tunnels = createClientPool({ dial, ...credentials, clock: systemClock, random: systemRandom, log });
   const waypoint = createWaypoint({
     self: { namespace: options.namespace, gateway: options.gateway, node: options.node, identity },
@@ -117,16 +106,22 @@ async function serve(
       log,
       newUuid: randomUUID,
       randomBytes,
+      // The kernel goes direct to an endpoint of this node.
       dialDirect: (_workload, ip, port) => dial(ip, port),
       tunnels,
       http2: nodeHttp2,
     },
   });
-  const onTunnel = (tunnel: InboundTunnel): void => acceptTunnel(waypoint, tunnel, log);
-  const hbone = createHboneServer({ ...credentials, trustDomain: config.trustDomain, onTunnel, clock: systemClock, log });
+  const hbone = createHboneServer({
+    ...credentials,
+    trustDomain: config.trustDomain,
+    onTunnel: (tunnel) => acceptTunnel(waypoint, tunnel, log),
+    clock: systemClock,
+    log,
+  });
   const listeners = [
-    await listen(PORT.hbone, (socket) => hbone.handle(socket)),
-    await listen(PORT.waypoint, (socket) => acceptLocal(waypoint, flows, socket, log)),
+    await listenTcp(PORT.hbone, (socket) => hbone.handle(socket)),
+    await listenTcp(PORT.waypoint, (socket) => acceptLocal(waypoint, (ends) => flows.find(ends), socket, log)),
   ];
   certificates.warm(identity); // ahead of the first tunnel
   log.info(
@@ -141,89 +136,17 @@ async function serve(
     clock: systemClock,
   });
   const metrics = await serveMetrics(waypoint.meters, WAYPOINT_PLACE, log);
-  const close = (): void => {
-    metrics.close();
-    waypoint.close();
-    hbone.close();
-    tunnels.close(true);
+  return {
+    waypoint,
+    stopListening() {
+      for (const listener of listeners) listener.close();
+    },
+    drainTunnels: () => hbone.drain(WAYPOINT.drainMs),
+    close() {
+      metrics.close();
+      waypoint.close();
+      hbone.close();
+      tunnels.close(true);
+    },
   };
-  return { waypoint, hbone, listeners, close };
-}
-
-function acceptTunnel(waypoint: Waypoint, tunnel: InboundTunnel, log: Log): void {
-  const admission = waypoint.admit(tunnel.authority, tunnel.peer);
-  if (admission.kind === 'refuse') {
-    log.info({ flag: 'NR', authority: tunnel.authority, status: admission.status, details: admission.why }, 'refused a tunnel');
-    tunnel.refuse(admission.status);
-    return;
-  }
-  const client = forwardedClient(tunnel.forwarded, tunnel.remoteAddress) ?? { ip: tunnel.remoteAddress, port: tunnel.remotePort };
-  waypoint.accept({
-    stream: tunnel.accept(''),
-    peer: tunnel.peer,
-    peerAddress: client.ip,
-    peerPort: client.port,
-    dialled: admission.dialled,
-  });
-}
-
-/** A connection of this node: only one that the kernel saw an enrolled workload open is served. */
-function acceptLocal(waypoint: Waypoint, flows: AttestedFlows, socket: Socket, log: Log): void {
-  const { remoteAddress, remotePort, localAddress, localPort } = socket;
-  if (remoteAddress === undefined || remotePort === undefined || localAddress === undefined || localPort === undefined) {
-    socket.destroy(); // reset before it was accepted
-    return;
-  }
-  const remote = { ip: parseIp(remoteAddress), port: remotePort };
-  const attestation = flows.find({ remote, local: { ip: parseIp(localAddress), port: localPort } });
-  if (attestation === null) {
-    log.warn({ 'src.addr': `${remote.ip}:${remote.port}` }, 'refused a connection that the kernel did not attest');
-    socket.resetAndDestroy();
-    return;
-  }
-  const { identity, dialled } = attestation;
-  waypoint.accept({
-    stream: socket,
-    peer: identity,
-    peerAddress: remote.ip,
-    peerPort: remote.port,
-    dialled: { address: dialled.ip, port: dialled.port },
-  });
-}
-
-/** From this waypoint's own namespace: the kernel goes direct to an endpoint of this node. */
-function dial(ip: IpAddress, port: number): Promise<Socket> {
-  return new Promise((resolve, reject) => {
-    const socket = connect({ host: ip, port, allowHalfOpen: true, noDelay: true });
-    const timer = setTimeout(
-      () => socket.destroy(Object.assign(new Error(`connect ETIMEDOUT ${ip}:${port}`), { code: 'ETIMEDOUT' })),
-      TUNNEL.connectTimeoutMs,
-    );
-    const settle = (finish: () => void): void => {
-      clearTimeout(timer);
-      socket.off('error', fail);
-      finish();
-    };
-    const fail = (error: Error): void => settle(() => reject(error));
-    socket.once('error', fail);
-    socket.once('connect', () => settle(() => resolve(socket)));
-  });
-}
-
-/** Listens on every address, of IPv4 alone where there is no IPv6. */
-async function listen(port: number, onConnection: (socket: Socket) => void): Promise<Server> {
-  let failure: unknown;
-  for (const host of WILDCARDS) {
-    const server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true }, onConnection);
-    try {
-      await new Promise<void>((resolve, reject) => {
-        server.once('error', reject);
-        server.listen({ port, host, backlog: 4096 }, resolve);
-      });
-      return server;
-    } catch (error) {
-      failure = error;
-    }
-  }
-  throw failure;
 }

@@ -12,6 +12,7 @@ export const TUNNEL_SETTINGS = {
       'ms',
       "To reach an app or an endpoint by TCP, TLS and CONNECT included (Istio's connectTimeout).",
     ),
+    acceptBacklogMax: setting(4_096, 'count', "Connections that wait to be accepted: a burst of a whole node's clients."),
     handshakeTimeoutMs: setting(10_000, 'ms', "From the accepted or dialled socket to the peer's first SETTINGS."),
     responseTimeoutMs: setting(
       20_000,

@@ -114,7 +114,7 @@ export class WorkloadNamespace {
     const server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true }, onConnection);
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
-      server.listen({ fd, backlog: 4096 }, resolve);
+      server.listen({ fd, backlog: TUNNEL.acceptBacklogMax }, resolve);
     });
     server.on('error', () => {});
     return { server, fd };

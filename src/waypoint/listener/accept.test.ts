@@ -1,0 +1,121 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import net from 'node:net';
+import test, { type TestContext } from 'node:test';
+import { parseIp } from '#model/address/ip.ts';
+import type { Log } from '#model/effects/log.ts';
+import type { InboundTunnel } from '#protocol/hbone/transport.ts';
+import { rawClient, startApp } from '#waypoint/clients.testing.ts';
+import { type Attest, acceptLocal, acceptTunnel, type Door } from '#waypoint/listener/accept.ts';
+import { FRONT, type LogLine, startRig, until, VIP } from '#waypoint/waypoint-rig.testing.ts';
+
+type Accepted = Parameters<Door['accept']>[0];
+
+/** A door that lets in what is bound for the VIP, and whoever comes writes down. */
+function aDoor() {
+  const accepted: Accepted[] = [];
+  const lines: LogLine[] = [];
+  const write = (fields: object, message: string): void => void lines.push({ ...fields, message });
+  const log: Log = { debug: write, info: write, warn: write, error: write, child: () => log };
+  const door: Door = {
+    admit: (authority) =>
+      authority === `${VIP}:80`
+        ? { kind: 'accept', dialled: { address: VIP, port: 80 } }
+        : { kind: 'refuse', status: 503, why: 'unknown' },
+    accept: (downstream) => void accepted.push(downstream),
+  };
+  return { accepted, lines, log, door };
+}
+
+function aTunnel(change: Partial<InboundTunnel>) {
+  const answers: (number | 'accepted')[] = [];
+  const tunnel: InboundTunnel = {
+    authority: `${VIP}:80`,
+    peer: FRONT,
+    remoteAddress: parseIp('10.0.0.7'),
+    remotePort: 4_000,
+    localAddress: parseIp('10.0.0.99'),
+    baggage: '',
+    forwarded: '',
+    traceparent: '',
+    accept: () => {
+      answers.push('accepted');
+      return new net.Socket();
+    },
+    refuse: (status) => void answers.push(status),
+    ...change,
+  };
+  return { tunnel, answers };
+}
+
+const CLIENTS = [
+  { name: 'the peer’s own port without a header', forwarded: '', port: 4_000 },
+  { name: 'the port that the peer’s agent names', forwarded: 'for="10.0.0.7:51234"', port: 51_234 },
+  { name: 'the peer’s own port when the header names somebody else', forwarded: 'for="10.0.0.8:1"', port: 4_000 },
+];
+
+for (const { name, forwarded, port } of CLIENTS) {
+  test(`a tunnel is served for ${name}`, () => {
+    const { door, accepted, log } = aDoor();
+    const { tunnel, answers } = aTunnel({ forwarded });
+    acceptTunnel(door, tunnel, log);
+    assert.deepEqual(answers, ['accepted']);
+    const { stream: _stream, ...rest } = accepted[0] ?? {};
+    assert.deepEqual(rest, { peer: FRONT, peerAddress: '10.0.0.7', peerPort: port, dialled: { address: VIP, port: 80 } });
+  });
+}
+
+test('a tunnel to what is not served is refused before a byte, and one line says why', () => {
+  const { door, accepted, log, lines } = aDoor();
+  const { tunnel, answers } = aTunnel({ authority: '10.9.9.9:80' });
+  acceptTunnel(door, tunnel, log);
+  assert.deepEqual([answers, accepted], [[503], []]);
+  assert.equal(lines[0]?.details, 'unknown');
+});
+
+/** A listener on loopback that lets in what `attest` vouches for. */
+async function startLocal(t: TestContext, door: Door, attest: Attest, log: Log): Promise<number> {
+  const server = net.createServer({ allowHalfOpen: true, pauseOnConnect: true }, (socket) =>
+    acceptLocal(door, attest, socket, log),
+  );
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.after(() => server.close());
+  return (server.address() as net.AddressInfo).port;
+}
+
+test('a client of this node is served as whom the kernel saw, and for what it dialled', async (t) => {
+  const app = await startApp(t, (_heard, response) => response.end('hello'));
+  const rig = await startRig();
+  t.after(() => rig.close());
+  rig.endpoints([app.port]);
+  const asked: Parameters<Attest>[0][] = [];
+  const attest: Attest = (ends) => {
+    asked.push(ends);
+    return { identity: FRONT, dialled: { ip: parseIp(VIP), port: 80 } };
+  };
+  const port = await startLocal(t, rig.waypoint, attest, aDoor().log);
+  const client = await rawClient(t, port);
+  client.socket.write('GET / HTTP/1.1\r\nhost: cart\r\n\r\n');
+  await until(() => client.received().endsWith('hello'));
+  const { localPort, localAddress } = client.socket;
+  assert.deepEqual(asked, [{ remote: { ip: localAddress, port: localPort }, local: { ip: parseIp('127.0.0.1'), port } }]);
+  await until(() => rig.lines.some(({ message }) => message === 'request'));
+});
+
+test('promise 4: a connection that the kernel did not attest is reset, and one line names it', async (t) => {
+  const { door, accepted, log, lines } = aDoor();
+  const port = await startLocal(t, door, () => null, log);
+  const socket = net.connect({ port, host: '127.0.0.1' });
+  const [error] = (await once(socket, 'error')) as [NodeJS.ErrnoException];
+  assert.equal(error.code, 'ECONNRESET');
+  assert.deepEqual(accepted, []);
+  assert.match(String(lines[0]?.['src.addr']), /^127\.0\.0\.1:\d+$/);
+});
+
+test('a connection that was reset before it was accepted is closed without a question', () => {
+  const { door, accepted, log } = aDoor();
+  const socket = new net.Socket();
+  acceptLocal(door, () => assert.fail('asked the kernel'), socket, log);
+  assert.deepEqual([socket.destroyed, accepted], [true, []]);
+});

@@ -1,0 +1,67 @@
+import type { Duplex } from 'node:stream';
+import { formatAddress, type IpAddress, parseIp } from '#model/address/ip.ts';
+import type { Log } from '#model/effects/log.ts';
+import type { Identity } from '#model/identity/identity.ts';
+import { forwardedClient } from '#protocol/hbone/headers.ts';
+import type { InboundTunnel } from '#protocol/hbone/transport.ts';
+import type { Waypoint } from '#waypoint/waypoint.ts';
+
+/** What connections are let into. */
+export type Door = Pick<Waypoint, 'admit' | 'accept'>;
+
+type Place = { readonly ip: IpAddress; readonly port: number };
+
+/** Who opened a connection of this node and what it dialled, as the kernel saw it; null: the kernel saw nothing of the kind. */
+export type Attest = (ends: { remote: Place; local: Place }) => { identity: Identity; dialled: Place } | null;
+
+/** An accepted socket of this node: half-open allowed, nothing read yet. */
+export type LocalSocket = Duplex & {
+  readonly remoteAddress?: string | undefined;
+  readonly remotePort?: number | undefined;
+  readonly localAddress?: string | undefined;
+  readonly localPort?: number | undefined;
+  /** Closes it so that the client sees a reset. */
+  resetAndDestroy(): unknown;
+};
+
+/** A tunnel of an agent: its peer is proved by a certificate, and says for which of its ports it speaks. */
+export function acceptTunnel(door: Door, tunnel: InboundTunnel, log: Log): void {
+  const { authority, peer, remoteAddress, remotePort } = tunnel;
+  const admission = door.admit(authority, peer);
+  if (admission.kind === 'refuse') {
+    log.info({ flag: 'NR', authority, status: admission.status, details: admission.why }, 'refused a tunnel');
+    tunnel.refuse(admission.status);
+    return;
+  }
+  const client = forwardedClient(tunnel.forwarded, remoteAddress) ?? { ip: remoteAddress, port: remotePort };
+  const stream = tunnel.accept('');
+  door.accept({ stream, peer, peerAddress: client.ip, peerPort: client.port, dialled: admission.dialled });
+}
+
+/** A connection of this node: only one that the kernel saw an enrolled workload open is served (promise 4). */
+export function acceptLocal(door: Door, attest: Attest, socket: LocalSocket, log: Log): void {
+  const remote = placeOf(socket.remoteAddress, socket.remotePort);
+  const local = placeOf(socket.localAddress, socket.localPort);
+  if (remote === null || local === null) {
+    socket.destroy(); // reset before it was accepted
+    return;
+  }
+  const attestation = attest({ remote, local });
+  if (attestation === null) {
+    log.warn({ 'src.addr': formatAddress(remote.ip, remote.port) }, 'refused a connection that the kernel did not attest');
+    socket.resetAndDestroy();
+    return;
+  }
+  const { identity, dialled } = attestation;
+  door.accept({
+    stream: socket,
+    peer: identity,
+    peerAddress: remote.ip,
+    peerPort: remote.port,
+    dialled: { address: dialled.ip, port: dialled.port },
+  });
+}
+
+function placeOf(address: string | undefined, port: number | undefined): Place | null {
+  return address === undefined || port === undefined ? null : { ip: parseIp(address), port };
+}
