@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
@@ -9,6 +9,8 @@ import { breakingChanges, contractDifferences, contractOf, contractText } from '
 
 const ROOT = join(import.meta.dirname, '../../..');
 const LAYOUTS = join(ROOT, 'bpf/abi/layouts.txt');
+const clang = spawnSync('clang', ['--version']).status === 0;
+if (clang) execFileSync(join(ROOT, 'scripts/build-bpf'), { stdio: 'pipe' }); // a header that was just edited counts
 const compiled = contractOf(join(ROOT, 'build/bpf'));
 
 test('E30: enums, structs and maps are the same in C and in TypeScript', () => {
@@ -26,6 +28,49 @@ test('E30: no struct has implicit padding', () => {
     assert.equal(end, size, name);
   }
 });
+
+/** What of the C side stands in the wrong place, a line for each. */
+function misplaced(files: readonly { path: string; text: string }[]): string[] {
+  const all = files.map(({ text }) => text).join('\n');
+  const found: string[] = [];
+  for (const { path, text } of files) {
+    for (const [, name] of text.matchAll(/^struct (weft_\w+) \{$/gm)) {
+      if (!path.startsWith('abi/')) found.push(`${path}: struct ${name} belongs into abi/`);
+      if (!all.includes(`WEFT_SIZE(struct ${name}, `)) found.push(`${path}: nothing asserts the size of struct ${name}`);
+    }
+    for (const [, name] of text.matchAll(/^\} (\w+) SEC\("\.maps"\);$/gm)) {
+      if (!path.startsWith('lib/')) found.push(`${path}: map ${name} belongs into the header of its concept in lib/`);
+    }
+    if (/^#define WEFT_\w+ \(?\d/m.test(text))
+      found.push(`${path}: a number of the contract is a macro, which BTF does not carry`);
+  }
+  return found;
+}
+
+test('structs of the contract lie in abi with their size asserted, maps in the header of their concept', () => {
+  const files = globSync('{abi,lib,attach}/*.{h,c}', { cwd: join(ROOT, 'bpf') }).map((path) => ({
+    path,
+    text: readFileSync(join(ROOT, 'bpf', path), 'utf8'),
+  }));
+  assert.ok(files.length > 20);
+  assert.deepEqual(misplaced(files), []);
+});
+
+for (const { path, text, says } of [
+  { path: 'abi/new.h', text: 'struct weft_new {\n\t__u32 id;\n};', says: /nothing asserts the size of struct weft_new/ },
+  { path: 'lib/new.h', text: 'struct weft_new {\n};\nWEFT_SIZE(struct weft_new, 0);', says: /belongs into abi/ },
+  {
+    path: 'attach/new.bpf.c',
+    text: 'struct {\n} numbers SEC(".maps");',
+    says: /map numbers belongs into the header of its concept/,
+  },
+  { path: 'abi/new.h', text: '#define WEFT_ADDRESS_NEW 8u', says: /is a macro/ },
+])
+  test(`the test of places sees ${says.source}`, () => {
+    const found = misplaced([{ path, text }]);
+    assert.equal(found.length, 1);
+    assert.match(found[0] ?? '', says);
+  });
 
 test('reasons, hooks, flags and counters each have a number of their own', () => {
   for (const [name, values] of Object.entries(ENUMS)) {
@@ -95,7 +140,6 @@ const PLANTED = [
   ],
 ] as const;
 
-const clang = spawnSync('clang', ['--version']).status === 0;
 const skip = clang ? false : 'MISSING: clang, so nobody checks that a change of bpf/ alone is seen';
 
 describe('a change of bpf/ alone is seen', { skip }, () => {
