@@ -4,7 +4,7 @@ import test from 'node:test';
 import { SignJWT } from 'jose';
 import { MemoryStore } from '#model/effects/memory-store.testing.ts';
 import { SteppedClock } from '#platform/stepped-clock.testing.ts';
-import { type Caller, checkNode } from './authenticator.ts';
+import { type Authenticator, type Caller, checkNode } from './authenticator.ts';
 import { bearerToken, TokenAuthority } from './tokens.ts';
 
 const HOUR_MS = 3_600_000;
@@ -31,6 +31,16 @@ test('C13: a token is refused from the moment it expires', async () => {
   assert.deepEqual(await tokens.verify(token), agent);
   clock.advance(1_000);
   await assert.rejects(tokens.verify(token), { status: 'unauthenticated', message: 'authentication failed' });
+});
+
+test('C13: as an authenticator it believes a bearer token in the header of a call, and nothing else', async () => {
+  const { tokens } = await authority();
+  const authenticator: Authenticator = tokens;
+  const token = await tokens.mint(waypoint, HOUR_MS);
+  assert.deepEqual(await authenticator.authenticate(`Bearer ${token}`), waypoint);
+  for (const header of [undefined, '', token, `Basic ${token}`, `Bearer ${token}x`]) {
+    await assert.rejects(authenticator.authenticate(header), { status: 'unauthenticated', message: 'authentication failed' });
+  }
 });
 
 test('tokens outlive the process that minted them', async () => {

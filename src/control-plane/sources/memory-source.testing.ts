@@ -87,6 +87,7 @@ export class MemorySource implements Source {
   }
 
   #read(object: PlainObject): Reading {
+    // A copy: the parser fills in defaults, and the object is what the test (or an API server's cache) holds.
     const reading = this.#parser.read(structuredClone(object));
     const originAt = (path: FieldPath): Origin =>
       reading.kind !== 'foreign' && reading.name !== null ? objectOrigin(reading.name, path) : unnamed(object, path);
