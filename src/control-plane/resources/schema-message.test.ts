@@ -198,6 +198,12 @@ test('defaults are filled in before anything is checked', () => {
   assert.deepEqual(object, { path: { type: 'PathPrefix' } });
 });
 
+test('a rule about an object may rely on a default of the same object', () => {
+  const properties = { type: { type: 'string', default: 'PathPrefix' } as Schema };
+  const check = compileSchemaCheck({ type: 'object', not: { not: { required: ['type'] } }, properties } as Schema);
+  assert.deepEqual(check({}), { values: [], shapes: [] });
+});
+
 test('of very many mismatches the first twenty are told', () => {
   const value = Array.from({ length: 50 }, () => 'x');
   assert.equal(mismatches({ type: 'array', items: INTEGER }, value).length, 20);
