@@ -73,7 +73,15 @@ export type MeshChange = {
 export type DialOptions = { backend?: string; captured?: boolean; reason?: number };
 
 /** Which world the agent lives in. */
-export type RigOptions = { node?: string; net?: MemoryNet; clock?: SteppedClock; kernel?: Kernel; random?: () => number };
+export type RigOptions = {
+  node?: string;
+  net?: MemoryNet;
+  clock?: SteppedClock;
+  kernel?: Kernel;
+  random?: () => number;
+  /** Real tunnels instead of memory ones. */
+  transport?: Partial<Pick<AgentEffects, 'createPool' | 'createHboneServer' | 'credentials'>>;
+};
 
 /** An agent with nothing enrolled, that knows no mesh yet. */
 export function startAgentRig(options: RigOptions = {}): AgentRig {
@@ -89,11 +97,14 @@ export function startAgentRig(options: RigOptions = {}): AgentRig {
     detachNamespace: () => void acts.push('detach'),
   };
   const world = { clock, net, lines, tunnels, acts, withoutCertificate, kernel };
-  const agent = new Agent(effectsOf(world, options.random ?? (() => 0)), {
-    node: options.node ?? 'one',
-    trustDomain: 'cluster.local',
-    dns: (mesh, namespaceOf) => dnsResponder(world, mesh, namespaceOf),
-  });
+  const agent = new Agent(
+    { ...effectsOf(world, options.random ?? (() => 0)), ...options.transport },
+    {
+      node: options.node ?? 'one',
+      trustDomain: 'cluster.local',
+      dns: (mesh, namespaceOf) => dnsResponder(world, mesh, namespaceOf),
+    },
+  );
   return rigOf(agent, world, options);
 }
 

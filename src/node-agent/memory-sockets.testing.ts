@@ -124,8 +124,8 @@ export function receivedBy(socket: Duplex): Received {
 }
 
 /** Lets everything that is under way happen, until `condition` holds. */
-export async function until(condition: () => boolean, what = 'the condition'): Promise<void> {
-  for (let turn = 0; turn < 2_000; turn++) {
+export async function until(condition: () => boolean, what = 'the condition', turnsMax = 2_000): Promise<void> {
+  for (let turn = 0; turn < turnsMax; turn++) {
     if (condition()) return;
     await new Promise((resolve) => setImmediate(resolve));
   }
