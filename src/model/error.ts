@@ -17,6 +17,11 @@ export class WeftError extends Error {
   }
 }
 
+/** What a caught value says of itself: anything can be thrown. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
 /** Marks a branch that the type checker proves to be impossible. */
 export function unreachable(value: never): never {
   throw new Error(`unreachable: ${JSON.stringify(value)}`);

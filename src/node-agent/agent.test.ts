@@ -6,6 +6,7 @@ import { aService, aWorkload, endpointOf } from '#model/mesh/mesh-fixtures.testi
 import type { Workload } from '#model/mesh/workload.ts';
 import { type AgentRig, aPolicy, netnsOf, principal, startAgentRig } from './agent-rig.testing.ts';
 import { memoryKernel } from './kernel/memory-kernel.testing.ts';
+import { ECHO } from './memory-net.testing.ts';
 import { receivedBy, until } from './memory-sockets.testing.ts';
 
 const cart = aService('cart', ['240.0.0.1']);
@@ -181,6 +182,61 @@ test('B49: a flow that was established from a verdict read just before the chang
   assert.deepEqual(rig.net.destroyed, []);
   rig.clock.advance(1_000);
   assert.equal(rig.net.destroyed.length > 0, true);
+});
+
+test('B49: a connection that cannot be closed does not save the others, nor those that agents carry', async () => {
+  const rig = await setUp();
+  rig.tell(MESH);
+  rig.net.at(netnsOf(server)).apps.set(8080, ECHO);
+  const carried = receivedBy(rig.dial(client, '10.0.0.2:8080'));
+  await until(() => rig.agent.carried === 1);
+  liveFlow(rig, 1n, client, server);
+  liveFlow(rig, 2n, client, server);
+  rig.net.undestroyable.add(40_001);
+  rig.tell({ policies: [aPolicy('deny', principal('client'))] });
+  await until(() => carried.error() !== null);
+  assert.deepEqual(
+    rig.net.destroyed.map(({ flow }) => flow.sourcePort),
+    [40_002],
+  );
+  assert.equal(
+    rig.lines.some(({ level, message }) => level === 'error' && message.includes('cannot be closed')),
+    true,
+  );
+});
+
+test('verdicts that cannot be written do not keep old ones valid: the generation rises all the same', async () => {
+  const rig = await setUp();
+  rig.tell(MESH);
+  const before = rig.agent.generation;
+  rig.kernel.maps.verdicts.set = () => {
+    throw new Error('ENOMEM');
+  };
+  rig.tell({ policies: [aPolicy('deny', principal('client'))] });
+  assert.deepEqual([rig.agent.generation, config(rig)?.generation], [before + 1, before + 1]);
+});
+
+test('a waypoint that the kernel has no room for does not keep a policy from being enforced', async () => {
+  const rig = await setUp();
+  const gateway = aService('waypoint', ['240.0.0.9']);
+  const waypoint = { kind: 'hostname', namespace: 'shop', hostname: gateway.hostname, hbonePort: 15_008 } as const;
+  const member = aWorkload('waypoint', ['10.0.0.9'], { services: endpointOf(gateway, 15_008) });
+  await rig.enroll(member);
+  rig.tell(MESH);
+  const set = rig.kernel.maps.waypoints.set.bind(rig.kernel.maps.waypoints);
+  rig.kernel.maps.waypoints.set = () => {
+    throw new Error('E2BIG');
+  };
+  const before = rig.agent.generation;
+  rig.tell({
+    workloads: [member],
+    services: [{ ...cart, waypoint }, gateway],
+    policies: [aPolicy('deny', principal('client'))],
+  });
+  assert.equal(rig.agent.generation, before + 1);
+  rig.kernel.maps.waypoints.set = set;
+  rig.tell({ workloads: [remote] });
+  assert.equal(rig.kernel.maps.waypoints.entries().length, 1, 'it is tried again with the next change');
 });
 
 test('an agent that stops looks at no flow any more', async () => {

@@ -142,10 +142,9 @@ export class Agent {
 
   leave(uid: string): void {
     const enrolled = this.enrollment.get(uid);
-    if (enrolled === null) return;
     this.#carried.closeTo(uid);
-    this.enrollment.leave(uid);
-    this.#refreshLocal(enrolled);
+    this.enrollment.leave(uid); // also one that is only being enrolled
+    if (enrolled !== null) this.#refreshLocal(enrolled);
   }
 
   kernelEvent(event: KernelEvent): void {

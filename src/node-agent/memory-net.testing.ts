@@ -40,6 +40,8 @@ export class MemoryNet {
   readonly dials: Dial[] = [];
   /** Connections that agents had the kernel abort. */
   readonly destroyed: { flow: Flow; inbound: boolean }[] = [];
+  /** Source ports of connections that the kernel cannot abort. */
+  readonly undestroyable = new Set<number>();
   /** Servers that are in no namespace, by `ip:port`. */
   readonly hosts = new Map<string, App>();
   /** Addresses that answer nothing at all. */
@@ -105,7 +107,10 @@ export class MemoryNet {
         if (app === undefined) throw socketError('ECONNREFUSED', `connect ${formatAddress(ip, port)}`);
         return asSocket(deliver(client, { ip, port }, app));
       },
-      destroyFlow: (flow, inbound) => this.destroyed.push({ flow, inbound }) > 0,
+      destroyFlow: (flow, inbound) => {
+        if (this.undestroyable.has(flow.sourcePort)) throw new WeftError('WEFT_SOCK_DESTROY', 'cannot close a live connection');
+        return this.destroyed.push({ flow, inbound }) > 0;
+      },
       close: () => void namespace.handles--,
     };
   }

@@ -71,6 +71,69 @@ test('B51: a new namespace of the same workload replaces the old one', async () 
   );
 });
 
+test('another account in the same namespace is served under its own identity, never under the former one', async () => {
+  const rig = startAgentRig();
+  const first = await rig.enroll(client);
+  const second = await rig.enroll(client, { serviceAccount: 'other' });
+  const { maps } = rig.kernel;
+  assert.equal(second.identity.serviceAccount, 'other');
+  assert.equal(maps.names.get(second.id)?.identity, 'spiffe://cluster.local/ns/shop/sa/other');
+  const namespace = rig.net.at(netnsOf(client));
+  assert.deepEqual([namespace.handles, namespace.listeners.get(15_001)?.length, first.id], [1, 1, second.id]);
+  assert.equal(rig.acts.includes('forget spiffe://cluster.local/ns/shop/sa/client'), true);
+});
+
+for (const [what, change] of Object.entries({ addresses: { addresses: ['10.0.0.7'] }, tunnel: { nativeTunnel: true } })) {
+  test(`a workload with another ${what} is enrolled anew`, async () => {
+    const rig = startAgentRig();
+    const first = await rig.enroll(client);
+    const second = await rig.enroll(client, change);
+    assert.notEqual(second, first);
+    assert.deepEqual([rig.agent.enrollment.all(), rig.net.at(netnsOf(client)).handles], [[second], 1]);
+  });
+}
+
+test('two enrollments of one workload at the same time leave one set of listeners', async () => {
+  const rig = startAgentRig();
+  const [first, second] = await Promise.all([rig.enroll(client), rig.enroll(client)]);
+  assert.equal(first, second);
+  const namespace = rig.net.at(netnsOf(client));
+  assert.deepEqual([namespace.handles, namespace.listeners.get(15_001)?.length], [1, 1]);
+});
+
+test('a workload that leaves while it is being enrolled is not enrolled afterwards', async () => {
+  const rig = startAgentRig();
+  const both = [rig.enroll(client), rig.enroll(client)];
+  rig.agent.leave(client.uid);
+  for (const enrolling of both) await assert.rejects(enrolling, { code: 'WEFT_WORKLOAD_LEFT' });
+  assert.deepEqual(
+    [portsOf(rig), traces(rig), rig.agent.enrollment.all(), rig.net.at(netnsOf(client)).handles],
+    [[], [0, 0], [], 0],
+  );
+  await rig.enroll(client);
+  assert.equal(rig.agent.enrollment.all().length, 1);
+});
+
+test('an agent that stops while a workload is being enrolled writes nothing to the kernel afterwards', async () => {
+  const rig = startAgentRig();
+  const enrolling = rig.enroll(client);
+  rig.agent.stop();
+  await assert.rejects(enrolling, { code: 'WEFT_WORKLOAD_LEFT' });
+  assert.deepEqual([portsOf(rig), traces(rig)], [[], [0, 0]]);
+});
+
+test('a kernel map that is full fails the enrollment, which leaves neither a name nor a hook', async () => {
+  const rig = startAgentRig();
+  rig.kernel.maps.workloads.set = () => {
+    throw new Error('E2BIG');
+  };
+  await assert.rejects(rig.enroll(client), /E2BIG/);
+  assert.deepEqual(
+    [portsOf(rig), traces(rig), rig.acts.filter((act) => act !== 'close server')],
+    [[], [0, 0], ['attach /netns/client', 'detach']],
+  );
+});
+
 test('leaving undoes all of it', async () => {
   const rig = startAgentRig();
   rig.tell(MESH);

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import { type IpAddress, parseIp } from '#model/address/ip.ts';
 import type { Log } from '#model/effects/log.ts';
+import { WeftError } from '#model/error.ts';
 import { formatIdentity, type Identity, sameIdentity } from '#model/identity/identity.ts';
 import { WORKLOAD_FLAG } from '#model/kernel/abi.ts';
 import { PORT } from '#model/mesh/ports.ts';
@@ -47,6 +48,9 @@ export type EnrollmentHandlers = {
   dnsDatagram(workload: Enrolled): DatagramHandler;
 };
 
+/** An enrollment under way; `left`: the workload left meanwhile, so it must come to nothing. */
+type Attempt = { readonly uid: string; left: boolean; done: Promise<unknown> | null };
+
 type Entry = { enrolled: Enrolled; listening: Listening[]; server: HboneServer | null };
 
 /** Takes workloads into the mesh and out again. Idempotent: repeats are no-ops, leaving undoes everything. */
@@ -57,6 +61,7 @@ export class Enrollment {
   readonly #handlers: EnrollmentHandlers;
   readonly #log: Log;
   readonly #entries = new Map<string, Entry>();
+  readonly #attempts = new Set<Attempt>();
 
   constructor(effects: AgentEffects, ids: IdTable, trustDomain: string, handlers: EnrollmentHandlers) {
     this.#effects = effects;
@@ -80,53 +85,75 @@ export class Enrollment {
     return [...this.#entries.values()].map(({ enrolled }) => enrolled);
   }
 
-  /** Listeners first, then the arrival hook, then the entry that starts capture: nothing is ever captured into a void (B51). */
+  /**
+   * Takes a workload in; one that is in already, unchanged, stays as it is. One call at a time for each workload: of two
+   * that both listen, the listeners of one would belong to nobody. Errors: those of the namespace and of the kernel, after
+   * which nothing is left; WEFT_WORKLOAD_LEFT when it left meanwhile.
+   */
   async enroll(request: EnrollmentRequest): Promise<Enrolled> {
+    const { uid } = request;
+    const before = [...this.#attempts].findLast((one) => one.uid === uid)?.done ?? null;
+    const attempt: Attempt = { uid, left: false, done: null };
+    const enrolling = before === null ? this.#enroll(request, attempt) : before.then(() => this.#enroll(request, attempt));
+    attempt.done = enrolling.catch(() => {}); // the next one waits for the end of this, however it ends
+    this.#attempts.add(attempt);
+    try {
+      return await enrolling;
+    } finally {
+      this.#attempts.delete(attempt);
+    }
+  }
+
+  async #enroll(request: EnrollmentRequest, attempt: Attempt): Promise<Enrolled> {
+    if (attempt.left) throw leftMeanwhile(request.uid);
     const netns = this.#effects.openNamespace(request.netnsPath);
     const known = this.#entries.get(request.uid);
-    if (known !== undefined) {
-      if (known.enrolled.netns.netnsCookie === netns.netnsCookie) {
-        netns.close();
-        return known.enrolled;
-      }
-      this.leave(request.uid);
+    if (known !== undefined && isUnchanged(known.enrolled, request, netns)) {
+      netns.close();
+      return known.enrolled;
     }
-    const enrolled = this.#describe(request, netns);
-    const entry: Entry = { enrolled, listening: [], server: null };
+    // A new namespace, or another account in the old one: nothing may go on under the former identity.
+    if (known !== undefined) this.#remove(known);
+    const entry: Entry = { enrolled: this.#describe(request, netns), listening: [], server: null };
     try {
       await this.#listen(entry);
-      this.#effects.kernel.attachNamespace(request.netnsPath, netns.netnsCookie);
-      this.#publish(enrolled);
+      if (attempt.left) throw leftMeanwhile(request.uid);
+      this.#capture(entry.enrolled);
     } catch (error) {
       this.#close(entry);
       throw error;
     }
     this.#entries.set(request.uid, entry);
-    this.#log.info(
-      { workload: request.uid, identity: formatIdentity(enrolled.identity), addresses: request.addresses },
-      'workload enrolled',
-    );
-    return enrolled;
+    const { addresses } = request;
+    const identity = formatIdentity(entry.enrolled.identity);
+    this.#log.info({ workload: request.uid, identity, addresses }, 'workload enrolled');
+    return entry.enrolled;
   }
 
-  /** Undoes enroll; connections are cut by the caller. Unknown uids are no error. */
+  /** Undoes enroll, also one that is under way; connections are cut by the caller. Unknown uids are no error. */
   leave(uid: string): void {
+    for (const attempt of this.#attempts) if (attempt.uid === uid) attempt.left = true;
     const entry = this.#entries.get(uid);
-    if (entry === undefined) return;
-    this.#entries.delete(uid);
+    if (entry !== undefined) this.#remove(entry);
+  }
+
+  /** Capture ends first: from then on no connection is sent to listeners that are about to close. */
+  #remove(entry: Entry): void {
+    const { netns, id, request, identity } = entry.enrolled;
+    this.#entries.delete(request.uid);
     const { maps } = this.#effects.kernel;
-    const { netns, id } = entry.enrolled;
     maps.workloads.delete(netns.netnsCookie);
     this.#effects.kernel.detachNamespace(netns.netnsCookie);
     maps.names.delete(id);
     this.#close(entry);
-    if (!this.all().some((other) => sameIdentity(other.identity, entry.enrolled.identity)))
-      this.#effects.forgetCredentials(entry.enrolled.identity);
-    this.#log.info({ workload: uid }, 'workload left');
+    // Workloads of one account share a certificate (B59): it goes with the last of them.
+    if (!this.all().some((other) => sameIdentity(other.identity, identity))) this.#effects.forgetCredentials(identity);
+    this.#log.info({ workload: request.uid }, 'workload left');
   }
 
   /** Stops serving without touching the kernel: what a stopping agent does. */
   release(): void {
+    for (const attempt of this.#attempts) attempt.left = true; // or it would publish after this agent has ended
     for (const entry of this.#entries.values()) this.#close(entry);
     this.#entries.clear();
   }
@@ -151,15 +178,23 @@ export class Enrollment {
     listening.push(await netns.listen(PORT.hbone, (socket) => server.handle(socket)));
   }
 
-  #publish(enrolled: Enrolled): void {
-    const { maps } = this.#effects.kernel;
-    maps.names.set(enrolled.id, { uid: enrolled.request.uid, identity: formatIdentity(enrolled.identity) });
-    const flags = enrolled.request.nativeTunnel ? WORKLOAD_FLAG.nativeTunnel : 0;
-    maps.workloads.set(enrolled.netns.netnsCookie, {
-      id: enrolled.id,
-      flags,
-      ...addressesByFamily({ addresses: enrolled.addresses }),
-    });
+  /**
+   * The arrival hook before the entry that starts capture: a connection is never captured into a namespace whose arrivals
+   * nobody checks, nor into a void, since the listeners are there already (B51).
+   */
+  #capture({ request, id, identity, addresses, netns }: Enrolled): void {
+    const { kernel } = this.#effects;
+    kernel.attachNamespace(request.netnsPath, netns.netnsCookie);
+    const flags = request.nativeTunnel ? WORKLOAD_FLAG.nativeTunnel : 0;
+    try {
+      // The name first: an agent that adopts the maps must find a name for each number that captures.
+      kernel.maps.names.set(id, { uid: request.uid, identity: formatIdentity(identity) });
+      kernel.maps.workloads.set(netns.netnsCookie, { id, flags, ...addressesByFamily({ addresses }) });
+    } catch (error) {
+      kernel.maps.names.delete(id);
+      kernel.detachNamespace(netns.netnsCookie);
+      throw error;
+    }
   }
 
   #close(entry: Entry): void {
@@ -168,4 +203,20 @@ export class Enrollment {
     entry.enrolled.pool.close(true);
     entry.enrolled.netns.close();
   }
+}
+
+/** Whether serving goes on as it is. Ports and pools belong to the namespace, certificates to the account. */
+function isUnchanged(enrolled: Enrolled, request: EnrollmentRequest, netns: WorkloadNamespace): boolean {
+  const { request: before } = enrolled;
+  return (
+    enrolled.netns.netnsCookie === netns.netnsCookie &&
+    before.namespace === request.namespace &&
+    before.serviceAccount === request.serviceAccount &&
+    before.nativeTunnel === request.nativeTunnel &&
+    before.addresses.join() === request.addresses.join()
+  );
+}
+
+function leftMeanwhile(uid: string): WeftError {
+  return new WeftError('WEFT_WORKLOAD_LEFT', `${uid} left while it was being enrolled`, { remedy: 'start it again' });
 }

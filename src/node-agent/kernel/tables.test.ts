@@ -47,6 +47,22 @@ test('a removed service leaves nothing', () => {
   assert.deepEqual([kernel.maps.services.entries(), kernel.maps.backends.entries()], [[], []]);
 });
 
+test('an address that another service takes over leaves no slot of the first one', () => {
+  const { kernel, mesh, tables, view, apply } = setUp();
+  apply([pod('a', '10.0.0.1'), pod('b', '10.0.0.2')], [cart]);
+  const heir = aService('heir', ['240.0.0.1']);
+  const delta = deltaOf([aWorkload('c', ['10.0.0.3'], { services: endpointOf(heir) })], [heir]);
+  tables.refresh(
+    mesh.apply({ ...delta, services: new Map([...delta.services, ['shop/cart.shop.svc.cluster.local', null]]) }),
+    view,
+  );
+  assert.deepEqual(
+    kernel.maps.backends.entries().map(([, { ip }]) => ip),
+    ['10.0.0.3'],
+  );
+  assert.equal(kernel.maps.services.get(KEY)?.backendCount, 1);
+});
+
 test('a full map is not complete, and becomes complete when there is room again', () => {
   const { mesh, tables, view, apply } = setUp(1);
   apply([pod('a', '10.0.0.1')], []);

@@ -1,5 +1,6 @@
 import type { IpAddress } from '#model/address/ip.ts';
 import type { Log } from '#model/effects/log.ts';
+import { messageOf } from '#model/error.ts';
 import type { KernelMaps, MapKey } from '#model/kernel/maps.ts';
 import type { MeshState, Touched } from '#model/mesh/mesh-state.ts';
 import {
@@ -63,10 +64,7 @@ export class KernelTables {
       this.#failed.delete(ip);
     } catch (error) {
       this.#failed.add(ip);
-      this.#log.error(
-        { ip, error: error instanceof Error ? error.message : String(error) },
-        'kernel table write failed; unknown destinations go through the agent',
-      );
+      this.#log.error({ ip, error: messageOf(error) }, 'kernel table write failed; unknown destinations go through the agent');
     }
   }
 
@@ -97,7 +95,8 @@ export class KernelTables {
         waypointId: entry.waypointId,
         flags: entry.flags,
       });
-      this.#trimSlots(id, entry.slots.length, before?.slots.length ?? 0);
+      if (before?.id === id) this.#trimSlots(id, entry.slots.length, before.slots.length);
+      else if (before !== undefined) this.#trimSlots(before.id, 0, before.slots.length); // another service took the address
     }
     for (const gone of old.filter((one) => !wanted.some((entry) => samePlace(one, entry)))) {
       this.#maps.services.delete(keyOf(gone));
@@ -111,13 +110,19 @@ export class KernelTables {
     for (let slot = from; slot < to; slot++) this.#maps.backends.delete({ serviceId: id, slot });
   }
 
+  /** Entries of waypoints on this node; without one the connection takes the way through the agent, which is only slower. */
   #refreshWaypoints(view: TableView): void {
     const wanted = localWaypoints(view);
     for (const [id, entry] of wanted) {
       const old = this.#waypoints.get(id);
       if (old?.ip4 === entry.ip4 && old.ip6 === entry.ip6) continue;
-      this.#maps.waypoints.set(id, entry);
-      this.#waypoints.set(id, entry);
+      try {
+        this.#maps.waypoints.set(id, entry);
+        this.#waypoints.set(id, entry);
+      } catch (error) {
+        // Not remembered, so the next change tries again; what follows this (verdicts) must not wait for it.
+        this.#log.error({ error: messageOf(error) }, 'kernel table write failed; a waypoint here is reached through the agent');
+      }
     }
     for (const [id] of this.#maps.waypoints.entries()) {
       if (wanted.has(id)) continue;

@@ -1,4 +1,5 @@
 import type { Cancel } from '#model/effects/clock.ts';
+import { messageOf } from '#model/error.ts';
 import { CONFIG_FLAG } from '#model/kernel/abi.ts';
 import type { LiveFlow } from '#model/kernel/maps.ts';
 import type { MeshState } from '#model/mesh/mesh-state.ts';
@@ -65,7 +66,12 @@ export class Verdicts {
    */
   renew(): void {
     const next = this.#generation + 1;
-    this.#fill(next, null); // before the switch, so that no connection has to wait for the agent
+    try {
+      this.#fill(next, null); // before the switch, so that no connection has to wait for the agent
+    } catch (error) {
+      // The generation rises all the same: a miss is only slower, an old verdict that stays valid is wrong.
+      this.#effects.log.error({ error: messageOf(error) }, 'verdicts cannot be written ahead');
+    }
     this.#generation = next;
     this.publish(this.#incomplete);
     this.closeDenied();
@@ -95,7 +101,7 @@ export class Verdicts {
     for (const [socketCookie, live] of this.#kernel.maps.flows.entries()) {
       const decision = this.#judge(live);
       if (decision === null || decision.allowed) continue;
-      if (!this.#view.destroy(live)) continue;
+      if (!this.#destroy(live)) continue;
       closed++;
       const reporter = live.inbound === 1 ? 'destination' : 'source';
       this.#effects.meters.counter('weft_refusals_total', { reporter, cause: 'policy-change' }).add();
@@ -105,6 +111,16 @@ export class Verdicts {
       );
     }
     return closed;
+  }
+
+  /** One connection that cannot be closed must not save the next. */
+  #destroy(live: LiveFlow): boolean {
+    try {
+      return this.#view.destroy(live);
+    } catch (error) {
+      this.#effects.log.error({ error: messageOf(error) }, 'a connection that policy denies cannot be closed');
+      return false;
+    }
   }
 
   #closeRecord({ flow, inbound, sourceId, destinationId }: LiveFlow, { policy, rule, reason }: L4Decision): AccessRecord {

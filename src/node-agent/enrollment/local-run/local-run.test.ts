@@ -157,6 +157,33 @@ test('two starts of one name at the same time: one wins', async () => {
   assert.deepEqual(replies.map(({ status }) => status).sort(), [200, 409]);
 });
 
+test('a stop wins over a start, at whatever moment of the start it comes', async () => {
+  for (let moment = 1; moment < 60; moment++) {
+    const machine = aMachine();
+    const { rig, call } = startNode(machine, startAgentRig());
+    const starting = call('POST', '/v1/workloads', wanted('cart'));
+    for (let turn = 0; turn < moment; turn++) await Promise.resolve();
+    await call('DELETE', '/v1/workloads/shop/cart');
+    await settle();
+    rig.clock.advance(5_000); // a start that waits for its record gives up
+    await starting;
+    await settle();
+    const left = [rig.agent.enrollment.all(), rig.kernel.maps.workloads.entries(), JSON.parse(machine.file ?? '[]')];
+    assert.deepEqual(left, [[], [], []], `a stop at moment ${moment}`);
+  }
+});
+
+test('a name that is started again under another account, before its end was noticed, has the new identity', async () => {
+  const machine = aMachine();
+  const { rig, call } = startNode(machine, startAgentRig());
+  await call('POST', '/v1/workloads', wanted('cart'));
+  assert.equal((await call('POST', '/v1/workloads', { ...wanted('cart'), serviceAccount: 'other' })).status, 200);
+  assert.deepEqual(
+    rig.agent.enrollment.all().map(({ identity }) => identity.serviceAccount),
+    ['other'],
+  );
+});
+
 test('B51: a restarted agent serves again what its predecessor served, under the same numbers', async () => {
   const machine = aMachine();
   const first = startNode(machine, startAgentRig());

@@ -1,6 +1,6 @@
 import type { Cancel, Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
-import { WeftError } from '#model/error.ts';
+import { messageOf, WeftError } from '#model/error.ts';
 import { AGENT } from '#model/settings/agents.ts';
 import type { Enrolled, EnrollmentRequest } from '#node-agent/enrollment/enrollment.ts';
 import type { StartedWorkload, StartWorkload } from '#protocol/api/agent.ts';
@@ -55,7 +55,8 @@ export class LocalWorkloads {
   readonly #agent: EnrollingAgent;
   readonly #effects: LocalWorkloadEffects;
   readonly #local = new Map<string, Local>();
-  readonly #starting = new Set<string>();
+  /** Starts under way; `stopped`: a stop came meanwhile, and wins. */
+  readonly #starting = new Map<string, { stopped: boolean }>();
   #registering: Promise<void> = Promise.resolve();
   #cancelRetry: Cancel = () => {};
   #closed = false;
@@ -86,24 +87,22 @@ export class LocalWorkloads {
     return this.#effects.clock.every(AGENT.reapMs, () => void this.#reap());
   }
 
-  /** Errors: WEFT_WORKLOAD_NAME, WEFT_WORKLOAD_EXISTS, and those of the sandbox and the kernel. */
+  /** Errors: WEFT_WORKLOAD_NAME, WEFT_WORKLOAD_EXISTS, WEFT_WORKLOAD_LEFT, and those of the sandbox and the kernel. */
   async start(wanted: StartWorkload): Promise<StartedWorkload> {
     const key = checkedKey(wanted);
     const text = keyText(key);
-    if (this.#starting.has(text) || (this.#local.has(text) && !(await this.#effects.sandboxes.isEmpty(key)))) {
-      throw new WeftError('WEFT_WORKLOAD_EXISTS', `workload ${text} runs already on this node`, {
-        remedy: 'choose another --name, or end the other one first',
-      });
-    }
-    this.#starting.add(text);
+    if (this.#starting.has(text)) throw existsAlready(text);
+    const attempt = { stopped: false };
+    this.#starting.set(text, attempt); // before the first await, or two starts would both find the name free
     try {
-      return await this.#start(key, wanted);
+      if (this.#local.has(text) && !(await this.#effects.sandboxes.isEmpty(key))) throw existsAlready(text);
+      return await this.#start(key, wanted, attempt);
     } finally {
       this.#starting.delete(text);
     }
   }
 
-  async #start(key: WorkloadKey, wanted: StartWorkload): Promise<StartedWorkload> {
+  async #start(key: WorkloadKey, wanted: StartWorkload, attempt: { stopped: boolean }): Promise<StartedWorkload> {
     const sandbox = await this.#effects.sandboxes.create(key);
     const uid = this.#effects.expectedUid(key);
     const { serviceAccount, labels, nativeTunnel } = wanted;
@@ -118,14 +117,18 @@ export class LocalWorkloads {
     };
     this.#local.set(keyText(key), { request, sandbox, startedMs: this.#effects.clock.nowMs(), populated: false });
     try {
+      if (attempt.stopped) throw stoppedMeanwhile(uid); // its sandbox may be gone already
       await this.#agent.enroll(request);
       await this.#save();
+      if (attempt.stopped) throw stoppedMeanwhile(uid);
     } catch (error) {
       await this.stop(key);
       throw error;
     }
     this.#registerSoon();
-    if (!(await this.#agent.known(uid))) {
+    const isKnown = await this.#agent.known(uid);
+    if (attempt.stopped) throw stoppedMeanwhile(uid);
+    if (!isKnown) {
       this.#effects.log.warn({ workload: uid }, 'the control plane does not know this workload yet; its connections wait');
     }
     return {
@@ -139,6 +142,8 @@ export class LocalWorkloads {
 
   /** Idempotent. Kills what is still running inside. */
   async stop(key: WorkloadKey): Promise<void> {
+    const starting = this.#starting.get(keyText(key));
+    if (starting !== undefined) starting.stopped = true;
     const local = this.#local.get(keyText(key));
     this.#local.delete(keyText(key));
     if (local !== undefined) this.#agent.leave(local.request.uid);
@@ -234,6 +239,12 @@ function checkedKey(wanted: StartWorkload): WorkloadKey {
   return { namespace: wanted.namespace, name: wanted.name };
 }
 
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+function stoppedMeanwhile(uid: string): WeftError {
+  return new WeftError('WEFT_WORKLOAD_LEFT', `${uid} was stopped while it was being started`, { remedy: 'start it again' });
+}
+
+function existsAlready(text: string): WeftError {
+  return new WeftError('WEFT_WORKLOAD_EXISTS', `workload ${text} runs already on this node`, {
+    remedy: 'choose another --name, or end the other one first',
+  });
 }
