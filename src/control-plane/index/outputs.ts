@@ -36,3 +36,13 @@ export function statusOf(
     ...(problems.length === 0 ? [] : [entry(OUTPUT.problems, resource, problems)]),
   ];
 }
+
+/** A condition that holds. */
+export function trueCondition(resource: ResourceName, type: string, reason: string, message: string): Condition {
+  return { resource, type, status: 'True', reason, message };
+}
+
+/** A condition that does not hold. */
+export function falseCondition(resource: ResourceName, type: string, reason: string, message: string): Condition {
+  return { resource, type, status: 'False', reason, message };
+}

@@ -22,6 +22,7 @@ const ATTRIBUTES: Readonly<Record<string, (value: string, path: FieldPath) => Pr
 /** Attributes with an index in brackets. */
 const INDEXED = ['request.headers', 'request.auth.claims'];
 
+/** For the remedy: everything a key may be. */
 const VALID_KEYS = [...Object.keys(ATTRIBUTES), ...INDEXED.map((name) => `${name}[…]`)].join(', ');
 
 /** A `when` entry: the key must be an attribute Weft knows, the values must have its syntax. */
@@ -44,6 +45,7 @@ export function checkCondition({ key, values, notValues }: RawCondition, path: F
   return problems;
 }
 
+/** A misspelt attribute would make a condition that never holds, so the nearest one is named. */
 function checkKey(key: string, path: FieldPath): Problem[] {
   if (Object.hasOwn(ATTRIBUTES, key)) return [];
   const indexed = /^([^[\]]+)((?:\[[^[\]]+\])+)$/.exec(key);

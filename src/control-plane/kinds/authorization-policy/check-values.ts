@@ -67,6 +67,7 @@ export function checkPort(value: string, path: FieldPath): Problem[] {
   return [errorAt('WEFT_FIELD_INVALID', path, `"${value}" is not a port`, 'write a number from 1 to 65535, one per item')];
 }
 
+/** Methods are compared with case, so one in lower case would silently match nothing. */
 function checkMethod(value: string, path: FieldPath): Problem[] {
   if (value === value.toUpperCase()) return checkStars(value, path);
   const message = `"${value}" never matches: HTTP methods are upper case`;
@@ -117,6 +118,7 @@ function checkPathPattern(value: string, path: FieldPath): Problem[] {
   return [errorAt('WEFT_FIELD_INVALID', path, message, `write /${value}`)];
 }
 
+/** What keeps a path with operators from being a template; null when it is one. */
 function templateMistake(value: string): string | null {
   if (!value.startsWith('/')) return 'a template begins with /';
   const segments = value.slice(1).split('/');

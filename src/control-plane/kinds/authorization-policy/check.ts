@@ -32,6 +32,7 @@ const TARGET_KINDS: Readonly<Record<string, readonly string[]>> = {
   'networking.istio.io': ['ServiceEntry'],
 };
 
+/** A policy is enforced by nodes (selector) or by waypoints (targets), never by both: one of the two would be a surprise. */
 function checkScope({ metadata, spec = {} }: RawAuthorizationPolicy): Problem[] {
   const given = (['selector', 'targetRef', 'targetRefs'] as const).filter((name) => spec[name] !== undefined);
   const problems: Problem[] = [];
@@ -47,6 +48,7 @@ function checkScope({ metadata, spec = {} }: RawAuthorizationPolicy): Problem[] 
   return problems;
 }
 
+/** Targets lie in the namespace of the policy: nobody may speak for services of another one. */
 function checkTarget({ group = '', kind, namespace }: RawTargetRef, own: string | null | undefined, path: FieldPath): Problem[] {
   const problems: Problem[] = [];
   if (!(TARGET_KINDS[group] ?? []).includes(kind)) {
@@ -63,6 +65,7 @@ function checkTarget({ group = '', kind, namespace }: RawTargetRef, own: string 
   return problems;
 }
 
+/** DENY and CUSTOM without rules match nothing, which is the opposite of what ALLOW without rules does. */
 function checkAction(spec: NonNullable<RawAuthorizationPolicy['spec']>): Problem[] {
   const action = spec.action ?? 'ALLOW';
   const path = ['spec', 'action'];
@@ -82,6 +85,7 @@ function checkAction(spec: NonNullable<RawAuthorizationPolicy['spec']>): Problem
   return problems;
 }
 
+/** A value that is neither would be taken for "false", and a trial would be enforced. */
 function checkDryRun({ metadata }: RawAuthorizationPolicy): Problem[] {
   const value = metadata.annotations?.[DRY_RUN_ANNOTATION];
   if (value === undefined || /^(1|t|true|0|f|false)$/i.test(value)) return [];
@@ -89,6 +93,7 @@ function checkDryRun({ metadata }: RawAuthorizationPolicy): Problem[] {
   return [errorAt('WEFT_FIELD_INVALID', path, `"${value}" is neither true nor false`, 'write "true" or "false"')];
 }
 
+/** Every value in a rule must have the syntax of its field: one that never matches leaves a hole or shuts everybody out. */
 function checkRule({ from = [], to = [], when = [] }: RawRule, path: FieldPath): Problem[] {
   return [
     ...from.flatMap(({ source }, at) => checkSource(source, [...path, 'from', at])),
@@ -97,6 +102,7 @@ function checkRule({ from = [], to = [], when = [] }: RawRule, path: FieldPath):
   ];
 }
 
+/** Service accounts are completed with a namespace each, so the other ways to name an identity would contradict them. */
 function checkSource(source: RawSource | undefined, path: FieldPath): Problem[] {
   const problems = checkEntry('source', source, path);
   const accounts = source?.serviceAccounts ?? source?.notServiceAccounts;

@@ -44,6 +44,7 @@ export function convertToL4(policy: AuthorizationPolicyResource, options: MeshOp
   };
 }
 
+/** AUDIT and CUSTOM need a request to look at; without a waypoint there is none. */
 function refusedAction(action: 'AUDIT' | 'CUSTOM'): L4Conversion {
   const message = `nodes do not enforce action ${action}: the policy has no effect`;
   const remedy = 'write ALLOW or DENY, or attach the policy to a waypoint with targetRefs';
@@ -54,6 +55,7 @@ function refusedAction(action: 'AUDIT' | 'CUSTOM'): L4Conversion {
   };
 }
 
+/** Nodes attach a policy without a selector by themselves: to its namespace, or to the whole mesh from the root namespace. */
 function scopeOf({ selector, metadata }: AuthorizationPolicyResource, { rootNamespace }: MeshOptions): Authorization['scope'] {
   if (selector !== null) return 'workload-selector';
   return metadata.namespace === rootNamespace ? 'global' : 'namespace';
@@ -62,6 +64,7 @@ function scopeOf({ selector, metadata }: AuthorizationPolicyResource, { rootName
 /** Parts of a rule that are ANDed; the parts of one entry list are ORed. */
 type Section = { path: FieldPath; parts: readonly L4Part[] };
 
+/** The sections of a rule are ANDed. One that a connection cannot answer makes the rule stricter, whatever the action. */
 function convertRule(
   rule: PolicyRule,
   at: number,
@@ -91,11 +94,13 @@ function clauseOf({ parts }: Section): Clause[] {
   return unrestricted ? [] : [{ matches }];
 }
 
+/** An ALLOW rule that cannot be checked must not let anybody in. */
 function neverMatches(path: FieldPath, rule: number, fields: string): Problem {
   const message = `nodes see TCP only, so rule ${rule} with ${fields} never matches, and what no other rule allows is denied`;
   return warningAt('WEFT_NOT_ENFORCED', path, message, 'attach the policy to the waypoint: use targetRefs with kind Service');
 }
 
+/** A DENY rule that cannot be checked in full keeps out everybody that its other fields match. */
 function matchesMore(path: FieldPath, rule: number, fields: string, clauses: readonly Clause[]): Problem {
   const scope = clauses.length === 0 ? 'denies all traffic' : 'denies everything that its other fields match';
   const message = `nodes see TCP only, so rule ${rule} ${scope}, whatever its ${fields}`;

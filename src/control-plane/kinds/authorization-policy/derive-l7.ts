@@ -58,11 +58,13 @@ export function convertToL7(resource: AuthorizationPolicyResource): L7Conversion
 
 type Unenforceable = { name: string; path: FieldPath };
 
+/** A problem per field, at the field, so that its author sees which part of the rule is lost. */
 function explain({ name, path }: Unenforceable, dropped: boolean): Problem {
   const effect = dropped ? 'its rule never matches' : 'its rule denies without regard to it';
   return warningAt('WEFT_NOT_ENFORCED', path, `waypoints cannot check ${name}: ${effect}`, `remove ${name}`);
 }
 
+/** The rule as far as a waypoint can check it, with the fields it cannot. */
 function convertRule(rule: PolicyRule, path: FieldPath, namespace: string): { rule: L7Rule; unenforceable: Unenforceable[] } {
   const unenforceable: Unenforceable[] = [];
   const from = rule.from.map((source, at) => {
@@ -102,14 +104,17 @@ function convertSource(source: PolicySource, namespace: string): { source: L7Sou
   };
 }
 
+/** A bare name means an account of the namespace of the policy. */
 function completeAccount(account: string, namespace: string): string {
   return account.includes('/') ? account : `${namespace}/${account}`;
 }
 
+/** Headers are the only attributes with an index that a request alone can answer. */
 function isAnswerable({ key }: PolicyCondition): boolean {
   return CONDITION_KEYS.includes(key) || key.startsWith('request.headers[');
 }
 
+/** Only accounts have a short form; every other value is compared as it is written. */
 function convertCondition({ key, values, notValues }: PolicyCondition, namespace: string): L7Condition {
   if (key !== 'source.serviceAccount') return { key, values, notValues };
   const complete = (list: readonly string[]) => list.map((account) => completeAccount(account, namespace));

@@ -37,6 +37,7 @@ export const authorizationPolicies = defineDerivation({
     value.targets.length > 0 ? forWaypoints(key, value, mesh) : forNodes(key, value, mesh.options),
 });
 
+/** What nodes enforce. Only a policy with a selector is attached to single workloads; the others have a scope of their own. */
 function forNodes(key: string, policy: AuthorizationPolicyResource, options: MeshOptions): Said {
   const { authorization, problems, condition } = convertToL4(policy, options);
   const resource = nameOfResource(policy);
@@ -53,6 +54,7 @@ function forNodes(key: string, policy: AuthorizationPolicyResource, options: Mes
   return [entry(OUTPUT.policies, key, authorization), ...selecting, ...status];
 }
 
+/** What waypoints enforce, wherever the policy is attached; nodes never see it, and targets that nobody serves are told. */
 function forWaypoints(key: string, resource: AuthorizationPolicyResource, mesh: PolicyMesh): Said {
   const conversion = convertToL7(resource);
   const misses = resource.targets.flatMap((target, at) => missOf(target, at, resource, mesh) ?? []);
@@ -77,6 +79,7 @@ function targetName({ kind, name }: PolicyTarget, namespace: string): string {
 /** Why no waypoint enforces the policy for one of its targets. */
 type Miss = { reason: 'TargetNotFound' | 'AncestorNotBound' | 'Invalid'; problem: Problem };
 
+/** Why nobody enforces the policy for a target, with the place of the target; null when somebody does. */
 function missOf(target: PolicyTarget, at: number, policy: AuthorizationPolicyResource, mesh: PolicyMesh): Miss | null {
   const miss = whyNotEnforced(target, policy.metadata.namespace, mesh);
   if (miss === null) return null;
@@ -87,6 +90,7 @@ function missOf(target: PolicyTarget, at: number, policy: AuthorizationPolicyRes
 
 type Why = { reason: Miss['reason']; message: string; remedy: string };
 
+/** Each look-up is remembered, so the answer is given anew as soon as what is missing appears. */
 function whyNotEnforced(target: PolicyTarget, namespace: string, mesh: PolicyMesh): Why | null {
   const key = `${namespace}/${target.name}`;
   switch (target.kind) {
@@ -101,6 +105,7 @@ function whyNotEnforced(target: PolicyTarget, namespace: string, mesh: PolicyMes
   }
 }
 
+/** A service without a waypoint of ours has nobody who would enforce the policy. */
 function serviceMiss(key: string, name: string, namespace: string, mesh: PolicyMesh): Why | null {
   if (mesh.get(SERVICES, key) === null) {
     const message = `Service ${key} not found${didYouMean(name, serviceNamesIn(mesh, namespace))}`;
@@ -111,6 +116,7 @@ function serviceMiss(key: string, name: string, namespace: string, mesh: PolicyM
   return { reason: 'AncestorNotBound', message, remedy: 'label the Service or its namespace istio.io/use-waypoint: <gateway>' };
 }
 
+/** A Gateway that Weft does not run enforces whatever its own controller makes of the policy. */
 function gatewayMiss(key: string, name: string, namespace: string, mesh: PolicyMesh): Why | null {
   const info = mesh.get(WAYPOINTS, key);
   if (info === null) {
@@ -122,6 +128,7 @@ function gatewayMiss(key: string, name: string, namespace: string, mesh: PolicyM
   return { reason: 'TargetNotFound', message, remedy: `use one of the classes ${WAYPOINT_CLASSES.join(', ')}` };
 }
 
+/** A class reaches every namespace, so only the root namespace may speak for it. */
 function classMiss(name: string, namespace: string, options: MeshOptions): Why | null {
   if (!WAYPOINT_CLASSES.includes(name)) {
     const message = `GatewayClass ${name} is not one that Weft runs${didYouMean(name, WAYPOINT_CLASSES)}`;
@@ -132,6 +139,7 @@ function classMiss(name: string, namespace: string, options: MeshOptions): Why |
   return { reason: 'Invalid', message, remedy: `move the policy to ${options.rootNamespace}, or target a Gateway` };
 }
 
+/** One condition for all targets: the first miss decides its reason, the message names everything. */
 function waypointAccepted(resource: ResourceName, { policy, problems }: L7Conversion, misses: readonly Miss[]): Condition {
   const [miss] = misses;
   const messages = [...problems, ...misses.map(({ problem }) => problem)].map(({ message }) => message);

@@ -29,6 +29,7 @@ export const authorizationPolicyKind = defineKind({
   derivations: [authorizationPolicies],
 });
 
+/** The single targetRef of older versions counts like one entry of targetRefs. */
 function readAuthorizationPolicy({ spec = {} }: RawAuthorizationPolicy, metadata: Metadata): AuthorizationPolicyResource {
   const refs = [...(spec.targetRef === undefined ? [] : [spec.targetRef]), ...(spec.targetRefs ?? [])];
   return {
@@ -47,6 +48,7 @@ function readTarget({ kind, name }: RawTargetRef): PolicyTarget {
   return { kind: kind as PolicyTarget['kind'], name };
 }
 
+/** Every field is there afterwards, so that nothing behind this asks whether it was left out. */
 function readRule({ from = [], to = [], when = [] }: RawRule): PolicyRule {
   return {
     from: from.map(({ source }) => allFields(SOURCE_FIELDS, source)),
@@ -55,6 +57,7 @@ function readRule({ from = [], to = [], when = [] }: RawRule): PolicyRule {
   };
 }
 
+/** The fields in `names`, each with its list or an empty one. */
 function allFields<Field extends string>(
   names: readonly Field[],
   raw: Partial<Record<Field, string[]>> = {},

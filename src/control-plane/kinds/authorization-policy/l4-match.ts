@@ -61,6 +61,7 @@ export function conditionPart({ key, values, notValues }: PolicyCondition, conte
     : { match: { ...EMPTY_MATCH, ...match }, unenforceable: [] };
 }
 
+/** The fields of a match that stand for one attribute; null for attributes that a connection does not have. */
 function conditionMatch(
   key: string,
   values: readonly string[],
@@ -112,6 +113,7 @@ function addTrustDomains(source: PolicySource, match: Growing, unenforceable: st
   else match.notPrincipals = [...match.notPrincipals, ...unwanted];
 }
 
+/** Trust domains as beginnings of principals; null when one of them cannot be told that way. */
 function trustDomainMatches(values: readonly string[], context: PolicyContext): StringMatch[] | null {
   const patterns = values.map(trustDomainPattern);
   return patterns.includes(null)
@@ -122,6 +124,7 @@ function trustDomainMatches(values: readonly string[], context: PolicyContext): 
       );
 }
 
+/** Principals in all the ways they may be meant, as matches of the whole text. */
 function principalMatches(values: readonly string[], { trustDomain }: PolicyContext): StringMatch[] {
   return values.flatMap((value) => principalForms(value, trustDomain)).map(stringMatchOf);
 }
@@ -140,6 +143,7 @@ export function stringMatchOf(value: string): StringMatch {
   return { kind: 'exact', value };
 }
 
+/** `<namespace>/<name>`; a bare name is of the namespace of the policy. */
 function accountMatch(value: string, { namespace }: PolicyContext): ServiceAccountMatch {
   const [first = '', second] = value.split('/');
   return second === undefined ? { namespace, serviceAccount: first } : { namespace: first, serviceAccount: second };

@@ -1,9 +1,8 @@
 import { defineDerivation } from '#control-plane/index/derivation.ts';
 import type { Condition } from '#control-plane/index/index-delta.ts';
 import type { MeshOptions } from '#control-plane/index/mesh-options.ts';
-import { STATUS, statusOf } from '#control-plane/index/outputs.ts';
+import { falseCondition, STATUS, statusOf, trueCondition } from '#control-plane/index/outputs.ts';
 import { entry, tableOf } from '#control-plane/index/table.ts';
-import { falseCondition, trueCondition } from '#control-plane/mesh/conditions.ts';
 import { ENDPOINTS } from '#control-plane/mesh/endpoints.ts';
 import { isGenerated, SERVICE_RANK, SERVICES, type ServiceResource, USER_SERVICES } from '#control-plane/mesh/services.ts';
 import { type GatewayInfo, isRun, ownAddress, WAYPOINTS, type WaypointTraffic } from '#control-plane/mesh/waypoints.ts';
@@ -69,10 +68,12 @@ function gatewayInfoOf(gateway: GatewayResource, facts: GatewayFacts, options: M
   };
 }
 
+/** Other mesh controllers create the service of a waypoint themselves: such a one is not in the way. */
 function belongsToWaypoint(service: ServiceResource): boolean {
   return isGenerated(service) && service.selector?.[LABEL.gatewayName] === service.metadata.name;
 }
 
+/** A hostname is preferred: an address may change with every restart of what stands behind it. */
 function reportedAddress({ metadata, statusAddresses }: GatewayResource, options: MeshOptions): GatewayAddress {
   const { namespace, name } = metadata;
   const hostname = statusAddresses.find(({ type }) => type === 'Hostname')?.value;
@@ -82,6 +83,7 @@ function reportedAddress({ metadata, statusAddresses }: GatewayResource, options
   return { kind: 'address', network: options.network, address, hbonePort: PORT.hbone };
 }
 
+/** `unusable` cannot mend itself; `not-ready` is every waypoint's first moment. */
 function managedState(gateway: GatewayResource, { hasInstance, foreignService }: GatewayFacts): GatewayInfo['state'] {
   const { namespace, name } = gateway.metadata;
   if (hboneListenerOf(gateway) === null)
@@ -91,6 +93,7 @@ function managedState(gateway: GatewayResource, { hasInstance, foreignService }:
   return hasInstance ? { kind: 'ready' } : { kind: 'not-ready', why: 'no instance of it is running yet' };
 }
 
+/** All there is to see of a gateway of others is the address that its controller reports. */
 function unmanagedState({ className, statusAddresses }: GatewayResource): GatewayInfo['state'] {
   if (statusAddresses.length > 0) return { kind: 'ready' };
   return { kind: 'not-ready', why: `the controller of class ${className} has not given it an address` };
@@ -103,11 +106,13 @@ function hboneListenerOf({ listeners }: GatewayResource): GatewayListener | null
 
 const TRAFFIC: readonly WaypointTraffic[] = ['service', 'workload', 'all', 'none'];
 
+/** A value that is none counts as the default, and its author is told. */
 function trafficOf({ metadata }: GatewayResource): WaypointTraffic {
   const wanted = metadata.labels[LABEL.waypointFor];
   return TRAFFIC.find((known) => known === wanted) ?? 'service';
 }
 
+/** Gateways of other controllers get no conditions of ours: two writers of one status would undo one another. */
 function conditionsOf({ managed, state, className }: GatewayInfo, resource: ResourceName): Condition[] {
   if (!managed) return [];
   const accepted = trueCondition(resource, 'Accepted', 'Accepted', `class ${className}`);

@@ -21,6 +21,7 @@ export const gatewayKind = defineKind({
   derivations: [gateways, servedServices, waypointConfigs, managedGateways],
 });
 
+/** Of a status only the addresses count: by them gateways of other controllers are reached. */
 function readGateway({ spec, status }: RawGateway, metadata: Metadata): GatewayResource {
   return {
     kind: 'Gateway',
@@ -34,10 +35,12 @@ function readGateway({ spec, status }: RawGateway, metadata: Metadata): GatewayR
   };
 }
 
+/** Only what binding needs: who may use the waypoint, and at which port it serves. */
 function readListener({ name, port, protocol, allowedRoutes }: RawListener): GatewayListener {
   return { name, port, protocol, allowed: readAllowed(allowedRoutes?.namespaces) };
 }
 
+/** Same is the default of the API. */
 function readAllowed(namespaces: NonNullable<RawListener['allowedRoutes']>['namespaces']): AllowedNamespaces {
   switch (namespaces?.from) {
     case 'All':
@@ -51,6 +54,7 @@ function readAllowed(namespaces: NonNullable<RawListener['allowedRoutes']>['name
   }
 }
 
+/** Listeners are told apart by name, and again by port, protocol and hostname. */
 function checkGateway({ spec }: RawGateway): Problem[] {
   const names = new Set<string>();
   const places = new Set<string>();
@@ -71,6 +75,7 @@ function checkGateway({ spec }: RawGateway): Problem[] {
   });
 }
 
+/** The API refuses these in CEL, which is not run here. */
 function checkListener({ protocol, tls, hostname, allowedRoutes }: RawListener, path: FieldPath): Problem[] {
   const problems: Problem[] = [];
   if (tls !== undefined && ['HTTP', 'TCP', 'UDP'].includes(protocol)) {

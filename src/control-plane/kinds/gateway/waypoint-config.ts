@@ -76,6 +76,7 @@ export const managedGateways = defineDerivation({
   },
 });
 
+/** In order of key, so that a configuration does not change with the order in which policies came. */
 function policiesFor(target: string, mesh: MeshReader<typeof ATTACHED_POLICIES>): L7Policy[] {
   return mesh.valuesBy(ATTACHED_POLICIES, 'target', target).map(({ policy }) => policy);
 }

@@ -39,10 +39,12 @@ export function resolveBackends(rule: RouteRule, path: FieldPath, context: Backe
   return { backends, problems, reason };
 }
 
+/** Waypoints know services by hostname. */
 function keyOf({ namespace, name }: RouteBackend, options: MeshOptions): string {
   return serviceKeyOf({ namespace, hostname: serviceHostname(namespace, name, options) });
 }
 
+/** The first thing that is wrong decides the reason; null when the backend resolves. */
 function mistakeOf(backend: RouteBackend, context: BackendContext): Unresolved | null {
   const { group, kind, namespace, name, port, filters } = backend;
   if (group !== '' || kind !== 'Service') {
@@ -72,6 +74,7 @@ function notPermitted(namespace: string, { routeNamespace, parentNamespace }: Ba
   return { reason: 'RefNotPermitted', why, remedy: `choose a backend in ${routeNamespace} or ${parentNamespace}` };
 }
 
+/** A filter that is left out would send requests that its author wanted changed. */
 function unsupportedFilters(types: readonly string[]): Unresolved {
   const why = `filters of a single backend (${types.join(', ')}) are not supported`;
   return { reason: 'UnsupportedValue', why, remedy: 'move the filter to the rule' };

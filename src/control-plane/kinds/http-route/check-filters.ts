@@ -12,6 +12,7 @@ const SETTINGS = {
   ExtensionRef: 'extensionRef',
 } as const;
 
+/** Every other type may be there once per list: two would contradict one another. */
 const MAY_REPEAT = ['RequestMirror', 'ExtensionRef'];
 
 /** The rules between filters of one list. */
@@ -30,6 +31,7 @@ export function checkFilters(filters: readonly RawFilter[], rule: RawRouteRule, 
   return problems;
 }
 
+/** A type without its settings, or with those of another one, does something else than it says. */
 function checkSettings(filter: RawFilter, path: FieldPath): Problem[] {
   return Object.entries(SETTINGS).flatMap(([type, field]) => {
     const present = filter[field] !== undefined;
@@ -40,6 +42,7 @@ function checkSettings(filter: RawFilter, path: FieldPath): Problem[] {
   });
 }
 
+/** With several prefixes it would be open which of them is replaced. */
 function checkPrefixReplacement(filter: RawFilter, { matches }: RawRouteRule, path: FieldPath): Problem[] {
   const modifier = filter.requestRedirect?.path ?? filter.urlRewrite?.path;
   if (modifier?.type !== 'ReplacePrefixMatch') return [];

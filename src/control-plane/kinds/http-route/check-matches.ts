@@ -13,6 +13,7 @@ export function checkMatch({ path, headers = [], queryParams = [] }: RawMatch, a
   ];
 }
 
+/** Of a header or query parameter. */
 function checkValue({ name, type, value }: RawValueMatch, path: FieldPath): Problem[] {
   if (name.startsWith(':')) {
     const message = `"${name}" is a pseudo-header`;
@@ -21,8 +22,10 @@ function checkValue({ name, type, value }: RawValueMatch, path: FieldPath): Prob
   return type === 'RegularExpression' ? checkRegex(value, [...path, 'value']) : [];
 }
 
+/** What RFC 3986 lets stand in a path, percent-encoded octets included. */
 const PATH_CHARACTERS = /^(?:[-A-Za-z0-9/._~!$&'()*+,;=:@]|%[0-9a-fA-F]{2})+$/;
 
+/** A star is no wildcard here, though many expect one: that is told, not refused. */
 function checkPath({ type, value }: RawPath, path: FieldPath): Problem[] {
   if (type === 'RegularExpression') return checkRegex(value, path);
   const reason = pathMistake(value);
@@ -36,6 +39,7 @@ function checkPath({ type, value }: RawPath, path: FieldPath): Problem[] {
   return [warningAt('WEFT_LIKELY_MISTAKE', path, `"${value}": * is a literal character here${covers}`, `write ${base}`)];
 }
 
+/** What would never be in a path as a waypoint compares it; null when nothing is. */
 function pathMistake(value: string): string | null {
   if (!value.startsWith('/')) return 'must begin with /';
   for (const part of ['//', '/./', '/../', '%2f', '%2F', '#']) if (value.includes(part)) return `must not contain ${part}`;

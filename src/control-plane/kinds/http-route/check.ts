@@ -4,6 +4,7 @@ import { checkFilters } from './check-filters.ts';
 import { checkMatch } from './check-matches.ts';
 import { type RawBackendRef, type RawHttpRoute, type RawParentRef, type RawRouteRule, readDurationMs } from './schema.ts';
 
+/** The default of `group` in a parent reference, and therefore wrong for Services. */
 const GATEWAY_GROUP = 'gateway.networking.k8s.io';
 
 /** What the schema states in CEL about an HTTPRoute, or cannot state. */
@@ -24,12 +25,14 @@ export function checkHttpRoute({ spec }: RawHttpRoute): Problem[] {
   return problems;
 }
 
+/** Forgetting `group: ""` is the most common mistake of all: the route would attach to nothing. */
 function checkParent({ group, kind }: RawParentRef, path: FieldPath): Problem[] {
   if (kind !== 'Service' || group !== GATEWAY_GROUP) return [];
   const message = `kind Service is in the core group, but group is ${GATEWAY_GROUP} (its default)`;
   return [errorAt('WEFT_FIELD_CONFLICT', path, message, 'add group: ""')];
 }
 
+/** Two references to one parent must differ in section or port, or one of them says nothing. */
 function checkRepeatedParents(parents: readonly RawParentRef[]): Problem[] {
   const keyOf = ({ group, kind, namespace, name }: RawParentRef) => [group, kind, namespace ?? '', name].join('|');
   return parents.flatMap((parent, at) => {
@@ -43,6 +46,7 @@ function checkRepeatedParents(parents: readonly RawParentRef[]): Problem[] {
   });
 }
 
+/** What the schema cannot say about one rule. */
 function checkRule(rule: RawRouteRule, path: FieldPath): Problem[] {
   const { matches, filters = [], backendRefs = [] } = rule;
   return [
@@ -55,6 +59,7 @@ function checkRule(rule: RawRouteRule, path: FieldPath): Problem[] {
   ];
 }
 
+/** A Service has many ports, so there is no default. */
 function checkBackend({ group, kind, port, filters = [] }: RawBackendRef, rule: RawRouteRule, path: FieldPath): Problem[] {
   const problems = checkFilters(filters, rule, [...path, 'filters']);
   if (group === '' && kind === 'Service' && port === undefined) {
@@ -66,6 +71,7 @@ function checkBackend({ group, kind, port, filters = [] }: RawBackendRef, rule: 
   return problems;
 }
 
+/** A redirect is an answer: nothing is left for a backend to do. */
 function checkRedirect({ filters = [], backendRefs = [] }: RawRouteRule, path: FieldPath): Problem[] {
   const at = filters.findIndex(({ type }) => type === 'RequestRedirect');
   if (at < 0 || backendRefs.length === 0) return [];
@@ -73,6 +79,7 @@ function checkRedirect({ filters = [], backendRefs = [] }: RawRouteRule, path: F
   return [errorAt('WEFT_FIELD_CONFLICT', [...path, 'filters', at], message, 'remove backendRefs or the filter')];
 }
 
+/** In milliseconds. 0 means no limit for the whole request, which every attempt fits in. */
 function checkTimeouts({ timeouts }: RawRouteRule, path: FieldPath): Problem[] {
   const { request, backendRequest } = timeouts ?? {};
   if (request === undefined || backendRequest === undefined) return [];
@@ -84,6 +91,7 @@ function checkTimeouts({ timeouts }: RawRouteRule, path: FieldPath): Problem[] {
   ];
 }
 
+/** Allowed by the API, and answered 500: hardly ever meant. */
 function checkWeights(backends: readonly RawBackendRef[], path: FieldPath): Problem[] {
   if (backends.length === 0 || backends.some(({ weight }) => weight > 0)) return [];
   const message = 'every backend has weight 0, so each matching request is answered 500';

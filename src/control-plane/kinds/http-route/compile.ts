@@ -42,6 +42,7 @@ function timeoutOf({ requestTimeoutMs, backendTimeoutMs }: RouteRule): number | 
   return limits.length === 0 ? null : Math.min(...limits);
 }
 
+/** The check has made sure that there is at most one of each kind. */
 function changesOf(
   filters: readonly RouteFilter[],
   kind: 'request-headers' | 'response-headers',
@@ -50,6 +51,7 @@ function changesOf(
   return null;
 }
 
+/** Told per filter; the rule as a whole answers 500, because half of it is not what its author wanted. */
 function unsupportedFilters({ filters }: RouteRule, path: FieldPath): Problem[] {
   return filters.flatMap((filter, at) => {
     if (filter.kind !== 'unsupported') return [];

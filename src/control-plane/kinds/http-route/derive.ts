@@ -1,10 +1,9 @@
 import { defineDerivation } from '#control-plane/index/derivation.ts';
 import type { Condition } from '#control-plane/index/index-delta.ts';
 import { type MeshOptions, serviceHostname } from '#control-plane/index/mesh-options.ts';
-import { STATUS, statusOf } from '#control-plane/index/outputs.ts';
+import { falseCondition, STATUS, statusOf, trueCondition } from '#control-plane/index/outputs.ts';
 import { entry, tableOf } from '#control-plane/index/table.ts';
 import { ATTACHED_ROUTES } from '#control-plane/mesh/attachments.ts';
-import { falseCondition, trueCondition } from '#control-plane/mesh/conditions.ts';
 import type { ServiceResource } from '#control-plane/mesh/services.ts';
 import { hasWaypoint } from '#control-plane/mesh/waypoint-binding.ts';
 import { type Problem, warningAt } from '#control-plane/resources/finding.ts';
@@ -70,10 +69,12 @@ function deriveRoute(route: HttpRouteResource, mesh: RouteMesh): DerivedRoute {
   };
 }
 
+/** Waypoints know services by hostname. */
 function keyOf({ metadata: { namespace, name } }: ServiceResource, options: MeshOptions): ServiceKey {
   return serviceKeyOf({ namespace, hostname: serviceHostname(namespace, name, options) });
 }
 
+/** A route of another namespace than the service's is a consumer's: it concerns clients of its own namespace only. */
 function toHttpRoute({ metadata }: HttpRouteResource, group: readonly Attachment[], rules: readonly HttpRouteRule[]): HttpRoute {
   const every = group.some(({ ports }) => ports === null);
   const ports = [...new Set(group.flatMap((one) => one.ports ?? []))].sort((a, b) => a - b);
@@ -95,6 +96,7 @@ function distinctProblems(compiled: readonly CompiledRules[]): Problem[] {
   return [...byText.values()];
 }
 
+/** Attached, and yet nothing happens: nobody would find that out from a status that says Accepted. */
 function unservedProblems(unserved: readonly Attachment[], route: HttpRouteResource): Problem[] {
   return unserved.map(({ parent }) => {
     const message = `no proxy runs this route: Service ${parent.namespace}/${parent.name} has no waypoint`;
@@ -122,6 +124,7 @@ function conditionsOf(
   return [accepted, resolvedCondition(resource, compiled), ...stricterConditions(resource, compiled), ...served];
 }
 
+/** The reason of the first backend that does not resolve; the message names the others too. */
 function resolvedCondition(resource: ResourceName, compiled: readonly CompiledRules[]): Condition {
   const reason = compiled.map((rules) => rules.reason).find((one) => one !== null);
   if (reason === undefined) return trueCondition(resource, 'ResolvedRefs', 'ResolvedRefs', 'all backends resolve');
@@ -137,6 +140,7 @@ function stricterConditions(resource: ResourceName, compiled: readonly CompiledR
   return [trueCondition(resource, 'PartiallyInvalid', 'UnsupportedValue', message)];
 }
 
+/** Whether some waypoint runs the route at all. */
 function servedCondition(resource: ResourceName, unserved: readonly Attachment[]): Condition {
   if (unserved.length === 0) return trueCondition(resource, 'ResolvedWaypoints', 'ResolvedWaypoints', 'waypoints run this route');
   const names = unserved.map(({ parent }) => `${parent.namespace}/${parent.name}`).join(', ');

@@ -34,6 +34,7 @@ export const httpRouteKind = defineKind({
   derivations: [httpRoutes],
 });
 
+/** References are completed with the namespace of the route, and not looked up yet. */
 function readHttpRoute({ spec }: RawHttpRoute, metadata: Metadata): HttpRouteResource {
   return {
     kind: 'HTTPRoute',
@@ -44,10 +45,12 @@ function readHttpRoute({ spec }: RawHttpRoute, metadata: Metadata): HttpRouteRes
   };
 }
 
+/** A namespace that is not written is the route's own. */
 function readParent({ group, kind, namespace, name, sectionName, port }: RawParentRef, own: string): ParentRef {
   return { group, kind, namespace: namespace ?? own, name, sectionName: sectionName ?? null, port: port ?? null };
 }
 
+/** Times become milliseconds here, and only here. */
 function readRule({ name, matches, filters, backendRefs, timeouts }: RawRouteRule, own: string): RouteRule {
   return {
     name: name ?? '',
@@ -64,6 +67,7 @@ function readTimeout(text: string | undefined): number | null {
   return text === undefined ? null : readDurationMs(text) || null;
 }
 
+/** Parts of one match are ANDed; null or an empty list restricts nothing. */
 function readMatch({ path, method, headers, queryParams }: RawMatch): HttpRouteMatch {
   return {
     path: path === undefined ? null : { type: PATH_TYPE[path.type], value: path.value },
@@ -76,6 +80,7 @@ function readMatch({ path, method, headers, queryParams }: RawMatch): HttpRouteM
 
 const PATH_TYPE = { Exact: 'exact', PathPrefix: 'prefix', RegularExpression: 'regex' } as const;
 
+/** An exact value, or a pattern in RE2. */
 function readValueMatch({ type, value }: RawValueMatch, name: string): HttpRouteMatch['headers'][number] {
   return { name, type: type === 'RegularExpression' ? 'regex' : 'exact', value };
 }
@@ -85,17 +90,20 @@ function firstOfEachName<Named extends { name: string }>(list: readonly Named[])
   return list.filter(({ name }, at) => list.findIndex((other) => other.name === name) === at);
 }
 
+/** Filters that are not supported are kept by type, because their rule must answer 500 instead. */
 function readFilter({ type, requestHeaderModifier, responseHeaderModifier }: RawFilter): RouteFilter {
   if (type === 'RequestHeaderModifier') return { kind: 'request-headers', changes: readChanges(requestHeaderModifier) };
   if (type === 'ResponseHeaderModifier') return { kind: 'response-headers', changes: readChanges(responseHeaderModifier) };
   return { kind: 'unsupported', type };
 }
 
+/** Set replaces what is there, add appends, remove comes last. */
 function readChanges({ set = [], add = [], remove = [] }: RawHeaderModifier = {}): HeaderChanges {
   const plain = ({ name, value }: { name: string; value: string }) => ({ name, value });
   return { set: set.map(plain), add: add.map(plain), remove: [...remove] };
 }
 
+/** A weight is relative to those of the other backends of the rule. */
 function readBackend({ group, kind, namespace, name, port, weight, filters }: RawBackendRef, own: string): RouteBackend {
   return { group, kind, namespace: namespace ?? own, name, port: port ?? null, weight, filters: (filters ?? []).map(readFilter) };
 }

@@ -48,6 +48,7 @@ export function attachParent(parent: ParentRef, path: FieldPath, mesh: RouteMesh
   return refusal(path, message, 'use a port of the Service, not of the container');
 }
 
+/** The Gateway API knows one reason for every parent that does not take a route. */
 function refusal(path: FieldPath, message: string, remedy: string): Refusal {
   return { reason: 'NoMatchingParent', problem: warningAt('WEFT_REFERENCE_UNRESOLVED', path, message, remedy) };
 }

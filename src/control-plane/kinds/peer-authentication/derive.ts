@@ -83,6 +83,7 @@ function problemsOf(
 /** No authenticated peer: the identity is absent. */
 const UNAUTHENTICATED: Match = { ...EMPTY_MATCH, notPrincipals: [{ kind: 'presence' }] };
 
+/** Istio's name for such a policy, so that its tools find it. */
 function convertedName(name: string): string {
   return `converted_peer_authentication_${name}`;
 }
@@ -106,6 +107,7 @@ function convertPeerAuthentication(policy: PeerAuthenticationResource, inherited
   return denyPolicy(namespace, convertedName(name), strict);
 }
 
+/** DISABLE still takes tunnels from peers, so to the mesh it is PERMISSIVE. */
 function resolveMode(mode: MutualTlsMode, inherited: EffectiveMode): EffectiveMode {
   if (mode === 'UNSET') return inherited;
   return mode === 'STRICT' ? 'STRICT' : 'PERMISSIVE';

@@ -19,6 +19,7 @@ export const peerAuthenticationKind = defineKind({
   derivations: [namespaceModes, peerAuthentications],
 });
 
+/** Ports are sorted, so that two ways to write one policy are one policy. */
 function readPeerAuthentication({ spec = {} }: RawPeerAuthentication, metadata: Metadata): PeerAuthenticationResource {
   const ports = Object.entries(spec.portLevelMtls ?? {});
   return {
@@ -32,6 +33,7 @@ function readPeerAuthentication({ spec = {} }: RawPeerAuthentication, metadata: 
   };
 }
 
+/** Port rules without a selector would be read by nobody: ports are those of single workloads. */
 function checkPeerAuthentication({ spec = {} }: RawPeerAuthentication): Problem[] {
   const problems = checkSelector(spec.selector);
   const path = ['spec', 'portLevelMtls'];

@@ -16,6 +16,7 @@ import { nameOfResource } from '#control-plane/resources/resource.ts';
 import { tryParseIp } from '#model/address/ip.ts';
 import { POD_SCHEMA, type PodResource, type RawPod } from './schema.ts';
 
+/** Pods as they were read. */
 const PODS = tableOf<PodResource>()('pods');
 
 /** The endpoint of each pod that has an address and has not ended. */
@@ -44,6 +45,7 @@ export const podKind = defineKind({
   derivations: [podEndpoints],
 });
 
+/** A pod that is being deleted still exists, but nobody is sent there any more. */
 function readPod({ metadata: rawMetadata, spec, status }: RawPod, metadata: Metadata): PodResource {
   return {
     kind: 'Pod',
@@ -68,12 +70,14 @@ function isReady(status: RawPod['status']): boolean {
   return conditions.some(({ type, status: value }) => type === 'Ready' && value === 'True');
 }
 
+/** The list holds every family; the single address is there for pods written by hand. */
 function podIpsOf(status: RawPod['status']): { ip: string; path: (string | number)[] }[] {
   const list = (status?.podIPs ?? []).map(({ ip }, at) => ({ ip: ip ?? '', path: ['status', 'podIPs', at, 'ip'] }));
   const all = list.length > 0 ? list : [{ ip: status?.podIP ?? '', path: ['status', 'podIP'] }];
   return all.filter(({ ip }) => ip !== '');
 }
 
+/** Sidecars (init containers that keep running) serve ports too; plain init containers are gone by then. */
 function namedPortsOf({ containers = [], initContainers = [] }: RawPod['spec']): Record<string, number> {
   const sidecars = initContainers.filter(({ restartPolicy }) => restartPolicy === 'Always');
   const named: Record<string, number> = {};
@@ -85,6 +89,7 @@ function namedPortsOf({ containers = [], initContainers = [] }: RawPod['spec']):
   return named;
 }
 
+/** A Deployment owns its pods through a ReplicaSet, whose name is the Deployment's and a hash. */
 function ownerNameOf({ ownerReferences = [] }: RawMetadata, { name, labels }: Metadata): string {
   const owner = ownerReferences.find(({ controller }) => controller === true) ?? ownerReferences[0];
   if (owner === undefined) return name;
@@ -93,6 +98,7 @@ function ownerNameOf({ ownerReferences = [] }: RawMetadata, { name, labels }: Me
   return isDeployment ? owner.name.slice(0, -(hash.length + 1)) : owner.name;
 }
 
+/** A pod without an address is normal in a cluster and a mistake in a file, so it is only a warning. */
 function checkPod({ status }: RawPod): Problem[] {
   const ips = podIpsOf(status);
   const problems = ips

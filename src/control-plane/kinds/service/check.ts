@@ -34,12 +34,14 @@ export function isHeadless(spec: RawService['spec']): boolean {
   return spec.clusterIP === 'None' || spec.clusterIPs?.[0] === 'None';
 }
 
+/** The name becomes the first label of a hostname (RFC 1123). */
 function checkServiceName(name: string): Problem[] {
   if (name.length <= 63 && new RegExp(DNS_LABEL).test(name)) return [];
   const message = `"${name}" cannot be the first part of a hostname`;
   return [errorAt('WEFT_FIELD_INVALID', ['metadata', 'name'], message, 'use at most 63 lower-case letters, digits and "-"')];
 }
 
+/** The place named is the field that was used: the list where there is one. */
 function checkClusterIps(spec: RawService['spec']): Problem[] {
   const listed = spec.clusterIPs !== undefined && spec.clusterIPs.length > 0;
   return clusterIpsOf(spec).flatMap((ip) => {
@@ -50,6 +52,7 @@ function checkClusterIps(spec: RawService['spec']): Problem[] {
   });
 }
 
+/** Ports are told apart by number and protocol, and by name as soon as there are two. */
 function checkPorts(ports: readonly RawServicePort[], headless: boolean): Problem[] {
   const problems: Problem[] = [];
   const seen = new Map<string, FieldPath>();
@@ -71,6 +74,7 @@ function checkPorts(ports: readonly RawServicePort[], headless: boolean): Proble
   return problems;
 }
 
+/** A number in quotes looks like the name of a port and would never be found. */
 function checkTargetPort({ targetPort }: RawServicePort, path: FieldPath): Problem[] {
   if (targetPort === undefined) return [];
   const isNumber = typeof targetPort === 'number';
@@ -93,6 +97,7 @@ function isPortName(name: string): boolean {
   return name.length <= 15 && new RegExp(DNS_LABEL).test(name) && /[a-z]/.test(name);
 }
 
+/** Kubernetes lets users write endpoints by hand; here nothing would ever be behind the service. */
 function checkServiceSelector({ selector }: RawService['spec']): Problem[] {
   if (Object.keys(selector ?? {}).length > 0) return [];
   const message = 'a service without a selector has no endpoints here: every connection to it is refused';

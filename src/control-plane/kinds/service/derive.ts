@@ -84,6 +84,7 @@ function addressesOf(
   return { addresses: [...own, ...allocated], problems };
 }
 
+/** `<namespace>/<name>`. */
 function keyOf({ metadata: { namespace, name } }: ServiceResource): string {
   return `${namespace}/${name}`;
 }
@@ -113,11 +114,13 @@ function serviceOf(resource: ServiceResource, facts: ServiceFacts, options: Mesh
   };
 }
 
+/** 0 stands for a port that each workload names itself. */
 function toPort(port: ServicePortResource): ServicePort {
   const targetPort = typeof port.target === 'number' ? port.target : 0;
   return { servicePort: port.port, targetPort, appProtocol: appProtocolOf(port) };
 }
 
+/** As workload discovery puts it; automatic when the user left it open. */
 function familiesOf(families: readonly Family[]): Service['ipFamilies'] {
   const distinct = new Set(families);
   if (distinct.size === 2) return 'dual';
@@ -141,6 +144,7 @@ function loadBalancingOf(service: ServiceResource, namespaceAnnotations: Labels)
   return { ...(preference ?? { mode: 'unspecified', routingPreference: [] }), allowUnhealthy: true };
 }
 
+/** The wishes in order of precedence; the first that says anything decides. */
 function preferenceOf(service: ServiceResource, namespaceAnnotations: Labels): LoadBalancing | null {
   if (service.nodeLocal) return { mode: 'strict', routingPreference: ['node'], allowUnhealthy: false };
   const wanted =

@@ -20,6 +20,7 @@ export const serviceKind = defineKind({
   derivations: [userServices, services],
 });
 
+/** Families follow from the addresses where they are not written. */
 function readService({ spec }: RawService, metadata: Metadata): ServiceResource {
   const externalName = spec.type === 'ExternalName';
   const addresses = externalName
@@ -43,6 +44,7 @@ function readService({ spec }: RawService, metadata: Metadata): ServiceResource 
   };
 }
 
+/** A target of 0 or none is the port itself. */
 function readPort({ name, port, targetPort, protocol, appProtocol }: RawServicePort): ServicePortResource {
   return { name: name ?? '', port, target: targetPort || port, protocol: protocol ?? 'TCP', appProtocol: appProtocol ?? null };
 }

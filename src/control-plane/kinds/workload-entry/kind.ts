@@ -11,8 +11,10 @@ import { SUBDOMAIN } from '#control-plane/resources/schema.ts';
 import { tryParseIp } from '#model/address/ip.ts';
 import type { RawWorkloadEntry, WorkloadEntryResource } from './schema.ts';
 
+/** Entries as they were read. */
 const WORKLOAD_ENTRIES = tableOf<WorkloadEntryResource>()('workload-entries');
 
+/** The endpoint that each entry describes; it exists for as long as the entry does. */
 const entryEndpoints = defineDerivation({
   name: 'workload entry',
   each: WORKLOAD_ENTRIES,
@@ -35,6 +37,7 @@ export const workloadEntryKind = defineKind({
   derivations: [entryEndpoints],
 });
 
+/** An address that is no IP address is a hostname: the check has refused everything else. */
 function readWorkloadEntry({ spec }: RawWorkloadEntry, metadata: Metadata): WorkloadEntryResource {
   const address = tryParseIp(spec.address ?? '');
   const [region = '', zone = '', subzone = ''] = (spec.locality ?? '').split('/');
@@ -52,6 +55,7 @@ function readWorkloadEntry({ spec }: RawWorkloadEntry, metadata: Metadata): Work
   };
 }
 
+/** The name of a service account becomes a part of the identity, so nothing else may stand in it. */
 function checkWorkloadEntry({ spec }: RawWorkloadEntry): Problem[] {
   const problems = checkAddress(spec.address ?? '', spec.network);
   for (const [name, port] of Object.entries(spec.ports ?? {})) {
@@ -68,6 +72,7 @@ function checkWorkloadEntry({ spec }: RawWorkloadEntry): Problem[] {
   return problems;
 }
 
+/** An entry is reached by address or hostname, or through the gateway of another network. */
 function checkAddress(address: string, network: string | undefined): Problem[] {
   const path = ['spec', 'address'];
   if (address === '') {
