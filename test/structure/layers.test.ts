@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { endingViolations, importCycles, layerViolations } from './layers.ts';
+import { benchViolations, endingViolations, importCycles, layerViolations } from './layers.ts';
 import { filesBelow, type SourceFile } from './source-files.ts';
 
 const sources = filesBelow('src', ['.ts']);
@@ -9,12 +9,18 @@ test('imports point inward: no part imports another, and only main and tests imp
   assert.deepEqual(layerViolations(sources), []);
 });
 
+const benches = ['testbed', 'bench', 'fuzz'].flatMap((folder) => filesBelow(folder, ['.ts']));
+
 test('there is no import cycle', () => {
-  assert.deepEqual(importCycles(sources), []);
+  assert.deepEqual(importCycles([...sources, ...benches]), []);
+});
+
+test('the test bed, the benchmarks and the fuzz targets do not import main', () => {
+  assert.deepEqual(benchViolations(benches), []);
 });
 
 test('imports carry the ending of the file', () => {
-  assert.deepEqual(endingViolations([...sources, ...filesBelow('test', ['.ts']), ...filesBelow('bench', ['.ts'])]), []);
+  assert.deepEqual(endingViolations([...sources, ...filesBelow('test', ['.ts']), ...benches]), []);
 });
 
 function planted(path: string, ...imports: string[]): SourceFile {
@@ -46,6 +52,10 @@ test('the layering test sees multi-line, dynamic and type imports and re-exports
   ].join('\n');
   assert.equal(layerViolations([{ path: 'src/cli/a.ts', text }]).length, 4);
 });
+
+for (const file of [planted('testbed/lab/a.ts', '#main/b.ts'), planted('bench/a.ts', '../src/main/commands/b.ts')]) {
+  test(`the layering test sees ${file.path} importing main`, () => assert.equal(benchViolations([file]).length, 1));
+}
 
 test('the layering test lets main start the benchmarks', () => {
   assert.deepEqual(layerViolations([planted('src/main/a.ts', '../../bench/bench.ts')]), []);

@@ -55,6 +55,17 @@ export function layerViolations(files: readonly SourceFile[]): string[] {
   return found;
 }
 
+/** Files of the test bed, the benchmarks and the fuzz targets that import main: they run it as a person would, by its commands. */
+export function benchViolations(files: readonly SourceFile[]): string[] {
+  return files
+    .filter(({ path }) => /^(testbed|bench|fuzz)\//.test(path) && !isTest(path))
+    .flatMap((file) =>
+      importsOf(file)
+        .filter(({ from }) => resolveImport(file.path, from)?.startsWith('src/main/') === true)
+        .map(({ from }) => `${file.path} imports ${from}: run the command, or move what is shared into a part`),
+    );
+}
+
 /** Imports of our own files that Node cannot resolve: they must carry the ending of the file. */
 export function endingViolations(files: readonly SourceFile[]): string[] {
   return files.flatMap((file) =>
