@@ -53,6 +53,21 @@ describe('paths of one node', () => {
     });
   }
 
+  test('inside a workload loopback stays loopback, whatever the port, and the mesh counts nothing', async () => {
+    await bed.app(a.netnsPath, 'echo-server', { port: 9090 }).line();
+    const before = counters();
+    for (const [ip, from] of [
+      ['127.0.0.1', '127.0.0.1'],
+      ['127.0.0.2', '127.0.0.1'],
+      ['::1', '::1'],
+    ]) {
+      assert.match(await client.dial(ip ?? '', 9090), new RegExp(`^connected ${ip} 9090 ${from} `));
+      assert.match(await client.say('who'), new RegExp(`${from} \\d+$`));
+      await client.hangUp();
+    }
+    assert.deepEqual(counters(), before);
+  });
+
   test('a workload dialled by its own address shows that address', async () => {
     assert.match(await client.dial(vip4), /^connected 240\.240\.0\.9 80/);
     await client.hangUp();
