@@ -32,7 +32,8 @@ export type Source = {
   locate(problems: ReadonlyMap<ResourceName, readonly Problem[]>): Finding[];
   /**
    * Takes back what became of its resources: all conditions of each one named, an empty list when none are left. Where a
-   * source can keep them beside the resource it does; here they can be read again.
+   * source can keep them beside the resource it does; here they can be read again. Workloads that nodes registered are among
+   * them: no source describes those, so it has no place of its own for their conditions.
    */
   reportConditions(changed: ReadonlyMap<ResourceName, readonly Condition[]>): void;
   /** The conditions that were reported and hold now. */
