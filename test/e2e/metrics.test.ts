@@ -1,0 +1,118 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { type Program, Programs, ROOT, WEFT } from './programs.testing.ts';
+
+const PROMTOOL = join(ROOT, 'build/tools/promtool');
+const MISSING = existsSync(PROMTOOL) ? false : 'no promtool: scripts/setup test brings it';
+
+const MESH = `apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: { name: waypoint, namespace: default, labels: { istio.io/waypoint-for: service } }
+spec:
+  gatewayClassName: weft-waypoint
+  listeners: [{ name: mesh, port: 15008, protocol: HBONE }]
+---
+apiVersion: v1
+kind: Service
+metadata: { name: hello, namespace: default, labels: { istio.io/use-waypoint: waypoint } }
+spec:
+  selector: { app: hello }
+  ports: [{ name: http, port: 80, targetPort: 8080 }]
+`;
+const SERVER =
+  "require('node:http').createServer((_, answer) => answer.end('hello')).listen(8080, () => console.log('listening'))";
+const CLIENT = 'for i in $(seq 100); do curl -sS -m 5 http://hello/ && exit 0; sleep 0.2; done; exit 1';
+
+/** A real agent and a real waypoint, scraped as Prometheus does it. */
+describe('the metrics pages of an agent and of a waypoint', () => {
+  const dir = mkdtempSync(join(tmpdir(), 'weft-metrics-'));
+  const mesh = join(dir, 'mesh');
+  const runDir = join(dir, 'run');
+  const node = `metrics-${randomBytes(3).toString('hex')}`;
+  const programs = new Programs();
+  let up: Program;
+
+  const weft = (...args: string[]): Program => programs.start([WEFT, ...args]);
+  const run = (name: string, ...command: string[]): Program =>
+    weft(
+      'run',
+      '--name',
+      name,
+      '--service-account',
+      name,
+      '--label',
+      `app=${name}`,
+      '--agent-socket',
+      join(runDir, node, 'agent.sock'),
+      '--',
+      ...command,
+    );
+
+  /** The page as the process with this id, in its own network namespace, serves it. */
+  const scrape = (pid: number, path = '/metrics'): string => {
+    const asked = ['-t', String(pid), '-n', 'curl', '-sSf', '-m', '5', `http://127.0.0.1:15020${path}`];
+    const { status, stdout, stderr } = spawnSync('nsenter', asked, { encoding: 'utf8' });
+    assert.equal(status, 0, stderr);
+    return stdout;
+  };
+  const agentPid = (): number => up.child.pid ?? 0; // `unshare` becomes `weft up`, in whose namespace the agent is
+  const waypointPid = (): number => {
+    const kept = readdirSync(join(runDir, 'waypoints')).find((name) => name.endsWith('.json'));
+    assert.ok(kept, 'no waypoint runs');
+    return (JSON.parse(readFileSync(join(runDir, 'waypoints', kept), 'utf8')) as { pid: number }).pid;
+  };
+
+  before(async () => {
+    mkdirSync(mesh);
+    writeFileSync(join(mesh, 'mesh.yaml'), MESH);
+    const options = ['--node', node, '--run-dir', runDir, '--state-dir', join(dir, 'state')];
+    up = programs.start(['unshare', '--net', 'sh', '-c', 'ip link set lo up && exec "$@"', 'sh', WEFT, 'up', mesh, ...options]);
+    await up.until(/The mesh is up/);
+    await run('hello', process.execPath, '-e', SERVER).until(/listening/);
+    const client = run('client', 'sh', '-c', CLIENT);
+    assert.equal(await client.ended, 0, client.output());
+  });
+  after(async () => {
+    await programs.endAll('SIGINT');
+    rmSync(dir, { recursive: true, force: true });
+  });
+
+  for (const [name, pid] of [
+    ['agent', agentPid],
+    ['waypoint', waypointPid],
+  ] as const) {
+    test(`promtool finds nothing wrong with the page of the ${name}`, { skip: MISSING }, () => {
+      const { status, stdout, stderr } = spawnSync(PROMTOOL, ['check', 'metrics'], { input: scrape(pid()), encoding: 'utf8' });
+      assert.deepEqual([status, stdout + stderr], [0, '']);
+    });
+  }
+
+  test('the agent tells what it holds and what the kernel did', () => {
+    const page = scrape(agentPid());
+    assert.match(page, /^weft_enrolled_workloads\{enrollment="known"\} [1-9]/m);
+    assert.match(page, /^weft_control_plane_connected 1$/m);
+    assert.match(page, /^weft_kernel_connections_total\{path="waypoint"\} [1-9]/m);
+    assert.match(page, /^istio_dns_requests_total\{request_query_type="A",/m);
+    assert.match(page, /^istio_build\{component="ztunnel",tag="[^"]+"\} 1$/m);
+  });
+
+  test("the waypoint tells of the request, under Istio's name where Istio's dashboards ask", () => {
+    assert.match(
+      scrape(waypointPid()),
+      /^istio_requests_total\{reporter="waypoint",.*destination_service="hello\.default\..*response_code="200",.*\} [1-9]/m,
+    );
+    assert.match(scrape(waypointPid(), '/stats/prometheus'), /^istio_request_duration_milliseconds_count\{.*\} [1-9]/m);
+    assert.match(scrape(waypointPid()), /^istio_request_duration_seconds_count\{.*\} [1-9]/m);
+  });
+
+  test('weft status shows where the page of the agent is', async () => {
+    const status = weft('status', '--run-dir', runDir);
+    assert.equal(await status.ended, 0, status.output());
+    assert.match(status.output(), /METRICS[\s\S]* 127\.0\.0\.1:15020/);
+  });
+});
