@@ -301,7 +301,9 @@ function firstAddress({ addresses: [ip] }: Workload): IpAddress {
 
 /** A log that a test reads. */
 export function collectingLog(lines: LogLine[]): Log {
-  const note = (level: string) => (fields: object, message: string) => void lines.push({ ...fields, level, message });
+  // As the real log: a field without a value is not written.
+  const known = (fields: object): object => Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
+  const note = (level: string) => (fields: object, message: string) => void lines.push({ ...known(fields), level, message });
   const log: Log = { debug: note('debug'), info: note('info'), warn: note('warn'), error: note('error'), child: () => log };
   return log;
 }

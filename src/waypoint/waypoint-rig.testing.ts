@@ -212,7 +212,9 @@ function plainTunnels(opened: Rig['tunnels']): TunnelPool {
 
 function collectingLog(lines: LogLine[]): Log {
   const write = (fields: object, message: string): void => {
-    lines.push({ ...fields, message });
+    // As the real log: a field without a value is not written.
+    const known = Object.entries(fields).filter(([, value]) => value !== undefined);
+    lines.push({ ...Object.fromEntries(known), message });
   };
   const log: Log = { debug: write, info: write, warn: write, error: write, child: () => log };
   return log;

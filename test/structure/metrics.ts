@@ -1,6 +1,6 @@
 import { CLOSE_CAUSES, RESPONSE_FLAGS } from '../../src/model/telemetry/close-cause.ts';
 import { LABELS } from '../../src/model/telemetry/labels.ts';
-import { ACCESS_FIELDS } from '../../src/model/telemetry/log-fields.ts';
+import { ACCESS_FIELDS, LOG_FIELDS } from '../../src/model/telemetry/log-fields.ts';
 import { METRICS, type MetricDefinition } from '../../src/model/telemetry/metrics.ts';
 import { isTest, type SourceFile, withoutComments } from './source-files.ts';
 
@@ -82,6 +82,14 @@ export function metricsDocument(): string {
     '| field | what |',
     '|---|---|',
     ...Object.entries(ACCESS_FIELDS).map(([name, means]) => `| \`${name}\` | ${means} |`),
+    '',
+    '## Fields of other lines',
+    '',
+    'Where a line tells what the access log tells, it has the field of the access log.',
+    '',
+    '| field | what |',
+    '|---|---|',
+    ...Object.entries(LOG_FIELDS).map(([name, means]) => `| \`${name}\` | ${means} |`),
   ];
   return `${lines.join('\n')}\n`;
 }

@@ -97,6 +97,6 @@ async function newRoot(store: StateStore, trustDomain: string, clock: Clock, log
   const { certificatePem, privateKeyPem } = await createRoot(trustDomain, clock.nowMs());
   await store.write(ROOT_KEY_NAME, privateKeyPem, { secret: true });
   await store.write(ROOT_NAME, certificatePem, { secret: false });
-  log.info({ trustDomain }, 'made a new root certificate');
+  log.info({ trust_domain: trustDomain }, 'made a new root certificate');
   return { certificatePem, privateKeyPem, rootsPem: certificatePem };
 }

@@ -135,7 +135,7 @@ export class DiscoveryConnection implements DiscoveryListener {
       if (response === null) break;
       this.#blocked = !stream.send(encodeResponse(response));
       const { typeUrl, nonce, resources, removed } = response;
-      this.#log.debug({ id: this.#id, typeUrl, nonce, resources: resources.length, removed: removed.length }, 'sent');
+      this.#log.debug({ id: this.#id, type_url: typeUrl, nonce, resources: resources.length, removed: removed.length }, 'sent');
     }
     if (!this.#blocked) gate.leave(this);
     else this.#watchForStall();

@@ -152,7 +152,7 @@ export class WaypointController {
       const record = this.#recordOf(key);
       record.aliveSinceMs = clock.nowMs();
       record.problem = null;
-      log.info({ waypoint: key, serviceAccount: spec.serviceAccount }, 'waypoint started');
+      log.info({ waypoint: key, service_account: spec.serviceAccount }, 'waypoint started');
       return 'started';
     } catch (error) {
       this.#failed(key, error instanceof Error ? error.message : String(error));
@@ -184,7 +184,7 @@ export class WaypointController {
     const delayMs = restartDelayMs(record.failures);
     record.notBeforeMs = clock.nowMs() + delayMs;
     clock.after(delayMs, () => this.#look());
-    log.warn({ waypoint: key, problem, retryInMs: delayMs }, 'waypoint does not run');
+    log.warn({ waypoint: key, problem, retry_in_ms: delayMs }, 'waypoint does not run');
   }
 
   /** The record of a waypoint, made when it is first needed. */

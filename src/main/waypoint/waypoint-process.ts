@@ -116,6 +116,7 @@ async function serve(
     ...credentials,
     trustDomain: config.trustDomain,
     onTunnel: (tunnel) => acceptTunnel(waypoint, tunnel, log),
+    onRefused: (cause) => waypoint.meters.counter('weft_refusals_total', { reporter: 'waypoint', cause }).add(),
     clock: systemClock,
     log,
   });

@@ -78,62 +78,56 @@ export const REFUSED_OUTCOME: RecordOutcome = {
   http: null,
 };
 
-/** One access-log line; what is not known is not in it. */
-export type AccessRecord = { readonly [Field in AccessField]?: string | number };
+/** One access-log line. What is not known is undefined, and the log leaves it out. */
+export type AccessRecord = { readonly [Field in AccessField]: string | number | undefined };
 
-/** The access-log line of a connection or request: the only place that makes one. */
+/**
+ * The access-log line of a connection or request: the only place that makes one. One literal, in the order of the list:
+ * an object that grows field by field takes 6 µs instead of 0.4 to make, and three times as long to write.
+ */
 export function recordOf(source: RecordSource, origin: RecordOrigin, path: RecordPath, outcome: RecordOutcome): AccessRecord {
-  const record: { [Field in AccessField]?: string | number } = {};
-  const put = (field: AccessField, value: string | number | null | undefined): void => {
-    if (value !== null && value !== undefined && value !== '') record[field] = value;
-  };
-  put('src.addr', addressOf(source.end));
-  put('src.workload', source.workload?.name);
-  put('src.namespace', source.workload?.namespace);
-  put('src.identity', identityText(source.identity));
-  put('dst.addr', addressOf(path.end));
-  put('dst.hbone_addr', path.authority);
-  put('dst.service', path.service?.hostname);
-  put('dst.workload', path.workload?.name);
-  put('dst.namespace', path.workload?.namespace);
-  put('dst.identity', identityText(path.identity));
-  put('downstream_local_address', origin.dialled);
-  putOutcome(put, origin, outcome);
-  return record;
-}
-
-function putOutcome(
-  put: (field: AccessField, value: string | number | null | undefined) => void,
-  { reporter }: RecordOrigin,
-  outcome: RecordOutcome,
-): void {
   const { http, requestBytes, responseBytes } = outcome;
-  if (reporter !== 'waypoint') put('direction', reporter === 'source' ? 'outbound' : 'inbound');
-  if (http !== null) {
-    put('method', http.method);
-    put('path', http.path);
-    put('protocol', http.protocol);
-    put('authority', http.authority);
-    put('request_id', http.requestId);
-    put('route_name', http.route);
-    put('response_code', http.responseCode);
-    put('grpc_status', http.grpcStatus);
-  }
+  const told = outcome.error || undefined;
+  const { reporter } = origin;
   // "sent" is what the reporter sent: to the server when it speaks for the client, else to the client.
-  put('bytes_sent', reporter === 'source' ? requestBytes : responseBytes);
-  put('bytes_recv', reporter === 'source' ? responseBytes : requestBytes);
-  put('duration', outcome.durationMs === null ? null : `${outcome.durationMs}ms`);
-  put('response_flags', outcome.flag);
-  put('cause', outcome.cause);
-  put('policy', outcome.policy);
-  put('rule', outcome.rule);
-  put(http === null ? 'error' : 'response_code_details', outcome.error);
+  const isSource = reporter === 'source';
+  return {
+    'src.addr': addressOf(source.end),
+    'src.workload': source.workload?.name,
+    'src.namespace': source.workload?.namespace,
+    'src.identity': identityText(source.identity),
+    'dst.addr': addressOf(path.end),
+    'dst.hbone_addr': path.authority ?? undefined,
+    'dst.service': path.service?.hostname,
+    'dst.workload': path.workload?.name,
+    'dst.namespace': path.workload?.namespace,
+    'dst.identity': identityText(path.identity),
+    downstream_local_address: origin.dialled ?? undefined,
+    direction: reporter === 'waypoint' ? undefined : isSource ? 'outbound' : 'inbound',
+    method: http?.method,
+    path: http?.path,
+    protocol: http?.protocol,
+    authority: http?.authority,
+    request_id: http?.requestId,
+    route_name: http?.route ?? undefined,
+    response_code: http?.responseCode,
+    grpc_status: http?.grpcStatus ?? undefined,
+    bytes_sent: isSource ? requestBytes : responseBytes,
+    bytes_recv: isSource ? responseBytes : requestBytes,
+    duration: outcome.durationMs === null ? undefined : `${outcome.durationMs}ms`,
+    response_flags: outcome.flag,
+    cause: outcome.cause ?? undefined,
+    policy: outcome.policy ?? undefined,
+    rule: outcome.rule ?? undefined,
+    error: http === null ? told : undefined,
+    response_code_details: http === null ? undefined : told,
+  };
 }
 
-function addressOf(end: RecordEnd | null): string | null {
-  return end === null ? null : formatAddress(end.ip, end.port);
+function addressOf(end: RecordEnd | null): string | undefined {
+  return end === null ? undefined : formatAddress(end.ip, end.port);
 }
 
-function identityText(identity: Identity | null): string | null {
-  return identity === null ? null : formatIdentity(identity);
+function identityText(identity: Identity | null): string | undefined {
+  return identity === null ? undefined : formatIdentity(identity);
 }

@@ -178,7 +178,7 @@ export class DiscoveryClient {
     const { delayMs, previousMs } = reconnectDelay(this.#previousMs, end);
     this.#previousMs = previousMs;
     if (this.#status.connected || this.#status.error !== error) {
-      this.#options.log.warn({ error, retryInMs: delayMs }, 'not connected to the control plane');
+      this.#options.log.warn({ error, retry_in_ms: delayMs }, 'not connected to the control plane');
     }
     const how = TERMINATIONS[end.kind];
     const terminations = { ...this.#status.terminations, [how]: this.#status.terminations[how] + 1 };

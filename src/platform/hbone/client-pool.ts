@@ -133,7 +133,8 @@ class ClientPool implements HboneClientPool {
     const closed = (error: Error | null) => {
       this.#alive.delete(connection);
       this.#retire(key, connection);
-      if (error !== null) log.info({ peer: formatIdentity(peer), address: target.address, err: error }, 'HBONE connection lost');
+      if (error !== null)
+        log.info({ 'dst.identity': formatIdentity(peer), 'dst.addr': target.address, err: error }, 'HBONE connection lost');
     };
     const connection = new PooledConnection({ socket, target, credentials, peer, clock, random, closed });
     this.#alive.add(connection);

@@ -65,7 +65,7 @@ export function startSession(options: ServerSessionOptions): ServerSession {
       streamClosed: endIfUnused,
       closed: (error) => {
         cancelTimer();
-        if (error !== null) log.debug({ source: ends.remoteAddress, err: error }, 'HBONE connection closed');
+        if (error !== null) log.debug({ 'src.addr': ends.remoteAddress, err: error }, 'HBONE connection closed');
         options.closed();
       },
     },

@@ -181,7 +181,7 @@ export class CertificateCache {
     entry.error = null;
     entry.failures = 0;
     entry.cancelTimer = clock.after(renewalDelayMs(credentials, clock.nowMs(), random), () => this.#enqueue(entry));
-    log.debug({ identity: entry.name, notAfter: new Date(credentials.notAfterMs).toISOString() }, 'certificate obtained');
+    log.debug({ identity: entry.name, not_after: new Date(credentials.notAfterMs).toISOString() }, 'certificate obtained');
     settle(entry, ({ resolve }) => resolve(credentials));
     for (const listener of this.#listeners) listener(credentials);
   }
@@ -195,7 +195,7 @@ export class CertificateCache {
     // The last moment of the old certificate is worth one more attempt.
     const delayMs = leftMs > 0 ? Math.min(backoffMs, leftMs) : backoffMs;
     entry.cancelTimer = clock.after(delayMs, () => this.#enqueue(entry));
-    log.warn({ identity: entry.name, retryInMs: delayMs, err: error }, 'certificate not obtained');
+    log.warn({ identity: entry.name, retry_in_ms: delayMs, err: error }, 'certificate not obtained');
     settle(entry, ({ reject }) => reject(unavailable(entry.name, error)));
   }
 }

@@ -4,6 +4,7 @@ import net from 'node:net';
 import test, { type TestContext } from 'node:test';
 import { parseIp } from '#model/address/ip.ts';
 import type { Log } from '#model/effects/log.ts';
+import { Meters } from '#model/telemetry/meters.ts';
 import type { InboundTunnel } from '#protocol/hbone/transport.ts';
 import { rawClient, startApp } from '#waypoint/clients.testing.ts';
 import { type Attest, acceptLocal, acceptTunnel, type Door } from '#waypoint/listener/accept.ts';
@@ -23,6 +24,7 @@ function aDoor() {
         ? { kind: 'accept', dialled: { address: VIP, port: 80 } }
         : { kind: 'refuse', status: 503, why: 'unknown' },
     accept: (downstream) => void accepted.push(downstream),
+    meters: new Meters('waypoint'),
   };
   return { accepted, lines, log, door };
 }
@@ -70,7 +72,7 @@ test('a tunnel to what is not served is refused before a byte, and one line says
   const { tunnel, answers } = aTunnel({ authority: '10.9.9.9:80' });
   acceptTunnel(door, tunnel, log);
   assert.deepEqual([answers, accepted], [[503], []]);
-  assert.equal(lines[0]?.details, 'unknown');
+  assert.equal(lines[0]?.error, 'unknown');
 });
 
 /** A listener on loopback that lets in what `attest` vouches for. */
@@ -111,6 +113,7 @@ test('promise 4: a connection that the kernel did not attest is reset, and one l
   assert.equal(error.code, 'ECONNRESET');
   assert.deepEqual(accepted, []);
   assert.match(String(lines[0]?.['src.addr']), /^127\.0\.0\.1:\d+$/);
+  assert.deepEqual([lines[0]?.cause, door.meters.total('weft_refusals_total')], ['not-captured', 1]);
 });
 
 test('a connection that was reset before it was accepted is closed without a question', () => {

@@ -1,13 +1,16 @@
 import type { Duplex } from 'node:stream';
-import { formatAddress, type IpAddress, parseIp } from '#model/address/ip.ts';
+import { type IpAddress, parseIp } from '#model/address/ip.ts';
 import type { Log } from '#model/effects/log.ts';
 import type { Identity } from '#model/identity/identity.ts';
 import { forwardedClient } from '#protocol/hbone/headers.ts';
 import type { InboundTunnel } from '#protocol/hbone/transport.ts';
+import { refusalRecord } from '#waypoint/connection/report.ts';
 import type { Waypoint } from '#waypoint/waypoint.ts';
 
 /** What connections are let into. */
-export type Door = Pick<Waypoint, 'admit' | 'accept'>;
+export type Door = Pick<Waypoint, 'admit' | 'accept' | 'meters'>;
+
+const ORIGIN = { reporter: 'waypoint', dialled: null } as const;
 
 type Place = { readonly ip: IpAddress; readonly port: number };
 
@@ -29,8 +32,9 @@ export function acceptTunnel(door: Door, tunnel: InboundTunnel, log: Log): void 
   const { authority, peer, remoteAddress, remotePort } = tunnel;
   const admission = door.admit(authority, peer);
   if (admission.kind === 'refuse') {
-    log.info({ flag: 'NR', authority, status: admission.status, details: admission.why }, 'refused a tunnel');
-    tunnel.refuse(admission.status);
+    const { status, why } = admission; // the door has counted it
+    log.info({ response_flags: 'NR', cause: 'not-bound', authority, status, error: why }, 'refused a tunnel');
+    tunnel.refuse(status);
     return;
   }
   const client = forwardedClient(tunnel.forwarded, remoteAddress) ?? { ip: remoteAddress, port: remotePort };
@@ -48,7 +52,9 @@ export function acceptLocal(door: Door, attest: Attest, socket: LocalSocket, log
   }
   const attestation = attest({ remote, local });
   if (attestation === null) {
-    log.warn({ 'src.addr': formatAddress(remote.ip, remote.port) }, 'refused a connection that the kernel did not attest');
+    const stranger = { source: { end: remote, workload: null, identity: null }, origin: ORIGIN };
+    const record = refusalRecord(door, stranger, 'not-captured', 'the kernel saw no enrolled workload open it');
+    log.warn(record, 'refused a connection that the kernel did not attest');
     socket.resetAndDestroy();
     return;
   }
