@@ -13,10 +13,9 @@ import { refusalRecord } from '#waypoint/connection/report.ts';
 import type { Exchange } from '#waypoint/exchange/exchange.ts';
 import { Pipeline } from '#waypoint/exchange/pipeline.ts';
 import { requestHandlers } from '#waypoint/exchange/requests.ts';
-import { Counters } from '#waypoint/self/counters.ts';
+import { Counters, readWaypointMetrics } from '#waypoint/self/counters.ts';
 import type { WaypointEffects } from '#waypoint/self/effects.ts';
 import type { WaypointSelf } from '#waypoint/self/self.ts';
-import { readWaypointMetrics } from '#waypoint/self/waypoint-metrics.ts';
 import { stageList } from '#waypoint/stages/list.ts';
 import { Slots } from '#waypoint/state/slots.ts';
 import type { LiveConnection } from '#waypoint/state/snapshot.ts';
@@ -71,6 +70,7 @@ export class Waypoint {
     const inForce = this.#state.configure(config, (why) =>
       log.warn({ problem: why }, 'part of the configuration cannot be used'),
     );
+    // A copy: what is cut leaves the set while it is walked.
     for (const connection of [...this.#live]) if (!connection.isAllowed(inForce)) connection.cut();
   }
 
@@ -81,6 +81,7 @@ export class Waypoint {
 
   /** Judges a CONNECT of `peer` before it is accepted. `authority`: `ip:port`, `[v6]:port` or `hostname:port`. */
   admit(authority: string, peer: Identity | null): Admission {
+    // Judged before the tunnel is answered: the caller's node can then tell its app the reason.
     const place = splitHostPort(authority);
     if (place === null) return this.#refuse(400, `"${authority}" is not host:port`, peer);
     const dialled = { address: tryParseIp(place.host) ?? place.host, port: place.port };

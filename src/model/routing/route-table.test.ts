@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import type { RouteRequest } from '#model/routing/request.ts';
+import type { RouteRequest } from '#model/routing/candidate.ts';
 import { compileRoutes, matchRoute, routesOfPort } from '#model/routing/route-table.ts';
 import type { HttpRoute, HttpRouteMatch, HttpRouteRule } from '#model/waypoint/config.ts';
 

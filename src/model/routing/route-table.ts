@@ -1,7 +1,7 @@
 import { compileBackends } from '#model/routing/backends.ts';
+import type { RouteRequest } from '#model/routing/candidate.ts';
 import { compareCandidates, compileCandidates, type RouteCandidate, type RouteRule } from '#model/routing/candidate.ts';
 import { compileHeaderEdits } from '#model/routing/header-edits.ts';
-import type { RouteRequest } from '#model/routing/request.ts';
 import type { HttpRoute, HttpRouteRule } from '#model/waypoint/config.ts';
 
 /** The routes of one service port, best candidate first. Null: no such route is attached. */

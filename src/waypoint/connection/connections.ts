@@ -65,10 +65,12 @@ export class Connections {
         return;
       case 'http2':
         counters.http2Connections++;
+        // This engine wants the preface itself; the one for HTTP/1 takes early bytes as an argument.
         stream.unshift(early);
         this.#keep(stream, effects.http2.accept(stream, this.#requests(facts)));
         return;
       case 'tcp':
+        // It lives by its streams' events and is in `live`; nobody else needs to hold it.
         new TcpConnection(this.#context, facts, stream).start(this.#context.state.snapshot, early);
         return;
       case 'silent':

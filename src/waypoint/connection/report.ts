@@ -2,7 +2,7 @@ import { identityOf } from '#model/mesh/workload.ts';
 import type { PolicyHit } from '#model/policy/l7.ts';
 import { type AccessRecord, NO_PATH, REFUSED_OUTCOME, type RecordPath, recordOf } from '#model/telemetry/access-record.ts';
 import { CLOSE_CAUSES, type CloseCause } from '#model/telemetry/close-cause.ts';
-import type { Telemetry } from '#waypoint/self/waypoint-metrics.ts';
+import type { Telemetry } from '#waypoint/self/counters.ts';
 import type { UpstreamEndpoint } from '#waypoint/state/kept.ts';
 import type { ConnectionRecord } from './connection-facts.ts';
 import type { Destination } from './destination.ts';

@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream';
+import { pickLeastLoaded } from '#model/balancing/least-request.ts';
 import { decideL7, type PolicyVerdict } from '#model/policy/l7.ts';
-import { pickLeastLoaded } from '#model/routing/least-request.ts';
 import { type RecordPath, recordOf } from '#model/telemetry/access-record.ts';
 import type { CloseCause, ResponseFlag } from '#model/telemetry/close-cause.ts';
 import type { Count } from '#model/telemetry/meters.ts';
@@ -9,10 +9,9 @@ import { type ConnectionFacts, policyFacts } from '#waypoint/connection/connecti
 import { policiesFor } from '#waypoint/connection/destination.ts';
 import { type RelayedBytes, relayRaw } from '#waypoint/connection/relay-raw.ts';
 import { decidedBy, takenPath } from '#waypoint/connection/report.ts';
-import type { Counters } from '#waypoint/self/counters.ts';
+import type { Counters, Telemetry } from '#waypoint/self/counters.ts';
 import type { WaypointEffects } from '#waypoint/self/effects.ts';
 import type { WaypointSelf } from '#waypoint/self/self.ts';
-import type { Telemetry } from '#waypoint/self/waypoint-metrics.ts';
 import type { UpstreamEndpoint } from '#waypoint/state/kept.ts';
 import type { LiveConnection, Snapshot } from '#waypoint/state/snapshot.ts';
 import type { WaypointState } from '#waypoint/state/waypoint-state.ts';
@@ -48,6 +47,7 @@ export class TcpConnection implements LiveConnection {
     this.#facts = facts;
     this.#stream = stream;
     this.#startedMs = context.effects.clock.nowMs();
+    // 'close' follows and ends it; a listener keeps the error from being thrown.
     stream.on('error', () => {});
     stream.on('close', () => this.#finish('DC', '', null));
   }
@@ -67,6 +67,7 @@ export class TcpConnection implements LiveConnection {
       return;
     }
     this.#endpoint = endpoint;
+    // From now on it counts as load, so that a slow connect does not draw everybody else to the same endpoint.
     endpoint.active++;
     dial(this.#context.self, this.#context.effects, endpoint, this.#facts.client).then((outcome) => {
       if (outcome.kind === 'open') this.#relay(outcome.stream, early);
@@ -114,6 +115,7 @@ export class TcpConnection implements LiveConnection {
     this.#context.counters.upstreamConnections++;
     this.#opened = true;
     this.#series('istio_tcp_connections_opened_total', '-').add();
+    // A client that is gone leaves nobody to read: the app must not go on writing into a relay.
     this.#stream.on('close', () => upstream.destroy());
     this.#bytes = relayRaw({ stream: this.#stream, early }, { stream: upstream, early: null }, (end) => {
       if (end.kind === 'complete') this.#finish('-', '', null);

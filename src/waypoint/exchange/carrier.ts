@@ -54,6 +54,7 @@ export class Carrier implements ServerEvents, ClientEvents, LiveConnection {
   constructor(exchange: Exchange, context: CarrierContext) {
     this.#exchange = exchange;
     this.#context = context;
+    // No `onBodyEnd` will come for it, and the upstream's time is counted from here.
     if (!exchange.request.hasBody) exchange.requestEndedMs = exchange.startedMs;
     context.live.add(this);
   }
@@ -98,12 +99,14 @@ export class Carrier implements ServerEvents, ClientEvents, LiveConnection {
       this.#breakOff(reply.flag, reply.details);
       return;
     }
+    // Our own answer passes the stages' `response` like any other: it gets its date, and no route's header edits.
     const { head, body } = renderReply(exchange, reply);
     this.#context.counters.localReplies++;
     exchange.details = reply.details;
     exchange.grpcStatus = head.headers.get('grpc-status');
     exchange.bytesSent = body?.length ?? 0;
     this.#beginResponse(head, true);
+    // Over before it is written: writing may bring the client's next request, or tell at once that the client is gone.
     this.#finish(reply.flag);
     exchange.stream.respond(head, body === null);
     if (body === null) return;
@@ -129,6 +132,7 @@ export class Carrier implements ServerEvents, ClientEvents, LiveConnection {
 
   /** A policy came to deny the request while it was under way. */
   cut(): void {
+    // After an upgrade there is no response to answer with, only a byte stream to end.
     this.#upgraded?.destroy();
     this.reply(deniedReply('changed'));
   }
@@ -150,6 +154,7 @@ export class Carrier implements ServerEvents, ClientEvents, LiveConnection {
     if (this.#exchange.over) return;
     this.#upstream?.abort();
     this.#upstream = null;
+    // `reset` is the client's choice in HTTP/2 and says nothing of the connection, so it has a flag of its own.
     const flags = { disconnect: 'DC', reset: 'DR', 'protocol-error': 'DPE' } as const;
     this.#exchange.details = `downstream_${why}`;
     this.#finish(flags[why]);
@@ -192,6 +197,7 @@ export class Carrier implements ServerEvents, ClientEvents, LiveConnection {
     const exchange = this.#exchange;
     if (exchange.over) return;
     this.#upstream = null;
+    // In gRPC the status that counts comes last; in the head it is there only when nothing else follows.
     if (trailers !== null && exchange.isGrpc) exchange.grpcStatus = trailers.get('grpc-status') ?? exchange.grpcStatus;
     this.#finish('-');
     exchange.stream.end(trailers);
@@ -219,6 +225,7 @@ export class Carrier implements ServerEvents, ClientEvents, LiveConnection {
     const exchange = this.#exchange;
     this.#upstream = null;
     this.#beginResponse(head, false);
+    // From here on both streams are plain bytes; no engine looks at them any more.
     const downstream = exchange.stream.upgrade(head);
     if (downstream === null) {
       upstream.destroy();

@@ -1,8 +1,7 @@
 import type { ServiceKey } from '#model/mesh/service.ts';
 import { type DryRunVerdict, decideL7, dryRunL7, type PolicyVerdict } from '#model/policy/l7.ts';
 import type { HttpFacts } from '#model/policy/l7-fields.ts';
-import type { RouteRule } from '#model/routing/candidate.ts';
-import type { RouteRequest } from '#model/routing/request.ts';
+import type { RouteRequest, RouteRule } from '#model/routing/candidate.ts';
 import type { ResponseFlag } from '#model/telemetry/close-cause.ts';
 import { HEADER } from '#protocol/http/header-names.ts';
 import type { RequestHead, ServerStream } from '#protocol/http/message.ts';

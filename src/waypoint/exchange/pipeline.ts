@@ -47,6 +47,7 @@ export class Pipeline implements Flow {
     for (const stage of this.#attemptFailures) {
       const decision = stage.attemptFailed(exchange, failed, problem, carrier);
       if (decision.kind === 'give-up') continue;
+      // The endpoint's load goes down before another is chosen, or it would count against itself.
       this.#endAttempt(exchange, failed);
       const endpoint = decision.endpoint === 'same' ? failed.endpoint : null;
       this.#try(new Attempt(failed, endpoint, decision.freshConnection), exchange, carrier);
@@ -60,6 +61,7 @@ export class Pipeline implements Flow {
   }
 
   response(exchange: Exchange, head: ResponseHead, local: boolean): void {
+    // Outcomes are for whoever judges endpoints; an answer of ours says nothing of one.
     if (!local && exchange.attempt !== null) exchange.attempt.outcome = 'responded';
     for (const stage of this.#responses) stage.response(exchange, head, local);
   }
@@ -73,6 +75,7 @@ export class Pipeline implements Flow {
     for (let at = first; at < this.#requests.length && !exchange.over; at++) {
       const result = this.#requests[at]?.request(exchange, carrier);
       if (result === undefined) continue;
+      // Only what waits pays for a promise: most requests pass all stages within one turn.
       if (result instanceof Promise) {
         this.#wait(result, at, exchange, carrier);
         return;
@@ -96,6 +99,7 @@ export class Pipeline implements Flow {
       (result) => {
         if (!exchange.over && !settles(result, carrier)) this.#runFrom(at + 1, exchange, carrier);
       },
+      // A stage that throws has decided nothing: letting the request pass could skip a policy.
       () => carrier.reply(STAGE_FAILED),
     );
   }

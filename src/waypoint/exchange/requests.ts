@@ -4,9 +4,8 @@ import { refusalRecord } from '#waypoint/connection/report.ts';
 import { Carrier } from '#waypoint/exchange/carrier.ts';
 import { Exchange } from '#waypoint/exchange/exchange.ts';
 import type { Pipeline } from '#waypoint/exchange/pipeline.ts';
-import type { Counters } from '#waypoint/self/counters.ts';
+import type { Counters, Telemetry } from '#waypoint/self/counters.ts';
 import type { WaypointEffects } from '#waypoint/self/effects.ts';
-import type { Telemetry } from '#waypoint/self/waypoint-metrics.ts';
 import type { LiveConnection } from '#waypoint/state/snapshot.ts';
 import type { WaypointState } from '#waypoint/state/waypoint-state.ts';
 

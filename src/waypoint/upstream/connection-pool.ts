@@ -44,6 +44,7 @@ export class ConnectionPool implements ClientOwner {
 
   /** A connection that can take one request; at once if one is free. `fresh`: not one that has served before (HTTP/1). */
   acquire(version: HttpVersion, fresh: boolean): ClientConnection | Promise<Acquired> {
+    // One HTTP/2 connection carries many requests at once; an HTTP/1 connection carries one, so those are handed out.
     if (version === 'http2') return this.#freeHttp2() ?? this.#acquireHttp2();
     const idle = fresh ? null : this.#takeIdle();
     if (idle === null) return this.#dial((stream) => new Http1ClientConnection(stream, this));
@@ -85,6 +86,7 @@ export class ConnectionPool implements ClientOwner {
 
   #takeIdle(): ClientConnection | null {
     const nowMs = this.#idle.length === 0 ? 0 : this.#effects.clock.nowMs();
+    // The clock is read once and only if there is something to judge: this is on the way of every request.
     for (let idle = this.#idle.pop(); idle !== undefined; idle = this.#idle.pop()) {
       if (idle.untilMs > nowMs && idle.connection.capacity() > 0) return idle.connection;
       this.#close(idle.connection);
@@ -118,6 +120,7 @@ export class ConnectionPool implements ClientOwner {
   /** Requests that come while a connection is being opened wait for that one; those that do not fit open the next. */
   async #acquireHttp2(): Promise<Acquired> {
     for (;;) {
+      // Opening one for each waiting request would make a burst into as many connections, then leave them idle.
       this.#pendingHttp2 ??= this.#openHttp2();
       const acquired = await this.#pendingHttp2;
       if (acquired.kind === 'failed' || acquired.connection.capacity() > 0) return acquired;

@@ -26,6 +26,7 @@ export function dial(
     });
     const settle = (outcome: DialOutcome): void => {
       cancel();
+      // Its request has been answered with the time-out: nobody would ever close this stream.
       if (late && outcome.kind === 'open') outcome.stream.destroy();
       else resolve(outcome);
     };

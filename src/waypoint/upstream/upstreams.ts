@@ -1,9 +1,9 @@
 import { type Family, familyOf, type IpAddress } from '#model/address/ip.ts';
 import { type Endpoint, eligibleEndpoints } from '#model/balancing/endpoints.ts';
+import { type EndpointSet, endpointSet } from '#model/balancing/least-request.ts';
 import type { MeshState } from '#model/mesh/mesh-state.ts';
 import type { AppProtocol, Service, ServiceKey } from '#model/mesh/service.ts';
 import type { Workload } from '#model/mesh/workload.ts';
-import { type EndpointSet, endpointSet } from '#model/routing/least-request.ts';
 import type { Counters } from '#waypoint/self/counters.ts';
 import type { ClientInfo, WaypointEffects } from '#waypoint/self/effects.ts';
 import { locationOf, type WaypointSelf } from '#waypoint/self/self.ts';
@@ -53,6 +53,7 @@ export class Upstreams {
     const service = this.#context.state.service(key);
     if (service === null) return null;
     const choices = this.#choices.of(service);
+    // Found out when it is needed: a storm of changes costs nothing until the next request.
     if (choices.version !== service.version) {
       choices.version = service.version;
       choices.byPlace.clear();
@@ -120,6 +121,7 @@ export class Upstreams {
     if (eligible.length === 0) eligible = this.#eligible(service, port, family === 4 ? 6 : 4);
     const endpoints = eligible.map(({ workload, ip, port: target, weight }) => {
       const endpoint = this.#context.state.endpoint(workload, ip, target, service);
+      // The endpoint may be known from before with another weight; its load and connections stay.
       endpoint.capacity = weight;
       return endpoint;
     });

@@ -8,15 +8,16 @@ import {
   unionOf,
   WORD,
 } from '#model/routing/regex/char-set.ts';
-import type { PatternReader } from '#model/routing/regex/pattern-reader.ts';
-import { RegexRefusal } from '#model/routing/regex/syntax.ts';
+import { type PatternReader, RegexRefusal } from '#model/routing/regex/syntax.ts';
 
+/** Code units of the escapes that RE2 shares with C. */
 const CONTROL_ESCAPES: Readonly<Record<string, number>> = { a: 7, f: 12, t: 9, n: 10, r: 13, v: 11 };
 
 /** Parses what follows `[`, up to and including `]`. Errors: RegexRefusal. */
 export function parseBracket(reader: PatternReader): CharSet {
   const negated = reader.accept('^');
   const ranges: number[] = [];
+  // A `]` that comes first is a member, as in POSIX.
   let first = true;
   while (first || reader.peek() !== ']') {
     if (reader.atEnd()) throw new RegexRefusal('has an unclosed [');
@@ -49,6 +50,7 @@ export function parseSetEscape(reader: PatternReader): CharSet {
 function parseRange(reader: PatternReader): CharSet {
   const from = parseMember(reader);
   if (from.length !== 2 || from[0] !== from[1]) return from;
+  // A `-` right before `]` is a member, not a range.
   if (reader.acceptMatch(/-(?!\])/y) === null) return from;
   const to = parseMember(reader);
   const [low] = from;

@@ -1,7 +1,6 @@
 import { ANY, type CharSet, CODE_UNIT_MAX, complementOf, foldCase } from '#model/routing/regex/char-set.ts';
 import { parseBracket, parseSetEscape } from '#model/routing/regex/parse-set.ts';
-import { PatternReader } from '#model/routing/regex/pattern-reader.ts';
-import { EMPTY_NODE, type RegexNode, RegexRefusal } from '#model/routing/regex/syntax.ts';
+import { EMPTY_NODE, PatternReader, type RegexNode, RegexRefusal } from '#model/routing/regex/syntax.ts';
 import { REGEX } from '#model/settings/waypoints.ts';
 
 const NOT_NEWLINE: CharSet = complementOf([10, 10]);
@@ -21,6 +20,7 @@ export function parsePattern(pattern: string): RegexNode {
 
 function parseChoice(reader: PatternReader, outer: Flags, depth: number): RegexNode {
   if (depth > REGEX.nestingMax) throw new RegexRefusal(`nests groups deeper than ${REGEX.nestingMax}`);
+  // A copy: `(?i)` inside a group ends with it.
   const flags = { ...outer };
   const branches: RegexNode[] = [];
   do branches.push(parseSequence(reader, flags, depth));
@@ -41,6 +41,7 @@ function parseRepeat(reader: PatternReader, item: RegexNode): RegexNode {
   const bounds = repeatBounds(reader);
   if (bounds === null) return item;
   reader.accept('?'); // lazy or greedy: the same set of matching texts
+  // RE2 refuses `a**`, too: nearly always a mistake, and it would multiply the program.
   if (repeatBounds(reader) !== null) throw new RegexRefusal('repeats a repetition; put it in a group');
   return { kind: 'repeat', item, min: bounds.min, max: bounds.max };
 }

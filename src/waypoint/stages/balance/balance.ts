@@ -1,6 +1,6 @@
+import { pickLeastLoaded } from '#model/balancing/least-request.ts';
 import type { Random } from '#model/effects/clock.ts';
 import type { AppProtocol } from '#model/mesh/service.ts';
-import { pickLeastLoaded } from '#model/routing/least-request.ts';
 import type { HttpVersion, RequestHead } from '#protocol/http/message.ts';
 import type { Attempt } from '#waypoint/exchange/attempt.ts';
 import type { Exchange } from '#waypoint/exchange/exchange.ts';
@@ -26,16 +26,19 @@ export function balanceStage({ upstreams, effects: { random } }: StageParts): St
 function choose(exchange: Exchange, attempt: Attempt, upstreams: Upstreams, random: Random): StageResult {
   const { target, connection, request } = exchange;
   const { destination } = connection;
+  // Drawn once already: the endpoint did nothing wrong, only an idle connection to it had ended.
   if (attempt.sameEndpoint !== null) {
     attempt.endpoint = attempt.sameEndpoint;
     attempt.version = attempt.previous?.version ?? attempt.version;
   } else if (target?.kind === 'service') {
+    // The family that the client dialled first: an endpoint may listen on one family only.
     const service = upstreams.service(target.service, target.port, familyFor(destination.address));
     if (service === null) return replyWith(REPLY.invalidBackend);
     attempt.endpoint = pickLeastLoaded(service.set, random);
     attempt.version = upstreamVersion(service.appProtocol, request);
   } else if (destination.kind === 'workload') {
     attempt.endpoint = upstreams.workload(destination.workload, destination.address, destination.port);
+    // A bare workload declares no protocol: it is spoken to as the client speaks.
     attempt.version = upstreamVersion('unknown', request);
   }
   return attempt.endpoint === null ? replyWith(REPLY.noHealthyUpstream) : NEXT;

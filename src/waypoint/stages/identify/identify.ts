@@ -6,6 +6,7 @@ import type { Exchange } from '#waypoint/exchange/exchange.ts';
 import { REPLY } from '#waypoint/exchange/local-reply.ts';
 import { NEXT, replyWith, type Stage, type StageParts } from '#waypoint/exchange/stage.ts';
 
+/** What Envoy puts there is its own name; so do we, so that a person sees who answered. */
 const SERVER = 'weft';
 
 /**
@@ -20,6 +21,7 @@ export function identifyStage({ effects }: StageParts): Stage {
       exchange.requestId = cleanRequest(exchange.request.headers) ?? addRequestId(exchange, effects.newUuid());
       // W30; and a CONNECT inside the mesh has no route.
       if (exchange.method === 'CONNECT') return replyWith(REPLY.noRoute);
+      // Only WebSocket: any other protocol would pass as bytes that no policy has seen.
       const { upgrade } = exchange.request;
       return upgrade === null || upgrade === 'websocket' ? NEXT : replyWith(REPLY.upgradeRefused);
     },
@@ -49,6 +51,7 @@ function cleanRequest(headers: HeaderBlock): string | null {
         break;
     }
   }
+  // Inside the mesh the encryption is ours and not the client's: what it sent was plain HTTP.
   if (!protoKnown) headers.add('x-forwarded-proto', 'http');
   return requestId;
 }

@@ -9,6 +9,7 @@ import { NEXT, type Stage, type StageParts } from '#waypoint/exchange/stage.ts';
 /** Bounds requests in time (a route's timeout runs from the end of the request, W39), and owns how often they are tried. */
 export function resilienceStage({ effects: { clock }, counters, attempts: policy, perExchange }: StageParts): Stage {
   const timers = perExchange.add<Cancel>();
+  // One for the waypoint: many requests of allowed size must not add up to all of its memory.
   const bodies = new KeptBodies(policy.keptBodiesBytesMax);
   const start = (exchange: Exchange, carrier: Carrier): void => {
     const timeoutMs = exchange.route?.requestTimeoutMs ?? null;
@@ -44,6 +45,7 @@ export function resilienceStage({ effects: { clock }, counters, attempts: policy
       if (decision.kind === 'try-again') counters.upstreamRetries++;
       return decision;
     },
+    // W39: a slow upload is the client's own time; only what the endpoint takes is bounded.
     requestEnded: start,
     end(exchange) {
       if (exchange.route?.requestTimeoutMs != null) timers.peek(exchange)?.();
@@ -59,5 +61,6 @@ function deadlineOf({ route, requestEndedMs }: Exchange): number | null {
 
 function failureOf({ kind, staleConnection }: UpstreamProblem): AttemptFailure {
   if (kind === 'connect-failure' || kind === 'connect-timeout') return 'never-sent';
+  // What is left may have had its effect, so only a route that asks for it may have it sent again.
   return staleConnection ? 'not-processed' : 'perhaps-processed';
 }

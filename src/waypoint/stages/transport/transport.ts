@@ -15,6 +15,7 @@ export function transportStage({ upstreams }: StageParts): Stage {
       const { principal, client } = exchange.connection;
       const pool = upstreams.pool(endpoint, principal, client);
       const acquired = pool.acquire(attempt.version, attempt.freshConnection);
+      // Most requests find an idle connection and go on in the same turn.
       if (acquired instanceof Promise) acquired.then((outcome) => arrive(exchange, attempt, carrier, pool, outcome));
       else carrier.attach(acquired);
       return CARRIED;
