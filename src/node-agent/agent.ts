@@ -49,6 +49,7 @@ export class Agent {
     this.#effects = effects;
     this.#options = options;
     const { kernel, clock, log } = effects;
+    // Numbers first: everything else writes them into maps that a former agent may have filled.
     this.ids = adoptedIds(kernel.maps, kernel.adopted);
     this.#waiters = new Waiters(clock, AGENT.knowledgeDeadlineMs);
     const namespaceOf = (uid: string): string | null => this.enrollment.get(uid)?.request.namespace ?? null;
@@ -96,29 +97,40 @@ export class Agent {
     return this.#synced;
   }
 
+  /** Number of the verdicts that are valid now. */
   get generation(): number {
     return this.#verdicts.generation;
   }
 
+  /** Connections to workloads of this node that pass through this process. */
   get carried(): number {
     return this.#carried.size;
   }
 
-  /** Applies a change of the mesh to the kernel; `complete`: the state is now the whole mesh. */
+  /**
+   * Applies a change of the mesh to the kernel; `complete`: the state is now the whole mesh.
+   *
+   * Order: whom an address belongs to is written before verdicts about him, verdicts before the generation that makes them
+   * valid, and connections are closed after it, so that none that is opened meanwhile is missed. All of it runs without an
+   * await: no connection is decided upon half a change.
+   */
   applyMesh(delta: MeshDelta, complete: boolean): void {
     const changesDecisions =
       delta.policies.size > 0 || [...delta.workloads].some(([uid, next]) => decidesOtherwise(this.mesh.workload(uid), next));
     const touched = this.mesh.apply(delta);
     const first = complete && !this.#synced;
     this.#synced ||= complete;
+    // Whether an address is open to plain text depends on the policies in force for it.
     if (touched.policies) for (const one of this.enrollment.all()) for (const ip of one.addresses) touched.ips.add(ip);
     this.#tables.refresh(touched, this.#view());
+    // Only now is it certain that what the mesh does not know is gone, rather than not told yet.
     if (first) this.#tables.purgeUnknown(this.mesh);
     if (first || changesDecisions) {
       this.#verdicts.publish(!this.#isComplete());
       this.#verdicts.renew();
       this.#carried.closeDenied(this.mesh);
     } else {
+      // A new endpoint makes no verdict wrong: pairs that have one keep it, and no connection waits for the agent.
       this.#verdicts.fill(touched.workloads);
       this.#verdicts.publish(!this.#isComplete());
     }
@@ -126,9 +138,10 @@ export class Agent {
       if (workload === null) this.#forget(uid);
       else this.#warm(uid);
     }
-    this.#waiters.check();
+    this.#waiters.check(); // last: whoever is released finds the kernel as it is to be
   }
 
+  /** Takes a workload in; idempotent. Errors: those of Enrollment.enroll. */
   async enroll(request: EnrollmentRequest): Promise<Enrolled> {
     const enrolled = await this.enrollment.enroll(request);
     this.#refreshLocal(enrolled);
@@ -140,6 +153,7 @@ export class Agent {
     return (await this.#waiters.until(() => this.mesh.workload(uid))) !== null;
   }
 
+  /** A workload ends: what is carried to it is cut (B56), then everything is undone. Unknown uids are no error. */
   leave(uid: string): void {
     const enrolled = this.enrollment.get(uid);
     this.#carried.closeTo(uid);
@@ -147,6 +161,7 @@ export class Agent {
     if (enrolled !== null) this.#refreshLocal(enrolled);
   }
 
+  /** The kernel refused something: one line in the log. */
   kernelEvent(event: KernelEvent): void {
     logRefusal(event, { mesh: this.mesh, ids: this.ids, log: this.#effects.log, meters: this.meters });
   }
@@ -169,10 +184,12 @@ export class Agent {
     });
   }
 
+  /** Whether an address that the kernel does not know is no workload's. */
   #isComplete(): boolean {
     return this.#synced && this.#tables.complete;
   }
 
+  /** Where this node is, for the choice of endpoints: as its workloads' records say; they are alike in that. */
   #view() {
     const isLocal = (uid: string): boolean => this.enrollment.get(uid) !== null;
     const [some] = this.#localRecords();
@@ -194,10 +211,12 @@ export class Agent {
     this.#verdicts.fill(new Set([enrolled.request.uid]));
   }
 
+  /** Those of the enrolled whose record has arrived: the others have no identity that could be evaluated. */
   #localRecords(): Workload[] {
     return this.enrollment.all().flatMap(({ request }) => this.mesh.workload(request.uid) ?? []);
   }
 
+  /** Only in namespaces served here: in another one the tuple may be somebody else's connection. */
   #destroy(live: LiveFlow): boolean {
     return this.enrollment.byNetnsCookie(live.flow.netnsCookie)?.netns.destroyFlow(live.flow, live.inbound === 1) ?? false;
   }

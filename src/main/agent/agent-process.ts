@@ -1,8 +1,10 @@
 import { existsSync, mkdirSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
+import { decodeJwt } from 'jose';
 import type { AgentPlace } from '#cli/agent.ts';
 import type { Log } from '#model/effects/log.ts';
 import { Agent } from '#node-agent/agent.ts';
 import type { LocalWorkloads } from '#node-agent/enrollment/local-run/local-workloads.ts';
+import { discoveryNodeOf, type MeshEvents, subscribeMesh } from '#node-agent/follow-mesh.ts';
 import { degradations } from '#node-agent/kernel/requirements.ts';
 import { type RunningAgent, runAgent } from '#node-agent/lifecycle.ts';
 import { cleanNode, type NodePaths, type NodeRemoval, nodePaths } from '#node-agent/node-places.ts';
@@ -13,14 +15,13 @@ import { removePins } from '#platform/bpf/datapath.ts';
 import { readEvents } from '#platform/bpf/reports.ts';
 import { systemClock } from '#platform/clock.ts';
 import { CaClient } from '#platform/grpc/ca-client.ts';
-import type { DiscoveryClient } from '#platform/grpc/discovery-client.ts';
+import { DiscoveryClient } from '#platform/grpc/discovery-client.ts';
 import { findCgroup2 } from '#platform/linux/cgroup/cgroup.ts';
 import { requireFreeSocket, serveLocalSocket } from '#platform/local-api/serve-socket.ts';
 import { systemRandom } from '#platform/random.ts';
 import { type MetricsServer, serveMetrics } from '#platform/telemetry/metrics-server.ts';
 import { readProcessMetrics } from '#platform/telemetry/process-metrics.ts';
 import { CertificateCache } from '#protocol/ca/certificate-cache.ts';
-import { followMesh } from './control-plane.ts';
 import { openDns } from './dns.ts';
 import { agentEffects, type OpenedKernel, openKernel } from './effects.ts';
 import { openLocalWorkloads, openSandboxes } from './local-run.ts';
@@ -71,13 +72,15 @@ export async function startAgent(options: AgentProcessOptions): Promise<RunningA
   return running;
 }
 
+/** Makes the parts in the order in which each needs the one before; nothing serves yet. */
 async function assemble(options: AgentProcessOptions) {
   const { place, log, trustDomain, clusterDomain, nameservers } = options;
   const paths = await nodePaths(place, findCgroup2);
-  await requireFreeSocket(paths.socket);
+  await requireFreeSocket(paths.socket); // before anything is touched that a running agent uses
   mkdirSync(paths.nodeDir, { recursive: true, mode: 0o700 });
   const sandboxes = openSandboxes({ place, paths, clusterDomain, noNatFor: options.noNatFor, log });
   const { degraded } = await sandboxes.prepareNode();
+  // Programs are attached to the node's cgroup, so it is there before them.
   mkdirSync(paths.cgroup, { recursive: true });
   if (ensureBpffs(place.bpffs)) writeFileSync(paths.mountedMark, place.bpffs);
   const opened = openKernel(paths, log);
@@ -96,6 +99,7 @@ async function assemble(options: AgentProcessOptions) {
     beforeChange: () => events.drain(),
     connected: () => local.refreshRegistration(),
   });
+  // Calls that are under way would keep the process alive after everything else has ended.
   const closeClients = (): void => {
     closeRegistry();
     certificates.close();
@@ -111,6 +115,23 @@ async function assemble(options: AgentProcessOptions) {
   const metrics = await serveMetrics(agent.meters, options.stats, log);
   const parts: Parts = { ...opened, options, paths, agent, certificates, local, discovery, degraded, metrics, closeClients };
   return { parts, events };
+}
+
+/** Applies the mesh to the agent as the control plane tells it; call start() on the result. */
+export async function followMesh(agent: Agent, options: AgentProcessOptions, events: MeshEvents): Promise<DiscoveryClient> {
+  const { place, log, control } = options;
+  const { sub = '' } = decodeJwt((await control.token()).trim());
+  const { onSynced, ...subscription } = subscribeMesh(agent, events);
+  const discovery = new DiscoveryClient({
+    endpoint: control,
+    node: discoveryNodeOf(place.node, control.clusterId, sub),
+    waypoint: null,
+    clock: systemClock,
+    log,
+    ...subscription,
+  });
+  void discovery.synced.then(onSynced);
+  return discovery;
 }
 
 function statusOf({ options, paths, agent, kernel, missing, certificates, discovery, degraded, metrics }: Parts) {

@@ -17,6 +17,7 @@ export class Waiters {
   /** The first non-null answer of `look`; null after the deadline, or at once when too many wait. */
   until<T>(look: () => T | null): Promise<T | null> {
     const now = look();
+    // Too many: refused at once rather than later, so that a flood before the first sync cannot fill the memory.
     if (now !== null || this.#waiting.size >= AGENT.waitersMax) return Promise.resolve(now);
     return new Promise((resolve) => {
       const finish = (value: T | null): void => {

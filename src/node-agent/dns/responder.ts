@@ -62,8 +62,10 @@ export function createDnsResponder(effects: DnsEffects): DnsResponder {
   };
 }
 
+/** One query on its way. */
 type Exchange = { effects: DnsEffects; forwards: Forwards; workload: string; transport: DnsTransport };
 
+/** A datagram that is no query gets no answer at all: an error would make us a reflector. */
 async function answerMessage(exchange: Exchange, bytes: Buffer): Promise<Buffer | null> {
   const decoding = decodeQuery(bytes);
   switch (decoding.kind) {
@@ -79,6 +81,7 @@ async function answerMessage(exchange: Exchange, bytes: Buffer): Promise<Buffer 
   }
 }
 
+/** Names of the mesh here, others by the upstream; a workload that is unknown is refused, or it would see another's names. */
 async function answerQuery(exchange: Exchange, query: DnsQuery): Promise<Buffer> {
   const { effects, workload, transport } = exchange;
   effects.counters.request(labelsOf(exchange, query));
@@ -103,6 +106,7 @@ async function answerQuery(exchange: Exchange, query: DnsQuery): Promise<Buffer>
   }
 }
 
+/** The upstream's own reply, shortened to what the client can take. */
 async function forwardQuery(exchange: Exchange, query: DnsQuery, bytesMax: number): Promise<Buffer> {
   const outcome = await exchange.forwards.forward(query.bytes, labelsOf(exchange, query));
   switch (outcome.kind) {
@@ -117,6 +121,7 @@ async function forwardQuery(exchange: Exchange, query: DnsQuery, bytesMax: numbe
   }
 }
 
+/** Mistakes of clients are no news for an operator; what we or the upstream could not do is. */
 function fail(exchange: Exchange, echo: QueryEcho, rcode: Rcode, why: DnsFailure, detail: object = {}): Buffer {
   const { effects, workload, transport } = exchange;
   effects.counters.failed(why, transport);
@@ -125,10 +130,12 @@ function fail(exchange: Exchange, echo: QueryEcho, rcode: Rcode, why: DnsFailure
   return encodeFailure(echo, rcode);
 }
 
+/** Types without a name share one label: their number is the client's to choose, and must not become series. */
 function labelsOf({ workload, transport }: Exchange, query: DnsQuery): DnsLabels {
   return { workload, transport, queryType: query.type.startsWith('UNKNOWN') ? 'OTHER' : query.type };
 }
 
+/** Clients take the first address, so its place is drawn anew for each answer. */
 function shuffled(addresses: readonly IpAddress[], random: Random): readonly IpAddress[] {
   const drawn = addresses.map((address) => ({ address, lot: random() }));
   return drawn.sort((a, b) => a.lot - b.lot).map(({ address }) => address);

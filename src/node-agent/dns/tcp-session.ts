@@ -29,6 +29,7 @@ function startSession({ stream, respond, clock, broken }: TcpSession): Cancel {
   let idle: Cancel = () => {};
   const progressed = (): void => {
     idle();
+    // A query that an upstream works on is no idleness, however long it takes.
     idle = clock.after(DNS.tcpIdleMs, () => (running === 0 ? stream.destroy() : progressed()));
   };
   const answer = async (query: Buffer): Promise<void> => {
@@ -39,6 +40,7 @@ function startSession({ stream, respond, clock, broken }: TcpSession): Cancel {
     progressed();
     pump();
   };
+  // One place decides whether more is read: replies that the client does not take hold its next queries back.
   const pump = (): void => {
     while (running < DNS.queriesAtOnceMax && !stream.writableNeedDrain) {
       const query = waiting.shift();

@@ -34,7 +34,10 @@ function statusOf({ why, flag }: Refusal): number {
   return why === 'bad-authority' ? 400 : 503;
 }
 
-/** One CONNECT for a workload of this node: check, connect to the app as the client, answer, carry. */
+/**
+ * One CONNECT for a workload of this node: check, connect to the app as the client, answer, carry. The peer is who its
+ * certificate says; what its headers say (forwarded, baggage) is for the app and the log, within what that identity may claim.
+ */
 export async function handleTunnel(context: AgentContext, enrolled: Enrolled, tunnel: InboundTunnel): Promise<void> {
   const report = context.report({ reporter: 'destination', dialled: null });
   const remote = { ip: tunnel.remoteAddress, port: tunnel.remotePort };
@@ -55,6 +58,7 @@ export async function handleTunnel(context: AgentContext, enrolled: Enrolled, tu
     tunnel.refuse(statusOf(refusal));
     return report.ended(source, path, refusedEnd(refusal));
   }
+  // Only another port of the peer's own address is believed: an agent speaks for the workload whose address it dials from.
   const client = forwardedClient(tunnel.forwarded, remote.ip) ?? remote;
   const arrival = { enrolled, workload: known, source, client, target: path.end, path, report };
   const refusal = await deliver(context, arrival, () => tunnel.accept(formatBaggage(baggageOf(known))));
@@ -69,11 +73,13 @@ export async function handlePlaintext(context: AgentContext, enrolled: Enrolled,
   const { remote: client, local: target } = ends;
   const report = context.report({ reporter: 'destination', dialled: null });
   const source = { end: client, workload: null, identity: null };
+  // Before anything else: a connection to our own listeners would come back here, again and again.
   const known = RESERVED_PORTS.has(target.port) ? recursion() : await localWorkload(context, enrolled);
   if (known instanceof Refusal) {
     socket.resetAndDestroy();
     return report.ended(source, { ...NO_PATH, end: target }, refusedEnd(known));
   }
+  // The next SYN of plain text to this port is then decided in the kernel, for STRICT with ECONNREFUSED instead of a reset.
   context.verdicts.remember(null, known, target.port);
   const path = { ...NO_PATH, end: target, workload: known };
   const refusal = await deliver(context, { enrolled, workload: known, source, client, target, path, report }, () => socket);
@@ -88,6 +94,7 @@ async function deliver(context: AgentContext, arrival: Arrival, accept: () => Du
   const { enrolled, workload, source, client, target, path, report } = arrival;
   const abort = new AbortController();
   const connection = connectionOf(source.identity, client.ip, target);
+  // In the list before it is evaluated, and until its end: no change of policy can fall between check and list.
   const release = context.carried.add({ connection, destinationUid: enrolled.request.uid, abort: (why) => abort.abort(why) });
   try {
     const policies = policiesFor(context.mesh, workload);
@@ -107,6 +114,7 @@ async function deliver(context: AgentContext, arrival: Arrival, accept: () => Du
   }
 }
 
+/** The record of the workload that is dialled, waited for within bounds: without it no policy is known to apply. */
 async function localWorkload(context: AgentContext, enrolled: Enrolled): Promise<Workload | Refusal> {
   const workload = (await context.synced()) ? await context.record(enrolled) : null;
   return workload ?? new Refusal('unknown-workload', 'the control plane does not know this workload');
@@ -132,6 +140,7 @@ function dialledService(context: AgentContext, workload: Workload, forwarded: st
   return named.find((service) => workload.services.has(serviceKeyOf(service))) ?? null;
 }
 
+/** The port behind a service's port at this workload; the workload's own namespace is asked first (B23). */
 function servicePort(context: AgentContext, workload: Workload, hostname: string, port: number): number | Refusal {
   const services = context.mesh.servicesByHostname(hostname);
   const service = services.find((one) => one.namespace === workload.namespace) ?? services[0];

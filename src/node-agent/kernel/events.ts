@@ -9,6 +9,7 @@ import { NO_PATH, REFUSED_OUTCOME, recordOf } from '#model/telemetry/access-reco
 import { CLOSE_CAUSES, type CloseCause } from '#model/telemetry/close-cause.ts';
 import type { Meters } from '#model/telemetry/meters.ts';
 
+/** What the kernel's reasons are called in logs and metrics; those that are no refusals are not here. */
 const CAUSES: ReadonlyMap<number, CloseCause> = new Map([
   [REASON.denied, 'policy'],
   [REASON.noBackend, 'no-backend'],
@@ -22,7 +23,10 @@ const CAUSES: ReadonlyMap<number, CloseCause> = new Map([
 /** What an event is explained by, and where that goes. */
 export type EventView = { readonly mesh: MeshState; readonly ids: IdTable; readonly log: Log; readonly meters: Meters };
 
-/** Writes one log line for a connection that the kernel refused, naming the policy and rule that decided. */
+/**
+ * Writes one log line for a connection that the kernel refused, naming the policy and rule that decided. To be called
+ * before a change is applied: the event was decided by the policies in force then.
+ */
 export function logRefusal(event: KernelEvent, { mesh, ids, log, meters }: EventView): void {
   const [source, destination] = [event.sourceId, event.destinationId].map((id) => ids.nameOf(id));
   const cause = CAUSES.get(event.reason) ?? 'other';
@@ -65,6 +69,7 @@ function explain(
   const set = policiesFor(mesh, destination);
   const sourceIp: IpAddress | undefined = event.source ?? source?.addresses[0];
   if (sourceIp === undefined) return null;
+  // Which port of the workload was meant is not in the event; the first that is denied explains the refusal.
   for (const port of candidatePorts(event, destination.services.values())) {
     const decision = decideL4(set, connectionOf(source, sourceIp, { ip: destinationIp, port }));
     if (!decision.allowed) return decision;

@@ -34,11 +34,15 @@ export class KernelTables {
     return this.#failed.size === 0;
   }
 
-  /** Brings the entries of the touched addresses and services up to date. */
+  /**
+   * Brings the entries of the touched addresses and services up to date. Each address is guarded by itself: one that does
+   * not fit must not keep the others from being right.
+   */
   refresh(touched: Touched, view: TableView): void {
     const ips = new Set(touched.ips);
     const vips = new Set<IpAddress>();
     for (const key of touched.services) for (const vip of view.mesh.service(key)?.addresses ?? []) vips.add(vip);
+    // An address can become a VIP or stop being one, so those that were written before count as well.
     for (const ip of ips) if (this.#frontends.has(ip) || view.mesh.servicesByVip(ip).length > 0) vips.add(ip);
     for (const ip of ips) this.#guard(ip, () => this.#refreshAddress(ip, view));
     for (const vip of vips) this.#guard(vip, () => this.#refreshFrontends(vip, view));
@@ -58,6 +62,7 @@ export class KernelTables {
     for (const [key] of this.#maps.backends.entries()) if (!ids.has(key.serviceId)) this.#maps.backends.delete(key);
   }
 
+  /** Until the write works, the kernel's knowledge is incomplete, and unknown destinations go through the agent. */
   #guard(ip: IpAddress, write: () => void): void {
     try {
       write();
@@ -68,6 +73,7 @@ export class KernelTables {
     }
   }
 
+  /** Compared with what was written, not with the map: a read of the kernel costs a system call for each address. */
   #refreshAddress(ip: IpAddress, view: TableView): void {
     const entry = addressEntry(ip, view);
     const old = this.#addresses.get(ip);
@@ -80,7 +86,10 @@ export class KernelTables {
     }
   }
 
-  /** Slots before the count that points at them; on shrinking the count first (E42). */
+  /**
+   * Slots before the count that points at them; on shrinking the count first (E42): connect() draws a slot below the count
+   * at any moment, and a slot that is not there would refuse a connection that has endpoints.
+   */
   #refreshFrontends(vip: IpAddress, view: TableView): void {
     const wanted = frontendsOfVip(vip, view);
     const old = this.#frontends.get(vip) ?? [];
@@ -106,6 +115,7 @@ export class KernelTables {
     else this.#frontends.set(vip, wanted);
   }
 
+  /** Gives back the slots [from, to) of a frontend. */
   #trimSlots(id: number, from: number, to: number): void {
     for (let slot = from; slot < to; slot++) this.#maps.backends.delete({ serviceId: id, slot });
   }
@@ -140,6 +150,7 @@ function keyOf(entry: FrontendEntry): MapKey<'services'> {
   return { ip: entry.ip, port: entry.port, protocol: entry.protocol };
 }
 
+/** Whether a write would change nothing; slots are compared in order, since the kernel draws by their number. */
 function sameFrontend(a: FrontendEntry, b: FrontendEntry): boolean {
   return (
     a.id === b.id &&

@@ -33,6 +33,7 @@ export async function handleOutbound(context: AgentContext, enrolled: Enrolled, 
   const call = capturedCall(context, enrolled, ends);
   if (call === null) return refuseStranger(context, ends, socket);
   const report = context.report({ reporter: 'source', dialled: formatAddress(call.dialled.ip, call.dialled.port) });
+  // The socket is not read until the way is known: a client that talks first waits in the kernel's buffer, not in ours.
   const known = await knownSource(context, enrolled);
   const isKnown = !(known instanceof Refusal);
   const source: RecordSource = { end: ends.remote, workload: isKnown ? known : null, identity: enrolled.identity };
@@ -57,9 +58,11 @@ function capturedCall(context: AgentContext, enrolled: Enrolled, ends: { remote:
   };
   const { captured } = context.effects.kernel.maps;
   const origin = captured.get(flow);
+  // Taken once: a later connection from the same port must bring a record of its own, or it was not captured.
   if (origin !== null) captured.delete(flow);
   if (origin === null || origin.dialled === null) return null;
   const { dialled, dialledPort, backend, backendPort } = origin;
+  // For a VIP the kernel has drawn an endpoint; the decision keeps it while it is one, so that both agree.
   const isService = backend !== null && (backend !== dialled || backendPort !== dialledPort);
   return {
     enrolled,
@@ -78,6 +81,10 @@ function refuseStranger(context: AgentContext, ends: { remote: RecordEnd; local:
   socket.resetAndDestroy();
 }
 
+/**
+ * The record of the workload that dials, waited for within bounds. Without it there is no identity to evaluate and no
+ * locality to choose by; without the mesh an unknown address could be a workload, so nothing passes as plain text.
+ */
 async function knownSource(context: AgentContext, enrolled: Enrolled): Promise<Workload | Refusal> {
   if (!(await context.synced()))
     return new Refusal('unknown-mesh', 'the mesh is not known yet: no answer from the control plane');
@@ -85,6 +92,7 @@ async function knownSource(context: AgentContext, enrolled: Enrolled): Promise<W
   return source ?? new Refusal('unknown-workload', 'the control plane does not know this workload');
 }
 
+/** Decides and dials. What was decided is in the log also when dialling fails: that is when somebody reads it. */
 async function reach(context: AgentContext, call: Call, source: Workload): Promise<Reached> {
   const isLocal = (uid: string): boolean => context.enrollment.get(uid) !== null;
   const question = { source, dialled: call.dialled, chosen: call.chosen };
@@ -116,6 +124,7 @@ function recordedPath(path: OutboundPath, dialled: RecordEnd): RecordPath {
   }
 }
 
+/** One branch for each path of the decision. Throws a Refusal, or the socket's error. */
 async function dial(context: AgentContext, call: Call, source: Workload, path: OutboundPath): Promise<Dialled> {
   switch (path.kind) {
     case 'refused':
@@ -126,14 +135,19 @@ async function dial(context: AgentContext, call: Call, source: Workload, path: O
     case 'local':
       return { stream: await dialLocal(context, call, source, path), peer: identityOf(path.workload) };
     case 'hbone':
+      // The destination evaluates again, and decides. Here it spares a tunnel, and tells the kernel to refuse the next connect().
       authorize(context, source, path.workload, path, call.client);
       return openTunnel(context, call, source, path);
     case 'waypoint':
+      // Policies that name the client are the waypoint's to evaluate: the destination sees the waypoint's identity.
       return openTunnel(context, call, source, path);
   }
 }
 
-/** Evaluates and lets the kernel remember; throws when policy denies. */
+/**
+ * Evaluates and lets the kernel remember; throws when policy denies. What is remembered is the verdict of the pair, not of
+ * this connection: it is kept only when every connection of the pair to this port gets the same.
+ */
 function authorize(
   context: AgentContext,
   source: Workload,
@@ -149,7 +163,9 @@ function authorize(
 /** Both ends on this node and no verdict cached: this one connection is carried here, the next goes direct. */
 async function dialLocal(context: AgentContext, call: Call, source: Workload, path: Local): Promise<Socket> {
   const target = context.enrollment.get(path.workload.uid);
+  // It was here when the decision was made; between the two it may have left, and its address may belong to another soon.
   if (target === null) throw new Refusal('workload-left', 'the destination left this node');
+  // In the list before it is evaluated: a policy that comes during the dial finds it there and cuts it.
   const release = context.carried.add({
     connection: connectionOf(source, call.client.ip, path),
     destinationUid: path.workload.uid,
@@ -174,6 +190,7 @@ function tellDryRun(context: AgentContext, call: Call, source: Workload, path: L
   context.dryRun(decisions, record, { ...recordedPath(path, call.dialled), identity: identityOf(path.workload) });
 }
 
+/** A stream of the pool's; 401 means that the destination's policy denied, every other status that it could not serve. */
 async function openTunnel(context: AgentContext, call: Call, source: Workload, path: Tunnelled): Promise<Dialled> {
   const { enrolled, client } = call;
   const caller = { identity: enrolled.identity, baggage: baggageOf(source) };

@@ -115,6 +115,7 @@ export class LocalWorkloads {
       addresses: [...sandbox.addresses],
       netnsPath: sandbox.netnsPath,
     };
+    // Known before it is enrolled, so that a stop or an end of the agent meanwhile finds it.
     this.#local.set(keyText(key), { request, sandbox, startedMs: this.#effects.clock.nowMs(), populated: false });
     try {
       if (attempt.stopped) throw stoppedMeanwhile(uid); // its sandbox may be gone already
@@ -146,6 +147,7 @@ export class LocalWorkloads {
     if (starting !== undefined) starting.stopped = true;
     const local = this.#local.get(keyText(key));
     this.#local.delete(keyText(key));
+    // Out of the mesh before out of the disk: an agent that dies in between would otherwise forget one that still captures.
     if (local !== undefined) this.#agent.leave(local.request.uid);
     await this.#save();
     await this.#effects.sandboxes.remove(key, { killProcesses: true });
@@ -207,7 +209,7 @@ export class LocalWorkloads {
         continue;
       }
       const started = local.populated || this.#effects.clock.nowMs() - local.startedMs > AGENT.startGraceMs;
-      if (!started || this.#local.get(text) !== local) continue;
+      if (!started || this.#local.get(text) !== local) continue; // replaced while the sandbox was looked at
       this.#effects.log.info({ workload: local.request.uid }, 'the workload ended without leaving: removing it');
       await this.stop(key).catch((error: unknown) =>
         this.#effects.log.error({ workload: local.request.uid, error: messageOf(error) }, 'cannot remove an ended workload'),

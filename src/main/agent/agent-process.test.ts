@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { unlink, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, unlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { DENY, endpointOf, POD_UID, place, SHOP, started } from '#main/control/control-rig.testing.ts';
@@ -8,7 +9,9 @@ import { SILENT_LOG } from '#model/effects/log.ts';
 import { CONFIG_FLAG } from '#model/kernel/abi.ts';
 import type { MeshDelta } from '#model/mesh/mesh-state.ts';
 import { type AgentRig, startAgentRig } from '#node-agent/agent-rig.testing.ts';
-import { followMesh } from './control-plane.ts';
+import { serveLocalSocket } from '#platform/local-api/serve-socket.ts';
+import { followMesh, startAgent } from './agent-process.ts';
+import type { AgentProcessOptions } from './options.ts';
 
 const POD_IP = parseIp('10.1.0.7');
 const VIP = parseIp('10.96.0.9');
@@ -25,17 +28,7 @@ async function setUp(t: TestContext) {
     for (const watcher of [...watchers]) watcher();
   };
   const seen: string[] = [];
-  const options = {
-    place: { node: 'node-1', runDir: '', bpffs: '', cgroup: null, pool4: '', pool6: '' },
-    control: await endpointOf(control, 'node-1'),
-    nameservers: [],
-    noNatFor: null,
-    trustDomain: 'cluster.local',
-    clusterDomain: 'cluster.local',
-    version: '1',
-    stats: null,
-    log: SILENT_LOG,
-  };
+  const options = optionsOf(await endpointOf(control, 'node-1'));
   const discovery = await followMesh(rig.agent, options, {
     beforeChange: () => void seen.push(`change at generation ${rig.agent.generation}`),
     connected: () => void seen.push('connected'),
@@ -52,6 +45,28 @@ async function setUp(t: TestContext) {
       watcher();
     });
   return { where, rig, discovery, seen, until };
+}
+
+/** Options of an agent of node-1 that lives in `runDir`. */
+function optionsOf(control: AgentProcessOptions['control'], runDir = '/nowhere'): AgentProcessOptions {
+  return {
+    place: {
+      node: 'node-1',
+      runDir,
+      bpffs: join(runDir, 'bpf'),
+      cgroup: join(runDir, 'cgroup'),
+      pool4: '10.41.0.0/24',
+      pool6: 'fd41::/64',
+    },
+    control,
+    nameservers: [],
+    noNatFor: null,
+    trustDomain: 'cluster.local',
+    clusterDomain: 'cluster.local',
+    version: '1',
+    stats: null,
+    log: SILENT_LOG,
+  };
 }
 
 const incomplete = (rig: AgentRig): boolean => ((rig.kernel.maps.config.get(0)?.flags ?? 0) & CONFIG_FLAG.incomplete) !== 0;
@@ -94,4 +109,40 @@ test('a policy raises the generation, after the events before it were read', asy
   await writeFile(join(where.configDir, 'deny.yaml'), DENY);
   await until(() => rig.agent.mesh.counts.policies === 1 && rig.agent.generation > before);
   assert.equal(seen[0], `change at generation ${before}`);
+});
+
+test('the control plane is told who asks: the node of the token, in the form of a node proxy', async (t) => {
+  const { rig, discovery, until } = await setUp(t);
+  discovery.start();
+  await until(() => rig.agent.synced);
+  assert.deepEqual([discovery.status().connected, discovery.status().error], [true, null]);
+});
+
+test('a token that is none is an error of the start, not of a later day', async () => {
+  const control = {
+    address: '127.0.0.1:1',
+    rootsPem: async () => '',
+    token: async () => 'nonsense',
+    serverName: null,
+    clusterId: 'Kubernetes',
+  };
+  const rig = startAgentRig({ node: 'node-1' });
+  await assert.rejects(followMesh(rig.agent, optionsOf(control), { beforeChange() {}, connected() {} }), /JWT/i);
+});
+
+test('an agent that runs already keeps its node: a second one ends before it touches anything', async (t) => {
+  const runDir = await mkdtemp(join(tmpdir(), 'weft-agent-'));
+  t.after(() => rm(runDir, { recursive: true, force: true }));
+  await mkdir(join(runDir, 'node-1'));
+  const close = await serveLocalSocket(join(runDir, 'node-1', 'agent.sock'), async () => ({ status: 204, body: null }));
+  t.after(close);
+  const control = {
+    address: '127.0.0.1:1',
+    rootsPem: async () => '',
+    token: async () => '',
+    serverName: null,
+    clusterId: 'Kubernetes',
+  };
+  await assert.rejects(startAgent(optionsOf(control, runDir)), { code: 'WEFT_ALREADY_RUNNING' });
+  assert.deepEqual([await readdir(runDir), await readdir(join(runDir, 'node-1'))], [['node-1'], ['agent.sock']]);
 });
