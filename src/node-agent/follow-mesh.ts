@@ -40,7 +40,7 @@ export function subscribeMesh(agent: FollowingAgent, events: MeshEvents): MeshSu
 export type DiscoveryNode = { id: string; metadata: Record<string, string> };
 
 /**
- * The form istiod expects of a node proxy (control-plane-protocols 1.3). `subject` is the `sub` claim of the node's token,
+ * The form istiod expects of a node proxy (docs/rules/control-plane.md). `subject` is the `sub` claim of the node's token,
  * `system:serviceaccount:<namespace>:<account>`: the control plane compares it with what is said here.
  */
 export function discoveryNodeOf(node: string, clusterId: string, subject: string): DiscoveryNode {

@@ -251,7 +251,7 @@ test('waypoint: a request with a body is not repeated', async (t) => {
   assert.equal(rig.waypoint.counters.upstreamRetries, 0);
 });
 
-test('waypoint: an upstream that fails is told apart in status, body and flag (waypoint-l7 section 4)', async (t) => {
+test('waypoint: an upstream that fails is told apart in status, body and flag (docs/rules/waypoint.md)', async (t) => {
   const rig = await startRig();
   t.after(() => rig.close());
   const cases: { app: () => Promise<number>; status: number; reason: string; flag: string }[] = [

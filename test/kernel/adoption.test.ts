@@ -3,7 +3,7 @@ import { after, before, describe, test } from 'node:test';
 import { Bed, type Caller } from './bed.testing.ts';
 import { agentOn, serviceDelta, workload, workloadDelta } from './mesh.testing.ts';
 
-/** What goes on without an agent, and how the next one takes over (DESIGN section 4, promise 5). */
+/** What goes on without an agent, and how the next one takes over (promise 5). */
 describe('a data path without its agent', () => {
   const bed = new Bed();
   let agent: ReturnType<typeof agentOn>;

@@ -89,7 +89,7 @@ describe('tunnels between two nodes', () => {
   });
 });
 
-/** DESIGN promise 1, on the kernel: incomplete maps. */
+/** promise 1, on the kernel: incomplete maps. */
 describe('an address map that is not complete', () => {
   const bed = new Bed();
   const a = bed.host(1);

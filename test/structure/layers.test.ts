@@ -3,7 +3,7 @@ import test from 'node:test';
 import { benchViolations, endingViolations, importCycles, layerViolations } from './layers.ts';
 import { filesBelow, type SourceFile } from './source-files.ts';
 
-const sources = filesBelow('src', ['.ts']);
+const sources = [...filesBelow('src', ['.ts']), ...filesBelow('testbed', ['.ts'])];
 
 test('imports point inward: no part imports another, and only main and tests import platform', () => {
   assert.deepEqual(layerViolations(sources), []);
@@ -36,6 +36,8 @@ const wrongWays = [
   { name: 'a part importing main', file: planted('src/cli/a.ts', '#main/b.ts') },
   { name: 'a relative way out of the layer', file: planted('src/control-plane/x/a.ts', '../../platform/b.ts') },
   { name: 'a way out of src', file: planted('src/main/a.ts', '../../test/b.ts') },
+  { name: 'the test bed importing a part', file: planted('testbed/a.ts', '#node-agent/b.ts') },
+  { name: 'the test bed importing main', file: planted('testbed/a.ts', '#main/b.ts') },
   { name: 'a file in no layer', file: planted('src/a.ts') },
   { name: 'a folder that is no layer', file: planted('src/common/a.ts') },
 ];

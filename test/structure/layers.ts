@@ -11,6 +11,7 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   waypoint: ['model', 'protocol'],
   cli: ['model', 'protocol'],
   main: ['model', 'protocol', 'platform', 'control-plane', 'node-agent', 'waypoint', 'cli'],
+  testbed: ['model', 'protocol', 'platform', 'cli'],
 };
 
 /** Where an import leads: a path from the root, `null` for packages and Node's own modules. */
@@ -27,6 +28,7 @@ export function resolveImport(importer: string, from: string): string | null {
 /** The layer of a path; generated protobuf code counts as protocol. Null outside src/. */
 function layerOf(path: string): string | null {
   if (path.startsWith('build/proto/')) return 'protocol';
+  if (path.startsWith('testbed/')) return 'testbed';
   const [top, layer, ...rest] = path.split('/');
   return top === 'src' && layer !== undefined && rest.length > 0 ? layer : null;
 }

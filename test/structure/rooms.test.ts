@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
+import { KINDS } from '#control-plane/kinds/list.ts';
 import { BRANCHES_MAX, folderGroups, kindViolations, supportViolations, wiringViolations } from './rooms.ts';
 import { filesBelow, type SourceFile } from './source-files.ts';
 
@@ -110,4 +111,12 @@ test('the test support test lets tests import it, and products of honest names p
 
 test('product never imports test support, and test support is called *.testing.ts', () => {
   assert.deepEqual(supportViolations(tree), []);
+});
+
+test('no two folders of a part import one another', () => assert.deepEqual(folderGroups(tree), []));
+
+test('kinds do not import one another, and the engine knows none', () => {
+  const names = KINDS.map(({ kind }) => kind);
+  assert.ok(names.length >= 8);
+  assert.deepEqual(kindViolations(tree, names), []);
 });

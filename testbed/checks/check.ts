@@ -5,7 +5,7 @@ import { waitUntil } from '#testbed/processes/wait.ts';
 /** One check: something the mesh promises, shown from outside. */
 export type Check = {
   name: string;
-  /** The path of DESIGN section 2 that it is about; `-` for those about several. */
+  /** The path (README.md names them) that it is about; `-` for those about several. */
   path: string;
   timeoutMs: number;
   /** What was seen, in one line. Rejects when it is not as promised; a `CheckFailure` says why. */

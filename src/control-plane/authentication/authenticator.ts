@@ -26,7 +26,7 @@ const NODE_ID_PARTS = 4;
 /**
  * Compares what a client says of itself with what its token proves.
  * Errors: RpcError invalid-argument without a usable node, permission-denied when it claims another namespace,
- * service account or node (C13). Source: control-plane-protocols 1.1, 1.7.
+ * service account or node (C13). Source: docs/rules/control-plane.md.
  */
 export function checkNode(caller: Caller, node: NodeMetadata | undefined): void {
   if (node === undefined || node.id === '') throw new RpcError('invalid-argument', 'the first request must name its node');

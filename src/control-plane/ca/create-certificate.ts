@@ -19,7 +19,7 @@ export type IdentityDirectory = {
 /**
  * Decides whom a certificate may name: everybody may ask for himself; the agent of a node also for every service account
  * that runs there. The trust domain is compared, which Istio does not (C19, C22).
- * `requested` is empty when the caller asks for himself without saying so. Source: control-plane-protocols 3.
+ * `requested` is empty when the caller asks for himself without saying so. Source: docs/rules/control-plane.md.
  */
 export function authorizeIdentity(caller: Caller, requested: string, directory: IdentityDirectory): Authorization {
   const { namespace, serviceAccount } = caller;

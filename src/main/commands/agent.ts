@@ -3,8 +3,8 @@ import { cleanupNode, startAgent } from '#main/agent/agent-process.ts';
 import { controlEndpoint } from '#main/commands/control-access.ts';
 import { weftVersion } from '#main/commands/version.ts';
 import { removeEmptyParents } from '#platform/files/empty-parents.ts';
+import { serve } from '#platform/linux/process/service.ts';
 import { requireMachine } from '#platform/preflight/preflight.ts';
-import { serve } from '#platform/process/service.ts';
 import { commandLog } from '#platform/telemetry/command-log.ts';
 
 /** The suffix of service names; Istio's default. */

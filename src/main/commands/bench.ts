@@ -1,6 +1,6 @@
 import type { BenchOptions } from '#cli/bench.ts';
+import { nextSignal } from '#platform/linux/process/service.ts';
 import { requireMachine } from '#platform/preflight/preflight.ts';
-import { nextSignal } from '#platform/process/service.ts';
 import { runBench } from '../../../bench/bench.ts';
 
 /** `weft bench`; Ctrl-C ends the measurement under way and removes everything, a second one ends it at once. */

@@ -7,9 +7,9 @@ import { startControl } from '#main/control/control-process.ts';
 import { systemClock } from '#platform/clock.ts';
 import { openStateDirectory } from '#platform/files/state-directory.ts';
 import { relayToControl } from '#platform/grpc/control-relay.ts';
+import { serve } from '#platform/linux/process/service.ts';
 import { launchDetached, signalProcess, startTimeOf } from '#platform/linux/sandbox/detached.ts';
 import { agentClient } from '#platform/local-api/clients.ts';
-import { serve } from '#platform/process/service.ts';
 import { commandLog } from '#platform/telemetry/command-log.ts';
 import { discoverySocketPath, waypointsDirectory } from '#protocol/api/places.ts';
 

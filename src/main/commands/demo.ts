@@ -1,5 +1,5 @@
 import type { DemoOptions } from '#cli/demo.ts';
-import { nextSignal } from '#platform/process/service.ts';
+import { nextSignal } from '#platform/linux/process/service.ts';
 import { runDemo } from '#testbed/demo.ts';
 
 /** `weft demo`; a second Ctrl-C ends it at once, and the next run removes what is left. */

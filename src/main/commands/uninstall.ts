@@ -6,9 +6,10 @@ import { WeftError } from '#model/error.ts';
 import { COMMAND } from '#model/settings/host.ts';
 import { removeEmptyParents, removeIfEmpty } from '#platform/files/empty-parents.ts';
 import { nodesBelow } from '#platform/files/run-dir.ts';
+import { endProcess, isRunning } from '#platform/linux/process/processes.ts';
+import { eventually } from '#platform/linux/process/waiting.ts';
 import { agentClient, controlClient } from '#platform/local-api/clients.ts';
 import { requireRoot } from '#platform/preflight/preflight.ts';
-import { endProcess, eventually, isRunning } from '#platform/process/processes.ts';
 import { commandLog } from '#platform/telemetry/command-log.ts';
 import { agentSocketPath, controlSocketPath, discoverySocketPath, waypointsDirectory } from '#protocol/api/places.ts';
 

@@ -2,8 +2,8 @@ import type { WaypointOptions } from '#cli/waypoint.ts';
 import { controlEndpoint } from '#main/commands/control-access.ts';
 import { weftVersion } from '#main/commands/version.ts';
 import { startWaypoint } from '#main/waypoint/waypoint-process.ts';
+import { serve } from '#platform/linux/process/service.ts';
 import { requireRoot } from '#platform/preflight/preflight.ts';
-import { serve } from '#platform/process/service.ts';
 import { commandLog } from '#platform/telemetry/command-log.ts';
 
 /** `weft waypoint`. */

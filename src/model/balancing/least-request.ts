@@ -26,7 +26,7 @@ export function endpointSet<E extends LoadedEndpoint>(endpoints: readonly E[]): 
 /**
  * Picks the less loaded of two endpoints drawn at random with replacement, in proportion to capacity;
  * load is requests under way per unit of capacity. With equal capacities this is Envoy's LEAST_REQUEST
- * (waypoint-l7 section 5, W46). Null when no endpoint has capacity.
+ * (docs/rules/waypoint.md, W46). Null when no endpoint has capacity.
  */
 export function pickLeastLoaded<E extends LoadedEndpoint>(set: EndpointSet<E>, random: Random): E | null {
   const [only] = set.endpoints;

@@ -8,7 +8,7 @@ export function clusterSearchDomains(namespace: string, clusterDomain: string): 
 
 /**
  * Every name that `name` (lower case, no final dot) may stand for, in the order they are tried: as asked, completed to
- * cluster names, then the same with each search domain cut off. Source: node-proxy section 7.
+ * cluster names, then the same with each search domain cut off. Source: docs/rules/node-proxy.md.
  */
 export function aliasesOf(
   name: string,

@@ -32,7 +32,7 @@ type Hit = { service: Service; cname: string | null };
 
 /**
  * What a DNS question of a workload means in the mesh. Only A and AAAA of services are answered, never names of
- * workloads. Errors: none. Source: node-proxy section 7 (B40, B61, B62).
+ * workloads. Errors: none. Source: docs/rules/node-proxy.md (B40, B61, B62).
  */
 export function resolveName(question: NameQuestion, client: NameClient, view: DnsView, options: NameOptions): NameResolution {
   const family = familyAsked(question.type);

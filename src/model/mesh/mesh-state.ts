@@ -8,7 +8,7 @@ export type Touched = { ips: Set<IpAddress>; services: Set<ServiceKey>; workload
 
 /**
  * All a node or waypoint knows of the mesh, with the look-ups it needs. One writer: apply().
- * Endpoints may arrive before their service (spec control-plane-protocols 1.9).
+ * Endpoints may arrive before their service (docs/rules/control-plane.md).
  */
 export class MeshState {
   readonly #workloads = new Map<string, Workload>();

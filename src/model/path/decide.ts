@@ -7,7 +7,7 @@ import type { Workload } from '#model/mesh/workload.ts';
 import type { CloseCause } from '#model/telemetry/close-cause.ts';
 import { reachOf, type Tunnel, tunnelToWaypoint } from './reach.ts';
 
-/** What the agent does with one outbound connection (spec node-proxy section 3). */
+/** What the agent does with one outbound connection (docs/rules/node-proxy.md). */
 export type OutboundPath =
   /** Not in the mesh: plain TCP to where it was going. */
   | { kind: 'passthrough'; ip: IpAddress; port: number }
@@ -80,7 +80,7 @@ function toWorkload(workload: Workload, ip: IpAddress, port: number, service: Se
   }
 }
 
-/** A waypoint that is bound but cannot be found refuses; it is never skipped (B28, DESIGN promise 2). */
+/** A waypoint that is bound but cannot be found refuses; it is never skipped (B28, promise 2). */
 function toWaypoint(
   address: GatewayAddress,
   dialled: { ip: IpAddress; port: number },

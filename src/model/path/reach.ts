@@ -43,7 +43,7 @@ export type TunnelTarget = {
   port: number;
 };
 
-/** What one CONNECT says (spec node-proxy section 2.2). */
+/** What one CONNECT says (docs/rules/node-proxy.md). */
 export type TunnelRequest = {
   /** `ip:port`, `[v6]:port` or `hostname:port`. */
   authority: string;
@@ -58,7 +58,7 @@ export type TunnelRequest = {
 /** Who opens a tunnel: as whom, and what peers are told about it. */
 export type Caller = { readonly identity: Identity; readonly baggage: Baggage };
 
-/** A workload of the mesh on another node is never dialled in plain text (DESIGN section 11, promise 1). */
+/** A workload of the mesh on another node is never dialled in plain text (promise 1). */
 export function reachOf(destination: Destination, isNear: boolean): Reach {
   if (destination.workload.tunnelProtocol !== 'hbone') return { kind: 'plain' };
   return isNear ? { kind: 'near' } : { kind: 'tunnel', tunnel: tunnelTo(destination) };

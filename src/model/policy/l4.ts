@@ -56,7 +56,7 @@ export class L4Policies {
 /** Policies change rarely and are asked for with each connection: one set serves every destination with the same ones. */
 const setsOf = new WeakMap<MeshState, { generation: number; sets: Map<string, L4Policies> }>();
 
-/** GLOBAL, the workload's namespace, and those its record lists (spec node-proxy 5.3). */
+/** GLOBAL, the workload's namespace, and those its record lists (docs/rules/node-proxy.md). */
 export function policiesFor(mesh: MeshState, destination: Workload): L4Policies {
   let known = setsOf.get(mesh);
   if (known?.generation !== mesh.policyGeneration) {

@@ -59,7 +59,7 @@ export type AttemptDecision =
       readonly why: 'response-begun' | 'tries-spent' | 'out-of-time' | 'body-lost' | 'not-allowed';
     };
 
-/** Decides after a failed try. The one place that says a request is sent twice (DESIGN section 11, promise 10). */
+/** Decides after a failed try. The one place that says a request is sent twice (promise 10). */
 export function decideAttempt(facts: AttemptFacts, policy: AttemptPolicy): AttemptDecision {
   if (facts.responseBegun) return { kind: 'give-up', why: 'response-begun' };
   if (facts.tryNumber >= policy.triesMax) return { kind: 'give-up', why: 'tries-spent' };

@@ -3,7 +3,7 @@ import type { HeaderChanges } from '#model/waypoint/config.ts';
 /** A header to set or add; the name in lower case. */
 export type HeaderValue = { readonly name: string; readonly value: string };
 
-/** Validated header changes, in the order to apply: set, add, remove; each sorted by name (waypoint-l7 2.2). */
+/** Validated header changes, in the order to apply: set, add, remove; each sorted by name (docs/rules/waypoint.md). */
 export type HeaderEdits = {
   readonly set: readonly HeaderValue[];
   readonly add: readonly HeaderValue[];

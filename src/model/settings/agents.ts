@@ -9,7 +9,7 @@ export const AGENT_SETTINGS = {
     knowledgeDeadlineMs: setting(
       5_000,
       'ms',
-      "How long a connection waits for the workload's record or the first sync (node-proxy 1.5).",
+      "How long a connection waits for the workload's record or the first sync (docs/rules/node-proxy.md).",
     ),
     waitersMax: setting(10_000, 'count', 'Connections that wait so at once; further ones are refused.'),
     eagerPairsMax: setting(

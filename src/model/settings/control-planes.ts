@@ -7,7 +7,7 @@ const HOUR_MS = 3_600_000;
 
 /** Certificates and tokens: the rows of the table. */
 export const CERTIFICATE_SETTINGS = {
-  about: { title: 'Certificates and tokens', text: 'Lifetimes, and how they are renewed (control-plane-protocols 3).' },
+  about: { title: 'Certificates and tokens', text: 'Lifetimes, and how they are renewed (docs/rules/control-plane.md).' },
   rows: {
     ttlSeconds: setting(24 * HOUR_S, 's', "Lifetime an agent asks for (Istio's default)."),
     fetchesMax: setting(8, 'count', 'Certificates one agent asks for at the same time, over all identities.'),
@@ -44,7 +44,7 @@ export const CERTIFICATE = valuesOf(CERTIFICATE_SETTINGS);
 export const CONTROL_SETTINGS = {
   about: {
     title: 'Control plane and its clients',
-    text: 'Discovery over gRPC (control-plane-protocols 1), registration and waypoints.',
+    text: 'Discovery over gRPC (docs/rules/control-plane.md), registration and waypoints.',
   },
   rows: {
     keepaliveMs: setting(30_000, 'ms', 'Both sides ask this often whether the other is still there.'),

@@ -6,7 +6,7 @@ const KIB = 1_024;
 export const DNS_SETTINGS = {
   about: { title: 'DNS', text: 'The responder of each node and the nameservers it asks.' },
   rows: {
-    ttlSeconds: setting(30, 's', 'How long clients may keep an answer (node-proxy section 7, B61).'),
+    ttlSeconds: setting(30, 's', 'How long clients may keep an answer (docs/rules/node-proxy.md, B61).'),
     udpBytesMax: setting(4 * KIB, 'bytes', 'The largest reply sent over UDP, and what our own OPT record announces.'),
     queryBytesMax: setting(4 * KIB, 'bytes', 'No honest query comes near this; it bounds the work one message can cause.'),
     queryRecordsMax: setting(16, 'count', 'Records of one query, which has one question and an OPT record.'),
@@ -27,7 +27,7 @@ export const DNS_SETTINGS = {
     tcpIdleMs: setting(
       5_000,
       'ms',
-      'A connection on which nothing is asked or answered for so long is closed (node-proxy section 7).',
+      'A connection on which nothing is asked or answered for so long is closed (docs/rules/node-proxy.md).',
     ),
     tryMsMax: setting(
       1_500,

@@ -52,7 +52,7 @@ export const HTTP2_SETTINGS = {
   rows: {
     concurrentStreamsMax: setting(1_024, 'count', 'Streams a client may have open on one connection.'),
     upstreamStreamsMax: setting(100, 'count', 'Requests we put on one upstream connection, whatever more the peer allows.'),
-    streamWindowBytes: setting(MIB, 'bytes', 'Unread bytes of one stream that a peer may send ahead (waypoint-l7 section 12).'),
+    streamWindowBytes: setting(MIB, 'bytes', 'Unread bytes of one stream that a peer may send ahead (docs/rules/waypoint.md).'),
     connectionWindowBytes: setting(16 * MIB, 'bytes', 'The same of one connection.'),
     headerListBytesMax: setting(60 * KIB, 'bytes', 'Decoded bytes of one header list: the same limit as for HTTP/1.'),
     headerPairsMax: setting(104, 'count', '100 headers and the four pseudo headers of a request.'),

@@ -10,7 +10,7 @@ export type CarriedConnection = {
   abort(why: Refusal): void;
 };
 
-/** Inbound connections carried by the agent, so that a new policy can close them (spec node-proxy 5.5). */
+/** Inbound connections carried by the agent, so that a new policy can close them (docs/rules/node-proxy.md). */
 export class CarriedConnections {
   readonly #open = new Set<CarriedConnection>();
 

@@ -22,7 +22,7 @@ export type DnsResponder = {
   stop(): void;
 };
 
-/** Answers the DNS queries that enrolled workloads of this node send. Source: node-proxy section 7. */
+/** Answers the DNS queries that enrolled workloads of this node send. Source: docs/rules/node-proxy.md. */
 export function createDnsResponder(effects: DnsEffects): DnsResponder {
   const { limits } = effects;
   const forwards = createForwards(effects);

@@ -28,7 +28,7 @@ type Arrival = {
   report: ConnectionReport;
 };
 
-/** Statuses that refuse a CONNECT (spec node-proxy 2.3). */
+/** Statuses that refuse a CONNECT (docs/rules/node-proxy.md). */
 function statusOf({ why, flag }: Refusal): number {
   if (flag === 'DENY') return 401;
   return why === 'bad-authority' ? 400 : 503;

@@ -42,7 +42,7 @@ export type DatapathOptions = {
 };
 
 /**
- * Loads and attaches, or adopts what a former agent left if its schema is the same (E20, section 8.3).
+ * Loads and attaches, or adopts what a former agent left if its schema is the same (E20).
  * Errors: WEFT_BPF_OPEN, WEFT_BPF_LOAD, WEFT_BPF_ATTACH.
  */
 export function openDatapath(options: DatapathOptions): Datapath {
@@ -84,7 +84,7 @@ function attachCgroup(options: DatapathOptions, loaded: readonly LoadedObject[])
   const api = libbpf();
   const cgroup = openSync(options.cgroupPath, 'r');
   try {
-    // connect comes last (section 8.3): what it redirects must already be understood.
+    // connect comes last: what it redirects must already be understood.
     const programs = loaded.flatMap((object) => [...object.programs]).filter(([name]) => name !== ARRIVAL_PROGRAM);
     const order = ([name]: [string, unknown]): number => (name.startsWith('weft_connect') ? 1 : 0);
     for (const [name, program] of programs.sort((a, b) => order(a) - order(b))) {

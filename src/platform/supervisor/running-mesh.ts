@@ -2,8 +2,8 @@ import { writeFileSync } from 'node:fs';
 import { WeftError } from '#model/error.ts';
 import { COMMAND } from '#model/settings/host.ts';
 import { systemClock } from '#platform/clock.ts';
+import { eventually } from '#platform/linux/process/waiting.ts';
 import { agentClient, controlClient } from '#platform/local-api/clients.ts';
-import { eventually } from '#platform/process/processes.ts';
 import { type Departure, type Keeper, keep } from './keeper.ts';
 import { startPart } from './part.ts';
 

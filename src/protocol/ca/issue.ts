@@ -31,7 +31,7 @@ export type IssueOptions = { request: AcceptedRequest; subject: CertificateSubje
 /**
  * The PEM of a new leaf: the names of `subject` and nothing from the CSR but its key (C20); for TLS servers and clients;
  * from two minutes ago until now + ttl, never longer than the signer lives (C21).
- * Errors: WEFT_CA_SIGNER when the signer has expired. Source: control-plane-protocols 3.
+ * Errors: WEFT_CA_SIGNER when the signer has expired. Source: docs/rules/control-plane.md.
  */
 export async function issueLeaf(signer: Signer, { request, subject, ttlMs, nowMs }: IssueOptions): Promise<string> {
   const signerEndMs = signer.certificate.notAfter.getTime();

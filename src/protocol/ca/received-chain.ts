@@ -9,7 +9,7 @@ export type ReceivedChain = { identity: Identity; privateKeyPem: string; chain: 
 /**
  * Credentials from an authority's reply [leaf, intermediates…, roots].
  * Errors: WEFT_CA_REPLY when the leaf names anybody else (B57), is for another key, has expired,
- * or does not lead to one of the roots. Source: control-plane-protocols 3.
+ * or does not lead to one of the roots. Source: docs/rules/control-plane.md.
  */
 export function credentialsFromReply({ identity, privateKeyPem, chain, nowMs }: ReceivedChain): Credentials {
   const wanted = formatIdentity(identity);

@@ -102,7 +102,7 @@ export function forwardedClient(header: string, peer: IpAddress): { ip: IpAddres
   return address !== null && ip === peer ? { ip, port: address.port } : null;
 }
 
-/** Statuses that answer a CONNECT (spec node-proxy section 2.3); sent with END_STREAM unless `open`. */
+/** Statuses that answer a CONNECT (docs/rules/node-proxy.md); sent with END_STREAM unless `open`. */
 export const TUNNEL_STATUS = {
   /** Policy allowed it and the app is connected. */
   open: 200,

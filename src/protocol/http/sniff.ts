@@ -11,7 +11,7 @@ const VERSION_PREFIX = 'HTTP/1.1'.length;
 /**
  * What a connection speaks, from its first bytes: the HTTP/2 preface, an HTTP/1 request line (whatever its
  * version, so that HTTP/1.0 gets its answer), or something else. `undecided` asks for more bytes. The first
- * byte that cannot be HTTP decides at once (waypoint-l7 1.4).
+ * byte that cannot be HTTP decides at once (docs/rules/waypoint.md).
  */
 export function sniff(bytes: Buffer): Sniffed {
   const compared = Math.min(bytes.length, PREFACE.length);

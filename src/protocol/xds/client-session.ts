@@ -16,7 +16,7 @@ import { type DecodedResource, decodeResource } from '#protocol/xds/decode-resou
 import { isTypeUrl, type TypeUrl } from '#protocol/xds/type-urls.ts';
 import { waypointConfigName } from '#protocol/xds/waypoint-config.ts';
 
-/** Who the client says it is. Source: control-plane-protocols 1.3. */
+/** Who the client says it is. Source: docs/rules/control-plane.md. */
 export type ClientNode = { id: string; metadata: Record<string, string> };
 
 /** names empty: everything of the type. */
@@ -40,7 +40,7 @@ type Held = { version: string; kind: DecodedResource['kind']; key: string };
 
 /**
  * The client's side of delta ADS, without the stream. Keeps names and versions over reconnects, so that a new stream
- * brings only what differs. One bad resource never costs the others (B63, C48). Source: control-plane-protocols 1.9.
+ * brings only what differs. One bad resource never costs the others (B63, C48). Source: docs/rules/control-plane.md.
  */
 export class DeltaClientSession {
   readonly #node: ClientNode;
@@ -162,7 +162,7 @@ const TRANSIENT_DETAILS = ['transport is closing', 'received prior goaway'];
 
 /**
  * Milliseconds to wait before the next stream, and what to pass as `previousMs` next time.
- * `previousMs` starts as 0. No jitter, as ztunnel does it. Source: control-plane-protocols 1.9.
+ * `previousMs` starts as 0. No jitter, as ztunnel does it. Source: docs/rules/control-plane.md.
  */
 export function reconnectDelay(previousMs: number, end: StreamEnd): { delayMs: number; previousMs: number } {
   switch (end.kind) {

@@ -128,7 +128,7 @@ const { h64Raw } = await xxhash();
 
 /**
  * Version of a resource: its bytes' xxHash64 (seed 0) in lower-case hexadecimal without leading zeros,
- * so replicas agree without talking. Source: control-plane-protocols 1.6.
+ * so replicas agree without talking. Source: docs/rules/control-plane.md.
  */
 export function contentVersion(bytes: Uint8Array): string {
   return h64Raw(bytes, 0n).toString(16);

@@ -7,7 +7,7 @@ export function rejectResource(reason: string): never {
 
 /**
  * What `read` returns. Errors: WEFT_XDS_RESOURCE as `<name>: <reason>`, the form of an item in a NACK,
- * when the bytes do not decode or the content is refused. Source: control-plane-protocols 1.9, 1.10.
+ * when the bytes do not decode or the content is refused. Source: docs/rules/control-plane.md.
  */
 export function readingResource<T>(name: string, read: () => T): T {
   try {

@@ -48,7 +48,7 @@ export type ChangedNames = ReadonlyMap<TypeUrl, ReadonlySet<string>>;
  * The server's side of one delta ADS stream, without the stream: requests and changes in, responses out.
  * Responses come in the order that never leaves a client with a reference to a policy it lacks (C16):
  * policies that are there, then waypoint configuration, addresses, and last the policies that are gone.
- * Source: control-plane-protocols 1.5 to 1.8.
+ * Source: docs/rules/control-plane.md.
  */
 export class DeltaServerSession {
   readonly #view: ResourceView;

@@ -1,4 +1,4 @@
-/** Types of resource served over delta ADS. Source: control-plane-protocols 1.4, and one of our own. */
+/** Types of resource served over delta ADS. Source: docs/rules/control-plane.md, and one of our own. */
 export const ADDRESS_TYPE = 'type.googleapis.com/istio.workload.Address';
 /** Bare workloads, for old clients: same names and versions as Address. */
 export const WORKLOAD_TYPE = 'type.googleapis.com/istio.workload.Workload';

@@ -14,7 +14,7 @@ import {
 import { gatewayAddressFromProto, gatewayAddressToProto } from '#protocol/xds/gateway-address.ts';
 import { knownEnum, rejectResource, wireEnum } from '#protocol/xds/resource-fault.ts';
 
-/** What an empty field means on the wire. Source: control-plane-protocols 1.10. */
+/** What an empty field means on the wire. Source: docs/rules/control-plane.md. */
 export const DEFAULT_TRUST_DOMAIN = 'cluster.local';
 const DEFAULT_SERVICE_ACCOUNT = 'default';
 const DEFAULT_CLUSTER = 'Kubernetes';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { deniedReply, grpcStatusOf, replyFor } from '#waypoint/exchange/local-reply.ts';
 
-test('gRPC status of a local reply (waypoint-l7 9.6)', () => {
+test('gRPC status of a local reply (docs/rules/waypoint.md)', () => {
   const wanted: Record<number, number> = {
     400: 13,
     401: 16,

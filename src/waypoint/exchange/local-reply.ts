@@ -12,7 +12,7 @@ export type LocalReply = {
   readonly details: string;
 };
 
-/** The table of waypoint-l7 section 4. */
+/** The table of docs/rules/waypoint.md. */
 export const REPLY = {
   noRoute: reply(404, '', 'NR', 'route_not_found'),
   noBinding: reply(503, 'this service is no longer served by this waypoint', 'NR', 'service_not_bound'),
@@ -46,7 +46,7 @@ const FAILURES: Readonly<Record<UpstreamProblem['kind'], { status: number; reaso
   'head-too-large': { status: 503, reason: 'response headers too large', flag: 'UPE' },
 };
 
-/** The answer to a request whose upstream failed before it responded (waypoint-l7 section 4). */
+/** The answer to a request whose upstream failed before it responded (docs/rules/waypoint.md). */
 export function replyFor(problem: UpstreamProblem): LocalReply {
   const { status, reason, flag } = FAILURES[problem.kind];
   const details = `upstream_reset_before_response_started{${reason}|${problem.details}}`.replaceAll(' ', '_');
@@ -65,7 +65,7 @@ export function renderReply(exchange: Exchange, { status, body }: LocalReply): {
   return { head: { status, headers, contentLength: bytes.length }, body: body === '' ? null : bytes };
 }
 
-/** waypoint-l7 9.6. */
+/** docs/rules/waypoint.md. */
 export function grpcStatusOf(status: number): number {
   switch (status) {
     case 400:

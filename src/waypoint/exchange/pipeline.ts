@@ -25,7 +25,7 @@ export class Pipeline implements Flow {
   readonly #responses: readonly StageWith<'response'>[];
   readonly #ends: readonly StageWith<'end'>[];
 
-  /** `stages` in the order of DESIGN section 6. */
+  /** `stages` in the order in which a request meets them. */
   constructor(stages: readonly Stage[]) {
     this.#requests = having(stages, 'request');
     this.#attempts = having(stages, 'attempt');

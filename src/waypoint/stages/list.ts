@@ -8,7 +8,7 @@ import { routeStage } from '#waypoint/stages/route/route.ts';
 import { transportStage } from '#waypoint/stages/transport/transport.ts';
 
 /**
- * What every request passes, in this order (DESIGN section 6). Stages to come have their places: authenticate before
+ * What every request passes, in this order. Stages to come have their places: authenticate before
  * authorize; rate-limit, then fault, after it; mirror after route.
  */
 const STAGES: readonly ((parts: StageParts) => Stage)[] = [

@@ -35,7 +35,7 @@ export type Snapshot = {
   readonly workloadPolicies: L7Policies;
 };
 
-/** A connection that outlives a single decision: asked again whenever the snapshot is replaced (DESIGN section 2). */
+/** A connection that outlives a single decision: asked again whenever the snapshot is replaced. */
 export type LiveConnection = { isAllowed(snapshot: Snapshot): boolean; cut(): void };
 
 /**

@@ -16,7 +16,7 @@ const TOKENS = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 
 /**
  * Drops what belongs to this hop only: Connection and everything it names, Keep-Alive, Proxy-Connection, Upgrade,
- * HTTP2-Settings, Trailer, and TE unless it says exactly `trailers` (waypoint-l7 2.3, W25, W26, W28).
+ * HTTP2-Settings, Trailer, and TE unless it says exactly `trailers` (docs/rules/waypoint.md, W25, W26, W28).
  * Null when Connection is malformed: answer 400.
  */
 export function takeHopHeaders(headers: Http1Headers): HopFacts | null {

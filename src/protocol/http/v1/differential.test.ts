@@ -80,7 +80,7 @@ async function feed(client: import('node:stream').Duplex, pieces: readonly Buffe
   client.destroy();
 }
 
-/** What we refuse on purpose although node:http takes it (waypoint-l7 2.3, 2.4). */
+/** What we refuse on purpose although node:http takes it (docs/rules/waypoint.md). */
 const STRICTER = new Set([
   'low_version',
   'http1.unsupported_version',

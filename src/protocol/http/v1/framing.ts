@@ -29,7 +29,7 @@ const LENGTH_DIGITS_MAX = 15;
 
 /**
  * Reads the framing and drops both headers, for every message is framed afresh when it is sent on.
- * Anything that two parsers could read in two ways is invalid (waypoint-l7 2.4).
+ * Anything that two parsers could read in two ways is invalid (docs/rules/waypoint.md).
  */
 export function takeFraming(headers: Http1Headers): DeclaredFraming {
   let declared = UNDECLARED;

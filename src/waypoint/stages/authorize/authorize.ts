@@ -4,7 +4,7 @@ import { authorizeExchange, dryRunExchange, type Exchange } from '#waypoint/exch
 import { deniedReply, REPLY } from '#waypoint/exchange/local-reply.ts';
 import { NEXT, replyWith, type Stage, type StageParts } from '#waypoint/exchange/stage.ts';
 
-/** Asks the authorization policies of the Gateway and of the service (waypoint-l7 10.1). */
+/** Asks the authorization policies of the Gateway and of the service (docs/rules/waypoint.md). */
 export function authorizeStage(parts: StageParts): Stage {
   return {
     name: 'authorize',

@@ -10,7 +10,7 @@ import { NEXT, replyWith, type Stage, type StageParts } from '#waypoint/exchange
 const SERVER = 'weft';
 
 /**
- * Gives the request its id and removes what only we may say (waypoint-l7 1.7, 2.3); marks the response as ours.
+ * Gives the request its id and removes what only we may say (docs/rules/waypoint.md); marks the response as ours.
  * The client's identity is the connection's: no header can claim another.
  */
 export function identifyStage({ effects }: StageParts): Stage {

@@ -62,7 +62,7 @@ function applyRule(exchange: Exchange, rule: RouteRule, random: Random): StageRe
 }
 
 function applyEdits(headers: HeaderBlock, edits: HeaderEdits): void {
-  // What is set can still be added to, and removal has the last word (waypoint-l7 2.2).
+  // What is set can still be added to, and removal has the last word (docs/rules/waypoint.md).
   for (const { name, value } of edits.set) headers.set(name, value);
   for (const { name, value } of edits.add) headers.add(name, value);
   for (const name of edits.remove) headers.remove(name);

@@ -1,6 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { COMMAND } from '#model/settings/host.ts';
+import { eventually } from './waiting.ts';
 
 /** Whether a process is alive; one that ended and is not yet reaped is not. */
 export function isRunning(pid: number): boolean {
@@ -10,16 +9,6 @@ export function isRunning(pid: number): boolean {
     return !/^[ZX]/.test(stat.slice(stat.lastIndexOf(')') + 2));
   } catch {
     return false;
-  }
-}
-
-/** Asks until `condition` holds, at most for `waitMs`; whether it did. */
-export async function eventually(condition: () => boolean | Promise<boolean>, waitMs: number): Promise<boolean> {
-  const deadlineMs = performance.now() + waitMs;
-  for (;;) {
-    if (await condition()) return true;
-    if (performance.now() >= deadlineMs) return false;
-    await sleep(COMMAND.pollMs);
   }
 }
 

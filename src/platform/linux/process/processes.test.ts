@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import test from 'node:test';
-import { endProcess, eventually, isRunning } from './processes.ts';
+import { endProcess, isRunning } from './processes.ts';
+import { eventually } from './waiting.ts';
 
 test('this process runs, and one that ended does not', async () => {
   assert.equal(isRunning(process.pid), true);
