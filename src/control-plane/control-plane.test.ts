@@ -8,7 +8,7 @@ import { DEFAULT_MESH_OPTIONS } from '#control-plane/index/mesh-options.ts';
 import { CRD_FILES, KINDS, MESH } from '#control-plane/kinds/list.ts';
 import { createResourceParser } from '#control-plane/resources/resource-parser.ts';
 import { MemorySource, type PlainObject } from '#control-plane/sources/memory-source.testing.ts';
-import type { WaypointSpec } from '#control-plane/waypoints/runner.ts';
+import type { WaypointSpec } from '#control-plane/waypoints/plan.ts';
 import type { Log } from '#model/effects/log.ts';
 import { MemoryStore } from '#model/effects/memory-store.testing.ts';
 import { parseIdentity } from '#model/identity/identity.ts';

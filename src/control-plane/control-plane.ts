@@ -1,8 +1,7 @@
 import { create } from '@bufbuild/protobuf';
 import type { Authenticator, Caller, TokenIssuer } from '#control-plane/authentication/authenticator.ts';
 import type { CertificateAuthority } from '#control-plane/ca/authority.ts';
-import { createCertificate } from '#control-plane/ca/create-certificate.ts';
-import { NodeIdentities } from '#control-plane/ca/node-identities.ts';
+import { createCertificate, NodeIdentities } from '#control-plane/ca/create-certificate.ts';
 import { DiscoveryServer } from '#control-plane/discovery/discovery-server.ts';
 import { ResourceStore } from '#control-plane/discovery/resource-store.ts';
 import type { IndexChange, IndexDelta } from '#control-plane/index/index-delta.ts';
@@ -15,7 +14,7 @@ import { formatFinding, formatOrigin } from '#control-plane/resources/finding.ts
 import type { Source } from '#control-plane/sources/source.ts';
 import { controlStatus, type StatusFrame } from '#control-plane/status/control-status.ts';
 import { FindingsBoard } from '#control-plane/status/findings-board.ts';
-import type { WaypointRunner } from '#control-plane/waypoints/runner.ts';
+import type { WaypointRunner } from '#control-plane/waypoints/plan.ts';
 import { WaypointController } from '#control-plane/waypoints/waypoint-controller.ts';
 import type { Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { sampleWorkload } from '#protocol/xds/sample-mesh.testing.ts';
-import { NodeIdentities } from './node-identities.ts';
+import { NodeIdentities } from './create-certificate.ts';
 
 const RATINGS = 'spiffe://cluster.local/ns/shop/sa/ratings';
 const one = sampleWorkload({ name: 'one' });

@@ -4,8 +4,8 @@ import { MemoryStore } from '#model/effects/memory-store.testing.ts';
 import { WeftError } from '#model/error.ts';
 import { SteppedClock } from '#platform/stepped-clock.testing.ts';
 import type { StartWorkload } from '#protocol/api/agent.ts';
+import type { WaypointSpec } from './plan.ts';
 import { processRunner } from './process-runner.ts';
-import type { WaypointSpec } from './runner.ts';
 
 const SPEC: WaypointSpec = {
   namespace: 'shop',

@@ -4,7 +4,7 @@ import { WeftError } from '#model/error.ts';
 import { CONTROL } from '#model/settings/control-planes.ts';
 import { COMMAND } from '#model/settings/host.ts';
 import type { StartedWorkload, StartWorkload } from '#protocol/api/agent.ts';
-import type { WaypointRunner, WaypointSpec } from './runner.ts';
+import type { WaypointRunner, WaypointSpec } from './plan.ts';
 
 /** The agent of the node that hosts the waypoints. Errors of every method: WEFT_NO_AGENT, and those the agent gives. */
 export type HostAgent = {

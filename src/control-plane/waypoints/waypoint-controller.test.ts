@@ -2,8 +2,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { SILENT_LOG } from '#model/effects/log.ts';
 import { SteppedClock } from '#platform/stepped-clock.testing.ts';
-import { planWaypoints, restartDelayMs } from './plan.ts';
-import { type WaypointRunner, type WaypointSpec, waypointKey } from './runner.ts';
+import { planWaypoints, restartDelayMs, type WaypointRunner, type WaypointSpec, waypointKey } from './plan.ts';
 import { WaypointController } from './waypoint-controller.ts';
 
 function spec(name: string, changes: Partial<WaypointSpec> = {}): WaypointSpec {

@@ -2,8 +2,16 @@ import type { Cancel, Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
 import { unreachable } from '#model/error.ts';
 import { CONTROL } from '#model/settings/control-planes.ts';
-import { type Attempts, planWaypoints, restartDelayMs, specOf, type WaypointAction } from './plan.ts';
-import { type WaypointRunner, type WaypointSpec, waypointKey } from './runner.ts';
+import {
+  type Attempts,
+  planWaypoints,
+  restartDelayMs,
+  specOf,
+  type WaypointAction,
+  type WaypointRunner,
+  type WaypointSpec,
+  waypointKey,
+} from './plan.ts';
 
 /** `mintToken` gives a waypoint what it proves its identity with. */
 export type WaypointControllerOptions = {

@@ -1,8 +1,8 @@
 import { mkdirSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import type { ControlOptions } from '#cli/control.ts';
+import type { WaypointRunner } from '#control-plane/waypoints/plan.ts';
 import { processRunner } from '#control-plane/waypoints/process-runner.ts';
-import type { WaypointRunner } from '#control-plane/waypoints/runner.ts';
 import { startControl } from '#main/control/control-process.ts';
 import { systemClock } from '#platform/clock.ts';
 import { openStateDirectory } from '#platform/files/state-directory.ts';

@@ -3,7 +3,7 @@ import type { ValidateOptions } from '#cli/validate.ts';
 import { CRD_FILES, KINDS, MESH } from '#control-plane/kinds/list.ts';
 import { formatFindings } from '#control-plane/resources/finding.ts';
 import { createResourceParser } from '#control-plane/resources/resource-parser.ts';
-import { validateFiles } from '#control-plane/sources/directory/config-files.ts';
+import { validateFiles } from '#control-plane/sources/directory/directory-source.ts';
 import { WeftError } from '#model/error.ts';
 import { readCrds } from '#platform/files/crds.ts';
 import { scanDirectory } from '#platform/files/scan-directory.ts';

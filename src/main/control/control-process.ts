@@ -12,7 +12,7 @@ import { CRD_FILES, KINDS, MESH } from '#control-plane/kinds/list.ts';
 import { createResourceParser } from '#control-plane/resources/resource-parser.ts';
 import { directorySource } from '#control-plane/sources/directory/directory-source.ts';
 import { answerControlApi } from '#control-plane/status/local-api.ts';
-import type { WaypointRunner } from '#control-plane/waypoints/runner.ts';
+import type { WaypointRunner } from '#control-plane/waypoints/plan.ts';
 import type { Log } from '#model/effects/log.ts';
 import { CONTROL } from '#model/settings/control-planes.ts';
 import { systemClock } from '#platform/clock.ts';

@@ -5,7 +5,7 @@ import { request } from 'node:http';
 import { join } from 'node:path';
 import test from 'node:test';
 import { promisify } from 'node:util';
-import type { WaypointSpec } from '#control-plane/waypoints/runner.ts';
+import type { WaypointSpec } from '#control-plane/waypoints/plan.ts';
 import { SILENT_LOG } from '#model/effects/log.ts';
 import { parseIdentity } from '#model/identity/identity.ts';
 import { systemClock } from '#platform/clock.ts';

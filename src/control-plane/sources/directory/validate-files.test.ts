@@ -6,7 +6,7 @@ import { formatFindings } from '#control-plane/resources/finding.ts';
 import { createResourceParser } from '#control-plane/resources/resource-parser.ts';
 import { readCrds } from '#platform/files/crds.ts';
 import { matchesGolden } from '../../../../test/structure/golden.ts';
-import { validateFiles } from './config-files.ts';
+import { validateFiles } from './directory-source.ts';
 
 const parser = createResourceParser(KINDS, await readCrds(CRD_FILES));
 

@@ -7,7 +7,7 @@ import { formatOrigin, warningAt } from '#control-plane/resources/finding.ts';
 import { nameOf, nameOfResource, type Resource } from '#control-plane/resources/resource.ts';
 import { createResourceParser } from '#control-plane/resources/resource-parser.ts';
 import { readCrds } from '#platform/files/crds.ts';
-import { ConfigFiles } from './config-files.ts';
+import { ConfigFiles } from './directory-source.ts';
 
 const parser = createResourceParser(KINDS, await readCrds(CRD_FILES));
 
