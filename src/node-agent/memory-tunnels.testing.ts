@@ -74,7 +74,10 @@ export function memoryHboneServer(options: Parameters<AgentEffects['createHboneS
     handle(accepted: Socket) {
       const socket = accepted as unknown as MemorySocket;
       const hello = socket.greeting as Hello | null;
-      if (hello === null) return void socket.resetAndDestroy(); // not one of ours, as a failed handshake
+      if (hello === null) {
+        options.onRefused('handshake-failed'); // not one of ours
+        return void socket.resetAndDestroy();
+      }
       options.credentials().then(
         ({ identity }) => {
           hello.serverIs(identity);

@@ -2,11 +2,12 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseIp } from '#model/address/ip.ts';
 import { HOOK, REASON } from '#model/kernel/abi.ts';
+import { PORT } from '#model/mesh/ports.ts';
 import type { CloseCause } from '#model/telemetry/close-cause.ts';
 import type { Series } from '#model/telemetry/meters.ts';
 import type { MetricName } from '#model/telemetry/metrics.ts';
 import type { Agent } from '#node-agent/agent.ts';
-import { type AgentRig, aPolicy, principal } from '#node-agent/agent-rig.testing.ts';
+import { type AgentRig, aPolicy, netnsOf, principal } from '#node-agent/agent-rig.testing.ts';
 import { receivedBy, settle, until } from '#node-agent/memory-sockets.testing.ts';
 import { client, converses, isReset, MESH, remote, server, startTwoNodes } from '#node-agent/two-nodes.testing.ts';
 
@@ -135,4 +136,13 @@ test('B48: what the kernel carries is told by pairs, once for each policy in dry
   );
   assert.equal(rig.agent.meters.total('weft_dry_run_decisions_total'), 1);
   await converses(rig.dial(client, '10.0.0.2:8080'));
+});
+
+test('promise 8: a peer that does not speak HBONE is counted by the agent that it came to', async () => {
+  const { two, tell } = await startTwoNodes();
+  tell(MESH);
+  const socket = await two.net.open(netnsOf(client)).dial(parseIp('10.0.1.2'), PORT.hbone, 1_000);
+  socket.on('error', () => {});
+  await settle();
+  assert.deepEqual(refusals(two.agent), { 'handshake-failed': 1 });
 });

@@ -9,6 +9,7 @@ import type { Clock } from '#model/effects/clock.ts';
 import { type Log, SILENT_LOG } from '#model/effects/log.ts';
 import type { Credentials, Identity } from '#model/identity/identity.ts';
 import type { TunnelRequest, TunnelTarget } from '#model/path/reach.ts';
+import type { CloseCause } from '#model/telemetry/close-cause.ts';
 import { SteppedClock } from '#platform/stepped-clock.testing.ts';
 import type { InboundTunnel, TunnelOutcome } from '#protocol/hbone/transport.ts';
 import { createClientPool, type HboneClientPool } from './client-pool.ts';
@@ -55,6 +56,7 @@ export type TestServer = { port: number; server: HboneServer; accepted: net.Sock
 export type TestServerOptions = {
   credentials: () => Promise<Credentials>;
   onTunnel(tunnel: InboundTunnel): void | Promise<void>;
+  onRefused?(cause: CloseCause): void;
   clock?: Clock;
   log?: Log;
   trustDomain?: string;

@@ -62,6 +62,15 @@ function sClient(port: number, ...options: string[]): Promise<string> {
 }
 const clientCertificate = () => ['-cert', join(directory, 'web.pem'), '-key', join(directory, 'web.key')];
 
+test('a connection that never comes to carry tunnels is told with its cause, once', async (t) => {
+  const causes: string[] = [];
+  const { port } = await serve(t, echo, { onRefused: (cause) => void causes.push(cause) });
+  const stranger = net.connect(port, '127.0.0.1', () => stranger.end('GET / HTTP/1.1\r\n\r\n'));
+  stranger.on('error', () => {});
+  await until(() => causes.length > 0, 'a refusal');
+  assert.deepEqual(causes, ['handshake-failed']);
+});
+
 test('B1: TLS 1.2 is refused, TLS 1.3 with AES-GCM and ALPN h2 is served', async (t) => {
   const { port } = await serve(t);
   assert.match(await sClient(port, '-tls1_2', '-alpn', 'h2', ...clientCertificate()), /alert protocol version/);

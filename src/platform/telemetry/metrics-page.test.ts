@@ -79,6 +79,22 @@ test('the page is served under both names, to GET alone', async (t) => {
   assert.equal((await ask(address, '/metrics', 'POST')).status, 405);
 });
 
+test("Istio's name in milliseconds is for Istio's path; on the other it is in seconds, as the linter wants", async (t) => {
+  const meters = new Meters('waypoint');
+  const duration = meters.histogram('istio_request_duration_milliseconds', { reporter: 'waypoint' });
+  for (const ms of [3, 40]) duration.observe(ms);
+  const { address, close } = await serveMetrics(meters, { host: '127.0.0.1', port: 0 }, SILENT_LOG);
+  t.after(close);
+  assert.ok(address !== null);
+  const seconds = (await ask(address, '/metrics')).text;
+  assert.match(seconds, /^istio_request_duration_seconds_bucket\{.*le="0.005"\} 1$/m);
+  assert.match(seconds, /^istio_request_duration_seconds_sum\{.*\} 0.043$/m);
+  assert.doesNotMatch(seconds, /milliseconds/);
+  const istio = (await ask(address, '/stats/prometheus')).text;
+  assert.match(istio, /^istio_request_duration_milliseconds_bucket\{.*le="5"\} 1$/m);
+  assert.match(istio, /^istio_request_duration_milliseconds_sum\{.*\} 43$/m);
+});
+
 test('a taken port is told, and is not fatal; nobody is told when nobody wanted a page', async (t) => {
   const other: Server = createServer().listen(0, '127.0.0.1');
   await once(other, 'listening');
