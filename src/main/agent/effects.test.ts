@@ -1,0 +1,99 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import net, { type AddressInfo, type Socket } from 'node:net';
+import { type TestContext, test } from 'node:test';
+import { parseIp } from '#model/address/ip.ts';
+import { SILENT_LOG } from '#model/effects/log.ts';
+import { formatIdentity, type Identity, parseIdentity } from '#model/identity/identity.ts';
+import { memoryKernel } from '#node-agent/kernel/memory-kernel.testing.ts';
+import { createTestCa } from '#platform/hbone/test-ca.testing.ts';
+import { agentEffects, type EffectParts } from './effects.ts';
+
+const WEB = parseIdentity('spiffe://cluster.local/ns/shop/sa/web');
+const CART = parseIdentity('spiffe://cluster.local/ns/shop/sa/cart');
+const LOOPBACK = parseIp('127.0.0.1');
+
+/** The real effects over a kernel in memory; `asked` and `dropped` are the identities of certificates. */
+async function setUp() {
+  const ca = await createTestCa();
+  const asked: string[] = [];
+  const dropped: string[] = [];
+  const certificates = {
+    get: (identity: Identity) => {
+      asked.push(identity.serviceAccount);
+      return ca.issue(formatIdentity(identity));
+    },
+    drop: (identity: Identity) => void dropped.push(identity.serviceAccount),
+  } as unknown as EffectParts['certificates'];
+  const datapath = {} as EffectParts['datapath']; // only what opens namespaces needs it
+  const effects = agentEffects({ kernel: memoryKernel(), datapath, certificates, log: SILENT_LOG });
+  return { effects, asked, dropped };
+}
+
+async function listen(t: TestContext, accept: (socket: Socket) => void): Promise<number> {
+  const server = net.createServer({ allowHalfOpen: true, pauseOnConnect: true }, accept).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.after(() => server.close());
+  return (server.address() as AddressInfo).port;
+}
+
+async function connect(port: number): Promise<Socket> {
+  const socket = net.connect({ host: '127.0.0.1', port, allowHalfOpen: true });
+  await once(socket, 'connect');
+  return socket;
+}
+
+test('certificates come from the cache, and go from it with the last workload', async () => {
+  const { effects, asked, dropped } = await setUp();
+  assert.deepEqual((await effects.credentials(WEB)).identity, WEB);
+  effects.forgetCredentials(WEB);
+  assert.deepEqual([asked, dropped], [['web'], ['web']]);
+});
+
+test('the pool and the server that are made here speak to each other, each with its own certificate', async (t) => {
+  const { effects, asked } = await setUp();
+  const server = effects.createHboneServer({
+    credentials: () => effects.credentials(CART),
+    trustDomain: 'cluster.local',
+    onTunnel: (tunnel) => void tunnel.accept('').end(`you are ${tunnel.peer.serviceAccount}`),
+    onRefused: () => {},
+  });
+  const port = await listen(t, (socket) => server.handle(socket));
+  const pool = effects.createPool(() => connect(port));
+  t.after(() => {
+    pool.close(true);
+    server.close();
+  });
+  const request = { authority: '127.0.0.1:80', client: '127.0.0.1:1', serviceHost: null, baggage: '', traceparent: '' };
+  const outcome = await pool.open({ source: WEB, peers: [CART], address: LOOPBACK, port }, request);
+  assert.equal(outcome.kind, 'open');
+  if (outcome.kind !== 'open') return;
+  assert.equal(Buffer.concat(await outcome.stream.toArray()).toString(), 'you are web');
+  assert.deepEqual([...asked].sort(), ['cart', 'web']);
+  const stranger = await pool.open({ source: WEB, peers: [WEB], address: LOOPBACK, port }, request);
+  assert.equal(stranger.kind === 'failed' ? stranger.flag : stranger.kind, 'TLS_FAILURE');
+});
+
+test('a relay carries until it is cut, and a cut is a reset on both sides', async (t) => {
+  const { effects } = await setUp();
+  const accepted: Socket[] = [];
+  const port = await listen(t, (socket) => void accepted.push(socket));
+  const [client, server] = [await connect(port), await connect(port)];
+  while (accepted.length < 2) await new Promise((resolve) => setImmediate(resolve));
+  const [a, b] = accepted;
+  if (a === undefined || b === undefined) return assert.fail('two were accepted');
+  const cut = new AbortController();
+  const done = effects.relay(a, b, cut.signal);
+  client.write('hello');
+  assert.equal(String((await once(server, 'data'))[0]), 'hello');
+  const resets = Promise.all([client, server].map((socket) => once(socket.resume(), 'error')));
+  cut.abort(new Error('enough'));
+  assert.deepEqual(await done, { bytesFromA: 5, bytesFromB: 0, error: cut.signal.reason });
+  for (const [error] of await resets) assert.equal(error.code, 'ECONNRESET');
+});
+
+test('what nobody may foresee is not the same twice', async () => {
+  const { effects } = await setUp();
+  assert.notDeepEqual(effects.randomBytes(16), effects.randomBytes(16));
+  assert.equal(effects.randomBytes(16).length, 16);
+});
