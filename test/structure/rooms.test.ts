@@ -120,3 +120,5 @@ test('kinds do not import one another, and the engine knows none', () => {
   assert.ok(names.length >= 8);
   assert.deepEqual(kindViolations(tree, names), []);
 });
+
+test('src/main only wires: no class, no decision', () => assert.deepEqual(wiringViolations(tree), []));
