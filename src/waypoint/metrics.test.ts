@@ -63,6 +63,44 @@ test('the last outcome of a connection does not stick: each request is counted u
   );
 });
 
+test('an endpoint that changes its labels is counted under the new ones, on connections that are open as well', async (t) => {
+  const app = await startApp(t);
+  const rig = await startRig({});
+  t.after(() => rig.close());
+  const client = await rawClient(t, rig.port);
+  for (const [at, canonicalRevision] of ['v1', 'v2', 'v2'].entries()) {
+    rig.endpoints([app.port], { canonicalRevision });
+    client.socket.write('GET / HTTP/1.1\r\nhost: a\r\n\r\n');
+    await until(() => rig.lines.filter(({ message }) => message === 'request').length === at + 1);
+  }
+  assert.deepEqual(
+    seriesOf(rig, 'istio_requests_total').map(({ labels, value }) => [labels.destination_canonical_revision, value]),
+    [
+      ['v1', 1],
+      ['v2', 2],
+    ],
+  );
+});
+
+test('clients are told apart, though they share an endpoint', async (t) => {
+  const app = await startApp(t);
+  const rig = await startRig({});
+  t.after(() => rig.close());
+  rig.endpoints([app.port]);
+  const { peer } = rig;
+  for (const client of [peer, null, peer]) {
+    rig.peer = client;
+    await curl(rig.port, '/');
+  }
+  assert.deepEqual(
+    seriesOf(rig, 'istio_requests_total').map(({ labels, value }) => [labels.source_principal, value]),
+    [
+      ['spiffe://cluster.local/ns/web/sa/front', 2],
+      ['unknown', 1],
+    ],
+  );
+});
+
 test('a TCP connection is opened and closed with its bytes, or failed with its flag and cause', async (t) => {
   const echo = await startRawApp(t, (socket) => socket.on('data', (data) => socket.end(data)));
   const rig = await startRig({ appProtocol: 'tcp' });

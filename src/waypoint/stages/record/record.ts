@@ -1,19 +1,21 @@
 import type { ServiceKey } from '#model/mesh/service.ts';
 import { type RecordOutcome, type RecordPath, recordOf } from '#model/telemetry/access-record.ts';
 import type { RequestFacts, RequestSeries } from '#model/telemetry/peer-series.ts';
-import type { ConnectionFacts } from '#waypoint/connection/connection-facts.ts';
 import { decidedBy, takenPath } from '#waypoint/connection/report.ts';
 import type { Exchange } from '#waypoint/exchange/exchange.ts';
 import type { Stage, StageParts } from '#waypoint/exchange/stage.ts';
 import type { Counters } from '#waypoint/self/counters.ts';
-import type { UpstreamEndpoint } from '#waypoint/state/kept.ts';
 
-/** The series of the last request of a connection, and what it depends on beside the connection. */
+/** The series of the last request of one client to one endpoint, and all that it depends on. */
 type Last = RequestFacts & {
-  readonly endpoint: UpstreamEndpoint | null;
-  readonly target: ServiceKey | null;
+  readonly principal: string | null;
+  readonly workload: RecordPath['workload'];
+  readonly service: RecordPath['service'];
   readonly series: RequestSeries;
 };
+
+/** Stands for clients that are no workload. */
+const STRANGER = {};
 
 /** Counts every request and writes one line for it, whatever became of it. */
 export function recordStage(parts: StageParts): Stage {
@@ -44,26 +46,33 @@ function count(exchange: Exchange, counters: Counters): void {
   if (exchange.flag === 'DC' || exchange.flag === 'DR') counters.downstreamGone++;
 }
 
-/** A connection sends most requests to one endpoint with one outcome: those look nothing up. */
-function requestSeries({ telemetry }: StageParts): (exchange: Exchange, path: RecordPath) => RequestSeries {
-  const lastOf = new WeakMap<ConnectionFacts, Last>();
+/**
+ * Most requests of a client to an endpoint end alike: those look nothing up. Kept by endpoint, since balancing sends the
+ * requests of one connection to many; what it depends on is compared by identity, as its records are replaced whole.
+ */
+function requestSeries({ telemetry, state }: StageParts): (exchange: Exchange, path: RecordPath) => RequestSeries {
+  const lasts = state.perEndpoint.keep({ make: () => new WeakMap<object, Last>() });
   return (exchange, path) => {
     const { connection, flag, status: responseCode } = exchange;
+    const { principal, record } = connection;
+    const { source, origin } = record;
     const grpcStatus = exchange.isGrpc ? (exchange.grpcStatus ?? '') : null;
     const endpoint = exchange.attempt?.endpoint ?? null;
-    const target = targetOf(exchange);
-    const last = lastOf.get(connection);
+    const lastOf = endpoint === null ? null : lasts.of(endpoint);
+    const client = source.workload ?? STRANGER;
+    const last = lastOf?.get(client);
     const isSame =
       last !== undefined &&
-      last.endpoint === endpoint &&
       last.responseCode === responseCode &&
       last.flag === flag &&
       last.grpcStatus === grpcStatus &&
-      last.target === target;
+      last.workload === path.workload &&
+      last.service === path.service &&
+      last.principal === principal;
     if (isSame) return last.series;
     const facts = { flag, responseCode, grpcStatus };
-    const series = telemetry.peers.request(connection.record.source, connection.record.origin, path, facts);
-    lastOf.set(connection, { ...facts, endpoint, target, series });
+    const series = telemetry.peers.request(source, origin, path, facts);
+    lastOf?.set(client, { ...facts, principal, workload: path.workload, service: path.service, series });
     return series;
   };
 }
