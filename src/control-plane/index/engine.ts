@@ -26,6 +26,9 @@ class Unit extends Reading implements Speaker {
   holdsAddresses = false;
 }
 
+/** The value before the first change, and whether that was the only one. */
+type Changed = { before: unknown; once: boolean };
+
 /** A derivation with all of its subjects. */
 type Step = { derivation: Derivation; frame: ReaderFrame; units: Map<string, Unit>; stale: Set<string> };
 
@@ -40,13 +43,13 @@ export class Engine {
   readonly #followers = new Map<AnyTable, Step[]>();
   readonly #steps: readonly Step[];
   readonly #labelReaders = new LabelReaders();
-  /** Output → key → value when the changes were last taken. */
-  readonly #before: ReadonlyMap<AnyTable, Map<string, unknown>>;
+  /** Output → key → what has changed since the changes were last taken. */
+  readonly #changed: ReadonlyMap<AnyTable, Map<string, Changed>>;
 
   /** Errors: Error when derivations read one another in a circle. */
   constructor(options: EngineOptions) {
     this.#options = options;
-    this.#before = new Map(options.outputs.map((table) => [table, new Map()]));
+    this.#changed = new Map(options.outputs.map((table) => [table, new Map()]));
     this.#steps = inOrder(options.derivations).map((derivation) => this.#stepOf(derivation));
   }
 
@@ -64,21 +67,22 @@ export class Engine {
     }
   }
 
-  /** All entries of a table; live, and not to be changed. */
+  /** All entries of a table, as they are now. */
   all<T extends AnyTable>(table: T): ReadonlyMap<string, ValueOf<T>> {
     return this.#store(table).all() as ReadonlyMap<string, ValueOf<T>>;
   }
 
   /** Entries of an output that differ from the last time this was asked; null: gone. */
   takeChanges<T extends AnyTable>(table: T): Map<string, ValueOf<T> | null> {
-    const before = this.#before.get(table) ?? new Map<string, unknown>();
+    const changed = this.#changed.get(table) ?? new Map<string, Changed>();
     const store = this.#store(table);
     const changes = new Map<string, ValueOf<T> | null>();
-    for (const [key, value] of before) {
+    for (const [key, { before, once }] of changed) {
       const now = store.value(key);
-      if (!isDeepStrictEqual(value, now)) changes.set(key, now as ValueOf<T> | null);
+      // What changed once is different; what changed again may be what it was.
+      if (once || !isDeepStrictEqual(before, now)) changes.set(key, now as ValueOf<T> | null);
     }
-    before.clear();
+    changed.clear();
     return changes;
   }
 
@@ -91,10 +95,12 @@ export class Engine {
   #store(table: AnyTable): TableStore {
     const known = this.#stores.get(table);
     if (known !== undefined) return known;
-    const changed = this.#before.get(table);
+    const changed = this.#changed.get(table);
     const followers: Step[] = [];
     const store = new TableStore(table, this.#labelReaders, (key, before) => {
-      if (changed !== undefined && !changed.has(key)) changed.set(key, before);
+      const known = changed?.get(key);
+      if (known === undefined) changed?.set(key, { before, once: true });
+      else known.once = false;
       for (const { stale } of followers) stale.add(key);
     });
     this.#stores.set(table, store);

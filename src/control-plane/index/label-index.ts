@@ -1,6 +1,8 @@
 import { labelsMatch } from '#control-plane/resources/label-selector.ts';
 import type { Labels } from '#control-plane/resources/metadata.ts';
 
+const NO_LABELS: Labels = {};
+
 type Member = { namespace: string; labels: Labels };
 
 /** Finds the labelled things of a namespace that a selector picks, without looking at the others. */
@@ -35,7 +37,9 @@ export class LabelIndex<Key = string> {
 
   /** What `selector` picks in the namespace; a null selector picks nothing. */
   matching(namespace: string, selector: Labels | null): Key[] {
-    const [rarest, ...others] = pairsOf(selector ?? {}).sort((a, b) => this.#count(namespace, a) - this.#count(namespace, b));
+    const [rarest, ...others] = pairsOf(selector ?? NO_LABELS).toSorted(
+      (a, b) => this.#count(namespace, a) - this.#count(namespace, b),
+    );
     if (selector === null || rarest === undefined) return [];
     const candidates = [...(this.#namespaces.get(namespace)?.byPair.get(rarest) ?? [])];
     if (others.length === 0) return candidates;
@@ -92,8 +96,15 @@ export class SelectorIndex<Key = string> {
   }
 }
 
-function pairsOf(labels: Labels): string[] {
-  return Object.entries(labels).map(([key, value]) => `${key}=${value}`);
+/** Labels are read often and never changed: their pairs are put together once. */
+const PAIRS = new WeakMap<Labels, string[]>();
+
+function pairsOf(labels: Labels): readonly string[] {
+  const known = PAIRS.get(labels);
+  if (known !== undefined) return known;
+  const pairs = Object.entries(labels).map(([key, value]) => `${key}=${value}`);
+  PAIRS.set(labels, pairs);
+  return pairs;
 }
 
 /** Adds to a set that is made on first use. */

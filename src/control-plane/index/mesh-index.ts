@@ -77,17 +77,31 @@ export class MeshIndex {
     return this.#takeDelta();
   }
 
-  /** The whole state; the maps are live and must not be changed. */
+  /** The whole state as it is now; each table is put together when it is asked for. */
   snapshot(): IndexSnapshot {
-    const all = this.#engine;
+    const engine = this.#engine;
     return {
-      workloads: all.all(OUTPUT.workloads),
-      services: all.all(OUTPUT.services),
-      policies: all.all(OUTPUT.policies),
-      waypoints: all.all(OUTPUT.waypoints),
-      gateways: all.all(OUTPUT.gateways),
-      conditions: all.all(OUTPUT.conditions) as IndexSnapshot['conditions'],
-      problems: all.all(OUTPUT.problems) as IndexSnapshot['problems'],
+      get workloads() {
+        return engine.all(OUTPUT.workloads);
+      },
+      get services() {
+        return engine.all(OUTPUT.services);
+      },
+      get policies() {
+        return engine.all(OUTPUT.policies);
+      },
+      get waypoints() {
+        return engine.all(OUTPUT.waypoints);
+      },
+      get gateways() {
+        return engine.all(OUTPUT.gateways);
+      },
+      get conditions() {
+        return engine.all(OUTPUT.conditions) as IndexSnapshot['conditions'];
+      },
+      get problems() {
+        return engine.all(OUTPUT.problems) as IndexSnapshot['problems'];
+      },
     };
   }
 

@@ -4,8 +4,14 @@ import type { Labels } from '#control-plane/resources/metadata.ts';
 /** A place where it is remembered that something was looked up by a word. */
 type Place = { forget(word: string, reading: Reading): void };
 
+/** Something that was looked up, and where. */
+type LookUp = { place: Place; word: string };
+
+/** Shared by all that remember nothing, which most do. */
+const NONE: readonly never[] = [];
+
 /** Labels for which selectors were looked up, and the tables in which they were. */
-type Picked = { reading: Reading; namespace: string; labels: Labels; where: Set<object> };
+type Picked = { reading: Reading; namespace: string; labels: Labels; where: object[] };
 
 /**
  * What one derivation of one subject has looked up, and how it is told that an answer has changed. Most runs look up what
@@ -14,11 +20,11 @@ type Picked = { reading: Reading; namespace: string; labels: Labels; where: Set<
 export class Reading {
   readonly key: string;
   readonly #stale: Set<string>;
-  #remembered: { place: Place; word: string }[] = [];
+  #remembered: readonly LookUp[] = NONE;
   /** How many of the remembered look-ups this run has made again so far, and those that are new. */
   #again = 0;
-  #fresh: { place: Place; word: string }[] = [];
-  picked: Picked[] = [];
+  #fresh: LookUp[] | null = null;
+  picked: readonly Picked[] = NONE;
 
   /** `stale`: takes the key when it is to be derived again. */
   constructor(key: string, stale: Set<string>) {
@@ -33,7 +39,7 @@ export class Reading {
   /** Before a run. */
   begin(): void {
     this.#again = 0;
-    for (const { where } of this.picked) where.clear();
+    for (const { where } of this.picked) where.length = 0;
   }
 
   /** Notes a look-up. True: it is a new one, to be filed by the place. */
@@ -43,19 +49,22 @@ export class Reading {
       this.#again += 1;
       return false;
     }
+    this.#fresh ??= [];
     this.#fresh.push({ place, word });
     return true;
   }
 
   /** After a run: look-ups that it did not make again are forgotten. */
   end(labelReaders: LabelReaders): void {
-    const kept = this.#remembered.slice(0, this.#again).concat(this.#fresh);
-    for (const { place, word } of this.#remembered.slice(this.#again)) {
-      if (!kept.some((one) => one.place === place && one.word === word)) place.forget(word, this);
+    if (this.#fresh !== null || this.#again < this.#remembered.length) {
+      const kept = [...this.#remembered.slice(0, this.#again), ...(this.#fresh ?? NONE)];
+      for (const { place, word } of this.#remembered.slice(this.#again)) {
+        if (!kept.some((one) => one.place === place && one.word === word)) place.forget(word, this);
+      }
+      this.#remembered = kept;
+      this.#fresh = null;
     }
-    if (kept.length !== this.#again || this.#remembered.length !== this.#again) this.#remembered = kept;
-    this.#fresh = [];
-    if (this.picked.some(({ where }) => where.size === 0)) this.picked = labelReaders.prune(this.picked);
+    if (this.picked.some(({ where }) => where.length === 0)) this.picked = labelReaders.prune(this.picked);
   }
 }
 
@@ -115,24 +124,24 @@ export class LabelReaders {
   add(where: object, namespace: string, labels: Labels, reading: Reading): void {
     for (const known of reading.picked) {
       if (known.namespace !== namespace || known.labels !== labels) continue;
-      known.where.add(where);
+      if (!known.where.includes(where)) known.where.push(where);
       return;
     }
-    const picked = { reading, namespace, labels, where: new Set([where]) };
-    reading.picked.push(picked);
+    const picked = { reading, namespace, labels, where: [where] };
+    reading.picked = [...reading.picked, picked];
     this.#picked.set(picked, namespace, labels);
   }
 
   /** An entry of `where` with this selector came, went or changed. */
   markStale(where: object, namespace: string, selector: Labels): void {
     for (const picked of this.#picked.matching(namespace, selector)) {
-      if (picked.where.has(where)) picked.reading.markStale();
+      if (picked.where.includes(where)) picked.reading.markStale();
     }
   }
 
   /** Those for which something was looked up in this run; the others are forgotten. */
   prune(all: readonly Picked[]): Picked[] {
-    for (const picked of all) if (picked.where.size === 0) this.#picked.delete(picked);
-    return all.filter(({ where }) => where.size > 0);
+    for (const picked of all) if (picked.where.length === 0) this.#picked.delete(picked);
+    return all.filter(({ where }) => where.length > 0);
   }
 }

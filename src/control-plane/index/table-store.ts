@@ -34,9 +34,10 @@ export class TableStore {
   readonly #finders: Finders;
   readonly #ways: ReadonlyMap<string, Way>;
   readonly #onChange: (key: string, before: unknown) => void;
-  /** Most keys have one speaker. */
-  readonly #claims = new Map<string, Claim | readonly Claim[]>();
-  readonly #values = new Map<string, unknown>();
+  /** Key → what counts. */
+  readonly #claims = new Map<string, Claim>();
+  /** All claims of the few keys under which several speak. */
+  readonly #contested = new Map<string, readonly Claim[]>();
   readonly #labelled = new LabelIndex();
   readonly #selectors = new SelectorIndex();
   readonly #keyReaders = new WordReaders();
@@ -58,23 +59,33 @@ export class TableStore {
 
   /** Takes what a speaker says under a key; null: nothing any more. */
   say(by: Speaker, key: string, value: unknown, rank = 0): void {
-    const known = this.#claims.get(key) ?? [];
-    const others = 'by' in known ? (known.by === by ? [] : [known]) : known.filter((claim) => claim.by !== by);
-    const claims = value === null ? others : [...others, { by, value, rank }];
-    const [first, ...rest] = claims;
-    if (first === undefined) this.#claims.delete(key);
-    else this.#claims.set(key, rest.length === 0 ? first : claims);
-    this.#replace(key, first === undefined ? null : rest.reduce(stronger, first).value);
+    const before = this.#claims.get(key);
+    const claim = value === null ? null : { by, value, rank };
+    if (before !== undefined && (before.by !== by || this.#contested.has(key))) {
+      this.#contest(key, by, claim, this.#contested.get(key) ?? [before]);
+    } else if (claim !== null) this.#claims.set(key, claim);
+    else if (!this.#claims.delete(key)) return;
+    this.#replace(key, before?.value ?? null, this.value(key));
   }
 
-  /** Every entry there is; live, and not to be changed. */
+  #contest(key: string, by: Speaker, claim: Claim | null, known: readonly Claim[]): void {
+    const others = known.filter((one) => one.by !== by);
+    const claims = claim === null ? others : [...others, claim];
+    const [first, ...rest] = claims;
+    if (first === undefined) this.#claims.delete(key);
+    else this.#claims.set(key, rest.reduce(stronger, first));
+    if (rest.length === 0) this.#contested.delete(key);
+    else this.#contested.set(key, claims);
+  }
+
+  /** Every entry there is. */
   all(): ReadonlyMap<string, unknown> {
-    return this.#values;
+    return new Map([...this.#claims].map(([key, { value }]) => [key, value]));
   }
 
   /** The value under a key, unnoticed. */
   value(key: string): unknown {
-    return this.#values.get(key) ?? null;
+    return this.#claims.get(key)?.value ?? null;
   }
 
   // The look-ups of MeshReader, each remembered for `reading`:
@@ -116,11 +127,8 @@ export class TableStore {
     return (keys.length > 1 ? keys.sort(compareText) : keys).map((key) => this.value(key));
   }
 
-  #replace(key: string, after: unknown): void {
-    const before = this.value(key);
+  #replace(key: string, before: unknown, after: unknown): void {
     if (isDeepStrictEqual(before, after)) return;
-    if (after === null) this.#values.delete(key);
-    else this.#values.set(key, after);
     this.#keyReaders.markStale(key);
     for (const way of this.#ways.values()) refile(way, key, before, after);
     this.#refileLabels(key, before, after);
