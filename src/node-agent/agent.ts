@@ -9,7 +9,6 @@ import { reportDryRun, reportOf } from './connection/access-log.ts';
 import { CarriedConnections } from './connection/carried-connections.ts';
 import type { AgentContext } from './connection/context.ts';
 import { Waiters } from './connection/waiters.ts';
-import { dnsCounters } from './dns/dns-metrics.ts';
 import type { DnsCounters } from './dns/effects.ts';
 import type { DnsResponder } from './dns/responder.ts';
 import type { AgentEffects } from './effects/agent-effects.ts';
@@ -19,7 +18,7 @@ import { logRefusal } from './kernel/events.ts';
 import { KernelTables } from './kernel/tables.ts';
 import { Verdicts } from './kernel/verdicts.ts';
 import { handleOutbound } from './outbound/outbound.ts';
-import { readAgentMetrics } from './status/agent-metrics.ts';
+import { dnsCounters, readAgentMetrics } from './status/agent-metrics.ts';
 
 /** What an agent is told. */
 export type AgentOptions = {

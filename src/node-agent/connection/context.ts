@@ -1,13 +1,17 @@
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { parseIp } from '#model/address/ip.ts';
 import type { Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
 import type { MeshState } from '#model/mesh/mesh-state.ts';
 import type { Workload } from '#model/mesh/workload.ts';
 import type { L4DryRun } from '#model/policy/l4.ts';
-import type { RecordOrigin, RecordPath, RecordSource } from '#model/telemetry/access-record.ts';
+import type { RecordEnd, RecordOrigin, RecordPath, RecordSource } from '#model/telemetry/access-record.ts';
+import { Refusal } from '#model/telemetry/close-cause.ts';
 import type { AgentEffects } from '#node-agent/effects/agent-effects.ts';
 import type { Enrolled, Enrollment } from '#node-agent/enrollment/enrollment.ts';
 import type { Verdicts } from '#node-agent/kernel/verdicts.ts';
-import type { ConnectionReport } from './access-log.ts';
+import type { ConnectionEnd, ConnectionReport } from './access-log.ts';
 import type { CarriedConnections } from './carried-connections.ts';
 
 /** What the handlers of connections share. */
@@ -28,3 +32,24 @@ export type AgentContext = {
   /** Resolves when the mesh is known; rejects never, false after the deadline. */
   synced(): Promise<boolean>;
 };
+
+/** Addresses of an accepted socket; null when it is already gone. */
+export function endsOf(socket: Socket): { remote: RecordEnd; local: RecordEnd } | null {
+  const { remoteAddress, remotePort, localAddress, localPort } = socket;
+  if (remoteAddress === undefined || remotePort === undefined || localAddress === undefined || localPort === undefined)
+    return null;
+  return { remote: { ip: parseIp(remoteAddress), port: remotePort }, local: { ip: parseIp(localAddress), port: localPort } };
+}
+
+/** Relays until both sides are done or `signal` cuts them, and tells how it ended. */
+export async function carry(
+  context: AgentContext,
+  client: Duplex,
+  upstream: Duplex,
+  signal: AbortSignal,
+): Promise<ConnectionEnd> {
+  const { bytesFromA, bytesFromB, error } = await context.effects.relay(client, upstream, signal);
+  // A cut shows as an error of the streams; its cause is what is told.
+  const cut = signal.aborted && signal.reason instanceof Refusal ? signal.reason : null;
+  return { refusal: cut, error: cut ?? error, clientBytes: bytesFromA, serverBytes: bytesFromB };
+}

@@ -11,8 +11,8 @@ import { NO_PATH, type RecordEnd, type RecordPath, type RecordSource } from '#mo
 import { baggageOf, formatBaggage } from '#model/telemetry/baggage.ts';
 import { Refusal, refusalOf } from '#model/telemetry/close-cause.ts';
 import { type ConnectionReport, refusedEnd } from '#node-agent/connection/access-log.ts';
-import { carry, endsOf } from '#node-agent/connection/carry.ts';
 import type { AgentContext } from '#node-agent/connection/context.ts';
+import { carry, endsOf } from '#node-agent/connection/context.ts';
 import type { Enrolled } from '#node-agent/enrollment/enrollment.ts';
 import { forwardedClient, forwardedHost } from '#protocol/hbone/headers.ts';
 import type { InboundTunnel } from '#protocol/hbone/transport.ts';

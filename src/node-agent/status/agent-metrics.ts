@@ -1,5 +1,8 @@
 import type { MeshState } from '#model/mesh/mesh-state.ts';
+import type { Workload } from '#model/mesh/workload.ts';
+import { UNKNOWN } from '#model/telemetry/labels.ts';
 import type { Meters } from '#model/telemetry/meters.ts';
+import type { DnsCounters, DnsLabels } from '#node-agent/dns/effects.ts';
 import type { Kernel } from '#node-agent/effects/agent-effects.ts';
 import type { Enrollment } from '#node-agent/enrollment/enrollment.ts';
 
@@ -37,4 +40,25 @@ export function readAgentMetrics(meters: Meters, agent: MeteredAgent): void {
     { labels: { enrollment: 'known' }, value: known() },
     { labels: { enrollment: 'pending' }, value: enrollment.all().length - known() },
   ]);
+}
+
+/** Counts DNS queries in ztunnel's metrics; `workloadOf`: the record of a workload's uid. */
+export function dnsCounters(meters: Meters, workloadOf: (uid: string) => Workload | null): DnsCounters {
+  const labelsOf = ({ workload, queryType, transport }: DnsLabels) => {
+    const source = workloadOf(workload);
+    return {
+      request_query_type: queryType,
+      request_protocol: transport,
+      source_canonical_service: source?.canonicalName || UNKNOWN,
+      source_canonical_revision: source?.canonicalRevision || UNKNOWN,
+    };
+  };
+  return {
+    request: (labels) => meters.counter('istio_dns_requests_total', labelsOf(labels)).add(),
+    upstreamRequest: (labels) => meters.counter('istio_dns_upstream_requests_total', labelsOf(labels)).add(),
+    upstreamFailure: (labels) => meters.counter('istio_dns_upstream_failures_total', labelsOf(labels)).add(),
+    upstreamDuration: (labels, durationMs) =>
+      meters.histogram('istio_dns_upstream_request_duration_seconds', labelsOf(labels)).observe(durationMs / 1_000),
+    failed: (why, transport) => meters.counter('weft_dns_failures_total', { why, request_protocol: transport }).add(),
+  };
 }
