@@ -17,7 +17,8 @@ export type OutboundPath =
   | { kind: 'local'; workload: Workload; ip: IpAddress; port: number; service: Service | null }
   | { kind: 'hbone'; workload: Workload; ip: IpAddress; port: number; service: Service | null; tunnel: Tunnel }
   | { kind: 'waypoint'; workload: Workload; service: Service | null; tunnel: Tunnel }
-  | { kind: 'refused'; cause: CloseCause; reason: string };
+  /** `service`: what was dialled, as far as it is one. */
+  | { kind: 'refused'; cause: CloseCause; reason: string; service: Service | null };
 
 /** Who dials what. */
 export type OutboundQuestion = {
@@ -52,7 +53,7 @@ function toService(service: Service, question: OutboundQuestion, view: NodeView)
   const { dialled, source, chosen } = question;
   if (service.waypoint !== null) return toWaypoint(service.waypoint, dialled, service, source, view);
   if (!service.ports.some((port) => port.servicePort === dialled.port)) {
-    return { kind: 'refused', cause: 'no-such-port', reason: `service ${service.hostname} has no port ${dialled.port}` };
+    return { kind: 'refused', cause: 'no-such-port', reason: `service ${service.hostname} has no port ${dialled.port}`, service };
   }
   if (service.loadBalancing?.mode === 'passthrough') return { kind: 'passthrough', ...dialled };
   const endpoints = eligibleEndpoints(view.mesh, service, dialled.port, familyOf(dialled.ip), locationOf(source));
@@ -61,6 +62,7 @@ function toService(service: Service, question: OutboundQuestion, view: NodeView)
   if (endpoint === null)
     return {
       kind: 'refused',
+      service,
       cause: 'no-backend',
       reason: `no healthy upstream: ${formatAddress(dialled.ip, dialled.port)} (${service.hostname})`,
     };
@@ -98,7 +100,12 @@ function toWaypoint(
   const near = routable.filter(({ weight }) => weight === 2);
   const member = pickEndpoint(near.length > 0 ? near : routable, view.random);
   if (member === null)
-    return { kind: 'refused', cause: 'no-waypoint', reason: `unknown waypoint: ${name} is bound but has no ready instance` };
+    return {
+      kind: 'refused',
+      cause: 'no-waypoint',
+      reason: `unknown waypoint: ${name} is bound but has no ready instance`,
+      service,
+    };
   return { kind: 'waypoint', workload: member.workload, service, tunnel: tunnelToWaypoint(member, dialled, service) };
 }
 

@@ -110,7 +110,7 @@ async function reach(context: AgentContext, call: Call, source: Workload): Promi
 function recordedPath(path: OutboundPath, dialled: RecordEnd): RecordPath {
   switch (path.kind) {
     case 'refused':
-      return { ...NO_PATH, end: dialled };
+      return { ...NO_PATH, end: dialled, service: path.service };
     case 'passthrough':
       return { ...NO_PATH, end: { ip: path.ip, port: path.port } };
     case 'plain':

@@ -9,7 +9,7 @@ import type { MetricName } from '#model/telemetry/metrics.ts';
 import type { Agent } from '#node-agent/agent.ts';
 import { type AgentRig, aPolicy, netnsOf, principal } from '#node-agent/agent-rig.testing.ts';
 import { receivedBy, settle, until } from '#node-agent/memory-sockets.testing.ts';
-import { client, converses, isReset, MESH, remote, server, startTwoNodes } from '#node-agent/two-nodes.testing.ts';
+import { cart, client, converses, isReset, MESH, remote, server, startTwoNodes } from '#node-agent/two-nodes.testing.ts';
 
 function seriesOf(agent: Agent, name: MetricName): readonly Series[] {
   return agent.meters.collect().find((family) => family.name === name)?.series ?? [];
@@ -79,6 +79,15 @@ for (const { name, cause, provoke } of refused) {
     assert.equal(rig.agent.meters.total('istio_tcp_connections_opened_total'), 0);
   });
 }
+
+test('a refusal says which service was dialled, in the line and in the labels', async () => {
+  const { rig, tell } = await startTwoNodes();
+  tell(MESH);
+  await isReset(rig.dial(client, '240.0.0.1:81'));
+  const [failed] = seriesOf(rig.agent, 'istio_tcp_connections_failed_total');
+  const { hostname } = cart;
+  assert.deepEqual([rig.access()['dst.service'], failed?.labels.destination_service], [hostname, hostname]);
+});
 
 test('promise 8: a refusal of the kernel is one line and one count', async () => {
   const { rig, tell } = await startTwoNodes();
