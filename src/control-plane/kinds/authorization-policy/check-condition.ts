@@ -31,6 +31,7 @@ export function checkCondition({ key, values, notValues }: RawCondition, path: F
   if (values === undefined && notValues === undefined) {
     problems.push(errorAt('WEFT_FIELD_INVALID', path, 'a condition needs values or notValues', 'add values'));
   }
+  // A header or claim may hold any text, so only attributes without an index have a syntax.
   const check = Object.hasOwn(ATTRIBUTES, key) ? ATTRIBUTES[key] : undefined;
   for (const [name, list] of Object.entries({ values, notValues })) {
     if (list?.length === 0) {
@@ -48,10 +49,12 @@ export function checkCondition({ key, values, notValues }: RawCondition, path: F
 /** A misspelt attribute would make a condition that never holds, so the nearest one is named. */
 function checkKey(key: string, path: FieldPath): Problem[] {
   if (Object.hasOwn(ATTRIBUTES, key)) return [];
+  // `name[index]`, where claims may be nested and headers may not.
   const indexed = /^([^[\]]+)((?:\[[^[\]]+\])+)$/.exec(key);
   const name = indexed?.[1] ?? key;
   if (indexed !== null && name === 'request.headers' && indexed[2]?.split('[').length === 2) return [];
   if (indexed !== null && name === 'request.auth.claims') return [];
+  // Istio had it once, and many policies on the web still do.
   if (name === 'destination.labels') {
     const message = `"${key}" is no longer an attribute`;
     return [errorAt('WEFT_FIELD_INVALID', path, message, 'choose workloads with spec.selector instead')];

@@ -25,6 +25,7 @@ export function checkValues(field: string, values: readonly string[], path: Fiel
     const message = 'an empty list restricts nothing';
     return [errorAt('WEFT_FIELD_INVALID', path, message, 'remove the field, or list at least one value')];
   }
+  // A field and its negation hold the same sort of values.
   const positive = field.startsWith('not') ? `${field.charAt(3).toLowerCase()}${field.slice(4)}` : field;
   const check = CHECKS[positive] ?? (() => []);
   return values.flatMap((value, at) => (value === '' ? [emptyValue([...path, at])] : check(value, [...path, at])));
@@ -55,6 +56,7 @@ export function checkServiceAccount(value: string, path: FieldPath): Problem[] {
 
 /** A trust domain with at most one `*`, at an end. */
 export function checkTrustDomain(value: string, path: FieldPath): Problem[] {
+  // No slash: a trust domain is the first part of a principal only.
   const stars = value.split('*').length - 1;
   if (!value.includes('/') && (stars === 0 || (stars === 1 && (value.startsWith('*') || value.endsWith('*'))))) return [];
   const message = `"${value}" is not a trust domain`;
@@ -91,6 +93,7 @@ export function checkCidr(value: string, path: FieldPath): Problem[] {
   }
   const text = `${cidr.base}/${cidr.length}`;
   const family = familyOf(cidr.base) === 4 ? ipaddr.IPv4 : ipaddr.IPv6;
+  // Whoever writes 10.1.2.3/8 may have meant the one address or the whole range.
   const network = family.networkAddressFromCIDR(text).toString();
   if (network === cidr.base) return [];
   const message = `"${value}" has bits set behind its length: it means the range ${network}/${cidr.length}`;
@@ -122,6 +125,7 @@ function checkPathPattern(value: string, path: FieldPath): Problem[] {
 function templateMistake(value: string): string | null {
   if (!value.startsWith('/')) return 'a template begins with /';
   const segments = value.slice(1).split('/');
+  // `{**}` swallows the rest, so an operator behind it could never match.
   const last = segments.indexOf('{**}');
   for (const [at, segment] of segments.entries()) {
     if (last >= 0 && at > last && /^\{\*{1,2}\}$/.test(segment)) return '{**} must be the last operator';

@@ -36,6 +36,7 @@ const TARGET_KINDS: Readonly<Record<string, readonly string[]>> = {
 function checkScope({ metadata, spec = {} }: RawAuthorizationPolicy): Problem[] {
   const given = (['selector', 'targetRef', 'targetRefs'] as const).filter((name) => spec[name] !== undefined);
   const problems: Problem[] = [];
+  // The second one is named: it is the one that somebody added.
   if (given.length > 1) {
     const message = `${given.join(' and ')} exclude one another`;
     const remedy = 'choose one: selector is enforced by the node (L4 only), targetRefs by the waypoint (L4 and L7)';
@@ -52,6 +53,7 @@ function checkScope({ metadata, spec = {} }: RawAuthorizationPolicy): Problem[] 
 function checkTarget({ group = '', kind, namespace }: RawTargetRef, own: string | null | undefined, path: FieldPath): Problem[] {
   const problems: Problem[] = [];
   if (!(TARGET_KINDS[group] ?? []).includes(kind)) {
+    // The kind is right and its group forgotten, or the kind itself is wrong: two different edits.
     const right = Object.entries(TARGET_KINDS).find(([, kinds]) => kinds.includes(kind))?.[0];
     const kinds = Object.values(TARGET_KINDS).flat();
     const message = `a policy cannot be attached to kind ${kind} of group "${group}"${right === undefined ? didYouMean(kind, kinds) : ''}`;
@@ -74,6 +76,7 @@ function checkAction(spec: NonNullable<RawAuthorizationPolicy['spec']>): Problem
     const message = `${action} without rules matches nothing`;
     problems.push(errorAt('WEFT_FIELD_CONFLICT', path, message, 'for deny-all write an ALLOW policy with an empty spec'));
   }
+  // Without a provider there is nobody to ask.
   if (action === 'CUSTOM' && !spec.provider?.name) {
     const message = 'action CUSTOM needs the provider that decides';
     problems.push(errorAt('WEFT_FIELD_CONFLICT', path, message, 'add spec.provider.name, or use ALLOW or DENY'));
@@ -106,6 +109,7 @@ function checkRule({ from = [], to = [], when = [] }: RawRule, path: FieldPath):
 function checkSource(source: RawSource | undefined, path: FieldPath): Problem[] {
   const problems = checkEntry('source', source, path);
   const accounts = source?.serviceAccounts ?? source?.notServiceAccounts;
+  // Istio refuses these too: an account is already a principal and a namespace.
   const others = (['principals', 'notPrincipals', 'namespaces', 'notNamespaces'] as const).filter(
     (name) => source?.[name] !== undefined,
   );

@@ -48,6 +48,7 @@ export function convertToL7(resource: AuthorizationPolicyResource): L7Conversion
   const rules: L7Rule[] = [];
   for (const [at, rule] of resource.rules.entries()) {
     const converted = convertRule(rule, ['spec', 'rules', at], metadata.namespace);
+    // Stricter for both: no rule to allow by, or a rule that denies more.
     const drop = converted.unenforceable.length > 0 && action === 'ALLOW';
     if (!drop) rules.push(converted.rule);
     problems.push(...converted.unenforceable.map((field) => explain(field, drop)));

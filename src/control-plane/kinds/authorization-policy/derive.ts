@@ -41,6 +41,7 @@ export const authorizationPolicies = defineDerivation({
 function forNodes(key: string, policy: AuthorizationPolicyResource, options: MeshOptions): Said {
   const { authorization, problems, condition } = convertToL4(policy, options);
   const resource = nameOfResource(policy);
+  // Istio's tools look for the first name; the second says who it really was.
   const types = ['ZtunnelAccepted', 'weft.dev/NodeProxyAccepted'];
   const status = statusOf(
     resource,
@@ -145,6 +146,7 @@ function waypointAccepted(resource: ResourceName, { policy, problems }: L7Conver
   const messages = [...problems, ...misses.map(({ problem }) => problem)].map(({ message }) => message);
   const message = messages.slice(0, RESOURCE.messagesMax).join('; ') || 'enforced by the waypoints';
   const base = { resource, type: 'WaypointAccepted', message };
+  // Refused as a whole, which no target can mend.
   if (policy === null) return { ...base, status: 'False', reason: 'Invalid' };
   if (miss !== undefined) return { ...base, status: 'False', reason: miss.reason };
   return { ...base, status: 'True', reason: problems.length > 0 ? 'PartiallyInvalid' : 'Accepted' };

@@ -28,6 +28,7 @@ export const gateways = defineDerivation({
   derive({ key, value: gateway }, mesh) {
     const { namespace, name } = gateway.metadata;
     const service = mesh.get(USER_SERVICES, key);
+    // By label, as Kubernetes does it: whoever runs the instances marks them.
     const instances = mesh.pickedBy(ENDPOINTS, namespace, { [LABEL.gatewayName]: name });
     const facts = {
       hasInstance: instances.some(({ healthy }) => healthy),
@@ -88,6 +89,7 @@ function managedState(gateway: GatewayResource, { hasInstance, foreignService }:
   const { namespace, name } = gateway.metadata;
   if (hboneListenerOf(gateway) === null)
     return { kind: 'unusable', why: 'it has no listener with protocol HBONE and port 15008' };
+  // The name is taken, so clients would be sent to a service that is no waypoint.
   if (foreignService)
     return { kind: 'unusable', why: `Service ${namespace}/${name} has the name that the waypoint needs for itself` };
   return hasInstance ? { kind: 'ready' } : { kind: 'not-ready', why: 'no instance of it is running yet' };
@@ -137,6 +139,7 @@ function gatewayProblems(gateway: GatewayResource, info: GatewayInfo): Problem[]
     problems.push(warningAt('WEFT_LIKELY_MISTAKE', path, message, `write one of ${TRAFFIC.join(', ')}`));
   }
   for (const [at, { protocol, port }] of gateway.listeners.entries()) {
+    // Other listeners are legal in the API, and nobody would ever be served there.
     if (protocol === HBONE_PROTOCOL && port === PORT.hbone) continue;
     const message = `a waypoint serves HBONE on port 15008 only: ${protocol} on port ${port} is ignored`;
     const remedy = 'write port: 15008 and protocol: HBONE';

@@ -61,7 +61,9 @@ function checkGateway({ spec }: RawGateway): Problem[] {
   return spec.listeners.flatMap((listener, at) => {
     const path = ['spec', 'listeners', at];
     const problems = checkListener(listener, path);
+    // Two listeners in one place could not both be served.
     const place = `${listener.port} ${listener.protocol} ${listener.hostname ?? ''}`.trim();
+    // A route refers to listeners by name.
     if (names.has(listener.name)) {
       const message = `two listeners are called "${listener.name}"`;
       problems.push(errorAt('WEFT_FIELD_CONFLICT', [...path, 'name'], message, 'rename one of them'));
@@ -78,6 +80,7 @@ function checkGateway({ spec }: RawGateway): Problem[] {
 /** The API refuses these in CEL, which is not run here. */
 function checkListener({ protocol, tls, hostname, allowedRoutes }: RawListener, path: FieldPath): Problem[] {
   const problems: Problem[] = [];
+  // Plain protocols have nothing to terminate.
   if (tls !== undefined && ['HTTP', 'TCP', 'UDP'].includes(protocol)) {
     problems.push(
       errorAt('WEFT_FIELD_CONFLICT', [...path, 'tls'], `protocol ${protocol} has no tls`, 'remove tls, or use HTTPS or TLS'),

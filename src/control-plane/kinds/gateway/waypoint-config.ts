@@ -26,6 +26,7 @@ export const servedServices = defineDerivation({
   writes: [SERVED_SERVICES],
   derive({ key, value: { gateway } }, mesh) {
     const namespace = namespaceOf(key);
+    // Routes are filed under the name that waypoints know a service by.
     const service = serviceKeyOf({ namespace, hostname: serviceHostname(namespace, localNameOf(key), mesh.options) });
     const routes = mesh.valuesBy(ATTACHED_ROUTES, 'service', service).toSorted(byAge);
     const served = { key: service, routes: routes.map(({ route }) => route), policies: policiesFor(`Service ${key}`, mesh) };
@@ -40,6 +41,7 @@ export const waypointConfigs = defineDerivation({
   reads: [SERVED_SERVICES, ATTACHED_POLICIES],
   writes: [OUTPUT.waypoints],
   derive({ key, value: info }, mesh) {
+    // A Gateway of others, or one that can never work, has nothing to be told.
     if (!isRun(info)) return [];
     const { rootNamespace, trustDomain } = mesh.options;
     const services = mesh.valuesBy(SERVED_SERVICES, 'gateway', key).map(({ service }) => service);

@@ -10,11 +10,13 @@ export function waypointService(gateway: GatewayInfo): ServiceResource {
   const labels = waypointLabels(gateway);
   return {
     kind: 'Service',
+    // No age: between two services of one name the user's counts anyway.
     metadata: { name, namespace, labels, annotations: {}, createdAtMs: null, deleting: false },
     externalName: false,
     headless: false,
     addresses: [],
     ipFamilies: [],
+    // Its endpoints are whatever carries the name of the Gateway.
     selector: { [LABEL.gatewayName]: name },
     ports: [{ name: 'mesh', port: PORT.hbone, target: PORT.hbone, protocol: 'TCP', appProtocol: null }],
     nodeLocal: false,

@@ -19,6 +19,7 @@ const MAY_REPEAT = ['RequestMirror', 'ExtensionRef'];
 export function checkFilters(filters: readonly RawFilter[], rule: RawRouteRule, path: FieldPath): Problem[] {
   const types = filters.map(({ type }) => type);
   const problems = filters.flatMap((filter, at) => {
+    // The first one is right; the place that is told is the repetition.
     const repeated = types.indexOf(filter.type) < at && !MAY_REPEAT.includes(filter.type);
     const message = `${filter.type} is listed twice`;
     const repetition = repeated ? [errorAt('WEFT_FIELD_CONFLICT', [...path, at], message, 'merge them into one')] : [];
@@ -46,6 +47,7 @@ function checkSettings(filter: RawFilter, path: FieldPath): Problem[] {
 function checkPrefixReplacement(filter: RawFilter, { matches }: RawRouteRule, path: FieldPath): Problem[] {
   const modifier = filter.requestRedirect?.path ?? filter.urlRewrite?.path;
   if (modifier?.type !== 'ReplacePrefixMatch') return [];
+  // With one match the prefix that is replaced is the one that matched.
   const [only] = matches;
   if (matches.length === 1 && only?.path?.type === 'PathPrefix') return [];
   const message = 'prefix replacement needs exactly one PathPrefix match in the rule';

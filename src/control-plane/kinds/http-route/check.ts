@@ -13,6 +13,7 @@ export function checkHttpRoute({ spec }: RawHttpRoute): Problem[] {
   const problems = parentRefs.flatMap((parent, at) => checkParent(parent, ['spec', 'parentRefs', at]));
   problems.push(...checkRepeatedParents(parentRefs));
   problems.push(...rules.flatMap((rule, at) => checkRule(rule, ['spec', 'rules', at])));
+  // Each match costs every request that reaches it.
   const matches = rules.reduce((sum, rule) => sum + rule.matches.length, 0);
   if (matches > RESOURCE.routeMatchesMax) {
     const message = `${matches} matches in one route, at most ${RESOURCE.routeMatchesMax} are allowed`;
@@ -38,6 +39,7 @@ function checkRepeatedParents(parents: readonly RawParentRef[]): Problem[] {
   return parents.flatMap((parent, at) => {
     const same = parents.filter((other) => keyOf(other) === keyOf(parent));
     if (same.length < 2) return [];
+    // One reference to the whole parent already covers each of its ports.
     const distinct = same.filter((other) => other.sectionName === parent.sectionName && other.port === parent.port).length === 1;
     if (distinct && same.every(({ sectionName, port }) => sectionName !== undefined || port !== undefined)) return [];
     const message = `${parent.kind} ${parent.name} is listed more than once`;
@@ -84,6 +86,7 @@ function checkTimeouts({ timeouts }: RawRouteRule, path: FieldPath): Problem[] {
   const { request, backendRequest } = timeouts ?? {};
   if (request === undefined || backendRequest === undefined) return [];
   const requestMs = readDurationMs(request);
+  // 0 switches the limit of the whole request off.
   if (requestMs === 0 || readDurationMs(backendRequest) <= requestMs) return [];
   const message = `one attempt (${backendRequest}) cannot outlast the whole request (${request})`;
   return [

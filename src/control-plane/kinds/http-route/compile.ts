@@ -23,6 +23,7 @@ export function compileRules(
     result.problems.push(...resolved.problems, ...unsupported);
     result.reason ??= resolved.reason;
     if (unsupported.length > 0) result.stricter.push(at);
+    // Without backends a rule answers 500, which is safer than to leave out half of it.
     const backends = unsupported.length > 0 ? [] : resolved.backends;
     result.rules.push({
       name: rule.name,

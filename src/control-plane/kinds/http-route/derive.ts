@@ -54,6 +54,7 @@ function deriveRoute(route: HttpRouteResource, mesh: RouteMesh): DerivedRoute {
   }
   const attached = new Map<ServiceKey, HttpRoute>();
   const compiled: CompiledRules[] = [];
+  // Several references to one service are one route there, at all of their ports.
   for (const group of Map.groupBy(attachments, ({ service }) => nameOfResource(service)).values()) {
     const [first] = group;
     if (first === undefined) continue;
@@ -78,6 +79,7 @@ function keyOf({ metadata: { namespace, name } }: ServiceResource, options: Mesh
 function toHttpRoute({ metadata }: HttpRouteResource, group: readonly Attachment[], rules: readonly HttpRouteRule[]): HttpRoute {
   const every = group.some(({ ports }) => ports === null);
   const ports = [...new Set(group.flatMap((one) => one.ports ?? []))].sort((a, b) => a - b);
+  // Then it holds for requests from its own namespace only.
   const consumer = group[0]?.service.metadata.namespace !== metadata.namespace;
   return {
     namespace: metadata.namespace,
@@ -113,6 +115,7 @@ function conditionsOf(
   compiled: readonly CompiledRules[],
   unserved: readonly Attachment[],
 ): Condition[] {
+  // All parents belong to other controllers, who write the status.
   if (attachments.length + refusals.length === 0) return [];
   const resource = nameOfResource(route);
   const [refused] = refusals;

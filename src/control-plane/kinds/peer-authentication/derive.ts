@@ -24,6 +24,7 @@ export const namespaceModes = defineDerivation({
   reads: [],
   writes: [NAMESPACE_MODES],
   derive({ key, value: { selector, mode, metadata } }) {
+    // With a selector it speaks for single workloads, not for the namespace.
     if (selector !== null) return [];
     const said: NamespaceMode = { mode: mode === 'UNSET' ? null : resolveMode(mode, 'PERMISSIVE'), name: key };
     return [entry(NAMESPACE_MODES, metadata.namespace, said, metadata.createdAtMs ?? 0)];

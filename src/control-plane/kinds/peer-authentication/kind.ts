@@ -25,6 +25,7 @@ function readPeerAuthentication({ spec = {} }: RawPeerAuthentication, metadata: 
   return {
     kind: 'PeerAuthentication',
     metadata,
+    // null is the whole namespace.
     selector: readWorkloadSelector(spec.selector),
     mode: spec.mtls?.mode ?? 'UNSET',
     ports: ports
@@ -37,6 +38,7 @@ function readPeerAuthentication({ spec = {} }: RawPeerAuthentication, metadata: 
 function checkPeerAuthentication({ spec = {} }: RawPeerAuthentication): Problem[] {
   const problems = checkSelector(spec.selector);
   const path = ['spec', 'portLevelMtls'];
+  // The schema knows the keys of this object as texts only.
   for (const port of Object.keys(spec.portLevelMtls ?? {})) {
     if (/^[1-9]\d{0,4}$/.test(port) && Number(port) <= 65_535) continue;
     problems.push(errorAt('WEFT_FIELD_INVALID', [...path, port], `"${port}" is not a port`, 'write a number from 1 to 65535'));

@@ -57,6 +57,7 @@ function readPod({ metadata: rawMetadata, spec, status }: RawPod, metadata: Meta
       .filter((ip) => ip !== null),
     hostNetwork: spec.hostNetwork === true,
     finished: status?.phase === 'Succeeded' || status?.phase === 'Failed',
+    // It may still finish what it has; nothing new is sent to it.
     ready: !metadata.deleting && isReady(status),
     namedPorts: namedPortsOf(spec),
     ownerName: ownerNameOf(rawMetadata, metadata),
@@ -66,6 +67,7 @@ function readPod({ metadata: rawMetadata, spec, status }: RawPod, metadata: Meta
 /** A pod that a person describes in a file has no conditions: it counts as ready unless its phase says otherwise. */
 function isReady(status: RawPod['status']): boolean {
   const conditions = status?.conditions;
+  // Nobody probes what is written in a file.
   if (conditions === undefined) return status?.phase === undefined || status.phase === 'Running';
   return conditions.some(({ type, status: value }) => type === 'Ready' && value === 'True');
 }
@@ -83,6 +85,7 @@ function namedPortsOf({ containers = [], initContainers = [] }: RawPod['spec']):
   const named: Record<string, number> = {};
   for (const { ports = [] } of [...containers, ...sidecars]) {
     for (const { name, containerPort, protocol } of ports) {
+      // Only TCP is carried, and the first port of a name wins, as in Kubernetes.
       if (name !== undefined && (protocol ?? 'TCP') === 'TCP') named[name] ??= containerPort;
     }
   }
@@ -91,6 +94,7 @@ function namedPortsOf({ containers = [], initContainers = [] }: RawPod['spec']):
 
 /** A Deployment owns its pods through a ReplicaSet, whose name is the Deployment's and a hash. */
 function ownerNameOf({ ownerReferences = [] }: RawMetadata, { name, labels }: Metadata): string {
+  // At most one owner is the controller; without one the first is as good as any.
   const owner = ownerReferences.find(({ controller }) => controller === true) ?? ownerReferences[0];
   if (owner === undefined) return name;
   const hash = labels['pod-template-hash'];
@@ -104,6 +108,7 @@ function checkPod({ status }: RawPod): Problem[] {
   const problems = ips
     .filter(({ ip }) => tryParseIp(ip) === null)
     .map(({ ip, path }) => errorAt('WEFT_FIELD_INVALID', path, `"${ip}" is not an IP address`, 'write an IPv4 or IPv6 address'));
+  // With an address, right or wrong, it was meant to be an endpoint.
   if (ips.length > 0) return problems;
   const message = 'the pod has no address, so it is no endpoint of the mesh';
   return [warningAt('WEFT_LIKELY_MISTAKE', ['status'], message, 'set status.podIP; for processes on this machine use weft run')];

@@ -44,6 +44,7 @@ export type RawPod = {
   };
 };
 
+/** Only what makes a pod an endpoint is looked at; the rest is known so that it is not taken for a mistake. */
 const CONTAINER_PORT: Schema = {
   type: 'object',
   required: ['containerPort'],

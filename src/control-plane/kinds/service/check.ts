@@ -13,6 +13,7 @@ export function checkService({ metadata, spec }: RawService): Problem[] {
         errorAt('WEFT_FIELD_INVALID', path, 'type ExternalName needs the name it stands for', 'add spec.externalName'),
       );
     }
+    // Nothing else in an alias is ever read.
     return problems;
   }
   return [
@@ -56,6 +57,7 @@ function checkClusterIps(spec: RawService['spec']): Problem[] {
 function checkPorts(ports: readonly RawServicePort[], headless: boolean): Problem[] {
   const problems: Problem[] = [];
   const seen = new Map<string, FieldPath>();
+  // Headless services are names for their endpoints, with whatever ports those have.
   if (ports.length === 0 && !headless) {
     problems.push(errorAt('WEFT_FIELD_INVALID', ['spec', 'ports'], 'a service needs at least one port', 'add spec.ports'));
   }
@@ -65,6 +67,7 @@ function checkPorts(ports: readonly RawServicePort[], headless: boolean): Proble
     if (ports.length > 1 && !port.name) {
       problems.push(errorAt('WEFT_FIELD_INVALID', [...path, 'name'], 'with several ports each needs a name', 'add a name'));
     }
+    // TCP and UDP may share a number, as DNS does.
     const keys = [`${port.port}/${port.protocol ?? 'TCP'}`, ...(port.name ? [`name "${port.name}"`] : [])];
     for (const key of keys) {
       if (seen.has(key)) problems.push(errorAt('WEFT_FIELD_CONFLICT', path, `port ${key} is listed twice`, 'remove one of them'));

@@ -40,6 +40,7 @@ export const services = defineDerivation({
   reads: [USER_SERVICES, RESERVED_ADDRESSES, ...BINDING_TABLES],
   writes: [OUTPUT.services, SERVICE_BINDINGS, ...STATUS],
   derive({ key, value: resource }, mesh) {
+    // An alias is answered by DNS alone: the mesh has no service of it.
     if (resource.externalName) return [];
     const { namespace, labels } = resource.metadata;
     const name = nameOfResource(resource);
@@ -66,6 +67,7 @@ function addressesOf(
   const own: IpAddress[] = [];
   const lost: IpAddress[] = [];
   for (const address of resource.addresses) {
+    // Age decides, so that a new service never takes the address of one in use.
     const [first] = mesh.valuesBy(USER_SERVICES, 'address', address).toSorted(byAge);
     if (first === undefined || keyOf(first) === key) {
       own.push(address);
@@ -75,7 +77,9 @@ function addressesOf(
     const message = `address ${address} is that of Service ${keyOf(first)}; another one is used here`;
     problems.push(warningAt('WEFT_ADDRESS_CONFLICT', ['spec'], message, 'give each service its own address, or leave it out'));
   }
+  // Who lost an address gets one of the same family, so that clients of that family still find it.
   const families = lost.length > 0 ? [...new Set(lost.map(familyOf))] : familiesToAllocate(resource);
+  // Asked also for none: that gives back what it held before.
   const allocated = mesh.allocate(families);
   if (allocated.length < families.length) {
     const message = 'no free address is left in the range for services';

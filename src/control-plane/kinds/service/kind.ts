@@ -23,11 +23,13 @@ export const serviceKind = defineKind({
 /** Families follow from the addresses where they are not written. */
 function readService({ spec }: RawService, metadata: Metadata): ServiceResource {
   const externalName = spec.type === 'ExternalName';
+  // An alias has no address, whatever is written there.
   const addresses = externalName
     ? []
     : clusterIpsOf(spec)
         .map(tryParseIp)
         .filter((ip) => ip !== null);
+  // An empty selector picks nothing, as in Kubernetes; it does not pick everything.
   const selector = spec.selector ?? {};
   return {
     kind: 'Service',

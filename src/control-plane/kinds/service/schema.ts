@@ -27,6 +27,7 @@ export type RawService = {
   };
 };
 
+/** A number, or the name of a container's port. */
 const TARGET_PORT: Schema = { 'x-kubernetes-int-or-string': true };
 
 const SERVICE_PORT: Schema = {

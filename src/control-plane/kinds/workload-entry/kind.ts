@@ -45,11 +45,14 @@ function readWorkloadEntry({ spec }: RawWorkloadEntry, metadata: Metadata): Work
     kind: 'WorkloadEntry',
     metadata,
     address,
+    // Resolved by whoever dials it.
     hostname: address === null ? (spec.address ?? '') : '',
     ports: spec.ports ?? {},
+    // Istio reads both; where they differ the spec is meant.
     labels: { ...metadata.labels, ...spec.labels },
     network: spec.network ?? '',
     locality: { region, zone, subzone },
+    // 0 is the default of the API and means an ordinary share.
     weight: Math.max(1, spec.weight ?? 1),
     serviceAccount: spec.serviceAccount || 'default',
   };
@@ -79,6 +82,7 @@ function checkAddress(address: string, network: string | undefined): Problem[] {
     const message = 'an entry without an address can only be reached through the gateway of another network';
     return network ? [] : [errorAt('WEFT_FIELD_INVALID', path, message, 'add spec.address')];
   }
+  // Istio's sidecars reach sockets in their own pod; nodes cannot.
   if (address.startsWith('unix://')) {
     const message = `"${address}" is a unix socket: those are not reachable through the mesh`;
     return [errorAt('WEFT_FIELD_INVALID', path, message, 'let the process listen on an IP address')];
@@ -111,6 +115,7 @@ function endpointOf(entry: WorkloadEntryResource, options: MeshOptions): Endpoin
     locality: entry.locality,
     weight: entry.weight,
     hostNetwork: false,
+    // Nobody probes it: it is healthy for as long as it is described.
     healthy: true,
     captured: isCaptured(annotations),
     nativeTunnel: hasNativeTunnel(labels),
