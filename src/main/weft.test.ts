@@ -1,22 +1,15 @@
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { after } from 'node:test';
+import { BIN, type Outcome, run as runIn, weft } from './weft-process.testing.ts';
 
-const BIN = join(import.meta.dirname, '../../bin/weft');
 const root = mkdtempSync(join(tmpdir(), 'weft-bin-'));
 after(() => rmSync(root, { recursive: true }));
 
-type Outcome = { code: number; out: string; err: string };
-
-function run(program: string, args: readonly string[], env: NodeJS.ProcessEnv = process.env): Promise<Outcome> {
-  return new Promise((resolve) => {
-    const child = execFile(program, [...args], { env, cwd: root }, (_, out, err) =>
-      resolve({ code: child.exitCode ?? -1, out, err }),
-    );
-  });
+function run(program: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<Outcome> {
+  return runIn(program, args, { cwd: root, env });
 }
 
 test('the program prints its version', async () => {
@@ -50,14 +43,45 @@ test('a usage error exits with 2 and suggests the nearest command', async () => 
 
 test("a user's mistake exits with 1, without a stack unless WEFT_DEBUG is set", async () => {
   const args = ['run', '--name', 'a', '--service-account', 'b', '--run-dir', join(root, 'absent'), '--', 'true'];
-  const plain = await run(BIN, args, { ...process.env, WEFT_DEBUG: '' });
+  const plain = await run(BIN, args, { WEFT_DEBUG: '' });
   assert.equal(plain.code, 1);
   assert.match(plain.err, /^weft: .*\((WEFT_NO_AGENT|WEFT_NOT_ROOT)\)\nremedy: .*\n$/);
-  const debug = await run(BIN, args, { ...process.env, WEFT_DEBUG: '1' });
+  const debug = await run(BIN, args, { WEFT_DEBUG: '1' });
   assert.match(debug.err, /\n\s+at /);
 });
 
 test('a reader that ends early is no error', async () => {
   const { code, err } = await run('/bin/sh', ['-c', `"${BIN}" --help | head -n 1`]);
   assert.deepEqual([code, err], [0, '']);
+});
+
+test('its version is that of package.json', async () => {
+  const { version } = JSON.parse(readFileSync(join(import.meta.dirname, '../../package.json'), 'utf8')) as { version: string };
+  assert.match((await weft('version')).out, new RegExp(`^weft ${version.replaceAll('.', '\\.')} `));
+});
+
+const wrong = [
+  { name: 'an option that is none', args: ['status', '--jsn'], says: /unknown option '--jsn'\n\(Did you mean --json\?\)/ },
+  { name: 'an argument that is missing', args: ['validate'], says: /missing required argument 'path'/ },
+  { name: 'a value that is none', args: ['up', 'mesh', '--pool4', 'fd41::/64'], says: /Write an IPv4 range, such as 10\.41/ },
+  {
+    name: 'a part without what it needs',
+    args: ['agent', '--node', 'a'],
+    says: /not specified: --control, --control-root, --token-file/,
+  },
+];
+for (const { name, args, says } of wrong) {
+  test(`${name} exits with 2, with the help to ask for, and nothing on standard output`, async () => {
+    const { code, out, err } = await weft(...args);
+    assert.deepEqual([code, out], [2, '']);
+    assert.match(err, says);
+    assert.match(err, new RegExp(`\nremedy: see weft ${args[0]} --help\n$`));
+  });
+}
+
+test('without a command the help is an error, and asked for it is a result', async () => {
+  const [bare, asked] = await Promise.all([weft(), weft('--help')]);
+  assert.deepEqual([bare.code, bare.out, asked.code, asked.err], [2, '', 0, '']);
+  for (const command of ['up', 'run', 'status', 'validate', 'uninstall', 'control', 'agent', 'token', 'version'])
+    assert.match(asked.out, new RegExp(`^  ${command} `, 'm'));
 });

@@ -1,0 +1,112 @@
+import assert from 'node:assert/strict';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { decodeJwt } from 'jose';
+import type { StatusReport } from '#cli/status-report.ts';
+import { follower, type Place, place, started } from '#main/control/control-rig.testing.ts';
+import { scratch, weft } from '#main/weft-process.testing.ts';
+import { WeftError } from '#model/error.ts';
+import { type Answer, serveLocalSocket } from '#platform/local-api/serve-socket.ts';
+import type { AgentStatus } from '#protocol/api/agent.ts';
+import { errorReply } from '#protocol/api/reply.ts';
+
+const AGENT: AgentStatus = {
+  node: 'node-1',
+  version: '0.0.1',
+  pid: 1,
+  certificates: [{ identity: 'spiffe://cluster.local/ns/shop/sa/web', notAfter: '', renewing: false, error: null }],
+  controlPlane: { address: '127.0.0.1:15012', connected: false, syncedAt: null, error: 'refused' },
+  enrolled: [],
+  workloads: [],
+  services: 0,
+  policies: 0,
+  kernel: { pinDir: '/sys/fs/bpf/weft/node-1', generation: 1, liveDirectFlows: 0, verdicts: 0, counters: {} },
+  metrics: null,
+  degraded: [],
+};
+
+/** A socket at `path` that answers until the test ends. */
+async function serve(t: TestContext, path: string, answer: Answer): Promise<void> {
+  mkdirSync(dirname(path), { recursive: true });
+  t.after(await serveLocalSocket(path, answer));
+}
+
+const runDirOf = (where: Place): string => dirname(where.socketPath);
+
+test('status: where nothing runs that is an error with a remedy, and nothing on standard output', async (t) => {
+  const { code, out, err } = await weft('status', '--run-dir', scratch(t));
+  assert.deepEqual([code, out], [1, '']);
+  assert.match(err, /^weft: nothing of the mesh runs on this machine.*\(WEFT_NOT_RUNNING\)\nremedy: start it with weft up DIR/);
+});
+
+test('status: a running control plane and an agent are told, with what is wrong', async (t) => {
+  const where = await place(t);
+  await started(t, where);
+  await serve(t, join(runDirOf(where), 'node-1', 'agent.sock'), async (method, path) => {
+    assert.deepEqual([method, path], ['GET', '/v1/status']);
+    return { status: 200, body: AGENT };
+  });
+  const { code, out, err } = await weft('status', '--run-dir', runDirOf(where));
+  assert.deepEqual([code, err], [0, '']);
+  assert.match(out, /node-1/);
+  assert.match(out, /not connected to the control plane at 127\.0\.0\.1:15012 \(refused\)/);
+  assert.match(out, /runs version 0\.0\.1, this is \d/);
+});
+
+test('status --json: the control plane that answers, and an agent that is gone, as one document', async (t) => {
+  const where = await place(t);
+  const control = await started(t, where);
+  mkdirSync(join(runDirOf(where), 'dead'));
+  writeFileSync(join(runDirOf(where), 'dead', 'agent.sock'), ''); // what a killed agent leaves: nobody behind it
+  const { code, out } = await weft('status', '--json', '--run-dir', runDirOf(where));
+  assert.equal(code, 0);
+  const report = JSON.parse(out) as StatusReport;
+  assert.ok(report.control.kind === 'up');
+  assert.deepEqual([report.control.status.pid, report.control.status.address], [process.pid, control.address]);
+  assert.deepEqual(
+    report.nodes.map((node) => [node.kind, node.kind === 'down' && node.node]),
+    [['down', 'dead']],
+  );
+  assert.match(JSON.stringify(report.nodes), /ECONNREFUSED/);
+});
+
+test('status: a control plane that hung up is told as down, not as an error of the command', async (t) => {
+  const runDir = scratch(t);
+  writeFileSync(join(runDir, 'control.sock'), '');
+  const { code, out } = await weft('status', '--run-dir', runDir);
+  assert.equal(code, 0);
+  assert.match(out, /the control plane does not answer \(.*ECONNREFUSED/);
+});
+
+test('token: what is printed names the node, and the control plane takes it', async (t) => {
+  const where = await place(t);
+  const control = await started(t, where);
+  const { code, out, err } = await weft('token', '--node', 'node-2', '--socket', where.socketPath);
+  assert.deepEqual([code, err, out.endsWith('\n')], [0, '', true]);
+  assert.match(decodeJwt(out.trim()).sub ?? '', /^system:serviceaccount:/);
+  const endpoint = {
+    address: control.address,
+    rootsPem: async () => control.rootsPem,
+    token: async () => out,
+    serverName: null,
+    clusterId: 'Kubernetes',
+  };
+  const agent = follower(t, endpoint, { node: 'node-2' });
+  await agent.client.synced;
+  assert.equal(agent.client.status().error, null);
+});
+
+test('token: without a control plane the error says how to start one', async (t) => {
+  const { code, out, err } = await weft('token', '--node', 'node-2', '--socket', join(scratch(t), 'control.sock'));
+  assert.deepEqual([code, out], [1, '']);
+  assert.match(err, /\(WEFT_NO_CONTROL\)\n(cause: .*\n)?remedy: start it with weft up or weft control/);
+});
+
+test('token: a refusal of the control plane keeps its code and its remedy', async (t) => {
+  const socket = join(scratch(t), 'control.sock');
+  const refusal = new WeftError('WEFT_TOKEN_KEY', 'the key is damaged', { remedy: 'replace it' });
+  await serve(t, socket, async () => errorReply(refusal));
+  const { code, err } = await weft('token', '--node', 'node-2', '--socket', socket);
+  assert.deepEqual([code, err], [1, 'weft: the key is damaged (WEFT_TOKEN_KEY)\nremedy: replace it\n']);
+});

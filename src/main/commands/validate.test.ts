@@ -1,0 +1,55 @@
+import assert from 'node:assert/strict';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { SHOP } from '#main/control/control-rig.testing.ts';
+import { scratch, weft } from '#main/weft-process.testing.ts';
+
+const BROKEN = SHOP.replace('port: 80,', 'port: 80000,');
+
+test('validate: good resources are counted, and the exit code is 0', async (t) => {
+  const directory = scratch(t);
+  writeFileSync(join(directory, 'shop.yaml'), SHOP);
+  mkdirSync(join(directory, 'below'));
+  writeFileSync(join(directory, 'below', 'other.yml'), SHOP.replaceAll('ratings', 'reviews').replace('10.96.0.9', '10.96.0.8'));
+  writeFileSync(join(directory, 'notes.txt'), 'no resource');
+  const { code, out, err } = await weft('validate', directory);
+  assert.deepEqual([code, err], [0, '']);
+  assert.match(out, /^2 files read\n/);
+});
+
+test('validate: an error is told with file, line and remedy on standard output, and the exit code is 1', async (t) => {
+  const file = join(scratch(t), 'shop.yaml');
+  writeFileSync(file, BROKEN);
+  const { code, out, err } = await weft('validate', file);
+  assert.deepEqual([code, err], [1, '']);
+  assert.match(out, /^1 file read\n/);
+  assert.match(out, new RegExp(`${file}:\\d+.*error`, 's'));
+});
+
+test('validate: files named one by one are read together, whatever their names end in', async (t) => {
+  const directory = scratch(t);
+  const files = ['a.yaml', 'b.txt'].map((name) => join(directory, name));
+  const [service = '', pod = ''] = SHOP.split('---');
+  for (const [at, text] of [service, pod].entries()) writeFileSync(files[at] ?? '', text);
+  const { code, out } = await weft('validate', ...files);
+  assert.equal(code, 0);
+  assert.match(out, /^2 files read\n/);
+});
+
+test('validate: what cannot be read, and what holds no resources, are errors with a code and a remedy', async (t) => {
+  const empty = scratch(t);
+  const absent = join(empty, 'absent.yaml');
+  const refusals = [
+    {
+      path: absent,
+      says: new RegExp(`^weft: cannot read ${absent} \\(WEFT_CONFIG_FILE\\)\ncause: ENOENT.*\nremedy: check its name`),
+    },
+    { path: empty, says: /^weft: there is no \*\.yaml or \*\.yml file in .* \(WEFT_NO_RESOURCES\)\nremedy: name the directory/ },
+  ];
+  for (const { path, says } of refusals) {
+    const { code, out, err } = await weft('validate', path);
+    assert.deepEqual([code, out], [1, '']);
+    assert.match(err, says);
+  }
+});
