@@ -157,7 +157,7 @@ function effectsOf(world: World, random: () => number): AgentEffects {
     forgetCredentials: (identity) => void acts.push(`forget ${formatIdentity(identity)}`),
     createPool: (dial) => memoryPool(dial, credentials, tunnels),
     createHboneServer: (server) => memoryHboneServer(server, () => void acts.push('close server')),
-    relay: (a, b, signal) => relay(a, b, { signal }),
+    relay,
     randomBytes: (count) => new Uint8Array(count).fill(7),
     clock,
     random,

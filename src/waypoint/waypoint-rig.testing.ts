@@ -12,6 +12,7 @@ import type { TunnelRequest, TunnelTarget } from '#model/path/reach.ts';
 import type { AttemptPolicy } from '#model/resilience/attempts.ts';
 import type { HttpBackend, HttpRouteMatch, HttpRouteRule, L7Policy, WaypointConfig } from '#model/waypoint/config.ts';
 import { nodeHttp2 } from '#platform/node-http2/node-http2.ts';
+import { relay } from '#platform/relay/relay.ts';
 import { SteppedClock } from '#platform/stepped-clock.testing.ts';
 import type { TunnelPool } from '#protocol/hbone/transport.ts';
 import { createWaypoint, type Waypoint } from '#waypoint/waypoint.ts';
@@ -126,6 +127,7 @@ export async function startRig(options: RigOptions = {}): Promise<Rig> {
         dials.push({ uid: workload.uid, ip, port, client: `${client.address}:${client.port}` });
         return connect(ip, port);
       },
+      relay,
       tunnels: options.tunnelPool ?? plainTunnels(tunnels),
       http2: nodeHttp2,
     },

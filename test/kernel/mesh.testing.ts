@@ -116,7 +116,7 @@ export function agentOn(
     openNamespace: (path) => new WorkloadNamespace(path, maps),
     ...tunnelEffects(options.ca),
     forgetCredentials() {},
-    relay: (a, b, signal) => relay(a, b, { signal }),
+    relay,
     randomBytes: (count) => new Uint8Array(count),
     clock: systemClock,
     random: Math.random,

@@ -83,12 +83,12 @@ test('a relay carries until it is cut, and a cut is a reset on both sides', asyn
   const [a, b] = accepted;
   if (a === undefined || b === undefined) return assert.fail('two were accepted');
   const cut = new AbortController();
-  const done = effects.relay(a, b, cut.signal);
+  const done = effects.relay(a, b, { signal: cut.signal });
   client.write('hello');
   assert.equal(String((await once(server, 'data'))[0]), 'hello');
   const resets = Promise.all([client, server].map((socket) => once(socket.resume(), 'error')));
   cut.abort(new Error('enough'));
-  assert.deepEqual(await done, { bytesFromA: 5, bytesFromB: 0, error: cut.signal.reason });
+  assert.deepEqual(await done, { bytesFromA: 5, bytesFromB: 0, error: cut.signal.reason, brokenBy: null });
   for (const [error] of await resets) assert.equal(error.code, 'ECONNRESET');
 });
 

@@ -42,7 +42,7 @@ export function agentEffects({ kernel, datapath, certificates, log }: EffectPart
     forgetCredentials: (identity) => certificates.drop(identity),
     createPool: (dial) => createClientPool({ dial, credentials, clock: systemClock, random: systemRandom, log }),
     createHboneServer: (server) => createHboneServer({ ...server, clock: systemClock, log }),
-    relay: (a, b, signal) => relay(a, b, { signal }),
+    relay,
     randomBytes,
     clock: systemClock,
     random: systemRandom,

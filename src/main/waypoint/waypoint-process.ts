@@ -17,6 +17,7 @@ import { createHboneServer } from '#platform/hbone/server.ts';
 import { dialTcp, listenTcp } from '#platform/io/tcp.ts';
 import { nodeHttp2 } from '#platform/node-http2/node-http2.ts';
 import { systemRandom } from '#platform/random.ts';
+import { relay } from '#platform/relay/relay.ts';
 import { serveMetrics, WAYPOINT_PLACE } from '#platform/telemetry/metrics-server.ts';
 import { readProcessMetrics } from '#platform/telemetry/process-metrics.ts';
 import { CertificateCache } from '#protocol/ca/certificate-cache.ts';
@@ -108,6 +109,7 @@ async function serve(
       randomBytes,
       // The kernel goes direct to an endpoint of this node.
       dialDirect: (_workload, ip, port) => dial(ip, port),
+      relay,
       tunnels,
       http2: nodeHttp2,
     },

@@ -48,7 +48,7 @@ export async function carry(
   upstream: Duplex,
   signal: AbortSignal,
 ): Promise<ConnectionEnd> {
-  const { bytesFromA, bytesFromB, error } = await context.effects.relay(client, upstream, signal);
+  const { bytesFromA, bytesFromB, error } = await context.effects.relay(client, upstream, { signal });
   // A cut shows as an error of the streams; its cause is what is told.
   const cut = signal.aborted && signal.reason instanceof Refusal ? signal.reason : null;
   return { refusal: cut, error: cut ?? error, clientBytes: bytesFromA, serverBytes: bytesFromB };

@@ -1,8 +1,8 @@
 import type { Socket } from 'node:net';
-import type { Duplex } from 'node:stream';
 import type { IpAddress } from '#model/address/ip.ts';
 import type { Clock, Random } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
+import type { Relay } from '#model/effects/relay.ts';
 import type { Credentials, Identity } from '#model/identity/identity.ts';
 import type { Flow, KernelMaps } from '#model/kernel/maps.ts';
 import type { CloseCause } from '#model/telemetry/close-cause.ts';
@@ -47,9 +47,6 @@ export type WorkloadNamespace = {
 /** Serves accepted sockets until it is closed. */
 export type HboneServer = { handle(socket: Socket): void; drain(deadlineMs: number): Promise<void> | void; close(): void };
 
-/** Bytes of both directions; error null when both ended in order. */
-export type RelayResult = { bytesFromA: number; bytesFromB: number; error: Error | null };
-
 /** Where reports of connections go, and the time that they take. */
 export type ReportEffects = {
   readonly clock: Clock;
@@ -74,7 +71,7 @@ export type AgentEffects = {
     /** A connection that never came to carry tunnels; it is in the log already. */
     onRefused: (cause: CloseCause) => void;
   }): HboneServer;
-  relay(a: Duplex, b: Duplex, signal: AbortSignal): Promise<RelayResult>;
+  relay: Relay;
   /** From a source that nobody can foresee. */
   randomBytes(count: number): Uint8Array;
   clock: Clock;

@@ -2,6 +2,7 @@ import { chmodSync, rmSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
 import { splitHostPort } from '#model/address/ip.ts';
 import { WeftError } from '#model/error.ts';
+import { relay } from '#platform/relay/relay.ts';
 
 /**
  * Passes connections on a unix socket to a TCP port of this machine, bytes unchanged; returns how to end that.
@@ -18,11 +19,8 @@ export async function relayToControl(path: string, address: string): Promise<() 
     for (const socket of [near, far]) {
       open.add(socket);
       socket.on('close', () => open.delete(socket));
-      // The other end sees the connection end; there is nobody here to tell.
-      socket.on('error', () => {});
     }
-    near.pipe(far).on('close', () => near.destroy());
-    far.pipe(near).on('close', () => far.destroy());
+    void relay(near, far);
   });
   rmSync(path, { force: true });
   await new Promise<void>((resolve, reject) => {

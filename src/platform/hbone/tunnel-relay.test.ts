@@ -3,7 +3,8 @@ import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import net from 'node:net';
 import { type TestContext, test } from 'node:test';
-import { type RelayResult, relay } from '#platform/relay/relay.ts';
+import type { RelayResult } from '#model/effects/relay.ts';
+import { relay } from '#platform/relay/relay.ts';
 import {
   createTestIdentities,
   dialLoopback,
@@ -67,8 +68,8 @@ test('B22: a half-close crosses the tunnel, and the reply still flows back', asy
   server.end('answer');
   assert.equal((await readAll(client)).toString(), 'answer');
   await until(() => results.near.length === 1 && results.far.length === 1, 'the end of both relays');
-  assert.deepEqual(results.near, [{ bytesFromA: 8, bytesFromB: 6, error: null }]);
-  assert.deepEqual(results.far, [{ bytesFromA: 8, bytesFromB: 6, error: null }]);
+  assert.deepEqual(results.near, [{ bytesFromA: 8, bytesFromB: 6, error: null, brokenBy: null }]);
+  assert.deepEqual(results.far, [{ bytesFromA: 8, bytesFromB: 6, error: null, brokenBy: null }]);
 });
 
 test('megabytes cross both ways at once, unchanged', async (t) => {

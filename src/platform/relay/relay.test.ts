@@ -54,7 +54,7 @@ test('B22: the end of one side reaches the other, and the reply still flows back
   assert.equal((await readAll(server)).toString(), 'question');
   server.end('answer');
   assert.equal((await readAll(client)).toString(), 'answer');
-  assert.deepEqual(await done, { bytesFromA: 8, bytesFromB: 6, error: null });
+  assert.deepEqual(await done, { bytesFromA: 8, bytesFromB: 6, error: null, brokenBy: null });
   assert.ok(a.destroyed && b.destroyed);
 });
 
@@ -67,7 +67,7 @@ test('megabytes cross in both directions at once, in order', async (t) => {
   const [up, down] = await Promise.all([readAll(server), readAll(client)]);
   assert.equal(digest(up), digest(BULK));
   assert.equal(digest(down), digest(BULK.subarray(7)));
-  assert.deepEqual(await done, { bytesFromA: BULK.length, bytesFromB: BULK.length - 7, error: null });
+  assert.deepEqual(await done, { bytesFromA: BULK.length, bytesFromB: BULK.length - 7, error: null, brokenBy: null });
 });
 
 test('a reader that stands still holds the sender back, and loses nothing', async (t) => {
@@ -102,7 +102,9 @@ test('a reset of one side is a reset of the other', async (t) => {
     const error = once(told.resume(), 'error');
     resetting.resetAndDestroy();
     assert.equal(codeOf((await error)[0]), 'ECONNRESET');
-    assert.equal(codeOf((await done).error), 'ECONNRESET');
+    const result = await done;
+    assert.equal(codeOf(result.error), 'ECONNRESET');
+    assert.equal(result.brokenBy, side);
   }
 });
 
@@ -120,7 +122,7 @@ test('the signal cuts both sides with resets, and its reason is the error', asyn
     (await errors).map(([error]) => codeOf(error)),
     ['ECONNRESET', 'ECONNRESET'],
   );
-  assert.deepEqual(await done, { bytesFromA: 1, bytesFromB: 0, error: reason });
+  assert.deepEqual(await done, { bytesFromA: 1, bytesFromB: 0, error: reason, brokenBy: null });
   const late = relay(...((await Promise.all([tcpPair(t), tcpPair(t)])).map(([one]) => one) as [net.Socket, net.Socket]), {
     signal: abort.signal,
   });
@@ -165,12 +167,30 @@ test('what arrived before the relay began is passed on first', async (t) => {
   await done;
 });
 
+test('what was read before the relay began is passed on first, and counts, also from a side that has ended', async (t) => {
+  const [client, a] = await tcpPair(t);
+  const [b, server] = await tcpPair(t);
+  client.end();
+  await once(a.resume(), 'end');
+  const seen: [string, number][] = [];
+  const early = { a: Buffer.from('early'), b: Buffer.from('hello ') };
+  const done = relay(a, b, { early, onBytes: (from, bytes) => seen.push([from, bytes]) });
+  server.end('world');
+  const [toServer, toClient] = await Promise.all([readAll(server), readAll(client)]);
+  assert.deepEqual([toServer.toString(), toClient.toString()], ['early', 'hello world']);
+  assert.deepEqual(await done, { bytesFromA: 5, bytesFromB: 11, error: null, brokenBy: null });
+  assert.deepEqual(seen.slice(0, 2), [
+    ['a', 5],
+    ['b', 6],
+  ]);
+});
+
 test('a side that is already gone ends the relay and closes the other', async (t) => {
   const [client, a] = await tcpPair(t);
   const [b, server] = await tcpPair(t);
   a.destroy();
   const result = await relay(a, b);
-  assert.deepEqual(result, { bytesFromA: 0, bytesFromB: 0, error: null });
+  assert.deepEqual(result, { bytesFromA: 0, bytesFromB: 0, error: null, brokenBy: 'a' });
   await readAll(server);
   client.on('error', () => {});
   assert.ok(b.destroyed);
@@ -198,7 +218,7 @@ test('many relays share one read buffer without mixing their bytes', async (t) =
       feed(client, bytes);
       server.pipe(server);
       assert.equal(digest(await readAll(client)), digest(bytes));
-      assert.deepEqual(await done, { bytesFromA: bytes.length, bytesFromB: bytes.length, error: null });
+      assert.deepEqual(await done, { bytesFromA: bytes.length, bytesFromB: bytes.length, error: null, brokenBy: null });
     }),
   );
 });

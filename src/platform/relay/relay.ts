@@ -1,26 +1,12 @@
 import net from 'node:net';
 import type { Duplex } from 'node:stream';
+import type { RelayOptions, RelayResult } from '#model/effects/relay.ts';
 import { DirectDuplex } from '#platform/relay/direct-duplex.ts';
 import { DirectEnd, DuplexEnd } from '#platform/relay/duplex-end.ts';
 import type { RelayEnd } from '#platform/relay/relay-end.ts';
 import { SocketEnd } from '#platform/relay/socket-end.ts';
 
-/** How a relay is watched and stopped. */
-export type RelayOptions = {
-  /** Called for each chunk that is passed on. */
-  onBytes?: (from: 'a' | 'b', bytes: number) => void;
-  /** Cuts both sides, with resets; its reason becomes the result's error. */
-  signal?: AbortSignal;
-};
-
-/** `error` is null when both sides ended in order. */
-export type RelayResult = { bytesFromA: number; bytesFromB: number; error: Error | null };
-
-/**
- * Copies both ways until both directions have ended: an end is passed on as an end while the other direction goes on
- * (B22), a reset as a reset, and a side that cannot keep up holds the other one back. Both streams are closed when the
- * promise resolves; it never rejects. The streams must not be read or written by anyone else from here on.
- */
+/** The one relay of agents and waypoints; see `Relay` for what it promises. */
 export function relay(a: Duplex, b: Duplex, options: RelayOptions = {}): Promise<RelayResult> {
   return new Promise((resolve) => new Relay(a, b, options, resolve).start());
 }
@@ -45,7 +31,7 @@ class Relay {
   readonly #endB: RelayEnd;
   readonly #options: RelayOptions;
   readonly #resolve: (result: RelayResult) => void;
-  readonly #result: RelayResult = { bytesFromA: 0, bytesFromB: 0, error: null };
+  readonly #result: RelayResult = { bytesFromA: 0, bytesFromB: 0, error: null, brokenBy: null };
   #aborted = false;
   #settled = false;
 
@@ -59,12 +45,16 @@ class Relay {
   }
 
   start(): void {
-    const { signal } = this.#options;
-    this.#watch(this.#a, this.#endB);
-    this.#watch(this.#b, this.#endA);
+    const { signal, early } = this.#options;
+    // Before anything else: an end that is passed on must come after it.
+    this.#passEarly(early?.a ?? null, this.#b, this.#endB, (bytes) => this.#countA(bytes));
+    this.#passEarly(early?.b ?? null, this.#a, this.#endA, (bytes) => this.#countB(bytes));
+    this.#watch('a', this.#a, this.#endB);
+    this.#watch('b', this.#b, this.#endA);
     signal?.addEventListener('abort', this.#onSignal, { once: true });
     if (signal?.aborted) this.#onSignal();
-    if (this.#a.destroyed || this.#b.destroyed) this.#abort(this.#a.errored ?? this.#b.errored);
+    if (this.#a.destroyed) this.#break('a', this.#a.errored);
+    else if (this.#b.destroyed) this.#break('b', this.#b.errored);
     if (this.#aborted) return;
     this.#connect(this.#endA, this.#endB, (bytes) => this.#countA(bytes));
     this.#connect(this.#endB, this.#endA, (bytes) => this.#countB(bytes));
@@ -80,6 +70,13 @@ class Relay {
     this.#options.onBytes?.('b', bytes);
   }
 
+  #passEarly(bytes: Buffer | null, duplex: Duplex, to: RelayEnd, count: (bytes: number) => void): void {
+    if (bytes === null || bytes.length === 0 || duplex.destroyed) return;
+    count(bytes.length);
+    to.write(bytes, 0, bytes.length);
+    to.flush();
+  }
+
   #connect(from: RelayEnd, to: RelayEnd, count: (bytes: number) => void): void {
     to.onReady(() => from.resume());
     from.read({
@@ -91,15 +88,15 @@ class Relay {
     });
   }
 
-  #watch(duplex: Duplex, other: RelayEnd): void {
+  #watch(side: 'a' | 'b', duplex: Duplex, other: RelayEnd): void {
     duplex.on('end', () => {
       other.end();
       this.#settleIfDone();
     });
     duplex.on('finish', () => this.#settleIfDone());
-    duplex.on('error', (error) => this.#abort(error));
+    duplex.on('error', (error) => this.#break(side, error));
     duplex.on('close', () => {
-      if (!isComplete(duplex)) this.#abort(null);
+      if (!isComplete(duplex)) this.#break(side, null);
       this.#settleIfDone();
     });
     // A side that was already ended when the relay began emits no 'end' any more.
@@ -110,6 +107,12 @@ class Relay {
     const reason: unknown = this.#options.signal?.reason;
     this.#abort(reason instanceof Error ? reason : new Error('the relay was stopped'));
   };
+
+  #break(side: 'a' | 'b', error: Error | null): void {
+    if (this.#aborted) return;
+    this.#result.brokenBy = side;
+    this.#abort(error);
+  }
 
   #abort(error: Error | null): void {
     if (this.#aborted) return;

@@ -96,6 +96,14 @@ export class SocketEnd implements RelayEnd {
     } else if (this.#socket instanceof TLSSocket) this.#socket.destroy();
     // Node.js loses the descriptor of a socket that is reset while its end is still being sent.
     else if (this.#socket.writableEnded && !this.#socket.writableFinished) this.#socket.destroy();
-    else this.#socket.resetAndDestroy();
+    else this.#reset();
+  }
+
+  #reset(): void {
+    try {
+      this.#socket.resetAndDestroy();
+    } catch {
+      this.#socket.destroy(); // a unix socket: it has no resets
+    }
   }
 }

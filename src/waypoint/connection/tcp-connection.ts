@@ -7,7 +7,6 @@ import type { Count } from '#model/telemetry/meters.ts';
 import type { PeerCounter } from '#model/telemetry/peer-series.ts';
 import { type ConnectionFacts, policyFacts } from '#waypoint/connection/connection-facts.ts';
 import { policiesFor } from '#waypoint/connection/destination.ts';
-import { type RelayedBytes, relayRaw } from '#waypoint/connection/relay-raw.ts';
 import { decidedBy, takenPath } from '#waypoint/connection/report.ts';
 import type { Counters, Telemetry } from '#waypoint/self/counters.ts';
 import type { WaypointEffects } from '#waypoint/self/effects.ts';
@@ -38,7 +37,8 @@ export class TcpConnection implements LiveConnection {
   readonly #startedMs: number;
   #endpoint: UpstreamEndpoint | null = null;
   #verdict: PolicyVerdict | null = null;
-  #bytes: RelayedBytes = { fromA: 0, fromB: 0 };
+  #receivedBytes = 0;
+  #sentBytes = 0;
   #opened = false;
   #over = false;
 
@@ -49,7 +49,10 @@ export class TcpConnection implements LiveConnection {
     this.#startedMs = context.effects.clock.nowMs();
     // 'close' follows and ends it; a listener keeps the error from being thrown.
     stream.on('error', () => {});
-    stream.on('close', () => this.#finish('DC', '', null));
+    // Once bytes pass, the relay says how it ended: an orderly close comes before its other side has ended, too.
+    stream.on('close', () => {
+      if (!this.#opened) this.#finish('DC', '', null);
+    });
   }
 
   /** Authorizes, connects and relays; `early` was already read from the stream. */
@@ -115,11 +118,13 @@ export class TcpConnection implements LiveConnection {
     this.#context.counters.upstreamConnections++;
     this.#opened = true;
     this.#series('istio_tcp_connections_opened_total', '-').add();
-    // A client that is gone leaves nobody to read: the app must not go on writing into a relay.
-    this.#stream.on('close', () => upstream.destroy());
-    this.#bytes = relayRaw({ stream: this.#stream, early }, { stream: upstream, early: null }, (end) => {
-      if (end.kind === 'complete') this.#finish('-', '', null);
-      else this.#finish(end.side === 'a' ? 'DC' : 'UC', end.error.message, null);
+    const onBytes = (from: 'a' | 'b', bytes: number): void => {
+      if (from === 'a') this.#receivedBytes += bytes;
+      else this.#sentBytes += bytes;
+    };
+    this.#context.effects.relay(this.#stream, upstream, { early: { a: early }, onBytes }).then(({ brokenBy, error }) => {
+      if (brokenBy === null) this.#finish('-', '', null);
+      else this.#finish(brokenBy === 'a' ? 'DC' : 'UC', error?.message ?? 'connection closed', null);
     });
   }
 
@@ -128,8 +133,8 @@ export class TcpConnection implements LiveConnection {
     this.#over = true;
     if (this.#endpoint !== null) this.#endpoint.active--;
     const { counters, effects } = this.#context;
-    counters.bytesReceived += this.#bytes.fromA;
-    counters.bytesSent += this.#bytes.fromB;
+    counters.bytesReceived += this.#receivedBytes;
+    counters.bytesSent += this.#sentBytes;
     this.#context.live.delete(this);
     this.#count(flag, cause);
     const { source, origin } = this.#facts.record;
@@ -137,8 +142,8 @@ export class TcpConnection implements LiveConnection {
       flag,
       cause,
       error: details,
-      requestBytes: this.#bytes.fromA,
-      responseBytes: this.#bytes.fromB,
+      requestBytes: this.#receivedBytes,
+      responseBytes: this.#sentBytes,
       durationMs: effects.clock.nowMs() - this.#startedMs,
       ...decidedBy(this.#verdict?.by),
       http: null,
@@ -151,8 +156,8 @@ export class TcpConnection implements LiveConnection {
     if (cause !== null) meters.counter('weft_refusals_total', { reporter: 'waypoint', cause }).add();
     this.#series(this.#opened ? 'istio_tcp_connections_closed_total' : 'istio_tcp_connections_failed_total', flag).add();
     if (!this.#opened) return;
-    this.#series('istio_tcp_received_bytes_total', flag).add(this.#bytes.fromA);
-    this.#series('istio_tcp_sent_bytes_total', flag).add(this.#bytes.fromB);
+    this.#series('istio_tcp_received_bytes_total', flag).add(this.#receivedBytes);
+    this.#series('istio_tcp_sent_bytes_total', flag).add(this.#sentBytes);
   }
 
   #series(name: PeerCounter, flag: ResponseFlag): Count {

@@ -52,7 +52,13 @@ function rig(bytesMax: number) {
   } as const;
   const exchange = new Exchange(connectionFacts(stranger, destination, new MeshState()), HEAD, stream, NO_CONFIGURATION, 1);
   const counters = new Counters();
-  const carrier = new Carrier(exchange, { clock: new SteppedClock(), counters, flow, live: new Set() });
+  const carrier = new Carrier(exchange, {
+    clock: new SteppedClock(),
+    counters,
+    flow,
+    live: new Set(),
+    relay: () => assert.fail('nothing is upgraded'),
+  });
   carrier.keepBody(new BodyKeeper(bytesMax, new KeptBodies(bytesMax)));
   return { said, carrier, exchange };
 }

@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream';
 import type { Clock } from '#model/effects/clock.ts';
+import type { Relay } from '#model/effects/relay.ts';
 import type { AttemptFacts } from '#model/resilience/attempts.ts';
 import type { ResponseFlag } from '#model/telemetry/close-cause.ts';
 import type { HeaderBlock } from '#protocol/http/header-block.ts';
@@ -12,7 +13,6 @@ import type {
   ServerEvents,
   UpstreamProblem,
 } from '#protocol/http/message.ts';
-import { relayRaw } from '#waypoint/connection/relay-raw.ts';
 import type { BodyKeeper } from '#waypoint/exchange/body-keeper.ts';
 import { authorizeExchange, type Exchange } from '#waypoint/exchange/exchange.ts';
 import { deniedReply, type LocalReply, REPLY, renderReply, replyFor } from '#waypoint/exchange/local-reply.ts';
@@ -35,6 +35,7 @@ export type CarrierContext = {
   readonly counters: Counters;
   readonly flow: Flow;
   readonly live: Set<LiveConnection>;
+  readonly relay: Relay;
 };
 
 /**
@@ -233,10 +234,10 @@ export class Carrier implements ServerEvents, ClientEvents, LiveConnection {
       return;
     }
     this.#upgraded = downstream.stream;
-    const bytes = relayRaw(downstream, { stream: upstream, early }, (end) => {
-      exchange.bytesReceived += bytes.fromA;
-      exchange.bytesSent += bytes.fromB;
-      if (!exchange.over) this.#finish(end.kind === 'complete' ? '-' : end.side === 'a' ? 'DC' : 'UC');
+    this.#context.relay(downstream.stream, upstream, { early: { a: downstream.early, b: early } }).then((end) => {
+      exchange.bytesReceived += end.bytesFromA;
+      exchange.bytesSent += end.bytesFromB;
+      if (!exchange.over) this.#finish(end.brokenBy === null ? '-' : end.brokenBy === 'a' ? 'DC' : 'UC');
     });
   }
 

@@ -23,8 +23,8 @@ export type RequestContext = {
 /** Makes, for each downstream connection, what turns its requests into exchanges and sends them through the stages. */
 export function requestHandlers(context: RequestContext): (facts: ConnectionFacts) => RequestHandler {
   const { effects, counters, telemetry, pipeline, live, state } = context;
-  const { clock } = effects;
-  const carriers = { clock, counters, flow: pipeline, live };
+  const { clock, relay } = effects;
+  const carriers = { clock, counters, flow: pipeline, live, relay };
   return (facts) => ({
     onRequest(head, stream) {
       counters.requests++;

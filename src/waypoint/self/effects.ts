@@ -2,6 +2,7 @@ import type { Duplex } from 'node:stream';
 import type { IpAddress } from '#model/address/ip.ts';
 import type { Clock, Random } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
+import type { Relay } from '#model/effects/relay.ts';
 import type { Identity } from '#model/identity/identity.ts';
 import type { Workload } from '#model/mesh/workload.ts';
 import type { TunnelPool } from '#protocol/hbone/transport.ts';
@@ -25,6 +26,8 @@ export type WaypointEffects = {
    * Rejects with the socket's error.
    */
   dialDirect(workload: Workload, ip: IpAddress, port: number, client: ClientInfo): Promise<Duplex>;
+  /** Moves the bytes of what is not HTTP, or no longer. */
+  relay: Relay;
   /** Tunnels to endpoints on other nodes. */
   tunnels: TunnelPool;
   http2: Http2Engine;
