@@ -1,8 +1,8 @@
-import type { RegisteredWorkload } from '#control-plane/index/registrations.ts';
 import type { Problem } from '#control-plane/resources/finding.ts';
 import type { Resource, ResourceName } from '#control-plane/resources/resource.ts';
 import type { IpAddress } from '#model/address/ip.ts';
 import type { MeshDelta } from '#model/mesh/mesh-state.ts';
+import type { RegisteredWorkload } from '#model/mesh/registration.ts';
 import type { WaypointConfig } from '#model/waypoint/config.ts';
 
 /** What happened since the last change. */

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { NodeRegistrations, type RegisteredWorkload, registrationKey } from './registrations.ts';
+import type { RegisteredWorkload } from '#model/mesh/registration.ts';
+import { NodeRegistrations, registrationKey } from './registrations.ts';
 
 const workload = (name: string, namespace = 'shop'): RegisteredWorkload => ({
   node: 'told otherwise',

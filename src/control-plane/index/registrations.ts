@@ -1,19 +1,5 @@
 import { tableOf } from '#control-plane/index/table.ts';
-
-/** A workload that a node runs and no resource describes; the plain form of `weft.v1.RegisteredWorkload`. */
-export type RegisteredWorkload = {
-  node: string;
-  name: string;
-  namespace: string;
-  serviceAccount: string;
-  /** Textual; the ones that are no IP addresses are ignored. */
-  addresses: readonly string[];
-  labels: Readonly<Record<string, string>>;
-  /** The node's data path captures it. */
-  enrolled: boolean;
-  /** Speaks HBONE by itself. */
-  nativeTunnel: boolean;
-};
+import type { RegisteredWorkload } from '#model/mesh/registration.ts';
 
 /** What nodes say they run, by `<node> <namespace>/<name>`: an input like the resources are. */
 export const REGISTRATIONS = tableOf<RegisteredWorkload>()('registrations', {

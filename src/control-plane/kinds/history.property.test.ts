@@ -7,10 +7,11 @@ import type { IndexChange, IndexDelta } from '#control-plane/index/index-delta.t
 import type { KindDefinition } from '#control-plane/index/kind-definition.ts';
 import { type IndexSnapshot, MeshIndex } from '#control-plane/index/mesh-index.ts';
 import { DEFAULT_MESH_OPTIONS } from '#control-plane/index/mesh-options.ts';
-import type { RegisteredWorkload } from '#control-plane/index/registrations.ts';
+
 import { anyLabels, anyName, anyNamespace } from '#control-plane/mesh/small-world.testing.ts';
 import { nameOfResource, type Resource, type ResourceName } from '#control-plane/resources/resource.ts';
 import { createResourceParser } from '#control-plane/resources/resource-parser.ts';
+import type { RegisteredWorkload } from '#model/mesh/registration.ts';
 import { readCrds } from '#platform/files/crds.ts';
 import { CRD_FILES, KINDS, MESH } from './list.ts';
 import { aWorkload } from './yaml-mesh.testing.ts';

@@ -1,11 +1,11 @@
 import type { IndexDelta } from '#control-plane/index/index-delta.ts';
 import { MeshIndex } from '#control-plane/index/mesh-index.ts';
 import { DEFAULT_MESH_OPTIONS, type MeshOptions } from '#control-plane/index/mesh-options.ts';
-import type { RegisteredWorkload } from '#control-plane/index/registrations.ts';
 import { formatFindings } from '#control-plane/resources/finding.ts';
 import type { Resource, ResourceName } from '#control-plane/resources/resource.ts';
 import type { ResourceParser } from '#control-plane/resources/resource-parser.ts';
 import { readResourceFile } from '#control-plane/sources/directory/resource-file.ts';
+import type { RegisteredWorkload } from '#model/mesh/registration.ts';
 import type { Service } from '#model/mesh/service.ts';
 import type { Workload } from '#model/mesh/workload.ts';
 import { MESH } from './list.ts';

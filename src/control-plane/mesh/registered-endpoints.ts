@@ -1,11 +1,12 @@
 import { defineDerivation } from '#control-plane/index/derivation.ts';
 import type { MeshOptions } from '#control-plane/index/mesh-options.ts';
-import { REGISTRATIONS, type RegisteredWorkload } from '#control-plane/index/registrations.ts';
+import { REGISTRATIONS } from '#control-plane/index/registrations.ts';
 import { ENDPOINT_TABLES, type Endpoint, endpointEntries, NOWHERE } from '#control-plane/mesh/endpoints.ts';
 import { LABEL } from '#control-plane/mesh/well-known.ts';
 import { type Problem, warningAt } from '#control-plane/resources/finding.ts';
 import { nameOf } from '#control-plane/resources/resource.ts';
 import { tryParseIp } from '#model/address/ip.ts';
+import type { RegisteredWorkload } from '#model/mesh/registration.ts';
 
 /** Endpoints of the workloads that nodes registered. Of two nodes with one of the same name the first by node name counts. */
 export const registeredEndpoints = defineDerivation({

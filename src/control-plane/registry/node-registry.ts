@@ -1,9 +1,9 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Caller } from '#control-plane/authentication/authenticator.ts';
-import type { RegisteredWorkload } from '#control-plane/index/registrations.ts';
 import { parseRegistration, readWorkloads } from '#control-plane/registry/registration.ts';
 import type { Log } from '#model/effects/log.ts';
 import type { StateStore } from '#model/effects/state-store.ts';
+import type { RegisteredWorkload } from '#model/mesh/registration.ts';
 import type { SyncWorkloadsRequest } from '#proto/weft_pb.js';
 import { RpcError } from '#protocol/xds/rpc-error.ts';
 

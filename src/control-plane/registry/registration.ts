@@ -1,5 +1,5 @@
-import type { RegisteredWorkload } from '#control-plane/index/registrations.ts';
 import { tryParseIp } from '#model/address/ip.ts';
+import type { RegisteredWorkload } from '#model/mesh/registration.ts';
 import { CONTROL } from '#model/settings/control-planes.ts';
 import type { SyncWorkloadsRequest } from '#proto/weft_pb.js';
 import { RpcError } from '#protocol/xds/rpc-error.ts';

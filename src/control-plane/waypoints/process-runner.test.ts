@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { MemoryStore } from '#model/effects/memory-store.testing.ts';
 import { WeftError } from '#model/error.ts';
+import type { WorkloadRequest } from '#model/mesh/registration.ts';
 import { SteppedClock } from '#platform/stepped-clock.testing.ts';
-import type { StartWorkload } from '#protocol/api/agent.ts';
 import type { WaypointSpec } from './plan.ts';
 import { processRunner } from './process-runner.ts';
 
@@ -19,7 +19,7 @@ const OTHER: WaypointSpec = { ...SPEC, namespace: 'books' };
 function machine() {
   const alive = new Map<number, { startTime: string; command: readonly string[]; logFile: string; ended: () => void }>();
   const signals: string[] = [];
-  const made: StartWorkload[] = [];
+  const made: WorkloadRequest[] = [];
   const removed: string[] = [];
   const behaviour = { launches: true, heeds: ['SIGTERM', 'SIGKILL'], agent: null as WeftError | null };
   let pids = 100;
@@ -37,7 +37,7 @@ function machine() {
     die,
     agent: {
       status: async () => ({ node: 'node-1', kernel: { pinDir: '/sys/fs/bpf/weft/node-1' } }),
-      async start(workload: StartWorkload) {
+      async start(workload: WorkloadRequest) {
         made.push(workload);
         return { uid: 'u', addresses: ['10.41.0.9'], netnsPath: '/n', cgroupPath: '/c', resolvConfPath: '/r' };
       },

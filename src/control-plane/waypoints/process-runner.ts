@@ -1,16 +1,17 @@
 import type { Clock } from '#model/effects/clock.ts';
 import type { StateStore } from '#model/effects/state-store.ts';
 import { WeftError } from '#model/error.ts';
+import type { WorkloadRequest } from '#model/mesh/registration.ts';
 import { CONTROL } from '#model/settings/control-planes.ts';
 import { COMMAND } from '#model/settings/host.ts';
-import type { StartedWorkload, StartWorkload } from '#protocol/api/agent.ts';
+import type { StartedWorkload } from '#protocol/api/agent.ts';
 import type { WaypointRunner, WaypointSpec } from './plan.ts';
 
 /** The agent of the node that hosts the waypoints. Errors of every method: WEFT_NO_AGENT, and those the agent gives. */
 export type HostAgent = {
   status(): Promise<{ node: string; kernel: { pinDir: string } }>;
   /** Makes the sandbox of a workload, or finds the one there is. */
-  start(workload: StartWorkload): Promise<StartedWorkload>;
+  start(workload: WorkloadRequest): Promise<StartedWorkload>;
   stop(namespace: string, name: string): Promise<void>;
 };
 
@@ -89,7 +90,7 @@ function nameOf({ namespace, name }: { namespace: string; name: string }, ending
   return `${namespace}.${name}.${ending}`;
 }
 
-function workloadOf({ name, namespace, serviceAccount, labels }: WaypointSpec): StartWorkload {
+function workloadOf({ name, namespace, serviceAccount, labels }: WaypointSpec): WorkloadRequest {
   return { name, namespace, serviceAccount, labels: { ...labels }, nativeTunnel: true };
 }
 

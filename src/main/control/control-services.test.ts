@@ -8,13 +8,14 @@ import { promisify } from 'node:util';
 import type { WaypointSpec } from '#control-plane/waypoints/plan.ts';
 import { SILENT_LOG } from '#model/effects/log.ts';
 import { parseIdentity } from '#model/identity/identity.ts';
+import type { Registration } from '#model/mesh/registration.ts';
 import { systemClock } from '#platform/clock.ts';
 import { CaClient } from '#platform/grpc/ca-client.ts';
-import { RegistryClient, type ReportedWorkload } from '#platform/grpc/registry-client.ts';
+import { RegistryClient } from '#platform/grpc/registry-client.ts';
 import { CertificateCache } from '#protocol/ca/certificate-cache.ts';
 import { closeAfter, endpointOf, eventually, follower, place, portOf, started } from './control-rig.testing.ts';
 
-const web: ReportedWorkload = {
+const web: Registration = {
   name: 'web',
   namespace: 'shop',
   serviceAccount: 'web',

@@ -5,6 +5,7 @@ import { WeftError } from '#model/error.ts';
 import { formatIdentity, type Identity, sameIdentity } from '#model/identity/identity.ts';
 import { WORKLOAD_FLAG } from '#model/kernel/abi.ts';
 import { PORT } from '#model/mesh/ports.ts';
+import type { WorkloadRequest } from '#model/mesh/registration.ts';
 import type { IdTable } from '#model/path/ids.ts';
 import { addressesByFamily } from '#model/path/tables.ts';
 import { TUNNEL } from '#model/settings/tunnels.ts';
@@ -18,14 +19,9 @@ import type {
 import type { TunnelPool } from '#protocol/hbone/transport.ts';
 
 /** What it takes to enroll a workload; kept on disk, so that a restarted agent enrolls it again by itself. */
-export type EnrollmentRequest = {
+export type EnrollmentRequest = WorkloadRequest & {
   uid: string;
-  name: string;
-  namespace: string;
-  serviceAccount: string;
-  labels: Record<string, string>;
-  addresses: string[];
-  nativeTunnel: boolean;
+  addresses: readonly string[];
   netnsPath: string;
 };
 

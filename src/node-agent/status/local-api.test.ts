@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { WeftError } from '#model/error.ts';
-import type { AgentStatus, StartWorkload } from '#protocol/api/agent.ts';
+import type { WorkloadRequest } from '#model/mesh/registration.ts';
+import type { AgentStatus } from '#protocol/api/agent.ts';
 import { answerLocalApi, type LocalApiActions } from './local-api.ts';
 
 const calls: unknown[] = [];
 const actions: LocalApiActions = {
-  start: async (workload: StartWorkload) => {
+  start: async (workload: WorkloadRequest) => {
     calls.push(workload);
     if (workload.name === 'twice') throw new WeftError('WEFT_WORKLOAD_EXISTS', 'runs already', { remedy: 'end it' });
     return { uid: 'u', addresses: [], netnsPath: 'n', cgroupPath: 'c', resolvConfPath: 'r' };

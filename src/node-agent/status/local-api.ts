@@ -1,10 +1,11 @@
 import { WeftError } from '#model/error.ts';
-import type { AgentStatus, StartedWorkload, StartWorkload } from '#protocol/api/agent.ts';
+import type { WorkloadRequest } from '#model/mesh/registration.ts';
+import type { AgentStatus, StartedWorkload } from '#protocol/api/agent.ts';
 import { type ApiReply, bodyObject, isRecord, replyTo } from '#protocol/api/reply.ts';
 
 /** What the API can make the agent do. */
 export type LocalApiActions = {
-  start(workload: StartWorkload): Promise<StartedWorkload>;
+  start(workload: WorkloadRequest): Promise<StartedWorkload>;
   stop(key: { namespace: string; name: string }): Promise<void>;
   status(): AgentStatus;
   cleanup(): Promise<void>;
@@ -27,7 +28,7 @@ function act(method: string, path: string, body: string, actions: LocalApiAction
   throw new WeftError('WEFT_API_PATH', `the agent has no ${method} ${path}`);
 }
 
-function readStart(body: string): StartWorkload {
+function readStart(body: string): WorkloadRequest {
   const { name, namespace, serviceAccount, labels, nativeTunnel } = bodyObject(body);
   if (typeof name !== 'string' || typeof namespace !== 'string' || typeof serviceAccount !== 'string') {
     throw new WeftError('WEFT_API_BODY', 'name, namespace and serviceAccount must be strings');

@@ -1,19 +1,9 @@
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import type { Registration } from '#model/mesh/registration.ts';
 import type { ControlEndpoint } from '#platform/grpc/control-channel.ts';
 import { SYNC_WORKLOADS } from '#platform/grpc/service-definitions.ts';
 import { UnaryCaller } from '#platform/grpc/unary-call.ts';
 import { type RegisteredWorkloadSchema, SyncWorkloadsRequestSchema } from '#proto/weft_pb.js';
-
-/** One workload of a node, as it is reported. */
-export type ReportedWorkload = {
-  name: string;
-  namespace: string;
-  serviceAccount: string;
-  addresses: readonly string[];
-  labels: Readonly<Record<string, string>>;
-  enrolled: boolean;
-  nativeTunnel: boolean;
-};
 
 /** Tells the control plane what runs on a node. To be called on every change, and again after each reconnect. */
 export class RegistryClient {
@@ -26,7 +16,7 @@ export class RegistryClient {
   }
 
   /** Replaces the node's workloads; resolves to their uids in the same order. Errors: WEFT_CONTROL_PLANE. */
-  async sync(workloads: readonly ReportedWorkload[]): Promise<string[]> {
+  async sync(workloads: readonly Registration[]): Promise<string[]> {
     const list = workloads.map(
       (workload): MessageInitShape<typeof RegisteredWorkloadSchema> => ({
         ...workload,

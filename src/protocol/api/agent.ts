@@ -2,7 +2,7 @@
  * The agent's local API: HTTP/1.1 with JSON on a unix socket only root can open.
  * Used by `weft run`, `weft status` and the waypoint controller.
  *
- *   POST   /v1/workloads                    StartWorkload → StartedWorkload (sandbox made, enrolled, registered)
+ *   POST   /v1/workloads                    WorkloadRequest → StartedWorkload (sandbox made, enrolled, registered)
  *   DELETE /v1/workloads/<namespace>/<name> 204, idempotent; kills nothing, removes the sandbox
  *   GET    /v1/status                       AgentStatus
  *   POST   /v1/cleanup                      204; leaves the mesh: removes every trace from kernel and disk, then exits
@@ -10,15 +10,7 @@
  * Errors: 4xx/5xx with ApiError of src/protocol/api/reply.ts.
  */
 
-/** Body of POST /v1/workloads. */
-export type StartWorkload = {
-  name: string;
-  namespace: string;
-  serviceAccount: string;
-  labels: Record<string, string>;
-  /** Speaks HBONE by itself (waypoints). */
-  nativeTunnel: boolean;
-};
+import type { WorkloadRequest } from '#model/mesh/registration.ts';
 
 /** Answer to POST /v1/workloads: where the process has to be started. */
 export type StartedWorkload = {
@@ -65,7 +57,7 @@ export type AgentStatus = {
 /** The local API of one agent. Errors: WEFT_NO_AGENT when it does not answer, WEFT_NOT_ROOT, and those the agent gives. */
 export type AgentClient = {
   status(): Promise<AgentStatus>;
-  start(workload: StartWorkload): Promise<StartedWorkload>;
+  start(workload: WorkloadRequest): Promise<StartedWorkload>;
   stop(namespace: string, name: string): Promise<void>;
   cleanup(): Promise<void>;
 };

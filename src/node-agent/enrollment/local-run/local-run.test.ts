@@ -2,13 +2,14 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseIp } from '#model/address/ip.ts';
 import { aWorkload } from '#model/mesh/mesh-fixtures.testing.ts';
+import type { Registration } from '#model/mesh/registration.ts';
 import type { Workload } from '#model/mesh/workload.ts';
 import { type AgentRig, collectingLog, startAgentRig } from '#node-agent/agent-rig.testing.ts';
 import { ECHO } from '#node-agent/memory-net.testing.ts';
 import { receivedBy, settle, until } from '#node-agent/memory-sockets.testing.ts';
 import { agentStatus } from '#node-agent/status/agent-status.ts';
 import { answerLocalApi } from '#node-agent/status/local-api.ts';
-import { LocalWorkloads, type Registration } from './local-workloads.ts';
+import { LocalWorkloads } from './local-workloads.ts';
 import { workloadStore } from './workload-store.ts';
 
 /** A machine: what outlives an agent. */
@@ -79,7 +80,7 @@ const statusOf = (rig: AgentRig) =>
   });
 
 const uidOf = (name: string): string => `k//Pod/shop/${name}`;
-const recordOf = ({ name, addresses }: Registration): Workload => aWorkload(name, addresses);
+const recordOf = ({ name, addresses }: Registration): Workload => aWorkload(name, [...addresses]);
 const aMachine = (): Machine => ({ file: null, sandboxes: new Map(), running: new Set(), controlAway: false, told: [] });
 const wanted = (name: string) => ({ name, namespace: 'shop', serviceAccount: name, labels: { app: name } });
 

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { SILENT_LOG } from '#model/effects/log.ts';
+import type { Registration } from '#model/mesh/registration.ts';
 import type { EnrollmentRequest } from '#node-agent/enrollment/enrollment.ts';
 import { SteppedClock } from '#platform/stepped-clock.testing.ts';
-import { type EnrollingAgent, LocalWorkloads, type Registration } from './local-workloads.ts';
+import { type EnrollingAgent, LocalWorkloads } from './local-workloads.ts';
 
 const WANTED = { name: 'cart', namespace: 'shop', serviceAccount: 'cart', labels: { app: 'cart' }, nativeTunnel: false };
 

@@ -1,9 +1,10 @@
 import type { Cancel, Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
 import { messageOf, WeftError } from '#model/error.ts';
+import type { Registration, WorkloadRequest } from '#model/mesh/registration.ts';
 import { AGENT } from '#model/settings/agents.ts';
 import type { Enrolled, EnrollmentRequest } from '#node-agent/enrollment/enrollment.ts';
-import type { StartedWorkload, StartWorkload } from '#protocol/api/agent.ts';
+import type { StartedWorkload } from '#protocol/api/agent.ts';
 
 const NAME = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 
@@ -11,17 +12,6 @@ const NAME = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 export type WorkloadKey = { namespace: string; name: string };
 /** Where a workload lives. */
 export type Sandbox = { netnsPath: string; cgroupPath: string; addresses: readonly string[]; resolvConfPath: string };
-
-/** A workload of this node as the control plane is told. */
-export type Registration = {
-  name: string;
-  namespace: string;
-  serviceAccount: string;
-  labels: Record<string, string>;
-  addresses: string[];
-  enrolled: boolean;
-  nativeTunnel: boolean;
-};
 
 /** The agent, as far as workloads that come and go need it. */
 export type EnrollingAgent = {
@@ -88,7 +78,7 @@ export class LocalWorkloads {
   }
 
   /** Errors: WEFT_WORKLOAD_NAME, WEFT_WORKLOAD_EXISTS, WEFT_WORKLOAD_LEFT, and those of the sandbox and the kernel. */
-  async start(wanted: StartWorkload): Promise<StartedWorkload> {
+  async start(wanted: WorkloadRequest): Promise<StartedWorkload> {
     const key = checkedKey(wanted);
     const text = keyText(key);
     if (this.#starting.has(text)) throw existsAlready(text);
@@ -102,7 +92,7 @@ export class LocalWorkloads {
     }
   }
 
-  async #start(key: WorkloadKey, wanted: StartWorkload, attempt: { stopped: boolean }): Promise<StartedWorkload> {
+  async #start(key: WorkloadKey, wanted: WorkloadRequest, attempt: { stopped: boolean }): Promise<StartedWorkload> {
     const sandbox = await this.#effects.sandboxes.create(key);
     const uid = this.#effects.expectedUid(key);
     const { serviceAccount, labels, nativeTunnel } = wanted;
@@ -226,7 +216,7 @@ function keyText({ namespace, name }: WorkloadKey): string {
   return `${namespace}/${name}`;
 }
 
-function checkedKey(wanted: StartWorkload): WorkloadKey {
+function checkedKey(wanted: WorkloadRequest): WorkloadKey {
   for (const [field, value] of Object.entries({
     name: wanted.name,
     namespace: wanted.namespace,

@@ -1,0 +1,23 @@
+/** A workload as it is asked for on a node: by `weft run`, or by the control plane for a waypoint. */
+export type WorkloadRequest = {
+  readonly name: string;
+  readonly namespace: string;
+  readonly serviceAccount: string;
+  readonly labels: Readonly<Record<string, string>>;
+  /** Speaks HBONE by itself (a waypoint), so the node's data path does not do it for it. */
+  readonly nativeTunnel: boolean;
+};
+
+/**
+ * A workload that a node runs and no resource describes: its agent tells the control plane, which makes it part of the
+ * mesh. The plain form of `weft.v1.RegisteredWorkload`.
+ */
+export type Registration = WorkloadRequest & {
+  /** Textual; the ones that are no IP addresses are ignored. */
+  readonly addresses: readonly string[];
+  /** The node's data path captures it. */
+  readonly enrolled: boolean;
+};
+
+/** The same with the node that told it. */
+export type RegisteredWorkload = Registration & { readonly node: string };
