@@ -59,8 +59,10 @@ export async function serveControl<Caller>({
   handlers,
   log,
 }: ServeOptions<Caller>): Promise<ControlServer> {
+  // Who calls is found out before the handler runs, and is handed to it beside the call: gRPC offers no place for it.
   const callers = new WeakMap<Metadata, Caller>();
   const server = new Server({
+    // gRPC's own 4 MiB is less than a node of some ten thousand resources reports when it reconnects.
     'grpc.max_receive_message_length': CONTROL.receiveBytesMax,
     'grpc.keepalive_time_ms': CONTROL.keepaliveMs,
     'grpc.keepalive_timeout_ms': CONTROL.keepaliveTimeoutMs,
@@ -103,6 +105,7 @@ function authenticating<Caller>(
           (error: unknown) => {
             const { status, message, cause } = asRpcError(error);
             log.warn({ peer: call.getPeer(), method: method.path, err: cause ?? error }, 'call refused');
+            // What the caller hears is no more than the status: the cause may tell of tokens.
             call.sendStatus({ code: codeOf(status), details: message });
           },
         );
@@ -119,6 +122,7 @@ function addMethods<Caller>(
   log: Log,
 ): void {
   const methods = {
+    // Raw answers: a resource is encoded once and sent to thousands of clients.
     discover: methodOf({ ...DELTA_STREAM, response: RAW }, true),
     createCertificate: methodOf(CREATE_CERTIFICATE, false),
     syncWorkloads: methodOf(SYNC_WORKLOADS, false),
@@ -141,6 +145,7 @@ function serveStream(
   call: ServerDuplexStream<DeltaDiscoveryRequest, Buffer>,
   open: (stream: DiscoveryStream) => DiscoveryListener,
 ): void {
+  // gRPC tells of one end in up to five events, in no order that it promises.
   let over = false;
   const listener = open({
     peer: call.getPeer(),
@@ -188,6 +193,7 @@ class ReplaceableCredentials extends ServerCredentials {
     this.updateSecureContextOptions(contextOf(certificate));
   }
 
+  // gRPC asks this before it reuses a listener; a replaced certificate is still the same credentials.
   override _equals(other: ServerCredentials): boolean {
     return this === other;
   }
@@ -215,6 +221,7 @@ async function bind(server: Server, address: string, credentials: Parameters<Ser
 
 async function shutDown(server: Server, graceMs: number): Promise<void> {
   await new Promise<void>((resolve) => {
+    // Streams of discovery never end by themselves: after the grace they are cut.
     const timer = setTimeout(() => server.forceShutdown(), graceMs);
     server.tryShutdown(() => {
       clearTimeout(timer);

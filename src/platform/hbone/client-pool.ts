@@ -58,6 +58,7 @@ class ClientPool implements HboneClientPool {
 
   async open(target: TunnelTarget, request: TunnelRequest): Promise<TunnelOutcome> {
     let last: Error | undefined;
+    // Anew each time: a certificate may have been renewed, and a connection may close, between two tries.
     for (let attempt = 0; attempt < TUNNEL.attemptsMax; attempt++) {
       const credentials = await this.#credentials(target.source);
       if ('kind' in credentials) return credentials;
@@ -109,11 +110,14 @@ class ClientPool implements HboneClientPool {
     for (;;) {
       if (this.#closed)
         return failure('CONNECT', 'WEFT_HBONE_CLOSED', 'the agent is shutting down', 'connect again: another agent takes over');
+      // Looked up in each round: while we waited, others may have used up or retired what was there.
       const entry = this.#entries.get(key) ?? { connections: new Set(), connecting: null };
       for (const connection of entry.connections)
         if (isReplaced(connection.credentials, credentials)) this.#retire(key, connection);
+      // The first with a place, so that the others become idle and close.
       for (const connection of entry.connections) if (connection.reserve()) return { kind: 'leased', connection };
       this.#entries.set(key, entry);
+      // One handshake at a time per key: whoever comes meanwhile shares it instead of making its own.
       entry.connecting ??= this.#connect(key, entry, target, credentials).finally(() => {
         entry.connecting = null;
         this.#forgetIfEmpty(key, entry);
@@ -137,6 +141,7 @@ class ClientPool implements HboneClientPool {
         log.info({ 'dst.identity': formatIdentity(peer), 'dst.addr': target.address, err: error }, 'HBONE connection lost');
     };
     const connection = new PooledConnection({ socket, target, credentials, peer, clock, random, closed });
+    // Before it can be used: `close` has to find it, too.
     this.#alive.add(connection);
     const failed = await this.#settle(connection);
     if (failed === null) entry.connections.add(connection);

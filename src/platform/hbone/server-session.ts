@@ -42,15 +42,18 @@ export type ServerSession = {
   destroy(): void;
 };
 
+/** Of a stream that is answered already: what still comes on it is nobody's. */
 const REFUSED: StreamHandler = { response() {}, data() {}, end() {}, reset() {}, writable() {} };
 
 /** Serves HTTP/2 on a secured socket until it closes; our settings go out at once. */
 export function startSession(options: ServerSessionOptions): ServerSession {
   const { socket, ends, peer, clock, log } = options;
   let retired = false;
+  // A client that is let in by its certificate, and then says nothing, would hold its place for ever.
   const cancelTimer = clock.after(TUNNEL.handshakeTimeoutMs, () =>
     connection.destroy(new Error('the client has not begun HTTP/2 within 10 s')),
   );
+  // A retired session ends with its last tunnel, which may be now.
   const endIfUnused = () => {
     if (retired && connection.http2.streams === 0) connection.end(null);
   };
@@ -93,6 +96,7 @@ function openTunnel(
 ): StreamHandler {
   const request = readConnect(headers);
   if (request.kind === 'malformed') {
+    // RFC 9113 8.1.1: malformed is an error of the stream, the connection goes on.
     stream.reset(ERROR_CODE.protocolError);
     return REFUSED;
   }
@@ -113,6 +117,7 @@ function openTunnel(
     accept: (responseBaggage) => tunnel.accept(responseBaggage),
     refuse: (status) => tunnel.refuse(status),
   };
+  // The owner dials the app meanwhile; bytes that the client sends before the answer wait in the stream's window.
   void runOwner(options, inbound);
   return duplex.handler;
 }
@@ -121,6 +126,7 @@ async function runOwner(options: ServerSessionOptions, tunnel: InboundTunnel): P
   try {
     await options.onTunnel(tunnel);
   } catch (error) {
+    // Without an answer the client would wait for its whole time limit.
     options.log.error({ authority: tunnel.authority, err: error }, 'a tunnel could not be handled');
     tunnel.refuse(TUNNEL_STATUS.unavailable);
   }
@@ -147,6 +153,7 @@ class PendingTunnel {
     if (this.#answered) return;
     this.#answered = true;
     refuse(this.#stream, status, this.#stream.remoteEnded);
+    // Its bytes will not be read: they must not go on filling the connection's window.
     this.#duplex.destroy();
   }
 }

@@ -7,6 +7,7 @@ import { writeHeaders } from './headers.ts';
 
 /** Starts an HTTP/2 client connection on a fresh stream. */
 export function connectHttp2(stream: Duplex, owner: ClientOwner): ClientConnection {
+  // The name is never resolved or sent: the stream is connected, and each request brings its own :authority.
   const session = http2.connect('http://upstream', {
     createConnection: () => stream,
     maxHeaderListPairs: HTTP2.headerPairsMax,
@@ -36,6 +37,7 @@ class Http2ClientConnection implements ClientConnection {
 
   capacity(): number {
     if (this.#retiring || this.#session.closed || this.#session.destroyed) return 0;
+    // Until the peer's settings have come, our own bound is all there is; a stream too many would be refused by it.
     const allowed = this.#session.connecting
       ? HTTP2.upstreamStreamsMax
       : (this.#session.remoteSettings.maxConcurrentStreams ?? HTTP2.upstreamStreamsMax);
@@ -55,6 +57,7 @@ class Http2ClientConnection implements ClientConnection {
     });
     if (head.contentLength !== null) headers['content-length'] = String(head.contentLength);
     try {
+      // Whether there are trailers is known only when the body has ended: node has to wait for them.
       const stream = this.#session.request(headers, end ? { endStream: true } : { waitForTrailers: true });
       this.#open++;
       stream.on('close', () => this.#onStreamClosed());
@@ -80,6 +83,7 @@ class Http2ClientConnection implements ClientConnection {
 function failedStream(error: unknown, events: ClientEvents): ClientStream {
   let aborted = false;
   const details = error instanceof Error ? error.message : String(error);
+  // Not at once: whoever asked has not got the stream yet that it would be told of.
   queueMicrotask(() => {
     if (!aborted) events.onFailure({ kind: 'local-reset', details, staleConnection: false });
   });

@@ -33,12 +33,15 @@ class Http2ServerConnection implements ServerConnection {
   constructor(session: ServerHttp2Session, handler: RequestHandler) {
     this.#session = session;
     this.#handler = handler;
+    // nghttp2 begins with 64 KiB for all streams together: one that nobody reads would stop the others.
     session.setLocalWindowSize(HTTP2.connectionWindowBytes);
     session.on('error', () => {}); // each of its streams hears of it by itself
+    // The raw list: the object that comes first has lost the order, and has joined what was sent twice.
     session.on('stream', (stream, _headers, flags, rawHeaders: string[]) => this.#onStream(stream, flags, rawHeaders));
   }
 
   drain(): void {
+    // GOAWAY: streams under way go on, and the last one closes the connection.
     if (!this.#session.closed) this.#session.close();
   }
 
@@ -71,6 +74,7 @@ class Http2ServerConnection implements ServerConnection {
     this.#open++;
     stream.on('close', () => {
       this.#open--;
+      // A client may withdraw what takes too long; withdrawing at once, again and again, only costs us (W74).
       const premature = !stream.headersSent && performance.now() - openedMs < HTTP2.prematureWithinMs;
       if (premature && ++this.#prematureResets >= HTTP2.prematureResetsMax) this.#session.destroy();
     });
@@ -81,6 +85,7 @@ class Http2ServerConnection implements ServerConnection {
 function readRequestHead(rawHeaders: readonly string[], end: boolean): RequestHead | string {
   const headers = readHeaders(rawHeaders);
   const method = pseudo(rawHeaders, ':method') ?? '';
+  // RFC 9113 8.3.1: without :authority the host header stands for it; with it, it wins.
   const authority = pseudo(rawHeaders, ':authority') ?? headers.getById(HEADER.host) ?? '';
   const path = pseudo(rawHeaders, ':path');
   headers.dropId(HEADER.host);

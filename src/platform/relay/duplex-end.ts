@@ -15,6 +15,7 @@ export class DirectEnd implements RelayEnd {
 
   read(reader: EndReader): void {
     this.#duplex.readInto({
+      // What is not given back keeps the peer from sending more: that is how a slow side holds a tunnel back.
       bytes: (chunk) => {
         if (reader.bytes(chunk, 0, chunk.length)) this.#duplex.giveBack(chunk.length);
         else this.#owedBytes += chunk.length;
@@ -68,6 +69,7 @@ export class DuplexEnd implements RelayEnd {
   }
 
   write(buffer: Buffer, start: number, end: number): boolean {
+    // A stream keeps what it is given until it is sent, and these bytes are only lent.
     return this.#duplex.write(Buffer.from(buffer.subarray(start, end)));
   }
 

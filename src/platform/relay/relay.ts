@@ -11,19 +11,23 @@ export function relay(a: Duplex, b: Duplex, options: RelayOptions = {}): Promise
   return new Promise((resolve) => new Relay(a, b, options, resolve).start());
 }
 
+/** Tunnels and sockets are read past the stream machinery; anything else, such as a stream of node:http2, as a stream. */
 function endOf(duplex: Duplex): RelayEnd {
   if (duplex instanceof DirectDuplex) return new DirectEnd(duplex);
   return duplex instanceof net.Socket ? new SocketEnd(duplex) : new DuplexEnd(duplex);
 }
 
+/** Over, in order or not: nothing more will be told of it. */
 function isDone(duplex: Duplex): boolean {
   return duplex.destroyed || (duplex.readableEnded && duplex.writableFinished);
 }
 
+/** Ended in order, in both directions. */
 function isComplete(duplex: Duplex): boolean {
   return duplex.readableEnded && duplex.writableFinished;
 }
 
+/** One connection: two ends, each of which feeds the other until both are done. */
 class Relay {
   readonly #a: Duplex;
   readonly #b: Duplex;
@@ -60,6 +64,7 @@ class Relay {
     this.#connect(this.#endB, this.#endA, (bytes) => this.#countB(bytes));
   }
 
+  // One method per side, without a branch: they run for each chunk.
   #countA(bytes: number): void {
     this.#result.bytesFromA += bytes;
     this.#options.onBytes?.('a', bytes);
@@ -78,6 +83,7 @@ class Relay {
   }
 
   #connect(from: RelayEnd, to: RelayEnd, count: (bytes: number) => void): void {
+    // `from` reads into a buffer that others use, too: `to` has taken the bytes, or copied them, when it returns.
     to.onReady(() => from.resume());
     from.read({
       bytes: (buffer, start, end) => {
@@ -95,6 +101,7 @@ class Relay {
     });
     duplex.on('finish', () => this.#settleIfDone());
     duplex.on('error', (error) => this.#break(side, error));
+    // A cut need not come with an error: a close before both directions have ended is one.
     duplex.on('close', () => {
       if (!isComplete(duplex)) this.#break(side, null);
       this.#settleIfDone();
@@ -115,6 +122,7 @@ class Relay {
   }
 
   #abort(error: Error | null): void {
+    // Once: the closes that follow are its own doing, and no further cause.
     if (this.#aborted) return;
     this.#aborted = true;
     this.#result.error ??= error;
@@ -126,6 +134,7 @@ class Relay {
   #settleIfDone(): void {
     if (this.#settled || !isDone(this.#a) || !isDone(this.#b)) return;
     this.#settled = true;
+    // A signal may outlive the connection, and would keep all of it.
     this.#options.signal?.removeEventListener('abort', this.#onSignal);
     this.#resolve(this.#result);
   }

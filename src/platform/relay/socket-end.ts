@@ -20,7 +20,9 @@ export class SocketEnd implements RelayEnd {
 
   constructor(socket: net.Socket) {
     this.#socket = socket;
+    // By default the end of one direction ends the other, too (B22).
     socket.allowHalfOpen = true;
+    // What is flushed has been gathered already: holding it back for more would only add delay.
     socket.setNoDelay(true);
     socket.on('drain', () => {
       this.#full = false;
@@ -31,6 +33,7 @@ export class SocketEnd implements RelayEnd {
   read(reader: EndReader): void {
     const socket = this.#socket;
     let more = true;
+    // What came before the relay began lies in the stream's own buffer.
     for (let chunk: unknown = socket.read(); Buffer.isBuffer(chunk); chunk = socket.read())
       more = passCopied(chunk, reader.bytes) && more;
     reader.flush();
@@ -39,6 +42,7 @@ export class SocketEnd implements RelayEnd {
       reader.flush();
       return proceed;
     });
+    // A Node.js without that switch makes a buffer of its own for each chunk.
     if (!direct) {
       socket.on('data', (chunk) => {
         if (!passCopied(chunk, reader.bytes)) socket.pause();
@@ -57,6 +61,7 @@ export class SocketEnd implements RelayEnd {
     while (at < end) {
       if (this.#gathered === GATHER_BYTES) this.flush();
       this.#gather ??= spareBuffers.pop() ?? Buffer.allocUnsafeSlow(GATHER_BYTES);
+      // Copied, because the source reads into `buffer` again as soon as this returns.
       const copied = buffer.copy(this.#gather, this.#gathered, at, end);
       this.#gathered += copied;
       at += copied;
@@ -75,6 +80,7 @@ export class SocketEnd implements RelayEnd {
     const copied = bytes.length <= SMALL_BYTES_MAX || socket.writableLength > 0;
     this.#full = !socket.write(copied ? Buffer.from(bytes) : bytes);
     // What the kernel did not take at once is still being read from this buffer, so it is let go.
+    // `writableLength` is 0 when the kernel took all of it within the call.
     const done = copied || socket.writableLength === 0;
     if (done && spareBuffers.length < SPARE_BUFFERS_MAX) spareBuffers.push(gather);
   }

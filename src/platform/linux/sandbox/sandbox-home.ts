@@ -42,16 +42,19 @@ export class SandboxHome {
     return join(this.#options.cgroupRoot, 'workloads');
   }
 
+  // One task at a time per key: 'node' for the whole, a name for each sandbox, 'addresses' for what they share.
   prepare(): Promise<NodeReadiness> {
     return this.#serial('node', async () => {
       const { node, pool4, pool6, log } = this.#options;
       const ipv6 = pool6 !== null && (await ipv6Usable());
       const configured = parsePool(pool4, pool6);
+      // A machine without IPv6 still runs workloads; that it is missing is told, not fatal.
       const pool = { ...configured, pool6: ipv6 ? configured.pool6 : null };
       const place = placeOf(this.#options.bridge, configured);
       await this.#requireSamePlace(place);
       const problems = await setUpNode(this.#setup, pool, place, this.#records);
       this.#pool = pool;
+      // Only now: what is left of an earlier run may hold addresses of the pool.
       await this.#clearDebris();
       const noIpv6 = pool6 !== null && !ipv6 ? ['IPv6 is turned off on this machine: workloads have IPv4 only'] : [];
       const degraded = [...noIpv6, ...problems];
@@ -65,8 +68,10 @@ export class SandboxHome {
       const pool = this.#pool;
       if (pool === null) throw unprepared();
       const known = await this.#records.read(key);
+      // Asked for again, as after a crash of whoever asked: the same sandbox, with what lives in it.
       if (known !== null && (await this.#isIntact(known))) return this.#sandboxOf(known);
       if (await staysPopulated(this.#cgroupPathOf(key))) throw await this.#busy(key, 'is damaged, and cannot be made anew while');
+      // The record is written before anything is made: a crash in between leaves a name to clear away, never a nameless rest.
       const record = await this.#serial('addresses', () => this.#reserve(key, pool));
       try {
         await unwire(record); // what is there is of no use
@@ -91,6 +96,7 @@ export class SandboxHome {
 
   async list(): Promise<readonly Sandbox[]> {
     const ready = (await this.#records.readAll()).filter(({ state }) => state === 'ready');
+    // A reboot keeps the records and takes the namespaces.
     const alive = await Promise.all(ready.map(({ netnsName }) => isNamespace(netnsName)));
     return ready.filter((_, at) => alive[at]).map((record) => this.#sandboxOf(record));
   }
@@ -106,6 +112,7 @@ export class SandboxHome {
       const failures: unknown[] = [];
       const attempt = async (step: () => Promise<void>): Promise<void> =>
         step().catch((error: unknown) => void failures.push(error));
+      // Each step is tried whatever became of the others: what can go shall go.
       await attempt(() => killCgroup(this.#workloadsPath));
       for (const record of await this.#records.readAll())
         await attempt(() => this.#oneByOne(record, () => this.#demolish(record)));
@@ -160,6 +167,7 @@ export class SandboxHome {
     const hosts = records
       .filter((record) => record !== own)
       .map(({ addresses: [v4] }) => (v4 === undefined ? null : hostOf(pool, v4)));
+    // Its former address, so that a workload that is started again is the same to its peers; else the next free one.
     const used = new Set(hosts.filter((host) => host !== null));
     const [former] = own?.addresses ?? [];
     const kept = former === undefined ? null : hostOf(pool, former);
@@ -175,6 +183,7 @@ export class SandboxHome {
     await wire({ record, bridge, pool, mtuBytes });
     await createNodeCgroup(this.#cgroupPathOf(record));
     await this.#records.writeResolvConf(record, this.#resolvConfOf(record, pool));
+    // Last: 'ready' says that all of it is there.
     await this.#records.write({ ...record, state: 'ready' });
   }
 
