@@ -1,3 +1,5 @@
+import type { Socket } from 'node:net';
+import { messageOf } from '#model/error.ts';
 import type { KernelEvent, LiveFlow } from '#model/kernel/maps.ts';
 import { type MeshDelta, MeshState } from '#model/mesh/mesh-state.ts';
 import type { Workload } from '#model/mesh/workload.ts';
@@ -67,8 +69,8 @@ export class Agent {
     this.#verdicts = new Verdicts(kernel, view, report);
     this.#tables = new KernelTables(kernel.maps, log);
     this.enrollment = new Enrollment(effects, this.ids, options.trustDomain, {
-      outbound: (workload, socket) => void handleOutbound(this.#context, workload, socket),
-      plaintext: (workload, socket) => void handlePlaintext(this.#context, workload, socket),
+      outbound: (workload, socket) => this.#watch(handleOutbound(this.#context, workload, socket), socket),
+      plaintext: (workload, socket) => this.#watch(handlePlaintext(this.#context, workload, socket), socket),
       hbone: (workload) => this.#hboneServer(workload),
       dnsStream: (workload, socket) => void this.#dns.handleTcp(socket, workload.request.uid),
       dnsDatagram: (workload) => (query) => this.#dns.handleUdp(query, workload.request.uid),
@@ -172,6 +174,14 @@ export class Agent {
     this.enrollment.release();
   }
 
+  /** A mistake of ours that one connection brings to light must not end all others: it is told, and that one is reset. */
+  #watch(handling: Promise<void>, socket: Socket): void {
+    handling.catch((error: unknown) => {
+      this.#effects.log.error({ error: messageOf(error) }, 'a connection could not be handled');
+      socket.resetAndDestroy();
+    });
+  }
+
   #showMetrics(): void {
     readAgentMetrics(this.meters, {
       kernel: this.#effects.kernel,
@@ -235,7 +245,7 @@ export class Agent {
     return this.#effects.createHboneServer({
       credentials: () => this.#effects.credentials(workload.identity),
       trustDomain: this.#options.trustDomain,
-      onTunnel: (tunnel) => void handleTunnel(this.#context, workload, tunnel),
+      onTunnel: (tunnel) => handleTunnel(this.#context, workload, tunnel), // what it rejects with, the server tells and refuses
       onRefused: (cause) => this.meters.counter('weft_refusals_total', { reporter: 'destination', cause }).add(),
     });
   }

@@ -96,7 +96,7 @@ export function memoryHboneServer(options: Parameters<AgentEffects['createHboneS
 function serve(socket: MemorySocket, hello: Hello, onTunnel: Parameters<AgentEffects['createHboneServer']>[0]['onTunnel']): void {
   const { request } = hello;
   const host = request.serviceHost === null ? '' : `;host=${request.serviceHost}`;
-  onTunnel({
+  void onTunnel({
     authority: request.authority,
     peer: hello.source,
     remoteAddress: parseIp(socket.remoteAddress),

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { parseIp } from '#model/address/ip.ts';
+import { tryParseIp } from '#model/address/ip.ts';
 import type { Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
 import type { MeshState } from '#model/mesh/mesh-state.ts';
@@ -33,12 +33,14 @@ export type AgentContext = {
   synced(): Promise<boolean>;
 };
 
-/** Addresses of an accepted socket; null when it is already gone. */
+/** Addresses of an accepted socket; null when it is already gone, or link-local: those are outside the mesh on both ends. */
 export function endsOf(socket: Socket): { remote: RecordEnd; local: RecordEnd } | null {
   const { remoteAddress, remotePort, localAddress, localPort } = socket;
   if (remoteAddress === undefined || remotePort === undefined || localAddress === undefined || localPort === undefined)
     return null;
-  return { remote: { ip: parseIp(remoteAddress), port: remotePort }, local: { ip: parseIp(localAddress), port: localPort } };
+  const [remote, local] = [tryParseIp(remoteAddress), tryParseIp(localAddress)]; // null with a zone, as in fe80::1%eth0
+  if (remote === null || local === null) return null;
+  return { remote: { ip: remote, port: remotePort }, local: { ip: local, port: localPort } };
 }
 
 /** Relays until both sides are done or `signal` cuts them, and tells how it ended. */

@@ -67,7 +67,8 @@ export type AgentEffects = {
   createHboneServer(options: {
     credentials: () => Promise<Credentials>;
     trustDomain: string;
-    onTunnel: (tunnel: InboundTunnel) => void;
+    /** What it rejects with is told, and the tunnel refused. */
+    onTunnel: (tunnel: InboundTunnel) => void | Promise<void>;
     /** A connection that never came to carry tunnels; it is in the log already. */
     onRefused: (cause: CloseCause) => void;
   }): HboneServer;

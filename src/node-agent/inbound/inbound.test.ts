@@ -218,6 +218,28 @@ test('plain text is not remembered when a policy looks at source addresses', asy
   assert.equal(answer.text(), 'hello');
 });
 
+test('a neighbour with a link-local address is reset, and the agent goes on', async () => {
+  const rig = await setUp();
+  const socket = rig.plaintext(server, 8080);
+  Object.assign(socket.other, { remoteAddress: 'fe80::1%eth0' });
+  const received = receivedBy(socket);
+  await until(() => received.error() !== null);
+  const mistakes = rig.lines.filter(({ message }) => message === 'a connection could not be handled');
+  assert.deepEqual([received.error(), rig.net.dials, mistakes], ['ECONNRESET', [], []]);
+  assert.equal((await answerTo(rig, { authority: '10.0.0.2:8080' })).status, 200);
+});
+
+test('a mistake of ours resets the connection that showed it, and is told', async () => {
+  const rig = await setUp();
+  rig.agent.mesh.workload = () => {
+    throw new Error('a mistake');
+  };
+  const received = receivedBy(rig.plaintext(server, 8080));
+  await until(() => received.error() !== null);
+  const told = rig.lines.find(({ message }) => message === 'a connection could not be handled');
+  assert.deepEqual([told?.level, told?.error], ['error', 'a mistake']);
+});
+
 test('B9: plain text to a port of the agent is reset', async () => {
   const rig = await setUp();
   const received = receivedBy(rig.plaintext(server, 15_008));

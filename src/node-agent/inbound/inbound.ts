@@ -69,7 +69,7 @@ export async function handleTunnel(context: AgentContext, enrolled: Enrolled, tu
 export async function handlePlaintext(context: AgentContext, enrolled: Enrolled, socket: Socket): Promise<void> {
   socket.on('error', () => {});
   const ends = endsOf(socket);
-  if (ends === null) return void socket.destroy(); // reset before it was accepted
+  if (ends === null) return void socket.resetAndDestroy(); // gone before it was accepted, or nobody's of the mesh
   const { remote: client, local: target } = ends;
   const report = context.report({ reporter: 'destination', dialled: null });
   const source = { end: client, workload: null, identity: null };

@@ -29,7 +29,7 @@ type Dialled = { stream: Duplex; peer: Identity | null };
 export async function handleOutbound(context: AgentContext, enrolled: Enrolled, socket: Socket): Promise<void> {
   socket.on('error', () => {}); // the relay reports; before it runs there is nothing to report to
   const ends = endsOf(socket);
-  if (ends === null) return void socket.destroy(); // reset before it was accepted
+  if (ends === null) return void socket.resetAndDestroy(); // gone before it was accepted, or nobody's of the mesh
   const call = capturedCall(context, enrolled, ends);
   if (call === null) return refuseStranger(context, ends, socket);
   const report = context.report({ reporter: 'source', dialled: formatAddress(call.dialled.ip, call.dialled.port) });

@@ -1,7 +1,7 @@
 import { createSocket } from 'node:dgram';
 import { closeSync, openSync } from 'node:fs';
 import { createServer, type Server, Socket, type SocketConstructorOpts } from 'node:net';
-import { familyOf, type IpAddress, parseIp } from '#model/address/ip.ts';
+import { familyOf, type IpAddress, tryParseIp } from '#model/address/ip.ts';
 import { WeftError } from '#model/error.ts';
 import type { Flow } from '#model/kernel/maps.ts';
 import { TUNNEL } from '#model/settings/tunnels.ts';
@@ -63,7 +63,9 @@ export class WorkloadNamespace {
     });
     socket.on('error', () => {});
     socket.on('message', (query, sender) => {
-      void onQuery(query, { ip: parseIp(sender.address), port: sender.port }).then((reply) => {
+      const ip = tryParseIp(sender.address);
+      if (ip === null) return; // link-local: a zone is no part of the mesh's addresses, and must not end the agent
+      void onQuery(query, { ip, port: sender.port }).then((reply) => {
         if (reply !== null) socket.send(reply, sender.port, sender.address);
       });
     });
