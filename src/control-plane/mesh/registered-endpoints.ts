@@ -16,6 +16,8 @@ export const registeredEndpoints = defineDerivation({
   writes: [...ENDPOINT_TABLES],
   derive({ value }, mesh) {
     const rivals = mesh.valuesBy(REGISTRATIONS, 'workload', `${value.namespace}/${value.name}`);
+    // Also while the first one has no address: which of two counts must not depend on how far each of them has come.
+    if (rivals[0]?.node !== value.node) return [];
     const endpoint = endpointOf(value, problemsOf(rivals), mesh.options);
     return endpoint === null ? [] : endpointEntries(endpoint);
   },

@@ -226,6 +226,16 @@ test('of two nodes with a workload of one name the first by name counts, until i
   assert.deepEqual([mesh.workload('w')?.node, mesh.problems('Workload shop/w')], ['beta', []]);
 });
 
+test('of two nodes the first one counts also while its workload has no address yet', () => {
+  const mesh = new YamlMesh(parser);
+  mesh.register('beta', { name: 'w' });
+  mesh.register('alpha', { name: 'w', addresses: [] });
+  assert.deepEqual([mesh.workload('w'), mesh.problems('Workload shop/w')], [null, []]);
+  mesh.register('alpha', { name: 'w' });
+  assert.equal(mesh.workload('w')?.node, 'alpha');
+  assert.match(mesh.problems('Workload shop/w').join(), /only that of alpha is known/);
+});
+
 test('C17: capacity is at least 1, and the trust domain is the mesh’s', () => {
   const entry =
     'apiVersion: networking.istio.io/v1\nkind: WorkloadEntry\nmetadata: { name: p }\nspec: { address: 10.0.0.1, weight: 0 }\n';

@@ -196,6 +196,18 @@ test('C38: a Gateway of a waypoint class is to be run, with a service and an ide
   }
 });
 
+test('an identity that a Gateway asks for later is told', () => {
+  const mesh = new YamlMesh(parser, gateway());
+  const asked = gateway().replace(
+    'namespace: shop,',
+    'namespace: shop, annotations: { gateway.istio.io/service-account: keeper },',
+  );
+  const { gateways, mesh: changed } = mesh.apply(asked);
+  assert.equal(gateways.get('shop/way')?.serviceAccount, 'keeper');
+  assert.equal(changed.services.size, 0);
+  assert.equal(mesh.apply(gateway()).gateways.get('shop/way')?.serviceAccount, 'way');
+});
+
 test('C33: a waypoint whose address a user takes gets another, and its controller is told', () => {
   const mesh = new YamlMesh(parser, gateway());
   const [taken] = mesh.service('shop/way')?.addresses ?? [];
