@@ -121,6 +121,7 @@ function statsOption(): Option {
 function agentOptions(parsed: Parsed, command: Command): AgentOptions {
   const { node, runDir, bpffs, pool4, pool6 } = parsed;
   const place: AgentPlace = { node, runDir, bpffs, pool4, pool6, cgroup: parsed.cgroup ?? null };
+  // Cleaning up reaches no control plane, so it must work without the three options that name one.
   if (parsed.cleanup) return { ...place, kind: 'cleanup' };
   const control = controlAccess(parsed, command);
   const { trustDomain, dnsUpstream, egressNat, noNatFor, stats } = parsed;

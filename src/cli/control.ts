@@ -1,6 +1,7 @@
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
+import { type ControlAccess, controlAccess } from './agent.ts';
 import { type Act, controlSocketOption, listenOption, makeCommand, stateDirOption, trustDomainOption } from './command.ts';
-import { collect, type HostPort } from './option-values.ts';
+import { collect, type HostPort, readAddressOrSocket, readName } from './option-values.ts';
 
 /** What `weft control` is told. */
 export type ControlOptions = {
@@ -17,7 +18,10 @@ export type ControlOptions = {
   socket: string;
 };
 
-type Parsed = Omit<ControlOptions, 'serverNames' | 'waypointAgent'> & { serverName: readonly string[]; waypointAgent?: string };
+type ParsedControl = Omit<ControlOptions, 'serverNames' | 'waypointAgent'> & {
+  serverName: readonly string[];
+  waypointAgent?: string;
+};
 
 /** `weft control`: the control plane alone. */
 export function controlCommand(act: Act<ControlOptions>): Command {
@@ -39,7 +43,67 @@ export function controlCommand(act: Act<ControlOptions>): Command {
     .option('--waypoint-agent <socket>', "socket of this machine's agent; without it no waypoints are started")
     .addOption(controlSocketOption())
     .addOption(stateDirOption())
-    .action(({ serverName, waypointAgent, ...rest }: Parsed) =>
+    .action(({ serverName, waypointAgent, ...rest }: ParsedControl) =>
       act({ ...rest, serverNames: serverName, waypointAgent: waypointAgent ?? null }),
     );
+}
+
+/** What `weft token` is told: whose token, and the socket of the control plane that makes it. */
+export type TokenOptions = { node: string; socket: string };
+
+/**
+ * `weft token`: a token for the agent of another node. It goes to standard output alone, so that it can be redirected
+ * into the file that `weft agent --token-file` reads.
+ */
+export function tokenCommand(act: Act<TokenOptions>): Command {
+  return makeCommand('token', 'Parts of a mesh of several machines:', 'Print a token with which an agent proves its node', [
+    { command: 'weft token --node node-2 > node-2.token', does: 'make a token for node-2; keep it as secret as a password' },
+  ])
+    .usage('--node <name> [options]')
+    .requiredOption('--node <name>', 'the node whose agent will use it', readName)
+    .addOption(controlSocketOption())
+    .action((options: TokenOptions) => act(options));
+}
+
+/** What `weft waypoint` is told. */
+export type WaypointOptions = {
+  namespace: string;
+  /** Name of the Gateway resource that declares it. */
+  gateway: string;
+  serviceAccount: string;
+  /** Node it runs on. */
+  node: string;
+  /** The address is `host:port`, or `unix:<path>` from within a sandbox. */
+  control: ControlAccess;
+  /** Where the node's maps are pinned: attested flows are read there. */
+  pinDir: string;
+};
+
+type ParsedWaypoint = Omit<WaypointOptions, 'control'> & { control?: string; controlRoot?: string; tokenFile?: string };
+
+/** `weft waypoint`: one waypoint; the control plane starts it inside a sandbox of its own. */
+export function waypointCommand(act: Act<WaypointOptions>): Command {
+  return makeCommand('waypoint', 'Parts of a mesh of several machines:', 'Run a waypoint (the control plane does this)', [])
+    .description(
+      'Run one waypoint. The control plane starts waypoints by itself, one for each Gateway of class weft-waypoint or istio-waypoint; there is no need to run this by hand.',
+    )
+    .addOption(mandatory('--namespace <name>', readName))
+    .addOption(mandatory('--gateway <name>', readName))
+    .addOption(mandatory('--service-account <name>', readName))
+    .addOption(mandatory('--node <name>', readName))
+    .addOption(mandatory('--pin-dir <dir>'))
+    .addOption(new Option('--control <address>').argParser(readAddressOrSocket).hideHelp())
+    .addOption(new Option('--control-root <file>').hideHelp())
+    .addOption(new Option('--token-file <file>').hideHelp())
+    .action(({ control, controlRoot, tokenFile, ...rest }: ParsedWaypoint, command: Command) => {
+      // The pieces come one by one, so that the error names every one that is missing.
+      const given = { ...(control && { control }), ...(controlRoot && { controlRoot }), ...(tokenFile && { tokenFile }) };
+      return act({ ...rest, control: controlAccess(given, command) });
+    });
+}
+
+/** Nobody writes these by hand, so they would only clutter the help. */
+function mandatory(flags: string, read?: (text: string) => string): Option {
+  const option = new Option(flags).hideHelp().makeOptionMandatory();
+  return read === undefined ? option : option.argParser(read);
 }

@@ -17,9 +17,10 @@ export type LabRequest = { lab: string } & (
   | { kind: 'down' }
 );
 
-/** A workload to run in a lab. */
+/** A workload to run in a lab: as for `weft run`, with the node instead of a socket. */
 export type LabWorkload = { name: string; serviceAccount: string; namespace: string; labels: Record<string, string> };
 
+/** The option that every command of a lab has. */
 type Named = { lab: string };
 
 /** `weft lab`: a mesh of virtual nodes on this machine, to try things in. */
@@ -76,7 +77,7 @@ function run(act: Act<LabRequest>): Command {
     .requiredOption('--service-account <name>', 'the service account in its identity', readWorkloadName)
     .option('--namespace <name>', 'the namespace in its identity', readWorkloadName, 'default')
     .option('--label <key=value>', 'a label that selectors can match; repeat for more', collectLabel, {})
-    .passThroughOptions()
+    .passThroughOptions() // from the first word on that is no option, all belongs to the command
     .action((command: string[], { label, ...rest }: Parsed) => act({ kind: 'run', ...rest, labels: label, command }));
 }
 

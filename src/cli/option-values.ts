@@ -8,6 +8,7 @@ export type HostPort = { host: string; port: number };
 /** Where DNS questions for names outside the mesh go. */
 export type DnsUpstream = { ip: IpAddress; port: number };
 
+// Kubernetes' rules: DNS labels for workloads, DNS subdomains for nodes and resources.
 const WORKLOAD_NAME = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 const NAME = /^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/;
 const LABEL_PART = /^[A-Za-z0-9]([A-Za-z0-9._/-]{0,251}[A-Za-z0-9])?$/;
@@ -86,7 +87,7 @@ export function collectLabel(text: string, before: Readonly<Record<string, strin
 
 /** Collects DNS servers: an IP address, or one with a port. */
 export function collectDnsUpstream(text: string, before: readonly DnsUpstream[]): DnsUpstream[] {
-  const bare = tryParseIp(text);
+  const bare = tryParseIp(text); // first: an IPv6 address without brackets also looks like host:port
   if (bare !== null) return [...before, { ip: bare, port: PORT.nameserver }];
   const pair = splitHostPort(text);
   const ip = pair === null ? null : tryParseIp(pair.host);

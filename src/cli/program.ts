@@ -1,18 +1,29 @@
-import { Command, type Option } from 'commander';
+import { Command, CommanderError, type Option } from 'commander';
 import { type AgentOptions, agentCommand } from './agent.ts';
-import { type BenchOptions, benchCommand } from './bench.ts';
 import type { Act } from './command.ts';
-import { type ControlOptions, controlCommand } from './control.ts';
-import { type DemoOptions, demoCommand } from './demo.ts';
+import {
+  type ControlOptions,
+  controlCommand,
+  type TokenOptions,
+  tokenCommand,
+  type WaypointOptions,
+  waypointCommand,
+} from './control.ts';
 import { type LabRequest, labCommand } from './lab.ts';
+import {
+  type BenchOptions,
+  benchCommand,
+  type DemoOptions,
+  demoCommand,
+  type ValidateOptions,
+  validateCommand,
+  versionCommand,
+} from './look-and-check.ts';
+import { describeError } from './report-error.ts';
 import { type RunOptions, runCommand } from './run.ts';
 import { type StatusOptions, statusCommand } from './status.ts';
-import { type TokenOptions, tokenCommand } from './token.ts';
 import { type UninstallOptions, uninstallCommand } from './uninstall.ts';
 import { type UpOptions, upCommand } from './up.ts';
-import { type ValidateOptions, validateCommand } from './validate.ts';
-import { versionCommand } from './version.ts';
-import { type WaypointOptions, waypointCommand } from './waypoint.ts';
 
 /** Does what a command says; resolves to the exit code of the process. */
 export type Action<Options> = (options: Options) => Promise<number>;
@@ -48,16 +59,19 @@ export function buildProgram(actions: Actions, output: Output, onExit: (code: nu
     .helpOption('-h, --help', 'show this help')
     .option('-V, --version', 'the same as weft version')
     .addHelpCommand(new Command('help').argument('[command]').summary('Show the help of a command').helpGroup('Look and check:'))
+    // Options after the name of a command belong to the command, so `weft run ... -- curl --help` asks curl.
     .enablePositionalOptions()
     .showHelpAfterError('remedy: see weft --help')
     .addHelpText('after', '\nweft <command> --help explains a command and shows examples.')
     .configureHelp({ optionDescription: describeOption })
+    // Commander throws instead of ending the process, so that what was written is flushed and tests can run it.
     .exitOverride()
     .configureOutput({
       writeOut: output.out,
       writeErr: output.err,
       getOutHelpWidth: () => output.columns,
       getErrHelpWidth: () => output.columns,
+      // No colours: the same text in a terminal, in a file and in docs/cli.md.
       getOutHasColors: () => false,
       getErrHasColors: () => false,
       outputError: (message, write) => write(usageError(message)),
@@ -97,4 +111,30 @@ function usageError(message: string): string {
 function describeOption(option: Option): string {
   const fallback = option.defaultValueDescription ?? option.defaultValue;
   return typeof fallback === 'string' ? `${option.description} (default: ${fallback})` : option.description;
+}
+
+/** Exit code of a command line that could not be understood. */
+const EXIT_USAGE = 2;
+/** Exit code of a command that failed. */
+const EXIT_FAILED = 1;
+
+/**
+ * Runs one command line (without the program's name) and resolves to the exit code of the process.
+ * Never rejects: every error has been told on `output.err`, with its stack when `debug`.
+ */
+export async function runProgram(words: readonly string[], actions: Actions, output: Output, debug: boolean): Promise<number> {
+  let code = 0;
+  const program = buildProgram(actions, output, (exitCode) => {
+    code = exitCode;
+  });
+  const asksVersion = words[0] === '--version' || words[0] === '-V';
+  try {
+    await program.parseAsync(asksVersion ? ['version'] : [...words], { from: 'user' });
+    return code;
+  } catch (error) {
+    // Commander throws to end the program; what there was to say has been said.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_USAGE;
+    output.err(describeError(error, debug));
+    return EXIT_FAILED;
+  }
 }

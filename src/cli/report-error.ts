@@ -18,6 +18,7 @@ function describeExpected(error: WeftError): string[] {
   return lines;
 }
 
+/** One of several reasons, indented below their common sentence, with a remedy of its own. */
 function describeReason(reason: unknown): string[] {
   if (!(reason instanceof WeftError)) return [`  - ${messageOf(reason)}`];
   const remedy = reason.remedy === undefined ? [] : [`    remedy: ${reason.remedy}`];
@@ -40,6 +41,7 @@ function messageOf(cause: unknown): string {
   return cause.cause instanceof Error ? `${own}: ${messageOf(cause.cause)}` : own;
 }
 
+/** A chain of causes, outermost first: the last one is usually where it began. */
 function stacksOfCauses(error: Error): string[] {
   return error.cause instanceof Error ? [`caused by ${error.cause.stack ?? ''}`, ...stacksOfCauses(error.cause)] : [];
 }

@@ -1,4 +1,5 @@
 import { type Command, Option } from 'commander';
+import { WeftError } from '#model/error.ts';
 import { type Act, makeCommand, runDirOption } from './command.ts';
 import { collectLabel, readName, readWorkloadName } from './option-values.ts';
 
@@ -26,28 +27,66 @@ type Parsed = Omit<RunOptions, 'labels' | 'agentSocket' | 'node' | 'command'> & 
 
 /** `weft run`: one process as a workload of the mesh. */
 export function runCommand(act: Act<RunOptions>): Command {
-  return makeCommand('run', 'Mesh:', 'Run a command as a workload of the mesh', [
-    {
-      command: 'weft run --name web --service-account web --label app=web -- python3 -m http.server 8080',
-      does: 'run a web server that Services with the selector app=web send to',
-    },
-    { command: 'weft run --name shell --service-account tester -- bash', does: 'get a shell inside the mesh' },
-  ])
-    .description(
-      'Run a command as a workload of the mesh: with a network namespace, an address and an identity of its own. Signals go to the command, its exit code is the exit code here, and when it ends the workload is gone.',
-    )
-    .usage('--name <name> --service-account <name> [options] -- <command...>')
-    .argument('<command...>', 'the command and its arguments; write -- before it')
-    .requiredOption('--name <name>', "the workload's name", readWorkloadName)
-    .requiredOption('--service-account <name>', 'the service account in its identity', readWorkloadName)
-    .option('--namespace <name>', 'the namespace in its identity', readWorkloadName, 'default')
-    .option('--label <key=value>', 'a label that selectors can match; repeat for more', collectLabel, {})
-    .option('--node <name>', 'the node to run on, when this machine has several agents', readName)
-    .option('--agent-socket <path>', "the agent's socket (default: the only agent below --run-dir)")
-    .addOption(runDirOption())
-    .addOption(new Option('--native-tunnel', 'the command speaks HBONE by itself').default(false).hideHelp())
-    .passThroughOptions()
-    .action((words: string[], { label, agentSocket, node, ...rest }: Parsed) =>
-      act({ ...rest, labels: label, agentSocket: agentSocket ?? null, node: node ?? null, command: words }),
-    );
+  return (
+    makeCommand('run', 'Mesh:', 'Run a command as a workload of the mesh', [
+      {
+        command: 'weft run --name web --service-account web --label app=web -- python3 -m http.server 8080',
+        does: 'run a web server that Services with the selector app=web send to',
+      },
+      { command: 'weft run --name shell --service-account tester -- bash', does: 'get a shell inside the mesh' },
+    ])
+      .description(
+        'Run a command as a workload of the mesh: with a network namespace, an address and an identity of its own. Signals go to the command, its exit code is the exit code here, and when it ends the workload is gone.',
+      )
+      .usage('--name <name> --service-account <name> [options] -- <command...>')
+      .argument('<command...>', 'the command and its arguments; write -- before it')
+      .requiredOption('--name <name>', "the workload's name", readWorkloadName)
+      .requiredOption('--service-account <name>', 'the service account in its identity', readWorkloadName)
+      .option('--namespace <name>', 'the namespace in its identity', readWorkloadName, 'default')
+      .option('--label <key=value>', 'a label that selectors can match; repeat for more', collectLabel, {})
+      .option('--node <name>', 'the node to run on, when this machine has several agents', readName)
+      .option('--agent-socket <path>', "the agent's socket (default: the only agent below --run-dir)")
+      .addOption(runDirOption())
+      .addOption(new Option('--native-tunnel', 'the command speaks HBONE by itself').default(false).hideHelp())
+      // From the first word on that is no option, all belongs to the command.
+      .passThroughOptions()
+      .action((words: string[], { label, agentSocket, node, ...rest }: Parsed) =>
+        act({ ...rest, labels: label, agentSocket: agentSocket ?? null, node: node ?? null, command: words }),
+      )
+  );
+}
+
+/** What options say of the agent to ask. */
+export type AgentChoice = { agentSocket: string | null; node: string | null; runDir: string };
+
+/** An agent that has a socket on this machine. */
+export type AgentPlace = { node: string; socketPath: string };
+
+/**
+ * The socket of the agent to ask: the given one, that of `node`, or that of the only one that `find` knows. With several
+ * none is guessed: a workload on the wrong node would work, and be hard to explain. Errors: WEFT_NO_AGENT, WEFT_WHICH_AGENT.
+ */
+export function chooseAgentSocket(choice: AgentChoice, find: () => readonly AgentPlace[]): string {
+  if (choice.agentSocket !== null) return choice.agentSocket;
+  const agents = find();
+  const names = agents.map(({ node }) => node).join(', ');
+  if (choice.node !== null) {
+    const found = agents.find(({ node }) => node === choice.node);
+    if (found !== undefined) return found.socketPath;
+    throw new WeftError('WEFT_NO_AGENT', `no agent of node "${choice.node}" has a socket below ${choice.runDir}`, {
+      remedy: agents.length > 0 ? `write --node with one of: ${names}` : 'start one with weft up or weft agent',
+    });
+  }
+  const [only, second] = agents;
+  if (only === undefined) {
+    throw new WeftError('WEFT_NO_AGENT', `no agent has a socket below ${choice.runDir}`, {
+      remedy: 'start the mesh with weft up DIR, or name the socket with --agent-socket',
+    });
+  }
+  if (second !== undefined) {
+    throw new WeftError('WEFT_WHICH_AGENT', `several agents run on this machine: ${names}`, {
+      remedy: 'choose one with --node NAME',
+    });
+  }
+  return only.socketPath;
 }

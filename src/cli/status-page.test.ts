@@ -4,8 +4,8 @@ import test from 'node:test';
 import type { AgentStatus } from '#protocol/api/agent.ts';
 import type { ControlStatus } from '#protocol/api/control.ts';
 import { matchesGolden } from '../../test/structure/golden.ts';
+import { complaintsOf, type StatusReport, workloadsOf } from './status.ts';
 import { formatStatus } from './status-page.ts';
-import { complaintsOf, type StatusReport, workloadsOf } from './status-report.ts';
 
 const NOW_MS = Date.parse('2026-03-01T12:00:00Z');
 const identityOf = (account: string) => `spiffe://cluster.local/ns/shop/sa/${account}`;

@@ -1,7 +1,6 @@
 import type { FindingStatus } from '#protocol/api/control.ts';
-import { formatMoment } from './duration.ts';
-import { complaintsOf, type NodeReport, type StatusReport, workloadsOf } from './status-report.ts';
-import { formatTable } from './table.ts';
+import { complaintsOf, type NodeReport, type StatusReport, workloadsOf } from './status.ts';
+import { formatMoment, formatTable } from './text-format.ts';
 
 /** What `weft status` prints for a person: sections that have something to say, divided by empty lines. */
 export function formatStatus(report: StatusReport): string {

@@ -69,6 +69,7 @@ export async function leaveMesh(options: UninstallOptions, effects: UninstallEff
     }
   };
   const { runDir, stateDir, keepState } = options;
+  // Before any node goes: a waypoint leaves through the agent of its node.
   const controlPid = await stopWaypoints(controlSocketPath(runDir), effects);
   for (const node of nodesWithTraces(options, effects)) await attempt(`node ${node}: removed`, () => removeNode(node, effects));
   if (controlPid !== null) await attempt('control plane: ended', () => endControl(controlPid, effects));

@@ -1,4 +1,7 @@
+import { join } from 'node:path';
 import type { Command } from 'commander';
+import { WeftError } from '#model/error.ts';
+import { agentSocketPath, controlSocketPath } from '#protocol/api/places.ts';
 import {
   type Act,
   listenOption,
@@ -9,7 +12,7 @@ import {
   stateDirOption,
   trustDomainOption,
 } from './command.ts';
-import { type HostPort, readName } from './option-values.ts';
+import { formatHostPort, type HostPort, readName } from './option-values.ts';
 
 /** What `weft up` is told. */
 export type UpOptions = {
@@ -49,4 +52,99 @@ export function upCommand(act: Act<UpOptions>): Command {
     .addOption(runDirOption())
     .addOption(stateDirOption())
     .action((directory: string, { node, ...rest }: Parsed) => act({ ...rest, directory, node: node ?? null }));
+}
+
+/** Where the parts of one machine's mesh meet, and how each is started. */
+export type MeshPlan = {
+  node: string;
+  controlSocket: string;
+  agentSocket: string;
+  /** Directory of this node below the run directory. */
+  nodeDir: string;
+  /** PEM file of the control plane's root certificate, for the agent. */
+  rootFile: string;
+  /** File of the agent's token; as secret as a password. */
+  tokenFile: string;
+  controlArgs: readonly string[];
+  agentArgs: readonly string[];
+  cleanupArgs: readonly string[];
+};
+
+/** Plans a mesh on one machine; `hostname` names the node unless the options do. Pure. */
+export function planMesh(options: UpOptions, hostname: string): MeshPlan {
+  const node = options.node ?? nodeNameOf(hostname);
+  const { runDir, stateDir, trustDomain } = options;
+  const listen = formatHostPort(options.listen);
+  const controlSocket = controlSocketPath(runDir);
+  const agentSocket = agentSocketPath(runDir, node);
+  const nodeDir = join(runDir, node);
+  const rootFile = join(nodeDir, 'control-root.pem');
+  const tokenFile = join(nodeDir, 'token');
+  const place = ['--node', node, '--run-dir', runDir, '--pool4', options.pool4, '--pool6', options.pool6];
+  return {
+    node,
+    controlSocket,
+    agentSocket,
+    nodeDir,
+    rootFile,
+    tokenFile,
+    controlArgs: [
+      ...['control', '--config', options.directory, '--state-dir', stateDir, '--listen', listen],
+      ...['--trust-domain', trustDomain, '--waypoint-agent', agentSocket, '--socket', controlSocket],
+    ],
+    agentArgs: [
+      'agent',
+      ...place,
+      '--trust-domain',
+      trustDomain,
+      '--control',
+      listen,
+      '--control-root',
+      rootFile,
+      '--token-file',
+      tokenFile,
+    ],
+    cleanupArgs: ['agent', ...place, '--cleanup'],
+  };
+}
+
+/** A host's name as a node may be called: lower case, and nothing but letters, digits, `-` and `.`. */
+export function nodeNameOf(hostname: string): string {
+  const name = hostname
+    .toLowerCase()
+    .replace(/[^a-z0-9.-]/g, '-')
+    .replace(/^[.-]+|[.-]+$/g, '');
+  return name === '' ? 'node' : name;
+}
+
+/** Where nobody has to say --run-dir. */
+const USUAL_RUN_DIR = '/run/weft';
+
+/** What `weft up` says once everything is up: what runs, and what can be tried in another terminal. */
+export function welcome({ directory, listen, runDir }: UpOptions, node: string): string {
+  const place = runDir === USUAL_RUN_DIR ? '' : ` --run-dir ${runDir}`;
+  return [
+    '',
+    `The mesh is up: node ${node}, control plane on ${formatHostPort(listen)}, resources from ${directory}.`,
+    'In another terminal:',
+    `  weft run${place} --name web --service-account web --label app=web -- python3 -m http.server 8080`,
+    `  weft status${place}`,
+    'Ctrl-C here ends it and removes everything.',
+    '',
+    '',
+  ].join('\n');
+}
+
+/** A part that ended for good, and how: in words, and as the exit code that follows from it. */
+export type Departed = { name: string; ending: string; exitCode: number };
+
+/**
+ * The sentence for a mesh that ends because a part of it was told to leave.
+ * Errors: WEFT_UP_FAILED when the part broke. One that never worked is not tried again: it would break the same way.
+ */
+export function explainDeparture({ name, ending, exitCode }: Departed, wasUp: boolean): string {
+  if (exitCode === 0) return `weft: ${name} was told to leave, so the mesh ends\n`;
+  throw new WeftError('WEFT_UP_FAILED', `${name} ended ${ending}${wasUp ? '' : ' before the mesh was up'}`, {
+    remedy: 'see what it told above',
+  });
 }

@@ -1,6 +1,5 @@
-import type { Actions } from '#cli/program.ts';
+import { type Actions, runProgram } from '#cli/program.ts';
 import { describeError } from '#cli/report-error.ts';
-import { runProgram } from '#cli/run-program.ts';
 import { COMMAND } from '#model/settings/host.ts';
 
 const COLUMNS_WITHOUT_TERMINAL = 100;

@@ -1,5 +1,5 @@
 import { writeFile } from 'node:fs/promises';
-import { formatTable } from '#cli/table.ts';
+import { formatTable } from '#cli/text-format.ts';
 import { WeftError } from '#model/error.ts';
 import type { Bookshop } from '#testbed/apps/bookshop.ts';
 import type { BpfObject } from '#testbed/observers/bpf-objects.ts';

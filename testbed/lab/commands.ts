@@ -1,7 +1,7 @@
 import { open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { LabRequest } from '#cli/lab.ts';
-import { formatTable } from '#cli/table.ts';
+import { formatTable } from '#cli/text-format.ts';
 import { unreachable, WeftError } from '#model/error.ts';
 import type { StartedWorkload } from '#protocol/api/agent.ts';
 import { labState, leftoversOf, nodesDown } from '#testbed/nodes/nodes.ts';

@@ -1,4 +1,4 @@
-import type { BenchOptions } from '#cli/bench.ts';
+import type { BenchOptions } from '#cli/look-and-check.ts';
 import { nextSignal } from '#platform/linux/process/service.ts';
 import { requireMachine } from '#platform/preflight/preflight.ts';
 import { runBench } from '../../../bench/bench.ts';

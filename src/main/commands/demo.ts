@@ -1,4 +1,4 @@
-import type { DemoOptions } from '#cli/demo.ts';
+import type { DemoOptions } from '#cli/look-and-check.ts';
 import { nextSignal } from '#platform/linux/process/service.ts';
 import { runDemo } from '#testbed/demo.ts';
 

@@ -1,5 +1,4 @@
-import { chooseAgentSocket } from '#cli/choose-agent.ts';
-import type { RunOptions } from '#cli/run.ts';
+import { chooseAgentSocket, type RunOptions } from '#cli/run.ts';
 import { type RunEffects, runWorkload, type WorkloadOptions } from '#cli/run-workload.ts';
 import { agentsBelow } from '#platform/files/run-dir.ts';
 import { launchIn } from '#platform/linux/sandbox/launch.ts';

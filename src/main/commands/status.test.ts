@@ -3,7 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { decodeJwt } from 'jose';
-import type { StatusReport } from '#cli/status-report.ts';
+import type { StatusReport } from '#cli/status.ts';
 import { follower, type Place, place, started } from '#main/control/control-rig.testing.ts';
 import { scratch, weft } from '#main/weft-process.testing.ts';
 import { WeftError } from '#model/error.ts';

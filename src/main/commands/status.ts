@@ -1,7 +1,6 @@
 import { existsSync } from 'node:fs';
-import type { StatusOptions } from '#cli/status.ts';
+import type { ControlReport, NodeReport, StatusOptions, StatusReport } from '#cli/status.ts';
 import { formatStatus } from '#cli/status-page.ts';
-import type { ControlReport, NodeReport, StatusReport } from '#cli/status-report.ts';
 import { weftVersion } from '#main/commands/version.ts';
 import { WeftError } from '#model/error.ts';
 import { agentsBelow, type NodePlace } from '#platform/files/run-dir.ts';

@@ -1,4 +1,4 @@
-import type { TokenOptions } from '#cli/token.ts';
+import type { TokenOptions } from '#cli/control.ts';
 import { controlClient } from '#platform/local-api/clients.ts';
 
 /** `weft token`. */

@@ -1,15 +1,12 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { fileURLToPath } from 'node:url';
-import { type MeshPlan, planMesh } from '#cli/mesh-plan.ts';
-import { formatHostPort } from '#cli/option-values.ts';
-import type { UpOptions } from '#cli/up.ts';
+import { explainDeparture, type MeshPlan, planMesh, type UpOptions, welcome } from '#cli/up.ts';
 import { WeftError } from '#model/error.ts';
 import { removeIfEmpty } from '#platform/files/empty-parents.ts';
 import { nextSignal } from '#platform/linux/process/service.ts';
 import { agentClient, controlClient } from '#platform/local-api/clients.ts';
 import { requireMachine } from '#platform/preflight/preflight.ts';
-import type { Departure } from '#platform/supervisor/keeper.ts';
 import { describeEnding } from '#platform/supervisor/restart.ts';
 import { RunningMesh } from '#platform/supervisor/running-mesh.ts';
 import { discoverySocketPath, waypointsDirectory } from '#protocol/api/places.ts';
@@ -29,10 +26,11 @@ export async function up(options: UpOptions): Promise<number> {
   const mesh = new RunningMesh(PROGRAM, plan);
   try {
     await Promise.race([mesh.start(), mesh.departed, asked]);
-    if (mesh.isUp) process.stdout.write(welcome(options, plan));
+    if (mesh.isUp) process.stdout.write(welcome(options, plan.node));
     const outcome = await Promise.race([mesh.departed, asked]);
     if (typeof outcome === 'string') return 0;
-    return explain(outcome, mesh.isUp);
+    process.stderr.write(explainDeparture({ ...outcome, ending: describeEnding(outcome.ending) }, mesh.isUp));
+    return 0;
   } finally {
     void nextSignal().then(() => mesh.abandon());
     await mesh.stop();
@@ -41,8 +39,8 @@ export async function up(options: UpOptions): Promise<number> {
   }
 }
 
-/** Errors: WEFT_ALREADY_RUNNING. */
-async function refuseSecond({ controlSocket, agentSocket }: MeshPlan): Promise<void> {
+/** Returns when no part of a mesh answers where this one is planned; a socket that nobody serves is no mesh. Errors: WEFT_ALREADY_RUNNING. */
+export async function refuseSecond({ controlSocket, agentSocket }: MeshPlan): Promise<void> {
   const answers = async (ask: () => Promise<unknown>): Promise<boolean> => {
     try {
       await ask();
@@ -64,33 +62,8 @@ async function refuseSecond({ controlSocket, agentSocket }: MeshPlan): Promise<v
   }
 }
 
-/** Errors: WEFT_UP_FAILED when a part never worked. */
-function explain({ name, ending, exitCode }: Departure, wasUp: boolean): number {
-  if (exitCode === 0) {
-    process.stderr.write(`weft: ${name} was told to leave, so the mesh ends\n`);
-    return 0;
-  }
-  throw new WeftError('WEFT_UP_FAILED', `${name} ended ${describeEnding(ending)}${wasUp ? '' : ' before the mesh was up'}`, {
-    remedy: 'see what it told above',
-  });
-}
-
 /** The directory of the node goes with its agent; what is left belongs to this process or is nobody's. */
 function removeFiles({ nodeDir, rootFile, tokenFile, controlSocket }: MeshPlan, runDir: string): void {
   for (const path of [rootFile, tokenFile, controlSocket, discoverySocketPath(runDir)]) rmSync(path, { force: true });
   for (const directory of [nodeDir, waypointsDirectory(runDir), runDir]) removeIfEmpty(directory);
-}
-
-function welcome({ directory, listen, runDir }: UpOptions, { node }: MeshPlan): string {
-  const place = runDir === '/run/weft' ? '' : ` --run-dir ${runDir}`;
-  return [
-    '',
-    `The mesh is up: node ${node}, control plane on ${formatHostPort(listen)}, resources from ${directory}.`,
-    'In another terminal:',
-    `  weft run${place} --name web --service-account web --label app=web -- python3 -m http.server 8080`,
-    `  weft status${place}`,
-    'Ctrl-C here ends it and removes everything.',
-    '',
-    '',
-  ].join('\n');
 }

@@ -1,5 +1,5 @@
 import { readFile, stat } from 'node:fs/promises';
-import type { ValidateOptions } from '#cli/validate.ts';
+import type { ValidateOptions } from '#cli/look-and-check.ts';
 import { CRD_FILES, KINDS, MESH } from '#control-plane/kinds/list.ts';
 import { formatFindings } from '#control-plane/resources/finding.ts';
 import { createResourceParser } from '#control-plane/resources/resource-parser.ts';

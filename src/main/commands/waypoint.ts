@@ -1,4 +1,4 @@
-import type { WaypointOptions } from '#cli/waypoint.ts';
+import type { WaypointOptions } from '#cli/control.ts';
 import { controlEndpoint } from '#main/commands/control-access.ts';
 import { weftVersion } from '#main/commands/version.ts';
 import { startWaypoint } from '#main/waypoint/waypoint-process.ts';

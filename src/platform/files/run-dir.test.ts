@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { after } from 'node:test';
-import { type AgentChoice, chooseAgentSocket } from '#cli/choose-agent.ts';
+import { type AgentChoice, chooseAgentSocket } from '#cli/run.ts';
 import { agentsBelow, nodesBelow } from './run-dir.ts';
 
 const choose = (choice: AgentChoice): string => chooseAgentSocket(choice, () => agentsBelow(choice.runDir));

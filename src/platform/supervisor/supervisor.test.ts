@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { nodeNameOf, planMesh } from '#cli/mesh-plan.ts';
-import type { UpOptions } from '#cli/up.ts';
+import { nodeNameOf, planMesh, type UpOptions } from '#cli/up.ts';
 import { SteppedClock } from '#platform/stepped-clock.testing.ts';
 import { type Keeper, keep } from './keeper.ts';
 import type { Part } from './part.ts';

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { formatDuration, formatMoment } from './duration.ts';
-import { formatTable } from './table.ts';
+import { formatDuration, formatMoment, formatTable } from './text-format.ts';
 
 test('columns are as wide as their widest cell, and lines have no trailing blanks', () => {
   const table = formatTable(

@@ -4,8 +4,7 @@ import test from 'node:test';
 import { WeftError } from '#model/error.ts';
 import { IDLE_ACTIONS } from '../../test/structure/cli-page.ts';
 import { matchesGolden } from '../../test/structure/golden.ts';
-import type { Actions } from './program.ts';
-import { runProgram } from './run-program.ts';
+import { type Actions, runProgram } from './program.ts';
 
 type Outcome = { code: number; out: string; err: string; asked: { command: string; options: unknown }[] };
 

@@ -1,0 +1,50 @@
+import type { Command } from 'commander';
+import { type Act, jsonFileOption, makeCommand } from './command.ts';
+
+/** What `weft validate` is told. */
+export type ValidateOptions = { paths: readonly string[] };
+
+/** `weft validate`: what is wrong with resources, before they are used. */
+export function validateCommand(act: Act<ValidateOptions>): Command {
+  return makeCommand('validate', 'Look and check:', 'Check YAML resources without applying them', [
+    { command: 'weft validate mesh/', does: 'check every YAML file in a directory; the exit code is 1 when one has an error' },
+  ])
+    .description(
+      'Check YAML resources without applying them, exactly as the control plane would read them. Each finding names its file, line and field, and what to write instead. The exit code is 1 when there is an error.',
+    )
+    .argument('<path...>', 'files or directories')
+    .action((paths: string[]) => act({ paths }));
+}
+
+/** What `weft demo` is told. */
+export type DemoOptions = { once: boolean; jsonPath: string | null };
+
+/** `weft demo`: a bookshop on two virtual nodes. */
+export function demoCommand(act: Act<DemoOptions>): Command {
+  return makeCommand('demo', 'Look and check:', 'Run a bookshop on two virtual nodes of this machine', [
+    { command: 'weft demo', does: 'keep it up, with things to try; Ctrl-C removes everything' },
+    { command: 'weft demo --once --json checks.json', does: 'run all checks once and keep the result' },
+  ])
+    .option('--once', 'run the checks, print them as a table and end; the exit code is 1 when one fails', false)
+    .addOption(jsonFileOption())
+    .action(({ once, json }: { once: boolean; json?: string }) => act({ once, jsonPath: json ?? null }));
+}
+
+/** What `weft bench` is told. */
+export type BenchOptions = { jsonPath: string | null };
+
+/** `weft bench`: measurements against plain TCP and HAProxy. */
+export function benchCommand(act: Act<BenchOptions>): Command {
+  return makeCommand('bench', 'Look and check:', 'Measure this machine against plain TCP and a pair of HAProxy', [
+    { command: 'weft bench --json bench.json', does: 'print the table and keep the figures' },
+  ])
+    .addOption(jsonFileOption())
+    .action(({ json }: { json?: string }) => act({ jsonPath: json ?? null }));
+}
+
+/** `weft version`: of Weft, and of what it runs on. */
+export function versionCommand(act: Act<Record<string, never>>): Command {
+  return makeCommand('version', 'Look and check:', 'Print the versions of Weft, Node.js and the kernel', []).action(() =>
+    act({}),
+  );
+}
