@@ -23,7 +23,7 @@ import { CERTIFICATE } from '#model/settings/control-planes.ts';
 import type { IstioCertificateRequest, IstioCertificateResponse } from '#proto/ca_pb.js';
 import { type SyncWorkloadsRequest, type SyncWorkloadsResponse, SyncWorkloadsResponseSchema } from '#proto/weft_pb.js';
 import type { ControlStatus, Origin } from '#protocol/api/control.ts';
-import type { DiscoveryListener, DiscoveryStream } from '#protocol/xds/discovery-stream.ts';
+import type { DiscoveryListener, DiscoveryStream } from '#protocol/xds/server-session.ts';
 
 /** Service account of every agent, in the root namespace. */
 const AGENT_ACCOUNT = 'weft-agent';

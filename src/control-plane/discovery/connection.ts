@@ -6,10 +6,15 @@ import type { Log } from '#model/effects/log.ts';
 import { CONTROL } from '#model/settings/control-planes.ts';
 import type { DeltaDiscoveryRequest } from '#proto/discovery_pb.js';
 import type { ConnectionStatus } from '#protocol/api/control.ts';
-import type { DiscoveryListener, DiscoveryStream } from '#protocol/xds/discovery-stream.ts';
 import { encodeResponse } from '#protocol/xds/encode-response.ts';
 import { asRpcError, RpcError } from '#protocol/xds/rpc-error.ts';
-import { type ChangedNames, DeltaServerSession, type Received } from '#protocol/xds/server-session.ts';
+import {
+  type ChangedNames,
+  DeltaServerSession,
+  type DiscoveryListener,
+  type DiscoveryStream,
+  type Received,
+} from '#protocol/xds/server-session.ts';
 
 /** One client, and what it is served from. */
 export type ConnectionOptions = {

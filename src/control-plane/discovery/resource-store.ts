@@ -8,8 +8,8 @@ import {
   encodeWaypointConfig,
   encodeWorkload,
 } from '#protocol/xds/encoded-resource.ts';
-import type { ResourceView } from '#protocol/xds/resource-view.ts';
 import type { ChangedNames } from '#protocol/xds/server-session.ts';
+import type { ResourceView } from '#protocol/xds/subscription.ts';
 import { ADDRESS_TYPE, AUTHORIZATION_TYPE, type TypeUrl, WAYPOINT_CONFIG_TYPE, WORKLOAD_TYPE } from '#protocol/xds/type-urls.ts';
 
 /** What the index says has changed; null stands for gone. */

@@ -17,8 +17,8 @@ import { codeOf } from '#platform/grpc/status-codes.ts';
 import type { IstioCertificateRequest, IstioCertificateResponse } from '#proto/ca_pb.js';
 import type { DeltaDiscoveryRequest } from '#proto/discovery_pb.js';
 import type { SyncWorkloadsRequest, SyncWorkloadsResponse } from '#proto/weft_pb.js';
-import type { DiscoveryListener, DiscoveryStream } from '#protocol/xds/discovery-stream.ts';
 import { asRpcError, RpcError } from '#protocol/xds/rpc-error.ts';
+import type { DiscoveryListener, DiscoveryStream } from '#protocol/xds/server-session.ts';
 
 /** What the control plane does with the calls it gets. Caller: what a token proves. */
 export type ControlHandlers<Caller> = {

@@ -5,10 +5,9 @@ import { TunnelStream } from '#platform/hbone/tunnel-stream.ts';
 import { readDirectly } from '#platform/relay/direct-read.ts';
 import { Http2Connection } from '#protocol/http/v2/connection.ts';
 import { ERROR_CODE, PING_PAYLOAD_BYTES } from '#protocol/http/v2/constants.ts';
-import type { Http2Events } from '#protocol/http/v2/events.ts';
 import { Keepalive } from '#protocol/http/v2/keepalive.ts';
 import type { Http2Settings } from '#protocol/http/v2/settings.ts';
-import type { Http2Stream } from '#protocol/http/v2/stream.ts';
+import type { Http2Events, Http2Stream } from '#protocol/http/v2/stream.ts';
 
 /** The most that TLS hands out at once: one record's content. Fixed by RFC 8446 5.1. A smaller piece means that no more is at hand. */
 const RECORD_BYTES_MAX = 16_384;

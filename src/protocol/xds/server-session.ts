@@ -1,7 +1,5 @@
 import type { DeltaDiscoveryRequest } from '#proto/discovery_pb.js';
 import type { DeltaResponse } from '#protocol/xds/encode-response.ts';
-import type { ResourceView } from '#protocol/xds/resource-view.ts';
-import { type Content, Subscription } from '#protocol/xds/subscription.ts';
 import {
   ADDRESS_TYPE,
   AUTHORIZATION_TYPE,
@@ -10,6 +8,8 @@ import {
   WAYPOINT_CONFIG_TYPE,
   WORKLOAD_TYPE,
 } from '#protocol/xds/type-urls.ts';
+import type { RpcError } from './rpc-error.ts';
+import { type Content, type ResourceView, Subscription } from './subscription.ts';
 
 /** What a request turned out to be; only for logs and counters, responses come from `next`. */
 export type Received =
@@ -172,3 +172,22 @@ export class DeltaServerSession {
 function namesOf(request: DeltaDiscoveryRequest): { subscribe: string[]; unsubscribe: string[] } {
   return { subscribe: request.resourceNamesSubscribe, unsubscribe: request.resourceNamesUnsubscribe };
 }
+
+/** The sending half of one client's delta stream, as a transport offers it. */
+export type DiscoveryStream = {
+  /** Address of the client, for logs. */
+  peer: string;
+  /** Sends one encoded DeltaDiscoveryResponse; false when the client is behind: wait for `drained`. */
+  send(message: Buffer): boolean;
+  /** Ends the stream with a status. */
+  end(error: RpcError): void;
+};
+
+/** What a transport tells of one client's stream. */
+export type DiscoveryListener = {
+  receive(request: DeltaDiscoveryRequest): void;
+  /** The client took what was sent. */
+  drained(): void;
+  /** The stream is over, whoever ended it. Called once. */
+  closed(): void;
+};

@@ -1,6 +1,5 @@
 import { CONTROL } from '#model/settings/control-planes.ts';
 import type { EncodedResource } from '#protocol/xds/encoded-resource.ts';
-import type { ResourceView } from '#protocol/xds/resource-view.ts';
 import type { TypeUrl } from '#protocol/xds/type-urls.ts';
 
 /** Resources and removals of one response. */
@@ -162,3 +161,18 @@ const NOTHING: ReadonlyMap<string, string> = new Map();
 function holds(claimed: ReadonlyMap<string, string>, resource: EncodedResource): boolean {
   return resource.version !== '' && claimed.get(resource.name) === resource.version;
 }
+
+/** What there is to serve right now; a session reads it each time it makes a response, so it never sends old state. */
+export type ResourceView = {
+  /** For debugging, in `system_version_info`. */
+  systemVersion(): string;
+  get(typeUrl: TypeUrl, name: string): EncodedResource | null;
+  all(typeUrl: TypeUrl): Iterable<EncodedResource>;
+  /**
+   * What an on-demand name means, first hit of: workload uid, workload by `<network>/<ip>`, service by
+   * `<namespace>/<hostname>`, service by `<network>/<ip>`. A service brings its workloads. Empty when unknown.
+   */
+  lookup(typeUrl: TypeUrl, name: string): readonly EncodedResource[];
+  /** Workloads of a node. */
+  onNode(node: string): readonly EncodedResource[];
+};

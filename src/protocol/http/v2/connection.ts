@@ -1,5 +1,4 @@
 import { DEFAULT_WINDOW_BYTES, ERROR_CODE, FLAG, FRAME, Http2Error, STREAM_ID_MAX, WINDOW_BYTES_LIMIT } from './constants.ts';
-import type { Http2Options } from './events.ts';
 import { FloodGuard } from './flood-guard.ts';
 import { FrameReader, readErrorCode, readGoaway, readIncrement, requirePing } from './frame-reader.ts';
 import { goawayFrame, pingFrame, rstStreamFrame, settingsAckFrame, windowUpdateFrame } from './frame-writer.ts';
@@ -7,7 +6,7 @@ import { type HeaderBlock, HeaderBlocks } from './header-blocks.ts';
 import type { Header } from './hpack-table.ts';
 import { ReceiveWindow } from './receive-window.ts';
 import { applySettings, DEFAULT_PEER_SETTINGS, openingBytes, type PeerSettings } from './settings.ts';
-import { Http2Stream, type StreamHandler, type StreamHost, type Transport } from './stream.ts';
+import { type Http2Options, Http2Stream, type StreamHandler, type StreamHost, type Transport } from './stream.ts';
 
 /**
  * One HTTP/2 connection that carries byte tunnels (RFC 9113 without push and priorities).

@@ -1,8 +1,9 @@
-import { ERROR_CODE, FRAME, FRAME_HEADER_BYTES } from './constants.ts';
+import { ERROR_CODE, FRAME, FRAME_HEADER_BYTES, type Http2Error } from './constants.ts';
 import { endStreamFrame, headersFrames, rstStreamFrame, windowUpdateFrame, writeFrameHeader } from './frame-writer.ts';
 import { encodeHeaders } from './hpack-encoder.ts';
 import type { Header } from './hpack-table.ts';
 import { ReceiveWindow } from './receive-window.ts';
+import type { Http2Settings } from './settings.ts';
 
 /** Where the bytes of a connection go. */
 export type Transport = {
@@ -229,3 +230,27 @@ export class Http2Stream {
     this.#host.closed(this);
   }
 }
+
+/** What happens on a connection, told to its owner. */
+export type Http2Events = {
+  /** The peer's first SETTINGS: it speaks HTTP/2, and its limits are known. */
+  ready(): void;
+  /** Server only: a new stream; the answer is its handler. */
+  request(stream: Http2Stream, headers: readonly Header[], ended: boolean): StreamHandler;
+  /** The peer wants no more new streams. */
+  goaway(errorCode: number): void;
+  pong(): void;
+  /** A stream has ended; `Http2Connection.streams` no longer counts it. */
+  streamClosed(): void;
+  /** The peer broke the protocol; GOAWAY is written, every stream is reset. Close the transport. */
+  failed(error: Http2Error): void;
+};
+
+/** Which side we are, what we announce, where bytes go and who is told. */
+export type Http2Options = {
+  role: 'client' | 'server';
+  settings: Http2Settings;
+  transport: Transport;
+  events: Http2Events;
+  nowMs: () => number;
+};

@@ -1,10 +1,9 @@
 import { Http2Connection } from './connection.ts';
 import { FRAME, FRAME_HEADER_BYTES } from './constants.ts';
-import type { Http2Events } from './events.ts';
 import { FrameReader } from './frame-reader.ts';
 import type { Header } from './hpack-table.ts';
 import type { Http2Settings } from './settings.ts';
-import type { Http2Stream, StreamHandler } from './stream.ts';
+import type { Http2Events, Http2Stream, StreamHandler } from './stream.ts';
 
 /** Small limits, so that tests reach them. */
 export const SETTINGS: Http2Settings = {
