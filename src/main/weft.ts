@@ -2,6 +2,7 @@ import { type Actions, runProgram } from '#cli/program.ts';
 import { describeError } from '#cli/report-error.ts';
 import { COMMAND } from '#model/settings/host.ts';
 
+/** Width of the help in a pipe or a file, in columns, so that it does not depend on who asks. */
 const COLUMNS_WITHOUT_TERMINAL = 100;
 
 // Each command's code is loaded when it runs: asking for help must not load gRPC and libbpf.
@@ -11,14 +12,14 @@ const actions: Actions = {
   uninstall: async (options) => (await import('#main/commands/uninstall.ts')).uninstall(options),
   control: async (options) => (await import('#main/commands/control.ts')).control(options),
   agent: async (options) => (await import('#main/commands/agent.ts')).agent(options),
-  waypoint: async (options) => (await import('#main/commands/waypoint.ts')).waypoint(options),
-  token: async (options) => (await import('#main/commands/token.ts')).token(options),
-  status: async (options) => (await import('#main/commands/status.ts')).status(options),
+  waypoint: async (options) => (await import('#main/waypoint/waypoint-process.ts')).waypoint(options),
+  token: async (options) => (await import('#main/commands/ask.ts')).token(options),
+  status: async (options) => (await import('#main/commands/ask.ts')).status(options),
   validate: async (options) => (await import('#main/commands/validate.ts')).validate(options),
   lab: async (options) => (await import('#main/commands/lab.ts')).lab(options),
-  demo: async (options) => (await import('#main/commands/demo.ts')).demo(options),
-  bench: async (options) => (await import('#main/commands/bench.ts')).bench(options),
-  version: async () => (await import('#main/commands/version.ts')).version(),
+  demo: async (options) => (await import('#main/commands/lab.ts')).demo(options),
+  bench: async (options) => (await import('#main/commands/lab.ts')).bench(options),
+  version: async () => (await import('#main/commands/ask.ts')).version(),
 };
 
 // A reader that has seen enough (`weft status | head`) is no error, and must not cut short what a command does.
@@ -40,4 +41,5 @@ process.exitCode = await runProgram(
   },
   debug,
 );
+// Something that was forgotten (a socket, a timer) must not keep a command from ending; serving commands are over by now.
 setTimeout(() => process.exit(), COMMAND.lingerMs).unref();

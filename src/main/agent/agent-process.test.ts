@@ -11,7 +11,7 @@ import type { MeshDelta } from '#model/mesh/mesh-state.ts';
 import { type AgentRig, startAgentRig } from '#node-agent/agent-rig.testing.ts';
 import { serveLocalSocket } from '#platform/local-api/serve-socket.ts';
 import { followMesh, startAgent } from './agent-process.ts';
-import type { AgentProcessOptions } from './options.ts';
+import type { AgentProcessOptions } from './effects.ts';
 
 const POD_IP = parseIp('10.1.0.7');
 const VIP = parseIp('10.96.0.9');

@@ -22,10 +22,8 @@ import { systemRandom } from '#platform/random.ts';
 import { type MetricsServer, serveMetrics } from '#platform/telemetry/metrics-server.ts';
 import { readProcessMetrics } from '#platform/telemetry/process-metrics.ts';
 import { CertificateCache } from '#protocol/ca/certificate-cache.ts';
-import { openDns } from './dns.ts';
-import { agentEffects, type OpenedKernel, openKernel } from './effects.ts';
+import { type AgentProcessOptions, agentEffects, type OpenedKernel, openDns, openKernel } from './effects.ts';
 import { openLocalWorkloads, openSandboxes } from './local-run.ts';
-import type { AgentProcessOptions } from './options.ts';
 
 /** Everything a running agent consists of. */
 type Parts = OpenedKernel & {
@@ -48,6 +46,7 @@ export async function startAgent(options: AgentProcessOptions): Promise<RunningA
   const running = await runAgent({
     local,
     discovery,
+    // Read on a timer (AGENT.eventsPeriodMs), as the ring wakes nobody.
     drainEvents: () => events.drain(),
     serve: (cleanup) =>
       serveLocalSocket(paths.socket, (method, path, body) =>
@@ -58,6 +57,7 @@ export async function startAgent(options: AgentProcessOptions): Promise<RunningA
           cleanup,
         }),
       ),
+    // Users before what they use: the agent counts in maps that the data path closes.
     closers: [
       () => parts.metrics.close(),
       () => agent.stop(),
@@ -80,6 +80,7 @@ async function assemble(options: AgentProcessOptions) {
   mkdirSync(paths.nodeDir, { recursive: true, mode: 0o700 });
   const sandboxes = openSandboxes({ place, paths, clusterDomain, noNatFor: options.noNatFor, log });
   const { degraded } = await sandboxes.prepareNode();
+  // A mount that is ours is marked, so that leaving the mesh unmounts no bpf file system of somebody else.
   // Programs are attached to the node's cgroup, so it is there before them.
   mkdirSync(paths.cgroup, { recursive: true });
   if (ensureBpffs(place.bpffs)) writeFileSync(paths.mountedMark, place.bpffs);
@@ -134,6 +135,7 @@ export async function followMesh(agent: Agent, options: AgentProcessOptions, eve
   return discovery;
 }
 
+/** What `weft status` shows of this node, as of now. */
 function statusOf({ options, paths, agent, kernel, missing, certificates, discovery, degraded, metrics }: Parts) {
   return agentStatus({
     node: options.place.node,
@@ -157,6 +159,7 @@ export async function cleanupNode(place: AgentPlace, log: Log): Promise<void> {
   await cleanNode(place, paths, { ...REMOVAL, removeSandboxes: () => sandboxes.removeNode() });
 }
 
+/** How traces leave this machine; which ones, and in which order, the node agent decides. */
 const REMOVAL: Omit<NodeRemoval, 'removeSandboxes'> = {
   removePins,
   removeTree: (directory) => rmSync(directory, { recursive: true, force: true }),

@@ -7,7 +7,7 @@ import { SILENT_LOG } from '#model/effects/log.ts';
 import { aMesh, aService } from '#model/mesh/mesh-fixtures.testing.ts';
 import type { DnsCounters } from '#node-agent/dns/effects.ts';
 import { systemClock } from '#platform/clock.ts';
-import { openDns } from './dns.ts';
+import { openDns } from './effects.ts';
 
 const MESH = aMesh([], [aService('cart', ['240.0.0.1'])]);
 

@@ -1,18 +1,44 @@
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomInt } from 'node:crypto';
+import type { AgentPlace } from '#cli/agent.ts';
+import type { Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
 import { SCHEMA } from '#model/kernel/abi.ts';
+import type { MeshState } from '#model/mesh/mesh-state.ts';
+import { DNS } from '#model/settings/dns.ts';
+import type { DnsCounters } from '#node-agent/dns/effects.ts';
+import { createDnsResponder, type DnsResponder } from '#node-agent/dns/responder.ts';
 import type { AgentEffects, Kernel } from '#node-agent/effects/agent-effects.ts';
 import { requireFeatures } from '#node-agent/kernel/requirements.ts';
 import { type Datapath, openDatapath } from '#platform/bpf/datapath.ts';
 import { type Missing, missingFeatures } from '#platform/bpf/features.ts';
 import { readCounters } from '#platform/bpf/reports.ts';
 import { systemClock } from '#platform/clock.ts';
+import { followResolvConf, type Nameserver } from '#platform/dns-upstream/resolv-conf.ts';
+import { createDnsUpstream, ownNamespaceSockets } from '#platform/dns-upstream/upstream.ts';
+import type { ControlEndpoint } from '#platform/grpc/control-channel.ts';
 import { createClientPool } from '#platform/hbone/client-pool.ts';
 import { createHboneServer } from '#platform/hbone/server.ts';
 import { WorkloadNamespace } from '#platform/linux/netns/workload-namespace.ts';
 import { systemRandom } from '#platform/random.ts';
 import { relay } from '#platform/relay/relay.ts';
+import type { MetricsPlace } from '#platform/telemetry/metrics-server.ts';
 import type { CertificateCache } from '#protocol/ca/certificate-cache.ts';
+
+/** What an agent is told. */
+export type AgentProcessOptions = {
+  place: AgentPlace;
+  control: ControlEndpoint;
+  /** Empty: those of the node's resolv.conf. */
+  nameservers: readonly Nameserver[];
+  /** Ranges reached without address translation; null: no translation at all. */
+  noNatFor: readonly string[] | null;
+  /** Where the metrics page is served; null: nowhere. */
+  stats: MetricsPlace | null;
+  trustDomain: string;
+  clusterDomain: string;
+  version: string;
+  log: Log;
+};
 
 /** Directory of the compiled eBPF objects, made by scripts/setup. */
 const OBJECTS_DIR = new URL('../../../build/bpf', import.meta.url).pathname;
@@ -37,6 +63,7 @@ export function agentEffects({ kernel, datapath, certificates, log }: EffectPart
   const credentials: AgentEffects['credentials'] = (identity) => certificates.get(identity);
   return {
     kernel,
+    // Each opens sockets inside a namespace, which they keep when the thread is back in the node's own.
     openNamespace: (netnsPath) => new WorkloadNamespace(netnsPath, datapath.maps),
     credentials,
     forgetCredentials: (identity) => certificates.drop(identity),
@@ -48,4 +75,39 @@ export function agentEffects({ kernel, datapath, certificates, log }: EffectPart
     random: systemRandom,
     log,
   };
+}
+
+/** `nameservers` empty: those of the node's own resolv.conf. */
+export type DnsSettings = {
+  nameservers: readonly Nameserver[];
+  clusterDomain: string;
+  clock: Clock;
+  log: Log;
+  counters: DnsCounters;
+};
+
+/** The node's DNS responder: service names from the mesh, the rest from the node's own nameservers. */
+export function openDns(settings: DnsSettings, mesh: MeshState, namespaceOf: (uid: string) => string | null): DnsResponder {
+  const { clock, log, counters } = settings;
+  const fixed = { nameservers: settings.nameservers, timeoutMs: DNS.tryMsMax, attempts: DNS.attempts };
+  // Given nameservers are fixed; the node's own file may change under a running agent, and is followed.
+  const resolvConf =
+    settings.nameservers.length > 0 ? { current: async () => fixed } : followResolvConf('/etc/resolv.conf', clock);
+  // Questions leave from the node's own namespace, so workloads need no way to a nameserver.
+  const upstream = createDnsUpstream({ resolvConf, sockets: ownNamespaceSockets, clock });
+  return createDnsResponder({
+    view: () => mesh,
+    clientOf: (workload) => {
+      const namespace = namespaceOf(workload);
+      return namespace === null ? null : { namespace };
+    },
+    forward: (query, context) => upstream.exchange(query, context),
+    names: { clusterDomain: settings.clusterDomain, searchDomains: null, preferredNamespace: null, ipv6: true },
+    // Shuffles the addresses of an answer, so that clients that take the first one spread.
+    random: () => randomInt(0x1_0000_0000) / 0x1_0000_0000,
+    clock,
+    log,
+    counters,
+    limits: DNS,
+  });
 }

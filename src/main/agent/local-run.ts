@@ -8,7 +8,7 @@ import type { NodePaths } from '#node-agent/node-places.ts';
 import { systemClock } from '#platform/clock.ts';
 import { RegistryClient } from '#platform/grpc/registry-client.ts';
 import { createSandboxes, type Sandboxes } from '#platform/linux/sandbox/sandboxes.ts';
-import type { AgentProcessOptions } from './options.ts';
+import type { AgentProcessOptions } from './effects.ts';
 
 /** What the sandboxes of a node depend on; `noNatFor` null: workloads reach only what routes back to the pools. */
 export type SandboxSettings = {
@@ -29,6 +29,8 @@ export function openSandboxes({ place, paths, clusterDomain, noNatFor, log }: Sa
     pool6: place.pool6,
     bridge: bridgeName(place.node),
     resolvSearch: (namespace) => searchDomains(namespace, clusterDomain),
+    // null: workloads ask the DNS responder at their gateway, the node's uplinks are found by its routes, and the MTU is
+    // the kernel's default.
     nameservers: null,
     uplinks: null,
     egressNat: egressNat(noNatFor),
@@ -56,6 +58,7 @@ export function openLocalWorkloads(
     clock: systemClock,
     log,
   });
+  // Local first: its last change is not to open a new call.
   const closeRegistry = (): void => {
     local.close();
     registry.close();

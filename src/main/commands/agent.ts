@@ -1,7 +1,6 @@
 import type { AgentOptions } from '#cli/agent.ts';
 import { cleanupNode, startAgent } from '#main/agent/agent-process.ts';
-import { controlEndpoint } from '#main/commands/control-access.ts';
-import { weftVersion } from '#main/commands/version.ts';
+import { controlEndpoint, weftVersion } from '#main/commands/control-access.ts';
 import { removeEmptyParents } from '#platform/files/empty-parents.ts';
 import { serve } from '#platform/linux/process/service.ts';
 import { requireMachine } from '#platform/preflight/preflight.ts';
@@ -10,7 +9,10 @@ import { commandLog } from '#platform/telemetry/command-log.ts';
 /** The suffix of service names; Istio's default. */
 const CLUSTER_DOMAIN = 'cluster.local';
 
-/** `weft agent`. */
+/**
+ * `weft agent`: serves until a signal, or until somebody asks it to leave the mesh; with --cleanup it removes what an
+ * agent of the node left. Errors: those of the machine, WEFT_CONTROL_FILE, WEFT_ALREADY_RUNNING.
+ */
 export async function agent(options: AgentOptions): Promise<number> {
   requireMachine();
   const log = commandLog('agent');
@@ -21,7 +23,8 @@ export async function agent(options: AgentOptions): Promise<number> {
     removeEmptyParents(bpffs);
     return 0;
   }
-  const control = controlEndpoint(options.control);
+  const control = controlEndpoint(options.control); // before anything is put into the kernel
+
   return serve(async () => {
     const running = await startAgent({
       place,
@@ -34,6 +37,7 @@ export async function agent(options: AgentOptions): Promise<number> {
       version: weftVersion(),
       log,
     });
+    // Stopping leaves the data path pinned, for the next agent to adopt; only an agent that cleaned up may take the parents.
     return { stop: () => running.stop(), ended: running.cleaned.then(() => removeEmptyParents(bpffs)) };
   });
 }

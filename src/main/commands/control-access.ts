@@ -4,6 +4,14 @@ import type { ControlAccess } from '#cli/agent.ts';
 import { WeftError } from '#model/error.ts';
 import type { ControlEndpoint } from '#platform/grpc/control-channel.ts';
 
+const PACKAGE = new URL('../../../package.json', import.meta.url);
+
+/** The version of this source tree; parts tell theirs, and `weft status` compares it with its own. */
+export function weftVersion(): string {
+  const text = readFileSync(PACKAGE, 'utf8');
+  return /"version": "([^"]+)"/.exec(text)?.[1] ?? 'unknown';
+}
+
 /** The mesh's one cluster, as every client of discovery names it. */
 export const CLUSTER_ID = 'Kubernetes';
 
@@ -30,6 +38,7 @@ export function controlEndpoint({ address, rootFile, tokenFile }: ControlAccess)
   };
 }
 
+/** Checked at the start, by a person who is there to mend it, and not at the first connection. */
 function requireFile(path: string, what: string, remedy: string): void {
   try {
     accessSync(path, constants.R_OK);

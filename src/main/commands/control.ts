@@ -13,9 +13,13 @@ import { agentClient } from '#platform/local-api/clients.ts';
 import { commandLog } from '#platform/telemetry/command-log.ts';
 import { discoverySocketPath, waypointsDirectory } from '#protocol/api/places.ts';
 
+/** What a waypoint's process runs: this program again, of the same source tree. */
 const WEFT_ENTRY = new URL('../weft.ts', import.meta.url).pathname;
 
-/** `weft control`. Its waypoints outlive it, and the next control plane adopts them. */
+/**
+ * `weft control`: serves until a signal. Its waypoints outlive it, and the next control plane adopts them, so that
+ * replacing a control plane interrupts no connection. Errors: those of `startControl`.
+ */
 export async function control(options: ControlOptions): Promise<number> {
   const log = commandLog('control');
   const runDir = dirname(resolve(options.socket));
@@ -31,11 +35,12 @@ export async function control(options: ControlOptions): Promise<number> {
       waypointRunner: options.waypointAgent === null ? null : await runnerFor(options.waypointAgent, options.stateDir, runDir),
       log,
     });
+    // A waypoint's own namespace may have no way to the control plane's address; a socket in the file system it can reach.
     const stopRelay =
       options.waypointAgent === null ? () => {} : await relayToControl(discoverySocketPath(runDir), running.address);
     return {
       async stop() {
-        stopRelay();
+        stopRelay(); // first, so that a waypoint sees its stream end rather than stall
         await running.stop({ waypoints: false });
       },
       ended: running.stopped,
@@ -43,6 +48,7 @@ export async function control(options: ControlOptions): Promise<number> {
   });
 }
 
+/** Starts waypoints as processes in sandboxes of the agent behind `agentSocket`, and keeps a record of each in `runDir`. */
 async function runnerFor(agentSocket: string, stateDir: string, runDir: string): Promise<WaypointRunner> {
   const dir = waypointsDirectory(runDir);
   return processRunner({

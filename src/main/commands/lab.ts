@@ -1,13 +1,16 @@
 import type { LabRequest } from '#cli/lab.ts';
+import type { BenchOptions, DemoOptions } from '#cli/look-and-check.ts';
+import { status } from '#main/commands/ask.ts';
 import { runOn } from '#main/commands/run.ts';
-import { status } from '#main/commands/status.ts';
+import { nextSignal } from '#platform/linux/process/service.ts';
 import { agentClient } from '#platform/local-api/clients.ts';
-import { requireRoot } from '#platform/preflight/preflight.ts';
+import { requireMachine, requireRoot } from '#platform/preflight/preflight.ts';
 import { runLabCommand } from '#testbed/lab/commands.ts';
 
+/** SIGHUP too: a terminal that closes must not leave namespaces behind. */
 const ENDING_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
-/** `weft lab`. */
+/** `weft lab`: what it makes of the machine is decided in the testbed. Errors: WEFT_NOT_ROOT, and those of the lab. */
 export async function lab(request: LabRequest): Promise<number> {
   requireRoot('making network namespaces');
   return runLabCommand(request, {
@@ -15,6 +18,7 @@ export async function lab(request: LabRequest): Promise<number> {
     err: (text) => void process.stderr.write(text),
     interruption,
     runWorkload: (agentSocket, workload) => runOn(agentClient(agentSocket), { ...workload, nativeTunnel: false }),
+    // A host outside the mesh has a namespace, but no agent that would enroll what runs in it.
     runCommand: (place, command) =>
       runOn(
         { start: async () => ({ uid: '', addresses: [], ...place }), stop: async () => {} },
@@ -33,5 +37,34 @@ function interruption(): AbortSignal {
       interruption.abort();
     });
   }
+  return interruption.signal;
+}
+
+/** `weft demo`; what a second Ctrl-C leaves, the next run removes. */
+export async function demo(options: DemoOptions): Promise<number> {
+  const { runDemo } = await import('#testbed/demo.ts');
+  const io = {
+    out: (text: string) => void process.stdout.write(text),
+    err: (text: string) => void process.stderr.write(text),
+    interrupted: interruptedOnce(),
+  };
+  return runDemo({ ...options, io });
+}
+
+/** `weft bench`; Ctrl-C ends the measurement under way and removes everything. */
+export async function bench({ jsonPath }: BenchOptions): Promise<number> {
+  requireMachine();
+  // Loaded here: neither a lab nor the demo needs what only a measurement does.
+  const { runBench } = await import('../../../bench/bench.ts');
+  return runBench({ jsonPath, out: (text) => void process.stdout.write(text), interrupted: interruptedOnce() });
+}
+
+/** Aborted by the first signal; the second ends the process at once, with the exit code of Ctrl-C in a shell. */
+function interruptedOnce(): AbortSignal {
+  const interruption = new AbortController();
+  void nextSignal().then(() => {
+    interruption.abort();
+    void nextSignal().then(() => process.exit(130));
+  });
   return interruption.signal;
 }

@@ -5,15 +5,19 @@ import { launchIn } from '#platform/linux/sandbox/launch.ts';
 import { agentClient } from '#platform/local-api/clients.ts';
 import { requireRoot } from '#platform/preflight/preflight.ts';
 
+/** Every signal by which people and supervisors steer a process; the rest keeps its effect on this process. */
 const FORWARDED: readonly NodeJS.Signals[] = ['SIGINT', 'SIGQUIT', 'SIGTERM', 'SIGHUP', 'SIGUSR1', 'SIGUSR2'];
 
-/** `weft run`. */
+/** `weft run`. Errors: WEFT_NOT_ROOT, WEFT_NO_AGENT, WEFT_WHICH_AGENT, and those of `runWorkload`. */
 export async function run(options: RunOptions): Promise<number> {
   requireRoot('entering a network namespace');
   return runOn(agentClient(chooseAgentSocket(options, () => agentsBelow(options.runDir))), options);
 }
 
-/** The same with an agent that is known, or with something that stands for one. */
+/**
+ * The same with an agent that is known, or with something that stands for one: a lab runs commands on hosts without an
+ * agent this way. Environment and working directory are those of this process, as a shell would have it.
+ */
 export function runOn(agent: RunEffects['agent'], options: WorkloadOptions): Promise<number> {
   return runWorkload(options, {
     agent,
@@ -23,6 +27,7 @@ export function runOn(agent: RunEffects['agent'], options: WorkloadOptions): Pro
   });
 }
 
+/** Hears signals for the command; while it does, none of them ends this process, which has a workload to remove. */
 const onSignal: RunEffects['onSignal'] = (listener) => {
   // A terminal sends Ctrl-C to the whole foreground group, so the command has it already; it must not get it twice.
   const fromTerminal = process.stdin.isTTY || process.stderr.isTTY;

@@ -19,6 +19,7 @@ export async function uninstall(options: UninstallOptions): Promise<number> {
   try {
     await leaveMesh(options, effectsOf(options));
   } finally {
+    // Also after a failure: they hold nothing, or what could not be removed.
     removeEmptyParents(options.bpffs);
   }
   return 0;
@@ -34,6 +35,7 @@ export function effectsOf({ runDir, bpffs }: UninstallOptions): UninstallEffects
     entriesOf,
     removeTree: (path) => rmSync(path, { recursive: true, force: true }),
     removeIfEmpty,
+    // The cgroup is looked up as the agent would: a dead one leaves no word of where it was.
     cleanupNode: (node) => cleanupNode({ node, runDir, bpffs, cgroup: null, ...DEFAULT_POOLS }, commandLog('uninstall')),
     endsWithin: (pid, waitMs) => eventually(() => !isRunning(pid), waitMs),
     endProcess,

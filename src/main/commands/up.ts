@@ -22,6 +22,7 @@ export async function up(options: UpOptions): Promise<number> {
   await refuseSecond(plan);
   mkdirSync(plan.nodeDir, { recursive: true, mode: 0o700 });
   const alive = setInterval(() => {}, FOREVER_MS);
+  // From here on Ctrl-C is heard: also while the parts are still starting, everything that did start is stopped.
   const asked = nextSignal();
   const mesh = new RunningMesh(PROGRAM, plan);
   try {
@@ -32,6 +33,7 @@ export async function up(options: UpOptions): Promise<number> {
     process.stderr.write(explainDeparture({ ...outcome, ending: describeEnding(outcome.ending) }, mesh.isUp));
     return 0;
   } finally {
+    // The second Ctrl-C: whoever cannot wait for connections to drain leaves, and weft uninstall removes the rest.
     void nextSignal().then(() => mesh.abandon());
     await mesh.stop();
     removeFiles(plan, options.runDir);

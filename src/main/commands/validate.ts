@@ -22,6 +22,7 @@ async function readAll(paths: readonly string[]): Promise<Map<string, string>> {
   for (const path of paths) {
     if (await isDirectory(path)) {
       const scan = await scanDirectory(path, new Map());
+      // A check that passed over a file would say that all is well.
       const [problem] = scan.problems;
       if (problem !== undefined) throw problem;
       for (const [file, { text }] of scan.files) files.set(file, text);
@@ -35,10 +36,12 @@ async function readAll(paths: readonly string[]): Promise<Map<string, string>> {
   return files;
 }
 
+/** Follows links: a link to a directory is one. */
 async function isDirectory(path: string): Promise<boolean> {
   return (await attempt(path, () => stat(path))).isDirectory();
 }
 
+/** What the file system refuses, as an error that names the path as it was written. */
 async function attempt<Result>(path: string, read: () => Promise<Result>): Promise<Result> {
   try {
     return await read();

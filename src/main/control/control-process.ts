@@ -71,10 +71,12 @@ export async function startControl(options: StartControlOptions): Promise<Runnin
   const parts = await assemble(options);
   const { control, mesh } = parts;
   const closing: (() => void | Promise<void>)[] = [() => control.close()];
+  // Newest first, as each uses what was made before it.
   const closeAll = async () => {
     for (const close of closing.reverse()) await close();
   };
   try {
+    // Before serving: the first client must not be told a mesh without what is in the files.
     await control.begin();
     const served = await serve(options, parts);
     closing.push(served.close);
@@ -94,6 +96,7 @@ export async function startControl(options: StartControlOptions): Promise<Runnin
 
 type Parts = { control: ControlPlane; authority: CertificateAuthority; mesh: MeshOptions };
 
+/** Reads state and makes the parts; nothing serves or watches yet, so that a failure leaves nothing behind. */
 async function assemble(options: StartControlOptions): Promise<Parts> {
   const { configDir, trustDomain, clusterDomain, rootNamespace, signer = null, waypointRunner: runner, log } = options;
   const clock = systemClock;
@@ -128,6 +131,7 @@ async function assemble(options: StartControlOptions): Promise<Parts> {
   return { control, authority, mesh };
 }
 
+/** gRPC for agents and waypoints, with a certificate that is renewed while it serves. */
 async function serve({ listen, serverNames: told, log }: StartControlOptions, { control, authority, mesh }: Parts) {
   const names = serverNames([listen.host, ...told], mesh.rootNamespace);
   const issue = () => authority.issueServer(names);
@@ -143,6 +147,7 @@ async function serve({ listen, serverNames: told, log }: StartControlOptions, { 
   });
   const close = async () => {
     stopRenewal();
+    // Streams never end by themselves; without this the server would wait out its grace, CONTROL.stopGraceMs.
     control.endStreams();
     await server.close(CONTROL.stopGraceMs);
   };
@@ -151,6 +156,7 @@ async function serve({ listen, serverNames: told, log }: StartControlOptions, { 
 
 type Serving = { status: () => ControlStatus; address: string; serverNames: readonly string[] };
 
+/** The local API for this machine's root: directory and socket are for root alone, as it hands out tokens. */
 async function serveApi(socketPath: string, { control, authority }: Parts, serving: Serving): Promise<() => Promise<void>> {
   await mkdir(dirname(socketPath), { recursive: true, mode: 0o700 });
   const mintToken = async (node: string, ttlMs: number | null): Promise<TokenResponse> => {
@@ -170,6 +176,7 @@ async function serveApi(socketPath: string, { control, authority }: Parts, servi
 
 type Ending = { address: string; status: () => ControlStatus; closeAll: () => Promise<void>; log: Log };
 
+/** What the caller holds; a second stop is the first one. */
 function running({ control, authority }: Parts, { address, status, closeAll, log }: Ending): RunningControl {
   const { promise: stopped, resolve } = Promise.withResolvers<void>();
   let stopping: Promise<void> | null = null;

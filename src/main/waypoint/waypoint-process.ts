@@ -1,5 +1,7 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import type { Socket } from 'node:net';
+import type { WaypointOptions } from '#cli/control.ts';
+import { controlEndpoint, weftVersion } from '#main/commands/control-access.ts';
 import type { IpAddress } from '#model/address/ip.ts';
 import type { Log } from '#model/effects/log.ts';
 import { MeshState } from '#model/mesh/mesh-state.ts';
@@ -15,9 +17,12 @@ import { DiscoveryClient, type DiscoveryStatus } from '#platform/grpc/discovery-
 import { createClientPool } from '#platform/hbone/client-pool.ts';
 import { createHboneServer } from '#platform/hbone/server.ts';
 import { dialTcp, listenTcp } from '#platform/io/tcp.ts';
+import { serve } from '#platform/linux/process/service.ts';
 import { nodeHttp2 } from '#platform/node-http2/node-http2.ts';
+import { requireRoot } from '#platform/preflight/preflight.ts';
 import { systemRandom } from '#platform/random.ts';
 import { relay } from '#platform/relay/relay.ts';
+import { commandLog } from '#platform/telemetry/command-log.ts';
 import { serveMetrics, WAYPOINT_PLACE } from '#platform/telemetry/metrics-server.ts';
 import { readProcessMetrics } from '#platform/telemetry/process-metrics.ts';
 import { CertificateCache } from '#protocol/ca/certificate-cache.ts';
@@ -52,10 +57,12 @@ export async function startWaypoint(options: WaypointProcessOptions): Promise<Ru
   const { log, control } = options;
   const flows = openAttestedFlows(options.pinDir);
   const ca = new CaClient(control, { impersonate: false });
+  // For itself only: unlike an agent, a waypoint gets no certificate of a workload, so a broken one can be nobody else.
   const certificates = new CertificateCache({ fetch: ca.fetch, clock: systemClock, random: systemRandom, log });
   const mesh = new MeshState();
+  // Serving begins with the first configuration; later ones change what is served, and a lost one makes it refuse.
   const follower = followConfiguration((config) =>
-    serve(options, config, { mesh, flows, certificates, discovery: () => discovery.status() }),
+    serveConfiguration(options, config, { mesh, flows, certificates, discovery: () => discovery.status() }),
   );
   const id = `${options.gateway}.${options.namespace}`;
   const discovery = new DiscoveryClient({
@@ -80,15 +87,18 @@ export async function startWaypoint(options: WaypointProcessOptions): Promise<Ru
   discovery.start();
   return {
     async stop() {
+      // Nothing new is learned while tunnels drain (WAYPOINT.drainMs), so no request sees a mesh half applied.
       discovery.stop();
       await follower.stop();
     },
   };
 }
 
+/** What is there before the first configuration. */
 type Parts = { mesh: MeshState; flows: AttestedFlows; certificates: CertificateCache; discovery: () => DiscoveryStatus };
 
-async function serve(
+/** Listens and serves; of the first configuration only what never changes is taken here: the trust domain. */
+async function serveConfiguration(
   options: WaypointProcessOptions,
   config: WaypointConfig,
   { mesh, flows, certificates, discovery }: Parts,
@@ -97,6 +107,7 @@ async function serve(
   const identity = { trustDomain: config.trustDomain, namespace: options.namespace, serviceAccount: options.serviceAccount };
   const credentials = { credentials: () => certificates.get(identity) };
   const dial = (ip: IpAddress, port: number): Promise<Socket> => dialTcp(ip, port, TUNNEL.connectTimeoutMs, systemClock);
+  // Tunnels to other nodes are kept, and shared by requests.
   const tunnels = createClientPool({ dial, ...credentials, clock: systemClock, random: systemRandom, log });
   const waypoint = createWaypoint({
     self: { namespace: options.namespace, gateway: options.gateway, node: options.node, identity },
@@ -152,4 +163,12 @@ async function serve(
       tunnels.close(true);
     },
   };
+}
+
+/** `weft waypoint`. Root, as the maps of the node are for root alone. Errors: WEFT_CONTROL_FILE, and those of `startWaypoint`. */
+export async function waypoint({ control, ...options }: WaypointOptions): Promise<number> {
+  requireRoot("reading the node's maps");
+  const endpoint = controlEndpoint(control);
+  const log = commandLog('waypoint');
+  return serve(() => startWaypoint({ ...options, control: endpoint, version: weftVersion(), log }));
 }

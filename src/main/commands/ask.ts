@@ -1,7 +1,9 @@
 import { existsSync } from 'node:fs';
+import { release, type } from 'node:os';
+import type { TokenOptions } from '#cli/control.ts';
 import type { ControlReport, NodeReport, StatusOptions, StatusReport } from '#cli/status.ts';
 import { formatStatus } from '#cli/status-page.ts';
-import { weftVersion } from '#main/commands/version.ts';
+import { weftVersion } from '#main/commands/control-access.ts';
 import { WeftError } from '#model/error.ts';
 import { agentsBelow, type NodePlace } from '#platform/files/run-dir.ts';
 import { agentClient, controlClient } from '#platform/local-api/clients.ts';
@@ -19,12 +21,14 @@ export async function status({ runDir, json }: StatusOptions): Promise<number> {
   return 0;
 }
 
+/** Asks everybody at once, so that one that hangs costs its own time only (COMMAND.statusMs). */
 async function gather(runDir: string): Promise<StatusReport> {
   const places = agentsBelow(runDir);
   const [control, ...nodes] = await Promise.all([askControl(controlSocketPath(runDir)), ...places.map(askNode)]);
   return { version: weftVersion(), nowMs: Date.now(), nodes, control };
 }
 
+/** A node that does not answer is part of the report: what it left in the kernel still works. */
 async function askNode({ node, socketPath }: NodePlace): Promise<NodeReport> {
   try {
     return { kind: 'up', status: await agentClient(socketPath).status() };
@@ -33,6 +37,7 @@ async function askNode({ node, socketPath }: NodePlace): Promise<NodeReport> {
   }
 }
 
+/** Absent where there is no socket: then the control plane runs elsewhere, or nowhere. */
 async function askControl(socketPath: string): Promise<ControlReport> {
   if (!existsSync(socketPath)) return { kind: 'absent' };
   try {
@@ -46,4 +51,17 @@ async function askControl(socketPath: string): Promise<ControlReport> {
 function reasonOf(error: unknown): string {
   if (!(error instanceof WeftError) || error.code === 'WEFT_NOT_ROOT') throw error;
   return error.cause instanceof Error ? error.cause.message : String(error.cause ?? error.message);
+}
+
+/** `weft token`: the token alone on standard output, so that it can be redirected into a file. Errors: WEFT_NO_CONTROL. */
+export async function token({ node, socket }: TokenOptions): Promise<number> {
+  const { token: text } = await controlClient(socket).token(node);
+  process.stdout.write(`${text}\n`);
+  return 0;
+}
+
+/** `weft version`: with what it runs on, because reports of faults begin with this line. */
+export async function version(): Promise<number> {
+  process.stdout.write(`weft ${weftVersion()} (Node.js ${process.version}, ${type()} ${release()})\n`);
+  return 0;
 }
