@@ -51,11 +51,14 @@ export type RunningWaypoint = { stop(): Promise<void> };
 /**
  * One waypoint in its own network namespace: HBONE on 15008, clients of this node on 15010. It listens once it has a
  * configuration, so that nothing is answered before it is known what applies.
+ * `flows`: who opened a connection on this node; only a test gives another than the kernel's.
  * Errors: WEFT_BPF_PIN when no agent has pinned a data path at `pinDir`.
  */
-export async function startWaypoint(options: WaypointProcessOptions): Promise<RunningWaypoint> {
+export async function startWaypoint(
+  options: WaypointProcessOptions,
+  flows: AttestedFlows = openAttestedFlows(options.pinDir),
+): Promise<RunningWaypoint> {
   const { log, control } = options;
-  const flows = openAttestedFlows(options.pinDir);
   const ca = new CaClient(control, { impersonate: false });
   // For itself only: unlike an agent, a waypoint gets no certificate of a workload, so a broken one can be nobody else.
   const certificates = new CertificateCache({ fetch: ca.fetch, clock: systemClock, random: systemRandom, log });
