@@ -4,7 +4,7 @@ import { aMesh, aService, aWorkload, endpointOf } from '#model/mesh/mesh-fixture
 import { decideOutbound } from '#model/path/decide.ts';
 import { decideL4, policiesFor } from '#model/policy/l4.ts';
 import { compileRoutes, matchRoute, routesOfPort } from '#model/routing/route-table.ts';
-import { baggageOf, formatBaggage } from '#model/telemetry/baggage.ts';
+import { baggageOf, formatBaggage } from '#model/telemetry/propagation.ts';
 import { decodeQuery } from '#protocol/dns/query.ts';
 import { encodeAnswer } from '#protocol/dns/reply.ts';
 import { Http1Headers } from '#protocol/http/v1/http1-headers.ts';

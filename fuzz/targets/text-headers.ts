@@ -1,6 +1,6 @@
 import { formatAddress, parseIp, splitHostPort, tryParseCidr, tryParseIp } from '#model/address/ip.ts';
 import { tryParseIdentity } from '#model/identity/identity.ts';
-import { formatBaggage, parseBaggage } from '#model/telemetry/baggage.ts';
+import { formatBaggage, parseBaggage } from '#model/telemetry/propagation.ts';
 import { forwardedClient, readConnect } from '#protocol/hbone/headers.ts';
 import { isAuthority, normalizeTarget, splitAbsoluteTarget } from '#protocol/http/target.ts';
 import { uriSans } from '#protocol/identity/spiffe.ts';

@@ -1,5 +1,6 @@
+import { resolveImport } from './layers.ts';
 import type { Amounts } from './ratchet.ts';
-import { isTest, type SourceFile } from './source-files.ts';
+import { importsOf, isTest, type SourceFile } from './source-files.ts';
 
 /** Lines of a file that is not a test. */
 export const FILE_LINES_MAX = 300;
@@ -16,6 +17,39 @@ export function longFiles(files: readonly SourceFile[]): Amounts {
     if (lines > (isTest(file.path) ? FILE_LINES_CEILING : FILE_LINES_MAX)) found[file.path] = lines;
   }
   return found;
+}
+
+/** Below so many lines a file with one importer belongs into it, unless it is a concept of its own. */
+export const TINY_LINES = 30;
+
+/** Product files of less than TINY_LINES lines that exactly one product file imports: path → lines. */
+export function tinyFiles(files: readonly SourceFile[]): Amounts {
+  const product = files.filter(({ path }) => !isTest(path));
+  const importers = new Map<string, Set<string>>();
+  for (const file of product) {
+    for (const { from } of importsOf(file)) {
+      const target = resolveImport(file.path, from);
+      if (target !== null) importers.set(target, (importers.get(target) ?? new Set()).add(file.path));
+    }
+  }
+  const found: Record<string, number> = {};
+  for (const { path, text } of product) {
+    const lines = text.trimEnd().split('\n').length;
+    if (lines < TINY_LINES && importers.get(path)?.size === 1) found[path] = lines;
+  }
+  return found;
+}
+
+/** The middle of the files' lengths in lines; tests are left out. */
+export function medianLines(files: readonly SourceFile[]): number {
+  const lengths = files.filter(({ path }) => !isTest(path)).map(({ text }) => text.trimEnd().split('\n').length);
+  return lengths.sort((a, b) => a - b)[lengths.length >> 1] ?? 0;
+}
+
+/** Share of lines that are, or carry, a comment: 0 to 1. */
+export function commentShare(files: readonly SourceFile[]): number {
+  const lines = files.flatMap(({ text }) => text.trimEnd().split('\n'));
+  return lines.filter((line) => /^\s*(\/\/|\/\*|\*)|\s\/\/ |\/\*.*\*\//.test(line)).length / lines.length;
 }
 
 const OPENINGS = [

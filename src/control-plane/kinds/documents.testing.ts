@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { FINDING_CODES } from '#control-plane/resources/finding-codes.ts';
+import { FINDING_CODES } from '#control-plane/resources/finding.ts';
 import type { Resource } from '#control-plane/resources/resource.ts';
 import { createResourceParser } from '#control-plane/resources/resource-parser.ts';
 import { readResourceFile } from '#control-plane/sources/directory/resource-file.ts';

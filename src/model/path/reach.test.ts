@@ -3,7 +3,7 @@ import test from 'node:test';
 import { parseIp } from '#model/address/ip.ts';
 import { formatIdentity } from '#model/identity/identity.ts';
 import { aService, aWorkload } from '#model/mesh/mesh-fixtures.testing.ts';
-import { baggageOf, formatBaggage } from '#model/telemetry/baggage.ts';
+import { baggageOf, formatBaggage } from '#model/telemetry/propagation.ts';
 import { openingOf, type ReachedService, reachOf, tunnelTo, tunnelToWaypoint } from './reach.ts';
 
 const cart = aWorkload('cart', ['10.0.1.1', 'fd00:1::1'], { node: 'two' });

@@ -3,8 +3,7 @@ import { type Identity, tryParseIdentity } from '#model/identity/identity.ts';
 import { PORT } from '#model/mesh/ports.ts';
 import type { Service } from '#model/mesh/service.ts';
 import { identityOf, type Workload } from '#model/mesh/workload.ts';
-import { type Baggage, formatBaggage } from '#model/telemetry/baggage.ts';
-import { newTraceparent } from '#model/telemetry/traceparent.ts';
+import { type Baggage, formatBaggage, newTraceparent } from '#model/telemetry/propagation.ts';
 
 // How a workload is reached, for whoever opens connections: the agents and the waypoints ask here and nowhere else.
 

@@ -4,7 +4,7 @@ import type { MeshState } from '#model/mesh/mesh-state.ts';
 import type { GatewayAddress } from '#model/mesh/service.ts';
 import { identityOf } from '#model/mesh/workload.ts';
 import type { Caller } from '#model/path/reach.ts';
-import { EMPTY_BAGGAGE } from '#model/telemetry/baggage.ts';
+import { EMPTY_BAGGAGE } from '#model/telemetry/propagation.ts';
 
 /** Which waypoint this is. */
 export type WaypointSelf = {

@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { describeTunnelStatus, TUNNEL_STATUS } from '#protocol/hbone/headers.ts';
-import { type Baggage, EMPTY_BAGGAGE, formatBaggage, parseBaggage } from './baggage.ts';
-import { newTraceparent, parseTraceparent } from './traceparent.ts';
+import { type Baggage, EMPTY_BAGGAGE, formatBaggage, newTraceparent, parseBaggage, parseTraceparent } from './propagation.ts';
 
 const full: Baggage = {
   cluster: 'east',
