@@ -42,6 +42,7 @@ function interruption(): AbortSignal {
 
 /** `weft demo`; what a second Ctrl-C leaves, the next run removes. */
 export async function demo(options: DemoOptions): Promise<number> {
+  // Loaded here: a lab starts without what only the demo checks.
   const { runDemo } = await import('#testbed/demo.ts');
   const io = {
     out: (text: string) => void process.stdout.write(text),

@@ -13,7 +13,10 @@ import { agentSocketPath, controlSocketPath } from '#protocol/api/places.ts';
 /** Only for addresses that a dead agent's records do not name. */
 const DEFAULT_POOLS = { pool4: '10.41.0.0/24', pool6: 'fd41:0:0:1::/64' };
 
-/** `weft uninstall`. Errors: WEFT_NOT_ROOT, WEFT_UNINSTALL. */
+/**
+ * `weft uninstall`. What is removed, and in which order, `leaveMesh` decides; whether any of it is ours too.
+ * Errors: WEFT_NOT_ROOT, WEFT_UNINSTALL.
+ */
 export async function uninstall(options: UninstallOptions): Promise<number> {
   requireRoot('removing eBPF programs and network namespaces');
   try {

@@ -8,7 +8,10 @@ import { WeftError } from '#model/error.ts';
 import { readCrds } from '#platform/files/crds.ts';
 import { scanDirectory } from '#platform/files/scan-directory.ts';
 
-/** `weft validate`: prints every finding; 1 when one of them is an error. */
+/**
+ * `weft validate`: reads resources with what the control plane reads them with, so that both say the same. Prints every
+ * finding on standard output, as they are the result; 1 when one of them is an error. Errors: those of reading the files.
+ */
 export async function validate({ paths }: ValidateOptions): Promise<number> {
   const files = await readAll(paths);
   const findings = validateFiles(files, createResourceParser(KINDS, await readCrds(CRD_FILES)), MESH);
