@@ -14,7 +14,7 @@ import { ensureBpffs, isBpffs, releaseBpffs } from '#platform/bpf/bpffs.ts';
 import { removePins } from '#platform/bpf/datapath.ts';
 import { readEvents } from '#platform/bpf/reports.ts';
 import { systemClock } from '#platform/clock.ts';
-import { CaClient } from '#platform/grpc/ca-client.ts';
+import { CaClient } from '#platform/grpc/control-clients.ts';
 import { DiscoveryClient } from '#platform/grpc/discovery-client.ts';
 import { findCgroup2 } from '#platform/linux/cgroup/cgroup.ts';
 import { requireFreeSocket, serveLocalSocket } from '#platform/local-api/serve-socket.ts';

@@ -10,7 +10,7 @@ import { requestOf } from '#node-agent/agent-rig.testing.ts';
 import { expectedUid } from '#node-agent/enrollment/local-run/sandbox-names.ts';
 import { workloadStore } from '#node-agent/enrollment/local-run/workload-store.ts';
 import { nodePaths } from '#node-agent/node-places.ts';
-import { RegistryClient } from '#platform/grpc/registry-client.ts';
+import { RegistryClient } from '#platform/grpc/control-clients.ts';
 import { openSandboxes, stateFile } from './local-run.ts';
 
 const CART = requestOf(aWorkload('cart', ['10.0.0.1']));

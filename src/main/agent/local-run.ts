@@ -6,7 +6,7 @@ import { bridgeName, egressNat, expectedUid, searchDomains } from '#node-agent/e
 import { type StateFile, workloadStore } from '#node-agent/enrollment/local-run/workload-store.ts';
 import type { NodePaths } from '#node-agent/node-places.ts';
 import { systemClock } from '#platform/clock.ts';
-import { RegistryClient } from '#platform/grpc/registry-client.ts';
+import { RegistryClient } from '#platform/grpc/control-clients.ts';
 import { createSandboxes, type Sandboxes } from '#platform/linux/sandbox/sandboxes.ts';
 import type { AgentProcessOptions } from './effects.ts';
 

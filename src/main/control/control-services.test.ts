@@ -10,8 +10,7 @@ import { SILENT_LOG } from '#model/effects/log.ts';
 import { parseIdentity } from '#model/identity/identity.ts';
 import type { Registration } from '#model/mesh/registration.ts';
 import { systemClock } from '#platform/clock.ts';
-import { CaClient } from '#platform/grpc/ca-client.ts';
-import { RegistryClient } from '#platform/grpc/registry-client.ts';
+import { CaClient, RegistryClient } from '#platform/grpc/control-clients.ts';
 import { CertificateCache } from '#protocol/ca/certificate-cache.ts';
 import { closeAfter, endpointOf, eventually, follower, place, portOf, started } from './control-rig.testing.ts';
 

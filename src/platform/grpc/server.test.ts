@@ -10,8 +10,8 @@ import { systemClock } from '#platform/clock.ts';
 import { IstioCertificateResponseSchema } from '#proto/ca_pb.js';
 import { SyncWorkloadsResponseSchema } from '#proto/weft_pb.js';
 import { RpcError } from '#protocol/xds/rpc-error.ts';
-import { CaClient } from './ca-client.ts';
 import type { ControlEndpoint } from './control-channel.ts';
+import { CaClient } from './control-clients.ts';
 import { type ControlHandlers, serveControl } from './server.ts';
 
 const authority = await CertificateAuthority.open({

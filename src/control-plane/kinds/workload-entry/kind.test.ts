@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { type Mistake, readSpec, testAccepted, testMistakes } from '#control-plane/kinds/documents.testing.ts';
-import type { WorkloadEntryResource } from './schema.ts';
+import type { WorkloadEntryResource } from './kind.ts';
 
 const mistakes: Mistake[] = [
   {

@@ -5,11 +5,45 @@ import { tableOf } from '#control-plane/index/table.ts';
 import { ENDPOINT_TABLES, type Endpoint, endpointEntries, hasNativeTunnel, isCaptured } from '#control-plane/mesh/endpoints.ts';
 import { ANNOTATION, LABEL } from '#control-plane/mesh/well-known.ts';
 import { errorAt, type Problem } from '#control-plane/resources/finding.ts';
-import type { Metadata } from '#control-plane/resources/metadata.ts';
+import type { Labels, Metadata, RawMetadata } from '#control-plane/resources/metadata.ts';
 import { nameOfResource } from '#control-plane/resources/resource.ts';
 import { SUBDOMAIN } from '#control-plane/resources/schema.ts';
+import type { IpAddress } from '#model/address/ip.ts';
 import { tryParseIp } from '#model/address/ip.ts';
-import type { RawWorkloadEntry, WorkloadEntryResource } from './schema.ts';
+
+/** An endpoint that is no pod. */
+export type WorkloadEntryResource = {
+  kind: 'WorkloadEntry';
+  metadata: Metadata;
+  /** null: reached by `hostname`. */
+  address: IpAddress | null;
+  /** '' when there is an address. */
+  hostname: string;
+  /** Ports by name, in place of what a service's targetPort says. */
+  ports: Readonly<Record<string, number>>;
+  /** Those of the metadata and of the spec; the spec wins. */
+  labels: Labels;
+  /** '' for the mesh's own network. */
+  network: string;
+  locality: { region: string; zone: string; subzone: string };
+  /** Relative balancing weight, at least 1. */
+  weight: number;
+  serviceAccount: string;
+};
+
+/** The document, once its schema has passed. */
+export type RawWorkloadEntry = {
+  metadata: RawMetadata;
+  spec: {
+    address?: string;
+    ports?: Record<string, number>;
+    labels?: Record<string, string>;
+    network?: string;
+    locality?: string;
+    weight?: number;
+    serviceAccount?: string;
+  };
+};
 
 /** Entries as they were read. */
 const WORKLOAD_ENTRIES = tableOf<WorkloadEntryResource>()('workload-entries');

@@ -5,7 +5,7 @@ import { createResourceParser } from '#control-plane/resources/resource-parser.t
 import { readCrds } from '#platform/files/crds.ts';
 import { CRD_FILES, KINDS } from '../list.ts';
 import { YamlMesh } from '../yaml-mesh.testing.ts';
-import type { WorkloadEntryResource } from './schema.ts';
+import type { WorkloadEntryResource } from './kind.ts';
 
 const parser = createResourceParser(KINDS, await readCrds(CRD_FILES));
 

@@ -1,9 +1,41 @@
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import { formatIdentity } from '#model/identity/identity.ts';
 import type { Registration } from '#model/mesh/registration.ts';
 import type { ControlEndpoint } from '#platform/grpc/control-channel.ts';
-import { SYNC_WORKLOADS } from '#platform/grpc/service-definitions.ts';
+import { CREATE_CERTIFICATE, SYNC_WORKLOADS } from '#platform/grpc/service-definitions.ts';
 import { UnaryCaller } from '#platform/grpc/unary-call.ts';
+import { IstioCertificateRequestSchema } from '#proto/ca_pb.js';
 import { type RegisteredWorkloadSchema, SyncWorkloadsRequestSchema } from '#proto/weft_pb.js';
+import type { FetchCertificate } from '#protocol/ca/certificate-cache.ts';
+
+/**
+ * Asks the control plane (or an istiod) for certificates.
+ * impersonate: true for agents, which ask for their workloads' identities; false for those who ask for themselves.
+ */
+export class CaClient {
+  readonly #caller: UnaryCaller;
+  readonly #impersonate: boolean;
+
+  constructor(endpoint: ControlEndpoint, { impersonate }: { impersonate: boolean }) {
+    this.#caller = new UnaryCaller(endpoint);
+    this.#impersonate = impersonate;
+  }
+
+  /** The `fetch` of a CertificateCache. Errors: WEFT_CONTROL_PLANE. */
+  readonly fetch: FetchCertificate = async ({ csrPem, identity, ttlSeconds }) => {
+    const request = create(IstioCertificateRequestSchema, {
+      csr: csrPem,
+      validityDuration: BigInt(ttlSeconds),
+      ...(this.#impersonate ? { metadata: { ImpersonatedIdentity: formatIdentity(identity) } } : {}),
+    });
+    const { certChain } = await this.#caller.call(CREATE_CERTIFICATE, request);
+    return certChain;
+  };
+
+  close(): void {
+    this.#caller.close();
+  }
+}
 
 /** Tells the control plane what runs on a node. To be called on every change, and again after each reconnect. */
 export class RegistryClient {
