@@ -236,6 +236,8 @@ test('http1: whatever we accept, node:http understands in the same way; what onl
         const other = nodes.requests[index];
         // RFC 9112 allows a tab after a value; llhttp does not for this one header.
         if (nodes.refused === 'HPE_INVALID_CONTENT_LENGTH' && /content-length:[ \t]*\d+[ \t]*\t/i.test(wire)) return;
+        // RFC 9112 allows blanks after the semicolon of a chunk extension; llhttp does not.
+        if (nodes.refused === 'HPE_STRICT' && /^[0-9a-f]+[ \t]*;[ \t]/im.test(wire)) return;
         assert.ok(other, `only we accept request ${index} of ${JSON.stringify(wire)} (node: ${nodes.refused})`);
         assert.equal(mine.method, other.method, JSON.stringify(wire));
         // An error in a later message of the same read destroys the request before its body is delivered.
