@@ -99,8 +99,8 @@ function certificateTable({ nodes, nowMs }: StatusReport): string {
   return formatTable(['IDENTITY', 'NODE', 'EXPIRES', 'STATE'], rows);
 }
 
-/** An object's name, which the sentence begins with, is its place. */
-function formatFinding({ severity, origin, resource, fieldPath, message, remedy, code }: FindingStatus): string {
+/** One finding with its place and remedy; an object's name, which the sentence begins with, is its place. */
+export function formatFinding({ severity, origin, resource, fieldPath, message, remedy, code }: FindingStatus): string {
   const place = origin.kind === 'file' ? `${origin.file}:${origin.line}: ` : '';
   const subject = [resource, fieldPath].filter((part) => part !== '').join(' ');
   return `${place}${severity}: ${subject}${subject === '' ? '' : ': '}${message} [${code}]\n  remedy: ${remedy}\n`;

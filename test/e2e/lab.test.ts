@@ -134,11 +134,33 @@ describe('weft lab', () => {
       { program: run(two, 'gamma', 'x', 'x', 'true'), says: /WEFT_LAB_NODE.*alpha, beta\n$/s },
       { program: lab(two, 'logs', 'gamma'), says: /WEFT_LAB_PART.*control, alpha, beta, outside, hello\n$/s },
       { program: lab(two, 'up', mesh), says: /WEFT_LAB_RUNNING/ },
+      { program: lab(two, 'capture', '--out', join(dir, 'absent/wire.pcap')), says: /WEFT_LAB_CAPTURE.*--out/s },
     ];
     for (const { program, says } of wrong) {
       assert.equal(await program.ended, 1);
       assert.match(program.output(), says);
     }
+  });
+
+  test('what is wrong with a resource that is saved is told where the lab runs, and so is its mending', async () => {
+    const path = join(mesh, 'typo.yaml');
+    const head = 'apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: typo, namespace: elsewhere}\n';
+    writeFileSync(path, `${head}spec: {action: ALOW}\n`);
+    await ups[0]?.until(/typo\.yaml:4: error: .*spec\.action.*WEFT_FIELD_INVALID/);
+    rmSync(path);
+    await ups[0]?.until(/every resource is in force again/);
+  });
+
+  test('a second Ctrl-C ends at once and says how to remove what is left', async () => {
+    const hasty = lab(`c${id}`, 'up', mesh, '--nodes', '1');
+    await hasty.until(/making 1 virtual node/);
+    hasty.child.kill('SIGINT');
+    await hasty.until(/removing everything/);
+    hasty.child.kill('SIGINT');
+    assert.equal(await hasty.ended, 130, hasty.output());
+    assert.match(hasty.output(), /weft lab down.* removes what is left/);
+    assert.equal(await lab(`c${id}`, 'down').ended, 0);
+    assert.deepEqual(await leftoversOf(planLab(`c${id}`, LABS_DIR, dirname(record().cgroup))), []);
   });
 
   test('what a killed lab left is removed by the next one of its name, which a closing terminal ends', async () => {

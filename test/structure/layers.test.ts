@@ -45,6 +45,13 @@ for (const { name, file } of wrongWays) {
   test(`the layering test sees ${name}`, () => assert.equal(layerViolations([file]).length, 1));
 }
 
+test('the layering test sees an import that follows a comment on its line', () => {
+  for (const text of ["/**/ import '#platform/a.ts';", "/* a\n * b */ import { c } from '#platform/a.ts';"]) {
+    assert.equal(layerViolations([{ path: 'src/cli/a.ts', text }]).length, 1);
+  }
+  assert.deepEqual(layerViolations([{ path: 'src/cli/a.ts', text: "/*\nimport '#platform/a.ts';\n*/" }]), []);
+});
+
 test('the layering test sees multi-line, dynamic and type imports and re-exports', () => {
   const text = [
     "import {\n  a,\n  b,\n} from '#platform/a.ts';",

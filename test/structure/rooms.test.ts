@@ -52,6 +52,11 @@ const kindCases = [
     name: 'the engine naming a kind',
     file: { path: 'src/control-plane/index/engine.ts', text: "if (resource.kind === 'Pod') return;" },
   },
+  { name: 'the engine naming a kind otherwise', file: { path: 'src/control-plane/index/table.ts', text: 'table(`Pod`);' } },
+  {
+    name: 'the engine naming a kind behind a comment',
+    file: { path: 'src/control-plane/index/a.ts', text: "/** x */ k('Pod');" },
+  },
 ];
 for (const { name, file } of kindCases) {
   test(`the kind test sees ${name}`, () => assert.equal(kindViolations([file], ['Pod']).length, 1));
@@ -69,6 +74,8 @@ test('the kind test lets a kind import its own files and what all kinds share', 
 
 const decisions = [
   { name: 'a class', text: 'export class Keeper {\n}\n' },
+  { name: 'a class in an expression', text: 'const hidden = class {\n};\n' },
+  { name: 'a class that extends another', text: 'class Keeper extends Other {\n}\n' },
   { name: 'a function that decides', text: `export function f() {\n${'  if (a) b();\n'.repeat(BRANCHES_MAX + 1)}}\n` },
   { name: 'an arrow function that decides', text: `const f = () => {\n${'  return a ? b : c;\n'.repeat(BRANCHES_MAX + 1)}};\n` },
   { name: 'conditions that decide', text: `async function f() {\n  return ${'a && b || '.repeat(3)}c;\n}\n` },

@@ -72,7 +72,7 @@ export function kindViolations(files: readonly SourceFile[], kindNames: readonly
     if (!isEngine) continue;
     const code = withoutComments(file.text);
     for (const name of kindNames) {
-      if (code.includes(`'${name}'`)) found.push(`${file.path} knows the kind ${name} by name`);
+      if (new RegExp(`['"\`]${name}['"\`]`).test(code)) found.push(`${file.path} knows the kind ${name} by name`);
     }
   }
   return found;
@@ -88,7 +88,7 @@ export function wiringViolations(files: readonly SourceFile[]): string[] {
   const found: string[] = [];
   for (const file of files.filter(({ path }) => path.startsWith('src/main/') && !isTest(path))) {
     const code = withoutComments(file.text);
-    for (const [line] of code.matchAll(/^\s*(?:export )?(?:abstract )?class \w+/gm))
+    for (const [line] of code.matchAll(/^.*(?<![\w.'`-])class(?: \w+)?(?: extends [\w.]+)? \{/gm))
       found.push(`${file.path} holds a class: ${line.trim()}`);
     for (const block of code.split(/^(?=(?:export )?(?:async )?function\b|(?:export )?const \w+ = )/m)) {
       const branches = block.match(BRANCH)?.length ?? 0;

@@ -87,10 +87,12 @@ function mentions(code: string, name: string, key: string, own: boolean): boolea
   return !own && new RegExp(`\\btypeof ${name}\\b`).test(code) && code.includes(`'${key}'`);
 }
 
-const NAME = /(?:_|^)(?:MS|BYTES|SECONDS|MAX|PORTS?|CHARACTERS)(?:_|$)/;
+const NAME = /(?:_|^)(?:MS|BYTES|SECONDS|MAX|PORTS?|CHARACTERS|TIMEOUT|DELAY|INTERVAL|PERIOD|DEADLINE|TTL)(?:_|$)/;
 const KEY = /(?:Ms|Bytes|Seconds|Max|PerSecond)$/;
 const PORT_KEY = /[pP]ort$/;
 const DEFINED = /^\s*(?:export )?const ([A-Z][A-Z0-9_]*)(?:: [\w ]+)? = (.+);/;
+/** A time that is written where it is waited. */
+const WAIT = /\b(?:[cC]lock\.(?:after|every)|AbortSignal\.timeout)\(([^,)]+)[,)]/;
 const MEMBER = /^\s*([a-z]\w*): (.+),$/;
 /** A number, or arithmetic with numbers. */
 const LITERAL = /^[-0-9_xa-fA-F. ()*+/<]*\d[-0-9_xa-fA-F. ()*+/<]*$/;
@@ -117,6 +119,8 @@ export function strayNumbers(files: readonly SourceFile[]): string[] {
 function strayName(line: string): string | null {
   const [, constant, assigned = ''] = DEFINED.exec(line) ?? [];
   if (constant !== undefined) return NAME.test(constant) && LITERAL.test(assigned) ? constant : null;
+  const [call, waited = ''] = WAIT.exec(line) ?? [];
+  if (call !== undefined && LITERAL.test(waited) && Number(waited.replaceAll('_', '')) !== 0) return call;
   const [, member, given = ''] = MEMBER.exec(line) ?? [];
   if (member === undefined || !LITERAL.test(given)) return null;
   const value = Number(given.replaceAll('_', ''));

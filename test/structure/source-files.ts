@@ -71,10 +71,15 @@ function namesIn(clause: string): string[] {
     .filter((name) => name !== '');
 }
 
-/** The text with comment lines and trailing comments blanked; line numbers stay. */
+/** The text with comment lines and trailing comments blanked; line numbers stay. What follows a comment on its line is code. */
 export function withoutComments(text: string): string {
-  return text
-    .split('\n')
-    .map((line) => (/^\s*(\/\/|\/\*|\*)/.test(line) ? '' : line.replace(/\s\/\/ .*$/, '')))
-    .join('\n');
+  let inside = false;
+  const codeOf = (line: string): string => {
+    const opens = !inside && /^\s*\/\*/.test(line);
+    if (!inside && !opens) return /^\s*\/\//.test(line) ? '' : line.replace(/\s\/\/ .*$/, '');
+    const end = line.indexOf('*/', opens ? line.indexOf('/*') + 2 : 0);
+    inside = end < 0;
+    return inside ? '' : codeOf(line.slice(end + 2).trimStart());
+  };
+  return text.split('\n').map(codeOf).join('\n');
 }

@@ -92,7 +92,12 @@ async function capture({ lab, out: path }: Of<'capture'>, { err, interrupted }: 
   const { plan } = await findLab(lab);
   const wire = wireOf(plan);
   await requireTools(['tcpdump']);
-  const file = await open(path, 'w');
+  const file = await open(path, 'w').catch((cause: unknown) => {
+    throw new WeftError('WEFT_LAB_CAPTURE', `cannot write ${path}`, {
+      cause,
+      remedy: 'name a file in a directory that is there with --out',
+    });
+  });
   try {
     const tcpdump = await startCapture(wire, file.fd, '');
     err(`capturing what the nodes send one another into ${path}; Ctrl-C ends it\n`);

@@ -6,7 +6,6 @@ import type { ControlStatus } from '#protocol/api/control.ts';
 import { agentSocketPath, controlSocketPath, waypointsDirectory } from '#protocol/api/places.ts';
 import { CONTROL_ADDRESS, CONTROL_HOST, type LabPlan, type NodeName, nodeOf, OUTSIDE_4 } from '#testbed/nodes/plan.ts';
 import type { Child, Spawn } from '#testbed/processes/child.ts';
-import { command } from '#testbed/processes/command.ts';
 import { asHost, inNetns, weft } from '#testbed/processes/command-lines.ts';
 import { waitStarted, waitUntil } from '#testbed/processes/wait.ts';
 
@@ -71,8 +70,8 @@ export async function startControl(plan: LabPlan, configDir: string, spawn: Spaw
 /** Makes the token with which the agent of a node proves its name, and leaves it in the node's token file. */
 export async function issueToken(plan: LabPlan, node: NodeName): Promise<void> {
   const paths = labPaths(plan);
-  const line = weft('token', '--node', nodeOf(plan, node).meshName, '--socket', paths.controlSocket);
-  const token = await waitUntil(`token for ${node}`, CONTROL_START_MS, () => command(line));
+  const control = controlClient(paths.controlSocket);
+  const { token } = await waitUntil(`token for ${node}`, CONTROL_START_MS, () => control.token(nodeOf(plan, node).meshName));
   await writeFile(paths.tokenFile(node), token, { mode: 0o600 });
 }
 

@@ -1,13 +1,19 @@
 import { rm, stat, writeFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { describeError } from '#cli/report-error.ts';
+import { formatFinding } from '#cli/status-page.ts';
 import { WeftError } from '#model/error.ts';
+import { systemClock } from '#platform/clock.ts';
 import { labState, leftoversOf, nodesDown } from '#testbed/nodes/nodes.ts';
 import { type LabPlan, nodeCount, OUTSIDE_4, planLab } from '#testbed/nodes/plan.ts';
 import { Lab } from './lab.ts';
 import { type StopSignal, serveLab } from './lab-api.ts';
 import { type LabIo, liveThrough, requireLabMachine, tellEndings, untilInterrupted } from './life.ts';
+import { controlStatus } from './parts.ts';
 import { flagOf, LABS_DIR, labSocket, outsideResolvConf, recordOf, writeRecord } from './record.ts';
+
+/** How often the control plane is asked what is wrong with the resources. */
+const FINDINGS_MS = 1_000;
 
 /** What `weft lab up` is told. */
 export type UpRequest = { lab: string; directory: string; nodes: number; jsonPath: string | null };
@@ -23,6 +29,8 @@ export async function labUp({ lab: name, directory, nodes, jsonPath }: UpRequest
   await clearPlace(plan, io);
   const lab = new Lab(plan, resolve(directory));
   const files = jsonPath === null ? [] : [resolve(jsonPath)];
+  // One that a killed lab left is not to be taken for this one's.
+  for (const file of files) await rm(file, { force: true });
   let endApi = async (): Promise<void> => {};
   try {
     return await liveThrough(lab, io, {
@@ -38,7 +46,9 @@ export async function labUp({ lab: name, directory, nodes, jsonPath }: UpRequest
       async body() {
         tellEndings(lab.children(), io);
         io.out(welcome(lab));
+        const stopTelling = tellFindings(plan, io);
         await untilInterrupted(io.interrupted, new Promise<never>(() => {}));
+        stopTelling();
         return true;
       },
       wellWithoutBody: true,
@@ -59,6 +69,21 @@ async function restart(lab: Lab, part: string, signal: StopSignal, files: readon
   );
   await writeRecord(await recordOf(lab), lab.plan, ...files);
   io.out(`restarted ${part} after ${signal}\n`);
+}
+
+/** Tells what is wrong with the resources, at the start and whenever that changes: who edits looks here. Returns how to end that. */
+function tellFindings(plan: LabPlan, io: LabIo): () => void {
+  let told = '';
+  return systemClock.every(FINDINGS_MS, () => {
+    controlStatus(plan).then(
+      ({ findings }) => {
+        const text = findings.map(formatFinding).join('');
+        if (text !== told) io.err(text === '' ? 'every resource is in force again\n' : text);
+        told = text;
+      },
+      () => {}, // it is being restarted; its end is told by itself
+    );
+  });
 }
 
 async function requireDirectory(directory: string): Promise<void> {

@@ -33,11 +33,16 @@ function interruption(): AbortSignal {
   const interruption = new AbortController();
   for (const signal of ENDING_SIGNALS) {
     process.on(signal, () => {
-      if (signal === 'SIGINT' && interruption.signal.aborted) process.exit(130);
+      if (signal === 'SIGINT' && interruption.signal.aborted) endAtOnce();
       interruption.abort();
     });
   }
   return interruption.signal;
+}
+
+function endAtOnce(): never {
+  process.stderr.write('weft: ended at once; weft lab down, or the next weft lab up of that name, removes what is left\n');
+  process.exit(130);
 }
 
 /** `weft demo`; what a second Ctrl-C leaves, the next run removes. */
