@@ -18,7 +18,7 @@ import { IstioCertificateRequestSchema } from '#proto/ca_pb.js';
 import { DeltaDiscoveryRequestSchema, DeltaDiscoveryResponseSchema } from '#proto/discovery_pb.js';
 import { type RegisteredWorkloadSchema, SyncWorkloadsRequestSchema } from '#proto/weft_pb.js';
 import { createSigningRequest } from '#protocol/ca/signing-request.ts';
-import { RpcError } from '#protocol/xds/rpc-error.ts';
+import { RpcError } from '#protocol/xds/resource-fault.ts';
 import { ADDRESS_TYPE, AUTHORIZATION_TYPE, type TypeUrl } from '#protocol/xds/type-urls.ts';
 import { ControlPlane } from './control-plane.ts';
 import { KeptAllocations } from './kept-allocations.ts';

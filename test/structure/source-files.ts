@@ -76,7 +76,7 @@ export function withoutComments(text: string): string {
   let inside = false;
   const codeOf = (line: string): string => {
     const opens = !inside && /^\s*\/\*/.test(line);
-    if (!inside && !opens) return /^\s*\/\//.test(line) ? '' : line.replace(/\s\/\/ .*$/, '');
+    if (!inside && !opens) return /^\s*(\/\/|\*[ /])/.test(line) ? '' : line.replace(/\s\/\/ .*$/, '');
     const end = line.indexOf('*/', opens ? line.indexOf('/*') + 2 : 0);
     inside = end < 0;
     return inside ? '' : codeOf(line.slice(end + 2).trimStart());

@@ -1,4 +1,4 @@
-import { RpcError } from '#protocol/xds/rpc-error.ts';
+import { RpcError } from '#protocol/xds/resource-fault.ts';
 
 /** Who is behind an RPC, as what it carries proves. */
 export type Caller = {

@@ -3,7 +3,7 @@ import { jwtVerify, SignJWT } from 'jose';
 import type { Clock } from '#model/effects/clock.ts';
 import type { StateStore } from '#model/effects/state-store.ts';
 import { WeftError } from '#model/error.ts';
-import { RpcError } from '#protocol/xds/rpc-error.ts';
+import { RpcError } from '#protocol/xds/resource-fault.ts';
 import type { Authenticator, Caller, TokenIssuer } from './authenticator.ts';
 
 /** The audience Istio's clients carry; with it a stock ztunnel's token file works here. */

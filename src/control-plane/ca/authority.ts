@@ -7,7 +7,7 @@ import { CERTIFICATE } from '#model/settings/control-planes.ts';
 import { type CertificateSubject, issueLeaf, replyChain } from '#protocol/ca/issue.ts';
 import { createRoot, loadSigner, type Signer, type SignerFiles } from '#protocol/ca/signer.ts';
 import { type AcceptedRequest, createServerKey, readSigningRequest } from '#protocol/ca/signing-request.ts';
-import { RpcError } from '#protocol/xds/rpc-error.ts';
+import { RpcError } from '#protocol/xds/resource-fault.ts';
 
 const ROOT_NAME = 'root-cert.pem';
 const ROOT_KEY_NAME = 'root-key.pem';

@@ -5,7 +5,7 @@ import type { Log } from '#model/effects/log.ts';
 import { formatIdentity, type Identity, sameIdentity, tryParseIdentity } from '#model/identity/identity.ts';
 import { identityOf, type Workload } from '#model/mesh/workload.ts';
 import { type IstioCertificateRequest, type IstioCertificateResponse, IstioCertificateResponseSchema } from '#proto/ca_pb.js';
-import { RpcError } from '#protocol/xds/rpc-error.ts';
+import { RpcError } from '#protocol/xds/resource-fault.ts';
 
 /** Which identity a caller gets a certificate for. `why` is for the log: the peer is told nothing. */
 export type Authorization = { kind: 'granted'; identity: Identity } | { kind: 'refused'; why: string };

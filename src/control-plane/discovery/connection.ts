@@ -7,7 +7,7 @@ import { CONTROL } from '#model/settings/control-planes.ts';
 import type { DeltaDiscoveryRequest } from '#proto/discovery_pb.js';
 import type { ConnectionStatus } from '#protocol/api/control.ts';
 import { encodeResponse } from '#protocol/xds/encode-response.ts';
-import { asRpcError, RpcError } from '#protocol/xds/rpc-error.ts';
+import { asRpcError, RpcError } from '#protocol/xds/resource-fault.ts';
 import {
   type ChangedNames,
   DeltaServerSession,

@@ -5,7 +5,7 @@ import type { Caller } from '#control-plane/authentication/authenticator.ts';
 import { SILENT_LOG } from '#model/effects/log.ts';
 import { SteppedClock } from '#platform/stepped-clock.testing.ts';
 import { DeltaDiscoveryRequestSchema, type DeltaDiscoveryResponse, DeltaDiscoveryResponseSchema } from '#proto/discovery_pb.js';
-import type { RpcError } from '#protocol/xds/rpc-error.ts';
+import type { RpcError } from '#protocol/xds/resource-fault.ts';
 import { samplePolicy, sampleWorkload } from '#protocol/xds/sample-mesh.testing.ts';
 import { ADDRESS_TYPE, AUTHORIZATION_TYPE } from '#protocol/xds/type-urls.ts';
 import { DiscoveryServer } from './discovery-server.ts';

@@ -6,7 +6,7 @@ import type { Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
 import { CONTROL } from '#model/settings/control-planes.ts';
 import type { ConnectionStatus } from '#protocol/api/control.ts';
-import { RpcError } from '#protocol/xds/rpc-error.ts';
+import { RpcError } from '#protocol/xds/resource-fault.ts';
 import type { DiscoveryListener, DiscoveryStream } from '#protocol/xds/server-session.ts';
 
 /** What clients are served from; `newNonce` gives each response a text that never comes again. */

@@ -5,7 +5,7 @@ import type { Log } from '#model/effects/log.ts';
 import type { StateStore } from '#model/effects/state-store.ts';
 import type { RegisteredWorkload } from '#model/mesh/registration.ts';
 import type { SyncWorkloadsRequest } from '#proto/weft_pb.js';
-import { RpcError } from '#protocol/xds/rpc-error.ts';
+import { RpcError } from '#protocol/xds/resource-fault.ts';
 
 const PREFIX = 'registry/';
 

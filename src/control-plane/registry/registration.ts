@@ -2,7 +2,7 @@ import { tryParseIp } from '#model/address/ip.ts';
 import type { RegisteredWorkload } from '#model/mesh/registration.ts';
 import { CONTROL } from '#model/settings/control-planes.ts';
 import type { SyncWorkloadsRequest } from '#proto/weft_pb.js';
-import { RpcError } from '#protocol/xds/rpc-error.ts';
+import { RpcError } from '#protocol/xds/resource-fault.ts';
 
 /** What may stand in an identity (src/model/identity), which these become part of. */
 const SEGMENT = /^[A-Za-z0-9._-]{1,253}$/;

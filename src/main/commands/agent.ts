@@ -1,10 +1,10 @@
 import type { AgentOptions } from '#cli/agent.ts';
 import { cleanupNode, startAgent } from '#main/agent/agent-process.ts';
 import { controlEndpoint, weftVersion } from '#main/commands/control-access.ts';
-import { removeEmptyParents } from '#platform/files/empty-parents.ts';
+import { removeEmptyParents } from '#platform/files/run-dir.ts';
 import { serve } from '#platform/linux/process/service.ts';
 import { requireMachine } from '#platform/preflight/preflight.ts';
-import { commandLog } from '#platform/telemetry/command-log.ts';
+import { commandLog } from '#platform/telemetry/log.ts';
 
 /** The suffix of service names; Istio's default. */
 const CLUSTER_DOMAIN = 'cluster.local';

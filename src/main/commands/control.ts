@@ -10,7 +10,7 @@ import { relayToControl } from '#platform/grpc/control-relay.ts';
 import { serve } from '#platform/linux/process/service.ts';
 import { launchDetached, signalProcess, startTimeOf } from '#platform/linux/sandbox/detached.ts';
 import { agentClient } from '#platform/local-api/clients.ts';
-import { commandLog } from '#platform/telemetry/command-log.ts';
+import { commandLog } from '#platform/telemetry/log.ts';
 import { discoverySocketPath, waypointsDirectory } from '#protocol/api/places.ts';
 
 /** What a waypoint's process runs: this program again, of the same source tree. */

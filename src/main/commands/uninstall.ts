@@ -1,13 +1,12 @@
 import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { leaveMesh, type UninstallEffects, type UninstallOptions } from '#cli/uninstall.ts';
 import { cleanupNode } from '#main/agent/agent-process.ts';
-import { removeEmptyParents, removeIfEmpty } from '#platform/files/empty-parents.ts';
-import { nodesBelow } from '#platform/files/run-dir.ts';
+import { nodesBelow, removeEmptyParents, removeIfEmpty } from '#platform/files/run-dir.ts';
 import { endProcess, isRunning } from '#platform/linux/process/processes.ts';
 import { eventually } from '#platform/linux/process/waiting.ts';
 import { agentClient, controlClient } from '#platform/local-api/clients.ts';
 import { requireRoot } from '#platform/preflight/preflight.ts';
-import { commandLog } from '#platform/telemetry/command-log.ts';
+import { commandLog } from '#platform/telemetry/log.ts';
 import { agentSocketPath, controlSocketPath } from '#protocol/api/places.ts';
 
 /** Only for addresses that a dead agent's records do not name. */

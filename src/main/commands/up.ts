@@ -3,7 +3,7 @@ import { hostname } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { explainDeparture, type MeshPlan, planMesh, type UpOptions, welcome } from '#cli/up.ts';
 import { WeftError } from '#model/error.ts';
-import { removeIfEmpty } from '#platform/files/empty-parents.ts';
+import { removeIfEmpty } from '#platform/files/run-dir.ts';
 import { nextSignal } from '#platform/linux/process/service.ts';
 import { agentClient, controlClient } from '#platform/local-api/clients.ts';
 import { requireMachine } from '#platform/preflight/preflight.ts';

@@ -22,7 +22,7 @@ import { nodeHttp2 } from '#platform/node-http2/node-http2.ts';
 import { requireRoot } from '#platform/preflight/preflight.ts';
 import { systemRandom } from '#platform/random.ts';
 import { relay } from '#platform/relay/relay.ts';
-import { commandLog } from '#platform/telemetry/command-log.ts';
+import { commandLog } from '#platform/telemetry/log.ts';
 import { serveMetrics, WAYPOINT_PLACE } from '#platform/telemetry/metrics-server.ts';
 import { readProcessMetrics } from '#platform/telemetry/process-metrics.ts';
 import { CertificateCache } from '#protocol/ca/certificate-cache.ts';

@@ -1,6 +1,7 @@
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { WeftError } from '#model/error.ts';
+import { readMachineFacts } from '#platform/preflight/facts.ts';
 import { agentSocketPath, WAYPOINTS_NAME } from '#protocol/api/places.ts';
 
 /** Where one node keeps its sockets, named after it. */
@@ -31,4 +32,19 @@ function entriesOf(directory: string): string[] {
 /** Agents below `runDir` that have a socket; sorted by name. Errors: WEFT_NOT_ROOT. */
 export function agentsBelow(runDir: string): NodePlace[] {
   return nodesBelow(runDir).filter(({ socketExists }) => socketExists);
+}
+
+/** Removes the directories that hold those of nodes in the bpf and cgroup file systems, when the last node has left. */
+export function removeEmptyParents(bpffs: string): void {
+  for (const mount of [bpffs, ...readMachineFacts().cgroup2Mounts]) removeIfEmpty(join(mount, 'weft'));
+}
+
+/** Whether the directory was there, was empty, and is gone now. */
+export function removeIfEmpty(directory: string): boolean {
+  try {
+    rmdirSync(directory);
+    return true;
+  } catch {
+    return false; // not there, or something else lives in it
+  }
 }

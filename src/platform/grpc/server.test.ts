@@ -9,7 +9,7 @@ import { MemoryStore } from '#model/effects/memory-store.testing.ts';
 import { systemClock } from '#platform/clock.ts';
 import { IstioCertificateResponseSchema } from '#proto/ca_pb.js';
 import { SyncWorkloadsResponseSchema } from '#proto/weft_pb.js';
-import { RpcError } from '#protocol/xds/rpc-error.ts';
+import { RpcError } from '#protocol/xds/resource-fault.ts';
 import type { ControlEndpoint } from './control-channel.ts';
 import { CaClient } from './control-clients.ts';
 import { type ControlHandlers, serveControl } from './server.ts';

@@ -17,7 +17,7 @@ import { codeOf } from '#platform/grpc/status-codes.ts';
 import type { IstioCertificateRequest, IstioCertificateResponse } from '#proto/ca_pb.js';
 import type { DeltaDiscoveryRequest } from '#proto/discovery_pb.js';
 import type { SyncWorkloadsRequest, SyncWorkloadsResponse } from '#proto/weft_pb.js';
-import { asRpcError, RpcError } from '#protocol/xds/rpc-error.ts';
+import { asRpcError, RpcError } from '#protocol/xds/resource-fault.ts';
 import type { DiscoveryListener, DiscoveryStream } from '#protocol/xds/server-session.ts';
 
 /** What the control plane does with the calls it gets. Caller: what a token proves. */

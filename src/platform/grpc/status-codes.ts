@@ -1,6 +1,6 @@
 import { type ServiceError, status } from '@grpc/grpc-js';
 import { WeftError } from '#model/error.ts';
-import type { RpcStatus } from '#protocol/xds/rpc-error.ts';
+import type { RpcStatus } from '#protocol/xds/resource-fault.ts';
 
 const CODES: Readonly<Record<RpcStatus, status>> = {
   'invalid-argument': status.INVALID_ARGUMENT,

@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { WeftError } from '#model/error.ts';
-import { machineProblems } from './checks.ts';
 import { cgroup2MountsIn, type MachineFacts } from './facts.ts';
-import { requireMachine, requireRoot } from './preflight.ts';
+import { machineProblems, requireMachine, requireRoot } from './preflight.ts';
 
 const GOOD: MachineFacts = {
   platform: 'linux',

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { logSettings } from './command-log.ts';
+import { logSettings } from './log.ts';
 
 test('without settings the log is text at level info', () =>
   assert.deepEqual(logSettings({}), { level: 'info', format: 'text' }));

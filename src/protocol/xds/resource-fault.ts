@@ -1,4 +1,4 @@
-import { WeftError } from '#model/error.ts';
+import { WeftError, type WeftErrorOptions } from '#model/error.ts';
 
 /** Rejects the resource being read. Errors: always WEFT_XDS_RESOURCE. */
 export function rejectResource(reason: string): never {
@@ -28,4 +28,29 @@ export function knownEnum<T>(field: string, value: number, meanings: ReadonlyMap
 export function wireEnum<T>(meanings: ReadonlyMap<number, T>, value: T): number {
   for (const [number, meaning] of meanings) if (meaning === value) return number;
   throw new Error(`no wire number for ${String(value)}`);
+}
+
+/** How an RPC of the control plane ends when it fails; the transport maps it to the gRPC status of that name. */
+export type RpcStatus =
+  | 'invalid-argument'
+  | 'unauthenticated'
+  | 'permission-denied'
+  | 'resource-exhausted'
+  | 'unavailable'
+  | 'internal';
+
+/** A failure that the peer is told about: `message` travels on the wire, `cause` does not. */
+export class RpcError extends WeftError {
+  readonly status: RpcStatus;
+
+  constructor(status: RpcStatus, message: string, options: WeftErrorOptions = {}) {
+    super('WEFT_RPC', message, options);
+    this.name = 'RpcError';
+    this.status = status;
+  }
+}
+
+/** The error to show a peer: RpcError as it is, anything else as an internal failure without detail. */
+export function asRpcError(error: unknown): RpcError {
+  return error instanceof RpcError ? error : new RpcError('internal', 'internal error of the control plane', { cause: error });
 }

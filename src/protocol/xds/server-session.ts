@@ -8,7 +8,7 @@ import {
   WAYPOINT_CONFIG_TYPE,
   WORKLOAD_TYPE,
 } from '#protocol/xds/type-urls.ts';
-import type { RpcError } from './rpc-error.ts';
+import type { RpcError } from './resource-fault.ts';
 import { type Content, type ResourceView, Subscription } from './subscription.ts';
 
 /** What a request turned out to be; only for logs and counters, responses come from `next`. */
