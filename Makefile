@@ -2,6 +2,7 @@
 #   make demo          the bookshop on two virtual nodes; stays up until Ctrl-C
 #   make demo ONCE=1   the demo's checks as a table; fails if one fails
 #   make test          unit, kernel and end-to-end tests
+#   make attack        every attack of test/security, as a table; NUMBER=n only those of one number
 #   make bench         measurements against plain TCP and HAProxy
 #   make bench-micro   hot functions as ratios to a yardstick, beside those on record; WRITE=1 records them
 #   make fuzz          the parsers of outside bytes on mutants of their corpora: TARGET=name RUNS=n SEED=n
@@ -15,7 +16,7 @@ TEST_GLOBS := 'src/**/*.test.ts' 'testbed/**/*.test.ts' 'test/**/*.test.ts' 'ben
 export PATH := $(CURDIR)/node_modules/node/bin:$(PATH)
 
 .DEFAULT_GOAL := setup
-.PHONY: setup demo test bench bench-micro fuzz coverage check format clean
+.PHONY: setup demo test attack bench bench-micro fuzz coverage check format clean
 
 setup:
 	@scripts/setup run
@@ -27,6 +28,10 @@ demo:
 test:
 	@scripts/setup test
 	@$(NODE) --test --test-concurrency=2 --test-timeout=300000 --test-reporter=spec $(TEST_GLOBS)
+
+attack:
+	@scripts/setup test
+	@$(NODE) scripts/attack.ts $(NUMBER)
 
 bench:
 	@scripts/setup bench

@@ -7,7 +7,7 @@ import { vip } from '#testbed/apps/shop.ts';
 import { FAMILIES } from '#testbed/lab/app.ts';
 import { wireOf } from '#testbed/nodes/plan.ts';
 import { captured } from '#testbed/observers/capture.ts';
-import { readTcpSegments } from '#testbed/observers/pcap.ts';
+import { readCapture } from '#testbed/observers/pcap.ts';
 import { waitUntil } from '#testbed/processes/wait.ts';
 import { type Check, expect } from './check.ts';
 import { agentPid, expectEcho, expectNoEcho } from './expectations.ts';
@@ -52,7 +52,7 @@ async function whileDead(mesh: Bookshop, streams: readonly OpenStream[]): Promis
     for (const stream of streams) await expectTicks(stream);
     return answers.map(({ error, stage }) => `${String(error)} at ${stage}`);
   });
-  const leaked = readTcpSegments(file);
+  const leaked = readCapture(file).segments;
   expect(leaked.length === 0, `${leaked.length} packets left the node outside of HBONE`);
   return refusals.join(', ');
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import fc from 'fast-check';
-import { assembleStreams, type Segment } from './pcap.ts';
+import { assembleStreams, readCapture, type Segment } from './pcap.ts';
 import { inspectTls } from './wire-report.ts';
 
 const segment = (sequence: number, payload: string, syn = false): Segment => ({
@@ -40,6 +40,51 @@ for (const { name, segments, want, incomplete } of cases) {
     const [stream] = assembleStreams(segments);
     assert.equal(stream?.bytes.toString('latin1'), want);
     assert.equal(stream?.incomplete, incomplete);
+  });
+}
+
+/** An Ethernet frame from its type and what follows, in hexadecimal. */
+const frame = (type: string, ...packet: string[]): Buffer =>
+  Buffer.from(`${'02'.repeat(12)}${type}${packet.join('')}`.replaceAll(' ', ''), 'hex');
+const ip4 = (protocol: string, fragment = '0000'): string =>
+  `45000014 0001 ${fragment} 40 ${protocol} 0000 0a590102 0a590202${'00'.repeat(20)}`;
+const ip6 = (next: string, payload: string): string =>
+  `60000000 0020 ${next} ff fd89000000000001000000000000 0002 fd89000000000002000000000000 0002 ${payload}`;
+
+/** A capture file of these frames. */
+function pcapOf(frames: readonly Buffer[]): Buffer {
+  const header = Buffer.alloc(24);
+  header.writeUInt32LE(0xa1b2c3d4);
+  header.writeUInt32LE(1, 20);
+  const records = frames.flatMap((one) => {
+    const record = Buffer.alloc(16);
+    record.writeUInt32LE(one.length, 8);
+    record.writeUInt32LE(one.length, 12);
+    return [record, one];
+  });
+  return Buffer.concat([header, ...records]);
+}
+
+const strayCases: readonly (readonly [string, Buffer, RegExp | null])[] = [
+  ['ARP', frame('0806', '00'.repeat(28)), null],
+  ['a neighbour solicitation', frame('86dd', ip6('3a', `87000000${'00'.repeat(20)}`)), null],
+  ['a report of a listener to multicast', frame('86dd', ip6('00', `3a00050200000100 8f000000${'00'.repeat(20)}`)), null],
+  ['a ping', frame('0800', ip4('01')), /^1 × IPv4 protocol 1 from 10\.89\.1\.2 to 10\.89\.2\.2$/],
+  ['a ping over IPv6', frame('86dd', ip6('3a', `80000000${'00'.repeat(20)}`)), /IPv6 next header 58/],
+  ['a datagram', frame('0800', ip4('11')), /protocol 17/],
+  ['SCTP', frame('0800', ip4('84')), /protocol 132/],
+  ['a packet in a packet', frame('0800', ip4('04')), /protocol 4 /],
+  ['TCP behind a fragment header', frame('86dd', ip6('2c', `0600000100000001${'00'.repeat(20)}`)), /next header 44/],
+  ['a fragment of TCP', frame('0800', ip4('06', '2001')), /protocol 6 /],
+  ['a frame of another kind', frame('88b5', '00'.repeat(40)), /ethertype 0x88b5/],
+  ['a frame with a VLAN tag', frame('8100', `00010800${ip4('06')}`), /ethertype 0x8100/],
+];
+for (const [name, one, problem] of strayCases) {
+  test(`${name} between nodes is ${problem === null ? 'nothing to tell' : 'told'}`, () => {
+    const { strays, segments } = readCapture(pcapOf([one]));
+    assert.equal(segments.length, 0);
+    if (problem === null) assert.deepEqual(strays, []);
+    else assert.match(strays.join(), problem);
   });
 }
 

@@ -1,9 +1,9 @@
 import { PORT } from '#model/mesh/ports.ts';
-import { assembleStreams, readTcpSegments, type TcpStream } from './pcap.ts';
+import { assembleStreams, readCapture, type TcpStream } from './pcap.ts';
 
 /** What a capture of the link between the nodes shows. */
 export type WireReport = {
-  /** Everything that is not TLS 1.3 to port 15008, in words; empty: nothing. */
+  /** Everything that is neither TLS 1.3 to port 15008 nor neighbour discovery, in words; empty: nothing. */
   problems: string[];
   /** Connections whose beginning was captured and whose server selected TLS 1.3. */
   handshakes: number;
@@ -13,10 +13,11 @@ export type WireReport = {
   connections: number;
 };
 
-/** Reads a capture and judges every TCP byte in it. */
+/** Reads a capture and judges every frame and every TCP byte in it. */
 export function reportWire(capture: Buffer): WireReport {
-  const report: WireReport = { problems: [], handshakes: 0, encryptedBytes: 0, connections: 0 };
-  for (const stream of assembleStreams(readTcpSegments(capture))) {
+  const { segments, strays } = readCapture(capture);
+  const report: WireReport = { problems: [...strays], handshakes: 0, encryptedBytes: 0, connections: 0 };
+  for (const stream of assembleStreams(segments)) {
     const toServer = stream.destinationPort === PORT.hbone;
     if (!toServer && stream.sourcePort !== PORT.hbone) {
       report.problems.push(`TCP that is not HBONE: ${nameOf(stream)}, ${stream.bytes.length} bytes`);
