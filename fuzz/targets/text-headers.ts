@@ -1,6 +1,7 @@
 import { formatAddress, parseIp, splitHostPort, tryParseCidr, tryParseIp } from '#model/address/ip.ts';
 import { tryParseIdentity } from '#model/identity/identity.ts';
 import { formatBaggage, parseBaggage } from '#model/telemetry/propagation.ts';
+import { PATH_NORMALIZATIONS } from '#model/waypoint/config.ts';
 import { forwardedClient, readConnect } from '#protocol/hbone/headers.ts';
 import { isAuthority, normalizeTarget, splitAbsoluteTarget } from '#protocol/http/target.ts';
 import { uriSans } from '#protocol/identity/spiffe.ts';
@@ -15,6 +16,7 @@ export const textTarget: FuzzTarget = {
     ...['k8s.namespace.name=', 'service.name=', 'k8s.deployment.name=', 'cloud.region=', ',', ';', '=', '%2C', '%', '"', '\\'],
     ...['for=', 'for="[::1]:80"', 'host=', 'by=', 'proto=', '[', ']', ':', '::ffff:', '/32', '0', '255.255.255.255'],
     ...['spiffe://', '/ns/', '/sa/', 'URI:', 'DNS:', ', ', '/../', '//', '%2e%2e', '#', '?', 'http://', '*'],
+    ...['/..;', '%2f', '%5c', '%3b', '\\', '%c0%ae'],
   ],
   check(bytes, cut) {
     const text = bytes.toString('latin1');
@@ -34,8 +36,10 @@ export const textTarget: FuzzTarget = {
     uriSans(text);
     isAuthority(text);
     splitAbsoluteTarget(text);
-    const target = normalizeTarget(text);
-    if (target !== null) requireSame(normalizeTarget(target), target, 'a normal target is its own normal form');
+    for (const level of PATH_NORMALIZATIONS) {
+      const target = normalizeTarget(text, level);
+      if (target !== null) requireSame(normalizeTarget(target, level), target, 'a normal target is its own normal form');
+    }
     readConnect([
       [':method', 'CONNECT'],
       [':authority', text.slice(0, cut)],

@@ -1,5 +1,6 @@
 import { Command, Option } from 'commander';
 import { PORT } from '#model/mesh/ports.ts';
+import { DEFAULT_PATH_NORMALIZATION, PATH_NORMALIZATIONS } from '#model/waypoint/config.ts';
 import { cidrReader, readHostPort, readTrustDomain } from './option-values.ts';
 
 /** What a command does once its arguments are valid. */
@@ -29,6 +30,13 @@ export function stateDirOption(): Option {
   return new Option('--state-dir <dir>', "where the certificate authority's key and other lasting files are").default(
     '/var/lib/weft',
   );
+}
+
+/** `--path-normalization`: one for the whole mesh, since a path must mean the same at every waypoint. */
+export function pathNormalizationOption(): Option {
+  return new Option('--path-normalization <level>', 'which spellings of a path waypoints take for one')
+    .choices(PATH_NORMALIZATIONS)
+    .default(DEFAULT_PATH_NORMALIZATION);
 }
 
 /** The name of the mesh in every identity. */

@@ -1,6 +1,15 @@
 import { type Command, Option } from 'commander';
+import type { PathNormalization } from '#model/waypoint/config.ts';
 import { type ControlAccess, controlAccess } from './agent.ts';
-import { type Act, controlSocketOption, listenOption, makeCommand, stateDirOption, trustDomainOption } from './command.ts';
+import {
+  type Act,
+  controlSocketOption,
+  listenOption,
+  makeCommand,
+  pathNormalizationOption,
+  stateDirOption,
+  trustDomainOption,
+} from './command.ts';
 import { collect, type HostPort, readAddressOrSocket, readName } from './option-values.ts';
 
 /** What `weft control` is told. */
@@ -13,6 +22,7 @@ export type ControlOptions = {
   /** Further names and addresses that agents may dial, for the server's certificate. */
   serverNames: readonly string[];
   trustDomain: string;
+  pathNormalization: PathNormalization;
   /** Socket of the agent on this machine that runs the waypoints; null: no waypoints are started. */
   waypointAgent: string | null;
   socket: string;
@@ -40,6 +50,7 @@ export function controlCommand(act: Act<ControlOptions>): Command {
     .addOption(listenOption())
     .option('--server-name <name>', 'a name or address by which agents reach it; repeat for more', collect, [])
     .addOption(trustDomainOption())
+    .addOption(pathNormalizationOption())
     .option('--waypoint-agent <socket>', "socket of this machine's agent; without it no waypoints are started")
     .addOption(controlSocketOption())
     .addOption(stateDirOption())

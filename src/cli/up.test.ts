@@ -10,6 +10,7 @@ const OPTIONS: UpOptions = {
   pool4: '10.41.0.0/24',
   pool6: 'fd41:0:0:1::/64',
   trustDomain: 'cluster.local',
+  pathNormalization: 'BASE',
   listen: { host: '::1', port: 15012 },
 };
 

@@ -1,11 +1,13 @@
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { WeftError } from '#model/error.ts';
+import type { PathNormalization } from '#model/waypoint/config.ts';
 import { agentSocketPath, controlSocketPath } from '#protocol/api/places.ts';
 import {
   type Act,
   listenOption,
   makeCommand,
+  pathNormalizationOption,
   pool4Option,
   pool6Option,
   runDirOption,
@@ -25,6 +27,7 @@ export type UpOptions = {
   pool4: string;
   pool6: string;
   trustDomain: string;
+  pathNormalization: PathNormalization;
   /** Where the control plane serves agents. */
   listen: HostPort;
 };
@@ -48,6 +51,7 @@ export function upCommand(act: Act<UpOptions>): Command {
     .addOption(pool4Option())
     .addOption(pool6Option())
     .addOption(trustDomainOption())
+    .addOption(pathNormalizationOption())
     .addOption(listenOption())
     .addOption(runDirOption())
     .addOption(stateDirOption())
@@ -73,7 +77,7 @@ export type MeshPlan = {
 /** Plans a mesh on one machine; `hostname` names the node unless the options do. Pure. */
 export function planMesh(options: UpOptions, hostname: string): MeshPlan {
   const node = options.node ?? nodeNameOf(hostname);
-  const { runDir, stateDir, trustDomain } = options;
+  const { runDir, stateDir, trustDomain, pathNormalization } = options;
   const listen = formatHostPort(options.listen);
   const controlSocket = controlSocketPath(runDir);
   const agentSocket = agentSocketPath(runDir, node);
@@ -90,7 +94,8 @@ export function planMesh(options: UpOptions, hostname: string): MeshPlan {
     tokenFile,
     controlArgs: [
       ...['control', '--config', options.directory, '--state-dir', stateDir, '--listen', listen],
-      ...['--trust-domain', trustDomain, '--waypoint-agent', agentSocket, '--socket', controlSocket],
+      ...['--trust-domain', trustDomain, '--path-normalization', pathNormalization],
+      ...['--waypoint-agent', agentSocket, '--socket', controlSocket],
     ],
     agentArgs: [
       'agent',

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test, { type TestContext } from 'node:test';
 import { parseIdentity } from '#model/identity/identity.ts';
-import type { L7Operation, L7Policy, L7Rule } from '#model/waypoint/config.ts';
+import { type L7Operation, type L7Policy, type L7Rule, PATH_NORMALIZATIONS } from '#model/waypoint/config.ts';
 import { type App, curl, rawClient, startApp, startRawApp } from '#waypoint/clients.testing.ts';
 import { CART, configOf, type Rig, type RigOptions, rule, settle, startRig, to, until } from '#waypoint/waypoint-rig.testing.ts';
 
@@ -137,6 +137,46 @@ test('W15 authorization sees the normalized path, and 403 comes before 404', asy
   for (const path of ['/admin', '/x/../admin', '/%61dmin', '/./admin/y', '/a\\..\\admin'])
     assert.equal((await curl(rig.port, path)).status, 403, path);
   assert.equal((await curl(rig.port, '/nowhere')).status, 404);
+});
+
+/** Spellings that some server somewhere walks to /admin, and what each level makes of them: 403, 400, or what goes on. */
+const ADMIN_SPELLINGS: readonly (readonly [string, ...(number | string)[]])[] = [
+  ['/..;/admin', '/..;/admin', 400, 400, 400],
+  ['/a/..;x=1/admin', '/a/..;x=1/admin', 400, 400, 400],
+  ['/.;/admin', '/.;/admin', 400, 400, 400],
+  ['/a/..%2fadmin', '/a/..%2fadmin', 400, 400, 403],
+  ['/%2e/admin', '/%2e/admin', 403, 403, 403],
+  ['//admin', '//admin', '//admin', 403, 403],
+  ['/%2fadmin', '/%2fadmin', '/%2fadmin', '/%2fadmin', 403],
+  ['/a\\..\\admin', '/a\\..\\admin', 403, 403, 403],
+];
+
+for (const [at, level] of PATH_NORMALIZATIONS.entries())
+  test(`W15-W18 ${level}: what policy judges is what the upstream gets`, async (t) => {
+    const policies = [policy('deny', operation({ paths: ['/admin', '/admin/*'] }))];
+    const { rig, apps } = await bookshop(t, { policies, config: { pathNormalization: level } }, 'cart');
+    for (const [path, ...wants] of ADMIN_SPELLINGS) {
+      const { status } = await curl(rig.port, path);
+      const seen = status === 200 ? apps.cart?.heard.at(-1)?.url : status;
+      assert.equal(seen, wants[at], `${path} at ${level}`);
+    }
+  });
+
+test('W15-W18 another level is in force with the next request of an open connection', async (t) => {
+  const policies = [policy('deny', operation({ paths: ['/admin'] }))];
+  const { rig } = await bookshop(t, { policies }, 'cart');
+  const { default: http } = await import('node:http');
+  const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
+  t.after(() => agent.destroy());
+  const ask = (): Promise<number | undefined> =>
+    new Promise((resolve) =>
+      http.get({ port: rig.port, agent, path: '//admin' }, (response) => {
+        response.resume().on('end', () => resolve(response.statusCode));
+      }),
+    );
+  assert.equal(await ask(), 200);
+  rig.waypoint.configure(configOf({ policies, config: { pathNormalization: 'MERGE_SLASHES' } }));
+  assert.equal(await ask(), 403);
 });
 
 test('W65 an ALLOW policy without rules denies everyone', async (t) => {

@@ -99,6 +99,7 @@ export function configOf({ config, routes, policies }: RigOptions): WaypointConf
     namespace: 'shop',
     gateway: 'waypoint',
     trustDomain: 'cluster.local',
+    pathNormalization: 'BASE',
     services: [{ key: CART, routes: routes === undefined ? [] : [route], policies: policies ?? [] }],
     policies: [],
     ...config,

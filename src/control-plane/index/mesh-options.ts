@@ -1,3 +1,5 @@
+import { DEFAULT_PATH_NORMALIZATION, type PathNormalization } from '#model/waypoint/config.ts';
+
 /** What the whole mesh shares. */
 export type MeshOptions = {
   clusterId: string;
@@ -8,6 +10,8 @@ export type MeshOptions = {
   network: string;
   /** Policies of this namespace without a selector apply to the whole mesh. */
   rootNamespace: string;
+  /** Which spellings of a path are one and the same at every waypoint. */
+  pathNormalization: PathNormalization;
 };
 
 /** Istio's defaults. */
@@ -17,6 +21,7 @@ export const DEFAULT_MESH_OPTIONS: MeshOptions = {
   clusterDomain: 'cluster.local',
   network: '',
   rootNamespace: 'istio-system',
+  pathNormalization: DEFAULT_PATH_NORMALIZATION,
 };
 
 /** `<name>.<namespace>.svc.<cluster domain>`. */

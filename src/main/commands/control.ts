@@ -31,6 +31,7 @@ export async function control(options: ControlOptions): Promise<number> {
       listen: options.listen,
       serverNames: options.serverNames,
       trustDomain: options.trustDomain,
+      pathNormalization: options.pathNormalization,
       socketPath: options.socket,
       waypointRunner: options.waypointAgent === null ? null : await runnerFor(options.waypointAgent, options.stateDir, runDir),
       log,

@@ -12,7 +12,8 @@ import { refuseSecond } from './up.ts';
 /** The plan of a mesh in a directory of its own. */
 function aPlan(t: TestContext) {
   const runDir = scratch(t);
-  const usual = { pool4: '10.41.0.0/24', pool6: 'fd41:0:0:1::/64', trustDomain: 'cluster.local', node: 'node-1' };
+  const mesh = { trustDomain: 'cluster.local', pathNormalization: 'BASE' as const };
+  const usual = { ...mesh, pool4: '10.41.0.0/24', pool6: 'fd41:0:0:1::/64', node: 'node-1' };
   const listen = { host: '127.0.0.1', port: 15012 };
   const plan = planMesh({ ...usual, directory: '/mesh', runDir, stateDir: join(runDir, 'state'), listen }, 'laptop');
   mkdirSync(dirname(plan.agentSocket));

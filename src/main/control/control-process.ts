@@ -15,6 +15,7 @@ import { answerControlApi } from '#control-plane/status/local-api.ts';
 import type { WaypointRunner } from '#control-plane/waypoints/plan.ts';
 import type { Log } from '#model/effects/log.ts';
 import { CONTROL } from '#model/settings/control-planes.ts';
+import type { PathNormalization } from '#model/waypoint/config.ts';
 import { systemClock } from '#platform/clock.ts';
 import { readCrds } from '#platform/files/crds.ts';
 import { openStateDirectory } from '#platform/files/state-directory.ts';
@@ -38,6 +39,8 @@ export type StartControlOptions = {
   trustDomain: string;
   clusterDomain?: string;
   rootNamespace?: string;
+  /** Istio's default unless told. */
+  pathNormalization?: PathNormalization;
   /** Unix socket of the local API; null: none. */
   socketPath: string | null;
   /** null: Gateways get no waypoints here. */
@@ -98,7 +101,16 @@ type Parts = { control: ControlPlane; authority: CertificateAuthority; mesh: Mes
 
 /** Reads state and makes the parts; nothing serves or watches yet, so that a failure leaves nothing behind. */
 async function assemble(options: StartControlOptions): Promise<Parts> {
-  const { configDir, trustDomain, clusterDomain, rootNamespace, signer = null, waypointRunner: runner, log } = options;
+  const {
+    configDir,
+    trustDomain,
+    clusterDomain,
+    rootNamespace,
+    pathNormalization,
+    signer = null,
+    waypointRunner: runner,
+    log,
+  } = options;
   const clock = systemClock;
   const state = await openStateDirectory(options.stateDir);
   const mesh: MeshOptions = {
@@ -106,6 +118,7 @@ async function assemble(options: StartControlOptions): Promise<Parts> {
     trustDomain,
     ...(clusterDomain === undefined ? {} : { clusterDomain }),
     ...(rootNamespace === undefined ? {} : { rootNamespace }),
+    ...(pathNormalization === undefined ? {} : { pathNormalization }),
   };
   const authority = await CertificateAuthority.open({ store: state, given: signer, trustDomain, clock, log });
   const tokens = await TokenAuthority.open(state, clock);

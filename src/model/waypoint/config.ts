@@ -10,11 +10,23 @@ export type WaypointConfig = {
   /** Name of the Gateway resource. */
   gateway: string;
   trustDomain: string;
+  /** To which form a request's path is brought before anything looks at it. */
+  pathNormalization: PathNormalization;
   /** Services bound to this waypoint, with what applies to each. */
   services: readonly WaypointService[];
   /** Policies that target the Gateway or its class: they apply to every request. */
   policies: readonly L7Policy[];
 };
+
+/**
+ * How far the spellings of a path are brought to one, least first; the names are those of Istio's mesh configuration
+ * (docs/rules/waypoint.md W15-W18). What is authorised, routed and forwarded is always the same form.
+ */
+export const PATH_NORMALIZATIONS = ['NONE', 'BASE', 'MERGE_SLASHES', 'DECODE_AND_MERGE_SLASHES'] as const;
+/** One of the levels above. */
+export type PathNormalization = (typeof PATH_NORMALIZATIONS)[number];
+/** As in Istio. */
+export const DEFAULT_PATH_NORMALIZATION: PathNormalization = 'BASE';
 
 /** One service bound to the waypoint, with what applies to it. */
 export type WaypointService = {

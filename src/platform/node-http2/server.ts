@@ -1,6 +1,7 @@
 import http2, { type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2';
 import type { Duplex } from 'node:stream';
 import { HTTP2 } from '#model/settings/http.ts';
+import type { PathNormalization } from '#model/waypoint/config.ts';
 import { StringHeaders } from '#protocol/http/header-block.ts';
 import { HEADER } from '#protocol/http/header-names.ts';
 import type { RequestHandler, RequestHead, ServerConnection } from '#protocol/http/message.ts';
@@ -57,7 +58,8 @@ class Http2ServerConnection implements ServerConnection {
   #onStream(stream: ServerHttp2Stream, flags: number, rawHeaders: string[]): void {
     this.#idleRounds = 0;
     this.#watch(stream);
-    const head = readRequestHead(rawHeaders, (flags & NGHTTP2_FLAG_END_STREAM) !== 0);
+    const ended = (flags & NGHTTP2_FLAG_END_STREAM) !== 0;
+    const head = readRequestHead(rawHeaders, ended, this.#handler.pathNormalization);
     const half = new Http2ServerStream(stream);
     if (typeof head !== 'string') {
       half.listen(this.#handler.onRequest(head, half));
@@ -82,7 +84,7 @@ class Http2ServerConnection implements ServerConnection {
 }
 
 /** A head, or what is wrong with it (nghttp2 has already refused what the protocol itself forbids). */
-function readRequestHead(rawHeaders: readonly string[], end: boolean): RequestHead | string {
+function readRequestHead(rawHeaders: readonly string[], end: boolean, level: PathNormalization): RequestHead | string {
   const headers = readHeaders(rawHeaders);
   const method = pseudo(rawHeaders, ':method') ?? '';
   // RFC 9113 8.3.1: without :authority the host header stands for it; with it, it wins.
@@ -91,7 +93,8 @@ function readRequestHead(rawHeaders: readonly string[], end: boolean): RequestHe
   headers.dropId(HEADER.host);
   if (!/^[!#$%&'*+\-.^_`|~0-9A-Z]+$/.test(method)) return 'http2.method_not_upper_case';
   if (!isAuthority(authority)) return 'missing_host_header';
-  const target = method === 'CONNECT' ? authority : path === '*' && method === 'OPTIONS' ? path : normalizeTarget(path ?? '');
+  const isAsterisk = path === '*' && method === 'OPTIONS';
+  const target = method === 'CONNECT' ? authority : isAsterisk ? path : normalizeTarget(path ?? '', level);
   if (target === null) return 'path_normalization_failed';
   const contentLength = takeContentLength(headers);
   return {

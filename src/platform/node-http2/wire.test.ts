@@ -145,6 +145,7 @@ async function serverRig(
   const streams: ServerStream[] = [];
   const log: string[] = [];
   nodeHttp2.accept(near, {
+    pathNormalization: 'BASE',
     onProblem: ({ details }) => log.push(details),
     onRequest(_head, stream) {
       streams.push(stream);

@@ -14,6 +14,7 @@ const OPTIONS: UpOptions = {
   pool4: '10.41.0.0/24',
   pool6: 'fd41:0:0:1::/64',
   trustDomain: 'cluster.local',
+  pathNormalization: 'BASE',
   listen: { host: '::1', port: 15_012 },
 };
 
@@ -22,7 +23,7 @@ test('the parts of a mesh meet in the run directory', () => {
   const line = (args: readonly string[]) => args.join(' ');
   assert.equal(
     line(plan.controlArgs),
-    'control --config mesh --state-dir /var/lib/weft --listen [::1]:15012 --trust-domain cluster.local' +
+    'control --config mesh --state-dir /var/lib/weft --listen [::1]:15012 --trust-domain cluster.local --path-normalization BASE' +
       ' --waypoint-agent /run/weft/rack7-b/agent.sock --socket /run/weft/control.sock',
   );
   const place = '--node rack7-b --run-dir /run/weft --pool4 10.41.0.0/24 --pool6 fd41:0:0:1::/64';

@@ -1,4 +1,5 @@
 import type { Duplex } from 'node:stream';
+import type { PathNormalization } from '#model/waypoint/config.ts';
 import type { HeaderBlock } from '#protocol/http/header-block.ts';
 
 /** How a message is carried. */
@@ -83,6 +84,8 @@ export type ServerEvents = {
 
 /** What receives requests from an engine. */
 export type RequestHandler = {
+  /** The form in which it takes targets; read for each request. */
+  readonly pathNormalization: PathNormalization;
   onRequest(head: RequestHead, stream: ServerStream): ServerEvents;
   /** A message that never became a request; already answered. */
   onProblem(problem: ProtocolProblem): void;

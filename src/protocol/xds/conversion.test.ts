@@ -6,6 +6,7 @@ import { parseIp, tryParseCidr } from '#model/address/ip.ts';
 import { type Authorization, EMPTY_MATCH, type Match } from '#model/mesh/authorization.ts';
 import type { Service } from '#model/mesh/service.ts';
 import type { Workload } from '#model/mesh/workload.ts';
+import type { PathNormalization } from '#model/waypoint/config.ts';
 import { AuthorizationSchema } from '#proto/authorization_pb.js';
 import { ResourceSchema } from '#proto/discovery_pb.js';
 import { WaypointConfigSchema } from '#proto/weft_pb.js';
@@ -20,6 +21,7 @@ import {
 } from './encoded-resource.ts';
 import { samplePolicy, sampleService, sampleWaypointConfig, sampleWorkload } from './sample-mesh.testing.ts';
 import { ADDRESS_TYPE, AUTHORIZATION_TYPE, WAYPOINT_CONFIG_TYPE, WORKLOAD_TYPE } from './type-urls.ts';
+import { waypointConfigToProto } from './waypoint-config.ts';
 import { workloadToProto } from './workload.ts';
 
 function payloadOf(wire: Uint8Array): Uint8Array {
@@ -290,6 +292,14 @@ const unreadable = [
         gateway: 'b',
         configJson: Buffer.from(JSON.stringify(sampleWaypointConfig())),
       }),
+    ),
+  },
+  {
+    name: 'a waypoint configuration whose level of path normalization is unknown',
+    typeUrl: WAYPOINT_CONFIG_TYPE,
+    bytes: toBinary(
+      WaypointConfigSchema,
+      waypointConfigToProto({ ...sampleWaypointConfig(), pathNormalization: 'LATER' as PathNormalization }),
     ),
   },
   { name: 'a waypoint configuration that is no JSON', typeUrl: WAYPOINT_CONFIG_TYPE, bytes: new Uint8Array() },

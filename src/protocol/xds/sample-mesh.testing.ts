@@ -68,7 +68,8 @@ export function samplePolicy(changes: Partial<Authorization> = {}): Authorizatio
 
 /** The configuration of a waypoint without services, for tests. */
 export function sampleWaypointConfig(changes: Partial<WaypointConfig> = {}): WaypointConfig {
-  return { namespace: 'shop', gateway: 'waypoint', trustDomain: 'cluster.local', services: [], policies: [], ...changes };
+  const names = { namespace: 'shop', gateway: 'waypoint', trustDomain: 'cluster.local' };
+  return { ...names, pathNormalization: 'BASE', services: [], policies: [], ...changes };
 }
 
 function addresses(...texts: string[]): Workload['addresses'] {

@@ -1,5 +1,5 @@
 import { create } from '@bufbuild/protobuf';
-import type { WaypointConfig } from '#model/waypoint/config.ts';
+import { PATH_NORMALIZATIONS, type WaypointConfig } from '#model/waypoint/config.ts';
 import { type WaypointConfig as WaypointConfigMessage, WaypointConfigSchema } from '#proto/weft_pb.js';
 import { rejectResource } from '#protocol/xds/resource-fault.ts';
 
@@ -39,6 +39,8 @@ function isWaypointConfig(value: unknown): value is WaypointConfig {
     typeof config.namespace === 'string' &&
     typeof config.gateway === 'string' &&
     typeof config.trustDomain === 'string' &&
+    // A level that we do not know would leave paths in another form than the policies were written for.
+    PATH_NORMALIZATIONS.some((level) => level === config.pathNormalization) &&
     Array.isArray(config.services) &&
     Array.isArray(config.policies)
   );

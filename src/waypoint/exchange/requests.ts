@@ -26,6 +26,11 @@ export function requestHandlers(context: RequestContext): (facts: ConnectionFact
   const { clock, relay } = effects;
   const carriers = { clock, counters, flow: pipeline, live, relay };
   return (facts) => ({
+    // Asked for each request and not once per connection: a connection lives through many configurations, and what looks at
+    // the path compares it with values of the one in force.
+    get pathNormalization() {
+      return state.snapshot.pathNormalization;
+    },
     onRequest(head, stream) {
       counters.requests++;
       counters.openRequests++;

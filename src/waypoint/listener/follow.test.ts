@@ -4,7 +4,10 @@ import type { Touched } from '#model/mesh/mesh-state.ts';
 import type { WaypointConfig } from '#model/waypoint/config.ts';
 import { followConfiguration } from '#waypoint/listener/follow.ts';
 
-const CONFIG: WaypointConfig = { namespace: 'shop', gateway: 'waypoint', trustDomain: 'a', services: [], policies: [] };
+const CONFIG: WaypointConfig = {
+  ...{ namespace: 'shop', gateway: 'waypoint', trustDomain: 'a', pathNormalization: 'BASE' },
+  ...{ services: [], policies: [] },
+};
 const TOUCHED: Touched = { ips: new Set(), services: new Set(), workloads: new Set(), policies: false };
 
 /** A follower whose waypoint writes down what it is told. */

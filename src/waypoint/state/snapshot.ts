@@ -1,6 +1,11 @@
 import type { ServiceKey } from '#model/mesh/service.ts';
 import { compileL7, type L7Policies } from '#model/policy/l7.ts';
-import type { WaypointConfig, WaypointService } from '#model/waypoint/config.ts';
+import {
+  DEFAULT_PATH_NORMALIZATION,
+  type PathNormalization,
+  type WaypointConfig,
+  type WaypointService,
+} from '#model/waypoint/config.ts';
 import type { ServiceState } from '#waypoint/state/kept.ts';
 import type { Slots, Slotted } from '#waypoint/state/slots.ts';
 
@@ -33,6 +38,11 @@ export type Snapshot = {
   readonly services: ReadonlyMap<ServiceKey, BoundService>;
   /** For connections that dialled a workload. */
   readonly workloadPolicies: L7Policies;
+  /**
+   * The form of a path that everything which looks at a request gets, the upstream too: policies and routes of one
+   * configuration are compared with the form that this configuration asks for.
+   */
+  readonly pathNormalization: PathNormalization;
 };
 
 /** A connection that outlives a single decision: asked again whenever the snapshot is replaced. */
@@ -55,7 +65,8 @@ export function compileSnapshot(
     bindings.fill(bound);
     services.set(service.key, bound);
   }
-  return { services, workloadPolicies: compileL7(config.policies, config.trustDomain, () => {}) };
+  const workloadPolicies = compileL7(config.policies, config.trustDomain, () => {});
+  return { services, workloadPolicies, pathNormalization: config.pathNormalization };
 }
 
 /** Serves nothing and allows nothing: in force before the first configuration, and after the last. */
@@ -66,4 +77,5 @@ export const NO_CONFIGURATION: Snapshot = {
     '',
     () => {},
   ),
+  pathNormalization: DEFAULT_PATH_NORMALIZATION,
 };

@@ -53,6 +53,7 @@ function configured(number: number, services: readonly string[] = [CART]): Waypo
     namespace: 'shop',
     gateway: 'waypoint',
     trustDomain: 'cluster.local',
+    pathNormalization: 'BASE',
     services: services.map((key) => ({ key, routes: [route], policies: [] })),
     policies: [],
   };

@@ -43,14 +43,15 @@ export const waypointConfigs = defineDerivation({
   derive({ key, value: info }, mesh) {
     // A Gateway of others, or one that can never work, has nothing to be told.
     if (!isRun(info)) return [];
-    const { rootNamespace, trustDomain } = mesh.options;
+    const { rootNamespace, trustDomain, pathNormalization } = mesh.options;
     const services = mesh.valuesBy(SERVED_SERVICES, 'gateway', key).map(({ service }) => service);
     const policies = [
       ...policiesFor(`Gateway ${key}`, mesh),
       // A class reaches every namespace: only the root namespace may speak for it.
       ...policiesFor(`GatewayClass ${info.className}`, mesh).filter(({ namespace }) => namespace === rootNamespace),
     ];
-    return [entry(OUTPUT.waypoints, key, { namespace: info.namespace, gateway: info.name, trustDomain, services, policies })];
+    const { namespace, name: gateway } = info;
+    return [entry(OUTPUT.waypoints, key, { namespace, gateway, trustDomain, pathNormalization, services, policies })];
   },
 });
 

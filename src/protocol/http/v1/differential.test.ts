@@ -20,6 +20,7 @@ async function readOurs(pieces: readonly Buffer[]): Promise<Reading> {
   const [client, server] = duplexPair();
   const reading: Reading = { requests: [], refused: null };
   const handler: RequestHandler = {
+    pathNormalization: 'BASE',
     onProblem: ({ details }) => (reading.refused = details),
     onRequest(head, stream) {
       const headers = head.headers.toPairs();

@@ -1,3 +1,4 @@
+import { DEFAULT_PATH_NORMALIZATION, type PathNormalization } from '#model/waypoint/config.ts';
 import { HEADER } from '#protocol/http/header-names.ts';
 import type { ProtocolProblem, RequestHead } from '#protocol/http/message.ts';
 import { isAuthority, normalizeTarget, splitAbsoluteTarget } from '#protocol/http/target.ts';
@@ -11,8 +12,14 @@ export type RequestHeadResult =
   | { readonly kind: 'ok'; readonly head: RequestHead; readonly framing: Framing; readonly keepAlive: boolean }
   | { readonly kind: 'invalid'; readonly problem: ProtocolProblem };
 
-/** Reads the head in `bytes[start, end)`, its last empty line included, into `headers`. */
-export function parseRequestHead(bytes: Buffer, start: number, end: number, headers: Http1Headers): RequestHeadResult {
+/** Reads the head in `bytes[start, end)`, its last empty line included, into `headers`; the target in the form of `level`. */
+export function parseRequestHead(
+  bytes: Buffer,
+  start: number,
+  end: number,
+  headers: Http1Headers,
+  level: PathNormalization = DEFAULT_PATH_NORMALIZATION,
+): RequestHeadResult {
   const line = parseRequestLine(bytes, start);
   if (line.kind === 'invalid') return invalid(line.status, line.details);
   const fields = headers.parse(bytes, line.next, end - 2);
@@ -24,7 +31,7 @@ export function parseRequestHead(bytes: Buffer, start: number, end: number, head
   if (hop === null) return invalid(400, 'http1.connection_header_rejected');
   const host = takeHost(headers);
   if (host === null) return invalid(400, 'missing_host_header');
-  const place = readTarget(line.method, line.target, host);
+  const place = readTarget(line, host, level);
   if (place === null) return invalid(400, 'path_normalization_failed');
   return withBody({ method: line.method, ...place, headers }, declared, hop);
 }
@@ -73,12 +80,13 @@ function takeHost(headers: Http1Headers): string | null {
   return headers.indexOf(HEADER.host) < 0 && isAuthority(host) ? host : null;
 }
 
-function readTarget(method: string, target: string, host: string): Place | null {
+function readTarget(line: { method: string; target: string }, host: string, level: PathNormalization): Place | null {
+  const { method, target } = line;
   if (method === 'CONNECT') return isAuthority(target) ? { authority: target, target } : null;
   if (target === '*') return method === 'OPTIONS' ? { authority: host, target } : null;
   const absolute = target.startsWith('/') ? { authority: host, target } : splitAbsoluteTarget(target);
   if (absolute === null || !isAuthority(absolute.authority)) return null;
-  const normal = normalizeTarget(absolute.target);
+  const normal = normalizeTarget(absolute.target, level);
   return normal === null ? null : { authority: absolute.authority, target: normal };
 }
 

@@ -54,7 +54,7 @@ function rig(answer: ((seen: Seen) => void) | null = null): Rig {
   };
   const connection = new Http1ServerConnection(
     server,
-    { onRequest, onProblem: (problem) => problems.push(problem) },
+    { pathNormalization: 'BASE', onRequest, onProblem: (problem) => problems.push(problem) },
     clock,
     null,
   );

@@ -196,7 +196,7 @@ export class Http1ServerConnection implements ServerConnection, ServerStream, Bo
   }
 
   #beginRequest(bytes: Buffer, start: number, end: number): void {
-    const result = parseRequestHead(bytes, start, end, this.#headers);
+    const result = parseRequestHead(bytes, start, end, this.#headers, this.#handler.pathNormalization);
     if (result.kind === 'invalid') {
       this.#refuse(result.problem);
       return;
