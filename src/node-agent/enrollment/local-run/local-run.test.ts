@@ -31,6 +31,12 @@ function startNode(machine: Machine, rig: AgentRig) {
         machine.sandboxes.set(name, ip);
         return { netnsPath: `/netns/${name}`, cgroupPath: `/cgroup/${name}`, addresses: [ip], resolvConfPath: `/etc/${name}` };
       },
+      list: async () => [...machine.sandboxes.keys()].map((name) => ({ namespace: 'shop', name })),
+      async hold() {},
+      async release() {},
+      async end({ name }) {
+        machine.running.delete(name);
+      },
       async remove({ name }) {
         machine.sandboxes.delete(name);
         machine.running.delete(name);

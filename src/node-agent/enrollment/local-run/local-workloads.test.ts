@@ -16,20 +16,40 @@ function setUp({ registerFails = 0, enrollFails = false } = {}) {
     registered: [] as string[][],
     removed: [] as string[],
     saved: [] as EnrollmentRequest[],
+    strays: [] as { namespace: string; name: string }[],
+    /** What was done to sandboxes and enrolments, in order. */
+    steps: [] as string[],
   };
+  const fails = { enroll: enrollFails };
+  const undying = new Set<string>();
   const populated = new Set<string>();
   const agent = {
     enroll: async ({ uid }: EnrollmentRequest) => {
-      if (enrollFails) throw new Error('EADDRINUSE');
+      if (fails.enroll) throw new Error('EADDRINUSE');
       seen.enrolled.push(uid);
+      seen.steps.push('enroll');
     },
-    leave: (uid: string) => void seen.left.push(uid),
+    leave: (uid: string) => {
+      seen.left.push(uid);
+      seen.steps.push('leave');
+    },
     known: async () => true,
   };
   const local = new LocalWorkloads(agent as unknown as EnrollingAgent, {
     sandboxes: {
       create: async ({ name }) => ({ netnsPath: `/n/${name}`, cgroupPath: '/c', addresses: ['10.0.0.1'], resolvConfPath: '/r' }),
-      remove: async ({ name }) => void seen.removed.push(name),
+      list: async () => seen.strays,
+      hold: async ({ name }) => void seen.steps.push(`hold ${name}`),
+      release: async ({ name }) => void seen.steps.push(`release ${name}`),
+      end: async ({ name }) => {
+        seen.steps.push(`end ${name}`);
+        if (undying.has(name)) throw new Error('WEFT_SANDBOX_BUSY');
+        populated.delete(name);
+      },
+      remove: async ({ name }) => {
+        seen.steps.push(`remove ${name}`);
+        seen.removed.push(name);
+      },
       isEmpty: ({ name }) => !populated.has(name),
     },
     register: async (workloads: Registration[]) => {
@@ -52,6 +72,8 @@ function setUp({ registerFails = 0, enrollFails = false } = {}) {
     local,
     seen,
     populated,
+    undying,
+    fails,
     clock,
     settle,
   };
@@ -126,4 +148,72 @@ test('a restarted agent enrolls what its predecessor served', async () => {
   second.seen.saved = first.seen.saved;
   await second.local.restore();
   assert.deepEqual(second.seen.enrolled, ['k/shop/cart']);
+});
+
+test('nothing of a workload runs before it is enrolled, and it leaves the mesh when it is dead, not before', async () => {
+  const { local, seen } = setUp();
+  await local.start(WANTED);
+  assert.deepEqual(seen.steps.splice(0), ['hold cart', 'enroll', 'release cart']);
+  await local.stop(WANTED);
+  assert.deepEqual(seen.steps, ['end cart', 'leave', 'remove cart']);
+});
+
+test('a name that is started again begins anew: what was of the ended one is gone first', async () => {
+  const { local, seen } = setUp();
+  await local.start(WANTED);
+  seen.steps.length = 0;
+  await local.start(WANTED);
+  assert.deepEqual(seen.steps, ['end cart', 'leave', 'remove cart', 'hold cart', 'enroll', 'release cart']);
+});
+
+test('what does not die stays enrolled and on disk, is told, and is tried again when it is dead', async () => {
+  const { local, seen, undying, populated, clock, settle } = setUp();
+  local.watch();
+  await local.start(WANTED);
+  populated.add('cart');
+  undying.add('cart');
+  await assert.rejects(local.stop(WANTED), /BUSY/);
+  await assert.rejects(local.stopAll(), /BUSY/);
+  assert.deepEqual([seen.left, seen.removed, seen.saved.length], [[], [], 1]);
+  await assert.rejects(local.start(WANTED), { code: 'WEFT_WORKLOAD_EXISTS' });
+  clock.advance(2_000);
+  await settle();
+  undying.clear();
+  populated.clear();
+  clock.advance(2_000);
+  await settle();
+  await settle();
+  assert.deepEqual([seen.left, seen.removed, seen.saved], [['k/shop/cart'], ['cart'], []]);
+});
+
+test('when all are ended, one that does not die keeps no other alive, and nothing starts any more', async () => {
+  const { local, seen, undying } = setUp();
+  await local.start(WANTED);
+  await local.start({ ...WANTED, name: 'web' });
+  undying.add('cart');
+  await assert.rejects(local.stopAll(), /BUSY/);
+  assert.deepEqual(seen.removed, ['web']);
+  undying.clear();
+  await local.stopAll();
+  await assert.rejects(local.start(WANTED), { code: 'WEFT_WORKLOAD_LEFT' });
+});
+
+test('a workload that cannot be enrolled again is held, and released when it can', async () => {
+  const { local, seen, fails, clock, settle } = setUp({ enrollFails: true });
+  seen.saved = [{ ...WANTED, uid: 'k/shop/cart', addresses: ['10.0.0.1'], netnsPath: '/n/cart' }];
+  await local.restore();
+  assert.deepEqual(seen.steps.splice(0), ['hold cart']);
+  local.watch();
+  fails.enroll = false;
+  clock.advance(2_000);
+  await settle();
+  await settle();
+  assert.deepEqual(seen.steps, ['enroll', 'release cart']);
+});
+
+test('a sandbox whose workload nobody knows is ended when the agent starts', async () => {
+  const { local, seen } = setUp();
+  seen.strays = [{ namespace: 'shop', name: 'lost' }];
+  await local.restore();
+  assert.deepEqual(seen.steps, ['end lost', 'remove lost']);
 });

@@ -1,10 +1,9 @@
-import type { Cancel, Clock } from '#model/effects/clock.ts';
-import type { Log } from '#model/effects/log.ts';
 import { messageOf, WeftError } from '#model/error.ts';
-import type { Registration, WorkloadRequest } from '#model/mesh/registration.ts';
+import type { WorkloadRequest } from '#model/mesh/registration.ts';
 import { AGENT } from '#model/settings/agents.ts';
 import type { Enrolled, EnrollmentRequest } from '#node-agent/enrollment/enrollment.ts';
 import type { StartedWorkload } from '#protocol/api/agent.ts';
+import { Registering, type RegisteringEffects } from './registering.ts';
 
 const NAME = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 
@@ -23,53 +22,82 @@ export type EnrollingAgent = {
 };
 
 /** What starting and ending workloads does to the world. */
-export type LocalWorkloadEffects = {
+export type LocalWorkloadEffects = RegisteringEffects & {
   sandboxes: {
     create(key: WorkloadKey): Promise<Sandbox>;
+    /** Those that exist, whoever made them. */
+    list(): Promise<readonly WorkloadKey[]>;
+    /** Lets nothing run in it until it is released. */
+    hold(key: WorkloadKey): Promise<void>;
+    release(key: WorkloadKey): Promise<void>;
+    /** Kills what lives in it and holds it. Errors: WEFT_SANDBOX_BUSY when something does not end. */
+    end(key: WorkloadKey): Promise<void>;
     remove(key: WorkloadKey, options: { killProcesses: boolean }): Promise<void>;
     isEmpty(key: WorkloadKey): Promise<boolean> | boolean;
   };
-  /** Tells the control plane every workload of this node; resolves with their uids, in order. */
-  register(workloads: Registration[]): Promise<string[]>;
   /** Uid that the control plane will give, for when it is away. */
   expectedUid(key: WorkloadKey): string;
   store: { load(): Promise<EnrollmentRequest[]>; save(all: EnrollmentRequest[]): Promise<void> };
-  clock: Clock;
-  log: Log;
 };
 
-type Local = { request: EnrollmentRequest; sandbox: Sandbox; startedMs: number; populated: boolean };
+/** `held`: it could not be enrolled again, so nothing of it runs until it is. */
+type Local = { request: EnrollmentRequest; startedMs: number; populated: boolean; held: boolean };
 
-/** The workloads that `weft run` started on this node: sandbox, registration, enrollment, and their end. */
+/**
+ * The workloads that `weft run` started on this node: sandbox, registration, enrollment, and their end. Nothing of a
+ * workload runs outside of its enrolment: it is enrolled before its sandbox is released, and dead before it leaves.
+ */
 export class LocalWorkloads {
   readonly #agent: EnrollingAgent;
   readonly #effects: LocalWorkloadEffects;
   readonly #local = new Map<string, Local>();
   /** Starts under way; `stopped`: a stop came meanwhile, and wins. */
   readonly #starting = new Map<string, { stopped: boolean }>();
-  #registering: Promise<void> = Promise.resolve();
-  #cancelRetry: Cancel = () => {};
-  #closed = false;
+  /** What is done to a name: one thing at a time, and a start waits for it. */
+  readonly #doing = new Map<string, Promise<void>>();
+  #leaving = false;
+  readonly #registering: Registering;
 
   constructor(agent: EnrollingAgent, effects: LocalWorkloadEffects) {
     this.#agent = agent;
     this.#effects = effects;
+    this.#registering = new Registering(effects, () => [...this.#local.values()].map(({ request }) => request));
   }
 
-  /** Enrolls again what a former agent of this node served; workloads whose sandbox is gone are dropped. */
+  /**
+   * Enrolls again what a former agent of this node served. What cannot be enrolled is held, and tried again: running without
+   * its enrolment it would talk in plain text. A sandbox that nobody knows is ended, since nobody knows as whom it runs.
+   */
   async restore(): Promise<void> {
     for (const request of await this.#effects.store.load()) {
-      const key = { namespace: request.namespace, name: request.name };
-      try {
-        const sandbox = await this.#effects.sandboxes.create(key); // idempotent: the same sandbox
-        const restored = { ...request, addresses: [...sandbox.addresses], netnsPath: sandbox.netnsPath };
-        this.#local.set(keyText(key), { request: restored, sandbox, startedMs: this.#effects.clock.nowMs(), populated: false });
-        await this.#agent.enroll(restored);
-      } catch (error) {
-        this.#effects.log.error({ workload: request.uid, error: messageOf(error) }, 'cannot enroll a workload again');
-      }
+      const local: Local = { request, startedMs: this.#effects.clock.nowMs(), populated: false, held: true };
+      this.#local.set(keyText(request), local);
+      await this.#restoreAgain(local);
     }
-    this.#registerSoon();
+    for (const key of await this.#effects.sandboxes.list()) {
+      if (this.#local.has(keyText(key))) continue;
+      this.#effects.log.warn(
+        { workload: this.#effects.expectedUid(key) },
+        'a sandbox of a workload that nobody knows is removed',
+      );
+      await this.stop(keyOf(key)).catch((error: unknown) => this.#told(error, key));
+    }
+    this.#registering.soon();
+  }
+
+  async #restoreAgain(local: Local): Promise<void> {
+    const key = keyOf(local.request);
+    if (this.#local.get(keyText(key)) !== local) return; // ended meanwhile
+    try {
+      const sandbox = await this.#effects.sandboxes.create(key); // idempotent: the same sandbox
+      local.request = { ...local.request, addresses: [...sandbox.addresses], netnsPath: sandbox.netnsPath };
+      await this.#agent.enroll(local.request);
+      local.held = false;
+      await this.#effects.sandboxes.release(key); // also what an end that was cut off has held
+    } catch (error) {
+      this.#effects.log.error({ workload: local.request.uid, error: messageOf(error) }, 'cannot enroll a workload again');
+      await this.#effects.sandboxes.hold(key);
+    }
   }
 
   /** Watches for workloads whose processes are gone; returns the stop function. */
@@ -82,10 +110,14 @@ export class LocalWorkloads {
     const key = checkedKey(wanted);
     const text = keyText(key);
     if (this.#starting.has(text)) throw existsAlready(text);
-    const attempt = { stopped: false };
+    const attempt = { stopped: this.#leaving };
     this.#starting.set(text, attempt); // before the first await, or two starts would both find the name free
     try {
-      if (this.#local.has(text) && !(await this.#effects.sandboxes.isEmpty(key))) throw existsAlready(text);
+      await this.#doing.get(text)?.catch(() => {}); // told to whoever asked for it; what it left is found below
+      if (this.#local.has(text)) {
+        if (!(await this.#effects.sandboxes.isEmpty(key))) throw existsAlready(text);
+        await this.#end(key); // nothing of the one that ended is taken over: neither its namespace nor its numbers
+      }
       return await this.#start(key, wanted, attempt);
     } finally {
       this.#starting.delete(text);
@@ -106,17 +138,19 @@ export class LocalWorkloads {
       netnsPath: sandbox.netnsPath,
     };
     // Known before it is enrolled, so that a stop or an end of the agent meanwhile finds it.
-    this.#local.set(keyText(key), { request, sandbox, startedMs: this.#effects.clock.nowMs(), populated: false });
+    this.#local.set(keyText(key), { request, startedMs: this.#effects.clock.nowMs(), populated: false, held: false });
     try {
       if (attempt.stopped) throw stoppedMeanwhile(uid); // its sandbox may be gone already
+      await this.#effects.sandboxes.hold(key);
       await this.#agent.enroll(request);
       await this.#save();
       if (attempt.stopped) throw stoppedMeanwhile(uid);
+      await this.#effects.sandboxes.release(key);
     } catch (error) {
-      await this.stop(key);
+      await this.#end(key).catch((cause: unknown) => this.#told(cause, key));
       throw error;
     }
-    this.#registerSoon();
+    this.#registering.soon();
     const isKnown = await this.#agent.known(uid);
     if (attempt.stopped) throw stoppedMeanwhile(uid);
     if (!isKnown) {
@@ -131,69 +165,65 @@ export class LocalWorkloads {
     };
   }
 
-  /** Idempotent. Kills what is still running inside. */
+  /** Idempotent. Kills what is still running inside. Errors: WEFT_SANDBOX_BUSY when it does not die; it then stays enrolled. */
   async stop(key: WorkloadKey): Promise<void> {
     const starting = this.#starting.get(keyText(key));
     if (starting !== undefined) starting.stopped = true;
-    const local = this.#local.get(keyText(key));
-    this.#local.delete(keyText(key));
-    // Out of the mesh before out of the disk: an agent that dies in between would otherwise forget one that still captures.
+    await this.#end(key);
+  }
+
+  /** Ends every workload, as far as they can be ended, and starts none any more. Errors: the first of those of `stop`. */
+  async stopAll(): Promise<void> {
+    this.#leaving = true;
+    for (const attempt of this.#starting.values()) attempt.stopped = true;
+    const ends = await Promise.allSettled([...this.#local.values()].map(({ request }) => this.stop(keyOf(request))));
+    const failed = ends.find((end) => end.status === 'rejected');
+    if (failed === undefined) return;
+    this.#leaving = false; // the node stays, with what could not be ended
+    throw failed.reason;
+  }
+
+  #end(key: WorkloadKey): Promise<void> {
+    return this.#oneByOne(key, () => this.#endNow(key));
+  }
+
+  #oneByOne(key: WorkloadKey, task: () => Promise<void>): Promise<void> {
+    const text = keyText(key);
+    const done = (this.#doing.get(text) ?? Promise.resolve()).then(task, task);
+    this.#doing.set(text, done);
+    const forget = (): void => {
+      if (this.#doing.get(text) === done) this.#doing.delete(text);
+    };
+    done.then(forget, forget);
+    return done;
+  }
+
+  /** Dead, then out of the mesh, then out of the disk: an agent that dies in between finds what still captures or still runs. */
+  async #endNow(key: WorkloadKey): Promise<void> {
+    const text = keyText(key);
+    await this.#effects.sandboxes.end(key);
+    const local = this.#local.get(text);
+    this.#local.delete(text);
     if (local !== undefined) this.#agent.leave(local.request.uid);
     await this.#save();
     await this.#effects.sandboxes.remove(key, { killProcesses: true });
-    this.#registerSoon();
-  }
-
-  async stopAll(): Promise<void> {
-    for (const { request } of [...this.#local.values()]) await this.stop({ namespace: request.namespace, name: request.name });
+    this.#registering.soon();
   }
 
   /** Tells the control plane nothing any more; the workloads stay as they are, for the next agent. */
   close(): void {
-    this.#closed = true;
-    this.#cancelRetry();
+    this.#registering.close();
   }
 
   /** Tells the control plane the whole set again (after a reconnect). */
   refreshRegistration(): void {
-    this.#registerSoon();
-  }
-
-  /** One registration at a time, each with the set as it is then; retried until the control plane takes it. */
-  #registerSoon(): void {
-    this.#registering = this.#registering.then(() => this.#register());
-  }
-
-  async #register(): Promise<void> {
-    if (this.#closed) return;
-    this.#cancelRetry(); // this attempt takes its place: attempts that pile up would never end
-    const all = [...this.#local.values()].map(({ request }) => request);
-    const registrations = all.map(({ name, namespace, serviceAccount, labels, addresses, nativeTunnel }) => ({
-      name,
-      namespace,
-      serviceAccount,
-      labels,
-      addresses,
-      enrolled: true,
-      nativeTunnel,
-    }));
-    try {
-      const uids = await this.#effects.register(registrations);
-      uids.forEach((uid, index) => {
-        const expected = all[index]?.uid;
-        if (expected !== undefined && expected !== uid)
-          this.#effects.log.error({ expected, uid }, 'the control plane names this workload otherwise');
-      });
-    } catch (error) {
-      this.#effects.log.debug({ error: messageOf(error) }, 'registration failed; it is tried again');
-      if (this.#closed) return;
-      this.#cancelRetry = this.#effects.clock.after(AGENT.registerRetryMs, () => this.#registerSoon());
-    }
+    this.#registering.soon();
   }
 
   async #reap(): Promise<void> {
     for (const [text, local] of this.#local) {
-      const key = { namespace: local.request.namespace, name: local.request.name };
+      const key = keyOf(local.request);
+      if (local.held) await this.#oneByOne(key, () => this.#restoreAgain(local));
       if (!(await this.#effects.sandboxes.isEmpty(key))) {
         local.populated = true;
         continue;
@@ -201,15 +231,24 @@ export class LocalWorkloads {
       const started = local.populated || this.#effects.clock.nowMs() - local.startedMs > AGENT.startGraceMs;
       if (!started || this.#local.get(text) !== local) continue; // replaced while the sandbox was looked at
       this.#effects.log.info({ workload: local.request.uid }, 'the workload ended without leaving: removing it');
-      await this.stop(key).catch((error: unknown) =>
-        this.#effects.log.error({ workload: local.request.uid, error: messageOf(error) }, 'cannot remove an ended workload'),
-      );
+      await this.#end(key).catch((error: unknown) => this.#told(error, key));
     }
+  }
+
+  #told(error: unknown, key: WorkloadKey): void {
+    this.#effects.log.error(
+      { workload: this.#effects.expectedUid(key), error: messageOf(error) },
+      'a workload cannot be removed',
+    );
   }
 
   #save(): Promise<void> {
     return this.#effects.store.save([...this.#local.values()].map(({ request }) => request));
   }
+}
+
+function keyOf({ namespace, name }: WorkloadKey): WorkloadKey {
+  return { namespace, name };
 }
 
 function keyText({ namespace, name }: WorkloadKey): string {

@@ -67,13 +67,27 @@ export async function processesIn(path: string): Promise<readonly number[]> {
   return [...own, ...below.flat()];
 }
 
-/** Ends every process in the cgroup and below by SIGKILL, and waits until they are gone. Errors: WEFT_SANDBOX_BUSY. */
+/**
+ * Stops every process of the cgroup and below, and whoever joins it later, until it is thawed; does nothing without such a
+ * cgroup. False when some still ran after the settling time, as one that waits in the kernel does.
+ */
+export async function freezeCgroup(path: string): Promise<boolean> {
+  if (!(await writeControl(path, 'cgroup.freeze', '1'))) return true;
+  return eventually(
+    async () => /^frozen 1$/m.test((await readIfThere(join(path, 'cgroup.events'))) ?? 'frozen 1'),
+    HOST.cgroupSettleMs,
+  );
+}
+
+/** Lets the processes of a cgroup run again; does nothing without such a cgroup. */
+export async function thawCgroup(path: string): Promise<void> {
+  await writeControl(path, 'cgroup.freeze', '0');
+}
+
+/** Ends every process in the cgroup and below by SIGKILL, frozen ones too, and waits until they are gone. Errors: WEFT_SANDBOX_BUSY. */
 export async function killCgroup(path: string): Promise<void> {
   if (!(await isPopulated(path))) return;
-  const asked = await writeFile(join(path, 'cgroup.kill'), '1', { flag: 'r+' }).then(
-    () => true,
-    () => false, // before Linux 5.14
-  );
+  const asked = await writeControl(path, 'cgroup.kill', '1'); // false before Linux 5.14
   const gone = asked ? await eventually(async () => !(await isPopulated(path)), HOST.cgroupKillMs) : await killEach(path);
   if (!gone) throw await busy(path, 'they do not end, even by SIGKILL: look at what they wait for (state D in ps)');
 }
@@ -151,6 +165,14 @@ async function isCgroup2(path: string): Promise<boolean> {
 
 async function exists(path: string): Promise<boolean> {
   return statfs(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+/** False when there is no such file. */
+async function writeControl(path: string, file: string, text: string): Promise<boolean> {
+  return writeFile(join(path, file), text, { flag: 'r+' }).then(
     () => true,
     () => false,
   );

@@ -1,4 +1,5 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
+import { HOST } from '#model/settings/host.ts';
 import { eventually } from './waiting.ts';
 
 /** Whether a process is alive; one that ended and is not yet reaped is not. */
@@ -17,6 +18,45 @@ export async function endProcess(pid: number, waitMs: number): Promise<void> {
   if (!signal(pid, 'SIGTERM') || (await eventually(() => !isRunning(pid), waitMs))) return;
   signal(pid, 'SIGKILL');
   await eventually(() => !isRunning(pid), waitMs);
+}
+
+/**
+ * The processes with a thread in a network namespace, whatever their cgroup; this one, whose thread goes in and out of
+ * namespaces, is left out. None when there is no such namespace.
+ */
+export function processesInNetns(netnsPath: string): number[] {
+  const inode = statSync(netnsPath, { throwIfNoEntry: false })?.ino;
+  if (inode === undefined) return [];
+  const inside = `net:[${inode}]`;
+  return numbersIn('/proc').filter(
+    (pid) => pid !== process.pid && numbersIn(`/proc/${pid}/task`).some((thread) => netnsOf(pid, thread) === inside),
+  );
+}
+
+/** Kills what lives in a network namespace until nothing is left there; false when some of it stays. */
+export function killInNetns(netnsPath: string): Promise<boolean> {
+  return eventually(() => {
+    const inside = processesInNetns(netnsPath);
+    for (const pid of inside) signal(pid, 'SIGKILL');
+    return inside.length === 0;
+  }, HOST.cgroupKillMs);
+}
+
+function numbersIn(folder: string): number[] {
+  try {
+    return readdirSync(folder).map(Number).filter(Number.isInteger);
+  } catch {
+    return []; // it has ended
+  }
+}
+
+/** Null for a thread that has ended: a zombie has no namespaces any more. */
+function netnsOf(pid: number, thread: number): string | null {
+  try {
+    return readlinkSync(`/proc/${pid}/task/${thread}/ns/net`);
+  } catch {
+    return null;
+  }
 }
 
 function signal(pid: number, name: NodeJS.Signals): boolean {

@@ -3,13 +3,16 @@ import { join } from 'node:path';
 import { WeftError } from '#model/error.ts';
 import {
   createNodeCgroup,
+  freezeCgroup,
   isPopulated,
   killCgroup,
   processesIn,
   removeCgroup,
   staysPopulated,
+  thawCgroup,
 } from '#platform/linux/cgroup/cgroup.ts';
 import { type AddressPool, addressesOf, freeHost, GATEWAY_HOST, hostOf, parsePool } from '#platform/linux/net/address-pool.ts';
+import { killInNetns, processesInNetns } from '#platform/linux/process/processes.ts';
 import { createSerial } from '#platform/linux/process/waiting.ts';
 import { ipv6Usable } from './bridge.ts';
 import { type NodeSetup, type Place, placeOf, readNodeRecord, samePlace, setUpNode, tearDownNode } from './node-network.ts';
@@ -85,6 +88,23 @@ export class SandboxHome {
     });
   }
 
+  async hold(key: SandboxKey): Promise<void> {
+    await freezeCgroup(this.#cgroupPathOf(key));
+  }
+
+  async release(key: SandboxKey): Promise<void> {
+    await thawCgroup(this.#cgroupPathOf(key));
+  }
+
+  /** Held first: what is launched into it meanwhile must not run a moment, and is killed with the rest when it is removed. */
+  async end(key: SandboxKey): Promise<void> {
+    return this.#oneByOne(key, async () => {
+      await this.hold(key);
+      await killCgroup(this.#cgroupPathOf(key));
+      await this.#killStrays(((await this.#records.read(key)) ?? this.#nameless(key)).netnsName);
+    });
+  }
+
   async remove(key: SandboxKey, killProcesses: boolean): Promise<void> {
     return this.#oneByOne(key, async () => {
       const cgroupPath = this.#cgroupPathOf(key);
@@ -113,7 +133,9 @@ export class SandboxHome {
       const attempt = async (step: () => Promise<void>): Promise<void> =>
         step().catch((error: unknown) => void failures.push(error));
       // Each step is tried whatever became of the others: what can go shall go.
+      await attempt(async () => void (await freezeCgroup(this.#workloadsPath)));
       await attempt(() => killCgroup(this.#workloadsPath));
+      for (const netnsName of await listNetnsOf(node)) await attempt(() => this.#killStrays(netnsName));
       for (const record of await this.#records.readAll())
         await attempt(() => this.#oneByOne(record, () => this.#demolish(record)));
       for (const netnsName of await listNetnsOf(node)) await attempt(() => unwireNetns(netnsName));
@@ -185,6 +207,19 @@ export class SandboxHome {
     await this.#records.writeResolvConf(record, this.#resolvConfOf(record, pool));
     // Last: 'ready' says that all of it is there.
     await this.#records.write({ ...record, state: 'ready' });
+  }
+
+  /** What left the workload's cgroup, or was started beside it, and still sits in its network namespace. */
+  async #killStrays(netnsName: string): Promise<void> {
+    const path = netnsPathOf(netnsName);
+    if (await killInNetns(path)) return;
+    throw new WeftError(
+      'WEFT_SANDBOX_BUSY',
+      `the network namespace ${netnsName} still has processes: ${processesInNetns(path)}`,
+      {
+        remedy: 'they do not end, even by SIGKILL: look at what they wait for (state D in ps)',
+      },
+    );
   }
 
   /** The record goes last, so that a demolition that was cut off can go on. */

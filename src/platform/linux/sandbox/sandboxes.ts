@@ -16,6 +16,14 @@ export type Sandboxes = {
    * is taken back when it fails. Errors: WEFT_SANDBOX_NAME, WEFT_SANDBOX_POOL (exhausted), WEFT_SANDBOX_BUSY, WEFT_SANDBOX_COMMAND.
    */
   create(key: SandboxKey): Promise<Sandbox>;
+  /** Lets nothing in it run, and nothing that joins it, until it is released. Held and released as often as you like. */
+  hold(key: SandboxKey): Promise<void>;
+  release(key: SandboxKey): Promise<void>;
+  /**
+   * Ends every process in its cgroup or its network namespace, and holds the sandbox, which stays. Errors: WEFT_SANDBOX_BUSY
+   * when some do not end.
+   */
+  end(key: SandboxKey): Promise<void>;
   /**
    * Removes a sandbox; nothing happens when there is none. Errors: WEFT_SANDBOX_BUSY when processes live in it and are not
    * to be killed; then it stays as it was.
@@ -40,6 +48,9 @@ export function createSandboxes(options: SandboxesOptions): Sandboxes {
   return {
     prepareNode: () => home.prepare(),
     create: (key) => home.create(key),
+    hold: (key) => home.hold(key),
+    release: (key) => home.release(key),
+    end: (key) => home.end(key),
     remove: (key, { killProcesses = false } = {}) => home.remove(key, killProcesses),
     list: () => home.list(),
     isEmpty: (key) => home.isEmpty(key),
