@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, rmdirSync, rmSync, writeFileSync } from 'node:fs
 import { decodeJwt } from 'jose';
 import type { AgentPlace } from '#cli/agent.ts';
 import type { Log } from '#model/effects/log.ts';
+import { AGENT } from '#model/settings/agents.ts';
 import { Agent } from '#node-agent/agent.ts';
 import type { LocalWorkloads } from '#node-agent/enrollment/local-run/local-workloads.ts';
 import { discoveryNodeOf, type MeshEvents, subscribeMesh } from '#node-agent/follow-mesh.ts';
@@ -47,7 +48,7 @@ export async function startAgent(options: AgentProcessOptions): Promise<RunningA
     local,
     discovery,
     // Read on a timer (AGENT.eventsPeriodMs), as the ring wakes nobody.
-    drainEvents: () => events.drain(),
+    drainEvents: () => void events.drain(AGENT.eventsPerTurnMax),
     serve: (cleanup) =>
       serveLocalSocket(paths.socket, (method, path, body) =>
         answerLocalApi(method, path, body, {
@@ -96,8 +97,9 @@ async function assemble(options: AgentProcessOptions) {
   const { local, closeRegistry } = openLocalWorkloads(agent, sandboxes, paths.workloads, options);
   const events = readEvents(opened.datapath.maps.events.fd, (event) => agent.kernelEvent(event));
   const discovery = await followMesh(agent, options, {
-    // Refusals are explained by the policies that caused them, so they are read before a change.
-    beforeChange: () => events.drain(),
+    // Refusals are explained by the policies that caused them, so they are read before a change; never all of them, or
+    // whoever is refused often enough would hold the change up.
+    beforeChange: () => void events.drain(AGENT.eventsPerTurnMax),
     connected: () => local.refreshRegistration(),
   });
   // Calls that are under way would keep the process alive after everything else has ended.

@@ -23,6 +23,11 @@ export const AGENT_SETTINGS = {
       'A connection may be established from a verdict read just before a change: it is looked at again after this.',
     ),
     eventsPeriodMs: setting(50, 'ms', "How often the eBPF programs' events are read, for the log."),
+    eventsPerTurnMax: setting(
+      500,
+      'count',
+      'Events read in one turn, at most; the rest wait in the ring, so that no policy, tunnel or name waits for them.',
+    ),
     slotsMax: setting(
       4_096,
       'count',

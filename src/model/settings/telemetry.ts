@@ -2,7 +2,10 @@ import { type SettingGroup, setting, valuesOf } from './setting.ts';
 
 /** Metrics: the rows of the table. */
 export const TELEMETRY_SETTINGS = {
-  about: { title: 'Metrics', text: 'What one process keeps for its metrics page; see [metrics.md](metrics.md).' },
+  about: {
+    title: 'Metrics and log',
+    text: 'What one process keeps for its metrics page (see [metrics.md](metrics.md)) and writes to its log.',
+  },
   rows: {
     seriesMax: setting(
       5_000,
@@ -11,6 +14,13 @@ export const TELEMETRY_SETTINGS = {
     ),
     workloadValuesMax: setting(1_000, 'count', 'Values of a label that names workloads, services, identities or versions.'),
     fewValuesMax: setting(200, 'count', 'Values of a label that names namespaces, policies or clusters.'),
+    alikeLinesMax: setting(
+      50,
+      'count',
+      'Lines of one workload, sentence and cause that the log takes in one window; the rest are one line with their count.',
+    ),
+    alikeWindowMs: setting(30_000, 'ms', 'The window of `alikeLinesMax`.'),
+    alikeGroupsMax: setting(10_000, 'count', 'Kinds of lines told apart in one window; all further ones share one.'),
     scrapesMax: setting(8, 'count', 'Scrapes answered at once; a further one gets status 503.'),
     scrapeMs: setting(10_000, 'ms', "How long a scrape's request may take to arrive (Prometheus' own patience)."),
   },

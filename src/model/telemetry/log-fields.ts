@@ -59,6 +59,7 @@ export const LOG_FIELDS = {
   id: 'node id of a discovery client',
   identity: 'SPIFFE identity that the line is about',
   ip: 'address that the line is about',
+  left_out: 'how many lines like this one were not written',
   loss: 'what does not work without it',
   name: 'name that was asked for',
   node: 'name of a node',

@@ -72,10 +72,11 @@ export const METRICS = {
   weft_enrolled_workloads: gauge(AGENT, 'Workloads of this node that are enrolled: known to the control plane, or not yet.', [
     'enrollment',
   ]),
-  weft_refusals_total: counter(BOTH, 'Connections that were refused or cut, by cause; each is one log line, too.', [
-    'reporter',
-    'cause',
-  ]),
+  weft_refusals_total: counter(
+    BOTH,
+    'Connections that were refused or cut, by cause; the log has the first lines of each workload and cause, and how many more there were.',
+    ['reporter', 'cause'],
+  ),
   weft_dry_run_decisions_total: counter(BOTH, 'Decisions of policies in dry run that were not enforced.', [
     'policy',
     'decision',

@@ -14,7 +14,7 @@ export type LinkHandle = Handle<'link'>;
 /** struct ring_buffer. */
 export type RingHandle = Handle<'ring'>;
 
-/** Called for each record; 0 goes on. */
+/** Called for each record; 0 goes on, a negative number ends the reading. */
 export type RingCallback = (context: unknown, data: unknown, size: number | bigint) => number;
 
 /** The part of libbpf 1.x that Weft calls. Pointers are opaque; failures are null or a negative errno. */

@@ -5,21 +5,33 @@ import { EVENT, type KernelEvent } from '#model/kernel/maps.ts';
 import { libbpf, registerRingCallback } from './libbpf.ts';
 import type { OpenMap } from './map.ts';
 
-/** Reads the events ring buffer; call drain() from a timer. */
-export type EventReader = { drain(): void; close(): void };
+/** The events ring buffer; its reader asks on a timer, and never for more than a turn of the thread can bear. */
+export type EventReader = {
+  /** Hands over at most `most` events, oldest first, and says how many it were; the rest stay for the next call. */
+  drain(most: number): number;
+  close(): void;
+};
+
+/** Made once: koffi keeps every type it is asked for, so one per event would be memory that never comes back. */
+const EVENT_BYTES = koffi.array('uint8_t', EVENT.size, 'Typed');
+/** A negative answer ends the reading, with this record taken; libbpf 1.1 has no bound of its own. */
+const ENOUGH = -1;
 
 /** Errors: WEFT_BPF_MAP when the ring cannot be mapped. */
 export function readEvents(ringFd: number, onEvent: (event: KernelEvent) => void): EventReader {
+  let [taken, wanted] = [0, 0];
   const callback = registerRingCallback((_context, data, size) => {
-    if (Number(size) === EVENT.size)
-      onEvent(EVENT.decode(Buffer.from(koffi.decode(data, koffi.array('uint8_t', EVENT.size, 'Typed')))));
-    return 0;
+    taken++;
+    if (Number(size) === EVENT.size) onEvent(EVENT.decode(Buffer.from(koffi.decode(data, EVENT_BYTES))));
+    return taken < wanted ? 0 : ENOUGH;
   });
   const ring = libbpf().ringNew(ringFd, callback, null, null);
   if (ring === null) throw new WeftError('WEFT_BPF_MAP', 'cannot map the events ring buffer');
   return {
-    drain: () => {
+    drain(most) {
+      [taken, wanted] = [0, most];
       libbpf().ringConsume(ring);
+      return taken;
     },
     close: () => {
       libbpf().ringFree(ring);

@@ -1,6 +1,8 @@
 import { pino } from 'pino';
 import type { Log } from '#model/effects/log.ts';
 import { WeftError } from '#model/error.ts';
+import { limitedLog } from '#model/telemetry/limited-log.ts';
+import { systemClock } from '#platform/clock.ts';
 
 /** Records below the level are not written. */
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';
@@ -70,9 +72,12 @@ function plain(value: unknown): string {
 const LEVELS: readonly LogLevel[] = ['debug', 'info', 'warn', 'error', 'silent'];
 const FORMATS: readonly LogOptions['format'][] = ['text', 'json'];
 
-/** The log of a command that serves, as WEFT_LOG_LEVEL and WEFT_LOG_FORMAT want it. Errors: WEFT_SETTING. */
-export function commandLog(part: string, env: NodeJS.ProcessEnv = process.env): Log {
-  return createLog({ ...logSettings(env), process: part });
+/**
+ * The log of a command that serves, as WEFT_LOG_LEVEL and WEFT_LOG_FORMAT want it. What clients cause is written within
+ * bounds: no peer or workload fills the disk by failing often. Errors: WEFT_SETTING.
+ */
+export function commandLog(part: string, env: NodeJS.ProcessEnv = process.env, sink?: LogSink): Log {
+  return limitedLog(createLog({ ...logSettings(env), process: part }, sink), systemClock);
 }
 
 /** Level and format of the log; exported for its test. */
