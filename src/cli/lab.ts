@@ -1,6 +1,8 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import type { UserText } from '#model/rights/rights.ts';
 import { type Act, makeCommand } from './command.ts';
 import { collectLabel, readName, readWorkloadName } from './option-values.ts';
+import { capAddOption, type RunOptions, userOption } from './run.ts';
 
 /** How many virtual nodes a lab may have. Fixed by the names of nodes: alpha to theta. */
 const NODES_MAX = 8;
@@ -18,7 +20,7 @@ export type LabRequest = { lab: string } & (
 );
 
 /** A workload to run in a lab: as for `weft run`, with the node instead of a socket. */
-export type LabWorkload = { name: string; serviceAccount: string; namespace: string; labels: Record<string, string> };
+export type LabWorkload = Pick<RunOptions, 'name' | 'serviceAccount' | 'namespace' | 'labels' | 'user' | 'capAdd'>;
 
 /** The option that every command of a lab has. */
 type Named = { lab: string };
@@ -68,7 +70,7 @@ function up(act: Act<LabRequest>): Command {
 }
 
 function run(act: Act<LabRequest>): Command {
-  type Parsed = Named & { node: string; label: Record<string, string> } & Omit<LabWorkload, 'labels'>;
+  type Parsed = Named & { node: string; label: Record<string, string>; user?: UserText } & Omit<LabWorkload, 'labels' | 'user'>;
   return subcommand('run', 'Run a command as a workload on a node of the lab')
     .usage('--name <name> --service-account <name> [options] -- <command...>')
     .argument('<command...>', 'the command and its arguments; write -- before it')
@@ -77,8 +79,12 @@ function run(act: Act<LabRequest>): Command {
     .requiredOption('--service-account <name>', 'the service account in its identity', readWorkloadName)
     .option('--namespace <name>', 'the namespace in its identity', readWorkloadName, 'default')
     .option('--label <key=value>', 'a label that selectors can match; repeat for more', collectLabel, {})
+    .addOption(userOption())
+    .addOption(capAddOption())
     .passThroughOptions() // from the first word on that is no option, all belongs to the command
-    .action((command: string[], { label, ...rest }: Parsed) => act({ kind: 'run', ...rest, labels: label, command }));
+    .action((command: string[], { label, user, ...rest }: Parsed) =>
+      act({ kind: 'run', ...rest, user: user ?? null, labels: label, command }),
+    );
 }
 
 function outside(act: Act<LabRequest>): Command {

@@ -1,6 +1,8 @@
 import { InvalidArgumentError } from 'commander';
 import { type Family, familyOf, type IpAddress, splitHostPort, tryParseCidr, tryParseIp } from '#model/address/ip.ts';
 import { PORT } from '#model/mesh/ports.ts';
+import { CAPABILITIES, type CapabilityName, readCapability } from '#model/rights/capabilities.ts';
+import { readUserText, type UserText } from '#model/rights/rights.ts';
 
 /** A name or an address, and a TCP port. */
 export type HostPort = { host: string; port: number };
@@ -94,6 +96,23 @@ export function collectDnsUpstream(text: string, before: readonly DnsUpstream[])
   if (pair === null || ip === null)
     throw new InvalidArgumentError('Write an IP address, or IP:PORT, such as 9.9.9.9 or [2620:fe::fe]:53.');
   return [...before, { ip, port: pair.port }];
+}
+
+/** Collects capabilities. `ALL` is refused: nobody means those that open the machine. */
+export function collectCapability(text: string, before: readonly CapabilityName[]): CapabilityName[] {
+  if (text.toUpperCase() === 'ALL')
+    throw new InvalidArgumentError('Name each capability that is needed: docs/capabilities.md says what each opens.');
+  const capability = readCapability(text);
+  if (capability === null) throw new InvalidArgumentError(`Write one of ${Object.keys(CAPABILITIES).join(', ')}.`);
+  return [...before.filter((name) => name !== capability), capability];
+}
+
+/** A user, and a group after a colon: names or numbers. */
+export function readUser(text: string): UserText {
+  const user = readUserText(text);
+  if (user === null)
+    throw new InvalidArgumentError('Write USER or USER:GROUP, by name or number, such as www-data or 1000:1000.');
+  return user;
 }
 
 /** Collects plain words. */

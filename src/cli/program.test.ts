@@ -92,6 +92,8 @@ const RUN = {
   node: null,
   runDir: '/run/weft',
   nativeTunnel: false,
+  user: null,
+  capAdd: [],
 };
 const AGENT = { node: 'a', runDir: '/run/weft', bpffs: '/sys/fs/bpf', cgroup: null, ...POOLS };
 
@@ -124,6 +126,11 @@ const lines: { line: string; command: string; options: unknown }[] = [
     line: 'run --name web --service-account web --namespace shop --label app=web --label version=v1 --node n --native-tunnel -- w',
     command: 'run',
     options: { ...RUN, namespace: 'shop', labels: { app: 'web', version: 'v1' }, node: 'n', nativeTunnel: true, command: ['w'] },
+  },
+  {
+    line: 'run --name web --service-account web --user www-data:1000 --cap-add net_raw --cap-add CAP_NET_ADMIN --cap-add NET_RAW -- w',
+    command: 'run',
+    options: { ...RUN, user: { user: 'www-data', group: '1000' }, capAdd: ['NET_ADMIN', 'NET_RAW'], command: ['w'] },
   },
   {
     line: 'control --config mesh --listen [::1]:15012 --server-name a --server-name 10.0.0.1 --path-normalization MERGE_SLASHES --waypoint-agent /run/a.sock',

@@ -14,6 +14,8 @@ const OPTIONS: RunOptions = {
   node: null,
   runDir: '/run/weft',
   nativeTunnel: false,
+  user: null,
+  capAdd: [],
   command: ['serve', '--port', '80'],
 };
 

@@ -1,7 +1,9 @@
 import { type Command, Option } from 'commander';
 import { WeftError } from '#model/error.ts';
+import { CAPABILITIES, type CapabilityName } from '#model/rights/capabilities.ts';
+import type { UserText } from '#model/rights/rights.ts';
 import { type Act, makeCommand, runDirOption } from './command.ts';
-import { collectLabel, readName, readWorkloadName } from './option-values.ts';
+import { collectCapability, collectLabel, readName, readUser, readWorkloadName } from './option-values.ts';
 
 /** What `weft run` is told. */
 export type RunOptions = {
@@ -15,12 +17,17 @@ export type RunOptions = {
   runDir: string;
   /** The command speaks HBONE by itself. */
   nativeTunnel: boolean;
+  /** Null: as who calls. */
+  user: UserText | null;
+  /** Beyond those that each workload has. */
+  capAdd: readonly CapabilityName[];
   /** The command and its arguments: at least one word. */
   command: readonly string[];
 };
 
-type Parsed = Omit<RunOptions, 'labels' | 'agentSocket' | 'node' | 'command'> & {
+type Parsed = Omit<RunOptions, 'labels' | 'agentSocket' | 'node' | 'user' | 'command'> & {
   label: Record<string, string>;
+  user?: UserText;
   agentSocket?: string;
   node?: string;
 };
@@ -33,6 +40,10 @@ export function runCommand(act: Act<RunOptions>): Command {
         command: 'weft run --name web --service-account web --label app=web -- python3 -m http.server 8080',
         does: 'run a web server that Services with the selector app=web send to',
       },
+      {
+        command: 'weft run --user www-data --name web --service-account web -- python3 -m http.server 80',
+        does: 'the same as a user who owns nothing of this machine',
+      },
       { command: 'weft run --name shell --service-account tester -- bash', does: 'get a shell inside the mesh' },
     ])
       .description(
@@ -44,16 +55,39 @@ export function runCommand(act: Act<RunOptions>): Command {
       .requiredOption('--service-account <name>', 'the service account in its identity', readWorkloadName)
       .option('--namespace <name>', 'the namespace in its identity', readWorkloadName, 'default')
       .option('--label <key=value>', 'a label that selectors can match; repeat for more', collectLabel, {})
+      .addOption(userOption())
+      .addOption(capAddOption())
       .option('--node <name>', 'the node to run on, when this machine has several agents', readName)
       .option('--agent-socket <path>', "the agent's socket (default: the only agent below --run-dir)")
       .addOption(runDirOption())
       .addOption(new Option('--native-tunnel', 'the command speaks HBONE by itself').default(false).hideHelp())
       // From the first word on that is no option, all belongs to the command.
       .passThroughOptions()
-      .action((words: string[], { label, agentSocket, node, ...rest }: Parsed) =>
-        act({ ...rest, labels: label, agentSocket: agentSocket ?? null, node: node ?? null, command: words }),
+      .action((words: string[], { label, agentSocket, node, user, ...rest }: Parsed) =>
+        act({ ...rest, user: user ?? null, labels: label, agentSocket: agentSocket ?? null, node: node ?? null, command: words }),
       )
   );
+}
+
+/** Which user the command runs as. */
+export function userOption(): Option {
+  return new Option('--user <user[:group]>', 'run the command as this user of the machine, by name or number').argParser(
+    readUser,
+  );
+}
+
+/** What the command may do beyond what every workload may. */
+export function capAddOption(): Option {
+  return new Option('--cap-add <capability>', 'leave the command a capability, such as NET_RAW; repeat for more')
+    .argParser(collectCapability)
+    .default([], 'none');
+}
+
+/** A sentence for each capability with which a workload can leave the mesh. */
+export function capabilityWarnings(added: readonly CapabilityName[]): string[] {
+  return added
+    .filter((name) => CAPABILITIES[name].leaves)
+    .map((name) => `weft: with ${name} the command can leave the mesh and take this machine (docs/capabilities.md)\n`);
 }
 
 /** What options say of the agent to ask. */

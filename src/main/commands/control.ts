@@ -4,6 +4,7 @@ import type { ControlOptions } from '#cli/control.ts';
 import type { WaypointRunner } from '#control-plane/waypoints/plan.ts';
 import { processRunner } from '#control-plane/waypoints/process-runner.ts';
 import { startControl } from '#main/control/control-process.ts';
+import { WAYPOINT_RIGHTS } from '#model/rights/rights.ts';
 import { systemClock } from '#platform/clock.ts';
 import { openStateDirectory } from '#platform/files/state-directory.ts';
 import { relayToControl } from '#platform/grpc/control-relay.ts';
@@ -54,7 +55,11 @@ async function runnerFor(agentSocket: string, stateDir: string, runDir: string):
   const dir = waypointsDirectory(runDir);
   return processRunner({
     agent: agentClient(agentSocket),
-    processes: { launch: launchDetached, startTimeOf, signal: signalProcess },
+    processes: {
+      launch: (sandbox, command, logFile, ended) => launchDetached(sandbox, command, { rights: WAYPOINT_RIGHTS, logFile }, ended),
+      startTimeOf,
+      signal: signalProcess,
+    },
     store: await openStateDirectory(dir),
     dir,
     weft: [process.execPath, WEFT_ENTRY],

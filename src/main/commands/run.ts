@@ -1,6 +1,8 @@
-import { chooseAgentSocket, type RunOptions } from '#cli/run.ts';
+import { capabilityWarnings, chooseAgentSocket, type RunOptions } from '#cli/run.ts';
 import { type RunEffects, runWorkload, type WorkloadOptions } from '#cli/run-workload.ts';
+import { type Rights, workloadRights } from '#model/rights/rights.ts';
 import { agentsBelow } from '#platform/files/run-dir.ts';
+import { findAccount } from '#platform/linux/confine/rights.ts';
 import { launchIn } from '#platform/linux/sandbox/launch.ts';
 import { agentClient } from '#platform/local-api/clients.ts';
 import { requireRoot } from '#platform/preflight/preflight.ts';
@@ -11,17 +13,26 @@ const FORWARDED: readonly NodeJS.Signals[] = ['SIGINT', 'SIGQUIT', 'SIGTERM', 'S
 /** `weft run`. Errors: WEFT_NOT_ROOT, WEFT_NO_AGENT, WEFT_WHICH_AGENT, and those of `runWorkload`. */
 export async function run(options: RunOptions): Promise<number> {
   requireRoot('entering a network namespace');
-  return runOn(agentClient(chooseAgentSocket(options, () => agentsBelow(options.runDir))), options);
+  const agent = agentClient(chooseAgentSocket(options, () => agentsBelow(options.runDir)));
+  return runOn(agent, options, await rightsOf(options));
+}
+
+/** What a command line leaves a workload; warns of what lets it out. Errors: WEFT_NO_USER. */
+export async function rightsOf({ user, capAdd }: Pick<RunOptions, 'user' | 'capAdd'>): Promise<Rights> {
+  for (const warning of capabilityWarnings(capAdd)) process.stderr.write(warning);
+  return workloadRights(user === null ? null : await findAccount(user), capAdd);
 }
 
 /**
  * The same with an agent that is known, or with something that stands for one: a lab runs commands on hosts without an
  * agent this way. Environment and working directory are those of this process, as a shell would have it.
+ * `rights` null: all that this process may do, for what is no workload.
  */
-export function runOn(agent: RunEffects['agent'], options: WorkloadOptions): Promise<number> {
+export function runOn(agent: RunEffects['agent'], options: WorkloadOptions, rights: Rights | null): Promise<number> {
   return runWorkload(options, {
     agent,
-    launch: (sandbox, command) => launchIn(sandbox, command, { env: process.env, cwd: process.cwd(), mountResolvConf: true }),
+    launch: (sandbox, command) =>
+      launchIn(sandbox, command, { env: process.env, cwd: process.cwd(), mountResolvConf: true, rights }),
     onSignal,
     warn: (sentence) => void process.stderr.write(sentence),
   });

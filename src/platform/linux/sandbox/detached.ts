@@ -1,4 +1,6 @@
+import type { StdioOptions } from 'node:child_process';
 import { closeSync, openSync, readFileSync } from 'node:fs';
+import type { Rights } from '#model/rights/rights.ts';
 import { launchIn } from './launch.ts';
 import type { Sandbox } from './sandbox.ts';
 
@@ -10,10 +12,16 @@ export type Place = Pick<Sandbox, 'cgroupPath' | 'netnsPath' | 'resolvConfPath'>
  * process id; null when it cannot be started. `ended` is called when it ends while this process still runs.
  * Errors: those of launchIn, and of opening the file.
  */
-export function launchDetached(place: Place, command: readonly string[], logFile: string, ended: () => void): number | null {
+export function launchDetached(
+  place: Place,
+  command: readonly string[],
+  { rights, logFile }: { rights: Rights; logFile: string },
+  ended: () => void,
+): number | null {
   const log = openSync(logFile, 'a', 0o600);
   try {
-    const child = launchIn(place, command, { env: process.env, cwd: '/', mountResolvConf: false, stdio: ['ignore', log, log] });
+    const stdio: StdioOptions = ['ignore', log, log];
+    const child = launchIn(place, command, { env: process.env, cwd: '/', mountResolvConf: false, rights, stdio });
     child.once('exit', ended);
     // A program that is not there is told by an event, too; the caller sees it by the missing id.
     child.once('error', ended);

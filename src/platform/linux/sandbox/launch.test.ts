@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import test, { after, before } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { WeftError } from '#model/error.ts';
+import { type Account, type Rights, workloadRights } from '#model/rights/rights.ts';
 import { launchIn } from './launch.ts';
 import { inOwnNetns, runIn, testNode } from './own-netns.testing.ts';
 import type { Sandbox } from './sandbox.ts';
@@ -85,6 +86,7 @@ inOwnNetns(import.meta.url, () => {
         env: process.env,
         cwd: '/',
         mountResolvConf,
+        rights: null,
         stdio: ['ignore', 'pipe', 'inherit'],
       });
       let output = '';
@@ -124,7 +126,13 @@ inOwnNetns(import.meta.url, () => {
 
   test('a signal reaches the command, and its death by one is seen as such', async () => {
     const started = (argv: string[]) =>
-      launchIn(sandbox, argv, { env: process.env, cwd: '/', mountResolvConf: true, stdio: ['ignore', 'pipe', 'inherit'] });
+      launchIn(sandbox, argv, {
+        env: process.env,
+        cwd: '/',
+        mountResolvConf: true,
+        rights: null,
+        stdio: ['ignore', 'pipe', 'inherit'],
+      });
     const handling = started([
       process.execPath,
       '-e',
@@ -144,6 +152,7 @@ inOwnNetns(import.meta.url, () => {
       env: process.env,
       cwd: '/',
       mountResolvConf: true,
+      rights: null,
       stdio: ['pipe', 'pipe', 'inherit'],
     });
     let output = '';
@@ -165,6 +174,7 @@ inOwnNetns(import.meta.url, () => {
       env: process.env,
       cwd: '/',
       mountResolvConf: true,
+      rights: null,
       stdio: ['pipe', 'pipe', 'inherit'],
     });
     child.stdin?.write('x');
@@ -177,6 +187,47 @@ inOwnNetns(import.meta.url, () => {
     await new Promise((resolve) => child.on('close', resolve));
   });
 
+  const rightsOf = async (rights: Rights): Promise<Record<string, string>> => {
+    const { stdout } = await runIn(sandbox, ['grep', '-E', '^(Cap|NoNewPrivs|Uid|Gid|Groups)', '/proc/self/status'], { rights });
+    return Object.fromEntries(
+      stdout
+        .trim()
+        .split('\n')
+        .map((line) => line.split(':\t') as [string, string]),
+    );
+  };
+  const NOBODY: Account = { uid: 65_534, gid: 65_534, groups: [], name: null, home: '/' };
+  const NONE = '0000000000000000';
+
+  test('rights: root has the capabilities of a workload and no more, and cannot get others', async () => {
+    const { CapPrm, CapEff, CapBnd, CapInh, CapAmb, NoNewPrivs, Uid } = await rightsOf(workloadRights(null, []));
+    // CHOWN 0, DAC_OVERRIDE 1, FOWNER 3, FSETID 4, KILL 5, SETGID 6, SETUID 7, NET_BIND_SERVICE 10, SYS_CHROOT 18
+    assert.deepEqual([CapPrm, CapEff, CapBnd], Array(3).fill('00000000000404fb'));
+    assert.deepEqual([CapInh, CapAmb, NoNewPrivs, Uid?.split('\t')[1]], [NONE, NONE, '1', '0']);
+  });
+
+  test('rights: another user may serve a low port, and has what was given by name', async () => {
+    const groups = [65_534, 12];
+    const told = await rightsOf(workloadRights({ ...NOBODY, groups }, ['NET_RAW']));
+    assert.deepEqual([told.CapPrm, told.CapEff, told.CapAmb], Array(3).fill('0000000000002400'));
+    assert.equal(told.CapBnd, '00000000000424fb');
+    assert.deepEqual(told.Uid?.split('\t'), Array(4).fill('65534'));
+    assert.deepEqual([told.Gid?.split('\t')[1], told.Groups?.trim()], ['65534', '12 65534']);
+  });
+
+  test('rights: a user without groups of his own has none of the one who starts him', async () => {
+    const told = await rightsOf(workloadRights(NOBODY, []));
+    assert.equal(told.Groups?.trim(), '');
+  });
+
+  test("rights: who the user is stands in the environment, and the exit status is the command's own", async () => {
+    const rights = workloadRights({ ...NOBODY, name: 'nobody', home: '/nonexistent' }, []);
+    const { stdout, status } = await runIn(sandbox, [SH, '-c', 'echo "$HOME $USER $LOGNAME"; exit 42'], { rights });
+    assert.deepEqual([stdout, status], ['/nonexistent nobody nobody\n', 42]);
+    const env = { PATH: '/usr/bin:/bin' }; // a folder that only root may search would make it 126
+    assert.equal((await runIn(sandbox, ['no-such-command'], { rights, env })).status, 127);
+  });
+
   const refusals = [
     { name: 'no command', argv: [], cwd: '/' },
     { name: 'an option', argv: ['-x'], cwd: '/' },
@@ -186,7 +237,7 @@ inOwnNetns(import.meta.url, () => {
   ];
   for (const { name, argv, cwd } of refusals) {
     test(`refused before anything starts: ${name}`, () => {
-      const start = () => launchIn(sandbox, argv, { env: { 'odd.name': '1' }, cwd, mountResolvConf: false });
+      const start = () => launchIn(sandbox, argv, { env: { 'odd.name': '1' }, cwd, mountResolvConf: false, rights: null });
       assert.throws(
         start,
         (error) => error instanceof WeftError && error.code === 'WEFT_SANDBOX_LAUNCH' && error.remedy !== undefined,
@@ -205,7 +256,7 @@ inOwnNetns(import.meta.url, () => {
        mkdirSync('/run/nscd');
        createServer().listen('/run/nscd/socket', () => {
          const probe = "require('net').connect('/run/nscd/socket').on('connect', () => process.exit(1)).on('error', (e) => process.exit(e.code === 'ECONNREFUSED' ? 0 : 2))";
-         const child = launchIn(${JSON.stringify(sandbox)}, [process.execPath, '-e', probe], { env: process.env, cwd: '/', mountResolvConf: true });
+         const child = launchIn(${JSON.stringify(sandbox)}, [process.execPath, '-e', probe], { env: process.env, cwd: '/', mountResolvConf: true, rights: null });
          child.on('close', (status) => process.exit(status));
        });`,
     );

@@ -1,6 +1,8 @@
 import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process';
 import { statSync } from 'node:fs';
 import { WeftError } from '#model/error.ts';
+import { environmentOf, type Rights } from '#model/rights/rights.ts';
+import { setprivArgv } from '#platform/linux/confine/rights.ts';
 import { findProgram } from '#platform/linux/process/command.ts';
 import type { Sandbox } from './sandbox.ts';
 
@@ -11,6 +13,8 @@ export type LaunchOptions = {
   cwd: string;
   /** Whether the command sees the sandbox's resolv.conf as /etc/resolv.conf (in a mount namespace of its own). */
   mountResolvConf: boolean;
+  /** What the command may do; null: all that this process may. */
+  rights: Rights | null;
   /** 'inherit' by default. */
   stdio?: StdioOptions;
 };
@@ -55,13 +59,14 @@ export function launchIn(
 ): ChildProcess {
   checkCommand(argv, options.cwd);
   const nsenter = findProgram('nsenter', 'util-linux');
-  const command = [...environmentPrefix(argv, options.env), ...argv];
-  const inside = options.mountResolvConf
-    ? withResolvConf(sandbox.resolvConfPath, command)
-    : [SHELL, '-c', EXECUTE, 'weft', ...command];
+  const env = options.rights === null ? options.env : { ...options.env, ...environmentOf(options.rights) };
+  // Rights go last: joining and mounting need them.
+  const drop = options.rights === null ? [] : setprivArgv(findProgram('setpriv', 'util-linux'), options.rights);
+  const command = [...drop, SHELL, '-c', EXECUTE, 'weft', ...environmentPrefix(argv, env), ...argv];
+  const inside = options.mountResolvConf ? withResolvConf(sandbox.resolvConfPath, command) : command;
   const { cgroupPath, netnsPath } = sandbox;
   return spawn(SHELL, ['-c', JOIN_CGROUP, 'weft', nsenter, cgroupPath, netnsPath, ...inside], {
-    env: options.env,
+    env,
     cwd: options.cwd,
     stdio: options.stdio ?? 'inherit',
   });

@@ -106,7 +106,7 @@ export async function runIn(
   argv: readonly string[],
   changes: Partial<Parameters<typeof launchIn>[2]> = {},
 ): Promise<Finished> {
-  const options = { env: process.env, cwd: '/', mountResolvConf: false, stdio: ['ignore', 'pipe', 'pipe'] as const };
+  const options = { env: process.env, cwd: '/', mountResolvConf: false, rights: null };
   const child = launchIn(sandbox, argv, { ...options, stdio: ['ignore', 'pipe', 'pipe'], ...changes });
   const [stdout, stderr]: [Buffer[], Buffer[]] = [[], []];
   child.stdout?.on('data', (chunk: Buffer) => stdout.push(chunk));
@@ -125,6 +125,7 @@ export async function startEcho(sandbox: Sandbox, port: number) {
     env: process.env,
     cwd: '/',
     mountResolvConf: false,
+    rights: null,
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const ended = new Promise<void>((resolve) => child.once('close', () => resolve()));

@@ -26,6 +26,7 @@ async function startSleeper({ netnsPath, ...sandbox }: Sandbox, outside: boolean
         env: process.env,
         cwd: '/',
         mountResolvConf: false,
+        rights: null,
         stdio: ['ignore', 'pipe', 'inherit'],
       });
   if (child.stdout !== null) await once(child.stdout, 'data');
