@@ -20,5 +20,6 @@ struct weft_config {
 	__u16 dns_port;
 	__u16 waypoint_port; /* … and where a waypoint takes clients of its own node */
 	__u16 pad0;
+	__u32 last_id; /* the highest number given so far: the next agent goes on after it, whatever the maps have lost */
 };
-WEFT_SIZE(struct weft_config, 24);
+WEFT_SIZE(struct weft_config, 28);

@@ -21,6 +21,7 @@ enum weft_reason {
 	WEFT_REASON_RESERVED_PORT = 20,
 	WEFT_REASON_NO_AGENT = 21,
 	WEFT_REASON_NOT_LOCAL = 22,
+	WEFT_REASON_NOT_ATTESTED = 23, /* from a workload of this node, but not as the kernel let it go */
 };
 
 /* Which program reported an event. */
@@ -57,5 +58,6 @@ enum weft_counter {
 	WEFT_COUNT_INBOUND_REFUSED = 9,
 	WEFT_COUNT_EVENT_LOST = 10,
 	WEFT_COUNT_MAP_FULL = 11,
-	WEFT_COUNTERS = 12, /* how many there are */
+	WEFT_COUNT_INBOUND_LATE = 12, /* established after a change of policy, from a SYN before it */
+	WEFT_COUNTERS = 13, /* how many there are */
 };

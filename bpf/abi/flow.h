@@ -14,18 +14,27 @@ struct weft_flow {
 };
 WEFT_SIZE(struct weft_flow, 48);
 
+/* What became of the one connection that a record of `attested` lets in. */
+enum weft_taken {
+	WEFT_TAKEN_NOT = 0,
+	WEFT_TAKEN_BY_ONE = 1, /* established: another SYN of these ends needs a record of its own */
+	WEFT_TAKEN_TOLD = 2,   /* and one that came without was told */
+};
+
 /* What the kernel knows of a captured or attested connection. */
 struct weft_origin {
 	__u32 source_id;
-	__u32 destination_id;   /* 0: not a workload of the mesh */
+	__u32 destination_id;   /* the enrolment that is meant; 0: not a workload of the mesh */
 	struct weft_ip dialled; /* what the app asked for */
 	struct weft_ip backend; /* what was chosen, zero when nothing was */
 	__u16 dialled_port;
 	__u16 backend_port;
 	__u16 reason; /* enum weft_reason */
 	__u16 pad0;
+	enum weft_taken taken;
+	__u32 generation; /* of the decision */
 };
-WEFT_SIZE(struct weft_origin, 48);
+WEFT_SIZE(struct weft_origin, 56);
 
 /* A live connection that no process of ours carries. Value of `flows`; key: socket cookie. */
 struct weft_live_flow {

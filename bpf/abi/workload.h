@@ -9,7 +9,7 @@ enum weft_workload_flag {
 
 /* Value of `workloads`; key: netns cookie. */
 struct weft_workload {
-	__u32 id; /* never given twice while the maps are pinned */
+	__u32 id; /* of this enrolment: another one gets another number, which is never given twice while the maps are pinned */
 	enum weft_workload_flag flags;
 	struct weft_ip ip4; /* own addresses, zero when the family is absent */
 	struct weft_ip ip6;

@@ -26,7 +26,7 @@ int weft_flow(struct bpf_sock_ops *ctx)
 	if (op == BPF_SOCK_OPS_TCP_CONNECT_CB)
 		flow_opens(ctx, kept, netns_cookie);
 	else
-		flow_closes(ctx, kept, netns_cookie);
+		flow_closes(ctx, kept, netns_cookie, ctx->args[0]);
 	return 1;
 }
 

@@ -6,8 +6,8 @@
 #include "../abi/flow.h"
 #include "base.h"
 
-/* Flows between two sockets of this node that no process of ours carries. Read by the arrival hook, which lets them
- * in, and by waypoints. The netns cookie is 0: the accepting side cannot know the opener's. */
+/* Flows between two sockets of this node that no process of ours carries. Read by the arrival hook, which lets each in
+ * once, and by waypoints. The netns cookie is 0: the accepting side cannot know the opener's. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 65536);

@@ -13,7 +13,10 @@
 #define IPPROTO_UDP 17
 #define IPPROTO_MPTCP 262
 #define ECONNREFUSED 111
+#define TCP_ESTABLISHED 1
+#define TCP_FIN_WAIT1 4
 #define TCP_CLOSE 7
+#define TCP_CLOSE_WAIT 8
 #define LOOPBACK_IFINDEX 1
 
 /* What a cgroup socket-address program returns; recvmsg and getpeername may only allow. */

@@ -42,9 +42,12 @@ static __always_inline enum dial_path path_for(struct dial *dial, enum dial_path
 static __always_inline enum dial_path path_to_waypoint(struct dial *dial, __u32 waypoint_id)
 {
 	const struct weft_ip *ip = local_waypoint(waypoint_id, &dial->ip);
+	const struct weft_address *address = ip ? address_of(ip) : 0;
 
-	if (!ip)
+	/* The attestation names the waypoint's enrolment, so it must be known which one it is. */
+	if (!address || !(address->flags & WEFT_ADDRESS_LOCAL))
 		return path_for(dial, PATH_AGENT, WEFT_REASON_WAYPOINT);
+	dial->destination_id = address->id;
 	COPY_IP(dial->backend, *ip);
 	dial->backend_port = dial->config->waypoint_port;
 	return path_for(dial, PATH_BACKEND, WEFT_REASON_WAYPOINT);
@@ -56,7 +59,7 @@ static __always_inline enum dial_path path_to_workload(struct dial *dial, const 
 	enum cached_verdict verdict;
 
 	dial->destination_id = address->id;
-	if (!(address->flags & WEFT_ADDRESS_HBONE))
+	if (!(address->flags & (WEFT_ADDRESS_HBONE | WEFT_ADDRESS_LOCAL)))
 		return path_for(dial, PATH_BACKEND, WEFT_REASON_NONE);
 	verdict = cached_verdict(dial->source->id, address->id, dial->backend_port, dial->config->generation);
 	if (verdict == VERDICT_DENY)

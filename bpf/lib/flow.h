@@ -5,6 +5,7 @@
 #include "config.h"
 #include "peer.h"
 #include "counters.h"
+#include "verdict.h"
 #include "workload.h"
 
 /* Connections that the agent may have to close, because no process of ours carries them. A plain hash: an entry that
@@ -63,9 +64,12 @@ static __always_inline long remember_live(struct bpf_sock_ops *ctx, const struct
 	return failed;
 }
 
-/* Before the SYN leaves: whoever receives this connection must find who opened it. */
+/* Before the SYN leaves, which may be long after connect() decided (TCP_FASTOPEN_CONNECT): whoever receives this
+ * connection must find who opened it, and by which generation it was decided. A socket whose enrolment is gone opens
+ * nothing: its rights went with it, although its namespace may be enrolled again. */
 static __always_inline void flow_opens(struct bpf_sock_ops *ctx, struct weft_socket *kept, __u64 netns_cookie)
 {
+	const struct weft_workload *source = workload_of(netns_cookie);
 	struct weft_flow flow = ops_flow(ctx, netns_cookie, 0);
 	struct weft_origin origin = {
 		.source_id = kept->source_id,
@@ -73,13 +77,16 @@ static __always_inline void flow_opens(struct bpf_sock_ops *ctx, struct weft_soc
 		.dialled_port = kept->port,
 		.backend_port = kept->backend_port,
 		.reason = kept->reason,
+		.generation = kept->generation,
 	};
 	const struct weft_config *config = the_config();
 
+	if (!config || !source || source->id != kept->source_id)
+		return;
 	COPY_IP(origin.dialled, kept->ip);
 	COPY_IP(origin.backend, kept->backend);
 	bpf_sock_ops_cb_flags_set(ctx, BPF_SOCK_OPS_STATE_CB_FLAG); /* or the end of this socket is never told */
-	if (config && is_captured(flow.destination_port, config->outbound_port)) {
+	if (is_captured(flow.destination_port, config->outbound_port)) {
 		bpf_map_update_elem(&captured, &flow, &origin, BPF_ANY);
 		return;
 	}
@@ -99,7 +106,8 @@ static __always_inline void flow_opens(struct bpf_sock_ops *ctx, struct weft_soc
 	}
 }
 
-static __always_inline void flow_closes(struct bpf_sock_ops *ctx, struct weft_socket *kept, __u64 netns_cookie)
+/* `from`: the state before TCP_CLOSE. */
+static __always_inline void flow_closes(struct bpf_sock_ops *ctx, struct weft_socket *kept, __u64 netns_cookie, __u32 from)
 {
 	struct weft_flow flow = ops_flow(ctx, netns_cookie, 0);
 	__u64 socket_cookie = bpf_get_socket_cookie(ctx);
@@ -109,6 +117,15 @@ static __always_inline void flow_closes(struct bpf_sock_ops *ctx, struct weft_so
 		return; /* an accepted connection: nothing else was recorded */
 	bpf_map_delete_elem(&captured, &flow);
 	flow.netns_cookie = 0;
+	if (from == TCP_ESTABLISHED || from == TCP_FIN_WAIT1 || from == TCP_CLOSE_WAIT) {
+		/* Aborted. What its peer has sent meanwhile is no attack: the arrival hook knows it by this record, which
+		 * lets nobody in and goes when the map needs its place. */
+		struct weft_origin *origin = bpf_map_lookup_elem(&attested, &flow);
+
+		if (origin && !origin->taken)
+			origin->taken = WEFT_TAKEN_BY_ONE;
+		return;
+	}
 	bpf_map_delete_elem(&attested, &flow);
 }
 
@@ -121,12 +138,28 @@ static __always_inline struct weft_socket *accepted_socket(struct bpf_sock_ops *
 	return kept;
 }
 
-/* A connection arrived at an enrolled workload: it comes from the agent (present the client behind it),
- * from an attested flow (its opener keeps the record), or in plain text (keep a record, so that it can be closed). */
+/* Plain text that was let in at its SYN. Its last ACK is the peer's to delay, and a full backlog delays it too: what
+ * policy has come to deny meanwhile is counted, and the agent, which watches the count, looks at all of them again. */
+static __always_inline void plaintext_arrives(struct bpf_sock_ops *ctx, struct weft_flow *flow, __u64 netns_cookie)
+{
+	const struct weft_address *address = address_of(&flow->destination);
+	const struct weft_config *config = the_config();
+	struct weft_live_flow live = { .inbound = 1, .destination_id = address ? address->id : 0 };
+
+	flow->netns_cookie = netns_cookie;
+	bpf_sock_ops_cb_flags_set(ctx, BPF_SOCK_OPS_STATE_CB_FLAG);
+	remember_live(ctx, flow, &live);
+	if (!config || !address || plaintext_verdict(address, flow->destination_port, config->generation) != VERDICT_ALLOW)
+		count(WEFT_COUNT_INBOUND_LATE);
+}
+
+/* A connection arrived at an enrolled workload: it comes from the agent (present the client behind it), from an
+ * attested flow (its record lets in no other), or in plain text (keep a record, so that it can be closed). */
 static __always_inline void flow_arrives(struct bpf_sock_ops *ctx, __u64 netns_cookie)
 {
 	struct weft_peer_key key = { .netns_cookie = netns_cookie };
 	struct weft_flow flow = ops_flow(ctx, 0, 1);
+	struct weft_origin *origin;
 	struct weft_socket *kept;
 	struct weft_peer *client;
 
@@ -145,14 +178,11 @@ static __always_inline void flow_arrives(struct bpf_sock_ops *ctx, __u64 netns_c
 	}
 	if (ip_equal(&flow.source, &flow.destination) || ip_stays_home(&flow.source))
 		return; /* inside the workload */
-	if (bpf_map_lookup_elem(&attested, &flow))
+	origin = bpf_map_lookup_elem(&attested, &flow);
+	if (origin) {
+		origin->taken = WEFT_TAKEN_BY_ONE; /* marked rather than deleted: a waypoint reads it after accept() */
 		return;
-	if (accepted_socket(ctx)) {
-		const struct weft_address *address = address_of(&flow.destination);
-		struct weft_live_flow live = { .inbound = 1, .destination_id = address ? address->id : 0 };
-
-		flow.netns_cookie = netns_cookie;
-		bpf_sock_ops_cb_flags_set(ctx, BPF_SOCK_OPS_STATE_CB_FLAG);
-		remember_live(ctx, &flow, &live);
 	}
+	if (accepted_socket(ctx))
+		plaintext_arrives(ctx, &flow, netns_cookie);
 }

@@ -2,7 +2,7 @@
  * Cached verdicts. The kernel evaluates no policy: what it does not find here it asks the agent. */
 #pragma once
 #include "../abi/verdict.h"
-#include "base.h"
+#include "workload.h"
 
 /* LRU: a full cache forgets what nobody asked for lately, and forgetting is only slower, never wrong. */
 struct {
@@ -28,4 +28,12 @@ static __always_inline enum cached_verdict cached_verdict(__u32 source_id, __u32
 	if (!verdict || verdict->generation != generation)
 		return VERDICT_UNKNOWN;
 	return verdict->allow ? VERDICT_ALLOW : VERDICT_DENY;
+}
+
+/* For peers without identity: allowed where nothing restricts them, else what is cached for this port. */
+static __always_inline enum cached_verdict plaintext_verdict(const struct weft_address *address, __u16 port, __u32 generation)
+{
+	if (address->flags & WEFT_ADDRESS_PLAINTEXT_OPEN)
+		return VERDICT_ALLOW;
+	return cached_verdict(0, address->id, port, generation);
 }

@@ -45,7 +45,7 @@ const PATHS: ReadonlyMap<number, string> = new Map([
 const [TCP, UDP, MPTCP] = [6, 17, 262];
 const GENERATION = 9;
 const [APP, GATE] = [11n, 12n];
-const [APP_ID, NEAR_ID, FAR_ID, PLAIN_ID] = [1, 2, 3, 4];
+const [APP_ID, NEAR_ID, FAR_ID, PLAIN_ID, GATE_ID] = [1, 2, 3, 4, 8];
 const WAYPOINT_ID = 50;
 const at = parseIp;
 const [HOME, HOME6, NEAR, NEAR6, FAR, PLAIN] = [
@@ -68,7 +68,7 @@ describe('decisions of connect()', { skip: withoutPrograms }, () => {
     configure(0);
     const workloads = loaded.map('workloads');
     workloads.set(APP, { id: APP_ID, flags: 0, ip4: HOME, ip6: HOME6 });
-    workloads.set(GATE, { id: 8, flags: WORKLOAD_FLAG.nativeTunnel, ip4: at('10.7.0.8'), ip6: null });
+    workloads.set(GATE, { id: GATE_ID, flags: WORKLOAD_FLAG.nativeTunnel, ip4: at('10.7.0.50'), ip6: null });
     const addresses = loaded.map('addresses');
     const both = ADDRESS_FLAG.local | ADDRESS_FLAG.hbone;
     addresses.set(NEAR, { id: NEAR_ID, flags: both, waypointId: 0 });
@@ -88,6 +88,7 @@ describe('decisions of connect()', { skip: withoutPrograms }, () => {
       hbonePort: PORT.hbone,
       dnsPort: PORT.dns,
       waypointPort: PORT.waypoint,
+      lastId: 0,
     });
   }
   function verdict(destinationId: number, port: number, allow: number, generation = GENERATION): void {
@@ -222,7 +223,9 @@ describe('decisions of connect()', { skip: withoutPrograms }, () => {
     loaded.map('waypoints').set(WAYPOINT_ID, { ip4: null, ip6: at('fd07::50') });
     decides({ to: VIP, port: 87 }, 'agent', REASON.waypoint, [VIP, 87], 0);
     loaded.map('waypoints').set(WAYPOINT_ID, { ip4: at('10.7.0.50'), ip6: null });
-    decides({ to: VIP, port: 87 }, 'backend', REASON.waypoint, [at('10.7.0.50'), PORT.waypoint], 0);
+    decides({ to: VIP, port: 87 }, 'agent', REASON.waypoint, [VIP, 87], 0); // whose enrolment it is is not known
+    loaded.map('addresses').set(at('10.7.0.50'), { id: GATE_ID, flags: ADDRESS_FLAG.local | ADDRESS_FLAG.hbone, waypointId: 0 });
+    decides({ to: VIP, port: 87 }, 'backend', REASON.waypoint, [at('10.7.0.50'), PORT.waypoint], GATE_ID);
   });
 
   test('a workload with a waypoint is reached through it by its address, but not behind a service, nor by the waypoint', () => {

@@ -1,7 +1,7 @@
 import { type IpAddress, parseIp, splitHostPort } from '#model/address/ip.ts';
 import type { Log } from '#model/effects/log.ts';
 import { type Credentials, formatIdentity, type Identity, parseIdentity } from '#model/identity/identity.ts';
-import { REASON } from '#model/kernel/abi.ts';
+import { REASON, TAKEN } from '#model/kernel/abi.ts';
 import { type Authorization, EMPTY_MATCH, type Match, policyKeyOf } from '#model/mesh/authorization.ts';
 import type { MeshDelta } from '#model/mesh/mesh-state.ts';
 import { PORT } from '#model/mesh/ports.ts';
@@ -209,6 +209,8 @@ function capture(kernel: Kernel, net: MemoryNet, from: Workload, dialled: string
         dialledPort: target.port,
         backendPort: backend?.port ?? target.port,
         reason: how.reason ?? REASON.evaluate,
+        taken: TAKEN.not,
+        generation: 0,
       },
     );
   }

@@ -45,6 +45,7 @@ export class Agent {
   readonly #context: AgentContext;
   readonly #dns: DnsResponder;
   #synced = false;
+  #lateSeen: number;
 
   constructor(effects: AgentEffects, options: AgentOptions) {
     this.#effects = effects;
@@ -89,6 +90,7 @@ export class Agent {
       synced: async () => (await this.#waiters.until(() => (this.#synced ? true : null))) === true,
     };
     this.#showMetrics();
+    this.#lateSeen = kernel.counters().inbound_late ?? 0;
     // Until the mesh is known, nothing unknown may pass in plain text.
     this.#verdicts.publish(true);
   }
@@ -165,6 +167,17 @@ export class Agent {
   /** The kernel refused something: one line in the log. */
   kernelEvent(event: KernelEvent): void {
     logRefusal(event, { mesh: this.mesh, ids: this.ids, log: this.#effects.log, meters: this.meters });
+  }
+
+  /**
+   * Looks whether plain text was established late, from a SYN that an older policy let in, and closes what is denied by now.
+   * Cheap while there is none: to be called often.
+   */
+  watchArrivals(): void {
+    const { inbound_late: late = 0 } = this.#effects.kernel.counters();
+    if (!this.#synced || late === this.#lateSeen) return;
+    this.#lateSeen = late;
+    this.#verdicts.closeDenied();
   }
 
   /** Stops serving; the kernel side goes on without this process. */

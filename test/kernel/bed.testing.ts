@@ -99,7 +99,11 @@ export class Bed {
   }
 
   /** Runs one of the apps in a namespace; `captured`: inside the bed's cgroup. */
-  app(netnsPath: string, name: 'echo-server' | 'line-client' | 'datagram-client', { port = 0, captured = true } = {}): App {
+  app(
+    netnsPath: string,
+    name: 'echo-server' | 'line-client' | 'datagram-client' | 'socket-client',
+    { port = 0, captured = true } = {},
+  ): App {
     const inside = ['nsenter', `--net=${netnsPath}`, process.execPath, join(APPS_DIR, `${name}.ts`), String(port)];
     const command = captured ? ['sh', '-c', 'echo 0 > "$0/cgroup.procs" && exec "$@"', this.cgroup, ...inside] : inside;
     const [file = '', ...args] = command;
@@ -114,6 +118,16 @@ export class Bed {
     const app = this.app(netnsPath, 'line-client', { captured });
     assert.equal(await app.line(), 'ready');
     return new Caller(app);
+  }
+
+  /** Runs an attacker's sockets; the result is what each line comes to. */
+  async attacker(netnsPath: string, captured = true): Promise<(line: string) => Promise<string>> {
+    const app = this.app(netnsPath, 'socket-client', { captured });
+    assert.equal(await app.line(), 'ready');
+    return (line) => {
+      app.send(line);
+      return app.line();
+    };
   }
 
   async down(): Promise<void> {

@@ -48,7 +48,10 @@ export async function startAgent(options: AgentProcessOptions): Promise<RunningA
     local,
     discovery,
     // Read on a timer (AGENT.eventsPeriodMs), as the ring wakes nobody.
-    drainEvents: () => void events.drain(AGENT.eventsPerTurnMax),
+    drainEvents: () => {
+      agent.watchArrivals(); // first: what is to be closed does not wait for what is to be told
+      events.drain(AGENT.eventsPerTurnMax);
+    },
     serve: (cleanup) =>
       serveLocalSocket(paths.socket, (method, path, body) =>
         answerLocalApi(method, path, body, {

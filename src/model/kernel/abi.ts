@@ -4,7 +4,7 @@
  */
 
 /** enum weft_schema: raised when the meaning or layout of a pinned map changes. bpf/abi/layouts.txt says what it stands for. */
-export const SCHEMA = 1;
+export const SCHEMA = 2;
 
 /** enum weft_config_flag. */
 export const CONFIG_FLAG = {
@@ -51,7 +51,11 @@ export const REASON = {
   reservedPort: 20,
   noAgent: 21,
   notLocal: 22,
+  notAttested: 23,
 } as const;
+
+/** enum weft_taken: what became of the one connection that an attestation lets in. */
+export const TAKEN = { not: 0, byOne: 1, told: 2 } as const;
 
 /** enum weft_hook: which program reported an event. */
 export const HOOK = { connect: 1, lookup: 2 } as const;
@@ -70,6 +74,7 @@ export const COUNTERS = [
   'inbound_refused',
   'event_lost',
   'map_full',
+  'inbound_late',
 ] as const;
 
 /** Every enum of the contract as C spells it: name → enumerator → number. */
@@ -81,6 +86,7 @@ export const ENUMS: Readonly<Record<string, Readonly<Record<string, number>>>> =
   weft_service_flag: inC('SERVICE', SERVICE_FLAG),
   weft_reason: inC('REASON', REASON),
   weft_hook: inC('HOOK', HOOK),
+  weft_taken: inC('TAKEN', TAKEN),
   weft_counter: {
     ...inC('COUNT', Object.fromEntries(COUNTERS.map((name, index) => [name, index]))),
     WEFT_COUNTERS: COUNTERS.length,

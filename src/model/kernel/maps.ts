@@ -28,6 +28,7 @@ const CONFIG = struct('weft_config', {
   dnsPort: u16,
   waypointPort: u16,
   pad0: u16,
+  lastId: u32,
 });
 
 const WORKLOAD = struct('weft_workload', { id: u32, flags: u32, ip4: ip, ip6: ip });
@@ -60,6 +61,8 @@ const ORIGIN = struct('weft_origin', {
   backendPort: u16,
   reason: u16,
   pad0: u16,
+  taken: u32,
+  generation: u32,
 });
 const LIVE_FLOW = struct('weft_live_flow', {
   flow: FLOW,

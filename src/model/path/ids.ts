@@ -14,6 +14,11 @@ export class IdTable {
     this.#last = last;
   }
 
+  /** The highest number given so far. */
+  get last(): number {
+    return this.#last;
+  }
+
   of(kind: IdKind, name: string): number {
     const key = `${kind}:${name}`;
     const known = this.#ids.get(key);

@@ -44,6 +44,10 @@ export const CLOSE_CAUSES = {
   'reserved-port': { flag: 'CONNECT', means: 'the port belongs to the mesh itself' },
   'bad-authority': { flag: 'CONNECT', means: 'a CONNECT asks for an address that is not served here' },
   'not-captured': { flag: 'CONNECT', means: 'a connection to a port of the mesh that the kernel did not capture' },
+  'not-attested': {
+    flag: 'CONNECT',
+    means: 'it seems to come from a workload of this node, but the kernel did not let it go there',
+  },
   'not-local': { flag: 'CONNECT', means: 'the address belongs to no workload of this node' },
   'unknown-workload': { flag: 'CONNECT', means: 'the control plane does not know the workload' },
   'unknown-mesh': { flag: 'CONNECT', means: 'the control plane has not told the mesh yet' },

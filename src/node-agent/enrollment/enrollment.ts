@@ -57,6 +57,8 @@ export class Enrollment {
   readonly #handlers: EnrollmentHandlers;
   readonly #log: Log;
   readonly #entries = new Map<string, Entry>();
+  readonly #byId = new Map<number, Enrolled>();
+  readonly #byAddress = new Map<IpAddress, Enrolled>();
   readonly #attempts = new Set<Attempt>();
 
   constructor(effects: AgentEffects, ids: IdTable, trustDomain: string, handlers: EnrollmentHandlers) {
@@ -75,6 +77,16 @@ export class Enrollment {
   byNetnsCookie(netnsCookie: bigint): Enrolled | null {
     for (const { enrolled } of this.#entries.values()) if (enrolled.netns.netnsCookie === netnsCookie) return enrolled;
     return null;
+  }
+
+  /** The enrolment with this number; null when it has ended, or never was. */
+  byId(id: number): Enrolled | null {
+    return this.#byId.get(id) ?? null;
+  }
+
+  /** Whose address it is on this node, whatever the mesh says; null: nobody's. */
+  byAddress(ip: IpAddress): Enrolled | null {
+    return this.#byAddress.get(ip) ?? null;
   }
 
   all(): Enrolled[] {
@@ -119,7 +131,7 @@ export class Enrollment {
       this.#close(entry);
       throw error;
     }
-    this.#entries.set(request.uid, entry);
+    this.#index(entry);
     const { addresses } = request;
     const identity = formatIdentity(entry.enrolled.identity);
     this.#log.info({ workload: request.uid, identity, addresses }, 'workload enrolled');
@@ -136,7 +148,7 @@ export class Enrollment {
   /** Capture ends first: from then on no connection is sent to listeners that are about to close. */
   #remove(entry: Entry): void {
     const { netns, id, request, identity } = entry.enrolled;
-    this.#entries.delete(request.uid);
+    this.#unindex(entry);
     const { maps } = this.#effects.kernel;
     maps.workloads.delete(netns.netnsCookie);
     this.#effects.kernel.detachNamespace(netns.netnsCookie);
@@ -152,6 +164,22 @@ export class Enrollment {
     for (const attempt of this.#attempts) attempt.left = true; // or it would publish after this agent has ended
     for (const entry of this.#entries.values()) this.#close(entry);
     this.#entries.clear();
+    this.#byId.clear();
+    this.#byAddress.clear();
+  }
+
+  #index(entry: Entry): void {
+    const { enrolled } = entry;
+    this.#entries.set(enrolled.request.uid, entry);
+    this.#byId.set(enrolled.id, enrolled);
+    for (const ip of enrolled.addresses) this.#byAddress.set(ip, enrolled);
+  }
+
+  /** An address may have gone to another enrolment by now, which keeps it. */
+  #unindex({ enrolled }: Entry): void {
+    this.#entries.delete(enrolled.request.uid);
+    this.#byId.delete(enrolled.id);
+    for (const ip of enrolled.addresses) if (this.#byAddress.get(ip) === enrolled) this.#byAddress.delete(ip);
   }
 
   #describe(request: EnrollmentRequest, netns: WorkloadNamespace): Enrolled {

@@ -16,6 +16,7 @@ import { carry, endsOf } from '#node-agent/connection/context.ts';
 import type { Enrolled } from '#node-agent/enrollment/enrollment.ts';
 import { forwardedClient, forwardedHost } from '#protocol/hbone/headers.ts';
 import type { InboundTunnel } from '#protocol/hbone/transport.ts';
+import { openerOf, takeAttestation } from './attestation.ts';
 
 /** A connection that arrived and whose target is known; `client` is whom the app shall see. */
 type Arrival = {
@@ -65,22 +66,28 @@ export async function handleTunnel(context: AgentContext, enrolled: Enrolled, tu
   if (refusal !== null) tunnel.refuse(statusOf(refusal));
 }
 
-/** Plain text that the kernel handed over with its original destination: policy decides without an identity. */
+/**
+ * A connection that the kernel handed over with its original destination: plain text, for which policy decides without an
+ * identity, or one of this node that was decided by older policies than those in force, which is judged as its opener's.
+ */
 export async function handlePlaintext(context: AgentContext, enrolled: Enrolled, socket: Socket): Promise<void> {
   socket.on('error', () => {});
   const ends = endsOf(socket);
   if (ends === null) return void socket.resetAndDestroy(); // gone before it was accepted, or nobody's of the mesh
   const { remote: client, local: target } = ends;
   const report = context.report({ reporter: 'destination', dialled: null });
-  const source = { end: client, workload: null, identity: null };
+  const attestation = takeAttestation(context, enrolled, ends); // now: the record goes when its opener closes
   // Before anything else: a connection to our own listeners would come back here, again and again.
   const known = RESERVED_PORTS.has(target.port) ? recursion() : await localWorkload(context, enrolled);
-  if (known instanceof Refusal) {
+  const opener = known instanceof Refusal ? known : await openerOf(context, attestation, target);
+  if (known instanceof Refusal || opener instanceof Refusal) {
+    const source = { end: client, workload: null, identity: null };
     socket.resetAndDestroy();
-    return report.ended(source, { ...NO_PATH, end: target }, refusedEnd(known));
+    return report.ended(source, { ...NO_PATH, end: target }, refusedEnd(refusalOf(opener, 'unknown-workload')));
   }
-  // The next SYN of plain text to this port is then decided in the kernel, for STRICT with ECONNREFUSED instead of a reset.
-  context.verdicts.remember(null, known, target.port);
+  const source = { end: client, ...opener };
+  // The next SYN to this port is then decided in the kernel, for STRICT with ECONNREFUSED instead of a reset.
+  context.verdicts.remember(source.workload, known, target.port);
   const path = { ...NO_PATH, end: target, workload: known };
   const refusal = await deliver(context, { enrolled, workload: known, source, client, target, path, report }, () => socket);
   if (refusal !== null) socket.resetAndDestroy();
@@ -102,6 +109,11 @@ async function deliver(context: AgentContext, arrival: Arrival, accept: () => Du
     context.dryRun(dryRunL4(policies, connection), source, path);
     if (!decision.allowed) throw new Refusal('policy', decision.reason, decision);
     const app = await enrolled.netns.dialApp(target.ip, target.port, client, TUNNEL.connectTimeoutMs);
+    // The app may have taken its time: a policy that came meanwhile answers, not a 200 that is cut at once.
+    if (abort.signal.aborted) {
+      app.destroy();
+      throw abort.signal.reason;
+    }
     report.opened(source, path);
     report.ended(source, path, await carry(context, accept(), app, abort.signal));
     return null;

@@ -18,6 +18,7 @@ const CAUSES: ReadonlyMap<number, CloseCause> = new Map([
   [REASON.reservedPort, 'reserved-port'],
   [REASON.noAgent, 'no-agent'],
   [REASON.notLocal, 'not-local'],
+  [REASON.notAttested, 'not-attested'],
 ]);
 
 /** What an event is explained by, and where that goes. */

@@ -57,6 +57,7 @@ export class Verdicts {
       hbonePort: PORT.hbone,
       dnsPort: PORT.dns,
       waypointPort: PORT.waypoint,
+      lastId: this.#view.ids.last,
     });
   }
 

@@ -114,15 +114,15 @@ test('what may change under one number: new maps, new structs, new enumerators, 
 
 /** Edits of one header of bpf/, each of which must be seen although TypeScript stays as it is. */
 const PLANTED = [
-  ['the schema number', 'abi/types.h', 'WEFT_SCHEMA = 1', 'WEFT_SCHEMA = 2', /WEFT_SCHEMA is 2 in C, 1 in TypeScript/],
+  ['the schema number', 'abi/types.h', 'WEFT_SCHEMA = 2', 'WEFT_SCHEMA = 3', /WEFT_SCHEMA is 3 in C, 2 in TypeScript/],
   ['an address flag', 'abi/workload.h', 'WEFT_ADDRESS_HBONE = 2', 'WEFT_ADDRESS_HBONE = 8', /WEFT_ADDRESS_HBONE is 8 in C, 2 in/],
   ['a node flag', 'abi/config.h', 'WEFT_CONFIG_INCOMPLETE = 1', 'WEFT_CONFIG_INCOMPLETE = 2', /WEFT_CONFIG_INCOMPLETE is 2 in C/],
   [
     'a new reason',
     'abi/event.h',
     'WEFT_REASON_NOT_LOCAL = 22,',
-    'WEFT_REASON_NOT_LOCAL = 22,\n\tWEFT_REASON_NEW = 23,',
-    /WEFT_REASON_NEW is 23 in C, missing in TypeScript/,
+    'WEFT_REASON_NOT_LOCAL = 22,\n\tWEFT_REASON_NEW = 99,',
+    /WEFT_REASON_NEW is 99 in C, missing in TypeScript/,
   ],
   [
     'fields that changed places',
