@@ -135,18 +135,17 @@ function httpFields(
   return fieldsOf(values, notValues, compileFacts, true);
 }
 
-/** A principal as written, or in the other spelling of the mesh's own trust domain. */
+/** A principal as written (with `spiffe://` it never matches, B46), or in the other spelling of the mesh's own trust domain. */
 function principalForms(value: string, trustDomain: string): FactsTest<PeerFacts> {
-  const form = value.startsWith('spiffe://') ? value.slice('spiffe://'.length) : value;
   const defaultPrefix = `${DEFAULT_TRUST_DOMAIN}/`;
   const ownPrefix = `${trustDomain}/`;
-  const written = textTest(parseForm(form));
+  const written = textTest(parseForm(value));
   const respelt = (from: string, to: string): FactsTest<PeerFacts> => {
-    const other = textTest(parseForm(to + form.slice(from.length)));
+    const other = textTest(parseForm(to + value.slice(from.length)));
     return principalTest((text) => written(text) || other(text));
   };
-  if (form.startsWith(defaultPrefix)) return respelt(defaultPrefix, ownPrefix);
-  if (form.startsWith(ownPrefix)) return respelt(ownPrefix, defaultPrefix);
+  if (value.startsWith(defaultPrefix)) return respelt(defaultPrefix, ownPrefix);
+  if (value.startsWith(ownPrefix)) return respelt(ownPrefix, defaultPrefix);
   return principalTest(written);
 }
 

@@ -96,10 +96,10 @@ const RULES: { name: string; rule: L7Rule; yes: Asked[]; no: Asked[] }[] = [
     no: [{ id: 'mesh.example/ns/web/sa/other' }, { id: null }],
   },
   {
-    name: 'a principal with spiffe://',
+    name: 'B46: a principal with spiffe://, which never matches',
     rule: from({ principals: ['spiffe://mesh.example/ns/web/sa/front'] }),
-    yes: [{}],
-    no: [{ id: null }],
+    yes: [],
+    no: [{}, { id: null }],
   },
   {
     name: 'a principal of the default trust domain',

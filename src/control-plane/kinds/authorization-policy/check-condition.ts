@@ -1,4 +1,4 @@
-import { errorAt, type FieldPath, type Problem } from '#control-plane/resources/finding.ts';
+import { errorAt, type FieldPath, type Problem, warningAt } from '#control-plane/resources/finding.ts';
 import { nearestName } from '#control-plane/resources/nearest-name.ts';
 import { checkCidr, checkPort, checkPrincipal, checkServiceAccount, checkTrustDomain, emptyValue } from './check-values.ts';
 import type { RawCondition } from './schema.ts';
@@ -21,6 +21,9 @@ const ATTRIBUTES: Readonly<Record<string, (value: string, path: FieldPath) => Pr
 
 /** Attributes with an index in brackets. */
 const INDEXED = ['request.headers', 'request.auth.claims'];
+
+/** `experimental.envoy.filters.<name>[<key>]`, where the key may be indexed again. */
+const ENVOY_METADATA = /^experimental\.envoy\.filters\.[^[\]]+(?:\[.*\])?$/;
 
 /** For the remedy: everything a key may be. */
 const VALID_KEYS = [...Object.keys(ATTRIBUTES), ...INDEXED.map((name) => `${name}[…]`)].join(', ');
@@ -54,6 +57,11 @@ function checkKey(key: string, path: FieldPath): Problem[] {
   const name = indexed?.[1] ?? key;
   if (indexed !== null && name === 'request.headers' && indexed[2]?.split('[').length === 2) return [];
   if (indexed !== null && name === 'request.auth.claims') return [];
+  // Valid in Istio: metadata that Envoy's filters leave behind. Nothing here does, so it is as if there were none.
+  if (ENVOY_METADATA.test(key)) {
+    const message = `"${key}" is what a filter of Envoy says of a request, and there is no Envoy here`;
+    return [warningAt('WEFT_NOT_ENFORCED', path, message, 'match on the request itself: use one of the other attributes')];
+  }
   // Istio had it once, and many policies on the web still do.
   if (name === 'destination.labels') {
     const message = `"${key}" is no longer an attribute`;

@@ -36,12 +36,15 @@ export function emptyValue(path: FieldPath): Problem {
   return errorAt('WEFT_FIELD_INVALID', path, 'an empty text matches nothing', 'remove it');
 }
 
+// What can never match is a warning and not an error, as in Istio: refused whole, a policy would leave open what its other
+// parts close. An ALLOW that never matches lets nobody in, and its author sees why.
+
 /** A principal is written without spiffe://. */
 export function checkPrincipal(value: string, path: FieldPath): Problem[] {
   if (!value.startsWith('spiffe://')) return checkStars(value, path);
   const bare = value.slice('spiffe://'.length);
   const message = `"${value}" never matches: principals are compared without spiffe://`;
-  return [errorAt('WEFT_FIELD_INVALID', path, message, `write ${bare}, or use serviceAccounts: ["<namespace>/<name>"]`)];
+  return [warningAt('WEFT_LIKELY_MISTAKE', path, message, `write ${bare}, or use serviceAccounts: ["<namespace>/<name>"]`)];
 }
 
 /** `<namespace>/<name>` or `<name>`. */
@@ -69,11 +72,11 @@ export function checkPort(value: string, path: FieldPath): Problem[] {
   return [errorAt('WEFT_FIELD_INVALID', path, `"${value}" is not a port`, 'write a number from 1 to 65535, one per item')];
 }
 
-/** Methods are compared with case, so one in lower case would silently match nothing. */
+/** Methods are compared with case, so one in lower case matches nothing. */
 function checkMethod(value: string, path: FieldPath): Problem[] {
   if (value === value.toUpperCase()) return checkStars(value, path);
   const message = `"${value}" never matches: HTTP methods are upper case`;
-  return [errorAt('WEFT_FIELD_INVALID', path, message, `write ${value.toUpperCase()}`)];
+  return [warningAt('WEFT_LIKELY_MISTAKE', path, message, `write ${value.toUpperCase()}`)];
 }
 
 /** A `*` is a wildcard only at one end of a value. */
@@ -116,10 +119,17 @@ function checkPathPattern(value: string, path: FieldPath): Problem[] {
     const message = `"${value}": a * in the middle is compared literally`;
     return [warningAt('WEFT_LIKELY_MISTAKE', path, message, `write ${value.replaceAll('*', '{*}')}`)];
   }
-  if (value.startsWith('/') || value.startsWith('*')) return [];
-  const message = `"${value}" never matches: a path begins with /`;
-  return [errorAt('WEFT_FIELD_INVALID', path, message, `write /${value}`)];
+  if (!value.startsWith('/') && !value.startsWith('*')) {
+    const message = `"${value}" never matches: a path begins with /`;
+    return [warningAt('WEFT_LIKELY_MISTAKE', path, message, `write /${value}`)];
+  }
+  if (!UNREACHED.test(value)) return [];
+  const message = `"${value}" never matches: a path is compared in its normal form, without dot segments, \\, # and ?`;
+  return [warningAt('WEFT_LIKELY_MISTAKE', path, message, 'write the path as the application is to see it')];
 }
+
+/** What no path holds once it is in its normal form (docs/rules/waypoint.md W15, W18), nor any path at all. */
+const UNREACHED = /[\\#?]|\/\.{1,2}(?:[/;]|$)|%2e|%00/i;
 
 /** What keeps a path with operators from being a template; null when it is one. */
 function templateMistake(value: string): string | null {

@@ -28,6 +28,7 @@ const mistakes: Mistake[] = [
   },
   {
     name: '19: a principal with spiffe://',
+    severity: 'warning',
     spec: '{ rules: [{ from: [{ source: { principals: ["spiffe://cluster.local/ns/a/sa/b"] } }] }] }',
     at: 'spec.rules[0].from[0].source.principals[0]',
     says: /never matches/,
@@ -99,6 +100,7 @@ const mistakes: Mistake[] = [
   },
   {
     name: 'a method in lower case never matches',
+    severity: 'warning',
     spec: '{ rules: [{ to: [{ operation: { methods: [get] } }] }] }',
     at: 'spec.rules[0].to[0].operation.methods[0]',
     says: /upper case/,
@@ -262,6 +264,7 @@ const mistakes: Mistake[] = [
   },
   {
     name: 'a path without its slash',
+    severity: 'warning',
     spec: operation('paths: [api]'),
     at: `${OPERATION}.paths[0]`,
     says: /never matches: a path begins with/,
@@ -414,7 +417,7 @@ test('every field of a rule is there, empty where nothing was said', () => {
 
 test('one mistake does not hide the next', () => {
   assert.deepEqual(findingsOf('AuthorizationPolicy', source('principals: ["spiffe://a"], ipBlocks: [x], namespaces: [""]')), [
-    `error WEFT_FIELD_INVALID ${SOURCE}.principals[0]`,
+    `warning WEFT_LIKELY_MISTAKE ${SOURCE}.principals[0]`,
     `error WEFT_FIELD_INVALID ${SOURCE}.ipBlocks[0]`,
     `error WEFT_FIELD_INVALID ${SOURCE}.namespaces[0]`,
   ]);
