@@ -128,7 +128,7 @@ export class ControlPlane {
       waypoints: this.waypoints?.states() ?? [],
       findings: this.#findings.all(),
       conditions: source.conditions(),
-      problems: [this.#registry.problem(), allocations.problem()].filter((problem) => problem !== null),
+      problems: [this.#registry.problem(), allocations.problem(), ...source.problems()].filter((problem) => problem !== null),
     });
   }
 

@@ -2,6 +2,7 @@ import type { Problem, Severity } from '#control-plane/resources/finding.ts';
 import type { Metadata, RawMetadata } from '#control-plane/resources/metadata.ts';
 import type { Resource } from '#control-plane/resources/resource.ts';
 import type { Schema } from '#control-plane/resources/schema.ts';
+import type { StandIn } from '#control-plane/resources/stand-in.ts';
 
 /** Where the schema of a kind comes from. */
 export type SchemaSource = { kind: 'built-in'; schema: Schema } | { kind: 'crd'; file: string };
@@ -22,4 +23,8 @@ export type DocumentKind = {
   /** Rules between fields that the schema cannot state. */
   check(object: unknown): Problem[];
   read(object: unknown, metadata: Metadata): Resource;
+  /** False: losing one opens nothing. Of all others the last good version is kept over restarts: they restrict, or bind a waypoint. */
+  restricts?: boolean;
+  /** What takes the place of a document that cannot be used; it may be anything. Null where that opens nothing. */
+  standIn?(document: unknown, name: string): StandIn | null;
 };

@@ -4,27 +4,73 @@ import { DEFAULT_NAMESPACE, type RawMetadata, readMetadata } from '#control-plan
 import { nearestName } from '#control-plane/resources/nearest-name.ts';
 import { nameOf, type Resource, type ResourceName } from '#control-plane/resources/resource.ts';
 import { createSchemaLookup, type SchemaLookup } from '#control-plane/resources/resource-schemas.ts';
+import { fieldOf, isRecord, type StandIn } from '#control-plane/resources/stand-in.ts';
 import { findUnknownFields } from '#control-plane/resources/unknown-fields.ts';
 import type { Origin } from '#protocol/api/control.ts';
 
 /** What one document turned out to be. */
 export type Reading =
-  | { kind: 'resource'; name: ResourceName; resource: Resource; problems: readonly Problem[] }
-  /** Rejected. `name` is null when it cannot be told which resource it was meant to be. */
-  | { kind: 'rejected'; name: ResourceName | null; problems: readonly Problem[] }
+  | {
+      kind: 'resource';
+      name: ResourceName;
+      resource: Resource;
+      problems: readonly Problem[];
+      /** What it was read from, for kinds whose last good version is to be kept; null for others. */
+      document: object | null;
+    }
+  /**
+   * Rejected. `name` is null when it cannot be told which resource it was meant to be. `standIn` takes its place where no
+   * earlier version is known.
+   */
+  | { kind: 'rejected'; name: ResourceName | null; problems: readonly Problem[]; standIn: StandIn | null }
   /** Of a kind that Weft does not read. */
   | { kind: 'foreign'; subject: string; problems: readonly Problem[] };
 
 /** Reads plain objects (from YAML or from an API server) as resources. */
-export type ResourceParser = { read(object: unknown): Reading };
+export type ResourceParser = {
+  /** `nameless`: what stands for a document without a name is called. */
+  read(object: unknown, nameless?: string): Reading;
+  /** What stands for a document of which only kind and namespace could be made out; null where nothing needs to. */
+  standInFor(kind: string, namespace: string, name: string): StandIn | null;
+};
 
 /** A reader of `kinds`. `crds` holds the text of each file of config/crds by its name. */
 export function createResourceParser(kinds: readonly DocumentKind[], crds: ReadonlyMap<string, string>): ResourceParser {
   const schemas = createSchemaLookup(crds);
-  return { read: (object) => readObject(object, kinds, schemas) };
+  return {
+    read: (object, nameless = 'unnamed') => withStandIn(readObject(object, kinds, schemas), object, kinds, nameless),
+    standInFor(kind, namespace, name) {
+      const meant = kinds.find((known) => known.kind === kind);
+      return meant?.standIn?.({ kind, metadata: { name, namespace } }, name) ?? null;
+    },
+  };
 }
 
-function readObject(object: unknown, kinds: readonly DocumentKind[], schemas: SchemaLookup): Reading {
+/** A reading before it is known what stands for a rejected document. */
+type BareReading = Exclude<Reading, { kind: 'rejected' }> | Omit<Extract<Reading, { kind: 'rejected' }>, 'standIn'>;
+
+function withStandIn(reading: BareReading, object: unknown, kinds: readonly DocumentKind[], nameless: string): Reading {
+  if (reading.kind !== 'rejected') return reading;
+  const own = fieldOf(fieldOf(object, 'metadata'), 'name');
+  const name = typeof own === 'string' && own !== '' ? own : nameless;
+  return { ...reading, standIn: meantKind(object, kinds)?.standIn?.(object, name) ?? null };
+}
+
+/** The kind that a rejected document was most likely meant to be, however little of its head is right. */
+function meantKind(object: unknown, kinds: readonly DocumentKind[]): DocumentKind | undefined {
+  if (!isRecord(object)) return undefined;
+  const { apiVersion, kind } = object;
+  const group = typeof apiVersion === 'string' ? splitApiVersion(apiVersion)[0] : null;
+  // Without a kind the group alone may tell: the strictest of its kinds stands first in the list.
+  if (typeof kind !== 'string') return kinds.find((known) => known.group === group && known.standIn !== undefined);
+  const nearest = nearestName(
+    kind,
+    kinds.map((one) => one.kind),
+  );
+  return kinds.find((known) => known.kind === kind) ?? kinds.find((known) => known.kind === nearest);
+}
+
+function readObject(object: unknown, kinds: readonly DocumentKind[], schemas: SchemaLookup): BareReading {
   if (!isRecord(object))
     return rejected(null, shapeError([], 'the document is not a resource', 'begin with apiVersion, kind and metadata'));
   const { apiVersion, kind } = object;
@@ -48,7 +94,7 @@ function readKnown(
   definition: DocumentKind,
   name: ResourceName,
   { schema, check }: ReturnType<SchemaLookup>,
-): Reading {
+): BareReading {
   const problems = findUnknownFields(object, schema, definition.unknownFields);
   const mismatches = check(object);
   problems.push(...mismatches.values);
@@ -59,7 +105,8 @@ function readKnown(
   }
   if (problems.some(isError)) return { kind: 'rejected', name, problems };
   const metadata = readMetadata(object.metadata as RawMetadata, definition.namespaced);
-  return { kind: 'resource', name, resource: definition.read(object, metadata), problems };
+  const document = definition.restricts === false ? null : object;
+  return { kind: 'resource', name, resource: definition.read(object, metadata), problems, document };
 }
 
 /** Whether the problem rejects its document. */
@@ -100,12 +147,13 @@ function badName(object: unknown, definition: DocumentKind, version: string, sch
   return head.length > 0 ? head : [shapeError(['metadata', 'name'], '"name" is required', 'add metadata.name')];
 }
 
-function unknownKind(kind: string, apiVersion: string, metadata: unknown, known: readonly DocumentKind[]): Reading {
+function unknownKind(kind: string, apiVersion: string, metadata: unknown, known: readonly DocumentKind[]): BareReading {
   const [group] = splitApiVersion(apiVersion);
   const kinds = known.map((one) => one.kind);
   const sameKind = known.find((one) => one.kind === kind);
   const nearest = nearestName(kind, kinds);
-  if (sameKind !== undefined && nearestName(group, [sameKind.group]) !== null) {
+  // A group of its own may be somebody else's kind of that name; none at all was forgotten.
+  if (sameKind !== undefined && (group === '' || nearestName(group, [sameKind.group]) !== null)) {
     return meantOther(['apiVersion'], `group "${group}" is unknown, did you mean "${sameKind.group}"?`, sameKind);
   }
   const meant = sameKind === undefined && nearest !== null ? known.find((one) => one.kind === nearest) : undefined;
@@ -122,7 +170,7 @@ function unknownKind(kind: string, apiVersion: string, metadata: unknown, known:
 }
 
 /** A known kind misspelt: whatever it provided before is taken for this document's, so it is not removed. */
-function meantOther(path: FieldPath, message: string, meant: DocumentKind): Reading {
+function meantOther(path: FieldPath, message: string, meant: DocumentKind): BareReading {
   const apiVersion = `${meant.group}${meant.group === '' ? '' : '/'}${meant.versions[0]}`;
   const remedy = `write apiVersion: ${apiVersion} and kind: ${meant.kind}`;
   return { kind: 'rejected', name: null, problems: [warningAt('WEFT_KIND_UNKNOWN', path, message, remedy)] };
@@ -137,10 +185,6 @@ function shapeError(path: FieldPath, message: string, remedy: string): Problem {
   return errorAt('WEFT_RESOURCE_SHAPE', path, message, remedy);
 }
 
-function rejected(name: ResourceName | null, ...problems: Problem[]): Reading {
+function rejected(name: ResourceName | null, ...problems: Problem[]): BareReading {
   return { kind: 'rejected', name, problems };
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -2,7 +2,8 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Condition } from '#control-plane/index/index-delta.ts';
 import { errorAt, type Finding, findingOf, formatOrigin } from '#control-plane/resources/finding.ts';
 import { compareText } from '#control-plane/resources/metadata.ts';
-import type { Resource, ResourceName } from '#control-plane/resources/resource.ts';
+import { nameOfResource, type Resource, type ResourceName } from '#control-plane/resources/resource.ts';
+import type { StandIn } from '#control-plane/resources/stand-in.ts';
 import type { SourceChange } from '#control-plane/sources/source.ts';
 import type { Origin } from '#protocol/api/control.ts';
 
@@ -15,6 +16,10 @@ export type Entry = {
   /** Where it begins. */
   origin: Origin;
   findings: readonly Finding[];
+  /** What takes the place of a rejected one where no earlier version is known; several where it may have been several. */
+  standIns?: readonly StandIn[];
+  /** What it was read from, where its last good version is to be kept over restarts. */
+  document?: object | null;
 };
 
 /**
@@ -24,7 +29,14 @@ export type Entry = {
 export type Reading = { entries: readonly Entry[]; findings: readonly Finding[] };
 
 /** One unit's say about one resource. resource null: it is invalid, and this unit never had a good version of it. */
-type Claim = { name: ResourceName; resource: Resource | null; origin: Origin };
+type Claim = {
+  name: ResourceName;
+  resource: Resource | null;
+  standIn: StandIn | null;
+  origin: Origin;
+  /** The finding that says what became of it; null when all is well. */
+  told: Finding | null;
+};
 
 type Unit = {
   /** In order of position. */
@@ -36,13 +48,13 @@ type Unit = {
   kept: ReadonlyMap<ResourceName, Resource>;
 };
 
-/** The version of a resource that is in force, and which unit it comes from. */
-type Winner = { resource: Resource; unit: string };
+/** The version of a resource that is in force, and which unit it comes from; `standIn`: there is no good one. */
+type Winner = { resource: Resource; unit: string; standIn: StandIn | null };
 
 /**
  * What every source keeps of its resources, whatever it reads them from. An entry that became invalid keeps its last good
- * version in force; one that is gone is removed; of two with the same name the first (by unit, then position) counts. A change
- * costs what its units name, however many others there are.
+ * version in force, or its stand-in where there is none; one that is gone is removed; of two with the same name the first (by
+ * unit, then position) counts. A change costs what its units name, however many others there are.
  */
 export class ResourceLedger {
   readonly #units = new Map<string, Unit>();
@@ -53,6 +65,15 @@ export class ResourceLedger {
   readonly #findings = new Map<string, readonly Finding[]>();
   readonly #duplicates = new Map<ResourceName, readonly Finding[]>();
   readonly #conditions = new Map<ResourceName, readonly Condition[]>();
+  readonly #documents = new WeakMap<Resource, object>();
+  /** What units provided before a restart; forgotten with the first `take`, which uses it up. */
+  readonly #remembered = new Map<string, ReadonlyMap<ResourceName, Resource>>();
+
+  /** Before the first `take`: the last good versions that a unit provided when they were kept. */
+  remember(unit: string, versions: readonly { resource: Resource; document: object }[]): void {
+    for (const { resource, document } of versions) this.#documents.set(resource, document);
+    this.#remembered.set(unit, new Map(versions.map(({ resource }) => [nameOfResource(resource), resource])));
+  }
 
   /** Takes what changed units say now; null: the unit is gone. */
   take(units: ReadonlyMap<string, Reading | null>): SourceChange {
@@ -67,7 +88,15 @@ export class ResourceLedger {
       else if (this.#winners.delete(name)) removed.push(name);
       if (after !== null && !isDeepStrictEqual(before?.resource, after.resource)) upserted.push(after.resource);
     }
+    this.#remembered.clear();
     return { upserted, removed };
+  }
+
+  /** What is to be kept of a unit over restarts: what its last good versions were read from, in order of name. */
+  lastGood(unit: string): object[] {
+    const known = this.#units.get(unit);
+    const provided = [...(known === undefined ? [] : providedBy(known))].sort(([a], [b]) => compareText(a, b));
+    return provided.flatMap(([, resource]) => this.#documents.get(resource) ?? []);
   }
 
   /** The resources in force. */
@@ -82,7 +111,8 @@ export class ResourceLedger {
 
   /** Everything that is wrong with what the units say now, in no order. */
   findings(): Finding[] {
-    return [...this.#findings.values(), ...this.#duplicates.values()].flat();
+    const ofUnits = [...this.#findings].flatMap(([id, findings]) => this.#tellStandIns(id, findings));
+    return [...ofUnits, ...[...this.#duplicates.values()].flat()];
   }
 
   /** Notes all conditions of each resource named; an empty list when none are left. */
@@ -98,7 +128,10 @@ export class ResourceLedger {
   /** Every resource that the unit named or names. */
   #replace(id: string, reading: Reading | null): Set<ResourceName> {
     const before = this.#units.get(id) ?? null;
-    const { unit, findings } = reading === null ? { unit: null, findings: [] } : readUnit(reading, before);
+    for (const { resource, document } of reading?.entries ?? [])
+      if (resource !== null && document) this.#documents.set(resource, document);
+    const earlier = before === null ? (this.#remembered.get(id) ?? new Map<ResourceName, Resource>()) : providedBy(before);
+    const { unit, findings } = reading === null ? { unit: null, findings: [] } : readUnit(reading, earlier);
     const [past, now] = [namesOf(before), namesOf(unit)];
     for (const name of past) if (!now.has(name)) this.#unspeak(name, id);
     for (const name of now) this.#speakers.set(name, (this.#speakers.get(name) ?? new Set()).add(id));
@@ -115,7 +148,7 @@ export class ResourceLedger {
 
   /**
    * Decides which unit speaks for a resource. What was in force until now stays where every entry that names the resource is
-   * invalid (moved and broken at once); a good version elsewhere beats what a broken unit kept.
+   * invalid (moved and broken at once); a good version elsewhere beats what a broken unit kept, and any of them a stand-in.
    */
   #choose(name: ResourceName): Winner | null {
     const speakers = [...(this.#speakers.get(name) ?? [])].sort(compareText);
@@ -124,26 +157,76 @@ export class ResourceLedger {
     );
     setOrDelete(this.#duplicates, name, duplicates(name, claims));
     const speaker = claims.find(({ resource }) => resource !== null) ?? claims[0];
-    const resource = speaker?.resource ?? this.#winners.get(name)?.resource ?? null;
-    if (speaker !== undefined && resource !== null) return { resource, unit: speaker.unit };
+    const resource = speaker?.resource ?? this.#lastOf(name);
+    if (speaker !== undefined && resource !== null) return { resource, unit: speaker.unit, standIn: null };
     for (const unit of speakers) {
       const kept = this.#units.get(unit)?.kept.get(name);
-      if (kept !== undefined) return { resource: kept, unit };
+      if (kept !== undefined) return { resource: kept, unit, standIn: null };
+    }
+    const closed = claims.find(({ standIn }) => standIn !== null);
+    if (closed === undefined || closed.standIn === null) return null;
+    return { resource: closed.standIn.resource, unit: closed.unit, standIn: closed.standIn };
+  }
+
+  /** The good version in force until now, or before the restart, whichever unit it came from. */
+  #lastOf(name: ResourceName): Resource | null {
+    const last = this.#winners.get(name);
+    if (last !== undefined) return last.standIn === null ? last.resource : null;
+    for (const versions of this.#remembered.values()) {
+      const version = versions.get(name);
+      if (version !== undefined) return version;
     }
     return null;
+  }
+
+  /** Adds to the first finding of each rejected entry what stands in for it: an author must see what else is refused now. */
+  #tellStandIns(id: string, findings: readonly Finding[]): Finding[] {
+    const effects = new Map<Finding, string[]>();
+    for (const { name, told } of this.#units.get(id)?.claims ?? []) {
+      const winner = this.#winners.get(name);
+      if (told === null || winner?.unit !== id || winner.standIn === null) continue;
+      effects.set(told, [...(effects.get(told) ?? []), winner.standIn.effect]);
+    }
+    return findings.map((finding) => {
+      const effect = effects.get(finding);
+      return effect === undefined
+        ? finding
+        : { ...finding, message: `${finding.message}; until it is mended ${effect.join(', and ')}` };
+    });
   }
 }
 
 /** What cannot be read of a unit falls back on what the same unit said before. */
-function readUnit({ entries, findings }: Reading, before: Unit | null): { unit: Unit; findings: readonly Finding[] } {
-  const past = before === null ? new Map<ResourceName, Resource>() : providedBy(before);
-  const claims = entries.flatMap(({ name, resource, origin }) =>
-    name === null ? [] : [{ name, resource: resource ?? past.get(name) ?? null, origin }],
+function readUnit(
+  { entries, findings }: Reading,
+  past: ReadonlyMap<ResourceName, Resource>,
+): { unit: Unit; findings: readonly Finding[] } {
+  const identified = entries.flatMap(({ name, resource, origin, standIns = [], findings: own }) =>
+    name === null ? [] : [{ name, resource: resource ?? past.get(name) ?? null, standIn: standIns[0] ?? null, origin, own }],
   );
+  const sentences = findings.map((finding) => tellWhatStays(finding, entries, identified));
+  const toldOf = (own: readonly Finding[]): Finding | null => {
+    const first = firstError(own);
+    return first === undefined ? null : (sentences[findings.indexOf(first)] ?? null);
+  };
+  const claims: Claim[] = identified.map(({ own, ...claim }) => ({ ...claim, told: toldOf(own) }));
   const named = new Set(claims.map(({ name }) => name));
-  const hasUnidentified = entries.some(({ name }) => name === null);
-  const kept = new Map(hasUnidentified ? [...past].filter(([name]) => !named.has(name)) : []);
-  return { unit: { claims, kept }, findings: findings.map((finding) => tellWhatStays(finding, entries, claims)) };
+  const unidentified = entries.filter(({ name }) => name === null);
+  const kept = new Map(unidentified.length > 0 ? [...past].filter(([name]) => !named.has(name)) : []);
+  claims.push(...unidentified.flatMap((entry) => claimsOfNobody(entry, [...kept.values()], toldOf(entry.findings))));
+  return { unit: { claims, kept }, findings: sentences };
+}
+
+/**
+ * Of an entry that cannot be identified its stand-ins, unless the unit kept something of that kind and namespace: then it most
+ * likely is that, whose last good version stays.
+ */
+function claimsOfNobody({ origin, standIns = [] }: Entry, kept: readonly Resource[], told: Finding | null): Claim[] {
+  return standIns.flatMap((standIn) => {
+    const { kind, metadata } = standIn.resource;
+    if (kept.some((one) => one.kind === kind && one.metadata.namespace === metadata.namespace)) return [];
+    return [{ name: nameOfResource(standIn.resource), resource: null, standIn, origin, told }];
+  });
 }
 
 function providedBy({ claims, kept }: Unit): Map<ResourceName, Resource> {
@@ -157,12 +240,21 @@ function namesOf(unit: Unit | null): Set<ResourceName> {
 }
 
 /** Adds to the first error of a rejected entry that its last good version is still in force. */
-function tellWhatStays(finding: Finding, entries: readonly Entry[], claims: readonly Claim[]): Finding {
+function tellWhatStays(
+  finding: Finding,
+  entries: readonly Entry[],
+  claims: readonly Pick<Claim, 'name' | 'resource'>[],
+): Finding {
   const entry = entries.find(({ findings }) => findings.includes(finding));
   if (entry === undefined || entry.name === null || entry.resource !== null) return finding;
-  const first = entry.findings.find(({ severity }) => severity === 'error') === finding;
+  const first = firstError(entry.findings) === finding;
   const stays = claims.some(({ name, resource }) => name === entry.name && resource !== null);
   return first && stays ? { ...finding, message: `${finding.message}; the last good version stays in force` } : finding;
+}
+
+/** The one that rejected its entry; a misspelt kind is a warning only. */
+function firstError(findings: readonly Finding[]): Finding | undefined {
+  return findings.find(({ severity }) => severity === 'error') ?? findings[0];
 }
 
 function duplicates(name: ResourceName, [first, ...others]: readonly Claim[]): Finding[] {

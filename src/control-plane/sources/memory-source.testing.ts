@@ -81,6 +81,10 @@ export class MemorySource implements Source {
     return this.#ledger.conditions();
   }
 
+  problems(): string[] {
+    return [];
+  }
+
   #tell(units: ReadonlyMap<string, Reading | null>): void {
     // Before the start nobody is there to be told; the start tells of everything.
     if (this.#sink !== null) this.#sink.change(this.#ledger.take(units));

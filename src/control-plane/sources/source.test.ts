@@ -6,8 +6,11 @@ import type { ServiceResource } from '#control-plane/mesh/services.ts';
 import { formatOrigin, warningAt } from '#control-plane/resources/finding.ts';
 import { nameOf, nameOfResource, type Resource } from '#control-plane/resources/resource.ts';
 import { createResourceParser } from '#control-plane/resources/resource-parser.ts';
+import { SILENT_LOG } from '#model/effects/log.ts';
+import { MemoryStore } from '#model/effects/memory-store.testing.ts';
 import { readCrds } from '#platform/files/crds.ts';
 import { directorySource, type WatchFiles } from './directory/directory-source.ts';
+import { LastGoodVersions } from './last-good.ts';
 import { MemorySource, type PlainObject } from './memory-source.testing.ts';
 import type { Source } from './source.ts';
 
@@ -40,7 +43,7 @@ function directoryRig(): Rig {
   };
   const tell = () => listener?.onFiles(new Map(files));
   return {
-    source: directorySource({ parser, watch }),
+    source: directorySource({ parser, watch, lastGood: new LastGoodVersions(new MemoryStore(), SILENT_LOG) }),
     put(id, ...objects) {
       // JSON is YAML.
       files.set(`${id}.yaml`, objects.map((object) => JSON.stringify(object, null, 2)).join('\n---\n'));

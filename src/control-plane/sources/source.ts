@@ -38,4 +38,6 @@ export type Source = {
   reportConditions(changed: ReadonlyMap<ResourceName, readonly Condition[]>): void;
   /** The conditions that were reported and hold now. */
   conditions(): Condition[];
+  /** What the source could not keep for the next start, one sentence each. */
+  problems(): string[];
 };

@@ -11,6 +11,7 @@ import { KeptAllocations } from '#control-plane/kept-allocations.ts';
 import { CRD_FILES, KINDS, MESH } from '#control-plane/kinds/list.ts';
 import { createResourceParser } from '#control-plane/resources/resource-parser.ts';
 import { directorySource } from '#control-plane/sources/directory/directory-source.ts';
+import { LastGoodVersions } from '#control-plane/sources/last-good.ts';
 import { answerControlApi } from '#control-plane/status/local-api.ts';
 import type { WaypointRunner } from '#control-plane/waypoints/plan.ts';
 import type { Log } from '#model/effects/log.ts';
@@ -125,6 +126,7 @@ async function assemble(options: StartControlOptions): Promise<Parts> {
   const source = directorySource({
     parser: createResourceParser(KINDS, await readCrds(CRD_FILES)),
     watch: (listener) => watchDirectory(configDir, listener),
+    lastGood: new LastGoodVersions(state, log),
   });
   const allocations = new KeptAllocations(state, log);
   const index = new MeshIndex({ options: mesh, definitions: MESH, allocations: await allocations.load() });

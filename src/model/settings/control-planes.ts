@@ -87,6 +87,12 @@ export const RESOURCE_SETTINGS = {
   about: { title: 'Resources', text: 'The YAML that a mesh is written in, and what is told about mistakes in it.' },
   rows: {
     fileBytesMax: setting(32 * MIB, 'bytes', 'Larger files are refused: a file of resources never comes near.'),
+    outlineCharactersMax: setting(
+      4 * MIB,
+      'characters',
+      'Kinds and namespaces that are gathered from a file that is too large to be read.',
+    ),
+    outlinePieceBytes: setting(MIB, 'bytes', 'How much of it is looked at together.'),
     readsMax: setting(3, 'count', 'How often a file that is written to while it is read is read again.'),
     quietMs: setting(15, 'ms', "Quiet time after an event before the files are read: an editor's save is several events."),
     quietMsMax: setting(100, 'ms', 'Longest wait while events keep coming.'),

@@ -1,5 +1,5 @@
-import type { BigIntStats } from 'node:fs';
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { type BigIntStats, createReadStream } from 'node:fs';
+import { lstat, readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { WeftError } from '#model/error.ts';
 import { RESOURCE } from '#model/settings/control-planes.ts';
@@ -18,17 +18,27 @@ export type Scan = {
   directories: ReadonlyMap<string, string>;
   /** Files and folders that could not be read. */
   problems: readonly WeftError[];
+  /** The same by path. */
+  unread: ReadonlyMap<string, UnreadFile>;
 };
+
+/** Why something cannot be read. `outline`: of a file that is too large, the words that tell kinds and namespaces. */
+export type UnreadFile = { why: string; outline: string; version: string };
 
 /**
  * Reads every *.yaml and *.yml file below `root`, following links, leaving out what begins with a dot. Files
  * whose version is that in `before` are not read again; one that cannot be read keeps what it said before.
  * Errors: WEFT_CONFIG_DIRECTORY when `root` itself cannot be read.
  */
-export async function scanDirectory(root: string, before: ReadonlyMap<string, ScannedFile>): Promise<Scan> {
+export async function scanDirectory(
+  root: string,
+  before: ReadonlyMap<string, ScannedFile>,
+  unreadBefore: Scan['unread'] = new Map(),
+): Promise<Scan> {
   const files = new Map<string, ScannedFile>();
   const directories = new Map<string, string>();
   const problems: WeftError[] = [];
+  const unread = new Map<string, UnreadFile>();
   const visited = new Set<string>();
   const visit = async (directory: string): Promise<void> => {
     const { dev, ino } = await stat(directory, { bigint: true });
@@ -46,11 +56,12 @@ export async function scanDirectory(root: string, before: ReadonlyMap<string, Sc
       if (status.isDirectory()) await visit(path);
       else if (/\.ya?ml$/.test(name) && status.isFile()) files.set(path, await readStable(path, status, before.get(path)));
     } catch (cause) {
-      // Gone since the folder was listed: not there is not a problem.
-      if (isMissing(cause)) return;
+      // Gone since the folder was listed: not there is not a problem. A link to what is not there is one.
+      if (isMissing(cause) && !(/\.ya?ml$/.test(name) && (await isLink(path)))) return;
       problems.push(unreadable(path, cause));
-      const kept = before.get(path);
-      if (kept !== undefined) files.set(path, kept);
+      unread.set(path, await unreadFile(path, cause, unreadBefore.get(path)));
+      // Of a folder, all that was found below it: what cannot be looked at is not gone.
+      for (const [file, kept] of before) if (file === path || file.startsWith(`${path}/`)) files.set(file, kept);
     }
   };
   try {
@@ -58,7 +69,7 @@ export async function scanDirectory(root: string, before: ReadonlyMap<string, Sc
   } catch (cause) {
     throw missingRoot(root, cause);
   }
-  return { files, directories, problems };
+  return { files, directories, problems, unread };
 }
 
 async function readStable(path: string, status: BigIntStats, before: ScannedFile | undefined): Promise<ScannedFile> {
@@ -66,11 +77,63 @@ async function readStable(path: string, status: BigIntStats, before: ScannedFile
   for (let reads = 1; ; reads++) {
     const version = versionOf(current);
     if (before?.version === version) return before;
-    if (current.size > RESOURCE.fileBytesMax) throw new Error(`it is larger than ${RESOURCE.fileBytesMax} bytes`);
+    if (current.size > RESOURCE.fileBytesMax) throw new TooLarge(version);
     const text = await readFile(path, 'utf8');
     current = await stat(path, { bigint: true });
     if (versionOf(current) === version || reads === RESOURCE.readsMax) return { text, version };
   }
+}
+
+class TooLarge extends Error {
+  readonly version: string;
+
+  constructor(version: string) {
+    super(`it is larger than ${RESOURCE.fileBytesMax} bytes`);
+    this.version = version;
+  }
+}
+
+/** What is told of a file that cannot be read; one that is too large is looked through once, not with every scan. */
+async function unreadFile(path: string, cause: unknown, before: UnreadFile | undefined): Promise<UnreadFile> {
+  const why = reasonOf(cause);
+  if (!(cause instanceof TooLarge)) return { why, outline: '', version: '' };
+  const { version } = cause;
+  return before?.version === version ? before : { why, outline: await outlineOf(path), version };
+}
+
+/** As much as two words of an outline take, so that none is lost between two pieces. */
+const OVERLAP_CHARS = 512;
+const OUTLINE = /^---(?=\s|$)|\b(?:kind|namespace)["']?\s*:\s*["']?[A-Za-z0-9.-]+/gm;
+
+/**
+ * What a file says of kinds and namespaces, and where its documents begin: all that is needed to know whom it may restrict. It is
+ * read in pieces, so that its size costs no memory.
+ */
+async function outlineOf(path: string): Promise<string> {
+  const kept: string[] = [];
+  let keptChars = 0;
+  let end = '';
+  try {
+    for await (const piece of createReadStream(path, { encoding: 'utf8', highWaterMark: RESOURCE.outlinePieceBytes })) {
+      const text = `${end}${piece}`;
+      // Words in the overlap come twice, which says nothing new.
+      for (const [words] of text.matchAll(OUTLINE)) {
+        keptChars += words.length + 1;
+        if (keptChars <= RESOURCE.outlineCharactersMax) kept.push(words);
+      }
+      end = text.slice(-OVERLAP_CHARS);
+    }
+  } catch {
+    // What was found until here is more than nothing; the finding says that the file cannot be read.
+  }
+  return kept.join('\n');
+}
+
+async function isLink(path: string): Promise<boolean> {
+  return lstat(path).then(
+    (status) => status.isSymbolicLink(),
+    () => false,
+  );
 }
 
 function versionOf({ dev, ino, size, mtimeNs, ctimeNs }: BigIntStats): string {
@@ -82,11 +145,15 @@ function isMissing(cause: unknown): boolean {
 }
 
 function unreadable(path: string, cause: unknown): WeftError {
-  const why = cause instanceof Error ? cause.message : String(cause);
+  const why = reasonOf(cause);
   return new WeftError('WEFT_CONFIG_FILE', `cannot read ${path}: ${why}`, {
     cause,
     remedy: 'make it readable; until then what it said before stays in force',
   });
+}
+
+function reasonOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause);
 }
 
 function missingRoot(root: string, cause: unknown): WeftError {

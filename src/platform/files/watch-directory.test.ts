@@ -6,6 +6,7 @@ import test, { type TestContext } from 'node:test';
 import type { Clock } from '#model/effects/clock.ts';
 import { WeftError } from '#model/error.ts';
 import { SteppedClock } from '#platform/stepped-clock.testing.ts';
+import type { Scan } from './scan-directory.ts';
 import { watchDirectory } from './watch-directory.ts';
 
 /** A directory of its own with a watch on it; what the watch tells is kept. */
@@ -16,9 +17,11 @@ async function watched(t: TestContext, files: Record<string, string>, clock?: Cl
   for (const [name, text] of Object.entries(files)) await write(name, text);
   const told: string[] = [];
   const problems: WeftError[] = [];
+  const unread: Scan['unread'][] = [];
   let wake = () => {};
   const watch = await watchDirectory(directory, {
-    onFiles(snapshot) {
+    onFiles(snapshot, troubles) {
+      unread.push(troubles);
       const parts = [...snapshot].map(([path, text]) => `${path.slice(directory.length + 1)}=${text}`);
       told.push(parts.sort().join(' '));
       wake();
@@ -34,7 +37,7 @@ async function watched(t: TestContext, files: Record<string, string>, clock?: Cl
     while (told.at(-1) !== want) await new Promise<void>((resolve) => (wake = resolve));
     clearInterval(alive);
   };
-  return { directory, write, told, problems, watch, until, path: (name: string) => join(directory, name) };
+  return { directory, write, told, problems, unread, watch, until, path: (name: string) => join(directory, name) };
 }
 
 test('a directory that does not exist is an error with a remedy', async () => {
@@ -89,6 +92,43 @@ test('a look without a change tells nothing', async (t) => {
   await write('a.yaml', '1');
   await watch.rescan();
   assert.deepEqual(told, ['a.yaml=1']);
+});
+
+test('a link to a file that is not there is a problem, and what the file said stays', async (t) => {
+  const { told, unread, write, watch, path } = await watched(t, {}, new SteppedClock());
+  await write('real.txt', '1');
+  await symlink('real.txt', path('a.yaml'));
+  await watch.rescan();
+  await rm(path('real.txt'));
+  await watch.rescan();
+  assert.deepEqual([told.at(-1), [...(unread.at(-1)?.keys() ?? [])]], ['a.yaml=1', [path('a.yaml')]]);
+});
+
+test('below a folder that can no longer be read, everything stays', async (t) => {
+  const { told, unread, watch, path } = await watched(t, {}, new SteppedClock());
+  await mkdir(path('sub'));
+  await writeFile(path('sub/a.yaml'), '1');
+  await watch.rescan();
+  await rm(path('sub'), { recursive: true });
+  await symlink('sub', path('sub'));
+  await watch.rescan();
+  assert.deepEqual([told.at(-1), [...(unread.at(-1)?.keys() ?? [])]], ['sub/a.yaml=1', [path('sub')]]);
+});
+
+test('of a file that is too large the kinds and namespaces are told, wherever in it they stand', async (t) => {
+  const { told, unread, path, watch } = await watched(t, {}, new SteppedClock());
+  const padding = `# ${'x'.repeat(1 << 20)}\n`.repeat(33);
+  const policy = (name: string) => `---\nkind: AuthorizationPolicy\nmetadata: { name: p, namespace: ${name} }\n`;
+  await writeFile(path('a.yaml'), `${policy('first')}${padding}${policy('last')}`);
+  await watch.rescan();
+  const found = unread.at(-1)?.get(path('a.yaml'));
+  assert.match(found?.why ?? '', /larger than/);
+  assert.deepEqual(
+    found?.outline.split('\n').filter((line) => line.startsWith('namespace')),
+    ['namespace: first', 'namespace: last'],
+  );
+  await watch.rescan();
+  assert.equal(told.length, 2, 'it is looked through once');
 });
 
 test('a file that vanishes and comes back at once was never gone', async (t) => {
@@ -153,7 +193,7 @@ test('a directory that vanishes is a problem, told once; what it held stays unti
 });
 
 test('a file that cannot be read is a problem, told once; what it said stays', async (t) => {
-  const { told, problems, watch, path } = await watched(t, { 'a.yaml': '1' }, new SteppedClock());
+  const { told, problems, unread, watch, path } = await watched(t, { 'a.yaml': '1' }, new SteppedClock());
   await rm(path('a.yaml'));
   await symlink('a.yaml', path('a.yaml'));
   await watch.rescan();
@@ -163,7 +203,9 @@ test('a file that cannot be read is a problem, told once; what it said stays', a
     problems.map(({ code }) => code),
     ['WEFT_CONFIG_FILE'],
   );
-  assert.deepEqual(told, ['a.yaml=1']);
+  // Once for the content, and once because that can no longer be read.
+  assert.deepEqual([told, unread.length], [['a.yaml=1', 'a.yaml=1'], 2]);
+  assert.match(unread.at(-1)?.get(path('a.yaml'))?.why ?? '', /ELOOP/);
 });
 
 test('a mounted ConfigMap, whose files are links through a folder that is swapped, is followed', async (t) => {

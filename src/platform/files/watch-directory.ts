@@ -3,12 +3,12 @@ import type { Cancel, Clock } from '#model/effects/clock.ts';
 import { WeftError } from '#model/error.ts';
 import { RESOURCE } from '#model/settings/control-planes.ts';
 import { systemClock } from '#platform/clock.ts';
-import { type ScannedFile, scanDirectory } from '#platform/files/scan-directory.ts';
+import { type Scan, type ScannedFile, scanDirectory } from '#platform/files/scan-directory.ts';
 
 /** Where changes and problems are told. */
 export type WatchOptions = {
-  /** path → text of every file; called with each change, never twice with the same content. */
-  onFiles(files: ReadonlyMap<string, string>): void;
+  /** path → text of every file, and what cannot be read; called with each change, never twice with the same. */
+  onFiles(files: ReadonlyMap<string, string>, unread: Scan['unread']): void;
   /** A file or the whole directory cannot be read; what was there before stays. Each problem is told once. */
   onProblem(problem: WeftError): void;
   clock?: Clock;
@@ -41,6 +41,7 @@ class DirectoryWatcher {
   /** Files that were missing or empty at the last look and are still told with their old text. */
   #doubted: ReadonlySet<string> = new Set();
   #told = false;
+  #unread: Scan['unread'] = new Map();
   #timer: Cancel | null = null;
   #firstEventMs: number | null = null;
   #scanning: Promise<void> = Promise.resolve();
@@ -79,16 +80,16 @@ class DirectoryWatcher {
   }
 
   async #scanOnce(): Promise<void> {
-    const scan = await scanDirectory(this.#root, this.#files);
+    const scan = await scanDirectory(this.#root, this.#files, this.#unread);
     if (this.#closed) return;
     const added = this.#watchAll(scan.directories);
     this.#tellProblems(scan.problems);
-    this.#take(scan.files);
+    this.#take(scan);
     // What appeared in a new folder before it was watched was not announced.
     if (added) this.#schedule(RESOURCE.quietMs);
   }
 
-  #take(found: ReadonlyMap<string, ScannedFile>): void {
+  #take({ files: found, unread }: Scan): void {
     const files = new Map(found);
     const doubted = new Set<string>();
     for (const [path, before] of this.#files) {
@@ -99,11 +100,12 @@ class DirectoryWatcher {
     }
     this.#doubted = doubted;
     if (doubted.size > 0) this.#schedule(RESOURCE.confirmMs);
-    const changed = !this.#told || !sameTexts(this.#files, files);
+    const changed = !this.#told || !sameTexts(this.#files, files) || !sameReasons(this.#unread, unread);
     this.#files = files;
+    this.#unread = unread;
     if (!changed) return;
     this.#told = true;
-    this.#options.onFiles(new Map([...files].map(([path, { text }]) => [path, text])));
+    this.#options.onFiles(new Map([...files].map(([path, { text }]) => [path, text])), unread);
   }
 
   /** Whether a folder was new. */
@@ -158,6 +160,10 @@ class DirectoryWatcher {
     this.#toldProblems.clear();
     for (const message of messages) this.#toldProblems.add(message);
   }
+}
+
+function sameReasons(a: Scan['unread'], b: Scan['unread']): boolean {
+  return a.size === b.size && [...a].every(([path, { why }]) => b.get(path)?.why === why);
 }
 
 function sameTexts(a: ReadonlyMap<string, ScannedFile>, b: ReadonlyMap<string, ScannedFile>): boolean {

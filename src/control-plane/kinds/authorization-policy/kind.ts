@@ -14,6 +14,7 @@ import {
   type RawTargetRef,
   SOURCE_FIELDS,
 } from './schema.ts';
+import { standInForPolicy } from './stand-in.ts';
 
 /** How an AuthorizationPolicy is read. */
 export const authorizationPolicyKind = defineKind({
@@ -25,6 +26,7 @@ export const authorizationPolicyKind = defineKind({
   unknownFields: 'error',
   check: checkAuthorizationPolicy,
   read: readAuthorizationPolicy,
+  standIn: standInForPolicy,
   resources: AUTHORIZATION_POLICIES,
   derivations: [authorizationPolicies],
 });

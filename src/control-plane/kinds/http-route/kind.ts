@@ -19,6 +19,7 @@ import {
   type RouteRule,
   readDurationMs,
 } from './schema.ts';
+import { standInForRoute } from './stand-in.ts';
 
 /** How an HTTPRoute is read. */
 export const httpRouteKind = defineKind({
@@ -30,6 +31,7 @@ export const httpRouteKind = defineKind({
   unknownFields: 'error',
   check: checkHttpRoute,
   read: readHttpRoute,
+  standIn: standInForRoute,
   resources: HTTP_ROUTES,
   derivations: [httpRoutes],
 });

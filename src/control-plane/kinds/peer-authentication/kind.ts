@@ -2,6 +2,7 @@ import { defineKind } from '#control-plane/index/kind-definition.ts';
 import { errorAt, type Problem } from '#control-plane/resources/finding.ts';
 import { checkSelector, readWorkloadSelector } from '#control-plane/resources/label-selector.ts';
 import type { Metadata } from '#control-plane/resources/metadata.ts';
+import { readableMetadata, readableSelector, type StandIn, scopeInWords } from '#control-plane/resources/stand-in.ts';
 import { namespaceModes, PEER_AUTHENTICATIONS, peerAuthentications } from './derive.ts';
 import type { PeerAuthenticationResource, RawPeerAuthentication } from './schema.ts';
 
@@ -15,6 +16,7 @@ export const peerAuthenticationKind = defineKind({
   unknownFields: 'error',
   check: checkPeerAuthentication,
   read: readPeerAuthentication,
+  standIn: standInForPeers,
   resources: PEER_AUTHENTICATIONS,
   derivations: [namespaceModes, peerAuthentications],
 });
@@ -48,4 +50,12 @@ function checkPeerAuthentication({ spec = {} }: RawPeerAuthentication): Problem[
     problems.push(errorAt('WEFT_FIELD_CONFLICT', path, message, 'add spec.selector.matchLabels, or set spec.mtls.mode instead'));
   }
   return problems;
+}
+
+/** What stands for a PeerAuthentication that cannot be used: the most that any of them can ask, at every port. */
+function standInForPeers(document: unknown, name: string): StandIn {
+  const metadata = readableMetadata(document, name);
+  const selector = readableSelector(document);
+  const resource: PeerAuthenticationResource = { kind: 'PeerAuthentication', metadata, selector, mode: 'STRICT', ports: [] };
+  return { resource, effect: `plain text is refused by ${scopeInWords(metadata.namespace, selector)}` };
 }

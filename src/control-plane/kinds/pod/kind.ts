@@ -41,6 +41,8 @@ export const podKind = defineKind({
   unknownFields: 'warning',
   check: checkPod,
   read: readPod,
+  // Without it there is nothing to reach: no loss that could open anything.
+  restricts: false,
   resources: PODS,
   derivations: [podEndpoints],
 });

@@ -67,6 +67,8 @@ export const workloadEntryKind = defineKind({
   unknownFields: 'error',
   check: checkWorkloadEntry,
   read: readWorkloadEntry,
+  // Without it there is nothing to reach: no loss that could open anything.
+  restricts: false,
   resources: WORKLOAD_ENTRIES,
   derivations: [entryEndpoints],
 });

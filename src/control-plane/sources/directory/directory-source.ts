@@ -3,6 +3,7 @@ import { MeshIndex } from '#control-plane/index/mesh-index.ts';
 import { DEFAULT_MESH_OPTIONS, type MeshOptions } from '#control-plane/index/mesh-options.ts';
 import {
   byPlace,
+  errorAt,
   type FieldPath,
   type Finding,
   fileOrigin,
@@ -13,7 +14,8 @@ import {
 import { compareText } from '#control-plane/resources/metadata.ts';
 import type { ResourceName } from '#control-plane/resources/resource.ts';
 import type { ResourceParser } from '#control-plane/resources/resource-parser.ts';
-import { readResourceFile } from '#control-plane/sources/directory/resource-file.ts';
+import { readResourceFile, standInsOf } from '#control-plane/sources/directory/resource-file.ts';
+import type { LastGoodVersions } from '#control-plane/sources/last-good.ts';
 import { type Reading, ResourceLedger } from '#control-plane/sources/ledger.ts';
 import type { Source, SourceChange } from '#control-plane/sources/source.ts';
 import type { Origin } from '#protocol/api/control.ts';
@@ -22,28 +24,44 @@ import type { Origin } from '#protocol/api/control.ts';
 export type FileSnapshot = ReadonlyMap<string, string>;
 
 /**
+ * path → why a file or folder cannot be read now, and what little of it is known: lines that tell kinds and namespaces. What it
+ * said before is in the snapshot, if anything is.
+ */
+export type UnreadFiles = ReadonlyMap<string, { why: string; outline: string }>;
+
+/**
  * Follows the files below a directory. Resolves once the first content was told; a problem (a file that cannot be read) leaves
  * what was told before in force. Errors: when the directory cannot be read at the start.
  */
 export type WatchFiles = (listener: {
-  onFiles(files: FileSnapshot): void;
+  onFiles(files: FileSnapshot, unread?: UnreadFiles): void;
   onProblem(problem: Error): void;
 }) => Promise<{ close(): void }>;
 
+/** What a directory of YAML needs; `lastGood` keeps what may be needed after a restart. */
+export type DirectoryOptions = { parser: ResourceParser; watch: WatchFiles; lastGood: LastGoodVersions };
+
 /** A directory of YAML as a source: its resources are those of its files, whose text is looked at whenever it changes. */
-export function directorySource({ parser, watch }: { parser: ResourceParser; watch: WatchFiles }): Source {
+export function directorySource({ parser, watch, lastGood }: DirectoryOptions): Source {
   const files = new ConfigFiles(parser);
   let watching: { close(): void } | null = null;
   return {
     async start(sink) {
+      for (const [file, documents] of await lastGood.load()) files.remember(file, documents);
       watching = await watch({
-        onFiles: (snapshot) => sink.change(files.apply(snapshot)),
+        onFiles(snapshot, unread) {
+          const { read, ...change } = files.apply(snapshot, unread);
+          for (const file of read) lastGood.keep(file, files.ledger.lastGood(file));
+          sink.change(change);
+        },
         onProblem: (problem) => sink.trouble(problem),
       });
     },
     async stop() {
       watching?.close();
+      await lastGood.settled();
     },
+    problems: () => lastGood.problems(),
     findings: () => files.findings(),
     locate: (problems) => files.locate(problems),
     // Files are their author's: nothing is written into them. The status page shows what was reported.
@@ -57,21 +75,54 @@ export class ConfigFiles {
   readonly ledger = new ResourceLedger();
   readonly #parser: ResourceParser;
   #texts: FileSnapshot = new Map();
+  #unread: UnreadFiles = new Map();
+  /** Files of which all that is known was kept before a restart: after the first look, those below a folder that cannot be read. */
+  #lost: ReadonlySet<string> = new Set();
+  #hasLooked = false;
 
   constructor(parser: ResourceParser) {
     this.#parser = parser;
   }
 
-  /** Takes the files' new content; only those whose text changed are read again. */
-  apply(texts: FileSnapshot): SourceChange {
+  /** Before the first `apply`: what the last good versions of a file's resources were read from. */
+  remember(file: string, documents: readonly object[]): void {
+    const versions = documents.flatMap((document) => {
+      // A newer Weft may find fault with what an older one took: then it is as if nothing had been kept.
+      const reading = this.#parser.read(document);
+      return reading.kind === 'resource' ? [{ resource: reading.resource, document }] : [];
+    });
+    this.ledger.remember(file, versions);
+    this.#lost = new Set([...this.#lost, file]);
+  }
+
+  /** Takes the files' new content; only those whose text changed are read again. `read`: which those were. */
+  apply(texts: FileSnapshot, unread: UnreadFiles = new Map()): SourceChange & { read: readonly string[] } {
     const changed = new Map<string, Reading | null>();
-    for (const path of [...texts.keys()].sort(compareText)) {
-      const text = texts.get(path) ?? '';
-      if (this.#texts.get(path) !== text) changed.set(path, readResourceFile(path, text, this.#parser));
+    const lost = new Set([...this.#lost].filter((file) => !texts.has(file) && folderOf(file, unread) !== null));
+    const paths = new Set([...texts.keys(), ...unread.keys(), ...lost]);
+    for (const path of [...paths].sort(compareText)) {
+      const isSame = this.#texts.get(path) === texts.get(path) && this.#unread.get(path)?.why === unread.get(path)?.why;
+      if (!isSame || !this.#hasLooked) changed.set(path, this.#readFile(path, texts.get(path), unread));
     }
-    for (const path of this.#texts.keys()) if (!texts.has(path)) changed.set(path, null);
+    for (const path of [...this.#texts.keys(), ...this.#unread.keys(), ...this.#lost])
+      if (!paths.has(path)) changed.set(path, null);
+    this.#lost = lost;
     this.#texts = texts;
-    return this.ledger.take(changed);
+    this.#unread = unread;
+    this.#hasLooked = true;
+    return { ...this.ledger.take(changed), read: [...changed.keys()] };
+  }
+
+  /** What a file says; of one that cannot be read, what it said before, and what may be concluded from its outline. */
+  #readFile(path: string, text: string | undefined, unread: UnreadFiles): Reading {
+    const reading: Reading = text === undefined ? { entries: [], findings: [] } : readResourceFile(path, text, this.#parser);
+    const trouble = unread.get(path) ?? folderOf(path, unread);
+    if (trouble === null) return reading;
+    const origin = fileOrigin(path, { line: 1, column: 1 });
+    const standIns = text === undefined ? standInsOf(trouble.outline, path, this.#parser) : [];
+    const finding = findingOf(unreadProblem(trouble.why), '', origin);
+    const unknown = { name: null, resource: null, origin, findings: [finding], standIns };
+    return { entries: [...reading.entries, unknown], findings: [...reading.findings, finding] };
   }
 
   /** Everything that is wrong with the files, in order of place. */
@@ -97,6 +148,17 @@ export class ConfigFiles {
     });
     return findings.sort(byPlace);
   }
+}
+
+/** Why the folder of a file cannot be read; null when it can. */
+function folderOf(file: string, unread: UnreadFiles): { why: string; outline: string } | null {
+  for (const [path, trouble] of unread) if (file.startsWith(`${path}/`)) return trouble;
+  return null;
+}
+
+function unreadProblem(why: string): Problem {
+  const message = `it cannot be read: ${why}; what it is known to have said stays in force`;
+  return errorAt('WEFT_FILE_UNREADABLE', [], message, 'make it readable, or delete it if its resources are to go');
 }
 
 /**

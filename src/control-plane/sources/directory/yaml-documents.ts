@@ -6,7 +6,7 @@ import { RESOURCE } from '#model/settings/control-planes.ts';
 export type YamlDocument = {
   /** Line of its first character, from 1. */
   line: number;
-  content: { kind: 'value'; value: unknown } | { kind: 'broken'; mistakes: readonly SyntaxMistake[] };
+  content: { kind: 'value'; value: unknown } | { kind: 'broken'; mistakes: readonly SyntaxMistake[]; text: string };
   /** Where a field is; the nearest enclosing field that exists when it is missing. */
   locate(path: FieldPath, part?: 'value' | 'key'): Position;
 };
@@ -55,7 +55,7 @@ function readPart(part: string, firstLine: number): YamlDocument[] {
     if (!(error instanceof RangeError)) throw error;
     const position = { line: firstLine, column: 1 };
     const mistake = { message: 'the document is nested too deeply to be read', position };
-    return [{ line: firstLine, content: { kind: 'broken', mistakes: [mistake] }, locate: () => position }];
+    return [{ line: firstLine, content: { kind: 'broken', mistakes: [mistake], text: part }, locate: () => position }];
   }
 }
 
@@ -69,35 +69,41 @@ function parsePart(part: string, firstLine: number): YamlDocument[] {
   };
   return documents
     .filter((document) => (document.contents !== null && !isEmptyScalar(document.contents)) || document.errors.length > 0)
-    .map((document) => toYamlDocument(document, place));
+    .map((document) => toYamlDocument(document, place, part));
 }
 
 function isEmptyScalar(node: unknown): boolean {
   return isScalar(node) && node.value === null;
 }
 
-function toYamlDocument(document: Document, place: (offset: number) => Position): YamlDocument {
+function toYamlDocument(document: Document, place: (offset: number) => Position, text: string): YamlDocument {
   const start = place(document.contents?.range?.[0] ?? document.range?.[0] ?? 0);
   return {
     line: start.line,
-    content: contentOf(document, place, start),
+    content: contentOf(document, place, start, text),
     locate: (path, part = 'value') => place(offsetOf(document, path, part)),
   };
 }
 
-function contentOf(document: Document, place: (offset: number) => Position, start: Position): YamlDocument['content'] {
+function contentOf(
+  document: Document,
+  place: (offset: number) => Position,
+  start: Position,
+  text: string,
+): YamlDocument['content'] {
   if (document.errors.length > 0) {
     const mistakes = document.errors.slice(0, RESOURCE.mistakesMax);
     return {
       kind: 'broken',
       mistakes: mistakes.map((mistake) => ({ message: mistake.message, position: place(mistake.pos[0]) })),
+      text,
     };
   }
   try {
     // Through JSON and back: an alias to itself is found out, and two aliases no longer share one object.
     return { kind: 'value', value: JSON.parse(JSON.stringify(document.toJS()) ?? 'null') };
   } catch (cause) {
-    return { kind: 'broken', mistakes: [{ message: explain(cause), position: start }] };
+    return { kind: 'broken', mistakes: [{ message: explain(cause), position: start }], text };
   }
 }
 
