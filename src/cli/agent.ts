@@ -1,15 +1,16 @@
 import { type Command, Option } from 'commander';
 import { PORT } from '#model/mesh/ports.ts';
-import { type Act, bpffsOption, makeCommand, pool4Option, pool6Option, runDirOption, trustDomainOption } from './command.ts';
 import {
-  collectCidr,
-  collectDnsUpstream,
-  type DnsUpstream,
-  type HostPort,
-  readAddress,
-  readHostPortOrOff,
-  readName,
-} from './option-values.ts';
+  type Act,
+  bpffsOption,
+  makeCommand,
+  pool4Option,
+  pool6Option,
+  runDirOption,
+  statsOption,
+  trustDomainOption,
+} from './command.ts';
+import { collectCidr, collectDnsUpstream, type DnsUpstream, type HostPort, readAddress, readName } from './option-values.ts';
 
 /** How an agent reaches its control plane. */
 export type ControlAccess = {
@@ -95,7 +96,7 @@ export function agentCommand(act: Act<AgentOptions>): Command {
     )
     .option('--no-egress-nat', 'do not translate addresses of workloads that call outside the mesh')
     .addOption(noNatForOption())
-    .addOption(statsOption())
+    .addOption(statsOption(PORT.stats))
     .addOption(runDirOption())
     .addOption(bpffsOption())
     .option('--cleanup', 'remove what an agent of this node left, then end', false)
@@ -109,13 +110,6 @@ function noNatForOption(): Option {
     .default([]);
   option.negate = false;
   return option;
-}
-
-/** Where Prometheus finds this agent. */
-function statsOption(): Option {
-  return new Option('--stats <host:port>', 'where the metrics page /metrics is served, or off')
-    .argParser(readHostPortOrOff)
-    .default({ host: '127.0.0.1', port: PORT.stats }, `127.0.0.1:${PORT.stats}`);
 }
 
 function agentOptions(parsed: Parsed, command: Command): AgentOptions {

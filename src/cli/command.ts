@@ -1,7 +1,7 @@
 import { Command, Option } from 'commander';
 import { PORT } from '#model/mesh/ports.ts';
 import { DEFAULT_PATH_NORMALIZATION, PATH_NORMALIZATIONS } from '#model/waypoint/config.ts';
-import { cidrReader, readHostPort, readTrustDomain } from './option-values.ts';
+import { cidrReader, readHostPort, readHostPortOrOff, readTrustDomain } from './option-values.ts';
 
 /** What a command does once its arguments are valid. */
 export type Act<Options> = (options: Options) => Promise<void>;
@@ -75,6 +75,13 @@ export function listenOption(): Option {
   return new Option('--listen <host:port>', 'where the control plane serves agents')
     .argParser(readHostPort)
     .default({ host: '127.0.0.1', port: PORT.control }, `127.0.0.1:${PORT.control}`);
+}
+
+/** Where a metrics page is served; the word for nowhere is off. */
+export function statsOption(port: number): Option {
+  return new Option('--stats <host:port>', 'where the metrics page /metrics is served, or off')
+    .argParser(readHostPortOrOff)
+    .default({ host: '127.0.0.1', port }, `127.0.0.1:${port}`);
 }
 
 /** Where eBPF maps and links are pinned. */

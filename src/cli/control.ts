@@ -1,4 +1,5 @@
 import { type Command, Option } from 'commander';
+import { PORT } from '#model/mesh/ports.ts';
 import type { PathNormalization } from '#model/waypoint/config.ts';
 import { type ControlAccess, controlAccess } from './agent.ts';
 import {
@@ -8,6 +9,7 @@ import {
   makeCommand,
   pathNormalizationOption,
   stateDirOption,
+  statsOption,
   trustDomainOption,
 } from './command.ts';
 import { collect, type HostPort, readAddressOrSocket, readName } from './option-values.ts';
@@ -26,9 +28,12 @@ export type ControlOptions = {
   /** Socket of the agent on this machine that runs the waypoints; null: no waypoints are started. */
   waypointAgent: string | null;
   socket: string;
+  /** Where the metrics page is served; null: nowhere. */
+  stats: HostPort | null;
 };
 
-type ParsedControl = Omit<ControlOptions, 'serverNames' | 'waypointAgent'> & {
+type ParsedControl = Omit<ControlOptions, 'serverNames' | 'waypointAgent' | 'stats'> & {
+  stats: HostPort | 'off';
   serverName: readonly string[];
   waypointAgent?: string;
 };
@@ -40,7 +45,10 @@ export function controlCommand(act: Act<ControlOptions>): Command {
       command: 'weft control --config mesh/ --listen 10.0.0.1:15012 --server-name 10.0.0.1',
       does: 'serve agents on other machines',
     },
-    { command: 'weft token --node node-2', does: 'then make the token that the agent of node-2 needs' },
+    {
+      command: "weft token node-2 --identity 'shop/*' --addresses 10.41.2.0/24",
+      does: 'then make the token that the agent of node-2 needs',
+    },
   ])
     .description(
       'Run the control plane in the foreground: it watches a directory of YAML resources, serves agents and waypoints what they need to know, and issues certificates.',
@@ -54,26 +62,10 @@ export function controlCommand(act: Act<ControlOptions>): Command {
     .option('--waypoint-agent <socket>', "socket of this machine's agent; without it no waypoints are started")
     .addOption(controlSocketOption())
     .addOption(stateDirOption())
-    .action(({ serverName, waypointAgent, ...rest }: ParsedControl) =>
-      act({ ...rest, serverNames: serverName, waypointAgent: waypointAgent ?? null }),
+    .addOption(statsOption(PORT.controlStats))
+    .action(({ serverName, waypointAgent, stats, ...rest }: ParsedControl) =>
+      act({ ...rest, serverNames: serverName, waypointAgent: waypointAgent ?? null, stats: stats === 'off' ? null : stats }),
     );
-}
-
-/** What `weft token` is told: whose token, and the socket of the control plane that makes it. */
-export type TokenOptions = { node: string; socket: string };
-
-/**
- * `weft token`: a token for the agent of another node. It goes to standard output alone, so that it can be redirected
- * into the file that `weft agent --token-file` reads.
- */
-export function tokenCommand(act: Act<TokenOptions>): Command {
-  return makeCommand('token', 'Parts of a mesh of several machines:', 'Print a token with which an agent proves its node', [
-    { command: 'weft token --node node-2 > node-2.token', does: 'make a token for node-2; keep it as secret as a password' },
-  ])
-    .usage('--node <name> [options]')
-    .requiredOption('--node <name>', 'the node whose agent will use it', readName)
-    .addOption(controlSocketOption())
-    .action((options: TokenOptions) => act(options));
 }
 
 /** What `weft waypoint` is told. */

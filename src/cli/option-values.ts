@@ -3,6 +3,7 @@ import { type Family, familyOf, type IpAddress, splitHostPort, tryParseCidr, try
 import { PORT } from '#model/mesh/ports.ts';
 import { CAPABILITIES, type CapabilityName, readCapability } from '#model/rights/capabilities.ts';
 import { readUserText, type UserText } from '#model/rights/rights.ts';
+import { isIdentityPattern } from '#model/trust/grant.ts';
 
 /** A name or an address, and a TCP port. */
 export type HostPort = { host: string; port: number };
@@ -75,6 +76,22 @@ export function cidrReader(family: Family): (text: string) => string {
 export function collectCidr(text: string, before: readonly string[]): string[] {
   if (tryParseCidr(text) === null) throw new InvalidArgumentError('Write a range such as 10.0.0.0/8 or fd00::/8.');
   return [...before, text];
+}
+
+/** Collects patterns of identities. */
+export function collectIdentity(text: string, before: readonly string[]): string[] {
+  if (!isIdentityPattern(text)) throw new InvalidArgumentError("Write NAMESPACE/ACCOUNT, such as shop/web or 'shop/*'.");
+  return [...before, text];
+}
+
+const SECONDS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3_600, d: 86_400 };
+
+/** A time such as 90s, 15m, 12h or 30d, in seconds. */
+export function readDurationSeconds(text: string): number {
+  const [, digits, unit] = /^([1-9]\d{0,8})([smhd])$/.exec(text) ?? [];
+  const each = SECONDS[unit ?? ''];
+  if (digits === undefined || each === undefined) throw new InvalidArgumentError('Write a number and s, m, h or d, such as 12h.');
+  return Number(digits) * each;
 }
 
 /** Collects `key=value`; the last value of a key wins. */

@@ -1,14 +1,7 @@
 import { Command, CommanderError, type Option } from 'commander';
 import { type AgentOptions, agentCommand } from './agent.ts';
 import type { Act } from './command.ts';
-import {
-  type ControlOptions,
-  controlCommand,
-  type TokenOptions,
-  tokenCommand,
-  type WaypointOptions,
-  waypointCommand,
-} from './control.ts';
+import { type ControlOptions, controlCommand, type WaypointOptions, waypointCommand } from './control.ts';
 import { type LabRequest, labCommand } from './lab.ts';
 import {
   type BenchOptions,
@@ -22,6 +15,7 @@ import {
 import { describeError } from './report-error.ts';
 import { type RunOptions, runCommand } from './run.ts';
 import { type StatusOptions, statusCommand } from './status.ts';
+import { type TokenOptions, tokenCommand } from './token.ts';
 import { type UninstallOptions, uninstallCommand } from './uninstall.ts';
 import { type UpOptions, upCommand } from './up.ts';
 

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { WeftError } from '#model/error.ts';
+import type { NodeGrant } from '#model/trust/grant.ts';
 import type { PathNormalization } from '#model/waypoint/config.ts';
 import { agentSocketPath, controlSocketPath } from '#protocol/api/places.ts';
 import {
@@ -69,6 +70,8 @@ export type MeshPlan = {
   rootFile: string;
   /** File of the agent's token; as secret as a password. */
   tokenFile: string;
+  /** What the agent's token says: on one machine it is trusted with all of it. */
+  grant: NodeGrant;
   controlArgs: readonly string[];
   agentArgs: readonly string[];
   cleanupArgs: readonly string[];
@@ -92,6 +95,7 @@ export function planMesh(options: UpOptions, hostname: string): MeshPlan {
     nodeDir,
     rootFile,
     tokenFile,
+    grant: { identities: ['*/*'], addresses: [options.pool4, options.pool6], waypoints: true },
     controlArgs: [
       ...['control', '--config', options.directory, '--state-dir', stateDir, '--listen', listen],
       ...['--trust-domain', trustDomain, '--path-normalization', pathNormalization],

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { create, fromBinary, type Message, type MessageInitShape } from '@bufbuild/protobuf';
-import type { Authenticator, Caller, TokenIssuer } from '#control-plane/authentication/authenticator.ts';
+import type { Authenticator, Caller, CallOrigin, TokenIssuer } from '#control-plane/authentication/authenticator.ts';
 import { CertificateAuthority } from '#control-plane/ca/authority.ts';
 import { MeshIndex } from '#control-plane/index/mesh-index.ts';
 import { DEFAULT_MESH_OPTIONS } from '#control-plane/index/mesh-options.ts';
@@ -12,6 +12,8 @@ import type { WaypointSpec } from '#control-plane/waypoints/plan.ts';
 import type { Log } from '#model/effects/log.ts';
 import { MemoryStore } from '#model/effects/memory-store.testing.ts';
 import { parseIdentity } from '#model/identity/identity.ts';
+import { Meters } from '#model/telemetry/meters.ts';
+import type { NodeGrant } from '#model/trust/grant.ts';
 import { readCrds } from '#platform/files/crds.ts';
 import { SteppedClock } from '#platform/stepped-clock.testing.ts';
 import { IstioCertificateRequestSchema } from '#proto/ca_pb.js';
@@ -26,9 +28,16 @@ import { KeptAllocations } from './kept-allocations.ts';
 const parser = createResourceParser(KINDS, await readCrds(CRD_FILES));
 const ROOT_NAMESPACE = DEFAULT_MESH_OPTIONS.rootNamespace;
 
+const ANYTHING: NodeGrant = { identities: ['*/*'], addresses: ['0.0.0.0/0', '::/0'], waypoints: true };
+
+/** Each node is a machine of its own. */
+function originOf(node: string): CallOrigin {
+  return { ip: `10.9.0.${node.slice(-1)}`, instance: node };
+}
+
 /** The agent of a node, as an authenticator knows it. */
 function agentOf(node: string): Caller {
-  return { namespace: ROOT_NAMESPACE, serviceAccount: 'weft-agent', node };
+  return { namespace: ROOT_NAMESPACE, serviceAccount: 'weft-agent', node, grant: ANYTHING, origin: originOf(node) };
 }
 
 /** Believes whoever says who he is: `namespace/account/node`. Tokens of that form are what it hands out. */
@@ -36,8 +45,9 @@ const credulous: Authenticator & TokenIssuer = {
   async authenticate(header) {
     const [namespace, serviceAccount, node] = (header ?? '').split('/');
     if (namespace === undefined || serviceAccount === undefined) throw new RpcError('unauthenticated', 'authentication failed');
-    return { namespace, serviceAccount, node: node ?? null };
+    return { namespace, serviceAccount, node: node ?? null, grant: node === undefined ? null : ANYTHING };
   },
+  revoke: async () => {},
   mint: async ({ namespace, serviceAccount, node }) => [namespace, serviceAccount, ...(node === null ? [] : [node])].join('/'),
 };
 
@@ -55,6 +65,7 @@ async function controlPlane(objects: Record<string, PlainObject> = {}, state = n
   const log = recorder(lines);
   const mesh = DEFAULT_MESH_OPTIONS;
   const source = new MemorySource(parser, objects);
+  const meters = new Meters('control');
   const waypoints = new Map<string, { spec: WaypointSpec; token: string }>();
   const allocations = new KeptAllocations(state, log);
   let nonces = 0;
@@ -74,12 +85,13 @@ async function controlPlane(objects: Record<string, PlainObject> = {}, state = n
     },
     clock,
     log,
+    meters,
     newNonce: () => `n${++nonces}`,
   });
   await control.begin();
   const status = () =>
     control.status({ pid: 1, startedAt: '', address: '', trustDomain: mesh.trustDomain, rootNamespace: ROOT_NAMESPACE });
-  return { control, source, state, clock, lines, waypoints, status };
+  return { control, source, state, clock, lines, waypoints, meters, status };
 }
 
 type Running = Awaited<ReturnType<typeof controlPlane>>;
@@ -283,8 +295,8 @@ test('a service keeps the address it was given over a restart', async () => {
 
 test('who calls is whoever the authenticator says; the grounds of a refusal are its own', async () => {
   const { control } = await controlPlane();
-  assert.deepEqual(await control.authenticate('istio-system/weft-agent/node-1'), agentOf('node-1'));
-  await assert.rejects(control.authenticate(undefined), { status: 'unauthenticated' });
+  assert.deepEqual(await control.authenticate('istio-system/weft-agent/node-1', originOf('node-1')), agentOf('node-1'));
+  await assert.rejects(control.authenticate(undefined, originOf('node-1')), { status: 'unauthenticated' });
 });
 
 test('a certificate is issued for what runs on the node of the caller, from the moment it is known', async () => {
@@ -317,10 +329,10 @@ test('a Gateway in the source gets a waypoint with a token of its own identity, 
 
 test('an agent is given a token for its node alone, for a year unless told otherwise', async () => {
   const { control, clock } = await controlPlane();
-  const { token, expiresAtMs } = await control.mintAgentToken('node-7');
-  assert.deepEqual(await control.authenticate(token), agentOf('node-7'));
+  const { token, expiresAtMs } = await control.mintAgentToken('node-7', ANYTHING);
+  assert.deepEqual(await control.authenticate(token, originOf('node-7')), agentOf('node-7'));
   assert.equal(expiresAtMs - clock.nowMs(), 365 * 86_400_000);
-  assert.equal((await control.mintAgentToken('node-7', 60_000)).expiresAtMs - clock.nowMs(), 60_000);
+  assert.equal((await control.mintAgentToken('node-7', ANYTHING, 60_000)).expiresAtMs - clock.nowMs(), 60_000);
 });
 
 test('what cannot be kept for the next start is told as out of date, and keeps nobody from working', async () => {

@@ -1,5 +1,5 @@
 import { create } from '@bufbuild/protobuf';
-import type { Authenticator, Caller, TokenIssuer } from '#control-plane/authentication/authenticator.ts';
+import type { Authenticator, Caller, CallOrigin, TokenIssuer } from '#control-plane/authentication/authenticator.ts';
 import type { CertificateAuthority } from '#control-plane/ca/authority.ts';
 import { createCertificate, NodeIdentities } from '#control-plane/ca/create-certificate.ts';
 import { DiscoveryServer } from '#control-plane/discovery/discovery-server.ts';
@@ -9,6 +9,8 @@ import type { MeshIndex } from '#control-plane/index/mesh-index.ts';
 import type { MeshOptions } from '#control-plane/index/mesh-options.ts';
 import type { KeptAllocations } from '#control-plane/kept-allocations.ts';
 import { registeredUid } from '#control-plane/mesh/registered-endpoints.ts';
+import { LABEL } from '#control-plane/mesh/well-known.ts';
+import { AddressBook } from '#control-plane/registry/address-book.ts';
 import { NodeRegistry } from '#control-plane/registry/node-registry.ts';
 import { formatFinding, formatOrigin } from '#control-plane/resources/finding.ts';
 import type { Source } from '#control-plane/sources/source.ts';
@@ -20,11 +22,17 @@ import type { Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
 import type { StateStore } from '#model/effects/state-store.ts';
 import { CERTIFICATE } from '#model/settings/control-planes.ts';
+import type { Meters } from '#model/telemetry/meters.ts';
+import type { Account, NodeGrant, Reserved } from '#model/trust/grant.ts';
+import type { ControlRefusal } from '#model/trust/refusal.ts';
 import type { IstioCertificateRequest, IstioCertificateResponse } from '#proto/ca_pb.js';
 import { type SyncWorkloadsRequest, type SyncWorkloadsResponse, SyncWorkloadsResponseSchema } from '#proto/weft_pb.js';
 import type { ControlStatus, Origin } from '#protocol/api/control.ts';
+import { asRpcError, RpcError } from '#protocol/xds/resource-fault.ts';
 import type { DiscoveryListener, DiscoveryStream } from '#protocol/xds/server-session.ts';
 
+/** Serves a client that was turned away: what it still sends is nobody's. */
+const NOBODY: DiscoveryListener = { receive() {}, drained() {}, closed() {} };
 /** Service account of every agent, in the root namespace. */
 const AGENT_ACCOUNT = 'weft-agent';
 
@@ -43,6 +51,7 @@ export type ControlPlaneOptions = {
   runner: WaypointRunner | null;
   clock: Clock;
   log: Log;
+  meters: Meters;
   newNonce: () => string;
 };
 
@@ -58,6 +67,11 @@ export class ControlPlane {
   readonly #registry: NodeRegistry;
   readonly #findings: FindingsBoard;
   readonly #identities = new NodeIdentities();
+  readonly #addresses: AddressBook;
+  /** Gateway → the account that its waypoint runs as; and those accounts. */
+  readonly #gatewayAccounts = new Map<string, string>();
+  #waypointAccounts: ReadonlySet<string> = new Set();
+  readonly #reserved: Reserved;
 
   constructor(options: ControlPlaneOptions) {
     const { clock, log, newNonce, source, state, runner, mesh, tokens } = options;
@@ -65,6 +79,9 @@ export class ControlPlane {
     this.#store = new ResourceStore(clock.nowMs());
     this.#discovery = new DiscoveryServer({ store: this.#store, clock, log, newNonce });
     this.#findings = new FindingsBoard(source);
+    const { rootNamespace } = mesh;
+    this.#reserved = { rootNamespace, isWaypoint: (account) => this.#waypointAccounts.has(accountText(account)) };
+    this.#addresses = new AddressBook((uid) => uid.startsWith(registeredUid({ namespace: '', name: '' }, mesh).slice(0, -1)));
     this.#registry = new NodeRegistry({
       store: state,
       log,
@@ -73,10 +90,24 @@ export class ControlPlane {
         // Locating findings reads files; a report of a node that changes none must not pay for that.
         if (this.#apply({ nodes }).problems.size > 0) this.#tellFindings();
       },
-      isConnected: (node) => this.#discovery.isConnected(node),
+      isAlive: (node) => this.#discovery.presence.isAlive(node),
+      world: {
+        reserved: this.#reserved,
+        waypointLabel: LABEL.gatewayName,
+        serviceAt: (ip) => this.#addresses.serviceAt(ip),
+        configuredAt: (ip) => this.#addresses.configuredAt(ip),
+        nodeAt: (ip) => this.#discovery.presence.nodeAt(ip),
+      },
+      onRefusal: (node, { workload, cause, message, remedy }) => {
+        this.#count(cause);
+        log.warn(
+          { node, workload: `${workload.namespace}/${workload.name}`, why: cause, problem: message, remedy },
+          'workload refused',
+        );
+      },
     });
     const mintToken = ({ namespace, serviceAccount }: { namespace: string; serviceAccount: string }) =>
-      tokens.mint({ namespace, serviceAccount, node: null }, CERTIFICATE.waypointTokenMs);
+      tokens.mint({ namespace, serviceAccount, node: null, grant: null }, CERTIFICATE.waypointTokenMs);
     this.waypoints = runner === null ? null : new WaypointController({ runner, mintToken, clock, log });
   }
 
@@ -87,11 +118,14 @@ export class ControlPlane {
    */
   async begin(): Promise<void> {
     const { source, log } = this.#options;
-    let nodes: IndexChange['nodes'] = await this.#registry.load();
+    await this.#registry.load();
+    let isFirst = true;
     await source.start({
       change: (change) => {
-        this.#apply({ ...change, nodes: nodes ?? new Map() });
-        nodes = undefined;
+        this.#apply(change);
+        // What nodes registered is judged by the configuration, as it would be if they told it now.
+        if (isFirst) this.#apply({ nodes: this.#registry.admitLoaded() });
+        isFirst = false;
         this.#tellFindings();
       },
       trouble: (problem) => log.error({ err: problem }, 'configuration cannot be read'),
@@ -109,12 +143,23 @@ export class ControlPlane {
     await this.#options.allocations.settled();
   }
 
-  /** A token for the agent of `node`; ttlMs null: the default. */
-  async mintAgentToken(node: string, ttlMs: number | null = null): Promise<{ token: string; expiresAtMs: number }> {
+  /** A token for the agent of `node`, which is trusted with `grant` and nothing else; ttlMs null: the default. */
+  async mintAgentToken(
+    node: string,
+    grant: NodeGrant,
+    ttlMs: number | null = null,
+  ): Promise<{ token: string; expiresAtMs: number }> {
     const { tokens, mesh, clock } = this.#options;
     const lastsMs = ttlMs ?? CERTIFICATE.agentTokenMs;
-    const token = await tokens.mint({ namespace: mesh.rootNamespace, serviceAccount: AGENT_ACCOUNT, node }, lastsMs);
+    const token = await tokens.mint({ namespace: mesh.rootNamespace, serviceAccount: AGENT_ACCOUNT, node, grant }, lastsMs);
     return { token, expiresAtMs: clock.nowMs() + lastsMs };
+  }
+
+  /** Every token of a node that was made until now is worth nothing: its streams end, and it cannot come back with one. */
+  async revokeAgentTokens(node: string): Promise<void> {
+    await this.#options.tokens.revoke(node);
+    this.#discovery.endNode(node, new RpcError('unauthenticated', `the tokens of node "${node}" were revoked`));
+    this.#options.log.warn({ node }, 'tokens revoked; certificates that the node holds are good until they end');
   }
 
   /** The status page. */
@@ -128,17 +173,36 @@ export class ControlPlane {
       waypoints: this.waypoints?.states() ?? [],
       findings: this.#findings.all(),
       conditions: source.conditions(),
-      problems: [this.#registry.problem(), allocations.problem(), ...source.problems()].filter((problem) => problem !== null),
+      problems: [this.#registry.problem(), allocations.problem(), ...source.problems(), ...this.#registry.refusals()].filter(
+        (problem) => problem !== null,
+      ),
     });
   }
 
   // The handlers of src/platform/grpc/server.ts:
 
-  async authenticate(authorizationHeader: string | undefined): Promise<Caller> {
-    return this.#options.authenticator.authenticate(authorizationHeader);
+  /** Errors: RpcError unauthenticated; permission-denied for a node's token that comes from elsewhere than the node. */
+  async authenticate(authorizationHeader: string | undefined, origin: CallOrigin): Promise<Caller> {
+    const { authenticator } = this.#options;
+    const proof = await authenticator.authenticate(authorizationHeader).catch((error: unknown) => {
+      this.#count('unauthenticated');
+      throw error;
+    });
+    const caller = { ...proof, origin };
+    this.#requireOneMachine(caller);
+    return caller;
   }
 
   discover(caller: Caller, stream: DiscoveryStream): DiscoveryListener {
+    try {
+      this.#requireOneMachine(caller); // once more: of two that came together both were alone when they were authenticated
+    } catch (error) {
+      stream.end(asRpcError(error));
+      return NOBODY;
+    }
+    this.#registry
+      .recheck(caller)
+      .catch((error: unknown) => this.#options.log.error({ err: error }, 'registrations not judged again'));
     return this.#discovery.open(caller, stream);
   }
 
@@ -147,12 +211,34 @@ export class ControlPlane {
     const identitiesOnNode = (node: string) => this.#identities.identitiesOnNode(node);
     return createCertificate(
       { caller, request },
-      { authority, directory: { trustDomain: mesh.trustDomain, identitiesOnNode }, log },
+      {
+        authority,
+        directory: { trustDomain: mesh.trustDomain, identitiesOnNode, reserved: this.#reserved },
+        refused: () => this.#count('certificate'),
+        log,
+      },
     );
   }
 
   async syncWorkloads(caller: Caller, request: SyncWorkloadsRequest): Promise<SyncWorkloadsResponse> {
-    return create(SyncWorkloadsResponseSchema, { uids: await this.#registry.sync(caller, request) });
+    if (caller.node !== request.node) this.#count('wrong-node');
+    return create(SyncWorkloadsResponseSchema, await this.#registry.sync(caller, request));
+  }
+
+  /** Errors: RpcError permission-denied. A copied token is the loudest thing that a control plane has to say. */
+  #requireOneMachine(caller: Caller): void {
+    const rival = this.#discovery.presence.rivalOf(caller);
+    if (rival === null) return;
+    this.#count('node-elsewhere');
+    const message = `node "${caller.node}" is spoken for from ${rival}; its token was also used from ${caller.origin.ip}`;
+    const remedy =
+      'if that is not a move of the node itself, its token was stolen: weft token NODE --revoke, then make a new one';
+    this.#options.log.error({ node: caller.node, peer: caller.origin.ip, remedy }, message);
+    throw new RpcError('permission-denied', message);
+  }
+
+  #count(refusal: ControlRefusal): void {
+    this.#options.meters.counter('weft_control_refusals_total', { refusal }).add();
   }
 
   /** The one way by which anything changes. Certificates first: a client that learns of a workload may ask for one at once. */
@@ -160,6 +246,12 @@ export class ControlPlane {
     const { index, source, allocations } = this.#options;
     const delta = index.apply(change);
     this.#identities.apply(delta.mesh.workloads);
+    this.#addresses.apply(delta.mesh);
+    for (const [key, gateway] of delta.gateways) {
+      if (gateway === null) this.#gatewayAccounts.delete(key);
+      else this.#gatewayAccounts.set(key, accountText(gateway));
+    }
+    if (delta.gateways.size > 0) this.#waypointAccounts = new Set(this.#gatewayAccounts.values());
     this.#discovery.publish(delta);
     this.waypoints?.change(delta.gateways);
     this.#findings.takeProblems(delta.problems);
@@ -176,6 +268,11 @@ export class ControlPlane {
       log[level]({ code: finding.code, ...placeInLog(finding.origin) }, formatFinding(finding));
     }
   }
+}
+
+/** `<namespace>/<service account>`. */
+function accountText({ namespace, serviceAccount }: Account): string {
+  return `${namespace}/${serviceAccount}`;
 }
 
 /** The fields by which a log is searched: `file` and `line`, or `object`. */

@@ -2,6 +2,7 @@ import { CLOSE_CAUSES, RESPONSE_FLAGS } from '../../src/model/telemetry/close-ca
 import { LABELS } from '../../src/model/telemetry/labels.ts';
 import { ACCESS_FIELDS, LOG_FIELDS } from '../../src/model/telemetry/log-fields.ts';
 import { METRICS, type MetricDefinition } from '../../src/model/telemetry/metrics.ts';
+import { CONTROL_REFUSALS } from '../../src/model/trust/refusal.ts';
 import { isTest, type SourceFile, withoutComments } from './source-files.ts';
 
 const TABLE = 'src/model/telemetry/metrics.ts';
@@ -44,6 +45,7 @@ export function metricsDocument(): string {
     '| process | page |',
     '|---|---|',
     '| `weft agent` | `http://127.0.0.1:15020/metrics` on its node; `--stats HOST:PORT` moves it, `--stats off` leaves it out, `weft status` shows it |',
+    '| `weft control` | `http://127.0.0.1:15014/metrics` on its machine; `--stats HOST:PORT` moves it, `--stats off` leaves it out |',
     '| waypoint | `http://WAYPOINT:15020/metrics`, in its own network namespace |',
     '',
     '`/stats/prometheus` is the same page, but for names of Istio that are in no base unit: those are in seconds on `/metrics`, as',
@@ -68,6 +70,12 @@ export function metricsDocument(): string {
     '| cause | flag | what |',
     '|---|---|---|',
     ...Object.entries(CLOSE_CAUSES).map(([name, { flag, means }]) => `| \`${name}\` | ${flag} | ${means} |`),
+    '',
+    '## What the control plane refuses',
+    '',
+    '| refusal | what |',
+    '|---|---|',
+    ...Object.entries(CONTROL_REFUSALS).map(([name, means]) => `| \`${name}\` | ${means} |`),
     '',
     '## Response flags',
     '',

@@ -71,7 +71,10 @@ export async function startControl(plan: LabPlan, configDir: string, spawn: Spaw
 export async function issueToken(plan: LabPlan, node: NodeName): Promise<void> {
   const paths = labPaths(plan);
   const control = controlClient(paths.controlSocket);
-  const { token } = await waitUntil(`token for ${node}`, CONTROL_START_MS, () => control.token(nodeOf(plan, node).meshName));
+  const { meshName, pool4, pool6 } = nodeOf(plan, node);
+  // Every node runs whatever a test likes; the waypoints run on the first one.
+  const grant = { identities: ['*/*'], addresses: [pool4, pool6], waypoints: node === 'alpha' };
+  const { token } = await waitUntil(`token for ${node}`, CONTROL_START_MS, () => control.token({ node: meshName, ...grant }));
   await writeFile(paths.tokenFile(node), token, { mode: 0o600 });
 }
 

@@ -3,13 +3,15 @@ import { createPrivateKey } from 'node:crypto';
 import test from 'node:test';
 import { SignJWT } from 'jose';
 import { MemoryStore } from '#model/effects/memory-store.testing.ts';
+import { NO_GRANT, type NodeGrant } from '#model/trust/grant.ts';
 import { SteppedClock } from '#platform/stepped-clock.testing.ts';
-import { type Authenticator, type Caller, checkNode } from './authenticator.ts';
+import { type Authenticator, checkNode, type Proof } from './authenticator.ts';
 import { bearerToken, TokenAuthority } from './tokens.ts';
 
 const HOUR_MS = 3_600_000;
-const agent: Caller = { namespace: 'weft-system', serviceAccount: 'weft-agent', node: 'node-1' };
-const waypoint: Caller = { namespace: 'shop', serviceAccount: 'waypoint', node: null };
+const GRANT: NodeGrant = { identities: ['shop/*'], addresses: ['10.41.0.0/24', 'fd41::/64'], waypoints: false };
+const agent: Proof = { namespace: 'weft-system', serviceAccount: 'weft-agent', node: 'node-1', grant: GRANT };
+const waypoint: Proof = { namespace: 'shop', serviceAccount: 'waypoint', node: null, grant: null };
 
 async function authority() {
   const store = new MemoryStore();
@@ -67,6 +69,47 @@ test("C13: another mesh's token, another audience, a changed token and no token 
     'nonsense',
   ];
   for (const token of refused) await assert.rejects(tokens.verify(token), { status: 'unauthenticated' }, token);
+});
+
+test('a token that says nothing of what its node may have is good for nothing that a node can have', async () => {
+  const { tokens, store, clock } = await authority();
+  const key = createPrivateKey(store.texts.get('token-key.pem') ?? '');
+  const sub = 'system:serviceaccount:weft-system:weft-agent';
+  for (const grant of [undefined, 'all', { identities: ['*/*'] }, { identities: ['*'], addresses: [], waypoints: true }]) {
+    const token = await new SignJWT({ iss: 'weft', aud: 'istio-ca', sub, node: 'node-1', exp: clock.nowMs() / 1_000 + 60, grant })
+      .setProtectedHeader({ alg: 'ES256' })
+      .sign(key);
+    assert.deepEqual((await tokens.verify(token)).grant, NO_GRANT, JSON.stringify(grant));
+  }
+});
+
+test('revoked tokens of a node are refused from then on, also after a restart; new ones and those of others are good', async () => {
+  const { tokens, store, clock } = await authority();
+  const old = await tokens.mint(agent, HOUR_MS);
+  const other = await tokens.mint({ ...agent, node: 'node-2' }, HOUR_MS);
+  await tokens.revoke('node-1');
+  const fresh = await tokens.mint(agent, HOUR_MS);
+  for (const authority of [tokens, await TokenAuthority.open(store, clock)]) {
+    await assert.rejects(authority.verify(old), { status: 'unauthenticated', message: 'authentication failed' });
+    assert.equal((await authority.verify(fresh)).node, 'node-1');
+    assert.equal((await authority.verify(other)).node, 'node-2');
+  }
+});
+
+test('a revocation that cannot be kept is none, and one that cannot be read stops the start', async () => {
+  const { tokens, store, clock } = await authority();
+  const token = await tokens.mint(agent, HOUR_MS);
+  const write = store.write.bind(store);
+  store.write = async () => {
+    throw new Error('no space left on device');
+  };
+  await assert.rejects(tokens.revoke('node-1'), /no space/);
+  assert.equal((await tokens.verify(token)).node, 'node-1');
+  store.write = write;
+  for (const text of ['{', '{"node-1":"many"}']) {
+    store.texts.set('token-revocations.json', text);
+    await assert.rejects(TokenAuthority.open(store, clock), { code: 'WEFT_TOKEN_KEY' });
+  }
 });
 
 test('a key that cannot be read stops the start, with the way out', async () => {

@@ -1,3 +1,4 @@
+import type { NodeGrant } from '#model/trust/grant.ts';
 import { RpcError } from '#protocol/xds/resource-fault.ts';
 
 /** Who is behind an RPC, as what it carries proves. */
@@ -6,16 +7,34 @@ export type Caller = {
   serviceAccount: string;
   /** The node an agent speaks for; null for everybody else. */
   node: string | null;
+  /** What that node may host and announce; null for everybody else, and where the proof does not say. */
+  grant: NodeGrant | null;
+  origin: CallOrigin;
 };
+
+/** Where a call comes from: nothing of it is proven. */
+export type CallOrigin = {
+  /** Address it was received from. */
+  ip: string;
+  /** A word that the calling process made up at its start, the same in all of its calls; '' when it tells none. */
+  instance: string;
+};
+
+/** What a caller proves. */
+export type Proof = Omit<Caller, 'origin'>;
 
 /** Tells who calls, from the `authorization` header of an RPC: by tokens of our own, or by asking an API server. */
 export type Authenticator = {
   /** Errors: RpcError unauthenticated for whatever is no proof; the peer learns no detail (C13). */
-  authenticate(authorizationHeader: string | undefined): Promise<Caller>;
+  authenticate(authorizationHeader: string | undefined): Promise<Proof>;
 };
 
 /** Hands out what an Authenticator accepts: a text that proves `caller` from now on for `ttlMs`. */
-export type TokenIssuer = { mint(caller: Caller, ttlMs: number): Promise<string> };
+export type TokenIssuer = {
+  mint(caller: Proof, ttlMs: number): Promise<string>;
+  /** Refuses every token of a node that was made until now. */
+  revoke(node: string): Promise<void>;
+};
 
 /** What the first discovery request says of its sender. */
 export type NodeMetadata = { id: string; metadata: Readonly<Record<string, unknown>> };
@@ -28,7 +47,7 @@ const NODE_ID_PARTS = 4;
  * Errors: RpcError invalid-argument without a usable node, permission-denied when it claims another namespace,
  * service account or node (C13). Source: docs/rules/control-plane.md.
  */
-export function checkNode(caller: Caller, node: NodeMetadata | undefined): void {
+export function checkNode(caller: Proof, node: NodeMetadata | undefined): void {
   if (node === undefined || node.id === '') throw new RpcError('invalid-argument', 'the first request must name its node');
   if (node.id.split('~').length !== NODE_ID_PARTS) {
     throw new RpcError('invalid-argument', `node id "${node.id}" is not <type>~<ip>~<name>~<domain>`);

@@ -47,8 +47,8 @@ export class CertificateAuthority {
   }
 
   /**
-   * [leaf, intermediates…, roots] for `identity`. ttlSeconds: 0 or less for the default of 24 h.
-   * Errors: RpcError invalid-argument for an unusable CSR or more than 90 days (C21).
+   * [leaf, intermediates…, roots] for `identity`. ttlSeconds: 0 or less for the default of 24 h, which is also the most that is
+   * given: who asks for more gets that. Errors: RpcError invalid-argument for an unusable CSR or more than 90 days (C21).
    */
   async issueWorkload(identity: Identity, csrPem: string, ttlSeconds: number): Promise<string[]> {
     const ttlMs = ttlSeconds <= 0 ? CERTIFICATE.defaultLifetimeMs : ttlSeconds * 1_000;
@@ -59,7 +59,9 @@ export class CertificateAuthority {
         cause: error,
       });
     });
-    return replyChain(this.#signer, await this.#issue(request, { kind: 'workload', identity }, ttlMs));
+    // Nothing takes a certificate back: what a stolen token obtained is to end by itself.
+    const grantedMs = Math.min(ttlMs, CERTIFICATE.lifetimeGrantedMaxMs);
+    return replyChain(this.#signer, await this.#issue(request, { kind: 'workload', identity }, grantedMs));
   }
 
   /** A certificate for the control plane's own server, with a new key. */

@@ -2,10 +2,11 @@ import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import test from 'node:test';
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
-import type { Caller } from '#control-plane/authentication/authenticator.ts';
+import type { Proof } from '#control-plane/authentication/authenticator.ts';
 import { SILENT_LOG } from '#model/effects/log.ts';
 import { MemoryStore } from '#model/effects/memory-store.testing.ts';
 import { parseIdentity } from '#model/identity/identity.ts';
+import type { NodeGrant } from '#model/trust/grant.ts';
 import { SteppedClock } from '#platform/stepped-clock.testing.ts';
 import { IstioCertificateRequestSchema } from '#proto/ca_pb.js';
 import { createSigningRequest } from '#protocol/ca/signing-request.ts';
@@ -13,14 +14,19 @@ import { CertificateAuthority } from './authority.ts';
 import { authorizeIdentity, createCertificate, type IdentityDirectory } from './create-certificate.ts';
 
 const DAY_SECONDS = 86_400;
-const agent: Caller = { namespace: 'weft-system', serviceAccount: 'weft-agent', node: 'node-1' };
-const waypoint: Caller = { namespace: 'shop', serviceAccount: 'waypoint', node: null };
+const GRANT: NodeGrant = { identities: ['shop/*'], addresses: [], waypoints: false };
+const agent: Proof = { namespace: 'weft-system', serviceAccount: 'weft-agent', node: 'node-1', grant: GRANT };
+const waypoint: Proof = { namespace: 'shop', serviceAccount: 'waypoint', node: null, grant: null };
+const ON_NODE_1 = ['shop/sa/ratings', 'bank/sa/vault', 'shop/sa/waypoint', 'weft-system/sa/weft-agent'].map(
+  (name) => `spiffe://cluster.local/ns/${name}`,
+);
 const directory: IdentityDirectory = {
   trustDomain: 'cluster.local',
-  identitiesOnNode: (node) => new Set(node === 'node-1' ? ['spiffe://cluster.local/ns/shop/sa/ratings'] : []),
+  reserved: { rootNamespace: 'weft-system', isWaypoint: ({ serviceAccount }) => serviceAccount === 'waypoint' },
+  identitiesOnNode: (node) => new Set(node === 'node-1' ? ON_NODE_1 : []),
 };
 
-const decisions: { id: string; name: string; caller: Caller; requested: string; want: string | RegExp }[] = [
+const decisions: { id: string; name: string; caller: Proof; requested: string; want: string | RegExp }[] = [
   {
     id: 'C19',
     name: 'an agent gets the identity of a workload on its node',
@@ -44,10 +50,45 @@ const decisions: { id: string; name: string; caller: Caller; requested: string; 
   },
   {
     id: 'C19',
-    name: 'its own identity, unasked',
+    name: 'not its own, unasked: no workload is an agent',
     caller: agent,
     requested: '',
-    want: 'spiffe://cluster.local/ns/weft-system/sa/weft-agent',
+    want: /the mesh's own identity/,
+  },
+  {
+    id: 'C19',
+    name: 'not its own, asked for',
+    caller: { ...agent, grant: { ...GRANT, identities: ['*/*', 'weft-system/weft-agent'] } },
+    requested: 'spiffe://cluster.local/ns/weft-system/sa/weft-agent',
+    want: /the mesh's own identity/,
+  },
+  {
+    id: 'C19',
+    name: 'not one that runs on its node and that its token does not name',
+    caller: agent,
+    requested: 'spiffe://cluster.local/ns/bank/sa/vault',
+    want: /not for identity bank\/vault/,
+  },
+  {
+    id: 'C19',
+    name: 'none at all with a token that names none',
+    caller: { ...agent, grant: null },
+    requested: 'spiffe://cluster.local/ns/shop/sa/ratings',
+    want: /only for none/,
+  },
+  {
+    id: 'C19',
+    name: "not a waypoint's without being for waypoints",
+    caller: agent,
+    requested: 'spiffe://cluster.local/ns/shop/sa/waypoint',
+    want: /identity of a waypoint/,
+  },
+  {
+    id: 'C19',
+    name: 'a waypoint whose Gateway is gone gets nothing more',
+    caller: { ...waypoint, serviceAccount: 'former' },
+    requested: '',
+    want: /no waypoint \(any more\)/,
   },
   {
     id: 'C19',
@@ -108,7 +149,10 @@ async function ask(authority: CertificateAuthority, changes: RequestInit = {}, c
     metadata: { ImpersonatedIdentity: 'spiffe://cluster.local/ns/shop/sa/ratings' },
     ...changes,
   });
-  const { certChain } = await createCertificate({ caller, request }, { authority, directory, log: SILENT_LOG });
+  const { certChain } = await createCertificate(
+    { caller, request },
+    { authority, directory, refused: () => {}, log: SILENT_LOG },
+  );
   return new X509Certificate(certChain[0] ?? '');
 }
 
@@ -117,13 +161,13 @@ test('C20: the CSR names another identity, the certificate names the authorized 
   assert.equal((await ask(authority)).subjectAltName, 'URI:spiffe://cluster.local/ns/shop/sa/ratings');
 });
 
-test('C21: a lifetime of 0 means 24 h, from two minutes ago; 90 days are the most', async () => {
+test('C21: a lifetime of 0 means 24 h, from two minutes ago; whoever asks for up to 90 days is given 24 h, for more nothing', async () => {
   const { authority, clock } = await opened();
   const lifetimes: [bigint, number][] = [
     [0n, DAY_SECONDS],
     [-5n, DAY_SECONDS],
     [60n, 60],
-    [BigInt(90 * DAY_SECONDS), 90 * DAY_SECONDS],
+    [BigInt(90 * DAY_SECONDS), DAY_SECONDS],
   ];
   for (const [validityDuration, seconds] of lifetimes) {
     const leaf = await ask(authority, { validityDuration });

@@ -11,7 +11,13 @@ import { ADDRESS_TYPE, AUTHORIZATION_TYPE } from '#protocol/xds/type-urls.ts';
 import { DiscoveryServer } from './discovery-server.ts';
 import { ResourceStore, type StoreDelta } from './resource-store.ts';
 
-const agent: Caller = { namespace: 'weft-system', serviceAccount: 'weft-agent', node: 'node-1' };
+const agent: Caller = {
+  namespace: 'weft-system',
+  serviceAccount: 'weft-agent',
+  node: 'node-1',
+  grant: null,
+  origin: { ip: '127.0.0.1', instance: '' },
+};
 const node = {
   id: 'ztunnel~10.0.0.1~agent.weft-system~weft-system.svc.cluster.local',
   metadata: { NAMESPACE: 'weft-system', NODE_NAME: 'node-1' },
@@ -122,10 +128,10 @@ test('the status of a connection tells what was sent, acknowledged and rejected'
 test('a closed stream is forgotten', () => {
   const both = serving();
   const client = connect(both);
-  assert.equal(both.server.isConnected('node-1'), true);
+  assert.equal(both.server.presence.isConnected('node-1'), true);
   client.listener.closed();
   both.server.publish(workloads('a'));
-  assert.deepEqual([client.sent, both.server.connections(), both.server.isConnected('node-1')], [[], [], false]);
+  assert.deepEqual([client.sent, both.server.connections(), both.server.presence.isConnected('node-1')], [[], [], false]);
 });
 
 test('a stopping server ends its streams as unavailable, so that clients come again', () => {

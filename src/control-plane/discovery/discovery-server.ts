@@ -1,6 +1,7 @@
 import type { Caller } from '#control-plane/authentication/authenticator.ts';
 import { AnswerGate } from '#control-plane/discovery/answer-gate.ts';
 import { DiscoveryConnection } from '#control-plane/discovery/connection.ts';
+import { NodePresence } from '#control-plane/discovery/node-presence.ts';
 import type { ResourceStore, StoreDelta } from '#control-plane/discovery/resource-store.ts';
 import type { Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
@@ -17,15 +18,22 @@ export class DiscoveryServer {
   readonly #options: DiscoveryServerOptions;
   readonly #connections = new Set<DiscoveryConnection>();
   readonly #gate = new AnswerGate(CONTROL.answersMax);
+  /** Which nodes have a stream. */
+  readonly presence: NodePresence;
 
   constructor(options: DiscoveryServerOptions) {
     this.#options = options;
+    this.presence = new NodePresence(options.clock);
   }
 
   /** Serves a client that a token was accepted from. */
   open(caller: Caller, stream: DiscoveryStream): DiscoveryListener {
     const { store, clock, log, newNonce } = this.#options;
-    const onClosed = () => this.#connections.delete(connection);
+    const left = this.presence.opened(caller);
+    const onClosed = () => {
+      left();
+      this.#connections.delete(connection);
+    };
     const connection = new DiscoveryConnection({ caller, stream, store, clock, log, newNonce, gate: this.#gate, onClosed });
     this.#connections.add(connection);
     return connection;
@@ -39,13 +47,13 @@ export class DiscoveryServer {
     for (const connection of this.#connections) connection.changed(changes);
   }
 
-  /** Whether an agent of `node` is connected. */
-  isConnected(node: string): boolean {
-    return [...this.#connections].some(({ caller }) => caller.node === node);
-  }
-
   connections(): ConnectionStatus[] {
     return [...this.#connections].map((connection) => connection.status());
+  }
+
+  /** Ends the streams of a node. */
+  endNode(node: string, reason: RpcError): void {
+    for (const connection of [...this.#connections]) if (connection.caller.node === node) connection.end(reason);
   }
 
   /** Ends every stream so that clients try again, here or at another replica. */

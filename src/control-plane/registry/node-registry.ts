@@ -1,9 +1,14 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { Caller } from '#control-plane/authentication/authenticator.ts';
-import { parseRegistration, readWorkloads } from '#control-plane/registry/registration.ts';
+import type { Proof } from '#control-plane/authentication/authenticator.ts';
+import { type AdmissionRefusal, type AdmissionWorld, admit, type Holders, nameOf } from '#control-plane/registry/admission.ts';
+import { type KeptNode, parseRegistration, readWorkloads } from '#control-plane/registry/registration.ts';
+import { tryParseIp } from '#model/address/ip.ts';
 import type { Log } from '#model/effects/log.ts';
 import type { StateStore } from '#model/effects/state-store.ts';
+import { messageOf } from '#model/error.ts';
 import type { RegisteredWorkload } from '#model/mesh/registration.ts';
+import { CONTROL } from '#model/settings/control-planes.ts';
+import { coversAddress, NO_GRANT } from '#model/trust/grant.ts';
 import type { SyncWorkloadsRequest } from '#proto/weft_pb.js';
 import { RpcError } from '#protocol/xds/resource-fault.ts';
 
@@ -16,17 +21,32 @@ export type NodeRegistryOptions = {
   /** Makes the workloads of a node part of the mesh; done when it returns. */
   apply: (nodes: ReadonlyMap<string, readonly RegisteredWorkload[]>) => void;
   uidOf: (workload: RegisteredWorkload) => string;
-  /** Whether the agent of a node is there to speak for it. */
-  isConnected: (node: string) => boolean;
+  /** Whether the agent of a node is there to speak for it, or was a moment ago: what it holds is not taken over then. */
+  isAlive: (node: string) => boolean;
+  /** What the mesh knows beside what nodes register. */
+  world: AdmissionWorld;
+  /** Is told each refusal once, not again for as long as it stands. */
+  onRefusal: (node: string, refusal: AdmissionRefusal) => void;
+};
+
+/** What a node is answered. */
+export type SyncOutcome = {
+  /** In the order of the request; also of those refused. */
+  uids: string[];
+  refused: { uid: string; cause: string; message: string; remedy: string }[];
 };
 
 /**
- * Workloads that only the nodes know of (those of `weft run`). Kept in the store, so that after a restart the mesh is
- * whole before its agents are back; workloads of a node that went away stay until it or its successor says otherwise.
+ * Workloads that only the nodes know of (those of `weft run`), as far as each node's token covers them. Kept in the store, so
+ * that after a restart the mesh is whole before its agents are back; workloads of a node that went away stay until it or its
+ * successor says otherwise.
  */
 export class NodeRegistry {
   readonly #options: NodeRegistryOptions;
-  readonly #nodes = new Map<string, readonly RegisteredWorkload[]>();
+  readonly #kept = new Map<string, KeptNode>();
+  /** What stands refused of each node, by message. */
+  readonly #refused = new Map<string, ReadonlyMap<string, AdmissionRefusal>>();
+  readonly #loaded: KeptNode[] = [];
   #writing: Promise<void> = Promise.resolve();
   #problem: string | null = null;
 
@@ -34,40 +54,58 @@ export class NodeRegistry {
     this.#options = options;
   }
 
-  /** Brings back what was registered before the last stop; the caller makes it part of the mesh. Errors: WEFT_STATE_DIR. */
-  async load(): Promise<ReadonlyMap<string, readonly RegisteredWorkload[]>> {
+  /** Reads what was registered before the last stop. Errors: WEFT_STATE_DIR. */
+  async load(): Promise<void> {
     const { store, log } = this.#options;
     for (const name of await store.list(PREFIX)) {
-      const workloads = parseRegistration((await store.read(name)) ?? '');
-      if (workloads === null) log.warn({ file: name }, 'registered workloads cannot be read; their agent will report them again');
-      else if (workloads.length > 0) this.#nodes.set(workloads[0]?.node ?? '', workloads);
+      const kept = parseRegistration((await store.read(name)) ?? '');
+      if (kept === null) log.warn({ file: name }, 'registered workloads cannot be read; their agent will report them again');
+      else this.#loaded.push(kept);
     }
-    return this.#nodes;
+  }
+
+  /** Judges what was loaded like anything that a node tells, and returns what is to become part of the mesh. */
+  admitLoaded(): ReadonlyMap<string, readonly RegisteredWorkload[]> {
+    // One after the other: what two files claim stays with the first.
+    for (const kept of this.#loaded.splice(0)) this.#kept.set(kept.node, { ...kept, workloads: this.#judge(kept).admitted });
+    return this.nodes();
   }
 
   /**
-   * Replaces the workloads of the caller's node and returns their uids in the order of the request.
-   * Errors: RpcError permission-denied for a node the token is not bound to; invalid-argument for a workload that cannot be
-   * used, or that another connected node runs under the same name. Nothing changes then.
+   * Replaces the workloads of the caller's node, as far as its token covers them and nobody else has what they claim.
+   * Errors: RpcError permission-denied for a node the token is not bound to; invalid-argument for a request that makes no
+   * sense. Nothing changes then.
    */
-  async sync(caller: Caller, request: SyncWorkloadsRequest): Promise<string[]> {
+  async sync(caller: Proof, request: SyncWorkloadsRequest): Promise<SyncOutcome> {
     const { node } = request;
     if (caller.node === null || caller.node !== node)
       throw new RpcError('permission-denied', `the token is not for node "${node}"`);
     const workloads = readWorkloads(request);
-    const displaced = this.#takeOver(node, workloads);
-    if (displaced.size > 0 || !isDeepStrictEqual(this.#nodes.get(node) ?? [], workloads)) {
-      const changed = new Map([...displaced, [node, workloads]]);
-      for (const [name, list] of changed) this.#nodes.set(name, list);
-      this.#options.apply(changed);
-      await this.#keep([...changed.keys()]);
-    }
-    return workloads.map(this.#options.uidOf);
+    const nodeAddresses = request.nodeAddresses.slice(0, CONTROL.nodeAddressesMax);
+    const refused = await this.#take({ node, grant: caller.grant ?? NO_GRANT, nodeAddresses, workloads });
+    return {
+      uids: workloads.map(this.#options.uidOf),
+      refused: refused.map(({ workload, ...why }) => ({ uid: this.#options.uidOf(workload), ...why })),
+    };
+  }
+
+  /** Judges what a node has registered once more: it came with a token that may say less than the one before. */
+  async recheck({ node, grant }: Pick<Proof, 'node' | 'grant'>): Promise<void> {
+    const kept = node === null ? undefined : this.#kept.get(node);
+    if (kept !== undefined && !isDeepStrictEqual(kept.grant, grant ?? NO_GRANT))
+      await this.#take({ ...kept, grant: grant ?? NO_GRANT });
   }
 
   /** Registered workloads by node. */
   nodes(): ReadonlyMap<string, readonly RegisteredWorkload[]> {
-    return this.#nodes;
+    return new Map([...this.#kept].map(([node, { workloads }]) => [node, workloads]));
+  }
+
+  /** What nodes asked for and did not get, one sentence each. */
+  refusals(): string[] {
+    return [...this.#refused]
+      .flatMap(([node, list]) => [...list.keys()].map((message) => `node ${node} was refused: ${message}`))
+      .slice(0, CONTROL.refusalsListedMax);
   }
 
   /** Why the registrations could not be kept, or null. */
@@ -75,22 +113,90 @@ export class NodeRegistry {
     return this.#problem;
   }
 
-  /** What other nodes are left with when `node` now runs `workloads`: a name moves only away from a node that is gone. */
-  #takeOver(node: string, workloads: readonly RegisteredWorkload[]): Map<string, readonly RegisteredWorkload[]> {
-    const names = new Set(workloads.map(nameOf));
+  async #take(told: KeptNode): Promise<readonly AdmissionRefusal[]> {
+    const { node } = told;
+    const { admitted, refused } = this.#judge(told);
+    const changed = new Map([...this.#displaced(node, admitted), [node, admitted]]);
+    const same = changed.size === 1 && isDeepStrictEqual(this.#kept.get(node)?.workloads ?? [], admitted);
+    const before = this.#kept.get(node);
+    this.#kept.set(node, { ...told, workloads: admitted });
+    for (const [other, workloads] of changed) {
+      const kept = this.#kept.get(other);
+      if (kept !== undefined) this.#kept.set(other, { ...kept, workloads });
+    }
+    if (!same) this.#options.apply(changed);
+    if (!same || !isDeepStrictEqual(before, this.#kept.get(node))) await this.#keep([...changed.keys()]);
+    return refused;
+  }
+
+  #judge(told: KeptNode) {
+    const { node, grant, workloads } = told;
+    const { world } = this.#options;
+    const nodes = this.#nodeAddresses(told);
+    const judged = admit(
+      workloads,
+      grant,
+      { ...world, nodeAt: (ip) => nodes.get(ip) ?? world.nodeAt(ip) },
+      { before: this.#kept.get(node)?.workloads ?? [], holders: this.#holders(told) },
+    );
+    this.#tell(node, judged.refused);
+    return judged;
+  }
+
+  /** What a node says are its own addresses counts as far as its token covers them: else it could keep others from theirs. */
+  #nodeAddresses(asking: KeptNode): ReadonlyMap<string, string> {
+    return new Map(
+      [...this.#kept.values(), asking].flatMap(({ node, nodeAddresses, grant }) => {
+        const own = nodeAddresses.map(tryParseIp).filter((ip) => ip !== null && coversAddress(grant, ip));
+        return own.map((ip): [string, string] => [ip ?? '', node]);
+      }),
+    );
+  }
+
+  /** What the workloads of other nodes that live have, of what this one claims. */
+  #holders({ node, workloads }: KeptNode): Holders {
+    const byName = new Map<string, string>();
+    const byAddress = new Map<string, { node: string; workload: string }>();
+    for (const { other, workload } of this.#rivals(node, workloads)) {
+      if (!this.#options.isAlive(other)) continue;
+      byName.set(nameOf(workload), other);
+      for (const ip of workload.addresses) byAddress.set(ip, { node: other, workload: nameOf(workload) });
+    }
+    return { byName: (name) => byName.get(name) ?? null, byAddress: (ip) => byAddress.get(ip) ?? null };
+  }
+
+  /** What nodes that are gone are left with when `node` now runs `workloads`: a name and an address move to who uses them. */
+  #displaced(node: string, workloads: readonly RegisteredWorkload[]): Map<string, readonly RegisteredWorkload[]> {
     const left = new Map<string, readonly RegisteredWorkload[]>();
-    for (const [other, theirs] of this.#nodes) {
-      if (other === node) continue;
-      const [taken] = theirs.filter((workload) => names.has(nameOf(workload)));
-      if (taken === undefined) continue;
-      if (this.#options.isConnected(other))
-        throw new RpcError('invalid-argument', `${nameOf(taken)} already runs on node "${other}"`);
+    for (const { other, workload } of this.#rivals(node, workloads)) {
+      const theirs = left.get(other) ?? this.#kept.get(other)?.workloads ?? [];
       left.set(
         other,
-        theirs.filter((workload) => !names.has(nameOf(workload))),
+        theirs.filter((one) => one !== workload),
       );
     }
     return left;
+  }
+
+  /** Workloads of other nodes that have a name or an address of these. */
+  #rivals(node: string, workloads: readonly RegisteredWorkload[]): { other: string; workload: RegisteredWorkload }[] {
+    const names = new Set(workloads.map(nameOf));
+    const addresses = new Set(workloads.flatMap((workload) => workload.addresses));
+    return [...this.#kept.values()]
+      .filter((kept) => kept.node !== node)
+      .flatMap((kept) =>
+        kept.workloads
+          .filter((workload) => names.has(nameOf(workload)) || workload.addresses.some((ip) => addresses.has(ip)))
+          .map((workload) => ({ other: kept.node, workload })),
+      );
+  }
+
+  #tell(node: string, refused: readonly AdmissionRefusal[]): void {
+    const told = this.#refused.get(node);
+    const now = new Map(refused.map((refusal) => [refusal.message, refusal]));
+    if (now.size === 0) this.#refused.delete(node);
+    else this.#refused.set(node, now);
+    for (const [message, refusal] of now) if (!told?.has(message)) this.#options.onRefusal(node, refusal);
   }
 
   async #keep(nodes: readonly string[]): Promise<void> {
@@ -99,14 +205,14 @@ export class NodeRegistry {
     this.#writing = this.#writing.then(async () => {
       try {
         for (const node of nodes) {
-          await store.write(`${PREFIX}${encodeURIComponent(node)}.json`, JSON.stringify(this.#nodes.get(node) ?? []), {
+          await store.write(`${PREFIX}${encodeURIComponent(node)}.json`, JSON.stringify(this.#kept.get(node) ?? {}), {
             secret: false,
           });
         }
         this.#problem = null;
       } catch (error) {
         // The mesh goes on with what is in memory: a full disk must not keep workloads from starting.
-        this.#problem = error instanceof Error ? error.message : String(error);
+        this.#problem = messageOf(error);
         log.error(
           { nodes, err: error },
           'registered workloads are not kept: after a restart they are missing until their agent reconnects',
@@ -115,8 +221,4 @@ export class NodeRegistry {
     });
     await this.#writing;
   }
-}
-
-function nameOf({ namespace, name }: RegisteredWorkload): string {
-  return `${namespace}/${name}`;
 }

@@ -1,6 +1,7 @@
 import { tryParseIp } from '#model/address/ip.ts';
 import type { RegisteredWorkload } from '#model/mesh/registration.ts';
 import { CONTROL } from '#model/settings/control-planes.ts';
+import { type NodeGrant, tryParseGrant } from '#model/trust/grant.ts';
 import type { SyncWorkloadsRequest } from '#proto/weft_pb.js';
 import { RpcError } from '#protocol/xds/resource-fault.ts';
 
@@ -19,8 +20,10 @@ export function readWorkloads({ node, workloads }: SyncWorkloadsRequest): Regist
       if (!SEGMENT.test(value)) refuse(`workload "${title}": ${field} "${value}" is not a name`);
     }
     // An address that is none would be left out of the mesh without a word, and its workload could not be reached.
-    for (const address of addresses)
-      if (tryParseIp(address) === null) refuse(`workload "${title}": "${address}" is not an IP address`);
+    // In one form: what is compared as text elsewhere must not be two addresses for being written in two ways.
+    const canonical = addresses.map(
+      (address) => tryParseIp(address) ?? refuse(`workload "${title}": "${address}" is not an IP address`),
+    );
     if (names.has(title)) refuse(`workload "${title}" is listed twice`);
     names.add(title);
     return {
@@ -28,7 +31,7 @@ export function readWorkloads({ node, workloads }: SyncWorkloadsRequest): Regist
       name,
       namespace,
       serviceAccount: serviceAccount || 'default',
-      addresses,
+      addresses: [...new Set(canonical)],
       labels: { ...labels },
       enrolled,
       nativeTunnel,
@@ -36,14 +39,42 @@ export function readWorkloads({ node, workloads }: SyncWorkloadsRequest): Regist
   });
 }
 
-/** Reads what was kept of a node; null when it is no list of workloads. */
-export function parseRegistration(text: string): RegisteredWorkload[] | null {
+/** What is kept of a node: its workloads, and what its token allowed when it registered them. */
+export type KeptNode = {
+  node: string;
+  grant: NodeGrant;
+  /** The node's own addresses, its gateways' included. */
+  nodeAddresses: readonly string[];
+  workloads: readonly RegisteredWorkload[];
+};
+
+/** Reads what was kept of a node; null when it is nothing of the kind, or of a version that kept no grant. */
+export function parseRegistration(text: string): KeptNode | null {
   try {
     const parsed: unknown = JSON.parse(text);
-    return Array.isArray(parsed) && parsed.every(isRegisteredWorkload) ? parsed : null;
+    if (typeof parsed !== 'object' || parsed === null) return null;
+    const { node, grant, nodeAddresses, workloads }: Partial<Record<keyof KeptNode, unknown>> = parsed;
+    const granted = tryParseGrant(grant);
+    const isKept =
+      typeof node === 'string' &&
+      granted !== null &&
+      isTextList(nodeAddresses) &&
+      Array.isArray(workloads) &&
+      workloads.every(isRegisteredWorkload) &&
+      workloads.every((workload) => workload.node === node && isUsable(workload));
+    return isKept ? { node, grant: granted, nodeAddresses, workloads } : null;
   } catch {
     return null;
   }
+}
+
+/** The rules for what a node sends hold for what lay on the disk, too. */
+function isUsable({ name, namespace, serviceAccount, addresses }: RegisteredWorkload): boolean {
+  return [name, namespace, serviceAccount].every((text) => SEGMENT.test(text)) && addresses.every((ip) => tryParseIp(ip) === ip);
+}
+
+function isTextList(value: unknown): value is string[] {
+  return Array.isArray(value) && value.every((text) => typeof text === 'string');
 }
 
 /** What an older version kept lacks what this one needs: its agent reports it anew. */
@@ -62,8 +93,7 @@ function isRegisteredWorkload(value: unknown): value is RegisteredWorkload {
   return (
     [node, name, namespace, serviceAccount].every((text) => typeof text === 'string') &&
     [enrolled, nativeTunnel].every((flag) => typeof flag === 'boolean') &&
-    Array.isArray(addresses) &&
-    addresses.every((address) => typeof address === 'string') &&
+    isTextList(addresses) &&
     typeof labels === 'object' &&
     labels !== null
   );

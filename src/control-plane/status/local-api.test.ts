@@ -11,9 +11,12 @@ function api(changes: Partial<ControlApi> = {}) {
   const calls: string[] = [];
   const control: ControlApi = {
     status: () => STATUS,
-    async mintToken(node, ttlMs) {
-      calls.push(`${node} ${ttlMs}`);
+    async mintToken(node, { identities, addresses, waypoints }, ttlMs) {
+      calls.push(`${node} ${identities} ${addresses} ${waypoints} ${ttlMs}`);
       return { token: 't', expiresAt: '', rootsPem: '', address: '' };
+    },
+    async revokeTokens(node) {
+      calls.push(`revoke ${node}`);
     },
     async stopWaypoints() {
       calls.push('stop');
@@ -28,10 +31,12 @@ test('the status is told', async () => {
   assert.deepEqual([status, body], [200, STATUS]);
 });
 
+const GRANT = '"identities":["shop/*"],"addresses":["10.0.0.0/8"]';
 const tokens: { body: string; want: string }[] = [
-  { body: '{"node":"node-1"}', want: 'node-1 null' },
-  { body: '{"node":"node-1","ttlSeconds":60}', want: 'node-1 60000' },
-  { body: '{"node":"node-1","ttlSeconds":315360000}', want: 'node-1 315360000000' },
+  { body: `{"node":"node-1",${GRANT}}`, want: 'node-1 shop/* 10.0.0.0/8 false null' },
+  { body: `{"node":"node-1",${GRANT},"waypoints":true}`, want: 'node-1 shop/* 10.0.0.0/8 true null' },
+  { body: `{"node":"node-1",${GRANT},"ttlSeconds":60}`, want: 'node-1 shop/* 10.0.0.0/8 false 60000' },
+  { body: `{"node":"node-1",${GRANT},"ttlSeconds":315360000}`, want: 'node-1 shop/* 10.0.0.0/8 false 315360000000' },
 ];
 for (const { body, want } of tokens) {
   test(`a token is made as asked: ${body}`, async () => {
@@ -41,18 +46,28 @@ for (const { body, want } of tokens) {
   });
 }
 
+test('the tokens of a node are revoked by its name', async () => {
+  const { calls, ask } = api();
+  assert.equal((await ask('POST', '/v1/tokens/revoke', '{"node":"node-1"}')).status, 204);
+  assert.equal((await ask('POST', '/v1/tokens/revoke', '{"node":"a b"}')).status, 400);
+  assert.deepEqual(calls, ['revoke node-1']);
+});
+
 const refused = [
   '',
   '[]',
   'null',
   '{}',
-  '{"node":""}',
-  '{"node":"a b"}',
-  '{"node":"../x"}',
-  '{"node":7}',
-  '{"node":"a","ttlSeconds":0}',
-  '{"node":"a","ttlSeconds":"60"}',
-  '{"node":"a","ttlSeconds":315360001}',
+  '{"node":"a"}',
+  `{"node":"",${GRANT}}`,
+  `{"node":"a b",${GRANT}}`,
+  `{"node":"../x",${GRANT}}`,
+  `{"node":7,${GRANT}}`,
+  `{"node":"a",${GRANT},"ttlSeconds":0}`,
+  `{"node":"a",${GRANT},"ttlSeconds":"60"}`,
+  `{"node":"a",${GRANT},"ttlSeconds":315360001}`,
+  '{"node":"a","identities":["shop"],"addresses":[]}',
+  '{"node":"a","identities":["shop/*"],"addresses":["10.0.0.0/40"]}',
 ];
 for (const body of refused) {
   test(`a request for a token that makes no sense is refused with the way out: ${body || 'nothing'}`, async () => {

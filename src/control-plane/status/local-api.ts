@@ -1,5 +1,6 @@
 import { WeftError } from '#model/error.ts';
 import { CERTIFICATE } from '#model/settings/control-planes.ts';
+import { type NodeGrant, tryParseGrant } from '#model/trust/grant.ts';
 import type { ControlStatus, TokenRequest, TokenResponse } from '#protocol/api/control.ts';
 import { type ApiReply, bodyObject, replyTo } from '#protocol/api/reply.ts';
 
@@ -7,11 +8,13 @@ import { type ApiReply, bodyObject, replyTo } from '#protocol/api/reply.ts';
 export type ControlApi = {
   status(): ControlStatus;
   /** ttlMs null: the default. */
-  mintToken(node: string, ttlMs: number | null): Promise<TokenResponse>;
+  mintToken(node: string, grant: NodeGrant, ttlMs: number | null): Promise<TokenResponse>;
+  revokeTokens(node: string): Promise<void>;
   stopWaypoints(): Promise<void>;
 };
 
-const TOKEN_REMEDY = 'send {"node": "<name>"}';
+const TOKEN_REMEDY =
+  'send {"node": "<name>", "identities": ["<namespace>/<service account>"], "addresses": ["<range>"], "waypoints": false}';
 /** A node's name becomes part of a token and, encoded, of a file's name in the state directory. */
 const NODE_NAME = /^[A-Za-z0-9._-]{1,253}$/;
 
@@ -26,9 +29,11 @@ function act(api: ControlApi, method: string, path: string, body: string): unkno
     case 'GET /v1/status':
       return api.status();
     case 'POST /v1/tokens': {
-      const { node, ttlSeconds } = readTokenRequest(body);
-      return api.mintToken(node, ttlSeconds === undefined ? null : ttlSeconds * 1_000);
+      const { node, ttlSeconds, ...grant } = readTokenRequest(body);
+      return api.mintToken(node, grant, ttlSeconds === undefined ? null : ttlSeconds * 1_000);
     }
+    case 'POST /v1/tokens/revoke':
+      return api.revokeTokens(readNode(bodyObject(body, TOKEN_REMEDY)));
     case 'POST /v1/waypoints/stop':
       return api.stopWaypoints();
     default:
@@ -37,15 +42,22 @@ function act(api: ControlApi, method: string, path: string, body: string): unkno
 }
 
 function readTokenRequest(body: string): TokenRequest {
-  const { node, ttlSeconds } = bodyObject(body, TOKEN_REMEDY);
-  if (typeof node !== 'string' || !NODE_NAME.test(node)) {
-    throw new WeftError('WEFT_API_BODY', `${JSON.stringify(node)} is not a node name`, { remedy: TOKEN_REMEDY });
-  }
-  if (ttlSeconds === undefined) return { node };
+  const request = bodyObject(body, TOKEN_REMEDY);
+  const node = readNode(request);
+  const grant = tryParseGrant(request);
+  if (grant === null)
+    throw new WeftError('WEFT_API_BODY', 'what the node may host and announce is missing or malformed', { remedy: TOKEN_REMEDY });
+  const { ttlSeconds } = request;
+  if (ttlSeconds === undefined) return { node, ...grant };
   if (typeof ttlSeconds !== 'number' || !(ttlSeconds >= 1 && ttlSeconds <= CERTIFICATE.tokenSecondsMax)) {
     throw new WeftError('WEFT_API_BODY', `a token cannot last ${JSON.stringify(ttlSeconds)} s`, {
       remedy: 'send a number of seconds, at most ten years',
     });
   }
-  return { node, ttlSeconds };
+  return { node, ...grant, ttlSeconds };
+}
+
+function readNode({ node }: Record<string, unknown>): string {
+  if (typeof node === 'string' && NODE_NAME.test(node)) return node;
+  throw new WeftError('WEFT_API_BODY', `${JSON.stringify(node)} is not a node name`, { remedy: TOKEN_REMEDY });
 }

@@ -141,12 +141,13 @@ export async function followMesh(agent: Agent, options: AgentProcessOptions, eve
 }
 
 /** What `weft status` shows of this node, as of now. */
-function statusOf({ options, paths, agent, kernel, missing, certificates, discovery, degraded, metrics }: Parts) {
+function statusOf({ options, paths, agent, local, kernel, missing, certificates, discovery, degraded, metrics }: Parts) {
   return agentStatus({
     node: options.place.node,
     version: options.version,
     pid: process.pid,
     agent,
+    refused: local.refusals(),
     certificates: certificates.snapshot(),
     controlPlane: { address: options.control.address, ...discovery.status() },
     degraded: [...degradations(degraded, missing), ...metrics.problems],

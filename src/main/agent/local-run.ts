@@ -1,4 +1,5 @@
 import { readFile, rename, writeFile } from 'node:fs/promises';
+import type { IpAddress } from '#model/address/ip.ts';
 import type { Log } from '#model/effects/log.ts';
 import type { Agent } from '#node-agent/agent.ts';
 import { LocalWorkloads } from '#node-agent/enrollment/local-run/local-workloads.ts';
@@ -7,6 +8,7 @@ import { type StateFile, workloadStore } from '#node-agent/enrollment/local-run/
 import type { NodePaths } from '#node-agent/node-places.ts';
 import { systemClock } from '#platform/clock.ts';
 import { RegistryClient } from '#platform/grpc/control-clients.ts';
+import { addressesOf, GATEWAY_HOST, parsePool } from '#platform/linux/net/address-pool.ts';
 import { createSandboxes, type Sandboxes } from '#platform/linux/sandbox/sandboxes.ts';
 import type { AgentProcessOptions } from './effects.ts';
 
@@ -52,7 +54,7 @@ export function openLocalWorkloads(
   const registry = new RegistryClient(control, place.node);
   const local = new LocalWorkloads(agent, {
     sandboxes,
-    register: (workloads) => registry.sync(workloads),
+    register: (workloads) => registry.sync(workloads, gatewaysOf(place)),
     expectedUid: (key) => expectedUid(control.clusterId, key),
     store: workloadStore(stateFile(file)),
     clock: systemClock,
@@ -64,6 +66,11 @@ export function openLocalWorkloads(
     registry.close();
   };
   return { local, closeRegistry };
+}
+
+/** The gateways of the node's pools: no workload, of this node or another, may have their addresses. */
+function gatewaysOf({ pool4, pool6 }: { pool4: string; pool6: string }): readonly IpAddress[] {
+  return addressesOf(parsePool(pool4, pool6), GATEWAY_HOST);
 }
 
 /** A file that is replaced as a whole; for root alone. */

@@ -4,9 +4,10 @@ import { dirname, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { decodeJwt } from 'jose';
 import type { StatusReport } from '#cli/status.ts';
-import { follower, type Place, place, started } from '#main/control/control-rig.testing.ts';
+import { endpointOf, follower, type Place, place, started } from '#main/control/control-rig.testing.ts';
 import { scratch, weft } from '#main/weft-process.testing.ts';
 import { WeftError } from '#model/error.ts';
+import { RegistryClient } from '#platform/grpc/control-clients.ts';
 import { type Answer, serveLocalSocket } from '#platform/local-api/serve-socket.ts';
 import type { AgentStatus } from '#protocol/api/agent.ts';
 import { errorReply } from '#protocol/api/reply.ts';
@@ -79,12 +80,16 @@ test('status: a control plane that hung up is told as down, not as an error of t
   assert.match(out, /the control plane does not answer \(.*ECONNREFUSED/);
 });
 
+const GRANT = ['--identity', 'shop/*', '--addresses', '10.41.2.0/24'];
+
 test('token: what is printed names the node, and the control plane takes it', async (t) => {
   const where = await place(t);
   const control = await started(t, where);
-  const { code, out, err } = await weft('token', '--node', 'node-2', '--socket', where.socketPath);
+  const { code, out, err } = await weft('token', 'node-2', ...GRANT, '--socket', where.socketPath);
   assert.deepEqual([code, err, out.endsWith('\n')], [0, '', true]);
-  assert.match(decodeJwt(out.trim()).sub ?? '', /^system:serviceaccount:/);
+  const { sub = '', grant } = decodeJwt(out.trim());
+  assert.match(sub, /^system:serviceaccount:/);
+  assert.deepEqual(grant, { identities: ['shop/*'], addresses: ['10.41.2.0/24'], waypoints: false });
   const endpoint = {
     address: control.address,
     rootsPem: async () => control.rootsPem,
@@ -97,8 +102,22 @@ test('token: what is printed names the node, and the control plane takes it', as
   assert.equal(agent.client.status().error, null);
 });
 
+test('token: what was printed is worth nothing after --revoke', async (t) => {
+  const where = await place(t);
+  const control = await started(t, where);
+  const { out } = await weft('token', 'node-2', ...GRANT, '--socket', where.socketPath);
+  const endpoint = { ...(await endpointOf(control, 'node-2')), token: async () => out };
+  const registry = new RegistryClient(endpoint, 'node-2');
+  t.after(() => registry.close());
+  await registry.sync([], []);
+  const { code, err } = await weft('token', 'node-2', '--revoke', '--socket', where.socketPath);
+  assert.equal(code, 0);
+  assert.match(err, /every token of node-2/);
+  await assert.rejects(registry.sync([], []), { code: 'WEFT_CONTROL_PLANE', message: /UNAUTHENTICATED/ });
+});
+
 test('token: without a control plane the error says how to start one', async (t) => {
-  const { code, out, err } = await weft('token', '--node', 'node-2', '--socket', join(scratch(t), 'control.sock'));
+  const { code, out, err } = await weft('token', 'node-2', ...GRANT, '--socket', join(scratch(t), 'control.sock'));
   assert.deepEqual([code, out], [1, '']);
   assert.match(err, /\(WEFT_NO_CONTROL\)\n(cause: .*\n)?remedy: start it with weft up or weft control/);
 });
@@ -107,6 +126,6 @@ test('token: a refusal of the control plane keeps its code and its remedy', asyn
   const socket = join(scratch(t), 'control.sock');
   const refusal = new WeftError('WEFT_TOKEN_KEY', 'the key is damaged', { remedy: 'replace it' });
   await serve(t, socket, async () => errorReply(refusal));
-  const { code, err } = await weft('token', '--node', 'node-2', '--socket', socket);
+  const { code, err } = await weft('token', 'node-2', ...GRANT, '--socket', socket);
   assert.deepEqual([code, err], [1, 'weft: the key is damaged (WEFT_TOKEN_KEY)\nremedy: replace it\n']);
 });

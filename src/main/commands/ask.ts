@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs';
 import { release, type } from 'node:os';
-import type { TokenOptions } from '#cli/control.ts';
 import type { ControlReport, NodeReport, StatusOptions, StatusReport } from '#cli/status.ts';
 import { formatStatus } from '#cli/status-page.ts';
+import type { TokenOptions } from '#cli/token.ts';
 import { weftVersion } from '#main/commands/control-access.ts';
 import { WeftError } from '#model/error.ts';
 import { agentsBelow, type NodePlace } from '#platform/files/run-dir.ts';
@@ -54,8 +54,15 @@ function reasonOf(error: unknown): string {
 }
 
 /** `weft token`: the token alone on standard output, so that it can be redirected into a file. Errors: WEFT_NO_CONTROL. */
-export async function token({ node, socket }: TokenOptions): Promise<number> {
-  const { token: text } = await controlClient(socket).token(node);
+export async function token(options: TokenOptions): Promise<number> {
+  const { node, socket } = options;
+  if (options.kind === 'revoke') {
+    await controlClient(socket).revoke(node);
+    process.stderr.write(`weft: every token of ${node} made until now is refused; certificates it holds end within a day\n`);
+    return 0;
+  }
+  const { grant, ttlSeconds } = options;
+  const { token: text } = await controlClient(socket).token({ node, ...grant, ...(ttlSeconds === null ? {} : { ttlSeconds }) });
   process.stdout.write(`${text}\n`);
   return 0;
 }

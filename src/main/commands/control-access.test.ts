@@ -35,7 +35,7 @@ test('over TCP the certificate must have the dialled name, behind a unix socket 
 const faults = [
   { name: 'a root that is absent', spoil: 'rootFile', text: null, remedy: /root-cert\.pem.*--control-root/ },
   { name: 'a root that is empty', spoil: 'rootFile', text: '', remedy: /root-cert\.pem/ },
-  { name: 'a token that is absent', spoil: 'tokenFile', text: null, remedy: /weft token --node NAME/ },
+  { name: 'a token that is absent', spoil: 'tokenFile', text: null, remedy: /weft token NODE/ },
   { name: 'a token of blanks', spoil: 'tokenFile', text: ' \n', remedy: /weft token/ },
 ] as const;
 for (const { name, spoil, text, remedy } of faults) {

@@ -28,7 +28,7 @@ export function controlEndpoint({ address, rootFile, tokenFile }: ControlAccess)
     'the root certificate of the control plane',
     'copy root-cert.pem from its state directory, and name it with --control-root',
   );
-  requireFile(tokenFile, 'the token of this node', 'make one with weft token --node NAME where the control plane runs');
+  requireFile(tokenFile, 'the token of this node', 'make one with weft token NODE where the control plane runs');
   return {
     address,
     rootsPem: () => readFile(rootFile, 'utf8'),

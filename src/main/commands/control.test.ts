@@ -39,12 +39,20 @@ test('control: after kill -9 the next one takes the same socket and keeps the ro
   const { args, socket } = await aControl(t);
   const first = serving(t, args);
   await first.said(SERVES);
-  const { rootsPem } = await controlClient(socket).token('node-1');
+  const { rootsPem } = await controlClient(socket).token({
+    node: 'node-1',
+    identities: ['shop/*'],
+    addresses: [],
+    waypoints: false,
+  });
   first.child.kill('SIGKILL');
   assert.equal((await first.ended).signal, 'SIGKILL');
   const second = serving(t, args);
   await second.said(SERVES);
-  assert.equal((await controlClient(socket).token('node-1')).rootsPem, rootsPem);
+  assert.equal(
+    (await controlClient(socket).token({ node: 'node-1', identities: ['shop/*'], addresses: [], waypoints: false })).rootsPem,
+    rootsPem,
+  );
 });
 
 test('control: a second one on the same socket is refused, and the first serves on', async (t) => {

@@ -3,6 +3,7 @@ import { dirname, join, resolve } from 'node:path';
 import type { ControlOptions } from '#cli/control.ts';
 import type { WaypointRunner } from '#control-plane/waypoints/plan.ts';
 import { processRunner } from '#control-plane/waypoints/process-runner.ts';
+import { weftVersion } from '#main/commands/control-access.ts';
 import { startControl } from '#main/control/control-process.ts';
 import { WAYPOINT_RIGHTS } from '#model/rights/rights.ts';
 import { systemClock } from '#platform/clock.ts';
@@ -35,6 +36,8 @@ export async function control(options: ControlOptions): Promise<number> {
       pathNormalization: options.pathNormalization,
       socketPath: options.socket,
       waypointRunner: options.waypointAgent === null ? null : await runnerFor(options.waypointAgent, options.stateDir, runDir),
+      stats: options.stats,
+      version: weftVersion(),
       log,
     });
     // A waypoint's own namespace may have no way to the control plane's address; a socket in the file system it can reach.

@@ -16,6 +16,8 @@ import { answerControlApi } from '#control-plane/status/local-api.ts';
 import type { WaypointRunner } from '#control-plane/waypoints/plan.ts';
 import type { Log } from '#model/effects/log.ts';
 import { CONTROL } from '#model/settings/control-planes.ts';
+import { Meters } from '#model/telemetry/meters.ts';
+import type { NodeGrant } from '#model/trust/grant.ts';
 import type { PathNormalization } from '#model/waypoint/config.ts';
 import { systemClock } from '#platform/clock.ts';
 import { readCrds } from '#platform/files/crds.ts';
@@ -24,6 +26,8 @@ import { watchDirectory } from '#platform/files/watch-directory.ts';
 import { serveControl } from '#platform/grpc/server.ts';
 import { serveLocalSocket } from '#platform/local-api/serve-socket.ts';
 import { systemRandom } from '#platform/random.ts';
+import { serveMetrics } from '#platform/telemetry/metrics-server.ts';
+import { readOwnProcess } from '#platform/telemetry/process-metrics.ts';
 import type { ControlStatus, TokenResponse } from '#protocol/api/control.ts';
 import type { SignerFiles } from '#protocol/ca/signer.ts';
 
@@ -46,6 +50,10 @@ export type StartControlOptions = {
   socketPath: string | null;
   /** null: Gateways get no waypoints here. */
   waypointRunner: WaypointRunner | null;
+  /** Where the metrics page is served; null: nowhere. */
+  stats: { host: string; port: number } | null;
+  /** Told by the metrics page. */
+  version: string;
   /** A given intermediate instead of a root of our own. */
   signer?: SignerFiles | null;
   log: Log;
@@ -57,7 +65,7 @@ export type RunningControl = {
   address: string;
   /** What clients verify it, and one another, with. */
   rootsPem: string;
-  mintAgentToken(node: string): Promise<string>;
+  mintAgentToken(node: string, grant: NodeGrant): Promise<string>;
   status(): ControlStatus;
   /** Ends serving. waypoints: whether they end too, or run on to be adopted by the next control plane. */
   stop(options: { waypoints: boolean }): Promise<void>;
@@ -85,6 +93,8 @@ export async function startControl(options: StartControlOptions): Promise<Runnin
     const served = await serve(options, parts);
     closing.push(served.close);
     const { address } = served;
+    const metrics = await serveMetrics(parts.meters, options.stats, log);
+    closing.push(metrics.close);
     const { trustDomain, rootNamespace } = mesh;
     const status = () => control.status({ pid: process.pid, startedAt, address, trustDomain, rootNamespace });
     if (socketPath !== null)
@@ -98,7 +108,7 @@ export async function startControl(options: StartControlOptions): Promise<Runnin
   }
 }
 
-type Parts = { control: ControlPlane; authority: CertificateAuthority; mesh: MeshOptions };
+type Parts = { control: ControlPlane; authority: CertificateAuthority; mesh: MeshOptions; meters: Meters };
 
 /** Reads state and makes the parts; nothing serves or watches yet, so that a failure leaves nothing behind. */
 async function assemble(options: StartControlOptions): Promise<Parts> {
@@ -130,6 +140,8 @@ async function assemble(options: StartControlOptions): Promise<Parts> {
   });
   const allocations = new KeptAllocations(state, log);
   const index = new MeshIndex({ options: mesh, definitions: MESH, allocations: await allocations.load() });
+  const meters = new Meters('control');
+  readOwnProcess(meters, { component: 'pilot', version: options.version, clock });
   const trust = { authority, authenticator: tokens, tokens };
   const control = new ControlPlane({
     index,
@@ -141,9 +153,10 @@ async function assemble(options: StartControlOptions): Promise<Parts> {
     runner,
     clock,
     log,
+    meters,
     newNonce: randomUUID,
   });
-  return { control, authority, mesh };
+  return { control, authority, mesh, meters };
 }
 
 /** gRPC for agents and waypoints, with a certificate that is renewed while it serves. */
@@ -174,8 +187,8 @@ type Serving = { status: () => ControlStatus; address: string; serverNames: read
 /** The local API for this machine's root: directory and socket are for root alone, as it hands out tokens. */
 async function serveApi(socketPath: string, { control, authority }: Parts, serving: Serving): Promise<() => Promise<void>> {
   await mkdir(dirname(socketPath), { recursive: true, mode: 0o700 });
-  const mintToken = async (node: string, ttlMs: number | null): Promise<TokenResponse> => {
-    const { token, expiresAtMs } = await control.mintAgentToken(node, ttlMs);
+  const mintToken = async (node: string, grant: NodeGrant, ttlMs: number | null): Promise<TokenResponse> => {
+    const { token, expiresAtMs } = await control.mintAgentToken(node, grant, ttlMs);
     return {
       token,
       expiresAt: new Date(expiresAtMs).toISOString(),
@@ -184,8 +197,9 @@ async function serveApi(socketPath: string, { control, authority }: Parts, servi
     };
   };
   const stopWaypoints = async () => control.waypoints?.stopAll();
+  const revokeTokens = (node: string) => control.revokeAgentTokens(node);
   return serveLocalSocket(socketPath, (method, path, body) =>
-    answerControlApi({ status: serving.status, mintToken, stopWaypoints }, method, path, body),
+    answerControlApi({ status: serving.status, mintToken, revokeTokens, stopWaypoints }, method, path, body),
   );
 }
 
@@ -208,7 +222,7 @@ function running({ control, authority }: Parts, { address, status, closeAll, log
   return {
     address,
     rootsPem: authority.rootsPem,
-    mintAgentToken: async (node) => (await control.mintAgentToken(node)).token,
+    mintAgentToken: async (node, grant) => (await control.mintAgentToken(node, grant)).token,
     status,
     stop: ({ waypoints }) => (stopping ??= stop(waypoints)),
     stopped,

@@ -7,6 +7,7 @@ import type { Authorization } from '#model/mesh/authorization.ts';
 import type { MeshDelta } from '#model/mesh/mesh-state.ts';
 import type { Service } from '#model/mesh/service.ts';
 import type { Workload } from '#model/mesh/workload.ts';
+import type { NodeGrant } from '#model/trust/grant.ts';
 import type { WaypointConfig } from '#model/waypoint/config.ts';
 import { systemClock } from '#platform/clock.ts';
 import type { ControlEndpoint } from '#platform/grpc/control-channel.ts';
@@ -67,6 +68,8 @@ export async function started(t: TestContext, where: Place, changes: Partial<Sta
     serverNames: [],
     trustDomain: 'cluster.local',
     waypointRunner: null,
+    stats: null,
+    version: '1',
     log: SILENT_LOG,
     ...changes,
   });
@@ -79,9 +82,12 @@ export function portOf({ address }: RunningControl): number {
   return Number(address.slice(address.lastIndexOf(':') + 1));
 }
 
+/** A node that may run anything. */
+export const ANYTHING: NodeGrant = { identities: ['*/*'], addresses: ['0.0.0.0/0', '::/0'], waypoints: true };
+
 /** How the agent of a node reaches it. */
-export async function endpointOf(control: RunningControl, node: string): Promise<ControlEndpoint> {
-  const token = await control.mintAgentToken(node);
+export async function endpointOf(control: RunningControl, node: string, grant = ANYTHING): Promise<ControlEndpoint> {
+  const token = await control.mintAgentToken(node, grant);
   return {
     address: control.address,
     rootsPem: async () => control.rootsPem,

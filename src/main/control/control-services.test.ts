@@ -12,7 +12,7 @@ import type { Registration } from '#model/mesh/registration.ts';
 import { systemClock } from '#platform/clock.ts';
 import { CaClient, RegistryClient } from '#platform/grpc/control-clients.ts';
 import { CertificateCache } from '#protocol/ca/certificate-cache.ts';
-import { closeAfter, endpointOf, eventually, follower, place, portOf, started } from './control-rig.testing.ts';
+import { ANYTHING, closeAfter, endpointOf, eventually, follower, place, portOf, started } from './control-rig.testing.ts';
 
 const web: Registration = {
   name: 'web',
@@ -31,7 +31,7 @@ test('a registered workload reaches other nodes, and is there after a restart be
   const registry = new RegistryClient(await endpointOf(first, 'node-1'), 'node-1');
   t.after(() => registry.close());
   const other = follower(t, await endpointOf(first, 'node-2'), { node: 'node-2' });
-  assert.deepEqual(await registry.sync([web]), [WEB_UID]);
+  assert.deepEqual((await registry.sync([web], [])).uids, [WEB_UID]);
   await other.until(() => other.workloads.get(WEB_UID)?.tunnelProtocol === 'hbone');
   await first.stop({ waypoints: false });
 
@@ -54,7 +54,7 @@ test('an agent cannot register workloads of another node', async (t) => {
   const control = await started(t, await place(t));
   const registry = new RegistryClient(await endpointOf(control, 'node-1'), 'node-2');
   t.after(() => registry.close());
-  await assert.rejects(registry.sync([web]), { code: 'WEFT_CONTROL_PLANE', message: /PERMISSION_DENIED/ });
+  await assert.rejects(registry.sync([web], []), { code: 'WEFT_CONTROL_PLANE', message: /PERMISSION_DENIED/ });
 });
 
 test('C18, C19: certificates of local identities are issued and verify with openssl, others are refused', async (t) => {
@@ -97,7 +97,7 @@ test('a workload that was just registered can have its certificate at once', asy
   const [registry, ca] = [new RegistryClient(endpoint, 'node-7'), new CaClient(endpoint, { impersonate: true })];
   const cache = new CertificateCache({ fetch: ca.fetch, clock: systemClock, random: () => 0, log: SILENT_LOG });
   closeAfter(t, registry, ca, cache);
-  await registry.sync([web]);
+  await registry.sync([web], []);
   assert.equal((await cache.get(parseIdentity('spiffe://cluster.local/ns/shop/sa/web'))).identity.serviceAccount, 'web');
 });
 
@@ -176,14 +176,19 @@ test('the local API tells the status and mints tokens that work', async (t) => {
     [status.status, status.body.address, status.body.resources],
     [200, control.address, { addresses: 2, policies: 0, waypoints: 0 }],
   );
-  const minted = await callApi(where.socketPath, 'POST', '/v1/tokens', JSON.stringify({ node: 'node-5', ttlSeconds: 60 }));
+  const minted = await callApi(
+    where.socketPath,
+    'POST',
+    '/v1/tokens',
+    JSON.stringify({ node: 'node-5', ttlSeconds: 60, ...ANYTHING }),
+  );
   assert.deepEqual([minted.status, minted.body.rootsPem, minted.body.address], [200, control.rootsPem, control.address]);
   const endpoint = { ...(await endpointOf(control, 'x')), token: async () => String(minted.body.token) };
   await follower(t, endpoint, { node: 'node-5' }).client.synced;
   await eventually(() => control.status().connections[0]?.upToDate === true);
   assert.equal(control.status().connections[0]?.node, 'node-5');
 
-  const bad = ['', '[]', '{}', '{"node":"a b"}', '{"node":"a","ttlSeconds":0}'];
+  const bad = ['', '[]', '{}', '{"node":"a b"}', '{"node":"a"}'];
   for (const body of bad)
     assert.equal((await callApi(where.socketPath, 'POST', '/v1/tokens', body)).body.code, 'WEFT_API_BODY', body);
   assert.equal((await callApi(where.socketPath, 'GET', '/v1/other')).status, 404);

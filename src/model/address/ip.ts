@@ -29,6 +29,26 @@ export function parseIp(text: string): IpAddress {
   return ip;
 }
 
+/** Ranges that no workload can have, in the words of ipaddr.js: packets to them stay on a host, or on a link, or go to many. */
+const SPECIAL: ReadonlyMap<string, string> = new Map([
+  ['unspecified', 'unspecified'],
+  ['broadcast', 'broadcast'],
+  ['multicast', 'multicast'],
+  ['linkLocal', 'link-local'],
+  ['loopback', 'loopback'],
+]);
+
+/** Why an address can be no workload's in any network, in a word (`loopback`, say); null: it can be one. */
+export function specialUseOf(ip: IpAddress): string | null {
+  return SPECIAL.get(ipaddr.parse(ip).range()) ?? null;
+}
+
+/** Whether a text is an address of the machine itself, by which only its own processes come. */
+export function isLoopback(text: string): boolean {
+  const ip = tryParseIp(text);
+  return ip !== null && specialUseOf(ip) === 'loopback';
+}
+
 /** 4 for IPv4, 6 for IPv6. */
 export function familyOf(ip: IpAddress): Family {
   return ip.includes(':') ? 6 : 4;

@@ -21,6 +21,7 @@ export const PORT_SETTINGS = {
       'At a waypoint: clients of its own node, which need no tunnel; never reachable from another node.',
     ),
     control: setting(15_012, 'TCP port', 'At the control plane: discovery and certificates over TLS (as istiod).'),
+    controlStats: setting(15_014, 'TCP port', 'Metrics page of the control plane (as istiod).'),
     stats: setting(15_020, 'TCP port', 'Metrics pages of agents and waypoints (as ztunnel).'),
     dns: setting(15_053, 'UDP and TCP port', 'In each workload: where the agent answers DNS (as in Istio).'),
     nameserver: setting(53, 'UDP and TCP port', 'Where nameservers outside the mesh are asked. RFC 1035.'),

@@ -19,5 +19,11 @@ export type Registration = WorkloadRequest & {
   readonly enrolled: boolean;
 };
 
+/** What the control plane says to a registration: uids in its order, and which of them it does not take, and why. */
+export type RegistrationOutcome = {
+  readonly uids: readonly string[];
+  readonly refused: readonly { readonly uid: string; readonly message: string; readonly remedy: string }[];
+};
+
 /** The same with the node that told it. */
 export type RegisteredWorkload = Registration & { readonly node: string };

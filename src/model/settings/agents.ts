@@ -40,6 +40,7 @@ export const AGENT_SETTINGS = {
       'ms',
       'Wait before workloads are registered again after the control plane could not take them.',
     ),
+    refusedRetryMs: setting(5_000, 'ms', 'Wait before workloads that the control plane refused are registered again.'),
     requestBytesMax: setting(64 * KIB, 'bytes', "One request on the agent's local socket."),
     listedMax: setting(1_000, 'count', 'Workloads listed by status; the counts are always whole.'),
     lastAnswerMs: setting(100, 'ms', 'The answer to a cleanup has to leave before its socket closes.'),

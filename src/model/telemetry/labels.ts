@@ -1,5 +1,6 @@
 import { COUNTERS } from '#model/kernel/abi.ts';
 import { TELEMETRY } from '#model/settings/telemetry.ts';
+import { CONTROL_REFUSALS } from '#model/trust/refusal.ts';
 import { CLOSE_CAUSES, RESPONSE_FLAGS } from './close-cause.ts';
 
 /** What bounds a label: the list of its values, or how many it may have. */
@@ -63,7 +64,8 @@ export const LABELS = {
   enrollment: { help: 'whether the control plane knows the workload', bound: ['known', 'pending'] },
   state: { help: 'how a certificate stands', bound: ['valid', 'pending', 'failing'] },
   reason: { help: 'how a discovery stream ended', bound: ['ConnectionError', 'Error', 'Reconnect', 'Complete'] },
-  component: { help: 'part of the mesh', bound: ['ztunnel', 'proxy'] },
+  refusal: { help: 'why the control plane refused something', bound: Object.keys(CONTROL_REFUSALS) },
+  component: { help: 'part of the mesh', bound: ['ztunnel', 'proxy', 'pilot'] },
   tag: { help: 'version', bound: 1 },
   metric: { help: 'name of a metric', bound: FEW },
 } as const satisfies Readonly<Record<string, LabelMeaning>>;

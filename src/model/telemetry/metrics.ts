@@ -1,7 +1,7 @@
 import { DNS_LABELS, type LabelName, PEER_LABELS, REQUEST_LABELS } from './labels.ts';
 
 /** A process that has a metrics page. */
-export type MetricsProcess = 'agent' | 'waypoint';
+export type MetricsProcess = 'agent' | 'waypoint' | 'control';
 
 /** One metric, as every page that has it shows it. */
 export type MetricDefinition = {
@@ -18,6 +18,8 @@ export type MetricDefinition = {
 
 const BOTH: readonly MetricsProcess[] = ['agent', 'waypoint'];
 const AGENT: readonly MetricsProcess[] = ['agent'];
+const CONTROL: readonly MetricsProcess[] = ['control'];
+const ALL: readonly MetricsProcess[] = [...BOTH, ...CONTROL];
 const WAYPOINT: readonly MetricsProcess[] = ['waypoint'];
 
 /** Envoy's own, which Istio's dashboards expect. */
@@ -68,7 +70,7 @@ export const METRICS = {
     buckets: [0.0005, 0.001, 0.01, 0.1, 1, 5],
   },
   istio_xds_connection_terminations_total: counter(BOTH, 'Discovery streams that ended, or could not be opened.', ['reason']),
-  istio_build: { ...gauge(BOTH, 'Always 1; the labels tell what runs.', ['component', 'tag']), unit: 'number' },
+  istio_build: { ...gauge(ALL, 'Always 1; the labels tell what runs.', ['component', 'tag']), unit: 'number' },
   weft_enrolled_workloads: gauge(AGENT, 'Workloads of this node that are enrolled: known to the control plane, or not yet.', [
     'enrollment',
   ]),
@@ -76,6 +78,11 @@ export const METRICS = {
     BOTH,
     'Connections that were refused or cut, by cause; the log has the first lines of each workload and cause, and how many more there were.',
     ['reporter', 'cause'],
+  ),
+  weft_control_refusals_total: counter(
+    CONTROL,
+    'What the control plane refused to nodes and other callers; a registration that stands refused counts once.',
+    ['refusal'],
   ),
   weft_dry_run_decisions_total: counter(BOTH, 'Decisions of policies in dry run that were not enforced.', [
     'policy',
@@ -130,13 +137,13 @@ export const METRICS = {
   weft_upstream_retries_total: counter(WAYPOINT, 'Requests that were sent a second time.', []),
   weft_upstream_endpoints: gauge(WAYPOINT, 'Endpoints that this waypoint has sent something to.', []),
   weft_upstream_pools: gauge(WAYPOINT, 'Pools of connections to endpoints, one for each identity served.', []),
-  weft_metrics_overflow_total: counter(BOTH, 'Label sets that found no place within the bounds and were counted as "overflow".', [
+  weft_metrics_overflow_total: counter(ALL, 'Label sets that found no place within the bounds and were counted as "overflow".', [
     'metric',
   ]),
-  process_cpu_seconds_total: { ...counter(BOTH, 'CPU time of this process.', []), unit: 'seconds' },
-  process_resident_memory_bytes: { ...gauge(BOTH, 'Memory of this process.', []), unit: 'bytes' },
-  process_open_fds: gauge(BOTH, 'Open descriptors of this process.', []),
-  process_start_time_seconds: { ...gauge(BOTH, 'When this process started.', []), unit: 'timestamp' },
+  process_cpu_seconds_total: { ...counter(ALL, 'CPU time of this process.', []), unit: 'seconds' },
+  process_resident_memory_bytes: { ...gauge(ALL, 'Memory of this process.', []), unit: 'bytes' },
+  process_open_fds: gauge(ALL, 'Open descriptors of this process.', []),
+  process_start_time_seconds: { ...gauge(ALL, 'When this process started.', []), unit: 'timestamp' },
 } as const satisfies Readonly<Record<string, MetricDefinition>>;
 
 /** The name of a metric. */

@@ -23,6 +23,7 @@ function statusOf(rig: AgentRig, change: Partial<StatusParts> = {}) {
     version: '1.2.3',
     pid: 42,
     agent: rig.agent,
+    refused: new Map(),
     certificates: [],
     controlPlane: { address: '10.0.0.9:15012', connected: true, syncedAtMs: null, error: null },
     degraded: [],

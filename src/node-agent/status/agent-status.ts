@@ -19,6 +19,8 @@ export type StatusParts = {
   version: string;
   pid: number;
   agent: ShownAgent;
+  /** Uid → why the control plane does not take the workload. */
+  refused: ReadonlyMap<string, string>;
   /** Null: not given yet. */
   certificates: readonly { identity: string; notAfterMs: number | null; renewing: boolean; error: string | null }[];
   controlPlane: { address: string; connected: boolean; syncedAtMs: number | null; error: string | null };
@@ -49,8 +51,9 @@ export function agentStatus(parts: StatusParts): AgentStatus {
     enrolled: agent.enrollment.all().map(({ request, addresses }) => {
       const known = agent.mesh.workload(request.uid) !== null;
       const { uid, name, namespace, serviceAccount } = request;
-      const problem = known ? null : 'the control plane does not know this workload yet';
-      return { uid, name, namespace, serviceAccount, addresses: [...addresses], ready: known, problem };
+      const unknown = known ? null : 'the control plane does not know this workload yet';
+      const problem = parts.refused.get(request.uid) ?? unknown;
+      return { uid, name, namespace, serviceAccount, addresses: [...addresses], ready: problem === null, problem };
     }),
     workloads: knownWorkloads(agent),
     services,

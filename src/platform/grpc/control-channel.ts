@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { isIP } from 'node:net';
 import { checkServerIdentity, createSecureContext } from 'node:tls';
 import { ChannelCredentials, type ChannelOptions, Client, Metadata } from '@grpc/grpc-js';
@@ -23,6 +24,9 @@ const NO_LIMIT = -1;
 /** A server name is sent even where the host is an address, which TLS does not allow as a server name. */
 const NAME_FOR_ADDRESSES = 'weft-control';
 const UNIX = 'unix:';
+/** Tells the calls of one process from those of another with the same token. */
+export const INSTANCE_HEADER = 'weft-instance';
+const INSTANCE = randomUUID();
 
 /** A gRPC client over TLS 1.3. Errors: WEFT_CONTROL_ADDRESS, WEFT_CONTROL_ROOTS. */
 export async function openClient(endpoint: ControlEndpoint): Promise<Client> {
@@ -65,6 +69,7 @@ export async function callMetadata(endpoint: ControlEndpoint): Promise<Metadata>
   const metadata = new Metadata();
   metadata.set('authorization', `Bearer ${token}`);
   metadata.set('clusterid', endpoint.clusterId);
+  metadata.set(INSTANCE_HEADER, INSTANCE);
   return metadata;
 }
 

@@ -1,6 +1,6 @@
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { formatIdentity } from '#model/identity/identity.ts';
-import type { Registration } from '#model/mesh/registration.ts';
+import type { Registration, RegistrationOutcome } from '#model/mesh/registration.ts';
 import type { ControlEndpoint } from '#platform/grpc/control-channel.ts';
 import { CREATE_CERTIFICATE, SYNC_WORKLOADS } from '#platform/grpc/service-definitions.ts';
 import { UnaryCaller } from '#platform/grpc/unary-call.ts';
@@ -47,8 +47,11 @@ export class RegistryClient {
     this.#node = node;
   }
 
-  /** Replaces the node's workloads; resolves to their uids in the same order. Errors: WEFT_CONTROL_PLANE. */
-  async sync(workloads: readonly Registration[]): Promise<string[]> {
+  /**
+   * Replaces the node's workloads; resolves to their uids in the same order, and to those that are not taken.
+   * nodeAddresses: the node's own, its gateways' included. Errors: WEFT_CONTROL_PLANE.
+   */
+  async sync(workloads: readonly Registration[], nodeAddresses: readonly string[]): Promise<RegistrationOutcome> {
     const list = workloads.map(
       (workload): MessageInitShape<typeof RegisteredWorkloadSchema> => ({
         ...workload,
@@ -56,8 +59,9 @@ export class RegistryClient {
         labels: { ...workload.labels },
       }),
     );
-    const request = create(SyncWorkloadsRequestSchema, { node: this.#node, workloads: list });
-    return (await this.#caller.call(SYNC_WORKLOADS, request)).uids;
+    const request = create(SyncWorkloadsRequestSchema, { node: this.#node, workloads: list, nodeAddresses: [...nodeAddresses] });
+    const { uids, refused } = await this.#caller.call(SYNC_WORKLOADS, request);
+    return { uids, refused: refused.map(({ uid, message, remedy }) => ({ uid, message, remedy })) };
   }
 
   close(): void {

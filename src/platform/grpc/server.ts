@@ -9,9 +9,11 @@ import {
   type ServerUnaryCall,
   type sendUnaryData,
 } from '@grpc/grpc-js';
+import { tryParseIp } from '#model/address/ip.ts';
 import type { Log } from '#model/effects/log.ts';
 import { WeftError } from '#model/error.ts';
 import { CONTROL } from '#model/settings/control-planes.ts';
+import { INSTANCE_HEADER } from '#platform/grpc/control-channel.ts';
 import { CREATE_CERTIFICATE, DELTA_STREAM, methodOf, RAW, SYNC_WORKLOADS } from '#platform/grpc/service-definitions.ts';
 import { codeOf } from '#platform/grpc/status-codes.ts';
 import type { IstioCertificateRequest, IstioCertificateResponse } from '#proto/ca_pb.js';
@@ -20,10 +22,13 @@ import type { SyncWorkloadsRequest, SyncWorkloadsResponse } from '#proto/weft_pb
 import { asRpcError, RpcError } from '#protocol/xds/resource-fault.ts';
 import type { DiscoveryListener, DiscoveryStream } from '#protocol/xds/server-session.ts';
 
+/** Where a call comes from: the address it was received from, and the word that the calling process has for itself. */
+export type CallOrigin = { ip: string; instance: string };
+
 /** What the control plane does with the calls it gets. Caller: what a token proves. */
 export type ControlHandlers<Caller> = {
   /** Errors: RpcError unauthenticated. Asked before any message of a call is read. */
-  authenticate(authorizationHeader: string | undefined): Promise<Caller>;
+  authenticate(authorizationHeader: string | undefined, origin: CallOrigin): Promise<Caller>;
   discover(caller: Caller, stream: DiscoveryStream): DiscoveryListener;
   createCertificate(caller: Caller, request: IstioCertificateRequest): Promise<IstioCertificateResponse>;
   syncWorkloads(caller: Caller, request: SyncWorkloadsRequest): Promise<SyncWorkloadsResponse>;
@@ -97,7 +102,8 @@ function authenticating<Caller>(
     const listener = new ServerListenerBuilder()
       .withOnReceiveMetadata((metadata, next) => {
         const [header] = metadata.get('authorization');
-        handlers.authenticate(header?.toString()).then(
+        const [instance = ''] = metadata.get(INSTANCE_HEADER);
+        handlers.authenticate(header?.toString(), { ip: ipOf(call.getPeer()), instance: instance.toString() }).then(
           (caller) => {
             callers.set(metadata, caller);
             next(metadata);
@@ -113,6 +119,11 @@ function authenticating<Caller>(
       .build();
     return new ServerInterceptingCall(call, { start: (next) => next(listener) });
   };
+}
+
+/** gRPC's `<address>:<port>`, without brackets around an IPv6 address. */
+function ipOf(peer: string): string {
+  return tryParseIp(peer.slice(0, peer.lastIndexOf(':')).replace(/^\[|\]$/g, '')) ?? peer;
 }
 
 function addMethods<Caller>(

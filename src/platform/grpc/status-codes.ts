@@ -22,10 +22,7 @@ export function codeName(code: number): string {
 }
 
 const REMEDIES = new Map<number, string>([
-  [
-    status.UNAUTHENTICATED,
-    'give the process a current token of this mesh: weft token --node NAME on the machine of the control plane',
-  ],
+  [status.UNAUTHENTICATED, 'give the process a current token of this mesh: weft token NODE on the machine of the control plane'],
   [status.PERMISSION_DENIED, 'start the process with the node and namespace that its token was made for'],
   [
     status.UNAVAILABLE,

@@ -37,7 +37,10 @@ export function controlClient(socketPath: string): ControlClient {
     callSocket({ socketPath, method, path, body, timeoutMs, absent: NO_CONTROL });
   return {
     status: async () => (await call('GET', '/v1/status', COMMAND.statusMs)) as ControlStatus,
-    token: async (node) => (await call('POST', '/v1/tokens', COMMAND.statusMs, { node })) as TokenResponse,
+    token: async (request) => (await call('POST', '/v1/tokens', COMMAND.statusMs, request)) as TokenResponse,
+    async revoke(node) {
+      await call('POST', '/v1/tokens/revoke', COMMAND.statusMs, { node });
+    },
     async stopWaypoints() {
       await call('POST', '/v1/waypoints/stop', COMMAND.stopMs);
     },

@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { WeftError } from '#model/error.ts';
 import { COMMAND } from '#model/settings/host.ts';
+import type { NodeGrant } from '#model/trust/grant.ts';
 import { systemClock } from '#platform/clock.ts';
 import { eventually } from '#platform/linux/process/waiting.ts';
 import { agentClient, controlClient } from '#platform/local-api/clients.ts';
@@ -15,6 +16,8 @@ export type MeshParts = {
   /** Files that the agent reads: the control plane's root certificate, and a token as secret as a password. */
   rootFile: string;
   tokenFile: string;
+  /** What the token says of this node. */
+  grant: NodeGrant;
   controlArgs: readonly string[];
   agentArgs: readonly string[];
   cleanupArgs: readonly string[];
@@ -48,14 +51,14 @@ export class RunningMesh {
 
   /** Resolves when the mesh is up. Errors: WEFT_UP_SLOW. */
   async start(): Promise<void> {
-    const { controlSocket, agentSocket, controlArgs, agentArgs, node, rootFile, tokenFile } = this.#plan;
+    const { controlSocket, agentSocket, controlArgs, agentArgs, node, rootFile, tokenFile, grant } = this.#plan;
     this.#control = this.#keep('the control plane', controlArgs);
     const control = controlClient(controlSocket);
     await waitFor('control plane', COMMAND.controlStartMs, async () => {
       await control.status();
       return null;
     });
-    const { token, rootsPem } = await control.token(node);
+    const { token, rootsPem } = await control.token({ node, ...grant });
     if (this.#stopping) return;
     writeFileSync(rootFile, rootsPem);
     writeFileSync(tokenFile, token, { mode: 0o600 });

@@ -15,9 +15,8 @@ export type ProcessParts = {
 
 /** Shows the state of a process and of its clients on its metrics page; read only when somebody looks. */
 export function readProcessMetrics(meters: Meters, parts: ProcessParts): void {
-  const { component, version, certificates, discovery, clock } = parts;
-  const startSeconds = clock.nowMs() / 1_000 - process.uptime();
-  meters.read('istio_build', () => [{ labels: { component, tag: version }, value: 1 }]);
+  const { certificates, discovery } = parts;
+  readOwnProcess(meters, parts);
   meters.read('weft_certificates', () => {
     const count = (state: 'valid' | 'pending' | 'failing') => ({
       labels: { state },
@@ -34,6 +33,15 @@ export function readProcessMetrics(meters: Meters, parts: ProcessParts): void {
   meters.read('istio_xds_connection_terminations_total', () =>
     Object.entries(discovery().terminations).map(([reason, value]) => ({ labels: { reason }, value })),
   );
+}
+
+/** Shows what any process of the mesh has: its version, and what it takes from its machine. */
+export function readOwnProcess(
+  meters: Meters,
+  { component, version, clock }: Pick<ProcessParts, 'version' | 'clock'> & { component: string },
+): void {
+  const startSeconds = clock.nowMs() / 1_000 - process.uptime();
+  meters.read('istio_build', () => [{ labels: { component, tag: version }, value: 1 }]);
   meters.readValue('process_cpu_seconds_total', () => {
     const { user, system } = process.cpuUsage();
     return (user + system) / 1_000_000;

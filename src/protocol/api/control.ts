@@ -1,3 +1,4 @@
+import type { NodeGrant } from '#model/trust/grant.ts';
 import type { TypeStatus } from '#protocol/xds/server-session.ts';
 
 /**
@@ -5,6 +6,7 @@ import type { TypeStatus } from '#protocol/xds/server-session.ts';
  *
  *   GET  /v1/status          ControlStatus
  *   POST /v1/tokens          TokenRequest → TokenResponse
+ *   POST /v1/tokens/revoke   { node } → 204; every token made for the node until now is refused
  *   POST /v1/waypoints/stop  204; ends every waypoint, and starts none until the control plane is started again
  *
  * Errors: 4xx/5xx with ApiError of src/protocol/api/reply.ts.
@@ -80,8 +82,8 @@ export type FindingStatus = {
 /** One condition of a resource, as its status would show it in a cluster. */
 export type ConditionStatus = { resource: string; type: string; status: 'True' | 'False'; reason: string; message: string };
 
-/** ttlSeconds: absent for the default. */
-export type TokenRequest = { node: string; ttlSeconds?: number };
+/** Whose token, and what its node is trusted with. ttlSeconds: absent for the default. */
+export type TokenRequest = { node: string; ttlSeconds?: number } & NodeGrant;
 
 /** A token, and what else an agent needs to use it. */
 export type TokenResponse = { token: string; expiresAt: string; rootsPem: string; address: string };
@@ -89,6 +91,7 @@ export type TokenResponse = { token: string; expiresAt: string; rootsPem: string
 /** The local API of the control plane. Errors: WEFT_NO_CONTROL when it does not answer, WEFT_NOT_ROOT, and those it gives. */
 export type ControlClient = {
   status(): Promise<ControlStatus>;
-  token(node: string): Promise<TokenResponse>;
+  token(request: TokenRequest): Promise<TokenResponse>;
+  revoke(node: string): Promise<void>;
   stopWaypoints(): Promise<void>;
 };

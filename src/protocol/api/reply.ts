@@ -12,6 +12,7 @@ const STATUS: Readonly<Record<string, number>> = {
   WEFT_API_BODY: 400,
   WEFT_WORKLOAD_NAME: 400,
   WEFT_WORKLOAD_EXISTS: 409,
+  WEFT_WORKLOAD_REFUSED: 403,
 };
 
 /** The answer that tells an error. */

@@ -47,7 +47,7 @@ function startNode(machine: Machine, rig: AgentRig) {
       if (machine.controlAway) throw new Error('UNAVAILABLE');
       machine.told.push(workloads.map(({ name }) => name));
       rig.tell({ workloads: workloads.map(recordOf) });
-      return workloads.map(({ name }) => uidOf(name));
+      return { uids: workloads.map(({ name }) => uidOf(name)), refused: [] };
     },
     expectedUid: ({ name }) => uidOf(name),
     store: workloadStore({
@@ -76,6 +76,7 @@ const statusOf = (rig: AgentRig) =>
     version: '1',
     pid: 1,
     agent: rig.agent,
+    refused: new Map(),
     certificates: [],
     controlPlane: { address: 'x:1', connected: true, syncedAtMs: null, error: null },
     degraded: [],

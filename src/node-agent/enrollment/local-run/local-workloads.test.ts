@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { SILENT_LOG } from '#model/effects/log.ts';
-import type { Registration } from '#model/mesh/registration.ts';
+import type { Registration, RegistrationOutcome } from '#model/mesh/registration.ts';
 import type { EnrollmentRequest } from '#node-agent/enrollment/enrollment.ts';
 import { SteppedClock } from '#platform/stepped-clock.testing.ts';
 import { type EnrollingAgent, LocalWorkloads } from './local-workloads.ts';
@@ -9,6 +9,8 @@ import { type EnrollingAgent, LocalWorkloads } from './local-workloads.ts';
 const WANTED = { name: 'cart', namespace: 'shop', serviceAccount: 'cart', labels: { app: 'cart' }, nativeTunnel: false };
 
 function setUp({ registerFails = 0, enrollFails = false } = {}) {
+  /** What the control plane does not take. */
+  const answer = { refused: [] as RegistrationOutcome['refused'] };
   const clock = new SteppedClock();
   const seen = {
     enrolled: [] as string[],
@@ -55,7 +57,8 @@ function setUp({ registerFails = 0, enrollFails = false } = {}) {
     register: async (workloads: Registration[]) => {
       if (registerFails-- > 0) throw new Error('away');
       seen.registered.push(workloads.map(({ name }) => name));
-      return workloads.map(({ namespace, name }) => `k/${namespace}/${name}`);
+      const uids = workloads.map(({ namespace, name }) => `k/${namespace}/${name}`);
+      return { uids, refused: answer.refused.filter(({ uid }) => uids.includes(uid)) };
     },
     expectedUid: ({ namespace, name }) => `k/${namespace}/${name}`,
     store: {
@@ -68,15 +71,7 @@ function setUp({ registerFails = 0, enrollFails = false } = {}) {
     log: SILENT_LOG,
   });
   const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
-  return {
-    local,
-    seen,
-    populated,
-    undying,
-    fails,
-    clock,
-    settle,
-  };
+  return { local, seen, populated, undying, fails, clock, settle, answer };
 }
 
 test('a started workload is enrolled, saved and registered', async () => {
@@ -216,4 +211,31 @@ test('a sandbox whose workload nobody knows is ended when the agent starts', asy
   seen.strays = [{ namespace: 'shop', name: 'lost' }];
   await local.restore();
   assert.deepEqual(seen.steps, ['end lost', 'remove lost']);
+});
+
+const REFUSED = { uid: 'k/shop/cart', message: 'the token of this node is not for identity shop/cart', remedy: 'make another' };
+
+test('a workload that the control plane refuses does not start, is told why, and leaves nothing', async () => {
+  const { local, seen, answer } = setUp();
+  answer.refused = [REFUSED];
+  await assert.rejects(local.start(WANTED), {
+    code: 'WEFT_WORKLOAD_REFUSED',
+    message: /not for identity shop\/cart/,
+    remedy: 'make another',
+  });
+  assert.deepEqual([seen.left, seen.removed], [['k/shop/cart'], ['cart']]);
+});
+
+test('one that is refused later is shown, and registered again and again', async () => {
+  const { local, seen, clock, settle, answer } = setUp();
+  await local.start(WANTED);
+  answer.refused = [REFUSED];
+  local.refreshRegistration();
+  await settle();
+  assert.deepEqual([...local.refusals()], [['k/shop/cart', REFUSED.message]]);
+  answer.refused = [];
+  const before = seen.registered.length;
+  clock.advance(5_000);
+  await settle();
+  assert.deepEqual([seen.registered.length, local.refusals().size], [before + 1, 0]);
 });

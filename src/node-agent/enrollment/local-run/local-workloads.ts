@@ -3,7 +3,7 @@ import type { WorkloadRequest } from '#model/mesh/registration.ts';
 import { AGENT } from '#model/settings/agents.ts';
 import type { Enrolled, EnrollmentRequest } from '#node-agent/enrollment/enrollment.ts';
 import type { StartedWorkload } from '#protocol/api/agent.ts';
-import { Registering, type RegisteringEffects } from './registering.ts';
+import { type RefusedWorkload, Registering, type RegisteringEffects } from './registering.ts';
 
 const NAME = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 
@@ -82,7 +82,7 @@ export class LocalWorkloads {
       );
       await this.stop(keyOf(key)).catch((error: unknown) => this.#told(error, key));
     }
-    this.#registering.soon();
+    void this.#registering.soon();
   }
 
   async #restoreAgain(local: Local): Promise<void> {
@@ -105,7 +105,7 @@ export class LocalWorkloads {
     return this.#effects.clock.every(AGENT.reapMs, () => void this.#reap());
   }
 
-  /** Errors: WEFT_WORKLOAD_NAME, WEFT_WORKLOAD_EXISTS, WEFT_WORKLOAD_LEFT, and those of the sandbox and the kernel. */
+  /** Errors: WEFT_WORKLOAD_NAME, WEFT_WORKLOAD_EXISTS, WEFT_WORKLOAD_LEFT, WEFT_WORKLOAD_REFUSED, and those of the sandbox and the kernel. */
   async start(wanted: WorkloadRequest): Promise<StartedWorkload> {
     const key = checkedKey(wanted);
     const text = keyText(key);
@@ -150,7 +150,12 @@ export class LocalWorkloads {
       await this.#end(key).catch((cause: unknown) => this.#told(cause, key));
       throw error;
     }
-    this.#registering.soon();
+    // Asked before the mesh is looked at: another node's workload of the same name is known there, and is not this one.
+    const refused = await this.#registering.refusalOf(uid);
+    if (refused !== null && !attempt.stopped) {
+      await this.#end(key).catch((cause: unknown) => this.#told(cause, key));
+      throw refusedBy(refused);
+    }
     const isKnown = await this.#agent.known(uid);
     if (attempt.stopped) throw stoppedMeanwhile(uid);
     if (!isKnown) {
@@ -207,7 +212,12 @@ export class LocalWorkloads {
     if (local !== undefined) this.#agent.leave(local.request.uid);
     await this.#save();
     await this.#effects.sandboxes.remove(key, { killProcesses: true });
-    this.#registering.soon();
+    void this.#registering.soon();
+  }
+
+  /** Uid → a sentence that says why the control plane does not take the workload. */
+  refusals(): ReadonlyMap<string, string> {
+    return new Map([...this.#registering.refused()].map(([uid, { message }]) => [uid, message]));
   }
 
   /** Tells the control plane nothing any more; the workloads stay as they are, for the next agent. */
@@ -217,7 +227,7 @@ export class LocalWorkloads {
 
   /** Tells the control plane the whole set again (after a reconnect). */
   refreshRegistration(): void {
-    this.#registering.soon();
+    void this.#registering.soon();
   }
 
   async #reap(): Promise<void> {
@@ -272,6 +282,10 @@ function checkedKey(wanted: WorkloadRequest): WorkloadKey {
 
 function stoppedMeanwhile(uid: string): WeftError {
   return new WeftError('WEFT_WORKLOAD_LEFT', `${uid} was stopped while it was being started`, { remedy: 'start it again' });
+}
+
+function refusedBy({ message, remedy }: RefusedWorkload): WeftError {
+  return new WeftError('WEFT_WORKLOAD_REFUSED', `the control plane refuses this workload: ${message}`, { remedy });
 }
 
 function existsAlready(text: string): WeftError {

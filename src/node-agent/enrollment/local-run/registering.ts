@@ -1,23 +1,27 @@
 import type { Cancel, Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
 import { messageOf } from '#model/error.ts';
-import type { Registration } from '#model/mesh/registration.ts';
+import type { Registration, RegistrationOutcome } from '#model/mesh/registration.ts';
 import { AGENT } from '#model/settings/agents.ts';
 import type { EnrollmentRequest } from '#node-agent/enrollment/enrollment.ts';
 
 /** What registering does to the world. */
 export type RegisteringEffects = {
-  /** Tells the control plane every workload of this node; resolves with their uids, in order. */
-  register(workloads: Registration[]): Promise<string[]>;
+  /** Tells the control plane every workload of this node; resolves with their uids, in order, and with those it does not take. */
+  register(workloads: Registration[]): Promise<RegistrationOutcome>;
   clock: Clock;
   log: Log;
 };
+
+/** A workload that the control plane does not take, and what to do about it. */
+export type RefusedWorkload = RegistrationOutcome['refused'][number];
 
 /** Keeps the control plane's knowledge of this node's workloads equal to what they are, until it is closed. */
 export class Registering {
   readonly #effects: RegisteringEffects;
   readonly #all: () => EnrollmentRequest[];
   #registering: Promise<void> = Promise.resolve();
+  #refused: ReadonlyMap<string, RefusedWorkload> = new Map();
   #cancelRetry: Cancel = () => {};
   #closed = false;
 
@@ -28,8 +32,22 @@ export class Registering {
   }
 
   /** One registration at a time, each with the set as it is then; retried until the control plane takes it. */
-  soon(): void {
+  soon(): Promise<void> {
     this.#registering = this.#registering.then(() => this.#register());
+    return this.#registering;
+  }
+
+  /** Uid → why the control plane does not take the workload, as of its last answer. */
+  refused(): ReadonlyMap<string, RefusedWorkload> {
+    return this.#refused;
+  }
+
+  /** Registers, and resolves with what the control plane has against the workload; null: nothing, or no answer in time. */
+  refusalOf(uid: string): Promise<RefusedWorkload | null> {
+    const answered = this.soon().then(() => this.#refused.get(uid) ?? null);
+    const { promise: late, resolve } = Promise.withResolvers<null>();
+    const cancel = this.#effects.clock.after(AGENT.knowledgeDeadlineMs, () => resolve(null));
+    return Promise.race([answered, late]).finally(cancel);
   }
 
   /** Tells the control plane nothing any more. */
@@ -52,7 +70,8 @@ export class Registering {
       nativeTunnel,
     }));
     try {
-      const uids = await this.#effects.register(registrations);
+      const { uids, refused } = await this.#effects.register(registrations);
+      this.#takeRefusals(refused);
       uids.forEach((uid, index) => {
         const expected = all[index]?.uid;
         if (expected !== undefined && expected !== uid)
@@ -61,7 +80,19 @@ export class Registering {
     } catch (error) {
       this.#effects.log.debug({ error: messageOf(error) }, 'registration failed; it is tried again');
       if (this.#closed) return;
-      this.#cancelRetry = this.#effects.clock.after(AGENT.registerRetryMs, () => this.soon());
+      this.#cancelRetry = this.#effects.clock.after(AGENT.registerRetryMs, () => void this.soon());
     }
+  }
+
+  /** What is refused is asked for again: another node may let it go, or this one get another token. */
+  #takeRefusals(refused: readonly RefusedWorkload[]): void {
+    const before = this.#refused;
+    this.#refused = new Map(refused.map((one) => [one.uid, one]));
+    for (const { uid, message, remedy } of refused) {
+      if (before.get(uid)?.message !== message)
+        this.#effects.log.error({ workload: uid, problem: message, remedy }, 'the control plane refuses this workload');
+    }
+    if (refused.length > 0 && !this.#closed)
+      this.#cancelRetry = this.#effects.clock.after(AGENT.refusedRetryMs, () => void this.soon());
   }
 }

@@ -1,0 +1,73 @@
+import type { Caller } from '#control-plane/authentication/authenticator.ts';
+import { isLoopback } from '#model/address/ip.ts';
+import type { Clock } from '#model/effects/clock.ts';
+import { CONTROL } from '#model/settings/control-planes.ts';
+
+/** A client whose stream is open. */
+type Present = Pick<Caller, 'node' | 'origin'>;
+
+/**
+ * Which nodes are there, and who speaks for each. A node has one machine: while a stream of it is open, whoever comes with its
+ * token from elsewhere has a token that was copied, and is refused. First come, because the other way round a thief could end the
+ * stream of the real one whenever he likes.
+ */
+export class NodePresence {
+  readonly #clock: Clock;
+  readonly #startedMs: number;
+  readonly #present = new Map<string, Set<Present>>();
+  /** Node → when its last stream ended. */
+  readonly #leftMs = new Map<string, number>();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+    this.#startedMs = clock.nowMs();
+  }
+
+  /** To be told of each stream; returns what is to be called at its end. Who speaks for no node is passed over. */
+  opened(client: Present): () => void {
+    const { node } = client;
+    if (node === null) return () => {};
+    const here = this.#present.get(node) ?? new Set();
+    here.add(client);
+    this.#present.set(node, here);
+    return () => {
+      here.delete(client);
+      if (here.size > 0 || this.#present.get(node) !== here) return;
+      this.#present.delete(node);
+      this.#leftMs.set(node, this.#clock.nowMs());
+    };
+  }
+
+  /** The node whose agent reaches us from this address; null: none does. */
+  nodeAt(ip: string): string | null {
+    for (const [node, here] of this.#present) if ([...here].some(({ origin }) => origin.ip === ip)) return node;
+    return null;
+  }
+
+  isConnected(node: string): boolean {
+    return this.#present.has(node);
+  }
+
+  /**
+   * Whether a node counts as alive: also for a while after its stream ended, and after a start, when no node had the time to come
+   * back. Otherwise the first to reconnect could take what belongs to the others.
+   */
+  isAlive(node: string): boolean {
+    const sinceMs = Math.max(this.#leftMs.get(node) ?? 0, this.#startedMs);
+    return this.isConnected(node) || this.#clock.nowMs() - sinceMs < CONTROL.nodeLivesMs;
+  }
+
+  /** Address of the machine that speaks for the client's node, when that is not the client's own; else null. */
+  rivalOf({ node, origin }: Present): string | null {
+    const here = node === null ? undefined : this.#present.get(node);
+    if (here === undefined || [...here].some((other) => isSameMachine(other.origin, origin))) return null;
+    const [first] = here;
+    return first?.origin.ip ?? null;
+  }
+}
+
+/** By its address, or by a word of the process when it reaches us by several: that word is not in the token. */
+function isSameMachine(a: Present['origin'], b: Present['origin']): boolean {
+  if (a.instance !== '' && a.instance === b.instance) return true;
+  return a.ip === b.ip || (isLoopback(a.ip) && isLoopback(b.ip));
+}

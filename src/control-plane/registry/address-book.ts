@@ -1,0 +1,62 @@
+import { inVipRange } from '#control-plane/index/vip-allocator.ts';
+import type { IpAddress } from '#model/address/ip.ts';
+import type { MeshDelta } from '#model/mesh/mesh-state.ts';
+
+/** Who has which address according to the configuration: kept up from what the index derives of it. */
+export class AddressBook {
+  /** Address → the services, by key. */
+  readonly #services = new Holding();
+  /** Address → endpoints that resources describe, by uid. */
+  readonly #configured = new Holding();
+  readonly #isRegistered: (uid: string) => boolean;
+
+  /** isRegistered: whether a workload of this uid is one that a node told, and no resource. */
+  constructor(isRegistered: (uid: string) => boolean) {
+    this.#isRegistered = isRegistered;
+  }
+
+  apply({ workloads, services }: Pick<MeshDelta, 'workloads' | 'services'>): void {
+    for (const [key, service] of services) this.#services.set(key, service?.addresses ?? []);
+    for (const [uid, workload] of workloads) {
+      if (!this.#isRegistered(uid)) this.#configured.set(uid, workload?.addresses ?? []);
+    }
+  }
+
+  /** The service that has the address, or may be given it later: no workload can have one of the range for services. */
+  serviceAt(ip: IpAddress): string | null {
+    const [key] = this.#services.at(ip);
+    if (key !== undefined) return `service ${key}`;
+    return inVipRange(ip) ? 'the range of addresses for services' : null;
+  }
+
+  /** Uid of the endpoint in the configuration that has the address. */
+  configuredAt(ip: IpAddress): string | null {
+    const [uid] = this.#configured.at(ip);
+    return uid ?? null;
+  }
+}
+
+/** A relation of keys and addresses that is read by address. */
+class Holding {
+  readonly #byKey = new Map<string, readonly IpAddress[]>();
+  readonly #byAddress = new Map<IpAddress, Set<string>>();
+
+  set(key: string, addresses: readonly IpAddress[]): void {
+    for (const ip of this.#byKey.get(key) ?? []) {
+      const keys = this.#byAddress.get(ip);
+      keys?.delete(key);
+      if (keys?.size === 0) this.#byAddress.delete(ip);
+    }
+    if (addresses.length === 0) this.#byKey.delete(key);
+    else this.#byKey.set(key, addresses);
+    for (const ip of addresses) {
+      const keys = this.#byAddress.get(ip) ?? new Set();
+      keys.add(key);
+      this.#byAddress.set(ip, keys);
+    }
+  }
+
+  at(ip: IpAddress): ReadonlySet<string> {
+    return this.#byAddress.get(ip) ?? new Set();
+  }
+}
