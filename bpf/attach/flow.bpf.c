@@ -20,8 +20,10 @@ int weft_flow(struct bpf_sock_ops *ctx)
 	if (!ctx->sk)
 		return 1;
 	kept = bpf_sk_storage_get(&sockets, ctx->sk, 0, 0);
-	if (!kept)
+	if (!kept) {
+		flow_forgotten(ctx, op);
 		return 1;
+	}
 	netns_cookie = bpf_get_netns_cookie(ctx);
 	if (op == BPF_SOCK_OPS_TCP_CONNECT_CB)
 		flow_opens(ctx, kept, netns_cookie);

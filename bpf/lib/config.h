@@ -12,9 +12,11 @@ struct {
 	__type(value, struct weft_config);
 } config SEC(".maps");
 
-/* Never null in practice (an array has all of its entries), but the verifier wants to be told. */
+/* Null until an agent has written it, and should it be wiped: every program then refuses what it would have decided. */
 static __always_inline const struct weft_config *the_config(void)
 {
 	__u32 zero = 0;
-	return bpf_map_lookup_elem(&config, &zero);
+	const struct weft_config *written = bpf_map_lookup_elem(&config, &zero);
+
+	return written && written->schema ? written : 0;
 }

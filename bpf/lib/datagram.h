@@ -11,8 +11,10 @@ static __always_inline int send_datagram(struct bpf_sock_addr *ctx, const int v6
 
 	if (sockaddr_port(ctx) != DNS_PORT || !start_dial(ctx, &dial, v6))
 		return SOCK_ADDR_ALLOW;
-	if (!dial.config || ip_stays_home(&dial.ip))
+	if (ip_stays_home(&dial.ip))
 		return SOCK_ADDR_ALLOW;
+	if (!dial.config)
+		return refuse(&dial, WEFT_REASON_NO_MEMORY);
 	dial.reason = WEFT_REASON_DNS;
 	return take_path(ctx, &dial, PATH_AGENT, v6);
 }

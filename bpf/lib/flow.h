@@ -129,6 +129,15 @@ static __always_inline void flow_closes(struct bpf_sock_ops *ctx, struct weft_so
 	bpf_map_delete_elem(&attested, &flow);
 }
 
+/* A socket from before these maps ends: the agent may have written it down among the live ones. */
+static __always_inline void flow_forgotten(struct bpf_sock_ops *ctx, __u32 op)
+{
+	__u64 socket_cookie = bpf_get_socket_cookie(ctx);
+
+	if (op == BPF_SOCK_OPS_STATE_CB)
+		bpf_map_delete_elem(&flows, &socket_cookie);
+}
+
 /* Storage of an accepted socket; null when there is no memory or no full socket yet. */
 static __always_inline struct weft_socket *accepted_socket(struct bpf_sock_ops *ctx)
 {

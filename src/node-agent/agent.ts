@@ -17,8 +17,9 @@ import type { AgentEffects } from './effects/agent-effects.ts';
 import { type Enrolled, Enrollment, type EnrollmentRequest } from './enrollment/enrollment.ts';
 import { handlePlaintext, handleTunnel } from './inbound/inbound.ts';
 import { logRefusal } from './kernel/events.ts';
+import { FoundConnections } from './kernel/found-connections.ts';
 import { KernelTables } from './kernel/tables.ts';
-import { Verdicts } from './kernel/verdicts.ts';
+import { decidesOtherwise, Verdicts } from './kernel/verdicts.ts';
 import { handleOutbound } from './outbound/outbound.ts';
 import { dnsCounters, readAgentMetrics } from './status/agent-metrics.ts';
 
@@ -40,12 +41,14 @@ export class Agent {
   readonly #effects: AgentEffects;
   readonly #verdicts: Verdicts;
   readonly #tables: KernelTables;
+  readonly #found: FoundConnections;
   readonly #carried = new CarriedConnections();
   readonly #waiters: Waiters;
   readonly #context: AgentContext;
   readonly #dns: DnsResponder;
   #synced = false;
   #lateSeen: number;
+  #tookOver = false;
 
   constructor(effects: AgentEffects, options: AgentOptions) {
     this.#effects = effects;
@@ -68,6 +71,7 @@ export class Agent {
       destroy: (flow: LiveFlow) => this.#destroy(flow),
     };
     this.#verdicts = new Verdicts(kernel, view, report);
+    this.#found = new FoundConnections(kernel, { ...view, local: () => this.enrollment.all() }, report);
     this.#tables = new KernelTables(kernel.maps, log);
     this.enrollment = new Enrollment(effects, this.ids, options.trustDomain, {
       outbound: (workload, socket) => this.#watch(handleOutbound(this.#context, workload, socket), socket),
@@ -128,6 +132,7 @@ export class Agent {
     this.#tables.refresh(touched, this.#view());
     // Only now is it certain that what the mesh does not know is gone, rather than not told yet.
     if (first) this.#tables.purgeUnknown(this.mesh);
+    if (first) this.#found.settle(); // before policy judges the live flows
     if (first || changesDecisions) {
       this.#verdicts.publish(!this.#isComplete());
       this.#verdicts.renew();
@@ -148,7 +153,24 @@ export class Agent {
   async enroll(request: EnrollmentRequest): Promise<Enrolled> {
     const enrolled = await this.enrollment.enroll(request);
     this.#refreshLocal(enrolled);
+    if (this.#tookOver) this.#look([enrolled]);
     return enrolled;
+  }
+
+  /**
+   * The programs of this agent's own maps are in place from now on: connections from before, which others decided or nobody,
+   * are looked up, so that policy ends those that it does not allow.
+   */
+  takeOver(): void {
+    this.#tookOver = true;
+    this.#look(this.enrollment.all());
+  }
+
+  #look(workloads: readonly Enrolled[]): void {
+    for (const workload of workloads) this.#found.look(workload);
+    if (!this.#synced) return; // settled with the first sync
+    this.#found.settle();
+    this.#verdicts.closeDenied();
   }
 
   /** Waits until discovery knows the workload; false after the deadline. */
@@ -262,18 +284,6 @@ export class Agent {
       onRefused: (cause) => this.meters.counter('weft_refusals_total', { reporter: 'destination', cause }).add(),
     });
   }
-}
-
-/** Whether a workload's change can change a verdict: a new one cannot, it has no verdicts yet. */
-function decidesOtherwise(before: Workload | null, after: Workload | null): boolean {
-  if (before === null || after === null) return false;
-  return (
-    before.namespace !== after.namespace ||
-    before.serviceAccount !== after.serviceAccount ||
-    before.trustDomain !== after.trustDomain ||
-    before.authorizationPolicies.join() !== after.authorizationPolicies.join() ||
-    before.addresses.join() !== after.addresses.join()
-  );
 }
 
 /** Numbers of an adopted data path: local workloads keep theirs, new names continue after the highest in use. */

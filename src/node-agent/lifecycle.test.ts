@@ -19,6 +19,7 @@ function setUp(change: Partial<AgentMachinery> = {}) {
       },
       stopAll: async () => void done.push('stop all'),
     },
+    takeOver: async () => void done.push('take over'),
     discovery: { start: note('discovery starts'), stop: note('discovery stops') },
     drainEvents: note('events'),
     serve: async (asked) => {
@@ -37,7 +38,7 @@ function setUp(change: Partial<AgentMachinery> = {}) {
 test('workloads are restored before discovery starts, and the API opens last', async () => {
   const { machinery, done } = setUp();
   await runAgent(machinery);
-  assert.deepEqual(done, ['restore', 'watch', 'discovery starts', 'API opens']);
+  assert.deepEqual(done, ['restore', 'take over', 'watch', 'discovery starts', 'API opens']);
 });
 
 test('what the kernel reports is read again and again, until the agent stops', async () => {

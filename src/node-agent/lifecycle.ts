@@ -15,6 +15,8 @@ export type RunningAgent = {
 /** What an agent consists of, as far as its start and its end are concerned. */
 export type AgentMachinery = {
   local: { restore(): Promise<void>; watch(): () => void; stopAll(): Promise<void> };
+  /** Puts the data path of this agent in force; what held the node until then gives way. Errors: those of the kernel. */
+  takeOver(): Promise<void>;
   discovery: { start(): void; stop(): void };
   /** Reads what the kernel has reported since the last time. */
   drainEvents(): void;
@@ -31,11 +33,12 @@ export type AgentMachinery = {
  * Starts an agent whose parts are made, and says in which order it ends. Errors: those of the local API's socket.
  *
  * Workloads of a former agent are enrolled before discovery starts: the first sync purges what belongs to nobody, and
- * must already find them. The local API opens last, so whoever gets an answer talks to an agent that can serve it.
+ * must already find them; and programs of a former agent's maps hold the node until the new maps know them. The local API opens last, so whoever gets an answer talks to an agent that can serve it.
  */
 export async function runAgent(machinery: AgentMachinery): Promise<RunningAgent> {
   const { local, discovery, clock } = machinery;
   await local.restore();
+  await machinery.takeOver();
   const stopTimers = [local.watch(), clock.every(AGENT.eventsPeriodMs, () => machinery.drainEvents())];
   discovery.start();
   const { promise: cleaned, resolve, reject } = Promise.withResolvers<void>();

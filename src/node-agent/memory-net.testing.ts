@@ -2,7 +2,7 @@ import { formatAddress, type IpAddress, parseIp } from '#model/address/ip.ts';
 import type { Clock } from '#model/effects/clock.ts';
 import { WeftError } from '#model/error.ts';
 import type { Flow } from '#model/kernel/maps.ts';
-import type { DatagramHandler, Listening, WorkloadNamespace } from './effects/agent-effects.ts';
+import type { DatagramHandler, Listening, OpenConnection, WorkloadNamespace } from './effects/agent-effects.ts';
 import { asSocket, type Endpoint, type MemorySocket, memoryConnection, socketError } from './memory-sockets.testing.ts';
 
 /** What a program does with an accepted connection. */
@@ -28,6 +28,8 @@ export type MemoryNamespace = {
   apps: Map<number, App>;
   /** Ports that a program of the workload holds, so that no agent can bind them. */
   taken: Set<number>;
+  /** Connections that are there whether or not an agent knows of them. */
+  open: OpenConnection[];
   /** Handles that an agent holds now. */
   handles: number;
 };
@@ -65,6 +67,7 @@ export class MemoryNet {
       datagrams: new Map(),
       apps: new Map(),
       taken: new Set(),
+      open: [],
       handles: 0,
     };
     this.#namespaces.set(path, namespace);
@@ -111,6 +114,7 @@ export class MemoryNet {
         if (this.undestroyable.has(flow.sourcePort)) throw new WeftError('WEFT_SOCK_DESTROY', 'cannot close a live connection');
         return this.destroyed.push({ flow, inbound }) > 0;
       },
+      connections: () => ({ listening: new Set(namespace.apps.keys()), open: namespace.open }),
       close: () => void namespace.handles--,
     };
   }

@@ -31,6 +31,7 @@ describe('a data path without its agent', () => {
   before(async () => {
     agent = agentOn(bed);
     await enroll(agent);
+    agent.takeOver();
     agent.agent.applyMesh(mesh(), true);
     await bed.app(b.netnsPath, 'echo-server', { port: 8080 }).line();
     client = await bed.caller(a.netnsPath);
@@ -64,6 +65,7 @@ describe('a data path without its agent', () => {
     const next = agentOn(bed);
     assert.equal(next.adopted, true);
     await enroll(next);
+    next.takeOver();
     assert.equal(await client.say('before-sync'), 'data before-sync');
     await client.hangUp();
     assert.match(await client.dial(NEAR), /^connected/, 'cached verdicts go on before the first sync');

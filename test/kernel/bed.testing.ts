@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { releaseBpffs } from '#platform/bpf/bpffs.ts';
-import { removePins } from '#platform/bpf/datapath.ts';
+import { removePins } from '#platform/bpf/pins.ts';
 import type { LinkEnd } from '#testbed/nodes/plan.ts';
 import { addressCommands, type CommandLine, namespaceCommands, portCommands, switchCommands } from '#testbed/nodes/wiring.ts';
 
@@ -101,10 +101,11 @@ export class Bed {
   /** Runs one of the apps in a namespace; `captured`: inside the bed's cgroup. */
   app(
     netnsPath: string,
-    name: 'echo-server' | 'line-client' | 'datagram-client' | 'socket-client',
-    { port = 0, captured = true } = {},
+    name: 'echo-server' | 'line-client' | 'datagram-client' | 'socket-client' | 'connect-loop',
+    { port = 0, captured = true, targets = [] as readonly string[] } = {},
   ): App {
-    const inside = ['nsenter', `--net=${netnsPath}`, process.execPath, join(APPS_DIR, `${name}.ts`), String(port)];
+    const program = [process.execPath, join(APPS_DIR, `${name}.ts`), String(port), ...targets];
+    const inside = ['nsenter', `--net=${netnsPath}`, ...program];
     const command = captured ? ['sh', '-c', 'echo 0 > "$0/cgroup.procs" && exec "$@"', this.cgroup, ...inside] : inside;
     const [file = '', ...args] = command;
     const child = spawn(file, args, { stdio: ['pipe', 'pipe', 'inherit'] });

@@ -66,6 +66,8 @@ export type AgentOnOptions = {
   node?: string;
   /** Real tunnels with certificates of this authority; without it there are none. */
   ca?: TestCa;
+  /** Another number than that of the programs: an agent of another version. */
+  schema?: number;
   /** What the agent answers to a datagram on its DNS port. */
   answerDatagram?: (query: Buffer, workload: string) => Buffer;
 };
@@ -103,16 +105,20 @@ export function agentOn(
   options: AgentOnOptions = {},
 ): {
   agent: Agent & { kernelMaps(): AgentEffects['kernel']['maps'] };
+  /** What an agent does once what it found is enrolled again. */
+  takeOver(): void;
   stop(): void;
   counters(): Record<string, number>;
   adopted: boolean;
+  guarded: boolean;
 } {
   ensureBpffs(bed.bpffs);
-  const datapath = openDatapath({ pinDir: bed.pinDir, cgroupPath: bed.cgroup, objectsDir: OBJECTS_DIR });
+  const { schema = SCHEMA } = options;
+  const datapath = openDatapath({ pinDir: bed.pinDir, cgroupPath: bed.cgroup, objectsDir: OBJECTS_DIR, schema });
   const { maps } = datapath;
   const counters = (): Record<string, number> => readCounters(maps.counters);
   const effects: AgentEffects = {
-    kernel: { ...datapath, maps, schema: SCHEMA, counters },
+    kernel: { ...datapath, maps, schema, counters },
     openNamespace: (path) => new WorkloadNamespace(path, maps),
     ...tunnelEffects(options.ca),
     forgetCredentials() {},
@@ -135,6 +141,11 @@ export function agentOn(
     agent,
     counters,
     adopted: datapath.adopted,
+    guarded: datapath.guarded,
+    takeOver: () => {
+      datapath.activate();
+      agent.takeOver();
+    },
     stop: () => {
       if (stopped) return;
       stopped = true;

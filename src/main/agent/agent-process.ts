@@ -12,12 +12,13 @@ import { cleanNode, type NodePaths, type NodeRemoval, nodePaths } from '#node-ag
 import { agentStatus } from '#node-agent/status/agent-status.ts';
 import { answerLocalApi } from '#node-agent/status/local-api.ts';
 import { ensureBpffs, isBpffs, releaseBpffs } from '#platform/bpf/bpffs.ts';
-import { removePins } from '#platform/bpf/datapath.ts';
+import { removePins } from '#platform/bpf/pins.ts';
 import { readEvents } from '#platform/bpf/reports.ts';
 import { systemClock } from '#platform/clock.ts';
 import { CaClient } from '#platform/grpc/control-clients.ts';
 import { DiscoveryClient } from '#platform/grpc/discovery-client.ts';
 import { findCgroup2 } from '#platform/linux/cgroup/cgroup.ts';
+import type { Sandboxes } from '#platform/linux/sandbox/sandboxes.ts';
 import { requireFreeSocket, serveLocalSocket } from '#platform/local-api/serve-socket.ts';
 import { systemRandom } from '#platform/random.ts';
 import { type MetricsServer, serveMetrics } from '#platform/telemetry/metrics-server.ts';
@@ -33,6 +34,7 @@ type Parts = OpenedKernel & {
   agent: Agent;
   certificates: CertificateCache;
   local: LocalWorkloads;
+  sandboxes: Sandboxes;
   discovery: DiscoveryClient;
   degraded: readonly string[];
   metrics: MetricsServer;
@@ -47,6 +49,11 @@ export async function startAgent(options: AgentProcessOptions): Promise<RunningA
   const running = await runAgent({
     local,
     discovery,
+    takeOver: async () => {
+      datapath.activate();
+      agent.takeOver();
+      await parts.sandboxes.releaseAll();
+    },
     // Read on a timer (AGENT.eventsPeriodMs), as the ring wakes nobody.
     drainEvents: () => {
       agent.watchArrivals(); // first: what is to be closed does not wait for what is to be told
@@ -89,6 +96,8 @@ async function assemble(options: AgentProcessOptions) {
   mkdirSync(paths.cgroup, { recursive: true });
   if (ensureBpffs(place.bpffs)) writeFileSync(paths.mountedMark, place.bpffs);
   const opened = openKernel(paths, log);
+  // A program was missing, so nobody judged: nothing runs until all of them are there and every workload is enrolled.
+  if (!opened.datapath.guarded) await sandboxes.holdAll();
   const ca = new CaClient(options.control, { impersonate: true });
   const certificates = new CertificateCache({ fetch: ca.fetch, clock: systemClock, random: systemRandom, log });
   const dns = { nameservers, clusterDomain, clock: systemClock, log };
@@ -119,7 +128,19 @@ async function assemble(options: AgentProcessOptions) {
     clock: systemClock,
   });
   const metrics = await serveMetrics(agent.meters, options.stats, log);
-  const parts: Parts = { ...opened, options, paths, agent, certificates, local, discovery, degraded, metrics, closeClients };
+  const parts: Parts = {
+    ...opened,
+    options,
+    paths,
+    agent,
+    certificates,
+    local,
+    sandboxes,
+    discovery,
+    degraded,
+    metrics,
+    closeClients,
+  };
   return { parts, events };
 }
 

@@ -21,6 +21,19 @@ export type Kernel = {
   counters(): Record<string, number>;
 };
 
+/** A TCP connection of a namespace, from the side of the socket that is in it. */
+export type OpenConnection = {
+  /** The kernel's number of the socket, never used again. */
+  socketCookie: bigint;
+  local: IpAddress;
+  localPort: number;
+  remote: IpAddress;
+  remotePort: number;
+};
+
+/** The TCP sockets of a namespace: ports that somebody listens on, and connections from their first SYN to their last FIN. */
+export type NamespaceConnections = { listening: ReadonlySet<number>; open: readonly OpenConnection[] };
+
 /** Something that listens until it is closed. */
 export type Listening = { close(): void };
 
@@ -41,6 +54,8 @@ export type WorkloadNamespace = {
   dialApp(ip: IpAddress, port: number, client: { ip: IpAddress; port: number }, timeoutMs: number): Promise<Socket>;
   /** Aborts a kernel connection of this namespace; true when one was found. */
   destroyFlow(flow: Flow, inbound: boolean): boolean;
+  /** The TCP sockets of the namespace as they are now, whoever made them. */
+  connections(): NamespaceConnections;
   close(): void;
 };
 

@@ -12,6 +12,9 @@ import { type AccessRecord, NO_PATH, REFUSED_OUTCOME, recordOf } from '#model/te
 import type { Kernel, ReportEffects } from '#node-agent/effects/agent-effects.ts';
 import { DryRunTally } from './dry-run-tally.ts';
 
+/** In place of a generation, of which the first is 1: a connection that no verdict of ours allowed. */
+export const FOUND = 0;
+
 /** What verdicts are computed from. */
 export type VerdictView = {
   mesh: MeshState;
@@ -102,7 +105,10 @@ export class Verdicts {
     for (const [socketCookie, live] of this.#kernel.maps.flows.entries()) {
       const decision = this.#judge(live);
       if (decision === null || decision.allowed) continue;
-      if (!this.#destroy(live)) continue;
+      const destroyed = this.#destroy(live);
+      // Found by the agent, not seen by the kernel's programs, which may not hear of its end either.
+      if (live.generation === FOUND) this.#kernel.maps.flows.delete(socketCookie);
+      if (!destroyed) continue;
       closed++;
       const reporter = live.inbound === 1 ? 'destination' : 'source';
       this.#effects.meters.counter('weft_refusals_total', { reporter, cause: 'policy-change' }).add();
@@ -205,5 +211,17 @@ export class Verdicts {
 function targetPorts(workload: Workload): Set<number> {
   return new Set(
     [...workload.services.values()].flatMap((ports) => ports.map((port) => port.targetPort)).filter((port) => port > 0),
+  );
+}
+
+/** Whether a workload's change can change a verdict: a new one cannot, it has no verdicts yet. */
+export function decidesOtherwise(before: Workload | null, after: Workload | null): boolean {
+  if (before === null || after === null) return false;
+  return (
+    before.namespace !== after.namespace ||
+    before.serviceAccount !== after.serviceAccount ||
+    before.trustDomain !== after.trustDomain ||
+    before.authorizationPolicies.join() !== after.authorizationPolicies.join() ||
+    before.addresses.join() !== after.addresses.join()
   );
 }

@@ -1,22 +1,15 @@
-import { closeSync, existsSync, mkdirSync, openSync, readdirSync, rmSync, unlinkSync } from 'node:fs';
+import { closeSync, openSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { WeftError } from '#model/error.ts';
 import { SCHEMA } from '#model/kernel/abi.ts';
-import { MAPS, type MapDefinition, type MapKey, type MapName, type MapValue, nameInC } from '#model/kernel/maps.ts';
 import { hasSetRetval } from './features.ts';
 import { type LinkHandle, libbpf, type ProgramHandle } from './libbpf.ts';
-import { errno, errnoName } from './libc.ts';
-import { type BpfMap, type OpenMap, openPin, openPinnedMap } from './map.ts';
+import { type Attachment, cgroupOf, Links, netnsOf } from './links.ts';
 import { type LoadedObject, loadObject } from './object.ts';
+import { type DatapathMaps, linksDirectory, mapsDirectory, openMaps, preparePins, putInForce } from './pins.ts';
 
 const OBJECTS = ['connect', 'getpeername', 'datagram', 'flow', 'lookup'] as const;
 const ARRIVAL_OBJECT = 'lookup';
 const ARRIVAL_PROGRAM = 'weft_arrival';
-
-/** The shared maps, typed. Per-CPU counters and the ring are read through their descriptors alone. */
-export type DatapathMaps = {
-  [Name in MapName]: (typeof MAPS)[Name]['kind'] extends 'percpu' | 'ring' ? OpenMap : BpfMap<MapKey<Name>, MapValue<Name>>;
-};
 
 /**
  * The eBPF side of one node: programs attached to its cgroup subtree and to each enrolled namespace,
@@ -26,9 +19,16 @@ export type Datapath = {
   maps: DatapathMaps;
   /** True when maps of a former agent were re-used. */
   adopted: boolean;
+  /** False when a program of the node was missing at the start, or its maps: connections may have been made that nobody judged. */
+  guarded: boolean;
   /** Attaches the arrival program to a network namespace; replaces the program of an existing pin. */
   attachNamespace(netnsPath: string, netnsCookie: bigint): void;
   detachNamespace(netnsCookie: bigint): void;
+  /**
+   * Programs of other maps than these hold the node until this is called, when all that is enrolled stands in the new maps;
+   * does nothing when there are none. Errors: WEFT_BPF_ATTACH.
+   */
+  activate(): void;
   /** Closes file descriptors; the kernel side goes on. */
   close(): void;
 };
@@ -40,27 +40,48 @@ export type DatapathOptions = {
   cgroupPath: string;
   /** Directory with the compiled objects. */
   objectsDir: string;
+  /** Which layout the maps have; another one than that of the programs is for tests of an upgrade. */
+  schema?: number;
 };
 
 /**
- * Loads and attaches, or adopts what a former agent left if its schema is the same (E20).
+ * Loads the programs and attaches them. Maps that a former agent left with the same schema are adopted (E20). Otherwise new
+ * ones come up beside them, and what is attached stays as it is until `activate`: an upgrade opens nothing.
  * Errors: WEFT_BPF_OPEN, WEFT_BPF_LOAD, WEFT_BPF_ATTACH.
  */
 export function openDatapath(options: DatapathOptions): Datapath {
-  const adopted = keepCompatiblePins(options.pinDir);
-  for (const part of ['maps', 'links']) mkdirSync(join(options.pinDir, part), { recursive: true, mode: 0o700 });
+  const { pinDir, schema = SCHEMA } = options;
+  const { adopted, inForce } = preparePins(pinDir, schema);
+  const isHeld = readdirSync(linksDirectory(pinDir)).length > 0;
   const loaded = loadAll(options);
-  const maps = openMaps(options.pinDir);
-  attachCgroup(options, loaded);
+  const maps = openMaps(mapsDirectory(pinDir, schema));
+  const links = new Links(linksDirectory(pinDir), isHeld && !adopted);
+  const cgroup = openSync(options.cgroupPath, 'r');
+  const onCgroup = cgroupAttachments(options, loaded, cgroup);
+  const guarded = inForce && onCgroup.every((one) => links.holds(one));
+  const close = (): void => {
+    links.close();
+    closeSync(cgroup);
+    for (const map of Object.values(maps)) map.close();
+    for (const object of loaded) object.close();
+  };
+  try {
+    for (const one of onCgroup) links.attach(one);
+  } catch (error) {
+    close();
+    throw error;
+  }
   return {
     maps,
     adopted,
-    attachNamespace: (netnsPath, netnsCookie) => attachNamespace(options, netnsPath, netnsCookie),
-    detachNamespace: (netnsCookie) => detachLink(namespacePin(options.pinDir, netnsCookie)),
-    close: () => {
-      for (const map of Object.values(maps)) map.close();
-      for (const object of loaded) object.close();
+    guarded,
+    attachNamespace: (netnsPath, netnsCookie) => attachNamespace(links, options, netnsPath, netnsCookie),
+    detachNamespace: (netnsCookie) => links.detach(namespaceLink(netnsCookie)),
+    activate: () => {
+      const names = new Set(onCgroup.map(({ name }) => name));
+      putInForce(pinDir, schema, () => links.activate((name, link) => names.has(name) || isOfLivingNamespace(name, link)));
     },
+    close,
   };
 }
 
@@ -71,8 +92,9 @@ function loadAll(options: DatapathOptions): LoadedObject[] {
   return OBJECTS.map((name) => load(options, name, name === ARRIVAL_OBJECT ? netnsConstant(0n) : tunables));
 }
 
-function load({ objectsDir, pinDir }: DatapathOptions, name: string, constants: Buffer): LoadedObject {
-  return loadObject(join(objectsDir, `${name}.o`), (map) => ({ pinPath: join(pinDir, 'maps', map) }), constants);
+function load({ objectsDir, pinDir, schema }: DatapathOptions, name: string, constants: Buffer): LoadedObject {
+  const directory = mapsDirectory(pinDir, schema);
+  return loadObject(join(objectsDir, `${name}.o`), (map) => ({ pinPath: join(directory, map) }), constants);
 }
 
 /** `own_netns_cookie` of bpf/lib/arrival.h; 0 is no namespace's. */
@@ -90,101 +112,50 @@ function programOf(objects: readonly LoadedObject[], name: string): ProgramHandl
   throw new Error(`no eBPF program is called ${name}`);
 }
 
-function attachCgroup(options: DatapathOptions, loaded: readonly LoadedObject[]): void {
-  const api = libbpf();
-  const cgroup = openSync(options.cgroupPath, 'r');
-  try {
-    // connect comes last: what it redirects must already be understood.
-    const programs = loaded.flatMap((object) => [...object.programs]).filter(([name]) => name !== ARRIVAL_PROGRAM);
-    const order = ([name]: [string, unknown]): number => (name.startsWith('weft_connect') ? 1 : 0);
-    for (const [name, program] of programs.sort((a, b) => order(a) - order(b))) {
-      attachPinned(join(options.pinDir, 'links', name), program, () => api.attachCgroup(program, cgroup), options.cgroupPath);
-    }
-  } finally {
-    closeSync(cgroup);
-  }
+/** connect comes last: what it redirects must already be understood. */
+function cgroupAttachments({ cgroupPath }: DatapathOptions, loaded: readonly LoadedObject[], cgroup: number): Attachment[] {
+  const id = statSync(cgroupPath, { bigint: true }).ino;
+  return loaded
+    .flatMap((object) => [...object.programs])
+    .filter(([name]) => name !== ARRIVAL_PROGRAM)
+    .map(([name, program]) => ({
+      name,
+      program,
+      attach: () => libbpf().attachCgroup(program, cgroup),
+      target: cgroupPath,
+      isHere: (link: LinkHandle) => cgroupOf(link) === id,
+      isLast: name.startsWith('weft_connect'),
+    }))
+    .sort((a, b) => Number(a.isLast) - Number(b.isLast));
 }
 
 /**
  * Each namespace has a copy of the program with its own cookie, because the hook has no way to ask where it runs: it is what
  * keeps a neighbour with a borrowed address from taking a connection. Measured: 4 ms and 60 KiB a namespace.
  */
-function attachNamespace(options: DatapathOptions, netnsPath: string, netnsCookie: bigint): void {
-  const netns = openSync(netnsPath, 'r');
-  let object: LoadedObject | null = null;
-  try {
-    object = load(options, ARRIVAL_OBJECT, netnsConstant(netnsCookie));
-    const program = programOf([object], ARRIVAL_PROGRAM);
-    const pin = namespacePin(options.pinDir, netnsCookie);
-    attachPinned(pin, program, () => libbpf().attachNetns(program, netns), netnsPath);
-  } finally {
-    closeSync(netns);
-    object?.close();
-  }
+function attachNamespace(links: Links, options: DatapathOptions, netnsPath: string, netnsCookie: bigint): void {
+  const object = load(options, ARRIVAL_OBJECT, netnsConstant(netnsCookie));
+  const program = programOf([object], ARRIVAL_PROGRAM);
+  const attach = (): LinkHandle | null => {
+    const netns = openSync(netnsPath, 'r');
+    try {
+      return libbpf().attachNetns(program, netns);
+    } finally {
+      closeSync(netns);
+    }
+  };
+  // The cookie in the name is never used again: a link of that name is of this namespace, unless it is gone.
+  const isHere = (link: LinkHandle): boolean => netnsOf(link) !== 0;
+  links.attach({ name: namespaceLink(netnsCookie), program, attach, target: netnsPath, isHere, settled: () => object.close() });
 }
 
-/** Swaps the program under an existing link atomically, or attaches and pins a new link. */
-function attachPinned(pin: string, program: ProgramHandle, attach: () => LinkHandle | null, target: string): void {
-  const api = libbpf();
-  if (existsSync(pin)) {
-    const link = api.linkOpen(pin);
-    const updated = link !== null && api.linkUpdateProgram(link, program) === 0;
-    if (link !== null) api.linkDestroy(link);
-    if (updated) return;
-    unlinkSync(pin); // defunct: its cgroup or namespace is gone
-  }
-  const link = attach();
-  if (link === null) {
-    throw new WeftError('WEFT_BPF_ATTACH', `cannot attach ${api.programName(program)} to ${target}: ${errnoName(errno())}`, {
-      remedy: 'run as root; EPERM can mean that another program holds the cgroup exclusively (bpftool cgroup tree)',
-    });
-  }
-  const failed = api.linkPin(link, pin);
-  api.linkDestroy(link);
-  if (failed !== 0) throw new WeftError('WEFT_BPF_ATTACH', `cannot pin ${pin}: ${errnoName(-failed)}`);
+/** A namespace that is gone leaves its link, with nothing behind it; one that lives keeps its guard, enrolled here or not. */
+function isOfLivingNamespace(name: string, link: LinkHandle): boolean {
+  return name.startsWith(NAMESPACE_LINK) && netnsOf(link) !== 0;
 }
 
-function detachLink(pin: string): void {
-  if (!existsSync(pin)) return;
-  const api = libbpf();
-  const link = api.linkOpen(pin);
-  if (link !== null) {
-    api.linkDetach(link);
-    api.linkDestroy(link);
-  }
-  unlinkSync(pin);
-}
+const NAMESPACE_LINK = 'netns_';
 
-function namespacePin(pinDir: string, netnsCookie: bigint): string {
-  return join(pinDir, 'links', `netns_${netnsCookie}`);
-}
-
-/** Keeps pins of the same schema; detaches and removes those of another, or of an interrupted start. */
-function keepCompatiblePins(pinDir: string): boolean {
-  const configPin = join(pinDir, 'maps', 'config');
-  if (!existsSync(pinDir)) return false;
-  if (existsSync(configPin)) {
-    const config = openPinnedMap(configPin, MAPS.config);
-    const schema = config.get(0)?.schema;
-    config.close();
-    if (schema === SCHEMA) return true;
-  }
-  removePins(pinDir);
-  return false;
-}
-
-/** Detaches every program of a node and removes its pins; nothing of it stays in the kernel once its sockets are gone. */
-export function removePins(pinDir: string): void {
-  const links = join(pinDir, 'links');
-  if (existsSync(links)) for (const name of readdirSync(links)) detachLink(join(links, name));
-  rmSync(pinDir, { recursive: true, force: true });
-}
-
-function openMaps(pinDir: string): DatapathMaps {
-  const maps = Object.entries(MAPS).map(([name, definition]) => {
-    const path = join(pinDir, 'maps', nameInC(name));
-    const bare = definition.kind === 'percpu' || definition.kind === 'ring';
-    return [name, bare ? openPin(path) : openPinnedMap(path, definition as MapDefinition<unknown, unknown>)];
-  });
-  return Object.fromEntries(maps) as DatapathMaps;
+function namespaceLink(netnsCookie: bigint): string {
+  return `${NAMESPACE_LINK}${netnsCookie}`;
 }

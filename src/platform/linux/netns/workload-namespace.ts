@@ -5,8 +5,9 @@ import { familyOf, type IpAddress, tryParseIp } from '#model/address/ip.ts';
 import { WeftError } from '#model/error.ts';
 import type { Flow } from '#model/kernel/maps.ts';
 import { TUNNEL } from '#model/settings/tunnels.ts';
-import type { DatapathMaps } from '#platform/bpf/datapath.ts';
+import type { DatapathMaps } from '#platform/bpf/pins.ts';
 import { destroySocket } from './destroy-socket.ts';
+import { listConnections, type NamespaceConnections } from './list-connections.ts';
 import { namespaceCookie } from './namespace.ts';
 import { tcpListenerIn, tcpSocketIn, udpSocketIn, unboundTcpSocketIn } from './sockets.ts';
 
@@ -100,6 +101,10 @@ export class WorkloadNamespace {
         ? { local: destination, localPort: destinationPort, remote: source, remotePort: sourcePort }
         : { local: source, localPort: sourcePort, remote: destination, remotePort: destinationPort },
     );
+  }
+
+  connections(): NamespaceConnections {
+    return listConnections(this.#fd);
   }
 
   close(): void {

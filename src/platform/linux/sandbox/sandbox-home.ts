@@ -88,12 +88,13 @@ export class SandboxHome {
     });
   }
 
-  async hold(key: SandboxKey): Promise<void> {
-    await freezeCgroup(this.#cgroupPathOf(key));
+  /** `key` null: all of them, and those to come, whatever each is told by itself. */
+  async hold(key: SandboxKey | null): Promise<void> {
+    await freezeCgroup(key === null ? this.#workloadsPath : this.#cgroupPathOf(key));
   }
 
-  async release(key: SandboxKey): Promise<void> {
-    await thawCgroup(this.#cgroupPathOf(key));
+  async release(key: SandboxKey | null): Promise<void> {
+    await thawCgroup(key === null ? this.#workloadsPath : this.#cgroupPathOf(key));
   }
 
   /** Held first: what is launched into it meanwhile must not run a moment, and is killed with the rest when it is removed. */

@@ -19,6 +19,9 @@ export type Sandboxes = {
   /** Lets nothing in it run, and nothing that joins it, until it is released. Held and released as often as you like. */
   hold(key: SandboxKey): Promise<void>;
   release(key: SandboxKey): Promise<void>;
+  /** The same for all of them, and those to come, whatever each was told by itself. */
+  holdAll(): Promise<void>;
+  releaseAll(): Promise<void>;
   /**
    * Ends every process in its cgroup or its network namespace, and holds the sandbox, which stays. Errors: WEFT_SANDBOX_BUSY
    * when some do not end.
@@ -50,6 +53,8 @@ export function createSandboxes(options: SandboxesOptions): Sandboxes {
     create: (key) => home.create(key),
     hold: (key) => home.hold(key),
     release: (key) => home.release(key),
+    holdAll: () => home.hold(null),
+    releaseAll: () => home.release(null),
     end: (key) => home.end(key),
     remove: (key, { killProcesses = false } = {}) => home.remove(key, killProcesses),
     list: () => home.list(),
