@@ -28,6 +28,7 @@ enum weft_reason {
 enum weft_hook {
 	WEFT_HOOK_CONNECT = 1,
 	WEFT_HOOK_LOOKUP = 2,
+	WEFT_HOOK_BIND = 3,
 };
 
 /* A record of the `events` ring: one refusal. */

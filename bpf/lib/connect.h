@@ -11,9 +11,6 @@
 #include "verdict.h"
 #include "workload.h"
 
-/* False on kernels before 5.18, which cannot choose the errno: refusals are then EPERM. Set before loading. */
-const volatile int has_set_retval = 1;
-
 struct dial {
 	const struct weft_config *config;
 	const struct weft_workload *source;
@@ -137,9 +134,7 @@ static __always_inline int refuse(struct dial *dial, enum weft_reason reason)
 		.destination_port = dial->port,
 	};
 	report(&event, WEFT_HOOK_CONNECT, reason, WEFT_COUNT_REFUSED);
-	if (has_set_retval)
-		bpf_set_retval(-ECONNREFUSED);
-	return SOCK_ADDR_REFUSE;
+	return sockaddr_refuse(ECONNREFUSED);
 }
 
 /* Remembers on the socket what was dialled and decided. Every connect() overwrites it, so a socket
@@ -171,6 +166,35 @@ static __always_inline enum weft_counter counter_of(enum dial_path path, enum we
 	return reason == WEFT_REASON_DIRECT ? WEFT_COUNT_DIRECT : WEFT_COUNT_PASSTHROUGH;
 }
 
+/* Whether it is the agent that would take it. Who else came to hold the port while no agent was there, by the kernel's own
+ * choice of a port, gets nothing; and where nobody does, the caller hears why. */
+static __always_inline int agent_takes(struct bpf_sock_addr *ctx, const struct weft_ip *ip, __u16 port, __u32 protocol)
+{
+	struct bpf_sock_tuple to = {};
+	__u32 size = sizeof(to.ipv6);
+	struct bpf_sock *sock;
+	int is_own;
+
+	if (ip_is_v4(ip)) {
+		size = sizeof(to.ipv4);
+		to.ipv4.saddr = to.ipv4.daddr = ip->word[3];
+		to.ipv4.dport = bpf_htons(port);
+	} else {
+		__builtin_memcpy(to.ipv6.saddr, ip->word, sizeof(to.ipv6.saddr));
+		__builtin_memcpy(to.ipv6.daddr, ip->word, sizeof(to.ipv6.daddr));
+		to.ipv6.dport = bpf_htons(port);
+	}
+	if (protocol == IPPROTO_UDP)
+		sock = bpf_sk_lookup_udp(ctx, &to, size, BPF_F_CURRENT_NETNS, 0);
+	else
+		sock = bpf_sk_lookup_tcp(ctx, &to, size, BPF_F_CURRENT_NETNS, 0);
+	if (!sock)
+		return 0;
+	is_own = bpf_sk_storage_get(&own_sockets, sock, 0, 0) != 0;
+	bpf_sk_release(sock);
+	return is_own;
+}
+
 /* Nothing is rewritten that is not remembered first: the flow hook could not attest it, and the app would see a
  * stranger as its peer. */
 static __always_inline int take_path(struct bpf_sock_addr *ctx, struct dial *dial, enum dial_path path, const int v6)
@@ -184,6 +208,8 @@ static __always_inline int take_path(struct bpf_sock_addr *ctx, struct dial *dia
 	if (path == PATH_AGENT) {
 		dial->backend = home_address(dial->source, &dial->ip);
 		dial->backend_port = dial->reason == WEFT_REASON_DNS ? dial->config->dns_port : dial->config->outbound_port;
+		if (!agent_takes(ctx, &dial->backend, dial->backend_port, dial->protocol))
+			return refuse(dial, WEFT_REASON_NO_AGENT);
 	}
 	sockaddr_rewrite(ctx, &dial->backend, dial->backend_port, v6);
 	count(counter_of(path, dial->reason));

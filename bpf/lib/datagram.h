@@ -19,15 +19,25 @@ static __always_inline int send_datagram(struct bpf_sock_addr *ctx, const int v6
 	return take_path(ctx, &dial, PATH_AGENT, v6);
 }
 
-/* The verifier lets recvmsg programs only allow. Only what comes from the agent's own port is renamed: a socket that
- * asked a nameserver may hear others too. */
+/* The verifier lets recvmsg programs only allow. Only what comes from the agent's own port at the workload's own address,
+ * which no app may hold (bind.h) and nobody else can send from, is renamed: a socket that asked a nameserver may hear others
+ * too, and those come from where they come from. */
 static __always_inline int receive_datagram(struct bpf_sock_addr *ctx, const int v6)
 {
 	const struct weft_socket *kept = bpf_sk_storage_get(&sockets, ctx->sk, 0, 0);
-	const struct weft_config *config = the_config();
+	const struct weft_workload *workload;
+	const struct weft_config *config;
+	struct weft_ip home, from;
 
-	if (kept && config && kept->reason == WEFT_REASON_DNS && sockaddr_port(ctx) == config->dns_port &&
-	    (v6 || ip_is_v4(&kept->ip)))
+	if (!kept || kept->reason != WEFT_REASON_DNS || !(v6 || ip_is_v4(&kept->ip)))
+		return SOCK_ADDR_ALLOW;
+	config = the_config();
+	workload = workload_of(bpf_get_netns_cookie(ctx));
+	if (!config || !workload || sockaddr_port(ctx) != config->dns_port)
+		return SOCK_ADDR_ALLOW;
+	from = sockaddr_ip(ctx, v6);
+	home = home_address(workload, &kept->ip);
+	if (ip_equal(&from, &home))
 		sockaddr_rewrite(ctx, &kept->ip, kept->port, v6);
 	return SOCK_ADDR_ALLOW;
 }

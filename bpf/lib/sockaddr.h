@@ -3,6 +3,17 @@
 #pragma once
 #include "ip.h"
 
+/* False on kernels before 5.18, which cannot choose the errno: refusals are then EPERM. Set before loading. */
+const volatile int has_set_retval = 1;
+
+/* The call fails with this error. */
+static __always_inline int sockaddr_refuse(int error)
+{
+	if (has_set_retval)
+		bpf_set_retval(-error);
+	return SOCK_ADDR_REFUSE;
+}
+
 /* `v6` is a constant at each call: the program of the other family never touches these fields, as the verifier
  * would refuse it. An IPv6 socket that dials a v4-mapped address comes through the IPv6 program and stays IPv6. */
 static __always_inline struct weft_ip sockaddr_ip(struct bpf_sock_addr *ctx, const int v6)

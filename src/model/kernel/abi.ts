@@ -58,7 +58,7 @@ export const REASON = {
 export const TAKEN = { not: 0, byOne: 1, told: 2 } as const;
 
 /** enum weft_hook: which program reported an event. */
-export const HOOK = { connect: 1, lookup: 2 } as const;
+export const HOOK = { connect: 1, lookup: 2, bind: 3 } as const;
 
 /** enum weft_counter, by index. */
 export const COUNTERS = [

@@ -7,7 +7,7 @@ import { type Attachment, cgroupOf, Links, netnsOf } from './links.ts';
 import { type LoadedObject, loadObject } from './object.ts';
 import { type DatapathMaps, linksDirectory, mapsDirectory, openMaps, preparePins, putInForce } from './pins.ts';
 
-const OBJECTS = ['connect', 'getpeername', 'datagram', 'flow', 'lookup'] as const;
+const OBJECTS = ['connect', 'getpeername', 'datagram', 'flow', 'bind', 'lookup'] as const;
 const ARRIVAL_OBJECT = 'lookup';
 const ARRIVAL_PROGRAM = 'weft_arrival';
 

@@ -19,7 +19,6 @@ const SOCK_DGRAM = 2;
 const NONBLOCK_CLOEXEC = 0o2004000;
 const SOL_SOCKET = 1;
 const SO_REUSEADDR = 2;
-const SO_REUSEPORT = 15;
 const IPPROTO_IPV6 = 41;
 const IPV6_V6ONLY = 26;
 const EAFNOSUPPORT = 97;
@@ -47,11 +46,20 @@ function boundAddress(fd: number): { ip: IpAddress; port: number } {
   return decodeSockaddr(address);
 }
 
-/** Creates and binds in a namespace; `options` run between the two. */
-function bindIn(netnsFd: number, kind: number, ip: IpAddress, port: number, options: (fd: number) => void): BoundSocket {
+/** Makes a socket known as the agent's own: before it is bound, since only those may have the agent's ports. */
+export type Mark = (fd: number) => void;
+
+/** Creates, marks and binds in a namespace; `options` run before the bind. */
+function bindIn({ netnsFd, mark }: Place, kind: number, ip: IpAddress, port: number, options: (fd: number) => void): BoundSocket {
   return inNamespace(netnsFd, () => {
     const fd = socket(AF[familyOf(ip)], kind | NONBLOCK_CLOEXEC, 0);
     if (fd < 0) throw failure('make a socket', errno());
+    try {
+      mark(fd);
+    } catch (error) {
+      closeSync(fd);
+      throw error;
+    }
     options(fd);
     const address = encodeSockaddr(ip, port);
     if (bind(fd, address, address.length) !== 0) {
@@ -63,35 +71,46 @@ function bindIn(netnsFd: number, kind: number, ip: IpAddress, port: number, opti
   });
 }
 
-function wildcard(netnsFd: number, kind: number, port: number): BoundSocket {
-  const shared = (fd: number): void => {
-    setOption(fd, SOL_SOCKET, SO_REUSEADDR, 1);
-    setOption(fd, SOL_SOCKET, SO_REUSEPORT, 1); // a new agent takes over while the old one drains
+/** The namespace that sockets are made in, and how they are marked. */
+export type Place = { netnsFd: number; mark: Mark };
+
+/**
+ * Nobody can be bound beside it: SO_REUSEPORT, or SO_REUSEADDR on UDP, would let any program of the workload share the port
+ * and its traffic. On TCP SO_REUSEADDR only lets a port be had again whose former connections are in TIME_WAIT.
+ */
+function wildcard(place: Place, kind: number, port: number): BoundSocket {
+  const exclusive = (fd: number): void => {
+    if (kind === SOCK_STREAM) setOption(fd, SOL_SOCKET, SO_REUSEADDR, 1);
   };
   try {
-    return bindIn(netnsFd, kind, parseIp('::'), port, (fd) => {
+    return bindIn(place, kind, parseIp('::'), port, (fd) => {
       setOption(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
-      shared(fd);
+      exclusive(fd);
     });
   } catch (error) {
     if (!(error instanceof WeftError) || !error.message.includes(errnoName(EAFNOSUPPORT))) throw error;
-    return bindIn(netnsFd, kind, parseIp('0.0.0.0'), port, shared); // IPv6 is off
+    return bindIn(place, kind, parseIp('0.0.0.0'), port, exclusive); // IPv6 is off
   }
 }
 
+/** Takes back SO_REUSEADDR, which lets others be bound beside a UDP socket. */
+export function requireExclusive(fd: number): void {
+  setOption(fd, SOL_SOCKET, SO_REUSEADDR, 0);
+}
+
 /** A TCP socket bound to every address of a namespace (dual-stack where IPv6 is on); give it to net.Server.listen({fd}). */
-export function tcpListenerIn(netnsFd: number, port: number): BoundSocket {
-  return wildcard(netnsFd, SOCK_STREAM, port);
+export function tcpListenerIn(place: Place, port: number): BoundSocket {
+  return wildcard(place, SOCK_STREAM, port);
 }
 
 /** A UDP socket bound to every address of a namespace; give it to dgram's bind({fd}). */
-export function udpSocketIn(netnsFd: number, port: number): BoundSocket {
-  return wildcard(netnsFd, SOCK_DGRAM, port);
+export function udpSocketIn(place: Place, port: number): BoundSocket {
+  return wildcard(place, SOCK_DGRAM, port);
 }
 
 /** An unconnected TCP socket bound to `ip` and a free port of a namespace. The caller owns the fd. */
-export function tcpSocketIn(netnsFd: number, ip: IpAddress): BoundSocket {
-  return bindIn(netnsFd, SOCK_STREAM, ip, 0, () => {});
+export function tcpSocketIn(place: Place, ip: IpAddress): BoundSocket {
+  return bindIn(place, SOCK_STREAM, ip, 0, () => {});
 }
 
 /** An unconnected, unbound TCP socket of a namespace. The caller owns the fd. */

@@ -9,7 +9,7 @@ import type { DatapathMaps } from '#platform/bpf/pins.ts';
 import { destroySocket } from './destroy-socket.ts';
 import { listConnections, type NamespaceConnections } from './list-connections.ts';
 import { namespaceCookie } from './namespace.ts';
-import { tcpListenerIn, tcpSocketIn, udpSocketIn, unboundTcpSocketIn } from './sockets.ts';
+import { type Place, requireExclusive, tcpListenerIn, tcpSocketIn, udpSocketIn, unboundTcpSocketIn } from './sockets.ts';
 
 type Tuple = Pick<Flow, 'source' | 'destination' | 'sourcePort' | 'destinationPort'>;
 
@@ -55,13 +55,13 @@ export class WorkloadNamespace {
   }
 
   async listenDatagrams(port: number, onQuery: (query: Buffer, peer: Address) => Promise<Buffer | null>): Promise<Listening> {
-    const { fd } = udpSocketIn(this.#fd, port);
-    this.#mark(fd);
+    const { fd } = udpSocketIn(this.#place, port);
     const socket = createSocket('udp6');
     await new Promise<void>((resolve, reject) => {
       socket.once('error', reject);
       socket.bind({ fd }, resolve);
     });
+    requireExclusive(fd); // libuv shares the address of every datagram socket that it takes over
     socket.on('error', () => {});
     socket.on('message', (query, sender) => {
       const ip = tryParseIp(sender.address);
@@ -80,8 +80,7 @@ export class WorkloadNamespace {
   }
 
   async dialApp(ip: IpAddress, port: number, client: Address, timeoutMs: number): Promise<Socket> {
-    const bound = tcpSocketIn(this.#fd, ip);
-    this.#mark(bound.fd);
+    const bound = tcpSocketIn(this.#place, ip);
     const key = { netnsCookie: this.netnsCookie, ip: bound.ip, port: bound.port };
     this.#maps.peers.set(key, client); // before the connect: the kernel moves it to the accepted socket
     try {
@@ -111,13 +110,16 @@ export class WorkloadNamespace {
     closeSync(this.#fd);
   }
 
+  get #place(): Place {
+    return { netnsFd: this.#fd, mark: (fd) => this.#mark(fd) };
+  }
+
   #mark(fd: number): void {
     this.#maps.ownSockets.set(fd, 1);
   }
 
   async #listen(port: number, onConnection: (socket: Socket) => void): Promise<{ server: Server; fd: number }> {
-    const { fd } = tcpListenerIn(this.#fd, port);
-    this.#mark(fd);
+    const { fd } = tcpListenerIn(this.#place, port);
     const server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true }, onConnection);
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
