@@ -249,13 +249,47 @@ test('an agent that stops looks at no flow any more', async () => {
   assert.deepEqual(rig.net.destroyed, []);
 });
 
-test('a flow in a namespace that is not served here is left alone', async () => {
+test('a workload that leaves takes its connections with it, also those to it, and what is left of them is tried again', async () => {
   const rig = await setUp();
   rig.tell(MESH);
   liveFlow(rig, 1n, client, server);
+  liveFlow(rig, 2n, server, client);
+  const id = idOf(rig, client);
   rig.agent.leave(client.uid);
-  rig.tell({ policies: [aPolicy('deny', principal('client'))] });
+  assert.deepEqual(
+    rig.net.destroyed.map(({ flow, inbound }) => [flow.sourcePort, inbound]),
+    [
+      [40_001, false],
+      [40_002, false],
+    ],
+  );
+  const line = rig.lines.findLast(({ message }) => message === 'connection closed: its workload left');
+  assert.equal(line?.error, 'one of its ends left the mesh');
+  rig.kernel.maps.flows.delete(2n); // as the kernel does; the first one it could not abort
+  rig.tell({ policies: [aPolicy('deny', principal('nobody'))] });
+  const last = rig.net.destroyed.at(-1);
+  assert.deepEqual([last?.flow.sourcePort, last?.inbound], [40_001, true], 'at its other end, since its own is gone');
+  assert.notEqual(idOf(rig, client), id);
+});
+
+test('a live connection is judged by who its ends are enrolled as, also when the mesh has forgotten them', async () => {
+  const rig = await setUp();
+  rig.tell(MESH);
+  liveFlow(rig, 1n, client, server);
+  rig.tell({ gone: [client, server] });
   assert.deepEqual(rig.net.destroyed, []);
+  rig.tell({ policies: [aPolicy('deny', principal('client'))] });
+  assert.equal(rig.net.destroyed.length > 0, true);
+});
+
+test('a service or workload that is bound to a waypoint makes every decision before it count no longer', async () => {
+  const rig = await setUp();
+  rig.tell(MESH);
+  const before = rig.agent.generation;
+  const waypoint = { kind: 'hostname', namespace: 'shop', hostname: 'gate.shop', hbonePort: 15_008 } as const;
+  rig.tell({ services: [{ ...cart, waypoint }] });
+  rig.tell({ workloads: [{ ...server, waypoint }] });
+  assert.equal(rig.agent.generation, before + 2);
 });
 
 test('the number of a workload that is gone is not given to another', async () => {

@@ -3,7 +3,8 @@ import { messageOf } from '#model/error.ts';
 import type { KernelEvent, LiveFlow } from '#model/kernel/maps.ts';
 import { type MeshDelta, MeshState } from '#model/mesh/mesh-state.ts';
 import type { Workload } from '#model/mesh/workload.ts';
-import { IdTable } from '#model/path/ids.ts';
+import type { IdTable } from '#model/path/ids.ts';
+import type { TableView } from '#model/path/tables.ts';
 import { AGENT } from '#model/settings/agents.ts';
 import { Meters } from '#model/telemetry/meters.ts';
 import { PeerSeries } from '#model/telemetry/peer-series.ts';
@@ -15,11 +16,12 @@ import type { DnsCounters } from './dns/effects.ts';
 import type { DnsResponder } from './dns/responder.ts';
 import type { AgentEffects } from './effects/agent-effects.ts';
 import { type Enrolled, Enrollment, type EnrollmentRequest } from './enrollment/enrollment.ts';
+import { LocalRecords } from './enrollment/local-records.ts';
 import { handlePlaintext, handleTunnel } from './inbound/inbound.ts';
 import { logRefusal } from './kernel/events.ts';
 import { FoundConnections } from './kernel/found-connections.ts';
-import { KernelTables } from './kernel/tables.ts';
-import { decidesOtherwise, Verdicts } from './kernel/verdicts.ts';
+import { adoptedIds, KernelTables } from './kernel/tables.ts';
+import { changesDecisions, Verdicts } from './kernel/verdicts.ts';
 import { handleOutbound } from './outbound/outbound.ts';
 import { dnsCounters, readAgentMetrics } from './status/agent-metrics.ts';
 
@@ -36,6 +38,7 @@ export class Agent {
   readonly mesh = new MeshState();
   readonly meters = new Meters('agent');
   readonly enrollment: Enrollment;
+  readonly records: LocalRecords;
   readonly ids: IdTable;
   readonly #options: AgentOptions;
   readonly #effects: AgentEffects;
@@ -66,8 +69,11 @@ export class Agent {
     const report = { clock, log, meters: this.meters, peers: new PeerSeries(this.meters) };
     const view = {
       mesh: this.mesh,
-      ids: this.ids,
-      local: () => this.#localRecords(),
+      local: () => this.records.all(),
+      idOf: (workload: Workload) => this.records.idOf(workload, this.ids),
+      party: (id: number) => this.records.party(id),
+      isSynced: () => this.#synced,
+      lastId: () => this.ids.last,
       destroy: (flow: LiveFlow) => this.#destroy(flow),
     };
     this.#verdicts = new Verdicts(kernel, view, report);
@@ -79,18 +85,23 @@ export class Agent {
       hbone: (workload) => this.#hboneServer(workload),
       dnsStream: (workload, socket) => void this.#dns.handleTcp(socket, workload.request.uid),
       dnsDatagram: (workload) => (query) => this.#dns.handleUdp(query, workload.request.uid),
+      ending: (workload) => this.#ending(workload),
+      superseded: (id) => this.#verdicts.leave(id),
+      ended: (workload) => this.#refreshLocal(workload),
     });
+    this.records = new LocalRecords(this.mesh, this.enrollment);
     this.#context = {
       mesh: this.mesh,
       effects,
       enrollment: this.enrollment,
+      records: this.records,
       verdicts: this.#verdicts,
       carried: this.#carried,
       clock,
       log,
       report: (origin) => reportOf(origin, report),
       dryRun: (decisions, source, path) => reportDryRun(report, decisions, source, path),
-      record: (enrolled) => this.#waiters.until(() => this.mesh.workload(enrolled.request.uid)),
+      record: (enrolled) => this.#waiters.until(() => this.records.of(enrolled)),
       synced: async () => (await this.#waiters.until(() => (this.#synced ? true : null))) === true,
     };
     this.#showMetrics();
@@ -122,8 +133,7 @@ export class Agent {
    * await: no connection is decided upon half a change.
    */
   applyMesh(delta: MeshDelta, complete: boolean): void {
-    const changesDecisions =
-      delta.policies.size > 0 || [...delta.workloads].some(([uid, next]) => decidesOtherwise(this.mesh.workload(uid), next));
+    const isOther = changesDecisions(this.mesh, delta);
     const touched = this.mesh.apply(delta);
     const first = complete && !this.#synced;
     this.#synced ||= complete;
@@ -131,16 +141,19 @@ export class Agent {
     if (touched.policies) for (const one of this.enrollment.all()) for (const ip of one.addresses) touched.ips.add(ip);
     this.#tables.refresh(touched, this.#view());
     // Only now is it certain that what the mesh does not know is gone, rather than not told yet.
-    if (first) this.#tables.purgeUnknown(this.mesh);
+    if (first) this.#tables.purgeUnknown(this.#view());
     if (first) this.#found.settle(); // before policy judges the live flows
-    if (first || changesDecisions) {
+    // What was judged without the record of one of its ends is judged again by it.
+    const isFirstRecord = this.records.remember(delta.workloads.keys());
+    if (first || isOther) {
       this.#verdicts.publish(!this.#isComplete());
       this.#verdicts.renew();
-      this.#carried.closeDenied(this.mesh);
+      this.#carried.closeDenied(this.mesh, (uid) => this.records.lastOf(uid));
     } else {
       // A new endpoint makes no verdict wrong: pairs that have one keep it, and no connection waits for the agent.
       this.#verdicts.fill(touched.workloads);
       this.#verdicts.publish(!this.#isComplete());
+      if (isFirstRecord && this.#synced) this.#verdicts.closeDenied();
     }
     for (const [uid, workload] of delta.workloads) {
       if (workload === null) this.#forget(uid);
@@ -173,17 +186,20 @@ export class Agent {
     this.#verdicts.closeDenied();
   }
 
-  /** Waits until discovery knows the workload; false after the deadline. */
+  /** Waits until discovery knows the workload as it is enrolled now; false after the deadline. */
   async known(uid: string): Promise<boolean> {
-    return (await this.#waiters.until(() => this.mesh.workload(uid))) !== null;
+    return (await this.#waiters.until(() => (this.records.isLocal(uid) ? true : null))) === true;
   }
 
   /** A workload ends: what is carried to it is cut (B56), then everything is undone. Unknown uids are no error. */
   leave(uid: string): void {
-    const enrolled = this.enrollment.get(uid);
-    this.#carried.closeTo(uid);
     this.enrollment.leave(uid); // also one that is only being enrolled
-    if (enrolled !== null) this.#refreshLocal(enrolled);
+  }
+
+  /** An enrolment ends, by leaving or because another takes its name: its connections go before its namespace is let go. */
+  #ending({ id, request }: Enrolled): void {
+    this.#carried.closeTo(request.uid);
+    this.#verdicts.leave(id);
   }
 
   /** The kernel refused something: one line in the log. */
@@ -220,7 +236,7 @@ export class Agent {
   #showMetrics(): void {
     readAgentMetrics(this.meters, {
       kernel: this.#effects.kernel,
-      mesh: this.mesh,
+      records: this.records,
       enrollment: this.enrollment,
       generation: () => this.generation,
       carried: () => this.carried,
@@ -233,36 +249,28 @@ export class Agent {
     return this.#synced && this.#tables.complete;
   }
 
-  /** Where this node is, for the choice of endpoints: as its workloads' records say; they are alike in that. */
-  #view() {
-    const isLocal = (uid: string): boolean => this.enrollment.get(uid) !== null;
-    const [some] = this.#localRecords();
-    const location = some ?? {
-      node: this.#options.node,
-      clusterId: '',
-      network: '',
-      locality: { region: '', zone: '', subzone: '' },
-    };
-    return { mesh: this.mesh, ids: this.ids, isLocal, location };
+  #view(): TableView {
+    return this.records.tableView(this.ids, this.#options.node);
   }
 
   /** Before the first sync the kernel keeps what a former agent knew; the sync then replaces it as a whole. */
   #refreshLocal(enrolled: Enrolled): void {
-    if (!this.#synced) return;
+    this.records.remember([enrolled.request.uid]);
+    if (!this.#synced) {
+      this.#tables.claim(enrolled.addresses, this.#view());
+      return;
+    }
     const record = this.mesh.workload(enrolled.request.uid);
     const services = new Set(record === null ? [] : record.services.keys());
     this.#tables.refresh({ ips: new Set(enrolled.addresses), services, workloads: new Set(), policies: false }, this.#view());
     this.#verdicts.fill(new Set([enrolled.request.uid]));
   }
 
-  /** Those of the enrolled whose record has arrived: the others have no identity that could be evaluated. */
-  #localRecords(): Workload[] {
-    return this.enrollment.all().flatMap(({ request }) => this.mesh.workload(request.uid) ?? []);
-  }
-
-  /** Only in namespaces served here: in another one the tuple may be somebody else's connection. */
-  #destroy(live: LiveFlow): boolean {
-    return this.enrollment.byNetnsCookie(live.flow.netnsCookie)?.netns.destroyFlow(live.flow, live.inbound === 1) ?? false;
+  /** Only in namespaces served here: in another one the tuple may be somebody else's connection. One end will do. */
+  #destroy({ flow, inbound, destinationId }: LiveFlow): boolean {
+    const owner = this.enrollment.byNetnsCookie(flow.netnsCookie);
+    if (owner !== null) return owner.netns.destroyFlow(flow, inbound === 1);
+    return this.enrollment.byId(destinationId)?.netns.destroyFlow(flow, true) ?? false;
   }
 
   /** Numbers of workloads that are gone and not enrolled here are let go; a later workload gets a new one. */
@@ -284,17 +292,4 @@ export class Agent {
       onRefused: (cause) => this.meters.counter('weft_refusals_total', { reporter: 'destination', cause }).add(),
     });
   }
-}
-
-/** Numbers of an adopted data path: local workloads keep theirs, new names continue after the highest in use. */
-function adoptedIds(maps: AgentEffects['kernel']['maps'], adopted: boolean): IdTable {
-  if (!adopted) return new IdTable();
-  const used = [
-    ...maps.addresses.entries().flatMap(([, { id, waypointId }]) => [id, waypointId]),
-    ...maps.services.entries().flatMap(([, { id, waypointId }]) => [id, waypointId]),
-    ...maps.verdicts.entries().flatMap(([{ sourceId, destinationId }]) => [sourceId, destinationId]),
-  ];
-  const ids = new IdTable(used.reduce((highest, id) => Math.max(highest, id), 0));
-  for (const [id, { uid }] of maps.names.entries()) ids.restore('workload', uid, id);
-  return ids;
 }

@@ -31,7 +31,7 @@ export type OutboundQuestion = {
 /** What the decision needs to know besides the mesh. */
 export type NodeView = {
   mesh: MeshState;
-  /** Workloads enrolled on this node, by uid. */
+  /** Whether the mesh's record of this name is that of a workload enrolled on this node. */
   isLocal(uid: string): boolean;
   random: Random;
 };
@@ -71,7 +71,9 @@ function toService(service: Service, question: OutboundQuestion, view: NodeView)
 
 function toWorkload(workload: Workload, ip: IpAddress, port: number, service: Service | null, view: NodeView): OutboundPath {
   const destination = { workload, ip, port, service };
-  const reach = reachOf(destination, view.isLocal(workload.uid));
+  // Whatever its record says of tunnels: what arrives at an enrolled workload from this node must be evaluated first.
+  if (view.isLocal(workload.uid)) return { kind: 'local', ...destination };
+  const reach = reachOf(destination, false);
   switch (reach.kind) {
     case 'plain':
       return { kind: 'plain', ...destination };

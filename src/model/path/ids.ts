@@ -28,6 +28,17 @@ export class IdTable {
     return this.#last;
   }
 
+  /** The number of a name; null when it has none. */
+  find(kind: IdKind, name: string): number | null {
+    return this.#ids.get(`${kind}:${name}`) ?? null;
+  }
+
+  /** A fresh number for a name that may have had one: what comes again under an old name is somebody else. */
+  renew(kind: IdKind, name: string): number {
+    this.forget(kind, name);
+    return this.of(kind, name);
+  }
+
   /** Name of an id, without its kind; null when unknown. */
   nameOf(id: number): string | null {
     const key = this.#names.get(id);

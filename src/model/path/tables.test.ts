@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parseIp } from '#model/address/ip.ts';
+import { type IpAddress, parseIp } from '#model/address/ip.ts';
 import { ADDRESS_FLAG, SERVICE_FLAG } from '#model/kernel/abi.ts';
 import { aMesh, aService, aWorkload, endpointOf } from '#model/mesh/mesh-fixtures.testing.ts';
 import type { MeshState } from '#model/mesh/mesh-state.ts';
@@ -10,11 +10,17 @@ import { addressEntry, frontendsOfVip, localWaypoints } from './tables.ts';
 const cart = aService('cart', ['240.0.0.1', 'fd99::1']);
 const near = aWorkload('near', ['10.0.0.1', 'fd00::1'], { services: endpointOf(cart) });
 const far = aWorkload('far', ['10.0.1.1'], { node: 'two', services: endpointOf(cart, 9090) });
+const NEAR_ID = 70;
 const VIP4 = parseIp('240.0.0.1');
 
 function view(mesh: MeshState) {
   const location = { node: 'one', clusterId: 'Kubernetes', network: '', locality: { region: '', zone: '', subzone: '' } };
-  return { mesh, ids: new IdTable(), isLocal: (uid: string) => uid.endsWith('/near'), location };
+  const isLocal = (uid: string): boolean => uid.endsWith('/near');
+  const enrolledAt = (ip: IpAddress) => {
+    const record = mesh.workloadByIp(ip);
+    return record !== null && isLocal(record.uid) ? { id: NEAR_ID, record } : null;
+  };
+  return { mesh, ids: new IdTable(), isLocal, enrolledAt, location };
 }
 
 test('a local workload nothing restricts is open to plain text; a DENY or ALLOW closes it', () => {
@@ -32,6 +38,17 @@ test('a local workload nothing restricts is open to plain text; a DENY or ALLOW 
     ]),
   });
   assert.equal(addressEntry(parseIp('10.0.0.1'), view(mesh))?.flags, ADDRESS_FLAG.local | ADDRESS_FLAG.hbone);
+});
+
+test('an address that is enrolled here is the enrolment’s, and closed while the mesh has no record of it', () => {
+  const mesh = aMesh([near, far], [cart]);
+  assert.equal(addressEntry(parseIp('10.0.0.1'), view(mesh))?.id, NEAR_ID);
+  for (const enrolledAt of [() => ({ id: 71, record: null }), () => ({ id: 72, record: near })]) {
+    const entry = addressEntry(parseIp('10.0.1.1'), { ...view(mesh), enrolledAt });
+    const { id, record } = enrolledAt();
+    const open = ADDRESS_FLAG.hbone | ADDRESS_FLAG.plaintextOpen;
+    assert.deepEqual(entry, { id, flags: ADDRESS_FLAG.local | (record === null ? 0 : open), waypointId: 0 });
+  }
 });
 
 test('an address of no workload has no entry', () => assert.equal(addressEntry(parseIp('8.8.8.8'), view(aMesh([near]))), null));
@@ -75,4 +92,5 @@ test('numbers are never given twice', () => {
   ids.forget('workload', 'b');
   assert.equal(ids.nameOf(51), null);
   assert.equal(ids.of('workload', 'b'), 52);
+  assert.deepEqual([ids.renew('workload', 'b'), ids.of('workload', 'b'), ids.nameOf(52), ids.last], [53, 53, null, 53]);
 });

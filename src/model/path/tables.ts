@@ -27,18 +27,30 @@ export type FrontendEntry = {
 export type WaypointEntry = { ip4: IpAddress | null; ip6: IpAddress | null };
 
 /** What the tables are computed from. */
-export type TableView = { mesh: MeshState; ids: IdTable; isLocal(uid: string): boolean; location: ClientLocation };
+export type TableView = {
+  mesh: MeshState;
+  ids: IdTable;
+  /** Whether the mesh's record of this name is that of an enrolment of this node. */
+  isLocal(uid: string): boolean;
+  /** Whose address it is on this node: the number of the enrolment, and its record if the mesh has one; null: nobody's. */
+  enrolledAt(ip: IpAddress): { id: number; record: Workload | null } | null;
+  location: ClientLocation;
+};
 
-/** The `addresses` entry of an IP; null when no workload owns it. */
+/**
+ * The `addresses` entry of an IP; null when no workload owns it. On this node it is the enrolment's, whatever the mesh says
+ * of the address: without a record of its own it has no verdicts, so every connection to it waits for one in the agent.
+ */
 export function addressEntry(ip: IpAddress, view: TableView): AddressEntry | null {
-  const workload = view.mesh.workloadByIp(ip);
+  const enrolled = view.enrolledAt(ip);
+  if (enrolled !== null && enrolled.record === null) return { id: enrolled.id, flags: ADDRESS_FLAG.local, waypointId: 0 };
+  const workload = enrolled?.record ?? view.mesh.workloadByIp(ip);
   if (workload === null) return null;
-  const local = view.isLocal(workload.uid);
-  const open = local && !restrictsPlaintext(policiesFor(view.mesh, workload));
+  const open = enrolled !== null && !restrictsPlaintext(policiesFor(view.mesh, workload));
   return {
-    id: view.ids.of('workload', workload.uid),
+    id: enrolled?.id ?? view.ids.of('workload', workload.uid),
     flags:
-      (local ? ADDRESS_FLAG.local : 0) |
+      (enrolled !== null ? ADDRESS_FLAG.local : 0) |
       (workload.tunnelProtocol === 'hbone' ? ADDRESS_FLAG.hbone : 0) |
       (open ? ADDRESS_FLAG.plaintextOpen : 0),
     waypointId: waypointId(workload.waypoint, view),

@@ -1,4 +1,5 @@
 import type { MeshState } from '#model/mesh/mesh-state.ts';
+import type { Workload } from '#model/mesh/workload.ts';
 import { type Connection, decideL4, policiesFor } from '#model/policy/l4.ts';
 import { Refusal } from '#model/telemetry/close-cause.ts';
 
@@ -24,11 +25,14 @@ export class CarriedConnections {
     return () => this.#open.delete(carried);
   }
 
-  /** Evaluates with the present policies and the workload's present record. */
-  closeDenied(mesh: MeshState): number {
+  /**
+   * Evaluates with the present policies and the workload's record; `recordOf`: null when the workload is not enrolled any
+   * more, whose connections are cut by `closeTo`.
+   */
+  closeDenied(mesh: MeshState, recordOf: (uid: string) => Workload | null): number {
     let closed = 0;
     for (const carried of this.#open) {
-      const destination = mesh.workload(carried.destinationUid);
+      const destination = recordOf(carried.destinationUid);
       if (destination === null) continue;
       const decision = decideL4(policiesFor(mesh, destination), carried.connection);
       if (decision.allowed) continue;

@@ -10,6 +10,7 @@ import type { RecordEnd, RecordOrigin, RecordPath, RecordSource } from '#model/t
 import { Refusal } from '#model/telemetry/close-cause.ts';
 import type { AgentEffects } from '#node-agent/effects/agent-effects.ts';
 import type { Enrolled, Enrollment } from '#node-agent/enrollment/enrollment.ts';
+import type { LocalRecords } from '#node-agent/enrollment/local-records.ts';
 import type { Verdicts } from '#node-agent/kernel/verdicts.ts';
 import type { ConnectionEnd, ConnectionReport } from './access-log.ts';
 import type { CarriedConnections } from './carried-connections.ts';
@@ -19,6 +20,8 @@ export type AgentContext = {
   mesh: MeshState;
   effects: AgentEffects;
   enrollment: Enrollment;
+  /** Which records of the mesh are those of this node's enrolments. */
+  records: LocalRecords;
   verdicts: Verdicts;
   carried: CarriedConnections;
   clock: Clock;
@@ -27,7 +30,7 @@ export type AgentContext = {
   report(origin: RecordOrigin): ConnectionReport;
   /** Tells what policies in dry run would have done to a connection that is carried here. */
   dryRun(decisions: readonly L4DryRun[], source: RecordSource, path: RecordPath): void;
-  /** Resolves with the workload's record once discovery has sent it; null after the deadline. */
+  /** Resolves with the enrolment's own record once discovery has sent it; null after the deadline. */
   record(enrolled: Enrolled): Promise<Workload | null>;
   /** Resolves when the mesh is known; rejects never, false after the deadline. */
   synced(): Promise<boolean>;

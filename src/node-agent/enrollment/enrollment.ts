@@ -9,6 +9,7 @@ import type { WorkloadRequest } from '#model/mesh/registration.ts';
 import type { IdTable } from '#model/path/ids.ts';
 import { addressesByFamily } from '#model/path/tables.ts';
 import { TUNNEL } from '#model/settings/tunnels.ts';
+import { Refusal } from '#model/telemetry/close-cause.ts';
 import type {
   AgentEffects,
   DatagramHandler,
@@ -25,10 +26,15 @@ export type EnrollmentRequest = WorkloadRequest & {
   netnsPath: string;
 };
 
-/** A workload whose namespace this agent captures. */
+/**
+ * A workload whose namespace this agent captures. Rights belong to this object and its number, never to the name, address,
+ * path or cookie, which can all come again.
+ */
 export type Enrolled = {
   request: EnrollmentRequest;
   id: number;
+  /** Connections of the workload that are carried or about to be; cut when the enrolment ends. */
+  calls: Set<AbortController>;
   identity: Identity;
   addresses: IpAddress[];
   netns: WorkloadNamespace;
@@ -42,6 +48,12 @@ export type EnrollmentHandlers = {
   hbone(workload: Enrolled): HboneServer;
   dnsStream(workload: Enrolled, socket: Socket): void;
   dnsDatagram(workload: Enrolled): DatagramHandler;
+  /** It is about to end: the last moment at which its namespace can be reached. */
+  ending(workload: Enrolled): void;
+  /** What the kernel still remembers under this number is of an enrolment that ended with a former agent. */
+  superseded(id: number): void;
+  /** It has ended: nothing of it is left here or in the kernel's tables of workloads. */
+  ended(workload: Enrolled): void;
 };
 
 /** An enrollment under way; `left`: the workload left meanwhile, so it must come to nothing. */
@@ -122,6 +134,7 @@ export class Enrollment {
     }
     // A new namespace, or another account in the old one: nothing may go on under the former identity.
     if (known !== undefined) this.#remove(known);
+    const former = [this.#effects.kernel.maps.workloads.get(netns.netnsCookie)?.id, this.#ids.find('workload', request.uid)];
     const entry: Entry = { enrolled: this.#describe(request, netns), listening: [], server: null };
     try {
       await this.#listen(entry);
@@ -132,10 +145,20 @@ export class Enrollment {
       throw error;
     }
     this.#index(entry);
+    this.#supersede(former, entry.enrolled.id);
     const { addresses } = request;
     const identity = formatIdentity(entry.enrolled.identity);
     this.#log.info({ workload: request.uid, identity, addresses }, 'workload enrolled');
     return entry.enrolled;
+  }
+
+  /** Only after an adoption is there anything: this agent's own enrolments have been removed before. */
+  #supersede(former: readonly (number | null | undefined)[], id: number): void {
+    for (const one of new Set(former)) {
+      if (one === null || one === undefined || one === id) continue;
+      this.#effects.kernel.maps.names.delete(one);
+      this.#handlers.superseded(one);
+    }
   }
 
   /** Undoes enroll, also one that is under way; connections are cut by the caller. Unknown uids are no error. */
@@ -147,13 +170,17 @@ export class Enrollment {
 
   /** Capture ends first: from then on no connection is sent to listeners that are about to close. */
   #remove(entry: Entry): void {
-    const { netns, id, request, identity } = entry.enrolled;
+    const { netns, id, request, identity, calls } = entry.enrolled;
+    this.#handlers.ending(entry.enrolled);
     this.#unindex(entry);
     const { maps } = this.#effects.kernel;
     maps.workloads.delete(netns.netnsCookie);
     this.#effects.kernel.detachNamespace(netns.netnsCookie);
     maps.names.delete(id);
+    for (const call of calls) call.abort(new Refusal('workload-left', 'the workload left the mesh'));
     this.#close(entry);
+    this.#ids.forget('workload', request.uid);
+    this.#handlers.ended(entry.enrolled);
     // Workloads of one account share a certificate (B59): it goes with the last of them.
     if (!this.all().some((other) => sameIdentity(other.identity, identity))) this.#effects.forgetCredentials(identity);
     this.#log.info({ workload: request.uid }, 'workload left');
@@ -185,8 +212,25 @@ export class Enrollment {
   #describe(request: EnrollmentRequest, netns: WorkloadNamespace): Enrolled {
     const identity = { trustDomain: this.#trustDomain, namespace: request.namespace, serviceAccount: request.serviceAccount };
     const pool = this.#effects.createPool((ip, port) => netns.dial(ip, port, TUNNEL.connectTimeoutMs));
-    const id = this.#ids.of('workload', request.uid);
-    return { request, id, identity, addresses: request.addresses.map(parseIp), netns, pool };
+    const addresses = request.addresses.map(parseIp);
+    const id = this.#adoptedId(request, identity, addresses, netns) ?? this.#ids.renew('workload', request.uid);
+    return { request, id, identity, addresses, netns, pool, calls: new Set() };
+  }
+
+  /** The number under which a former agent captured this very namespace for this very identity; null: it is somebody new. */
+  #adoptedId(
+    { uid }: EnrollmentRequest,
+    identity: Identity,
+    addresses: IpAddress[],
+    { netnsCookie }: WorkloadNamespace,
+  ): number | null {
+    const { workloads, names } = this.#effects.kernel.maps;
+    const known = workloads.get(netnsCookie);
+    if (known === null) return null;
+    const name = names.get(known.id);
+    const { ip4, ip6 } = addressesByFamily({ addresses });
+    const isSame = name?.uid === uid && name.identity === formatIdentity(identity) && known.ip4 === ip4 && known.ip6 === ip6;
+    return isSame ? known.id : null;
   }
 
   async #listen(entry: Entry): Promise<void> {
@@ -211,6 +255,9 @@ export class Enrollment {
     kernel.attachNamespace(request.netnsPath, netns.netnsCookie);
     const flags = request.nativeTunnel ? WORKLOAD_FLAG.nativeTunnel : 0;
     try {
+      // The number before it is used: it must not be given again, even if this agent dies before anything else is told.
+      const config = kernel.maps.config.get(0);
+      if (config !== null) kernel.maps.config.set(0, { ...config, lastId: Math.max(config.lastId, this.#ids.last) });
       // The name first: an agent that adopts the maps must find a name for each number that captures.
       kernel.maps.names.set(id, { uid: request.uid, identity: formatIdentity(identity) });
       kernel.maps.workloads.set(netns.netnsCookie, { id, flags, ...addressesByFamily({ addresses }) });

@@ -53,7 +53,7 @@ export async function openerOf(
   const workload = await context.record(opener);
   if (workload === null) return new Refusal('unknown-workload', 'the control plane does not know the workload that opened it');
   const dialled = { ip: origin.dialled ?? target.ip, port: origin.dialledPort };
-  const isLocal = (uid: string): boolean => context.enrollment.get(uid) !== null;
+  const isLocal = (uid: string): boolean => context.records.isLocal(uid);
   const view = { mesh: context.mesh, isLocal, random: context.effects.random };
   const path = decideOutbound({ source: workload, dialled, chosen: target }, view);
   if (path.kind === 'refused') return new Refusal(path.cause, path.reason);

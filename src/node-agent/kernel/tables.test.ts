@@ -17,7 +17,7 @@ function setUp(addressesMax?: number) {
   const kernel = memoryKernel(addressesMax);
   const mesh = new MeshState();
   const tables = new KernelTables(kernel.maps, SILENT_LOG);
-  const view = { mesh, ids: new IdTable(), isLocal: () => false, location };
+  const view = { mesh, ids: new IdTable(), isLocal: () => false, enrolledAt: () => null, location };
   const apply = (...delta: Parameters<typeof deltaOf>): void => tables.refresh(mesh.apply(deltaOf(...delta)), view);
   return { kernel, mesh, tables, view, apply };
 }
@@ -74,13 +74,13 @@ test('a full map is not complete, and becomes complete when there is room again'
 });
 
 test('what an adopted map holds of a mesh that is gone is purged', () => {
-  const { kernel, mesh, tables, apply } = setUp();
+  const { kernel, view, tables, apply } = setUp();
   const { maps } = kernel;
   maps.addresses.set(parseIp('10.9.9.9'), { id: 3, flags: 0, waypointId: 0 });
   maps.services.set({ ip: parseIp('240.9.9.9'), port: 80, protocol: 6 }, { id: 9, backendCount: 1, waypointId: 0, flags: 0 });
   maps.backends.set({ serviceId: 9, slot: 0 }, { ip: parseIp('10.9.9.9'), port: 1 });
   apply([pod('a', '10.0.0.1')], [cart]);
-  tables.purgeUnknown(mesh);
+  tables.purgeUnknown(view);
   assert.deepEqual(
     maps.addresses.entries().map(([ip]) => ip),
     ['10.0.0.1'],

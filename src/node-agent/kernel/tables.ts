@@ -2,7 +2,8 @@ import type { IpAddress } from '#model/address/ip.ts';
 import type { Log } from '#model/effects/log.ts';
 import { messageOf } from '#model/error.ts';
 import type { KernelMaps, MapKey } from '#model/kernel/maps.ts';
-import type { MeshState, Touched } from '#model/mesh/mesh-state.ts';
+import type { Touched } from '#model/mesh/mesh-state.ts';
+import { IdTable } from '#model/path/ids.ts';
 import {
   type AddressEntry,
   addressEntry,
@@ -49,10 +50,22 @@ export class KernelTables {
     this.#refreshWaypoints(view);
   }
 
-  /** First sync after adopting maps: whatever the mesh does not know any more goes. */
-  purgeUnknown(mesh: MeshState): void {
+  /**
+   * Before the first sync: an enrolment came to these addresses, or left them. Of one that was adopted with its number what
+   * the former agent knew goes on.
+   */
+  claim(ips: readonly IpAddress[], view: TableView): void {
+    for (const ip of ips) {
+      const enrolled = view.enrolledAt(ip);
+      if (enrolled !== null && this.#maps.addresses.get(ip)?.id === enrolled.id) continue;
+      this.#guard(ip, () => this.#refreshAddress(ip, view));
+    }
+  }
+
+  /** First sync after adopting maps: whatever the mesh does not know any more goes, but for what is enrolled here. */
+  purgeUnknown(view: TableView): void {
     for (const [ip] of this.#maps.addresses.entries()) {
-      if (ip !== null && mesh.workloadByIp(ip) === null) this.#maps.addresses.delete(ip);
+      if (ip !== null && view.mesh.workloadByIp(ip) === null && view.enrolledAt(ip) === null) this.#maps.addresses.delete(ip);
     }
     const frontends = [...this.#frontends.values()].flat();
     const place = ({ ip, port, protocol }: MapKey<'services'>): string => `${ip}|${port}|${protocol}`;
@@ -159,4 +172,21 @@ function sameFrontend(a: FrontendEntry, b: FrontendEntry): boolean {
     a.slots.length === b.slots.length &&
     a.slots.every((slot, index) => slot.ip === b.slots[index]?.ip && slot.port === b.slots[index]?.port)
   );
+}
+
+/**
+ * Numbers of an adopted data path: enrolments that go on keep theirs, all others continue after the highest that was ever
+ * given, which no map may hold any more.
+ */
+export function adoptedIds(maps: KernelMaps, adopted: boolean): IdTable {
+  if (!adopted) return new IdTable();
+  const used = [
+    maps.config.get(0)?.lastId ?? 0,
+    ...maps.addresses.entries().flatMap(([, { id, waypointId }]) => [id, waypointId]),
+    ...maps.services.entries().flatMap(([, { id, waypointId }]) => [id, waypointId]),
+    ...maps.verdicts.entries().flatMap(([{ sourceId, destinationId }]) => [sourceId, destinationId]),
+  ];
+  const ids = new IdTable(used.reduce((highest, id) => Math.max(highest, id), 0));
+  for (const [id, { uid }] of maps.names.entries()) ids.restore('workload', uid, id);
+  return ids;
 }

@@ -7,6 +7,7 @@ import type { LiveFlow } from '#model/kernel/maps.ts';
 import { type Authorization, EMPTY_MATCH, type Match } from '#model/mesh/authorization.ts';
 import { aService, aWorkload, deltaOf, endpointOf } from '#model/mesh/mesh-fixtures.testing.ts';
 import { MeshState } from '#model/mesh/mesh-state.ts';
+import { identityOf } from '#model/mesh/workload.ts';
 import { IdTable } from '#model/path/ids.ts';
 import { Meters } from '#model/telemetry/meters.ts';
 import { memoryKernel } from './memory-kernel.testing.ts';
@@ -26,7 +27,18 @@ function setUp() {
   const destroy = (flow: LiveFlow): boolean => destroyed.push(flow) > 0;
   const verdicts = new Verdicts(
     kernel,
-    { mesh, ids, local: () => [client, server], destroy },
+    {
+      mesh,
+      local: () => [client, server],
+      idOf: ({ uid }) => ids.of('workload', uid),
+      party: (id) => {
+        const record = mesh.workload(ids.nameOf(id) ?? '');
+        return record === null ? null : { identity: identityOf(record), record };
+      },
+      lastId: () => ids.last,
+      isSynced: () => true,
+      destroy,
+    },
     { clock: NO_TIME, log: SILENT_LOG, meters: new Meters('agent') },
   );
   const key = { sourceId: ids.of('workload', client.uid), destinationId: ids.of('workload', server.uid), port: 8080 };

@@ -1,14 +1,15 @@
 import type { Cancel } from '#model/effects/clock.ts';
 import { messageOf } from '#model/error.ts';
+import type { Identity } from '#model/identity/identity.ts';
 import { CONFIG_FLAG } from '#model/kernel/abi.ts';
 import type { LiveFlow } from '#model/kernel/maps.ts';
-import type { MeshState } from '#model/mesh/mesh-state.ts';
+import type { MeshDelta, MeshState } from '#model/mesh/mesh-state.ts';
 import { PORT } from '#model/mesh/ports.ts';
 import type { Workload } from '#model/mesh/workload.ts';
-import type { IdTable } from '#model/path/ids.ts';
 import { connectionOf, decideL4, type L4Decision, pairVerdict, policiesFor } from '#model/policy/l4.ts';
 import { AGENT } from '#model/settings/agents.ts';
 import { type AccessRecord, NO_PATH, REFUSED_OUTCOME, recordOf } from '#model/telemetry/access-record.ts';
+import { CLOSE_CAUSES } from '#model/telemetry/close-cause.ts';
 import type { Kernel, ReportEffects } from '#node-agent/effects/agent-effects.ts';
 import { DryRunTally } from './dry-run-tally.ts';
 
@@ -18,12 +19,22 @@ export const FOUND = 0;
 /** What verdicts are computed from. */
 export type VerdictView = {
   mesh: MeshState;
-  ids: IdTable;
   /** Records of the workloads enrolled on this node. */
   local(): Workload[];
+  /** The kernel's number for what a record describes; null: of nobody that is there now. */
+  idOf(workload: Workload): number | null;
+  /** An end of a live connection: who it is enrolled as, and the record of its policies; null: it has left. */
+  party(id: number): { readonly identity: Identity; readonly record: Workload } | null;
+  /** The highest number given so far. */
+  lastId(): number;
+  /** The whole mesh is known: who is not there has left. */
+  isSynced(): boolean;
   /** Aborts a kernel connection of an enrolled namespace. */
   destroy(flow: LiveFlow): boolean;
 };
+
+/** The decision on a connection one of whose ends is no longer enrolled. */
+const LEFT: L4Decision = { allowed: false, policy: null, rule: null, reason: 'one of its ends left the mesh' };
 
 /** Where closed connections are told, and the time of the second look. */
 export type VerdictEffects = Omit<ReportEffects, 'peers'>;
@@ -36,6 +47,9 @@ export class Verdicts {
   #generation: number;
   #incomplete = true;
   #cancelSweep: Cancel = () => {};
+  /** Numbers of enrolments that ended, whose traces are still to go. */
+  readonly #left = new Set<number>();
+  #cancelForget: Cancel = () => {};
 
   constructor(kernel: Kernel, view: VerdictView, effects: VerdictEffects) {
     this.#kernel = kernel;
@@ -60,7 +74,7 @@ export class Verdicts {
       hbonePort: PORT.hbone,
       dnsPort: PORT.dns,
       waypointPort: PORT.waypoint,
-      lastId: this.#view.ids.last,
+      lastId: this.#view.lastId(),
     });
   }
 
@@ -97,27 +111,54 @@ export class Verdicts {
   /** Touches the kernel no more. */
   stop(): void {
     this.#cancelSweep();
+    this.#cancelForget();
   }
 
-  /** Closes live kernel connections that policy now denies; returns how many. */
+  /** Closes live kernel connections that policy now denies, or one of whose ends has left; returns how many. */
   closeDenied(): number {
     let closed = 0;
     for (const [socketCookie, live] of this.#kernel.maps.flows.entries()) {
       const decision = this.#judge(live);
-      if (decision === null || decision.allowed) continue;
-      const destroyed = this.#destroy(live);
-      // Found by the agent, not seen by the kernel's programs, which may not hear of its end either.
-      if (live.generation === FOUND) this.#kernel.maps.flows.delete(socketCookie);
-      if (!destroyed) continue;
-      closed++;
-      const reporter = live.inbound === 1 ? 'destination' : 'source';
-      this.#effects.meters.counter('weft_refusals_total', { reporter, cause: 'policy-change' }).add();
-      this.#effects.log.warn(
-        { ...this.#closeRecord(live, decision), cookie: String(socketCookie) },
-        'connection closed due to policy change',
-      );
+      if (decision !== null && !decision.allowed && this.#close(socketCookie, live, decision)) closed++;
     }
     return closed;
+  }
+
+  /**
+   * An enrolment ends: its connections are closed while its namespace can still be reached, and what the kernel remembers of
+   * its number goes. That takes a walk through whole maps, so many that leave at once share one; the number is never given
+   * again, so nothing depends on when.
+   */
+  leave(id: number): void {
+    const { flows } = this.#kernel.maps;
+    for (const [socketCookie, live] of flows.entries())
+      if (live.sourceId === id || live.destinationId === id) this.#close(socketCookie, live, LEFT);
+    this.#left.add(id);
+    if (this.#left.size === 1) this.#cancelForget = this.#effects.clock.after(AGENT.secondSweepMs, () => this.#forgetLeft());
+  }
+
+  #forgetLeft(): void {
+    const { verdicts, attested, captured } = this.#kernel.maps;
+    const isGone = (one: { sourceId: number; destinationId: number }): boolean =>
+      this.#left.has(one.sourceId) || this.#left.has(one.destinationId);
+    for (const [key] of verdicts.entries()) if (isGone(key)) verdicts.delete(key);
+    for (const map of [attested, captured]) for (const [key, origin] of map.entries()) if (isGone(origin)) map.delete(key);
+    this.#left.clear();
+  }
+
+  #close(socketCookie: bigint, live: LiveFlow, decision: L4Decision): boolean {
+    const destroyed = this.#destroy(live);
+    // Found by the agent, not seen by the kernel's programs, which may not hear of its end either.
+    if (live.generation === FOUND) this.#kernel.maps.flows.delete(socketCookie);
+    if (!destroyed) return false;
+    const reporter = live.inbound === 1 ? 'destination' : 'source';
+    const cause = decision === LEFT ? 'workload-left' : 'policy-change';
+    this.#effects.meters.counter('weft_refusals_total', { reporter, cause }).add();
+    this.#effects.log.warn(
+      { ...this.#closeRecord(live, decision, cause), cookie: String(socketCookie) },
+      decision === LEFT ? 'connection closed: its workload left' : 'connection closed due to policy change',
+    );
+    return true;
   }
 
   /** One connection that cannot be closed must not save the next. */
@@ -130,9 +171,12 @@ export class Verdicts {
     }
   }
 
-  #closeRecord({ flow, inbound, sourceId, destinationId }: LiveFlow, { policy, rule, reason }: L4Decision): AccessRecord {
-    const { mesh, ids } = this.#view;
-    const workloadOf = (id: number): Workload | null => mesh.workload(ids.nameOf(id) ?? '');
+  #closeRecord(
+    { flow, inbound, sourceId, destinationId }: LiveFlow,
+    { policy, rule, reason }: L4Decision,
+    cause: 'policy-change' | 'workload-left',
+  ): AccessRecord {
+    const workloadOf = (id: number): Workload | null => this.#view.party(id)?.record ?? null;
     const { source, destination, sourcePort, destinationPort } = flow;
     return recordOf(
       { end: source === null ? null : { ip: source, port: sourcePort }, workload: workloadOf(sourceId), identity: null },
@@ -142,20 +186,21 @@ export class Verdicts {
         end: destination === null ? null : { ip: destination, port: destinationPort },
         workload: workloadOf(destinationId),
       },
-      { ...REFUSED_OUTCOME, flag: 'DENY', cause: 'policy-change', policy, rule, error: reason },
+      { ...REFUSED_OUTCOME, flag: CLOSE_CAUSES[cause].flag, cause, policy, rule, error: reason },
     );
   }
 
   #judge(live: LiveFlow): L4Decision | null {
-    const { mesh, ids } = this.#view;
-    const destination = mesh.workload(ids.nameOf(live.destinationId) ?? '');
-    const source = live.sourceId === 0 ? null : mesh.workload(ids.nameOf(live.sourceId) ?? '');
+    const { mesh } = this.#view;
+    const destination = this.#view.party(live.destinationId);
+    const source = live.sourceId === 0 ? null : this.#view.party(live.sourceId);
     const { flow } = live;
-    if (destination === null || flow.source === null || flow.destination === null) return null;
-    if (live.sourceId !== 0 && source === null) return null;
+    if (flow.source === null || flow.destination === null) return null;
+    // Nobody could judge it ever again. Before the first sync an adopted end may only not be enrolled yet.
+    if (destination === null || (live.sourceId !== 0 && source === null)) return this.#view.isSynced() ? LEFT : null;
     return decideL4(
-      policiesFor(mesh, destination),
-      connectionOf(source, flow.source, { ip: flow.destination, port: flow.destinationPort }),
+      policiesFor(mesh, destination.record),
+      connectionOf(source?.identity ?? null, flow.source, { ip: flow.destination, port: flow.destinationPort }),
     );
   }
 
@@ -191,19 +236,16 @@ export class Verdicts {
   *#remote(local: readonly Workload[]): Generator<Workload> {
     const here = new Set(local.map(({ uid }) => uid));
     for (const workload of this.#view.mesh.workloads()) {
-      if (workload.tunnelProtocol === 'hbone' && !here.has(workload.uid)) yield workload;
+      if (workload.tunnelProtocol === 'hbone' && !here.has(workload.uid)) yield workload; // #write leaves out who has left
     }
   }
 
   #write(source: Workload | null, destination: Workload, port: number, allow: boolean | null, generation: number): boolean {
     if (allow === null) return false;
-    const { ids } = this.#view;
-    const key = {
-      sourceId: source === null ? 0 : ids.of('workload', source.uid),
-      destinationId: ids.of('workload', destination.uid),
-      port,
-    };
-    this.#kernel.maps.verdicts.set(key, { generation, allow: allow ? 1 : 0 });
+    const sourceId = source === null ? 0 : this.#view.idOf(source);
+    const destinationId = this.#view.idOf(destination);
+    if (sourceId === null || destinationId === null) return false;
+    this.#kernel.maps.verdicts.set({ sourceId, destinationId, port }, { generation, allow: allow ? 1 : 0 });
     return true;
   }
 }
@@ -214,14 +256,32 @@ function targetPorts(workload: Workload): Set<number> {
   );
 }
 
-/** Whether a workload's change can change a verdict: a new one cannot, it has no verdicts yet. */
-export function decidesOtherwise(before: Workload | null, after: Workload | null): boolean {
+/** Whether a change of the mesh can make a verdict wrong, or a way that was decided before it. Policies always can. */
+export function changesDecisions(mesh: MeshState, { policies, services, workloads }: MeshDelta): boolean {
+  return (
+    policies.size > 0 ||
+    [...services].some(([key, next]) => isBoundOtherwise(mesh.service(key), next)) ||
+    [...workloads].some(([uid, next]) => decidesOtherwise(mesh.workload(uid), next))
+  );
+}
+
+/** A new one cannot, it has no verdicts yet. */
+function decidesOtherwise(before: Workload | null, after: Workload | null): boolean {
   if (before === null || after === null) return false;
   return (
     before.namespace !== after.namespace ||
     before.serviceAccount !== after.serviceAccount ||
     before.trustDomain !== after.trustDomain ||
     before.authorizationPolicies.join() !== after.authorizationPolicies.join() ||
-    before.addresses.join() !== after.addresses.join()
+    before.addresses.join() !== after.addresses.join() ||
+    isBoundOtherwise(before, after)
   );
 }
+
+/** A connection that was decided before its destination was bound to a waypoint would go around that. */
+function isBoundOtherwise(before: Bindable | null, after: Bindable | null): boolean {
+  if (before === null || after === null) return false;
+  return JSON.stringify(before.waypoint) !== JSON.stringify(after.waypoint);
+}
+
+type Bindable = Pick<Workload, 'waypoint'>;

@@ -33,18 +33,31 @@ export async function handleOutbound(context: AgentContext, enrolled: Enrolled, 
   const call = capturedCall(context, enrolled, ends);
   if (call === null) return refuseStranger(context, ends, socket);
   const report = context.report({ reporter: 'source', dialled: formatAddress(call.dialled.ip, call.dialled.port) });
-  // The socket is not read until the way is known: a client that talks first waits in the kernel's buffer, not in ours.
-  const known = await knownSource(context, enrolled);
-  const isKnown = !(known instanceof Refusal);
-  const source: RecordSource = { end: ends.remote, workload: isKnown ? known : null, identity: enrolled.identity };
-  const reached = isKnown ? await reach(context, call, known) : { path: { ...NO_PATH, end: call.dialled }, refusal: known };
-  if ('refusal' in reached) {
-    socket.resetAndDestroy(); // the app sees a reset, never a silent end
-    report.ended(source, reached.path, refusedEnd(reached.refusal));
-    return;
+  enrolled.calls.add(call.abort); // from the first moment: an enrolment that ends cuts also what is only waiting
+  try {
+    // The socket is not read until the way is known: a client that talks first waits in the kernel's buffer, not in ours.
+    const known = await knownSource(context, enrolled);
+    const isKnown = !(known instanceof Refusal);
+    const source: RecordSource = { end: ends.remote, workload: isKnown ? known : null, identity: enrolled.identity };
+    const found = isKnown ? await reach(context, call, known) : { path: { ...NO_PATH, end: call.dialled }, refusal: known };
+    const reached = unlessCut(found, call);
+    if ('refusal' in reached) {
+      socket.resetAndDestroy(); // the app sees a reset, never a silent end
+      report.ended(source, reached.path, refusedEnd(reached.refusal));
+      return;
+    }
+    report.opened(source, reached.path);
+    report.ended(source, reached.path, await carry(context, socket, reached.stream, call.abort.signal));
+  } finally {
+    enrolled.calls.delete(call.abort);
   }
-  report.opened(source, reached.path);
-  report.ended(source, reached.path, await carry(context, socket, reached.stream, call.abort.signal));
+}
+
+/** What was cut while it was reached is refused with the cause of the cut, and nothing passes. */
+function unlessCut(reached: Reached, { abort: { signal } }: Call): Reached {
+  if (!signal.aborted || 'refusal' in reached) return reached;
+  reached.stream.destroy();
+  return { path: reached.path, refusal: refusalOf(signal.reason, 'connect-failed') };
 }
 
 /** What the kernel recorded before the SYN left; nobody else can write it, so nobody can pose as captured. */
@@ -61,6 +74,8 @@ function capturedCall(context: AgentContext, enrolled: Enrolled, ends: { remote:
   // Taken once: a later connection from the same port must bring a record of its own, or it was not captured.
   if (origin !== null) captured.delete(flow);
   if (origin === null || origin.dialled === null) return null;
+  // The same namespace under another enrolment: what the former one was about to do, this one is not asked for.
+  if (origin.sourceId !== enrolled.id) return null;
   const { dialled, dialledPort, backend, backendPort } = origin;
   // For a VIP the kernel has drawn an endpoint; the decision keeps it while it is one, so that both agree.
   const isService = backend !== null && (backend !== dialled || backendPort !== dialledPort);
@@ -94,16 +109,27 @@ async function knownSource(context: AgentContext, enrolled: Enrolled): Promise<W
 
 /** Decides and dials. What was decided is in the log also when dialling fails: that is when somebody reads it. */
 async function reach(context: AgentContext, call: Call, source: Workload): Promise<Reached> {
-  const isLocal = (uid: string): boolean => context.enrollment.get(uid) !== null;
+  const isLocal = (uid: string): boolean => context.records.isLocal(uid);
   const question = { source, dialled: call.dialled, chosen: call.chosen };
   const outbound = decideOutbound(question, { mesh: context.mesh, isLocal, random: context.effects.random });
   const path = recordedPath(outbound, call.dialled);
   try {
+    requireRecord(context, outbound);
     const { stream, peer } = await dial(context, call, source, outbound);
     return { path: { ...path, identity: peer }, stream };
   } catch (error) {
     return { path, refusal: refusalOf(error, 'connect-failed') };
   }
+}
+
+/**
+ * An address of this node whose enrolment has no record yet is nobody's that the mesh knows, or somebody's who was there
+ * before: neither plain text nor a tunnel may go there.
+ */
+function requireRecord(context: AgentContext, path: OutboundPath): void {
+  if (path.kind === 'local' || path.kind === 'waypoint' || path.kind === 'refused') return;
+  if (context.enrollment.byAddress(path.ip) === null) return;
+  throw new Refusal('unknown-workload', 'the control plane does not know the workload that has this address now');
 }
 
 /** What the access log says of a decision. */

@@ -1,15 +1,15 @@
-import type { MeshState } from '#model/mesh/mesh-state.ts';
 import type { Workload } from '#model/mesh/workload.ts';
 import { UNKNOWN } from '#model/telemetry/labels.ts';
 import type { Meters } from '#model/telemetry/meters.ts';
 import type { DnsCounters, DnsLabels } from '#node-agent/dns/effects.ts';
 import type { Kernel } from '#node-agent/effects/agent-effects.ts';
 import type { Enrollment } from '#node-agent/enrollment/enrollment.ts';
+import type { LocalRecords } from '#node-agent/enrollment/local-records.ts';
 
 /** The agent, as far as its metrics page shows it. */
 export type MeteredAgent = {
   kernel: Pick<Kernel, 'maps' | 'counters'>;
-  mesh: MeshState;
+  records: Pick<LocalRecords, 'of'>;
   enrollment: Pick<Enrollment, 'all'>;
   generation(): number;
   carried(): number;
@@ -21,7 +21,7 @@ const OWN_METRIC: ReadonlySet<string> = new Set(['event_lost', 'map_full']);
 
 /** Shows what the agent and its kernel side hold on the agent's metrics page; read only when somebody looks. */
 export function readAgentMetrics(meters: Meters, agent: MeteredAgent): void {
-  const { kernel, enrollment, mesh } = agent;
+  const { kernel, enrollment, records } = agent;
   meters.read('weft_kernel_connections_total', () =>
     Object.entries(kernel.counters())
       .filter(([name]) => !OWN_METRIC.has(name))
@@ -35,7 +35,7 @@ export function readAgentMetrics(meters: Meters, agent: MeteredAgent): void {
   meters.readValue('weft_verdicts', () => kernel.maps.verdicts.entries().length);
   meters.readValue('weft_verdict_generation', () => agent.generation());
   meters.readValue('weft_mesh_complete', () => (agent.isComplete() ? 1 : 0));
-  const known = (): number => enrollment.all().filter(({ request }) => mesh.workload(request.uid) !== null).length;
+  const known = (): number => enrollment.all().filter((enrolled) => records.of(enrolled) !== null).length;
   meters.read('weft_enrolled_workloads', () => [
     { labels: { enrollment: 'known' }, value: known() },
     { labels: { enrollment: 'pending' }, value: enrollment.all().length - known() },

@@ -4,11 +4,17 @@ import type { MeshState } from '#model/mesh/mesh-state.ts';
 import { identityOf } from '#model/mesh/workload.ts';
 import { decideOutbound } from '#model/path/decide.ts';
 import { AGENT } from '#model/settings/agents.ts';
-import type { Enrollment } from '#node-agent/enrollment/enrollment.ts';
+import type { Enrolled, Enrollment } from '#node-agent/enrollment/enrollment.ts';
+import type { LocalRecords } from '#node-agent/enrollment/local-records.ts';
 import type { AgentStatus } from '#protocol/api/agent.ts';
 
 /** The agent, as far as its status shows it. */
-export type ShownAgent = { mesh: MeshState; enrollment: Pick<Enrollment, 'all' | 'get'>; generation: number };
+export type ShownAgent = {
+  mesh: MeshState;
+  records: Pick<LocalRecords, 'of' | 'all' | 'isLocal'>;
+  enrollment: Pick<Enrollment, 'all'>;
+  generation: number;
+};
 
 /** Kinds of paths that a person knows by another name; `direct`: once the kernel has the verdict. */
 const SHOWN_AS: Readonly<Record<string, string>> = { local: 'direct', plain: 'plaintext' };
@@ -48,12 +54,10 @@ export function agentStatus(parts: StatusParts): AgentStatus {
       syncedAt: timeText(controlPlane.syncedAtMs),
       error: controlPlane.error,
     },
-    enrolled: agent.enrollment.all().map(({ request, addresses }) => {
-      const known = agent.mesh.workload(request.uid) !== null;
-      const { uid, name, namespace, serviceAccount } = request;
-      const unknown = known ? null : 'the control plane does not know this workload yet';
-      const problem = parts.refused.get(request.uid) ?? unknown;
-      return { uid, name, namespace, serviceAccount, addresses: [...addresses], ready: problem === null, problem };
+    enrolled: agent.enrollment.all().map((enrolled) => {
+      const { uid, name, namespace, serviceAccount } = enrolled.request;
+      const problem = parts.refused.get(uid) ?? problemOf(agent, enrolled);
+      return { uid, name, namespace, serviceAccount, addresses: [...enrolled.addresses], ready: problem === null, problem };
     }),
     workloads: knownWorkloads(agent),
     services,
@@ -70,6 +74,13 @@ export function agentStatus(parts: StatusParts): AgentStatus {
   };
 }
 
+function problemOf({ mesh, records }: ShownAgent, enrolled: Enrolled): string | null {
+  if (records.of(enrolled) !== null) return null;
+  return mesh.workload(enrolled.request.uid) === null
+    ? 'the control plane does not know this workload yet'
+    : 'the control plane still has the record of a former workload of this name';
+}
+
 function timeText(ms: number | null): string | null {
   return ms === null ? null : new Date(ms).toISOString();
 }
@@ -80,8 +91,8 @@ function timeText(ms: number | null): string | null {
  */
 function knownWorkloads(agent: ShownAgent): AgentStatus['workloads'] {
   const listed: AgentStatus['workloads'] = [];
-  const isLocal = (uid: string): boolean => agent.enrollment.get(uid) !== null;
-  const source = agent.enrollment.all().flatMap(({ request }) => agent.mesh.workload(request.uid) ?? [])[0];
+  const isLocal = (uid: string): boolean => agent.records.isLocal(uid);
+  const [source] = agent.records.all();
   for (const workload of agent.mesh.workloads()) {
     if (listed.length === AGENT.listedMax) break;
     const [ip] = workload.addresses;

@@ -26,7 +26,8 @@ type Address = { ip: IpAddress; port: number };
  */
 export class WorkloadNamespace {
   readonly netnsCookie: bigint;
-  readonly #fd: number;
+  /** -1: closed. */
+  #fd: number;
   readonly #maps: NamespaceMaps;
 
   /** Errors: WEFT_NETNS when the namespace cannot be opened. */
@@ -73,8 +74,8 @@ export class WorkloadNamespace {
     return { close: () => socket.close() };
   }
 
-  dial(ip: IpAddress, port: number, timeoutMs: number): Promise<Socket> {
-    const fd = unboundTcpSocketIn(this.#fd, familyOf(ip));
+  async dial(ip: IpAddress, port: number, timeoutMs: number): Promise<Socket> {
+    const fd = unboundTcpSocketIn(this.#openFd, familyOf(ip));
     this.#mark(fd);
     return connectFd(fd, ip, port, timeoutMs);
   }
@@ -95,7 +96,7 @@ export class WorkloadNamespace {
     const { source, destination, sourcePort, destinationPort } = flow;
     if (source === null || destination === null) return false;
     return destroySocket(
-      this.#fd,
+      this.#openFd,
       inbound
         ? { local: destination, localPort: destinationPort, remote: source, remotePort: sourcePort }
         : { local: source, localPort: sourcePort, remote: destination, remotePort: destinationPort },
@@ -107,11 +108,18 @@ export class WorkloadNamespace {
   }
 
   close(): void {
-    closeSync(this.#fd);
+    closeSync(this.#openFd);
+    this.#fd = -1;
+  }
+
+  /** The number of a closed handle may by now be another workload's namespace, in which no socket must be made. */
+  get #openFd(): number {
+    if (this.#fd >= 0) return this.#fd;
+    throw new WeftError('WEFT_NETNS', 'the network namespace was let go', { remedy: 'the workload has ended' });
   }
 
   get #place(): Place {
-    return { netnsFd: this.#fd, mark: (fd) => this.#mark(fd) };
+    return { netnsFd: this.#openFd, mark: (fd) => this.#mark(fd) };
   }
 
   #mark(fd: number): void {

@@ -1,0 +1,136 @@
+import type { IpAddress } from '#model/address/ip.ts';
+import type { Identity } from '#model/identity/identity.ts';
+import type { MeshState } from '#model/mesh/mesh-state.ts';
+import type { Workload } from '#model/mesh/workload.ts';
+import type { IdTable } from '#model/path/ids.ts';
+import type { TableView } from '#model/path/tables.ts';
+import type { Enrolled, Enrollment } from './enrollment.ts';
+
+/** One end of a connection that the kernel carries: who it is enrolled as, and by which record its policies are found. */
+export type Party = { readonly identity: Identity; readonly record: Workload };
+
+/**
+ * Which records of the mesh are those of the enrolments of this node. Names, addresses and namespaces come again: what the
+ * mesh says of a name is about this enrolment only if it agrees on who that is and where. Until it does there is no record.
+ */
+export class LocalRecords {
+  readonly #mesh: MeshState;
+  readonly #enrollment: Pick<Enrollment, 'get' | 'byId' | 'byAddress' | 'all'>;
+  /** The last that agreed: live connections are judged by it when the mesh has none any more. */
+  readonly #last = new WeakMap<Enrolled, Workload>();
+
+  constructor(mesh: MeshState, enrollment: Pick<Enrollment, 'get' | 'byId' | 'byAddress' | 'all'>) {
+    this.#mesh = mesh;
+    this.#enrollment = enrollment;
+  }
+
+  /** The record of an enrolment; null while there is none that agrees, and when the enrolment has ended. */
+  of(enrolled: Enrolled): Workload | null {
+    if (this.#enrollment.byId(enrolled.id) !== enrolled) return null;
+    const record = this.#mesh.workload(enrolled.request.uid);
+    if (record === null || !agrees(record, enrolled)) return null;
+    // Certificates are of the trust domain that the agent was told, whatever the record calls it.
+    const { trustDomain } = enrolled.identity;
+    return record.trustDomain === trustDomain ? record : { ...record, trustDomain };
+  }
+
+  /** Those of the enrolled whose record has arrived: the others have no policies that could be evaluated. */
+  all(): Workload[] {
+    return this.#enrollment.all().flatMap((enrolled) => this.of(enrolled) ?? []);
+  }
+
+  /** Whether the mesh's record of this name is that of an enrolment of this node. */
+  isLocal(uid: string): boolean {
+    const enrolled = this.#enrollment.get(uid);
+    return enrolled !== null && this.of(enrolled) !== null;
+  }
+
+  /** Whose address it is here, whatever the mesh says; null: nobody's of this node. */
+  at(ip: IpAddress): { id: number; record: Workload | null } | null {
+    const enrolled = this.#enrollment.byAddress(ip);
+    return enrolled === null ? null : { id: enrolled.id, record: this.of(enrolled) };
+  }
+
+  /** The kernel's number for what a record describes; null: it describes a former enrolment of a name that is enrolled here. */
+  idOf({ uid }: Workload, ids: IdTable): number | null {
+    const enrolled = this.#enrollment.get(uid);
+    if (enrolled === null) return ids.of('workload', uid);
+    return this.of(enrolled) === null ? null : enrolled.id;
+  }
+
+  /** An end of a live connection; null: its enrolment has ended. */
+  party(id: number): Party | null {
+    const enrolled = this.#enrollment.byId(id);
+    return enrolled === null ? null : { identity: enrolled.identity, record: this.#lastOf(enrolled) };
+  }
+
+  /** The record by which live connections to a workload are judged, also when the mesh has none any more; null: it has left. */
+  lastOf(uid: string): Workload | null {
+    const enrolled = this.#enrollment.get(uid);
+    return enrolled === null ? null : this.#lastOf(enrolled);
+  }
+
+  #lastOf(enrolled: Enrolled): Workload {
+    return this.of(enrolled) ?? this.#last.get(enrolled) ?? bareRecord(enrolled);
+  }
+
+  /** What the kernel's tables are computed from. Where this node is, its workloads' records say: they are alike in that. */
+  tableView(ids: IdTable, node: string): TableView {
+    const [some] = this.all();
+    return {
+      mesh: this.#mesh,
+      ids,
+      isLocal: (uid) => this.isLocal(uid),
+      enrolledAt: (ip) => this.at(ip),
+      location: some ?? { node, clusterId: '', network: '', locality: { region: '', zone: '', subzone: '' } },
+    };
+  }
+
+  /** To be called after a change of these records. True when one is the first of an enrolment. */
+  remember(uids: Iterable<string>): boolean {
+    let isFirst = false;
+    for (const uid of uids) {
+      const enrolled = this.#enrollment.get(uid);
+      const record = enrolled === null ? null : this.of(enrolled);
+      if (enrolled === null || record === null) continue;
+      isFirst ||= !this.#last.has(enrolled);
+      this.#last.set(enrolled, record);
+    }
+    return isFirst;
+  }
+}
+
+function agrees(record: Workload, { identity, addresses }: Enrolled): boolean {
+  return (
+    record.namespace === identity.namespace &&
+    record.serviceAccount === identity.serviceAccount &&
+    record.addresses.every((ip) => addresses.includes(ip))
+  );
+}
+
+/** What is known without the control plane: enough for the policies of the mesh and of the namespace. */
+function bareRecord({ request, identity, addresses }: Enrolled): Workload {
+  const { uid, name, nativeTunnel } = request;
+  return {
+    uid,
+    name,
+    ...identity,
+    addresses,
+    network: '',
+    tunnelProtocol: 'hbone',
+    nativeTunnel,
+    waypoint: null,
+    node: '',
+    canonicalName: name,
+    canonicalRevision: '',
+    workloadName: name,
+    authorizationPolicies: [],
+    healthy: true,
+    clusterId: '',
+    hostname: '',
+    services: new Map(),
+    hostNetwork: false,
+    capacity: 1,
+    locality: { region: '', zone: '', subzone: '' },
+  };
+}
