@@ -25,10 +25,13 @@ export function runDirOption(): Option {
   return new Option('--run-dir <dir>', 'where sockets and other short-lived files are').default('/run/weft');
 }
 
+/** Where nobody has to say --state-dir. */
+export const USUAL_STATE_DIR = '/var/lib/weft';
+
 /** Where what must outlive a restart lies. */
 export function stateDirOption(): Option {
   return new Option('--state-dir <dir>', "where the certificate authority's key and other lasting files are").default(
-    '/var/lib/weft',
+    USUAL_STATE_DIR,
   );
 }
 

@@ -2,7 +2,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { UserText } from '#model/rights/rights.ts';
 import { type Act, makeCommand } from './command.ts';
 import { collectLabel, readName, readWorkloadName } from './option-values.ts';
-import { capAddOption, type RunOptions, userOption } from './run.ts';
+import { capAddOption, type RunOptions, shareOption, userOption } from './run.ts';
 
 /** How many virtual nodes a lab may have. Fixed by the names of nodes: alpha to theta. */
 const NODES_MAX = 8;
@@ -20,7 +20,7 @@ export type LabRequest = { lab: string } & (
 );
 
 /** A workload to run in a lab: as for `weft run`, with the node instead of a socket. */
-export type LabWorkload = Pick<RunOptions, 'name' | 'serviceAccount' | 'namespace' | 'labels' | 'user' | 'capAdd'>;
+export type LabWorkload = Pick<RunOptions, 'name' | 'serviceAccount' | 'namespace' | 'labels' | 'user' | 'capAdd' | 'share'>;
 
 /** The option that every command of a lab has. */
 type Named = { lab: string };
@@ -81,6 +81,7 @@ function run(act: Act<LabRequest>): Command {
     .option('--label <key=value>', 'a label that selectors can match; repeat for more', collectLabel, {})
     .addOption(userOption())
     .addOption(capAddOption())
+    .addOption(shareOption())
     .passThroughOptions() // from the first word on that is no option, all belongs to the command
     .action((command: string[], { label, user, ...rest }: Parsed) =>
       act({ kind: 'run', ...rest, user: user ?? null, labels: label, command }),

@@ -132,6 +132,12 @@ export function readUser(text: string): UserText {
   return user;
 }
 
+/** Collects absolute paths. */
+export function collectPath(text: string, before: readonly string[]): string[] {
+  if (!text.startsWith('/') || text.includes('\0')) throw new InvalidArgumentError('Write an absolute path, such as /run/php.');
+  return [...before, text];
+}
+
 /** Collects plain words. */
 export function collect(text: string, before: readonly string[]): string[] {
   return [...before, text];

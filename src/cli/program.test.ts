@@ -100,6 +100,7 @@ const RUN = {
   nativeTunnel: false,
   user: null,
   capAdd: [],
+  share: [],
 };
 const AGENT = { node: 'a', runDir: '/run/weft', bpffs: '/sys/fs/bpf', cgroup: null, ...POOLS };
 
@@ -134,9 +135,15 @@ const lines: { line: string; command: string; options: unknown }[] = [
     options: { ...RUN, namespace: 'shop', labels: { app: 'web', version: 'v1' }, node: 'n', nativeTunnel: true, command: ['w'] },
   },
   {
-    line: 'run --name web --service-account web --user www-data:1000 --cap-add net_raw --cap-add CAP_NET_ADMIN --cap-add NET_RAW -- w',
+    line: 'run --name web --service-account web --user www-data:1000 --cap-add net_raw --cap-add CAP_NET_ADMIN --cap-add NET_RAW --share /run/php --share /dev/dri -- w',
     command: 'run',
-    options: { ...RUN, user: { user: 'www-data', group: '1000' }, capAdd: ['NET_ADMIN', 'NET_RAW'], command: ['w'] },
+    options: {
+      ...RUN,
+      user: { user: 'www-data', group: '1000' },
+      capAdd: ['NET_ADMIN', 'NET_RAW'],
+      share: ['/run/php', '/dev/dri'],
+      command: ['w'],
+    },
   },
   {
     line: 'control --config mesh --listen [::1]:15012 --server-name a --server-name 10.0.0.1 --path-normalization MERGE_SLASHES --waypoint-agent /run/a.sock',

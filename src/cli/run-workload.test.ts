@@ -16,6 +16,7 @@ const OPTIONS: RunOptions = {
   nativeTunnel: false,
   user: null,
   capAdd: [],
+  share: [],
   command: ['serve', '--port', '80'],
 };
 

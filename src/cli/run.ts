@@ -3,7 +3,7 @@ import { WeftError } from '#model/error.ts';
 import { CAPABILITIES, type CapabilityName } from '#model/rights/capabilities.ts';
 import type { UserText } from '#model/rights/rights.ts';
 import { type Act, makeCommand, runDirOption } from './command.ts';
-import { collectCapability, collectLabel, readName, readUser, readWorkloadName } from './option-values.ts';
+import { collectCapability, collectLabel, collectPath, readName, readUser, readWorkloadName } from './option-values.ts';
 
 /** What `weft run` is told. */
 export type RunOptions = {
@@ -21,6 +21,8 @@ export type RunOptions = {
   user: UserText | null;
   /** Beyond those that each workload has. */
   capAdd: readonly CapabilityName[];
+  /** Paths that stay as the machine has them. */
+  share: readonly string[];
   /** The command and its arguments: at least one word. */
   command: readonly string[];
 };
@@ -57,6 +59,7 @@ export function runCommand(act: Act<RunOptions>): Command {
       .option('--label <key=value>', 'a label that selectors can match; repeat for more', collectLabel, {})
       .addOption(userOption())
       .addOption(capAddOption())
+      .addOption(shareOption())
       .option('--node <name>', 'the node to run on, when this machine has several agents', readName)
       .option('--agent-socket <path>', "the agent's socket (default: the only agent below --run-dir)")
       .addOption(runDirOption())
@@ -80,6 +83,13 @@ export function userOption(): Option {
 export function capAddOption(): Option {
   return new Option('--cap-add <capability>', 'leave the command a capability, such as NET_RAW; repeat for more')
     .argParser(collectCapability)
+    .default([], 'none');
+}
+
+/** What of the machine the command sees beyond what every workload sees, or may write. */
+export function shareOption(): Option {
+  return new Option('--share <path>', 'leave a path of /run, /dev, /usr or /etc as this machine has it; repeat for more')
+    .argParser(collectPath)
     .default([], 'none');
 }
 

@@ -4,6 +4,7 @@ import { type LabPlan, type NodeName, OUTSIDE_4, OUTSIDE_6, OUTSIDE_NAME } from 
 import type { Child, Spawn } from '#testbed/processes/child.ts';
 import { command } from '#testbed/processes/command.ts';
 import { asHost, inNetns, inNetnsOf, testbedProgram, weft } from '#testbed/processes/command-lines.ts';
+import { processBelow } from '#testbed/processes/process-table.ts';
 import { endedEarly, within } from '#testbed/processes/wait.ts';
 import { labPaths } from './parts.ts';
 
@@ -28,7 +29,7 @@ export type WorkloadSpec = {
 export type App = {
   name: string;
   child: Child;
-  /** Process id of the program itself, as it announced it. */
+  /** Process id of the program itself, as the machine counts: a workload counts in a namespace of its own. */
   pid: number;
   /** Its addresses, read from the kernel in its own network namespace. */
   address: Record<Family, string>;
@@ -52,7 +53,9 @@ export function startResolver(plan: LabPlan, spawn: Spawn): Promise<App> {
 /** Runs a command line and waits until it announces a program that listens. Errors: WEFT_TESTBED_APP, WEFT_TESTBED_TIMEOUT. */
 export async function startApp(plan: LabPlan, name: string, line: readonly string[], spawn: Spawn): Promise<App> {
   const child = spawn({ name, command: line, logPath: join(plan.logDir, `${name}.log`) });
-  const pid = await within(`start of ${name}`, START_TIMEOUT_MS, announcedPid(child));
+  const announced = await within(`start of ${name}`, START_TIMEOUT_MS, announcedPid(child));
+  const pid = await processBelow(child.pid, announced);
+  if (pid === null) throw endedEarly(child);
   await writeFile(join(labPaths(plan).pidDir, name), String(pid));
   return { name, child, pid, address: await addressesOf(pid) };
 }
@@ -94,6 +97,7 @@ fi
 pid=$(cat "${pidDir}/$1")
 shift
 echo $$ > "${dirname(plan.cgroupRoot)}$(sed -n 's/^0:://p' "/proc/$pid/cgroup")/cgroup.procs"
-exec nsenter --target "$pid" --net --mount -- "$@"
+# Its /proc is that of its own process namespace, in which this command is not.
+exec nsenter --target "$pid" --net --mount -- unshare --mount -- sh -c 'mount -n -t proc proc /proc && exec "$@"' inside "$@"
 `;
 }

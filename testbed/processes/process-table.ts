@@ -43,3 +43,30 @@ export async function describeProcess(pid: number): Promise<string> {
   const commandLine = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
   return `process ${pid} ${commandLine.replaceAll('\0', ' ')}`.trim();
 }
+
+/**
+ * The id, as this process sees it, of the process that calls itself `announced`: `root` or one that it started, directly or
+ * through others. A workload's processes count in a namespace of their own. Null when there is none.
+ */
+export async function processBelow(root: number, announced: number): Promise<number | null> {
+  const waiting = [root];
+  for (let pid = waiting.pop(); pid !== undefined; pid = waiting.pop()) {
+    const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
+    const own = /^NSpid:.*\t(\d+)$/m.exec(status)?.[1];
+    if (Number(own) === announced) return pid;
+    waiting.push(...(await childrenOf(pid)));
+  }
+  return null;
+}
+
+/** Any thread of a process may have started them. */
+async function childrenOf(pid: number): Promise<number[]> {
+  const threads = await readdir(`/proc/${pid}/task`).catch(() => []);
+  const lists = await Promise.all(
+    threads.map((thread) => readFile(`/proc/${pid}/task/${thread}/children`, 'utf8').catch(() => '')),
+  );
+  return lists
+    .flatMap((list) => list.trim().split(' '))
+    .filter(Boolean)
+    .map(Number);
+}

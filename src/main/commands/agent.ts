@@ -1,6 +1,8 @@
+import { mkdirSync } from 'node:fs';
 import type { AgentOptions } from '#cli/agent.ts';
 import { cleanupNode, startAgent } from '#main/agent/agent-process.ts';
 import { controlEndpoint, weftVersion } from '#main/commands/control-access.ts';
+import { registerPrivate } from '#platform/files/private-places.ts';
 import { removeEmptyParents } from '#platform/files/run-dir.ts';
 import { serve } from '#platform/linux/process/service.ts';
 import { requireMachine } from '#platform/preflight/preflight.ts';
@@ -24,6 +26,8 @@ export async function agent(options: AgentOptions): Promise<number> {
     return 0;
   }
   const control = controlEndpoint(options.control); // before anything is put into the kernel
+  mkdirSync(runDir, { recursive: true, mode: 0o700 });
+  registerPrivate([runDir, options.control.tokenFile]);
 
   return serve(async () => {
     const running = await startAgent({

@@ -7,6 +7,7 @@ import { weftVersion } from '#main/commands/control-access.ts';
 import { startControl } from '#main/control/control-process.ts';
 import { WAYPOINT_RIGHTS } from '#model/rights/rights.ts';
 import { systemClock } from '#platform/clock.ts';
+import { registerPrivate } from '#platform/files/private-places.ts';
 import { openStateDirectory } from '#platform/files/state-directory.ts';
 import { relayToControl } from '#platform/grpc/control-relay.ts';
 import { serve } from '#platform/linux/process/service.ts';
@@ -40,6 +41,7 @@ export async function control(options: ControlOptions): Promise<number> {
       version: weftVersion(),
       log,
     });
+    registerPrivate([options.stateDir, runDir]);
     // A waypoint's own namespace may have no way to the control plane's address; a socket in the file system it can reach.
     const stopRelay =
       options.waypointAgent === null ? () => {} : await relayToControl(discoverySocketPath(runDir), running.address);

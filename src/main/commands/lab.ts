@@ -1,9 +1,8 @@
 import type { LabRequest } from '#cli/lab.ts';
 import type { BenchOptions, DemoOptions } from '#cli/look-and-check.ts';
 import { status } from '#main/commands/ask.ts';
-import { rightsOf, runOn } from '#main/commands/run.ts';
+import { runConfined, runUnconfined } from '#main/commands/run.ts';
 import { nextSignal } from '#platform/linux/process/service.ts';
-import { agentClient } from '#platform/local-api/clients.ts';
 import { requireMachine, requireRoot } from '#platform/preflight/preflight.ts';
 import { runLabCommand } from '#testbed/lab/commands.ts';
 
@@ -17,15 +16,9 @@ export async function lab(request: LabRequest): Promise<number> {
     out: (text) => void process.stdout.write(text),
     err: (text) => void process.stderr.write(text),
     interruption,
-    runWorkload: async (agentSocket, workload) =>
-      runOn(agentClient(agentSocket), { ...workload, nativeTunnel: false }, await rightsOf(workload)),
+    runWorkload: (agentSocket, workload) => runConfined(agentSocket, { ...workload, nativeTunnel: false }),
     // A host outside the mesh has a namespace, but no agent that would enroll what runs in it.
-    runCommand: (place, command) =>
-      runOn(
-        { start: async () => ({ uid: '', addresses: [], ...place }), stop: async () => {} },
-        { name: 'outside', namespace: '', serviceAccount: '', labels: {}, nativeTunnel: false, command },
-        null,
-      ),
+    runCommand: (place, command) => runUnconfined({ uid: '', addresses: [], ...place }, command),
     meshStatus: (runDir) => status({ runDir, json: false }),
   });
 }

@@ -44,6 +44,8 @@ const STARTED = `POST /v1/workloads ${JSON.stringify({
   nativeTunnel: false,
 })}`;
 
+const notLaunched = (): never => assert.fail('there is nothing to run it in');
+
 const listeners = (): number =>
   ['SIGINT', 'SIGQUIT', 'SIGTERM', 'SIGHUP', 'SIGUSR1', 'SIGUSR2'].reduce((sum, name) => sum + process.listenerCount(name), 0);
 
@@ -60,7 +62,7 @@ for (const [signal, code] of [
       return { status: 200, body: SANDBOX };
     });
     const before = listeners();
-    assert.equal(await runOn(client, WEB, null), code);
+    assert.equal(await runOn(client, WEB, notLaunched), code);
     assert.deepEqual(asked, [STARTED, 'DELETE /v1/workloads/shop/web']);
     assert.equal(listeners(), before);
   });
@@ -70,13 +72,13 @@ test('run: a refusal of the agent is the error, no workload is removed that neve
   const refusal = new WeftError('WEFT_WORKLOAD_EXISTS', 'there is one', { remedy: 'choose another --name' });
   const { client, asked } = await agent(t, async () => errorReply(refusal));
   const before = listeners();
-  await assert.rejects(runOn(client, WEB, null), { code: 'WEFT_WORKLOAD_EXISTS', remedy: 'choose another --name' });
+  await assert.rejects(runOn(client, WEB, notLaunched), { code: 'WEFT_WORKLOAD_EXISTS', remedy: 'choose another --name' });
   assert.deepEqual([asked, listeners()], [[STARTED], before]);
 });
 
 test('run: without an agent the error names the socket and how to start one', async (t) => {
   const socket = join(scratch(t), 'agent.sock');
-  await assert.rejects(runOn(agentClient(socket), WEB, null), (error: Error & { code: string; remedy: string }) => {
+  await assert.rejects(runOn(agentClient(socket), WEB, notLaunched), (error: Error & { code: string; remedy: string }) => {
     assert.equal(error.code, 'WEFT_NO_AGENT');
     assert.match(`${error.message} ${error.remedy}`, /agent\.sock.*weft up or weft agent/s);
     return true;

@@ -1,41 +1,55 @@
+import { dirname } from 'node:path';
+import { USUAL_STATE_DIR } from '#cli/command.ts';
 import { capabilityWarnings, chooseAgentSocket, type RunOptions } from '#cli/run.ts';
 import { type RunEffects, runWorkload, type WorkloadOptions } from '#cli/run-workload.ts';
-import { type Rights, workloadRights } from '#model/rights/rights.ts';
+import { workloadRights } from '#model/rights/rights.ts';
+import { privatePlaces } from '#platform/files/private-places.ts';
 import { agentsBelow } from '#platform/files/run-dir.ts';
 import { findAccount } from '#platform/linux/confine/rights.ts';
+import { launchConfined } from '#platform/linux/sandbox/confined.ts';
 import { launchIn } from '#platform/linux/sandbox/launch.ts';
 import { agentClient } from '#platform/local-api/clients.ts';
 import { requireRoot } from '#platform/preflight/preflight.ts';
+import type { StartedWorkload } from '#protocol/api/agent.ts';
 
 /** Every signal by which people and supervisors steer a process; the rest keeps its effect on this process. */
 const FORWARDED: readonly NodeJS.Signals[] = ['SIGINT', 'SIGQUIT', 'SIGTERM', 'SIGHUP', 'SIGUSR1', 'SIGUSR2'];
 
-/** `weft run`. Errors: WEFT_NOT_ROOT, WEFT_NO_AGENT, WEFT_WHICH_AGENT, and those of `runWorkload`. */
+/** `weft run`. Errors: WEFT_NOT_ROOT, WEFT_NO_AGENT, WEFT_WHICH_AGENT, WEFT_NO_USER, WEFT_SHARE, and those of `runWorkload`. */
 export async function run(options: RunOptions): Promise<number> {
   requireRoot('entering a network namespace');
-  const agent = agentClient(chooseAgentSocket(options, () => agentsBelow(options.runDir)));
-  return runOn(agent, options, await rightsOf(options));
-}
-
-/** What a command line leaves a workload; warns of what lets it out. Errors: WEFT_NO_USER. */
-export async function rightsOf({ user, capAdd }: Pick<RunOptions, 'user' | 'capAdd'>): Promise<Rights> {
-  for (const warning of capabilityWarnings(capAdd)) process.stderr.write(warning);
-  return workloadRights(user === null ? null : await findAccount(user), capAdd);
+  const socket = chooseAgentSocket(options, () => agentsBelow(options.runDir));
+  return runConfined(socket, options);
 }
 
 /**
- * The same with an agent that is known, or with something that stands for one: a lab runs commands on hosts without an
- * agent this way. Environment and working directory are those of this process, as a shell would have it.
- * `rights` null: all that this process may do, for what is no workload.
+ * Runs a command as a workload of the agent behind a socket. Environment and working directory are those of this process, as a
+ * shell would have it. Errors: as `run`.
  */
-export function runOn(agent: RunEffects['agent'], options: WorkloadOptions, rights: Rights | null): Promise<number> {
-  return runWorkload(options, {
-    agent,
-    launch: (sandbox, command) =>
-      launchIn(sandbox, command, { env: process.env, cwd: process.cwd(), mountResolvConf: true, rights }),
-    onSignal,
-    warn: (sentence) => void process.stderr.write(sentence),
-  });
+export async function runConfined(
+  agentSocket: string,
+  options: WorkloadOptions & Pick<RunOptions, 'user' | 'capAdd' | 'share'>,
+): Promise<number> {
+  const { user, capAdd, share } = options;
+  for (const warning of capabilityWarnings(capAdd)) process.stderr.write(warning);
+  const rights = workloadRights(user === null ? null : await findAccount(user), capAdd);
+  const hidden = [...privatePlaces(), dirname(agentSocket), USUAL_STATE_DIR];
+  const confined = { env: process.env, cwd: process.cwd(), rights, hidden, shared: share };
+  return runOn(agentClient(agentSocket), options, (sandbox, command) => launchConfined(sandbox, command, confined));
+}
+
+/** Runs a command in a namespace that is no workload's, with all that this process may do: on a host outside the mesh. */
+export function runUnconfined(place: StartedWorkload, command: readonly string[]): Promise<number> {
+  const options = { name: 'outside', namespace: '', serviceAccount: '', labels: {}, nativeTunnel: false, command };
+  const nobody = { start: async () => place, stop: async () => {} };
+  return runOn(nobody, options, (sandbox, argv) =>
+    launchIn(sandbox, argv, { env: process.env, cwd: process.cwd(), mountResolvConf: true, rights: null }),
+  );
+}
+
+/** Makes a workload, runs what `launch` starts, and removes it; `agent` may be something that stands for one. */
+export function runOn(agent: RunEffects['agent'], options: WorkloadOptions, launch: RunEffects['launch']): Promise<number> {
+  return runWorkload(options, { agent, launch, onSignal, warn: (sentence) => void process.stderr.write(sentence) });
 }
 
 /** Hears signals for the command; while it does, none of them ends this process, which has a workload to remove. */

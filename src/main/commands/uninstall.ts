@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { leaveMesh, type UninstallEffects, type UninstallOptions } from '#cli/uninstall.ts';
 import { cleanupNode } from '#main/agent/agent-process.ts';
+import { privatePlaces } from '#platform/files/private-places.ts';
 import { nodesBelow, removeEmptyParents, removeIfEmpty } from '#platform/files/run-dir.ts';
 import { endProcess, isRunning } from '#platform/linux/process/processes.ts';
 import { eventually } from '#platform/linux/process/waiting.ts';
@@ -23,6 +24,7 @@ export async function uninstall(options: UninstallOptions): Promise<number> {
   } finally {
     // Also after a failure: they hold nothing, or what could not be removed.
     removeEmptyParents(options.bpffs);
+    privatePlaces(); // forgets those that are gone
   }
   return 0;
 }

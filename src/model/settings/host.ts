@@ -11,6 +11,16 @@ export const HOST_SETTINGS = {
     commandOutputBytesMax: setting(64 * MIB, 'bytes', 'Output of such a program: rules of a large node are some megabytes.'),
     namespaceSettleMs: setting(5_000, 'ms', 'How long a removed network namespace may stay listed.'),
     cgroupSettleMs: setting(1_000, 'ms', 'How long a cgroup may stay busy after its last process ended.'),
+    commandForkMs: setting(
+      1_000,
+      'ms',
+      'How long the first process of a workload may take to start the command that signals go to.',
+    ),
+    hiddenSocketsMax: setting(
+      256,
+      'count',
+      'Sockets of the machine that are covered one by one for a workload; each costs a mount.',
+    ),
     cgroupKillMs: setting(5_000, 'ms', 'How long killed processes may take to end.'),
     sandboxKeyCharactersMax: setting(200, 'characters', 'File names hold it with an ending, and may have 255 bytes.'),
     sandboxNodeCharactersMax: setting(

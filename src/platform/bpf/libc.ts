@@ -6,6 +6,12 @@ const libc = koffi.load('libc.so.6');
 
 /** setns(2). */
 export const setns: (fd: number, kind: number) => number = libc.func('int setns(int fd, int kind)');
+/** unshare(2). */
+export const unshare: (kinds: number) => number = libc.func('int unshare(int kinds)');
+/** syscall(2), for calls that older C libraries have no function for. */
+export const syscall: (number: number, ...args: [number | bigint, number | bigint, number | bigint]) => number = libc.func(
+  'long syscall(long number, unsigned long a, unsigned long b, unsigned long c)',
+);
 /** socket(2): a file descriptor. */
 export const socket: (family: number, type: number, protocol: number) => number = libc.func(
   'int socket(int family, int type, int protocol)',

@@ -1,11 +1,7 @@
 import type { StdioOptions } from 'node:child_process';
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import type { Rights } from '#model/rights/rights.ts';
-import { launchIn } from './launch.ts';
-import type { Sandbox } from './sandbox.ts';
-
-/** Where a process is started. */
-export type Place = Pick<Sandbox, 'cgroupPath' | 'netnsPath' | 'resolvConfPath'>;
+import { launchIn, type Place } from './launch.ts';
 
 /**
  * Starts a command in a sandbox, to outlive this process: its output goes to `logFile`, which has no pipe to break. Returns its

@@ -6,6 +6,9 @@ import { setprivArgv } from '#platform/linux/confine/rights.ts';
 import { findProgram } from '#platform/linux/process/command.ts';
 import type { Sandbox } from './sandbox.ts';
 
+/** What a command needs to know of a sandbox. */
+export type Place = Pick<Sandbox, 'cgroupPath' | 'netnsPath' | 'resolvConfPath'>;
+
 /** How a command is started; nothing is taken over from this process unless it is given here. */
 export type LaunchOptions = {
   /** The command's whole environment. */
@@ -52,24 +55,32 @@ const SHELL_VARIABLE = /^[A-Za-z_][A-Za-z0-9_]*$/;
  * Errors: WEFT_SANDBOX_LAUNCH for a command that cannot be, WEFT_SANDBOX_COMMAND when a needed program is missing; later
  * failures are told on its standard error with status 125 (sandbox), 126 or 127 (command).
  */
-export function launchIn(
-  sandbox: Pick<Sandbox, 'cgroupPath' | 'netnsPath' | 'resolvConfPath'>,
-  argv: readonly string[],
-  options: LaunchOptions,
-): ChildProcess {
-  checkCommand(argv, options.cwd);
-  const nsenter = findProgram('nsenter', 'util-linux');
-  const env = options.rights === null ? options.env : { ...options.env, ...environmentOf(options.rights) };
+export function launchIn(sandbox: Place, argv: readonly string[], options: LaunchOptions): ChildProcess {
+  const { cwd, mountResolvConf, rights, stdio } = options;
+  const { env, command } = commandLine(argv, options, EXECUTE);
+  const drop = rights === null ? [] : setprivArgv(findProgram('setpriv', 'util-linux'), rights);
   // Rights go last: joining and mounting need them.
-  const drop = options.rights === null ? [] : setprivArgv(findProgram('setpriv', 'util-linux'), options.rights);
-  const command = [...drop, SHELL, '-c', EXECUTE, 'weft', ...environmentPrefix(argv, env), ...argv];
-  const inside = options.mountResolvConf ? withResolvConf(sandbox.resolvConfPath, command) : command;
-  const { cgroupPath, netnsPath } = sandbox;
-  return spawn(SHELL, ['-c', JOIN_CGROUP, 'weft', nsenter, cgroupPath, netnsPath, ...inside], {
-    env,
-    cwd: options.cwd,
-    stdio: options.stdio ?? 'inherit',
-  });
+  const inside = mountResolvConf ? withResolvConf(sandbox.resolvConfPath, [...drop, ...command]) : [...drop, ...command];
+  return spawn(SHELL, ['-c', ...entering(sandbox, inside)], { env, cwd, stdio: stdio ?? 'inherit' });
+}
+
+/** The arguments of a shell that joins the cgroup, enters the network namespace and becomes a command there. */
+export function entering({ cgroupPath, netnsPath }: Place, command: readonly string[]): string[] {
+  return [JOIN_CGROUP, 'weft', findProgram('nsenter', 'util-linux'), cgroupPath, netnsPath, ...command];
+}
+
+/**
+ * The command that a constant shell script gets as its arguments, and its environment. Errors: WEFT_SANDBOX_LAUNCH for one that
+ * cannot be.
+ */
+export function commandLine(
+  argv: readonly string[],
+  { env, cwd, rights }: Pick<LaunchOptions, 'env' | 'cwd' | 'rights'>,
+  script: string,
+): { env: NodeJS.ProcessEnv; command: string[] } {
+  checkCommand(argv, cwd);
+  const whole = rights === null ? env : { ...env, ...environmentOf(rights) };
+  return { env: whole, command: [SHELL, '-c', script, 'weft', ...environmentPrefix(argv, whole), ...argv] };
 }
 
 /**

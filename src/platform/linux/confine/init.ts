@@ -1,0 +1,74 @@
+import type { ChildProcess } from 'node:child_process';
+import { closeSync, openSync, readFileSync } from 'node:fs';
+import { WeftError } from '#model/error.ts';
+import { COMMAND, HOST } from '#model/settings/host.ts';
+import { errno, errnoName, setns, syscall, unshare } from '#platform/bpf/libc.ts';
+
+const CLONE_NEWPID = 0x20000000;
+/** Fixed by the kernel: the number of close_range(2) on every architecture, and its flag that closes at the next execve(2). */
+const CLOSE_RANGE = 436;
+const CLOSE_RANGE_CLOEXEC = 4;
+const FIRST_BEYOND_STDIO = 3;
+const LAST = 0xffffffff;
+
+/**
+ * Runs `start`, whose one child becomes the first process of a process namespace of its own: it and what it starts see no
+ * process outside, so they can neither signal nor trace one. Nor does it inherit a descriptor beyond those it is given.
+ * `start` must be synchronous. Errors: WEFT_SANDBOX_LAUNCH; those of `start`.
+ */
+export function asInit(start: () => ChildProcess): ChildProcess {
+  // Who called us may have left descriptors open: a directory below a mask, a socket from before the mesh.
+  syscall(CLOSE_RANGE, FIRST_BEYOND_STDIO, LAST, CLOSE_RANGE_CLOEXEC);
+  const home = openSync('/proc/thread-self/ns/pid', 'r');
+  try {
+    if (unshare(CLONE_NEWPID) !== 0) {
+      throw new WeftError('WEFT_SANDBOX_LAUNCH', `cannot make a process namespace: ${errnoName(errno())}`, {
+        remedy: 'run as root (CAP_SYS_ADMIN), on a kernel with CONFIG_PID_NS',
+      });
+    }
+    try {
+      return start();
+    } finally {
+      if (setns(home, CLONE_NEWPID) !== 0) {
+        process.stderr.write('weft: cannot return to the own process namespace\n');
+        process.abort();
+      }
+    }
+  } finally {
+    closeSync(home);
+  }
+}
+
+/**
+ * Sends signals to the command that `init` runs, which is its first child. `ready` resolves when there is nothing left to do
+ * before the command; what is sent earlier is kept until then. A command that has ended needs no signal.
+ */
+export function signalsTo(init: ChildProcess, ready: Promise<unknown>): (signal: NodeJS.Signals) => void {
+  const send = (signal: NodeJS.Signals, triesLeft: number): void => {
+    const pid = init.pid === undefined ? null : firstChildOf(init.pid);
+    if (pid !== null) {
+      trySignal(pid, signal);
+    } else if (triesLeft > 0 && init.exitCode === null && init.signalCode === null) {
+      setTimeout(() => send(signal, triesLeft - 1), COMMAND.pollMs);
+    }
+  };
+  return (signal) => void ready.then(() => send(signal, HOST.commandForkMs / COMMAND.pollMs));
+}
+
+/** The first process that a process started and that still runs, by its number outside. */
+export function firstChildOf(pid: number): number | null {
+  try {
+    const [first = ''] = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ');
+    return first === '' ? null : Number(first);
+  } catch {
+    return null; // it has ended
+  }
+}
+
+function trySignal(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch {
+    // it ended by itself
+  }
+}

@@ -1,0 +1,221 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import test, { after, before } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { WeftError } from '#model/error.ts';
+import { workloadRights } from '#model/rights/rights.ts';
+import { isPopulated } from '#platform/linux/cgroup/cgroup.ts';
+import { type ConfinedOptions, type ConfinedProcess, launchConfined } from './confined.ts';
+import { inOwnNetns, testNode } from './own-netns.testing.ts';
+import type { Sandbox } from './sandbox.ts';
+
+const KEY = { namespace: 'shop', name: 'reviews' };
+const SH = '/bin/sh';
+const NOBODY = { uid: 65_534, gid: 65_534, groups: [], name: 'nobody', home: '/' };
+
+inOwnNetns(import.meta.url, () => {
+  const dir = mkdtempSync(join(tmpdir(), 'weft-confined-'));
+  let node: Awaited<ReturnType<typeof testNode>>;
+  let sandbox: Sandbox;
+  before(async () => {
+    node = await testNode();
+    await node.sandboxes.prepareNode();
+    sandbox = await node.sandboxes.create(KEY);
+  });
+  after(async () => {
+    rmSync(dir, { recursive: true });
+    await node.clean();
+  });
+
+  const start = (argv: readonly string[], changes: Partial<ConfinedOptions> = {}): ConfinedProcess => {
+    const rights = workloadRights(null, []);
+    const stdio = ['ignore', 'pipe', 'pipe'] as const;
+    return launchConfined(sandbox, argv, {
+      ...{ env: process.env, cwd: '/', rights, hidden: [node.options.runDir], shared: [], stdio },
+      ...changes,
+    });
+  };
+  const ending = async (process: ConfinedProcess) => {
+    let [stdout, stderr] = ['', ''];
+    process.stdout?.on('data', (chunk: Buffer) => (stdout += chunk));
+    process.stderr?.on('data', (chunk: Buffer) => (stderr += chunk));
+    const status = await new Promise<number | null>((resolve) => process.once('close', resolve));
+    return { status, stdout, stderr };
+  };
+  const run = (argv: readonly string[], changes: Partial<ConfinedOptions> = {}) => ending(start(argv, changes));
+  const said = (process: ConfinedProcess) => new Promise((resolve) => process.stdout?.once('data', resolve));
+
+  for (const { name, argv, status } of [
+    { name: 'success', argv: ['true'], status: 0 },
+    { name: 'any status', argv: [SH, '-c', 'exit 42'], status: 42 },
+    { name: 'a command that is not found', argv: ['no-such-command'], status: 127 },
+    { name: 'a file that is not executable', argv: [fileURLToPath(import.meta.url)], status: 126 },
+    { name: 'a signal to itself', argv: [SH, '-c', 'kill -SEGV $$'], status: 139 },
+  ])
+    test(`exit status: ${name}`, async () => assert.equal((await run(argv)).status, status));
+
+  test('any argument and the environment arrive as they are', async () => {
+    const script = 'process.stdout.write(JSON.stringify([process.argv.slice(1), process.env["odd.name"], process.cwd()]))';
+    const awkward = ['', ' ', '$HOME', "'", '"', '\\', '\n', 'ü', '*', ';', '--'];
+    const env = { PATH: process.env.PATH ?? '', 'odd.name': "it's" };
+    const { stdout, stderr } = await run([process.execPath, '-e', script, '--', ...awkward], { env, cwd: '/usr' });
+    assert.deepEqual([JSON.parse(stdout), stderr], [[awkward, "it's", '/usr'], '']);
+  });
+
+  test('a signal goes to the command, which ends as it likes', async () => {
+    const script = "process.on('SIGTERM', () => process.exit(7)); setInterval(() => {}, 1000); console.log('ready')";
+    const command = start([process.execPath, '-e', script]);
+    const ended = ending(command);
+    await said(command);
+    command.kill('SIGTERM');
+    assert.equal((await ended).status, 7);
+  });
+
+  test('a signal that the command does not handle ends it, as outside of a namespace, and nothing is printed about it', async () => {
+    for (const [signal, status] of [
+      ['SIGTERM', 143],
+      ['SIGINT', 130],
+      ['SIGKILL', 137],
+    ] as const) {
+      const command = start([SH, '-c', 'echo ready; exec sleep 1000']);
+      const ended = ending(command);
+      await said(command);
+      command.kill(signal);
+      assert.deepEqual(await ended, { status, stdout: 'ready\n', stderr: '' });
+    }
+  });
+
+  test('a signal that comes before the command runs is not lost', async () => {
+    const command = start(['sleep', '1000']);
+    command.kill('SIGTERM');
+    assert.equal((await ending(command)).status, 143);
+  });
+
+  test('an orphan is reaped, and what the command leaves behind ends with it', async () => {
+    const script = `(sleep 0.1 &) ; (setsid sleep 1000 &) ; sleep 0.4; ps -o stat= ax | grep -c Z`;
+    assert.equal((await run([SH, '-c', script])).stdout, '0\n');
+    assert.equal(await isPopulated(sandbox.cgroupPath), false);
+  });
+
+  test('only its own processes are in sight, and the first of them has no more rights than the command', async () => {
+    const { stdout } = await run([SH, '-c', 'ls -d /proc/[0-9]* | wc -l; grep CapBnd /proc/1/status']);
+    const [count, bounding] = stdout.split('\n');
+    assert.ok(Number(count) <= 5, stdout);
+    assert.match(bounding ?? '', /00000000000404fb$/);
+  });
+
+  test('a descriptor of whoever called us is not handed on', async () => {
+    const script = join(dir, 'caller.mjs');
+    writeFileSync(
+      script,
+      `import { launchConfined } from ${JSON.stringify(new URL('./confined.ts', import.meta.url).href)};
+       const options = ${JSON.stringify({ cwd: '/', rights: workloadRights(null, []), hidden: [], shared: [] })};
+       launchConfined(${JSON.stringify(sandbox)}, ['ls', '/proc/self/fd'], { ...options, env: process.env });`,
+    );
+    const opened = `exec 9</run 200</run; exec "$0" "$@"`;
+    const child = spawn('bash', ['-c', opened, process.execPath, script], { stdio: ['ignore', 'pipe', 'inherit'] });
+    let listed = '';
+    child.stdout.on('data', (chunk: Buffer) => (listed += chunk));
+    await new Promise((resolve) => child.once('close', resolve));
+    assert.deepEqual(listed.trim().split('\n'), ['0', '1', '2', '3']); // 3 is the directory that ls reads
+  });
+
+  test('a terminal works: its name, Ctrl-C, and jobs of a shell', async () => {
+    const script = join(dir, 'terminal.mjs');
+    writeFileSync(
+      script,
+      `import { launchConfined } from ${JSON.stringify(new URL('./confined.ts', import.meta.url).href)};
+       const options = ${JSON.stringify({ cwd: '/', rights: workloadRights(null, []), hidden: [], shared: [] })};
+       process.on('SIGINT', () => {});
+       const command = launchConfined(${JSON.stringify(sandbox)}, process.argv.slice(2), { ...options, env: process.env });
+       command.once('exit', (status) => process.exit(status));`,
+    );
+    const inTerminal = (command: string, keys: string) => {
+      const line = `${process.execPath} ${script} ${command}`;
+      const child = spawn('script', ['-qec', line, '/dev/null'], { stdio: ['pipe', 'pipe', 'inherit'] });
+      let screen = '';
+      child.stdout.on('data', (chunk: Buffer) => {
+        screen += chunk;
+        if (keys !== '' && screen.includes('ready')) {
+          child.stdin.write(keys);
+          keys = '';
+        }
+      });
+      return new Promise<{ status: number | null; screen: string }>((resolve) =>
+        child.once('close', (status) => resolve({ status, screen })),
+      );
+    };
+    const named = await inTerminal(`sh -c "tty; echo x > /dev/tty; test -t 0 && exit 3"`, '');
+    assert.deepEqual(named, { status: 3, screen: '/dev/console\r\nx\r\n' });
+    assert.equal((await inTerminal(`sh -c "echo ready; exec sleep 1000"`, '\x03')).status, 130);
+    const jobs = await inTerminal(`bash --norc -ic "echo ready; sleep 1000; echo status \\$?; exit 5"`, '\x03');
+    assert.equal(jobs.status, 1, jobs.screen); // as bash does with its -c outside of a namespace
+    assert.doesNotMatch(jobs.screen, /status/);
+    const background = await inTerminal(`bash --norc -ic "set -m; sleep 0.1 & jobs; fg; exit 6"`, '');
+    assert.equal(background.status, 6, background.screen);
+    assert.doesNotMatch(background.screen, /no job control|cannot set terminal/);
+  });
+
+  test('programs write where programs write, and not where the machine’s own are', async () => {
+    const script = `
+      for place in /tmp /var/tmp /run /dev/shm ${dir}; do echo x > $place/weft-written && rm $place/weft-written || echo "not $place"; done
+      for place in /etc /usr /boot /usr/bin /proc/sys/kernel/hostname; do (echo x > $place/weft-written) 2>/dev/null && echo "wrote $place"; done; true`;
+    assert.deepEqual(await run([SH, '-c', script]), { status: 0, stdout: '', stderr: '' });
+  });
+
+  test('what is hidden is empty, what is shared is as the machine has it', async () => {
+    const [secret, mine] = [join(dir, 'secret'), join(dir, 'mine')];
+    for (const path of [secret, mine]) {
+      mkdirSync(path, { recursive: true });
+      writeFileSync(join(path, 'file'), 'x');
+    }
+    mkdirSync('/etc/weft-test-shared', { recursive: true });
+    try {
+      const script = `ls ${secret}; cat ${mine}/file; echo y > /etc/weft-test-shared/written`;
+      const { stdout } = await run([SH, '-c', script], { hidden: [secret], shared: ['/etc/weft-test-shared'] });
+      assert.equal(stdout, 'x');
+      assert.equal(readFileSync('/etc/weft-test-shared/written', 'utf8'), 'y\n');
+    } finally {
+      rmSync('/etc/weft-test-shared', { recursive: true });
+    }
+    assert.throws(
+      () => start(['true'], { hidden: [secret], shared: [dir] }),
+      (error) => error instanceof WeftError && error.code === 'WEFT_SHARE',
+    );
+  });
+
+  test('the machine is as it was: its cgroups can be written, nothing is mounted', async () => {
+    // Others on this machine mount too, but not here.
+    const mounts = () =>
+      readFileSync('/proc/self/mountinfo', 'utf8').match(/^.* (?:\/|\/(?:proc|sys|dev|usr|etc)\S*|\/run) .*$/gm);
+    const before = mounts();
+    await run(['true']);
+    assert.deepEqual(mounts(), before);
+    mkdirSync(join(node.options.cgroupRoot, 'probe'));
+    rmdirSync(join(node.options.cgroupRoot, 'probe'));
+  });
+
+  test('a user has his own rights: he may write his own directory, and bind a low port', async () => {
+    const rights = workloadRights(NOBODY, []);
+    const script =
+      "require('net').createServer().listen(80, () => { console.log(process.getuid(), process.env.HOME); process.exit(0); })";
+    const program = existsSync('/usr/bin/node') ? '/usr/bin/node' : null;
+    const { stdout } = await run([SH, '-c', 'id -u; id -G; cat /proc/self/status | grep CapEff'], { rights });
+    assert.equal(stdout, '65534\n65534\nCapEff:\t0000000000000400\n');
+    if (program !== null) assert.equal((await run([program, '-e', script], { rights })).stdout, '65534 /\n');
+  });
+
+  test('a view that cannot be given is told, with status 125', async () => {
+    const { status, stderr } = await ending(
+      launchConfined({ ...sandbox, resolvConfPath: '/nowhere' }, ['true'], {
+        ...{ env: process.env, cwd: '/', rights: workloadRights(null, []), hidden: [], shared: [] },
+        stdio: ['ignore', 'pipe', 'pipe'],
+      }),
+    );
+    assert.equal(status, 125);
+    assert.match(stderr, /weft: cannot give the command its view of the machine: mount .*\/nowhere/);
+  });
+});

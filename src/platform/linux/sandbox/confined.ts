@@ -1,0 +1,119 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import type { Readable } from 'node:stream';
+import type { Rights } from '#model/rights/rights.ts';
+import { asInit, signalsTo } from '#platform/linux/confine/init.ts';
+import { readViewFacts, readWishes } from '#platform/linux/confine/machine.ts';
+import { setprivArgv } from '#platform/linux/confine/rights.ts';
+import { isReplaced, planView, type Step } from '#platform/linux/confine/view.ts';
+import { findProgram } from '#platform/linux/process/command.ts';
+import { commandLine, entering, LAUNCH_FAILED_STATUS, type Place } from './launch.ts';
+
+/** How a workload's command is started. */
+export type ConfinedOptions = {
+  env: NodeJS.ProcessEnv;
+  cwd: string;
+  rights: Rights;
+  /** Files and directories of the mesh that it must not see, beside the run directory's. */
+  hidden: readonly string[];
+  /** Paths that it sees as the machine has them. */
+  shared: readonly string[];
+  /** Of standard input, output and error. */
+  stdio?: 'inherit' | readonly ['ignore' | 'pipe' | 'inherit', 'pipe' | 'inherit', 'pipe' | 'inherit'];
+};
+
+/** A workload's command, as its parent steers it. */
+export type ConfinedProcess = {
+  /** The first process of its namespace, which ends with the command, and everything in the namespace with it. */
+  pid: number | undefined;
+  stdout: Readable | null;
+  stderr: Readable | null;
+  kill(signal: NodeJS.Signals): void;
+  once: ChildProcess['once'];
+};
+
+/**
+ * Mounts as the view says; the plan comes as text, in which every word is quoted. The command starts in its working directory by
+ * name: the one it was started from may lie below a mask.
+ */
+const SHOW_VIEW = `
+plan=$1 cwd=$2; shift 2
+fail() { echo "weft: cannot give the command its view of the machine: $*" >&2; exit ${LAUNCH_FAILED_STATUS}; }
+mask=$(umask); umask 022
+eval "$plan"
+umask "$mask"
+cd -P -- "$cwd" || fail "cd $cwd"
+exec "$@"`;
+
+/**
+ * The first process of a namespace ignores signals that it does not handle, and inherits orphans: so it is this shell, which has
+ * no more rights than the command, waits for it, and says on descriptor 3 when it is about to start it. What it prints about a
+ * command that a signal ended is for nobody.
+ */
+const INIT = `
+echo ready >&3
+exec 3>&2 2>/dev/null
+(exec "$@" 2>&3 3>&-)
+exit $?`;
+
+const PACKAGES = {
+  mount: 'mount',
+  umount: 'mount',
+  mkdir: 'coreutils',
+  touch: 'coreutils',
+  cp: 'coreutils',
+  ln: 'coreutils',
+  install: 'coreutils',
+};
+
+/**
+ * Starts a workload's command in a sandbox, confined: with these rights only, and with process, mount and cgroup namespaces of its
+ * own. It sees neither processes nor cgroups outside, nor what `hidden` names; programs and settings of the machine are
+ * read-only. Exit status and signals are the command's own.
+ * Errors: those of `launchIn`, WEFT_SHARE.
+ */
+export function launchConfined(place: Place, argv: readonly string[], options: ConfinedOptions): ConfinedProcess {
+  const { cwd, rights, hidden, shared } = options;
+  const { env, command } = commandLine(argv, options, INIT);
+  const facts = readViewFacts();
+  const plan = planView(readWishes({ hidden, shared, cwd, resolvConfPath: place.resolvConfPath }, facts), facts);
+  const inside = [
+    // `slave`: what the machine unmounts later goes inside too. A private copy would hold on to what others remove.
+    ...[findProgram('unshare', 'util-linux'), '--mount', '--cgroup', '--propagation', 'slave', '--'],
+    ...['/bin/sh', '-c', SHOW_VIEW, 'weft', scriptOf(plan), cwd],
+    ...setprivArgv(findProgram('setpriv', 'util-linux'), rights),
+    ...command,
+  ];
+  const stdio = options.stdio ?? 'inherit';
+  const standard = stdio === 'inherit' ? (['inherit', 'inherit', 'inherit'] as const) : stdio;
+  const init = asInit(() => spawn('/bin/sh', ['-c', ...entering(place, inside)], { env, cwd, stdio: [...standard, 'pipe'] }));
+  const told = init.stdio[3] as Readable;
+  const ready = new Promise<void>((resolve) => told.once('data', () => resolve()).resume());
+  return {
+    pid: init.pid,
+    stdout: init.stdout,
+    stderr: init.stderr,
+    kill: signalsTo(init, ready),
+    once: init.once.bind(init),
+  };
+}
+
+/** The plan as text for a shell. */
+export function scriptOf(plan: readonly Step[]): string {
+  const programs = new Map(Object.entries(PACKAGES).map(([name, packageName]) => [name, findProgram(name, packageName)]));
+  return plan
+    .map(([program, ...args]) => {
+      // Without a line in /run/mount, which lists the machine's mounts.
+      const quiet = program === 'mount' || program === 'umount' ? ['-n'] : [];
+      const words = [programs.get(program) ?? program, ...quiet, ...args].map(quoted).join(' ');
+      const place = args.at(-1) ?? '';
+      const failed = `fail ${quoted([program, ...args].join(' '))}`;
+      // A socket, a token or a mount may have gone since the machine was looked at: then there is nothing to cover.
+      if (program !== 'mount' || isReplaced(place)) return `${words} || ${failed}`;
+      return `${words} 2>/dev/null || [ ! -e ${quoted(place)} ] || ${failed}`;
+    })
+    .join('\n');
+}
+
+function quoted(word: string): string {
+  return `'${word.replaceAll("'", `'\\''`)}'`;
+}
