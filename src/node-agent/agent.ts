@@ -21,7 +21,7 @@ import { handlePlaintext, handleTunnel } from './inbound/inbound.ts';
 import { logRefusal } from './kernel/events.ts';
 import { FoundConnections } from './kernel/found-connections.ts';
 import { adoptedIds, KernelTables } from './kernel/tables.ts';
-import { changesDecisions, Verdicts } from './kernel/verdicts.ts';
+import { changesDecisions, tellWidened, Verdicts } from './kernel/verdicts.ts';
 import { handleOutbound } from './outbound/outbound.ts';
 import { dnsCounters, readAgentMetrics } from './status/agent-metrics.ts';
 
@@ -139,6 +139,7 @@ export class Agent {
     this.#synced ||= complete;
     // Whether an address is open to plain text depends on the policies in force for it.
     if (touched.policies) for (const one of this.enrollment.all()) for (const ip of one.addresses) touched.ips.add(ip);
+    tellWidened(delta.policies, this.#effects.log);
     this.#tables.refresh(touched, this.#view());
     // Only now is it certain that what the mesh does not know is gone, rather than not told yet.
     if (first) this.#tables.purgeUnknown(this.#view());

@@ -90,7 +90,12 @@ test('a change runs what it concerns, and nothing else', () => {
   });
   ran.length = 0;
   index.apply({ upserted: [service('a', { nodeLocal: true })] });
-  assert.deepEqual(ran, ['user service shop/a', 'service shop/a', 'workload Kubernetes/weft.dev/Workload/shop/w']);
+  assert.deepEqual(ran, [
+    'user service shop/a',
+    'waypoint guard shop/a',
+    'service shop/a',
+    'workload Kubernetes/weft.dev/Workload/shop/w',
+  ]);
   ran.length = 0;
   index.apply({ nodes: new Map([['alpha', [workload('w', 'a'), { ...workload('ww', 'b'), enrolled: false }]]]) });
   assert.deepEqual(ran, ['registered endpoint alpha shop/ww', 'workload Kubernetes/weft.dev/Workload/shop/ww']);

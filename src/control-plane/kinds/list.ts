@@ -1,5 +1,6 @@
 import type { KindDefinition, MeshDefinitions } from '#control-plane/index/kind-definition.ts';
 import { registeredEndpoints } from '#control-plane/mesh/registered-endpoints.ts';
+import { waypointGuards } from '#control-plane/mesh/waypoint-guards.ts';
 import { workloads } from '#control-plane/mesh/workloads.ts';
 import { authorizationPolicyKind } from './authorization-policy/kind.ts';
 import { gatewayKind } from './gateway/kind.ts';
@@ -23,7 +24,7 @@ export const KINDS: readonly KindDefinition[] = [
 ];
 
 /** What the index is told: the kinds, and what belongs to no kind alone. */
-export const MESH: MeshDefinitions = { kinds: KINDS, derivations: [registeredEndpoints, workloads] };
+export const MESH: MeshDefinitions = { kinds: KINDS, derivations: [registeredEndpoints, waypointGuards, workloads] };
 
 /** Files of `config/crds` that hold the schemas of kinds without a built-in one. */
 export const CRD_FILES: readonly string[] = KINDS.flatMap(({ schema }) => (schema.kind === 'crd' ? [schema.file] : []));

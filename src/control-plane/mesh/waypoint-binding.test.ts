@@ -71,6 +71,7 @@ function waypoint(more: Partial<GatewayInfo> = {}): Entry {
     name,
     className: 'weft-waypoint',
     managed: true,
+    serviceAccount: 'w',
     traffic: 'service',
     allowed: { kind: 'same' },
     address: ownAddress(namespace, name, DEFAULT_MESH_OPTIONS),

@@ -23,6 +23,8 @@ export type GatewayInfo = {
   namespace: string;
   name: string;
   className: string;
+  /** Of its instances. */
+  serviceAccount: string;
   /** Weft runs it. */
   managed: boolean;
   traffic: WaypointTraffic;

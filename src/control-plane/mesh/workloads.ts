@@ -2,13 +2,23 @@ import { defineDerivation, type MeshReader } from '#control-plane/index/derivati
 import { type MeshOptions, serviceHostname } from '#control-plane/index/mesh-options.ts';
 import { OUTPUT, STATUS, statusOf } from '#control-plane/index/outputs.ts';
 import { entry } from '#control-plane/index/table.ts';
+import { ATTACHED_POLICIES } from '#control-plane/mesh/attachments.ts';
 import { ENDPOINTS, type Endpoint } from '#control-plane/mesh/endpoints.ts';
 import { NAMESPACES } from '#control-plane/mesh/namespaces.ts';
 import { onePerNumber, SERVICES, type ServicePortResource, type ServiceResource } from '#control-plane/mesh/services.ts';
 import { type Binding, bindingOf, UNBOUND, waypointCondition } from '#control-plane/mesh/waypoint-binding.ts';
+import {
+  GUARDS,
+  type GuardedService,
+  guardOf,
+  HTTP_DENIES,
+  keysOf,
+  policiesOfWaypoints,
+} from '#control-plane/mesh/waypoint-guards.ts';
 import { WAYPOINTS } from '#control-plane/mesh/waypoints.ts';
 import { LABEL } from '#control-plane/mesh/well-known.ts';
 import { POLICY_TABLES, policiesOfWorkload } from '#control-plane/mesh/workload-policies.ts';
+import { policyKeyOf } from '#model/mesh/authorization.ts';
 import type { GatewayAddress } from '#model/mesh/service.ts';
 import { type ServiceKey, serviceKeyOf } from '#model/mesh/service.ts';
 import type { PortMapping, Workload } from '#model/mesh/workload.ts';
@@ -17,16 +27,23 @@ import type { PortMapping, Workload } from '#model/mesh/workload.ts';
 export const workloads = defineDerivation({
   name: 'workload',
   each: ENDPOINTS,
-  reads: [SERVICES, NAMESPACES, WAYPOINTS, ...POLICY_TABLES],
-  writes: [OUTPUT.workloads, ...STATUS],
+  reads: [SERVICES, NAMESPACES, WAYPOINTS, GUARDS, HTTP_DENIES, ATTACHED_POLICIES, ...POLICY_TABLES],
+  writes: [OUTPUT.workloads, OUTPUT.policies, ...STATUS],
   derive({ key, value: endpoint }, mesh) {
     const { namespace, labels, resource, problems } = endpoint;
     const binding = bindEndpoint(endpoint, mesh);
     const services = mesh.picking(SERVICES, namespace, labels);
-    const policies = policiesOfWorkload(mesh, namespace, labels);
+    const guarded = services.map((service): GuardedService => {
+      const { metadata } = service;
+      const guard = mesh.get(GUARDS, `${metadata.namespace}/${metadata.name}`);
+      return { service, guard, ports: membershipOf(service, endpoint, mesh.options)[1].map(({ targetPort }) => targetPort) };
+    });
+    const byWaypoints = policiesOfWaypoints(endpoint, guarded, guardOf(binding, [], mesh), mesh);
+    const policies = [...policiesOfWorkload(mesh, namespace, labels), ...keysOf(byWaypoints)];
     const workload = workloadOf(endpoint, { services, waypoint: binding.address, policies }, mesh.options);
     return [
       entry(OUTPUT.workloads, key, workload),
+      ...byWaypoints.map((policy) => entry(OUTPUT.policies, policyKeyOf(policy), policy)),
       ...statusOf(resource, endpoint.hasConditions ? waypointCondition(resource, binding) : [], [
         ...(binding.problem === null ? [] : [binding.problem]),
         ...problems,

@@ -3,7 +3,16 @@ import { test } from 'node:test';
 import { parseIp } from '#model/address/ip.ts';
 import { type Authorization, EMPTY_MATCH, type Match } from '#model/mesh/authorization.ts';
 import { aMesh, aWorkload, deltaOf } from '#model/mesh/mesh-fixtures.testing.ts';
-import { type Connection, connectionOf, decideL4, dryRunL4, L4Policies, policiesFor, restrictsPlaintext } from './l4.ts';
+import {
+  type Connection,
+  connectionOf,
+  decideL4,
+  dryRunL4,
+  L4Policies,
+  policiesFor,
+  restrictsPlaintext,
+  widenedRules,
+} from './l4.ts';
 
 const CART: Connection = {
   source: { trustDomain: 'cluster.local', namespace: 'shop', serviceAccount: 'cart' },
@@ -43,7 +52,18 @@ const cases: { name: string; policies: Authorization[]; connection?: Connection;
   { name: 'B43: ALLOW without rules denies all', policies: [policy('allow', [])], want: false },
   { name: 'B43: DENY without rules denies nothing', policies: [policy('deny', [])], want: true },
   { name: 'B43: a rule without clauses matches all', policies: [policy('deny', [[]])], want: false },
-  { name: 'B44: an empty match never matches', policies: [policy('deny', [[[{}]]])], want: true },
+  { name: 'B44: an empty match in ALLOW never matches', policies: [policy('allow', [[[{}]]])], want: false },
+  { name: 'B44: an empty match in DENY always does', policies: [policy('deny', [[[{}]]])], want: false },
+  {
+    name: 'B44: beside another match, too: either may have been meant',
+    policies: [policy('deny', [[[{}, { destinationPorts: [1] }]]])],
+    want: false,
+  },
+  {
+    name: 'B44: the other clauses of its rule still restrict it',
+    policies: [policy('deny', [[[{}], [{ destinationPorts: [1] }]]])],
+    want: true,
+  },
   { name: 'B44: a clause without matches is true', policies: [policy('deny', [[[]]])], want: false },
   {
     name: 'B45: STRICT blocks plain text',
@@ -153,6 +173,12 @@ test('B48: dry-run matches are listed', () => {
   assert.deepEqual(dryRunL4(new L4Policies([policy('deny', [[]], { dryRun: true })], []), CART), [
     { policy: 'shop/deny', rule: 0, decision: 'deny' },
   ]);
+});
+
+test('B44: rules that deny more than was written are told, of DENY policies alone', () => {
+  const rules: Partial<Match>[][][] = [[[{ destinationPorts: [1] }]], [[{}]], [], [[{ destinationPorts: [1] }], [{}]]];
+  assert.deepEqual(widenedRules(policy('deny', rules)), [1, 3]);
+  assert.deepEqual(widenedRules(policy('allow', rules)), []);
 });
 
 test('plain text is unrestricted only when nothing could refuse it', () => {

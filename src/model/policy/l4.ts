@@ -117,7 +117,7 @@ export function dryRunL4(set: L4Policies, connection: Connection): L4DryRun[] {
   const decided = decideL4(set, connection);
   const isAllowedByPolicy = decided.allowed && decided.policy !== null;
   return dry.flatMap((one): L4DryRun[] => {
-    const at = one.rules.findIndex((rule) => ruleHolds(clausesOf(rule), facts));
+    const at = one.rules.findIndex((rule) => ruleHolds(clausesOf(rule, one.action), facts));
     const policy = policyKeyOf(one);
     if (at >= 0) return [{ policy, rule: at, decision: one.action }];
     return one.action === 'allow' && !isAllowedByPolicy ? [{ policy, rule: null, decision: 'deny' }] : [];
@@ -225,17 +225,28 @@ function entriesOf(policy: Authorization): readonly Entry<PeerFacts, L4Decision>
   const allowed = policy.action === 'allow';
   const entries = policy.rules.map((rule, index) => {
     const reason = `${allowed ? 'allowed' : 'explicitly denied'} by ${key} rule ${index}`;
-    return { clauses: clausesOf(rule), verdict: { allowed, policy: key, rule: index, reason } };
+    return { clauses: clausesOf(rule, policy.action), verdict: { allowed, policy: key, rule: index, reason } };
   });
   compiled.set(policy, entries);
   return entries;
 }
 
-/** A clause without matches restricts nothing, and a match without fields never matches (B44). */
-function clausesOf({ clauses }: Rule): Clause<PeerFacts>[] {
-  return clauses
-    .filter(({ matches }) => matches.length > 0)
-    .map(({ matches }) => matches.map(testsOf).filter((tests) => tests.length > 0));
+/**
+ * A clause without matches restricts nothing. A match without fields is what is left of one that asked for what only a request
+ * shows (B44): in ALLOW it lets nobody in. In DENY nobody can tell whom it meant, so it means everybody: the one place where
+ * that is decided, for policies of our own control plane and for those of an istiod, which leaves such a match empty.
+ */
+function clausesOf({ clauses }: Rule, action: Authorization['action']): Clause<PeerFacts>[] {
+  const restricting = clauses.filter(({ matches }) => matches.length > 0).map(({ matches }) => matches.map(testsOf));
+  if (action === 'allow') return restricting.map((matches) => matches.filter((tests) => tests.length > 0));
+  return restricting.filter((matches) => matches.every((tests) => tests.length > 0));
+}
+
+/** Rules of a DENY policy that deny more than its author wrote, as some match has no field that a connection could show. */
+export function widenedRules({ action, rules }: Authorization): number[] {
+  if (action === 'allow') return [];
+  const isEmpty = (match: Match): boolean => Object.values(match).every((list: readonly unknown[]) => list.length === 0);
+  return rules.flatMap(({ clauses }, at) => (clauses.some(({ matches }) => matches.some(isEmpty)) ? [at] : []));
 }
 
 function testsOf(match: Match): FactsTest<PeerFacts>[] {

@@ -11,7 +11,7 @@ import { identityOf } from '#model/mesh/workload.ts';
 import { IdTable } from '#model/path/ids.ts';
 import { Meters } from '#model/telemetry/meters.ts';
 import { memoryKernel } from './memory-kernel.testing.ts';
-import { Verdicts } from './verdicts.ts';
+import { tellWidened, Verdicts } from './verdicts.ts';
 
 const cart = aService('cart', ['240.0.0.1']);
 const client = aWorkload('client', ['10.0.0.1', 'fd00::1']);
@@ -63,6 +63,18 @@ test('pairs of this node get their verdict before the first connection, plain te
   verdicts.fill(new Set([server.uid]));
   assert.deepEqual(kernel.maps.verdicts.get(key), { generation: 1, allow: 1 });
   assert.deepEqual(kernel.maps.verdicts.get({ ...key, sourceId: 0 }), { generation: 1, allow: 1 });
+});
+
+test('B44: each DENY rule that denies more than was written has its line', () => {
+  const lines: object[] = [];
+  const rules = [{ clauses: [{ matches: [EMPTY_MATCH] }] }, { clauses: [] }];
+  const policy: Authorization = { name: 'p', namespace: 'shop', scope: 'namespace', action: 'deny', dryRun: false, rules };
+  const told = new Map([
+    ['shop/p', policy],
+    ['shop/gone', null],
+  ]);
+  tellWidened(told, { ...SILENT_LOG, warn: (fields) => void lines.push(fields) });
+  assert.deepEqual(lines, [{ policy: 'shop/p', rule: 0 }]);
 });
 
 test('a change writes the new verdicts first, then raises the generation', () => {

@@ -1,4 +1,5 @@
 import type { Cancel } from '#model/effects/clock.ts';
+import type { Log } from '#model/effects/log.ts';
 import { messageOf } from '#model/error.ts';
 import type { Identity } from '#model/identity/identity.ts';
 import { CONFIG_FLAG } from '#model/kernel/abi.ts';
@@ -6,7 +7,7 @@ import type { LiveFlow } from '#model/kernel/maps.ts';
 import type { MeshDelta, MeshState } from '#model/mesh/mesh-state.ts';
 import { PORT } from '#model/mesh/ports.ts';
 import type { Workload } from '#model/mesh/workload.ts';
-import { connectionOf, decideL4, type L4Decision, pairVerdict, policiesFor } from '#model/policy/l4.ts';
+import { connectionOf, decideL4, type L4Decision, pairVerdict, policiesFor, widenedRules } from '#model/policy/l4.ts';
 import { AGENT } from '#model/settings/agents.ts';
 import { type AccessRecord, NO_PATH, REFUSED_OUTCOME, recordOf } from '#model/telemetry/access-record.ts';
 import { CLOSE_CAUSES } from '#model/telemetry/close-cause.ts';
@@ -285,3 +286,10 @@ function isBoundOtherwise(before: Bindable | null, after: Bindable | null): bool
 }
 
 type Bindable = Pick<Workload, 'waypoint'>;
+
+/** A line for each rule that denies more than was written. An istiod tells its author of none; our control plane does. */
+export function tellWidened(policies: MeshDelta['policies'], log: Log): void {
+  for (const [policy, authorization] of policies)
+    for (const rule of authorization === null ? [] : widenedRules(authorization))
+      log.warn({ policy, rule }, 'a DENY rule asks for what only a request shows: it denies without regard to that');
+}

@@ -10,6 +10,8 @@ export type L4Conversion = {
   /** null: not enforced by nodes. */
   authorization: Authorization | null;
   problems: readonly Problem[];
+  /** Of a DENY policy, the rules that deny more than was written: indexes in `authorization`. */
+  httpRules: readonly number[];
   condition: { status: 'True' | 'False'; reason: string; message: string };
 };
 
@@ -40,6 +42,7 @@ export function convertToL4(policy: AuthorizationPolicyResource, options: MeshOp
   return {
     authorization,
     problems,
+    httpRules: action === 'DENY' ? converted.flatMap((one, at) => (one.problems.length > 0 ? [at] : [])) : [],
     condition: { status: 'True', reason: problems.length === 0 ? 'Accepted' : 'UnsupportedValue', message },
   };
 }
@@ -50,6 +53,7 @@ function refusedAction(action: 'AUDIT' | 'CUSTOM'): L4Conversion {
   const remedy = 'write ALLOW or DENY, or attach the policy to a waypoint with targetRefs';
   return {
     authorization: null,
+    httpRules: [],
     problems: [warningAt('WEFT_NOT_ENFORCED', ['spec', 'action'], message, remedy)],
     condition: { status: 'False', reason: 'UnsupportedValue', message },
   };
@@ -103,7 +107,9 @@ function neverMatches(path: FieldPath, rule: number, fields: string): Problem {
 /** A DENY rule that cannot be checked in full keeps out everybody that its other fields match. */
 function matchesMore(path: FieldPath, rule: number, fields: string, clauses: readonly Clause[]): Problem {
   const scope = clauses.length === 0 ? 'denies all traffic' : 'denies everything that its other fields match';
-  const message = `nodes see TCP only, so rule ${rule} ${scope}, whatever its ${fields}`;
+  const message =
+    `nodes see TCP only, so rule ${rule} ${scope}, whatever its ${fields}, but for calls of waypoints ` +
+    'that check it in full because they serve every workload it selects';
   return warningAt(
     'WEFT_NOT_ENFORCED',
     path,

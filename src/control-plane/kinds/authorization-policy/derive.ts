@@ -6,12 +6,14 @@ import { type Entry, entry, tableOf } from '#control-plane/index/table.ts';
 import { ATTACHED_POLICIES } from '#control-plane/mesh/attachments.ts';
 import { SERVICE_BINDINGS, SERVICES, serviceNamesIn } from '#control-plane/mesh/services.ts';
 import { hasWaypoint } from '#control-plane/mesh/waypoint-binding.ts';
+import { HTTP_DENIES } from '#control-plane/mesh/waypoint-guards.ts';
 import { gatewayNamesIn, WAYPOINTS } from '#control-plane/mesh/waypoints.ts';
 import { WAYPOINT_CLASSES } from '#control-plane/mesh/well-known.ts';
 import { NODE_POLICIES } from '#control-plane/mesh/workload-policies.ts';
 import { type Problem, warningAt } from '#control-plane/resources/finding.ts';
 import { didYouMean } from '#control-plane/resources/nearest-name.ts';
 import { nameOfResource, type ResourceName } from '#control-plane/resources/resource.ts';
+import type { Authorization } from '#model/mesh/authorization.ts';
 import { RESOURCE } from '#model/settings/control-planes.ts';
 import { convertToL4 } from './derive-l4.ts';
 import { convertToL7, type L7Conversion } from './derive-l7.ts';
@@ -24,22 +26,44 @@ export const AUTHORIZATION_POLICIES = tableOf<AuthorizationPolicyResource>()('au
 const READS = [SERVICES, SERVICE_BINDINGS, WAYPOINTS] as const;
 type PolicyMesh = MeshReader<(typeof READS)[number]>;
 
-const WRITES = [OUTPUT.policies, NODE_POLICIES, ATTACHED_POLICIES, ...STATUS] as const;
-type Said = Entry<(typeof WRITES)[number]>[];
+const NODE_WRITES = [OUTPUT.policies, NODE_POLICIES, HTTP_DENIES, ...STATUS] as const;
+type Said = Entry<(typeof NODE_WRITES)[number]>[];
 
-/** Each policy as nodes enforce it when it has no targets, else as the waypoints do that it is attached to. */
-export const authorizationPolicies = defineDerivation({
-  name: 'authorization policy',
+/** Each policy without targets as nodes enforce it. */
+export const nodePolicies = defineDerivation({
+  name: 'node policy',
+  each: AUTHORIZATION_POLICIES,
+  reads: [],
+  writes: [...NODE_WRITES],
+  derive: ({ key, value }, mesh) => (value.targets.length > 0 ? [] : forNodes(key, value, mesh.options)),
+});
+
+/** Each policy with targets as waypoints enforce it, wherever it is attached; nodes never see it. */
+export const attachedPolicies = defineDerivation({
+  name: 'attached policy',
+  each: AUTHORIZATION_POLICIES,
+  reads: [],
+  writes: [ATTACHED_POLICIES],
+  derive({ key, value: { targets, metadata }, value }) {
+    if (targets.length === 0) return [];
+    const { policy } = convertToL7(value);
+    const names = targets.map((target) => targetName(target, metadata.namespace));
+    return policy === null ? [] : [entry(ATTACHED_POLICIES, key, { policy, targets: names })];
+  },
+});
+
+/** What becomes of policies with targets; apart, because services ask whether they have any. */
+export const attachedPolicyStatus = defineDerivation({
+  name: 'attached policy status',
   each: AUTHORIZATION_POLICIES,
   reads: [...READS],
-  writes: [...WRITES],
-  derive: ({ key, value }, mesh) =>
-    value.targets.length > 0 ? forWaypoints(key, value, mesh) : forNodes(key, value, mesh.options),
+  writes: [...STATUS],
+  derive: ({ value }, mesh) => (value.targets.length > 0 ? statusAtWaypoints(value, mesh) : []),
 });
 
 /** What nodes enforce. Only a policy with a selector is attached to single workloads; the others have a scope of their own. */
 function forNodes(key: string, policy: AuthorizationPolicyResource, options: MeshOptions): Said {
-  const { authorization, problems, condition } = convertToL4(policy, options);
+  const { authorization, problems, condition, httpRules } = convertToL4(policy, options);
   const resource = nameOfResource(policy);
   // Istio's tools look for the first name; the second says who it really was.
   const types = ['ZtunnelAccepted', 'weft.dev/NodeProxyAccepted'];
@@ -50,26 +74,25 @@ function forNodes(key: string, policy: AuthorizationPolicyResource, options: Mes
   );
   if (authorization === null) return status;
   const { namespace } = policy.metadata;
+  const atWaypoints = httpRules.length === 0 ? null : convertToL7(policy).policy;
+  if (atWaypoints !== null) {
+    // Attached to each workload by itself: for some of them there are waypoints that check it in full.
+    const listed: Authorization = { ...authorization, scope: 'workload-selector' };
+    const deny = { namespace, selector: policy.selector, authorization: listed, httpRules, policy: atWaypoints };
+    return [entry(OUTPUT.policies, key, listed), entry(HTTP_DENIES, key, deny), ...status];
+  }
   const selecting =
     policy.selector === null ? [] : [entry(NODE_POLICIES, key, { namespace, labels: policy.selector, policy: key })];
   return [entry(OUTPUT.policies, key, authorization), ...selecting, ...status];
 }
 
-/** What waypoints enforce, wherever the policy is attached; nodes never see it, and targets that nobody serves are told. */
-function forWaypoints(key: string, resource: AuthorizationPolicyResource, mesh: PolicyMesh): Said {
+/** Targets that nobody serves are told. */
+function statusAtWaypoints(resource: AuthorizationPolicyResource, mesh: PolicyMesh): Entry<(typeof STATUS)[number]>[] {
   const conversion = convertToL7(resource);
   const misses = resource.targets.flatMap((target, at) => missOf(target, at, resource, mesh) ?? []);
-  const { policy } = conversion;
-  const targets = resource.targets.map((target) => targetName(target, resource.metadata.namespace));
   const name = nameOfResource(resource);
-  return [
-    ...(policy === null ? [] : [entry(ATTACHED_POLICIES, key, { policy, targets })]),
-    ...statusOf(
-      name,
-      [waypointAccepted(name, conversion, misses)],
-      [...conversion.problems, ...misses.map(({ problem }) => problem)],
-    ),
-  ];
+  const problems = [...conversion.problems, ...misses.map(({ problem }) => problem)];
+  return statusOf(name, [waypointAccepted(name, conversion, misses)], problems);
 }
 
 /** `Service shop/reviews`, `Gateway shop/waypoint` or `GatewayClass weft-waypoint`. */

@@ -2,7 +2,7 @@ import { defineKind } from '#control-plane/index/kind-definition.ts';
 import { readWorkloadSelector } from '#control-plane/resources/label-selector.ts';
 import type { Metadata } from '#control-plane/resources/metadata.ts';
 import { checkAuthorizationPolicy } from './check.ts';
-import { AUTHORIZATION_POLICIES, authorizationPolicies } from './derive.ts';
+import { AUTHORIZATION_POLICIES, attachedPolicies, attachedPolicyStatus, nodePolicies } from './derive.ts';
 import {
   type AuthorizationPolicyResource,
   DRY_RUN_ANNOTATION,
@@ -28,7 +28,7 @@ export const authorizationPolicyKind = defineKind({
   read: readAuthorizationPolicy,
   standIn: standInForPolicy,
   resources: AUTHORIZATION_POLICIES,
-  derivations: [authorizationPolicies],
+  derivations: [nodePolicies, attachedPolicies, attachedPolicyStatus],
 });
 
 /** The single targetRef of older versions counts like one entry of targetRefs. */

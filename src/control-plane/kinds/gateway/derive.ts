@@ -6,7 +6,7 @@ import { entry, tableOf } from '#control-plane/index/table.ts';
 import { ENDPOINTS } from '#control-plane/mesh/endpoints.ts';
 import { isGenerated, SERVICE_RANK, SERVICES, type ServiceResource, USER_SERVICES } from '#control-plane/mesh/services.ts';
 import { type GatewayInfo, isRun, ownAddress, WAYPOINTS, type WaypointTraffic } from '#control-plane/mesh/waypoints.ts';
-import { HBONE_PROTOCOL, LABEL, WAYPOINT_CLASSES } from '#control-plane/mesh/well-known.ts';
+import { ANNOTATION, HBONE_PROTOCOL, LABEL, WAYPOINT_CLASSES } from '#control-plane/mesh/well-known.ts';
 import { type Problem, warningAt } from '#control-plane/resources/finding.ts';
 import { didYouMean } from '#control-plane/resources/nearest-name.ts';
 import { nameOfResource, type ResourceName } from '#control-plane/resources/resource.ts';
@@ -61,6 +61,7 @@ function gatewayInfoOf(gateway: GatewayResource, facts: GatewayFacts, options: M
     namespace,
     name,
     className: gateway.className,
+    serviceAccount: gateway.metadata.annotations[ANNOTATION.serviceAccount] ?? name,
     managed,
     traffic: trafficOf(gateway),
     allowed: hboneListenerOf(gateway)?.allowed ?? { kind: 'same' },

@@ -3,9 +3,9 @@ import { serviceHostname } from '#control-plane/index/mesh-options.ts';
 import { OUTPUT } from '#control-plane/index/outputs.ts';
 import { entry, localNameOf, namespaceOf, tableOf } from '#control-plane/index/table.ts';
 import { ATTACHED_POLICIES, ATTACHED_ROUTES } from '#control-plane/mesh/attachments.ts';
-import { SERVICE_BINDINGS } from '#control-plane/mesh/services.ts';
+import { SERVICE_BINDINGS, SERVICES } from '#control-plane/mesh/services.ts';
+import { HTTP_DENIES, httpDeniesAt } from '#control-plane/mesh/waypoint-guards.ts';
 import { isRun, WAYPOINTS } from '#control-plane/mesh/waypoints.ts';
-import { ANNOTATION } from '#control-plane/mesh/well-known.ts';
 import { byAge } from '#control-plane/resources/metadata.ts';
 import { serviceKeyOf } from '#model/mesh/service.ts';
 import type { L7Policy, WaypointService } from '#model/waypoint/config.ts';
@@ -22,14 +22,17 @@ const SERVED_SERVICES = tableOf<ServedService>()('served-services', { by: { gate
 export const servedServices = defineDerivation({
   name: 'served service',
   each: SERVICE_BINDINGS,
-  reads: [ATTACHED_ROUTES, ATTACHED_POLICIES],
+  reads: [SERVICES, ATTACHED_ROUTES, ATTACHED_POLICIES, HTTP_DENIES],
   writes: [SERVED_SERVICES],
   derive({ key, value: { gateway } }, mesh) {
     const namespace = namespaceOf(key);
     // Routes are filed under the name that waypoints know a service by.
     const service = serviceKeyOf({ namespace, hostname: serviceHostname(namespace, localNameOf(key), mesh.options) });
     const routes = mesh.valuesBy(ATTACHED_ROUTES, 'service', service).toSorted(byAge);
-    const served = { key: service, routes: routes.map(({ route }) => route), policies: policiesFor(`Service ${key}`, mesh) };
+    const resource = mesh.get(SERVICES, key);
+    const denies = resource === null ? [] : httpDeniesAt(resource, mesh).map(({ policy }) => policy);
+    const policies = [...policiesFor(`Service ${key}`, mesh), ...denies];
+    const served = { key: service, routes: routes.map(({ route }) => route), policies };
     return [entry(SERVED_SERVICES, key, { gateway, service: served })];
   },
 });
@@ -61,16 +64,16 @@ export const managedGateways = defineDerivation({
   each: GATEWAYS,
   reads: [WAYPOINTS, OUTPUT.services],
   writes: [OUTPUT.gateways],
-  derive({ key, value: { metadata } }, mesh) {
+  derive({ key }, mesh) {
     const info = mesh.get(WAYPOINTS, key);
     if (!isRun(info)) return [];
-    const { namespace, name, className } = info;
+    const { namespace, name, className, serviceAccount } = info;
     const hostname = serviceHostname(namespace, name, mesh.options);
     const managed = {
       namespace,
       name,
       className,
-      serviceAccount: metadata.annotations[ANNOTATION.serviceAccount] ?? name,
+      serviceAccount,
       labels: waypointLabels(info),
       addresses: mesh.get(OUTPUT.services, serviceKeyOf({ namespace, hostname }))?.addresses ?? [],
       hostname,

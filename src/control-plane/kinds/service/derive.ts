@@ -16,6 +16,7 @@ import {
   USER_SERVICES,
 } from '#control-plane/mesh/services.ts';
 import { BINDING_TABLES, bindingOf, UNBOUND, waypointCondition } from '#control-plane/mesh/waypoint-binding.ts';
+import { GUARDS } from '#control-plane/mesh/waypoint-guards.ts';
 import { ANNOTATION } from '#control-plane/mesh/well-known.ts';
 import { type Problem, warningAt } from '#control-plane/resources/finding.ts';
 import { byAge, type Labels } from '#control-plane/resources/metadata.ts';
@@ -37,7 +38,7 @@ export const userServices = defineDerivation({
 export const services = defineDerivation({
   name: 'service',
   each: SERVICES,
-  reads: [USER_SERVICES, RESERVED_ADDRESSES, ...BINDING_TABLES],
+  reads: [USER_SERVICES, RESERVED_ADDRESSES, GUARDS, ...BINDING_TABLES],
   writes: [OUTPUT.services, SERVICE_BINDINGS, ...STATUS],
   derive({ key, value: resource }, mesh) {
     // An alias is answered by DNS alone: the mesh has no service of it.
@@ -45,7 +46,9 @@ export const services = defineDerivation({
     const { namespace, labels } = resource.metadata;
     const name = nameOfResource(resource);
     const binding = isGenerated(resource) ? UNBOUND : bindingOf('service', namespace, labels, mesh);
-    const { addresses, problems } = addressesOf(key, resource, mesh);
+    // Clients that dial endpoints one by one would go past the waypoint, and are refused there: they get an address to dial.
+    const isRestricted = mesh.get(GUARDS, key)?.restricts === true;
+    const { addresses, problems } = addressesOf(key, { ...resource, headless: resource.headless && !isRestricted }, mesh);
     if (binding.problem !== null) problems.push(binding.problem);
     const facts = { addresses, namespaceAnnotations: namespaceAnnotations(mesh, namespace), waypoint: binding.address };
     const service = serviceOf(resource, facts, mesh.options);
