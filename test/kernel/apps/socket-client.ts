@@ -1,24 +1,25 @@
 /**
  * Sockets as an attacker uses them, driven by lines; prints one line for each:
  * "connect HOST PORT"; "serve PORT" listens with TCP_DEFER_ACCEPT and "accept" takes a connection; "defer HOST PORT" connects with TCP_FASTOPEN_CONNECT (no SYN leaves yet), "fastopen HOST PORT TEXT" sends with MSG_FASTOPEN,
- * "send TEXT", "receive", "close"; "syn SOURCE PORT HOST PORT" sends a raw SYN (IPv4) and waits for what answers.
+ * "send TEXT", "receive", "close", "abort" (by a reset); "syn SOURCE PORT HOST PORT" sends a raw SYN (IPv4) and waits for what answers.
  */
 import { closeSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import koffi from 'koffi';
 import { familyOf, ipToBytes, parseIp } from '#model/address/ip.ts';
 import { bind, errno, errnoName, recv, send, setsockopt, socket } from '#platform/bpf/libc.ts';
-import { encodeSockaddr } from '#platform/linux/netns/sockets.ts';
+import { decodeSockaddr, encodeSockaddr } from '#platform/linux/netns/sockets.ts';
 
 const libc = koffi.load('libc.so.6');
 const connect = libc.func('int connect(int fd, const void *address, uint32_t length)');
 const listen = libc.func('int listen(int fd, int backlog)');
 const accept = libc.func('int accept(int fd, void *address, void *length)');
+const getpeername = libc.func('int getpeername(int fd, void *address, void *length)');
 const sendto = libc.func(
   'int64_t sendto(int fd, const void *data, uint64_t length, int flags, const void *address, uint32_t size)',
 );
 const [AF_INET, AF_INET6, SOCK_STREAM, SOCK_RAW, IPPROTO_IP, TCP] = [2, 10, 1, 3, 0, 6];
-const [SOL_SOCKET, SO_RCVTIMEO, IP_HDRINCL] = [1, 20, 3];
+const [SOL_SOCKET, SO_LINGER, SO_RCVTIMEO, IP_HDRINCL] = [1, 13, 20, 3];
 const [TCP_DEFER_ACCEPT, TCP_FASTOPEN_CONNECT, TCP_FASTOPEN_NO_COOKIE] = [9, 30, 34];
 const [MSG_NOSIGNAL, MSG_FASTOPEN] = [0x4000, 0x20000000];
 const WAIT_S = 1n;
@@ -38,6 +39,14 @@ function open(host: string, kind = SOCK_STREAM, protocol = 0): number {
   wait.writeBigInt64LE(WAIT_S);
   setsockopt(made, SOL_SOCKET, SO_RCVTIMEO, wait, wait.length);
   return made;
+}
+
+function peerPort(of: number): number {
+  const address = Buffer.alloc(28);
+  const length = Buffer.alloc(4);
+  length.writeUInt32LE(address.length);
+  getpeername(of, address, length);
+  return decodeSockaddr(address).port;
 }
 
 /** A SYN with IP header; the kernel fills in the IP checksum. */
@@ -93,7 +102,7 @@ function act(verb: string, words: string[]): string {
     }
     case 'accept':
       fd = accept(server, null, null);
-      return failed(fd) ?? 'accepted';
+      return failed(fd) ?? `accepted ${peerPort(fd)}`;
     case 'defer':
       fd = open(host);
       for (const name of [TCP_FASTOPEN_CONNECT, TCP_FASTOPEN_NO_COOKIE]) option(fd, TCP, name);
@@ -109,8 +118,12 @@ function act(verb: string, words: string[]): string {
     case 'receive': {
       const into = Buffer.alloc(1_024);
       const count = recv(fd, into, into.length, 0);
-      return failed(count) ?? `data ${into.toString('utf8', 0, Number(count))}`;
+      return failed(count) ?? `data ${into.toString('utf8', 0, Number(count)).replaceAll('\n', ' ')}`;
     }
+    case 'abort':
+      if (setsockopt(fd, SOL_SOCKET, SO_LINGER, Buffer.from([1, 0, 0, 0, 0, 0, 0, 0]), 8) !== 0) return 'error';
+      closeSync(fd);
+      return 'aborted';
     case 'close':
       closeSync(fd);
       return 'closed';
