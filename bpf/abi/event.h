@@ -22,6 +22,13 @@ enum weft_reason {
 	WEFT_REASON_NO_AGENT = 21,
 	WEFT_REASON_NOT_LOCAL = 22,
 	WEFT_REASON_NOT_ATTESTED = 23, /* from a workload of this node, but not as the kernel let it go */
+	WEFT_REASON_DATAGRAM = 32, /* nothing would encrypt it on its way to another node */
+	WEFT_REASON_LINK_FRAME = 33, /* neither IPv4, IPv6 nor ARP, or not whole */
+	WEFT_REASON_LINK_SOURCE = 34,
+	WEFT_REASON_LINK_NEIGHBOUR = 35,
+	WEFT_REASON_LINK_GROUP = 36,
+	WEFT_REASON_LINK_CLEAR = 37,
+	WEFT_REASON_UNKNOWN_MESH = 38,
 };
 
 /* Which program reported an event. */
@@ -29,6 +36,7 @@ enum weft_hook {
 	WEFT_HOOK_CONNECT = 1,
 	WEFT_HOOK_LOOKUP = 2,
 	WEFT_HOOK_BIND = 3,
+	WEFT_HOOK_LINK = 4,
 };
 
 /* A record of the `events` ring: one refusal. */
@@ -60,5 +68,6 @@ enum weft_counter {
 	WEFT_COUNT_EVENT_LOST = 10,
 	WEFT_COUNT_MAP_FULL = 11,
 	WEFT_COUNT_INBOUND_LATE = 12, /* established after a change of policy, from a SYN before it */
-	WEFT_COUNTERS = 13, /* how many there are */
+	WEFT_COUNT_LINK_DROPPED = 13,
+	WEFT_COUNTERS = 14, /* how many there are */
 };

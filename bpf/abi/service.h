@@ -5,6 +5,7 @@
 
 enum weft_service_flag {
 	WEFT_SERVICE_AGENT = 1, /* the kernel's slots cannot express it: the agent chooses */
+	WEFT_SERVICE_MESH = 2,  /* at port 0: workloads of the mesh stand behind the VIP */
 };
 
 /* Key of `services`. */

@@ -21,6 +21,7 @@ struct dial {
 	__u16 reason; /* enum weft_reason, of the path decided */
 	__u32 destination_id; /* 0 until the backend is known as a workload of the mesh */
 	__u32 protocol;
+	__u8 quiet; /* refused without a word: nobody meant to send anything */
 };
 
 enum dial_path {
@@ -110,7 +111,38 @@ static __always_inline enum dial_path path_of_stream(struct dial *dial)
 	return path_for(dial, PATH_REFUSE, WEFT_REASON_NO_BACKEND);
 }
 
-/* The whole decision for connect(): TCP takes a path, DNS goes to the agent, the rest is left alone. */
+/* Resolvers find out which source address a destination would get by connecting a datagram socket to it and sending nothing
+ * (RFC 6724, section 6): to the port the app will dial with TCP, or to one that says so (Go 9, musl 65535). */
+static __always_inline int is_address_probe(const struct dial *dial)
+{
+	struct weft_service_key key = { .port = dial->port, .protocol = IPPROTO_TCP };
+
+	if (dial->port == 0 || dial->port == 9 || dial->port == 65535)
+		return 1;
+	COPY_IP(key.ip, dial->ip);
+	return bpf_map_lookup_elem(&services, &key) != 0;
+}
+
+/* Nothing carries datagrams to other nodes, so what would go there in clear is refused: to a workload, to a VIP that may
+ * stand for one, and to anybody while the maps do not hold the whole mesh. */
+static __always_inline enum dial_path path_of_datagram(struct dial *dial)
+{
+	const struct weft_address *address = address_of(&dial->ip);
+
+	if (address) {
+		if ((address->flags & WEFT_ADDRESS_LOCAL) || !(address->flags & WEFT_ADDRESS_HBONE))
+			return PATH_LEAVE;
+		dial->destination_id = address->id;
+		return path_for(dial, PATH_REFUSE, WEFT_REASON_DATAGRAM);
+	}
+	if (is_mesh_vip(&dial->ip))
+		return path_for(dial, PATH_REFUSE, WEFT_REASON_DATAGRAM);
+	if (dial->config->flags & WEFT_CONFIG_INCOMPLETE)
+		return path_for(dial, PATH_REFUSE, WEFT_REASON_UNKNOWN_MESH);
+	return PATH_LEAVE;
+}
+
+/* The whole decision for connect(): TCP takes a path, DNS goes to the agent, other datagrams leave the mesh or nothing. */
 static __always_inline enum dial_path path_of(struct dial *dial)
 {
 	if (!dial->config)
@@ -119,9 +151,10 @@ static __always_inline enum dial_path path_of(struct dial *dial)
 		return PATH_LEAVE;
 	if (is_dns(dial->port, dial->protocol))
 		return path_for(dial, PATH_AGENT, WEFT_REASON_DNS);
-	if (dial->protocol != IPPROTO_TCP && dial->protocol != IPPROTO_MPTCP)
-		return PATH_LEAVE;
-	return path_of_stream(dial);
+	if (dial->protocol == IPPROTO_TCP || dial->protocol == IPPROTO_MPTCP)
+		return path_of_stream(dial);
+	dial->quiet = is_address_probe(dial);
+	return path_of_datagram(dial);
 }
 
 static __always_inline int refuse(struct dial *dial, enum weft_reason reason)
@@ -133,7 +166,10 @@ static __always_inline int refuse(struct dial *dial, enum weft_reason reason)
 		.destination = dial->ip,
 		.destination_port = dial->port,
 	};
-	report(&event, WEFT_HOOK_CONNECT, reason, WEFT_COUNT_REFUSED);
+	if (dial->quiet)
+		count(WEFT_COUNT_REFUSED);
+	else
+		report(&event, WEFT_HOOK_CONNECT, reason, WEFT_COUNT_REFUSED);
 	return sockaddr_refuse(ECONNREFUSED);
 }
 

@@ -4,19 +4,28 @@
 #pragma once
 #include "connect.h"
 
-/* Runs for every datagram of such a socket, so the port is looked at before any map. */
+/* A workload's own address is no exception for DNS: whatever server is asked, the agent answers. */
+static __always_inline enum dial_path path_of_sent(struct dial *dial)
+{
+	if (ip_stays_home(&dial->ip))
+		return PATH_LEAVE;
+	if (!dial->config)
+		return path_for(dial, PATH_REFUSE, WEFT_REASON_NO_MEMORY);
+	if (dial->port == DNS_PORT)
+		return path_for(dial, PATH_AGENT, WEFT_REASON_DNS);
+	if (ip_equal(&dial->ip, &dial->source->ip4) || ip_equal(&dial->ip, &dial->source->ip6))
+		return PATH_LEAVE;
+	return path_of_datagram(dial);
+}
+
+/* Runs for every datagram of such a socket. */
 static __always_inline int send_datagram(struct bpf_sock_addr *ctx, const int v6)
 {
 	struct dial dial = {};
 
-	if (sockaddr_port(ctx) != DNS_PORT || !start_dial(ctx, &dial, v6))
+	if (!start_dial(ctx, &dial, v6))
 		return SOCK_ADDR_ALLOW;
-	if (ip_stays_home(&dial.ip))
-		return SOCK_ADDR_ALLOW;
-	if (!dial.config)
-		return refuse(&dial, WEFT_REASON_NO_MEMORY);
-	dial.reason = WEFT_REASON_DNS;
-	return take_path(ctx, &dial, PATH_AGENT, v6);
+	return take_path(ctx, &dial, path_of_sent(&dial), v6);
 }
 
 /* The verifier lets recvmsg programs only allow. Only what comes from the agent's own port at the workload's own address,

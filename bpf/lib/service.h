@@ -71,6 +71,18 @@ static __always_inline enum choice choose_backend(const struct weft_ip *ip, __u1
 	return CHOICE_BACKEND;
 }
 
+/* Whether a VIP stands for workloads of the mesh, as far as any service of it knows. */
+static __always_inline int is_mesh_vip(const struct weft_ip *ip)
+{
+	struct weft_service_key key = {}; /* no constants in it: they would lie where user space writes its own */
+	const struct weft_service *service;
+
+	COPY_IP(key.ip, *ip);
+	key.protocol = IPPROTO_TCP;
+	service = bpf_map_lookup_elem(&services, &key);
+	return service && (service->flags & WEFT_SERVICE_MESH);
+}
+
 /* Where a waypoint of this node takes clients of the family of `like`; null: not on this node, or not in this family. */
 static __always_inline const struct weft_ip *local_waypoint(__u32 waypoint_id, const struct weft_ip *like)
 {

@@ -4,10 +4,11 @@
 #include "../abi/flow.h"
 #include "base.h"
 
-/* Marks sockets that the agent made inside a workload's namespace; set by file descriptor, so no app can forge it. */
+/* Marks sockets that the agent made inside a workload's namespace; set by file descriptor, so no app can forge it. What a
+ * listener of the agent accepts is the agent's, too: the mark is cloned. */
 struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_CLONE);
 	__type(key, int);
 	__type(value, __u32);
 } own_sockets SEC(".maps");

@@ -19,6 +19,7 @@ const DIAL = struct('test_dial', {
   backendPort: u16,
   backend: ip,
   destinationId: u32,
+  quiet: u32,
 });
 const VERDICT = struct('test_verdict', { sourceId: u32, destinationId: u32, generation: u32, port: u16, pad0: u16 });
 const FLOW = struct('test_flow', { destinationPort: u16, outboundPort: u16, reason: u16, pad0: u16 });
@@ -111,7 +112,7 @@ describe('decisions of connect()', { skip: withoutPrograms }, () => {
   }
   function decide({ to, port = 80, protocol = TCP, from = APP }: Ask) {
     const question = { netnsCookie: from, ip: to, port, protocol };
-    const empty = { path: 0, reason: 0, backendPort: 0, backend: null, destinationId: 0 };
+    const empty = { path: 0, reason: 0, backendPort: 0, backend: null, destinationId: 0, quiet: 0 };
     const run = runProgram(loaded.program('test_path'), DIAL.encode({ ...question, ...empty }), true);
     assert.ok(run !== null, 'this kernel runs syscall programs since 5.14');
     return DIAL.decode(run.context);
@@ -136,6 +137,35 @@ describe('decisions of connect()', { skip: withoutPrograms }, () => {
       for (const protocol of [TCP, UDP]) decides({ to, port: 53, protocol }, 'agent', REASON.dns, [to, 53], 0);
     decides({ to: NEAR, port: 54, protocol: UDP }, 'leave', REASON.none);
     decides({ to: NEAR, port: 53, protocol: 132 }, 'leave', REASON.none);
+  });
+
+  for (const protocol of [UDP, 1, 132, 136])
+    test(`protocol ${protocol}: nothing carries it to a workload of another node, so it is refused there and nowhere else`, () => {
+      decides({ to: FAR, port: 5000, protocol }, 'refuse', REASON.datagram, [FAR, 5000], FAR_ID);
+      decides({ to: at('::ffff:10.7.1.1'), port: 5000, protocol }, 'refuse', REASON.datagram);
+      for (const to of [NEAR, NEAR6, PLAIN, at('9.9.9.9')]) decides({ to, port: 5000, protocol }, 'leave', REASON.none);
+      configure(CONFIG_FLAG.incomplete);
+      decides({ to: at('9.9.9.9'), port: 5000, protocol }, 'refuse', REASON.unknownMesh);
+      decides({ to: NEAR, port: 5000, protocol }, 'leave', REASON.none);
+      configure(0);
+    });
+
+  test('a datagram for a VIP is refused where a workload of the mesh stands behind it', () => {
+    const place = { ip: at('240.0.0.9'), port: 0, protocol: TCP };
+    const entry = { id: 0, backendCount: 0, waypointId: 0 };
+    loaded.map('services').set(place, { ...entry, flags: SERVICE_FLAG.agent });
+    decides({ to: place.ip, port: 5000, protocol: UDP }, 'leave', REASON.none);
+    loaded.map('services').set(place, { ...entry, flags: SERVICE_FLAG.agent | SERVICE_FLAG.mesh });
+    decides({ to: place.ip, port: 5000, protocol: UDP }, 'refuse', REASON.datagram, [place.ip, 5000], 0);
+  });
+
+  test('what a resolver connects to find a source address is refused without a word', () => {
+    service(VIP, 89, [[NEAR, 1]]);
+    const quiet = (to: IpAddress, port: number) => decide({ to, port, protocol: UDP }).quiet;
+    for (const port of [0, 9, 65_535]) assert.equal(quiet(FAR, port), 1, `${port}`);
+    assert.equal(quiet(VIP, 89), 1, 'the port that TCP will dial');
+    for (const port of [1, 53_000, 443]) assert.equal(quiet(FAR, port), 0, `${port}`);
+    assert.equal(quiet(VIP, 90), 0);
   });
 
   test('an address outside the mesh is left alone, unless the maps do not hold the whole mesh', () => {

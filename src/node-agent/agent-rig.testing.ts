@@ -260,6 +260,7 @@ export function requestOf({ uid, name, namespace, serviceAccount, addresses, nat
     addresses: [...addresses],
     nativeTunnel,
     netnsPath: `/netns/${name}`,
+    link: null,
   };
 }
 

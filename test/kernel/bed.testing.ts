@@ -61,6 +61,9 @@ export class Caller {
   }
 }
 
+/** A namespace of a bed; `link`: its place on the switch. */
+export type BedHost = { netnsPath: string; name: string; ip4: string; ip6: string; link: { device: string; mac: string } };
+
 /** Two or more namespaces on one link, a cgroup and a bpffs of their own; everything goes with down(). */
 export class Bed {
   /** Names everything a bed makes; the process id tells a later run whether its owner is gone. */
@@ -84,8 +87,13 @@ export class Bed {
     runAll([...namespaceCommands(this.#switch.netns), ...switchCommands(this.#switch)]);
   }
 
+  /** Where the switch is, by which the host's ends of all links are reached. */
+  get switchPath(): string {
+    return `/run/netns/${this.#switch.netns}`;
+  }
+
   /** Adds a namespace with addresses 10.77.0.<n> and fd77::<n>. */
-  host(n: number): { netnsPath: string; name: string; ip4: string; ip6: string } {
+  host(n: number): BedHost {
     const name = `weft-bed-${this.id}-${n}`;
     const [ip4, ip6] = [`10.77.0.${n}`, `fd77::${n}`];
     const end = { netns: name, device: 'eth0' };
@@ -95,7 +103,9 @@ export class Bed {
       ...portCommands(this.#switch, `h${n}`, end),
       ...addressCommands(end, `${ip4}/24`, `${ip6}/64`),
     ]);
-    return { netnsPath: `/run/netns/${name}`, name, ip4, ip6 };
+    const shown = execFileSync('ip', ['-n', name, '-j', 'link', 'show', 'eth0'], { encoding: 'utf8' });
+    const [{ address: mac = '' } = {}] = JSON.parse(shown) as { address?: string }[];
+    return { netnsPath: `/run/netns/${name}`, name, ip4, ip6, link: { device: `h${n}`, mac } };
   }
 
   /** Runs one of the apps in a namespace; `captured`: inside the bed's cgroup. */

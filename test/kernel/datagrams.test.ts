@@ -1,13 +1,16 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { type App, Bed } from './bed.testing.ts';
-import { agentOn, workload, workloadDelta } from './mesh.testing.ts';
+import { agentOn, serviceDelta, workload, workloadDelta } from './mesh.testing.ts';
 
 /** DNS over UDP is answered by the agent and seems to come from the server that was asked; other datagrams are left alone. */
 describe('datagrams of an enrolled workload', () => {
   const bed = new Bed();
   const a = bed.host(1);
   const elsewhere = bed.host(2);
+  const far = bed.host(3);
+  const vip = '240.240.0.9';
+  const cart = workload({ name: 'c', addresses: [far.ip4, far.ip6], node: 'two', services: { 'shop/cart.mesh': [[80, 8080]] } });
   const shop = workload({ name: 'a', addresses: [a.ip4, a.ip6] });
   let agent: ReturnType<typeof agentOn>;
   let client: App;
@@ -19,7 +22,10 @@ describe('datagrams of an enrolled workload', () => {
   before(async () => {
     agent = agentOn(bed, { answerDatagram: (query, uid) => Buffer.from(`${query.toString()}-for-${uid.slice(-1)}`) });
     await agent.agent.enroll({ ...shop.request, netnsPath: a.netnsPath });
-    agent.agent.applyMesh(workloadDelta(shop.workload), true);
+    agent.agent.applyMesh(
+      { ...workloadDelta(shop.workload, cart.workload), ...serviceDelta('cart.mesh', [vip], [[80, 8080]]) },
+      true,
+    );
     client = bed.app(a.netnsPath, 'datagram-client');
     await client.line();
   });
@@ -47,6 +53,18 @@ describe('datagrams of an enrolled workload', () => {
     assert.equal(await client.line(), 'error ECONNREFUSED', 'the other host answers for itself');
     assert.equal(agent.counters().dns, before);
   });
+
+  for (const [what, to] of [
+    ['by IPv4', far.ip4],
+    ['by IPv6', far.ip6],
+    ['by a VIP', vip],
+  ] as const)
+    test(`a datagram to a workload of another node ${what} is refused before it leaves, connected or not`, async () => {
+      const before = agent.counters().refused ?? 0;
+      assert.equal(await tell(`ask ${to} 5000 secret`), 'error ECONNREFUSED');
+      assert.equal(await tell(`connected ${to} 5000 secret`), 'error ECONNREFUSED');
+      assert.equal(agent.counters().refused, before + 2);
+    });
 
   test('the DNS listener of a workload is closed to others', async () => {
     const stranger = bed.app(elsewhere.netnsPath, 'datagram-client', { captured: false });

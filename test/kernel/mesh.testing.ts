@@ -1,3 +1,4 @@
+import { closeSync, openSync } from 'node:fs';
 import { SILENT_LOG } from '#model/effects/log.ts';
 import { type Credentials, formatIdentity, type Identity } from '#model/identity/identity.ts';
 import { SCHEMA } from '#model/kernel/abi.ts';
@@ -15,6 +16,7 @@ import { systemClock } from '#platform/clock.ts';
 import { createClientPool } from '#platform/hbone/client-pool.ts';
 import { createHboneServer } from '#platform/hbone/server.ts';
 import type { TestCa } from '#platform/hbone/test-ca.testing.ts';
+import { inNamespace } from '#platform/linux/netns/namespace.ts';
 import { WorkloadNamespace } from '#platform/linux/netns/workload-namespace.ts';
 import { relay } from '#platform/relay/relay.ts';
 import { type Bed, OBJECTS_DIR } from './bed.testing.ts';
@@ -32,7 +34,10 @@ export function workload(input: WorkloadInput): { workload: Workload; request: O
   );
   const record = aWorkload(name, addresses, { node, services });
   const { uid, namespace, serviceAccount } = record;
-  return { workload: record, request: { uid, name, namespace, serviceAccount, labels: {}, addresses, nativeTunnel: false } };
+  return {
+    workload: record,
+    request: { uid, name, namespace, serviceAccount, labels: {}, addresses, nativeTunnel: false, link: null },
+  };
 }
 
 const NOTHING: MeshDelta = { workloads: new Map(), services: new Map(), policies: new Map() };
@@ -68,6 +73,8 @@ export type AgentOnOptions = {
   ca?: TestCa;
   /** Another number than that of the programs: an agent of another version. */
   schema?: number;
+  /** The bed on whose switch the links of this agent's workloads end, if it is another one. */
+  linkedBy?: Bed;
   /** What the agent answers to a datagram on its DNS port. */
   answerDatagram?: (query: Buffer, workload: string) => Buffer;
 };
@@ -99,6 +106,16 @@ function tunnelEffects(ca: TestCa | undefined): Pick<AgentEffects, 'credentials'
   };
 }
 
+/** A bed's links end in a namespace of their own, where a node's agent would run. */
+function onSwitch(bed: Bed, action: () => void): void {
+  const fd = openSync(bed.switchPath, 'r');
+  try {
+    inNamespace(fd, action);
+  } finally {
+    closeSync(fd);
+  }
+}
+
 /** An agent in this process over the bed's kernel side. */
 export function agentOn(
   bed: Bed,
@@ -118,7 +135,13 @@ export function agentOn(
   const { maps } = datapath;
   const counters = (): Record<string, number> => readCounters(maps.counters);
   const effects: AgentEffects = {
-    kernel: { ...datapath, maps, schema, counters },
+    kernel: {
+      ...datapath,
+      maps,
+      schema,
+      counters,
+      guardLink: (link, cookie) => onSwitch(options.linkedBy ?? bed, () => datapath.guardLink(link, cookie)),
+    },
     openNamespace: (path) => new WorkloadNamespace(path, maps),
     ...tunnelEffects(options.ca),
     forgetCredentials() {},

@@ -32,6 +32,8 @@ export const ADDRESS_FLAG = {
 export const SERVICE_FLAG = {
   /** The kernel's slots cannot express it: the agent chooses. */
   agent: 1,
+  /** At port 0: workloads of the mesh stand behind the VIP. */
+  mesh: 2,
 } as const;
 
 /** enum weft_reason: why a connection took its path, or why it was refused (16 and up). */
@@ -52,13 +54,29 @@ export const REASON = {
   noAgent: 21,
   notLocal: 22,
   notAttested: 23,
+  datagram: 32,
+  linkFrame: 33,
+  linkSource: 34,
+  linkNeighbour: 35,
+  linkGroup: 36,
+  linkClear: 37,
+  unknownMesh: 38,
 } as const;
 
 /** enum weft_taken: what became of the one connection that an attestation lets in. */
 export const TAKEN = { not: 0, byOne: 1, told: 2 } as const;
 
 /** enum weft_hook: which program reported an event. */
-export const HOOK = { connect: 1, lookup: 2, bind: 3 } as const;
+export const HOOK = { connect: 1, lookup: 2, bind: 3, link: 4 } as const;
+
+/** Why a frame ended on its link: the order in which each link counts them. */
+export const LINK_CAUSES = [
+  REASON.linkFrame,
+  REASON.linkSource,
+  REASON.linkNeighbour,
+  REASON.linkGroup,
+  REASON.linkClear,
+] as const;
 
 /** enum weft_counter, by index. */
 export const COUNTERS = [
@@ -75,6 +93,7 @@ export const COUNTERS = [
   'event_lost',
   'map_full',
   'inbound_late',
+  'link_dropped',
 ] as const;
 
 /** Every enum of the contract as C spells it: name → enumerator → number. */

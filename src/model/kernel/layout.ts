@@ -46,6 +46,24 @@ export const ip: Field<IpAddress | null> = {
   },
 };
 
+/** `__u8[6]`: the address of a network interface, as `02:00:5e:10:00:01`. */
+export const mac: Field<string> = {
+  size: 6,
+  write: (into, at, value) => void into.write(value.replaceAll(':', ''), at, 6, 'hex'),
+  read: (from, at) => (from.toString('hex', at, at + 6).match(/../g) ?? []).join(':'),
+};
+
+/** A fixed array of equal fields. */
+export function list<T>(field: Field<T>, length: number): Field<T[]> {
+  return {
+    size: field.size * length,
+    write: (into, at, values) => {
+      for (const [index, value] of values.slice(0, length).entries()) field.write(into, at + index * field.size, value);
+    },
+    read: (from, at) => Array.from({ length }, (_, index) => field.read(from, at + index * field.size)),
+  };
+}
+
 /** A NUL-terminated string in a fixed array. Errors: RangeError when it does not fit. */
 export function chars(size: number): Field<string> {
   return {

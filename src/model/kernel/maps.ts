@@ -1,5 +1,5 @@
-import { COUNTERS } from './abi.ts';
-import { chars, ip, type Layout, scalar, struct, u8, u16, u32, u64 } from './layout.ts';
+import { COUNTERS, LINK_CAUSES } from './abi.ts';
+import { chars, ip, type Layout, list, mac, scalar, struct, u8, u16, u32, u64 } from './layout.ts';
 
 /**
  * The maps of the data path, each told once: the typed view of the real maps, the maps in memory that unit tests use and the
@@ -15,6 +15,8 @@ const NETNS_COOKIE = scalar('netns cookie', u64);
 const SOCKET_COOKIE = scalar('socket cookie', u64);
 /** The key and the value of a ring. */
 const NOTHING = scalar('nothing', chars(0));
+/** Which interface of the host's network namespace. */
+const INTERFACE_INDEX = scalar('interface index', u32);
 /** An address as a whole key. */
 const IP = scalar('ip', ip);
 
@@ -33,6 +35,13 @@ const CONFIG = struct('weft_config', {
 
 const WORKLOAD = struct('weft_workload', { id: u32, flags: u32, ip4: ip, ip6: ip });
 const ADDRESS = struct('weft_address', { id: u32, flags: u32, waypointId: u32, pad0: u32 });
+const LINK_OWNER = struct('weft_link', {
+  netnsCookie: u64,
+  mac,
+  pad0: chars(2),
+  dropped: list(u64, LINK_CAUSES.length),
+  toldNs: list(u64, LINK_CAUSES.length),
+});
 const NAME = struct('weft_name', { uid: chars(256), identity: chars(512) });
 
 const SERVICE_KEY = struct('weft_service_key', { ip, port: u16, protocol: u8, pad0: u8 });
@@ -127,6 +136,7 @@ export const MAPS = {
   workloads: map('hash', 4096, NETNS_COOKIE, WORKLOAD),
   addresses: map('hash', 262_144, IP, ADDRESS),
   names: map('hash', 8192, ID, NAME),
+  links: map('hash', 4096, INTERFACE_INDEX, LINK_OWNER),
   services: map('hash', 131_072, SERVICE_KEY, SERVICE),
   backends: map('hash', 524_288, BACKEND_KEY, BACKEND),
   waypoints: map('hash', 4096, ID, WAYPOINT),

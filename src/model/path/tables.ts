@@ -63,12 +63,18 @@ export function frontendsOfVip(vip: IpAddress, view: TableView): FrontendEntry[]
   const service = view.mesh.serviceByVip(vip, null);
   if (all.length === 0) return [];
   const exists = { ip: vip, port: 0, protocol: TCP, id: 0, waypointId: 0, flags: SERVICE_FLAG.agent, slots: [] };
+  const place = { ...exists, flags: SERVICE_FLAG.agent | (all.some((one) => leadsIntoMesh(one, view)) ? SERVICE_FLAG.mesh : 0) };
   if (service === null || all.length > 1) {
     // Which service it is depends on the client's namespace: the agent decides (B40).
     const ports = new Set(all.flatMap((one) => one.ports.map((port) => port.servicePort)));
-    return [exists, ...[...ports].map((port) => ({ ...exists, port }))];
+    return [place, ...[...ports].map((port) => ({ ...exists, port }))];
   }
-  return [exists, ...service.ports.map((port) => frontend(service, vip, port.servicePort, view))];
+  return [place, ...service.ports.map((port) => frontend(service, vip, port.servicePort, view))];
+}
+
+/** Whether what is sent to a service may end at a workload that is only to be reached encrypted. */
+function leadsIntoMesh(service: Service, { mesh }: TableView): boolean {
+  return service.waypoint !== null || mesh.endpoints(serviceKeyOf(service)).some((one) => one.tunnelProtocol === 'hbone');
 }
 
 function frontend(service: Service, vip: IpAddress, port: number, view: TableView): FrontendEntry {

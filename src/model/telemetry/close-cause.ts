@@ -52,6 +52,18 @@ export const CLOSE_CAUSES = {
   'unknown-workload': { flag: 'CONNECT', means: 'the control plane does not know the workload' },
   'unknown-mesh': { flag: 'CONNECT', means: 'the control plane has not told the mesh yet' },
   'workload-left': { flag: 'CONNECT', means: 'the workload left the mesh' },
+  datagram: {
+    flag: 'CONNECT',
+    means: 'nothing carries datagrams to a workload of another node, and in clear they do not go there',
+  },
+  'link-frame': { flag: 'CONNECT', means: 'a frame of the workload is neither IPv4, IPv6 nor ARP, or is not whole' },
+  'link-source': { flag: 'CONNECT', means: "a frame of the workload does not come from the workload's own addresses" },
+  'link-neighbour': { flag: 'CONNECT', means: 'the workload claims an address that is not its own, or poses as a router' },
+  'link-group': { flag: 'CONNECT', means: 'a packet of the workload to a group or to everybody' },
+  'link-clear': {
+    flag: 'CONNECT',
+    means: 'a packet to a workload of another node, or to an address that is not known yet, that is not from a tunnel',
+  },
   'no-memory': { flag: 'CONNECT', means: 'the kernel has no memory for the record of the connection' },
   'no-agent': { flag: 'CONNECT', means: 'the agent was not running' },
   'connect-failed': { flag: 'CONNECT', means: 'the destination could not be reached' },

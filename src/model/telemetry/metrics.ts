@@ -95,6 +95,11 @@ export const METRICS = {
   ]),
   weft_kernel_connections_total: counter(AGENT, 'What the eBPF programs did with connections and DNS queries.', ['path']),
   weft_kernel_events_lost_total: counter(AGENT, 'Refusals that the kernel could not report: the ring was full.', []),
+  weft_link_dropped_total: counter(
+    AGENT,
+    'Frames of a workload that ended on its link, by cause: lies about addresses, and packets in clear.',
+    ['source_workload', 'source_workload_namespace', 'cause'],
+  ),
   weft_kernel_map_full_total: counter(AGENT, 'Entries that found no place in an eBPF map.', []),
   weft_direct_connections: gauge(AGENT, 'Open connections that the kernel carries from app to app.', []),
   weft_carried_connections: gauge(AGENT, 'Open connections to workloads of this node that the agent carries.', []),

@@ -10,6 +10,9 @@ import type { Meters } from '#model/telemetry/meters.ts';
 import type { PeerSeries } from '#model/telemetry/peer-series.ts';
 import type { InboundTunnel, TunnelPool } from '#protocol/hbone/transport.ts';
 
+/** The host's end of a workload's link, and the MAC address that the workload's end was given. */
+export type WorkloadLink = { device: string; mac: string };
+
 /** What the agent asks of the kernel beyond maps. */
 export type Kernel = {
   maps: KernelMaps;
@@ -18,6 +21,10 @@ export type Kernel = {
   adopted: boolean;
   attachNamespace(netnsPath: string, netnsCookie: bigint): void;
   detachNamespace(netnsCookie: bigint): void;
+  /** Puts the guard on the host's end of a workload's link; nothing passes it while the cookie is not enrolled. */
+  guardLink(link: WorkloadLink, netnsCookie: bigint): void;
+  /** Forgets the link of a namespace; its guard stays, closed, until the interface is gone. */
+  releaseLink(netnsCookie: bigint): void;
   counters(): Record<string, number>;
 };
 

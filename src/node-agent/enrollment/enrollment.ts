@@ -15,6 +15,7 @@ import type {
   DatagramHandler,
   HboneServer,
   Listening,
+  WorkloadLink,
   WorkloadNamespace,
 } from '#node-agent/effects/agent-effects.ts';
 import type { TunnelPool } from '#protocol/hbone/transport.ts';
@@ -24,6 +25,8 @@ export type EnrollmentRequest = WorkloadRequest & {
   uid: string;
   addresses: readonly string[];
   netnsPath: string;
+  /** Null: the way of its packets is not this agent's to guard. */
+  link: WorkloadLink | null;
 };
 
 /**
@@ -176,6 +179,7 @@ export class Enrollment {
     const { maps } = this.#effects.kernel;
     maps.workloads.delete(netns.netnsCookie);
     this.#effects.kernel.detachNamespace(netns.netnsCookie);
+    this.#effects.kernel.releaseLink(netns.netnsCookie);
     maps.names.delete(id);
     for (const call of calls) call.abort(new Refusal('workload-left', 'the workload left the mesh'));
     this.#close(entry);
@@ -258,11 +262,14 @@ export class Enrollment {
       // The number before it is used: it must not be given again, even if this agent dies before anything else is told.
       const config = kernel.maps.config.get(0);
       if (config !== null) kernel.maps.config.set(0, { ...config, lastId: Math.max(config.lastId, this.#ids.last) });
+      // Closed until the entry below is there, and whatever becomes of this agent.
+      if (request.link !== null) kernel.guardLink(request.link, netns.netnsCookie);
       // The name first: an agent that adopts the maps must find a name for each number that captures.
       kernel.maps.names.set(id, { uid: request.uid, identity: formatIdentity(identity) });
       kernel.maps.workloads.set(netns.netnsCookie, { id, flags, ...addressesByFamily({ addresses }) });
     } catch (error) {
       kernel.maps.names.delete(id);
+      kernel.releaseLink(netns.netnsCookie);
       kernel.detachNamespace(netns.netnsCookie);
       throw error;
     }

@@ -1,6 +1,6 @@
 import type { IpAddress } from '#model/address/ip.ts';
 import type { Log } from '#model/effects/log.ts';
-import { HOOK, REASON } from '#model/kernel/abi.ts';
+import { HOOK, LINK_CAUSES, REASON } from '#model/kernel/abi.ts';
 import type { KernelEvent } from '#model/kernel/maps.ts';
 import type { MeshState } from '#model/mesh/mesh-state.ts';
 import type { IdTable } from '#model/path/ids.ts';
@@ -19,7 +19,17 @@ const CAUSES: ReadonlyMap<number, CloseCause> = new Map([
   [REASON.noAgent, 'no-agent'],
   [REASON.notLocal, 'not-local'],
   [REASON.notAttested, 'not-attested'],
+  [REASON.datagram, 'datagram'],
+  [REASON.unknownMesh, 'unknown-mesh'],
+  [REASON.linkFrame, 'link-frame'],
+  [REASON.linkSource, 'link-source'],
+  [REASON.linkNeighbour, 'link-neighbour'],
+  [REASON.linkGroup, 'link-group'],
+  [REASON.linkClear, 'link-clear'],
 ]);
+
+/** Why a frame ended on a link, in the order in which each link counts them. */
+export const LINK_CAUSE_NAMES: readonly CloseCause[] = LINK_CAUSES.map((reason) => CAUSES.get(reason) ?? 'other');
 
 /** What an event is explained by, and where that goes. */
 export type EventView = { readonly mesh: MeshState; readonly ids: IdTable; readonly log: Log; readonly meters: Meters };
@@ -52,8 +62,9 @@ export function logRefusal(event: KernelEvent, { mesh, ids, log, meters }: Event
       rule: decision?.rule ?? null,
     },
   );
-  meters.counter('weft_refusals_total', { reporter, cause }).add();
-  log.warn(record, 'connection refused by the kernel');
+  // Of what ends on a link only some is told; all of it is counted there (weft_link_dropped_total).
+  if (event.hook !== HOOK.link) meters.counter('weft_refusals_total', { reporter, cause }).add();
+  log.warn(record, event.hook === HOOK.link ? 'a packet of a workload ended on its link' : 'connection refused by the kernel');
 }
 
 /** The kernel keeps only the outcome; the same pure evaluation gives the name again. */

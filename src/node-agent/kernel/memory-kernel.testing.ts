@@ -100,6 +100,8 @@ export function memoryKernel(addressesMax?: number): Kernel {
     adopted: false,
     attachNamespace() {},
     detachNamespace() {},
+    guardLink() {},
+    releaseLink() {},
     counters: () => ({}),
   };
 }

@@ -1,23 +1,24 @@
 import type { Workload } from '#model/mesh/workload.ts';
 import { UNKNOWN } from '#model/telemetry/labels.ts';
-import type { Meters } from '#model/telemetry/meters.ts';
+import type { Meters, Reading } from '#model/telemetry/meters.ts';
 import type { DnsCounters, DnsLabels } from '#node-agent/dns/effects.ts';
 import type { Kernel } from '#node-agent/effects/agent-effects.ts';
 import type { Enrollment } from '#node-agent/enrollment/enrollment.ts';
 import type { LocalRecords } from '#node-agent/enrollment/local-records.ts';
+import { LINK_CAUSE_NAMES } from '#node-agent/kernel/events.ts';
 
 /** The agent, as far as its metrics page shows it. */
 export type MeteredAgent = {
   kernel: Pick<Kernel, 'maps' | 'counters'>;
   records: Pick<LocalRecords, 'of'>;
-  enrollment: Pick<Enrollment, 'all'>;
+  enrollment: Pick<Enrollment, 'all' | 'byNetnsCookie'>;
   generation(): number;
   carried(): number;
   isComplete(): boolean;
 };
 
 /** Counters of the kernel that have a metric of their own; all others say which way something went. */
-const OWN_METRIC: ReadonlySet<string> = new Set(['event_lost', 'map_full']);
+const OWN_METRIC: ReadonlySet<string> = new Set(['event_lost', 'map_full', 'link_dropped']);
 
 /** Shows what the agent and its kernel side hold on the agent's metrics page; read only when somebody looks. */
 export function readAgentMetrics(meters: Meters, agent: MeteredAgent): void {
@@ -29,6 +30,7 @@ export function readAgentMetrics(meters: Meters, agent: MeteredAgent): void {
   );
   meters.readValue('weft_kernel_events_lost_total', () => kernel.counters().event_lost ?? 0);
   meters.readValue('weft_kernel_map_full_total', () => kernel.counters().map_full ?? 0);
+  meters.read('weft_link_dropped_total', () => linkDrops(agent));
   meters.readValue('weft_direct_connections', () => kernel.maps.flows.entries().length);
   meters.readValue('weft_carried_connections', () => agent.carried());
   meters.readValue('weft_tunnel_connections', () => enrollment.all().reduce((sum, { pool }) => sum + pool.size(), 0));
@@ -40,6 +42,19 @@ export function readAgentMetrics(meters: Meters, agent: MeteredAgent): void {
     { labels: { enrollment: 'known' }, value: known() },
     { labels: { enrollment: 'pending' }, value: enrollment.all().length - known() },
   ]);
+}
+
+/** Only what happened: most workloads never send such a frame. */
+function linkDrops({ kernel, enrollment }: MeteredAgent): Reading<'weft_link_dropped_total'>[] {
+  return kernel.maps.links.entries().flatMap(([, { netnsCookie, dropped }]) => {
+    const { name = UNKNOWN, namespace = UNKNOWN } = enrollment.byNetnsCookie(netnsCookie)?.request ?? {};
+    const source = { source_workload: name, source_workload_namespace: namespace };
+    const some = dropped.map((count, at) => ({
+      labels: { ...source, cause: LINK_CAUSE_NAMES[at] ?? 'other' },
+      value: Number(count),
+    }));
+    return some.filter(({ value }) => value > 0);
+  });
 }
 
 /** Counts DNS queries in ztunnel's metrics; `workloadOf`: the record of a workload's uid. */

@@ -3,13 +3,17 @@ import { join } from 'node:path';
 import { SCHEMA } from '#model/kernel/abi.ts';
 import { hasSetRetval } from './features.ts';
 import { type LinkHandle, libbpf, type ProgramHandle } from './libbpf.ts';
+import { attachGuard, forgetLinks, indexOfLink, isOfLivingInterface, rememberLink, type WorkloadLink } from './link-guard.ts';
 import { type Attachment, cgroupOf, Links, netnsOf } from './links.ts';
 import { type LoadedObject, loadObject } from './object.ts';
 import { type DatapathMaps, linksDirectory, mapsDirectory, openMaps, preparePins, putInForce } from './pins.ts';
 
-const OBJECTS = ['connect', 'getpeername', 'datagram', 'flow', 'bind', 'lookup'] as const;
+const OBJECTS = ['connect', 'getpeername', 'datagram', 'flow', 'bind', 'lookup', 'link'] as const;
 const ARRIVAL_OBJECT = 'lookup';
 const ARRIVAL_PROGRAM = 'weft_arrival';
+const GUARD_PROGRAM = 'weft_link';
+/** Attached elsewhere than to the node's cgroup. */
+const OTHER_PLACES: ReadonlySet<string> = new Set([ARRIVAL_PROGRAM, GUARD_PROGRAM]);
 
 /**
  * The eBPF side of one node: programs attached to its cgroup subtree and to each enrolled namespace,
@@ -24,6 +28,13 @@ export type Datapath = {
   /** Attaches the arrival program to a network namespace; replaces the program of an existing pin. */
   attachNamespace(netnsPath: string, netnsCookie: bigint): void;
   detachNamespace(netnsCookie: bigint): void;
+  /**
+   * Puts the guard on the host's end of a workload's link, an interface of the calling thread's network namespace. It lets
+   * nothing pass until the workload is enrolled under this cookie, nor after it left. Errors: WEFT_BPF_ATTACH, WEFT_BPF_MAP.
+   */
+  guardLink(link: WorkloadLink, netnsCookie: bigint): void;
+  /** Forgets the link of a namespace; its guard stays, closed, until the interface is gone. */
+  releaseLink(netnsCookie: bigint): void;
   /**
    * Programs of other maps than these hold the node until this is called, when all that is enrolled stands in the new maps;
    * does nothing when there are none. Errors: WEFT_BPF_ATTACH.
@@ -77,9 +88,17 @@ export function openDatapath(options: DatapathOptions): Datapath {
     guarded,
     attachNamespace: (netnsPath, netnsCookie) => attachNamespace(links, options, netnsPath, netnsCookie),
     detachNamespace: (netnsCookie) => links.detach(namespaceLink(netnsCookie)),
+    guardLink: (link, netnsCookie) => {
+      const index = indexOfLink(link);
+      rememberLink(maps.links, index, link, netnsCookie);
+      attachGuard(links, programOf(loaded, GUARD_PROGRAM), index, linksDirectory(pinDir));
+    },
+    releaseLink: (netnsCookie) => forgetLinks(maps.links, netnsCookie),
     activate: () => {
       const names = new Set(onCgroup.map(({ name }) => name));
-      putInForce(pinDir, schema, () => links.activate((name, link) => names.has(name) || isOfLivingNamespace(name, link)));
+      putInForce(pinDir, schema, () =>
+        links.activate((name, link) => names.has(name) || isOfLivingNamespace(name, link) || isOfLivingInterface(name, link)),
+      );
     },
     close,
   };
@@ -117,7 +136,7 @@ function cgroupAttachments({ cgroupPath }: DatapathOptions, loaded: readonly Loa
   const id = statSync(cgroupPath, { bigint: true }).ino;
   return loaded
     .flatMap((object) => [...object.programs])
-    .filter(([name]) => name !== ARRIVAL_PROGRAM)
+    .filter(([name]) => !OTHER_PLACES.has(name))
     .map(([name, program]) => ({
       name,
       program,

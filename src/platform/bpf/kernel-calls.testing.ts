@@ -86,6 +86,21 @@ export function runProgram(program: ProgramHandle, context: Buffer, inPlace = fa
   return { returned: options.readUInt32LE(56), context: after };
 }
 
+/** What a tc program answers to one frame, as if it came by the loopback interface (index 1). */
+export function runOnFrame(program: ProgramHandle, frame: Buffer): number {
+  const into = Buffer.alloc(frame.length + 256);
+  // struct bpf_test_run_opts: frames at 8 and 16, their sizes at 24 and 28, the result at 56.
+  const options = Buffer.alloc(80);
+  options.writeBigUInt64LE(80n, 0);
+  options.writeBigUInt64LE(BigInt(koffi.address(frame)), 8);
+  options.writeBigUInt64LE(BigInt(koffi.address(into)), 16);
+  options.writeUInt32LE(frame.length, 24);
+  options.writeUInt32LE(into.length, 28);
+  const failed = testRun(libbpf().programFd(program), options);
+  if (failed !== 0) throw new Error(`the kernel refuses to run the program: ${errnoName(-failed)}`);
+  return options.readInt32LE(56);
+}
+
 /** How much of a program there is: instructions that the verifier walked, over all paths, and those that the kernel keeps. */
 export type ProgramSize = { verified: number; translated: number };
 

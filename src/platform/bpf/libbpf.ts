@@ -35,12 +35,18 @@ export type Libbpf = {
   programSetLogLevel(program: ProgramHandle, level: number): number;
   attachCgroup(program: ProgramHandle, cgroupFd: number): LinkHandle | null;
   attachNetns(program: ProgramHandle, netnsFd: number): LinkHandle | null;
+  /** A file descriptor, or a negative errno; `target`: a file descriptor or the index of an interface. */
+  linkCreate(programFd: number, target: number, attachType: number, options: null): number;
+  objectPin(fd: number, path: string): number;
   linkPin(link: LinkHandle, path: string): number;
+  linkUnpin(link: LinkHandle): number;
   linkOpen(path: string): LinkHandle | null;
   linkUpdateProgram(link: LinkHandle, program: ProgramHandle): number;
   linkFd(link: LinkHandle): number;
   linkDetach(link: LinkHandle): number;
   linkDestroy(link: LinkHandle): number;
+  filterHookCreate(hook: Buffer): number;
+  filterAttach(hook: Buffer, options: Buffer): number;
   mapLookup(fd: number, key: Buffer, value: Buffer): number;
   mapUpdate(fd: number, key: Buffer, value: Buffer, flags: bigint): number;
   mapDelete(fd: number, key: Buffer): number;
@@ -102,12 +108,17 @@ function loadLibbpf(): Libbpf {
     programSetLogLevel: library.func('int bpf_program__set_log_level(void *program, uint32_t level)'),
     attachCgroup: library.func('void *bpf_program__attach_cgroup(void *program, int fd)'),
     attachNetns: library.func('void *bpf_program__attach_netns(void *program, int fd)'),
+    linkCreate: library.func('int bpf_link_create(int programFd, int target, int attachType, const void *options)'),
+    objectPin: library.func('int bpf_obj_pin(int fd, const char *path)'),
     linkPin: library.func('int bpf_link__pin(void *link, const char *path)'),
+    linkUnpin: library.func('int bpf_link__unpin(void *link)'),
     linkOpen: library.func('void *bpf_link__open(const char *path)'),
     linkUpdateProgram: library.func('int bpf_link__update_program(void *link, void *program)'),
     linkFd: library.func('int bpf_link__fd(void *link)'),
     linkDetach: library.func('int bpf_link__detach(void *link)'),
     linkDestroy: library.func('int bpf_link__destroy(void *link)'),
+    filterHookCreate: library.func('int bpf_tc_hook_create(void *hook)'),
+    filterAttach: library.func('int bpf_tc_attach(const void *hook, void *options)'),
     mapLookup: library.func('int bpf_map_lookup_elem(int fd, const void *key, void *value)'),
     mapUpdate: library.func('int bpf_map_update_elem(int fd, const void *key, const void *value, uint64_t flags)'),
     mapDelete: library.func('int bpf_map_delete_elem(int fd, const void *key)'),

@@ -32,6 +32,12 @@ export const setsockopt: (fd: number, level: number, name: number, value: Buffer
 export const getsockopt: (fd: number, level: number, name: number, value: Buffer, length: Buffer) => number = libc.func(
   'int getsockopt(int fd, int level, int name, void *value, void *length)',
 );
+/** if_nametoindex(3), in the calling thread's network namespace: 0 when there is no such interface. */
+export const interfaceIndex: (name: string) => number = libc.func('uint32_t if_nametoindex(const char *name)');
+/** if_indextoname(3): null when there is no such interface. `name` has 16 bytes. */
+export const interfaceName: (index: number, name: Buffer) => unknown = libc.func(
+  'void *if_indextoname(uint32_t index, void *name)',
+);
 /** send(2): bytes sent. */
 export const send: (fd: number, data: Buffer, length: number, flags: number) => bigint = libc.func(
   'int64_t send(int fd, const void *data, uint64_t length, int flags)',

@@ -33,6 +33,11 @@ export function netnsOf(link: LinkHandle): number {
   return placeOf(link).readUInt32LE(0);
 }
 
+/** The index of the interface that a link is attached to; 0 when it is gone. */
+export function interfaceOf(link: LinkHandle): number {
+  return placeOf(link).readUInt32LE(0);
+}
+
 function placeOf(link: LinkHandle): Buffer {
   const info = Buffer.alloc(LINK_INFO_BYTES);
   const length = Buffer.alloc(4);

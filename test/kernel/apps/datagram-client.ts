@@ -10,14 +10,20 @@ createInterface({ input: process.stdin }).on('line', (line) => {
     console.log('answer', answer.toString(), address, from);
     socket.close();
   });
-  socket.on('error', (error: NodeJS.ErrnoException) => console.log('error', error.code));
-  if (verb === 'ask') socket.send(text, Number(port), host);
+  const failed = (error: Error | null): void => {
+    if (error !== null) console.log('error', (error as NodeJS.ErrnoException).code);
+  };
+  socket.on('error', failed);
+  if (verb === 'ask') socket.send(text, Number(port), host, failed);
   else {
-    socket.connect(Number(port), host, () => {
+    const connected = (error?: Error): void => {
+      failed(error ?? null);
+      if (error) return;
       const { address, port: to } = socket.remoteAddress();
       console.log('connected', address, to);
       socket.send(text);
-    });
+    };
+    socket.connect(Number(port), host, connected as () => void); // the typings forget what it is given
   }
 });
 console.log('ready');

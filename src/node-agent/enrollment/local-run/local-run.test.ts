@@ -29,7 +29,14 @@ function startNode(machine: Machine, rig: AgentRig) {
         const ip = machine.sandboxes.get(name) ?? `10.0.0.${machine.sandboxes.size + 1}`;
         if (!machine.sandboxes.has(name)) rig.net.add(`/netns/${name}`, [ip]);
         machine.sandboxes.set(name, ip);
-        return { netnsPath: `/netns/${name}`, cgroupPath: `/cgroup/${name}`, addresses: [ip], resolvConfPath: `/etc/${name}` };
+        const link = { device: `wf-${name}`, mac: '02:00:00:00:00:01' };
+        return {
+          netnsPath: `/netns/${name}`,
+          cgroupPath: `/cgroup/${name}`,
+          addresses: [ip],
+          resolvConfPath: `/etc/${name}`,
+          link,
+        };
       },
       list: async () => [...machine.sandboxes.keys()].map((name) => ({ namespace: 'shop', name })),
       async hold() {},

@@ -6,6 +6,12 @@ import type { EnrollmentRequest } from '#node-agent/enrollment/enrollment.ts';
 import { SteppedClock } from '#platform/stepped-clock.testing.ts';
 import { type EnrollingAgent, LocalWorkloads } from './local-workloads.ts';
 
+const SANDBOX = {
+  cgroupPath: '/c',
+  addresses: ['10.0.0.1'],
+  resolvConfPath: '/r',
+  link: { device: 'wf0', mac: '02:00:00:00:00:01' },
+};
 const WANTED = { name: 'cart', namespace: 'shop', serviceAccount: 'cart', labels: { app: 'cart' }, nativeTunnel: false };
 
 function setUp({ registerFails = 0, enrollFails = false } = {}) {
@@ -39,7 +45,7 @@ function setUp({ registerFails = 0, enrollFails = false } = {}) {
   };
   const local = new LocalWorkloads(agent as unknown as EnrollingAgent, {
     sandboxes: {
-      create: async ({ name }) => ({ netnsPath: `/n/${name}`, cgroupPath: '/c', addresses: ['10.0.0.1'], resolvConfPath: '/r' }),
+      create: async ({ name }) => ({ ...SANDBOX, netnsPath: `/n/${name}` }),
       list: async () => seen.strays,
       hold: async ({ name }) => void seen.steps.push(`hold ${name}`),
       release: async ({ name }) => void seen.steps.push(`release ${name}`),
@@ -195,7 +201,7 @@ test('when all are ended, one that does not die keeps no other alive, and nothin
 
 test('a workload that cannot be enrolled again is held, and released when it can', async () => {
   const { local, seen, fails, clock, settle } = setUp({ enrollFails: true });
-  seen.saved = [{ ...WANTED, uid: 'k/shop/cart', addresses: ['10.0.0.1'], netnsPath: '/n/cart' }];
+  seen.saved = [{ ...WANTED, uid: 'k/shop/cart', addresses: ['10.0.0.1'], netnsPath: '/n/cart', link: null }];
   await local.restore();
   assert.deepEqual(seen.steps.splice(0), ['hold cart']);
   local.watch();

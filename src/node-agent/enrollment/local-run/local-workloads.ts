@@ -10,7 +10,10 @@ const NAME = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 /** Names one workload of a node. */
 export type WorkloadKey = { namespace: string; name: string };
 /** Where a workload lives. */
-export type Sandbox = { netnsPath: string; cgroupPath: string; addresses: readonly string[]; resolvConfPath: string };
+export type Sandbox = Pick<EnrollmentRequest, 'netnsPath' | 'addresses' | 'link'> & {
+  cgroupPath: string;
+  resolvConfPath: string;
+};
 
 /** The agent, as far as workloads that come and go need it. */
 export type EnrollingAgent = {
@@ -90,7 +93,8 @@ export class LocalWorkloads {
     if (this.#local.get(keyText(key)) !== local) return; // ended meanwhile
     try {
       const sandbox = await this.#effects.sandboxes.create(key); // idempotent: the same sandbox
-      local.request = { ...local.request, addresses: [...sandbox.addresses], netnsPath: sandbox.netnsPath };
+      const { addresses, netnsPath, link } = sandbox;
+      local.request = { ...local.request, addresses: [...addresses], netnsPath, link };
       await this.#agent.enroll(local.request);
       local.held = false;
       await this.#effects.sandboxes.release(key); // also what an end that was cut off has held
@@ -136,6 +140,7 @@ export class LocalWorkloads {
       nativeTunnel,
       addresses: [...sandbox.addresses],
       netnsPath: sandbox.netnsPath,
+      link: sandbox.link,
     };
     // Known before it is enrolled, so that a stop or an end of the agent meanwhile finds it.
     this.#local.set(keyText(key), { request, startedMs: this.#effects.clock.nowMs(), populated: false, held: false });

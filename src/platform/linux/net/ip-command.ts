@@ -31,7 +31,7 @@ export async function tryIp(args: readonly string[]): Promise<string | null> {
 }
 
 /** What is used here of an interface, as `ip -j` prints it. */
-export type Link = { name: string; master: string | null; addresses: readonly IpAddress[] };
+export type Link = { name: string; master: string | null; mac: string; addresses: readonly IpAddress[] };
 
 /** One interface; null when there is none of that name. */
 export async function readLink(netnsName: string | null, name: string): Promise<Link | null> {
@@ -52,7 +52,7 @@ export async function readPorts(bridge: string): Promise<readonly Link[]> {
   return stdout === null ? [] : parseLinks(stdout);
 }
 
-type PrintedLink = { ifname?: string; master?: string; ifalias?: string; addr_info?: { local?: string }[] };
+type PrintedLink = { ifname?: string; master?: string; address?: string; ifalias?: string; addr_info?: { local?: string }[] };
 
 function printedLinks(stdout: string): readonly PrintedLink[] {
   return stdout.trim() === '' ? [] : JSON.parse(stdout);
@@ -64,6 +64,7 @@ function parseLinks(stdout: string): readonly Link[] {
     .map((link) => ({
       name: link.ifname ?? '',
       master: link.master ?? null,
+      mac: link.address ?? '',
       addresses: (link.addr_info ?? []).flatMap(({ local = '' }) => tryParseIp(local) ?? []),
     }));
 }

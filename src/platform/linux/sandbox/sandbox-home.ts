@@ -18,7 +18,7 @@ import { ipv6Usable } from './bridge.ts';
 import { type NodeSetup, type Place, placeOf, readNodeRecord, samePlace, setUpNode, tearDownNode } from './node-network.ts';
 import { createRecords, type Records, type SandboxRecord } from './records.ts';
 import type { NodeReadiness, Sandbox, SandboxesOptions } from './sandbox.ts';
-import { fileNameOf, hostVethOf, netnsNameOf, type SandboxKey } from './sandbox-name.ts';
+import { fileNameOf, hostVethOf, linkOf, netnsNameOf, type SandboxKey } from './sandbox-name.ts';
 import { isNamespace, isWired, listNetnsOf, netnsPathOf, unwire, unwireNetns, wire } from './wiring.ts';
 
 /** The state behind `createSandboxes`, which says what each method promises. */
@@ -262,12 +262,10 @@ export class SandboxHome {
     };
   }
 
-  #sandboxOf({ namespace, name, addresses, netnsName, hostVeth }: SandboxRecord): Sandbox {
-    const [cgroupPath, resolvConfPath] = [
-      this.#cgroupPathOf({ namespace, name }),
-      this.#records.resolvConfPath({ namespace, name }),
-    ];
-    return { namespace, name, addresses, netnsName, netnsPath: netnsPathOf(netnsName), cgroupPath, resolvConfPath, hostVeth };
+  #sandboxOf({ state: _, ...record }: SandboxRecord): Sandbox {
+    const { netnsName, hostVeth } = record;
+    const [cgroupPath, resolvConfPath] = [this.#cgroupPathOf(record), this.#records.resolvConfPath(record)];
+    return { ...record, netnsPath: netnsPathOf(netnsName), cgroupPath, resolvConfPath, link: linkOf(hostVeth) };
   }
 
   async #oneByOne<T>(key: SandboxKey, task: () => Promise<T>): Promise<T> {

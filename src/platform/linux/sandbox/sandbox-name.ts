@@ -39,6 +39,19 @@ export function hostVethOfNetns(netnsName: string): string {
   return `wf${netnsName.slice(netnsName.lastIndexOf('-') + 1)}`;
 }
 
+/**
+ * The MAC address of a workload's end of its link, made from the name of the other end: it is known without asking the
+ * workload, who may have changed it, and the same when the sandbox is made again.
+ */
+export function workloadMacOf(hostVeth: string): string {
+  return ['02', ...(hostVeth.slice('wf'.length).match(/../g) ?? [])].join(':');
+}
+
+/** A workload's link for whoever guards it. */
+export function linkOf(hostVeth: string): { device: string; mac: string } {
+  return { device: hostVeth, mac: workloadMacOf(hostVeth) };
+}
+
 /** Whether an interface name is one that `hostVethOf` gives. */
 export function isHostVeth(name: string): boolean {
   return /^wf[0-9a-f]{10}$/.test(name);

@@ -16,6 +16,8 @@ export type Sandbox = SandboxKey & {
   resolvConfPath: string;
   /** The veth end on the node's bridge; the other end is `eth0` inside. */
   hostVeth: string;
+  /** The same for whoever guards it, with the MAC address that the workload was given. */
+  link: { device: string; mac: string };
 };
 
 /** What a node's sandboxes are made with; the same at each start of its agent. */

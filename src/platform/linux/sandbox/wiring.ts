@@ -7,7 +7,7 @@ import { ip, ipBatch, readLink, tryIp } from '#platform/linux/net/ip-command.ts'
 import { missingProgram, runCommand } from '#platform/linux/process/command.ts';
 import { eventually } from '#platform/linux/process/waiting.ts';
 import type { SandboxRecord } from './records.ts';
-import { hostVethOfNetns, isNetnsNameOf } from './sandbox-name.ts';
+import { hostVethOfNetns, isNetnsNameOf, workloadMacOf } from './sandbox-name.ts';
 
 /** Where iproute2 keeps named network namespaces. */
 const NETNS_FOLDER = '/run/netns';
@@ -32,7 +32,7 @@ export async function wire({ record, bridge, pool, mtuBytes }: Wire): Promise<vo
   const mtu = mtuBytes === null ? '' : ` mtu ${mtuBytes}`;
   await ip(['netns', 'add', netnsName]);
   await ipBatch(null, [
-    `link add ${hostVeth}${mtu} type veth peer name ${INSIDE}${mtu} netns ${netnsName}`,
+    `link add ${hostVeth}${mtu} type veth peer name ${INSIDE}${mtu} address ${workloadMacOf(hostVeth)} netns ${netnsName}`,
     `link set ${hostVeth} master ${bridge}${hasIpv6 ? ' addrgenmode none' : ''}`,
     `link set ${hostVeth} up`,
   ]);
@@ -41,16 +41,23 @@ export async function wire({ record, bridge, pool, mtuBytes }: Wire): Promise<vo
   const lengths = [pool.pool4.length, pool.pool6?.length ?? 0];
   await ipBatch(netnsName, [
     'link set lo up',
+    // Its link-local address comes of its MAC, by which the guard knows it.
+    `link set ${INSIDE}${hasIpv6 ? ' addrgenmode eui64' : ''}`,
     `link set ${INSIDE} up`,
     ...addresses.map((address, at) => `addr add ${address}/${lengths[at]} dev ${INSIDE}${at === 0 ? '' : ' nodad'}`),
     ...gateways.slice(0, addresses.length).map((gateway) => `route add default via ${gateway} dev ${INSIDE}`),
   ]);
 }
 
-/** Whether everything `wire` made is there. */
+/**
+ * Whether everything `wire` made is there. A MAC address of an earlier version, or one that was changed from inside, is put
+ * right: the guard of the link knows only the one that was given.
+ */
 export async function isWired(record: SandboxRecord, bridge: string): Promise<boolean> {
   if (!(await isNamespace(record.netnsName))) return false;
   const [outside, inside] = await Promise.all([readLink(null, record.hostVeth), readLink(record.netnsName, INSIDE)]);
+  const mac = workloadMacOf(record.hostVeth);
+  if (inside !== null && inside.mac !== mac) await tryIp(['-n', record.netnsName, 'link', 'set', INSIDE, 'address', mac]);
   return outside?.master === bridge && record.addresses.every((address) => inside?.addresses.includes(address) === true);
 }
 
