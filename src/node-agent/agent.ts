@@ -17,7 +17,7 @@ import type { DnsResponder } from './dns/responder.ts';
 import type { AgentEffects } from './effects/agent-effects.ts';
 import { type Enrolled, Enrollment, type EnrollmentRequest } from './enrollment/enrollment.ts';
 import { LocalRecords } from './enrollment/local-records.ts';
-import { handlePlaintext, handleTunnel } from './inbound/inbound.ts';
+import { handlePlaintext, tunnelServers } from './inbound/inbound.ts';
 import { logRefusal } from './kernel/events.ts';
 import { FoundConnections } from './kernel/found-connections.ts';
 import { adoptedIds, KernelTables } from './kernel/tables.ts';
@@ -82,7 +82,7 @@ export class Agent {
     this.enrollment = new Enrollment(effects, this.ids, options.trustDomain, {
       outbound: (workload, socket) => this.#watch(handleOutbound(this.#context, workload, socket), socket),
       plaintext: (workload, socket) => this.#watch(handlePlaintext(this.#context, workload, socket), socket),
-      hbone: (workload) => this.#hboneServer(workload),
+      hbone: tunnelServers(() => this.#context, options.trustDomain, this.meters),
       dnsStream: (workload, socket) => void this.#dns.handleTcp(socket, workload.request.uid),
       dnsDatagram: (workload) => (query) => this.#dns.handleUdp(query, workload.request.uid),
       ending: (workload) => this.#ending(workload),
@@ -283,14 +283,5 @@ export class Agent {
   #warm(uid: string): void {
     const enrolled = this.enrollment.get(uid);
     if (enrolled !== null) this.#effects.credentials(enrolled.identity).catch(() => {}); // retried and shown by the cache
-  }
-
-  #hboneServer(workload: Enrolled) {
-    return this.#effects.createHboneServer({
-      credentials: () => this.#effects.credentials(workload.identity),
-      trustDomain: this.#options.trustDomain,
-      onTunnel: (tunnel) => handleTunnel(this.#context, workload, tunnel), // what it rejects with, the server tells and refuses
-      onRefused: (cause) => this.meters.counter('weft_refusals_total', { reporter: 'destination', cause }).add(),
-    });
   }
 }

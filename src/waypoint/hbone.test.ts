@@ -7,6 +7,8 @@ import type { Duplex } from 'node:stream';
 import test, { type TestContext } from 'node:test';
 import { parseIp } from '#model/address/ip.ts';
 import { SILENT_LOG } from '#model/effects/log.ts';
+import { DOOR_LIMITS } from '#model/guard/door.ts';
+import { Doorkeeper } from '#model/guard/doorkeeper.ts';
 import { formatIdentity } from '#model/identity/identity.ts';
 import { createClientPool, type HboneClientPool } from '#platform/hbone/client-pool.ts';
 import { createHboneServer } from '#platform/hbone/server.ts';
@@ -26,6 +28,7 @@ async function startServer(t: TestContext, ca: TestCa, uri: string, onTunnel: (t
     credentials: async () => credentials,
     trustDomain: 'cluster.local',
     onTunnel,
+    door: new Doorkeeper({ limits: DOOR_LIMITS, clock: new SteppedClock(), isKnown: () => false }),
     clock: new SteppedClock(),
     log: SILENT_LOG,
   });

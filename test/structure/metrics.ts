@@ -1,4 +1,4 @@
-import { CLOSE_CAUSES, RESPONSE_FLAGS } from '../../src/model/telemetry/close-cause.ts';
+import { CLOSE_CAUSES, DOOR_CAUSES, RESPONSE_FLAGS } from '../../src/model/telemetry/close-cause.ts';
 import { LABELS } from '../../src/model/telemetry/labels.ts';
 import { ACCESS_FIELDS, LOG_FIELDS } from '../../src/model/telemetry/log-fields.ts';
 import { METRICS, type MetricDefinition } from '../../src/model/telemetry/metrics.ts';
@@ -65,24 +65,7 @@ export function metricsDocument(): string {
     '|---|---|---|',
     ...Object.entries(LABELS).map(([name, { help, bound }]) => `| \`${name}\` | ${help} | ${boundText(bound)} |`),
     '',
-    '## Causes of refusals',
-    '',
-    '| cause | flag | what |',
-    '|---|---|---|',
-    ...Object.entries(CLOSE_CAUSES).map(([name, { flag, means }]) => `| \`${name}\` | ${flag} | ${means} |`),
-    '',
-    '## What the control plane refuses',
-    '',
-    '| refusal | what |',
-    '|---|---|',
-    ...Object.entries(CONTROL_REFUSALS).map(([name, means]) => `| \`${name}\` | ${means} |`),
-    '',
-    '## Response flags',
-    '',
-    '| flag | of | what |',
-    '|---|---|---|',
-    ...Object.entries(RESPONSE_FLAGS).map(([name, { of, means }]) => `| \`${name}\` | ${of} | ${means} |`),
-    '',
+    ...causeSections(),
     '## Fields of the access log',
     '',
     'One line at the end of each connection or request; what is not known is left out.',
@@ -100,6 +83,21 @@ export function metricsDocument(): string {
     ...Object.entries(LOG_FIELDS).map(([name, means]) => `| \`${name}\` | ${means} |`),
   ];
   return `${lines.join('\n')}\n`;
+}
+
+function causeSections(): string[] {
+  const plain = (title: string, label: string, causes: Readonly<Record<string, string>>) => [
+    ...[`## ${title}`, '', `| ${label} | what |`, '|---|---|'],
+    ...[...Object.entries(causes).map(([name, means]) => `| \`${name}\` | ${means} |`), ''],
+  ];
+  return [
+    ...['## Causes of refusals', '', '| cause | flag | what |', '|---|---|---|'],
+    ...[...Object.entries(CLOSE_CAUSES).map(([name, { flag, means }]) => `| \`${name}\` | ${flag} | ${means} |`), ''],
+    ...plain('Why connections that had proved nothing are closed', 'closed_for', DOOR_CAUSES),
+    ...plain('What the control plane refuses', 'refusal', CONTROL_REFUSALS),
+    ...['## Response flags', '', '| flag | of | what |', '|---|---|---|'],
+    ...[...Object.entries(RESPONSE_FLAGS).map(([name, { of, means }]) => `| \`${name}\` | ${of} | ${means} |`), ''],
+  ];
 }
 
 function metricRow([name, { type, unit, help, labels, of, inBaseUnit }]: [string, MetricDefinition]): string {

@@ -4,8 +4,11 @@ import net, { type AddressInfo, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { parseIp } from '#model/address/ip.ts';
 import { SILENT_LOG } from '#model/effects/log.ts';
+import { DOOR_LIMITS } from '#model/guard/door.ts';
+import { Doorkeeper } from '#model/guard/doorkeeper.ts';
 import { formatIdentity, type Identity, parseIdentity } from '#model/identity/identity.ts';
 import { memoryKernel } from '#node-agent/kernel/memory-kernel.testing.ts';
+import { systemClock } from '#platform/clock.ts';
 import { createTestCa } from '#platform/hbone/test-ca.testing.ts';
 import { agentEffects, type EffectParts } from './effects.ts';
 
@@ -57,6 +60,7 @@ test('the pool and the server that are made here speak to each other, each with 
     trustDomain: 'cluster.local',
     onTunnel: (tunnel) => void tunnel.accept('').end(`you are ${tunnel.peer.serviceAccount}`),
     onRefused: () => {},
+    door: new Doorkeeper({ limits: DOOR_LIMITS, clock: systemClock, isKnown: () => false }),
   });
   const port = await listen(t, (socket) => server.handle(socket));
   const pool = effects.createPool(() => connect(port));

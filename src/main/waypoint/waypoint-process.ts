@@ -4,6 +4,7 @@ import type { WaypointOptions } from '#cli/control.ts';
 import { controlEndpoint, weftVersion } from '#main/commands/control-access.ts';
 import type { IpAddress } from '#model/address/ip.ts';
 import type { Log } from '#model/effects/log.ts';
+import { countedDoor } from '#model/guard/door.ts';
 import { MeshState } from '#model/mesh/mesh-state.ts';
 import { PORT } from '#model/mesh/ports.ts';
 import { TUNNEL } from '#model/settings/tunnels.ts';
@@ -128,11 +129,13 @@ async function serveConfiguration(
       http2: nodeHttp2,
     },
   });
+  const isKnown = (ip: IpAddress): boolean => mesh.workloadByIp(ip) !== null;
   const hbone = createHboneServer({
     ...credentials,
     trustDomain: config.trustDomain,
     onTunnel: (tunnel) => acceptTunnel(waypoint, tunnel, log),
     onRefused: (cause) => waypoint.meters.counter('weft_refusals_total', { reporter: 'waypoint', cause }).add(),
+    door: countedDoor({ name: 'tunnel', meters: waypoint.meters, clock: systemClock, isKnown }),
     clock: systemClock,
     log,
   });

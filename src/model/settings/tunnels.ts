@@ -13,7 +13,11 @@ export const TUNNEL_SETTINGS = {
       "To reach an app or an endpoint by TCP, TLS and CONNECT included (Istio's connectTimeout).",
     ),
     acceptBacklogMax: setting(4_096, 'count', "Connections that wait to be accepted: a burst of a whole node's clients."),
-    handshakeTimeoutMs: setting(10_000, 'ms', "From the accepted or dialled socket to the peer's first SETTINGS."),
+    handshakeTimeoutMs: setting(
+      10_000,
+      'ms',
+      "From the dialled socket to the peer's first SETTINGS; for accepted ones see `DOOR.deadlineMs`.",
+    ),
     responseTimeoutMs: setting(
       20_000,
       'ms',
@@ -44,7 +48,6 @@ export const TUNNEL_SETTINGS = {
     serverHeaderListBytesMax: setting(64 * KIB, 'bytes', "Headers of one CONNECT; Istio's proxies accept about as much."),
     clientHeaderListBytesMax: setting(16 * KIB, 'bytes', 'Headers of one answer: a status and baggage.'),
     sessionsMax: setting(10_000, 'count', 'Connections of one server, handshakes included; further ones are closed at once.'),
-    pendingHandshakesMax: setting(1_000, 'count', 'Handshakes at once: each costs a signature, and strangers can start them.'),
     attemptsMax: setting(3, 'count', 'How often a request that certainly was not served is tried on another connection.'),
     pingIntervalMs: setting(10_000, 'ms', 'A PING goes out this long after the start, and after each answer.'),
     pingTimeoutMs: setting(

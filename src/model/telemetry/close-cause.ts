@@ -70,6 +70,10 @@ export const CLOSE_CAUSES = {
   'tunnel-refused': { flag: 'CONNECT', means: "the destination's node refused the tunnel" },
   'tunnel-failed': { flag: 'CONNECT', means: "no tunnel to the destination's node" },
   'handshake-failed': { flag: 'TLS_FAILURE', means: 'the peer ended the handshake, or has no identity of this mesh' },
+  unproved: {
+    flag: 'CONNECT',
+    means: 'the peer proved nothing in time, or made room for others: weft_unproved_closed_total says which',
+  },
   'too-many': { flag: 'CONNECT', means: 'too many connections are open' },
   'not-bound': { flag: 'NR', means: 'the destination is not bound to this waypoint' },
   'silent-client': { flag: 'DC', means: 'the client said nothing on a port of undeclared protocol' },
@@ -79,6 +83,16 @@ export const CLOSE_CAUSES = {
 
 /** Why a connection was refused or cut. */
 export type CloseCause = keyof typeof CLOSE_CAUSES;
+
+/** Why a connection that had proved nothing was closed; label values of weft_unproved_closed_total. */
+export const DOOR_CAUSES = {
+  evicted: 'it made room: of the source that has most waiting, the one that waits longest goes',
+  late: 'it proved nothing in time; the time shrinks when many wait',
+  'too-fast': 'its source began more connections than it may, or too many of them failed',
+} as const satisfies Readonly<Record<string, string>>;
+
+/** Why it was closed, in a word. */
+export type DoorCause = keyof typeof DOOR_CAUSES;
 
 /** A refusal that carries its cause, its flag and the policy that caused it. */
 export class Refusal extends Error {

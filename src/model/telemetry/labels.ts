@@ -1,7 +1,7 @@
 import { COUNTERS } from '#model/kernel/abi.ts';
 import { TELEMETRY } from '#model/settings/telemetry.ts';
 import { CONTROL_REFUSALS } from '#model/trust/refusal.ts';
-import { CLOSE_CAUSES, RESPONSE_FLAGS } from './close-cause.ts';
+import { CLOSE_CAUSES, DOOR_CAUSES, RESPONSE_FLAGS } from './close-cause.ts';
 
 /** What bounds a label: the list of its values, or how many it may have. */
 export type LabelBound = readonly string[] | number;
@@ -65,6 +65,8 @@ export const LABELS = {
   state: { help: 'how a certificate stands', bound: ['valid', 'pending', 'failing'] },
   reason: { help: 'how a discovery stream ended', bound: ['ConnectionError', 'Error', 'Reconnect', 'Complete'] },
   refusal: { help: 'why the control plane refused something', bound: Object.keys(CONTROL_REFUSALS) },
+  door: { help: 'kind of port', bound: ['tunnel', 'control', 'page'] },
+  closed_for: { help: 'why a connection that had proved nothing was closed', bound: Object.keys(DOOR_CAUSES) },
   component: { help: 'part of the mesh', bound: ['ztunnel', 'proxy', 'pilot'] },
   tag: { help: 'version', bound: 1 },
   metric: { help: 'name of a metric', bound: FEW },

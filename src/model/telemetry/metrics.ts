@@ -79,6 +79,10 @@ export const METRICS = {
     'Connections that were refused or cut, by cause; the log has the first lines of each workload and cause, and how many more there were.',
     ['reporter', 'cause'],
   ),
+  weft_unproved_closed_total: counter(ALL, 'Connections closed, or not let in, that had shown neither certificate nor token.', [
+    'door',
+    'closed_for',
+  ]),
   weft_control_refusals_total: counter(
     CONTROL,
     'What the control plane refused to nodes and other callers; a registration that stands refused counts once.',

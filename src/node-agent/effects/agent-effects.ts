@@ -3,6 +3,7 @@ import type { IpAddress } from '#model/address/ip.ts';
 import type { Clock, Random } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
 import type { Relay } from '#model/effects/relay.ts';
+import type { Doorkeeper } from '#model/guard/doorkeeper.ts';
 import type { Credentials, Identity } from '#model/identity/identity.ts';
 import type { Flow, KernelMaps } from '#model/kernel/maps.ts';
 import type { CloseCause } from '#model/telemetry/close-cause.ts';
@@ -93,6 +94,7 @@ export type AgentEffects = {
     onTunnel: (tunnel: InboundTunnel) => void | Promise<void>;
     /** A connection that never came to carry tunnels; it is in the log already. */
     onRefused: (cause: CloseCause) => void;
+    door: Doorkeeper;
   }): HboneServer;
   relay: Relay;
   /** From a source that nobody can foresee. */

@@ -2,6 +2,8 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { formatAddress, splitHostPort, tryParseIp } from '#model/address/ip.ts';
 import { targetPort } from '#model/balancing/endpoints.ts';
+import { countedDoor } from '#model/guard/door.ts';
+import type { Doorkeeper } from '#model/guard/doorkeeper.ts';
 import { RESERVED_PORTS } from '#model/mesh/ports.ts';
 import { type Service, serviceKeyOf } from '#model/mesh/service.ts';
 import type { Workload } from '#model/mesh/workload.ts';
@@ -9,14 +11,35 @@ import { connectionOf, decideL4, dryRunL4, policiesFor } from '#model/policy/l4.
 import { TUNNEL } from '#model/settings/tunnels.ts';
 import { NO_PATH, type RecordEnd, type RecordPath, type RecordSource } from '#model/telemetry/access-record.ts';
 import { Refusal, refusalOf } from '#model/telemetry/close-cause.ts';
+import type { Meters } from '#model/telemetry/meters.ts';
 import { baggageOf, formatBaggage } from '#model/telemetry/propagation.ts';
 import { type ConnectionReport, refusedEnd } from '#node-agent/connection/access-log.ts';
 import type { AgentContext } from '#node-agent/connection/context.ts';
 import { carry, endsOf } from '#node-agent/connection/context.ts';
+import type { HboneServer } from '#node-agent/effects/agent-effects.ts';
 import type { Enrolled } from '#node-agent/enrollment/enrollment.ts';
 import { forwardedClient, forwardedHost } from '#protocol/hbone/headers.ts';
 import type { InboundTunnel } from '#protocol/hbone/transport.ts';
 import { openerOf, takeAttestation } from './attestation.ts';
+
+/**
+ * Makes the servers of the tunnels to workloads of this node. One doorkeeper for all of them: it is this process that a flood wears
+ * out, whichever of them it is aimed at. The context is asked for when there is a workload.
+ */
+export function tunnelServers(context: () => AgentContext, trustDomain: string, meters: Meters) {
+  let door: Doorkeeper | null = null;
+  return (workload: Enrolled): HboneServer => {
+    const { effects, mesh, clock } = context();
+    door ??= countedDoor({ name: 'tunnel', meters, clock, isKnown: (ip) => mesh.workloadByIp(ip) !== null });
+    return effects.createHboneServer({
+      credentials: () => effects.credentials(workload.identity),
+      trustDomain,
+      onTunnel: (tunnel) => handleTunnel(context(), workload, tunnel), // what it rejects with, the server tells and refuses
+      onRefused: (cause) => meters.counter('weft_refusals_total', { reporter: 'destination', cause }).add(),
+      door,
+    });
+  };
+}
 
 /** A connection that arrived and whose target is known; `client` is whom the app shall see. */
 type Arrival = {

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { DOOR_LIMITS } from '#model/guard/door.ts';
+import { Doorkeeper } from '#model/guard/doorkeeper.ts';
 import { aService, aWorkload, endpointOf } from '#model/mesh/mesh-fixtures.testing.ts';
 import type { Service } from '#model/mesh/service.ts';
 import { identityOf, type Workload } from '#model/mesh/workload.ts';
@@ -8,6 +10,7 @@ import { ECHO } from '#node-agent/memory-net.testing.ts';
 import { asSocket, type MemorySocket, settle, until } from '#node-agent/memory-sockets.testing.ts';
 import { memoryHboneServer } from '#node-agent/memory-tunnels.testing.ts';
 import { cart, client, converses, isReset, MESH, remote, server, startTwoNodes } from '#node-agent/two-nodes.testing.ts';
+import { SteppedClock } from '#platform/stepped-clock.testing.ts';
 
 test('path hbone: a tunnel to the workload address with both identities, and the authority that was decided', async () => {
   const { rig, two, tell } = await startTwoNodes();
@@ -105,6 +108,7 @@ const waypointServer = memoryHboneServer(
     credentials: async () => credentialsOf(identityOf(waypoint)),
     trustDomain: 'cluster.local',
     onRefused() {},
+    door: new Doorkeeper({ limits: DOOR_LIMITS, clock: new SteppedClock(), isKnown: () => true }),
     onTunnel: (tunnel) => ECHO(tunnel.accept('') as MemorySocket),
   },
   () => {},

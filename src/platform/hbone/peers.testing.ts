@@ -7,6 +7,8 @@ import tls from 'node:tls';
 import { parseIp } from '#model/address/ip.ts';
 import type { Clock } from '#model/effects/clock.ts';
 import { type Log, SILENT_LOG } from '#model/effects/log.ts';
+import { DOOR_LIMITS } from '#model/guard/door.ts';
+import { Doorkeeper, type DoorOptions } from '#model/guard/doorkeeper.ts';
 import type { Credentials, Identity } from '#model/identity/identity.ts';
 import type { TunnelRequest, TunnelTarget } from '#model/path/reach.ts';
 import type { CloseCause } from '#model/telemetry/close-cause.ts';
@@ -60,11 +62,15 @@ export type TestServerOptions = {
   clock?: Clock;
   log?: Log;
   trustDomain?: string;
+  /** How its doorkeeper differs from that of a process. */
+  door?: Partial<DoorOptions>;
 };
 
 /** An HBONE server on a loopback port, closed after the test. */
 export async function startTestServer(t: TestContext, options: TestServerOptions): Promise<TestServer> {
-  const server = createHboneServer({ trustDomain: 'td.local', clock: new SteppedClock(), log: SILENT_LOG, ...options });
+  const { clock = new SteppedClock() } = options;
+  const door = new Doorkeeper({ limits: DOOR_LIMITS, clock, isKnown: () => false, ...options.door });
+  const server = createHboneServer({ trustDomain: 'td.local', log: SILENT_LOG, ...options, clock, door });
   const accepted: net.Socket[] = [];
   const listener = net.createServer({ allowHalfOpen: true, pauseOnConnect: true }, (socket) => {
     accepted.push(socket);

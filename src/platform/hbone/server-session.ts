@@ -5,7 +5,6 @@ import type { IpAddress } from '#model/address/ip.ts';
 import type { Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
 import type { Identity } from '#model/identity/identity.ts';
-import { TUNNEL } from '#model/settings/tunnels.ts';
 import { HboneConnection } from '#platform/hbone/connection.ts';
 import type { TunnelStream } from '#platform/hbone/tunnel-stream.ts';
 import { readConnect, responseHeaders, TUNNEL_STATUS } from '#protocol/hbone/headers.ts';
@@ -30,6 +29,8 @@ export type ServerSessionOptions = {
   clock: Clock;
   log: Log;
   onTunnel(tunnel: InboundTunnel): void | Promise<void>;
+  /** The client has begun HTTP/2. */
+  ready(): void;
   closed(): void;
 };
 
@@ -49,10 +50,6 @@ const REFUSED: StreamHandler = { response() {}, data() {}, end() {}, reset() {},
 export function startSession(options: ServerSessionOptions): ServerSession {
   const { socket, ends, peer, clock, log } = options;
   let retired = false;
-  // A client that is let in by its certificate, and then says nothing, would hold its place for ever.
-  const cancelTimer = clock.after(TUNNEL.handshakeTimeoutMs, () =>
-    connection.destroy(new Error('the client has not begun HTTP/2 within 10 s')),
-  );
   // A retired session ends with its last tunnel, which may be now.
   const endIfUnused = () => {
     if (retired && connection.http2.streams === 0) connection.end(null);
@@ -62,12 +59,11 @@ export function startSession(options: ServerSessionOptions): ServerSession {
     settings: HBONE_SERVER_SETTINGS,
     clock,
     events: {
-      ready: cancelTimer,
+      ready: options.ready,
       request: (stream, headers, ended) => openTunnel(connection, options, stream, headers, ended),
       goaway() {},
       streamClosed: endIfUnused,
       closed: (error) => {
-        cancelTimer();
         if (error !== null) log.debug({ 'src.addr': ends.remoteAddress, err: error }, 'HBONE connection closed');
         options.closed();
       },

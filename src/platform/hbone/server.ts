@@ -3,9 +3,10 @@ import type { TLSSocket } from 'node:tls';
 import { formatAddress, tryParseIp } from '#model/address/ip.ts';
 import type { Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
+import type { Doorkeeper, Waiting } from '#model/guard/doorkeeper.ts';
 import type { Credentials, Identity } from '#model/identity/identity.ts';
 import { TUNNEL } from '#model/settings/tunnels.ts';
-import type { CloseCause } from '#model/telemetry/close-cause.ts';
+import { type CloseCause, DOOR_CAUSES, type DoorCause } from '#model/telemetry/close-cause.ts';
 import { type ServerSession, type SessionInfo, type SocketEnds, startSession } from '#platform/hbone/server-session.ts';
 import { TlsAcceptor } from '#platform/hbone/tls-acceptor.ts';
 import { HBONE_ALPN } from '#protocol/hbone/settings.ts';
@@ -22,6 +23,8 @@ export type HboneServerOptions = {
   onTunnel(tunnel: InboundTunnel): void | Promise<void>;
   /** A connection that never came to carry tunnels; it is in the log already. */
   onRefused?(cause: CloseCause): void;
+  /** Bounds those who have not shown who they are; one for all servers of a process. */
+  door: Doorkeeper;
   clock: Clock;
   log: Log;
 };
@@ -60,12 +63,12 @@ class Server implements HboneServer {
 
   constructor(options: HboneServerOptions) {
     this.#options = options;
-    this.#acceptor = new TlsAcceptor(options.clock);
+    this.#acceptor = new TlsAcceptor();
   }
 
   handle(socket: net.Socket): void {
     const ends = endsOf(socket);
-    const full = this.#raw.size >= TUNNEL.sessionsMax || this.#acceptor.pending >= TUNNEL.pendingHandshakesMax;
+    const full = this.#raw.size >= TUNNEL.sessionsMax;
     if (full) {
       this.#options.log.warn(
         { cause: 'too-many', connections: this.#raw.size },
@@ -78,9 +81,23 @@ class Server implements HboneServer {
       socket.destroy();
       return;
     }
+    let isTurnedAway = false;
+    const waiting = this.#options.door.enter(ends.remoteAddress, (cause) => {
+      isTurnedAway = true;
+      this.#turnAway(socket, ends, cause);
+    });
+    if (waiting === null) {
+      this.#turnAway(socket, ends, 'too-fast');
+      return;
+    }
     this.#raw.add(socket);
-    socket.once('close', () => this.#raw.delete(socket));
-    this.#serve(socket, ends).catch((error: unknown) => {
+    socket.once('close', () => {
+      this.#raw.delete(socket);
+      waiting.ended();
+    });
+    this.#serve(socket, ends, waiting).catch((error: unknown) => {
+      if (isTurnedAway) return; // and told
+      waiting.ended();
       socket.destroy();
       this.#options.onRefused?.('handshake-failed');
       this.#options.log.warn(
@@ -120,7 +137,16 @@ class Server implements HboneServer {
     for (const raw of this.#raw) raw.destroy();
   }
 
-  async #serve(raw: net.Socket, ends: SocketEnds): Promise<void> {
+  #turnAway(socket: net.Socket, ends: SocketEnds, why: DoorCause): void {
+    socket.on('error', () => {});
+    socket.resetAndDestroy();
+    this.#acceptor.abandon(socket);
+    this.#options.onRefused?.('unproved');
+    const source = formatAddress(ends.remoteAddress, ends.remotePort);
+    this.#options.log.warn({ 'src.addr': source, cause: 'unproved', why }, `HBONE connection closed: ${DOOR_CAUSES[why]}`);
+  }
+
+  async #serve(raw: net.Socket, ends: SocketEnds, waiting: Waiting): Promise<void> {
     raw.on('error', () => {});
     raw.setNoDelay(true);
     const credentials = await this.#options.credentials();
@@ -136,6 +162,7 @@ class Server implements HboneServer {
       clock: this.#options.clock,
       log: this.#options.log,
       onTunnel: (tunnel) => this.#options.onTunnel(tunnel),
+      ready: () => waiting.proved(),
       closed: () => {
         this.#sessions.delete(session);
         if (this.#sessions.size === 0) this.#onEmpty();

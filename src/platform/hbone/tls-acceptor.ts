@@ -1,12 +1,10 @@
 import net from 'node:net';
 import tls from 'node:tls';
-import type { Clock } from '#model/effects/clock.ts';
 import type { Credentials } from '#model/identity/identity.ts';
-import { TUNNEL } from '#model/settings/tunnels.ts';
 import { tlsOptions } from '#platform/hbone/tls-context.ts';
 import { HBONE_ALPN } from '#protocol/hbone/settings.ts';
 
-/** Fixed by Node.js: 0 is no time-out of its own, for the injected clock keeps the deadline. */
+/** Fixed by Node.js: 0 is no time-out of its own, for the doorkeeper has one. */
 const NO_TIMEOUT_MS = 0;
 /** OpenSSL's SSL_OP_NO_TICKET: a resumed session would skip the check of the client's certificate. */
 const NO_TICKET = 0x4000;
@@ -17,13 +15,10 @@ type Handshake = { settle(outcome: tls.TLSSocket | Error): void };
 /** Server side of TLS on accepted sockets: version 1.3, client certificate required and verified (B1, B2). */
 export class TlsAcceptor {
   readonly #server: tls.Server;
-  readonly #clock: Clock;
   readonly #handshakes = new WeakMap<net.Socket, Handshake>();
-  #pending = 0;
   #credentials: Credentials | null = null;
 
-  constructor(clock: Clock) {
-    this.#clock = clock;
+  constructor() {
     // Never listens: sockets are handed to it.
     this.#server = tls.createServer({
       requestCert: true,
@@ -38,33 +33,27 @@ export class TlsAcceptor {
     });
   }
 
-  /** Number of handshakes under way. */
-  get pending(): number {
-    return this.#pending;
-  }
-
-  /** The secured socket. Rejects, with `raw` closed, when the handshake fails or is not finished in 10 s. */
+  /** The secured socket. Rejects, with `raw` closed, when the handshake fails or is abandoned; how long it may take is the caller's. */
   accept(raw: net.Socket, credentials: Credentials): Promise<tls.TLSSocket> {
     this.#use(credentials);
     const { promise, resolve, reject } = Promise.withResolvers<tls.TLSSocket>();
-    this.#pending++;
     let settled = false;
     const settle = (outcome: tls.TLSSocket | Error) => {
       if (settled) return;
       settled = true;
-      this.#pending--;
-      cancelTimer();
       if (outcome instanceof tls.TLSSocket) return resolve(outcome);
       raw.destroy();
       reject(outcome);
     };
-    const cancelTimer = this.#clock.after(TUNNEL.handshakeTimeoutMs, () =>
-      settle(new Error('the TLS handshake was not finished within 10 s')),
-    );
     raw.on('error', settle);
     this.#handshakes.set(raw, { settle });
     this.#server.emit('connection', raw);
     return promise;
+  }
+
+  /** Ends a handshake that is under way. */
+  abandon(raw: net.Socket): void {
+    this.#handshakes.get(raw)?.settle(new Error('the handshake was abandoned'));
   }
 
   /** Node.js has no public way from a secured socket to the one that it was given. */
