@@ -12,6 +12,7 @@ code of its command, or 128 and the number of the signal that ended it. Errors a
 | \`WEFT_DEBUG=1\` | errors come with their stack |
 | \`WEFT_LOG_LEVEL\` | \`debug\`, \`info\` (the default), \`warn\`, \`error\` or \`silent\`: what \`up\`, \`control\`, \`agent\` and \`waypoint\` tell |
 | \`WEFT_LOG_FORMAT\` | \`text\` (the default) or \`json\`: how they tell it, on standard error |
+| \`WEFT_BPF_SCHEMA\` | another number for the layouts of the eBPF maps, as another version of Weft would have; for tests of an upgrade |
 | \`WEFT_BPF_LOG\` | the whole log of the kernel's verifier on standard error: \`1\` when it refuses a program, \`2\` always |
 `;
 

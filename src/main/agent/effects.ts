@@ -2,7 +2,6 @@ import { randomBytes, randomInt } from 'node:crypto';
 import type { AgentPlace } from '#cli/agent.ts';
 import type { Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
-import { SCHEMA } from '#model/kernel/abi.ts';
 import type { MeshState } from '#model/mesh/mesh-state.ts';
 import { DNS } from '#model/settings/dns.ts';
 import type { DnsCounters } from '#node-agent/dns/effects.ts';
@@ -11,6 +10,7 @@ import type { AgentEffects, Kernel } from '#node-agent/effects/agent-effects.ts'
 import { requireFeatures } from '#node-agent/kernel/requirements.ts';
 import { type Datapath, openDatapath } from '#platform/bpf/datapath.ts';
 import { type Missing, missingFeatures } from '#platform/bpf/features.ts';
+import { schemaOf } from '#platform/bpf/pins.ts';
 import { readCounters } from '#platform/bpf/reports.ts';
 import { systemClock } from '#platform/clock.ts';
 import { followResolvConf, type Nameserver } from '#platform/dns-upstream/resolv-conf.ts';
@@ -50,9 +50,10 @@ export type OpenedKernel = { kernel: Kernel; datapath: Datapath; missing: Missin
 export function openKernel(paths: { pinDir: string; cgroup: string }, log: Log): OpenedKernel {
   const missing = missingFeatures();
   requireFeatures(missing, log);
-  const datapath = openDatapath({ pinDir: paths.pinDir, cgroupPath: paths.cgroup, objectsDir: OBJECTS_DIR });
+  const schema = schemaOf(process.env.WEFT_BPF_SCHEMA);
+  const datapath = openDatapath({ pinDir: paths.pinDir, cgroupPath: paths.cgroup, objectsDir: OBJECTS_DIR, schema });
   const counters = (): Record<string, number> => readCounters(datapath.maps.counters);
-  return { kernel: { ...datapath, schema: SCHEMA, counters }, datapath, missing };
+  return { kernel: { ...datapath, schema, counters }, datapath, missing };
 }
 
 /** What the agent's effects are made of. */

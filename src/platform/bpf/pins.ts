@@ -1,5 +1,6 @@
 import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { WeftError } from '#model/error.ts';
 import { SCHEMA } from '#model/kernel/abi.ts';
 import { MAPS, type MapDefinition, type MapKey, type MapName, type MapValue, nameInC } from '#model/kernel/maps.ts';
 import { Links } from './links.ts';
@@ -9,6 +10,16 @@ import { type BpfMap, type OpenMap, openPin, openPinnedMap } from './map.ts';
 export type DatapathMaps = {
   [Name in MapName]: (typeof MAPS)[Name]['kind'] extends 'percpu' | 'ring' ? OpenMap : BpfMap<MapKey<Name>, MapValue<Name>>;
 };
+
+/**
+ * The number by which the layouts of the maps go: that of the programs. Another one, which only tests of an upgrade have a use
+ * for, is what WEFT_BPF_SCHEMA says. Errors: WEFT_SETTING.
+ */
+export function schemaOf(text: string | undefined): number {
+  if (text === undefined || text === '') return SCHEMA;
+  if (/^[1-9]\d{0,5}$/.test(text)) return Number(text);
+  throw new WeftError('WEFT_SETTING', `the environment variable WEFT_BPF_SCHEMA is "${text}"`, { remedy: 'unset it' });
+}
 
 /** Where the maps of a schema are pinned: each has a folder of its own, so that new ones come up beside the old. */
 export function mapsDirectory(pinDir: string, schema: number = SCHEMA): string {
