@@ -22,6 +22,7 @@ enum weft_reason {
 	WEFT_REASON_NO_AGENT = 21,
 	WEFT_REASON_NOT_LOCAL = 22,
 	WEFT_REASON_NOT_ATTESTED = 23, /* from a workload of this node, but not as the kernel let it go */
+	WEFT_REASON_SHARE = 24, /* the workload holds its share of what all use */
 	WEFT_REASON_DATAGRAM = 32, /* nothing would encrypt it on its way to another node */
 	WEFT_REASON_LINK_FRAME = 33, /* neither IPv4, IPv6 nor ARP, or not whole */
 	WEFT_REASON_LINK_SOURCE = 34,
@@ -37,6 +38,7 @@ enum weft_hook {
 	WEFT_HOOK_LOOKUP = 2,
 	WEFT_HOOK_BIND = 3,
 	WEFT_HOOK_LINK = 4,
+	WEFT_HOOK_FLOW = 8,
 };
 
 /* A record of the `events` ring: one refusal. */

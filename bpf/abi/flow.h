@@ -65,11 +65,17 @@ struct weft_peer {
 };
 WEFT_SIZE(struct weft_peer, 20);
 
+enum weft_socket_flag {
+	WEFT_SOCKET_PRESENTS = 1, /* getpeername answers `ip`:`port` */
+	WEFT_SOCKET_LIVE = 2,     /* counts among the live connections of a workload's share: its opener's, or else its own */
+	WEFT_SOCKET_CARRIED = 4,  /* counts among those that its opener handed to the agent */
+};
+
 /* Kept on the socket (`sockets`). Lives as long as the socket, so an agent of a newer version meets the old layout:
  * its size and version byte are frozen. */
 struct weft_socket {
 	__u8 version;  /* enum weft_schema */
-	__u8 presents; /* getpeername answers `ip`:`port` */
+	__u8 flags;    /* enum weft_socket_flag */
 	__u16 port;
 	struct weft_ip ip; /* what the app dialled, or the client to present */
 	__u16 backend_port;

@@ -96,6 +96,9 @@ static __always_inline int arrival_in_clear(struct bpf_sk_lookup *ctx, const str
 	enum cached_verdict verdict = plaintext_verdict(address, flow->destination_port, config->generation);
 
 	if (verdict == VERDICT_ALLOW) {
+		/* Whatever is let in must be remembered, or no later policy could close it. */
+		if (!has_room(address->id, WEFT_SOCKET_LIVE))
+			return refuse_arrival(flow, 0, address->id, WEFT_REASON_SHARE);
 		count(WEFT_COUNT_INBOUND_OPEN);
 		return SK_PASS;
 	}

@@ -2,6 +2,7 @@
  * The path of a new outbound connection, from cached results only: no policy is evaluated here. path_of() decides
  * from the maps and touches no socket, so that bpf/tests can run it; take_path() then does it. */
 #pragma once
+#include "attest.h"
 #include "config.h"
 #include "dns.h"
 #include "report.h"
@@ -181,7 +182,7 @@ static __always_inline int remember(struct bpf_sock_addr *ctx, const struct dial
 	if (!kept)
 		return -1;
 	kept->version = WEFT_SCHEMA;
-	kept->presents = 1;
+	kept->flags = WEFT_SOCKET_PRESENTS;
 	COPY_IP(kept->ip, dial->ip);
 	kept->port = dial->port;
 	COPY_IP(kept->backend, dial->backend);
@@ -231,6 +232,15 @@ static __always_inline int agent_takes(struct bpf_sock_addr *ctx, const struct w
 	return is_own;
 }
 
+/* Refused here, where the app is told at once, whoever holds his share; flow.h counts. What passes by the mesh counts
+ * for nobody, and DNS has bounds of its own. */
+static __always_inline int is_over_share(const struct dial *dial, enum dial_path path)
+{
+	if (path == PATH_AGENT)
+		return dial->reason != WEFT_REASON_DNS && !has_room(dial->source->id, WEFT_SOCKET_CARRIED);
+	return is_attested(dial->reason) && !has_room(dial->source->id, WEFT_SOCKET_LIVE);
+}
+
 /* Nothing is rewritten that is not remembered first: the flow hook could not attest it, and the app would see a
  * stranger as its peer. */
 static __always_inline int take_path(struct bpf_sock_addr *ctx, struct dial *dial, enum dial_path path, const int v6)
@@ -239,6 +249,8 @@ static __always_inline int take_path(struct bpf_sock_addr *ctx, struct dial *dia
 		return SOCK_ADDR_ALLOW;
 	if (path == PATH_REFUSE)
 		return refuse(dial, dial->reason);
+	if (is_over_share(dial, path))
+		return refuse(dial, WEFT_REASON_SHARE);
 	if (remember(ctx, dial))
 		return refuse(dial, WEFT_REASON_NO_MEMORY);
 	if (path == PATH_AGENT) {

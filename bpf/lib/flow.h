@@ -4,7 +4,8 @@
 #include "attest.h"
 #include "config.h"
 #include "peer.h"
-#include "counters.h"
+#include "report.h"
+#include "share.h"
 #include "verdict.h"
 #include "workload.h"
 
@@ -12,7 +13,7 @@
  * an LRU dropped would be a connection that no change of policy could end. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 131072);
+	__uint(max_entries, 1048576);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, __u64);
 	__type(value, struct weft_live_flow);
@@ -87,23 +88,27 @@ static __always_inline void flow_opens(struct bpf_sock_ops *ctx, struct weft_soc
 	COPY_IP(origin.backend, kept->backend);
 	bpf_sock_ops_cb_flags_set(ctx, BPF_SOCK_OPS_STATE_CB_FLAG); /* or the end of this socket is never told */
 	if (is_captured(flow.destination_port, config->outbound_port)) {
+		if (take_share(kept, kept->source_id, WEFT_SOCKET_CARRIED, 0))
+			return; /* no record: the agent takes it for a stranger's, and refuses it */
 		bpf_map_update_elem(&captured, &flow, &origin, BPF_ANY);
 		return;
 	}
+	if (!is_attested(kept->reason))
+		return;
+	/* What has no room, or could not be closed later, is not attested: the other side refuses it. */
+	if (take_share(kept, kept->source_id, WEFT_SOCKET_LIVE, 0))
+		return;
 	if (kept->reason == WEFT_REASON_DIRECT) {
 		struct weft_live_flow live = {
 			.source_id = kept->source_id,
 			.destination_id = kept->destination_id,
 			.generation = kept->generation,
 		};
-		/* A flow that could not be closed later is not attested: the other side refuses it. */
 		if (remember_live(ctx, &flow, &live))
 			return;
 	}
-	if (is_attested(kept->reason)) {
-		flow.netns_cookie = 0;
-		bpf_map_update_elem(&attested, &flow, &origin, BPF_ANY);
-	}
+	flow.netns_cookie = 0;
+	bpf_map_update_elem(&attested, &flow, &origin, BPF_ANY);
 }
 
 /* `from`: the state before TCP_CLOSE. */
@@ -112,6 +117,7 @@ static __always_inline void flow_closes(struct bpf_sock_ops *ctx, struct weft_so
 	struct weft_flow flow = ops_flow(ctx, netns_cookie, 0);
 	__u64 socket_cookie = bpf_get_socket_cookie(ctx);
 
+	give_back_share(kept);
 	bpf_map_delete_elem(&flows, &socket_cookie);
 	if (!kept->source_id)
 		return; /* an accepted connection: nothing else was recorded */
@@ -147,17 +153,40 @@ static __always_inline struct weft_socket *accepted_socket(struct bpf_sock_ops *
 	return kept;
 }
 
-/* Plain text that was let in at its SYN. Its last ACK is the peer's to delay, and a full backlog delays it too: what
- * policy has come to deny meanwhile is counted, and the agent, which watches the count, looks at all of them again. */
+/* What was let in without a record could be closed by nobody: the agent is told to cut it, now. */
+static __always_inline void forgotten(const struct weft_flow *flow, __u32 destination_id)
+{
+	struct weft_event event = {
+		.time_ns = bpf_ktime_get_ns(),
+		.destination_id = destination_id,
+		.source_port = flow->source_port,
+		.destination_port = flow->destination_port,
+	};
+
+	COPY_IP(event.source, flow->source);
+	COPY_IP(event.destination, flow->destination);
+	report_always(&event, WEFT_HOOK_FLOW, WEFT_REASON_NO_MEMORY);
+}
+
+/* Plain text that was let in at its SYN, which is too late to refuse it here. Its last ACK is the peer's to delay, and a
+ * full backlog delays it too: what policy has come to deny meanwhile is counted, and the agent, which watches the count,
+ * looks at all of them again. */
 static __always_inline void plaintext_arrives(struct bpf_sock_ops *ctx, struct weft_flow *flow, __u64 netns_cookie)
 {
 	const struct weft_address *address = address_of(&flow->destination);
 	const struct weft_config *config = the_config();
 	struct weft_live_flow live = { .inbound = 1, .destination_id = address ? address->id : 0 };
+	struct weft_socket *kept = accepted_socket(ctx);
 
 	flow->netns_cookie = netns_cookie;
 	bpf_sock_ops_cb_flags_set(ctx, BPF_SOCK_OPS_STATE_CB_FLAG);
-	remember_live(ctx, flow, &live);
+	if (kept) {
+		kept->destination_id = live.destination_id;
+		take_share(kept, live.destination_id, WEFT_SOCKET_LIVE, 1);
+	}
+	/* Without storage of its own its end would not be told, and the record would stay for good. */
+	if (!kept || remember_live(ctx, flow, &live))
+		return forgotten(flow, live.destination_id);
 	if (!config || !address || plaintext_verdict(address, flow->destination_port, config->generation) != VERDICT_ALLOW)
 		count(WEFT_COUNT_INBOUND_LATE);
 }
@@ -178,7 +207,7 @@ static __always_inline void flow_arrives(struct bpf_sock_ops *ctx, __u64 netns_c
 	if (client) {
 		kept = accepted_socket(ctx);
 		if (kept) {
-			kept->presents = 1;
+			kept->flags |= WEFT_SOCKET_PRESENTS;
 			COPY_IP(kept->ip, client->ip);
 			kept->port = client->port;
 		}
@@ -192,6 +221,5 @@ static __always_inline void flow_arrives(struct bpf_sock_ops *ctx, __u64 netns_c
 		origin->taken = WEFT_TAKEN_BY_ONE; /* marked rather than deleted: a waypoint reads it after accept() */
 		return;
 	}
-	if (accepted_socket(ctx))
-		plaintext_arrives(ctx, &flow, netns_cookie);
+	plaintext_arrives(ctx, &flow, netns_cookie);
 }

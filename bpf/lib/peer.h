@@ -19,7 +19,7 @@ static __always_inline int present_peer(struct bpf_sock_addr *ctx, const int v6)
 {
 	const struct weft_socket *kept = bpf_sk_storage_get(&sockets, ctx->sk, 0, 0);
 
-	if (kept && kept->presents && (v6 || ip_is_v4(&kept->ip)))
+	if (kept && (kept->flags & WEFT_SOCKET_PRESENTS) && (v6 || ip_is_v4(&kept->ip)))
 		sockaddr_rewrite(ctx, &kept->ip, kept->port, v6);
 	return SOCK_ADDR_ALLOW;
 }

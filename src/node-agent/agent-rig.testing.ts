@@ -79,6 +79,8 @@ export type RigOptions = {
   clock?: SteppedClock;
   kernel?: Kernel;
   random?: () => number;
+  /** What the agent is told of its own descriptors. */
+  descriptorsMax?: number;
   /** Real tunnels instead of memory ones. */
   transport?: Partial<Pick<AgentEffects, 'createPool' | 'createHboneServer' | 'credentials'>>;
 };
@@ -102,6 +104,7 @@ export function startAgentRig(options: RigOptions = {}): AgentRig {
     {
       node: options.node ?? 'one',
       trustDomain: 'cluster.local',
+      descriptorsMax: options.descriptorsMax ?? 20_000,
       dns: (mesh, namespaceOf) => dnsResponder(world, mesh, namespaceOf),
     },
   );

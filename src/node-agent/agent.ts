@@ -18,8 +18,9 @@ import type { AgentEffects } from './effects/agent-effects.ts';
 import { type Enrolled, Enrollment, type EnrollmentRequest } from './enrollment/enrollment.ts';
 import { LocalRecords } from './enrollment/local-records.ts';
 import { handlePlaintext, tunnelServers } from './inbound/inbound.ts';
-import { logRefusal } from './kernel/events.ts';
+import { takeEvent } from './kernel/events.ts';
 import { FoundConnections } from './kernel/found-connections.ts';
+import { carriedCapacity, KernelShares } from './kernel/shares.ts';
 import { adoptedIds, KernelTables } from './kernel/tables.ts';
 import { changesDecisions, tellWidened, Verdicts } from './kernel/verdicts.ts';
 import { handleOutbound } from './outbound/outbound.ts';
@@ -29,6 +30,8 @@ import { dnsCounters, readAgentMetrics } from './status/agent-metrics.ts';
 export type AgentOptions = {
   node: string;
   trustDomain: string;
+  /** How many descriptors this process may open. */
+  descriptorsMax: number;
   /** Made over the agent's mesh; see src/node-agent/dns. */
   dns(mesh: MeshState, namespaceOf: (uid: string) => string | null, counters: DnsCounters): DnsResponder;
 };
@@ -45,6 +48,7 @@ export class Agent {
   readonly #verdicts: Verdicts;
   readonly #tables: KernelTables;
   readonly #found: FoundConnections;
+  readonly #shares: KernelShares;
   readonly #carried = new CarriedConnections();
   readonly #waiters: Waiters;
   readonly #context: AgentContext;
@@ -79,6 +83,7 @@ export class Agent {
     this.#verdicts = new Verdicts(kernel, view, report);
     this.#found = new FoundConnections(kernel, { ...view, local: () => this.enrollment.all() }, report);
     this.#tables = new KernelTables(kernel.maps, log);
+    this.#shares = new KernelShares(kernel.maps, { ...view, ...report, ids: this.ids }, carriedCapacity(options.descriptorsMax));
     this.enrollment = new Enrollment(effects, this.ids, options.trustDomain, {
       outbound: (workload, socket) => this.#watch(handleOutbound(this.#context, workload, socket), socket),
       plaintext: (workload, socket) => this.#watch(handlePlaintext(this.#context, workload, socket), socket),
@@ -157,8 +162,9 @@ export class Agent {
       if (isFirstRecord && this.#synced) this.#verdicts.closeDenied();
     }
     for (const [uid, workload] of delta.workloads) {
-      if (workload === null) this.#forget(uid);
-      else this.#warm(uid);
+      if (workload !== null) this.#warm(uid);
+      // Numbers of those that are gone and not enrolled here are let go; a later workload gets a new one.
+      else if (this.enrollment.get(uid) === null) this.ids.forget('workload', uid);
     }
     this.#waiters.check(); // last: whoever is released finds the kernel as it is to be
   }
@@ -201,11 +207,13 @@ export class Agent {
   #ending({ id, request }: Enrolled): void {
     this.#carried.closeTo(request.uid);
     this.#verdicts.leave(id);
+    this.#shares.forget(id);
   }
 
-  /** The kernel refused something: one line in the log. */
+  /** The kernel refused something: one line in the log. What it let in without a record is cut, as no policy could do it later. */
   kernelEvent(event: KernelEvent): void {
-    logRefusal(event, { mesh: this.mesh, ids: this.ids, log: this.#effects.log, meters: this.meters });
+    const netnsOf = (id: number) => this.enrollment.byId(id)?.netns ?? null;
+    takeEvent(event, { mesh: this.mesh, ids: this.ids, log: this.#effects.log, meters: this.meters, netnsOf });
   }
 
   /**
@@ -222,6 +230,7 @@ export class Agent {
   /** Stops serving; the kernel side goes on without this process. */
   stop(): void {
     this.#dns.stop();
+    this.#shares.stop();
     this.#verdicts.stop();
     this.enrollment.release();
   }
@@ -272,11 +281,6 @@ export class Agent {
     const owner = this.enrollment.byNetnsCookie(flow.netnsCookie);
     if (owner !== null) return owner.netns.destroyFlow(flow, inbound === 1);
     return this.enrollment.byId(destinationId)?.netns.destroyFlow(flow, true) ?? false;
-  }
-
-  /** Numbers of workloads that are gone and not enrolled here are let go; a later workload gets a new one. */
-  #forget(uid: string): void {
-    if (this.enrollment.get(uid) === null) this.ids.forget('workload', uid);
   }
 
   /** The authority gives certificates for known workloads only, so the first is fetched as soon as one is known. */

@@ -11,7 +11,7 @@ import type { AgentEffects } from '#node-agent/effects/agent-effects.ts';
 import type { EnrollmentRequest } from '#node-agent/enrollment/enrollment.ts';
 import { ensureBpffs } from '#platform/bpf/bpffs.ts';
 import { openDatapath } from '#platform/bpf/datapath.ts';
-import { readCounters } from '#platform/bpf/reports.ts';
+import { readCounters, readEvents } from '#platform/bpf/reports.ts';
 import { systemClock } from '#platform/clock.ts';
 import { createClientPool } from '#platform/hbone/client-pool.ts';
 import { createHboneServer } from '#platform/hbone/server.ts';
@@ -68,6 +68,8 @@ export function policyDelta(name: string, action: 'allow' | 'deny' | null, princ
 }
 
 export type AgentOnOptions = {
+  /** Programs with other tables than the real ones. */
+  objectsDir?: string;
   node?: string;
   /** Real tunnels with certificates of this authority; without it there are none. */
   ca?: TestCa;
@@ -126,12 +128,14 @@ export function agentOn(
   takeOver(): void;
   stop(): void;
   counters(): Record<string, number>;
+  /** Hands the kernel's events to the agent, as its process does on a timer; says how many they were. */
+  readEvents(most?: number): number;
   adopted: boolean;
   guarded: boolean;
 } {
   ensureBpffs(bed.bpffs);
-  const { schema = SCHEMA } = options;
-  const datapath = openDatapath({ pinDir: bed.pinDir, cgroupPath: bed.cgroup, objectsDir: OBJECTS_DIR, schema });
+  const { schema = SCHEMA, objectsDir = OBJECTS_DIR } = options;
+  const datapath = openDatapath({ pinDir: bed.pinDir, cgroupPath: bed.cgroup, objectsDir, schema });
   const { maps } = datapath;
   const counters = (): Record<string, number> => readCounters(maps.counters);
   const effects: AgentEffects = {
@@ -156,13 +160,18 @@ export function agentOn(
     handleTcp: async () => {},
     stop() {},
   };
-  const agent = Object.assign(new Agent(effects, { node: options.node ?? 'one', trustDomain: 'cluster.local', dns: () => dns }), {
-    kernelMaps: () => effects.kernel.maps,
-  });
+  const agent = Object.assign(
+    new Agent(effects, { node: options.node ?? 'one', trustDomain: 'cluster.local', descriptorsMax: 20_000, dns: () => dns }),
+    {
+      kernelMaps: () => effects.kernel.maps,
+    },
+  );
+  const events = readEvents(maps.events.fd, (event) => agent.kernelEvent(event));
   let stopped = false;
   return {
     agent,
     counters,
+    readEvents: (most = Number.MAX_SAFE_INTEGER) => events.drain(most),
     adopted: datapath.adopted,
     guarded: datapath.guarded,
     takeOver: () => {
@@ -173,6 +182,7 @@ export function agentOn(
       if (stopped) return;
       stopped = true;
       agent.stop();
+      events.close();
       datapath.close();
     },
   };

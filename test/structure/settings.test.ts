@@ -28,6 +28,7 @@ test('every setting has a reason, and a name that ends with its unit', () => {
     bytes: /Bytes(Max)?$/,
     characters: /(Characters|columns)Max$/,
     'per second': /PerSecond$/,
+    percent: /Percent$/,
   };
   for (const { name, group } of tables)
     for (const [key, { unit, why }] of Object.entries(group.rows)) {

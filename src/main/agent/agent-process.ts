@@ -18,6 +18,7 @@ import { systemClock } from '#platform/clock.ts';
 import { CaClient } from '#platform/grpc/control-clients.ts';
 import { DiscoveryClient } from '#platform/grpc/discovery-client.ts';
 import { findCgroup2 } from '#platform/linux/cgroup/cgroup.ts';
+import { descriptorsMax } from '#platform/linux/process/processes.ts';
 import type { Sandboxes } from '#platform/linux/sandbox/sandboxes.ts';
 import { requireFreeSocket, serveLocalSocket } from '#platform/local-api/serve-socket.ts';
 import { systemRandom } from '#platform/random.ts';
@@ -104,6 +105,7 @@ async function assemble(options: AgentProcessOptions) {
   const agent = new Agent(agentEffects({ ...opened, certificates, log }), {
     node: place.node,
     trustDomain,
+    descriptorsMax: descriptorsMax(),
     dns: (mesh, namespaceOf, counters) => openDns({ ...dns, counters }, mesh, namespaceOf),
   });
   const { local, closeRegistry } = openLocalWorkloads(agent, sandboxes, paths.workloads, options);

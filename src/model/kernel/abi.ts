@@ -54,6 +54,7 @@ export const REASON = {
   noAgent: 21,
   notLocal: 22,
   notAttested: 23,
+  share: 24,
   datagram: 32,
   linkFrame: 33,
   linkSource: 34,
@@ -67,7 +68,7 @@ export const REASON = {
 export const TAKEN = { not: 0, byOne: 1, told: 2 } as const;
 
 /** enum weft_hook: which program reported an event. */
-export const HOOK = { connect: 1, lookup: 2, bind: 3, link: 4 } as const;
+export const HOOK = { connect: 1, lookup: 2, bind: 3, link: 4, flow: 8 } as const;
 
 /** Why a frame ended on its link: the order in which each link counts them. */
 export const LINK_CAUSES = [

@@ -25,6 +25,12 @@ export const u32: Field<number> = {
   write: (into, at, value) => into.writeUInt32LE(value, at),
   read: (from, at) => from.readUInt32LE(at),
 };
+/** Four bytes with a sign, host order. */
+export const s32: Field<number> = {
+  size: 4,
+  write: (into, at, value) => into.writeInt32LE(value, at),
+  read: (from, at) => from.readInt32LE(at),
+};
 /** Eight bytes, host order. */
 export const u64: Field<bigint> = {
   size: 8,

@@ -1,5 +1,5 @@
 import { COUNTERS, LINK_CAUSES } from './abi.ts';
-import { chars, ip, type Layout, list, mac, scalar, struct, u8, u16, u32, u64 } from './layout.ts';
+import { chars, ip, type Layout, list, mac, s32, scalar, struct, u8, u16, u32, u64 } from './layout.ts';
 
 /**
  * The maps of the data path, each told once: the typed view of the real maps, the maps in memory that unit tests use and the
@@ -13,6 +13,8 @@ const ID = scalar('id', u32);
 const NETNS_COOKIE = scalar('netns cookie', u64);
 /** Which socket: the kernel gives each a number that is never used again. */
 const SOCKET_COOKIE = scalar('socket cookie', u64);
+/** How often something happened. */
+const COUNT = scalar('count', u64);
 /** The key and the value of a ring. */
 const NOTHING = scalar('nothing', chars(0));
 /** Which interface of the host's network namespace. */
@@ -81,12 +83,23 @@ const LIVE_FLOW = struct('weft_live_flow', {
   inbound: u8,
   pad0: chars(3),
 });
+/** What a workload holds of what all share. */
+const SHARE = struct('weft_share', { live: s32, carried: s32, events: u32, pad0: u32, windowNs: u64 });
+const LIMITS = struct('weft_limits', {
+  liveAssured: s32,
+  liveOpen: s32,
+  carriedAssured: s32,
+  carriedOpen: s32,
+  events: u32,
+  pad0: u32,
+});
+const UNTOLD_KEY = struct('weft_untold_key', { workloadId: u32, reason: u16, hook: u16 });
 const PEER_KEY = struct('weft_peer_key', { netnsCookie: u64, ip, port: u16, pad0: u16, pad1: u32 });
 const PEER = struct('weft_peer', { ip, port: u16, pad0: u16 });
 /** Kept on each socket by the kernel; read by no one else, but as much a part of what is pinned. */
 const SOCKET = struct('weft_socket', {
   version: u8,
-  presents: u8,
+  flags: u8,
   port: u16,
   ip,
   backendPort: u16,
@@ -143,14 +156,18 @@ export const MAPS = {
   verdicts: map('lru', 65_536, VERDICT_KEY, VERDICT),
   attested: map('lru', 65_536, FLOW, ORIGIN),
   captured: map('lru', 65_536, FLOW, ORIGIN),
-  flows: map('hash', 131_072, SOCKET_COOKIE, LIVE_FLOW),
+  flows: map('hash', 1_048_576, SOCKET_COOKIE, LIVE_FLOW),
+  shares: map('hash', 8192, ID, SHARE),
+  totalShare: map('array', 1, ID, SHARE),
+  limits: map('array', 1, ID, LIMITS),
+  untold: map('hash', 65_536, UNTOLD_KEY, COUNT),
   peers: map('hash', 65_536, PEER_KEY, PEER),
   /** Value: a listening socket's file descriptor when written, its cookie when read. */
   listeners: map('sockets', 4096, ID, SOCKET_COOKIE),
   /** Key: a socket's file descriptor. */
   ownSockets: map('storage', 0, ID, ID),
   sockets: map('storage', 0, ID, SOCKET),
-  counters: map('percpu', COUNTERS.length, ID, scalar('count', u64)),
+  counters: map('percpu', COUNTERS.length, ID, COUNT),
   /** Refusals, each an EVENT; a ring has bytes where others have entries, and neither keys nor values. */
   events: map('ring', 1 << 20, NOTHING, NOTHING),
 } as const;
@@ -187,6 +204,10 @@ export type KernelMaps = {
 export type Flow = MapKey<'captured'>;
 /** What the kernel recorded of a captured connection: who opened it, what was dialled, what was chosen. */
 export type Origin = MapValue<'captured'>;
+/** What a workload, or the whole node, holds of what all share. */
+export type Share = MapValue<'shares'>;
+/** How much one workload may hold. */
+export type KernelLimits = MapValue<'limits'>;
 /** A live connection that no process of ours carries. */
 export type LiveFlow = MapValue<'flows'>;
 /** One refusal, as the kernel reported it; `timeNs` is the kernel's monotonic clock. */

@@ -28,6 +28,28 @@ export const AGENT_SETTINGS = {
       'count',
       'Events read in one turn, at most; the rest wait in the ring, so that no policy, tunnel or name waits for them.',
     ),
+    eventsPerSecond: setting(
+      200,
+      'per second',
+      'Refusals of one workload that the kernel reports; it counts the others, and the agent tells how many they were.',
+    ),
+    untoldPeriodMs: setting(1_000, 'ms', 'How often the agent asks for those that the kernel only counted.'),
+    shareOpenPercent: setting(
+      75,
+      'percent',
+      'Of a table, list or queue that workloads share: as long as less is taken, anybody may take more.',
+    ),
+    shareAssuredPercent: setting(
+      20,
+      'percent',
+      'Of the same: in equal parts assured to the workloads of the node. The rest is for connections that are let in while the last place goes.',
+    ),
+    carriedMax: setting(32_768, 'count', 'Connections that one agent carries, where it may open so many descriptors.'),
+    descriptorsReserved: setting(
+      1_000,
+      'count',
+      'Descriptors of the agent that carry no connection: listeners, maps, its own streams. Each connection takes two of the others.',
+    ),
     slotsMax: setting(
       4_096,
       'count',

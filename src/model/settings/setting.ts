@@ -1,5 +1,5 @@
 /** What the number of a setting counts. */
-export type Unit = 'ms' | 's' | 'bytes' | 'count' | 'characters' | 'per second' | 'TCP port' | 'UDP and TCP port';
+export type Unit = 'ms' | 's' | 'bytes' | 'count' | 'characters' | 'per second' | 'percent' | 'TCP port' | 'UDP and TCP port';
 
 /** One number that somebody chose: a bound, a time-out, a size or a port. */
 export type Setting = { readonly value: number; readonly unit: Unit; readonly why: string };

@@ -74,6 +74,7 @@ export const CLOSE_CAUSES = {
     flag: 'CONNECT',
     means: 'the peer proved nothing in time, or made room for others: weft_unproved_closed_total says which',
   },
+  share: { flag: 'CONNECT', means: 'the workload holds its share of what all workloads of the node use' },
   'too-many': { flag: 'CONNECT', means: 'too many connections are open' },
   'not-bound': { flag: 'NR', means: 'the destination is not bound to this waypoint' },
   'silent-client': { flag: 'DC', means: 'the client said nothing on a port of undeclared protocol' },

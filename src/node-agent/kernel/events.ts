@@ -1,5 +1,6 @@
 import type { IpAddress } from '#model/address/ip.ts';
 import type { Log } from '#model/effects/log.ts';
+import { messageOf } from '#model/error.ts';
 import { HOOK, LINK_CAUSES, REASON } from '#model/kernel/abi.ts';
 import type { KernelEvent } from '#model/kernel/maps.ts';
 import type { MeshState } from '#model/mesh/mesh-state.ts';
@@ -8,6 +9,7 @@ import { connectionOf, decideL4, type L4Decision, policiesFor } from '#model/pol
 import { NO_PATH, REFUSED_OUTCOME, recordOf } from '#model/telemetry/access-record.ts';
 import { CLOSE_CAUSES, type CloseCause } from '#model/telemetry/close-cause.ts';
 import type { Meters } from '#model/telemetry/meters.ts';
+import type { WorkloadNamespace } from '#node-agent/effects/agent-effects.ts';
 
 /** What the kernel's reasons are called in logs and metrics; those that are no refusals are not here. */
 const CAUSES: ReadonlyMap<number, CloseCause> = new Map([
@@ -19,6 +21,7 @@ const CAUSES: ReadonlyMap<number, CloseCause> = new Map([
   [REASON.noAgent, 'no-agent'],
   [REASON.notLocal, 'not-local'],
   [REASON.notAttested, 'not-attested'],
+  [REASON.share, 'share'],
   [REASON.datagram, 'datagram'],
   [REASON.unknownMesh, 'unknown-mesh'],
   [REASON.linkFrame, 'link-frame'],
@@ -31,8 +34,27 @@ const CAUSES: ReadonlyMap<number, CloseCause> = new Map([
 /** Why a frame ended on a link, in the order in which each link counts them. */
 export const LINK_CAUSE_NAMES: readonly CloseCause[] = LINK_CAUSES.map((reason) => CAUSES.get(reason) ?? 'other');
 
+/** What a reason of the kernel's is called. */
+export function causeOf(reason: number): CloseCause {
+  return CAUSES.get(reason) ?? 'other';
+}
+
+/** On whose side a hook refused: where the connection was opened, or where it arrived. */
+export function reporterOf(hook: number): 'source' | 'destination' {
+  return hook === HOOK.lookup || hook === HOOK.flow ? 'destination' : 'source';
+}
+
 /** What an event is explained by, and where that goes. */
 export type EventView = { readonly mesh: MeshState; readonly ids: IdTable; readonly log: Log; readonly meters: Meters };
+
+/** A connection that the kernel refused is told. One that it had to let in without a record is cut, as no later policy could. */
+export function takeEvent(
+  event: KernelEvent,
+  view: EventView & { netnsOf(id: number): Pick<WorkloadNamespace, 'netnsCookie' | 'destroyFlow'> | null },
+): void {
+  if (event.hook === HOOK.flow) cutForgotten(event, view.netnsOf(event.destinationId), view.log);
+  logRefusal(event, view);
+}
 
 /**
  * Writes one log line for a connection that the kernel refused, naming the policy and rule that decided. To be called
@@ -40,11 +62,11 @@ export type EventView = { readonly mesh: MeshState; readonly ids: IdTable; reado
  */
 export function logRefusal(event: KernelEvent, { mesh, ids, log, meters }: EventView): void {
   const [source, destination] = [event.sourceId, event.destinationId].map((id) => ids.nameOf(id));
-  const cause = CAUSES.get(event.reason) ?? 'other';
+  const cause = causeOf(event.reason);
   const decision = cause === 'policy' ? explain(event, mesh, source ?? null, destination ?? null) : null;
   const reason = cause === 'other' ? `reason ${event.reason}` : CLOSE_CAUSES[cause].means;
   const dialled = event.destination === null ? null : { ip: event.destination, port: event.destinationPort };
-  const reporter = event.hook === HOOK.lookup ? 'destination' : 'source';
+  const reporter = reporterOf(event.hook);
   const record = recordOf(
     {
       end: event.source === null ? null : { ip: event.source, port: event.sourcePort },
@@ -65,6 +87,16 @@ export function logRefusal(event: KernelEvent, { mesh, ids, log, meters }: Event
   // Of what ends on a link only some is told; all of it is counted there (weft_link_dropped_total).
   if (event.hook !== HOOK.link) meters.counter('weft_refusals_total', { reporter, cause }).add();
   log.warn(record, event.hook === HOOK.link ? 'a packet of a workload ended on its link' : 'connection refused by the kernel');
+}
+
+/** `netns`: of whom it reached, while that is enrolled. */
+function cutForgotten(event: KernelEvent, netns: Pick<WorkloadNamespace, 'netnsCookie' | 'destroyFlow'> | null, log: Log): void {
+  const { source, destination, sourcePort, destinationPort } = event;
+  try {
+    netns?.destroyFlow({ netnsCookie: netns.netnsCookie, source, destination, sourcePort, destinationPort }, true);
+  } catch (error) {
+    log.error({ error: messageOf(error) }, 'a connection that the kernel has no record of cannot be closed');
+  }
 }
 
 /** The kernel keeps only the outcome; the same pure evaluation gives the name again. */

@@ -31,7 +31,7 @@ export function readAgentMetrics(meters: Meters, agent: MeteredAgent): void {
   meters.readValue('weft_kernel_events_lost_total', () => kernel.counters().event_lost ?? 0);
   meters.readValue('weft_kernel_map_full_total', () => kernel.counters().map_full ?? 0);
   meters.read('weft_link_dropped_total', () => linkDrops(agent));
-  meters.readValue('weft_direct_connections', () => kernel.maps.flows.entries().length);
+  meters.readValue('weft_direct_connections', () => Math.max(0, kernel.maps.totalShare.get(0)?.live ?? 0));
   meters.readValue('weft_carried_connections', () => agent.carried());
   meters.readValue('weft_tunnel_connections', () => enrollment.all().reduce((sum, { pool }) => sum + pool.size(), 0));
   meters.readValue('weft_verdicts', () => kernel.maps.verdicts.entries().length);

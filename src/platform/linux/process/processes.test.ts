@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import test from 'node:test';
-import { endProcess, isRunning } from './processes.ts';
+import { descriptorsMax, endProcess, isRunning } from './processes.ts';
 import { eventually } from './waiting.ts';
 
 test('this process runs, and one that ended does not', async () => {
@@ -34,3 +34,12 @@ test('a process that is gone needs no ending', async () => {
 });
 
 test('what never holds is given up', async () => assert.equal(await eventually(() => false, 0), false));
+
+test('how many descriptors a process may open is what the kernel says', () => {
+  assert.ok(descriptorsMax() >= 256);
+  assert.equal(descriptorsMax('Max open files            1024                 20000                files\n'), 1_024);
+  assert.equal(
+    descriptorsMax('Max open files            unlimited            unlimited            files\n'),
+    Number.MAX_SAFE_INTEGER,
+  );
+});

@@ -67,3 +67,10 @@ function signal(pid: number, name: NodeJS.Signals): boolean {
     return false; // it has ended
   }
 }
+
+/** How many descriptors this process may open. */
+export function descriptorsMax(limits: string = readFileSync('/proc/self/limits', 'utf8')): number {
+  const soft = /^Max open files +(\d+|unlimited)/m.exec(limits)?.[1];
+  // What is not limited is bounded by AGENT.carriedMax.
+  return soft === undefined || soft === 'unlimited' ? Number.MAX_SAFE_INTEGER : Number(soft);
+}

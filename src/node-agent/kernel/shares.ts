@@ -1,0 +1,119 @@
+import type { Cancel, Clock } from '#model/effects/clock.ts';
+import type { Log } from '#model/effects/log.ts';
+
+import { HOOK } from '#model/kernel/abi.ts';
+import { type KernelLimits, type KernelMaps, MAPS, type MapKey } from '#model/kernel/maps.ts';
+import type { MeshState } from '#model/mesh/mesh-state.ts';
+import type { IdTable } from '#model/path/ids.ts';
+import { AGENT } from '#model/settings/agents.ts';
+import { shareLimits } from '#model/share/shares.ts';
+import { NO_PATH, REFUSED_OUTCOME, recordOf } from '#model/telemetry/access-record.ts';
+import { CLOSE_CAUSES } from '#model/telemetry/close-cause.ts';
+import type { Meters } from '#model/telemetry/meters.ts';
+import { causeOf, reporterOf } from './events.ts';
+
+/** What the kernel's counts are explained by, and where that goes. */
+export type ShareView = {
+  readonly mesh: MeshState;
+  readonly ids: IdTable;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly meters: Meters;
+};
+
+/** What one workload of `workloads` may hold of the kernel's tables, and of the `carriedMax` connections of its agent. */
+export function kernelLimits(workloads: number, carriedMax: number): KernelLimits {
+  const live = shareLimits(MAPS.flows.entriesMax, workloads);
+  const carried = shareLimits(carriedMax, workloads);
+  return {
+    liveAssured: live.assured,
+    liveOpen: live.open,
+    carriedAssured: carried.assured,
+    carriedOpen: carried.open,
+    events: AGENT.eventsPerSecond,
+  };
+}
+
+/** How many connections an agent may carry that may open `descriptors`. */
+export function carriedCapacity(descriptors: number): number {
+  return Math.max(1, Math.min(AGENT.carriedMax, Math.floor((descriptors - AGENT.descriptorsReserved) / 2)));
+}
+
+/** The agent's side of bpf/lib/share.h: how much each workload may hold, and what the kernel counted without a report. */
+export class KernelShares {
+  readonly #maps: KernelMaps;
+  readonly #view: ShareView;
+  readonly #carriedMax: number;
+  /** What of each count has been told; a former agent's are its own. */
+  readonly #cancel: Cancel;
+  #workloads = -1;
+  readonly #told = new Map<string, bigint>();
+
+  constructor(maps: KernelMaps, view: ShareView, carriedMax: number) {
+    this.#maps = maps;
+    this.#view = view;
+    this.#carriedMax = carriedMax;
+    for (const [key, times] of maps.untold.entries()) this.#told.set(nameOf(key), times);
+    this.#spread();
+    this.#cancel = view.clock.every(AGENT.untoldPeriodMs, () => {
+      this.#spread();
+      this.tellUntold();
+    });
+  }
+
+  /** Touches the kernel no more. */
+  stop(): void {
+    this.#cancel();
+  }
+
+  /** A workload left. Its open sockets go on counting in the sum of the node, until they end. */
+  forget(id: number): void {
+    this.tellUntold(); // or what it was refused last would be missing in the metrics
+    this.#maps.shares.delete(id);
+    for (const [key] of this.#maps.untold.entries()) {
+      if (key.workloadId !== id) continue;
+      this.#maps.untold.delete(key);
+      this.#told.delete(nameOf(key));
+    }
+  }
+
+  /** One line, and an exact count in the metrics, for refusals that the kernel counted but did not report. */
+  tellUntold(): void {
+    for (const [key, times] of this.#maps.untold.entries()) {
+      const name = nameOf(key);
+      const more = Number(times - (this.#told.get(name) ?? 0n));
+      if (more <= 0) continue;
+      this.#told.set(name, times);
+      this.#tell(key, more);
+    }
+  }
+
+  /** Writes what each workload may hold, when they became more or fewer; what one holds beyond it stays, and it gets no more. */
+  #spread(): void {
+    const workloads = this.#maps.workloads.entries().length;
+    if (workloads === this.#workloads) return;
+    this.#workloads = workloads;
+    this.#maps.limits.set(0, kernelLimits(workloads, this.#carriedMax));
+  }
+
+  #tell({ workloadId, reason, hook }: MapKey<'untold'>, more: number): void {
+    const { mesh, ids, log, meters } = this.#view;
+    const cause = causeOf(reason);
+    const reporter = reporterOf(hook);
+    // Frames that ended on their link have a metric of their own, which the kernel counts.
+    if (hook !== HOOK.link) meters.counter('weft_refusals_total', { reporter, cause }).add(more);
+    const workload = mesh.workload(ids.nameOf(workloadId) ?? '');
+    const isSource = reporter === 'source';
+    const record = recordOf(
+      { end: null, workload: isSource ? workload : null, identity: null },
+      { reporter, dialled: null },
+      { ...NO_PATH, workload: isSource ? null : workload },
+      { ...REFUSED_OUTCOME, flag: CLOSE_CAUSES[cause].flag, cause, error: CLOSE_CAUSES[cause].means },
+    );
+    log.warn({ ...record, left_out: more }, 'more connections were refused by the kernel than it reports one by one');
+  }
+}
+
+function nameOf({ workloadId, reason, hook }: MapKey<'untold'>): string {
+  return `${workloadId}|${reason}|${hook}`;
+}
