@@ -5,6 +5,7 @@ import { type RunEffects, runWorkload, type WorkloadOptions } from '#cli/run-wor
 import { workloadRights } from '#model/rights/rights.ts';
 import { privatePlaces } from '#platform/files/private-places.ts';
 import { agentsBelow } from '#platform/files/run-dir.ts';
+import { refuseCalls } from '#platform/linux/confine/init.ts';
 import { findAccount } from '#platform/linux/confine/rights.ts';
 import { launchConfined } from '#platform/linux/sandbox/confined.ts';
 import { launchIn } from '#platform/linux/sandbox/launch.ts';
@@ -34,6 +35,9 @@ export async function runConfined(
   for (const warning of capabilityWarnings(capAdd)) process.stderr.write(warning);
   const rights = workloadRights(user === null ? null : await findAccount(user), capAdd);
   const hidden = [...privatePlaces(), dirname(agentSocket), USUAL_STATE_DIR];
+  // In this process already: nothing that it starts from here on needs them either.
+  if (!refuseCalls(capAdd))
+    process.stderr.write('weft: this kernel cannot refuse system calls to the command (docs/security.md)\n');
   const confined = { env: process.env, cwd: process.cwd(), rights, hidden, shared: share };
   return runOn(agentClient(agentSocket), options, (sandbox, command) => launchConfined(sandbox, command, confined));
 }

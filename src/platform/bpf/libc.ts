@@ -12,6 +12,10 @@ export const unshare: (kinds: number) => number = libc.func('int unshare(int kin
 export const syscall: (number: number, ...args: [number | bigint, number | bigint, number | bigint]) => number = libc.func(
   'long syscall(long number, unsigned long a, unsigned long b, unsigned long c)',
 );
+koffi.struct('sock_fprog', { len: 'uint16', filter: 'void *' });
+/** seccomp(2), by its number. */
+export const seccomp: (number: number, operation: number, flags: number, program: { len: number; filter: Buffer }) => number =
+  libc.func('long syscall(long number, unsigned int operation, unsigned int flags, const sock_fprog *program)');
 /** socket(2): a file descriptor. */
 export const socket: (family: number, type: number, protocol: number) => number = libc.func(
   'int socket(int family, int type, int protocol)',

@@ -1,13 +1,19 @@
 import type { ChildProcess } from 'node:child_process';
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { WeftError } from '#model/error.ts';
+import type { CapabilityName } from '#model/rights/capabilities.ts';
 import { COMMAND, HOST } from '#model/settings/host.ts';
-import { errno, errnoName, setns, syscall, unshare } from '#platform/bpf/libc.ts';
+import { errno, errnoName, seccomp, setns, syscall, unshare } from '#platform/bpf/libc.ts';
+import { encodeFilter, syscallFilter } from './syscalls.ts';
 
 const CLONE_NEWPID = 0x20000000;
 /** Fixed by the kernel: the number of close_range(2) on every architecture, and its flag that closes at the next execve(2). */
 const CLOSE_RANGE = 436;
 const CLOSE_RANGE_CLOEXEC = 4;
+/** Fixed by the kernel: the number of seccomp(2), its operation, and its flag without which old kernels slow the whole process. */
+const SECCOMP = { x64: 317, arm64: 277 } as const;
+const SET_MODE_FILTER = 1;
+const SPEC_ALLOW = 4;
 const FIRST_BEYOND_STDIO = 3;
 const LAST = 0xffffffff;
 
@@ -37,6 +43,17 @@ export function asInit(start: () => ChildProcess): ChildProcess {
   } finally {
     closeSync(home);
   }
+}
+
+/**
+ * From now on the calls that lead out of a workload fail in this thread and in every process that it starts, for good. False
+ * where the kernel has no such filters (CONFIG_SECCOMP_FILTER), or where there is none for this machine.
+ */
+export function refuseCalls(added: readonly CapabilityName[]): boolean {
+  const { arch } = process;
+  if (arch !== 'x64' && arch !== 'arm64') return false;
+  const filter = syscallFilter(arch, added);
+  return seccomp(SECCOMP[arch], SET_MODE_FILTER, SPEC_ALLOW, { len: filter.length, filter: encodeFilter(filter) }) === 0;
 }
 
 /**
