@@ -82,6 +82,12 @@ describe('the metrics pages of an agent and of a waypoint', () => {
     rmSync(dir, { recursive: true, force: true });
   });
 
+  test('the waypoint has served with the one capability by which it reads the maps of its node', () => {
+    const status = readFileSync(`/proc/${waypointPid()}/status`, 'utf8');
+    for (const set of ['CapPrm', 'CapEff', 'CapBnd']) assert.match(status, new RegExp(`^${set}:\\t0000008000000000$`, 'm')); // BPF
+    assert.match(status, /^NoNewPrivs:\t1$/m);
+  });
+
   for (const [name, pid] of [
     ['agent', agentPid],
     ['waypoint', waypointPid],

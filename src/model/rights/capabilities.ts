@@ -55,7 +55,9 @@ export const CAPABILITIES = {
   BLOCK_SUSPEND: opens('Keeps the machine awake.'),
   AUDIT_READ: opens('Reads the audit log.'),
   PERFMON: leaves('Reads memory of kernel and programs through tracing.'),
-  BPF: leaves("Opens eBPF objects by number: reads and writes the mesh's maps, verdicts included."),
+  BPF: opens(
+    'Loads programs and maps of its own. Maps of the mesh stay shut: by number they need SYS_ADMIN, by name they are out of sight.',
+  ),
   CHECKPOINT_RESTORE: opens('Chooses process ids, and reads links of `/proc` of processes in sight.'),
 } as const satisfies Record<string, Capability>;
 
