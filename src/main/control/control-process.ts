@@ -14,7 +14,9 @@ import { directorySource } from '#control-plane/sources/directory/directory-sour
 import { LastGoodVersions } from '#control-plane/sources/last-good.ts';
 import { answerControlApi } from '#control-plane/status/local-api.ts';
 import type { WaypointRunner } from '#control-plane/waypoints/plan.ts';
+import { isLoopback } from '#model/address/ip.ts';
 import type { Log } from '#model/effects/log.ts';
+import { countedDoor } from '#model/guard/door.ts';
 import { CONTROL } from '#model/settings/control-planes.ts';
 import { Meters } from '#model/telemetry/meters.ts';
 import type { NodeGrant } from '#model/trust/grant.ts';
@@ -160,11 +162,12 @@ async function assemble(options: StartControlOptions): Promise<Parts> {
 }
 
 /** gRPC for agents and waypoints, with a certificate that is renewed while it serves. */
-async function serve({ listen, serverNames: told, log }: StartControlOptions, { control, authority, mesh }: Parts) {
+async function serve({ listen, serverNames: told, log }: StartControlOptions, { control, authority, mesh, meters }: Parts) {
   const names = serverNames([listen.host, ...told], mesh.rootNamespace);
   const issue = () => authority.issueServer(names);
   const certificate = await issue();
-  const server = await serveControl({ ...listen, certificate, handlers: control, log });
+  const door = countedDoor({ name: 'control', meters, clock: systemClock, isKnown: isLoopback });
+  const server = await serveControl({ ...listen, certificate, handlers: control, door, log });
   const stopRenewal = keepServerCertificate({
     first: certificate,
     issue,

@@ -7,7 +7,7 @@ import { SourceBook, type SourcePace, strangerKey } from './source-book.ts';
 export type DoorLimits = {
   /** Connections that wait, of known and unknown sources together. */
   waitingMax: number;
-  /** Those of unknown sources; what is left to `waitingMax` is kept for known ones. */
+  /** Those of unknown sources, at least half of `waitingMax`; what is left is kept for known ones. */
   strangersMax: number;
   /** Those of one unknown source. */
   perStrangerMax: number;
@@ -34,6 +34,8 @@ export type Waiting = {
   proved(): void;
   /** It has ended without that, whoever ended it. */
   ended(): void;
+  /** It has ended, and there was nothing to prove. */
+  done(): void;
 };
 
 type Entry = { source: Source; ip: IpAddress; sinceMs: number; close(cause: DoorCause): void };
@@ -92,13 +94,18 @@ export class Doorkeeper {
       ended: () => {
         if (end()) this.#charge(entry);
       },
+      done: () => void end(),
     };
   }
 
   #makeRoom(): void {
     const { waitingMax, strangersMax } = this.#options.limits;
     while (this.#strangers.size > strangersMax) this.#close(this.#strangers.victim(), 'evicted');
-    while (this.waiting > waitingMax) this.#close(this.#strangers.victim() ?? this.#known.victim(), 'evicted');
+    while (this.waiting > waitingMax) {
+      // Known ones take the places of strangers, up to half of all: one of them that floods is no friend of the others.
+      const crowded = this.#known.size * 2 > waitingMax ? this.#known : this.#strangers;
+      this.#close(crowded.victim(), 'evicted');
+    }
   }
 
   /** In each line all have the same time, so those that are late are the first of it. */

@@ -74,6 +74,12 @@ export const CONTROL_SETTINGS = {
       'ms',
       'A client that does not take what it was sent for this long is cut off: it would hold memory for ever.',
     ),
+    connectionsMax: setting(
+      8_000,
+      'count',
+      'Connections of one control plane, those of nodes included: less than it may have descriptors.',
+    ),
+    streamsMax: setting(100, 'count', 'Calls at once on one connection: an agent has one stream and a handful of requests.'),
     nodeWorkloadsMax: setting(10_000, 'count', 'Workloads that one node may register.'),
     nodeAddressesMax: setting(64, 'count', "Addresses of its own that one node may tell, its gateways' included."),
     nodeLivesMs: setting(

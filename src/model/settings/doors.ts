@@ -28,6 +28,11 @@ export const DOOR_SETTINGS = {
       'What a failed handshake or token takes from it beside its own place: checking it cost a signature.',
     ),
     sourcesMax: setting(4_096, 'count', 'Sources remembered, those that were quiet longest forgotten first.'),
+    callsRefusedMax: setting(
+      5,
+      'count',
+      'Calls without a good token on one connection to the control plane, which is then closed.',
+    ),
     pageWaitingMax: setting(32, 'count', 'Connections to a metrics page.'),
     pageStrangersMax: setting(24, 'count', 'Of these from unknown sources; the rest is kept for the machine itself.'),
     pagePerStrangerMax: setting(8, 'count', 'Of these from one unknown source.'),

@@ -1,13 +1,13 @@
-import { chmodSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
 import { splitHostPort } from '#model/address/ip.ts';
-import { WeftError } from '#model/error.ts';
+import { listenForRoot } from '#platform/local-api/serve-socket.ts';
 import { relay } from '#platform/relay/relay.ts';
 
 /**
  * Passes connections on a unix socket to a TCP port of this machine, bytes unchanged; returns how to end that.
  * Waypoints have network namespaces of their own, where only a path reaches the control plane.
- * Errors: WEFT_LISTEN.
+ * Errors: WEFT_SOCKET_PATH.
  */
 export async function relayToControl(path: string, address: string): Promise<() => void> {
   const target = splitHostPort(address);
@@ -23,13 +23,7 @@ export async function relayToControl(path: string, address: string): Promise<() 
     void relay(near, far);
   });
   rmSync(path, { force: true });
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', (cause) => {
-      reject(new WeftError('WEFT_LISTEN', `cannot listen on ${path}`, { cause, remedy: 'choose another place with --socket' }));
-    });
-    server.listen(path, resolve);
-  });
-  chmodSync(path, 0o600);
+  await listenForRoot(server, path);
   return () => {
     server.close();
     for (const socket of open) socket.destroy();

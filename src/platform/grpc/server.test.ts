@@ -1,12 +1,16 @@
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
+import { connect as dial, type Socket } from 'node:net';
 import test, { type TestContext } from 'node:test';
 import { connect } from 'node:tls';
 import { create } from '@bufbuild/protobuf';
 import { CertificateAuthority, type ServerCertificate } from '#control-plane/ca/authority.ts';
 import { SILENT_LOG } from '#model/effects/log.ts';
 import { MemoryStore } from '#model/effects/memory-store.testing.ts';
+import { DOOR_LIMITS } from '#model/guard/door.ts';
+import { Doorkeeper } from '#model/guard/doorkeeper.ts';
 import { systemClock } from '#platform/clock.ts';
+import { SteppedClock } from '#platform/stepped-clock.testing.ts';
 import { IstioCertificateResponseSchema } from '#proto/ca_pb.js';
 import { SyncWorkloadsResponseSchema } from '#proto/weft_pb.js';
 import { RpcError } from '#protocol/xds/resource-fault.ts';
@@ -27,6 +31,11 @@ const asked = {
   ttlSeconds: 60,
 };
 
+/** Waits for something that has no event of its own. */
+async function eventually(holds: () => boolean): Promise<void> {
+  while (!holds()) await new Promise((resolve) => setImmediate(resolve));
+}
+
 async function issue(): Promise<ServerCertificate> {
   return authority.issueServer({ dnsNames: [], ips: ['127.0.0.1'] });
 }
@@ -40,7 +49,10 @@ async function serving(t: TestContext, changes: Partial<ControlHandlers<string>>
     syncWorkloads: async () => create(SyncWorkloadsResponseSchema),
     ...changes,
   };
-  const server = await serveControl({ host: '127.0.0.1', port: 0, certificate: await issue(), handlers, log: SILENT_LOG });
+  const clock = new SteppedClock();
+  const closed: string[] = [];
+  const door = new Doorkeeper({ limits: DOOR_LIMITS, clock, isKnown: () => false, onClosed: (cause) => closed.push(cause) });
+  const server = await serveControl({ host: '127.0.0.1', port: 0, certificate: await issue(), handlers, door, log: SILENT_LOG });
   t.after(() => server.close(0));
   let token = 'one';
   const endpoint: ControlEndpoint = {
@@ -55,7 +67,7 @@ async function serving(t: TestContext, changes: Partial<ControlHandlers<string>>
   const carry = (next: string) => {
     token = next;
   };
-  return { server, client, carry };
+  return { server, client, carry, clock, door, closed };
 }
 
 test('the token is read again for each call', async (t) => {
@@ -130,7 +142,9 @@ test('a port that is taken is refused by its address', async (t) => {
     createCertificate: () => assert.fail(),
     syncWorkloads: () => assert.fail(),
   };
-  await assert.rejects(serveControl({ host: '127.0.0.1', port, certificate: await issue(), handlers, log: SILENT_LOG }), {
+  const door = new Doorkeeper({ limits: DOOR_LIMITS, clock: new SteppedClock(), isKnown: () => false });
+  const options = { host: '127.0.0.1', port, certificate: await issue(), handlers, door, log: SILENT_LOG };
+  await assert.rejects(serveControl(options), {
     code: 'WEFT_LISTEN',
   });
 });
@@ -158,4 +172,65 @@ test('roots that are no certificate are refused before anything is sent', async 
     clusterId: '',
   };
   await assert.rejects(new CaClient(endpoint, { impersonate: true }).fetch(asked), { code: 'WEFT_CONTROL_ROOTS' });
+});
+
+/** Dials the server and does no more than `begin`; resolves when the server has closed it. */
+function stranger(t: TestContext, address: string, begin: (port: number) => Socket): { socket: Socket; closed: Promise<void> } {
+  const socket = begin(Number(address.slice(address.lastIndexOf(':') + 1)));
+  socket.on('error', () => {});
+  socket.resume();
+  t.after(() => socket.destroy());
+  return { socket, closed: new Promise((resolve) => socket.once('close', () => resolve())) };
+}
+
+const silent: { name: string; begin(port: number): Socket }[] = [
+  { name: 'says nothing', begin: (port) => dial(port, '127.0.0.1') },
+  {
+    name: 'sends half a ClientHello',
+    begin: (port) => {
+      const socket = dial(port, '127.0.0.1');
+      socket.write(Buffer.from([22, 3, 1, 2, 0, 1]));
+      return socket;
+    },
+  },
+  { name: 'ends its handshake and says nothing', begin: (port) => secure(port) },
+  {
+    name: 'begins HTTP/2 and asks for nothing',
+    begin: (port) => {
+      const socket = secure(port);
+      socket.write(Buffer.concat([Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'), Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0])]));
+      return socket;
+    },
+  },
+];
+function secure(port: number): Socket {
+  return connect({ port, host: '127.0.0.1', ca: authority.rootsPem, ALPNProtocols: ['h2'], rejectUnauthorized: false });
+}
+
+for (const { name, begin } of silent) {
+  test(`a client that ${name} is closed after ten seconds, and one with a token stays`, async (t) => {
+    const { server, client, clock, door, closed } = await serving(t);
+    const before = stranger(t, server.address, begin);
+    await eventually(() => door.waiting === 1);
+    await new Promise((resolve) => setTimeout(resolve, 50)); // whatever it sends has arrived: its time runs on all the same
+    assert.deepEqual(await client.fetch(asked), ['Bearer one', 'csr']);
+    assert.equal(door.waiting, 1);
+    clock.advance(10_000);
+    await before.closed;
+    assert.deepEqual(closed, ['late']);
+    assert.deepEqual(await client.fetch(asked), ['Bearer one', 'csr']);
+  });
+}
+
+test('a client whose tokens are no good is closed after a few', async (t) => {
+  const { client, closed, door } = await serving(t, {
+    authenticate: async () => {
+      throw new RpcError('unauthenticated', 'authentication failed');
+    },
+  });
+  for (let call = 0; call < 4; call++) await assert.rejects(client.fetch(asked), { message: /UNAUTHENTICATED/ });
+  assert.equal(door.waiting, 1);
+  await assert.rejects(client.fetch(asked), { code: 'WEFT_CONTROL_PLANE' });
+  await eventually(() => door.waiting === 0);
+  assert.deepEqual(closed, []);
 });

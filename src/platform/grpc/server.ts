@@ -11,9 +11,10 @@ import {
 } from '@grpc/grpc-js';
 import { tryParseIp } from '#model/address/ip.ts';
 import type { Log } from '#model/effects/log.ts';
-import { WeftError } from '#model/error.ts';
+import type { Doorkeeper } from '#model/guard/doorkeeper.ts';
 import { CONTROL } from '#model/settings/control-planes.ts';
 import { INSTANCE_HEADER } from '#platform/grpc/control-channel.ts';
+import { type Front, openFront } from '#platform/grpc/front.ts';
 import { CREATE_CERTIFICATE, DELTA_STREAM, methodOf, RAW, SYNC_WORKLOADS } from '#platform/grpc/service-definitions.ts';
 import { codeOf } from '#platform/grpc/status-codes.ts';
 import type { IstioCertificateRequest, IstioCertificateResponse } from '#proto/ca_pb.js';
@@ -53,15 +54,18 @@ export type ServeOptions<Caller> = {
   port: number;
   certificate: ServedCertificate;
   handlers: ControlHandlers<Caller>;
+  /** Bounds those who have shown no token. */
+  door: Doorkeeper;
   log: Log;
 };
 
-/** Serves discovery, certificates and registration on one TLS port. Errors: WEFT_LISTEN. */
+/** Serves discovery, certificates and registration on one TLS port, behind a front with deadlines. Errors: WEFT_LISTEN. */
 export async function serveControl<Caller>({
   host,
   port,
   certificate,
   handlers,
+  door,
   log,
 }: ServeOptions<Caller>): Promise<ControlServer> {
   // Who calls is found out before the handler runs, and is handed to it beside the call: gRPC offers no place for it.
@@ -71,7 +75,10 @@ export async function serveControl<Caller>({
     'grpc.max_receive_message_length': CONTROL.receiveBytesMax,
     'grpc.keepalive_time_ms': CONTROL.keepaliveMs,
     'grpc.keepalive_timeout_ms': CONTROL.keepaliveTimeoutMs,
-    interceptors: [authenticating(handlers, callers, log)],
+    'grpc.max_concurrent_streams': CONTROL.streamsMax,
+    interceptors: [
+      authenticating(handlers, callers, log, { proved: (peer) => front.proved(peer), refused: (peer) => front.refused(peer) }),
+    ],
   });
   addMethods(
     server,
@@ -84,11 +91,15 @@ export async function serveControl<Caller>({
     log,
   );
   const credentials = new ReplaceableCredentials(certificate);
-  const bound = await bind(server, formatHost(host, port), credentials);
+  const injector = server.createConnectionInjector(credentials);
+  const front = await openFront({ host, port, door, log, serve: (socket) => injector.injectConnection(socket) });
   return {
-    address: formatHost(host, bound),
+    address: formatHost(host, front.port),
     replaceCertificate: (next) => credentials.replace(next),
-    close: (graceMs) => shutDown(server, graceMs),
+    async close(graceMs) {
+      front.close();
+      await shutDown(server, graceMs);
+    },
   };
 }
 
@@ -97,6 +108,7 @@ function authenticating<Caller>(
   handlers: ControlHandlers<Caller>,
   callers: WeakMap<Metadata, Caller>,
   log: Log,
+  front: Pick<Front, 'proved' | 'refused'>,
 ): ServerInterceptor {
   return (method, call) => {
     const listener = new ServerListenerBuilder()
@@ -106,6 +118,7 @@ function authenticating<Caller>(
         handlers.authenticate(header?.toString(), { ip: ipOf(call.getPeer()), instance: instance.toString() }).then(
           (caller) => {
             callers.set(metadata, caller);
+            front.proved(call.getPeer());
             next(metadata);
           },
           (error: unknown) => {
@@ -113,6 +126,7 @@ function authenticating<Caller>(
             log.warn({ peer: call.getPeer(), method: method.path, err: cause ?? error }, 'call refused');
             // What the caller hears is no more than the status: the cause may tell of tokens.
             call.sendStatus({ code: codeOf(status), details: message });
+            if (status === 'unauthenticated') front.refused(call.getPeer());
           },
         );
       })
@@ -212,22 +226,6 @@ class ReplaceableCredentials extends ServerCredentials {
 
 function contextOf({ chainPem, privateKeyPem }: ServedCertificate): { cert: string; key: string } {
   return { cert: chainPem, key: privateKeyPem };
-}
-
-async function bind(server: Server, address: string, credentials: Parameters<Server['bindAsync']>[1]): Promise<number> {
-  return new Promise((resolve, reject) => {
-    server.bindAsync(address, credentials, (error, port) => {
-      if (error === null) resolve(port);
-      else {
-        reject(
-          new WeftError('WEFT_LISTEN', `cannot listen on ${address}: ${error.message}`, {
-            cause: error,
-            remedy: 'stop what holds the port, or choose another address',
-          }),
-        );
-      }
-    });
-  });
 }
 
 async function shutDown(server: Server, graceMs: number): Promise<void> {

@@ -6,8 +6,9 @@ import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { type Answer, requireFreeSocket, serveLocalSocket } from './serve-socket.ts';
+import { type Answer, listenForRoot, requireFreeSocket, serveLocalSocket } from './serve-socket.ts';
 
+const before = process.umask();
 const ECHO: Answer = async (method, path, body) => ({ status: 200, body: { method, path, body } });
 
 /** A path for a socket, gone after the test. */
@@ -116,4 +117,15 @@ test('a server of another kind counts as somebody', async (t) => {
   t.after(() => other.close());
   await once(other, 'listening');
   await assert.rejects(requireFreeSocket(path), { code: 'WEFT_ALREADY_RUNNING' });
+});
+
+test('the socket is for root alone from the moment it is there', async (t) => {
+  const path = aPath(t);
+  const server = createServer();
+  t.after(() => server.close());
+  const listening = listenForRoot(server, path);
+  // Before anything that listen() left for later has run.
+  assert.equal(statSync(path).mode & 0o777, 0o600);
+  await listening;
+  assert.equal(process.umask().toString(8), before.toString(8));
 });

@@ -1,6 +1,6 @@
-import { chmodSync, existsSync, unlinkSync } from 'node:fs';
+import { existsSync, unlinkSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import { connect } from 'node:net';
+import { connect, type Server } from 'node:net';
 import { WeftError } from '#model/error.ts';
 import { AGENT } from '#model/settings/agents.ts';
 import { type ApiReply, errorReply } from '#protocol/api/reply.ts';
@@ -16,18 +16,30 @@ export async function serveLocalSocket(path: string, answer: Answer): Promise<()
   await requireFreeSocket(path);
   if (existsSync(path)) unlinkSync(path);
   const server = createServer((request, response) => void serve(request, response, answer));
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', (cause) =>
-      reject(new WeftError('WEFT_SOCKET_PATH', `cannot listen on ${path}`, { cause, remedy: 'check --run-dir' })),
-    );
-    server.listen(path, resolve);
-  });
-  chmodSync(path, 0o600);
+  await listenForRoot(server, path);
   return () =>
     new Promise((resolve) => {
       server.close(() => resolve());
       server.closeAllConnections();
     });
+}
+
+/** Listens on a path that nobody but root can open at any moment. Errors: WEFT_SOCKET_PATH. */
+export async function listenForRoot(server: Server, path: string): Promise<void> {
+  const listening = new Promise<void>((resolve, reject) => {
+    server.once('error', (cause) =>
+      reject(new WeftError('WEFT_SOCKET_PATH', `cannot listen on ${path}`, { cause, remedy: 'check --run-dir' })),
+    );
+    server.once('listening', resolve);
+  });
+  // The socket is bound within listen(): a mode that is set after it would leave a moment in which anybody may connect.
+  const before = process.umask(0o177);
+  try {
+    server.listen(path);
+  } finally {
+    process.umask(before);
+  }
+  await listening;
 }
 
 /** To be asked before anything is touched that a running process may be using. Errors: WEFT_ALREADY_RUNNING. */

@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { request } from 'node:http';
-import { createServer, type Server } from 'node:net';
+import { createServer, connect as dial, type Server } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { Log } from '#model/effects/log.ts';
@@ -37,7 +37,7 @@ test('the page is in the Prometheus text format', async () =>
 test('promtool finds nothing wrong with a page that has every metric', {
   skip: existsSync(PROMTOOL) ? false : 'no promtool: scripts/setup test brings it',
 }, async () => {
-  for (const process of ['agent', 'waypoint'] as const) {
+  for (const process of ['agent', 'waypoint', 'control'] as const) {
     const meters = new Meters(process);
     for (const [name, { type, of }] of Object.entries(METRICS)) {
       if (!(of as readonly string[]).includes(process)) continue;
@@ -109,4 +109,24 @@ test('a taken port is told, and is not fatal; nobody is told when nobody wanted 
   assert.equal(warnings.length, 1);
   taken.close();
   assert.deepEqual((await serveMetrics(new Meters('agent'), null, log)).problems, []);
+});
+
+test('a host that holds many connections open holds up nobody', async (t) => {
+  const meters = new Meters('agent');
+  const { address, close } = await serveMetrics(meters, { host: '127.0.0.1', port: 0 }, SILENT_LOG);
+  t.after(close);
+  const port = Number(address?.split(':')[1]);
+  const idle = await Promise.all(
+    Array.from({ length: 100 }, async () => {
+      const socket = dial(port, '127.0.0.1');
+      socket.on('error', () => {});
+      t.after(() => socket.destroy());
+      await once(socket, 'connect');
+      return socket;
+    }),
+  );
+  assert.equal((await ask(address ?? '', '/metrics')).status, 200);
+  assert.equal(idle.filter(({ destroyed }) => !destroyed).length <= 32, true);
+  const { text } = await ask(address ?? '', '/metrics');
+  assert.match(text, /weft_unproved_closed_total\{door="page",closed_for="evicted"\} \d\d/);
 });

@@ -1,9 +1,14 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
+import { isLoopback, tryParseIp } from '#model/address/ip.ts';
 import type { Log } from '#model/effects/log.ts';
+import { countedDoor } from '#model/guard/door.ts';
+import type { Doorkeeper } from '#model/guard/doorkeeper.ts';
 import { PORT } from '#model/mesh/ports.ts';
 import { TELEMETRY } from '#model/settings/telemetry.ts';
+import { DOOR_CAUSES, type DoorCause } from '#model/telemetry/close-cause.ts';
 import type { Meters } from '#model/telemetry/meters.ts';
+import { systemClock } from '#platform/clock.ts';
 import { metricsPage, PAGE_TYPE } from './metrics-page.ts';
 
 /** Where a page is served; host null: on every address. */
@@ -32,7 +37,9 @@ export async function serveMetrics(meters: Meters, place: MetricsPlace | null, l
   });
   server.requestTimeout = TELEMETRY.scrapeMs;
   server.headersTimeout = TELEMETRY.scrapeMs;
-  server.maxConnections = TELEMETRY.scrapesMax * 2;
+  // Nothing is to be shown here, so a connection waits for as long as it is open: one host that holds many holds up nobody.
+  const door = countedDoor({ name: 'page', meters, clock: systemClock, isKnown: isLoopback });
+  server.on('connection', (socket) => guard(socket, door, log));
   return new Promise((resolve) => {
     server.once('error', (error) => {
       const where = `${place.host ?? '*'}:${place.port}`;
@@ -48,6 +55,17 @@ export async function serveMetrics(meters: Meters, place: MetricsPlace | null, l
       resolve({ address: addressText(server.address() as AddressInfo), problems: [], close });
     });
   });
+}
+
+function guard(socket: Socket, door: Doorkeeper, log: Log): void {
+  const ip = tryParseIp(socket.remoteAddress ?? '');
+  const turnAway = (why: DoorCause): void => {
+    socket.destroy();
+    log.warn({ ip, why }, `connection to the metrics page closed: ${DOOR_CAUSES[why]}`);
+  };
+  const waiting = ip === null ? null : door.enter(ip, turnAway);
+  if (waiting === null) turnAway('too-fast');
+  else socket.once('close', () => waiting.done());
 }
 
 async function answer(meters: Meters, request: IncomingMessage, response: ServerResponse, scrapes: number): Promise<void> {
