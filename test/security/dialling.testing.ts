@@ -12,7 +12,7 @@ const ANSWER_MS = 10_000;
 export type Tally = { answered: number; opened: number; failed: number };
 
 /** The command of a program of this folder, to be run as a workload. */
-export function attackProgram(name: 'witness' | 'dialler', ...args: string[]): string[] {
+export function attackProgram(name: 'witness' | 'dialler' | 'squatter', ...args: string[]): string[] {
   return [process.execPath, join(import.meta.dirname, 'apps', `${name}.ts`), ...args];
 }
 
@@ -42,6 +42,11 @@ export function diallerOf(app: App): Dialler {
 /** The connections that a running `witness` has had, by the address they came from. */
 export async function witnessed(app: App): Promise<Readonly<Record<string, number>>> {
   return (await ask<{ seen: Record<string, number> }>(app.child, 'report', 'seen')).seen;
+}
+
+/** How often a running `squatter` has tried, and which sockets it got. */
+export function squatted({ child }: Pick<App, 'child'>): Promise<{ tries: number; got: string[] }> {
+  return ask<{ squatted: { tries: number; got: string[] } }>(child, 'report', 'squatted').then(({ squatted }) => squatted);
 }
 
 /** Kills the agent of a node and starts one whose maps have the layouts of that number. */
