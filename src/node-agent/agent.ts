@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import type { Cancel } from '#model/effects/clock.ts';
 import { messageOf } from '#model/error.ts';
 import type { KernelEvent, LiveFlow } from '#model/kernel/maps.ts';
 import { type MeshDelta, MeshState } from '#model/mesh/mesh-state.ts';
@@ -20,6 +21,7 @@ import { LocalRecords } from './enrollment/local-records.ts';
 import { handlePlaintext, tunnelServers } from './inbound/inbound.ts';
 import { takeEvent } from './kernel/events.ts';
 import { FoundConnections } from './kernel/found-connections.ts';
+import { LateArrivals } from './kernel/late-arrivals.ts';
 import { carriedCapacity, KernelShares } from './kernel/shares.ts';
 import { adoptedIds, KernelTables } from './kernel/tables.ts';
 import { changesDecisions, tellWidened, Verdicts } from './kernel/verdicts.ts';
@@ -54,7 +56,8 @@ export class Agent {
   readonly #context: AgentContext;
   readonly #dns: DnsResponder;
   #synced = false;
-  #lateSeen: number;
+  #cancelConfirm: Cancel = () => {};
+  readonly #late: LateArrivals;
   #tookOver = false;
 
   constructor(effects: AgentEffects, options: AgentOptions) {
@@ -78,7 +81,7 @@ export class Agent {
       party: (id: number) => this.records.party(id),
       isSynced: () => this.#synced,
       lastId: () => this.ids.last,
-      destroy: (flow: LiveFlow) => this.#destroy(flow),
+      destroy: (flow: LiveFlow) => this.enrollment.destroy(flow),
     };
     this.#verdicts = new Verdicts(kernel, view, report);
     this.#found = new FoundConnections(kernel, { ...view, local: () => this.enrollment.all() }, report);
@@ -92,7 +95,10 @@ export class Agent {
       dnsDatagram: (workload) => (query) => this.#dns.handleUdp(query, workload.request.uid),
       ending: (workload) => this.#ending(workload),
       superseded: (id) => this.#verdicts.leave(id),
-      ended: (workload) => this.#refreshLocal(workload),
+      ended: (workload) => {
+        this.records.end(workload);
+        this.#refreshLocal(workload);
+      },
     });
     this.records = new LocalRecords(this.mesh, this.enrollment);
     this.#context = {
@@ -110,7 +116,7 @@ export class Agent {
       synced: async () => (await this.#waiters.until(() => (this.#synced ? true : null))) === true,
     };
     this.#showMetrics();
-    this.#lateSeen = kernel.counters().inbound_late ?? 0;
+    this.#late = new LateArrivals(kernel, () => this.#verdicts.closeDenied());
     // Until the mesh is known, nothing unknown may pass in plain text.
     this.#verdicts.publish(true);
   }
@@ -163,8 +169,7 @@ export class Agent {
     }
     for (const [uid, workload] of delta.workloads) {
       if (workload !== null) this.#warm(uid);
-      // Numbers of those that are gone and not enrolled here are let go; a later workload gets a new one.
-      else if (this.enrollment.get(uid) === null) this.ids.forget('workload', uid);
+      else this.records.forget(uid, this.ids);
     }
     this.#waiters.check(); // last: whoever is released finds the kernel as it is to be
   }
@@ -193,6 +198,21 @@ export class Agent {
     this.#verdicts.closeDenied();
   }
 
+  /**
+   * The control plane has taken these: what it changes of their records has arrived a moment later, so that one which is not
+   * replaced by then is right as it is.
+   */
+  registered(requests: readonly EnrollmentRequest[]): void {
+    if (this.records.doubted(requests).length === 0) return;
+    this.#cancelConfirm = this.#effects.clock.after(AGENT.recordSettleMs, () => {
+      for (const enrolled of this.records.doubted(requests)) {
+        this.records.confirm(enrolled);
+        this.#refreshLocal(enrolled);
+      }
+      this.#waiters.check();
+    });
+  }
+
   /** Waits until discovery knows the workload as it is enrolled now; false after the deadline. */
   async known(uid: string): Promise<boolean> {
     return (await this.#waiters.until(() => (this.records.isLocal(uid) ? true : null))) === true;
@@ -216,15 +236,9 @@ export class Agent {
     takeEvent(event, { mesh: this.mesh, ids: this.ids, log: this.#effects.log, meters: this.meters, netnsOf });
   }
 
-  /**
-   * Looks whether plain text was established late, from a SYN that an older policy let in, and closes what is denied by now.
-   * Cheap while there is none: to be called often.
-   */
+  /** Closes plain text that was established late, from a SYN that an older policy let in; to be called often. */
   watchArrivals(): void {
-    const { inbound_late: late = 0 } = this.#effects.kernel.counters();
-    if (!this.#synced || late === this.#lateSeen) return;
-    this.#lateSeen = late;
-    this.#verdicts.closeDenied();
+    if (this.#synced) this.#late.watch();
   }
 
   /** Stops serving; the kernel side goes on without this process. */
@@ -232,6 +246,7 @@ export class Agent {
     this.#dns.stop();
     this.#shares.stop();
     this.#verdicts.stop();
+    this.#cancelConfirm();
     this.enrollment.release();
   }
 
@@ -265,6 +280,7 @@ export class Agent {
 
   /** Before the first sync the kernel keeps what a former agent knew; the sync then replaces it as a whole. */
   #refreshLocal(enrolled: Enrolled): void {
+    this.records.begin(enrolled);
     this.records.remember([enrolled.request.uid]);
     if (!this.#synced) {
       this.#tables.claim(enrolled.addresses, this.#view());
@@ -274,13 +290,6 @@ export class Agent {
     const services = new Set(record === null ? [] : record.services.keys());
     this.#tables.refresh({ ips: new Set(enrolled.addresses), services, workloads: new Set(), policies: false }, this.#view());
     this.#verdicts.fill(new Set([enrolled.request.uid]));
-  }
-
-  /** Only in namespaces served here: in another one the tuple may be somebody else's connection. One end will do. */
-  #destroy({ flow, inbound, destinationId }: LiveFlow): boolean {
-    const owner = this.enrollment.byNetnsCookie(flow.netnsCookie);
-    if (owner !== null) return owner.netns.destroyFlow(flow, inbound === 1);
-    return this.enrollment.byId(destinationId)?.netns.destroyFlow(flow, true) ?? false;
   }
 
   /** The authority gives certificates for known workloads only, so the first is fetched as soon as one is known. */

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { after, before, beforeEach, describe, test } from 'node:test';
 import { parseIp } from '#model/address/ip.ts';
 import { AGENT } from '#model/settings/agents.ts';
@@ -93,6 +94,18 @@ describe('a decision and its effect', () => {
     assert.match(answers, /error ECONNRE/);
     assert.doesNotMatch(answers, /data/);
     await attacker('close');
+  });
+
+  test('MPTCP is attested and judged as TCP is', async (t) => {
+    if (!existsSync('/proc/sys/net/mptcp/enabled')) return t.skip('MISSING: MPTCP in this kernel');
+    assert.equal(await attacker(`mptcp ${vip4} 80`), 'connected');
+    assert.equal(await attacker('send hello'), 'sent');
+    assert.equal(await attacker('receive'), 'data hello');
+    assert.deepEqual([risen('inbound_attested'), risen('inbound_refused')], [1, 0]);
+    node.agent.applyMesh(DENY_A, true);
+    assert.match(await attacker('receive'), /^error|^data $/);
+    await attacker('close');
+    assert.equal(await attacker(`mptcp ${vip4} 80`), 'error ECONNREFUSED');
   });
 
   test('a SYN that the hooks never saw is refused, from an address of this node and although plain text would pass', async () => {

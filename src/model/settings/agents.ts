@@ -63,6 +63,11 @@ export const AGENT_SETTINGS = {
       'Wait before workloads are registered again after the control plane could not take them.',
     ),
     refusedRetryMs: setting(5_000, 'ms', 'Wait before workloads that the control plane refused are registered again.'),
+    recordSettleMs: setting(
+      500,
+      'ms',
+      'After a workload with other labels than its predecessor is registered, its record is taken for right if it has not changed by then.',
+    ),
     requestBytesMax: setting(64 * KIB, 'bytes', "One request on the agent's local socket."),
     listedMax: setting(1_000, 'count', 'Workloads listed by status; the counts are always whole.'),
     lastAnswerMs: setting(100, 'ms', 'The answer to a cleanup has to leave before its socket closes.'),

@@ -4,6 +4,7 @@ import type { Log } from '#model/effects/log.ts';
 import { WeftError } from '#model/error.ts';
 import { formatIdentity, type Identity, sameIdentity } from '#model/identity/identity.ts';
 import { WORKLOAD_FLAG } from '#model/kernel/abi.ts';
+import type { LiveFlow } from '#model/kernel/maps.ts';
 import { PORT } from '#model/mesh/ports.ts';
 import type { WorkloadRequest } from '#model/mesh/registration.ts';
 import type { IdTable } from '#model/path/ids.ts';
@@ -19,6 +20,7 @@ import type {
   WorkloadNamespace,
 } from '#node-agent/effects/agent-effects.ts';
 import type { TunnelPool } from '#protocol/hbone/transport.ts';
+import { adoptedId, isUnchanged } from './same-enrollment.ts';
 
 /** What it takes to enroll a workload; kept on disk, so that a restarted agent enrolls it again by itself. */
 export type EnrollmentRequest = WorkloadRequest & {
@@ -102,6 +104,16 @@ export class Enrollment {
   /** Whose address it is on this node, whatever the mesh says; null: nobody's. */
   byAddress(ip: IpAddress): Enrolled | null {
     return this.#byAddress.get(ip) ?? null;
+  }
+
+  /**
+   * Aborts a kernel connection at one of its ends; false when there was none. Only in namespaces served here: in another one
+   * the tuple may be somebody else's connection.
+   */
+  destroy({ flow, inbound, destinationId }: LiveFlow): boolean {
+    const owner = this.byNetnsCookie(flow.netnsCookie);
+    if (owner !== null) return owner.netns.destroyFlow(flow, inbound === 1);
+    return this.byId(destinationId)?.netns.destroyFlow(flow, true) ?? false;
   }
 
   all(): Enrolled[] {
@@ -217,24 +229,10 @@ export class Enrollment {
     const identity = { trustDomain: this.#trustDomain, namespace: request.namespace, serviceAccount: request.serviceAccount };
     const pool = this.#effects.createPool((ip, port) => netns.dial(ip, port, TUNNEL.connectTimeoutMs));
     const addresses = request.addresses.map(parseIp);
-    const id = this.#adoptedId(request, identity, addresses, netns) ?? this.#ids.renew('workload', request.uid);
+    const id =
+      adoptedId(this.#effects.kernel.maps, { uid: request.uid, identity, addresses, netns }) ??
+      this.#ids.renew('workload', request.uid);
     return { request, id, identity, addresses, netns, pool, calls: new Set() };
-  }
-
-  /** The number under which a former agent captured this very namespace for this very identity; null: it is somebody new. */
-  #adoptedId(
-    { uid }: EnrollmentRequest,
-    identity: Identity,
-    addresses: IpAddress[],
-    { netnsCookie }: WorkloadNamespace,
-  ): number | null {
-    const { workloads, names } = this.#effects.kernel.maps;
-    const known = workloads.get(netnsCookie);
-    if (known === null) return null;
-    const name = names.get(known.id);
-    const { ip4, ip6 } = addressesByFamily({ addresses });
-    const isSame = name?.uid === uid && name.identity === formatIdentity(identity) && known.ip4 === ip4 && known.ip6 === ip6;
-    return isSame ? known.id : null;
   }
 
   async #listen(entry: Entry): Promise<void> {
@@ -281,18 +279,6 @@ export class Enrollment {
     entry.enrolled.pool.close(true);
     entry.enrolled.netns.close();
   }
-}
-
-/** Whether serving goes on as it is. Ports and pools belong to the namespace, certificates to the account. */
-function isUnchanged(enrolled: Enrolled, request: EnrollmentRequest, netns: WorkloadNamespace): boolean {
-  const { request: before } = enrolled;
-  return (
-    enrolled.netns.netnsCookie === netns.netnsCookie &&
-    before.namespace === request.namespace &&
-    before.serviceAccount === request.serviceAccount &&
-    before.nativeTunnel === request.nativeTunnel &&
-    before.addresses.join() === request.addresses.join()
-  );
 }
 
 function leftMeanwhile(uid: string): WeftError {

@@ -4,7 +4,7 @@ import { parseIp } from '#model/address/ip.ts';
 import { ADDRESS_FLAG, REASON, TAKEN } from '#model/kernel/abi.ts';
 import { aService, aWorkload, endpointOf } from '#model/mesh/mesh-fixtures.testing.ts';
 import { AGENT } from '#model/settings/agents.ts';
-import { type AgentRig, aPolicy, netnsOf, principal, startAgentRig } from '#node-agent/agent-rig.testing.ts';
+import { type AgentRig, aPolicy, netnsOf, principal, requestOf, startAgentRig } from '#node-agent/agent-rig.testing.ts';
 import { ECHO } from '#node-agent/memory-net.testing.ts';
 import { receivedBy, settle, until } from '#node-agent/memory-sockets.testing.ts';
 
@@ -166,4 +166,32 @@ test('a number is not given again after a restart, although every trace of it is
   rig.agent.leave(admin.uid);
   const next = rig.restart();
   assert.ok((await next.enroll(guest)).id > id);
+});
+
+test('one with other labels does not live by the record of its predecessor, until the control plane has taken it', async () => {
+  const rig = await setUp();
+  const former = await rig.enroll(admin, { labels: { tier: 'public' } });
+  assert.equal(allowed(rig, former.id, idOfServer(rig)), 1);
+  rig.agent.leave(admin.uid);
+  const request = { ...requestOf(admin), labels: { tier: 'secret' } };
+  const { id } = await rig.agent.enroll(request);
+  assert.equal(allowed(rig, id, idOfServer(rig)), undefined, 'policies by label are not in the record that is there');
+  rig.agent.registered([{ ...request }]);
+  rig.clock.advance(AGENT.recordSettleMs);
+  assert.equal(allowed(rig, id, idOfServer(rig)), undefined, 'that was the registration of another');
+  const known = rig.agent.known(admin.uid);
+  rig.agent.registered([request]);
+  rig.clock.advance(AGENT.recordSettleMs);
+  assert.deepEqual([await known, allowed(rig, id, idOfServer(rig))], [true, 1]);
+});
+
+test('one with other labels lives by the record that comes after it, and one with the same by what is there', async () => {
+  const rig = await setUp();
+  await rig.enroll(admin, { labels: { tier: 'public' } });
+  const { id } = await rig.enroll(guest, { labels: { tier: 'secret' } });
+  rig.tell({ workloads: [guest] });
+  assert.equal(allowed(rig, id, idOfServer(rig)), 0);
+  rig.agent.leave(guest.uid);
+  const same = await rig.enroll(guest, { labels: { tier: 'secret' } });
+  assert.equal(allowed(rig, same.id, idOfServer(rig)), 0);
 });

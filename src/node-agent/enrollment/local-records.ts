@@ -4,7 +4,7 @@ import type { MeshState } from '#model/mesh/mesh-state.ts';
 import type { Workload } from '#model/mesh/workload.ts';
 import type { IdTable } from '#model/path/ids.ts';
 import type { TableView } from '#model/path/tables.ts';
-import type { Enrolled, Enrollment } from './enrollment.ts';
+import type { Enrolled, Enrollment, EnrollmentRequest } from './enrollment.ts';
 
 /** One end of a connection that the kernel carries: who it is enrolled as, and by which record its policies are found. */
 export type Party = { readonly identity: Identity; readonly record: Workload };
@@ -16,6 +16,10 @@ export type Party = { readonly identity: Identity; readonly record: Workload };
 export class LocalRecords {
   readonly #mesh: MeshState;
   readonly #enrollment: Pick<Enrollment, 'get' | 'byId' | 'byAddress' | 'all'>;
+  /** Labels of the former enrolment of a name, by which policies may have selected it. */
+  readonly #formerLabels = new Map<string, string>();
+  /** Records that agree and may yet be of a former enrolment with other labels; null: looked at, and of no doubt. */
+  readonly #doubted = new WeakMap<Enrolled, Workload | null>();
   /** The last that agreed: live connections are judged by it when the mesh has none any more. */
   readonly #last = new WeakMap<Enrolled, Workload>();
 
@@ -28,7 +32,7 @@ export class LocalRecords {
   of(enrolled: Enrolled): Workload | null {
     if (this.#enrollment.byId(enrolled.id) !== enrolled) return null;
     const record = this.#mesh.workload(enrolled.request.uid);
-    if (record === null || !agrees(record, enrolled)) return null;
+    if (record === null || !agrees(record, enrolled) || this.#doubted.get(enrolled) === record) return null;
     // Certificates are of the trust domain that the agent was told, whatever the record calls it.
     const { trustDomain } = enrolled.identity;
     return record.trustDomain === trustDomain ? record : { ...record, trustDomain };
@@ -74,6 +78,42 @@ export class LocalRecords {
     return this.of(enrolled) ?? this.#last.get(enrolled) ?? bareRecord(enrolled);
   }
 
+  /**
+   * An enrolment begins. A record does not tell labels: one that is there already and agrees is still not this enrolment's
+   * where the former one of the name had others, until the mesh sends another or the control plane has taken the new ones.
+   */
+  begin(enrolled: Enrolled): void {
+    if (this.#doubted.has(enrolled)) return;
+    const { uid, labels } = enrolled.request;
+    const former = this.#formerLabels.get(uid);
+    const isDoubtful = former !== undefined && former !== labelsText(labels);
+    this.#doubted.set(enrolled, isDoubtful ? this.#mesh.workload(uid) : null);
+  }
+
+  /** It has ended. */
+  end({ request }: Enrolled): void {
+    const { uid, labels } = request;
+    if (this.#mesh.workload(uid) !== null) this.#formerLabels.set(uid, labelsText(labels));
+  }
+
+  /** The mesh has no record of the name any more: what is not enrolled under it is forgotten; a later one gets a new number. */
+  forget(uid: string, ids: IdTable): void {
+    if (this.#enrollment.get(uid) !== null) return;
+    ids.forget('workload', uid);
+    this.#formerLabels.delete(uid);
+  }
+
+  /** Those of these requests whose record is doubted. */
+  doubted(requests: readonly EnrollmentRequest[]): Enrolled[] {
+    const asked = new Set(requests);
+    return this.#enrollment.all().filter((one) => asked.has(one.request) && (this.#doubted.get(one) ?? null) !== null);
+  }
+
+  /** The control plane has taken the registration of an enrolment: what it says now is of this one. */
+  confirm(enrolled: Enrolled): void {
+    this.#doubted.set(enrolled, null);
+  }
+
   /** What the kernel's tables are computed from. Where this node is, its workloads' records say: they are alike in that. */
   tableView(ids: IdTable, node: string): TableView {
     const [some] = this.all();
@@ -98,6 +138,10 @@ export class LocalRecords {
     }
     return isFirst;
   }
+}
+
+function labelsText(labels: EnrollmentRequest['labels']): string {
+  return JSON.stringify(Object.entries(labels).sort());
 }
 
 function agrees(record: Workload, { identity, addresses }: Enrolled): boolean {

@@ -1,6 +1,6 @@
 /**
  * Sockets as an attacker uses them, driven by lines; prints one line for each:
- * "connect HOST PORT"; "serve PORT" listens with TCP_DEFER_ACCEPT and "accept" takes a connection; "defer HOST PORT" connects with TCP_FASTOPEN_CONNECT (no SYN leaves yet), "fastopen HOST PORT TEXT" sends with MSG_FASTOPEN,
+ * "connect HOST PORT", and "mptcp HOST PORT"; "serve PORT" listens with TCP_DEFER_ACCEPT and "accept" takes a connection; "defer HOST PORT" connects with TCP_FASTOPEN_CONNECT (no SYN leaves yet), "fastopen HOST PORT TEXT" sends with MSG_FASTOPEN,
  * "send TEXT", "receive", "close", "abort" (by a reset); "syn SOURCE PORT HOST PORT" sends a raw SYN (IPv4) and waits for what answers.
  */
 import { closeSync } from 'node:fs';
@@ -18,7 +18,7 @@ const getpeername = libc.func('int getpeername(int fd, void *address, void *leng
 const sendto = libc.func(
   'int64_t sendto(int fd, const void *data, uint64_t length, int flags, const void *address, uint32_t size)',
 );
-const [AF_INET, AF_INET6, SOCK_STREAM, SOCK_RAW, IPPROTO_IP, TCP] = [2, 10, 1, 3, 0, 6];
+const [AF_INET, AF_INET6, SOCK_STREAM, SOCK_RAW, IPPROTO_IP, TCP, IPPROTO_MPTCP] = [2, 10, 1, 3, 0, 6, 262];
 const [SOL_SOCKET, SO_LINGER, SO_RCVTIMEO, IP_HDRINCL] = [1, 13, 20, 3];
 const [TCP_DEFER_ACCEPT, TCP_FASTOPEN_CONNECT, TCP_FASTOPEN_NO_COOKIE] = [9, 30, 34];
 const [MSG_NOSIGNAL, MSG_FASTOPEN] = [0x4000, 0x20000000];
@@ -93,6 +93,9 @@ function act(verb: string, words: string[]): string {
   switch (verb) {
     case 'connect':
       fd = open(host);
+      return failed(connect(fd, address(), address().length)) ?? 'connected';
+    case 'mptcp':
+      fd = open(host, SOCK_STREAM, IPPROTO_MPTCP);
       return failed(connect(fd, address(), address().length)) ?? 'connected';
     case 'serve': {
       server = open('::');

@@ -42,6 +42,7 @@ function setUp({ registerFails = 0, enrollFails = false } = {}) {
       seen.steps.push('leave');
     },
     known: async () => true,
+    registered: () => {},
   };
   const local = new LocalWorkloads(agent as unknown as EnrollingAgent, {
     sandboxes: {

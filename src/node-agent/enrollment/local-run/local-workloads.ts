@@ -3,7 +3,7 @@ import type { WorkloadRequest } from '#model/mesh/registration.ts';
 import { AGENT } from '#model/settings/agents.ts';
 import type { Enrolled, EnrollmentRequest } from '#node-agent/enrollment/enrollment.ts';
 import type { StartedWorkload } from '#protocol/api/agent.ts';
-import { type RefusedWorkload, Registering, type RegisteringEffects } from './registering.ts';
+import { type RefusedWorkload, type RegisteredAgent, Registering, type RegisteringEffects } from './registering.ts';
 
 const NAME = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 
@@ -16,7 +16,7 @@ export type Sandbox = Pick<EnrollmentRequest, 'netnsPath' | 'addresses' | 'link'
 };
 
 /** The agent, as far as workloads that come and go need it. */
-export type EnrollingAgent = {
+export type EnrollingAgent = RegisteredAgent & {
   enroll(request: EnrollmentRequest): Promise<Enrolled>;
   /** Unknown uids are no error. */
   leave(uid: string): void;
@@ -64,7 +64,7 @@ export class LocalWorkloads {
   constructor(agent: EnrollingAgent, effects: LocalWorkloadEffects) {
     this.#agent = agent;
     this.#effects = effects;
-    this.#registering = new Registering(effects, () => [...this.#local.values()].map(({ request }) => request));
+    this.#registering = new Registering(effects, agent, () => [...this.#local.values()].map(({ request }) => request));
   }
 
   /**

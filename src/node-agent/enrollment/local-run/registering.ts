@@ -16,9 +16,13 @@ export type RegisteringEffects = {
 /** A workload that the control plane does not take, and what to do about it. */
 export type RefusedWorkload = RegistrationOutcome['refused'][number];
 
+/** The agent, as far as it waits for registrations: the control plane has taken these very requests. */
+export type RegisteredAgent = { registered(requests: readonly EnrollmentRequest[]): void };
+
 /** Keeps the control plane's knowledge of this node's workloads equal to what they are, until it is closed. */
 export class Registering {
   readonly #effects: RegisteringEffects;
+  readonly #agent: RegisteredAgent;
   readonly #all: () => EnrollmentRequest[];
   #registering: Promise<void> = Promise.resolve();
   #refused: ReadonlyMap<string, RefusedWorkload> = new Map();
@@ -26,8 +30,9 @@ export class Registering {
   #closed = false;
 
   /** `all`: the workloads as they are when it is asked. */
-  constructor(effects: RegisteringEffects, all: () => EnrollmentRequest[]) {
+  constructor(effects: RegisteringEffects, agent: RegisteredAgent, all: () => EnrollmentRequest[]) {
     this.#effects = effects;
+    this.#agent = agent;
     this.#all = all;
   }
 
@@ -72,6 +77,7 @@ export class Registering {
     try {
       const { uids, refused } = await this.#effects.register(registrations);
       this.#takeRefusals(refused);
+      this.#agent.registered(all.filter(({ uid }) => !this.#refused.has(uid)));
       uids.forEach((uid, index) => {
         const expected = all[index]?.uid;
         if (expected !== undefined && expected !== uid)
