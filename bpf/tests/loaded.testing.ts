@@ -1,6 +1,7 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { SILENT_MISHAPS } from '#model/effects/mishaps.ts';
 import { COUNTERS } from '#model/kernel/abi.ts';
 import {
   type KernelEvent,
@@ -50,7 +51,7 @@ export function loadProgram(set: 'attach' | 'tests', name: string): LoadedProgra
   const counters = openPin(pin('counters'));
   const ring = openPin(pin('events'));
   const seen: KernelEvent[] = [];
-  const reader = readEvents(ring.fd, (event) => seen.push(event));
+  const reader = readEvents(ring.fd, (event) => seen.push(event), SILENT_MISHAPS);
   let before = readCounters(counters);
   return {
     program(wanted) {

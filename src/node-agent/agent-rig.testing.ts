@@ -1,5 +1,6 @@
 import { type IpAddress, parseIp, splitHostPort } from '#model/address/ip.ts';
 import type { Log } from '#model/effects/log.ts';
+import { createMishaps } from '#model/effects/mishaps.ts';
 import { type Credentials, formatIdentity, type Identity, parseIdentity } from '#model/identity/identity.ts';
 import { REASON, TAKEN } from '#model/kernel/abi.ts';
 import { type Authorization, EMPTY_MATCH, type Match, policyKeyOf } from '#model/mesh/authorization.ts';
@@ -165,6 +166,7 @@ function effectsOf(world: World, random: () => number): AgentEffects {
     clock,
     random,
     log: collectingLog(world.lines),
+    mishaps: createMishaps(collectingLog(world.lines), clock),
   };
 }
 
@@ -182,6 +184,7 @@ function dnsResponder(world: World, mesh: Agent['mesh'], namespaceOf: (uid: stri
     random: () => 0.5,
     clock: world.clock,
     log: collectingLog(world.lines),
+    mishaps: createMishaps(collectingLog(world.lines), world.clock),
     counters: { request() {}, upstreamRequest() {}, upstreamDuration() {}, upstreamFailure() {}, failed() {} },
     limits: DNS,
   });

@@ -1,6 +1,5 @@
 import type { Socket } from 'node:net';
 import type { Cancel } from '#model/effects/clock.ts';
-import { messageOf } from '#model/error.ts';
 import type { KernelEvent, LiveFlow } from '#model/kernel/maps.ts';
 import { type MeshDelta, MeshState } from '#model/mesh/mesh-state.ts';
 import type { Workload } from '#model/mesh/workload.ts';
@@ -91,7 +90,7 @@ export class Agent {
       outbound: (workload, socket) => this.#watch(handleOutbound(this.#context, workload, socket), socket),
       plaintext: (workload, socket) => this.#watch(handlePlaintext(this.#context, workload, socket), socket),
       hbone: tunnelServers(() => this.#context, options.trustDomain, this.meters),
-      dnsStream: (workload, socket) => void this.#dns.handleTcp(socket, workload.request.uid),
+      dnsStream: (workload, socket) => this.#watch(this.#dns.handleTcp(socket, workload.request.uid), socket),
       dnsDatagram: (workload) => (query) => this.#dns.handleUdp(query, workload.request.uid),
       ending: (workload) => this.#ending(workload),
       superseded: (id) => this.#verdicts.leave(id),
@@ -253,7 +252,7 @@ export class Agent {
   /** A mistake of ours that one connection brings to light must not end all others: it is told, and that one is reset. */
   #watch(handling: Promise<void>, socket: Socket): void {
     handling.catch((error: unknown) => {
-      this.#effects.log.error({ error: messageOf(error) }, 'a connection could not be handled');
+      this.#effects.mishaps.report('accept', error);
       socket.resetAndDestroy();
     });
   }

@@ -7,6 +7,7 @@ import type { Duplex } from 'node:stream';
 import test, { type TestContext } from 'node:test';
 import { parseIp } from '#model/address/ip.ts';
 import { SILENT_LOG } from '#model/effects/log.ts';
+import { SILENT_MISHAPS } from '#model/effects/mishaps.ts';
 import { DOOR_LIMITS } from '#model/guard/door.ts';
 import { Doorkeeper } from '#model/guard/doorkeeper.ts';
 import { formatIdentity } from '#model/identity/identity.ts';
@@ -31,6 +32,7 @@ async function startServer(t: TestContext, ca: TestCa, uri: string, onTunnel: (t
     door: new Doorkeeper({ limits: DOOR_LIMITS, clock: new SteppedClock(), isKnown: () => false }),
     clock: new SteppedClock(),
     log: SILENT_LOG,
+    mishaps: SILENT_MISHAPS,
   });
   const listener = net.createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true }, (socket) =>
     server.handle(socket),
@@ -58,6 +60,7 @@ async function startPool(t: TestContext, ca: TestCa, uri: string, port: () => nu
     clock: new SteppedClock(),
     random: () => 0,
     log: SILENT_LOG,
+    mishaps: SILENT_MISHAPS,
   });
   t.after(() => pool.close(true));
   return pool;

@@ -3,6 +3,7 @@ import net from 'node:net';
 import type { Duplex } from 'node:stream';
 import { parseIp } from '#model/address/ip.ts';
 import type { Log } from '#model/effects/log.ts';
+import { createMishaps } from '#model/effects/mishaps.ts';
 import { type Identity, parseIdentity } from '#model/identity/identity.ts';
 import { aService, aWorkload, deltaOf } from '#model/mesh/mesh-fixtures.testing.ts';
 import { MeshState } from '#model/mesh/mesh-state.ts';
@@ -15,6 +16,7 @@ import { nodeHttp2 } from '#platform/node-http2/node-http2.ts';
 import { relay } from '#platform/relay/relay.ts';
 import { SteppedClock } from '#platform/stepped-clock.testing.ts';
 import type { TunnelPool } from '#protocol/hbone/transport.ts';
+import type { WaypointEffects } from '#waypoint/self/effects.ts';
 import { createWaypoint, type Waypoint } from '#waypoint/waypoint.ts';
 
 /** The VIP of the service `cart`, port 80, behind the waypoint under test. */
@@ -55,6 +57,8 @@ export type RigOptions = {
   policies?: L7Policy[];
   random?: () => number;
   attempts?: AttemptPolicy;
+  /** Effects in the place of the rig's own: those that fail. */
+  effects?: Partial<WaypointEffects>;
   /** Real tunnels instead of unencrypted ones. */
   tunnelPool?: TunnelPool;
 };
@@ -122,6 +126,7 @@ export async function startRig(options: RigOptions = {}): Promise<Rig> {
       clock,
       random: options.random ?? Math.random,
       log: collectingLog(lines),
+      mishaps: createMishaps(collectingLog(lines), clock),
       newUuid: () => `00000000-0000-4000-8000-${String(++uuids).padStart(12, '0')}`,
       randomBytes: (count) => new Uint8Array(count).fill(++bytes),
       dialDirect: (workload, ip, port, client) => {
@@ -131,6 +136,7 @@ export async function startRig(options: RigOptions = {}): Promise<Rig> {
       relay,
       tunnels: options.tunnelPool ?? plainTunnels(tunnels),
       http2: nodeHttp2,
+      ...options.effects,
     },
   });
   const rig: Rig = {

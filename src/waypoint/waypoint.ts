@@ -53,7 +53,10 @@ export class Waypoint {
     this.#upstreams = upstreams;
     const telemetry = { meters: this.meters, peers: this.peers };
     const perExchange = new Slots<Exchange>();
-    const pipeline = new Pipeline(stageList({ effects, counters, telemetry, state, perExchange, upstreams, attempts }));
+    const pipeline = new Pipeline(
+      stageList({ effects, counters, telemetry, state, perExchange, upstreams, attempts }),
+      effects.mishaps,
+    );
     const requests = requestHandlers({ effects, counters, telemetry, pipeline, live, state });
     this.#connections = new Connections({ self, effects, counters, telemetry, upstreams, live, state }, requests);
     readWaypointMetrics(this.meters, counters, () => ({ endpoints: state.counts.endpoints, pools: upstreams.pools }));
@@ -100,7 +103,7 @@ export class Waypoint {
     this.counters.connectionsRefused++;
     const record = connectionRecord(downstream, null, this.#mesh);
     this.#effects.log.info(refusalRecord(this, record, 'not-bound', resolution.why), 'refused a connection');
-    stream.on('error', () => {});
+    stream.on('error', () => {}); // it is refused and in the log: how it ends is of no interest
     stream.destroy();
   }
 

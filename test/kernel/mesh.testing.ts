@@ -1,5 +1,6 @@
 import { closeSync, openSync } from 'node:fs';
 import { SILENT_LOG } from '#model/effects/log.ts';
+import { SILENT_MISHAPS } from '#model/effects/mishaps.ts';
 import { type Credentials, formatIdentity, type Identity } from '#model/identity/identity.ts';
 import { SCHEMA } from '#model/kernel/abi.ts';
 import { type Authorization, EMPTY_MATCH } from '#model/mesh/authorization.ts';
@@ -103,8 +104,10 @@ function tunnelEffects(ca: TestCa | undefined): Pick<AgentEffects, 'credentials'
   };
   return {
     credentials,
-    createPool: (dial) => createClientPool({ dial, credentials, clock: systemClock, random: Math.random, log: SILENT_LOG }),
-    createHboneServer: (options) => createHboneServer({ ...options, clock: systemClock, log: SILENT_LOG }),
+    createPool: (dial) =>
+      createClientPool({ dial, credentials, clock: systemClock, random: Math.random, log: SILENT_LOG, mishaps: SILENT_MISHAPS }),
+    createHboneServer: (options) =>
+      createHboneServer({ ...options, clock: systemClock, log: SILENT_LOG, mishaps: SILENT_MISHAPS }),
   };
 }
 
@@ -146,7 +149,7 @@ export function agentOn(
       counters,
       guardLink: (link, cookie) => onSwitch(options.linkedBy ?? bed, () => datapath.guardLink(link, cookie)),
     },
-    openNamespace: (path) => new WorkloadNamespace(path, maps),
+    openNamespace: (path) => new WorkloadNamespace(path, maps, SILENT_MISHAPS),
     ...tunnelEffects(options.ca),
     forgetCredentials() {},
     relay,
@@ -154,6 +157,7 @@ export function agentOn(
     clock: systemClock,
     random: Math.random,
     log: SILENT_LOG,
+    mishaps: SILENT_MISHAPS,
   };
   const dns = {
     handleUdp: async (query: Buffer, uid: string) => options.answerDatagram?.(query, uid) ?? null,
@@ -166,7 +170,7 @@ export function agentOn(
       kernelMaps: () => effects.kernel.maps,
     },
   );
-  const events = readEvents(maps.events.fd, (event) => agent.kernelEvent(event));
+  const events = readEvents(maps.events.fd, (event) => agent.kernelEvent(event), SILENT_MISHAPS);
   let stopped = false;
   return {
     agent,

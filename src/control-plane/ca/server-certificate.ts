@@ -2,6 +2,7 @@ import type { ServerCertificate } from '#control-plane/ca/authority.ts';
 import { tryParseIp } from '#model/address/ip.ts';
 import type { Cancel, Clock, Random } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
+import { toLastResort } from '#model/effects/mishaps.ts';
 import { CERTIFICATE } from '#model/settings/control-planes.ts';
 import { renewalDelayMs } from '#protocol/ca/renewal.ts';
 
@@ -56,7 +57,9 @@ export function keepServerCertificate({ first, issue, replace, clock, random, lo
     }
   };
   const plan = (delayMs: number) => {
-    cancel = clock.after(delayMs, () => void renew());
+    cancel = clock.after(delayMs, () => {
+      renew().catch(toLastResort); // failures to issue are caught inside, and tried again
+    });
   };
   plan(renewalDelayMs(first, clock.nowMs(), random));
   return () => {

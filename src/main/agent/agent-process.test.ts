@@ -6,6 +6,7 @@ import { type TestContext, test } from 'node:test';
 import { DENY, endpointOf, POD_UID, place, SHOP, started } from '#main/control/control-rig.testing.ts';
 import { parseIp } from '#model/address/ip.ts';
 import { SILENT_LOG } from '#model/effects/log.ts';
+import { SILENT_MISHAPS } from '#model/effects/mishaps.ts';
 import { CONFIG_FLAG } from '#model/kernel/abi.ts';
 import type { MeshDelta } from '#model/mesh/mesh-state.ts';
 import { type AgentRig, startAgentRig } from '#node-agent/agent-rig.testing.ts';
@@ -66,6 +67,7 @@ function optionsOf(control: AgentProcessOptions['control'], runDir = '/nowhere')
     version: '1',
     stats: null,
     log: SILENT_LOG,
+    mishaps: SILENT_MISHAPS,
   };
 }
 

@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, rmdirSync, rmSync, writeFileSync } from 'node:fs
 import { decodeJwt } from 'jose';
 import type { AgentPlace } from '#cli/agent.ts';
 import type { Log } from '#model/effects/log.ts';
+import { guardedClock } from '#model/effects/mishaps.ts';
 import { AGENT } from '#model/settings/agents.ts';
 import { Agent } from '#node-agent/agent.ts';
 import type { LocalWorkloads } from '#node-agent/enrollment/local-run/local-workloads.ts';
@@ -78,7 +79,7 @@ export async function startAgent(options: AgentProcessOptions): Promise<RunningA
       () => datapath.close(),
     ],
     cleanNode: () => cleanupNode(options.place, options.log),
-    clock: systemClock,
+    clock: guardedClock(systemClock, options.mishaps),
   });
   options.log.info({ node: options.place.node, socket: paths.socket, adopted: kernel.adopted }, 'agent is running');
   return running;
@@ -86,7 +87,7 @@ export async function startAgent(options: AgentProcessOptions): Promise<RunningA
 
 /** Makes the parts in the order in which each needs the one before; nothing serves yet. */
 async function assemble(options: AgentProcessOptions) {
-  const { place, log, trustDomain, clusterDomain, nameservers } = options;
+  const { place, log, mishaps, trustDomain, clusterDomain, nameservers } = options;
   const paths = await nodePaths(place, findCgroup2);
   await requireFreeSocket(paths.socket); // before anything is touched that a running agent uses
   mkdirSync(paths.nodeDir, { recursive: true, mode: 0o700 });
@@ -101,15 +102,15 @@ async function assemble(options: AgentProcessOptions) {
   if (!opened.datapath.guarded) await sandboxes.holdAll();
   const ca = new CaClient(options.control, { impersonate: true });
   const certificates = new CertificateCache({ fetch: ca.fetch, clock: systemClock, random: systemRandom, log });
-  const dns = { nameservers, clusterDomain, clock: systemClock, log };
-  const agent = new Agent(agentEffects({ ...opened, certificates, log }), {
+  const dns = { nameservers, clusterDomain, clock: guardedClock(systemClock, mishaps), log, mishaps };
+  const agent = new Agent(agentEffects({ ...opened, certificates, log, mishaps }), {
     node: place.node,
     trustDomain,
     descriptorsMax: descriptorsMax(),
     dns: (mesh, namespaceOf, counters) => openDns({ ...dns, counters }, mesh, namespaceOf),
   });
   const { local, closeRegistry } = openLocalWorkloads(agent, sandboxes, paths.workloads, options);
-  const events = readEvents(opened.datapath.maps.events.fd, (event) => agent.kernelEvent(event));
+  const events = readEvents(opened.datapath.maps.events.fd, (event) => agent.kernelEvent(event), mishaps);
   const discovery = await followMesh(agent, options, {
     // Refusals are explained by the policies that caused them, so they are read before a change; never all of them, or
     // whoever is refused often enough would hold the change up.
@@ -127,6 +128,7 @@ async function assemble(options: AgentProcessOptions) {
     version: options.version,
     certificates: () => certificates.snapshot(),
     discovery: () => discovery.status(),
+    mishaps,
     clock: systemClock,
   });
   const metrics = await serveMetrics(agent.meters, options.stats, log);
@@ -148,7 +150,7 @@ async function assemble(options: AgentProcessOptions) {
 
 /** Applies the mesh to the agent as the control plane tells it; call start() on the result. */
 export async function followMesh(agent: Agent, options: AgentProcessOptions, events: MeshEvents): Promise<DiscoveryClient> {
-  const { place, log, control } = options;
+  const { place, log, mishaps, control } = options;
   const { sub = '' } = decodeJwt((await control.token()).trim());
   const { onSynced, ...subscription } = subscribeMesh(agent, events);
   const discovery = new DiscoveryClient({
@@ -157,9 +159,11 @@ export async function followMesh(agent: Agent, options: AgentProcessOptions, eve
     waypoint: null,
     clock: systemClock,
     log,
+    mishaps,
     ...subscription,
   });
-  void discovery.synced.then(onSynced);
+  // The state of the mesh that could not be put in force is not the whole one: the agent goes on as before its first sync.
+  discovery.synced.then(onSynced).catch((error: unknown) => mishaps.report('discovery', error));
   return discovery;
 }
 

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { type TestContext, test } from 'node:test';
 import { type DecodedPacket, decode, encode, RECURSION_DESIRED } from 'dns-packet';
 import { SILENT_LOG } from '#model/effects/log.ts';
+import { SILENT_MISHAPS } from '#model/effects/mishaps.ts';
 import { aMesh, aService } from '#model/mesh/mesh-fixtures.testing.ts';
 import type { DnsCounters } from '#node-agent/dns/effects.ts';
 import { systemClock } from '#platform/clock.ts';
@@ -39,7 +40,14 @@ async function setUp(t: TestContext) {
     upstreamFailure: count('upstream failure'),
     failed: (why) => void counted.push(why),
   };
-  const settings = { nameservers: [nameserver], clusterDomain: 'cluster.local', clock: systemClock, log: SILENT_LOG, counters };
+  const settings = {
+    nameservers: [nameserver],
+    clusterDomain: 'cluster.local',
+    clock: systemClock,
+    log: SILENT_LOG,
+    mishaps: SILENT_MISHAPS,
+    counters,
+  };
   const dns = openDns(settings, MESH, (uid) => (uid === 'known' ? 'shop' : null));
   t.after(() => dns.stop());
   const ask = async (name: string, uid = 'known') => {

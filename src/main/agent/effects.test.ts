@@ -4,6 +4,7 @@ import net, { type AddressInfo, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { parseIp } from '#model/address/ip.ts';
 import { SILENT_LOG } from '#model/effects/log.ts';
+import { SILENT_MISHAPS } from '#model/effects/mishaps.ts';
 import { DOOR_LIMITS } from '#model/guard/door.ts';
 import { Doorkeeper } from '#model/guard/doorkeeper.ts';
 import { formatIdentity, type Identity, parseIdentity } from '#model/identity/identity.ts';
@@ -29,7 +30,7 @@ async function setUp() {
     drop: (identity: Identity) => void dropped.push(identity.serviceAccount),
   } as unknown as EffectParts['certificates'];
   const datapath = {} as EffectParts['datapath']; // only what opens namespaces needs it
-  const effects = agentEffects({ kernel: memoryKernel(), datapath, certificates, log: SILENT_LOG });
+  const effects = agentEffects({ kernel: memoryKernel(), datapath, certificates, log: SILENT_LOG, mishaps: SILENT_MISHAPS });
   return { effects, asked, dropped };
 }
 

@@ -2,6 +2,7 @@ import { randomBytes, randomInt } from 'node:crypto';
 import type { AgentPlace } from '#cli/agent.ts';
 import type { Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
+import { guardedClock, type Mishaps } from '#model/effects/mishaps.ts';
 import type { MeshState } from '#model/mesh/mesh-state.ts';
 import { DNS } from '#model/settings/dns.ts';
 import type { DnsCounters } from '#node-agent/dns/effects.ts';
@@ -38,6 +39,7 @@ export type AgentProcessOptions = {
   clusterDomain: string;
   version: string;
   log: Log;
+  mishaps: Mishaps;
 };
 
 /** Directory of the compiled eBPF objects, made by scripts/setup. */
@@ -57,24 +59,32 @@ export function openKernel(paths: { pinDir: string; cgroup: string }, log: Log):
 }
 
 /** What the agent's effects are made of. */
-export type EffectParts = { kernel: AgentEffects['kernel']; datapath: Datapath; certificates: CertificateCache; log: Log };
+export type EffectParts = {
+  kernel: AgentEffects['kernel'];
+  datapath: Datapath;
+  certificates: CertificateCache;
+  log: Log;
+  mishaps: Mishaps;
+};
 
 /** The real effects of an agent: kernel, namespaces, tunnels, time and chance. */
-export function agentEffects({ kernel, datapath, certificates, log }: EffectParts): AgentEffects {
+export function agentEffects({ kernel, datapath, certificates, log, mishaps }: EffectParts): AgentEffects {
+  const clock = guardedClock(systemClock, mishaps);
   const credentials: AgentEffects['credentials'] = (identity) => certificates.get(identity);
   return {
     kernel,
     // Each opens sockets inside a namespace, which they keep when the thread is back in the node's own.
-    openNamespace: (netnsPath) => new WorkloadNamespace(netnsPath, datapath.maps),
+    openNamespace: (netnsPath) => new WorkloadNamespace(netnsPath, datapath.maps, mishaps),
     credentials,
     forgetCredentials: (identity) => certificates.drop(identity),
-    createPool: (dial) => createClientPool({ dial, credentials, clock: systemClock, random: systemRandom, log }),
-    createHboneServer: (server) => createHboneServer({ ...server, clock: systemClock, log }),
+    createPool: (dial) => createClientPool({ dial, credentials, clock, random: systemRandom, log, mishaps }),
+    createHboneServer: (server) => createHboneServer({ ...server, clock, log, mishaps }),
     relay,
     randomBytes,
-    clock: systemClock,
+    clock,
     random: systemRandom,
     log,
+    mishaps,
   };
 }
 
@@ -84,12 +94,13 @@ export type DnsSettings = {
   clusterDomain: string;
   clock: Clock;
   log: Log;
+  mishaps: Mishaps;
   counters: DnsCounters;
 };
 
 /** The node's DNS responder: service names from the mesh, the rest from the node's own nameservers. */
 export function openDns(settings: DnsSettings, mesh: MeshState, namespaceOf: (uid: string) => string | null): DnsResponder {
-  const { clock, log, counters } = settings;
+  const { clock, log, mishaps, counters } = settings;
   const fixed = { nameservers: settings.nameservers, timeoutMs: DNS.tryMsMax, attempts: DNS.attempts };
   // Given nameservers are fixed; the node's own file may change under a running agent, and is followed.
   const resolvConf =
@@ -108,6 +119,7 @@ export function openDns(settings: DnsSettings, mesh: MeshState, namespaceOf: (ui
     random: () => randomInt(0x1_0000_0000) / 0x1_0000_0000,
     clock,
     log,
+    mishaps,
     counters,
     limits: DNS,
   });

@@ -2,8 +2,11 @@ import { mkdirSync } from 'node:fs';
 import type { AgentOptions } from '#cli/agent.ts';
 import { cleanupNode, startAgent } from '#main/agent/agent-process.ts';
 import { controlEndpoint, weftVersion } from '#main/commands/control-access.ts';
+import { createMishaps } from '#model/effects/mishaps.ts';
+import { systemClock } from '#platform/clock.ts';
 import { registerPrivate } from '#platform/files/private-places.ts';
 import { removeEmptyParents } from '#platform/files/run-dir.ts';
+import { surviveMishaps } from '#platform/linux/process/last-resort.ts';
 import { serve } from '#platform/linux/process/service.ts';
 import { requireMachine } from '#platform/preflight/preflight.ts';
 import { commandLog } from '#platform/telemetry/log.ts';
@@ -28,6 +31,7 @@ export async function agent(options: AgentOptions): Promise<number> {
   const control = controlEndpoint(options.control); // before anything is put into the kernel
   mkdirSync(runDir, { recursive: true, mode: 0o700 });
   registerPrivate([runDir, options.control.tokenFile]);
+  const mishaps = createMishaps(log, systemClock);
 
   return serve(async () => {
     const running = await startAgent({
@@ -40,7 +44,10 @@ export async function agent(options: AgentOptions): Promise<number> {
       clusterDomain: CLUSTER_DOMAIN,
       version: weftVersion(),
       log,
+      mishaps,
     });
+    // Only now: a start that fails half-way has to end, not to go on as half an agent.
+    surviveMishaps(mishaps);
     // Stopping leaves the data path pinned, for the next agent to adopt; only an agent that cleaned up may take the parents.
     return { stop: () => running.stop(), ended: running.cleaned.then(() => removeEmptyParents(bpffs)) };
   });

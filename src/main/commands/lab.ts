@@ -2,6 +2,7 @@ import type { LabRequest } from '#cli/lab.ts';
 import type { BenchOptions, DemoOptions } from '#cli/look-and-check.ts';
 import { status } from '#main/commands/ask.ts';
 import { runConfined, runUnconfined } from '#main/commands/run.ts';
+import { toLastResort } from '#model/effects/mishaps.ts';
 import { nextSignal } from '#platform/linux/process/service.ts';
 import { requireMachine, requireRoot } from '#platform/preflight/preflight.ts';
 import { runLabCommand } from '#testbed/lab/commands.ts';
@@ -63,9 +64,13 @@ export async function bench({ jsonPath }: BenchOptions): Promise<number> {
 /** Aborted by the first signal; the second ends the process at once, with the exit code of Ctrl-C in a shell. */
 function interruptedOnce(): AbortSignal {
   const interruption = new AbortController();
-  void nextSignal().then(() => {
-    interruption.abort();
-    void nextSignal().then(() => process.exit(130));
-  });
+  nextSignal()
+    .then(() => {
+      interruption.abort();
+      nextSignal()
+        .then(() => process.exit(130))
+        .catch(toLastResort);
+    })
+    .catch(toLastResort);
   return interruption.signal;
 }

@@ -2,6 +2,7 @@ import { mkdirSync, rmSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { explainDeparture, type MeshPlan, planMesh, type UpOptions, welcome } from '#cli/up.ts';
+import { toLastResort } from '#model/effects/mishaps.ts';
 import { WeftError } from '#model/error.ts';
 import { removeIfEmpty } from '#platform/files/run-dir.ts';
 import { nextSignal } from '#platform/linux/process/service.ts';
@@ -34,7 +35,9 @@ export async function up(options: UpOptions): Promise<number> {
     return 0;
   } finally {
     // The second Ctrl-C: whoever cannot wait for connections to drain leaves, and weft uninstall removes the rest.
-    void nextSignal().then(() => mesh.abandon());
+    nextSignal()
+      .then(() => mesh.abandon())
+      .catch(toLastResort);
     await mesh.stop();
     removeFiles(plan, options.runDir);
     clearInterval(alive);

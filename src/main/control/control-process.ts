@@ -16,6 +16,7 @@ import { answerControlApi } from '#control-plane/status/local-api.ts';
 import type { WaypointRunner } from '#control-plane/waypoints/plan.ts';
 import { isLoopback } from '#model/address/ip.ts';
 import type { Log } from '#model/effects/log.ts';
+import { createMishaps, type Mishaps } from '#model/effects/mishaps.ts';
 import { countedDoor } from '#model/guard/door.ts';
 import { CONTROL } from '#model/settings/control-planes.ts';
 import { Meters } from '#model/telemetry/meters.ts';
@@ -110,7 +111,7 @@ export async function startControl(options: StartControlOptions): Promise<Runnin
   }
 }
 
-type Parts = { control: ControlPlane; authority: CertificateAuthority; mesh: MeshOptions; meters: Meters };
+type Parts = { control: ControlPlane; authority: CertificateAuthority; mesh: MeshOptions; meters: Meters; mishaps: Mishaps };
 
 /** Reads state and makes the parts; nothing serves or watches yet, so that a failure leaves nothing behind. */
 async function assemble(options: StartControlOptions): Promise<Parts> {
@@ -143,7 +144,8 @@ async function assemble(options: StartControlOptions): Promise<Parts> {
   const allocations = new KeptAllocations(state, log);
   const index = new MeshIndex({ options: mesh, definitions: MESH, allocations: await allocations.load() });
   const meters = new Meters('control');
-  readOwnProcess(meters, { component: 'pilot', version: options.version, clock });
+  const mishaps = createMishaps(log, clock);
+  readOwnProcess(meters, { component: 'pilot', version: options.version, mishaps, clock });
   const trust = { authority, authenticator: tokens, tokens };
   const control = new ControlPlane({
     index,
@@ -158,16 +160,19 @@ async function assemble(options: StartControlOptions): Promise<Parts> {
     meters,
     newNonce: randomUUID,
   });
-  return { control, authority, mesh, meters };
+  return { control, authority, mesh, meters, mishaps };
 }
 
 /** gRPC for agents and waypoints, with a certificate that is renewed while it serves. */
-async function serve({ listen, serverNames: told, log }: StartControlOptions, { control, authority, mesh, meters }: Parts) {
+async function serve(
+  { listen, serverNames: told, log }: StartControlOptions,
+  { control, authority, mesh, meters, mishaps }: Parts,
+) {
   const names = serverNames([listen.host, ...told], mesh.rootNamespace);
   const issue = () => authority.issueServer(names);
   const certificate = await issue();
   const door = countedDoor({ name: 'control', meters, clock: systemClock, isKnown: isLoopback });
-  const server = await serveControl({ ...listen, certificate, handlers: control, door, log });
+  const server = await serveControl({ ...listen, certificate, handlers: control, door, log, mishaps });
   const stopRenewal = keepServerCertificate({
     first: certificate,
     issue,

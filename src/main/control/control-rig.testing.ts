@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { SILENT_LOG } from '#model/effects/log.ts';
+import { SILENT_MISHAPS } from '#model/effects/mishaps.ts';
 import type { Authorization } from '#model/mesh/authorization.ts';
 import type { MeshDelta } from '#model/mesh/mesh-state.ts';
 import type { Service } from '#model/mesh/service.ts';
@@ -122,6 +123,7 @@ export function follower(
     waypoint: options.waypoint ?? null,
     clock: systemClock,
     log: SILENT_LOG,
+    mishaps: SILENT_MISHAPS,
     onMesh(delta) {
       deltas.push(delta);
       merge(workloads, delta.workloads);

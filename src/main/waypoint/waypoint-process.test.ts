@@ -6,6 +6,7 @@ import type { WaypointSpec } from '#control-plane/waypoints/plan.ts';
 import { endpointOf, eventually, place, started } from '#main/control/control-rig.testing.ts';
 import { scratch, weft } from '#main/weft-process.testing.ts';
 import { SILENT_LOG } from '#model/effects/log.ts';
+import { SILENT_MISHAPS } from '#model/effects/mishaps.ts';
 import type { ControlEndpoint } from '#platform/grpc/control-channel.ts';
 import { startWaypoint, type WaypointProcessOptions } from './waypoint-process.ts';
 
@@ -30,6 +31,7 @@ function optionsOf(control: ControlEndpoint, gateway: string): WaypointProcessOp
     pinDir: '/nowhere',
     version: '1',
     log: SILENT_LOG,
+    mishaps: SILENT_MISHAPS,
   };
 }
 

@@ -4,6 +4,7 @@ import type { WaypointOptions } from '#cli/control.ts';
 import { controlEndpoint, weftVersion } from '#main/commands/control-access.ts';
 import type { IpAddress } from '#model/address/ip.ts';
 import type { Log } from '#model/effects/log.ts';
+import { createMishaps, guardedClock, type Mishaps } from '#model/effects/mishaps.ts';
 import { countedDoor } from '#model/guard/door.ts';
 import { MeshState } from '#model/mesh/mesh-state.ts';
 import { PORT } from '#model/mesh/ports.ts';
@@ -18,6 +19,7 @@ import { DiscoveryClient, type DiscoveryStatus } from '#platform/grpc/discovery-
 import { createClientPool } from '#platform/hbone/client-pool.ts';
 import { createHboneServer } from '#platform/hbone/server.ts';
 import { dialTcp, listenTcp } from '#platform/io/tcp.ts';
+import { surviveMishaps } from '#platform/linux/process/last-resort.ts';
 import { serve } from '#platform/linux/process/service.ts';
 import { nodeHttp2 } from '#platform/node-http2/node-http2.ts';
 import { requireRoot } from '#platform/preflight/preflight.ts';
@@ -44,10 +46,11 @@ export type WaypointProcessOptions = {
   pinDir: string;
   version: string;
   log: Log;
+  mishaps: Mishaps;
 };
 
-/** A waypoint that follows its configuration; stop() drains it. */
-export type RunningWaypoint = { stop(): Promise<void> };
+/** A waypoint that follows its configuration; stop() drains it. `ended` rejects when it could not begin to serve. */
+export type RunningWaypoint = { stop(): Promise<void>; ended: Promise<never> };
 
 /**
  * One waypoint in its own network namespace: HBONE on 15008, clients of this node on 15010. It listens once it has a
@@ -59,14 +62,15 @@ export async function startWaypoint(
   options: WaypointProcessOptions,
   flows: AttestedFlows = openAttestedFlows(options.pinDir),
 ): Promise<RunningWaypoint> {
-  const { log, control } = options;
+  const { log, mishaps, control } = options;
   const ca = new CaClient(control, { impersonate: false });
   // For itself only: unlike an agent, a waypoint gets no certificate of a workload, so a broken one can be nobody else.
   const certificates = new CertificateCache({ fetch: ca.fetch, clock: systemClock, random: systemRandom, log });
   const mesh = new MeshState();
   // Serving begins with the first configuration; later ones change what is served, and a lost one makes it refuse.
-  const follower = followConfiguration((config) =>
-    serveConfiguration(options, config, { mesh, flows, certificates, discovery: () => discovery.status() }),
+  const follower = followConfiguration(
+    (config) => serveConfiguration(options, config, { mesh, flows, certificates, discovery: () => discovery.status() }),
+    mishaps,
   );
   const id = `${options.gateway}.${options.namespace}`;
   const discovery = new DiscoveryClient({
@@ -85,11 +89,13 @@ export async function startWaypoint(
     waypoint: `${options.namespace}/${options.gateway}`,
     clock: systemClock,
     log,
+    mishaps,
     onMesh: (delta) => follower.meshChanged(mesh.apply(delta)),
     onWaypointConfig: (config) => follower.configured(config),
   });
   discovery.start();
   return {
+    ended: follower.failed,
     async stop() {
       // Nothing new is learned while tunnels drain (WAYPOINT.drainMs), so no request sees a mesh half applied.
       discovery.stop();
@@ -107,19 +113,18 @@ async function serveConfiguration(
   config: WaypointConfig,
   { mesh, flows, certificates, discovery }: Parts,
 ): Promise<Serving> {
-  const { log } = options;
+  const { log, mishaps } = options;
+  const clock = guardedClock(systemClock, mishaps);
   const identity = { trustDomain: config.trustDomain, namespace: options.namespace, serviceAccount: options.serviceAccount };
   const credentials = { credentials: () => certificates.get(identity) };
   const dial = (ip: IpAddress, port: number): Promise<Socket> => dialTcp(ip, port, TUNNEL.connectTimeoutMs, systemClock);
   // Tunnels to other nodes are kept, and shared by requests.
-  const tunnels = createClientPool({ dial, ...credentials, clock: systemClock, random: systemRandom, log });
+  const tunnels = createClientPool({ dial, ...credentials, clock, random: systemRandom, log, mishaps });
   const waypoint = createWaypoint({
     self: { namespace: options.namespace, gateway: options.gateway, node: options.node, identity },
     mesh,
     effects: {
-      clock: systemClock,
-      random: systemRandom,
-      log,
+      ...{ clock, random: systemRandom, log, mishaps },
       newUuid: randomUUID,
       randomBytes,
       // The kernel goes direct to an endpoint of this node.
@@ -136,12 +141,13 @@ async function serveConfiguration(
     onTunnel: (tunnel) => acceptTunnel(waypoint, tunnel, log),
     onRefused: (cause) => waypoint.meters.counter('weft_refusals_total', { reporter: 'waypoint', cause }).add(),
     door: countedDoor({ name: 'tunnel', meters: waypoint.meters, clock: systemClock, isKnown }),
-    clock: systemClock,
+    clock,
     log,
+    mishaps,
   });
   const listeners = [
-    await listenTcp(PORT.hbone, (socket) => hbone.handle(socket)),
-    await listenTcp(PORT.waypoint, (socket) => acceptLocal(waypoint, (ends) => flows.find(ends), socket, log)),
+    await listenTcp(PORT.hbone, (socket) => hbone.handle(socket), mishaps),
+    await listenTcp(PORT.waypoint, (socket) => acceptLocal(waypoint, (ends) => flows.find(ends), socket, log), mishaps),
   ];
   certificates.warm(identity); // ahead of the first tunnel
   log.info(
@@ -153,6 +159,7 @@ async function serveConfiguration(
     version: options.version,
     certificates: () => certificates.snapshot(),
     discovery,
+    mishaps,
     clock: systemClock,
   });
   const metrics = await serveMetrics(waypoint.meters, WAYPOINT_PLACE, log);
@@ -176,5 +183,10 @@ export async function waypoint({ control, ...options }: WaypointOptions): Promis
   requireRoot("reading the node's maps");
   const endpoint = controlEndpoint(control);
   const log = commandLog('waypoint');
-  return serve(() => startWaypoint({ ...options, control: endpoint, version: weftVersion(), log }));
+  const mishaps = createMishaps(log, systemClock);
+  return serve(async () => {
+    const running = await startWaypoint({ ...options, control: endpoint, version: weftVersion(), log, mishaps });
+    surviveMishaps(mishaps); // only now: what fails half-way through its start has to end
+    return running;
+  });
 }

@@ -6,6 +6,8 @@ export type RelayOptions = {
   readonly early?: { readonly a?: Buffer | null; readonly b?: Buffer | null };
   /** Called for each chunk that is passed on. */
   onBytes?(from: 'a' | 'b', bytes: number): void;
+  /** A mistake of ours while bytes were passed on; both sides have been cut by then. */
+  onMistake?(error: unknown): void;
   /** Cuts both sides, with resets; its reason becomes the result's error. */
   readonly signal?: AbortSignal;
 };

@@ -21,6 +21,12 @@ export const TELEMETRY_SETTINGS = {
     ),
     alikeWindowMs: setting(30_000, 'ms', 'The window of `alikeLinesMax`.'),
     alikeGroupsMax: setting(10_000, 'count', 'Kinds of lines told apart in one window; all further ones share one.'),
+    mishapLinesMax: setting(
+      10,
+      'count',
+      'Mistakes of the program itself that are written to the log per `mishapPeriodMs` and place; further ones are only counted.',
+    ),
+    mishapPeriodMs: setting(10_000, 'ms', 'See there.'),
     scrapesMax: setting(8, 'count', 'Scrapes answered at once; a further one gets status 503.'),
     scrapeMs: setting(10_000, 'ms', "How long a scrape's request may take to arrive (Prometheus' own patience)."),
   },

@@ -1,3 +1,4 @@
+import { ENTRIES } from '#model/effects/mishaps.ts';
 import { COUNTERS } from '#model/kernel/abi.ts';
 import { TELEMETRY } from '#model/settings/telemetry.ts';
 import { CONTROL_REFUSALS } from '#model/trust/refusal.ts';
@@ -69,6 +70,7 @@ export const LABELS = {
   closed_for: { help: 'why a connection that had proved nothing was closed', bound: Object.keys(DOOR_CAUSES) },
   component: { help: 'part of the mesh', bound: ['ztunnel', 'proxy', 'pilot'] },
   tag: { help: 'version', bound: 1 },
+  entry: { help: 'where a mistake of the program was caught; process: nowhere but by the last resort', bound: ENTRIES },
   metric: { help: 'name of a metric', bound: FEW },
 } as const satisfies Readonly<Record<string, LabelMeaning>>;
 

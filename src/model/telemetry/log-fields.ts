@@ -52,6 +52,7 @@ export const LOG_FIELDS = {
   control: 'address of the control plane',
   cookie: 'number of a socket in the kernel',
   decision: 'what a policy in dry run would have done: allow or deny',
+  entry: 'where a mistake of the program was caught; a label value of weft_mishaps_total',
   err: 'an error with code, message, cause and remedy; a stack when it was not foreseen',
   expected: 'identifier that was expected',
   feature: 'something that the kernel lacks',

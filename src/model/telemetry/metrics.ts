@@ -146,6 +146,11 @@ export const METRICS = {
   weft_upstream_retries_total: counter(WAYPOINT, 'Requests that were sent a second time.', []),
   weft_upstream_endpoints: gauge(WAYPOINT, 'Endpoints that this waypoint has sent something to.', []),
   weft_upstream_pools: gauge(WAYPOINT, 'Pools of connections to endpoints, one for each identity served.', []),
+  weft_mishaps_total: counter(
+    ALL,
+    'Mistakes of the program itself, by the place that caught them; each cost one connection, query or message.',
+    ['entry'],
+  ),
   weft_metrics_overflow_total: counter(ALL, 'Label sets that found no place within the bounds and were counted as "overflow".', [
     'metric',
   ]),

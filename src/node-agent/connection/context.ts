@@ -53,7 +53,10 @@ export async function carry(
   upstream: Duplex,
   signal: AbortSignal,
 ): Promise<ConnectionEnd> {
-  const { bytesFromA, bytesFromB, error } = await context.effects.relay(client, upstream, { signal });
+  const { bytesFromA, bytesFromB, error } = await context.effects.relay(client, upstream, {
+    signal,
+    onMistake: (mistake) => context.effects.mishaps.report('relay', mistake),
+  });
   // A cut shows as an error of the streams; its cause is what is told.
   const cut = signal.aborted && signal.reason instanceof Refusal ? signal.reason : null;
   return { refusal: cut, error: cut ?? error, clientBytes: bytesFromA, serverBytes: bytesFromB };

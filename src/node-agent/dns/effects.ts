@@ -1,6 +1,7 @@
 import type { DnsView, NameClient, NameOptions } from '#model/dns/resolve-name.ts';
 import type { Clock, Random } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
+import type { Mishaps } from '#model/effects/mishaps.ts';
 import type { DNS } from '#model/settings/dns.ts';
 
 /** How a query came, and is to be forwarded. */
@@ -46,6 +47,7 @@ export type DnsEffects = {
   random: Random;
   clock: Clock;
   log: Log;
+  mishaps: Mishaps;
   counters: DnsCounters;
   limits: DnsLimits;
 };

@@ -6,6 +6,7 @@ import { type DecodedPacket, decode, encode, RECURSION_DESIRED } from 'dns-packe
 import { parseIp } from '#model/address/ip.ts';
 import type { DnsView } from '#model/dns/resolve-name.ts';
 import { SILENT_LOG } from '#model/effects/log.ts';
+import { SILENT_MISHAPS } from '#model/effects/mishaps.ts';
 import type { Service } from '#model/mesh/service.ts';
 import { DNS } from '#model/settings/dns.ts';
 import type { DnsEffects, DnsLabels } from '#node-agent/dns/effects.ts';
@@ -42,6 +43,7 @@ function setup(overrides: Partial<DnsEffects> = {}) {
     random: () => 0.5,
     clock,
     log: SILENT_LOG,
+    mishaps: SILENT_MISHAPS,
     counters: {
       request: (labels) => void seen.requests.push(labels),
       upstreamRequest: () => void seen.upstream.push('request'),

@@ -45,6 +45,7 @@ export function createDnsResponder(effects: DnsEffects): DnsResponder {
         stream,
         respond: (query) => respond(query, workload, 'tcp'),
         clock: effects.clock,
+        mistaken: (error) => effects.mishaps.report('accept', error, { workload }),
         broken(why) {
           effects.counters.failed('malformed', 'tcp');
           effects.log.debug({ workload, why }, 'DNS connection closed: not a stream of queries');

@@ -8,6 +8,8 @@ export type TcpSession = {
   stream: Duplex;
   respond(query: Buffer): Promise<Buffer | null>;
   clock: Clock;
+  /** A mistake of ours; the stream is closed. */
+  mistaken(error: unknown): void;
   /** The stream could not be followed, and is closed. */
   broken(why: string): void;
 };
@@ -21,12 +23,16 @@ export async function serveTcpSession(session: TcpSession): Promise<void> {
   stop();
 }
 
-function startSession({ stream, respond, clock, broken }: TcpSession): Cancel {
+function startSession({ stream, respond, clock, mistaken, broken }: TcpSession): Cancel {
   const reader = createFrameReader(DNS.queryBytesMax);
   const waiting: Buffer[] = []; // bounded by one chunk: the stream is paused while it is not empty
   let running = 0;
   let ended = false;
   let idle: Cancel = () => {};
+  const fail = (error: unknown): void => {
+    mistaken(error);
+    stream.destroy();
+  };
   const progressed = (): void => {
     idle();
     // A query that an upstream works on is no idleness, however long it takes.
@@ -34,7 +40,7 @@ function startSession({ stream, respond, clock, broken }: TcpSession): Cancel {
   };
   const answer = async (query: Buffer): Promise<void> => {
     running++;
-    const reply = await respond(query).catch(() => null);
+    const reply = await respond(query).catch(() => null); // told as a failure of that query already; the client asks again
     running--;
     if (reply !== null && stream.writable) stream.write(frameMessage(reply));
     progressed();
@@ -45,13 +51,13 @@ function startSession({ stream, respond, clock, broken }: TcpSession): Cancel {
     while (running < DNS.queriesAtOnceMax && !stream.writableNeedDrain) {
       const query = waiting.shift();
       if (query === undefined) break;
-      void answer(query);
+      answer(query).catch(fail);
     }
     if (waiting.length > 0 || stream.writableNeedDrain) stream.pause();
     else if (!ended) stream.resume();
     else if (running === 0) stream.end();
   };
-  stream.on('data', (chunk: Buffer) => {
+  const take = (chunk: Buffer): void => {
     const reading = reader.push(chunk);
     if (reading.kind === 'broken') {
       broken(reading.why);
@@ -61,6 +67,13 @@ function startSession({ stream, respond, clock, broken }: TcpSession): Cancel {
     waiting.push(...reading.messages);
     if (reading.messages.length > 0) progressed();
     pump();
+  };
+  stream.on('data', (chunk: Buffer) => {
+    try {
+      take(chunk);
+    } catch (error) {
+      fail(error);
+    }
   });
   stream.on('end', () => {
     ended = true;

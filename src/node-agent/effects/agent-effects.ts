@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import type { IpAddress } from '#model/address/ip.ts';
 import type { Clock, Random } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
+import type { Mishaps } from '#model/effects/mishaps.ts';
 import type { Relay } from '#model/effects/relay.ts';
 import type { Doorkeeper } from '#model/guard/doorkeeper.ts';
 import type { Credentials, Identity } from '#model/identity/identity.ts';
@@ -102,4 +103,6 @@ export type AgentEffects = {
   clock: Clock;
   random: Random;
   log: Log;
+  /** Hears of mistakes that one connection, query or message brought to light. */
+  mishaps: Mishaps;
 };

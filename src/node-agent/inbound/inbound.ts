@@ -94,7 +94,7 @@ export async function handleTunnel(context: AgentContext, enrolled: Enrolled, tu
  * identity, or one of this node that was decided by older policies than those in force, which is judged as its opener's.
  */
 export async function handlePlaintext(context: AgentContext, enrolled: Enrolled, socket: Socket): Promise<void> {
-  socket.on('error', () => {});
+  socket.on('error', () => {}); // the relay reports; before it runs there is nothing to report to
   const ends = endsOf(socket);
   if (ends === null) return void socket.resetAndDestroy(); // gone before it was accepted, or nobody's of the mesh
   const { remote: client, local: target } = ends;

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import net, { type AddressInfo, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
+import { SILENT_MISHAPS } from '#model/effects/mishaps.ts';
 import { formatIdentity } from '#model/identity/identity.ts';
 import { aWorkload } from '#model/mesh/mesh-fixtures.testing.ts';
 import { PORT } from '#model/mesh/ports.ts';
@@ -38,8 +39,8 @@ async function setUp(t: TestContext) {
   };
   const transport: Partial<AgentEffects> = {
     credentials,
-    createPool: () => createClientPool({ dial, credentials, clock, random: () => 0, log: silent }),
-    createHboneServer: (options) => createHboneServer({ ...options, clock, log: silent }),
+    createPool: () => createClientPool({ dial, credentials, clock, random: () => 0, log: silent, mishaps: SILENT_MISHAPS }),
+    createHboneServer: (options) => createHboneServer({ ...options, clock, log: silent, mishaps: SILENT_MISHAPS }),
   };
   const silent = { debug() {}, info() {}, warn() {}, error() {}, child: () => silent };
   const one = startAgentRig({ net: wires, clock, transport });

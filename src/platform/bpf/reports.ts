@@ -1,4 +1,5 @@
 import koffi from 'koffi';
+import type { Mishaps } from '#model/effects/mishaps.ts';
 import { WeftError } from '#model/error.ts';
 import { COUNTERS } from '#model/kernel/abi.ts';
 import { EVENT, type KernelEvent } from '#model/kernel/maps.ts';
@@ -18,11 +19,16 @@ const EVENT_BYTES = koffi.array('uint8_t', EVENT.size, 'Typed');
 const ENOUGH = -1;
 
 /** Errors: WEFT_BPF_MAP when the ring cannot be mapped. */
-export function readEvents(ringFd: number, onEvent: (event: KernelEvent) => void): EventReader {
+export function readEvents(ringFd: number, onEvent: (event: KernelEvent) => void, mishaps: Mishaps): EventReader {
   let [taken, wanted] = [0, 0];
   const callback = registerRingCallback((_context, data, size) => {
     taken++;
-    if (Number(size) === EVENT.size) onEvent(EVENT.decode(Buffer.from(koffi.decode(data, EVENT_BYTES))));
+    // What is thrown here would have to pass through C: the one event is lost, the ring is read on.
+    try {
+      if (Number(size) === EVENT.size) onEvent(EVENT.decode(Buffer.from(koffi.decode(data, EVENT_BYTES))));
+    } catch (error) {
+      mishaps.report('kernel-event', error);
+    }
     return taken < wanted ? 0 : ENOUGH;
   });
   const ring = libbpf().ringNew(ringFd, callback, null, null);

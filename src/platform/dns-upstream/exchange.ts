@@ -23,19 +23,31 @@ export async function exchangeUdp(
         if (check.kind === 'reply') resolve({ ...check, bytes });
       });
       // Connected: the kernel drops whatever does not come from the nameserver.
-      socket.connect(nameserver.port, nameserver.address, () => {
-        if (!signal.aborted) socket.send(query, (error) => error && reject(error)); // a closed socket would throw
+      socket.connect(nameserver.port, nameserver.address, (error?: Error | null) => {
+        if (error)
+          reject(error); // no route (ENETUNREACH): told here only, and the socket is not connected
+        else sendConnected(socket, query, reject);
       });
     });
   } finally {
-    socket.removeAllListeners('error').on('error', () => {});
+    socket.removeAllListeners('error').on('error', () => {}); // the outcome is settled, and the socket of no more use
     socket.close();
+  }
+}
+
+/** An unconnected or closed socket throws instead of telling: nothing above this callback would catch that. */
+function sendConnected(socket: Socket, query: Buffer, reject: (error: Error) => void): void {
+  try {
+    socket.send(query, (error) => error && reject(error));
+  } catch (error) {
+    reject(error instanceof Error ? error : new Error(String(error)));
   }
 }
 
 /** The same over a stream. Destroys it. */
 export async function exchangeTcp(stream: Duplex, query: Buffer, signal: AbortSignal): Promise<UpstreamReply> {
   const reader = createFrameReader(MESSAGE_BYTES_MAX);
+  stream.on('error', () => {}); // before anything can throw: a dial that fails after we gave up has nobody else to tell
   try {
     return await settled<UpstreamReply>(signal, (resolve, reject) => {
       stream.on('error', reject);

@@ -223,3 +223,11 @@ test('an aborted query stops at once and sends nothing further', async () => {
   await assert.rejects(reply, /given up/);
   assert.deepEqual(other.asked, []);
 });
+
+test('S17: a nameserver that there is no way to is passed over: nothing is thrown beside the query', async () => {
+  // Connecting to broadcast fails as a missing route does: the error comes to the callback of connect(), and nowhere else.
+  const unreachable = { address: '255.255.255.255', port: 53 };
+  const fine = await startServer({ udp: (query, reply) => reply(answer(query, '192.0.2.7')) });
+  assert.equal(summary(await upstreamOf([unreachable, fine]).ask()).data, '192.0.2.7');
+  await assert.rejects(upstreamOf([unreachable]).ask(), /WEFT_DNS_UPSTREAM|EACCES/);
+});

@@ -6,6 +6,7 @@ import test from 'node:test';
 import { decode, encode } from 'dns-packet';
 import { familyOf, parseIp } from '#model/address/ip.ts';
 import { SILENT_LOG } from '#model/effects/log.ts';
+import { SILENT_MISHAPS } from '#model/effects/mishaps.ts';
 import type { Service } from '#model/mesh/service.ts';
 import { DNS } from '#model/settings/dns.ts';
 import { createDnsResponder, type DnsResponder } from '#node-agent/dns/responder.ts';
@@ -56,6 +57,7 @@ function responderFor(nameserver: { address: string; port: number }): DnsRespond
     random: Math.random,
     clock: systemClock,
     log: SILENT_LOG,
+    mishaps: SILENT_MISHAPS,
     counters: { request() {}, upstreamRequest() {}, upstreamDuration() {}, upstreamFailure() {}, failed() {} },
     limits: DNS,
   });

@@ -1,6 +1,7 @@
 import { type FSWatcher, watch } from 'node:fs';
 import type { Cancel, Clock } from '#model/effects/clock.ts';
-import { WeftError } from '#model/error.ts';
+import { toLastResort } from '#model/effects/mishaps.ts';
+import { messageOf, WeftError } from '#model/error.ts';
 import { RESOURCE } from '#model/settings/control-planes.ts';
 import { systemClock } from '#platform/clock.ts';
 import { type Scan, type ScannedFile, scanDirectory } from '#platform/files/scan-directory.ts';
@@ -56,19 +57,24 @@ class DirectoryWatcher {
 
   async start(): Promise<void> {
     await this.#scanOnce();
-    this.#stopRescans = this.#clock.every(RESOURCE.rescanMs, () => void this.scan());
+    this.#stopRescans = this.#clock.every(RESOURCE.rescanMs, () => this.#rescan());
   }
 
   /** Scans never overlap; one that is asked for during another follows it. */
   scan(): Promise<void> {
-    this.#scanning = this.#scanning.then(async () => {
+    const scanned = this.#scanning.then(async () => {
       if (this.#closed) return;
       await this.#scanOnce().catch((problem: unknown) => {
-        if (!(problem instanceof WeftError)) throw problem;
-        this.#tellProblems([problem]);
+        this.#tellProblems([problem instanceof WeftError ? problem : unforeseen(problem)]);
       });
     });
-    return this.#scanning;
+    // A scan that failed in a way nobody foresaw is its caller's; the next one looks again all the same.
+    this.#scanning = scanned.catch(() => {});
+    return scanned;
+  }
+
+  #rescan(): void {
+    this.scan().catch(toLastResort);
   }
 
   close(): void {
@@ -150,7 +156,7 @@ class DirectoryWatcher {
     this.#timer = this.#clock.after(Math.max(0, Math.min(delayMs, leftMs)), () => {
       this.#timer = null;
       this.#firstEventMs = null;
-      void this.scan();
+      this.#rescan();
     });
   }
 
@@ -164,6 +170,14 @@ class DirectoryWatcher {
 
 function sameReasons(a: Scan['unread'], b: Scan['unread']): boolean {
   return a.size === b.size && [...a].every(([path, { why }]) => b.get(path)?.why === why);
+}
+
+/** A mistake of ours over one state of the files: it must not end who serves the former one; the next change is read. */
+function unforeseen(cause: unknown): WeftError {
+  return new WeftError('WEFT_CONFIG_DIRECTORY', `the resources could not be taken: ${messageOf(cause)}`, {
+    cause,
+    remedy: 'report this mistake of the program; the resources that were in force stay, and the next change is read',
+  });
 }
 
 function sameTexts(a: ReadonlyMap<string, ScannedFile>, b: ReadonlyMap<string, ScannedFile>): boolean {

@@ -20,10 +20,15 @@ export async function relayToControl(path: string, address: string): Promise<() 
       open.add(socket);
       socket.on('close', () => open.delete(socket));
     }
-    void relay(near, far);
+    // It settles by the ends of both; what it throws is of these two alone.
+    relay(near, far).catch(() => {
+      near.destroy();
+      far.destroy();
+    });
   });
   rmSync(path, { force: true });
   await listenForRoot(server, path);
+  server.on('error', () => {}); // one that could not be accepted (no descriptor left) has its own error
   return () => {
     server.close();
     for (const socket of open) socket.destroy();

@@ -1,6 +1,7 @@
 import type { Client, ClientDuplexStream, StatusObject } from '@grpc/grpc-js';
 import type { Cancel, Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
+import type { Mishaps } from '#model/effects/mishaps.ts';
 import type { MeshDelta } from '#model/mesh/mesh-state.ts';
 import { CONTROL } from '#model/settings/control-planes.ts';
 import type { WaypointConfig } from '#model/waypoint/config.ts';
@@ -48,6 +49,7 @@ export type DiscoveryClientOptions = {
   waypoint: string | null;
   clock: Clock;
   log: Log;
+  mishaps: Mishaps;
   /** Called once per response; it is acknowledged when this returns. */
   onMesh: (delta: MeshDelta) => void;
   /** null: there is no such Gateway, or no longer. */
@@ -92,7 +94,7 @@ export class DiscoveryClient {
 
   /** Opens the first stream. Failures are tried again and shown in `status`, never thrown. */
   start(): void {
-    if (this.#attempt === null && !this.#stopped) void this.#connect();
+    if (this.#attempt === null && !this.#stopped) this.#begin();
   }
 
   /** Ends the stream for good. */
@@ -107,6 +109,10 @@ export class DiscoveryClient {
 
   status(): DiscoveryStatus {
     return this.#status;
+  }
+
+  #begin(): void {
+    this.#connect().catch((error: unknown) => this.#options.mishaps.report('discovery', error));
   }
 
   async #connect(): Promise<void> {
@@ -130,7 +136,7 @@ export class DiscoveryClient {
     const cancelTimer = this.#options.clock.after(CONTROL.establishMsMax, () => stream.cancel());
     stream.on('data', (response: DeltaDiscoveryResponse) => {
       cancelTimer();
-      if (this.#attempt === attempt) this.#receive(attempt, stream, response);
+      if (this.#attempt === attempt) this.#apply(attempt, stream, response);
     });
     // Every end is told by `status`; without a listener the same failure would crash the process.
     stream.on('error', () => {});
@@ -141,6 +147,21 @@ export class DiscoveryClient {
       const why = code === 0 ? `the control plane at ${address} ended the stream` : callError(address, { code, details }).message;
       this.#ended(attempt, attempt.answered ? end : { kind: 'not-established' }, why);
     });
+  }
+
+  /**
+   * What could not be put in force is neither acknowledged nor forgotten: the stream ends, and the next one is told all of
+   * it again, later and later while that does not help. Meanwhile what was in force before stays.
+   */
+  #apply(attempt: Attempt, stream: Stream, response: DeltaDiscoveryResponse): void {
+    try {
+      this.#receive(attempt, stream, response);
+    } catch (error) {
+      this.#options.mishaps.report('discovery', error, { type_url: response.typeUrl });
+      this.#session.distrust();
+      stream.cancel();
+      this.#ended(attempt, { kind: 'not-established' }, 'a change of the mesh could not be put in force');
+    }
   }
 
   #receive(attempt: Attempt, stream: Stream, response: DeltaDiscoveryResponse): void {
@@ -183,7 +204,7 @@ export class DiscoveryClient {
     const how = TERMINATIONS[end.kind];
     const terminations = { ...this.#status.terminations, [how]: this.#status.terminations[how] + 1 };
     this.#status = { ...this.#status, connected: false, error, terminations };
-    this.#cancelRetry = this.#options.clock.after(delayMs, () => void this.#connect());
+    this.#cancelRetry = this.#options.clock.after(delayMs, () => this.#begin());
   }
 }
 

@@ -7,6 +7,7 @@ import { create } from '@bufbuild/protobuf';
 import { CertificateAuthority, type ServerCertificate } from '#control-plane/ca/authority.ts';
 import { SILENT_LOG } from '#model/effects/log.ts';
 import { MemoryStore } from '#model/effects/memory-store.testing.ts';
+import { SILENT_MISHAPS } from '#model/effects/mishaps.ts';
 import { DOOR_LIMITS } from '#model/guard/door.ts';
 import { Doorkeeper } from '#model/guard/doorkeeper.ts';
 import { systemClock } from '#platform/clock.ts';
@@ -52,7 +53,15 @@ async function serving(t: TestContext, changes: Partial<ControlHandlers<string>>
   const clock = new SteppedClock();
   const closed: string[] = [];
   const door = new Doorkeeper({ limits: DOOR_LIMITS, clock, isKnown: () => false, onClosed: (cause) => closed.push(cause) });
-  const server = await serveControl({ host: '127.0.0.1', port: 0, certificate: await issue(), handlers, door, log: SILENT_LOG });
+  const server = await serveControl({
+    host: '127.0.0.1',
+    port: 0,
+    certificate: await issue(),
+    handlers,
+    door,
+    log: SILENT_LOG,
+    mishaps: SILENT_MISHAPS,
+  });
   t.after(() => server.close(0));
   let token = 'one';
   const endpoint: ControlEndpoint = {
@@ -143,7 +152,15 @@ test('a port that is taken is refused by its address', async (t) => {
     syncWorkloads: () => assert.fail(),
   };
   const door = new Doorkeeper({ limits: DOOR_LIMITS, clock: new SteppedClock(), isKnown: () => false });
-  const options = { host: '127.0.0.1', port, certificate: await issue(), handlers, door, log: SILENT_LOG };
+  const options = {
+    host: '127.0.0.1',
+    port,
+    certificate: await issue(),
+    handlers,
+    door,
+    log: SILENT_LOG,
+    mishaps: SILENT_MISHAPS,
+  };
   await assert.rejects(serveControl(options), {
     code: 'WEFT_LISTEN',
   });

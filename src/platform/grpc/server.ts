@@ -11,6 +11,7 @@ import {
 } from '@grpc/grpc-js';
 import { tryParseIp } from '#model/address/ip.ts';
 import type { Log } from '#model/effects/log.ts';
+import type { Mishaps } from '#model/effects/mishaps.ts';
 import type { Doorkeeper } from '#model/guard/doorkeeper.ts';
 import { CONTROL } from '#model/settings/control-planes.ts';
 import { INSTANCE_HEADER } from '#platform/grpc/control-channel.ts';
@@ -57,6 +58,7 @@ export type ServeOptions<Caller> = {
   /** Bounds those who have shown no token. */
   door: Doorkeeper;
   log: Log;
+  mishaps: Mishaps;
 };
 
 /** Serves discovery, certificates and registration on one TLS port, behind a front with deadlines. Errors: WEFT_LISTEN. */
@@ -67,6 +69,7 @@ export async function serveControl<Caller>({
   handlers,
   door,
   log,
+  mishaps,
 }: ServeOptions<Caller>): Promise<ControlServer> {
   // Who calls is found out before the handler runs, and is handed to it beside the call: gRPC offers no place for it.
   const callers = new WeakMap<Metadata, Caller>();
@@ -77,7 +80,12 @@ export async function serveControl<Caller>({
     'grpc.keepalive_timeout_ms': CONTROL.keepaliveTimeoutMs,
     'grpc.max_concurrent_streams': CONTROL.streamsMax,
     interceptors: [
-      authenticating(handlers, callers, log, { proved: (peer) => front.proved(peer), refused: (peer) => front.refused(peer) }),
+      authenticating(
+        handlers,
+        callers,
+        { log, mishaps },
+        { proved: (peer) => front.proved(peer), refused: (peer) => front.refused(peer) },
+      ),
     ],
   });
   addMethods(
@@ -88,7 +96,7 @@ export async function serveControl<Caller>({
       if (caller === undefined) throw new RpcError('unauthenticated', 'authentication failed');
       return caller;
     },
-    log,
+    mishaps,
   );
   const credentials = new ReplaceableCredentials(certificate);
   const injector = server.createConnectionInjector(credentials);
@@ -107,7 +115,7 @@ export async function serveControl<Caller>({
 function authenticating<Caller>(
   handlers: ControlHandlers<Caller>,
   callers: WeakMap<Metadata, Caller>,
-  log: Log,
+  { log, mishaps }: Pick<ServeOptions<Caller>, 'log' | 'mishaps'>,
   front: Pick<Front, 'proved' | 'refused'>,
 ): ServerInterceptor {
   return (method, call) => {
@@ -115,20 +123,23 @@ function authenticating<Caller>(
       .withOnReceiveMetadata((metadata, next) => {
         const [header] = metadata.get('authorization');
         const [instance = ''] = metadata.get(INSTANCE_HEADER);
-        handlers.authenticate(header?.toString(), { ip: ipOf(call.getPeer()), instance: instance.toString() }).then(
-          (caller) => {
-            callers.set(metadata, caller);
-            front.proved(call.getPeer());
-            next(metadata);
-          },
-          (error: unknown) => {
-            const { status, message, cause } = asRpcError(error);
-            log.warn({ peer: call.getPeer(), method: method.path, err: cause ?? error }, 'call refused');
-            // What the caller hears is no more than the status: the cause may tell of tokens.
-            call.sendStatus({ code: codeOf(status), details: message });
-            if (status === 'unauthenticated') front.refused(call.getPeer());
-          },
-        );
+        handlers
+          .authenticate(header?.toString(), { ip: ipOf(call.getPeer()), instance: instance.toString() })
+          .then(
+            (caller) => {
+              callers.set(metadata, caller);
+              front.proved(call.getPeer());
+              next(metadata);
+            },
+            (error: unknown) => {
+              const { status, message, cause } = asRpcError(error);
+              log.warn({ peer: call.getPeer(), method: method.path, err: cause ?? error }, 'call refused');
+              // What the caller hears is no more than the status: the cause may tell of tokens.
+              call.sendStatus({ code: codeOf(status), details: message });
+              if (status === 'unauthenticated') front.refused(call.getPeer());
+            },
+          )
+          .catch((error: unknown) => mishaps.report('call', error));
       })
       .build();
     return new ServerInterceptingCall(call, { start: (next) => next(listener) });
@@ -144,7 +155,7 @@ function addMethods<Caller>(
   server: Server,
   handlers: ControlHandlers<Caller>,
   callerOf: (metadata: Metadata) => Caller,
-  log: Log,
+  mishaps: Mishaps,
 ): void {
   const methods = {
     // Raw answers: a resource is encoded once and sent to thousands of clients.
@@ -154,21 +165,22 @@ function addMethods<Caller>(
   };
   server.addService(methods, {
     discover: (call: ServerDuplexStream<DeltaDiscoveryRequest, Buffer>) =>
-      serveStream(call, (stream) => handlers.discover(callerOf(call.metadata), stream)),
+      serveStream(call, (stream) => handlers.discover(callerOf(call.metadata), stream), mishaps),
     createCertificate: (
       call: ServerUnaryCall<IstioCertificateRequest, IstioCertificateResponse>,
       reply: sendUnaryData<IstioCertificateResponse>,
-    ) => answer(reply, log, () => handlers.createCertificate(callerOf(call.metadata), call.request)),
+    ) => answer(reply, mishaps, () => handlers.createCertificate(callerOf(call.metadata), call.request)),
     syncWorkloads: (
       call: ServerUnaryCall<SyncWorkloadsRequest, SyncWorkloadsResponse>,
       reply: sendUnaryData<SyncWorkloadsResponse>,
-    ) => answer(reply, log, () => handlers.syncWorkloads(callerOf(call.metadata), call.request)),
+    ) => answer(reply, mishaps, () => handlers.syncWorkloads(callerOf(call.metadata), call.request)),
   });
 }
 
 function serveStream(
   call: ServerDuplexStream<DeltaDiscoveryRequest, Buffer>,
   open: (stream: DiscoveryStream) => DiscoveryListener,
+  mishaps: Mishaps,
 ): void {
   // gRPC tells of one end in up to five events, in no order that it promises.
   let over = false;
@@ -177,13 +189,22 @@ function serveStream(
     send: (message) => call.write(message),
     end: ({ status, message }) => call.emit('error', { code: codeOf(status), details: message }),
   });
+  // One client's message must not end what serves all others: its stream ends, and it comes again with what it holds.
+  const guarded = (act: () => void): void => {
+    try {
+      act();
+    } catch (error) {
+      mishaps.report('call', error, { peer: call.getPeer() });
+      call.emit('error', { code: codeOf('internal'), details: 'internal error' });
+    }
+  };
   const close = () => {
     if (over) return;
     over = true;
-    listener.closed();
+    guarded(() => listener.closed());
   };
-  call.on('data', (request: DeltaDiscoveryRequest) => listener.receive(request));
-  call.on('drain', () => listener.drained());
+  call.on('data', (request: DeltaDiscoveryRequest) => guarded(() => listener.receive(request)));
+  call.on('drain', () => guarded(() => listener.drained()));
   // A client that ends its half has left: ours is ended too.
   call.on('end', () => {
     close();
@@ -195,17 +216,18 @@ function serveStream(
   call.on('finish', close);
 }
 
-function answer<Response>(reply: sendUnaryData<Response>, log: Log, run: () => Promise<Response>): void {
+function answer<Response>(reply: sendUnaryData<Response>, mishaps: Mishaps, run: () => Promise<Response>): void {
   Promise.resolve()
     .then(run)
     .then(
       (response) => reply(null, response),
       (error: unknown) => {
         const { status, message, cause } = asRpcError(error);
-        if (status === 'internal') log.error({ err: cause }, 'call failed');
+        if (status === 'internal') mishaps.report('call', cause);
         reply({ code: codeOf(status), details: message });
       },
-    );
+    )
+    .catch((error: unknown) => mishaps.report('call', error));
 }
 
 /** TLS credentials whose certificate can be replaced while the server runs. */

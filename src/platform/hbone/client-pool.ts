@@ -2,6 +2,7 @@ import type net from 'node:net';
 import { formatAddress, type IpAddress } from '#model/address/ip.ts';
 import type { Clock, Random } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
+import type { Mishaps } from '#model/effects/mishaps.ts';
 import { type Credentials, formatIdentity, type Identity } from '#model/identity/identity.ts';
 import type { TunnelRequest, TunnelTarget } from '#model/path/reach.ts';
 import { TUNNEL } from '#model/settings/tunnels.ts';
@@ -18,6 +19,7 @@ export type ClientPoolEffects = {
   clock: Clock;
   random: Random;
   log: Log;
+  mishaps: Mishaps;
 };
 
 /** Connections of one key (B18). */
@@ -128,7 +130,7 @@ class ClientPool implements HboneClientPool {
   }
 
   async #connect(key: string, entry: Entry, target: TunnelTarget, credentials: Credentials): Promise<ConnectFailure | null> {
-    const { dial, clock, random, log } = this.#effects;
+    const { dial, clock, random, log, mishaps } = this.#effects;
     const dialled = await dialWithin(() => dial(target.address, target.port), clock);
     if (dialled.kind === 'failed') return dialled;
     const secured = await clientHandshake(dialled.socket, credentials, target.peers, clock);
@@ -140,7 +142,7 @@ class ClientPool implements HboneClientPool {
       if (error !== null)
         log.info({ 'dst.identity': formatIdentity(peer), 'dst.addr': target.address, err: error }, 'HBONE connection lost');
     };
-    const connection = new PooledConnection({ socket, target, credentials, peer, clock, random, closed });
+    const connection = new PooledConnection({ socket, target, credentials, peer, clock, random, mishaps, closed });
     // Before it can be used: `close` has to find it, too.
     this.#alive.add(connection);
     const failed = await this.#settle(connection);

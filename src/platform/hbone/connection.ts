@@ -1,5 +1,6 @@
 import type { TLSSocket } from 'node:tls';
 import type { Clock } from '#model/effects/clock.ts';
+import type { Mishaps } from '#model/effects/mishaps.ts';
 import { TUNNEL } from '#model/settings/tunnels.ts';
 import { TunnelStream } from '#platform/hbone/tunnel-stream.ts';
 import { readDirectly } from '#platform/relay/direct-read.ts';
@@ -25,6 +26,7 @@ export type HboneConnectionOptions = {
   role: 'client' | 'server';
   settings: Http2Settings;
   clock: Clock;
+  mishaps: Mishaps;
   events: HboneConnectionEvents;
 };
 
@@ -34,6 +36,7 @@ export class HboneConnection {
   readonly #socket: TLSSocket;
   readonly #keepalive: Keepalive;
   readonly #events: HboneConnectionEvents;
+  readonly #mishaps: Mishaps;
   /** Not shared between connections: one inside another's tunnel is read while the outer one is being read. */
   readonly #record = Buffer.allocUnsafeSlow(RECORD_BYTES_MAX);
   #unflushed: TunnelStream[] = [];
@@ -44,6 +47,7 @@ export class HboneConnection {
   constructor(socket: TLSSocket, options: HboneConnectionOptions) {
     this.#socket = socket;
     this.#events = options.events;
+    this.#mishaps = options.mishaps;
     this.#keepalive = new Keepalive({
       clock: options.clock,
       sendPing: () => this.http2.ping(PING_PAYLOAD),
@@ -82,7 +86,7 @@ export class HboneConnection {
 
   /** The Duplex of a stream. */
   tunnel(stream: Http2Stream): TunnelStream {
-    return new TunnelStream(stream, { add: (tunnel) => this.#unflushed.push(tunnel) });
+    return new TunnelStream(stream, { add: (tunnel) => this.#unflushed.push(tunnel) }, this.#mishaps);
   }
 
   /** Announces that no new stream will be served: at first softly, for good when the peer has seen that. */
@@ -116,8 +120,17 @@ export class HboneConnection {
     if (this.#socket.writableLength < WRITE_QUEUE_BYTES_MAX) this.http2.drained();
   };
 
+  /** Streams catch for themselves; what comes through all the same may have left the codec half-way: its connection ends. */
   #receive(chunk: Buffer): void {
-    this.http2.receive(chunk);
+    try {
+      this.http2.receive(chunk);
+    } catch (error) {
+      this.#mishaps.report('tunnel', error);
+      this.http2.goaway(ERROR_CODE.internalError, 'a mistake of the node proxy', true);
+      this.end(error instanceof Error ? error : new Error(String(error)));
+      this.http2.lost();
+      return;
+    }
     if (this.#unflushed.length === 0) return;
     if (chunk.length < RECORD_BYTES_MAX) this.#flush();
     else if (!this.#flushPlanned) {

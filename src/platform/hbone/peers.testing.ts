@@ -7,6 +7,7 @@ import tls from 'node:tls';
 import { parseIp } from '#model/address/ip.ts';
 import type { Clock } from '#model/effects/clock.ts';
 import { type Log, SILENT_LOG } from '#model/effects/log.ts';
+import { type Mishaps, SILENT_MISHAPS } from '#model/effects/mishaps.ts';
 import { DOOR_LIMITS } from '#model/guard/door.ts';
 import { Doorkeeper, type DoorOptions } from '#model/guard/doorkeeper.ts';
 import type { Credentials, Identity } from '#model/identity/identity.ts';
@@ -61,6 +62,7 @@ export type TestServerOptions = {
   onRefused?(cause: CloseCause): void;
   clock?: Clock;
   log?: Log;
+  mishaps?: Mishaps;
   trustDomain?: string;
   /** How its doorkeeper differs from that of a process. */
   door?: Partial<DoorOptions>;
@@ -70,7 +72,14 @@ export type TestServerOptions = {
 export async function startTestServer(t: TestContext, options: TestServerOptions): Promise<TestServer> {
   const { clock = new SteppedClock() } = options;
   const door = new Doorkeeper({ limits: DOOR_LIMITS, clock, isKnown: () => false, ...options.door });
-  const server = createHboneServer({ trustDomain: 'td.local', log: SILENT_LOG, ...options, clock, door });
+  const server = createHboneServer({
+    trustDomain: 'td.local',
+    log: SILENT_LOG,
+    mishaps: SILENT_MISHAPS,
+    ...options,
+    clock,
+    door,
+  });
   const accepted: net.Socket[] = [];
   const listener = net.createServer({ allowHalfOpen: true, pauseOnConnect: true }, (socket) => {
     accepted.push(socket);
@@ -130,7 +139,7 @@ export function startTestClient(t: TestContext, options: TestClientOptions): Tes
     dialled.push(socket);
     return socket;
   };
-  const pool = createClientPool({ dial, credentials, clock, random: () => 0, log: SILENT_LOG });
+  const pool = createClientPool({ dial, credentials, clock, random: () => 0, log: SILENT_LOG, mishaps: SILENT_MISHAPS });
   t.after(() => pool.close(true));
   const target = (port: number, overrides: Partial<TunnelTarget> = {}): TunnelTarget => ({
     source: source.identity,

@@ -1,5 +1,6 @@
 import type { TLSSocket } from 'node:tls';
 import type { Cancel, Clock, Random } from '#model/effects/clock.ts';
+import type { Mishaps } from '#model/effects/mishaps.ts';
 import type { Credentials, Identity } from '#model/identity/identity.ts';
 import type { TunnelRequest, TunnelTarget } from '#model/path/reach.ts';
 import { TUNNEL } from '#model/settings/tunnels.ts';
@@ -29,6 +30,7 @@ export type PooledConnectionOptions = {
   peer: Identity;
   clock: Clock;
   random: Random;
+  mishaps: Mishaps;
   /** Called once, when the connection is over; `error` unless it ended in order. */
   closed(error: Error | null): void;
 };
@@ -53,6 +55,7 @@ export class PooledConnection {
       role: 'client',
       settings: HBONE_CLIENT_SETTINGS,
       clock: options.clock,
+      mishaps: options.mishaps,
       events: {
         ready: () => this.#ready.resolve(null),
         request: (stream) => stream.handler,

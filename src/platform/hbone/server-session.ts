@@ -4,6 +4,7 @@ import type { TLSSocket } from 'node:tls';
 import type { IpAddress } from '#model/address/ip.ts';
 import type { Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
+import type { Mishaps } from '#model/effects/mishaps.ts';
 import type { Identity } from '#model/identity/identity.ts';
 import { HboneConnection } from '#platform/hbone/connection.ts';
 import type { TunnelStream } from '#platform/hbone/tunnel-stream.ts';
@@ -28,6 +29,7 @@ export type ServerSessionOptions = {
   peer: Identity;
   clock: Clock;
   log: Log;
+  mishaps: Mishaps;
   onTunnel(tunnel: InboundTunnel): void | Promise<void>;
   /** The client has begun HTTP/2. */
   ready(): void;
@@ -48,7 +50,7 @@ const REFUSED: StreamHandler = { response() {}, data() {}, end() {}, reset() {},
 
 /** Serves HTTP/2 on a secured socket until it closes; our settings go out at once. */
 export function startSession(options: ServerSessionOptions): ServerSession {
-  const { socket, ends, peer, clock, log } = options;
+  const { socket, ends, peer, clock, log, mishaps } = options;
   let retired = false;
   // A retired session ends with its last tunnel, which may be now.
   const endIfUnused = () => {
@@ -58,6 +60,7 @@ export function startSession(options: ServerSessionOptions): ServerSession {
     role: 'server',
     settings: HBONE_SERVER_SETTINGS,
     clock,
+    mishaps,
     events: {
       ready: options.ready,
       request: (stream, headers, ended) => openTunnel(connection, options, stream, headers, ended),
@@ -114,7 +117,7 @@ function openTunnel(
     refuse: (status) => tunnel.refuse(status),
   };
   // The owner dials the app meanwhile; bytes that the client sends before the answer wait in the stream's window.
-  void runOwner(options, inbound);
+  runOwner(options, inbound).catch((error: unknown) => options.mishaps.report('tunnel', error));
   return duplex.handler;
 }
 
@@ -123,7 +126,7 @@ async function runOwner(options: ServerSessionOptions, tunnel: InboundTunnel): P
     await options.onTunnel(tunnel);
   } catch (error) {
     // Without an answer the client would wait for its whole time limit.
-    options.log.error({ authority: tunnel.authority, err: error }, 'a tunnel could not be handled');
+    options.mishaps.report('tunnel', error, { authority: tunnel.authority });
     tunnel.refuse(TUNNEL_STATUS.unavailable);
   }
 }

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import type http2 from 'node:http2';
 import { test } from 'node:test';
+import { createMishaps } from '#model/effects/mishaps.ts';
+import { SteppedClock } from '#platform/stepped-clock.testing.ts';
 import type { InboundTunnel } from '#protocol/hbone/transport.ts';
 import {
   answerOf,
@@ -116,7 +118,7 @@ test('an owner that throws costs one 503 and one log line', async (t) => {
     () => {
       throw new Error('broken owner');
     },
-    { log },
+    { mishaps: createMishaps(log, new SteppedClock()) },
   );
   const client = connectHttp2(t, port, web);
   assert.equal((await answerOf(connectStream(client, '127.0.0.1:1'))).status, 503);

@@ -3,6 +3,7 @@ import type { TLSSocket } from 'node:tls';
 import { formatAddress, tryParseIp } from '#model/address/ip.ts';
 import type { Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
+import type { Mishaps } from '#model/effects/mishaps.ts';
 import type { Doorkeeper, Waiting } from '#model/guard/doorkeeper.ts';
 import type { Credentials, Identity } from '#model/identity/identity.ts';
 import { TUNNEL } from '#model/settings/tunnels.ts';
@@ -27,6 +28,7 @@ export type HboneServerOptions = {
   door: Doorkeeper;
   clock: Clock;
   log: Log;
+  mishaps: Mishaps;
 };
 
 /** A running server; sockets are handed to it. */
@@ -77,7 +79,7 @@ class Server implements HboneServer {
       this.#options.onRefused?.('too-many');
     }
     if (ends === null || full || this.#closing) {
-      socket.on('error', () => {});
+      socket.on('error', () => {}); // it is refused: how it ends is of no interest
       socket.destroy();
       return;
     }
@@ -138,7 +140,7 @@ class Server implements HboneServer {
   }
 
   #turnAway(socket: net.Socket, ends: SocketEnds, why: DoorCause): void {
-    socket.on('error', () => {});
+    socket.on('error', () => {}); // it is turned away: how it ends is of no interest
     socket.resetAndDestroy();
     this.#acceptor.abandon(socket);
     this.#options.onRefused?.('unproved');
@@ -147,7 +149,7 @@ class Server implements HboneServer {
   }
 
   async #serve(raw: net.Socket, ends: SocketEnds, waiting: Waiting): Promise<void> {
-    raw.on('error', () => {});
+    raw.on('error', () => {}); // the TLS socket above it has the same error, once there is one; before that 'close' tells
     raw.setNoDelay(true);
     const credentials = await this.#options.credentials();
     if (raw.destroyed || this.#closing) return void raw.destroy();
@@ -161,6 +163,7 @@ class Server implements HboneServer {
       peer,
       clock: this.#options.clock,
       log: this.#options.log,
+      mishaps: this.#options.mishaps,
       onTunnel: (tunnel) => this.#options.onTunnel(tunnel),
       ready: () => waiting.proved(),
       closed: () => {

@@ -1,3 +1,4 @@
+import { guard, type Mishaps } from '#model/effects/mishaps.ts';
 import { TUNNEL } from '#model/settings/tunnels.ts';
 import { DirectDuplex, type DirectReader } from '#platform/relay/direct-duplex.ts';
 import { ERROR_CODE, errorCodeName, FRAME_HEADER_BYTES } from '#protocol/http/v2/constants.ts';
@@ -20,6 +21,7 @@ export class TunnelStream extends DirectDuplex {
   readonly handler: StreamHandler;
   readonly #stream: Http2Stream;
   readonly #batch: ReadBatch;
+  readonly #mishaps: Mishaps;
   #reader: DirectReader | null = null;
   #ready: () => void = () => {};
   #pendingWrite: (() => void) | null = null;
@@ -29,18 +31,19 @@ export class TunnelStream extends DirectDuplex {
   #deaf = false;
   #queuedForFlush = false;
 
-  constructor(stream: Http2Stream, batch: ReadBatch) {
+  constructor(stream: Http2Stream, batch: ReadBatch, mishaps: Mishaps) {
     super({ allowHalfOpen: true });
     this.#stream = stream;
     this.#batch = batch;
+    this.#mishaps = mishaps;
     // A reset that comes before the stream has a user must not end the process.
     this.on('error', () => {});
     this.handler = {
       response() {},
-      data: (chunk) => this.#onData(chunk),
-      end: () => this.#onEnd(),
-      reset: (errorCode) => this.#onReset(errorCode),
-      writable: () => this.#onWritable(),
+      data: (chunk) => this.#guard(() => this.#onData(chunk)),
+      end: () => this.#guard(() => this.#onEnd()),
+      reset: (errorCode) => this.#guard(() => this.#onReset(errorCode)),
+      writable: () => this.#guard(() => this.#onWritable()),
     };
   }
 
@@ -75,7 +78,7 @@ export class TunnelStream extends DirectDuplex {
   /** For the connection: the read that brought bytes is over. */
   flush(): void {
     this.#queuedForFlush = false;
-    this.#reader?.flush();
+    this.#guard(() => this.#reader?.flush());
   }
 
   override _read(): void {
@@ -96,6 +99,11 @@ export class TunnelStream extends DirectDuplex {
     this.#stream.reset(ERROR_CODE.cancel);
     this.#releaseWrite();
     done(error);
+  }
+
+  /** Others share the connection: what this stream's user throws ends this stream. */
+  #guard(act: () => void): void {
+    guard(this.#mishaps, 'tunnel', act, (error) => this.destroy(error instanceof Error ? error : new Error(String(error))));
   }
 
   #onData(chunk: Buffer): void {

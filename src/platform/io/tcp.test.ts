@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import type { AddressInfo, Server, Socket } from 'node:net';
 import test, { type TestContext } from 'node:test';
 import { parseIp } from '#model/address/ip.ts';
+import { SILENT_MISHAPS } from '#model/effects/mishaps.ts';
 import { dialTcp, listenTcp } from '#platform/io/tcp.ts';
 import { SteppedClock } from '#platform/stepped-clock.testing.ts';
 
@@ -10,7 +11,7 @@ const HERE = parseIp('127.0.0.1');
 const TIMEOUT_MS = 1_000;
 
 async function listening(t: TestContext, onConnection: (socket: Socket) => void): Promise<{ server: Server; port: number }> {
-  const server = await listenTcp(0, onConnection);
+  const server = await listenTcp(0, onConnection, SILENT_MISHAPS);
   t.after(() => server.close());
   return { server, port: (server.address() as AddressInfo).port };
 }
@@ -57,7 +58,7 @@ test('TCP: an address that does not answer in time is ETIMEDOUT', async (t) => {
 test('TCP: a port that is taken is refused', async (t) => {
   const { port } = await listening(t, () => {});
   await assert.rejects(
-    listenTcp(port, () => {}),
+    listenTcp(port, () => {}, SILENT_MISHAPS),
     { code: 'EADDRINUSE' },
   );
 });

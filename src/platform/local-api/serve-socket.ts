@@ -15,8 +15,12 @@ export type Answer = (method: string, path: string, body: string) => Promise<Api
 export async function serveLocalSocket(path: string, answer: Answer): Promise<() => Promise<void>> {
   await requireFreeSocket(path);
   if (existsSync(path)) unlinkSync(path);
-  const server = createServer((request, response) => void serve(request, response, answer));
+  const server = createServer((request, response) => {
+    // An answer that cannot be given (it is no JSON, say) costs that one caller.
+    serve(request, response, answer).catch(() => response.destroy());
+  });
   await listenForRoot(server, path);
+  server.on('error', () => {}); // a caller that could not be accepted (no descriptor left) has its own error
   return () =>
     new Promise((resolve) => {
       server.close(() => resolve());

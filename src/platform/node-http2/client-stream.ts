@@ -1,4 +1,5 @@
-import http2, { type ClientHttp2Stream } from 'node:http2';
+import http2, { type ClientHttp2Stream, type IncomingHttpHeaders } from 'node:http2';
+import { caughtBy, regardless } from '#model/effects/mishaps.ts';
 import type { HeaderBlock } from '#protocol/http/header-block.ts';
 import type { ClientEvents, ClientStream, UpstreamProblem } from '#protocol/http/message.ts';
 import { isBroken, readHeaders, readTrailers, takeContentLength, writeHeaders } from './headers.ts';
@@ -9,27 +10,49 @@ const { NGHTTP2_CANCEL, NGHTTP2_FLAG_END_STREAM, NGHTTP2_NO_ERROR, NGHTTP2_REFUS
 /** The upstream half of one HTTP/2 request, on a stream of node:http2. */
 export class Http2ClientStream implements ClientStream {
   readonly #stream: ClientHttp2Stream;
+  readonly #mistaken: (error: unknown) => void;
   #events: ClientEvents | null;
   #requestTrailers: HeaderBlock | null = null;
   #responseTrailers: HeaderBlock | null = null;
   #flushing = false;
 
-  constructor(stream: ClientHttp2Stream, events: ClientEvents) {
+  /** `mistaken` hears of a mistake of ours; the request has failed by then, the others of its session go on. */
+  constructor(stream: ClientHttp2Stream, events: ClientEvents, mistaken: (error: unknown) => void) {
     this.#stream = stream;
     this.#events = events;
-    stream.on('headers', (headers, _flags, raw: string[]) => this.#onInform(Number(headers[':status']), raw));
-    stream.on('response', (headers, flags, raw: string[]) => this.#onResponse(Number(headers[':status']), flags, raw));
-    stream.on('trailers', (headers) => {
+    this.#mistaken = mistaken;
+    stream.on('headers', (headers, _flags, raw: string[]) => this.#caught(() => this.#onInform(Number(headers[':status']), raw)));
+    stream.on('response', (headers, flags, raw: string[]) =>
+      this.#caught(() => this.#onResponse(Number(headers[':status']), flags, raw)),
+    );
+    this.#on('trailers', (headers: IncomingHttpHeaders) => {
       this.#responseTrailers = readTrailers(headers);
     });
-    stream.on('end', () => {
+    this.#on('end', () => {
       // node ends the readable side of a stream that was reset, too; 'close' follows.
       if (!isBroken(stream)) this.#onEnd();
     });
-    stream.on('drain', () => this.#events?.onUpstreamWritable());
-    stream.on('wantTrailers', () => this.#sendTrailers());
+    this.#on('drain', () => this.#events?.onUpstreamWritable());
+    this.#on('wantTrailers', () => this.#sendTrailers());
     stream.on('error', () => {}); // 'close' follows and says the same
-    stream.on('close', () => this.#onClose());
+    this.#on('close', () => this.#onClose());
+  }
+
+  /** What a listener throws would pass through a library that serves other streams, too. */
+  #on<Argument>(event: string, listener: (argument: Argument) => void): void {
+    this.#stream.on(event, caughtBy(this.#onMistake, listener));
+  }
+
+  readonly #onMistake = (error: unknown): void => {
+    const events = this.#events;
+    this.#mistaken(error);
+    this.abort();
+    const problem = { kind: 'local-reset', details: 'a mistake of the waypoint', staleConnection: false } as const;
+    if (events !== null) regardless(() => events.onFailure(problem));
+  };
+
+  #caught(act: () => void): void {
+    caughtBy(this.#onMistake, act)();
   }
 
   write(data: Buffer): boolean {
@@ -65,7 +88,7 @@ export class Http2ClientStream implements ClientStream {
       return;
     }
     // Not before: node tells of the head one tick after it read it, and would tell of a body that came with it first.
-    this.#stream.on('data', (data: Buffer) => this.#onData(data));
+    this.#on('data', (data: Buffer) => this.#onData(data));
     this.#flushSoon();
   }
 
@@ -80,10 +103,12 @@ export class Http2ClientStream implements ClientStream {
   #flushSoon(): void {
     if (this.#flushing) return;
     this.#flushing = true;
-    setImmediate(() => {
-      this.#flushing = false;
-      this.#events?.onResponseTurnEnd();
-    });
+    setImmediate(
+      caughtBy(this.#onMistake, () => {
+        this.#flushing = false;
+        this.#events?.onResponseTurnEnd();
+      }),
+    );
   }
 
   #onEnd(): void {

@@ -61,7 +61,7 @@ class Http2ClientConnection implements ClientConnection {
       const stream = this.#session.request(headers, end ? { endStream: true } : { waitForTrailers: true });
       this.#open++;
       stream.on('close', () => this.#onStreamClosed());
-      return new Http2ClientStream(stream, events);
+      return new Http2ClientStream(stream, events, (error) => this.#owner.onMistake(error));
     } catch (error) {
       // The session has just gone, or a header cannot be sent in HTTP/2.
       return failedStream(error, events);

@@ -1,4 +1,5 @@
-import http2, { type ServerHttp2Stream } from 'node:http2';
+import http2, { type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
+import { caughtBy, regardless } from '#model/effects/mishaps.ts';
 import type { HeaderBlock } from '#protocol/http/header-block.ts';
 import type { ResponseHead, ServerEvents, ServerStream } from '#protocol/http/message.ts';
 import { isBroken, readTrailers, writeHeaders } from './headers.ts';
@@ -8,6 +9,7 @@ const { NGHTTP2_INTERNAL_ERROR, NGHTTP2_NO_ERROR } = http2.constants;
 /** The downstream half of one HTTP/2 request, on a stream of node:http2. */
 export class Http2ServerStream implements ServerStream {
   readonly #stream: ServerHttp2Stream;
+  readonly #mistaken: (error: unknown) => void;
   #events: ServerEvents | null = null;
   #requestTrailers: HeaderBlock | null = null;
   #responseTrailers: HeaderBlock | null = null;
@@ -15,18 +17,32 @@ export class Http2ServerStream implements ServerStream {
   #bodyStarted = false;
   #bodyEnded = false;
 
-  constructor(stream: ServerHttp2Stream) {
+  /** `mistaken` hears of a mistake of ours; the stream is reset by then, the others of its session go on. */
+  constructor(stream: ServerHttp2Stream, mistaken: (error: unknown) => void) {
     this.#stream = stream;
+    this.#mistaken = mistaken;
     stream.on('error', () => {}); // 'close' follows and says the same
-    stream.on('close', () => this.#onClose());
-    stream.on('drain', () => this.#events?.onDownstreamWritable());
+    this.#on('close', () => this.#onClose());
+    this.#on('drain', () => this.#events?.onDownstreamWritable());
     // An empty body ends by itself, whether or not anybody has asked for it yet.
-    stream.on('end', () => this.#onEnd());
-    stream.on('trailers', (headers) => {
+    this.#on('end', () => this.#onEnd());
+    this.#on('trailers', (headers: IncomingHttpHeaders) => {
       this.#requestTrailers = readTrailers(headers);
     });
-    stream.on('wantTrailers', () => this.#sendTrailers());
+    this.#on('wantTrailers', () => this.#sendTrailers());
   }
+
+  /** What a listener throws would pass through a library that serves other streams, too. */
+  #on<Argument>(event: string, listener: (argument: Argument) => void): void {
+    this.#stream.on(event, caughtBy(this.#onMistake, listener));
+  }
+
+  readonly #onMistake = (error: unknown): void => {
+    const events = this.#events;
+    this.#mistaken(error);
+    this.reset();
+    if (events !== null) regardless(() => events.onGone('disconnect'));
+  };
 
   /** Whom to tell; set once, right after the request was handed over. */
   listen(events: ServerEvents): void {
@@ -66,7 +82,7 @@ export class Http2ServerStream implements ServerStream {
     if (this.#bodyStarted) return;
     this.#bodyStarted = true;
     if (this.#bodyEnded) this.#events?.onBodyEnd(this.#requestTrailers);
-    this.#stream.on('data', (data: Buffer) => this.#onData(data));
+    this.#on('data', (data: Buffer) => this.#onData(data));
   }
 
   resumeBody(): void {

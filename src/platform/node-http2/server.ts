@@ -9,7 +9,7 @@ import { isAuthority, normalizeTarget } from '#protocol/http/target.ts';
 import { readHeaders, takeContentLength } from './headers.ts';
 import { Http2ServerStream } from './server-stream.ts';
 
-const { NGHTTP2_FLAG_END_STREAM } = http2.constants;
+const { NGHTTP2_FLAG_END_STREAM, NGHTTP2_INTERNAL_ERROR } = http2.constants;
 
 /** Serves HTTP/2 on a stream whose next bytes are the client preface. */
 export function acceptHttp2(stream: Duplex, handler: RequestHandler): ServerConnection {
@@ -38,7 +38,14 @@ class Http2ServerConnection implements ServerConnection {
     session.setLocalWindowSize(HTTP2.connectionWindowBytes);
     session.on('error', () => {}); // each of its streams hears of it by itself
     // The raw list: the object that comes first has lost the order, and has joined what was sent twice.
-    session.on('stream', (stream, _headers, flags, rawHeaders: string[]) => this.#onStream(stream, flags, rawHeaders));
+    session.on('stream', (stream, _headers, flags, rawHeaders: string[]) => {
+      try {
+        this.#onStream(stream, flags, rawHeaders);
+      } catch (error) {
+        this.#handler.onMistake(error);
+        stream.close(NGHTTP2_INTERNAL_ERROR);
+      }
+    });
   }
 
   drain(): void {
@@ -60,7 +67,7 @@ class Http2ServerConnection implements ServerConnection {
     this.#watch(stream);
     const ended = (flags & NGHTTP2_FLAG_END_STREAM) !== 0;
     const head = readRequestHead(rawHeaders, ended, this.#handler.pathNormalization);
-    const half = new Http2ServerStream(stream);
+    const half = new Http2ServerStream(stream, (error) => this.#handler.onMistake(error));
     if (typeof head !== 'string') {
       half.listen(this.#handler.onRequest(head, half));
       return;

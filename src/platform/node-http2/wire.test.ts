@@ -46,7 +46,7 @@ function clientRig(): {
   far.on('data', (data: Buffer) => {
     wire = Buffer.concat([wire, data]);
   });
-  const connection = nodeHttp2.connect(near, { onIdle() {}, onClosed() {} });
+  const connection = nodeHttp2.connect(near, { onIdle() {}, onClosed() {}, onMistake: assert.ifError });
   far.write(settingsAndAck());
   return {
     send(head, end) {
@@ -147,6 +147,7 @@ async function serverRig(
   nodeHttp2.accept(near, {
     pathNormalization: 'BASE',
     onProblem: ({ details }) => log.push(details),
+    onMistake: (error) => log.push(String(error)),
     onRequest(_head, stream) {
       streams.push(stream);
       return {

@@ -1,5 +1,6 @@
 import net from 'node:net';
 import type { Duplex } from 'node:stream';
+import { caughtBy } from '#model/effects/mishaps.ts';
 import type { RelayOptions, RelayResult } from '#model/effects/relay.ts';
 import { DirectDuplex } from '#platform/relay/direct-duplex.ts';
 import { DirectEnd, DuplexEnd } from '#platform/relay/duplex-end.ts';
@@ -70,6 +71,12 @@ class Relay {
     this.#options.onBytes?.('a', bytes);
   }
 
+  /** Half of a chunk may have been passed on: the connection ends, others do not hear of it. */
+  readonly #onMistake = (error: unknown): void => {
+    this.#abort(error instanceof Error ? error : new Error(String(error)));
+    this.#options.onMistake?.(error);
+  };
+
   #countB(bytes: number): void {
     this.#result.bytesFromB += bytes;
     this.#options.onBytes?.('b', bytes);
@@ -84,13 +91,18 @@ class Relay {
 
   #connect(from: RelayEnd, to: RelayEnd, count: (bytes: number) => void): void {
     // `from` reads into a buffer that others use, too: `to` has taken the bytes, or copied them, when it returns.
-    to.onReady(() => from.resume());
+    to.onReady(caughtBy(this.#onMistake, () => from.resume()));
     from.read({
       bytes: (buffer, start, end) => {
-        count(end - start);
-        return to.write(buffer, start, end);
+        try {
+          count(end - start);
+          return to.write(buffer, start, end);
+        } catch (error) {
+          this.#onMistake(error);
+          return false;
+        }
       },
-      flush: () => to.flush(),
+      flush: caughtBy(this.#onMistake, () => to.flush()),
     });
   }
 

@@ -47,7 +47,7 @@ export function keep({ name, start, meshIsUp, clock, tell }: KeeperOptions): Kee
       part = start();
     }
   };
-  void watch();
+  watch().catch(departed.reject); // a part that cannot be started at all is told to whoever waits for its end
   return {
     name,
     departed: departed.promise,

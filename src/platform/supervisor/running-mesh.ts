@@ -1,4 +1,5 @@
 import { writeFileSync } from 'node:fs';
+import { toLastResort } from '#model/effects/mishaps.ts';
 import { WeftError } from '#model/error.ts';
 import { COMMAND } from '#model/settings/host.ts';
 import type { NodeGrant } from '#model/trust/grant.ts';
@@ -63,9 +64,11 @@ export class RunningMesh {
     writeFileSync(rootFile, rootsPem);
     writeFileSync(tokenFile, token, { mode: 0o600 });
     this.#agent = this.#keep('the agent', agentArgs);
-    void this.#agent.departed.then(({ exitCode }) => {
-      this.#agentLeft = exitCode === 0;
-    });
+    this.#agent.departed
+      .then(({ exitCode }) => {
+        this.#agentLeft = exitCode === 0;
+      })
+      .catch(toLastResort);
     await waitFor('agent', COMMAND.agentStartMs, async () => {
       const { connected, syncedAt, error } = (await agentClient(agentSocket).status()).controlPlane;
       return connected && syncedAt !== null ? null : (error ?? 'it waits for the state of the mesh');
@@ -81,7 +84,7 @@ export class RunningMesh {
       if (this.#up)
         await controlClient(this.#plan.controlSocket)
           .stopWaypoints()
-          .catch(() => {});
+          .catch(() => {}); // what is left of them ends with the control plane
       await this.#leave(this.#agent);
     }
     await control?.stop(COMMAND.controlStopMs);
@@ -89,8 +92,8 @@ export class RunningMesh {
 
   /** Ends every process at once, whatever it leaves. */
   abandon(): never {
-    void this.#control?.stop(0);
-    void this.#agent?.stop(0);
+    this.#control?.stop(0).catch(toLastResort);
+    this.#agent?.stop(0).catch(toLastResort);
     process.stderr.write('weft: ended at once; weft uninstall removes what is left\n');
     process.exit(1);
   }
@@ -118,7 +121,7 @@ export class RunningMesh {
       clock: systemClock,
       tell: (sentence) => void process.stderr.write(`weft: ${sentence}\n`),
     });
-    void keeper.departed.then(this.#reportDeparture);
+    keeper.departed.then(this.#reportDeparture).catch(toLastResort);
     return keeper;
   }
 }

@@ -33,7 +33,10 @@ export async function serveMetrics(meters: Meters, place: MetricsPlace | null, l
   const server = createServer((request, response) => {
     scrapes++;
     response.once('close', () => scrapes--);
-    void answer(meters, request, response, scrapes);
+    answer(meters, request, response, scrapes).catch((error: unknown) => {
+      log.error({ err: error }, 'the metrics page could not be made');
+      response.destroy();
+    });
   });
   server.requestTimeout = TELEMETRY.scrapeMs;
   server.headersTimeout = TELEMETRY.scrapeMs;
@@ -47,6 +50,7 @@ export async function serveMetrics(meters: Meters, place: MetricsPlace | null, l
       log.warn({ address: where, error: error.message }, 'no metrics page: choose another address with --stats');
       resolve({ address: null, problems: [problem], close() {} });
     });
+    server.on('error', (error) => log.warn({ error: error.message }, 'a scrape could not be accepted'));
     server.listen({ port: place.port, ...(place.host === null ? {} : { host: place.host }) }, () => {
       const close = (): void => {
         server.close();

@@ -1,5 +1,6 @@
 import { readdirSync } from 'node:fs';
 import type { Clock } from '#model/effects/clock.ts';
+import type { Mishaps } from '#model/effects/mishaps.ts';
 import type { Meters } from '#model/telemetry/meters.ts';
 import type { DiscoveryStatus } from '#platform/grpc/discovery-client.ts';
 import type { CertificateStatus } from '#protocol/ca/certificate-cache.ts';
@@ -10,6 +11,7 @@ export type ProcessParts = {
   version: string;
   certificates: () => readonly CertificateStatus[];
   discovery: () => DiscoveryStatus;
+  mishaps: Mishaps;
   clock: Clock;
 };
 
@@ -38,10 +40,11 @@ export function readProcessMetrics(meters: Meters, parts: ProcessParts): void {
 /** Shows what any process of the mesh has: its version, and what it takes from its machine. */
 export function readOwnProcess(
   meters: Meters,
-  { component, version, clock }: Pick<ProcessParts, 'version' | 'clock'> & { component: string },
+  { component, version, mishaps, clock }: Pick<ProcessParts, 'version' | 'mishaps' | 'clock'> & { component: string },
 ): void {
   const startSeconds = clock.nowMs() / 1_000 - process.uptime();
   meters.read('istio_build', () => [{ labels: { component, tag: version }, value: 1 }]);
+  meters.read('weft_mishaps_total', () => [...mishaps.counts()].map(([entry, value]) => ({ labels: { entry }, value })));
   meters.readValue('process_cpu_seconds_total', () => {
     const { user, system } = process.cpuUsage();
     return (user + system) / 1_000_000;

@@ -145,19 +145,20 @@ export class CertificateCache {
       // Identities that a connection waits for go before renewals and warming.
       const awaited = this.#queue.findIndex(({ waiters }) => waiters.length > 0);
       const [entry] = this.#queue.splice(Math.max(awaited, 0), 1);
-      if (entry !== undefined) void this.#request(entry);
+      if (entry !== undefined)
+        this.#request(entry).catch((error: unknown) => this.#options.log.error({ err: error }, 'a certificate was not told'));
     }
   }
 
   async #request(entry: Entry): Promise<void> {
     this.#fetching += 1;
     entry.state = 'fetching';
-    try {
-      const credentials = await this.#obtain(entry.identity);
-      this.#finish(entry, () => this.#succeed(entry, credentials));
-    } catch (error) {
-      this.#finish(entry, () => this.#fail(entry, error instanceof Error ? error : new Error(String(error))));
-    }
+    // Concluded once, whatever a listener throws: a place given back twice would let more fetches run than there are places.
+    const conclude = await this.#obtain(entry.identity).then(
+      (credentials) => () => this.#succeed(entry, credentials),
+      (error: unknown) => () => this.#fail(entry, error instanceof Error ? error : new Error(String(error))),
+    );
+    this.#finish(entry, conclude);
   }
 
   async #obtain(identity: Identity): Promise<Credentials> {
@@ -171,8 +172,11 @@ export class CertificateCache {
     this.#fetching -= 1;
     entry.state = 'idle';
     // An identity dropped meanwhile has no one left to tell.
-    if (this.#entries.get(entry.name) === entry) conclude();
-    this.#startFetches();
+    try {
+      if (this.#entries.get(entry.name) === entry) conclude();
+    } finally {
+      this.#startFetches();
+    }
   }
 
   #succeed(entry: Entry, credentials: Credentials): void {

@@ -89,6 +89,8 @@ export type RequestHandler = {
   onRequest(head: RequestHead, stream: ServerStream): ServerEvents;
   /** A message that never became a request; already answered. */
   onProblem(problem: ProtocolProblem): void;
+  /** A mistake of ours over one connection or stream; that one has been cut. */
+  onMistake(error: unknown): void;
 };
 
 /** One downstream connection that speaks HTTP. */
@@ -146,6 +148,8 @@ export type ClientOwner = {
   onIdle(connection: ClientConnection): void;
   /** It will take no more. */
   onClosed(connection: ClientConnection): void;
+  /** A mistake of ours over one connection or stream; that one has failed. */
+  onMistake(error: unknown): void;
 };
 
 /** HTTP/2 with prior knowledge over any byte stream. An effect, so that the codec behind it can change. */

@@ -71,6 +71,11 @@ export class DeltaClientSession {
     return this.#subscriptions.every(({ typeUrl }) => this.#answered.has(typeUrl));
   }
 
+  /** What is held may not be what is in force: the next stream asks for all of it again, and still hears what was removed. */
+  distrust(): void {
+    for (const held of this.#held.values()) for (const [name, one] of held) held.set(name, { ...one, version: '' });
+  }
+
   receive(response: DeltaDiscoveryResponse): ClientUpdate {
     const { typeUrl } = response;
     const updated: DecodedResource[] = [];

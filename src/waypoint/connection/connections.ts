@@ -39,7 +39,13 @@ export class Connections {
     });
     const { destination } = facts;
     const declared = destination.kind === 'service' ? declaredBy(destination.appProtocol) : 'anything';
-    detectProtocol(stream, declared, effects.clock, (protocol, early) => this.#begin(protocol, stream, facts, early));
+    detectProtocol(stream, declared, effects.clock, {
+      decided: (protocol, early) => this.#begin(protocol, stream, facts, early),
+      mistaken: (error) => {
+        effects.mishaps.report('accept', error);
+        stream.destroy();
+      },
+    });
   }
 
   /** Lets every request finish, then closes. */

@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream';
 import { pickLeastLoaded } from '#model/balancing/least-request.ts';
+import { regardless } from '#model/effects/mishaps.ts';
 import { decideL7, type PolicyVerdict } from '#model/policy/l7.ts';
 import { type RecordPath, recordOf } from '#model/telemetry/access-record.ts';
 import type { CloseCause, ResponseFlag } from '#model/telemetry/close-cause.ts';
@@ -72,14 +73,18 @@ export class TcpConnection implements LiveConnection {
     this.#endpoint = endpoint;
     // From now on it counts as load, so that a slow connect does not draw everybody else to the same endpoint.
     endpoint.active++;
-    dial(this.#context.self, this.#context.effects, endpoint, this.#facts.client).then((outcome) => {
-      if (outcome.kind === 'open') this.#relay(outcome.stream, early);
-      else {
+    dial(this.#context.self, this.#context.effects, endpoint, this.#facts.client)
+      .then((outcome) => {
+        if (outcome.kind === 'open') return this.#relay(outcome.stream, early);
         this.#context.counters.upstreamConnectFailures++;
         this.#finish('UF', outcome.problem.details, 'connect-failed');
         this.#stream.destroy();
-      }
-    });
+      })
+      .catch((error: unknown) => {
+        this.#context.effects.mishaps.report('relay', error);
+        this.#stream.destroy();
+        regardless(() => this.#finish('LR', 'a mistake of the waypoint', 'other'));
+      });
   }
 
   /** What the policies of `snapshot` say of this connection. */
@@ -110,7 +115,7 @@ export class TcpConnection implements LiveConnection {
     return service === null ? null : pickLeastLoaded(service.set, effects.random);
   }
 
-  #relay(upstream: Duplex, early: Buffer): void {
+  async #relay(upstream: Duplex, early: Buffer): Promise<void> {
     if (this.#over) {
       upstream.destroy();
       return;
@@ -122,10 +127,18 @@ export class TcpConnection implements LiveConnection {
       if (from === 'a') this.#receivedBytes += bytes;
       else this.#sentBytes += bytes;
     };
-    this.#context.effects.relay(this.#stream, upstream, { early: { a: early }, onBytes }).then(({ brokenBy, error }) => {
+    try {
+      const { brokenBy, error } = await this.#context.effects.relay(this.#stream, upstream, {
+        early: { a: early },
+        onBytes,
+        onMistake: (mistake) => this.#context.effects.mishaps.report('relay', mistake),
+      });
       if (brokenBy === null) this.#finish('-', '', null);
       else this.#finish(brokenBy === 'a' ? 'DC' : 'UC', error?.message ?? 'connection closed', null);
-    });
+    } catch (mistake) {
+      upstream.destroy(); // nobody else knows of it
+      throw mistake;
+    }
   }
 
   #finish(flag: ResponseFlag, details: string, cause: CloseCause | null): void {

@@ -1,14 +1,16 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { parseIp } from '#model/address/ip.ts';
+import { SILENT_MISHAPS } from '#model/effects/mishaps.ts';
 import { MeshState } from '#model/mesh/mesh-state.ts';
 import { SteppedClock } from '#platform/stepped-clock.testing.ts';
 import { StringHeaders } from '#protocol/http/header-block.ts';
 import type { ClientConnection, ClientStream, RequestHead, ServerStream, UpstreamProblem } from '#protocol/http/message.ts';
 import { connectionFacts } from '#waypoint/connection/connection-facts.ts';
 import { BodyKeeper, KeptBodies } from '#waypoint/exchange/body-keeper.ts';
-import { Carrier, type Flow } from '#waypoint/exchange/carrier.ts';
+import { Carrier } from '#waypoint/exchange/carrier.ts';
 import { Exchange } from '#waypoint/exchange/exchange.ts';
+import type { Flow } from '#waypoint/exchange/flow.ts';
 import { Counters } from '#waypoint/self/counters.ts';
 import { NO_CONFIGURATION } from '#waypoint/state/snapshot.ts';
 
@@ -35,7 +37,7 @@ function rig(bytesMax: number) {
     write: () => true,
     end: () => said.push('end'),
   } as unknown as ServerStream;
-  const flow: Flow = { tryAgain: () => true, requestEnded() {}, response() {}, end: () => said.push('over') };
+  const flow: Flow<Carrier> = { tryAgain: () => true, requestEnded() {}, response() {}, end: () => said.push('over') };
   const stranger = {
     stream: null as never,
     peer: null,
@@ -58,6 +60,7 @@ function rig(bytesMax: number) {
     flow,
     live: new Set(),
     relay: () => assert.fail('nothing is upgraded'),
+    mishaps: SILENT_MISHAPS,
   });
   carrier.keepBody(new BodyKeeper(bytesMax, new KeptBodies(bytesMax)));
   return { said, carrier, exchange };

@@ -1,6 +1,5 @@
 import type { Duplex } from 'node:stream';
-import type { Clock } from '#model/effects/clock.ts';
-import type { Relay } from '#model/effects/relay.ts';
+import { guard, regardless } from '#model/effects/mishaps.ts';
 import type { AttemptFacts } from '#model/resilience/attempts.ts';
 import type { ResponseFlag } from '#model/telemetry/close-cause.ts';
 import type { HeaderBlock } from '#protocol/http/header-block.ts';
@@ -15,28 +14,10 @@ import type {
 } from '#protocol/http/message.ts';
 import type { BodyKeeper } from '#waypoint/exchange/body-keeper.ts';
 import { authorizeExchange, type Exchange } from '#waypoint/exchange/exchange.ts';
+import type { CarrierContext } from '#waypoint/exchange/flow.ts';
 import { deniedReply, type LocalReply, REPLY, renderReply, replyFor } from '#waypoint/exchange/local-reply.ts';
-import type { Counters } from '#waypoint/self/counters.ts';
+import { relayUpgraded } from '#waypoint/exchange/upgraded.ts';
 import type { LiveConnection, Snapshot } from '#waypoint/state/snapshot.ts';
-
-/** What a carrier tells the stages. */
-export type Flow = {
-  /** A try has failed. True: there is another, which has begun. */
-  tryAgain(exchange: Exchange, carrier: Carrier, problem: UpstreamProblem): boolean;
-  requestEnded(exchange: Exchange, carrier: Carrier): void;
-  /** Before a response head goes out; `local`: it is an answer of our own. */
-  response(exchange: Exchange, head: ResponseHead, local: boolean): void;
-  end(exchange: Exchange, carrier: Carrier): void;
-};
-
-/** What a carrier shares with all others. `live`: the exchanges under way. */
-export type CarrierContext = {
-  readonly clock: Clock;
-  readonly counters: Counters;
-  readonly flow: Flow;
-  readonly live: Set<LiveConnection>;
-  readonly relay: Relay;
-};
 
 /**
  * Moves one request and its response between its two halves, and ends the exchange exactly once. It is what both
@@ -44,7 +25,7 @@ export type CarrierContext = {
  */
 export class Carrier implements ServerEvents, ClientEvents, LiveConnection {
   readonly #exchange: Exchange;
-  readonly #context: CarrierContext;
+  readonly #context: CarrierContext<Carrier>;
   #upstream: ClientStream | null = null;
   #upgraded: Duplex | null = null;
   #kept: BodyKeeper | null = null;
@@ -52,7 +33,7 @@ export class Carrier implements ServerEvents, ClientEvents, LiveConnection {
   #informed = false;
   #responded = false;
 
-  constructor(exchange: Exchange, context: CarrierContext) {
+  constructor(exchange: Exchange, context: CarrierContext<Carrier>) {
     this.#exchange = exchange;
     this.#context = context;
     // No `onBodyEnd` will come for it, and the upstream's time is counted from here.
@@ -109,15 +90,24 @@ export class Carrier implements ServerEvents, ClientEvents, LiveConnection {
     this.#beginResponse(head, true);
     // Over before it is written: writing may bring the client's next request, or tell at once that the client is gone.
     this.#finish(reply.flag);
-    exchange.stream.respond(head, body === null);
-    if (body === null) return;
-    exchange.stream.write(body);
-    exchange.stream.end(null);
+    this.#complete(() => {
+      exchange.stream.respond(head, body === null);
+      if (body === null) return;
+      exchange.stream.write(body);
+      exchange.stream.end(null);
+    });
   }
 
   /** The request took longer than its route allows: 504, or a cut if the response has begun (W39). */
   timeOut(): void {
     this.reply(REPLY.timeout);
+  }
+
+  /** A mistake of ours over this exchange: it ends, with 500 if nothing of a response has gone out. */
+  giveUp(): void {
+    regardless(() => this.reply(REPLY.mistake));
+    // Answering it may be what went wrong.
+    if (!this.#exchange.over) regardless(() => this.#breakOff('LR', 'a mistake of the waypoint'));
   }
 
   /** No connection could be had, or the upstream gave no complete response. */
@@ -186,7 +176,7 @@ export class Carrier implements ServerEvents, ClientEvents, LiveConnection {
       this.#upstream = null;
       this.#finish('-');
     }
-    exchange.stream.respond(head, end);
+    this.#complete(() => exchange.stream.respond(head, end));
   }
 
   onResponseBody(data: Buffer): boolean {
@@ -201,11 +191,14 @@ export class Carrier implements ServerEvents, ClientEvents, LiveConnection {
     // In gRPC the status that counts comes last; in the head it is there only when nothing else follows.
     if (trailers !== null && exchange.isGrpc) exchange.grpcStatus = trailers.get('grpc-status') ?? exchange.grpcStatus;
     this.#finish('-');
-    exchange.stream.end(trailers);
+    this.#complete(() => exchange.stream.end(trailers));
   }
 
   onFailure(problem: UpstreamProblem): void {
-    this.fail(problem);
+    this.#guard(
+      () => this.fail(problem),
+      () => this.giveUp(),
+    );
   }
 
   onUpstreamWritable(): void {
@@ -234,7 +227,13 @@ export class Carrier implements ServerEvents, ClientEvents, LiveConnection {
       return;
     }
     this.#upgraded = downstream.stream;
-    this.#context.relay(downstream.stream, upstream, { early: { a: downstream.early, b: early } }).then((end) => {
+    const parts = {
+      relay: this.#context.relay,
+      mishaps: this.#context.mishaps,
+      downstream,
+      upstream: { stream: upstream, early },
+    };
+    relayUpgraded(parts, (end) => {
       exchange.bytesReceived += end.bytesFromA;
       exchange.bytesSent += end.bytesFromB;
       if (!exchange.over) this.#finish(end.brokenBy === null ? '-' : end.brokenBy === 'a' ? 'DC' : 'UC');
@@ -269,13 +268,26 @@ export class Carrier implements ServerEvents, ClientEvents, LiveConnection {
     this.#exchange.stream.reset();
   }
 
+  /** The exchange may be over by now: nobody else would end the client's half if this cannot. */
+  #complete(act: () => void): void {
+    this.#guard(act, () => this.#exchange.stream.reset());
+  }
+
+  #guard(act: () => void, drop: () => void): void {
+    guard(this.#context.mishaps, 'request', act, drop);
+  }
+
   #finish(flag: ResponseFlag): void {
     this.#exchange.over = true;
     this.#exchange.flag = flag;
     this.#kept?.release();
     this.#kept = null;
     this.#context.live.delete(this);
-    this.#context.flow.end(this.#exchange, this);
+    // What is only told at the end must not keep the end itself from the client.
+    this.#guard(
+      () => this.#context.flow.end(this.#exchange, this),
+      () => {},
+    );
   }
 }
 

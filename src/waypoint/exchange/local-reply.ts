@@ -20,6 +20,8 @@ export const REPLY = {
   noBackend: reply(500, '', '-', 'no_backend_with_weight'),
   noHealthyUpstream: reply(503, 'no healthy upstream', 'UH', 'no_healthy_upstream'),
   upgradeRefused: reply(403, '', '-', 'upgrade_failed'),
+  /** A mistake of ours: what threw has decided nothing, so the request must not pass. */
+  mistake: reply(500, '', '-', 'stage_failed'),
   timeout: reply(504, 'upstream request timeout', 'UT', 'response_timeout'),
 } as const;
 

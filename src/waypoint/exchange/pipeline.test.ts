@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { parseIp } from '#model/address/ip.ts';
+import { SILENT_MISHAPS } from '#model/effects/mishaps.ts';
 import { aWorkload } from '#model/mesh/mesh-fixtures.testing.ts';
 import type { AttemptDecision } from '#model/resilience/attempts.ts';
 import type { ResponseHead, UpstreamProblem } from '#protocol/http/message.ts';
@@ -17,15 +18,14 @@ const AGAIN: AttemptDecision = { kind: 'try-again', endpoint: 'same', freshConne
 /** A pipeline of stages that write down what is asked of them, and an exchange that has nothing else. */
 function run(stages: (said: string[]) => Stage[]) {
   const said: string[] = [];
-  const pipeline = new Pipeline(stages(said));
+  const pipeline = new Pipeline(stages(said), SILENT_MISHAPS);
   const replies: string[] = [];
   const exchange = { over: false, attempt: null } as unknown as Exchange;
-  const carrier = {
-    reply(reply: { details: string }): void {
-      replies.push(reply.details);
-      exchange.over = true;
-    },
-  } as unknown as Carrier;
+  const reply = ({ details }: { details: string }): void => {
+    replies.push(details);
+    exchange.over = true;
+  };
+  const carrier = { reply, giveUp: () => reply(REPLY.mistake) } as unknown as Carrier;
   return { said, replies, exchange, carrier, pipeline };
 }
 

@@ -1,11 +1,10 @@
+import type { Mishaps } from '#model/effects/mishaps.ts';
 import type { ResponseHead, UpstreamProblem } from '#protocol/http/message.ts';
 import { Attempt } from '#waypoint/exchange/attempt.ts';
-import type { Carrier, Flow } from '#waypoint/exchange/carrier.ts';
+import type { Carrier } from '#waypoint/exchange/carrier.ts';
 import type { Exchange } from '#waypoint/exchange/exchange.ts';
-import { reply } from '#waypoint/exchange/local-reply.ts';
+import type { Flow } from '#waypoint/exchange/flow.ts';
 import type { Stage, StageResult } from '#waypoint/exchange/stage.ts';
-
-const STAGE_FAILED = reply(500, '', '-', 'stage_failed');
 
 type Hook = Exclude<keyof Stage, 'name'>;
 type StageWith<H extends Hook> = Stage & Required<Pick<Stage, H>>;
@@ -14,7 +13,8 @@ type StageWith<H extends Hook> = Stage & Required<Pick<Stage, H>>;
  * Runs the fixed list of stages for each exchange: every `request`, then every `attempt` for each try. Without an
  * asynchronous stage nothing here allocates but the try itself.
  */
-export class Pipeline implements Flow {
+export class Pipeline implements Flow<Carrier> {
+  readonly #mishaps: Mishaps;
   // By hook, so that a request does not visit the stages that have nothing to say.
   readonly #requests: readonly StageWith<'request'>[];
   readonly #attempts: readonly StageWith<'attempt'>[];
@@ -26,7 +26,8 @@ export class Pipeline implements Flow {
   readonly #ends: readonly StageWith<'end'>[];
 
   /** `stages` in the order in which a request meets them. */
-  constructor(stages: readonly Stage[]) {
+  constructor(stages: readonly Stage[], mishaps: Mishaps) {
+    this.#mishaps = mishaps;
     this.#requests = having(stages, 'request');
     this.#attempts = having(stages, 'attempt');
     this.#attemptFailures = having(stages, 'attemptFailed');
@@ -95,13 +96,15 @@ export class Pipeline implements Flow {
   }
 
   #wait(pending: Promise<StageResult>, at: number, exchange: Exchange, carrier: Carrier): void {
-    pending.then(
-      (result) => {
+    pending
+      .then((result) => {
         if (!exchange.over && !settles(result, carrier)) this.#runFrom(at + 1, exchange, carrier);
-      },
+      })
       // A stage that throws has decided nothing: letting the request pass could skip a policy.
-      () => carrier.reply(STAGE_FAILED),
-    );
+      .catch((error: unknown) => {
+        this.#mishaps.report('request', error);
+        carrier.giveUp();
+      });
   }
 }
 

@@ -1,3 +1,4 @@
+import { guard } from '#model/effects/mishaps.ts';
 import type { RequestHandler } from '#protocol/http/message.ts';
 import type { ConnectionFacts } from '#waypoint/connection/connection-facts.ts';
 import { refusalRecord } from '#waypoint/connection/report.ts';
@@ -23,8 +24,8 @@ export type RequestContext = {
 /** Makes, for each downstream connection, what turns its requests into exchanges and sends them through the stages. */
 export function requestHandlers(context: RequestContext): (facts: ConnectionFacts) => RequestHandler {
   const { effects, counters, telemetry, pipeline, live, state } = context;
-  const { clock, relay } = effects;
-  const carriers = { clock, counters, flow: pipeline, live, relay };
+  const { clock, relay, mishaps } = effects;
+  const carriers = { clock, counters, flow: pipeline, live, relay, mishaps };
   return (facts) => ({
     // Asked for each request and not once per connection: a connection lives through many configurations, and what looks at
     // the path compares it with values of the one in force.
@@ -36,7 +37,12 @@ export function requestHandlers(context: RequestContext): (facts: ConnectionFact
       counters.openRequests++;
       const exchange = new Exchange(facts, head, stream, state.snapshot, clock.nowMs());
       const carrier = new Carrier(exchange, carriers);
-      pipeline.run(exchange, carrier);
+      guard(
+        mishaps,
+        'request',
+        () => pipeline.run(exchange, carrier),
+        () => carrier.giveUp(),
+      );
       return carrier;
     },
     onProblem({ status, details }) {
@@ -44,5 +50,6 @@ export function requestHandlers(context: RequestContext): (facts: ConnectionFact
       const record = refusalRecord(telemetry, facts.record, 'protocol-error', details);
       effects.log.info({ ...record, response_code: status }, 'refused a message');
     },
+    onMistake: (error) => mishaps.report('request', error),
   });
 }

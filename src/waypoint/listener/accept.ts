@@ -1,5 +1,5 @@
 import type { Duplex } from 'node:stream';
-import { type IpAddress, parseIp } from '#model/address/ip.ts';
+import { type IpAddress, tryParseIp } from '#model/address/ip.ts';
 import type { Log } from '#model/effects/log.ts';
 import type { Identity } from '#model/identity/identity.ts';
 import { forwardedClient } from '#protocol/hbone/headers.ts';
@@ -47,7 +47,7 @@ export function acceptLocal(door: Door, attest: Attest, socket: LocalSocket, log
   const remote = placeOf(socket.remoteAddress, socket.remotePort);
   const local = placeOf(socket.localAddress, socket.localPort);
   if (remote === null || local === null) {
-    socket.destroy(); // reset before it was accepted
+    socket.destroy(); // reset before it was accepted, or from a link-local address
     return;
   }
   const attestation = attest({ remote, local });
@@ -69,5 +69,6 @@ export function acceptLocal(door: Door, attest: Attest, socket: LocalSocket, log
 }
 
 function placeOf(address: string | undefined, port: number | undefined): Place | null {
-  return address === undefined || port === undefined ? null : { ip: parseIp(address), port };
+  const ip = tryParseIp(address ?? ''); // null with a zone, as in fe80::1%eth0: nobody of the mesh, and no reason to throw
+  return ip === null || port === undefined ? null : { ip, port };
 }

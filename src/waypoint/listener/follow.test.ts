@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
+import { SILENT_MISHAPS } from '#model/effects/mishaps.ts';
 import type { Touched } from '#model/mesh/mesh-state.ts';
 import type { WaypointConfig } from '#model/waypoint/config.ts';
 import { followConfiguration } from '#waypoint/listener/follow.ts';
@@ -28,7 +29,7 @@ function follower() {
       drainTunnels: async () => void said.push('drain tunnels'),
       close: say('close'),
     };
-  });
+  }, SILENT_MISHAPS);
   return { said, follow };
 }
 

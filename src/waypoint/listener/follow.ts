@@ -1,3 +1,4 @@
+import { guard, type Mishaps } from '#model/effects/mishaps.ts';
 import type { Touched } from '#model/mesh/mesh-state.ts';
 import type { WaypointConfig } from '#model/waypoint/config.ts';
 import type { Waypoint } from '#waypoint/waypoint.ts';
@@ -19,25 +20,44 @@ export type Follower = {
   configured(config: WaypointConfig | null): void;
   /** Ends what is served, in order. */
   stop(): Promise<void>;
+  /** Rejects when serving could not begin (a port is taken): the process has nothing to go on for. Resolves never. */
+  readonly failed: Promise<never>;
 };
 
 /**
  * Starts a waypoint with its first configuration, so that nothing is answered before it is known what applies, and keeps
  * it up to date from then on. A later loss of the configuration makes it refuse (promise 2); it goes on listening.
  */
-export function followConfiguration(start: (config: WaypointConfig) => Promise<Serving>): Follower {
+export function followConfiguration(start: (config: WaypointConfig) => Promise<Serving>, mishaps: Mishaps): Follower {
   let serving: Promise<Serving> | null = null;
+  const { promise: failed, reject } = Promise.withResolvers<never>();
+  failed.catch(() => {}); // told to whoever waits for it; nobody has to
+  // What a half-applied change lets through is not known: nothing is, until the next configuration (promise 2).
+  const change = (act: (waypoint: Serving['waypoint']) => void): void => {
+    const apply = ({ waypoint }: Serving): void =>
+      guard(
+        mishaps,
+        'discovery',
+        () => act(waypoint),
+        () => waypoint.configure(null),
+      );
+    serving?.then(apply).catch((error: unknown) => mishaps.report('discovery', error));
+  };
   return {
+    failed,
     meshChanged(touched) {
-      void serving?.then(({ waypoint }) => waypoint.meshChanged(touched));
+      change((waypoint) => waypoint.meshChanged(touched));
     },
     configured(config) {
-      if (config !== null) serving ??= start(config);
-      void serving?.then(({ waypoint }) => waypoint.configure(config));
+      if (config !== null && serving === null) {
+        serving = start(config);
+        serving.catch(reject);
+      }
+      change((waypoint) => waypoint.configure(config));
     },
     async stop() {
-      const running = await serving;
-      if (running === null) return;
+      const running = await serving?.catch(() => null); // told by `failed`
+      if (running === null || running === undefined) return;
       running.stopListening();
       running.waypoint.drain();
       await running.drainTunnels();

@@ -2,6 +2,7 @@ import type { Duplex } from 'node:stream';
 import type { IpAddress } from '#model/address/ip.ts';
 import type { Clock, Random } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
+import type { Mishaps } from '#model/effects/mishaps.ts';
 import type { Relay } from '#model/effects/relay.ts';
 import type { Identity } from '#model/identity/identity.ts';
 import type { Workload } from '#model/mesh/workload.ts';
@@ -16,6 +17,8 @@ export type WaypointEffects = {
   clock: Clock;
   random: Random;
   log: Log;
+  /** Hears of mistakes that one connection or request brought to light. */
+  mishaps: Mishaps;
   /** A version 4 UUID. */
   newUuid(): string;
   /** As many random bytes. */

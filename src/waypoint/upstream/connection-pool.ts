@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream';
 import type { Clock } from '#model/effects/clock.ts';
+import type { Mishaps } from '#model/effects/mishaps.ts';
 import { WAYPOINT } from '#model/settings/waypoints.ts';
 import type { ClientConnection, ClientOwner, Http2Engine, HttpVersion, UpstreamProblem } from '#protocol/http/message.ts';
 import { Http1ClientConnection } from '#protocol/http/v1/client-connection.ts';
@@ -21,6 +22,7 @@ type PoolEffects = {
   readonly clock: Clock;
   readonly http2: Http2Engine;
   readonly counters: Counters;
+  readonly mishaps: Mishaps;
   dial(): Promise<DialOutcome>;
 };
 
@@ -65,6 +67,10 @@ export class ConnectionPool implements ClientOwner {
     if (connection instanceof Http1ClientConnection) this.#closing.delete(connection);
     const at = this.#idle.findIndex((idle) => idle.connection === connection);
     if (at >= 0) this.#idle.splice(at, 1);
+  }
+
+  onMistake(error: unknown): void {
+    this.#effects.mishaps.report('upstream', error);
   }
 
   /** Closes connections that were idle too long; true when none is left. */
@@ -143,6 +149,13 @@ export class ConnectionPool implements ClientOwner {
       return outcome;
     }
     this.#effects.counters.upstreamConnections++;
-    return { kind: 'ready', connection: connect(outcome.stream) };
+    try {
+      return { kind: 'ready', connection: connect(outcome.stream) };
+    } catch (error) {
+      this.#open--;
+      outcome.stream.destroy();
+      this.onMistake(error);
+      return { kind: 'failed', problem: { kind: 'local-reset', details: 'a mistake of the waypoint', staleConnection: false } };
+    }
   }
 }

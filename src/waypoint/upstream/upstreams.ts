@@ -82,6 +82,7 @@ export class Upstreams {
     const pool = new ConnectionPool({
       clock: effects.clock,
       http2: effects.http2,
+      mishaps: effects.mishaps,
       counters,
       dial: () => dial(self, effects, endpoint, client),
     });

@@ -2,8 +2,10 @@
  * Whoever has a node's token: registers workloads, asks for certificates and follows discovery with it, then prints what came
  * of each. Argument: JSON with `control`, `rootFile`, `node`, `token`, `workloads` and `identities` (`<namespace>/<account>`).
  */
+
 import { readFileSync } from 'node:fs';
 import { SILENT_LOG } from '#model/effects/log.ts';
+import { SILENT_MISHAPS } from '#model/effects/mishaps.ts';
 import { messageOf } from '#model/error.ts';
 import { parseIdentity } from '#model/identity/identity.ts';
 import type { Registration } from '#model/mesh/registration.ts';
@@ -66,6 +68,7 @@ const discovery = new DiscoveryClient({
   waypoint: null,
   clock: systemClock,
   log: SILENT_LOG,
+  mishaps: SILENT_MISHAPS,
   onMesh() {},
 });
 discovery.start();

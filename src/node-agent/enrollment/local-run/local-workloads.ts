@@ -6,7 +6,6 @@ import type { StartedWorkload } from '#protocol/api/agent.ts';
 import { type RefusedWorkload, type RegisteredAgent, Registering, type RegisteringEffects } from './registering.ts';
 
 const NAME = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
-
 /** Names one workload of a node. */
 export type WorkloadKey = { namespace: string; name: string };
 /** Where a workload lives. */
@@ -85,7 +84,7 @@ export class LocalWorkloads {
       );
       await this.stop(keyOf(key)).catch((error: unknown) => this.#told(error, key));
     }
-    void this.#registering.soon();
+    this.#registering.begin();
   }
 
   async #restoreAgain(local: Local): Promise<void> {
@@ -106,7 +105,8 @@ export class LocalWorkloads {
 
   /** Watches for workloads whose processes are gone; returns the stop function. */
   watch(): () => void {
-    return this.#effects.clock.every(AGENT.reapMs, () => void this.#reap());
+    const told = (error: unknown): void => this.#effects.log.error({ error: messageOf(error) }, 'cannot look for ended ones');
+    return this.#effects.clock.every(AGENT.reapMs, () => void this.#reap().catch(told));
   }
 
   /** Errors: WEFT_WORKLOAD_NAME, WEFT_WORKLOAD_EXISTS, WEFT_WORKLOAD_LEFT, WEFT_WORKLOAD_REFUSED, and those of the sandbox and the kernel. */
@@ -217,7 +217,7 @@ export class LocalWorkloads {
     if (local !== undefined) this.#agent.leave(local.request.uid);
     await this.#save();
     await this.#effects.sandboxes.remove(key, { killProcesses: true });
-    void this.#registering.soon();
+    this.#registering.begin();
   }
 
   /** Uid → a sentence that says why the control plane does not take the workload. */
@@ -232,7 +232,7 @@ export class LocalWorkloads {
 
   /** Tells the control plane the whole set again (after a reconnect). */
   refreshRegistration(): void {
-    void this.#registering.soon();
+    this.#registering.begin();
   }
 
   async #reap(): Promise<void> {

@@ -38,7 +38,8 @@ export class Registering {
 
   /** One registration at a time, each with the set as it is then; retried until the control plane takes it. */
   soon(): Promise<void> {
-    this.#registering = this.#registering.then(() => this.#register());
+    const next = (): Promise<void> => this.#register();
+    this.#registering = this.#registering.then(next, next); // one that failed must not keep the later ones from their turn
     return this.#registering;
   }
 
@@ -53,6 +54,13 @@ export class Registering {
     const { promise: late, resolve } = Promise.withResolvers<null>();
     const cancel = this.#effects.clock.after(AGENT.knowledgeDeadlineMs, () => resolve(null));
     return Promise.race([answered, late]).finally(cancel);
+  }
+
+  /** As `soon`, for whoever does not wait for it. */
+  begin(): void {
+    const told = (error: unknown): void =>
+      this.#effects.log.error({ error: messageOf(error) }, 'workloads could not be registered');
+    this.soon().catch(told);
   }
 
   /** Tells the control plane nothing any more. */
@@ -86,7 +94,7 @@ export class Registering {
     } catch (error) {
       this.#effects.log.debug({ error: messageOf(error) }, 'registration failed; it is tried again');
       if (this.#closed) return;
-      this.#cancelRetry = this.#effects.clock.after(AGENT.registerRetryMs, () => void this.soon());
+      this.#cancelRetry = this.#effects.clock.after(AGENT.registerRetryMs, () => this.begin());
     }
   }
 
@@ -99,6 +107,6 @@ export class Registering {
         this.#effects.log.error({ workload: uid, problem: message, remedy }, 'the control plane refuses this workload');
     }
     if (refused.length > 0 && !this.#closed)
-      this.#cancelRetry = this.#effects.clock.after(AGENT.refusedRetryMs, () => void this.soon());
+      this.#cancelRetry = this.#effects.clock.after(AGENT.refusedRetryMs, () => this.begin());
   }
 }

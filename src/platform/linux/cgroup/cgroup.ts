@@ -118,7 +118,7 @@ export async function removeCgroup(path: string): Promise<void> {
 
 /** Removes a cgroup if nothing is in it, and leaves it otherwise. */
 export async function removeEmptyCgroup(path: string): Promise<void> {
-  await rmdir(path).catch(() => {});
+  await rmdir(path).catch(() => {}); // gone already, or busy: whoever made it looks again
 }
 
 async function makeCgroup(path: string): Promise<void> {

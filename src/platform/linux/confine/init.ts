@@ -1,5 +1,6 @@
 import type { ChildProcess } from 'node:child_process';
 import { closeSync, openSync, readFileSync } from 'node:fs';
+import { toLastResort } from '#model/effects/mishaps.ts';
 import { WeftError } from '#model/error.ts';
 import type { CapabilityName } from '#model/rights/capabilities.ts';
 import { COMMAND, HOST } from '#model/settings/host.ts';
@@ -69,7 +70,9 @@ export function signalsTo(init: ChildProcess, ready: Promise<unknown>): (signal:
       setTimeout(() => send(signal, triesLeft - 1), COMMAND.pollMs);
     }
   };
-  return (signal) => void ready.then(() => send(signal, HOST.commandForkMs / COMMAND.pollMs));
+  return (signal) => {
+    ready.then(() => send(signal, HOST.commandForkMs / COMMAND.pollMs)).catch(toLastResort);
+  };
 }
 
 /** The first process that a process started and that still runs, by its number outside. */

@@ -1,11 +1,13 @@
 import { createSocket } from 'node:dgram';
 import { closeSync, openSync } from 'node:fs';
 import { createServer, type Server, Socket, type SocketConstructorOpts } from 'node:net';
-import { familyOf, type IpAddress, tryParseIp } from '#model/address/ip.ts';
+import { familyOf, type IpAddress } from '#model/address/ip.ts';
+import { guard, type Mishaps } from '#model/effects/mishaps.ts';
 import { WeftError } from '#model/error.ts';
 import type { Flow } from '#model/kernel/maps.ts';
 import { TUNNEL } from '#model/settings/tunnels.ts';
 import type { DatapathMaps } from '#platform/bpf/pins.ts';
+import { answerDatagrams } from './answer-datagrams.ts';
 import { destroySocket } from './destroy-socket.ts';
 import { listConnections, type NamespaceConnections } from './list-connections.ts';
 import { namespaceCookie } from './namespace.ts';
@@ -29,9 +31,10 @@ export class WorkloadNamespace {
   /** -1: closed. */
   #fd: number;
   readonly #maps: NamespaceMaps;
+  readonly #mishaps: Mishaps;
 
   /** Errors: WEFT_NETNS when the namespace cannot be opened. */
-  constructor(netnsPath: string, maps: NamespaceMaps) {
+  constructor(netnsPath: string, maps: NamespaceMaps, mishaps: Mishaps) {
     try {
       this.#fd = openSync(netnsPath, 'r');
     } catch (cause) {
@@ -42,6 +45,7 @@ export class WorkloadNamespace {
     }
     this.netnsCookie = namespaceCookie(this.#fd);
     this.#maps = maps;
+    this.#mishaps = mishaps;
   }
 
   async listen(port: number, onConnection: (socket: Socket) => void): Promise<Listening> {
@@ -63,15 +67,7 @@ export class WorkloadNamespace {
       socket.bind({ fd }, resolve);
     });
     requireExclusive(fd); // libuv shares the address of every datagram socket that it takes over
-    socket.on('error', () => {});
-    socket.on('message', (query, sender) => {
-      const ip = tryParseIp(sender.address);
-      if (ip === null) return; // link-local: a zone is no part of the mesh's addresses, and must not end the agent
-      void onQuery(query, { ip, port: sender.port }).then((reply) => {
-        if (reply !== null) socket.send(reply, sender.port, sender.address);
-      });
-    });
-    return { close: () => socket.close() };
+    return { close: answerDatagrams(socket, { answer: onQuery, dropped: (error) => this.#mishaps.report('datagram', error) }) };
   }
 
   async dial(ip: IpAddress, port: number, timeoutMs: number): Promise<Socket> {
@@ -128,12 +124,20 @@ export class WorkloadNamespace {
 
   async #listen(port: number, onConnection: (socket: Socket) => void): Promise<{ server: Server; fd: number }> {
     const { fd } = tcpListenerIn(this.#place, port);
-    const server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true }, onConnection);
+    const accept = (socket: Socket): void =>
+      guard(
+        this.#mishaps,
+        'accept',
+        () => onConnection(socket),
+        () => socket.destroy(),
+      );
+    const server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true }, accept);
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
       server.listen({ fd, backlog: TUNNEL.acceptBacklogMax }, resolve);
     });
-    server.on('error', () => {});
+    // Without a listener one connection that could not be accepted (no descriptor left) would end the agent.
+    server.on('error', (error) => this.#mishaps.report('accept', error));
     return { server, fd };
   }
 }
@@ -164,7 +168,8 @@ export function connectFd(fd: number, ip: IpAddress, port: number, timeoutMs: nu
     socket.once('error', fail);
     socket.connect({ host: ip, port }, () => {
       clearTimeout(timer);
-      socket.off('error', fail);
+      // It may break before its user listens: that shows when he writes or reads, and must not be nobody's.
+      socket.off('error', fail).on('error', () => {});
       socket.setKeepAlive(true, TUNNEL.tcpKeepAliveMs);
       resolve(socket);
     });

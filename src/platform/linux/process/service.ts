@@ -1,3 +1,4 @@
+import { toLastResort } from '#model/effects/mishaps.ts';
 import { WeftError } from '#model/error.ts';
 import { COMMAND } from '#model/settings/host.ts';
 
@@ -21,7 +22,9 @@ export async function serve(start: () => Promise<Service>): Promise<number> {
     const service = await start();
     const ended = service.ended?.then(() => true) ?? new Promise<never>(() => {});
     if (await Promise.race([asked.then(() => false), ended])) return 0;
-    void nextSignal(over.signal).then(() => process.exit(1));
+    nextSignal(over.signal)
+      .then(() => process.exit(1))
+      .catch(toLastResort);
     await stopInTime(service);
     return 0;
   } finally {

@@ -22,7 +22,7 @@ export function createSerial(): Serial {
   return (key, task) => {
     const result = (tails.get(key) ?? Promise.resolve()).then(task, task);
     const tail = result
-      .catch(() => {})
+      .catch(() => {}) // the caller of the task hears of it
       .then(() => {
         if (tails.get(key) === tail) tails.delete(key);
       });

@@ -13,7 +13,11 @@ function rig(): Rig {
   const log: string[] = [];
   let wire = '';
   server.on('data', (data: Buffer) => (wire += data.toString('latin1')));
-  const connection = new Http1ClientConnection(near, { onIdle: () => log.push('idle'), onClosed: () => log.push('closed') });
+  const connection = new Http1ClientConnection(near, {
+    onIdle: () => log.push('idle'),
+    onClosed: () => log.push('closed'),
+    onMistake: (error) => log.push(String(error)),
+  });
   const events: ClientEvents = {
     onInform: (head) => log.push(`inform ${head.status}`),
     onResponse: (head, end) => log.push(`response ${head.status} ${head.headers.toPairs().join('=')}${end ? ' end' : ''}`),

@@ -1,4 +1,5 @@
 import type { Duplex } from 'node:stream';
+import { caughtBy, regardless } from '#model/effects/mishaps.ts';
 import { HTTP } from '#model/settings/http.ts';
 import type { HeaderBlock } from '#protocol/http/header-block.ts';
 import type {
@@ -35,6 +36,12 @@ export class Http1ClientConnection implements ClientConnection, ClientStream, Bo
   #phase: Phase = 'idle';
   #retiring = false;
   #served = 0;
+
+  /** What is read and what is owed no longer fit: the request fails, and the connection with it. */
+  readonly #onMistake = (error: unknown): void => {
+    this.#owner.onMistake(error);
+    regardless(() => this.#fail('local-reset', 'a mistake of the waypoint'));
+  };
 
   // The request under way.
   #events: ClientEvents | null = null;
@@ -122,11 +129,11 @@ export class Http1ClientConnection implements ClientConnection, ClientStream, Bo
     if (this.#events !== null && !this.#events.onResponseBody(data)) this.#blocked = true;
   }
 
-  readonly #onData = (chunk: Buffer): void => {
+  readonly #onData = caughtBy(this.#onMistake, (chunk: Buffer): void => {
     // An idle peer has nothing to say: whatever this is, it must not answer the next request.
     if (this.#phase === 'idle') this.#kill();
     else this.#consume(chunk);
-  };
+  });
 
   #consume(chunk: Buffer): void {
     let bytes = chunk;
@@ -252,26 +259,27 @@ export class Http1ClientConnection implements ClientConnection, ClientStream, Bo
     this.#stream.destroy();
   }
 
-  readonly #onEnd = (): void => {
+  readonly #onEnd = caughtBy(this.#onMistake, (): void => {
     if (this.#phase === 'idle') this.retire();
     else if (this.#phase === 'body' && this.#decoder?.endsWithConnection() && this.#events !== null) {
       this.#keepAlive = false;
       this.#complete(true);
     } else this.#fail('closed', 'connection termination');
-  };
+  });
 
-  readonly #onError = (error: NodeJS.ErrnoException): void => {
+  readonly #onError = caughtBy(this.#onMistake, (error: NodeJS.ErrnoException): void => {
     this.#fail(error.code === 'ECONNRESET' ? 'remote-reset' : 'closed', error.message);
-  };
+  });
 
-  readonly #onClose = (): void => {
+  readonly #onClose = caughtBy(this.#onMistake, (): void => {
     if (this.#phase === 'closed') return;
-    this.#fail('closed', 'connection termination');
+    // The pool first: whatever the request's end brings to light, a closed connection is nobody's any more.
     this.#phase = 'closed';
     this.#owner.onClosed(this);
-  };
+    this.#fail('closed', 'connection termination');
+  });
 
-  readonly #onDrain = (): void => {
+  readonly #onDrain = caughtBy(this.#onMistake, (): void => {
     this.#events?.onUpstreamWritable();
-  };
+  });
 }

@@ -23,3 +23,21 @@ export function closeGently(stream: Duplex, clock: Clock): void {
   stream.resume();
   stream.end(onFlushed);
 }
+
+/** What an engine hears of its stream. */
+export type StreamListeners = {
+  data(chunk: Buffer): void;
+  end(): void;
+  /** After an error, too, and then maybe twice. */
+  close(): void;
+  drain(): void;
+};
+
+/** Hears of everything that happens on a stream; an error is told as the close that follows it. */
+export function listenTo(stream: Duplex, listeners: StreamListeners): void {
+  stream.on('data', listeners.data);
+  stream.on('end', listeners.end);
+  stream.on('error', listeners.close);
+  stream.on('close', listeners.close);
+  stream.on('drain', listeners.drain);
+}

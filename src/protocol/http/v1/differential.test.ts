@@ -22,6 +22,7 @@ async function readOurs(pieces: readonly Buffer[]): Promise<Reading> {
   const handler: RequestHandler = {
     pathNormalization: 'BASE',
     onProblem: ({ details }) => (reading.refused = details),
+    onMistake: (error) => (reading.refused = String(error)),
     onRequest(head, stream) {
       const headers = head.headers.toPairs();
       let body = '';

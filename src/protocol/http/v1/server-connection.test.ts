@@ -23,6 +23,7 @@ type Rig = {
   clock: SteppedClock;
   seen: Seen[];
   problems: ProtocolProblem[];
+  mistakes: string[];
   sent(): string;
   closed(): boolean;
 };
@@ -33,6 +34,7 @@ function rig(answer: ((seen: Seen) => void) | null = null): Rig {
   const clock = new SteppedClock();
   const seen: Seen[] = [];
   const problems: ProtocolProblem[] = [];
+  const mistakes: string[] = [];
   let sent = '';
   let closed = false;
   client.on('data', (data: Buffer) => (sent += data.toString('latin1')));
@@ -54,11 +56,16 @@ function rig(answer: ((seen: Seen) => void) | null = null): Rig {
   };
   const connection = new Http1ServerConnection(
     server,
-    { pathNormalization: 'BASE', onRequest, onProblem: (problem) => problems.push(problem) },
+    {
+      pathNormalization: 'BASE',
+      onRequest,
+      onProblem: (problem) => problems.push(problem),
+      onMistake: (error) => mistakes.push(String(error)),
+    },
     clock,
     null,
   );
-  return { client, connection, clock, seen, problems, sent: () => sent, closed: () => closed };
+  return { client, connection, clock, seen, problems, mistakes, sent: () => sent, closed: () => closed };
 }
 
 const settle = (): Promise<void> => new Promise((resolve) => setImmediate(() => setImmediate(resolve)));

@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream';
 import type { Clock } from '#model/effects/clock.ts';
+import { caughtBy, regardless } from '#model/effects/mishaps.ts';
 import { HTTP } from '#model/settings/http.ts';
 import type { HeaderBlock } from '#protocol/http/header-block.ts';
 import { HEADER } from '#protocol/http/header-names.ts';
@@ -13,7 +14,7 @@ import type {
   ServerStream,
 } from '#protocol/http/message.ts';
 import { BodyDecoder, type BodyTaker } from './body-decoder.ts';
-import { closeGently } from './close-gently.ts';
+import { closeGently, listenTo } from './close-gently.ts';
 import { HeadBuffer } from './head-buffer.ts';
 import { writeUpgradeHead } from './head-writer.ts';
 import { Http1Headers } from './http1-headers.ts';
@@ -40,11 +41,14 @@ export class Http1ServerConnection implements ServerConnection, ServerStream, Bo
   #phase: Phase = 'head';
   #draining = false;
   #idleRounds = 0;
-
+  /** The request may be anywhere between two states: nothing more is read or answered on this connection. */
+  readonly #onMistake = (error: unknown): void => {
+    this.#handler.onMistake(error);
+    regardless(() => this.#close());
+  };
   /** Bytes that arrived before they can be used; reading is paused while there are any. */
   #held: Buffer | null = null;
   #consuming = false;
-
   // The request under way.
   #serial = 0;
   #events: ServerEvents | null = null;
@@ -63,13 +67,9 @@ export class Http1ServerConnection implements ServerConnection, ServerStream, Bo
     this.#handler = handler;
     this.#clock = clock;
     this.#writer = new ResponseWriter(stream);
-    stream.on('data', this.#onData);
-    stream.on('end', this.#onEnd);
-    stream.on('error', this.#onClose);
-    stream.on('close', this.#onClose);
-    stream.on('drain', () => this.#events?.onDownstreamWritable());
+    listenTo(stream, { data: this.#onData, end: this.#onEnd, close: this.#onClose, drain: this.#onDrain });
     stream.resume();
-    if (early !== null && early.length > 0) this.#consume(early);
+    if (early !== null && early.length > 0) this.#onData(early);
     if (stream.readableEnded) this.#onEnd();
   }
 
@@ -149,26 +149,29 @@ export class Http1ServerConnection implements ServerConnection, ServerStream, Bo
     if (this.#events !== null && !this.#events.onBody(data)) this.#bodyBlocked = true;
   }
 
-  readonly #onData = (chunk: Buffer): void => {
+  readonly #onData = caughtBy(this.#onMistake, (chunk: Buffer): void => {
     if (this.#phase === 'over') return;
     if (this.#held === null) this.#consume(chunk);
     else this.#hold(Buffer.concat([this.#held, chunk]));
-  };
+  });
 
   /** The client sends no more. With a request under way it is taken to have left, as Envoy and nginx do. */
-  readonly #onEnd = (): void => {
+  readonly #onEnd = caughtBy(this.#onMistake, (): void => {
     if (this.#phase === 'head' && this.#head.isEmpty()) this.#linger();
     else if (this.#phase !== 'over') this.#stream.destroy();
-  };
+  });
 
-  readonly #onClose = (): void => {
+  readonly #onDrain = caughtBy(this.#onMistake, (): void => this.#events?.onDownstreamWritable());
+  readonly #onClose = caughtBy(this.#onMistake, (): void => this.#close());
+
+  #close(): void {
     const events = this.#events;
     this.#events = null;
     this.#phase = 'over';
     this.#held = null;
     if (!this.#stream.destroyed) this.#stream.destroy();
     events?.onGone('disconnect');
-  };
+  }
 
   #consume(chunk: Buffer): void {
     this.#consuming = true;
@@ -253,7 +256,7 @@ export class Http1ServerConnection implements ServerConnection, ServerStream, Bo
     this.#discarding = true;
     this.#bodyStarted = true;
     // Not within the caller's turn: the response comes first.
-    queueMicrotask(() => this.#consumeHeld());
+    queueMicrotask(caughtBy(this.#onMistake, () => this.#consumeHeld()));
   }
 
   #nextRequest(): void {

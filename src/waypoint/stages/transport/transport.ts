@@ -6,7 +6,7 @@ import { CARRIED, replyWith, type Stage, type StageParts } from '#waypoint/excha
 import type { Acquired, ConnectionPool } from '#waypoint/upstream/connection-pool.ts';
 
 /** Gets a connection to the endpoint of a try and sends the request on. */
-export function transportStage({ upstreams }: StageParts): Stage {
+export function transportStage({ effects, upstreams }: StageParts): Stage {
   return {
     name: 'transport',
     attempt(exchange, attempt, carrier) {
@@ -16,8 +16,14 @@ export function transportStage({ upstreams }: StageParts): Stage {
       const pool = upstreams.pool(endpoint, principal, client);
       const acquired = pool.acquire(attempt.version, attempt.freshConnection);
       // Most requests find an idle connection and go on in the same turn.
-      if (acquired instanceof Promise) acquired.then((outcome) => arrive(exchange, attempt, carrier, pool, outcome));
-      else carrier.attach(acquired);
+      if (acquired instanceof Promise) {
+        acquired
+          .then((outcome) => arrive(exchange, attempt, carrier, pool, outcome))
+          .catch((error: unknown) => {
+            effects.mishaps.report('upstream', error);
+            carrier.giveUp();
+          });
+      } else carrier.attach(acquired);
       return CARRIED;
     },
   };

@@ -1,0 +1,28 @@
+import type { Clock } from '#model/effects/clock.ts';
+import type { Mishaps } from '#model/effects/mishaps.ts';
+import type { Relay } from '#model/effects/relay.ts';
+import type { ResponseHead, UpstreamProblem } from '#protocol/http/message.ts';
+import type { Exchange } from '#waypoint/exchange/exchange.ts';
+import type { Counters } from '#waypoint/self/counters.ts';
+import type { LiveConnection } from '#waypoint/state/snapshot.ts';
+
+/** What a carrier tells the stages; `Carrier` is its own type, so that the two files do not need one another. */
+export type Flow<Carrier> = {
+  /** A try has failed. True: there is another, which has begun. */
+  tryAgain(exchange: Exchange, carrier: Carrier, problem: UpstreamProblem): boolean;
+  requestEnded(exchange: Exchange, carrier: Carrier): void;
+  /** Before a response head goes out; `local`: it is an answer of our own. */
+  response(exchange: Exchange, head: ResponseHead, local: boolean): void;
+  end(exchange: Exchange, carrier: Carrier): void;
+};
+
+/** What a carrier shares with all others. */
+export type CarrierContext<Carrier> = {
+  readonly clock: Clock;
+  readonly counters: Counters;
+  readonly flow: Flow<Carrier>;
+  /** The exchanges under way. */
+  readonly live: Set<LiveConnection>;
+  readonly relay: Relay;
+  readonly mishaps: Mishaps;
+};
