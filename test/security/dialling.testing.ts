@@ -6,7 +6,7 @@ import type { Child } from '#testbed/processes/child.ts';
 import { within } from '#testbed/processes/wait.ts';
 import type { AttackedMesh } from './mesh.testing.ts';
 
-const ANSWER_MS = 10_000;
+const ANSWER_MS = 30_000;
 
 /** What became of the dials to one target that began in an epoch. */
 export type Tally = { answered: number; opened: number; failed: number };

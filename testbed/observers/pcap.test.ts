@@ -113,6 +113,13 @@ const streams = [
   { name: 'hello, dummy change-cipher-spec, data', bytes: [clientHello, record(20, [1]), data], fromStart: true, problem: null },
   { name: 'only data when captured from the middle', bytes: [data, data], fromStart: false, problem: null },
   { name: 'a dummy and data when captured from the middle', bytes: [record(20, [1]), data], fromStart: false, problem: null },
+  { name: 'a hello when captured after the SYN', bytes: [clientHello, data], fromStart: false, problem: null },
+  {
+    name: 'a hello after data, captured from the middle',
+    bytes: [data, clientHello],
+    fromStart: false,
+    problem: /does not have here/,
+  },
   { name: 'a dummy after data', bytes: [data, record(20, [1])], fromStart: false, problem: /does not have here/ },
   { name: 'data without a hello', bytes: [data], fromStart: true, problem: /does not have here/ },
   { name: 'a plain alert', bytes: [clientHello, record(21, [2, 40])], fromStart: true, problem: /does not have here/ },

@@ -61,14 +61,12 @@ const TLS_1_3 = 0x0304;
 /**
  * Reads a direction of a connection as TLS records and says whether it can be TLS 1.3 and nothing else:
  * hello messages, a dummy change-cipher-spec, and from there on application data only (RFC 8446 sections 4.1 and 5).
- * A stream that was captured from its middle must consist of application data, but for that dummy at its very beginning.
- * The last record may be cut off.
+ * A stream that was captured from its middle may begin with any of these. The last record may be cut off.
  */
 export function inspectTls(bytes: Buffer, side: 'client' | 'server', fromStart: boolean): TlsReport {
   const report: TlsReport = { problem: null, applicationBytes: 0, selectsTls13: false };
   let helloSeen = !fromStart;
-  let encrypted = !fromStart;
-  const isFirstSeen = (at: number): boolean => !fromStart && at === 0;
+  let encrypted = false;
   for (let at = 0; at + RECORD_HEADER_BYTES <= bytes.length && report.problem === null; ) {
     const type = bytes[at] ?? 0;
     const length = bytes.readUInt16BE(at + 3);
@@ -82,7 +80,7 @@ export function inspectTls(bytes: Buffer, side: 'client' | 'server', fromStart: 
       helloSeen = true;
       if (side === 'server' && body.length === length) report.selectsTls13 = selectedVersion(body) === TLS_1_3;
       if (side === 'server' && !report.selectsTls13) report.problem = problem('a ServerHello that does not select TLS 1.3');
-    } else if (!(type === CHANGE_CIPHER_SPEC && length === 1 && helloSeen && (!encrypted || isFirstSeen(at)))) {
+    } else if (!(type === CHANGE_CIPHER_SPEC && !encrypted && helloSeen && length === 1)) {
       report.problem = problem('a record that TLS 1.3 does not have here');
     }
     at += RECORD_HEADER_BYTES + length;
