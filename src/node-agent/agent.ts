@@ -50,7 +50,7 @@ export class Agent {
   readonly #tables: KernelTables;
   readonly #found: FoundConnections;
   readonly #shares: KernelShares;
-  readonly #carried = new CarriedConnections();
+  readonly carriedConnections = new CarriedConnections();
   readonly #waiters: Waiters;
   readonly #context: AgentContext;
   readonly #dns: DnsResponder;
@@ -106,7 +106,7 @@ export class Agent {
       enrollment: this.enrollment,
       records: this.records,
       verdicts: this.#verdicts,
-      carried: this.#carried,
+      carried: this.carriedConnections,
       clock,
       log,
       report: (origin) => reportOf(origin, report),
@@ -132,7 +132,7 @@ export class Agent {
 
   /** Connections to workloads of this node that pass through this process. */
   get carried(): number {
-    return this.#carried.size;
+    return this.carriedConnections.size;
   }
 
   /**
@@ -159,7 +159,7 @@ export class Agent {
     if (first || isOther) {
       this.#verdicts.publish(!this.#isComplete());
       this.#verdicts.renew();
-      this.#carried.closeDenied(this.mesh, (uid) => this.records.lastOf(uid));
+      this.carriedConnections.closeDenied(this.mesh, (uid) => this.records.lastOf(uid));
     } else {
       // A new endpoint makes no verdict wrong: pairs that have one keep it, and no connection waits for the agent.
       this.#verdicts.fill(touched.workloads);
@@ -224,7 +224,7 @@ export class Agent {
 
   /** An enrolment ends, by leaving or because another takes its name: its connections go before its namespace is let go. */
   #ending({ id, request }: Enrolled): void {
-    this.#carried.closeTo(request.uid);
+    this.carriedConnections.closeTo(request.uid);
     this.#verdicts.leave(id);
     this.#shares.forget(id);
   }

@@ -37,6 +37,9 @@ type CauseMeaning = { readonly flag: ResponseFlag; readonly means: string };
 export const CLOSE_CAUSES = {
   policy: { flag: 'DENY', means: 'an authorization policy denies it' },
   'policy-change': { flag: 'DENY', means: 'a changed policy came to deny a connection under way' },
+  'waypoint-change': { flag: 'CONNECT', means: 'the destination of a connection under way came to be bound to another waypoint' },
+  'identity-change': { flag: 'IDENTITY_ERROR', means: 'the destination of a connection under way came to have another identity' },
+  'certificate-expired': { flag: 'IDENTITY_ERROR', means: 'the certificate of an end of it expired and was not renewed' },
   'denied-at-destination': { flag: 'DENY', means: "the destination's node denies it" },
   'no-backend': { flag: 'CONNECT', means: 'the service has no healthy endpoint' },
   'no-such-port': { flag: 'CONNECT', means: 'the service has no such port' },

@@ -1,5 +1,7 @@
+import { type Identity, sameIdentity } from '#model/identity/identity.ts';
 import type { MeshState } from '#model/mesh/mesh-state.ts';
-import type { Workload } from '#model/mesh/workload.ts';
+import { type GatewayAddress, type Service, serviceKeyOf } from '#model/mesh/service.ts';
+import { identityOf, type Workload } from '#model/mesh/workload.ts';
 import { type Connection, decideL4, policiesFor } from '#model/policy/l4.ts';
 import { Refusal } from '#model/telemetry/close-cause.ts';
 
@@ -11,10 +13,29 @@ export type CarriedConnection = {
   abort(why: Refusal): void;
 };
 
-/** Inbound connections carried by the agent, so that a new policy can close them (docs/rules/node-proxy.md). */
+/** One connection that the agent carries from a workload of this node through a tunnel. */
+export type OutgoingConnection = {
+  /** What policies of the destination see of it; null where it goes to a waypoint, which judges by its own. */
+  connection: Connection | null;
+  /** Whom the tunnel was opened to: the destination, or an instance of the waypoint. */
+  peer: Workload;
+  /** What was dialled: it decides whether the tunnel still is the way there. */
+  dialled: Connection['destinationIp'];
+  service: Service | null;
+  /** The waypoint that the tunnel leads to; null: it leads to the destination itself. */
+  waypoint: GatewayAddress | null;
+  abort(why: Refusal): void;
+};
+
+/**
+ * Connections carried by the agent, so that whatever ends the right to one closes it on both ends (docs/rules/node-proxy.md):
+ * the other node may be slow to learn of a policy, or may be one that does not close what it once let in.
+ */
 export class CarriedConnections {
   readonly #open = new Set<CarriedConnection>();
+  readonly #outgoing = new Set<OutgoingConnection>();
 
+  /** Those to workloads of this node. */
   get size(): number {
     return this.#open.size;
   }
@@ -25,6 +46,12 @@ export class CarriedConnections {
     return () => this.#open.delete(carried);
   }
 
+  /** The same at the source. */
+  addOutgoing(carried: OutgoingConnection): () => void {
+    this.#outgoing.add(carried);
+    return () => this.#outgoing.delete(carried);
+  }
+
   /**
    * Evaluates with the present policies and the workload's record; `recordOf`: null when the workload is not enrolled any
    * more, whose connections are cut by `closeTo`.
@@ -33,20 +60,66 @@ export class CarriedConnections {
     let closed = 0;
     for (const carried of this.#open) {
       const destination = recordOf(carried.destinationUid);
-      if (destination === null) continue;
-      const decision = decideL4(policiesFor(mesh, destination), carried.connection);
-      if (decision.allowed) continue;
+      const why = destination === null ? null : whyDenied(mesh, destination, carried.connection);
+      if (why === null) continue;
       closed++;
-      const why = `connection closed due to policy change: ${decision.reason}`;
-      carried.abort(new Refusal('policy-change', why, decision));
+      carried.abort(why);
+    }
+    for (const carried of this.#outgoing) {
+      const why = whyEnded(mesh, carried);
+      if (why === null) continue;
+      closed++;
+      carried.abort(why);
     }
     return closed;
   }
 
   /** A workload left: its connections are cut (B56). */
   closeTo(destinationUid: string): void {
-    for (const carried of this.#open) {
-      if (carried.destinationUid === destinationUid) carried.abort(new Refusal('workload-left', 'the workload left the mesh'));
+    this.#cutTo(destinationUid, new Refusal('workload-left', 'the workload left the mesh'));
+  }
+
+  /**
+   * The certificate of an identity ended and there is no new one: nobody can be sure of it any more, so what is carried to the
+   * workloads that are enrolled as it is cut, and what they opened.
+   */
+  closeLapsed(
+    identity: Identity,
+    enrolled: Iterable<{ identity: Identity; request: { uid: string }; calls: Iterable<AbortController> }>,
+  ): void {
+    const why = new Refusal('certificate-expired', 'the certificate of the workload expired and was not renewed');
+    for (const one of enrolled) {
+      if (!sameIdentity(one.identity, identity)) continue;
+      for (const call of [...one.calls]) call.abort(why);
+      this.#cutTo(one.request.uid, why);
     }
   }
+
+  #cutTo(destinationUid: string, why: Refusal): void {
+    for (const carried of this.#open) if (carried.destinationUid === destinationUid) carried.abort(why);
+  }
+}
+
+function whyDenied(mesh: MeshState, destination: Workload, connection: Connection): Refusal | null {
+  const decision = decideL4(policiesFor(mesh, destination), connection);
+  if (decision.allowed) return null;
+  return new Refusal('policy-change', `connection closed due to policy change: ${decision.reason}`, decision);
+}
+
+/** Why a tunnel that was opened from here may carry this no longer; null: it may, as far as the mesh tells. */
+function whyEnded(mesh: MeshState, { connection, peer, dialled, service, waypoint }: OutgoingConnection): Refusal | null {
+  const now = mesh.workload(peer.uid);
+  // One that left the mesh ends by itself: its node cuts what it carries to it.
+  if (now === null) return null;
+  if (!sameIdentity(identityOf(now), identityOf(peer))) {
+    const who = now.serviceAccount;
+    return new Refusal('identity-change', `${peer.name} has another identity now: service account ${who}`);
+  }
+  const denied = connection === null ? null : whyDenied(mesh, now, connection);
+  if (denied !== null) return denied;
+  if (waypoint === null) return null;
+  const bound = service === null ? mesh.workloadByIp(dialled) : mesh.service(serviceKeyOf(service));
+  // A former waypoint is no longer the way: nobody judges there by what is in force.
+  if (bound === null || JSON.stringify(bound.waypoint) === JSON.stringify(waypoint)) return null;
+  return new Refusal('waypoint-change', 'the destination is bound to another waypoint now');
 }

@@ -5,7 +5,7 @@ import type { Identity } from '#model/identity/identity.ts';
 import { identityOf, type Workload } from '#model/mesh/workload.ts';
 import { decideOutbound, type OutboundPath } from '#model/path/decide.ts';
 import { openingOf } from '#model/path/reach.ts';
-import { connectionOf, decideL4, dryRunL4, policiesFor } from '#model/policy/l4.ts';
+import { type Connection, connectionOf, decideL4, dryRunL4, policiesFor } from '#model/policy/l4.ts';
 import { TUNNEL } from '#model/settings/tunnels.ts';
 import { NO_PATH, type RecordEnd, type RecordPath, type RecordSource } from '#model/telemetry/access-record.ts';
 import { Refusal, refusalOf } from '#model/telemetry/close-cause.ts';
@@ -20,7 +20,15 @@ type Tunnelled = Extract<OutboundPath, { kind: 'hbone' | 'waypoint' }>;
 type Local = Extract<OutboundPath, { kind: 'local' }>;
 
 /** One captured connection: whose it is, where it was going, and what cuts it. */
-type Call = { enrolled: Enrolled; client: RecordEnd; dialled: RecordEnd; chosen: RecordEnd | null; abort: AbortController };
+type Call = {
+  enrolled: Enrolled;
+  client: RecordEnd;
+  dialled: RecordEnd;
+  chosen: RecordEnd | null;
+  abort: AbortController;
+  /** Takes it out of the list of those that a change may cut. */
+  release(): void;
+};
 /** Where it went: a stream with the identity behind it, or why there is none. */
 type Reached = { path: RecordPath; stream: Duplex } | { path: RecordPath; refusal: Refusal };
 type Dialled = { stream: Duplex; peer: Identity | null };
@@ -50,6 +58,7 @@ export async function handleOutbound(context: AgentContext, enrolled: Enrolled, 
     report.ended(source, reached.path, await carry(context, socket, reached.stream, call.abort.signal));
   } finally {
     enrolled.calls.delete(call.abort);
+    call.release();
   }
 }
 
@@ -85,6 +94,7 @@ function capturedCall(context: AgentContext, enrolled: Enrolled, ends: { remote:
     dialled: { ip: dialled, port: dialledPort },
     chosen: isService ? { ip: backend, port: backendPort } : null,
     abort: new AbortController(),
+    release: () => {},
   };
 }
 
@@ -161,13 +171,25 @@ async function dial(context: AgentContext, call: Call, source: Workload, path: O
     case 'local':
       return { stream: await dialLocal(context, call, source, path), peer: identityOf(path.workload) };
     case 'hbone':
+      remember(context, call, path, connectionOf(source, call.client.ip, path));
       // The destination evaluates again, and decides. Here it spares a tunnel, and tells the kernel to refuse the next connect().
       authorize(context, source, path.workload, path, call.client);
       return openTunnel(context, call, source, path);
     case 'waypoint':
       // Policies that name the client are the waypoint's to evaluate: the destination sees the waypoint's identity.
+      remember(context, call, path, null);
       return openTunnel(context, call, source, path);
   }
+}
+
+/** In the list before it is evaluated and until its end: what comes to forbid it finds it there and cuts it, here too. */
+function remember(context: AgentContext, call: Call, path: Tunnelled, connection: Connection | null): void {
+  const { workload: peer, service } = path;
+  const dialled = call.dialled.ip;
+  const bound = path.kind === 'waypoint' ? (service ?? context.mesh.workloadByIp(dialled)) : null;
+  const waypoint = bound?.waypoint ?? null;
+  const abort = (why: Refusal): void => call.abort.abort(why);
+  call.release = context.carried.addOutgoing({ connection, peer, dialled, service, waypoint, abort });
 }
 
 /**
@@ -221,6 +243,10 @@ async function openTunnel(context: AgentContext, call: Call, source: Workload, p
   const { enrolled, client } = call;
   const caller = { identity: enrolled.identity, baggage: baggageOf(source) };
   const { target, request } = openingOf(path.tunnel, caller, client, context.effects.randomBytes);
+  // A TLS connection outlives the certificate it began with: an identity that has none any more opens nothing new on it.
+  await context.effects.credentials(enrolled.identity).catch((error: Error) => {
+    throw new Refusal('tunnel-failed', error.message, { flag: 'IDENTITY_ERROR' });
+  });
   const outcome = await enrolled.pool.open(target, request);
   switch (outcome.kind) {
     case 'open':

@@ -7,9 +7,19 @@ import type { Service } from '#model/mesh/service.ts';
 import { identityOf, type Workload } from '#model/mesh/workload.ts';
 import { aPolicy, credentialsOf, netnsOf, principal } from '#node-agent/agent-rig.testing.ts';
 import { ECHO } from '#node-agent/memory-net.testing.ts';
-import { asSocket, type MemorySocket, settle, until } from '#node-agent/memory-sockets.testing.ts';
+import { asSocket, type MemorySocket, receivedBy, settle, until } from '#node-agent/memory-sockets.testing.ts';
 import { memoryHboneServer } from '#node-agent/memory-tunnels.testing.ts';
-import { cart, client, converses, isReset, MESH, remote, server, startTwoNodes } from '#node-agent/two-nodes.testing.ts';
+import {
+  cart,
+  client,
+  converses,
+  isReset,
+  MESH,
+  remote,
+  server,
+  startTwoNodes,
+  type TwoNodes,
+} from '#node-agent/two-nodes.testing.ts';
 import { SteppedClock } from '#platform/stepped-clock.testing.ts';
 
 test('path hbone: a tunnel to the workload address with both identities, and the authority that was decided', async () => {
@@ -149,6 +159,92 @@ test('B28: a waypoint that is bound but has no instance refuses; it is never ski
   await isReset(rig.dial(client, '240.0.0.1:80'));
   assert.deepEqual([rig.tunnels, rig.net.dials], [[], []]);
   assert.match(String(rig.access().error), /unknown waypoint/);
+});
+
+/** A conversation through a tunnel that goes on until something cuts it. */
+async function talks(socket: MemorySocket): Promise<ReturnType<typeof receivedBy>> {
+  const received = receivedBy(socket);
+  socket.write('hello');
+  await until(() => received.text() === 'hello', 'an answer');
+  return received;
+}
+
+type Cut = { name: string; dialled?: string; cut(nodes: TwoNodes): void; cause: string; flag: string };
+
+const CUTS: Cut[] = [
+  {
+    name: 'a policy that this node alone has heard of',
+    cut: ({ rig }) => rig.tell({ policies: [aPolicy('deny', principal('client'))] }),
+    cause: 'policy-change',
+    flag: 'DENY',
+  },
+  {
+    name: 'an ALLOW policy for others',
+    cut: ({ rig }) => rig.tell({ policies: [aPolicy('allow', principal('somebody-else'))] }),
+    cause: 'policy-change',
+    flag: 'DENY',
+  },
+  {
+    name: 'another service account at the destination',
+    cut: ({ rig }) => rig.tell({ workloads: [{ ...remote, serviceAccount: 'other' }] }),
+    cause: 'identity-change',
+    flag: 'IDENTITY_ERROR',
+  },
+  {
+    name: 'a certificate of its own that expired',
+    cut: ({ rig }) => rig.agent.carriedConnections.closeLapsed(identityOf(client), rig.agent.enrollment.all()),
+    cause: 'certificate-expired',
+    flag: 'IDENTITY_ERROR',
+  },
+  {
+    name: 'another waypoint',
+    dialled: '240.0.0.1:80',
+    cut: ({ rig }) => rig.tell({ services: [{ ...cart, waypoint: { ...WAYPOINT, hostname: 'other.shop.svc.cluster.local' } }] }),
+    cause: 'waypoint-change',
+    flag: 'CONNECT',
+  },
+  {
+    name: 'another service account of the waypoint',
+    dialled: '240.0.0.1:80',
+    cut: ({ rig }) => rig.tell({ workloads: [{ ...waypoint, serviceAccount: 'other' }] }),
+    cause: 'identity-change',
+    flag: 'IDENTITY_ERROR',
+  },
+];
+
+for (const { name, dialled = '10.0.1.2:8080', cut, cause, flag } of CUTS)
+  test(`B66: a live tunnel is cut at its source by ${name}, with one line and one count`, async () => {
+    const nodes = await setUpWaypoint();
+    const { rig } = nodes;
+    const received = await talks(rig.dial(client, dialled));
+    cut(nodes);
+    await until(() => received.error() !== null, 'a reset');
+    await settle();
+    const line = rig.access();
+    assert.deepEqual([line.cause, line.response_flags, line.direction], [cause, flag, 'outbound']);
+    assert.equal(rig.lines.filter(({ message }) => message === 'connection complete').length, 1);
+    assert.equal(rig.agent.meters.total('weft_refusals_total'), 1);
+  });
+
+test('B66: what ends no right leaves a live tunnel alone', async () => {
+  const { rig, two } = await setUpWaypoint();
+  const direct = await talks(rig.dial(client, '10.0.1.2:8080'));
+  const judged = await talks(rig.dial(client, '240.0.0.1:80'));
+  rig.tell({ policies: [aPolicy('deny', principal('somebody-else'))] });
+  rig.tell({ workloads: [{ ...remote, healthy: false }], policies: [] });
+  rig.agent.carriedConnections.closeLapsed(identityOf(server), rig.agent.enrollment.all());
+  two.tell({ gone: [client] });
+  await settle();
+  assert.deepEqual([direct.error(), judged.error()], [null, null]);
+});
+
+test('B66: an identity without a certificate opens nothing on a connection that is still there', async () => {
+  const { rig, tell } = await startTwoNodes();
+  tell(MESH);
+  await converses(rig.dial(client, '10.0.1.2:8080'));
+  rig.withoutCertificate.add('shop/client');
+  await isReset(rig.dial(client, '10.0.1.2:8080'));
+  assert.deepEqual([rig.tunnels.length, rig.access().response_flags], [1, 'IDENTITY_ERROR']);
 });
 
 test('a destination that does not answer is given up after ten seconds', async () => {

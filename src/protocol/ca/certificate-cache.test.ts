@@ -86,6 +86,8 @@ test('B58: while the authority is down the old certificate serves until it expir
   const { cache, clock, settled } = cacheWith(() => {
     if (down) throw new Error('connection refused');
   });
+  const lapsed: Identity[] = [];
+  cache.subscribeLapse((identity) => lapsed.push(identity));
   const first = await cache.get(ratings);
   down = true;
   clock.advance(HALF_LIFE_MS);
@@ -97,6 +99,7 @@ test('B58: while the authority is down the old certificate serves until it expir
     await settled();
   }
   await assert.rejects(cache.get(ratings), { code: 'WEFT_CERTIFICATE', message: /connection refused/ });
+  assert.deepEqual(lapsed, [ratings], 'B66: told once, at that moment');
   down = false;
   clock.advance(150_000);
   await settled();

@@ -52,6 +52,7 @@ export class CertificateCache {
   readonly #entries = new Map<string, Entry>();
   readonly #queue: Entry[] = [];
   readonly #listeners = new Set<(credentials: Credentials) => void>();
+  readonly #lapseListeners = new Set<(identity: Identity) => void>();
   #fetching = 0;
 
   constructor(options: CertificateCacheOptions) {
@@ -82,6 +83,12 @@ export class CertificateCache {
   subscribe(listener: (credentials: Credentials) => void): Cancel {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
+  }
+
+  /** Calls `listener` with each identity whose certificate expired before there was another, at the moment it did. */
+  subscribeLapse(listener: (identity: Identity) => void): Cancel {
+    this.#lapseListeners.add(listener);
+    return () => this.#lapseListeners.delete(listener);
   }
 
   /** Forgets an identity, its key and its timers. Who waits for it is refused. */
@@ -201,6 +208,11 @@ export class CertificateCache {
     entry.cancelTimer = clock.after(delayMs, () => this.#enqueue(entry));
     log.warn({ identity: entry.name, retry_in_ms: delayMs, err: error }, 'certificate not obtained');
     settle(entry, ({ reject }) => reject(unavailable(entry.name, error)));
+    // The last attempt was made at that very moment, see above.
+    if (entry.credentials === null || leftMs > 0) return;
+    entry.credentials = null;
+    log.error({ identity: entry.name }, 'certificate expired');
+    for (const listener of this.#lapseListeners) listener(entry.identity);
   }
 }
 
