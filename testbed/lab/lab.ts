@@ -1,5 +1,6 @@
 import { mkdir, readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { registerPrivate } from '#platform/files/private-places.ts';
 import { type LabPlan, type NodeName, nodeOf } from '#testbed/nodes/plan.ts';
 import { type Child, type Spawn, startChild } from '#testbed/processes/child.ts';
 import { type CommandResult, tryCommand } from '#testbed/processes/command.ts';
@@ -43,6 +44,7 @@ export class Lab {
   /** Starts the control plane, the agents and the resolver; `tell` hears what is being done. */
   async start(tell: (what: string) => void): Promise<void> {
     for (const dir of [this.paths.stateDir, this.paths.meshRunDir, this.paths.pidDir]) await mkdir(dir, { mode: 0o700 });
+    registerPrivate([this.plan.runDir]);
     tell('starting the control plane');
     await this.startControl();
     const nodes = this.plan.nodes.map(({ name }) => name);

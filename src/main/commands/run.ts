@@ -5,7 +5,7 @@ import { type RunEffects, runWorkload, type WorkloadOptions } from '#cli/run-wor
 import { workloadRights } from '#model/rights/rights.ts';
 import { privatePlaces } from '#platform/files/private-places.ts';
 import { agentsBelow } from '#platform/files/run-dir.ts';
-import { refuseCalls } from '#platform/linux/confine/init.ts';
+import { refuseCalls, takeTerminalBack } from '#platform/linux/confine/init.ts';
 import { findAccount } from '#platform/linux/confine/rights.ts';
 import { launchConfined } from '#platform/linux/sandbox/confined.ts';
 import { launchIn } from '#platform/linux/sandbox/launch.ts';
@@ -39,7 +39,11 @@ export async function runConfined(
   if (!refuseCalls(capAdd))
     process.stderr.write('weft: this kernel cannot refuse system calls to the command (docs/security.md)\n');
   const confined = { env: process.env, cwd: process.cwd(), rights, hidden, shared: share };
-  return runOn(agentClient(agentSocket), options, (sandbox, command) => launchConfined(sandbox, command, confined));
+  try {
+    return await runOn(agentClient(agentSocket), options, (sandbox, command) => launchConfined(sandbox, command, confined));
+  } finally {
+    takeTerminalBack(0);
+  }
 }
 
 /** Runs a command in a namespace that is no workload's, with all that this process may do: on a host outside the mesh. */

@@ -16,6 +16,14 @@ koffi.struct('sock_fprog', { len: 'uint16', filter: 'void *' });
 /** seccomp(2), by its number. */
 export const seccomp: (number: number, operation: number, flags: number, program: { len: number; filter: Buffer }) => number =
   libc.func('long syscall(long number, unsigned int operation, unsigned int flags, const sock_fprog *program)');
+/** tcgetpgrp(3): the process group in the foreground of a terminal. */
+export const tcgetpgrp: (fd: number) => number = libc.func('int tcgetpgrp(int fd)');
+/** tcsetpgrp(3). */
+export const tcsetpgrp: (fd: number, group: number) => number = libc.func('int tcsetpgrp(int fd, int group)');
+/** getpgrp(2): the own process group. */
+export const getpgrp: () => number = libc.func('int getpgrp()');
+/** signal(2); 1 ignores the signal. */
+export const signal: (number: number, action: number) => number = libc.func('intptr_t signal(int number, intptr_t action)');
 /** socket(2): a file descriptor. */
 export const socket: (family: number, type: number, protocol: number) => number = libc.func(
   'int socket(int family, int type, int protocol)',

@@ -1,10 +1,11 @@
 import type { ChildProcess } from 'node:child_process';
 import { closeSync, openSync, readFileSync } from 'node:fs';
+import { constants } from 'node:os';
 import { toLastResort } from '#model/effects/mishaps.ts';
 import { WeftError } from '#model/error.ts';
 import type { CapabilityName } from '#model/rights/capabilities.ts';
 import { COMMAND, HOST } from '#model/settings/host.ts';
-import { errno, errnoName, seccomp, setns, syscall, unshare } from '#platform/bpf/libc.ts';
+import { errno, errnoName, getpgrp, seccomp, setns, signal, syscall, tcgetpgrp, tcsetpgrp, unshare } from '#platform/bpf/libc.ts';
 import { encodeFilter, syscallFilter } from './syscalls.ts';
 
 const CLONE_NEWPID = 0x20000000;
@@ -15,6 +16,8 @@ const CLOSE_RANGE_CLOEXEC = 4;
 const SECCOMP = { x64: 317, arm64: 277 } as const;
 const SET_MODE_FILTER = 1;
 const SPEC_ALLOW = 4;
+/** Fixed by the C library: SIG_IGN. */
+const IGNORE = 1;
 const FIRST_BEYOND_STDIO = 3;
 const LAST = 0xffffffff;
 
@@ -90,5 +93,25 @@ function trySignal(pid: number, signal: NodeJS.Signals): void {
     process.kill(pid, signal);
   } catch {
     // it ended by itself
+  }
+}
+
+/**
+ * Makes the own process group that of the terminal again when the group in its foreground has ended: a shell gives the terminal
+ * back when it ends, but one in a process namespace cannot name a group outside. Does nothing without a terminal.
+ */
+export function takeTerminalBack(fd: number): void {
+  const [foreground, own] = [tcgetpgrp(fd), getpgrp()];
+  if (foreground <= 0 || foreground === own || isThere(-foreground)) return;
+  const before = signal(constants.signals.SIGTTOU, IGNORE); // to whoever is in the background, and is not to stop now
+  tcsetpgrp(fd, own);
+  signal(constants.signals.SIGTTOU, before);
+}
+
+function isThere(group: number): boolean {
+  try {
+    return process.kill(group, 0);
+  } catch {
+    return false;
   }
 }

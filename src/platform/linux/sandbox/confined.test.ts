@@ -128,18 +128,22 @@ inOwnNetns(import.meta.url, () => {
     writeFileSync(
       script,
       `import { launchConfined } from ${JSON.stringify(new URL('./confined.ts', import.meta.url).href)};
+       import { takeTerminalBack } from ${JSON.stringify(new URL('../confine/init.ts', import.meta.url).href)};
        const options = ${JSON.stringify({ cwd: '/', rights: workloadRights(null, []), hidden: [], shared: [] })};
        process.on('SIGINT', () => {});
        const command = launchConfined(${JSON.stringify(sandbox)}, process.argv.slice(2), { ...options, env: process.env });
-       command.once('exit', (status) => process.exit(status));`,
+       command.once('exit', (status) => {
+         takeTerminalBack(0);
+         process.exit(status);
+       });`,
     );
-    const inTerminal = (command: string, keys: string) => {
+    const inTerminal = (command: string, keys: string, when = /ready/) => {
       const line = `${process.execPath} ${script} ${command}`;
       const child = spawn('script', ['-qec', line, '/dev/null'], { stdio: ['pipe', 'pipe', 'inherit'] });
       let screen = '';
       child.stdout.on('data', (chunk: Buffer) => {
         screen += chunk;
-        if (keys !== '' && screen.includes('ready')) {
+        if (keys !== '' && when.test(screen)) {
           child.stdin.write(keys);
           keys = '';
         }
@@ -157,6 +161,10 @@ inOwnNetns(import.meta.url, () => {
     const background = await inTerminal(`bash --norc -ic "set -m; sleep 0.1 & jobs; fg; exit 6"`, '');
     assert.equal(background.status, 6, background.screen);
     assert.doesNotMatch(background.screen, /no job control|cannot set terminal/);
+    // A script that goes on after a shell in the namespace, which took the terminal and could not give it back.
+    const after = `bash --norc -ic "echo shell"; read -r answer && echo "and then $answer"; exit 4`;
+    const goingOn = await inTerminal(after, 'yes\r', /shell/);
+    assert.deepEqual([goingOn.status, /and then yes/.test(goingOn.screen)], [4, true], goingOn.screen);
   });
 
   test('programs write where programs write, and not where the machine’s own are', async () => {
