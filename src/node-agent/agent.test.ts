@@ -272,6 +272,19 @@ test('a workload that leaves takes its connections with it, also those to it, an
   assert.notEqual(idOf(rig, client), id);
 });
 
+test('a connection that has the ends of one which policy denies is left alone', async () => {
+  const rig = await setUp();
+  rig.tell(MESH);
+  liveFlow(rig, 1n, client, server);
+  liveFlow(rig, 2n, client, server);
+  rig.net.replaced.add(1n);
+  rig.tell({ policies: [aPolicy('deny', principal('client'))] });
+  assert.deepEqual(
+    rig.net.destroyed.map(({ flow }) => flow.sourcePort),
+    [40_002],
+  );
+});
+
 test('a live connection is judged by who its ends are enrolled as, also when the mesh has forgotten them', async () => {
   const rig = await setUp();
   rig.tell(MESH);

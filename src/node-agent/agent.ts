@@ -80,7 +80,7 @@ export class Agent {
       party: (id: number) => this.records.party(id),
       isSynced: () => this.#synced,
       lastId: () => this.ids.last,
-      destroy: (flow: LiveFlow) => this.enrollment.destroy(flow),
+      destroy: (flow: LiveFlow, socketCookie?: bigint) => this.enrollment.destroy(flow, socketCookie),
     };
     this.#verdicts = new Verdicts(kernel, view, report);
     this.#found = new FoundConnections(kernel, { ...view, local: () => this.enrollment.all() }, report);

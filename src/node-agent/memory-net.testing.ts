@@ -42,6 +42,8 @@ export class MemoryNet {
   readonly dials: Dial[] = [];
   /** Connections that agents had the kernel abort. */
   readonly destroyed: { flow: Flow; inbound: boolean }[] = [];
+  /** Sockets that are gone, whose ends another one has by now. */
+  readonly replaced = new Set<bigint>();
   /** Source ports of connections that the kernel cannot abort. */
   readonly undestroyable = new Set<number>();
   /** Servers that are in no namespace, by `ip:port`. */
@@ -110,7 +112,8 @@ export class MemoryNet {
         if (app === undefined) throw socketError('ECONNREFUSED', `connect ${formatAddress(ip, port)}`);
         return asSocket(deliver(client, { ip, port }, app));
       },
-      destroyFlow: (flow, inbound) => {
+      destroyFlow: (flow, inbound, socketCookie) => {
+        if (socketCookie !== undefined && this.replaced.has(socketCookie)) return false;
         if (this.undestroyable.has(flow.sourcePort)) throw new WeftError('WEFT_SOCK_DESTROY', 'cannot close a live connection');
         return this.destroyed.push({ flow, inbound }) > 0;
       },

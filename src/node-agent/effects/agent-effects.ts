@@ -61,8 +61,8 @@ export type WorkloadNamespace = {
   dial(ip: IpAddress, port: number, timeoutMs: number): Promise<Socket>;
   /** Connects to an app of the workload itself, which then sees `client` as its peer (B50). */
   dialApp(ip: IpAddress, port: number, client: { ip: IpAddress; port: number }, timeoutMs: number): Promise<Socket>;
-  /** Aborts a kernel connection of this namespace; true when one was found. */
-  destroyFlow(flow: Flow, inbound: boolean): boolean;
+  /** Aborts a kernel connection of this namespace; true when one was found. With a cookie no later one of the same ends. */
+  destroyFlow(flow: Flow, inbound: boolean, socketCookie?: bigint): boolean;
   /** The TCP sockets of the namespace as they are now, whoever made them. */
   connections(): NamespaceConnections;
   close(): void;

@@ -108,11 +108,11 @@ export class Enrollment {
 
   /**
    * Aborts a kernel connection at one of its ends; false when there was none. Only in namespaces served here: in another one
-   * the tuple may be somebody else's connection.
+   * the tuple may be somebody else's connection. `socketCookie`: the owner's socket; a later one of the same ends is left alone.
    */
-  destroy({ flow, inbound, destinationId }: LiveFlow): boolean {
+  destroy({ flow, inbound, destinationId }: LiveFlow, socketCookie?: bigint): boolean {
     const owner = this.byNetnsCookie(flow.netnsCookie);
-    if (owner !== null) return owner.netns.destroyFlow(flow, inbound === 1);
+    if (owner !== null) return owner.netns.destroyFlow(flow, inbound === 1, socketCookie);
     return this.byId(destinationId)?.netns.destroyFlow(flow, true) ?? false;
   }
 

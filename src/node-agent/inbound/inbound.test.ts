@@ -69,6 +69,20 @@ test('B47: policy sees the port of the workload, also when the authority names t
   assert.equal((await answerTo(rig, { authority: `${cart.hostname}:80` })).status, 401);
 });
 
+test('a policy that comes while the app is dialled answers 401: nothing is opened that is cut at once', async () => {
+  const heard: string[] = [];
+  const rig = await setUp((socket) => void socket.on('data', (bytes: Buffer) => heard.push(bytes.toString())));
+  const { netns } = rig.agent.enrollment.get(server.uid) ?? assert.fail('not enrolled');
+  const dialApp = netns.dialApp.bind(netns);
+  netns.dialApp = async (...how) => {
+    const socket = await dialApp(...how);
+    rig.tell({ policies: [aPolicy('deny', principal('client'))] });
+    return socket;
+  };
+  const { status, line } = await answerTo(rig, { authority: '10.0.0.2:8080' });
+  assert.deepEqual([status, heard, line?.response_flags, line?.policy], [401, [], 'DENY', 'shop/p']);
+});
+
 test('B12: an accepted CONNECT is answered with the baggage of the destination, after the app has accepted', async () => {
   const order: string[] = [];
   const rig = await setUp((socket) => {

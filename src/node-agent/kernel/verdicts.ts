@@ -31,7 +31,7 @@ export type VerdictView = {
   /** The whole mesh is known: who is not there has left. */
   isSynced(): boolean;
   /** Aborts a kernel connection of an enrolled namespace. */
-  destroy(flow: LiveFlow): boolean;
+  destroy(flow: LiveFlow, socketCookie: bigint): boolean;
 };
 
 /** The decision on a connection one of whose ends is no longer enrolled. */
@@ -148,7 +148,7 @@ export class Verdicts {
   }
 
   #close(socketCookie: bigint, live: LiveFlow, decision: L4Decision): boolean {
-    const destroyed = this.#destroy(live);
+    const destroyed = this.#destroy(live, socketCookie);
     // Found by the agent, not seen by the kernel's programs, which may not hear of its end either.
     if (live.generation === FOUND) this.#kernel.maps.flows.delete(socketCookie);
     if (!destroyed) return false;
@@ -163,9 +163,9 @@ export class Verdicts {
   }
 
   /** One connection that cannot be closed must not save the next. */
-  #destroy(live: LiveFlow): boolean {
+  #destroy(live: LiveFlow, socketCookie: bigint): boolean {
     try {
-      return this.#view.destroy(live);
+      return this.#view.destroy(live, socketCookie);
     } catch (error) {
       this.#effects.log.error({ error: messageOf(error) }, 'a connection that policy denies cannot be closed');
       return false;

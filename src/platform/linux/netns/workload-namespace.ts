@@ -88,7 +88,7 @@ export class WorkloadNamespace {
     }
   }
 
-  destroyFlow(flow: Tuple, inbound: boolean): boolean {
+  destroyFlow(flow: Tuple, inbound: boolean, socketCookie?: bigint): boolean {
     const { source, destination, sourcePort, destinationPort } = flow;
     if (source === null || destination === null) return false;
     return destroySocket(
@@ -96,6 +96,7 @@ export class WorkloadNamespace {
       inbound
         ? { local: destination, localPort: destinationPort, remote: source, remotePort: sourcePort }
         : { local: source, localPort: sourcePort, remote: destination, remotePort: destinationPort },
+      socketCookie,
     );
   }
 
