@@ -358,3 +358,32 @@ test('its end ends every stream, and nothing of the source is taken any more', a
   running.source.put('service', RATINGS);
   assert.deepEqual([agent.ended.map(({ status }) => status), running.status().resources.addresses], [['unavailable'], 0]);
 });
+
+const ENTRY: PlainObject = {
+  apiVersion: 'networking.istio.io/v1',
+  kind: 'WorkloadEntry',
+  metadata: { name: 'thief', namespace: 'bank' },
+  spec: { address: '10.41.0.2', serviceAccount: 'thief' },
+};
+
+test('what a node runs keeps its address, whatever a resource written later claims; and it takes none that one has', async () => {
+  const running = await controlPlane();
+  await sync(running, 'node-1', WEB);
+  running.source.put('entry', ENTRY);
+  running.source.put('service', { ...RATINGS, spec: { ...(RATINGS.spec as object), clusterIP: '10.41.0.2' } });
+  const { findings } = running.status();
+  assert.deepEqual(
+    findings.map(({ code, resource, message }) => [code, resource, message.split(';')[0]]),
+    [
+      ['WEFT_ADDRESS_CONFLICT', 'Service shop/ratings', 'address 10.41.0.2 is that of Workload shop/web'],
+      ['WEFT_ADDRESS_CONFLICT', 'WorkloadEntry bank/thief', 'address 10.41.0.2 is that of Workload shop/web'],
+    ],
+  );
+  running.source.put('other', { ...ENTRY, metadata: { name: 'first', namespace: 'bank' }, spec: { address: '10.41.0.7' } });
+  const late = { ...WEB, name: 'late', addresses: ['10.41.0.7'] };
+  const { refused } = await sync(running, 'node-1', WEB, late);
+  assert.deepEqual(
+    refused.map(({ cause, uid }) => [cause, uid]),
+    [['address-held', 'Kubernetes/weft.dev/Workload/shop/late']],
+  );
+});

@@ -242,3 +242,38 @@ test('C17: capacity is at least 1, and the trust domain is the mesh’s', () => 
   const workload = new YamlMesh(parser, entry, { trustDomain: 'example.org' }).workload('p');
   assert.deepEqual([workload?.capacity, workload?.trustDomain], [1, 'example.org']);
 });
+
+function entryAt(name: string, address: string): string {
+  return `apiVersion: networking.istio.io/v1\nkind: WorkloadEntry\nmetadata: { name: ${name}, namespace: bank }\nspec: { address: ${address} }\n`;
+}
+
+const claims: { name: string; yaml: string[]; want: Record<string, string> }[] = [
+  {
+    name: 'an entry does not take the address of a pod',
+    yaml: [entryAt('a', '10.0.0.1'), pod()],
+    want: { a: '', p: '10.0.0.1' },
+  },
+  {
+    name: 'of two entries the first by name has it',
+    yaml: [entryAt('b', '10.0.0.9'), entryAt('a', '10.0.0.9')],
+    want: { a: '10.0.0.9', b: '' },
+  },
+  {
+    name: 'an entry does not take the address of a service',
+    yaml: [entryAt('a', '10.96.0.5'), service('clusterIP: 10.96.0.5, ports: [{ port: 80 }]')],
+    want: { a: '' },
+  },
+  { name: 'nobody has a loopback address', yaml: [entryAt('a', '127.0.0.1'), entryAt('b', 'fe80::1')], want: { a: '', b: '' } },
+  {
+    name: 'a pod on the network of its host shares its address',
+    yaml: [pod({ spec: 'hostNetwork: true' }), entryAt('a', '10.0.0.1')],
+    want: { a: '10.0.0.1', p: '10.0.0.1' },
+  },
+];
+for (const { name, yaml, want } of claims) {
+  test(`addresses: ${name}`, () => {
+    const mesh = new YamlMesh(parser, yaml.join('---\n'));
+    const got = Object.keys(want).map((workload) => [workload, mesh.workload(workload)?.addresses.join()]);
+    assert.deepEqual(Object.fromEntries(got), want);
+  });
+}

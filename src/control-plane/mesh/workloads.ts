@@ -3,9 +3,15 @@ import { type MeshOptions, serviceHostname } from '#control-plane/index/mesh-opt
 import { OUTPUT, STATUS, statusOf } from '#control-plane/index/outputs.ts';
 import { entry } from '#control-plane/index/table.ts';
 import { ATTACHED_POLICIES } from '#control-plane/mesh/attachments.ts';
-import { ENDPOINTS, type Endpoint } from '#control-plane/mesh/endpoints.ts';
+import { ENDPOINTS, type Endpoint, ownAddresses } from '#control-plane/mesh/endpoints.ts';
 import { NAMESPACES } from '#control-plane/mesh/namespaces.ts';
-import { onePerNumber, SERVICES, type ServicePortResource, type ServiceResource } from '#control-plane/mesh/services.ts';
+import {
+  onePerNumber,
+  SERVICES,
+  type ServicePortResource,
+  type ServiceResource,
+  USER_SERVICES,
+} from '#control-plane/mesh/services.ts';
 import { type Binding, bindingOf, UNBOUND, waypointCondition } from '#control-plane/mesh/waypoint-binding.ts';
 import {
   GUARDS,
@@ -27,9 +33,11 @@ import type { PortMapping, Workload } from '#model/mesh/workload.ts';
 export const workloads = defineDerivation({
   name: 'workload',
   each: ENDPOINTS,
-  reads: [SERVICES, NAMESPACES, WAYPOINTS, GUARDS, HTTP_DENIES, ATTACHED_POLICIES, ...POLICY_TABLES],
+  reads: [ENDPOINTS, USER_SERVICES, SERVICES, NAMESPACES, WAYPOINTS, GUARDS, HTTP_DENIES, ATTACHED_POLICIES, ...POLICY_TABLES],
   writes: [OUTPUT.workloads, OUTPUT.policies, ...STATUS],
-  derive({ key, value: endpoint }, mesh) {
+  derive({ key, value: described }, mesh) {
+    const { addresses, problems: lost } = ownAddresses(described, mesh);
+    const endpoint = { ...described, addresses };
     const { namespace, labels, resource, problems } = endpoint;
     const binding = bindEndpoint(endpoint, mesh);
     const services = mesh.picking(SERVICES, namespace, labels);
@@ -47,6 +55,7 @@ export const workloads = defineDerivation({
       ...statusOf(resource, endpoint.hasConditions ? waypointCondition(resource, binding) : [], [
         ...(binding.problem === null ? [] : [binding.problem]),
         ...problems,
+        ...lost,
       ]),
     ];
   },

@@ -4,6 +4,7 @@ import { OUTPUT, STATUS, statusOf } from '#control-plane/index/outputs.ts';
 import { entry } from '#control-plane/index/table.ts';
 import { RESERVED_ADDRESSES, reserve } from '#control-plane/index/vip-allocator.ts';
 import { appProtocolOf } from '#control-plane/mesh/app-protocol.ts';
+import { addressKey, ENDPOINTS } from '#control-plane/mesh/endpoints.ts';
 import { namespaceAnnotations } from '#control-plane/mesh/namespaces.ts';
 import {
   isGenerated,
@@ -38,7 +39,7 @@ export const userServices = defineDerivation({
 export const services = defineDerivation({
   name: 'service',
   each: SERVICES,
-  reads: [USER_SERVICES, RESERVED_ADDRESSES, GUARDS, ...BINDING_TABLES],
+  reads: [USER_SERVICES, RESERVED_ADDRESSES, ENDPOINTS, GUARDS, ...BINDING_TABLES],
   writes: [OUTPUT.services, SERVICE_BINDINGS, ...STATUS],
   derive({ key, value: resource }, mesh) {
     // An alias is answered by DNS alone: the mesh has no service of it.
@@ -64,7 +65,7 @@ export const services = defineDerivation({
 function addressesOf(
   key: string,
   resource: ServiceResource,
-  mesh: MeshReader<typeof USER_SERVICES | typeof RESERVED_ADDRESSES>,
+  mesh: MeshReader<typeof USER_SERVICES | typeof RESERVED_ADDRESSES | typeof ENDPOINTS>,
 ): { addresses: IpAddress[]; problems: Problem[] } {
   const problems: Problem[] = [];
   const own: IpAddress[] = [];
@@ -72,12 +73,18 @@ function addressesOf(
   for (const address of resource.addresses) {
     // Age decides, so that a new service never takes the address of one in use.
     const [first] = mesh.valuesBy(USER_SERVICES, 'address', address).toSorted(byAge);
-    if (first === undefined || keyOf(first) === key) {
+    // Nor does it take that of a workload that runs: what is sent to the workload would go to its endpoints.
+    const running = mesh
+      .valuesBy(ENDPOINTS, 'address', addressKey(mesh.options.network, address))
+      .find(({ kind }) => kind === 'registered');
+    const isFirst = first === undefined || keyOf(first) === key;
+    if (isFirst && running === undefined) {
       own.push(address);
       continue;
     }
     lost.push(address);
-    const message = `address ${address} is that of Service ${keyOf(first)}; another one is used here`;
+    const owner = running !== undefined ? running.resource : `Service ${first === undefined ? key : keyOf(first)}`;
+    const message = `address ${address} is that of ${owner}; another one is used here`;
     problems.push(warningAt('WEFT_ADDRESS_CONFLICT', ['spec'], message, 'give each service its own address, or leave it out'));
   }
   // Who lost an address gets one of the same family, so that clients of that family still find it.
