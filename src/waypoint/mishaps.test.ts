@@ -3,11 +3,12 @@ import { once } from 'node:events';
 import net from 'node:net';
 import test, { type TestContext } from 'node:test';
 import { SILENT_LOG } from '#model/effects/log.ts';
+import { END_STREAM, FRAME_TYPE, frameBytes, settingsAndAck } from '#platform/node-http2/frames.testing.ts';
 import { nodeHttp2 } from '#platform/node-http2/node-http2.ts';
 import { relay } from '#platform/relay/relay.ts';
 import { curl, startApp } from './clients.testing.ts';
 import { ask2, http2Client, startHttp2App } from './http2-clients.testing.ts';
-import { type Rig, type RigOptions, settle, startRig } from './waypoint-rig.testing.ts';
+import { type Rig, type RigOptions, settle, startRig, until } from './waypoint-rig.testing.ts';
 
 /** An effect that fails the next time it is used, and works again afterwards. */
 function planted<Arguments extends unknown[], Result>(real: (...args: Arguments) => Result) {
@@ -125,4 +126,36 @@ test('S17: a relay that throws ends its connection; the next one passes', async 
   assert.equal(await echo(), '');
   assert.equal(await echo(), 'hello');
   assert.deepEqual(told(rig), ['relay']);
+});
+
+test('S18: trailers with http2-settings do not end the waypoint: they end there, the rest of the trailers goes on', async (t) => {
+  const app = await startHttp2App(t, (stream) => {
+    stream.respond({ ':status': 200 });
+    stream.end('ok');
+  });
+  const rig = await aRig(t, { appProtocol: 'http2' });
+  rig.endpoints([app.port]);
+  const literal = (name: string, value: string): Buffer =>
+    Buffer.concat([Buffer.from([0, name.length]), Buffer.from(name), Buffer.from([value.length]), Buffer.from(value)]);
+  // POST, http, / from the static table, and an authority.
+  const head = Buffer.concat([Buffer.from([0x83, 0x86, 0x84, 0x41, 1]), Buffer.from('a')]);
+  const frames = [
+    { type: FRAME_TYPE.headers, flags: 4, stream: 1, payload: head },
+    { type: FRAME_TYPE.data, flags: 0, stream: 1, payload: Buffer.from('body') },
+    {
+      type: FRAME_TYPE.headers,
+      flags: 4 | END_STREAM,
+      stream: 1,
+      payload: Buffer.concat([literal('http2-settings', 'x'), literal('connection-id', '7')]),
+    },
+  ];
+  const socket = net.connect(rig.port, '127.0.0.1');
+  socket.on('error', () => {}).resume();
+  t.after(() => socket.destroy());
+  socket.write(Buffer.concat([Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'), settingsAndAck(), ...frames.map(frameBytes)]));
+  await until(() => app.heard.length === 1);
+  assert.deepEqual([app.heard[0]?.body, app.heard[0]?.trailers?.['connection-id']], ['body', '7']);
+  assert.equal(app.heard[0]?.trailers?.['http2-settings'], undefined);
+  assert.equal((await ask2(http2Client(t, rig.port), { ':path': '/' })).status, 200);
+  assert.deepEqual(told(rig), []);
 });

@@ -59,9 +59,36 @@ export const HTTP2_SETTINGS = {
     prematureResetsMax: setting(
       250,
       'count',
-      'Requests withdrawn before an answer, within `prematureWithinMs` of their start, that end a connection (W74, CVE-2023-44487).',
+      'Requests withdrawn before an answer, within `prematureWithinMs` of their start and of one another, that end a connection: a rate, as friends withdraw, too, over the life of a channel (W74, CVE-2023-44487).',
     ),
     prematureWithinMs: setting(1_000, 'ms', 'See there.'),
+    resetBurst: setting(
+      10_000,
+      'count',
+      "nghttp2's own bucket for streams that clients reset, however late: so wide that `prematureResetsMax` decides (its default: 1,000).",
+    ),
+    resetsPerSecond: setting(
+      1_000,
+      'per second',
+      "How fast that bucket fills (nghttp2's default, 33, ends channels with many time-outs).",
+    ),
+    rejectedStreamsMax: setting(
+      1_000_000,
+      'count',
+      "Streams beyond `concurrentStreamsMax` over the life of a connection: each is refused and repeated elsewhere (node:http2's default, 100, ends it).",
+    ),
+    invalidFramesMax: setting(
+      10_000,
+      'count',
+      "Invalid frames over the life of a connection: frames that cross with a reset are among them (node:http2's default: 1,000).",
+    ),
+    sessionMemoryMb: setting(
+      64,
+      'count',
+      'Megabytes: what one connection may hold of heads and unread bodies: four connection windows (default: 10).',
+    ),
+    settingsPerFrameMax: setting(32, 'count', "Entries of one SETTINGS frame (node:http2's default; there are some ten)."),
+    outstandingPingsMax: setting(10, 'count', "PINGs of ours without an answer (node:http2's default; we send none)."),
   },
 } as const satisfies SettingGroup;
 

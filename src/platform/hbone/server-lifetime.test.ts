@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import http2 from 'node:http2';
 import net from 'node:net';
 import { test } from 'node:test';
+import { TUNNEL } from '#model/settings/tunnels.ts';
 import { SteppedClock } from '#platform/stepped-clock.testing.ts';
 import {
   answerOf,
@@ -89,7 +92,8 @@ test('floods end the connection: rapid reset, PING, SETTINGS, empty frames', asy
     ['empty DATA', (at) => (at === 0 ? requestFrame(1) : Buffer.from('000000000000000001', 'hex'))],
   ];
   for (const [name, frame] of floods) {
-    const { port, server } = await serve(t, (tunnel) => void tunnel.accept(''));
+    // What is answered has been paid for: a rapid reset is one that comes before.
+    const { port, server } = await serve(t, (tunnel) => void (name === 'rapid reset' || tunnel.accept('')));
     const socket = connectTls(t, port, web);
     socket.on('error', () => {});
     let received = Buffer.alloc(0);
@@ -97,10 +101,36 @@ test('floods end the connection: rapid reset, PING, SETTINGS, empty frames', asy
       received = Buffer.concat([received, chunk]);
     });
     const closed = new Promise((resolve) => socket.on('close', resolve));
-    socket.write(Buffer.concat([preface, ...Array.from({ length: 1_200 }, (_, at) => frame(at))]));
+    socket.write(
+      Buffer.concat([
+        preface,
+        ...Array.from({ length: name === 'rapid reset' ? TUNNEL.resetBurst + 200 : 1_200 }, (_, at) => frame(at)),
+      ]),
+    );
     await closed;
     assert.match(received.toString('latin1'), /too many/, name);
     await until(() => server.sessions().length === 0, name);
+  }
+});
+
+test('S21: 4,000 tunnels that apps give up at once are no attack: another one of the connection goes on', async (t) => {
+  for (const answers of [false, true]) {
+    const { port } = await serve(t, (tunnel) => {
+      if (tunnel.authority !== 'a:1') echo(tunnel);
+      else if (answers) tunnel.accept('');
+    });
+    const client = connectHttp2(t, port, web);
+    const innocent = connectStream(client, '127.0.0.1:1');
+    await answerOf(innocent);
+    for (let round = 0; round < 40; round++) {
+      const given = Array.from({ length: 100 }, () => connectStream(client, 'a:1').on('error', () => {}));
+      if (answers) await Promise.all(given.map((stream) => once(stream, 'response')));
+      const closed = given.map((stream) => once(stream, 'close'));
+      for (const stream of given) stream.close(http2.constants.NGHTTP2_CANCEL);
+      await Promise.all(closed);
+    }
+    innocent.end('still here');
+    assert.equal(String((await once(innocent, 'data'))[0]), 'still here');
   }
 });
 

@@ -11,7 +11,7 @@ import type { TunnelStream } from '#platform/hbone/tunnel-stream.ts';
 import { readConnect, responseHeaders, TUNNEL_STATUS } from '#protocol/hbone/headers.ts';
 import { HBONE_SERVER_SETTINGS } from '#protocol/hbone/settings.ts';
 import type { InboundTunnel } from '#protocol/hbone/transport.ts';
-import { ERROR_CODE } from '#protocol/http/v2/constants.ts';
+import { ERROR_CODE, Http2Error } from '#protocol/http/v2/constants.ts';
 import type { Header } from '#protocol/http/v2/hpack-table.ts';
 import type { Http2Stream, StreamHandler } from '#protocol/http/v2/stream.ts';
 
@@ -67,7 +67,12 @@ export function startSession(options: ServerSessionOptions): ServerSession {
       goaway() {},
       streamClosed: endIfUnused,
       closed: (error) => {
-        if (error !== null) log.debug({ 'src.addr': ends.remoteAddress, err: error }, 'HBONE connection closed');
+        if (error instanceof Http2Error)
+          log.warn(
+            { 'src.addr': ends.remoteAddress, cause: 'protocol-error', err: error },
+            'HBONE connection ended: its peer broke the rules',
+          );
+        else if (error !== null) log.debug({ 'src.addr': ends.remoteAddress, err: error }, 'HBONE connection closed');
         options.closed();
       },
     },

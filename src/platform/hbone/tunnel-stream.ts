@@ -27,6 +27,8 @@ export class TunnelStream extends DirectDuplex {
   #pendingWrite: (() => void) | null = null;
   /** Received and pushed, not given back to the peer's window yet. */
   #unreadBytes = 0;
+  /** END_STREAM has come. */
+  #peerEnded = false;
   /** The peer does not want what we send. */
   #deaf = false;
   #queuedForFlush = false;
@@ -119,17 +121,18 @@ export class TunnelStream extends DirectDuplex {
   }
 
   #onEnd(): void {
+    this.#peerEnded = true;
     this.push(null);
   }
 
   #onReset(errorCode: number): void {
-    if (errorCode !== ERROR_CODE.noError) {
+    // Without its END_STREAM the peer's half broke off, whatever the reset calls it: an app must not take it for an end.
+    if (errorCode !== ERROR_CODE.noError || !this.#peerEnded) {
       this.destroy(errorWithCode('ECONNRESET', `the peer reset the tunnel (${errorCodeName(errorCode)})`));
       return;
     }
-    // The peer has all it wants and says so without harm: an end for the reader, an error only for further writes.
+    // The peer has said all it wanted, and wants no more: an error only for further writes.
     this.#deaf = true;
-    this.push(null);
     this.#releaseWrite();
   }
 

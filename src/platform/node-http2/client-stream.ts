@@ -1,15 +1,26 @@
 import http2, { type ClientHttp2Stream, type IncomingHttpHeaders } from 'node:http2';
 import { caughtBy, regardless } from '#model/effects/mishaps.ts';
+import { Announced, bodyBytesOf } from '#protocol/http/announced.ts';
+import { isForwardableInterim, isForwardableStatus } from '#protocol/http/forwardable.ts';
 import type { HeaderBlock } from '#protocol/http/header-block.ts';
-import type { ClientEvents, ClientStream, UpstreamProblem } from '#protocol/http/message.ts';
-import { isBroken, readHeaders, readTrailers, takeContentLength, writeHeaders } from './headers.ts';
+import type { ClientEvents, ClientStream, RequestHead, UpstreamProblem } from '#protocol/http/message.ts';
+import { isBroken, watchEnd } from './ends.ts';
+import { readHeaders, readTrailers, takeContentLength, writeHeaders } from './headers.ts';
 
 const { NGHTTP2_CANCEL, NGHTTP2_FLAG_END_STREAM, NGHTTP2_NO_ERROR, NGHTTP2_REFUSED_STREAM, NGHTTP2_PROTOCOL_ERROR } =
   http2.constants;
 
+const SHORT = 'fewer bytes than were announced';
+
 /** The upstream half of one HTTP/2 request, on a stream of node:http2. */
 export class Http2ClientStream implements ClientStream {
   readonly #stream: ClientHttp2Stream;
+  readonly #method: string;
+  /** What is left of the request's body. */
+  readonly #announced = new Announced();
+  /** What is left of the response's. */
+  readonly #received = new Announced();
+  readonly #isWhole: () => boolean;
   readonly #mistaken: (error: unknown) => void;
   #events: ClientEvents | null;
   #requestTrailers: HeaderBlock | null = null;
@@ -17,7 +28,10 @@ export class Http2ClientStream implements ClientStream {
   #flushing = false;
 
   /** `mistaken` hears of a mistake of ours; the request has failed by then, the others of its session go on. */
-  constructor(stream: ClientHttp2Stream, events: ClientEvents, mistaken: (error: unknown) => void) {
+  constructor(stream: ClientHttp2Stream, head: RequestHead, events: ClientEvents, mistaken: (error: unknown) => void) {
+    this.#method = head.method;
+    this.#announced.expect(head.hasBody ? head.contentLength : null);
+    this.#isWhole = watchEnd(stream);
     this.#stream = stream;
     this.#events = events;
     this.#mistaken = mistaken;
@@ -30,7 +44,9 @@ export class Http2ClientStream implements ClientStream {
     });
     this.#on('end', () => {
       // node ends the readable side of a stream that was reset, too; 'close' follows.
-      if (!isBroken(stream)) this.#onEnd();
+      if (isBroken(stream)) return;
+      if (!this.#isWhole()) this.#breakOff('remote-reset', 'the peer reset the stream (NO_ERROR) before its end');
+      else this.#onEnd();
     });
     this.#on('drain', () => this.#events?.onUpstreamWritable());
     this.#on('wantTrailers', () => this.#sendTrailers());
@@ -56,10 +72,13 @@ export class Http2ClientStream implements ClientStream {
   }
 
   write(data: Buffer): boolean {
-    return this.#stream.write(data);
+    if (this.#announced.take(data.length)) return this.#stream.write(data);
+    this.#breakOff('local-reset', 'more bytes than were announced');
+    return true;
   }
 
   end(trailers: HeaderBlock | null): void {
+    if (!this.#announced.isWhole()) return void this.#breakOff('local-reset', 'fewer bytes than were announced');
     this.#requestTrailers = trailers;
     this.#stream.end();
   }
@@ -76,13 +95,17 @@ export class Http2ClientStream implements ClientStream {
   }
 
   #onInform(status: number, raw: readonly string[]): void {
-    this.#events?.onInform({ status, headers: readHeaders(raw), contentLength: null });
+    if (isForwardableInterim(status)) this.#events?.onInform({ status, headers: readHeaders(raw), contentLength: null });
   }
 
   #onResponse(status: number, flags: number, raw: readonly string[]): void {
+    if (!isForwardableStatus(status)) return void this.#breakOff('protocol-error', `status ${status}`);
     const headers = readHeaders(raw);
     const end = (flags & NGHTTP2_FLAG_END_STREAM) !== 0;
-    this.#events?.onResponse({ status, headers, contentLength: takeContentLength(headers) }, end);
+    const contentLength = takeContentLength(headers);
+    this.#received.expect(bodyBytesOf(this.#method, status, contentLength));
+    if (end && !this.#received.isWhole()) return void this.#breakOff('protocol-error', SHORT);
+    this.#events?.onResponse({ status, headers, contentLength }, end);
     if (end) {
       this.#onEnd();
       return;
@@ -95,6 +118,7 @@ export class Http2ClientStream implements ClientStream {
   #onData(data: Buffer): void {
     const events = this.#events;
     if (events === null) return;
+    if (!this.#received.take(data.length)) return void this.#breakOff('protocol-error', 'more bytes than were announced');
     if (!events.onResponseBody(data)) this.#stream.pause();
     this.#flushSoon();
   }
@@ -111,7 +135,15 @@ export class Http2ClientStream implements ClientStream {
     );
   }
 
+  /** No whole request went, or no whole answer came: neither may pass for one. */
+  #breakOff(kind: UpstreamProblem['kind'], details: string): void {
+    const events = this.#events;
+    this.abort();
+    events?.onFailure({ kind, details, staleConnection: false });
+  }
+
   #onEnd(): void {
+    if (!this.#received.isWhole()) return void this.#breakOff('protocol-error', SHORT);
     const events = this.#events;
     this.#events = null;
     events?.onResponseEnd(this.#responseTrailers);
@@ -120,7 +152,11 @@ export class Http2ClientStream implements ClientStream {
   }
 
   #sendTrailers(): void {
-    this.#stream.sendTrailers(this.#requestTrailers === null ? {} : writeHeaders(this.#requestTrailers, {}));
+    try {
+      this.#stream.sendTrailers(this.#requestTrailers === null ? {} : writeHeaders(this.#requestTrailers, {}));
+    } catch (error) {
+      this.#breakOff('local-reset', error instanceof Error ? error.message : String(error)); // the stream has just gone
+    }
   }
 
   #onClose(): void {

@@ -3,13 +3,14 @@ import type { Duplex } from 'node:stream';
 import { HTTP2 } from '#model/settings/http.ts';
 import type { ClientConnection, ClientEvents, ClientOwner, ClientStream, RequestHead } from '#protocol/http/message.ts';
 import { Http2ClientStream } from './client-stream.ts';
-import { writeHeaders } from './headers.ts';
+import { SESSION_LIMITS, writeHeaders } from './headers.ts';
 
 /** Starts an HTTP/2 client connection on a fresh stream. */
 export function connectHttp2(stream: Duplex, owner: ClientOwner): ClientConnection {
   // The name is never resolved or sent: the stream is connected, and each request brings its own :authority.
   const session = http2.connect('http://upstream', {
     createConnection: () => stream,
+    ...SESSION_LIMITS,
     maxHeaderListPairs: HTTP2.headerPairsMax,
     peerMaxConcurrentStreams: HTTP2.upstreamStreamsMax,
     settings: { enablePush: false, initialWindowSize: HTTP2.streamWindowBytes, maxHeaderListSize: HTTP2.headerListBytesMax },
@@ -61,7 +62,7 @@ class Http2ClientConnection implements ClientConnection {
       const stream = this.#session.request(headers, end ? { endStream: true } : { waitForTrailers: true });
       this.#open++;
       stream.on('close', () => this.#onStreamClosed());
-      return new Http2ClientStream(stream, events, (error) => this.#owner.onMistake(error));
+      return new Http2ClientStream(stream, head, events, (error) => this.#owner.onMistake(error));
     } catch (error) {
       // The session has just gone, or a header cannot be sent in HTTP/2.
       return failedStream(error, events);

@@ -1,25 +1,29 @@
 import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http2';
-import { type HeaderBlock, StringHeaders } from '#protocol/http/header-block.ts';
-import { HEADER, headerIdOf } from '#protocol/http/header-names.ts';
+import { HTTP2 } from '#model/settings/http.ts';
+import { fieldsThat, isForwardableField, isForwardableTrailer, writablePairs } from '#protocol/http/forwardable.ts';
+import type { HeaderBlock, StringHeaders } from '#protocol/http/header-block.ts';
+import { HEADER } from '#protocol/http/header-names.ts';
 
-/** The regular headers of node's flat list; pseudo headers are left to the caller. */
+/** Every bound of node:http2 on either side, so that none of its defaults is a policy that nobody has read. */
+export const SESSION_LIMITS = {
+  maxSessionInvalidFrames: HTTP2.invalidFramesMax,
+  maxSessionMemory: HTTP2.sessionMemoryMb,
+  maxSettings: HTTP2.settingsPerFrameMax,
+  maxOutstandingPings: HTTP2.outstandingPingsMax,
+} as const;
+
+/** The regular headers of node's flat list that may go on; pseudo headers are left to the caller. */
 export function readHeaders(rawHeaders: readonly string[]): StringHeaders {
-  const pairs: string[] = [];
-  for (let at = 0; at + 1 < rawHeaders.length; at += 2) {
-    const name = rawHeaders[at] ?? '';
-    if (!name.startsWith(':')) pairs.push(name, rawHeaders[at + 1] ?? '');
-  }
-  return new StringHeaders(pairs, headerIdOf);
+  return fieldsThat(isForwardableField, rawHeaders);
 }
 
-/** Trailers as node reports them: an object, and on newer versions a flat list. */
+/** Trailers as node reports them, an object, as far as they may go on. */
 export function readTrailers(headers: IncomingHttpHeaders): StringHeaders {
   const pairs: string[] = [];
   for (const [name, value] of Object.entries(headers)) {
-    for (const one of Array.isArray(value) ? value : [value])
-      if (one !== undefined && !name.startsWith(':')) pairs.push(name, one);
+    for (const one of Array.isArray(value) ? value : [value]) if (one !== undefined) pairs.push(name, one);
   }
-  return new StringHeaders(pairs, headerIdOf);
+  return fieldsThat(isForwardableTrailer, pairs);
 }
 
 /** Declared body length, taken out of the headers; null when there is none. nghttp2 has checked its form. */
@@ -33,7 +37,7 @@ export function takeContentLength(headers: HeaderBlock): number | null {
 
 /** Node refuses some names more than once; a comma-joined value means the same (RFC 9110 5.3), for cookies a semicolon. */
 export function writeHeaders(headers: HeaderBlock, into: OutgoingHttpHeaders): OutgoingHttpHeaders {
-  const pairs = headers.toPairs();
+  const pairs = writablePairs(headers);
   for (let at = 0; at + 1 < pairs.length; at += 2) {
     const name = pairs[at] ?? '';
     const value = pairs[at + 1] ?? '';
@@ -43,11 +47,4 @@ export function writeHeaders(headers: HeaderBlock, into: OutgoingHttpHeaders): O
     else into[name] = `${String(before)}${name === 'cookie' ? '; ' : ', '}${value}`;
   }
   return into;
-}
-
-import http2, { type Http2Stream } from 'node:http2';
-
-/** Whether a stream was reset, or its connection lost, before both sides had ended it. */
-export function isBroken(stream: Http2Stream): boolean {
-  return stream.aborted || (stream.rstCode !== undefined && stream.rstCode !== http2.constants.NGHTTP2_NO_ERROR);
 }

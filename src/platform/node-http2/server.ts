@@ -6,15 +6,19 @@ import { StringHeaders } from '#protocol/http/header-block.ts';
 import { HEADER } from '#protocol/http/header-names.ts';
 import type { RequestHandler, RequestHead, ServerConnection } from '#protocol/http/message.ts';
 import { isAuthority, normalizeTarget } from '#protocol/http/target.ts';
-import { readHeaders, takeContentLength } from './headers.ts';
+import { readHeaders, SESSION_LIMITS, takeContentLength } from './headers.ts';
 import { Http2ServerStream } from './server-stream.ts';
 
-const { NGHTTP2_FLAG_END_STREAM, NGHTTP2_INTERNAL_ERROR } = http2.constants;
+const { NGHTTP2_ENHANCE_YOUR_CALM, NGHTTP2_FLAG_END_STREAM, NGHTTP2_INTERNAL_ERROR } = http2.constants;
 
 /** Serves HTTP/2 on a stream whose next bytes are the client preface. */
 export function acceptHttp2(stream: Duplex, handler: RequestHandler): ServerConnection {
   const session = http2.performServerHandshake(stream, {
+    ...SESSION_LIMITS,
     maxHeaderListPairs: HTTP2.headerPairsMax,
+    maxSessionRejectedStreams: HTTP2.rejectedStreamsMax,
+    streamResetBurst: HTTP2.resetBurst,
+    streamResetRate: HTTP2.resetsPerSecond,
     settings: {
       maxConcurrentStreams: HTTP2.concurrentStreamsMax,
       initialWindowSize: HTTP2.streamWindowBytes,
@@ -29,7 +33,8 @@ class Http2ServerConnection implements ServerConnection {
   readonly #handler: RequestHandler;
   #open = 0;
   #idleRounds = 0;
-  #prematureResets = 0;
+  /** When the last ones were withdrawn, oldest first. */
+  #prematureMs: number[] = [];
 
   constructor(session: ServerHttp2Session, handler: RequestHandler) {
     this.#session = session;
@@ -67,9 +72,9 @@ class Http2ServerConnection implements ServerConnection {
     this.#watch(stream);
     const ended = (flags & NGHTTP2_FLAG_END_STREAM) !== 0;
     const head = readRequestHead(rawHeaders, ended, this.#handler.pathNormalization);
-    const half = new Http2ServerStream(stream, (error) => this.#handler.onMistake(error));
+    const half = new Http2ServerStream(stream, pseudo(rawHeaders, ':method') ?? '', (error) => this.#handler.onMistake(error));
     if (typeof head !== 'string') {
-      half.listen(this.#handler.onRequest(head, half));
+      half.listen(this.#handler.onRequest(head, half), head.hasBody ? head.contentLength : null);
       return;
     }
     half.respond({ status: 400, headers: new StringHeaders(['content-type', 'text/plain']), contentLength: null }, false);
@@ -83,10 +88,21 @@ class Http2ServerConnection implements ServerConnection {
     this.#open++;
     stream.on('close', () => {
       this.#open--;
-      // A client may withdraw what takes too long; withdrawing at once, again and again, only costs us (W74).
-      const premature = !stream.headersSent && performance.now() - openedMs < HTTP2.prematureWithinMs;
-      if (premature && ++this.#prematureResets >= HTTP2.prematureResetsMax) this.#session.destroy();
+      const nowMs = performance.now();
+      if (!stream.headersSent && nowMs - openedMs < HTTP2.prematureWithinMs) this.#countPremature(nowMs);
     });
+  }
+
+  /** A client may withdraw what takes too long; withdrawing at once, again and again, only costs us (W74). */
+  #countPremature(nowMs: number): void {
+    this.#prematureMs = [...this.#prematureMs.slice(1 - HTTP2.prematureResetsMax), nowMs];
+    const [oldest = nowMs] = this.#prematureMs;
+    const tooFast = this.#prematureMs.length >= HTTP2.prematureResetsMax && nowMs - oldest < HTTP2.prematureWithinMs;
+    if (!tooFast || this.#session.destroyed) return;
+    const details = `${HTTP2.prematureResetsMax} requests withdrawn within ${HTTP2.prematureWithinMs} ms`;
+    this.#session.goaway(NGHTTP2_ENHANCE_YOUR_CALM, 0, Buffer.from(details));
+    this.#session.destroy();
+    this.#handler.onProblem({ status: 0, details: `http2.too_many_resets: ${details}` });
   }
 }
 
@@ -104,6 +120,7 @@ function readRequestHead(rawHeaders: readonly string[], end: boolean, level: Pat
   const target = method === 'CONNECT' ? authority : isAsterisk ? path : normalizeTarget(path ?? '', level);
   if (target === null) return 'path_normalization_failed';
   const contentLength = takeContentLength(headers);
+  if (end && contentLength !== null && contentLength > 0) return 'http2.content_length_without_body';
   return {
     version: 'http2',
     method,

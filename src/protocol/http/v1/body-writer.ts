@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream';
 import { HTTP } from '#model/settings/http.ts';
+import { Announced } from '#protocol/http/announced.ts';
 import type { OutgoingFraming } from './head-writer.ts';
 
 const COALESCED_BYTES_MAX = HTTP.coalescedBytesMax;
@@ -14,6 +15,7 @@ const LAST_CHUNK = Buffer.from('0\r\n\r\n');
 export class BodyWriter {
   readonly #stream: Duplex;
   #chunked = false;
+  readonly #announced = new Announced();
   #pending: Buffer[] = [];
   #pendingBytes = 0;
 
@@ -21,13 +23,22 @@ export class BodyWriter {
     this.#stream = stream;
   }
 
-  begin(head: Buffer, framing: OutgoingFraming): void {
+  /** `bytes`: of the body, where the head announces it. */
+  begin(head: Buffer, framing: OutgoingFraming, bytes: number | null): void {
+    this.#announced.expect(framing === 'length' ? bytes : null);
     this.#chunked = framing === 'chunked';
     this.#push(head);
   }
 
-  /** False: the stream is over its watermark. `data` is kept until written: it must not change. */
+  /**
+   * False: the stream is over its watermark. `data` is kept until written: it must not change. More than was announced
+   * would be read as the next message: the stream is cut instead.
+   */
   write(data: Buffer): boolean {
+    if (!this.#announced.take(data.length)) {
+      this.#cut();
+      return true;
+    }
     if (data.length === 0) return !this.#stream.writableNeedDrain;
     if (this.#chunked) this.#push(Buffer.from(`${data.length.toString(16)}\r\n`, 'latin1'));
     this.#push(data);
@@ -36,10 +47,21 @@ export class BodyWriter {
     return !this.#stream.writableNeedDrain;
   }
 
-  /** Ends the message, not the stream. */
-  end(): void {
+  /** Ends the message, not the stream; a message that is shorter than announced cuts it: false. */
+  end(): boolean {
+    if (!this.#announced.isWhole()) {
+      this.#cut();
+      return false;
+    }
     if (this.#chunked) this.#push(LAST_CHUNK);
     this.#chunked = false;
+    return true;
+  }
+
+  #cut(): void {
+    this.#pending = [];
+    this.#pendingBytes = 0;
+    this.#stream.destroy();
   }
 
   flush(): void {

@@ -95,7 +95,7 @@ export class Http1ClientConnection implements ClientConnection, ClientStream, Bo
     this.#interims = 0;
     this.#blocked = false;
     const framing = head.contentLength !== null ? 'length' : end ? 'none' : 'chunked';
-    this.#writer.begin(writeRequestHead(head, framing), framing);
+    this.#writer.begin(writeRequestHead(head, framing), framing, head.contentLength);
     if (end) this.#writer.flush();
     return this;
   }
@@ -105,8 +105,8 @@ export class Http1ClientConnection implements ClientConnection, ClientStream, Bo
   }
 
   end(_trailers: HeaderBlock | null): void {
+    if (!this.#writer.end()) return void this.#fail('local-reset', 'fewer bytes of the request than were announced');
     this.#requestDone = true;
-    this.#writer.end();
     this.#writer.flush();
   }
 

@@ -1,5 +1,6 @@
 import { HTTP } from '#model/settings/http.ts';
 import { COLON, CR, LF, LOWER, SPACE } from '#protocol/http/characters.ts';
+import { isWritableField } from '#protocol/http/forwardable.ts';
 import type { HeaderBlock } from '#protocol/http/header-block.ts';
 import { HEADER } from '#protocol/http/header-names.ts';
 import type { RequestHead, ResponseHead } from '#protocol/http/message.ts';
@@ -21,6 +22,11 @@ const statusLines = new Map<number, Buffer>();
 class MessageWriter {
   #bytes = Buffer.allocUnsafeSlow(INITIAL_BYTES);
   #length = 0;
+
+  /** Begins a head; what one that threw half-way has left must not become part of another connection's. */
+  begin(): void {
+    this.#length = 0;
+  }
 
   text(text: string): void {
     this.#reserve(text.length);
@@ -89,6 +95,7 @@ const writer = new MessageWriter();
 
 /** The bytes of a request head; the framing headers are made here and nowhere else. */
 export function writeRequestHead(head: RequestHead, framing: OutgoingFraming): Buffer {
+  writer.begin();
   writer.text(head.method);
   writer.text(' ');
   writer.text(head.target);
@@ -103,6 +110,7 @@ export function writeRequestHead(head: RequestHead, framing: OutgoingFraming): B
 
 /** The bytes of a response head; `close` announces that the connection ends with it. */
 export function writeResponseHead(head: ResponseHead, framing: OutgoingFraming, close: boolean): Buffer {
+  writer.begin();
   const line = statusLineOf(head.status);
   writer.bytes(line, 0, line.length);
   writeHeaders(head.headers);
@@ -113,6 +121,7 @@ export function writeResponseHead(head: ResponseHead, framing: OutgoingFraming, 
 
 /** The bytes of a 101. */
 export function writeUpgradeHead(head: ResponseHead, upgrade: string): Buffer {
+  writer.begin();
   const line = statusLineOf(head.status);
   writer.bytes(line, 0, line.length);
   writeHeaders(head.headers);
@@ -172,6 +181,7 @@ function writeStringHeaders(headers: HeaderBlock): void {
 }
 
 function writeHeader(name: string, value: string): void {
+  if (!isWritableField(name, value)) return; // a line break, or half of a wider character, would be a line of its own
   writer.text(name);
   writer.colon();
   writer.text(value);

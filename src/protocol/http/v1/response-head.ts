@@ -30,7 +30,7 @@ export function parseResponseHead(
   method: string,
 ): ResponseHeadResult {
   const line = parseStatusLine(bytes, start);
-  if (line === null) return invalid('http1.malformed_status_line');
+  if (line === null || line.status > 599) return invalid('http1.malformed_status_line'); // no codec could pass it on
   const fields = headers.parse(bytes, line.next, end - 2);
   if (fields !== 'ok') return invalid(fields === 'too-many' ? 'too_many_headers' : 'http1.malformed_header');
   const declared = takeFraming(headers);

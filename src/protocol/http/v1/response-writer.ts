@@ -29,12 +29,12 @@ export class ResponseWriter {
     this.#bodiless = method === 'HEAD' || !mayHaveBody(head.status);
     if (this.#bodiless) {
       const contentLength = head.status === 204 ? null : head.contentLength;
-      this.#body.begin(writeResponseHead({ ...head, contentLength }, 'none', close), 'none');
+      this.#body.begin(writeResponseHead({ ...head, contentLength }, 'none', close), 'none', null);
     } else if (end) {
-      this.#body.begin(writeResponseHead({ ...head, contentLength: 0 }, 'length', close), 'length');
+      this.#body.begin(writeResponseHead({ ...head, contentLength: 0 }, 'length', close), 'length', 0);
     } else {
       const framing = head.contentLength === null ? 'chunked' : 'length';
-      this.#body.begin(writeResponseHead(head, framing, close), framing);
+      this.#body.begin(writeResponseHead(head, framing, close), framing, head.contentLength);
     }
   }
 
@@ -52,9 +52,11 @@ export class ResponseWriter {
     return this.#bodiless || this.#body.write(data);
   }
 
-  end(): void {
-    this.#body.end();
+  /** False: the body was shorter than announced, and the stream has been cut. */
+  end(): boolean {
+    if (!this.#body.end()) return false;
     this.#body.flush();
+    return true;
   }
 
   flush(): void {

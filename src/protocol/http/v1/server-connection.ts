@@ -60,7 +60,6 @@ export class Http1ServerConnection implements ServerConnection, ServerStream, Bo
   #discarding = false;
   #requestDone = true;
   #responseStarted = false;
-
   /** Takes the stream over; `early` are bytes already read from it. The stream must allow half-open. */
   constructor(stream: Duplex, handler: RequestHandler, clock: Clock, early: Buffer | null) {
     this.#stream = stream;
@@ -104,9 +103,10 @@ export class Http1ServerConnection implements ServerConnection, ServerStream, Bo
   }
 
   end(_trailers: HeaderBlock | null): void {
-    this.#writer.end();
+    const whole = this.#writer.end();
     this.#events = null;
     this.#serial++;
+    if (!whole) return;
     if (!this.#keepAlive || !(this.#requestDone || this.#discarding)) this.#linger();
     else if (this.#requestDone) this.#nextRequest();
   }

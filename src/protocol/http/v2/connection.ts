@@ -204,7 +204,8 @@ export class Http2Connection implements StreamHost {
     const errorCode = readErrorCode(payload);
     this.#requireKnown(streamId);
     const stream = this.#streams.get(streamId);
-    this.#floods.count(stream === undefined ? 'control' : 'reset');
+    // A tunnel that was answered has been paid for; a late reset has crossed with our end. Both are how apps hang up.
+    if (stream === undefined || !stream.answered) this.#floods.count('reset');
     stream?.receiveReset(errorCode, errorCode === ERROR_CODE.refusedStream);
   }
 

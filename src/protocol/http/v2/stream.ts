@@ -55,6 +55,7 @@ export class Http2Stream {
   #localEnded = false;
   #remoteEnded = false;
   #closed = false;
+  #answered = false;
 
   constructor(id: number, host: StreamHost, handler: StreamHandler, sendWindowBytes: number, receiveWindowBytes: number) {
     this.id = id;
@@ -69,6 +70,11 @@ export class Http2Stream {
     return this.#closed;
   }
 
+  /** Headers of ours have gone out. */
+  get answered(): boolean {
+    return this.#answered;
+  }
+
   /** The peer sends no more bytes. */
   get remoteEnded(): boolean {
     return this.#remoteEnded;
@@ -77,6 +83,7 @@ export class Http2Stream {
   /** Request or response headers; `ended` ends our direction with them. */
   sendHeaders(headers: readonly Header[], ended: boolean): void {
     if (this.#closed || this.#localEnded) return;
+    this.#answered = true;
     this.#host.transport.write(headersFrames(this.id, encodeHeaders(headers), ended, this.#host.peerFrameBytesMax));
     if (ended) this.#finishLocal();
   }
