@@ -50,8 +50,9 @@ export async function serveMetrics(meters: Meters, place: MetricsPlace | null, l
       log.warn({ address: where, error: error.message }, 'no metrics page: choose another address with --stats');
       resolve({ address: null, problems: [problem], close() {} });
     });
-    server.on('error', (error) => log.warn({ error: error.message }, 'a scrape could not be accepted'));
     server.listen({ port: place.port, ...(place.host === null ? {} : { host: place.host }) }, () => {
+      // Only now: that the port is taken is told above, once.
+      server.on('error', (error) => log.warn({ error: error.message }, 'a scrape could not be accepted'));
       const close = (): void => {
         server.close();
         server.closeAllConnections();
