@@ -10,6 +10,8 @@ export type Known = {
   /** Another name of the same directory. */
   alias: string;
   runDir: string;
+  /** The directory over which a mask lies: both are in it. */
+  covered: string;
   bpffs: string;
   token: string;
   sockets: Record<string, string>;

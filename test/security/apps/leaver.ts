@@ -39,14 +39,11 @@ mounted('mount proc', 'none', 'proc', 0);
 mounted('mount a tmpfs', 'none', 'tmpfs', 0);
 mounted('bind the root elsewhere', '/', null, 4096);
 way('make cgroups writable again', () => (mount('', mountpoints.at(-1) ?? '', null, 32 | 4096, null) < 0 ? errorOf() : 'OPEN'));
-for (const mask of ['/run', '/proc', '/sys', known.stateDir, known.runDir])
-  way(
-    `take the mask off ${mask.replace(known.stateDir, 'the state directory').replace(known.runDir, 'the run directory')}`,
-    () => {
-      if (umount2(mask, 2) < 0) return errorOf();
-      return 'OPEN';
-    },
-  );
+for (const mask of ['/run', '/proc', '/sys', known.covered])
+  way(`take the mask off ${mask.replace(known.covered, 'the directories of the mesh')}`, () => {
+    if (umount2(mask, 2) < 0) return errorOf();
+    return 'OPEN';
+  });
 call('open_tree: a copy of the root', 428, -100, '/', 1);
 call('fsopen: a new file system', 430, 'tmpfs', 0);
 call('mount_setattr', 442, -100, '/', 0, Buffer.alloc(32), 32);
