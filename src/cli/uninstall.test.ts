@@ -57,7 +57,9 @@ function machine({ directories = {}, nodes = [], controlPid, agents = {}, breaks
   return { effects, done, told, left };
 }
 
-const RUN_FILES = ['/run/weft/control.sock', '/run/weft/discovery.sock', '/run/weft/waypoints'].map((path) => `remove ${path}`);
+const RUN_FILES = ['/run/weft/control.sock', '/run/weft/waypoints/discovery.sock', '/run/weft/waypoints'].map(
+  (path) => `remove ${path}`,
+);
 
 test('waypoints end first, then nodes, the control plane, and the directories last', async () => {
   const { effects, done, told, left } = machine({

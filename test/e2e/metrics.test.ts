@@ -88,6 +88,14 @@ describe('the metrics pages of an agent and of a waypoint', () => {
     assert.match(status, /^NoNewPrivs:\t1$/m);
   });
 
+  test('the waypoint sees of the control plane’s directories its own alone', () => {
+    const seen = (path: string): string[] => readdirSync(`/proc/${waypointPid()}/root${path}`);
+    assert.deepEqual(seen(join(dir, 'state')), []);
+    assert.deepEqual(seen(runDir), ['waypoints']);
+    assert.ok(seen(join(runDir, 'waypoints')).includes('discovery.sock'));
+    assert.ok(existsSync(join(dir, 'state', 'root-cert.pem')) && existsSync(join(runDir, 'control.sock')));
+  });
+
   for (const [name, pid] of [
     ['agent', agentPid],
     ['waypoint', waypointPid],

@@ -70,7 +70,7 @@ test('control: with --waypoint-agent discovery is served on a socket of its own,
   const { args, root } = await aControl(t);
   const { child, said, ended } = serving(t, [...args, '--waypoint-agent', join(root, 'run', 'agent.sock')]);
   await said(SERVES);
-  const discovery = join(root, 'run', 'discovery.sock');
+  const discovery = join(root, 'run', 'waypoints', 'discovery.sock');
   await eventually(() => existsSync(discovery)); // it is made after the log line
   await new Promise<void>((resolve, reject) => {
     const socket = connect(discovery, () => {

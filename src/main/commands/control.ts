@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs';
+import { copyFileSync, mkdirSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import type { ControlOptions } from '#cli/control.ts';
 import type { WaypointRunner } from '#control-plane/waypoints/plan.ts';
@@ -14,7 +14,7 @@ import { serve } from '#platform/linux/process/service.ts';
 import { launchDetached, signalProcess, startTimeOf } from '#platform/linux/sandbox/detached.ts';
 import { agentClient } from '#platform/local-api/clients.ts';
 import { commandLog } from '#platform/telemetry/log.ts';
-import { discoverySocketPath, waypointsDirectory } from '#protocol/api/places.ts';
+import { discoverySocketPath, waypointRootPath, waypointsDirectory } from '#protocol/api/places.ts';
 
 /** What a waypoint's process runs: this program again, of the same source tree. */
 const WEFT_ENTRY = new URL('../weft.ts', import.meta.url).pathname;
@@ -58,10 +58,16 @@ export async function control(options: ControlOptions): Promise<number> {
 /** Starts waypoints as processes in sandboxes of the agent behind `agentSocket`, and keeps a record of each in `runDir`. */
 async function runnerFor(agentSocket: string, stateDir: string, runDir: string): Promise<WaypointRunner> {
   const dir = waypointsDirectory(runDir);
+  const rootFile = waypointRootPath(runDir);
+  // Of the control plane's directories a waypoint sees its own alone: neither the authority's key nor sockets that make tokens.
+  const view = { hidden: [resolve(stateDir), runDir], kept: dir };
   return processRunner({
     agent: agentClient(agentSocket),
     processes: {
-      launch: (sandbox, command, logFile, ended) => launchDetached(sandbox, command, { rights: WAYPOINT_RIGHTS, logFile }, ended),
+      launch(sandbox, command, logFile, ended) {
+        copyFileSync(join(resolve(stateDir), 'root-cert.pem'), rootFile);
+        return launchDetached(sandbox, command, { rights: WAYPOINT_RIGHTS, logFile, ...view }, ended);
+      },
       startTimeOf,
       signal: signalProcess,
     },
@@ -69,7 +75,7 @@ async function runnerFor(agentSocket: string, stateDir: string, runDir: string):
     dir,
     weft: [process.execPath, WEFT_ENTRY],
     controlAddress: `unix:${discoverySocketPath(runDir)}`,
-    rootFile: join(resolve(stateDir), 'root-cert.pem'),
+    rootFile,
     clock: systemClock,
   });
 }

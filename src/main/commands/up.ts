@@ -10,7 +10,7 @@ import { agentClient, controlClient } from '#platform/local-api/clients.ts';
 import { requireMachine } from '#platform/preflight/preflight.ts';
 import { describeEnding } from '#platform/supervisor/restart.ts';
 import { RunningMesh } from '#platform/supervisor/running-mesh.ts';
-import { discoverySocketPath, waypointsDirectory } from '#protocol/api/places.ts';
+import { discoverySocketPath, waypointRootPath, waypointsDirectory } from '#protocol/api/places.ts';
 
 const PROGRAM = fileURLToPath(new URL('../weft.ts', import.meta.url));
 /** Fixed by Node.js: the longest timer. It only keeps the process alive while every part waits for its restart. */
@@ -69,6 +69,7 @@ export async function refuseSecond({ controlSocket, agentSocket }: MeshPlan): Pr
 
 /** The directory of the node goes with its agent; what is left belongs to this process or is nobody's. */
 function removeFiles({ nodeDir, rootFile, tokenFile, controlSocket }: MeshPlan, runDir: string): void {
-  for (const path of [rootFile, tokenFile, controlSocket, discoverySocketPath(runDir)]) rmSync(path, { force: true });
+  for (const path of [rootFile, tokenFile, controlSocket, discoverySocketPath(runDir), waypointRootPath(runDir)])
+    rmSync(path, { force: true });
   for (const directory of [nodeDir, waypointsDirectory(runDir), runDir]) removeIfEmpty(directory);
 }

@@ -13,12 +13,17 @@ export function controlSocketPath(runDir: string): string {
   return join(runDir, 'control.sock');
 }
 
-/** Socket behind which waypoints of this machine find discovery. */
+/** Socket behind which waypoints of this machine find discovery: in their own directory, as they see nothing else here. */
 export function discoverySocketPath(runDir: string): string {
-  return join(runDir, 'discovery.sock');
+  return join(waypointsDirectory(runDir), 'discovery.sock');
 }
 
 /** What is kept about the waypoints that run on this machine. */
 export function waypointsDirectory(runDir: string): string {
   return join(runDir, WAYPOINTS_NAME);
+}
+
+/** The control plane's root certificate, for the waypoints of its machine. */
+export function waypointRootPath(runDir: string): string {
+  return join(waypointsDirectory(runDir), 'root-cert.pem');
 }

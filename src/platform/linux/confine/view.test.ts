@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseMountinfo } from './mounts.ts';
-import { planView, type Step, type ViewFacts, type ViewWishes } from './view.ts';
+import { planCover, planView, type Step, type ViewFacts, type ViewWishes } from './view.ts';
 
 const V2 = `22 27 0:21 / /proc rw - proc proc rw
 23 27 0:22 / /sys rw - sysfs sysfs rw
@@ -121,7 +121,8 @@ test('each cgroup mount is there again, read-only, with its controllers; elsewhe
     /^mount -t cgroup2 -o ro,nosuid,nodev,noexec cgroup2 \/sys\/fs\/cgroup\/unified$/,
     /^mount -o remount,ro,nosuid,nodev,noexec \/sys\/fs\/cgroup$/,
   );
-  for (const path of ['/mnt/cg', '/tmp/lab/bpf', '/srv/chroot/dev']) at(plan, new RegExp(`^${EMPTY} ${path}$`));
+  for (const path of ['/mnt/cg', '/tmp/lab/bpf', '/srv/chroot/dev'])
+    inOrder(plan, new RegExp(`^umount -l ${path}$`), new RegExp(`^${EMPTY} ${path}$`));
 });
 
 test('programs and settings are read-only with what is mounted below them, and keep their other options', () => {
@@ -172,4 +173,18 @@ test('what turns the kernel’s screws is read-only, what shows its memory hidde
   for (const path of ['/proc/sys', '/proc/sysrq-trigger'])
     at(plan, new RegExp(`^mount --bind -o ro,nosuid,nodev,noexec ${path} ${path}$`));
   for (const path of ['/proc/kcore', '/proc/keys']) at(plan, new RegExp(`^mount --bind /dev/null ${path}$`));
+});
+
+test('a waypoint sees one directory of those that are covered, and the others under no name', () => {
+  const plan = lines(planCover(['/var/lib/weft', '/run/weft', '/run/weft/n'], '/run/weft/waypoints', facts(HYBRID)));
+  inOrder(
+    plan,
+    /^mount --bind \/run\/weft\/waypoints \/dev\/shm\/kept$/,
+    /^mount -t tmpfs .* weft \/run\/weft$/,
+    /^mkdir -p \/run\/weft\/waypoints$/,
+    /^mount --move \/dev\/shm\/kept \/run\/weft\/waypoints$/,
+    /^mount -o remount,ro,.* \/run\/weft$/,
+  );
+  for (const path of ['/var/lib/weft', '/srv/chroot/var/lib/weft', '/srv/chroot/run/weft'])
+    at(plan, new RegExp(`^mount -t tmpfs .* weft ${path}$`));
 });

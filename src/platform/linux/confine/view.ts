@@ -68,6 +68,10 @@ export function planView(wishes: ViewWishes, facts: ViewFacts): Step[] {
     ...deviceSteps(wishes.terminal, facts),
     ...resolverSteps(wishes.resolvConf, '/run'),
     ...readOnlySteps(wishes.readOnly, facts),
+    // Also let go of: a copy of a bpf file system would keep alive what is pinned there after its mesh is gone.
+    ...strayKernelMounts(facts)
+      .toReversed()
+      .map((path): Step => ['umount', '-l', path]),
     ...hidingSteps(hidden, facts),
     ['mount', '--move', `${STAGE}/run`, '/run'],
     ['mount', '--move', `${STAGE}/dev`, '/dev'],
@@ -76,6 +80,27 @@ export function planView(wishes: ViewWishes, facts: ViewFacts): Step[] {
     ...sysSteps(facts),
     ...PROC_READ_ONLY.filter((path) => facts.kindOf(path) !== null).map(sealed),
     ...hidingSteps(PROC_HIDDEN, facts),
+  ];
+}
+
+/**
+ * The view of a waypoint: the machine without these directories, but for one of theirs that it needs. As `planView`, in a mount
+ * namespace of its own.
+ */
+export function planCover(hidden: readonly string[], kept: string, facts: ViewFacts): Step[] {
+  const covered = outermost(hidden.flatMap((path) => namesOf(path, facts.mounts))).filter(
+    (path) => facts.kindOf(path) === 'directory',
+  );
+  // Shared memory is put out of its sight by the way.
+  const stage = ['/dev/shm', '/mnt', '/tmp'].find((path) => facts.kindOf(path) === 'directory') ?? '/tmp';
+  return [
+    ['mount', '-t', 'tmpfs', '-o', 'nosuid,nodev,noexec,mode=700', 'weft', stage],
+    ['mkdir', `${stage}/kept`],
+    ['mount', '--bind', kept, `${stage}/kept`],
+    ...covered.map((path): Step => ['mount', '-t', 'tmpfs', '-o', 'nosuid,nodev,noexec,mode=700', 'weft', path]),
+    ['mkdir', '-p', kept],
+    ['mount', '--move', `${stage}/kept`, kept],
+    ...covered.map((path): Step => ['mount', '-o', `remount,${SEALED}`, path]),
   ];
 }
 

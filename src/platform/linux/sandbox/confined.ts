@@ -76,13 +76,7 @@ export function launchConfined(place: Place, argv: readonly string[], options: C
   const { env, command } = commandLine(argv, options, INIT);
   const facts = readViewFacts();
   const plan = planView(readWishes({ hidden, shared, cwd, resolvConfPath: place.resolvConfPath }, facts), facts);
-  const inside = [
-    // `slave`: what the machine unmounts later goes inside too. A private copy would hold on to what others remove.
-    ...[findProgram('unshare', 'util-linux'), '--mount', '--cgroup', '--propagation', 'slave', '--'],
-    ...['/bin/sh', '-c', SHOW_VIEW, 'weft', scriptOf(plan), cwd],
-    ...setprivArgv(findProgram('setpriv', 'util-linux'), rights),
-    ...command,
-  ];
+  const inside = [...seeing(plan, cwd, ['--cgroup']), ...setprivArgv(findProgram('setpriv', 'util-linux'), rights), ...command];
   const stdio = options.stdio ?? 'inherit';
   const standard = stdio === 'inherit' ? (['inherit', 'inherit', 'inherit'] as const) : stdio;
   const init = asInit(() => spawn('/bin/sh', ['-c', ...entering(place, inside)], { env, cwd, stdio: [...standard, 'pipe'] }));
@@ -97,6 +91,17 @@ export function launchConfined(place: Place, argv: readonly string[], options: C
   };
 }
 
+/**
+ * The command line that goes on in a mount namespace of its own, where the machine looks as planned; `others`: namespaces beside it.
+ * `slave`: what the machine unmounts later goes inside too. A private copy would hold on to what others remove.
+ */
+export function seeing(plan: readonly Step[], cwd: string, others: readonly string[]): string[] {
+  return [
+    ...[findProgram('unshare', 'util-linux'), '--mount', ...others, '--propagation', 'slave', '--'],
+    ...['/bin/sh', '-c', SHOW_VIEW, 'weft', scriptOf(plan), cwd],
+  ];
+}
+
 /** The plan as text for a shell. */
 export function scriptOf(plan: readonly Step[]): string {
   const programs = new Map(Object.entries(PACKAGES).map(([name, packageName]) => [name, findProgram(name, packageName)]));
@@ -108,6 +113,7 @@ export function scriptOf(plan: readonly Step[]): string {
       const place = args.at(-1) ?? '';
       const failed = `fail ${quoted([program, ...args].join(' '))}`;
       // A socket, a token or a mount may have gone since the machine was looked at: then there is nothing to cover.
+      if (program === 'umount' && !isReplaced(place)) return `${words} 2>/dev/null || :`;
       if (program !== 'mount' || isReplaced(place)) return `${words} || ${failed}`;
       return `${words} 2>/dev/null || [ ! -e ${quoted(place)} ] || ${failed}`;
     })

@@ -1,7 +1,21 @@
-import type { StdioOptions } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import type { Rights } from '#model/rights/rights.ts';
-import { launchIn, type Place } from './launch.ts';
+import { readViewFacts } from '#platform/linux/confine/machine.ts';
+import { setprivArgv } from '#platform/linux/confine/rights.ts';
+import { planCover } from '#platform/linux/confine/view.ts';
+import { findProgram } from '#platform/linux/process/command.ts';
+import { seeing } from './confined.ts';
+import { commandLine, EXECUTE, entering, type Place } from './launch.ts';
+
+/** How a process of the mesh itself is started in a sandbox. */
+export type DetachedOptions = {
+  rights: Rights;
+  logFile: string;
+  /** Directories that it does not see, but for `kept`, which may lie in one of them. */
+  hidden: readonly string[];
+  kept: string;
+};
 
 /**
  * Starts a command in a sandbox, to outlive this process: its output goes to `logFile`, which has no pipe to break. Returns its
@@ -10,14 +24,17 @@ import { launchIn, type Place } from './launch.ts';
  */
 export function launchDetached(
   place: Place,
-  command: readonly string[],
-  { rights, logFile }: { rights: Rights; logFile: string },
+  argv: readonly string[],
+  { rights, logFile, hidden, kept }: DetachedOptions,
   ended: () => void,
 ): number | null {
   const log = openSync(logFile, 'a', 0o600);
   try {
-    const stdio: StdioOptions = ['ignore', log, log];
-    const child = launchIn(place, command, { env: process.env, cwd: '/', mountResolvConf: false, rights, stdio });
+    const { env, command } = commandLine(argv, { env: process.env, cwd: '/', rights }, EXECUTE);
+    const drop = setprivArgv(findProgram('setpriv', 'util-linux'), rights);
+    const plan = planCover(hidden, kept, readViewFacts());
+    const inside = entering(place, [...seeing(plan, '/', []), ...drop, ...command]);
+    const child = spawn('/bin/sh', ['-c', ...inside], { env, cwd: '/', stdio: ['ignore', log, log] });
     child.once('exit', ended);
     // A program that is not there is told by an event, too; the caller sees it by the missing id.
     child.once('error', ended);

@@ -44,7 +44,8 @@ for socket in /run/systemd/resolve/io.systemd.Resolve /run/nscd/socket; do
 done
 exec "$@"`;
 
-const EXECUTE = 'exec "$@"';
+/** A shell tells a command that is not there from one that may not run by its exit status. */
+export const EXECUTE = 'exec "$@"';
 const SHELL = '/bin/sh';
 /** What a shell passes on in its environment; other names get lost in one. */
 const SHELL_VARIABLE = /^[A-Za-z_][A-Za-z0-9_]*$/;
