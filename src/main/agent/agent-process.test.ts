@@ -20,7 +20,7 @@ const VIP = parseIp('10.96.0.9');
 /** An agent without root that follows a real control plane; `until` waits for its changes. */
 async function setUp(t: TestContext) {
   const where = await place(t);
-  const control = await started(t, where);
+  const control = await started(where);
   const rig = startAgentRig({ node: 'node-1' });
   const watchers = new Set<() => void>();
   const apply = rig.agent.applyMesh.bind(rig.agent);

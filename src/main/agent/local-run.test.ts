@@ -68,7 +68,7 @@ test('sandboxes are described without touching the machine, and a pool that is n
 });
 
 test('the uid that was foreseen is the one that a real control plane gives', async (t) => {
-  const control = await started(t, await place(t));
+  const control = await started(await place(t));
   const registry = new RegistryClient(await endpointOf(control, 'node-1'), 'node-1');
   const { name, namespace, serviceAccount, labels, addresses } = CART;
   const told = { name, namespace, serviceAccount, labels, addresses, enrolled: true, nativeTunnel: false };

@@ -43,7 +43,7 @@ test('status: where nothing runs that is an error with a remedy, and nothing on 
 
 test('status: a running control plane and an agent are told, with what is wrong', async (t) => {
   const where = await place(t);
-  await started(t, where);
+  await started(where);
   await serve(t, join(runDirOf(where), 'node-1', 'agent.sock'), async (method, path) => {
     assert.deepEqual([method, path], ['GET', '/v1/status']);
     return { status: 200, body: AGENT };
@@ -57,7 +57,7 @@ test('status: a running control plane and an agent are told, with what is wrong'
 
 test('status --json: the control plane that answers, and an agent that is gone, as one document', async (t) => {
   const where = await place(t);
-  const control = await started(t, where);
+  const control = await started(where);
   mkdirSync(join(runDirOf(where), 'dead'));
   writeFileSync(join(runDirOf(where), 'dead', 'agent.sock'), ''); // what a killed agent leaves: nobody behind it
   const { code, out } = await weft('status', '--json', '--run-dir', runDirOf(where));
@@ -84,7 +84,7 @@ const GRANT = ['--identity', 'shop/*', '--addresses', '10.41.2.0/24'];
 
 test('token: what is printed names the node, and the control plane takes it', async (t) => {
   const where = await place(t);
-  const control = await started(t, where);
+  const control = await started(where);
   const { code, out, err } = await weft('token', 'node-2', ...GRANT, '--socket', where.socketPath);
   assert.deepEqual([code, err, out.endsWith('\n')], [0, '', true]);
   const { sub = '', grant } = decodeJwt(out.trim());
@@ -104,7 +104,7 @@ test('token: what is printed names the node, and the control plane takes it', as
 
 test('token: what was printed is worth nothing after --revoke', async (t) => {
   const where = await place(t);
-  const control = await started(t, where);
+  const control = await started(where);
   const { out } = await weft('token', 'node-2', ...GRANT, '--socket', where.socketPath);
   const endpoint = { ...(await endpointOf(control, 'node-2')), token: async () => out };
   const registry = new RegistryClient(endpoint, 'node-2');

@@ -25,7 +25,7 @@ import {
 
 test('an agent learns the mesh, and a changed file reaches it', async (t) => {
   const where = await place(t);
-  const agent = follower(t, await endpointOf(await started(t, where), 'node-1'));
+  const agent = follower(t, await endpointOf(await started(where), 'node-1'));
   await agent.client.synced;
   await agent.until(() => agent.workloads.size === 1);
   assert.deepEqual([...agent.workloads.keys(), ...agent.services.keys()], [POD_UID, SERVICE_KEY]);
@@ -42,7 +42,7 @@ test('an agent learns the mesh, and a changed file reaches it', async (t) => {
 
 test('C15, B63: after a restart the client reconnects, gets only what differs, and holds nothing that is gone', async (t) => {
   const where = await place(t);
-  const first = await started(t, where);
+  const first = await started(where);
   const endpoint = await endpointOf(first, 'node-1');
   const agent = follower(t, endpoint);
   await agent.client.synced;
@@ -53,7 +53,7 @@ test('C15, B63: after a restart the client reconnects, gets only what differs, a
 
   await writeFile(join(where.configDir, 'shop.yaml'), SHOP.replace('ratings-1', 'ratings-2'));
   const before = agent.deltas.length;
-  await started(t, where, { listen: { host: '127.0.0.1', port: portOf(first) } });
+  await started(where, { listen: { host: '127.0.0.1', port: portOf(first) } });
   await agent.until(() => agent.workloads.has('Kubernetes//Pod/shop/ratings-2'));
   assert.deepEqual([...agent.workloads.keys()], ['Kubernetes//Pod/shop/ratings-2']);
   const after = agent.deltas.slice(before).flatMap((delta) => [...delta.workloads.keys(), ...delta.services.keys()]);
@@ -67,7 +67,7 @@ const refusals = [
 ];
 for (const { name, token, says } of refusals) {
   test(`C13: a client ${name} is refused and keeps trying`, async (t) => {
-    const endpoint = { ...(await endpointOf(await started(t, await place(t)), 'node-1')), token: async () => token };
+    const endpoint = { ...(await endpointOf(await started(await place(t)), 'node-1')), token: async () => token };
     const { client } = follower(t, endpoint);
     await eventually(() => says.test(client.status().error ?? ''));
     assert.equal(client.status().connected, false);
@@ -75,7 +75,7 @@ for (const { name, token, says } of refusals) {
 }
 
 test('C13: node metadata of another namespace or node than the token is PERMISSION_DENIED', async (t) => {
-  const endpoint = await endpointOf(await started(t, await place(t)), 'node-1');
+  const endpoint = await endpointOf(await started(await place(t)), 'node-1');
   const claims: Record<string, string>[] = [{ NAMESPACE: 'shop' }, { NODE_NAME: 'node-9' }];
   for (const metadata of claims) {
     const { client } = follower(t, endpoint, { metadata });
@@ -84,8 +84,8 @@ test('C13: node metadata of another namespace or node than the token is PERMISSI
 });
 
 test('a client that trusts another root, or dials a name the server does not have, never sends its token', async (t) => {
-  const control = await started(t, await place(t));
-  const foreign = await started(t, await place(t));
+  const control = await started(await place(t));
+  const foreign = await started(await place(t));
   const endpoint = await endpointOf(control, 'node-1');
   for (const changes of [{ rootsPem: async () => foreign.rootsPem }, { serverName: 'other.example' }]) {
     const { client } = follower(t, { ...endpoint, ...changes });
@@ -95,7 +95,7 @@ test('a client that trusts another root, or dials a name the server does not hav
 });
 
 test('the server is known by the names it was given and by that of a stock installation', async (t) => {
-  const control = await started(t, await place(t), { serverNames: ['mesh.example'] });
+  const control = await started(await place(t), { serverNames: ['mesh.example'] });
   const endpoint = await endpointOf(control, 'node-1');
   for (const serverName of ['mesh.example', 'istiod.istio-system.svc', 'localhost']) {
     await follower(t, { ...endpoint, serverName }).client.synced;
@@ -104,14 +104,14 @@ test('the server is known by the names it was given and by that of a stock insta
 
 test('a client that only a path leads to reaches the server through it', async (t) => {
   const where = await place(t);
-  const control = await started(t, where);
+  const control = await started(where);
   const path = join(where.configDir, 'discovery.sock');
   t.after(await relayToControl(path, control.address));
   await follower(t, { ...(await endpointOf(control, 'node-1')), address: `unix:${path}` }).client.synced;
 });
 
 test('C14: a first request of more than 10 MiB is accepted', async (t) => {
-  const endpoint = await endpointOf(await started(t, await place(t)), 'node-1');
+  const endpoint = await endpointOf(await started(await place(t)), 'node-1');
   const client = await openClient(endpoint);
   t.after(() => client.close());
   const stream = client.makeBidiStreamRequest(
@@ -141,7 +141,7 @@ test('C14: a first request of more than 10 MiB is accepted', async (t) => {
 
 test('a broken file is reported with its place, and the good ones apply', async (t) => {
   const where = await place(t);
-  const control = await started(t, where);
+  const control = await started(where);
   const agent = follower(t, await endpointOf(control, 'node-1'));
   await agent.until(() => agent.workloads.size === 1);
   await writeFile(
@@ -165,7 +165,7 @@ test('what keeps the control plane from starting is told with code and remedy, a
   ];
   for (const [code, changes] of bad) {
     await assert.rejects(
-      started(t, where, changes),
+      started(where, changes),
       (error: Error & { code?: string; remedy?: string }) => error.code === code && error.remedy !== undefined,
       code,
     );

@@ -49,22 +49,30 @@ spec:
 export const POD_UID = 'Kubernetes//Pod/shop/ratings-1';
 export const SERVICE_KEY = 'shop/ratings.shop.svc.cluster.local';
 
-/** Directories of one control plane, gone after the test. */
-export async function place(t: TestContext): Promise<{ configDir: string; stateDir: string; socketPath: string }> {
+/** Directories of one control plane, gone after the test, and what runs over them. */
+export async function place(t: TestContext) {
   const root = await mkdtemp(join(tmpdir(), 'weft-control-'));
-  t.after(() => rm(root, { recursive: true, force: true }));
+  const running: RunningControl[] = [];
+  // In one hook, as hooks run in the order in which they were made: what still runs writes into its directories.
+  t.after(async () => {
+    for (const control of running) await control.stop({ waypoints: false });
+    await rm(root, { recursive: true, force: true });
+  });
   const configDir = await mkdtemp(join(root, 'config-'));
   await writeFile(join(configDir, 'shop.yaml'), SHOP);
-  return { configDir, stateDir: join(root, 'state'), socketPath: join(root, 'run', 'control.sock') };
+  return { configDir, stateDir: join(root, 'state'), socketPath: join(root, 'run', 'control.sock'), running };
 }
 
 /** Directories of one control plane. */
 export type Place = Awaited<ReturnType<typeof place>>;
 
 /** A control plane that serves until the test ends. */
-export async function started(t: TestContext, where: Place, changes: Partial<StartControlOptions> = {}): Promise<RunningControl> {
+export async function started(
+  { running, ...directories }: Place,
+  changes: Partial<StartControlOptions> = {},
+): Promise<RunningControl> {
   const control = await startControl({
-    ...where,
+    ...directories,
     listen: { host: '127.0.0.1', port: 0 },
     serverNames: [],
     trustDomain: 'cluster.local',
@@ -74,7 +82,7 @@ export async function started(t: TestContext, where: Place, changes: Partial<Sta
     log: SILENT_LOG,
     ...changes,
   });
-  t.after(() => control.stop({ waypoints: false }));
+  running.push(control);
   return control;
 }
 

@@ -27,7 +27,7 @@ const WEB_UID = 'Kubernetes/weft.dev/Workload/shop/web';
 
 test('a registered workload reaches other nodes, and is there after a restart before its agent', async (t) => {
   const where = await place(t);
-  const first = await started(t, where);
+  const first = await started(where);
   const registry = new RegistryClient(await endpointOf(first, 'node-1'), 'node-1');
   t.after(() => registry.close());
   const other = follower(t, await endpointOf(first, 'node-2'), { node: 'node-2' });
@@ -35,7 +35,7 @@ test('a registered workload reaches other nodes, and is there after a restart be
   await other.until(() => other.workloads.get(WEB_UID)?.tunnelProtocol === 'hbone');
   await first.stop({ waypoints: false });
 
-  const second = await started(t, where, { listen: { host: '127.0.0.1', port: portOf(first) } });
+  const second = await started(where, { listen: { host: '127.0.0.1', port: portOf(first) } });
   await other.until(() => other.connects() === 2);
   await other.client.synced;
   assert.ok(other.workloads.has(WEB_UID));
@@ -51,7 +51,7 @@ test('a registered workload reaches other nodes, and is there after a restart be
 });
 
 test('an agent cannot register workloads of another node', async (t) => {
-  const control = await started(t, await place(t));
+  const control = await started(await place(t));
   const registry = new RegistryClient(await endpointOf(control, 'node-1'), 'node-2');
   t.after(() => registry.close());
   await assert.rejects(registry.sync([web], []), { code: 'WEFT_CONTROL_PLANE', message: /PERMISSION_DENIED/ });
@@ -59,7 +59,7 @@ test('an agent cannot register workloads of another node', async (t) => {
 
 test('C18, C19: certificates of local identities are issued and verify with openssl, others are refused', async (t) => {
   const where = await place(t);
-  const control = await started(t, where);
+  const control = await started(where);
   const ca = new CaClient(await endpointOf(control, 'node-1'), { impersonate: true });
   const elsewhere = new CaClient(await endpointOf(control, 'node-2'), { impersonate: true });
   const cache = (client: CaClient) =>
@@ -93,7 +93,7 @@ test('C18, C19: certificates of local identities are issued and verify with open
 });
 
 test('a workload that was just registered can have its certificate at once', async (t) => {
-  const endpoint = await endpointOf(await started(t, await place(t)), 'node-7');
+  const endpoint = await endpointOf(await started(await place(t)), 'node-7');
   const [registry, ca] = [new RegistryClient(endpoint, 'node-7'), new CaClient(endpoint, { impersonate: true })];
   const cache = new CertificateCache({ fetch: ca.fetch, clock: systemClock, random: () => 0, log: SILENT_LOG });
   closeAfter(t, registry, ca, cache);
@@ -119,7 +119,7 @@ test('a Gateway gets a waypoint, which learns its configuration with a token of 
     stop: async ({ name }: { name: string }) => void running.delete(name),
     list: async () => [...running.values()].map(({ spec }) => spec),
   };
-  const control = await started(t, where, { waypointRunner });
+  const control = await started(where, { waypointRunner });
   await eventually(() => running.size === 1);
   const { spec, token } = running.get('waypoint') ?? assert.fail();
   assert.deepEqual([spec.namespace, spec.serviceAccount], ['shop', 'waypoint']);
@@ -138,14 +138,14 @@ test('a Gateway gets a waypoint, which learns its configuration with a token of 
 
   await control.stop({ waypoints: false });
   assert.equal(running.size, 1);
-  const second = await started(t, where, { waypointRunner });
+  const second = await started(where, { waypointRunner });
   await eventually(() => second.status().waypoints[0]?.state === 'running');
   await second.stop({ waypoints: true });
   assert.equal(running.size, 0);
 });
 
 test('a waypoint without a Gateway is told so', async (t) => {
-  const control = await started(t, await place(t));
+  const control = await started(await place(t));
   const waypoint = follower(t, await endpointOf(control, 'node-1'), { waypoint: 'shop/none' });
   await waypoint.client.synced;
   assert.deepEqual(waypoint.configs, [null]);
@@ -170,7 +170,7 @@ async function callApi(
 
 test('the local API tells the status and mints tokens that work', async (t) => {
   const where = await place(t);
-  const control = await started(t, where, { serverNames: ['127.0.0.1'] });
+  const control = await started(where, { serverNames: ['127.0.0.1'] });
   const status = await callApi(where.socketPath, 'GET', '/v1/status');
   assert.deepEqual(
     [status.status, status.body.address, status.body.resources],
@@ -196,7 +196,7 @@ test('the local API tells the status and mints tokens that work', async (t) => {
 
 test('secrets are readable by their owner only', async (t) => {
   const where = await place(t);
-  await started(t, where);
+  await started(where);
   for (const name of ['root-key.pem', 'token-key.pem']) {
     assert.equal((await stat(join(where.stateDir, name))).mode & 0o777, 0o600, name);
   }

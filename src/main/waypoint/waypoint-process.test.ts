@@ -45,7 +45,7 @@ async function aControlPlane(t: TestContext) {
     stop: async () => {},
     list: async () => [],
   };
-  const control = await started(t, where, { waypointRunner });
+  const control = await started(where, { waypointRunner });
   await eventually(() => tokens.length === 1);
   const [token = ''] = tokens;
   return { control, endpoint: { ...(await endpointOf(control, 'node-1')), token: async () => token } };
