@@ -187,6 +187,7 @@ function dnsResponder(world: World, mesh: Agent['mesh'], namespaceOf: (uid: stri
     mishaps: createMishaps(collectingLog(world.lines), world.clock),
     counters: { request() {}, upstreamRequest() {}, upstreamDuration() {}, upstreamFailure() {}, failed() {} },
     limits: DNS,
+    workloads: () => 1,
   });
 }
 

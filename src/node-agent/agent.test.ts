@@ -4,6 +4,7 @@ import { parseIp } from '#model/address/ip.ts';
 import { ADDRESS_FLAG, CONFIG_FLAG, HOOK, REASON } from '#model/kernel/abi.ts';
 import { aService, aWorkload, endpointOf } from '#model/mesh/mesh-fixtures.testing.ts';
 import type { Workload } from '#model/mesh/workload.ts';
+import { AGENT } from '#model/settings/agents.ts';
 import { type AgentRig, aPolicy, netnsOf, principal, startAgentRig } from './agent-rig.testing.ts';
 import { memoryKernel } from './kernel/memory-kernel.testing.ts';
 import { ECHO } from './memory-net.testing.ts';
@@ -340,7 +341,7 @@ test('a refusal of the kernel becomes one line that names both ends and the poli
 
 test('a connection that meets a full waiting room is refused instead of waiting without bound', async () => {
   const rig = await setUp();
-  for (let count = 0; count < 10_000; count++) void rig.agent.known(`k//Pod/shop/nobody-${count}`);
+  for (let count = 0; count < AGENT.waitersMax; count++) void rig.agent.known(`k//Pod/shop/nobody-${count}`);
   const received = receivedBy(rig.dial(client, '10.0.0.2:8080'));
   await until(() => received.error() !== null);
   assert.match(String(rig.access().error), /not known yet/);

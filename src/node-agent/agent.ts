@@ -11,19 +11,21 @@ import { PeerSeries } from '#model/telemetry/peer-series.ts';
 import { reportDryRun, reportOf } from './connection/access-log.ts';
 import { CarriedConnections } from './connection/carried-connections.ts';
 import type { AgentContext } from './connection/context.ts';
+import { Places } from './connection/places.ts';
 import { Waiters } from './connection/waiters.ts';
 import type { DnsCounters } from './dns/effects.ts';
 import type { DnsResponder } from './dns/responder.ts';
 import type { AgentEffects } from './effects/agent-effects.ts';
 import { type Enrolled, Enrollment, type EnrollmentRequest } from './enrollment/enrollment.ts';
 import { LocalRecords } from './enrollment/local-records.ts';
+import { changesDecisions } from './follow-mesh.ts';
 import { handlePlaintext, tunnelServers } from './inbound/inbound.ts';
 import { takeEvent } from './kernel/events.ts';
 import { FoundConnections } from './kernel/found-connections.ts';
 import { LateArrivals } from './kernel/late-arrivals.ts';
 import { carriedCapacity, KernelShares } from './kernel/shares.ts';
 import { adoptedIds, KernelTables } from './kernel/tables.ts';
-import { changesDecisions, tellWidened, Verdicts } from './kernel/verdicts.ts';
+import { tellWidened, Verdicts } from './kernel/verdicts.ts';
 import { handleOutbound } from './outbound/outbound.ts';
 import { dnsCounters, readAgentMetrics } from './status/agent-metrics.ts';
 
@@ -34,7 +36,7 @@ export type AgentOptions = {
   /** How many descriptors this process may open. */
   descriptorsMax: number;
   /** Made over the agent's mesh; see src/node-agent/dns. */
-  dns(mesh: MeshState, namespaceOf: (uid: string) => string | null, counters: DnsCounters): DnsResponder;
+  dns(mesh: MeshState, namespaceOf: (uid: string) => string | null, counters: DnsCounters, workloads: () => number): DnsResponder;
 };
 
 /** The agent of one node: takes mesh changes, workloads and kernel events; everything else is reached through effects. */
@@ -67,11 +69,8 @@ export class Agent {
     this.ids = adoptedIds(kernel.maps, kernel.adopted);
     this.#waiters = new Waiters(clock, AGENT.knowledgeDeadlineMs);
     const namespaceOf = (uid: string): string | null => this.enrollment.get(uid)?.request.namespace ?? null;
-    this.#dns = options.dns(
-      this.mesh,
-      namespaceOf,
-      dnsCounters(this.meters, (uid) => this.mesh.workload(uid)),
-    );
+    const counters = dnsCounters(this.meters, (uid) => this.mesh.workload(uid));
+    this.#dns = options.dns(this.mesh, namespaceOf, counters, () => this.#shares.workloads);
     const report = { clock, log, meters: this.meters, peers: new PeerSeries(this.meters) };
     const view = {
       mesh: this.mesh,
@@ -85,10 +84,11 @@ export class Agent {
     this.#verdicts = new Verdicts(kernel, view, report);
     this.#found = new FoundConnections(kernel, { ...view, local: () => this.enrollment.all() }, report);
     this.#tables = new KernelTables(kernel.maps, log);
-    this.#shares = new KernelShares(kernel.maps, { ...view, ...report, ids: this.ids }, carriedCapacity(options.descriptorsMax));
+    this.#shares = new KernelShares(kernel, { ...view, ...report, ids: this.ids }, carriedCapacity(options.descriptorsMax));
+    const places = new Places(this.#shares, report);
     this.enrollment = new Enrollment(effects, this.ids, options.trustDomain, {
-      outbound: (workload, socket) => this.#watch(handleOutbound(this.#context, workload, socket), socket),
-      plaintext: (workload, socket) => this.#watch(handlePlaintext(this.#context, workload, socket), socket),
+      outbound: places.admitted('source', (...of) => this.#watch(handleOutbound(this.#context, ...of), of[1])),
+      plaintext: places.admitted('destination', (...of) => this.#watch(handlePlaintext(this.#context, ...of), of[1])),
       hbone: tunnelServers(() => this.#context, options.trustDomain, this.meters),
       dnsStream: (workload, socket) => this.#watch(this.#dns.handleTcp(socket, workload.request.uid), socket),
       dnsDatagram: (workload) => (query) => this.#dns.handleUdp(query, workload.request.uid),
@@ -107,6 +107,7 @@ export class Agent {
       records: this.records,
       verdicts: this.#verdicts,
       carried: this.carriedConnections,
+      places,
       clock,
       log,
       report: (origin) => reportOf(origin, report),
@@ -114,7 +115,14 @@ export class Agent {
       record: (enrolled) => this.#waiters.until(() => this.records.of(enrolled)),
       synced: async () => (await this.#waiters.until(() => (this.#synced ? true : null))) === true,
     };
-    this.#showMetrics();
+    readAgentMetrics(this.meters, {
+      kernel,
+      records: this.records,
+      enrollment: this.enrollment,
+      generation: () => this.generation,
+      carried: () => this.carried,
+      isComplete: () => this.#isComplete(),
+    });
     this.#late = new LateArrivals(kernel, () => this.#verdicts.closeDenied());
     // Until the mesh is known, nothing unknown may pass in plain text.
     this.#verdicts.publish(true);
@@ -254,17 +262,6 @@ export class Agent {
     handling.catch((error: unknown) => {
       this.#effects.mishaps.report('accept', error);
       socket.resetAndDestroy();
-    });
-  }
-
-  #showMetrics(): void {
-    readAgentMetrics(this.meters, {
-      kernel: this.#effects.kernel,
-      records: this.records,
-      enrollment: this.enrollment,
-      generation: () => this.generation,
-      carried: () => this.carried,
-      isComplete: () => this.#isComplete(),
     });
   }
 

@@ -1,4 +1,5 @@
-import type { MeshDelta } from '#model/mesh/mesh-state.ts';
+import type { MeshDelta, MeshState } from '#model/mesh/mesh-state.ts';
+import type { Workload } from '#model/mesh/workload.ts';
 
 const NO_CHANGE: MeshDelta = { workloads: new Map(), services: new Map(), policies: new Map() };
 
@@ -55,3 +56,33 @@ export function discoveryNodeOf(node: string, clusterId: string, subject: string
   };
   return { id: `ztunnel~1.1.1.1~${node}.${namespace}~${namespace}.svc.cluster.local`, metadata };
 }
+
+/** Whether a change of the mesh can make a verdict wrong, or a way that was decided before it. Policies always can. */
+export function changesDecisions(mesh: MeshState, { policies, services, workloads }: MeshDelta): boolean {
+  return (
+    policies.size > 0 ||
+    [...services].some(([key, next]) => isBoundOtherwise(mesh.service(key), next)) ||
+    [...workloads].some(([uid, next]) => decidesOtherwise(mesh.workload(uid), next))
+  );
+}
+
+/** A new one cannot, it has no verdicts yet. */
+function decidesOtherwise(before: Workload | null, after: Workload | null): boolean {
+  if (before === null || after === null) return false;
+  return (
+    before.namespace !== after.namespace ||
+    before.serviceAccount !== after.serviceAccount ||
+    before.trustDomain !== after.trustDomain ||
+    before.authorizationPolicies.join() !== after.authorizationPolicies.join() ||
+    before.addresses.join() !== after.addresses.join() ||
+    isBoundOtherwise(before, after)
+  );
+}
+
+/** A connection that was decided before its destination was bound to a waypoint would go around that. */
+function isBoundOtherwise(before: Bindable | null, after: Bindable | null): boolean {
+  if (before === null || after === null) return false;
+  return JSON.stringify(before.waypoint) !== JSON.stringify(after.waypoint);
+}
+
+type Bindable = Pick<Workload, 'waypoint'>;

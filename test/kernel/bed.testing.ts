@@ -111,7 +111,15 @@ export class Bed {
   /** Runs one of the apps in a namespace; `captured`: inside the bed's cgroup. */
   app(
     netnsPath: string,
-    name: 'echo-server' | 'line-client' | 'crowd-client' | 'datagram-client' | 'socket-client' | 'connect-loop' | 'binder',
+    name:
+      | 'echo-server'
+      | 'line-client'
+      | 'crowd-client'
+      | 'deferring-server'
+      | 'datagram-client'
+      | 'socket-client'
+      | 'connect-loop'
+      | 'binder',
     { port = 0, captured = true, targets = [] as readonly string[] } = {},
   ): App {
     const program = [process.execPath, join(APPS_DIR, `${name}.ts`), String(port), ...targets];

@@ -4,6 +4,7 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { parseIp } from '#model/address/ip.ts';
 import type { KernelLimits } from '#model/kernel/maps.ts';
 import { kernelLimits } from '#node-agent/kernel/shares.ts';
 import { eventually } from '#platform/linux/process/waiting.ts';
@@ -38,6 +39,7 @@ class Crowd {
 
   open = async (): Promise<number> => Number(await this.#ask('open'));
   drop = (): Promise<string> => this.#ask('drop');
+  reset = (): Promise<string> => this.#ask('reset');
 
   #ask(line: string): Promise<string> {
     this.#app.send(line);
@@ -216,4 +218,45 @@ describe('a table that is full all the same', () => {
       assert.ok(await eventually(() => remembered() === 0, 2_000));
     });
   }
+});
+
+describe('clients that are presented', () => {
+  const bed = new Bed();
+  const { a, b, enroll, mesh } = town(bed);
+  let agent: ReturnType<typeof agentOn>;
+
+  before(async () => {
+    agent = agentOn(bed);
+    await enroll(agent);
+    agent.takeOver();
+    agent.agent.applyMesh(mesh, true);
+    await bed.app(b.netnsPath, 'deferring-server', { port: 8080 }).line();
+  });
+  after(async () => {
+    agent?.stop();
+    await bed.down();
+  });
+
+  test('S15: of clients that reset before a deferring listener accepts, nothing stays', async () => {
+    const { peers, verdicts } = agent.agent.kernelMaps();
+    const greed = await Crowd.of(bed, a.netnsPath);
+    let seen = 0;
+    for (let round = 0; round < 5; round++) {
+      for (const [key] of verdicts.entries()) verdicts.delete(key); // so that the agent carries the next
+      await greed.hold(20, b.ip4);
+      seen = Math.max(seen, peers.entries().length);
+      await greed.reset();
+    }
+    assert.ok(seen > 0, 'the agent wrote them down');
+    assert.ok(await eventually(() => peers.entries().length === 0, 3_000), `${peers.entries().length} are left`);
+  });
+
+  test('S15: an agent that takes over clears what a former one left', async () => {
+    agent.agent
+      .kernelMaps()
+      .peers.set({ netnsCookie: 1n, ip: parseIp('10.77.0.2'), port: 1 }, { ip: parseIp('10.77.0.1'), port: 2 });
+    agent.stop();
+    agent = agentOn(bed);
+    assert.deepEqual([agent.adopted, agent.agent.kernelMaps().peers.entries()], [true, []]);
+  });
 });

@@ -107,7 +107,7 @@ async function assemble(options: AgentProcessOptions) {
     node: place.node,
     trustDomain,
     descriptorsMax: descriptorsMax(),
-    dns: (mesh, namespaceOf, counters) => openDns({ ...dns, counters }, mesh, namespaceOf),
+    dns: (mesh, namespaceOf, counters, workloads) => openDns({ ...dns, counters, workloads }, mesh, namespaceOf),
   });
   certificates.subscribeLapse((identity) => agent.carriedConnections.closeLapsed(identity, agent.enrollment.all()));
   const { local, closeRegistry } = openLocalWorkloads(agent, sandboxes, paths.workloads, options);

@@ -47,6 +47,7 @@ async function setUp(t: TestContext) {
     log: SILENT_LOG,
     mishaps: SILENT_MISHAPS,
     counters,
+    workloads: () => 1,
   };
   const dns = openDns(settings, MESH, (uid) => (uid === 'known' ? 'shop' : null));
   t.after(() => dns.stop());

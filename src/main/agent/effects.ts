@@ -96,11 +96,13 @@ export type DnsSettings = {
   log: Log;
   mishaps: Mishaps;
   counters: DnsCounters;
+  /** How many are enrolled now. */
+  workloads(): number;
 };
 
 /** The node's DNS responder: service names from the mesh, the rest from the node's own nameservers. */
 export function openDns(settings: DnsSettings, mesh: MeshState, namespaceOf: (uid: string) => string | null): DnsResponder {
-  const { clock, log, mishaps, counters } = settings;
+  const { clock, log, mishaps, counters, workloads } = settings;
   const fixed = { nameservers: settings.nameservers, timeoutMs: DNS.tryMsMax, attempts: DNS.attempts };
   // Given nameservers are fixed; the node's own file may change under a running agent, and is followed.
   const resolvConf =
@@ -122,5 +124,6 @@ export function openDns(settings: DnsSettings, mesh: MeshState, namespaceOf: (ui
     mishaps,
     counters,
     limits: DNS,
+    workloads,
   });
 }

@@ -11,7 +11,11 @@ export const AGENT_SETTINGS = {
       'ms',
       "How long a connection waits for the workload's record or the first sync (docs/rules/node-proxy.md).",
     ),
-    waitersMax: setting(10_000, 'count', 'Connections that wait so at once; further ones are refused.'),
+    waitersMax: setting(
+      40_000,
+      'count',
+      'Connections that wait so at once; further ones are refused. Each holds a place of `carriedMax` meanwhile, so no workload takes all.',
+    ),
     eagerPairsMax: setting(
       20_000,
       'count',
@@ -43,6 +47,11 @@ export const AGENT_SETTINGS = {
       20,
       'percent',
       'Of the same: in equal parts assured to the workloads of the node. The rest is for connections that are let in while the last place goes.',
+    ),
+    rememberedMax: setting(
+      1_024,
+      'count',
+      'Verdicts remembered for connections of one workload (or to one, of strangers) between two changes of policy: one that dials every port must not push the others out.',
     ),
     carriedMax: setting(32_768, 'count', 'Connections that one agent carries, where it may open so many descriptors.'),
     descriptorsReserved: setting(

@@ -14,6 +14,7 @@ import type { LocalRecords } from '#node-agent/enrollment/local-records.ts';
 import type { Verdicts } from '#node-agent/kernel/verdicts.ts';
 import type { ConnectionEnd, ConnectionReport } from './access-log.ts';
 import type { CarriedConnections } from './carried-connections.ts';
+import type { Places } from './places.ts';
 
 /** What the handlers of connections share. */
 export type AgentContext = {
@@ -24,6 +25,7 @@ export type AgentContext = {
   records: LocalRecords;
   verdicts: Verdicts;
   carried: CarriedConnections;
+  places: Places;
   clock: Clock;
   log: Log;
   /** Begins to report one connection. */

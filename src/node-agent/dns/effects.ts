@@ -43,6 +43,8 @@ export type DnsEffects = {
   clientOf(workload: string): NameClient | null;
   /** The upstream's reply, carrying the query's own id; from the network namespace of the workload. Rejects when none came. */
   forward(query: Buffer, context: { workload: string; transport: DnsTransport; signal: AbortSignal }): Promise<Buffer>;
+  /** How many workloads the node has now; what they share is divided by it. */
+  workloads(): number;
   names: NameOptions;
   random: Random;
   clock: Clock;

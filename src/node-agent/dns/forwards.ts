@@ -1,36 +1,5 @@
+import { Shares } from '#model/share/shares.ts';
 import type { DnsEffects, DnsLabels } from '#node-agent/dns/effects.ts';
-
-/** Counts what runs at once, in all and per workload, so that one workload cannot take every place. */
-export type Admission = {
-  /** Takes a place; the result gives it back (once, however often it is called). Null: full. */
-  enter(workload: string): (() => void) | null;
-  /** Places taken now. */
-  size(): number;
-};
-
-/** An admission with no place taken. */
-export function createAdmission(totalMax: number, perWorkloadMax: number): Admission {
-  const taken = new Map<string, number>();
-  let total = 0;
-  return {
-    enter(workload) {
-      const own = taken.get(workload) ?? 0;
-      if (total >= totalMax || own >= perWorkloadMax) return null;
-      total++;
-      taken.set(workload, own + 1);
-      let entered = true;
-      return () => {
-        if (!entered) return;
-        entered = false;
-        total--;
-        const left = (taken.get(workload) ?? 1) - 1;
-        if (left === 0) taken.delete(workload);
-        else taken.set(workload, left);
-      };
-    },
-    size: () => total,
-  };
-}
 
 /** How forwarding one query ended. */
 export type ForwardOutcome =
@@ -48,14 +17,18 @@ export type Forwards = {
 };
 
 /** Forwards queries by `effects.forward`, within the limits, and counts them. */
-export function createForwards(effects: Pick<DnsEffects, 'forward' | 'clock' | 'counters' | 'limits'>): Forwards {
+export function createForwards(effects: Pick<DnsEffects, 'forward' | 'clock' | 'counters' | 'limits' | 'workloads'>): Forwards {
   const { counters, clock, limits } = effects;
-  const admission = createAdmission(limits.forwardsMax, limits.forwardsPerWorkloadMax);
+  const shares = new Shares({
+    capacity: limits.forwardsMax,
+    holders: () => effects.workloads(),
+    ownMax: limits.forwardsPerWorkloadMax,
+  });
   const running = new Set<AbortController>();
   let stopped = false;
   return {
     async forward(query, labels) {
-      const leave = stopped ? null : admission.enter(labels.workload);
+      const leave = stopped ? null : shares.enter(labels.workload);
       if (leave === null) return { kind: 'full' };
       const startedMs = clock.nowMs();
       const abort = new AbortController();

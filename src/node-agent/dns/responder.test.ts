@@ -52,6 +52,7 @@ function setup(overrides: Partial<DnsEffects> = {}) {
       failed: (why, transport) => void seen.failed.push(`${transport} ${why}`),
     },
     limits: DNS,
+    workloads: () => 1,
     ...overrides,
   };
   return { clock, seen, responder: createDnsResponder(effects) };

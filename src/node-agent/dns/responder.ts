@@ -4,8 +4,9 @@ import { type NameResolution, resolveName } from '#model/dns/resolve-name.ts';
 import type { Random } from '#model/effects/clock.ts';
 import { unreachable } from '#model/error.ts';
 import { DNS } from '#model/settings/dns.ts';
+import { Shares } from '#model/share/shares.ts';
 import type { DnsEffects, DnsFailure, DnsLabels, DnsTransport } from '#node-agent/dns/effects.ts';
-import { createAdmission, createForwards, type Forwards } from '#node-agent/dns/forwards.ts';
+import { createForwards, type Forwards } from '#node-agent/dns/forwards.ts';
 import { serveTcpSession } from '#node-agent/dns/tcp-session.ts';
 import { type DnsQuery, decodeQuery, type QueryEcho } from '#protocol/dns/query.ts';
 import { encodeAnswer, encodeFailure, fitReply } from '#protocol/dns/reply.ts';
@@ -25,7 +26,12 @@ export type DnsResponder = {
 export function createDnsResponder(effects: DnsEffects): DnsResponder {
   const { limits } = effects;
   const forwards = createForwards(effects);
-  const connections = createAdmission(limits.connectionsMax, limits.connectionsPerWorkloadMax);
+  // In shares, so that many workloads with all that one may have leave something to the next.
+  const connections = new Shares({
+    capacity: limits.connectionsMax,
+    holders: () => effects.workloads(),
+    ownMax: limits.connectionsPerWorkloadMax,
+  });
   let stopped = false;
   const streams = new Set<Duplex>();
   const respond = (bytes: Buffer, workload: string, transport: DnsTransport): Promise<Buffer | null> =>
@@ -36,7 +42,7 @@ export function createDnsResponder(effects: DnsEffects): DnsResponder {
       const leave = stopped ? null : connections.enter(workload);
       if (leave === null) {
         effects.counters.failed('too-many-connections', 'tcp');
-        effects.log.warn({ workload, connections: connections.size() }, 'DNS connection refused: too many are open');
+        effects.log.warn({ workload, connections: connections.size }, 'DNS connection refused: too many are open');
         stream.destroy();
         return;
       }

@@ -93,6 +93,8 @@ export type AgentEffects = {
     trustDomain: string;
     /** What it rejects with is told, and the tunnel refused. */
     onTunnel: (tunnel: InboundTunnel) => void | Promise<void>;
+    /** A place for a connection of a proven peer; null: there is none, and that is told. Without it there always is. */
+    place?(): (() => void) | null;
     /** A connection that never came to carry tunnels; it is in the log already. */
     onRefused: (cause: CloseCause) => void;
     door: Doorkeeper;

@@ -29,12 +29,20 @@ import { openerOf, takeAttestation } from './attestation.ts';
 export function tunnelServers(context: () => AgentContext, trustDomain: string, meters: Meters) {
   let door: Doorkeeper | null = null;
   return (workload: Enrolled): HboneServer => {
-    const { effects, mesh, clock } = context();
+    const { effects, mesh, clock, places } = context();
     door ??= countedDoor({ name: 'tunnel', meters, clock, isKnown: (ip) => mesh.workloadByIp(ip) !== null });
     return effects.createHboneServer({
       credentials: () => effects.credentials(workload.identity),
       trustDomain,
-      onTunnel: (tunnel) => handleTunnel(context(), workload, tunnel), // what it rejects with, the server tells and refuses
+      // What it rejects with, the server tells and refuses.
+      onTunnel: (tunnel) =>
+        places.during(
+          workload,
+          'destination',
+          () => handleTunnel(context(), workload, tunnel),
+          () => tunnel.refuse(503),
+        ),
+      place: () => places.enter(workload, 'destination'),
       onRefused: (cause) => meters.counter('weft_refusals_total', { reporter: 'destination', cause }).add(),
       door,
     });

@@ -24,7 +24,7 @@ function setUp(kernel = memoryKernel()) {
   const meters = new Meters('agent');
   const { maps } = kernel;
   const id = ids.of('workload', client.uid);
-  const shares = new KernelShares(maps, { mesh: aMesh([client], []), ids, log, meters, clock: new SteppedClock() }, 1_000);
+  const shares = new KernelShares(kernel, { mesh: aMesh([client], []), ids, log, meters, clock: new SteppedClock() }, 1_000);
   return { maps, shares, lines, meters, id, kernel };
 }
 

@@ -10,6 +10,7 @@ import { shareLimits } from '#model/share/shares.ts';
 import { NO_PATH, REFUSED_OUTCOME, recordOf } from '#model/telemetry/access-record.ts';
 import { CLOSE_CAUSES } from '#model/telemetry/close-cause.ts';
 import type { Meters } from '#model/telemetry/meters.ts';
+import type { Kernel } from '#node-agent/effects/agent-effects.ts';
 import { causeOf, reporterOf } from './events.ts';
 
 /** What the kernel's counts are explained by, and where that goes. */
@@ -43,22 +44,30 @@ export function carriedCapacity(descriptors: number): number {
 export class KernelShares {
   readonly #maps: KernelMaps;
   readonly #view: ShareView;
-  readonly #carriedMax: number;
+  /** Connections that the agent can carry. */
+  readonly capacity: number;
   /** What of each count has been told; a former agent's are its own. */
   readonly #cancel: Cancel;
   #workloads = -1;
   readonly #told = new Map<string, bigint>();
 
-  constructor(maps: KernelMaps, view: ShareView, carriedMax: number) {
+  constructor({ maps, adopted }: Pick<Kernel, 'maps' | 'adopted'>, view: ShareView, capacity: number) {
     this.#maps = maps;
+    // The dials that a former agent wrote clients down for have ended with it.
+    if (adopted) for (const [key] of maps.peers.entries()) maps.peers.delete(key);
     this.#view = view;
-    this.#carriedMax = carriedMax;
+    this.capacity = capacity;
     for (const [key, times] of maps.untold.entries()) this.#told.set(nameOf(key), times);
     this.#spread();
     this.#cancel = view.clock.every(AGENT.untoldPeriodMs, () => {
       this.#spread();
       this.tellUntold();
     });
+  }
+
+  /** How many are enrolled. */
+  get workloads(): number {
+    return this.#workloads;
   }
 
   /** Touches the kernel no more. */
@@ -93,7 +102,7 @@ export class KernelShares {
     const workloads = this.#maps.workloads.entries().length;
     if (workloads === this.#workloads) return;
     this.#workloads = workloads;
-    this.#maps.limits.set(0, kernelLimits(workloads, this.#carriedMax));
+    this.#maps.limits.set(0, kernelLimits(workloads, this.capacity));
   }
 
   #tell({ workloadId, reason, hook }: MapKey<'untold'>, more: number): void {

@@ -9,6 +9,7 @@ import { aService, aWorkload, deltaOf, endpointOf } from '#model/mesh/mesh-fixtu
 import { MeshState } from '#model/mesh/mesh-state.ts';
 import { identityOf } from '#model/mesh/workload.ts';
 import { IdTable } from '#model/path/ids.ts';
+import { AGENT } from '#model/settings/agents.ts';
 import { Meters } from '#model/telemetry/meters.ts';
 import { memoryKernel } from './memory-kernel.testing.ts';
 import { tellWidened, Verdicts } from './verdicts.ts';
@@ -134,4 +135,13 @@ test('a plain-text flow has no identity', () => {
   deny(mesh, { notPrincipals: [{ kind: 'presence' }] });
   assert.equal(verdicts.closeDenied(), 1);
   assert.equal(destroyed[0]?.inbound, 1);
+});
+
+test('S15: one that dials every port of another does not push the verdicts of all others out', () => {
+  const { verdicts, kernel } = setUp();
+  for (let port = 1; port <= 2 * AGENT.rememberedMax; port++) verdicts.remember(client, server, port);
+  assert.equal(kernel.maps.verdicts.entries().length, AGENT.rememberedMax);
+  assert.equal(verdicts.remember(null, server, 1), true, 'a stranger is on the account of whom he wants');
+  verdicts.renew();
+  assert.equal(verdicts.remember(client, server, 1), true, 'and after a change all begin anew');
 });

@@ -47,6 +47,7 @@ export class Verdicts {
   readonly #effects: VerdictEffects;
   #generation: number;
   #incomplete = true;
+  readonly #remembered = new Map<string, number>();
   #cancelSweep: Cancel = () => {};
   /** Numbers of enrolments that ended, whose traces are still to go. */
   readonly #left = new Set<number>();
@@ -84,6 +85,7 @@ export class Verdicts {
    * ones, and live connections that are now denied are closed.
    */
   renew(): void {
+    this.#remembered.clear(); // those of the former generation are misses, and the first to be pushed out
     const next = this.#generation + 1;
     try {
       this.#fill(next, null); // before the switch, so that no connection has to wait for the agent
@@ -103,8 +105,12 @@ export class Verdicts {
     if (uids.size > 0) this.#fill(this.#generation, uids);
   }
 
-  /** Remembers the outcome of one evaluated connection; false when it depends on more than the pair and port. */
+  /** Remembers the outcome of one evaluated connection; false when it depends on more than the pair and port, or when there are too many. */
   remember(source: Workload | null, destination: Workload, port: number): boolean {
+    const asker = source?.uid ?? ` ${destination.uid}`; // a stranger's are on the account of whom he wants
+    const before = this.#remembered.get(asker) ?? 0;
+    if (before >= AGENT.rememberedMax) return false;
+    this.#remembered.set(asker, before + 1);
     const allow = pairVerdict(policiesFor(this.#view.mesh, destination), source, destination, port);
     return this.#write(source, destination, port, allow, this.#generation);
   }
@@ -256,36 +262,6 @@ function targetPorts(workload: Workload): Set<number> {
     [...workload.services.values()].flatMap((ports) => ports.map((port) => port.targetPort)).filter((port) => port > 0),
   );
 }
-
-/** Whether a change of the mesh can make a verdict wrong, or a way that was decided before it. Policies always can. */
-export function changesDecisions(mesh: MeshState, { policies, services, workloads }: MeshDelta): boolean {
-  return (
-    policies.size > 0 ||
-    [...services].some(([key, next]) => isBoundOtherwise(mesh.service(key), next)) ||
-    [...workloads].some(([uid, next]) => decidesOtherwise(mesh.workload(uid), next))
-  );
-}
-
-/** A new one cannot, it has no verdicts yet. */
-function decidesOtherwise(before: Workload | null, after: Workload | null): boolean {
-  if (before === null || after === null) return false;
-  return (
-    before.namespace !== after.namespace ||
-    before.serviceAccount !== after.serviceAccount ||
-    before.trustDomain !== after.trustDomain ||
-    before.authorizationPolicies.join() !== after.authorizationPolicies.join() ||
-    before.addresses.join() !== after.addresses.join() ||
-    isBoundOtherwise(before, after)
-  );
-}
-
-/** A connection that was decided before its destination was bound to a waypoint would go around that. */
-function isBoundOtherwise(before: Bindable | null, after: Bindable | null): boolean {
-  if (before === null || after === null) return false;
-  return JSON.stringify(before.waypoint) !== JSON.stringify(after.waypoint);
-}
-
-type Bindable = Pick<Workload, 'waypoint'>;
 
 /** A line for each rule that denies more than was written. An istiod tells its author of none; our control plane does. */
 export function tellWidened(policies: MeshDelta['policies'], log: Log): void {

@@ -60,6 +60,7 @@ function responderFor(nameserver: { address: string; port: number }): DnsRespond
     mishaps: SILENT_MISHAPS,
     counters: { request() {}, upstreamRequest() {}, upstreamDuration() {}, upstreamFailure() {}, failed() {} },
     limits: DNS,
+    workloads: () => 1,
   });
 }
 

@@ -24,6 +24,8 @@ export type HboneServerOptions = {
   onTunnel(tunnel: InboundTunnel): void | Promise<void>;
   /** A connection that never came to carry tunnels; it is in the log already. */
   onRefused?(cause: CloseCause): void;
+  /** A place for a connection whose peer has shown who it is; null: there is none, which is told already. Without it there always is. */
+  place?(): (() => void) | null;
   /** Bounds those who have not shown who they are; one for all servers of a process. */
   door: Doorkeeper;
   clock: Clock;
@@ -156,6 +158,10 @@ class Server implements HboneServer {
     const socket = await this.#acceptor.accept(raw, credentials);
     const peer = this.#verify(socket);
     if (this.#closing) return void socket.destroy();
+    const { place = () => () => {} } = this.#options;
+    const leave = place();
+    if (leave === null) return void socket.destroy();
+    raw.once('close', leave);
     const session = startSession({
       raw,
       socket,

@@ -1,7 +1,7 @@
 import { createSocket } from 'node:dgram';
 import { closeSync, openSync } from 'node:fs';
 import { createServer, type Server, Socket, type SocketConstructorOpts } from 'node:net';
-import { familyOf, type IpAddress } from '#model/address/ip.ts';
+import { familyOf, formatAddress, type IpAddress } from '#model/address/ip.ts';
 import { guard, type Mishaps } from '#model/effects/mishaps.ts';
 import { WeftError } from '#model/error.ts';
 import type { Flow } from '#model/kernel/maps.ts';
@@ -30,6 +30,8 @@ export class WorkloadNamespace {
   readonly netnsCookie: bigint;
   /** -1: closed. */
   #fd: number;
+  /** Dials to apps whose client is written down, by their own end. */
+  readonly #presented = new Map<string, { forget(): void }>();
   readonly #maps: NamespaceMaps;
   readonly #mishaps: Mishaps;
 
@@ -79,11 +81,21 @@ export class WorkloadNamespace {
   async dialApp(ip: IpAddress, port: number, client: Address, timeoutMs: number): Promise<Socket> {
     const bound = tcpSocketIn(this.#place, ip);
     const key = { netnsCookie: this.netnsCookie, ip: bound.ip, port: bound.port };
-    this.#maps.peers.set(key, client); // before the connect: the kernel moves it to the accepted socket
+    const end = formatAddress(bound.ip, bound.port);
+    const mine = { forget: () => this.#maps.peers.delete(key) };
+    // The kernel moves the entry to the accepted socket. It does not where none comes to be (a client that resets before a
+    // listener that defers accepts): the entry ends with the dial then, unless the port has another by now.
+    const forget = (): void => {
+      if (this.#presented.get(end) !== mine) return;
+      this.#presented.delete(end);
+      mine.forget();
+    };
+    this.#maps.peers.set(key, client); // before the connect
+    this.#presented.set(end, mine);
     try {
-      return await connectFd(bound.fd, ip, port, timeoutMs);
+      return (await connectFd(bound.fd, ip, port, timeoutMs)).once('close', forget);
     } catch (error) {
-      this.#maps.peers.delete(key);
+      forget();
       throw error;
     }
   }
@@ -105,6 +117,8 @@ export class WorkloadNamespace {
   }
 
   close(): void {
+    for (const { forget } of this.#presented.values()) forget();
+    this.#presented.clear();
     closeSync(this.#openFd);
     this.#fd = -1;
   }
