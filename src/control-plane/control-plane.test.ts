@@ -37,7 +37,14 @@ function originOf(node: string): CallOrigin {
 
 /** The agent of a node, as an authenticator knows it. */
 function agentOf(node: string): Caller {
-  return { namespace: ROOT_NAMESPACE, serviceAccount: 'weft-agent', node, grant: ANYTHING, origin: originOf(node) };
+  return {
+    namespace: ROOT_NAMESPACE,
+    serviceAccount: 'weft-agent',
+    node,
+    grant: ANYTHING,
+    untilMs: null,
+    origin: originOf(node),
+  };
 }
 
 /** Believes whoever says who he is: `namespace/account/node`. Tokens of that form are what it hands out. */
@@ -45,7 +52,7 @@ const credulous: Authenticator & TokenIssuer = {
   async authenticate(header) {
     const [namespace, serviceAccount, node] = (header ?? '').split('/');
     if (namespace === undefined || serviceAccount === undefined) throw new RpcError('unauthenticated', 'authentication failed');
-    return { namespace, serviceAccount, node: node ?? null, grant: node === undefined ? null : ANYTHING };
+    return { namespace, serviceAccount, node: node ?? null, grant: node === undefined ? null : ANYTHING, untilMs: null };
   },
   revoke: async () => {},
   mint: async ({ namespace, serviceAccount, node }) => [namespace, serviceAccount, ...(node === null ? [] : [node])].join('/'),

@@ -9,6 +9,8 @@ export type Caller = {
   node: string | null;
   /** What that node may host and announce; null for everybody else, and where the proof does not say. */
   grant: NodeGrant | null;
+  /** When the proof ends, and with it whatever goes on by it; null: it does not say. */
+  untilMs: number | null;
   origin: CallOrigin;
 };
 
@@ -31,7 +33,7 @@ export type Authenticator = {
 
 /** Hands out what an Authenticator accepts: a text that proves `caller` from now on for `ttlMs`. */
 export type TokenIssuer = {
-  mint(caller: Proof, ttlMs: number): Promise<string>;
+  mint(caller: Omit<Proof, 'untilMs'>, ttlMs: number): Promise<string>;
   /** Refuses every token of a node that was made until now. */
   revoke(node: string): Promise<void>;
 };

@@ -3,6 +3,7 @@ import { jwtVerify, SignJWT } from 'jose';
 import type { Clock } from '#model/effects/clock.ts';
 import type { StateStore } from '#model/effects/state-store.ts';
 import { WeftError } from '#model/error.ts';
+import { CERTIFICATE } from '#model/settings/control-planes.ts';
 import { NO_GRANT, tryParseGrant } from '#model/trust/grant.ts';
 import { RpcError } from '#protocol/xds/resource-fault.ts';
 import type { Authenticator, Proof, TokenIssuer } from './authenticator.ts';
@@ -17,6 +18,9 @@ const KEY_NAME = 'token-key.pem';
 /** How often the tokens of each node were revoked. */
 const REVOCATIONS_NAME = 'token-revocations.json';
 
+/** What a token with a good signature says. */
+type Verified = { proof: Proof & { untilMs: number }; revocations: number };
+
 /** Mints and checks the tokens that agents and waypoints present; the key is made on first use and kept in the store. */
 export class TokenAuthority implements Authenticator, TokenIssuer {
   readonly #privateKey: KeyObject;
@@ -25,6 +29,8 @@ export class TokenAuthority implements Authenticator, TokenIssuer {
   readonly #clock: Clock;
   /** Node → how often its tokens were revoked: a token says how often they had been when it was made. */
   readonly #revocations: Map<string, number>;
+  /** Tokens whose signature is good. */
+  readonly #verified = new Map<string, Verified>();
 
   private constructor(privateKey: KeyObject, revocations: Map<string, number>, store: StateStore, clock: Clock) {
     this.#privateKey = privateKey;
@@ -45,7 +51,7 @@ export class TokenAuthority implements Authenticator, TokenIssuer {
   }
 
   /** A token for `proof`, valid from now for `ttlMs`. */
-  async mint(proof: Proof, ttlMs: number): Promise<string> {
+  async mint(proof: Omit<Proof, 'untilMs'>, ttlMs: number): Promise<string> {
     // JWTs count whole seconds; rounding down never lets a token live longer than it was asked to.
     const nowSeconds = Math.floor(this.#clock.nowMs() / 1_000);
     const { node, grant } = proof;
@@ -74,20 +80,33 @@ export class TokenAuthority implements Authenticator, TokenIssuer {
   /** Errors: RpcError unauthenticated for anything but a current token of ours; the peer learns no detail (C13). */
   async verify(token: string): Promise<Proof> {
     try {
-      const { payload } = await jwtVerify(token, this.#publicKey, {
-        algorithms: [ALGORITHM],
-        audience: AUDIENCE,
-        issuer: ISSUER,
-        requiredClaims: ['sub', 'exp'],
-        currentDate: new Date(this.#clock.nowMs()),
-      });
-      const proof = proofOf(payload.sub ?? '', payload.node, payload.grant);
-      if (proof.node !== null && (payload.revocations ?? 0) !== (this.#revocations.get(proof.node) ?? 0))
+      const { proof, revocations } = this.#verified.get(token) ?? (await this.#check(token));
+      // What may have changed since it was checked, the signature not being of that.
+      if (this.#clock.nowMs() >= proof.untilMs) throw new Error('the token has expired');
+      if (proof.node !== null && revocations !== (this.#revocations.get(proof.node) ?? 0))
         throw new Error(`this token of node ${proof.node} is revoked`);
       return proof;
     } catch (error) {
       throw new RpcError('unauthenticated', 'authentication failed', { cause: error });
     }
+  }
+
+  /** Checks a signature, once for each token: nodes that come back all at once show the same ones again and again. */
+  async #check(token: string): Promise<Verified> {
+    const { payload } = await jwtVerify(token, this.#publicKey, {
+      algorithms: [ALGORITHM],
+      audience: AUDIENCE,
+      issuer: ISSUER,
+      requiredClaims: ['sub', 'exp'],
+      currentDate: new Date(this.#clock.nowMs()),
+    });
+    const proof = { ...proofOf(payload.sub ?? '', payload.node, payload.grant), untilMs: (payload.exp ?? 0) * 1_000 };
+    const verified = { proof, revocations: Number(payload.revocations ?? 0) };
+    // Only good ones are kept: bad ones are made up as fast as one likes.
+    this.#verified.set(token, verified);
+    const [oldest] = this.#verified.keys();
+    if (this.#verified.size > CERTIFICATE.tokensKnownMax && oldest !== undefined) this.#verified.delete(oldest);
+    return verified;
   }
 }
 
@@ -100,7 +119,7 @@ export function bearerToken(header: string | undefined): string {
 }
 
 /** The subject has the form of Kubernetes' service account tokens. */
-function proofOf(subject: string, node: unknown, grant: unknown): Proof {
+function proofOf(subject: string, node: unknown, grant: unknown): Omit<Proof, 'untilMs'> {
   const [, namespace, serviceAccount] = /^system:serviceaccount:([^:]+):([^:]+)$/.exec(subject) ?? [];
   if (namespace === undefined || serviceAccount === undefined) throw new Error(`subject "${subject}" is no service account`);
   if (node !== undefined && typeof node !== 'string') throw new Error('the node claim is not a text');

@@ -15,8 +15,8 @@ import { authorizeIdentity, createCertificate, type IdentityDirectory } from './
 
 const DAY_SECONDS = 86_400;
 const GRANT: NodeGrant = { identities: ['shop/*'], addresses: [], waypoints: false };
-const agent: Proof = { namespace: 'weft-system', serviceAccount: 'weft-agent', node: 'node-1', grant: GRANT };
-const waypoint: Proof = { namespace: 'shop', serviceAccount: 'waypoint', node: null, grant: null };
+const agent: Proof = { namespace: 'weft-system', serviceAccount: 'weft-agent', node: 'node-1', grant: GRANT, untilMs: null };
+const waypoint: Proof = { namespace: 'shop', serviceAccount: 'waypoint', node: null, grant: null, untilMs: null };
 const ON_NODE_1 = ['shop/sa/ratings', 'bank/sa/vault', 'shop/sa/waypoint', 'weft-system/sa/weft-agent'].map(
   (name) => `spiffe://cluster.local/ns/${name}`,
 );

@@ -16,6 +16,7 @@ const agent: Caller = {
   serviceAccount: 'weft-agent',
   node: 'node-1',
   grant: null,
+  untilMs: null,
   origin: { ip: '127.0.0.1', instance: '' },
 };
 const node = {
@@ -167,5 +168,20 @@ test('a client that does not take what it was sent is cut off, one that does is 
   assert.deepEqual(
     [stuck, slow].map(({ ended }) => ended.map(({ status }) => status)),
     [['unavailable'], []],
+  );
+});
+
+test('a stream ends when the token that opened it does, however far away that is', () => {
+  const both = serving();
+  const day = 86_400_000;
+  const ended: RpcError[] = [];
+  const untilMs = both.clock.nowMs() + 60 * day;
+  both.server.open({ ...agent, untilMs }, { peer: '127.0.0.1:1', send: () => true, end: (error) => ended.push(error) });
+  both.clock.advance(60 * day - 1);
+  assert.equal(ended.length, 0);
+  both.clock.advance(1);
+  assert.deepEqual(
+    ended.map(({ status, message }) => [status, message]),
+    [['unauthenticated', 'the token has expired']],
   );
 });

@@ -3,7 +3,7 @@ import { AnswerGate } from '#control-plane/discovery/answer-gate.ts';
 import { DiscoveryConnection } from '#control-plane/discovery/connection.ts';
 import { NodePresence } from '#control-plane/discovery/node-presence.ts';
 import type { ResourceStore, StoreDelta } from '#control-plane/discovery/resource-store.ts';
-import type { Clock } from '#model/effects/clock.ts';
+import type { Cancel, Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
 import { CONTROL } from '#model/settings/control-planes.ts';
 import type { ConnectionStatus } from '#protocol/api/control.ts';
@@ -30,7 +30,11 @@ export class DiscoveryServer {
   open(caller: Caller, stream: DiscoveryStream): DiscoveryListener {
     const { store, clock, log, newNonce } = this.#options;
     const left = this.presence.opened(caller);
+    const cancelEnd = atTheEndOf(caller.untilMs, clock, () =>
+      connection.end(new RpcError('unauthenticated', 'the token has expired')),
+    );
     const onClosed = () => {
+      cancelEnd();
       left();
       this.#connections.delete(connection);
     };
@@ -61,4 +65,19 @@ export class DiscoveryServer {
     for (const connection of [...this.#connections])
       connection.end(new RpcError('unavailable', 'the control plane is shutting down'));
   }
+}
+
+/** Fixed by Node.js: the longest timer; a token is good for longer. */
+const TIMER_MS_MAX = 2 ** 31 - 1;
+
+function atTheEndOf(untilMs: number | null, clock: Clock, task: () => void): Cancel {
+  if (untilMs === null) return () => {};
+  let cancel: Cancel = () => {};
+  const wait = (): void => {
+    const leftMs = untilMs - clock.nowMs();
+    if (leftMs <= 0) task();
+    else cancel = clock.after(Math.min(leftMs, TIMER_MS_MAX), wait);
+  };
+  cancel = clock.after(0, wait);
+  return () => cancel();
 }

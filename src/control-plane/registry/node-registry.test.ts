@@ -25,7 +25,7 @@ const db: WorkloadInit = { name: 'db', namespace: 'shop', addresses: ['10.1.0.2'
 const ANYTHING: NodeGrant = { identities: ['*/*'], addresses: ['0.0.0.0/0', '::/0'], waypoints: true };
 
 function agentOf(node: string, grant: NodeGrant | null = ANYTHING): Proof {
-  return { namespace: 'weft-system', serviceAccount: 'weft-agent', node, grant };
+  return { namespace: 'weft-system', serviceAccount: 'weft-agent', node, grant, untilMs: null };
 }
 
 async function registryOver(store = new MemoryStore(), alive: string[] = []) {
@@ -75,9 +75,12 @@ test('an equal sync changes nothing', async () => {
 test("only the node's own agent may speak for it", async () => {
   const { sync } = await registryOver();
   await assert.rejects(sync('node-1', [web], agentOf('node-2')), { status: 'permission-denied' });
-  await assert.rejects(sync('node-1', [web], { namespace: 'shop', serviceAccount: 'web', node: null, grant: null }), {
-    status: 'permission-denied',
-  });
+  await assert.rejects(
+    sync('node-1', [web], { namespace: 'shop', serviceAccount: 'web', node: null, grant: null, untilMs: null }),
+    {
+      status: 'permission-denied',
+    },
+  );
 });
 
 test('after a restart the workloads are there before their agents, whatever the node is called', async () => {

@@ -38,6 +38,7 @@ export const CERTIFICATE_SETTINGS = {
       'ms',
       'A waypoint runs until its Gateway goes, and is not handed a second token.',
     ),
+    tokensKnownMax: setting(1_000, 'count', 'Tokens whose signature the control plane has checked and remembers.'),
     tokenSecondsMax: setting(3_650 * 24 * HOUR_S, 's', 'The longest lifetime of a token that a person may ask for.'),
   },
 } as const satisfies SettingGroup;
