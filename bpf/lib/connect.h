@@ -4,6 +4,7 @@
 #pragma once
 #include "attest.h"
 #include "config.h"
+#include "dial.h"
 #include "dns.h"
 #include "report.h"
 #include "service.h"
@@ -11,32 +12,6 @@
 #include "socket.h"
 #include "verdict.h"
 #include "workload.h"
-
-struct dial {
-	const struct weft_config *config;
-	const struct weft_workload *source;
-	struct weft_ip ip; /* as dialled */
-	__u16 port;
-	struct weft_ip backend; /* as chosen; starts equal to ip:port */
-	__u16 backend_port;
-	__u16 reason; /* enum weft_reason, of the path decided */
-	__u32 destination_id; /* 0 until the backend is known as a workload of the mesh */
-	__u32 protocol;
-	__u8 quiet; /* refused without a word: nobody meant to send anything */
-};
-
-enum dial_path {
-	PATH_LEAVE,   /* none of the mesh's business: nothing is rewritten, nothing remembered */
-	PATH_BACKEND, /* to dial->backend: an app of this node, a waypoint of this node, or outside */
-	PATH_AGENT,   /* to a listener of the agent inside the workload's own namespace */
-	PATH_REFUSE,
-};
-
-static __always_inline enum dial_path path_for(struct dial *dial, enum dial_path path, enum weft_reason reason)
-{
-	dial->reason = reason;
-	return path;
-}
 
 static __always_inline enum dial_path path_to_waypoint(struct dial *dial, __u32 waypoint_id)
 {
@@ -112,40 +87,11 @@ static __always_inline enum dial_path path_of_stream(struct dial *dial)
 	return path_for(dial, PATH_REFUSE, WEFT_REASON_NO_BACKEND);
 }
 
-/* Resolvers find out which source address a destination would get by connecting a datagram socket to it and sending nothing
- * (RFC 6724, section 6): to the port the app will dial with TCP, or to one that says so (Go 9, musl 65535). */
-static __always_inline int is_address_probe(const struct dial *dial)
-{
-	struct weft_service_key key = { .port = dial->port, .protocol = IPPROTO_TCP };
-
-	if (dial->port == 0 || dial->port == 9 || dial->port == 65535)
-		return 1;
-	COPY_IP(key.ip, dial->ip);
-	return bpf_map_lookup_elem(&services, &key) != 0;
-}
-
-/* Nothing carries datagrams to other nodes, so what would go there in clear is refused: to a workload, to a VIP that may
- * stand for one, and to anybody while the maps do not hold the whole mesh. */
-static __always_inline enum dial_path path_of_datagram(struct dial *dial)
-{
-	const struct weft_address *address = address_of(&dial->ip);
-
-	if (address) {
-		if ((address->flags & WEFT_ADDRESS_LOCAL) || !(address->flags & WEFT_ADDRESS_HBONE))
-			return PATH_LEAVE;
-		dial->destination_id = address->id;
-		return path_for(dial, PATH_REFUSE, WEFT_REASON_DATAGRAM);
-	}
-	if (is_mesh_vip(&dial->ip))
-		return path_for(dial, PATH_REFUSE, WEFT_REASON_DATAGRAM);
-	if (dial->config->flags & WEFT_CONFIG_INCOMPLETE)
-		return path_for(dial, PATH_REFUSE, WEFT_REASON_UNKNOWN_MESH);
-	return PATH_LEAVE;
-}
-
 /* The whole decision for connect(): TCP takes a path, DNS goes to the agent, other datagrams leave the mesh or nothing. */
 static __always_inline enum dial_path path_of(struct dial *dial)
 {
+	enum dial_path path;
+
 	if (!dial->config)
 		return path_for(dial, PATH_REFUSE, WEFT_REASON_NO_MEMORY);
 	if (ip_stays_home(&dial->ip) || ip_equal(&dial->ip, &dial->source->ip4) || ip_equal(&dial->ip, &dial->source->ip6))
@@ -154,8 +100,8 @@ static __always_inline enum dial_path path_of(struct dial *dial)
 		return path_for(dial, PATH_AGENT, WEFT_REASON_DNS);
 	if (dial->protocol == IPPROTO_TCP || dial->protocol == IPPROTO_MPTCP)
 		return path_of_stream(dial);
-	dial->quiet = is_address_probe(dial);
-	return path_of_datagram(dial);
+	path = path_of_datagram(dial);
+	return path == PATH_REFUSE && is_address_probe(dial) ? path_of_probe(dial) : path;
 }
 
 static __always_inline int refuse(struct dial *dial, enum weft_reason reason)
@@ -167,10 +113,7 @@ static __always_inline int refuse(struct dial *dial, enum weft_reason reason)
 		.destination = dial->ip,
 		.destination_port = dial->port,
 	};
-	if (dial->quiet)
-		count(WEFT_COUNT_REFUSED);
-	else
-		report(&event, WEFT_HOOK_CONNECT, reason, WEFT_COUNT_REFUSED);
+	report(&event, WEFT_HOOK_CONNECT, reason, WEFT_COUNT_REFUSED);
 	return sockaddr_refuse(ECONNREFUSED);
 }
 
@@ -200,6 +143,8 @@ static __always_inline enum weft_counter counter_of(enum dial_path path, enum we
 		return reason == WEFT_REASON_DNS ? WEFT_COUNT_DNS : WEFT_COUNT_CAPTURED;
 	if (reason == WEFT_REASON_WAYPOINT)
 		return WEFT_COUNT_WAYPOINT;
+	if (reason == WEFT_REASON_DATAGRAM || reason == WEFT_REASON_UNKNOWN_MESH)
+		return WEFT_COUNT_REFUSED; /* a probe: what it would send is */
 	return reason == WEFT_REASON_DIRECT ? WEFT_COUNT_DIRECT : WEFT_COUNT_PASSTHROUGH;
 }
 

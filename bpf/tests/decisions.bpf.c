@@ -21,7 +21,6 @@ struct test_dial {
 	__u16 backend_port;
 	struct weft_ip backend;
 	__u32 destination_id;
-	__u32 quiet;
 };
 
 SEC("syscall")
@@ -42,7 +41,6 @@ int test_path(struct test_dial *test)
 	test->backend = dial.backend;
 	test->backend_port = dial.backend_port;
 	test->destination_id = dial.destination_id;
-	test->quiet = dial.quiet;
 	return 0;
 }
 

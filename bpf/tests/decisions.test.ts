@@ -19,7 +19,6 @@ const DIAL = struct('test_dial', {
   backendPort: u16,
   backend: ip,
   destinationId: u32,
-  quiet: u32,
 });
 const VERDICT = struct('test_verdict', { sourceId: u32, destinationId: u32, generation: u32, port: u16, pad0: u16 });
 const FLOW = struct('test_flow', { destinationPort: u16, outboundPort: u16, reason: u16, pad0: u16 });
@@ -112,7 +111,7 @@ describe('decisions of connect()', { skip: withoutPrograms }, () => {
   }
   function decide({ to, port = 80, protocol = TCP, from = APP }: Ask) {
     const question = { netnsCookie: from, ip: to, port, protocol };
-    const empty = { path: 0, reason: 0, backendPort: 0, backend: null, destinationId: 0, quiet: 0 };
+    const empty = { path: 0, reason: 0, backendPort: 0, backend: null, destinationId: 0 };
     const run = runProgram(loaded.program('test_path'), DIAL.encode({ ...question, ...empty }), true);
     assert.ok(run !== null, 'this kernel runs syscall programs since 5.14');
     return DIAL.decode(run.context);
@@ -159,13 +158,17 @@ describe('decisions of connect()', { skip: withoutPrograms }, () => {
     decides({ to: place.ip, port: 5000, protocol: UDP }, 'refuse', REASON.datagram, [place.ip, 5000], 0);
   });
 
-  test('what a resolver connects to find a source address is refused without a word', () => {
+  test('a resolver that connects to find its source address finds it, and what it sends goes nowhere', () => {
     service(VIP, 89, [[NEAR, 1]]);
-    const quiet = (to: IpAddress, port: number) => decide({ to, port, protocol: UDP }).quiet;
-    for (const port of [0, 9, 65_535]) assert.equal(quiet(FAR, port), 1, `${port}`);
-    assert.equal(quiet(VIP, 89), 1, 'the port that TCP will dial');
-    for (const port of [1, 53_000, 443]) assert.equal(quiet(FAR, port), 0, `${port}`);
-    assert.equal(quiet(VIP, 90), 0);
+    for (const port of [0, 9, 65_535])
+      decides({ to: FAR, port, protocol: UDP }, 'backend', REASON.datagram, [HOME, PORT.outbound], FAR_ID);
+    loaded
+      .map('services')
+      .set({ ip: VIP, port: 0, protocol: TCP }, { id: 0, backendCount: 0, waypointId: 0, flags: SERVICE_FLAG.mesh });
+    decides({ to: VIP, port: 89, protocol: UDP }, 'backend', REASON.datagram, [HOME, PORT.outbound]); // as TCP will dial
+    decides({ to: VIP, port: 90, protocol: UDP }, 'refuse', REASON.datagram);
+    decides({ to: FAR, port: 9, protocol: 132 }, 'refuse', REASON.datagram);
+    for (const port of [1, 53_000, 443]) decides({ to: FAR, port, protocol: UDP }, 'refuse', REASON.datagram);
   });
 
   test('an address outside the mesh is left alone, unless the maps do not hold the whole mesh', () => {
