@@ -12,7 +12,7 @@ const ANSWER_MS = 30_000;
 export type Tally = { answered: number; opened: number; failed: number };
 
 /** The command of a program of this folder, to be run as a workload. */
-export function attackProgram(name: 'witness' | 'dialler' | 'squatter', ...args: string[]): string[] {
+export function attackProgram(name: 'asker' | 'witness' | 'dialler' | 'squatter', ...args: string[]): string[] {
   return [process.execPath, join(import.meta.dirname, 'apps', `${name}.ts`), ...args];
 }
 
