@@ -12,7 +12,10 @@ const ANSWER_MS = 30_000;
 export type Tally = { answered: number; opened: number; failed: number };
 
 /** The command of a program of this folder, to be run as a workload. */
-export function attackProgram(name: 'asker' | 'witness' | 'dialler' | 'squatter', ...args: string[]): string[] {
+export function attackProgram(
+  name: 'asker' | 'witness' | 'dialler' | 'squatter' | 'raw-client' | 'raw-http-server',
+  ...args: string[]
+): string[] {
   return [process.execPath, join(import.meta.dirname, 'apps', `${name}.ts`), ...args];
 }
 
@@ -67,7 +70,8 @@ export function inClear({ problems }: WireReport): string[] {
   return problems.filter((problem) => !problem.endsWith('the capture has a hole'));
 }
 
-function ask<Answer>(child: Child, line: string, field: string): Promise<Answer> {
+/** Says a line to an app and waits for the line that begins with this field. */
+export function ask<Answer>(child: Child, line: string, field: string): Promise<Answer> {
   const answered = new Promise<Answer>((resolve) => {
     const stop = child.onLine((text) => {
       if (!text.startsWith(`{"${field}":`)) return;
