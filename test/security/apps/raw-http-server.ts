@@ -11,6 +11,7 @@ import type { Header } from '#protocol/http/v2/hpack-table.ts';
 const END_HEADERS = 4;
 const NO_ERROR = Buffer.alloc(4);
 const PREFACE_BYTES = 24;
+const LAST_MS = 50;
 const OK: Header = [':status', '200'];
 const ANNOUNCED: Header = ['content-length', '100'];
 /** An answer of its own after an answer: whoever takes it takes another's. */
@@ -68,7 +69,11 @@ function serve2(socket: Socket): void {
     if (type === FRAME_TYPE.data) heard.body += payload.toString('latin1');
     else if (known !== undefined) heard.trailers = decoder.decode(payload);
     else heard.path = decoder.decode(payload).find(([name]) => name === ':path')?.[1] ?? '';
-    if ((flags & END_STREAM) !== 0) socket.write(Buffer.concat(answer2(stream, heard).map(frameBytes)));
+    if ((flags & END_STREAM) === 0) return;
+    const frames = answer2(stream, heard).map(frameBytes);
+    // The last one by itself: what came before it has reached the client by then.
+    socket.write(Buffer.concat(frames.slice(0, -1)));
+    setTimeout(() => socket.write(frames.at(-1) ?? ''), LAST_MS);
   };
   socket.on('data', (chunk: Buffer) => {
     bytes = Buffer.concat([bytes, chunk]);
