@@ -124,6 +124,13 @@ test('a file that is too large and was never read closes the namespaces of the p
   );
 });
 
+test('a file that said nothing when it was small, as one that is being written does, closes them as well', async () => {
+  const outline = 'kind: AuthorizationPolicy\nnamespace: shop';
+  const { names, tell } = await started(new MemoryStore(), { 'a.yaml': '# of whom\n' });
+  tell({ 'a.yaml': '# of whom\n' }, new Map([['a.yaml', { why: 'it is larger', outline }]]));
+  assert.match(names().join(), /^AuthorizationPolicy shop\/unreadable-a\.yaml/);
+});
+
 test('what is mended replaces its stand-in, and what breaks again keeps the mended version', async () => {
   const { tell, get, rules } = await started(new MemoryStore(), { 'a.yaml': BROKEN });
   assert.deepEqual(get(P)?.rules, []);

@@ -153,6 +153,21 @@ test('a file that is truncated before it is written was never empty', async (t) 
   assert.deepEqual(told, ['a.yaml=1', 'a.yaml=2']);
 });
 
+test('a file that has only comments as yet, and grows from look to look, still is what it was', async (t) => {
+  const { told, watch, write } = await watched(t, { 'a.yaml': 'a: 1' }, new SteppedClock());
+  for (const text of ['# of whom', '# of whom\n---\n  # it is', '# of whom\n---\n  # it is\n# all']) {
+    await write('a.yaml', text);
+    await watch.rescan();
+  }
+  await write('a.yaml', '# of whom\n---\na: 2');
+  await watch.rescan();
+  assert.deepEqual(told, ['a.yaml=a: 1', 'a.yaml=# of whom\n---\na: 2']);
+  await write('a.yaml', '# nothing');
+  await watch.rescan();
+  await watch.rescan();
+  assert.equal(told.at(-1), 'a.yaml=# nothing');
+});
+
 test('while one file is in doubt, changes of others are told', async (t) => {
   const { told, watch, write, path } = await watched(t, { 'a.yaml': '1', 'b.yaml': '1' }, new SteppedClock());
   await rm(path('a.yaml'));

@@ -40,7 +40,7 @@ class DirectoryWatcher {
   readonly #toldProblems = new Set<string>();
   #files: ReadonlyMap<string, ScannedFile> = new Map();
   /** Files that were missing or empty at the last look and are still told with their old text. */
-  #doubted: ReadonlySet<string> = new Set();
+  #doubted: ReadonlyMap<string, string> = new Map();
   #told = false;
   #unread: Scan['unread'] = new Map();
   #timer: Cancel | null = null;
@@ -97,12 +97,14 @@ class DirectoryWatcher {
 
   #take({ files: found, unread }: Scan): void {
     const files = new Map(found);
-    const doubted = new Set<string>();
+    const doubted = new Map<string, string>();
     for (const [path, before] of this.#files) {
-      const suspicious = (found.get(path)?.text ?? '') === '' && before.text !== '';
-      if (!suspicious || this.#doubted.has(path)) continue;
+      const suspicious = !saysAnything(found.get(path)?.text ?? '') && saysAnything(before.text);
+      const version = found.get(path)?.version ?? 'gone';
+      // One that changes from look to look is still being written, however long that takes.
+      if (!suspicious || this.#doubted.get(path) === version) continue;
       files.set(path, before);
-      doubted.add(path);
+      doubted.set(path, version);
     }
     this.#doubted = doubted;
     if (doubted.size > 0) this.#schedule(RESOURCE.confirmMs);
@@ -166,6 +168,11 @@ class DirectoryWatcher {
     this.#toldProblems.clear();
     for (const message of messages) this.#toldProblems.add(message);
   }
+}
+
+/** Whether a text has more than blanks, comments and marks between documents: what is being written often has not yet. */
+function saysAnything(text: string): boolean {
+  return /^[^\s#-]/m.test(text) || /^-[^-]/m.test(text);
 }
 
 function sameReasons(a: Scan['unread'], b: Scan['unread']): boolean {

@@ -119,7 +119,8 @@ export class ConfigFiles {
     const trouble = unread.get(path) ?? folderOf(path, unread);
     if (trouble === null) return reading;
     const origin = fileOrigin(path, { line: 1, column: 1 });
-    const standIns = text === undefined ? standInsOf(trouble.outline, path, this.#parser) : [];
+    // A former text that says nothing is no knowledge either: a large file that is being written begins as a small one.
+    const standIns = reading.entries.length === 0 ? standInsOf(trouble.outline, path, this.#parser) : [];
     const finding = findingOf(unreadProblem(trouble.why), '', origin);
     const unknown = { name: null, resource: null, origin, findings: [finding], standIns };
     return { entries: [...reading.entries, unknown], findings: [...reading.findings, finding] };
