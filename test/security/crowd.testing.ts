@@ -35,8 +35,8 @@ export async function crowdBy(mesh: AttackedMesh, line: (command: readonly strin
     return answer;
   };
   const outcomes = async (text: string): Promise<Outcomes> => JSON.parse(await ask(text)) as Outcomes;
-  await ask('open'); // answers when it is there, after it said that it is
-  await next().catch(() => '');
+  // It says that it is there, and then answers: both may come at once.
+  await Promise.all([next(), ask('open')]);
   return {
     hold: (many, host, port) => outcomes(`hold ${many} ${host} ${port}`),
     loop: (ms, host, port) => outcomes(`loop ${ms} ${host} ${port}`),

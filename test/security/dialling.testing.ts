@@ -13,7 +13,7 @@ export type Tally = { answered: number; opened: number; failed: number };
 
 /** The command of a program of this folder, to be run as a workload. */
 export function attackProgram(
-  name: 'asker' | 'witness' | 'dialler' | 'squatter' | 'raw-client' | 'raw-http-server',
+  name: 'asker' | 'channel' | 'witness' | 'dialler' | 'squatter' | 'raw-client' | 'raw-http-server',
   ...args: string[]
 ): string[] {
   return [process.execPath, join(import.meta.dirname, 'apps', `${name}.ts`), ...args];
