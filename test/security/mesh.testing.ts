@@ -94,7 +94,10 @@ export class AttackedMesh {
       name,
       node,
     };
-    const app = await startWorkload(this.plan, spec, this.lab.spawn);
+    const app = await startWorkload(this.plan, spec, this.lab.spawn).catch(async (error: unknown) => {
+      // The logs go with the mesh, so the reason has to be in the error.
+      throw new Error(`${name} does not start: ${String(error)}${await logTails(this.lab.children())}`, { cause: error });
+    });
     this.#apps.set(name, app);
     return app;
   }
