@@ -36,8 +36,12 @@ export function inOwnNetns(fileUrl: string, define: () => void): void {
     });
     const output: Buffer[] = [];
     for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => output.push(chunk));
-    const status = await new Promise<number | null>((resolve) => child.on('close', resolve));
-    assert.equal(status, 0, `the tests inside failed:\n${Buffer.concat(output).toString()}`);
+    // What hung may have children that hold the output open: its end is not waited for.
+    child.on('exit', (_, signal) => signal !== null && [child.stdout, child.stderr].map((stream) => stream.destroy()));
+    const end = await new Promise<number | NodeJS.Signals | null>((resolve) =>
+      child.on('close', (status, signal) => resolve(signal ?? status)),
+    );
+    assert.equal(end, 0, `the tests inside failed (${end}):\n${Buffer.concat(output).toString()}`);
   });
 }
 
