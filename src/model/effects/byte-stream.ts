@@ -1,0 +1,75 @@
+import type { IpAddress } from '#model/address/ip.ts';
+
+/** One end of a connection. `port`: 1-65535. */
+export type Endpoint = { readonly ip: IpAddress; readonly port: number };
+
+/**
+ * How a stream came to be over, in both directions. A `never` in the last branch of a `switch` over `kind` makes the
+ * compiler say who forgot one.
+ * - `finished`: both directions ended in order, and all that was written has been handed to the kernel or the tunnel.
+ * - `reset`: the peer broke off (RST, RST_STREAM, a TLS connection without close_notify); what was under way is lost.
+ * - `failed`: our side or the way broke (no route, no memory, a bad TLS record). `code`: an errno's name or a TLS reason.
+ */
+export type StreamOver =
+  | { readonly kind: 'finished' }
+  | { readonly kind: 'reset'; readonly code: string }
+  | { readonly kind: 'failed'; readonly code: string; readonly error: Error };
+
+/**
+ * Whoever takes what a stream brings. Every method must be there: an end, a reset or a failure is nobody's event to forget.
+ * An exception in one of them costs this stream: it is reported, reset, and then told `over`.
+ */
+export type StreamReader = {
+  /**
+   * Bytes `start` to `end` of `buffer`, lent until the method returns; the `HEADROOM_BYTES` before `start` may be
+   * overwritten too. Returns how many were taken, from the front; when not all, the stream pauses by itself and offers
+   * the rest again, first, after `resume` or to the next reader.
+   */
+  bytes(buffer: Buffer, start: number, end: number): number;
+  /** The peer will send no more; all that it had sent was delivered. Our own direction goes on. */
+  end(): void;
+  /** There is room again, after `write` said false. */
+  writable(): void;
+  /** The last call. The descriptor is given back by now. */
+  over(how: StreamOver): void;
+};
+
+/** Room in front of delivered bytes: an HTTP/2 frame's head, so that a chunk becomes a frame in place. Fixed by RFC 9113 4.1. */
+export const HEADROOM_BYTES = 9;
+
+/**
+ * A connection, a TLS connection or a tunnel: bytes in both directions, each of which ends by itself.
+ * What one turn of the loop writes leaves as one piece at the end of the turn, or sooner when it is much.
+ * Nothing is delivered from inside of a call to the stream: events come from the loop.
+ */
+export type ByteStream = {
+  /** The peer, and our own end, of the connection or of that which carries the tunnel. */
+  readonly remote: Endpoint;
+  readonly local: Endpoint;
+  /**
+   * Begins to deliver to `reader`; nothing is read before. A second call hands the stream over: what the former reader
+   * did not take comes first, then an end that has already been told is told again; the former reader hears nothing more.
+   */
+  read(reader: StreamReader): void;
+  /** Delivers no bytes until `resume`; ends and resets are told all the same (an end only after all bytes). */
+  pause(): void;
+  resume(): void;
+  /**
+   * Takes bytes `start` to `end` of `buffer` before it returns: sent, or copied. False: so much waits that the caller should
+   * stop until `writable`; the bytes are taken nevertheless. After `end`, or when the stream is over, they go nowhere.
+   */
+  write(buffer: Buffer, start: number, end: number): boolean;
+  /** Bytes taken that have not been handed on. */
+  readonly pendingBytes: number;
+  /** No more will be written: the peer is told after all that was. Its direction goes on. */
+  end(): void;
+  /** Breaks off now, in both directions: the peer sees a reset, and what waits is lost. The reader is told nothing more. */
+  reset(): void;
+};
+
+/** What came of dialling. `refused`: somebody answered that nobody listens there; `deadline`: nobody answered in time. */
+export type Dialled =
+  | { readonly kind: 'open'; readonly stream: ByteStream }
+  | { readonly kind: 'refused'; readonly code: string }
+  | { readonly kind: 'deadline' }
+  | { readonly kind: 'failed'; readonly code: string; readonly error: Error };
