@@ -21,8 +21,8 @@ export type StreamOver =
  */
 export type StreamReader = {
   /**
-   * Bytes `start` to `end` of `buffer`, lent until the method returns; the `HEADROOM_BYTES` before `start` may be
-   * overwritten too. Returns how many were taken, from the front; when not all, the stream pauses by itself and offers
+   * Bytes `start` to `end` of `buffer`, lent until the method returns; they, and the `HEADROOM_BYTES` that there always are
+   * before `start`, may be overwritten. Returns how many were taken, from the front; when not all, the stream pauses by itself and offers
    * the rest again, first, after `resume` or to the next reader.
    */
   bytes(buffer: Buffer, start: number, end: number): number;
@@ -59,6 +59,8 @@ export type ByteStream = {
    * stop until `writable`; the bytes are taken nevertheless. After `end`, or when the stream is over, they go nowhere.
    */
   write(buffer: Buffer, start: number, end: number): boolean;
+  /** As `write`, for bytes that a reader was lent: they and the `HEADROOM_BYTES` before `start` may be overwritten on the way. */
+  pass(buffer: Buffer, start: number, end: number): boolean;
   /** Bytes taken that have not been handed on. */
   readonly pendingBytes: number;
   /** No more will be written: the peer is told after all that was. Its direction goes on. */

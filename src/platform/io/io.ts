@@ -56,6 +56,9 @@ export type Io = {
   connect(fd: number, to: Endpoint, deadlineMs: number): Promise<Dialled>;
   /** Errors: WEFT_TLS with OpenSSL's reason: a chain, key or root that cannot be used. */
   tlsContext(options: TlsOptions): TlsContext;
-  /** Takes over a stream of `listen` or `connect` from which nothing was read. `deadlineMs`: for the whole handshake. */
+  /**
+   * Takes over a stream of `listen` or `connect` from which nothing was read. `deadlineMs`: for the whole handshake. A `reset` of
+   * the stream meanwhile ends it: `gone`.
+   */
   secure(stream: ByteStream, context: TlsContext, deadlineMs: number): Promise<Secured>;
 };
