@@ -67,6 +67,13 @@ export type ByteStream = {
   end(): void;
   /** Breaks off now, in both directions: the peer sees a reset, and what waits is lost. The reader is told nothing more. */
   reset(): void;
+  /** Both directions have ended, in order or not, and the descriptor is given back. */
+  readonly isOver: boolean;
+  /**
+   * Calls `listener` when the stream is over, however it came to be, also by our own `reset`: for those who count streams, not
+   * for those who read them. At once when it is over already. Several may ask.
+   */
+  onOver(listener: () => void): void;
 };
 
 /** What came of dialling. `refused`: somebody answered that nobody listens there; `deadline`: nobody answered in time. */
