@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { type Bare, bareNamespaces, HAPROXY_PORT, haproxyPair } from './peers.ts';
 import { parseMeasure, type Row, renderRows, rowOf } from './report.ts';
-import { bare, cpuSeconds, DIAL, LOAD_PORT, meshed, plain, type Rig, rigUp } from './rig.ts';
+import { bare, cpuSeconds, DIAL, LOAD_PORT, meshed, type Rig, rigUp } from './rig.ts';
 
 const ROUNDS = 9;
 /** Bulk on one machine falls into a slow or a fast mode by chance; only many runs give a steady median. */
@@ -25,11 +25,12 @@ export type BenchRequest = { jsonPath: string | null; out: (text: string) => voi
 export async function runBench({ jsonPath, out, interrupted }: BenchRequest): Promise<number> {
   out('building two nodes …\n');
   const rig = await rigUp();
-  const twins = await bareNamespaces(rig);
+  let twins: Bare | null = null;
   try {
-    const proxies = await haproxyPair(rig);
+    twins = await bareNamespaces(rig);
+    const proxies = await haproxyPair(rig, twins);
     const rows: Row[] = [];
-    const pairs = [...sameNode(rig, twins), ...crossNode(rig, [proxies.client.pid, proxies.server.pid])];
+    const pairs = [...sameNode(rig, twins), ...crossNode(rig, twins, [proxies.client.pid, proxies.server.pid])];
     for (const pair of pairs) {
       out(`measuring ${pair.name}, ${pair.metric} …\n`);
       const row = await compare(pair, interrupted);
@@ -40,7 +41,7 @@ export async function runBench({ jsonPath, out, interrupted }: BenchRequest): Pr
     if (jsonPath !== null) await writeFile(jsonPath, `${JSON.stringify({ rows }, null, 2)}\n`);
     return 0;
   } finally {
-    await twins.down();
+    await twins?.down();
     await rig.down();
   }
 }
@@ -65,10 +66,10 @@ const pingMicroseconds = (text: string): number => parseMeasure(text, 'p50') / 1
 const gigabytesPerSecond = (text: string): number => parseMeasure(text, 'bytes') / parseMeasure(text, 'seconds') / GIGA;
 const connectionsPerSecond = (text: string): number => parseMeasure(text, 'connections') / parseMeasure(text, 'seconds');
 
-function sameNode(rig: Rig, twins: Bare): Pair[] {
+function sameNode(rig: Rig, { near }: Bare): Pair[] {
   const name = 'same node (direct)';
-  const server = rig.nearServer.address[4];
-  const peerName = 'plain TCP, same namespaces';
+  const peerName = 'plain TCP, bare namespaces';
+  const plain = (...args: [string, string]): Promise<string> => bare(rig, near.client, args[0], near.address, PORT, args[1]);
   return [
     {
       name,
@@ -76,7 +77,7 @@ function sameNode(rig: Rig, twins: Bare): Pair[] {
       peerName,
       rounds: PING_RUNS,
       weft: async () => pingMicroseconds(await meshed(rig, 'ping', DIAL.near, PORT, PING_ROUNDS)),
-      peer: async () => pingMicroseconds(await plain(rig, 'ping', server, PORT, PING_ROUNDS)),
+      peer: async () => pingMicroseconds(await plain('ping', PING_ROUNDS)),
     },
     {
       name,
@@ -84,26 +85,25 @@ function sameNode(rig: Rig, twins: Bare): Pair[] {
       peerName,
       rounds: BULK_NEAR_ROUNDS,
       weft: async () => gigabytesPerSecond(await meshed(rig, 'bulk', DIAL.near, PORT, BULK_NEAR_MEGABYTES)),
-      peer: async () => gigabytesPerSecond(await plain(rig, 'bulk', server, PORT, BULK_NEAR_MEGABYTES)),
+      peer: async () => gigabytesPerSecond(await plain('bulk', BULK_NEAR_MEGABYTES)),
     },
     {
       name,
       metric: 'connections/s',
-      // The namespaces of the mesh see every SYN; only bare ones are a fair peer for new connections.
-      peerName: 'plain TCP, bare namespaces',
+      peerName,
       weft: async () => connectionsPerSecond(await meshed(rig, 'rate', DIAL.near, PORT, RATE_SECONDS)),
-      peer: async () => connectionsPerSecond(await bare(rig, twins.netns, 'rate', twins.address, PORT, RATE_SECONDS)),
+      peer: async () => connectionsPerSecond(await plain('rate', RATE_SECONDS)),
     },
   ];
 }
 
-function crossNode(rig: Rig, proxies: readonly number[]): Pair[] {
+function crossNode(rig: Rig, { far }: Bare, proxies: readonly number[]): Pair[] {
   const name = 'cross node (HBONE)';
   const peerName = 'HAProxy pair, mutual TLS 1.3';
   const agents = [rig.agents.alpha.pid, rig.agents.beta.pid];
   const viaMesh = (...args: [string, string]): Promise<string> => meshed(rig, args[0], DIAL.far, PORT, args[1]);
   const viaProxies = (...args: [string, string]): Promise<string> =>
-    plain(rig, args[0], '127.0.0.1', String(HAPROXY_PORT), args[1]);
+    bare(rig, far.client, args[0], '127.0.0.1', String(HAPROXY_PORT), args[1]);
   return [
     {
       name,

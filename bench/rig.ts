@@ -110,11 +110,6 @@ export async function meshed(rig: Rig, ...args: string[]): Promise<string> {
   return command(inCgroup(cgroup, inNetnsOf(rig.client.pid, ['taskset', '-c', CPU.client, rig.load, ...args])), 60_000);
 }
 
-/** The load client in the same network namespace, outside the mesh's cgroup: nothing of the mesh touches it. */
-export function plain(rig: Rig, ...args: string[]): Promise<string> {
-  return command(asHost(rig.plan, inNetnsOf(rig.client.pid, ['taskset', '-c', CPU.client, rig.load, ...args])), 60_000);
-}
-
 /** The load client in a bare namespace beside the mesh. */
 export function bare(rig: Rig, netns: string, ...args: string[]): Promise<string> {
   return command(asHost(rig.plan, inNetns(netns, ['taskset', '-c', CPU.client, rig.load, ...args])), 60_000);
