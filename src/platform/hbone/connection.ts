@@ -6,9 +6,11 @@ import { TunnelStream } from '#platform/hbone/tunnel-stream.ts';
 import { readDirectly } from '#platform/relay/direct-read.ts';
 import { Http2Connection } from '#protocol/http/v2/connection.ts';
 import { ERROR_CODE, PING_PAYLOAD_BYTES } from '#protocol/http/v2/constants.ts';
+import type { Http2Events } from '#protocol/http/v2/events.ts';
+import { TUNNEL_FLOODS } from '#protocol/http/v2/flood-guard.ts';
 import { Keepalive } from '#protocol/http/v2/keepalive.ts';
 import type { Http2Settings } from '#protocol/http/v2/settings.ts';
-import type { Http2Events, Http2Stream } from '#protocol/http/v2/stream.ts';
+import type { Http2Stream } from '#protocol/http/v2/stream.ts';
 
 /** The most that TLS hands out at once: one record's content. Fixed by RFC 8446 5.1. A smaller piece means that no more is at hand. */
 const RECORD_BYTES_MAX = 16_384;
@@ -56,7 +58,11 @@ export class HboneConnection {
     this.http2 = new Http2Connection({
       role: options.role,
       settings: options.settings,
-      transport: { write: (bytes) => this.#write(bytes), writable: () => socket.writableLength < WRITE_QUEUE_BYTES_MAX },
+      transport: {
+        write: (buffer, start, end) => this.#write(buffer.subarray(start, end)),
+        writable: () => socket.writableLength < WRITE_QUEUE_BYTES_MAX,
+      },
+      floods: TUNNEL_FLOODS,
       nowMs: () => options.clock.nowMs(),
       events: { ...options.events, pong: () => this.#onPongFrame(), failed: (error) => this.end(error) },
     });

@@ -2,7 +2,8 @@ import { guard, type Mishaps } from '#model/effects/mishaps.ts';
 import { TUNNEL } from '#model/settings/tunnels.ts';
 import { DirectDuplex, type DirectReader } from '#platform/relay/direct-duplex.ts';
 import { ERROR_CODE, errorCodeName, FRAME_HEADER_BYTES } from '#protocol/http/v2/constants.ts';
-import type { Http2Stream, StreamHandler } from '#protocol/http/v2/stream.ts';
+import type { StreamHandler } from '#protocol/http/v2/roles.ts';
+import type { Http2Stream } from '#protocol/http/v2/stream.ts';
 
 const COPY_BYTES = TUNNEL.copyBytes;
 /** Bytes that do not lie in a buffer with room for a frame header are copied to here first. */
