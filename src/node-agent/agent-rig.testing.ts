@@ -9,7 +9,6 @@ import { PORT } from '#model/mesh/ports.ts';
 import { type Service, serviceKeyOf } from '#model/mesh/service.ts';
 import type { Workload } from '#model/mesh/workload.ts';
 import { DNS } from '#model/settings/dns.ts';
-import { relay } from '#platform/relay/relay.ts';
 import { SteppedClock } from '#platform/stepped-clock.testing.ts';
 import { Agent } from './agent.ts';
 import { createDnsResponder } from './dns/responder.ts';
@@ -161,7 +160,6 @@ function effectsOf(world: World, random: () => number): AgentEffects {
     forgetCredentials: (identity) => void acts.push(`forget ${formatIdentity(identity)}`),
     createPool: (dial) => memoryPool(dial, credentials, tunnels),
     createHboneServer: (server) => memoryHboneServer(server, () => void acts.push('close server')),
-    relay,
     randomBytes: (count) => new Uint8Array(count).fill(7),
     clock,
     random,

@@ -1,4 +1,4 @@
-import type { Socket } from 'node:net';
+import type { ByteStream } from '#model/effects/byte-stream.ts';
 import type { Cancel } from '#model/effects/clock.ts';
 import type { KernelEvent, LiveFlow } from '#model/kernel/maps.ts';
 import { type MeshDelta, MeshState } from '#model/mesh/mesh-state.ts';
@@ -8,6 +8,7 @@ import type { TableView } from '#model/path/tables.ts';
 import { AGENT } from '#model/settings/agents.ts';
 import { Meters } from '#model/telemetry/meters.ts';
 import { PeerSeries } from '#model/telemetry/peer-series.ts';
+import { asDuplex } from '#protocol/stream/duplex.ts';
 import { reportDryRun, reportOf } from './connection/access-log.ts';
 import { CarriedConnections } from './connection/carried-connections.ts';
 import type { AgentContext } from './connection/context.ts';
@@ -90,7 +91,7 @@ export class Agent {
       outbound: places.admitted('source', (...of) => this.#watch(handleOutbound(this.#context, ...of), of[1])),
       plaintext: places.admitted('destination', (...of) => this.#watch(handlePlaintext(this.#context, ...of), of[1])),
       hbone: tunnelServers(() => this.#context, options.trustDomain, this.meters),
-      dnsStream: (workload, socket) => this.#watch(this.#dns.handleTcp(socket, workload.request.uid), socket),
+      dnsStream: (workload, stream) => this.#watch(this.#dns.handleTcp(asDuplex(stream), workload.request.uid), stream),
       dnsDatagram: (workload) => (query) => this.#dns.handleUdp(query, workload.request.uid),
       ending: (workload) => this.#ending(workload),
       superseded: (id) => this.#verdicts.leave(id),
@@ -258,10 +259,10 @@ export class Agent {
   }
 
   /** A mistake of ours that one connection brings to light must not end all others: it is told, and that one is reset. */
-  #watch(handling: Promise<void>, socket: Socket): void {
+  #watch(handling: Promise<void>, stream: ByteStream): void {
     handling.catch((error: unknown) => {
       this.#effects.mishaps.report('accept', error);
-      socket.resetAndDestroy();
+      stream.reset();
     });
   }
 

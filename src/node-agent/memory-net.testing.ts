@@ -1,9 +1,10 @@
 import { formatAddress, type IpAddress, parseIp } from '#model/address/ip.ts';
+import type { Dialled } from '#model/effects/byte-stream.ts';
 import type { Clock } from '#model/effects/clock.ts';
 import { WeftError } from '#model/error.ts';
 import type { Flow } from '#model/kernel/maps.ts';
 import type { DatagramHandler, Listening, OpenConnection, WorkloadNamespace } from './effects/agent-effects.ts';
-import { asSocket, type Endpoint, type MemorySocket, memoryConnection, socketError } from './memory-sockets.testing.ts';
+import { asStream, type Endpoint, type MemorySocket, memoryConnection } from './memory-sockets.testing.ts';
 
 /** What a program does with an accepted connection. */
 export type App = (socket: MemorySocket) => void;
@@ -93,10 +94,9 @@ export class MemoryNet {
     namespace.handles++;
     return {
       netnsCookie: namespace.netnsCookie,
-      listen: async (port, accept) =>
-        listen(namespace, port, { accept: (socket) => accept(asSocket(socket)), plaintextId: null }),
-      listenPlaintext: async (port, id, accept) =>
-        listen(namespace, port, { accept: (socket) => accept(asSocket(socket)), plaintextId: id }),
+      listen: (port, accept) => listen(namespace, port, { accept: (socket) => accept(asStream(socket)), plaintextId: null }),
+      listenPlaintext: (port, id, accept) =>
+        listen(namespace, port, { accept: (socket) => accept(asStream(socket)), plaintextId: id }),
       listenDatagrams: async (port, onQuery) => {
         namespace.datagrams.set(port, onQuery);
         return { close: () => void namespace.datagrams.delete(port) };
@@ -104,13 +104,13 @@ export class MemoryNet {
       dial: async (ip, port, timeoutMs) => {
         this.dials.push({ from: path, to: formatAddress(ip, port), as: null, timeoutMs });
         const source = namespace.addresses[0] ?? parseIp('127.0.0.1');
-        return asSocket(await this.#connect({ ip: source, port: this.newPort() }, { ip, port }, timeoutMs));
+        return this.#connect({ ip: source, port: this.newPort() }, { ip, port }, timeoutMs);
       },
       dialApp: async (ip, port, client, timeoutMs) => {
         this.dials.push({ from: path, to: formatAddress(ip, port), as: formatAddress(client.ip, client.port), timeoutMs });
         const app = namespace.apps.get(port);
-        if (app === undefined) throw socketError('ECONNREFUSED', `connect ${formatAddress(ip, port)}`);
-        return asSocket(deliver(client, { ip, port }, app));
+        if (app === undefined) return { kind: 'refused', code: 'ECONNREFUSED' };
+        return { kind: 'open', stream: asStream(deliver(client, { ip, port }, app)) };
       },
       destroyFlow: (flow, inbound, socketCookie) => {
         if (socketCookie !== undefined && this.replaced.has(socketCookie)) return false;
@@ -127,15 +127,15 @@ export class MemoryNet {
     return ++this.#ports;
   }
 
-  async #connect(from: Endpoint, to: Endpoint, timeoutMs: number): Promise<MemorySocket> {
+  async #connect(from: Endpoint, to: Endpoint, timeoutMs: number): Promise<Dialled> {
     const text = formatAddress(to.ip, to.port);
     if (this.silent.has(to.ip)) {
       await new Promise<void>((resolve) => this.#clock.after(timeoutMs, resolve));
-      throw socketError('ETIMEDOUT', `connect ${text}`);
+      return { kind: 'deadline' };
     }
     const accept = this.hosts.get(text) ?? this.#listenerAt(to);
-    if (accept === null) throw socketError('ECONNREFUSED', `connect ${text}`);
-    return deliver(from, to, accept);
+    if (accept === null) return { kind: 'refused', code: 'ECONNREFUSED' };
+    return { kind: 'open', stream: asStream(deliver(from, to, accept)) };
   }
 
   #listenerAt({ ip, port }: Endpoint): App | null {

@@ -1,6 +1,8 @@
-import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
-import type { IpAddress } from '#model/address/ip.ts';
+import { type IpAddress, tryParseIp } from '#model/address/ip.ts';
+import { type ByteStream, NOWHERE } from '#model/effects/byte-stream.ts';
+import { SILENT_MISHAPS } from '#model/effects/mishaps.ts';
+import { NodeStream } from '#platform/io/node/node-stream.ts';
 
 /** One end of a connection. */
 export type Endpoint = { ip: IpAddress; port: number };
@@ -98,9 +100,30 @@ export function memoryConnection(client: Endpoint, server: Endpoint): { client: 
   return pair;
 }
 
-/** The product asks for net.Socket, and uses of it only what a MemorySocket has. */
-export function asSocket(socket: MemorySocket): Socket {
-  return socket as unknown as Socket;
+const streams = new WeakMap<MemorySocket, ByteStream>();
+const sockets = new WeakMap<ByteStream, MemorySocket>();
+
+/** A socket as the product has it; the same one for each socket. */
+export function asStream(socket: MemorySocket): ByteStream {
+  const known = streams.get(socket);
+  if (known !== undefined) return known;
+  const end = (address: string | undefined, port: number): Endpoint => {
+    const ip = tryParseIp(address ?? '');
+    return ip === null ? NOWHERE : { ip, port };
+  };
+  const remote = end(socket.remoteAddress, socket.remotePort);
+  const local = end(socket.localAddress, socket.localPort);
+  const stream = new NodeStream(socket, { remote, local }, SILENT_MISHAPS);
+  streams.set(socket, stream);
+  sockets.set(stream, socket);
+  return stream;
+}
+
+/** The socket behind a stream of `asStream`. */
+export function socketOf(stream: ByteStream): MemorySocket {
+  const socket = sockets.get(stream);
+  if (socket === undefined) throw new Error('not a stream of a memory socket');
+  return socket;
 }
 
 /** What arrives at a socket: collects from when it is made, so make it before anything is sent. */

@@ -1,11 +1,11 @@
-import type { Socket } from 'node:net';
 import { parseIp } from '#model/address/ip.ts';
+import type { ByteStream } from '#model/effects/byte-stream.ts';
 import { type Credentials, formatIdentity, type Identity, sameIdentity } from '#model/identity/identity.ts';
 import type { TunnelRequest, TunnelTarget } from '#model/path/reach.ts';
 import type { ResponseFlag } from '#model/telemetry/close-cause.ts';
 import type { TunnelOutcome, TunnelPool } from '#protocol/hbone/transport.ts';
 import type { AgentEffects, HboneServer } from './effects/agent-effects.ts';
-import type { MemorySocket } from './memory-sockets.testing.ts';
+import { asStream, type MemorySocket, socketOf } from './memory-sockets.testing.ts';
 
 /** What the client of a memory tunnel says first, and how it is answered. */
 type Hello = {
@@ -35,9 +35,9 @@ export function memoryPool(
       if (closed) return failed('CONNECT', 'the pool is closed');
       const own = await credentials(target.source).catch((error: Error) => error);
       if (own instanceof Error) return failed('IDENTITY_ERROR', own.message);
-      const socket = await dial(target.address, target.port).catch((error: Error) => error);
-      if (socket instanceof Error) return failed('CONNECT', socket.message);
-      return converse(socket as unknown as MemorySocket, own, target, request);
+      const dialled = await dial(target.address, target.port);
+      if (dialled.kind !== 'open') return failed('CONNECT', `cannot connect: ${'code' in dialled ? dialled.code : 'ETIMEDOUT'}`);
+      return converse(socketOf(dialled.stream), own, target, request);
     },
     size: () => 0,
     close() {
@@ -60,7 +60,7 @@ function converse(socket: MemorySocket, own: Credentials, target: TunnelTarget, 
       },
       answered(status, baggage) {
         if (peer === null || status !== 200) resolve({ kind: 'refused', status });
-        else resolve({ kind: 'open', stream: socket, peer, baggage });
+        else resolve({ kind: 'open', stream: asStream(socket), peer, baggage });
       },
     };
     socket.other.greeting = hello;
@@ -71,8 +71,8 @@ function converse(socket: MemorySocket, own: Credentials, target: TunnelTarget, 
 /** The other side of memoryPool, at an agent; `closed` gets the servers that were closed. */
 export function memoryHboneServer(options: Parameters<AgentEffects['createHboneServer']>[0], closed: () => void): HboneServer {
   return {
-    handle(accepted: Socket) {
-      const socket = accepted as unknown as MemorySocket;
+    handle(accepted: ByteStream) {
+      const socket = socketOf(accepted);
       const hello = socket.greeting as Hello | null;
       if (hello === null) {
         options.onRefused('handshake-failed'); // not one of ours
@@ -107,7 +107,7 @@ function serve(socket: MemorySocket, hello: Hello, onTunnel: Parameters<AgentEff
     traceparent: request.traceparent,
     accept(baggage) {
       hello.answered(200, baggage);
-      return socket;
+      return asStream(socket);
     },
     refuse(status) {
       hello.answered(status, '');

@@ -6,26 +6,32 @@ import net from 'node:net';
 import type { Duplex } from 'node:stream';
 import test, { type TestContext } from 'node:test';
 import { parseIp } from '#model/address/ip.ts';
+import type { Dialled } from '#model/effects/byte-stream.ts';
 import { SILENT_LOG } from '#model/effects/log.ts';
 import { SILENT_MISHAPS } from '#model/effects/mishaps.ts';
 import { DOOR_LIMITS } from '#model/guard/door.ts';
 import { Doorkeeper } from '#model/guard/doorkeeper.ts';
 import { formatIdentity } from '#model/identity/identity.ts';
-import { createClientPool, type HboneClientPool } from '#platform/hbone/client-pool.ts';
+import { systemClock } from '#platform/clock.ts';
+import { createClientPool } from '#platform/hbone/client-pool.ts';
 import { createHboneServer } from '#platform/hbone/server.ts';
 import { createTestCa, type TestCa } from '#platform/hbone/test-ca.testing.ts';
+import { NodeIo } from '#platform/io/node/node-io.ts';
 import { SteppedClock } from '#platform/stepped-clock.testing.ts';
-import type { InboundTunnel, TunnelOutcome } from '#protocol/hbone/transport.ts';
+import type { InboundTunnel, TunnelOutcome, TunnelPool } from '#protocol/hbone/transport.ts';
+import { asDuplex } from '#protocol/stream/duplex.ts';
 import { startApp } from '#waypoint/clients.testing.ts';
 import { acceptTunnel } from '#waypoint/listener/accept.ts';
 import { configOf, FRONT, type Rig, startRig, VIP, WAYPOINT_IDENTITY } from '#waypoint/waypoint-rig.testing.ts';
 
+const io = new NodeIo(systemClock, SILENT_MISHAPS);
 const CART_URI = 'spiffe://cluster.local/ns/shop/sa/cart-0';
 
 /** An HBONE server on a loopback port that proves `uri`. */
 async function startServer(t: TestContext, ca: TestCa, uri: string, onTunnel: (tunnel: InboundTunnel) => void): Promise<number> {
   const credentials = await ca.issue(uri);
   const server = createHboneServer({
+    io,
     credentials: async () => credentials,
     trustDomain: 'cluster.local',
     onTunnel,
@@ -35,7 +41,7 @@ async function startServer(t: TestContext, ca: TestCa, uri: string, onTunnel: (t
     mishaps: SILENT_MISHAPS,
   });
   const listener = net.createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true }, (socket) =>
-    server.handle(socket),
+    server.handle(io.adopt(socket)),
   );
   listener.listen(0, '127.0.0.1');
   await once(listener, 'listening');
@@ -47,14 +53,15 @@ async function startServer(t: TestContext, ca: TestCa, uri: string, onTunnel: (t
 }
 
 /** A pool that proves `uri` and finds every HBONE server at `port()`. */
-async function startPool(t: TestContext, ca: TestCa, uri: string, port: () => number): Promise<HboneClientPool> {
+async function startPool(t: TestContext, ca: TestCa, uri: string, port: () => number): Promise<TunnelPool> {
   const credentials = await ca.issue(uri);
-  const dial = async (): Promise<net.Socket> => {
+  const dial = async (): Promise<Dialled> => {
     const socket = net.connect({ port: port(), host: '127.0.0.1', allowHalfOpen: true, noDelay: true });
     await once(socket, 'connect');
-    return socket;
+    return { kind: 'open', stream: io.adopt(socket) };
   };
   const pool = createClientPool({
+    io,
     dial,
     credentials: async () => credentials,
     clock: new SteppedClock(),
@@ -74,7 +81,7 @@ async function startMesh(t: TestContext, appPort: number): Promise<Mesh> {
   const nodePort = await startServer(t, ca, CART_URI, async (tunnel) => {
     const socket = net.connect({ port: Number(tunnel.authority.split(':')[1]), host: '127.0.0.1', allowHalfOpen: true });
     await once(socket, 'connect');
-    const stream = tunnel.accept('');
+    const stream = asDuplex(tunnel.accept(''));
     socket.pipe(stream);
     stream.pipe(socket);
     stream.on('error', () => socket.destroy());
@@ -101,7 +108,7 @@ async function startMesh(t: TestContext, appPort: number): Promise<Mesh> {
 
 function streamOf(outcome: TunnelOutcome): Duplex {
   assert.ok(outcome.kind === 'open', JSON.stringify(outcome));
-  return outcome.stream;
+  return asDuplex(outcome.stream);
 }
 
 function get(stream: Duplex, path: string, body: string | null = null): Promise<{ status: number; body: string }> {

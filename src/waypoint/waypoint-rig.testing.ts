@@ -2,8 +2,9 @@ import { once } from 'node:events';
 import net from 'node:net';
 import type { Duplex } from 'node:stream';
 import { parseIp } from '#model/address/ip.ts';
+import type { ByteStream } from '#model/effects/byte-stream.ts';
 import type { Log } from '#model/effects/log.ts';
-import { createMishaps } from '#model/effects/mishaps.ts';
+import { createMishaps, SILENT_MISHAPS } from '#model/effects/mishaps.ts';
 import { type Identity, parseIdentity } from '#model/identity/identity.ts';
 import { aService, aWorkload, deltaOf } from '#model/mesh/mesh-fixtures.testing.ts';
 import { MeshState } from '#model/mesh/mesh-state.ts';
@@ -12,6 +13,7 @@ import type { Workload } from '#model/mesh/workload.ts';
 import type { TunnelRequest, TunnelTarget } from '#model/path/reach.ts';
 import type { AttemptPolicy } from '#model/resilience/attempts.ts';
 import type { HttpBackend, HttpRouteMatch, HttpRouteRule, L7Policy, WaypointConfig } from '#model/waypoint/config.ts';
+import { NodeStream } from '#platform/io/node/node-stream.ts';
 import { nodeHttp2 } from '#platform/node-http2/node-http2.ts';
 import { relay } from '#platform/relay/relay.ts';
 import { SteppedClock } from '#platform/stepped-clock.testing.ts';
@@ -196,6 +198,12 @@ function replaceEndpoints(rig: Rig, appProtocol: AppProtocol, name: string, port
   rig.waypoint.meshChanged(touched);
 }
 
+/** A stream of Node.js as one of ours. */
+export function asStream(stream: Duplex): ByteStream {
+  const nowhere = { ip: parseIp('127.0.0.1'), port: 1 };
+  return new NodeStream(stream, { remote: nowhere, local: nowhere }, SILENT_MISHAPS);
+}
+
 async function connect(ip: string, port: number): Promise<Duplex> {
   const socket = net.connect({ host: ip, port, allowHalfOpen: true });
   await once(socket, 'connect');
@@ -209,7 +217,12 @@ function plainTunnels(opened: Rig['tunnels']): TunnelPool {
       opened.push({ target, request });
       const [ip = '', port = ''] = request.authority.split(':');
       try {
-        return { kind: 'open', stream: await connect(ip, Number(port)), peer: target.peers[0] ?? target.source, baggage: '' };
+        return {
+          kind: 'open',
+          stream: asStream(await connect(ip, Number(port))),
+          peer: target.peers[0] ?? target.source,
+          baggage: '',
+        };
       } catch (error) {
         return { kind: 'failed', flag: 'CONNECT', error: error as Error };
       }

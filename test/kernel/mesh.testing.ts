@@ -17,9 +17,9 @@ import { systemClock } from '#platform/clock.ts';
 import { createClientPool } from '#platform/hbone/client-pool.ts';
 import { createHboneServer } from '#platform/hbone/server.ts';
 import type { TestCa } from '#platform/hbone/test-ca.testing.ts';
+import { NodeIo } from '#platform/io/node/node-io.ts';
 import { inNamespace } from '#platform/linux/netns/namespace.ts';
 import { WorkloadNamespace } from '#platform/linux/netns/workload-namespace.ts';
-import { relay } from '#platform/relay/relay.ts';
 import { type Bed, OBJECTS_DIR } from './bed.testing.ts';
 
 type WorkloadInput = { name: string; addresses: string[]; services?: Record<string, [number, number][]>; node?: string };
@@ -82,6 +82,8 @@ export type AgentOnOptions = {
   answerDatagram?: (query: Buffer, workload: string) => Buffer;
 };
 
+const IO = new NodeIo(systemClock, SILENT_MISHAPS);
+
 /** The tunnel side of an agent: real TLS where there is an authority. */
 function tunnelEffects(ca: TestCa | undefined): Pick<AgentEffects, 'credentials' | 'createPool' | 'createHboneServer'> {
   if (ca === undefined) {
@@ -92,7 +94,7 @@ function tunnelEffects(ca: TestCa | undefined): Pick<AgentEffects, 'credentials'
         size: () => 0,
         close() {},
       }),
-      createHboneServer: () => ({ handle: (socket) => void socket.destroy(), drain() {}, close() {} }),
+      createHboneServer: () => ({ handle: (stream) => stream.reset(), drain() {}, close() {} }),
     };
   }
   const issued = new Map<string, Promise<Credentials>>();
@@ -105,9 +107,17 @@ function tunnelEffects(ca: TestCa | undefined): Pick<AgentEffects, 'credentials'
   return {
     credentials,
     createPool: (dial) =>
-      createClientPool({ dial, credentials, clock: systemClock, random: Math.random, log: SILENT_LOG, mishaps: SILENT_MISHAPS }),
+      createClientPool({
+        io: IO,
+        dial,
+        credentials,
+        clock: systemClock,
+        random: Math.random,
+        log: SILENT_LOG,
+        mishaps: SILENT_MISHAPS,
+      }),
     createHboneServer: (options) =>
-      createHboneServer({ ...options, clock: systemClock, log: SILENT_LOG, mishaps: SILENT_MISHAPS }),
+      createHboneServer({ ...options, io: IO, clock: systemClock, log: SILENT_LOG, mishaps: SILENT_MISHAPS }),
   };
 }
 
@@ -149,10 +159,9 @@ export function agentOn(
       counters,
       guardLink: (link, cookie) => onSwitch(options.linkedBy ?? bed, () => datapath.guardLink(link, cookie)),
     },
-    openNamespace: (path) => new WorkloadNamespace(path, maps, SILENT_MISHAPS),
+    openNamespace: (path) => new WorkloadNamespace(path, maps, { io: IO, mishaps: SILENT_MISHAPS }),
     ...tunnelEffects(options.ca),
     forgetCredentials() {},
-    relay,
     randomBytes: (count) => new Uint8Array(count),
     clock: systemClock,
     random: Math.random,

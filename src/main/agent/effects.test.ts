@@ -11,10 +11,13 @@ import { formatIdentity, type Identity, parseIdentity } from '#model/identity/id
 import { memoryKernel } from '#node-agent/kernel/memory-kernel.testing.ts';
 import { systemClock } from '#platform/clock.ts';
 import { createTestCa } from '#platform/hbone/test-ca.testing.ts';
+import { NodeIo } from '#platform/io/node/node-io.ts';
+import { asDuplex } from '#protocol/stream/duplex.ts';
 import { agentEffects, type EffectParts } from './effects.ts';
 
 const WEB = parseIdentity('spiffe://cluster.local/ns/shop/sa/web');
 const CART = parseIdentity('spiffe://cluster.local/ns/shop/sa/cart');
+const io = new NodeIo(systemClock, SILENT_MISHAPS);
 const LOOPBACK = parseIp('127.0.0.1');
 
 /** The real effects over a kernel in memory; `asked` and `dropped` are the identities of certificates. */
@@ -59,12 +62,12 @@ test('the pool and the server that are made here speak to each other, each with 
   const server = effects.createHboneServer({
     credentials: () => effects.credentials(CART),
     trustDomain: 'cluster.local',
-    onTunnel: (tunnel) => void tunnel.accept('').end(`you are ${tunnel.peer.serviceAccount}`),
+    onTunnel: (tunnel) => void asDuplex(tunnel.accept('')).end(`you are ${tunnel.peer.serviceAccount}`),
     onRefused: () => {},
     door: new Doorkeeper({ limits: DOOR_LIMITS, clock: systemClock, isKnown: () => false }),
   });
-  const port = await listen(t, (socket) => server.handle(socket));
-  const pool = effects.createPool(() => connect(port));
+  const port = await listen(t, (socket) => server.handle(io.adopt(socket)));
+  const pool = effects.createPool(async () => ({ kind: 'open', stream: io.adopt(await connect(port)) }));
   t.after(() => {
     pool.close(true);
     server.close();
@@ -73,28 +76,10 @@ test('the pool and the server that are made here speak to each other, each with 
   const outcome = await pool.open({ source: WEB, peers: [CART], address: LOOPBACK, port }, request);
   assert.equal(outcome.kind, 'open');
   if (outcome.kind !== 'open') return;
-  assert.equal(Buffer.concat(await outcome.stream.toArray()).toString(), 'you are web');
+  assert.equal(Buffer.concat(await asDuplex(outcome.stream).toArray()).toString(), 'you are web');
   assert.deepEqual([...asked].sort(), ['cart', 'web']);
   const stranger = await pool.open({ source: WEB, peers: [WEB], address: LOOPBACK, port }, request);
   assert.equal(stranger.kind === 'failed' ? stranger.flag : stranger.kind, 'TLS_FAILURE');
-});
-
-test('a relay carries until it is cut, and a cut is a reset on both sides', async (t) => {
-  const { effects } = await setUp();
-  const accepted: Socket[] = [];
-  const port = await listen(t, (socket) => void accepted.push(socket));
-  const [client, server] = [await connect(port), await connect(port)];
-  while (accepted.length < 2) await new Promise((resolve) => setImmediate(resolve));
-  const [a, b] = accepted;
-  if (a === undefined || b === undefined) return assert.fail('two were accepted');
-  const cut = new AbortController();
-  const done = effects.relay(a, b, { signal: cut.signal });
-  client.write('hello');
-  assert.equal(String((await once(server, 'data'))[0]), 'hello');
-  const resets = Promise.all([client, server].map((socket) => once(socket.resume(), 'error')));
-  cut.abort(new Error('enough'));
-  assert.deepEqual(await done, { bytesFromA: 5, bytesFromB: 0, error: cut.signal.reason, brokenBy: null });
-  for (const [error] of await resets) assert.equal(error.code, 'ECONNRESET');
 });
 
 test('what nobody may foresee is not the same twice', async () => {

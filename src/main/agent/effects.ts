@@ -19,9 +19,9 @@ import { createDnsUpstream, ownNamespaceSockets } from '#platform/dns-upstream/u
 import type { ControlEndpoint } from '#platform/grpc/control-channel.ts';
 import { createClientPool } from '#platform/hbone/client-pool.ts';
 import { createHboneServer } from '#platform/hbone/server.ts';
+import { NodeIo } from '#platform/io/node/node-io.ts';
 import { WorkloadNamespace } from '#platform/linux/netns/workload-namespace.ts';
 import { systemRandom } from '#platform/random.ts';
-import { relay } from '#platform/relay/relay.ts';
 import type { MetricsPlace } from '#platform/telemetry/metrics-server.ts';
 import type { CertificateCache } from '#protocol/ca/certificate-cache.ts';
 
@@ -70,16 +70,16 @@ export type EffectParts = {
 /** The real effects of an agent: kernel, namespaces, tunnels, time and chance. */
 export function agentEffects({ kernel, datapath, certificates, log, mishaps }: EffectParts): AgentEffects {
   const clock = guardedClock(systemClock, mishaps);
+  const io = new NodeIo(clock, mishaps);
   const credentials: AgentEffects['credentials'] = (identity) => certificates.get(identity);
   return {
     kernel,
     // Each opens sockets inside a namespace, which they keep when the thread is back in the node's own.
-    openNamespace: (netnsPath) => new WorkloadNamespace(netnsPath, datapath.maps, mishaps),
+    openNamespace: (netnsPath) => new WorkloadNamespace(netnsPath, datapath.maps, { io, mishaps }),
     credentials,
     forgetCredentials: (identity) => certificates.drop(identity),
-    createPool: (dial) => createClientPool({ dial, credentials, clock, random: systemRandom, log, mishaps }),
-    createHboneServer: (server) => createHboneServer({ ...server, clock, log, mishaps }),
-    relay,
+    createPool: (dial) => createClientPool({ io, dial, credentials, clock, random: systemRandom, log, mishaps }),
+    createHboneServer: (server) => createHboneServer({ ...server, io, clock, log, mishaps }),
     randomBytes,
     clock,
     random: systemRandom,

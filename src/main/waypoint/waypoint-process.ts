@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import type { WaypointOptions } from '#cli/control.ts';
 import { controlEndpoint, weftVersion } from '#main/commands/control-access.ts';
 import type { IpAddress } from '#model/address/ip.ts';
+import type { Dialled } from '#model/effects/byte-stream.ts';
 import type { Log } from '#model/effects/log.ts';
 import { createMishaps, guardedClock, type Mishaps } from '#model/effects/mishaps.ts';
 import { countedDoor } from '#model/guard/door.ts';
@@ -10,6 +11,7 @@ import { MeshState } from '#model/mesh/mesh-state.ts';
 import { PORT } from '#model/mesh/ports.ts';
 import { TUNNEL } from '#model/settings/tunnels.ts';
 import { WAYPOINT } from '#model/settings/waypoints.ts';
+import type { Meters } from '#model/telemetry/meters.ts';
 import type { WaypointConfig } from '#model/waypoint/config.ts';
 import { type AttestedFlows, openAttestedFlows } from '#platform/bpf/attested-flows.ts';
 import { systemClock } from '#platform/clock.ts';
@@ -18,6 +20,7 @@ import { CaClient } from '#platform/grpc/control-clients.ts';
 import { DiscoveryClient, type DiscoveryStatus } from '#platform/grpc/discovery-client.ts';
 import { createClientPool } from '#platform/hbone/client-pool.ts';
 import { createHboneServer } from '#platform/hbone/server.ts';
+import { NodeIo, notOpen } from '#platform/io/node/node-io.ts';
 import { dialTcp, listenTcp } from '#platform/io/tcp.ts';
 import { surviveMishaps } from '#platform/linux/process/last-resort.ts';
 import { serve } from '#platform/linux/process/service.ts';
@@ -104,6 +107,25 @@ export async function startWaypoint(
   };
 }
 
+function serveWaypointMetrics(
+  meters: Meters,
+  { version, mishaps, log }: WaypointProcessOptions,
+  { certificates, discovery }: Pick<Parts, 'certificates' | 'discovery'>,
+): ReturnType<typeof serveMetrics> {
+  const snapshot = () => certificates.snapshot();
+  readProcessMetrics(meters, { component: 'proxy', version, certificates: snapshot, discovery, mishaps, clock: systemClock });
+  return serveMetrics(meters, WAYPOINT_PLACE, log);
+}
+
+/** What came of a dial by node:net. */
+async function opened(io: NodeIo, dialling: Promise<Socket>): Promise<Dialled> {
+  try {
+    return { kind: 'open', stream: io.adopt(await dialling) };
+  } catch (error) {
+    return notOpen(error);
+  }
+}
+
 /** What is there before the first configuration. */
 type Parts = { mesh: MeshState; flows: AttestedFlows; certificates: CertificateCache; discovery: () => DiscoveryStatus };
 
@@ -118,8 +140,17 @@ async function serveConfiguration(
   const identity = { trustDomain: config.trustDomain, namespace: options.namespace, serviceAccount: options.serviceAccount };
   const credentials = { credentials: () => certificates.get(identity) };
   const dial = (ip: IpAddress, port: number): Promise<Socket> => dialTcp(ip, port, TUNNEL.connectTimeoutMs, systemClock);
+  const io = new NodeIo(clock, mishaps);
   // Tunnels to other nodes are kept, and shared by requests.
-  const tunnels = createClientPool({ dial, ...credentials, clock, random: systemRandom, log, mishaps });
+  const tunnels = createClientPool({
+    io,
+    dial: (...to) => opened(io, dial(...to)),
+    ...credentials,
+    clock,
+    random: systemRandom,
+    log,
+    mishaps,
+  });
   const waypoint = createWaypoint({
     self: { namespace: options.namespace, gateway: options.gateway, node: options.node, identity },
     mesh,
@@ -136,6 +167,7 @@ async function serveConfiguration(
   });
   const isKnown = (ip: IpAddress): boolean => mesh.workloadByIp(ip) !== null;
   const hbone = createHboneServer({
+    io,
     ...credentials,
     trustDomain: config.trustDomain,
     onTunnel: (tunnel) => acceptTunnel(waypoint, tunnel, log),
@@ -146,23 +178,13 @@ async function serveConfiguration(
     mishaps,
   });
   const listeners = [
-    await listenTcp(PORT.hbone, (socket) => hbone.handle(socket), mishaps),
+    await listenTcp(PORT.hbone, (socket) => hbone.handle(io.adopt(socket)), mishaps),
     await listenTcp(PORT.waypoint, (socket) => acceptLocal(waypoint, (ends) => flows.find(ends), socket, log), mishaps),
   ];
   certificates.warm(identity); // ahead of the first tunnel
-  log.info(
-    { waypoint: `${options.namespace}/${options.gateway}`, services: config.services.length, version: options.version },
-    'waypoint is serving',
-  );
-  readProcessMetrics(waypoint.meters, {
-    component: 'proxy',
-    version: options.version,
-    certificates: () => certificates.snapshot(),
-    discovery,
-    mishaps,
-    clock: systemClock,
-  });
-  const metrics = await serveMetrics(waypoint.meters, WAYPOINT_PLACE, log);
+  const name = `${options.namespace}/${options.gateway}`;
+  log.info({ waypoint: name, services: config.services.length, version: options.version }, 'waypoint is serving');
+  const metrics = await serveWaypointMetrics(waypoint.meters, options, { certificates, discovery });
   return {
     waypoint,
     stopListening() {

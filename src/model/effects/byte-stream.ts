@@ -1,7 +1,10 @@
-import type { IpAddress } from '#model/address/ip.ts';
+import { type IpAddress, parseIp } from '#model/address/ip.ts';
 
-/** One end of a connection. `port`: 1-65535. */
+/** One end of a connection. `port`: 1-65535; see NOWHERE. */
 export type Endpoint = { readonly ip: IpAddress; readonly port: number };
+
+/** Both ends of a connection that was gone before it was accepted, or of a link-local one, whose address says nothing beyond its link. */
+export const NOWHERE: Endpoint = { ip: parseIp('::'), port: 0 };
 
 /**
  * How a stream came to be over, in both directions. A `never` in the last branch of a `switch` over `kind` makes the

@@ -86,6 +86,11 @@ export const TUNNEL_SETTINGS = {
     controlsPerSecond: setting(50, 'per second', 'How fast that allowance comes back.'),
     emptyBurst: setting(100, 'count', 'Frames in a row that carry nothing.'),
     emptiesPerSecond: setting(10, 'per second', 'How fast that allowance comes back.'),
+    lingerMs: setting(
+      5_000,
+      'ms',
+      'A connection that we have ended waits this long for its peer to end it, too: what was written last can still arrive.',
+    ),
     tcpKeepAliveMs: setting(180_000, 'ms', 'Silence before the kernel probes a connection to an app or a peer, as ztunnel.'),
   },
 } as const satisfies SettingGroup;

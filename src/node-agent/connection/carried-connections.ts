@@ -1,3 +1,4 @@
+import type { Cut } from '#model/effects/cut.ts';
 import { type Identity, sameIdentity } from '#model/identity/identity.ts';
 import type { MeshState } from '#model/mesh/mesh-state.ts';
 import { type GatewayAddress, type Service, serviceKeyOf } from '#model/mesh/service.ts';
@@ -85,7 +86,7 @@ export class CarriedConnections {
    */
   closeLapsed(
     identity: Identity,
-    enrolled: Iterable<{ identity: Identity; request: { uid: string }; calls: Iterable<AbortController> }>,
+    enrolled: Iterable<{ identity: Identity; request: { uid: string }; calls: Iterable<Cut> }>,
   ): void {
     const why = new Refusal('certificate-expired', 'the certificate of the workload expired and was not renewed');
     for (const one of enrolled) {

@@ -1,17 +1,17 @@
-import type { Socket } from 'node:net';
-import type { Duplex } from 'node:stream';
-import { tryParseIp } from '#model/address/ip.ts';
+import type { ByteStream, Dialled } from '#model/effects/byte-stream.ts';
 import type { Clock } from '#model/effects/clock.ts';
+import type { Cut } from '#model/effects/cut.ts';
 import type { Log } from '#model/effects/log.ts';
 import type { MeshState } from '#model/mesh/mesh-state.ts';
 import type { Workload } from '#model/mesh/workload.ts';
 import type { L4DryRun } from '#model/policy/l4.ts';
-import type { RecordEnd, RecordOrigin, RecordPath, RecordSource } from '#model/telemetry/access-record.ts';
+import type { RecordOrigin, RecordPath, RecordSource } from '#model/telemetry/access-record.ts';
 import { Refusal } from '#model/telemetry/close-cause.ts';
 import type { AgentEffects } from '#node-agent/effects/agent-effects.ts';
 import type { Enrolled, Enrollment } from '#node-agent/enrollment/enrollment.ts';
 import type { LocalRecords } from '#node-agent/enrollment/local-records.ts';
 import type { Verdicts } from '#node-agent/kernel/verdicts.ts';
+import { relayed } from '#protocol/stream/relay.ts';
 import type { ConnectionEnd, ConnectionReport } from './access-log.ts';
 import type { CarriedConnections } from './carried-connections.ts';
 import type { Places } from './places.ts';
@@ -38,28 +38,31 @@ export type AgentContext = {
   synced(): Promise<boolean>;
 };
 
-/** Addresses of an accepted socket; null when it is already gone, or link-local: those are outside the mesh on both ends. */
-export function endsOf(socket: Socket): { remote: RecordEnd; local: RecordEnd } | null {
-  const { remoteAddress, remotePort, localAddress, localPort } = socket;
-  if (remoteAddress === undefined || remotePort === undefined || localAddress === undefined || localPort === undefined)
-    return null;
-  const [remote, local] = [tryParseIp(remoteAddress), tryParseIp(localAddress)]; // null with a zone, as in fe80::1%eth0
-  if (remote === null || local === null) return null;
-  return { remote: { ip: remote, port: remotePort }, local: { ip: local, port: localPort } };
+/** False for one that is gone already, or link-local: those are outside the mesh on both ends. */
+export function hasEnds({ remote, local }: ByteStream): boolean {
+  return remote.port !== 0 && local.port !== 0;
 }
 
-/** Relays until both sides are done or `signal` cuts them, and tells how it ended. */
-export async function carry(
-  context: AgentContext,
-  client: Duplex,
-  upstream: Duplex,
-  signal: AbortSignal,
-): Promise<ConnectionEnd> {
-  const { bytesFromA, bytesFromB, error } = await context.effects.relay(client, upstream, {
-    signal,
-    onMistake: (mistake) => context.effects.mishaps.report('relay', mistake),
-  });
+/** The stream, if there is one. Throws a Refusal that says why there is none. */
+export function openStream(dialled: Dialled): ByteStream {
+  switch (dialled.kind) {
+    case 'open':
+      return dialled.stream;
+    case 'refused':
+      throw new Refusal('connect-failed', `connect ${dialled.code}`);
+    case 'deadline':
+      throw new Refusal('connect-failed', 'connect ETIMEDOUT');
+    case 'failed':
+      throw new Refusal('connect-failed', dialled.error.message);
+    default:
+      return dialled satisfies never;
+  }
+}
+
+/** Relays until both sides are done or `cut` ends them, and tells how it ended. */
+export async function carry(client: ByteStream, upstream: ByteStream, cut: Cut): Promise<ConnectionEnd> {
+  const { bytesFromA, bytesFromB, error } = await relayed(client, upstream, { cut });
   // A cut shows as an error of the streams; its cause is what is told.
-  const cut = signal.aborted && signal.reason instanceof Refusal ? signal.reason : null;
-  return { refusal: cut, error: cut ?? error, clientBytes: bytesFromA, serverBytes: bytesFromB };
+  const why = cut.reason instanceof Refusal ? cut.reason : null;
+  return { refusal: why, error: why ?? error, clientBytes: bytesFromA, serverBytes: bytesFromB };
 }

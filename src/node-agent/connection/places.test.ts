@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
-import type { Socket } from 'node:net';
 import { test } from 'node:test';
 import { parseIp } from '#model/address/ip.ts';
+import type { ByteStream } from '#model/effects/byte-stream.ts';
 import { type Log, SILENT_LOG } from '#model/effects/log.ts';
 import { Meters } from '#model/telemetry/meters.ts';
-import { asSocket, memoryConnection, settle } from '#node-agent/memory-sockets.testing.ts';
+import { asStream, memoryConnection, settle } from '#node-agent/memory-sockets.testing.ts';
 import { Places } from './places.ts';
 
 const holder = (name: string) => ({ request: { uid: `uid/${name}`, name, namespace: 'shop' } });
@@ -14,35 +14,35 @@ function setUp() {
   const lines: Record<string, unknown>[] = [];
   const log: Log = { ...SILENT_LOG, warn: (fields) => void lines.push({ ...fields }) };
   const meters = new Meters('agent');
-  const sockets: Socket[] = [];
+  const streams: ByteStream[] = [];
   let port = 0;
   const places = new Places({ capacity: 20, workloads: 4 }, { log, meters });
-  const admit = places.admitted('destination', (_, taken: Socket) => sockets.push(taken));
-  const arrive = (name: string): Socket => {
+  const admit = places.admitted('destination', (_, taken: ByteStream) => streams.push(taken));
+  const arrive = (name: string): ByteStream => {
     const ends = memoryConnection({ ip: parseIp('10.9.9.9'), port: ++port }, { ip: parseIp('10.0.0.1'), port: 80 });
     ends.client.on('error', () => {});
-    const socket = asSocket(ends.server);
-    admit(holder(name), socket);
-    return socket;
+    const stream = asStream(ends.server);
+    admit(holder(name), stream);
+    return stream;
   };
-  return { lines, meters, places, sockets, arrive };
+  return { lines, meters, places, streams, arrive };
 }
 
 test('S16: sockets beyond a share are reset, counted and told; others have their places', () => {
-  const { lines, meters, sockets, arrive, places } = setUp();
+  const { lines, meters, streams, arrive, places } = setUp();
   const arrived = Array.from({ length: 40 }, () => arrive('greedy'));
-  assert.deepEqual([sockets.length, arrived.filter(({ destroyed }) => destroyed).length, places.size], [15, 25, 15]);
+  assert.deepEqual([streams.length, arrived.filter(({ isOver }) => isOver).length, places.size], [15, 25, 15]);
   assert.deepEqual([meters.total('weft_refusals_total'), lines.length], [25, 25]);
   const { cause, connections, direction, 'dst.workload': workload } = lines[0] ?? {};
   assert.deepEqual([cause, connections, direction, workload], ['share', 15, 'inbound', 'greedy']);
   arrive('modest');
-  assert.equal(sockets.length, 16);
+  assert.equal(streams.length, 16);
 });
 
 test('a place is free again when its socket has closed', async () => {
-  const { sockets, arrive, places } = setUp();
+  const { streams, arrive, places } = setUp();
   for (let n = 0; n < 40; n++) arrive('greedy');
-  sockets[0]?.destroy();
+  streams[0]?.reset();
   await settle();
   assert.equal(places.size, 14);
   arrive('greedy');

@@ -1,4 +1,4 @@
-import type { Socket } from 'node:net';
+import type { ByteStream } from '#model/effects/byte-stream.ts';
 import type { Log } from '#model/effects/log.ts';
 import { type Leave, Shares } from '#model/share/shares.ts';
 import { CLOSE_CAUSES } from '#model/telemetry/close-cause.ts';
@@ -37,24 +37,20 @@ export class Places {
     return leave;
   }
 
-  /** A handler whose sockets hold a place from their arrival to their end; one for which there is none is reset. */
+  /** A handler whose streams hold a place from their arrival to their end; one for which there is none is reset. */
   admitted<Holder extends PlaceHolder>(
     side: PlaceSide,
-    handle: (workload: Holder, socket: Socket) => void,
-  ): (workload: Holder, socket: Socket) => void {
-    return (workload, socket) => {
+    handle: (workload: Holder, stream: ByteStream) => void,
+  ): (workload: Holder, stream: ByteStream) => void {
+    return (workload, stream) => {
       const leave = this.enter(workload, side);
-      if (leave === null) {
-        socket.on('error', () => {}); // the reset may meet one of the peer's
-        socket.resetAndDestroy();
-        return;
-      }
-      socket.once('close', leave);
-      handle(workload, socket);
+      if (leave === null) return stream.reset();
+      stream.onOver(leave);
+      handle(workload, stream);
     };
   }
 
-  /** Work that is no accepted socket of its own holds a place until it ends. */
+  /** Work that is no accepted stream of its own holds a place until it ends. */
   async during(workload: PlaceHolder, side: PlaceSide, work: () => Promise<void>, refuse: () => void): Promise<void> {
     const leave = this.enter(workload, side);
     if (leave === null) return refuse();

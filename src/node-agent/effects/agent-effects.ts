@@ -1,9 +1,8 @@
-import type { Socket } from 'node:net';
 import type { IpAddress } from '#model/address/ip.ts';
+import type { ByteStream, Dialled } from '#model/effects/byte-stream.ts';
 import type { Clock, Random } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
 import type { Mishaps } from '#model/effects/mishaps.ts';
-import type { Relay } from '#model/effects/relay.ts';
 import type { Doorkeeper } from '#model/guard/doorkeeper.ts';
 import type { Credentials, Identity } from '#model/identity/identity.ts';
 import type { Flow, KernelMaps } from '#model/kernel/maps.ts';
@@ -52,15 +51,15 @@ export type DatagramHandler = (query: Buffer, peer: { ip: IpAddress; port: numbe
 /** An enrolled workload's network namespace: every socket made here belongs to it and is marked as the agent's. */
 export type WorkloadNamespace = {
   netnsCookie: bigint;
-  /** Accepts on a port of every address; sockets are half-open capable and unread until used. */
-  listen(port: number, onConnection: (socket: Socket) => void): Promise<Listening>;
+  /** Accepts on a port of every address; streams come unread. */
+  listen(port: number, onConnection: (stream: ByteStream) => void): Listening;
   /** As listen, and hands arrivals that the kernel redirects for workload `id` to it. */
-  listenPlaintext(port: number, id: number, onConnection: (socket: Socket) => void): Promise<Listening>;
+  listenPlaintext(port: number, id: number, onConnection: (stream: ByteStream) => void): Listening;
   listenDatagrams(port: number, onQuery: DatagramHandler): Promise<Listening>;
-  /** Connects from the workload's own address. Rejects with the socket error. */
-  dial(ip: IpAddress, port: number, timeoutMs: number): Promise<Socket>;
+  /** Connects from the workload's own address. Rejects when no socket can be had. */
+  dial(ip: IpAddress, port: number, deadlineMs: number): Promise<Dialled>;
   /** Connects to an app of the workload itself, which then sees `client` as its peer (B50). */
-  dialApp(ip: IpAddress, port: number, client: { ip: IpAddress; port: number }, timeoutMs: number): Promise<Socket>;
+  dialApp(ip: IpAddress, port: number, client: { ip: IpAddress; port: number }, deadlineMs: number): Promise<Dialled>;
   /** Aborts a kernel connection of this namespace; true when one was found. With a cookie no later one of the same ends. */
   destroyFlow(flow: Flow, inbound: boolean, socketCookie?: bigint): boolean;
   /** The TCP sockets of the namespace as they are now, whoever made them. */
@@ -68,8 +67,8 @@ export type WorkloadNamespace = {
   close(): void;
 };
 
-/** Serves accepted sockets until it is closed. */
-export type HboneServer = { handle(socket: Socket): void; drain(deadlineMs: number): Promise<void> | void; close(): void };
+/** Serves accepted streams until it is closed. */
+export type HboneServer = { handle(stream: ByteStream): void; drain(deadlineMs: number): Promise<void> | void; close(): void };
 
 /** Where reports of connections go, and the time that they take. */
 export type ReportEffects = {
@@ -87,7 +86,7 @@ export type AgentEffects = {
   credentials(identity: Identity): Promise<Credentials>;
   /** The last workload of an identity left this node (B59). */
   forgetCredentials(identity: Identity): void;
-  createPool(dial: (ip: IpAddress, port: number) => Promise<Socket>): TunnelPool;
+  createPool(dial: (ip: IpAddress, port: number) => Promise<Dialled>): TunnelPool;
   createHboneServer(options: {
     credentials: () => Promise<Credentials>;
     trustDomain: string;
@@ -99,7 +98,6 @@ export type AgentEffects = {
     onRefused: (cause: CloseCause) => void;
     door: Doorkeeper;
   }): HboneServer;
-  relay: Relay;
   /** From a source that nobody can foresee. */
   randomBytes(count: number): Uint8Array;
   clock: Clock;

@@ -1,5 +1,6 @@
-import type { Socket } from 'node:net';
 import { type IpAddress, parseIp } from '#model/address/ip.ts';
+import type { ByteStream } from '#model/effects/byte-stream.ts';
+import type { Cut } from '#model/effects/cut.ts';
 import type { Log } from '#model/effects/log.ts';
 import { WeftError } from '#model/error.ts';
 import { formatIdentity, type Identity, sameIdentity } from '#model/identity/identity.ts';
@@ -39,7 +40,7 @@ export type Enrolled = {
   request: EnrollmentRequest;
   id: number;
   /** Connections of the workload that are carried or about to be; cut when the enrolment ends. */
-  calls: Set<AbortController>;
+  calls: Set<Cut>;
   identity: Identity;
   addresses: IpAddress[];
   netns: WorkloadNamespace;
@@ -48,10 +49,10 @@ export type Enrolled = {
 
 /** What the listeners of an enrolled workload call. */
 export type EnrollmentHandlers = {
-  outbound(workload: Enrolled, socket: Socket): void;
-  plaintext(workload: Enrolled, socket: Socket): void;
+  outbound(workload: Enrolled, stream: ByteStream): void;
+  plaintext(workload: Enrolled, stream: ByteStream): void;
   hbone(workload: Enrolled): HboneServer;
-  dnsStream(workload: Enrolled, socket: Socket): void;
+  dnsStream(workload: Enrolled, stream: ByteStream): void;
   dnsDatagram(workload: Enrolled): DatagramHandler;
   /** It is about to end: the last moment at which its namespace can be reached. */
   ending(workload: Enrolled): void;
@@ -227,7 +228,7 @@ export class Enrollment {
 
   #describe(request: EnrollmentRequest, netns: WorkloadNamespace): Enrolled {
     const identity = { trustDomain: this.#trustDomain, namespace: request.namespace, serviceAccount: request.serviceAccount };
-    const pool = this.#effects.createPool((ip, port) => netns.dial(ip, port, TUNNEL.connectTimeoutMs));
+    const pool = this.#effects.createPool((ip, port) => netns.dial(ip, port, TUNNEL.handshakeTimeoutMs));
     const addresses = request.addresses.map(parseIp);
     const id =
       adoptedId(this.#effects.kernel.maps, { uid: request.uid, identity, addresses, netns }) ??
@@ -238,14 +239,14 @@ export class Enrollment {
   async #listen(entry: Entry): Promise<void> {
     const { enrolled, listening } = entry;
     const { netns, id, request } = enrolled;
-    listening.push(await netns.listen(PORT.outbound, (socket) => this.#handlers.outbound(enrolled, socket)));
-    listening.push(await netns.listenPlaintext(PORT.plaintext, id, (socket) => this.#handlers.plaintext(enrolled, socket)));
-    listening.push(await netns.listen(PORT.dns, (socket) => this.#handlers.dnsStream(enrolled, socket)));
+    listening.push(netns.listen(PORT.outbound, (stream) => this.#handlers.outbound(enrolled, stream)));
+    listening.push(netns.listenPlaintext(PORT.plaintext, id, (stream) => this.#handlers.plaintext(enrolled, stream)));
+    listening.push(netns.listen(PORT.dns, (stream) => this.#handlers.dnsStream(enrolled, stream)));
     listening.push(await netns.listenDatagrams(PORT.dns, this.#handlers.dnsDatagram(enrolled)));
     if (request.nativeTunnel) return; // it listens on 15008 itself
     const server = this.#handlers.hbone(enrolled);
     entry.server = server;
-    listening.push(await netns.listen(PORT.hbone, (socket) => server.handle(socket)));
+    listening.push(netns.listen(PORT.hbone, (stream) => server.handle(stream)));
   }
 
   /**

@@ -1,7 +1,7 @@
-import type { Socket } from 'node:net';
-import type { Duplex } from 'node:stream';
 import { formatAddress, splitHostPort, tryParseIp } from '#model/address/ip.ts';
 import { targetPort } from '#model/balancing/endpoints.ts';
+import type { ByteStream } from '#model/effects/byte-stream.ts';
+import { Cut } from '#model/effects/cut.ts';
 import { countedDoor } from '#model/guard/door.ts';
 import type { Doorkeeper } from '#model/guard/doorkeeper.ts';
 import { RESERVED_PORTS } from '#model/mesh/ports.ts';
@@ -15,7 +15,7 @@ import type { Meters } from '#model/telemetry/meters.ts';
 import { baggageOf, formatBaggage } from '#model/telemetry/propagation.ts';
 import { type ConnectionReport, refusedEnd } from '#node-agent/connection/access-log.ts';
 import type { AgentContext } from '#node-agent/connection/context.ts';
-import { carry, endsOf } from '#node-agent/connection/context.ts';
+import { carry, hasEnds, openStream } from '#node-agent/connection/context.ts';
 import type { HboneServer } from '#node-agent/effects/agent-effects.ts';
 import type { Enrolled } from '#node-agent/enrollment/enrollment.ts';
 import { forwardedClient, forwardedHost } from '#protocol/hbone/headers.ts';
@@ -101,52 +101,50 @@ export async function handleTunnel(context: AgentContext, enrolled: Enrolled, tu
  * A connection that the kernel handed over with its original destination: plain text, for which policy decides without an
  * identity, or one of this node that was decided by older policies than those in force, which is judged as its opener's.
  */
-export async function handlePlaintext(context: AgentContext, enrolled: Enrolled, socket: Socket): Promise<void> {
-  socket.on('error', () => {}); // the relay reports; before it runs there is nothing to report to
-  const ends = endsOf(socket);
-  if (ends === null) return void socket.resetAndDestroy(); // gone before it was accepted, or nobody's of the mesh
-  const { remote: client, local: target } = ends;
+export async function handlePlaintext(context: AgentContext, enrolled: Enrolled, stream: ByteStream): Promise<void> {
+  if (!hasEnds(stream)) return stream.reset();
+  const { remote: client, local: target } = stream;
   const report = context.report({ reporter: 'destination', dialled: null });
-  const attestation = takeAttestation(context, enrolled, ends); // now: the record goes when its opener closes
+  const attestation = takeAttestation(context, enrolled, stream); // now: the record goes when its opener closes
   // Before anything else: a connection to our own listeners would come back here, again and again.
   const known = RESERVED_PORTS.has(target.port) ? recursion() : await localWorkload(context, enrolled);
   const opener = known instanceof Refusal ? known : await openerOf(context, attestation, target);
   if (known instanceof Refusal || opener instanceof Refusal) {
     const source = { end: client, workload: null, identity: null };
-    socket.resetAndDestroy();
+    stream.reset();
     return report.ended(source, { ...NO_PATH, end: target }, refusedEnd(refusalOf(opener, 'unknown-workload')));
   }
   const source = { end: client, ...opener };
   // The next SYN to this port is then decided in the kernel, for STRICT with ECONNREFUSED instead of a reset.
   context.verdicts.remember(source.workload, known, target.port);
   const path = { ...NO_PATH, end: target, workload: known };
-  const refusal = await deliver(context, { enrolled, workload: known, source, client, target, path, report }, () => socket);
-  if (refusal !== null) socket.resetAndDestroy();
+  const refusal = await deliver(context, { enrolled, workload: known, source, client, target, path, report }, () => stream);
+  if (refusal !== null) stream.reset();
 }
 
 /**
  * Policy, then the app's socket, then the client's stream: a refused client never gets a 200 first (B10, B11).
  * Returns the refusal that is left to tell the client; it is in the log already.
  */
-async function deliver(context: AgentContext, arrival: Arrival, accept: () => Duplex): Promise<Refusal | null> {
+async function deliver(context: AgentContext, arrival: Arrival, accept: () => ByteStream): Promise<Refusal | null> {
   const { enrolled, workload, source, client, target, path, report } = arrival;
-  const abort = new AbortController();
+  const cut = new Cut();
   const connection = connectionOf(source.identity, client.ip, target);
   // In the list before it is evaluated, and until its end: no change of policy can fall between check and list.
-  const release = context.carried.add({ connection, destinationUid: enrolled.request.uid, abort: (why) => abort.abort(why) });
+  const release = context.carried.add({ connection, destinationUid: enrolled.request.uid, abort: (why) => cut.abort(why) });
   try {
     const policies = policiesFor(context.mesh, workload);
     const decision = decideL4(policies, connection);
     context.dryRun(dryRunL4(policies, connection), source, path);
     if (!decision.allowed) throw new Refusal('policy', decision.reason, decision);
-    const app = await enrolled.netns.dialApp(target.ip, target.port, client, TUNNEL.connectTimeoutMs);
+    const app = openStream(await enrolled.netns.dialApp(target.ip, target.port, client, TUNNEL.connectTimeoutMs));
     // The app may have taken its time: a policy that came meanwhile answers, not a 200 that is cut at once.
-    if (abort.signal.aborted) {
-      app.destroy();
-      throw abort.signal.reason;
+    if (cut.reason !== null) {
+      app.reset();
+      throw cut.reason;
     }
     report.opened(source, path);
-    report.ended(source, path, await carry(context, accept(), app, abort.signal));
+    report.ended(source, path, await carry(accept(), app, cut));
     return null;
   } catch (error) {
     const refusal = refusalOf(error, 'connect-failed');

@@ -1,6 +1,6 @@
-import type { Socket } from 'node:net';
-import type { Duplex } from 'node:stream';
 import { formatAddress, type IpAddress } from '#model/address/ip.ts';
+import type { ByteStream } from '#model/effects/byte-stream.ts';
+import { Cut } from '#model/effects/cut.ts';
 import type { Identity } from '#model/identity/identity.ts';
 import { identityOf, type Workload } from '#model/mesh/workload.ts';
 import { decideOutbound, type OutboundPath } from '#model/path/decide.ts';
@@ -12,7 +12,7 @@ import { Refusal, refusalOf } from '#model/telemetry/close-cause.ts';
 import { baggageOf } from '#model/telemetry/propagation.ts';
 import { refusedEnd } from '#node-agent/connection/access-log.ts';
 import type { AgentContext } from '#node-agent/connection/context.ts';
-import { carry, endsOf } from '#node-agent/connection/context.ts';
+import { carry, hasEnds, openStream } from '#node-agent/connection/context.ts';
 import type { Enrolled } from '#node-agent/enrollment/enrollment.ts';
 import { describeTunnelStatus, TUNNEL_STATUS } from '#protocol/hbone/headers.ts';
 
@@ -25,48 +25,46 @@ type Call = {
   client: RecordEnd;
   dialled: RecordEnd;
   chosen: RecordEnd | null;
-  abort: AbortController;
+  cut: Cut;
   /** Takes it out of the list of those that a change may cut. */
   release(): void;
 };
 /** Where it went: a stream with the identity behind it, or why there is none. */
-type Reached = { path: RecordPath; stream: Duplex } | { path: RecordPath; refusal: Refusal };
-type Dialled = { stream: Duplex; peer: Identity | null };
+type Reached = { path: RecordPath; stream: ByteStream } | { path: RecordPath; refusal: Refusal };
+type Dialled = { stream: ByteStream; peer: Identity | null };
 
 /** A connection that the kernel captured: find who opened it and where to, decide, carry it there. */
-export async function handleOutbound(context: AgentContext, enrolled: Enrolled, socket: Socket): Promise<void> {
-  socket.on('error', () => {}); // the relay reports; before it runs there is nothing to report to
-  const ends = endsOf(socket);
-  if (ends === null) return void socket.resetAndDestroy(); // gone before it was accepted, or nobody's of the mesh
-  const call = capturedCall(context, enrolled, ends);
-  if (call === null) return refuseStranger(context, ends, socket);
+export async function handleOutbound(context: AgentContext, enrolled: Enrolled, stream: ByteStream): Promise<void> {
+  if (!hasEnds(stream)) return stream.reset();
+  const call = capturedCall(context, enrolled, stream);
+  if (call === null) return refuseStranger(context, stream);
   const report = context.report({ reporter: 'source', dialled: formatAddress(call.dialled.ip, call.dialled.port) });
-  enrolled.calls.add(call.abort); // from the first moment: an enrolment that ends cuts also what is only waiting
+  enrolled.calls.add(call.cut); // from the first moment: an enrolment that ends cuts also what is only waiting
   try {
-    // The socket is not read until the way is known: a client that talks first waits in the kernel's buffer, not in ours.
+    // The stream is not read until the way is known: a client that talks first waits in the kernel's buffer, not in ours.
     const known = await knownSource(context, enrolled);
     const isKnown = !(known instanceof Refusal);
-    const source: RecordSource = { end: ends.remote, workload: isKnown ? known : null, identity: enrolled.identity };
+    const source: RecordSource = { end: call.client, workload: isKnown ? known : null, identity: enrolled.identity };
     const found = isKnown ? await reach(context, call, known) : { path: { ...NO_PATH, end: call.dialled }, refusal: known };
     const reached = unlessCut(found, call);
     if ('refusal' in reached) {
-      socket.resetAndDestroy(); // the app sees a reset, never a silent end
+      stream.reset(); // the app sees a reset, never a silent end
       report.ended(source, reached.path, refusedEnd(reached.refusal));
       return;
     }
     report.opened(source, reached.path);
-    report.ended(source, reached.path, await carry(context, socket, reached.stream, call.abort.signal));
+    report.ended(source, reached.path, await carry(stream, reached.stream, call.cut));
   } finally {
-    enrolled.calls.delete(call.abort);
+    enrolled.calls.delete(call.cut);
     call.release();
   }
 }
 
 /** What was cut while it was reached is refused with the cause of the cut, and nothing passes. */
-function unlessCut(reached: Reached, { abort: { signal } }: Call): Reached {
-  if (!signal.aborted || 'refusal' in reached) return reached;
-  reached.stream.destroy();
-  return { path: reached.path, refusal: refusalOf(signal.reason, 'connect-failed') };
+function unlessCut(reached: Reached, { cut: { reason } }: Call): Reached {
+  if (reason === null || 'refusal' in reached) return reached;
+  reached.stream.reset();
+  return { path: reached.path, refusal: refusalOf(reason, 'connect-failed') };
 }
 
 /** What the kernel recorded before the SYN left; nobody else can write it, so nobody can pose as captured. */
@@ -93,17 +91,17 @@ function capturedCall(context: AgentContext, enrolled: Enrolled, ends: { remote:
     client: ends.remote,
     dialled: { ip: dialled, port: dialledPort },
     chosen: isService ? { ip: backend, port: backendPort } : null,
-    abort: new AbortController(),
+    cut: new Cut(),
     release: () => {},
   };
 }
 
 /** Whoever dials an agent's port itself: no identity is proven. */
-function refuseStranger(context: AgentContext, ends: { remote: RecordEnd; local: RecordEnd }, socket: Socket): void {
-  const source = { end: ends.remote, workload: null, identity: null };
+function refuseStranger(context: AgentContext, stream: ByteStream): void {
+  const source = { end: stream.remote, workload: null, identity: null };
   const refusal = new Refusal('not-captured', 'a connection to an agent port that the kernel did not capture');
-  context.report({ reporter: 'source', dialled: null }).ended(source, { ...NO_PATH, end: ends.local }, refusedEnd(refusal));
-  socket.resetAndDestroy();
+  context.report({ reporter: 'source', dialled: null }).ended(source, { ...NO_PATH, end: stream.local }, refusedEnd(refusal));
+  stream.reset();
 }
 
 /**
@@ -167,7 +165,7 @@ async function dial(context: AgentContext, call: Call, source: Workload, path: O
       throw new Refusal(path.cause, path.reason);
     case 'passthrough':
     case 'plain':
-      return { stream: await call.enrolled.netns.dial(path.ip, path.port, TUNNEL.connectTimeoutMs), peer: null };
+      return { stream: openStream(await call.enrolled.netns.dial(path.ip, path.port, TUNNEL.connectTimeoutMs)), peer: null };
     case 'local':
       return { stream: await dialLocal(context, call, source, path), peer: identityOf(path.workload) };
     case 'hbone':
@@ -188,7 +186,7 @@ function remember(context: AgentContext, call: Call, path: Tunnelled, connection
   const dialled = call.dialled.ip;
   const bound = path.kind === 'waypoint' ? (service ?? context.mesh.workloadByIp(dialled)) : null;
   const waypoint = bound?.waypoint ?? null;
-  const abort = (why: Refusal): void => call.abort.abort(why);
+  const abort = (why: Refusal): void => call.cut.abort(why);
   call.release = context.carried.addOutgoing({ connection, peer, dialled, service, waypoint, abort });
 }
 
@@ -209,7 +207,7 @@ function authorize(
 }
 
 /** Both ends on this node and no verdict cached: this one connection is carried here, the next goes direct. */
-async function dialLocal(context: AgentContext, call: Call, source: Workload, path: Local): Promise<Socket> {
+async function dialLocal(context: AgentContext, call: Call, source: Workload, path: Local): Promise<ByteStream> {
   const target = context.enrollment.get(path.workload.uid);
   // It was here when the decision was made; between the two it may have left, and its address may belong to another soon.
   if (target === null) throw new Refusal('workload-left', 'the destination left this node');
@@ -217,14 +215,14 @@ async function dialLocal(context: AgentContext, call: Call, source: Workload, pa
   const release = context.carried.add({
     connection: connectionOf(source, call.client.ip, path),
     destinationUid: path.workload.uid,
-    abort: (why) => call.abort.abort(why),
+    abort: (why) => call.cut.abort(why),
   });
   try {
     authorize(context, source, path.workload, path, call.client);
     tellDryRun(context, call, source, path);
-    const socket = await target.netns.dialApp(path.ip, path.port, call.client, TUNNEL.connectTimeoutMs);
-    socket.once('close', release);
-    return socket;
+    const stream = openStream(await target.netns.dialApp(path.ip, path.port, call.client, TUNNEL.connectTimeoutMs));
+    stream.onOver(release);
+    return stream;
   } catch (error) {
     release();
     throw error;

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import net, { type AddressInfo, type Socket } from 'node:net';
+import net, { type AddressInfo } from 'node:net';
 import { type TestContext, test } from 'node:test';
+import type { Dialled } from '#model/effects/byte-stream.ts';
 import { SILENT_MISHAPS } from '#model/effects/mishaps.ts';
 import { formatIdentity } from '#model/identity/identity.ts';
 import { aWorkload } from '#model/mesh/mesh-fixtures.testing.ts';
@@ -10,9 +11,11 @@ import { type AgentRig, aPolicy, netnsOf, principal, startAgentRig } from '#node
 import type { AgentEffects } from '#node-agent/effects/agent-effects.ts';
 import { ECHO, MemoryNet } from '#node-agent/memory-net.testing.ts';
 import { type MemorySocket, receivedBy, until } from '#node-agent/memory-sockets.testing.ts';
+import { systemClock } from '#platform/clock.ts';
 import { createClientPool } from '#platform/hbone/client-pool.ts';
 import { createHboneServer } from '#platform/hbone/server.ts';
 import { createTestCa } from '#platform/hbone/test-ca.testing.ts';
+import { NodeIo } from '#platform/io/node/node-io.ts';
 import { SteppedClock } from '#platform/stepped-clock.testing.ts';
 
 const client = aWorkload('client', ['127.0.0.2']);
@@ -32,15 +35,16 @@ async function setUp(t: TestContext) {
     return known;
   };
   const issued = new Map<string, ReturnType<typeof ca.issue>>();
-  const dial = async (): Promise<Socket> => {
+  const io = new NodeIo(systemClock, SILENT_MISHAPS);
+  const dial = async (): Promise<Dialled> => {
     const socket = net.connect({ ...listening, localAddress: '127.0.0.2', allowHalfOpen: true });
     await once(socket, 'connect');
-    return socket;
+    return { kind: 'open', stream: io.adopt(socket) };
   };
   const transport: Partial<AgentEffects> = {
     credentials,
-    createPool: () => createClientPool({ dial, credentials, clock, random: () => 0, log: silent, mishaps: SILENT_MISHAPS }),
-    createHboneServer: (options) => createHboneServer({ ...options, clock, log: silent, mishaps: SILENT_MISHAPS }),
+    createPool: () => createClientPool({ io, dial, credentials, clock, random: () => 0, log: silent, mishaps: SILENT_MISHAPS }),
+    createHboneServer: (options) => createHboneServer({ ...options, io, clock, log: silent, mishaps: SILENT_MISHAPS }),
   };
   const silent = { debug() {}, info() {}, warn() {}, error() {}, child: () => silent };
   const one = startAgentRig({ net: wires, clock, transport });

@@ -7,7 +7,7 @@ import type { Service } from '#model/mesh/service.ts';
 import { identityOf, type Workload } from '#model/mesh/workload.ts';
 import { aPolicy, credentialsOf, netnsOf, principal } from '#node-agent/agent-rig.testing.ts';
 import { ECHO } from '#node-agent/memory-net.testing.ts';
-import { asSocket, type MemorySocket, receivedBy, settle, until } from '#node-agent/memory-sockets.testing.ts';
+import { asStream, type MemorySocket, receivedBy, settle, socketOf, until } from '#node-agent/memory-sockets.testing.ts';
 import { memoryHboneServer } from '#node-agent/memory-tunnels.testing.ts';
 import {
   cart,
@@ -119,7 +119,7 @@ const waypointServer = memoryHboneServer(
     trustDomain: 'cluster.local',
     onRefused() {},
     door: new Doorkeeper({ limits: DOOR_LIMITS, clock: new SteppedClock(), isKnown: () => true }),
-    onTunnel: (tunnel) => ECHO(tunnel.accept('') as MemorySocket),
+    onTunnel: (tunnel) => ECHO(socketOf(tunnel.accept(''))),
   },
   () => {},
 );
@@ -128,7 +128,7 @@ const waypointServer = memoryHboneServer(
 async function setUpWaypoint(change: { service?: Partial<Service>; server?: Partial<Workload> } = {}) {
   const { rig, two, tell } = await startTwoNodes();
   await two.enroll(waypoint, { nativeTunnel: true });
-  rig.net.at(netnsOf(waypoint)).apps.set(15_008, (socket) => waypointServer.handle(asSocket(socket)));
+  rig.net.at(netnsOf(waypoint)).apps.set(15_008, (socket) => waypointServer.handle(asStream(socket)));
   const bound = { ...cart, waypoint: WAYPOINT, ...change.service };
   tell({
     workloads: [client, { ...server, ...change.server }, remote, waypoint],

@@ -1,18 +1,16 @@
-import type net from 'node:net';
-import tls from 'node:tls';
-import type { Clock } from '#model/effects/clock.ts';
+import type { ByteStream, Dialled } from '#model/effects/byte-stream.ts';
 import { WeftError } from '#model/error.ts';
 import type { Credentials, Identity } from '#model/identity/identity.ts';
 import { TUNNEL } from '#model/settings/tunnels.ts';
 import type { ResponseFlag } from '#model/telemetry/close-cause.ts';
-import { secureContextOf } from '#platform/hbone/tls-context.ts';
-import { HBONE_ALPN } from '#protocol/hbone/settings.ts';
-import { peerIdentities, verifyServer } from '#protocol/identity/spiffe.ts';
+import { type TlsContexts, verifiedPeer } from '#platform/hbone/tls-contexts.ts';
+import type { Io, Secured, SecureStream, TlsContext } from '#platform/io/io.ts';
+import { verifyServer } from '#protocol/identity/spiffe.ts';
 
 /** An attempt that failed, with the flag that logs and metrics show. */
 export type ConnectFailure = { kind: 'failed'; flag: ResponseFlag; error: Error };
-/** A secured socket and who is at its other end, or why there is none. */
-export type HandshakeOutcome = { kind: 'secure'; socket: tls.TLSSocket; peer: Identity } | ConnectFailure;
+/** A TLS connection and who is at its other end, or why there is none. */
+export type HandshakeOutcome = { kind: 'secure'; stream: SecureStream; peer: Identity } | ConnectFailure;
 
 /** A failed attempt with its flag, as an error that names the remedy. */
 export function failure(flag: ResponseFlag, code: string, message: string, remedy: string, cause?: unknown): ConnectFailure {
@@ -25,90 +23,66 @@ function tlsFailure(message: string, cause?: unknown): ConnectFailure {
 }
 
 /**
- * TLS on a connected socket, as client: no server name (B5), no resumption, the server's chain verified against our
- * roots and its identity against `expected` (B4). Owns the socket: it is closed unless the outcome is `secure`.
+ * TLS on a connected stream, as client: no server name (B5), no resumption, the server's chain verified against our
+ * roots and its identity against `expected` (B4). Owns the stream: it is over unless the outcome is `secure`.
  */
-export function clientHandshake(
-  raw: net.Socket,
+export async function clientHandshake(
+  raw: ByteStream,
   credentials: Credentials,
   expected: readonly Identity[],
-  clock: Clock,
+  { io, contexts }: { io: Io; contexts: TlsContexts },
 ): Promise<HandshakeOutcome> {
-  const { promise, resolve } = Promise.withResolvers<HandshakeOutcome>();
-  const peer = { identity: null as Identity | null };
-  const socket = connectTls(raw, credentials, (certificate) => {
-    const verdict = verifyServer(peerIdentities(certificate.subjectaltname), expected);
-    if (verdict.kind === 'rejected') return new Error(verdict.reason);
-    peer.identity = verdict.peer;
-    return undefined;
-  });
-  const cancelTimer = clock.after(TUNNEL.handshakeTimeoutMs, () =>
-    finish(tlsFailure('the TLS handshake was not finished within 10 s')),
-  );
-  const onError = (error: Error) => finish(tlsFailure(`the TLS handshake failed: ${error.message}`, error));
-  const onClose = () => finish(tlsFailure('the peer closed the connection during the TLS handshake'));
-  const finish = (outcome: HandshakeOutcome) => {
-    cancelTimer();
-    socket.off('close', onClose);
-    if (outcome.kind === 'failed') socket.destroy();
-    else socket.off('error', onError);
-    resolve(outcome);
-  };
-  socket.on('error', onError);
-  socket.on('close', onClose);
-  socket.on('secureConnect', () => {
-    if (socket.alpnProtocol !== HBONE_ALPN) finish(tlsFailure('the peer did not choose HTTP/2 (ALPN h2)'));
-    else if (peer.identity === null) finish(tlsFailure('the peer has shown no certificate'));
-    else finish({ kind: 'secure', socket, peer: peer.identity });
-  });
-  return promise;
+  let context: TlsContext;
+  try {
+    context = contexts.of('client', credentials);
+  } catch (cause) {
+    raw.reset();
+    return tlsFailure('our own certificate cannot be used', cause);
+  }
+  const secured = await io.secure(raw, context, TUNNEL.handshakeTimeoutMs);
+  if (secured.kind !== 'open') return tlsFailure(whyNot(secured));
+  const verdict = verifiedPeer(secured.stream, (names) => verifyServer(names, expected));
+  if (verdict.kind === 'accepted') return { kind: 'secure', stream: secured.stream, peer: verdict.peer };
+  secured.stream.reset();
+  return tlsFailure(`the TLS handshake failed: ${verdict.reason}`);
 }
 
-function connectTls(
-  raw: net.Socket,
-  credentials: Credentials,
-  checkIdentity: (certificate: tls.PeerCertificate) => Error | undefined,
-): tls.TLSSocket {
-  return tls.connect({
-    socket: raw,
-    secureContext: secureContextOf(credentials),
-    ALPNProtocols: [HBONE_ALPN],
-    rejectUnauthorized: true,
-    // Replaces the check of host names, which mean nothing here: the identity decides.
-    checkServerIdentity: (_name, certificate) => checkIdentity(certificate),
-  });
+/** A handshake that failed, in words. */
+export function whyNot(secured: Exclude<Secured, { kind: 'open' }>): string {
+  switch (secured.kind) {
+    case 'refused':
+      return `the TLS handshake failed: ${secured.by === 'us' ? secured.why : `the peer refused it: ${secured.why}`}`;
+    case 'gone':
+      return `the peer closed the connection during the TLS handshake (${secured.code})`;
+    case 'deadline':
+      return 'the TLS handshake was not finished within 10 s';
+    default:
+      return secured satisfies never;
+  }
 }
 
-/** A connected TCP socket, or why there is none. */
-export type DialOutcome = { kind: 'dialled'; socket: net.Socket } | ConnectFailure;
+/** A connected stream, or why there is none. */
+export type DialOutcome = { kind: 'dialled'; stream: ByteStream } | ConnectFailure;
 
-/** Dials, for at most 10 s; a socket that comes later is closed. */
-export async function dialWithin(dial: () => Promise<net.Socket>, clock: Clock): Promise<DialOutcome> {
-  const { promise: timeout, resolve: giveUp } = Promise.withResolvers<ConnectFailure>();
-  let late = false;
-  const cancelTimer = clock.after(TUNNEL.handshakeTimeoutMs, () => {
-    late = true;
-    const remedy = 'see whether a firewall or NetworkPolicy lets TCP to port 15008 through';
-    giveUp(failure('NETWORK_POLICY', 'WEFT_HBONE_DIAL_TIMEOUT', 'the peer has not answered TCP within 10 s', remedy));
-  });
-  const dialled = dial().then(
-    (socket): DialOutcome => {
-      if (late) socket.destroy();
-      else socket.setNoDelay(true);
-      return { kind: 'dialled', socket };
-    },
-    (cause: unknown): DialOutcome => {
-      const reason = cause instanceof Error ? cause.message : String(cause);
-      return failure(
-        'CONNECT',
-        'WEFT_HBONE_DIAL',
-        `cannot connect to the peer: ${reason}`,
-        'see whether the agent of its node runs',
-        cause,
-      );
-    },
-  );
-  const outcome = await Promise.race([dialled, timeout]);
-  cancelTimer();
-  return outcome;
+/** What came of dialling a peer, as its tunnels' users are told. */
+export function dialOutcome(dialled: Dialled): DialOutcome {
+  switch (dialled.kind) {
+    case 'open':
+      return { kind: 'dialled', stream: dialled.stream };
+    case 'deadline': {
+      const remedy = 'see whether a firewall or NetworkPolicy lets TCP to port 15008 through';
+      return failure('NETWORK_POLICY', 'WEFT_HBONE_DIAL_TIMEOUT', 'the peer has not answered TCP within 10 s', remedy);
+    }
+    case 'refused':
+      return cannotConnect(dialled.code);
+    case 'failed':
+      return cannotConnect(dialled.error.message, dialled.error);
+    default:
+      return dialled satisfies never;
+  }
+}
+
+function cannotConnect(reason: string, cause?: Error): ConnectFailure {
+  const remedy = 'see whether the agent of its node runs';
+  return failure('CONNECT', 'WEFT_HBONE_DIAL', `cannot connect to the peer: ${reason}`, remedy, cause);
 }

@@ -1,19 +1,22 @@
-import type net from 'node:net';
 import { formatAddress, type IpAddress } from '#model/address/ip.ts';
+import type { Dialled } from '#model/effects/byte-stream.ts';
 import type { Clock, Random } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
 import type { Mishaps } from '#model/effects/mishaps.ts';
 import { type Credentials, formatIdentity, type Identity } from '#model/identity/identity.ts';
 import type { TunnelRequest, TunnelTarget } from '#model/path/reach.ts';
 import { TUNNEL } from '#model/settings/tunnels.ts';
-import { type ConnectFailure, clientHandshake, dialWithin, failure } from '#platform/hbone/client-handshake.ts';
-import { type OpenTunnel, PooledConnection } from '#platform/hbone/pooled-connection.ts';
+import { type ConnectFailure, clientHandshake, dialOutcome, failure } from '#platform/hbone/client-handshake.ts';
+import { PooledConnection } from '#platform/hbone/pooled-connection.ts';
+import { TlsContexts } from '#platform/hbone/tls-contexts.ts';
+import type { Io } from '#platform/io/io.ts';
 import type { TunnelOutcome, TunnelPool } from '#protocol/hbone/transport.ts';
 
 /** What a pool needs of the outside. */
 export type ClientPoolEffects = {
-  /** A connected TCP socket, made in the network namespace of the workload that this pool serves. */
-  dial(address: IpAddress, port: number): Promise<net.Socket>;
+  io: Io;
+  /** TCP from the network namespace of the workload that this pool serves, within TUNNEL.handshakeTimeoutMs. */
+  dial(address: IpAddress, port: number): Promise<Dialled>;
   /** The current certificate of an identity; a renewed one is a new object. */
   credentials(identity: Identity): Promise<Credentials>;
   clock: Clock;
@@ -27,14 +30,8 @@ type Entry = { connections: Set<PooledConnection>; connecting: Promise<ConnectFa
 
 type Lease = { kind: 'leased'; connection: PooledConnection } | ConnectFailure;
 
-/** A TunnelPool that can also cut single tunnels. */
-export type HboneClientPool = TunnelPool & {
-  /** Resets the open tunnels that `predicate` picks, with `error` for their users; returns how many. */
-  dropWhere(predicate: (tunnel: OpenTunnel) => boolean, error: Error): number;
-};
-
 /** HBONE connections of one workload, shared per source identity, destination identities and address. */
-export function createClientPool(effects: ClientPoolEffects): HboneClientPool {
+export function createClientPool(effects: ClientPoolEffects): TunnelPool {
   return new ClientPool(effects);
 }
 
@@ -47,8 +44,9 @@ function isReplaced(used: Credentials, current: Credentials): boolean {
   return used !== current && used.notBeforeMs <= current.notBeforeMs;
 }
 
-class ClientPool implements HboneClientPool {
+class ClientPool implements TunnelPool {
   readonly #effects: ClientPoolEffects;
+  readonly #contexts: TlsContexts;
   readonly #entries = new Map<string, Entry>();
   /** All connections that are not closed yet, retired ones included. */
   readonly #alive = new Set<PooledConnection>();
@@ -56,6 +54,7 @@ class ClientPool implements HboneClientPool {
 
   constructor(effects: ClientPoolEffects) {
     this.#effects = effects;
+    this.#contexts = new TlsContexts(effects.io);
   }
 
   async open(target: TunnelTarget, request: TunnelRequest): Promise<TunnelOutcome> {
@@ -91,12 +90,6 @@ class ClientPool implements HboneClientPool {
     }
   }
 
-  dropWhere(predicate: (tunnel: OpenTunnel) => boolean, error: Error): number {
-    let dropped = 0;
-    for (const connection of this.#alive) dropped += connection.dropWhere(predicate, error);
-    return dropped;
-  }
-
   async #credentials(source: Identity): Promise<Credentials | ConnectFailure> {
     try {
       return await this.#effects.credentials(source);
@@ -130,19 +123,19 @@ class ClientPool implements HboneClientPool {
   }
 
   async #connect(key: string, entry: Entry, target: TunnelTarget, credentials: Credentials): Promise<ConnectFailure | null> {
-    const { dial, clock, random, log, mishaps } = this.#effects;
-    const dialled = await dialWithin(() => dial(target.address, target.port), clock);
+    const { io, dial, clock, random, log, mishaps } = this.#effects;
+    const dialled = dialOutcome(await dial(target.address, target.port));
     if (dialled.kind === 'failed') return dialled;
-    const secured = await clientHandshake(dialled.socket, credentials, target.peers, clock);
+    const secured = await clientHandshake(dialled.stream, credentials, target.peers, { io, contexts: this.#contexts });
     if (secured.kind === 'failed') return secured;
-    const { socket, peer } = secured;
+    const { stream, peer } = secured;
     const closed = (error: Error | null) => {
       this.#alive.delete(connection);
       this.#retire(key, connection);
       if (error !== null)
         log.info({ 'dst.identity': formatIdentity(peer), 'dst.addr': target.address, err: error }, 'HBONE connection lost');
     };
-    const connection = new PooledConnection({ socket, target, credentials, peer, clock, random, mishaps, closed });
+    const connection = new PooledConnection({ stream, credentials, peer, clock, random, mishaps, closed });
     // Before it can be used: `close` has to find it, too.
     this.#alive.add(connection);
     const failed = await this.#settle(connection);

@@ -3,7 +3,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import http2 from 'node:http2';
 import { type Duplex, Readable } from 'node:stream';
 import { type TestContext, test } from 'node:test';
-import { tlsOptions } from '#platform/hbone/tls-context.ts';
+import { asDuplex } from '#protocol/stream/duplex.ts';
 import {
   answerOf,
   connectHttp2,
@@ -16,6 +16,7 @@ import {
   readAll,
   startTestClient,
   startTestServer,
+  tlsOptions,
   until,
 } from './peers.testing.ts';
 
@@ -147,7 +148,7 @@ test('a foreign client that cancels is an ECONNRESET for the owner of the tunnel
   const codes: unknown[] = [];
   const { port } = await startTestServer(t, {
     credentials: async () => cart,
-    onTunnel: (tunnel) => void tunnel.accept('').on('error', (error) => codes.push(Reflect.get(error, 'code'))),
+    onTunnel: (tunnel) => void asDuplex(tunnel.accept('')).on('error', (error) => codes.push(Reflect.get(error, 'code'))),
   });
   const stream = connectStream(connectHttp2(t, port, web));
   await answerOf(stream);

@@ -5,6 +5,7 @@ import type { Duplex } from 'node:stream';
 import type { TestContext } from 'node:test';
 import tls from 'node:tls';
 import { parseIp } from '#model/address/ip.ts';
+import type { Dialled } from '#model/effects/byte-stream.ts';
 import type { Clock } from '#model/effects/clock.ts';
 import { type Log, SILENT_LOG } from '#model/effects/log.ts';
 import { type Mishaps, SILENT_MISHAPS } from '#model/effects/mishaps.ts';
@@ -13,12 +14,14 @@ import { Doorkeeper, type DoorOptions } from '#model/guard/doorkeeper.ts';
 import type { Credentials, Identity } from '#model/identity/identity.ts';
 import type { TunnelRequest, TunnelTarget } from '#model/path/reach.ts';
 import type { CloseCause } from '#model/telemetry/close-cause.ts';
+import { NodeIo, notOpen } from '#platform/io/node/node-io.ts';
 import { SteppedClock } from '#platform/stepped-clock.testing.ts';
-import type { InboundTunnel, TunnelOutcome } from '#protocol/hbone/transport.ts';
-import { createClientPool, type HboneClientPool } from './client-pool.ts';
+import { HBONE_CIPHER_SUITES } from '#protocol/hbone/settings.ts';
+import type { InboundTunnel, TunnelOutcome, TunnelPool } from '#protocol/hbone/transport.ts';
+import { asDuplex } from '#protocol/stream/duplex.ts';
+import { createClientPool } from './client-pool.ts';
 import { createHboneServer, type HboneServer } from './server.ts';
 import { createTestCa, type TestCa } from './test-ca.testing.ts';
-import { tlsOptions } from './tls-context.ts';
 
 /** The identity of most test clients. */
 export const WEB = 'spiffe://td.local/ns/shop/sa/web';
@@ -72,7 +75,9 @@ export type TestServerOptions = {
 export async function startTestServer(t: TestContext, options: TestServerOptions): Promise<TestServer> {
   const { clock = new SteppedClock() } = options;
   const door = new Doorkeeper({ limits: DOOR_LIMITS, clock, isKnown: () => false, ...options.door });
+  const io = new NodeIo(clock, SILENT_MISHAPS);
   const server = createHboneServer({
+    io,
     trustDomain: 'td.local',
     log: SILENT_LOG,
     mishaps: SILENT_MISHAPS,
@@ -83,7 +88,7 @@ export async function startTestServer(t: TestContext, options: TestServerOptions
   const accepted: net.Socket[] = [];
   const listener = net.createServer({ allowHalfOpen: true, pauseOnConnect: true }, (socket) => {
     accepted.push(socket);
-    server.handle(socket);
+    server.handle(io.adopt(socket));
   });
   const port = await listenOnLoopback(t, listener);
   t.after(() => server.close());
@@ -115,7 +120,7 @@ export async function dialLoopback(port: number): Promise<net.Socket> {
 
 /** A pool, the TCP sockets it has dialled, and targets on loopback. */
 export type TestClient = {
-  pool: HboneClientPool;
+  pool: TunnelPool;
   dialled: net.Socket[];
   target(port: number, overrides?: Partial<TunnelTarget>): TunnelTarget;
 };
@@ -134,12 +139,17 @@ export type TestClientOptions = {
 export function startTestClient(t: TestContext, options: TestClientOptions): TestClient {
   const { source, peer, clock = new SteppedClock(), credentials = async () => source, dial: dialPort = dialLoopback } = options;
   const dialled: net.Socket[] = [];
-  const dial = async (_address: string, port: number) => {
-    const socket = await dialPort(port);
-    dialled.push(socket);
-    return socket;
+  const io = new NodeIo(clock, SILENT_MISHAPS);
+  const dial = async (_address: string, port: number): Promise<Dialled> => {
+    try {
+      const socket = await dialPort(port);
+      dialled.push(socket);
+      return { kind: 'open', stream: io.adopt(socket) };
+    } catch (error) {
+      return notOpen(error);
+    }
   };
-  const pool = createClientPool({ dial, credentials, clock, random: () => 0, log: SILENT_LOG, mishaps: SILENT_MISHAPS });
+  const pool = createClientPool({ io, dial, credentials, clock, random: () => 0, log: SILENT_LOG, mishaps: SILENT_MISHAPS });
   t.after(() => pool.close(true));
   const target = (port: number, overrides: Partial<TunnelTarget> = {}): TunnelTarget => ({
     source: source.identity,
@@ -149,6 +159,18 @@ export function startTestClient(t: TestContext, options: TestClientOptions): Tes
     ...overrides,
   });
   return { pool, dialled, target };
+}
+
+/** What both sides of HBONE demand of TLS, for clients and servers that are not ours. */
+export function tlsOptions(credentials: Credentials): tls.SecureContextOptions {
+  return {
+    key: credentials.privateKeyPem,
+    cert: credentials.chainPem,
+    ca: [...credentials.rootsPem],
+    minVersion: 'TLSv1.3',
+    maxVersion: 'TLSv1.3',
+    ciphers: HBONE_CIPHER_SUITES.join(':'),
+  };
 }
 
 /** A TLS client of our server without HTTP/2 of its own. */
@@ -196,13 +218,13 @@ export function answerOf(stream: http2.ClientHttp2Stream): Promise<Answer> {
 
 /** The stream of an open tunnel. Throws when it is not open. */
 export function opened(outcome: TunnelOutcome): Duplex {
-  if (outcome.kind === 'open') return outcome.stream;
+  if (outcome.kind === 'open') return asDuplex(outcome.stream);
   throw outcome.kind === 'failed' ? outcome.error : new Error(`refused with ${outcome.status}`);
 }
 
 /** An owner of tunnels that sends back what it receives. */
 export function echo(tunnel: InboundTunnel): void {
-  const stream = tunnel.accept('service.name=cart');
+  const stream = asDuplex(tunnel.accept('service.name=cart'));
   stream.pipe(stream);
 }
 

@@ -1,31 +1,26 @@
-import type { TLSSocket } from 'node:tls';
+import type { ByteStream } from '#model/effects/byte-stream.ts';
 import type { Cancel, Clock, Random } from '#model/effects/clock.ts';
 import type { Mishaps } from '#model/effects/mishaps.ts';
 import type { Credentials, Identity } from '#model/identity/identity.ts';
-import type { TunnelRequest, TunnelTarget } from '#model/path/reach.ts';
+import type { TunnelRequest } from '#model/path/reach.ts';
 import { TUNNEL } from '#model/settings/tunnels.ts';
 import { failure } from '#platform/hbone/client-handshake.ts';
 import { HboneConnection } from '#platform/hbone/connection.ts';
-import type { TunnelStream } from '#platform/hbone/tunnel-stream.ts';
 import { connectHeaders, readResponse, TUNNEL_STATUS } from '#protocol/hbone/headers.ts';
 import { HBONE_CLIENT_SETTINGS } from '#protocol/hbone/settings.ts';
 import type { TunnelOutcome } from '#protocol/hbone/transport.ts';
 import { ERROR_CODE, errorCodeName } from '#protocol/http/v2/constants.ts';
-import type { Header } from '#protocol/http/v2/field.ts';
+import type { Header } from '#protocol/http/v2/hpack-table.ts';
 import type { Http2Stream } from '#protocol/http/v2/stream.ts';
 
 const IDLE_SPREAD = 0.1;
 
-/** A tunnel that is open. */
-export type OpenTunnel = { target: TunnelTarget; authority: string; peer: Identity };
-
 /** `retry`: the request was not served here, another connection may serve it. `error` if there is none. */
 export type TunnelAttempt = TunnelOutcome | { kind: 'retry'; error: Error };
 
-/** A secured socket, what it was opened for and as whom. */
+/** A secured connection, and as whom it was opened. */
 export type PooledConnectionOptions = {
-  socket: TLSSocket;
-  target: TunnelTarget;
+  stream: ByteStream;
   credentials: Credentials;
   peer: Identity;
   clock: Clock;
@@ -40,7 +35,6 @@ export class PooledConnection {
   readonly credentials: Credentials;
   readonly #options: PooledConnectionOptions;
   readonly #connection: HboneConnection;
-  readonly #tunnels = new Map<OpenTunnel, TunnelStream>();
   readonly #ready = Promise.withResolvers<Error | null>();
   #reserved = 0;
   #served = false;
@@ -51,7 +45,7 @@ export class PooledConnection {
   constructor(options: PooledConnectionOptions) {
     this.#options = options;
     this.credentials = options.credentials;
-    this.#connection = new HboneConnection(options.socket, {
+    this.#connection = new HboneConnection(options.stream, {
       role: 'client',
       settings: HBONE_CLIENT_SETTINGS,
       clock: options.clock,
@@ -75,7 +69,7 @@ export class PooledConnection {
 
   /** Takes a place for one tunnel, to be used by `open`; false when there is none (B16). */
   reserve(): boolean {
-    const limit = Math.min(TUNNEL.streamsPerConnectionMax, this.#connection.http2.peer.concurrentStreamsMax);
+    const limit = Math.min(TUNNEL.streamsPerConnectionMax, this.#connection.http2.peerStreamsMax);
     if (this.#retired || this.#load() >= limit) return false;
     this.#reserved++;
     this.#cancelIdle();
@@ -95,8 +89,8 @@ export class PooledConnection {
       stream?.reset(ERROR_CODE.cancel);
     });
     const handler = {
-      response: (headers: readonly Header[] | null) => {
-        const attempt = stream === null ? null : this.#onResponse(stream, request, headers ?? []);
+      response: (headers: readonly Header[]) => {
+        const attempt = stream === null ? null : this.#onResponse(stream, headers);
         if (attempt !== null) settle(attempt);
       },
       data() {},
@@ -125,18 +119,11 @@ export class PooledConnection {
     this.#connection.destroy(error);
   }
 
-  /** Resets the tunnels that `predicate` picks; returns how many. */
-  dropWhere(predicate: (tunnel: OpenTunnel) => boolean, error: Error): number {
-    const dropped = [...this.#tunnels].filter(([tunnel]) => predicate(tunnel));
-    for (const [, stream] of dropped) stream.destroy(error);
-    return dropped.length;
-  }
-
   #load(): number {
     return this.#connection.http2.streams + this.#reserved;
   }
 
-  #onResponse(stream: Http2Stream, request: TunnelRequest, headers: readonly Header[]): TunnelAttempt | null {
+  #onResponse(stream: Http2Stream, headers: readonly Header[]): TunnelAttempt | null {
     const answer = readResponse(headers);
     // Interim answers (1xx) say nothing.
     if (answer !== null && answer.status < 200) return null;
@@ -145,13 +132,9 @@ export class PooledConnection {
       return answer === null ? noAnswer('the answer to the CONNECT is malformed') : { kind: 'refused', status: answer.status };
     }
     this.#served = true;
-    const { target, peer } = this.#options;
-    const tunnel: OpenTunnel = { target, authority: request.authority, peer };
-    const duplex = this.#connection.tunnel(stream);
-    stream.handler = duplex.handler;
-    this.#tunnels.set(tunnel, duplex);
-    duplex.once('close', () => this.#tunnels.delete(tunnel));
-    return { kind: 'open', stream: duplex, peer, baggage: answer.baggage };
+    const bytes = this.#connection.tunnel(stream);
+    stream.handler = bytes.handler;
+    return { kind: 'open', stream: bytes, peer: this.#options.peer, baggage: answer.baggage };
   }
 
   #onReset(errorCode: number, unprocessed: boolean): TunnelAttempt {
@@ -164,7 +147,7 @@ export class PooledConnection {
   #onLoadChange(): void {
     this.#cancelIdle();
     if (this.#load() > 0 || this.#gone) return;
-    if (this.#retired) this.#connection.end(null);
+    if (this.#retired) this.#connection.finish(null);
     else this.#cancelIdle = this.#options.clock.after(idleMs(this.#options.random), () => this.retire());
   }
 

@@ -1,32 +1,24 @@
-import type net from 'node:net';
-import type { Duplex } from 'node:stream';
-import type { TLSSocket } from 'node:tls';
 import type { IpAddress } from '#model/address/ip.ts';
+import type { ByteStream } from '#model/effects/byte-stream.ts';
 import type { Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
 import type { Mishaps } from '#model/effects/mishaps.ts';
 import type { Identity } from '#model/identity/identity.ts';
 import { HboneConnection } from '#platform/hbone/connection.ts';
-import type { TunnelStream } from '#platform/hbone/tunnel-stream.ts';
+import type { Tunnel } from '#platform/hbone/tunnel.ts';
 import { readConnect, responseHeaders, TUNNEL_STATUS } from '#protocol/hbone/headers.ts';
 import { HBONE_SERVER_SETTINGS } from '#protocol/hbone/settings.ts';
 import type { InboundTunnel } from '#protocol/hbone/transport.ts';
 import { ERROR_CODE, Http2Error } from '#protocol/http/v2/constants.ts';
-import type { Header } from '#protocol/http/v2/field.ts';
-import type { StreamHandler } from '#protocol/http/v2/roles.ts';
-import type { Http2Stream } from '#protocol/http/v2/stream.ts';
-
-/** Where an accepted socket leads. */
-export type SocketEnds = { remoteAddress: IpAddress; remotePort: number; localAddress: IpAddress };
+import type { Header } from '#protocol/http/v2/hpack-table.ts';
+import type { Http2Stream, StreamHandler } from '#protocol/http/v2/stream.ts';
 
 /** One established connection, for status pages; `tunnels` counts open streams. */
 export type SessionInfo = { peer: Identity; remoteAddress: IpAddress; remotePort: number; tunnels: number };
 
-/** A secured socket, who is at its other end, and who answers its tunnels. */
+/** A secured connection, who is at its other end, and who answers its tunnels. */
 export type ServerSessionOptions = {
-  raw: net.Socket;
-  socket: TLSSocket;
-  ends: SocketEnds;
+  stream: ByteStream;
   peer: Identity;
   clock: Clock;
   log: Log;
@@ -39,7 +31,6 @@ export type ServerSessionOptions = {
 
 /** One established connection of a client. */
 export type ServerSession = {
-  raw: net.Socket;
   info(): SessionInfo;
   /** No new tunnels; closes when the last has ended. */
   retire(): void;
@@ -49,15 +40,16 @@ export type ServerSession = {
 /** Of a stream that is answered already: what still comes on it is nobody's. */
 const REFUSED: StreamHandler = { response() {}, data() {}, end() {}, reset() {}, writable() {} };
 
-/** Serves HTTP/2 on a secured socket until it closes; our settings go out at once. */
+/** Serves HTTP/2 on a secured connection until it closes; our settings go out at once. */
 export function startSession(options: ServerSessionOptions): ServerSession {
-  const { socket, ends, peer, clock, log, mishaps } = options;
+  const { stream: bytes, peer, clock, log, mishaps } = options;
+  const { remote } = bytes;
   let retired = false;
   // A retired session ends with its last tunnel, which may be now.
   const endIfUnused = () => {
-    if (retired && connection.http2.streams === 0) connection.end(null);
+    if (retired && connection.http2.streams === 0) connection.finish(null);
   };
-  const connection: HboneConnection = new HboneConnection(socket, {
+  const connection: HboneConnection = new HboneConnection(bytes, {
     role: 'server',
     settings: HBONE_SERVER_SETTINGS,
     clock,
@@ -70,18 +62,17 @@ export function startSession(options: ServerSessionOptions): ServerSession {
       closed: (error) => {
         if (error instanceof Http2Error)
           log.warn(
-            { 'src.addr': ends.remoteAddress, cause: 'protocol-error', err: error },
+            { 'src.addr': remote.ip, cause: 'protocol-error', err: error },
             'HBONE connection ended: its peer broke the rules',
           );
-        else if (error !== null) log.debug({ 'src.addr': ends.remoteAddress, err: error }, 'HBONE connection closed');
+        else if (error !== null) log.debug({ 'src.addr': remote.ip, err: error }, 'HBONE connection closed');
         options.closed();
       },
     },
   });
   connection.start();
   return {
-    raw: options.raw,
-    info: () => ({ peer, remoteAddress: ends.remoteAddress, remotePort: ends.remotePort, tunnels: connection.http2.streams }),
+    info: () => ({ peer, remoteAddress: remote.ip, remotePort: remote.port, tunnels: connection.http2.streams }),
     retire: () => {
       retired = true;
       connection.retire('the node proxy is being replaced');
@@ -109,13 +100,15 @@ function openTunnel(
     refuse(stream, TUNNEL_STATUS.badRequest, ended);
     return REFUSED;
   }
-  const duplex = connection.tunnel(stream);
-  const tunnel = new PendingTunnel(stream, duplex);
+  const bytes = connection.tunnel(stream);
+  const tunnel = new PendingTunnel(stream, bytes);
   const { authority, baggage, forwarded, traceparent } = request;
   const inbound: InboundTunnel = {
     authority,
     peer: options.peer,
-    ...options.ends,
+    remoteAddress: connection.remote.ip,
+    remotePort: connection.remote.port,
+    localAddress: connection.local.ip,
     baggage,
     forwarded,
     traceparent,
@@ -124,7 +117,7 @@ function openTunnel(
   };
   // The owner dials the app meanwhile; bytes that the client sends before the answer wait in the stream's window.
   runOwner(options, inbound).catch((error: unknown) => options.mishaps.report('tunnel', error));
-  return duplex.handler;
+  return bytes.handler;
 }
 
 async function runOwner(options: ServerSessionOptions, tunnel: InboundTunnel): Promise<void> {
@@ -140,18 +133,18 @@ async function runOwner(options: ServerSessionOptions, tunnel: InboundTunnel): P
 /** A CONNECT that is answered once: later answers are ignored. */
 class PendingTunnel {
   readonly #stream: Http2Stream;
-  readonly #duplex: TunnelStream;
+  readonly #bytes: Tunnel;
   #answered = false;
 
-  constructor(stream: Http2Stream, duplex: TunnelStream) {
+  constructor(stream: Http2Stream, bytes: Tunnel) {
     this.#stream = stream;
-    this.#duplex = duplex;
+    this.#bytes = bytes;
   }
 
-  accept(responseBaggage: string): Duplex {
+  accept(responseBaggage: string): ByteStream {
     if (!this.#answered) this.#stream.sendHeaders(responseHeaders(TUNNEL_STATUS.open, responseBaggage), false);
     this.#answered = true;
-    return this.#duplex;
+    return this.#bytes;
   }
 
   refuse(status: number): void {
@@ -159,7 +152,7 @@ class PendingTunnel {
     this.#answered = true;
     refuse(this.#stream, status, this.#stream.remoteEnded);
     // Its bytes will not be read: they must not go on filling the connection's window.
-    this.#duplex.destroy();
+    this.#bytes.reset();
   }
 }
 

@@ -1,21 +1,22 @@
-import type net from 'node:net';
-import type { TLSSocket } from 'node:tls';
-import { formatAddress, tryParseIp } from '#model/address/ip.ts';
+import { formatAddress } from '#model/address/ip.ts';
+import type { ByteStream } from '#model/effects/byte-stream.ts';
 import type { Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
 import type { Mishaps } from '#model/effects/mishaps.ts';
 import type { Doorkeeper, Waiting } from '#model/guard/doorkeeper.ts';
-import type { Credentials, Identity } from '#model/identity/identity.ts';
+import type { Credentials } from '#model/identity/identity.ts';
 import { TUNNEL } from '#model/settings/tunnels.ts';
 import { type CloseCause, DOOR_CAUSES, type DoorCause } from '#model/telemetry/close-cause.ts';
-import { type ServerSession, type SessionInfo, type SocketEnds, startSession } from '#platform/hbone/server-session.ts';
-import { TlsAcceptor } from '#platform/hbone/tls-acceptor.ts';
-import { HBONE_ALPN } from '#protocol/hbone/settings.ts';
+import { whyNot } from '#platform/hbone/client-handshake.ts';
+import { type ServerSession, type SessionInfo, startSession } from '#platform/hbone/server-session.ts';
+import { TlsContexts, verifiedPeer } from '#platform/hbone/tls-contexts.ts';
+import type { Io } from '#platform/io/io.ts';
 import type { InboundTunnel } from '#protocol/hbone/transport.ts';
-import { peerIdentities, verifyClient } from '#protocol/identity/spiffe.ts';
+import { verifyClient } from '#protocol/identity/spiffe.ts';
 
 /** Who the server is and who answers its tunnels. */
 export type HboneServerOptions = {
+  io: Io;
   /** The server's current certificate; asked for each connection, so a renewed one is used at once. */
   credentials: () => Promise<Credentials>;
   /** Clients must have an identity of this trust domain (B3). */
@@ -33,10 +34,10 @@ export type HboneServerOptions = {
   mishaps: Mishaps;
 };
 
-/** A running server; sockets are handed to it. */
+/** A running server; accepted streams are handed to it. */
 export type HboneServer = {
-  /** Serves HBONE on an accepted TCP socket, which it owns from here on. */
-  handle(socket: net.Socket): void;
+  /** Serves HBONE on an accepted TCP stream, which it owns from here on. */
+  handle(stream: ByteStream): void;
   /** Takes no new connections and tunnels; resolves when the last tunnel has ended or was cut after `deadlineMs` (B55). */
   drain(deadlineMs: number): Promise<void>;
   /** Cuts everything. */
@@ -50,64 +51,52 @@ export function createHboneServer(options: HboneServerOptions): HboneServer {
   return new Server(options);
 }
 
-function endsOf(socket: net.Socket): SocketEnds | null {
-  const remoteAddress = tryParseIp(socket.remoteAddress ?? '');
-  const localAddress = tryParseIp(socket.localAddress ?? '');
-  if (remoteAddress === null || localAddress === null || socket.remotePort === undefined) return null;
-  return { remoteAddress, remotePort: socket.remotePort, localAddress };
-}
+/** A connection whose peer has not shown yet that it speaks HBONE, and how it is ended now. */
+type Unproved = { readonly stream: ByteStream; cut(): void };
 
 class Server implements HboneServer {
   readonly #options: HboneServerOptions;
-  readonly #acceptor: TlsAcceptor;
-  readonly #raw = new Set<net.Socket>();
+  readonly #contexts: TlsContexts;
+  /** Those that are no sessions yet. */
+  readonly #raw = new Set<ByteStream>();
   readonly #sessions = new Set<ServerSession>();
   #closing = false;
   #onEmpty: () => void = () => {};
 
   constructor(options: HboneServerOptions) {
     this.#options = options;
-    this.#acceptor = new TlsAcceptor();
+    this.#contexts = new TlsContexts(options.io);
   }
 
-  handle(socket: net.Socket): void {
-    const ends = endsOf(socket);
-    const full = this.#raw.size >= TUNNEL.sessionsMax;
+  handle(stream: ByteStream): void {
+    const connections = this.#raw.size + this.#sessions.size;
+    const full = connections >= TUNNEL.sessionsMax;
     if (full) {
-      this.#options.log.warn(
-        { cause: 'too-many', connections: this.#raw.size },
-        'HBONE connection refused: too many connections',
-      );
+      this.#options.log.warn({ cause: 'too-many', connections }, 'HBONE connection refused: too many connections');
       this.#options.onRefused?.('too-many');
     }
-    if (ends === null || full || this.#closing) {
-      socket.on('error', () => {}); // it is refused: how it ends is of no interest
-      socket.destroy();
-      return;
-    }
+    if (full || this.#closing) return void stream.reset();
     let isTurnedAway = false;
-    const waiting = this.#options.door.enter(ends.remoteAddress, (cause) => {
+    const entry: Unproved = { stream, cut: () => stream.reset() };
+    const waiting = this.#options.door.enter(stream.remote.ip, (cause) => {
       isTurnedAway = true;
-      this.#turnAway(socket, ends, cause);
+      entry.cut();
+      this.#tellTurnedAway(stream, cause);
     });
     if (waiting === null) {
-      this.#turnAway(socket, ends, 'too-fast');
+      stream.reset();
+      this.#tellTurnedAway(stream, 'too-fast');
       return;
     }
-    this.#raw.add(socket);
-    socket.once('close', () => {
-      this.#raw.delete(socket);
+    this.#raw.add(stream);
+    this.#serve(entry, waiting).catch((error: unknown) => {
+      this.#raw.delete(stream);
       waiting.ended();
-    });
-    this.#serve(socket, ends, waiting).catch((error: unknown) => {
+      stream.reset();
       if (isTurnedAway) return; // and told
-      waiting.ended();
-      socket.destroy();
       this.#options.onRefused?.('handshake-failed');
-      this.#options.log.warn(
-        { 'src.addr': formatAddress(ends.remoteAddress, ends.remotePort), cause: 'handshake-failed', err: error },
-        'HBONE connection failed',
-      );
+      const source = formatAddress(stream.remote.ip, stream.remote.port);
+      this.#options.log.warn({ 'src.addr': source, cause: 'handshake-failed', err: error }, 'HBONE connection failed');
     });
   }
 
@@ -120,9 +109,7 @@ class Server implements HboneServer {
       resolve();
     };
     for (const session of this.#sessions) session.retire();
-    // Handshakes that are not finished belong to no tunnel.
-    const established = new Set([...this.#sessions].map((session) => session.raw));
-    for (const raw of this.#raw) if (!established.has(raw)) raw.destroy();
+    for (const raw of this.#raw) raw.reset(); // handshakes that are not finished belong to no tunnel
     if (this.#sessions.size === 0) this.#onEmpty();
     return promise;
   }
@@ -138,38 +125,41 @@ class Server implements HboneServer {
 
   #cut(): void {
     for (const session of this.#sessions) session.destroy();
-    for (const raw of this.#raw) raw.destroy();
+    for (const raw of this.#raw) raw.reset();
   }
 
-  #turnAway(socket: net.Socket, ends: SocketEnds, why: DoorCause): void {
-    socket.on('error', () => {}); // it is turned away: how it ends is of no interest
-    socket.resetAndDestroy();
-    this.#acceptor.abandon(socket);
+  #tellTurnedAway(stream: ByteStream, why: DoorCause): void {
     this.#options.onRefused?.('unproved');
-    const source = formatAddress(ends.remoteAddress, ends.remotePort);
+    const source = formatAddress(stream.remote.ip, stream.remote.port);
     this.#options.log.warn({ 'src.addr': source, cause: 'unproved', why }, `HBONE connection closed: ${DOOR_CAUSES[why]}`);
   }
 
-  async #serve(raw: net.Socket, ends: SocketEnds, waiting: Waiting): Promise<void> {
-    raw.on('error', () => {}); // the TLS socket above it has the same error, once there is one; before that 'close' tells
-    raw.setNoDelay(true);
+  /** Throws what ended it before it was a session. */
+  async #serve(entry: Unproved, waiting: Waiting): Promise<void> {
+    const { clock, log, mishaps, io, trustDomain, place = () => () => {} } = this.#options;
+    const raw = entry.stream;
     const credentials = await this.#options.credentials();
-    if (raw.destroyed || this.#closing) return void raw.destroy();
-    const socket = await this.#acceptor.accept(raw, credentials);
-    const peer = this.#verify(socket);
-    if (this.#closing) return void socket.destroy();
-    const { place = () => () => {} } = this.#options;
-    const leave = place();
-    if (leave === null) return void socket.destroy();
-    raw.once('close', leave);
+    if (raw.isOver || this.#closing) throw new Error('the connection ended before it was secured');
+    // How long it may take is the doorkeeper's to say, who resets it then.
+    const secured = await io.secure(raw, this.#contexts.of('server', credentials), null);
+    if (secured.kind !== 'open') throw new Error(whyNot(secured));
+    this.#raw.delete(raw);
+    const { stream } = secured;
+    const verdict = verifiedPeer(stream, (names) => verifyClient(names, trustDomain));
+    const leave = verdict.kind === 'rejected' || this.#closing ? null : place();
+    if (leave === null) stream.reset();
+    if (verdict.kind === 'rejected') throw new Error(verdict.reason);
+    if (leave === null) return waiting.ended(); // which is told already
+    stream.onOver(() => {
+      leave();
+      waiting.ended();
+    });
     const session = startSession({
-      raw,
-      socket,
-      ends,
-      peer,
-      clock: this.#options.clock,
-      log: this.#options.log,
-      mishaps: this.#options.mishaps,
+      stream,
+      peer: verdict.peer,
+      clock,
+      log,
+      mishaps,
       onTunnel: (tunnel) => this.#options.onTunnel(tunnel),
       ready: () => waiting.proved(),
       closed: () => {
@@ -178,13 +168,6 @@ class Server implements HboneServer {
       },
     });
     this.#sessions.add(session);
-  }
-
-  /** The peer's identity. Throws when it is not one that this server accepts. */
-  #verify(socket: TLSSocket): Identity {
-    if (socket.alpnProtocol !== HBONE_ALPN) throw new Error('the client did not ask for HTTP/2 (ALPN h2)');
-    const verdict = verifyClient(peerIdentities(socket.getPeerX509Certificate()?.subjectAltName), this.#options.trustDomain);
-    if (verdict.kind === 'rejected') throw new Error(verdict.reason);
-    return verdict.peer;
+    entry.cut = () => session.destroy();
   }
 }

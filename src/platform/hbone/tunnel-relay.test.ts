@@ -3,13 +3,14 @@ import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import net from 'node:net';
 import { type TestContext, test } from 'node:test';
-import type { RelayResult } from '#model/effects/relay.ts';
-import { relay } from '#platform/relay/relay.ts';
+import { SILENT_MISHAPS } from '#model/effects/mishaps.ts';
+import { systemClock } from '#platform/clock.ts';
+import { NodeIo } from '#platform/io/node/node-io.ts';
+import { type RelayResult, relayed } from '#protocol/stream/relay.ts';
 import {
   createTestIdentities,
   dialLoopback,
   listenOnLoopback,
-  opened,
   REQUEST,
   readAll,
   startTestClient,
@@ -31,6 +32,8 @@ type Way = {
   results: Record<'near' | 'far', RelayResult[]>;
 };
 
+const io = new NodeIo(systemClock, SILENT_MISHAPS);
+
 async function openWay(t: TestContext): Promise<Way> {
   const results = { near: [] as RelayResult[], far: [] as RelayResult[] };
   const arrivals: ((socket: net.Socket) => void)[] = [];
@@ -40,11 +43,12 @@ async function openWay(t: TestContext): Promise<Way> {
   );
   const { port } = await startTestServer(t, {
     credentials: async () => cart,
-    onTunnel: async (tunnel) => void results.far.push(await relay(tunnel.accept(''), await dialLoopback(appPort))),
+    onTunnel: async (tunnel) => void results.far.push(await relayed(tunnel.accept(''), io.adopt(await dialLoopback(appPort)))),
   });
   const { pool, target } = startTestClient(t, { source: web, peer: cart });
   const agent = net.createServer({ allowHalfOpen: true, pauseOnConnect: true }, async (socket) => {
-    results.near.push(await relay(socket, opened(await pool.open(target(port), REQUEST))));
+    const outcome = await pool.open(target(port), REQUEST);
+    if (outcome.kind === 'open') results.near.push(await relayed(io.adopt(socket), outcome.stream));
   });
   const agentPort = await listenOnLoopback(t, agent);
   const connect = async (): Promise<[net.Socket, net.Socket]> => {

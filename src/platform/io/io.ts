@@ -57,8 +57,8 @@ export type Io = {
   /** Errors: WEFT_TLS with OpenSSL's reason: a chain, key or root that cannot be used. */
   tlsContext(options: TlsOptions): TlsContext;
   /**
-   * Takes over a stream of `listen` or `connect` from which nothing was read. `deadlineMs`: for the whole handshake. A `reset` of
-   * the stream meanwhile ends it: `gone`.
+   * Takes over a stream of `listen` or `connect` from which nothing was read. `deadlineMs`: for the whole handshake; null:
+   * its caller has one. A `reset` of the stream meanwhile ends it: `gone`.
    */
-  secure(stream: ByteStream, context: TlsContext, deadlineMs: number): Promise<Secured>;
+  secure(stream: ByteStream, context: TlsContext, deadlineMs: number | null): Promise<Secured>;
 };

@@ -1,7 +1,7 @@
 import type net from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { RELAY } from '#model/settings/tunnels.ts';
-import { readDirectly } from '#platform/relay/direct-read.ts';
+import { readDirectly } from '#platform/io/node/direct-read.ts';
 import { passCopied, READ_AREA, READ_BUFFER, READ_START } from '#platform/relay/read-buffer.ts';
 import type { EndReader, RelayEnd } from '#platform/relay/relay-end.ts';
 

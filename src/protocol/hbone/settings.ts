@@ -3,6 +3,9 @@ import type { Http2Settings } from '#protocol/http/v2/settings.ts';
 
 /** TLS 1.3 suites, in order of preference. */
 export const HBONE_CIPHER_SUITES: readonly string[] = ['TLS_AES_256_GCM_SHA384', 'TLS_AES_128_GCM_SHA256'];
+
+/** Key agreements, the preferred first: post-quantum where both sides have it (draft-ietf-tls-ecdhe-mlkem, RFC 8446 4.2.7). */
+export const HBONE_GROUPS: readonly string[] = ['X25519MLKEM768', 'X25519', 'P-256'];
 export const HBONE_ALPN = 'h2';
 
 const WINDOWS = {

@@ -1,12 +1,12 @@
-import type { Duplex } from 'node:stream';
 import type { IpAddress } from '#model/address/ip.ts';
+import type { ByteStream } from '#model/effects/byte-stream.ts';
 import type { Identity } from '#model/identity/identity.ts';
 import type { TunnelRequest, TunnelTarget } from '#model/path/reach.ts';
 import type { ResponseFlag } from '#model/telemetry/close-cause.ts';
 
 /** What came of opening a tunnel. */
 export type TunnelOutcome =
-  | { kind: 'open'; stream: Duplex; peer: Identity; baggage: string }
+  | { kind: 'open'; stream: ByteStream; peer: Identity; baggage: string }
   /** The peer answered the CONNECT with another status than 200. */
   | { kind: 'refused'; status: number }
   | { kind: 'failed'; flag: ResponseFlag; error: Error };
@@ -32,7 +32,7 @@ export type InboundTunnel = {
   forwarded: string;
   traceparent: string;
   /** Answers 200 and hands over the byte stream. */
-  accept(responseBaggage: string): Duplex;
+  accept(responseBaggage: string): ByteStream;
   /** Answers `status` with END_STREAM and no body. */
   refuse(status: number): void;
 };

@@ -4,7 +4,9 @@ import net from 'node:net';
 import test, { type TestContext } from 'node:test';
 import { parseIp } from '#model/address/ip.ts';
 import type { Log } from '#model/effects/log.ts';
+import { SILENT_MISHAPS } from '#model/effects/mishaps.ts';
 import { Meters } from '#model/telemetry/meters.ts';
+import { NodeStream } from '#platform/io/node/node-stream.ts';
 import type { InboundTunnel } from '#protocol/hbone/transport.ts';
 import { rawClient, startApp } from '#waypoint/clients.testing.ts';
 import { type Attest, acceptLocal, acceptTunnel, type Door } from '#waypoint/listener/accept.ts';
@@ -42,7 +44,11 @@ function aTunnel(change: Partial<InboundTunnel>) {
     traceparent: '',
     accept: () => {
       answers.push('accepted');
-      return new net.Socket();
+      return new NodeStream(
+        new net.Socket(),
+        { remote: { ip: parseIp('10.0.0.7'), port: 4_000 }, local: { ip: parseIp('10.0.0.99'), port: 15_008 } },
+        SILENT_MISHAPS,
+      );
     },
     refuse: (status) => void answers.push(status),
     ...change,

@@ -4,6 +4,7 @@ import type { Log } from '#model/effects/log.ts';
 import type { Identity } from '#model/identity/identity.ts';
 import { forwardedClient } from '#protocol/hbone/headers.ts';
 import type { InboundTunnel } from '#protocol/hbone/transport.ts';
+import { asDuplex } from '#protocol/stream/duplex.ts';
 import { refusalRecord } from '#waypoint/connection/report.ts';
 import type { Waypoint } from '#waypoint/waypoint.ts';
 
@@ -38,7 +39,7 @@ export function acceptTunnel(door: Door, tunnel: InboundTunnel, log: Log): void 
     return;
   }
   const client = forwardedClient(tunnel.forwarded, remoteAddress) ?? { ip: remoteAddress, port: remotePort };
-  const stream = tunnel.accept('');
+  const stream = asDuplex(tunnel.accept(''));
   door.accept({ stream, peer, peerAddress: client.ip, peerPort: client.port, dialled: admission.dialled });
 }
 

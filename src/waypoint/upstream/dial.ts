@@ -3,6 +3,7 @@ import { openingOf, reachOf, type Tunnel } from '#model/path/reach.ts';
 import { TUNNEL } from '#model/settings/tunnels.ts';
 import { describeTunnelStatus } from '#protocol/hbone/headers.ts';
 import type { UpstreamProblem } from '#protocol/http/message.ts';
+import { asDuplex } from '#protocol/stream/duplex.ts';
 import type { ClientInfo, WaypointEffects } from '#waypoint/self/effects.ts';
 import { callerOf, type WaypointSelf } from '#waypoint/self/self.ts';
 import type { UpstreamEndpoint } from '#waypoint/state/kept.ts';
@@ -66,7 +67,7 @@ async function openTunnel(
   const outcome = await effects.tunnels.open(target, request);
   switch (outcome.kind) {
     case 'open':
-      return { kind: 'open', stream: outcome.stream };
+      return { kind: 'open', stream: asDuplex(outcome.stream) };
     case 'refused':
       return failed('connect-failure', refusal(outcome.status));
     case 'failed':

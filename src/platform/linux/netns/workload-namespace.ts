@@ -1,12 +1,12 @@
 import { createSocket } from 'node:dgram';
 import { closeSync, openSync } from 'node:fs';
-import { createServer, type Server, Socket, type SocketConstructorOpts } from 'node:net';
 import { familyOf, formatAddress, type IpAddress } from '#model/address/ip.ts';
-import { guard, type Mishaps } from '#model/effects/mishaps.ts';
+import type { ByteStream, Dialled, Endpoint } from '#model/effects/byte-stream.ts';
+import type { Mishaps } from '#model/effects/mishaps.ts';
 import { WeftError } from '#model/error.ts';
 import type { Flow } from '#model/kernel/maps.ts';
-import { TUNNEL } from '#model/settings/tunnels.ts';
 import type { DatapathMaps } from '#platform/bpf/pins.ts';
+import type { Io, Listener } from '#platform/io/io.ts';
 import { answerDatagrams } from './answer-datagrams.ts';
 import { destroySocket } from './destroy-socket.ts';
 import { listConnections, type NamespaceConnections } from './list-connections.ts';
@@ -20,7 +20,6 @@ export type NamespaceMaps = Pick<DatapathMaps, 'ownSockets' | 'listeners' | 'pee
 
 /** Something that listens until it is closed. */
 export type Listening = { close(): void };
-type Address = { ip: IpAddress; port: number };
 
 /**
  * Makes sockets inside one workload's network namespace and marks each by file descriptor, so that the
@@ -33,10 +32,11 @@ export class WorkloadNamespace {
   /** Dials to apps whose client is written down, by their own end. */
   readonly #presented = new Map<string, { forget(): void }>();
   readonly #maps: NamespaceMaps;
+  readonly #io: Io;
   readonly #mishaps: Mishaps;
 
   /** Errors: WEFT_NETNS when the namespace cannot be opened. */
-  constructor(netnsPath: string, maps: NamespaceMaps, mishaps: Mishaps) {
+  constructor(netnsPath: string, maps: NamespaceMaps, { io, mishaps }: { io: Io; mishaps: Mishaps }) {
     try {
       this.#fd = openSync(netnsPath, 'r');
     } catch (cause) {
@@ -47,21 +47,21 @@ export class WorkloadNamespace {
     }
     this.netnsCookie = namespaceCookie(this.#fd);
     this.#maps = maps;
+    this.#io = io;
     this.#mishaps = mishaps;
   }
 
-  async listen(port: number, onConnection: (socket: Socket) => void): Promise<Listening> {
-    const { server } = await this.#listen(port, onConnection);
-    return { close: () => server.close() };
+  listen(port: number, onConnection: (stream: ByteStream) => void): Listening {
+    return this.#listen(port, onConnection);
   }
 
-  async listenPlaintext(port: number, id: number, onConnection: (socket: Socket) => void): Promise<Listening> {
-    const { server, fd } = await this.#listen(port, onConnection);
-    this.#maps.listeners.set(id, BigInt(fd)); // only a listening socket may enter the map
-    return { close: () => server.close() };
+  listenPlaintext(port: number, id: number, onConnection: (stream: ByteStream) => void): Listening {
+    const listener = this.#listen(port, onConnection);
+    this.#maps.listeners.set(id, BigInt(listener.fd)); // only a listening socket may enter the map
+    return listener;
   }
 
-  async listenDatagrams(port: number, onQuery: (query: Buffer, peer: Address) => Promise<Buffer | null>): Promise<Listening> {
+  async listenDatagrams(port: number, onQuery: (query: Buffer, peer: Endpoint) => Promise<Buffer | null>): Promise<Listening> {
     const { fd } = udpSocketIn(this.#place, port);
     const socket = createSocket('udp6');
     await new Promise<void>((resolve, reject) => {
@@ -72,13 +72,13 @@ export class WorkloadNamespace {
     return { close: answerDatagrams(socket, { answer: onQuery, dropped: (error) => this.#mishaps.report('datagram', error) }) };
   }
 
-  async dial(ip: IpAddress, port: number, timeoutMs: number): Promise<Socket> {
+  async dial(ip: IpAddress, port: number, deadlineMs: number): Promise<Dialled> {
     const fd = unboundTcpSocketIn(this.#openFd, familyOf(ip));
     this.#mark(fd);
-    return connectFd(fd, ip, port, timeoutMs);
+    return this.#io.connect(fd, { ip, port }, deadlineMs);
   }
 
-  async dialApp(ip: IpAddress, port: number, client: Address, timeoutMs: number): Promise<Socket> {
+  async dialApp(ip: IpAddress, port: number, client: Endpoint, deadlineMs: number): Promise<Dialled> {
     const bound = tcpSocketIn(this.#place, ip);
     const key = { netnsCookie: this.netnsCookie, ip: bound.ip, port: bound.port };
     const end = formatAddress(bound.ip, bound.port);
@@ -92,12 +92,10 @@ export class WorkloadNamespace {
     };
     this.#maps.peers.set(key, client); // before the connect
     this.#presented.set(end, mine);
-    try {
-      return (await connectFd(bound.fd, ip, port, timeoutMs)).once('close', forget);
-    } catch (error) {
-      forget();
-      throw error;
-    }
+    const dialled = await this.#io.connect(bound.fd, { ip, port }, deadlineMs);
+    if (dialled.kind === 'open') dialled.stream.onOver(forget);
+    else forget();
+    return dialled;
   }
 
   destroyFlow(flow: Tuple, inbound: boolean, socketCookie?: bigint): boolean {
@@ -137,56 +135,7 @@ export class WorkloadNamespace {
     this.#maps.ownSockets.set(fd, 1);
   }
 
-  async #listen(port: number, onConnection: (socket: Socket) => void): Promise<{ server: Server; fd: number }> {
-    const { fd } = tcpListenerIn(this.#place, port);
-    const accept = (socket: Socket): void =>
-      guard(
-        this.#mishaps,
-        'accept',
-        () => onConnection(socket),
-        () => socket.destroy(),
-      );
-    const server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true }, accept);
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', reject);
-      server.listen({ fd, backlog: TUNNEL.acceptBacklogMax }, resolve);
-    });
-    // Without a listener one connection that could not be accepted (no descriptor left) would end the agent.
-    server.on('error', (error) => this.#mishaps.report('accept', error));
-    return { server, fd };
+  #listen(port: number, onConnection: (stream: ByteStream) => void): Listener {
+    return this.#io.listen(tcpListenerIn(this.#place, port).fd, onConnection);
   }
-}
-
-/**
- * Connects a socket that was made elsewhere (in a namespace, marked, bound) and hands it to Node.
- * Rejects with the socket error, or ETIMEDOUT after `timeoutMs`. Owns the fd from here on.
- */
-export function connectFd(fd: number, ip: IpAddress, port: number, timeoutMs: number): Promise<Socket> {
-  // manualStart keeps the constructor from reading a socket that is not connected yet; it is not in the typings.
-  const options: SocketConstructorOpts & { manualStart: boolean } = { fd, allowHalfOpen: true, manualStart: true };
-  let socket: Socket;
-  try {
-    socket = new Socket(options);
-  } catch (error) {
-    closeSync(fd);
-    return Promise.reject(error);
-  }
-  socket.setNoDelay(true);
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => {
-      socket.destroy(Object.assign(new Error(`connect ETIMEDOUT ${ip}:${port}`), { code: 'ETIMEDOUT' }));
-    }, timeoutMs);
-    const fail = (error: Error): void => {
-      clearTimeout(timer);
-      reject(error);
-    };
-    socket.once('error', fail);
-    socket.connect({ host: ip, port }, () => {
-      clearTimeout(timer);
-      // It may break before its user listens: that shows when he writes or reads, and must not be nobody's.
-      socket.off('error', fail).on('error', () => {});
-      socket.setKeepAlive(true, TUNNEL.tcpKeepAliveMs);
-      resolve(socket);
-    });
-  });
 }

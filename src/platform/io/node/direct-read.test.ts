@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import net from 'node:net';
 import { test } from 'node:test';
-import { readDirectly } from '#platform/relay/direct-read.ts';
+import { readDirectly } from '#platform/io/node/direct-read.ts';
 
 async function acceptedPair(): Promise<[client: net.Socket, accepted: net.Socket, listener: net.Server]> {
   const listener = net.createServer({ pauseOnConnect: true, allowHalfOpen: true }).listen(0, '127.0.0.1');
