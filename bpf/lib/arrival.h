@@ -38,7 +38,7 @@ static __always_inline struct weft_flow lookup_flow(struct bpf_sk_lookup *ctx)
 }
 
 /* The SYN is answered with a reset, as from a closed port: the peer hears at once. */
-static __always_inline int refuse_arrival(const struct weft_flow *flow, __u32 source_id, __u32 destination_id,
+static __noinline int refuse_arrival(const struct weft_flow *flow, __u32 source_id, __u32 destination_id,
 					  enum weft_reason reason)
 {
 	struct weft_event event = {
@@ -56,7 +56,7 @@ static __always_inline int refuse_arrival(const struct weft_flow *flow, __u32 so
 
 /* As refuse_arrival for what may be a segment rather than a SYN, which this hook cannot see: what two ends that knew one
  * another still had on the way when one of them was aborted is counted, and not told. */
-static __always_inline int refuse_unattested(const struct weft_flow *flow, __u32 source_id, __u32 destination_id,
+static __noinline int refuse_unattested(const struct weft_flow *flow, __u32 source_id, __u32 destination_id,
 					     const struct weft_config *config)
 {
 	struct weft_flow reverse = { .source_port = flow->destination_port, .destination_port = flow->source_port };
@@ -72,7 +72,7 @@ static __always_inline int refuse_unattested(const struct weft_flow *flow, __u32
 
 /* Hands the connection to the agent's plaintext listener, original address intact; without an agent it is refused.
  * The agent looks for the attestation first, so this is no way to become a peer without identity. */
-static __always_inline int to_plaintext_listener(struct bpf_sk_lookup *ctx, const struct weft_flow *flow,
+static __noinline int to_plaintext_listener(struct bpf_sk_lookup *ctx, const struct weft_flow *flow,
 						 __u32 source_id, __u32 id)
 {
 	struct bpf_sock *listener = bpf_map_lookup_elem(&listeners, &id);
@@ -90,7 +90,7 @@ static __always_inline int to_plaintext_listener(struct bpf_sk_lookup *ctx, cons
 
 /* Plain text from a peer without identity: to the app where nothing restricts it or the cached verdict of this port
  * allows it, refused where that verdict denies it, and to the agent otherwise. */
-static __always_inline int arrival_in_clear(struct bpf_sk_lookup *ctx, const struct weft_flow *flow,
+static __noinline int arrival_in_clear(struct bpf_sk_lookup *ctx, const struct weft_flow *flow,
 					    const struct weft_address *address, const struct weft_config *config)
 {
 	enum cached_verdict verdict = plaintext_verdict(address, flow->destination_port, config->generation);
@@ -159,7 +159,7 @@ static __always_inline int arrival_attested(struct bpf_sk_lookup *ctx, const str
 }
 
 /* No attestation: from outside the mesh, or from a workload of this node that got around its hooks. */
-static __always_inline int arrival_unattested(struct bpf_sk_lookup *ctx, const struct weft_flow *flow,
+static __noinline int arrival_unattested(struct bpf_sk_lookup *ctx, const struct weft_flow *flow,
 					      const struct weft_workload *own, const struct weft_config *config)
 {
 	const struct weft_address *address = address_of(&flow->destination);

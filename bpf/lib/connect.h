@@ -104,7 +104,7 @@ static __always_inline enum dial_path path_of(struct dial *dial)
 	return path == PATH_REFUSE && is_address_probe(dial) ? path_of_probe(dial) : path;
 }
 
-static __always_inline int refuse(struct dial *dial, enum weft_reason reason)
+static __noinline int refuse(struct dial *dial, enum weft_reason reason)
 {
 	struct weft_event event = {
 		.time_ns = bpf_ktime_get_ns(),

@@ -116,12 +116,16 @@ static __always_inline void flow_closes(struct bpf_sock_ops *ctx, struct weft_so
 {
 	struct weft_flow flow = ops_flow(ctx, netns_cookie, 0);
 	__u64 socket_cookie = bpf_get_socket_cookie(ctx);
+	int carried = kept->flags & WEFT_SOCKET_CARRIED;
 
 	give_back_share(kept);
+	if (carried) { /* by the agent, which may not have taken its record: nothing else was recorded */
+		bpf_map_delete_elem(&captured, &flow);
+		return;
+	}
 	bpf_map_delete_elem(&flows, &socket_cookie);
 	if (!kept->source_id)
-		return; /* an accepted connection: nothing else was recorded */
-	bpf_map_delete_elem(&captured, &flow);
+		return; /* an accepted connection */
 	flow.netns_cookie = 0;
 	if (from == TCP_ESTABLISHED || from == TCP_FIN_WAIT1 || from == TCP_CLOSE_WAIT) {
 		/* Aborted. What its peer has sent meanwhile is no attack: the arrival hook knows it by this record, which
@@ -136,7 +140,7 @@ static __always_inline void flow_closes(struct bpf_sock_ops *ctx, struct weft_so
 }
 
 /* A socket from before these maps ends: the agent may have written it down among the live ones. */
-static __always_inline void flow_forgotten(struct bpf_sock_ops *ctx, __u32 op)
+static __noinline void flow_forgotten(struct bpf_sock_ops *ctx, __u32 op)
 {
 	__u64 socket_cookie = bpf_get_socket_cookie(ctx);
 
@@ -154,7 +158,7 @@ static __always_inline struct weft_socket *accepted_socket(struct bpf_sock_ops *
 }
 
 /* What was let in without a record could be closed by nobody: the agent is told to cut it, now. */
-static __always_inline void forgotten(const struct weft_flow *flow, __u32 destination_id)
+static __noinline void forgotten(const struct weft_flow *flow, __u32 destination_id)
 {
 	struct weft_event event = {
 		.time_ns = bpf_ktime_get_ns(),
@@ -171,7 +175,7 @@ static __always_inline void forgotten(const struct weft_flow *flow, __u32 destin
 /* Plain text that was let in at its SYN, which is too late to refuse it here. Its last ACK is the peer's to delay, and a
  * full backlog delays it too: what policy has come to deny meanwhile is counted, and the agent, which watches the count,
  * looks at all of them again. */
-static __always_inline void plaintext_arrives(struct bpf_sock_ops *ctx, struct weft_flow *flow, __u64 netns_cookie)
+static __noinline void plaintext_arrives(struct bpf_sock_ops *ctx, struct weft_flow *flow, __u64 netns_cookie)
 {
 	const struct weft_address *address = address_of(&flow->destination);
 	const struct weft_config *config = the_config();
