@@ -31,15 +31,17 @@ describe('the end of a workload', () => {
   const isEnrolled = async ({ app }: Dialler): Promise<boolean> =>
     (await mesh.status('alpha')).enrolled.some(({ name }) => name === app.name);
   /** Leaves copies behind that end by SIGKILL alone; everything that lives in its namespace then. */
-  const orphaned = async (doomed: Dialler): Promise<number[]> => {
+  const orphaned = async (doomed: Dialler, ends = true): Promise<number[]> => {
     const before = processesInNetns(`/proc/${doomed.app.pid}/ns/net`);
-    doomed.leaveOrphans();
+    if (ends) doomed.leaveOrphans();
+    else doomed.startCopies();
     await sleep(RUN_MS / 2);
     return [...new Set([...before, ...processesInNetns(`/proc/${doomed.app.pid}/ns/net`)])];
   };
-  const end = async (doomed: Dialler, how: (doomed: Dialler) => unknown): Promise<void> => {
+  /** `ends`: so does the command by itself, a moment later. */
+  const end = async (doomed: Dialler, how: (doomed: Dialler) => unknown, ends = true): Promise<void> => {
     await sleep(RUN_MS);
-    const pids = await orphaned(doomed);
+    const pids = await orphaned(doomed, ends);
     assert.ok(pids.length >= 3, 'the parent and two children');
     await how(doomed);
     await waitUntil(`end of ${doomed.app.name}`, GONE_MS, async () => !(await isEnrolled(doomed)));
@@ -75,12 +77,16 @@ describe('the end of a workload', () => {
         end(ends, () => {}),
         end(stopped, () => alpha().stop('attacks', 'stopped')),
         end(terminated, ({ app }) => app.child.signal('SIGTERM')),
-        end(killed, async ({ app }) => {
-          app.child.signal('SIGKILL');
-          await sleep(RUN_MS);
-          assert.ok(await isEnrolled(killed), 'its children are as enrolled as it was');
-          await alpha().stop('attacks', 'killed');
-        }),
+        end(
+          killed,
+          async ({ app }) => {
+            app.child.signal('SIGKILL');
+            await sleep(RUN_MS);
+            assert.ok(await isEnrolled(killed), 'its children are as enrolled as it was');
+            await alpha().stop('attacks', 'killed');
+          },
+          false,
+        ),
       ]);
     });
     assert.deepEqual(inClear(report), []);

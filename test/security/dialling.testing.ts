@@ -29,6 +29,8 @@ export type Dialler = {
   held(): Promise<number>;
   /** It ends, and leaves copies of itself that do not end by themselves. */
   leaveOrphans(): void;
+  /** Starts the same copies, and stays. */
+  startCopies(): void;
 };
 
 /** Speaks to a dialler. */
@@ -38,6 +40,7 @@ export function diallerOf(app: App): Dialler {
     epoch: async () => (await ask<{ epoch: Tally[] }>(app.child, 'epoch', 'epoch')).epoch,
     hold: (most) => app.child.write(`hold ${most}`),
     held: async () => (await ask<{ held: number }>(app.child, 'held', 'held')).held,
+    startCopies: () => app.child.write('copies'),
     leaveOrphans: () => app.child.write('orphans'),
   };
 }

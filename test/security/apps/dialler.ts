@@ -2,7 +2,7 @@
  * Dials targets over and over. Arguments: HOST/PORT of each. Commands on standard input:
  * "epoch" prints, for each target, how many dials that began since the last epoch were answered, opened and failed;
  * "hold N" keeps up to N answered connections open from now on, and ticks on them; "held" prints how many of them are open;
- * "orphans" leaves two copies of itself behind, which end by SIGKILL alone, and ends.
+ * "copies" starts two copies of itself, which end by SIGKILL alone; "orphans" does so and ends.
  */
 import { spawn } from 'node:child_process';
 import { connect, type Socket } from 'node:net';
@@ -54,12 +54,11 @@ function dial(at: number): void {
   });
 }
 
-function leaveOrphans(): void {
+function startCopies(): void {
   for (let one = 0; one < 2; one++) {
     const argv = [import.meta.filename, ...targets];
     spawn(process.execPath, argv, { detached: true, stdio: 'ignore', env: { ...process.env, WEFT_ORPHAN: '1' } }).unref();
   }
-  setTimeout(() => process.exit(0), 300);
 }
 
 if (isOrphan) for (const name of ['SIGTERM', 'SIGHUP', 'SIGINT'] as const) process.on(name, () => {});
@@ -71,7 +70,8 @@ if (!isOrphan)
     const [verb, count = '0'] = line.split(' ');
     if (verb === 'hold') holdMax = Number(count);
     if (verb === 'held') console.log(JSON.stringify({ held: held.size }));
-    if (verb === 'orphans') leaveOrphans();
+    if (verb === 'copies' || verb === 'orphans') startCopies();
+    if (verb === 'orphans') setTimeout(() => process.exit(0), 300);
     if (verb !== 'epoch') return;
     console.log(JSON.stringify({ epoch }));
     epoch = targets.map(blank);
