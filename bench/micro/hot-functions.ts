@@ -102,7 +102,7 @@ const reader = new FrameReader(sink, 16_384, false);
 /** What runs for each connection, request, frame or query. */
 export const HOT_FUNCTIONS: readonly HotFunction[] = [
   repeated('HTTP/1.1 request head', () => (parseRequestHead(REQUEST, 0, REQUEST.length, headers).kind === 'ok' ? 1 : 0)),
-  repeated('HPACK header block', () => new HpackDecoder(4096).decode(BLOCK).length),
+  repeated('HPACK header block', () => new HpackDecoder(4096).decode(BLOCK)?.length ?? 0),
   repeated('HTTP/2 DATA and WINDOW_UPDATE frames', () => {
     reader.receive(FRAMES);
     return bytesSeen & 1;

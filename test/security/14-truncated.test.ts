@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import type { Header } from '#protocol/http/v2/hpack-table.ts';
+import type { Header } from '#protocol/http/v2/field.ts';
 import type { App } from '#testbed/lab/app.ts';
 import { waitUntil } from '#testbed/processes/wait.ts';
 import { attackProgram } from './dialling.testing.ts';

@@ -55,6 +55,12 @@ export const HTTP2_SETTINGS = {
     streamWindowBytes: setting(MIB, 'bytes', 'Unread bytes of one stream that a peer may send ahead (docs/rules/waypoint.md).'),
     connectionWindowBytes: setting(16 * MIB, 'bytes', 'The same of one connection.'),
     headerListBytesMax: setting(60 * KIB, 'bytes', 'Decoded bytes of one header list: the same limit as for HTTP/1.'),
+    headBufferBytes: setting(
+      16 * KIB,
+      'bytes',
+      'Where header blocks are written before they leave; one in the process. It doubles.',
+    ),
+    encoderNamesMax: setting(256, 'count', 'Header names of which one connection remembers what they were last sent with.'),
     headerPairsMax: setting(104, 'count', '100 headers and the four pseudo headers of a request.'),
     prematureResetsMax: setting(
       250,

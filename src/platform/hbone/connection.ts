@@ -5,9 +5,11 @@ import { TUNNEL } from '#model/settings/tunnels.ts';
 import { Tunnel, type TunnelCarrier } from '#platform/hbone/tunnel.ts';
 import { Http2Connection } from '#protocol/http/v2/connection.ts';
 import { ERROR_CODE, PING_PAYLOAD_BYTES } from '#protocol/http/v2/constants.ts';
+import type { Http2Events } from '#protocol/http/v2/events.ts';
+import { TUNNEL_FLOODS } from '#protocol/http/v2/flood-guard.ts';
 import { Keepalive } from '#protocol/http/v2/keepalive.ts';
 import type { Http2Settings } from '#protocol/http/v2/settings.ts';
-import type { Http2Events, Http2Stream } from '#protocol/http/v2/stream.ts';
+import type { Http2Stream } from '#protocol/http/v2/stream.ts';
 
 const PING_PAYLOAD = Buffer.alloc(PING_PAYLOAD_BYTES, 'weft');
 const NOTHING = Buffer.alloc(0);
@@ -57,7 +59,8 @@ export class HboneConnection implements StreamReader, TunnelCarrier {
     this.http2 = new Http2Connection({
       role: options.role,
       settings: options.settings,
-      transport: { write: (bytes) => this.#write(bytes), writable: () => !this.#full },
+      transport: { write: (buffer, start, end) => this.#write(buffer, start, end), writable: () => !this.#full },
+      floods: TUNNEL_FLOODS,
       nowMs: () => options.clock.nowMs(),
       events: { ...options.events, pong: () => this.#onPongFrame(), failed: (error) => this.finish(error) },
     });
@@ -151,8 +154,8 @@ export class HboneConnection implements StreamReader, TunnelCarrier {
     this.#onOver();
   }
 
-  #write(bytes: Buffer): void {
-    if (!this.#stream.write(bytes, 0, bytes.length)) this.#full = true;
+  #write(buffer: Buffer, start: number, end: number): void {
+    if (!this.#stream.write(buffer, start, end)) this.#full = true;
   }
 
   #onPongFrame(): void {

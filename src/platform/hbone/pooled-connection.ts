@@ -10,7 +10,7 @@ import { connectHeaders, readResponse, TUNNEL_STATUS } from '#protocol/hbone/hea
 import { HBONE_CLIENT_SETTINGS } from '#protocol/hbone/settings.ts';
 import type { TunnelOutcome } from '#protocol/hbone/transport.ts';
 import { ERROR_CODE, errorCodeName } from '#protocol/http/v2/constants.ts';
-import type { Header } from '#protocol/http/v2/hpack-table.ts';
+import type { Header } from '#protocol/http/v2/field.ts';
 import type { Http2Stream } from '#protocol/http/v2/stream.ts';
 
 const IDLE_SPREAD = 0.1;
@@ -69,7 +69,7 @@ export class PooledConnection {
 
   /** Takes a place for one tunnel, to be used by `open`; false when there is none (B16). */
   reserve(): boolean {
-    const limit = Math.min(TUNNEL.streamsPerConnectionMax, this.#connection.http2.peerStreamsMax);
+    const limit = Math.min(TUNNEL.streamsPerConnectionMax, this.#connection.http2.peer.concurrentStreamsMax);
     if (this.#retired || this.#load() >= limit) return false;
     this.#reserved++;
     this.#cancelIdle();
@@ -89,8 +89,8 @@ export class PooledConnection {
       stream?.reset(ERROR_CODE.cancel);
     });
     const handler = {
-      response: (headers: readonly Header[]) => {
-        const attempt = stream === null ? null : this.#onResponse(stream, headers);
+      response: (headers: readonly Header[] | null) => {
+        const attempt = stream === null ? null : this.#onResponse(stream, headers ?? []);
         if (attempt !== null) settle(attempt);
       },
       data() {},

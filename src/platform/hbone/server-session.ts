@@ -10,8 +10,9 @@ import { readConnect, responseHeaders, TUNNEL_STATUS } from '#protocol/hbone/hea
 import { HBONE_SERVER_SETTINGS } from '#protocol/hbone/settings.ts';
 import type { InboundTunnel } from '#protocol/hbone/transport.ts';
 import { ERROR_CODE, Http2Error } from '#protocol/http/v2/constants.ts';
-import type { Header } from '#protocol/http/v2/hpack-table.ts';
-import type { Http2Stream, StreamHandler } from '#protocol/http/v2/stream.ts';
+import type { Header } from '#protocol/http/v2/field.ts';
+import type { StreamHandler } from '#protocol/http/v2/roles.ts';
+import type { Http2Stream } from '#protocol/http/v2/stream.ts';
 
 /** One established connection, for status pages; `tunnels` counts open streams. */
 export type SessionInfo = { peer: Identity; remoteAddress: IpAddress; remotePort: number; tunnels: number };

@@ -8,7 +8,8 @@ import {
 import type { Mishaps } from '#model/effects/mishaps.ts';
 import { TUNNEL } from '#model/settings/tunnels.ts';
 import { ERROR_CODE, errorCodeName } from '#protocol/http/v2/constants.ts';
-import type { Http2Stream, StreamHandler } from '#protocol/http/v2/stream.ts';
+import type { StreamHandler } from '#protocol/http/v2/roles.ts';
+import type { Http2Stream } from '#protocol/http/v2/stream.ts';
 
 /** Bytes that have no room for a frame's head in front are copied to here first. */
 const COPY_BUFFER = Buffer.allocUnsafeSlow(HEADROOM_BYTES + TUNNEL.copyBytes);

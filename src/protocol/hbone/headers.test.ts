@@ -8,7 +8,7 @@ import {
   readResponse,
   responseHeaders,
 } from '#protocol/hbone/headers.ts';
-import type { Header } from '#protocol/http/v2/hpack-table.ts';
+import type { Header } from '#protocol/http/v2/field.ts';
 
 const request = {
   authority: '10.0.0.2:80',

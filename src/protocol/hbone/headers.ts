@@ -1,6 +1,6 @@
 import { type IpAddress, splitHostPort, tryParseIp } from '#model/address/ip.ts';
 import type { TunnelRequest } from '#model/path/reach.ts';
-import type { Header } from '#protocol/http/v2/hpack-table.ts';
+import type { Header } from '#protocol/http/v2/field.ts';
 
 /** `for="ip:port"`, with `;host=` when the client dialled a service (B14). `client` has IPv6 in brackets. */
 export function formatForwarded(client: string, serviceHost: string | null): string {

@@ -4,9 +4,9 @@
  */
 import { createServer, type Socket } from 'node:net';
 import { END_STREAM, FRAME_TYPE, type Frame, frameBytes, framesIn, settingsAndAck } from '#platform/node-http2/frames.testing.ts';
+import type { Header } from '#protocol/http/v2/field.ts';
 import { HpackDecoder } from '#protocol/http/v2/hpack-decoder.ts';
 import { encodeHeaders } from '#protocol/http/v2/hpack-encoder.ts';
-import type { Header } from '#protocol/http/v2/hpack-table.ts';
 
 const END_HEADERS = 4;
 const NO_ERROR = Buffer.alloc(4);
@@ -67,8 +67,8 @@ function serve2(socket: Socket): void {
     const heard = known ?? { path: '', body: '', trailers: [] };
     requests.set(stream, heard);
     if (type === FRAME_TYPE.data) heard.body += payload.toString('latin1');
-    else if (known !== undefined) heard.trailers = decoder.decode(payload);
-    else heard.path = decoder.decode(payload).find(([name]) => name === ':path')?.[1] ?? '';
+    else if (known !== undefined) heard.trailers = decoder.decode(payload) ?? [];
+    else heard.path = (decoder.decode(payload) ?? []).find(([name]) => name === ':path')?.[1] ?? '';
     if ((flags & END_STREAM) === 0) return;
     const frames = answer2(stream, heard).map(frameBytes);
     // The last one by itself: what came before it has reached the client by then.

@@ -158,7 +158,7 @@ test('streams over the limit are refused as unprocessed', () => {
     streams.map(({ near }) => near.events),
     [[], [], [], ['reset 7 unprocessed']],
   );
-  assert.equal(client.connection.peerStreamsMax, 3);
+  assert.equal(client.connection.peer.concurrentStreamsMax, 3);
 });
 
 test('GOAWAY fails what it does not cover, as unprocessed; a final one refuses later streams', () => {

@@ -1,12 +1,15 @@
 import { DEFAULT_WINDOW_BYTES, ERROR_CODE, FLAG, FRAME, Http2Error, STREAM_ID_MAX, WINDOW_BYTES_LIMIT } from './constants.ts';
+import type { Http2Options } from './events.ts';
+import type { Header } from './field.ts';
 import { FloodGuard } from './flood-guard.ts';
-import { FrameReader, readErrorCode, readGoaway, readIncrement, requirePing } from './frame-reader.ts';
+import { demand, FrameReader, readErrorCode, readGoaway, readIncrement, requirePing } from './frame-reader.ts';
 import { goawayFrame, pingFrame, rstStreamFrame, settingsAckFrame, windowUpdateFrame } from './frame-writer.ts';
 import { type HeaderBlock, HeaderBlocks } from './header-blocks.ts';
-import type { Header } from './hpack-table.ts';
-import { ReceiveWindow } from './receive-window.ts';
+import { HpackEncoder } from './hpack-encoder.ts';
+import { ConnectionWindow } from './receive-window.ts';
+import type { StreamHandler, StreamHost, Transport } from './roles.ts';
 import { applySettings, DEFAULT_PEER_SETTINGS, openingBytes, type PeerSettings } from './settings.ts';
-import { type Http2Options, Http2Stream, type StreamHandler, type StreamHost, type Transport } from './stream.ts';
+import { Http2Stream } from './stream.ts';
 
 /**
  * One HTTP/2 connection that carries byte tunnels (RFC 9113 without push and priorities).
@@ -14,15 +17,18 @@ import { type Http2Options, Http2Stream, type StreamHandler, type StreamHost, ty
  */
 export class Http2Connection implements StreamHost {
   readonly transport: Transport;
-  readonly blocked = new Set<Http2Stream>();
+  readonly blocked: StreamHost['blocked'] = new Set();
+  readonly encoder = new HpackEncoder();
+  readonly window: ConnectionWindow;
   sendWindowBytes = DEFAULT_WINDOW_BYTES;
+  /** What the peer has announced. */
+  peer: PeerSettings = DEFAULT_PEER_SETTINGS;
   readonly #options: Http2Options;
   readonly #reader: FrameReader;
   readonly #blocks: HeaderBlocks;
-  readonly #window: ReceiveWindow;
   readonly #floods: FloodGuard;
   readonly #streams = new Map<number, Http2Stream>();
-  #peer: PeerSettings = DEFAULT_PEER_SETTINGS;
+
   #settled = false;
   #lastPeerStreamId = 0;
   #nextStreamId = 1;
@@ -36,20 +42,12 @@ export class Http2Connection implements StreamHost {
     this.transport = options.transport;
     const sink = { data: this.#onData.bind(this), frame: this.#onFrame.bind(this) };
     this.#reader = new FrameReader(sink, settings.frameBytesMax, role === 'server');
-    this.#blocks = new HeaderBlocks(settings.headerListBytesMax);
-    this.#window = new ReceiveWindow(settings.connectionWindowBytes);
-    this.#floods = new FloodGuard(options.nowMs);
-    this.transport.write(openingBytes(role, settings));
-  }
-
-  /** Largest frame the peer takes. */
-  get peerFrameBytesMax(): number {
-    return this.#peer.frameBytesMax;
-  }
-
-  /** Open streams the peer allows us. */
-  get peerStreamsMax(): number {
-    return this.#peer.concurrentStreamsMax;
+    this.#blocks = new HeaderBlocks(settings.headerListBytesMax, settings.headerBlockBytesMax ?? settings.headerListBytesMax);
+    this.window = new ConnectionWindow(settings, (bytes) => {
+      if (!this.#dead) this.#put(windowUpdateFrame(0, bytes));
+    });
+    this.#floods = new FloodGuard(options.nowMs, options.floods);
+    this.#put(openingBytes(role, settings));
   }
 
   /** Number of open streams. */
@@ -70,27 +68,35 @@ export class Http2Connection implements StreamHost {
 
   /** Client only: opens a stream; null when no stream identifier is left. */
   open(headers: readonly Header[], handler: StreamHandler): Http2Stream | null {
-    if (this.#dead || this.#nextStreamId > STREAM_ID_MAX) return null;
-    const stream = this.#addStream(this.#nextStreamId, handler);
-    this.#nextStreamId += 2;
-    stream.sendHeaders(headers, false);
+    const stream = this.#next(handler);
+    stream?.sendHeaders(headers, false);
+    return stream;
+  }
+
+  /** As `open`, for a head that `encoder` has just put into BLOCK. */
+  openWithBlock(ended: boolean, handler: StreamHandler): Http2Stream | null {
+    const stream = this.#next(handler);
+    stream?.sendBlock(ended, true);
     return stream;
   }
 
   /** The transport can take more bytes. */
   drained(): void {
-    if (this.blocked.size > 0) this.#flushBlocked();
+    if (this.blocked.size === 0) return;
+    const waiting = [...this.blocked];
+    this.blocked.clear();
+    for (const stream of waiting) stream.flush();
   }
 
   /** `payload` is eight bytes; `pong` follows. */
   ping(payload: Uint8Array): void {
-    if (!this.#dead) this.transport.write(pingFrame(payload, false));
+    if (!this.#dead) this.#put(pingFrame(payload, false));
   }
 
   /** Announces the end: `final` names the last stream that we will serve, else all that are on their way still count. */
   goaway(errorCode: number, reason: string, final: boolean): void {
     this.#refusing ||= final;
-    if (!this.#dead) this.transport.write(goawayFrame(final ? this.#lastPeerStreamId : STREAM_ID_MAX, errorCode, reason));
+    if (!this.#dead) this.#put(goawayFrame(final ? this.#lastPeerStreamId : STREAM_ID_MAX, errorCode, reason));
   }
 
   /** The transport is gone: every stream is reset. */
@@ -99,47 +105,45 @@ export class Http2Connection implements StreamHost {
     for (const stream of [...this.#streams.values()]) stream.receiveReset(ERROR_CODE.connectError, false);
   }
 
-  giveBack(bytes: number): void {
-    const announced = this.#window.giveBack(bytes);
-    if (announced > 0 && !this.#dead) this.transport.write(windowUpdateFrame(0, announced));
-  }
-
-  closed(stream: Http2Stream): void {
+  closed(stream: { readonly id: number }): void {
     if (this.#streams.delete(stream.id)) this.#options.events.streamClosed();
   }
 
+  #put(frame: Buffer): void {
+    this.transport.write(frame, 0, frame.length);
+  }
+
+  #next(handler: StreamHandler): Http2Stream | null {
+    if (this.#dead || this.#nextStreamId > STREAM_ID_MAX) return null;
+    this.#nextStreamId += 2;
+    return this.#addStream(this.#nextStreamId - 2, handler);
+  }
+
   #addStream(id: number, handler: StreamHandler): Http2Stream {
-    const stream = new Http2Stream(id, this, handler, this.#peer.initialWindowBytes, this.#options.settings.streamWindowBytes);
+    const stream = new Http2Stream(id, this, handler, this.peer.initialWindowBytes, this.#options.settings.streamWindowBytes);
     this.#streams.set(id, stream);
     return stream;
   }
 
   #fail(error: Http2Error): void {
-    this.transport.write(goawayFrame(this.#lastPeerStreamId, error.http2Code, error.message));
+    this.#put(goawayFrame(this.#lastPeerStreamId, error.http2Code, error.message));
     this.lost();
     this.#options.events.failed(error);
   }
 
-  #flushBlocked(): void {
-    const waiting = [...this.blocked];
-    this.blocked.clear();
-    for (const stream of waiting) stream.flush();
-  }
-
   #onData(streamId: number, chunk: Buffer, flowBytes: number, ended: boolean): void {
     demand(!this.#blocks.open, ERROR_CODE.protocolError, INTERRUPTED);
-    demand(this.#window.spend(flowBytes), ERROR_CODE.flowControlError, 'the peer overran the connection window');
+    demand(this.window.arrived(flowBytes), ERROR_CODE.flowControlError, 'the peer overran the connection window');
     if (flowBytes === 0 && !ended) this.#floods.count('empty');
     const stream = this.#streams.get(streamId);
     if (stream === undefined) {
       this.#requireKnown(streamId);
-      this.giveBack(flowBytes);
+      this.window.taken(flowBytes);
       return;
     }
     const errorCode = stream.receive(chunk, flowBytes, ended);
     if (errorCode === 0) return;
-    this.transport.write(rstStreamFrame(streamId, errorCode));
-    stream.receiveReset(errorCode, false);
+    this.#cut(stream, errorCode);
   }
 
   #onFrame(type: number, flags: number, streamId: number, payload: Buffer): void {
@@ -178,13 +182,13 @@ export class Http2Connection implements StreamHost {
   #onHeaderBlock(block: HeaderBlock | null): void {
     if (block === null) return;
     const stream = this.#streams.get(block.streamId);
+    const { role, events } = this.#options;
+    demand(block.fields !== null || events.tooLarge !== undefined, ERROR_CODE.enhanceYourCalm, 'header list too large');
     if (stream !== undefined) {
-      // A server sees only trailers here; a client its response, then trailers.
-      if (this.#options.role === 'client') stream.handler.response(block.headers, block.ended);
-      if (block.ended) stream.receiveEnd();
+      this.#onFurtherBlock(stream, block);
       return;
     }
-    if (this.#options.role === 'client' || block.streamId <= this.#lastPeerStreamId) {
+    if (role === 'client' || block.streamId <= this.#lastPeerStreamId) {
       this.#requireKnown(block.streamId);
       return;
     }
@@ -192,12 +196,29 @@ export class Http2Connection implements StreamHost {
     this.#lastPeerStreamId = block.streamId;
     if (this.#refusing || this.#streams.size >= this.#options.settings.concurrentStreamsMax) {
       this.#floods.count('reset');
-      this.transport.write(rstStreamFrame(block.streamId, ERROR_CODE.refusedStream));
+      this.#put(rstStreamFrame(block.streamId, ERROR_CODE.refusedStream));
       return;
     }
     const opened = this.#addStream(block.streamId, IGNORE);
-    opened.handler = this.#options.events.request(opened, block.headers, block.ended);
+    if (block.fields !== null) opened.handler = events.request(opened, block.fields, block.ended);
+    else opened.handler = events.tooLarge?.(opened) ?? IGNORE;
     if (block.ended) opened.receiveEnd();
+  }
+
+  /** A client's response, then trailers; a server sees only trailers here. */
+  #onFurtherBlock(stream: Http2Stream, { fields, ended }: HeaderBlock): void {
+    if (stream.remoteEnded) {
+      this.#cut(stream, ERROR_CODE.streamClosed);
+      return;
+    }
+    stream.handler.response(fields, ended);
+    if (ended) stream.receiveEnd();
+  }
+
+  /** Resets a stream over a fault of the peer. */
+  #cut(stream: Http2Stream, errorCode: number): void {
+    this.#put(rstStreamFrame(stream.id, errorCode));
+    stream.receiveReset(errorCode, false);
   }
 
   #onReset(streamId: number, payload: Buffer): void {
@@ -213,13 +234,14 @@ export class Http2Connection implements StreamHost {
     demand(streamId === 0, ERROR_CODE.protocolError, 'SETTINGS on a stream');
     if ((flags & FLAG.ack) !== 0) return;
     this.#floods.count('control');
-    const before = this.#peer;
-    this.#peer = applySettings(before, payload);
-    const wider = this.#peer.initialWindowBytes - before.initialWindowBytes;
+    const before = this.peer;
+    this.peer = applySettings(before, payload);
+    if (this.peer.headerTableBytes !== before.headerTableBytes) this.encoder.limit(this.peer.headerTableBytes);
+    const wider = this.peer.initialWindowBytes - before.initialWindowBytes;
     for (const stream of this.#streams.values()) {
       demand(stream.widen(wider, WINDOW_BYTES_LIMIT), ERROR_CODE.flowControlError, 'a stream window overflows');
     }
-    this.transport.write(settingsAckFrame());
+    this.#put(settingsAckFrame());
     if (!this.#settled) {
       this.#settled = true;
       this.#options.events.ready();
@@ -234,7 +256,7 @@ export class Http2Connection implements StreamHost {
       return;
     }
     this.#floods.count('control');
-    this.transport.write(pingFrame(payload, true));
+    this.#put(pingFrame(payload, true));
   }
 
   #onGoaway(payload: Buffer): void {
@@ -257,8 +279,7 @@ export class Http2Connection implements StreamHost {
     const stream = this.#streams.get(streamId);
     if (stream === undefined) return;
     if (!stream.widen(bytes, WINDOW_BYTES_LIMIT)) {
-      stream.receiveReset(ERROR_CODE.flowControlError, false);
-      this.transport.write(rstStreamFrame(streamId, ERROR_CODE.flowControlError));
+      this.#cut(stream, ERROR_CODE.flowControlError);
     } else if (this.blocked.delete(stream)) stream.flush();
   }
 
@@ -271,9 +292,4 @@ export class Http2Connection implements StreamHost {
 }
 
 const IGNORE: StreamHandler = { response() {}, data() {}, end() {}, reset() {}, writable() {} };
-
 const INTERRUPTED = 'a header block was interrupted';
-
-function demand(kept: boolean, errorCode: number, violation: string): void {
-  if (!kept) throw new Http2Error(errorCode, violation);
-}

@@ -49,6 +49,8 @@ export const FRAME_HEADER_BYTES = 9;
 export const DEFAULT_FRAME_BYTES_MAX = 16_384;
 /** The largest frame the format allows. */
 export const FRAME_BYTES_LIMIT = 0xff_ffff;
+/** The peer's header table until it has said otherwise. */
+export const DEFAULT_TABLE_BYTES = 4_096;
 /** Every window until something else is agreed. */
 export const DEFAULT_WINDOW_BYTES = 65_535;
 /** The largest window the format allows. */

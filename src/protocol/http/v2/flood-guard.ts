@@ -4,6 +4,16 @@ import { ERROR_CODE, Http2Error } from './constants.ts';
 /** What a peer can send that costs us work and it nothing. */
 export type FloodKind = 'reset' | 'control' | 'empty';
 
+/** How many of each in a row, and how fast that allowance comes back. */
+export type FloodLimits = Readonly<Record<FloodKind, { readonly burst: number; readonly perSecond: number }>>;
+
+/** What a peer that carries tunnels may do. */
+export const TUNNEL_FLOODS: FloodLimits = {
+  reset: { burst: TUNNEL.resetBurst, perSecond: TUNNEL.resetsPerSecond },
+  control: { burst: TUNNEL.controlBurst, perSecond: TUNNEL.controlsPerSecond },
+  empty: { burst: TUNNEL.emptyBurst, perSecond: TUNNEL.emptiesPerSecond },
+};
+
 type Bucket = { tokens: number; readonly burst: number; readonly perSecond: number };
 
 /**
@@ -13,13 +23,14 @@ type Bucket = { tokens: number; readonly burst: number; readonly perSecond: numb
 export class FloodGuard {
   readonly #nowMs: () => number;
   #refilledMs: number;
-  readonly #buckets: Record<FloodKind, Bucket> = {
-    reset: { tokens: TUNNEL.resetBurst, burst: TUNNEL.resetBurst, perSecond: TUNNEL.resetsPerSecond },
-    control: { tokens: TUNNEL.controlBurst, burst: TUNNEL.controlBurst, perSecond: TUNNEL.controlsPerSecond },
-    empty: { tokens: TUNNEL.emptyBurst, burst: TUNNEL.emptyBurst, perSecond: TUNNEL.emptiesPerSecond },
-  };
+  readonly #buckets: Record<FloodKind, Bucket>;
 
-  constructor(nowMs: () => number) {
+  constructor(nowMs: () => number, { reset, control, empty }: FloodLimits) {
+    this.#buckets = {
+      reset: { ...reset, tokens: reset.burst },
+      control: { ...control, tokens: control.burst },
+      empty: { ...empty, tokens: empty.burst },
+    };
     this.#nowMs = nowMs;
     this.#refilledMs = nowMs();
   }

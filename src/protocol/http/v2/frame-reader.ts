@@ -156,6 +156,11 @@ function requireBytes(payload: Buffer, bytes: number, frame: string): void {
   if (payload.length !== bytes) throw new Http2Error(ERROR_CODE.frameSizeError, `${frame} is not ${bytes} bytes`);
 }
 
+/** Throws Http2Error unless the rule is kept. */
+export function demand(kept: boolean, errorCode: number, violation: string): void {
+  if (!kept) throw new Http2Error(errorCode, violation);
+}
+
 /** The error code of RST_STREAM. Throws Http2Error, as all of these. */
 export function readErrorCode(payload: Buffer): number {
   requireBytes(payload, 4, 'RST_STREAM');

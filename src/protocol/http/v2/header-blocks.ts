@@ -1,10 +1,10 @@
 import { TUNNEL } from '#model/settings/tunnels.ts';
 import { ERROR_CODE, FLAG, Http2Error } from './constants.ts';
+import type { Field } from './field.ts';
 import { HpackDecoder } from './hpack-decoder.ts';
-import type { Header } from './hpack-table.ts';
 
-/** A whole, decoded header block; `ended` when END_STREAM came with it. */
-export type HeaderBlock = { streamId: number; headers: Header[]; ended: boolean };
+/** A whole, decoded header block; `fields` null: more than the list may hold. `ended` when END_STREAM came with it. */
+export type HeaderBlock = { streamId: number; fields: Field[] | null; ended: boolean };
 
 /** Puts HEADERS and CONTINUATION frames together and decodes them. */
 export class HeaderBlocks {
@@ -12,9 +12,10 @@ export class HeaderBlocks {
   readonly #blockBytesMax: number;
   #open: { streamId: number; ended: boolean; parts: Buffer[]; bytes: number } | null = null;
 
-  constructor(headerListBytesMax: number) {
+  /** What a list may hold, and what a block may have on the wire. */
+  constructor(headerListBytesMax: number, blockBytesMax: number) {
     this.#decoder = new HpackDecoder(headerListBytesMax);
-    this.#blockBytesMax = headerListBytesMax;
+    this.#blockBytesMax = blockBytesMax;
   }
 
   /** True while only CONTINUATION may follow. */
@@ -27,7 +28,11 @@ export class HeaderBlocks {
     const body = stripPadding(flags, payload);
     const fragment = (flags & FLAG.priority) !== 0 ? body.subarray(5) : body;
     if ((flags & FLAG.priority) !== 0 && body.length < 5) throw new Http2Error(ERROR_CODE.frameSizeError, 'HEADERS cut short');
-    this.#open = { streamId, ended: (flags & FLAG.endStream) !== 0, parts: [], bytes: 0 };
+    const ended = (flags & FLAG.endStream) !== 0;
+    // Nearly every block comes in one frame, and is read where it lies.
+    if ((flags & FLAG.endHeaders) !== 0 && fragment.length <= this.#blockBytesMax)
+      return { streamId, ended, fields: this.#decoder.decode(fragment) };
+    this.#open = { streamId, ended, parts: [], bytes: 0 };
     return this.#append(flags, fragment);
   }
 
@@ -47,7 +52,7 @@ export class HeaderBlocks {
     open.parts.push(Buffer.from(fragment));
     if ((flags & FLAG.endHeaders) === 0) return null;
     this.#open = null;
-    return { streamId: open.streamId, ended: open.ended, headers: this.#decoder.decode(Buffer.concat(open.parts)) };
+    return { streamId: open.streamId, ended: open.ended, fields: this.#decoder.decode(Buffer.concat(open.parts)) };
   }
 }
 

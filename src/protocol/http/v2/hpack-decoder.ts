@@ -1,11 +1,13 @@
 import { TUNNEL } from '#model/settings/tunnels.ts';
-import { ERROR_CODE, Http2Error } from './constants.ts';
-import { DynamicTable, fieldBytes, type Header } from './hpack-table.ts';
+import { DEFAULT_TABLE_BYTES, ERROR_CODE, Http2Error } from './constants.ts';
+import { type Field, fieldBytes, fieldOf } from './field.ts';
+import { DynamicTable } from './hpack-table.ts';
 import { decodeHuffman } from './huffman.ts';
 
-/** The dynamic table a peer may use when we announce nothing. Fixed by RFC 9113 6.5.2. */
-const TABLE_BYTES_MAX = 4_096;
+/** The dynamic table a peer may use: we announce nothing. */
+const TABLE_BYTES_MAX = DEFAULT_TABLE_BYTES;
 const INTEGER_MAX = TUNNEL.hpackIntegerMax;
+const NOTHING = Buffer.alloc(0);
 
 function invalid(what: string): Http2Error {
   return new Http2Error(ERROR_CODE.compressionError, `invalid header block: ${what}`);
@@ -18,33 +20,40 @@ function invalid(what: string): Http2Error {
 export class HpackDecoder {
   readonly #table = new DynamicTable(TABLE_BYTES_MAX);
   readonly #listBytesMax: number;
-  #block: Buffer = Buffer.alloc(0);
+  #block: Buffer = NOTHING;
   #at = 0;
+  #end = 0;
 
   /** `listBytesMax` bounds what one block may expand to. */
   constructor(listBytesMax: number) {
     this.#listBytesMax = listBytesMax;
   }
 
-  /** Throws Http2Error (the connection is lost: later blocks could not be read). */
-  decode(block: Buffer): Header[] {
+  /**
+   * The fields of `block[start, end)`; null when they are more than the list may hold: read nevertheless, as later blocks
+   * refer to them. Throws Http2Error (the connection is lost: later blocks could not be read).
+   */
+  decode(block: Buffer, start = 0, end = block.length): Field[] | null {
     this.#block = block;
-    this.#at = 0;
-    const headers: Header[] = [];
+    this.#at = start;
+    this.#end = end;
+    const fields: Field[] = [];
+    let first = true;
     let listBytes = 0;
-    while (this.#at < block.length) {
-      const header = this.#readField(headers.length === 0);
-      if (header === null) continue;
-      listBytes += fieldBytes(...header);
-      if (listBytes > this.#listBytesMax) throw new Http2Error(ERROR_CODE.enhanceYourCalm, 'header list too large');
-      headers.push(header);
+    while (this.#at < end) {
+      const field = this.#readField(first);
+      if (field === null) continue;
+      first = false;
+      listBytes += fieldBytes(field[0], field[1]);
+      if (listBytes <= this.#listBytesMax) fields.push(field);
     }
-    return headers;
+    this.#block = NOTHING;
+    return listBytes <= this.#listBytesMax ? fields : null;
   }
 
   /** The next field; null for a table size update. */
-  #readField(first: boolean): Header | null {
-    const byte = this.#block.readUInt8(this.#at);
+  #readField(first: boolean): Field | null {
+    const byte = this.#block[this.#at] ?? 0;
     if ((byte & 0x80) !== 0) return this.#indexed(this.#readInteger(7));
     if ((byte & 0xe0) === 0x20) {
       if (!first) throw invalid('table size update after a field');
@@ -56,24 +65,24 @@ export class HpackDecoder {
     const remembered = (byte & 0x40) !== 0;
     const index = this.#readInteger(remembered ? 6 : 4);
     const name = index === 0 ? this.#readString() : this.#indexed(index)[0];
-    const header: Header = [name, this.#readString()];
-    if (remembered) this.#table.add(header);
-    return header;
+    const field = fieldOf(name, this.#readString(), (byte & 0xf0) === 0x10);
+    if (remembered) this.#table.add(field);
+    return field;
   }
 
-  #indexed(index: number): Header {
-    const header = this.#table.at(index);
-    if (header === null) throw invalid(`no entry ${index}`);
-    return header;
+  #indexed(index: number): Field {
+    const field = this.#table.at(index);
+    if (field === null) throw invalid(`no entry ${index}`);
+    return field;
   }
 
   #readByte(): number {
-    if (this.#at >= this.#block.length) throw invalid('cut short');
-    return this.#block.readUInt8(this.#at++);
+    if (this.#at >= this.#end) throw invalid('cut short');
+    return this.#block[this.#at++] ?? 0;
   }
 
   #readInteger(prefixBits: number): number {
-    const prefixMax = 2 ** prefixBits - 1;
+    const prefixMax = (1 << prefixBits) - 1;
     let value = this.#readByte() & prefixMax;
     if (value < prefixMax) return value;
     for (let shift = 0; ; shift += 7) {
@@ -87,11 +96,11 @@ export class HpackDecoder {
   #readString(): string {
     const coded = ((this.#block[this.#at] ?? 0) & 0x80) !== 0;
     const length = this.#readInteger(7);
-    if (this.#at + length > this.#block.length) throw invalid('cut short');
-    const bytes = this.#block.subarray(this.#at, this.#at + length);
-    this.#at += length;
-    if (!coded) return bytes.toString('latin1');
-    const text = decodeHuffman(bytes);
+    const start = this.#at;
+    if (start + length > this.#end) throw invalid('cut short');
+    this.#at = start + length;
+    if (!coded) return this.#block.toString('latin1', start, start + length);
+    const text = decodeHuffman(this.#block, start, start + length);
     if (text === null) throw invalid('Huffman code');
     return text;
   }

@@ -1,5 +1,4 @@
-/** One header field: name in lower case, and value. */
-export type Header = readonly [name: string, value: string];
+import { type Field, fieldBytes, fieldOf } from './field.ts';
 
 /** RFC 7541 appendix A, `name` or `name: value` per line; the first entry has index 1. */
 const STATIC_TEXT = `:authority
@@ -64,22 +63,22 @@ vary
 via
 www-authenticate`;
 
-function parseEntry(line: string): Header {
+function parseEntry(line: string): Field {
   const space = line.indexOf(' ');
-  return space < 0 ? [line, ''] : [line.slice(0, space), line.slice(space + 1)];
+  return space < 0 ? fieldOf(line, '', false) : fieldOf(line.slice(0, space), line.slice(space + 1), false);
 }
 
 /** The fields that every peer knows; HPACK counts them from 1. */
-export const STATIC_TABLE: readonly Header[] = STATIC_TEXT.split('\n').map(parseEntry);
+export const STATIC_TABLE: readonly Field[] = STATIC_TEXT.split('\n').map(parseEntry);
+/** How many there are. Fixed by RFC 7541. */
+export const STATIC_FIELDS = STATIC_TABLE.length;
 
-/** What a field adds to a table or to a header list (RFC 7541 section 4.1). */
-export function fieldBytes(name: string, value: string): number {
-  return name.length + value.length + 32;
-}
-
-/** The decoder's dynamic table: newest entry first, bounded in bytes. */
+/** The decoder's dynamic table: newest entry first, bounded in bytes. A ring, so that adding moves nothing. */
 export class DynamicTable {
-  #entries: Header[] = [];
+  #ring: (Field | undefined)[] = new Array(16);
+  /** Where the newest lies, and how many there are. */
+  #newest = 0;
+  #count = 0;
   #bytes = 0;
   #bytesMax: number;
 
@@ -88,28 +87,45 @@ export class DynamicTable {
   }
 
   /** The entry at HPACK index `index` (static entries first), or null. */
-  at(index: number): Header | null {
-    if (index <= STATIC_TABLE.length) return STATIC_TABLE[index - 1] ?? null;
-    return this.#entries[index - STATIC_TABLE.length - 1] ?? null;
+  at(index: number): Field | null {
+    if (index <= STATIC_FIELDS) return STATIC_TABLE[index - 1] ?? null;
+    const age = index - STATIC_FIELDS - 1;
+    if (age >= this.#count) return null;
+    return this.#ring[(this.#newest - age) & (this.#ring.length - 1)] ?? null;
   }
 
   /** Adds an entry; one that is larger than the table empties it instead. */
-  add(header: Header): void {
-    this.#entries.unshift(header);
-    this.#bytes += fieldBytes(...header);
-    this.#evict();
+  add(field: Field): void {
+    this.#evict(this.#bytesMax - fieldBytes(field[0], field[1]));
+    if (fieldBytes(field[0], field[1]) > this.#bytesMax) return;
+    if (this.#count === this.#ring.length) this.#grow();
+    this.#newest = (this.#newest + 1) & (this.#ring.length - 1);
+    this.#ring[this.#newest] = field;
+    this.#count++;
+    this.#bytes += fieldBytes(field[0], field[1]);
   }
 
   resize(bytesMax: number): void {
     this.#bytesMax = bytesMax;
-    this.#evict();
+    this.#evict(bytesMax);
   }
 
-  #evict(): void {
-    while (this.#bytes > this.#bytesMax) {
-      const oldest = this.#entries.pop();
-      if (oldest === undefined) break;
-      this.#bytes -= fieldBytes(...oldest);
+  #evict(bytesMax: number): void {
+    while (this.#count > 0 && this.#bytes > bytesMax) {
+      const place = (this.#newest - this.#count + 1) & (this.#ring.length - 1);
+      const oldest = this.#ring[place];
+      this.#ring[place] = undefined;
+      this.#count--;
+      if (oldest !== undefined) this.#bytes -= fieldBytes(oldest[0], oldest[1]);
     }
+  }
+
+  #grow(): void {
+    const larger: (Field | undefined)[] = new Array(this.#ring.length * 2);
+    for (let age = 0; age < this.#count; age++) {
+      larger[this.#count - 1 - age] = this.#ring[(this.#newest - age) & (this.#ring.length - 1)];
+    }
+    this.#ring = larger;
+    this.#newest = this.#count - 1;
   }
 }

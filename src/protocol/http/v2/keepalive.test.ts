@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { SteppedClock } from '#platform/stepped-clock.testing.ts';
-import { FloodGuard } from './flood-guard.ts';
+import { FloodGuard, TUNNEL_FLOODS } from './flood-guard.ts';
 import { Keepalive } from './keepalive.ts';
 
 function started(): { clock: SteppedClock; keepalive: Keepalive; events: string[] } {
@@ -46,7 +46,7 @@ test('answers nobody asked for change nothing, and stopping stops', () => {
 
 test('a flood guard allows a burst and then a rate', () => {
   let nowMs = 0;
-  const guard = new FloodGuard(() => nowMs);
+  const guard = new FloodGuard(() => nowMs, TUNNEL_FLOODS);
   for (let at = 0; at < 500; at++) guard.count('control');
   assert.throws(() => guard.count('control'), /too many control frames/);
   nowMs = 1_000;

@@ -1,5 +1,6 @@
 import {
   DEFAULT_FRAME_BYTES_MAX,
+  DEFAULT_TABLE_BYTES,
   DEFAULT_WINDOW_BYTES,
   ERROR_CODE,
   FRAME_BYTES_LIMIT,
@@ -18,16 +19,29 @@ export type Http2Settings = {
   /** Streams the peer may have open; ignored by clients. */
   concurrentStreamsMax: number;
   headerListBytesMax: number;
+  /** A header block on the wire; as `headerListBytesMax` unless said otherwise. */
+  headerBlockBytesMax?: number;
+  /** When bytes of a stream are given back to the connection's window; `on-arrival`: streams cannot hold up one another. */
+  giveBack?: 'on-arrival' | 'when-taken';
+  /** Up to which the window of a stream grows whose reader keeps up, and by how much those of a connection together. */
+  streamWindowBytesMax?: number;
+  grownWindowsBytesMax?: number;
 };
 
 /** What a peer announced, or the defaults of RFC 9113 section 6.5.2. */
-export type PeerSettings = { initialWindowBytes: number; frameBytesMax: number; concurrentStreamsMax: number };
+export type PeerSettings = {
+  initialWindowBytes: number;
+  frameBytesMax: number;
+  concurrentStreamsMax: number;
+  headerTableBytes: number;
+};
 
 /** What holds until the peer has said otherwise. */
 export const DEFAULT_PEER_SETTINGS: PeerSettings = {
   initialWindowBytes: DEFAULT_WINDOW_BYTES,
   frameBytesMax: DEFAULT_FRAME_BYTES_MAX,
   concurrentStreamsMax: Number.POSITIVE_INFINITY,
+  headerTableBytes: DEFAULT_TABLE_BYTES,
 };
 
 /** Identifier and value. Fixed by RFC 9113 6.5.1. */
@@ -43,6 +57,9 @@ export function applySettings(current: PeerSettings, payload: Buffer): PeerSetti
       case SETTING.enablePush:
         if (value > 1) throw new Http2Error(ERROR_CODE.protocolError, 'ENABLE_PUSH is neither 0 nor 1');
         break;
+      case SETTING.headerTableSize:
+        settings.headerTableBytes = value;
+        break;
       case SETTING.concurrentStreamsMax:
         settings.concurrentStreamsMax = value;
         break;
@@ -56,7 +73,7 @@ export function applySettings(current: PeerSettings, payload: Buffer): PeerSetti
         }
         settings.frameBytesMax = value;
         break;
-      // The rest concerns our encoder, which uses no dynamic table, or is unknown and to be ignored.
+      // The rest is unknown and to be ignored, or advice.
     }
   }
   return settings;

@@ -1,47 +1,15 @@
-import { ERROR_CODE, FRAME, FRAME_HEADER_BYTES, type Http2Error } from './constants.ts';
+import { ERROR_CODE, FLAG, FRAME, FRAME_HEADER_BYTES } from './constants.ts';
+import type { Header } from './field.ts';
 import { endStreamFrame, headersFrames, rstStreamFrame, windowUpdateFrame, writeFrameHeader } from './frame-writer.ts';
-import { encodeHeaders } from './hpack-encoder.ts';
-import type { Header } from './hpack-table.ts';
+import { BLOCK, encodeHeaders } from './hpack-encoder.ts';
 import { ReceiveWindow } from './receive-window.ts';
-import type { Http2Settings } from './settings.ts';
-
-/** Where the bytes of a connection go. */
-export type Transport = {
-  /** Takes the bytes before it returns: the caller may overwrite them. */
-  write(bytes: Buffer): void;
-  /** False while enough is queued; `Http2Connection.drained` tells when it is true again. */
-  writable(): boolean;
-};
-
-/** What happens to a stream, told to its owner. Nothing follows `reset`. */
-export type StreamHandler = {
-  /** Client only: the response. `ended` when no body follows. */
-  response(headers: readonly Header[], ended: boolean): void;
-  /** `chunk` is valid during the call only; give it back with `Http2Stream.giveBack` once it is taken. */
-  data(chunk: Buffer): void;
-  end(): void;
-  /** `unprocessed`: the peer certainly did nothing with the stream, it may be tried again elsewhere. */
-  reset(errorCode: number, unprocessed: boolean): void;
-  /** More may be sent after `send` has returned false. */
-  writable(): void;
-};
-
-/** What a stream needs of its connection. */
-export type StreamHost = {
-  readonly transport: Transport;
-  /** Bytes the peer allows us on the whole connection. */
-  sendWindowBytes: number;
-  readonly peerFrameBytesMax: number;
-  /** Streams with something to send that could not. */
-  readonly blocked: Set<Http2Stream>;
-  giveBack(bytes: number): void;
-  closed(stream: Http2Stream): void;
-};
+import type { StreamHandler, StreamHost, TrailerSource } from './roles.ts';
 
 type Pending = { buffer: Buffer; at: number; end: number };
 
 /** Several frames are put together in here, so that small frame limits do not cost one write each. */
 const BATCH = Buffer.allocUnsafeSlow(256 * 1024);
+const NOTHING_MORE = (): void => {};
 
 /** One HTTP/2 stream that carries bytes both ways. */
 export class Http2Stream {
@@ -50,12 +18,14 @@ export class Http2Stream {
   readonly #host: StreamHost;
   readonly #receiveWindow: ReceiveWindow;
   #sendWindowBytes: number;
-  #pending: Pending[] = [];
+  #pending: Pending[] | null = null;
   #endWanted: (() => void) | null = null;
+  #trailers: TrailerSource | null = null;
   #localEnded = false;
   #remoteEnded = false;
   #closed = false;
   #answered = false;
+  #grownBytes = 0;
 
   constructor(id: number, host: StreamHost, handler: StreamHandler, sendWindowBytes: number, receiveWindowBytes: number) {
     this.id = id;
@@ -73,7 +43,7 @@ export class Http2Stream {
   /** Bytes taken that windows or transport have not let out. */
   get pendingBytes(): number {
     let bytes = 0;
-    for (const { at, end } of this.#pending) bytes += end - at;
+    for (const { at, end } of this.#pending ?? []) bytes += end - at;
     return bytes;
   }
 
@@ -87,11 +57,29 @@ export class Http2Stream {
     return this.#remoteEnded;
   }
 
+  /** We send no more: the end has gone out, or waits behind bytes that do. */
+  get localEnded(): boolean {
+    return this.#localEnded || this.#endWanted !== null;
+  }
+
   /** Request or response headers; `ended` ends our direction with them. */
   sendHeaders(headers: readonly Header[], ended: boolean): void {
     if (this.#closed || this.#localEnded) return;
     this.#answered = true;
-    this.#host.transport.write(headersFrames(this.id, encodeHeaders(headers), ended, this.#host.peerFrameBytesMax));
+    this.#put(headersFrames(this.id, encodeHeaders(headers), ended, this.#host.peer.frameBytesMax));
+    if (ended) this.#finishLocal();
+  }
+
+  /** The same of what the connection's encoder has just put into BLOCK; interim responses do not `answer`. */
+  sendBlock(ended: boolean, answers: boolean): void {
+    if (this.#closed || this.#localEnded) return;
+    this.#answered ||= answers;
+    const { buffer, start, end } = BLOCK;
+    if (end - start <= this.#host.peer.frameBytesMax) {
+      const flags = FLAG.endHeaders | (ended ? FLAG.endStream : 0);
+      writeFrameHeader(buffer, start - FRAME_HEADER_BYTES, end - start, FRAME.headers, flags, this.id);
+      this.#host.transport.write(buffer, start - FRAME_HEADER_BYTES, end);
+    } else this.#put(headersFrames(this.id, buffer.subarray(start, end), ended, this.#host.peer.frameBytesMax));
     if (ended) this.#finishLocal();
   }
 
@@ -101,54 +89,87 @@ export class Http2Stream {
    * False: wait for `writable` before sending more.
    */
   send(buffer: Buffer, start: number, end: number): boolean {
-    if (this.#closed || this.#localEnded) return true;
-    const at = this.#pending.length === 0 ? this.#transmit(buffer, start, end) : start;
-    if (at === end && this.#host.transport.writable()) return true;
-    if (at < end) {
-      const copy = Buffer.allocUnsafe(FRAME_HEADER_BYTES + end - at);
-      buffer.copy(copy, FRAME_HEADER_BYTES, at, end);
-      this.#pending.push({ buffer: copy, at: FRAME_HEADER_BYTES, end: copy.length });
+    if (this.#closed || this.localEnded) return true;
+    const at = this.#pending === null ? this.#transmit(buffer, start, end, false, true) : start;
+    return this.#keep(buffer, at, end);
+  }
+
+  /** As `send`, for bytes with no room before them, which stay as they are. `last`: our direction ends with them. */
+  sendView(bytes: Buffer, last: boolean): boolean {
+    if (this.#closed || this.localEnded) return true;
+    if (last && bytes.length === 0) {
+      this.end(NOTHING_MORE);
+      return true;
     }
-    this.#host.blocked.add(this);
-    return false;
+    const at = this.#pending === null ? this.#transmit(bytes, 0, bytes.length, last, false) : 0;
+    if (last && at === bytes.length) {
+      this.#finishLocal();
+      return true;
+    }
+    if (last) this.#endWanted = NOTHING_MORE;
+    return this.#keep(bytes, at, bytes.length);
   }
 
   /** Ends our direction after everything sent so far; `done` is called once it is on its way. */
   end(done: () => void): void {
-    if (this.#closed || this.#localEnded) {
+    if (this.#closed || this.localEnded) {
       done();
       return;
     }
     this.#endWanted = done;
-    if (this.#pending.length === 0) this.#sendEnd();
+    if (this.#pending === null) this.#sendEnd();
+  }
+
+  /** As `end`, with trailers. */
+  endWith(trailers: TrailerSource): void {
+    if (this.#closed || this.localEnded) return;
+    this.#trailers = trailers;
+    this.end(NOTHING_MORE);
   }
 
   /** Cuts both directions. */
   reset(errorCode: number): void {
     if (this.#closed) return;
-    this.#host.transport.write(rstStreamFrame(this.id, errorCode));
+    this.#put(rstStreamFrame(this.id, errorCode));
     this.#close();
   }
 
   /** The consumer has taken `bytes` of the data it was handed. */
   giveBack(bytes: number): void {
     if (this.#closed) return;
-    this.#host.giveBack(bytes);
-    const announced = this.#receiveWindow.giveBack(bytes);
-    if (announced > 0 && !this.#remoteEnded) this.#host.transport.write(windowUpdateFrame(this.id, announced));
+    const host = this.#host;
+    host.window.taken(bytes);
+    const window = this.#receiveWindow;
+    let announced = window.giveBack(bytes);
+    if (announced === 0 || this.#remoteEnded) return;
+    // Whoever takes what comes may be sent more at a time; who has stopped never gets here.
+    const growth = host.window.growth(window.bytesMax);
+    if (growth > 0) {
+      this.#grownBytes += growth;
+      window.grow(growth);
+      announced += window.giveBack(0);
+    }
+    this.#put(windowUpdateFrame(this.id, announced));
   }
 
   /** For the connection: the windows or the transport have room again. */
   flush(): void {
     if (this.#closed) return;
-    for (let first = this.#pending[0]; first !== undefined; first = this.#pending[0]) {
-      first.at = this.#transmit(first.buffer, first.at, first.end);
+    const pending = this.#pending ?? [];
+    for (let first = pending[0]; first !== undefined; first = pending[0]) {
+      const last = pending.length === 1 && this.#endWanted !== null && this.#trailers === null;
+      first.at = this.#transmit(first.buffer, first.at, first.end, last, true);
       if (first.at < first.end) {
         this.#host.blocked.add(this);
         return;
       }
-      this.#pending.shift();
+      pending.shift();
+      if (last) {
+        this.#finishLocal();
+        return;
+      }
     }
+    this.#pending = null;
     if (this.#endWanted !== null) this.#sendEnd();
     else if (this.#host.transport.writable()) this.handler.writable();
     else this.#host.blocked.add(this);
@@ -185,15 +206,30 @@ export class Http2Stream {
     this.handler.reset(errorCode, unprocessed);
   }
 
-  /** Sends what windows and transport allow; returns where it stopped. */
-  #transmit(buffer: Buffer, start: number, end: number): number {
+  /** Keeps what did not go; true when there was nothing to keep, and more can be sent. */
+  #keep(buffer: Buffer, at: number, end: number): boolean {
+    if (at === end && this.#host.transport.writable()) return true;
+    if (at < end) {
+      const copy = Buffer.allocUnsafe(FRAME_HEADER_BYTES + end - at);
+      buffer.copy(copy, FRAME_HEADER_BYTES, at, end);
+      this.#pending ??= [];
+      this.#pending.push({ buffer: copy, at: FRAME_HEADER_BYTES, end: copy.length });
+    }
+    this.#host.blocked.add(this);
+    return false;
+  }
+
+  /** Sends what windows and transport allow; returns where it stopped. `spoils`: frame headers may go before `start`. */
+  #transmit(buffer: Buffer, start: number, end: number, last: boolean, spoils: boolean): number {
     const host = this.#host;
     let at = start;
     while (at < end && host.transport.writable()) {
       const allowed = Math.min(end - at, this.#sendWindowBytes, host.sendWindowBytes);
       if (allowed <= 0) break;
       const sent =
-        allowed <= host.peerFrameBytesMax ? this.#transmitInPlace(buffer, at, allowed) : this.#transmitBatch(buffer, at, allowed);
+        spoils && allowed <= host.peer.frameBytesMax
+          ? this.#transmitInPlace(buffer, at, allowed, last && at + allowed === end)
+          : this.#transmitBatch(buffer, at, allowed, last ? end : -1);
       this.#sendWindowBytes -= sent;
       host.sendWindowBytes -= sent;
       at += sent;
@@ -201,30 +237,43 @@ export class Http2Stream {
     return at;
   }
 
-  #transmitInPlace(buffer: Buffer, at: number, bytes: number): number {
+  #transmitInPlace(buffer: Buffer, at: number, bytes: number, ends: boolean): number {
     const from = at - FRAME_HEADER_BYTES;
-    writeFrameHeader(buffer, from, bytes, FRAME.data, 0, this.id);
-    this.#host.transport.write(buffer.subarray(from, at + bytes));
+    writeFrameHeader(buffer, from, bytes, FRAME.data, ends ? FLAG.endStream : 0, this.id);
+    this.#host.transport.write(buffer, from, at + bytes);
     return bytes;
   }
 
-  #transmitBatch(buffer: Buffer, start: number, bytes: number): number {
+  /** `endAt`: the place after the last byte of our direction; -1: elsewhere. */
+  #transmitBatch(buffer: Buffer, start: number, bytes: number, endAt: number): number {
     let sent = 0;
     let filled = 0;
     while (sent < bytes && filled + FRAME_HEADER_BYTES < BATCH.length) {
-      const piece = Math.min(bytes - sent, this.#host.peerFrameBytesMax, BATCH.length - filled - FRAME_HEADER_BYTES);
-      writeFrameHeader(BATCH, filled, piece, FRAME.data, 0, this.id);
+      const piece = Math.min(bytes - sent, this.#host.peer.frameBytesMax, BATCH.length - filled - FRAME_HEADER_BYTES);
+      const flags = start + sent + piece === endAt ? FLAG.endStream : 0;
+      writeFrameHeader(BATCH, filled, piece, FRAME.data, flags, this.id);
       buffer.copy(BATCH, filled + FRAME_HEADER_BYTES, start + sent, start + sent + piece);
       filled += FRAME_HEADER_BYTES + piece;
       sent += piece;
     }
-    this.#host.transport.write(BATCH.subarray(0, filled));
+    this.#host.transport.write(BATCH, 0, filled);
     return sent;
   }
 
+  #put(frame: Buffer): void {
+    this.#host.transport.write(frame, 0, frame.length);
+  }
+
   #sendEnd(): void {
-    this.#host.transport.write(endStreamFrame(this.id));
-    this.#finishLocal();
+    const trailers = this.#trailers;
+    if (trailers === null) {
+      this.#put(endStreamFrame(this.id));
+      this.#finishLocal();
+      return;
+    }
+    this.#trailers = null;
+    trailers.encode(this.#host.encoder);
+    this.sendBlock(true, true);
   }
 
   #finishLocal(): void {
@@ -233,38 +282,17 @@ export class Http2Stream {
     this.#endWanted = null;
     if (this.#remoteEnded) this.#close();
     done?.();
+    this.handler.finished?.();
   }
 
   #close(): void {
     this.#closed = true;
-    this.#pending = [];
-    this.#host.blocked.delete(this);
+    this.#pending = null;
+    const host = this.#host;
+    host.blocked.delete(this);
     const held = this.#receiveWindow.heldBytes;
-    if (held > 0) this.#host.giveBack(held);
-    this.#host.closed(this);
+    if (held > 0) host.window.taken(held);
+    host.window.shrink(this.#grownBytes);
+    host.closed(this);
   }
 }
-
-/** What happens on a connection, told to its owner. */
-export type Http2Events = {
-  /** The peer's first SETTINGS: it speaks HTTP/2, and its limits are known. */
-  ready(): void;
-  /** Server only: a new stream; the answer is its handler. */
-  request(stream: Http2Stream, headers: readonly Header[], ended: boolean): StreamHandler;
-  /** The peer wants no more new streams. */
-  goaway(errorCode: number): void;
-  pong(): void;
-  /** A stream has ended; `Http2Connection.streams` no longer counts it. */
-  streamClosed(): void;
-  /** The peer broke the protocol; GOAWAY is written, every stream is reset. Close the transport. */
-  failed(error: Http2Error): void;
-};
-
-/** Which side we are, what we announce, where bytes go and who is told. */
-export type Http2Options = {
-  role: 'client' | 'server';
-  settings: Http2Settings;
-  transport: Transport;
-  events: Http2Events;
-  nowMs: () => number;
-};

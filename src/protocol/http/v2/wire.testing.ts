@@ -1,9 +1,12 @@
 import { Http2Connection } from './connection.ts';
 import { FRAME, FRAME_HEADER_BYTES } from './constants.ts';
+import type { Http2Events } from './events.ts';
+import type { Header } from './field.ts';
+import { TUNNEL_FLOODS } from './flood-guard.ts';
 import { FrameReader } from './frame-reader.ts';
-import type { Header } from './hpack-table.ts';
+import type { StreamHandler } from './roles.ts';
 import type { Http2Settings } from './settings.ts';
-import type { Http2Events, Http2Stream, StreamHandler } from './stream.ts';
+import type { Http2Stream } from './stream.ts';
 
 /** Small limits, so that tests reach them. */
 export const SETTINGS: Http2Settings = {
@@ -57,7 +60,8 @@ export function streamLog(): StreamLog {
     received: Buffer.alloc(0),
     events: [],
     autoTake: true,
-    response: (headers, ended) => void log.events.push(`response ${JSON.stringify(headers)}${ended ? ' ended' : ''}`),
+    response: (headers, ended) =>
+      void log.events.push(`response ${JSON.stringify(headers?.map(([name, value]) => [name, value]))}${ended ? ' ended' : ''}`),
     data: (chunk) => {
       log.received = Buffer.concat([log.received, chunk]);
       if (log.autoTake) log.stream?.giveBack(chunk.length);
@@ -90,7 +94,7 @@ export function testEnd(
     ready: () => void end.events.push('ready'),
     request: (stream, headers) => {
       const log = streamLog();
-      Object.assign(log, { stream, headers });
+      Object.assign(log, { stream, headers: headers.map(([name, value]) => [name, value]) });
       end.streams.push(log);
       return log;
     },
@@ -112,12 +116,19 @@ export function testEnd(
   };
   const transport = {
     // Copies, as a transport must: the caller overwrites its buffers.
-    write: (bytes: Buffer) => {
-      end.written = Buffer.concat([end.written, bytes]);
+    write: (buffer: Buffer, from: number, to: number) => {
+      end.written = Buffer.concat([end.written, buffer.subarray(from, to)]);
     },
     writable: () => end.writable,
   };
-  const connection = new Http2Connection({ role, settings: { ...SETTINGS, ...settings }, transport, events, nowMs });
+  const connection = new Http2Connection({
+    role,
+    settings: { ...SETTINGS, ...settings },
+    transport,
+    events,
+    nowMs,
+    floods: TUNNEL_FLOODS,
+  });
   return Object.assign(end, { connection });
 }
 
