@@ -2,14 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import net from 'node:net';
 import test, { type TestContext } from 'node:test';
-import {
-  END_STREAM,
-  FRAME_TYPE,
-  type Frame,
-  frameBytes,
-  STATUS_200,
-  settingsAndAck,
-} from '#platform/node-http2/frames.testing.ts';
+import { END_STREAM, FRAME_TYPE, type Frame, frameBytes, STATUS_200, settingsAndAck } from '#platform/http2/frames.testing.ts';
 import { curl } from './clients.testing.ts';
 import { ask2, http2Client } from './http2-clients.testing.ts';
 import { type Rig, startRig } from './waypoint-rig.testing.ts';

@@ -13,8 +13,8 @@ import type { Workload } from '#model/mesh/workload.ts';
 import type { TunnelRequest, TunnelTarget } from '#model/path/reach.ts';
 import type { AttemptPolicy } from '#model/resilience/attempts.ts';
 import type { HttpBackend, HttpRouteMatch, HttpRouteRule, L7Policy, WaypointConfig } from '#model/waypoint/config.ts';
+import { ownHttp2 } from '#platform/http2/engine.ts';
 import { NodeStream } from '#platform/io/node/node-stream.ts';
-import { nodeHttp2 } from '#platform/node-http2/node-http2.ts';
 import { relay } from '#platform/relay/relay.ts';
 import { SteppedClock } from '#platform/stepped-clock.testing.ts';
 import type { TunnelPool } from '#protocol/hbone/transport.ts';
@@ -137,7 +137,7 @@ export async function startRig(options: RigOptions = {}): Promise<Rig> {
       },
       relay,
       tunnels: options.tunnelPool ?? plainTunnels(tunnels),
-      http2: nodeHttp2,
+      http2: ownHttp2(clock),
       ...options.effects,
     },
   });

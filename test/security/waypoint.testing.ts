@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { END_STREAM, FRAME_TYPE, type Frame, frameBytes, framesIn, settingsAndAck } from '#platform/node-http2/frames.testing.ts';
+import { END_STREAM, FRAME_TYPE, type Frame, frameBytes, framesIn, settingsAndAck } from '#platform/http2/frames.testing.ts';
 import type { Header } from '#protocol/http/v2/field.ts';
 import { HpackDecoder } from '#protocol/http/v2/hpack-decoder.ts';
 import { encodeHeaders } from '#protocol/http/v2/hpack-encoder.ts';
@@ -132,7 +132,7 @@ export function answers2({ bytes }: Heard): ReadonlyMap<number, Answer2> {
     answers.set(stream, answer);
     if (type === FRAME_TYPE.data) answer.body += payload.toString('latin1');
     else {
-      const headers = decoder.decode(payload) ?? [];
+      const headers = (decoder.decode(payload) ?? []).map(([name, value]): Header => [name, value]);
       if (answer.status === '') answer.status = headers.find(([name]) => name === ':status')?.[1] ?? '';
       else answer.trailers = headers;
     }

@@ -20,11 +20,11 @@ import { CaClient } from '#platform/grpc/control-clients.ts';
 import { DiscoveryClient, type DiscoveryStatus } from '#platform/grpc/discovery-client.ts';
 import { createClientPool } from '#platform/hbone/client-pool.ts';
 import { createHboneServer } from '#platform/hbone/server.ts';
+import { ownHttp2 } from '#platform/http2/engine.ts';
 import { NodeIo, notOpen } from '#platform/io/node/node-io.ts';
 import { dialTcp, listenTcp } from '#platform/io/tcp.ts';
 import { surviveMishaps } from '#platform/linux/process/last-resort.ts';
 import { serve } from '#platform/linux/process/service.ts';
-import { nodeHttp2 } from '#platform/node-http2/node-http2.ts';
 import { requireRoot } from '#platform/preflight/preflight.ts';
 import { systemRandom } from '#platform/random.ts';
 import { relay } from '#platform/relay/relay.ts';
@@ -162,7 +162,7 @@ async function serveConfiguration(
       dialDirect: (_workload, ip, port) => dial(ip, port),
       relay,
       tunnels,
-      http2: nodeHttp2,
+      http2: ownHttp2(clock),
     },
   });
   const isKnown = (ip: IpAddress): boolean => mesh.workloadByIp(ip) !== null;

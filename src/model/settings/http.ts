@@ -52,9 +52,23 @@ export const HTTP2_SETTINGS = {
   rows: {
     concurrentStreamsMax: setting(1_024, 'count', 'Streams a client may have open on one connection.'),
     upstreamStreamsMax: setting(100, 'count', 'Requests we put on one upstream connection, whatever more the peer allows.'),
+    firstWindowBytes: setting(
+      64 * KIB,
+      'bytes',
+      'Unread bytes of a stream at first. It doubles as long as its reader keeps up; one whose reader has stopped holds no more than this.',
+    ),
     streamWindowBytes: setting(MIB, 'bytes', 'Unread bytes of one stream that a peer may send ahead (docs/rules/waypoint.md).'),
-    connectionWindowBytes: setting(16 * MIB, 'bytes', 'The same of one connection.'),
+    connectionWindowBytes: setting(
+      16 * MIB,
+      'bytes',
+      'On its way on one connection; and by how much the windows of its streams may have grown, all together.',
+    ),
     headerListBytesMax: setting(60 * KIB, 'bytes', 'Decoded bytes of one header list: the same limit as for HTTP/1.'),
+    headerBlockBytesMax: setting(
+      256 * KIB,
+      'bytes',
+      'A header block as it was sent. One that is too large costs its stream, and is read to its end, as later ones refer to it; one past this bound costs the connection.',
+    ),
     headBufferBytes: setting(
       16 * KIB,
       'bytes',
@@ -71,30 +85,27 @@ export const HTTP2_SETTINGS = {
     resetBurst: setting(
       10_000,
       'count',
-      "nghttp2's own bucket for streams that clients reset, however late: so wide that `prematureResetsMax` decides (its default: 1,000).",
+      'Streams in a row that a client resets before their answer, or late: so wide that `prematureResetsMax` decides.',
     ),
+    controlBurst: setting(
+      10_000,
+      'count',
+      'PING and SETTINGS of a peer in a row. Wide: gRPC measures its link with a PING for each window.',
+    ),
+    controlsPerSecond: setting(1_000, 'per second', 'How fast that allowance comes back.'),
+    emptyBurst: setting(1_000, 'count', 'DATA frames in a row that carry nothing.'),
+    emptiesPerSecond: setting(100, 'per second', 'How fast that allowance comes back.'),
+    pingIntervalMs: setting(
+      310_000,
+      'ms',
+      'Between PINGs to an upstream with requests under way: servers of gRPC end the connections of whoever asks more often than every five minutes. A node that vanishes is noticed by its tunnel.',
+    ),
+    pingTimeoutMs: setting(20_000, 'ms', 'An upstream that has not answered a PING for this long is gone.'),
     resetsPerSecond: setting(
       1_000,
       'per second',
-      "How fast that bucket fills (nghttp2's default, 33, ends channels with many time-outs).",
+      'How fast that allowance comes back (33, as in nghttp2, ends channels with many time-outs).',
     ),
-    rejectedStreamsMax: setting(
-      1_000_000,
-      'count',
-      "Streams beyond `concurrentStreamsMax` over the life of a connection: each is refused and repeated elsewhere (node:http2's default, 100, ends it).",
-    ),
-    invalidFramesMax: setting(
-      10_000,
-      'count',
-      "Invalid frames over the life of a connection: frames that cross with a reset are among them (node:http2's default: 1,000).",
-    ),
-    sessionMemoryMb: setting(
-      64,
-      'count',
-      'Megabytes: what one connection may hold of heads and unread bodies: four connection windows (default: 10).',
-    ),
-    settingsPerFrameMax: setting(32, 'count', "Entries of one SETTINGS frame (node:http2's default; there are some ten)."),
-    outstandingPingsMax: setting(10, 'count', "PINGs of ours without an answer (node:http2's default; we send none)."),
   },
 } as const satisfies SettingGroup;
 

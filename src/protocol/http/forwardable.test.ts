@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import fc from 'fast-check';
-import { readHeaders, readTrailers, writeHeaders } from '#platform/node-http2/headers.ts';
+import { readHeaders, readTrailers, writeHeaders } from '#platform/http2/node-headers.testing.ts';
 import {
   isForwardableField,
   isForwardableInterim,

@@ -46,6 +46,11 @@ export type UpstreamProblem = {
   readonly details: string;
   /** Not one byte of a response came, over a connection that had served before: the peer had closed it while idle. */
   readonly staleConnection: boolean;
+  /**
+   * The upstream has surely done nothing with the request: it was never sent, or the peer said so (REFUSED_STREAM, a GOAWAY
+   * that does not cover it). It may be sent again, whatever it is.
+   */
+  readonly unprocessed: boolean;
 };
 
 /** The downstream half of one request, as an engine offers it. One response per request. */
@@ -144,7 +149,7 @@ export type ClientConnection = {
 
 /** How an upstream connection reports to the pool that owns it. */
 export type ClientOwner = {
-  /** It can take a request again. */
+  /** It can take a request, or one more. An HTTP/2 connection says so first when it knows how many the peer takes. */
   onIdle(connection: ClientConnection): void;
   /** It will take no more. */
   onClosed(connection: ClientConnection): void;
@@ -152,7 +157,7 @@ export type ClientOwner = {
   onMistake(error: unknown): void;
 };
 
-/** HTTP/2 with prior knowledge over any byte stream. An effect, so that the codec behind it can change. */
+/** HTTP/2 with prior knowledge over any byte stream. An effect, so that the byte streams behind it can change. */
 export type Http2Engine = {
   /** Takes over a stream whose next bytes are the client preface. */
   accept(stream: Duplex, handler: RequestHandler): ServerConnection;

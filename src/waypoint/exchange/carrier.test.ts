@@ -14,7 +14,7 @@ import type { Flow } from '#waypoint/exchange/flow.ts';
 import { Counters } from '#waypoint/self/counters.ts';
 import { NO_CONFIGURATION } from '#waypoint/state/snapshot.ts';
 
-const STALE: UpstreamProblem = { kind: 'closed', details: 'gone', staleConnection: true };
+const STALE: UpstreamProblem = { kind: 'closed', details: 'gone', staleConnection: true, unprocessed: false };
 const HEAD: RequestHead = {
   version: 'http1',
   method: 'POST',

@@ -24,7 +24,12 @@ test('a denial names the rule, or that none matched', () => {
 });
 
 test('W77 the cause of a failed connection is for the log, not for the client', () => {
-  const reply = replyFor({ kind: 'connect-failure', details: 'TLS_FAILURE certificate has expired', staleConnection: false });
+  const reply = replyFor({
+    kind: 'connect-failure',
+    details: 'TLS_FAILURE certificate has expired',
+    staleConnection: false,
+    unprocessed: true,
+  });
   assert.doesNotMatch(reply.body, /certificate/);
   assert.match(reply.details, /certificate_has_expired/);
 });

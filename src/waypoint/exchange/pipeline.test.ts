@@ -12,7 +12,7 @@ import { Pipeline } from '#waypoint/exchange/pipeline.ts';
 import { CARRIED, NEXT, replyWith, type Stage } from '#waypoint/exchange/stage.ts';
 import { UpstreamEndpoint } from '#waypoint/state/kept.ts';
 
-const PROBLEM: UpstreamProblem = { kind: 'closed', details: '', staleConnection: true };
+const PROBLEM: UpstreamProblem = { kind: 'closed', details: '', staleConnection: true, unprocessed: false };
 const AGAIN: AttemptDecision = { kind: 'try-again', endpoint: 'same', freshConnection: true };
 
 /** A pipeline of stages that write down what is asked of them, and an exchange that has nothing else. */

@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream';
 import type { Clock } from '#model/effects/clock.ts';
 import type { Mishaps } from '#model/effects/mishaps.ts';
+import { TUNNEL } from '#model/settings/tunnels.ts';
 import { WAYPOINT } from '#model/settings/waypoints.ts';
 import type { ClientConnection, ClientOwner, Http2Engine, HttpVersion, UpstreamProblem } from '#protocol/http/message.ts';
 import { Http1ClientConnection } from '#protocol/http/v1/client-connection.ts';
@@ -26,6 +27,14 @@ type PoolEffects = {
   dial(): Promise<DialOutcome>;
 };
 
+/** A server of HTTP/2 begins with its settings, as soon as it has the client's. */
+const NO_SETTINGS: UpstreamProblem = {
+  kind: 'protocol-error',
+  details: 'the endpoint does not speak HTTP/2',
+  staleConnection: false,
+  unprocessed: true,
+};
+
 /** The connections to one endpoint on behalf of one client identity. */
 export class ConnectionPool implements ClientOwner {
   readonly #effects: PoolEffects;
@@ -38,6 +47,8 @@ export class ConnectionPool implements ClientOwner {
   /** Connections open or being opened. */
   #open = 0;
   #pendingHttp2: Promise<Acquired> | null = null;
+  /** HTTP/2 connections whose peer has not said yet how many requests it takes; called once it has, or will not. */
+  readonly #settling = new Map<ClientConnection, (ready: boolean) => void>();
   #retired = false;
 
   constructor(effects: PoolEffects) {
@@ -56,6 +67,7 @@ export class ConnectionPool implements ClientOwner {
 
   onIdle(connection: ClientConnection): void {
     if (!(connection instanceof Http1ClientConnection)) {
+      this.#settling.get(connection)?.(true);
       if (this.#retired) connection.retire();
     } else if (this.#retired || this.#idle.length >= WAYPOINT.idleConnectionsMax) this.#close(connection);
     else this.#idle.push({ connection, untilMs: this.#expiry(connection) });
@@ -64,6 +76,7 @@ export class ConnectionPool implements ClientOwner {
   onClosed(connection: ClientConnection): void {
     this.#open--;
     this.#http2.delete(connection);
+    this.#settling.get(connection)?.(false);
     if (connection instanceof Http1ClientConnection) this.#closing.delete(connection);
     const at = this.#idle.findIndex((idle) => idle.connection === connection);
     if (at >= 0) this.#idle.splice(at, 1);
@@ -134,10 +147,26 @@ export class ConnectionPool implements ClientOwner {
   }
 
   async #openHttp2(): Promise<Acquired> {
-    const acquired = await this.#dial((stream) => this.#effects.http2.connect(stream, this));
+    const dialled = await this.#dial((stream) => this.#effects.http2.connect(stream, this));
+    const acquired = dialled.kind === 'ready' ? await this.#settle(dialled.connection) : dialled;
     this.#pendingHttp2 = null;
     if (acquired.kind === 'ready') this.#http2.set(acquired.connection, this.#effects.clock.nowMs());
     return acquired;
+  }
+
+  /** What is sent before the peer's settings are known may be more than it takes. */
+  #settle(connection: ClientConnection): Promise<Acquired> {
+    if (connection.capacity() > 0) return Promise.resolve({ kind: 'ready', connection });
+    return new Promise((resolve) => {
+      const settled = (ready: boolean): void => {
+        cancel();
+        this.#settling.delete(connection);
+        if (!ready) connection.retire();
+        resolve(ready ? { kind: 'ready', connection } : { kind: 'failed', problem: NO_SETTINGS });
+      };
+      const cancel = this.#effects.clock.after(TUNNEL.connectTimeoutMs, () => settled(false));
+      this.#settling.set(connection, settled);
+    });
   }
 
   async #dial(connect: (stream: Duplex) => ClientConnection): Promise<Acquired> {
@@ -155,7 +184,10 @@ export class ConnectionPool implements ClientOwner {
       this.#open--;
       outcome.stream.destroy();
       this.onMistake(error);
-      return { kind: 'failed', problem: { kind: 'local-reset', details: 'a mistake of the waypoint', staleConnection: false } };
+      return {
+        kind: 'failed',
+        problem: { kind: 'local-reset', details: 'a mistake of the waypoint', staleConnection: false, unprocessed: false },
+      };
     }
   }
 }

@@ -82,5 +82,5 @@ function refusal(status: number): string {
 }
 
 function failed(kind: UpstreamProblem['kind'], details: string): DialOutcome {
-  return { kind: 'failed', problem: { kind, details, staleConnection: false } };
+  return { kind: 'failed', problem: { kind, details, staleConnection: false, unprocessed: true } };
 }

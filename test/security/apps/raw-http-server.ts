@@ -3,7 +3,7 @@
  * `/whole/…` is answered as it should be, with what was heard of the request.
  */
 import { createServer, type Socket } from 'node:net';
-import { END_STREAM, FRAME_TYPE, type Frame, frameBytes, framesIn, settingsAndAck } from '#platform/node-http2/frames.testing.ts';
+import { END_STREAM, FRAME_TYPE, type Frame, frameBytes, framesIn, settingsAndAck } from '#platform/http2/frames.testing.ts';
 import type { Header } from '#protocol/http/v2/field.ts';
 import { HpackDecoder } from '#protocol/http/v2/hpack-decoder.ts';
 import { encodeHeaders } from '#protocol/http/v2/hpack-encoder.ts';
@@ -67,7 +67,7 @@ function serve2(socket: Socket): void {
     const heard = known ?? { path: '', body: '', trailers: [] };
     requests.set(stream, heard);
     if (type === FRAME_TYPE.data) heard.body += payload.toString('latin1');
-    else if (known !== undefined) heard.trailers = decoder.decode(payload) ?? [];
+    else if (known !== undefined) heard.trailers = (decoder.decode(payload) ?? []).map(([name, value]): Header => [name, value]);
     else heard.path = (decoder.decode(payload) ?? []).find(([name]) => name === ':path')?.[1] ?? '';
     if ((flags & END_STREAM) === 0) return;
     const frames = answer2(stream, heard).map(frameBytes);

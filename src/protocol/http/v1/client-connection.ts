@@ -250,7 +250,7 @@ export class Http1ClientConnection implements ClientConnection, ClientStream, Bo
     const staleConnection = this.#served > 0 && !this.#responseBytes;
     this.#events = null;
     this.#kill();
-    events?.onFailure({ kind, details, staleConnection });
+    events?.onFailure({ kind, details, staleConnection, unprocessed: false });
   }
 
   /** Out of service at once, even before the stream has closed. */

@@ -2,9 +2,18 @@ import type { Cancel, Clock } from '#model/effects/clock.ts';
 import { TUNNEL } from '#model/settings/tunnels.ts';
 
 /** `lost` is called at most once, when the peer is gone. */
-export type KeepaliveEffects = { clock: Clock; sendPing(): void; lost(): void };
+export type KeepaliveEffects = {
+  clock: Clock;
+  sendPing(): void;
+  lost(): void;
+  /** After the start, and after each answer; and what an answer may take. */
+  intervalMs?: number;
+  timeoutMs?: number;
+  /** Whether it matters now that the peer is there. */
+  isWanted?(): boolean;
+};
 
-/** Notices a dead peer within half a minute (B21). One timer at a time. */
+/** Notices a dead peer: that of a tunnel within half a minute (B21). One timer at a time. */
 export class Keepalive {
   readonly #effects: KeepaliveEffects;
   #cancel: Cancel = () => {};
@@ -29,9 +38,14 @@ export class Keepalive {
 
   #scheduleNext(): void {
     this.#waiting = false;
-    this.#cancel = this.#effects.clock.after(TUNNEL.pingIntervalMs, () => {
+    const { clock, intervalMs = TUNNEL.pingIntervalMs, timeoutMs = TUNNEL.pingTimeoutMs, isWanted } = this.#effects;
+    this.#cancel = clock.after(intervalMs, () => {
+      if (isWanted?.() === false) {
+        this.#scheduleNext();
+        return;
+      }
       this.#waiting = true;
-      this.#cancel = this.#effects.clock.after(TUNNEL.pingTimeoutMs, () => this.#effects.lost());
+      this.#cancel = clock.after(timeoutMs, () => this.#effects.lost());
       this.#effects.sendPing();
     });
   }

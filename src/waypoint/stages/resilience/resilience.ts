@@ -59,8 +59,9 @@ function deadlineOf({ route, requestEndedMs }: Exchange): number | null {
   return timeoutMs === null || requestEndedMs === 0 ? null : requestEndedMs + timeoutMs;
 }
 
-function failureOf({ kind, staleConnection }: UpstreamProblem): AttemptFailure {
+function failureOf({ kind, staleConnection, unprocessed }: UpstreamProblem): AttemptFailure {
   if (kind === 'connect-failure' || kind === 'connect-timeout') return 'never-sent';
+  if (unprocessed) return 'not-processed';
   // What is left may have had its effect, so only a route that asks for it may have it sent again.
   return staleConnection ? 'not-processed' : 'perhaps-processed';
 }

@@ -3,8 +3,8 @@ import { caughtBy, regardless } from '#model/effects/mishaps.ts';
 import { Announced, bodyBytesOf } from '#protocol/http/announced.ts';
 import type { HeaderBlock } from '#protocol/http/header-block.ts';
 import type { ResponseHead, ServerEvents, ServerStream } from '#protocol/http/message.ts';
-import { isBroken, watchEnd } from './ends.ts';
-import { readTrailers, writeHeaders } from './headers.ts';
+import { isBroken, watchEnd } from './node-ends.testing.ts';
+import { readTrailers, writeHeaders } from './node-headers.testing.ts';
 
 const { NGHTTP2_INTERNAL_ERROR, NGHTTP2_NO_ERROR } = http2.constants;
 

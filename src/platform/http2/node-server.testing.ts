@@ -6,8 +6,8 @@ import { StringHeaders } from '#protocol/http/header-block.ts';
 import { HEADER } from '#protocol/http/header-names.ts';
 import type { RequestHandler, RequestHead, ServerConnection } from '#protocol/http/message.ts';
 import { isAuthority, normalizeTarget } from '#protocol/http/target.ts';
-import { readHeaders, SESSION_LIMITS, takeContentLength } from './headers.ts';
-import { Http2ServerStream } from './server-stream.ts';
+import { readHeaders, SESSION_LIMITS, takeContentLength } from './node-headers.testing.ts';
+import { Http2ServerStream } from './node-server-stream.testing.ts';
 
 const { NGHTTP2_ENHANCE_YOUR_CALM, NGHTTP2_FLAG_END_STREAM, NGHTTP2_INTERNAL_ERROR } = http2.constants;
 
@@ -16,7 +16,7 @@ export function acceptHttp2(stream: Duplex, handler: RequestHandler): ServerConn
   const session = http2.performServerHandshake(stream, {
     ...SESSION_LIMITS,
     maxHeaderListPairs: HTTP2.headerPairsMax,
-    maxSessionRejectedStreams: HTTP2.rejectedStreamsMax,
+    maxSessionRejectedStreams: 1_000_000,
     streamResetBurst: HTTP2.resetBurst,
     streamResetRate: HTTP2.resetsPerSecond,
     settings: {

@@ -4,8 +4,8 @@ import { Announced, bodyBytesOf } from '#protocol/http/announced.ts';
 import { isForwardableInterim, isForwardableStatus } from '#protocol/http/forwardable.ts';
 import type { HeaderBlock } from '#protocol/http/header-block.ts';
 import type { ClientEvents, ClientStream, RequestHead, UpstreamProblem } from '#protocol/http/message.ts';
-import { isBroken, watchEnd } from './ends.ts';
-import { readHeaders, readTrailers, takeContentLength, writeHeaders } from './headers.ts';
+import { isBroken, watchEnd } from './node-ends.testing.ts';
+import { readHeaders, readTrailers, takeContentLength, writeHeaders } from './node-headers.testing.ts';
 
 const { NGHTTP2_CANCEL, NGHTTP2_FLAG_END_STREAM, NGHTTP2_NO_ERROR, NGHTTP2_REFUSED_STREAM, NGHTTP2_PROTOCOL_ERROR } =
   http2.constants;
@@ -63,7 +63,12 @@ export class Http2ClientStream implements ClientStream {
     const events = this.#events;
     this.#mistaken(error);
     this.abort();
-    const problem = { kind: 'local-reset', details: 'a mistake of the waypoint', staleConnection: false } as const;
+    const problem = {
+      kind: 'local-reset',
+      details: 'a mistake of the waypoint',
+      staleConnection: false,
+      unprocessed: false,
+    } as const;
     if (events !== null) regardless(() => events.onFailure(problem));
   };
 
@@ -139,7 +144,7 @@ export class Http2ClientStream implements ClientStream {
   #breakOff(kind: UpstreamProblem['kind'], details: string): void {
     const events = this.#events;
     this.abort();
-    events?.onFailure({ kind, details, staleConnection: false });
+    events?.onFailure({ kind, details, staleConnection: false, unprocessed: false });
   }
 
   #onEnd(): void {
@@ -170,11 +175,12 @@ function problemOf(stream: ClientHttp2Stream): UpstreamProblem {
   const code = stream.rstCode ?? NGHTTP2_NO_ERROR;
   const refused = code === NGHTTP2_REFUSED_STREAM;
   const details = refused ? 'stream refused' : `http2 stream closed with code ${code}`;
-  if (code === NGHTTP2_PROTOCOL_ERROR) return { kind: 'protocol-error', details, staleConnection: false };
+  if (code === NGHTTP2_PROTOCOL_ERROR) return { kind: 'protocol-error', details, staleConnection: false, unprocessed: false };
   // A refused stream was not processed: as safe to repeat as one on a connection that was already closed.
   return {
     kind: code === NGHTTP2_NO_ERROR || code === NGHTTP2_CANCEL ? 'closed' : 'remote-reset',
     details,
-    staleConnection: refused,
+    staleConnection: false,
+    unprocessed: refused,
   };
 }

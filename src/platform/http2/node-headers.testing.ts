@@ -1,15 +1,14 @@
 import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http2';
-import { HTTP2 } from '#model/settings/http.ts';
 import { fieldsThat, isForwardableField, isForwardableTrailer, writablePairs } from '#protocol/http/forwardable.ts';
 import type { HeaderBlock, StringHeaders } from '#protocol/http/header-block.ts';
 import { HEADER } from '#protocol/http/header-names.ts';
 
 /** Every bound of node:http2 on either side, so that none of its defaults is a policy that nobody has read. */
 export const SESSION_LIMITS = {
-  maxSessionInvalidFrames: HTTP2.invalidFramesMax,
-  maxSessionMemory: HTTP2.sessionMemoryMb,
-  maxSettings: HTTP2.settingsPerFrameMax,
-  maxOutstandingPings: HTTP2.outstandingPingsMax,
+  maxSessionInvalidFrames: 10_000,
+  maxSessionMemory: 64,
+  maxSettings: 32,
+  maxOutstandingPings: 10,
 } as const;
 
 /** The regular headers of node's flat list that may go on; pseudo headers are left to the caller. */

@@ -1,10 +1,18 @@
 import assert from 'node:assert/strict';
 import { duplexPair } from 'node:stream';
 import test from 'node:test';
+import { SteppedClock } from '#platform/stepped-clock.testing.ts';
 import { StringHeaders } from '#protocol/http/header-block.ts';
-import type { ClientEvents, RequestHead, ServerStream } from '#protocol/http/message.ts';
+import type { ClientEvents, Http2Engine, RequestHead, ServerStream } from '#protocol/http/message.ts';
+import { ownHttp2 } from './engine.ts';
 import { END_STREAM, FRAME_TYPE, type Frame, frameBytes, framesIn, STATUS_200, settingsAndAck } from './frames.testing.ts';
-import { nodeHttp2 } from './node-http2.ts';
+import { nodeHttp2 } from './node-http2.testing.ts';
+
+/** Ours, and the one that is its oracle. */
+const ENGINES: readonly [name: string, engine: () => Http2Engine][] = [
+  ['own', () => ownHttp2(new SteppedClock())],
+  ['node', () => nodeHttp2],
+];
 
 const settle = async (): Promise<void> => {
   for (let turn = 0; turn < 30; turn++) await new Promise((resolve) => setImmediate(resolve));
@@ -28,14 +36,14 @@ function eventsInto(log: string[]): ClientEvents {
     onResponseBody: (data) => log.push(`body ${data}`) > 0,
     onResponseEnd: () => log.push('end'),
     onUpgrade: () => log.push('upgrade'),
-    onFailure: ({ kind, staleConnection }) => log.push(`failure ${kind}${staleConnection ? ' stale' : ''}`),
+    onFailure: ({ kind, unprocessed }) => log.push(`failure ${kind}${unprocessed ? ' unprocessed' : ''}`),
     onUpstreamWritable() {},
     onResponseTurnEnd() {},
   };
 }
 
 /** A client connection whose peer is played by the test: frames in, frames out. */
-function clientRig(): {
+function clientRig(engine: Http2Engine): {
   send(head: RequestHead, end: boolean): { stream: ReturnType<ReturnType<typeof nodeHttp2.connect>['send']>; log: string[] };
   frames(): Frame[];
   answer(...frames: Frame[]): void;
@@ -46,7 +54,7 @@ function clientRig(): {
   far.on('data', (data: Buffer) => {
     wire = Buffer.concat([wire, data]);
   });
-  const connection = nodeHttp2.connect(near, { onIdle() {}, onClosed() {}, onMistake: assert.ifError });
+  const connection = engine.connect(near, { onIdle() {}, onClosed() {}, onMistake: assert.ifError });
   far.write(settingsAndAck());
   return {
     send(head, end) {
@@ -66,11 +74,16 @@ function rst(code: number): Frame {
 const OK: Frame = { type: FRAME_TYPE.headers, flags: 4, stream: 1, payload: STATUS_200 };
 const data = (text: string, flags = 0): Frame => ({ type: FRAME_TYPE.data, flags, stream: 1, payload: Buffer.from(text) });
 
-test('http2 client: a request that is given up is reset and never ended', async () => {
-  const { send, frames } = clientRig();
+function both(name: string, check: (engine: Http2Engine) => Promise<void>): void {
+  for (const [which, engine] of ENGINES) test(`${name} (${which})`, () => check(engine()));
+}
+
+both('http2 client: a request that is given up is reset and never ended', async (engine) => {
+  const { send, frames } = clientRig(engine);
   const { stream } = send(POST, false);
   await settle();
   stream.write(Buffer.from('part'));
+  stream.flush();
   await settle();
   stream.abort();
   await settle();
@@ -93,7 +106,7 @@ const ANSWERS: { name: string; frames: Frame[]; want: string[] }[] = [
     want: ['response 200', 'body hi', 'end'],
   },
   { name: 'a reset before the response', frames: [rst(2)], want: ['failure remote-reset'] },
-  { name: 'a refused stream can be tried again', frames: [rst(7)], want: ['failure remote-reset stale'] },
+  { name: 'a refused stream can be tried again', frames: [rst(7)], want: ['failure remote-reset unprocessed'] },
   {
     name: 'a reset within the response is no end',
     frames: [OK, data('hi'), rst(2)],
@@ -107,8 +120,8 @@ const ANSWERS: { name: string; frames: Frame[]; want: string[] }[] = [
 ];
 
 for (const { name, frames, want } of ANSWERS) {
-  test(`http2 client: ${name}`, async () => {
-    const rig = clientRig();
+  both(`http2 client: ${name}`, async (engine) => {
+    const rig = clientRig(engine);
     const { stream, log } = rig.send(POST, false);
     stream.end(null);
     await settle();
@@ -120,8 +133,8 @@ for (const { name, frames, want } of ANSWERS) {
   });
 }
 
-test('http2 client: a connection that is lost within the response is a failure', async () => {
-  const rig = clientRig();
+both('http2 client: a connection that is lost within the response is a failure', async (engine) => {
+  const rig = clientRig(engine);
   const { stream, log } = rig.send(POST, false);
   stream.end(null);
   await settle();
@@ -135,6 +148,7 @@ test('http2 client: a connection that is lost within the response is a failure',
 
 /** A server connection whose client is played by the test. */
 async function serverRig(
+  engine: Http2Engine,
   request: Frame[],
 ): Promise<{ streams: ServerStream[]; log: string[]; frames(): Frame[]; send(...frames: Frame[]): Promise<void> }> {
   const [near, far] = duplexPair();
@@ -144,7 +158,7 @@ async function serverRig(
   });
   const streams: ServerStream[] = [];
   const log: string[] = [];
-  nodeHttp2.accept(near, {
+  engine.accept(near, {
     pathNormalization: 'BASE',
     onProblem: ({ details }) => log.push(details),
     onMistake: (error) => log.push(String(error)),
@@ -177,11 +191,12 @@ const REQUEST: Frame = {
   payload: Buffer.from([0x83, 0x86, 0x84, 0x01, 0x01, 0x61]),
 };
 
-test('http2 server: a response that breaks off is reset and never ended', async () => {
-  const { streams, frames } = await serverRig([{ ...REQUEST, flags: 5 }]);
+both('http2 server: a response that breaks off is reset and never ended', async (engine) => {
+  const { streams, frames } = await serverRig(engine, [{ ...REQUEST, flags: 5 }]);
   const [stream] = streams;
   stream?.respond({ status: 200, headers: new StringHeaders([]), contentLength: null }, false);
   stream?.write(Buffer.from('part'));
+  stream?.flush();
   await settle();
   stream?.reset();
   await settle();
@@ -195,16 +210,16 @@ test('http2 server: a response that breaks off is reset and never ended', async 
   );
 });
 
-test('http2 server: a request that is reset is gone, not ended', async () => {
-  const { streams, log, send } = await serverRig([REQUEST]);
+both('http2 server: a request that is reset is gone, not ended', async (engine) => {
+  const { streams, log, send } = await serverRig(engine, [REQUEST]);
   streams[0]?.startBody();
   await send(data('part'));
   await send(rst(8));
   assert.deepEqual(log, ['body part', 'gone reset']);
 });
 
-test('http2 server: an empty body that ended before it was wanted still ends', async () => {
-  const { streams, log } = await serverRig([REQUEST, data('', END_STREAM)]);
+both('http2 server: an empty body that ended before it was wanted still ends', async (engine) => {
+  const { streams, log } = await serverRig(engine, [REQUEST, data('', END_STREAM)]);
   streams[0]?.startBody();
   await settle();
   assert.deepEqual(log, ['end']);

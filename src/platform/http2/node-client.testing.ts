@@ -2,8 +2,8 @@ import http2, { type ClientHttp2Session } from 'node:http2';
 import type { Duplex } from 'node:stream';
 import { HTTP2 } from '#model/settings/http.ts';
 import type { ClientConnection, ClientEvents, ClientOwner, ClientStream, RequestHead } from '#protocol/http/message.ts';
-import { Http2ClientStream } from './client-stream.ts';
-import { SESSION_LIMITS, writeHeaders } from './headers.ts';
+import { Http2ClientStream } from './node-client-stream.testing.ts';
+import { SESSION_LIMITS, writeHeaders } from './node-headers.testing.ts';
 
 /** Starts an HTTP/2 client connection on a fresh stream. */
 export function connectHttp2(stream: Duplex, owner: ClientOwner): ClientConnection {
@@ -27,6 +27,7 @@ class Http2ClientConnection implements ClientConnection {
   constructor(session: ClientHttp2Session, owner: ClientOwner) {
     this.#session = session;
     this.#owner = owner;
+    session.on('remoteSettings', () => this.#owner.onIdle(this));
     session.on('connect', () => session.setLocalWindowSize(HTTP2.connectionWindowBytes));
     session.on('error', () => {}); // each of its streams hears of it by itself
     session.on('goaway', () => this.retire());
@@ -86,7 +87,7 @@ function failedStream(error: unknown, events: ClientEvents): ClientStream {
   const details = error instanceof Error ? error.message : String(error);
   // Not at once: whoever asked has not got the stream yet that it would be told of.
   queueMicrotask(() => {
-    if (!aborted) events.onFailure({ kind: 'local-reset', details, staleConnection: false });
+    if (!aborted) events.onFailure({ kind: 'local-reset', details, staleConnection: false, unprocessed: false });
   });
   return {
     write: () => true,
