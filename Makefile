@@ -3,7 +3,7 @@
 #   make demo ONCE=1   the demo's checks as a table; fails if one fails
 #   make test          unit, kernel and end-to-end tests
 #   make attack        every attack of test/security, as a table; NUMBER=n only those of one number
-#   make bench         measurements against plain TCP and HAProxy
+#   make bench         measurements against plain TCP, HAProxy and a relay in C; JSON=file ONLY='same cross'
 #   make bench-micro   hot functions as ratios to a yardstick, beside those on record; WRITE=1 records them
 #   make fuzz          the parsers of outside bytes on mutants of their corpora: TARGET=name RUNS=n SEED=n
 #   make coverage      lines and branches that the tests of src/ reach, as a table and as build/coverage/lcov.info
@@ -35,7 +35,7 @@ attack:
 
 bench:
 	@scripts/setup bench
-	@bin/weft bench
+	@bin/weft bench $(if $(JSON),--json '$(JSON)') $(if $(ONLY),--only $(ONLY))
 
 bench-micro:
 	@scripts/setup check

@@ -1,34 +1,34 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The load of the benchmarks, in C so that it costs little itself: an echo/sink server and its clients.
- *   load serve PORT
- *   load ping  HOST PORT ROUNDS     64-byte round trips on one connection: prints p50 and p99 in nanoseconds
- *   load bulk  HOST PORT MEGABYTES  one-way bytes on one connection: prints bytes and seconds
- *   load rate  HOST PORT SECONDS    one-byte connections one after another: prints connections and seconds
+ * The load of the benchmarks, in C so that it costs little itself: servers (serve.c) and their clients.
+ *   load serve PORT                     echo, sink, one byte back
+ *   load web   PORT                     an HTTP/1.1 origin with a KiB for every request
+ *   load ping  HOST PORT ROUNDS         64-byte round trips on one connection: p50 and p99 in nanoseconds
+ *   load bulk  HOST PORT MEGABYTES [N]  one-way bytes over N connections: bytes and seconds
+ *   load rate  HOST PORT SECONDS [N]    one-byte connections one after another, N at a time: connections and seconds
+ *   load small HOST PORT SECONDS [N]    64-byte messages back and forth on N connections: messages and seconds
+ *   load http  HOST PORT SECONDS [N]    HTTP/1.1 requests with a connection for each, N at a time: connections and seconds
+ *   load idle  HOST PORT COUNT          opens connections, says "open", and holds them until it is ended
  * Each prints one line of JSON. */
 #define _GNU_SOURCE
+#include "load.h"
 #include <arpa/inet.h>
-#include <errno.h>
 #include <netdb.h>
-#include <netinet/tcp.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
 #include <time.h>
-#include <unistd.h>
 
-#define PING_BYTES 64
-#define BULK_CHUNK (256 * 1024)
 #define WARM_UP_ROUNDS 500
+#define AT_A_TIME_MAX 256
+#define REQUEST "GET / HTTP/1.1\r\nHost: web\r\nConnection: close\r\n\r\n"
+#define ANSWER_BYTES_MIN 1024
 
-static void fail(const char *what)
-{
-	perror(what);
-	exit(1);
-}
+/* What the client was asked for. */
+static const struct addrinfo *target;
+static uint64_t amount;
+static int at_a_time = 1;
 
 static uint64_t now_ns(void)
 {
@@ -37,85 +37,9 @@ static uint64_t now_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec;
 }
 
-static void no_delay(int fd)
+static double seconds_since(uint64_t start)
 {
-	int one = 1;
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-}
-
-static int read_all(int fd, char *into, size_t bytes)
-{
-	while (bytes > 0) {
-		ssize_t got = read(fd, into, bytes);
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got <= 0)
-			return -1;
-		into += got;
-		bytes -= (size_t)got;
-	}
-	return 0;
-}
-
-static int write_all(int fd, const char *from, size_t bytes)
-{
-	while (bytes > 0) {
-		ssize_t put = write(fd, from, bytes);
-		if (put < 0 && errno == EINTR)
-			continue;
-		if (put <= 0)
-			return -1;
-		from += put;
-		bytes -= (size_t)put;
-	}
-	return 0;
-}
-
-/* The first byte says what the client wants: P echo, B sink (answers the count at the end), C one byte back. */
-static void *serve_one(void *argument)
-{
-	int fd = (int)(intptr_t)argument;
-	char *buffer = malloc(BULK_CHUNK), kind;
-
-	no_delay(fd);
-	if (read_all(fd, &kind, 1) == 0) {
-		if (kind == 'P') {
-			while (read_all(fd, buffer, PING_BYTES) == 0 && write_all(fd, buffer, PING_BYTES) == 0)
-				;
-		} else if (kind == 'B') {
-			uint64_t total = 0;
-			ssize_t got;
-			while ((got = read(fd, buffer, BULK_CHUNK)) > 0)
-				total += (uint64_t)got;
-			write_all(fd, (char *)&total, sizeof(total));
-		} else if (kind == 'C') {
-			write_all(fd, &kind, 1);
-		}
-	}
-	close(fd);
-	free(buffer);
-	return NULL;
-}
-
-static void serve(int port)
-{
-	struct sockaddr_in6 address = { .sin6_family = AF_INET6, .sin6_port = htons((uint16_t)port) };
-	int listener = socket(AF_INET6, SOCK_STREAM, 0), one = 1;
-
-	setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	if (bind(listener, (struct sockaddr *)&address, sizeof(address)) || listen(listener, 4096))
-		fail("listen");
-	printf("{\"event\":\"listening\",\"pid\":%d}\n", getpid());
-	fflush(stdout);
-	for (;;) {
-		pthread_t thread;
-		int fd = accept(listener, NULL, NULL);
-		if (fd < 0)
-			continue;
-		if (pthread_create(&thread, NULL, serve_one, (void *)(intptr_t)fd))
-			fail("thread");
-		pthread_detach(thread);
-	}
+	return (double)(now_ns() - start) / 1e9;
 }
 
 static struct addrinfo *resolve(const char *host, const char *port)
@@ -126,15 +50,20 @@ static struct addrinfo *resolve(const char *host, const char *port)
 	return found;
 }
 
-static int dial(const struct addrinfo *to, char kind)
+static int dial_with(const char *bytes, size_t length)
 {
-	int fd = socket(to->ai_family, SOCK_STREAM, 0);
-	if (fd < 0 || connect(fd, to->ai_addr, to->ai_addrlen))
+	int fd = socket(target->ai_family, SOCK_STREAM, 0);
+	if (fd < 0 || connect(fd, target->ai_addr, target->ai_addrlen))
 		fail("connect");
 	no_delay(fd);
-	if (write_all(fd, &kind, 1))
+	if (write_all(fd, bytes, length))
 		fail("write");
 	return fd;
+}
+
+static int dial(char kind)
+{
+	return dial_with(&kind, 1);
 }
 
 static int by_value(const void *a, const void *b)
@@ -143,11 +72,11 @@ static int by_value(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-static void ping(const struct addrinfo *to, int rounds)
+static void ping(void)
 {
+	int rounds = (int)amount, fd = dial('P');
 	uint64_t *took = calloc((size_t)rounds, sizeof(*took));
 	char message[PING_BYTES] = { 'x' };
-	int fd = dial(to, 'P');
 
 	for (int at = -WARM_UP_ROUNDS; at < rounds; at++) {
 		uint64_t start = now_ns();
@@ -160,12 +89,30 @@ static void ping(const struct addrinfo *to, int rounds)
 	printf("{\"p50\":%llu,\"p99\":%llu}\n", (unsigned long long)took[rounds / 2], (unsigned long long)took[rounds * 99 / 100]);
 }
 
-static void bulk(const struct addrinfo *to, int megabytes)
+/* Runs one of these for each connection at a time, and returns the sum of what they return. */
+static uint64_t together(void *(*one)(void *))
+{
+	pthread_t threads[AT_A_TIME_MAX];
+	uint64_t sum = 0;
+
+	for (int at = 0; at < at_a_time; at++)
+		if (pthread_create(&threads[at], NULL, one, NULL))
+			fail("thread");
+	for (int at = 0; at < at_a_time; at++) {
+		void *part;
+		pthread_join(threads[at], &part);
+		sum += (uint64_t)(uintptr_t)part;
+	}
+	return sum;
+}
+
+static void *bulk_one(void *unused)
 {
 	char *buffer = calloc(1, BULK_CHUNK);
-	int fd = dial(to, 'B');
-	uint64_t start = now_ns(), total = 0, left = (uint64_t)megabytes * 1024 * 1024;
+	uint64_t total = 0, left = amount * 1024 * 1024 / (uint64_t)at_a_time;
+	int fd = dial('B');
 
+	(void)unused;
 	while (left > 0) {
 		size_t piece = left < BULK_CHUNK ? (size_t)left : BULK_CHUNK;
 		if (write_all(fd, buffer, piece))
@@ -175,46 +122,151 @@ static void bulk(const struct addrinfo *to, int megabytes)
 	shutdown(fd, SHUT_WR);
 	if (read_all(fd, (char *)&total, sizeof(total)))
 		fail("bulk answer");
-	printf("{\"bytes\":%llu,\"seconds\":%.6f}\n", (unsigned long long)total, (double)(now_ns() - start) / 1e9);
+	return (void *)(uintptr_t)total;
 }
 
-static void rate(const struct addrinfo *to, int seconds)
+/* Closing with a reset keeps the client's ports from running out in TIME_WAIT. */
+static void abort_connection(int fd)
 {
-	uint64_t start = now_ns(), end = start + (uint64_t)seconds * 1000000000ull, count = 0;
 	struct linger abort_close = { .l_onoff = 1, .l_linger = 0 };
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &abort_close, sizeof(abort_close));
+	close(fd);
+}
 
-	while (now_ns() < end) {
+static void *rate_one(void *unused)
+{
+	uint64_t end = now_ns() + amount * 1000000000ull, count = 0;
+
+	(void)unused;
+	for (; now_ns() < end; count++) {
 		char reply;
-		int fd = dial(to, 'C');
+		int fd = dial('C');
 		if (read_all(fd, &reply, 1))
 			fail("rate");
-		/* Closing with a reset keeps the client's ports from running out in TIME_WAIT. */
-		setsockopt(fd, SOL_SOCKET, SO_LINGER, &abort_close, sizeof(abort_close));
-		close(fd);
-		count++;
+		abort_connection(fd);
 	}
-	printf("{\"connections\":%llu,\"seconds\":%.6f}\n", (unsigned long long)count, (double)(now_ns() - start) / 1e9);
+	return (void *)(uintptr_t)count;
+}
+
+static void *http_one(void *unused)
+{
+	uint64_t end = now_ns() + amount * 1000000000ull, count = 0;
+
+	(void)unused;
+	for (; now_ns() < end; count++) {
+		char answer[4096], *body;
+		size_t total = 0;
+		ssize_t got;
+		int fd = dial_with(REQUEST, strlen(REQUEST));
+		/* Its body is a KiB; whoever ends the connection then, it is at its end. */
+		while (!(body = memmem(answer, total, "\r\n\r\n", 4)) || answer + total < body + 4 + ANSWER_BYTES_MIN) {
+			got = read(fd, answer + total, sizeof(answer) - total);
+			if (got <= 0)
+				break;
+			total += (size_t)got;
+		}
+		if (total < ANSWER_BYTES_MIN || memcmp(answer, "HTTP/1.1 200", 12) != 0) {
+			fprintf(stderr, "http: %zu bytes: %.*s\n", total, (int)(total < 200 ? total : 200), answer);
+			exit(1);
+		}
+		close(fd);
+	}
+	return (void *)(uintptr_t)count;
+}
+
+/* On each connection the next message leaves when the last one is back. One thread, so that the client's own cost stays small. */
+static void small(void)
+{
+	static size_t came[AT_A_TIME_MAX];
+	int set = epoll_create1(0), fds[AT_A_TIME_MAX];
+	char message[PING_BYTES] = { 'x' };
+	uint64_t start = now_ns(), end = start + amount * 1000000000ull, count = 0;
+	struct epoll_event events[AT_A_TIME_MAX];
+
+	for (int at = 0; at < at_a_time; at++) {
+		struct epoll_event event = { .events = EPOLLIN, .data.u32 = (uint32_t)at };
+		fds[at] = dial('P');
+		epoll_ctl(set, EPOLL_CTL_ADD, fds[at], &event);
+		if (write_all(fds[at], message, PING_BYTES))
+			fail("small");
+	}
+	while (now_ns() < end) {
+		int ready = epoll_wait(set, events, AT_A_TIME_MAX, 100);
+		for (int k = 0; k < ready; k++) {
+			uint32_t at = events[k].data.u32;
+			ssize_t got = read(fds[at], message, PING_BYTES - came[at]);
+			if (got <= 0)
+				fail("small");
+			came[at] += (size_t)got;
+			if (came[at] < PING_BYTES)
+				continue;
+			came[at] = 0;
+			count++;
+			if (write_all(fds[at], message, PING_BYTES))
+				fail("small");
+		}
+	}
+	printf("{\"messages\":%llu,\"seconds\":%.6f}\n", (unsigned long long)count, seconds_since(start));
+}
+
+static void idle(void)
+{
+	for (uint64_t at = 0; at < amount; at++) {
+		char reply;
+		if (read_all(dial('I'), &reply, 1))
+			fail("idle");
+	}
+	printf("{\"open\":%llu}\n", (unsigned long long)amount);
+	fflush(stdout);
+	pause();
+}
+
+static void counted(const char *what, void *(*one)(void *))
+{
+	uint64_t start = now_ns(), count = together(one);
+	printf("{\"%s\":%llu,\"seconds\":%.6f}\n", what, (unsigned long long)count, seconds_since(start));
+}
+
+static int client(const char *mode)
+{
+	if (!strcmp(mode, "ping"))
+		ping();
+	else if (!strcmp(mode, "bulk"))
+		counted("bytes", bulk_one);
+	else if (!strcmp(mode, "rate"))
+		counted("connections", rate_one);
+	else if (!strcmp(mode, "http"))
+		counted("connections", http_one);
+	else if (!strcmp(mode, "small"))
+		small();
+	else if (!strcmp(mode, "idle"))
+		idle();
+	else
+		return 2;
+	return 0;
 }
 
 int main(int argc, char **argv)
 {
+	struct rlimit files;
+
 	signal(SIGPIPE, SIG_IGN);
-	if (argc == 3 && !strcmp(argv[1], "serve")) {
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+		files.rlim_cur = files.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &files);
+	}
+	if (argc == 3 && !strcmp(argv[1], "serve"))
 		serve(atoi(argv[2]));
-		return 0;
-	}
-	if (argc != 5) {
-		fprintf(stderr, "usage: load serve PORT | load ping|bulk|rate HOST PORT AMOUNT\n");
+	if (argc == 3 && !strcmp(argv[1], "web"))
+		serve_web(atoi(argv[2]));
+	if (argc != 5 && argc != 6) {
+		fprintf(stderr, "usage: load serve|web PORT | load ping|bulk|rate|small|http|idle HOST PORT AMOUNT [AT A TIME]\n");
 		return 2;
 	}
-	struct addrinfo *to = resolve(argv[2], argv[3]);
-	if (!strcmp(argv[1], "ping"))
-		ping(to, atoi(argv[4]));
-	else if (!strcmp(argv[1], "bulk"))
-		bulk(to, atoi(argv[4]));
-	else if (!strcmp(argv[1], "rate"))
-		rate(to, atoi(argv[4]));
-	else
+	target = resolve(argv[2], argv[3]);
+	amount = (uint64_t)atoll(argv[4]);
+	at_a_time = argc == 6 ? atoi(argv[5]) : 1;
+	if (at_a_time < 1 || at_a_time > AT_A_TIME_MAX)
 		return 2;
-	return 0;
+	return client(argv[1]);
 }

@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { type Act, jsonFileOption, makeCommand } from './command.ts';
 
 /** What `weft validate` is told. */
@@ -30,16 +30,25 @@ export function demoCommand(act: Act<DemoOptions>): Command {
     .action(({ once, json }: { once: boolean; json?: string }) => act({ once, jsonPath: json ?? null }));
 }
 
-/** What `weft bench` is told. */
-export type BenchOptions = { jsonPath: string | null };
+/** Groups of rows of `weft bench`, in the order they run. */
+export const BENCH_GROUPS = ['same', 'cross', 'small', 'waypoint', 'memory'] as const;
+/** One of them. */
+export type BenchGroup = (typeof BENCH_GROUPS)[number];
 
-/** `weft bench`: measurements against plain TCP and HAProxy. */
+/** What `weft bench` is told; `groups`: at least one. */
+export type BenchOptions = { jsonPath: string | null; groups: readonly BenchGroup[] };
+
+/** `weft bench`: measurements against plain TCP, HAProxy and a relay in C. */
 export function benchCommand(act: Act<BenchOptions>): Command {
-  return makeCommand('bench', 'Look and check:', 'Measure this machine against plain TCP and a pair of HAProxy', [
+  return makeCommand('bench', 'Look and check:', 'Measure this machine against plain TCP, HAProxy and a relay in C', [
     { command: 'weft bench --json bench.json', does: 'print the table and keep the figures' },
+    { command: 'weft bench --only same cross', does: 'only the rows on one node and across nodes' },
   ])
     .addOption(jsonFileOption())
-    .action(({ json }: { json?: string }) => act({ jsonPath: json ?? null }));
+    .addOption(new Option('--only <group...>', 'only these groups of rows').choices(BENCH_GROUPS))
+    .action(({ json, only }: { json?: string; only?: BenchGroup[] }) =>
+      act({ jsonPath: json ?? null, groups: BENCH_GROUPS.filter((group) => only?.includes(group) ?? true) }),
+    );
 }
 
 /** `weft version`: of Weft, and of what it runs on. */

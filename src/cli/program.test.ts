@@ -4,6 +4,7 @@ import test from 'node:test';
 import { WeftError } from '#model/error.ts';
 import { IDLE_ACTIONS } from '../../test/structure/cli-page.ts';
 import { matchesGolden } from '../../test/structure/golden.ts';
+import { BENCH_GROUPS } from './look-and-check.ts';
 import { type Actions, runProgram } from './program.ts';
 
 type Outcome = { code: number; out: string; err: string; asked: { command: string; options: unknown }[] };
@@ -239,7 +240,8 @@ const lines: { line: string; command: string; options: unknown }[] = [
   { line: 'status --json', command: 'status', options: { json: true, runDir: '/run/weft' } },
   { line: 'demo', command: 'demo', options: { once: false, jsonPath: null } },
   { line: 'demo --once --json f', command: 'demo', options: { once: true, jsonPath: 'f' } },
-  { line: 'bench --json f', command: 'bench', options: { jsonPath: 'f' } },
+  { line: 'bench --json f', command: 'bench', options: { jsonPath: 'f', groups: BENCH_GROUPS } },
+  { line: 'bench --only small same', command: 'bench', options: { jsonPath: null, groups: ['same', 'small'] } },
   { line: 'version', command: 'version', options: {} },
   { line: '--version', command: 'version', options: {} },
 ];

@@ -54,11 +54,11 @@ export async function demo(options: DemoOptions): Promise<number> {
 }
 
 /** `weft bench`; Ctrl-C ends the measurement under way and removes everything. */
-export async function bench({ jsonPath }: BenchOptions): Promise<number> {
+export async function bench(options: BenchOptions): Promise<number> {
   requireMachine();
   // Loaded here: neither a lab nor the demo needs what only a measurement does.
   const { runBench } = await import('../../../bench/bench.ts');
-  return runBench({ jsonPath, out: (text) => void process.stdout.write(text), interrupted: interruptedOnce() });
+  return runBench({ ...options, out: (text) => void process.stdout.write(text), interrupted: interruptedOnce() });
 }
 
 /** Aborted by the first signal; the second ends the process at once, with the exit code of Ctrl-C in a shell. */

@@ -9,13 +9,17 @@ import { nodesDown, nodesUp } from '#testbed/nodes/nodes.ts';
 import { type LabPlan, type NodeName, planLab } from '#testbed/nodes/plan.ts';
 import type { Child, Spawn } from '#testbed/processes/child.ts';
 import { command } from '#testbed/processes/command.ts';
-import { asHost, inCgroup, inNetns, inNetnsOf } from '#testbed/processes/command-lines.ts';
+import { inCgroup, inNetnsOf } from '#testbed/processes/command-lines.ts';
+import type { Way } from './way.ts';
 
 export const LOAD_PORT = 9900;
 /** CPU of everything on the client's side, and of everything on the server's side. */
 export const CPU = { client: '0', server: '1' } as const;
+/** The mesh's namespace in which everything is. */
+export const NAMESPACE = 'bench';
+/** Service addresses that the client dials through the mesh. */
 const VIP = { near: '10.96.0.10', far: '10.96.0.11' } as const;
-const LOAD_SOURCE = new URL('./load/load.c', import.meta.url).pathname;
+const LOAD_SOURCES = ['load', 'serve'].map((name) => new URL(`../load/${name}.c`, import.meta.url).pathname);
 
 /** A mesh of two nodes that carries nothing but the benchmark's load. */
 export type Rig = {
@@ -23,16 +27,12 @@ export type Rig = {
   /** The compiled load program. */
   load: string;
   client: App;
-  nearServer: App;
-  farServer: App;
+  lab: Lab;
   agents: Record<'alpha' | 'beta', Child>;
   dir: string;
   spawn: Spawn;
   down(): Promise<void>;
 };
-
-/** Service addresses that the client dials through the mesh. */
-export const DIAL = VIP;
 
 /** Builds the load, the nodes and the mesh. Errors: those of the lab; what was made is removed again. */
 export async function rigUp(): Promise<Rig> {
@@ -47,11 +47,11 @@ export async function rigUp(): Promise<Rig> {
   };
   try {
     const load = join(dir, 'load');
-    await command(['clang', '-O2', '-pthread', LOAD_SOURCE, '-o', load]);
+    await command(['clang', '-O2', '-pthread', ...LOAD_SOURCES, '-o', load]);
     await nodesUp(plan);
     const agents = await startMesh(lab);
-    const [client, nearServer, farServer] = await startLoad(plan, load, spawn);
-    return { plan, load, client, nearServer, farServer, agents, dir, spawn, down };
+    const client = await startLoad(plan, load, spawn);
+    return { plan, load, client, lab, agents, dir, spawn, down };
   } catch (error) {
     await down();
     throw error;
@@ -71,7 +71,7 @@ async function startMesh(lab: Lab): Promise<Rig['agents']> {
 function serviceYaml(name: keyof typeof VIP): string {
   return `apiVersion: v1
 kind: Service
-metadata: { name: ${name}, namespace: bookshop }
+metadata: { name: ${name}, namespace: ${NAMESPACE} }
 spec:
   clusterIP: ${VIP[name]}
   selector: { app: ${name} }
@@ -79,54 +79,45 @@ spec:
 `;
 }
 
-async function startLoad(plan: LabPlan, load: string, spawn: Spawn): Promise<[App, App, App]> {
+async function startLoad(plan: LabPlan, load: string, spawn: Spawn): Promise<App> {
   const serve = (name: string, node: NodeName, cpu: string) =>
     startWorkload(
       plan,
       {
         name,
         node,
-        namespace: 'bookshop',
+        namespace: NAMESPACE,
         serviceAccount: name,
         labels: { app: name },
         command: ['taskset', '-c', cpu, load, 'serve', String(LOAD_PORT)],
       },
       spawn,
     );
-  return [
-    await serve('client', 'alpha', CPU.client),
-    await serve('near', 'alpha', CPU.server),
-    await serve('far', 'beta', CPU.server),
-  ];
+  await serve('near', 'alpha', CPU.server);
+  await serve('far', 'beta', CPU.server);
+  return serve('client', 'alpha', CPU.client);
 }
 
-async function pin(pid: number, cpu: string): Promise<void> {
+/** Keeps every thread of a process on a CPU. */
+export async function pin(pid: number, cpu: string): Promise<void> {
   await command(['taskset', '-a', '-cp', cpu, String(pid)]);
 }
 
-/** The load client inside the client's workload: captured by the mesh. */
-export async function meshed(rig: Rig, ...args: string[]): Promise<string> {
-  const cgroup = await cgroupOf(rig.client.pid);
-  return command(inCgroup(cgroup, inNetnsOf(rig.client.pid, ['taskset', '-c', CPU.client, rig.load, ...args])), 60_000);
+/** The way of the client's workload, which the mesh captures, to a service of the load. */
+export function meshWay(rig: Rig, to: keyof typeof VIP): Promise<Way> {
+  const carriers = [rig.agents.alpha.pid, rig.agents.beta.pid];
+  return wayOfClient(rig, { host: VIP[to], port: String(LOAD_PORT), carriers });
 }
 
-/** The load client in a bare namespace beside the mesh. */
-export function bare(rig: Rig, netns: string, ...args: string[]): Promise<string> {
-  return command(asHost(rig.plan, inNetns(netns, ['taskset', '-c', CPU.client, rig.load, ...args])), 60_000);
+/** The way of the client's workload to anything it dials. */
+export async function wayOfClient({ client }: Rig, way: Omit<Way, 'atClient'>): Promise<Way> {
+  const cgroup = await cgroupOf(client.pid);
+  const atClient = (line: readonly string[]): string[] =>
+    inCgroup(cgroup, inNetnsOf(client.pid, ['taskset', '-c', CPU.client, ...line]));
+  return { ...way, atClient };
 }
 
 async function cgroupOf(pid: number): Promise<string> {
   const line = (await readFile(`/proc/${pid}/cgroup`, 'utf8')).split('\n').find((one) => one.startsWith('0::'));
   return join(await findCgroup2(), line?.slice(3) ?? '');
-}
-
-/** CPU seconds, user and system, that processes have used so far. */
-export async function cpuSeconds(pids: readonly number[]): Promise<number> {
-  let ticks = 0;
-  for (const pid of pids) {
-    const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    ticks += Number(fields[11]) + Number(fields[12]);
-  }
-  return ticks / 100; // USER_HZ
 }

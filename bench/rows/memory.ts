@@ -1,0 +1,91 @@
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Child } from '#testbed/processes/child.ts';
+import { endedEarly, within } from '#testbed/processes/wait.ts';
+import { httpOver } from '../load/http.ts';
+import type { Rig } from '../rig/rig.ts';
+import { residentKib, type Way } from '../rig/way.ts';
+import { warmConnections } from './cross.ts';
+import type { Figures, Trial } from './trial.ts';
+
+/** As many as it takes for what a process keeps of former connections to be there. */
+const FORMER_CONNECTIONS = 40_000;
+const IDLE_CONNECTIONS = 10_000;
+const REQUESTS = { requests: 20_000, connections: 32, atATime: 1, options: ['--h1'], path: '/kib' };
+const SETTLE_MS = 2_000;
+const OPEN_MS = 60_000;
+const KIB_PER_MIB = 1024;
+
+/** A proxy of HTTP, and the way through it to an origin of HTTP/1.1. */
+type WebProxy = { http1: Way; proxy: number };
+
+/** Memory of the agents, and of the waypoint: one round, since a process is young only once. */
+export function memoryTrials(
+  rig: Rig,
+  ways: { weft: Way; relay: Way },
+  web: Readonly<Record<'weft' | 'haproxy', WebProxy>>,
+): Trial[] {
+  const nothing = { weft: async () => {}, peer: async () => {} };
+  return [
+    {
+      rounds: 1,
+      warmUp: nothing,
+      weft: () => connectionMemory(rig, ways.weft),
+      peers: { 'c-relay': () => connectionMemory(rig, ways.relay) },
+      rows: [
+        { id: 'memory.agent', metric: 'MiB of a proxy after 40,000 connections', figure: 'resident' },
+        { id: 'memory.per-connection', metric: 'KiB of a proxy per idle connection, of 10,000', figure: 'each' },
+      ],
+    },
+    {
+      rounds: 1,
+      warmUp: nothing,
+      weft: () => requestMemory(rig, web.weft),
+      peers: { haproxy: () => requestMemory(rig, web.haproxy) },
+      rows: [{ id: 'memory.waypoint', metric: 'MiB of a proxy after 20,000 requests', figure: 'resident' }],
+    },
+  ];
+}
+
+async function requestMemory(rig: Rig, { http1, proxy }: WebProxy): Promise<Figures> {
+  await httpOver(http1, REQUESTS, rig.dir);
+  await sleep(SETTLE_MS);
+  return { resident: (await residentKib(proxy)) / KIB_PER_MIB };
+}
+
+/** Both figures are of the middle of the two proxies. */
+async function connectionMemory(rig: Rig, way: Way): Promise<Figures> {
+  await warmConnections(rig.load, way, FORMER_CONNECTIONS);
+  await sleep(SETTLE_MS);
+  const before = await meanKib(way);
+  const held = await holdConnections(rig, way, IDLE_CONNECTIONS);
+  try {
+    await sleep(SETTLE_MS);
+    return { resident: before / KIB_PER_MIB, each: ((await meanKib(way)) - before) / IDLE_CONNECTIONS };
+  } finally {
+    await held.stop();
+  }
+}
+
+async function meanKib({ carriers }: Way): Promise<number> {
+  let sum = 0;
+  for (const pid of carriers) sum += await residentKib(pid);
+  return sum / carriers.length;
+}
+
+/** Connections that do nothing, until the process that holds them is stopped. Errors: WEFT_TESTBED_APP, WEFT_TESTBED_TIMEOUT. */
+async function holdConnections(rig: Rig, way: Way, count: number): Promise<Child> {
+  const line = way.atClient([rig.load, 'idle', way.host, way.port, String(count)]);
+  const child = rig.spawn({ name: 'idle', command: line, logPath: join(rig.plan.logDir, 'idle.log') });
+  const open = new Promise<void>((resolve, reject) => {
+    child.onLine(() => resolve());
+    void child.ended.then(() => reject(endedEarly(child)));
+  });
+  try {
+    await within('opening of idle connections', OPEN_MS, open);
+  } catch (error) {
+    await child.stop();
+    throw error;
+  }
+  return child;
+}
