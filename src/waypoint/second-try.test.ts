@@ -9,7 +9,13 @@ import { ask2, http2Client } from '#waypoint/http2-clients.testing.ts';
 import { type Rig, settle, startRig, until } from '#waypoint/waypoint-rig.testing.ts';
 
 const KIB = 1024;
-const KEEPING: AttemptPolicy = { ...DEFAULT_ATTEMPTS, keptBodyBytesMax: 64 * KIB, keptBodiesBytesMax: 64 * KIB };
+/** As a route may ask for: also what was sent over a connection that had gone stale, whatever it is. */
+const KEEPING: AttemptPolicy = {
+  ...DEFAULT_ATTEMPTS,
+  after: ['not-processed', 'stale'],
+  keptBodyBytesMax: 64 * KIB,
+  keptBodiesBytesMax: 64 * KIB,
+};
 
 type FirstTry = {
   port: number;
@@ -252,13 +258,24 @@ test('HTTP/2: a body that is still coming goes on after the replay', async (t) =
   assert.equal(app.bodies[0], 'hello world');
 });
 
-test('HTTP/2: by default no body is kept, and such a request has one try', async (t) => {
+test('fault 2: by default, what an HTTP/2 upstream refused is sent again, with its body', async (t) => {
   const app = await startRefusing(t, 20_000);
   const rig = await rigFor(t, app.port, 'http2', DEFAULT_ATTEMPTS);
   const seen = await ask2(http2Client(t, rig.port), { ':method': 'POST', ':path': '/' }, letters(50_000));
-  assert.equal(seen.status, 503);
-  assert.deepEqual(app.bodies, []);
+  assert.equal(seen.status, 200);
+  assert.deepEqual(app.bodies, [letters(50_000)]);
 });
+
+for (const method of ['POST', 'PATCH', 'DELETE', 'PUT'])
+  for (const body of ['', 'x'])
+    test(`fault 2: ${method} with a body of ${body.length} bytes is not sent twice over a connection that the app closes`, async (t) => {
+      const app = await startStale(t, 0);
+      const rig = await rigFor(t, app.port, 'http11', DEFAULT_ATTEMPTS);
+      const client = await warm(t, rig);
+      client.socket.write(`${method} / HTTP/1.1\r\nhost: a\r\ncontent-length: ${body.length}\r\n\r\n${body}`);
+      await until(() => client.received().includes('HTTP/1.1 503'));
+      assert.deepEqual([app.wasted.length, app.bodies.length, rig.waypoint.counters.upstreamRetries], [1, 1, 0]);
+    });
 
 test('HTTP/2: past the bound there is no second try', async (t) => {
   const app = await startRefusing(t, 100 * KIB);

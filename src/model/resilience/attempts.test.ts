@@ -4,6 +4,7 @@ import {
   type AttemptDecision,
   type AttemptFacts,
   type AttemptPolicy,
+  type BodyFacts,
   DEFAULT_ATTEMPTS,
   decideAttempt,
   keepsBody,
@@ -11,6 +12,7 @@ import {
 
 const FACTS: AttemptFacts = {
   failure: 'not-processed',
+  isSafe: false,
   tryNumber: 1,
   body: 'unsent',
   responseBegun: false,
@@ -39,6 +41,8 @@ const CASES: { name: string; facts: Partial<AttemptFacts>; policy?: AttemptPolic
     want: giveUp('not-allowed'),
   },
   { name: 'by default, a request with a body is not tried again', facts: { body: 'lost' }, want: giveUp('body-lost') },
+  { name: 'by default, a stale connection is tried again for GET', facts: { failure: 'stale', isSafe: true }, want: SAME },
+  { name: 'by default, and for nothing that changes anything', facts: { failure: 'stale' }, want: giveUp('not-allowed') },
   { name: 'a kept body can go again', facts: { body: 'kept' }, want: SAME },
   { name: 'never after a byte of a response', facts: { responseBegun: true }, policy: ANYTHING, want: giveUp('response-begun') },
   { name: 'as many tries as allowed', facts: { tryNumber: 2 }, policy: ANYTHING, want: SAME },
@@ -59,16 +63,18 @@ for (const { name, facts, policy, want } of CASES) {
   test(`attempts: ${name}`, () => assert.deepEqual(decideAttempt({ ...FACTS, ...facts }, policy ?? DEFAULT_ATTEMPTS), want));
 }
 
-const BODIES: { name: string; policy: AttemptPolicy; hasBody: boolean; contentLength: number | null; want: boolean }[] = [
-  { name: 'none by default', policy: DEFAULT_ATTEMPTS, hasBody: true, contentLength: 1, want: false },
-  { name: 'one that fits', policy: ANYTHING, hasBody: true, contentLength: 1_000, want: true },
-  { name: 'one of unknown length, as long as it fits', policy: ANYTHING, hasBody: true, contentLength: null, want: true },
-  { name: 'not one that is declared longer', policy: ANYTHING, hasBody: true, contentLength: 1_001, want: false },
-  { name: 'not what is not there', policy: ANYTHING, hasBody: false, contentLength: null, want: false },
-  { name: 'none without a second try', policy: { ...ANYTHING, triesMax: 1 }, hasBody: true, contentLength: 1, want: false },
-  { name: 'none that no failure could need', policy: { ...ANYTHING, after: [] }, hasBody: true, contentLength: 1, want: false },
+const BODY: BodyFacts = { hasBody: true, contentLength: 1, mayBeRefused: false };
+const BODIES: { name: string; policy: AttemptPolicy; body: Partial<BodyFacts>; want: boolean }[] = [
+  { name: 'none by default that no upstream could refuse', policy: DEFAULT_ATTEMPTS, body: {}, want: false },
+  { name: 'by default, one that may be refused', policy: DEFAULT_ATTEMPTS, body: { mayBeRefused: true }, want: true },
+  { name: 'one that fits', policy: ANYTHING, body: { contentLength: 1_000 }, want: true },
+  { name: 'one of unknown length, as long as it fits', policy: ANYTHING, body: { contentLength: null }, want: true },
+  { name: 'not one that is declared longer', policy: ANYTHING, body: { contentLength: 1_001 }, want: false },
+  { name: 'not what is not there', policy: ANYTHING, body: { hasBody: false, contentLength: null }, want: false },
+  { name: 'none without a second try', policy: { ...ANYTHING, triesMax: 1 }, body: {}, want: false },
+  { name: 'none that no failure could need', policy: { ...ANYTHING, after: [] }, body: {}, want: false },
 ];
 
-for (const { name, policy, hasBody, contentLength, want } of BODIES) {
-  test(`bodies kept for a further try: ${name}`, () => assert.equal(keepsBody(policy, hasBody, contentLength), want));
+for (const { name, policy, body, want } of BODIES) {
+  test(`bodies kept for a further try: ${name}`, () => assert.equal(keepsBody(policy, { ...BODY, ...body }), want));
 }

@@ -4,8 +4,13 @@ import { WAYPOINT } from '#model/settings/waypoints.ts';
 export type AttemptFailure =
   /** No byte of the request was sent. */
   | 'never-sent'
-  /** The peer had closed an idle connection, or refused the stream: it processed nothing. */
+  /** The peer said so (a refused stream, a GOAWAY that does not cover it), or never got it: it processed nothing. */
   | 'not-processed'
+  /**
+   * A connection that had served before ended without a byte of an answer. Nearly always the peer had closed it while it was
+   * idle; but it may have read the request first.
+   */
+  | 'stale'
   /** Anything later: the request may have had its effect. */
   | 'perhaps-processed';
 
@@ -22,8 +27,8 @@ export type AttemptPolicy = {
 };
 
 /**
- * One more try where surely nothing was processed, and only without a body: it needs no memory, and hides from clients
- * that servers close idle connections whenever they like.
+ * One more try where surely nothing was processed; and, for methods that change nothing, where that is likely: it hides from
+ * clients that servers close idle connections whenever they like.
  */
 export const DEFAULT_ATTEMPTS: AttemptPolicy = {
   triesMax: WAYPOINT.triesMax,
@@ -35,6 +40,8 @@ export const DEFAULT_ATTEMPTS: AttemptPolicy = {
 /** What is known when a try has failed. */
 export type AttemptFacts = {
   readonly failure: AttemptFailure;
+  /** The method changes nothing, however often it comes (RFC 9110 9.2.1). */
+  readonly isSafe: boolean;
   /** The try that failed; 1 is the first. */
   readonly tryNumber: number;
   /** `unsent`: there is none, or none of it was taken yet. `kept`: all that has come can be sent again. `lost`: some of it is gone. */
@@ -63,15 +70,34 @@ export type AttemptDecision =
 export function decideAttempt(facts: AttemptFacts, policy: AttemptPolicy): AttemptDecision {
   if (facts.responseBegun) return { kind: 'give-up', why: 'response-begun' };
   if (facts.tryNumber >= policy.triesMax) return { kind: 'give-up', why: 'tries-spent' };
-  if (!policy.after.includes(facts.failure)) return { kind: 'give-up', why: 'not-allowed' };
+  if (!isAllowed(facts, policy)) return { kind: 'give-up', why: 'not-allowed' };
   if (facts.body === 'lost') return { kind: 'give-up', why: 'body-lost' };
   if (facts.remainingMs !== null && facts.remainingMs <= 0) return { kind: 'give-up', why: 'out-of-time' };
-  const sameEndpoint = facts.failure === 'not-processed';
+  const sameEndpoint = facts.failure === 'not-processed' || facts.failure === 'stale';
   return { kind: 'try-again', endpoint: sameEndpoint ? 'same' : 'any', freshConnection: sameEndpoint };
 }
 
-/** Whether a request's body is worth keeping: only if a further try could use it. `contentLength` null: not declared. */
-export function keepsBody(policy: AttemptPolicy, hasBody: boolean, contentLength: number | null): boolean {
+function isAllowed({ failure, isSafe }: AttemptFacts, { after }: AttemptPolicy): boolean {
+  return after.includes(failure) || (failure === 'stale' && isSafe && after.includes('not-processed'));
+}
+
+/** Methods that change nothing (RFC 9110 9.2.1). */
+export function isSafeMethod(method: string): boolean {
+  return method === 'GET' || method === 'HEAD' || method === 'OPTIONS' || method === 'TRACE';
+}
+
+/** What is known of a body when its request comes. */
+export type BodyFacts = {
+  readonly hasBody: boolean;
+  /** Null: not declared. */
+  readonly contentLength: number | null;
+  /** Its upstream may say that it did not process a request: only HTTP/2 can. */
+  readonly mayBeRefused: boolean;
+};
+
+/** Whether a request's body is worth keeping: only if a further try could use it. */
+export function keepsBody(policy: AttemptPolicy, { hasBody, contentLength, mayBeRefused }: BodyFacts): boolean {
   if (!hasBody || policy.triesMax < 2 || policy.after.length === 0) return false;
+  if (!mayBeRefused && policy.after.every((failure) => failure === 'not-processed')) return false;
   return policy.keptBodyBytesMax > 0 && (contentLength ?? 0) <= policy.keptBodyBytesMax;
 }

@@ -143,7 +143,7 @@ test('a kept body: once it is settled that no try follows, it is let go as soon 
   keeper.take(text(1 * K), first);
   keeper.take(text(1 * K, 'y'), first);
   keeper.settle();
-  assert.equal(pool.bytes, 4 * K);
+  assert.equal(pool.bytes, 2 * K);
   first.room = 100 * K;
   assert.equal(keeper.resume(first), true);
   assert.equal(pool.bytes, 0);

@@ -121,7 +121,7 @@ export class BodyKeeper {
     if (length > this.#bytes.length) {
       const capacity = Math.min(this.#bytesMax, Math.max(WAYPOINT.keptBodyFirstBytes, length, 2 * this.#bytes.length));
       if (!this.#pool.reserve(capacity - this.#bytes.length)) return false;
-      const larger = Buffer.allocUnsafeSlow(capacity);
+      const larger = Buffer.allocUnsafe(capacity);
       this.#bytes.copy(larger, 0, 0, this.#length);
       this.#bytes = larger;
     }

@@ -21,6 +21,18 @@ const opened = rawFrame(FRAME.headers, FLAG.endHeaders, 1, CONNECT);
 const violations: [name: string, code: number, ...frames: Buffer[]][] = [
   ['a first frame that is not SETTINGS', ERROR_CODE.protocolError, rawFrame(FRAME.ping, 0, 0, Buffer.alloc(8))],
   ['SETTINGS on a stream', ERROR_CODE.protocolError, rawFrame(FRAME.settings, 0, 1)],
+  ['SETTINGS that acknowledge with more', ERROR_CODE.frameSizeError, rawFrame(FRAME.settings, FLAG.ack, 0, Buffer.alloc(6))],
+  ['PING on a stream', ERROR_CODE.protocolError, SETTINGS_FRAME, rawFrame(FRAME.ping, 0, 1, Buffer.alloc(8))],
+  ['GOAWAY on a stream', ERROR_CODE.protocolError, SETTINGS_FRAME, rawFrame(FRAME.goaway, 0, 1, Buffer.alloc(8))],
+  ['PRIORITY without a stream', ERROR_CODE.protocolError, SETTINGS_FRAME, rawFrame(FRAME.priority, 0, 0, Buffer.alloc(5))],
+  ['PRIORITY of another size', ERROR_CODE.frameSizeError, SETTINGS_FRAME, rawFrame(FRAME.priority, 0, 1, Buffer.alloc(4))],
+  [
+    'HEADERS interrupted by an unknown frame',
+    ERROR_CODE.protocolError,
+    SETTINGS_FRAME,
+    rawFrame(FRAME.headers, 0, 1, CONNECT),
+    rawFrame(0x16, 0, 0, Buffer.alloc(8)),
+  ],
   ['SETTINGS cut short', ERROR_CODE.frameSizeError, rawFrame(FRAME.settings, 0, 0, Buffer.alloc(5))],
   ['a frame limit under 16 KiB', ERROR_CODE.protocolError, rawFrame(FRAME.settings, 0, 0, setting(SETTING.frameBytesMax, 100))],
   [

@@ -100,9 +100,9 @@ export class Http2Connection implements StreamHost {
   }
 
   /** The transport is gone: every stream is reset. */
-  lost(): void {
+  lost(errorCode: number = ERROR_CODE.connectError): void {
     this.#dead = true;
-    for (const stream of [...this.#streams.values()]) stream.receiveReset(ERROR_CODE.connectError, false);
+    for (const stream of [...this.#streams.values()]) stream.receiveReset(errorCode, false);
   }
 
   closed(stream: { readonly id: number }): void {
@@ -127,7 +127,7 @@ export class Http2Connection implements StreamHost {
 
   #fail(error: Http2Error): void {
     this.#put(goawayFrame(this.#lastPeerStreamId, error.http2Code, error.message));
-    this.lost();
+    this.lost(ERROR_CODE.protocolError);
     this.#options.events.failed(error);
   }
 
@@ -163,7 +163,7 @@ export class Http2Connection implements StreamHost {
         this.#onReset(streamId, payload);
         break;
       case FRAME.settings:
-        this.#onSettings(flags, streamId, payload);
+        this.#onSettings(flags, payload);
         break;
       case FRAME.ping:
         this.#onPing(flags, payload);
@@ -230,8 +230,7 @@ export class Http2Connection implements StreamHost {
     stream?.receiveReset(errorCode, errorCode === ERROR_CODE.refusedStream);
   }
 
-  #onSettings(flags: number, streamId: number, payload: Buffer): void {
-    demand(streamId === 0, ERROR_CODE.protocolError, 'SETTINGS on a stream');
+  #onSettings(flags: number, payload: Buffer): void {
     if ((flags & FLAG.ack) !== 0) return;
     this.#floods.count('control');
     const before = this.peer;

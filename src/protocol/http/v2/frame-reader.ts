@@ -14,6 +14,8 @@ export type FrameSink = {
 
 /** No bytes. */
 const EMPTY = Buffer.alloc(0);
+/** Fixed by RFC 9113 6.3. */
+const PRIORITY_BYTES = 5;
 const CONTROL_FRAME_BYTES_MAX = TUNNEL.controlFrameBytesMax;
 
 /**
@@ -36,6 +38,8 @@ export class FrameReader {
   #padding = 0;
   #collected: Buffer[] = [];
   #failed = false;
+  /** A header block has begun, and only CONTINUATION may follow. */
+  #inBlock = false;
 
   constructor(sink: FrameSink, frameBytesMax: number, expectPreface: boolean) {
     this.#sink = sink;
@@ -86,6 +90,7 @@ export class FrameReader {
     this.#flags = bytes.readUInt8(at + 4);
     this.#streamId = bytes.readUInt32BE(at + 5) & 0x7fff_ffff;
     if (this.#left > this.#frameBytesMax) throw new Http2Error(ERROR_CODE.frameSizeError, `frame of ${this.#left} bytes`);
+    this.#checkHead();
     if (this.#type === FRAME.data) {
       this.#padding = (this.#flags & FLAG.padded) !== 0 ? -1 : 0;
       if (this.#left === 0) this.#emptyData();
@@ -97,6 +102,35 @@ export class FrameReader {
     }
     if (this.#left === 0) this.#deliver(EMPTY);
     else this.#inFrame = true;
+  }
+
+  /** What the head alone says of a frame's right to be there (RFC 9113 section 6). */
+  #checkHead(): void {
+    const onConnection = this.#streamId === 0;
+    switch (this.#type) {
+      case FRAME.settings:
+        demand(onConnection, ERROR_CODE.protocolError, 'SETTINGS on a stream');
+        demand(
+          (this.#flags & FLAG.ack) === 0 || this.#left === 0,
+          ERROR_CODE.frameSizeError,
+          'SETTINGS that acknowledge with more',
+        );
+        break;
+      case FRAME.ping:
+      case FRAME.goaway:
+        demand(onConnection, ERROR_CODE.protocolError, 'PING or GOAWAY on a stream');
+        break;
+      case FRAME.priority:
+        demand(!onConnection, ERROR_CODE.protocolError, 'PRIORITY without a stream');
+        demand(this.#left === PRIORITY_BYTES, ERROR_CODE.frameSizeError, 'PRIORITY of another size');
+        break;
+      case FRAME.headers:
+      case FRAME.continuation:
+        this.#inBlock = (this.#flags & FLAG.endHeaders) === 0;
+        break;
+      default:
+        if (this.#type > FRAME.continuation) demand(!this.#inBlock, ERROR_CODE.protocolError, 'a header block was interrupted');
+    }
   }
 
   #emptyData(): void {

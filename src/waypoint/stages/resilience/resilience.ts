@@ -1,5 +1,5 @@
 import type { Cancel } from '#model/effects/clock.ts';
-import { type AttemptFailure, decideAttempt, keepsBody } from '#model/resilience/attempts.ts';
+import { type AttemptFailure, decideAttempt, isSafeMethod, keepsBody } from '#model/resilience/attempts.ts';
 import type { UpstreamProblem } from '#protocol/http/message.ts';
 import { BodyKeeper, KeptBodies } from '#waypoint/exchange/body-keeper.ts';
 import type { Carrier } from '#waypoint/exchange/carrier.ts';
@@ -21,20 +21,22 @@ export function resilienceStage({ effects: { clock }, counters, attempts: policy
   return {
     name: 'resilience',
     request(exchange, carrier) {
-      const { hasBody, contentLength, upgrade } = exchange.request;
+      const { hasBody, contentLength, upgrade, version } = exchange.request;
       // An upgraded connection has no end to wait for.
       if (!hasBody && upgrade === null) start(exchange, carrier);
-      if (keepsBody(policy, hasBody, contentLength)) carrier.keepBody(new BodyKeeper(policy.keptBodyBytesMax, bodies));
+      const body = { hasBody, contentLength, mayBeRefused: version === 'http2' };
+      if (keepsBody(policy, body)) carrier.keepBody(new BodyKeeper(policy.keptBodyBytesMax, bodies));
       return NEXT;
     },
     attempt(exchange, attempt) {
       attempt.deadlineMs = deadlineOf(exchange);
       return NEXT;
     },
-    attemptFailed(_exchange, { number, deadlineMs }, problem, carrier) {
+    attemptFailed(exchange, { number, deadlineMs }, problem, carrier) {
       const decision = decideAttempt(
         {
           failure: failureOf(problem),
+          isSafe: isSafeMethod(exchange.method),
           tryNumber: number,
           body: carrier.body,
           responseBegun: carrier.responseBegun,
@@ -63,5 +65,5 @@ function failureOf({ kind, staleConnection, unprocessed }: UpstreamProblem): Att
   if (kind === 'connect-failure' || kind === 'connect-timeout') return 'never-sent';
   if (unprocessed) return 'not-processed';
   // What is left may have had its effect, so only a route that asks for it may have it sent again.
-  return staleConnection ? 'not-processed' : 'perhaps-processed';
+  return staleConnection ? 'stale' : 'perhaps-processed';
 }

@@ -1,3 +1,4 @@
+import type { Mishaps } from '#model/effects/mishaps.ts';
 import type { Attempt } from '#waypoint/exchange/attempt.ts';
 import type { Carrier } from '#waypoint/exchange/carrier.ts';
 import type { Exchange } from '#waypoint/exchange/exchange.ts';
@@ -13,27 +14,36 @@ export function transportStage({ effects, upstreams }: StageParts): Stage {
       const { endpoint } = attempt;
       if (endpoint === null) return replyWith(REPLY.noHealthyUpstream);
       const { principal, client } = exchange.connection;
-      const pool = upstreams.pool(endpoint, principal, client);
-      const acquired = pool.acquire(attempt.version, attempt.freshConnection);
-      // Most requests find an idle connection and go on in the same turn.
-      if (acquired instanceof Promise) {
-        acquired
-          .then((outcome) => arrive(exchange, attempt, carrier, pool, outcome))
-          .catch((error: unknown) => {
-            effects.mishaps.report('upstream', error);
-            carrier.giveUp();
-          });
-      } else carrier.attach(acquired);
+      send({ exchange, attempt, carrier, pool: upstreams.pool(endpoint, principal, client) }, effects.mishaps);
       return CARRIED;
     },
   };
 }
 
-function arrive(exchange: Exchange, attempt: Attempt, carrier: Carrier, pool: ConnectionPool, outcome: Acquired): void {
+type Sending = { exchange: Exchange; attempt: Attempt; carrier: Carrier; pool: ConnectionPool };
+
+function send(sending: Sending, mishaps: Mishaps): void {
+  const { attempt, carrier, pool } = sending;
+  const acquired = pool.acquire(attempt.version, attempt.freshConnection);
+  // Most requests find an idle connection and go on in the same turn.
+  if (acquired instanceof Promise) {
+    acquired
+      .then((outcome) => arrive(sending, outcome, mishaps))
+      .catch((error: unknown) => {
+        mishaps.report('upstream', error);
+        carrier.giveUp();
+      });
+  } else carrier.attach(acquired);
+}
+
+function arrive(sending: Sending, outcome: Acquired, mishaps: Mishaps): void {
+  const { exchange, attempt, carrier, pool } = sending;
   // The client may have left meanwhile, or the try been given up: the next one can use the connection.
   const awaited = !exchange.over && exchange.attempt === attempt;
-  if (outcome.kind === 'ready') {
-    if (awaited) carrier.attach(outcome.connection);
-    else pool.onIdle(outcome.connection);
-  } else if (awaited) carrier.fail(outcome.problem);
+  if (outcome.kind === 'failed') {
+    if (awaited) carrier.fail(outcome.problem);
+  } else if (!awaited) pool.onIdle(outcome.connection);
+  // Others waited for the same connection, and have filled it: one request more is one that its peer would refuse.
+  else if (outcome.connection.capacity() === 0 && !outcome.connection.isIdle()) send(sending, mishaps);
+  else carrier.attach(outcome.connection);
 }
