@@ -26,26 +26,39 @@ export type BenchRequest = {
 export async function runBench({ jsonPath, groups, out, interrupted }: BenchRequest): Promise<number> {
   out('building two nodes …\n');
   const rig = await rigUp();
+  const rows: Row[] = [];
   let bare: Bare | null = null;
+  let code: number | null = null;
   try {
     bare = await bareNamespaces(rig);
-    const trials = trialsOf(rig, bare);
-    const rows: Row[] = [];
-    for (const group of groups) {
-      for (const trial of await trials[group]()) {
-        out(`measuring ${trial.rows.map(({ id }) => id).join(', ')} …\n`);
-        const found = await runTrial(trial, interrupted);
-        if (found === null) return 130;
-        rows.push(...found);
-      }
-    }
-    out(`\n${renderRows(rows)}\n`);
-    if (jsonPath !== null) await writeFile(jsonPath, `${JSON.stringify({ rows }, null, 2)}\n`);
-    return 0;
+    code = await measure(trialsOf(rig, bare), rows, { groups, out, interrupted });
+    if (code === 0 && jsonPath !== null) await writeFile(jsonPath, `${JSON.stringify({ rows }, null, 2)}\n`);
+    return code;
   } finally {
+    // What was measured before an error or Ctrl-C is worth seeing.
+    if (rows.length > 0) out(`\n${renderRows(rows)}\n`);
     await bare?.down();
-    await rig.down();
+    await rig.down(code === null);
   }
+}
+
+type Groups = Record<BenchGroup, () => Promise<Trial[]>>;
+
+/** Adds the rows of the groups to `rows`. Returns the exit code. */
+async function measure(
+  trials: Groups,
+  rows: Row[],
+  { groups, out, interrupted }: Omit<BenchRequest, 'jsonPath'>,
+): Promise<number> {
+  for (const group of groups) {
+    for (const trial of await trials[group]()) {
+      out(`measuring ${trial.rows.map(({ id }) => id).join(', ')} …\n`);
+      const found = await runTrial(trial, interrupted);
+      if (found === null) return 130;
+      rows.push(...found);
+    }
+  }
+  return 0;
 }
 
 /** What several groups use is made for the first that does. */
@@ -58,7 +71,7 @@ function onlyOnce<Made>(make: () => Promise<Made>): () => Promise<Made> {
 }
 
 /** How the trials of each group are made. */
-function trialsOf(rig: Rig, bare: Bare): Record<BenchGroup, () => Promise<Trial[]>> {
+function trialsOf(rig: Rig, bare: Bare): Groups {
   const { load, dir } = rig;
   const cross = onlyOnce(async (): Promise<CrossWays> => {
     await makeCertificates(dir);

@@ -31,7 +31,8 @@ export type Rig = {
   agents: Record<'alpha' | 'beta', Child>;
   dir: string;
   spawn: Spawn;
-  down(): Promise<void>;
+  /** Removes everything; `keepLogs` when something failed. */
+  down(keepLogs: boolean): Promise<void>;
 };
 
 /** Builds the load, the nodes and the mesh. Errors: those of the lab; what was made is removed again. */
@@ -40,9 +41,9 @@ export async function rigUp(): Promise<Rig> {
   const plan = planLab(randomBytes(3).toString('hex'), tmpdir(), await findCgroup2());
   const lab = new Lab(plan, join(dir, 'mesh'));
   const { spawn } = lab;
-  const down = async (): Promise<void> => {
+  const down = async (keepLogs: boolean): Promise<void> => {
     for (const child of lab.children().toReversed()) await child.stop();
-    await nodesDown(plan, false);
+    await nodesDown(plan, keepLogs);
     await rm(dir, { recursive: true, force: true });
   };
   try {
@@ -53,7 +54,7 @@ export async function rigUp(): Promise<Rig> {
     const client = await startLoad(plan, load, spawn);
     return { plan, load, client, lab, agents, dir, spawn, down };
   } catch (error) {
-    await down();
+    await down(true);
     throw error;
   }
 }
