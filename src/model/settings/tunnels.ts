@@ -13,6 +13,13 @@ export const TUNNEL_SETTINGS = {
       "To reach an app or an endpoint by TCP, TLS and CONNECT included (Istio's connectTimeout).",
     ),
     acceptBacklogMax: setting(4_096, 'count', "Connections that wait to be accepted: a burst of a whole node's clients."),
+    tlsReadBytes: setting(64 * KIB, 'bytes', 'Read at once for one TLS connection; held only while there is something in it.'),
+    peerChainBytesMax: setting(
+      64 * KIB,
+      'bytes',
+      "A peer's certificates. A SPIFFE certificate with its way to the root takes 2 KiB: more is a mistake or an attack.",
+    ),
+    peerChainDepthMax: setting(10, 'count', "Certificates between a peer's and the root; chains have two at the most."),
     handshakeTimeoutMs: setting(
       10_000,
       'ms',

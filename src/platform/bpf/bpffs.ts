@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, statfsSync } from 'node:fs';
 import { WeftError } from '#model/error.ts';
-import { errno, errnoName, mount, umount2 } from './libc.ts';
+import { errno, errnoName, mount, umount2 } from '#platform/ffi/libc.ts';
 
 const BPF_FS_MAGIC = 0xcafe4a11;
 

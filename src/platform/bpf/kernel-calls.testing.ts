@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import koffi from 'koffi';
 import type { MapDefinition } from '#model/kernel/maps.ts';
+import { errno, errnoName } from '#platform/ffi/libc.ts';
 import { ensureBpffs, releaseBpffs } from './bpffs.ts';
 import { libbpf, type ProgramHandle } from './libbpf.ts';
-import { errno, errnoName } from './libc.ts';
 import { BpfMap } from './map.ts';
 
 /** The calls of libbpf that only tests make: maps and pins of their own, single runs of a program, what the kernel says of one. */

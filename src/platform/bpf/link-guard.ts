@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { WeftError } from '#model/error.ts';
 import { LINK_CAUSES } from '#model/kernel/abi.ts';
 import type { MapKey, MapValue } from '#model/kernel/maps.ts';
+import { errnoName, interfaceIndex, interfaceName } from '#platform/ffi/libc.ts';
 import { type LinkHandle, libbpf, type ProgramHandle } from './libbpf.ts';
-import { errnoName, interfaceIndex, interfaceName } from './libc.ts';
 import { interfaceOf, type Links } from './links.ts';
 import type { BpfMap } from './map.ts';
 

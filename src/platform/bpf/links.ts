@@ -1,8 +1,8 @@
 import { existsSync, readdirSync, renameSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { WeftError } from '#model/error.ts';
+import { errno, errnoName } from '#platform/ffi/libc.ts';
 import { type LinkHandle, libbpf, type ProgramHandle } from './libbpf.ts';
-import { errno, errnoName } from './libc.ts';
 
 /** One program at one place, pinned under a name that stays the same from version to version. */
 export type Attachment = {

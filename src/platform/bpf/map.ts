@@ -2,8 +2,8 @@ import { closeSync } from 'node:fs';
 import { WeftError } from '#model/error.ts';
 import type { Layout } from '#model/kernel/layout.ts';
 import type { MapDefinition, Table } from '#model/kernel/maps.ts';
+import { ENOENT, errno, errnoName } from '#platform/ffi/libc.ts';
 import { libbpf } from './libbpf.ts';
-import { ENOENT, errno, errnoName } from './libc.ts';
 
 /** An open eBPF map: its name and its file descriptor, which it owns. */
 export class OpenMap {

@@ -1,7 +1,7 @@
 import { WeftError } from '#model/error.ts';
 import { HOST } from '#model/settings/host.ts';
+import { errno, errnoName } from '#platform/ffi/libc.ts';
 import { libbpf, type MapHandle, type ObjectHandle, type ProgramHandle } from './libbpf.ts';
-import { errno, errnoName } from './libc.ts';
 
 /** A loaded object file. */
 export type LoadedObject = {

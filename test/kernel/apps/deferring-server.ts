@@ -1,6 +1,6 @@
 /** A TCP server whose listener defers: the kernel hands it no connection before data came (TCP_DEFER_ACCEPT). Argument: port. */
 import { createServer } from 'node:net';
-import { setsockopt } from '#platform/bpf/libc.ts';
+import { setsockopt } from '#platform/ffi/libc.ts';
 
 const [IPPROTO_TCP, TCP_DEFER_ACCEPT, SECONDS] = [6, 9, 30];
 

@@ -7,7 +7,7 @@ import { closeSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import koffi from 'koffi';
 import { familyOf, ipToBytes, parseIp } from '#model/address/ip.ts';
-import { bind, errno, errnoName, recv, send, setsockopt, socket } from '#platform/bpf/libc.ts';
+import { bind, errno, errnoName, recv, send, setsockopt, socket } from '#platform/ffi/libc.ts';
 import { decodeSockaddr, encodeSockaddr } from '#platform/linux/netns/sockets.ts';
 
 const libc = koffi.load('libc.so.6');

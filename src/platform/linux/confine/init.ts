@@ -5,7 +5,7 @@ import { toLastResort } from '#model/effects/mishaps.ts';
 import { WeftError } from '#model/error.ts';
 import type { CapabilityName } from '#model/rights/capabilities.ts';
 import { COMMAND, HOST } from '#model/settings/host.ts';
-import { errno, errnoName, getpgrp, seccomp, setns, signal, syscall, tcgetpgrp, tcsetpgrp, unshare } from '#platform/bpf/libc.ts';
+import { errno, errnoName, getpgrp, seccomp, setns, signal, syscall, tcgetpgrp, tcsetpgrp, unshare } from '#platform/ffi/libc.ts';
 import { encodeFilter, syscallFilter } from './syscalls.ts';
 
 const CLONE_NEWPID = 0x20000000;

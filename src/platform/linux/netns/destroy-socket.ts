@@ -1,7 +1,7 @@
 import { closeSync } from 'node:fs';
 import { familyOf, type IpAddress, ipToBytes } from '#model/address/ip.ts';
 import { WeftError } from '#model/error.ts';
-import { errno, errnoName, recv, send, socket } from '#platform/bpf/libc.ts';
+import { errno, errnoName, recv, send, socket } from '#platform/ffi/libc.ts';
 import { inNamespace } from './namespace.ts';
 
 const AF_NETLINK = 16;

@@ -1,7 +1,7 @@
 import { closeSync } from 'node:fs';
 import { bytesToIp, type IpAddress } from '#model/address/ip.ts';
 import { WeftError } from '#model/error.ts';
-import { errno, errnoName, recv, send, socket } from '#platform/bpf/libc.ts';
+import { errno, errnoName, recv, send, socket } from '#platform/ffi/libc.ts';
 import { inNamespace } from './namespace.ts';
 
 /** A TCP connection of a namespace, from the side of the socket that is in it. */

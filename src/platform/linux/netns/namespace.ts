@@ -1,6 +1,6 @@
 import { closeSync, openSync } from 'node:fs';
 import { WeftError } from '#model/error.ts';
-import { errno, errnoName, getsockopt, setns, socket } from '#platform/bpf/libc.ts';
+import { errno, errnoName, getsockopt, setns, socket } from '#platform/ffi/libc.ts';
 
 const CLONE_NEWNET = 0x40000000;
 const AF_INET = 2;

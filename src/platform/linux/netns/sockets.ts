@@ -10,7 +10,7 @@ import {
   parseIp,
 } from '#model/address/ip.ts';
 import { WeftError } from '#model/error.ts';
-import { bind, errno, errnoName, getsockname, setsockopt, socket } from '#platform/bpf/libc.ts';
+import { bind, errno, errnoName, getsockname, setsockopt, socket } from '#platform/ffi/libc.ts';
 import { inNamespace } from './namespace.ts';
 
 const AF = { 4: 2, 6: 10 } as const;

@@ -1,0 +1,50 @@
+import koffi from 'koffi';
+import { WeftError } from '#model/error.ts';
+
+const libc = koffi.load('libc.so.6');
+/** memcpy(3) of nothing returns where its first argument lies. */
+const addressOf: (buffer: Buffer, same: Buffer, bytes: number) => number = libc.func(
+  'uint64_t memcpy(void *to, const void *from, size_t bytes)',
+);
+
+/**
+ * Memory that foreign functions read and write. It never moves and lives as long as this object: whoever hands its address
+ * on has to keep it. `at` is the only way to an address, and checks that what is meant lies inside.
+ */
+export class Memory {
+  readonly buffer: Buffer;
+  readonly #address: number;
+
+  /** `bytes`: at least 1. */
+  constructor(bytes: number) {
+    this.buffer = Buffer.allocUnsafeSlow(bytes);
+    this.#address = addressOf(this.buffer, this.buffer, 0);
+  }
+
+  get length(): number {
+    return this.buffer.length;
+  }
+
+  /** The address of `bytes` bytes from `offset` on. Errors: WEFT_FFI when they are not all inside. */
+  at(offset: number, bytes: number): number {
+    if (offset < 0 || bytes < 0 || offset + bytes > this.buffer.length) throw outside(offset, bytes, this.buffer.length);
+    return this.#address + offset;
+  }
+}
+
+const copyFrom: (to: number, from: bigint, bytes: number) => unknown = libc.func(
+  'void *memcpy(uintptr_t to, uintptr_t from, size_t bytes)',
+);
+
+/** Copies what a foreign function pointed at, right after its call: the address must be OpenSSL's or the kernel's own word. */
+export function copyOut(address: bigint, bytes: number, into: Memory): Buffer {
+  copyFrom(into.at(0, bytes), address, bytes);
+  return into.buffer.subarray(0, bytes);
+}
+
+/** A call that would have left its buffer. */
+export function outside(offset: number, bytes: number, length: number): WeftError {
+  return new WeftError('WEFT_FFI', `${bytes} bytes at ${offset} do not lie in a buffer of ${length}`, {
+    remedy: 'report this as a bug: the call was not made',
+  });
+}

@@ -1,0 +1,186 @@
+import koffi from 'koffi';
+import { WeftError } from '#model/error.ts';
+import { copyOut, Memory, outside } from './memory.ts';
+import { type Address, openssl } from './openssl.ts';
+import type { SslContext } from './ssl-context.ts';
+
+/** How a call went that did not succeed. */
+export type SslFailure =
+  | { readonly kind: 'again'; readonly wants: 'read' | 'write' }
+  /** The peer said that it will send no more. */
+  | { readonly kind: 'closed' }
+  /** `errno`: of the system call; 0 for an end of the connection. */
+  | { readonly kind: 'system'; readonly errno: number }
+  /** OpenSSL's queue of errors says which. */
+  | { readonly kind: 'tls' };
+
+/** Answers of SSL_get_error. Fixed by OpenSSL. */
+const WANT_READ = 2;
+const WANT_WRITE = 3;
+const SYSCALL = 5;
+const ZERO_RETURN = 6;
+
+const READ_AGAIN: SslFailure = { kind: 'again', wants: 'read' };
+const WRITE_AGAIN: SslFailure = { kind: 'again', wants: 'write' };
+const CLOSED: SslFailure = { kind: 'closed' };
+const TLS: SslFailure = { kind: 'tls' };
+
+/** Where OpenSSL writes an address and a length. */
+const found = new Memory(16);
+/** Fixed by RFC 7301 3.1. */
+const ALPN_BYTES_MAX = 255;
+const protocolName = new Memory(ALPN_BYTES_MAX);
+
+let live = 0;
+
+/** SSL objects that are not closed: none may be left behind. */
+export function liveSslCount(): number {
+  return live;
+}
+
+/** One side of a TLS connection on a descriptor, which stays its owner's. Every call but `close` is refused after `close`. */
+export class Ssl {
+  #ssl: Address<'SSL'>;
+  readonly #context: SslContext;
+  #failure: SslFailure = TLS;
+
+  /** Errors: WEFT_TLS when the context was closed, WEFT_FFI without memory. */
+  constructor(context: SslContext, fd: number) {
+    this.#ssl = openssl().SSL_new(context.use());
+    this.#context = context;
+    if (this.#ssl === 0 || openssl().SSL_set_fd(this.#ssl, fd) !== 1) {
+      openssl().SSL_free(this.#ssl); // takes nothing, too
+      context.release();
+      throw new WeftError('WEFT_FFI', 'OpenSSL has no memory for a connection', { remedy: 'give the process more memory' });
+    }
+    live++;
+    if (context.role === 'server') openssl().SSL_set_accept_state(this.#ssl);
+    else openssl().SSL_set_connect_state(this.#ssl);
+  }
+
+  /** Why the last call did not succeed. */
+  get failure(): SslFailure {
+    return this.#failure;
+  }
+
+  /** Goes on with the handshake; true when it is done. */
+  shake(): boolean {
+    const ssl = this.#open();
+    openssl().ERR_clear_error();
+    return this.#result(ssl, openssl().SSL_do_handshake(ssl)) === 1;
+  }
+
+  /** Bytes read, at most one record's; 0 or less: see `failure`. */
+  read(memory: Memory, offset: number, bytes: number): number {
+    const ssl = this.#open();
+    openssl().ERR_clear_error();
+    return this.#result(ssl, openssl().SSL_read(ssl, memory.at(offset, bytes), bytes));
+  }
+
+  /** Bytes written, at most one record's; 0 or less: see `failure`. What failed for want of room must come again, with no fewer bytes. */
+  write(memory: Memory, offset: number, bytes: number): number {
+    const ssl = this.#open();
+    openssl().ERR_clear_error();
+    return this.#result(ssl, openssl().SSL_write(ssl, memory.at(offset, bytes), bytes));
+  }
+
+  /** As `write`, of a buffer that stays where it is for the call. */
+  writeFrom(buffer: Buffer, start: number, end: number): number {
+    const ssl = this.#open();
+    if (start < 0 || end < start || end > buffer.length) throw outside(start, end - start, buffer.length);
+    openssl().ERR_clear_error();
+    return this.#result(ssl, openssl().SSL_write_buffer(ssl, buffer.subarray(start, end), end - start));
+  }
+
+  /** Sends close_notify; 0 or more: done. */
+  shutDown(): number {
+    const ssl = this.#open();
+    openssl().ERR_clear_error();
+    const result: number = openssl().SSL_shutdown(ssl);
+    return result >= 0 ? result : this.#result(ssl, result);
+  }
+
+  /** Bytes were read from the descriptor that were not handed out; perhaps not yet a whole record. */
+  get hasPending(): boolean {
+    return openssl().SSL_has_pending(this.#open()) === 1;
+  }
+
+  /** Why the peer's chain was not accepted, in OpenSSL's words; null when it was, or was never looked at. */
+  get chainRefusal(): string | null {
+    const code = Number(openssl().SSL_get_verify_result(this.#open()));
+    return code === 0 ? null : String(openssl().X509_verify_cert_error_string(code));
+  }
+
+  /** The protocol that was agreed on; empty for none. */
+  get protocol(): string {
+    found.buffer.fill(0);
+    openssl().SSL_get0_alpn_selected(this.#open(), found.at(0, 8), found.at(8, 4));
+    const bytes = found.buffer.readUInt32LE(8);
+    return bytes === 0 || bytes > ALPN_BYTES_MAX
+      ? ''
+      : copyOut(found.buffer.readBigUInt64LE(0), bytes, protocolName).toString('latin1');
+  }
+
+  /** The key agreement; empty when it is not known. */
+  get group(): string {
+    const name: unknown = openssl().SSL_get0_group_name(this.#open());
+    return typeof name === 'string' ? name : '';
+  }
+
+  /** The peer's certificates up to the root that they were checked against, in DER. */
+  get chain(): Buffer[] {
+    const stack: number = openssl().SSL_get0_verified_chain(this.#open());
+    const count = stack === 0 ? 0 : Number(openssl().OPENSSL_sk_num(stack));
+    const chain: Buffer[] = [];
+    for (let at = 0; at < count; at++) chain.push(der(openssl().OPENSSL_sk_value(stack, at)));
+    return chain;
+  }
+
+  close(): void {
+    if (this.#ssl === 0) return;
+    const ssl = this.#ssl;
+    this.#ssl = NONE;
+    live--;
+    openssl().SSL_free(ssl);
+    this.#context.release();
+  }
+
+  #open(): Address<'SSL'> {
+    if (this.#ssl !== 0) return this.#ssl;
+    throw new WeftError('WEFT_FFI', 'a TLS connection was used after it was closed', { remedy: 'report this as a bug' });
+  }
+
+  /** Errno and SSL_get_error belong to the last call in this thread: they are asked for at once. */
+  #result(ssl: Address<'SSL'>, result: number): number {
+    if (result > 0) return result;
+    const errno = koffi.errno();
+    switch (openssl().SSL_get_error(ssl, result)) {
+      case WANT_READ:
+        this.#failure = READ_AGAIN;
+        break;
+      case WANT_WRITE:
+        this.#failure = WRITE_AGAIN;
+        break;
+      case ZERO_RETURN:
+        this.#failure = CLOSED;
+        break;
+      case SYSCALL:
+        this.#failure = { kind: 'system', errno };
+        break;
+      default:
+        this.#failure = TLS;
+    }
+    return result;
+  }
+}
+
+const NONE = 0 as Address<'SSL'>;
+
+function der(certificate: number): Buffer {
+  const bytes = Number(openssl().i2d_X509_size(certificate, null));
+  if (bytes <= 0) return Buffer.alloc(0);
+  const memory = new Memory(bytes);
+  found.buffer.writeBigUInt64LE(BigInt(memory.at(0, bytes))); // i2d moves the pointer that it is given
+  openssl().i2d_X509(certificate, found.at(0, 8));
+  return memory.buffer;
+}

@@ -1,0 +1,323 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import net from 'node:net';
+import { after, test } from 'node:test';
+import { CA_EXTENSIONS, type Certified, OpensslAuthority, rootOf, workloadExtensions } from './authority.testing.ts';
+import { DEADLINE_MS, held, inWords, openssl, Rig, sendRaw } from './rig.testing.ts';
+
+// Clients as nobody should be, made with the openssl command or out of bytes of it. Each is refused, by name, and leaves nothing.
+
+const WEB = 'spiffe://td.local/ns/shop/sa/web';
+const authority = new OpensslAuthority();
+after(() => authority.remove());
+
+const root = rootOf(authority);
+const workload = (options: Partial<Parameters<OpensslAuthority['issue']>[0]> = {}): Certified =>
+  authority.issue({ issuer: root, extensions: workloadExtensions(WEB), ...options });
+const web = workload();
+const below = (issuer: Certified, extensions: readonly string[] = CA_EXTENSIONS): Certified =>
+  authority.issue({ issuer, extensions });
+
+const rig = new Rig();
+const context = rig.context('server', web, root);
+const port = rig.serve(() => context);
+after(() => rig.close());
+
+const shows = ({ certificateFile, keyFile, aboveFile, chain, pem }: Certified): string[] => [
+  ...['-cert', certificateFile, '-key', keyFile],
+  ...(chain === pem ? [] : ['-cert_chain', aboveFile]),
+];
+
+/** What our server made of an openssl client. */
+async function client(...args: string[]): Promise<{ said: string; heard: string }> {
+  const run = openssl('s_client', '-connect', `127.0.0.1:${port}`, ...(args.includes('-alpn') ? [] : ['-alpn', 'h2']), ...args);
+  const said = inWords(await rig.next());
+  run.stop();
+  return { said, heard: await run.over };
+}
+
+const otherRoot = rootOf(authority);
+const namesake = rootOf(authority, { subject: '/CN=c1' });
+const intermediate = below(root);
+const longest = Array.from({ length: 12 }).reduce<Certified>((issuer) => below(issuer), root);
+const RSA = (bits: number): string[] => ['-newkey', `rsa:${bits}`];
+const WEAK = ['-cipher', 'DEFAULT@SECLEVEL=0'];
+
+/** The hello of an openssl client. */
+async function recordHello(): Promise<Buffer> {
+  const server = net.createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  assert.ok(typeof address === 'object' && address !== null);
+  const run = openssl('s_client', '-connect', `127.0.0.1:${address.port}`, '-tls1_3', '-alpn', 'h2', '-groups', 'X25519');
+  const [socket]: net.Socket[] = await once(server, 'connection');
+  assert.ok(socket);
+  const [hello]: Buffer[] = await once(socket, 'data');
+  assert.ok(hello);
+  socket.destroy();
+  server.close();
+  run.stop();
+  await run.over;
+  return hello;
+}
+const hello = await recordHello();
+
+type Case = readonly [name: string, expected: RegExp, args: () => string[]];
+const REFUSED = 'refused by us: certificate verify failed: ';
+
+const CERTIFICATES: readonly Case[] = [
+  ['expired', /certificate has expired/, () => shows(workload({ until: '20210101000000Z' }))],
+  ['not yet valid', /certificate is not yet valid/, () => shows(workload({ from: '20400101000000Z' }))],
+  ['of another root', /unable to get local issuer certificate/, () => shows(workload({ issuer: otherRoot }))],
+  [
+    "of another root with our root's name",
+    /certificate signature failure/,
+    () => shows(workload({ issuer: namesake, extensions: [...workloadExtensions(WEB), 'authorityKeyIdentifier=none'] })),
+  ],
+  [
+    'that shows the other root, too',
+    /self-signed certificate in certificate chain/,
+    () => [...shows(workload({ issuer: otherRoot })), '-cert_chain', otherRoot.certificateFile],
+  ],
+  ['signed by itself', /self-signed certificate/, () => shows(workload({ issuer: null }))],
+  [
+    'without its intermediate',
+    /unable to get local issuer certificate/,
+    () => shows(workload({ issuer: intermediate })).slice(0, 4),
+  ],
+  [
+    'under an expired intermediate',
+    /certificate has expired/,
+    () => shows(workload({ issuer: authority.issue({ issuer: root, until: '20210101000000Z' }) })),
+  ],
+  ['signed by a workload', /invalid CA certificate|unsuitable certificate purpose/, () => shows(workload({ issuer: web }))],
+  [
+    'signed by an authority that may not sign',
+    /invalid CA certificate|key usage does not include/,
+    () => shows(workload({ issuer: below(root, ['basicConstraints=critical,CA:TRUE', 'keyUsage=digitalSignature']) })),
+  ],
+  [
+    'below a path that is too long',
+    /path length constraint exceeded/,
+    () => shows(workload({ issuer: below(below(root, ['basicConstraints=critical,CA:TRUE,pathlen:0'])) })),
+  ],
+  [
+    "outside of its authority's names",
+    /permitted subtree violation/,
+    () => shows(workload({ issuer: below(root, [...CA_EXTENSIONS, 'nameConstraints=critical,permitted;URI:other.local']) })),
+  ],
+  [
+    'for servers only',
+    /unsuitable certificate purpose/,
+    () =>
+      shows(workload({ extensions: ['basicConstraints=CA:FALSE', 'extendedKeyUsage=serverAuth', `subjectAltName=URI:${WEB}`] })),
+  ],
+  [
+    'whose key may not sign',
+    /unsuitable certificate purpose/,
+    () => shows(workload({ extensions: ['basicConstraints=CA:FALSE', 'keyUsage=keyEncipherment'] })),
+  ],
+  [
+    'with an unknown critical extension',
+    /unhandled critical extension/,
+    () => shows(workload({ extensions: [...workloadExtensions(WEB), '1.2.3.4=critical,ASN1:UTF8:x'] })),
+  ],
+  ['with an RSA key of 1,024 bits', /key too (small|weak)/, () => [...shows(workload({ key: RSA(1024) })), ...WEAK]],
+  ['signed with SHA-1', /(md|digest|algorithm) too weak/, () => [...shows(workload({ digest: 'sha1' })), ...WEAK]],
+  ['behind 12 intermediates', /certificate chain too long|unable to get/, () => shows(workload({ issuer: longest }))],
+];
+
+for (const [name, expected, args] of CERTIFICATES) {
+  test(`a client certificate ${name} is refused`, async () => {
+    const { said, heard } = await client('-tls1_3', ...args());
+    assert.ok(said.startsWith(REFUSED), said);
+    assert.match(said, expected);
+    assert.match(heard, /alert/);
+  });
+}
+
+const HELLOS: readonly Case[] = [
+  ['without a certificate', /^refused by us: peer did not return a certificate$/, () => []],
+  [
+    'with a key of a curve that TLS 1.3 does not know',
+    /^refused by us: peer did not return a certificate$/,
+    () => shows(workload({ key: ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:secp256k1'] })),
+  ],
+  [
+    'with a certificate of 100 KiB',
+    /^refused by us: excessive message size$/,
+    () => shows(workload({ extensions: [...workloadExtensions(WEB), `1.2.3.4=ASN1:UTF8:${'x'.repeat(100_000)}`] })),
+  ],
+  [
+    'that knows a shared secret only',
+    /^refused by us: peer did not return a certificate$/,
+    () => ['-psk', 'abcd', '-psk_identity', 'x'],
+  ],
+  ['of TLS 1.2', /^refused by us: unsupported protocol$/, () => ['-tls1_2', ...shows(web)]],
+  ['of TLS 1.1', /^refused by us: (unsupported protocol|.*version.*)$/, () => ['-tls1_1', ...WEAK, ...shows(web)]],
+  ['of another ALPN', /^refused by us: no application protocol$/, () => ['-alpn', 'http/1.1', ...shows(web)]],
+  ['without a common key agreement', /^refused by us: no suitable key share$/, () => ['-groups', 'P-384', ...shows(web)]],
+  [
+    'without a common cipher suite',
+    /^refused by us: no shared cipher$/,
+    () => ['-ciphersuites', 'TLS_CHACHA20_POLY1305_SHA256', ...shows(web)],
+  ],
+  [
+    'without a common signature algorithm',
+    /^refused by us: no suitable signature algorithm$/,
+    () => ['-sigalgs', 'RSA-PSS+SHA256', ...shows(web)],
+  ],
+];
+
+for (const [name, expected, args] of HELLOS) {
+  test(`a client ${name} is refused`, async () => {
+    const { said, heard } = await client(...(args().some((arg) => arg.startsWith('-tls')) ? [] : ['-tls1_3']), ...args());
+    assert.match(said, expected);
+    assert.match(heard, /alert|errno=104/); // an alert can be lost when there was more to say than was read
+  });
+}
+
+test('a client that offers no ALPN is refused', async () => {
+  const run = openssl('s_client', '-connect', `127.0.0.1:${port}`, '-tls1_3', ...shows(web));
+  assert.equal(inWords(await rig.next()), 'refused by us: the peer did not choose h2 (ALPN)');
+  run.stop();
+  await run.over;
+});
+
+/** A record of TLS. */
+function record(type: number, body: Buffer, length = body.length): Buffer {
+  return Buffer.concat([Buffer.from([type, 3, 1, length >> 8, length & 0xff]), body]);
+}
+
+/** The hello with other extensions: what `change` makes of theirs. */
+function helloWith(change: (extensions: Buffer) => Buffer): Buffer {
+  const message = hello.subarray(5);
+  const sessionAt = 4 + 2 + 32;
+  const suitesAt = sessionAt + 1 + (message[sessionAt] ?? 0);
+  const compressionAt = suitesAt + 2 + message.readUInt16BE(suitesAt);
+  const extensionsAt = compressionAt + 1 + (message[compressionAt] ?? 0);
+  const extensions = change(message.subarray(extensionsAt + 2));
+  const length = Buffer.alloc(2);
+  length.writeUInt16BE(extensions.length);
+  const body = Buffer.concat([message.subarray(4, extensionsAt), length, extensions]);
+  return record(22, Buffer.concat([Buffer.from([1, 0, body.length >> 8, body.length & 0xff]), body]));
+}
+
+function extension(type: number, body: Buffer): Buffer {
+  const head = Buffer.alloc(4);
+  head.writeUInt16BE(type);
+  head.writeUInt16BE(body.length, 2);
+  return Buffer.concat([head, body]);
+}
+
+const SSL2_HELLO = Buffer.from(
+  '802e0100020015000000100100800300800700c00600400200800400800000040000fe00000a00000900006400006200',
+  'hex',
+);
+const TWICE = extension(43, Buffer.from([2, 3, 4]));
+type RawCase = readonly [name: string, expected: RegExp, pieces: () => Buffer[], then: 'end' | 'reset' | 'stay'];
+
+const RAW: readonly RawCase[] = [
+  ['that speaks HTTP', /^refused by us: http request$/, () => [Buffer.from('GET / HTTP/1.1\r\n\r\n')], 'stay'],
+  [
+    'that speaks HTTP/2 without TLS',
+    /^refused by us: (wrong version number|.*)$/,
+    () => [Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n')],
+    'stay',
+  ],
+  [
+    'that sends garbage',
+    /^refused by us: (wrong version number|packet length too long|.*record.*)$/,
+    () => [Buffer.alloc(600, 0xa7)],
+    'stay',
+  ],
+  ['that sends zeros', /^refused by us: (wrong version number|.*)$/, () => [Buffer.alloc(600)], 'stay'],
+  ['of SSL 2', /^refused by us: (unsupported protocol|unknown protocol|.*)$/, () => [SSL2_HELLO], 'stay'],
+  [
+    'with a record that is too long',
+    /^refused by us: (packet length too long|encrypted length too long|data length too long)$/,
+    () => [record(22, hello.subarray(5), 0xffff)],
+    'stay',
+  ],
+  [
+    'with data before its hello',
+    /^refused by us: unexpected message|^refused by us: app data in handshake/,
+    () => [record(23, Buffer.from('hello'))],
+    'stay',
+  ],
+  [
+    'with empty records for ever',
+    /^refused by us: /,
+    () => Array.from({ length: 64 }, () => record(22, Buffer.alloc(0))),
+    'stay',
+  ],
+  [
+    'with an extension twice',
+    /^refused by us: (bad extension|duplicate.*)$/,
+    () => [helloWith((all) => Buffer.concat([all, TWICE]))],
+    'stay',
+  ],
+  ['whose extensions are cut short', /^refused by us: /, () => [helloWith((all) => all.subarray(0, all.length - 3))], 'stay'],
+  [
+    'whose extensions name another length',
+    /^refused by us: (length mismatch|bad extension.*)$/,
+    () => [helloWith((all) => Buffer.concat([all, Buffer.from([0, 99, 0xff, 0xff])]))],
+    'stay',
+  ],
+  ['without extensions', /^refused by us: unsupported protocol$/, () => [helloWith(() => Buffer.alloc(0))], 'stay'],
+  ['with two hellos', /^refused by us: /, () => [hello, hello], 'stay'],
+  ['that begins with an alert', /^refused by us: unexpected message$/, () => [record(21, Buffer.from([2, 40]))], 'stay'],
+  [
+    'that answers with an alert',
+    /^refused by peer: .*alert handshake failure$/,
+    () => [hello, Buffer.from([21, 3, 3, 0, 2, 2, 40])],
+    'stay',
+  ],
+  ['that begins with HelloRequest', /^refused by us: unexpected message$/, () => [record(22, Buffer.from([0, 0, 0, 0]))], 'stay'],
+  ['that ends after half a hello', /^gone: EOF$/, () => [hello.subarray(0, 100)], 'end'],
+  ['that ends after its hello', /^gone: EOF$/, () => [hello], 'end'],
+  ['that ends at once', /^gone: EOF$/, () => [], 'end'],
+  ['that resets after half a hello', /^gone: (ECONNRESET)$/, () => [hello.subarray(0, 100)], 'reset'],
+];
+
+for (const [name, expected, pieces, then] of RAW) {
+  test(`a peer ${name} is refused`, async () => {
+    const over = sendRaw(port, pieces(), then);
+    const said = inWords(await rig.next());
+    assert.match(said, expected);
+    await over;
+  });
+}
+
+for (const [name, piece] of [
+  ['says nothing', Buffer.alloc(0)],
+  ['stops within its hello', hello.subarray(0, 100)],
+  ['stops after its hello', hello],
+] as const) {
+  test(`a peer that ${name} has until the deadline`, async () => {
+    const before = rig.streams.length;
+    const over = sendRaw(port, [piece], 'stay');
+    while (rig.streams.length === before) await new Promise((resolve) => setImmediate(resolve));
+    rig.clock.advance(DEADLINE_MS - 1);
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(rig.streams.at(-1)?.isOver, false);
+    rig.clock.advance(1);
+    assert.equal(inWords(await rig.next()), 'deadline');
+    await over;
+  });
+}
+
+test('none of them leaves a descriptor or anything of OpenSSL behind', async () => {
+  const before = held();
+  assert.equal(before.ssl, 0);
+  for (const then of ['end', 'reset'] as const) {
+    const over = sendRaw(port, [hello.subarray(0, 100)], then);
+    await rig.next();
+    await over;
+  }
+  await client('-tls1_3');
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual(held(), before);
+  assert.ok(rig.streams.every((stream) => stream.isOver));
+  context.close();
+});
