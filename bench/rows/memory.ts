@@ -8,6 +8,8 @@ import { residentKib, type Way } from '../rig/way.ts';
 import { warmConnections } from './cross.ts';
 import type { Figures, Trial } from './trial.ts';
 
+/** Enough that a process has what it needs for any connection. */
+const FEW_CONNECTIONS = 1_000;
 /** As many as it takes for what a process keeps of former connections to be there. */
 const FORMER_CONNECTIONS = 40_000;
 /** One workload may hold three quarters of what its agent carries, which is half of its descriptors: 7,125 where they end at 20,000. */
@@ -54,18 +56,21 @@ async function requestMemory(rig: Rig, { http1, proxy }: WebProxy): Promise<Figu
   return { resident: (await residentKib(proxy)) / KIB_PER_MIB };
 }
 
-/** Both figures are of the middle of the two proxies. */
+/**
+ * Both figures are of the middle of the two proxies. Idle connections come first: what a process keeps of many former ones is room
+ * in which new ones would not be seen.
+ */
 async function connectionMemory(rig: Rig, way: Way): Promise<Figures> {
-  await warmConnections(rig.load, way, FORMER_CONNECTIONS);
+  await warmConnections(rig.load, way, FEW_CONNECTIONS);
   await sleep(SETTLE_MS);
   const before = await meanKib(way);
   const held = await holdConnections(rig, way, IDLE_CONNECTIONS);
-  try {
-    await sleep(SETTLE_MS);
-    return { resident: before / KIB_PER_MIB, each: ((await meanKib(way)) - before) / IDLE_CONNECTIONS };
-  } finally {
-    await held.stop();
-  }
+  await sleep(SETTLE_MS);
+  const each = ((await meanKib(way)) - before) / IDLE_CONNECTIONS;
+  await held.stop();
+  await warmConnections(rig.load, way, FORMER_CONNECTIONS);
+  await sleep(SETTLE_MS);
+  return { resident: (await meanKib(way)) / KIB_PER_MIB, each };
 }
 
 async function meanKib({ carriers }: Way): Promise<number> {
