@@ -48,7 +48,7 @@ fuzz:
 coverage:
 	@scripts/setup test
 	@mkdir -p build/coverage
-	@$(NODE) --test --test-concurrency=2 --test-timeout=300000 --experimental-test-coverage \
+	@WEFT_SOURCES=1 $(NODE) --test --test-concurrency=2 --test-timeout=300000 --experimental-test-coverage \
 	  --test-coverage-include='src/**/*.ts' --test-coverage-exclude='**/*.test.ts' --test-coverage-exclude='**/*.testing.ts' \
 	  --test-reporter=spec --test-reporter-destination=build/coverage/report.txt \
 	  --test-reporter=lcov --test-reporter-destination=build/coverage/lcov.info $(TEST_GLOBS); \

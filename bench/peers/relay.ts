@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { WEFT_ROOT } from '#platform/program/installation.ts';
 import { command } from '#testbed/processes/command.ts';
 import { type Bare, bareWay, listening, startBare } from '../rig/bare.ts';
 import { CPU, LOAD_PORT, type Rig } from '../rig/rig.ts';
@@ -6,7 +7,7 @@ import type { Way } from '../rig/way.ts';
 
 const PORT = 9445;
 const TUNNEL_PORT = 9446;
-const SOURCES = ['relay', 'relay-streams'].map((name) => new URL(`./${name}.c`, import.meta.url).pathname);
+const SOURCES = ['relay', 'relay-streams'].map((name) => join(WEFT_ROOT, `bench/peers/${name}.c`));
 
 /**
  * The pair of the least that can do what two agents do (relay.c): one mutual TLS 1.3 connection between them, which is up before

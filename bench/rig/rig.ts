@@ -3,6 +3,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { findCgroup2 } from '#platform/linux/cgroup/cgroup.ts';
+import { WEFT_ROOT } from '#platform/program/installation.ts';
 import { type App, startWorkload } from '#testbed/lab/app.ts';
 import { Lab } from '#testbed/lab/lab.ts';
 import { nodesDown, nodesUp } from '#testbed/nodes/nodes.ts';
@@ -19,7 +20,7 @@ export const CPU = { client: '0', server: '1' } as const;
 export const NAMESPACE = 'bench';
 /** Service addresses that the client dials through the mesh. */
 const VIP = { near: '10.96.0.10', far: '10.96.0.11' } as const;
-const LOAD_SOURCES = ['load', 'serve'].map((name) => new URL(`../load/${name}.c`, import.meta.url).pathname);
+const LOAD_SOURCES = ['load', 'serve'].map((name) => join(WEFT_ROOT, `bench/load/${name}.c`));
 
 /** A mesh of two nodes that carries nothing but the benchmark's load. */
 export type Rig = {

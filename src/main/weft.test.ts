@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { after } from 'node:test';
@@ -84,4 +84,29 @@ test('without a command the help is an error, and asked for it is a result', asy
   assert.deepEqual([bare.code, bare.out, asked.code, asked.err], [2, '', 0, '']);
   for (const command of ['up', 'run', 'status', 'validate', 'uninstall', 'control', 'agent', 'token', 'version'])
     assert.match(asked.out, new RegExp(`^  ${command} `, 'm'));
+});
+
+test('bin/weft runs the bundle, whose errors point at the sources; and the sources when one is newer', async () => {
+  const home = join(root, 'installed');
+  mkdirSync(home);
+  const from = join(BIN, '../..');
+  for (const folder of ['bin', 'src', 'testbed', 'bench', 'build'])
+    cpSync(join(from, folder), join(home, folder), { recursive: true });
+  for (const file of ['package.json', 'package-lock.json', 'config'])
+    cpSync(join(from, file), join(home, file), { recursive: true });
+  symlinkSync(join(from, 'node_modules'), join(home, 'node_modules'));
+  const bundle = join(home, 'build/program/weft.js');
+  const running = async (): Promise<string> =>
+    (await run(join(home, 'bin/weft'), ['validate', '/nowhere'], { WEFT_DEBUG: '1' })).err;
+
+  utimesSync(bundle, new Date(), new Date(Date.now() + 1000));
+  const stack = await running();
+  assert.match(stack, /at .*\/installed\/src\/[\w/-]+\.ts:\d+:\d+/);
+  assert.doesNotMatch(stack, /build\/program/);
+
+  writeFileSync(bundle, 'throw new Error("an old bundle")');
+  utimesSync(bundle, new Date(0), new Date(0));
+  assert.doesNotMatch(await running(), /an old bundle/);
+  utimesSync(bundle, new Date(), new Date(Date.now() + 1000));
+  assert.match(await running(), /an old bundle/);
 });

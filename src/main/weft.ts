@@ -1,6 +1,7 @@
 import { type Actions, runProgram } from '#cli/program.ts';
 import { describeError } from '#cli/report-error.ts';
 import { COMMAND } from '#model/settings/host.ts';
+import { showSourceStacks } from '#platform/program/source-stacks.ts';
 
 /** Width of the help in a pipe or a file, in columns, so that it does not depend on who asks. */
 const COLUMNS_WITHOUT_TERMINAL = 100;
@@ -22,6 +23,7 @@ const actions: Actions = {
   version: async () => (await import('#main/commands/ask.ts')).version(),
 };
 
+if (!import.meta.filename.endsWith('.ts')) showSourceStacks();
 // A reader that has seen enough (`weft status | head`) is no error, and must not cut short what a command does.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
 // What no command awaited is our own mistake; its stack is all there is to find it by.

@@ -1,7 +1,8 @@
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
+import { WEFT_ROOT } from '#platform/program/installation.ts';
 
 /** The directory that holds bin/, src/ and examples/. */
-export const REPO_ROOT = fileURLToPath(new URL('../../', import.meta.url));
+export const REPO_ROOT = join(WEFT_ROOT, '/');
 
 /** A `weft` command line. The shell of bin/weft becomes Node.js, so the process id stays. */
 export function weft(...args: string[]): string[] {

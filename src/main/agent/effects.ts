@@ -1,4 +1,5 @@
 import { randomBytes, randomInt } from 'node:crypto';
+import { join } from 'node:path';
 import type { AgentPlace } from '#cli/agent.ts';
 import type { Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
@@ -21,6 +22,7 @@ import { createClientPool } from '#platform/hbone/client-pool.ts';
 import { createHboneServer } from '#platform/hbone/server.ts';
 import { NodeIo } from '#platform/io/node/node-io.ts';
 import { WorkloadNamespace } from '#platform/linux/netns/workload-namespace.ts';
+import { WEFT_ROOT } from '#platform/program/installation.ts';
 import { systemRandom } from '#platform/random.ts';
 import type { MetricsPlace } from '#platform/telemetry/metrics-server.ts';
 import type { CertificateCache } from '#protocol/ca/certificate-cache.ts';
@@ -43,7 +45,7 @@ export type AgentProcessOptions = {
 };
 
 /** Directory of the compiled eBPF objects, made by scripts/setup. */
-const OBJECTS_DIR = new URL('../../../build/bpf', import.meta.url).pathname;
+const OBJECTS_DIR = join(WEFT_ROOT, 'build/bpf');
 
 /** The node's kernel side as the agent sees it, and what this kernel lacks. */
 export type OpenedKernel = { kernel: Kernel; datapath: Datapath; missing: Missing[] };

@@ -1,10 +1,12 @@
 import { accessSync, constants, readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { ControlAccess } from '#cli/agent.ts';
 import { WeftError } from '#model/error.ts';
 import type { ControlEndpoint } from '#platform/grpc/control-channel.ts';
+import { WEFT_ROOT } from '#platform/program/installation.ts';
 
-const PACKAGE = new URL('../../../package.json', import.meta.url);
+const PACKAGE = join(WEFT_ROOT, 'package.json');
 
 /** The version of this source tree; parts tell theirs, and `weft status` compares it with its own. */
 export function weftVersion(): string {

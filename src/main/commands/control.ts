@@ -13,11 +13,9 @@ import { relayToControl } from '#platform/grpc/control-relay.ts';
 import { serve } from '#platform/linux/process/service.ts';
 import { launchDetached, signalProcess, startTimeOf } from '#platform/linux/sandbox/detached.ts';
 import { agentClient } from '#platform/local-api/clients.ts';
+import { partFlags, WEFT_PROGRAM } from '#platform/program/installation.ts';
 import { commandLog } from '#platform/telemetry/log.ts';
 import { discoverySocketPath, waypointRootPath, waypointsDirectory } from '#protocol/api/places.ts';
-
-/** What a waypoint's process runs: this program again, of the same source tree. */
-const WEFT_ENTRY = new URL('../weft.ts', import.meta.url).pathname;
 
 /**
  * `weft control`: serves until a signal. Its waypoints outlive it, and the next control plane adopts them, so that
@@ -73,7 +71,7 @@ async function runnerFor(agentSocket: string, stateDir: string, runDir: string):
     },
     store: await openStateDirectory(dir),
     dir,
-    weft: [process.execPath, WEFT_ENTRY],
+    weft: [process.execPath, ...partFlags(), WEFT_PROGRAM], // this program again
     controlAddress: `unix:${discoverySocketPath(runDir)}`,
     rootFile,
     clock: systemClock,

@@ -1,6 +1,5 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import { hostname } from 'node:os';
-import { fileURLToPath } from 'node:url';
 import { explainDeparture, type MeshPlan, planMesh, type UpOptions, welcome } from '#cli/up.ts';
 import { toLastResort } from '#model/effects/mishaps.ts';
 import { WeftError } from '#model/error.ts';
@@ -8,11 +7,11 @@ import { removeIfEmpty } from '#platform/files/run-dir.ts';
 import { nextSignal } from '#platform/linux/process/service.ts';
 import { agentClient, controlClient } from '#platform/local-api/clients.ts';
 import { requireMachine } from '#platform/preflight/preflight.ts';
+import { WEFT_PROGRAM } from '#platform/program/installation.ts';
 import { describeEnding } from '#platform/supervisor/restart.ts';
 import { RunningMesh } from '#platform/supervisor/running-mesh.ts';
 import { discoverySocketPath, waypointRootPath, waypointsDirectory } from '#protocol/api/places.ts';
 
-const PROGRAM = fileURLToPath(new URL('../weft.ts', import.meta.url));
 /** Fixed by Node.js: the longest timer. It only keeps the process alive while every part waits for its restart. */
 const FOREVER_MS = 2 ** 31 - 1;
 
@@ -25,7 +24,7 @@ export async function up(options: UpOptions): Promise<number> {
   const alive = setInterval(() => {}, FOREVER_MS);
   // From here on Ctrl-C is heard: also while the parts are still starting, everything that did start is stopped.
   const asked = nextSignal();
-  const mesh = new RunningMesh(PROGRAM, plan);
+  const mesh = new RunningMesh(WEFT_PROGRAM, plan);
   try {
     await Promise.race([mesh.start(), mesh.departed, asked]);
     if (mesh.isUp) process.stdout.write(welcome(options, plan.node));

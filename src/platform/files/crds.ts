@@ -1,9 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { WeftError } from '#model/error.ts';
+import { WEFT_ROOT } from '#platform/program/installation.ts';
 
 /** The folder of schemas in Weft's own installation. */
-const CRD_DIRECTORY = join(import.meta.dirname, '../../../config/crds');
+const CRD_DIRECTORY = join(WEFT_ROOT, 'config/crds');
 
 /**
  * The text of each named file of config/crds, by its name.

@@ -2,6 +2,7 @@ import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
 import { release } from 'node:os';
 import { join } from 'node:path';
 import koffi from 'koffi';
+import { WEFT_ROOT } from '#platform/program/installation.ts';
 
 /** What a machine offers, as far as Weft's data path depends on it. */
 export type MachineFacts = {
@@ -24,7 +25,7 @@ export type MachineFacts = {
 const BUILT_FILES = ['build/bpf/connect.o', 'build/bpf/lookup.o', 'build/proto/weft_pb.js'];
 
 /** The facts about this machine, for `machineProblems`. `root` is the project's folder. */
-export function readMachineFacts(root = join(import.meta.dirname, '../../..')): MachineFacts {
+export function readMachineFacts(root = WEFT_ROOT): MachineFacts {
   return {
     platform: process.platform,
     kernelRelease: release(),

@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { partFlags } from '#platform/program/installation.ts';
 import type { Ending } from './restart.ts';
 
 /** A running process of the mesh. */
@@ -15,7 +16,10 @@ export type Part = {
  * In a process group of its own, so that Ctrl-C in the terminal reaches only its parent, which ends the parts in order.
  */
 export function startPart(program: string, args: readonly string[]): Part {
-  const child = spawn(process.execPath, [program, ...args], { stdio: ['ignore', 'inherit', 'inherit'], detached: true });
+  const child = spawn(process.execPath, [...partFlags(), program, ...args], {
+    stdio: ['ignore', 'inherit', 'inherit'],
+    detached: true,
+  });
   const ended = new Promise<Ending>((resolve) => {
     child.once('exit', (code, signal) => resolve({ code, signal }));
     child.once('error', () => resolve({ code: 127, signal: null }));

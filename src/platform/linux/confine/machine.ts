@@ -1,8 +1,8 @@
 import { lstatSync, readdirSync, readFileSync, readlinkSync, realpathSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { WeftError } from '#model/error.ts';
 import { HOST } from '#model/settings/host.ts';
+import { WEFT_ROOT } from '#platform/program/installation.ts';
 import { isWithin, namesOf, parseMountinfo } from './mounts.ts';
 import type { RunDirectory, ViewFacts, ViewWishes } from './view.ts';
 
@@ -10,8 +10,7 @@ import type { RunDirectory, ViewFacts, ViewWishes } from './view.ts';
 const PROGRAMS_AND_SETTINGS = ['/usr', '/boot', '/etc', '/bin', '/sbin', '/lib', '/lib64'];
 /** Where cron jobs of users lie; what is written there runs outside. */
 const JOBS = ['/var/spool/cron', '/var/spool/at'];
-/** This program, which root runs outside. */
-const WEFT_ROOT = fileURLToPath(new URL('../../../../', import.meta.url));
+/** Of this program, which root runs outside. */
 const WEFT_PARTS = ['bin', 'src', 'build', 'node_modules', 'package.json'];
 /** Terminal multiplexers and session agents of who administrates the machine. */
 const SESSIONS = /^(tmux-\d+|screens|ssh-.*|\.X11-unix|\.ICE-unix|pulse-.*)$/;

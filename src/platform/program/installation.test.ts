@@ -1,0 +1,20 @@
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import test from 'node:test';
+import { installationAbove, partFlags, programOf, WEFT_PROGRAM, WEFT_ROOT } from './installation.ts';
+
+test('the installation is found from any depth, and is missed by name', () => {
+  for (const below of ['', 'src/platform/program', 'build/program'])
+    assert.equal(installationAbove(join(WEFT_ROOT, below)), WEFT_ROOT);
+  assert.throws(() => installationAbove('/proc/self'), { code: 'WEFT_INSTALLATION' });
+});
+
+test('what runs from sources starts sources, and a bundle starts the bundle', () => {
+  assert.ok(existsSync(WEFT_PROGRAM) && WEFT_PROGRAM.endsWith('/src/main/weft.ts'));
+  assert.equal(programOf('/w', '/w/build/program/chunk-X.js'), '/w/build/program/weft.js');
+});
+
+test('a part gets the heap settings of who starts it, and nothing of a test runner or debugger', () => {
+  assert.deepEqual(partFlags(['--test', '--max-semi-space-size=4', '--inspect']), ['--max-semi-space-size=4']);
+});

@@ -1,0 +1,41 @@
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { WeftError } from '#model/error.ts';
+
+/**
+ * The folder that holds package.json, src and build. Looked for, and not counted in `..`: the same code runs from its own
+ * place in src and from the bundle in build, which lie at different depths.
+ */
+export const WEFT_ROOT = installationAbove(import.meta.dirname);
+
+/** What a process of Weft starts when it starts Weft again: what it runs itself, so that a bundle's children are the bundle. */
+export const WEFT_PROGRAM = programOf(WEFT_ROOT, import.meta.filename);
+
+/** Settings of the runtime that bin/weft chose by measuring; what it starts with other code than Weft's has no use for them. */
+const OWN_FLAGS = ['--max-semi-space-size='];
+
+/** The nearest folder at or above `start` that is Weft's own. Errors: WEFT_INSTALLATION when there is none. */
+export function installationAbove(start: string): string {
+  for (let folder = start; ; folder = dirname(folder)) {
+    if (existsSync(join(folder, 'package.json')) && existsSync(join(folder, 'bin', 'weft'))) return folder;
+    if (folder === dirname(folder)) {
+      throw new WeftError(
+        'WEFT_INSTALLATION',
+        `${start} is not inside an installation of Weft: package.json and bin/weft lie nowhere above it`,
+        {
+          remedy: 'run Weft from the folder that make setup built, without moving files out of it',
+        },
+      );
+    }
+  }
+}
+
+/** The file to start, by the file that this code runs from: a .ts in src, or one of the bundle. */
+export function programOf(root: string, runningFile: string): string {
+  return runningFile.endsWith('.ts') ? join(root, 'src/main/weft.ts') : join(root, 'build/program/weft.js');
+}
+
+/** The arguments of Node.js with which another part of Weft is started: of ours, those that are no test runner's or debugger's. */
+export function partFlags(execArgv: readonly string[] = process.execArgv): string[] {
+  return execArgv.filter((flag) => OWN_FLAGS.some((own) => flag.startsWith(own)));
+}
