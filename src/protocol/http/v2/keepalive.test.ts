@@ -54,3 +54,24 @@ test('a flood guard allows a burst and then a rate', () => {
   assert.throws(() => guard.count('control'));
   guard.count('reset');
 });
+
+test('a peer is asked only while it matters, at its own pace', () => {
+  const clock = new SteppedClock();
+  const events: string[] = [];
+  let wanted = false;
+  const keepalive = new Keepalive({
+    clock,
+    intervalMs: 1_000,
+    timeoutMs: 100,
+    isWanted: () => wanted,
+    sendPing: () => void events.push('ping'),
+    lost: () => void events.push('lost'),
+  });
+  clock.advance(5_000);
+  assert.deepEqual(events, []);
+  wanted = true;
+  clock.advance(1_000);
+  keepalive.answered();
+  clock.advance(1_100);
+  assert.deepEqual(events, ['ping', 'ping', 'lost']);
+});
