@@ -1,4 +1,5 @@
 import { closeSync, openSync } from 'node:fs';
+import { chooseIo } from '#main/agent/effects.ts';
 import { SILENT_LOG } from '#model/effects/log.ts';
 import { SILENT_MISHAPS } from '#model/effects/mishaps.ts';
 import { type Credentials, formatIdentity, type Identity } from '#model/identity/identity.ts';
@@ -17,7 +18,6 @@ import { systemClock } from '#platform/clock.ts';
 import { createClientPool } from '#platform/hbone/client-pool.ts';
 import { createHboneServer } from '#platform/hbone/server.ts';
 import type { TestCa } from '#platform/hbone/test-ca.testing.ts';
-import { NodeIo } from '#platform/io/node/node-io.ts';
 import { inNamespace } from '#platform/linux/netns/namespace.ts';
 import { WorkloadNamespace } from '#platform/linux/netns/workload-namespace.ts';
 import { type Bed, OBJECTS_DIR } from './bed.testing.ts';
@@ -82,7 +82,7 @@ export type AgentOnOptions = {
   answerDatagram?: (query: Buffer, workload: string) => Buffer;
 };
 
-const IO = new NodeIo(systemClock, SILENT_MISHAPS);
+const IO = chooseIo(process.env.WEFT_IO, systemClock, SILENT_MISHAPS);
 
 /** The tunnel side of an agent: real TLS where there is an authority. */
 function tunnelEffects(ca: TestCa | undefined): Pick<AgentEffects, 'credentials' | 'createPool' | 'createHboneServer'> {

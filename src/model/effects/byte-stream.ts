@@ -40,6 +40,13 @@ export type StreamReader = {
 /** Room in front of delivered bytes: an HTTP/2 frame's head, so that a chunk becomes a frame in place. Fixed by RFC 9113 4.1. */
 export const HEADROOM_BYTES = 9;
 
+/** A copy of bytes, with that room in front: they begin at HEADROOM_BYTES. For what a reader did not take. */
+export function withHeadroom(buffer: Buffer, start: number, end: number): Buffer {
+  const copy = Buffer.allocUnsafeSlow(HEADROOM_BYTES + end - start);
+  buffer.copy(copy, HEADROOM_BYTES, start, end);
+  return copy;
+}
+
 /**
  * A connection, a TLS connection or a tunnel: bytes in both directions, each of which ends by itself.
  * What one turn of the loop writes leaves as one piece at the end of the turn, or sooner when it is much.

@@ -148,3 +148,24 @@ export const SYSCALLS: Syscalls = {
   epollWait: (epoll, { memory, capacity }, timeoutMs) =>
     result(calls.epoll_wait(epoll, memory.at(0, memory.length), capacity, timeoutMs)),
 };
+
+/** Functions of libuv that the node binary exports. */
+const node = koffi.load(null);
+const defaultLoop: () => unknown = node.func('void *uv_default_loop()');
+const backendFd: (loop: unknown) => number = node.func('int uv_backend_fd(const void *loop)');
+const backendTimeout: (loop: unknown) => number = node.func('int uv_backend_timeout(const void *loop)');
+
+/** The main thread's libuv: what it waits for, as one of our own descriptors. */
+export class Libuv {
+  readonly #loop = defaultLoop();
+
+  /** Readable when one of libuv's own descriptors is. */
+  get fd(): number {
+    return backendFd(this.#loop);
+  }
+
+  /** Milliseconds until its next timer is due; -1: it has none, 0: it has something to do now. */
+  get timeoutMs(): number {
+    return backendTimeout(this.#loop);
+  }
+}

@@ -4,6 +4,7 @@ import {
   HEADROOM_BYTES,
   type StreamOver,
   type StreamReader,
+  withHeadroom,
 } from '#model/effects/byte-stream.ts';
 import type { Mishaps } from '#model/effects/mishaps.ts';
 import { TUNNEL } from '#model/settings/tunnels.ts';
@@ -131,8 +132,7 @@ export class Tunnel implements ByteStream {
     const at =
       this.#reader === null || this.#paused || this.#held.length > 0 ? start : this.#offer(this.#reader, lent, start, end);
     if (at === end || this.#over !== null) return;
-    const copy = Buffer.allocUnsafeSlow(HEADROOM_BYTES + end - at);
-    lent.copy(copy, HEADROOM_BYTES, at, end);
+    const copy = withHeadroom(lent, at, end);
     this.#held.push({ buffer: copy, at: HEADROOM_BYTES, end: copy.length });
   }
 

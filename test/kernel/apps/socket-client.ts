@@ -8,7 +8,7 @@ import { createInterface } from 'node:readline';
 import koffi from 'koffi';
 import { familyOf, ipToBytes, parseIp } from '#model/address/ip.ts';
 import { bind, errno, errnoName, recv, send, setsockopt, socket } from '#platform/ffi/libc.ts';
-import { decodeSockaddr, encodeSockaddr } from '#platform/linux/netns/sockets.ts';
+import { decodeSockaddr, encodeSockaddr } from '#platform/ffi/sockaddr.ts';
 
 const libc = koffi.load('libc.so.6');
 const connect = libc.func('int connect(int fd, const void *address, uint32_t length)');

@@ -1,9 +1,9 @@
 import { type ByteStream, type Endpoint, NOWHERE, type StreamOver, type StreamReader } from '#model/effects/byte-stream.ts';
 import type { Clock } from '#model/effects/clock.ts';
 import { Memory } from '#platform/ffi/memory.ts';
+import { encodeSockaddr } from '#platform/ffi/sockaddr.ts';
 import { SOCKADDR_BYTES, SYSCALLS } from '#platform/ffi/syscalls.ts';
 import type { Listener, Secured } from '#platform/io/io.ts';
-import { encodeSockaddr } from '#platform/linux/netns/sockets.ts';
 import type { TlsChannel } from './channel.ts';
 import { type CoreTlsContext, Handshake } from './handshake.ts';
 

@@ -1,16 +1,8 @@
 import { closeSync } from 'node:fs';
-import {
-  bytesToIp,
-  type Family,
-  familyOf,
-  formatAddress,
-  type IpAddress,
-  ipToBytes,
-  ipToBytes16,
-  parseIp,
-} from '#model/address/ip.ts';
+import { type Family, familyOf, formatAddress, type IpAddress, parseIp } from '#model/address/ip.ts';
 import { WeftError } from '#model/error.ts';
 import { bind, errno, errnoName, getsockname, setsockopt, socket } from '#platform/ffi/libc.ts';
+import { decodeSockaddr, encodeSockaddr } from '#platform/ffi/sockaddr.ts';
 import { inNamespace } from './namespace.ts';
 
 const AF = { 4: 2, 6: 10 } as const;
@@ -118,23 +110,4 @@ export function unboundTcpSocketIn(netnsFd: number, family: Family): number {
   const fd = inNamespace(netnsFd, () => socket(AF[family], SOCK_STREAM | NONBLOCK_CLOEXEC, 0));
   if (fd < 0) throw failure('make a socket', errno());
   return fd;
-}
-
-const AF_INET = 2;
-const AF_INET6 = 10;
-
-/** `struct sockaddr_in` or `sockaddr_in6`; `as` 6 writes IPv4 as v4-mapped. */
-export function encodeSockaddr(ip: IpAddress, port: number, as: Family = familyOf(ip)): Buffer {
-  const bytes = Buffer.alloc(as === 4 ? 16 : 28);
-  bytes.writeUInt16LE(as === 4 ? AF_INET : AF_INET6, 0);
-  bytes.writeUInt16BE(port, 2);
-  if (as === 4) ipToBytes(ip).copy(bytes, 4);
-  else ipToBytes16(ip).copy(bytes, 8);
-  return bytes;
-}
-
-/** Reads a `struct sockaddr_in` or `sockaddr_in6`; v4-mapped becomes IPv4. */
-export function decodeSockaddr(bytes: Buffer): { ip: IpAddress; port: number } {
-  const v6 = bytes.readUInt16LE(0) === AF_INET6;
-  return { ip: bytesToIp(v6 ? bytes.subarray(8, 24) : bytes.subarray(4, 8)), port: bytes.readUInt16BE(2) };
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseIp } from '#model/address/ip.ts';
-import { decodeSockaddr, encodeSockaddr } from './sockets.ts';
+import { decodeSockaddr, encodeSockaddr } from '#platform/ffi/sockaddr.ts';
 
 test('an IPv4 address has the layout of sockaddr_in', () => {
   assert.equal(encodeSockaddr(parseIp('1.2.3.4'), 80).toString('hex'), '02000050010203040000000000000000');

@@ -1,0 +1,43 @@
+import { type SettingGroup, setting, valuesOf } from './setting.ts';
+
+const KIB = 1_024;
+
+/** I/O core: the rows of the table. */
+export const IO_SETTINGS = {
+  about: { title: 'I/O core', text: 'Sockets and TLS of agents and waypoints.' },
+  rows: {
+    readBytes: setting(
+      256 * KIB,
+      'bytes',
+      'Read at once. Large, so that a bulk transfer costs few calls; there is only one such buffer in a loop.',
+    ),
+    chunkBytes: setting(
+      32 * KIB,
+      'bytes',
+      'Small writes of one turn are gathered in pieces of this size, and what the kernel does not take waits in them.',
+    ),
+    spareChunksMax: setting(64, 'count', 'Empty pieces that a loop keeps for the next writes.'),
+    directBytes: setting(16 * KIB, 'bytes', 'A write of this size leaves at once, without a copy, when nothing waits before it.'),
+    pendingBytesMax: setting(
+      64 * KIB,
+      'bytes',
+      'Writers wait while this much waits for the kernel. Small: it has been encrypted or copied already.',
+    ),
+    eventsPerTurnMax: setting(256, 'count', 'Descriptors that are served in one turn of a loop before libuv has its turn.'),
+    turnsWithoutLibuvMax: setting(
+      64,
+      'count',
+      'Turns of a loop in a row in which libuv has nothing to do, before it is asked all the same.',
+    ),
+    roundsPerTurnMax: setting(8, 'count', 'How often what a turn brought about may bring about more before libuv has its turn.'),
+    acceptsPerTurnMax: setting(64, 'count', 'Connections that one listener accepts in one turn.'),
+    acceptRetryMs: setting(
+      100,
+      'ms',
+      'A listener that could not accept, for want of descriptors or memory, tries again after this.',
+    ),
+  },
+} as const satisfies SettingGroup;
+
+/** I/O core: the numbers. */
+export const IO = valuesOf(IO_SETTINGS);

@@ -1,0 +1,20 @@
+import { bytesToIp, type Family, familyOf, type IpAddress, ipToBytes, ipToBytes16 } from '#model/address/ip.ts';
+
+const AF_INET = 2;
+const AF_INET6 = 10;
+
+/** `struct sockaddr_in` or `sockaddr_in6`; `as` 6 writes IPv4 as v4-mapped. */
+export function encodeSockaddr(ip: IpAddress, port: number, as: Family = familyOf(ip)): Buffer {
+  const bytes = Buffer.alloc(as === 4 ? 16 : 28);
+  bytes.writeUInt16LE(as === 4 ? AF_INET : AF_INET6, 0);
+  bytes.writeUInt16BE(port, 2);
+  if (as === 4) ipToBytes(ip).copy(bytes, 4);
+  else ipToBytes16(ip).copy(bytes, 8);
+  return bytes;
+}
+
+/** Reads a `struct sockaddr_in` or `sockaddr_in6`; v4-mapped becomes IPv4. */
+export function decodeSockaddr(bytes: Buffer): { ip: IpAddress; port: number } {
+  const v6 = bytes.readUInt16LE(0) === AF_INET6;
+  return { ip: bytesToIp(v6 ? bytes.subarray(8, 24) : bytes.subarray(4, 8)), port: bytes.readUInt16BE(2) };
+}

@@ -1,0 +1,72 @@
+import type { StreamOver } from '#model/effects/byte-stream.ts';
+import { errnoName } from '#platform/ffi/libc.ts';
+import type { Memory } from '#platform/ffi/memory.ts';
+import type { Syscalls } from '#platform/ffi/syscalls.ts';
+
+/** Fixed by Linux. */
+export const ERRNO = { interrupted: 4, again: 11, pipe: 32, reset: 104, timedOut: 110, refused: 111, inProgress: 115 } as const;
+
+/** How bytes get into and out of a descriptor. Each gives a count, or a negative errno; -EAGAIN: not now, an event will tell. */
+export type Channel = {
+  /** 0: the peer ended its direction. */
+  receive(memory: Memory, offset: number, bytes: number): number;
+  send(memory: Memory, offset: number, bytes: number): number;
+  sendFrom(buffer: Buffer, start: number, end: number): number;
+  /** Bytes are at hand of which no event will tell. */
+  hasMore(): boolean;
+  /** After so many bytes in one turn more are likely to be had at once. */
+  readsOn(bytes: number): boolean;
+  /** Several sends follow, and are to leave as one; until `false`. */
+  gather(on: boolean): void;
+  /** Ends our direction; all that was sent is sent. */
+  finish(): number;
+  /** How a stream ends that got this negative errno. */
+  broken(result: number): StreamOver;
+  /** Before the descriptor is closed; nothing is called afterwards. */
+  free(): void;
+};
+
+/** The bytes of a TCP socket, as they are. */
+export class PlainChannel implements Channel {
+  readonly #calls: Syscalls;
+  readonly #fd: number;
+
+  constructor(calls: Syscalls, fd: number) {
+    this.#calls = calls;
+    this.#fd = fd;
+  }
+
+  receive(memory: Memory, offset: number, bytes: number): number {
+    return this.#calls.recv(this.#fd, memory, offset, bytes);
+  }
+
+  send(memory: Memory, offset: number, bytes: number): number {
+    return this.#calls.send(this.#fd, memory, offset, bytes);
+  }
+
+  sendFrom(buffer: Buffer, start: number, end: number): number {
+    return this.#calls.sendFrom(this.#fd, buffer, start, end);
+  }
+
+  hasMore(): boolean {
+    return false;
+  }
+
+  readsOn(): boolean {
+    return false;
+  }
+
+  gather(): void {}
+
+  finish(): number {
+    return this.#calls.shutdownWrite(this.#fd);
+  }
+
+  broken(result: number): StreamOver {
+    const code = errnoName(-result);
+    if (result === -ERRNO.reset || result === -ERRNO.pipe) return { kind: 'reset', code };
+    return { kind: 'failed', code, error: new Error(`the connection failed: ${code}`) };
+  }
+
+  free(): void {}
+}

@@ -1,0 +1,50 @@
+import type { ByteStream, Dialled, Endpoint } from '#model/effects/byte-stream.ts';
+import type { Clock } from '#model/effects/clock.ts';
+import type { Mishaps } from '#model/effects/mishaps.ts';
+import { WeftError } from '#model/error.ts';
+import { SYSCALLS, type Syscalls } from '#platform/ffi/syscalls.ts';
+import type { Io, Listener, Secured, TlsContext, TlsOptions } from '#platform/io/io.ts';
+import { CoreTlsContext, Handshake, type Shaken } from '#platform/io/tls/handshake.ts';
+import { Connection, type ConnectionHost } from './connection.ts';
+import { dial } from './dial.ts';
+import { CoreListener } from './listener.ts';
+import { Loop, READY } from './loop.ts';
+import { ChunkPool } from './outgoing.ts';
+
+/** Io over epoll and the OpenSSL of the node binary, through FFI: one loop, in the thread that makes it. */
+export class CoreIo implements Io {
+  readonly loop: Loop;
+  readonly #host: ConnectionHost;
+  readonly #clock: Clock;
+
+  constructor(clock: Clock, mishaps: Mishaps, calls: Syscalls = SYSCALLS) {
+    this.loop = new Loop(calls, mishaps);
+    this.#host = { loop: this.loop, chunks: new ChunkPool(), mishaps };
+    this.#clock = clock;
+  }
+
+  listen(fd: number, accept: (stream: ByteStream) => void): Listener {
+    return new CoreListener(this.#host, this.#clock, fd, accept);
+  }
+
+  connect(fd: number, to: Endpoint, deadlineMs: number): Promise<Dialled> {
+    return dial(this.#host, this.#clock, fd, to, deadlineMs);
+  }
+
+  tlsContext(options: TlsOptions): TlsContext {
+    return new CoreTlsContext(options);
+  }
+
+  secure(stream: ByteStream, context: TlsContext, deadlineMs: number | null): Promise<Secured> {
+    if (!(stream instanceof Connection) || !(context instanceof CoreTlsContext)) {
+      throw new WeftError('WEFT_TLS', 'a stream or context of another implementation of Io', { remedy: 'report this as a bug' });
+    }
+    if (stream.isOver) return Promise.resolve({ kind: 'gone', code: 'ECONNRESET' });
+    return new Promise((resolve) => {
+      const { calls } = this.loop;
+      const wait = (wants: 'read' | 'write'): void => stream.await(READY[wants]);
+      const done = (shaken: Shaken): void => resolve(stream.shaken(shaken));
+      stream.shake(new Handshake({ calls, fd: stream.fd, context, clock: this.#clock, deadlineMs, wait, done }));
+    });
+  }
+}

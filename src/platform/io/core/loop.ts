@@ -1,0 +1,177 @@
+import { HEADROOM_BYTES } from '#model/effects/byte-stream.ts';
+import type { Mishaps } from '#model/effects/mishaps.ts';
+import { IO } from '#model/settings/io.ts';
+import { Memory } from '#platform/ffi/memory.ts';
+import { EPOLL, EventList, Libuv, type Syscalls } from '#platform/ffi/syscalls.ts';
+
+/** What a descriptor is ready for. Fixed by Linux. */
+export const READY = { read: 0x1, write: 0x4, error: 0x8, hangUp: 0x10 } as const;
+
+/** Something that waits for its descriptor, or for its turn. What it throws is reported, and costs nobody else. */
+export type Watcher = {
+  /** `events`: bits of READY. */
+  ready(events: number): void;
+};
+
+/** Something that has to be done before the loop waits again. */
+export type Task = { run(): void };
+
+/** The place of a descriptor in a loop; `generation` tells its events from those of a former one at the same place. */
+export type Watch = { readonly fd: number; readonly slot: number; readonly generation: number; events: number };
+
+/** Keeps the process alive while there are descriptors. Fixed by Node.js: the longest timer. */
+const FOREVER_MS = 2 ** 31 - 1;
+const LIBUV_SLOT = 0xffff_ffff;
+const noop = (): void => {};
+
+/** Promises and process.nextTick go on before the loop waits again. Node.js has had this since its beginning, for its REPL. */
+const tick: unknown = Reflect.get(process, '_tickCallback');
+const runMicrotasks = (): void => {
+  if (typeof tick === 'function') Reflect.apply(tick, process, []);
+};
+
+/**
+ * One thread's loop over descriptors: it blocks in an epoll of its own, in which libuv's back-end descriptor is one of many,
+ * and goes round libuv once in each turn, so that promises, timers and what else Node.js does go on. A turn ends with what its
+ * watchers wrote being sent, each in one piece.
+ */
+export class Loop {
+  readonly calls: Syscalls;
+  /** What every descriptor is read into; lent to readers during their call, with room in front. */
+  readonly input = new Memory(HEADROOM_BYTES + IO.readBytes);
+  readonly #mishaps: Mishaps;
+  readonly #epoll: number;
+  readonly #list = new EventList(IO.eventsPerTurnMax);
+  readonly #libuv = new Libuv();
+  #watchers: (Watcher | null)[] = [];
+  #generations: number[] = [];
+  #free: number[] = [];
+  #watched = 0;
+  #soon: Task[] = [];
+  #late: Task[] = [];
+  #keepAlive: NodeJS.Timeout | null = null;
+  #running = false;
+  #isLibuvReady = false;
+
+  constructor(calls: Syscalls, mishaps: Mishaps) {
+    this.calls = calls;
+    this.#mishaps = mishaps;
+    this.#epoll = calls.epollCreate();
+    calls.epollCtl(this.#epoll, EPOLL.add, this.#libuv.fd, READY.read, LIBUV_SLOT, 0);
+  }
+
+  /** Descriptors that are watched. */
+  get size(): number {
+    return this.#watched;
+  }
+
+  /** Begins to watch; errors and hang-ups are told always. The result, or the negative errno. */
+  watch(fd: number, events: number, watcher: Watcher): Watch | number {
+    const slot = this.#free.pop() ?? this.#watchers.length;
+    const generation = ((this.#generations[slot] ?? 0) + 1) >>> 0;
+    const failed = this.calls.epollCtl(this.#epoll, EPOLL.add, fd, events, slot, generation);
+    if (failed < 0) {
+      this.#free.push(slot);
+      return failed;
+    }
+    this.#watchers[slot] = watcher;
+    this.#generations[slot] = generation;
+    this.#watched++;
+    this.#start();
+    return { fd, slot, generation, events };
+  }
+
+  change(watch: Watch, events: number): void {
+    if (watch.events === events) return;
+    watch.events = events;
+    this.calls.epollCtl(this.#epoll, EPOLL.change, watch.fd, events, watch.slot, watch.generation);
+  }
+
+  /** Before the descriptor is closed: an event of this turn that is still to be told goes to nobody. */
+  forget(watch: Watch): void {
+    if (this.#generations[watch.slot] !== watch.generation || this.#watchers[watch.slot] === null) return;
+    this.calls.epollCtl(this.#epoll, EPOLL.remove, watch.fd, 0, 0, 0);
+    this.#watchers[watch.slot] = null;
+    this.#free.push(watch.slot);
+    this.#watched--;
+  }
+
+  /** In this turn or the next, but not from inside of the caller. */
+  soon(task: Task): void {
+    this.#soon.push(task);
+    this.#start();
+  }
+
+  /** At the end of the turn, when nothing is left that `soon` was asked for. */
+  late(task: Task): void {
+    this.#late.push(task);
+    this.#start();
+  }
+
+  #start(): void {
+    if (this.#running) return;
+    this.#running = true;
+    this.#keepAlive = setInterval(noop, FOREVER_MS);
+    setImmediate(this.#turn);
+  }
+
+  /** As long as libuv has nothing to do it is spared its turns: whoever used it in one of ours shows in how long it would wait. */
+  readonly #turn = (): void => {
+    // libuv waits for nobody while an immediate waits to run. One that is given up at once makes it forget this one, which has run.
+    const probe = setImmediate(noop);
+    probe.unref();
+    clearImmediate(probe);
+    this.#isLibuvReady = false;
+    for (let round = 0; round < IO.turnsWithoutLibuvMax && !this.#isLibuvReady; round++) {
+      this.#finish();
+      if (this.#watched === 0) {
+        this.#stop();
+        return;
+      }
+      const timeoutMs = this.#libuv.timeoutMs;
+      if (timeoutMs === 0 && round > 0) break;
+      const waits = this.#soon.length === 0 && this.#late.length === 0;
+      const count = this.calls.epollWait(this.#epoll, this.#list, waits ? timeoutMs : 0);
+      for (let at = 0; at < count; at++) this.#tell(this.#list.slot(at), this.#list.generation(at), this.#list.events(at));
+      this.#finish();
+      runMicrotasks();
+    }
+    setImmediate(this.#turn);
+  };
+
+  #stop(): void {
+    this.#running = false;
+    if (this.#keepAlive !== null) clearInterval(this.#keepAlive);
+  }
+
+  #tell(slot: number, generation: number, events: number): void {
+    if (slot === LIBUV_SLOT) {
+      this.#isLibuvReady = true;
+      return;
+    }
+    if (this.#generations[slot] !== generation) return;
+    const watcher = this.#watchers[slot];
+    if (watcher === null || watcher === undefined) return;
+    try {
+      watcher.ready(events);
+    } catch (error) {
+      this.#mishaps.report('relay', error);
+    }
+  }
+
+  /** Tasks may bring others; those that go on and on have to wait for the next turn. */
+  #finish(): void {
+    for (let round = 0; round < IO.roundsPerTurnMax && (this.#soon.length > 0 || this.#late.length > 0); round++) {
+      const tasks = this.#soon.length > 0 ? this.#soon : this.#late;
+      if (tasks === this.#soon) this.#soon = [];
+      else this.#late = [];
+      for (const task of tasks) {
+        try {
+          task.run();
+        } catch (error) {
+          this.#mishaps.report('relay', error);
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,88 @@
+import { IO } from '#model/settings/io.ts';
+import { Memory } from '#platform/ffi/memory.ts';
+import { type Channel, ERRNO } from './channel.ts';
+
+type Chunk = { readonly memory: Memory; from: number; to: number };
+
+/** Empty chunks of one loop, for whoever has something to gather. */
+export class ChunkPool {
+  #spare: Memory[] = [];
+
+  take(): Memory {
+    return this.#spare.pop() ?? new Memory(IO.chunkBytes);
+  }
+
+  giveBack(memory: Memory): void {
+    if (this.#spare.length < IO.spareChunksMax) this.#spare.push(memory);
+  }
+}
+
+/** What was written to one connection and is not with the kernel yet, in order. */
+export class Outgoing {
+  /** Bytes that wait. */
+  bytes = 0;
+  readonly #pool: ChunkPool;
+  readonly #chunks: Chunk[] = [];
+
+  constructor(pool: ChunkPool) {
+    this.#pool = pool;
+  }
+
+  /** Takes bytes: those of a large write are sent at once when nothing waits before them, without a copy. 0, or a negative errno. */
+  put(channel: Channel, buffer: Buffer, start: number, end: number): number {
+    let at = start;
+    if (end - start >= IO.directBytes && this.bytes === 0) {
+      const sent = channel.sendFrom(buffer, start, end);
+      if (sent >= 0) at += sent;
+      else if (sent !== -ERRNO.again && sent !== -ERRNO.interrupted) return sent;
+    }
+    this.#add(buffer, at, end);
+    return 0;
+  }
+
+  #add(buffer: Buffer, start: number, end: number): void {
+    let at = start;
+    while (at < end) {
+      let last = this.#chunks.at(-1);
+      if (last === undefined || last.to === last.memory.length) {
+        last = { memory: this.#pool.take(), from: 0, to: 0 };
+        this.#chunks.push(last);
+      }
+      const copied = buffer.copy(last.memory.buffer, last.to, at, end);
+      last.to += copied;
+      at += copied;
+    }
+    this.bytes += end - start;
+  }
+
+  /** Sends what the kernel takes. 0: all of it, or -EAGAIN: the rest waits, or another negative errno. */
+  send(channel: Channel): number {
+    if (this.#chunks.length < 2) return this.#sendAll(channel);
+    channel.gather(true);
+    const result = this.#sendAll(channel);
+    channel.gather(false);
+    return result;
+  }
+
+  #sendAll(channel: Channel): number {
+    for (let first = this.#chunks[0]; first !== undefined; first = this.#chunks[0]) {
+      while (first.from < first.to) {
+        const sent = channel.send(first.memory, first.from, first.to - first.from);
+        if (sent === -ERRNO.interrupted) continue;
+        if (sent < 0) return sent;
+        first.from += sent;
+        this.bytes -= sent;
+      }
+      this.#chunks.shift();
+      this.#pool.giveBack(first.memory);
+    }
+    return 0;
+  }
+
+  /** Lets go of everything. */
+  clear(): void {
+    for (const { memory } of this.#chunks) this.#pool.giveBack(memory);
+    this.#chunks.length = 0;
+    this.bytes = 0;
+  }
+}
