@@ -159,7 +159,7 @@ static __always_inline int is_usual(struct __sk_buff *skb, const struct weft_lin
 		return 0;
 	to = ip_from_v4(frame->to);
 	address = address_of(&to);
-	return address && (address->flags & WEFT_ADDRESS_LOCAL);
+	return address && (address->flags & WEFT_ADDRESS_LOCAL) && the_config();
 }
 
 /* 0, or why the frame ends here; what is known of the packet by then stands in `packet`. */

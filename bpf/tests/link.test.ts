@@ -271,9 +271,9 @@ describe('the guard of a link', { skip: withoutPrograms }, () => {
   });
   after(() => loaded?.close());
 
-  const configure = (flags: number): void =>
+  const configure = (flags: number, schema = SCHEMA): void =>
     loaded.map('config').set(0, {
-      schema: SCHEMA,
+      schema,
       generation: 1,
       flags,
       outboundPort: PORT.outbound,
@@ -334,6 +334,13 @@ describe('the guard of a link', { skip: withoutPrograms }, () => {
     );
     for (const frame of [ip4(NEAR, TCP, T_PLAIN), ip4(PLAIN, UDP, udp(1, 2)), asks(OWN), answers(OWN)])
       assert.equal(run(frame), PASS, 'what they know is as it was');
+  });
+
+  test('without a configuration nothing passes but what neighbours ask', () => {
+    configure(0, 0);
+    for (const frame of [ip4(NEAR, TCP, T_PLAIN), ip6(NEAR6, TCP, T_PLAIN), ip4(OUT, UDP, udp(1, 2))])
+      assert.equal(run(frame), DROP);
+    assert.equal(run(asks(OWN)), PASS);
   });
 
   test('a waypoint makes tunnels of its own, and nothing else', () => {

@@ -26,7 +26,7 @@ import { systemRandom } from '#platform/random.ts';
 import { type MetricsServer, serveMetrics } from '#platform/telemetry/metrics-server.ts';
 import { readProcessMetrics } from '#platform/telemetry/process-metrics.ts';
 import { CertificateCache } from '#protocol/ca/certificate-cache.ts';
-import { type AgentProcessOptions, agentEffects, type OpenedKernel, openDns, openKernel } from './effects.ts';
+import { type AgentProcessOptions, agentEffects, chooseIo, type OpenedKernel, openDns, openKernel } from './effects.ts';
 import { openLocalWorkloads, openSandboxes } from './local-run.ts';
 
 /** Everything a running agent consists of. */
@@ -103,7 +103,8 @@ async function assemble(options: AgentProcessOptions) {
   const ca = new CaClient(options.control, { impersonate: true });
   const certificates = new CertificateCache({ fetch: ca.fetch, clock: systemClock, random: systemRandom, log });
   const dns = { nameservers, clusterDomain, clock: guardedClock(systemClock, mishaps), log, mishaps };
-  const agent = new Agent(agentEffects({ ...opened, certificates, log, mishaps }), {
+  const io = chooseIo(process.env.WEFT_IO, guardedClock(systemClock, mishaps), mishaps);
+  const agent = new Agent(agentEffects({ io, ...opened, certificates, log, mishaps }), {
     node: place.node,
     trustDomain,
     descriptorsMax: descriptorsMax(),

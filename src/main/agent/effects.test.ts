@@ -33,7 +33,7 @@ async function setUp() {
     drop: (identity: Identity) => void dropped.push(identity.serviceAccount),
   } as unknown as EffectParts['certificates'];
   const datapath = {} as EffectParts['datapath']; // only what opens namespaces needs it
-  const effects = agentEffects({ kernel: memoryKernel(), datapath, certificates, log: SILENT_LOG, mishaps: SILENT_MISHAPS });
+  const effects = agentEffects({ io, kernel: memoryKernel(), datapath, certificates, log: SILENT_LOG, mishaps: SILENT_MISHAPS });
   return { effects, asked, dropped };
 }
 

@@ -65,6 +65,8 @@ export function openKernel(paths: { pinDir: string; cgroup: string }, log: Log):
 
 /** What the agent's effects are made of. */
 export type EffectParts = {
+  /** What carries bytes. */
+  io: Io;
   kernel: AgentEffects['kernel'];
   datapath: Datapath;
   certificates: CertificateCache;
@@ -90,9 +92,8 @@ export function chooseIo(wanted: string | undefined, clock: Clock, mishaps: Mish
 }
 
 /** The real effects of an agent: kernel, namespaces, tunnels, time and chance. */
-export function agentEffects({ kernel, datapath, certificates, log, mishaps }: EffectParts): AgentEffects {
+export function agentEffects({ io, kernel, datapath, certificates, log, mishaps }: EffectParts): AgentEffects {
   const clock = guardedClock(systemClock, mishaps);
-  const io = chooseIo(process.env.WEFT_IO, clock, mishaps);
   const credentials: AgentEffects['credentials'] = (identity) => certificates.get(identity);
   return {
     kernel,

@@ -6,19 +6,22 @@ declare const brand: unique symbol;
 /** An address of something of OpenSSL's; 0 is nothing. Only this folder makes and uses them. */
 export type Address<Name extends string> = number & { readonly [brand]: Name };
 
+const node = koffi.load(null);
+
 /** Errors: WEFT_FFI, which names what this Node.js does not export. */
-function load() {
-  const self = koffi.load(null);
-  const find = (prototype: string): ReturnType<typeof self.func> => {
-    try {
-      return self.func(prototype);
-    } catch (cause) {
-      throw new WeftError('WEFT_FFI', `this Node.js does not export what TLS needs: ${prototype}`, {
-        cause,
-        remedy: 'use the Node.js that the project pins, or WEFT_IO=node',
-      });
-    }
-  };
+function find(prototype: string): ReturnType<typeof node.func> {
+  try {
+    return node.func(prototype);
+  } catch (cause) {
+    throw new WeftError('WEFT_FFI', `this Node.js does not export what TLS needs: ${prototype}`, {
+      cause,
+      remedy: 'use the Node.js that the project pins, or WEFT_IO=node',
+    });
+  }
+}
+
+/** Connections and what they share. */
+function loadSsl() {
   return {
     TLS_method: find('uintptr_t TLS_method()'),
     SSL_CTX_new: find('uintptr_t SSL_CTX_new(uintptr_t method)'),
@@ -41,15 +44,7 @@ function load() {
     SSL_CTX_use_PrivateKey: find('int SSL_CTX_use_PrivateKey(uintptr_t context, uintptr_t key)'),
     SSL_CTX_check_private_key: find('int SSL_CTX_check_private_key(uintptr_t context)'),
     SSL_CTX_get_cert_store: find('uintptr_t SSL_CTX_get_cert_store(uintptr_t context)'),
-    X509_STORE_add_cert: find('int X509_STORE_add_cert(uintptr_t store, uintptr_t certificate)'),
-    X509_free: find('void X509_free(uintptr_t certificate)'),
-    EVP_PKEY_free: find('void EVP_PKEY_free(uintptr_t key)'),
-    BIO_new_mem_buf: find('uintptr_t BIO_new_mem_buf(uintptr_t bytes, int count)'),
-    BIO_free: find('int BIO_free(uintptr_t bio)'),
-    PEM_read_bio_X509: find('uintptr_t PEM_read_bio_X509(uintptr_t bio, void *into, void *password, void *argument)'),
-    PEM_read_bio_PrivateKey: find(
-      'uintptr_t PEM_read_bio_PrivateKey(uintptr_t bio, void *into, void *password, const char *text)',
-    ),
+    SSL_set0_wbio: find('void SSL_set0_wbio(uintptr_t ssl, uintptr_t bio)'),
     SSL_new: find('uintptr_t SSL_new(uintptr_t context)'),
     SSL_free: find('void SSL_free(uintptr_t ssl)'),
     SSL_set_fd: find('int SSL_set_fd(uintptr_t ssl, int fd)'),
@@ -63,10 +58,29 @@ function load() {
     SSL_shutdown: find('int SSL_shutdown(uintptr_t ssl)'),
     SSL_has_pending: find('int SSL_has_pending(uintptr_t ssl)'),
     SSL_get_verify_result: find('long SSL_get_verify_result(uintptr_t ssl)'),
-    X509_verify_cert_error_string: find('const char *X509_verify_cert_error_string(long code)'),
     SSL_get0_alpn_selected: find('void SSL_get0_alpn_selected(uintptr_t ssl, uintptr_t protocol, uintptr_t bytes)'),
     SSL_get0_group_name: find('const char *SSL_get0_group_name(uintptr_t ssl)'),
     SSL_get0_verified_chain: find('uintptr_t SSL_get0_verified_chain(uintptr_t ssl)'),
+  };
+}
+
+/** Certificates, keys, memory and errors. */
+function loadCrypto() {
+  return {
+    X509_STORE_add_cert: find('int X509_STORE_add_cert(uintptr_t store, uintptr_t certificate)'),
+    X509_free: find('void X509_free(uintptr_t certificate)'),
+    EVP_PKEY_free: find('void EVP_PKEY_free(uintptr_t key)'),
+    BIO_new_mem_buf: find('uintptr_t BIO_new_mem_buf(uintptr_t bytes, int count)'),
+    BIO_free: find('int BIO_free(uintptr_t bio)'),
+    PEM_read_bio_X509: find('uintptr_t PEM_read_bio_X509(uintptr_t bio, void *into, void *password, void *argument)'),
+    PEM_read_bio_PrivateKey: find(
+      'uintptr_t PEM_read_bio_PrivateKey(uintptr_t bio, void *into, void *password, const char *text)',
+    ),
+    BIO_s_mem: find('uintptr_t BIO_s_mem()'),
+    BIO_new: find('uintptr_t BIO_new(uintptr_t method)'),
+    BIO_read: find('int BIO_read(uintptr_t bio, uintptr_t into, int bytes)'),
+    BIO_ctrl_pending: find('size_t BIO_ctrl_pending(uintptr_t bio)'),
+    X509_verify_cert_error_string: find('const char *X509_verify_cert_error_string(long code)'),
     OPENSSL_sk_num: find('int OPENSSL_sk_num(uintptr_t stack)'),
     OPENSSL_sk_value: find('uintptr_t OPENSSL_sk_value(uintptr_t stack, int at)'),
     i2d_X509_size: find('int i2d_X509(uintptr_t certificate, void *nowhere)'),
@@ -75,6 +89,10 @@ function load() {
     ERR_get_error: find('unsigned long ERR_get_error()'),
     ERR_reason_error_string: find('const char *ERR_reason_error_string(unsigned long code)'),
   };
+}
+
+function load() {
+  return { ...loadSsl(), ...loadCrypto() };
 }
 
 let loaded: ReturnType<typeof load> | null = null;

@@ -43,6 +43,8 @@ export class Ssl {
   #ssl: Address<'SSL'>;
   readonly #context: SslContext;
   #failure: SslFailure = TLS;
+  /** The BIO of `keepWrites`; 0: none. */
+  #kept = 0;
 
   /** Errors: WEFT_TLS when the context was closed, WEFT_FFI without memory. */
   constructor(context: SslContext, fd: number) {
@@ -90,6 +92,31 @@ export class Ssl {
     if (start < 0 || end < start || end > buffer.length) throw outside(start, end - start, buffer.length);
     openssl().ERR_clear_error();
     return this.#result(ssl, openssl().SSL_write_buffer(ssl, buffer.subarray(start, end), end - start));
+  }
+
+  /**
+   * From now on what OpenSSL writes stays in memory, to be taken: it makes a call for each record, and each would leave as packets of its
+   * own and wake the peer. Errors: WEFT_FFI without memory.
+   */
+  keepWrites(): void {
+    const ssl = this.#open();
+    this.#kept = openssl().BIO_new(openssl().BIO_s_mem());
+    if (this.#kept === 0)
+      throw new WeftError('WEFT_FFI', 'OpenSSL has no memory for a connection', { remedy: 'give the process more memory' });
+    openssl().SSL_set0_wbio(ssl, this.#kept); // the connection's from here on
+  }
+
+  /** Bytes that are kept. */
+  get keptBytes(): number {
+    this.#open();
+    return this.#kept === 0 ? 0 : Number(openssl().BIO_ctrl_pending(this.#kept));
+  }
+
+  /** Takes kept bytes, the first first; how many. */
+  takeKept(memory: Memory, offset: number, bytes: number): number {
+    this.#open();
+    if (this.#kept === 0) return 0;
+    return Math.max(0, openssl().BIO_read(this.#kept, memory.at(offset, bytes), bytes));
   }
 
   /** Sends close_notify; 0 or more: done. */

@@ -12,6 +12,10 @@ export type Channel = {
   receive(memory: Memory, offset: number, bytes: number): number;
   send(memory: Memory, offset: number, bytes: number): number;
   sendFrom(buffer: Buffer, start: number, end: number): number;
+  /** Bytes taken by these that wait for the kernel all the same. */
+  readonly unsent: number;
+  /** Sends them. 0: all, or a negative errno. */
+  flush(): number;
   /** Bytes are at hand of which no event will tell. */
   hasMore(): boolean;
   /** After so many bytes in one turn more are likely to be had at once. */
@@ -46,6 +50,12 @@ export class PlainChannel implements Channel {
 
   sendFrom(buffer: Buffer, start: number, end: number): number {
     return this.#calls.sendFrom(this.#fd, buffer, start, end);
+  }
+
+  readonly unsent = 0;
+
+  flush(): number {
+    return 0;
   }
 
   hasMore(): boolean {

@@ -36,12 +36,12 @@ export class Sender implements Task {
 
   /** That wait for the kernel. */
   get bytes(): number {
-    return this.#outgoing.bytes;
+    return this.#outgoing.bytes + this.channel.unsent;
   }
 
   /** Only the descriptor can say when it goes on. */
   get isWaiting(): boolean {
-    return this.#outgoing.bytes > 0 || (this.#ended && !this.endSent && !this.#planned);
+    return this.bytes > 0 || (this.#ended && !this.endSent && !this.#planned);
   }
 
   /** False: so much waits that the caller should, too. */
@@ -52,10 +52,10 @@ export class Sender implements Task {
       this.#owner.fail(result);
       return true;
     }
-    if (this.#outgoing.bytes > 0) this.#plan();
-    if (this.#outgoing.bytes < IO.pendingBytesMax) return true;
+    if (this.bytes > 0) this.#plan();
+    if (this.bytes < IO.pendingBytesMax) return true;
     this.run(); // much has come together in this turn: what the kernel takes of it leaves now
-    if (this.#outgoing.bytes < IO.pendingBytesMax) return true;
+    if (this.bytes < IO.pendingBytesMax) return true;
     this.#blocked = true;
     return false;
   }
@@ -69,15 +69,16 @@ export class Sender implements Task {
   run(): void {
     this.#planned = false;
     if (this.#owner.isOver) return;
-    const result = this.#outgoing.bytes > 0 ? this.#outgoing.send(this.channel) : 0;
+    let result = this.channel.flush();
+    if (result === 0 && this.#outgoing.bytes > 0) result = this.#outgoing.send(this.channel);
     if (result < 0 && result !== -ERRNO.again) {
       this.#owner.fail(result);
       return;
     }
-    if (this.#ended && !this.endSent && this.#outgoing.bytes === 0) this.#sendEnd();
+    if (this.#ended && !this.endSent && this.bytes === 0) this.#sendEnd();
     if (this.#owner.isOver) return;
     this.#owner.listen();
-    if (!this.#blocked || this.#outgoing.bytes >= IO.pendingBytesMax) return;
+    if (!this.#blocked || this.bytes >= IO.pendingBytesMax) return;
     this.#blocked = false;
     this.#owner.hasRoom();
   }

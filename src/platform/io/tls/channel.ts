@@ -1,15 +1,19 @@
 import type { StreamOver } from '#model/effects/byte-stream.ts';
+import { RELAY } from '#model/settings/tunnels.ts';
 import { errnoName } from '#platform/ffi/libc.ts';
-import type { Memory } from '#platform/ffi/memory.ts';
+import { Memory } from '#platform/ffi/memory.ts';
 import { opensslReason } from '#platform/ffi/openssl.ts';
 import type { Ssl } from '#platform/ffi/ssl.ts';
 import type { Syscalls } from '#platform/ffi/syscalls.ts';
 
 /** The most content of a record. Fixed by RFC 8446 5.1. */
 const RECORD_BYTES = 16_384;
+/** Encrypted at once. Fixed here: what one read of an app brings. */
+const BATCH_BYTES = RELAY.readBytes;
+/** What is encrypted passes through here, on its way to the kernel in the same call. */
+const cipher = new Memory(2 * BATCH_BYTES);
+
 /** Fixed by Linux. */
-const IPPROTO_TCP = 6;
-const TCP_CORK = 3;
 const EAGAIN = 11;
 const EPIPE = 32;
 const EPROTO = 71;
@@ -26,46 +30,98 @@ export class TlsChannel {
   /** The last read found no whole record: what lies in OpenSSL's buffer is the start of one. */
   #drained = false;
   #broken: StreamOver | null = null;
+  #gathering = false;
+  #closeSent = false;
+  #waiting: Buffer | null = null;
+  #waitingAt = 0;
 
   constructor(calls: Syscalls, fd: number, ssl: Ssl) {
     this.#calls = calls;
     this.#fd = fd;
     this.#ssl = ssl;
+    ssl.keepWrites();
   }
 
   /** 0: close_notify. */
   receive(memory: Memory, offset: number, bytes: number): number {
     const read = this.#ssl.read(memory, offset, bytes);
     this.#drained = read <= 0;
+    if (this.#ssl.keptBytes > 0) this.#push(); // an answer to what was read, such as new keys
     if (read > 0) return read;
     return this.#ssl.failure.kind === 'closed' ? 0 : this.#failed();
   }
 
   send(memory: Memory, offset: number, bytes: number): number {
-    const written = this.#ssl.write(memory, offset, bytes);
-    return written > 0 ? written : this.#failed();
-  }
-
-  /** As many records as there is room for. */
-  sendFrom(buffer: Buffer, start: number, end: number): number {
-    const several = end - start > RECORD_BYTES;
-    if (several) this.gather(true);
-    const sent = this.#sendRecords(buffer, start, end);
-    if (several) this.gather(false);
-    return sent;
-  }
-
-  #sendRecords(buffer: Buffer, start: number, end: number): number {
-    let at = start;
-    while (at < end) {
-      const written = this.#ssl.writeFrom(buffer, at, end);
-      if (written <= 0) {
-        const failed = this.#failed();
-        return failed === -EAGAIN && at > start ? at - start : failed;
-      }
+    const flushed = this.flush();
+    if (flushed < 0) return flushed;
+    let at = 0;
+    while (at < bytes) {
+      const written = this.#ssl.write(memory, offset + at, bytes - at);
+      if (written <= 0) return this.#failed();
       at += written;
     }
+    return this.#gathering ? bytes : this.#pushed(bytes);
+  }
+
+  /** Taken means encrypted: what the kernel had no room for is `unsent`. */
+  sendFrom(buffer: Buffer, start: number, end: number): number {
+    let at = start;
+    while (at < end) {
+      const flushed = this.flush();
+      if (flushed < 0) return at > start && flushed === -EAGAIN ? at - start : flushed;
+      const stop = Math.min(end, at + BATCH_BYTES);
+      while (at < stop) {
+        const written = this.#ssl.writeFrom(buffer, at, stop);
+        if (written <= 0) return this.#failed();
+        at += written;
+      }
+      const pushed = this.#push();
+      if (pushed < 0 && pushed !== -EAGAIN) return pushed;
+    }
     return at - start;
+  }
+
+  /** Bytes encrypted that wait for the kernel. */
+  get unsent(): number {
+    return this.#waiting === null ? 0 : this.#waiting.length - this.#waitingAt;
+  }
+
+  /** Sends what is unsent. 0: all of it, or a negative errno. */
+  flush(): number {
+    while (this.#waiting !== null) {
+      const sent = this.#calls.sendFrom(this.#fd, this.#waiting, this.#waitingAt, this.#waiting.length);
+      if (sent < 0) return sent;
+      this.#waitingAt += sent;
+      if (this.#waitingAt === this.#waiting.length) this.#waiting = null;
+    }
+    return 0;
+  }
+
+  #pushed(bytes: number): number {
+    const pushed = this.#push();
+    return pushed < 0 && pushed !== -EAGAIN ? pushed : bytes;
+  }
+
+  /** Sends what OpenSSL has written, after what waits already. */
+  #push(): number {
+    for (;;) {
+      const count = this.#ssl.takeKept(cipher, 0, cipher.length);
+      if (count === 0) return this.unsent > 0 ? -EAGAIN : 0;
+      let at = 0;
+      while (this.#waiting === null && at < count) {
+        const sent = this.#calls.send(this.#fd, cipher, at, count - at);
+        if (sent === -EAGAIN) break;
+        if (sent < 0) return sent;
+        at += sent;
+      }
+      if (at < count) this.#keep(cipher.buffer.subarray(at, count));
+    }
+  }
+
+  #keep(bytes: Buffer): void {
+    const before = this.#waiting === null ? [] : [this.#waiting.subarray(this.#waitingAt)];
+    this.#waiting = Buffer.concat([...before, bytes]);
+    this.#waitingAt = 0;
   }
 
   /** Whole records may lie in OpenSSL's buffer, of which no event of the descriptor will tell. */
@@ -78,14 +134,18 @@ export class TlsChannel {
     return bytes >= RECORD_BYTES || this.hasMore();
   }
 
-  /** Several sends follow: OpenSSL makes a call for each record, and each would be a packet of its own. */
+  /** Several sends follow, and are to leave as one. */
   gather(on: boolean): void {
-    this.#calls.setInt(this.#fd, IPPROTO_TCP, TCP_CORK, on ? 1 : 0);
+    this.#gathering = on;
+    if (!on) this.#push();
   }
 
   /** close_notify, then FIN: the peer can tell this from a connection that was cut. -EAGAIN: to be called again. */
   finish(): number {
-    return this.#ssl.shutDown() < 0 ? this.#failed() : this.#calls.shutdownWrite(this.#fd);
+    if (!this.#closeSent && this.#ssl.shutDown() < 0) return this.#failed();
+    this.#closeSent = true;
+    const pushed = this.#push();
+    return pushed < 0 ? pushed : this.#calls.shutdownWrite(this.#fd);
   }
 
   /** How a stream ends that got this negative errno. */

@@ -138,6 +138,7 @@ export class PolledStream implements ByteStream {
 
   #flush(channel: TlsChannel): void {
     const wasFull = this.#waiting.length >= WAITING_BYTES_MAX;
+    if (channel.flush() === -EAGAIN) return;
     while (this.#waiting.length > 0) {
       const sent = channel.sendFrom(this.#waiting, 0, this.#waiting.length);
       if (sent === -EAGAIN) return;
