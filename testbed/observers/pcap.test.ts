@@ -122,7 +122,14 @@ const streams = [
   },
   { name: 'a dummy after data', bytes: [data, record(20, [1])], fromStart: false, problem: /does not have here/ },
   { name: 'data without a hello', bytes: [data], fromStart: true, problem: /does not have here/ },
-  { name: 'a plain alert', bytes: [clientHello, record(21, [2, 40])], fromStart: true, problem: /does not have here/ },
+  { name: 'an alert that refuses the handshake, alone', bytes: [record(21, [2, 40])], fromStart: true, problem: null },
+  { name: 'an alert and more', bytes: [record(21, [2, 40]), data], fromStart: true, problem: /does not have here/ },
+  {
+    name: 'a plain alert after a hello',
+    bytes: [clientHello, record(21, [2, 40])],
+    fromStart: true,
+    problem: /does not have here/,
+  },
   {
     name: 'a second handshake message in plain text',
     bytes: [clientHello, record(22, [11, 0, 0, 0])],

@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'nod
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { eventually, SHOP } from '#main/control/control-rig.testing.ts';
+import { SHOP } from '#main/control/control-rig.testing.ts';
 import { freePort, scratch, serving, weft } from '#main/weft-process.testing.ts';
 import { controlClient } from '#platform/local-api/clients.ts';
 
@@ -71,13 +71,15 @@ test('control: with --waypoint-agent discovery is served on a socket of its own,
   const { child, said, ended } = serving(t, [...args, '--waypoint-agent', join(root, 'run', 'agent.sock')]);
   await said(SERVES);
   const discovery = join(root, 'run', 'waypoints', 'discovery.sock');
-  await eventually(() => existsSync(discovery)); // it is made after the log line
-  await new Promise<void>((resolve, reject) => {
-    const socket = connect(discovery, () => {
-      socket.destroy();
-      resolve();
-    }).once('error', reject);
-  });
+  const answers = (): Promise<boolean> =>
+    new Promise((resolve) => {
+      const socket = connect(discovery, () => {
+        socket.destroy();
+        resolve(true);
+      }).once('error', () => resolve(false));
+    });
+  // It is made after the log line, and its file before anybody listens.
+  while (!(await answers())) await new Promise((resolve) => setImmediate(resolve));
   child.kill('SIGTERM');
   assert.deepEqual([(await ended).code, existsSync(discovery)], [0, false]);
 });
