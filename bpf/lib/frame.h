@@ -11,6 +11,27 @@
 #define IPPROTO_DESTINATION_OPTIONS 60
 #define IP6_EXTENSIONS_MAX 6
 
+struct ethernet_header {
+	__u8 destination[6];
+	__u8 source[6];
+	__be16 type;
+};
+_Static_assert(sizeof(struct ethernet_header) == ETH_HEADER, "no padding");
+
+/* Without options. */
+struct ip4_header {
+	__u8 version; /* with the length of the header: 0x45 */
+	__u8 service;
+	__be16 length;
+	__be16 id;
+	__be16 fragment;
+	__u8 ttl;
+	__u8 protocol;
+	__be16 checksum;
+	__be32 source;
+	__be32 destination;
+};
+
 /* A packet as far as it was read. */
 struct packet {
 	struct weft_ip source;
@@ -25,18 +46,7 @@ struct packet {
  * check of the destination. */
 static __always_inline int read_ip4(struct __sk_buff *skb, struct packet *packet)
 {
-	struct {
-		__u8 version;
-		__u8 service;
-		__be16 length;
-		__be16 id;
-		__be16 fragment;
-		__u8 ttl;
-		__u8 protocol;
-		__be16 checksum;
-		__be32 source;
-		__be32 destination;
-	} header;
+	struct ip4_header header;
 
 	if (bpf_skb_load_bytes(skb, ETH_HEADER, &header, sizeof(header)) || header.version != 0x45)
 		return 0;

@@ -133,31 +133,20 @@ static __always_inline enum weft_reason judge_packet(struct __sk_buff *skb, cons
 static __always_inline int is_usual(struct __sk_buff *skb, const struct weft_link *link, const struct weft_workload *workload)
 {
 	struct {
-		__u8 destination[6];
-		__u8 source[6];
-		__be16 type;
-		__u8 version;
-		__u8 service;
-		__be16 length;
-		__be16 id;
-		__be16 fragment;
-		__u8 ttl;
-		__u8 protocol;
-		__be16 checksum;
-		__be32 from;
-		__be32 to;
+		struct ethernet_header link;
+		struct ip4_header ip;
 	} __attribute__((packed)) *frame = (void *)(long)skb->data;
 	const struct weft_address *address;
 	struct weft_ip to;
 
 	if ((void *)(frame + 1) > (void *)(long)skb->data_end || skb->vlan_present)
 		return 0;
-	if (frame->type != bpf_htons(ETH_P_IPV4) || frame->version != 0x45 || frame->protocol != IPPROTO_TCP ||
-	    (frame->fragment & bpf_htons(0x3fff)) || (frame->destination[0] & 1))
+	if (frame->link.type != bpf_htons(ETH_P_IPV4) || frame->ip.version != 0x45 || frame->ip.protocol != IPPROTO_TCP ||
+	    (frame->ip.fragment & bpf_htons(0x3fff)) || (frame->link.destination[0] & 1))
 		return 0;
-	if (!mac_equal(frame->source, link->mac) || frame->from != workload->ip4.word[3] || !ip_is_v4(&workload->ip4))
+	if (!mac_equal(frame->link.source, link->mac) || frame->ip.source != workload->ip4.word[3] || !ip_is_v4(&workload->ip4))
 		return 0;
-	to = ip_from_v4(frame->to);
+	to = ip_from_v4(frame->ip.destination);
 	address = address_of(&to);
 	return address && (address->flags & WEFT_ADDRESS_LOCAL) && the_config();
 }
@@ -166,11 +155,7 @@ static __always_inline int is_usual(struct __sk_buff *skb, const struct weft_lin
 static __always_inline enum weft_reason judge(struct __sk_buff *skb, const struct weft_link *link, const struct weft_workload *workload,
 					      struct packet *packet)
 {
-	struct {
-		__u8 destination[6];
-		__u8 source[6];
-		__be16 type;
-	} frame;
+	struct ethernet_header frame;
 	struct owner owner = {};
 
 	__builtin_memcpy(owner.mac, link->mac, sizeof(owner.mac));

@@ -254,7 +254,7 @@ test('W31 over HTTP/2: Expect reaches the app, and its 100 the client', async (t
   server.on('request', (_request, response) => response.end());
   server.on('checkContinue', (request, response) => {
     response.writeContinue();
-    request.resume().on('end', () => response.end(String(request.headers['expect'])));
+    request.resume().on('end', () => response.end(String(request.headers.expect)));
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   t.after(() => server.close());

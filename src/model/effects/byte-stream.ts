@@ -18,6 +18,20 @@ export type StreamOver =
   | { readonly kind: 'reset'; readonly code: string }
   | { readonly kind: 'failed'; readonly code: string; readonly error: Error };
 
+/** The end in order. */
+export const FINISHED: StreamOver = { kind: 'finished' };
+
+/** How a stream ends whose descriptor or socket says this; `error` where there is one already. */
+export function brokenBy(code: string, error?: Error): StreamOver {
+  if (code === 'ECONNRESET' || code === 'EPIPE') return { kind: 'reset', code };
+  return { kind: 'failed', code, error: error ?? new Error(`the connection failed: ${code}`) };
+}
+
+/** How a stream ends whose reader threw this. */
+export function mistakenReader(thrown: unknown): StreamOver {
+  return { kind: 'failed', code: 'EREADER', error: thrown instanceof Error ? thrown : new Error(String(thrown)) };
+}
+
 /**
  * Whoever takes what a stream brings. Every method must be there: an end, a reset or a failure is nobody's event to forget.
  * An exception in one of them costs this stream: it is reported, reset, and then told `over`.

@@ -62,11 +62,6 @@ export const TUNNEL_SETTINGS = {
       'ms',
       'A peer that has not answered a PING for this long is gone: half a minute in all (B21).',
     ),
-    writeQueueBytesMax: setting(
-      64 * KIB,
-      'bytes',
-      'Senders wait while this much waits for the kernel. Small: it has been encrypted or copied already.',
-    ),
     copyBytes: setting(128 * KIB, 'bytes', 'Buffer for bytes that arrive without room for a frame header in front.'),
     controlFrameBytesMax: setting(
       128 * KIB,
@@ -109,11 +104,6 @@ export const TUNNEL = valuesOf(TUNNEL_SETTINGS);
 export const RELAY_SETTINGS = {
   about: { title: 'Relay', text: 'Bytes of a connection between two sockets, or a socket and a tunnel.' },
   rows: {
-    readBytes: setting(
-      256 * KIB,
-      'bytes',
-      'Read at once. Large, so that a bulk transfer costs few calls; there is only one such buffer in the process.',
-    ),
     gatherBytes: setting(256 * KIB, 'bytes', 'Bytes of several writes that are put together into one.'),
     smallBytesMax: setting(4 * KIB, 'bytes', "Buffers up to this size come out of Node.js' own pool, at no cost worth saving."),
     spareBuffersMax: setting(4, 'count', 'Large buffers kept for the next write of any connection.'),

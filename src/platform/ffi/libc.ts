@@ -79,3 +79,15 @@ export function errnoName(code: number): string {
 
 /** No such entry. */
 export const ENOENT = constants.errno.ENOENT;
+
+/** Errors that sockets have to tell apart. */
+export const ERRNO = {
+  interrupted: constants.errno.EINTR,
+  again: constants.errno.EAGAIN,
+  pipe: constants.errno.EPIPE,
+  protocol: constants.errno.EPROTO,
+  reset: constants.errno.ECONNRESET,
+  timedOut: constants.errno.ETIMEDOUT,
+  refused: constants.errno.ECONNREFUSED,
+  inProgress: constants.errno.EINPROGRESS,
+} as const;

@@ -1,7 +1,9 @@
 import {
   type ByteStream,
   type Endpoint,
+  FINISHED,
   HEADROOM_BYTES,
+  mistakenReader,
   type StreamOver,
   type StreamReader,
   withHeadroom,
@@ -14,8 +16,6 @@ import type { Http2Stream } from '#protocol/http/v2/stream.ts';
 
 /** Bytes that have no room for a frame's head in front are copied to here first. */
 const COPY_BUFFER = Buffer.allocUnsafeSlow(HEADROOM_BYTES + TUNNEL.copyBytes);
-
-const FINISHED: StreamOver = { kind: 'finished' };
 
 /** What a tunnel needs of the connection that carries it. */
 export type TunnelCarrier = {
@@ -232,7 +232,7 @@ export class Tunnel implements ByteStream {
     this.#carrier.mishaps.report('tunnel', error);
     if (this.#over !== null) return;
     this.#stream.reset(ERROR_CODE.cancel);
-    this.#become({ kind: 'failed', code: 'EREADER', error: error instanceof Error ? error : new Error(String(error)) });
+    this.#become(mistakenReader(error));
   }
 }
 

@@ -1,5 +1,5 @@
 import type { Duplex } from 'node:stream';
-import { HEADROOM_BYTES, type StreamOver, type StreamReader } from '#model/effects/byte-stream.ts';
+import { brokenBy, FINISHED, HEADROOM_BYTES, type StreamOver, type StreamReader } from '#model/effects/byte-stream.ts';
 import type { Clock } from '#model/effects/clock.ts';
 import { RELAY } from '#model/settings/tunnels.ts';
 import type { Http2Engine } from '#protocol/http/message.ts';
@@ -197,9 +197,8 @@ class DuplexBytes implements MessageBytes {
 
   #how(): StreamOver {
     const error = this.#error;
-    if (error === null) return this.#duplex.readableEnded ? { kind: 'finished' } : { kind: 'reset', code: 'ECONNRESET' };
-    const code = error.code ?? 'EIO';
-    return code === 'ECONNRESET' || code === 'EPIPE' ? { kind: 'reset', code } : { kind: 'failed', code, error };
+    if (error === null) return this.#duplex.readableEnded ? FINISHED : brokenBy('ECONNRESET');
+    return brokenBy(error.code ?? 'EIO', error);
   }
 }
 

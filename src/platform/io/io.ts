@@ -43,7 +43,7 @@ export type Secured =
   | { readonly kind: 'deadline' };
 
 /**
- * Sockets and TLS of one loop. Two implementations keep one contract (io-contract.testing.ts): the I/O core, and node:net with
+ * Sockets and TLS of one loop. Two implementations keep the contract of byte-stream.ts: the I/O core, and node:net with
  * node:tls, which is the oracle in tests and the way out where FFI is not allowed (WEFT_IO=node).
  */
 export type Io = {

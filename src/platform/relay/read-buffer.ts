@@ -1,7 +1,7 @@
-import { RELAY } from '#model/settings/tunnels.ts';
+import { IO } from '#model/settings/io.ts';
 import { FRAME_HEADER_BYTES } from '#protocol/http/v2/constants.ts';
 
-const READ_BYTES = RELAY.readBytes;
+const READ_BYTES = IO.readBytes;
 
 /**
  * The one buffer that plain sockets are read into: their bytes are passed on, or copied, before the next read.

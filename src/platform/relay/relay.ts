@@ -2,19 +2,17 @@ import net from 'node:net';
 import type { Duplex } from 'node:stream';
 import { caughtBy } from '#model/effects/mishaps.ts';
 import type { RelayOptions, RelayResult } from '#model/effects/relay.ts';
-import { DirectDuplex } from '#platform/relay/direct-duplex.ts';
-import { DirectEnd, DuplexEnd } from '#platform/relay/duplex-end.ts';
+import { DuplexEnd } from '#platform/relay/duplex-end.ts';
 import type { RelayEnd } from '#platform/relay/relay-end.ts';
 import { SocketEnd } from '#platform/relay/socket-end.ts';
 
-/** The one relay of agents and waypoints; see `Relay` for what it promises. */
+/** The relay of those who still have streams of Node.js; see `Relay` for what it promises. */
 export function relay(a: Duplex, b: Duplex, options: RelayOptions = {}): Promise<RelayResult> {
   return new Promise((resolve) => new Relay(a, b, options, resolve).start());
 }
 
-/** Tunnels and sockets are read past the stream machinery; anything else, such as a stream of node:http2, as a stream. */
+/** Sockets are read past the stream machinery; anything else as a stream. */
 function endOf(duplex: Duplex): RelayEnd {
-  if (duplex instanceof DirectDuplex) return new DirectEnd(duplex);
   return duplex instanceof net.Socket ? new SocketEnd(duplex) : new DuplexEnd(duplex);
 }
 

@@ -17,16 +17,11 @@ export type RelayOptions = {
 
 /**
  * Copies both ways until both directions have ended: an end is passed on as an end while the other direction goes on
- * (B22), a reset as a reset, and a side that cannot keep up holds the other one back. Both streams are over when `done`
- * is called. The streams must not be read or written by anyone else from here on.
+ * (B22), a reset as a reset, and a side that cannot keep up holds the other one back. Both streams are over when the promise
+ * resolves; it never rejects. The streams must not be read or written by anyone else from here on.
  */
-export function relay(a: ByteStream, b: ByteStream, done: (result: RelayResult) => void, options: RelayOptions = {}): void {
-  new Relay(a, b, done, options).start();
-}
-
-/** As `relay`, for those who wait; never rejects. */
-export function relayed(a: ByteStream, b: ByteStream, options?: RelayOptions): Promise<RelayResult> {
-  return new Promise((resolve) => relay(a, b, resolve, options));
+export function relayed(a: ByteStream, b: ByteStream, options: RelayOptions = {}): Promise<RelayResult> {
+  return new Promise((resolve) => new Relay(a, b, resolve, options).start());
 }
 
 class Relay {

@@ -1,10 +1,7 @@
-import type { StreamOver } from '#model/effects/byte-stream.ts';
+import { brokenBy, type StreamOver } from '#model/effects/byte-stream.ts';
 import { errnoName } from '#platform/ffi/libc.ts';
 import type { Memory } from '#platform/ffi/memory.ts';
 import type { Syscalls } from '#platform/ffi/syscalls.ts';
-
-/** Fixed by Linux. */
-export const ERRNO = { interrupted: 4, again: 11, pipe: 32, reset: 104, timedOut: 110, refused: 111, inProgress: 115 } as const;
 
 /** How bytes get into and out of a descriptor. Each gives a count, or a negative errno; -EAGAIN: not now, an event will tell. */
 export type Channel = {
@@ -73,9 +70,7 @@ export class PlainChannel implements Channel {
   }
 
   broken(result: number): StreamOver {
-    const code = errnoName(-result);
-    if (result === -ERRNO.reset || result === -ERRNO.pipe) return { kind: 'reset', code };
-    return { kind: 'failed', code, error: new Error(`the connection failed: ${code}`) };
+    return brokenBy(errnoName(-result));
   }
 
   free(): void {}

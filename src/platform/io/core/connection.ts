@@ -1,21 +1,22 @@
 import {
   type ByteStream,
   type Endpoint,
+  FINISHED,
   HEADROOM_BYTES,
+  mistakenReader,
   NOWHERE,
   type StreamOver,
   type StreamReader,
   withHeadroom,
 } from '#model/effects/byte-stream.ts';
 import type { Mishaps } from '#model/effects/mishaps.ts';
+import { ERRNO } from '#platform/ffi/libc.ts';
 import type { Secured, SecureStream } from '#platform/io/io.ts';
 import type { Handshake, Shaken } from '#platform/io/tls/handshake.ts';
-import { type Channel, ERRNO } from './channel.ts';
+import type { Channel } from './channel.ts';
 import { type Loop, READY, type Task, type Watch, type Watcher } from './loop.ts';
 import type { ChunkPool } from './outgoing.ts';
 import { Sender } from './sender.ts';
-
-const FINISHED: StreamOver = { kind: 'finished' };
 
 /** What connections of one loop share. */
 export type ConnectionHost = { readonly loop: Loop; readonly chunks: ChunkPool; readonly mishaps: Mishaps };
@@ -254,9 +255,13 @@ export class Connection implements ByteStream, Watcher {
 
   /** `result`: a negative errno; 0: nothing failed. */
   fail(result: number): void {
-    if (this.#over !== null || result === 0) return;
+    if (this.#over === null && result !== 0) this.#breakOff(this.#channel.broken(result));
+  }
+
+  #breakOff(over: StreamOver): void {
+    if (this.#over !== null) return;
     this.#host.loop.calls.resetOnClose(this.fd); // the peer must not take it for an end
-    this.#become(this.#channel.broken(result));
+    this.#become(over);
     this.#rest = null;
     this.#plan();
   }
@@ -288,10 +293,6 @@ export class Connection implements ByteStream, Watcher {
   /** What a reader throws costs its stream. */
   #mistaken(error: unknown): void {
     this.#host.mishaps.report('relay', error);
-    if (this.#over !== null) return;
-    this.#host.loop.calls.resetOnClose(this.fd);
-    this.#become({ kind: 'failed', code: 'EREADER', error: error instanceof Error ? error : new Error(String(error)) });
-    this.#rest = null;
-    this.#plan();
+    this.#breakOff(mistakenReader(error));
   }
 }

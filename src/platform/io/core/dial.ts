@@ -1,8 +1,8 @@
 import type { Dialled, Endpoint } from '#model/effects/byte-stream.ts';
 import type { Cancel, Clock } from '#model/effects/clock.ts';
-import { errnoName } from '#platform/ffi/libc.ts';
+import { ERRNO, errnoName } from '#platform/ffi/libc.ts';
 import { encodeSockaddr } from '#platform/ffi/sockaddr.ts';
-import { ERRNO, PlainChannel } from './channel.ts';
+import { PlainChannel } from './channel.ts';
 import { Connection, type ConnectionHost } from './connection.ts';
 import { localEnd, prepareTcp } from './listener.ts';
 import { READY, type Watch, type Watcher } from './loop.ts';

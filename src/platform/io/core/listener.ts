@@ -3,12 +3,12 @@ import type { Clock } from '#model/effects/clock.ts';
 import { guard } from '#model/effects/mishaps.ts';
 import { IO } from '#model/settings/io.ts';
 import { TUNNEL } from '#model/settings/tunnels.ts';
-import { errnoName } from '#platform/ffi/libc.ts';
+import { ERRNO, errnoName } from '#platform/ffi/libc.ts';
 import { Memory } from '#platform/ffi/memory.ts';
 import { decodeSockaddr } from '#platform/ffi/sockaddr.ts';
 import { SOCKADDR_BYTES, type Syscalls } from '#platform/ffi/syscalls.ts';
 import type { Listener } from '#platform/io/io.ts';
-import { ERRNO, PlainChannel } from './channel.ts';
+import { PlainChannel } from './channel.ts';
 import { Connection, type ConnectionHost } from './connection.ts';
 import { READY, type Watch, type Watcher } from './loop.ts';
 

@@ -32,8 +32,8 @@ const runMicrotasks = (): void => {
 
 /**
  * One thread's loop over descriptors: it blocks in an epoll of its own, in which libuv's back-end descriptor is one of many,
- * and goes round libuv once in each turn, so that promises, timers and what else Node.js does go on. A turn ends with what its
- * watchers wrote being sent, each in one piece.
+ * and goes round libuv whenever that has something to do, so that timers and what else Node.js does go on; promises go on in each
+ * turn. A turn ends with what its watchers wrote being sent, each in one piece.
  */
 export class Loop {
   readonly calls: Syscalls;
@@ -58,11 +58,6 @@ export class Loop {
     this.#mishaps = mishaps;
     this.#epoll = calls.epollCreate();
     calls.epollCtl(this.#epoll, EPOLL.add, this.#libuv.fd, READY.read, LIBUV_SLOT, 0);
-  }
-
-  /** Descriptors that are watched. */
-  get size(): number {
-    return this.#watched;
   }
 
   /** Begins to watch; errors and hang-ups are told always. The result, or the negative errno. */

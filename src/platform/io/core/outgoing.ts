@@ -1,6 +1,7 @@
 import { IO } from '#model/settings/io.ts';
+import { ERRNO } from '#platform/ffi/libc.ts';
 import { Memory } from '#platform/ffi/memory.ts';
-import { type Channel, ERRNO } from './channel.ts';
+import type { Channel } from './channel.ts';
 
 type Chunk = { readonly memory: Memory; from: number; to: number };
 

@@ -1,5 +1,6 @@
 import { IO } from '#model/settings/io.ts';
-import { type Channel, ERRNO } from './channel.ts';
+import { ERRNO } from '#platform/ffi/libc.ts';
+import type { Channel } from './channel.ts';
 import type { Loop, Task } from './loop.ts';
 import { type ChunkPool, Outgoing } from './outgoing.ts';
 

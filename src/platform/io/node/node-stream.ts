@@ -2,20 +2,22 @@ import net from 'node:net';
 import type { Duplex } from 'node:stream';
 import {
   type ByteStream,
+  brokenBy,
   type Endpoint,
+  FINISHED,
   HEADROOM_BYTES,
+  mistakenReader,
   type StreamOver,
   type StreamReader,
 } from '#model/effects/byte-stream.ts';
 import type { Mishaps } from '#model/effects/mishaps.ts';
-import { RELAY, TUNNEL } from '#model/settings/tunnels.ts';
+import { IO } from '#model/settings/io.ts';
+import { RELAY } from '#model/settings/tunnels.ts';
 import { readDirectly } from './direct-read.ts';
 
 /** The one buffer that sockets are read into: its bytes are lent on before the next read. */
-const READ_BUFFER = Buffer.allocUnsafeSlow(HEADROOM_BYTES + RELAY.readBytes);
+const READ_BUFFER = Buffer.allocUnsafeSlow(HEADROOM_BYTES + IO.readBytes);
 const READ_AREA = READ_BUFFER.subarray(HEADROOM_BYTES);
-
-const FINISHED: StreamOver = { kind: 'finished' };
 
 /** Bytes that a reader did not take yet, with room in front. */
 type Rest = { readonly buffer: Buffer; at: number };
@@ -109,7 +111,7 @@ export class NodeStream implements ByteStream {
       this.#flushPlanned = true;
       setImmediate(this.#onFlush);
     }
-    if (this.#socket.writableLength < TUNNEL.writeQueueBytesMax) return true;
+    if (this.#socket.writableLength < IO.pendingBytesMax) return true;
     this.#blocked = true;
     return false;
   }
@@ -243,11 +245,9 @@ export class NodeStream implements ByteStream {
   #howItEnded(): StreamOver {
     const error = this.#error;
     if (error === null) {
-      if (this.#peerEnded && this.#localEnded) return FINISHED;
-      return { kind: 'reset', code: 'ECONNRESET' };
+      return this.#peerEnded && this.#localEnded ? FINISHED : brokenBy('ECONNRESET');
     }
-    const code = String(Reflect.get(error, 'code') ?? 'EIO');
-    return code === 'ECONNRESET' || code === 'EPIPE' ? { kind: 'reset', code } : { kind: 'failed', code, error };
+    return brokenBy(String(Reflect.get(error, 'code') ?? 'EIO'), error);
   }
 
   /** Tells what is due: the end after all bytes, then that it is over. */
@@ -290,7 +290,7 @@ export class NodeStream implements ByteStream {
   #mistaken(error: unknown): void {
     this.#mishaps.report('relay', error);
     if (this.#over !== null) return;
-    this.#become({ kind: 'failed', code: 'EREADER', error: error instanceof Error ? error : new Error(String(error)) });
+    this.#become(mistakenReader(error));
     this.#rest = null;
     this.#cut();
     this.#settle();

@@ -1,6 +1,6 @@
-import type { StreamOver } from '#model/effects/byte-stream.ts';
-import { RELAY } from '#model/settings/tunnels.ts';
-import { errnoName } from '#platform/ffi/libc.ts';
+import { brokenBy, type StreamOver } from '#model/effects/byte-stream.ts';
+import { IO } from '#model/settings/io.ts';
+import { ERRNO, errnoName } from '#platform/ffi/libc.ts';
 import { Memory } from '#platform/ffi/memory.ts';
 import { opensslReason } from '#platform/ffi/openssl.ts';
 import type { Ssl } from '#platform/ffi/ssl.ts';
@@ -9,15 +9,9 @@ import type { Syscalls } from '#platform/ffi/syscalls.ts';
 /** The most content of a record. Fixed by RFC 8446 5.1. */
 const RECORD_BYTES = 16_384;
 /** Encrypted at once. Fixed here: what one read of an app brings. */
-const BATCH_BYTES = RELAY.readBytes;
+const BATCH_BYTES = IO.readBytes;
 /** What is encrypted passes through here, on its way to the kernel in the same call. */
 const cipher = new Memory(2 * BATCH_BYTES);
-
-/** Fixed by Linux. */
-const EAGAIN = 11;
-const EPIPE = 32;
-const EPROTO = 71;
-const ECONNRESET = 104;
 
 /** TCP ended where TLS had not said so: whoever sits in between can do that. */
 export const TRUNCATED: StreamOver = { kind: 'reset', code: 'TLS_TRUNCATED' };
@@ -68,7 +62,7 @@ export class TlsChannel {
     let at = start;
     while (at < end) {
       const flushed = this.flush();
-      if (flushed < 0) return at > start && flushed === -EAGAIN ? at - start : flushed;
+      if (flushed < 0) return at > start && flushed === -ERRNO.again ? at - start : flushed;
       const stop = Math.min(end, at + BATCH_BYTES);
       while (at < stop) {
         const written = this.#ssl.writeFrom(buffer, at, stop);
@@ -76,7 +70,7 @@ export class TlsChannel {
         at += written;
       }
       const pushed = this.#push();
-      if (pushed < 0 && pushed !== -EAGAIN) return pushed;
+      if (pushed < 0 && pushed !== -ERRNO.again) return pushed;
     }
     return at - start;
   }
@@ -99,18 +93,18 @@ export class TlsChannel {
 
   #pushed(bytes: number): number {
     const pushed = this.#push();
-    return pushed < 0 && pushed !== -EAGAIN ? pushed : bytes;
+    return pushed < 0 && pushed !== -ERRNO.again ? pushed : bytes;
   }
 
   /** Sends what OpenSSL has written, after what waits already. */
   #push(): number {
     for (;;) {
       const count = this.#ssl.takeKept(cipher, 0, cipher.length);
-      if (count === 0) return this.unsent > 0 ? -EAGAIN : 0;
+      if (count === 0) return this.unsent > 0 ? -ERRNO.again : 0;
       let at = 0;
       while (this.#waiting === null && at < count) {
         const sent = this.#calls.send(this.#fd, cipher, at, count - at);
-        if (sent === -EAGAIN) break;
+        if (sent === -ERRNO.again) break;
         if (sent < 0) return sent;
         at += sent;
       }
@@ -140,7 +134,7 @@ export class TlsChannel {
     if (!on) this.#push();
   }
 
-  /** close_notify, then FIN: the peer can tell this from a connection that was cut. -EAGAIN: to be called again. */
+  /** close_notify, then FIN: the peer can tell this from a connection that was cut. -ERRNO.again: to be called again. */
   finish(): number {
     if (!this.#closeSent && this.#ssl.shutDown() < 0) return this.#failed();
     this.#closeSent = true;
@@ -150,10 +144,7 @@ export class TlsChannel {
 
   /** How a stream ends that got this negative errno. */
   broken(result: number): StreamOver {
-    if (this.#broken !== null) return this.#broken;
-    const code = errnoName(-result);
-    if (result === -ECONNRESET || result === -EPIPE) return { kind: 'reset', code };
-    return { kind: 'failed', code, error: new Error(`the connection failed: ${code}`) };
+    return this.#broken ?? brokenBy(errnoName(-result));
   }
 
   free(): void {
@@ -164,11 +155,11 @@ export class TlsChannel {
     const { failure } = this.#ssl;
     switch (failure.kind) {
       case 'again':
-        return -EAGAIN;
+        return -ERRNO.again;
       case 'closed':
-        return -EPIPE;
+        return -ERRNO.pipe;
       case 'system':
-        return failure.errno === 0 ? -ECONNRESET : -failure.errno;
+        return failure.errno === 0 ? -ERRNO.reset : -failure.errno;
       case 'tls':
         return this.#breach();
       default:
@@ -181,6 +172,6 @@ export class TlsChannel {
     this.#broken ??= isTruncation
       ? TRUNCATED
       : { kind: 'failed', code: text, error: new Error(`the TLS connection failed: ${text}`) };
-    return isTruncation ? -ECONNRESET : -EPROTO;
+    return isTruncation ? -ERRNO.reset : -ERRNO.protocol;
   }
 }

@@ -21,7 +21,6 @@ class Http2ClientConnection implements ClientConnection, MessageOwner, ClientStr
   readonly #owner: ClientOwner;
   readonly #keepalive: Keepalive;
   /** Streams that were told something by the read under way. */
-  #touched: Http2ClientStream[] = [];
   #isReady = false;
   #retiring = false;
 
@@ -110,13 +109,6 @@ class Http2ClientConnection implements ClientConnection, MessageOwner, ClientStr
     this.#connection.close();
   }
 
-  turnEnd(): void {
-    const touched = this.#touched;
-    if (touched.length === 0) return;
-    this.#touched = [];
-    for (const stream of touched) stream.turnEnd();
-  }
-
   closed(): void {
     this.#retiring = true;
     this.#keepalive.stop();
@@ -124,7 +116,7 @@ class Http2ClientConnection implements ClientConnection, MessageOwner, ClientStr
   }
 
   touched(stream: Http2ClientStream): void {
-    this.#touched.push(stream);
+    this.#connection.touched(stream);
   }
 
   mistaken(error: unknown): void {

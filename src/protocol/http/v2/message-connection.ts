@@ -31,10 +31,11 @@ const HTTP_FLOODS: FloodLimits = {
 /** What HTTP/2 needs of a byte stream: whoever is at its ends is known elsewhere. */
 export type MessageBytes = Omit<ByteStream, 'remote' | 'local'>;
 
+/** A stream that something was told of in a read: all that the read brought has been told now. */
+type TurnStream = { turnEnd(): void };
+
 /** Who owns a connection: what it is told beside its events. */
 export type MessageOwner = Http2Events & {
-  /** All that one read brought has been told. */
-  turnEnd(): void;
   /** No stream is left and none will come: told once, before the byte stream has closed. */
   closed(): void;
   /** A mistake of ours that no single stream is to blame for. */
@@ -47,6 +48,7 @@ export class MessageConnection implements StreamReader {
   readonly #stream: MessageBytes;
   readonly #owner: MessageOwner;
   readonly #clock: Clock;
+  #touched: TurnStream[] = [];
   #full = false;
   #isClosed = false;
   #cancelLinger: Cancel = () => {};
@@ -74,6 +76,11 @@ export class MessageConnection implements StreamReader {
     return this.#isClosed;
   }
 
+  /** Its `turnEnd` is called when the read that brought it something is done. */
+  touched(stream: TurnStream): void {
+    this.#touched.push(stream);
+  }
+
   /** Begins to read: from here on there are events. */
   start(): void {
     this.#stream.read(this);
@@ -81,7 +88,7 @@ export class MessageConnection implements StreamReader {
 
   bytes(buffer: Buffer, start: number, end: number): number {
     this.#caught(() => this.http2.receive(start === 0 && end === buffer.length ? buffer : buffer.subarray(start, end)));
-    this.#caught(() => this.#owner.turnEnd());
+    this.#caught(() => this.#endTurn());
     return end - start;
   }
 
@@ -113,6 +120,13 @@ export class MessageConnection implements StreamReader {
     this.#cancelLinger();
     this.#stream.reset();
     this.#lose();
+  }
+
+  #endTurn(): void {
+    const touched = this.#touched;
+    if (touched.length === 0) return;
+    this.#touched = [];
+    for (const stream of touched) stream.turnEnd();
   }
 
   #lose(): void {

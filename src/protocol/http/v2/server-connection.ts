@@ -30,7 +30,6 @@ class Http2ServerConnection implements ServerConnection, MessageOwner, ServerStr
   #cancelDrain: Cancel = () => {};
   #idleRounds = 0;
   /** Streams that got some of their body by the read under way. */
-  #touched: Http2ServerStream[] = [];
   /** When the last requests were withdrawn, oldest first. */
   #prematureMs: number[] = [];
 
@@ -104,13 +103,6 @@ class Http2ServerConnection implements ServerConnection, MessageOwner, ServerStr
     this.#connection.close();
   }
 
-  turnEnd(): void {
-    const touched = this.#touched;
-    if (touched.length === 0) return;
-    this.#touched = [];
-    for (const stream of touched) stream.turnEnd();
-  }
-
   closed(): void {
     this.#cancelDrain();
   }
@@ -120,7 +112,7 @@ class Http2ServerConnection implements ServerConnection, MessageOwner, ServerStr
   }
 
   touched(stream: Http2ServerStream): void {
-    this.#touched.push(stream);
+    this.#connection.touched(stream);
   }
 
   /** A client may withdraw what takes too long; withdrawing at once, again and again, only costs us (W74). */
