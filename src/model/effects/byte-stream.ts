@@ -75,7 +75,10 @@ export type ByteStream = {
    * did not take comes first, then an end that has already been told is told again; the former reader hears nothing more.
    */
   read(reader: StreamReader): void;
-  /** Delivers no bytes until `resume`; ends and resets are told all the same (an end only after all bytes). */
+  /**
+   * Delivers no bytes until `resume`. An end is told all the same when no bytes are before it, and a reset as soon as it is heard
+   * of: node:net hears nothing of a peer while as much waits as it reads ahead.
+   */
   pause(): void;
   resume(): void;
   /**

@@ -11,6 +11,11 @@ export const IO_SETTINGS = {
       'bytes',
       'Read at once. Large, so that a bulk transfer costs few calls; there is only one such buffer in a loop.',
     ),
+    readAheadBytes: setting(
+      64 * KIB,
+      'bytes',
+      'Read of a paused connection, whose end could not be seen otherwise. At the most: what one read brings may pass it.',
+    ),
     chunkBytes: setting(
       32 * KIB,
       'bytes',

@@ -90,4 +90,5 @@ export const ERRNO = {
   timedOut: constants.errno.ETIMEDOUT,
   refused: constants.errno.ECONNREFUSED,
   inProgress: constants.errno.EINPROGRESS,
+  notConnected: constants.errno.ENOTCONN,
 } as const;

@@ -8,8 +8,8 @@ export type Address<Name extends string> = number & { readonly [brand]: Name };
 
 const node = koffi.load(null);
 
-/** Errors: WEFT_FFI, which names what this Node.js does not export. */
-function find(prototype: string): ReturnType<typeof node.func> {
+/** A function of OpenSSL that the node binary exports. Errors: WEFT_FFI, which names the one that it does not. */
+export function find(prototype: string): ReturnType<typeof node.func> {
   try {
     return node.func(prototype);
   } catch (cause) {

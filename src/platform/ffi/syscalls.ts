@@ -1,4 +1,5 @@
 import koffi from 'koffi';
+import { ERRNO } from './libc.ts';
 import { Memory, outside } from './memory.ts';
 
 const libc = koffi.load('libc.so.6');
@@ -71,6 +72,7 @@ export type Syscalls = {
   /** `address`: a sockaddr. */
   connect(fd: number, address: Buffer): number;
   listen(fd: number, backlog: number): number;
+  /** ECONNRESET, or what else broke it, where shutdown(2) says ENOTCONN. */
   shutdownWrite(fd: number): number;
   close(fd: number): number;
   setInt(fd: number, level: number, name: number, value: number): number;
@@ -114,7 +116,11 @@ export const SYSCALLS: Syscalls = {
   },
   connect: (fd, address) => result(calls.connect(fd, address, address.length)),
   listen: (fd, backlog) => result(calls.listen(fd, backlog)),
-  shutdownWrite: (fd) => result(calls.shutdown(fd, SHUT_WR)),
+  shutdownWrite(fd) {
+    const failed = result(calls.shutdown(fd, SHUT_WR));
+    // Once connected, and no more: what broke it is not told by this call.
+    return failed === -ERRNO.notConnected ? -(SYSCALLS.takeError(fd) || ERRNO.reset) : failed;
+  },
   close: (fd) => result(calls.close(fd)),
   setInt(fd, level, name, value) {
     scratch.buffer.writeInt32LE(value, SCRATCH_VALUE);
@@ -154,6 +160,7 @@ const node = koffi.load(null);
 const defaultLoop: () => unknown = node.func('void *uv_default_loop()');
 const backendFd: (loop: unknown) => number = node.func('int uv_backend_fd(const void *loop)');
 const backendTimeout: (loop: unknown) => number = node.func('int uv_backend_timeout(const void *loop)');
+const updateTime: (loop: unknown) => void = node.func('void uv_update_time(void *loop)');
 
 /** The main thread's libuv: what it waits for, as one of our own descriptors. */
 export class Libuv {
@@ -167,5 +174,10 @@ export class Libuv {
   /** Milliseconds until its next timer is due; -1: it has none, 0: it has something to do now. */
   get timeoutMs(): number {
     return backendTimeout(this.#loop);
+  }
+
+  /** After a wait of ours: libuv knows the time of its last turn only, and its timers seem as far off as they were then. */
+  updateTime(): void {
+    updateTime(this.#loop);
   }
 }

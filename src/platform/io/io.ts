@@ -1,4 +1,4 @@
-import type { ByteStream, Dialled, Endpoint } from '#model/effects/byte-stream.ts';
+import type { ByteStream, Dialled, Endpoint, StreamOver } from '#model/effects/byte-stream.ts';
 
 /** Something that accepts until it is closed. */
 export type Listener = {
@@ -23,6 +23,9 @@ export type TlsOptions = {
 
 /** Compiled TlsOptions: shared by connections, and alive until the last of them is over after `close`. */
 export type TlsContext = { close(): void };
+
+/** TCP ended where TLS had not said so: whoever sits in between can do that. */
+export const TRUNCATED: StreamOver = { kind: 'reset', code: 'TLS_TRUNCATED' };
 
 /** An established TLS connection. */
 export type SecureStream = ByteStream & {

@@ -17,8 +17,8 @@ export type Channel = {
   hasMore(): boolean;
   /** After so many bytes in one turn more are likely to be had at once. */
   readsOn(bytes: number): boolean;
-  /** Several sends follow, and are to leave as one; until `false`. */
-  gather(on: boolean): void;
+  /** Several sends follow, and are to leave as one; until `false`. 0, or the negative errno of the one. */
+  gather(on: boolean): number;
   /** Ends our direction; all that was sent is sent. */
   finish(): number;
   /** How a stream ends that got this negative errno. */
@@ -63,7 +63,9 @@ export class PlainChannel implements Channel {
     return false;
   }
 
-  gather(): void {}
+  gather(): number {
+    return 0;
+  }
 
   finish(): number {
     return this.#calls.shutdownWrite(this.#fd);

@@ -11,7 +11,10 @@ import { CoreListener } from './listener.ts';
 import { Loop, READY } from './loop.ts';
 import { ChunkPool } from './outgoing.ts';
 
-/** Io over epoll and the OpenSSL of the node binary, through FFI: one loop, in the thread that makes it. */
+/**
+ * Io over epoll and the OpenSSL of the node binary, through FFI. Its loop is the only one of its thread: each blocks in an epoll of
+ * its own, and two would wait for each other. Several of these may share one.
+ */
 export class CoreIo implements Io {
   readonly loop: Loop;
   readonly #host: ConnectionHost;

@@ -5,7 +5,7 @@ import { Memory } from '#platform/ffi/memory.ts';
 import { EPOLL, EventList, Libuv, type Syscalls } from '#platform/ffi/syscalls.ts';
 
 /** What a descriptor is ready for. Fixed by Linux. */
-export const READY = { read: 0x1, write: 0x4, error: 0x8, hangUp: 0x10 } as const;
+export const READY = { read: 0x1, write: 0x4, error: 0x8, hangUp: 0x10, peerEnd: 0x2000 } as const;
 
 /** Something that waits for its descriptor, or for its turn. What it throws is reported, and costs nobody else. */
 export type Watcher = {
@@ -118,15 +118,16 @@ export class Loop {
     clearImmediate(probe);
     this.#isLibuvReady = false;
     for (let round = 0; round < IO.turnsWithoutLibuvMax && !this.#isLibuvReady; round++) {
-      this.#finish();
+      if (this.#finish()) runMicrotasks(); // nobody waits for an event with a promise to keep
       if (this.#watched === 0) {
         this.#stop();
         return;
       }
       const timeoutMs = this.#libuv.timeoutMs;
       if (timeoutMs === 0 && round > 0) break;
-      const waits = this.#soon.length === 0 && this.#late.length === 0;
+      const waits = timeoutMs !== 0 && this.#soon.length === 0 && this.#late.length === 0;
       const count = this.calls.epollWait(this.#epoll, this.#list, waits ? timeoutMs : 0);
+      if (waits) this.#libuv.updateTime();
       for (let at = 0; at < count; at++) this.#tell(this.#list.slot(at), this.#list.generation(at), this.#list.events(at));
       this.#finish();
       runMicrotasks();
@@ -154,8 +155,9 @@ export class Loop {
     }
   }
 
-  /** Tasks may bring others; those that go on and on have to wait for the next turn. */
-  #finish(): void {
+  /** Tasks may bring others; those that go on and on have to wait for the next turn. False: there were none. */
+  #finish(): boolean {
+    if (this.#soon.length === 0 && this.#late.length === 0) return false;
     for (let round = 0; round < IO.roundsPerTurnMax && (this.#soon.length > 0 || this.#late.length > 0); round++) {
       const tasks = this.#soon.length > 0 ? this.#soon : this.#late;
       if (tasks === this.#soon) this.#soon = [];
@@ -168,5 +170,6 @@ export class Loop {
         }
       }
     }
+    return true;
   }
 }

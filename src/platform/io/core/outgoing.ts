@@ -61,8 +61,8 @@ export class Outgoing {
     if (this.#chunks.length < 2) return this.#sendAll(channel);
     channel.gather(true);
     const result = this.#sendAll(channel);
-    channel.gather(false);
-    return result;
+    const left = channel.gather(false);
+    return result < 0 ? result : left;
   }
 
   #sendAll(channel: Channel): number {

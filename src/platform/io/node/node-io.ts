@@ -10,6 +10,7 @@ import { TUNNEL } from '#model/settings/tunnels.ts';
 import type { Io, Listener, Secured, SecureStream, TlsContext, TlsOptions } from '#platform/io/io.ts';
 import { NodeStream } from './node-stream.ts';
 import { NodeTlsContext } from './node-tls.ts';
+import { Wire } from './wire.ts';
 
 /** Io over node:net and node:tls. */
 export class NodeIo implements Io {
@@ -77,34 +78,39 @@ export class NodeIo implements Io {
     }
     if (stream.isOver) return Promise.resolve({ kind: 'gone', code: 'ECONNRESET' });
     return new Promise((resolve) => {
+      const wire = new Wire(stream, context.role);
       let settled = false;
       const settle = (secured: Secured): void => {
         if (settled) return;
         settled = true;
         cancel();
-        if (secured.kind !== 'open') raw.destroy();
+        if (secured.kind !== 'open') giveUp(secured);
         resolve(secured);
       };
+      const giveUp = ({ kind }: Secured): void => {
+        stream.carry(null);
+        // What TLS has said last, an alert, is to arrive.
+        if (kind === 'refused') stream.close();
+        else stream.reset();
+        socket.destroy();
+      };
       const cancel = deadlineMs === null ? () => {} : this.#clock.after(deadlineMs, () => settle({ kind: 'deadline' }));
-      const raw = stream.release(() => {
-        settle({ kind: 'gone', code: 'ECONNABORTED' });
-        raw.destroy();
+      wire.onBroken((how) => settle({ kind: 'gone', code: how.kind === 'finished' ? 'ECONNRESET' : how.code }));
+      stream.carry(() => settle({ kind: 'gone', code: 'ECONNABORTED' }));
+      const socket = context.handshake(wire, (outcome) => {
+        if (!settled) settle(outcome instanceof Error ? refusal(outcome) : this.#secured(outcome, wire));
       });
-      if (!(raw instanceof Socket)) return settle({ kind: 'gone', code: 'ENOTSOCK' });
-      context.handshake(raw, (outcome) => settle(this.#outcome(stream, outcome)));
     });
   }
 
-  #outcome(raw: NodeStream, outcome: TLSSocket | Error | null): Secured {
-    if (outcome === null) return { kind: 'gone', code: 'ECONNRESET' };
-    if (outcome instanceof Error) return refusal(outcome);
-    const stream = new NodeStream(outcome, raw, this.#mishaps);
-    const certificate = outcome.getPeerX509Certificate();
-    const chain: Buffer[] = [];
-    for (let next = certificate; next !== undefined && chain.length < 16; next = next.issuerCertificate) chain.push(next.raw);
-    const info = outcome.getEphemeralKeyInfo();
-    const group = info !== null && 'name' in info ? String(info.name) : '';
-    return { kind: 'open', stream: Object.assign(stream, { peerChain: chain, group }) satisfies SecureStream };
+  #secured(socket: TLSSocket, wire: Wire): Secured {
+    wire.stream.carry(null);
+    const stream = new NodeStream(socket, wire.stream, this.#mishaps, wire);
+    wire.onBroken((how) => stream.breakOff(how));
+    const peerChain: Buffer[] = [];
+    for (let next = socket.getPeerX509Certificate(); next !== undefined && peerChain.length < 16; next = next.issuerCertificate)
+      peerChain.push(next.raw);
+    return { kind: 'open', stream: Object.assign(stream, { peerChain, group: wire.group }) satisfies SecureStream };
   }
 
   /** A connected socket that nobody has read from. */
@@ -128,8 +134,12 @@ export function notOpen(thrown: unknown): Dialled {
   return code === 'ETIMEDOUT' ? { kind: 'deadline' } : { kind: 'failed', code, error };
 }
 
+/** OpenSSL's verdicts on chains have no number of the library's in their code. */
 function refusal(error: Error): Secured {
   const code = String(Reflect.get(error, 'code') ?? '');
   if (code === 'ECONNRESET' || code === 'EPIPE') return { kind: 'gone', code };
-  return { kind: 'refused', by: /alert/i.test(error.message) ? 'peer' : 'us', why: error.message };
+  const reason: unknown = Reflect.get(error, 'reason');
+  if (typeof reason === 'string') return { kind: 'refused', by: /alert/i.test(reason) ? 'peer' : 'us', why: reason };
+  const isAboutChain = code !== '' && !code.startsWith('ERR_');
+  return { kind: 'refused', by: 'us', why: isAboutChain ? `certificate verify failed: ${error.message}` : error.message };
 }

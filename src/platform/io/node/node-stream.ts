@@ -12,15 +12,21 @@ import {
 } from '#model/effects/byte-stream.ts';
 import type { Mishaps } from '#model/effects/mishaps.ts';
 import { IO } from '#model/settings/io.ts';
-import { RELAY } from '#model/settings/tunnels.ts';
+import { TRUNCATED } from '#platform/io/io.ts';
 import { readDirectly } from './direct-read.ts';
+import { cutOff, Outgoing } from './outgoing.ts';
+import { Unread } from './unread.ts';
 
 /** The one buffer that sockets are read into: its bytes are lent on before the next read. */
 const READ_BUFFER = Buffer.allocUnsafeSlow(HEADROOM_BYTES + IO.readBytes);
 const READ_AREA = READ_BUFFER.subarray(HEADROOM_BYTES);
 
-/** Bytes that a reader did not take yet, with room in front. */
-type Rest = { readonly buffer: Buffer; at: number };
+/** What carries a TLS connection. */
+export type Carrier = {
+  readonly stream: NodeStream;
+  /** The peer ended it; when TLS has not said so before, that was no end. */
+  readonly hasEnded: boolean;
+};
 
 /** A socket of node:net or node:tls, or what else is a Duplex, as a ByteStream. */
 export class NodeStream implements ByteStream {
@@ -28,43 +34,43 @@ export class NodeStream implements ByteStream {
   readonly local: Endpoint;
   readonly #socket: Duplex;
   readonly #mishaps: Mishaps;
+  readonly #carrier: Carrier | null;
   #reader: StreamReader | null = null;
   #reading = false;
   #paused = true;
-  #rest: Rest | null = null;
+  readonly #unread = new Unread();
   #peerEnded = false;
   #endTold = false;
-  #gathered: Buffer[] = [];
-  #gatheredBytes = 0;
-  #flushPlanned = false;
   #pumpPlanned = false;
-  /** `write` said false. */
-  #blocked = false;
-  #localEnded = false;
+  readonly #outgoing: Outgoing;
+  #onEndSent: () => void = () => {};
   #error: Error | null = null;
+  #broken: StreamOver | null = null;
   #over: StreamOver | 'cut' | null = null;
   #listeners: (() => void)[] = [];
   #onReset: (() => void) | null = null;
 
-  constructor(socket: Duplex, ends: { remote: Endpoint; local: Endpoint }, mishaps: Mishaps) {
+  constructor(socket: Duplex, ends: { remote: Endpoint; local: Endpoint }, mishaps: Mishaps, carrier: Carrier | null = null) {
     this.remote = ends.remote;
     this.local = ends.local;
     this.#socket = socket;
     this.#mishaps = mishaps;
+    this.#carrier = carrier;
+    const room = () => this.#tell(() => this.#reader?.writable());
+    this.#outgoing = new Outgoing(socket, { room }, () => carrier?.stream.pendingBytes ?? 0);
     socket.on('error', (error) => {
       this.#error ??= error;
     });
-    socket.on('end', () => {
-      this.#peerEnded = true;
-      this.#settle();
-    });
-    socket.on('drain', () => this.#onRoom());
+    socket.on('end', () => this.#onEnd());
+    socket.on('finish', () => this.#onEndSent());
     socket.on('close', () => this.#onClose());
     if (socket.destroyed) queueMicrotask(() => this.#onClose());
+    // TLS reads by itself: what it brings must not lie where the end of it would not be seen.
+    if (carrier !== null) this.#beginReading();
   }
 
   get pendingBytes(): number {
-    return this.#gatheredBytes + this.#socket.writableLength;
+    return this.#outgoing.bytes;
   }
 
   get isOver(): boolean {
@@ -76,11 +82,9 @@ export class NodeStream implements ByteStream {
     else this.#listeners.push(listener);
   }
 
-  /** For TLS, which takes the socket over. All that is left to this object is to be reset: `onReset`. */
-  release(onReset: () => void): Duplex {
-    for (const event of ['error', 'end', 'drain', 'close']) this.#socket.removeAllListeners(event);
+  /** For TLS: what a `reset` from outside is to do from here on, when this stream is the carrier. */
+  carry(onReset: (() => void) | null): void {
     this.#onReset = onReset;
-    return this.#socket;
   }
 
   read(reader: StreamReader): void {
@@ -91,9 +95,9 @@ export class NodeStream implements ByteStream {
     this.#plan();
   }
 
+  /** The socket is read on, up to a bound: Node.js hears of ends and resets only while it reads. */
   pause(): void {
     this.#paused = true;
-    if (this.#reading) this.#socket.pause();
   }
 
   resume(): void {
@@ -103,62 +107,57 @@ export class NodeStream implements ByteStream {
   }
 
   write(buffer: Buffer, start: number, end: number): boolean {
-    if (this.#over !== null || this.#localEnded || end <= start) return true;
-    this.#gathered.push(Buffer.from(buffer.subarray(start, end)));
-    this.#gatheredBytes += end - start;
-    if (this.#gatheredBytes >= RELAY.gatherBytes) this.#flush();
-    else if (!this.#flushPlanned) {
-      this.#flushPlanned = true;
-      setImmediate(this.#onFlush);
-    }
-    if (this.#socket.writableLength < IO.pendingBytesMax) return true;
-    this.#blocked = true;
-    return false;
+    return this.#outgoing.write(buffer, start, end);
   }
 
   pass(buffer: Buffer, start: number, end: number): boolean {
-    return this.write(buffer, start, end);
+    return this.#outgoing.write(buffer, start, end);
   }
 
   end(): void {
-    if (this.#localEnded || this.#over !== null) return;
-    this.#flush();
-    this.#localEnded = true;
-    this.#socket.end();
+    this.#outgoing.end();
+  }
+
+  /** Sends what this turn has written so far. */
+  flush(): void {
+    this.#outgoing.flush();
+  }
+
+  /** For TLS: as `end`, and calls `sent` when the peer is being told. */
+  endWith(sent: () => void): void {
+    this.#onEndSent = sent;
+    this.end();
+    this.flush();
   }
 
   reset(): void {
     if (this.#over !== null) return;
-    this.#become('cut');
-    if (this.#onReset === null) this.#cut();
-    else this.#onReset();
-  }
-
-  readonly #onFlush = (): void => {
-    this.#flushPlanned = false;
-    if (this.#over === null) this.#flush();
-    if (this.#blocked && !this.#socket.writableNeedDrain) this.#onRoom();
-  };
-
-  #flush(): void {
-    if (this.#gatheredBytes === 0 || this.#localEnded) return;
-    const [only] = this.#gathered;
-    const bytes = this.#gathered.length === 1 && only !== undefined ? only : Buffer.concat(this.#gathered, this.#gatheredBytes);
-    this.#gathered = [];
-    this.#gatheredBytes = 0;
-    this.#socket.write(bytes);
-  }
-
-  /** Node.js loses the descriptor of a socket that is reset while its end is still being sent; TLS and unix sockets have no resets. */
-  #cut(): void {
-    const socket = this.#socket;
-    try {
-      if (socket.writableEnded && !socket.writableFinished) socket.destroy();
-      else if ('resetAndDestroy' in socket && typeof socket.resetAndDestroy === 'function') socket.resetAndDestroy();
-      else socket.destroy();
-    } catch {
-      socket.destroy();
+    if (this.#onReset !== null) {
+      this.#onReset();
+      return;
     }
+    this.#become('cut');
+    this.#cut();
+  }
+
+  /** For TLS, which was told the end in both directions, or has no more to say: no reset is due. */
+  close(): void {
+    if (this.#over !== null) return;
+    this.flush();
+    this.#become('cut');
+    this.#socket.destroy();
+  }
+
+  /** For TLS: what carries it broke. */
+  breakOff(how: StreamOver): void {
+    this.#broken ??= how;
+    this.#socket.destroy();
+  }
+
+  #cut(): void {
+    this.#carrier?.stream.reset();
+    if (this.#carrier === null) cutOff(this.#socket);
+    else this.#socket.destroy();
   }
 
   /** Nothing is delivered from inside of a call: it comes right after. */
@@ -170,16 +169,17 @@ export class NodeStream implements ByteStream {
 
   readonly #onPump = (): void => {
     this.#pumpPlanned = false;
-    const rest = this.#rest;
-    if (rest !== null && !this.#paused && this.#over === null) {
-      this.#rest = null;
-      this.#offer(rest.buffer, rest.at, rest.buffer.length);
-    }
+    while (this.#takes && this.#unread.length > 0) this.#unread.offer((buffer, start, end) => this.#offer(buffer, start, end));
     this.#settle();
-    if (this.#paused || this.#rest !== null || this.#over !== null || this.#reader === null) return;
+    if (this.#over !== null || this.#reader === null) return;
     if (!this.#reading) this.#beginReading();
-    this.#socket.resume();
+    this.#goOn();
   };
+
+  /** Somebody takes bytes just now. */
+  get #takes(): boolean {
+    return !this.#paused && this.#reader !== null && (this.#over === null || this.#over === FINISHED);
+  }
 
   #beginReading(): void {
     this.#reading = true;
@@ -187,66 +187,68 @@ export class NodeStream implements ByteStream {
     for (let chunk: unknown = socket.read(); Buffer.isBuffer(chunk); chunk = socket.read()) this.#copied(chunk);
     const direct =
       socket instanceof net.Socket &&
-      readDirectly(socket, READ_AREA, (bytes) => {
-        this.#arrived(READ_BUFFER, HEADROOM_BYTES, HEADROOM_BYTES + bytes);
-        return !this.#paused;
-      });
+      readDirectly(socket, READ_AREA, (bytes) => this.#arrived(READ_BUFFER, HEADROOM_BYTES, HEADROOM_BYTES + bytes));
     if (!direct) socket.on('data', (chunk: Buffer) => this.#copied(chunk));
+    this.#goOn();
+  }
+
+  #goOn(): void {
+    if (this.#unread.length < IO.readAheadBytes) this.#socket.resume();
   }
 
   #copied(chunk: Buffer): void {
     for (let at = 0; at < chunk.length; at += READ_AREA.length) {
       const length = chunk.copy(READ_AREA, 0, at);
-      this.#arrived(READ_BUFFER, HEADROOM_BYTES, HEADROOM_BYTES + length);
+      if (!this.#arrived(READ_BUFFER, HEADROOM_BYTES, HEADROOM_BYTES + length)) this.#socket.pause();
     }
   }
 
-  #arrived(buffer: Buffer, start: number, end: number): void {
-    if (this.#paused || this.#rest !== null) this.#keep(buffer, start, end);
-    else this.#offer(buffer, start, end);
+  /** False: no more for now. */
+  #arrived(buffer: Buffer, start: number, end: number): boolean {
+    const taken = this.#takes && this.#unread.length === 0 ? this.#offer(buffer, start, end) : 0;
+    if (this.#over === null) this.#unread.add(buffer, start + taken, end);
+    return this.#unread.length < IO.readAheadBytes;
   }
 
-  #offer(buffer: Buffer, start: number, end: number): void {
+  /** How many bytes the reader took. */
+  #offer(buffer: Buffer, start: number, end: number): number {
     const reader = this.#reader;
-    if (reader === null) return;
-    let taken = end - start;
+    if (reader === null) return 0;
     try {
-      taken = reader.bytes(buffer, start, end);
+      const taken = reader.bytes(buffer, start, end);
+      if (start + taken < end && this.#reader === reader) this.#paused = true;
+      else if (start + taken < end) this.#plan();
+      return taken;
     } catch (error) {
       this.#mistaken(error);
+      return end - start;
     }
-    if (start + taken >= end || this.#over !== null) return;
-    if (this.#reader === reader) this.pause();
-    this.#keep(buffer, start + taken, end);
   }
 
-  #keep(buffer: Buffer, start: number, end: number): void {
-    const before = this.#rest;
-    const held = before === null ? 0 : before.buffer.length - before.at;
-    const kept = Buffer.allocUnsafeSlow(HEADROOM_BYTES + held + end - start);
-    before?.buffer.copy(kept, HEADROOM_BYTES, before.at);
-    buffer.copy(kept, HEADROOM_BYTES + held, start, end);
-    this.#rest = { buffer: kept, at: HEADROOM_BYTES };
-  }
-
-  #onRoom(): void {
-    if (!this.#blocked || this.#over !== null) return;
-    this.#blocked = false;
-    const reader = this.#reader;
-    if (reader !== null) this.#tell(() => reader.writable());
+  #onEnd(): void {
+    // An end that TLS has not announced may be anybody's who can send a packet: what came before it is cut short.
+    if (this.#carrier?.hasEnded === true) {
+      this.breakOff(TRUNCATED);
+      return;
+    }
+    this.#peerEnded = true;
+    this.#settle();
   }
 
   #onClose(): void {
     if (this.#over !== null) return;
-    this.#become(this.#howItEnded());
+    const how = this.#howItEnded();
+    if (how.kind === 'reset') this.#carrier?.stream.reset();
+    else this.#carrier?.stream.close();
+    if (how !== FINISHED) this.#unread.drop();
+    this.#become(how);
     this.#settle();
   }
 
   #howItEnded(): StreamOver {
+    if (this.#broken !== null) return this.#broken;
     const error = this.#error;
-    if (error === null) {
-      return this.#peerEnded && this.#localEnded ? FINISHED : brokenBy('ECONNRESET');
-    }
+    if (error === null) return this.#peerEnded && this.#outgoing.hasEnded ? FINISHED : brokenBy('ECONNRESET');
     return brokenBy(String(Reflect.get(error, 'code') ?? 'EIO'), error);
   }
 
@@ -255,27 +257,26 @@ export class NodeStream implements ByteStream {
     const reader = this.#reader;
     if (reader === null || this.#over === 'cut') return;
     const over = this.#over;
-    if (this.#rest !== null && (over === null || over.kind === 'finished')) return;
-    if (this.#peerEnded && !this.#endTold && (over === null || over.kind === 'finished')) {
+    const isOrderly = over === null || over === FINISHED;
+    if (isOrderly && this.#unread.length > 0) return;
+    if (isOrderly && this.#peerEnded && !this.#endTold) {
       this.#endTold = true;
       this.#tell(() => reader.end());
     }
-    if (over === null || this.#over !== over) return;
+    // It may have been broken off, or handed over, by the reader.
+    if (over === null || this.#over !== over || this.#reader !== reader) return;
     this.#reader = null;
     this.#tell(() => reader.over(over));
   }
 
   #become(over: StreamOver | 'cut'): void {
     this.#over = over;
-    this.#gathered = [];
-    this.#gatheredBytes = 0;
+    this.#outgoing.stop();
     if (over === 'cut') {
       this.#reader = null;
-      this.#rest = null;
+      this.#unread.drop();
     }
-    const listeners = this.#listeners;
-    this.#listeners = [];
-    for (const listener of listeners) listener();
+    for (const listener of this.#listeners.splice(0)) listener();
   }
 
   #tell(tell: () => void): void {
@@ -291,8 +292,8 @@ export class NodeStream implements ByteStream {
     this.#mishaps.report('relay', error);
     if (this.#over !== null) return;
     this.#become(mistakenReader(error));
-    this.#rest = null;
+    this.#unread.drop();
     this.#cut();
-    this.#settle();
+    this.#plan();
   }
 }

@@ -1,38 +1,36 @@
-import net from 'node:net';
+import { X509Certificate } from 'node:crypto';
 import tls from 'node:tls';
-import { WeftError } from '#model/error.ts';
+import { messageOf, WeftError } from '#model/error.ts';
 import type { TlsContext, TlsOptions } from '#platform/io/io.ts';
 import { HBONE_CIPHER_SUITES, HBONE_GROUPS } from '#protocol/hbone/settings.ts';
+import type { Wire } from './wire.ts';
 
 /** OpenSSL's SSL_OP_NO_TICKET: a resumed session would skip the check of the client's certificate. */
 const NO_TICKET = 0x4000;
-/** Fixed by Node.js: 0 is no time-out of its own. */
-const NO_TIMEOUT_MS = 0;
 
-/** What came of a handshake: a socket, an error, or null for a peer that left without a word. */
-type Settle = (outcome: tls.TLSSocket | Error | null) => void;
+/** What came of a handshake: an established connection, or why it is none. */
+type Settle = (outcome: tls.TLSSocket | Error) => void;
 
 /** TLS of node:tls: what all connections of one role and certificate share. */
 export class NodeTlsContext implements TlsContext {
+  readonly role: 'client' | 'server';
   readonly #alpn: string;
   readonly #context: tls.SecureContext;
-  /** Never listens: sockets are handed to it. */
-  readonly #server: tls.Server | null;
-  readonly #handshakes = new WeakMap<net.Socket, Settle>();
 
   constructor({ role, chain, key, roots, alpn }: TlsOptions) {
+    this.role = role;
     this.#alpn = alpn;
-    const options: tls.SecureContextOptions = {
-      ...{ key, cert: chain, ca: roots, minVersion: 'TLSv1.3', maxVersion: 'TLSv1.3' },
-      ciphers: HBONE_CIPHER_SUITES.join(':'),
-      ecdhCurve: HBONE_GROUPS.join(':'),
-      secureOptions: NO_TICKET,
-    };
     try {
-      this.#context = tls.createSecureContext(options);
-      this.#server = role === 'server' ? this.#createServer(options) : null;
+      // Without any, Node.js would trust the roots it brings along.
+      new X509Certificate(roots);
+      this.#context = tls.createSecureContext({
+        ...{ key, cert: chain, ca: roots, minVersion: 'TLSv1.3', maxVersion: 'TLSv1.3' },
+        ciphers: HBONE_CIPHER_SUITES.join(':'),
+        ecdhCurve: HBONE_GROUPS.join(':'),
+        secureOptions: NO_TICKET,
+      });
     } catch (cause) {
-      throw new WeftError('WEFT_TLS', `a certificate or key cannot be used: ${cause instanceof Error ? cause.message : cause}`, {
+      throw new WeftError('WEFT_TLS', `a certificate or key cannot be used: ${messageOf(cause)}`, {
         cause,
         remedy: 'look at what the control plane issued, and at its CA certificates',
       });
@@ -41,57 +39,52 @@ export class NodeTlsContext implements TlsContext {
 
   close(): void {}
 
-  /** Ends with one call of `settle`. */
-  handshake(raw: net.Socket, settle: Settle): void {
-    if (this.#server === null) this.#connect(raw, settle);
-    else {
-      this.#handshakes.set(raw, settle);
-      raw.on('error', settle);
-      raw.on('close', () => setImmediate(() => settle(null))); // a reason, where there is one, is told after it
-      this.#server.emit('connection', raw);
-    }
+  /** Begins; `settle` may be called more than once, and the first call counts. Destroy what is returned to give up. */
+  handshake(wire: Wire, settle: Settle): tls.TLSSocket {
+    const socket = this.role === 'client' ? this.#connect(wire) : this.#accept(wire, settle);
+    socket.on('error', settle);
+    socket.on(this.role === 'client' ? 'secureConnect' : 'secure', () => {
+      if (socket.destroyed) return;
+      if (socket.alpnProtocol === this.#alpn) settle(socket);
+      else settle(new Error(`the peer did not ${this.role === 'client' ? 'choose' : 'ask for'} ${this.#alpn} (ALPN)`));
+    });
+    return socket;
   }
 
-  #connect(raw: net.Socket, settle: Settle): void {
-    const socket = tls.connect({
-      socket: raw,
+  #connect(wire: Wire): tls.TLSSocket {
+    return tls.connect({
+      socket: wire,
       secureContext: this.#context,
       ALPNProtocols: [this.#alpn],
       rejectUnauthorized: true,
       checkServerIdentity: () => undefined, // host names mean nothing here: the caller judges the identity
     });
-    socket.on('error', settle);
-    socket.on('close', () => settle(null));
-    socket.on('secureConnect', () => {
-      if (socket.alpnProtocol === this.#alpn) return settle(socket);
-      socket.destroy();
-      settle(new Error(`the peer did not choose ${this.#alpn} (ALPN)`));
-    });
   }
 
-  #createServer(options: tls.SecureContextOptions): tls.Server {
-    const server = tls.createServer({
-      ...options,
+  #accept(wire: Wire, settle: Settle): tls.TLSSocket {
+    const socket = new tls.TLSSocket(wire, {
+      isServer: true,
+      secureContext: this.#context,
       requestCert: true,
       rejectUnauthorized: true,
       ALPNProtocols: [this.#alpn],
-      handshakeTimeout: NO_TIMEOUT_MS,
     });
-    server.on('secureConnection', (socket) => {
-      if (socket.alpnProtocol === this.#alpn) return this.#of(socket)?.(socket);
-      socket.destroy();
-      this.#of(socket)?.(new Error(`the client did not ask for ${this.#alpn} (ALPN)`));
+    // What tls.Server does, which would want to listen: OpenSSL keeps the verdict on a chain until somebody asks.
+    socket.prependListener('secure', () => {
+      const verdict = verifyError(socket);
+      if (verdict !== null) settle(verdict);
     });
-    server.on('tlsClientError', (error, socket) => {
-      const reason = socket.authorizationError;
-      this.#of(socket)?.(reason ? new Error(`the client's certificate is not valid: ${String(reason)}`) : error);
-    });
-    return server;
+    return socket;
   }
+}
 
-  /** Node.js has no public way from a secured socket to the one that it was given. */
-  #of(socket: tls.TLSSocket): Settle | undefined {
-    const raw: unknown = Reflect.get(socket, '_parent');
-    return raw instanceof net.Socket ? this.#handshakes.get(raw) : undefined;
-  }
+function verifyError(socket: tls.TLSSocket): Error | null {
+  const handle: unknown = Reflect.get(socket, 'ssl');
+  const verify: unknown = typeof handle === 'object' && handle !== null ? Reflect.get(handle, 'verifyError') : undefined;
+  // Not to be taken for a yes.
+  if (typeof verify !== 'function') return new Error('this Node.js does not tell whether the certificate is valid');
+  const verdict: unknown = Reflect.apply(verify, handle, []);
+  if (verdict === null || verdict === undefined) return null;
+  const reason = verdict instanceof Error ? String(Reflect.get(verdict, 'code') ?? verdict.message) : String(verdict);
+  return new Error(`certificate verify failed: the client's certificate is not valid: ${reason}`);
 }

@@ -5,6 +5,7 @@ import { Memory } from '#platform/ffi/memory.ts';
 import { opensslReason } from '#platform/ffi/openssl.ts';
 import type { Ssl } from '#platform/ffi/ssl.ts';
 import type { Syscalls } from '#platform/ffi/syscalls.ts';
+import { TRUNCATED } from '#platform/io/io.ts';
 
 /** The most content of a record. Fixed by RFC 8446 5.1. */
 const RECORD_BYTES = 16_384;
@@ -12,9 +13,6 @@ const RECORD_BYTES = 16_384;
 const BATCH_BYTES = IO.readBytes;
 /** What is encrypted passes through here, on its way to the kernel in the same call. */
 const cipher = new Memory(2 * BATCH_BYTES);
-
-/** TCP ended where TLS had not said so: whoever sits in between can do that. */
-export const TRUNCATED: StreamOver = { kind: 'reset', code: 'TLS_TRUNCATED' };
 
 /** The bytes of an established TLS connection. Counts, or negative errnos; `broken` says more of those. */
 export class TlsChannel {
@@ -28,6 +26,8 @@ export class TlsChannel {
   #closeSent = false;
   #waiting: Buffer | null = null;
   #waitingAt = 0;
+  /** The negative errno of an answer that could not be sent: the descriptor tells it once only. */
+  #pushFailed = 0;
 
   constructor(calls: Syscalls, fd: number, ssl: Ssl) {
     this.#calls = calls;
@@ -40,8 +40,9 @@ export class TlsChannel {
   receive(memory: Memory, offset: number, bytes: number): number {
     const read = this.#ssl.read(memory, offset, bytes);
     this.#drained = read <= 0;
-    if (this.#ssl.keptBytes > 0) this.#push(); // an answer to what was read, such as new keys
+    if (this.#ssl.keptBytes > 0) this.#pushFailed = failureOf(this.#push()); // an answer to what was read, such as new keys
     if (read > 0) return read;
+    if (this.#pushFailed < 0) return this.#pushFailed;
     return this.#ssl.failure.kind === 'closed' ? 0 : this.#failed();
   }
 
@@ -82,6 +83,7 @@ export class TlsChannel {
 
   /** Sends what is unsent. 0: all of it, or a negative errno. */
   flush(): number {
+    if (this.#pushFailed < 0) return this.#pushFailed;
     while (this.#waiting !== null) {
       const sent = this.#calls.sendFrom(this.#fd, this.#waiting, this.#waitingAt, this.#waiting.length);
       if (sent < 0) return sent;
@@ -92,8 +94,8 @@ export class TlsChannel {
   }
 
   #pushed(bytes: number): number {
-    const pushed = this.#push();
-    return pushed < 0 && pushed !== -ERRNO.again ? pushed : bytes;
+    const failed = failureOf(this.#push());
+    return failed < 0 ? failed : bytes;
   }
 
   /** Sends what OpenSSL has written, after what waits already. */
@@ -129,9 +131,9 @@ export class TlsChannel {
   }
 
   /** Several sends follow, and are to leave as one. */
-  gather(on: boolean): void {
+  gather(on: boolean): number {
     this.#gathering = on;
-    if (!on) this.#push();
+    return on ? 0 : this.#push();
   }
 
   /** close_notify, then FIN: the peer can tell this from a connection that was cut. -ERRNO.again: to be called again. */
@@ -148,6 +150,7 @@ export class TlsChannel {
   }
 
   free(): void {
+    this.#waiting = null;
     this.#ssl.close();
   }
 
@@ -174,4 +177,9 @@ export class TlsChannel {
       : { kind: 'failed', code: text, error: new Error(`the TLS connection failed: ${text}`) };
     return isTruncation ? -ERRNO.reset : -ERRNO.protocol;
   }
+}
+
+/** A negative errno that is more than having to wait; otherwise 0. */
+function failureOf(result: number): number {
+  return result < 0 && result !== -ERRNO.again ? result : 0;
 }
