@@ -31,16 +31,17 @@ export function wake(): void {
   for (const look of those) look();
 }
 
+/** How long something that has to come is waited for: turns where it is known to come soon, or never. */
+export type Patience = { readonly ms: number } | { readonly turns: number };
+
 /** Waits for events until `holds`; an error that names `what` when nothing has come of it for so long. */
-export async function until(holds: () => boolean, what: string, patienceMs: number): Promise<void> {
+export async function until(holds: () => boolean, what: string, patience: Patience): Promise<void> {
   if (holds()) return;
-  let timer: NodeJS.Timeout | undefined;
   let late = false;
-  const lateness = new Promise<void>((resolve) => {
-    timer = setTimeout(() => {
-      late = true;
-      resolve();
-    }, patienceMs);
+  let timer: NodeJS.Timeout | undefined;
+  const ended = 'turns' in patience ? turns(patience.turns) : new Promise<void>((resolve) => (timer = setTimeout(resolve, patience.ms)));
+  const lateness = ended.then(() => {
+    late = true;
   });
   while (!holds() && !late) await Promise.race([lateness, new Promise<void>((resolve) => waiting.push(resolve))]);
   clearTimeout(timer);

@@ -7,7 +7,7 @@ import { encodeSockaddr } from '#platform/ffi/sockaddr.ts';
 import { createTestCa } from '#platform/hbone/test-ca.testing.ts';
 import type { Io, Listener, TlsContext } from '#platform/io/io.ts';
 import type { SteppedClock } from '#platform/stepped-clock.testing.ts';
-import { End } from './end.testing.ts';
+import { End, type Patience, until, wake } from './end.testing.ts';
 
 const AF_INET = 2;
 const AF_INET6 = 10;
@@ -16,6 +16,7 @@ const IPPROTO_IPV6 = 41;
 const IPV6_V6ONLY = 26;
 /** No test waits so long unless it fails. */
 const PATIENCE_MS = 20_000;
+const PATIENCE: Patience = { ms: PATIENCE_MS };
 
 /** An Io under test, with the time it was given and what it reports. */
 export type Subject = {
@@ -34,8 +35,7 @@ export function keptMishaps(): Subject['mishaps'] {
 export type PairMaker = {
   readonly name: string;
   readonly mishaps: Subject['mishaps'];
-  /** How long a test of these waits for what has to come. */
-  readonly patienceMs: number;
+  readonly patience: Patience;
   /** The one that dialled, and the one that was accepted. */
   pair(): Promise<readonly [ByteStream, ByteStream]>;
   close(): void;
@@ -78,30 +78,28 @@ export function boundSocket(): number {
 }
 
 /** Plain TCP over loopback. Its addresses take turns, lest the ports of one be used up by connections that wait for their end. */
-export function tcpPairs({ io, mishaps }: Subject): PairMaker & { readonly listener: Listener } {
-  const accepted = new Map<number, (stream: ByteStream) => void>();
-  const early = new Map<number, ByteStream>();
+export function tcpPairs({ io, mishaps }: Subject, patience: Patience = PATIENCE): PairMaker & { readonly listener: Listener } {
+  const accepted = new Map<number, ByteStream>();
   const listener = io.listen(boundSocket(), (stream) => {
-    const take = accepted.get(stream.remote.port);
-    accepted.delete(stream.remote.port);
-    if (take === undefined) early.set(stream.remote.port, stream);
-    else take(stream);
+    accepted.set(stream.remote.port, stream);
+    wake();
   });
   let dialled = 0;
   return {
     name: 'TCP',
     mishaps,
     listener,
-    patienceMs: PATIENCE_MS,
+    patience,
     async pair() {
       const host = dialled++ % 60_000;
       const to: Endpoint = { ip: parseIp(`127.1.${host >> 8}.${host & 0xff || 1}`), port: listener.port };
       const outcome = await io.connect(tcpSocket(), to, PATIENCE_MS);
       assert.ok(outcome.kind === 'open', `dialling: ${outcome.kind}`);
       const { port } = outcome.stream.local;
-      const known = early.get(port);
-      early.delete(port);
-      const other = known ?? (await new Promise<ByteStream>((resolve) => accepted.set(port, resolve)));
+      await until(() => accepted.has(port), 'the accepted one', patience);
+      const other = accepted.get(port);
+      accepted.delete(port);
+      assert.ok(other);
       return [outcome.stream, other];
     },
     close: () => listener.close(),

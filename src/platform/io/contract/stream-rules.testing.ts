@@ -33,12 +33,12 @@ function rule(name: string, act: (ends: Ends, maker: PairMaker) => Promise<void>
 }
 
 const received = (end: End, bytes: number, maker: PairMaker) =>
-  until(() => end.received >= bytes, `${bytes} bytes, of which ${end.received} came`, maker.patienceMs).then(() =>
+  until(() => end.received >= bytes, `${bytes} bytes, of which ${end.received} came`, maker.patience).then(() =>
     assert.equal(end.received, bytes),
   );
 const told = (end: End, kind: string, maker: PairMaker) =>
-  until(() => end.over !== null, `over (${kind})`, maker.patienceMs).then(() => assert.equal(end.over?.kind, kind));
-const ended = (end: End, maker: PairMaker) => until(() => end.endsTold === 1, 'the end', maker.patienceMs);
+  until(() => end.over !== null, `over (${kind})`, maker.patience).then(() => assert.equal(end.over?.kind, kind));
+const ended = (end: End, maker: PairMaker) => until(() => end.endsTold === 1, 'the end', maker.patience);
 
 /** Writes until the stream asks for a pause. */
 function fill(end: End, by: 'write' | 'pass' = 'write'): void {
@@ -51,7 +51,7 @@ async function bothFinish({ a, b }: Ends, maker: PairMaker): Promise<void> {
   b.end();
   await told(a, 'finished', maker);
   await told(b, 'finished', maker);
-  await until(() => a.oversHeard === 1 && b.oversHeard === 1, 'onOver', maker.patienceMs);
+  await until(() => a.oversHeard === 1 && b.oversHeard === 1, 'onOver', maker.patience);
   assert.equal(a.stream.isOver && b.stream.isOver, true);
   assert.equal(a.stream.pendingBytes + b.stream.pendingBytes, 0);
 }
@@ -133,13 +133,13 @@ const READERS: readonly Rule[] = [
   rule('what was not taken comes first after `resume`, and nothing before that', async ({ a, b }, maker) => {
     b.take = () => 3;
     a.write(10);
-    await until(() => b.received === 3, 'three bytes', maker.patienceMs);
+    await until(() => b.received === 3, 'three bytes', maker.patience);
     a.write(10);
     await turns();
     assert.equal(b.received, 3);
     for (let more = 6; more <= 18; more += 3) {
       b.resume();
-      await until(() => b.received >= more, `${more} bytes`, maker.patienceMs);
+      await until(() => b.received >= more, `${more} bytes`, maker.patience);
     }
     b.take = (bytes) => bytes;
     b.resume();
@@ -152,7 +152,7 @@ const READERS: readonly Rule[] = [
       return 0;
     };
     a.write(10 * KIB);
-    await until(() => offers === 1, 'the offer', maker.patienceMs);
+    await until(() => offers === 1, 'the offer', maker.patience);
     await turns();
     assert.equal(offers, 1);
     b.take = (bytes) => bytes;
@@ -162,7 +162,7 @@ const READERS: readonly Rule[] = [
   rule('a hand-over: what the former reader did not take comes first, and it hears nothing more', async ({ a, b }, maker) => {
     b.take = () => 4;
     a.write(9);
-    await until(() => b.received === 4, 'four bytes', maker.patienceMs);
+    await until(() => b.received === 4, 'four bytes', maker.patience);
     b.take = (bytes) => bytes;
     b.read();
     await received(b, 9, maker);
@@ -220,7 +220,7 @@ const READERS: readonly Rule[] = [
     while (b.received < 200 + 300 * KIB) {
       const before = b.received;
       b.resume();
-      await until(() => b.received > before, `more than ${before} bytes`, maker.patienceMs);
+      await until(() => b.received > before, `more than ${before} bytes`, maker.patience);
     }
     assert.equal(b.received, 200 + 300 * KIB);
   }),
@@ -242,7 +242,7 @@ const READERS: readonly Rule[] = [
   rule('bytes that one reader leaves are not touched by what others receive', async ({ a, b }, maker) => {
     b.take = () => 10;
     a.write(4 * KIB);
-    await until(() => b.received === 10, 'ten bytes', maker.patienceMs);
+    await until(() => b.received === 10, 'ten bytes', maker.patience);
     await withEnds(maker, 'read', async (others) => {
       others.a.write(100 * KIB);
       await received(others.b, 100 * KIB, maker);
@@ -264,9 +264,9 @@ const WRITING: readonly Rule[] = [
       a.write(5);
       await turns();
       b.resume();
-      await until(() => !a.isFull, 'room', maker.patienceMs);
+      await until(() => !a.isFull, 'room', maker.patience);
       await received(b, a.sent, maker);
-      await until(() => a.stream.pendingBytes === 0, 'everything handed on', maker.patienceMs);
+      await until(() => a.stream.pendingBytes === 0, 'everything handed on', maker.patience);
     }
   }),
   rule('the other direction goes on while one is full', async ({ a, b }, maker) => {
@@ -300,7 +300,7 @@ const WRITING: readonly Rule[] = [
     b.acts = { bytes: () => void b.write(b.received - b.sent) };
     a.acts = { bytes: () => void (a.received < 20_000 && a.write(3_000)) };
     a.write(3_000);
-    await until(() => a.received >= 20_000, 'answers', maker.patienceMs);
+    await until(() => a.received >= 20_000, 'answers', maker.patience);
   }),
   rule('addresses: the peer and our own end, IPv4 as such', async ({ a, b }) => {
     assert.match(a.stream.remote.ip, /^127\.1\.\d+\.\d+$/);
@@ -315,7 +315,7 @@ const RESETS: readonly Rule[] = [
     await turns();
     a.reset();
     await told(b, 'reset', maker);
-    await until(() => a.oversHeard === 1 && b.oversHeard === 1, 'onOver', maker.patienceMs);
+    await until(() => a.oversHeard === 1 && b.oversHeard === 1, 'onOver', maker.patience);
     assert.equal(a.stream.isOver, true);
     a.write(5);
     a.end();
@@ -330,7 +330,7 @@ const RESETS: readonly Rule[] = [
   rule('a reset is told to one who has not taken everything', async ({ a, b }, maker) => {
     b.take = () => 1;
     a.write(100);
-    await until(() => b.received === 1, 'a byte', maker.patienceMs);
+    await until(() => b.received === 1, 'a byte', maker.patience);
     a.reset();
     await told(b, 'reset', maker);
   }),
@@ -398,7 +398,7 @@ const RESETS: readonly Rule[] = [
           await received(a, 5, maker);
           b.reset();
         } else b.resume();
-        await until(() => maker.mishaps.errors.includes(mistake), 'the report', maker.patienceMs);
+        await until(() => maker.mishaps.errors.includes(mistake), 'the report', maker.patience);
         if (method !== 'over') {
           await told(a, 'failed', maker);
           await told(b, 'reset', maker);
