@@ -71,6 +71,8 @@ export class End {
   isPaused = false;
   hasEnded = false;
   hasReset = false;
+  /** A reader of it has thrown. */
+  hasMistaken = false;
   /** `write` said false, and no `writable` has come. */
   isFull = false;
   /** Told to the present reader. */
@@ -92,6 +94,10 @@ export class End {
       this.oversHeard++;
       wake();
     });
+  }
+
+  get isRead(): boolean {
+    return this.#reader !== null;
   }
 
   read(): void {

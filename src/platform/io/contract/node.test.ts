@@ -10,10 +10,10 @@ function subject(): Subject {
   return { io: new NodeIo(clock, mishaps), clock, mishaps };
 }
 
-/** What node:net does not do: the peer of a socket that is reset right after it has written much is not told. */
+/** See NodeIo: the peer of what is reset has just read, and takes the reset for an end. */
 const NOT_KEPT: ReadonlySet<string> = new Set(['an exception in `writable` costs that stream only']);
 
-const one = subject(); // two loops in one thread would wait for each other
+const one = subject();
 for (const maker of [tcpPairs(one), await tlsPairs(one)]) {
   for (const { name, hold } of STREAM_RULES) {
     const skip = maker.name === 'TCP' && NOT_KEPT.has(name);

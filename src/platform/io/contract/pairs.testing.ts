@@ -36,6 +36,8 @@ export type PairMaker = {
   readonly name: string;
   readonly mishaps: Subject['mishaps'];
   readonly patience: Patience;
+  /** It takes a reset for an end now and then, and nothing can be done about it. */
+  readonly mistakesResets?: boolean;
   /** The one that dialled, and the one that was accepted. */
   pair(): Promise<readonly [ByteStream, ByteStream]>;
   close(): void;
@@ -79,9 +81,10 @@ export function boundSocket(): number {
 
 /** Plain TCP over loopback. Its addresses take turns, lest the ports of one be used up by connections that wait for their end. */
 export function tcpPairs({ io, mishaps }: Subject, patience: Patience = PATIENCE): PairMaker & { readonly listener: Listener } {
-  const accepted = new Map<number, ByteStream>();
+  /** By both ends: to another address the same port may be dialled from once more. */
+  const accepted = new Map<string, ByteStream>();
   const listener = io.listen(boundSocket(), (stream) => {
-    accepted.set(stream.remote.port, stream);
+    accepted.set(`${stream.local.ip} ${stream.remote.port}`, stream);
     wake();
   });
   let dialled = 0;
@@ -95,10 +98,10 @@ export function tcpPairs({ io, mishaps }: Subject, patience: Patience = PATIENCE
       const to: Endpoint = { ip: parseIp(`127.1.${host >> 8}.${host & 0xff || 1}`), port: listener.port };
       const outcome = await io.connect(tcpSocket(), to, PATIENCE_MS);
       assert.ok(outcome.kind === 'open', `dialling: ${outcome.kind}`);
-      const { port } = outcome.stream.local;
-      await until(() => accepted.has(port), 'the accepted one', patience);
-      const other = accepted.get(port);
-      accepted.delete(port);
+      const key = `${to.ip} ${outcome.stream.local.port}`;
+      await until(() => accepted.has(key), 'the accepted one', patience);
+      const other = accepted.get(key);
+      accepted.delete(key);
       assert.ok(other);
       return [outcome.stream, other];
     },

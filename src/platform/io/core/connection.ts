@@ -30,6 +30,7 @@ export class Connection implements ByteStream, Watcher, ReceiverOwner, SenderOwn
   #watch: Watch | null = null;
   readonly #receiver: Receiver;
   readonly #sender: Sender;
+  #roomPlanned = false;
   #over: StreamOver | 'cut' | null = null;
   #handshake: Handshake | null = null;
   #listeners: (() => void)[] = [];
@@ -93,7 +94,11 @@ export class Connection implements ByteStream, Watcher, ReceiverOwner, SenderOwn
   }
 
   reset(): void {
-    if (this.#over !== null) return;
+    if (this.#over !== null) {
+      this.#over = 'cut'; // perhaps it has not been told yet
+      this.#receiver.silence();
+      return;
+    }
     this.#host.loop.calls.resetOnClose(this.fd);
     this.#become('cut');
     this.#handshake?.abandon();
@@ -168,12 +173,15 @@ export class Connection implements ByteStream, Watcher, ReceiverOwner, SenderOwn
 
   /** For its sender: there is room again. */
   hasRoom(): void {
-    const { reader } = this.#receiver;
-    if (reader !== null) this.#host.loop.soon({ run: () => this.#tellRoom(reader) });
+    if (this.#roomPlanned) return;
+    this.#roomPlanned = true;
+    this.#host.loop.soon({ run: () => this.#tellRoom() });
   }
 
-  #tellRoom(reader: StreamReader): void {
-    if (this.#over === null && this.#receiver.reader === reader) this.#receiver.tell(() => reader.writable());
+  #tellRoom(): void {
+    this.#roomPlanned = false;
+    const { reader } = this.#receiver;
+    if (this.#over === null && reader !== null && !this.#sender.isFull) this.#receiver.tell(() => reader.writable());
   }
 
   /** For its sender: our direction has ended. */

@@ -45,6 +45,11 @@ export class Sender implements Task {
     return this.bytes > 0 || (this.#ended && !this.endSent && !this.#planned);
   }
 
+  /** `write` said false, and there is no room yet. */
+  get isFull(): boolean {
+    return this.#blocked;
+  }
+
   /** False: so much waits that the caller should, too. */
   write(buffer: Buffer, start: number, end: number): boolean {
     if (this.#ended || end <= start) return true;

@@ -12,7 +12,10 @@ import { NodeStream } from './node-stream.ts';
 import { NodeTlsContext } from './node-tls.ts';
 import { Wire } from './wire.ts';
 
-/** Io over node:net and node:tls. */
+/**
+ * Io over node:net and node:tls. One sentence of the contract it cannot keep over plain TCP: libuv takes a hang-up for an end when it
+ * has just read less than it had room for (`uv__stream_io`), so that a reset right behind bytes is told as an end. TLS notices.
+ */
 export class NodeIo implements Io {
   readonly #clock: Clock;
   readonly #mishaps: Mishaps;

@@ -131,11 +131,8 @@ export class NodeStream implements ByteStream {
   }
 
   reset(): void {
-    if (this.#over !== null) return;
-    if (this.#onReset !== null) {
-      this.#onReset();
-      return;
-    }
+    if (this.#over !== null) return this.#silence();
+    if (this.#onReset !== null) return this.#onReset();
     this.#become('cut');
     this.#cut();
   }
@@ -160,7 +157,7 @@ export class NodeStream implements ByteStream {
     else this.#socket.destroy();
   }
 
-  /** Nothing is delivered from inside of a call: it comes right after. */
+  /** Nothing is delivered from inside of a call. */
   #plan(): void {
     if (this.#pumpPlanned) return;
     this.#pumpPlanned = true;
@@ -269,13 +266,17 @@ export class NodeStream implements ByteStream {
     this.#tell(() => reader.over(over));
   }
 
+  /** Nobody is told anything more. */
+  #silence(): void {
+    this.#over = 'cut';
+    this.#reader = null;
+    this.#unread.drop();
+  }
+
   #become(over: StreamOver | 'cut'): void {
     this.#over = over;
     this.#outgoing.stop();
-    if (over === 'cut') {
-      this.#reader = null;
-      this.#unread.drop();
-    }
+    if (over === 'cut') this.#silence();
     for (const listener of this.#listeners.splice(0)) listener();
   }
 

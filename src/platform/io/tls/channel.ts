@@ -86,6 +86,7 @@ export class TlsChannel {
     if (this.#pushFailed < 0) return this.#pushFailed;
     while (this.#waiting !== null) {
       const sent = this.#calls.sendFrom(this.#fd, this.#waiting, this.#waitingAt, this.#waiting.length);
+      if (sent === -ERRNO.interrupted) continue;
       if (sent < 0) return sent;
       this.#waitingAt += sent;
       if (this.#waitingAt === this.#waiting.length) this.#waiting = null;
@@ -106,6 +107,7 @@ export class TlsChannel {
       let at = 0;
       while (this.#waiting === null && at < count) {
         const sent = this.#calls.send(this.#fd, cipher, at, count - at);
+        if (sent === -ERRNO.interrupted) continue;
         if (sent === -ERRNO.again) break;
         if (sent < 0) return sent;
         at += sent;
