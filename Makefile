@@ -6,6 +6,7 @@
 #   make bench         measurements against plain TCP, HAProxy and a relay in C; JSON=file ONLY='same cross'
 #   make bench-micro   hot functions as ratios to a yardstick, beside those on record; WRITE=1 records them
 #   make fuzz          the parsers of outside bytes on mutants of their corpora: TARGET=name RUNS=n SEED=n
+#   make soak-io       random schedules over the byte streams of both I/O implementations: CASES=n times as many, SEED=n one
 #   make coverage      lines and branches that the tests of src/ reach, as a table and as build/coverage/lcov.info
 #   make check         types, lint, structure of the tree (needs neither root nor eBPF)
 #   make format        rewrites files the way the linter wants them
@@ -16,7 +17,7 @@ TEST_GLOBS := 'src/**/*.test.ts' 'testbed/**/*.test.ts' 'test/**/*.test.ts' 'ben
 export PATH := $(CURDIR)/node_modules/node/bin:$(PATH)
 
 .DEFAULT_GOAL := setup
-.PHONY: setup demo test attack bench bench-micro fuzz coverage check format clean
+.PHONY: setup demo test attack bench bench-micro fuzz soak-io coverage check format clean
 
 setup:
 	@scripts/setup run
@@ -44,6 +45,10 @@ bench-micro:
 fuzz:
 	@scripts/setup check
 	@$(NODE) fuzz/main.ts '$(TARGET)' '$(RUNS)' '$(SEED)'
+
+soak-io:
+	@scripts/setup check
+	@CASES=$(or $(CASES),20) $(NODE) --test --test-timeout=3600000 --test-reporter=spec src/platform/io/contract/schedules.test.ts
 
 coverage:
 	@scripts/setup test

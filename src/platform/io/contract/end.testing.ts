@@ -39,7 +39,8 @@ export async function until(holds: () => boolean, what: string, patience: Patien
   if (holds()) return;
   let late = false;
   let timer: NodeJS.Timeout | undefined;
-  const ended = 'turns' in patience ? turns(patience.turns) : new Promise<void>((resolve) => (timer = setTimeout(resolve, patience.ms)));
+  const ended =
+    'turns' in patience ? turns(patience.turns) : new Promise<void>((resolve) => (timer = setTimeout(resolve, patience.ms)));
   const lateness = ended.then(() => {
     late = true;
   });

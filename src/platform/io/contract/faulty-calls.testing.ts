@@ -41,7 +41,7 @@ export function moodyCalls(dice: Dice): Syscalls {
 }
 
 /** The calls that are made for one descriptor, of which each can fail. */
-export const FAILING = ['recv', 'send', 'sendFrom', 'connect', 'shutdownWrite', 'epollCtl', 'takeError', 'localAddress'] as const;
+export const FAILING = ['recv', 'send', 'sendFrom', 'connect', 'shutdownWrite', 'epollCtl', 'takeError'] as const;
 
 /** Those that do what they are asked to, whatever they answer. */
 export const FAILING_ALL_THE_SAME = ['setInt', 'resetOnClose', 'close'] as const;
@@ -60,7 +60,6 @@ export function failingCalls(errno: number, fails: (name: Failing) => boolean): 
     connect: (...args) => failed('connect', () => SYSCALLS.connect(...args)),
     shutdownWrite: (...args) => failed('shutdownWrite', () => SYSCALLS.shutdownWrite(...args)),
     epollCtl: (...args) => failed('epollCtl', () => SYSCALLS.epollCtl(...args)),
-    localAddress: (...args) => failed('localAddress', () => SYSCALLS.localAddress(...args)),
     takeError: (fd) => (fails('takeError') ? errno : SYSCALLS.takeError(fd)),
     setInt: (...args) => done('setInt', SYSCALLS.setInt(...args)),
     resetOnClose: (...args) => done('resetOnClose', SYSCALLS.resetOnClose(...args)),

@@ -105,7 +105,10 @@ export function tcpPairs({ io, mishaps }: Subject, patience: Patience = PATIENCE
       assert.ok(other);
       return [outcome.stream, other];
     },
-    close: () => listener.close(),
+    close() {
+      listener.close();
+      for (const stream of accepted.values()) stream.reset();
+    },
   };
 }
 
@@ -128,8 +131,8 @@ export async function tlsContexts(io: Io): Promise<{ client: TlsContext; server:
 }
 
 /** TLS over that. */
-export async function tlsPairs(subject: Subject): Promise<PairMaker> {
-  const below = tcpPairs(subject);
+export async function tlsPairs(subject: Subject, patience: Patience = PATIENCE): Promise<PairMaker> {
+  const below = tcpPairs(subject, patience);
   const contexts = await tlsContexts(subject.io);
   return {
     ...below,

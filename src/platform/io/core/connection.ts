@@ -149,7 +149,7 @@ export class Connection implements ByteStream, Watcher, ReceiverOwner, SenderOwn
   /** Waits for these events only. */
   await(events: number): void {
     if (this.#watch !== null) {
-      this.#host.loop.change(this.#watch, events);
+      this.fail(Math.min(0, this.#host.loop.change(this.#watch, events)));
       return;
     }
     const watch = this.#host.loop.watch(this.fd, events, this);

@@ -2,6 +2,7 @@ import type { ByteStream, Dialled, Endpoint } from '#model/effects/byte-stream.t
 import type { Clock } from '#model/effects/clock.ts';
 import type { Mishaps } from '#model/effects/mishaps.ts';
 import { WeftError } from '#model/error.ts';
+import { openssl } from '#platform/ffi/openssl.ts';
 import { SYSCALLS, type Syscalls } from '#platform/ffi/syscalls.ts';
 import type { Io, Listener, Secured, TlsContext, TlsOptions } from '#platform/io/io.ts';
 import { CoreTlsContext, Handshake, type Shaken } from '#platform/io/tls/handshake.ts';
@@ -20,7 +21,9 @@ export class CoreIo implements Io {
   readonly #host: ConnectionHost;
   readonly #clock: Clock;
 
+  /** Errors: WEFT_FFI where this Node.js or this kernel does not do what it needs. */
   constructor(clock: Clock, mishaps: Mishaps, calls: Syscalls = SYSCALLS) {
+    openssl(); // what is not there is told at the start, not at the first handshake
     this.loop = new Loop(calls, mishaps);
     this.#host = { loop: this.loop, chunks: new ChunkPool(), mishaps };
     this.#clock = clock;

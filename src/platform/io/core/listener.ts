@@ -78,7 +78,13 @@ export class CoreListener implements Listener, Watcher {
       const fd = calls.accept(this.fd, address);
       if (fd === -ERRNO.again) return;
       if (fd >= 0) this.#take(fd);
-      else if (!isPeers(-fd)) {
+      else if (OWN_ERRORS.has(errnoName(-fd))) {
+        // It will be so for ever. The number may be somebody else's by now: it is not closed.
+        this.#report('accept', fd);
+        this.#stop();
+        this.#closed = true;
+        return;
+      } else if (!isPeers(-fd)) {
         // No descriptor or no memory: asked again at once it would be the same, as often as the loop turns.
         this.#report('accept', fd);
         this.#stop();
@@ -115,6 +121,9 @@ export class CoreListener implements Listener, Watcher {
     this.#host.mishaps.report('accept', new Error(`${call} on port ${this.port}: ${errnoName(-result)}`));
   }
 }
+
+/** Errors that say that there is no listening socket (any more). */
+const OWN_ERRORS: ReadonlySet<string> = new Set(['EBADF', 'ENOTSOCK', 'EINVAL', 'EFAULT']);
 
 /** Errors that are of the connection that was to be accepted, not of the listener (accept(2)). */
 const PEERS_ERRORS: ReadonlySet<string> = new Set([

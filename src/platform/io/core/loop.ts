@@ -1,6 +1,8 @@
 import { HEADROOM_BYTES } from '#model/effects/byte-stream.ts';
 import type { Mishaps } from '#model/effects/mishaps.ts';
+import { WeftError } from '#model/error.ts';
 import { IO } from '#model/settings/io.ts';
+import { ERRNO, errnoName } from '#platform/ffi/libc.ts';
 import { Memory } from '#platform/ffi/memory.ts';
 import { EPOLL, EventList, Libuv, type Syscalls } from '#platform/ffi/syscalls.ts';
 
@@ -30,6 +32,13 @@ const runMicrotasks = (): void => {
   if (typeof tick === 'function') Reflect.apply(tick, process, []);
 };
 
+/** Where a loop cannot go on, nobody is served: better to end than to turn for ever. */
+function unusable(why: string): WeftError {
+  return new WeftError('WEFT_FFI', `the I/O core cannot run here: ${why}`, {
+    remedy: 'use the Node.js that the project pins, or WEFT_IO=node',
+  });
+}
+
 /**
  * One thread's loop over descriptors: it blocks in an epoll of its own, in which libuv's back-end descriptor is one of many,
  * and goes round libuv whenever that has something to do, so that timers and what else Node.js does go on; promises go on in each
@@ -53,11 +62,15 @@ export class Loop {
   #running = false;
   #isLibuvReady = false;
 
+  /** Errors: WEFT_FFI where this Node.js or this kernel does not do what it needs. */
   constructor(calls: Syscalls, mishaps: Mishaps) {
     this.calls = calls;
     this.#mishaps = mishaps;
+    if (typeof tick !== 'function') throw unusable('it has no process._tickCallback, by which promises go on');
     this.#epoll = calls.epollCreate();
-    calls.epollCtl(this.#epoll, EPOLL.add, this.#libuv.fd, READY.read, LIBUV_SLOT, 0);
+    if (this.#epoll < 0) throw unusable(`epoll_create1: ${errnoName(-this.#epoll)}`);
+    const failed = calls.epollCtl(this.#epoll, EPOLL.add, this.#libuv.fd, READY.read, LIBUV_SLOT, 0);
+    if (failed < 0) throw unusable(`epoll_ctl: ${errnoName(-failed)}`);
   }
 
   /** Begins to watch; errors and hang-ups are told always. The result, or the negative errno. */
@@ -76,16 +89,17 @@ export class Loop {
     return { fd, slot, generation, events };
   }
 
-  change(watch: Watch, events: number): void {
-    if (watch.events === events) return;
+  /** 0, or the negative errno: nothing will be told then. */
+  change(watch: Watch, events: number): number {
+    if (watch.events === events) return 0;
     watch.events = events;
-    this.calls.epollCtl(this.#epoll, EPOLL.change, watch.fd, events, watch.slot, watch.generation);
+    return this.calls.epollCtl(this.#epoll, EPOLL.change, watch.fd, events, watch.slot, watch.generation);
   }
 
   /** Before the descriptor is closed: an event of this turn that is still to be told goes to nobody. */
   forget(watch: Watch): void {
     if (this.#generations[watch.slot] !== watch.generation || this.#watchers[watch.slot] === null) return;
-    this.calls.epollCtl(this.#epoll, EPOLL.remove, watch.fd, 0, 0, 0);
+    this.calls.epollCtl(this.#epoll, EPOLL.remove, watch.fd, 0, 0, 0); // if it fails, the close that follows does the same
     this.#watchers[watch.slot] = null;
     this.#free.push(watch.slot);
     this.#watched--;
@@ -127,6 +141,7 @@ export class Loop {
       if (timeoutMs === 0 && round > 0) break;
       const waits = timeoutMs !== 0 && this.#soon.length === 0 && this.#late.length === 0;
       const count = this.calls.epollWait(this.#epoll, this.#list, waits ? timeoutMs : 0);
+      if (count < 0 && count !== -ERRNO.interrupted) throw unusable(`epoll_wait: ${errnoName(-count)}`);
       if (waits) this.#libuv.updateTime();
       for (let at = 0; at < count; at++) this.#tell(this.#list.slot(at), this.#list.generation(at), this.#list.events(at));
       this.#finish();

@@ -148,7 +148,12 @@ export class Receiver implements Task {
     this.settle();
     if (this.#owner.ending !== null || this.#reader === null) return;
     this.#owner.listen();
-    if (this.awaits === READY.read && this.channel.hasMore()) this.#receive();
+    if (this.#goesOn() && this.awaits === READY.read && this.channel.hasMore()) this.#receive();
+  }
+
+  /** Also after a call that may have ended it. */
+  #goesOn(): boolean {
+    return this.#owner.ending === null;
   }
 
   /** Tells what is due: the end after all bytes, then that it is over. */

@@ -56,8 +56,8 @@ export class NodeStream implements ByteStream {
     this.#socket = socket;
     this.#mishaps = mishaps;
     this.#carrier = carrier;
-    const room = () => this.#tell(() => this.#reader?.writable());
-    this.#outgoing = new Outgoing(socket, { room }, () => carrier?.stream.pendingBytes ?? 0);
+    const events = { room: () => this.#tell(() => this.#reader?.writable()) };
+    this.#outgoing = new Outgoing(socket, events, () => carrier?.stream.pendingBytes ?? 0);
     socket.on('error', (error) => {
       this.#error ??= error;
     });
@@ -131,10 +131,9 @@ export class NodeStream implements ByteStream {
   }
 
   reset(): void {
-    if (this.#over !== null) return this.#silence();
-    if (this.#onReset !== null) return this.#onReset();
-    this.#become('cut');
-    this.#cut();
+    if (this.#over !== null) this.#silence();
+    else if (this.#onReset !== null) this.#onReset();
+    else this.#cut('cut');
   }
 
   /** For TLS, which was told the end in both directions, or has no more to say: no reset is due. */
@@ -151,7 +150,8 @@ export class NodeStream implements ByteStream {
     this.#socket.destroy();
   }
 
-  #cut(): void {
+  #cut(over: StreamOver | 'cut'): void {
+    this.#become(over);
     this.#carrier?.stream.reset();
     if (this.#carrier === null) cutOff(this.#socket);
     else this.#socket.destroy();
@@ -292,9 +292,8 @@ export class NodeStream implements ByteStream {
   #mistaken(error: unknown): void {
     this.#mishaps.report('relay', error);
     if (this.#over !== null) return;
-    this.#become(mistakenReader(error));
+    this.#cut(mistakenReader(error));
     this.#unread.drop();
-    this.#cut();
     this.#plan();
   }
 }
