@@ -22,9 +22,9 @@ export class CoreIo implements Io {
   readonly #clock: Clock;
 
   /** Errors: WEFT_FFI where this Node.js or this kernel does not do what it needs. */
-  constructor(clock: Clock, mishaps: Mishaps, calls: Syscalls = SYSCALLS) {
+  constructor(clock: Clock, mishaps: Mishaps, calls: Syscalls = SYSCALLS, loop: Loop | null = null) {
     openssl(); // what is not there is told at the start, not at the first handshake
-    this.loop = new Loop(calls, mishaps);
+    this.loop = loop ?? new Loop(calls, mishaps);
     this.#host = { loop: this.loop, chunks: new ChunkPool(), mishaps };
     this.#clock = clock;
   }

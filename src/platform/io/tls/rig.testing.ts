@@ -3,15 +3,18 @@ import { spawn } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import net from 'node:net';
 import { parseIp } from '#model/address/ip.ts';
-import type { ByteStream, StreamOver } from '#model/effects/byte-stream.ts';
+import type { ByteStream, Dialled, StreamOver } from '#model/effects/byte-stream.ts';
+import { SILENT_MISHAPS } from '#model/effects/mishaps.ts';
 import { bind, socket } from '#platform/ffi/libc.ts';
 import { encodeSockaddr } from '#platform/ffi/sockaddr.ts';
 import { liveSslCount } from '#platform/ffi/ssl.ts';
+import { SYSCALLS } from '#platform/ffi/syscalls.ts';
+import { CoreIo } from '#platform/io/core/core-io.ts';
+import { Loop } from '#platform/io/core/loop.ts';
 import type { Listener, Secured, SecureStream } from '#platform/io/io.ts';
 import { SteppedClock } from '#platform/stepped-clock.testing.ts';
 import type { Certified } from './authority.testing.ts';
 import { CoreTlsContext } from './handshake.ts';
-import { PolledIo, type PolledStream } from './polled-io.testing.ts';
 
 const LOOPBACK = parseIp('127.0.0.1');
 const AF_INET = 2;
@@ -19,14 +22,17 @@ const STREAM_NONBLOCK_CLOEXEC = 0o2004001;
 /** The handshake's deadline in these tests; their clock stands still until somebody moves it. */
 export const DEADLINE_MS = 10_000;
 
+/** Of all rigs: a thread has one. */
+const LOOP = new Loop(SYSCALLS, SILENT_MISHAPS);
+
 /** TLS on real sockets, with a clock of the test's. */
 export class Rig {
   readonly clock = new SteppedClock();
-  readonly io = new PolledIo(this.clock);
+  readonly io = new CoreIo(this.clock, SILENT_MISHAPS, SYSCALLS, LOOP);
   #listener: Listener | null = null;
   #secured: Secured[] = [];
   #waiting: ((secured: Secured) => void) | null = null;
-  readonly streams: PolledStream[] = [];
+  readonly streams: ByteStream[] = [];
 
   /** The port of a server that secures what it accepts. */
   serve(context: () => CoreTlsContext): number {
@@ -48,12 +54,19 @@ export class Rig {
     return first === undefined ? new Promise((resolve) => (this.#waiting = resolve)) : Promise.resolve(first);
   }
 
-  dial(port: number): Promise<PolledStream> {
-    return this.io.connect(tcpDescriptor(), { ip: LOOPBACK, port });
+  async dial(port: number): Promise<ByteStream> {
+    const dialled = await this.#dial(port);
+    assert.ok(dialled.kind === 'open', dialled.kind);
+    return dialled.stream;
+  }
+
+  #dial(port: number): Promise<Dialled> {
+    return this.io.connect(tcpDescriptor(), { ip: LOOPBACK, port }, DEADLINE_MS);
   }
 
   async connect(port: number, context: CoreTlsContext): Promise<Secured> {
-    return this.io.secure(await this.dial(port), context, DEADLINE_MS);
+    const dialled = await this.#dial(port);
+    return dialled.kind === 'open' ? this.io.secure(dialled.stream, context, DEADLINE_MS) : { kind: 'gone', code: dialled.kind };
   }
 
   context(role: 'client' | 'server', { chain, key }: Certified, root: Certified, alpn = 'h2'): CoreTlsContext {
