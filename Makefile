@@ -7,6 +7,7 @@
 #   make bench-micro   hot functions as ratios to a yardstick, beside those on record; WRITE=1 records them
 #   make fuzz          the parsers of outside bytes on mutants of their corpora: TARGET=name RUNS=n SEED=n
 #   make soak-io       random schedules over the byte streams of both I/O implementations: CASES=n times as many, SEED=n one
+#   make guard-io      the I/O core's tests again and again with guard pages around what foreign functions touch: MINUTES=10
 #   make coverage      lines and branches that the tests of src/ reach, as a table and as build/coverage/lcov.info
 #   make check         types, lint, structure of the tree (needs neither root nor eBPF)
 #   make format        rewrites files the way the linter wants them
@@ -17,7 +18,7 @@ TEST_GLOBS := 'src/**/*.test.ts' 'testbed/**/*.test.ts' 'test/**/*.test.ts' 'ben
 export PATH := $(CURDIR)/node_modules/node/bin:$(PATH)
 
 .DEFAULT_GOAL := setup
-.PHONY: setup demo test attack bench bench-micro fuzz soak-io coverage check format clean
+.PHONY: setup demo test attack bench bench-micro fuzz soak-io guard-io coverage check format clean
 
 setup:
 	@scripts/setup run
@@ -49,6 +50,12 @@ fuzz:
 soak-io:
 	@scripts/setup check
 	@CASES=$(or $(CASES),20) $(NODE) --test --test-timeout=3600000 --test-reporter=spec src/platform/io/contract/schedules.test.ts
+
+guard-io:
+	@scripts/setup check
+	@end=$$(( $$(date +%s) + 60 * $(or $(MINUTES),10) )); while [ $$(date +%s) -lt $$end ]; do \
+	  $(NODE) --import ./src/platform/ffi/guard.testing.ts --test --test-concurrency=2 --test-reporter=dot \
+	    'src/platform/io/{contract,core,tls}/*.test.ts' || exit 1; done
 
 coverage:
 	@scripts/setup test

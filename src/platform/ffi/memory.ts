@@ -7,6 +7,30 @@ const addressOf: (buffer: Buffer, same: Buffer, bytes: number) => number = libc.
   'uint64_t memcpy(void *to, const void *from, size_t bytes)',
 );
 
+/** Where memory lies. */
+export type Place = { readonly buffer: Buffer; readonly address: number };
+
+let place = (bytes: number): Place => {
+  const buffer = Buffer.allocUnsafeSlow(bytes);
+  return { buffer, address: addressOf(buffer, buffer, 0) };
+};
+let isGuarded = false;
+
+/** For tests: from now on memory is made by `make`, and what is lent to a call for its time is copied there. */
+export function placeMemory(make: (bytes: number) => Place): void {
+  place = make;
+  isGuarded = true;
+}
+
+/** Bytes `start` to `end` of a buffer, for a call that keeps no address of them. Errors: WEFT_FFI when they are not all inside. */
+export function lent(buffer: Buffer, start: number, end: number): Buffer {
+  if (start < 0 || end < start || end > buffer.length) throw outside(start, end - start, buffer.length);
+  if (!isGuarded || start === end) return start === 0 && end === buffer.length ? buffer : buffer.subarray(start, end);
+  const copy = place(end - start).buffer;
+  buffer.copy(copy, 0, start, end);
+  return copy;
+}
+
 /**
  * Memory that foreign functions read and write. It never moves and lives as long as this object: whoever hands its address
  * on has to keep it. `at` is the only way to an address, and checks that what is meant lies inside.
@@ -17,8 +41,9 @@ export class Memory {
 
   /** `bytes`: at least 1. */
   constructor(bytes: number) {
-    this.buffer = Buffer.allocUnsafeSlow(bytes);
-    this.#address = addressOf(this.buffer, this.buffer, 0);
+    const { buffer, address } = place(bytes);
+    this.buffer = buffer;
+    this.#address = address;
   }
 
   get length(): number {
@@ -43,7 +68,7 @@ export function copyOut(address: bigint, bytes: number, into: Memory): Buffer {
 }
 
 /** A call that would have left its buffer. */
-export function outside(offset: number, bytes: number, length: number): WeftError {
+function outside(offset: number, bytes: number, length: number): WeftError {
   return new WeftError('WEFT_FFI', `${bytes} bytes at ${offset} do not lie in a buffer of ${length}`, {
     remedy: 'report this as a bug: the call was not made',
   });

@@ -1,6 +1,6 @@
 import koffi from 'koffi';
 import { WeftError } from '#model/error.ts';
-import { copyOut, Memory, outside } from './memory.ts';
+import { copyOut, lent, Memory } from './memory.ts';
 import { type Address, openssl } from './openssl.ts';
 import type { SslContext } from './ssl-context.ts';
 
@@ -89,9 +89,9 @@ export class Ssl {
   /** As `write`, of a buffer that stays where it is for the call. */
   writeFrom(buffer: Buffer, start: number, end: number): number {
     const ssl = this.#open();
-    if (start < 0 || end < start || end > buffer.length) throw outside(start, end - start, buffer.length);
+    const bytes = lent(buffer, start, end);
     openssl().ERR_clear_error();
-    return this.#result(ssl, openssl().SSL_write_buffer(ssl, buffer.subarray(start, end), end - start));
+    return this.#result(ssl, openssl().SSL_write_buffer(ssl, bytes, end - start));
   }
 
   /**

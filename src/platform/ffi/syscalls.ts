@@ -1,6 +1,6 @@
 import koffi from 'koffi';
 import { ERRNO } from './libc.ts';
-import { Memory, outside } from './memory.ts';
+import { lent, Memory } from './memory.ts';
 
 const libc = koffi.load('libc.so.6');
 
@@ -106,15 +106,13 @@ export const SYSCALLS: Syscalls = {
   recv: (fd, memory, offset, bytes) => result(calls.recv(fd, memory.at(offset, bytes), bytes, 0)),
   send: (fd, memory, offset, bytes) => result(calls.send(fd, memory.at(offset, bytes), bytes, MSG_NOSIGNAL)),
   sendFrom(fd, buffer, start, end) {
-    if (start < 0 || end < start || end > buffer.length) throw outside(start, end - start, buffer.length);
-    const bytes = start === 0 && end === buffer.length ? buffer : buffer.subarray(start, end);
-    return result(calls.sendBuffer(fd, bytes, end - start, MSG_NOSIGNAL));
+    return result(calls.sendBuffer(fd, lent(buffer, start, end), end - start, MSG_NOSIGNAL));
   },
   accept(fd, address) {
     scratch.buffer.writeUInt32LE(SOCKADDR_BYTES, SCRATCH_LENGTH);
     return result(calls.accept4(fd, address.at(0, SOCKADDR_BYTES), scratch.at(SCRATCH_LENGTH, 4), SOCK_NONBLOCK_CLOEXEC));
   },
-  connect: (fd, address) => result(calls.connect(fd, address, address.length)),
+  connect: (fd, address) => result(calls.connect(fd, lent(address, 0, address.length), address.length)),
   listen: (fd, backlog) => result(calls.listen(fd, backlog)),
   shutdownWrite(fd) {
     const failed = result(calls.shutdown(fd, SHUT_WR));
