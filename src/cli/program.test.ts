@@ -234,7 +234,7 @@ const lines: { line: string; command: string; options: unknown }[] = [
   {
     line: 'uninstall --keep-state',
     command: 'uninstall',
-    options: { keepState: true, runDir: '/run/weft', stateDir: '/var/lib/weft', bpffs: '/sys/fs/bpf' },
+    options: { keepState: true, yes: false, runDir: '/run/weft', stateDir: '/var/lib/weft', bpffs: '/sys/fs/bpf' },
   },
   { line: 'validate a.yaml b', command: 'validate', options: { paths: ['a.yaml', 'b'] } },
   { line: 'status --json', command: 'status', options: { json: true, runDir: '/run/weft' } },

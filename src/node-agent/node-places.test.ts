@@ -28,7 +28,7 @@ test('a cgroup that is named is taken, and the mount is not even looked for', as
 });
 
 /** Removes a node on a machine with or without the mark; `pinned`: somebody else still has something in the mount. */
-async function clean({ marked = true, pinned = false, fails = '' } = {}): Promise<string[]> {
+async function clean({ marked = true, markText = PLACE.bpffs, pinned = false, fails = '' } = {}): Promise<string[]> {
   const done: string[] = [];
   const note = (what: string) => (path: string) => {
     if (what === fails) throw new Error(`${what} failed`);
@@ -37,9 +37,9 @@ async function clean({ marked = true, pinned = false, fails = '' } = {}): Promis
   const removal: NodeRemoval = {
     removeSandboxes: async () => note('sandboxes')(''),
     removePins: note('pins'),
-    removeTree: note('tree'),
+    removeNodeDir: note('tree'),
     removeIfEmpty: note('if empty'),
-    exists: () => marked,
+    textOf: () => (marked ? markText : null),
     removeFile: note('file'),
     releaseBpffs: note('unmount'),
     isBpffs: () => pinned,
@@ -61,6 +61,10 @@ test('sandboxes go while their programs still guard them, files last', async () 
 
 test('a file system that somebody else mounted stays', async () => {
   assert.equal((await clean({ marked: false })).at(-1), 'tree /run/weft/alpha');
+});
+
+test('H1: a file that is called like the mark of the mount, and says something else, is none', async () => {
+  assert.equal((await clean({ markText: 'a shopping list' })).at(-1), 'tree /run/weft/alpha');
 });
 
 test('the mark stays while another node still has pins in the mount', async () => {

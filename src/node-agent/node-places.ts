@@ -39,10 +39,12 @@ export type NodeRemoval = {
   /** Ends what still runs in sandboxes, and removes them. */
   removeSandboxes(): Promise<void>;
   removePins(pinDir: string): void;
-  removeTree(directory: string): void;
+  /** Removes what the agent put into its directory, and the directory when nothing else is in it. */
+  removeNodeDir(directory: string): void;
   /** Leaves a directory that holds something, and says nothing when there is none. */
   removeIfEmpty(directory: string): void;
-  exists(file: string): boolean;
+  /** What a file holds; null when there is none. */
+  textOf(file: string): string | null;
   removeFile(file: string): void;
   /** Unmounts the bpf file system unless somebody has something pinned in it. */
   releaseBpffs(mount: string): void;
@@ -59,8 +61,9 @@ export async function cleanNode(place: NodePlace, paths: NodePaths, removal: Nod
   await removal.removeSandboxes();
   removal.removePins(paths.pinDir);
   removal.removeIfEmpty(dirname(paths.pinDir)); // other nodes of this machine have their pins there
-  removal.removeTree(paths.nodeDir);
-  if (!removal.exists(paths.mountedMark)) return; // mounted by somebody else: not ours to unmount
+  removal.removeNodeDir(paths.nodeDir);
+  // Mounted by somebody else: not ours to unmount. Nor is every file of that name our mark.
+  if (removal.textOf(paths.mountedMark) !== place.bpffs) return;
   removal.releaseBpffs(place.bpffs);
   if (!removal.isBpffs(place.bpffs)) removal.removeFile(paths.mountedMark);
 }

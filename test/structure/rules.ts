@@ -5,7 +5,7 @@ export type RuleId = string;
 
 const DEFINED = /^- \*\*([^*]+)\*\*/gm;
 /** `B6`, ranges as `B6-B9`, and the two kinds of rules whose ids are two words. Not after a letter, digit or colon: addresses. */
-const CITED = /(?<![\w:.#-])([BCEKW])(\d{1,3})(?:-([BCEKW])(\d{1,3}))?(?!\w|::|[:.]\w)|\b(config-api \d+\.\d+|promise \d+)\b/g;
+const CITED = /(?<![\w:.#-])([BCEHKW])(\d{1,3})(?:-([BCEHKW])(\d{1,3}))?(?!\w|::|[:.]\w)|\b(config-api \d+\.\d+|promise \d+)\b/g;
 
 /** Ids that the pages of docs/rules define, in order of the pages; an id that is defined twice comes twice. */
 export function definedRules(pages: readonly SourceFile[]): RuleId[] {

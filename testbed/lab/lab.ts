@@ -123,7 +123,7 @@ export class Lab {
   async leave(): Promise<CommandResult> {
     await this.stopApps();
     const { meshRunDir, stateDir } = this.paths;
-    const line = weft('uninstall', '--run-dir', meshRunDir, '--state-dir', stateDir, '--bpffs', this.plan.bpffsMount);
+    const line = weft('uninstall', '--yes', '--run-dir', meshRunDir, '--state-dir', stateDir, '--bpffs', this.plan.bpffsMount);
     const said = await tryCommand(line, UNINSTALL_TIMEOUT_MS);
     const ended = Promise.all(this.#spawned.map((child) => child.ended));
     await Promise.race([ended, sleep(END_WAIT_MS, undefined, { ref: false })]);

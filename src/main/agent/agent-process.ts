@@ -1,11 +1,14 @@
-import { existsSync, mkdirSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readlinkSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { decodeJwt } from 'jose';
 import type { AgentPlace } from '#cli/agent.ts';
 import type { Log } from '#model/effects/log.ts';
 import { guardedClock } from '#model/effects/mishaps.ts';
+import type { Holding } from '#model/instance/holding.ts';
 import { AGENT } from '#model/settings/agents.ts';
 import { Agent } from '#node-agent/agent.ts';
 import type { LocalWorkloads } from '#node-agent/enrollment/local-run/local-workloads.ts';
+import { bridgeName } from '#node-agent/enrollment/local-run/sandbox-names.ts';
 import { discoveryNodeOf, type MeshEvents, subscribeMesh } from '#node-agent/follow-mesh.ts';
 import { degradations } from '#node-agent/kernel/requirements.ts';
 import { type RunningAgent, runAgent } from '#node-agent/lifecycle.ts';
@@ -16,9 +19,12 @@ import { ensureBpffs, isBpffs, releaseBpffs } from '#platform/bpf/bpffs.ts';
 import { removePins } from '#platform/bpf/pins.ts';
 import { readEvents } from '#platform/bpf/reports.ts';
 import { systemClock } from '#platform/clock.ts';
+import { adoptDirectory, claimDirectory, realPlace, removeMarked } from '#platform/files/marked-directory.ts';
+import { type HeldNode, holdNode } from '#platform/files/node-register.ts';
 import { CaClient } from '#platform/grpc/control-clients.ts';
 import { DiscoveryClient } from '#platform/grpc/discovery-client.ts';
 import { findCgroup2 } from '#platform/linux/cgroup/cgroup.ts';
+import { hostRanges, requireFreeRanges } from '#platform/linux/net/host-ranges.ts';
 import { descriptorsMax } from '#platform/linux/process/processes.ts';
 import type { Sandboxes } from '#platform/linux/sandbox/sandboxes.ts';
 import { requireFreeSocket, serveLocalSocket } from '#platform/local-api/serve-socket.ts';
@@ -46,6 +52,27 @@ type Parts = OpenedKernel & {
 
 /** The agent of one node: the only place where its platform meets its logic. Errors: those of the kernel, the sandbox and the run directory. */
 export async function startAgent(options: AgentProcessOptions): Promise<RunningAgent> {
+  const wanted = await holdingOf(options.place);
+  const held = holdNode(wanted);
+  try {
+    requireFreeRanges(wanted, await hostRanges());
+    return await startHeld(options, held);
+  } catch (error) {
+    held.release();
+    throw error;
+  }
+}
+
+/** What the agent of a place takes of this machine. */
+export async function holdingOf(place: AgentPlace): Promise<Holding> {
+  const { cgroup } = await nodePaths(place, findCgroup2);
+  const { node, runDir, bpffs, pool4, pool6 } = place;
+  const bridge = bridgeName(node);
+  const netns = readlinkSync('/proc/self/ns/net');
+  return { node, pid: process.pid, runDir: realPlace(runDir), bpffs: realPlace(bpffs), cgroup, bridge, pool4, pool6, netns };
+}
+
+async function startHeld(options: AgentProcessOptions, held: HeldNode): Promise<RunningAgent> {
   const { parts, events } = await assemble(options);
   const { agent, local, discovery, datapath, kernel, paths } = parts;
   const running = await runAgent({
@@ -78,11 +105,14 @@ export async function startAgent(options: AgentProcessOptions): Promise<RunningA
       () => events.close(),
       () => datapath.close(),
     ],
-    cleanNode: () => cleanupNode(options.place, options.log),
+    cleanNode: async () => {
+      await cleanupNode(options.place, options.log);
+      held.forget();
+    },
     clock: guardedClock(systemClock, options.mishaps),
   });
   options.log.info({ node: options.place.node, socket: paths.socket, adopted: kernel.adopted }, 'agent is running');
-  return running;
+  return { ...running, stop: () => running.stop().finally(() => held.release()) };
 }
 
 /** Makes the parts in the order in which each needs the one before; nothing serves yet. */
@@ -90,7 +120,7 @@ async function assemble(options: AgentProcessOptions) {
   const { place, log, mishaps, trustDomain, clusterDomain, nameservers } = options;
   const paths = await nodePaths(place, findCgroup2);
   await requireFreeSocket(paths.socket); // before anything is touched that a running agent uses
-  mkdirSync(paths.nodeDir, { recursive: true, mode: 0o700 });
+  claimDirectory(paths.nodeDir, { kind: 'node', node: place.node });
   const sandboxes = openSandboxes({ place, paths, clusterDomain, noNatFor: options.noNatFor, log });
   const { degraded } = await sandboxes.prepareNode();
   // A mount that is ours is marked, so that leaving the mesh unmounts no bpf file system of somebody else.
@@ -191,13 +221,15 @@ function statusOf({ options, paths, agent, local, kernel, missing, certificates,
 export async function cleanupNode(place: AgentPlace, log: Log): Promise<void> {
   const paths = await nodePaths(place, findCgroup2);
   const sandboxes = openSandboxes({ place, paths, clusterDomain: 'cluster.local', noNatFor: null, log });
+  adoptDirectory(paths.nodeDir, { kind: 'node', node: place.node });
   await cleanNode(place, paths, { ...REMOVAL, removeSandboxes: () => sandboxes.removeNode() });
 }
 
 /** How traces leave this machine; which ones, and in which order, the node agent decides. */
 const REMOVAL: Omit<NodeRemoval, 'removeSandboxes'> = {
-  removePins,
-  removeTree: (directory) => rmSync(directory, { recursive: true, force: true }),
+  // Elsewhere than in a bpf file system there are no pins, and whatever has their name is somebody else's.
+  removePins: (pinDir) => isBpffs(dirname(dirname(pinDir))) && removePins(pinDir),
+  removeNodeDir: (directory) => removeMarked(directory, 'node'),
   removeIfEmpty(directory) {
     try {
       rmdirSync(directory);
@@ -205,7 +237,7 @@ const REMOVAL: Omit<NodeRemoval, 'removeSandboxes'> = {
       // it holds something, or it never was
     }
   },
-  exists: existsSync,
+  textOf: (file) => (existsSync(file) ? readFileSync(file, 'utf8') : null),
   removeFile: (file) => rmSync(file),
   releaseBpffs,
   isBpffs,

@@ -1,9 +1,10 @@
-import { mkdirSync } from 'node:fs';
 import type { AgentOptions } from '#cli/agent.ts';
-import { cleanupNode, startAgent } from '#main/agent/agent-process.ts';
+import { cleanupNode, holdingOf, startAgent } from '#main/agent/agent-process.ts';
 import { controlEndpoint, weftVersion } from '#main/commands/control-access.ts';
 import { createMishaps } from '#model/effects/mishaps.ts';
 import { systemClock } from '#platform/clock.ts';
+import { claimDirectory } from '#platform/files/marked-directory.ts';
+import { forgetNode, holdNode } from '#platform/files/node-register.ts';
 import { registerPrivate } from '#platform/files/private-places.ts';
 import { removeEmptyParents } from '#platform/files/run-dir.ts';
 import { surviveMishaps } from '#platform/linux/process/last-resort.ts';
@@ -24,12 +25,15 @@ export async function agent(options: AgentOptions): Promise<number> {
   const { node, runDir, bpffs, cgroup, pool4, pool6 } = options;
   const place = { node, runDir, bpffs, cgroup, pool4, pool6 };
   if (options.kind === 'cleanup') {
-    await cleanupNode(place, log);
+    // Its own agent would go on with what is taken from under it, and so would one of another run directory.
+    const held = holdNode(await holdingOf(place));
+    await cleanupNode(place, log).finally(() => held.release());
+    forgetNode(node);
     removeEmptyParents(bpffs);
     return 0;
   }
   const control = controlEndpoint(options.control); // before anything is put into the kernel
-  mkdirSync(runDir, { recursive: true, mode: 0o700 });
+  claimDirectory(runDir, { kind: 'run' });
   registerPrivate([runDir, options.control.tokenFile]);
   const mishaps = createMishaps(log, systemClock);
 

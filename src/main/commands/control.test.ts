@@ -85,13 +85,13 @@ test('control: with --waypoint-agent discovery is served on a socket of its own,
 });
 
 test('control: a directory of resources that is absent, and an address in use, are errors before anything serves', async (t) => {
-  const { args, config, socket, address } = await aControl(t);
+  const { root, args, config, socket, address } = await aControl(t);
   const absent = await weft(...args, '--config', join(config, 'absent'));
   assert.equal(absent.code, 1);
   assert.match(absent.err, /\(WEFT_CONFIG_DIRECTORY\)\n(cause: .*\n)?remedy: /);
   const holder = serving(t, args);
   await holder.said(SERVES);
-  const taken = await weft(...args, '--socket', `${socket}.2`, '--listen', address);
+  const taken = await weft(...args, '--socket', `${socket}.2`, '--state-dir', join(root, 'state-2'), '--listen', address);
   assert.equal(taken.code, 1);
   assert.match(taken.err, /\(WEFT_LISTEN\)/);
   assert.equal(existsSync(`${socket}.2`), false);

@@ -1,4 +1,4 @@
-import { copyFileSync, mkdirSync } from 'node:fs';
+import { copyFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import type { ControlOptions } from '#cli/control.ts';
 import type { WaypointRunner } from '#control-plane/waypoints/plan.ts';
@@ -7,6 +7,7 @@ import { weftVersion } from '#main/commands/control-access.ts';
 import { startControl } from '#main/control/control-process.ts';
 import { WAYPOINT_RIGHTS } from '#model/rights/rights.ts';
 import { systemClock } from '#platform/clock.ts';
+import { claimDirectory } from '#platform/files/marked-directory.ts';
 import { registerPrivate } from '#platform/files/private-places.ts';
 import { openStateDirectory } from '#platform/files/state-directory.ts';
 import { relayToControl } from '#platform/grpc/control-relay.ts';
@@ -24,7 +25,7 @@ import { discoverySocketPath, waypointRootPath, waypointsDirectory } from '#prot
 export async function control(options: ControlOptions): Promise<number> {
   const log = commandLog('control');
   const runDir = dirname(resolve(options.socket));
-  mkdirSync(runDir, { recursive: true, mode: 0o700 });
+  claimDirectory(runDir, { kind: 'run' });
   return serve(async () => {
     const running = await startControl({
       configDir: options.config,
@@ -69,7 +70,7 @@ async function runnerFor(agentSocket: string, stateDir: string, runDir: string):
       startTimeOf,
       signal: signalProcess,
     },
-    store: await openStateDirectory(dir),
+    store: await openStateDirectory(dir, { kind: 'waypoints' }),
     dir,
     weft: [process.execPath, ...partFlags(), WEFT_PROGRAM], // this program again
     controlAddress: `unix:${discoverySocketPath(runDir)}`,

@@ -1,8 +1,13 @@
-import { existsSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync } from 'node:fs';
+import { createInterface } from 'node:readline/promises';
 import { leaveMesh, type UninstallEffects, type UninstallOptions } from '#cli/uninstall.ts';
 import { cleanupNode } from '#main/agent/agent-process.ts';
+import { isBpffs } from '#platform/bpf/bpffs.ts';
+import { removeMarked } from '#platform/files/marked-directory.ts';
+import { removeSocket, traceMesh } from '#platform/files/mesh-traces.ts';
+import { forgetNode, knownNodes } from '#platform/files/node-register.ts';
 import { privatePlaces } from '#platform/files/private-places.ts';
-import { nodesBelow, removeEmptyParents, removeIfEmpty } from '#platform/files/run-dir.ts';
+import { removeEmptyParents } from '#platform/files/run-dir.ts';
 import { endProcess, isRunning } from '#platform/linux/process/processes.ts';
 import { eventually } from '#platform/linux/process/waiting.ts';
 import { agentClient, controlClient } from '#platform/local-api/clients.ts';
@@ -10,12 +15,12 @@ import { requireRoot } from '#platform/preflight/preflight.ts';
 import { commandLog } from '#platform/telemetry/log.ts';
 import { agentSocketPath, controlSocketPath } from '#protocol/api/places.ts';
 
-/** Only for addresses that a dead agent's records do not name. */
+/** Only for addresses that neither a dead agent's records nor the register name. */
 const DEFAULT_POOLS = { pool4: '10.41.0.0/24', pool6: 'fd41:0:0:1::/64' };
 
 /**
  * `weft uninstall`. What is removed, and in which order, `leaveMesh` decides; whether any of it is ours too.
- * Errors: WEFT_NOT_ROOT, WEFT_UNINSTALL.
+ * Errors: WEFT_NOT_ROOT, WEFT_UNINSTALL, WEFT_UNINSTALL_LIVES.
  */
 export async function uninstall(options: UninstallOptions): Promise<number> {
   requireRoot('removing eBPF programs and network namespaces');
@@ -23,34 +28,43 @@ export async function uninstall(options: UninstallOptions): Promise<number> {
     await leaveMesh(options, effectsOf(options));
   } finally {
     // Also after a failure: they hold nothing, or what could not be removed.
-    removeEmptyParents(options.bpffs);
+    if (isBpffs(options.bpffs)) removeEmptyParents(options.bpffs);
     privatePlaces(); // forgets those that are gone
   }
   return 0;
 }
 
 /** This machine, as uninstalling asks and changes it. */
-export function effectsOf({ runDir, bpffs }: UninstallOptions): UninstallEffects {
+export function effectsOf(options: UninstallOptions): UninstallEffects {
+  const { runDir } = options;
   return {
     control: controlClient(controlSocketPath(runDir)),
     agentOf: (node) => agentClient(agentSocketPath(runDir, node)),
-    nodesBelow: (directory) => nodesBelow(directory).map(({ node }) => node),
+    look: () => traceMesh(options, isBpffs),
     exists: existsSync,
-    entriesOf,
-    removeTree: (path) => rmSync(path, { recursive: true, force: true }),
-    removeIfEmpty,
-    // The cgroup is looked up as the agent would: a dead one leaves no word of where it was.
-    cleanupNode: (node) => cleanupNode({ node, runDir, bpffs, cgroup: null, ...DEFAULT_POOLS }, commandLog('uninstall')),
+    removeMarked,
+    removeSocket,
+    cleanupNode: (node) => cleanupDead(node, options),
     endsWithin: (pid, waitMs) => eventually(() => !isRunning(pid), waitMs),
     endProcess,
+    agree,
     tell: (line) => void process.stdout.write(`${line}\n`),
   };
 }
 
-function entriesOf(directory: string): string[] {
+/** Where the register has no word of a dead agent, its cgroup is looked up as the agent would. */
+async function cleanupDead(node: string, { runDir, bpffs }: UninstallOptions): Promise<void> {
+  const known = knownNodes().find((holding) => holding.node === node);
+  await cleanupNode({ node, runDir, bpffs, cgroup: null, ...DEFAULT_POOLS, ...known }, commandLog('uninstall'));
+  forgetNode(node);
+}
+
+async function agree(question: string): Promise<boolean | null> {
+  if (!process.stdin.isTTY || !process.stderr.isTTY) return null;
+  const terminal = createInterface({ input: process.stdin, output: process.stderr });
   try {
-    return readdirSync(directory);
-  } catch {
-    return []; // not there, or not readable: nothing of it can be removed
+    return /^y(es)?$/i.test((await terminal.question(`weft: ${question} [y/N] `)).trim());
+  } finally {
+    terminal.close();
   }
 }

@@ -1,26 +1,38 @@
-import { mkdirSync, rmSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { explainDeparture, type MeshPlan, planMesh, type UpOptions, welcome } from '#cli/up.ts';
+import { holdingOf } from '#main/agent/agent-process.ts';
 import { toLastResort } from '#model/effects/mishaps.ts';
 import { WeftError } from '#model/error.ts';
-import { removeIfEmpty } from '#platform/files/run-dir.ts';
+import { claimDirectory, realPlace, removeMarked } from '#platform/files/marked-directory.ts';
+import { removeSocket } from '#platform/files/mesh-traces.ts';
+import { knownNodes, requireNode } from '#platform/files/node-register.ts';
+import { hostRanges, requireFreeRanges } from '#platform/linux/net/host-ranges.ts';
 import { nextSignal } from '#platform/linux/process/service.ts';
 import { agentClient, controlClient } from '#platform/local-api/clients.ts';
 import { requireMachine } from '#platform/preflight/preflight.ts';
 import { WEFT_PROGRAM } from '#platform/program/installation.ts';
 import { describeEnding } from '#platform/supervisor/restart.ts';
 import { RunningMesh } from '#platform/supervisor/running-mesh.ts';
-import { discoverySocketPath, waypointRootPath, waypointsDirectory } from '#protocol/api/places.ts';
+import { waypointsDirectory } from '#protocol/api/places.ts';
 
 /** Fixed by Node.js: the longest timer. It only keeps the process alive while every part waits for its restart. */
 const FOREVER_MS = 2 ** 31 - 1;
+
+/** Where the agent of `weft up` pins, as it is not told otherwise. */
+const BPFFS = '/sys/fs/bpf';
 
 /** `weft up`: control plane and agent as processes of their own, so that one can break or be replaced without the other. */
 export async function up(options: UpOptions): Promise<number> {
   requireMachine();
   const plan = planMesh(options, hostname());
   await refuseSecond(plan);
-  mkdirSync(plan.nodeDir, { recursive: true, mode: 0o700 });
+  const { pool4, pool6, runDir } = options;
+  const wanted = await holdingOf({ node: plan.node, runDir, bpffs: BPFFS, cgroup: null, pool4, pool6 });
+  requireNode(wanted);
+  requireFreeRanges(wanted, await hostRanges());
+  claimDirectory(runDir, { kind: 'run' });
+  claimDirectory(plan.nodeDir, { kind: 'node', node: plan.node });
   const alive = setInterval(() => {}, FOREVER_MS);
   // From here on Ctrl-C is heard: also while the parts are still starting, everything that did start is stopped.
   const asked = nextSignal();
@@ -68,7 +80,10 @@ export async function refuseSecond({ controlSocket, agentSocket }: MeshPlan): Pr
 
 /** The directory of the node goes with its agent; what is left belongs to this process or is nobody's. */
 function removeFiles({ nodeDir, rootFile, tokenFile, controlSocket }: MeshPlan, runDir: string): void {
-  for (const path of [rootFile, tokenFile, controlSocket, discoverySocketPath(runDir), waypointRootPath(runDir)])
-    rmSync(path, { force: true });
-  for (const directory of [nodeDir, waypointsDirectory(runDir), runDir]) removeIfEmpty(directory);
+  for (const path of [rootFile, tokenFile]) rmSync(path, { force: true });
+  removeSocket(controlSocket);
+  removeMarked(waypointsDirectory(runDir), 'waypoints');
+  // What the agent could not remove is known by the files about it, so they stay with it.
+  if (!knownNodes().some((holding) => holding.runDir === realPlace(runDir))) removeMarked(nodeDir, 'node');
+  if (!existsSync(nodeDir)) removeMarked(runDir, 'run');
 }

@@ -17,6 +17,7 @@ import type { WaypointRunner } from '#control-plane/waypoints/plan.ts';
 import { isLoopback } from '#model/address/ip.ts';
 import type { Log } from '#model/effects/log.ts';
 import { createMishaps, type Mishaps } from '#model/effects/mishaps.ts';
+import type { StateStore } from '#model/effects/state-store.ts';
 import { countedDoor } from '#model/guard/door.ts';
 import { CONTROL } from '#model/settings/control-planes.ts';
 import { Meters } from '#model/telemetry/meters.ts';
@@ -24,7 +25,8 @@ import type { NodeGrant } from '#model/trust/grant.ts';
 import type { PathNormalization } from '#model/waypoint/config.ts';
 import { systemClock } from '#platform/clock.ts';
 import { readCrds } from '#platform/files/crds.ts';
-import { openStateDirectory } from '#platform/files/state-directory.ts';
+import type { HeldLock } from '#platform/files/lock.ts';
+import { holdStateDirectory, openStateDirectory } from '#platform/files/state-directory.ts';
 import { watchDirectory } from '#platform/files/watch-directory.ts';
 import { serveControl } from '#platform/grpc/server.ts';
 import { serveLocalSocket } from '#platform/local-api/serve-socket.ts';
@@ -78,14 +80,27 @@ export type RunningControl = {
 
 /**
  * Starts the control plane: when this resolves, the configuration is read and clients are served.
- * Errors: WEFT_STATE_DIR, WEFT_CONFIG_DIRECTORY, WEFT_CA_SIGNER, WEFT_TOKEN_KEY, WEFT_LISTEN, WEFT_ALREADY_RUNNING.
+ * Errors: WEFT_STATE_DIR, WEFT_STATE_HELD, WEFT_FOREIGN_DIRECTORY, WEFT_CONFIG_DIRECTORY, WEFT_CA_SIGNER, WEFT_TOKEN_KEY, WEFT_LISTEN, WEFT_ALREADY_RUNNING.
  */
 export async function startControl(options: StartControlOptions): Promise<RunningControl> {
+  const { stateDir, socketPath } = options;
+  const owner = socketPath === null ? {} : { runDir: dirname(socketPath) };
+  const state = await openStateDirectory(stateDir, { kind: 'state', ...owner });
+  const hold = holdStateDirectory(stateDir);
+  try {
+    return await startHeld(options, state, hold);
+  } catch (error) {
+    hold.release();
+    throw error;
+  }
+}
+
+async function startHeld(options: StartControlOptions, state: StateStore, hold: HeldLock): Promise<RunningControl> {
   const { log, socketPath } = options;
   const startedAt = new Date(systemClock.nowMs()).toISOString();
-  const parts = await assemble(options);
+  const parts = await assemble(options, state);
   const { control, mesh } = parts;
-  const closing: (() => void | Promise<void>)[] = [() => control.close()];
+  const closing: (() => void | Promise<void>)[] = [() => hold.release(), () => control.close()];
   // Newest first, as each uses what was made before it.
   const closeAll = async () => {
     for (const close of closing.reverse()) await close();
@@ -114,7 +129,7 @@ export async function startControl(options: StartControlOptions): Promise<Runnin
 type Parts = { control: ControlPlane; authority: CertificateAuthority; mesh: MeshOptions; meters: Meters; mishaps: Mishaps };
 
 /** Reads state and makes the parts; nothing serves or watches yet, so that a failure leaves nothing behind. */
-async function assemble(options: StartControlOptions): Promise<Parts> {
+async function assemble(options: StartControlOptions, state: StateStore): Promise<Parts> {
   const {
     configDir,
     trustDomain,
@@ -126,7 +141,6 @@ async function assemble(options: StartControlOptions): Promise<Parts> {
     log,
   } = options;
   const clock = systemClock;
-  const state = await openStateDirectory(options.stateDir);
   const mesh: MeshOptions = {
     ...DEFAULT_MESH_OPTIONS,
     trustDomain,

@@ -58,6 +58,8 @@ export const send: (fd: number, data: Buffer, length: number, flags: number) => 
 export const recv: (fd: number, data: Buffer, length: number, flags: number) => bigint = libc.func(
   'int64_t recv(int fd, void *data, uint64_t length, int flags)',
 );
+/** flock(2). */
+export const flock: (fd: number, operation: number) => number = libc.func('int flock(int fd, int operation)');
 /** mount(2). */
 export const mount: (source: string, target: string, type: string, flags: number, data: string | null) => number = libc.func(
   'int mount(const char *source, const char *target, const char *type, uint64_t flags, const char *data)',

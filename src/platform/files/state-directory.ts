@@ -2,14 +2,20 @@ import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { dirname, join, relative, sep } from 'node:path';
 import type { StateStore } from '#model/effects/state-store.ts';
 import { WeftError } from '#model/error.ts';
+import { LOCK_NAME, MARK_NAME } from '#model/instance/mark.ts';
+import { type HeldLock, lockText, takeLock } from './lock.ts';
+import { claimDirectory, type WantedDirectory } from './marked-directory.ts';
 
 const SECRET_MODE = 0o600;
 const PUBLIC_MODE = 0o644;
 const DIRECTORY_MODE = 0o700;
 
-/** The control plane's state as files below `directory`, which is made if need be. Errors: WEFT_STATE_DIR. */
-export async function openStateDirectory(directory: string): Promise<StateStore> {
-  await attempt(directory, 'made', () => mkdir(directory, { recursive: true, mode: DIRECTORY_MODE }));
+/**
+ * The control plane's state, or what it keeps of waypoints, as files below `directory`, which is made and marked if need be.
+ * Errors: WEFT_STATE_DIR, WEFT_FOREIGN_DIRECTORY when it holds something else.
+ */
+export async function openStateDirectory(directory: string, wanted: WantedDirectory): Promise<StateStore> {
+  await attempt(directory, 'made', async () => claimDirectory(directory, wanted));
   const store: StateStore = {
     async read(name) {
       const path = join(directory, name);
@@ -41,13 +47,30 @@ export async function openStateDirectory(directory: string): Promise<StateStore>
           .map((entry) => relative(directory, join(entry.parentPath, entry.name)));
         return names
           .map((name) => name.replaceAll(sep, '/'))
-          .filter((name) => name.startsWith(prefix) && !name.endsWith(UNFINISHED))
+          .filter((name) => name.startsWith(prefix) && !name.endsWith(UNFINISHED) && name !== MARK_NAME && name !== LOCK_NAME)
           .sort();
       });
     },
   };
   await probe(store, directory);
   return store;
+}
+
+/**
+ * Keeps every other control plane from a state directory until this process ends, or lets go of it: two would overwrite one
+ * another's files. Errors: WEFT_STATE_HELD with the process that has it, WEFT_LOCK.
+ */
+export function holdStateDirectory(directory: string): HeldLock {
+  const path = join(directory, LOCK_NAME);
+  const lock = takeLock(path, `${process.pid}\n`);
+  if (lock !== null) return lock;
+  throw new WeftError(
+    'WEFT_STATE_HELD',
+    `the state directory ${directory} is used by the control plane with pid ${lockText(path).trim()}`,
+    {
+      remedy: 'end that one first, or choose another directory with --state-dir',
+    },
+  );
 }
 
 const UNFINISHED = '.unfinished';
@@ -84,6 +107,7 @@ async function attempt<T>(path: string, what: string, run: () => Promise<T>): Pr
   try {
     return await run();
   } catch (error) {
+    if (error instanceof WeftError) throw error;
     const reason = error instanceof Error ? error.message : String(error);
     throw new WeftError('WEFT_STATE_DIR', `the control plane's state ${path} cannot be ${what}: ${reason}`, {
       cause: error,

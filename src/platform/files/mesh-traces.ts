@@ -1,0 +1,89 @@
+import { existsSync, lstatSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { LOCK_NAME } from '#model/instance/mark.ts';
+import { waypointsDirectory } from '#protocol/api/places.ts';
+import { isLocked } from './lock.ts';
+import { isDirectory, ownMark, realPlace } from './marked-directory.ts';
+import { knownNodes } from './node-register.ts';
+
+/** Where a mesh is looked for. */
+export type TracePlace = { runDir: string; stateDir: string; bpffs: string };
+
+/** A state directory, as far as its mark tells. `other`: of the control plane of another run directory. */
+export type StateTrace =
+  | { kind: 'absent' }
+  | { kind: 'foreign' }
+  | { kind: 'ours'; locked: boolean }
+  | { kind: 'other'; runDir: string | null };
+
+/** What of a mesh is on this machine, by marks and by the register of nodes: nothing that only looks like it. */
+export type MeshTraces = {
+  /** Nodes of the run directory. `populated`: processes of workloads live there. */
+  nodes: readonly { node: string; populated: boolean }[];
+  /** Nodes of other run directories. */
+  others: readonly { node: string; runDir: string }[];
+  /** Nodes that have pins, and nothing says whose they are. */
+  orphans: readonly string[];
+  runDir: 'absent' | 'ours' | 'foreign';
+  hasWaypoints: boolean;
+  state: StateTrace;
+};
+
+/** Looks for a mesh; `isBpffs`: whether a directory is a bpf file system. `register`: only a test gives another than the machine's. */
+export function traceMesh(
+  { runDir, stateDir, bpffs }: TracePlace,
+  isBpffs: (path: string) => boolean,
+  register?: string,
+): MeshTraces {
+  const place = realPlace(runDir);
+  const known = knownNodes(register);
+  const marked = foldersOf(place).filter((node) => ownMark(join(place, node), 'node')?.node === node);
+  const own = known.filter((holding) => holding.runDir === place);
+  const nodes = [...new Set([...marked, ...own.map(({ node }) => node)])].sort();
+  const others = known.filter((holding) => holding.runDir !== place);
+  const accounted = new Set([...nodes, ...others.map(({ node }) => node)]);
+  return {
+    nodes: nodes.map((node) => ({ node, populated: isPopulated(own.find((holding) => holding.node === node)?.cgroup) })),
+    others: others.map(({ node, runDir: otherPlace }) => ({ node, runDir: otherPlace })),
+    orphans: isBpffs(bpffs) ? foldersOf(join(bpffs, 'weft')).filter((node) => !accounted.has(node)) : [],
+    runDir: !existsSync(place) ? 'absent' : ownMark(place, 'run') === null ? 'foreign' : 'ours',
+    hasWaypoints: ownMark(waypointsDirectory(place), 'waypoints') !== null,
+    state: traceState(stateDir, place),
+  };
+}
+
+function traceState(stateDir: string, runDir: string): StateTrace {
+  if (!existsSync(stateDir)) return { kind: 'absent' };
+  const mark = ownMark(stateDir, 'state');
+  if (mark === null) return { kind: 'foreign' };
+  return mark.runDir === runDir
+    ? { kind: 'ours', locked: isLocked(join(stateDir, LOCK_NAME)) }
+    : { kind: 'other', runDir: mark.runDir };
+}
+
+function isPopulated(cgroup: string | undefined): boolean {
+  if (cgroup === undefined) return false;
+  try {
+    return /^populated 1$/m.test(readFileSync(join(cgroup, 'workloads', 'cgroup.events'), 'utf8'));
+  } catch {
+    return false; // it never had a workload, or is gone
+  }
+}
+
+function foldersOf(directory: string): string[] {
+  try {
+    return readdirSync(directory, { withFileTypes: true }).flatMap((entry) => (entry.isDirectory() ? [entry.name] : []));
+  } catch {
+    return []; // not there, or not readable: nothing of it can be removed
+  }
+}
+
+/** Removes a socket; a file or directory of that name is somebody else's. */
+export function removeSocket(path: string): void {
+  if (lstatSync(path, { throwIfNoEntry: false })?.isSocket() === true) rmSync(path);
+}
+
+/** Whether there is anything at all at a place, and it is a directory. */
+export function holdsFiles(path: string): boolean {
+  return isDirectory(path) && readdirSync(path).length > 0;
+}

@@ -1,0 +1,91 @@
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Program, Programs, WEFT } from '../e2e/programs.testing.ts';
+
+/** A service for whatever has the label app=web. */
+const SERVICE = `
+apiVersion: v1
+kind: Service
+metadata: { name: web, namespace: default }
+spec: { selector: { app: web }, ports: [{ name: http, port: 80, targetPort: 8080 }] }
+`;
+
+/** A machine with one mesh, in a network namespace of its own: what a person has in the first hour. */
+export class Host {
+  readonly root = mkdtempSync(join(tmpdir(), 'weft-first-hour-'));
+  readonly node = `hour-${randomBytes(3).toString('hex')}`;
+  readonly config = join(this.root, 'mesh');
+  readonly runDir = join(this.root, 'run');
+  readonly stateDir = join(this.root, 'state');
+  readonly programs = new Programs();
+  #namespace: Program | null = null;
+
+  constructor() {
+    mkdirSync(this.config);
+    writeFileSync(join(this.config, 'web.yaml'), SERVICE);
+  }
+
+  get agentSocket(): string {
+    return join(this.runDir, this.node, 'agent.sock');
+  }
+
+  /** The options that name this mesh. */
+  get place(): string[] {
+    return ['--run-dir', this.runDir, '--state-dir', this.stateDir];
+  }
+
+  /** Starts a command in the host's network namespace. */
+  async start(...command: string[]): Promise<Program> {
+    this.#namespace ??= this.programs.start([
+      'unshare',
+      '--net',
+      'sh',
+      '-c',
+      'ip link set lo up && echo ready && exec sleep 1000',
+    ]);
+    await this.#namespace.until(/ready/);
+    return this.programs.start(['nsenter', `--net=/proc/${this.#namespace.child.pid}/ns/net`, '--', ...command]);
+  }
+
+  weft(...args: string[]): Promise<Program> {
+    return this.start(WEFT, ...args);
+  }
+
+  /** Runs `weft` to its end. */
+  async said(...args: string[]): Promise<{ code: number | null; text: string }> {
+    const program = await this.weft(...args);
+    return { code: await program.ended, text: program.output() };
+  }
+
+  /** Runs `weft up`, and returns once the mesh is up. */
+  async up(...more: string[]): Promise<Program> {
+    const up = await this.weft('up', this.config, '--node', this.node, ...this.place, ...more);
+    await up.until(/The mesh is up/);
+    return up;
+  }
+
+  /** Starts a workload of the mesh. */
+  run(name: string, command: readonly string[], ...options: string[]): Promise<Program> {
+    return this.weft(
+      'run',
+      '--agent-socket',
+      this.agentSocket,
+      '--name',
+      name,
+      '--service-account',
+      name,
+      ...options,
+      '--',
+      ...command,
+    );
+  }
+
+  /** Ends all of it. */
+  async close(): Promise<void> {
+    await this.said('uninstall', '--yes', ...this.place);
+    await this.programs.endAll('SIGTERM');
+    rmSync(this.root, { recursive: true, force: true });
+  }
+}
