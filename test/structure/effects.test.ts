@@ -12,7 +12,7 @@ const effects = [
   "import net from 'node:net';",
   "import { connect, isIP } from 'node:net';",
   "import * as http2 from 'node:http2';",
-  "import pino from 'pino';",
+  "import koffi from 'koffi';",
   "const later = await import('node:child_process');",
   'const at = Date.now();',
   'const at = new Date();',

@@ -7,7 +7,7 @@ const EFFECT_MODULES = new Set(
     ...['os', 'process', 'readline', 'timers', 'timers/promises', 'worker_threads'],
   ].map((name) => `node:${name}`),
 );
-const EFFECT_PACKAGES = new Set(['koffi', 'pino']);
+const EFFECT_PACKAGES = new Set(['koffi']);
 
 /** What is pure in a module that otherwise is not. */
 const PURE_NAMES: Readonly<Record<string, readonly string[]>> = {

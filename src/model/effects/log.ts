@@ -1,4 +1,4 @@
-/** Structured log: fields first, sentence second (as pino). Never receives secrets. */
+/** Structured log: fields first, sentence second. Never receives secrets. */
 export type Log = {
   debug(fields: object, message: string): void;
   info(fields: object, message: string): void;

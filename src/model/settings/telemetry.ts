@@ -21,6 +21,12 @@ export const TELEMETRY_SETTINGS = {
     ),
     alikeWindowMs: setting(30_000, 'ms', 'The window of `alikeLinesMax`.'),
     alikeGroupsMax: setting(10_000, 'count', 'Kinds of lines told apart in one window; all further ones share one.'),
+    logWaitMs: setting(20, 'ms', 'How long a line of the log waits for others, to leave with them in one write.'),
+    logWaitBytesMax: setting(
+      1_048_576,
+      'bytes',
+      'What waits for a slow reader of the log; further lines are left out, counted, and told of later.',
+    ),
     mishapLinesMax: setting(
       10,
       'count',

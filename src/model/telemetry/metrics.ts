@@ -151,6 +151,7 @@ export const METRICS = {
     'Mistakes of the program itself, by the place that caught them; each cost one connection, query or message.',
     ['entry'],
   ),
+  weft_log_lines_left_out_total: counter(ALL, 'Lines of the log that its reader was too slow to take.', []),
   weft_metrics_overflow_total: counter(ALL, 'Label sets that found no place within the bounds and were counted as "overflow".', [
     'metric',
   ]),

@@ -34,3 +34,44 @@ test('records below the level are not written', () => {
     [],
   );
 });
+
+test('fields come in their order, those of the log itself first, and what is not known is left out', () => {
+  for (const [format, expected] of [
+    [
+      'text',
+      /^\d\d:\d\d:\d\d\.\d{3} INFO {2}agent: done node=a src\.addr="a b" n=1.5 none=null list=\["x",1\] on=true error="a\\nb"\n$/,
+    ],
+    [
+      'json',
+      /^\{"level":"info","time":"[^"]+","process":"agent","node":"a","src\.addr":"a b","n":1\.5,"none":null,"list":\["x",1\],"on":true,"error":"a\\nb","message":"done"\}\n$/,
+    ],
+  ] as const) {
+    const [line = ''] = linesOf({ level: 'info', format, process: 'agent' }, (log) =>
+      log
+        .child({ node: 'a' })
+        .info({ 'src.addr': 'a b', left: undefined, n: 1.5, none: null, list: ['x', 1], on: true, error: 'a\nb' }, 'done'),
+    );
+    assert.match(line, expected);
+  }
+});
+
+test('no value makes a log throw, or break out of its line', () => {
+  const circle: Record<string, unknown> = {};
+  circle.self = circle;
+  for (const format of ['text', 'json'] as const) {
+    for (const value of [circle, 1n, Number.NaN, Symbol('s'), () => 1, '\u2028"\n\\', new Error('x'), { big: 1n }]) {
+      const lines = linesOf({ level: 'info', format, process: 'p' }, (log) => log.info({ value, err: value }, 'm\n"'));
+      assert.equal(lines.length, 1);
+      if (format === 'json') assert.equal(JSON.parse(lines[0] ?? '').message, 'm\n"');
+    }
+  }
+});
+
+test('an error that was not foreseen has its stack in the log', () => {
+  const [line = ''] = linesOf({ level: 'info', format: 'json', process: 'x' }, (log) =>
+    log.error({ err: new Error('outer', { cause: new Error('inner') }) }, 'bad'),
+  );
+  const { err } = JSON.parse(line);
+  assert.deepEqual([err.message, err.cause], ['outer', 'inner']);
+  assert.match(err.stack, /log\.test\.ts/);
+});

@@ -1,8 +1,10 @@
-import { pino } from 'pino';
+import type { Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
 import { WeftError } from '#model/error.ts';
 import { limitedLog } from '#model/telemetry/limited-log.ts';
+import { ACCESS_FIELDS, LOG_FIELDS } from '#model/telemetry/log-fields.ts';
 import { systemClock } from '#platform/clock.ts';
+import { LineBuffer, outletTo } from './line-buffer.ts';
 
 /** Records below the level are not written. */
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';
@@ -13,20 +15,97 @@ export type LogOptions = { level: LogLevel; format: 'json' | 'text'; process: st
 /** Where finished lines go; standard error unless a test looks at them. */
 export type LogSink = { write(line: string): void };
 
-/** A structured log on standard error: standard output stays free for a command's result. */
-export function createLog(options: LogOptions, sink: LogSink = pino.destination({ fd: 2, sync: true })): Log {
-  const destination = options.format === 'json' ? sink : { write: (line: string) => sink.write(textLine(line)) };
-  return pino(
-    {
-      level: options.level,
-      base: { process: options.process },
-      timestamp: pino.stdTimeFunctions.isoTime,
-      formatters: { level: (label) => ({ level: label }) },
-      serializers: { err: errorFields },
-      messageKey: 'message',
-    },
-    destination,
-  );
+type Level = Exclude<LogLevel, 'silent'>;
+
+/** How lines are built: `begin`, then each pair, then `end`. */
+type Style = {
+  begin(level: Level, process: string, message: string): string;
+  pair(name: string, value: unknown): string;
+  end(message: string): string;
+};
+
+/**
+ * A structured log. Each line is built once, as the text that is written: one that is made as an object first, turned to
+ * JSON and read again costs a connection more than its whole encryption.
+ */
+export function createLog(options: LogOptions, sink: LogSink, clock: Clock = systemClock): Log {
+  const style = options.format === 'json' ? jsonStyle(clock) : textStyle(clock);
+  const least = LEVELS.indexOf(options.level);
+  const logWith = (always: string): Log => {
+    const at = (level: Level) => {
+      if (LEVELS.indexOf(level) < least) return () => {};
+      return (fields: object, message: string): void =>
+        sink.write(style.begin(level, options.process, message) + always + pairsOf(fields, style) + style.end(message));
+    };
+    return {
+      debug: at('debug'),
+      info: at('info'),
+      warn: at('warn'),
+      error: at('error'),
+      child: (fields) => logWith(always + pairsOf(fields, style)),
+    };
+  };
+  return logWith('');
+}
+
+function pairsOf(fields: object, style: Style): string {
+  let text = '';
+  // Not Object.entries: a pair made of an array each is most of what a line would cost.
+  for (const name in fields) {
+    const value = (fields as Readonly<Record<string, unknown>>)[name];
+    if (value !== undefined) text += style.pair(name, name === 'err' ? errorFields(value) : value);
+  }
+  return text;
+}
+
+/** `12:00:00.000 WARN  control: sentence key=value`. */
+function textStyle(clock: Clock): Style {
+  const timeOf = timeTexts(clock);
+  return {
+    begin: (level, process, message) => `${timeOf().slice('2026-01-01T'.length, -1)} ${LABELS[level]} ${process}: ${message}`,
+    pair: (name, value) => ` ${name}=${plain(value)}`,
+    end: () => '\n',
+  };
+}
+
+/** One JSON object: level, time, process, the fields, the sentence. */
+function jsonStyle(clock: Clock): Style {
+  const timeOf = timeTexts(clock);
+  return {
+    begin: (level, process) => `{"level":"${level}","time":"${timeOf()}","process":${JSON.stringify(process)}`,
+    pair: (name, value) => `,${JSON_NAMES.get(name) ?? `${JSON.stringify(name)}:`}${jsonText(value)}`,
+    end: (message) => `,"message":${JSON.stringify(message)}}\n`,
+  };
+}
+
+const LABELS: Readonly<Record<Level, string>> = { debug: 'DEBUG', info: 'INFO ', warn: 'WARN ', error: 'ERROR' };
+
+/** The names of all fields as JSON begins them. */
+const JSON_NAMES: ReadonlyMap<string, string> = new Map(
+  [...Object.keys(ACCESS_FIELDS), ...Object.keys(LOG_FIELDS)].map((name) => [name, `${JSON.stringify(name)}:`]),
+);
+
+/** The present time as text, made once for all lines of a millisecond. */
+function timeTexts(clock: Clock): () => string {
+  let ms = Number.NaN;
+  let text = '';
+  return () => {
+    const now = clock.nowMs();
+    if (now !== ms) {
+      ms = now;
+      text = new Date(now).toISOString();
+    }
+    return text;
+  };
+}
+
+/** A value as JSON. What JSON cannot hold is told as text: a log must never throw. */
+function jsonText(value: unknown): string {
+  try {
+    return JSON.stringify(value) ?? 'null';
+  } catch {
+    return JSON.stringify(String(value));
+  }
 }
 
 /** What a log tells of an error: a foreseen one has code and remedy, any other its stack. */
@@ -43,30 +122,12 @@ function causeOf(error: Error): object {
   return error.cause instanceof Error ? { cause: error.cause.message } : {};
 }
 
-/** `12:00:00.000 WARN  control: sentence key=value`; a line that is not a record passes as it is. */
-function textLine(line: string): string {
-  const record = parseRecord(line);
-  if (record === null) return line;
-  const { level, time, process: part, message, ...fields } = record;
-  const clock = String(time).slice('2026-01-01T'.length, -1);
-  const pairs = Object.entries(fields).map(([key, value]) => ` ${key}=${plain(value)}`);
-  return `${clock} ${String(level).toUpperCase().padEnd(5)} ${part}: ${message}${pairs.join('')}\n`;
-}
-
-function parseRecord(line: string): Record<string, unknown> | null {
-  try {
-    const parsed: unknown = JSON.parse(line);
-    return typeof parsed === 'object' && parsed !== null ? { ...parsed } : null;
-  } catch {
-    return null;
-  }
-}
-
 function plain(value: unknown): string {
   if (typeof value === 'string') return /^[\w./:@+-]+$/.test(value) ? value : JSON.stringify(value);
+  if (typeof value === 'number') return Number.isFinite(value) ? String(value) : 'null';
   if (typeof value === 'object' && value !== null && 'message' in value && !('stack' in value))
     return JSON.stringify(value.message);
-  return JSON.stringify(value);
+  return jsonText(value);
 }
 
 const LEVELS: readonly LogLevel[] = ['debug', 'info', 'warn', 'error', 'silent'];
@@ -77,7 +138,23 @@ const FORMATS: readonly LogOptions['format'][] = ['text', 'json'];
  * bounds: no peer or workload fills the disk by failing often. Errors: WEFT_SETTING.
  */
 export function commandLog(part: string, env: NodeJS.ProcessEnv = process.env, sink?: LogSink): Log {
-  return limitedLog(createLog({ ...logSettings(env), process: part }, sink), systemClock);
+  const options = { ...logSettings(env), process: part };
+  return limitedLog(createLog(options, sink ?? standardError(options)), systemClock);
+}
+
+/** Standard error, as standard output stays free for a command's result; nothing that was written is lost with the process. */
+function standardError(options: LogOptions): LogSink {
+  const notice = (leftOut: number): string => {
+    let line = '';
+    createLog(options, { write: (text) => (line = text) }).warn(
+      { left_out: leftOut },
+      'the reader of the log is too slow for it',
+    );
+    return line;
+  };
+  const buffer = new LineBuffer({ outlet: outletTo(2), clock: systemClock, notice });
+  process.on('exit', () => buffer.flush());
+  return buffer;
 }
 
 /** Level and format of the log; exported for its test. */

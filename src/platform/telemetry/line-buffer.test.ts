@@ -1,0 +1,134 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import test from 'node:test';
+import { SteppedClock } from '#platform/stepped-clock.testing.ts';
+import { LineBuffer, linesLeftOut } from './line-buffer.ts';
+
+/** A buffer whose reader takes at most `room` bytes in all; what was written, each write apart. */
+function bufferOf(room = Number.POSITIVE_INFINITY, logWaitBytesMax = 1_000) {
+  const clock = new SteppedClock();
+  const writes: string[] = [];
+  const reader = { room, gone: false };
+  const outlet = (bytes: Uint8Array): number => {
+    if (reader.gone) throw new Error('EPIPE');
+    const taken = Math.min(bytes.length, reader.room);
+    reader.room -= taken;
+    writes.push(Buffer.from(bytes.subarray(0, taken)).toString());
+    return taken;
+  };
+  const notice = (leftOut: number): string => `left out ${leftOut}\n`;
+  return { buffer: new LineBuffer({ outlet, clock, notice, bounds: { logWaitMs: 20, logWaitBytesMax } }), clock, writes, reader };
+}
+
+test('lines wait for one another and leave in one write, in their order', () => {
+  const { buffer, clock, writes } = bufferOf();
+  for (const line of ['a\n', 'b\n', 'ö\n']) buffer.write(line);
+  clock.advance(19);
+  assert.deepEqual(writes, []);
+  clock.advance(1);
+  assert.deepEqual(writes, ['a\nb\nö\n']);
+  clock.advance(1_000);
+  assert.equal(writes.length, 1, 'no write without lines');
+});
+
+test('many lines do not wait for the time', () => {
+  const { buffer, writes } = bufferOf(Number.POSITIVE_INFINITY, 1_000_000);
+  for (let n = 0; n < 400; n++) buffer.write(`${'x'.repeat(99)}\n`);
+  assert.equal(writes.length, 1);
+});
+
+test('a write that was taken in part goes on where it stopped, also within a character', () => {
+  const { buffer, clock, writes, reader } = bufferOf(4);
+  buffer.write('abcö\n');
+  clock.advance(20);
+  buffer.write('d\n');
+  reader.room = 100;
+  clock.advance(20);
+  assert.equal(writes.length, 2);
+  assert.match(writes[1] ?? '', /\n(d\n)$/);
+  const whole = bufferOf(3);
+  whole.buffer.write('abcdef\n');
+  whole.clock.advance(20);
+  whole.reader.room = 100;
+  whole.clock.advance(20);
+  assert.equal(whole.writes.join(''), 'abcdef\n');
+});
+
+test('a reader that stands still costs a bounded memory; what was left out is counted and told', () => {
+  const { buffer, clock, writes, reader } = bufferOf(0, 100);
+  const before = linesLeftOut();
+  for (let n = 0; n < 1_000; n++) buffer.write('123456789\n');
+  clock.advance(20);
+  assert.equal(linesLeftOut() - before, 990);
+  reader.room = Number.POSITIVE_INFINITY;
+  clock.advance(20);
+  clock.advance(20);
+  assert.equal(writes.join(''), `${'123456789\n'.repeat(10)}left out 990\n`);
+  buffer.write('again\n');
+  clock.advance(20);
+  assert.equal(writes.at(-1), 'again\n');
+});
+
+test('a slow reader is not asked again for each line', () => {
+  const { buffer, clock, writes } = bufferOf(0, 1_000_000);
+  for (let n = 0; n < 5_000; n++) buffer.write(`${'x'.repeat(99)}\n`);
+  assert.equal(writes.length, 1);
+  clock.advance(20);
+  assert.equal(writes.length, 2);
+});
+
+test('what a flush takes at the end of a process is everything', () => {
+  const { buffer, writes } = bufferOf();
+  buffer.write('last words\n');
+  buffer.flush();
+  assert.deepEqual(writes, ['last words\n']);
+});
+
+test('a reader that is gone is no error, and nothing is kept for it', () => {
+  const { buffer, clock, reader } = bufferOf(100, 20);
+  reader.gone = true;
+  const before = linesLeftOut();
+  for (let n = 0; n < 10; n++) {
+    buffer.write('123456789\n');
+    clock.advance(20);
+  }
+  assert.equal(linesLeftOut(), before);
+});
+
+const CHILD = `
+import { commandLog } from '#platform/telemetry/log.ts';
+const log = commandLog('child', { WEFT_LOG_LEVEL: 'info' });
+for (let n = 0; n < 20_000; n++) log.info({ id: 'x'.repeat(100) }, 'line ' + n);
+setTimeout(() => { log.info({ id: 'x' }, 'line 20000'); process.stdout.write('alive'); if (process.argv[1] === 'crash') throw new Error('crash'); process.exit(0); }, 50);
+`;
+const child = (stderr: 'pipe' | number, ...args: string[]) =>
+  spawn(process.execPath, ['--input-type=module-typescript', '-e', CHILD, ...args], {
+    cwd: import.meta.dirname,
+    stdio: ['ignore', 'pipe', stderr],
+    timeout: 10_000,
+  });
+
+test('a pipe that nobody reads does not hold up the process', async () => {
+  const running = child('pipe');
+  let said = '';
+  running.stdout?.on('data', (data) => (said += data));
+  const [[code]] = await Promise.all([once(running, 'exit'), once(running.stdout ?? running, 'end')]); // standard error is never read
+  assert.deepEqual([code, said], [0, 'alive']);
+});
+
+test('a process that crashes loses no line that it wrote', async (t) => {
+  const dir = mkdtempSync(join(tmpdir(), 'weft-log-'));
+  t.after(() => rmSync(dir, { recursive: true }));
+  const file = openSync(join(dir, 'log'), 'w');
+  const running = child(file, 'crash');
+  closeSync(file);
+  running.stdout?.resume();
+  const [code] = await once(running, 'close');
+  assert.equal(code, 1);
+  const text = readFileSync(join(dir, 'log'), 'utf8');
+  assert.equal(text.match(/child: line \d+ id=x+\n/g)?.length, 20_001, 'also the line of the moment before');
+});
