@@ -64,3 +64,34 @@ test('host and port split and join', () => {
   for (const bad of ['::1:80', 'cart', 'cart:0', 'cart:65536', ':80', 'cart:8a']) assert.equal(splitHostPort(bad), null, bad);
   assert.equal(formatAddress(parseIp('::1'), 80), '[::1]:80');
 });
+
+test('an address means the same however often, and after however many others, it was asked for', () => {
+  const v4 = parseIp('10.0.0.1');
+  const first = Buffer.from(ipToBytes16(v4));
+  const v6 = parseIp('2001:db8::a00:1');
+  const round = (): void => {
+    assert.equal(tryParseIp('10.0.0.1'), '10.0.0.1');
+    assert.equal(tryParseIp('::ffff:10.0.0.1'), '10.0.0.1');
+    assert.equal(tryParseIp('2001:DB8::A00:1'), v6);
+    assert.deepEqual(ipToBytes16(v4), first);
+    assert.equal(bytesToIp(Uint8Array.of(10, 0, 0, 1)), v4);
+    assert.equal(bytesToIp(ipToBytes16(v4)), v4, 'four bytes and sixteen are not mixed up');
+    assert.equal(bytesToIp(ipToBytes16(v6)), v6);
+    for (const text of ['10.0.0', '010.0.0.1', '']) assert.equal(tryParseIp(text), null);
+  };
+  round();
+  round();
+  for (let n = 0; n < 10_000; n++) {
+    const bytes = Uint8Array.of(172, 16, n >> 8, n & 255);
+    const ip = bytesToIp(bytes);
+    assert.equal(ip, `172.16.${n >> 8}.${n & 255}`);
+    assert.equal(parseIp(ip), ip);
+    assert.deepEqual([...ipToBytes16(ip).subarray(12)], [...bytes]);
+  }
+  round();
+});
+
+test('what is asked for again is not worked out again', () => {
+  const ip = parseIp('192.0.2.77');
+  assert.equal(ipToBytes16(ip), ipToBytes16(ip));
+});

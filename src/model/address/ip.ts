@@ -1,6 +1,7 @@
 import { isIP } from 'node:net';
 import ipaddr from 'ipaddr.js';
 import { WeftError } from '#model/error.ts';
+import { HOST } from '#model/settings/host.ts';
 
 declare const brand: unique symbol;
 
@@ -15,8 +16,29 @@ export type Family = 4 | 6;
 
 const MAPPED_PREFIX = Buffer.from('00000000000000000000ffff', 'hex');
 
+/** Canonical texts: what is asked for most is canonical already. */
+const canonicalTexts = new Map<string, IpAddress>();
+const mappedBytes = new Map<IpAddress, Buffer>();
+/** By the bytes, each as a character. */
+const textsOfBytes = new Map<string, IpAddress>();
+
+/** A cache that is full starts anew, so that nobody who sends many addresses makes it grow. */
+function keep<Key, Value>(cache: Map<Key, Value>, key: Key, value: Value): Value {
+  if (cache.size >= HOST.addressesCachedMax) cache.clear();
+  cache.set(key, value);
+  return value;
+}
+
 /** The canonical address of `text`, or null when it is not an IP address. */
 export function tryParseIp(text: string): IpAddress | null {
+  const known = canonicalTexts.get(text);
+  if (known !== undefined) return known;
+  const ip = readIp(text);
+  // The key is the text that was made here: one that was cut out of a message would keep the whole message.
+  return ip === text ? keep(canonicalTexts, ip, ip) : ip;
+}
+
+function readIp(text: string): IpAddress | null {
   const bare = text.includes('%') ? '' : text;
   if (isIP(bare) === 0) return null;
   return ipaddr.process(bare).toString() as IpAddress;
@@ -59,10 +81,12 @@ export function ipToBytes(ip: IpAddress): Buffer {
   return Buffer.from(ipaddr.parse(ip).toByteArray());
 }
 
-/** The address as 16 bytes, IPv4 as v4-mapped (the form of every eBPF map). */
+/** The address as 16 bytes, IPv4 as v4-mapped (the form of every eBPF map): shared with whoever else asks, never to be written to. */
 export function ipToBytes16(ip: IpAddress): Buffer {
+  const known = mappedBytes.get(ip);
+  if (known !== undefined) return known;
   const bytes = ipToBytes(ip);
-  return bytes.length === 16 ? bytes : Buffer.concat([MAPPED_PREFIX, bytes]);
+  return keep(mappedBytes, ip, bytes.length === 16 ? bytes : Buffer.concat([MAPPED_PREFIX, bytes]));
 }
 
 /** Reads 4 or 16 bytes; v4-mapped becomes IPv4. Errors: WEFT_IP for any other length. */
@@ -70,10 +94,14 @@ export function bytesToIp(bytes: Uint8Array): IpAddress {
   if (bytes.length !== 4 && bytes.length !== 16) {
     throw new WeftError('WEFT_IP', `an IP address has 4 or 16 bytes, not ${bytes.length}`);
   }
+  const key = (Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes)).toString('latin1');
+  const known = textsOfBytes.get(key);
+  if (known !== undefined) return known;
   const parsed = ipaddr.fromByteArray([...bytes]);
-  return (
+  const ip = (
     parsed.kind() === 'ipv6' && (parsed as ipaddr.IPv6).isIPv4MappedAddress() ? (parsed as ipaddr.IPv6).toIPv4Address() : parsed
   ).toString() as IpAddress;
+  return keep(textsOfBytes, key, ip);
 }
 
 /** `1.2.3.4:80` or `[::1]:80`. */

@@ -7,6 +7,11 @@ const MIB = 1_024 * KIB;
 export const HOST_SETTINGS = {
   about: { title: 'Host', text: 'Namespaces, cgroups and programs that Weft starts.' },
   rows: {
+    addressesCachedMax: setting(
+      4_096,
+      'count',
+      'IP addresses whose text and bytes a process remembers; then it forgets all and begins anew.',
+    ),
     commandMs: setting(30_000, 'ms', 'How long a program such as `ip` or `iptables` may take: it may wait for a lock of others.'),
     commandOutputBytesMax: setting(64 * MIB, 'bytes', 'Output of such a program: rules of a large node are some megabytes.'),
     namespaceSettleMs: setting(5_000, 'ms', 'How long a removed network namespace may stay listed.'),
