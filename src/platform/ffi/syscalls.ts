@@ -155,14 +155,16 @@ export const SYSCALLS: Syscalls = {
 
 /** Functions of libuv that the node binary exports. */
 const node = koffi.load(null);
-const defaultLoop: () => unknown = node.func('void *uv_default_loop()');
+// Of C++, by the names that its compilers give them: uv_default_loop would be the main thread's, whichever thread asks.
+const currentIsolate: () => unknown = node.func('void *_ZN2v87Isolate10GetCurrentEv()');
+const loopOf: (isolate: unknown) => unknown = node.func('void *_ZN4node19GetCurrentEventLoopEPN2v87IsolateE(void *isolate)');
 const backendFd: (loop: unknown) => number = node.func('int uv_backend_fd(const void *loop)');
 const backendTimeout: (loop: unknown) => number = node.func('int uv_backend_timeout(const void *loop)');
 const updateTime: (loop: unknown) => void = node.func('void uv_update_time(void *loop)');
 
-/** The main thread's libuv: what it waits for, as one of our own descriptors. */
+/** The libuv of the thread that makes it: what it waits for, as one of our own descriptors. */
 export class Libuv {
-  readonly #loop = defaultLoop();
+  readonly #loop = loopOf(currentIsolate());
 
   /** Readable when one of libuv's own descriptors is. */
   get fd(): number {

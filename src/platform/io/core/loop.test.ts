@@ -28,6 +28,48 @@ test('a timer of Node.js is due when it is, though the loop has waited in betwee
   assert.ok(status !== null && status <= 6, `it has waited ${status} times in vain for two timers`);
 });
 
+/** A worker that listens, connects to itself, and tells by `done` when it had a message, a timer and a connection. */
+const IN_WORKER = `
+  const { parentPort, workerData: done } = require('node:worker_threads');
+  (async () => {
+    const { CoreIo } = await import('#platform/io/core/core-io.ts');
+    const { boundSocket, keptMishaps } = await import('#platform/io/contract/pairs.testing.ts');
+    const { SYSCALLS } = await import('#platform/ffi/syscalls.ts');
+    const { SteppedClock } = await import('#platform/stepped-clock.testing.ts');
+    const epollWait = (...of) => { done[1]++; return SYSCALLS.epollWait(...of); };
+    const io = new CoreIo(new SteppedClock(), keptMishaps(), { ...SYSCALLS, epollWait });
+    const { promise: accepted, resolve } = Promise.withResolvers();
+    const { port } = io.listen(boundSocket(), resolve);
+    parentPort.on('message', () =>
+      setTimeout(() => {
+        require('node:net').connect(port, '127.0.0.1');
+        accepted.then(() => { Atomics.store(done, 0, 1); Atomics.notify(done, 0); });
+      }, 50));
+    parentPort.postMessage('ready');
+  })();
+`;
+
+/** Its main thread does nothing at all from when the worker is ready until it has heard of it. */
+const WITH_WORKER = `
+  import { Worker } from 'node:worker_threads';
+  const done = new Int32Array(new SharedArrayBuffer(8));
+  const worker = new Worker(${JSON.stringify(IN_WORKER)}, { eval: true, execArgv: [], workerData: done });
+  worker.on('error', (error) => { console.error(error); process.exit(2); });
+  worker.once('message', () => {
+    worker.postMessage('begin');
+    if (Atomics.wait(done, 0, 0, 10_000) === 'timed-out') process.exit(1);
+    console.error('waits: ' + done[1]);
+    process.exit(done[1] > 200 ? 3 : 0); // it went round and round for the libuv of another thread
+  });
+`;
+
+test('a loop in a worker hears messages, timers and connections while the main thread is busy', () => {
+  const { status, stderr } = spawnSync(process.execPath, ['--input-type=module-typescript', '-e', WITH_WORKER], {
+    encoding: 'utf8',
+  });
+  assert.equal(status, 0, stderr);
+});
+
 test('nobody waits for an event while a promise is kept', async () => {
   let kept = false;
   let waitedWithPromise = false;
