@@ -24,8 +24,8 @@ const READ_AREA = READ_BUFFER.subarray(HEADROOM_BYTES);
 /** What carries a TLS connection. */
 export type Carrier = {
   readonly stream: NodeStream;
-  /** The peer ended it; when TLS has not said so before, that was no end. */
-  readonly hasEnded: boolean;
+  /** It ended before TLS had said so. */
+  readonly wasCut: boolean;
 };
 
 /** A socket of node:net or node:tls, or what else is a Duplex, as a ByteStream. */
@@ -224,7 +224,7 @@ export class NodeStream implements ByteStream {
 
   #onEnd(): void {
     // An end that TLS has not announced may be anybody's who can send a packet: what came before it is cut short.
-    if (this.#carrier?.hasEnded === true) {
+    if (this.#carrier?.wasCut === true) {
       this.breakOff(TRUNCATED);
       return;
     }

@@ -42,6 +42,7 @@ export class NodeTlsContext implements TlsContext {
   /** Begins; `settle` may be called more than once, and the first call counts. Destroy what is returned to give up. */
   handshake(wire: Wire, settle: Settle): tls.TLSSocket {
     const socket = this.role === 'client' ? this.#connect(wire) : this.#accept(wire, settle);
+    wire.carries(socket);
     socket.on('error', settle);
     socket.on(this.role === 'client' ? 'secureConnect' : 'secure', () => {
       if (socket.destroyed) return;

@@ -8,7 +8,8 @@ import type { Carrier, NodeStream } from './node-stream.ts';
  */
 export class Wire extends Duplex implements Carrier {
   readonly stream: NodeStream;
-  hasEnded = false;
+  wasCut = false;
+  #secured: Duplex | null = null;
   #waiting: (() => void) | null = null;
   #broken: (how: StreamOver) => void = () => {};
   readonly #serverWrites: boolean;
@@ -21,7 +22,7 @@ export class Wire extends Duplex implements Carrier {
     this.#serverWrites = role === 'server';
     this.on('error', () => {}); // whatever it was is told through `onBroken`
     this.on('end', () => {
-      this.hasEnded = true;
+      this.wasCut = this.#secured === null || !knowsEnd(this.#secured);
     });
     stream.read({
       bytes: (buffer, start, end) => {
@@ -34,6 +35,11 @@ export class Wire extends Duplex implements Carrier {
       over: (how) => this.#broken(how),
     });
     stream.pause();
+  }
+
+  /** The TLS socket on top of it. */
+  carries(socket: Duplex): void {
+    this.#secured = socket;
   }
 
   /** Who hears how the carrier came to be over; not after this has been destroyed. */
@@ -83,6 +89,12 @@ export class Wire extends Duplex implements Carrier {
   #overhear(bytes: Buffer): void {
     if (this.#hello !== null && this.#hello.length < HELLOS_BYTES_MAX) this.#hello = Buffer.concat([this.#hello, bytes]);
   }
+}
+
+/** It has been told of an end, which its readers hear of after all bytes: Node.js has no public word for it. */
+function knowsEnd(socket: Duplex): boolean {
+  const state: unknown = Reflect.get(socket, '_readableState');
+  return typeof state === 'object' && state !== null && Reflect.get(state, 'ended') === true;
 }
 
 /** Fixed by RFC 8446 5.1: two records at the most hold the server's hellos, the first of which may ask for another try. */
