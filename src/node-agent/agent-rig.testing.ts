@@ -10,7 +10,7 @@ import { type Service, serviceKeyOf } from '#model/mesh/service.ts';
 import type { Workload } from '#model/mesh/workload.ts';
 import { DNS } from '#model/settings/dns.ts';
 import { SteppedClock } from '#platform/stepped-clock.testing.ts';
-import { Agent } from './agent.ts';
+import { Agent, type DnsNode } from './agent.ts';
 import { createDnsResponder } from './dns/responder.ts';
 import type { AgentEffects, Kernel } from './effects/agent-effects.ts';
 import type { Enrolled, EnrollmentRequest } from './enrollment/enrollment.ts';
@@ -105,7 +105,7 @@ export function startAgentRig(options: RigOptions = {}): AgentRig {
       node: options.node ?? 'one',
       trustDomain: 'cluster.local',
       descriptorsMax: options.descriptorsMax ?? 20_000,
-      dns: (mesh, namespaceOf) => dnsResponder(world, mesh, namespaceOf),
+      dns: (mesh, namespaceOf, node) => dnsResponder(world, mesh, namespaceOf, node),
     },
   );
   return rigOf(agent, world, options);
@@ -168,8 +168,9 @@ function effectsOf(world: World, random: () => number): AgentEffects {
   };
 }
 
-function dnsResponder(world: World, mesh: Agent['mesh'], namespaceOf: (uid: string) => string | null) {
+function dnsResponder(world: World, mesh: Agent['mesh'], namespaceOf: (uid: string) => string | null, node: DnsNode) {
   return createDnsResponder({
+    ...node,
     view: () => mesh,
     clientOf: (uid) => {
       const namespace = namespaceOf(uid);
@@ -183,9 +184,7 @@ function dnsResponder(world: World, mesh: Agent['mesh'], namespaceOf: (uid: stri
     clock: world.clock,
     log: collectingLog(world.lines),
     mishaps: createMishaps(collectingLog(world.lines), world.clock),
-    counters: { request() {}, upstreamRequest() {}, upstreamDuration() {}, upstreamFailure() {}, failed() {} },
     limits: DNS,
-    workloads: () => 1,
   });
 }
 

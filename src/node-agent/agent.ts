@@ -14,7 +14,7 @@ import { CarriedConnections } from './connection/carried-connections.ts';
 import type { AgentContext } from './connection/context.ts';
 import { Places } from './connection/places.ts';
 import { Waiters } from './connection/waiters.ts';
-import type { DnsCounters } from './dns/effects.ts';
+import type { DnsCounters, DnsEffects } from './dns/effects.ts';
 import type { DnsResponder } from './dns/responder.ts';
 import type { AgentEffects } from './effects/agent-effects.ts';
 import { type Enrolled, Enrollment, type EnrollmentRequest } from './enrollment/enrollment.ts';
@@ -37,8 +37,11 @@ export type AgentOptions = {
   /** How many descriptors this process may open. */
   descriptorsMax: number;
   /** Made over the agent's mesh; see src/node-agent/dns. */
-  dns(mesh: MeshState, namespaceOf: (uid: string) => string | null, counters: DnsCounters, workloads: () => number): DnsResponder;
+  dns(mesh: MeshState, namespaceOf: (uid: string) => string | null, node: DnsNode): DnsResponder;
 };
+
+/** What names are answered by besides the mesh: counters, how many workloads share, and whether the mesh is known. */
+export type DnsNode = { counters: DnsCounters } & Pick<DnsEffects, 'workloads' | 'synced'>;
 
 /** The agent of one node: takes mesh changes, workloads and kernel events; everything else is reached through effects. */
 export class Agent {
@@ -71,7 +74,8 @@ export class Agent {
     this.#waiters = new Waiters(clock, AGENT.knowledgeDeadlineMs);
     const namespaceOf = (uid: string): string | null => this.enrollment.get(uid)?.request.namespace ?? null;
     const counters = dnsCounters(this.meters, (uid) => this.mesh.workload(uid));
-    this.#dns = options.dns(this.mesh, namespaceOf, counters, () => this.#shares.workloads);
+    const synced = async () => (await this.#waiters.until(() => (this.#synced ? true : null))) === true;
+    this.#dns = options.dns(this.mesh, namespaceOf, { counters, workloads: () => this.#shares.workloads, synced });
     const report = { clock, log, meters: this.meters, peers: new PeerSeries(this.meters) };
     const view = {
       mesh: this.mesh,
@@ -114,7 +118,7 @@ export class Agent {
       report: (origin) => reportOf(origin, report),
       dryRun: (decisions, source, path) => reportDryRun(report, decisions, source, path),
       record: (enrolled) => this.#waiters.until(() => this.records.of(enrolled)),
-      synced: async () => (await this.#waiters.until(() => (this.#synced ? true : null))) === true,
+      synced,
     };
     readAgentMetrics(this.meters, {
       kernel,

@@ -138,7 +138,7 @@ async function assemble(options: AgentProcessOptions) {
     node: place.node,
     trustDomain,
     descriptorsMax: descriptorsMax(),
-    dns: (mesh, namespaceOf, counters, workloads) => openDns({ ...dns, counters, workloads }, mesh, namespaceOf),
+    dns: (mesh, namespaceOf, node) => openDns({ ...dns, ...node }, mesh, namespaceOf),
   });
   certificates.subscribeLapse((identity) => agent.carriedConnections.closeLapsed(identity, agent.enrollment.all()));
   const { local, closeRegistry } = openLocalWorkloads(agent, sandboxes, paths.workloads, options);

@@ -48,6 +48,7 @@ async function setUp(t: TestContext) {
     mishaps: SILENT_MISHAPS,
     counters,
     workloads: () => 1,
+    synced: async () => true,
   };
   const dns = openDns(settings, MESH, (uid) => (uid === 'known' ? 'shop' : null));
   t.after(() => dns.stop());

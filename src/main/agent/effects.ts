@@ -121,11 +121,13 @@ export type DnsSettings = {
   counters: DnsCounters;
   /** How many are enrolled now. */
   workloads(): number;
+  /** Resolves when the whole mesh is known; false after a deadline. */
+  synced(): Promise<boolean>;
 };
 
 /** The node's DNS responder: service names from the mesh, the rest from the node's own nameservers. */
 export function openDns(settings: DnsSettings, mesh: MeshState, namespaceOf: (uid: string) => string | null): DnsResponder {
-  const { clock, log, mishaps, counters, workloads } = settings;
+  const { clock, log, mishaps, counters, workloads, synced } = settings;
   const fixed = { nameservers: settings.nameservers, timeoutMs: DNS.tryMsMax, attempts: DNS.attempts };
   // Given nameservers are fixed; the node's own file may change under a running agent, and is followed.
   const resolvConf =
@@ -148,5 +150,6 @@ export function openDns(settings: DnsSettings, mesh: MeshState, namespaceOf: (ui
     counters,
     limits: DNS,
     workloads,
+    synced,
   });
 }

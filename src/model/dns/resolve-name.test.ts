@@ -27,6 +27,7 @@ function viewOf(services: readonly Service[], endpoints: Record<string, string[]
   return {
     servicesByHostname: (hostname) => services.filter((candidate) => candidate.hostname === hostname),
     endpointAddresses: (key, family) => (endpoints[key] ?? []).map(parseIp).filter((ip) => familyOf(ip) === family),
+    hasHostnameBelow: (name) => services.some(({ hostname }) => hostname.endsWith(`.${name}`)),
   };
 }
 
@@ -46,7 +47,7 @@ const VIEW = viewOf(SERVICES, { 'shop/headless.shop.svc.cluster.local': ['10.1.0
 
 type Case = { name: string; asked: string; type?: string; namespace?: string; want: string };
 
-// want: `addresses [via cname]`, `empty` or `forward`.
+// want: `addresses [via cname]`, `empty`, `absent` (`between`: there are names below it) or `forward`.
 const cases: Case[] = [
   { name: 'B61: a short name is completed with the client namespace', asked: 'reviews', want: '10.0.0.1' },
   { name: 'B61: a short name of another namespace is not found', asked: 'reviews', namespace: 'bank', want: 'forward' },
@@ -57,7 +58,24 @@ const cases: Case[] = [
   { name: 'B61: AAAA gives the addresses of its family', asked: 'reviews', type: 'AAAA', want: 'fd00::1' },
   { name: 'B61: a family without a VIP is empty, not unknown', asked: 'ratings.bank', type: 'AAAA', want: 'empty' },
   { name: 'B61: a family the service does not offer is empty', asked: 'only6', type: 'A', want: 'empty' },
-  { name: 'B61: other types are forwarded, for mesh names too', asked: 'reviews', type: 'MX', want: 'forward' },
+  ...['TXT', 'MX', 'SRV', 'HTTPS', 'CAA', 'PTR', 'ANY', 'UNKNOWN_65'].map((type) => ({
+    name: `F15: a mesh name has no ${type}: empty, and nobody is asked`,
+    asked: 'reviews.shop.svc.cluster.local',
+    type,
+    want: 'empty',
+  })),
+  { name: 'F15: the same of a short name', asked: 'reviews', type: 'MX', want: 'empty' },
+  { name: 'F15: and of an external name with a VIP', asked: 'example.com', type: 'HTTPS', want: 'empty' },
+  { name: 'F15: a name below the domain of the mesh is absent', asked: 'nobody.shop.svc.cluster.local', want: 'absent' },
+  { name: 'F15: whatever the type', asked: '_grpclb._tcp.reviews.shop.svc.cluster.local', type: 'SRV', want: 'absent' },
+  { name: 'F15: in any case', asked: 'Nobody.SVC.Cluster.Local.', want: 'absent' },
+  { name: 'F15: also outside of svc', asked: 'x.pod.cluster.local', want: 'absent' },
+  { name: 'F15: a search domain behind an outside name', asked: 'www.nowhere.net.shop.svc.cluster.local', want: 'absent' },
+  { name: 'F15: a namespace lies between', asked: 'shop.svc.cluster.local', want: 'between' },
+  { name: 'F15: svc lies between', asked: 'svc.cluster.local', want: 'between' },
+  { name: 'F15: the domain itself lies between', asked: 'cluster.local', type: 'SOA', want: 'between' },
+  { name: 'F15: a namespace without services does not', asked: 'desert.svc.cluster.local', want: 'absent' },
+  { name: 'F15: a name that only ends alike is not ours', asked: 'mycluster.local', want: 'forward' },
   { name: 'B61: unknown names are forwarded', asked: 'nowhere.example.net', want: 'forward' },
   { name: 'B61: the root is forwarded', asked: '.', want: 'forward' },
   { name: 'B61: a headless service answers with its endpoints', asked: 'headless', want: '10.1.0.1 10.1.0.2' },
@@ -90,7 +108,7 @@ for (const { name, asked, type = 'A', namespace = 'shop', want } of cases) {
     const found = resolveName({ name: asked, type }, { namespace }, VIEW, OPTIONS);
     const text =
       found.kind === 'answer' ? found.addresses.join(' ') + (found.cname === null ? '' : ` via ${found.cname}`) : found.kind;
-    assert.equal(text, want);
+    assert.equal(found.kind === 'absent' && found.exists ? 'between' : text, want);
   });
 }
 
@@ -99,11 +117,16 @@ test('B61: with IPv6 off, AAAA of a mesh name is empty', () => {
   assert.equal(found.kind, 'empty');
 });
 
+test('F15: a name that no service can have is not looked for, and below the domain of the mesh not asked outside either', () => {
+  const kindOf = (name: string) => resolveName({ name, type: 'A', plain: false }, { namespace: 'shop' }, VIEW, OPTIONS).kind;
+  assert.deepEqual(['reviews.shop.svc.cluster.local', 'reviews', 'version.bind'].map(kindOf), ['absent', 'forward', 'forward']);
+});
+
 test('search domains given explicitly replace those of the cluster', () => {
   const options = { ...OPTIONS, searchDomains: ['corp.example'] };
   const client = { namespace: 'shop' };
   assert.equal(resolveName({ name: 'example.com.corp.example', type: 'A' }, client, VIEW, options).kind, 'answer');
-  assert.equal(resolveName({ name: 'example.com.cluster.local', type: 'A' }, client, VIEW, options).kind, 'forward');
+  assert.equal(resolveName({ name: 'example.com.cluster.local', type: 'A' }, client, VIEW, options).kind, 'absent');
 });
 
 const sameHost = (namespace: string, more: Partial<Service> = {}) => service('pay.example', namespace, ['10.9.0.1'], more);

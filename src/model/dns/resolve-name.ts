@@ -2,8 +2,11 @@ import { type Family, familyOf, type IpAddress } from '#model/address/ip.ts';
 import { type Alias, aliasesOf, clusterSearchDomains, coveringHostnames } from '#model/dns/alias.ts';
 import { type Service, type ServiceKey, serviceKeyOf } from '#model/mesh/service.ts';
 
-/** `type` is the record type's name (`A`, `AAAA`, `MX`); any case of `name`, with or without the final dot. */
-export type NameQuestion = { name: string; type: string };
+/**
+ * `type` is the record type's name (`A`, `AAAA`, `MX`); any case of `name`, with or without the final dot. `plain` false: it
+ * is of another class, or has labels that no name of the mesh can have.
+ */
+export type NameQuestion = { name: string; type: string; plain?: boolean };
 
 /** Who asks: the namespace decides what short names mean and which services are visible. */
 export type NameClient = { namespace: string };
@@ -23,25 +26,26 @@ export type NameOptions = {
 /** `cname`: the addresses belong to this name, to which the asked one is an alias; null: to the asked name itself. */
 export type NameResolution =
   | { kind: 'answer'; service: ServiceKey; cname: string | null; addresses: readonly IpAddress[]; authoritative: true }
-  /** The name exists, without an address of this family: NOERROR with no records. */
+  /** The name exists, without an address of this family, or a record of the type asked for: NOERROR with no records. */
   | { kind: 'empty'; service: ServiceKey; authoritative: true }
+  /** Below the mesh's own domain, where nobody else could know more: no such name. `exists`: there are names below it. */
+  | { kind: 'absent'; exists: boolean; authoritative: true }
   /** Not ours to answer. */
   | { kind: 'forward' };
 
 type Hit = { service: Service; cname: string | null };
 
 /**
- * What a DNS question of a workload means in the mesh. Only A and AAAA of services are answered, never names of
- * workloads. Errors: none. Source: docs/rules/node-proxy.md (B40, B61, B62).
+ * What a DNS question of a workload means in the mesh. Only addresses of services are told, never names of workloads; no
+ * server outside is asked for what is below the mesh's own domain. Errors: none. Source: docs/rules/node-proxy.md (B40, B61, B62).
  */
 export function resolveName(question: NameQuestion, client: NameClient, view: DnsView, options: NameOptions): NameResolution {
-  const family = familyAsked(question.type);
-  if (family === null) return { kind: 'forward' };
   const name = question.name.toLowerCase().replace(/\.$/, '');
-  const hit = name === '' ? null : findService(name, client, view, options);
-  if (hit === null) return { kind: 'forward' };
+  const hit = name === '' || question.plain === false ? null : findService(name, client, view, options);
+  if (hit === null) return isOwn(name, options) ? absent(name, view, options) : { kind: 'forward' };
   const service = serviceKeyOf(hit.service);
-  const addresses = offers(hit.service, family, options) ? addressesOf(hit.service, family, view) : [];
+  const family = familyAsked(question.type);
+  const addresses = family !== null && offers(hit.service, family, options) ? addressesOf(hit.service, family, view) : [];
   if (addresses.length === 0) return { kind: 'empty', service, authoritative: true };
   return { kind: 'answer', service, cname: hit.cname, addresses, authoritative: true };
 }
@@ -49,6 +53,19 @@ export function resolveName(question: NameQuestion, client: NameClient, view: Dn
 function familyAsked(type: string): Family | null {
   if (type === 'A') return 4;
   return type === 'AAAA' ? 6 : null;
+}
+
+function isOwn(name: string, { clusterDomain }: NameOptions): boolean {
+  return name === clusterDomain || name.endsWith(`.${clusterDomain}`);
+}
+
+/**
+ * A resolver that is told that a name does not exist may take it that nothing below it does (RFC 8020): what lies between the
+ * domain and a name that exists is empty instead.
+ */
+function absent(name: string, view: DnsView, { clusterDomain }: NameOptions): NameResolution {
+  const exists = name === clusterDomain || name === `svc.${clusterDomain}` || view.hasHostnameBelow(name);
+  return { kind: 'absent', exists, authoritative: true };
 }
 
 function findService(name: string, client: NameClient, view: DnsView, options: NameOptions): Hit | null {
@@ -105,4 +122,6 @@ export type DnsView = {
   servicesByHostname(hostname: string): readonly Service[];
   /** Usable endpoints of a headless service: at most one address of `family` per endpoint. */
   endpointAddresses(key: ServiceKey, family: Family): readonly IpAddress[];
+  /** Whether some service has a hostname that ends in `.` and `name`. */
+  hasHostnameBelow(name: string): boolean;
 };

@@ -44,6 +44,14 @@ test('removal is complete, and removing the unknown is no error', () => {
   assert.deepEqual(mesh.servicesByHostname(cart.hostname), []);
 });
 
+test('F15: whether a service has a name below another is known until the last of them is gone', () => {
+  const mesh = aMesh([], [cart, { ...cart, hostname: 'x.example' }]);
+  const below = (): boolean[] => ['shop.svc.cluster.local', 'local', cart.hostname].map((name) => mesh.hasHostnameBelow(name));
+  assert.deepEqual(below(), [true, true, false]);
+  mesh.apply({ workloads: new Map(), services: new Map([[key, null]]), policies: new Map() });
+  assert.deepEqual([...below(), mesh.hasHostnameBelow('example')], [false, false, false, true]);
+});
+
 test('an address collision prefers pods, then HBONE; host-network workloads have no address', () => {
   const entry = aWorkload('entry', ['10.0.0.1'], { uid: 'k/networking.istio.io/WorkloadEntry/shop/entry' });
   assert.equal(aMesh([entry, pod]).workloadByIp(parseIp('10.0.0.1'))?.name, 'cart');

@@ -17,6 +17,8 @@ export class MeshState {
   readonly #uidsByIp = new Map<IpAddress, Set<string>>();
   readonly #keysByVip = new Map<IpAddress, Set<ServiceKey>>();
   readonly #keysByHostname = new Map<string, Set<ServiceKey>>();
+  /** Name → services whose hostname ends in `.` and it. */
+  readonly #keysBelow = new Map<string, Set<ServiceKey>>();
   readonly #endpoints = new Map<ServiceKey, Set<string>>();
   #policyGeneration = 0;
 
@@ -90,6 +92,11 @@ export class MeshState {
     return [...(this.#keysByHostname.get(hostname) ?? [])].flatMap((key) => this.#services.get(key) ?? []);
   }
 
+  /** Whether some service has a hostname that ends in `.` and `name`. */
+  hasHostnameBelow(name: string): boolean {
+    return this.#keysBelow.has(name);
+  }
+
   /** Workloads that back a service, whatever their health. */
   endpoints(key: ServiceKey): Workload[] {
     return [...(this.#endpoints.get(key) ?? [])].flatMap((uid) => this.#workloads.get(uid) ?? []);
@@ -132,11 +139,13 @@ export class MeshState {
         touched.ips.add(vip);
       }
       removeFrom(this.#keysByHostname, old.hostname, key);
+      for (const name of namesAbove(old.hostname)) removeFrom(this.#keysBelow, name, key);
       this.#services.delete(key);
     }
     if (service === null) return;
     this.#services.set(key, service);
     addTo(this.#keysByHostname, service.hostname, key);
+    for (const name of namesAbove(service.hostname)) addTo(this.#keysBelow, name, key);
     for (const vip of service.addresses) {
       addTo(this.#keysByVip, vip, key);
       touched.ips.add(vip);
@@ -172,6 +181,12 @@ export class MeshState {
 
 function rankByIp(workload: Workload): number {
   return (workload.uid.includes('//Pod/') ? 2 : 0) + (workload.tunnelProtocol === 'hbone' ? 1 : 0);
+}
+
+/** `a.b.c` → `b.c`, `c`. */
+function namesAbove(hostname: string): string[] {
+  const labels = hostname.split('.');
+  return labels.slice(1).map((_, at) => labels.slice(at + 1).join('.'));
 }
 
 function addTo<K, V>(index: Map<K, Set<V>>, key: K, value: V): void {

@@ -7,6 +7,11 @@ export const DNS_SETTINGS = {
   about: { title: 'DNS', text: 'The responder of each node and the nameservers it asks.' },
   rows: {
     ttlSeconds: setting(30, 's', 'How long clients may keep an answer (docs/rules/node-proxy.md, B61).'),
+    absentTtlSeconds: setting(
+      5,
+      's',
+      'How long clients may keep that there is no such name or record: a service may come at any time.',
+    ),
     udpBytesMax: setting(4 * KIB, 'bytes', 'The largest reply sent over UDP, and what our own OPT record announces.'),
     queryBytesMax: setting(4 * KIB, 'bytes', 'No honest query comes near this; it bounds the work one message can cause.'),
     queryRecordsMax: setting(16, 'count', 'Records of one query, which has one question and an OPT record.'),

@@ -58,7 +58,15 @@ export const LABELS = {
   request_query_type: { help: 'type of a DNS query', bound: FEW },
   why: {
     help: 'why a DNS query failed',
-    bound: ['malformed', 'not-implemented', 'unknown-workload', 'too-many-queries', 'too-many-connections', 'upstream-failed'],
+    bound: [
+      'malformed',
+      'not-implemented',
+      'unknown-workload',
+      'unknown-mesh',
+      'too-many-queries',
+      'too-many-connections',
+      'upstream-failed',
+    ],
   },
   path: { help: 'which way the kernel sent a connection or query', bound: COUNTERS },
   protocol: { help: 'protocol of a downstream connection', bound: ['http1', 'http2', 'tcp'] },

@@ -15,6 +15,7 @@ export type DnsFailure =
   | 'malformed'
   | 'not-implemented'
   | 'unknown-workload'
+  | 'unknown-mesh'
   | 'too-many-queries'
   | 'too-many-connections'
   | 'upstream-failed';
@@ -39,6 +40,8 @@ export type DnsLimits = Pick<
 export type DnsEffects = {
   /** The mesh as it is now. */
   view(): DnsView;
+  /** Resolves when the whole mesh is known; false after a deadline. Before that nobody can say that a name does not exist. */
+  synced(): Promise<boolean>;
   /** The workload with this uid; null when it is not (or no longer) known. */
   clientOf(workload: string): NameClient | null;
   /** The upstream's reply, carrying the query's own id; from the network namespace of the workload. Rejects when none came. */

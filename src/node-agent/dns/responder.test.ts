@@ -30,6 +30,7 @@ const REVIEWS: Service = {
 const VIEW: DnsView = {
   servicesByHostname: (hostname) => (hostname === REVIEWS.hostname ? [REVIEWS] : []),
   endpointAddresses: () => [],
+  hasHostnameBelow: (name) => REVIEWS.hostname.endsWith(`.${name}`),
 };
 
 function setup(overrides: Partial<DnsEffects> = {}) {
@@ -37,6 +38,7 @@ function setup(overrides: Partial<DnsEffects> = {}) {
   const seen = { failed: [] as string[], requests: [] as DnsLabels[], upstream: [] as string[] };
   const effects: DnsEffects = {
     view: () => VIEW,
+    synced: async () => true,
     clientOf: (workload) => (workload === 'known' ? { namespace: 'shop' } : null),
     forward: async (bytes) => replyTo(bytes, 3),
     names: { clusterDomain: 'cluster.local', searchDomains: null, preferredNamespace: null, ipv6: true },
@@ -58,7 +60,7 @@ function setup(overrides: Partial<DnsEffects> = {}) {
   return { clock, seen, responder: createDnsResponder(effects) };
 }
 
-const queryBytes = (name: string, type: 'A' | 'AAAA' | 'MX' = 'A', id = 5): Buffer =>
+const queryBytes = (name: string, type: 'A' | 'AAAA' | 'MX' | 'SRV' = 'A', id = 5): Buffer =>
   encode({ type: 'query', id, flags: RECURSION_DESIRED, questions: [{ type, name, class: 'IN' }] });
 
 function replyTo(bytes: Buffer, rcode: number): Buffer {
@@ -106,12 +108,42 @@ test('B61: the wrong family is NOERROR without records', async () => {
   assert.deepEqual([got.rcode, got.authoritative, got.data], ['NOERROR', true, []]);
 });
 
-test('B61: MX of a mesh name and unknown names are forwarded, and NXDOMAIN passed through', async () => {
+test('B61: unknown names are forwarded, and NXDOMAIN passed through', async () => {
   const { responder, seen } = setup();
-  assert.equal(summary(await responder.handleUdp(queryBytes('reviews', 'MX'), 'known')).rcode, 'NXDOMAIN');
   assert.equal(summary(await responder.handleUdp(queryBytes('nowhere.example'), 'known')).rcode, 'NXDOMAIN');
-  assert.deepEqual(seen.upstream, ['request', 'duration 0', 'request', 'duration 0']);
+  assert.deepEqual(seen.upstream, ['request', 'duration 0']);
   assert.deepEqual(seen.failed, []);
+});
+
+const absences = [
+  { name: 'reviews', type: 'MX', rcode: 'NOERROR', soa: false },
+  { name: 'nobody.shop.svc.cluster.local', type: 'A', rcode: 'NXDOMAIN', soa: true },
+  { name: '_grpclb._tcp.x.svc.cluster.local', type: 'SRV', rcode: 'NXDOMAIN', soa: true },
+  { name: 'shop.svc.cluster.local', type: 'A', rcode: 'NOERROR', soa: true },
+] as const;
+for (const { name, type, rcode, soa } of absences) {
+  test(`F15: ${type} of ${name} is ${rcode} without records, for 5 s, and asked of nobody`, async () => {
+    const { responder, seen } = setup({ forward: () => assert.fail('forwarded') });
+    const reply = await responder.handleUdp(queryBytes(name, type), 'known');
+    const got = summary(reply);
+    assert.deepEqual([got.rcode, got.authoritative, got.data, seen.failed], [rcode, true, [], []]);
+    const [authority] = decode(reply ?? assert.fail()).authorities ?? [];
+    assert.deepEqual(
+      authority?.type === 'SOA' && [authority.name, authority.ttl, authority.data.minimum],
+      soa && ['cluster.local', 5, 5],
+    );
+  });
+}
+
+test('F15: as long as the mesh is not known nobody says that a name is absent', async () => {
+  const known = Promise.withResolvers<boolean>();
+  const { responder, seen } = setup({ synced: () => known.promise });
+  const asked = responder.handleUdp(queryBytes('nobody.shop.svc.cluster.local'), 'known');
+  const present = summary(await responder.handleUdp(queryBytes('reviews.shop.svc.cluster.local'), 'known'));
+  assert.equal(present.rcode, 'NOERROR', 'what is known already is answered');
+  known.resolve(false);
+  assert.equal(summary(await asked).rcode, 'SERVFAIL');
+  assert.deepEqual(seen.failed, ['udp unknown-mesh']);
 });
 
 test('an unknown workload gets SERVFAIL, even for a mesh name', async () => {
@@ -262,6 +294,41 @@ test('TCP: a client that never reads its replies is closed', async () => {
   clock.advance(5_000);
   await served;
 });
+
+for (const plant of ['clock', 'stream'] as const) {
+  test(`S17: a mistake over one connection (${plant}) closes it, is reported, and gives its place back`, async () => {
+    const told: unknown[] = [];
+    const mishaps = { ...SILENT_MISHAPS, report: (entry: string, error: unknown) => void told.push([entry, String(error)]) };
+    const clock = new SteppedClock();
+    let isPlanted = true;
+    const after = (delayMs: number, task: () => void) => {
+      if (isPlanted && plant === 'clock') throw new Error('planted');
+      return clock.after(delayMs, task);
+    };
+    const { responder, seen } = setup({
+      mishaps,
+      clock: { nowMs: () => clock.nowMs(), every: (periodMs, task) => clock.every(periodMs, task), after },
+      limits: { ...DNS, connectionsPerWorkloadMax: 1 },
+    });
+    const bad = socketPair();
+    if (plant === 'stream') {
+      bad.stream.write = () => {
+        throw new Error('planted');
+      };
+    }
+    const served = responder.handleTcp(bad.stream, 'known');
+    if (!bad.stream.destroyed) bad.receive(frameMessage(queryBytes('reviews')));
+    await served;
+    assert.equal(bad.stream.destroyed, true);
+    assert.deepEqual(told, [['accept', 'Error: planted']]);
+    isPlanted = false;
+    const good = socketPair();
+    void responder.handleTcp(good.stream, 'known');
+    good.receive(frameMessage(queryBytes('reviews', 'A', 9)));
+    await turn();
+    assert.deepEqual([good.replies(), seen.failed], [[9], []]);
+  });
+}
 
 test('TCP: a broken stream, one connection too many, and stopping all close connections', async () => {
   const { responder, seen } = setup({ limits: { ...DNS, connectionsPerWorkloadMax: 1 } });

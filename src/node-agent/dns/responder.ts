@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream';
 import type { IpAddress } from '#model/address/ip.ts';
-import { type NameResolution, resolveName } from '#model/dns/resolve-name.ts';
+import { type NameClient, type NameResolution, resolveName } from '#model/dns/resolve-name.ts';
 import type { Random } from '#model/effects/clock.ts';
 import { unreachable } from '#model/error.ts';
 import { DNS } from '#model/settings/dns.ts';
@@ -9,7 +9,7 @@ import type { DnsEffects, DnsFailure, DnsLabels, DnsTransport } from '#node-agen
 import { createForwards, type Forwards } from '#node-agent/dns/forwards.ts';
 import { serveTcpSession } from '#node-agent/dns/tcp-session.ts';
 import { type DnsQuery, decodeQuery, type QueryEcho } from '#protocol/dns/query.ts';
-import { encodeAnswer, encodeFailure, fitReply } from '#protocol/dns/reply.ts';
+import { encodeAbsence, encodeAnswer, encodeFailure, fitReply } from '#protocol/dns/reply.ts';
 import { MESSAGE_BYTES_MAX, RCODE, type Rcode } from '#protocol/dns/wire.ts';
 
 /** Answers queries, whichever workload they come from; `workload` is its uid. */
@@ -47,18 +47,24 @@ export function createDnsResponder(effects: DnsEffects): DnsResponder {
         return;
       }
       streams.add(stream);
-      await serveTcpSession({
-        stream,
-        respond: (query) => respond(query, workload, 'tcp'),
-        clock: effects.clock,
-        mistaken: (error) => effects.mishaps.report('accept', error, { workload }),
-        broken(why) {
-          effects.counters.failed('malformed', 'tcp');
-          effects.log.debug({ workload, why }, 'DNS connection closed: not a stream of queries');
-        },
-      });
-      streams.delete(stream);
-      leave();
+      try {
+        await serveTcpSession({
+          stream,
+          respond: (query) => respond(query, workload, 'tcp'),
+          clock: effects.clock,
+          mistaken: (error) => effects.mishaps.report('accept', error, { workload }),
+          broken(why) {
+            effects.counters.failed('malformed', 'tcp');
+            effects.log.debug({ workload, why }, 'DNS connection closed: not a stream of queries');
+          },
+        });
+      } catch (error) {
+        effects.mishaps.report('accept', error, { workload });
+        stream.destroy();
+      } finally {
+        streams.delete(stream);
+        leave(); // whatever went wrong: a place that is kept would never come back
+      }
     },
     stop() {
       stopped = true;
@@ -93,9 +99,9 @@ async function answerQuery(exchange: Exchange, query: DnsQuery): Promise<Buffer>
   effects.counters.request(labelsOf(exchange, query));
   const client = effects.clientOf(workload);
   if (client === null) return fail(exchange, query.echo, RCODE.servFail, 'unknown-workload');
-  const resolution: NameResolution = query.plain
-    ? resolveName(query, client, effects.view(), effects.names)
-    : { kind: 'forward' };
+  const now = resolveName(query, client, effects.view(), effects.names);
+  const resolution = now.kind === 'absent' ? await whenSynced(effects, query, client) : now;
+  if (resolution === null) return fail(exchange, query.echo, RCODE.servFail, 'unknown-mesh');
   const bytesMax = transport === 'udp' ? query.echo.udpBytesMax : MESSAGE_BYTES_MAX;
   effects.log.debug({ workload, name: query.name, type: query.type, transport, resolution: resolution.kind }, 'DNS query');
   switch (resolution.kind) {
@@ -104,12 +110,21 @@ async function answerQuery(exchange: Exchange, query: DnsQuery): Promise<Buffer>
       return encodeAnswer(query.echo, { cname: resolution.cname, addresses, ttlSeconds: DNS.ttlSeconds }, bytesMax);
     }
     case 'empty':
-      return encodeAnswer(query.echo, { cname: null, addresses: [], ttlSeconds: DNS.ttlSeconds }, bytesMax);
+      return encodeAnswer(query.echo, { cname: null, addresses: [], ttlSeconds: DNS.absentTtlSeconds }, bytesMax);
+    case 'absent': {
+      const rcode = resolution.exists ? RCODE.noError : RCODE.nxDomain;
+      return encodeAbsence(query.echo, rcode, effects.names.clusterDomain, DNS.absentTtlSeconds);
+    }
     case 'forward':
       return forwardQuery(exchange, query, bytesMax);
     default:
       return unreachable(resolution);
   }
+}
+
+/** That a name is absent is said only of a mesh that is wholly known; null: it is not. */
+async function whenSynced(effects: DnsEffects, query: DnsQuery, client: NameClient): Promise<NameResolution | null> {
+  return (await effects.synced()) ? resolveName(query, client, effects.view(), effects.names) : null;
 }
 
 /** The upstream's own reply, shortened to what the client can take. */

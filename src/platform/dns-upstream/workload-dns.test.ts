@@ -50,7 +50,9 @@ function responderFor(nameserver: { address: string; port: number }): DnsRespond
     view: () => ({
       servicesByHostname: (hostname) => SERVICES.filter((candidate) => candidate.hostname === hostname),
       endpointAddresses: (_, family) => ENDPOINTS.filter((address) => familyOf(address) === family),
+      hasHostnameBelow: (name) => SERVICES.some(({ hostname }) => hostname.endsWith(`.${name}`)),
     }),
+    synced: async () => true,
     clientOf: () => ({ namespace: 'shop' }),
     forward: upstream.exchange,
     names: { clusterDomain: 'cluster.local', searchDomains: null, preferredNamespace: null, ipv6: true },

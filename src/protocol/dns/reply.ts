@@ -40,6 +40,26 @@ export function encodeAnswer(echo: QueryEcho, records: AnswerRecords, bytesMax: 
   return assemble(echo, flags, RCODE.noError, encoded);
 }
 
+/**
+ * An authoritative answer that there is no such name (`nxDomain`) or no such record (`noError`) in `zone`. The zone's SOA
+ * says how long that may be kept (RFC 2308): without it some resolvers ask again at once, others go on to the next server.
+ */
+export function encodeAbsence(echo: QueryEcho, rcode: Rcode, zone: string, ttlSeconds: number): Buffer {
+  const name = encodeName(zone);
+  const times = Buffer.alloc(20);
+  SOA_TIMES.forEach((value, at) => {
+    times.writeUInt32BE(value, at * 4);
+  });
+  times.writeUInt32BE(ttlSeconds, 16);
+  const data = Buffer.concat([encodeName(`ns.dns.${zone}`), encodeName(`hostmaster.${zone}`), times]);
+  const soa = Buffer.concat([name, encodeRecord(0, RECORD_TYPE.SOA, ttlSeconds, data).subarray(2)]);
+  const bytes = HEADER_BYTES + echo.questionBytes.length + soa.length + (echo.edns === null ? 0 : OPT_BYTES);
+  return assemble(echo, FLAG.authoritative, rcode, [], bytes > echo.udpBytesMax ? [] : [soa]);
+}
+
+/** Serial, refresh, retry, expiry: nobody transfers this zone. The minimum follows. */
+const SOA_TIMES = [1, 7_200, 1_800, 86_400] as const;
+
 /** A reply without records, for failures. */
 export function encodeFailure(echo: QueryEcho, rcode: Rcode): Buffer {
   return assemble(echo, 0, rcode, []);
@@ -55,16 +75,23 @@ export function fitReply(echo: QueryEcho, reply: Buffer, bytesMax: number): Buff
   return assemble(echo, kept | FLAG.truncated, flags & RCODE_MASK, []);
 }
 
-function assemble(echo: QueryEcho, flags: number, rcode: number, answers: readonly Buffer[]): Buffer {
+function assemble(
+  echo: QueryEcho,
+  flags: number,
+  rcode: number,
+  answers: readonly Buffer[],
+  authorities: readonly Buffer[] = [],
+): Buffer {
   const header = Buffer.alloc(HEADER_BYTES);
   const desired = echo.recursionDesired ? FLAG.recursionDesired : 0;
   header.writeUInt16BE(echo.id, 0);
   header.writeUInt16BE(FLAG.response | (echo.opcode << 11) | FLAG.recursionAvailable | desired | flags | (rcode & RCODE_MASK), 2);
   header.writeUInt16BE(echo.questionBytes.length === 0 ? 0 : 1, 4);
   header.writeUInt16BE(answers.length, 6);
+  header.writeUInt16BE(authorities.length, 8);
   header.writeUInt16BE(echo.edns === null ? 0 : 1, 10);
   const option = echo.edns === null ? [] : [encodeOption(echo.edns.dnssecOk, rcode)];
-  return Buffer.concat([header, echo.questionBytes, ...answers, ...option]);
+  return Buffer.concat([header, echo.questionBytes, ...answers, ...authorities, ...option]);
 }
 
 function encodeRecord(owner: number, type: number, ttlSeconds: number, data: Buffer): Buffer {

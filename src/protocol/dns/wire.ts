@@ -13,7 +13,7 @@ export const RCODE = { noError: 0, formErr: 1, servFail: 2, nxDomain: 3, notImp:
 export type Rcode = (typeof RCODE)[keyof typeof RCODE];
 
 /** Types of the records that are read or written here. */
-export const RECORD_TYPE = { A: 1, CNAME: 5, AAAA: 28, OPT: 41 } as const;
+export const RECORD_TYPE = { A: 1, CNAME: 5, SOA: 6, AAAA: 28, OPT: 41 } as const;
 /** The Internet class. */
 export const CLASS_IN = 1;
 
