@@ -117,6 +117,7 @@ export class Agent {
       log,
       report: (origin) => reportOf(origin, report),
       dryRun: (decisions, source, path) => reportDryRun(report, decisions, source, path),
+      known: (look) => this.#waiters.until(look),
       record: (enrolled) => this.#waiters.until(() => this.records.of(enrolled)),
       synced,
     };

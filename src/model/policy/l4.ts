@@ -103,6 +103,15 @@ export function decideL4(set: L4Policies, connection: Connection): L4Decision {
   return decide(set.decider, new ConnectionFacts(connection));
 }
 
+/**
+ * Whether nothing but a policy that is named and not known speaks against a connection. A record often names a policy a moment
+ * before that arrives, or after it went: no live connection is judged by that, and no verdict is remembered. What is new waits
+ * for it, and is refused when it does not come.
+ */
+export function isUndecided({ missing }: L4Policies, { allowed, policy }: L4Decision): boolean {
+  return !allowed && policy !== null && missing.includes(policy);
+}
+
 /** What one policy in dry run would have done; `rule` null: it is an ALLOW policy, and none of its rules matched. */
 export type L4DryRun = { policy: PolicyKey; rule: number | null; decision: 'allow' | 'deny' };
 
@@ -134,7 +143,7 @@ export function restrictsPlaintext(set: L4Policies): boolean {
 
 /**
  * The verdict of a pair of workloads and a port (source null: plain text from anywhere), which the kernel may cache;
- * null when it depends on which addresses are used. `set`: the policies in force for the destination.
+ * null when it depends on which addresses are used, or on a policy that is not known. `set`: the policies in force for the destination.
  */
 export function pairVerdict(set: L4Policies, source: Workload | null, destination: Workload, port: number): boolean | null {
   if (set.policies.length === 0 && set.missing.length === 0) return true;
@@ -143,9 +152,9 @@ export function pairVerdict(set: L4Policies, source: Workload | null, destinatio
   for (const ip of destination.addresses) {
     const sourceIp = source === null ? ip : sameFamily(source.addresses, ip);
     if (sourceIp === null) continue;
-    const { allowed } = decideL4(set, connectionOf(source, sourceIp, { ip, port }));
-    if (verdict !== null && verdict !== allowed) return null;
-    verdict = allowed;
+    const decision = decideL4(set, connectionOf(source, sourceIp, { ip, port }));
+    if (isUndecided(set, decision) || (verdict !== null && verdict !== decision.allowed)) return null;
+    verdict = decision.allowed;
   }
   return verdict;
 }

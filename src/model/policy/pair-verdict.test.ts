@@ -25,7 +25,12 @@ const block = (ip: string, length: number) => [{ base: parseIp(ip), length }];
 
 const cases = [
   { name: 'no policy allows', set: new L4Policies([], []), source: client, want: true },
-  { name: 'a policy that is missing denies', set: new L4Policies([], ['shop/x']), source: client, want: false },
+  {
+    name: 'F13: a policy that is missing gives no verdict to keep',
+    set: new L4Policies([], ['shop/x']),
+    source: client,
+    want: null,
+  },
   {
     name: 'a verdict of the identity holds for both families',
     set: denies({ namespaces: [{ kind: 'exact' as const, value: 'shop' }] }),

@@ -3,7 +3,7 @@ import { type Identity, sameIdentity } from '#model/identity/identity.ts';
 import type { MeshState } from '#model/mesh/mesh-state.ts';
 import { type GatewayAddress, type Service, serviceKeyOf } from '#model/mesh/service.ts';
 import { identityOf, type Workload } from '#model/mesh/workload.ts';
-import { type Connection, decideL4, policiesFor } from '#model/policy/l4.ts';
+import { type Connection, decideL4, isUndecided, policiesFor } from '#model/policy/l4.ts';
 import { Refusal } from '#model/telemetry/close-cause.ts';
 
 /** One connection that the agent itself carries to a workload of this node. */
@@ -102,8 +102,9 @@ export class CarriedConnections {
 }
 
 function whyDenied(mesh: MeshState, destination: Workload, connection: Connection): Refusal | null {
-  const decision = decideL4(policiesFor(mesh, destination), connection);
-  if (decision.allowed) return null;
+  const policies = policiesFor(mesh, destination);
+  const decision = decideL4(policies, connection);
+  if (decision.allowed || isUndecided(policies, decision)) return null;
   return new Refusal('policy-change', `connection closed due to policy change: ${decision.reason}`, decision);
 }
 

@@ -4,7 +4,15 @@ import type { Cut } from '#model/effects/cut.ts';
 import type { Log } from '#model/effects/log.ts';
 import type { MeshState } from '#model/mesh/mesh-state.ts';
 import type { Workload } from '#model/mesh/workload.ts';
-import type { L4DryRun } from '#model/policy/l4.ts';
+import {
+  type Connection,
+  decideL4,
+  isUndecided,
+  type L4Decision,
+  type L4DryRun,
+  type L4Policies,
+  policiesFor,
+} from '#model/policy/l4.ts';
 import type { RecordOrigin, RecordPath, RecordSource } from '#model/telemetry/access-record.ts';
 import { Refusal } from '#model/telemetry/close-cause.ts';
 import type { AgentEffects } from '#node-agent/effects/agent-effects.ts';
@@ -32,6 +40,8 @@ export type AgentContext = {
   report(origin: RecordOrigin): ConnectionReport;
   /** Tells what policies in dry run would have done to a connection that is carried here. */
   dryRun(decisions: readonly L4DryRun[], source: RecordSource, path: RecordPath): void;
+  /** The first answer of `look` that is not null, asked again after each change of the mesh; null after the deadline. */
+  known<T>(look: () => T | null): Promise<T | null>;
   /** Resolves with the enrolment's own record once discovery has sent it; null after the deadline. */
   record(enrolled: Enrolled): Promise<Workload | null>;
   /** Resolves when the mesh is known; rejects never, false after the deadline. */
@@ -58,6 +68,27 @@ export function openStream(dialled: Dialled): ByteStream {
       return dialled satisfies never;
   }
 }
+
+/**
+ * What policies say of a connection to a workload. One that only a policy speaks against that is named and not known is waited
+ * for within bounds, by the record as it is then.
+ */
+export async function decided(context: AgentContext, destination: Workload, connection: Connection): Promise<Decided> {
+  const look = (): Decided => {
+    const policies = policiesFor(context.mesh, context.mesh.workload(destination.uid) ?? destination);
+    return { policies, decision: decideL4(policies, connection) };
+  };
+  const now = look();
+  if (!isUndecided(now.policies, now.decision)) return now;
+  const later = await context.known(() => {
+    const then = look();
+    return isUndecided(then.policies, then.decision) ? null : then;
+  });
+  return later ?? look();
+}
+
+/** A decision, and the policies that it was made by. */
+export type Decided = { policies: L4Policies; decision: L4Decision };
 
 /** Relays until both sides are done or `cut` ends them, and tells how it ended. */
 export async function carry(client: ByteStream, upstream: ByteStream, cut: Cut): Promise<ConnectionEnd> {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseIp } from '#model/address/ip.ts';
 import { aService, aWorkload, endpointOf } from '#model/mesh/mesh-fixtures.testing.ts';
+import { AGENT } from '#model/settings/agents.ts';
 import { type AgentRig, aPolicy, netnsOf, principal, startAgentRig, type TunnelClient } from '#node-agent/agent-rig.testing.ts';
 import { type App, ECHO } from '#node-agent/memory-net.testing.ts';
 import { type MemorySocket, receivedBy, settle, until } from '#node-agent/memory-sockets.testing.ts';
@@ -54,11 +55,14 @@ test('B10: a CONNECT that policy denies is answered 401, and the line names poli
   assert.deepEqual(rig.net.dials, []);
 });
 
-test('a policy that is named but not known yet denies', async () => {
+test('F13: a policy that is named but not known yet is waited for, and then denies', async () => {
   const rig = await setUp();
   rig.tell({ workloads: [{ ...server, authorizationPolicies: ['shop/late'] }] });
-  const { status, line } = await answerTo(rig, { authority: '10.0.0.2:8080' });
-  assert.deepEqual([status, line?.policy], [401, 'shop/late']);
+  const answer = await rig.tunnel(server, { authority: '10.0.0.2:8080' });
+  assert.equal(answer.status, null, 'it may be on its way');
+  rig.clock.advance(AGENT.knowledgeDeadlineMs);
+  await settle();
+  assert.deepEqual([answer.status, rig.access().policy], [401, 'shop/late']);
   rig.tell({ policies: [aPolicy('allow', principal('client'), { name: 'late', scope: 'workload-selector' })] });
   assert.equal((await answerTo(rig, { authority: '10.0.0.2:8080' })).status, 200);
 });

@@ -7,7 +7,7 @@ import type { Doorkeeper } from '#model/guard/doorkeeper.ts';
 import { RESERVED_PORTS } from '#model/mesh/ports.ts';
 import { type Service, serviceKeyOf } from '#model/mesh/service.ts';
 import type { Workload } from '#model/mesh/workload.ts';
-import { connectionOf, decideL4, dryRunL4, policiesFor } from '#model/policy/l4.ts';
+import { connectionOf, dryRunL4 } from '#model/policy/l4.ts';
 import { TUNNEL } from '#model/settings/tunnels.ts';
 import { NO_PATH, type RecordEnd, type RecordPath, type RecordSource } from '#model/telemetry/access-record.ts';
 import { Refusal, refusalOf } from '#model/telemetry/close-cause.ts';
@@ -15,7 +15,7 @@ import type { Meters } from '#model/telemetry/meters.ts';
 import { baggageOf, formatBaggage } from '#model/telemetry/propagation.ts';
 import { type ConnectionReport, refusedEnd } from '#node-agent/connection/access-log.ts';
 import type { AgentContext } from '#node-agent/connection/context.ts';
-import { carry, hasEnds, openStream } from '#node-agent/connection/context.ts';
+import { carry, decided, hasEnds, openStream } from '#node-agent/connection/context.ts';
 import type { HboneServer } from '#node-agent/effects/agent-effects.ts';
 import type { Enrolled } from '#node-agent/enrollment/enrollment.ts';
 import { forwardedClient, forwardedHost } from '#protocol/hbone/headers.ts';
@@ -133,8 +133,7 @@ async function deliver(context: AgentContext, arrival: Arrival, accept: () => By
   // In the list before it is evaluated, and until its end: no change of policy can fall between check and list.
   const release = context.carried.add({ connection, destinationUid: enrolled.request.uid, abort: (why) => cut.abort(why) });
   try {
-    const policies = policiesFor(context.mesh, workload);
-    const decision = decideL4(policies, connection);
+    const { policies, decision } = await decided(context, workload, connection);
     context.dryRun(dryRunL4(policies, connection), source, path);
     if (!decision.allowed) throw new Refusal('policy', decision.reason, decision);
     const app = openStream(await enrolled.netns.dialApp(target.ip, target.port, client, TUNNEL.connectTimeoutMs));

@@ -30,7 +30,7 @@ function setUp() {
     kernel,
     {
       mesh,
-      local: () => [client, server],
+      local: () => [client, server].map((one) => mesh.workload(one.uid) ?? one),
       idOf: ({ uid }) => ids.of('workload', uid),
       party: (id) => {
         const record = mesh.workload(ids.nameOf(id) ?? '');
@@ -120,6 +120,40 @@ test('B49: live flows that a new policy denies are closed, others are not', () =
     destroyed.map((one) => one.flow.destinationPort),
     [8080],
   );
+});
+
+test('F13: a live flow is not judged by a policy that is named and not known, but when that is there', () => {
+  const { kernel, mesh, verdicts, destroyed, key } = setUp();
+  const flow = {
+    netnsCookie: 1n,
+    source: parseIp('10.0.0.1'),
+    destination: parseIp('10.0.0.2'),
+    sourcePort: 40_000,
+    destinationPort: 8080,
+  };
+  kernel.maps.flows.set(1n, { flow, sourceId: key.sourceId, destinationId: key.destinationId, generation: 1, inbound: 0 });
+  mesh.apply(deltaOf([{ ...server, authorizationPolicies: ['shop/p'] }]));
+  verdicts.renew();
+  assert.deepEqual([destroyed.length, kernel.maps.verdicts.get(key)], [0, null], 'no verdict either: a new one is asked for');
+  deny(mesh, PRINCIPAL);
+  verdicts.renew();
+  assert.equal(destroyed.length, 1);
+});
+
+test('F13: what a known policy denies is closed, whatever else is missing', () => {
+  const { kernel, mesh, verdicts, destroyed, key } = setUp();
+  const flow = {
+    netnsCookie: 1n,
+    source: parseIp('10.0.0.1'),
+    destination: parseIp('10.0.0.2'),
+    sourcePort: 1,
+    destinationPort: 8080,
+  };
+  kernel.maps.flows.set(1n, { flow, sourceId: key.sourceId, destinationId: key.destinationId, generation: 1, inbound: 0 });
+  mesh.apply(deltaOf([{ ...server, authorizationPolicies: ['shop/late'] }]));
+  deny(mesh, PRINCIPAL);
+  verdicts.renew();
+  assert.deepEqual([destroyed.length, kernel.maps.verdicts.get(key)?.allow], [1, 0]);
 });
 
 test('a plain-text flow has no identity', () => {

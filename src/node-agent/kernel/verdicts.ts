@@ -7,7 +7,15 @@ import type { LiveFlow } from '#model/kernel/maps.ts';
 import type { MeshDelta, MeshState } from '#model/mesh/mesh-state.ts';
 import { PORT } from '#model/mesh/ports.ts';
 import type { Workload } from '#model/mesh/workload.ts';
-import { connectionOf, decideL4, type L4Decision, pairVerdict, policiesFor, widenedRules } from '#model/policy/l4.ts';
+import {
+  connectionOf,
+  decideL4,
+  isUndecided,
+  type L4Decision,
+  pairVerdict,
+  policiesFor,
+  widenedRules,
+} from '#model/policy/l4.ts';
 import { AGENT } from '#model/settings/agents.ts';
 import { type AccessRecord, NO_PATH, REFUSED_OUTCOME, recordOf } from '#model/telemetry/access-record.ts';
 import { CLOSE_CAUSES } from '#model/telemetry/close-cause.ts';
@@ -205,10 +213,10 @@ export class Verdicts {
     if (flow.source === null || flow.destination === null) return null;
     // Nobody could judge it ever again. Before the first sync an adopted end may only not be enrolled yet.
     if (destination === null || (live.sourceId !== 0 && source === null)) return this.#view.isSynced() ? LEFT : null;
-    return decideL4(
-      policiesFor(mesh, destination.record),
-      connectionOf(source?.identity ?? null, flow.source, { ip: flow.destination, port: flow.destinationPort }),
-    );
+    const policies = policiesFor(mesh, destination.record);
+    const ends = connectionOf(source?.identity ?? null, flow.source, { ip: flow.destination, port: flow.destinationPort });
+    const decision = decideL4(policies, ends);
+    return isUndecided(policies, decision) ? null : decision; // judged when the policy is there
   }
 
   /**

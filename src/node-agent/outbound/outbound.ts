@@ -5,7 +5,7 @@ import type { Identity } from '#model/identity/identity.ts';
 import { identityOf, type Workload } from '#model/mesh/workload.ts';
 import { decideOutbound, type OutboundPath } from '#model/path/decide.ts';
 import { openingOf } from '#model/path/reach.ts';
-import { type Connection, connectionOf, decideL4, dryRunL4, policiesFor } from '#model/policy/l4.ts';
+import { type Connection, connectionOf, decideL4, dryRunL4, isUndecided, policiesFor } from '#model/policy/l4.ts';
 import { TUNNEL } from '#model/settings/tunnels.ts';
 import { NO_PATH, type RecordEnd, type RecordPath, type RecordSource } from '#model/telemetry/access-record.ts';
 import { Refusal, refusalOf } from '#model/telemetry/close-cause.ts';
@@ -117,9 +117,7 @@ async function knownSource(context: AgentContext, enrolled: Enrolled): Promise<W
 
 /** Decides and dials. What was decided is in the log also when dialling fails: that is when somebody reads it. */
 async function reach(context: AgentContext, call: Call, source: Workload): Promise<Reached> {
-  const isLocal = (uid: string): boolean => context.records.isLocal(uid);
-  const question = { source, dialled: call.dialled, chosen: call.chosen };
-  const outbound = decideOutbound(question, { mesh: context.mesh, isLocal, random: context.effects.random });
+  const outbound = await settledPath(context, call, source);
   const path = recordedPath(outbound, call.dialled);
   try {
     requireRecord(context, outbound);
@@ -127,6 +125,43 @@ async function reach(context: AgentContext, call: Call, source: Workload): Promi
     return { path: { ...path, identity: peer }, stream };
   } catch (error) {
     return { path, refusal: refusalOf(error, 'connect-failed') };
+  }
+}
+
+/** Where it goes. A way that lacks what is often only about to arrive is asked for again after each change, within bounds. */
+async function settledPath(context: AgentContext, call: Call, source: Workload): Promise<OutboundPath> {
+  const isLocal = (uid: string): boolean => context.records.isLocal(uid);
+  const question = { source, dialled: call.dialled, chosen: call.chosen };
+  const decide = (): OutboundPath => decideOutbound(question, { mesh: context.mesh, isLocal, random: context.effects.random });
+  const now = decide();
+  if (isSettled(context, call, source, now)) return now;
+  const later = await context.known(() => {
+    const then = decide();
+    return isSettled(context, call, source, then) ? then : null;
+  });
+  return later ?? decide();
+}
+
+/** False: an instance of its waypoint, the record of an enrolment of this node or a policy that is named may be on its way. */
+function isSettled(context: AgentContext, call: Call, source: Workload, path: OutboundPath): boolean {
+  switch (path.kind) {
+    case 'refused':
+      return path.cause !== 'no-waypoint';
+    case 'waypoint':
+      return true;
+    case 'passthrough':
+    case 'plain':
+      return context.enrollment.byAddress(path.ip) === null;
+    case 'hbone':
+    case 'local': {
+      if (path.kind === 'hbone' && context.enrollment.byAddress(path.ip) !== null) return false;
+      const policies = policiesFor(context.mesh, path.workload);
+      return (
+        policies.missing.length === 0 || !isUndecided(policies, decideL4(policies, connectionOf(source, call.client.ip, path)))
+      );
+    }
+    default:
+      return path satisfies never;
   }
 }
 

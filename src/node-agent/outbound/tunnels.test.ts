@@ -5,6 +5,7 @@ import { Doorkeeper } from '#model/guard/doorkeeper.ts';
 import { aService, aWorkload, endpointOf } from '#model/mesh/mesh-fixtures.testing.ts';
 import type { Service } from '#model/mesh/service.ts';
 import { identityOf, type Workload } from '#model/mesh/workload.ts';
+import { AGENT } from '#model/settings/agents.ts';
 import { aPolicy, credentialsOf, netnsOf, principal } from '#node-agent/agent-rig.testing.ts';
 import { ECHO } from '#node-agent/memory-net.testing.ts';
 import { asStream, type MemorySocket, receivedBy, settle, socketOf, until } from '#node-agent/memory-sockets.testing.ts';
@@ -156,7 +157,10 @@ test('B27: a pod address with a workload waypoint goes there; through a service 
 test('B28: a waypoint that is bound but has no instance refuses; it is never skipped', async () => {
   const { rig, tell } = await setUpWaypoint();
   tell({ gone: [waypoint] });
-  await isReset(rig.dial(client, '240.0.0.1:80'));
+  const socket = rig.dial(client, '240.0.0.1:80');
+  await settle();
+  rig.clock.advance(AGENT.knowledgeDeadlineMs); // an instance may be on its way
+  await isReset(socket);
   assert.deepEqual([rig.tunnels, rig.net.dials], [[], []]);
   assert.match(String(rig.access().error), /unknown waypoint/);
 });
