@@ -14,7 +14,7 @@ import { CarriedConnections } from './connection/carried-connections.ts';
 import type { AgentContext } from './connection/context.ts';
 import { Places } from './connection/places.ts';
 import { Waiters } from './connection/waiters.ts';
-import type { DnsCounters, DnsEffects } from './dns/effects.ts';
+import type { DnsNode } from './dns/effects.ts';
 import type { DnsResponder } from './dns/responder.ts';
 import type { AgentEffects } from './effects/agent-effects.ts';
 import { type Enrolled, Enrollment, type EnrollmentRequest } from './enrollment/enrollment.ts';
@@ -39,9 +39,6 @@ export type AgentOptions = {
   /** Made over the agent's mesh; see src/node-agent/dns. */
   dns(mesh: MeshState, namespaceOf: (uid: string) => string | null, node: DnsNode): DnsResponder;
 };
-
-/** What names are answered by besides the mesh: counters, how many workloads share, and whether the mesh is known. */
-export type DnsNode = { counters: DnsCounters } & Pick<DnsEffects, 'workloads' | 'synced'>;
 
 /** The agent of one node: takes mesh changes, workloads and kernel events; everything else is reached through effects. */
 export class Agent {

@@ -3,6 +3,7 @@ import { tryParseIp } from '#model/address/ip.ts';
 import type { Cancel, Clock, Random } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
 import { toLastResort } from '#model/effects/mishaps.ts';
+import { type Backoff, backoffMs } from '#model/resilience/retry.ts';
 import { CERTIFICATE } from '#model/settings/control-planes.ts';
 import { renewalDelayMs } from '#protocol/ca/renewal.ts';
 
@@ -29,6 +30,9 @@ export function dialledAddress(told: readonly string[], listening: string): stri
   return `${name.includes(':') ? `[${name}]` : name}:${port}`;
 }
 
+/** Its cap is far below the half of a life that is left. */
+const BACKOFF: Backoff = { firstMs: CERTIFICATE.retryFirstMs, maxMs: CERTIFICATE.serverRetryMs };
+
 /** A certificate in force, and how it is replaced. */
 export type KeepOptions = {
   first: ServerCertificate;
@@ -42,6 +46,7 @@ export type KeepOptions = {
 /** Renews a server's certificate from half of its life on, again and again until it is cancelled. */
 export function keepServerCertificate({ first, issue, replace, clock, random, log }: KeepOptions): Cancel {
   let cancel: Cancel = () => {};
+  let failures = 0;
   // Cancelling a timer does not stop a renewal that is under way.
   let over = false;
   const renew = async () => {
@@ -50,10 +55,11 @@ export function keepServerCertificate({ first, issue, replace, clock, random, lo
       // The server may have gone meanwhile: it has nothing left to replace.
       if (over) return;
       replace(certificate);
+      failures = 0;
       plan(renewalDelayMs(certificate, clock.nowMs(), random));
     } catch (error) {
       log.error({ err: error }, "the server's certificate is not renewed");
-      if (!over) plan(CERTIFICATE.serverRetryMs);
+      if (!over) plan(backoffMs(++failures, BACKOFF, random));
     }
   };
   const plan = (delayMs: number) => {

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Cancel } from '#model/effects/clock.ts';
+import { backoffMs, UNSPREAD } from '#model/resilience/retry.ts';
 import { CONTROL } from '#model/settings/control-planes.ts';
 
 /** What one waypoint process is to be. */
@@ -67,9 +68,9 @@ export function planWaypoints(
   return actions;
 }
 
-/** Milliseconds before the next start after `failures` (at least 1) in a row: 0.5 s, doubling up to 30 s. */
+/** Milliseconds before the next start after `failures` (at least 1) in a row: 0.5 s, doubling up to 30 s. One process each: nothing to spread. */
 export function restartDelayMs(failures: number): number {
-  return Math.min(CONTROL.restartMaxMs, CONTROL.restartFirstMs * 2 ** Math.min(failures - 1, 20));
+  return backoffMs(failures, { firstMs: CONTROL.restartFirstMs, maxMs: CONTROL.restartMaxMs }, UNSPREAD);
 }
 
 /** The part of a description that a running waypoint cannot take over. */

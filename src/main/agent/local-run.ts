@@ -10,6 +10,7 @@ import { systemClock } from '#platform/clock.ts';
 import { RegistryClient } from '#platform/grpc/control-clients.ts';
 import { addressesOf, GATEWAY_HOST, parsePool } from '#platform/linux/net/address-pool.ts';
 import { createSandboxes, type Sandboxes } from '#platform/linux/sandbox/sandboxes.ts';
+import { systemRandom } from '#platform/random.ts';
 import type { AgentProcessOptions } from './effects.ts';
 
 /** What the sandboxes of a node depend on; `noNatFor` null: workloads reach only what routes back to the pools. */
@@ -58,6 +59,7 @@ export function openLocalWorkloads(
     expectedUid: (key) => expectedUid(control.clusterId, key),
     store: workloadStore(stateFile(file)),
     clock: systemClock,
+    random: systemRandom,
     log,
   });
   // Local first: its last change is not to open a new call.

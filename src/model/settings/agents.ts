@@ -69,9 +69,16 @@ export const AGENT_SETTINGS = {
     registerRetryMs: setting(
       1_000,
       'ms',
-      'Wait before workloads are registered again after the control plane could not take them.',
+      'First wait before workloads are registered again after the control plane could not take them; it doubles.',
     ),
+    registerRetryMsMax: setting(15_000, 'ms', 'Longest such wait.'),
     refusedRetryMs: setting(5_000, 'ms', 'Wait before workloads that the control plane refused are registered again.'),
+    enrollRetryMs: setting(
+      500,
+      'ms',
+      'First wait before a workload is enrolled again that could not be, or a page is served that could not be; it doubles.',
+    ),
+    enrollRetryMsMax: setting(30_000, 'ms', 'Longest such wait.'),
     recordSettleMs: setting(
       500,
       'ms',

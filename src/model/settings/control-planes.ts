@@ -27,7 +27,11 @@ export const CERTIFICATE_SETTINGS = {
     ),
     backdateMs: setting(120_000, 'ms', 'How far a new certificate reaches back, for clocks that run behind.'),
     rootLifetimeMs: setting(3_650 * 24 * HOUR_MS, 'ms', "Lifetime of a root of our own: ten years, as istiod's."),
-    serverRetryMs: setting(60_000, 'ms', "Wait before the control plane's own certificate is made again after that failed."),
+    serverRetryMs: setting(
+      60_000,
+      'ms',
+      "Longest wait before the control plane's own certificate is made again after that failed.",
+    ),
     agentTokenMs: setting(
       365 * 24 * HOUR_MS,
       'ms',

@@ -56,3 +56,6 @@ export type DnsEffects = {
   counters: DnsCounters;
   limits: DnsLimits;
 };
+
+/** What names are answered by besides the mesh: counters, how many workloads share, and whether the mesh is known. */
+export type DnsNode = Pick<DnsEffects, 'counters' | 'workloads' | 'synced'>;

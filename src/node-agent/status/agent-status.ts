@@ -4,7 +4,7 @@ import type { MeshState } from '#model/mesh/mesh-state.ts';
 import { identityOf } from '#model/mesh/workload.ts';
 import { decideOutbound } from '#model/path/decide.ts';
 import { AGENT } from '#model/settings/agents.ts';
-import type { Enrolled, Enrollment } from '#node-agent/enrollment/enrollment.ts';
+import type { Enrolled, Enrollment, EnrollmentRequest } from '#node-agent/enrollment/enrollment.ts';
 import type { LocalRecords } from '#node-agent/enrollment/local-records.ts';
 import type { AgentStatus } from '#protocol/api/agent.ts';
 
@@ -27,6 +27,8 @@ export type StatusParts = {
   agent: ShownAgent;
   /** Uid → why the control plane does not take the workload. */
   refused: ReadonlyMap<string, string>;
+  /** Workloads of this node that could not be enrolled again, so that nothing of them runs. */
+  held: readonly { request: EnrollmentRequest; problem: string }[];
   /** Null: not given yet. */
   certificates: readonly { identity: string; notAfterMs: number | null; renewing: boolean; error: string | null }[];
   controlPlane: { address: string; connected: boolean; syncedAtMs: number | null; error: string | null };
@@ -54,11 +56,10 @@ export function agentStatus(parts: StatusParts): AgentStatus {
       syncedAt: timeText(controlPlane.syncedAtMs),
       error: controlPlane.error,
     },
-    enrolled: agent.enrollment.all().map((enrolled) => {
-      const { uid, name, namespace, serviceAccount } = enrolled.request;
-      const problem = parts.refused.get(uid) ?? problemOf(agent, enrolled);
-      return { uid, name, namespace, serviceAccount, addresses: [...enrolled.addresses], ready: problem === null, problem };
-    }),
+    enrolled: [
+      ...agent.enrollment.all().map((one) => shown(one.request, parts.refused.get(one.request.uid) ?? problemOf(agent, one))),
+      ...parts.held.map(({ request, problem }) => shown(request, `it is stopped, as it cannot be enrolled: ${problem}`)),
+    ],
     workloads: knownWorkloads(agent),
     services,
     policies,
@@ -72,6 +73,11 @@ export function agentStatus(parts: StatusParts): AgentStatus {
     degraded: parts.degraded,
     metrics: parts.metrics,
   };
+}
+
+function shown(request: EnrollmentRequest, problem: string | null): AgentStatus['enrolled'][number] {
+  const { uid, name, namespace, serviceAccount, addresses } = request;
+  return { uid, name, namespace, serviceAccount, addresses: [...addresses], ready: problem === null, problem };
 }
 
 function problemOf({ mesh, records }: ShownAgent, enrolled: Enrolled): string | null {

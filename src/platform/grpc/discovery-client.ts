@@ -1,20 +1,22 @@
 import type { Client, ClientDuplexStream, StatusObject } from '@grpc/grpc-js';
-import type { Cancel, Clock } from '#model/effects/clock.ts';
+import type { Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
 import type { Mishaps } from '#model/effects/mishaps.ts';
 import type { MeshDelta } from '#model/mesh/mesh-state.ts';
+import { Retry } from '#model/resilience/retry.ts';
 import { CONTROL } from '#model/settings/control-planes.ts';
 import type { WaypointConfig } from '#model/waypoint/config.ts';
 import { type ControlEndpoint, callMetadata, openClient } from '#platform/grpc/control-channel.ts';
 import { DELTA_STREAM } from '#platform/grpc/service-definitions.ts';
 import { callError, codeName } from '#platform/grpc/status-codes.ts';
+import { systemRandom } from '#platform/random.ts';
 import type { DeltaDiscoveryRequest, DeltaDiscoveryResponse } from '#proto/discovery_pb.js';
 import {
   type ClientNode,
   type ClientSubscription,
   DeltaClientSession,
   deltaOf,
-  reconnectDelay,
+  reconnectWait,
   type StreamEnd,
 } from '#protocol/xds/client-session.ts';
 import { ADDRESS_TYPE, AUTHORIZATION_TYPE, WAYPOINT_CONFIG_TYPE } from '#protocol/xds/type-urls.ts';
@@ -74,8 +76,7 @@ export class DiscoveryClient {
   readonly #resolveSynced: () => void;
   #attempt: Attempt | null = null;
   #stopped = false;
-  #previousMs = 0;
-  #cancelRetry: Cancel = () => {};
+  readonly #retry: Retry;
   #status: DiscoveryStatus = {
     connected: false,
     syncedAtMs: null,
@@ -87,6 +88,8 @@ export class DiscoveryClient {
   constructor(options: DiscoveryClientOptions) {
     this.#options = options;
     this.#session = new DeltaClientSession(options.node, subscriptionsOf(options.waypoint));
+    const backoff = { firstMs: CONTROL.backoffFirstMs, maxMs: CONTROL.backoffMaxMs };
+    this.#retry = new Retry({ clock: options.clock, random: systemRandom }, backoff, () => this.#begin());
     const { promise, resolve } = Promise.withResolvers<void>();
     this.synced = promise;
     this.#resolveSynced = resolve;
@@ -100,7 +103,7 @@ export class DiscoveryClient {
   /** Ends the stream for good. */
   stop(): void {
     this.#stopped = true;
-    this.#cancelRetry();
+    this.#retry.close();
     this.#attempt?.stream?.cancel();
     this.#attempt?.client?.close();
     this.#attempt = null;
@@ -179,7 +182,7 @@ export class DiscoveryClient {
       onConnected?.();
     }
     if (this.#session.synced) {
-      this.#previousMs = 0;
+      this.#retry.succeeded();
       this.#status = { ...this.#status, syncedAtMs: clock.nowMs() };
       this.#resolveSynced();
     }
@@ -196,15 +199,19 @@ export class DiscoveryClient {
   #ended(attempt: Attempt, end: StreamEnd, error: string): void {
     attempt.client?.close();
     if (this.#attempt !== attempt || this.#stopped) return;
-    const { delayMs, previousMs } = reconnectDelay(this.#previousMs, end);
-    this.#previousMs = previousMs;
+    const delayMs = this.#again(end);
     if (this.#status.connected || this.#status.error !== error) {
       this.#options.log.warn({ error, retry_in_ms: delayMs }, 'not connected to the control plane');
     }
     const how = TERMINATIONS[end.kind];
     const terminations = { ...this.#status.terminations, [how]: this.#status.terminations[how] + 1 };
     this.#status = { ...this.#status, connected: false, error, terminations };
-    this.#cancelRetry = this.#options.clock.after(delayMs, () => this.#begin());
+  }
+
+  #again(end: StreamEnd): number {
+    const wait = reconnectWait(end);
+    if (wait !== 'growing') this.#retry.succeeded();
+    return wait === 'none' ? this.#retry.after(0) : this.#retry.failed();
   }
 }
 

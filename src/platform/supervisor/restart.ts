@@ -1,4 +1,6 @@
+import { backoffMs, UNSPREAD } from '#model/resilience/retry.ts';
 import { CONTROL } from '#model/settings/control-planes.ts';
+
 /** How a process ended. */
 export type Ending = { code: number | null; signal: string | null };
 
@@ -15,7 +17,8 @@ export function afterEnding(ending: Ending, state: { ready: boolean; ranMs: numb
   if (ending.code === 0) return { kind: 'end', exitCode: 0 };
   if (!state.ready) return { kind: 'end', exitCode: 1 };
   const failures = failuresBefore(state);
-  return { kind: 'restart', delayMs: Math.min(CONTROL.restartMaxMs, CONTROL.restartFirstMs * 2 ** failures) };
+  const backoff = { firstMs: CONTROL.restartFirstMs, maxMs: CONTROL.restartMaxMs };
+  return { kind: 'restart', delayMs: backoffMs(failures + 1, backoff, UNSPREAD) };
 }
 
 /** Endings in a row that still count: none after a healthy run. */

@@ -10,6 +10,7 @@ import type { Log } from '#model/effects/log.ts';
 import { SILENT_LOG } from '#model/effects/log.ts';
 import { Meters } from '#model/telemetry/meters.ts';
 import { METRICS } from '#model/telemetry/metrics.ts';
+import { SteppedClock } from '#platform/stepped-clock.testing.ts';
 import { matchesGolden } from '../../../test/structure/golden.ts';
 import { ROOT } from '../../../test/structure/source-files.ts';
 import { metricsPage } from './metrics-page.ts';
@@ -95,7 +96,7 @@ test("Istio's name in milliseconds is for Istio's path; on the other it is in se
   assert.match(istio, /^istio_request_duration_milliseconds_sum\{.*\} 43$/m);
 });
 
-test('a taken port is told, and is not fatal; nobody is told when nobody wanted a page', async (t) => {
+test('F11: a taken port is told, once, and tried again until it is free; nobody is told when nobody wanted a page', async (t) => {
   const other: Server = createServer().listen(0, '127.0.0.1');
   await once(other, 'listening');
   t.after(() => other.close());
@@ -103,10 +104,19 @@ test('a taken port is told, and is not fatal; nobody is told when nobody wanted 
   assert.ok(place !== null && typeof place === 'object');
   const warnings: string[] = [];
   const log: Log = { ...SILENT_LOG, warn: (_fields, message) => void warnings.push(message) };
-  const taken = await serveMetrics(new Meters('agent'), { host: '127.0.0.1', port: place.port }, log);
+  const clock = new SteppedClock();
+  const taken = await serveMetrics(new Meters('agent'), { host: '127.0.0.1', port: place.port }, log, clock);
   assert.equal(taken.address, null);
   assert.match(taken.problems.join(), /EADDRINUSE.*--stats/);
-  assert.equal(warnings.length, 1);
+  clock.advance(600);
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  assert.deepEqual([taken.address, warnings.length], [null, 1]);
+  await new Promise((resolve) => other.close(resolve));
+  for (let tries = 0; taken.address === null && tries < 100; tries++) {
+    clock.advance(60_000);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  assert.deepEqual([taken.address, taken.problems], [`127.0.0.1:${place.port}`, []]);
   taken.close();
   assert.deepEqual((await serveMetrics(new Meters('agent'), null, log)).problems, []);
 });

@@ -1,21 +1,25 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { isLoopback, tryParseIp } from '#model/address/ip.ts';
+import type { Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
 import { countedDoor } from '#model/guard/door.ts';
 import type { Doorkeeper } from '#model/guard/doorkeeper.ts';
 import { PORT } from '#model/mesh/ports.ts';
+import { Retry } from '#model/resilience/retry.ts';
+import { AGENT } from '#model/settings/agents.ts';
 import { TELEMETRY } from '#model/settings/telemetry.ts';
 import { DOOR_CAUSES, type DoorCause } from '#model/telemetry/close-cause.ts';
 import type { Meters } from '#model/telemetry/meters.ts';
 import { systemClock } from '#platform/clock.ts';
+import { systemRandom } from '#platform/random.ts';
 import { metricsPage, PAGE_TYPE } from './metrics-page.ts';
 
 /** Where a page is served; host null: on every address. */
 export type MetricsPlace = { host: string | null; port: number };
 
-/** A metrics page. `address` null: it is not served, and `problems` says why unless nobody wanted it. */
-export type MetricsServer = { address: string | null; problems: readonly string[]; close(): void };
+/** A metrics page, as it is now. `address` null: it is not served, and `problems` says why unless nobody wanted it. */
+export type MetricsServer = { readonly address: string | null; readonly problems: readonly string[]; close(): void };
 
 /** Paths of the page: Prometheus' and Istio's, whose dashboards know names that are in no base unit. */
 const PAGES = new Map([
@@ -26,9 +30,56 @@ const PAGES = new Map([
 /** Where waypoints serve theirs: in a namespace of their own. */
 export const WAYPOINT_PLACE: MetricsPlace = { host: null, port: PORT.stats };
 
-/** Serves the metrics page over HTTP; `place` null: nowhere. Never rejects: a taken port is told, and counting goes on. */
-export async function serveMetrics(meters: Meters, place: MetricsPlace | null, log: Log): Promise<MetricsServer> {
+/**
+ * Serves the metrics page over HTTP; `place` null: nowhere. Never rejects: a taken port is told and tried again until it is
+ * free, as that of a former process is a moment later; counting goes on.
+ */
+export async function serveMetrics(
+  meters: Meters,
+  place: MetricsPlace | null,
+  log: Log,
+  clock: Clock = systemClock,
+): Promise<MetricsServer> {
   if (place === null) return { address: null, problems: [], close() {} };
+  const where = `${place.host ?? '*'}:${place.port}`;
+  let current: Listening = { kind: 'failed', problem: '' };
+  let closed = false;
+  const attempt = async (): Promise<void> => {
+    const before = current;
+    current = await listen(meters, place, log);
+    if (closed && current.kind === 'open') return current.close();
+    if (current.kind === 'open') return retry.succeeded();
+    const { problem } = current;
+    const isNews = before.kind === 'open' || before.problem !== problem;
+    if (isNews) log.warn({ address: where, error: problem }, 'no metrics page yet: choose another address with --stats');
+    retry.failed();
+  };
+  const backoff = { firstMs: AGENT.enrollRetryMs, maxMs: AGENT.enrollRetryMsMax };
+  const again = (): void => {
+    attempt().catch((error: unknown) => log.error({ err: error }, 'the metrics page is given up'));
+  };
+  const retry = new Retry({ clock, random: systemRandom }, backoff, again);
+  await attempt();
+  return {
+    get address() {
+      return current.kind === 'open' ? current.address : null;
+    },
+    get problems() {
+      return current.kind === 'open'
+        ? []
+        : [`no metrics page on ${where}: ${current.problem}; it is tried again; or choose another address with --stats`];
+    },
+    close() {
+      closed = true;
+      retry.close();
+      if (current.kind === 'open') current.close();
+    },
+  };
+}
+
+type Listening = { kind: 'open'; address: string; close(): void } | { kind: 'failed'; problem: string };
+
+function listen(meters: Meters, place: MetricsPlace, log: Log): Promise<Listening> {
   let scrapes = 0;
   const server = createServer((request, response) => {
     scrapes++;
@@ -44,12 +95,7 @@ export async function serveMetrics(meters: Meters, place: MetricsPlace | null, l
   const door = countedDoor({ name: 'page', meters, clock: systemClock, isKnown: isLoopback });
   server.on('connection', (socket) => guard(socket, door, log));
   return new Promise((resolve) => {
-    server.once('error', (error) => {
-      const where = `${place.host ?? '*'}:${place.port}`;
-      const problem = `no metrics page on ${where}: ${error.message}; choose another address with --stats`;
-      log.warn({ address: where, error: error.message }, 'no metrics page: choose another address with --stats');
-      resolve({ address: null, problems: [problem], close() {} });
-    });
+    server.once('error', (error) => resolve({ kind: 'failed', problem: error.message }));
     server.listen({ port: place.port, ...(place.host === null ? {} : { host: place.host }) }, () => {
       // Only now: that the port is taken is told above, once.
       server.on('error', (error) => log.warn({ error: error.message }, 'a scrape could not be accepted'));
@@ -57,7 +103,7 @@ export async function serveMetrics(meters: Meters, place: MetricsPlace | null, l
         server.close();
         server.closeAllConnections();
       };
-      resolve({ address: addressText(server.address() as AddressInfo), problems: [], close });
+      resolve({ kind: 'open', address: addressText(server.address() as AddressInfo), close });
     });
   });
 }

@@ -5,7 +5,7 @@ import type { Credentials, Identity } from '#model/identity/identity.ts';
 import { SteppedClock } from '#platform/stepped-clock.testing.ts';
 import { CertificateCache } from './certificate-cache.ts';
 import { issueLeaf, replyChain } from './issue.ts';
-import { renewalDelayMs, retryDelayMs } from './renewal.ts';
+import { renewalDelayMs } from './renewal.ts';
 import { createRoot, loadSigner } from './signer.ts';
 import { readSigningRequest } from './signing-request.ts';
 
@@ -210,10 +210,4 @@ test('B58: renewal never comes before half-life nor more than a twentieth of the
     renewalDelayMs(validity, 900_000, () => 0),
     1_000,
   );
-});
-
-test('retries wait about 1 s, then double, with a fifth of spread, up to 150 s', () => {
-  const middles = [1, 2, 3, 4, 8, 9, 100].map((failures) => retryDelayMs(failures, () => 0.5));
-  assert.deepEqual(middles, [1_000, 2_000, 4_000, 8_000, 128_000, 150_000, 150_000]);
-  assert.deepEqual([retryDelayMs(1, () => 0), retryDelayMs(1, () => 1)], [800, 1_200]);
 });

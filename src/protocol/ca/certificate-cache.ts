@@ -2,9 +2,10 @@ import type { Cancel, Clock, Random } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
 import { WeftError } from '#model/error.ts';
 import { type Credentials, formatIdentity, type Identity } from '#model/identity/identity.ts';
+import { type Backoff, backoffMs } from '#model/resilience/retry.ts';
 import { CERTIFICATE } from '#model/settings/control-planes.ts';
 import { credentialsFromReply } from '#protocol/ca/received-chain.ts';
-import { renewalDelayMs, retryDelayMs } from '#protocol/ca/renewal.ts';
+import { renewalDelayMs } from '#protocol/ca/renewal.ts';
 import { createSigningRequest } from '#protocol/ca/signing-request.ts';
 
 /** Asks the authority; resolves to [leaf, intermediates…, roots]. Must settle: a hanging call holds one of few places. */
@@ -42,6 +43,7 @@ type Entry = {
 };
 
 const NO_TIMER: Cancel = () => {};
+const BACKOFF: Backoff = { firstMs: CERTIFICATE.retryFirstMs, maxMs: CERTIFICATE.retryMaxMs };
 
 /**
  * One certificate per identity: fetched when first needed, renewed from its half-life on, kept until it expires.
@@ -202,9 +204,9 @@ export class CertificateCache {
     entry.error = error;
     entry.failures += 1;
     const leftMs = (entry.credentials?.notAfterMs ?? 0) - clock.nowMs();
-    const backoffMs = retryDelayMs(entry.failures, random);
+    const againMs = backoffMs(entry.failures, BACKOFF, random);
     // The last moment of the old certificate is worth one more attempt.
-    const delayMs = leftMs > 0 ? Math.min(backoffMs, leftMs) : backoffMs;
+    const delayMs = leftMs > 0 ? Math.min(againMs, leftMs) : againMs;
     entry.cancelTimer = clock.after(delayMs, () => this.#enqueue(entry));
     log.warn({ identity: entry.name, retry_in_ms: delayMs, err: error }, 'certificate not obtained');
     settle(entry, ({ reject }) => reject(unavailable(entry.name, error)));

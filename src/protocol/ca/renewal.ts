@@ -3,19 +3,10 @@ import { CERTIFICATE } from '#model/settings/control-planes.ts';
 
 /** Part of a lifetime over which renewals are spread, so that a fleet started together does not renew together. */
 const JITTER_SHARE = 0.05;
-/** Retries vary by this share in both directions. */
-const RETRY_SPREAD = 0.2;
 
 /** Milliseconds until a certificate is to be renewed: from its half-life on (B58), a second when overdue. */
 export function renewalDelayMs(validity: { notBeforeMs: number; notAfterMs: number }, nowMs: number, random: Random): number {
   const lifetimeMs = validity.notAfterMs - validity.notBeforeMs;
   const dueMs = validity.notBeforeMs + lifetimeMs / 2 + random() * lifetimeMs * JITTER_SHARE;
   return Math.max(CERTIFICATE.renewalMinMs, Math.ceil(dueMs - nowMs));
-}
-
-/** Milliseconds before attempt `failures` + 1: about 1 s, doubling, ±20 %, at most 150 s. failures: at least 1. */
-export function retryDelayMs(failures: number, random: Random): number {
-  const middleMs = CERTIFICATE.retryFirstMs * 2 ** Math.min(failures - 1, 20);
-  const spread = 1 - RETRY_SPREAD + 2 * RETRY_SPREAD * random();
-  return Math.min(CERTIFICATE.retryMaxMs, Math.round(middleMs * spread));
 }

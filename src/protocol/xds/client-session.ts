@@ -4,7 +4,6 @@ import { type Authorization, type PolicyKey, policyKeyOf } from '#model/mesh/aut
 import type { MeshDelta } from '#model/mesh/mesh-state.ts';
 import { type Service, type ServiceKey, serviceKeyOf } from '#model/mesh/service.ts';
 import type { Workload } from '#model/mesh/workload.ts';
-import { CONTROL } from '#model/settings/control-planes.ts';
 import type { WaypointConfig } from '#model/waypoint/config.ts';
 import {
   type DeltaDiscoveryRequest,
@@ -166,24 +165,18 @@ const TRANSIENT_CODES: ReadonlySet<string> = new Set(['UNKNOWN', 'CANCELLED', 'D
 const TRANSIENT_DETAILS = ['transport is closing', 'received prior goaway'];
 
 /**
- * Milliseconds to wait before the next stream, and what to pass as `previousMs` next time.
- * `previousMs` starts as 0. No jitter, as ztunnel does it. Source: docs/rules/control-plane.md.
+ * How long to wait before the next stream: not at all, the first wait (the connection only went away, as happens whenever a
+ * control plane is replaced), or longer with each time. Source: docs/rules/control-plane.md.
  */
-export function reconnectDelay(previousMs: number, end: StreamEnd): { delayMs: number; previousMs: number } {
+export function reconnectWait(end: StreamEnd): 'none' | 'first' | 'growing' {
   switch (end.kind) {
     case 'clean':
-      return { delayMs: 0, previousMs: 0 };
+      return 'none';
     case 'broken':
-      if (isTransient(end.code, end.details)) return { delayMs: CONTROL.backoffFirstMs, previousMs: 0 };
-      return doubled(previousMs);
+      return isTransient(end.code, end.details) ? 'first' : 'growing';
     case 'not-established':
-      return doubled(previousMs);
+      return 'growing';
   }
-}
-
-function doubled(previousMs: number): { delayMs: number; previousMs: number } {
-  const delayMs = previousMs === 0 ? CONTROL.backoffFirstMs : Math.min(previousMs * 2, CONTROL.backoffMaxMs);
-  return { delayMs, previousMs: delayMs };
 }
 
 function isTransient(code: string, details: string): boolean {

@@ -4,6 +4,7 @@ import { parseIp } from '#model/address/ip.ts';
 import { aWorkload } from '#model/mesh/mesh-fixtures.testing.ts';
 import type { Registration } from '#model/mesh/registration.ts';
 import type { Workload } from '#model/mesh/workload.ts';
+import { UNSPREAD } from '#model/resilience/retry.ts';
 import { type AgentRig, collectingLog, startAgentRig } from '#node-agent/agent-rig.testing.ts';
 import { ECHO } from '#node-agent/memory-net.testing.ts';
 import { receivedBy, settle, until } from '#node-agent/memory-sockets.testing.ts';
@@ -65,6 +66,7 @@ function startNode(machine: Machine, rig: AgentRig) {
       },
     }),
     clock: rig.clock,
+    random: UNSPREAD,
     log: collectingLog(rig.lines),
   });
   const call = async (method: string, path: string, body: unknown = '') =>
@@ -72,18 +74,19 @@ function startNode(machine: Machine, rig: AgentRig) {
       start: (wanted) => local.start(wanted),
       stop: (key) => local.stop(key),
       cleanup: () => local.stopAll(),
-      status: () => statusOf(rig),
+      status: () => statusOf(rig, local),
     });
   return { rig, local, call };
 }
 
-const statusOf = (rig: AgentRig) =>
+const statusOf = (rig: AgentRig, local: LocalWorkloads) =>
   agentStatus({
     node: 'one',
     version: '1',
     pid: 1,
     agent: rig.agent,
     refused: new Map(),
+    held: local.held(),
     certificates: [],
     controlPlane: { address: 'x:1', connected: true, syncedAtMs: null, error: null },
     degraded: [],
@@ -134,20 +137,20 @@ test('status shows what was started, ready when the control plane knows it', asy
 test('while the control plane is away a workload starts after five seconds, and becomes ready when it is back', async () => {
   const machine = aMachine();
   machine.controlAway = true;
-  const { rig, call } = startNode(machine, startAgentRig());
+  const { rig, local, call } = startNode(machine, startAgentRig());
   const starting = call('POST', '/v1/workloads', wanted('cart'));
   await settle();
   rig.clock.advance(5_000);
   assert.equal((await starting).status, 200);
-  assert.equal(statusOf(rig).enrolled[0]?.ready, false);
+  assert.equal(statusOf(rig, local).enrolled[0]?.ready, false);
   assert.equal(
     rig.lines.some(({ level, message }) => level === 'warn' && message.includes('does not know this workload yet')),
     true,
   );
   machine.controlAway = false;
-  rig.clock.advance(1_000);
+  rig.clock.advance(2_000); // the second wait
   await settle();
-  assert.equal(statusOf(rig).enrolled[0]?.ready, true);
+  assert.equal(statusOf(rig, local).enrolled[0]?.ready, true);
 });
 
 test('a stop undoes a start, and a second one changes nothing', async () => {

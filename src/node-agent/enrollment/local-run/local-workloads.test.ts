@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { SILENT_LOG } from '#model/effects/log.ts';
 import type { Registration, RegistrationOutcome } from '#model/mesh/registration.ts';
+import { UNSPREAD } from '#model/resilience/retry.ts';
 import type { EnrollmentRequest } from '#node-agent/enrollment/enrollment.ts';
 import { SteppedClock } from '#platform/stepped-clock.testing.ts';
 import { type EnrollingAgent, LocalWorkloads } from './local-workloads.ts';
@@ -22,6 +23,7 @@ function setUp({ registerFails = 0, enrollFails = false } = {}) {
     enrolled: [] as string[],
     left: [] as string[],
     registered: [] as string[][],
+    tries: 0,
     removed: [] as string[],
     saved: [] as EnrollmentRequest[],
     strays: [] as { namespace: string; name: string }[],
@@ -62,6 +64,7 @@ function setUp({ registerFails = 0, enrollFails = false } = {}) {
       isEmpty: ({ name }) => !populated.has(name),
     },
     register: async (workloads: Registration[]) => {
+      seen.tries++;
       if (registerFails-- > 0) throw new Error('away');
       seen.registered.push(workloads.map(({ name }) => name));
       const uids = workloads.map(({ namespace, name }) => `k/${namespace}/${name}`);
@@ -75,6 +78,7 @@ function setUp({ registerFails = 0, enrollFails = false } = {}) {
       },
     },
     clock,
+    random: UNSPREAD,
     log: SILENT_LOG,
   });
   const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
@@ -108,6 +112,38 @@ test('an enrollment that fails leaves no sandbox', async () => {
   const { local, seen } = setUp({ enrollFails: true });
   await assert.rejects(local.start(WANTED), /EADDRINUSE/);
   assert.deepEqual(seen.removed, ['cart']);
+});
+
+test('F10: registrations that fail are tried again by one loop, later and later, however many asked for them', async () => {
+  const { local, seen, clock, settle } = setUp({ registerFails: 1_000 });
+  await local.start(WANTED);
+  for (let reconnects = 0; reconnects < 20; reconnects++) {
+    local.refreshRegistration();
+    await settle();
+  }
+  const tries = async (ms: number): Promise<number> => {
+    const before = seen.tries;
+    clock.advance(ms);
+    await settle();
+    return seen.tries - before;
+  };
+  assert.ok(seen.tries <= 22, `${seen.tries} attempts: one for each that asked`);
+  const waits: number[] = [];
+  for (let ms = 0; waits.length < 3 && ms < 200_000; ms += 500) if ((await tries(500)) > 0) waits.push(ms);
+  const [first = 0, second = 0, third = 0] = waits;
+  assert.deepEqual([second - first, third - second], [15_000, 15_000], 'by then the wait has reached its cap');
+  local.close();
+  assert.equal(await tries(100_000), 0);
+});
+
+test('F10: who asks while an attempt is under way has part in the next one, and none is begun for each', async () => {
+  const { local, seen, settle } = setUp();
+  await local.start(WANTED);
+  await settle();
+  const before = seen.tries;
+  for (let asked = 0; asked < 50; asked++) local.refreshRegistration();
+  for (let turns = 0; turns < 60; turns++) await settle();
+  assert.ok(seen.tries - before <= 2, `${seen.tries - before} attempts`);
 });
 
 test('registration is tried again until the control plane takes it', async () => {
@@ -198,6 +234,31 @@ test('when all are ended, one that does not die keeps no other alive, and nothin
   undying.clear();
   await local.stopAll();
   await assert.rejects(local.start(WANTED), { code: 'WEFT_WORKLOAD_LEFT' });
+});
+
+test('F11: an enrolment that failed is tried again, later and later, and shown until it holds', async () => {
+  const { local, seen, fails, clock, settle } = setUp({ enrollFails: true });
+  seen.saved = [{ ...WANTED, uid: 'k/shop/cart', addresses: ['10.0.0.1'], netnsPath: '/n/cart', link: null }];
+  await local.restore();
+  const shown = (): string[] => local.held().map(({ request, problem }) => `${request.name}: ${problem}`);
+  assert.deepEqual(shown(), ['cart: EADDRINUSE']);
+  for (const waitMs of [500, 1_000, 2_000]) {
+    seen.steps.length = 0;
+    clock.advance(waitMs - 1);
+    await settle();
+    assert.deepEqual(seen.steps, [], `not before ${waitMs} ms`);
+    clock.advance(1);
+    await settle();
+    assert.deepEqual(seen.steps, ['hold cart']);
+  }
+  fails.enroll = false;
+  clock.advance(4_000);
+  await settle();
+  assert.deepEqual([shown(), seen.steps.at(-1)], [[], 'release cart']);
+  seen.steps.length = 0;
+  clock.advance(100_000);
+  await settle();
+  assert.deepEqual(seen.steps, []);
 });
 
 test('a workload that cannot be enrolled again is held, and released when it can', async () => {

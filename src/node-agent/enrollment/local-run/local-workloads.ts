@@ -1,13 +1,12 @@
-import { messageOf, WeftError } from '#model/error.ts';
+import { messageOf } from '#model/error.ts';
 import type { WorkloadRequest } from '#model/mesh/registration.ts';
+import { Retry } from '#model/resilience/retry.ts';
 import { AGENT } from '#model/settings/agents.ts';
 import type { Enrolled, EnrollmentRequest } from '#node-agent/enrollment/enrollment.ts';
 import type { StartedWorkload } from '#protocol/api/agent.ts';
-import { type RefusedWorkload, type RegisteredAgent, Registering, type RegisteringEffects } from './registering.ts';
+import { type RegisteredAgent, Registering, type RegisteringEffects } from './registering.ts';
+import { checkedKey, existsAlready, keyOf, keyText, refusedBy, stoppedMeanwhile, type WorkloadKey } from './workload-key.ts';
 
-const NAME = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
-/** Names one workload of a node. */
-export type WorkloadKey = { namespace: string; name: string };
 /** Where a workload lives. */
 export type Sandbox = Pick<EnrollmentRequest, 'netnsPath' | 'addresses' | 'link'> & {
   cgroupPath: string;
@@ -42,8 +41,8 @@ export type LocalWorkloadEffects = RegisteringEffects & {
   store: { load(): Promise<EnrollmentRequest[]>; save(all: EnrollmentRequest[]): Promise<void> };
 };
 
-/** `held`: it could not be enrolled again, so nothing of it runs until it is. */
-type Local = { request: EnrollmentRequest; startedMs: number; populated: boolean; held: boolean };
+/** `problem`: why it could not be enrolled again; nothing of it runs until it is. Null: it is enrolled. */
+type Local = { request: EnrollmentRequest; startedMs: number; populated: boolean; problem: string | null; retry: Retry };
 
 /**
  * The workloads that `weft run` started on this node: sandbox, registration, enrollment, and their end. Nothing of a
@@ -72,9 +71,8 @@ export class LocalWorkloads {
    */
   async restore(): Promise<void> {
     for (const request of await this.#effects.store.load()) {
-      const local: Local = { request, startedMs: this.#effects.clock.nowMs(), populated: false, held: true };
-      this.#local.set(keyText(request), local);
-      await this.#restoreAgain(local);
+      const local = this.#add(request);
+      await this.#oneByOne(keyOf(request), () => this.#restoreAgain(local));
     }
     for (const key of await this.#effects.sandboxes.list()) {
       if (this.#local.has(keyText(key))) continue;
@@ -87,6 +85,18 @@ export class LocalWorkloads {
     this.#registering.begin();
   }
 
+  #add(request: EnrollmentRequest): Local {
+    const key = keyOf(request);
+    const again = (): void => {
+      this.#oneByOne(key, () => this.#restoreAgain(local)).catch((error: unknown) => this.#toldHeld(error, local));
+    };
+    const backoff = { firstMs: AGENT.enrollRetryMs, maxMs: AGENT.enrollRetryMsMax };
+    const retry = new Retry(this.#effects, backoff, again);
+    const local: Local = { request, startedMs: this.#effects.clock.nowMs(), populated: false, problem: null, retry };
+    this.#local.set(keyText(request), local);
+    return local;
+  }
+
   async #restoreAgain(local: Local): Promise<void> {
     const key = keyOf(local.request);
     if (this.#local.get(keyText(key)) !== local) return; // ended meanwhile
@@ -95,12 +105,28 @@ export class LocalWorkloads {
       const { addresses, netnsPath, link } = sandbox;
       local.request = { ...local.request, addresses: [...addresses], netnsPath, link };
       await this.#agent.enroll(local.request);
-      local.held = false;
       await this.#effects.sandboxes.release(key); // also what an end that was cut off has held
+      local.problem = null;
+      local.retry.succeeded();
     } catch (error) {
-      this.#effects.log.error({ workload: local.request.uid, error: messageOf(error) }, 'cannot enroll a workload again');
+      this.#toldHeld(error, local);
       await this.#effects.sandboxes.hold(key);
     }
+  }
+
+  /** Tried again, later and later, and shown until it holds. */
+  #toldHeld(error: unknown, local: Local): void {
+    local.problem = messageOf(error);
+    const { uid } = local.request;
+    this.#effects.log.error(
+      { workload: uid, error: local.problem, retry_in_ms: local.retry.failed() },
+      'cannot enroll a workload again',
+    );
+  }
+
+  /** Those that could not be enrolled again, and why. */
+  held(): { request: EnrollmentRequest; problem: string }[] {
+    return [...this.#local.values()].flatMap(({ request, problem }) => (problem === null ? [] : [{ request, problem }]));
   }
 
   /** Watches for workloads whose processes are gone; returns the stop function. */
@@ -143,7 +169,7 @@ export class LocalWorkloads {
       link: sandbox.link,
     };
     // Known before it is enrolled, so that a stop or an end of the agent meanwhile finds it.
-    this.#local.set(keyText(key), { request, startedMs: this.#effects.clock.nowMs(), populated: false, held: false });
+    this.#add(request);
     try {
       if (attempt.stopped) throw stoppedMeanwhile(uid); // its sandbox may be gone already
       await this.#effects.sandboxes.hold(key);
@@ -214,6 +240,7 @@ export class LocalWorkloads {
     await this.#effects.sandboxes.end(key);
     const local = this.#local.get(text);
     this.#local.delete(text);
+    local?.retry.close();
     if (local !== undefined) this.#agent.leave(local.request.uid);
     await this.#save();
     await this.#effects.sandboxes.remove(key, { killProcesses: true });
@@ -228,6 +255,7 @@ export class LocalWorkloads {
   /** Tells the control plane nothing any more; the workloads stay as they are, for the next agent. */
   close(): void {
     this.#registering.close();
+    for (const { retry } of this.#local.values()) retry.close();
   }
 
   /** Tells the control plane the whole set again (after a reconnect). */
@@ -238,7 +266,6 @@ export class LocalWorkloads {
   async #reap(): Promise<void> {
     for (const [text, local] of this.#local) {
       const key = keyOf(local.request);
-      if (local.held) await this.#oneByOne(key, () => this.#restoreAgain(local));
       if (!(await this.#effects.sandboxes.isEmpty(key))) {
         local.populated = true;
         continue;
@@ -260,41 +287,4 @@ export class LocalWorkloads {
   #save(): Promise<void> {
     return this.#effects.store.save([...this.#local.values()].map(({ request }) => request));
   }
-}
-
-function keyOf({ namespace, name }: WorkloadKey): WorkloadKey {
-  return { namespace, name };
-}
-
-function keyText({ namespace, name }: WorkloadKey): string {
-  return `${namespace}/${name}`;
-}
-
-function checkedKey(wanted: WorkloadRequest): WorkloadKey {
-  for (const [field, value] of Object.entries({
-    name: wanted.name,
-    namespace: wanted.namespace,
-    'service account': wanted.serviceAccount,
-  })) {
-    if (typeof value !== 'string' || !NAME.test(value)) {
-      throw new WeftError('WEFT_WORKLOAD_NAME', `"${value}" is not a valid ${field}`, {
-        remedy: 'use lower-case letters, digits and dashes, at most 63',
-      });
-    }
-  }
-  return { namespace: wanted.namespace, name: wanted.name };
-}
-
-function stoppedMeanwhile(uid: string): WeftError {
-  return new WeftError('WEFT_WORKLOAD_LEFT', `${uid} was stopped while it was being started`, { remedy: 'start it again' });
-}
-
-function refusedBy({ message, remedy }: RefusedWorkload): WeftError {
-  return new WeftError('WEFT_WORKLOAD_REFUSED', `the control plane refuses this workload: ${message}`, { remedy });
-}
-
-function existsAlready(text: string): WeftError {
-  return new WeftError('WEFT_WORKLOAD_EXISTS', `workload ${text} runs already on this node`, {
-    remedy: 'choose another --name, or end the other one first',
-  });
 }

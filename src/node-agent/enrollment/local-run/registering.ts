@@ -1,7 +1,8 @@
-import type { Cancel, Clock } from '#model/effects/clock.ts';
+import type { Clock, Random } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
 import { messageOf } from '#model/error.ts';
 import type { Registration, RegistrationOutcome } from '#model/mesh/registration.ts';
+import { Retry } from '#model/resilience/retry.ts';
 import { AGENT } from '#model/settings/agents.ts';
 import type { EnrollmentRequest } from '#node-agent/enrollment/enrollment.ts';
 
@@ -10,6 +11,7 @@ export type RegisteringEffects = {
   /** Tells the control plane every workload of this node; resolves with their uids, in order, and with those it does not take. */
   register(workloads: Registration[]): Promise<RegistrationOutcome>;
   clock: Clock;
+  random: Random;
   log: Log;
 };
 
@@ -24,9 +26,11 @@ export class Registering {
   readonly #effects: RegisteringEffects;
   readonly #agent: RegisteredAgent;
   readonly #all: () => EnrollmentRequest[];
+  readonly #retry: Retry;
   #registering: Promise<void> = Promise.resolve();
+  /** The attempt that has not begun yet: whoever asks meanwhile has part in it. */
+  #next: Promise<void> | null = null;
   #refused: ReadonlyMap<string, RefusedWorkload> = new Map();
-  #cancelRetry: Cancel = () => {};
   #closed = false;
 
   /** `all`: the workloads as they are when it is asked. */
@@ -34,12 +38,19 @@ export class Registering {
     this.#effects = effects;
     this.#agent = agent;
     this.#all = all;
+    const backoff = { firstMs: AGENT.registerRetryMs, maxMs: AGENT.registerRetryMsMax };
+    this.#retry = new Retry(effects, backoff, () => this.begin());
   }
 
   /** One registration at a time, each with the set as it is then; retried until the control plane takes it. */
   soon(): Promise<void> {
-    const next = (): Promise<void> => this.#register();
+    if (this.#next !== null) return this.#next;
+    const next = (): Promise<void> => {
+      this.#next = null;
+      return this.#register();
+    };
     this.#registering = this.#registering.then(next, next); // one that failed must not keep the later ones from their turn
+    this.#next = this.#registering;
     return this.#registering;
   }
 
@@ -66,12 +77,12 @@ export class Registering {
   /** Tells the control plane nothing any more. */
   close(): void {
     this.#closed = true;
-    this.#cancelRetry();
+    this.#retry.close();
   }
 
   async #register(): Promise<void> {
     if (this.#closed) return;
-    this.#cancelRetry(); // this attempt takes its place: attempts that pile up would never end
+    this.#retry.begun(); // attempts that pile up would never end
     const all = this.#all();
     const registrations = all.map(({ name, namespace, serviceAccount, labels, addresses, nativeTunnel }) => ({
       name,
@@ -84,6 +95,7 @@ export class Registering {
     }));
     try {
       const { uids, refused } = await this.#effects.register(registrations);
+      this.#retry.succeeded();
       this.#takeRefusals(refused);
       this.#agent.registered(all.filter(({ uid }) => !this.#refused.has(uid)));
       uids.forEach((uid, index) => {
@@ -93,8 +105,7 @@ export class Registering {
       });
     } catch (error) {
       this.#effects.log.debug({ error: messageOf(error) }, 'registration failed; it is tried again');
-      if (this.#closed) return;
-      this.#cancelRetry = this.#effects.clock.after(AGENT.registerRetryMs, () => this.begin());
+      this.#retry.failed();
     }
   }
 
@@ -106,7 +117,6 @@ export class Registering {
       if (before.get(uid)?.message !== message)
         this.#effects.log.error({ workload: uid, problem: message, remedy }, 'the control plane refuses this workload');
     }
-    if (refused.length > 0 && !this.#closed)
-      this.#cancelRetry = this.#effects.clock.after(AGENT.refusedRetryMs, () => this.begin());
+    if (refused.length > 0) this.#retry.after(AGENT.refusedRetryMs);
   }
 }

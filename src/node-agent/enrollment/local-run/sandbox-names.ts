@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { type Cidr, tryParseCidr } from '#model/address/ip.ts';
-import type { WorkloadKey } from './local-workloads.ts';
+import type { WorkloadKey } from './workload-key.ts';
 
 /** Name of a node's bridge. Interface names have 15 characters; the hash keeps nodes of one kernel apart. */
 export function bridgeName(node: string): string {
