@@ -20,6 +20,8 @@ export type ControlAccess = {
   rootFile: string;
   /** File with the token that proves the node's name. */
   tokenFile: string;
+  /** The name that its certificate carries; null: the host that is dialled. */
+  serverName: string | null;
 };
 
 /** Where an agent works on its machine. */
@@ -60,12 +62,15 @@ type Parsed = Omit<AgentPlace, 'cgroup'> & {
   trustDomain: string;
   controlRoot?: string;
   tokenFile?: string;
+  controlServerName?: string;
   dnsUpstream: readonly DnsUpstream[];
   egressNat: boolean;
   noNatFor: readonly string[];
   stats: HostPort | 'off';
   cleanup: boolean;
 };
+
+type Reach = Pick<Parsed, 'control' | 'controlRoot' | 'tokenFile' | 'controlServerName'>;
 
 /** `weft agent`: the agent of one node. */
 export function agentCommand(act: Act<AgentOptions>): Command {
@@ -83,6 +88,11 @@ export function agentCommand(act: Act<AgentOptions>): Command {
     .requiredOption('--node <name>', "this node's name in the mesh", readName)
     .option('--control <host:port>', 'where the control plane listens', readAddress)
     .option('--control-root <file>', "PEM file with the control plane's root certificate")
+    .option(
+      '--control-server-name <name>',
+      "name in the control plane's certificate, where that is not the host that is dialled",
+      readName,
+    )
     .option('--token-file <file>', 'file with the token that weft token printed for this node')
     .option('--cgroup <dir>', 'cgroup v2 directory for the processes of this node (default: weft/NODE below the mount)')
     .addOption(trustDomainOption())
@@ -131,15 +141,12 @@ function agentOptions(parsed: Parsed, command: Command): AgentOptions {
   };
 }
 
-/** The three options that reach the control plane; ends with a usage error that names all that are missing. */
-export function controlAccess(
-  { control, controlRoot, tokenFile }: Pick<Parsed, 'control' | 'controlRoot' | 'tokenFile'>,
-  command: Command,
-): ControlAccess {
+/** The options that reach the control plane; ends with a usage error that names all that are missing. */
+export function controlAccess({ control, controlRoot, tokenFile, controlServerName }: Reach, command: Command): ControlAccess {
   if (control === undefined || controlRoot === undefined || tokenFile === undefined) {
     const given: Record<string, unknown> = { '--control': control, '--control-root': controlRoot, '--token-file': tokenFile };
     const missing = Object.keys(given).filter((flag) => given[flag] === undefined);
     return command.error(`required options not specified: ${missing.join(', ')}`);
   }
-  return { address: control, rootFile: controlRoot, tokenFile };
+  return { address: control, rootFile: controlRoot, tokenFile, serverName: controlServerName ?? null };
 }

@@ -88,7 +88,7 @@ for (const line of HELP) {
 }
 
 const POOLS = { pool4: '10.41.0.0/24', pool6: 'fd41:0:0:1::/64' };
-const CONTROL = { address: '10.0.0.1:15012', rootFile: 'root.pem', tokenFile: 'token' };
+const CONTROL = { address: '10.0.0.1:15012', rootFile: 'root.pem', tokenFile: 'token', serverName: null };
 const REACH = '--control 10.0.0.1:15012 --control-root root.pem --token-file token';
 const RUN = {
   name: 'web',
@@ -191,6 +191,20 @@ const lines: { line: string; command: string; options: unknown }[] = [
       egressNat: false,
       noNatFor: ['10.0.0.0/8', 'fd00::/8'],
       stats: null,
+    },
+  },
+  {
+    line: `agent --node a ${REACH} --control-server-name istiod.istio-system.svc`,
+    command: 'agent',
+    options: {
+      ...AGENT,
+      kind: 'run',
+      control: { ...CONTROL, serverName: 'istiod.istio-system.svc' },
+      trustDomain: 'cluster.local',
+      dnsUpstreams: [],
+      egressNat: true,
+      noNatFor: [],
+      stats: { host: '127.0.0.1', port: 15_020 },
     },
   },
   { line: 'agent --node a --cleanup', command: 'agent', options: { ...AGENT, kind: 'cleanup' } },

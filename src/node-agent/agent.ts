@@ -14,11 +14,11 @@ import { CarriedConnections } from './connection/carried-connections.ts';
 import type { AgentContext } from './connection/context.ts';
 import { Places } from './connection/places.ts';
 import { Waiters } from './connection/waiters.ts';
-import type { DnsNode } from './dns/effects.ts';
 import type { DnsResponder } from './dns/responder.ts';
-import type { AgentEffects } from './effects/agent-effects.ts';
+import type { AgentEffects, AgentOptions } from './effects/agent-effects.ts';
 import { type Enrolled, Enrollment, type EnrollmentRequest } from './enrollment/enrollment.ts';
 import { LocalRecords } from './enrollment/local-records.ts';
+import { OwnRecords } from './enrollment/own-records.ts';
 import { changesDecisions } from './follow-mesh.ts';
 import { handlePlaintext, tunnelServers } from './inbound/inbound.ts';
 import { takeEvent } from './kernel/events.ts';
@@ -29,16 +29,6 @@ import { adoptedIds, KernelTables } from './kernel/tables.ts';
 import { tellWidened, Verdicts } from './kernel/verdicts.ts';
 import { handleOutbound } from './outbound/outbound.ts';
 import { dnsCounters, readAgentMetrics } from './status/agent-metrics.ts';
-
-/** What an agent is told. */
-export type AgentOptions = {
-  node: string;
-  trustDomain: string;
-  /** How many descriptors this process may open. */
-  descriptorsMax: number;
-  /** Made over the agent's mesh; see src/node-agent/dns. */
-  dns(mesh: MeshState, namespaceOf: (uid: string) => string | null, node: DnsNode): DnsResponder;
-};
 
 /** The agent of one node: takes mesh changes, workloads and kernel events; everything else is reached through effects. */
 export class Agent {
@@ -51,6 +41,7 @@ export class Agent {
   readonly #effects: AgentEffects;
   readonly #verdicts: Verdicts;
   readonly #tables: KernelTables;
+  readonly #own: OwnRecords;
   readonly #found: FoundConnections;
   readonly #shares: KernelShares;
   readonly carriedConnections = new CarriedConnections();
@@ -102,6 +93,7 @@ export class Agent {
       },
     });
     this.records = new LocalRecords(this.mesh, this.enrollment);
+    this.#own = new OwnRecords(this.mesh, this.enrollment);
     this.#context = {
       mesh: this.mesh,
       effects,
@@ -153,7 +145,8 @@ export class Agent {
    * valid, and connections are closed after it, so that none that is opened meanwhile is missed. All of it runs without an
    * await: no connection is decided upon half a change.
    */
-  applyMesh(delta: MeshDelta, complete: boolean): void {
+  applyMesh(told: MeshDelta, complete: boolean): void {
+    const delta = this.#own.translate(told);
     const isOther = changesDecisions(this.mesh, delta);
     const touched = this.mesh.apply(delta);
     const first = complete && !this.#synced;
@@ -187,6 +180,8 @@ export class Agent {
   /** Takes a workload in; idempotent. Errors: those of Enrollment.enroll. */
   async enroll(request: EnrollmentRequest): Promise<Enrolled> {
     const enrolled = await this.enrollment.enroll(request);
+    const known = this.#own.adopt(enrolled);
+    if (known !== null) this.applyMesh(known, this.#synced);
     this.#refreshLocal(enrolled);
     if (this.#tookOver) this.#look([enrolled]);
     return enrolled;

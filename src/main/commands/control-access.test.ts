@@ -12,7 +12,7 @@ function files(t: TestContext) {
   const tokenFile = join(directory, 'token');
   writeFileSync(rootFile, 'ROOT');
   writeFileSync(tokenFile, 'TOKEN\n');
-  return { address: '10.0.0.1:15012', rootFile, tokenFile };
+  return { address: '10.0.0.1:15012', rootFile, tokenFile, serverName: null };
 }
 
 test('root and token are read anew for each connection, so both can be replaced under a running agent', async (t) => {
@@ -30,6 +30,12 @@ test('over TCP the certificate must have the dialled name, behind a unix socket 
   const access = files(t);
   assert.equal(controlEndpoint(access).serverName, null);
   assert.equal(controlEndpoint({ ...access, address: 'unix:/run/weft/discovery.sock' }).serverName, 'localhost');
+});
+
+test('F18: where the control plane is dialled by another name than its certificate has, that is told', (t) => {
+  const access = { ...files(t), serverName: 'istiod.istio-system.svc' };
+  assert.equal(controlEndpoint(access).serverName, 'istiod.istio-system.svc');
+  assert.equal(controlEndpoint({ ...access, address: 'unix:/run/istiod.sock' }).serverName, 'istiod.istio-system.svc');
 });
 
 const faults = [

@@ -24,7 +24,7 @@ const LOCAL_SERVER_NAME = 'localhost';
  * The control plane as a client reaches it. The files are read anew for each connection, so they may be replaced.
  * Errors: WEFT_CONTROL_FILE when one of them cannot be read now.
  */
-export function controlEndpoint({ address, rootFile, tokenFile }: ControlAccess): ControlEndpoint {
+export function controlEndpoint({ address, rootFile, tokenFile, serverName }: ControlAccess): ControlEndpoint {
   requireFile(
     rootFile,
     'the root certificate of the control plane',
@@ -35,7 +35,7 @@ export function controlEndpoint({ address, rootFile, tokenFile }: ControlAccess)
     address,
     rootsPem: () => readFile(rootFile, 'utf8'),
     token: () => readFile(tokenFile, 'utf8'),
-    serverName: address.startsWith('unix:') ? LOCAL_SERVER_NAME : null,
+    serverName: serverName ?? (address.startsWith('unix:') ? LOCAL_SERVER_NAME : null),
     clusterId: CLUSTER_ID,
   };
 }

@@ -6,9 +6,12 @@ import type { Mishaps } from '#model/effects/mishaps.ts';
 import type { Doorkeeper } from '#model/guard/doorkeeper.ts';
 import type { Credentials, Identity } from '#model/identity/identity.ts';
 import type { Flow, KernelMaps } from '#model/kernel/maps.ts';
+import type { MeshState } from '#model/mesh/mesh-state.ts';
 import type { CloseCause } from '#model/telemetry/close-cause.ts';
 import type { Meters } from '#model/telemetry/meters.ts';
 import type { PeerSeries } from '#model/telemetry/peer-series.ts';
+import type { DnsNode } from '#node-agent/dns/effects.ts';
+import type { DnsResponder } from '#node-agent/dns/responder.ts';
 import type { InboundTunnel, TunnelPool } from '#protocol/hbone/transport.ts';
 
 /** The host's end of a workload's link, and the MAC address that the workload's end was given. */
@@ -105,4 +108,14 @@ export type AgentEffects = {
   log: Log;
   /** Hears of mistakes that one connection, query or message brought to light. */
   mishaps: Mishaps;
+};
+
+/** What an agent is told. */
+export type AgentOptions = {
+  node: string;
+  trustDomain: string;
+  /** How many descriptors this process may open. */
+  descriptorsMax: number;
+  /** Made over the agent's mesh; see src/node-agent/dns. */
+  dns(mesh: MeshState, namespaceOf: (uid: string) => string | null, node: DnsNode): DnsResponder;
 };

@@ -144,7 +144,8 @@ function labelsText(labels: EnrollmentRequest['labels']): string {
   return JSON.stringify(Object.entries(labels).sort());
 }
 
-function agrees(record: Workload, { identity, addresses }: Enrolled): boolean {
+/** Whether a record tells of an enrolment: who that is, and where. */
+export function agrees(record: Workload, { identity, addresses }: Enrolled): boolean {
   return (
     record.namespace === identity.namespace &&
     record.serviceAccount === identity.serviceAccount &&

@@ -1,5 +1,6 @@
 import koffi from 'koffi';
 import { WeftError } from '#model/error.ts';
+import { repeated, undisturbed } from './undisturbed.ts';
 
 declare const brand: unique symbol;
 type Handle<Name extends string> = { readonly [brand]: Name };
@@ -91,9 +92,10 @@ function loadLibbpf(): Libbpf {
   const library = openLibrary();
   // libbpf prints to stderr by default; verifier logs are collected per program instead.
   library.func('void *libbpf_set_print(void *function)')(null);
+  // Whatever makes or changes something in the kernel is not to be cut short by a signal; nor is a look into a map.
   return {
     objectOpen: library.func('void *bpf_object__open_file(const char *path, const void *options)'),
-    objectLoad: library.func('int bpf_object__load(void *object)'),
+    objectLoad: undisturbed(library.func('int bpf_object__load(void *object)')),
     objectClose: library.func('void bpf_object__close(void *object)'),
     nextMap: library.func('void *bpf_object__next_map(void *object, void *previous)'),
     nextProgram: library.func('void *bpf_object__next_program(void *object, void *previous)'),
@@ -106,31 +108,33 @@ function loadLibbpf(): Libbpf {
     programFd: library.func('int bpf_program__fd(void *program)'),
     programSetLogBuffer: library.func('int bpf_program__set_log_buf(void *program, void *buffer, size_t size)'),
     programSetLogLevel: library.func('int bpf_program__set_log_level(void *program, uint32_t level)'),
-    attachCgroup: library.func('void *bpf_program__attach_cgroup(void *program, int fd)'),
-    attachNetns: library.func('void *bpf_program__attach_netns(void *program, int fd)'),
-    linkCreate: library.func('int bpf_link_create(int programFd, int target, int attachType, const void *options)'),
-    objectPin: library.func('int bpf_obj_pin(int fd, const char *path)'),
-    linkPin: library.func('int bpf_link__pin(void *link, const char *path)'),
-    linkUnpin: library.func('int bpf_link__unpin(void *link)'),
-    linkOpen: library.func('void *bpf_link__open(const char *path)'),
-    linkUpdateProgram: library.func('int bpf_link__update_program(void *link, void *program)'),
+    attachCgroup: undisturbed(library.func('void *bpf_program__attach_cgroup(void *program, int fd)')),
+    attachNetns: undisturbed(library.func('void *bpf_program__attach_netns(void *program, int fd)')),
+    linkCreate: undisturbed(library.func('int bpf_link_create(int programFd, int target, int attachType, const void *options)')),
+    objectPin: undisturbed(library.func('int bpf_obj_pin(int fd, const char *path)')),
+    linkPin: undisturbed(library.func('int bpf_link__pin(void *link, const char *path)')),
+    linkUnpin: undisturbed(library.func('int bpf_link__unpin(void *link)')),
+    linkOpen: undisturbed(library.func('void *bpf_link__open(const char *path)')),
+    linkUpdateProgram: undisturbed(library.func('int bpf_link__update_program(void *link, void *program)')),
     linkFd: library.func('int bpf_link__fd(void *link)'),
-    linkDetach: library.func('int bpf_link__detach(void *link)'),
-    linkDestroy: library.func('int bpf_link__destroy(void *link)'),
-    filterHookCreate: library.func('int bpf_tc_hook_create(void *hook)'),
-    filterAttach: library.func('int bpf_tc_attach(const void *hook, void *options)'),
-    mapLookup: library.func('int bpf_map_lookup_elem(int fd, const void *key, void *value)'),
-    mapUpdate: library.func('int bpf_map_update_elem(int fd, const void *key, const void *value, uint64_t flags)'),
-    mapDelete: library.func('int bpf_map_delete_elem(int fd, const void *key)'),
-    mapNextKey: library.func('int bpf_map_get_next_key(int fd, const void *key, void *next)'),
-    pinnedGet: library.func('int bpf_obj_get(const char *path)'),
-    infoByFd: library.func('int bpf_obj_get_info_by_fd(int fd, void *info, void *size)'),
+    linkDetach: undisturbed(library.func('int bpf_link__detach(void *link)')),
+    linkDestroy: undisturbed(library.func('int bpf_link__destroy(void *link)')),
+    filterHookCreate: undisturbed(library.func('int bpf_tc_hook_create(void *hook)')),
+    filterAttach: undisturbed(library.func('int bpf_tc_attach(const void *hook, void *options)')),
+    mapLookup: repeated(library.func('int bpf_map_lookup_elem(int fd, const void *key, void *value)')),
+    mapUpdate: repeated(library.func('int bpf_map_update_elem(int fd, const void *key, const void *value, uint64_t flags)')),
+    mapDelete: repeated(library.func('int bpf_map_delete_elem(int fd, const void *key)')),
+    mapNextKey: repeated(library.func('int bpf_map_get_next_key(int fd, const void *key, void *next)')),
+    pinnedGet: undisturbed(library.func('int bpf_obj_get(const char *path)')),
+    infoByFd: undisturbed(library.func('int bpf_obj_get_info_by_fd(int fd, void *info, void *size)')),
     possibleCpus: library.func('int libbpf_num_possible_cpus(void)'),
-    ringNew: library.func('void *ring_buffer__new(int fd, weft_ring_callback *callback, void *context, const void *options)'),
+    ringNew: undisturbed(
+      library.func('void *ring_buffer__new(int fd, weft_ring_callback *callback, void *context, const void *options)'),
+    ),
     ringConsume: library.func('int ring_buffer__consume(void *ring)'),
     ringFree: library.func('void ring_buffer__free(void *ring)'),
-    probeHelper: library.func('int libbpf_probe_bpf_helper(int programType, int helper, const void *options)'),
-    probeMapType: library.func('int libbpf_probe_bpf_map_type(int mapType, const void *options)'),
-    probeProgramType: library.func('int libbpf_probe_bpf_prog_type(int programType, const void *options)'),
+    probeHelper: undisturbed(library.func('int libbpf_probe_bpf_helper(int programType, int helper, const void *options)')),
+    probeMapType: undisturbed(library.func('int libbpf_probe_bpf_map_type(int mapType, const void *options)')),
+    probeProgramType: undisturbed(library.func('int libbpf_probe_bpf_prog_type(int programType, const void *options)')),
   };
 }

@@ -24,6 +24,10 @@ export const tcsetpgrp: (fd: number, group: number) => number = libc.func('int t
 export const getpgrp: () => number = libc.func('int getpgrp()');
 /** signal(2); 1 ignores the signal. */
 export const signal: (number: number, action: number) => number = libc.func('intptr_t signal(int number, intptr_t action)');
+/** sigprocmask(2), of the calling thread; both sets have 128 bytes, null: not asked for. */
+export const sigprocmask: (how: number, set: Buffer, former: Buffer | null) => number = libc.func(
+  'int sigprocmask(int how, const void *set, void *former)',
+);
 /** socket(2): a file descriptor. */
 export const socket: (family: number, type: number, protocol: number) => number = libc.func(
   'int socket(int family, int type, int protocol)',
