@@ -50,6 +50,8 @@ export class MemoryNet {
   /** Servers that are in no namespace, by `ip:port`. */
   readonly hosts = new Map<string, App>();
   /** Addresses that answer nothing at all. */
+  /** Addresses on which no app listens, though it does on its others. */
+  readonly deaf = new Set<string>();
   readonly silent = new Set<string>();
   readonly #namespaces = new Map<string, MemoryNamespace>();
   readonly #clock: Clock;
@@ -109,7 +111,7 @@ export class MemoryNet {
       dialApp: async (ip, port, client, timeoutMs) => {
         this.dials.push({ from: path, to: formatAddress(ip, port), as: formatAddress(client.ip, client.port), timeoutMs });
         const app = namespace.apps.get(port);
-        if (app === undefined) return { kind: 'refused', code: 'ECONNREFUSED' };
+        if (app === undefined || this.deaf.has(ip)) return { kind: 'refused', code: 'ECONNREFUSED' };
         return { kind: 'open', stream: asStream(deliver(client, { ip, port }, app)) };
       },
       destroyFlow: (flow, inbound, socketCookie) => {

@@ -1,5 +1,5 @@
-import { familyOf, formatAddress, type IpAddress } from '#model/address/ip.ts';
-import { type ClientLocation, eligibleEndpoints, pickEndpoint } from '#model/balancing/endpoints.ts';
+import { type Family, familyOf, formatAddress, type IpAddress } from '#model/address/ip.ts';
+import { type ClientLocation, type Endpoint, eligibleEndpoints, pickEndpoint } from '#model/balancing/endpoints.ts';
 import type { Random } from '#model/effects/clock.ts';
 import type { MeshState } from '#model/mesh/mesh-state.ts';
 import type { GatewayAddress, Service } from '#model/mesh/service.ts';
@@ -26,7 +26,12 @@ export type OutboundQuestion = {
   dialled: { ip: IpAddress; port: number };
   /** What the kernel drew from the slots that this model computed; null: choose here. */
   chosen: { ip: IpAddress; port: number } | null;
+  /** Endpoints of the service that could not be reached, the last one last: others are chosen. */
+  tried?: readonly Tried[];
 };
+
+/** An endpoint that could not be reached. */
+export type Tried = { readonly uid: string; readonly ip: IpAddress; readonly port: number };
 
 /** What the decision needs to know besides the mesh. */
 export type NodeView = {
@@ -58,7 +63,10 @@ function toService(service: Service, question: OutboundQuestion, view: NodeView)
   if (service.loadBalancing?.mode === 'passthrough') return { kind: 'passthrough', ...dialled };
   const endpoints = eligibleEndpoints(view.mesh, service, dialled.port, familyOf(dialled.ip), locationOf(source));
   const drawn = chosen === null ? undefined : endpoints.find(({ ip, port }) => ip === chosen.ip && port === chosen.port);
-  const endpoint = drawn ?? pickEndpoint(endpoints, view.random);
+  const endpoint =
+    question.tried === undefined || question.tried.length === 0
+      ? (drawn ?? pickEndpoint(endpoints, view.random))
+      : followedBy(service, question, question.tried, view);
   if (endpoint === null)
     return {
       kind: 'refused',
@@ -67,6 +75,26 @@ function toService(service: Service, question: OutboundQuestion, view: NodeView)
       reason: `no healthy upstream: ${formatAddress(dialled.ip, dialled.port)} (${service.hostname})`,
     };
   return toWorkload(endpoint.workload, endpoint.ip, endpoint.port, service, view);
+}
+
+/**
+ * Who is dialled after one that could not be reached: that workload by its other family, as an app often listens on one of
+ * the two; then another workload.
+ */
+function followedBy(
+  service: Service,
+  { source, dialled }: OutboundQuestion,
+  tried: readonly Tried[],
+  view: NodeView,
+): Endpoint | null {
+  const fresh = (family: Family): Endpoint[] =>
+    eligibleEndpoints(view.mesh, service, dialled.port, family, locationOf(source)).filter(
+      ({ ip, port }) => !tried.some((one) => one.ip === ip && one.port === port),
+    );
+  const family = familyOf(dialled.ip);
+  const others = fresh(family === 4 ? 6 : 4);
+  const sibling = others.find(({ workload }) => workload.uid === tried.at(-1)?.uid);
+  return sibling ?? pickEndpoint(fresh(family), view.random) ?? pickEndpoint(others, view.random);
 }
 
 function toWorkload(workload: Workload, ip: IpAddress, port: number, service: Service | null, view: NodeView): OutboundPath {

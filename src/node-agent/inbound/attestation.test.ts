@@ -61,6 +61,7 @@ test('a connection of this node that the kernel hands over is judged as its open
   attest(rig);
   assert.equal(await arrives(rig), 'hello');
   assert.equal(rig.access()['src.identity'], 'spiffe://cluster.local/ns/shop/sa/client');
+  assert.equal(rig.access()['dst.service'], cart.hostname, 'F18: what its opener dialled is in the line');
   assert.equal(await arrives(rig), 'refused', 'its record is taken');
   assert.match(String(rig.access().error), /not attested: the kernel has no record/);
 });

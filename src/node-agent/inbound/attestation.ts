@@ -1,6 +1,7 @@
 import type { Identity } from '#model/identity/identity.ts';
 import { TAKEN } from '#model/kernel/abi.ts';
 import type { Origin } from '#model/kernel/maps.ts';
+import type { Service } from '#model/mesh/service.ts';
 import type { Workload } from '#model/mesh/workload.ts';
 import { decideOutbound } from '#model/path/decide.ts';
 import type { RecordEnd } from '#model/telemetry/access-record.ts';
@@ -39,6 +40,12 @@ export function takeAttestation(
   attested.delete(flow);
   const opener = context.enrollment.byId(origin.sourceId);
   return opener === null ? new Refusal('workload-left', 'the workload that opened it left the mesh') : { opener, origin };
+}
+
+/** The service that its opener dialled, as the kernel wrote it down: for the log, nothing is decided by it. */
+export function dialledVip({ mesh }: AgentContext, attestation: Attestation | Refusal): Service | null {
+  if (attestation === null || attestation instanceof Refusal || attestation.origin.dialled === null) return null;
+  return mesh.serviceByVip(attestation.origin.dialled, attestation.opener.identity.namespace);
 }
 
 /** Whom policy judges, once that is known; and whether what was dialled still leads here, and not to a waypoint by now. */

@@ -20,7 +20,7 @@ import type { HboneServer } from '#node-agent/effects/agent-effects.ts';
 import type { Enrolled } from '#node-agent/enrollment/enrollment.ts';
 import { forwardedClient, forwardedHost } from '#protocol/hbone/headers.ts';
 import type { InboundTunnel } from '#protocol/hbone/transport.ts';
-import { openerOf, takeAttestation } from './attestation.ts';
+import { dialledVip, openerOf, takeAttestation } from './attestation.ts';
 
 /**
  * Makes the servers of the tunnels to workloads of this node. One doorkeeper for all of them: it is this process that a flood wears
@@ -117,7 +117,7 @@ export async function handlePlaintext(context: AgentContext, enrolled: Enrolled,
   const source = { end: client, ...opener };
   // The next SYN to this port is then decided in the kernel, for STRICT with ECONNREFUSED instead of a reset.
   context.verdicts.remember(source.workload, known, target.port);
-  const path = { ...NO_PATH, end: target, workload: known };
+  const path = { ...NO_PATH, end: target, service: dialledVip(context, attestation), workload: known };
   const refusal = await deliver(context, { enrolled, workload: known, source, client, target, path, report }, () => stream);
   if (refusal !== null) stream.reset();
 }

@@ -58,5 +58,7 @@ test('a denial names policy and rule, although the app dialled the service port 
   const line = lineOf(REASON.denied, 80);
   assert.deepEqual([line.policy, line.rule, line.response_flags], ['shop/p', 0, 'DENY']);
 });
+test('F18: a refusal of the kernel names the service that was dialled', () =>
+  assert.equal(lineOf(REASON.denied, 80)['dst.service'], cart.hostname));
 test('another refusal says why', () => assert.equal(lineOf(REASON.noSuchPort, 81).error, 'the service has no such port'));
 test('an unknown reason is still logged', () => assert.equal(lineOf(99, 81).error, 'reason 99'));

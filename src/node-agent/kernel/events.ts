@@ -67,14 +67,16 @@ export function logRefusal(event: KernelEvent, { mesh, ids, log, meters }: Event
   const reason = cause === 'other' ? `reason ${event.reason}` : CLOSE_CAUSES[cause].means;
   const dialled = event.destination === null ? null : { ip: event.destination, port: event.destinationPort };
   const reporter = reporterOf(event.hook);
+  const client = mesh.workload(source ?? '');
+  const service = event.destination === null ? null : mesh.serviceByVip(event.destination, client?.namespace ?? null);
   const record = recordOf(
     {
       end: event.source === null ? null : { ip: event.source, port: event.sourcePort },
-      workload: mesh.workload(source ?? ''),
+      workload: client,
       identity: null,
     },
     { reporter, dialled: null },
-    { ...NO_PATH, end: dialled, workload: mesh.workload(destination ?? '') },
+    { ...NO_PATH, end: dialled, service, workload: mesh.workload(destination ?? '') },
     {
       ...REFUSED_OUTCOME,
       flag: CLOSE_CAUSES[cause].flag,

@@ -3,9 +3,9 @@ import type { ByteStream } from '#model/effects/byte-stream.ts';
 import { Cut } from '#model/effects/cut.ts';
 import type { Identity } from '#model/identity/identity.ts';
 import { identityOf, type Workload } from '#model/mesh/workload.ts';
-import { decideOutbound, type OutboundPath } from '#model/path/decide.ts';
+import type { OutboundPath, Tried } from '#model/path/decide.ts';
 import { openingOf } from '#model/path/reach.ts';
-import { type Connection, connectionOf, decideL4, dryRunL4, isUndecided, policiesFor } from '#model/policy/l4.ts';
+import { type Connection, connectionOf, decideL4, dryRunL4, policiesFor } from '#model/policy/l4.ts';
 import { TUNNEL } from '#model/settings/tunnels.ts';
 import { NO_PATH, type RecordEnd, type RecordPath, type RecordSource } from '#model/telemetry/access-record.ts';
 import { Refusal, refusalOf } from '#model/telemetry/close-cause.ts';
@@ -15,6 +15,7 @@ import type { AgentContext } from '#node-agent/connection/context.ts';
 import { carry, hasEnds, openStream } from '#node-agent/connection/context.ts';
 import type { Enrolled } from '#node-agent/enrollment/enrollment.ts';
 import { describeTunnelStatus, TUNNEL_STATUS } from '#protocol/hbone/headers.ts';
+import { clientTo, settledPath, unreached } from './settled-path.ts';
 
 type Tunnelled = Extract<OutboundPath, { kind: 'hbone' | 'waypoint' }>;
 type Local = Extract<OutboundPath, { kind: 'local' }>;
@@ -115,53 +116,31 @@ async function knownSource(context: AgentContext, enrolled: Enrolled): Promise<W
   return source ?? new Refusal('unknown-workload', 'the control plane does not know this workload');
 }
 
-/** Decides and dials. What was decided is in the log also when dialling fails: that is when somebody reads it. */
+/**
+ * Decides and dials, and dials another endpoint of a service where one cannot be reached. What was decided is in the log also
+ * when dialling fails: that is when somebody reads it.
+ */
 async function reach(context: AgentContext, call: Call, source: Workload): Promise<Reached> {
-  const outbound = await settledPath(context, call, source);
-  const path = recordedPath(outbound, call.dialled);
-  try {
-    requireRecord(context, outbound);
-    const { stream, peer } = await dial(context, call, source, outbound);
-    return { path: { ...path, identity: peer }, stream };
-  } catch (error) {
-    return { path, refusal: refusalOf(error, 'connect-failed') };
-  }
-}
-
-/** Where it goes. A way that lacks what is often only about to arrive is asked for again after each change, within bounds. */
-async function settledPath(context: AgentContext, call: Call, source: Workload): Promise<OutboundPath> {
-  const isLocal = (uid: string): boolean => context.records.isLocal(uid);
-  const question = { source, dialled: call.dialled, chosen: call.chosen };
-  const decide = (): OutboundPath => decideOutbound(question, { mesh: context.mesh, isLocal, random: context.effects.random });
-  const now = decide();
-  if (isSettled(context, call, source, now)) return now;
-  const later = await context.known(() => {
-    const then = decide();
-    return isSettled(context, call, source, then) ? then : null;
-  });
-  return later ?? decide();
-}
-
-/** False: an instance of its waypoint, the record of an enrolment of this node or a policy that is named may be on its way. */
-function isSettled(context: AgentContext, call: Call, source: Workload, path: OutboundPath): boolean {
-  switch (path.kind) {
-    case 'refused':
-      return path.cause !== 'no-waypoint';
-    case 'waypoint':
-      return true;
-    case 'passthrough':
-    case 'plain':
-      return context.enrollment.byAddress(path.ip) === null;
-    case 'hbone':
-    case 'local': {
-      if (path.kind === 'hbone' && context.enrollment.byAddress(path.ip) !== null) return false;
-      const policies = policiesFor(context.mesh, path.workload);
-      return (
-        policies.missing.length === 0 || !isUndecided(policies, decideL4(policies, connectionOf(source, call.client.ip, path)))
-      );
+  const { dialled, chosen } = call;
+  const tried: Tried[] = [];
+  const untilMs = context.clock.nowMs() + TUNNEL.connectTimeoutMs;
+  let failed: Reached | null = null;
+  for (;;) {
+    const outbound = await settledPath(context, { source, dialled, chosen, tried }, call.client);
+    if (failed !== null && outbound.kind === 'refused') return failed; // there is no other: the last one's cause is told
+    const path = recordedPath(outbound, dialled);
+    try {
+      requireRecord(context, outbound);
+      const { stream, peer } = await dial(context, call, source, outbound);
+      return { path: { ...path, identity: peer }, stream };
+    } catch (error) {
+      failed = { path, refusal: refusalOf(error, 'connect-failed') };
+      const endpoint = unreached(outbound, failed.refusal);
+      if (endpoint === null || call.cut.reason !== null || context.clock.nowMs() >= untilMs) return failed;
+      if (tried.push(endpoint) >= TUNNEL.attemptsMax) return failed;
+      call.release();
+      call.release = () => {};
     }
-    default:
-      return path satisfies never;
   }
 }
 
@@ -204,9 +183,9 @@ async function dial(context: AgentContext, call: Call, source: Workload, path: O
     case 'local':
       return { stream: await dialLocal(context, call, source, path), peer: identityOf(path.workload) };
     case 'hbone':
-      remember(context, call, path, connectionOf(source, call.client.ip, path));
+      remember(context, call, path, connectionOf(source, clientTo(path.ip, source, call.client).ip, path));
       // The destination evaluates again, and decides. Here it spares a tunnel, and tells the kernel to refuse the next connect().
-      authorize(context, source, path.workload, path, call.client);
+      authorize(context, source, path.workload, path, clientTo(path.ip, source, call.client));
       return openTunnel(context, call, source, path);
     case 'waypoint':
       // Policies that name the client are the waypoint's to evaluate: the destination sees the waypoint's identity.
@@ -247,15 +226,16 @@ async function dialLocal(context: AgentContext, call: Call, source: Workload, pa
   // It was here when the decision was made; between the two it may have left, and its address may belong to another soon.
   if (target === null) throw new Refusal('workload-left', 'the destination left this node');
   // In the list before it is evaluated: a policy that comes during the dial finds it there and cuts it.
+  const client = clientTo(path.ip, source, call.client);
   const release = context.carried.add({
-    connection: connectionOf(source, call.client.ip, path),
+    connection: connectionOf(source, client.ip, path),
     destinationUid: path.workload.uid,
     abort: (why) => call.cut.abort(why),
   });
   try {
-    authorize(context, source, path.workload, path, call.client);
+    authorize(context, source, path.workload, path, client);
     tellDryRun(context, call, source, path);
-    const stream = openStream(await target.netns.dialApp(path.ip, path.port, call.client, TUNNEL.connectTimeoutMs));
+    const stream = openStream(await target.netns.dialApp(path.ip, path.port, client, TUNNEL.connectTimeoutMs));
     stream.onOver(release);
     return stream;
   } catch (error) {
