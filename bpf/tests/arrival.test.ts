@@ -3,10 +3,14 @@ import { once } from 'node:events';
 import { createServer, type Server } from 'node:net';
 import { after, before, beforeEach, describe, test } from 'node:test';
 import { familyOf, type IpAddress, ipToBytes16, parseIp } from '#model/address/ip.ts';
+import { SILENT_LOG } from '#model/effects/log.ts';
+import { createMishaps } from '#model/effects/mishaps.ts';
 import { ADDRESS_FLAG, HOOK, REASON, SCHEMA, TAKEN } from '#model/kernel/abi.ts';
-import type { MapKey, MapName, MapValue } from '#model/kernel/maps.ts';
+import type { KernelEvent, MapKey, MapName, MapValue } from '#model/kernel/maps.ts';
 import { PORT } from '#model/mesh/ports.ts';
 import { runProgram } from '#platform/bpf/kernel-calls.testing.ts';
+import { readEvents } from '#platform/bpf/reports.ts';
+import { systemClock } from '#platform/clock.ts';
 import { type LoadedProgram, loadProgram, withoutPrograms } from './loaded.testing.ts';
 
 const [TCP, UDP] = [6, 17];
@@ -269,5 +273,19 @@ describe('arrival', { skip: withoutPrograms }, () => {
     assert.equal(socket, loaded.map('listeners').get(ID), 'the socket chosen is the listener');
     assert.notEqual(socket, 0n);
     assert.deepEqual([loaded.counted(), loaded.events()], [{ inbound_agent: 1 }, []]);
+  });
+
+  test('S17: an exception over one event of the ring loses that one: it is counted, and those behind it are read', () => {
+    const mishaps = createMishaps(SILENT_LOG, systemClock);
+    const heard: number[] = [];
+    const takes = ({ destinationPort }: KernelEvent): void => {
+      if (destinationPort === PORT.plaintext) throw new TypeError('planted');
+      heard.push(destinationPort);
+    };
+    const reader = readEvents(loaded.eventsFd, takes, mishaps);
+    for (const port of [PORT.outbound, PORT.plaintext, PORT.dns]) arrive({ ...SYN, port });
+    assert.equal(reader.drain(10), 3);
+    reader.close();
+    assert.deepEqual([heard, [...mishaps.counts()]], [[PORT.outbound, PORT.dns], [['kernel-event', 1]]]);
   });
 });

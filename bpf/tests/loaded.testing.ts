@@ -36,6 +36,8 @@ export type LoadedProgram = {
   counted(): Record<string, number>;
   /** The refusals since the last call. */
   events(): KernelEvent[];
+  /** The ring that they are read from. */
+  eventsFd: number;
   close(): void;
 };
 
@@ -67,6 +69,7 @@ export function loadProgram(set: 'attach' | 'tests', name: string): LoadedProgra
       opened.set(name, map);
       return map;
     },
+    eventsFd: ring.fd,
     counted() {
       const now = readCounters(counters);
       const risen = COUNTERS.map((counter) => [counter, now[counter] - before[counter]] as const);

@@ -1,6 +1,6 @@
 import { type IpAddress, parseIp, splitHostPort } from '#model/address/ip.ts';
 import type { Log } from '#model/effects/log.ts';
-import { createMishaps } from '#model/effects/mishaps.ts';
+import { createMishaps, type Mishaps } from '#model/effects/mishaps.ts';
 import { type Credentials, formatIdentity, type Identity, parseIdentity } from '#model/identity/identity.ts';
 import { REASON, TAKEN } from '#model/kernel/abi.ts';
 import { type Authorization, EMPTY_MATCH, type Match, policyKeyOf } from '#model/mesh/authorization.ts';
@@ -55,6 +55,8 @@ export type AgentRig = {
   plaintext(to: Workload, port: number, client?: string): MemorySocket;
   /** A CONNECT of a peer. */
   tunnel(to: Workload, client: TunnelClient): Promise<TunnelAnswer>;
+  /** What the agent took for mistakes of its own. */
+  mishaps: Mishaps;
   /** The access line of the connection that ended last. */
   access(): LogLine;
   /** A new agent over the maps that this one leaves. */
@@ -99,7 +101,8 @@ export function startAgentRig(options: RigOptions = {}): AgentRig {
     attachNamespace: (path) => void acts.push(`attach ${path}`),
     detachNamespace: () => void acts.push('detach'),
   };
-  const world = { clock, net, lines, tunnels, acts, withoutCertificate, kernel };
+  const mishaps = createMishaps(collectingLog(lines), clock);
+  const world = { clock, net, lines, tunnels, acts, withoutCertificate, kernel, mishaps };
   const agent = new Agent(
     { ...effectsOf(world, options.random ?? (() => 0)), ...options.transport },
     {
@@ -112,7 +115,7 @@ export function startAgentRig(options: RigOptions = {}): AgentRig {
   return rigOf(agent, world, options);
 }
 
-type World = Pick<AgentRig, 'clock' | 'net' | 'lines' | 'tunnels' | 'acts' | 'withoutCertificate' | 'kernel'>;
+type World = Pick<AgentRig, 'clock' | 'net' | 'lines' | 'tunnels' | 'acts' | 'withoutCertificate' | 'kernel' | 'mishaps'>;
 
 function rigOf(agent: Agent, world: World, options: RigOptions): AgentRig {
   const { net, lines, kernel, clock } = world;
@@ -165,7 +168,7 @@ function effectsOf(world: World, random: () => number): AgentEffects {
     clock,
     random,
     log: collectingLog(world.lines),
-    mishaps: createMishaps(collectingLog(world.lines), clock),
+    mishaps: world.mishaps,
   };
 }
 
@@ -184,7 +187,7 @@ function dnsResponder(world: World, mesh: Agent['mesh'], namespaceOf: (uid: stri
     random: () => 0.5,
     clock: world.clock,
     log: collectingLog(world.lines),
-    mishaps: createMishaps(collectingLog(world.lines), world.clock),
+    mishaps: world.mishaps,
     limits: DNS,
   });
 }

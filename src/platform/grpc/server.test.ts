@@ -3,20 +3,27 @@ import { X509Certificate } from 'node:crypto';
 import { connect as dial, type Socket } from 'node:net';
 import test, { type TestContext } from 'node:test';
 import { connect } from 'node:tls';
-import { create } from '@bufbuild/protobuf';
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { CertificateAuthority, type ServerCertificate } from '#control-plane/ca/authority.ts';
 import { SILENT_LOG } from '#model/effects/log.ts';
 import { MemoryStore } from '#model/effects/memory-store.testing.ts';
-import { SILENT_MISHAPS } from '#model/effects/mishaps.ts';
+import { createMishaps, type Mishaps, SILENT_MISHAPS } from '#model/effects/mishaps.ts';
 import { DOOR_LIMITS } from '#model/guard/door.ts';
 import { Doorkeeper } from '#model/guard/doorkeeper.ts';
+import type { MeshDelta } from '#model/mesh/mesh-state.ts';
 import { systemClock } from '#platform/clock.ts';
 import { SteppedClock } from '#platform/stepped-clock.testing.ts';
 import { IstioCertificateResponseSchema } from '#proto/ca_pb.js';
+import { DeltaDiscoveryResponseSchema, ResourceSchema } from '#proto/discovery_pb.js';
 import { SyncWorkloadsResponseSchema } from '#proto/weft_pb.js';
+import { encodeService } from '#protocol/xds/encoded-resource.ts';
 import { RpcError } from '#protocol/xds/resource-fault.ts';
+import { sampleService } from '#protocol/xds/sample-mesh.testing.ts';
+import type { DiscoveryListener, DiscoveryStream } from '#protocol/xds/server-session.ts';
+import { ADDRESS_TYPE } from '#protocol/xds/type-urls.ts';
 import type { ControlEndpoint } from './control-channel.ts';
 import { CaClient } from './control-clients.ts';
+import { DiscoveryClient } from './discovery-client.ts';
 import { type ControlHandlers, serveControl } from './server.ts';
 
 const authority = await CertificateAuthority.open({
@@ -42,7 +49,7 @@ async function issue(): Promise<ServerCertificate> {
 }
 
 /** A server whose only useful call answers with what it was asked; `changes` replaces handlers. */
-async function serving(t: TestContext, changes: Partial<ControlHandlers<string>> = {}) {
+async function serving(t: TestContext, changes: Partial<ControlHandlers<string>> = {}, mishaps: Mishaps = SILENT_MISHAPS) {
   const handlers: ControlHandlers<string> = {
     authenticate: async (header) => header ?? '',
     discover: () => assert.fail('no stream is opened here'),
@@ -60,7 +67,7 @@ async function serving(t: TestContext, changes: Partial<ControlHandlers<string>>
     handlers,
     door,
     log: SILENT_LOG,
-    mishaps: SILENT_MISHAPS,
+    mishaps,
   });
   t.after(() => server.close(0));
   let token = 'one';
@@ -76,7 +83,7 @@ async function serving(t: TestContext, changes: Partial<ControlHandlers<string>>
   const carry = (next: string) => {
     token = next;
   };
-  return { server, client, carry, clock, door, closed };
+  return { server, client, carry, clock, door, closed, endpoint };
 }
 
 test('the token is read again for each call', async (t) => {
@@ -84,6 +91,12 @@ test('the token is read again for each call', async (t) => {
   assert.deepEqual(await client.fetch(asked), ['Bearer one', 'csr']);
   carry('two\n');
   assert.deepEqual(await client.fetch(asked), ['Bearer two', 'csr']);
+});
+
+test('F10: calls that are the first at the same time are all answered', async (t) => {
+  const { client } = await serving(t);
+  const answers = await Promise.all(Array.from({ length: 5 }, () => client.fetch(asked)));
+  assert.deepEqual(answers, Array(5).fill(['Bearer one', 'csr']));
 });
 
 test('B57: the request carries the lifetime and the identity that is asked for', async (t) => {
@@ -107,6 +120,88 @@ test('a status reaches the client with its remedy; what broke inside does not', 
     remedy: /token/,
   });
   await assert.rejects(client.fetch(asked), { message: /INTERNAL: internal error of the control plane$/ });
+});
+
+/** Follows discovery over a stream of its own; `onMesh` hears of each change. */
+function following(t: TestContext, endpoint: ControlEndpoint, mishaps: Mishaps, onMesh: (delta: MeshDelta) => void) {
+  const node = { id: 'ztunnel~1.1.1.1~a.b~b.svc.cluster.local', metadata: {} };
+  const options = { endpoint, node, waypoint: null, clock: systemClock, log: SILENT_LOG, mishaps, onMesh };
+  const discovery = new DiscoveryClient(options);
+  t.after(() => discovery.stop());
+  discovery.start();
+  return discovery;
+}
+
+/** Answers each request with one service, in a version that `planted` may make fail. */
+function answering(planted: { open: boolean; receive: boolean }) {
+  const encoded = encodeService(sampleService());
+  const resource = fromBinary(ResourceSchema, encoded.wire);
+  return (_caller: string, stream: DiscoveryStream): DiscoveryListener => {
+    if (planted.open) throw new Error('planted');
+    return {
+      receive({ typeUrl, responseNonce }) {
+        if (planted.receive) throw new Error('planted');
+        if (responseNonce !== '') return;
+        const resources = typeUrl === ADDRESS_TYPE ? [resource] : [];
+        stream.send(
+          Buffer.from(
+            toBinary(DeltaDiscoveryResponseSchema, create(DeltaDiscoveryResponseSchema, { typeUrl, nonce: 'n', resources })),
+          ),
+        );
+      },
+      drained() {},
+      closed() {},
+    };
+  };
+}
+
+for (const where of ['open', 'receive'] as const) {
+  test(`S17: a mistake over one stream of discovery (${where}) ends that one, is counted, and the next call is served`, async (t) => {
+    const lines: string[] = [];
+    const mishaps = createMishaps({ ...SILENT_LOG, error: (fields) => void lines.push(JSON.stringify(fields)) }, systemClock);
+    const planted = { open: where === 'open', receive: where === 'receive' };
+    const { client, endpoint } = await serving(t, { discover: answering(planted) }, mishaps);
+    const heard: number[] = [];
+    const discovery = following(t, endpoint, SILENT_MISHAPS, ({ services }) => void heard.push(services.size));
+    await eventually(() => (mishaps.counts().get('call') ?? 0) > 0);
+    assert.deepEqual(await client.fetch(asked), ['Bearer one', 'csr'], 'another call of the same moment');
+    assert.deepEqual([heard, discovery.status().connected], [[], false]);
+    planted.open = false;
+    planted.receive = false;
+    await discovery.synced;
+    assert.deepEqual(heard, [1]);
+    assert.match(lines[0] ?? '', /"entry":"call"/);
+  });
+}
+
+test('S17: a change that a client cannot put in force is counted, and told to it again until it can', async (t) => {
+  const mishaps = createMishaps(SILENT_LOG, systemClock);
+  const { endpoint } = await serving(t, { discover: answering({ open: false, receive: false }) });
+  let tries = 0;
+  const discovery = following(t, endpoint, mishaps, () => {
+    if (tries++ < 2) throw new Error('planted');
+  });
+  await discovery.synced;
+  assert.deepEqual([tries, mishaps.counts().get('discovery')], [3, 2]);
+  assert.equal(discovery.status().connected, true);
+});
+
+test('S17: a mistake over one call ends that one with INTERNAL, is counted, and the next is answered', async (t) => {
+  const mishaps = createMishaps(SILENT_LOG, systemClock);
+  let calls = 0;
+  const { client } = await serving(
+    t,
+    {
+      async createCertificate(caller) {
+        if (calls++ === 0) throw new TypeError('planted');
+        return create(IstioCertificateResponseSchema, { certChain: [caller] });
+      },
+    },
+    mishaps,
+  );
+  const [first, second] = await Promise.allSettled([client.fetch(asked), client.fetch(asked)]);
+  assert.deepEqual([first.status, second.status].sort(), ['fulfilled', 'rejected']);
+  assert.equal(mishaps.counts().get('call'), 1);
 });
 
 test('C13: no message is read before the token is accepted', async (t) => {

@@ -184,11 +184,7 @@ function serveStream(
 ): void {
   // gRPC tells of one end in up to five events, in no order that it promises.
   let over = false;
-  const listener = open({
-    peer: call.getPeer(),
-    send: (message) => call.write(message),
-    end: ({ status, message }) => call.emit('error', { code: codeOf(status), details: message }),
-  });
+  let listener: DiscoveryListener | null = null;
   // One client's message must not end what serves all others: its stream ends, and it comes again with what it holds.
   const guarded = (act: () => void): void => {
     try {
@@ -201,16 +197,23 @@ function serveStream(
   const close = () => {
     if (over) return;
     over = true;
-    guarded(() => listener.closed());
+    guarded(() => listener?.closed());
   };
-  call.on('data', (request: DeltaDiscoveryRequest) => guarded(() => listener.receive(request)));
-  call.on('drain', () => guarded(() => listener.drained()));
+  call.on('error', close); // first: what fails to open ends by it
+  guarded(() => {
+    listener = open({
+      peer: call.getPeer(),
+      send: (message) => call.write(message),
+      end: ({ status, message }) => call.emit('error', { code: codeOf(status), details: message }),
+    });
+  });
+  call.on('data', (request: DeltaDiscoveryRequest) => guarded(() => listener?.receive(request)));
+  call.on('drain', () => guarded(() => listener?.drained()));
   // A client that ends its half has left: ours is ended too.
   call.on('end', () => {
     close();
     call.end();
   });
-  call.on('error', close);
   call.on('cancelled', close);
   call.on('close', close);
   call.on('finish', close);

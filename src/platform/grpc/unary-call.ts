@@ -7,7 +7,7 @@ import { callError } from '#platform/grpc/status-codes.ts';
 /** Single calls to the control plane over a connection that is kept, and made anew when its roots change. */
 export class UnaryCaller {
   readonly #endpoint: ControlEndpoint;
-  #open: { client: Client; rootsPem: string } | null = null;
+  #open: { client: Promise<Client>; rootsPem: string } | null = null;
 
   constructor(endpoint: ControlEndpoint) {
     this.#endpoint = endpoint;
@@ -31,16 +31,27 @@ export class UnaryCaller {
   }
 
   close(): void {
-    this.#open?.client.close();
+    const { client } = this.#open ?? {};
     this.#open = null;
+    client?.then(
+      (open) => open.close(),
+      () => {}, // it never was: told to whoever called
+    );
   }
 
   async #client(): Promise<Client> {
     const rootsPem = await this.#endpoint.rootsPem();
-    if (this.#open !== null && this.#open.rootsPem === rootsPem) return this.#open.client;
-    const client = await openClient({ ...this.#endpoint, rootsPem: async () => rootsPem });
-    this.close();
-    this.#open = { client, rootsPem };
-    return client;
+    if (this.#open?.rootsPem !== rootsPem) {
+      this.close();
+      // Noted before it is there: of two calls at once each would make a client, and close that of the other under its call.
+      this.#open = { client: openClient({ ...this.#endpoint, rootsPem: async () => rootsPem }), rootsPem };
+    }
+    const opening = this.#open;
+    try {
+      return await opening.client;
+    } catch (error) {
+      if (this.#open === opening) this.#open = null; // the next call tries again
+      throw error;
+    }
   }
 }
