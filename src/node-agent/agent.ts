@@ -17,6 +17,7 @@ import { Waiters } from './connection/waiters.ts';
 import type { DnsResponder } from './dns/responder.ts';
 import type { AgentEffects, AgentOptions } from './effects/agent-effects.ts';
 import { type Enrolled, Enrollment, type EnrollmentRequest } from './enrollment/enrollment.ts';
+import { lastBytesGone } from './enrollment/last-bytes.ts';
 import { LocalRecords } from './enrollment/local-records.ts';
 import { OwnRecords } from './enrollment/own-records.ts';
 import { changesDecisions } from './follow-mesh.ts';
@@ -203,10 +204,7 @@ export class Agent {
     this.#verdicts.closeDenied();
   }
 
-  /**
-   * The control plane has taken these: what it changes of their records has arrived a moment later, so that one which is not
-   * replaced by then is right as it is.
-   */
+  /** The control plane has taken these: what it changes of their records has arrived a moment later; one that stays is right. */
   registered(requests: readonly EnrollmentRequest[]): void {
     if (this.records.doubted(requests).length === 0) return;
     this.#cancelConfirm = this.#effects.clock.after(AGENT.recordSettleMs, () => {
@@ -221,6 +219,13 @@ export class Agent {
   /** Waits until discovery knows the workload as it is enrolled now; false after the deadline. */
   async known(uid: string): Promise<boolean> {
     return (await this.#waiters.until(() => (this.records.isLocal(uid) ? true : null))) === true;
+  }
+
+  /** For a workload whose processes are dead: resolves when what they wrote last has gone out, or after a deadline. */
+  async lastBytes(uid: string): Promise<void> {
+    const { clock, kernel } = this.#effects;
+    const enrolled = this.enrollment.get(uid);
+    if (enrolled !== null) await lastBytesGone(enrolled, { flows: kernel.maps.flows, carried: this.carriedConnections, clock });
   }
 
   /** A workload ends: what is carried to it is cut (B56), then everything is undone. Unknown uids are no error. */

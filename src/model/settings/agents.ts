@@ -64,6 +64,12 @@ export const AGENT_SETTINGS = {
       'count',
       'Slots of one service in the kernel, which draws uniformly: weights are expanded into repeated slots.',
     ),
+    lastBytesMs: setting(
+      3_000,
+      'ms',
+      'How long the connections of a workload whose processes are dead may take to end by themselves: what they wrote last is on its way. Whoever does not close is cut then.',
+    ),
+    lastBytesLookMs: setting(10, 'ms', 'How often it is looked whether they have ended.'),
     reapMs: setting(2_000, 'ms', 'How often workloads of `weft run` are looked at, for those that ended.'),
     startGraceMs: setting(30_000, 'ms', 'A workload whose process has not started yet is not taken for one that ended.'),
     registerRetryMs: setting(

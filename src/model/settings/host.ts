@@ -33,6 +33,11 @@ export const HOST_SETTINGS = {
       'characters',
       "The node's part of that; longer names are cut and told apart by a hash.",
     ),
+    bpfTriesMax: setting(
+      1_000,
+      'count',
+      'How often a call to the kernel that a signal interrupted is made; one that is interrupted for ever ends as a failure.',
+    ),
     verifierLogBytesMax: setting(MIB, 'bytes', "The kernel's log on a program that it refuses."),
     verifierWholeLogBytesMax: setting(
       16 * MIB,

@@ -75,6 +75,12 @@ export class CarriedConnections {
     return closed;
   }
 
+  /** Whether something is carried to a workload of this node. */
+  hasTo(destinationUid: string): boolean {
+    for (const carried of this.#open) if (carried.destinationUid === destinationUid) return true;
+    return false;
+  }
+
   /** A workload left: its connections are cut (B56). */
   closeTo(destinationUid: string): void {
     this.#cutTo(destinationUid, new Refusal('workload-left', 'the workload left the mesh'));

@@ -1,14 +1,13 @@
 import koffi from 'koffi';
+import { HOST } from '#model/settings/host.ts';
 import { ERRNO, errno, sigprocmask } from '#platform/ffi/libc.ts';
-
-/** How often a call that a signal interrupted is made again, at most: one that is interrupted for ever ends as a failure. */
-const TRIES_MAX = 1_000;
 
 /** Fixed by Linux: `sigset_t` of the C library, and SIG_BLOCK, SIG_SETMASK. */
 const SET_BYTES = 128;
 const [SIG_BLOCK, SIG_SETMASK] = [0, 2];
 /** Signals of faults stay: a fault that comes while they are blocked kills without a word. */
 const FAULTS: ReadonlySet<number> = new Set([4, 5, 7, 8, 11]);
+/** Fixed by Linux: those of real time come after it. */
 const SIGNALS_MAX = 31;
 
 const disturbing = Buffer.alloc(SET_BYTES);
@@ -42,7 +41,7 @@ export function repeated<Arguments extends unknown[]>(
 ): (...args: Arguments) => number {
   return (...args) => {
     let result = call(...args);
-    for (let tries = 1; result < 0 && tries < TRIES_MAX && isInterruption(failedBy()); tries++) result = call(...args);
+    for (let tries = 1; result < 0 && tries < HOST.bpfTriesMax && isInterruption(failedBy()); tries++) result = call(...args);
     return result;
   };
 }

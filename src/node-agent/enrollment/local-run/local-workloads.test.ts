@@ -39,6 +39,7 @@ function setUp({ registerFails = 0, enrollFails = false } = {}) {
       seen.enrolled.push(uid);
       seen.steps.push('enroll');
     },
+    lastBytes: async () => void seen.steps.push('last bytes'),
     leave: (uid: string) => {
       seen.left.push(uid);
       seen.steps.push('leave');
@@ -193,7 +194,7 @@ test('nothing of a workload runs before it is enrolled, and it leaves the mesh w
   await local.start(WANTED);
   assert.deepEqual(seen.steps.splice(0), ['hold cart', 'enroll', 'release cart']);
   await local.stop(WANTED);
-  assert.deepEqual(seen.steps, ['end cart', 'leave', 'remove cart']);
+  assert.deepEqual(seen.steps, ['end cart', 'last bytes', 'leave', 'remove cart']);
 });
 
 test('a name that is started again begins anew: what was of the ended one is gone first', async () => {
@@ -201,7 +202,7 @@ test('a name that is started again begins anew: what was of the ended one is gon
   await local.start(WANTED);
   seen.steps.length = 0;
   await local.start(WANTED);
-  assert.deepEqual(seen.steps, ['end cart', 'leave', 'remove cart', 'hold cart', 'enroll', 'release cart']);
+  assert.deepEqual(seen.steps, ['end cart', 'last bytes', 'leave', 'remove cart', 'hold cart', 'enroll', 'release cart']);
 });
 
 test('what does not die stays enrolled and on disk, is told, and is tried again when it is dead', async () => {

@@ -16,6 +16,8 @@ export type Sandbox = Pick<EnrollmentRequest, 'netnsPath' | 'addresses' | 'link'
 /** The agent, as far as workloads that come and go need it. */
 export type EnrollingAgent = RegisteredAgent & {
   enroll(request: EnrollmentRequest): Promise<Enrolled>;
+  /** Resolves when what the dead processes of a workload wrote last has gone out, or after a deadline. */
+  lastBytes(uid: string): Promise<void>;
   /** Unknown uids are no error. */
   leave(uid: string): void;
   /** Waits until discovery knows the workload; false after the deadline. */
@@ -234,11 +236,12 @@ export class LocalWorkloads {
     return done;
   }
 
-  /** Dead, then out of the mesh, then out of the disk: an agent that dies in between finds what still captures or still runs. */
+  /** Dead, heard to its last byte, then out of the mesh, then out of the disk: an agent that dies in between finds what still captures or still runs. */
   async #endNow(key: WorkloadKey): Promise<void> {
     const text = keyText(key);
     await this.#effects.sandboxes.end(key);
     const local = this.#local.get(text);
+    if (local !== undefined) await this.#agent.lastBytes(local.request.uid);
     this.#local.delete(text);
     local?.retry.close();
     if (local !== undefined) this.#agent.leave(local.request.uid);
