@@ -130,3 +130,17 @@ test('F13: an address of this node waits for the record of whom it belongs to no
   tell({ workloads: [late] });
   await converses(socket);
 });
+
+test('F12: a first dial before the control plane has answered waits for it, within the time of the dial', async () => {
+  const nodes = await startTwoNodes();
+  const socket = nodes.rig.dial(client, '240.0.0.1:80');
+  await settle();
+  nodes.rig.clock.advance(AGENT.knowledgeDeadlineMs - 1);
+  nodes.tell(MESH);
+  await converses(socket);
+  const late = await startTwoNodes();
+  const reset = isReset(late.rig.dial(client, '240.0.0.1:80'));
+  await settle();
+  late.rig.clock.advance(AGENT.knowledgeDeadlineMs);
+  await reset;
+});
