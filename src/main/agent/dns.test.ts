@@ -1,14 +1,20 @@
 import assert from 'node:assert/strict';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
+import { closeSync, openSync } from 'node:fs';
+import { connect } from 'node:net';
 import { type TestContext, test } from 'node:test';
-import { type DecodedPacket, decode, encode, RECURSION_DESIRED } from 'dns-packet';
+import { type DecodedPacket, decode, encode, RECURSION_DESIRED, streamEncode } from 'dns-packet';
 import { SILENT_LOG } from '#model/effects/log.ts';
 import { SILENT_MISHAPS } from '#model/effects/mishaps.ts';
 import { aMesh, aService } from '#model/mesh/mesh-fixtures.testing.ts';
 import type { DnsCounters } from '#node-agent/dns/effects.ts';
+import type { DnsResponder } from '#node-agent/dns/responder.ts';
 import { systemClock } from '#platform/clock.ts';
-import { openDns } from './effects.ts';
+import type { Io } from '#platform/io/io.ts';
+import { tcpListenerIn } from '#platform/linux/netns/sockets.ts';
+import { asDuplex } from '#protocol/stream/duplex.ts';
+import { chooseIo, openDns } from './effects.ts';
 
 const MESH = aMesh([], [aService('cart', ['240.0.0.1'])]);
 
@@ -82,3 +88,42 @@ test('after the end nothing is forwarded any more', async (t) => {
   assert.equal((await ask('example.org')).rcode, 'SERVFAIL');
   assert.deepEqual([asked, counted], [[], ['request', 'too-many-queries']]);
 });
+
+/** What the agent's listener does with a connection, on a real socket of this machine. */
+function listenOn(t: TestContext, dns: DnsResponder, io: Io): number {
+  const netnsFd = openSync('/proc/self/ns/net', 'r');
+  t.after(() => closeSync(netnsFd));
+  const { fd, port } = tcpListenerIn({ netnsFd, mark() {} }, 0);
+  const listener = io.listen(fd, (stream) => void dns.handleTcp(asDuplex(stream), 'known'));
+  t.after(() => listener.close());
+  return port;
+}
+
+const framed = (id: number, name: string): Buffer =>
+  streamEncode({ type: 'query', id, flags: RECURSION_DESIRED, questions: [{ type: 'A', name, class: 'IN' }] });
+
+for (const kind of ['core', 'node'])
+  test(`F6: names are answered over TCP on real sockets, however the bytes come, until the client is done (${kind})`, async (t) => {
+    const { dns } = await setUp(t);
+    const port = listenOn(t, dns, chooseIo(kind, systemClock, SILENT_MISHAPS));
+    const socket = connect({ host: '127.0.0.1', port, allowHalfOpen: true });
+    const got: Buffer[] = [];
+    socket.on('data', (bytes: Buffer) => got.push(bytes));
+    const bytes = Buffer.concat([framed(1, 'cart'), framed(2, 'nobody.shop.svc.cluster.local'), framed(3, 'cart')]);
+    for (const at of [0, 1, 20, 50]) socket.write(bytes.subarray(at, [1, 20, 50, bytes.length][[0, 1, 20, 50].indexOf(at)]));
+    const answered = (): Record<number, unknown> => {
+      let rest = Buffer.concat(got);
+      const found: Record<number, unknown> = {};
+      while (rest.length >= 2 && rest.length >= 2 + rest.readUInt16BE(0)) {
+        const { id = 0, answers = [] } = decode(rest.subarray(2, 2 + rest.readUInt16BE(0)));
+        found[id] = answers.map((one) => 'data' in one && one.data).join();
+        rest = rest.subarray(2 + rest.readUInt16BE(0));
+      }
+      return found;
+    };
+    while (Object.keys(answered()).length < 3) await once(socket, 'data', { signal: AbortSignal.timeout(5_000) });
+    assert.deepEqual(answered(), { 1: '240.0.0.1', 2: '', 3: '240.0.0.1' });
+    socket.end(framed(4, 'cart')); // and is heard although it ends
+    await once(socket, 'end', { signal: AbortSignal.timeout(5_000) });
+    assert.equal(answered()[4], '240.0.0.1');
+  });
