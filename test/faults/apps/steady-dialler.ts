@@ -1,0 +1,44 @@
+/**
+ * Dials each target every 20 ms, says hello and waits for the echo. Arguments: host/port. After each line on standard input it
+ * says of each target how many were tried, how many failed, and over which time failures lay.
+ */
+import { connect } from 'node:net';
+import { createInterface } from 'node:readline';
+
+const PERIOD_MS = 20;
+const PATIENCE_MS = 8_000;
+
+type Tally = {
+  target: string;
+  tried: number;
+  failed: number;
+  firstMs: number | null;
+  lastMs: number | null;
+  causes: Record<string, number>;
+};
+const tallyOf = (target: string): Tally => ({ target, tried: 0, failed: 0, firstMs: null, lastMs: null, causes: {} });
+let tallies = process.argv.slice(2).map(tallyOf);
+
+function dial(tally: Tally): void {
+  const [host = '', port = ''] = tally.target.split('/');
+  tally.tried++;
+  const socket = connect({ host, port: Number(port), timeout: PATIENCE_MS });
+  const failed = (cause: string): void => {
+    tally.failed++;
+    tally.causes[cause] = (tally.causes[cause] ?? 0) + 1;
+    tally.firstMs ??= Date.now();
+    tally.lastMs = Date.now();
+    socket.destroy();
+  };
+  socket.once('connect', () => socket.write('hello'));
+  socket.once('data', () => socket.destroy());
+  socket.once('timeout', () => failed('timeout'));
+  socket.once('error', (error: NodeJS.ErrnoException) => failed(error.code ?? error.message));
+}
+
+setInterval(() => tallies.forEach(dial), PERIOD_MS);
+createInterface({ input: process.stdin }).on('line', () => {
+  console.log(JSON.stringify({ tallies }));
+  tallies = process.argv.slice(2).map(tallyOf);
+});
+console.log(JSON.stringify({ event: 'listening', pid: process.pid }));
