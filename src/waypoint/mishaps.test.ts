@@ -5,7 +5,7 @@ import test, { type TestContext } from 'node:test';
 import { SILENT_LOG } from '#model/effects/log.ts';
 import { END_STREAM, FRAME_TYPE, frameBytes, settingsAndAck } from '#platform/http2/frames.testing.ts';
 import { nodeHttp2 } from '#platform/http2/node-http2.testing.ts';
-import { relay } from '#platform/relay/relay.ts';
+import { relayed } from '#protocol/stream/relay.ts';
 import { curl, startApp } from './clients.testing.ts';
 import { ask2, http2Client, startHttp2App } from './http2-clients.testing.ts';
 import { type Rig, type RigOptions, settle, startRig, until } from './waypoint-rig.testing.ts';
@@ -108,7 +108,7 @@ test('S17: a relay that throws ends its connection; the next one passes', async 
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   t.after(() => server.close());
-  const { effect, arm } = planted(relay);
+  const { effect, arm } = planted(relayed);
   const rig = await aRig(t, { appProtocol: 'tcp', effects: { relay: effect } });
   rig.endpoints([(server.address() as net.AddressInfo).port]);
   const echo = async (): Promise<string> => {

@@ -1,8 +1,5 @@
-import { once } from 'node:events';
-import net from 'node:net';
-import type { Duplex } from 'node:stream';
-import { parseIp } from '#model/address/ip.ts';
-import type { ByteStream } from '#model/effects/byte-stream.ts';
+import { familyOf, type IpAddress, parseIp } from '#model/address/ip.ts';
+import type { ByteStream, Dialled } from '#model/effects/byte-stream.ts';
 import type { Log } from '#model/effects/log.ts';
 import { createMishaps, SILENT_MISHAPS } from '#model/effects/mishaps.ts';
 import { type Identity, parseIdentity } from '#model/identity/identity.ts';
@@ -13,11 +10,14 @@ import type { Workload } from '#model/mesh/workload.ts';
 import type { TunnelRequest, TunnelTarget } from '#model/path/reach.ts';
 import type { AttemptPolicy } from '#model/resilience/attempts.ts';
 import type { HttpBackend, HttpRouteMatch, HttpRouteRule, L7Policy, WaypointConfig } from '#model/waypoint/config.ts';
-import { ownHttp2 } from '#platform/http2/engine.ts';
-import { NodeStream } from '#platform/io/node/node-stream.ts';
-import { relay } from '#platform/relay/relay.ts';
+import { systemClock } from '#platform/clock.ts';
+import { ownHttp2 } from '#platform/http2/own-http2.testing.ts';
+import { chooseIo } from '#platform/io/choice/choose.ts';
+import type { Listener } from '#platform/io/io.ts';
+import { ownTcpListener, ownTcpSocket } from '#platform/linux/netns/sockets.ts';
 import { SteppedClock } from '#platform/stepped-clock.testing.ts';
 import type { TunnelPool } from '#protocol/hbone/transport.ts';
+import { relayed } from '#protocol/stream/relay.ts';
 import type { WaypointEffects } from '#waypoint/self/effects.ts';
 import { createWaypoint, type Waypoint } from '#waypoint/waypoint.ts';
 
@@ -26,6 +26,9 @@ export const VIP = '10.96.0.10';
 export const CART = 'shop/cart.shop.svc.cluster.local';
 export const FRONT = parseIdentity('spiffe://cluster.local/ns/web/sa/front');
 export const WAYPOINT_IDENTITY = parseIdentity('spiffe://cluster.local/ns/shop/sa/waypoint');
+
+/** What carries the bytes of all rigs: two loops in one thread would wait for one another. */
+const io = chooseIo(process.env.WEFT_IO, systemClock, SILENT_MISHAPS);
 
 /** One line of the waypoint's log. */
 export type LogLine = Record<string, unknown> & { message: string };
@@ -135,7 +138,7 @@ export async function startRig(options: RigOptions = {}): Promise<Rig> {
         dials.push({ uid: workload.uid, ip, port, client: `${client.address}:${client.port}` });
         return connect(ip, port);
       },
-      relay,
+      relay: relayed,
       tunnels: options.tunnelPool ?? plainTunnels(tunnels),
       http2: ownHttp2(clock),
       ...options.effects,
@@ -155,21 +158,19 @@ export async function startRig(options: RigOptions = {}): Promise<Rig> {
       replaceEndpoints(rig, options.appProtocol ?? 'http11', service, ports, change),
     close: () => {},
   };
-  const server = net.createServer({ allowHalfOpen: true, pauseOnConnect: true }, (stream) => {
+  const listener = listen((stream) =>
     waypoint.accept({
       stream,
       peer: rig.peer,
       peerAddress: parseIp('10.0.0.7'),
-      peerPort: stream.remotePort ?? 0,
+      peerPort: stream.remote.port,
       dialled: rig.dialled,
-    });
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  rig.port = (server.address() as net.AddressInfo).port;
+    }),
+  );
+  rig.port = listener.port;
   rig.close = () => {
     waypoint.close();
-    server.close();
+    listener.close();
   };
   rig.endpoints([]);
   waypoint.configure(configOf(options));
@@ -198,16 +199,13 @@ function replaceEndpoints(rig: Rig, appProtocol: AppProtocol, name: string, port
   rig.waypoint.meshChanged(touched);
 }
 
-/** A stream of Node.js as one of ours. */
-export function asStream(stream: Duplex): ByteStream {
-  const nowhere = { ip: parseIp('127.0.0.1'), port: 1 };
-  return new NodeStream(stream, { remote: nowhere, local: nowhere }, SILENT_MISHAPS);
+/** Accepts on a free port of loopback. */
+export function listen(accept: (stream: ByteStream) => void): Listener {
+  return io.listen(ownTcpListener(0).fd, accept);
 }
 
-async function connect(ip: string, port: number): Promise<Duplex> {
-  const socket = net.connect({ host: ip, port, allowHalfOpen: true });
-  await once(socket, 'connect');
-  return socket;
+async function connect(ip: IpAddress, port: number): Promise<Dialled> {
+  return io.connect(ownTcpSocket(familyOf(ip)), { ip, port }, 10_000);
 }
 
 /** Tunnels that end at the named endpoint without encryption. */
@@ -216,16 +214,9 @@ function plainTunnels(opened: Rig['tunnels']): TunnelPool {
     async open(target, request) {
       opened.push({ target, request });
       const [ip = '', port = ''] = request.authority.split(':');
-      try {
-        return {
-          kind: 'open',
-          stream: asStream(await connect(ip, Number(port))),
-          peer: target.peers[0] ?? target.source,
-          baggage: '',
-        };
-      } catch (error) {
-        return { kind: 'failed', flag: 'CONNECT', error: error as Error };
-      }
+      const dialled = await connect(parseIp(ip), Number(port));
+      if (dialled.kind === 'open') return { ...dialled, peer: target.peers[0] ?? target.source, baggage: '' };
+      return { kind: 'failed', flag: 'CONNECT', error: new Error(dialled.kind) };
     },
     size: () => 0,
     close() {},

@@ -103,8 +103,7 @@ export class Waypoint {
     this.counters.connectionsRefused++;
     const record = connectionRecord(downstream, null, this.#mesh);
     this.#effects.log.info(refusalRecord(this, record, 'not-bound', resolution.why), 'refused a connection');
-    stream.on('error', () => {}); // it is refused and in the log: how it ends is of no interest
-    stream.destroy();
+    stream.reset();
   }
 
   /** Connections that are open. */

@@ -1,5 +1,4 @@
 import { closeSync, openSync } from 'node:fs';
-import { chooseIo } from '#main/agent/effects.ts';
 import { SILENT_LOG } from '#model/effects/log.ts';
 import { SILENT_MISHAPS } from '#model/effects/mishaps.ts';
 import { type Credentials, formatIdentity, type Identity } from '#model/identity/identity.ts';
@@ -18,6 +17,7 @@ import { systemClock } from '#platform/clock.ts';
 import { createClientPool } from '#platform/hbone/client-pool.ts';
 import { createHboneServer } from '#platform/hbone/server.ts';
 import type { TestCa } from '#platform/hbone/test-ca.testing.ts';
+import { chooseIo } from '#platform/io/choice/choose.ts';
 import { inNamespace } from '#platform/linux/netns/namespace.ts';
 import { WorkloadNamespace } from '#platform/linux/netns/workload-namespace.ts';
 import { type Bed, OBJECTS_DIR } from './bed.testing.ts';

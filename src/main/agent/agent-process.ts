@@ -23,6 +23,7 @@ import { adoptDirectory, claimDirectory, realPlace, removeMarked } from '#platfo
 import { type HeldNode, holdNode } from '#platform/files/node-register.ts';
 import { CaClient } from '#platform/grpc/control-clients.ts';
 import { DiscoveryClient } from '#platform/grpc/discovery-client.ts';
+import { chooseIo } from '#platform/io/choice/choose.ts';
 import { findCgroup2 } from '#platform/linux/cgroup/cgroup.ts';
 import { hostRanges, requireFreeRanges } from '#platform/linux/net/host-ranges.ts';
 import { descriptorsMax } from '#platform/linux/process/processes.ts';
@@ -32,7 +33,7 @@ import { systemRandom } from '#platform/random.ts';
 import { type MetricsServer, serveMetrics } from '#platform/telemetry/metrics-server.ts';
 import { readProcessMetrics } from '#platform/telemetry/process-metrics.ts';
 import { CertificateCache } from '#protocol/ca/certificate-cache.ts';
-import { type AgentProcessOptions, agentEffects, chooseIo, type OpenedKernel, openDns, openKernel } from './effects.ts';
+import { type AgentProcessOptions, agentEffects, type OpenedKernel, openDns, openKernel } from './effects.ts';
 import { openLocalWorkloads, openSandboxes } from './local-run.ts';
 
 /** Everything a running agent consists of. */

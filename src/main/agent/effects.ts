@@ -4,7 +4,6 @@ import type { AgentPlace } from '#cli/agent.ts';
 import type { Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
 import { guardedClock, type Mishaps } from '#model/effects/mishaps.ts';
-import { WeftError } from '#model/error.ts';
 import type { MeshState } from '#model/mesh/mesh-state.ts';
 import { DNS } from '#model/settings/dns.ts';
 import type { DnsCounters } from '#node-agent/dns/effects.ts';
@@ -21,9 +20,7 @@ import { createDnsUpstream, ownNamespaceSockets } from '#platform/dns-upstream/u
 import type { ControlEndpoint } from '#platform/grpc/control-channel.ts';
 import { createClientPool } from '#platform/hbone/client-pool.ts';
 import { createHboneServer } from '#platform/hbone/server.ts';
-import { CoreIo } from '#platform/io/core/core-io.ts';
 import type { Io } from '#platform/io/io.ts';
-import { NodeIo } from '#platform/io/node/node-io.ts';
 import { WorkloadNamespace } from '#platform/linux/netns/workload-namespace.ts';
 import { WEFT_ROOT } from '#platform/program/installation.ts';
 import { systemRandom } from '#platform/random.ts';
@@ -73,23 +70,6 @@ export type EffectParts = {
   log: Log;
   mishaps: Mishaps;
 };
-
-/**
- * The I/O core, or node:net and node:tls where WEFT_IO=node says so: for comparison, and for a Node.js that does not export
- * what the core needs. Errors: WEFT_IO for another value, WEFT_FFI when the core cannot be had.
- */
-export function chooseIo(wanted: string | undefined, clock: Clock, mishaps: Mishaps): Io {
-  switch (wanted) {
-    case undefined:
-    case '':
-    case 'core':
-      return new CoreIo(clock, mishaps);
-    case 'node':
-      return new NodeIo(clock, mishaps);
-    default:
-      throw new WeftError('WEFT_IO', `WEFT_IO is "${wanted}"`, { remedy: 'write core, node, or nothing (core)' });
-  }
-}
 
 /** The real effects of an agent: kernel, namespaces, tunnels, time and chance. */
 export function agentEffects({ io, kernel, datapath, certificates, log, mishaps }: EffectParts): AgentEffects {

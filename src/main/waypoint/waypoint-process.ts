@@ -1,9 +1,9 @@
 import { randomBytes, randomUUID } from 'node:crypto';
-import type { Socket } from 'node:net';
 import type { WaypointOptions } from '#cli/control.ts';
 import { controlEndpoint, weftVersion } from '#main/commands/control-access.ts';
-import type { IpAddress } from '#model/address/ip.ts';
+import { familyOf, type IpAddress } from '#model/address/ip.ts';
 import type { Dialled } from '#model/effects/byte-stream.ts';
+import type { Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
 import { createMishaps, guardedClock, type Mishaps } from '#model/effects/mishaps.ts';
 import { countedDoor } from '#model/guard/door.ts';
@@ -20,18 +20,20 @@ import { CaClient } from '#platform/grpc/control-clients.ts';
 import { DiscoveryClient, type DiscoveryStatus } from '#platform/grpc/discovery-client.ts';
 import { createClientPool } from '#platform/hbone/client-pool.ts';
 import { createHboneServer } from '#platform/hbone/server.ts';
-import { ownHttp2 } from '#platform/http2/engine.ts';
-import { NodeIo, notOpen } from '#platform/io/node/node-io.ts';
-import { dialTcp, listenTcp } from '#platform/io/tcp.ts';
+import { chooseIo } from '#platform/io/choice/choose.ts';
+import { ownTcpListener, ownTcpSocket } from '#platform/linux/netns/sockets.ts';
 import { surviveMishaps } from '#platform/linux/process/last-resort.ts';
 import { serve } from '#platform/linux/process/service.ts';
 import { requireRoot } from '#platform/preflight/preflight.ts';
 import { systemRandom } from '#platform/random.ts';
-import { relay } from '#platform/relay/relay.ts';
 import { commandLog } from '#platform/telemetry/log.ts';
 import { serveMetrics, WAYPOINT_PLACE } from '#platform/telemetry/metrics-server.ts';
 import { readProcessMetrics } from '#platform/telemetry/process-metrics.ts';
 import { CertificateCache } from '#protocol/ca/certificate-cache.ts';
+import type { Http2Engine } from '#protocol/http/message.ts';
+import { connectHttp2 } from '#protocol/http/v2/client-connection.ts';
+import { acceptHttp2 } from '#protocol/http/v2/server-connection.ts';
+import { relayed } from '#protocol/stream/relay.ts';
 import { acceptLocal, acceptTunnel } from '#waypoint/listener/accept.ts';
 import { followConfiguration, type Serving } from '#waypoint/listener/follow.ts';
 import { createWaypoint } from '#waypoint/waypoint.ts';
@@ -117,13 +119,12 @@ function serveWaypointMetrics(
   return serveMetrics(meters, WAYPOINT_PLACE, log);
 }
 
-/** What came of a dial by node:net. */
-async function opened(io: NodeIo, dialling: Promise<Socket>): Promise<Dialled> {
-  try {
-    return { kind: 'open', stream: io.adopt(await dialling) };
-  } catch (error) {
-    return notOpen(error);
-  }
+/** HTTP/2 by the codec that carries the tunnels as well. */
+function ownHttp2(clock: Clock): Http2Engine {
+  return {
+    accept: (stream, handler, early) => acceptHttp2(stream, handler, clock, early),
+    connect: (stream, owner) => connectHttp2(stream, owner, clock),
+  };
 }
 
 /** What is there before the first configuration. */
@@ -139,12 +140,13 @@ async function serveConfiguration(
   const clock = guardedClock(systemClock, mishaps);
   const identity = { trustDomain: config.trustDomain, namespace: options.namespace, serviceAccount: options.serviceAccount };
   const credentials = { credentials: () => certificates.get(identity) };
-  const dial = (ip: IpAddress, port: number): Promise<Socket> => dialTcp(ip, port, TUNNEL.connectTimeoutMs, systemClock);
-  const io = new NodeIo(clock, mishaps);
+  const io = chooseIo(process.env.WEFT_IO, clock, mishaps);
+  const dial = async (ip: IpAddress, port: number): Promise<Dialled> =>
+    io.connect(ownTcpSocket(familyOf(ip)), { ip, port }, TUNNEL.connectTimeoutMs);
   // Tunnels to other nodes are kept, and shared by requests.
   const tunnels = createClientPool({
     io,
-    dial: (...to) => opened(io, dial(...to)),
+    dial,
     ...credentials,
     clock,
     random: systemRandom,
@@ -160,7 +162,7 @@ async function serveConfiguration(
       randomBytes,
       // The kernel goes direct to an endpoint of this node.
       dialDirect: (_workload, ip, port) => dial(ip, port),
-      relay,
+      relay: relayed,
       tunnels,
       http2: ownHttp2(clock),
     },
@@ -178,8 +180,8 @@ async function serveConfiguration(
     mishaps,
   });
   const listeners = [
-    await listenTcp(PORT.hbone, (socket) => hbone.handle(io.adopt(socket)), mishaps),
-    await listenTcp(PORT.waypoint, (socket) => acceptLocal(waypoint, (ends) => flows.find(ends), socket, log), mishaps),
+    io.listen(ownTcpListener(PORT.hbone).fd, (stream) => hbone.handle(stream)),
+    io.listen(ownTcpListener(PORT.waypoint).fd, (stream) => acceptLocal(waypoint, (ends) => flows.find(ends), stream, log)),
   ];
   certificates.warm(identity); // ahead of the first tunnel
   const name = `${options.namespace}/${options.gateway}`;

@@ -10,6 +10,7 @@ export const HTTP_SETTINGS = {
     headBytesMax: setting(60 * KIB, 'bytes', 'One message head, start line included (Envoy: max_request_headers_kb 60).'),
     headersMax: setting(100, 'count', 'Headers of one message (as Envoy).'),
     headBufferBytes: setting(KIB, 'bytes', 'What a head that comes in pieces is gathered in, at first; it doubles.'),
+    keptHeadBytesMax: setting(4 * KIB, 'bytes', 'Of that, what an idle connection keeps for its next head.'),
     writeBufferBytes: setting(
       64 * KIB,
       'bytes',
@@ -24,16 +25,15 @@ export const HTTP_SETTINGS = {
     ),
     trailerBytesMax: setting(60 * KIB, 'bytes', 'Trailers, which are dropped: as much as a head.'),
     interimResponsesMax: setting(32, 'count', 'Interim responses before the final one.'),
-    coalescedBytesMax: setting(16 * KIB, 'bytes', 'A body that fits is copied behind its head, so that both leave in one write.'),
     drainedBodyBytesMax: setting(
       64 * KIB,
       'bytes',
       'The rest of a request body that is read and dropped after an early reply, to keep the connection.',
     ),
     lingerMs: setting(
-      1_000,
+      5_000,
       'ms',
-      'Between our last byte and the close of a connection whose peer does not close (Envoy: delayed close 1 s).',
+      'Between our end of a connection and its reset, when the peer does not end it, too. Long enough for a slow reader: a reset takes what the kernel has not sent yet.',
     ),
     methodBytesMax: setting(32, 'bytes', 'No method comes near; anything longer on an undeclared port is another protocol.'),
     sniffedBytesMax: setting(16 * KIB, 'bytes', 'More without the end of a request line is not HTTP worth waiting for.'),
@@ -95,6 +95,11 @@ export const HTTP2_SETTINGS = {
     controlsPerSecond: setting(1_000, 'per second', 'How fast that allowance comes back.'),
     emptyBurst: setting(1_000, 'count', 'DATA frames in a row that carry nothing.'),
     emptiesPerSecond: setting(100, 'per second', 'How fast that allowance comes back.'),
+    drainPingMs: setting(
+      1_000,
+      'ms',
+      'How long a client has to answer the PING that follows the first of two GOAWAYs, before the second is sent.',
+    ),
     pingIntervalMs: setting(
       310_000,
       'ms',

@@ -4,10 +4,11 @@ import http2 from 'node:http2';
 import { duplexPair } from 'node:stream';
 import test, { type TestContext } from 'node:test';
 import fc from 'fast-check';
+import { asStream } from '#platform/io/node/as-stream.testing.ts';
 import { SteppedClock } from '#platform/stepped-clock.testing.ts';
 import type { ClientStream, Http2Engine, ServerStream } from '#protocol/http/message.ts';
-import { ownHttp2 } from './engine.ts';
 import { nodeHttp2 } from './node-http2.testing.ts';
+import { ownHttp2 } from './own-http2.testing.ts';
 
 /** What a client asks; the app answers with the same headers, body and trailers. */
 type Asked = { method: string; path: string; headers: [string, string][]; pieces: Buffer[]; trailers: [string, string][] };
@@ -22,24 +23,28 @@ async function startProxy(t: TestContext, engine: Http2Engine): Promise<(asked: 
   const [upstream, appEnd] = duplexPair();
   app.emit('connection', appEnd);
   const onMistake = (error: unknown): never => assert.fail(String(error));
-  const client = engine.connect(upstream, { onIdle() {}, onClosed() {}, onMistake });
+  const client = engine.connect(asStream(upstream), { onIdle() {}, onEnding() {}, onClosed() {}, onMistake });
   const [near, far] = duplexPair();
-  engine.accept(near, {
-    pathNormalization: 'BASE',
-    onProblem: ({ details }) => assert.fail(details),
-    onMistake,
-    onRequest(head, down) {
-      const up: ClientStream = client.send(head, !head.hasBody, relayTo(down));
-      down.startBody();
-      return {
-        onBody: (data) => up.write(data),
-        onBodyEnd: (trailers) => up.end(trailers),
-        onGone: () => up.abort(),
-        onDownstreamWritable: () => up.resume(),
-        onRequestTurnEnd: () => up.flush(),
-      };
+  engine.accept(
+    asStream(near),
+    {
+      pathNormalization: 'BASE',
+      onProblem: ({ details }) => assert.fail(details),
+      onMistake,
+      onRequest(head, down) {
+        const up: ClientStream = client.send(head, !head.hasBody, relayTo(down));
+        down.startBody();
+        return {
+          onBody: (data) => up.write(data),
+          onBodyEnd: (trailers) => up.end(trailers),
+          onGone: () => up.abort(),
+          onDownstreamWritable: () => up.resume(),
+          onRequestTurnEnd: () => up.flush(),
+        };
+      },
     },
-  });
+    null,
+  );
   const session = http2.connect('http://a', { createConnection: () => far });
   t.after(() => session.destroy());
   return async (asked) => {

@@ -1,15 +1,16 @@
 import http2, { type ClientHttp2Session } from 'node:http2';
-import type { Duplex } from 'node:stream';
+import type { ByteStream } from '#model/effects/byte-stream.ts';
 import { HTTP2 } from '#model/settings/http.ts';
 import type { ClientConnection, ClientEvents, ClientOwner, ClientStream, RequestHead } from '#protocol/http/message.ts';
+import { asDuplex } from '#protocol/stream/duplex.ts';
 import { Http2ClientStream } from './node-client-stream.testing.ts';
 import { SESSION_LIMITS, writeHeaders } from './node-headers.testing.ts';
 
 /** Starts an HTTP/2 client connection on a fresh stream. */
-export function connectHttp2(stream: Duplex, owner: ClientOwner): ClientConnection {
+export function connectHttp2(stream: ByteStream, owner: ClientOwner): ClientConnection {
   // The name is never resolved or sent: the stream is connected, and each request brings its own :authority.
   const session = http2.connect('http://upstream', {
-    createConnection: () => stream,
+    createConnection: () => asDuplex(stream),
     ...SESSION_LIMITS,
     maxHeaderListPairs: HTTP2.headerPairsMax,
     peerMaxConcurrentStreams: HTTP2.upstreamStreamsMax,

@@ -1,19 +1,22 @@
 import http2, { type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2';
-import type { Duplex } from 'node:stream';
+import type { ByteStream } from '#model/effects/byte-stream.ts';
 import { HTTP2 } from '#model/settings/http.ts';
 import type { PathNormalization } from '#model/waypoint/config.ts';
 import { StringHeaders } from '#protocol/http/header-block.ts';
 import { HEADER } from '#protocol/http/header-names.ts';
 import type { RequestHandler, RequestHead, ServerConnection } from '#protocol/http/message.ts';
 import { isAuthority, normalizeTarget } from '#protocol/http/target.ts';
+import { asDuplex } from '#protocol/stream/duplex.ts';
 import { readHeaders, SESSION_LIMITS, takeContentLength } from './node-headers.testing.ts';
 import { Http2ServerStream } from './node-server-stream.testing.ts';
 
 const { NGHTTP2_ENHANCE_YOUR_CALM, NGHTTP2_FLAG_END_STREAM, NGHTTP2_INTERNAL_ERROR } = http2.constants;
 
 /** Serves HTTP/2 on a stream whose next bytes are the client preface. */
-export function acceptHttp2(stream: Duplex, handler: RequestHandler): ServerConnection {
-  const session = http2.performServerHandshake(stream, {
+export function acceptHttp2(stream: ByteStream, handler: RequestHandler, early: Buffer | null): ServerConnection {
+  const duplex = asDuplex(stream);
+  if (early !== null) duplex.unshift(early);
+  const session = http2.performServerHandshake(duplex, {
     ...SESSION_LIMITS,
     maxHeaderListPairs: HTTP2.headerPairsMax,
     maxSessionRejectedStreams: 1_000_000,

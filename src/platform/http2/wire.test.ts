@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import { duplexPair } from 'node:stream';
 import test from 'node:test';
+import { asStream } from '#platform/io/node/as-stream.testing.ts';
 import { SteppedClock } from '#platform/stepped-clock.testing.ts';
 import { StringHeaders } from '#protocol/http/header-block.ts';
 import type { ClientEvents, Http2Engine, RequestHead, ServerStream } from '#protocol/http/message.ts';
-import { ownHttp2 } from './engine.ts';
 import { END_STREAM, FRAME_TYPE, type Frame, frameBytes, framesIn, STATUS_200, settingsAndAck } from './frames.testing.ts';
 import { nodeHttp2 } from './node-http2.testing.ts';
+import { ownHttp2 } from './own-http2.testing.ts';
 
 /** Ours, and the one that is its oracle. */
 const ENGINES: readonly [name: string, engine: () => Http2Engine][] = [
@@ -54,7 +55,7 @@ function clientRig(engine: Http2Engine): {
   far.on('data', (data: Buffer) => {
     wire = Buffer.concat([wire, data]);
   });
-  const connection = engine.connect(near, { onIdle() {}, onClosed() {}, onMistake: assert.ifError });
+  const connection = engine.connect(asStream(near), { onIdle() {}, onEnding() {}, onClosed() {}, onMistake: assert.ifError });
   far.write(settingsAndAck());
   return {
     send(head, end) {
@@ -158,21 +159,25 @@ async function serverRig(
   });
   const streams: ServerStream[] = [];
   const log: string[] = [];
-  engine.accept(near, {
-    pathNormalization: 'BASE',
-    onProblem: ({ details }) => log.push(details),
-    onMistake: (error) => log.push(String(error)),
-    onRequest(_head, stream) {
-      streams.push(stream);
-      return {
-        onBody: (chunk) => log.push(`body ${chunk}`) > 0,
-        onBodyEnd: () => log.push('end'),
-        onGone: (why) => log.push(`gone ${why}`),
-        onDownstreamWritable() {},
-        onRequestTurnEnd() {},
-      };
+  engine.accept(
+    asStream(near),
+    {
+      pathNormalization: 'BASE',
+      onProblem: ({ details }) => log.push(details),
+      onMistake: (error) => log.push(String(error)),
+      onRequest(_head, stream) {
+        streams.push(stream);
+        return {
+          onBody: (chunk) => log.push(`body ${chunk}`) > 0,
+          onBodyEnd: () => log.push('end'),
+          onGone: (why) => log.push(`gone ${why}`),
+          onDownstreamWritable() {},
+          onRequestTurnEnd() {},
+        };
+      },
     },
-  });
+    null,
+  );
   const send = async (...frames: Frame[]): Promise<void> => {
     far.write(Buffer.concat(frames.map(frameBytes)));
     await settle();

@@ -1,4 +1,4 @@
-import type { Duplex } from 'node:stream';
+import type { ByteStream } from '#model/effects/byte-stream.ts';
 import type { PathNormalization } from '#model/waypoint/config.ts';
 import type { HeaderBlock } from '#protocol/http/header-block.ts';
 
@@ -59,7 +59,7 @@ export type ServerStream = {
   inform(head: ResponseHead): void;
   /** Starts the response; `end`: there is no body. */
   respond(head: ResponseHead, end: boolean): void;
-  /** False: stop until `ServerEvents.onDownstreamWritable`. */
+  /** Takes a lent piece. False: stop until `ServerEvents.onDownstreamWritable`. */
   write(data: Buffer): boolean;
   /** HTTP/1 drops trailers. */
   end(trailers: HeaderBlock | null): void;
@@ -71,13 +71,13 @@ export type ServerStream = {
   startBody(): void;
   /** After `write` of the other side said false. */
   resumeBody(): void;
-  /** Answers 101 and hands the byte stream over, with what the client has already sent. Null: not possible here. */
-  upgrade(head: ResponseHead): { stream: Duplex; early: Buffer | null } | null;
+  /** Answers 101 and hands the byte stream over: its next reader gets what the client has sent since. Null: not possible here. */
+  upgrade(head: ResponseHead): ByteStream | null;
 };
 
 /** What happens on the downstream half. After `onGone` nothing more is called. */
 export type ServerEvents = {
-  /** False: hold the rest back until `ServerStream.resumeBody`. */
+  /** A piece, lent during the call. False: hold the rest back until `ServerStream.resumeBody`. */
   onBody(data: Buffer): boolean;
   onBodyEnd(trailers: HeaderBlock | null): void;
   /** The client left, or its message broke off. `reset`: it withdrew this request only (HTTP/2). */
@@ -109,7 +109,7 @@ export type ServerConnection = {
 
 /** The upstream half of one request. */
 export type ClientStream = {
-  /** False: stop until `ClientEvents.onUpstreamWritable`. */
+  /** Takes a lent piece. False: stop until `ClientEvents.onUpstreamWritable`. */
   write(data: Buffer): boolean;
   end(trailers: HeaderBlock | null): void;
   /** Sends what has been gathered so far in this turn. */
@@ -124,11 +124,11 @@ export type ClientStream = {
 export type ClientEvents = {
   onInform(head: ResponseHead): void;
   onResponse(head: ResponseHead, end: boolean): void;
-  /** False: hold the rest back until `ClientStream.resume`. */
+  /** A piece, lent during the call. False: hold the rest back until `ClientStream.resume`. */
   onResponseBody(data: Buffer): boolean;
   onResponseEnd(trailers: HeaderBlock | null): void;
-  /** The upstream switched protocols; the byte stream is handed over with what it has already sent. */
-  onUpgrade(head: ResponseHead, stream: Duplex, early: Buffer | null): void;
+  /** The upstream switched protocols; the byte stream is handed over, and its next reader gets what it has sent since. */
+  onUpgrade(head: ResponseHead, stream: ByteStream): void;
   onFailure(problem: UpstreamProblem): void;
   onUpstreamWritable(): void;
   /** Everything that one read brought has been delivered: time to flush. */
@@ -149,6 +149,8 @@ export type ClientConnection = {
 
 /** How an upstream connection reports to the pool that owns it. */
 export type ClientOwner = {
+  /** It serves no more, and has ended its direction: the peer has to end its own. */
+  onEnding(connection: ClientConnection): void;
   /** It can take a request, or one more. An HTTP/2 connection says so first when it knows how many the peer takes. */
   onIdle(connection: ClientConnection): void;
   /** It will take no more. */
@@ -157,10 +159,10 @@ export type ClientOwner = {
   onMistake(error: unknown): void;
 };
 
-/** HTTP/2 with prior knowledge over any byte stream. An effect, so that the byte streams behind it can change. */
+/** HTTP/2 with prior knowledge over any byte stream. An effect, so that tests can compare it with another. */
 export type Http2Engine = {
-  /** Takes over a stream whose next bytes are the client preface. */
-  accept(stream: Duplex, handler: RequestHandler): ServerConnection;
+  /** Takes over a stream that begins with the client preface. `early`: what of it was taken from the stream before. */
+  accept(stream: ByteStream, handler: RequestHandler, early: Buffer | null): ServerConnection;
   /** Starts a client connection on a fresh stream. */
-  connect(stream: Duplex, owner: ClientOwner): ClientConnection;
+  connect(stream: ByteStream, owner: ClientOwner): ClientConnection;
 };

@@ -1,5 +1,5 @@
-import type { Duplex } from 'node:stream';
 import { type IpAddress, ipToBytes16 } from '#model/address/ip.ts';
+import type { ByteStream } from '#model/effects/byte-stream.ts';
 import { formatIdentity, type Identity } from '#model/identity/identity.ts';
 import type { MeshState } from '#model/mesh/mesh-state.ts';
 import type { HttpFacts, PolicyFacts } from '#model/policy/l7-fields.ts';
@@ -9,8 +9,8 @@ import type { ClientInfo } from '#waypoint/self/effects.ts';
 
 /** One accepted connection: an HBONE stream, or a socket of this node whose owner the kernel attested. */
 export type Downstream = {
-  /** Must allow half-open, and must not have been read from; a TCP socket should have its Nagle delay off. */
-  stream: Duplex;
+  /** Nothing was read from it. */
+  stream: ByteStream;
   /** Verified identity of the client; null: none. */
   peer: Identity | null;
   peerAddress: IpAddress;

@@ -1,4 +1,4 @@
-import type { Duplex } from 'node:stream';
+import type { ByteStream } from '#model/effects/byte-stream.ts';
 import { WAYPOINT } from '#model/settings/waypoints.ts';
 import { CLOSE_CAUSES } from '#model/telemetry/close-cause.ts';
 import type { RequestHandler, ServerConnection } from '#protocol/http/message.ts';
@@ -13,7 +13,8 @@ export class Connections {
   readonly #context: ConnectionContext;
   readonly #requests: (facts: ConnectionFacts) => RequestHandler;
   readonly #http = new Set<ServerConnection>();
-  readonly #streams = new Set<Duplex>();
+  /** Each with who serves it and can end it; null: it is not known yet what it speaks. */
+  readonly #open = new Map<ByteStream, { destroy(): void } | null>();
 
   /** `requests`: who takes the HTTP requests of a connection. */
   constructor(context: ConnectionContext, requests: (facts: ConnectionFacts) => RequestHandler) {
@@ -22,20 +23,18 @@ export class Connections {
   }
 
   get size(): number {
-    return this.#streams.size;
+    return this.#open.size;
   }
 
-  serve(stream: Duplex, facts: ConnectionFacts): void {
-    if (stream.destroyed) return;
+  serve(stream: ByteStream, facts: ConnectionFacts): void {
+    if (stream.isOver) return;
     const { counters, effects } = this.#context;
     counters.connections++;
     counters.openConnections++;
-    this.#streams.add(stream);
-    // Engines listen for themselves; this one keeps an early error from being nobody's.
-    stream.on('error', () => {});
-    stream.on('close', () => {
+    this.#open.set(stream, null);
+    stream.onOver(() => {
       counters.openConnections--;
-      this.#streams.delete(stream);
+      this.#open.delete(stream);
     });
     const { destination } = facts;
     const declared = destination.kind === 'service' ? declaredBy(destination.appProtocol) : 'anything';
@@ -43,7 +42,7 @@ export class Connections {
       decided: (protocol, early) => this.#begin(protocol, stream, facts, early),
       mistaken: (error) => {
         effects.mishaps.report('accept', error);
-        stream.destroy();
+        stream.reset();
       },
     });
   }
@@ -54,7 +53,10 @@ export class Connections {
   }
 
   destroyAll(): void {
-    for (const stream of [...this.#streams]) stream.destroy();
+    for (const [stream, server] of [...this.#open]) {
+      server?.destroy();
+      stream.reset();
+    }
   }
 
   /** Once a minute. */
@@ -62,7 +64,7 @@ export class Connections {
     for (const connection of [...this.#http]) connection.closeIfIdle(WAYPOINT.idleRoundsMax);
   }
 
-  #begin(protocol: Protocol | 'silent', stream: Duplex, facts: ConnectionFacts, early: Buffer): void {
+  #begin(protocol: Protocol | 'silent', stream: ByteStream, facts: ConnectionFacts, early: Buffer | null): void {
     const { counters, effects } = this.#context;
     switch (protocol) {
       case 'http1':
@@ -71,14 +73,14 @@ export class Connections {
         return;
       case 'http2':
         counters.http2Connections++;
-        // This engine wants the preface itself; the one for HTTP/1 takes early bytes as an argument.
-        stream.unshift(early);
-        this.#keep(stream, effects.http2.accept(stream, this.#requests(facts)));
+        this.#keep(stream, effects.http2.accept(stream, this.#requests(facts), early));
         return;
-      case 'tcp':
-        // It lives by its streams' events and is in `live`; nobody else needs to hold it.
-        new TcpConnection(this.#context, facts, stream).start(this.#context.state.snapshot, early);
+      case 'tcp': {
+        const connection = new TcpConnection(this.#context, facts, stream);
+        this.#open.set(stream, connection);
+        connection.start(this.#context.state.snapshot, early);
         return;
+      }
       case 'silent':
         effects.log.info(
           {
@@ -87,13 +89,15 @@ export class Connections {
           },
           'closed a connection that said nothing on a port of undeclared protocol',
         );
-        stream.destroy();
+        stream.reset();
         return;
     }
   }
 
-  #keep(stream: Duplex, connection: ServerConnection): void {
+  #keep(stream: ByteStream, connection: ServerConnection): void {
+    if (stream.isOver) return;
+    this.#open.set(stream, connection);
     this.#http.add(connection);
-    stream.on('close', () => this.#http.delete(connection));
+    stream.onOver(() => this.#http.delete(connection));
   }
 }

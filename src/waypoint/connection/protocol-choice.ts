@@ -1,6 +1,5 @@
-import type { Duplex } from 'node:stream';
+import type { ByteStream, StreamReader } from '#model/effects/byte-stream.ts';
 import type { Cancel, Clock } from '#model/effects/clock.ts';
-import { caughtBy } from '#model/effects/mishaps.ts';
 import { unreachable } from '#model/error.ts';
 import type { AppProtocol } from '#model/mesh/service.ts';
 import { WAYPOINT } from '#model/settings/waypoints.ts';
@@ -31,42 +30,79 @@ export function declaredBy(appProtocol: AppProtocol): Declared {
 
 /** Who takes the stream over. */
 type Choosing = {
-  decided(protocol: Protocol | 'silent', early: Buffer): void;
+  /** `early`: what was taken of the stream, where one piece of it did not suffice; it decides nothing by itself. */
+  decided(protocol: Protocol | 'silent', early: Buffer | null): void;
   /** A mistake of ours while it was chosen, or while it was taken over. */
   mistaken(error: unknown): void;
 };
 
 /**
- * Reads from a stream until it is clear what it speaks, then leaves it paused and hands over the bytes read.
- * On a declared HTTP port what is not HTTP/2 is HTTP/1, so that nonsense gets a 400. `silent`: on an undeclared port
- * nothing decisive came in time; it must not be taken for TCP, or a client could pass by its routes by waiting.
+ * Reads from a stream until it is clear what it speaks; who takes it over reads what decided. On a declared HTTP port what is
+ * not HTTP/2 is HTTP/1, so that nonsense gets a 400. `silent`: on an undeclared port nothing decisive came in time; it must
+ * not be taken for TCP, or a client could pass by its routes by waiting.
  */
-export function detectProtocol(stream: Duplex, declared: Declared, clock: Clock, { decided, mistaken }: Choosing): void {
-  let early: Buffer = Buffer.alloc(0);
-  let cancel: Cancel = () => {};
-  const decide = caughtBy(mistaken, (protocol: Protocol | 'silent'): void => {
-    cancel();
-    stream.pause();
-    stream.off('data', onData);
-    stream.off('end', onEnd);
-    stream.off('close', cancel);
-    decided(protocol, early);
-  });
-  const onData = caughtBy(mistaken, (chunk: Buffer): void => {
-    early = early.length === 0 ? chunk : Buffer.concat([early, chunk]);
-    const protocol = protocolOf(sniff(early), declared);
-    if (protocol !== null) decide(protocol);
-  });
-  const onEnd = (): void => decide(declared === 'http' ? 'http1' : 'tcp');
+export function detectProtocol(stream: ByteStream, declared: Declared, clock: Clock, choosing: Choosing): void {
+  const detecting = new Detecting(declared, choosing);
   if (declared === 'tcp') {
-    decide('tcp');
+    detecting.decide('tcp');
     return;
   }
-  if (declared === 'anything') cancel = clock.after(WAYPOINT.silentClientMs, () => decide('silent'));
-  stream.on('data', onData);
-  stream.on('end', onEnd);
-  stream.on('close', cancel);
-  stream.resume();
+  if (declared === 'anything') detecting.wait(clock);
+  stream.read(detecting);
+}
+
+/** Reads while it is undecided, and takes nothing of the piece that decides. */
+class Detecting implements StreamReader {
+  readonly #declared: Declared;
+  readonly #choosing: Choosing;
+  /** A copy of what came before: pieces are lent. */
+  #early: Buffer | null = null;
+  #decided = false;
+  #cancel: Cancel | null = null;
+
+  constructor(declared: Declared, choosing: Choosing) {
+    this.#declared = declared;
+    this.#choosing = choosing;
+  }
+
+  /** A client that says nothing in time is told off. */
+  wait(clock: Clock): void {
+    this.#cancel = clock.after(WAYPOINT.silentClientMs, () => this.decide('silent'));
+  }
+
+  bytes(buffer: Buffer, start: number, end: number): number {
+    const piece = buffer.subarray(start, end);
+    const all = this.#early === null ? piece : Buffer.concat([this.#early, piece]);
+    const protocol = protocolOf(sniff(all), this.#declared);
+    if (protocol === null) {
+      this.#early = this.#early === null ? Buffer.from(piece) : all;
+      return end - start;
+    }
+    this.decide(protocol);
+    return 0;
+  }
+
+  end(): void {
+    this.decide(this.#declared === 'http' ? 'http1' : 'tcp');
+  }
+
+  writable(): void {}
+
+  /** Nobody is left to be served, and the timer would keep the stream. */
+  over(): void {
+    this.#cancel?.();
+  }
+
+  decide(protocol: Protocol | 'silent'): void {
+    if (this.#decided) return;
+    this.#decided = true;
+    this.#cancel?.();
+    try {
+      this.#choosing.decided(protocol, this.#early);
+    } catch (error) {
+      this.#choosing.mistaken(error);
+    }
+  }
 }
 
 function protocolOf(sniffed: Sniffed, declared: Declared): Protocol | null {

@@ -1,5 +1,6 @@
-import type { Duplex } from 'node:stream';
 import { pickLeastLoaded } from '#model/balancing/least-request.ts';
+import type { ByteStream, StreamReader } from '#model/effects/byte-stream.ts';
+import { Cut } from '#model/effects/cut.ts';
 import { regardless } from '#model/effects/mishaps.ts';
 import { decideL7, type PolicyVerdict } from '#model/policy/l7.ts';
 import { type RecordPath, recordOf } from '#model/telemetry/access-record.ts';
@@ -34,7 +35,9 @@ export type ConnectionContext = {
 export class TcpConnection implements LiveConnection {
   readonly #context: ConnectionContext;
   readonly #facts: ConnectionFacts;
-  readonly #stream: Duplex;
+  readonly #stream: ByteStream;
+  /** Ends the relay with both its sides. */
+  readonly #cut = new Cut();
   readonly #startedMs: number;
   #endpoint: UpstreamEndpoint | null = null;
   #verdict: PolicyVerdict | null = null;
@@ -43,21 +46,15 @@ export class TcpConnection implements LiveConnection {
   #opened = false;
   #over = false;
 
-  constructor(context: ConnectionContext, facts: ConnectionFacts, stream: Duplex) {
+  constructor(context: ConnectionContext, facts: ConnectionFacts, stream: ByteStream) {
     this.#context = context;
     this.#facts = facts;
     this.#stream = stream;
     this.#startedMs = context.effects.clock.nowMs();
-    // 'close' follows and ends it; a listener keeps the error from being thrown.
-    stream.on('error', () => {});
-    // Once bytes pass, the relay says how it ended: an orderly close comes before its other side has ended, too.
-    stream.on('close', () => {
-      if (!this.#opened) this.#finish('DC', '', null);
-    });
   }
 
   /** Authorizes, connects and relays; `early` was already read from the stream. */
-  start(snapshot: Snapshot, early: Buffer): void {
+  start(snapshot: Snapshot, early: Buffer | null): void {
     this.#context.counters.tcpConnections++;
     this.#context.live.add(this);
     if (!this.isAllowed(snapshot)) {
@@ -67,10 +64,12 @@ export class TcpConnection implements LiveConnection {
     const endpoint = this.#choose();
     if (endpoint === null) {
       this.#finish('UH', 'no_healthy_upstream', 'no-backend');
-      this.#stream.destroy();
+      this.#stream.reset();
       return;
     }
     this.#endpoint = endpoint;
+    this.#stream.read(this.#waiting);
+    this.#stream.pause();
     // From now on it counts as load, so that a slow connect does not draw everybody else to the same endpoint.
     endpoint.active++;
     dial(this.#context.self, this.#context.effects, endpoint, this.#facts.client)
@@ -78,11 +77,11 @@ export class TcpConnection implements LiveConnection {
         if (outcome.kind === 'open') return this.#relay(outcome.stream, early);
         this.#context.counters.upstreamConnectFailures++;
         this.#finish('UF', outcome.problem.details, 'connect-failed');
-        this.#stream.destroy();
+        this.#stream.reset();
       })
       .catch((error: unknown) => {
         this.#context.effects.mishaps.report('relay', error);
-        this.#stream.destroy();
+        this.#stream.reset();
         regardless(() => this.#finish('LR', 'a mistake of the waypoint', 'other'));
       });
   }
@@ -100,11 +99,32 @@ export class TcpConnection implements LiveConnection {
     this.#deny('policy-change');
   }
 
+  /** Breaks off, as the waypoint ends. */
+  destroy(): void {
+    if (this.#over) return;
+    this.#finish('-', 'the waypoint has ended', null);
+    this.#end('the waypoint has ended');
+  }
+
+  /** Until there is an upstream: nothing is read, and a client that leaves is heard of. */
+  readonly #waiting: StreamReader = {
+    bytes: () => 0,
+    end: () => {},
+    writable: () => {},
+    over: () => this.#finish('DC', '', null),
+  };
+
+  /** What was begun ends in resets, in both directions. */
+  #end(why: string): void {
+    this.#cut.abort(new Error(why));
+    this.#stream.reset();
+  }
+
   #deny(cause: 'policy' | 'policy-change'): void {
     if (this.#over) return;
     this.#context.counters.tcpConnectionsDenied++;
     this.#finish('-', 'rbac_access_denied', cause);
-    this.#stream.destroy();
+    this.#end(cause);
   }
 
   #choose(): UpstreamEndpoint | null {
@@ -115,9 +135,9 @@ export class TcpConnection implements LiveConnection {
     return service === null ? null : pickLeastLoaded(service.set, effects.random);
   }
 
-  async #relay(upstream: Duplex, early: Buffer): Promise<void> {
+  async #relay(upstream: ByteStream, early: Buffer | null): Promise<void> {
     if (this.#over) {
-      upstream.destroy();
+      upstream.reset();
       return;
     }
     this.#context.counters.upstreamConnections++;
@@ -128,15 +148,16 @@ export class TcpConnection implements LiveConnection {
       else this.#sentBytes += bytes;
     };
     try {
-      const { brokenBy, error } = await this.#context.effects.relay(this.#stream, upstream, {
-        early: { a: early },
-        onBytes,
-        onMistake: (mistake) => this.#context.effects.mishaps.report('relay', mistake),
-      });
+      if (early !== null) {
+        // Before the relay begins: what it reads comes after it.
+        this.#receivedBytes += early.length;
+        upstream.write(early, 0, early.length);
+      }
+      const { brokenBy, error } = await this.#context.effects.relay(this.#stream, upstream, { cut: this.#cut, onBytes });
       if (brokenBy === null) this.#finish('-', '', null);
       else this.#finish(brokenBy === 'a' ? 'DC' : 'UC', error?.message ?? 'connection closed', null);
     } catch (mistake) {
-      upstream.destroy(); // nobody else knows of it
+      upstream.reset(); // nobody else knows of it
       throw mistake;
     }
   }

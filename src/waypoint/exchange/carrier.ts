@@ -1,4 +1,5 @@
-import type { Duplex } from 'node:stream';
+import type { ByteStream } from '#model/effects/byte-stream.ts';
+import { Cut } from '#model/effects/cut.ts';
 import { guard, regardless } from '#model/effects/mishaps.ts';
 import type { AttemptFacts } from '#model/resilience/attempts.ts';
 import type { ResponseFlag } from '#model/telemetry/close-cause.ts';
@@ -27,7 +28,7 @@ export class Carrier implements ServerEvents, ClientEvents, LiveConnection {
   readonly #exchange: Exchange;
   readonly #context: CarrierContext<Carrier>;
   #upstream: ClientStream | null = null;
-  #upgraded: Duplex | null = null;
+  #upgraded: Cut | null = null;
   #kept: BodyKeeper | null = null;
   #bodyStarted = false;
   #informed = false;
@@ -124,7 +125,7 @@ export class Carrier implements ServerEvents, ClientEvents, LiveConnection {
   /** A policy came to deny the request while it was under way. */
   cut(): void {
     // After an upgrade there is no response to answer with, only a byte stream to end.
-    this.#upgraded?.destroy();
+    this.#upgraded?.abort(new Error('a policy has changed'));
     this.reply(deniedReply('changed'));
   }
 
@@ -143,6 +144,7 @@ export class Carrier implements ServerEvents, ClientEvents, LiveConnection {
 
   onGone(why: 'disconnect' | 'reset' | 'protocol-error'): void {
     if (this.#exchange.over) return;
+    this.#upgraded?.abort(new Error('the connection was ended'));
     this.#upstream?.abort();
     this.#upstream = null;
     // `reset` is the client's choice in HTTP/2 and says nothing of the connection, so it has a flag of its own.
@@ -215,25 +217,22 @@ export class Carrier implements ServerEvents, ClientEvents, LiveConnection {
     this.#exchange.stream.flush();
   }
 
-  onUpgrade(head: ResponseHead, upstream: Duplex, early: Buffer | null): void {
+  onUpgrade(head: ResponseHead, upstream: ByteStream): void {
     const exchange = this.#exchange;
     this.#upstream = null;
     this.#beginResponse(head, false);
     // From here on both streams are plain bytes; no engine looks at them any more.
     const downstream = exchange.stream.upgrade(head);
     if (downstream === null) {
-      upstream.destroy();
+      upstream.reset();
       this.#breakOff('LR', 'upgrade_failed');
       return;
     }
-    this.#upgraded = downstream.stream;
-    const parts = {
-      relay: this.#context.relay,
-      mishaps: this.#context.mishaps,
-      downstream,
-      upstream: { stream: upstream, early },
-    };
-    relayUpgraded(parts, (end) => {
+    const cut = new Cut();
+    this.#upgraded = cut;
+    const { relay, mishaps } = this.#context;
+    relayUpgraded({ relay, mishaps, downstream, upstream, cut }, (end) => {
+      this.#upgraded = null;
       exchange.bytesReceived += end.bytesFromA;
       exchange.bytesSent += end.bytesFromB;
       if (!exchange.over) this.#finish(end.brokenBy === null ? '-' : end.brokenBy === 'a' ? 'DC' : 'UC');

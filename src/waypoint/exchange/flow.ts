@@ -1,7 +1,7 @@
 import type { Clock } from '#model/effects/clock.ts';
 import type { Mishaps } from '#model/effects/mishaps.ts';
-import type { Relay } from '#model/effects/relay.ts';
 import type { ResponseHead, UpstreamProblem } from '#protocol/http/message.ts';
+import type { relayed } from '#protocol/stream/relay.ts';
 import type { Exchange } from '#waypoint/exchange/exchange.ts';
 import type { Counters } from '#waypoint/self/counters.ts';
 import type { LiveConnection } from '#waypoint/state/snapshot.ts';
@@ -23,6 +23,6 @@ export type CarrierContext<Carrier> = {
   readonly flow: Flow<Carrier>;
   /** The exchanges under way. */
   readonly live: Set<LiveConnection>;
-  readonly relay: Relay;
+  readonly relay: typeof relayed;
   readonly mishaps: Mishaps;
 };

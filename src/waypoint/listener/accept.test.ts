@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import net from 'node:net';
 import test, { type TestContext } from 'node:test';
 import { parseIp } from '#model/address/ip.ts';
+import { NOWHERE } from '#model/effects/byte-stream.ts';
 import type { Log } from '#model/effects/log.ts';
 import { SILENT_MISHAPS } from '#model/effects/mishaps.ts';
 import { Meters } from '#model/telemetry/meters.ts';
@@ -10,7 +11,7 @@ import { NodeStream } from '#platform/io/node/node-stream.ts';
 import type { InboundTunnel } from '#protocol/hbone/transport.ts';
 import { rawClient, startApp } from '#waypoint/clients.testing.ts';
 import { type Attest, acceptLocal, acceptTunnel, type Door } from '#waypoint/listener/accept.ts';
-import { FRONT, type LogLine, startRig, until, VIP } from '#waypoint/waypoint-rig.testing.ts';
+import { FRONT, type LogLine, listen, startRig, until, VIP } from '#waypoint/waypoint-rig.testing.ts';
 
 type Accepted = Parameters<Door['accept']>[0];
 
@@ -82,14 +83,10 @@ test('a tunnel to what is not served is refused before a byte, and one line says
 });
 
 /** A listener on loopback that lets in what `attest` vouches for. */
-async function startLocal(t: TestContext, door: Door, attest: Attest, log: Log): Promise<number> {
-  const server = net.createServer({ allowHalfOpen: true, pauseOnConnect: true }, (socket) =>
-    acceptLocal(door, attest, socket, log),
-  );
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  t.after(() => server.close());
-  return (server.address() as net.AddressInfo).port;
+function startLocal(t: TestContext, door: Door, attest: Attest, log: Log): number {
+  const listener = listen((stream) => acceptLocal(door, attest, stream, log));
+  t.after(() => listener.close());
+  return listener.port;
 }
 
 test('a client of this node is served as whom the kernel saw, and for what it dialled', async (t) => {
@@ -102,7 +99,7 @@ test('a client of this node is served as whom the kernel saw, and for what it di
     asked.push(ends);
     return { identity: FRONT, dialled: { ip: parseIp(VIP), port: 80 } };
   };
-  const port = await startLocal(t, rig.waypoint, attest, aDoor().log);
+  const port = startLocal(t, rig.waypoint, attest, aDoor().log);
   const client = await rawClient(t, port);
   client.socket.write('GET / HTTP/1.1\r\nhost: cart\r\n\r\n');
   await until(() => client.received().endsWith('hello'));
@@ -113,7 +110,7 @@ test('a client of this node is served as whom the kernel saw, and for what it di
 
 test('promise 4: a connection that the kernel did not attest is reset, and one line names it', async (t) => {
   const { door, accepted, log, lines } = aDoor();
-  const port = await startLocal(t, door, () => null, log);
+  const port = startLocal(t, door, () => null, log);
   const socket = net.connect({ port, host: '127.0.0.1' });
   const [error] = (await once(socket, 'error')) as [NodeJS.ErrnoException];
   assert.equal(error.code, 'ECONNRESET');
@@ -124,7 +121,7 @@ test('promise 4: a connection that the kernel did not attest is reset, and one l
 
 test('a connection that was reset before it was accepted is closed without a question', () => {
   const { door, accepted, log } = aDoor();
-  const socket = new net.Socket();
-  acceptLocal(door, () => assert.fail('asked the kernel'), socket, log);
-  assert.deepEqual([socket.destroyed, accepted], [true, []]);
+  const stream = new NodeStream(new net.Socket(), { remote: NOWHERE, local: NOWHERE }, SILENT_MISHAPS);
+  acceptLocal(door, () => assert.fail('asked the kernel'), stream, log);
+  assert.deepEqual([stream.isOver, accepted], [true, []]);
 });

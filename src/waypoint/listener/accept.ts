@@ -1,10 +1,9 @@
-import type { Duplex } from 'node:stream';
-import { type IpAddress, tryParseIp } from '#model/address/ip.ts';
+import type { IpAddress } from '#model/address/ip.ts';
+import { type ByteStream, type Endpoint, NOWHERE } from '#model/effects/byte-stream.ts';
 import type { Log } from '#model/effects/log.ts';
 import type { Identity } from '#model/identity/identity.ts';
 import { forwardedClient } from '#protocol/hbone/headers.ts';
 import type { InboundTunnel } from '#protocol/hbone/transport.ts';
-import { asDuplex } from '#protocol/stream/duplex.ts';
 import { refusalRecord } from '#waypoint/connection/report.ts';
 import type { Waypoint } from '#waypoint/waypoint.ts';
 
@@ -13,20 +12,11 @@ export type Door = Pick<Waypoint, 'admit' | 'accept' | 'meters'>;
 
 const ORIGIN = { reporter: 'waypoint', dialled: null } as const;
 
-type Place = { readonly ip: IpAddress; readonly port: number };
-
 /** Who opened a connection of this node and what it dialled, as the kernel saw it; null: the kernel saw nothing of the kind. */
-export type Attest = (ends: { remote: Place; local: Place }) => { identity: Identity; dialled: Place } | null;
-
-/** An accepted socket of this node: half-open allowed, nothing read yet. */
-export type LocalSocket = Duplex & {
-  readonly remoteAddress?: string | undefined;
-  readonly remotePort?: number | undefined;
-  readonly localAddress?: string | undefined;
-  readonly localPort?: number | undefined;
-  /** Closes it so that the client sees a reset. */
-  resetAndDestroy(): unknown;
-};
+export type Attest = (ends: { remote: Endpoint; local: Endpoint }) => {
+  identity: Identity;
+  dialled: { readonly ip: IpAddress; readonly port: number };
+} | null;
 
 /** A tunnel of an agent: its peer is proved by a certificate, and says for which of its ports it speaks. */
 export function acceptTunnel(door: Door, tunnel: InboundTunnel, log: Log): void {
@@ -39,16 +29,15 @@ export function acceptTunnel(door: Door, tunnel: InboundTunnel, log: Log): void 
     return;
   }
   const client = forwardedClient(tunnel.forwarded, remoteAddress) ?? { ip: remoteAddress, port: remotePort };
-  const stream = asDuplex(tunnel.accept(''));
+  const stream = tunnel.accept('');
   door.accept({ stream, peer, peerAddress: client.ip, peerPort: client.port, dialled: admission.dialled });
 }
 
 /** A connection of this node: only one that the kernel saw an enrolled workload open is served (promise 4). */
-export function acceptLocal(door: Door, attest: Attest, socket: LocalSocket, log: Log): void {
-  const remote = placeOf(socket.remoteAddress, socket.remotePort);
-  const local = placeOf(socket.localAddress, socket.localPort);
-  if (remote === null || local === null) {
-    socket.destroy(); // reset before it was accepted, or from a link-local address
+export function acceptLocal(door: Door, attest: Attest, stream: ByteStream, log: Log): void {
+  const { remote, local } = stream;
+  if (remote === NOWHERE || local === NOWHERE) {
+    stream.reset(); // gone before it was accepted, or from a link-local address
     return;
   }
   const attestation = attest({ remote, local });
@@ -56,20 +45,15 @@ export function acceptLocal(door: Door, attest: Attest, socket: LocalSocket, log
     const stranger = { source: { end: remote, workload: null, identity: null }, origin: ORIGIN };
     const record = refusalRecord(door, stranger, 'not-captured', 'the kernel saw no enrolled workload open it');
     log.warn(record, 'refused a connection that the kernel did not attest');
-    socket.resetAndDestroy();
+    stream.reset();
     return;
   }
   const { identity, dialled } = attestation;
   door.accept({
-    stream: socket,
+    stream,
     peer: identity,
     peerAddress: remote.ip,
     peerPort: remote.port,
     dialled: { address: dialled.ip, port: dialled.port },
   });
-}
-
-function placeOf(address: string | undefined, port: number | undefined): Place | null {
-  const ip = tryParseIp(address ?? ''); // null with a zone, as in fe80::1%eth0: nobody of the mesh, and no reason to throw
-  return ip === null || port === undefined ? null : { ip, port };
 }

@@ -1,13 +1,13 @@
-import type { Duplex } from 'node:stream';
 import type { IpAddress } from '#model/address/ip.ts';
+import type { Dialled } from '#model/effects/byte-stream.ts';
 import type { Clock, Random } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
 import type { Mishaps } from '#model/effects/mishaps.ts';
-import type { Relay } from '#model/effects/relay.ts';
 import type { Identity } from '#model/identity/identity.ts';
 import type { Workload } from '#model/mesh/workload.ts';
 import type { TunnelPool } from '#protocol/hbone/transport.ts';
 import type { Http2Engine } from '#protocol/http/message.ts';
+import type { relayed } from '#protocol/stream/relay.ts';
 
 /** On whose behalf an upstream connection is opened. HTTP connections may later serve other connections of the same identity. */
 export type ClientInfo = { identity: Identity | null; address: IpAddress; port: number };
@@ -23,14 +23,10 @@ export type WaypointEffects = {
   newUuid(): string;
   /** As many random bytes. */
   randomBytes(count: number): Uint8Array;
-  /**
-   * Opens a plain connection to an endpoint on this node, or to one without HBONE. The stream must allow half-open
-   * and should have its Nagle delay off.
-   * Rejects with the socket's error.
-   */
-  dialDirect(workload: Workload, ip: IpAddress, port: number, client: ClientInfo): Promise<Duplex>;
+  /** Opens a plain connection to an endpoint on this node, or to one without HBONE. */
+  dialDirect(workload: Workload, ip: IpAddress, port: number, client: ClientInfo): Promise<Dialled>;
   /** Moves the bytes of what is not HTTP, or no longer. */
-  relay: Relay;
+  relay: typeof relayed;
   /** Tunnels to endpoints on other nodes. */
   tunnels: TunnelPool;
   http2: Http2Engine;

@@ -1,4 +1,4 @@
-import type { Duplex } from 'node:stream';
+import type { ByteStream } from '#model/effects/byte-stream.ts';
 import type { Clock } from '#model/effects/clock.ts';
 import type { Mishaps } from '#model/effects/mishaps.ts';
 import { TUNNEL } from '#model/settings/tunnels.ts';
@@ -9,7 +9,7 @@ import type { Counters } from '#waypoint/self/counters.ts';
 
 /** A fresh byte stream to an endpoint, or why there is none. */
 export type DialOutcome =
-  | { readonly kind: 'open'; readonly stream: Duplex }
+  | { readonly kind: 'open'; readonly stream: ByteStream }
   | { readonly kind: 'failed'; readonly problem: UpstreamProblem };
 
 /** A connection ready for one request, or why there is none. */
@@ -40,7 +40,7 @@ export class ConnectionPool implements ClientOwner {
   readonly #effects: PoolEffects;
   /** The last one used is the next one used, so that the others can grow old. */
   readonly #idle: Idle[] = [];
-  /** Ended by us, with the time by which the peer has to have done so too. */
+  /** Ended by us, with the time by which the peer has to have done so too; sweep() makes an end of those. */
   readonly #closing = new Map<Http1ClientConnection, number>();
   /** With the time each was last used. */
   readonly #http2 = new Map<ClientConnection, number>();
@@ -69,17 +69,24 @@ export class ConnectionPool implements ClientOwner {
     if (!(connection instanceof Http1ClientConnection)) {
       this.#settling.get(connection)?.(true);
       if (this.#retired) connection.retire();
-    } else if (this.#retired || this.#idle.length >= WAYPOINT.idleConnectionsMax) this.#close(connection);
+    } else if (this.#retired || this.#idle.length >= WAYPOINT.idleConnectionsMax) connection.retire();
     else this.#idle.push({ connection, untilMs: this.#expiry(connection) });
+  }
+
+  /** An idle one that the peer has ended, or we: no request may be put on it. */
+  onEnding(connection: ClientConnection): void {
+    if (!(connection instanceof Http1ClientConnection)) return; // it sees to its end by itself
+    this.#forgetIdle(connection);
+    this.#closing.set(connection, this.#effects.clock.nowMs() + WAYPOINT.closingMs);
   }
 
   onClosed(connection: ClientConnection): void {
     this.#open--;
     this.#http2.delete(connection);
     this.#settling.get(connection)?.(false);
-    if (connection instanceof Http1ClientConnection) this.#closing.delete(connection);
-    const at = this.#idle.findIndex((idle) => idle.connection === connection);
-    if (at >= 0) this.#idle.splice(at, 1);
+    if (!(connection instanceof Http1ClientConnection)) return;
+    this.#closing.delete(connection);
+    this.#forgetIdle(connection);
   }
 
   onMistake(error: unknown): void {
@@ -90,7 +97,7 @@ export class ConnectionPool implements ClientOwner {
   sweep(): boolean {
     const nowMs = this.#effects.clock.nowMs();
     for (const [connection, untilMs] of this.#closing) if (untilMs <= nowMs) connection.destroy();
-    for (const idle of this.#idle.filter(({ untilMs }) => untilMs <= nowMs)) this.#close(idle.connection);
+    for (const idle of this.#idle.filter(({ untilMs }) => untilMs <= nowMs)) idle.connection.retire();
     for (const [connection, usedMs] of this.#http2)
       if (connection.isIdle() && usedMs + WAYPOINT.upstreamIdleMs <= nowMs) connection.retire();
     return this.#open === 0;
@@ -99,7 +106,7 @@ export class ConnectionPool implements ClientOwner {
   /** Closes every connection once its requests are done. */
   retire(): void {
     this.#retired = true;
-    for (const { connection } of [...this.#idle]) this.#close(connection);
+    for (const { connection } of [...this.#idle]) connection.retire();
     for (const connection of [...this.#http2.keys()]) connection.retire();
   }
 
@@ -108,17 +115,14 @@ export class ConnectionPool implements ClientOwner {
     // The clock is read once and only if there is something to judge: this is on the way of every request.
     for (let idle = this.#idle.pop(); idle !== undefined; idle = this.#idle.pop()) {
       if (idle.untilMs > nowMs && idle.connection.capacity() > 0) return idle.connection;
-      this.#close(idle.connection);
+      idle.connection.retire();
     }
     return null;
   }
 
-  /** Ends an idle connection in order; sweep() makes an end of one whose peer does not answer. */
-  #close(connection: Http1ClientConnection): void {
+  #forgetIdle(connection: Http1ClientConnection): void {
     const at = this.#idle.findIndex((idle) => idle.connection === connection);
     if (at >= 0) this.#idle.splice(at, 1);
-    this.#closing.set(connection, this.#effects.clock.nowMs() + WAYPOINT.closingMs);
-    connection.retire();
   }
 
   #expiry({ keepAliveTimeoutSeconds }: Http1ClientConnection): number {
@@ -169,7 +173,7 @@ export class ConnectionPool implements ClientOwner {
     });
   }
 
-  async #dial(connect: (stream: Duplex) => ClientConnection): Promise<Acquired> {
+  async #dial(connect: (stream: ByteStream) => ClientConnection): Promise<Acquired> {
     this.#open++;
     const outcome = await this.#effects.dial();
     if (outcome.kind === 'failed') {
@@ -182,7 +186,7 @@ export class ConnectionPool implements ClientOwner {
       return { kind: 'ready', connection: connect(outcome.stream) };
     } catch (error) {
       this.#open--;
-      outcome.stream.destroy();
+      outcome.stream.reset();
       this.onMistake(error);
       return {
         kind: 'failed',

@@ -1,9 +1,10 @@
+import { formatAddress } from '#model/address/ip.ts';
+import type { Dialled } from '#model/effects/byte-stream.ts';
 import { unreachable } from '#model/error.ts';
 import { openingOf, reachOf, type Tunnel } from '#model/path/reach.ts';
 import { TUNNEL } from '#model/settings/tunnels.ts';
 import { describeTunnelStatus } from '#protocol/hbone/headers.ts';
 import type { UpstreamProblem } from '#protocol/http/message.ts';
-import { asDuplex } from '#protocol/stream/duplex.ts';
 import type { ClientInfo, WaypointEffects } from '#waypoint/self/effects.ts';
 import { callerOf, type WaypointSelf } from '#waypoint/self/self.ts';
 import type { UpstreamEndpoint } from '#waypoint/state/kept.ts';
@@ -28,7 +29,7 @@ export function dial(
     const settle = (outcome: DialOutcome): void => {
       cancel();
       // Its request has been answered with the time-out: nobody would ever close this stream.
-      if (late && outcome.kind === 'open') outcome.stream.destroy();
+      if (late && outcome.kind === 'open') outcome.stream.reset();
       else resolve(outcome);
     };
     open(self, effects, endpoint, client).then(settle, (error: unknown) =>
@@ -48,7 +49,7 @@ async function open(
   switch (reach.kind) {
     case 'plain':
     case 'near':
-      return { kind: 'open', stream: await effects.dialDirect(workload, ip, port, client) };
+      return directly(await effects.dialDirect(workload, ip, port, client), endpoint);
     case 'tunnel':
       return openTunnel(self, effects, reach.tunnel, client);
     default:
@@ -67,13 +68,30 @@ async function openTunnel(
   const outcome = await effects.tunnels.open(target, request);
   switch (outcome.kind) {
     case 'open':
-      return { kind: 'open', stream: asDuplex(outcome.stream) };
+      return { kind: 'open', stream: outcome.stream };
     case 'refused':
       return failed('connect-failure', refusal(outcome.status));
     case 'failed':
       return failed('connect-failure', `${outcome.flag} ${outcome.error.message}`);
     default:
       return unreachable(outcome);
+  }
+}
+
+/** What came of a dial without a tunnel, as requests fail of it. */
+function directly(dialled: Dialled, { ip, port }: UpstreamEndpoint): DialOutcome {
+  const to = formatAddress(ip, port);
+  switch (dialled.kind) {
+    case 'open':
+      return dialled;
+    case 'refused':
+      return failed('connect-failure', `connect ${dialled.code} ${to}`);
+    case 'deadline':
+      return failed('connect-timeout', `no connection to ${to} within ${TUNNEL.connectTimeoutMs} ms`);
+    case 'failed':
+      return failed('connect-failure', dialled.error.message);
+    default:
+      return unreachable(dialled);
   }
 }
 

@@ -42,29 +42,36 @@ function boundAddress(fd: number): { ip: IpAddress; port: number } {
 export type Mark = (fd: number) => void;
 
 /** Creates, marks and binds in a namespace; `options` run before the bind. */
-function bindIn({ netnsFd, mark }: Place, kind: number, ip: IpAddress, port: number, options: (fd: number) => void): BoundSocket {
-  return inNamespace(netnsFd, () => {
-    const fd = socket(AF[familyOf(ip)], kind | NONBLOCK_CLOEXEC, 0);
-    if (fd < 0) throw failure('make a socket', errno());
-    try {
-      mark(fd);
-    } catch (error) {
-      closeSync(fd);
-      throw error;
-    }
-    options(fd);
-    const address = encodeSockaddr(ip, port);
-    if (bind(fd, address, address.length) !== 0) {
-      const code = errno();
-      closeSync(fd);
-      throw failure(`bind ${formatAddress(ip, port)}`, code);
-    }
-    return { fd, ...boundAddress(fd) };
-  });
+function bindIn(place: Place, kind: number, ip: IpAddress, port: number, options: (fd: number) => void): BoundSocket {
+  return place === HERE
+    ? bound(place, kind, ip, port, options)
+    : inNamespace(place.netnsFd, () => bound(place, kind, ip, port, options));
+}
+
+function bound({ mark }: Place, kind: number, ip: IpAddress, port: number, options: (fd: number) => void): BoundSocket {
+  const fd = socket(AF[familyOf(ip)], kind | NONBLOCK_CLOEXEC, 0);
+  if (fd < 0) throw failure('make a socket', errno());
+  try {
+    mark(fd);
+  } catch (error) {
+    closeSync(fd);
+    throw error;
+  }
+  options(fd);
+  const address = encodeSockaddr(ip, port);
+  if (bind(fd, address, address.length) !== 0) {
+    const code = errno();
+    closeSync(fd);
+    throw failure(`bind ${formatAddress(ip, port)}`, code);
+  }
+  return { fd, ...boundAddress(fd) };
 }
 
 /** The namespace that sockets are made in, and how they are marked. */
 export type Place = { netnsFd: number; mark: Mark };
+
+/** This process's own namespace, in which nobody is told from anybody. */
+const HERE: Place = { netnsFd: -1, mark: () => {} };
 
 /**
  * Nobody can be bound beside it: SO_REUSEPORT, or SO_REUSEADDR on UDP, would let any program of the workload share the port
@@ -93,6 +100,18 @@ export function requireExclusive(fd: number): void {
 /** A TCP socket bound to every address of a namespace (dual-stack where IPv6 is on); give it to net.Server.listen({fd}). */
 export function tcpListenerIn(place: Place, port: number): BoundSocket {
   return wildcard(place, SOCK_STREAM, port);
+}
+
+/** A TCP socket bound to a port of every address of this process's own namespace. The caller owns the fd. */
+export function ownTcpListener(port: number): BoundSocket {
+  return wildcard(HERE, SOCK_STREAM, port);
+}
+
+/** An unconnected TCP socket of this process's own namespace. The caller owns the fd. */
+export function ownTcpSocket(family: Family): number {
+  const fd = socket(AF[family], SOCK_STREAM | NONBLOCK_CLOEXEC, 0);
+  if (fd < 0) throw failure('make a socket', errno());
+  return fd;
 }
 
 /** A UDP socket bound to every address of a namespace; give it to dgram's bind({fd}). */

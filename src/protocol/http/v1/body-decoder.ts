@@ -12,44 +12,48 @@ export type BodyResult =
 /** Receives the pieces of a body; they are views into what was read and must be used or copied at once. */
 export type BodyTaker = { takeBody(data: Buffer): void };
 
-/** Reads one body of known framing and hands its pieces on as they come. */
+/** Reads the bodies of one connection in turn, each of known framing, and hands their pieces on as they come. */
 export class BodyDecoder {
   position = 0;
-  readonly #framing: Framing;
-  readonly #chunked: ChunkedDecoder | null;
-  #left: number;
+  #kind: Framing['kind'] = 'none';
+  /** Made for the first chunked body: most connections have none. */
+  #chunked: ChunkedDecoder | null = null;
+  #left = 0;
 
-  constructor(framing: Framing) {
-    this.#framing = framing;
-    this.#chunked = framing.kind === 'chunked' ? new ChunkedDecoder() : null;
+  /** The next body begins. */
+  begin(framing: Framing): void {
+    this.#kind = framing.kind;
     this.#left = framing.kind === 'length' ? framing.bytes : 0;
+    if (framing.kind !== 'chunked') return;
+    this.#chunked ??= new ChunkedDecoder();
+    this.#chunked.begin();
   }
 
   /** Whether the end of the connection is the end of this body. */
   endsWithConnection(): boolean {
-    return this.#framing.kind === 'until-close';
+    return this.#kind === 'until-close';
   }
 
   /** Whether at most `bytesMax` are known to be left. */
   isShort(bytesMax: number): boolean {
-    return this.#framing.kind === 'length' && this.#left <= bytesMax;
+    return this.#kind === 'length' && this.#left <= bytesMax;
   }
 
-  /** Reads `bytes` from `from` on. */
-  push(bytes: Buffer, from: number, taker: BodyTaker): BodyResult {
-    if (this.#chunked !== null) return this.#pushChunked(this.#chunked, bytes, from, taker);
-    const end = this.#framing.kind === 'until-close' ? bytes.length : Math.min(bytes.length, from + this.#left);
-    this.position = end;
-    this.#left -= end - from;
-    if (end > from) taker.takeBody(from === 0 && end === bytes.length ? bytes : bytes.subarray(from, end));
-    return this.#framing.kind !== 'until-close' && this.#left === 0 ? 'end' : 'more';
+  /** Reads `bytes[from, end)`. */
+  push(bytes: Buffer, from: number, end: number, taker: BodyTaker): BodyResult {
+    if (this.#kind === 'chunked' && this.#chunked !== null) return this.#pushChunked(this.#chunked, bytes, from, end, taker);
+    const stop = this.#kind === 'until-close' ? end : Math.min(end, from + this.#left);
+    this.position = stop;
+    this.#left -= stop - from;
+    if (stop > from) taker.takeBody(bytes.subarray(from, stop));
+    return this.#kind !== 'until-close' && this.#left === 0 ? 'end' : 'more';
   }
 
-  #pushChunked(chunked: ChunkedDecoder, bytes: Buffer, from: number, taker: BodyTaker): BodyResult {
-    let event = chunked.next(bytes, from);
+  #pushChunked(chunked: ChunkedDecoder, bytes: Buffer, from: number, end: number, taker: BodyTaker): BodyResult {
+    let event = chunked.next(bytes, from, end);
     while (event === 'data') {
       taker.takeBody(bytes.subarray(chunked.dataStart, chunked.dataEnd));
-      event = chunked.next(bytes, chunked.position);
+      event = chunked.next(bytes, chunked.position, end);
     }
     this.position = chunked.position;
     return event;

@@ -1,90 +1,58 @@
-import type { Duplex } from 'node:stream';
-import { HTTP } from '#model/settings/http.ts';
+import type { ByteStream } from '#model/effects/byte-stream.ts';
 import { Announced } from '#protocol/http/announced.ts';
 import type { OutgoingFraming } from './head-writer.ts';
 
-const COALESCED_BYTES_MAX = HTTP.coalescedBytesMax;
-
 const CRLF = Buffer.from('\r\n');
 const LAST_CHUNK = Buffer.from('0\r\n\r\n');
+/** Where the line before a chunk is written: one in the process, since a write takes its bytes before it returns. */
+const sizeLine = Buffer.allocUnsafeSlow(32);
 
-/**
- * Writes messages to a stream and frames their bodies. What is given within one turn leaves in one write:
- * the owner calls `flush` when the turn is over.
- */
+/** Frames the bodies of the messages that one connection sends. What one turn writes leaves together: the stream gathers it. */
 export class BodyWriter {
-  readonly #stream: Duplex;
-  #chunked = false;
+  readonly #stream: ByteStream;
   readonly #announced = new Announced();
-  #pending: Buffer[] = [];
-  #pendingBytes = 0;
+  #chunked = false;
+  #hasRoom = true;
 
-  constructor(stream: Duplex) {
+  constructor(stream: ByteStream) {
     this.#stream = stream;
   }
 
-  /** `bytes`: of the body, where the head announces it. */
-  begin(head: Buffer, framing: OutgoingFraming, bytes: number | null): void {
+  /** A head was written. `bytes`: of the body, where the head announces it. */
+  begin(framing: OutgoingFraming, bytes: number | null): void {
     this.#announced.expect(framing === 'length' ? bytes : null);
     this.#chunked = framing === 'chunked';
-    this.#push(head);
+    this.#hasRoom = true;
   }
 
-  /**
-   * False: the stream is over its watermark. `data` is kept until written: it must not change. More than was announced
-   * would be read as the next message: the stream is cut instead.
-   */
+  /** Whether `data` is no more than was announced: more would be read as the next message, and must not be written. */
+  takes(data: Buffer): boolean {
+    return this.#announced.take(data.length);
+  }
+
+  /** Takes a lent piece. False: the stream is over its watermark. */
   write(data: Buffer): boolean {
-    if (!this.#announced.take(data.length)) {
-      this.#cut();
-      return true;
-    }
-    if (data.length === 0) return !this.#stream.writableNeedDrain;
-    if (this.#chunked) this.#push(Buffer.from(`${data.length.toString(16)}\r\n`, 'latin1'));
-    this.#push(data);
-    if (this.#chunked) this.#push(CRLF);
-    if (this.#pendingBytes > COALESCED_BYTES_MAX) this.flush();
-    return !this.#stream.writableNeedDrain;
+    const { length } = data;
+    if (length === 0) return this.#hasRoom;
+    if (this.#chunked) this.#stream.write(sizeLine, 0, writeSize(length));
+    this.#hasRoom = this.#stream.write(data, 0, length);
+    if (this.#chunked) this.#hasRoom = this.#stream.write(CRLF, 0, CRLF.length);
+    return this.#hasRoom;
   }
 
-  /** Ends the message, not the stream; a message that is shorter than announced cuts it: false. */
+  /** Ends the message, not the stream; false, and nothing written, when it is shorter than announced. */
   end(): boolean {
-    if (!this.#announced.isWhole()) {
-      this.#cut();
-      return false;
-    }
-    if (this.#chunked) this.#push(LAST_CHUNK);
+    if (!this.#announced.isWhole()) return false;
+    if (this.#chunked) this.#stream.write(LAST_CHUNK, 0, LAST_CHUNK.length);
     this.#chunked = false;
     return true;
   }
+}
 
-  #cut(): void {
-    this.#pending = [];
-    this.#pendingBytes = 0;
-    this.#stream.destroy();
-  }
-
-  flush(): void {
-    const pending = this.#pending;
-    const [only] = pending;
-    if (only === undefined) return;
-    const bytes = this.#pendingBytes;
-    this.#pending = [];
-    this.#pendingBytes = 0;
-    if (pending.length === 1) this.#stream.write(only);
-    else if (bytes <= 2 * COALESCED_BYTES_MAX) this.#stream.write(Buffer.concat(pending, bytes));
-    else this.#writeEach(pending);
-  }
-
-  /** Large pieces are not copied: one vectored write takes them as they are. */
-  #writeEach(pieces: readonly Buffer[]): void {
-    this.#stream.cork();
-    for (const piece of pieces) this.#stream.write(piece);
-    this.#stream.uncork();
-  }
-
-  #push(piece: Buffer): void {
-    this.#pending.push(piece);
-    this.#pendingBytes += piece.length;
-  }
+/** Hexadecimal and CRLF, into `sizeLine`; returns the length. */
+function writeSize(bytes: number): number {
+  const length = sizeLine.write(bytes.toString(16), 0, 'latin1');
+  sizeLine[length] = 0x0d;
+  sizeLine[length + 1] = 0x0a;
+  return length + 2;
 }

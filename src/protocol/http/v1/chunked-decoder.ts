@@ -32,7 +32,7 @@ const STATE = {
 type State = (typeof STATE)[keyof typeof STATE];
 
 /**
- * Reads a chunked body piece by piece. Every line must end with CRLF, sizes are plain hexadecimal, extensions are
+ * Reads chunked bodies piece by piece, one after the other. Every line must end with CRLF, sizes are plain hexadecimal, extensions are
  * bounded and ignored, trailers are checked and dropped.
  */
 export class ChunkedDecoder {
@@ -46,11 +46,18 @@ export class ChunkedDecoder {
   #surplusBytes = 0;
   #trailerBytes = 0;
 
-  /** Reads on in `bytes` at `from`; call again from `position` until it says `more`, `end` or `invalid`. */
-  next(bytes: Buffer, from: number): ChunkEvent {
+  /** The next body begins. */
+  begin(): void {
+    this.#state = STATE.sizeStart;
+    this.#surplusBytes = 0;
+    this.#trailerBytes = 0;
+  }
+
+  /** Reads on in `bytes[from, end)`; call again from `position` until it says `more`, `end` or `invalid`. */
+  next(bytes: Buffer, from: number, end = bytes.length): ChunkEvent {
     this.position = from;
-    while (this.position < bytes.length) {
-      if (this.#state === STATE.data) return this.#takeData(bytes);
+    while (this.position < end) {
+      if (this.#state === STATE.data) return this.#takeData(end);
       const next = this.#step(bytes[this.position] ?? 0);
       if (next === null) return 'invalid';
       this.position++;
@@ -60,9 +67,9 @@ export class ChunkedDecoder {
     return 'more';
   }
 
-  #takeData(bytes: Buffer): ChunkEvent {
+  #takeData(end: number): ChunkEvent {
     this.dataStart = this.position;
-    this.dataEnd = Math.min(bytes.length, this.position + this.#left);
+    this.dataEnd = Math.min(end, this.position + this.#left);
     const taken = this.dataEnd - this.dataStart;
     this.#left -= taken;
     this.#surplusBytes = Math.max(0, this.#surplusBytes - taken);

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { type Duplex, duplexPair } from 'node:stream';
 import test from 'node:test';
+import { asStream } from '#platform/io/node/as-stream.testing.ts';
 import { StringHeaders } from '#protocol/http/header-block.ts';
 import type { ClientEvents, RequestHead } from '#protocol/http/message.ts';
 import { Http1ClientConnection } from './client-connection.ts';
@@ -13,7 +14,9 @@ function rig(): Rig {
   const log: string[] = [];
   let wire = '';
   server.on('data', (data: Buffer) => (wire += data.toString('latin1')));
-  const connection = new Http1ClientConnection(near, {
+  server.on('end', () => server.end()); // as any server does
+  const connection = new Http1ClientConnection(asStream(near), {
+    onEnding: () => {},
     onIdle: () => log.push('idle'),
     onClosed: () => log.push('closed'),
     onMistake: (error) => log.push(String(error)),
@@ -23,7 +26,18 @@ function rig(): Rig {
     onResponse: (head, end) => log.push(`response ${head.status} ${head.headers.toPairs().join('=')}${end ? ' end' : ''}`),
     onResponseBody: (data) => log.push(`body ${data}`) > 0,
     onResponseEnd: () => log.push('end'),
-    onUpgrade: (head, _stream, early) => log.push(`upgrade ${head.status} ${early}`),
+    onUpgrade: (head, stream) => {
+      log.push(`upgrade ${head.status}`);
+      stream.read({
+        bytes(buffer, start, end) {
+          log.push(buffer.toString('latin1', start, end));
+          return end - start;
+        },
+        end() {},
+        writable() {},
+        over() {},
+      });
+    },
     onFailure: ({ kind, staleConnection }) => log.push(`failure ${kind}${staleConnection ? ' stale' : ''}`),
     onUpstreamWritable: () => {},
     onResponseTurnEnd: () => {},
@@ -126,7 +140,7 @@ const CASES: { name: string; raw: string; asked?: Partial<RequestHead>; close?: 
     name: 'W29 101 hands the bytes over',
     asked: { upgrade: 'websocket' },
     raw: 'HTTP/1.1 101 x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\nraw',
-    want: ['closed', 'upgrade 101 raw'],
+    want: ['closed', 'upgrade 101', 'raw'],
   },
   {
     name: 'too many interim responses are an error',

@@ -1,5 +1,5 @@
-import type { Duplex } from 'node:stream';
-import { caughtBy, regardless } from '#model/effects/mishaps.ts';
+import type { ByteStream, StreamOver } from '#model/effects/byte-stream.ts';
+import { regardless } from '#model/effects/mishaps.ts';
 import { HTTP } from '#model/settings/http.ts';
 import type { HeaderBlock } from '#protocol/http/header-block.ts';
 import type {
@@ -16,32 +16,29 @@ import { BodyWriter } from './body-writer.ts';
 import { HeadBuffer } from './head-buffer.ts';
 import { writeRequestHead } from './head-writer.ts';
 import { Http1Headers } from './http1-headers.ts';
+import { lossOf, Reading, type ReadingOwner } from './reading.ts';
 import { parseResponseHead, type ResponseHeadResult } from './response-head.ts';
 
-type Phase = 'idle' | 'head' | 'body' | 'closed';
+/** `ending`: it serves no more, and waits for the peer's end. `upgraded`: who took the stream over reads it. */
+type Phase = 'idle' | 'head' | 'body' | 'ending' | 'closed' | 'upgraded';
 
 /**
  * The client side of one HTTP/1.1 connection: one request at a time. It is also the upstream half (`ClientStream`)
  * of the request under way.
  */
-export class Http1ClientConnection implements ClientConnection, ClientStream, BodyTaker {
+export class Http1ClientConnection implements ClientConnection, ClientStream, BodyTaker, ReadingOwner {
   /** Seconds the peer said it keeps idle connections; null: it did not say. */
   keepAliveTimeoutSeconds: number | null = null;
 
-  readonly #stream: Duplex;
+  readonly #stream: ByteStream;
   readonly #owner: ClientOwner;
-  readonly #head = new HeadBuffer();
+  readonly #head = new HeadBuffer(false);
   readonly #headers = new Http1Headers();
+  readonly #decoder = new BodyDecoder();
   readonly #writer: BodyWriter;
   #phase: Phase = 'idle';
   #retiring = false;
   #served = 0;
-
-  /** What is read and what is owed no longer fit: the request fails, and the connection with it. */
-  readonly #onMistake = (error: unknown): void => {
-    this.#owner.onMistake(error);
-    regardless(() => this.#fail('local-reset', 'a mistake of the waypoint'));
-  };
 
   // The request under way.
   #events: ClientEvents | null = null;
@@ -50,20 +47,15 @@ export class Http1ClientConnection implements ClientConnection, ClientStream, Bo
   #requestDone = true;
   #responseBytes = false;
   #interims = 0;
-  #decoder: BodyDecoder | null = null;
   #keepAlive = true;
   #blocked = false;
 
   /** Takes the stream over. */
-  constructor(stream: Duplex, owner: ClientOwner) {
+  constructor(stream: ByteStream, owner: ClientOwner) {
     this.#stream = stream;
     this.#owner = owner;
     this.#writer = new BodyWriter(stream);
-    stream.on('data', this.#onData);
-    stream.on('end', this.#onEnd);
-    stream.on('error', this.#onError);
-    stream.on('close', this.#onClose);
-    stream.on('drain', this.#onDrain);
+    stream.read(new Reading(this));
   }
 
   capacity(): number {
@@ -76,13 +68,12 @@ export class Http1ClientConnection implements ClientConnection, ClientStream, Bo
 
   retire(): void {
     this.#retiring = true;
-    // An orderly end: in a tunnel, a destroyed stream would reach the app as a reset.
-    if (this.#phase === 'idle') this.#stream.end();
+    if (this.#phase === 'idle') this.#endInOrder();
   }
 
   /** Closes at once, whatever is under way; for a peer that does not answer an end with its own. */
   destroy(): void {
-    this.#kill();
+    this.#fail('closed', 'connection termination');
   }
 
   send(head: RequestHead, end: boolean, events: ClientEvents): ClientStream {
@@ -95,24 +86,28 @@ export class Http1ClientConnection implements ClientConnection, ClientStream, Bo
     this.#interims = 0;
     this.#blocked = false;
     const framing = head.contentLength !== null ? 'length' : end ? 'none' : 'chunked';
-    this.#writer.begin(writeRequestHead(head, framing), framing, head.contentLength);
-    if (end) this.#writer.flush();
+    writeRequestHead(this.#stream, head, framing);
+    this.#writer.begin(framing, head.contentLength);
     return this;
   }
 
+  /** More than was announced would be read as the next request. */
   write(data: Buffer): boolean {
-    return this.#writer.write(data);
+    if (this.#phase === 'closed' || this.#phase === 'ending') return true;
+    if (this.#writer.takes(data)) return this.#writer.write(data);
+    this.#retiring = true;
+    this.#stream.reset();
+    queueMicrotask(() => this.#fail('closed', 'connection termination')); // whoever brought the piece is in the midst of it
+    return true;
   }
 
   end(_trailers: HeaderBlock | null): void {
-    if (!this.#writer.end()) return void this.#fail('local-reset', 'fewer bytes of the request than were announced');
-    this.#requestDone = true;
-    this.#writer.flush();
+    if (this.#writer.end()) this.#requestDone = true;
+    else this.#fail('local-reset', 'fewer bytes of the request than were announced');
   }
 
-  flush(): void {
-    this.#writer.flush();
-  }
+  /** The stream gathers by itself. */
+  flush(): void {}
 
   resume(): void {
     if (!this.#blocked) return;
@@ -122,53 +117,80 @@ export class Http1ClientConnection implements ClientConnection, ClientStream, Bo
 
   abort(): void {
     this.#events = null;
-    this.#kill();
+    this.#fail('closed', 'given up');
   }
 
   takeBody(data: Buffer): void {
     if (this.#events !== null && !this.#events.onResponseBody(data)) this.#blocked = true;
   }
 
-  readonly #onData = caughtBy(this.#onMistake, (chunk: Buffer): void => {
+  onBytes(buffer: Buffer, start: number, end: number): number {
     // An idle peer has nothing to say: whatever this is, it must not answer the next request.
-    if (this.#phase === 'idle') this.#kill();
-    else this.#consume(chunk);
-  });
-
-  #consume(chunk: Buffer): void {
-    let bytes = chunk;
-    let at = 0;
-    while (at < bytes.length) {
-      if (this.#phase === 'head') {
-        this.#responseBytes = true;
-        const result = this.#head.push(bytes, at);
-        if (result.kind === 'incomplete') break;
-        if (result.kind === 'too-large') {
-          this.#fail('head-too-large', 'response headers too large');
-          return;
-        }
-        if (result.kind === 'bare-lf') {
-          this.#fail('protocol-error', 'http1.bare_lf');
-          return;
-        }
-        bytes = result.bytes;
-        at = result.end;
-        this.#beginResponse(bytes, result.start, result.end);
-      } else if (this.#phase === 'body') at = this.#readBody(bytes, at);
-      else break;
+    if (this.#phase === 'idle') this.destroy();
+    let at = start;
+    while (at < end && (this.#phase === 'head' || this.#phase === 'body')) {
+      at = this.#phase === 'head' ? this.#readHead(buffer, at, end) : this.#readBody(buffer, at, end);
     }
     if (this.#blocked) this.#stream.pause();
     this.#events?.onResponseTurnEnd();
+    return this.#phase === 'upgraded' ? at - start : end - start;
   }
 
-  #beginResponse(bytes: Buffer, start: number, end: number): void {
+  onEnd(): void {
+    if (this.#phase === 'idle') this.retire();
+    else if (this.#phase === 'body' && this.#decoder.endsWithConnection() && this.#events !== null) {
+      this.#keepAlive = false;
+      this.#complete(true);
+    } else if (this.#phase !== 'ending') this.#fail('closed', 'connection termination');
+  }
+
+  onWritable(): void {
+    this.#events?.onUpstreamWritable();
+  }
+
+  onOver(how: StreamOver): void {
+    const { kind, details } = lossOf(how);
+    this.#fail(kind, details);
+  }
+
+  /** What is read and what is owed no longer fit: the request fails, and the connection with it. */
+  mistaken(error: unknown): void {
+    this.#owner.onMistake(error);
+    regardless(() => this.#fail('local-reset', 'a mistake of the waypoint'));
+  }
+
+  /** Returns where to go on. */
+  #readHead(buffer: Buffer, from: number, to: number): number {
+    this.#responseBytes = true;
+    const head = this.#head;
+    const result = head.push(buffer, from, to);
+    switch (result) {
+      case 'complete': {
+        const { next } = head;
+        this.#beginResponse(head.bytes, head.start, head.end, next === to);
+        return next;
+      }
+      case 'incomplete':
+        return to;
+      case 'too-large':
+        this.#fail('head-too-large', 'response headers too large');
+        return to;
+      case 'bare-lf':
+        this.#fail('protocol-error', 'http1.bare_lf');
+        return to;
+      default:
+        return result satisfies never;
+    }
+  }
+
+  #beginResponse(bytes: Buffer, start: number, end: number, nothingFollows: boolean): void {
     const result = parseResponseHead(bytes, start, end, this.#headers, this.#method);
     if (result.kind === 'invalid') {
       this.#fail('protocol-error', result.details);
       return;
     }
     if (result.head.status === 101) {
-      this.#switch(result.head, result.upgrade, bytes, end);
+      this.#switch(result.head, result.upgrade);
       return;
     }
     if (result.head.status < 200) {
@@ -177,12 +199,12 @@ export class Http1ClientConnection implements ClientConnection, ClientStream, Bo
     }
     this.#keepAlive = result.keepAlive;
     this.keepAliveTimeoutSeconds = result.keepAliveTimeoutSeconds ?? this.keepAliveTimeoutSeconds;
-    this.#startBody(result, end === bytes.length);
+    this.#startBody(result, nothingFollows);
   }
 
   #startBody(result: ResponseHeadResult & { kind: 'ok' }, nothingFollows: boolean): void {
     const bodiless = result.framing.kind === 'none';
-    this.#decoder = bodiless ? null : new BodyDecoder(result.framing);
+    this.#decoder.begin(result.framing);
     this.#phase = 'body';
     const events = this.#events;
     events?.onResponse(result.head, bodiless);
@@ -198,38 +220,35 @@ export class Http1ClientConnection implements ClientConnection, ClientStream, Bo
     this.#events?.onInform(head);
   }
 
-  #switch(head: ResponseHead, upgrade: string | null, bytes: Buffer, end: number): void {
+  #switch(head: ResponseHead, upgrade: string | null): void {
     if (this.#upgrade === null || upgrade === null) {
       this.#fail('protocol-error', '101 without an upgrade');
       return;
     }
     const events = this.#events;
     this.#events = null;
-    this.#phase = 'closed';
-    this.#stream.off('data', this.#onData);
-    this.#stream.off('end', this.#onEnd);
-    this.#stream.off('close', this.#onClose);
-    this.#stream.off('drain', this.#onDrain);
-    this.#stream.pause();
+    this.#phase = 'upgraded';
     this.#owner.onClosed(this);
-    events?.onUpgrade(head, this.#stream, end < bytes.length ? bytes.subarray(end) : null);
+    if (events === null) this.#stream.reset();
+    else events.onUpgrade(head, this.#stream);
   }
 
   /** Returns where to go on. */
-  #readBody(bytes: Buffer, from: number): number {
+  #readBody(buffer: Buffer, from: number, to: number): number {
     const decoder = this.#decoder;
-    if (decoder === null) return bytes.length;
-    switch (decoder.push(bytes, from, this)) {
+    const result = decoder.push(buffer, from, to, this);
+    switch (result) {
       case 'more':
-        break;
+        return to;
       case 'end':
-        if (this.#events !== null) this.#complete(decoder.position === bytes.length);
-        break;
+        if (this.#events !== null) this.#complete(decoder.position === to);
+        return to;
       case 'invalid':
         this.#fail('protocol-error', 'http1.malformed_chunk');
-        break;
+        return to;
+      default:
+        return result satisfies never;
     }
-    return bytes.length;
   }
 
   /** The connection is free before the receiver hears of it, so that what it does next can use it. */
@@ -237,49 +256,43 @@ export class Http1ClientConnection implements ClientConnection, ClientStream, Bo
     const events = this.#events;
     this.#events = null;
     this.#served++;
-    this.#phase = 'idle';
     if (this.#blocked) this.#stream.resume();
     this.#blocked = false;
-    if (nothingFollows && this.#keepAlive && this.#requestDone && !this.#retiring) this.#owner.onIdle(this);
-    else this.#kill();
+    const inOrder = nothingFollows && this.#requestDone;
+    if (inOrder && this.#keepAlive && !this.#retiring) {
+      this.#phase = 'idle';
+      this.#owner.onIdle(this);
+    } else {
+      this.#retiring = true;
+      if (inOrder) this.#endInOrder();
+    }
     events?.onResponseEnd(null);
+    // More than an answer came, or it came before its request had gone: what follows could be read in two ways.
+    if (!inOrder) this.#fail('closed', 'out of step');
   }
 
+  /** The peer is told that no request follows, and ends as well; in a tunnel, a reset would reach the app as one. */
+  #endInOrder(): void {
+    if (this.#phase === 'ending' || this.#phase === 'closed') return;
+    this.#phase = 'ending';
+    this.#retiring = true;
+    this.#stream.end();
+    this.#owner.onEnding(this);
+  }
+
+  /** The request under way cannot be completed; with or without one the connection is lost. */
   #fail(kind: UpstreamProblem['kind'], details: string): void {
+    if (this.#phase === 'closed' || this.#phase === 'upgraded') return;
     const events = this.#events;
     const staleConnection = this.#served > 0 && !this.#responseBytes;
     this.#events = null;
-    this.#kill();
-    events?.onFailure({ kind, details, staleConnection, unprocessed: false });
-  }
-
-  /** Out of service at once, even before the stream has closed. */
-  #kill(): void {
-    this.#retiring = true;
-    this.#stream.destroy();
-  }
-
-  readonly #onEnd = caughtBy(this.#onMistake, (): void => {
-    if (this.#phase === 'idle') this.retire();
-    else if (this.#phase === 'body' && this.#decoder?.endsWithConnection() && this.#events !== null) {
-      this.#keepAlive = false;
-      this.#complete(true);
-    } else this.#fail('closed', 'connection termination');
-  });
-
-  readonly #onError = caughtBy(this.#onMistake, (error: NodeJS.ErrnoException): void => {
-    this.#fail(error.code === 'ECONNRESET' ? 'remote-reset' : 'closed', error.message);
-  });
-
-  readonly #onClose = caughtBy(this.#onMistake, (): void => {
-    if (this.#phase === 'closed') return;
-    // The pool first: whatever the request's end brings to light, a closed connection is nobody's any more.
     this.#phase = 'closed';
-    this.#owner.onClosed(this);
-    this.#fail('closed', 'connection termination');
-  });
-
-  readonly #onDrain = caughtBy(this.#onMistake, (): void => {
-    this.#events?.onUpstreamWritable();
-  });
+    this.#retiring = true;
+    this.#stream.reset();
+    try {
+      events?.onFailure({ kind, details, staleConnection, unprocessed: false });
+    } finally {
+      this.#owner.onClosed(this);
+    }
+  }
 }

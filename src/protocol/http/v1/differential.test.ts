@@ -3,6 +3,7 @@ import http from 'node:http';
 import { duplexPair } from 'node:stream';
 import test from 'node:test';
 import fc from 'fast-check';
+import { asStream } from '#platform/io/node/as-stream.testing.ts';
 import { SteppedClock } from '#platform/stepped-clock.testing.ts';
 import { StringHeaders } from '#protocol/http/header-block.ts';
 import type { RequestHandler } from '#protocol/http/message.ts';
@@ -44,7 +45,7 @@ async function readOurs(pieces: readonly Buffer[]): Promise<Reading> {
       };
     },
   };
-  new Http1ServerConnection(server, handler, new SteppedClock(), null);
+  new Http1ServerConnection(asStream(server), handler, new SteppedClock(), null);
   await feed(client, pieces);
   return reading;
 }

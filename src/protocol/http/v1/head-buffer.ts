@@ -3,37 +3,44 @@ import { CR, LF } from '#protocol/http/characters.ts';
 
 /** What is known of the head so far. */
 export type HeadResult =
-  /** A whole head lies in `bytes[start, end)`, its last empty line included; the rest follows at `end`. */
-  | { readonly kind: 'complete'; bytes: Buffer; start: number; end: number }
-  | { readonly kind: 'incomplete' }
-  | { readonly kind: 'too-large' }
+  /** A whole head lies in `bytes` from `start` to `end`, its last empty line included; what follows it begins at `next`. */
+  | 'complete'
+  | 'incomplete'
+  | 'too-large'
   /** A line ends without CR: refused at once, for no CRLF CRLF may ever come. */
-  | { readonly kind: 'bare-lf' };
+  | 'bare-lf';
 
-const HEAD_END = Buffer.from('\r\n\r\n');
-const INCOMPLETE: HeadResult = { kind: 'incomplete' };
-const TOO_LARGE: HeadResult = { kind: 'too-large' };
-const BARE_LF: HeadResult = { kind: 'bare-lf' };
+/** CRLF CRLF: Fixed by RFC 9112. */
+const HEAD_END_BYTES = 4;
+const NOTHING = Buffer.alloc(0);
 
-/** Gathers bytes until a message head is whole. A head that arrives in one piece is not copied. */
+/** Finds the heads of one connection's messages, one after the other, in bytes that come in any pieces. */
 export class HeadBuffer {
-  #storage: Buffer | null = null;
+  /** Where the head is that was found last. */
+  bytes: Buffer = NOTHING;
+  start = 0;
+  end = 0;
+  /** In what was pushed last. */
+  next = 0;
+  readonly #keeps: boolean;
+  #storage: Buffer = NOTHING;
   #length = 0;
 
-  /** Takes `chunk` from `from` on. After `complete`, bytes past `end` belong to what follows the head. */
-  push(chunk: Buffer, from: number): HeadResult {
-    if (this.#length === 0) {
-      const start = skipEmptyLines(chunk, from);
-      const result = scan(chunk, start, start);
-      // The socket's chunk may be large: keep only the part that matters.
-      if (result.kind === 'incomplete') this.#append(chunk, start);
-      return result;
-    }
-    const searchFrom = Math.max(0, this.#length - 3);
-    this.#append(chunk, from);
-    const bytes = this.#storage?.subarray(0, this.#length) ?? chunk;
-    const result = scan(bytes, skipEmptyLines(bytes, 0), searchFrom);
-    if (result.kind === 'complete') this.#forget();
+  /** `keeps`: heads are copied to where they stay until the next one, else one in a single piece is left where it came. */
+  constructor(keeps: boolean) {
+    this.#keeps = keeps;
+  }
+
+  /** Takes `chunk[from, to)`, which is lent. After `complete`, bytes from `next` on belong to what follows the head. */
+  push(chunk: Buffer, from: number, to: number): HeadResult {
+    if (this.#length > 0) return this.#pushFurther(chunk, from, to);
+    if (this.#storage.length > HTTP.keptHeadBytesMax) this.#storage = NOTHING; // one large head is no reason to keep its memory
+    const start = skipEmptyLines(chunk, from, to);
+    const result = this.#scan(chunk, start, start, to);
+    if (result === 'complete') {
+      this.next = this.end;
+      if (this.#keeps) this.#keep();
+    } else if (result === 'incomplete') this.#append(chunk, start, to);
     return result;
   }
 
@@ -42,45 +49,79 @@ export class HeadBuffer {
     return this.#length === 0;
   }
 
-  #append(chunk: Buffer, from: number): void {
-    const needed = this.#length + chunk.length - from;
-    let storage = this.#storage ?? Buffer.allocUnsafe(Math.max(HTTP.headBufferBytes, needed));
-    if (storage.length < needed) {
-      const larger = Buffer.allocUnsafe(Math.max(needed, storage.length * 2));
-      storage.copy(larger, 0, 0, this.#length);
-      storage = larger;
+  #pushFurther(chunk: Buffer, from: number, to: number): HeadResult {
+    const before = this.#length;
+    // More than a head may have would be too much whatever it holds.
+    const taken = Math.min(to, from + HTTP.headBytesMax + HEAD_END_BYTES);
+    this.#append(chunk, from, taken);
+    const bytes = this.#storage;
+    const start = skipEmptyLines(bytes, 0, this.#length);
+    const result = this.#scan(bytes, start, Math.max(0, before - 3), this.#length);
+    if (result === 'complete') {
+      this.next = from + this.end - before;
+      this.#length = 0;
     }
-    chunk.copy(storage, this.#length, from);
-    this.#storage = storage;
-    this.#length = needed;
+    return result;
   }
 
-  /** The complete head keeps the storage; the next one starts afresh. */
-  #forget(): void {
-    this.#storage = null;
-    this.#length = 0;
+  /** Looks for the end of the head that starts at `start`; what lies before `searchFrom` has been looked at. */
+  #scan(bytes: Buffer, start: number, searchFrom: number, to: number): HeadResult {
+    const from = Math.max(start, searchFrom);
+    const found = endOfHead(bytes, from, to);
+    const end = found < 0 ? to : found;
+    if (end - start > HTTP.headBytesMax) return 'too-large';
+    if (found < 0) return hasBareLf(bytes, from, to) ? 'bare-lf' : 'incomplete';
+    this.bytes = bytes;
+    this.start = start;
+    this.end = end;
+    return 'complete';
+  }
+
+  #keep(): void {
+    const length = this.end - this.start;
+    if (this.#storage.length < length) this.#storage = Buffer.allocUnsafe(Math.max(HTTP.headBufferBytes, length));
+    this.bytes.copy(this.#storage, 0, this.start, this.end);
+    this.bytes = this.#storage;
+    this.start = 0;
+    this.end = length;
+  }
+
+  #append(chunk: Buffer, from: number, to: number): void {
+    const needed = this.#length + to - from;
+    if (this.#storage.length < needed) {
+      const larger = Buffer.allocUnsafe(Math.max(HTTP.headBufferBytes, needed, this.#storage.length * 2));
+      this.#storage.copy(larger, 0, 0, this.#length);
+      this.#storage = larger;
+    }
+    chunk.copy(this.#storage, this.#length, from, to);
+    this.#length = needed;
   }
 }
 
-/** Looks for the end of the head that starts at `start`; what lies before `searchFrom` has been looked at. */
-function scan(bytes: Buffer, start: number, searchFrom: number): HeadResult {
-  const found = bytes.indexOf(HEAD_END, Math.max(start, searchFrom));
-  const end = found < 0 ? bytes.length : found + HEAD_END.length;
-  if (end - start > HTTP.headBytesMax) return TOO_LARGE;
-  if (found >= 0) return { kind: 'complete', bytes, start, end };
-  return hasBareLf(bytes, Math.max(start, searchFrom)) ? BARE_LF : INCOMPLETE;
+/**
+ * The place after the empty line that ends a head; -1: there is none. A byte that is neither CR nor LF rules out four places at
+ * once; and a native search would go on into what a former read has left behind `to`.
+ */
+function endOfHead(bytes: Buffer, from: number, to: number): number {
+  let at = from + HEAD_END_BYTES - 1;
+  while (at < to) {
+    const code = bytes[at];
+    if (code === LF) {
+      if (bytes[at - 1] === CR && bytes[at - 2] === LF && bytes[at - 3] === CR) return at + 1;
+      at += 2;
+    } else at += code === CR ? 1 : HEAD_END_BYTES;
+  }
+  return -1;
 }
 
 /** RFC 9112 2.2: empty lines before a message are ignored (some clients end a body with an extra CRLF). */
-function skipEmptyLines(bytes: Buffer, from: number): number {
+function skipEmptyLines(bytes: Buffer, from: number, to: number): number {
   let at = from;
-  while (bytes[at] === CR && bytes[at + 1] === LF) at += 2;
+  while (at + 1 < to && bytes[at] === CR && bytes[at + 1] === LF) at += 2;
   return at;
 }
 
-function hasBareLf(bytes: Buffer, from: number): boolean {
-  for (let at = bytes.indexOf(LF, from); at >= 0; at = bytes.indexOf(LF, at + 1)) {
-    if (bytes[at - 1] !== CR) return true;
-  }
+function hasBareLf(bytes: Buffer, from: number, to: number): boolean {
+  for (let at = from; at < to; at++) if (bytes[at] === LF && bytes[at - 1] !== CR) return true;
   return false;
 }

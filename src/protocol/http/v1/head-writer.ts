@@ -15,10 +15,13 @@ const INITIAL_BYTES = HTTP.writeBufferBytes;
 const SHORT_TEXT = 24;
 const SHORT_SPAN = 64;
 
+/** What takes a head: a byte stream, which has it when `write` returns. */
+export type HeadTaker = { write(buffer: Buffer, start: number, end: number): unknown };
+
 /** Status lines are few and constant. */
 const statusLines = new Map<number, Buffer>();
 
-/** Gathers one head. Writing is synchronous: one object serves every connection of the process, and `take` copies out. */
+/** Gathers one head. Writing is synchronous: one object serves every connection of the process, and a stream takes it at once. */
 class MessageWriter {
   #bytes = Buffer.allocUnsafeSlow(INITIAL_BYTES);
   #length = 0;
@@ -75,12 +78,9 @@ class MessageWriter {
     this.#bytes[this.#length++] = LF;
   }
 
-  /** What was gathered, as bytes of their own; the writer is empty again. */
-  take(): Buffer {
-    const taken = Buffer.allocUnsafe(this.#length);
-    this.#bytes.copy(taken, 0, 0, this.#length);
-    this.#length = 0;
-    return taken;
+  /** Hands what was gathered to a stream. */
+  send(to: HeadTaker): void {
+    to.write(this.#bytes, 0, this.#length);
   }
 
   #reserve(count: number): void {
@@ -93,8 +93,8 @@ class MessageWriter {
 
 const writer = new MessageWriter();
 
-/** The bytes of a request head; the framing headers are made here and nowhere else. */
-export function writeRequestHead(head: RequestHead, framing: OutgoingFraming): Buffer {
+/** Writes a request head; the framing headers are made here and nowhere else. */
+export function writeRequestHead(to: HeadTaker, head: RequestHead, framing: OutgoingFraming): void {
   writer.begin();
   writer.text(head.method);
   writer.text(' ');
@@ -105,33 +105,38 @@ export function writeRequestHead(head: RequestHead, framing: OutgoingFraming): B
   writeHeaders(head.headers);
   if (head.upgrade !== null) writeUpgrade(head.upgrade);
   writeFraming(framing, head.contentLength);
-  return finish();
+  writer.endLine();
+  writer.send(to);
 }
 
-/** The bytes of a response head; `close` announces that the connection ends with it. */
-export function writeResponseHead(head: ResponseHead, framing: OutgoingFraming, close: boolean): Buffer {
+/** How a response goes out: `contentLength` null: its length is not announced; `close`: the connection ends with it. */
+export type ResponseFraming = {
+  readonly framing: OutgoingFraming;
+  readonly contentLength: number | null;
+  readonly close: boolean;
+};
+
+/** Writes a response head. */
+export function writeResponseHead(to: HeadTaker, head: ResponseHead, { framing, contentLength, close }: ResponseFraming): void {
   writer.begin();
   const line = statusLineOf(head.status);
   writer.bytes(line, 0, line.length);
   writeHeaders(head.headers);
   if (close) writer.text('connection: close\r\n');
-  writeFraming(framing, head.contentLength);
-  return finish();
+  writeFraming(framing, contentLength);
+  writer.endLine();
+  writer.send(to);
 }
 
-/** The bytes of a 101. */
-export function writeUpgradeHead(head: ResponseHead, upgrade: string): Buffer {
+/** Writes a 101. */
+export function writeUpgradeHead(to: HeadTaker, head: ResponseHead, upgrade: string): void {
   writer.begin();
   const line = statusLineOf(head.status);
   writer.bytes(line, 0, line.length);
   writeHeaders(head.headers);
   writeUpgrade(upgrade);
-  return finish();
-}
-
-function finish(): Buffer {
   writer.endLine();
-  return writer.take();
+  writer.send(to);
 }
 
 function writeUpgrade(upgrade: string): void {

@@ -1,41 +1,37 @@
-import type { Duplex } from 'node:stream';
+import type { ByteStream } from '#model/effects/byte-stream.ts';
 import { StringHeaders } from '#protocol/http/header-block.ts';
 import type { ProtocolProblem, ResponseHead } from '#protocol/http/message.ts';
 import { mayHaveBody } from '#protocol/http/status.ts';
 import { BodyWriter } from './body-writer.ts';
-import { writeResponseHead } from './head-writer.ts';
+import { type OutgoingFraming, type ResponseFraming, writeResponseHead } from './head-writer.ts';
 
 /** What decides the framing of a response, beside its own head. */
 export type ResponseTerms = { readonly method: string; readonly close: boolean; readonly end: boolean };
 
+const INTERIM: ResponseFraming = { framing: 'none', contentLength: null, close: false };
+
 /** Writes the responses of one connection, each framed afresh. */
 export class ResponseWriter {
-  readonly #stream: Duplex;
+  readonly #stream: ByteStream;
   readonly #body: BodyWriter;
   #bodiless = false;
 
-  constructor(stream: Duplex) {
+  constructor(stream: ByteStream) {
     this.#stream = stream;
     this.#body = new BodyWriter(stream);
   }
 
-  /** A 1xx goes out at once. */
+  /** A 1xx. */
   inform(head: ResponseHead): void {
-    this.#stream.write(writeResponseHead({ ...head, contentLength: null }, 'none', false));
+    writeResponseHead(this.#stream, head, INTERIM);
   }
 
   /** HEAD and 304 keep the length of the body they do not carry. */
   begin(head: ResponseHead, { method, close, end }: ResponseTerms): void {
     this.#bodiless = method === 'HEAD' || !mayHaveBody(head.status);
-    if (this.#bodiless) {
-      const contentLength = head.status === 204 ? null : head.contentLength;
-      this.#body.begin(writeResponseHead({ ...head, contentLength }, 'none', close), 'none', null);
-    } else if (end) {
-      this.#body.begin(writeResponseHead({ ...head, contentLength: 0 }, 'length', close), 'length', 0);
-    } else {
-      const framing = head.contentLength === null ? 'chunked' : 'length';
-      this.#body.begin(writeResponseHead(head, framing, close), framing, head.contentLength);
-    }
+    if (this.#bodiless) this.#head(head, 'none', head.status === 204 ? null : head.contentLength, close);
+    else if (end) this.#head(head, 'length', 0, close);
+    else this.#head(head, head.contentLength === null ? 'chunked' : 'length', head.contentLength, close);
   }
 
   /** The whole answer to a message that cannot be read; the connection ends with it. */
@@ -47,19 +43,23 @@ export class ResponseWriter {
     this.end();
   }
 
+  /** Whether `data` is no more than was announced; else it must not be written. */
+  takes(data: Buffer): boolean {
+    return this.#bodiless || this.#body.takes(data);
+  }
+
   /** False: the stream is over its watermark. */
   write(data: Buffer): boolean {
     return this.#bodiless || this.#body.write(data);
   }
 
-  /** False: the body was shorter than announced, and the stream has been cut. */
+  /** False: the body is shorter than announced. */
   end(): boolean {
-    if (!this.#body.end()) return false;
-    this.#body.flush();
-    return true;
+    return this.#body.end();
   }
 
-  flush(): void {
-    this.#body.flush();
+  #head(head: ResponseHead, framing: OutgoingFraming, contentLength: number | null, close: boolean): void {
+    writeResponseHead(this.#stream, head, { framing, contentLength, close });
+    this.#body.begin(this.#bodiless ? 'none' : framing, contentLength);
   }
 }

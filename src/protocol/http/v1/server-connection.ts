@@ -1,6 +1,6 @@
-import type { Duplex } from 'node:stream';
-import type { Clock } from '#model/effects/clock.ts';
-import { caughtBy, regardless } from '#model/effects/mishaps.ts';
+import type { ByteStream } from '#model/effects/byte-stream.ts';
+import type { Cancel, Clock } from '#model/effects/clock.ts';
+import { regardless } from '#model/effects/mishaps.ts';
 import { HTTP } from '#model/settings/http.ts';
 import type { HeaderBlock } from '#protocol/http/header-block.ts';
 import { HEADER } from '#protocol/http/header-names.ts';
@@ -14,10 +14,10 @@ import type {
   ServerStream,
 } from '#protocol/http/message.ts';
 import { BodyDecoder, type BodyTaker } from './body-decoder.ts';
-import { closeGently, listenTo } from './close-gently.ts';
 import { HeadBuffer } from './head-buffer.ts';
 import { writeUpgradeHead } from './head-writer.ts';
 import { Http1Headers } from './http1-headers.ts';
+import { endGently, Reading, type ReadingOwner } from './reading.ts';
 import { parseRequestHead } from './request-head.ts';
 import { ResponseWriter } from './response-writer.ts';
 
@@ -29,61 +29,56 @@ type Phase = 'head' | 'body' | 'replying' | 'over' | 'upgraded';
 
 /**
  * The server side of one HTTP/1.1 connection: one request at a time, in order. It is also the downstream half
- * (`ServerStream`) of the request under way, since there is never a second one.
+ * (`ServerStream`) of the request under way, since there is never a second one. What it cannot use yet it leaves to its
+ * byte stream, which stops reading then.
  */
-export class Http1ServerConnection implements ServerConnection, ServerStream, BodyTaker {
-  readonly #stream: Duplex;
+export class Http1ServerConnection implements ServerConnection, ServerStream, BodyTaker, ReadingOwner {
+  readonly #stream: ByteStream;
   readonly #handler: RequestHandler;
   readonly #clock: Clock;
-  readonly #head = new HeadBuffer();
+  readonly #head = new HeadBuffer(true);
   readonly #headers = new Http1Headers();
+  readonly #decoder = new BodyDecoder();
   readonly #writer: ResponseWriter;
   #phase: Phase = 'head';
   #draining = false;
   #idleRounds = 0;
-  /** The request may be anywhere between two states: nothing more is read or answered on this connection. */
-  readonly #onMistake = (error: unknown): void => {
-    this.#handler.onMistake(error);
-    regardless(() => this.#close());
-  };
-  /** Bytes that arrived before they can be used; reading is paused while there are any. */
-  #held: Buffer | null = null;
   #consuming = false;
+  #cancelLinger: Cancel | null = null;
   // The request under way.
   #serial = 0;
   #events: ServerEvents | null = null;
   #request: RequestHead | null = null;
-  #decoder: BodyDecoder | null = null;
   #keepAlive = true;
   #bodyStarted = false;
   #bodyBlocked = false;
   #discarding = false;
   #requestDone = true;
   #responseStarted = false;
-  /** Takes the stream over; `early` are bytes already read from it. The stream must allow half-open. */
-  constructor(stream: Duplex, handler: RequestHandler, clock: Clock, early: Buffer | null) {
+
+  /** Takes the stream over; `early` was taken from it before, and is no whole head. */
+  constructor(stream: ByteStream, handler: RequestHandler, clock: Clock, early: Buffer | null) {
     this.#stream = stream;
     this.#handler = handler;
     this.#clock = clock;
     this.#writer = new ResponseWriter(stream);
-    listenTo(stream, { data: this.#onData, end: this.#onEnd, close: this.#onClose, drain: this.#onDrain });
-    stream.resume();
-    if (early !== null && early.length > 0) this.#onData(early);
-    if (stream.readableEnded) this.#onEnd();
+    const reading = new Reading(this);
+    if (early !== null) reading.bytes(early, 0, early.length);
+    stream.read(reading);
   }
 
   drain(): void {
     this.#draining = true;
-    if (this.#phase === 'head' && this.#head.isEmpty()) this.#linger();
+    if (this.#phase === 'head' && this.#head.isEmpty() && !this.#consuming) this.#linger();
   }
 
   closeIfIdle(roundsMax: number): void {
-    if (this.#phase !== 'head') return;
-    if (++this.#idleRounds > roundsMax) this.#linger();
+    if (this.#phase === 'head' && ++this.#idleRounds > roundsMax) this.#linger();
   }
 
   destroy(): void {
-    this.#stream.destroy();
+    this.#stream.reset();
+    this.#close();
   }
 
   inform(head: ResponseHead): void {
@@ -98,104 +93,123 @@ export class Http1ServerConnection implements ServerConnection, ServerStream, Bo
     if (end) this.end(null);
   }
 
+  /** More than was announced would be read as the next response: the client must see that this one broke off. */
   write(data: Buffer): boolean {
-    return this.#writer.write(data);
+    if (this.#writer.takes(data)) return this.#writer.write(data);
+    this.#stream.reset();
+    queueMicrotask(() => this.#close()); // whoever brought the piece is in the midst of it
+    return true;
   }
 
   end(_trailers: HeaderBlock | null): void {
     const whole = this.#writer.end();
     this.#events = null;
     this.#serial++;
-    if (!whole) return;
-    if (!this.#keepAlive || !(this.#requestDone || this.#discarding)) this.#linger();
+    if (!whole) this.destroy();
+    else if (!this.#keepAlive || !(this.#requestDone || this.#discarding)) this.#linger();
     else if (this.#requestDone) this.#nextRequest();
   }
 
-  flush(): void {
-    this.#writer.flush();
-  }
+  /** The stream gathers by itself. */
+  flush(): void {}
 
   reset(): void {
     this.#events = null;
-    this.#stream.destroy();
+    this.destroy();
   }
 
   startBody(): void {
     if (this.#requestDone || this.#bodyStarted) return;
     this.#bodyStarted = true;
-    this.#consumeHeld();
+    this.#stream.resume();
   }
 
   resumeBody(): void {
     if (!this.#bodyBlocked) return;
     this.#bodyBlocked = false;
-    if (this.#held === null) this.#stream.resume();
+    this.#stream.resume();
   }
 
-  upgrade(head: ResponseHead): { stream: Duplex; early: Buffer | null } | null {
+  upgrade(head: ResponseHead): ByteStream | null {
     const upgrade = this.#request?.upgrade;
     if (upgrade === null || upgrade === undefined) return null;
-    this.#stream.write(writeUpgradeHead(head, upgrade));
-    this.#phase = 'upgraded';
-    this.#events = null; // so the listeners that stay say nothing
-    this.#stream.off('data', this.#onData);
-    this.#stream.off('end', this.#onEnd);
-    const early = this.#held;
-    this.#held = null;
-    return { stream: this.#stream, early };
+    writeUpgradeHead(this.#stream, head, upgrade);
+    this.#phase = 'upgraded'; // who takes the stream reads it in our place
+    return this.#stream;
   }
 
   takeBody(data: Buffer): void {
     if (this.#events !== null && !this.#events.onBody(data)) this.#bodyBlocked = true;
   }
 
-  readonly #onData = caughtBy(this.#onMistake, (chunk: Buffer): void => {
-    if (this.#phase === 'over') return;
-    if (this.#held === null) this.#consume(chunk);
-    else this.#hold(Buffer.concat([this.#held, chunk]));
-  });
+  onBytes(buffer: Buffer, start: number, end: number): number {
+    let at = start;
+    this.#consuming = true;
+    // What is told at the end of a turn may be what lets the rest be used.
+    do {
+      at = this.#consume(buffer, at, end);
+      this.#events?.onRequestTurnEnd();
+    } while (at < end && this.#isReading());
+    this.#consuming = false;
+    if (this.#bodyBlocked) this.#stream.pause();
+    if (this.#draining && at === end && this.#phase === 'head' && this.#head.isEmpty()) this.#linger();
+    return at - start;
+  }
 
   /** The client sends no more. With a request under way it is taken to have left, as Envoy and nginx do. */
-  readonly #onEnd = caughtBy(this.#onMistake, (): void => {
+  onEnd(): void {
     if (this.#phase === 'head' && this.#head.isEmpty()) this.#linger();
-    else if (this.#phase !== 'over') this.#stream.destroy();
-  });
+    else if (this.#phase !== 'over') this.destroy();
+  }
 
-  readonly #onDrain = caughtBy(this.#onMistake, (): void => this.#events?.onDownstreamWritable());
-  readonly #onClose = caughtBy(this.#onMistake, (): void => this.#close());
+  onWritable(): void {
+    this.#events?.onDownstreamWritable();
+  }
+
+  onOver(): void {
+    this.#close();
+  }
+
+  /** The request may be anywhere between two states: nothing more is read or answered on this connection. */
+  mistaken(error: unknown): void {
+    this.#handler.onMistake(error);
+    regardless(() => this.destroy());
+  }
 
   #close(): void {
     const events = this.#events;
     this.#events = null;
     this.#phase = 'over';
-    this.#held = null;
-    if (!this.#stream.destroyed) this.#stream.destroy();
+    this.#cancelLinger?.();
     events?.onGone('disconnect');
   }
 
-  #consume(chunk: Buffer): void {
-    this.#consuming = true;
-    let bytes = chunk;
-    let at = 0;
-    while (at < bytes.length && this.#phase !== 'over') {
-      if (this.#phase === 'head') {
-        const result = this.#head.push(bytes, at);
-        at = bytes.length;
-        if (result.kind === 'complete') {
-          bytes = result.bytes;
-          at = result.end;
-          this.#beginRequest(bytes, result.start, result.end);
-        } else if (result.kind === 'too-large') this.#refuse({ status: 431, details: 'headers_too_large' });
-        else if (result.kind === 'bare-lf') this.#refuse({ status: 400, details: 'http1.bare_lf' });
-      } else if (this.#phase === 'body' && this.#bodyStarted) at = this.#readBody(bytes, at);
-      else {
-        this.#hold(at === 0 ? bytes : bytes.subarray(at));
-        break;
-      }
+  /** Whether what comes next can be used. */
+  #isReading(): boolean {
+    return this.#phase === 'body' ? this.#bodyStarted : this.#phase === 'head' || this.#phase === 'over';
+  }
+
+  /** Returns up to where it has used them. */
+  #consume(buffer: Buffer, start: number, end: number): number {
+    let at = start;
+    while (at < end && this.#isReading()) {
+      if (this.#phase === 'over') return end;
+      at = this.#phase === 'head' ? this.#readHead(buffer, at, end) : this.#readBody(buffer, at, end);
     }
-    this.#consuming = false;
-    if (this.#bodyBlocked) this.#stream.pause();
-    this.#events?.onRequestTurnEnd();
+    return at;
+  }
+
+  #readHead(buffer: Buffer, from: number, to: number): number {
+    const head = this.#head;
+    const result = head.push(buffer, from, to);
+    if (result === 'complete') {
+      const { next } = head;
+      this.#beginRequest(head.bytes, head.start, head.end);
+      return next;
+    }
+    if (result === 'too-large') this.#refuse({ status: 431, details: 'headers_too_large' });
+    else if (result === 'bare-lf') this.#refuse({ status: 400, details: 'http1.bare_lf' });
+    return to;
   }
 
   #beginRequest(bytes: Buffer, start: number, end: number): void {
@@ -209,7 +223,7 @@ export class Http1ServerConnection implements ServerConnection, ServerStream, Bo
     this.#idleRounds = 0;
     this.#keepAlive = result.keepAlive;
     this.#requestDone = !head.hasBody;
-    this.#decoder = head.hasBody ? new BodyDecoder(framing) : null;
+    if (head.hasBody) this.#decoder.begin(framing);
     this.#bodyStarted = false;
     this.#responseStarted = false;
     this.#phase = head.hasBody ? 'body' : 'replying';
@@ -219,12 +233,12 @@ export class Http1ServerConnection implements ServerConnection, ServerStream, Bo
     if (serial === this.#serial && this.#isOpen()) this.#events = events;
   }
 
-  #readBody(bytes: Buffer, from: number): number {
+  #readBody(buffer: Buffer, from: number, to: number): number {
     const decoder = this.#decoder;
-    if (decoder === null) return bytes.length;
-    switch (decoder.push(bytes, from, this)) {
+    const result = decoder.push(buffer, from, to, this);
+    switch (result) {
       case 'more':
-        return bytes.length;
+        return to;
       case 'end':
         this.#requestDone = true;
         this.#phase = 'replying';
@@ -233,7 +247,9 @@ export class Http1ServerConnection implements ServerConnection, ServerStream, Bo
         return decoder.position;
       case 'invalid':
         this.#breakOff();
-        return bytes.length;
+        return to;
+      default:
+        return result satisfies never;
     }
   }
 
@@ -241,7 +257,7 @@ export class Http1ServerConnection implements ServerConnection, ServerStream, Bo
   #breakOff(): void {
     const events = this.#events;
     this.#events = null;
-    if (this.#responseStarted) this.#stream.destroy();
+    if (this.#responseStarted) this.destroy();
     else this.#refuse({ status: 400, details: 'http1.malformed_chunk' });
     events?.onGone('protocol-error');
   }
@@ -249,35 +265,21 @@ export class Http1ServerConnection implements ServerConnection, ServerStream, Bo
   /** A response without interest in the body: a short one is read and dropped, so that the connection can go on. */
   #giveUpBody(): void {
     const waits = this.#headers.indexOf(HEADER.expect) >= 0;
-    if (waits || this.#decoder?.isShort(HTTP.drainedBodyBytesMax) !== true) {
+    if (waits || !this.#decoder.isShort(HTTP.drainedBodyBytesMax)) {
       this.#keepAlive = false;
       return;
     }
     this.#discarding = true;
     this.#bodyStarted = true;
-    // Not within the caller's turn: the response comes first.
-    queueMicrotask(caughtBy(this.#onMistake, () => this.#consumeHeld()));
+    this.#stream.resume();
   }
 
   #nextRequest(): void {
     this.#discarding = false;
     this.#bodyBlocked = false;
     this.#phase = 'head';
-    if (this.#draining) this.#linger();
-    else this.#consumeHeld();
-  }
-
-  #hold(bytes: Buffer): void {
-    this.#held = bytes;
-    this.#stream.pause();
-  }
-
-  #consumeHeld(): void {
-    const held = this.#held;
-    if (this.#consuming || !this.#isOpen()) return;
-    this.#held = null;
-    if (!this.#bodyBlocked) this.#stream.resume();
-    if (held !== null) this.#consume(held);
+    if (this.#draining && !this.#consuming) this.#linger();
+    else this.#stream.resume(); // what is being read just now goes on by itself
   }
 
   #isOpen(): boolean {
@@ -293,8 +295,6 @@ export class Http1ServerConnection implements ServerConnection, ServerStream, Bo
   #linger(): void {
     if (this.#phase === 'over') return;
     this.#phase = 'over';
-    this.#held = null;
-    this.#writer.flush();
-    closeGently(this.#stream, this.#clock);
+    this.#cancelLinger = endGently(this.#stream, this.#clock, () => this.destroy());
   }
 }

@@ -1,5 +1,5 @@
 import type { Cancel, Clock } from '#model/effects/clock.ts';
-import { HTTP, HTTP2 } from '#model/settings/http.ts';
+import { HTTP2 } from '#model/settings/http.ts';
 import { StringHeaders } from '#protocol/http/header-block.ts';
 import type { RequestHandler, RequestHead, ServerConnection } from '#protocol/http/message.ts';
 import { ERROR_CODE, type Http2Error, PING_PAYLOAD_BYTES } from './constants.ts';
@@ -14,9 +14,14 @@ import type { Http2Stream } from './stream.ts';
 const PING = Buffer.alloc(PING_PAYLOAD_BYTES, 'weft');
 const IGNORE: StreamHandler = { response() {}, data() {}, end() {}, reset() {}, writable() {} };
 
-/** Serves HTTP/2 on a stream whose next bytes are the client preface. */
-export function acceptHttp2(stream: MessageBytes, handler: RequestHandler, clock: Clock): ServerConnection {
-  return new Http2ServerConnection(stream, handler, clock);
+/** Serves HTTP/2 on a stream that begins with the client preface; `early` was taken from it before. */
+export function acceptHttp2(
+  stream: MessageBytes,
+  handler: RequestHandler,
+  clock: Clock,
+  early: Buffer | null = null,
+): ServerConnection {
+  return new Http2ServerConnection(stream, handler, clock, early);
 }
 
 /** `soft`: what is on its way is still served. `final`: nothing new is, and the last stream closes the connection. */
@@ -33,10 +38,11 @@ class Http2ServerConnection implements ServerConnection, MessageOwner, ServerStr
   /** When the last requests were withdrawn, oldest first. */
   #prematureMs: number[] = [];
 
-  constructor(stream: MessageBytes, handler: RequestHandler, clock: Clock) {
+  constructor(stream: MessageBytes, handler: RequestHandler, clock: Clock, early: Buffer | null) {
     this.#handler = handler;
     this.#clock = clock;
     this.#connection = new MessageConnection('server', stream, this, clock);
+    if (early !== null) this.#connection.bytes(early, 0, early.length);
     this.#connection.start();
   }
 
@@ -51,7 +57,7 @@ class Http2ServerConnection implements ServerConnection, MessageOwner, ServerStr
     const { http2 } = this.#connection;
     http2.goaway(ERROR_CODE.noError, 'draining', false);
     http2.ping(PING);
-    this.#cancelDrain = this.#clock.after(HTTP.lingerMs, () => this.#finish());
+    this.#cancelDrain = this.#clock.after(HTTP2.drainPingMs, () => this.#finish());
   }
 
   closeIfIdle(roundsMax: number): void {
