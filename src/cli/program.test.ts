@@ -118,8 +118,20 @@ const lines: { line: string; command: string; options: unknown }[] = [
       listen: { host: '127.0.0.1', port: 15_012 },
       runDir: '/run/weft',
       stateDir: '/var/lib/weft',
+      detach: false,
     },
   },
+  {
+    line: 'stop --grace 2m a b',
+    command: 'stop',
+    options: { names: ['a', 'b'], namespace: 'default', node: null, graceSeconds: 120, runDir: '/run/weft' },
+  },
+  {
+    line: 'stop --grace 0s --namespace shop --node n a',
+    command: 'stop',
+    options: { names: ['a'], namespace: 'shop', node: 'n', graceSeconds: 0, runDir: '/run/weft' },
+  },
+  { line: 'ps -o json', command: 'ps', options: { namespace: null, output: 'json', runDir: '/run/weft' } },
   {
     line: 'run --name web --service-account web -- ls -l --help',
     command: 'run',

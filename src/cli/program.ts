@@ -18,6 +18,7 @@ import { type StatusOptions, statusCommand } from './status.ts';
 import { type TokenOptions, tokenCommand } from './token.ts';
 import { type UninstallOptions, uninstallCommand } from './uninstall.ts';
 import { type UpOptions, upCommand } from './up.ts';
+import { type PsOptions, psCommand, type StopOptions, stopCommand } from './workloads.ts';
 
 /** Does what a command says; resolves to the exit code of the process. */
 export type Action<Options> = (options: Options) => Promise<number>;
@@ -26,6 +27,8 @@ export type Action<Options> = (options: Options) => Promise<number>;
 export type Actions = {
   up: Action<UpOptions>;
   run: Action<RunOptions>;
+  stop: Action<StopOptions>;
+  ps: Action<PsOptions>;
   uninstall: Action<UninstallOptions>;
   control: Action<ControlOptions>;
   agent: Action<AgentOptions>;
@@ -75,7 +78,9 @@ export function buildProgram(actions: Actions, output: Output, onExit: (code: nu
     return async (options) => onExit(await action(options));
   };
   const commands = [
-    ...[upCommand(run(actions.up)), runCommand(run(actions.run)), uninstallCommand(run(actions.uninstall))],
+    ...[upCommand(run(actions.up)), runCommand(run(actions.run)), stopCommand(run(actions.stop))],
+    uninstallCommand(run(actions.uninstall)),
+    psCommand(run(actions.ps)),
     ...[statusCommand(run(actions.status)), validateCommand(run(actions.validate))],
     ...[labCommand(run(actions.lab)), demoCommand(run(actions.demo)), benchCommand(run(actions.bench))],
     versionCommand(run(actions.version)),

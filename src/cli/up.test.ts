@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { explainDeparture, type UpOptions, welcome } from './up.ts';
+import { explainDeparture, planMesh, type UpOptions, welcome } from './up.ts';
 
 const OPTIONS: UpOptions = {
   directory: 'mesh/',
@@ -12,17 +12,26 @@ const OPTIONS: UpOptions = {
   trustDomain: 'cluster.local',
   pathNormalization: 'BASE',
   listen: { host: '::1', port: 15012 },
+  detach: false,
 };
+const PLAN = planMesh(OPTIONS, 'laptop');
 
 test('a mesh that is up says what runs, and what to type elsewhere', () => {
-  const text = welcome(OPTIONS, 'laptop');
+  const text = welcome(OPTIONS, PLAN);
   assert.match(text, /node laptop, control plane on \[::1\]:15012, resources from mesh\/\./);
-  assert.match(text, /\n {2}weft run --name web .*\n {2}weft status\n/);
+  assert.match(text, /\n {2}weft run --user nobody --name web .*\n {2}weft status\n/);
 });
 
 test('a run directory of its own is part of what to type', () => {
-  const text = welcome({ ...OPTIONS, runDir: '/tmp/r' }, 'laptop');
-  assert.match(text, /\n {2}weft run --run-dir \/tmp\/r --name web .*\n {2}weft status --run-dir \/tmp\/r\n/);
+  const text = welcome({ ...OPTIONS, runDir: '/tmp/r' }, PLAN);
+  assert.match(text, /\n {2}weft run --run-dir \/tmp\/r --user nobody --name web .*\n {2}weft status --run-dir \/tmp\/r\n/);
+});
+
+test('H3: in the background it says where its log is, and what ends it', () => {
+  const text = welcome({ ...OPTIONS, runDir: '/tmp/r', stateDir: '/tmp/s', detach: true }, PLAN);
+  assert.match(text, /log is \/var\/lib\/weft\/logs\/up\.log/);
+  assert.match(text, /\n {2}weft uninstall --yes --keep-state --run-dir \/tmp\/r --state-dir \/tmp\/s\n/);
+  assert.doesNotMatch(text, /Ctrl-C/);
 });
 
 test('a part that was told to leave takes the mesh with it, and that is no failure', () => {

@@ -14,6 +14,7 @@ import {
   runDirOption,
   stateDirOption,
   trustDomainOption,
+  USUAL_STATE_DIR,
 } from './command.ts';
 import { formatHostPort, type HostPort, readName } from './option-values.ts';
 
@@ -31,6 +32,8 @@ export type UpOptions = {
   pathNormalization: PathNormalization;
   /** Where the control plane serves agents. */
   listen: HostPort;
+  /** Leaves the mesh running in the background once it is up. */
+  detach: boolean;
 };
 
 type Parsed = Omit<UpOptions, 'directory' | 'node'> & { node?: string };
@@ -40,12 +43,13 @@ export function upCommand(act: Act<UpOptions>): Command {
   return makeCommand('up', 'Mesh:', 'Run the whole mesh on this machine', [
     { command: 'weft up mesh/', does: 'serve the YAML files in mesh/; a change applies as soon as a file is saved' },
     {
-      command: 'weft run --name web --service-account web -- python3 web.py',
+      command: 'weft run --user www-data --name web --service-account web -- python3 web.py',
       does: 'then, in another terminal, start a process in the mesh',
     },
+    { command: 'weft up --detach mesh/', does: 'the same in the background, with its log in the state directory' },
   ])
     .description(
-      'Run the whole mesh on this machine in the foreground: the control plane, one agent, and the waypoints that the resources in DIR ask for. Ctrl-C stops it and removes everything it put into the kernel.',
+      'Run the whole mesh on this machine in the foreground: the control plane, one agent, and the waypoints that the resources in DIR ask for. Ctrl-C stops it and removes everything it put into the kernel; so do SIGTERM and the end of the terminal. Parts of the same mesh that still run, since an earlier weft up was killed, are taken on.',
     )
     .argument('<dir>', 'directory of YAML resources, watched for changes')
     .option('--node <name>', "this machine's name in the mesh (default: its hostname)", readName)
@@ -56,6 +60,7 @@ export function upCommand(act: Act<UpOptions>): Command {
     .addOption(listenOption())
     .addOption(runDirOption())
     .addOption(stateDirOption())
+    .option('-d, --detach', 'go on in the background once the mesh is up', false)
     .action((directory: string, { node, ...rest }: Parsed) => act({ ...rest, directory, node: node ?? null }));
 }
 
@@ -64,6 +69,10 @@ export type MeshPlan = {
   node: string;
   controlSocket: string;
   agentSocket: string;
+  /** File whose lock the process has that keeps the mesh up. */
+  lockFile: string;
+  /** What it tells when it is in the background. */
+  logFile: string;
   /** Directory of this node below the run directory. */
   nodeDir: string;
   /** PEM file of the control plane's root certificate, for the agent. */
@@ -92,6 +101,8 @@ export function planMesh(options: UpOptions, hostname: string): MeshPlan {
     node,
     controlSocket,
     agentSocket,
+    lockFile: join(nodeDir, 'up.lock'),
+    logFile: join(stateDir, 'logs', 'up.log'),
     nodeDir,
     rootFile,
     tokenFile,
@@ -130,18 +141,24 @@ export function nodeNameOf(hostname: string): string {
 const USUAL_RUN_DIR = '/run/weft';
 
 /** What `weft up` says once everything is up: what runs, and what can be tried in another terminal. */
-export function welcome({ directory, listen, runDir }: UpOptions, node: string): string {
+export function welcome({ directory, listen, runDir, stateDir, detach }: UpOptions, { node, logFile }: MeshPlan): string {
   const place = runDir === USUAL_RUN_DIR ? '' : ` --run-dir ${runDir}`;
   return [
     '',
     `The mesh is up: node ${node}, control plane on ${formatHostPort(listen)}, resources from ${directory}.`,
     'In another terminal:',
-    `  weft run${place} --name web --service-account web --label app=web -- python3 -m http.server 8080`,
+    `  weft run${place} --user nobody --name web --service-account web --label app=web -- python3 -m http.server 8080`,
     `  weft status${place}`,
-    'Ctrl-C here ends it and removes everything.',
+    ...(detach
+      ? [`Its log is ${logFile}. This ends it:`, `  weft uninstall --yes --keep-state${place}${statePlace(stateDir)}`]
+      : ['Ctrl-C here ends it and removes everything.']),
     '',
     '',
   ].join('\n');
+}
+
+function statePlace(stateDir: string): string {
+  return stateDir === USUAL_STATE_DIR ? '' : ` --state-dir ${stateDir}`;
 }
 
 /** A part that ended for good, and how: in words, and as the exit code that follows from it. */

@@ -11,6 +11,8 @@ async function idle(): Promise<number> {
 export const IDLE_ACTIONS: Actions = {
   up: idle,
   run: idle,
+  stop: idle,
+  ps: idle,
   uninstall: idle,
   control: idle,
   agent: idle,

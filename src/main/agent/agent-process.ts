@@ -93,7 +93,7 @@ async function startHeld(options: AgentProcessOptions, held: HeldNode): Promise<
       serveLocalSocket(paths.socket, (method, path, body) =>
         answerLocalApi(method, path, body, {
           start: (wanted) => local.start(wanted),
-          stop: (key) => local.stop(key),
+          stop: (key, graceMs) => local.stop(key, graceMs ?? undefined),
           status: () => statusOf(parts),
           cleanup,
         }),
@@ -224,7 +224,7 @@ export async function cleanupNode(place: AgentPlace, log: Log): Promise<void> {
   const paths = await nodePaths(place, findCgroup2);
   const sandboxes = openSandboxes({ place, paths, clusterDomain: 'cluster.local', noNatFor: null, log });
   adoptDirectory(paths.nodeDir, { kind: 'node', node: place.node });
-  await cleanNode(place, paths, { ...REMOVAL, removeSandboxes: () => sandboxes.removeNode() });
+  await cleanNode(place, paths, { ...REMOVAL, removeSandboxes: () => sandboxes.removeNode(AGENT.stopGraceMs) });
 }
 
 /** How traces leave this machine; which ones, and in which order, the node agent decides. */

@@ -70,6 +70,11 @@ export const AGENT_SETTINGS = {
       'How long the connections of a workload whose processes are dead may take to end by themselves: what they wrote last is on its way. Whoever does not close is cut then.',
     ),
     lastBytesLookMs: setting(10, 'ms', 'How often it is looked whether they have ended.'),
+    stopGraceMs: setting(
+      10_000,
+      'ms',
+      'How long a workload that is told to end (SIGTERM) may take before it is killed, unless whoever ends it says otherwise.',
+    ),
     reapMs: setting(2_000, 'ms', 'How often workloads of `weft run` are looked at, for those that ended.'),
     startGraceMs: setting(30_000, 'ms', 'A workload whose process has not started yet is not taken for one that ended.'),
     registerRetryMs: setting(

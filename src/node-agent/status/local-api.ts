@@ -6,12 +6,13 @@ import { type ApiReply, bodyObject, isRecord, replyTo } from '#protocol/api/repl
 /** What the API can make the agent do. */
 export type LocalApiActions = {
   start(workload: WorkloadRequest): Promise<StartedWorkload>;
-  stop(key: { namespace: string; name: string }): Promise<void>;
+  /** graceMs null: the usual one. */
+  stop(key: { namespace: string; name: string }, graceMs: number | null): Promise<void>;
   status(): AgentStatus;
   cleanup(): Promise<void>;
 };
 
-const WORKLOAD_PATH = /^\/v1\/workloads\/([a-z0-9-]{1,63})\/([a-z0-9-]{1,63})$/;
+const WORKLOAD_PATH = /^\/v1\/workloads\/([a-z0-9-]{1,63})\/([a-z0-9-]{1,63})(?:\?graceMs=(\d{1,9}))?$/;
 
 /** The agent's local API (src/protocol/api/agent.ts), free of sockets: a request in, a reply out. Never rejects. */
 export function answerLocalApi(method: string, path: string, body: string, actions: LocalApiActions): Promise<ApiReply> {
@@ -23,8 +24,9 @@ function act(method: string, path: string, body: string, actions: LocalApiAction
   if (method === 'GET' && path === '/v1/status') return actions.status();
   if (method === 'POST' && path === '/v1/workloads') return actions.start(readStart(body));
   if (method === 'POST' && path === '/v1/cleanup') return actions.cleanup();
-  const [, namespace, name] = WORKLOAD_PATH.exec(path) ?? [];
-  if (method === 'DELETE' && namespace !== undefined && name !== undefined) return actions.stop({ namespace, name });
+  const [, namespace, name, grace] = WORKLOAD_PATH.exec(path) ?? [];
+  if (method === 'DELETE' && namespace !== undefined && name !== undefined)
+    return actions.stop({ namespace, name }, grace === undefined ? null : Number(grace));
   throw new WeftError('WEFT_API_PATH', `the agent has no ${method} ${path}`);
 }
 

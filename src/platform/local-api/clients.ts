@@ -22,8 +22,10 @@ export function agentClient(socketPath: string): AgentClient {
   return {
     status: async () => (await call('GET', '/v1/status', COMMAND.statusMs)) as AgentStatus,
     start: async (workload) => (await call('POST', '/v1/workloads', COMMAND.sandboxMs, workload)) as StartedWorkload,
-    async stop(namespace, name) {
-      await call('DELETE', `/v1/workloads/${encodeURIComponent(namespace)}/${encodeURIComponent(name)}`, COMMAND.stopMs);
+    async stop(namespace, name, graceMs) {
+      const path = `/v1/workloads/${encodeURIComponent(namespace)}/${encodeURIComponent(name)}`;
+      const grace = graceMs === undefined ? '' : `?graceMs=${graceMs}`;
+      await call('DELETE', `${path}${grace}`, COMMAND.stopMs + (graceMs ?? 0));
     },
     async cleanup() {
       await call('POST', '/v1/cleanup', COMMAND.stopMs);

@@ -1,4 +1,7 @@
 import { spawn } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { COMMAND } from '#model/settings/host.ts';
+import { endProcess, isRunning } from '#platform/linux/process/processes.ts';
 import { partFlags } from '#platform/program/installation.ts';
 import type { Ending } from './restart.ts';
 
@@ -31,6 +34,38 @@ export function startPart(program: string, args: readonly string[]): Part {
       child.kill(signal);
       const timer = setTimeout(() => child.kill('SIGKILL'), waitMs);
       return ended.finally(() => clearTimeout(timer));
+    },
+  };
+}
+
+/** Whether a process was started with these arguments of ours. */
+export function runsWith(pid: number, args: readonly string[]): boolean {
+  try {
+    const words = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').slice(0, -1);
+    return words.slice(-args.length).join('\0') === args.join('\0');
+  } catch {
+    return false; // it has ended
+  }
+}
+
+/**
+ * A part that somebody else started, who is gone. How it ends is told to its parent alone; but one that leaves on purpose closes
+ * its socket, and one that is killed leaves it.
+ */
+export function adoptPart(pid: number, socket: string): Part {
+  const ended = new Promise<Ending>((resolve) => {
+    const timer = setInterval(() => {
+      if (isRunning(pid)) return;
+      clearInterval(timer);
+      resolve({ code: existsSync(socket) ? 1 : 0, signal: null });
+    }, COMMAND.pollMs);
+  });
+  return {
+    pid,
+    ended,
+    async stop(waitMs) {
+      await endProcess(pid, waitMs);
+      return ended;
     },
   };
 }

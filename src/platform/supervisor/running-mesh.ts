@@ -7,7 +7,7 @@ import { systemClock } from '#platform/clock.ts';
 import { eventually } from '#platform/linux/process/waiting.ts';
 import { agentClient, controlClient } from '#platform/local-api/clients.ts';
 import { type Departure, type Keeper, keep } from './keeper.ts';
-import { startPart } from './part.ts';
+import { adoptPart, type Part, startPart } from './part.ts';
 
 /** Where the parts of one machine's mesh meet, and how each is started. */
 export type MeshParts = {
@@ -24,11 +24,15 @@ export type MeshParts = {
   cleanupArgs: readonly string[];
 };
 
+/** Parts of this very mesh that run already, by their process ids; null: to be started. */
+export type RunningParts = { controlPid: number | null; agentPid: number | null };
+
 /** The processes of one `weft up`, in the order in which they need one another. */
 export class RunningMesh {
   readonly departed: Promise<Departure>;
   readonly #program: string;
   readonly #plan: MeshParts;
+  readonly #running: RunningParts;
   readonly #reportDeparture: (departure: Departure) => void;
   #control: Keeper | null = null;
   #agent: Keeper | null = null;
@@ -36,8 +40,9 @@ export class RunningMesh {
   #up = false;
   #stopping = false;
 
-  /** `program`: the file that Node.js runs for every part. */
-  constructor(program: string, plan: MeshParts) {
+  /** `program`: the file that Node.js runs for every part. `running`: what an earlier `weft up` left, and this one goes on with. */
+  constructor(program: string, plan: MeshParts, running: RunningParts = { controlPid: null, agentPid: null }) {
+    this.#running = running;
     this.#program = program;
     this.#plan = plan;
     const { promise, resolve } = Promise.withResolvers<Departure>();
@@ -53,7 +58,7 @@ export class RunningMesh {
   /** Resolves when the mesh is up. Errors: WEFT_UP_SLOW. */
   async start(): Promise<void> {
     const { controlSocket, agentSocket, controlArgs, agentArgs, node, rootFile, tokenFile, grant } = this.#plan;
-    this.#control = this.#keep('the control plane', controlArgs);
+    this.#control = this.#keep('the control plane', controlArgs, this.#running.controlPid, controlSocket);
     const control = controlClient(controlSocket);
     await waitFor('control plane', COMMAND.controlStartMs, async () => {
       await control.status();
@@ -63,7 +68,7 @@ export class RunningMesh {
     if (this.#stopping) return;
     writeFileSync(rootFile, rootsPem);
     writeFileSync(tokenFile, token, { mode: 0o600 });
-    this.#agent = this.#keep('the agent', agentArgs);
+    this.#agent = this.#keep('the agent', agentArgs, this.#running.agentPid, agentSocket);
     this.#agent.departed
       .then(({ exitCode }) => {
         this.#agentLeft = exitCode === 0;
@@ -113,10 +118,16 @@ export class RunningMesh {
     await cleanup.stop(0);
   }
 
-  #keep(name: string, args: readonly string[]): Keeper {
+  #keep(name: string, args: readonly string[], runningPid: number | null, socket: string): Keeper {
+    let adopted = runningPid;
+    const start = (): Part => {
+      const pid = adopted;
+      adopted = null; // when that one ends, another is started
+      return pid === null ? startPart(this.#program, args) : adoptPart(pid, socket);
+    };
     const keeper = keep({
       name,
-      start: () => startPart(this.#program, args),
+      start,
       meshIsUp: () => this.#up,
       clock: systemClock,
       tell: (sentence) => void process.stderr.write(`weft: ${sentence}\n`),

@@ -16,6 +16,7 @@ const OPTIONS: UpOptions = {
   trustDomain: 'cluster.local',
   pathNormalization: 'BASE',
   listen: { host: '::1', port: 15_012 },
+  detach: false,
 };
 
 test('the parts of a mesh meet in the run directory', () => {

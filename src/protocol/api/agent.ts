@@ -3,7 +3,8 @@
  * Used by `weft run`, `weft status` and the waypoint controller.
  *
  *   POST   /v1/workloads                    WorkloadRequest → StartedWorkload (sandbox made, enrolled, registered)
- *   DELETE /v1/workloads/<namespace>/<name> 204, idempotent; kills nothing, removes the sandbox
+ *   DELETE /v1/workloads/<namespace>/<name> 204, idempotent; what lives in it is told to end, and killed after ?graceMs= or the
+ *                                           usual time; then the sandbox is removed
  *   GET    /v1/status                       AgentStatus
  *   POST   /v1/cleanup                      204; leaves the mesh: removes every trace from kernel and disk, then exits
  *
@@ -58,6 +59,7 @@ export type AgentStatus = {
 export type AgentClient = {
   status(): Promise<AgentStatus>;
   start(workload: WorkloadRequest): Promise<StartedWorkload>;
-  stop(namespace: string, name: string): Promise<void>;
+  /** graceMs: how long it may take to end by itself; the agent's usual time when it is left out. */
+  stop(namespace: string, name: string, graceMs?: number): Promise<void>;
   cleanup(): Promise<void>;
 };

@@ -33,8 +33,8 @@ export type LocalWorkloadEffects = RegisteringEffects & {
     /** Lets nothing run in it until it is released. */
     hold(key: WorkloadKey): Promise<void>;
     release(key: WorkloadKey): Promise<void>;
-    /** Kills what lives in it and holds it. Errors: WEFT_SANDBOX_BUSY when something does not end. */
-    end(key: WorkloadKey): Promise<void>;
+    /** Asks what lives in it to end, kills it after `graceMs`, and holds it. Errors: WEFT_SANDBOX_BUSY when something does not end. */
+    end(key: WorkloadKey, graceMs: number): Promise<void>;
     remove(key: WorkloadKey, options: { killProcesses: boolean }): Promise<void>;
     isEmpty(key: WorkloadKey): Promise<boolean> | boolean;
   };
@@ -82,7 +82,7 @@ export class LocalWorkloads {
         { workload: this.#effects.expectedUid(key) },
         'a sandbox of a workload that nobody knows is removed',
       );
-      await this.stop(keyOf(key)).catch((error: unknown) => this.#told(error, key));
+      await this.stop(keyOf(key), 0).catch((error: unknown) => this.#told(error, key));
     }
     this.#registering.begin();
   }
@@ -203,11 +203,14 @@ export class LocalWorkloads {
     };
   }
 
-  /** Idempotent. Kills what is still running inside. Errors: WEFT_SANDBOX_BUSY when it does not die; it then stays enrolled. */
-  async stop(key: WorkloadKey): Promise<void> {
+  /**
+   * Idempotent. What is still running inside is told to end, and killed after `graceMs`; until then it stays what it is in the
+   * mesh. Errors: WEFT_SANDBOX_BUSY when it does not die; it then stays enrolled.
+   */
+  async stop(key: WorkloadKey, graceMs: number = AGENT.stopGraceMs): Promise<void> {
     const starting = this.#starting.get(keyText(key));
     if (starting !== undefined) starting.stopped = true;
-    await this.#end(key);
+    await this.#end(key, starting === undefined ? graceMs : 0);
   }
 
   /** Ends every workload, as far as they can be ended, and starts none any more. Errors: the first of those of `stop`. */
@@ -221,8 +224,8 @@ export class LocalWorkloads {
     throw failed.reason;
   }
 
-  #end(key: WorkloadKey): Promise<void> {
-    return this.#oneByOne(key, () => this.#endNow(key));
+  #end(key: WorkloadKey, graceMs = 0): Promise<void> {
+    return this.#oneByOne(key, () => this.#endNow(key, graceMs));
   }
 
   #oneByOne(key: WorkloadKey, task: () => Promise<void>): Promise<void> {
@@ -237,9 +240,9 @@ export class LocalWorkloads {
   }
 
   /** Dead, heard to its last byte, then out of the mesh, then out of the disk: an agent that dies in between finds what still captures or still runs. */
-  async #endNow(key: WorkloadKey): Promise<void> {
+  async #endNow(key: WorkloadKey, graceMs: number): Promise<void> {
     const text = keyText(key);
-    await this.#effects.sandboxes.end(key);
+    await this.#effects.sandboxes.end(key, graceMs);
     const local = this.#local.get(text);
     if (local !== undefined) await this.#agent.lastBytes(local.request.uid);
     this.#local.delete(text);

@@ -84,6 +84,17 @@ export async function thawCgroup(path: string): Promise<void> {
   await writeControl(path, 'cgroup.freeze', '0');
 }
 
+/**
+ * Asks every process in the cgroup and below to end (SIGTERM, and SIGCONT for those that are stopped), and waits for at most
+ * `graceMs` until they have. True when nothing is left. A frozen cgroup hears nothing, so it is not waited for.
+ */
+export async function askCgroup(path: string, graceMs: number): Promise<boolean> {
+  if (!(await isPopulated(path))) return true;
+  if (graceMs <= 0 || /^frozen 1$/m.test((await readIfThere(join(path, 'cgroup.events'))) ?? '')) return false;
+  for (const pid of await processesIn(path)) for (const name of ['SIGTERM', 'SIGCONT'] as const) trySignal(pid, name);
+  return eventually(async () => !(await isPopulated(path)), graceMs);
+}
+
 /** Ends every process in the cgroup and below by SIGKILL, frozen ones too, and waits until they are gone. Errors: WEFT_SANDBOX_BUSY. */
 export async function killCgroup(path: string): Promise<void> {
   if (!(await isPopulated(path))) return;
@@ -95,7 +106,7 @@ export async function killCgroup(path: string): Promise<void> {
 /** Kills the processes one by one until none is left, as they may start others meanwhile; false when some stay. */
 export function killEach(path: string): Promise<boolean> {
   return eventually(async () => {
-    for (const pid of await processesIn(path)) signalKill(pid);
+    for (const pid of await processesIn(path)) trySignal(pid, 'SIGKILL');
     return !(await isPopulated(path));
   }, HOST.cgroupKillMs);
 }
@@ -182,9 +193,9 @@ async function readIfThere(path: string): Promise<string | null> {
   return readFile(path, 'utf8').catch(() => null);
 }
 
-function signalKill(pid: number): void {
+function trySignal(pid: number, name: NodeJS.Signals): void {
   try {
-    process.kill(pid, 'SIGKILL');
+    process.kill(pid, name);
   } catch {
     // it ended by itself
   }

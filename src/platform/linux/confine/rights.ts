@@ -6,8 +6,13 @@ import { type CommandResult, findProgram, runCommand } from '#platform/linux/pro
 /**
  * The command line that gives up every right but these and becomes what follows it; `setpriv` is the program's path. No program
  * started later can have more: the bounding set is cut, and set-user-id bits and file capabilities count for nothing.
+ * `endsWithParent`: the kernel kills it when the process that started it ends, however that ends.
  */
-export function setprivArgv(setpriv: string, { account, capabilities, ambient }: Rights): readonly string[] {
+export function setprivArgv(
+  setpriv: string,
+  { account, capabilities, ambient }: Rights,
+  options: { endsWithParent: boolean } = { endsWithParent: false },
+): readonly string[] {
   const only = (names: readonly CapabilityName[]): string => ['-all', ...names.map((name) => `+${name.toLowerCase()}`)].join(',');
   const identity =
     account === null
@@ -20,6 +25,7 @@ export function setprivArgv(setpriv: string, { account, capabilities, ambient }:
   return [
     setpriv,
     '--no-new-privs',
+    ...(options.endsWithParent ? ['--pdeathsig=KILL'] : []),
     ...identity,
     `--bounding-set=${only(capabilities)}`,
     `--inh-caps=${only(ambient)}`,

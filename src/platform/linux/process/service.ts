@@ -11,7 +11,7 @@ export type Service = {
 };
 
 /**
- * Runs a service until SIGINT or SIGTERM, or until it ends by itself; resolves to the exit code.
+ * Runs a service until SIGINT, SIGTERM or SIGHUP, or until it ends by itself; resolves to the exit code.
  * A second signal, or a stop that takes longer than 20 s, ends the process at once.
  * Errors: those of the start, WEFT_STOP when stopping failed.
  */
@@ -46,6 +46,9 @@ async function stopInTime(service: Service): Promise<void> {
   }
 }
 
+/** A terminal that closes sends SIGHUP: whoever is started in one must not be cut off by it. */
+const STOPPING: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM', 'SIGHUP'];
+
 /**
  * Resolves with the next signal that asks to stop; until then, or until `cancel` is aborted, none of them ends the process.
  * After an abort it stays unsettled.
@@ -53,15 +56,13 @@ async function stopInTime(service: Service): Promise<void> {
 export function nextSignal(cancel?: AbortSignal): Promise<NodeJS.Signals> {
   return new Promise((resolve) => {
     const forget = (): void => {
-      process.off('SIGINT', hear);
-      process.off('SIGTERM', hear);
+      for (const name of STOPPING) process.off(name, hear);
     };
     const hear = (signal: NodeJS.Signals): void => {
       forget();
       resolve(signal);
     };
-    process.on('SIGINT', hear);
-    process.on('SIGTERM', hear);
+    for (const name of STOPPING) process.on(name, hear);
     cancel?.addEventListener('abort', forget, { once: true });
   });
 }

@@ -76,7 +76,9 @@ export function launchConfined(place: Place, argv: readonly string[], options: C
   const { env, command } = commandLine(argv, options, INIT);
   const facts = readViewFacts();
   const plan = planView(readWishes({ hidden, shared, cwd, resolvConfPath: place.resolvConfPath }, facts), facts);
-  const inside = [...seeing(plan, cwd, ['--cgroup']), ...setprivArgv(findProgram('setpriv', 'util-linux'), rights), ...command];
+  // It is the first process of its namespace, so with it goes everything that it started.
+  const drop = setprivArgv(findProgram('setpriv', 'util-linux'), rights, { endsWithParent: true });
+  const inside = [...seeing(plan, cwd, ['--cgroup']), ...drop, ...command];
   const stdio = options.stdio ?? 'inherit';
   const standard = stdio === 'inherit' ? (['inherit', 'inherit', 'inherit'] as const) : stdio;
   const init = asInit(() => spawn('/bin/sh', ['-c', ...entering(place, inside)], { env, cwd, stdio: [...standard, 'pipe'] }));

@@ -2,6 +2,7 @@ import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { WeftError } from '#model/error.ts';
 import {
+  askCgroup,
   createNodeCgroup,
   freezeCgroup,
   isPopulated,
@@ -97,9 +98,13 @@ export class SandboxHome {
     await thawCgroup(key === null ? this.#workloadsPath : this.#cgroupPathOf(key));
   }
 
-  /** Held first: what is launched into it meanwhile must not run a moment, and is killed with the rest when it is removed. */
-  async end(key: SandboxKey): Promise<void> {
+  /**
+   * Asked, then held: what is launched into it after that must not run a moment, and is killed with the rest when it is removed.
+   * Until then it runs as what it is, enrolled.
+   */
+  async end(key: SandboxKey, graceMs: number): Promise<void> {
     return this.#oneByOne(key, async () => {
+      await askCgroup(this.#cgroupPathOf(key), graceMs);
       await this.hold(key);
       await killCgroup(this.#cgroupPathOf(key));
       await this.#killStrays(((await this.#records.read(key)) ?? this.#nameless(key)).netnsName);
@@ -126,7 +131,7 @@ export class SandboxHome {
     return !(await isPopulated(this.#cgroupPathOf(key)));
   }
 
-  removeNode(): Promise<void> {
+  removeNode(graceMs: number): Promise<void> {
     return this.#serial('node', async () => {
       const { node } = this.#options;
       this.#pool = null; // from now on nothing new is made
@@ -134,6 +139,7 @@ export class SandboxHome {
       const attempt = async (step: () => Promise<void>): Promise<void> =>
         step().catch((error: unknown) => void failures.push(error));
       // Each step is tried whatever became of the others: what can go shall go.
+      await attempt(async () => void (await askCgroup(this.#workloadsPath, graceMs)));
       await attempt(async () => void (await freezeCgroup(this.#workloadsPath)));
       await attempt(() => killCgroup(this.#workloadsPath));
       for (const netnsName of await listNetnsOf(node)) await attempt(() => this.#killStrays(netnsName));

@@ -23,10 +23,10 @@ export type Sandboxes = {
   holdAll(): Promise<void>;
   releaseAll(): Promise<void>;
   /**
-   * Ends every process in its cgroup or its network namespace, and holds the sandbox, which stays. Errors: WEFT_SANDBOX_BUSY
-   * when some do not end.
+   * Ends every process in its cgroup or its network namespace, and holds the sandbox, which stays. Those that may are asked
+   * first, and have `graceMs` to end by themselves. Errors: WEFT_SANDBOX_BUSY when some do not end.
    */
-  end(key: SandboxKey): Promise<void>;
+  end(key: SandboxKey, graceMs?: number): Promise<void>;
   /**
    * Removes a sandbox; nothing happens when there is none. Errors: WEFT_SANDBOX_BUSY when processes live in it and are not
    * to be killed; then it stays as it was.
@@ -37,10 +37,10 @@ export type Sandboxes = {
   /** Whether no process lives in it; true when there is none. */
   isEmpty(key: SandboxKey): Promise<boolean>;
   /**
-   * Ends every process, removes every sandbox, the bridge, the cgroups and files, and puts settings back, whatever state
+   * Ends every process, as `end` does, removes every sandbox, the bridge, the cgroups and files, and puts settings back, whatever state
    * an earlier run left. Errors: WEFT_SANDBOX_NODE, naming what is left; calling it again goes on.
    */
-  removeNode(): Promise<void>;
+  removeNode(graceMs?: number): Promise<void>;
 };
 
 /** Errors: WEFT_SANDBOX_POOL, WEFT_SANDBOX_BRIDGE for options that cannot be. Nothing is touched before it is asked for. */
@@ -55,10 +55,10 @@ export function createSandboxes(options: SandboxesOptions): Sandboxes {
     release: (key) => home.release(key),
     holdAll: () => home.hold(null),
     releaseAll: () => home.release(null),
-    end: (key) => home.end(key),
+    end: (key, graceMs = 0) => home.end(key, graceMs),
     remove: (key, { killProcesses = false } = {}) => home.remove(key, killProcesses),
     list: () => home.list(),
     isEmpty: (key) => home.isEmpty(key),
-    removeNode: () => home.removeNode(),
+    removeNode: (graceMs = 0) => home.removeNode(graceMs),
   };
 }

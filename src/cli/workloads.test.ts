@@ -1,0 +1,64 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import type { AgentStatus } from '#protocol/api/agent.ts';
+import { formatWorkloads, type Stopper, stopWorkloads, workloadRows } from './workloads.ts';
+
+const workload = (name: string, namespace = 'default', problem: string | null = null): AgentStatus['enrolled'][number] => ({
+  ...{ uid: `Kubernetes/weft.dev/Workload/${namespace}/${name}`, name, namespace, serviceAccount: name, problem },
+  addresses: ['10.41.0.2'],
+  ready: problem === null,
+});
+const ALPHA = { node: 'alpha', enrolled: [workload('web'), workload('cart', 'shop', 'it has no certificate')] };
+const BETA = { node: 'beta', enrolled: [workload('api')] };
+
+test('weft ps lists workloads by namespace and name, with what keeps one from being ready', () => {
+  const text = formatWorkloads(workloadRows([ALPHA, BETA], null), 'table');
+  assert.deepEqual(
+    text.split('\n').map((line) => line.replace(/ {2,}/g, ' | ').trimEnd()),
+    [
+      'NAMESPACE | NAME | NODE | SERVICE ACCOUNT | STATE | ADDRESSES',
+      'default | api | beta | api | ready | 10.41.0.2',
+      'default | web | alpha | web | ready | 10.41.0.2',
+      'shop | cart | alpha | cart | it has no certificate | 10.41.0.2',
+      '',
+    ],
+  );
+  assert.equal(formatWorkloads([], 'table'), 'no workloads\n');
+});
+
+test('weft ps -o json gives the same, of one namespace when that is asked', () => {
+  const rows: unknown = JSON.parse(formatWorkloads(workloadRows([ALPHA, BETA], 'shop'), 'json'));
+  assert.deepEqual(rows, [{ node: 'alpha', ...ALPHA.enrolled[1] }]);
+});
+
+/** Agents that write down what they are told to end. */
+function stoppers(): { agents: Stopper[]; ended: string[] } {
+  const ended: string[] = [];
+  const agents = [ALPHA, BETA].map((agent) => ({
+    ...agent,
+    stop: async (namespace: string, name: string, graceMs?: number) => void ended.push(`${namespace}/${name} ${graceMs}`),
+  }));
+  return { agents, ended };
+}
+
+const OPTIONS = { namespace: 'default', node: null, graceSeconds: null, runDir: '/run/weft' };
+
+test('H3: weft stop tells each agent its own workloads, with the time they have', async () => {
+  const { agents, ended } = stoppers();
+  const told: string[] = [];
+  await stopWorkloads({ ...OPTIONS, names: ['web', 'api'] }, agents, (line) => void told.push(line));
+  await stopWorkloads({ ...OPTIONS, names: ['cart'], namespace: 'shop', graceSeconds: 3 }, agents, () => {});
+  assert.deepEqual(ended, ['default/web undefined', 'default/api undefined', 'shop/cart 3000']);
+  assert.deepEqual(told, ['default/web: ended', 'default/api: ended']);
+});
+
+test('H3: of names that are not all there, none is ended', async () => {
+  const { agents, ended } = stoppers();
+  for (const change of [{ names: ['web', 'wbe'] }, { names: ['web'], node: 'beta' }, { names: ['cart'] }]) {
+    await assert.rejects(
+      stopWorkloads({ ...OPTIONS, ...change }, agents, () => {}),
+      { code: 'WEFT_NO_WORKLOAD', remedy: /weft ps/ },
+    );
+  }
+  assert.deepEqual(ended, []);
+});

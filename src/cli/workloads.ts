@@ -1,0 +1,105 @@
+import { type Command, Option } from 'commander';
+import { WeftError } from '#model/error.ts';
+import type { AgentStatus } from '#protocol/api/agent.ts';
+import { type Act, makeCommand, runDirOption } from './command.ts';
+import { readDurationSeconds, readName, readWorkloadName } from './option-values.ts';
+import { formatTable } from './text-format.ts';
+
+/** What `weft stop` is told. `node` null: whichever of this machine runs them. */
+export type StopOptions = {
+  names: readonly string[];
+  namespace: string;
+  node: string | null;
+  /** Null: the agent's usual time. */
+  graceSeconds: number | null;
+  runDir: string;
+};
+
+/** `weft stop`: ends workloads of this machine. */
+export function stopCommand(act: Act<StopOptions>): Command {
+  return makeCommand('stop', 'Mesh:', 'End workloads of this machine', [
+    { command: 'weft stop web', does: 'ask web to end (SIGTERM), and kill it when it still lives after 10 s' },
+    { command: 'weft stop --grace 2m database', does: 'give it two minutes' },
+  ])
+    .description(
+      'End workloads that weft run started on this machine: each is asked to end by SIGTERM, stays in the mesh while it does, and is killed when its time is over.',
+    )
+    .argument('<name...>', 'names of workloads')
+    .option('--namespace <name>', 'the namespace that they are in', readWorkloadName, 'default')
+    .option('--grace <duration>', 'how long they may take, such as 30s; 0s kills them at once (default: 10s)', readGrace)
+    .option('--node <name>', 'only of this node, when this machine has several agents', readName)
+    .addOption(runDirOption())
+    .action((names: string[], { grace, node, ...rest }: { namespace: string; runDir: string; grace?: number; node?: string }) =>
+      act({ ...rest, names, node: node ?? null, graceSeconds: grace ?? null }),
+    );
+}
+
+function readGrace(text: string): number {
+  return text === '0' || text === '0s' ? 0 : readDurationSeconds(text);
+}
+
+/** What `weft ps` is told. `namespace` null: all of them. */
+export type PsOptions = { namespace: string | null; output: 'table' | 'json'; runDir: string };
+
+/** `weft ps`: the workloads of this machine. */
+export function psCommand(act: Act<PsOptions>): Command {
+  return makeCommand('ps', 'Look and check:', 'Show the workloads that run on this machine', [
+    { command: 'weft ps', does: 'see names, nodes, identities and addresses' },
+    { command: 'weft ps --namespace shop -o json', does: 'those of one namespace, for a program' },
+  ])
+    .option('--namespace <name>', 'only of this namespace', readWorkloadName)
+    .addOption(new Option('-o, --output <format>', 'how they are printed').choices(['table', 'json']).default('table'))
+    .addOption(runDirOption())
+    .action(({ namespace, ...rest }: Omit<PsOptions, 'namespace'> & { namespace?: string }) =>
+      act({ ...rest, namespace: namespace ?? null }),
+    );
+}
+
+/** One workload of this machine. */
+export type WorkloadRow = AgentStatus['enrolled'][number] & { node: string };
+
+/** The workloads of nodes, by namespace and name. */
+export function workloadRows(nodes: readonly Pick<AgentStatus, 'node' | 'enrolled'>[], namespace: string | null): WorkloadRow[] {
+  const rows = nodes.flatMap(({ node, enrolled }) => enrolled.map((workload) => ({ node, ...workload })));
+  const key = (row: WorkloadRow): string => `${row.namespace}/${row.name} ${row.node}`;
+  return rows.filter((row) => namespace === null || row.namespace === namespace).sort((a, b) => (key(a) < key(b) ? -1 : 1));
+}
+
+/** What `weft ps` prints. */
+export function formatWorkloads(rows: readonly WorkloadRow[], output: PsOptions['output']): string {
+  if (output === 'json') return `${JSON.stringify(rows, null, 2)}\n`;
+  const header = ['NAMESPACE', 'NAME', 'NODE', 'SERVICE ACCOUNT', 'STATE', 'ADDRESSES'];
+  const cells = rows.map(({ namespace, name, node, serviceAccount, ready, problem, addresses }) => [
+    ...[namespace, name, node, serviceAccount],
+    problem ?? (ready ? 'ready' : 'starting'),
+    addresses.join(', '),
+  ]);
+  return rows.length === 0 ? 'no workloads\n' : formatTable(header, cells);
+}
+
+/** An agent that runs a workload, with how to end it. */
+export type Stopper = Pick<AgentStatus, 'node' | 'enrolled'> & {
+  stop(namespace: string, name: string, graceMs?: number): Promise<void>;
+};
+
+/** Ends workloads at once, all of them or none when one is not there. Errors: WEFT_NO_WORKLOAD, and those of the agents. */
+export async function stopWorkloads(
+  { names, namespace, node, graceSeconds }: StopOptions,
+  agents: readonly Stopper[],
+  tell: (line: string) => void,
+): Promise<void> {
+  const asked = agents.filter((agent) => node === null || agent.node === node);
+  const found = names.map((name) => {
+    const agent = asked.find(({ enrolled }) => enrolled.some((one) => one.namespace === namespace && one.name === name));
+    if (agent !== undefined) return { name, agent };
+    throw new WeftError('WEFT_NO_WORKLOAD', `no workload ${namespace}/${name} runs on this machine`, {
+      remedy: 'see weft ps; name another namespace with --namespace',
+    });
+  });
+  await Promise.all(
+    found.map(async ({ name, agent }) => {
+      await agent.stop(namespace, name, ...(graceSeconds === null ? [] : [graceSeconds * 1_000]));
+      tell(`${namespace}/${name}: ended`);
+    }),
+  );
+}

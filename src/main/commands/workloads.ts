@@ -1,0 +1,34 @@
+import { formatWorkloads, type PsOptions, type StopOptions, type Stopper, stopWorkloads, workloadRows } from '#cli/workloads.ts';
+import { WeftError } from '#model/error.ts';
+import { agentsBelow } from '#platform/files/run-dir.ts';
+import { agentClient } from '#platform/local-api/clients.ts';
+
+/** `weft ps`. Errors: WEFT_NO_AGENT when none answers. */
+export async function ps({ namespace, output, runDir }: PsOptions): Promise<number> {
+  process.stdout.write(formatWorkloads(workloadRows(await askAgents(runDir), namespace), output));
+  return 0;
+}
+
+/** `weft stop`. Errors: WEFT_NO_AGENT, WEFT_NO_WORKLOAD, and those of the agent. */
+export async function stop(options: StopOptions): Promise<number> {
+  await stopWorkloads(options, await askAgents(options.runDir), (line) => void process.stdout.write(`${line}\n`));
+  return 0;
+}
+
+/** Every agent of this machine that answers; one that does not runs no workload that could be spoken to. */
+async function askAgents(runDir: string): Promise<Stopper[]> {
+  const asked = agentsBelow(runDir).map(async ({ socketPath }) => {
+    const client = agentClient(socketPath);
+    return { ...(await client.status()), stop: client.stop };
+  });
+  const answers = await Promise.allSettled(asked);
+  const agents = answers.flatMap((answer) => (answer.status === 'fulfilled' ? [answer.value] : []));
+  const failed = answers.find((answer) => answer.status === 'rejected');
+  if (agents.length > 0) return agents;
+  throw (
+    failed?.reason ??
+    new WeftError('WEFT_NO_AGENT', `no agent has a socket below ${runDir}`, {
+      remedy: 'start the mesh with weft up DIR, or name another place with --run-dir',
+    })
+  );
+}
