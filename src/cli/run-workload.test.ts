@@ -56,6 +56,9 @@ class World implements RunEffects {
     return () => void this.done.push('forget signals');
   };
 
+  outOfMemory: boolean | null = false;
+  ranOutOfMemory = () => this.outOfMemory;
+
   warn = (sentence: string) => void this.done.push(`warn ${sentence}`);
 
   /** What was done after the workload was asked for. */
@@ -90,14 +93,22 @@ for (const { code, signal, want } of endings) {
   });
 }
 
-test('a command that was killed says why that may be', async () => {
-  const world = new World();
-  const exit = runWorkload(OPTIONS, world);
-  await world.launched.promise;
-  world.process.emit('exit', null, 'SIGKILL');
-  await exit;
-  assert.match(world.later[1] ?? '', /^warn weft: the command was killed: .*left the mesh/);
-});
+for (const { outOfMemory, says, never } of [
+  { outOfMemory: true, says: /killed: it ran out of memory\n$/, never: /somebody/ },
+  { outOfMemory: false, says: /killed \(SIGKILL\) by itself, by somebody else, or because/, never: /memory/ },
+  { outOfMemory: null, says: /killed \(SIGKILL\) by itself.*; or it ran out of memory\n$/, never: /left the mesh/ },
+]) {
+  test(`H5: a command that was killed: out of memory ${outOfMemory ?? 'or not, which nobody counts'}`, async () => {
+    const world = new World();
+    world.outOfMemory = outOfMemory;
+    const exit = runWorkload(OPTIONS, world);
+    await world.launched.promise;
+    world.process.emit('exit', null, 'SIGKILL');
+    await exit;
+    assert.match(world.later[1] ?? '', says);
+    assert.doesNotMatch(world.later[1] ?? '', never);
+  });
+}
 
 test('signals go to the command, and its ending counts', async () => {
   const world = new World();

@@ -20,6 +20,8 @@ export type RunEffects = {
   /** Calls `listener` for each signal that is meant for the command; returns how to end that. */
   onSignal(listener: (signal: NodeJS.Signals) => void): () => void;
   warn(sentence: string): void;
+  /** Whether the kernel killed something in the sandbox for want of memory; null: it does not tell. */
+  ranOutOfMemory(sandbox: StartedWorkload): boolean | null;
 };
 
 const KILLED = 128 + constants.signals.SIGKILL;
@@ -43,7 +45,7 @@ export async function runWorkload(options: WorkloadOptions, effects: RunEffects)
       const running = effects.launch(sandbox, options.command);
       forward = (signal) => void running.kill(signal);
       const code = await ending(running);
-      if (code === KILLED) effects.warn('weft: the command was killed: it ran out of memory, or its node left the mesh\n');
+      if (code === KILLED) effects.warn(`weft: ${describeKill(effects.ranOutOfMemory(sandbox))}\n`);
       return code;
     } finally {
       await remove(options, effects);
@@ -51,6 +53,13 @@ export async function runWorkload(options: WorkloadOptions, effects: RunEffects)
   } finally {
     forget();
   }
+}
+
+/** Who killed it is known to the kernel alone; that it was for memory, it counts. */
+function describeKill(outOfMemory: boolean | null): string {
+  if (outOfMemory === true) return 'the command was killed: it ran out of memory';
+  const who = 'by itself, by somebody else, or because its time to end was over';
+  return `the command was killed (SIGKILL) ${who}${outOfMemory === null ? '; or it ran out of memory' : ''}`;
 }
 
 function ending(running: Running): Promise<number> {

@@ -9,6 +9,7 @@ import type { FindingStatus, Origin } from '#protocol/api/control.ts';
 export const FINDING_CODES = {
   WEFT_YAML_SYNTAX: 'A document is not valid YAML.',
   WEFT_FILE_UNREADABLE: 'A file or folder of resources that cannot be read, or is too large.',
+  WEFT_FILE_IGNORED: 'A file in the directory of resources that is not read, by its name.',
   WEFT_RESOURCE_SHAPE: 'A document is not a resource: apiVersion, kind or metadata.name is missing or malformed.',
   WEFT_RESOURCE_DUPLICATE: 'Two documents describe the same resource; the first one is used.',
   WEFT_KIND_UNKNOWN: 'A resource of a kind that Weft does not read; it has no effect.',

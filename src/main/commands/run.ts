@@ -5,6 +5,7 @@ import { type RunEffects, runWorkload, type WorkloadOptions } from '#cli/run-wor
 import { workloadRights } from '#model/rights/rights.ts';
 import { privatePlaces } from '#platform/files/private-places.ts';
 import { agentsBelow } from '#platform/files/run-dir.ts';
+import { oomKills } from '#platform/linux/cgroup/cgroup.ts';
 import { refuseCalls, takeTerminalBack } from '#platform/linux/confine/init.ts';
 import { findAccount } from '#platform/linux/confine/rights.ts';
 import { launchConfined } from '#platform/linux/sandbox/confined.ts';
@@ -57,7 +58,8 @@ export function runUnconfined(place: StartedWorkload, command: readonly string[]
 
 /** Makes a workload, runs what `launch` starts, and removes it; `agent` may be something that stands for one. */
 export function runOn(agent: RunEffects['agent'], options: WorkloadOptions, launch: RunEffects['launch']): Promise<number> {
-  return runWorkload(options, { agent, launch, onSignal, warn: (sentence) => void process.stderr.write(sentence) });
+  const warn = (sentence: string): void => void process.stderr.write(sentence);
+  return runWorkload(options, { agent, launch, onSignal, warn, ranOutOfMemory: ({ cgroupPath }) => oomKills(cgroupPath) });
 }
 
 /** Hears signals for the command; while it does, none of them ends this process, which has a workload to remove. */

@@ -45,11 +45,34 @@ test('validate: what cannot be read, and what holds no resources, are errors wit
       path: absent,
       says: new RegExp(`^weft: cannot read ${absent} \\(WEFT_CONFIG_FILE\\)\ncause: ENOENT.*\nremedy: check its name`),
     },
-    { path: empty, says: /^weft: there is no \*\.yaml or \*\.yml file in .* \(WEFT_NO_RESOURCES\)\nremedy: name the directory/ },
+    {
+      path: empty,
+      says: /^weft: there is no \*\.yaml, \*\.yml or \*\.json file in .* \(WEFT_NO_RESOURCES\)\nremedy: name the directory/,
+    },
   ];
   for (const { path, says } of refusals) {
     const { code, out, err } = await weft('validate', path);
     assert.deepEqual([code, out], [1, '']);
     assert.match(err, says);
   }
+});
+
+test('H5: validate reads JSON, and tells the name of each file that is passed over', async (t) => {
+  const directory = scratch(t);
+  writeFileSync(join(directory, 'shop.yaml'), SHOP);
+  const service = {
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: { name: 'web', namespace: 'shop' },
+    spec: { ports: [{ port: 80000 }] },
+  };
+  writeFileSync(join(directory, 'web.json'), JSON.stringify(service));
+  for (const name of ['deny.YAML', 'deny.yaml.bak', 'notes.txt', '.hidden']) writeFileSync(join(directory, name), SHOP);
+  const { code, out } = await weft('validate', directory);
+  assert.equal(code, 1);
+  assert.match(out, /^2 files read\n/);
+  assert.match(out, /web\.json:\d+.*error/);
+  for (const name of ['deny.YAML', 'deny.yaml.bak', 'notes.txt'])
+    assert.match(out, new RegExp(`${directory}/${name}:1.*it is not read.*WEFT_FILE_IGNORED`, 's'));
+  assert.doesNotMatch(out, /hidden/);
 });

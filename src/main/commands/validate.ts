@@ -1,5 +1,6 @@
 import { readFile, stat } from 'node:fs/promises';
 import type { ValidateOptions } from '#cli/look-and-check.ts';
+import { DEFAULT_MESH_OPTIONS } from '#control-plane/index/mesh-options.ts';
 import { CRD_FILES, KINDS, MESH } from '#control-plane/kinds/list.ts';
 import { formatFindings } from '#control-plane/resources/finding.ts';
 import { createResourceParser } from '#control-plane/resources/resource-parser.ts';
@@ -13,15 +14,17 @@ import { scanDirectory } from '#platform/files/scan-directory.ts';
  * finding on standard output, as they are the result; 1 when one of them is an error. Errors: those of reading the files.
  */
 export async function validate({ paths }: ValidateOptions): Promise<number> {
-  const files = await readAll(paths);
-  const findings = validateFiles(files, createResourceParser(KINDS, await readCrds(CRD_FILES)), MESH);
+  const { files, ignored } = await readAll(paths);
+  const parser = createResourceParser(KINDS, await readCrds(CRD_FILES));
+  const findings = validateFiles(files, parser, MESH, DEFAULT_MESH_OPTIONS, ignored);
   process.stdout.write(`${files.size} file${files.size === 1 ? '' : 's'} read\n${formatFindings(findings)}\n`);
   return findings.some(({ severity }) => severity === 'error') ? 1 : 0;
 }
 
-/** path → text; a directory stands for the YAML files below it. Errors: WEFT_CONFIG_FILE, WEFT_NO_RESOURCES. */
-async function readAll(paths: readonly string[]): Promise<Map<string, string>> {
+/** path → text, and what is passed over; a directory stands for the files below it. Errors: WEFT_CONFIG_FILE, WEFT_NO_RESOURCES. */
+async function readAll(paths: readonly string[]): Promise<{ files: Map<string, string>; ignored: string[] }> {
   const files = new Map<string, string>();
+  const ignored: string[] = [];
   for (const path of paths) {
     if (await isDirectory(path)) {
       const scan = await scanDirectory(path, new Map());
@@ -29,14 +32,15 @@ async function readAll(paths: readonly string[]): Promise<Map<string, string>> {
       const [problem] = scan.problems;
       if (problem !== undefined) throw problem;
       for (const [file, { text }] of scan.files) files.set(file, text);
+      ignored.push(...scan.ignored);
     } else files.set(path, await attempt(path, () => readFile(path, 'utf8')));
   }
   if (files.size === 0) {
-    throw new WeftError('WEFT_NO_RESOURCES', `there is no *.yaml or *.yml file in ${paths.join(', ')}`, {
+    throw new WeftError('WEFT_NO_RESOURCES', `there is no *.yaml, *.yml or *.json file in ${paths.join(', ')}`, {
       remedy: 'name the directory or the files that hold your resources',
     });
   }
-  return files;
+  return { files, ignored };
 }
 
 /** Follows links: a link to a directory is one. */

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { unlink, writeFile } from 'node:fs/promises';
+import { rename, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'node:test';
 import { create } from '@bufbuild/protobuf';
@@ -170,4 +170,30 @@ test('what keeps the control plane from starting is told with code and remedy, a
       code,
     );
   }
+});
+
+test('H5: while the configuration cannot be read status says so, and again nothing once it can', async (t) => {
+  const where = await place(t);
+  const control = await started(where);
+  const away = `${where.configDir}.away`;
+  const until = async (says: RegExp | null): Promise<void> => {
+    for (;;) {
+      const { outOfDate } = control.status();
+      if (says === null ? outOfDate.length === 0 : outOfDate.some((line) => says.test(line))) return;
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  };
+  assert.deepEqual(control.status().outOfDate, []);
+  await rename(where.configDir, away);
+  await until(/configuration directory .* does not exist; what it said before is in force/);
+  await rename(away, where.configDir);
+  await until(null);
+  await writeFile(join(where.configDir, 'deny.YAML'), DENY);
+  const told = (): boolean =>
+    control
+      .status()
+      .findings.some(
+        ({ code, origin }) => code === 'WEFT_FILE_IGNORED' && origin.kind === 'file' && origin.file.endsWith('deny.YAML'),
+      );
+  while (!told()) await new Promise((resolve) => setTimeout(resolve, 20));
 });

@@ -20,13 +20,18 @@ export type Scan = {
   problems: readonly WeftError[];
   /** The same by path. */
   unread: ReadonlyMap<string, UnreadFile>;
+  /** Files whose names say that they are not to be read. */
+  ignored: readonly string[];
 };
+
+/** Names of files that are read; JSON is read as the YAML that it is. */
+const READ = /\.(ya?ml|json)$/;
 
 /** Why something cannot be read. `outline`: of a file that is too large, the words that tell kinds and namespaces. */
 export type UnreadFile = { why: string; outline: string; version: string };
 
 /**
- * Reads every *.yaml and *.yml file below `root`, following links, leaving out what begins with a dot. Files
+ * Reads every *.yaml, *.yml and *.json file below `root`, following links, leaving out what begins with a dot. Files
  * whose version is that in `before` are not read again; one that cannot be read keeps what it said before.
  * Errors: WEFT_CONFIG_DIRECTORY when `root` itself cannot be read.
  */
@@ -39,6 +44,7 @@ export async function scanDirectory(
   const directories = new Map<string, string>();
   const problems: WeftError[] = [];
   const unread = new Map<string, UnreadFile>();
+  const ignored: string[] = [];
   const visited = new Set<string>();
   const visit = async (directory: string): Promise<void> => {
     const { dev, ino } = await stat(directory, { bigint: true });
@@ -54,10 +60,11 @@ export async function scanDirectory(
     try {
       const status = await stat(path, { bigint: true });
       if (status.isDirectory()) await visit(path);
-      else if (/\.ya?ml$/.test(name) && status.isFile()) files.set(path, await readStable(path, status, before.get(path)));
+      else if (!READ.test(name)) ignored.push(path);
+      else if (status.isFile()) files.set(path, await readStable(path, status, before.get(path)));
     } catch (cause) {
       // Gone since the folder was listed: not there is not a problem. A link to what is not there is one.
-      if (isMissing(cause) && !(/\.ya?ml$/.test(name) && (await isLink(path)))) return;
+      if (isMissing(cause) && !(READ.test(name) && (await isLink(path)))) return;
       problems.push(unreadable(path, cause));
       unread.set(path, await unreadFile(path, cause, unreadBefore.get(path)));
       // Of a folder, all that was found below it: what cannot be looked at is not gone.
@@ -69,7 +76,7 @@ export async function scanDirectory(
   } catch (cause) {
     throw missingRoot(root, cause);
   }
-  return { files, directories, problems, unread };
+  return { files, directories, problems, unread, ignored };
 }
 
 async function readStable(path: string, status: BigIntStats, before: ScannedFile | undefined): Promise<ScannedFile> {

@@ -12,6 +12,8 @@ export type WatchOptions = {
   onFiles(files: ReadonlyMap<string, string>, unread: Scan['unread']): void;
   /** A file or the whole directory cannot be read; what was there before stays. Each problem is told once. */
   onProblem(problem: WeftError): void;
+  /** Everything that cannot be read as of now, and files that are passed over; called when that changes, before the files. */
+  onStanding?(problems: readonly string[], ignored: Scan['ignored']): void;
   clock?: Clock;
 };
 
@@ -23,7 +25,7 @@ export type DirectoryWatch = {
 };
 
 /**
- * Follows every *.yaml and *.yml file below `directory`; a change is told within some 40 ms. Resolves once the
+ * Follows every *.yaml, *.yml and *.json file below `directory`; a change is told within some 40 ms. Resolves once the
  * first content was told. Errors: WEFT_CONFIG_DIRECTORY when the directory cannot be read at the start.
  */
 export async function watchDirectory(directory: string, options: WatchOptions): Promise<DirectoryWatch> {
@@ -43,6 +45,7 @@ class DirectoryWatcher {
   #doubted: ReadonlyMap<string, string> = new Map();
   #told = false;
   #unread: Scan['unread'] = new Map();
+  #standing = '';
   #timer: Cancel | null = null;
   #firstEventMs: number | null = null;
   #scanning: Promise<void> = Promise.resolve();
@@ -65,7 +68,7 @@ class DirectoryWatcher {
     const scanned = this.#scanning.then(async () => {
       if (this.#closed) return;
       await this.#scanOnce().catch((problem: unknown) => {
-        this.#tellProblems([problem instanceof WeftError ? problem : unforeseen(problem)]);
+        this.#tellProblems([problem instanceof WeftError ? problem : unforeseen(problem)], []);
       });
     });
     // A scan that failed in a way nobody foresaw is its caller's; the next one looks again all the same.
@@ -89,7 +92,7 @@ class DirectoryWatcher {
     const scan = await scanDirectory(this.#root, this.#files, this.#unread);
     if (this.#closed) return;
     const added = this.#watchAll(scan.directories);
-    this.#tellProblems(scan.problems);
+    this.#tellProblems(scan.problems, scan.ignored);
     this.#take(scan);
     // What appeared in a new folder before it was watched was not announced.
     if (added) this.#schedule(RESOURCE.quietMs);
@@ -162,11 +165,15 @@ class DirectoryWatcher {
     });
   }
 
-  #tellProblems(problems: readonly WeftError[]): void {
+  #tellProblems(problems: readonly WeftError[], ignored: Scan['ignored']): void {
     const messages = new Set(problems.map(({ message }) => message));
     for (const problem of problems) if (!this.#toldProblems.has(problem.message)) this.#options.onProblem(problem);
     this.#toldProblems.clear();
     for (const message of messages) this.#toldProblems.add(message);
+    const standing = JSON.stringify([[...messages], ignored]);
+    if (this.#standing === standing) return;
+    this.#standing = standing;
+    this.#options.onStanding?.([...messages], ignored);
   }
 }
 

@@ -10,6 +10,7 @@ import {
   findingOf,
   objectOrigin,
   type Problem,
+  warningAt,
 } from '#control-plane/resources/finding.ts';
 import { compareText } from '#control-plane/resources/metadata.ts';
 import type { ResourceName } from '#control-plane/resources/resource.ts';
@@ -36,6 +37,8 @@ export type UnreadFiles = ReadonlyMap<string, { why: string; outline: string }>;
 export type WatchFiles = (listener: {
   onFiles(files: FileSnapshot, unread?: UnreadFiles): void;
   onProblem(problem: Error): void;
+  /** Everything that cannot be read as of now, a sentence each, and files that are passed over. */
+  onStanding?(problems: readonly string[], ignored: readonly string[]): void;
 }) => Promise<{ close(): void }>;
 
 /** What a directory of YAML needs; `lastGood` keeps what may be needed after a restart. */
@@ -45,6 +48,7 @@ export type DirectoryOptions = { parser: ResourceParser; watch: WatchFiles; last
 export function directorySource({ parser, watch, lastGood }: DirectoryOptions): Source {
   const files = new ConfigFiles(parser);
   let watching: { close(): void } | null = null;
+  let standing: readonly string[] = [];
   return {
     async start(sink) {
       for (const [file, documents] of await lastGood.load()) files.remember(file, documents);
@@ -55,13 +59,17 @@ export function directorySource({ parser, watch, lastGood }: DirectoryOptions): 
           sink.change(change);
         },
         onProblem: (problem) => sink.trouble(problem),
+        onStanding(problems, ignored) {
+          files.passOver(ignored);
+          standing = problems.map((problem) => `${problem}; what it said before is in force`);
+        },
       });
     },
     async stop() {
       watching?.close();
       await lastGood.settled();
     },
-    problems: () => lastGood.problems(),
+    problems: () => [...standing, ...lastGood.problems()],
     findings: () => files.findings(),
     locate: (problems) => files.locate(problems),
     // Files are their author's: nothing is written into them. The status page shows what was reported.
@@ -76,6 +84,7 @@ export class ConfigFiles {
   readonly #parser: ResourceParser;
   #texts: FileSnapshot = new Map();
   #unread: UnreadFiles = new Map();
+  #ignored: readonly string[] = [];
   /** Files of which all that is known was kept before a restart: after the first look, those below a folder that cannot be read. */
   #lost: ReadonlySet<string> = new Set();
   #hasLooked = false;
@@ -93,6 +102,11 @@ export class ConfigFiles {
     });
     this.ledger.remember(file, versions);
     this.#lost = new Set([...this.#lost, file]);
+  }
+
+  /** Takes the names of files that are not read, which are told. */
+  passOver(paths: readonly string[]): void {
+    this.#ignored = paths;
   }
 
   /** Takes the files' new content; only those whose text changed are read again. `read`: which those were. */
@@ -128,7 +142,7 @@ export class ConfigFiles {
 
   /** Everything that is wrong with the files, in order of place. */
   findings(): Finding[] {
-    return this.ledger.findings().sort(byPlace);
+    return [...this.ledger.findings(), ...this.#ignored.map(ignoredFinding)].sort(byPlace);
   }
 
   /**
@@ -157,6 +171,12 @@ function folderOf(file: string, unread: UnreadFiles): { why: string; outline: st
   return null;
 }
 
+function ignoredFinding(path: string): Finding {
+  const message = 'it is not read: only names that end in .yaml, .yml or .json are';
+  const remedy = 'rename it if it holds resources, or keep it elsewhere (a name that begins with a dot is passed over)';
+  return findingOf(warningAt('WEFT_FILE_IGNORED', [], message, remedy), '', fileOrigin(path, { line: 1, column: 1 }));
+}
+
 function unreadProblem(why: string): Problem {
   const message = `it cannot be read: ${why}; what it is known to have said stays in force`;
   return errorAt('WEFT_FILE_UNREADABLE', [], message, 'make it readable, or delete it if its resources are to go');
@@ -171,8 +191,10 @@ export function validateFiles(
   parser: ResourceParser,
   definitions: MeshDefinitions,
   options: MeshOptions = DEFAULT_MESH_OPTIONS,
+  ignored: readonly string[] = [],
 ): Finding[] {
   const files = new ConfigFiles(parser);
+  files.passOver(ignored);
   const { upserted } = files.apply(snapshot);
   const { problems } = new MeshIndex({ options, definitions }).apply({ upserted });
   return [...files.findings(), ...files.locate(problems)].sort(byPlace);

@@ -57,6 +57,32 @@ inOwnNetns(import.meta.url, () => {
   ])
     test(`exit status: ${name}`, async () => assert.equal((await run(argv)).status, status));
 
+  test('H5: a command that is not there, or may not be run, is told as an error with a code and what to do', async () => {
+    const own = fileURLToPath(import.meta.url);
+    for (const [argv, says] of [
+      [
+        ['no-such-command'],
+        /^weft: there is no command "no-such-command" \(WEFT_NO_COMMAND\)\nremedy: check its name.*PATH is .*\n$/,
+      ],
+      [['./no-such-file'], /^weft: there is no file \.\/no-such-file to be run \(WEFT_NO_COMMAND\)\nremedy: check its path.*\n$/],
+      [[own], /^weft: .*confined\.test\.ts may not be executed \(WEFT_NO_COMMAND\)\nremedy: make it executable.*\n$/],
+      [['/usr'], /^weft: \/usr may not be executed \(WEFT_NO_COMMAND\)\nremedy: .*\n$/],
+    ] as const)
+      assert.match((await run(argv)).stderr, says);
+  });
+
+  test('H5: a command that went into the background is told to end here; one that waited for its children is not', async () => {
+    const daemon = await run([SH, '-c', 'sleep 1000 & sleep 1000 & exit 0']);
+    assert.equal(daemon.status, 0);
+    assert.equal(
+      daemon.stderr,
+      'weft: the command has ended and left processes in the background (2), which end with it: run it in the foreground\n',
+    );
+    const well = await run([SH, '-c', 'sleep 0 & sleep 0 | cat; wait; exit 0']);
+    assert.deepEqual([well.status, well.stderr], [0, '']);
+    assert.equal((await run([SH, '-c', 'sleep 1000 & exit 3'])).stderr, '');
+  });
+
   test('any argument and the environment arrive as they are', async () => {
     const script = 'process.stdout.write(JSON.stringify([process.argv.slice(1), process.env["odd.name"], process.cwd()]))';
     const awkward = ['', ' ', '$HOME', "'", '"', '\\', '\n', 'ü', '*', ';', '--'];

@@ -44,16 +44,38 @@ umask "$mask"
 cd -P -- "$cwd" || fail "cd $cwd"
 exec "$@"`;
 
+/** How it is told that there is nothing to run. */
+const NO_COMMAND = 'WEFT_NO_COMMAND';
+
 /**
  * The first process of a namespace ignores signals that it does not handle, and inherits orphans: so it is this shell, which has
  * no more rights than the command, waits for it, and says on descriptor 3 when it is about to start it. What it prints about a
- * command that a signal ended is for nobody.
+ * command that a signal ended is for nobody. It says itself what a shell would say in its own words, or not at all: that there
+ * is no such command, and that a command which went into the background ends here, as its namespace does.
  */
 const INIT = `
+no_command() {
+  printf 'weft: %s (${NO_COMMAND})\\nremedy: %s\\n' "$2" "$3" >&2
+  echo ready >&3
+  exit "$1"
+}
+case $1 in
+  */*)
+    [ -e "$1" ] || no_command 127 "there is no file $1 to be run" 'check its path, which begins in the working directory'
+    [ ! -d "$1" ] && [ -x "$1" ] || no_command 126 "$1 may not be executed" 'make it executable (chmod +x), or name the program that reads it' ;;
+  *) command -v -- "$1" >/dev/null || no_command 127 "there is no command \\"$1\\"" "check its name, or write its path; PATH is $PATH" ;;
+esac
 echo ready >&3
 exec 3>&2 2>/dev/null
 (exec "$@" 2>&3 3>&-)
-exit $?`;
+status=$? left=0
+for place in /proc/[0-9]*; do
+  [ "$place" != /proc/1 ] && read -r line <"$place/stat" || continue
+  case \${line##*) } in [ZX]*) ;; *) left=$((left + 1)) ;; esac
+done
+[ $status -ne 0 ] || [ $left -eq 0 ] ||
+  echo "weft: the command has ended and left processes in the background ($left), which end with it: run it in the foreground" >&3
+exit $status`;
 
 const PACKAGES = {
   mount: 'mount',
