@@ -1,16 +1,18 @@
 import { type Command, Option } from 'commander';
+import { familyOf, parseIp, tryParseCidr } from '#model/address/ip.ts';
+import { WeftError } from '#model/error.ts';
 import { PORT } from '#model/mesh/ports.ts';
+import type { NodeGrant } from '#model/trust/grant.ts';
+import { type Act, bpffsOption, makeCommand, runDirOption, statsOption, trustDomainOption } from './command.ts';
 import {
-  type Act,
-  bpffsOption,
-  makeCommand,
-  pool4Option,
-  pool6Option,
-  runDirOption,
-  statsOption,
-  trustDomainOption,
-} from './command.ts';
-import { collectCidr, collectDnsUpstream, type DnsUpstream, type HostPort, readAddress, readName } from './option-values.ts';
+  cidrReader,
+  collectCidr,
+  collectDnsUpstream,
+  type DnsUpstream,
+  type HostPort,
+  readAddress,
+  readName,
+} from './option-values.ts';
 
 /** How an agent reaches its control plane. */
 export type ControlAccess = {
@@ -37,8 +39,11 @@ export type AgentPlace = {
 };
 
 /** What `weft agent` is told. */
-export type AgentOptions = AgentPlace &
-  (
+export type AgentOptions = Omit<AgentPlace, 'pool4' | 'pool6'> & {
+  /** Null: those that the token names. */
+  pool4: string | null;
+  pool6: string | null;
+} & (
     | {
         kind: 'run';
         control: ControlAccess;
@@ -56,8 +61,10 @@ export type AgentOptions = AgentPlace &
     | { kind: 'cleanup' }
   );
 
-type Parsed = Omit<AgentPlace, 'cgroup'> & {
+type Parsed = Omit<AgentPlace, 'cgroup' | 'pool4' | 'pool6'> & {
   cgroup?: string;
+  pool4?: string;
+  pool6?: string;
   control?: string;
   trustDomain: string;
   controlRoot?: string;
@@ -96,8 +103,8 @@ export function agentCommand(act: Act<AgentOptions>): Command {
     .option('--token-file <file>', 'file with the token that weft token printed for this node')
     .option('--cgroup <dir>', 'cgroup v2 directory for the processes of this node (default: weft/NODE below the mount)')
     .addOption(trustDomainOption())
-    .addOption(pool4Option())
-    .addOption(pool6Option())
+    .addOption(poolOption(4))
+    .addOption(poolOption(6))
     .option(
       '--dns-upstream <ip[:port]>',
       'DNS server for names outside the mesh; repeat for more (default: those of the machine)',
@@ -113,6 +120,12 @@ export function agentCommand(act: Act<AgentOptions>): Command {
     .action((parsed: Parsed, command: Command) => act(agentOptions(parsed, command)));
 }
 
+/** The control plane gives each node ranges of its own with its token, so these only narrow them. */
+function poolOption(family: 4 | 6): Option {
+  const sentence = `IPv${family} addresses for the workloads of weft run (default: those that the token names)`;
+  return new Option(`--pool${family} <cidr>`, sentence).argParser(cidrReader(family));
+}
+
 /** Its name starts with `no-` without being a negation, which is what commander would take it for. */
 function noNatForOption(): Option {
   const option = new Option('--no-nat-for <cidr>', 'reach this range without address translation; repeat for more')
@@ -123,8 +136,8 @@ function noNatForOption(): Option {
 }
 
 function agentOptions(parsed: Parsed, command: Command): AgentOptions {
-  const { node, runDir, bpffs, pool4, pool6 } = parsed;
-  const place: AgentPlace = { node, runDir, bpffs, pool4, pool6, cgroup: parsed.cgroup ?? null };
+  const { node, runDir, bpffs, pool4 = null, pool6 = null } = parsed;
+  const place = { node, runDir, bpffs, pool4, pool6, cgroup: parsed.cgroup ?? null };
   // Cleaning up reaches no control plane, so it must work without the three options that name one.
   if (parsed.cleanup) return { ...place, kind: 'cleanup' };
   const control = controlAccess(parsed, command);
@@ -150,3 +163,24 @@ export function controlAccess({ control, controlRoot, tokenFile, controlServerNa
   }
   return { address: control, rootFile: controlRoot, tokenFile, serverName: controlServerName ?? null };
 }
+
+/** The pool of an agent in each family, or null. */
+type Pools = Pick<AgentOptions, 'pool4' | 'pool6'>;
+
+/**
+ * The pools of an agent: those of its command line, else the first range of each family that its token names.
+ * Errors: WEFT_NO_POOL when neither names one.
+ */
+export function poolsOf({ pool4, pool6 }: Pools, grant: NodeGrant | null): Pick<AgentPlace, 'pool4' | 'pool6'> {
+  const granted = (family: 4 | 6): string | null =>
+    grant?.addresses.find((range) => familyOf(tryParseCidr(range)?.base ?? parseIp('::')) === family) ?? null;
+  const [v4, v6] = [pool4 ?? granted(4), pool6 ?? granted(6)];
+  if (v4 !== null && v6 !== null) return { pool4: v4, pool6: v6 };
+  const missing = v4 === null ? '4' : '6';
+  throw new WeftError('WEFT_NO_POOL', `the token of this node names no IPv${missing} addresses`, {
+    remedy: `make a new one with weft token NODE, or name a range with --pool${missing}`,
+  });
+}
+
+/** Only for addresses that the records of a node do not name: where it is cleaned up, it has no token. */
+export const USUAL_POOLS = { pool4: '10.41.0.0/24', pool6: 'fd41:0:0:1::/64' } as const;

@@ -46,7 +46,7 @@ export function controlCommand(act: Act<ControlOptions>): Command {
       does: 'serve agents on other machines',
     },
     {
-      command: "weft token node-2 --identity 'shop/*' --addresses 10.41.2.0/24",
+      command: "weft token node-2 --identity 'shop/*' > node-2.token",
       does: 'then make the token that the agent of node-2 needs',
     },
   ])

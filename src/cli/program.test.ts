@@ -58,7 +58,6 @@ const MISTAKES = [
   'waypoint --namespace shop',
   'token',
   'token a',
-  'token a --identity shop/*',
   'token a --addresses 10.0.0.0/8',
   'token a --identity shop --addresses 10.0.0.0/8',
   'token a --identity shop/* --addresses 10.0.0.0/33',
@@ -103,7 +102,7 @@ const RUN = {
   capAdd: [],
   share: [],
 };
-const AGENT = { node: 'a', runDir: '/run/weft', bpffs: '/sys/fs/bpf', cgroup: null, ...POOLS };
+const AGENT = { node: 'a', runDir: '/run/weft', bpffs: '/sys/fs/bpf', cgroup: null, pool4: null, pool6: null };
 
 const lines: { line: string; command: string; options: unknown }[] = [
   {
@@ -188,13 +187,15 @@ const lines: { line: string; command: string; options: unknown }[] = [
     },
   },
   {
-    line: `agent --node a ${REACH} --no-egress-nat --no-nat-for 10.0.0.0/8 --no-nat-for fd00::/8 --cgroup /c --dns-upstream 9.9.9.9 --dns-upstream [::1]:5353 --stats off`,
+    line: `agent --node a ${REACH} --pool4 10.9.0.0/24 --pool6 fd09::/64 --no-egress-nat --no-nat-for 10.0.0.0/8 --no-nat-for fd00::/8 --cgroup /c --dns-upstream 9.9.9.9 --dns-upstream [::1]:5353 --stats off`,
     command: 'agent',
     options: {
       ...AGENT,
       kind: 'run',
       control: CONTROL,
       trustDomain: 'cluster.local',
+      pool4: '10.9.0.0/24',
+      pool6: 'fd09::/64',
       cgroup: '/c',
       dnsUpstreams: [
         { ip: '9.9.9.9', port: 53 },
@@ -256,7 +257,22 @@ const lines: { line: string; command: string; options: unknown }[] = [
       socket: '/run/weft/control.sock',
     },
   },
-  { line: 'token a --revoke', command: 'token', options: { kind: 'revoke', node: 'a', socket: '/run/weft/control.sock' } },
+  {
+    line: 'token a --revoke',
+    command: 'token',
+    options: { kind: 'revoke', node: 'a', freeAddresses: false, socket: '/run/weft/control.sock' },
+  },
+  {
+    line: 'token a --identity shop/*',
+    command: 'token',
+    options: {
+      kind: 'make',
+      node: 'a',
+      grant: { identities: ['shop/*'], addresses: [], waypoints: false },
+      ttlSeconds: null,
+      socket: '/run/weft/control.sock',
+    },
+  },
   {
     line: 'uninstall --keep-state',
     command: 'uninstall',

@@ -6,6 +6,7 @@ import { CertificateAuthority } from '#control-plane/ca/authority.ts';
 import { MeshIndex } from '#control-plane/index/mesh-index.ts';
 import { DEFAULT_MESH_OPTIONS } from '#control-plane/index/mesh-options.ts';
 import { CRD_FILES, KINDS, MESH } from '#control-plane/kinds/list.ts';
+import { AddressPools } from '#control-plane/registry/address-pools.ts';
 import { createResourceParser } from '#control-plane/resources/resource-parser.ts';
 import { MemorySource, type PlainObject } from '#control-plane/sources/memory-source.testing.ts';
 import type { WaypointSpec } from '#control-plane/waypoints/plan.ts';
@@ -77,6 +78,7 @@ async function controlPlane(objects: Record<string, PlainObject> = {}, state = n
   const allocations = new KeptAllocations(state, log);
   let nonces = 0;
   const control = new ControlPlane({
+    pools: await AddressPools.open(new MemoryStore()),
     index: new MeshIndex({ options: mesh, definitions: MESH, allocations: await allocations.load() }),
     source,
     mesh,

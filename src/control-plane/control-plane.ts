@@ -11,6 +11,7 @@ import type { KeptAllocations } from '#control-plane/kept-allocations.ts';
 import { registeredUid } from '#control-plane/mesh/registered-endpoints.ts';
 import { LABEL } from '#control-plane/mesh/well-known.ts';
 import { AddressBook } from '#control-plane/registry/address-book.ts';
+import type { AddressPools } from '#control-plane/registry/address-pools.ts';
 import { NodeRegistry } from '#control-plane/registry/node-registry.ts';
 import { formatFinding, formatOrigin } from '#control-plane/resources/finding.ts';
 import type { Source } from '#control-plane/sources/source.ts';
@@ -43,6 +44,7 @@ export type ControlPlaneOptions = {
   mesh: MeshOptions;
   state: StateStore;
   allocations: KeptAllocations;
+  pools: AddressPools;
   authority: CertificateAuthority;
   authenticator: Authenticator;
   /** Makes what `authenticator` accepts. */
@@ -143,6 +145,19 @@ export class ControlPlane {
     await this.#options.allocations.settled();
   }
 
+  /**
+   * The same with ranges of addresses that no other node has: those of the grant, or when it names none, some of its own.
+   * Errors: those of the address pools.
+   */
+  async issueAgentToken(
+    node: string,
+    grant: NodeGrant,
+    ttlMs: number | null,
+  ): Promise<{ token: string; expiresAtMs: number; addresses: readonly string[] }> {
+    const addresses = await this.#options.pools.assign(node, grant.addresses);
+    return { ...(await this.mintAgentToken(node, { ...grant, addresses }, ttlMs)), addresses };
+  }
+
   /** A token for the agent of `node`, which is trusted with `grant` and nothing else; ttlMs null: the default. */
   async mintAgentToken(
     node: string,
@@ -155,9 +170,13 @@ export class ControlPlane {
     return { token, expiresAtMs: clock.nowMs() + lastsMs };
   }
 
-  /** Every token of a node that was made until now is worth nothing: its streams end, and it cannot come back with one. */
-  async revokeAgentTokens(node: string): Promise<void> {
+  /**
+   * Every token of a node that was made until now is worth nothing: its streams end, and it cannot come back with one.
+   * `freeAddresses`: it is gone for good, so other nodes may be given what it had.
+   */
+  async revokeAgentTokens(node: string, freeAddresses = false): Promise<void> {
     await this.#options.tokens.revoke(node);
+    if (freeAddresses) await this.#options.pools.free(node);
     this.#discovery.endNode(node, new RpcError('unauthenticated', `the tokens of node "${node}" were revoked`));
     this.#options.log.warn({ node }, 'tokens revoked; certificates that the node holds are good until they end');
   }

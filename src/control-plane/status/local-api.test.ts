@@ -13,7 +13,7 @@ function api(changes: Partial<ControlApi> = {}) {
     status: () => STATUS,
     async mintToken(node, { identities, addresses, waypoints }, ttlMs) {
       calls.push(`${node} ${identities} ${addresses} ${waypoints} ${ttlMs}`);
-      return { token: 't', expiresAt: '', rootsPem: '', address: '' };
+      return { token: 't', expiresAt: '', addresses: [], rootsPem: '', address: '' };
     },
     async revokeTokens(node) {
       calls.push(`revoke ${node}`);

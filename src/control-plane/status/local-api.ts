@@ -9,7 +9,8 @@ export type ControlApi = {
   status(): ControlStatus;
   /** ttlMs null: the default. */
   mintToken(node: string, grant: NodeGrant, ttlMs: number | null): Promise<TokenResponse>;
-  revokeTokens(node: string): Promise<void>;
+  /** freeAddresses: other nodes may be given its ranges. */
+  revokeTokens(node: string, freeAddresses: boolean): Promise<void>;
   stopWaypoints(): Promise<void>;
 };
 
@@ -33,12 +34,16 @@ function act(api: ControlApi, method: string, path: string, body: string): unkno
       return api.mintToken(node, grant, ttlSeconds === undefined ? null : ttlSeconds * 1_000);
     }
     case 'POST /v1/tokens/revoke':
-      return api.revokeTokens(readNode(bodyObject(body, TOKEN_REMEDY)));
+      return revoke(api, bodyObject(body, TOKEN_REMEDY));
     case 'POST /v1/waypoints/stop':
       return api.stopWaypoints();
     default:
       throw new WeftError('WEFT_API_PATH', `the control plane does not answer ${method} ${path}`);
   }
+}
+
+function revoke(api: ControlApi, request: Record<string, unknown>): Promise<void> {
+  return api.revokeTokens(readNode(request), request.freeAddresses === true);
 }
 
 function readTokenRequest(body: string): TokenRequest {

@@ -1,6 +1,6 @@
-import type { AgentOptions } from '#cli/agent.ts';
+import { type AgentOptions, poolsOf, USUAL_POOLS } from '#cli/agent.ts';
 import { cleanupNode, holdingOf, startAgent } from '#main/agent/agent-process.ts';
-import { controlEndpoint, weftVersion } from '#main/commands/control-access.ts';
+import { controlEndpoint, grantOf, weftVersion } from '#main/commands/control-access.ts';
 import { createMishaps } from '#model/effects/mishaps.ts';
 import { systemClock } from '#platform/clock.ts';
 import { claimDirectory } from '#platform/files/marked-directory.ts';
@@ -22,9 +22,10 @@ const CLUSTER_DOMAIN = 'cluster.local';
 export async function agent(options: AgentOptions): Promise<number> {
   requireMachine();
   const log = commandLog('agent');
-  const { node, runDir, bpffs, cgroup, pool4, pool6 } = options;
-  const place = { node, runDir, bpffs, cgroup, pool4, pool6 };
+  const { node, runDir, bpffs, cgroup } = options;
   if (options.kind === 'cleanup') {
+    const { pool4, pool6 } = options;
+    const place = { node, runDir, bpffs, cgroup, pool4: pool4 ?? USUAL_POOLS.pool4, pool6: pool6 ?? USUAL_POOLS.pool6 };
     // Its own agent would go on with what is taken from under it, and so would one of another run directory.
     const held = holdNode(await holdingOf(place));
     await cleanupNode(place, log).finally(() => held.release());
@@ -33,6 +34,7 @@ export async function agent(options: AgentOptions): Promise<number> {
     return 0;
   }
   const control = controlEndpoint(options.control); // before anything is put into the kernel
+  const place = { node, runDir, bpffs, cgroup, ...poolsOf(options, await grantOf(control)) };
   claimDirectory(runDir, { kind: 'run' });
   registerPrivate([runDir, options.control.tokenFile]);
   const mishaps = createMishaps(log, systemClock);

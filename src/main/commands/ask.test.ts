@@ -86,7 +86,11 @@ test('token: what is printed names the node, and the control plane takes it', as
   const where = await place(t);
   const control = await started(where);
   const { code, out, err } = await weft('token', 'node-2', ...GRANT, '--socket', where.socketPath);
-  assert.deepEqual([code, err, out.endsWith('\n')], [0, '', true]);
+  assert.deepEqual([code, out.endsWith('\n')], [0, true]);
+  assert.match(
+    err,
+    /^weft: node-2 has the addresses 10\.41\.2\.0\/24; route them to it\. The token is good until \d{4}-\d\d-\d\d\n$/,
+  );
   const { sub = '', grant } = decodeJwt(out.trim());
   assert.match(sub, /^system:serviceaccount:/);
   assert.deepEqual(grant, { identities: ['shop/*'], addresses: ['10.41.2.0/24'], waypoints: false });
@@ -100,6 +104,24 @@ test('token: what is printed names the node, and the control plane takes it', as
   const agent = follower(t, endpoint, { node: 'node-2' });
   await agent.client.synced;
   assert.equal(agent.client.status().error, null);
+});
+
+test('H6: token: without ranges the control plane gives each node its own, and refuses those of another', async (t) => {
+  const where = await place(t);
+  await started(where);
+  const token = (...words: string[]) => weft('token', ...words, '--identity', 'shop/*', '--socket', where.socketPath);
+  const [first, second] = [await token('node-2'), await token('node-3')];
+  assert.deepEqual(decodeJwt<{ grant: object }>(first.out.trim()).grant, {
+    identities: ['shop/*'],
+    addresses: ['10.41.1.0/24', 'fd41:0:0:2::/64'],
+    waypoints: false,
+  });
+  assert.match(second.err, /node-3 has the addresses 10\.41\.2\.0\/24 and fd41:0:0:3::\/64/);
+  const taken = await token('node-4', '--addresses', '10.41.1.128/25');
+  assert.equal(taken.code, 1);
+  assert.match(taken.err, /10\.41\.1\.128\/25 overlaps with 10\.41\.1\.0\/24 of node node-2 \(WEFT_POOL_TAKEN\)/);
+  await weft('token', 'node-2', '--revoke', '--free-addresses', '--socket', where.socketPath);
+  assert.equal((await token('node-4', '--addresses', '10.41.1.128/25')).code, 0);
 });
 
 test('token: what was printed is worth nothing after --revoke', async (t) => {

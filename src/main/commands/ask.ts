@@ -57,13 +57,17 @@ function reasonOf(error: unknown): string {
 export async function token(options: TokenOptions): Promise<number> {
   const { node, socket } = options;
   if (options.kind === 'revoke') {
-    await controlClient(socket).revoke(node);
+    await controlClient(socket).revoke(node, options.freeAddresses);
     process.stderr.write(`weft: every token of ${node} made until now is refused; certificates it holds end within a day\n`);
     return 0;
   }
   const { grant, ttlSeconds } = options;
-  const { token: text } = await controlClient(socket).token({ node, ...grant, ...(ttlSeconds === null ? {} : { ttlSeconds }) });
-  process.stdout.write(`${text}\n`);
+  const made = await controlClient(socket).token({ node, ...grant, ...(ttlSeconds === null ? {} : { ttlSeconds }) });
+  process.stdout.write(`${made.token}\n`);
+  const until = made.expiresAt.slice(0, '2026-01-01'.length);
+  process.stderr.write(
+    `weft: ${node} has the addresses ${made.addresses.join(' and ')}; route them to it. The token is good until ${until}\n`,
+  );
   return 0;
 }
 

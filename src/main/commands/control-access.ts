@@ -1,8 +1,10 @@
 import { accessSync, constants, readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { decodeJwt } from 'jose';
 import type { ControlAccess } from '#cli/agent.ts';
 import { WeftError } from '#model/error.ts';
+import { type NodeGrant, tryParseGrant } from '#model/trust/grant.ts';
 import type { ControlEndpoint } from '#platform/grpc/control-channel.ts';
 import { WEFT_ROOT } from '#platform/program/installation.ts';
 
@@ -38,6 +40,15 @@ export function controlEndpoint({ address, rootFile, tokenFile, serverName }: Co
     serverName: serverName ?? (address.startsWith('unix:') ? LOCAL_SERVER_NAME : null),
     clusterId: CLUSTER_ID,
   };
+}
+
+/** What the token of a node says of it; null for a token of somebody else's making. It is the control plane that checks it. */
+export async function grantOf(control: ControlEndpoint): Promise<NodeGrant | null> {
+  try {
+    return tryParseGrant(decodeJwt((await control.token()).trim()).grant);
+  } catch {
+    return null;
+  }
 }
 
 /** Checked at the start, by a person who is there to mend it, and not at the first connection. */

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { createInterface } from 'node:readline/promises';
+import { USUAL_POOLS } from '#cli/agent.ts';
 import { leaveMesh, type UninstallEffects, type UninstallOptions } from '#cli/uninstall.ts';
 import { cleanupNode } from '#main/agent/agent-process.ts';
 import { isBpffs } from '#platform/bpf/bpffs.ts';
@@ -14,9 +15,6 @@ import { agentClient, controlClient } from '#platform/local-api/clients.ts';
 import { requireRoot } from '#platform/preflight/preflight.ts';
 import { commandLog } from '#platform/telemetry/log.ts';
 import { agentSocketPath, controlSocketPath } from '#protocol/api/places.ts';
-
-/** Only for addresses that neither a dead agent's records nor the register name. */
-const DEFAULT_POOLS = { pool4: '10.41.0.0/24', pool6: 'fd41:0:0:1::/64' };
 
 /**
  * `weft uninstall`. What is removed, and in which order, `leaveMesh` decides; whether any of it is ours too.
@@ -55,7 +53,7 @@ export function effectsOf(options: UninstallOptions): UninstallEffects {
 /** Where the register has no word of a dead agent, its cgroup is looked up as the agent would. */
 async function cleanupDead(node: string, { runDir, bpffs }: UninstallOptions): Promise<void> {
   const known = knownNodes().find((holding) => holding.node === node);
-  await cleanupNode({ node, runDir, bpffs, cgroup: null, ...DEFAULT_POOLS, ...known }, commandLog('uninstall'));
+  await cleanupNode({ node, runDir, bpffs, cgroup: null, ...USUAL_POOLS, ...known }, commandLog('uninstall'));
   forgetNode(node);
 }
 

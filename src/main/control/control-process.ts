@@ -9,6 +9,7 @@ import { MeshIndex } from '#control-plane/index/mesh-index.ts';
 import { DEFAULT_MESH_OPTIONS, type MeshOptions } from '#control-plane/index/mesh-options.ts';
 import { KeptAllocations } from '#control-plane/kept-allocations.ts';
 import { CRD_FILES, KINDS, MESH } from '#control-plane/kinds/list.ts';
+import { AddressPools } from '#control-plane/registry/address-pools.ts';
 import { createResourceParser } from '#control-plane/resources/resource-parser.ts';
 import { directorySource } from '#control-plane/sources/directory/directory-source.ts';
 import { LastGoodVersions } from '#control-plane/sources/last-good.ts';
@@ -162,6 +163,7 @@ async function assemble(options: StartControlOptions, state: StateStore): Promis
   readOwnProcess(meters, { component: 'pilot', version: options.version, mishaps, clock });
   const trust = { authority, authenticator: tokens, tokens };
   const control = new ControlPlane({
+    pools: await AddressPools.open(state),
     index,
     source,
     mesh,
@@ -210,16 +212,17 @@ type Serving = { status: () => ControlStatus; address: string; serverNames: read
 async function serveApi(socketPath: string, { control, authority }: Parts, serving: Serving): Promise<() => Promise<void>> {
   await mkdir(dirname(socketPath), { recursive: true, mode: 0o700 });
   const mintToken = async (node: string, grant: NodeGrant, ttlMs: number | null): Promise<TokenResponse> => {
-    const { token, expiresAtMs } = await control.mintAgentToken(node, grant, ttlMs);
+    const { token, expiresAtMs, addresses } = await control.issueAgentToken(node, grant, ttlMs);
     return {
       token,
+      addresses,
       expiresAt: new Date(expiresAtMs).toISOString(),
       rootsPem: authority.rootsPem,
       address: dialledAddress(serving.serverNames, serving.address),
     };
   };
   const stopWaypoints = async () => control.waypoints?.stopAll();
-  const revokeTokens = (node: string) => control.revokeAgentTokens(node);
+  const revokeTokens = (node: string, freeAddresses: boolean) => control.revokeAgentTokens(node, freeAddresses);
   return serveLocalSocket(socketPath, (method, path, body) =>
     answerControlApi({ status: serving.status, mintToken, revokeTokens, stopWaypoints }, method, path, body),
   );

@@ -40,8 +40,8 @@ export function controlClient(socketPath: string): ControlClient {
   return {
     status: async () => (await call('GET', '/v1/status', COMMAND.statusMs)) as ControlStatus,
     token: async (request) => (await call('POST', '/v1/tokens', COMMAND.statusMs, request)) as TokenResponse,
-    async revoke(node) {
-      await call('POST', '/v1/tokens/revoke', COMMAND.statusMs, { node });
+    async revoke(node, freeAddresses = false) {
+      await call('POST', '/v1/tokens/revoke', COMMAND.statusMs, { node, freeAddresses });
     },
     async stopWaypoints() {
       await call('POST', '/v1/waypoints/stop', COMMAND.stopMs);

@@ -6,7 +6,7 @@ import type { TypeStatus } from '#protocol/xds/server-session.ts';
  *
  *   GET  /v1/status          ControlStatus
  *   POST /v1/tokens          TokenRequest → TokenResponse
- *   POST /v1/tokens/revoke   { node } → 204; every token made for the node until now is refused
+ *   POST /v1/tokens/revoke   { node, freeAddresses } → 204; every token made for the node until now is refused
  *   POST /v1/waypoints/stop  204; ends every waypoint, and starts none until the control plane is started again
  *
  * Errors: 4xx/5xx with ApiError of src/protocol/api/reply.ts.
@@ -82,16 +82,24 @@ export type FindingStatus = {
 /** One condition of a resource, as its status would show it in a cluster. */
 export type ConditionStatus = { resource: string; type: string; status: 'True' | 'False'; reason: string; message: string };
 
-/** Whose token, and what its node is trusted with. ttlSeconds: absent for the default. */
+/** Whose token, and what its node is trusted with. addresses empty: ranges that no other node has. ttlSeconds: absent for the default. */
 export type TokenRequest = { node: string; ttlSeconds?: number } & NodeGrant;
 
 /** A token, and what else an agent needs to use it. */
-export type TokenResponse = { token: string; expiresAt: string; rootsPem: string; address: string };
+export type TokenResponse = {
+  token: string;
+  expiresAt: string;
+  rootsPem: string;
+  address: string;
+  /** Ranges of the node's workloads. */
+  addresses: readonly string[];
+};
 
 /** The local API of the control plane. Errors: WEFT_NO_CONTROL when it does not answer, WEFT_NOT_ROOT, and those it gives. */
 export type ControlClient = {
   status(): Promise<ControlStatus>;
   token(request: TokenRequest): Promise<TokenResponse>;
-  revoke(node: string): Promise<void>;
+  /** freeAddresses: the node is gone for good, and other nodes may be given its ranges. */
+  revoke(node: string, freeAddresses?: boolean): Promise<void>;
   stopWaypoints(): Promise<void>;
 };

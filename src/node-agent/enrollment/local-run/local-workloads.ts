@@ -203,10 +203,7 @@ export class LocalWorkloads {
     };
   }
 
-  /**
-   * Idempotent. What is still running inside is told to end, and killed after `graceMs`; until then it stays what it is in the
-   * mesh. Errors: WEFT_SANDBOX_BUSY when it does not die; it then stays enrolled.
-   */
+  /** Idempotent. What still runs is told to end, and killed after `graceMs`. Errors: WEFT_SANDBOX_BUSY: it lives and stays enrolled. */
   async stop(key: WorkloadKey, graceMs: number = AGENT.stopGraceMs): Promise<void> {
     const starting = this.#starting.get(keyText(key));
     if (starting !== undefined) starting.stopped = true;

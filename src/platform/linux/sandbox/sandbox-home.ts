@@ -98,10 +98,7 @@ export class SandboxHome {
     await thawCgroup(key === null ? this.#workloadsPath : this.#cgroupPathOf(key));
   }
 
-  /**
-   * Asked, then held: what is launched into it after that must not run a moment, and is killed with the rest when it is removed.
-   * Until then it runs as what it is, enrolled.
-   */
+  /** Asked, then held: what is launched into it from then on must not run a moment, and is killed with the rest when it is removed. */
   async end(key: SandboxKey, graceMs: number): Promise<void> {
     return this.#oneByOne(key, async () => {
       await askCgroup(this.#cgroupPathOf(key), graceMs);
@@ -280,13 +277,8 @@ export class SandboxHome {
 
   async #busy(key: SandboxKey, problem: string): Promise<WeftError> {
     const pids = (await processesIn(this.#cgroupPathOf(key))).slice(0, 10).join(', ');
-    return new WeftError(
-      'WEFT_SANDBOX_BUSY',
-      `the sandbox of ${key.namespace}/${key.name} ${problem} processes live in it: ${pids}`,
-      {
-        remedy: 'stop the workload first',
-      },
-    );
+    const message = `the sandbox of ${key.namespace}/${key.name} ${problem} processes live in it: ${pids}`;
+    return new WeftError('WEFT_SANDBOX_BUSY', message, { remedy: 'stop the workload first' });
   }
 }
 
