@@ -30,7 +30,7 @@ export function labCommand(act: Act<LabRequest>): Command {
   const lab = makeCommand('lab', 'Look and check:', 'Run a mesh of several virtual nodes on this machine', [
     { command: 'weft lab up examples/quickstart/mesh', does: 'two nodes, a control plane and waypoints, until Ctrl-C' },
     {
-      command: 'weft lab run --node beta --name web --service-account web -- python3 -m http.server 8080',
+      command: 'weft lab run --user nobody --node beta --name web --service-account web -- python3 -m http.server 8080',
       does: 'then, in another terminal, a workload on the second node',
     },
   ])

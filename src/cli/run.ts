@@ -39,14 +39,10 @@ export function runCommand(act: Act<RunOptions>): Command {
   return (
     makeCommand('run', 'Mesh:', 'Run a command as a workload of the mesh', [
       {
-        command: 'weft run --name web --service-account web --label app=web -- python3 -m http.server 8080',
-        does: 'run a web server that Services with the selector app=web send to',
+        command: 'weft run --user www-data --name web --service-account web --label app=web -- python3 -m http.server 8080',
+        does: 'run a web server that Services with the selector app=web send to, as a user who owns nothing of this machine',
       },
-      {
-        command: 'weft run --user www-data --name web --service-account web -- python3 -m http.server 80',
-        does: 'the same as a user who owns nothing of this machine',
-      },
-      { command: 'weft run --name shell --service-account tester -- bash', does: 'get a shell inside the mesh' },
+      { command: 'weft run --user nobody --name shell --service-account tester -- bash', does: 'get a shell inside the mesh' },
     ])
       .description(
         'Run a command as a workload of the mesh: with a network namespace, an address and an identity of its own. Signals go to the command, its exit code is the exit code here, and when it ends the workload is gone.',

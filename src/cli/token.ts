@@ -58,7 +58,7 @@ export function tokenCommand(act: Act<TokenOptions>): Command {
       [],
     )
     .option('--waypoints', 'the node may run the waypoints of the mesh')
-    .option('--ttl <duration>', 'how long the token is good, such as 12h or 30d (default: 365d)', readDurationSeconds)
+    .option('--ttl <duration>', 'how long the token is good, such as 12h or 30d (default: 30d)', readDurationSeconds)
     .option('--revoke', 'make none; refuse every token of the node that was made until now')
     .option('--free-addresses', 'with --revoke: the node is gone, so its ranges may be given to others', false)
     .addOption(controlSocketOption())

@@ -1,3 +1,5 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'node:test';
 import { referencePage } from './cli-page.ts';
@@ -5,3 +7,12 @@ import { matchesGolden } from './golden.ts';
 import { ROOT } from './source-files.ts';
 
 test('docs/cli.md is what the definitions of the commands say', () => matchesGolden(join(ROOT, 'docs/cli.md'), referencePage()));
+
+test('H7: every example runs its workload as a user of its own', () => {
+  const pages = [referencePage(), readFileSync(join(ROOT, 'README.md'), 'utf8'), readFileSync(join(ROOT, 'docs/lab.md'), 'utf8')];
+  const examples = pages.flatMap((page) => page.match(/^ *(?:bin\/)?weft (?:lab )?run .* -- \w.*$/gm) ?? []);
+  const usage = /<command/;
+  const bare = examples.filter((line) => !usage.test(line) && !line.includes('--user '));
+  assert.deepEqual(bare, []);
+  assert.ok(examples.length >= 6, `${examples.length} examples were found`);
+});

@@ -13,7 +13,7 @@ import { discoveryNodeOf, type MeshEvents, subscribeMesh } from '#node-agent/fol
 import { degradations } from '#node-agent/kernel/requirements.ts';
 import { type RunningAgent, runAgent } from '#node-agent/lifecycle.ts';
 import { cleanNode, type NodePaths, type NodeRemoval, nodePaths } from '#node-agent/node-places.ts';
-import { agentStatus } from '#node-agent/status/agent-status.ts';
+import { agentStatus, tokenComplaint } from '#node-agent/status/agent-status.ts';
 import { answerLocalApi } from '#node-agent/status/local-api.ts';
 import { ensureBpffs, isBpffs, releaseBpffs } from '#platform/bpf/bpffs.ts';
 import { removePins } from '#platform/bpf/pins.ts';
@@ -46,6 +46,8 @@ type Parts = OpenedKernel & {
   sandboxes: Sandboxes;
   discovery: DiscoveryClient;
   degraded: readonly string[];
+  /** When the node's token ends; null where nobody can tell. */
+  tokenUntilMs: () => number | null;
   metrics: MetricsServer;
   /** Ends what still asks the control plane for something. */
   closeClients(): void;
@@ -175,10 +177,27 @@ async function assemble(options: AgentProcessOptions) {
     sandboxes,
     discovery,
     degraded,
+    tokenUntilMs: await followToken(options.control),
     metrics,
     closeClients,
   };
   return { parts, events };
+}
+
+/** The end of the node's token, as of the last look: its file may be replaced by another one. */
+async function followToken({ token }: AgentProcessOptions['control']): Promise<() => number | null> {
+  let untilMs: number | null = null;
+  const look = async (): Promise<void> => {
+    try {
+      const { exp } = decodeJwt((await token()).trim());
+      untilMs = exp === undefined ? null : exp * 1_000;
+    } catch {
+      // A file that is being replaced is looked at again; that a token is refused is told by the calls that need it.
+    }
+  };
+  await look();
+  systemClock.every(AGENT.tokenLookMs, () => void look());
+  return () => untilMs;
 }
 
 /** Applies the mesh to the agent as the control plane tells it; call start() on the result. */
@@ -201,7 +220,19 @@ export async function followMesh(agent: Agent, options: AgentProcessOptions, eve
 }
 
 /** What `weft status` shows of this node, as of now. */
-function statusOf({ options, paths, agent, local, kernel, missing, certificates, discovery, degraded, metrics }: Parts) {
+function statusOf({
+  options,
+  paths,
+  agent,
+  local,
+  kernel,
+  missing,
+  certificates,
+  discovery,
+  degraded,
+  tokenUntilMs,
+  metrics,
+}: Parts) {
   return agentStatus({
     node: options.place.node,
     version: options.version,
@@ -211,7 +242,11 @@ function statusOf({ options, paths, agent, local, kernel, missing, certificates,
     held: local.held(),
     certificates: certificates.snapshot(),
     controlPlane: { address: options.control.address, ...discovery.status() },
-    degraded: [...degradations(degraded, missing), ...metrics.problems],
+    degraded: [
+      ...degradations(degraded, missing),
+      ...tokenComplaint(options.place.node, tokenUntilMs(), systemClock.nowMs()),
+      ...metrics.problems,
+    ],
     metrics: metrics.address,
     maps: kernel.maps,
     pinDir: paths.pinDir,

@@ -75,6 +75,7 @@ export const AGENT_SETTINGS = {
       'ms',
       'How long a workload that is told to end (SIGTERM) may take before it is killed, unless whoever ends it says otherwise.',
     ),
+    tokenLookMs: setting(3_600_000, 'ms', "How often the node's token is looked at, whose end is told in time."),
     reapMs: setting(2_000, 'ms', 'How often workloads of `weft run` are looked at, for those that ended.'),
     startGraceMs: setting(30_000, 'ms', 'A workload whose process has not started yet is not taken for one that ended.'),
     registerRetryMs: setting(

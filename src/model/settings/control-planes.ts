@@ -33,10 +33,11 @@ export const CERTIFICATE_SETTINGS = {
       "Longest wait before the control plane's own certificate is made again after that failed.",
     ),
     agentTokenMs: setting(
-      365 * 24 * HOUR_MS,
+      30 * 24 * HOUR_MS,
       'ms',
-      'Agents are given their token by a person, who is not to be needed again soon.',
+      'One that went astray ends by itself; the status of its node asks for the next one in time.',
     ),
+    agentTokenWarnMs: setting(7 * 24 * HOUR_MS, 'ms', 'So long before its end a token is told to need a successor.'),
     waypointTokenMs: setting(
       365 * 24 * HOUR_MS,
       'ms',

@@ -67,6 +67,12 @@ export const COMMAND_SETTINGS = {
     controlStopMs: setting(10_000, 'ms', 'Until the control plane of `weft up` has ended; then it is killed.'),
     agentStopMs: setting(30_000, 'ms', 'The same for its agent, whose workloads may take a while to end.'),
     serviceStopMs: setting(20_000, 'ms', 'Until a part that got a stop signal is ended by force.'),
+    ownTokenSeconds: setting(
+      3 * 86_400,
+      's',
+      'The token that `weft up` gives its own agent, and makes anew well before its end.',
+    ),
+    ownTokenRenewMs: setting(12 * 3_600_000, 'ms', 'How often it does.'),
     pollMs: setting(50, 'ms', 'How often it is looked whether a process has ended.'),
   },
 } as const satisfies SettingGroup;

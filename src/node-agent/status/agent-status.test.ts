@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { aService, aWorkload, endpointOf } from '#model/mesh/mesh-fixtures.testing.ts';
 import type { Workload } from '#model/mesh/workload.ts';
 import { type AgentRig, aPolicy, startAgentRig } from '#node-agent/agent-rig.testing.ts';
-import { agentStatus, type StatusParts } from './agent-status.ts';
+import { agentStatus, type StatusParts, tokenComplaint } from './agent-status.ts';
 
 const cart = aService('cart', ['240.0.0.1']);
 const WAYPOINT = { kind: 'hostname', namespace: 'shop', hostname: 'waypoint.shop.svc.cluster.local', hbonePort: 15_008 } as const;
@@ -124,4 +124,12 @@ test('a large mesh is listed up to a bound', async () => {
     workloads: Array.from({ length: 1_200 }, (_, index) => aWorkload(`w${index}`, [`10.1.${index >> 8}.${index & 255}`])),
   });
   assert.equal(statusOf(rig).workloads.length, 1_000);
+});
+
+test('H7: a token that ends within a week is told, with what to do, and one that has ended too', () => {
+  const day = 86_400_000;
+  assert.deepEqual(tokenComplaint('node-2', null, 0), []);
+  assert.deepEqual(tokenComplaint('node-2', 8 * day, 0), []);
+  assert.match(tokenComplaint('node-2', 6 * day, 0).join(), /token ends 1970-01-07T00:00,.*weft token node-2/);
+  assert.match(tokenComplaint('node-2', day, 2 * day).join(), /token ended 1970-01-02T00:00/);
 });

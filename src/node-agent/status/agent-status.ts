@@ -4,6 +4,7 @@ import type { MeshState } from '#model/mesh/mesh-state.ts';
 import { identityOf } from '#model/mesh/workload.ts';
 import { decideOutbound } from '#model/path/decide.ts';
 import { AGENT } from '#model/settings/agents.ts';
+import { CERTIFICATE } from '#model/settings/control-planes.ts';
 import type { Enrolled, Enrollment, EnrollmentRequest } from '#node-agent/enrollment/enrollment.ts';
 import type { LocalRecords } from '#node-agent/enrollment/local-records.ts';
 import type { AgentStatus } from '#protocol/api/agent.ts';
@@ -40,6 +41,14 @@ export type StatusParts = {
   pinDir: string;
   counters: Record<string, number>;
 };
+
+/** What is to be done about the token of a node, as a sentence; none while it has long to live, or nobody can tell. */
+export function tokenComplaint(node: string, untilMs: number | null, nowMs: number): string[] {
+  if (untilMs === null || untilMs - nowMs > CERTIFICATE.agentTokenWarnMs) return [];
+  const until = new Date(untilMs).toISOString().slice(0, '2026-01-01T00:00'.length);
+  const end = untilMs <= nowMs ? `ended ${until}` : `ends ${until}`;
+  return [`its token ${end}, and without one it is cut off: make another with weft token ${node}, and replace its file`];
+}
 
 /** What `weft status` shows of an agent. */
 export function agentStatus(parts: StatusParts): AgentStatus {

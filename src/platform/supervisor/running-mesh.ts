@@ -38,6 +38,7 @@ export class RunningMesh {
   #agent: Keeper | null = null;
   #agentLeft = false;
   #up = false;
+  #stopRenewal = (): void => {};
   #stopping = false;
 
   /** `program`: the file that Node.js runs for every part. `running`: what an earlier `weft up` left, and this one goes on with. */
@@ -64,10 +65,16 @@ export class RunningMesh {
       await control.status();
       return null;
     });
-    const { token, rootsPem } = await control.token({ node, ...grant });
+    const renew = async (): Promise<void> => {
+      const { token, rootsPem } = await control.token({ node, ...grant, ttlSeconds: COMMAND.ownTokenSeconds });
+      if (this.#stopping) return;
+      writeFileSync(rootFile, rootsPem);
+      writeFileSync(tokenFile, token, { mode: 0o600 });
+    };
+    await renew();
     if (this.#stopping) return;
-    writeFileSync(rootFile, rootsPem);
-    writeFileSync(tokenFile, token, { mode: 0o600 });
+    // One that cannot be had now is asked for again long before its predecessor ends.
+    this.#stopRenewal = systemClock.every(COMMAND.ownTokenRenewMs, () => void renew().catch(() => {}));
     this.#agent = this.#keep('the agent', agentArgs, this.#running.agentPid, agentSocket);
     this.#agent.departed
       .then(({ exitCode }) => {
@@ -84,6 +91,7 @@ export class RunningMesh {
   /** Ends the mesh: waypoints, then the agent with all it has in the kernel, then the control plane. */
   async stop(): Promise<void> {
     this.#stopping = true;
+    this.#stopRenewal();
     const control = this.#control;
     if (this.#agent !== null && !this.#agentLeft) {
       if (this.#up)
