@@ -80,7 +80,7 @@ export class ControlPlane {
     this.#options = options;
     this.#store = new ResourceStore(clock.nowMs());
     this.#discovery = new DiscoveryServer({ store: this.#store, clock, log, newNonce });
-    this.#findings = new FindingsBoard(source);
+    this.#findings = new FindingsBoard(source, mesh.trustDomain);
     const { rootNamespace } = mesh;
     this.#reserved = { rootNamespace, isWaypoint: (account) => this.#waypointAccounts.has(accountText(account)) };
     this.#addresses = new AddressBook((uid) => uid.startsWith(registeredUid({ namespace: '', name: '' }, mesh).slice(0, -1)));
@@ -190,7 +190,7 @@ export class ControlPlane {
       connections: this.#discovery.connections(),
       registered: this.#registry.nodes(),
       waypoints: this.waypoints?.states() ?? [],
-      findings: this.#findings.all(),
+      findings: this.#findings.now(),
       conditions: source.conditions(),
       problems: [this.#registry.problem(), allocations.problem(), ...source.problems(), ...this.#registry.refusals()].filter(
         (problem) => problem !== null,
@@ -273,7 +273,7 @@ export class ControlPlane {
     if (delta.gateways.size > 0) this.#waypointAccounts = new Set(this.#gatewayAccounts.values());
     this.#discovery.publish(delta);
     this.waypoints?.change(delta.gateways);
-    this.#findings.takeProblems(delta.problems);
+    this.#findings.take(delta);
     if (delta.conditions.size > 0) source.reportConditions(delta.conditions);
     if (delta.allocations !== null) allocations.keep(delta.allocations);
     return delta;

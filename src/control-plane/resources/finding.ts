@@ -18,6 +18,7 @@ export const FINDING_CODES = {
   WEFT_FIELD_INVALID: 'A field whose value is missing, of the wrong type or out of range.',
   WEFT_FIELD_CONFLICT: 'Fields that exclude or require one another.',
   WEFT_LIKELY_MISTAKE: 'Valid, but it most likely does not do what was meant.',
+  WEFT_MATCHES_NOTHING: 'A policy that is in force, and selects or names nothing that is in the mesh now.',
   WEFT_NOT_ENFORCED: 'Something that cannot be enforced where it is asked for; it was refused or made stricter.',
   WEFT_REFERENCE_UNRESOLVED: 'A reference to something that does not exist.',
   WEFT_WAYPOINT_UNUSABLE: 'A waypoint that is named but cannot be used; traffic that needs it is refused.',

@@ -17,9 +17,11 @@ function sourceWith({ broken }: { broken: boolean }): Pick<Source, 'findings' | 
   };
 }
 
+const NO_CHANGE = { workloads: new Map(), policies: new Map() };
+
 test('findings of the source and of the index come together, in order of place', () => {
-  const board = new FindingsBoard(sourceWith({ broken: true }));
-  board.takeProblems(new Map([[name, [problem]]]));
+  const board = new FindingsBoard(sourceWith({ broken: true }), 'cluster.local');
+  board.take({ problems: new Map([[name, [problem]]]), mesh: NO_CHANGE });
   assert.deepEqual(
     board.all().map(({ origin }) => formatOrigin(origin)),
     ['a.yaml:3:1', 'b.yaml:7:1'],
@@ -27,12 +29,12 @@ test('findings of the source and of the index come together, in order of place',
 });
 
 test('a finding is news once, and again after it was gone', () => {
-  const board = new FindingsBoard(sourceWith({ broken: false }));
-  board.takeProblems(new Map([[name, [problem]]]));
+  const board = new FindingsBoard(sourceWith({ broken: false }), 'cluster.local');
+  board.take({ problems: new Map([[name, [problem]]]), mesh: NO_CHANGE });
   assert.equal(board.news().length, 1);
   assert.equal(board.news().length, 0);
-  board.takeProblems(new Map([[name, []]]));
+  board.take({ problems: new Map([[name, []]]), mesh: NO_CHANGE });
   assert.deepEqual([board.all(), board.news()], [[], []]);
-  board.takeProblems(new Map([[name, [problem]]]));
+  board.take({ problems: new Map([[name, [problem]]]), mesh: NO_CHANGE });
   assert.equal(board.news().length, 1);
 });

@@ -3,7 +3,7 @@ import { dirname } from 'node:path';
 import { decodeJwt } from 'jose';
 import type { AgentPlace } from '#cli/agent.ts';
 import type { Log } from '#model/effects/log.ts';
-import { guardedClock } from '#model/effects/mishaps.ts';
+import { guardedClock, toLastResort } from '#model/effects/mishaps.ts';
 import type { Holding } from '#model/instance/holding.ts';
 import { AGENT } from '#model/settings/agents.ts';
 import { Agent } from '#node-agent/agent.ts';
@@ -196,7 +196,9 @@ async function followToken({ token }: AgentProcessOptions['control']): Promise<(
     }
   };
   await look();
-  systemClock.every(AGENT.tokenLookMs, () => void look());
+  systemClock.every(AGENT.tokenLookMs, () => {
+    look().catch(toLastResort);
+  });
   return () => untilMs;
 }
 
