@@ -11,10 +11,11 @@ import { aMesh, aService } from '#model/mesh/mesh-fixtures.testing.ts';
 import type { DnsCounters } from '#node-agent/dns/effects.ts';
 import type { DnsResponder } from '#node-agent/dns/responder.ts';
 import { systemClock } from '#platform/clock.ts';
+import { chooseIo } from '#platform/io/choice/choose.ts';
 import type { Io } from '#platform/io/io.ts';
 import { tcpListenerIn } from '#platform/linux/netns/sockets.ts';
 import { asDuplex } from '#protocol/stream/duplex.ts';
-import { chooseIo, openDns } from './effects.ts';
+import { openDns } from './effects.ts';
 
 const MESH = aMesh([], [aService('cart', ['240.0.0.1'])]);
 

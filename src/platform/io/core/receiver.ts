@@ -26,6 +26,8 @@ export class Receiver implements Task {
   #paused = false;
   /** Bytes that a reader did not take yet, with room in front. */
   #rest: Buffer | null = null;
+  /** The byte that told a paused reader's connection that no end is next; -1: none. */
+  #peeked = -1;
   #ended = false;
   #endTold = false;
   #planned = false;
@@ -48,7 +50,8 @@ export class Receiver implements Task {
   /** What is waited for, as bits of READY: bytes, or an end that a paused reader is to be told of when no bytes are before it. */
   get awaits(): number {
     if (this.#reader === null || this.#ended || this.#rest !== null) return 0;
-    return this.#paused ? READY.peerEnd : READY.read;
+    if (!this.#paused) return READY.read;
+    return this.#peeked < 0 ? READY.peerEnd : 0;
   }
 
   read(reader: StreamReader): void {
@@ -82,6 +85,11 @@ export class Receiver implements Task {
     const room = input.length - HEADROOM_BYTES;
     let filled = 0;
     let result = 0;
+    if (this.#peeked >= 0) {
+      input.buffer[HEADROOM_BYTES] = this.#peeked;
+      this.#peeked = -1;
+      filled = 1;
+    }
     do {
       result = this.channel.receive(input, HEADROOM_BYTES + filled, room - filled);
       if (result > 0) filled += result;
@@ -90,7 +98,7 @@ export class Receiver implements Task {
     if (this.#owner.ending === null) this.#received(result);
   }
 
-  /** One byte tells whether any are before the end: it is kept, and no more than it. */
+  /** One byte tells whether any are before the end: it is kept, and offered together with those behind it. */
   #peek(): void {
     const { input } = this.#loop;
     let result = 0;
@@ -100,7 +108,7 @@ export class Receiver implements Task {
       this.#received(result);
       return;
     }
-    this.#rest = withHeadroom(input.buffer, HEADROOM_BYTES, HEADROOM_BYTES + result);
+    this.#peeked = input.buffer[HEADROOM_BYTES] ?? -1;
     this.#owner.listen();
   }
 
@@ -148,7 +156,7 @@ export class Receiver implements Task {
     this.settle();
     if (this.#owner.ending !== null || this.#reader === null) return;
     this.#owner.listen();
-    if (this.#goesOn() && this.awaits === READY.read && this.channel.hasMore()) this.#receive();
+    if (this.#goesOn() && this.awaits === READY.read && (this.#peeked >= 0 || this.channel.hasMore())) this.#receive();
   }
 
   /** Also after a call that may have ended it. */
@@ -186,11 +194,12 @@ export class Receiver implements Task {
   /** What was not taken is lost. */
   drop(): void {
     this.#rest = null;
+    this.#peeked = -1;
   }
 
   /** Nobody is told anything more. */
   silence(): void {
     this.#reader = null;
-    this.#rest = null;
+    this.drop();
   }
 }
