@@ -8,7 +8,7 @@ import { PeerSeries } from '#model/telemetry/peer-series.ts';
 import type { WaypointConfig } from '#model/waypoint/config.ts';
 import { connectionFacts, connectionRecord, type Downstream } from '#waypoint/connection/connection-facts.ts';
 import { Connections } from '#waypoint/connection/connections.ts';
-import { type Dialled, type Resolution, resolveDestination } from '#waypoint/connection/destination.ts';
+import { type Dialled, isServed, type Known, type Resolution, resolveDestination } from '#waypoint/connection/destination.ts';
 import { refusalRecord } from '#waypoint/connection/report.ts';
 import type { Exchange } from '#waypoint/exchange/exchange.ts';
 import { Pipeline } from '#waypoint/exchange/pipeline.ts';
@@ -75,11 +75,18 @@ export class Waypoint {
     );
     // A copy: what is cut leaves the set while it is walked.
     for (const connection of [...this.#live]) if (!connection.isAllowed(inForce)) connection.cut();
+    this.#connections.drainStranded((destination) => !isServed(this.#known, destination));
   }
 
   /** The mesh state has changed, as its `apply` reported. */
   meshChanged(touched: Touched): void {
     this.#state.meshChanged(touched);
+    const { services, workloads } = touched;
+    if (services.size === 0 && workloads.size === 0) return;
+    this.#connections.drainStranded((destination) => {
+      const changed = destination.kind === 'service' ? services.has(destination.key) : workloads.has(destination.workload.uid);
+      return changed && !isServed(this.#known, destination);
+    });
   }
 
   /** Judges a CONNECT of `peer` before it is accepted. `authority`: `ip:port`, `[v6]:port` or `hostname:port`. */
@@ -117,6 +124,17 @@ export class Waypoint {
     this.#connections.drain();
   }
 
+  /** Resolves when no connection is left, or after so long. */
+  drained(withinMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const cancel = this.#effects.clock.after(withinMs, resolve);
+      this.#connections.whenEmpty(() => {
+        cancel();
+        resolve();
+      });
+    });
+  }
+
   /** Cuts everything. */
   close(): void {
     this.#draining = true;
@@ -136,8 +154,11 @@ export class Waypoint {
 
   #resolve(dialled: Dialled): Resolution {
     if (this.#draining) return { kind: 'refused', status: 503, why: 'the waypoint is shutting down' };
-    const snapshot = this.#configured ? this.#state.snapshot : null;
-    return resolveDestination({ self: this.#self, mesh: this.#mesh, snapshot }, dialled);
+    return resolveDestination(this.#known, dialled);
+  }
+
+  get #known(): Known {
+    return { self: this.#self, mesh: this.#mesh, snapshot: this.#configured ? this.#state.snapshot : null };
   }
 }
 

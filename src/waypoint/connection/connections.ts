@@ -4,6 +4,7 @@ import { CLOSE_CAUSES } from '#model/telemetry/close-cause.ts';
 import type { RequestHandler, ServerConnection } from '#protocol/http/message.ts';
 import { Http1ServerConnection } from '#protocol/http/v1/server-connection.ts';
 import type { ConnectionFacts } from '#waypoint/connection/connection-facts.ts';
+import type { Destination } from '#waypoint/connection/destination.ts';
 import { declaredBy, detectProtocol, type Protocol } from '#waypoint/connection/protocol-choice.ts';
 import { refusalRecord } from '#waypoint/connection/report.ts';
 import { type ConnectionContext, TcpConnection } from '#waypoint/connection/tcp-connection.ts';
@@ -12,7 +13,9 @@ import { type ConnectionContext, TcpConnection } from '#waypoint/connection/tcp-
 export class Connections {
   readonly #context: ConnectionContext;
   readonly #requests: (facts: ConnectionFacts) => RequestHandler;
-  readonly #http = new Set<ServerConnection>();
+  /** With what is true of each. */
+  readonly #http = new Map<ServerConnection, ConnectionFacts>();
+  #onEmpty: (() => void) | null = null;
   /** Each with who serves it and can end it; null: it is not known yet what it speaks. */
   readonly #open = new Map<ByteStream, { destroy(): void } | null>();
 
@@ -35,6 +38,7 @@ export class Connections {
     stream.onOver(() => {
       counters.openConnections--;
       this.#open.delete(stream);
+      if (this.#open.size === 0) this.#onEmpty?.();
     });
     const { destination } = facts;
     const declared = destination.kind === 'service' ? declaredBy(destination.appProtocol) : 'anything';
@@ -49,7 +53,21 @@ export class Connections {
 
   /** Lets every request finish, then closes. */
   drain(): void {
-    for (const connection of [...this.#http]) connection.drain();
+    for (const connection of [...this.#http.keys()]) connection.drain();
+  }
+
+  /** Calls `done` when none is left: at once if that is so already. */
+  whenEmpty(done: () => void): void {
+    if (this.#open.size === 0) done();
+    else this.#onEmpty = done;
+  }
+
+  /**
+   * Ends the HTTP connections that lead to what is no longer served here, each after the answer under way: their clients would
+   * go on to send requests that only a new connection can bring to where they belong.
+   */
+  drainStranded(isStranded: (destination: Destination) => boolean): void {
+    for (const [connection, { destination }] of [...this.#http]) if (isStranded(destination)) connection.drain();
   }
 
   destroyAll(): void {
@@ -61,7 +79,7 @@ export class Connections {
 
   /** Once a minute. */
   sweep(): void {
-    for (const connection of [...this.#http]) connection.closeIfIdle(WAYPOINT.idleRoundsMax);
+    for (const connection of [...this.#http.keys()]) connection.closeIfIdle(WAYPOINT.idleRoundsMax);
   }
 
   #begin(protocol: Protocol | 'silent', stream: ByteStream, facts: ConnectionFacts, early: Buffer | null): void {
@@ -69,11 +87,11 @@ export class Connections {
     switch (protocol) {
       case 'http1':
         counters.http1Connections++;
-        this.#keep(stream, new Http1ServerConnection(stream, this.#requests(facts), effects.clock, early));
+        this.#keep(stream, facts, new Http1ServerConnection(stream, this.#requests(facts), effects.clock, early));
         return;
       case 'http2':
         counters.http2Connections++;
-        this.#keep(stream, effects.http2.accept(stream, this.#requests(facts), early));
+        this.#keep(stream, facts, effects.http2.accept(stream, this.#requests(facts), early));
         return;
       case 'tcp': {
         const connection = new TcpConnection(this.#context, facts, stream);
@@ -94,10 +112,10 @@ export class Connections {
     }
   }
 
-  #keep(stream: ByteStream, connection: ServerConnection): void {
+  #keep(stream: ByteStream, facts: ConnectionFacts, connection: ServerConnection): void {
     if (stream.isOver) return;
     this.#open.set(stream, connection);
-    this.#http.add(connection);
+    this.#http.set(connection, facts);
     stream.onOver(() => this.#http.delete(connection));
   }
 }

@@ -47,6 +47,17 @@ export function resolveDestination(known: Known, dialled: Dialled): Resolution {
   return ip === null ? refused(503, `${dialled.address} is unknown`) : resolveWorkload(known, ip, dialled.port);
 }
 
+/** Whether what a connection leads to is still this waypoint's to serve: it was when the connection was accepted. */
+export function isServed({ self, mesh, snapshot }: Known, destination: Destination): boolean {
+  if (snapshot === null) return false;
+  if (destination.kind === 'workload') {
+    const workload = mesh.workload(destination.workload.uid);
+    return workload !== null && isBoundTo(self, workload.waypoint, mesh);
+  }
+  const { key, port } = destination;
+  return snapshot.services.has(key) && mesh.service(key)?.ports.some(({ servicePort }) => servicePort === port) === true;
+}
+
 /** `service:port` or `ip:port`, for logs. */
 export function describeDestination(destination: Destination): string {
   if (destination.kind === 'service') return `${destination.key}:${destination.port}`;

@@ -23,6 +23,7 @@ function follower() {
         configure: (config) => void said.push(config === null ? 'no configuration' : 'configured'),
         meshChanged: say('mesh'),
         drain: say('drain'),
+        drained: async () => void said.push('drained'),
         close: say('close waypoint'),
       },
       stopListening: say('stop listening'),
@@ -60,7 +61,7 @@ test('a stop ends the listeners first, what is under way next, and the rest last
   const { said, follow } = follower();
   follow.configured(CONFIG);
   await follow.stop();
-  assert.deepEqual(said, ['start', 'configured', 'stop listening', 'drain', 'drain tunnels', 'close']);
+  assert.deepEqual(said, ['start', 'configured', 'stop listening', 'drain', 'drain tunnels', 'drained', 'close']);
 });
 
 test('a stop before any configuration has nothing to end', async () => {

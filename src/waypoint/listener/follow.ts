@@ -1,11 +1,12 @@
 import { guard, type Mishaps } from '#model/effects/mishaps.ts';
 import type { Touched } from '#model/mesh/mesh-state.ts';
+import { WAYPOINT } from '#model/settings/waypoints.ts';
 import type { WaypointConfig } from '#model/waypoint/config.ts';
 import type { Waypoint } from '#waypoint/waypoint.ts';
 
 /** A waypoint that listens. */
 export type Serving = {
-  readonly waypoint: Pick<Waypoint, 'configure' | 'meshChanged' | 'drain' | 'close'>;
+  readonly waypoint: Pick<Waypoint, 'configure' | 'meshChanged' | 'drain' | 'drained' | 'close'>;
   /** Takes no more connections. */
   stopListening(): void;
   /** Lets open tunnels finish. */
@@ -60,7 +61,8 @@ export function followConfiguration(start: (config: WaypointConfig) => Promise<S
       if (running === null || running === undefined) return;
       running.stopListening();
       running.waypoint.drain();
-      await running.drainTunnels();
+      // Clients of this node come without a tunnel: their requests are waited for as well.
+      await Promise.all([running.drainTunnels(), running.waypoint.drained(WAYPOINT.drainMs)]);
       running.close();
     },
   };
