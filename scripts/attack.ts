@@ -34,15 +34,15 @@ function print(name: string, outcome: keyof typeof count): void {
 
 process.stdout.write('No  Outcome  Attack\n');
 // One file at a time: an attack that floods is to meet one mesh, its own.
-run({ files, concurrency: 1, timeout: FILE_MS })
-  .on('test:pass', ({ name, details, skip }) => {
-    if (details.type !== 'suite') print(name, skip === undefined ? 'held' : 'skipped');
-  })
-  .on('test:fail', ({ name, details }) => {
-    print(name, 'BROKEN');
-    process.stdout.write(`    ${String(details.error.cause ?? details.error)}\n`);
-  })
-  .once('end', () => {
-    process.stdout.write(`\n${count.held} held, ${count.BROKEN} broken, ${count.skipped} skipped\n`);
-    process.exitCode = count.BROKEN > 0 ? 1 : 0;
-  });
+const events = run({ files, concurrency: 1, timeout: FILE_MS });
+// The events are read one by one: a stream to which only listeners for some are attached may never say that it has ended.
+for await (const { type, data } of events) {
+  if (type === 'test:pass') {
+    if (data.details.type !== 'suite') print(data.name, data.skip === undefined ? 'held' : 'skipped');
+  } else if (type === 'test:fail') {
+    print(data.name, 'BROKEN');
+    process.stdout.write(`    ${String(data.details.error.cause ?? data.details.error)}\n`);
+  }
+}
+process.stdout.write(`\n${count.held} held, ${count.BROKEN} broken, ${count.skipped} skipped\n`);
+process.exitCode = count.BROKEN > 0 ? 1 : 0;
