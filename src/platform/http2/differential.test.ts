@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import http2 from 'node:http2';
-import { duplexPair } from 'node:stream';
+import { connect, createServer, type Socket } from 'node:net';
 import test, { type TestContext } from 'node:test';
 import fc from 'fast-check';
 import { asStream } from '#platform/io/node/as-stream.testing.ts';
@@ -15,16 +15,32 @@ type Asked = { method: string; path: string; headers: [string, string][]; pieces
 /** What came back, or went in. */
 type Heard = { head: string[]; body: string; trailers: string[] };
 
+/** Both ends of a TCP connection: over a pair of JavaScript streams node:http2 ends the process (`is_reading_stopped()`) when a large write comes. */
+async function socketPair(t: TestContext): Promise<[Socket, Socket]> {
+  const listener = createServer({ allowHalfOpen: true, noDelay: true }).listen(0, '127.0.0.1');
+  await once(listener, 'listening');
+  const address = listener.address();
+  assert.ok(address !== null && typeof address === 'object');
+  const near = connect({ port: address.port, host: '127.0.0.1', allowHalfOpen: true, noDelay: true });
+  const [far] = (await once(listener, 'connection')) as [Socket];
+  t.after(() => {
+    near.destroy();
+    far.destroy();
+  });
+  listener.close();
+  return [near, far];
+}
+
 /** A proxy of one engine between two node:http2 peers: the server half hands on to the client half, as a waypoint does. */
 async function startProxy(t: TestContext, engine: Http2Engine): Promise<(asked: Asked) => Promise<[Heard, Heard]>> {
   const heards: Heard[] = [];
   const app = http2.createServer();
   app.on('stream', (stream, _headers, _flags, raw: string[]) => answer(stream, raw, heards));
-  const [upstream, appEnd] = duplexPair();
+  const [upstream, appEnd] = await socketPair(t);
   app.emit('connection', appEnd);
   const onMistake = (error: unknown): never => assert.fail(String(error));
   const client = engine.connect(asStream(upstream), { onIdle() {}, onEnding() {}, onClosed() {}, onMistake });
-  const [near, far] = duplexPair();
+  const [near, far] = await socketPair(t);
   engine.accept(
     asStream(near),
     {

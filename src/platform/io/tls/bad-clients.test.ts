@@ -173,7 +173,7 @@ for (const [name, expected, args] of HELLOS) {
   test(`a client ${name} is refused`, async () => {
     const { said, heard } = await client(...(args().some((arg) => arg.startsWith('-tls')) ? [] : ['-tls1_3']), ...args());
     assert.match(said, expected);
-    assert.match(heard, /alert|errno=104/); // an alert can be lost when there was more to say than was read
+    assert.match(heard, /alert|errno=(104|32)/); // an alert can be lost when there was more to say than was read: ECONNRESET, or EPIPE while it writes
   });
 }
 
