@@ -32,17 +32,21 @@ describe('the end of a workload', () => {
     (await mesh.status('alpha')).enrolled.some(({ name }) => name === app.name);
   /** Leaves copies behind that end by SIGKILL alone; everything that lives in its namespace then. */
   const orphaned = async (doomed: Dialler, ends = true): Promise<number[]> => {
-    const before = processesInNetns(`/proc/${doomed.app.pid}/ns/net`);
+    const inside = (): number[] => processesInNetns(`/proc/${doomed.app.pid}/ns/net`);
+    const seen = new Set(inside());
     if (ends) doomed.leaveOrphans();
     else doomed.startCopies();
+    await waitUntil('the parent and two children', GONE_MS, async () => {
+      for (const pid of inside()) seen.add(pid);
+      return seen.size >= 3;
+    });
     await sleep(RUN_MS / 2);
-    return [...new Set([...before, ...processesInNetns(`/proc/${doomed.app.pid}/ns/net`)])];
+    return [...seen];
   };
   /** `ends`: so does the command by itself, a moment later. */
   const end = async (doomed: Dialler, how: (doomed: Dialler) => unknown, ends = true): Promise<void> => {
     await sleep(RUN_MS);
     const pids = await orphaned(doomed, ends);
-    assert.ok(pids.length >= 3, 'the parent and two children');
     await how(doomed);
     await waitUntil(`end of ${doomed.app.name}`, GONE_MS, async () => !(await isEnrolled(doomed)));
     assert.deepEqual(pids.filter(isRunning), [], 'what is out of the mesh is dead');

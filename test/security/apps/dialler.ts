@@ -71,7 +71,7 @@ if (!isOrphan)
     if (verb === 'hold') holdMax = Number(count);
     if (verb === 'held') console.log(JSON.stringify({ held: held.size }));
     if (verb === 'copies' || verb === 'orphans') startCopies();
-    if (verb === 'orphans') setTimeout(() => process.exit(0), 300);
+    if (verb === 'orphans') setTimeout(() => process.exit(0), 1_500);
     if (verb !== 'epoch') return;
     console.log(JSON.stringify({ epoch }));
     epoch = targets.map(blank);
