@@ -25,6 +25,16 @@ test('H6: what another node has is refused with its name, and nothing is given',
   assert.deepEqual(await pools.assign('node-1', ['10.9.0.0/24', 'fd09::/48']), ['10.9.0.0/24', 'fd09::/48']); // its own
 });
 
+test('H6: nodes that ask at once are given different ranges, and none is forgotten', async () => {
+  const store = new MemoryStore();
+  const pools = await AddressPools.open(store);
+  const nodes = ['node-1', 'node-2', 'node-3'];
+  const given = await Promise.all(nodes.map((node) => pools.assign(node, [])));
+  assert.equal(new Set(given.flat()).size, 6);
+  const again = await AddressPools.open(store);
+  assert.deepEqual(await Promise.all(nodes.map((node) => again.assign(node, []))), given);
+});
+
 const BY_HAND = ['10.41.0.0/28', 'fd41:0:0:80::/60'];
 
 test('H6: no two of 255 nodes overlap, the next is refused, and one that is gone makes room', async () => {

@@ -15,6 +15,8 @@ const LAST_NETWORK = 255;
 export class AddressPools {
   readonly #store: StateStore;
   #ranges: ReadonlyMap<string, readonly string[]>;
+  /** Ends when the change before has: two at once would be given the same free range, or forget one another's. */
+  #turn: Promise<unknown> = Promise.resolve();
 
   private constructor(store: StateStore, ranges: ReadonlyMap<string, readonly string[]>) {
     this.#store = store;
@@ -30,7 +32,11 @@ export class AddressPools {
    * The ranges that a node has from now on: those that are asked for; when none are, those it has, or else free ones of its own.
    * Errors: WEFT_POOL_TAKEN with the node that has part of them, WEFT_POOLS_FULL, WEFT_STATE_DIR.
    */
-  async assign(node: string, asked: readonly string[]): Promise<readonly string[]> {
+  assign(node: string, asked: readonly string[]): Promise<readonly string[]> {
+    return this.#inTurn(() => this.#assignNow(node, asked));
+  }
+
+  async #assignNow(node: string, asked: readonly string[]): Promise<readonly string[]> {
     const others = [...this.#ranges].flatMap(([other, ranges]) =>
       other === node ? [] : ranges.map((range) => ({ other, range })),
     );
@@ -44,9 +50,17 @@ export class AddressPools {
   }
 
   /** Gives what a node has to whoever asks next. Errors: WEFT_STATE_DIR. */
-  async free(node: string): Promise<void> {
-    const ranges = new Map(this.#ranges);
-    if (ranges.delete(node)) await this.#keep(ranges);
+  free(node: string): Promise<void> {
+    return this.#inTurn(async () => {
+      const ranges = new Map(this.#ranges);
+      if (ranges.delete(node)) await this.#keep(ranges);
+    });
+  }
+
+  #inTurn<Result>(change: () => Promise<Result>): Promise<Result> {
+    const done = this.#turn.then(change);
+    this.#turn = done.catch(() => {}); // told to whoever asked for it
+    return done;
   }
 
   /** Written down first: what is handed out and then forgotten would be handed out twice. */
