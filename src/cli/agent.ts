@@ -181,6 +181,3 @@ export function poolsOf({ pool4, pool6 }: Pools, grant: NodeGrant | null): Pick<
     remedy: `make a new one with weft token NODE, or name a range with --pool${missing}`,
   });
 }
-
-/** Only for addresses that the records of a node do not name: where it is cleaned up, it has no token. */
-export const USUAL_POOLS = { pool4: '10.41.0.0/24', pool6: 'fd41:0:0:1::/64' } as const;

@@ -49,18 +49,21 @@ export function trustDomainOption(): Option {
     .default('cluster.local');
 }
 
+/** The pools of a node where nobody names others. */
+export const USUAL_POOLS = { pool4: '10.41.0.0/24', pool6: 'fd41:0:0:1::/64' } as const;
+
 /** Addresses for workloads of `weft run`, IPv4. */
 export function pool4Option(): Option {
   return new Option('--pool4 <cidr>', 'IPv4 addresses for the workloads of weft run')
     .argParser(cidrReader(4))
-    .default('10.41.0.0/24');
+    .default(USUAL_POOLS.pool4);
 }
 
 /** Addresses for workloads of `weft run`, IPv6. */
 export function pool6Option(): Option {
   return new Option('--pool6 <cidr>', 'IPv6 addresses for the workloads of weft run')
     .argParser(cidrReader(6))
-    .default('fd41:0:0:1::/64');
+    .default(USUAL_POOLS.pool6);
 }
 
 /** The control plane's own socket on its machine. */
@@ -87,7 +90,10 @@ export function statsOption(port: number): Option {
     .default({ host: '127.0.0.1', port }, `127.0.0.1:${port}`);
 }
 
+/** Where bpf file systems are mounted, by custom of the kernel's documentation. */
+export const USUAL_BPFFS = '/sys/fs/bpf';
+
 /** Where eBPF maps and links are pinned. */
 export function bpffsOption(): Option {
-  return new Option('--bpffs <dir>', 'the bpf file system where maps and links are kept').default('/sys/fs/bpf');
+  return new Option('--bpffs <dir>', 'the bpf file system where maps and links are kept').default(USUAL_BPFFS);
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import http2 from 'node:http2';
-import test from 'node:test';
+import test, { type TestContext } from 'node:test';
 import { deltaOf } from '#model/mesh/mesh-fixtures.testing.ts';
 import { WAYPOINT } from '#model/settings/waypoints.ts';
 import { rawClient, startApp } from './clients.testing.ts';
@@ -11,7 +11,8 @@ import { CART, configOf, startRig, until } from './waypoint-rig.testing.ts';
 const GET = 'GET / HTTP/1.1\r\nhost: cart\r\n\r\n';
 const UNBOUND = configOf({ config: { services: [] } });
 
-test('F4: a service that leaves its waypoint takes its idle HTTP/1.1 connections with it', async (t) => {
+/** A waypoint with one connection that has its answer and stays. */
+async function anIdleConnection(t: TestContext) {
   const app = await startApp(t);
   const rig = await startRig();
   t.after(() => rig.close());
@@ -19,6 +20,11 @@ test('F4: a service that leaves its waypoint takes its idle HTTP/1.1 connections
   const client = await rawClient(t, rig.port);
   client.socket.write(GET);
   await until(() => client.received().endsWith('ok'));
+  return { app, rig, client };
+}
+
+test('F4: a service that leaves its waypoint takes its idle HTTP/1.1 connections with it', async (t) => {
+  const { app, rig, client } = await anIdleConnection(t);
   rig.waypoint.configure(configOf({}));
   client.socket.write(GET);
   await until(() => app.heard.length === 2 && client.received().split('200 OK').length === 3);
@@ -44,13 +50,7 @@ test('F4: over HTTP/2 a GOAWAY says so', async (t) => {
 });
 
 test('F4: so does a port that the service no longer has', async (t) => {
-  const app = await startApp(t);
-  const rig = await startRig();
-  t.after(() => rig.close());
-  rig.endpoints([app.port]);
-  const client = await rawClient(t, rig.port);
-  client.socket.write(GET);
-  await until(() => client.received().endsWith('ok'));
+  const { rig, client } = await anIdleConnection(t);
   rig.waypoint.meshChanged(rig.mesh.apply({ ...deltaOf([], []), services: new Map([[CART, null]]) }));
   await until(() => client.ended());
 });

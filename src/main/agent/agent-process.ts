@@ -1,7 +1,8 @@
 import { existsSync, mkdirSync, readFileSync, readlinkSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { decodeJwt } from 'jose';
+import { decodeJwt, type JWTPayload } from 'jose';
 import type { AgentPlace } from '#cli/agent.ts';
+import type { Cancel } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
 import { guardedClock, toLastResort } from '#model/effects/mishaps.ts';
 import type { Holding } from '#model/instance/holding.ts';
@@ -153,7 +154,9 @@ async function assemble(options: AgentProcessOptions) {
     connected: () => local.refreshRegistration(),
   });
   // Calls that are under way would keep the process alive after everything else has ended.
+  const token = await followToken(options.control);
   const closeClients = (): void => {
+    token.close();
     closeRegistry();
     certificates.close();
     ca.close();
@@ -177,7 +180,7 @@ async function assemble(options: AgentProcessOptions) {
     sandboxes,
     discovery,
     degraded,
-    tokenUntilMs: await followToken(options.control),
+    tokenUntilMs: token.untilMs,
     metrics,
     closeClients,
   };
@@ -185,27 +188,32 @@ async function assemble(options: AgentProcessOptions) {
 }
 
 /** The end of the node's token, as of the last look: its file may be replaced by another one. */
-async function followToken({ token }: AgentProcessOptions['control']): Promise<() => number | null> {
+async function followToken(control: AgentProcessOptions['control']): Promise<{ untilMs: () => number | null; close: Cancel }> {
   let untilMs: number | null = null;
   const look = async (): Promise<void> => {
     try {
-      const { exp } = decodeJwt((await token()).trim());
+      const { exp } = await tokenClaims(control);
       untilMs = exp === undefined ? null : exp * 1_000;
     } catch {
       // A file that is being replaced is looked at again; that a token is refused is told by the calls that need it.
     }
   };
   await look();
-  systemClock.every(AGENT.tokenLookMs, () => {
+  const close = systemClock.every(AGENT.tokenLookMs, () => {
     look().catch(toLastResort);
   });
-  return () => untilMs;
+  return { untilMs: () => untilMs, close };
+}
+
+/** What the node's token says of itself. It is the control plane that checks it. */
+async function tokenClaims({ token }: AgentProcessOptions['control']): Promise<JWTPayload> {
+  return decodeJwt((await token()).trim());
 }
 
 /** Applies the mesh to the agent as the control plane tells it; call start() on the result. */
 export async function followMesh(agent: Agent, options: AgentProcessOptions, events: MeshEvents): Promise<DiscoveryClient> {
   const { place, log, mishaps, control } = options;
-  const { sub = '' } = decodeJwt((await control.token()).trim());
+  const { sub = '' } = await tokenClaims(control);
   const { onSynced, ...subscription } = subscribeMesh(agent, events);
   const discovery = new DiscoveryClient({
     endpoint: control,

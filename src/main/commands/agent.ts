@@ -1,4 +1,5 @@
-import { type AgentOptions, poolsOf, USUAL_POOLS } from '#cli/agent.ts';
+import { type AgentOptions, poolsOf } from '#cli/agent.ts';
+import { USUAL_POOLS } from '#cli/command.ts';
 import { cleanupNode, holdingOf, startAgent } from '#main/agent/agent-process.ts';
 import { controlEndpoint, grantOf, weftVersion } from '#main/commands/control-access.ts';
 import { createMishaps } from '#model/effects/mishaps.ts';
@@ -24,6 +25,7 @@ export async function agent(options: AgentOptions): Promise<number> {
   const log = commandLog('agent');
   const { node, runDir, bpffs, cgroup } = options;
   if (options.kind === 'cleanup') {
+    // Only for addresses that the records of a node do not name: where it is cleaned up, it has no token.
     const { pool4, pool6 } = options;
     const place = { node, runDir, bpffs, cgroup, pool4: pool4 ?? USUAL_POOLS.pool4, pool6: pool6 ?? USUAL_POOLS.pool6 };
     // Its own agent would go on with what is taken from under it, and so would one of another run directory.

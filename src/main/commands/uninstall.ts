@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { createInterface } from 'node:readline/promises';
-import { USUAL_POOLS } from '#cli/agent.ts';
+import { USUAL_POOLS } from '#cli/command.ts';
 import { leaveMesh, type UninstallEffects, type UninstallOptions } from '#cli/uninstall.ts';
 import { cleanupNode } from '#main/agent/agent-process.ts';
 import { isBpffs } from '#platform/bpf/bpffs.ts';

@@ -2,6 +2,7 @@ import { existsSync, rmSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { resolve } from 'node:path';
 import type { AgentPlace } from '#cli/agent.ts';
+import { USUAL_BPFFS } from '#cli/command.ts';
 import { explainDeparture, type MeshPlan, planMesh, type UpOptions, welcome } from '#cli/up.ts';
 import { holdingOf } from '#main/agent/agent-process.ts';
 import { toLastResort } from '#model/effects/mishaps.ts';
@@ -23,9 +24,6 @@ import { waypointsDirectory } from '#protocol/api/places.ts';
 
 /** Fixed by Node.js: the longest timer. It only keeps the process alive while every part waits for its restart. */
 const FOREVER_MS = 2 ** 31 - 1;
-
-/** Where the agent of `weft up` pins, as it is not told otherwise. */
-const BPFFS = '/sys/fs/bpf';
 
 /** `weft up`: control plane and agent as processes of their own, so that one can break or be replaced without the other. */
 export async function up(told: UpOptions): Promise<number> {
@@ -51,7 +49,7 @@ async function upInBackground(options: UpOptions, plan: MeshPlan): Promise<numbe
 async function upHere(options: UpOptions, plan: MeshPlan): Promise<number> {
   const parts = await findParts(plan);
   const { pool4, pool6, runDir } = options;
-  if (parts.agentPid === null) await requirePlace({ node: plan.node, runDir, bpffs: BPFFS, cgroup: null, pool4, pool6 });
+  if (parts.agentPid === null) await requirePlace({ node: plan.node, runDir, bpffs: USUAL_BPFFS, cgroup: null, pool4, pool6 });
   claimDirectory(runDir, { kind: 'run' });
   claimDirectory(plan.nodeDir, { kind: 'node', node: plan.node });
   const lock = takeLock(plan.lockFile, `${process.pid}\n`);

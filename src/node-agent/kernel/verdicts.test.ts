@@ -59,6 +59,15 @@ function deny(mesh: MeshState, match: Partial<Match>): void {
 }
 const PRINCIPAL = { principals: [{ kind: 'exact' as const, value: 'cluster.local/ns/shop/sa/client' }] };
 
+/** A flow from the first workload to the port of the second. */
+const FLOW = {
+  netnsCookie: 1n,
+  source: parseIp('10.0.0.1'),
+  destination: parseIp('10.0.0.2'),
+  sourcePort: 40_000,
+  destinationPort: 8080,
+};
+
 test('pairs of this node get their verdict before the first connection, plain text included', () => {
   const { kernel, verdicts, key } = setUp();
   verdicts.fill(new Set([server.uid]));
@@ -104,13 +113,7 @@ test('a change of one workload fills its pairs only', () => {
 
 test('B49: live flows that a new policy denies are closed, others are not', () => {
   const { kernel, mesh, verdicts, destroyed, key } = setUp();
-  const flow = {
-    netnsCookie: 1n,
-    source: parseIp('10.0.0.1'),
-    destination: parseIp('10.0.0.2'),
-    sourcePort: 40_000,
-    destinationPort: 8080,
-  };
+  const flow = FLOW;
   const live = { flow, sourceId: key.sourceId, destinationId: key.destinationId, generation: 1, inbound: 0 };
   kernel.maps.flows.set(1n, live);
   kernel.maps.flows.set(2n, { ...live, flow: { ...flow, destinationPort: 9090 } });
@@ -124,13 +127,7 @@ test('B49: live flows that a new policy denies are closed, others are not', () =
 
 test('F13: a live flow is not judged by a policy that is named and not known, but when that is there', () => {
   const { kernel, mesh, verdicts, destroyed, key } = setUp();
-  const flow = {
-    netnsCookie: 1n,
-    source: parseIp('10.0.0.1'),
-    destination: parseIp('10.0.0.2'),
-    sourcePort: 40_000,
-    destinationPort: 8080,
-  };
+  const flow = FLOW;
   kernel.maps.flows.set(1n, { flow, sourceId: key.sourceId, destinationId: key.destinationId, generation: 1, inbound: 0 });
   mesh.apply(deltaOf([{ ...server, authorizationPolicies: ['shop/p'] }]));
   verdicts.renew();
@@ -142,13 +139,7 @@ test('F13: a live flow is not judged by a policy that is named and not known, bu
 
 test('F13: what a known policy denies is closed, whatever else is missing', () => {
   const { kernel, mesh, verdicts, destroyed, key } = setUp();
-  const flow = {
-    netnsCookie: 1n,
-    source: parseIp('10.0.0.1'),
-    destination: parseIp('10.0.0.2'),
-    sourcePort: 1,
-    destinationPort: 8080,
-  };
+  const flow = { ...FLOW, sourcePort: 1 };
   kernel.maps.flows.set(1n, { flow, sourceId: key.sourceId, destinationId: key.destinationId, generation: 1, inbound: 0 });
   mesh.apply(deltaOf([{ ...server, authorizationPolicies: ['shop/late'] }]));
   deny(mesh, PRINCIPAL);
@@ -158,13 +149,7 @@ test('F13: what a known policy denies is closed, whatever else is missing', () =
 
 test('a plain-text flow has no identity', () => {
   const { kernel, mesh, verdicts, destroyed, key } = setUp();
-  const flow = {
-    netnsCookie: 1n,
-    source: parseIp('9.9.9.9'),
-    destination: parseIp('10.0.0.2'),
-    sourcePort: 1,
-    destinationPort: 8080,
-  };
+  const flow = { ...FLOW, source: parseIp('9.9.9.9'), sourcePort: 1 };
   kernel.maps.flows.set(1n, { flow, sourceId: 0, destinationId: key.destinationId, generation: 1, inbound: 1 });
   deny(mesh, { notPrincipals: [{ kind: 'presence' }] });
   assert.equal(verdicts.closeDenied(), 1);

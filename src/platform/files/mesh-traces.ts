@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { LOCK_NAME } from '#model/instance/mark.ts';
 import { waypointsDirectory } from '#protocol/api/places.ts';
 import { isLocked } from './lock.ts';
-import { isDirectory, ownMark, realPlace } from './marked-directory.ts';
+import { ownMark, realPlace } from './marked-directory.ts';
 import { knownNodes } from './node-register.ts';
 
 /** Where a mesh is looked for. */
@@ -81,9 +81,4 @@ function foldersOf(directory: string): string[] {
 /** Removes a socket; a file or directory of that name is somebody else's. */
 export function removeSocket(path: string): void {
   if (lstatSync(path, { throwIfNoEntry: false })?.isSocket() === true) rmSync(path);
-}
-
-/** Whether there is anything at all at a place, and it is a directory. */
-export function holdsFiles(path: string): boolean {
-  return isDirectory(path) && readdirSync(path).length > 0;
 }
