@@ -1,4 +1,4 @@
-import { formatAddress, type IpAddress, tryParseIp } from '#model/address/ip.ts';
+import { type IpAddress, tryParseIp } from '#model/address/ip.ts';
 import type { MeshState } from '#model/mesh/mesh-state.ts';
 import { type AppProtocol, type Service, type ServiceKey, serviceKeyOf } from '#model/mesh/service.ts';
 import type { Workload } from '#model/mesh/workload.ts';
@@ -56,12 +56,6 @@ export function isServed({ self, mesh, snapshot }: Known, destination: Destinati
   }
   const { key, port } = destination;
   return snapshot.services.has(key) && mesh.service(key)?.ports.some(({ servicePort }) => servicePort === port) === true;
-}
-
-/** `service:port` or `ip:port`, for logs. */
-export function describeDestination(destination: Destination): string {
-  if (destination.kind === 'service') return `${destination.key}:${destination.port}`;
-  return formatAddress(destination.address, destination.port);
 }
 
 /** The policies that apply to what is sent there; null when its service is not bound to this waypoint (any more). */
