@@ -149,6 +149,7 @@ describe('weft lab', () => {
     await ups[0]?.until(/typo\.yaml:4: error: .*spec\.action.*WEFT_FIELD_INVALID/);
     rmSync(path);
     await ups[0]?.until(/every resource is in force again/);
+    assert.doesNotMatch(ups[0]?.output() ?? '', /WEFT_MATCHES_NOTHING/, 'the client of the policy comes and goes');
   });
 
   test('a second Ctrl-C ends at once and says how to remove what is left', async () => {

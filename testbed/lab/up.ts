@@ -71,13 +71,19 @@ async function restart(lab: Lab, part: string, signal: StopSignal, files: readon
   io.out(`restarted ${part} after ${signal}\n`);
 }
 
+/** It comes and goes with each workload, while nobody edits anything: status shows it. */
+const IDLE = 'WEFT_MATCHES_NOTHING';
+
 /** Tells what is wrong with the resources, at the start and whenever that changes: who edits looks here. Returns how to end that. */
 function tellFindings(plan: LabPlan, io: LabIo): () => void {
   let told = '';
   return systemClock.every(FINDINGS_MS, () => {
     controlStatus(plan).then(
       ({ findings }) => {
-        const text = findings.map(formatFinding).join('');
+        const text = findings
+          .filter(({ code }) => code !== IDLE)
+          .map(formatFinding)
+          .join('');
         if (text !== told) io.err(text === '' ? 'every resource is in force again\n' : text);
         told = text;
       },
