@@ -1,6 +1,7 @@
 /**
  * A host that opens connections and says nothing on them, and opens new ones for those that are closed. Argument: JSON with
- * `host`, `port`, `sources` (local addresses, by turns) and `count`. Prints `{"opened":…}` four times a second.
+ * `host`, `port`, `sources` (local addresses, by turns) and `count`. Prints `{"opened":…}` four times a second: those that the
+ * other side's kernel took, whether or not they were reset before this program looked.
  */
 import { connect, type Socket } from 'node:net';
 
@@ -22,8 +23,15 @@ let turn = 0;
 function one(): void {
   const socket = connect({ host, port, localAddress: sources[turn++ % sources.length] });
   open.add(socket);
-  socket.on('connect', () => opened++);
-  socket.on('error', () => {});
+  let seen = false;
+  socket.on('connect', () => {
+    seen = true;
+    opened++;
+  });
+  socket.on('error', ({ code }: NodeJS.ErrnoException) => {
+    // One that is not taken is refused, or times out.
+    if (!seen && code === 'ECONNRESET') opened++;
+  });
   socket.on('close', () => open.delete(socket));
 }
 
