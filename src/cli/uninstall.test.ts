@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { WeftError } from '#model/error.ts';
+import type { MeshTraces } from '#model/instance/mark.ts';
 import type { AgentStatus } from '#protocol/api/agent.ts';
 import type { ControlStatus } from '#protocol/api/control.ts';
-import { type FoundMesh, leaveMesh, type UninstallEffects, type UninstallOptions } from './uninstall.ts';
+import { leaveMesh, type UninstallEffects, type UninstallOptions } from './uninstall.ts';
 
 const OPTIONS: UninstallOptions = {
   runDir: '/run/weft',
@@ -19,7 +20,7 @@ const absent = (code: string) => async () => {
 type World = {
   /** Directories that bear our mark, with what of others is in them. */
   marked?: Record<string, string[]>;
-  found?: Partial<FoundMesh>;
+  found?: Partial<MeshTraces>;
   nodes?: string[];
   /** Process id of the control plane; null: its socket is left, but nobody answers. */
   controlPid?: number | null;

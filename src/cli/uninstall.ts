@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { WeftError } from '#model/error.ts';
+import type { MeshTraces } from '#model/instance/mark.ts';
 import { COMMAND } from '#model/settings/host.ts';
 import type { AgentClient } from '#protocol/api/agent.ts';
 import type { ControlClient } from '#protocol/api/control.ts';
@@ -26,24 +27,12 @@ export function uninstallCommand(act: Act<UninstallOptions>): Command {
     .action((options: UninstallOptions) => act(options));
 }
 
-/** What there is of a mesh, by its marks: see src/platform/files/mesh-traces.ts. */
-export type FoundMesh = {
-  nodes: readonly { node: string; populated: boolean }[];
-  /** Nodes of other run directories. */
-  others: readonly { node: string; runDir: string }[];
-  /** Nodes that have pins, and nothing says whose they are. */
-  orphans: readonly string[];
-  runDir: 'absent' | 'ours' | 'foreign';
-  hasWaypoints: boolean;
-  state: { kind: 'absent' | 'foreign' } | { kind: 'ours'; locked: boolean } | { kind: 'other'; runDir: string | null };
-};
-
 /** What leaving the mesh asks of the machine and does to it. */
 export type UninstallEffects = {
   control: Pick<ControlClient, 'status' | 'stopWaypoints'>;
   /** The agent of a node, which may be dead: then every call of it is WEFT_NO_AGENT. */
   agentOf(node: string): Pick<AgentClient, 'status' | 'cleanup'>;
-  look(): FoundMesh;
+  look(): MeshTraces;
   exists(path: string): boolean;
   /** Removes what Weft put into a directory that bears our mark, and the directory; returns what stays in it. */
   removeMarked(directory: string, kind: 'run' | 'waypoints' | 'state'): readonly string[];
@@ -101,7 +90,7 @@ export async function leaveMesh(options: UninstallOptions, effects: UninstallEff
 }
 
 /** What of the mesh still runs, a sentence each. */
-async function findLiving({ runDir }: UninstallOptions, found: FoundMesh, effects: UninstallEffects): Promise<Living> {
+async function findLiving({ runDir }: UninstallOptions, found: MeshTraces, effects: UninstallEffects): Promise<Living> {
   const controlPid = await findControl(controlSocketPath(runDir), effects);
   const nodes = await Promise.all(found.nodes.map((node) => describeLiving(node, effects)));
   const control = controlPid === null ? [] : [`the control plane (pid ${controlPid})`];
@@ -118,7 +107,7 @@ async function findControl(socketPath: string, { control, exists }: UninstallEff
   }
 }
 
-async function describeLiving({ node, populated }: FoundMesh['nodes'][number], effects: UninstallEffects): Promise<string[]> {
+async function describeLiving({ node, populated }: MeshTraces['nodes'][number], effects: UninstallEffects): Promise<string[]> {
   try {
     const { pid, enrolled } = await effects.agentOf(node).status();
     return [`node ${node} (its agent has pid ${pid}; workloads: ${enrolled.length})`];
@@ -144,7 +133,7 @@ async function requireAgreement(
 /** What was seen and is not touched, with the reason. */
 function leftAlone(
   { runDir, stateDir, keepState }: UninstallOptions,
-  { runDir: place, nodes, others, orphans, state }: FoundMesh,
+  { runDir: place, nodes, others, orphans, state }: MeshTraces,
 ): string[] {
   const ofOthers = nodes.length === 0 ? others.map((other) => `left: node ${other.node}, which belongs to ${other.runDir}`) : [];
   const unknown = orphans.map(
@@ -154,7 +143,7 @@ function leftAlone(
   return [...ofOthers, ...unknown, ...foreign, ...(keepState ? [] : stateLeft(stateDir, state))];
 }
 
-function stateLeft(stateDir: string, state: FoundMesh['state']): string[] {
+function stateLeft(stateDir: string, state: MeshTraces['state']): string[] {
   if (state.kind === 'foreign') return [`left: ${stateDir}, which bears no mark of Weft`];
   if (state.kind === 'other')
     return [`left: ${stateDir}, which belongs to the control plane of ${state.runDir ?? 'another run directory'}`];
@@ -182,7 +171,7 @@ async function endControl(pid: number, { endProcess }: UninstallEffects): Promis
 }
 
 /** Sockets and what is kept of waypoints; the directory itself when it is ours and nothing else is in it. Errors: WEFT_FILES_LEFT. */
-function removeRunDir(runDir: string, found: FoundMesh, effects: UninstallEffects): boolean {
+function removeRunDir(runDir: string, found: MeshTraces, effects: UninstallEffects): boolean {
   const waypoints = waypointsDirectory(runDir);
   const left = [...effects.removeMarked(waypoints, 'waypoints')];
   if (found.runDir !== 'foreign' || found.hasWaypoints) effects.removeSocket(controlSocketPath(runDir));

@@ -91,3 +91,23 @@ export function parseMark(text: string): Mark | null {
 function textOrNull(value: unknown): string | null {
   return typeof value === 'string' ? value : null;
 }
+
+/** A state directory, as far as its mark tells. `other`: of the control plane of another run directory. */
+export type StateTrace =
+  | { kind: 'absent' }
+  | { kind: 'foreign' }
+  | { kind: 'ours'; locked: boolean }
+  | { kind: 'other'; runDir: string | null };
+
+/** What of a mesh is on this machine, by marks and by the register of nodes: nothing that only looks like it. */
+export type MeshTraces = {
+  /** Nodes of the run directory. `populated`: processes of workloads live there. */
+  nodes: readonly { node: string; populated: boolean }[];
+  /** Nodes of other run directories. */
+  others: readonly { node: string; runDir: string }[];
+  /** Nodes that have pins, and nothing says whose they are. */
+  orphans: readonly string[];
+  runDir: 'absent' | 'ours' | 'foreign';
+  hasWaypoints: boolean;
+  state: StateTrace;
+};

@@ -99,16 +99,3 @@ export const TUNNEL_SETTINGS = {
 
 /** Tunnels (HBONE): the numbers. */
 export const TUNNEL = valuesOf(TUNNEL_SETTINGS);
-
-/** Relay: the rows of the table. */
-export const RELAY_SETTINGS = {
-  about: { title: 'Relay', text: 'Bytes of a connection between two sockets, or a socket and a tunnel.' },
-  rows: {
-    gatherBytes: setting(256 * KIB, 'bytes', 'Bytes of several writes that are put together into one.'),
-    smallBytesMax: setting(4 * KIB, 'bytes', "Buffers up to this size come out of Node.js' own pool, at no cost worth saving."),
-    spareBuffersMax: setting(4, 'count', 'Large buffers kept for the next write of any connection.'),
-  },
-} as const satisfies SettingGroup;
-
-/** Relay: the numbers. */
-export const RELAY = valuesOf(RELAY_SETTINGS);

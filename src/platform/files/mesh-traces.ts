@@ -1,6 +1,6 @@
 import { existsSync, lstatSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { LOCK_NAME } from '#model/instance/mark.ts';
+import { LOCK_NAME, type MeshTraces, type StateTrace } from '#model/instance/mark.ts';
 import { waypointsDirectory } from '#protocol/api/places.ts';
 import { isLocked } from './lock.ts';
 import { ownMark, realPlace } from './marked-directory.ts';
@@ -8,26 +8,6 @@ import { knownNodes } from './node-register.ts';
 
 /** Where a mesh is looked for. */
 export type TracePlace = { runDir: string; stateDir: string; bpffs: string };
-
-/** A state directory, as far as its mark tells. `other`: of the control plane of another run directory. */
-export type StateTrace =
-  | { kind: 'absent' }
-  | { kind: 'foreign' }
-  | { kind: 'ours'; locked: boolean }
-  | { kind: 'other'; runDir: string | null };
-
-/** What of a mesh is on this machine, by marks and by the register of nodes: nothing that only looks like it. */
-export type MeshTraces = {
-  /** Nodes of the run directory. `populated`: processes of workloads live there. */
-  nodes: readonly { node: string; populated: boolean }[];
-  /** Nodes of other run directories. */
-  others: readonly { node: string; runDir: string }[];
-  /** Nodes that have pins, and nothing says whose they are. */
-  orphans: readonly string[];
-  runDir: 'absent' | 'ours' | 'foreign';
-  hasWaypoints: boolean;
-  state: StateTrace;
-};
 
 /** Looks for a mesh; `isBpffs`: whether a directory is a bpf file system. `register`: only a test gives another than the machine's. */
 export function traceMesh(

@@ -44,7 +44,7 @@ export function holdNode(wanted: Holding, register = REGISTER): HeldNode {
 }
 
 function takeSoon(path: string, wanted: Holding, register: string): { release(): void } {
-  const text = JSON.stringify({ ...wanted, boot: bootOf() } satisfies Holding & { boot: string });
+  const text = JSON.stringify({ ...wanted, boot: bootId() } satisfies Holding & { boot: string });
   for (let tries = 1; tries <= TRIES; tries++) {
     const lock = tryLock(path, text, register);
     if (lock !== null) return lock;
@@ -117,13 +117,14 @@ function parseHolding(text: string): Holding | null {
     const value = JSON.parse(text) as Partial<Holding & { boot: string }>;
     const { node, pid, runDir, bpffs, cgroup, bridge, pool4, pool6, netns, boot } = value;
     const texts = [node, runDir, bpffs, cgroup, bridge, pool4, pool6, netns];
-    if (boot !== bootOf() || typeof pid !== 'number' || !texts.every((field) => typeof field === 'string')) return null;
+    if (boot !== bootId() || typeof pid !== 'number' || !texts.every((field) => typeof field === 'string')) return null;
     return value as Holding;
   } catch {
     return null;
   }
 }
 
-function bootOf(): string {
+/** Names what the kernel holds since the machine was started. */
+export function bootId(): string {
   return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
 }

@@ -2,7 +2,6 @@ import { rmSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
 import { splitHostPort } from '#model/address/ip.ts';
 import { listenForRoot } from '#platform/local-api/serve-socket.ts';
-import { relay } from '#platform/relay/relay.ts';
 
 /**
  * Passes connections on a unix socket to a TCP port of this machine, bytes unchanged; returns how to end that.
@@ -16,15 +15,11 @@ export async function relayToControl(path: string, address: string): Promise<() 
   const open = new Set<Socket>();
   const server = createServer({ allowHalfOpen: true }, (near) => {
     const far = connect({ host, port: target.port, allowHalfOpen: true });
+    joinPair(near, far);
     for (const socket of [near, far]) {
       open.add(socket);
       socket.on('close', () => open.delete(socket));
     }
-    // It settles by the ends of both; what it throws is of these two alone.
-    relay(near, far).catch(() => {
-      near.destroy();
-      far.destroy();
-    });
   });
   rmSync(path, { force: true });
   await listenForRoot(server, path);
@@ -33,6 +28,18 @@ export async function relayToControl(path: string, address: string): Promise<() 
     server.close();
     for (const socket of open) socket.destroy();
   };
+}
+
+/** Each passes on what the other says; an end is passed on alone, a broken side takes the other with it. */
+function joinPair(near: Socket, far: Socket): void {
+  for (const [from, to] of [
+    [near, far],
+    [far, near],
+  ] as const) {
+    from.on('error', () => to.destroy()); // it is of these two alone
+    from.on('close', () => from.readableEnded || to.destroy());
+    from.pipe(to);
+  }
 }
 
 /** A listener on every address is dialled on loopback. */

@@ -1,6 +1,7 @@
-import { readFile, readlink } from 'node:fs/promises';
+import { readlink } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
 import type { Cidr } from '#model/address/ip.ts';
+import { bootId } from '#platform/files/node-register.ts';
 import { createNodeCgroup, missingCgroups, removeCgroup, removeEmptyCgroup } from '#platform/linux/cgroup/cgroup.ts';
 import { type AddressPool, formatCidr } from '#platform/linux/net/address-pool.ts';
 import { applyChanges, forwardingWishes, planChanges, restoreChanges } from '#platform/linux/net/sysctl.ts';
@@ -60,7 +61,7 @@ export async function tearDownNode(setup: NodeSetup, records: Records): Promise<
 
 /** What is known of the node as it is now: of another boot nothing, of another network namespace only the cgroups. */
 export async function readNodeRecord(records: Records): Promise<NodeRecord> {
-  const boot = (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim();
+  const boot = bootId();
   const netns = await readlink('/proc/self/ns/net');
   const blank: NodeRecord = { boot, netns, bridge: '', pool4: '', pool6: null, sysctls: [], cgroups: [] };
   const record = await records.readNode();
