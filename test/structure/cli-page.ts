@@ -1,5 +1,6 @@
+import type { Command } from 'commander';
 import { type Actions, buildProgram } from '#cli/program.ts';
-import { renderReference } from '#cli/reference.ts';
+import { renderReference, renderShellPages } from '#cli/reference.ts';
 
 const COLUMNS = 100;
 
@@ -26,7 +27,17 @@ export const IDLE_ACTIONS: Actions = {
   version: idle,
 };
 
+/** The definitions of the commands, which do nothing. */
+function idleProgram(): Command {
+  return buildProgram(IDLE_ACTIONS, { out() {}, err() {}, columns: COLUMNS }, () => {});
+}
+
 /** What docs/cli.md must hold. */
 export function referencePage(): string {
-  return renderReference(buildProgram(IDLE_ACTIONS, { out() {}, err() {}, columns: COLUMNS }, () => {}));
+  return renderReference(idleProgram());
+}
+
+/** What packaging/man and packaging/completions must hold: path from the root → text. */
+export function shellPages(): Map<string, string> {
+  return new Map([...renderShellPages(idleProgram())].map(([path, text]) => [`packaging/${path}`, text]));
 }
