@@ -108,6 +108,7 @@ export class Agent {
       report: (origin) => reportOf(origin, report),
       dryRun: (decisions, source, path) => reportDryRun(report, decisions, source, path),
       known: (look) => this.#waiters.until(look),
+      ownRecord: (enrolled) => (this.#synced ? this.records.of(enrolled) : null),
       record: (enrolled) => this.#waiters.until(() => this.records.of(enrolled)),
       synced,
     };

@@ -31,10 +31,10 @@ export function memoryPool(
   let closed = false;
   return {
     async open(target, request) {
-      opened.push({ target, request });
       if (closed) return failed('CONNECT', 'the pool is closed');
       const own = await credentials(target.source).catch((error: Error) => error);
       if (own instanceof Error) return failed('IDENTITY_ERROR', own.message);
+      opened.push({ target, request });
       const dialled = await dial(target.address, target.port);
       if (dialled.kind !== 'open') return failed('CONNECT', `cannot connect: ${'code' in dialled ? dialled.code : 'ETIMEDOUT'}`);
       return converse(socketOf(dialled.stream), own, target, request);

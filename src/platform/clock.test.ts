@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { systemClock } from './clock.ts';
+import { sharedDelays, systemClock } from './clock.ts';
+import { SteppedClock } from './stepped-clock.testing.ts';
 
 const DAY_MS = 86_400_000;
 
@@ -58,4 +59,67 @@ test('a repeated task runs until it is cancelled', (t) => {
 test('the time is that of the system', (t) => {
   t.mock.timers.enable({ apis: ['Date'], now: 1_234 });
   assert.equal(systemClock.nowMs(), 1_234);
+});
+
+/** Delays that share timers of a stepped clock, and how many of those there are. */
+function shared() {
+  const stepped = new SteppedClock();
+  const ran: string[] = [];
+  const clock = sharedDelays(stepped, () => stepped.nowMs());
+  const after = (delayMs: number, name: string) => clock.after(delayMs, () => void ran.push(name));
+  return { stepped, ran, after, clock };
+}
+
+test('delays of one length share one timer, and each ends when it is due', () => {
+  const { stepped, ran, after } = shared();
+  after(10, 'a');
+  stepped.advance(4);
+  after(10, 'b');
+  after(10, 'c');
+  assert.equal(stepped.pendingMs().length, 1);
+  stepped.advance(5);
+  assert.deepEqual(ran, []);
+  stepped.advance(1);
+  assert.deepEqual(ran, ['a']);
+  stepped.advance(4);
+  assert.deepEqual([ran, stepped.pendingMs()], [['a', 'b', 'c'], []]);
+});
+
+test('a cancelled delay never ends, whichever it is, and those beside it do', () => {
+  const { stepped, ran, after } = shared();
+  const cancels = ['a', 'b', 'c', 'd'].map((name) => after(10, name));
+  cancels[0]?.();
+  cancels[2]?.();
+  cancels[2]?.();
+  cancels[3]?.();
+  after(10, 'e');
+  stepped.advance(10);
+  assert.deepEqual(ran, ['b', 'e']);
+  for (const cancel of cancels) cancel();
+  stepped.advance(10);
+  assert.deepEqual([ran, stepped.pendingMs()], [['b', 'e'], []]);
+});
+
+test('lengths are independent, and a delay that begins another, of whatever length, has it run', () => {
+  const { stepped, ran, after, clock } = shared();
+  after(20, 'long');
+  after(5, 'short');
+  clock.after(5, () => void after(5, 'again'));
+  stepped.advance(9);
+  assert.deepEqual(ran, ['short']);
+  stepped.advance(1);
+  assert.deepEqual(ran, ['short', 'again']);
+  stepped.advance(10);
+  assert.deepEqual(ran, ['short', 'again', 'long']);
+});
+
+test('what one task throws keeps no other from its turn', () => {
+  const { stepped, ran, after, clock } = shared();
+  clock.after(5, () => {
+    throw new Error('planted');
+  });
+  after(5, 'next');
+  assert.throws(() => stepped.advance(5), /planted/);
+  stepped.advance(1);
+  assert.deepEqual(ran, ['next']);
 });

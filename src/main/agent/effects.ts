@@ -1,9 +1,10 @@
-import { randomBytes, randomInt } from 'node:crypto';
+import { randomInt } from 'node:crypto';
 import { join } from 'node:path';
 import type { AgentPlace } from '#cli/agent.ts';
 import type { Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
 import { guardedClock, type Mishaps } from '#model/effects/mishaps.ts';
+import type { Credentials, Identity } from '#model/identity/identity.ts';
 import type { MeshState } from '#model/mesh/mesh-state.ts';
 import { DNS } from '#model/settings/dns.ts';
 import type { DnsCounters } from '#node-agent/dns/effects.ts';
@@ -14,7 +15,7 @@ import { type Datapath, openDatapath } from '#platform/bpf/datapath.ts';
 import { type Missing, missingFeatures } from '#platform/bpf/features.ts';
 import { schemaOf } from '#platform/bpf/pins.ts';
 import { readCounters } from '#platform/bpf/reports.ts';
-import { systemClock } from '#platform/clock.ts';
+import { sharedDelays, systemClock } from '#platform/clock.ts';
 import { followResolvConf, type Nameserver } from '#platform/dns-upstream/resolv-conf.ts';
 import { createDnsUpstream, ownNamespaceSockets } from '#platform/dns-upstream/upstream.ts';
 import type { ControlEndpoint } from '#platform/grpc/control-channel.ts';
@@ -23,7 +24,7 @@ import { createHboneServer } from '#platform/hbone/server.ts';
 import type { Io } from '#platform/io/io.ts';
 import { WorkloadNamespace } from '#platform/linux/netns/workload-namespace.ts';
 import { WEFT_ROOT } from '#platform/program/installation.ts';
-import { systemRandom } from '#platform/random.ts';
+import { pooledRandomBytes, systemRandom } from '#platform/random.ts';
 import type { MetricsPlace } from '#platform/telemetry/metrics-server.ts';
 import type { CertificateCache } from '#protocol/ca/certificate-cache.ts';
 
@@ -73,17 +74,18 @@ export type EffectParts = {
 
 /** The real effects of an agent: kernel, namespaces, tunnels, time and chance. */
 export function agentEffects({ io, kernel, datapath, certificates, log, mishaps }: EffectParts): AgentEffects {
-  const clock = guardedClock(systemClock, mishaps);
+  const clock = guardedClock(sharedDelays(systemClock), mishaps);
   const credentials: AgentEffects['credentials'] = (identity) => certificates.get(identity);
+  const current = (identity: Identity): Credentials | null => certificates.current(identity);
   return {
     kernel,
     // Each opens sockets inside a namespace, which they keep when the thread is back in the node's own.
     openNamespace: (netnsPath) => new WorkloadNamespace(netnsPath, datapath.maps, { io, mishaps }),
     credentials,
     forgetCredentials: (identity) => certificates.drop(identity),
-    createPool: (dial) => createClientPool({ io, dial, credentials, clock, random: systemRandom, log, mishaps }),
+    createPool: (dial) => createClientPool({ io, dial, credentials, current, clock, random: systemRandom, log, mishaps }),
     createHboneServer: (server) => createHboneServer({ ...server, io, clock, log, mishaps }),
-    randomBytes,
+    randomBytes: pooledRandomBytes(),
     clock,
     random: systemRandom,
     log,

@@ -8,6 +8,7 @@ import {
   ipToBytes,
   ipToBytes16,
   parseIp,
+  readMappedIp,
   splitHostPort,
   tryParseCidr,
   tryParseIp,
@@ -94,4 +95,21 @@ test('an address means the same however often, and after however many others, it
 test('what is asked for again is not worked out again', () => {
   const ip = parseIp('192.0.2.77');
   assert.equal(ipToBytes16(ip), ipToBytes16(ip));
+});
+
+test('an address in the middle of a map is read where it lies, and one of zeros is none, also where :: is known', () => {
+  const bytes = Buffer.alloc(40);
+  ipToBytes16(parseIp('10.1.2.3')).copy(bytes, 4);
+  ipToBytes16(parseIp('fd00::5')).copy(bytes, 22);
+  assert.equal(bytesToIp(Buffer.alloc(16)), '::');
+  assert.deepEqual(
+    [readMappedIp(bytes, 4), readMappedIp(bytes, 22), readMappedIp(Buffer.alloc(20), 2)],
+    ['10.1.2.3', 'fd00::5', null],
+  );
+  // Bits anywhere make an address: of the 16 bytes none is left out.
+  for (let at = 0; at < 16; at++) {
+    const one = Buffer.alloc(16);
+    one[at] = 1;
+    assert.equal(readMappedIp(one, 0), bytesToIp(one));
+  }
 });

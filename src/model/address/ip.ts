@@ -89,6 +89,13 @@ export function ipToBytes16(ip: IpAddress): Buffer {
   return keep(mappedBytes, ip, bytes.length === 16 ? bytes : Buffer.concat([MAPPED_PREFIX, bytes]));
 }
 
+/** The same of 16 bytes in the middle of others, as eBPF maps have them; all zero: null. */
+export function readMappedIp(from: Buffer, at: number): IpAddress | null {
+  const first = from.readUInt32LE(at) | from.readUInt32LE(at + 4);
+  if ((first | from.readUInt32LE(at + 8) | from.readUInt32LE(at + 12)) === 0) return null;
+  return textsOfBytes.get(from.toString('latin1', at, at + 16)) ?? bytesToIp(from.subarray(at, at + 16));
+}
+
 /** Reads 4 or 16 bytes; v4-mapped becomes IPv4. Errors: WEFT_IP for any other length. */
 export function bytesToIp(bytes: Uint8Array): IpAddress {
   if (bytes.length !== 4 && bytes.length !== 16) {

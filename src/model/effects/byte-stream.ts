@@ -23,7 +23,8 @@ export const FINISHED: StreamOver = { kind: 'finished' };
 
 /** How a stream ends whose descriptor or socket says this; `error` where there is one already. */
 export function brokenBy(code: string, error?: Error): StreamOver {
-  if (code === 'ECONNRESET' || code === 'EPIPE') return { kind: 'reset', code };
+  // ENOTCONN: our end came to a socket that the peer had reset.
+  if (code === 'ECONNRESET' || code === 'EPIPE' || code === 'ENOTCONN') return { kind: 'reset', code };
   return { kind: 'failed', code, error: error ?? new Error(`the connection failed: ${code}`) };
 }
 

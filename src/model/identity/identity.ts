@@ -1,13 +1,20 @@
 import { WeftError } from '#model/error.ts';
 
 /** A workload identity: `spiffe://<trust domain>/ns/<namespace>/sa/<service account>`. */
-export type Identity = { trustDomain: string; namespace: string; serviceAccount: string };
+export type Identity = { readonly trustDomain: string; readonly namespace: string; readonly serviceAccount: string };
 
 const SEGMENT = /^[A-Za-z0-9._-]{1,253}$/;
 
+/** Identities are never changed; each connection asks for the text of several, several times. */
+const texts = new WeakMap<Identity, string>();
+
 /** The SPIFFE URI of an identity. */
 export function formatIdentity(identity: Identity): string {
-  return `spiffe://${identity.trustDomain}/ns/${identity.namespace}/sa/${identity.serviceAccount}`;
+  const known = texts.get(identity);
+  if (known !== undefined) return known;
+  const text = `spiffe://${identity.trustDomain}/ns/${identity.namespace}/sa/${identity.serviceAccount}`;
+  texts.set(identity, text);
+  return text;
 }
 
 /** Reads a SPIFFE URI of exactly the mesh's shape; null for anything else (also for embedded NUL). */

@@ -1,4 +1,4 @@
-import { bytesToIp, type IpAddress, ipToBytes16 } from '#model/address/ip.ts';
+import { type IpAddress, ipToBytes16, readMappedIp } from '#model/address/ip.ts';
 
 /** One field of a C struct: where it is, how wide, and how it is read and written. */
 export type Field<T> = {
@@ -46,10 +46,7 @@ export const ip: Field<IpAddress | null> = {
   write: (into, at, value) => {
     (value === null ? NO_IP : ipToBytes16(value)).copy(into, at);
   },
-  read: (from, at) => {
-    const bytes = from.subarray(at, at + 16);
-    return bytes.equals(NO_IP) ? null : bytesToIp(bytes);
-  },
+  read: readMappedIp,
 };
 
 /** `__u8[6]`: the address of a network interface, as `02:00:5e:10:00:01`. */

@@ -183,6 +183,8 @@ export type MapValue<Name extends MapName> = (typeof MAPS)[Name] extends MapDefi
 export type Table<K, V> = {
   /** Null when there is no such entry. */
   get(key: K): V | null;
+  /** Reads and deletes in one: of two who ask, one gets it. Not for arrays. */
+  take(key: K): V | null;
   /** Errors: WEFT_BPF_MAP, with E2BIG in the message when the map is full. */
   set(key: K, value: V): void;
   /** True when the key was there. */

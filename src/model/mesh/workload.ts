@@ -44,9 +44,13 @@ export type Workload = {
 
 /** The identity a peer must present when it claims to be this workload. */
 export function identityOf(workload: Workload): Identity {
-  return {
-    trustDomain: workload.trustDomain,
-    namespace: workload.namespace,
-    serviceAccount: workload.serviceAccount,
-  };
+  const known = identities.get(workload);
+  if (known !== undefined) return known;
+  const { trustDomain, namespace, serviceAccount } = workload;
+  const identity = { trustDomain, namespace, serviceAccount };
+  identities.set(workload, identity);
+  return identity;
 }
+
+/** Records are replaced whole when they change. One object for each, so that what is known by identity is found by it. */
+const identities = new WeakMap<Workload, Identity>();

@@ -3,7 +3,7 @@ import test from 'node:test';
 import { parseIp } from '#model/address/ip.ts';
 import { formatIdentity } from '#model/identity/identity.ts';
 import { aService, aWorkload } from '#model/mesh/mesh-fixtures.testing.ts';
-import { baggageOf, formatBaggage } from '#model/telemetry/propagation.ts';
+import { baggageTextOf } from '#model/telemetry/propagation.ts';
 import { openingOf, type ReachedService, reachOf, tunnelTo, tunnelToWaypoint } from './reach.ts';
 
 const cart = aWorkload('cart', ['10.0.1.1', 'fd00:1::1'], { node: 'two' });
@@ -61,7 +61,7 @@ test('a tunnel to a waypoint asks for what was dialled, at the port the waypoint
 
 test('an opening says who calls, for which client, and begins a trace', () => {
   const identity = { trustDomain: 'cluster.local', namespace: 'shop', serviceAccount: 'front' };
-  const caller = { identity, baggage: baggageOf(aWorkload('front', ['10.0.0.1'])) };
+  const caller = { identity, baggage: baggageTextOf(aWorkload('front', ['10.0.0.1'])) };
   const client = { ip: parseIp('fd00::7'), port: 40_000 };
   const tunnel = tunnelTo({ workload: cart, ip: V4, port: 8080, service: null });
   assert.deepEqual(
@@ -72,7 +72,7 @@ test('an opening says who calls, for which client, and begins a trace', () => {
         authority: '10.0.1.1:8080',
         client: '[fd00::7]:40000',
         serviceHost: null,
-        baggage: formatBaggage(caller.baggage),
+        baggage: caller.baggage,
         traceparent: `00-${'ab'.repeat(16)}-${'ab'.repeat(8)}-00`,
       },
     },

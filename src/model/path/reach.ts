@@ -3,7 +3,7 @@ import { type Identity, tryParseIdentity } from '#model/identity/identity.ts';
 import { PORT } from '#model/mesh/ports.ts';
 import type { Service } from '#model/mesh/service.ts';
 import { identityOf, type Workload } from '#model/mesh/workload.ts';
-import { type Baggage, formatBaggage, newTraceparent } from '#model/telemetry/propagation.ts';
+import { newTraceparent } from '#model/telemetry/propagation.ts';
 
 // How a workload is reached, for whoever opens connections: the agents and the waypoints ask here and nowhere else.
 
@@ -54,8 +54,8 @@ export type TunnelRequest = {
   traceparent: string;
 };
 
-/** Who opens a tunnel: as whom, and what peers are told about it. */
-export type Caller = { readonly identity: Identity; readonly baggage: Baggage };
+/** Who opens a tunnel: as whom, and what peers are told about it, in the form of the header. */
+export type Caller = { readonly identity: Identity; readonly baggage: string };
 
 /** A workload of the mesh on another node is never dialled in plain text (promise 1). */
 export function reachOf(destination: Destination, isNear: boolean): Reach {
@@ -94,7 +94,7 @@ export function openingOf(
       authority,
       client: formatAddress(client.ip, client.port),
       serviceHost,
-      baggage: formatBaggage(caller.baggage),
+      baggage: caller.baggage,
       traceparent: newTraceparent(randomBytes),
     },
   };

@@ -12,6 +12,7 @@ export const HOST_SETTINGS = {
       'count',
       'IP addresses whose text and bytes a process remembers; then it forgets all and begins anew.',
     ),
+    randomPoolBytes: setting(8 * KIB, 'bytes', 'Random bytes that are drawn at once, and given out as connections need them.'),
     commandMs: setting(30_000, 'ms', 'How long a program such as `ip` or `iptables` may take: it may wait for a lock of others.'),
     commandOutputBytesMax: setting(64 * MIB, 'bytes', 'Output of such a program: rules of a large node are some megabytes.'),
     namespaceSettleMs: setting(5_000, 'ms', 'How long a removed network namespace may stay listed.'),

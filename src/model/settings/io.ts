@@ -21,6 +21,7 @@ export const IO_SETTINGS = {
       'bytes',
       'Small writes of one turn are gathered in pieces of this size, and what the kernel does not take waits in them.',
     ),
+    resetsKnownMax: setting(64, 'count', 'Causes of resets that share one error each; peers may invent codes of their own.'),
     spareChunksMax: setting(64, 'count', 'Empty pieces that a loop keeps for the next writes.'),
     directBytes: setting(16 * KIB, 'bytes', 'A write of this size leaves at once, without a copy, when nothing waits before it.'),
     pendingBytesMax: setting(

@@ -9,6 +9,8 @@ export type LineBounds = Pick<typeof TELEMETRY, 'alikeLinesMax' | 'alikeWindowMs
 
 /** What lines that are alike have in common, besides their sentence. None is a value that a client chooses freely. */
 const COMMON = ['direction', 'cause', 'code', 'why', 'workload'] as const;
+const CLIENT = ['src.workload', 'src.namespace'] as const;
+const SERVER = ['dst.workload', 'dst.namespace'] as const;
 
 type Group = { readonly level: Level; readonly message: string; readonly common: object; written: number; leftOut: number };
 
@@ -45,17 +47,17 @@ function isFailure(level: Level, fields: object): boolean {
 /** Whether this line is among the first of its group; if not it is counted, for the line at the end of the window. */
 function admit(log: Log, ledger: Ledger, level: Level, fields: object, message: string): boolean {
   const { groups, bounds, clock } = ledger;
-  const common = commonOf(fields);
-  const key = `${message}|${Object.values(common).join('|')}`;
+  const key = keyOf(fields, message);
   let group = groups.get(key);
   if (group === undefined) {
     // Beyond the bound all further groups are one: the memory for them is no more a client's to take than the disk.
     const isFull = groups.size >= bounds.alikeGroupsMax;
     const name = isFull ? '' : key;
+    const common = isFull ? {} : commonOf(fields);
     group = groups.get(name) ?? {
       level,
       message: isFull ? 'various' : message,
-      common: isFull ? {} : common,
+      common,
       written: 0,
       leftOut: 0,
     };
@@ -83,12 +85,21 @@ function endWindow(log: Log, ledger: Ledger): void {
   }
 }
 
+/** What commonOf finds, as a text: most lines belong to a group that is there, and need no object of it. */
+function keyOf(fields: object, message: string): string {
+  const line = fields as Readonly<Record<string, unknown>>;
+  let key = message;
+  for (const name of COMMON) if (line[name] !== undefined) key += `|${line[name]}`;
+  const [workload, namespace] = line.direction === 'outbound' ? CLIENT : SERVER;
+  if (line[workload] !== undefined) key += `|${line[workload]}`;
+  return line[namespace] === undefined ? key : `${key}|${line[namespace]}`;
+}
+
 /** The workload that a line is about is the client where its agent tells, and else the one that was dialled. */
 function commonOf(fields: object): Record<string, unknown> {
   const line = fields as Readonly<Record<string, unknown>>;
-  const side = line.direction === 'outbound' ? 'src' : 'dst';
   const common: Record<string, unknown> = {};
-  for (const name of [...COMMON, `${side}.workload`, `${side}.namespace`])
+  for (const name of [...COMMON, ...(line.direction === 'outbound' ? CLIENT : SERVER)])
     if (line[name] !== undefined) common[name] = line[name];
   return common;
 }

@@ -38,6 +38,20 @@ test('whatever a label is made of makes another series', () => {
   assert.equal(new Set(others).size, others.length);
 });
 
+test('the end of a connection adds to the series of its three names', () => {
+  const meters = new Meters('agent');
+  const peers = new PeerSeries(meters);
+  const { closed, received, sent } = peers.ended(source, origin, path, 'DENY');
+  const names = ['connections_closed', 'received_bytes', 'sent_bytes'] as const;
+  const labels = peerLabels(source, origin, path, 'tcp', 'DENY');
+  assert.deepEqual(
+    [closed, received, sent].map((one, at) => one === meters.counter(`istio_tcp_${names[at] ?? 'sent_bytes'}_total`, labels)),
+    [true, true, true],
+  );
+  assert.equal(peers.ended(source, origin, path, 'DENY').closed, closed);
+  assert.notEqual(peers.ended(source, origin, path, '-').closed, closed);
+});
+
 test('a workload whose record changed is counted under what the new one says', () => {
   const meters = new Meters('agent');
   const peers = new PeerSeries(meters);

@@ -13,6 +13,9 @@ export type PeerLabels = LabelValues<'istio_tcp_connections_opened_total'>;
 /** What is counted of each connection. */
 export type PeerCounter = Extract<CounterName, `istio_tcp_${string}`>;
 
+/** The series that a connection adds to when it ends after it was carried. */
+export type EndedSeries = { readonly closed: Count; readonly received: Count; readonly sent: Count };
+
 /** The two series that one request adds to. */
 export type RequestSeries = { readonly total: Count; readonly duration: Distribution };
 
@@ -28,6 +31,7 @@ export class PeerSeries {
   readonly #ids = new WeakMap<object, number>();
   #lastId = 0;
   #counts = new Map<string, Count>();
+  #ended = new Map<string, EndedSeries>();
   #requests = new Map<string, RequestSeries>();
 
   constructor(meters: Meters) {
@@ -43,6 +47,21 @@ export class PeerSeries {
     // Starting anew is rare and costs one look-up per series; what was counted is in the meters.
     if (this.#counts.size >= TELEMETRY.seriesMax) this.#counts = new Map();
     this.#counts.set(key, made);
+    return made;
+  }
+
+  /** The series of the end of connections like this one: found at once, as three names would be looked up three times. */
+  ended(source: RecordSource, origin: RecordOrigin, path: RecordPath, flag: ResponseFlag): EndedSeries {
+    const key = `${flag} ${this.#keyOf(source, origin, path)}`;
+    const known = this.#ended.get(key);
+    if (known !== undefined) return known;
+    const made = {
+      closed: this.count('istio_tcp_connections_closed_total', source, origin, path, flag),
+      received: this.count('istio_tcp_received_bytes_total', source, origin, path, flag),
+      sent: this.count('istio_tcp_sent_bytes_total', source, origin, path, flag),
+    };
+    if (this.#ended.size >= TELEMETRY.seriesMax) this.#ended = new Map();
+    this.#ended.set(key, made);
     return made;
   }
 

@@ -43,6 +43,19 @@ export function baggageOf(workload: Workload): Baggage {
   };
 }
 
+/** Records are replaced whole when they change, so their identity stands for what they say. */
+const baggageTexts = new WeakMap<Workload, string>();
+
+/** The same as it is written in headers. */
+export function baggageTextOf(workload: Workload): string {
+  let text = baggageTexts.get(workload);
+  if (text === undefined) {
+    text = formatBaggage(baggageOf(workload));
+    baggageTexts.set(workload, text);
+  }
+  return text;
+}
+
 /** Readers split at commas and do not decode, so a value can only lose what would break the form. */
 function plain(value: string): string {
   return value.replaceAll(/[^\x21-\x7e]|[,;]/g, '');
@@ -113,8 +126,9 @@ const FORM = /^[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}$/;
 
 /** A W3C traceparent with fresh identifiers, not sampled. `randomBytes(n)` returns n random bytes. */
 export function newTraceparent(randomBytes: (count: number) => Uint8Array): string {
-  const hex = Buffer.from(randomBytes(TRACE_BYTES + SPAN_BYTES)).toString('hex');
-  return `00-${hex.slice(0, TRACE_BYTES * 2)}-${hex.slice(TRACE_BYTES * 2)}-00`;
+  const { buffer, byteOffset, length } = randomBytes(TRACE_BYTES + SPAN_BYTES);
+  const bytes = Buffer.from(buffer, byteOffset, length);
+  return `00-${bytes.toString('hex', 0, TRACE_BYTES)}-${bytes.toString('hex', TRACE_BYTES)}-00`;
 }
 
 /** The identifiers of a traceparent, or null when it is malformed or all zeros. */

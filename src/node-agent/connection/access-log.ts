@@ -8,7 +8,6 @@ import {
   recordOf,
 } from '#model/telemetry/access-record.ts';
 import type { Refusal } from '#model/telemetry/close-cause.ts';
-import type { PeerCounter } from '#model/telemetry/peer-series.ts';
 import type { ReportEffects } from '#node-agent/effects/agent-effects.ts';
 
 /** What the handlers of one connection tell about it: that it is carried, then how it ended. */
@@ -48,14 +47,14 @@ export function reportOf(origin: RecordOrigin, { clock, log, meters, peers }: Re
     },
     ended(source, path, end) {
       const outcome = outcomeOf(end, clock.nowMs() - startedMs);
-      const add = (name: PeerCounter, count: number): void => peers.count(name, source, origin, path, outcome.flag).add(count);
       if (outcome.cause !== null)
         meters.counter('weft_refusals_total', { reporter: origin.reporter, cause: outcome.cause }).add();
       if (isOpen) {
-        add('istio_tcp_connections_closed_total', 1);
-        add('istio_tcp_received_bytes_total', end.clientBytes);
-        add('istio_tcp_sent_bytes_total', end.serverBytes);
-      } else add('istio_tcp_connections_failed_total', 1);
+        const { closed, received, sent } = peers.ended(source, origin, path, outcome.flag);
+        closed.add();
+        received.add(end.clientBytes);
+        sent.add(end.serverBytes);
+      } else peers.count('istio_tcp_connections_failed_total', source, origin, path, outcome.flag).add();
       const record = recordOf(source, origin, path, outcome);
       if (end.error === null) log.info(record, 'connection complete');
       else log.error(record, 'connection complete');

@@ -42,6 +42,8 @@ export type AgentContext = {
   dryRun(decisions: readonly L4DryRun[], source: RecordSource, path: RecordPath): void;
   /** The first answer of `look` that is not null, asked again after each change of the mesh; null after the deadline. */
   known<T>(look: () => T | null): Promise<T | null>;
+  /** The enrolment's own record, where the mesh is known and has it: nearly always. Otherwise `synced` and `record` wait for it. */
+  ownRecord(enrolled: Enrolled): Workload | null;
   /** Resolves with the enrolment's own record once discovery has sent it; null after the deadline. */
   record(enrolled: Enrolled): Promise<Workload | null>;
   /** Resolves when the mesh is known; rejects never, false after the deadline. */

@@ -12,7 +12,7 @@ import { TUNNEL } from '#model/settings/tunnels.ts';
 import { NO_PATH, type RecordEnd, type RecordPath, type RecordSource } from '#model/telemetry/access-record.ts';
 import { Refusal, refusalOf } from '#model/telemetry/close-cause.ts';
 import type { Meters } from '#model/telemetry/meters.ts';
-import { baggageOf, formatBaggage } from '#model/telemetry/propagation.ts';
+import { baggageTextOf } from '#model/telemetry/propagation.ts';
 import { type ConnectionReport, refusedEnd } from '#node-agent/connection/access-log.ts';
 import type { AgentContext } from '#node-agent/connection/context.ts';
 import { carry, decided, hasEnds, openStream } from '#node-agent/connection/context.ts';
@@ -73,7 +73,7 @@ function statusOf({ why, flag }: Refusal): number {
 export async function handleTunnel(context: AgentContext, enrolled: Enrolled, tunnel: InboundTunnel): Promise<void> {
   const report = context.report({ reporter: 'destination', dialled: null });
   const remote = { ip: tunnel.remoteAddress, port: tunnel.remotePort };
-  const known = await localWorkload(context, enrolled);
+  const known = context.ownRecord(enrolled) ?? (await localWorkload(context, enrolled));
   const port = known instanceof Refusal ? known : tunnelTarget(context, known, tunnel);
   const isKnown = !(known instanceof Refusal);
   const source = { end: remote, workload: isKnown ? context.mesh.workloadByIp(remote.ip) : null, identity: tunnel.peer };
@@ -93,7 +93,7 @@ export async function handleTunnel(context: AgentContext, enrolled: Enrolled, tu
   // Only another port of the peer's own address is believed: an agent speaks for the workload whose address it dials from.
   const client = forwardedClient(tunnel.forwarded, remote.ip) ?? remote;
   const arrival = { enrolled, workload: known, source, client, target: path.end, path, report };
-  const refusal = await deliver(context, arrival, () => tunnel.accept(formatBaggage(baggageOf(known))));
+  const refusal = await deliver(context, arrival, () => tunnel.accept(baggageTextOf(known)));
   if (refusal !== null) tunnel.refuse(statusOf(refusal));
 }
 
@@ -107,7 +107,9 @@ export async function handlePlaintext(context: AgentContext, enrolled: Enrolled,
   const report = context.report({ reporter: 'destination', dialled: null });
   const attestation = takeAttestation(context, enrolled, stream); // now: the record goes when its opener closes
   // Before anything else: a connection to our own listeners would come back here, again and again.
-  const known = RESERVED_PORTS.has(target.port) ? recursion() : await localWorkload(context, enrolled);
+  const known = RESERVED_PORTS.has(target.port)
+    ? recursion()
+    : (context.ownRecord(enrolled) ?? (await localWorkload(context, enrolled)));
   const opener = known instanceof Refusal ? known : await openerOf(context, attestation, target);
   if (known instanceof Refusal || opener instanceof Refusal) {
     const source = { end: client, workload: null, identity: null };

@@ -31,6 +31,13 @@ export class MemoryMap<K, V> implements Table<K, V> {
     return bytes === undefined ? null : this.#definition.value.decode(bytes);
   }
 
+  take(key: K): V | null {
+    const value = this.get(key);
+    if (this.#definition.kind === 'array') throw this.#failure('read', 'ENOTSUPP');
+    this.#kept.delete(this.#text(key));
+    return value;
+  }
+
   set(key: K, value: V): void {
     const text = this.#text(key);
     const { kind, entriesMax } = this.#definition;

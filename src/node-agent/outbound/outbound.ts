@@ -9,7 +9,7 @@ import { type Connection, connectionOf, decideL4, dryRunL4, policiesFor } from '
 import { TUNNEL } from '#model/settings/tunnels.ts';
 import { NO_PATH, type RecordEnd, type RecordPath, type RecordSource } from '#model/telemetry/access-record.ts';
 import { Refusal, refusalOf } from '#model/telemetry/close-cause.ts';
-import { baggageOf } from '#model/telemetry/propagation.ts';
+import { baggageTextOf } from '#model/telemetry/propagation.ts';
 import { refusedEnd } from '#node-agent/connection/access-log.ts';
 import type { AgentContext } from '#node-agent/connection/context.ts';
 import { carry, hasEnds, openStream } from '#node-agent/connection/context.ts';
@@ -43,7 +43,7 @@ export async function handleOutbound(context: AgentContext, enrolled: Enrolled, 
   enrolled.calls.add(call.cut); // from the first moment: an enrolment that ends cuts also what is only waiting
   try {
     // The stream is not read until the way is known: a client that talks first waits in the kernel's buffer, not in ours.
-    const known = await knownSource(context, enrolled);
+    const known = context.ownRecord(enrolled) ?? (await knownSource(context, enrolled));
     const isKnown = !(known instanceof Refusal);
     const source: RecordSource = { end: call.client, workload: isKnown ? known : null, identity: enrolled.identity };
     const found = isKnown ? await reach(context, call, known) : { path: { ...NO_PATH, end: call.dialled }, refusal: known };
@@ -77,10 +77,8 @@ function capturedCall(context: AgentContext, enrolled: Enrolled, ends: { remote:
     sourcePort: ends.remote.port,
     destinationPort: ends.local.port,
   };
-  const { captured } = context.effects.kernel.maps;
-  const origin = captured.get(flow);
   // Taken once: a later connection from the same port must bring a record of its own, or it was not captured.
-  if (origin !== null) captured.delete(flow);
+  const origin = context.effects.kernel.maps.captured.take(flow);
   if (origin === null || origin.dialled === null) return null;
   // The same namespace under another enrolment: what the former one was about to do, this one is not asked for.
   if (origin.sourceId !== enrolled.id) return null;
@@ -173,15 +171,15 @@ function recordedPath(path: OutboundPath, dialled: RecordEnd): RecordPath {
 }
 
 /** One branch for each path of the decision. Throws a Refusal, or the socket's error. */
-async function dial(context: AgentContext, call: Call, source: Workload, path: OutboundPath): Promise<Dialled> {
+function dial(context: AgentContext, call: Call, source: Workload, path: OutboundPath): Promise<Dialled> {
   switch (path.kind) {
     case 'refused':
       throw new Refusal(path.cause, path.reason);
     case 'passthrough':
     case 'plain':
-      return { stream: openStream(await call.enrolled.netns.dial(path.ip, path.port, TUNNEL.connectTimeoutMs)), peer: null };
+      return dialPlain(call, path);
     case 'local':
-      return { stream: await dialLocal(context, call, source, path), peer: identityOf(path.workload) };
+      return dialLocal(context, call, source, path);
     case 'hbone':
       remember(context, call, path, connectionOf(source, clientTo(path.ip, source, call.client).ip, path));
       // The destination evaluates again, and decides. Here it spares a tunnel, and tells the kernel to refuse the next connect().
@@ -192,6 +190,10 @@ async function dial(context: AgentContext, call: Call, source: Workload, path: O
       remember(context, call, path, null);
       return openTunnel(context, call, source, path);
   }
+}
+
+async function dialPlain({ enrolled }: Call, { ip, port }: RecordEnd): Promise<Dialled> {
+  return { stream: openStream(await enrolled.netns.dial(ip, port, TUNNEL.connectTimeoutMs)), peer: null };
 }
 
 /** In the list before it is evaluated and until its end: what comes to forbid it finds it there and cuts it, here too. */
@@ -221,7 +223,7 @@ function authorize(
 }
 
 /** Both ends on this node and no verdict cached: this one connection is carried here, the next goes direct. */
-async function dialLocal(context: AgentContext, call: Call, source: Workload, path: Local): Promise<ByteStream> {
+async function dialLocal(context: AgentContext, call: Call, source: Workload, path: Local): Promise<Dialled> {
   const target = context.enrollment.get(path.workload.uid);
   // It was here when the decision was made; between the two it may have left, and its address may belong to another soon.
   if (target === null) throw new Refusal('workload-left', 'the destination left this node');
@@ -237,7 +239,7 @@ async function dialLocal(context: AgentContext, call: Call, source: Workload, pa
     tellDryRun(context, call, source, path);
     const stream = openStream(await target.netns.dialApp(path.ip, path.port, client, TUNNEL.connectTimeoutMs));
     stream.onOver(release);
-    return stream;
+    return { stream, peer: identityOf(path.workload) };
   } catch (error) {
     release();
     throw error;
@@ -254,12 +256,9 @@ function tellDryRun(context: AgentContext, call: Call, source: Workload, path: L
 /** A stream of the pool's; 401 means that the destination's policy denied, every other status that it could not serve. */
 async function openTunnel(context: AgentContext, call: Call, source: Workload, path: Tunnelled): Promise<Dialled> {
   const { enrolled, client } = call;
-  const caller = { identity: enrolled.identity, baggage: baggageOf(source) };
+  const caller = { identity: enrolled.identity, baggage: baggageTextOf(source) };
   const { target, request } = openingOf(path.tunnel, caller, client, context.effects.randomBytes);
-  // A TLS connection outlives the certificate it began with: an identity that has none any more opens nothing new on it.
-  await context.effects.credentials(enrolled.identity).catch((error: Error) => {
-    throw new Refusal('tunnel-failed', error.message, { flag: 'IDENTITY_ERROR' });
-  });
+  // The pool asks for the certificate each time: an identity that has none any more opens nothing new on an old connection either.
   const outcome = await enrolled.pool.open(target, request);
   switch (outcome.kind) {
     case 'open':

@@ -49,6 +49,8 @@ export type Libbpf = {
   filterHookCreate(hook: Buffer): number;
   filterAttach(hook: Buffer, options: Buffer): number;
   mapLookup(fd: number, key: Buffer, value: Buffer): number;
+  /** Reads and deletes. */
+  mapTake(fd: number, key: Buffer, value: Buffer): number;
   mapUpdate(fd: number, key: Buffer, value: Buffer, flags: bigint): number;
   mapDelete(fd: number, key: Buffer): number;
   mapNextKey(fd: number, key: Buffer | null, next: Buffer): number;
@@ -122,6 +124,7 @@ function loadLibbpf(): Libbpf {
     filterHookCreate: undisturbed(library.func('int bpf_tc_hook_create(void *hook)')),
     filterAttach: undisturbed(library.func('int bpf_tc_attach(const void *hook, void *options)')),
     mapLookup: repeated(library.func('int bpf_map_lookup_elem(int fd, const void *key, void *value)')),
+    mapTake: repeated(library.func('int bpf_map_lookup_and_delete_elem(int fd, const void *key, void *value)')),
     mapUpdate: repeated(library.func('int bpf_map_update_elem(int fd, const void *key, const void *value, uint64_t flags)')),
     mapDelete: repeated(library.func('int bpf_map_delete_elem(int fd, const void *key)')),
     mapNextKey: repeated(library.func('int bpf_map_get_next_key(int fd, const void *key, void *next)')),

@@ -69,6 +69,17 @@ for (const { world, skip, open } of WORLDS) {
         assert.deepEqual([map.get(A), map.entries()], [null, [[B, two]]]);
       }));
 
+    for (const [kind, definition] of Object.entries({ hash: HASH, LRU }))
+      test(`what was taken out of a ${kind} was read, and is gone`, () =>
+        withMap(definition, (map) => {
+          map.set(A, one);
+          map.set(B, two);
+          assert.deepEqual([map.take(A), map.take(A), map.get(A), map.take(B)], [one, null, null, two]);
+        }));
+
+    test('nothing is taken out of an array', () =>
+      withMap(ARRAY, (map) => assert.throws(() => map.take(0), { code: 'WEFT_BPF_MAP', message: /cannot read/ })));
+
     test('values are copies: changing the object that was set or read changes nothing', () =>
       withMap(HASH, (map) => {
         const value = { ...one };

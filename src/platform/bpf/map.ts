@@ -36,30 +36,36 @@ export class OpenMap {
 export class BpfMap<K, V> extends OpenMap implements Table<K, V> {
   readonly #key: Layout<K>;
   readonly #value: Layout<V>;
+  /** For one call each: the kernel copies, and what is read is decoded before there can be another. */
+  readonly #keyBytes: Buffer;
+  readonly #valueBytes: Buffer;
 
   constructor(name: string, fd: number, { key, value }: Pick<MapDefinition<K, V>, 'key' | 'value'>) {
     super(name, fd);
     this.#key = key;
     this.#value = value;
+    this.#keyBytes = Buffer.alloc(key.size);
+    this.#valueBytes = Buffer.alloc(value.size);
   }
 
   get(key: K): V | null {
-    const into = Buffer.alloc(this.#value.size);
-    if (libbpf().mapLookup(this.fd, this.#key.encode(key), into) === 0) return this.#value.decode(into);
-    const code = errno();
-    if (code === ENOENT) return null;
-    throw this.#failure('read', code);
+    return this.#read(libbpf().mapLookup(this.fd, this.#encoded(key), this.#valueBytes));
+  }
+
+  take(key: K): V | null {
+    return this.#read(libbpf().mapTake(this.fd, this.#encoded(key), this.#valueBytes));
   }
 
   /** Errors: WEFT_BPF_MAP, with E2BIG in the message when the map is full. */
   set(key: K, value: V): void {
-    if (libbpf().mapUpdate(this.fd, this.#key.encode(key), this.#value.encode(value), 0n) === 0) return;
+    this.#value.write(this.#valueBytes, 0, value);
+    if (libbpf().mapUpdate(this.fd, this.#encoded(key), this.#valueBytes, 0n) === 0) return;
     throw this.#failure('write', errno());
   }
 
   /** True when the key was there. */
   delete(key: K): boolean {
-    if (libbpf().mapDelete(this.fd, this.#key.encode(key)) === 0) return true;
+    if (libbpf().mapDelete(this.fd, this.#encoded(key)) === 0) return true;
     const code = errno();
     if (code === ENOENT) return false;
     throw this.#failure('delete from', code);
@@ -77,6 +83,18 @@ export class BpfMap<K, V> extends OpenMap implements Table<K, V> {
       if (libbpf().mapLookup(this.fd, key, into) === 0) found.push([this.#key.decode(key), this.#value.decode(into)]);
     }
     return found;
+  }
+
+  #encoded(key: K): Buffer {
+    this.#key.write(this.#keyBytes, 0, key);
+    return this.#keyBytes;
+  }
+
+  #read(failed: number): V | null {
+    if (failed === 0) return this.#value.decode(this.#valueBytes);
+    const code = errno();
+    if (code === ENOENT) return null;
+    throw this.#failure('read', code);
   }
 
   *#keys(): Generator<Buffer> {

@@ -97,4 +97,5 @@ export const ERRNO = {
   refused: constants.errno.ECONNREFUSED,
   inProgress: constants.errno.EINPROGRESS,
   notConnected: constants.errno.ENOTCONN,
+  already: constants.errno.EALREADY,
 } as const;

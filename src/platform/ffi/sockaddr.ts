@@ -1,14 +1,17 @@
-import { bytesToIp, type Family, familyOf, type IpAddress, ipToBytes, ipToBytes16 } from '#model/address/ip.ts';
+import { bytesToIp, type Family, familyOf, type IpAddress, ipToBytes16 } from '#model/address/ip.ts';
 
 const AF_INET = 2;
 const AF_INET6 = 10;
+/** Fixed by RFC 4291 2.5.5.2. */
+const MAPPED_PREFIX_BYTES = 12;
 
 /** `struct sockaddr_in` or `sockaddr_in6`; `as` 6 writes IPv4 as v4-mapped. */
 export function encodeSockaddr(ip: IpAddress, port: number, as: Family = familyOf(ip)): Buffer {
   const bytes = Buffer.alloc(as === 4 ? 16 : 28);
   bytes.writeUInt16LE(as === 4 ? AF_INET : AF_INET6, 0);
   bytes.writeUInt16BE(port, 2);
-  if (as === 4) ipToBytes(ip).copy(bytes, 4);
+  // The last four bytes of the mapped form, which is remembered, are the address: nothing is read again.
+  if (as === 4) ipToBytes16(ip).copy(bytes, 4, MAPPED_PREFIX_BYTES);
   else ipToBytes16(ip).copy(bytes, 8);
   return bytes;
 }

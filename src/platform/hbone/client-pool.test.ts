@@ -27,6 +27,33 @@ test('a tunnel carries bytes both ways and knows the peer and its baggage', asyn
   assert.equal((await readAll(stream)).toString(), 'hello');
 });
 
+test('with a certificate at hand a tunnel waits for nobody else, and without one it is refused on a connection that is there', async (t) => {
+  const { port } = await serve(t);
+  let held: typeof web | null = web;
+  let asked = 0;
+  const credentials = async () => {
+    asked++;
+    if (held === null) throw new Error('planted');
+    return held;
+  };
+  const { pool, target } = startTestClient(t, { source: web, peer: cart, credentials, current: () => held });
+  for (let turn = 0; turn < 3; turn++) assert.equal((await pool.open(target(port), REQUEST)).kind, 'open');
+  assert.deepEqual([asked, pool.size()], [1, 1]); // asked for the connection, not for the tunnels on it
+  held = null;
+  assert.equal(failureOf(await pool.open(target(port), REQUEST)).flag, 'IDENTITY_ERROR');
+});
+
+test('a connection is found by all that names it, whatever was asked for before', async (t) => {
+  const { port } = await serve(t);
+  const { pool, target } = startTestClient(t, { source: web, peer: cart, current: () => web });
+  const other = parseIdentity('spiffe://td.local/ns/shop/sa/other');
+  assert.equal((await pool.open(target(port), REQUEST)).kind, 'open');
+  assert.equal(failureOf(await pool.open(target(port, { peers: [other] }), REQUEST)).flag, 'TLS_FAILURE');
+  assert.equal((await pool.open(target(port, { peers: [cart.identity, other] }), REQUEST)).kind, 'open');
+  assert.equal((await pool.open(target(port), REQUEST)).kind, 'open');
+  assert.equal(pool.size(), 2);
+});
+
 test('B4: a server with another identity is refused by name', async (t) => {
   const { port } = await serve(t);
   const { pool, target } = startTestClient(t, { source: web, peer: cart });

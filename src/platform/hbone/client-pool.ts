@@ -19,6 +19,8 @@ export type ClientPoolEffects = {
   dial(address: IpAddress, port: number): Promise<Dialled>;
   /** The current certificate of an identity; a renewed one is a new object. */
   credentials(identity: Identity): Promise<Credentials>;
+  /** The same where it can be had without waiting; null: it cannot. */
+  current?(identity: Identity): Credentials | null;
   clock: Clock;
   random: Random;
   log: Log;
@@ -51,16 +53,29 @@ class ClientPool implements TunnelPool {
   /** All connections that are not closed yet, retired ones included. */
   readonly #alive = new Set<PooledConnection>();
   #closed = false;
+  /** What was asked for last, and its key. */
+  #last: Partial<TunnelTarget> & Pick<TunnelTarget, 'peers'> = { peers: [] };
+  #lastKey = '';
 
   constructor(effects: ClientPoolEffects) {
     this.#effects = effects;
     this.#contexts = new TlsContexts(effects.io);
   }
 
-  async open(target: TunnelTarget, request: TunnelRequest): Promise<TunnelOutcome> {
-    let last: Error | undefined;
+  /** Nearly always the certificate and a connection with a place are at hand: then nothing is waited for but the answer. */
+  open(target: TunnelTarget, request: TunnelRequest): Promise<TunnelOutcome> {
+    const credentials = this.#effects.current?.(target.source) ?? null;
+    const connection = credentials === null || this.#closed ? null : this.#reserve(this.#keyOf(target), credentials);
+    if (connection === null) return this.#openSlowly(target, request);
+    return connection
+      .open(request)
+      .then((outcome) => (outcome.kind === 'retry' ? this.#openSlowly(target, request, outcome.error) : outcome));
+  }
+
+  async #openSlowly(target: TunnelTarget, request: TunnelRequest, before?: Error): Promise<TunnelOutcome> {
+    let last = before;
     // Anew each time: a certificate may have been renewed, and a connection may close, between two tries.
-    for (let attempt = 0; attempt < TUNNEL.attemptsMax; attempt++) {
+    for (let attempt = before === undefined ? 0 : 1; attempt < TUNNEL.attemptsMax; attempt++) {
       const credentials = await this.#credentials(target.source);
       if ('kind' in credentials) return credentials;
       const lease = await this.#lease(target, credentials);
@@ -101,16 +116,14 @@ class ClientPool implements TunnelPool {
 
   /** A place on a connection: of an existing one, or of a new one that all who wait now share (B17). */
   async #lease(target: TunnelTarget, credentials: Credentials): Promise<Lease> {
-    const key = keyOf(target);
+    const key = this.#keyOf(target);
     for (;;) {
       if (this.#closed)
         return failure('CONNECT', 'WEFT_HBONE_CLOSED', 'the agent is shutting down', 'connect again: another agent takes over');
       // Looked up in each round: while we waited, others may have used up or retired what was there.
+      const connection = this.#reserve(key, credentials);
+      if (connection !== null) return { kind: 'leased', connection };
       const entry = this.#entries.get(key) ?? { connections: new Set(), connecting: null };
-      for (const connection of entry.connections)
-        if (isReplaced(connection.credentials, credentials)) this.#retire(key, connection);
-      // The first with a place, so that the others become idle and close.
-      for (const connection of entry.connections) if (connection.reserve()) return { kind: 'leased', connection };
       this.#entries.set(key, entry);
       // One handshake at a time per key: whoever comes meanwhile shares it instead of making its own.
       entry.connecting ??= this.#connect(key, entry, target, credentials).finally(() => {
@@ -120,6 +133,27 @@ class ClientPool implements TunnelPool {
       const failed = await entry.connecting;
       if (failed !== null) return failed;
     }
+  }
+
+  /** A place on a connection that is there. */
+  #reserve(key: string, credentials: Credentials): PooledConnection | null {
+    const connections = this.#entries.get(key)?.connections;
+    if (connections === undefined) return null;
+    for (const connection of connections) if (isReplaced(connection.credentials, credentials)) this.#retire(key, connection);
+    // The first with a place, so that the others become idle and close.
+    for (const connection of connections) if (connection.reserve()) return connection;
+    return null;
+  }
+
+  /** Connections come in bursts to one place: what names it is made once for them. */
+  #keyOf(target: TunnelTarget): string {
+    const { source, peers, address, port } = this.#last;
+    const isSame = target.source === source && target.address === address && target.port === port;
+    if (isSame && target.peers.length === peers.length && target.peers.every((peer, at) => peer === peers[at]))
+      return this.#lastKey;
+    this.#last = target;
+    this.#lastKey = keyOf(target);
+    return this.#lastKey;
   }
 
   async #connect(key: string, entry: Entry, target: TunnelTarget, credentials: Credentials): Promise<ConnectFailure | null> {

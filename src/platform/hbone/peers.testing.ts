@@ -130,6 +130,8 @@ export type TestClientOptions = {
   source: Credentials;
   peer: Credentials;
   credentials?: (identity: Identity) => Promise<Credentials>;
+  /** What is at hand; nothing by default. */
+  current?: (identity: Identity) => Credentials | null;
   clock?: Clock;
   /** Loopback by default. */
   dial?: (port: number) => Promise<net.Socket>;
@@ -138,6 +140,7 @@ export type TestClientOptions = {
 /** A pool that dials loopback, closed after the test; its targets expect `peer`. */
 export function startTestClient(t: TestContext, options: TestClientOptions): TestClient {
   const { source, peer, clock = new SteppedClock(), credentials = async () => source, dial: dialPort = dialLoopback } = options;
+  const { current = () => null } = options;
   const dialled: net.Socket[] = [];
   const io = new NodeIo(clock, SILENT_MISHAPS);
   const dial = async (_address: string, port: number): Promise<Dialled> => {
@@ -149,7 +152,16 @@ export function startTestClient(t: TestContext, options: TestClientOptions): Tes
       return notOpen(error);
     }
   };
-  const pool = createClientPool({ io, dial, credentials, clock, random: () => 0, log: SILENT_LOG, mishaps: SILENT_MISHAPS });
+  const pool = createClientPool({
+    io,
+    dial,
+    credentials,
+    current,
+    clock,
+    random: () => 0,
+    log: SILENT_LOG,
+    mishaps: SILENT_MISHAPS,
+  });
   t.after(() => pool.close(true));
   const target = (port: number, overrides: Partial<TunnelTarget> = {}): TunnelTarget => ({
     source: source.identity,

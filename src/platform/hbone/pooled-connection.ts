@@ -36,6 +36,8 @@ export class PooledConnection {
   readonly #options: PooledConnectionOptions;
   readonly #connection: HboneConnection;
   readonly #ready = Promise.withResolvers<Error | null>();
+  /** Of this connection: one length for all its idle times, which then share a timer. */
+  readonly #idleMs: number;
   #reserved = 0;
   #served = false;
   #retired = false;
@@ -45,6 +47,7 @@ export class PooledConnection {
   constructor(options: PooledConnectionOptions) {
     this.#options = options;
     this.credentials = options.credentials;
+    this.#idleMs = idleMs(options.random);
     this.#connection = new HboneConnection(options.stream, {
       role: 'client',
       settings: HBONE_CLIENT_SETTINGS,
@@ -148,7 +151,7 @@ export class PooledConnection {
     this.#cancelIdle();
     if (this.#load() > 0 || this.#gone) return;
     if (this.#retired) this.#connection.finish(null);
-    else this.#cancelIdle = this.#options.clock.after(idleMs(this.#options.random), () => this.retire());
+    else this.#cancelIdle = this.#options.clock.after(this.#idleMs, () => this.retire());
   }
 
   #onClosed(error: Error | null): void {

@@ -67,6 +67,15 @@ test('B57: a certificate is asked for with a lifetime of 86400 s and once, howev
   assert.equal(asked.length, 1);
 });
 
+test('what is at hand is what is valid now: not before it was fetched, not after it has expired, and asking fetches nothing', async () => {
+  const { cache, clock, asked } = cacheWith(() => (asked.length > 1 ? Promise.reject(new Error('down')) : undefined));
+  assert.deepEqual([cache.current(ratings), asked.length], [null, 0]);
+  const first = await cache.get(ratings);
+  assert.equal(cache.current({ ...ratings }), first);
+  clock.advance(24 * HOUR_MS);
+  assert.equal(cache.current(ratings), null);
+});
+
 test('B58: renewal starts at half-life and its result is told to subscribers', async () => {
   const { cache, clock, asked, settled } = cacheWith();
   const renewed: Credentials[] = [];

@@ -75,6 +75,12 @@ export class CertificateCache {
     });
   }
 
+  /** What is valid now, without waiting; null: `get` says when there is one, or why there is none. */
+  current(identity: Identity): Credentials | null {
+    const entry = this.#entries.get(formatIdentity(identity));
+    return entry !== undefined && this.#isValid(entry) ? entry.credentials : null;
+  }
+
   /** Fetches ahead of need, after everything that is waited for. */
   warm(identity: Identity): void {
     const entry = this.#entryOf(identity);

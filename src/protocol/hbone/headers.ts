@@ -53,38 +53,47 @@ export type ConnectRequest =
   /** Breaks RFC 9113 section 8.3: the stream is to be reset. */
   | { kind: 'malformed' };
 
-/** What a peer asks for. */
+const LINE_BREAK = /[\0\r\n]/;
+const NAME = /^[!#$%&'*+.^_`|~0-9a-z-]+$/;
+const COLON = 0x3a;
+const MALFORMED: ConnectRequest = { kind: 'malformed' };
+
+/**
+ * What a peer asks for, in one pass, as each connection has one. Names must be in lower case, pseudo-headers first and once
+ * each, values without line breaks; of other fields the first of a name counts.
+ */
 export function readConnect(headers: readonly Header[]): ConnectRequest {
-  if (!wellFormed(headers)) return { kind: 'malformed' };
-  const method = headerValue(headers, ':method');
-  if (method === '') return { kind: 'malformed' };
-  const authority = headerValue(headers, ':authority');
-  const extended = headers.some(([name]) => name === ':protocol' || name === ':path' || name === ':scheme');
+  const pseudo = new Map<string, string>();
+  let baggage: string | null = null;
+  let forwarded: string | null = null;
+  let traceparent: string | null = null;
+  let regular = false;
+  for (const [name, value] of headers) {
+    if (LINE_BREAK.test(value)) return MALFORMED;
+    if (name.charCodeAt(0) === COLON) {
+      if (regular || pseudo.has(name)) return MALFORMED;
+      pseudo.set(name, value);
+      continue;
+    }
+    regular = true;
+    if (name === 'baggage') baggage ??= value;
+    else if (name === 'forwarded') forwarded ??= value;
+    else if (name === 'traceparent') traceparent ??= value;
+    else if (!NAME.test(name)) return MALFORMED;
+  }
+  const method = pseudo.get(':method') ?? '';
+  const authority = pseudo.get(':authority') ?? '';
+  if (method === '') return MALFORMED;
+  // An extended CONNECT has more than the two.
+  const extended = pseudo.size > 2 && (pseudo.has(':protocol') || pseudo.has(':path') || pseudo.has(':scheme'));
   if (method !== 'CONNECT' || extended || authority === '') return { kind: 'other', method };
   return {
     kind: 'connect',
     authority,
-    baggage: headerValue(headers, 'baggage'),
-    forwarded: headerValue(headers, 'forwarded'),
-    traceparent: headerValue(headers, 'traceparent'),
+    baggage: baggage ?? '',
+    forwarded: forwarded ?? '',
+    traceparent: traceparent ?? '',
   };
-}
-
-/** Names in lower case, pseudo-headers first and once each, no control characters in values. */
-function wellFormed(headers: readonly Header[]): boolean {
-  const seen = new Set<string>();
-  let regular = false;
-  for (const [name, value] of headers) {
-    if (/[\0\r\n]/.test(value)) return false;
-    if (!name.startsWith(':')) {
-      regular = true;
-      if (!/^[!#$%&'*+.^_`|~0-9a-z-]+$/.test(name)) return false;
-      continue;
-    }
-    if (regular || seen.has(name)) return false;
-    seen.add(name);
-  }
-  return true;
 }
 
 function headerValue(headers: readonly Header[], wanted: string): string {

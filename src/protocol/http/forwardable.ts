@@ -59,6 +59,11 @@ export function isForwardableField(name: string, value: string): boolean {
   return isWritableField(name, value);
 }
 
+/** Whether a field means something in a head alone, so that no trailer goes on with that name. */
+export function isHeadOnly(name: string): boolean {
+  return OF_HEAD.has(name);
+}
+
 /** Whether a trailer goes on to the other side. */
 export function isForwardableTrailer(name: string, value: string): boolean {
   return !OF_HEAD.has(name) && isWritableField(name, value);

@@ -4,7 +4,7 @@ import type { MeshState } from '#model/mesh/mesh-state.ts';
 import type { GatewayAddress } from '#model/mesh/service.ts';
 import { identityOf } from '#model/mesh/workload.ts';
 import type { Caller } from '#model/path/reach.ts';
-import { EMPTY_BAGGAGE } from '#model/telemetry/propagation.ts';
+import { EMPTY_BAGGAGE, formatBaggage } from '#model/telemetry/propagation.ts';
 
 /** Which waypoint this is. */
 export type WaypointSelf = {
@@ -19,7 +19,8 @@ export type WaypointSelf = {
 
 /** How this waypoint opens tunnels: as itself, for its clients' identities end here. */
 export function callerOf({ identity, namespace, gateway }: WaypointSelf): Caller {
-  return { identity, baggage: { ...EMPTY_BAGGAGE, namespace, workloadName: gateway, serviceName: gateway } };
+  const baggage = formatBaggage({ ...EMPTY_BAGGAGE, namespace, workloadName: gateway, serviceName: gateway });
+  return { identity, baggage };
 }
 
 /** Where this waypoint runs. */

@@ -31,8 +31,15 @@ class Dial implements Watcher {
   start(clock: Clock, deadlineMs: number): void {
     const { loop } = this.#host;
     prepareTcp(loop.calls, this.#fd);
-    const result = loop.calls.connect(this.#fd, encodeSockaddr(this.#to.ip, this.#to.port));
-    if (result < 0 && result !== -ERRNO.inProgress && result !== -ERRNO.interrupted) {
+    const address = encodeSockaddr(this.#to.ip, this.#to.port);
+    let result = loop.calls.connect(this.#fd, address);
+    // An app on this host has answered before the call is back, which cannot say so: asked again it does, and no event is waited for.
+    if (result === -ERRNO.inProgress) result = loop.calls.connect(this.#fd, address);
+    if (result === 0) {
+      this.#open();
+      return;
+    }
+    if (result !== -ERRNO.inProgress && result !== -ERRNO.already && result !== -ERRNO.interrupted) {
       this.#fail(-result);
       return;
     }
@@ -53,7 +60,11 @@ class Dial implements Watcher {
       return;
     }
     this.#stop();
-    const { calls } = loop;
+    this.#open();
+  }
+
+  #open(): void {
+    const { calls } = this.#host.loop;
     const ends = { remote: this.#to, local: localEnd(calls) };
     const stream = new Connection(this.#host, this.#fd, new PlainChannel(calls, this.#fd), ends);
     this.#settled = true;

@@ -74,8 +74,9 @@ export class Http2Error extends Error {
   }
 }
 
+const ERROR_NAMES: ReadonlyMap<number, string> = new Map(Object.entries(ERROR_CODE).map(([name, code]) => [code, name]));
+
 /** The name of an error code, for logs: `cancel`, `refusedStream`, … or the number. */
 export function errorCodeName(code: number): string {
-  for (const [name, value] of Object.entries(ERROR_CODE)) if (value === code) return name;
-  return String(code);
+  return ERROR_NAMES.get(code) ?? String(code);
 }

@@ -1,5 +1,5 @@
 import { FIELD_VALUE, TOKEN } from '#protocol/http/characters.ts';
-import { isForwardableField, isForwardableTrailer } from '#protocol/http/forwardable.ts';
+import { isHeadOnly } from '#protocol/http/forwardable.ts';
 import { HEADER, type HeaderId, headerIdOf } from '#protocol/http/header-names.ts';
 
 /** One header field for a writer: name in lower case, and value. */
@@ -45,7 +45,7 @@ export function fieldOf(name: string, value: string, neverIndexed: boolean): Fie
 function regularTraits(name: string, value: string): number {
   if (!isSound(name, value, 0)) return TRAIT.invalid;
   if (OF_CONNECTION.has(name) || (name === 'te' && value.toLowerCase() !== 'trailers')) return TRAIT.ofConnection;
-  return (isForwardableField(name, value) ? TRAIT.head : 0) | (isForwardableTrailer(name, value) ? TRAIT.trailer : 0);
+  return isHeadOnly(name) ? TRAIT.head : TRAIT.head | TRAIT.trailer; // every sound field can be written
 }
 
 /** Whether the name from `from` on is a token in lower case, and the value without control characters. */

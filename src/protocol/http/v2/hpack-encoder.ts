@@ -189,11 +189,17 @@ function staticValues(): Map<string, Map<string, number>> {
   return values;
 }
 
+/** The same as a buffer of its own. */
+export function encodeHeaders(headers: readonly Header[]): Buffer {
+  putHeaders(headers);
+  return Buffer.from(scratch.subarray(FRAME_HEADER_BYTES, length));
+}
+
 /**
- * A header block that needs no state on either side: static table and plain literals only.
+ * Puts a header block into BLOCK that needs no state on either side: static table and plain literals only.
  * A tunnel sends one small block in its life, so compression would buy nothing.
  */
-export function encodeHeaders(headers: readonly Header[]): Buffer {
+export function putHeaders(headers: readonly Header[]): void {
   BLOCK.begin();
   for (const [name, value] of headers) {
     reserve(16);
@@ -207,5 +213,4 @@ export function encodeHeaders(headers: readonly Header[]): Buffer {
     if (nameIndex === 0) putString(name);
     putString(value);
   }
-  return Buffer.from(scratch.subarray(FRAME_HEADER_BYTES, length));
 }

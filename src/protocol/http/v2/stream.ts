@@ -1,7 +1,7 @@
 import { ERROR_CODE, FLAG, FRAME, FRAME_HEADER_BYTES } from './constants.ts';
 import type { Header } from './field.ts';
 import { endStreamFrame, headersFrames, rstStreamFrame, windowUpdateFrame, writeFrameHeader } from './frame-writer.ts';
-import { BLOCK, encodeHeaders } from './hpack-encoder.ts';
+import { BLOCK, putHeaders } from './hpack-encoder.ts';
 import { ReceiveWindow } from './receive-window.ts';
 import type { StreamHandler, StreamHost, TrailerSource } from './roles.ts';
 
@@ -65,9 +65,8 @@ export class Http2Stream {
   /** Request or response headers; `ended` ends our direction with them. */
   sendHeaders(headers: readonly Header[], ended: boolean): void {
     if (this.#closed || this.#localEnded) return;
-    this.#answered = true;
-    this.#put(headersFrames(this.id, encodeHeaders(headers), ended, this.#host.peer.frameBytesMax));
-    if (ended) this.#finishLocal();
+    putHeaders(headers);
+    this.sendBlock(ended, true);
   }
 
   /** The same of what the connection's encoder has just put into BLOCK; interim responses do not `answer`. */
