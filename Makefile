@@ -9,6 +9,8 @@
 #   make soak-io       random schedules over the byte streams of both I/O implementations: CASES=n times as many, SEED=n one
 #   make guard-io      the I/O core's tests again and again with guard pages around what foreign functions touch: MINUTES=10
 #   make coverage      lines and branches that the tests of src/ reach, as a table and as build/coverage/lcov.info
+#   make package       a Debian package and a tarball in build/package, for machines without a compiler; ARCH=arm64 for the other kind
+#   make test-package  the package from its build to its purge, in a Debian of its own: installed, used, upgraded under load, removed
 #   make check         types, lint, structure of the tree (needs neither root nor eBPF)
 #   make format        rewrites files the way the linter wants them
 #   make clean         removes everything that was built or installed below this folder
@@ -18,7 +20,7 @@ TEST_GLOBS := 'src/**/*.test.ts' 'testbed/**/*.test.ts' 'test/**/*.test.ts' 'ben
 export PATH := $(CURDIR)/node_modules/node/bin:$(PATH)
 
 .DEFAULT_GOAL := setup
-.PHONY: setup demo test attack bench bench-micro fuzz soak-io guard-io coverage check format clean
+.PHONY: setup demo test attack bench bench-micro fuzz soak-io guard-io coverage package test-package check format clean
 
 setup:
 	@scripts/setup run
@@ -65,6 +67,15 @@ coverage:
 	  --test-reporter=spec --test-reporter-destination=build/coverage/report.txt \
 	  --test-reporter=lcov --test-reporter-destination=build/coverage/lcov.info $(TEST_GLOBS); \
 	  status=$$?; sed -n '/start of coverage report/,$$p' build/coverage/report.txt; exit $$status
+
+package:
+	@scripts/setup run
+	@scripts/package $(ARCH)
+
+test-package:
+	@scripts/setup test
+	@scripts/setup-package-test
+	@WEFT_PACKAGE_TEST=1 $(NODE) --test --test-timeout=1200000 --test-reporter=spec test/first-hour/05-package.test.ts
 
 check:
 	@scripts/setup check

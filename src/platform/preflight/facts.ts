@@ -22,7 +22,9 @@ export type MachineFacts = {
   unbuilt: readonly string[];
 };
 
-const BUILT_FILES = ['build/bpf/connect.o', 'build/bpf/lookup.o', 'build/proto/weft_pb.js'];
+const BUILT_FILES = ['build/bpf/connect.o', 'build/bpf/lookup.o'];
+/** The bundle holds what is generated; where there are no sources, it is all there is. */
+const BUILT_FOR_SOURCES = ['build/proto/weft_pb.js'];
 
 /** The facts about this machine, for `machineProblems`. `root` is the project's folder. */
 export function readMachineFacts(root = WEFT_ROOT): MachineFacts {
@@ -33,7 +35,9 @@ export function readMachineFacts(root = WEFT_ROOT): MachineFacts {
     kernelTypesReadable: readable('/sys/kernel/btf/vmlinux'),
     cgroup2Mounts: cgroup2MountsIn(readOrEmpty('/proc/self/mounts')),
     libbpfLoads: libbpfLoads(),
-    unbuilt: BUILT_FILES.filter((path) => !existsSync(join(root, path))),
+    unbuilt: [...BUILT_FILES, ...(existsSync(join(root, 'src/main')) ? BUILT_FOR_SOURCES : [])].filter(
+      (path) => !existsSync(join(root, path)),
+    ),
   };
 }
 
