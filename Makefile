@@ -4,6 +4,7 @@
 #   make test          unit, kernel and end-to-end tests
 #   make attack        every attack of test/security, as a table; NUMBER=n only those of one number
 #   make bench         measurements against plain TCP, HAProxy and a relay in C; JSON=file ONLY='same cross'
+#   make bench-apps    Redis, PostgreSQL and etcd with replicas as workloads, against plain TCP; JSON=file ONLY=etcd
 #   make bench-micro   hot functions as ratios to a yardstick, beside those on record; WRITE=1 records them
 #   make fuzz          the parsers of outside bytes on mutants of their corpora: TARGET=name RUNS=n SEED=n
 #   make soak-io       random schedules over the byte streams of both I/O implementations: CASES=n times as many, SEED=n one
@@ -20,7 +21,7 @@ TEST_GLOBS := 'src/**/*.test.ts' 'testbed/**/*.test.ts' 'test/**/*.test.ts' 'ben
 export PATH := $(CURDIR)/node_modules/node/bin:$(PATH)
 
 .DEFAULT_GOAL := setup
-.PHONY: setup demo test attack bench bench-micro fuzz soak-io guard-io coverage package test-package check format clean
+.PHONY: setup demo test attack bench bench-apps bench-micro fuzz soak-io guard-io coverage package test-package check format clean
 
 setup:
 	@scripts/setup run
@@ -40,6 +41,10 @@ attack:
 bench:
 	@scripts/setup bench
 	@bin/weft bench $(if $(JSON),--json '$(JSON)') $(if $(ONLY),--only $(ONLY))
+
+bench-apps:
+	@scripts/setup apps
+	@bin/weft bench $(if $(JSON),--json '$(JSON)') --only $(or $(ONLY),redis postgres etcd)
 
 bench-micro:
 	@scripts/setup check

@@ -1,5 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import type { BenchGroup } from '#cli/look-and-check.ts';
+import { memoryDir } from './apps/site.ts';
 import { makeCertificates } from './peers/certificates.ts';
 import { haproxyPair, haproxyWeb } from './peers/haproxy.ts';
 import { relayPair } from './peers/relay.ts';
@@ -7,6 +8,7 @@ import { type Row, renderRows } from './report/report.ts';
 import { type Bare, bareNamespaces, bareWay } from './rig/bare.ts';
 import { LOAD_PORT, meshWay, type Rig, rigUp } from './rig/rig.ts';
 import { meshWeb } from './rig/web.ts';
+import { type ApplicationName, applicationVersion, appTrials } from './rows/apps.ts';
 import { type CrossWays, crossTrials, smallTrials } from './rows/cross.ts';
 import { memoryTrials } from './rows/memory.ts';
 import { sameTrials } from './rows/same.ts';
@@ -31,7 +33,7 @@ export async function runBench({ jsonPath, groups, out, interrupted }: BenchRequ
   let code: number | null = null;
   try {
     bare = await bareNamespaces(rig);
-    code = await measure(trialsOf(rig, bare), rows, { groups, out, interrupted });
+    code = await measure(trialsOf(rig, bare, out), rows, { groups, out, interrupted });
     if (code === 0 && jsonPath !== null) await writeFile(jsonPath, `${JSON.stringify({ rows }, null, 2)}\n`);
     return code;
   } finally {
@@ -71,13 +73,18 @@ function onlyOnce<Made>(make: () => Promise<Made>): () => Promise<Made> {
 }
 
 /** How the trials of each group are made. */
-function trialsOf(rig: Rig, bare: Bare): Groups {
+function trialsOf(rig: Rig, bare: Bare, out: BenchRequest['out']): Groups {
   const { load, dir } = rig;
   const cross = onlyOnce(async (): Promise<CrossWays> => {
     await makeCertificates(dir);
     return { weft: await meshWay(rig, 'far'), relay: await relayPair(rig, bare), haproxy: await haproxyPair(rig, bare) };
   });
   const web = onlyOnce(async () => ({ weft: await meshWeb(rig), haproxy: await haproxyWeb(rig, bare) }));
+  const memory = onlyOnce(() => memoryDir(rig));
+  const app = async (name: ApplicationName): Promise<Trial[]> => {
+    out(await applicationVersion(name));
+    return appTrials(rig, bare, await memory(), name);
+  };
   return {
     same: async () => {
       const plain = bareWay(rig, bare.near, { host: bare.near.address, port: LOAD_PORT }, []);
@@ -90,5 +97,8 @@ function trialsOf(rig: Rig, bare: Bare): Groups {
       return waypointTrials(load, dir, weft, haproxy);
     },
     memory: async () => memoryTrials(rig, await cross(), await web()),
+    redis: () => app('redis'),
+    postgres: () => app('postgres'),
+    etcd: () => app('etcd'),
   };
 }

@@ -5,6 +5,8 @@ export const PEERS = ['c-relay', 'haproxy', 'plain'] as const;
 /** One of them. */
 export type Peer = (typeof PEERS)[number];
 
+const PRINTED_CHARACTERS_MAX = 1000;
+
 /** Names a figure: `id` and the peer never change, so that reports of two trees can be held against each other. */
 export type RowName = { id: string; metric: string };
 
@@ -25,6 +27,13 @@ export function parseMeasure(text: string, key: string): number {
       remedy: 'run it by hand; the machine may be too busy',
     });
   return Number(match[1]);
+}
+
+/** An error of a program that loads something and did not get through. */
+export function loadFailed(program: string, printed: string): WeftError {
+  return new WeftError('WEFT_BENCH_LOAD', `${program} failed: ${printed.trim().slice(0, PRINTED_CHARACTERS_MAX)}`, {
+    remedy: 'read the logs of the applications; the machine may be too busy',
+  });
 }
 
 /** Between the middle two when their number is even. */

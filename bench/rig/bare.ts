@@ -10,8 +10,8 @@ import type { Way } from './way.ts';
 
 const LISTEN_MS = 10_000;
 
-/** Two namespaces outside of the mesh, `address` where the load is served. */
-export type BarePair = { client: string; server: string; address: string };
+/** Two namespaces outside of the mesh: `address` where the load is served, `clientAddress` the other's. */
+export type BarePair = { client: string; server: string; address: string; clientAddress: string };
 
 /** The way from one of them to the other, or to a proxy beside the client. */
 export function bareWay(rig: Rig, { client }: BarePair, dial: { host: string; port: number }, carriers: readonly number[]): Way {
@@ -42,10 +42,12 @@ export async function bareNamespaces(rig: Rig): Promise<Bare> {
     client: name('a'),
     server: name('b'),
     address: '10.79.0.2',
+    clientAddress: '10.79.0.1',
     proxy: name('e'),
     proxyAddress: '10.79.0.3',
   };
-  const far = { client: name('c'), server: name('d'), address: `${FAR_NETS.server}.2` };
+  const [address, clientAddress] = [`${FAR_NETS.server}.2`, `${FAR_NETS.client}.2`];
+  const far = { client: name('c'), server: name('d'), address, clientAddress };
   try {
     for (const netns of [name('sw'), near.client, near.server, near.proxy, far.client, far.server]) {
       for (const line of namespaceCommands(netns)) await command(line);

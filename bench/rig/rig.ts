@@ -32,6 +32,8 @@ export type Rig = {
   agents: Record<'alpha' | 'beta', Child>;
   dir: string;
   spawn: Spawn;
+  /** Has something removed after every process has ended, before the rig's directory goes. */
+  atEnd(remove: () => Promise<void>): void;
   /** Removes everything; `keepLogs` when something failed. */
   down(keepLogs: boolean): Promise<void>;
 };
@@ -42,8 +44,11 @@ export async function rigUp(): Promise<Rig> {
   const plan = planLab(randomBytes(3).toString('hex'), tmpdir(), await findCgroup2());
   const lab = new Lab(plan, join(dir, 'mesh'));
   const { spawn } = lab;
+  const removals: (() => Promise<void>)[] = [];
   const down = async (keepLogs: boolean): Promise<void> => {
+    await lab.stopApps();
     for (const child of lab.children().toReversed()) await child.stop();
+    for (const remove of removals) await remove();
     await nodesDown(plan, keepLogs);
     await rm(dir, { recursive: true, force: true });
   };
@@ -53,7 +58,7 @@ export async function rigUp(): Promise<Rig> {
     await nodesUp(plan);
     const agents = await startMesh(lab);
     const client = await startLoad(plan, load, spawn);
-    return { plan, load, client, lab, agents, dir, spawn, down };
+    return { plan, load, client, lab, agents, dir, spawn, atEnd: (remove) => void removals.push(remove), down };
   } catch (error) {
     await down(true);
     throw error;
@@ -98,6 +103,11 @@ async function startLoad(plan: LabPlan, load: string, spawn: Spawn): Promise<App
   await serve('near', 'alpha', CPU.server);
   await serve('far', 'beta', CPU.server);
   return serve('client', 'alpha', CPU.client);
+}
+
+/** The command of a workload that does not say by itself that it runs: the shell says who it will be. */
+export function announced(line: readonly string[]): string[] {
+  return ['sh', '-c', 'echo "{\\"event\\":\\"listening\\",\\"pid\\":$$}"; exec "$@"', 'sh', ...line];
 }
 
 /** Keeps every thread of a process on a CPU. */

@@ -5,7 +5,7 @@ import { command } from '#testbed/processes/command.ts';
 import { inNetnsOf } from '#testbed/processes/command-lines.ts';
 import { waitUntil } from '#testbed/processes/wait.ts';
 import { type Bare, listening, startBare } from './bare.ts';
-import { CPU, NAMESPACE, pin, type Rig, wayOfClient } from './rig.ts';
+import { announced, CPU, NAMESPACE, pin, type Rig, wayOfClient } from './rig.ts';
 import type { Way } from './way.ts';
 
 /** What the origins speak: HTTP/1.1 by the load itself, HTTP/2 by nghttpd, with a trailer as gRPC has. */
@@ -23,11 +23,9 @@ const LISTEN_MS = 10_000;
 export async function meshWeb(rig: Rig): Promise<Record<HttpVersion, Way> & { proxy: number }> {
   await writeFile(join(rig.lab.configDir, 'web.yaml'), [GATEWAY_YAML, ...VERSIONS.map(serviceYaml)].join('---\n'));
   for (const version of VERSIONS) {
-    const line = ['taskset', '-c', CPU.client, ...(await originLine(rig, version))];
-    // nghttpd does not say that it listens; the shell says who it will be.
-    const announced = ['sh', '-c', 'echo "{\\"event\\":\\"listening\\",\\"pid\\":$$}"; exec "$@"', 'sh', ...line];
+    const line = announced(['taskset', '-c', CPU.client, ...(await originLine(rig, version))]);
     const identity = { namespace: NAMESPACE, serviceAccount: version, labels: { app: version } };
-    const app = await startWorkload(rig.plan, { name: version, node: 'alpha', ...identity, command: announced }, rig.spawn);
+    const app = await startWorkload(rig.plan, { name: version, node: 'alpha', ...identity, command: line }, rig.spawn);
     await waitUntil(`the origin of ${version}`, LISTEN_MS, async () => {
       const sockets = await command(inNetnsOf(app.pid, ['ss', '-tlnH']));
       return sockets.includes(`:${ORIGIN_PORT[version]} `);

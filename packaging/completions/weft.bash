@@ -18,7 +18,7 @@ _weft() {
     'weft up --run-dir' | 'weft up --state-dir' | 'weft run --run-dir' | 'weft stop --run-dir' | 'weft uninstall --run-dir' | 'weft uninstall --state-dir' | 'weft uninstall --bpffs' | 'weft ps --run-dir' | 'weft status --run-dir' | 'weft control --config' | 'weft control --state-dir' | 'weft agent --cgroup' | 'weft agent --run-dir' | 'weft agent --bpffs') COMPREPLY=($(compgen -d -- "$cur")); return ;;
     'weft run --share' | 'weft run --agent-socket' | 'weft lab up --json' | 'weft lab run --share' | 'weft lab capture --out' | 'weft demo --json' | 'weft bench --json' | 'weft control --waypoint-agent' | 'weft control --socket' | 'weft agent --control-root' | 'weft agent --token-file' | 'weft token --socket') COMPREPLY=($(compgen -f -- "$cur")); return ;;
     'weft ps -o' | 'weft ps --output') COMPREPLY=($(compgen -W 'table json' -- "$cur")); return ;;
-    'weft bench --only') COMPREPLY=($(compgen -W 'same cross small waypoint memory' -- "$cur")); return ;;
+    'weft bench --only') COMPREPLY=($(compgen -W 'same cross small waypoint memory redis postgres etcd' -- "$cur")); return ;;
   esac
   case $path in
     'weft') options='-V --version -h --help'; COMPREPLY=($(compgen -W 'up run stop uninstall ps status validate lab demo bench version control agent token waypoint' -- "$cur")) ;;

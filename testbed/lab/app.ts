@@ -22,6 +22,8 @@ export type WorkloadSpec = {
   namespace: string;
   serviceAccount: string;
   labels: Record<string, string>;
+  /** A user of this machine other than root. */
+  user?: string;
   command: string[];
 };
 
@@ -40,7 +42,8 @@ export function startWorkload(plan: LabPlan, spec: WorkloadSpec, spawn: Spawn): 
   const labels = Object.entries(spec.labels).flatMap(([key, value]) => ['--label', `${key}=${value}`]);
   const identity = ['--name', spec.name, '--service-account', spec.serviceAccount, '--namespace', spec.namespace];
   const socket = ['--agent-socket', labPaths(plan).agentSocket(spec.node)];
-  const line = weft('run', ...identity, ...labels, ...socket, '--', ...spec.command);
+  const user = spec.user === undefined ? [] : ['--user', spec.user];
+  const line = weft('run', ...identity, ...user, ...labels, ...socket, '--', ...spec.command);
   return startApp(plan, spec.name, asHost(plan, line), spawn);
 }
 
