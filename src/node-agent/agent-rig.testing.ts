@@ -11,14 +11,17 @@ import type { Workload } from '#model/mesh/workload.ts';
 import { DNS } from '#model/settings/dns.ts';
 import { SteppedClock } from '#platform/stepped-clock.testing.ts';
 import { Agent } from './agent.ts';
+import { carryHere } from './data-plane.ts';
 import type { DnsNode } from './dns/effects.ts';
 import { createDnsResponder } from './dns/responder.ts';
 import type { AgentEffects, Kernel } from './effects/agent-effects.ts';
+import type { DataEffects } from './effects/data-effects.ts';
 import type { Enrolled, EnrollmentRequest } from './enrollment/enrollment.ts';
 import { memoryKernel } from './kernel/memory-kernel.testing.ts';
 import { deliver, MemoryNet } from './memory-net.testing.ts';
 import { type MemorySocket, settle } from './memory-sockets.testing.ts';
 import { memoryHboneServer, memoryPool, type OpenedTunnel } from './memory-tunnels.testing.ts';
+import type { ToData } from './seam/messages.ts';
 
 /** One line of an agent's log. */
 export type LogLine = Record<string, unknown> & { level: string; message: string };
@@ -55,6 +58,10 @@ export type AgentRig = {
   plaintext(to: Workload, port: number, client?: string): MemorySocket;
   /** A CONNECT of a peer. */
   tunnel(to: Workload, client: TunnelClient): Promise<TunnelAnswer>;
+  /** What those that carry were told, in order. */
+  told: ToData[];
+  /** How many of the places for connections a workload holds. */
+  held(workload: Workload): number;
   /** What the agent took for mistakes of its own. */
   mishaps: Mishaps;
   /** The access line of the connection that ended last. */
@@ -85,7 +92,7 @@ export type RigOptions = {
   /** What the agent is told of its own descriptors. */
   descriptorsMax?: number;
   /** Real tunnels instead of memory ones. */
-  transport?: Partial<Pick<AgentEffects, 'createPool' | 'createHboneServer' | 'credentials'>>;
+  transport?: Partial<Pick<DataEffects, 'createPool' | 'createHboneServer' | 'credentials'>>;
 };
 
 /** An agent with nothing enrolled, that knows no mesh yet. */
@@ -102,20 +109,20 @@ export function startAgentRig(options: RigOptions = {}): AgentRig {
     detachNamespace: () => void acts.push('detach'),
   };
   const mishaps = createMishaps(collectingLog(lines), clock);
-  const world = { clock, net, lines, tunnels, acts, withoutCertificate, kernel, mishaps };
-  const agent = new Agent(
-    { ...effectsOf(world, options.random ?? (() => 0)), ...options.transport },
-    {
-      node: options.node ?? 'one',
-      trustDomain: 'cluster.local',
-      descriptorsMax: options.descriptorsMax ?? 20_000,
-      dns: (mesh, namespaceOf, node) => dnsResponder(world, mesh, namespaceOf, node),
-    },
-  );
+  const world: World = { clock, net, lines, tunnels, acts, withoutCertificate, kernel, mishaps, held: () => 0, told: [] };
+  const agent = new Agent(effectsOf(world, options.random ?? (() => 0), options.transport), {
+    node: options.node ?? 'one',
+    trustDomain: 'cluster.local',
+    descriptorsMax: options.descriptorsMax ?? 20_000,
+    dns: (mesh, namespaceOf, node) => dnsResponder(world, mesh, namespaceOf, node),
+  });
   return rigOf(agent, world, options);
 }
 
-type World = Pick<AgentRig, 'clock' | 'net' | 'lines' | 'tunnels' | 'acts' | 'withoutCertificate' | 'kernel' | 'mishaps'>;
+type World = Pick<
+  AgentRig,
+  'clock' | 'net' | 'lines' | 'tunnels' | 'acts' | 'withoutCertificate' | 'kernel' | 'mishaps' | 'held' | 'told'
+>;
 
 function rigOf(agent: Agent, world: World, options: RigOptions): AgentRig {
   const { net, lines, kernel, clock } = world;
@@ -151,24 +158,45 @@ function rigOf(agent: Agent, world: World, options: RigOptions): AgentRig {
   };
 }
 
-function effectsOf(world: World, random: () => number): AgentEffects {
+function effectsOf(world: World, random: () => number, transport: RigOptions['transport']): AgentEffects {
   const { kernel, net, clock, acts, tunnels } = world;
   const credentials = async (identity: Identity): Promise<Credentials> => {
     if (world.withoutCertificate.has(`${identity.namespace}/${identity.serviceAccount}`)) throw new Error('no certificate');
     return credentialsOf(identity);
   };
+  const numbers = new Map<string, number>();
+  const common = { clock, random, log: collectingLog(world.lines), mishaps: world.mishaps };
   return {
     kernel,
     openNamespace: (path) => net.open(path),
     credentials,
     forgetCredentials: (identity) => void acts.push(`forget ${formatIdentity(identity)}`),
-    createPool: (dial) => memoryPool(dial, credentials, tunnels),
-    createHboneServer: (server) => memoryHboneServer(server, () => void acts.push('close server')),
-    randomBytes: (count) => new Uint8Array(count).fill(7),
-    clock,
-    random,
-    log: collectingLog(world.lines),
-    mishaps: world.mishaps,
+    startCarriers(control) {
+      const carrier = carryHere(
+        {
+          maps: kernel.maps,
+          openNamespace: (netnsFd) => net.openCarried(netnsFd),
+          credentials,
+          createPool: (dial) => memoryPool(dial, credentials, tunnels),
+          createHboneServer: (server) => memoryHboneServer(server, () => void acts.push('close server')),
+          randomBytes: (count) => new Uint8Array(count).fill(7),
+          meters: control.meters,
+          shares: control.shares,
+          ...common,
+          ...transport,
+        },
+        control,
+      );
+      world.held = ({ uid }) => control.shares.heldBy(numbers.get(uid) ?? 0);
+      const { send } = carrier;
+      carrier.send = (message) => {
+        world.told.push(message);
+        if (message.kind === 'begin') numbers.set(message.served.uid, message.served.share);
+        send(message);
+      };
+      return [carrier];
+    },
+    ...common,
   };
 }
 

@@ -1,19 +1,16 @@
 import type { ByteStream } from '#model/effects/byte-stream.ts';
 import type { Cancel } from '#model/effects/clock.ts';
+import type { Identity } from '#model/identity/identity.ts';
 import type { KernelEvent, LiveFlow } from '#model/kernel/maps.ts';
 import { type MeshDelta, MeshState } from '#model/mesh/mesh-state.ts';
 import type { Workload } from '#model/mesh/workload.ts';
 import type { IdTable } from '#model/path/ids.ts';
 import type { TableView } from '#model/path/tables.ts';
 import { AGENT } from '#model/settings/agents.ts';
+import { ProcessShares } from '#model/share/process-shares.ts';
 import { Meters } from '#model/telemetry/meters.ts';
 import { PeerSeries } from '#model/telemetry/peer-series.ts';
 import { asDuplex } from '#protocol/stream/duplex.ts';
-import { reportDryRun, reportOf } from './connection/access-log.ts';
-import { CarriedConnections } from './connection/carried-connections.ts';
-import type { AgentContext } from './connection/context.ts';
-import { Places } from './connection/places.ts';
-import { Waiters } from './connection/waiters.ts';
 import type { DnsResponder } from './dns/responder.ts';
 import type { AgentEffects, AgentOptions } from './effects/agent-effects.ts';
 import { type Enrolled, Enrollment, type EnrollmentRequest } from './enrollment/enrollment.ts';
@@ -21,14 +18,14 @@ import { lastBytesGone } from './enrollment/last-bytes.ts';
 import { LocalRecords } from './enrollment/local-records.ts';
 import { OwnRecords } from './enrollment/own-records.ts';
 import { changesDecisions } from './follow-mesh.ts';
-import { handlePlaintext, tunnelServers } from './inbound/inbound.ts';
+import { Carriers } from './judge/carriers.ts';
+import { Waiters } from './judge/waiters.ts';
 import { takeEvent } from './kernel/events.ts';
 import { FoundConnections } from './kernel/found-connections.ts';
 import { LateArrivals } from './kernel/late-arrivals.ts';
 import { carriedCapacity, KernelShares } from './kernel/shares.ts';
 import { adoptedIds, KernelTables } from './kernel/tables.ts';
 import { tellWidened, Verdicts } from './kernel/verdicts.ts';
-import { handleOutbound } from './outbound/outbound.ts';
 import { dnsCounters, readAgentMetrics } from './status/agent-metrics.ts';
 
 /** The agent of one node: takes mesh changes, workloads and kernel events; everything else is reached through effects. */
@@ -45,9 +42,8 @@ export class Agent {
   readonly #own: OwnRecords;
   readonly #found: FoundConnections;
   readonly #shares: KernelShares;
-  readonly carriedConnections = new CarriedConnections();
   readonly #waiters: Waiters;
-  readonly #context: AgentContext;
+  readonly #carriers: Carriers;
   readonly #dns: DnsResponder;
   #synced = false;
   #cancelConfirm: Cancel = () => {};
@@ -78,46 +74,35 @@ export class Agent {
     this.#verdicts = new Verdicts(kernel, view, report);
     this.#found = new FoundConnections(kernel, { ...view, local: () => this.enrollment.all() }, report);
     this.#tables = new KernelTables(kernel.maps, log);
-    this.#shares = new KernelShares(kernel, { ...view, ...report, ids: this.ids }, carriedCapacity(options.descriptorsMax));
-    const places = new Places(this.#shares, report);
+    const places = new ProcessShares(carriedCapacity(options.descriptorsMax));
+    this.#shares = new KernelShares(kernel, { ...view, ...report, ids: this.ids }, places);
     this.enrollment = new Enrollment(effects, this.ids, options.trustDomain, {
-      outbound: places.admitted('source', (...of) => this.#watch(handleOutbound(this.#context, ...of), of[1])),
-      plaintext: places.admitted('destination', (...of) => this.#watch(handlePlaintext(this.#context, ...of), of[1])),
-      hbone: tunnelServers(() => this.#context, options.trustDomain, this.meters),
+      carry: (workload) => this.#carriers.carry(workload),
       dnsStream: (workload, stream) => this.#watch(this.#dns.handleTcp(asDuplex(stream), workload.request.uid), stream),
       dnsDatagram: (workload) => (query) => this.#dns.handleUdp(query, workload.request.uid),
       ending: (workload) => this.#ending(workload),
       superseded: (id) => this.#verdicts.leave(id),
       ended: (workload) => {
+        this.#carriers.drop(null);
         this.records.end(workload);
         this.#refreshLocal(workload);
       },
     });
     this.records = new LocalRecords(this.mesh, this.enrollment);
     this.#own = new OwnRecords(this.mesh, this.enrollment);
-    this.#context = {
-      mesh: this.mesh,
-      effects,
-      enrollment: this.enrollment,
-      records: this.records,
-      verdicts: this.#verdicts,
-      carried: this.carriedConnections,
-      places,
-      clock,
-      log,
-      report: (origin) => reportOf(origin, report),
-      dryRun: (decisions, source, path) => reportDryRun(report, decisions, source, path),
+    this.#carriers = new Carriers(effects, {
+      ...{ mesh: this.mesh, enrollment: this.enrollment, records: this.records, verdicts: this.#verdicts },
+      ...{ random: effects.random, mishaps: effects.mishaps, meters: this.meters, trustDomain: options.trustDomain, places },
+      isSynced: () => this.#synced,
       known: (look) => this.#waiters.until(look),
-      ownRecord: (enrolled) => (this.#synced ? this.records.of(enrolled) : null),
-      record: (enrolled) => this.#waiters.until(() => this.records.of(enrolled)),
-      synced,
-    };
+    });
     readAgentMetrics(this.meters, {
       kernel,
       records: this.records,
       enrollment: this.enrollment,
       generation: () => this.generation,
       carried: () => this.carried,
+      tunnels: () => this.#carriers.tunnels,
       isComplete: () => this.#isComplete(),
     });
     this.#late = new LateArrivals(kernel, () => this.#verdicts.closeDenied());
@@ -137,7 +122,7 @@ export class Agent {
 
   /** Connections to workloads of this node that pass through this process. */
   get carried(): number {
-    return this.carriedConnections.size;
+    return this.#carriers.carried;
   }
 
   /**
@@ -162,10 +147,11 @@ export class Agent {
     if (first) this.#found.settle(); // before policy judges the live flows
     // What was judged without the record of one of its ends is judged again by it.
     const isFirstRecord = this.records.remember(delta.workloads.keys());
+    this.#carriers.drop(first || isOther ? null : touched); // before anything is closed, or it could come again by the same answer
     if (first || isOther) {
       this.#verdicts.publish(!this.#isComplete());
       this.#verdicts.renew();
-      this.carriedConnections.closeDenied(this.mesh, (uid) => this.records.lastOf(uid));
+      this.#carriers.closeDenied(this.mesh, (uid) => this.records.lastOf(uid));
     } else {
       // A new endpoint makes no verdict wrong: pairs that have one keep it, and no connection waits for the agent.
       this.#verdicts.fill(touched.workloads);
@@ -184,6 +170,7 @@ export class Agent {
     const enrolled = await this.enrollment.enroll(request);
     const known = this.#own.adopt(enrolled);
     if (known !== null) this.applyMesh(known, this.#synced);
+    this.#carriers.drop(null);
     this.#refreshLocal(enrolled);
     if (this.#tookOver) this.#look([enrolled]);
     return enrolled;
@@ -213,6 +200,7 @@ export class Agent {
         this.records.confirm(enrolled);
         this.#refreshLocal(enrolled);
       }
+      this.#carriers.drop(null);
       this.#waiters.check();
     });
   }
@@ -226,7 +214,13 @@ export class Agent {
   async lastBytes(uid: string): Promise<void> {
     const { clock, kernel } = this.#effects;
     const enrolled = this.enrollment.get(uid);
-    if (enrolled !== null) await lastBytesGone(enrolled, { flows: kernel.maps.flows, carried: this.carriedConnections, clock });
+    const { flows } = kernel.maps;
+    if (enrolled !== null) await lastBytesGone(enrolled, { flows, finish: (one) => this.#carriers.finish(one), clock });
+  }
+
+  /** The certificate of an identity ended and there is no new one: what is carried for it is cut. */
+  lapsed(identity: Identity): void {
+    this.#carriers.lapsed(identity);
   }
 
   /** A workload ends: what is carried to it is cut (B56), then everything is undone. Unknown uids are no error. */
@@ -235,8 +229,7 @@ export class Agent {
   }
 
   /** An enrolment ends, by leaving or because another takes its name: its connections go before its namespace is let go. */
-  #ending({ id, request }: Enrolled): void {
-    this.carriedConnections.closeTo(request.uid);
+  #ending({ id }: Enrolled): void {
     this.#verdicts.leave(id);
     this.#shares.forget(id);
   }

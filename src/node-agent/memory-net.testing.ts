@@ -3,7 +3,9 @@ import type { Dialled } from '#model/effects/byte-stream.ts';
 import type { Clock } from '#model/effects/clock.ts';
 import { WeftError } from '#model/error.ts';
 import type { Flow } from '#model/kernel/maps.ts';
+import { PORT } from '#model/mesh/ports.ts';
 import type { DatagramHandler, Listening, OpenConnection, WorkloadNamespace } from './effects/agent-effects.ts';
+import type { DataNamespace } from './effects/data-effects.ts';
 import { asStream, type Endpoint, type MemorySocket, memoryConnection } from './memory-sockets.testing.ts';
 
 /** What a program does with an accepted connection. */
@@ -31,9 +33,15 @@ export type MemoryNamespace = {
   taken: Set<number>;
   /** Connections that are there whether or not an agent knows of them. */
   open: OpenConnection[];
+  /** Called when an agent has reached an app. */
+  appDialled: () => void;
   /** Handles that an agent holds now. */
   handles: number;
 };
+
+type OpenFile =
+  | { readonly kind: 'namespace'; readonly namespace: MemoryNamespace }
+  | { readonly kind: 'listener'; begin(app: App): Listening };
 
 /** A dial of an agent, in the order they were made. */
 export type Dial = { from: string; to: string; as: string | null; timeoutMs: number };
@@ -55,6 +63,8 @@ export class MemoryNet {
   readonly silent = new Set<string>();
   readonly #namespaces = new Map<string, MemoryNamespace>();
   readonly #clock: Clock;
+  readonly #files = new Map<number, OpenFile>();
+  #fds = 0;
   #cookies = 100n;
   #ports = 40_000;
 
@@ -73,6 +83,7 @@ export class MemoryNet {
       apps: new Map(),
       taken: new Set(),
       open: [],
+      appDialled: () => {},
       handles: 0,
     };
     this.#namespaces.set(path, namespace);
@@ -97,22 +108,28 @@ export class MemoryNet {
     return {
       netnsCookie: namespace.netnsCookie,
       listen: (port, accept) => listen(namespace, port, { accept: (socket) => accept(asStream(socket)), plaintextId: null }),
-      listenPlaintext: (port, id, accept) =>
-        listen(namespace, port, { accept: (socket) => accept(asStream(socket)), plaintextId: id }),
+      openCarried: (id, takesTunnels, copies) => {
+        if (copies !== 1) throw new Error('one carrier in these tests');
+        const opened: Listening[] = [];
+        try {
+          const [outboundFd, plaintextFd, hboneFd = null] = [
+            PORT.outbound,
+            PORT.plaintext,
+            ...(takesTunnels ? [PORT.hbone] : []),
+          ].map((port) => this.#openListener(namespace, port, port === PORT.plaintext ? id : null, opened));
+          if (outboundFd === undefined || plaintextFd === undefined) throw new Error('unreachable');
+          const netnsFd = ++this.#fds;
+          namespace.handles++;
+          this.#files.set(netnsFd, { kind: 'namespace', namespace });
+          return [{ netnsFd, outboundFd, plaintextFd, hboneFd }];
+        } catch (error) {
+          for (const one of opened) one.close();
+          throw error;
+        }
+      },
       listenDatagrams: async (port, onQuery) => {
         namespace.datagrams.set(port, onQuery);
         return { close: () => void namespace.datagrams.delete(port) };
-      },
-      dial: async (ip, port, timeoutMs) => {
-        this.dials.push({ from: path, to: formatAddress(ip, port), as: null, timeoutMs });
-        const source = namespace.addresses[0] ?? parseIp('127.0.0.1');
-        return this.#connect({ ip: source, port: this.newPort() }, { ip, port }, timeoutMs);
-      },
-      dialApp: async (ip, port, client, timeoutMs) => {
-        this.dials.push({ from: path, to: formatAddress(ip, port), as: formatAddress(client.ip, client.port), timeoutMs });
-        const app = namespace.apps.get(port);
-        if (app === undefined || this.deaf.has(ip)) return { kind: 'refused', code: 'ECONNREFUSED' };
-        return { kind: 'open', stream: asStream(deliver(client, { ip, port }, app)) };
       },
       destroyFlow: (flow, inbound, socketCookie) => {
         if (socketCookie !== undefined && this.replaced.has(socketCookie)) return false;
@@ -122,6 +139,57 @@ export class MemoryNet {
       connections: () => ({ listening: new Set(namespace.apps.keys()), open: namespace.open }),
       close: () => void namespace.handles--,
     };
+  }
+
+  /** What one that carries makes of the descriptors that it was given. */
+  openCarried(netnsFd: number): DataNamespace {
+    const file = this.#files.get(netnsFd);
+    if (file?.kind !== 'namespace') throw new Error(`descriptor ${netnsFd} is no namespace`);
+    const { namespace } = file;
+    const { path } = namespace;
+    return {
+      accept: (fd, accept) => {
+        const listener = this.#files.get(fd);
+        if (listener?.kind !== 'listener') throw new Error(`descriptor ${fd} does not listen`);
+        return listener.begin((socket) => accept(asStream(socket)));
+      },
+      dial: (ip, port, timeoutMs) => this.dial(path, { ip, port }, timeoutMs),
+      dialApp: async (ip, port, client, timeoutMs) => {
+        this.dials.push({ from: path, to: formatAddress(ip, port), as: formatAddress(client.ip, client.port), timeoutMs });
+        const app = namespace.apps.get(port);
+        if (app === undefined || this.deaf.has(ip)) return { kind: 'refused', code: 'ECONNREFUSED' };
+        const stream = asStream(deliver(client, { ip, port }, app));
+        namespace.appDialled();
+        return { kind: 'open', stream };
+      },
+      close: () => {
+        if (this.#files.delete(netnsFd)) namespace.handles--;
+      },
+    };
+  }
+
+  /** Connects from a namespace. */
+  dial(path: string, to: Endpoint, timeoutMs: number): Promise<Dialled> {
+    this.dials.push({ from: path, to: formatAddress(to.ip, to.port), as: null, timeoutMs });
+    const source = this.at(path).addresses[0] ?? parseIp('127.0.0.1');
+    return this.#connect({ ip: source, port: this.newPort() }, to, timeoutMs);
+  }
+
+  /** Connections wait for whoever comes to accept. */
+  #openListener(namespace: MemoryNamespace, port: number, plaintextId: number | null, opened: Listening[]): number {
+    let take: App | null = null;
+    const waiting: MemorySocket[] = [];
+    const accept: App = (socket) => (take === null ? void waiting.push(socket) : take(socket));
+    const listening = listen(namespace, port, { accept, plaintextId });
+    opened.push(listening);
+    const fd = ++this.#fds;
+    const begin = (app: App): Listening => {
+      take = app;
+      for (const socket of waiting.splice(0)) app(socket);
+      return listening;
+    };
+    this.#files.set(fd, { kind: 'listener', begin });
+    return fd;
   }
 
   /** A port that no connection of this test has had. */

@@ -4,7 +4,7 @@ import { type Credentials, formatIdentity, type Identity, sameIdentity } from '#
 import type { TunnelRequest, TunnelTarget } from '#model/path/reach.ts';
 import type { ResponseFlag } from '#model/telemetry/close-cause.ts';
 import type { TunnelOutcome, TunnelPool } from '#protocol/hbone/transport.ts';
-import type { AgentEffects, HboneServer } from './effects/agent-effects.ts';
+import type { DataEffects, HboneServer } from './effects/data-effects.ts';
 import { asStream, type MemorySocket, socketOf } from './memory-sockets.testing.ts';
 
 /** What the client of a memory tunnel says first, and how it is answered. */
@@ -24,8 +24,8 @@ export type OpenedTunnel = { target: TunnelTarget; request: TunnelRequest };
  * failures that the real transport has. What is on the wire is tested in platform/hbone.
  */
 export function memoryPool(
-  dial: Parameters<AgentEffects['createPool']>[0],
-  credentials: AgentEffects['credentials'],
+  dial: Parameters<DataEffects['createPool']>[0],
+  credentials: DataEffects['credentials'],
   opened: OpenedTunnel[],
 ): TunnelPool {
   let closed = false;
@@ -69,7 +69,7 @@ function converse(socket: MemorySocket, own: Credentials, target: TunnelTarget, 
 }
 
 /** The other side of memoryPool, at an agent; `closed` gets the servers that were closed. */
-export function memoryHboneServer(options: Parameters<AgentEffects['createHboneServer']>[0], closed: () => void): HboneServer {
+export function memoryHboneServer(options: Parameters<DataEffects['createHboneServer']>[0], closed: () => void): HboneServer {
   return {
     handle(accepted: ByteStream) {
       const socket = socketOf(accepted);
@@ -93,7 +93,7 @@ export function memoryHboneServer(options: Parameters<AgentEffects['createHboneS
   };
 }
 
-function serve(socket: MemorySocket, hello: Hello, onTunnel: Parameters<AgentEffects['createHboneServer']>[0]['onTunnel']): void {
+function serve(socket: MemorySocket, hello: Hello, onTunnel: Parameters<DataEffects['createHboneServer']>[0]['onTunnel']): void {
   const { request } = hello;
   const host = request.serviceHost === null ? '' : `;host=${request.serviceHost}`;
   void onTunnel({

@@ -8,16 +8,20 @@ import { aService, aWorkload } from '#model/mesh/mesh-fixtures.testing.ts';
 import type { MeshDelta } from '#model/mesh/mesh-state.ts';
 import type { Workload } from '#model/mesh/workload.ts';
 import { Agent } from '#node-agent/agent.ts';
-import type { AgentEffects } from '#node-agent/effects/agent-effects.ts';
+import { carryHere } from '#node-agent/data-plane.ts';
+import type { AgentEffects, ControlSide } from '#node-agent/effects/agent-effects.ts';
+import type { DataEffects } from '#node-agent/effects/data-effects.ts';
 import type { EnrollmentRequest } from '#node-agent/enrollment/enrollment.ts';
 import { ensureBpffs } from '#platform/bpf/bpffs.ts';
 import { openDatapath } from '#platform/bpf/datapath.ts';
+import type { DatapathMaps } from '#platform/bpf/pins.ts';
 import { readCounters, readEvents } from '#platform/bpf/reports.ts';
 import { systemClock } from '#platform/clock.ts';
 import { createClientPool } from '#platform/hbone/client-pool.ts';
 import { createHboneServer } from '#platform/hbone/server.ts';
 import type { TestCa } from '#platform/hbone/test-ca.testing.ts';
 import { chooseIo } from '#platform/io/choice/choose.ts';
+import { CarriedNamespace } from '#platform/linux/netns/carried-namespace.ts';
 import { inNamespace } from '#platform/linux/netns/namespace.ts';
 import { WorkloadNamespace } from '#platform/linux/netns/workload-namespace.ts';
 import { type Bed, OBJECTS_DIR } from './bed.testing.ts';
@@ -85,7 +89,7 @@ export type AgentOnOptions = {
 const IO = chooseIo(process.env.WEFT_IO, systemClock, SILENT_MISHAPS);
 
 /** The tunnel side of an agent: real TLS where there is an authority. */
-function tunnelEffects(ca: TestCa | undefined): Pick<AgentEffects, 'credentials' | 'createPool' | 'createHboneServer'> {
+function tunnelEffects(ca: TestCa | undefined): Pick<DataEffects, 'credentials' | 'createPool' | 'createHboneServer'> {
   if (ca === undefined) {
     return {
       credentials: () => Promise.reject(new Error('no certificates here')),
@@ -121,6 +125,17 @@ function tunnelEffects(ca: TestCa | undefined): Pick<AgentEffects, 'credentials'
   };
 }
 
+const COMMON = { clock: systemClock, random: Math.random, log: SILENT_LOG, mishaps: SILENT_MISHAPS };
+
+/** What carries the connections of an agent in this process. */
+function dataOf(maps: DatapathMaps, tunnels: ReturnType<typeof tunnelEffects>, { meters, shares }: ControlSide): DataEffects {
+  return {
+    ...{ ...tunnels, ...COMMON, maps, meters, shares },
+    openNamespace: (fd, cookie) => new CarriedNamespace(fd, cookie, maps, IO),
+    randomBytes: (count) => new Uint8Array(count),
+  };
+}
+
 /** A bed's links end in a namespace of their own, where a node's agent would run. */
 function onSwitch(bed: Bed, action: () => void): void {
   const fd = openSync(bed.switchPath, 'r');
@@ -151,6 +166,7 @@ export function agentOn(
   const datapath = openDatapath({ pinDir: bed.pinDir, cgroupPath: bed.cgroup, objectsDir, schema });
   const { maps } = datapath;
   const counters = (): Record<string, number> => readCounters(maps.counters);
+  const tunnels = tunnelEffects(options.ca);
   const effects: AgentEffects = {
     kernel: {
       ...datapath,
@@ -160,13 +176,10 @@ export function agentOn(
       guardLink: (link, cookie) => onSwitch(options.linkedBy ?? bed, () => datapath.guardLink(link, cookie)),
     },
     openNamespace: (path) => new WorkloadNamespace(path, maps, { io: IO, mishaps: SILENT_MISHAPS }),
-    ...tunnelEffects(options.ca),
+    credentials: tunnels.credentials,
     forgetCredentials() {},
-    randomBytes: (count) => new Uint8Array(count),
-    clock: systemClock,
-    random: Math.random,
-    log: SILENT_LOG,
-    mishaps: SILENT_MISHAPS,
+    startCarriers: (control) => [carryHere(dataOf(maps, tunnels, control), control)],
+    ...COMMON,
   };
   const dns = {
     handleUdp: async (query: Buffer, uid: string) => options.answerDatagram?.(query, uid) ?? null,

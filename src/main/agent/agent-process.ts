@@ -144,7 +144,7 @@ async function assemble(options: AgentProcessOptions) {
     descriptorsMax: descriptorsMax(),
     dns: (mesh, namespaceOf, node) => openDns({ ...dns, ...node }, mesh, namespaceOf),
   });
-  certificates.subscribeLapse((identity) => agent.carriedConnections.closeLapsed(identity, agent.enrollment.all()));
+  certificates.subscribeLapse((identity) => agent.lapsed(identity));
   const { local, closeRegistry } = openLocalWorkloads(agent, sandboxes, paths.workloads, options);
   const events = readEvents(opened.datapath.maps.events.fd, (event) => agent.kernelEvent(event), mishaps);
   const discovery = await followMesh(agent, options, {

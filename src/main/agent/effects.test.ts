@@ -8,12 +8,14 @@ import { SILENT_MISHAPS } from '#model/effects/mishaps.ts';
 import { DOOR_LIMITS } from '#model/guard/door.ts';
 import { Doorkeeper } from '#model/guard/doorkeeper.ts';
 import { formatIdentity, type Identity, parseIdentity } from '#model/identity/identity.ts';
+import { ProcessShares } from '#model/share/process-shares.ts';
+import { Meters } from '#model/telemetry/meters.ts';
 import { memoryKernel } from '#node-agent/kernel/memory-kernel.testing.ts';
 import { systemClock } from '#platform/clock.ts';
 import { createTestCa } from '#platform/hbone/test-ca.testing.ts';
 import { NodeIo } from '#platform/io/node/node-io.ts';
 import { asDuplex } from '#protocol/stream/duplex.ts';
-import { agentEffects, type EffectParts } from './effects.ts';
+import { agentEffects, dataEffects, type EffectParts } from './effects.ts';
 
 const WEB = parseIdentity('spiffe://cluster.local/ns/shop/sa/web');
 const CART = parseIdentity('spiffe://cluster.local/ns/shop/sa/cart');
@@ -30,11 +32,13 @@ async function setUp() {
       asked.push(identity.serviceAccount);
       return ca.issue(formatIdentity(identity));
     },
+    current: () => null,
     drop: (identity: Identity) => void dropped.push(identity.serviceAccount),
   } as unknown as EffectParts['certificates'];
   const datapath = {} as EffectParts['datapath']; // only what opens namespaces needs it
-  const effects = agentEffects({ io, kernel: memoryKernel(), datapath, certificates, log: SILENT_LOG, mishaps: SILENT_MISHAPS });
-  return { effects, asked, dropped };
+  const parts = { io, kernel: memoryKernel(), datapath, certificates, log: SILENT_LOG, mishaps: SILENT_MISHAPS };
+  const data = dataEffects(parts, { meters: new Meters('agent'), shares: new ProcessShares(1) });
+  return { effects: agentEffects(parts), data, asked, dropped };
 }
 
 async function listen(t: TestContext, accept: (socket: Socket) => void): Promise<number> {
@@ -58,16 +62,16 @@ test('certificates come from the cache, and go from it with the last workload', 
 });
 
 test('the pool and the server that are made here speak to each other, each with its own certificate', async (t) => {
-  const { effects, asked } = await setUp();
-  const server = effects.createHboneServer({
-    credentials: () => effects.credentials(CART),
+  const { data, asked } = await setUp();
+  const server = data.createHboneServer({
+    credentials: () => data.credentials(CART),
     trustDomain: 'cluster.local',
     onTunnel: (tunnel) => void asDuplex(tunnel.accept('')).end(`you are ${tunnel.peer.serviceAccount}`),
     onRefused: () => {},
     door: new Doorkeeper({ limits: DOOR_LIMITS, clock: systemClock, isKnown: () => false }),
   });
   const port = await listen(t, (socket) => server.handle(io.adopt(socket)));
-  const pool = effects.createPool(async () => ({ kind: 'open', stream: io.adopt(await connect(port)) }));
+  const pool = data.createPool(async () => ({ kind: 'open', stream: io.adopt(await connect(port)) }));
   t.after(() => {
     pool.close(true);
     server.close();
@@ -83,7 +87,7 @@ test('the pool and the server that are made here speak to each other, each with 
 });
 
 test('what nobody may foresee is not the same twice', async () => {
-  const { effects } = await setUp();
-  assert.notDeepEqual(effects.randomBytes(16), effects.randomBytes(16));
-  assert.equal(effects.randomBytes(16).length, 16);
+  const { data } = await setUp();
+  assert.notDeepEqual(data.randomBytes(16), data.randomBytes(16));
+  assert.equal(data.randomBytes(16).length, 16);
 });

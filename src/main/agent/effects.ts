@@ -7,9 +7,11 @@ import { guardedClock, type Mishaps } from '#model/effects/mishaps.ts';
 import type { Credentials, Identity } from '#model/identity/identity.ts';
 import type { MeshState } from '#model/mesh/mesh-state.ts';
 import { DNS } from '#model/settings/dns.ts';
+import { carryHere } from '#node-agent/data-plane.ts';
 import type { DnsCounters } from '#node-agent/dns/effects.ts';
 import { createDnsResponder, type DnsResponder } from '#node-agent/dns/responder.ts';
-import type { AgentEffects, Kernel } from '#node-agent/effects/agent-effects.ts';
+import type { AgentEffects, ControlSide, Kernel } from '#node-agent/effects/agent-effects.ts';
+import type { DataEffects } from '#node-agent/effects/data-effects.ts';
 import { requireFeatures } from '#node-agent/kernel/requirements.ts';
 import { type Datapath, openDatapath } from '#platform/bpf/datapath.ts';
 import { type Missing, missingFeatures } from '#platform/bpf/features.ts';
@@ -22,6 +24,7 @@ import type { ControlEndpoint } from '#platform/grpc/control-channel.ts';
 import { createClientPool } from '#platform/hbone/client-pool.ts';
 import { createHboneServer } from '#platform/hbone/server.ts';
 import type { Io } from '#platform/io/io.ts';
+import { CarriedNamespace } from '#platform/linux/netns/carried-namespace.ts';
 import { WorkloadNamespace } from '#platform/linux/netns/workload-namespace.ts';
 import { WEFT_ROOT } from '#platform/program/installation.ts';
 import { pooledRandomBytes, systemRandom } from '#platform/random.ts';
@@ -73,19 +76,38 @@ export type EffectParts = {
 };
 
 /** The real effects of an agent: kernel, namespaces, tunnels, time and chance. */
-export function agentEffects({ io, kernel, datapath, certificates, log, mishaps }: EffectParts): AgentEffects {
+export function agentEffects(parts: EffectParts): AgentEffects {
+  const { io, kernel, datapath, certificates, log, mishaps } = parts;
   const clock = guardedClock(sharedDelays(systemClock), mishaps);
-  const credentials: AgentEffects['credentials'] = (identity) => certificates.get(identity);
-  const current = (identity: Identity): Credentials | null => certificates.current(identity);
   return {
     kernel,
     // Each opens sockets inside a namespace, which they keep when the thread is back in the node's own.
     openNamespace: (netnsPath) => new WorkloadNamespace(netnsPath, datapath.maps, { io, mishaps }),
-    credentials,
+    credentials: (identity) => certificates.get(identity),
     forgetCredentials: (identity) => certificates.drop(identity),
+    startCarriers: (control) => [carryHere(dataEffects(parts, control), control)],
+    clock,
+    random: systemRandom,
+    log,
+    mishaps,
+  };
+}
+
+/** The real effects of what carries its connections. */
+export function dataEffects(parts: EffectParts, { meters, shares }: Pick<ControlSide, 'meters' | 'shares'>): DataEffects {
+  const { io, kernel, datapath, certificates, log, mishaps } = parts;
+  const clock = guardedClock(sharedDelays(systemClock), mishaps);
+  const current = (identity: Identity): Credentials | null => certificates.current(identity);
+  const credentials: DataEffects['credentials'] = (identity) => certificates.get(identity);
+  return {
+    maps: kernel.maps,
+    openNamespace: (netnsFd, cookie) => new CarriedNamespace(netnsFd, cookie, datapath.maps, io),
+    credentials,
     createPool: (dial) => createClientPool({ io, dial, credentials, current, clock, random: systemRandom, log, mishaps }),
     createHboneServer: (server) => createHboneServer({ ...server, io, clock, log, mishaps }),
     randomBytes: pooledRandomBytes(),
+    meters,
+    shares,
     clock,
     random: systemRandom,
     log,

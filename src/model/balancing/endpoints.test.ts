@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { aMesh, aService, aWorkload, endpointOf } from '#model/mesh/mesh-fixtures.testing.ts';
 import type { LoadBalancing } from '#model/mesh/service.ts';
-import { eligibleEndpoints, expandSlots, pickEndpoint } from './endpoints.ts';
+import { eligibleEndpoints, expandSlots, pickWeighted } from './endpoints.ts';
 
 const cart = aService('cart', ['240.0.0.1']);
 const HERE = { node: 'one', clusterId: 'Kubernetes', network: 'n1', locality: { region: 'r1', zone: 'z1', subzone: '' } };
@@ -65,11 +65,11 @@ test('E31: weights that need too many slots are left to the agent, never cut', (
 test('no endpoints, no slots, no pick', () => {
   assert.deepEqual(expandSlots([]), []);
   assert.equal(
-    pickEndpoint([], () => 0.5),
+    pickWeighted([], () => 0.5),
     null,
   );
 });
 test('B37: the draw follows the weights', () => {
-  assert.equal(pickEndpoint(weighted, () => 0.74)?.port, 0);
-  assert.equal(pickEndpoint(weighted, () => 0.76)?.port, 1);
+  assert.equal(pickWeighted(weighted, () => 0.74)?.port, 0);
+  assert.equal(pickWeighted(weighted, () => 0.76)?.port, 1);
 });

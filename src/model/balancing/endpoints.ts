@@ -93,7 +93,10 @@ function scopeMatches(scope: Scope, workload: Workload, client: ClientLocation):
 }
 
 /** Weighted random choice; null when there is nothing to choose from. */
-export function pickEndpoint(endpoints: readonly Endpoint[], random: Random): Endpoint | null {
+export function pickWeighted<Choice extends { readonly weight: number }>(
+  endpoints: readonly Choice[],
+  random: Random,
+): Choice | null {
   const total = endpoints.reduce((sum, { weight }) => sum + weight, 0);
   let draw = random() * total;
   for (const endpoint of endpoints) {

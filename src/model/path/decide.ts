@@ -1,5 +1,5 @@
 import { type Family, familyOf, formatAddress, type IpAddress } from '#model/address/ip.ts';
-import { type ClientLocation, type Endpoint, eligibleEndpoints, pickEndpoint } from '#model/balancing/endpoints.ts';
+import { type ClientLocation, type Endpoint, eligibleEndpoints, pickWeighted } from '#model/balancing/endpoints.ts';
 import type { Random } from '#model/effects/clock.ts';
 import type { MeshState } from '#model/mesh/mesh-state.ts';
 import type { GatewayAddress, Service } from '#model/mesh/service.ts';
@@ -41,40 +41,73 @@ export type NodeView = {
   random: Random;
 };
 
+/** One of the ways that connections which ask the same may take, drawn as often as its weight says. */
+export type OutboundChoice = { readonly weight: number; readonly path: OutboundPath };
+
+/** As an OutboundChoice, and worked out when it is drawn. */
+type Way = { readonly weight: number; path(): OutboundPath };
+type Ways = readonly [Way, ...Way[]];
+
 /** The one place that says how a connection of an enrolled workload travels. Pure but for the random draw. */
 export function decideOutbound(question: OutboundQuestion, view: NodeView): OutboundPath {
+  const ways = outboundWays(question, view);
+  return (pickWeighted(ways, view.random) ?? ways[0]).path();
+}
+
+/**
+ * The ways among which decideOutbound draws, for whoever draws later and for many connections. More than `choicesMax` are not
+ * told: then it is as many draws, spread evenly over all.
+ */
+export function outboundChoices(question: OutboundQuestion, view: NodeView, choicesMax: number): OutboundChoice[] {
+  const ways = outboundWays(question, view);
+  if (ways.length <= choicesMax) return ways.map((way) => ({ weight: way.weight, path: way.path() }));
+  const shift = view.random();
+  return Array.from({ length: choicesMax }, (_, at) => {
+    const drawn = pickWeighted(ways, () => (at + shift) / choicesMax) ?? ways[0];
+    return { weight: 1, path: drawn.path() };
+  });
+}
+
+function only(path: OutboundPath): Ways {
+  return [{ weight: 1, path: () => path }];
+}
+
+function outboundWays(question: OutboundQuestion, view: NodeView): Ways {
   const { dialled, source } = question;
   const service = view.mesh.serviceByVip(dialled.ip, source.namespace);
   if (service !== null) return toService(service, question, view);
   const workload = view.mesh.workloadByIp(dialled.ip);
-  if (workload === null) return { kind: 'passthrough', ...dialled };
+  if (workload === null) return only({ kind: 'passthrough', ...dialled });
   if (workload.waypoint !== null && !isMember(workload.waypoint, source, view.mesh)) {
     return toWaypoint(workload.waypoint, dialled, null, source, view);
   }
-  return toWorkload(workload, dialled.ip, dialled.port, null, view);
+  return only(toWorkload(workload, dialled.ip, dialled.port, null, view));
 }
 
-function toService(service: Service, question: OutboundQuestion, view: NodeView): OutboundPath {
-  const { dialled, source, chosen } = question;
+function toService(service: Service, question: OutboundQuestion, view: NodeView): Ways {
+  const { dialled, source, tried } = question;
   if (service.waypoint !== null) return toWaypoint(service.waypoint, dialled, service, source, view);
   if (!service.ports.some((port) => port.servicePort === dialled.port)) {
-    return { kind: 'refused', cause: 'no-such-port', reason: `service ${service.hostname} has no port ${dialled.port}`, service };
+    const reason = `service ${service.hostname} has no port ${dialled.port}`;
+    return only({ kind: 'refused', cause: 'no-such-port', reason, service });
   }
-  if (service.loadBalancing?.mode === 'passthrough') return { kind: 'passthrough', ...dialled };
+  if (service.loadBalancing?.mode === 'passthrough') return only({ kind: 'passthrough', ...dialled });
+  const isFirst = tried === undefined || tried.length === 0;
+  const endpoints = isFirst ? firstDialled(service, question, view) : followedBy(service, question, tried, view);
+  const [first, ...others] = endpoints.map(({ workload, ip, port, weight }) => ({
+    weight,
+    path: () => toWorkload(workload, ip, port, service, view),
+  }));
+  if (first !== undefined) return [first, ...others];
+  const reason = `no healthy upstream: ${formatAddress(dialled.ip, dialled.port)} (${service.hostname})`;
+  return only({ kind: 'refused', service, cause: 'no-backend', reason });
+}
+
+/** What the kernel drew while it is an endpoint, else all of them. */
+function firstDialled(service: Service, { source, dialled, chosen }: OutboundQuestion, view: NodeView): Endpoint[] {
   const endpoints = eligibleEndpoints(view.mesh, service, dialled.port, familyOf(dialled.ip), locationOf(source));
   const drawn = chosen === null ? undefined : endpoints.find(({ ip, port }) => ip === chosen.ip && port === chosen.port);
-  const endpoint =
-    question.tried === undefined || question.tried.length === 0
-      ? (drawn ?? pickEndpoint(endpoints, view.random))
-      : followedBy(service, question, question.tried, view);
-  if (endpoint === null)
-    return {
-      kind: 'refused',
-      service,
-      cause: 'no-backend',
-      reason: `no healthy upstream: ${formatAddress(dialled.ip, dialled.port)} (${service.hostname})`,
-    };
-  return toWorkload(endpoint.workload, endpoint.ip, endpoint.port, service, view);
+  return drawn === undefined ? endpoints : [drawn];
 }
 
 /**
@@ -86,7 +119,7 @@ function followedBy(
   { source, dialled }: OutboundQuestion,
   tried: readonly Tried[],
   view: NodeView,
-): Endpoint | null {
+): Endpoint[] {
   const fresh = (family: Family): Endpoint[] =>
     eligibleEndpoints(view.mesh, service, dialled.port, family, locationOf(source)).filter(
       ({ ip, port }) => !tried.some((one) => one.ip === ip && one.port === port),
@@ -94,7 +127,9 @@ function followedBy(
   const family = familyOf(dialled.ip);
   const others = fresh(family === 4 ? 6 : 4);
   const sibling = others.find(({ workload }) => workload.uid === tried.at(-1)?.uid);
-  return sibling ?? pickEndpoint(fresh(family), view.random) ?? pickEndpoint(others, view.random);
+  if (sibling !== undefined) return [sibling];
+  const sameFamily = fresh(family);
+  return sameFamily.length > 0 ? sameFamily : others;
 }
 
 function toWorkload(workload: Workload, ip: IpAddress, port: number, service: Service | null, view: NodeView): OutboundPath {
@@ -119,7 +154,7 @@ function toWaypoint(
   service: Service | null,
   source: Workload,
   view: NodeView,
-): OutboundPath {
+): Ways {
   const name = address.kind === 'hostname' ? address.hostname : address.address;
   const members = view.mesh.waypointMembers(address).filter((member) => member.healthy);
   const family = familyOf(dialled.ip);
@@ -128,15 +163,16 @@ function toWaypoint(
     return ip === undefined ? [] : [{ workload, ip, port: address.hbonePort, weight: workload.node === source.node ? 2 : 1 }];
   });
   const near = routable.filter(({ weight }) => weight === 2);
-  const member = pickEndpoint(near.length > 0 ? near : routable, view.random);
-  if (member === null)
-    return {
-      kind: 'refused',
-      cause: 'no-waypoint',
-      reason: `unknown waypoint: ${name} is bound but has no ready instance`,
-      service,
-    };
-  return { kind: 'waypoint', workload: member.workload, service, tunnel: tunnelToWaypoint(member, dialled, service) };
+  const [first, ...others] = (near.length > 0 ? near : routable).map((member) => ({
+    weight: member.weight,
+    path: (): OutboundPath => {
+      const tunnel = tunnelToWaypoint(member, dialled, service);
+      return { kind: 'waypoint', workload: member.workload, service, tunnel };
+    },
+  }));
+  if (first !== undefined) return [first, ...others];
+  const reason = `unknown waypoint: ${name} is bound but has no ready instance`;
+  return only({ kind: 'refused', cause: 'no-waypoint', reason, service });
 }
 
 function isMember(address: GatewayAddress, workload: Workload, mesh: MeshState): boolean {

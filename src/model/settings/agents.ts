@@ -16,6 +16,17 @@ export const AGENT_SETTINGS = {
       'count',
       'Connections that wait so at once; further ones are refused. Each holds a place of `carriedMax` meanwhile, so no workload takes all.',
     ),
+    answerDeadlineMs: setting(
+      10_000,
+      'ms',
+      'How long a connection waits to be decided when no decision of its kind is at hand; longer than `knowledgeDeadlineMs`, so that it hears why.',
+    ),
+    answersMax: setting(8_192, 'count', 'Decisions kept at hand for further connections; the oldest goes first.'),
+    choicesMax: setting(
+      32,
+      'count',
+      'Endpoints of a service among which a kept decision draws; of more, as many are drawn from all when it is made.',
+    ),
     eagerPairsMax: setting(
       20_000,
       'count',

@@ -3,11 +3,12 @@ import { test } from 'node:test';
 import { parseIp } from '#model/address/ip.ts';
 import type { ByteStream } from '#model/effects/byte-stream.ts';
 import { type Log, SILENT_LOG } from '#model/effects/log.ts';
+import { ProcessShares } from '#model/share/process-shares.ts';
 import { Meters } from '#model/telemetry/meters.ts';
 import { asStream, memoryConnection, settle } from '#node-agent/memory-sockets.testing.ts';
 import { Places } from './places.ts';
 
-const holder = (name: string) => ({ request: { uid: `uid/${name}`, name, namespace: 'shop' } });
+const holder = (name: string) => ({ share: name === 'greedy' ? 1 : 2, name, namespace: 'shop' });
 
 /** Twenty places for four workloads: one is assured to each, and fifteen are open. */
 function setUp() {
@@ -16,7 +17,9 @@ function setUp() {
   const meters = new Meters('agent');
   const streams: ByteStream[] = [];
   let port = 0;
-  const places = new Places({ capacity: 20, workloads: 4 }, { log, meters });
+  const shares = new ProcessShares(20);
+  shares.holders = 4;
+  const places = new Places(shares, { log, meters });
   const admit = places.admitted('destination', (_, taken: ByteStream) => streams.push(taken));
   const arrive = (name: string): ByteStream => {
     const ends = memoryConnection({ ip: parseIp('10.9.9.9'), port: ++port }, { ip: parseIp('10.0.0.1'), port: 80 });

@@ -1,11 +1,12 @@
 import type { ByteStream } from '#model/effects/byte-stream.ts';
 import type { Log } from '#model/effects/log.ts';
-import { type Leave, Shares } from '#model/share/shares.ts';
+import type { ProcessShares } from '#model/share/process-shares.ts';
+import type { Leave } from '#model/share/shares.ts';
 import { CLOSE_CAUSES } from '#model/telemetry/close-cause.ts';
 import type { Meters } from '#model/telemetry/meters.ts';
 
 /** Whose place it is. */
-export type PlaceHolder = { readonly request: { readonly uid: string; readonly name: string; readonly namespace: string } };
+export type PlaceHolder = { readonly share: number; readonly name: string; readonly namespace: string };
 
 /** On which side of its connection the workload is. */
 export type PlaceSide = 'source' | 'destination';
@@ -16,12 +17,12 @@ export type PlaceSide = 'source' | 'destination';
  * from other nodes and in plain text, and what was accepted late.
  */
 export class Places {
-  readonly #shares: Shares;
+  readonly #shares: ProcessShares;
   readonly #report: { log: Log; meters: Meters };
 
-  /** `of`: how many places there are, and for how many workloads now. */
-  constructor(of: { readonly capacity: number; readonly workloads: number }, report: { log: Log; meters: Meters }) {
-    this.#shares = new Shares({ capacity: of.capacity, holders: () => of.workloads });
+  /** `shares`: of the whole process, whichever thread takes them. */
+  constructor(shares: ProcessShares, report: { log: Log; meters: Meters }) {
+    this.#shares = shares;
     this.#report = report;
   }
 
@@ -32,7 +33,7 @@ export class Places {
 
   /** Takes a place; the result gives it back. Null: it was refused, and that is told. */
   enter(workload: PlaceHolder, side: PlaceSide): Leave | null {
-    const leave = this.#shares.enter(workload.request.uid);
+    const leave = this.#shares.enter(workload.share);
     if (leave === null) this.#tell(workload, side);
     return leave;
   }
@@ -61,7 +62,7 @@ export class Places {
     }
   }
 
-  #tell({ request: { uid, name, namespace } }: PlaceHolder, side: PlaceSide): void {
+  #tell({ share, name, namespace }: PlaceHolder, side: PlaceSide): void {
     const { log, meters } = this.#report;
     meters.counter('weft_refusals_total', { reporter: side, cause: 'share' }).add();
     const whose =
@@ -71,7 +72,7 @@ export class Places {
     const direction = side === 'source' ? 'outbound' : 'inbound';
     const { flag, means } = CLOSE_CAUSES.share;
     log.warn(
-      { ...whose, direction, response_flags: flag, cause: 'share', error: means, connections: this.#shares.heldBy(uid) },
+      { ...whose, direction, response_flags: flag, cause: 'share', error: means, connections: this.#shares.heldBy(share) },
       'connection refused: no place for it',
     );
   }

@@ -1,18 +1,17 @@
 import type { IpAddress } from '#model/address/ip.ts';
-import type { ByteStream, Dialled } from '#model/effects/byte-stream.ts';
+import type { ByteStream } from '#model/effects/byte-stream.ts';
 import type { Clock, Random } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
 import type { Mishaps } from '#model/effects/mishaps.ts';
-import type { Doorkeeper } from '#model/guard/doorkeeper.ts';
 import type { Credentials, Identity } from '#model/identity/identity.ts';
 import type { Flow, KernelMaps } from '#model/kernel/maps.ts';
 import type { MeshState } from '#model/mesh/mesh-state.ts';
-import type { CloseCause } from '#model/telemetry/close-cause.ts';
+import type { ProcessShares } from '#model/share/process-shares.ts';
 import type { Meters } from '#model/telemetry/meters.ts';
 import type { PeerSeries } from '#model/telemetry/peer-series.ts';
 import type { DnsNode } from '#node-agent/dns/effects.ts';
 import type { DnsResponder } from '#node-agent/dns/responder.ts';
-import type { InboundTunnel, TunnelPool } from '#protocol/hbone/transport.ts';
+import type { DataLink, ServedWorkload, ToControl } from '#node-agent/seam/messages.ts';
 
 /** The host's end of a workload's link, and the MAC address that the workload's end was given. */
 export type WorkloadLink = { device: string; mac: string };
@@ -51,18 +50,21 @@ export type Listening = { close(): void };
 /** One client of a workload's DNS listener. */
 export type DatagramHandler = (query: Buffer, peer: { ip: IpAddress; port: number }) => Promise<Buffer | null>;
 
+/** What one that carries is given of a workload; `hboneFd` null: it takes tunnels itself. */
+export type CarriedSockets = Pick<ServedWorkload, 'netnsFd' | 'outboundFd' | 'plaintextFd' | 'hboneFd'>;
+
 /** An enrolled workload's network namespace: every socket made here belongs to it and is marked as the agent's. */
 export type WorkloadNamespace = {
   netnsCookie: bigint;
   /** Accepts on a port of every address; streams come unread. */
   listen(port: number, onConnection: (stream: ByteStream) => void): Listening;
-  /** As listen, and hands arrivals that the kernel redirects for workload `id` to it. */
-  listenPlaintext(port: number, id: number, onConnection: (stream: ByteStream) => void): Listening;
+  /**
+   * Descriptors for those that carry the workload's connections, `copies` times, theirs to close: of the namespace, and of what
+   * listens on the agent's ports of every address. Arrivals that the kernel redirects for workload `id` are handed to
+   * `plaintextFd`. Errors: of the namespace and of bind, after which nothing is left open.
+   */
+  openCarried(id: number, takesTunnels: boolean, copies: number): CarriedSockets[];
   listenDatagrams(port: number, onQuery: DatagramHandler): Promise<Listening>;
-  /** Connects from the workload's own address. Rejects when no socket can be had. */
-  dial(ip: IpAddress, port: number, deadlineMs: number): Promise<Dialled>;
-  /** Connects to an app of the workload itself, which then sees `client` as its peer (B50). */
-  dialApp(ip: IpAddress, port: number, client: { ip: IpAddress; port: number }, deadlineMs: number): Promise<Dialled>;
   /** Aborts a kernel connection of this namespace; true when one was found. With a cookie no later one of the same ends. */
   destroyFlow(flow: Flow, inbound: boolean, socketCookie?: bigint): boolean;
   /** The TCP sockets of the namespace as they are now, whoever made them. */
@@ -70,15 +72,27 @@ export type WorkloadNamespace = {
   close(): void;
 };
 
-/** Serves accepted streams until it is closed. */
-export type HboneServer = { handle(stream: ByteStream): void; drain(deadlineMs: number): Promise<void> | void; close(): void };
-
 /** Where reports of connections go, and the time that they take. */
 export type ReportEffects = {
   readonly clock: Clock;
   readonly log: Log;
   readonly meters: Meters;
   readonly peers: PeerSeries;
+};
+
+/** What those that carry have of the agent. */
+export type ControlSide = {
+  readonly meters: Meters;
+  readonly shares: ProcessShares;
+  readonly trustDomain: string;
+  receive(from: DataLink, message: ToControl): void;
+};
+
+/** One that carries. */
+export type Carrier = DataLink & {
+  /** Connections to workloads of this node, and connections between nodes, that it has now. */
+  readonly carried: number;
+  readonly tunnels: number;
 };
 
 /** Everything the agent does to the world. */
@@ -89,20 +103,8 @@ export type AgentEffects = {
   credentials(identity: Identity): Promise<Credentials>;
   /** The last workload of an identity left this node (B59). */
   forgetCredentials(identity: Identity): void;
-  createPool(dial: (ip: IpAddress, port: number) => Promise<Dialled>): TunnelPool;
-  createHboneServer(options: {
-    credentials: () => Promise<Credentials>;
-    trustDomain: string;
-    /** What it rejects with is told, and the tunnel refused. */
-    onTunnel: (tunnel: InboundTunnel) => void | Promise<void>;
-    /** A place for a connection of a proven peer; null: there is none, and that is told. Without it there always is. */
-    place?(): (() => void) | null;
-    /** A connection that never came to carry tunnels; it is in the log already. */
-    onRefused: (cause: CloseCause) => void;
-    door: Doorkeeper;
-  }): HboneServer;
-  /** From a source that nobody can foresee. */
-  randomBytes(count: number): Uint8Array;
+  /** Makes those that carry, at least one. `receive` hears what they ask; what they count is in `meters` and `shares`. */
+  startCarriers(control: ControlSide): Carrier[];
   clock: Clock;
   random: Random;
   log: Log;

@@ -5,6 +5,9 @@ import { aService, aWorkload, endpointOf } from '#model/mesh/mesh-fixtures.testi
 import { type AgentRig, aPolicy, netnsOf, requestOf, startAgentRig } from '#node-agent/agent-rig.testing.ts';
 import { settle } from '#node-agent/memory-sockets.testing.ts';
 
+/** Of a namespace: one of whoever knows the workload, and one of what carries its connections. */
+const HANDLES = 2;
+
 const cart = aService('cart', ['240.0.0.1']);
 const client = aWorkload('client', ['10.0.0.1', 'fd00::1']);
 const server = aWorkload('server', ['10.0.0.2'], { services: endpointOf(cart) });
@@ -55,7 +58,10 @@ test('B51: a repeat is no-op: the same enrollment, no second listener, no handle
   const second = await rig.enroll(client);
   assert.equal(second, first);
   const namespace = rig.net.at(netnsOf(client));
-  assert.deepEqual([namespace.handles, namespace.listeners.get(15_001)?.length, rig.acts], [1, 1, ['attach /netns/client']]);
+  assert.deepEqual(
+    [namespace.handles, namespace.listeners.get(15_001)?.length, rig.acts],
+    [HANDLES, 1, ['attach /netns/client']],
+  );
 });
 
 test('B51: a new namespace of the same workload replaces the old one', async () => {
@@ -64,7 +70,7 @@ test('B51: a new namespace of the same workload replaces the old one', async () 
   const old = rig.net.at(netnsOf(client));
   const fresh = rig.net.add(netnsOf(client), ['10.0.0.1']);
   await rig.enroll(client);
-  assert.deepEqual([old.listeners.size, old.handles, fresh.handles], [0, 0, 1]);
+  assert.deepEqual([old.listeners.size, old.handles, fresh.handles], [0, 0, HANDLES]);
   assert.deepEqual(
     rig.kernel.maps.workloads.entries().map(([netnsCookie]) => netnsCookie),
     [fresh.netnsCookie],
@@ -79,7 +85,7 @@ test('another account in the same namespace is served under its own identity, ne
   assert.equal(second.identity.serviceAccount, 'other');
   assert.equal(maps.names.get(second.id)?.identity, 'spiffe://cluster.local/ns/shop/sa/other');
   const namespace = rig.net.at(netnsOf(client));
-  assert.deepEqual([namespace.handles, namespace.listeners.get(15_001)?.length, first.id === second.id], [1, 1, false]);
+  assert.deepEqual([namespace.handles, namespace.listeners.get(15_001)?.length, first.id === second.id], [HANDLES, 1, false]);
   assert.equal(rig.acts.includes('forget spiffe://cluster.local/ns/shop/sa/client'), true);
 });
 
@@ -89,7 +95,7 @@ for (const [what, change] of Object.entries({ addresses: { addresses: ['10.0.0.7
     const first = await rig.enroll(client);
     const second = await rig.enroll(client, change);
     assert.notEqual(second, first);
-    assert.deepEqual([rig.agent.enrollment.all(), rig.net.at(netnsOf(client)).handles], [[second], 1]);
+    assert.deepEqual([rig.agent.enrollment.all(), rig.net.at(netnsOf(client)).handles], [[second], HANDLES]);
   });
 }
 
@@ -98,7 +104,7 @@ test('two enrollments of one workload at the same time leave one set of listener
   const [first, second] = await Promise.all([rig.enroll(client), rig.enroll(client)]);
   assert.equal(first, second);
   const namespace = rig.net.at(netnsOf(client));
-  assert.deepEqual([namespace.handles, namespace.listeners.get(15_001)?.length], [1, 1]);
+  assert.deepEqual([namespace.handles, namespace.listeners.get(15_001)?.length], [HANDLES, 1]);
 });
 
 test('a workload that leaves while it is being enrolled is not enrolled afterwards', async () => {

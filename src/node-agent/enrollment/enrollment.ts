@@ -1,6 +1,5 @@
 import { type IpAddress, parseIp } from '#model/address/ip.ts';
 import type { ByteStream } from '#model/effects/byte-stream.ts';
-import type { Cut } from '#model/effects/cut.ts';
 import type { Log } from '#model/effects/log.ts';
 import { WeftError } from '#model/error.ts';
 import { formatIdentity, type Identity, sameIdentity } from '#model/identity/identity.ts';
@@ -10,17 +9,13 @@ import { PORT } from '#model/mesh/ports.ts';
 import type { WorkloadRequest } from '#model/mesh/registration.ts';
 import type { IdTable } from '#model/path/ids.ts';
 import { addressesByFamily } from '#model/path/tables.ts';
-import { TUNNEL } from '#model/settings/tunnels.ts';
-import { Refusal } from '#model/telemetry/close-cause.ts';
 import type {
   AgentEffects,
   DatagramHandler,
-  HboneServer,
   Listening,
   WorkloadLink,
   WorkloadNamespace,
 } from '#node-agent/effects/agent-effects.ts';
-import type { TunnelPool } from '#protocol/hbone/transport.ts';
 import { adoptedId, isUnchanged } from './same-enrollment.ts';
 
 /** What it takes to enroll a workload; kept on disk, so that a restarted agent enrolls it again by itself. */
@@ -39,19 +34,15 @@ export type EnrollmentRequest = WorkloadRequest & {
 export type Enrolled = {
   request: EnrollmentRequest;
   id: number;
-  /** Connections of the workload that are carried or about to be; cut when the enrolment ends. */
-  calls: Set<Cut>;
   identity: Identity;
   addresses: IpAddress[];
   netns: WorkloadNamespace;
-  pool: TunnelPool;
 };
 
 /** What the listeners of an enrolled workload call. */
 export type EnrollmentHandlers = {
-  outbound(workload: Enrolled, stream: ByteStream): void;
-  plaintext(workload: Enrolled, stream: ByteStream): void;
-  hbone(workload: Enrolled): HboneServer;
+  /** Its connections are to be carried; the result ends that and cuts them. Errors: those of the namespace. */
+  carry(workload: Enrolled): Listening;
   dnsStream(workload: Enrolled, stream: ByteStream): void;
   dnsDatagram(workload: Enrolled): DatagramHandler;
   /** It is about to end: the last moment at which its namespace can be reached. */
@@ -65,7 +56,7 @@ export type EnrollmentHandlers = {
 /** An enrollment under way; `left`: the workload left meanwhile, so it must come to nothing. */
 type Attempt = { readonly uid: string; left: boolean; done: Promise<unknown> | null };
 
-type Entry = { enrolled: Enrolled; listening: Listening[]; server: HboneServer | null };
+type Entry = { enrolled: Enrolled; listening: Listening[] };
 
 /** Takes workloads into the mesh and out again. Idempotent: repeats are no-ops, leaving undoes everything. */
 export class Enrollment {
@@ -151,7 +142,7 @@ export class Enrollment {
     // A new namespace, or another account in the old one: nothing may go on under the former identity.
     if (known !== undefined) this.#remove(known);
     const former = [this.#effects.kernel.maps.workloads.get(netns.netnsCookie)?.id, this.#ids.find('workload', request.uid)];
-    const entry: Entry = { enrolled: this.#describe(request, netns), listening: [], server: null };
+    const entry: Entry = { enrolled: this.#describe(request, netns), listening: [] };
     try {
       await this.#listen(entry);
       if (attempt.left) throw leftMeanwhile(request.uid);
@@ -186,7 +177,7 @@ export class Enrollment {
 
   /** Capture ends first: from then on no connection is sent to listeners that are about to close. */
   #remove(entry: Entry): void {
-    const { netns, id, request, identity, calls } = entry.enrolled;
+    const { netns, id, request, identity } = entry.enrolled;
     this.#handlers.ending(entry.enrolled);
     this.#unindex(entry);
     const { maps } = this.#effects.kernel;
@@ -194,7 +185,6 @@ export class Enrollment {
     this.#effects.kernel.detachNamespace(netns.netnsCookie);
     this.#effects.kernel.releaseLink(netns.netnsCookie);
     maps.names.delete(id);
-    for (const call of calls) call.abort(new Refusal('workload-left', 'the workload left the mesh'));
     this.#close(entry);
     this.#ids.forget('workload', request.uid);
     this.#handlers.ended(entry.enrolled);
@@ -228,25 +218,19 @@ export class Enrollment {
 
   #describe(request: EnrollmentRequest, netns: WorkloadNamespace): Enrolled {
     const identity = { trustDomain: this.#trustDomain, namespace: request.namespace, serviceAccount: request.serviceAccount };
-    const pool = this.#effects.createPool((ip, port) => netns.dial(ip, port, TUNNEL.handshakeTimeoutMs));
     const addresses = request.addresses.map(parseIp);
     const id =
       adoptedId(this.#effects.kernel.maps, { uid: request.uid, identity, addresses, netns }) ??
       this.#ids.renew('workload', request.uid);
-    return { request, id, identity, addresses, netns, pool, calls: new Set() };
+    return { request, id, identity, addresses, netns };
   }
 
   async #listen(entry: Entry): Promise<void> {
     const { enrolled, listening } = entry;
-    const { netns, id, request } = enrolled;
-    listening.push(netns.listen(PORT.outbound, (stream) => this.#handlers.outbound(enrolled, stream)));
-    listening.push(netns.listenPlaintext(PORT.plaintext, id, (stream) => this.#handlers.plaintext(enrolled, stream)));
+    const { netns } = enrolled;
+    listening.push(this.#handlers.carry(enrolled));
     listening.push(netns.listen(PORT.dns, (stream) => this.#handlers.dnsStream(enrolled, stream)));
     listening.push(await netns.listenDatagrams(PORT.dns, this.#handlers.dnsDatagram(enrolled)));
-    if (request.nativeTunnel) return; // it listens on 15008 itself
-    const server = this.#handlers.hbone(enrolled);
-    entry.server = server;
-    listening.push(netns.listen(PORT.hbone, (stream) => server.handle(stream)));
   }
 
   /**
@@ -276,8 +260,6 @@ export class Enrollment {
 
   #close(entry: Entry): void {
     for (const listening of entry.listening) listening.close();
-    entry.server?.close();
-    entry.enrolled.pool.close(true);
     entry.enrolled.netns.close();
   }
 }

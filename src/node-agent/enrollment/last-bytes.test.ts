@@ -47,7 +47,7 @@ for (const { name, dialled } of [
     await settle();
     assert.deepEqual([heard, isGone()], [[], false]);
     read();
-    await until(() => heard.length > 0 && rig.agent.enrollment.get(client.uid)?.calls.size === 0, 'the last words');
+    await until(() => heard.length > 0 && rig.held(client) === 0, 'the last words');
     rig.clock.advance(AGENT.lastBytesLookMs);
     await settle();
     assert.deepEqual([heard.join(''), isGone()], ['last words', true]);

@@ -6,8 +6,8 @@ import type { Enrolled } from './enrollment.ts';
 /** Where the connections of a workload are seen. */
 export type LastBytesView = {
   flows: Pick<KernelMaps['flows'], 'entries' | 'get'>;
-  /** What the agent carries to a workload of this node. */
-  carried: { hasTo(uid: string): boolean };
+  /** Asks those that carry to say when they have nothing of it any more; the result is whether all of them have said so. */
+  finish(enrolled: Enrolled): () => boolean;
   clock: Clock;
 };
 
@@ -15,8 +15,7 @@ export type LastBytesView = {
  * Resolves when nothing is under way any more of what a workload wrote whose processes are dead, or after a deadline. Their
  * connections end by themselves, as the kernel closes what a process leaves open; to cut them would lose what was written last.
  */
-export async function lastBytesGone({ id, request, calls, pool }: Enrolled, view: LastBytesView): Promise<void> {
-  const { flows, clock } = view;
+export async function lastBytesGone(enrolled: Enrolled, { flows, finish, clock }: LastBytesView): Promise<void> {
   const untilMs = clock.nowMs() + AGENT.lastBytesMs;
   const holds = async (condition: () => boolean): Promise<void> => {
     while (!condition() && clock.nowMs() < untilMs)
@@ -25,10 +24,8 @@ export async function lastBytesGone({ id, request, calls, pool }: Enrolled, view
   // The other ends of these are other workloads' to close.
   const own = flows.entries().flatMap(([cookie, live]) => {
     const owner = live.inbound === 1 ? live.destinationId : live.sourceId;
-    return owner === id ? [cookie] : [];
+    return owner === enrolled.id ? [cookie] : [];
   });
-  await holds(() => calls.size === 0 && !view.carried.hasTo(request.uid) && own.every((cookie) => flows.get(cookie) === null));
-  // What a tunnel has taken may still wait in its connection, which has its end in the namespace that is about to go.
-  pool.close(false);
-  await holds(() => pool.size() === 0);
+  await holds(() => own.every((cookie) => flows.get(cookie) === null));
+  await holds(finish(enrolled));
 }

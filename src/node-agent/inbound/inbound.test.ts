@@ -79,13 +79,7 @@ test('a policy that comes while the app is dialled answers 401: nothing is opene
     socket.on('error', () => {}); // it is reset
     socket.on('data', (bytes: Buffer) => heard.push(bytes.toString()));
   });
-  const { netns } = rig.agent.enrollment.get(server.uid) ?? assert.fail('not enrolled');
-  const dialApp = netns.dialApp.bind(netns);
-  netns.dialApp = async (...how) => {
-    const socket = await dialApp(...how);
-    rig.tell({ policies: [aPolicy('deny', principal('client'))] });
-    return socket;
-  };
+  rig.net.at(netnsOf(server)).appDialled = () => rig.tell({ policies: [aPolicy('deny', principal('client'))] });
   const { status, line } = await answerTo(rig, { authority: '10.0.0.2:8080' });
   assert.deepEqual([status, heard, line?.response_flags, line?.policy], [401, [], 'DENY', 'shop/p']);
 });

@@ -24,7 +24,11 @@ function setUp(kernel = memoryKernel()) {
   const meters = new Meters('agent');
   const { maps } = kernel;
   const id = ids.of('workload', client.uid);
-  const shares = new KernelShares(kernel, { mesh: aMesh([client], []), ids, log, meters, clock: new SteppedClock() }, 1_000);
+  const shares = new KernelShares(
+    kernel,
+    { mesh: aMesh([client], []), ids, log, meters, clock: new SteppedClock() },
+    { capacity: 1_000, holders: 0 },
+  );
   return { maps, shares, lines, meters, id, kernel };
 }
 

@@ -22,6 +22,9 @@ export type ShareView = {
   readonly meters: Meters;
 };
 
+/** The connections that the agent can carry, and among how many workloads they are shared. */
+export type CarriedPlaces = { readonly capacity: number; holders: number };
+
 /** What one workload of `workloads` may hold of the kernel's tables, and of the `carriedMax` connections of its agent. */
 export function kernelLimits(workloads: number, carriedMax: number): KernelLimits {
   const live = shareLimits(MAPS.flows.entriesMax, workloads);
@@ -44,19 +47,19 @@ export function carriedCapacity(descriptors: number): number {
 export class KernelShares {
   readonly #maps: KernelMaps;
   readonly #view: ShareView;
-  /** Connections that the agent can carry. */
-  readonly capacity: number;
+  readonly #places: CarriedPlaces;
   /** What of each count has been told; a former agent's are its own. */
   readonly #cancel: Cancel;
   #workloads = -1;
   readonly #told = new Map<string, bigint>();
 
-  constructor({ maps, adopted }: Pick<Kernel, 'maps' | 'adopted'>, view: ShareView, capacity: number) {
+  /** `places`: of those who carry. */
+  constructor({ maps, adopted }: Pick<Kernel, 'maps' | 'adopted'>, view: ShareView, places: CarriedPlaces) {
     this.#maps = maps;
     // The dials that a former agent wrote clients down for have ended with it.
     if (adopted) for (const [key] of maps.peers.entries()) maps.peers.delete(key);
     this.#view = view;
-    this.capacity = capacity;
+    this.#places = places;
     for (const [key, times] of maps.untold.entries()) this.#told.set(nameOf(key), times);
     this.#spread();
     this.#cancel = view.clock.every(AGENT.untoldPeriodMs, () => {
@@ -102,7 +105,8 @@ export class KernelShares {
     const workloads = this.#maps.workloads.entries().length;
     if (workloads === this.#workloads) return;
     this.#workloads = workloads;
-    this.#maps.limits.set(0, kernelLimits(workloads, this.capacity));
+    this.#maps.limits.set(0, kernelLimits(workloads, this.#places.capacity));
+    this.#places.holders = workloads;
   }
 
   #tell({ workloadId, reason, hook }: MapKey<'untold'>, more: number): void {

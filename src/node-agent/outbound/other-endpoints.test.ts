@@ -68,7 +68,7 @@ test('F9: where none answers, the app is reset after three, and the log has the 
   assert.equal(asked().length, 3);
   assert.match(String(rig.access().error), /503/);
   assert.equal(rig.lines.filter(({ message }) => message === 'connection complete').length, 1, 'one line');
-  assert.equal(rig.agent.carriedConnections.size, 0);
+  assert.equal(rig.agent.carried, 0);
 });
 
 test('F9: an endpoint that is dialled by its own address is not replaced', async () => {

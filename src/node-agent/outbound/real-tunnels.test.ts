@@ -8,7 +8,7 @@ import { formatIdentity } from '#model/identity/identity.ts';
 import { aWorkload } from '#model/mesh/mesh-fixtures.testing.ts';
 import { PORT } from '#model/mesh/ports.ts';
 import { type AgentRig, aPolicy, netnsOf, principal, startAgentRig } from '#node-agent/agent-rig.testing.ts';
-import type { AgentEffects } from '#node-agent/effects/agent-effects.ts';
+import type { DataEffects } from '#node-agent/effects/data-effects.ts';
 import { ECHO, MemoryNet } from '#node-agent/memory-net.testing.ts';
 import { type MemorySocket, receivedBy, until } from '#node-agent/memory-sockets.testing.ts';
 import { systemClock } from '#platform/clock.ts';
@@ -28,7 +28,7 @@ async function setUp(t: TestContext) {
   const clock = new SteppedClock();
   const wires = new MemoryNet(clock);
   const listening = await listenFor(t, wires);
-  const credentials: AgentEffects['credentials'] = (identity) => {
+  const credentials: DataEffects['credentials'] = (identity) => {
     const uri = formatIdentity(identity);
     const known = issued.get(uri) ?? ca.issue(uri);
     issued.set(uri, known);
@@ -41,7 +41,7 @@ async function setUp(t: TestContext) {
     await once(socket, 'connect');
     return { kind: 'open', stream: io.adopt(socket) };
   };
-  const transport: Partial<AgentEffects> = {
+  const transport: Partial<DataEffects> = {
     credentials,
     createPool: () => createClientPool({ io, dial, credentials, clock, random: () => 0, log: silent, mishaps: SILENT_MISHAPS }),
     createHboneServer: (options) => createHboneServer({ ...options, io, clock, log: silent, mishaps: SILENT_MISHAPS }),

@@ -150,7 +150,7 @@ test('B48: what the kernel carries is told by pairs, once for each policy in dry
 test('promise 8: a peer that does not speak HBONE is counted by the agent that it came to', async () => {
   const { two, tell } = await startTwoNodes();
   tell(MESH);
-  assert.equal((await two.net.open(netnsOf(client)).dial(parseIp('10.0.1.2'), PORT.hbone, 1_000)).kind, 'open');
+  assert.equal((await two.net.dial(netnsOf(client), { ip: parseIp('10.0.1.2'), port: PORT.hbone }, 1_000)).kind, 'open');
   await settle();
   assert.deepEqual(refusals(two.agent), { 'handshake-failed': 1 });
 });

@@ -14,6 +14,7 @@ export type MeteredAgent = {
   enrollment: Pick<Enrollment, 'all' | 'byNetnsCookie'>;
   generation(): number;
   carried(): number;
+  tunnels(): number;
   isComplete(): boolean;
 };
 
@@ -33,7 +34,7 @@ export function readAgentMetrics(meters: Meters, agent: MeteredAgent): void {
   meters.read('weft_link_dropped_total', () => linkDrops(agent));
   meters.readValue('weft_direct_connections', () => Math.max(0, kernel.maps.totalShare.get(0)?.live ?? 0));
   meters.readValue('weft_carried_connections', () => agent.carried());
-  meters.readValue('weft_tunnel_connections', () => enrollment.all().reduce((sum, { pool }) => sum + pool.size(), 0));
+  meters.readValue('weft_tunnel_connections', () => agent.tunnels());
   meters.readValue('weft_verdicts', () => kernel.maps.verdicts.entries().length);
   meters.readValue('weft_verdict_generation', () => agent.generation());
   meters.readValue('weft_mesh_complete', () => (agent.isComplete() ? 1 : 0));

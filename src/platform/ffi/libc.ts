@@ -36,6 +36,12 @@ export const socket: (family: number, type: number, protocol: number) => number 
 export const bind: (fd: number, address: Buffer, length: number) => number = libc.func(
   'int bind(int fd, const void *address, uint32_t length)',
 );
+/** fcntl(2), for commands that take a number. */
+export const fcntl: (fd: number, command: number, value: number) => number = libc.func(
+  'int fcntl(int fd, int command, int value)',
+);
+/** listen(2). */
+export const listen: (fd: number, backlog: number) => number = libc.func('int listen(int fd, int backlog)');
 /** getsockname(2). */
 export const getsockname: (fd: number, address: Buffer, length: Buffer) => number = libc.func(
   'int getsockname(int fd, void *address, void *length)',

@@ -1,7 +1,8 @@
 import { closeSync } from 'node:fs';
 import { type Family, familyOf, formatAddress, type IpAddress, parseIp } from '#model/address/ip.ts';
 import { WeftError } from '#model/error.ts';
-import { bind, errno, errnoName, getsockname, setsockopt, socket } from '#platform/ffi/libc.ts';
+import { TUNNEL } from '#model/settings/tunnels.ts';
+import { bind, errno, errnoName, fcntl, getsockname, listen, setsockopt, socket } from '#platform/ffi/libc.ts';
 import { decodeSockaddr, encodeSockaddr } from '#platform/ffi/sockaddr.ts';
 import { inNamespace } from './namespace.ts';
 
@@ -14,6 +15,7 @@ const SO_REUSEADDR = 2;
 const IPPROTO_IPV6 = 41;
 const IPV6_V6ONLY = 26;
 const EAFNOSUPPORT = 97;
+const F_DUPFD_CLOEXEC = 1_030;
 
 /** A bound socket and its address; the caller owns the fd. */
 export type BoundSocket = { fd: number; ip: IpAddress; port: number };
@@ -100,6 +102,22 @@ export function requireExclusive(fd: number): void {
 /** A TCP socket bound to every address of a namespace (dual-stack where IPv6 is on); give it to net.Server.listen({fd}). */
 export function tcpListenerIn(place: Place, port: number): BoundSocket {
   return wildcard(place, SOCK_STREAM, port);
+}
+
+/** As tcpListenerIn, and already listening: what arrives waits for whoever comes to accept. The caller owns the fd. */
+export function tcpListeningIn(place: Place, port: number): number {
+  const { fd } = tcpListenerIn(place, port);
+  if (listen(fd, TUNNEL.acceptBacklogMax) === 0) return fd;
+  const code = errno();
+  closeSync(fd);
+  throw failure(`listen on port ${port}`, code);
+}
+
+/** Another descriptor of the same thing, for somebody else to close. */
+export function duplicate(fd: number): number {
+  const copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+  if (copy < 0) throw failure('copy a descriptor', errno());
+  return copy;
 }
 
 /** A TCP socket bound to a port of every address of this process's own namespace. The caller owns the fd. */

@@ -1,22 +1,25 @@
 import { createSocket } from 'node:dgram';
 import { closeSync, openSync } from 'node:fs';
-import { familyOf, formatAddress, type IpAddress } from '#model/address/ip.ts';
-import type { ByteStream, Dialled, Endpoint } from '#model/effects/byte-stream.ts';
+import type { ByteStream, Endpoint } from '#model/effects/byte-stream.ts';
 import type { Mishaps } from '#model/effects/mishaps.ts';
 import { WeftError } from '#model/error.ts';
 import type { Flow } from '#model/kernel/maps.ts';
+import { PORT } from '#model/mesh/ports.ts';
 import type { DatapathMaps } from '#platform/bpf/pins.ts';
-import type { Io, Listener } from '#platform/io/io.ts';
+import type { Io } from '#platform/io/io.ts';
 import { answerDatagrams } from './answer-datagrams.ts';
 import { destroySocket } from './destroy-socket.ts';
 import { listConnections, type NamespaceConnections } from './list-connections.ts';
 import { namespaceCookie } from './namespace.ts';
-import { type Place, requireExclusive, tcpListenerIn, tcpSocketIn, udpSocketIn, unboundTcpSocketIn } from './sockets.ts';
+import { duplicate, type Place, requireExclusive, tcpListenerIn, tcpListeningIn, udpSocketIn } from './sockets.ts';
 
 type Tuple = Pick<Flow, 'source' | 'destination' | 'sourcePort' | 'destinationPort'>;
 
 /** The maps that sockets made inside a workload's namespace need. */
-export type NamespaceMaps = Pick<DatapathMaps, 'ownSockets' | 'listeners' | 'peers'>;
+export type NamespaceMaps = Pick<DatapathMaps, 'ownSockets' | 'listeners'>;
+
+/** Descriptors for one of those that carry a workload's connections; `hboneFd` null: the workload takes tunnels itself. */
+export type CarriedSockets = { netnsFd: number; outboundFd: number; plaintextFd: number; hboneFd: number | null };
 
 /** Something that listens until it is closed. */
 export type Listening = { close(): void };
@@ -29,8 +32,6 @@ export class WorkloadNamespace {
   readonly netnsCookie: bigint;
   /** -1: closed. */
   #fd: number;
-  /** Dials to apps whose client is written down, by their own end. */
-  readonly #presented = new Map<string, { forget(): void }>();
   readonly #maps: NamespaceMaps;
   readonly #io: Io;
   readonly #mishaps: Mishaps;
@@ -52,13 +53,33 @@ export class WorkloadNamespace {
   }
 
   listen(port: number, onConnection: (stream: ByteStream) => void): Listening {
-    return this.#listen(port, onConnection);
+    return this.#io.listen(tcpListenerIn(this.#place, port).fd, onConnection);
   }
 
-  listenPlaintext(port: number, id: number, onConnection: (stream: ByteStream) => void): Listening {
-    const listener = this.#listen(port, onConnection);
-    this.#maps.listeners.set(id, BigInt(listener.fd)); // only a listening socket may enter the map
-    return listener;
+  openCarried(id: number, takesTunnels: boolean, copies: number): CarriedSockets[] {
+    const open: number[] = [];
+    const own = (fd: number): number => {
+      open.push(fd);
+      return fd;
+    };
+    try {
+      const outbound = own(tcpListeningIn(this.#place, PORT.outbound));
+      const plaintext = own(tcpListeningIn(this.#place, PORT.plaintext));
+      this.#maps.listeners.set(id, BigInt(plaintext)); // only a listening socket may enter the map
+      const hbone = takesTunnels ? own(tcpListeningIn(this.#place, PORT.hbone)) : null;
+      return Array.from({ length: copies }, (_, at) => {
+        const copyOf = (fd: number): number => (at === 0 ? fd : own(duplicate(fd)));
+        return {
+          netnsFd: own(duplicate(this.#openFd)),
+          outboundFd: copyOf(outbound),
+          plaintextFd: copyOf(plaintext),
+          hboneFd: hbone === null ? null : copyOf(hbone),
+        };
+      });
+    } catch (error) {
+      for (const fd of open) closeSync(fd);
+      throw error;
+    }
   }
 
   async listenDatagrams(port: number, onQuery: (query: Buffer, peer: Endpoint) => Promise<Buffer | null>): Promise<Listening> {
@@ -70,32 +91,6 @@ export class WorkloadNamespace {
     });
     requireExclusive(fd); // libuv shares the address of every datagram socket that it takes over
     return { close: answerDatagrams(socket, { answer: onQuery, dropped: (error) => this.#mishaps.report('datagram', error) }) };
-  }
-
-  async dial(ip: IpAddress, port: number, deadlineMs: number): Promise<Dialled> {
-    const fd = unboundTcpSocketIn(this.#openFd, familyOf(ip));
-    this.#mark(fd);
-    return this.#io.connect(fd, { ip, port }, deadlineMs);
-  }
-
-  async dialApp(ip: IpAddress, port: number, client: Endpoint, deadlineMs: number): Promise<Dialled> {
-    const bound = tcpSocketIn(this.#place, ip);
-    const key = { netnsCookie: this.netnsCookie, ip: bound.ip, port: bound.port };
-    const end = formatAddress(bound.ip, bound.port);
-    const mine = { forget: () => this.#maps.peers.delete(key) };
-    // The kernel moves the entry to the accepted socket. It does not where none comes to be (a client that resets before a
-    // listener that defers accepts): the entry ends with the dial then, unless the port has another by now.
-    const forget = (): void => {
-      if (this.#presented.get(end) !== mine) return;
-      this.#presented.delete(end);
-      mine.forget();
-    };
-    this.#maps.peers.set(key, client); // before the connect
-    this.#presented.set(end, mine);
-    const dialled = await this.#io.connect(bound.fd, { ip, port }, deadlineMs);
-    if (dialled.kind === 'open') dialled.stream.onOver(forget);
-    else forget();
-    return dialled;
   }
 
   destroyFlow(flow: Tuple, inbound: boolean, socketCookie?: bigint): boolean {
@@ -115,8 +110,6 @@ export class WorkloadNamespace {
   }
 
   close(): void {
-    for (const { forget } of this.#presented.values()) forget();
-    this.#presented.clear();
     closeSync(this.#openFd);
     this.#fd = -1;
   }
@@ -133,9 +126,5 @@ export class WorkloadNamespace {
 
   #mark(fd: number): void {
     this.#maps.ownSockets.set(fd, 1);
-  }
-
-  #listen(port: number, onConnection: (stream: ByteStream) => void): Listener {
-    return this.#io.listen(tcpListenerIn(this.#place, port).fd, onConnection);
   }
 }

@@ -1,20 +1,19 @@
-import type { Cut } from '#model/effects/cut.ts';
-import { type Identity, sameIdentity } from '#model/identity/identity.ts';
+import { sameIdentity } from '#model/identity/identity.ts';
 import type { MeshState } from '#model/mesh/mesh-state.ts';
 import { type GatewayAddress, type Service, serviceKeyOf } from '#model/mesh/service.ts';
 import { identityOf, type Workload } from '#model/mesh/workload.ts';
 import { type Connection, decideL4, isUndecided, policiesFor } from '#model/policy/l4.ts';
 import { Refusal } from '#model/telemetry/close-cause.ts';
 
-/** One connection that the agent itself carries to a workload of this node. */
+/** The right of connections that the agent carries to a workload of this node, all by one answer. */
 export type CarriedConnection = {
   connection: Connection;
   destinationUid: string;
-  /** Cuts both sides. */
+  /** Cuts all that go by it. */
   abort(why: Refusal): void;
 };
 
-/** One connection that the agent carries from a workload of this node through a tunnel. */
+/** The right of connections that the agent carries from a workload of this node through a tunnel, all by one answer. */
 export type OutgoingConnection = {
   /** What policies of the destination see of it; null where it goes to a waypoint, which judges by its own. */
   connection: Connection | null;
@@ -36,12 +35,7 @@ export class CarriedConnections {
   readonly #open = new Set<CarriedConnection>();
   readonly #outgoing = new Set<OutgoingConnection>();
 
-  /** Those to workloads of this node. */
-  get size(): number {
-    return this.#open.size;
-  }
-
-  /** Registers before the first check, so that no change can slip in between; call the result when it ends. */
+  /** To be called in the turn in which it was judged, so that no change can slip in between; and the result when it ends. */
   add(carried: CarriedConnection): () => void {
     this.#open.add(carried);
     return () => this.#open.delete(carried);
@@ -55,7 +49,7 @@ export class CarriedConnections {
 
   /**
    * Evaluates with the present policies and the workload's record; `recordOf`: null when the workload is not enrolled any
-   * more, whose connections are cut by `closeTo`.
+   * more, whose connections are cut by whoever carries them.
    */
   closeDenied(mesh: MeshState, recordOf: (uid: string) => Workload | null): number {
     let closed = 0;
@@ -73,37 +67,6 @@ export class CarriedConnections {
       carried.abort(why);
     }
     return closed;
-  }
-
-  /** Whether something is carried to a workload of this node. */
-  hasTo(destinationUid: string): boolean {
-    for (const carried of this.#open) if (carried.destinationUid === destinationUid) return true;
-    return false;
-  }
-
-  /** A workload left: its connections are cut (B56). */
-  closeTo(destinationUid: string): void {
-    this.#cutTo(destinationUid, new Refusal('workload-left', 'the workload left the mesh'));
-  }
-
-  /**
-   * The certificate of an identity ended and there is no new one: nobody can be sure of it any more, so what is carried to the
-   * workloads that are enrolled as it is cut, and what they opened.
-   */
-  closeLapsed(
-    identity: Identity,
-    enrolled: Iterable<{ identity: Identity; request: { uid: string }; calls: Iterable<Cut> }>,
-  ): void {
-    const why = new Refusal('certificate-expired', 'the certificate of the workload expired and was not renewed');
-    for (const one of enrolled) {
-      if (!sameIdentity(one.identity, identity)) continue;
-      for (const call of [...one.calls]) call.abort(why);
-      this.#cutTo(one.request.uid, why);
-    }
-  }
-
-  #cutTo(destinationUid: string, why: Refusal): void {
-    for (const carried of this.#open) if (carried.destinationUid === destinationUid) carried.abort(why);
   }
 }
 

@@ -1,0 +1,173 @@
+import type { ByteStream } from '#model/effects/byte-stream.ts';
+import { sameIdentity } from '#model/identity/identity.ts';
+import { AGENT } from '#model/settings/agents.ts';
+import { TUNNEL } from '#model/settings/tunnels.ts';
+import { Refusal } from '#model/telemetry/close-cause.ts';
+import { PeerSeries } from '#model/telemetry/peer-series.ts';
+import { reportDryRun, reportOf } from './connection/access-log.ts';
+import { Answers } from './connection/answers.ts';
+import type { DataContext, Served } from './connection/context.ts';
+import { Places } from './connection/places.ts';
+import type { Carrier, ControlSide, Listening } from './effects/agent-effects.ts';
+import type { DataEffects, HboneServer } from './effects/data-effects.ts';
+import { handlePlaintext, tunnelServers } from './inbound/inbound.ts';
+import { handleOutbound } from './outbound/outbound.ts';
+import { type ControlLink, refusalFrom, type ServedWorkload, type ToData } from './seam/messages.ts';
+
+type Entry = { readonly served: Served; readonly listening: readonly Listening[]; readonly server: HboneServer | null };
+
+/**
+ * Carries the connections of a node's workloads, or a part of them: accepts, tunnels, relays. What it has to know it asks, and
+ * keeps what it was told until it is told otherwise, so that nothing it carries ever waits for whoever knows.
+ */
+export class DataPlane {
+  readonly #effects: DataEffects;
+  readonly #control: ControlLink;
+  readonly #answers: Answers;
+  readonly #entries = new Map<number, Entry>();
+  readonly #context: DataContext;
+  readonly #serverOf: (served: Served) => HboneServer;
+
+  constructor(effects: DataEffects, control: ControlLink, trustDomain: string) {
+    const { clock, random, log, meters, shares } = effects;
+    this.#effects = effects;
+    this.#control = control;
+    this.#answers = new Answers({ control, clock, random });
+    const report = { clock, log, meters, peers: new PeerSeries(meters) };
+    this.#context = {
+      effects,
+      answers: this.#answers,
+      places: new Places(shares, report),
+      served: (enrolment) => this.#entries.get(enrolment)?.served ?? null,
+      report: (origin) => reportOf(origin, report),
+      dryRun: (decisions, source, path) => reportDryRun(report, decisions, source, path),
+    };
+    this.#serverOf = tunnelServers(() => this.#context, trustDomain);
+  }
+
+  /** Connections to workloads of this node that it carries. */
+  get carried(): number {
+    return this.#answers.carried;
+  }
+
+  /** Connections between nodes that it has open. */
+  get tunnels(): number {
+    let sum = 0;
+    for (const { served } of this.#entries.values()) sum += served.pool.size();
+    return sum;
+  }
+
+  /** Does what it is told, before it returns. */
+  receive(message: ToData): void {
+    switch (message.kind) {
+      case 'begin':
+        this.#begin(message.served);
+        return;
+      case 'end':
+        this.#end(message.enrolment);
+        return;
+      case 'answer':
+        this.#answers.answer(message);
+        return;
+      case 'drop':
+        this.#answers.drop(message.answers);
+        return;
+      case 'revoke':
+        this.#answers.revoke(message);
+        return;
+      case 'lapsed':
+        for (const { served } of this.#entries.values())
+          if (sameIdentity(served.identity, message.identity)) cutAll(served, refusalFrom(message.refusal));
+        return;
+      case 'finish':
+        this.#finish(message.enrolment);
+        return;
+      default:
+        message satisfies never;
+    }
+  }
+
+  #begin({ netnsFd, outboundFd, plaintextFd, hboneFd, ...workload }: ServedWorkload): void {
+    const { places } = this.#context;
+    const netns = this.#effects.openNamespace(netnsFd, workload.netnsCookie);
+    const dial = (ip: Parameters<typeof netns.dial>[0], port: number) => netns.dial(ip, port, TUNNEL.handshakeTimeoutMs);
+    const pool = this.#effects.createPool(dial);
+    const served: Served = { ...workload, netns, pool, calls: new Set() };
+    const outbound = places.admitted<Served>('source', (...of) => this.#watch(handleOutbound(this.#context, ...of), of[1]));
+    const plain = places.admitted<Served>('destination', (...of) => this.#watch(handlePlaintext(this.#context, ...of), of[1]));
+    const listening = [
+      netns.accept(outboundFd, (stream) => outbound(served, stream)),
+      netns.accept(plaintextFd, (stream) => plain(served, stream)),
+    ];
+    const server = hboneFd === null ? null : this.#serverOf(served);
+    if (hboneFd !== null && server !== null) listening.push(netns.accept(hboneFd, (stream) => server.handle(stream)));
+    this.#entries.set(served.enrolment, { served, listening, server });
+  }
+
+  /**
+   * Says so when nothing of it is under way any more. Its connections end by themselves, as the kernel closes what a process
+   * leaves open; and what a tunnel has taken may still wait in its connection, which has its end in the namespace that is
+   * about to go.
+   */
+  #finish(enrolment: number): void {
+    const entry = this.#entries.get(enrolment);
+    let isClosing = false;
+    const look = (): void => {
+      if (entry !== undefined && this.#entries.get(enrolment) === entry) {
+        const { calls, pool } = entry.served;
+        if (!isClosing && calls.size === 0) {
+          isClosing = true;
+          pool.close(false);
+        }
+        if (!isClosing || pool.size() > 0) return void this.#effects.clock.after(AGENT.lastBytesLookMs, look);
+      }
+      this.#control.send({ kind: 'finished', enrolment });
+    };
+    look();
+  }
+
+  /** Its connections are cut, and told as such. */
+  #end(enrolment: number): void {
+    const entry = this.#entries.get(enrolment);
+    if (entry === undefined) return;
+    cutAll(entry.served, new Refusal('workload-left', 'the workload left the mesh'));
+    this.#close(enrolment);
+  }
+
+  #close(enrolment: number): void {
+    const entry = this.#entries.get(enrolment);
+    if (entry === undefined) return;
+    this.#entries.delete(enrolment);
+    for (const listening of entry.listening) listening.close();
+    entry.server?.close();
+    entry.served.pool.close(true);
+    entry.served.netns.close();
+  }
+
+  /** A mistake of ours that one connection brings to light must not end all others: it is told, and that one is reset. */
+  #watch(handling: Promise<void>, stream: ByteStream): void {
+    handling.catch((error: unknown) => {
+      this.#effects.mishaps.report('accept', error);
+      stream.reset();
+    });
+  }
+}
+
+function cutAll({ calls }: Served, why: Refusal): void {
+  for (const call of [...calls]) call.abort(why);
+}
+
+/** A data plane in the thread of whoever knows: what is sent is done when `send` returns. */
+export function carryHere(effects: DataEffects, control: ControlSide): Carrier {
+  const carrier: Carrier = {
+    send: (message) => plane.receive(message),
+    get carried() {
+      return plane.carried;
+    },
+    get tunnels() {
+      return plane.tunnels;
+    },
+  };
+  const plane = new DataPlane(effects, { send: (message) => control.receive(carrier, message) }, control.trustDomain);
+  return carrier;
+}

@@ -1,0 +1,188 @@
+import { formatAddress, type IpAddress, splitHostPort, tryParseIp } from '#model/address/ip.ts';
+import { targetPort } from '#model/balancing/endpoints.ts';
+import type { Identity } from '#model/identity/identity.ts';
+import { RESERVED_PORTS } from '#model/mesh/ports.ts';
+import { type Service, serviceKeyOf } from '#model/mesh/service.ts';
+import type { Workload } from '#model/mesh/workload.ts';
+import { decideOutbound } from '#model/path/decide.ts';
+import { type Connection, connectionOf, decideL4, dryRunL4, isUndecided, policiesFor } from '#model/policy/l4.ts';
+import { NO_PATH, type RecordEnd, type RecordPath, type RecordSource } from '#model/telemetry/access-record.ts';
+import { Refusal } from '#model/telemetry/close-cause.ts';
+import { baggageTextOf } from '#model/telemetry/propagation.ts';
+import type { Enrolled } from '#node-agent/enrollment/enrollment.ts';
+import type { Question } from '#node-agent/seam/messages.ts';
+import { type Grounds, type Judged, noGrounds, type Pair, refused, refusedChoice, told } from './answers.ts';
+import type { JudgeView } from './outbound.ts';
+
+type Tunnel = Extract<Question, { kind: 'tunnel' }>;
+type Plaintext = Extract<Question, { kind: 'plaintext' }>;
+
+/** Who opened a connection; both null: a peer without identity. */
+type Opener = { readonly workload: Workload | null; readonly identity: Identity | null };
+
+/**
+ * Whether a CONNECT for a workload of this node is served, and where. The peer is who its certificate says; what its headers
+ * say is for the app and the log, within what that identity may claim. `known`: the workload's own record.
+ */
+export function judgeTunnel(view: JudgeView, question: Tunnel, enrolled: Enrolled, known: Workload | null): Judged {
+  const { peer, remote, local, authority, host } = question;
+  const port = known === null ? 0 : tunnelTarget(view, known, question);
+  const source = { workload: known === null ? null : told(view.mesh.workloadByIp(remote)), identity: peer };
+  const path = {
+    ...NO_PATH,
+    end: { ip: local, port: port instanceof Refusal ? 0 : port },
+    authority,
+    service: known === null ? null : dialledService(view, known, host),
+    workload: told(known),
+    identity: enrolled.identity,
+  };
+  if (known === null) return refused(source, path, unknownWorkload(), false);
+  if (port instanceof Refusal) return refused(source, path, port);
+  const grounds = arrivalGrounds(known, remote);
+  const asked = splitHostPort(authority)?.host ?? '';
+  for (const name of [host, tryParseIp(asked) === null ? asked : null]) if (name !== null) grounds.hostnames.add(name);
+  const connection = connectionOf(peer, remote, path.end);
+  const baggage = baggageTextOf(known);
+  return arrival(view, { enrolled, known, source, path, target: path.end, connection, baggage, grounds, pairs: [] });
+}
+
+/**
+ * Whether a connection that the kernel handed over is let in: plain text, for which policy decides without an identity, or one
+ * of this node that was decided by older policies than those in force, which is judged as its opener's.
+ */
+export function judgePlaintext(view: JudgeView, question: Plaintext, enrolled: Enrolled, known: Workload | null): Judged {
+  const { client, target, attested } = question;
+  const nobody = { workload: null, identity: null };
+  // Before anything else: a connection to our own listeners would come back here, again and again.
+  if (RESERVED_PORTS.has(target.port)) return refused(nobody, { ...NO_PATH, end: target }, recursion());
+  if (known === null) return refused(nobody, { ...NO_PATH, end: target }, unknownWorkload(), false);
+  const opened = openerOf(view, question);
+  if (opened.kind === 'refused') return refused(nobody, { ...NO_PATH, end: target }, opened.refusal, opened.isSettled);
+  const { opener } = opened;
+  const grounds = arrivalGrounds(known, client);
+  const isOpened = attested.kind === 'opened';
+  if (isOpened) grounds.isBroad = true;
+  const vip = isOpened ? attested.vip : null;
+  const service = vip === null ? null : view.mesh.serviceByVip(vip, opener.identity?.namespace ?? null);
+  return arrival(view, {
+    enrolled,
+    known,
+    source: { workload: told(opener.workload), identity: opener.identity },
+    path: { ...NO_PATH, end: target, service, workload: told(known) },
+    target,
+    connection: connectionOf(opener.identity, client, target),
+    baggage: '',
+    grounds,
+    // The next SYN to this port is then decided in the kernel, for STRICT with ECONNREFUSED instead of a reset.
+    pairs: [{ source: opener.workload, destination: known, port: target.port, isDirect: true }],
+  });
+}
+
+/** A connection that arrived and whose target is known. */
+type Arrival = {
+  enrolled: Enrolled;
+  known: Workload;
+  source: Pick<RecordSource, 'workload' | 'identity'>;
+  path: RecordPath;
+  target: RecordEnd;
+  connection: Connection;
+  baggage: string;
+  grounds: Grounds;
+  pairs: readonly Pair[];
+};
+
+function arrival(view: JudgeView, { enrolled, known, source, path, target, connection, baggage, ...more }: Arrival): Judged {
+  const policies = policiesFor(view.mesh, known);
+  const decision = decideL4(policies, connection);
+  const dryRun = dryRunL4(policies, connection);
+  const isSettled = !isUndecided(policies, decision);
+  if (!decision.allowed) {
+    const choice = refusedChoice(path, new Refusal('policy', decision.reason, decision));
+    return { answer: { source, choices: [{ ...choice, dryRun }] }, rights: [null], ...more, isSettled, keeps: true };
+  }
+  const way = { kind: 'app', enrolment: enrolled.id, target, as: null, peer: null, baggage } as const;
+  const right = { kind: 'arriving', connection, destinationUid: enrolled.request.uid } as const;
+  const choice = { weight: 1, way, path, dryRun, endpoint: null };
+  return { answer: { source, choices: [choice] }, rights: [right], ...more, isSettled, keeps: true };
+}
+
+function arrivalGrounds(known: Workload, remote: IpAddress): Grounds {
+  const grounds = noGrounds();
+  grounds.workloads.add(known.uid);
+  grounds.ips.add(remote);
+  for (const ip of known.addresses) grounds.ips.add(ip);
+  return grounds;
+}
+
+/** The app's port that a CONNECT asks for (B6-B9, B23); only the port of an IP authority counts. */
+function tunnelTarget(view: JudgeView, workload: Workload, { authority: text, local }: Tunnel): number | Refusal {
+  const authority = splitHostPort(text);
+  if (authority === null) return new Refusal('bad-authority', `malformed authority "${text}"`);
+  const ip = tryParseIp(authority.host);
+  if (ip !== null && ip !== local) {
+    const asked = formatAddress(ip, authority.port);
+    return new Refusal('bad-authority', `ip mismatch: asked for ${asked} at ${local}`);
+  }
+  const port = ip !== null ? authority.port : servicePort(view, workload, authority.host, authority.port);
+  return !(port instanceof Refusal) && RESERVED_PORTS.has(port) ? recursion() : port;
+}
+
+/** The service that the client says it dialled, if this workload is behind it: for the log, nothing is decided by it (B14). */
+function dialledService(view: JudgeView, workload: Workload, host: string | null): Service | null {
+  const named = host === null ? [] : view.mesh.servicesByHostname(host);
+  return named.find((service) => workload.services.has(serviceKeyOf(service))) ?? null;
+}
+
+/** The port behind a service's port at this workload; the workload's own namespace is asked first (B23). */
+function servicePort(view: JudgeView, workload: Workload, hostname: string, port: number): number | Refusal {
+  const services = view.mesh.servicesByHostname(hostname);
+  const service = services.find((one) => one.namespace === workload.namespace) ?? services[0];
+  const resolved = service === undefined ? null : targetPort(service, workload, port);
+  return resolved ?? new Refusal('no-such-port', `no service ${hostname} with port ${port} on this workload`);
+}
+
+type Opened =
+  | { readonly kind: 'known'; readonly opener: Opener }
+  | { readonly kind: 'refused'; readonly refusal: Refusal; readonly isSettled: boolean };
+
+/**
+ * Whom policy judges; and whether what was dialled still leads here, and not to a waypoint by now. From an address of this
+ * node there must be a record, and it must mean this very enrolment: such a connection is never plain text.
+ */
+function openerOf(view: JudgeView, { client, target, attested }: Plaintext): Opened {
+  if (attested.kind === 'other') return notAttested('its record is of another connection');
+  if (attested.kind === 'none')
+    return view.enrollment.byAddress(client) === null
+      ? { kind: 'known', opener: { workload: null, identity: null } }
+      : notAttested('the kernel has no record of it');
+  const opener = view.enrollment.byId(attested.sourceId);
+  if (opener === null) return refusedOpener(new Refusal('workload-left', 'the workload that opened it left the mesh'));
+  const workload = view.records.of(opener);
+  if (workload === null) {
+    const refusal = new Refusal('unknown-workload', 'the control plane does not know the workload that opened it');
+    return { kind: 'refused', refusal, isSettled: false };
+  }
+  const isLocal = (uid: string): boolean => view.records.isLocal(uid);
+  const question = { source: workload, dialled: attested.dialled, chosen: target };
+  const path = decideOutbound(question, { mesh: view.mesh, isLocal, random: view.random });
+  if (path.kind === 'refused') return refusedOpener(new Refusal(path.cause, path.reason));
+  if (path.kind !== 'local' || path.ip !== target.ip || path.port !== target.port)
+    return notAttested(`what was dialled leads elsewhere by now (${path.kind})`);
+  return { kind: 'known', opener: { workload, identity: opener.identity } };
+}
+
+function refusedOpener(refusal: Refusal): Opened {
+  return { kind: 'refused', refusal, isSettled: true };
+}
+
+function unknownWorkload(): Refusal {
+  return new Refusal('unknown-workload', 'the control plane does not know this workload');
+}
+
+function notAttested(why: string): Opened {
+  return refusedOpener(new Refusal('not-attested', `a connection of this node that is not attested: ${why}`));
+}
+
+function recursion(): Refusal {
+  return new Refusal('reserved-port', 'attempted recursive call to ourselves');
+}

@@ -1,0 +1,105 @@
+import type { Identity } from '#model/identity/identity.ts';
+import type { Touched } from '#model/mesh/mesh-state.ts';
+import { type ProcessShares, ShareNumbers } from '#model/share/process-shares.ts';
+import { Refusal } from '#model/telemetry/close-cause.ts';
+import type { AgentEffects, Carrier, ControlSide, Listening } from '#node-agent/effects/agent-effects.ts';
+import type { Enrolled } from '#node-agent/enrollment/enrollment.ts';
+import { type DataLink, refusalData, type ToControl } from '#node-agent/seam/messages.ts';
+import { CarriedConnections } from './carried-connections.ts';
+import { Judge, type JudgeOptions } from './judge.ts';
+
+/** What those that carry are told from, and what they share. */
+export type CarriersOptions = Omit<JudgeOptions, 'carried'> &
+  Pick<ControlSide, 'meters' | 'trustDomain'> & { places: ProcessShares };
+
+/** Those that carry the connections of a node, from the side of whoever knows: hands them workloads, answers, and takes back. */
+export class Carriers {
+  readonly #rights = new CarriedConnections();
+  readonly #judge: Judge;
+  readonly #carriers: readonly Carrier[];
+  readonly #shares: ShareNumbers;
+  /** Enrolments whose last bytes are under way, with those that still carry some. */
+  readonly #finishing = new Map<number, Set<DataLink>>();
+
+  constructor(effects: Pick<AgentEffects, 'startCarriers'>, { meters, trustDomain, places, ...options }: CarriersOptions) {
+    this.#judge = new Judge({ ...options, carried: this.#rights });
+    this.#shares = new ShareNumbers(places);
+    this.#carriers = effects.startCarriers({
+      meters,
+      shares: places,
+      trustDomain,
+      receive: (from, message) => this.#receive(from, message),
+    });
+  }
+
+  /** Connections to workloads of this node that pass through them. */
+  get carried(): number {
+    return this.#carriers.reduce((sum, { carried }) => sum + carried, 0);
+  }
+
+  /** Connections between nodes that they have open. */
+  get tunnels(): number {
+    return this.#carriers.reduce((sum, { tunnels }) => sum + tunnels, 0);
+  }
+
+  /** Hands a workload to them; the end of that cuts its connections. Errors: those of its namespace. */
+  carry({ id, request, identity, netns }: Enrolled): Listening {
+    const { uid, name, namespace, nativeTunnel } = request;
+    const sockets = netns.openCarried(id, !nativeTunnel, this.#carriers.length);
+    const share = this.#shares.take();
+    const served = { enrolment: id, uid, name, namespace, identity, netnsCookie: netns.netnsCookie, share };
+    sockets.forEach((own, at) => void this.#carriers[at]?.send({ kind: 'begin', served: { ...served, ...own } }));
+    return {
+      close: () => {
+        for (const carrier of this.#carriers) carrier.send({ kind: 'end', enrolment: id });
+        this.#shares.give(share);
+      },
+    };
+  }
+
+  /** Asks them to say when they have nothing of a workload any more; the result is whether all of them have said so. */
+  finish({ id }: Pick<Enrolled, 'id'>): () => boolean {
+    const left = new Set<DataLink>(this.#carriers);
+    this.#finishing.set(id, left);
+    for (const carrier of this.#carriers) carrier.send({ kind: 'finish', enrolment: id });
+    return () => {
+      if (left.size === 0) this.#finishing.delete(id);
+      return left.size === 0;
+    };
+  }
+
+  /**
+   * The certificate of an identity ended and there is no new one: nobody can be sure of it any more, so what is carried to the
+   * workloads that are enrolled as it is cut, and what they opened.
+   */
+  lapsed(identity: Identity): void {
+    const why = new Refusal('certificate-expired', 'the certificate of the workload expired and was not renewed');
+    for (const carrier of this.#carriers) carrier.send({ kind: 'lapsed', identity, refusal: refusalData(why) });
+  }
+
+  /** A change: no new connection goes by an answer that it touches; null: by none that was given before. */
+  drop(touched: Touched | null): void {
+    this.#judge.drop(touched);
+  }
+
+  /** Cuts what is carried and has no right to be any more; the arguments are those of CarriedConnections. */
+  closeDenied(...by: Parameters<CarriedConnections['closeDenied']>): void {
+    this.#rights.closeDenied(...by);
+  }
+
+  #receive(from: DataLink, message: ToControl): void {
+    switch (message.kind) {
+      case 'ask':
+        this.#judge.ask(from, message);
+        return;
+      case 'release':
+        this.#judge.release(from, message.answers);
+        return;
+      case 'finished':
+        this.#finishing.get(message.enrolment)?.delete(from);
+        return;
+      default:
+        message satisfies never;
+    }
+  }
+}

@@ -1,0 +1,199 @@
+import { familyOf, type IpAddress } from '#model/address/ip.ts';
+import type { Random } from '#model/effects/clock.ts';
+import type { MeshState } from '#model/mesh/mesh-state.ts';
+import { serviceKeyOf } from '#model/mesh/service.ts';
+import { identityOf, type Workload } from '#model/mesh/workload.ts';
+import { type OutboundPath, outboundChoices, type Tried } from '#model/path/decide.ts';
+import { type Connection, connectionOf, decideL4, dryRunL4, isUndecided, policiesFor } from '#model/policy/l4.ts';
+import { AGENT } from '#model/settings/agents.ts';
+import { NO_PATH, type RecordEnd, type RecordPath } from '#model/telemetry/access-record.ts';
+import { Refusal } from '#model/telemetry/close-cause.ts';
+import { baggageTextOf } from '#model/telemetry/propagation.ts';
+import type { Enrolled, Enrollment } from '#node-agent/enrollment/enrollment.ts';
+import type { LocalRecords } from '#node-agent/enrollment/local-records.ts';
+import type { Choice, Question } from '#node-agent/seam/messages.ts';
+import { type Grounds, type Judged, noGrounds, type Pair, type Right, refusedChoice, told } from './answers.ts';
+
+/** What questions are answered from. */
+export type JudgeView = {
+  readonly mesh: MeshState;
+  readonly enrollment: Pick<Enrollment, 'get' | 'byId' | 'byAddress'>;
+  /** Which records of the mesh are those of this node's enrolments. */
+  readonly records: Pick<LocalRecords, 'of' | 'isLocal'>;
+  readonly random: Random;
+};
+
+type Outbound = Extract<Question, { kind: 'outbound' }>;
+type Tunnelled = Extract<OutboundPath, { kind: 'hbone' | 'waypoint' }>;
+
+/** Who asks, and for what. */
+type Asker = { readonly question: Outbound; readonly source: Workload };
+
+/** One choice, what its connections are judged by, and the verdict that the kernel is to remember. */
+type JudgedChoice = { readonly choice: Choice; readonly right: Right; readonly pair: Pair | null; readonly isSettled: boolean };
+
+/** Where a connection that a workload of this node opens goes, whether it may, and how. `source`: the record of who opens it. */
+export function judgeOutbound(view: JudgeView, question: Outbound, enrolled: Enrolled, source: Workload): Judged {
+  const { dialled, chosen, tried } = question;
+  const isLocal = (uid: string): boolean => view.records.isLocal(uid);
+  const { mesh, random } = view;
+  const paths = outboundChoices({ source, dialled, chosen, tried }, { mesh, isLocal, random }, AGENT.choicesMax);
+  const all = paths.map(({ weight, path }) => {
+    const one = judgePath(view, { question, source }, path);
+    return { ...one, choice: { ...one.choice, weight } };
+  });
+  // Where some endpoints can be judged and others not yet, connections go by those that can.
+  const settled = all.filter(({ isSettled }) => isSettled);
+  const judged = settled.length > 0 ? settled : all;
+  return {
+    answer: { source: { workload: told(source), identity: enrolled.identity }, choices: judged.map(({ choice }) => choice) },
+    rights: judged.map(({ right }) => right),
+    grounds: groundsOf(question, source, paths),
+    pairs: judged.flatMap(({ pair }) => pair ?? []),
+    isSettled: settled.length > 0,
+    keeps: settled.length === all.length,
+  };
+}
+
+function judgePath(view: JudgeView, asker: Asker, outbound: OutboundPath): JudgedChoice {
+  const path = recordedPath(outbound, asker.question.dialled);
+  switch (outbound.kind) {
+    case 'refused': {
+      const isSettled = outbound.cause !== 'no-waypoint';
+      return { ...closed(path, new Refusal(outbound.cause, outbound.reason)), isSettled };
+    }
+    case 'passthrough':
+    case 'plain': {
+      if (view.enrollment.byAddress(outbound.ip) !== null) return unknownOwner(path);
+      const way = { kind: 'clear', target: { ip: outbound.ip, port: outbound.port } } as const;
+      const endpoint = endpointOf(outbound);
+      return { choice: { weight: 1, way, path, dryRun: [], endpoint }, right: null, pair: null, isSettled: true };
+    }
+    case 'local':
+      return judgeLocal(view, asker, path, outbound);
+    case 'hbone':
+      if (view.enrollment.byAddress(outbound.ip) !== null) return unknownOwner(path);
+      return judgeTunnel(view, asker, path, outbound);
+    case 'waypoint':
+      return judgeTunnel(view, asker, path, outbound);
+    default:
+      return outbound satisfies never;
+  }
+}
+
+function closed(path: RecordPath, refusal: Refusal): JudgedChoice {
+  return { choice: refusedChoice(path, refusal), right: null, pair: null, isSettled: true };
+}
+
+/**
+ * An address of this node whose enrolment has no record yet is nobody's that the mesh knows, or somebody's who was there before:
+ * neither plain text nor a tunnel may go there.
+ */
+function unknownOwner(path: RecordPath): JudgedChoice {
+  const why = 'the control plane does not know the workload that has this address now';
+  return { ...closed(path, new Refusal('unknown-workload', why)), isSettled: false };
+}
+
+/** The endpoint of a service that a path leads to; null: what was dialled is no service. */
+function endpointOf(path: OutboundPath): Tried | null {
+  if (path.kind !== 'hbone' && path.kind !== 'local' && path.kind !== 'plain') return null;
+  return path.service === null ? null : { uid: path.workload.uid, ip: path.ip, port: path.port };
+}
+
+/** What policies say. What is remembered is the verdict of the pair, not of this connection: see Verdicts.remember. */
+function authorize(view: JudgeView, connection: Connection, source: Workload, destination: Workload) {
+  const set = policiesFor(view.mesh, destination);
+  const decision = decideL4(set, connection);
+  return {
+    refusal: decision.allowed ? null : new Refusal('policy', decision.reason, decision),
+    pair: { source, destination, port: connection.destinationPort, isDirect: view.records.isLocal(destination.uid) },
+    isSettled: !isUndecided(set, decision),
+    dryRun: () => dryRunL4(set, connection),
+  };
+}
+
+/** Both ends on this node and no verdict cached: this one connection is carried here, the next goes direct. */
+function judgeLocal(
+  view: JudgeView,
+  { question, source }: Asker,
+  path: RecordPath,
+  outbound: Extract<OutboundPath, { kind: 'local' }>,
+): JudgedChoice {
+  const { workload, ip, port } = outbound;
+  const destination = view.enrollment.get(workload.uid);
+  if (destination === null) return closed(path, new Refusal('workload-left', 'the destination left this node'));
+  const client = clientTo(ip, source, question.client);
+  const connection = connectionOf(source, client, { ip, port });
+  const { refusal, pair, isSettled, dryRun } = authorize(view, connection, source, workload);
+  if (refusal !== null) return { ...closed(path, refusal), pair, isSettled };
+  const as = client === question.client ? null : client;
+  const peer = identityOf(workload);
+  const way = { kind: 'app', enrolment: destination.id, target: { ip, port }, as, peer, baggage: '' } as const;
+  return {
+    choice: { weight: 1, way, path, dryRun: dryRun(), endpoint: endpointOf(outbound) },
+    right: { kind: 'arriving', connection, destinationUid: workload.uid },
+    pair,
+    isSettled,
+  };
+}
+
+function judgeTunnel(view: JudgeView, { question, source }: Asker, path: RecordPath, outbound: Tunnelled): JudgedChoice {
+  const { workload: peer, service, tunnel } = outbound;
+  const dialled = question.dialled.ip;
+  const way = { kind: 'tunnel', tunnel, baggage: baggageTextOf(source) } as const;
+  const choice = { weight: 1, way, path, dryRun: [], endpoint: endpointOf(outbound) };
+  if (outbound.kind === 'waypoint') {
+    // Policies that name the client are the waypoint's to evaluate: the destination sees the waypoint's identity.
+    const waypoint = (service ?? view.mesh.workloadByIp(dialled))?.waypoint ?? null;
+    const right = { kind: 'leaving', connection: null, peer, dialled, service, waypoint } as const;
+    return { choice, right, pair: null, isSettled: true };
+  }
+  // The destination evaluates again, and decides. Here it spares a tunnel, and tells the kernel to refuse the next connect().
+  const { ip, port } = outbound;
+  const connection = connectionOf(source, clientTo(ip, source, question.client), { ip, port });
+  const { refusal, pair, isSettled } = authorize(view, connection, source, peer);
+  if (refusal !== null) return { ...closed(path, refusal), pair, isSettled };
+  const right = { kind: 'leaving', connection, peer, dialled, service, waypoint: null } as const;
+  return { choice, right, pair, isSettled };
+}
+
+/** The client as an endpoint of the other family than was dialled sees it: under the address of that family. */
+function clientTo(target: IpAddress, { addresses }: Workload, client: IpAddress): IpAddress {
+  if (familyOf(target) === familyOf(client)) return client;
+  return addresses.find((one) => familyOf(one) === familyOf(target)) ?? client;
+}
+
+/** What the access log says of a decision. */
+function recordedPath(path: OutboundPath, dialled: RecordEnd): RecordPath {
+  switch (path.kind) {
+    case 'refused':
+      return { ...NO_PATH, end: dialled, service: path.service };
+    case 'passthrough':
+      return { ...NO_PATH, end: { ip: path.ip, port: path.port } };
+    case 'plain':
+    case 'local':
+      return { ...NO_PATH, end: { ip: path.ip, port: path.port }, service: path.service, workload: told(path.workload) };
+    case 'hbone':
+    case 'waypoint': {
+      const { service, workload, tunnel } = path;
+      const end = { ip: tunnel.ip, port: tunnel.port };
+      return { end, authority: tunnel.authority, service, workload: told(workload), identity: null };
+    }
+    default:
+      return path satisfies never;
+  }
+}
+
+function groundsOf({ dialled }: Outbound, source: Workload, paths: readonly { readonly path: OutboundPath }[]): Grounds {
+  const grounds = noGrounds();
+  grounds.ips.add(dialled.ip);
+  grounds.workloads.add(source.uid);
+  for (const { path } of paths) {
+    if (path.kind === 'passthrough') continue;
+    if (path.service !== null) grounds.services.add(serviceKeyOf(path.service));
+    // Which instances a waypoint has, and whether the client is one, is found by names and addresses of its own.
+    if (path.kind === 'waypoint' || path.kind === 'refused' || path.workload.waypoint !== null) grounds.isBroad = true;
+    else grounds.workloads.add(path.workload.uid);
+  }
+  return grounds;
+}

@@ -1,0 +1,83 @@
+import { closeSync } from 'node:fs';
+import { familyOf, formatAddress, type IpAddress } from '#model/address/ip.ts';
+import type { ByteStream, Dialled, Endpoint } from '#model/effects/byte-stream.ts';
+import { WeftError } from '#model/error.ts';
+import type { DatapathMaps } from '#platform/bpf/pins.ts';
+import type { Io } from '#platform/io/io.ts';
+import { type Place, tcpSocketIn, unboundTcpSocketIn } from './sockets.ts';
+
+/** The maps that dials from inside a workload's namespace need. */
+export type DialMaps = Pick<DatapathMaps, 'ownSockets' | 'peers'>;
+
+/**
+ * A workload's network namespace for one that carries its connections: accepts on sockets that it was given, and dials. It has
+ * descriptors of its own, so that nobody else can close them under it; every socket is marked, as those of WorkloadNamespace.
+ */
+export class CarriedNamespace {
+  readonly #netnsCookie: bigint;
+  /** -1: closed. */
+  #fd: number;
+  /** Dials to apps whose client is written down, by their own end. */
+  readonly #presented = new Map<string, { forget(): void }>();
+  readonly #maps: DialMaps;
+  readonly #io: Io;
+
+  /** Owns the descriptor `netnsFd`. */
+  constructor(netnsFd: number, netnsCookie: bigint, maps: DialMaps, io: Io) {
+    this.#fd = netnsFd;
+    this.#netnsCookie = netnsCookie;
+    this.#maps = maps;
+    this.#io = io;
+  }
+
+  accept(fd: number, onConnection: (stream: ByteStream) => void): { close(): void } {
+    return this.#io.listen(fd, onConnection);
+  }
+
+  async dial(ip: IpAddress, port: number, deadlineMs: number): Promise<Dialled> {
+    const fd = unboundTcpSocketIn(this.#openFd, familyOf(ip));
+    this.#mark(fd);
+    return this.#io.connect(fd, { ip, port }, deadlineMs);
+  }
+
+  async dialApp(ip: IpAddress, port: number, client: Endpoint, deadlineMs: number): Promise<Dialled> {
+    const bound = tcpSocketIn(this.#place, ip);
+    const key = { netnsCookie: this.#netnsCookie, ip: bound.ip, port: bound.port };
+    const end = formatAddress(bound.ip, bound.port);
+    const mine = { forget: () => this.#maps.peers.delete(key) };
+    // The kernel moves the entry to the accepted socket. It does not where none comes to be (a client that resets before a
+    // listener that defers accepts): the entry ends with the dial then, unless the port has another by now.
+    const forget = (): void => {
+      if (this.#presented.get(end) !== mine) return;
+      this.#presented.delete(end);
+      mine.forget();
+    };
+    this.#maps.peers.set(key, client); // before the connect
+    this.#presented.set(end, mine);
+    const dialled = await this.#io.connect(bound.fd, { ip, port }, deadlineMs);
+    if (dialled.kind === 'open') dialled.stream.onOver(forget);
+    else forget();
+    return dialled;
+  }
+
+  close(): void {
+    for (const { forget } of this.#presented.values()) forget();
+    this.#presented.clear();
+    closeSync(this.#openFd);
+    this.#fd = -1;
+  }
+
+  /** The number of a closed handle may by now be another workload's namespace, in which no socket must be made. */
+  get #openFd(): number {
+    if (this.#fd >= 0) return this.#fd;
+    throw new WeftError('WEFT_NETNS', 'the network namespace was let go', { remedy: 'the workload has ended' });
+  }
+
+  get #place(): Place {
+    return { netnsFd: this.#openFd, mark: (fd) => this.#mark(fd) };
+  }
+
+  #mark(fd: number): void {
+    this.#maps.ownSockets.set(fd, 1);
+  }
+}
