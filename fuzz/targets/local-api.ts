@@ -34,7 +34,7 @@ export const localApiTarget: FuzzTarget = {
       reached = true;
       return refuse();
     };
-    const agent = { start: reach, stop: reach, cleanup: reach, status: () => ({}) as never };
+    const agent = { start: reach, stop: reach, cleanup: reach, handOver: () => ({}) as never, status: () => ({}) as never };
     const control = { status: () => ({}) as never, mintToken: reach, revokeTokens: reach, stopWaypoints: reach };
     for (const { status } of [
       await answerLocalApi(method, path, body, agent),

@@ -42,7 +42,7 @@ _weft() {
     'weft bench') options='--json --only -h --help'; : ;;
     'weft version') options='-h --help'; : ;;
     'weft control') options='--config --listen --server-name --trust-domain --path-normalization --waypoint-agent --socket --state-dir --stats -h --help'; : ;;
-    'weft agent') options='--node --control --control-root --control-server-name --token-file --cgroup --trust-domain --pool4 --pool6 --dns-upstream --no-egress-nat --no-nat-for --stats --run-dir --bpffs --cleanup -h --help'; : ;;
+    'weft agent') options='--node --control --control-root --control-server-name --token-file --cgroup --trust-domain --pool4 --pool6 --dns-upstream --no-egress-nat --no-nat-for --stats --run-dir --bpffs --replace --cleanup -h --help'; : ;;
     'weft token') options='--identity --addresses --waypoints --ttl --revoke --free-addresses --socket -h --help'; : ;;
     'weft waypoint') options='-h --help'; : ;;
   esac

@@ -54,6 +54,8 @@ export type AgentOptions = Omit<AgentPlace, 'pool4' | 'pool6'> & {
         egressNat: boolean;
         /** Ranges that are reached without address translation. */
         noNatFor: readonly string[];
+        /** Takes the node over from the agent that runs. */
+        replace: boolean;
         /** Where the metrics page is served; null: nowhere. */
         stats: HostPort | null;
       }
@@ -74,6 +76,7 @@ type Parsed = Omit<AgentPlace, 'cgroup' | 'pool4' | 'pool6'> & {
   egressNat: boolean;
   noNatFor: readonly string[];
   stats: HostPort | 'off';
+  replace: boolean;
   cleanup: boolean;
 };
 
@@ -116,6 +119,11 @@ export function agentCommand(act: Act<AgentOptions>): Command {
     .addOption(statsOption(PORT.stats))
     .addOption(runDirOption())
     .addOption(bpffsOption())
+    .option(
+      '--replace',
+      'take the node over from its agent that runs: no connection is refused meanwhile, and those that it carries go on in it until they end',
+      false,
+    )
     .option('--cleanup', 'remove what an agent of this node left, then end', false)
     .action((parsed: Parsed, command: Command) => act(agentOptions(parsed, command)));
 }
@@ -141,7 +149,7 @@ function agentOptions(parsed: Parsed, command: Command): AgentOptions {
   // Cleaning up reaches no control plane, so it must work without the three options that name one.
   if (parsed.cleanup) return { ...place, kind: 'cleanup' };
   const control = controlAccess(parsed, command);
-  const { trustDomain, dnsUpstream, egressNat, noNatFor, stats } = parsed;
+  const { trustDomain, dnsUpstream, egressNat, noNatFor, replace, stats } = parsed;
   return {
     ...place,
     kind: 'run',
@@ -150,6 +158,7 @@ function agentOptions(parsed: Parsed, command: Command): AgentOptions {
     dnsUpstreams: dnsUpstream,
     egressNat,
     noNatFor,
+    replace,
     stats: stats === 'off' ? null : stats,
   };
 }

@@ -97,9 +97,9 @@ function outside(act: Act<LabRequest>): Command {
 }
 
 function restart(act: Act<LabRequest>): Command {
-  return subcommand('restart', 'Stop the control plane or the agent of a node, and start it again')
+  return subcommand('restart', 'Stop the control plane and start it again, or replace the agent of a node')
     .argument('<part>', 'control, or the name of a node')
-    .option('--kill', 'with SIGKILL instead of SIGTERM', false)
+    .option('--kill', 'end it with SIGKILL before another one starts', false)
     .action((part: string, { kill, lab }: Named & { kill: boolean }) => act({ kind: 'restart', lab, part, kill }));
 }
 

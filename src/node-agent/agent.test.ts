@@ -3,12 +3,13 @@ import { test } from 'node:test';
 import { parseIp } from '#model/address/ip.ts';
 import { ADDRESS_FLAG, CONFIG_FLAG, HOOK, REASON } from '#model/kernel/abi.ts';
 import { aService, aWorkload, endpointOf } from '#model/mesh/mesh-fixtures.testing.ts';
+import { PORT } from '#model/mesh/ports.ts';
 import type { Workload } from '#model/mesh/workload.ts';
 import { AGENT } from '#model/settings/agents.ts';
 import { type AgentRig, aPolicy, netnsOf, principal, startAgentRig } from './agent-rig.testing.ts';
 import { memoryKernel } from './kernel/memory-kernel.testing.ts';
 import { ECHO } from './memory-net.testing.ts';
-import { receivedBy, until } from './memory-sockets.testing.ts';
+import { receivedBy, settle, until } from './memory-sockets.testing.ts';
 
 const cart = aService('cart', ['240.0.0.1']);
 const client = aWorkload('client', ['10.0.0.1']);
@@ -183,6 +184,39 @@ test('B49: a flow that was established from a verdict read just before the chang
   assert.deepEqual(rig.net.destroyed, []);
   rig.clock.advance(1_000);
   assert.equal(rig.net.destroyed.length > 0, true);
+});
+
+test('F8: an agent that handed over accepts nothing, lets policy end what it carries, and leaves the kernel to another', async () => {
+  const rig = await setUp();
+  rig.tell(MESH);
+  rig.net.at(netnsOf(server)).apps.set(8080, ECHO);
+  const carried = receivedBy(rig.dial(client, '10.0.0.2:8080'));
+  await until(() => rig.agent.carried === 1);
+  const { generation } = rig.agent;
+  const handed = rig.agent.succession.handOver();
+  assert.deepEqual(handed.filter(({ netnsCookie }) => netnsCookie === String(rig.net.at(netnsOf(server)).netnsCookie)).length, 5);
+  assert.deepEqual([...rig.net.at(netnsOf(client)).listeners.keys()], [PORT.dns], 'names are answered for a while');
+  let isOver = false;
+  const over = rig.agent.succession.carriedToTheEnd(AGENT.handedOverMs).then(() => (isOver = true));
+  rig.clock.advance(60_000);
+  await settle();
+  assert.deepEqual([isOver, carried.error()], [false, null]);
+  rig.tell({ policies: [aPolicy('deny', principal('client'))] });
+  await until(() => carried.error() !== null);
+  assert.deepEqual([rig.agent.generation, verdict(rig, client, server)?.allow], [generation, 1]);
+  rig.clock.advance(1_000);
+  await over;
+});
+
+test('what does not end is waited for only so long', async () => {
+  const rig = await setUp();
+  rig.tell(MESH);
+  rig.net.at(netnsOf(server)).apps.set(8080, ECHO);
+  rig.dial(client, '10.0.0.2:8080');
+  await until(() => rig.agent.carried === 1);
+  const over = rig.agent.succession.carriedToTheEnd(AGENT.leaveMs);
+  rig.clock.advance(AGENT.leaveMs + 1_000);
+  await over;
 });
 
 test('B49: a connection that cannot be closed does not save the others, nor those that agents carry', async () => {

@@ -27,6 +27,7 @@ import { carriedCapacity, KernelShares } from './kernel/shares.ts';
 import { adoptedIds, KernelTables } from './kernel/tables.ts';
 import { tellWidened, Verdicts } from './kernel/verdicts.ts';
 import { dnsCounters, readAgentMetrics } from './status/agent-metrics.ts';
+import { Succession } from './succession.ts';
 
 /** The agent of one node: takes mesh changes, workloads and kernel events; everything else is reached through effects. */
 export class Agent {
@@ -48,7 +49,8 @@ export class Agent {
   #synced = false;
   #cancelConfirm: Cancel = () => {};
   readonly #late: LateArrivals;
-  #tookOver = false;
+  readonly succession: Succession;
+  readonly #namespaceOf = (uid: string): string | null => this.enrollment.get(uid)?.request.namespace ?? null;
 
   constructor(effects: AgentEffects, options: AgentOptions) {
     this.#effects = effects;
@@ -57,10 +59,9 @@ export class Agent {
     // Numbers first: everything else writes them into maps that a former agent may have filled.
     this.ids = adoptedIds(kernel.maps, kernel.adopted);
     this.#waiters = new Waiters(clock, AGENT.knowledgeDeadlineMs);
-    const namespaceOf = (uid: string): string | null => this.enrollment.get(uid)?.request.namespace ?? null;
     const counters = dnsCounters(this.meters, (uid) => this.mesh.workload(uid));
     const synced = async () => (await this.#waiters.until(() => (this.#synced ? true : null))) === true;
-    this.#dns = options.dns(this.mesh, namespaceOf, { counters, workloads: () => this.#shares.workloads, synced });
+    this.#dns = options.dns(this.mesh, this.#namespaceOf, { counters, workloads: () => this.#shares.workloads, synced });
     const report = { clock, log, meters: this.meters, peers: new PeerSeries(this.meters) };
     const view = {
       mesh: this.mesh,
@@ -78,6 +79,7 @@ export class Agent {
     this.#shares = new KernelShares(kernel, { ...view, ...report, ids: this.ids }, places);
     this.enrollment = new Enrollment(effects, this.ids, options.trustDomain, {
       carry: (workload) => this.#carriers.carry(workload),
+      retire: (workload) => this.#carriers.retire(workload),
       dnsStream: (workload, stream) => this.#watch(this.#dns.handleTcp(asDuplex(stream), workload.request.uid), stream),
       dnsDatagram: (workload) => (query) => this.#dns.handleUdp(query, workload.request.uid),
       ending: (workload) => this.#ending(workload),
@@ -106,8 +108,19 @@ export class Agent {
       isComplete: () => this.#isComplete(),
     });
     this.#late = new LateArrivals(kernel, () => this.#verdicts.closeDenied());
+    this.succession = this.#succession();
     // Until the mesh is known, nothing unknown may pass in plain text.
     this.#verdicts.publish(true);
+  }
+
+  #succession(): Succession {
+    const { mesh, enrollment, records } = this;
+    const parts = { mesh, enrollment, records, carriers: this.#carriers, waiters: this.#waiters, found: this.#found };
+    return new Succession({
+      ...{ ...parts, verdicts: this.#verdicts, clock: this.#effects.clock },
+      isSynced: () => this.#synced,
+      leaveKernel: () => this.#leaveKernel(),
+    });
   }
 
   /** True once the first complete state of the mesh has been applied. */
@@ -134,6 +147,7 @@ export class Agent {
    */
   applyMesh(told: MeshDelta, complete: boolean): void {
     const delta = this.#own.translate(told);
+    if (this.succession.handedOver) return void this.succession.follow(delta);
     const isOther = changesDecisions(this.mesh, delta);
     const touched = this.mesh.apply(delta);
     const first = complete && !this.#synced;
@@ -172,24 +186,8 @@ export class Agent {
     if (known !== null) this.applyMesh(known, this.#synced);
     this.#carriers.drop(null);
     this.#refreshLocal(enrolled);
-    if (this.#tookOver) this.#look([enrolled]);
+    this.succession.enrolled(enrolled);
     return enrolled;
-  }
-
-  /**
-   * The programs of this agent's own maps are in place from now on: connections from before, which others decided or nobody,
-   * are looked up, so that policy ends those that it does not allow.
-   */
-  takeOver(): void {
-    this.#tookOver = true;
-    this.#look(this.enrollment.all());
-  }
-
-  #look(workloads: readonly Enrolled[]): void {
-    for (const workload of workloads) this.#found.look(workload);
-    if (!this.#synced) return; // settled with the first sync
-    this.#found.settle();
-    this.#verdicts.closeDenied();
   }
 
   /** The control plane has taken these: what it changes of their records has arrived a moment later; one that stays is right. */
@@ -248,10 +246,14 @@ export class Agent {
   /** Stops serving; the kernel side goes on without this process. */
   stop(): void {
     this.#dns.stop();
+    this.#leaveKernel();
+    this.enrollment.release();
+  }
+
+  #leaveKernel(): void {
     this.#shares.stop();
     this.#verdicts.stop();
     this.#cancelConfirm();
-    this.enrollment.release();
   }
 
   /** A mistake of ours that one connection brings to light must not end all others: it is told, and that one is reset. */

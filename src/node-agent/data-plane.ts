@@ -14,7 +14,7 @@ import { handlePlaintext, tunnelServers } from './inbound/inbound.ts';
 import { handleOutbound } from './outbound/outbound.ts';
 import { type ControlLink, refusalFrom, type ServedWorkload, type ToData } from './seam/messages.ts';
 
-type Entry = { readonly served: Served; readonly listening: readonly Listening[]; readonly server: HboneServer | null };
+type Entry = { readonly served: Served; readonly listening: Listening[]; readonly server: HboneServer | null };
 
 /**
  * Carries the connections of a node's workloads, or a part of them: accepts, tunnels, relays. What it has to know it asks, and
@@ -45,6 +45,13 @@ export class DataPlane {
     this.#serverOf = tunnelServers(() => this.#context, trustDomain);
   }
 
+  /** Connections that it carries, or is about to. */
+  get calls(): number {
+    let sum = 0;
+    for (const { served } of this.#entries.values()) sum += served.calls.size;
+    return sum;
+  }
+
   /** Connections to workloads of this node that it carries. */
   get carried(): number {
     return this.#answers.carried;
@@ -62,6 +69,9 @@ export class DataPlane {
     switch (message.kind) {
       case 'begin':
         this.#begin(message.served);
+        return;
+      case 'retire':
+        this.#retire(message.enrolment);
         return;
       case 'end':
         this.#end(message.enrolment);
@@ -126,6 +136,14 @@ export class DataPlane {
     look();
   }
 
+  /** Accepts nothing more, neither connections nor tunnels. */
+  #retire(enrolment: number): void {
+    const entry = this.#entries.get(enrolment);
+    for (const listening of entry?.listening.splice(0) ?? []) listening.close();
+    const drained = Promise.resolve(entry?.server?.drain(AGENT.handedOverMs));
+    drained.catch((error: unknown) => this.#effects.mishaps.report('accept', error));
+  }
+
   /** Its connections are cut, and told as such. */
   #end(enrolment: number): void {
     const entry = this.#entries.get(enrolment);
@@ -161,6 +179,9 @@ function cutAll({ calls }: Served, why: Refusal): void {
 export function carryHere(effects: DataEffects, control: ControlSide): Carrier {
   const carrier: Carrier = {
     send: (message) => plane.receive(message),
+    get calls() {
+      return plane.calls;
+    },
     get carried() {
       return plane.carried;
     },

@@ -1,15 +1,18 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { AGENT } from '#model/settings/agents.ts';
 import { SteppedClock } from '#platform/stepped-clock.testing.ts';
 import { type AgentMachinery, runAgent } from './lifecycle.ts';
 import { settle } from './memory-sockets.testing.ts';
 
 /** Machinery that notes what is done with it. */
-function setUp(change: Partial<AgentMachinery> = {}) {
+function setUp(change: Partial<AgentMachinery> = {}, busy = false) {
   const done: string[] = [];
   const clock = new SteppedClock();
   const note = (what: string) => (): void => void done.push(what);
-  let cleanup: () => Promise<void> = async () => assert.fail('the API was never opened');
+  let asked: Parameters<AgentMachinery['serve']>[0] | null = null;
+  const carried = Promise.withResolvers<void>();
+  if (!busy) carried.resolve();
   const machinery: AgentMachinery = {
     local: {
       restore: async () => void done.push('restore'),
@@ -22,17 +25,33 @@ function setUp(change: Partial<AgentMachinery> = {}) {
     takeOver: async () => void done.push('take over'),
     discovery: { start: note('discovery starts'), stop: note('discovery stops') },
     drainEvents: note('events'),
-    serve: async (asked) => {
-      cleanup = asked;
+    serve: async (actions) => {
+      asked = actions;
       done.push('API opens');
       return async () => void done.push('API closes');
+    },
+    handOver: () => {
+      done.push('hand over');
+      return { pid: 7, sockets: [] };
+    },
+    carriedToTheEnd: (deadlineMs) => {
+      done.push(`carry for ${deadlineMs}`);
+      return carried.promise;
     },
     closers: [note('agent'), note('certificates'), note('kernel')],
     cleanNode: async () => void done.push('node cleaned'),
     clock,
     ...change,
   };
-  return { machinery, done, clock, cleanup: () => cleanup() };
+  const actions = () => asked ?? assert.fail('the API was never opened');
+  return {
+    machinery,
+    done,
+    clock,
+    carried,
+    cleanup: () => actions().cleanup(),
+    handOver: (onlyLeaving = false) => actions().handOver(onlyLeaving),
+  };
 }
 
 test('workloads are restored before discovery starts, and the API opens last', async () => {
@@ -57,7 +76,15 @@ test('it stops in order: no change, no request, then users before what they use'
   const { stop } = await runAgent(machinery);
   done.length = 0;
   await stop();
-  assert.deepEqual(done, ['unwatch', 'discovery stops', 'API closes', 'agent', 'certificates', 'kernel']);
+  assert.deepEqual(done, [
+    `carry for ${AGENT.leaveMs}`,
+    'unwatch',
+    'discovery stops',
+    'API closes',
+    'agent',
+    'certificates',
+    'kernel',
+  ]);
 });
 
 test('a stop leaves workloads and kernel to the next agent', async () => {
@@ -88,6 +115,47 @@ test('a node that cannot be cleaned is told, not swallowed', async () => {
   await cleanup();
   clock.advance(1_000);
   await assert.rejects(cleaned, /a bridge is left/);
+});
+
+test('an agent that hands over goes on hearing of policy, gives up its API after the answer, and ends with what it carries', async () => {
+  const { machinery, done, clock, carried, handOver } = setUp({}, true);
+  const { replaced } = await runAgent(machinery);
+  done.length = 0;
+  assert.deepEqual(handOver(), { pid: 7, sockets: [] });
+  assert.deepEqual(done, ['unwatch', 'hand over']);
+  clock.advance(1_000);
+  await settle();
+  assert.deepEqual(done.slice(2), ['API closes', `carry for ${AGENT.handedOverMs}`]);
+  carried.resolve();
+  await replaced;
+  assert.deepEqual(done.slice(4), ['discovery stops', 'API closes', 'agent', 'certificates', 'kernel']);
+});
+
+test('a stop ends an agent that has handed over at once, and only once', async () => {
+  const { machinery, done, clock, carried, handOver } = setUp({}, true);
+  const { stop, replaced } = await runAgent(machinery);
+  handOver();
+  clock.advance(1_000);
+  await stop();
+  carried.resolve();
+  await replaced;
+  assert.equal(done.filter((what) => what === 'kernel').length, 1);
+});
+
+test('F8: an agent that is told to stop serves until nothing is carried, and gives the node to another that starts meanwhile', async () => {
+  const { machinery, done, clock, carried, handOver } = setUp({}, true);
+  const { stop } = await runAgent(machinery);
+  assert.throws(() => handOver(true), { code: 'WEFT_ALREADY_RUNNING' });
+  done.length = 0;
+  const stopping = stop();
+  clock.advance(1_000);
+  await settle();
+  assert.deepEqual(new Set(done), new Set([`carry for ${AGENT.leaveMs}`, 'events']));
+  handOver(true);
+  assert.throws(() => handOver(false), { code: 'WEFT_ALREADY_RUNNING' }, 'there is one next agent');
+  carried.resolve();
+  await stopping;
+  assert.deepEqual(done.slice(-3), ['agent', 'certificates', 'kernel']);
 });
 
 test('an API that cannot be opened fails the start', async () => {

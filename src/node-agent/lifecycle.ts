@@ -1,5 +1,7 @@
 import type { Clock } from '#model/effects/clock.ts';
+import { WeftError } from '#model/error.ts';
 import { AGENT } from '#model/settings/agents.ts';
+import type { Handover } from '#protocol/api/agent.ts';
 
 /** An agent that is serving. */
 export type RunningAgent = {
@@ -10,7 +12,12 @@ export type RunningAgent = {
    * removed, so that the process ends with the reason instead of staying half alive.
    */
   cleaned: Promise<void>;
+  /** Resolves when another agent has gone on with the node and what was carried here has ended. */
+  replaced: Promise<void>;
 };
+
+/** What others may ask of the agent's whole. `onlyLeaving`: nothing of one that was not told to stop. */
+export type ServedActions = { cleanup(): Promise<void>; handOver(onlyLeaving: boolean): Handover };
 
 /** What an agent consists of, as far as its start and its end are concerned. */
 export type AgentMachinery = {
@@ -20,8 +27,12 @@ export type AgentMachinery = {
   discovery: { start(): void; stop(): void };
   /** Reads what the kernel has reported since the last time. */
   drainEvents(): void;
-  /** Opens the local API; `cleanup` is what its request for a cleanup does. The result closes it. */
-  serve(cleanup: () => Promise<void>): Promise<() => Promise<void>>;
+  /** Opens the local API, which asks for these. The result closes it. */
+  serve(asked: ServedActions): Promise<() => Promise<void>>;
+  /** Leaves the node to another agent; what is carried goes on. */
+  handOver(): Handover;
+  /** Resolves when nothing is carried any more, or after so long. */
+  carriedToTheEnd(deadlineMs: number): Promise<void>;
   /** What is closed after the last request, in this order: users before what they use. */
   closers: readonly (() => void)[];
   /** Removes every trace of this node from kernel and disk; the agent has stopped by then. */
@@ -43,17 +54,53 @@ export async function runAgent(machinery: AgentMachinery): Promise<RunningAgent>
   discovery.start();
   const { promise: cleaned, resolve, reject } = Promise.withResolvers<void>();
   cleaned.catch(() => {}); // whoever waits for it hears of a failure; nobody has to wait
-  const stop = async (): Promise<void> => {
+  const replacing = Promise.withResolvers<void>();
+  replacing.promise.catch(() => {}); // the same
+  let ended: Promise<void> | null = null; // a stop may come while a replaced agent comes to its end
+  const end = async (): Promise<void> => {
     for (const stopTimer of stopTimers) stopTimer();
     discovery.stop(); // first: no change may arrive at an agent that is half closed
     await closeApi();
     for (const close of machinery.closers) close();
   };
+  const endOnce = (): Promise<void> => {
+    ended ??= end();
+    return ended;
+  };
+  let phase: 'serving' | 'leaving' | 'handed over' = 'serving';
+  const stop = async (): Promise<void> => {
+    // It serves as ever, so that nothing is refused until there is another agent; that one takes the rest of the time off its hands.
+    if (phase === 'serving') {
+      phase = 'leaving';
+      await machinery.carriedToTheEnd(AGENT.leaveMs);
+    }
+    await endOnce();
+  };
+  const handOver = (onlyLeaving: boolean): Handover => {
+    if (phase === 'handed over' || (onlyLeaving && phase === 'serving')) throw alreadyRuns();
+    phase = 'handed over';
+    for (const stopTimer of stopTimers.splice(0)) stopTimer();
+    const handover = machinery.handOver();
+    // Discovery goes on: policy ends also what is carried to its end. The answer has to leave before its socket closes.
+    const left = async (): Promise<void> => {
+      await closeApi();
+      await machinery.carriedToTheEnd(AGENT.handedOverMs);
+      await endOnce();
+    };
+    clock.after(AGENT.lastAnswerMs, () => void left().then(replacing.resolve, replacing.reject));
+    return handover;
+  };
   const cleanup = async (): Promise<void> => {
     await local.stopAll();
     // The request that asked for this is answered over the socket that `stop` closes.
-    clock.after(AGENT.lastAnswerMs, () => void stop().then(machinery.cleanNode).then(resolve, reject));
+    clock.after(AGENT.lastAnswerMs, () => void endOnce().then(machinery.cleanNode).then(resolve, reject));
   };
-  const closeApi = await machinery.serve(cleanup);
-  return { stop, cleaned };
+  const closeApi = await machinery.serve({ cleanup, handOver });
+  return { stop, cleaned, replaced: replacing.promise };
+}
+
+function alreadyRuns(): WeftError {
+  return new WeftError('WEFT_ALREADY_RUNNING', 'the node has an agent that runs', {
+    remedy: 'stop it first, or start this one with --replace',
+  });
 }

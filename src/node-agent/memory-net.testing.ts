@@ -131,6 +131,11 @@ export class MemoryNet {
         namespace.datagrams.set(port, onQuery);
         return { close: () => void namespace.datagrams.delete(port) };
       },
+      handOver: () => {
+        const handed = { netnsCookie: String(namespace.netnsCookie), fd: -1 };
+        const tcp = [...namespace.listeners.keys()].map((port) => ({ ...handed, transport: 'tcp' as const, port }));
+        return [...tcp, ...[...namespace.datagrams.keys()].map((port) => ({ ...handed, transport: 'udp' as const, port }))];
+      },
       destroyFlow: (flow, inbound, socketCookie) => {
         if (socketCookie !== undefined && this.replaced.has(socketCookie)) return false;
         if (this.undestroyable.has(flow.sourcePort)) throw new WeftError('WEFT_SOCK_DESTROY', 'cannot close a live connection');

@@ -22,9 +22,12 @@ import { createHboneServer } from '#platform/hbone/server.ts';
 import type { TestCa } from '#platform/hbone/test-ca.testing.ts';
 import { chooseIo } from '#platform/io/choice/choose.ts';
 import { CarriedNamespace } from '#platform/linux/netns/carried-namespace.ts';
+import { HandedSockets } from '#platform/linux/netns/handed-sockets.ts';
 import { inNamespace } from '#platform/linux/netns/namespace.ts';
 import { WorkloadNamespace } from '#platform/linux/netns/workload-namespace.ts';
 import { type Bed, OBJECTS_DIR } from './bed.testing.ts';
+
+const NOTHING_HANDED = new HandedSockets(null);
 
 type WorkloadInput = { name: string; addresses: string[]; services?: Record<string, [number, number][]>; node?: string };
 
@@ -175,7 +178,7 @@ export function agentOn(
       counters,
       guardLink: (link, cookie) => onSwitch(options.linkedBy ?? bed, () => datapath.guardLink(link, cookie)),
     },
-    openNamespace: (path) => new WorkloadNamespace(path, maps, { io: IO, mishaps: SILENT_MISHAPS }),
+    openNamespace: (path) => new WorkloadNamespace(path, maps, { io: IO, mishaps: SILENT_MISHAPS, former: NOTHING_HANDED }),
     credentials: tunnels.credentials,
     forgetCredentials() {},
     startCarriers: (control) => [carryHere(dataOf(maps, tunnels, control), control)],
@@ -202,7 +205,7 @@ export function agentOn(
     guarded: datapath.guarded,
     takeOver: () => {
       datapath.activate();
-      agent.takeOver();
+      agent.succession.takeOver();
     },
     stop: () => {
       if (stopped) return;

@@ -61,8 +61,19 @@ export class Lab {
     this.#agents.set(node, await startAgent(this.plan, node, this.spawn));
   }
 
-  /** Stops a part, `control` or a node's name, and starts it again. Errors: WEFT_LAB_NODE, and those of the start. */
+  /** Starts another agent of a node, which goes on with it; returns the former one, which ends when what it carries has ended. */
+  async replace(node: NodeName): Promise<Child> {
+    const former = this.agent(node);
+    await this.startAgent(node);
+    return former;
+  }
+
+  /**
+   * Stops a part, `control` or a node's name, and starts it again; an agent that is not killed is replaced. Errors: WEFT_LAB_NODE,
+   * and those of the start.
+   */
   async restart(part: string, signal: StopSignal): Promise<void> {
+    if (part !== 'control' && signal === 'SIGTERM') return void (await this.replace(nodeOf(this.plan, part).name));
     const running = part === 'control' ? this.control : this.agent(nodeOf(this.plan, part).name);
     running.signal(signal);
     await running.stop();

@@ -78,7 +78,7 @@ export async function issueToken(plan: LabPlan, node: NodeName): Promise<void> {
   await writeFile(paths.tokenFile(node), token, { mode: 0o600 });
 }
 
-/** Starts the agent of a virtual node in its namespace; the first start and every restart use the same command line. */
+/** Starts the agent of a virtual node in its namespace; the first start and every restart use the same command line. It replaces one that runs. */
 export async function startAgent(plan: LabPlan, node: NodeName, spawn: Spawn): Promise<Child> {
   const paths = labPaths(plan);
   const { meshName, netns, cgroup, pool4, pool6 } = nodeOf(plan, node);
@@ -96,11 +96,12 @@ export async function startAgent(plan: LabPlan, node: NodeName, spawn: Spawn): P
   };
   const child = spawn({
     name: `agent ${node}`,
-    command: asHost(plan, inNetns(netns, weft('agent', ...flagsOf(flags), '--no-egress-nat'))),
+    command: asHost(plan, inNetns(netns, weft('agent', ...flagsOf(flags), '--no-egress-nat', '--replace'))),
     logPath: join(plan.logDir, `agent-${node}.log`),
   });
   await waitStarted(child, `agent of ${node} that is in contact with the control plane`, AGENT_START_MS, async () => {
-    const { controlPlane } = await agentStatus(plan, node);
+    const { pid, controlPlane } = await agentStatus(plan, node);
+    if (pid !== child.pid) return false; // the one that is replaced
     if (controlPlane.error !== null) throw new Error(controlPlane.error);
     return controlPlane.connected && controlPlane.syncedAt !== null;
   });

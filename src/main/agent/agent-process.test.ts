@@ -60,6 +60,7 @@ function optionsOf(control: AgentProcessOptions['control'], runDir = '/nowhere')
       pool6: 'fd41::/64',
     },
     control,
+    replace: false,
     nameservers: [],
     noNatFor: null,
     trustDomain: 'cluster.local',

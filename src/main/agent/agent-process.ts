@@ -1,41 +1,44 @@
-import { existsSync, mkdirSync, readFileSync, readlinkSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { mkdirSync, readlinkSync, writeFileSync } from 'node:fs';
 import { decodeJwt, type JWTPayload } from 'jose';
 import type { AgentPlace } from '#cli/agent.ts';
 import type { Cancel } from '#model/effects/clock.ts';
-import type { Log } from '#model/effects/log.ts';
 import { guardedClock, toLastResort } from '#model/effects/mishaps.ts';
 import type { Holding } from '#model/instance/holding.ts';
 import { AGENT } from '#model/settings/agents.ts';
+import { COMMAND } from '#model/settings/host.ts';
 import { Agent } from '#node-agent/agent.ts';
 import type { LocalWorkloads } from '#node-agent/enrollment/local-run/local-workloads.ts';
 import { bridgeName } from '#node-agent/enrollment/local-run/sandbox-names.ts';
 import { discoveryNodeOf, type MeshEvents, subscribeMesh } from '#node-agent/follow-mesh.ts';
 import { degradations } from '#node-agent/kernel/requirements.ts';
 import { type RunningAgent, runAgent } from '#node-agent/lifecycle.ts';
-import { cleanNode, type NodePaths, type NodeRemoval, nodePaths } from '#node-agent/node-places.ts';
+import { type NodePaths, nodePaths } from '#node-agent/node-places.ts';
 import { agentStatus, tokenComplaint } from '#node-agent/status/agent-status.ts';
 import { answerLocalApi } from '#node-agent/status/local-api.ts';
-import { ensureBpffs, isBpffs, releaseBpffs } from '#platform/bpf/bpffs.ts';
-import { removePins } from '#platform/bpf/pins.ts';
+import { askToHandOver } from '#node-agent/succession.ts';
+import { ensureBpffs } from '#platform/bpf/bpffs.ts';
 import { readEvents } from '#platform/bpf/reports.ts';
 import { systemClock } from '#platform/clock.ts';
-import { adoptDirectory, claimDirectory, realPlace, removeMarked } from '#platform/files/marked-directory.ts';
+import { claimDirectory, realPlace } from '#platform/files/marked-directory.ts';
 import { type HeldNode, holdNode } from '#platform/files/node-register.ts';
 import { CaClient } from '#platform/grpc/control-clients.ts';
 import { DiscoveryClient } from '#platform/grpc/discovery-client.ts';
 import { chooseIo } from '#platform/io/choice/choose.ts';
 import { findCgroup2 } from '#platform/linux/cgroup/cgroup.ts';
 import { hostRanges, requireFreeRanges } from '#platform/linux/net/host-ranges.ts';
+import { HandedSockets } from '#platform/linux/netns/handed-sockets.ts';
 import { descriptorsMax } from '#platform/linux/process/processes.ts';
 import type { Sandboxes } from '#platform/linux/sandbox/sandboxes.ts';
-import { requireFreeSocket, serveLocalSocket } from '#platform/local-api/serve-socket.ts';
+import { agentClient } from '#platform/local-api/clients.ts';
+import { requireFreeSocket, serveLocalSocket, socketFreed } from '#platform/local-api/serve-socket.ts';
 import { systemRandom } from '#platform/random.ts';
 import { type MetricsServer, serveMetrics } from '#platform/telemetry/metrics-server.ts';
 import { readProcessMetrics } from '#platform/telemetry/process-metrics.ts';
+import type { Handover } from '#protocol/api/agent.ts';
 import { CertificateCache } from '#protocol/ca/certificate-cache.ts';
 import { type AgentProcessOptions, agentEffects, type OpenedKernel, openDns, openKernel } from './effects.ts';
 import { openLocalWorkloads, openSandboxes } from './local-run.ts';
+import { cleanupNode } from './removal.ts';
 
 /** Everything a running agent consists of. */
 type Parts = OpenedKernel & {
@@ -50,6 +53,8 @@ type Parts = OpenedKernel & {
   /** When the node's token ends; null where nobody can tell. */
   tokenUntilMs: () => number | null;
   metrics: MetricsServer;
+  /** Registers workloads no more. */
+  closeRegistry(): void;
   /** Ends what still asks the control plane for something. */
   closeClients(): void;
 };
@@ -57,14 +62,24 @@ type Parts = OpenedKernel & {
 /** The agent of one node: the only place where its platform meets its logic. Errors: those of the kernel, the sandbox and the run directory. */
 export async function startAgent(options: AgentProcessOptions): Promise<RunningAgent> {
   const wanted = await holdingOf(options.place);
+  const former = new HandedSockets(await handedOver(options));
   const held = holdNode(wanted);
   try {
     requireFreeRanges(wanted, await hostRanges());
-    return await startHeld(options, held);
+    return await startHeld(options, held, former);
   } catch (error) {
+    former.close();
     held.release();
     throw error;
   }
+}
+
+/** What a former agent of the node hands over; it has left the node then. Errors: those of its API. */
+async function handedOver({ place, replace }: AgentProcessOptions): Promise<Handover | null> {
+  const { socket } = await nodePaths(place, findCgroup2);
+  const handover = await askToHandOver(agentClient(socket), replace);
+  if (handover !== null) await socketFreed(socket, COMMAND.stopMs);
+  return handover;
 }
 
 /** What the agent of a place takes of this machine. */
@@ -76,15 +91,16 @@ export async function holdingOf(place: AgentPlace): Promise<Holding> {
   return { node, pid: process.pid, runDir: realPlace(runDir), bpffs: realPlace(bpffs), cgroup, bridge, pool4, pool6, netns };
 }
 
-async function startHeld(options: AgentProcessOptions, held: HeldNode): Promise<RunningAgent> {
-  const { parts, events } = await assemble(options);
+async function startHeld(options: AgentProcessOptions, held: HeldNode, former: HandedSockets): Promise<RunningAgent> {
+  const { parts, events } = await assemble(options, former);
   const { agent, local, discovery, datapath, kernel, paths } = parts;
   const running = await runAgent({
     local,
     discovery,
     takeOver: async () => {
+      former.close(); // who has not come by now listens on sockets of its own
       datapath.activate();
-      agent.takeOver();
+      agent.succession.takeOver();
       await parts.sandboxes.releaseAll();
     },
     // Read on a timer (AGENT.eventsPeriodMs), as the ring wakes nobody.
@@ -92,12 +108,21 @@ async function startHeld(options: AgentProcessOptions, held: HeldNode): Promise<
       agent.watchArrivals(); // first: what is to be closed does not wait for what is to be told
       events.drain(AGENT.eventsPerTurnMax);
     },
-    serve: (cleanup) =>
+    handOver: () => {
+      const sockets = agent.succession.handOver();
+      parts.closeRegistry();
+      parts.metrics.close();
+      held.release();
+      return { pid: process.pid, sockets };
+    },
+    carriedToTheEnd: (deadlineMs) => agent.succession.carriedToTheEnd(deadlineMs),
+    serve: ({ cleanup, handOver }) =>
       serveLocalSocket(paths.socket, (method, path, body) =>
         answerLocalApi(method, path, body, {
           start: (wanted) => local.start(wanted),
           stop: (key, graceMs) => local.stop(key, graceMs ?? undefined),
           status: () => statusOf(parts),
+          handOver,
           cleanup,
         }),
       ),
@@ -120,7 +145,7 @@ async function startHeld(options: AgentProcessOptions, held: HeldNode): Promise<
 }
 
 /** Makes the parts in the order in which each needs the one before; nothing serves yet. */
-async function assemble(options: AgentProcessOptions) {
+async function assemble(options: AgentProcessOptions, former: HandedSockets) {
   const { place, log, mishaps, trustDomain, clusterDomain, nameservers } = options;
   const paths = await nodePaths(place, findCgroup2);
   await requireFreeSocket(paths.socket); // before anything is touched that a running agent uses
@@ -138,7 +163,7 @@ async function assemble(options: AgentProcessOptions) {
   const certificates = new CertificateCache({ fetch: ca.fetch, clock: systemClock, random: systemRandom, log });
   const dns = { nameservers, clusterDomain, clock: guardedClock(systemClock, mishaps), log, mishaps };
   const io = chooseIo(process.env.WEFT_IO, guardedClock(systemClock, mishaps), mishaps);
-  const agent = new Agent(agentEffects({ io, ...opened, certificates, log, mishaps }), {
+  const agent = new Agent(agentEffects({ io, ...opened, certificates, former, log, mishaps }), {
     node: place.node,
     trustDomain,
     descriptorsMax: descriptorsMax(),
@@ -150,8 +175,8 @@ async function assemble(options: AgentProcessOptions) {
   const discovery = await followMesh(agent, options, {
     // Refusals are explained by the policies that caused them, so they are read before a change; never all of them, or
     // whoever is refused often enough would hold the change up.
-    beforeChange: () => void events.drain(AGENT.eventsPerTurnMax),
-    connected: () => local.refreshRegistration(),
+    beforeChange: () => void (agent.succession.handedOver || events.drain(AGENT.eventsPerTurnMax)),
+    connected: () => void (agent.succession.handedOver || local.refreshRegistration()),
   });
   // Calls that are under way would keep the process alive after everything else has ended.
   const token = await followToken(options.control);
@@ -182,6 +207,7 @@ async function assemble(options: AgentProcessOptions) {
     degraded,
     tokenUntilMs: token.untilMs,
     metrics,
+    closeRegistry,
     closeClients,
   };
   return { parts, events };
@@ -263,29 +289,3 @@ function statusOf({
     counters: kernel.counters(),
   });
 }
-
-/** Removes every trace of a node's agent, running or dead: programs, pins, namespaces, cgroups, files. */
-export async function cleanupNode(place: AgentPlace, log: Log): Promise<void> {
-  const paths = await nodePaths(place, findCgroup2);
-  const sandboxes = openSandboxes({ place, paths, clusterDomain: 'cluster.local', noNatFor: null, log });
-  adoptDirectory(paths.nodeDir, { kind: 'node', node: place.node });
-  await cleanNode(place, paths, { ...REMOVAL, removeSandboxes: () => sandboxes.removeNode(AGENT.stopGraceMs) });
-}
-
-/** How traces leave this machine; which ones, and in which order, the node agent decides. */
-const REMOVAL: Omit<NodeRemoval, 'removeSandboxes'> = {
-  // Elsewhere than in a bpf file system there are no pins, and whatever has their name is somebody else's.
-  removePins: (pinDir) => isBpffs(dirname(dirname(pinDir))) && removePins(pinDir),
-  removeNodeDir: (directory) => removeMarked(directory, 'node'),
-  removeIfEmpty(directory) {
-    try {
-      rmdirSync(directory);
-    } catch {
-      // it holds something, or it never was
-    }
-  },
-  textOf: (file) => (existsSync(file) ? readFileSync(file, 'utf8') : null),
-  removeFile: (file) => rmSync(file),
-  releaseBpffs,
-  isBpffs,
-};

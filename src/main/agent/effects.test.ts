@@ -14,6 +14,7 @@ import { memoryKernel } from '#node-agent/kernel/memory-kernel.testing.ts';
 import { systemClock } from '#platform/clock.ts';
 import { createTestCa } from '#platform/hbone/test-ca.testing.ts';
 import { NodeIo } from '#platform/io/node/node-io.ts';
+import { HandedSockets } from '#platform/linux/netns/handed-sockets.ts';
 import { asDuplex } from '#protocol/stream/duplex.ts';
 import { agentEffects, dataEffects, type EffectParts } from './effects.ts';
 
@@ -36,7 +37,8 @@ async function setUp() {
     drop: (identity: Identity) => void dropped.push(identity.serviceAccount),
   } as unknown as EffectParts['certificates'];
   const datapath = {} as EffectParts['datapath']; // only what opens namespaces needs it
-  const parts = { io, kernel: memoryKernel(), datapath, certificates, log: SILENT_LOG, mishaps: SILENT_MISHAPS };
+  const former = new HandedSockets(null);
+  const parts = { io, kernel: memoryKernel(), datapath, certificates, former, log: SILENT_LOG, mishaps: SILENT_MISHAPS };
   const data = dataEffects(parts, { meters: new Meters('agent'), shares: new ProcessShares(1) });
   return { effects: agentEffects(parts), data, asked, dropped };
 }

@@ -25,6 +25,7 @@ import { createClientPool } from '#platform/hbone/client-pool.ts';
 import { createHboneServer } from '#platform/hbone/server.ts';
 import type { Io } from '#platform/io/io.ts';
 import { CarriedNamespace } from '#platform/linux/netns/carried-namespace.ts';
+import type { HandedSockets } from '#platform/linux/netns/handed-sockets.ts';
 import { WorkloadNamespace } from '#platform/linux/netns/workload-namespace.ts';
 import { WEFT_ROOT } from '#platform/program/installation.ts';
 import { pooledRandomBytes, systemRandom } from '#platform/random.ts';
@@ -35,6 +36,8 @@ import type { CertificateCache } from '#protocol/ca/certificate-cache.ts';
 export type AgentProcessOptions = {
   place: AgentPlace;
   control: ControlEndpoint;
+  /** Goes on with the node of an agent that runs: its listening sockets are taken over. */
+  replace: boolean;
   /** Empty: those of the node's resolv.conf. */
   nameservers: readonly Nameserver[];
   /** Ranges reached without address translation; null: no translation at all. */
@@ -71,18 +74,20 @@ export type EffectParts = {
   kernel: AgentEffects['kernel'];
   datapath: Datapath;
   certificates: CertificateCache;
+  /** Listening sockets that the agent before this one handed over. */
+  former: HandedSockets;
   log: Log;
   mishaps: Mishaps;
 };
 
 /** The real effects of an agent: kernel, namespaces, tunnels, time and chance. */
 export function agentEffects(parts: EffectParts): AgentEffects {
-  const { io, kernel, datapath, certificates, log, mishaps } = parts;
+  const { io, kernel, datapath, certificates, former, log, mishaps } = parts;
   const clock = guardedClock(sharedDelays(systemClock), mishaps);
   return {
     kernel,
     // Each opens sockets inside a namespace, which they keep when the thread is back in the node's own.
-    openNamespace: (netnsPath) => new WorkloadNamespace(netnsPath, datapath.maps, { io, mishaps }),
+    openNamespace: (netnsPath) => new WorkloadNamespace(netnsPath, datapath.maps, { io, mishaps, former }),
     credentials: (identity) => certificates.get(identity),
     forgetCredentials: (identity) => certificates.drop(identity),
     startCarriers: (control) => [carryHere(dataEffects(parts, control), control)],

@@ -1,6 +1,7 @@
 import { type AgentOptions, poolsOf } from '#cli/agent.ts';
 import { USUAL_POOLS } from '#cli/command.ts';
-import { cleanupNode, holdingOf, startAgent } from '#main/agent/agent-process.ts';
+import { holdingOf, startAgent } from '#main/agent/agent-process.ts';
+import { cleanupNode } from '#main/agent/removal.ts';
 import { controlEndpoint, grantOf, weftVersion } from '#main/commands/control-access.ts';
 import { createMishaps } from '#model/effects/mishaps.ts';
 import { systemClock } from '#platform/clock.ts';
@@ -17,7 +18,7 @@ import { commandLog } from '#platform/telemetry/log.ts';
 const CLUSTER_DOMAIN = 'cluster.local';
 
 /**
- * `weft agent`: serves until a signal, or until somebody asks it to leave the mesh; with --cleanup it removes what an
+ * `weft agent`: serves until a signal, or until somebody asks it to leave the mesh or its node to another agent; with --cleanup it removes what an
  * agent of the node left. Errors: those of the machine, WEFT_CONTROL_FILE, WEFT_ALREADY_RUNNING.
  */
 export async function agent(options: AgentOptions): Promise<number> {
@@ -47,6 +48,7 @@ export async function agent(options: AgentOptions): Promise<number> {
       control,
       nameservers: options.dnsUpstreams.map(({ ip, port }) => ({ address: ip, port })),
       noNatFor: options.egressNat ? options.noNatFor : null,
+      replace: options.replace,
       stats: options.stats,
       trustDomain: options.trustDomain,
       clusterDomain: CLUSTER_DOMAIN,
@@ -57,6 +59,7 @@ export async function agent(options: AgentOptions): Promise<number> {
     // Only now: a start that fails half-way has to end, not to go on as half an agent.
     surviveMishaps(mishaps);
     // Stopping leaves the data path pinned, for the next agent to adopt; only an agent that cleaned up may take the parents.
-    return { stop: () => running.stop(), ended: running.cleaned.then(() => removeEmptyParents(bpffs)) };
+    const cleaned = running.cleaned.then(() => removeEmptyParents(bpffs));
+    return { stop: () => running.stop(), ended: Promise.race([cleaned, running.replaced]) };
   });
 }

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { createInterface } from 'node:readline/promises';
 import { USUAL_POOLS } from '#cli/command.ts';
 import { leaveMesh, type UninstallEffects, type UninstallOptions } from '#cli/uninstall.ts';
-import { cleanupNode } from '#main/agent/agent-process.ts';
+import { cleanupNode } from '#main/agent/removal.ts';
 import { isBpffs } from '#platform/bpf/bpffs.ts';
 import { removeMarked } from '#platform/files/marked-directory.ts';
 import { removeSocket, traceMesh } from '#platform/files/mesh-traces.ts';

@@ -109,6 +109,22 @@ export const AGENT_SETTINGS = {
     ),
     requestBytesMax: setting(64 * KIB, 'bytes', "One request on the agent's local socket."),
     listedMax: setting(1_000, 'count', 'Workloads listed by status; the counts are always whole.'),
+    handOverMs: setting(
+      5_000,
+      'ms',
+      'How long an agent that is replaced keeps its listening sockets open, and answers names, for the one that goes on with them.',
+    ),
+    handedOverMs: setting(
+      600_000,
+      'ms',
+      'How long connections that a replaced agent carries may go on; what has not ended by then is cut.',
+    ),
+    leaveMs: setting(
+      15_000,
+      'ms',
+      'How long an agent that is told to stop goes on serving while it carries something; another one may take the node over meanwhile.',
+    ),
+    handOverLookMs: setting(50, 'ms', 'How often it looks whether they have ended.'),
     lastAnswerMs: setting(100, 'ms', 'The answer to a cleanup has to leave before its socket closes.'),
   },
 } as const satisfies SettingGroup;

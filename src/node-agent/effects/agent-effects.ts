@@ -12,6 +12,7 @@ import type { PeerSeries } from '#model/telemetry/peer-series.ts';
 import type { DnsNode } from '#node-agent/dns/effects.ts';
 import type { DnsResponder } from '#node-agent/dns/responder.ts';
 import type { DataLink, ServedWorkload, ToControl } from '#node-agent/seam/messages.ts';
+import type { HandedSocket } from '#protocol/api/agent.ts';
 
 /** The host's end of a workload's link, and the MAC address that the workload's end was given. */
 export type WorkloadLink = { device: string; mac: string };
@@ -65,6 +66,8 @@ export type WorkloadNamespace = {
    */
   openCarried(id: number, takesTunnels: boolean, copies: number): CarriedSockets[];
   listenDatagrams(port: number, onQuery: DatagramHandler): Promise<Listening>;
+  /** What listens here, for another process: open for it until the close, whoever of this one stops accepting. */
+  handOver(): HandedSocket[];
   /** Aborts a kernel connection of this namespace; true when one was found. With a cookie no later one of the same ends. */
   destroyFlow(flow: Flow, inbound: boolean, socketCookie?: bigint): boolean;
   /** The TCP sockets of the namespace as they are now, whoever made them. */
@@ -90,7 +93,8 @@ export type ControlSide = {
 
 /** One that carries. */
 export type Carrier = DataLink & {
-  /** Connections to workloads of this node, and connections between nodes, that it has now. */
+  /** Connections, those to workloads of this node among them, and connections between nodes, that it has now. */
+  readonly calls: number;
   readonly carried: number;
   readonly tunnels: number;
 };

@@ -9,6 +9,7 @@ import { PORT } from '#model/mesh/ports.ts';
 import type { WorkloadRequest } from '#model/mesh/registration.ts';
 import type { IdTable } from '#model/path/ids.ts';
 import { addressesByFamily } from '#model/path/tables.ts';
+import { AGENT } from '#model/settings/agents.ts';
 import type {
   AgentEffects,
   DatagramHandler,
@@ -16,6 +17,7 @@ import type {
   WorkloadLink,
   WorkloadNamespace,
 } from '#node-agent/effects/agent-effects.ts';
+import type { HandedSocket } from '#protocol/api/agent.ts';
 import { adoptedId, isUnchanged } from './same-enrollment.ts';
 
 /** What it takes to enroll a workload; kept on disk, so that a restarted agent enrolls it again by itself. */
@@ -43,6 +45,8 @@ export type Enrolled = {
 export type EnrollmentHandlers = {
   /** Its connections are to be carried; the result ends that and cuts them. Errors: those of the namespace. */
   carry(workload: Enrolled): Listening;
+  /** Another process accepts its connections; those that are carried go on. */
+  retire(workload: Enrolled): void;
   dnsStream(workload: Enrolled, stream: ByteStream): void;
   dnsDatagram(workload: Enrolled): DatagramHandler;
   /** It is about to end: the last moment at which its namespace can be reached. */
@@ -56,7 +60,7 @@ export type EnrollmentHandlers = {
 /** An enrollment under way; `left`: the workload left meanwhile, so it must come to nothing. */
 type Attempt = { readonly uid: string; left: boolean; done: Promise<unknown> | null };
 
-type Entry = { enrolled: Enrolled; listening: Listening[] };
+type Entry = { enrolled: Enrolled; listening: Listening[]; dns: Listening[] };
 
 /** Takes workloads into the mesh and out again. Idempotent: repeats are no-ops, leaving undoes everything. */
 export class Enrollment {
@@ -142,7 +146,7 @@ export class Enrollment {
     // A new namespace, or another account in the old one: nothing may go on under the former identity.
     if (known !== undefined) this.#remove(known);
     const former = [this.#effects.kernel.maps.workloads.get(netns.netnsCookie)?.id, this.#ids.find('workload', request.uid)];
-    const entry: Entry = { enrolled: this.#describe(request, netns), listening: [] };
+    const entry: Entry = { enrolled: this.#describe(request, netns), listening: [], dns: [] };
     try {
       await this.#listen(entry);
       if (attempt.left) throw leftMeanwhile(request.uid);
@@ -193,6 +197,19 @@ export class Enrollment {
     this.#log.info({ workload: request.uid }, 'workload left');
   }
 
+  /** Accepts nothing more; what is carried goes on, and for a while names are answered. The sockets are another process's from now on. */
+  handOver(): HandedSocket[] {
+    for (const attempt of this.#attempts) attempt.left = true; // or it would publish after this agent
+    const entries = [...this.#entries.values()];
+    const close = ({ dns }: Entry): void => dns.splice(0).forEach((one) => void one.close());
+    this.#effects.clock.after(AGENT.handOverMs, () => entries.forEach(close));
+    return entries.flatMap(({ enrolled }) => {
+      const sockets = enrolled.netns.handOver();
+      this.#handlers.retire(enrolled);
+      return sockets;
+    });
+  }
+
   /** Stops serving without touching the kernel: what a stopping agent does. */
   release(): void {
     for (const attempt of this.#attempts) attempt.left = true; // or it would publish after this agent has ended
@@ -226,11 +243,11 @@ export class Enrollment {
   }
 
   async #listen(entry: Entry): Promise<void> {
-    const { enrolled, listening } = entry;
+    const { enrolled, listening, dns } = entry;
     const { netns } = enrolled;
     listening.push(this.#handlers.carry(enrolled));
-    listening.push(netns.listen(PORT.dns, (stream) => this.#handlers.dnsStream(enrolled, stream)));
-    listening.push(await netns.listenDatagrams(PORT.dns, this.#handlers.dnsDatagram(enrolled)));
+    dns.push(netns.listen(PORT.dns, (stream) => this.#handlers.dnsStream(enrolled, stream)));
+    dns.push(await netns.listenDatagrams(PORT.dns, this.#handlers.dnsDatagram(enrolled)));
   }
 
   /**
@@ -259,7 +276,7 @@ export class Enrollment {
   }
 
   #close(entry: Entry): void {
-    for (const listening of entry.listening) listening.close();
+    for (const listening of [...entry.listening, ...entry.dns]) listening.close();
     entry.enrolled.netns.close();
   }
 }

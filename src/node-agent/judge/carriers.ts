@@ -32,6 +32,11 @@ export class Carriers {
     });
   }
 
+  /** Connections that they carry, or are about to. */
+  get calls(): number {
+    return this.#carriers.reduce((sum, { calls }) => sum + calls, 0);
+  }
+
   /** Connections to workloads of this node that pass through them. */
   get carried(): number {
     return this.#carriers.reduce((sum, { carried }) => sum + carried, 0);
@@ -55,6 +60,11 @@ export class Carriers {
         this.#shares.give(share);
       },
     };
+  }
+
+  /** They accept no more connections of a workload; those that they carry go on. */
+  retire({ id }: Pick<Enrolled, 'id'>): void {
+    for (const carrier of this.#carriers) carrier.send({ kind: 'retire', enrolment: id });
   }
 
   /** Asks them to say when they have nothing of a workload any more; the result is whether all of them have said so. */

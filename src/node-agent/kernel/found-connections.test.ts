@@ -39,7 +39,7 @@ async function takenOver(connections: Record<'client' | 'server', ReturnType<typ
   rig.net.at('/netns/server').apps.set(8080, () => {});
   rig.net.at('/netns/client').open = connections.client;
   rig.net.at('/netns/server').open = connections.server;
-  rig.agent.takeOver();
+  rig.agent.succession.takeOver();
   const flows = () =>
     rig.kernel.maps.flows.entries().map(([, { sourceId, destinationId, inbound }]) => [sourceId, destinationId, inbound]);
   return {

@@ -122,6 +122,8 @@ export type ToData =
   | { readonly kind: 'begin'; readonly served: ServedWorkload }
   /** Its processes are dead: to be answered when nothing of what they wrote is under way any more. */
   | { readonly kind: 'finish'; readonly enrolment: number }
+  /** Another process accepts its connections from now on; those that are there go on. */
+  | { readonly kind: 'retire'; readonly enrolment: number }
   /** Its connections are cut. */
   | { readonly kind: 'end'; readonly enrolment: number }
   /** `keeps`: the next one that asks the same may have it, too, until it is dropped. */

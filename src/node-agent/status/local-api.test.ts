@@ -14,6 +14,7 @@ const actions: LocalApiActions = {
   },
   stop: async (key) => void calls.push(key),
   status: () => ({ node: 'one' }) as AgentStatus,
+  handOver: () => ({ pid: 7, sockets: [] }),
   cleanup: async () => void calls.push('cleanup'),
 };
 const body = (value: unknown): string => JSON.stringify(value);
@@ -21,6 +22,7 @@ const START = { name: 'a', namespace: 'b', serviceAccount: 'c' };
 
 const cases = [
   { name: 'status', method: 'GET', path: '/v1/status', body: '', status: 200 },
+  { name: 'a handover', method: 'POST', path: '/v1/handover', body: '{}', status: 200 },
   { name: 'a start with the least it needs', method: 'POST', path: '/v1/workloads', body: body(START), status: 200 },
   { name: 'a body that is not JSON', method: 'POST', path: '/v1/workloads', body: '{', status: 400 },
   {

@@ -1,6 +1,6 @@
 import { WeftError } from '#model/error.ts';
 import type { WorkloadRequest } from '#model/mesh/registration.ts';
-import type { AgentStatus, StartedWorkload } from '#protocol/api/agent.ts';
+import type { AgentStatus, Handover, StartedWorkload } from '#protocol/api/agent.ts';
 import { type ApiReply, bodyObject, isRecord, replyTo } from '#protocol/api/reply.ts';
 
 /** What the API can make the agent do. */
@@ -9,6 +9,7 @@ export type LocalApiActions = {
   /** graceMs null: the usual one. */
   stop(key: { namespace: string; name: string }, graceMs: number | null): Promise<void>;
   status(): AgentStatus;
+  handOver(onlyLeaving: boolean): Handover;
   cleanup(): Promise<void>;
 };
 
@@ -23,6 +24,7 @@ export function answerLocalApi(method: string, path: string, body: string, actio
 function act(method: string, path: string, body: string, actions: LocalApiActions): unknown {
   if (method === 'GET' && path === '/v1/status') return actions.status();
   if (method === 'POST' && path === '/v1/workloads') return actions.start(readStart(body));
+  if (method === 'POST' && path === '/v1/handover') return actions.handOver(bodyObject(body).onlyLeaving === true);
   if (method === 'POST' && path === '/v1/cleanup') return actions.cleanup();
   const [, namespace, name, grace] = WORKLOAD_PATH.exec(path) ?? [];
   if (method === 'DELETE' && namespace !== undefined && name !== undefined)

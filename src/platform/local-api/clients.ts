@@ -1,5 +1,5 @@
 import { COMMAND } from '#model/settings/host.ts';
-import type { AgentClient, AgentStatus, StartedWorkload } from '#protocol/api/agent.ts';
+import type { AgentClient, AgentStatus, Handover, StartedWorkload } from '#protocol/api/agent.ts';
 import type { ControlClient, ControlStatus, TokenResponse } from '#protocol/api/control.ts';
 import { callSocket } from './call-socket.ts';
 
@@ -27,6 +27,7 @@ export function agentClient(socketPath: string): AgentClient {
       const grace = graceMs === undefined ? '' : `?graceMs=${graceMs}`;
       await call('DELETE', `${path}${grace}`, COMMAND.stopMs + (graceMs ?? 0));
     },
+    handOver: async (onlyLeaving) => (await call('POST', '/v1/handover', COMMAND.statusMs, { onlyLeaving })) as Handover,
     async cleanup() {
       await call('POST', '/v1/cleanup', COMMAND.stopMs);
     },

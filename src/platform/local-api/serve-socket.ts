@@ -1,8 +1,10 @@
 import { existsSync, unlinkSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { connect, type Server } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { WeftError } from '#model/error.ts';
 import { AGENT } from '#model/settings/agents.ts';
+import { COMMAND } from '#model/settings/host.ts';
 import { type ApiReply, errorReply } from '#protocol/api/reply.ts';
 
 /** Turns one request into a reply. Never rejects. */
@@ -52,6 +54,13 @@ export async function requireFreeSocket(path: string): Promise<void> {
   throw new WeftError('WEFT_ALREADY_RUNNING', `another process serves ${path}`, {
     remedy: 'stop it first, or choose another --run-dir or --node',
   });
+}
+
+/** Returns when nobody serves a path any more. Errors: WEFT_ALREADY_RUNNING when somebody does for so long. */
+export async function socketFreed(path: string, timeoutMs: number): Promise<void> {
+  const until = performance.now() + timeoutMs;
+  while (performance.now() < until && existsSync(path) && (await answers(path))) await sleep(COMMAND.pollMs);
+  await requireFreeSocket(path);
 }
 
 function answers(path: string): Promise<boolean> {

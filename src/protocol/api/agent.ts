@@ -6,6 +6,8 @@
  *   DELETE /v1/workloads/<namespace>/<name> 204, idempotent; what lives in it is told to end, and killed after ?graceMs= or the
  *                                           usual time; then the sandbox is removed
  *   GET    /v1/status                       AgentStatus
+ *   POST   /v1/handover                     { onlyLeaving } → Handover; another agent goes on with the node: this one accepts nothing more, gives up this
+ *                                           socket, and ends when what it carries has ended
  *   POST   /v1/cleanup                      204; leaves the mesh: removes every trace from kernel and disk, then exits
  *
  * Errors: 4xx/5xx with ApiError of src/protocol/api/reply.ts.
@@ -55,11 +57,19 @@ export type AgentStatus = {
   degraded: string[];
 };
 
+/** A listening socket of the agent in a workload's namespace: `fd` is its number in the process that hands it over. */
+export type HandedSocket = { netnsCookie: string; transport: 'tcp' | 'udp'; port: number; fd: number };
+
+/** Answer to POST /v1/handover: the process that holds them, for whoever may look into it. */
+export type Handover = { pid: number; sockets: HandedSocket[] };
+
 /** The local API of one agent. Errors: WEFT_NO_AGENT when it does not answer, WEFT_NOT_ROOT, and those the agent gives. */
 export type AgentClient = {
   status(): Promise<AgentStatus>;
   start(workload: WorkloadRequest): Promise<StartedWorkload>;
   /** graceMs: how long it may take to end by itself; the agent's usual time when it is left out. */
   stop(namespace: string, name: string, graceMs?: number): Promise<void>;
+  /** `onlyLeaving`: WEFT_ALREADY_RUNNING unless it was told to stop. */
+  handOver(onlyLeaving: boolean): Promise<Handover>;
   cleanup(): Promise<void>;
 };

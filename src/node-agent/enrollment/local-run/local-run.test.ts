@@ -73,6 +73,7 @@ function startNode(machine: Machine, rig: AgentRig) {
     answerLocalApi(method, path, JSON.stringify(body), {
       start: (wanted) => local.start(wanted),
       stop: (key) => local.stop(key),
+      handOver: () => ({ pid: 1, sockets: rig.agent.succession.handOver() }),
       cleanup: () => local.stopAll(),
       status: () => statusOf(rig, local),
     });

@@ -7,13 +7,18 @@ import type { Flow } from '#model/kernel/maps.ts';
 import { PORT } from '#model/mesh/ports.ts';
 import type { DatapathMaps } from '#platform/bpf/pins.ts';
 import type { Io } from '#platform/io/io.ts';
+import type { HandedSocket } from '#protocol/api/agent.ts';
 import { answerDatagrams } from './answer-datagrams.ts';
 import { destroySocket } from './destroy-socket.ts';
+import { type HandedSockets, socketCookie } from './handed-sockets.ts';
 import { listConnections, type NamespaceConnections } from './list-connections.ts';
 import { namespaceCookie } from './namespace.ts';
-import { duplicate, type Place, requireExclusive, tcpListenerIn, tcpListeningIn, udpSocketIn } from './sockets.ts';
+import { duplicate, type Place, requireExclusive, tcpListeningIn, udpSocketIn } from './sockets.ts';
 
 type Tuple = Pick<Flow, 'source' | 'destination' | 'sourcePort' | 'destinationPort'>;
+
+/** What a namespace works with, beside maps. */
+export type NamespaceEffects = { io: Io; mishaps: Mishaps; former: HandedSockets };
 
 /** The maps that sockets made inside a workload's namespace need. */
 export type NamespaceMaps = Pick<DatapathMaps, 'ownSockets' | 'listeners'>;
@@ -35,9 +40,14 @@ export class WorkloadNamespace {
   readonly #maps: NamespaceMaps;
   readonly #io: Io;
   readonly #mishaps: Mishaps;
+  readonly #former: HandedSockets;
+  /** What listens here, by its descriptors: whoever accepts on one owns it. */
+  readonly #listening: Omit<HandedSocket, 'netnsCookie'>[] = [];
+  /** Copies of those, which keep them open for another process. */
+  readonly #kept: number[] = [];
 
-  /** Errors: WEFT_NETNS when the namespace cannot be opened. */
-  constructor(netnsPath: string, maps: NamespaceMaps, { io, mishaps }: { io: Io; mishaps: Mishaps }) {
+  /** `former`: sockets that another process handed over. Errors: WEFT_NETNS when the namespace cannot be opened. */
+  constructor(netnsPath: string, maps: NamespaceMaps, { io, mishaps, former }: NamespaceEffects) {
     try {
       this.#fd = openSync(netnsPath, 'r');
     } catch (cause) {
@@ -50,10 +60,11 @@ export class WorkloadNamespace {
     this.#maps = maps;
     this.#io = io;
     this.#mishaps = mishaps;
+    this.#former = former;
   }
 
   listen(port: number, onConnection: (stream: ByteStream) => void): Listening {
-    return this.#io.listen(tcpListenerIn(this.#place, port).fd, onConnection);
+    return this.#io.listen(this.#tcpListening(port), onConnection);
   }
 
   openCarried(id: number, takesTunnels: boolean, copies: number): CarriedSockets[] {
@@ -63,10 +74,11 @@ export class WorkloadNamespace {
       return fd;
     };
     try {
-      const outbound = own(tcpListeningIn(this.#place, PORT.outbound));
-      const plaintext = own(tcpListeningIn(this.#place, PORT.plaintext));
-      this.#maps.listeners.set(id, BigInt(plaintext)); // only a listening socket may enter the map
-      const hbone = takesTunnels ? own(tcpListeningIn(this.#place, PORT.hbone)) : null;
+      const outbound = own(this.#tcpListening(PORT.outbound));
+      const plaintext = own(this.#tcpListening(PORT.plaintext));
+      // Only a listening socket may enter the map. One that a former agent entered is there, and is not entered twice.
+      if (this.#maps.listeners.get(id) !== socketCookie(plaintext)) this.#maps.listeners.set(id, BigInt(plaintext));
+      const hbone = takesTunnels ? own(this.#tcpListening(PORT.hbone)) : null;
       return Array.from({ length: copies }, (_, at) => {
         const copyOf = (fd: number): number => (at === 0 ? fd : own(duplicate(fd)));
         return {
@@ -83,7 +95,8 @@ export class WorkloadNamespace {
   }
 
   async listenDatagrams(port: number, onQuery: (query: Buffer, peer: Endpoint) => Promise<Buffer | null>): Promise<Listening> {
-    const { fd } = udpSocketIn(this.#place, port);
+    const fd = this.#former.take(this.#which('udp', port)) ?? udpSocketIn(this.#place, port).fd;
+    this.#listening.push({ transport: 'udp', port, fd });
     const socket = createSocket('udp6');
     await new Promise<void>((resolve, reject) => {
       socket.once('error', reject);
@@ -91,6 +104,14 @@ export class WorkloadNamespace {
     });
     requireExclusive(fd); // libuv shares the address of every datagram socket that it takes over
     return { close: answerDatagrams(socket, { answer: onQuery, dropped: (error) => this.#mishaps.report('datagram', error) }) };
+  }
+
+  handOver(): HandedSocket[] {
+    return this.#listening.map(({ transport, port, fd }) => {
+      const kept = duplicate(fd);
+      this.#kept.push(kept);
+      return { ...this.#which(transport, port), fd: kept };
+    });
   }
 
   destroyFlow(flow: Tuple, inbound: boolean, socketCookie?: bigint): boolean {
@@ -110,6 +131,7 @@ export class WorkloadNamespace {
   }
 
   close(): void {
+    for (const fd of this.#kept.splice(0)) closeSync(fd);
     closeSync(this.#openFd);
     this.#fd = -1;
   }
@@ -122,6 +144,19 @@ export class WorkloadNamespace {
 
   get #place(): Place {
     return { netnsFd: this.#openFd, mark: (fd) => this.#mark(fd) };
+  }
+
+  #which<Transport extends 'tcp' | 'udp'>(transport: Transport, port: number) {
+    return { netnsCookie: String(this.netnsCookie), transport, port };
+  }
+
+  /** One that another process handed over is marked again, since the maps may be others than its. */
+  #tcpListening(port: number): number {
+    const former = this.#former.take(this.#which('tcp', port));
+    if (former !== null) this.#mark(former);
+    const fd = former ?? tcpListeningIn(this.#place, port);
+    this.#listening.push({ transport: 'tcp', port, fd });
+    return fd;
   }
 
   #mark(fd: number): void {

@@ -1,0 +1,117 @@
+import type { Clock } from '#model/effects/clock.ts';
+import { WeftError } from '#model/error.ts';
+import type { MeshDelta, MeshState } from '#model/mesh/mesh-state.ts';
+import { AGENT } from '#model/settings/agents.ts';
+import type { HandedSocket, Handover } from '#protocol/api/agent.ts';
+import type { Enrolled, Enrollment } from './enrollment/enrollment.ts';
+import type { LocalRecords } from './enrollment/local-records.ts';
+import type { Carriers } from './judge/carriers.ts';
+import type { Waiters } from './judge/waiters.ts';
+import type { FoundConnections } from './kernel/found-connections.ts';
+import type { Verdicts } from './kernel/verdicts.ts';
+
+/** What of an agent has to do with those before and after it. */
+export type SuccessionParts = {
+  clock: Clock;
+  mesh: MeshState;
+  enrollment: Enrollment;
+  records: LocalRecords;
+  carriers: Carriers;
+  waiters: Waiters;
+  found: FoundConnections;
+  verdicts: Verdicts;
+  /** Whether the mesh is known. */
+  isSynced(): boolean;
+  /** From then on nothing of this agent writes into the kernel. */
+  leaveKernel(): void;
+};
+
+/**
+ * Asks an agent that runs (`replace`), or was told to stop, to leave its node to this one; null: there is none that would. Errors: those
+ * of its API.
+ */
+export async function askToHandOver(
+  former: { handOver(onlyLeaving: boolean): Promise<Handover> },
+  replace: boolean,
+): Promise<Handover | null> {
+  try {
+    return await former.handOver(!replace);
+  } catch (error) {
+    // One that runs on is in the way, and is found there.
+    const without = replace ? ['WEFT_NO_AGENT'] : ['WEFT_NO_AGENT', 'WEFT_ALREADY_RUNNING'];
+    if (error instanceof WeftError && without.includes(error.code)) return null;
+    throw error;
+  }
+}
+
+/** How an agent goes on with what a former one of its node left, and leaves the node to the next one. */
+export class Succession {
+  readonly #parts: SuccessionParts;
+  #tookOver = false;
+  #handedOver = false;
+
+  constructor(parts: SuccessionParts) {
+    this.#parts = parts;
+  }
+
+  /** Another agent has the node: the kernel, and what it reports, are its. */
+  get handedOver(): boolean {
+    return this.#handedOver;
+  }
+
+  /**
+   * The programs of this agent's own maps are in place from now on: connections from before, which others decided or nobody,
+   * are looked up, so that policy ends those that it does not allow.
+   */
+  takeOver(): void {
+    this.#tookOver = true;
+    this.#look(this.#parts.enrollment.all());
+  }
+
+  /** A workload came in; what it had open before is looked up where `takeOver` no longer does it. */
+  enrolled(workload: Enrolled): void {
+    if (this.#tookOver) this.#look([workload]);
+  }
+
+  #look(workloads: readonly Enrolled[]): void {
+    const { found, verdicts, isSynced } = this.#parts;
+    for (const workload of workloads) found.look(workload);
+    if (!isSynced()) return; // settled with the first sync
+    found.settle();
+    verdicts.closeDenied();
+  }
+
+  /**
+   * Another agent goes on with the node: nothing is accepted here any more, and the kernel is not written. What is carried
+   * goes on. Returns the listening sockets, which stay open for a while, with what waits in them.
+   */
+  handOver(): HandedSocket[] {
+    this.#handedOver = true;
+    this.#parts.leaveKernel();
+    return this.#parts.enrollment.handOver();
+  }
+
+  /** After a handover: what is still carried is judged by what is in force. */
+  follow(delta: MeshDelta): void {
+    const { mesh, records, carriers, waiters } = this.#parts;
+    mesh.apply(delta);
+    records.remember(delta.workloads.keys());
+    carriers.drop(null);
+    carriers.closeDenied(mesh, (uid) => records.lastOf(uid));
+    waiters.check();
+  }
+
+  /** Resolves when nothing is carried any more, or after so long. */
+  async carriedToTheEnd(deadlineMs: number): Promise<void> {
+    const { clock, carriers } = this.#parts;
+    if (carriers.calls === 0) return;
+    const until = clock.nowMs() + deadlineMs;
+    await new Promise<void>((resolve) => {
+      const stop = clock.every(AGENT.handOverLookMs, () => {
+        if (carriers.calls > 0 && clock.nowMs() < until) return;
+        stop();
+        resolve();
+      });
+    });
+  }
+}
