@@ -27,6 +27,16 @@ export const TELEMETRY_SETTINGS = {
       'bytes',
       'What waits for a slow reader of the log; further lines are left out, counted, and told of later.',
     ),
+    logValueCharsMax: setting(
+      512,
+      'count',
+      'Characters of one text in a line of the log; what comes after is cut. A client chooses the path of its request.',
+    ),
+    logFileBytesMax: setting(
+      16_777_216,
+      'bytes',
+      'A log file that Weft opened itself; a full one keeps its newer half. Lines of one waypoint or mesh, of some days usually.',
+    ),
     mishapLinesMax: setting(
       10,
       'count',

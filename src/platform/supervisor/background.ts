@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
-import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { closeSync, readFileSync } from 'node:fs';
 import { partFlags } from '#platform/program/installation.ts';
+import { openLogFile } from '#platform/telemetry/log-file.ts';
 
 /** What a process in the background says to the one that started it, once. */
 const READY = 'ready';
@@ -18,8 +18,7 @@ export function startInBackground(
   args: readonly string[],
   logFile: string,
 ): Promise<{ pid: number } | { log: string }> {
-  mkdirSync(dirname(logFile), { recursive: true, mode: 0o700 });
-  const log = openSync(logFile, 'a', 0o600);
+  const log = openLogFile(logFile);
   const child = spawn(process.execPath, [...partFlags(), program, ...args], {
     stdio: ['ignore', log, log, 'ipc'],
     detached: true,

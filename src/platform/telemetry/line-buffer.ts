@@ -1,6 +1,7 @@
 import { constants, fstatSync, openSync, writeSync } from 'node:fs';
 import type { Clock } from '#model/effects/clock.ts';
 import { TELEMETRY } from '#model/settings/telemetry.ts';
+import { isLogFile, roomMaker } from './log-file.ts';
 
 /** Where bytes go at once or not at all: returns how many were taken, 0 when the reader is not ready. Errors: the reader is gone. */
 export type Outlet = (bytes: Uint8Array) => number;
@@ -96,12 +97,14 @@ export class LineBuffer {
 /**
  * The outlet to a descriptor, standard error say, that never waits for a reader. A pipe and a terminal are opened once more,
  * so that not waiting is a property of ours alone: a descriptor that was inherited is shared with the shell and its programs.
- * A file has no reader to wait for.
+ * A file has no reader to wait for, but an end: it stays below `fileBytesMax` when it is of our own making.
  */
-export function outletTo(descriptor: number): Outlet {
+export function outletTo(descriptor: number, fileBytesMax: number = TELEMETRY.logFileBytesMax): Outlet {
   const own = reopened(descriptor);
+  const makeRoom = isLogFile(own) ? roomMaker(own, fileBytesMax) : () => {};
   return (bytes) => {
     try {
+      makeRoom(bytes.length);
       return writeSync(own, bytes);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'EAGAIN') return 0;

@@ -28,6 +28,16 @@ test('a text line shows a foreseen error by its sentence, without a stack', () =
   assert.match(line, /^\d\d:\d\d:\d\d\.\d{3} ERROR agent: refused pod=shop\/a bytes=7 err="port 99999 is out of range"\n$/);
 });
 
+test('H4: a text that a client chose is cut', () => {
+  for (const format of ['text', 'json'] as const) {
+    const [line = ''] = linesOf({ level: 'info', format, process: 'waypoint' }, (log) =>
+      log.info({ path: `/${'a'.repeat(100_000)}` }, 'request'),
+    );
+    assert.ok(line.length < 1_000, `${line.length} characters`);
+    assert.match(line, /\/a{511}…/);
+  }
+});
+
 test('records below the level are not written', () => {
   assert.deepEqual(
     linesOf({ level: 'warn', format: 'json', process: 'x' }, (log) => log.info({}, 'quiet')),

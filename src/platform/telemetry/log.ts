@@ -1,6 +1,7 @@
 import type { Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
 import { WeftError } from '#model/error.ts';
+import { TELEMETRY } from '#model/settings/telemetry.ts';
 import { limitedLog } from '#model/telemetry/limited-log.ts';
 import { ACCESS_FIELDS, LOG_FIELDS } from '#model/telemetry/log-fields.ts';
 import { systemClock } from '#platform/clock.ts';
@@ -63,7 +64,7 @@ function textStyle(clock: Clock): Style {
   const timeOf = timeTexts(clock);
   return {
     begin: (level, process, message) => `${timeOf().slice('2026-01-01T'.length, -1)} ${LABELS[level]} ${process}: ${message}`,
-    pair: (name, value) => ` ${name}=${plain(value)}`,
+    pair: (name, value) => ` ${name}=${plain(cut(value))}`,
     end: () => '\n',
   };
 }
@@ -73,7 +74,7 @@ function jsonStyle(clock: Clock): Style {
   const timeOf = timeTexts(clock);
   return {
     begin: (level, process) => `{"level":"${level}","time":"${timeOf()}","process":${JSON.stringify(process)}`,
-    pair: (name, value) => `,${JSON_NAMES.get(name) ?? `${JSON.stringify(name)}:`}${jsonText(value)}`,
+    pair: (name, value) => `,${JSON_NAMES.get(name) ?? `${JSON.stringify(name)}:`}${jsonText(cut(value))}`,
     end: (message) => `,"message":${JSON.stringify(message)}}\n`,
   };
 }
@@ -97,6 +98,12 @@ function timeTexts(clock: Clock): () => string {
     }
     return text;
   };
+}
+
+/** A text of a length that a log can bear: clients choose paths and names. */
+function cut(value: unknown): unknown {
+  if (typeof value !== 'string' || value.length <= TELEMETRY.logValueCharsMax) return value;
+  return `${value.slice(0, TELEMETRY.logValueCharsMax)}…`;
 }
 
 /** A value as JSON. What JSON cannot hold is told as text: a log must never throw. */
@@ -126,7 +133,7 @@ function plain(value: unknown): string {
   if (typeof value === 'string') return /^[\w./:@+-]+$/.test(value) ? value : JSON.stringify(value);
   if (typeof value === 'number') return Number.isFinite(value) ? String(value) : 'null';
   if (typeof value === 'object' && value !== null && 'message' in value && !('stack' in value))
-    return JSON.stringify(value.message);
+    return JSON.stringify(cut(value.message));
   return jsonText(value);
 }
 

@@ -1,10 +1,11 @@
 import { spawn } from 'node:child_process';
-import { closeSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, readFileSync } from 'node:fs';
 import type { Rights } from '#model/rights/rights.ts';
 import { readViewFacts } from '#platform/linux/confine/machine.ts';
 import { setprivArgv } from '#platform/linux/confine/rights.ts';
 import { planCover } from '#platform/linux/confine/view.ts';
 import { findProgram } from '#platform/linux/process/command.ts';
+import { openLogFile } from '#platform/telemetry/log-file.ts';
 import { seeing } from './confined.ts';
 import { commandLine, EXECUTE, entering, type Place } from './launch.ts';
 
@@ -28,7 +29,7 @@ export function launchDetached(
   { rights, logFile, hidden, kept }: DetachedOptions,
   ended: () => void,
 ): number | null {
-  const log = openSync(logFile, 'a', 0o600);
+  const log = openLogFile(logFile);
   try {
     const { env, command } = commandLine(argv, { env: process.env, cwd: '/', rights }, EXECUTE);
     const drop = setprivArgv(findProgram('setpriv', 'util-linux'), rights);
