@@ -6,6 +6,7 @@
  *   load bulk  HOST PORT MEGABYTES [N]  one-way bytes over N connections: bytes and seconds
  *   load rate  HOST PORT SECONDS [N]    one-byte connections one after another, N at a time: connections and seconds
  *   load small HOST PORT SECONDS [N]    64-byte messages back and forth on N connections: messages and seconds
+ *   load pipelined, load replies        the same with 16 messages under way on each; the same with 64 KiB for each message
  *   load http  HOST PORT SECONDS [N]    HTTP/1.1 requests with a connection for each, N at a time: connections and seconds
  *   load idle  HOST PORT COUNT          opens connections, says "open", and holds them until it is ended
  * Each prints one line of JSON. */
@@ -22,6 +23,7 @@
 
 #define WARM_UP_ROUNDS 500
 #define AT_A_TIME_MAX 256
+#define PIPELINED 16
 #define REQUEST "GET / HTTP/1.1\r\nHost: web\r\nConnection: close\r\n\r\n"
 #define ANSWER_BYTES_MIN 1024
 
@@ -174,36 +176,38 @@ static void *http_one(void *unused)
 	return (void *)(uintptr_t)count;
 }
 
-/* On each connection the next message leaves when the last one is back. One thread, so that the client's own cost stays small. */
-static void small(void)
+/* On each connection so many messages are under way, and the next one leaves when one is answered with so many bytes. One thread, so
+ * that the client's own cost stays small. */
+static void messages(char kind, size_t answer_bytes, size_t under_way)
 {
 	static size_t came[AT_A_TIME_MAX];
+	static char message[PIPELINED * PING_BYTES], answer[REPLY_BYTES];
 	int set = epoll_create1(0), fds[AT_A_TIME_MAX];
-	char message[PING_BYTES] = { 'x' };
 	uint64_t start = now_ns(), end = start + amount * 1000000000ull, count = 0;
 	struct epoll_event events[AT_A_TIME_MAX];
 
 	for (int at = 0; at < at_a_time; at++) {
 		struct epoll_event event = { .events = EPOLLIN, .data.u32 = (uint32_t)at };
-		fds[at] = dial('P');
+		fds[at] = dial(kind);
 		epoll_ctl(set, EPOLL_CTL_ADD, fds[at], &event);
-		if (write_all(fds[at], message, PING_BYTES))
-			fail("small");
+		if (write_all(fds[at], message, under_way * PING_BYTES))
+			fail("messages");
 	}
 	while (now_ns() < end) {
 		int ready = epoll_wait(set, events, AT_A_TIME_MAX, 100);
 		for (int k = 0; k < ready; k++) {
 			uint32_t at = events[k].data.u32;
-			ssize_t got = read(fds[at], message, PING_BYTES - came[at]);
+			ssize_t got = read(fds[at], answer, under_way * answer_bytes - came[at]);
 			if (got <= 0)
-				fail("small");
+				fail("messages");
 			came[at] += (size_t)got;
-			if (came[at] < PING_BYTES)
+			size_t answered = came[at] / answer_bytes;
+			if (answered == 0)
 				continue;
-			came[at] = 0;
-			count++;
-			if (write_all(fds[at], message, PING_BYTES))
-				fail("small");
+			came[at] %= answer_bytes;
+			count += answered;
+			if (write_all(fds[at], message, answered * PING_BYTES))
+				fail("messages");
 		}
 	}
 	printf("{\"messages\":%llu,\"seconds\":%.6f}\n", (unsigned long long)count, seconds_since(start));
@@ -238,7 +242,11 @@ static int client(const char *mode)
 	else if (!strcmp(mode, "http"))
 		counted("connections", http_one);
 	else if (!strcmp(mode, "small"))
-		small();
+		messages('P', PING_BYTES, 1);
+	else if (!strcmp(mode, "pipelined"))
+		messages('E', PING_BYTES, PIPELINED);
+	else if (!strcmp(mode, "replies"))
+		messages('R', REPLY_BYTES, 1);
 	else if (!strcmp(mode, "idle"))
 		idle();
 	else
@@ -260,7 +268,7 @@ int main(int argc, char **argv)
 	if (argc == 3 && !strcmp(argv[1], "web"))
 		serve_web(atoi(argv[2]));
 	if (argc != 5 && argc != 6) {
-		fprintf(stderr, "usage: load serve|web PORT | load ping|bulk|rate|small|http|idle HOST PORT AMOUNT [AT A TIME]\n");
+		fprintf(stderr, "usage: load serve|web PORT | load ping|bulk|rate|small|pipelined|replies|http|idle HOST PORT AMOUNT [AT A TIME]\n");
 		return 2;
 	}
 	target = resolve(argv[2], argv[3]);

@@ -13,6 +13,7 @@
 
 #define PING_BYTES 64
 #define BULK_CHUNK (256 * 1024)
+#define REPLY_BYTES (64 * 1024)
 
 static inline void fail(const char *what)
 {

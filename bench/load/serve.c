@@ -26,7 +26,16 @@ static int listen_on(int port)
 	return listener;
 }
 
-/* The first byte says what the client wants: P echo, B sink (answers the count at the end), C one byte back, I the same, and stay. */
+/* What came in one read goes back in one write, as a server answers requests that came together. */
+static void echo_what_came(int fd, char *buffer)
+{
+	ssize_t got;
+	while ((got = read(fd, buffer, BULK_CHUNK)) > 0 && write_all(fd, buffer, (size_t)got) == 0)
+		;
+}
+
+/* The first byte says what the client wants: P echo of each message, E of what came, R 64 KiB for each message, B sink (answers the
+ * count at the end), C one byte back, I the same, and stay. */
 static void *serve_one(void *argument)
 {
 	int fd = (int)(intptr_t)argument;
@@ -36,6 +45,11 @@ static void *serve_one(void *argument)
 	if (read_all(fd, &kind, 1) == 0) {
 		if (kind == 'P') {
 			while (read_all(fd, buffer, PING_BYTES) == 0 && write_all(fd, buffer, PING_BYTES) == 0)
+				;
+		} else if (kind == 'E') {
+			echo_what_came(fd, buffer);
+		} else if (kind == 'R') {
+			while (read_all(fd, buffer, PING_BYTES) == 0 && write_all(fd, buffer, REPLY_BYTES) == 0)
 				;
 		} else if (kind == 'B') {
 			uint64_t total = 0;

@@ -1,4 +1,4 @@
-import { parseMeasure } from '../report/report.ts';
+import { parseMeasure, type RowName } from '../report/report.ts';
 import { loadOver, type Way, withCpu } from '../rig/way.ts';
 import { connectionRate, roundTrip, throughput } from './same.ts';
 import type { Side, Trial } from './trial.ts';
@@ -77,16 +77,39 @@ export async function warmConnections(load: string, way: Way, count: number): Pr
     made += parseMeasure(await loadOver(way, load, 'rate', WARM_SECONDS, RATE.atATime), 'connections');
 }
 
-/** Small messages back and forth: what one costs both proxies, by the number of connections. */
+/** Messages back and forth: what one costs both proxies, by the number of connections, with several under way, and with long answers. */
 export function smallTrials(load: string, ways: CrossWays): Trial[] {
-  return SMALL.connections.map((connections) => ({
+  return [
+    ...SMALL.connections.map((connections) =>
+      messages(load, ways, {
+        mode: 'small',
+        connections,
+        row: { id: `cross.small${connections}.cpu`, metric: `CPU µs per 64-byte message, ${connections} connections` },
+      }),
+    ),
+    messages(load, ways, {
+      mode: 'pipelined',
+      connections: 1,
+      row: { id: 'cross.pipelined16.cpu', metric: 'CPU µs per 64-byte message, 16 under way' },
+    }),
+    messages(load, ways, {
+      mode: 'replies',
+      connections: 8,
+      row: { id: 'cross.replies64k.cpu', metric: 'CPU µs per 64-KiB reply, 8 connections' },
+    }),
+  ];
+}
+
+/** `mode`: of the load program. */
+type Messages = { mode: 'small' | 'pipelined' | 'replies'; connections: number; row: RowName };
+
+function messages(load: string, ways: CrossWays, { mode, connections, row }: Messages): Trial {
+  return {
     ...all(ways, (way) => async () => {
-      const [printed, cpu] = await withCpu(way, () => loadOver(way, load, 'small', SMALL.seconds, connections));
+      const [printed, cpu] = await withCpu(way, () => loadOver(way, load, mode, SMALL.seconds, connections));
       return { cost: (cpu / parseMeasure(printed, 'messages')) * MICRO };
     }),
     rounds: SMALL.runs,
-    rows: [
-      { id: `cross.small${connections}.cpu`, metric: `CPU µs per 64-byte message, ${connections} connections`, figure: 'cost' },
-    ],
-  }));
+    rows: [{ ...row, figure: 'cost' }],
+  };
 }

@@ -36,6 +36,7 @@ export function memoryTrials(
       weft: () => connectionMemory(rig, ways.weft),
       peers: { 'c-relay': () => connectionMemory(rig, ways.relay) },
       rows: [
+        { id: 'memory.agent-idle', metric: 'MiB of a proxy before its first connection', figure: 'idle' },
         { id: 'memory.agent', metric: 'MiB of a proxy after 40,000 connections', figure: 'resident' },
         { id: 'memory.per-connection', metric: 'KiB of a proxy per idle connection, of 5,000', figure: 'each' },
       ],
@@ -45,22 +46,27 @@ export function memoryTrials(
       warmUp: nothing,
       weft: () => requestMemory(rig, web.weft),
       peers: { haproxy: () => requestMemory(rig, web.haproxy) },
-      rows: [{ id: 'memory.waypoint', metric: 'MiB of a proxy after 20,000 requests', figure: 'resident' }],
+      rows: [
+        { id: 'memory.waypoint-idle', metric: 'MiB of a proxy before its first request', figure: 'idle' },
+        { id: 'memory.waypoint', metric: 'MiB of a proxy after 20,000 requests', figure: 'resident' },
+      ],
     },
   ];
 }
 
 async function requestMemory(rig: Rig, { http1, proxy }: WebProxy): Promise<Figures> {
+  const idle = (await residentKib(proxy)) / KIB_PER_MIB;
   await httpOver(http1, REQUESTS, rig.dir);
   await sleep(SETTLE_MS);
-  return { resident: (await residentKib(proxy)) / KIB_PER_MIB };
+  return { idle, resident: (await residentKib(proxy)) / KIB_PER_MIB };
 }
 
 /**
- * Both figures are of the middle of the two proxies. Idle connections come first: what a process keeps of many former ones is room
+ * The figures are of the middle of the two proxies. Idle connections come first: what a process keeps of many former ones is room
  * in which new ones would not be seen.
  */
 async function connectionMemory(rig: Rig, way: Way): Promise<Figures> {
+  const idle = (await meanKib(way)) / KIB_PER_MIB;
   await warmConnections(rig.load, way, FEW_CONNECTIONS);
   await sleep(SETTLE_MS);
   const before = await meanKib(way);
@@ -70,7 +76,7 @@ async function connectionMemory(rig: Rig, way: Way): Promise<Figures> {
   await held.stop();
   await warmConnections(rig.load, way, FORMER_CONNECTIONS);
   await sleep(SETTLE_MS);
-  return { resident: (await meanKib(way)) / KIB_PER_MIB, each };
+  return { resident: (await meanKib(way)) / KIB_PER_MIB, idle, each };
 }
 
 async function meanKib({ carriers }: Way): Promise<number> {
