@@ -14,14 +14,16 @@ export type KindDefinition = DocumentKind & {
 
 /** `Raw`: what the schema of the kind guarantees. This is the one place where that is taken on trust. */
 export function defineKind<Raw extends RawResource, Read extends Resource>(
-  definition: Omit<KindDefinition, 'check' | 'read' | 'resources'> & {
+  definition: Omit<KindDefinition, 'check' | 'read' | 'resources' | 'isOurs'> & {
     check(object: Raw): Problem[];
+    isOurs?(object: Raw): boolean;
     read(object: Raw, metadata: Metadata): Read;
     resources: Table<Read>;
   },
 ): KindDefinition {
   return {
     ...definition,
+    isOurs: (object) => definition.isOurs?.(object as Raw) ?? true,
     check: (object) => definition.check(object as Raw),
     read: (object, metadata) => definition.read(object as Raw, metadata),
   };

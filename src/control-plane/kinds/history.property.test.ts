@@ -228,6 +228,7 @@ test('a definition is all that a new kind needs', async () => {
     namespaced: true,
     schema: { kind: 'built-in', schema: {} },
     unknownFields: 'error',
+    fields: {},
     check: () => [],
     read: (_raw, metadata) => ({ kind: 'Note', metadata }),
     resources: notes,

@@ -8,7 +8,7 @@ import type { Family, IpAddress } from '#model/address/ip.ts';
 export type ServiceResource = {
   kind: 'Service';
   metadata: Metadata;
-  /** Answered by DNS as an alias of another name; no endpoints of its own. */
+  /** An alias of another name, which nobody answers: no endpoints of its own. */
   externalName: boolean;
   /** `clusterIP: None`: has endpoints but no address of its own. */
   headless: boolean;

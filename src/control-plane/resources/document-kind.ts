@@ -1,3 +1,4 @@
+import type { FieldTable } from '#control-plane/resources/field-table.ts';
 import type { Problem, Severity } from '#control-plane/resources/finding.ts';
 import type { Metadata, RawMetadata } from '#control-plane/resources/metadata.ts';
 import type { Resource } from '#control-plane/resources/resource.ts';
@@ -20,6 +21,10 @@ export type DocumentKind = {
   schema: SchemaSource;
   /** Kinds that Weft enforces refuse fields they do not know; kinds it reads a part of only warn. */
   unknownFields: Severity;
+  /** What becomes of each field of its schema. */
+  fields: FieldTable;
+  /** False: another controller answers for the fields of this document. */
+  isOurs?(object: unknown): boolean;
   /** Rules between fields that the schema cannot state. */
   check(object: unknown): Problem[];
   read(object: unknown, metadata: Metadata): Resource;

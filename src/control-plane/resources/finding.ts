@@ -15,6 +15,7 @@ export const FINDING_CODES = {
   WEFT_KIND_UNKNOWN: 'A resource of a kind that Weft does not read; it has no effect.',
   WEFT_VERSION_UNKNOWN: 'A resource of a known kind in an API version that Weft does not read.',
   WEFT_FIELD_UNKNOWN: 'A field that the resource does not have.',
+  WEFT_FIELD_IGNORED: 'A field, or a value of it, that has no effect here; the rest of the resource is in force.',
   WEFT_FIELD_INVALID: 'A field whose value is missing, of the wrong type or out of range.',
   WEFT_FIELD_CONFLICT: 'Fields that exclude or require one another.',
   WEFT_LIKELY_MISTAKE: 'Valid, but it most likely does not do what was meant.',

@@ -35,6 +35,7 @@ const kinds: DocumentKind[] = [
     namespaced: true,
     schema: { kind: 'built-in', schema: CRATE },
     unknownFields: 'error',
+    fields: {},
     check: (object) => {
       const { spec } = object as { spec: { count?: number; fruit: string } };
       if (spec.count === 9) return [errorAt('WEFT_FIELD_CONFLICT', ['spec', 'count'], 'nine do not fit', 'write 8')];
@@ -49,6 +50,7 @@ const kinds: DocumentKind[] = [
     namespaced: false,
     schema: { kind: 'built-in', schema: { type: 'object', properties: { spec: { type: 'object', properties: { a: TEXT } } } } },
     unknownFields: 'warning',
+    fields: {},
     check: () => [],
     read: (_object, metadata) => ({ kind: 'Depot', metadata }),
   },
@@ -59,6 +61,7 @@ const kinds: DocumentKind[] = [
     namespaced: true,
     schema: { kind: 'crd', file: 'parcels.yaml' },
     unknownFields: 'error',
+    fields: {},
     check: () => [],
     read: (_object, metadata) => ({ kind: 'Parcel', metadata }),
   },

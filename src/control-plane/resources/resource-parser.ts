@@ -1,4 +1,5 @@
 import type { DocumentKind } from '#control-plane/resources/document-kind.ts';
+import { ignoredFields } from '#control-plane/resources/field-table.ts';
 import { errorAt, type FieldPath, type Finding, findingOf, type Problem, warningAt } from '#control-plane/resources/finding.ts';
 import { DEFAULT_NAMESPACE, type RawMetadata, readMetadata } from '#control-plane/resources/metadata.ts';
 import { nearestName } from '#control-plane/resources/nearest-name.ts';
@@ -96,6 +97,8 @@ function readKnown(
   { schema, check }: ReturnType<SchemaLookup>,
 ): BareReading {
   const problems = findUnknownFields(object, schema, definition.unknownFields);
+  // Before the check, which fills in defaults that nobody wrote.
+  const ignored = ignoredFields(object, definition.fields);
   const mismatches = check(object);
   problems.push(...mismatches.values);
   if (mismatches.values.length === 0) {
@@ -104,6 +107,7 @@ function readKnown(
     if (!ruled.some(isError)) problems.push(...mismatches.shapes);
   }
   if (problems.some(isError)) return { kind: 'rejected', name, problems };
+  if (definition.isOurs?.(object) !== false) problems.push(...ignored);
   const metadata = readMetadata(object.metadata as RawMetadata, definition.namespaced);
   const document = definition.restricts === false ? null : object;
   return { kind: 'resource', name, resource: definition.read(object, metadata), problems, document };
@@ -121,7 +125,7 @@ export type Locate = (path: FieldPath, part: 'value' | 'key') => Origin;
 export function findingsOf(reading: Reading, locate: Locate): Finding[] {
   const resource = reading.kind === 'foreign' ? reading.subject : (reading.name ?? '');
   return reading.problems.map((problem) => {
-    const part = problem.code === 'WEFT_FIELD_UNKNOWN' ? 'key' : 'value';
+    const part = problem.code === 'WEFT_FIELD_UNKNOWN' || problem.code === 'WEFT_FIELD_IGNORED' ? 'key' : 'value';
     return findingOf(problem, resource, locate(problem.path, part));
   });
 }

@@ -3,6 +3,7 @@ import { readWorkloadSelector } from '#control-plane/resources/label-selector.ts
 import type { Metadata } from '#control-plane/resources/metadata.ts';
 import { checkAuthorizationPolicy } from './check.ts';
 import { AUTHORIZATION_POLICIES, attachedPolicies, attachedPolicyStatus, nodePolicies } from './derive.ts';
+import { AUTHORIZATION_POLICY_FIELDS } from './fields.ts';
 import {
   type AuthorizationPolicyResource,
   DRY_RUN_ANNOTATION,
@@ -24,6 +25,7 @@ export const authorizationPolicyKind = defineKind({
   namespaced: true,
   schema: { kind: 'crd', file: 'security.istio.io_authorizationpolicies.yaml' },
   unknownFields: 'error',
+  fields: AUTHORIZATION_POLICY_FIELDS,
   check: checkAuthorizationPolicy,
   read: readAuthorizationPolicy,
   standIn: standInForPolicy,

@@ -1,9 +1,11 @@
 import { defineKind } from '#control-plane/index/kind-definition.ts';
 import type { AllowedNamespaces } from '#control-plane/mesh/waypoints.ts';
+import { WAYPOINT_CLASSES } from '#control-plane/mesh/well-known.ts';
 import { errorAt, type FieldPath, type Problem } from '#control-plane/resources/finding.ts';
 import { readLabelSelector } from '#control-plane/resources/label-selector.ts';
 import type { Metadata } from '#control-plane/resources/metadata.ts';
 import { GATEWAYS, gateways } from './derive.ts';
+import { GATEWAY_FIELDS } from './fields.ts';
 import type { GatewayListener, GatewayResource, RawGateway, RawListener } from './schema.ts';
 import { managedGateways, servedServices, waypointConfigs } from './waypoint-config.ts';
 
@@ -15,6 +17,8 @@ export const gatewayKind = defineKind({
   namespaced: true,
   schema: { kind: 'crd', file: 'gateway.networking.k8s.io_gateways.yaml' },
   unknownFields: 'error',
+  fields: GATEWAY_FIELDS,
+  isOurs: ({ spec }) => WAYPOINT_CLASSES.includes(spec.gatewayClassName),
   check: checkGateway,
   read: readGateway,
   resources: GATEWAYS,

@@ -19,6 +19,11 @@ export function checkHttpRoute({ spec }: RawHttpRoute): Problem[] {
     const message = `${matches} matches in one route, at most ${RESOURCE.routeMatchesMax} are allowed`;
     problems.push(errorAt('WEFT_FIELD_INVALID', ['spec', 'rules'], message, 'split the route'));
   }
+  if (parentRefs.length === 0) {
+    const message = 'a route without parents is attached to nothing: no request is routed by it';
+    const remedy = 'write parentRefs: [{ group: "", kind: Service, name: … }]';
+    problems.push(warningAt('WEFT_LIKELY_MISTAKE', ['spec', 'parentRefs'], message, remedy));
+  }
   if (hostnames.length > 0 && parentRefs.some(({ kind }) => kind === 'Service')) {
     const message = 'hostnames are ignored for a Service parent: a route is chosen by the address that was dialled';
     problems.push(warningAt('WEFT_LIKELY_MISTAKE', ['spec', 'hostnames'], message, 'remove spec.hostnames'));

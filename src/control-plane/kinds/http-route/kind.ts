@@ -3,6 +3,7 @@ import type { Metadata } from '#control-plane/resources/metadata.ts';
 import type { HeaderChanges, HttpRouteMatch } from '#model/waypoint/config.ts';
 import { checkHttpRoute } from './check.ts';
 import { HTTP_ROUTES, httpRoutes } from './derive.ts';
+import { HTTP_ROUTE_FIELDS } from './fields.ts';
 import {
   type HttpRouteResource,
   type ParentRef,
@@ -29,6 +30,7 @@ export const httpRouteKind = defineKind({
   namespaced: true,
   schema: { kind: 'crd', file: 'gateway.networking.k8s.io_httproutes.yaml' },
   unknownFields: 'error',
+  fields: HTTP_ROUTE_FIELDS,
   check: checkHttpRoute,
   read: readHttpRoute,
   standIn: standInForRoute,

@@ -1,4 +1,5 @@
 import { defineKind } from '#control-plane/index/kind-definition.ts';
+import { eachField } from '#control-plane/resources/field-table.ts';
 import { errorAt, type Problem } from '#control-plane/resources/finding.ts';
 import { checkSelector, readWorkloadSelector } from '#control-plane/resources/label-selector.ts';
 import type { Metadata } from '#control-plane/resources/metadata.ts';
@@ -14,6 +15,7 @@ export const peerAuthenticationKind = defineKind({
   namespaced: true,
   schema: { kind: 'crd', file: 'security.istio.io_peerauthentications.yaml' },
   unknownFields: 'error',
+  fields: eachField('spec.', 'mtls.mode portLevelMtls.*.mode selector.matchLabels'),
   check: checkPeerAuthentication,
   read: readPeerAuthentication,
   standIn: standInForPeers,

@@ -14,6 +14,7 @@ import { errorAt, type Problem, warningAt } from '#control-plane/resources/findi
 import type { Metadata, RawMetadata } from '#control-plane/resources/metadata.ts';
 import { nameOfResource } from '#control-plane/resources/resource.ts';
 import { tryParseIp } from '#model/address/ip.ts';
+import { POD_FIELDS } from './fields.ts';
 import { POD_SCHEMA, type PodResource, type RawPod } from './schema.ts';
 
 /** Pods as they were read. */
@@ -39,6 +40,7 @@ export const podKind = defineKind({
   namespaced: true,
   schema: { kind: 'built-in', schema: POD_SCHEMA },
   unknownFields: 'warning',
+  fields: POD_FIELDS,
   check: checkPod,
   read: readPod,
   // Without it there is nothing to reach: no loss that could open anything.
@@ -52,7 +54,8 @@ function readPod({ metadata: rawMetadata, spec, status }: RawPod, metadata: Meta
   return {
     kind: 'Pod',
     metadata,
-    serviceAccount: spec.serviceAccountName || 'default',
+    // The second is its older name, which Kubernetes still takes.
+    serviceAccount: spec.serviceAccountName || spec.serviceAccount || 'default',
     node: spec.nodeName ?? '',
     addresses: podIpsOf(status)
       .map(({ ip }) => tryParseIp(ip))

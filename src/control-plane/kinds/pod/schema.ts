@@ -32,6 +32,7 @@ export type RawPod = {
   spec: {
     nodeName?: string;
     serviceAccountName?: string;
+    serviceAccount?: string;
     hostNetwork?: boolean;
     containers?: RawContainer[];
     initContainers?: RawContainer[];
@@ -72,10 +73,11 @@ const POD_SPEC: Schema = {
   properties: {
     nodeName: TEXT,
     serviceAccountName: TEXT,
+    serviceAccount: TEXT,
     hostNetwork: FLAG,
     containers: list(CONTAINER),
     initContainers: list(CONTAINER),
-    ...fields('serviceAccount volumes ephemeralContainers restartPolicy terminationGracePeriodSeconds nodeSelector'),
+    ...fields('volumes ephemeralContainers restartPolicy terminationGracePeriodSeconds nodeSelector'),
     ...fields('activeDeadlineSeconds dnsPolicy dnsConfig automountServiceAccountToken hostPID hostIPC hostUsers'),
     ...fields('shareProcessNamespace securityContext imagePullSecrets hostname subdomain affinity schedulerName'),
     ...fields('tolerations hostAliases priorityClassName priority readinessGates runtimeClassName preemptionPolicy'),

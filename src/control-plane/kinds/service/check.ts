@@ -1,7 +1,12 @@
+import { ANNOTATION } from '#control-plane/mesh/well-known.ts';
 import { errorAt, type FieldPath, type Problem, warningAt } from '#control-plane/resources/finding.ts';
+import { didYouMean } from '#control-plane/resources/nearest-name.ts';
 import { DNS_LABEL } from '#control-plane/resources/schema.ts';
 import { tryParseIp } from '#model/address/ip.ts';
 import type { RawService, RawServicePort } from './schema.ts';
+
+/** Wishes about where endpoints should be; Any is that of having none. */
+const DISTRIBUTIONS = ['PreferClose', 'PreferSameZone', 'PreferSameNode', 'Any'] as const;
 
 /** What the schema cannot state about a Service. */
 export function checkService({ metadata, spec }: RawService): Problem[] {
@@ -21,6 +26,8 @@ export function checkService({ metadata, spec }: RawService): Problem[] {
     ...checkClusterIps(spec),
     ...checkPorts(spec.ports ?? [], isHeadless(spec)),
     ...checkServiceSelector(spec),
+    ...checkFamilies(spec),
+    ...checkDistribution(metadata, spec),
   ];
 }
 
@@ -105,4 +112,27 @@ function checkServiceSelector({ selector }: RawService['spec']): Problem[] {
   if (Object.keys(selector ?? {}).length > 0) return [];
   const message = 'a service without a selector has no endpoints here: every connection to it is refused';
   return [warningAt('WEFT_LIKELY_MISTAKE', ['spec', 'selector'], message, 'add spec.selector with the labels of its workloads')];
+}
+
+/** Addresses are given out by `ipFamilies` alone; a policy that asks for others would be a wish that nobody heard. */
+function checkFamilies(spec: RawService['spec']): Problem[] {
+  const { ipFamilyPolicy: policy, ipFamilies = [] } = spec;
+  if (policy === undefined || isHeadless(spec) || clusterIpsOf(spec).length > 0) return [];
+  const given = ipFamilies.length === 0 ? 2 : new Set(ipFamilies).size;
+  if (given === (policy === 'SingleStack' ? 1 : 2)) return [];
+  const message = `${policy} is not looked at: the service gets ${given === 1 ? 'an address of one family' : 'an address of each family'}`;
+  return [warningAt('WEFT_FIELD_IGNORED', ['spec', 'ipFamilyPolicy'], message, 'write the families in spec.ipFamilies')];
+}
+
+/** A wish that is misspelt is none: any endpoint would do. */
+function checkDistribution({ annotations }: RawService['metadata'], { trafficDistribution }: RawService['spec']): Problem[] {
+  const places: [FieldPath, string | undefined][] = [
+    [['spec', 'trafficDistribution'], trafficDistribution],
+    [['metadata', 'annotations', ANNOTATION.trafficDistribution], annotations?.[ANNOTATION.trafficDistribution]],
+  ];
+  return places.flatMap(([path, wanted]) => {
+    if (!wanted || DISTRIBUTIONS.some((known) => known.toLowerCase() === wanted.toLowerCase())) return [];
+    const message = `"${wanted}" is unknown${didYouMean(wanted, DISTRIBUTIONS)}; connections go to any endpoint`;
+    return [warningAt('WEFT_FIELD_IGNORED', path, message, `write one of ${DISTRIBUTIONS.join(', ')}`)];
+  });
 }

@@ -42,7 +42,7 @@ export const services = defineDerivation({
   reads: [USER_SERVICES, RESERVED_ADDRESSES, ENDPOINTS, GUARDS, ...BINDING_TABLES],
   writes: [OUTPUT.services, SERVICE_BINDINGS, ...STATUS],
   derive({ key, value: resource }, mesh) {
-    // An alias is answered by DNS alone: the mesh has no service of it.
+    // An alias is told of when it is read: the mesh has no service of it.
     if (resource.externalName) return [];
     const { namespace, labels } = resource.metadata;
     const name = nameOfResource(resource);

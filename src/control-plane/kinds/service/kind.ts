@@ -4,6 +4,7 @@ import type { Metadata } from '#control-plane/resources/metadata.ts';
 import { familyOf, tryParseIp } from '#model/address/ip.ts';
 import { checkService, clusterIpsOf, isHeadless } from './check.ts';
 import { services, userServices } from './derive.ts';
+import { SERVICE_FIELDS } from './fields.ts';
 import { type RawService, type RawServicePort, SERVICE_SCHEMA } from './schema.ts';
 
 /** How a Service is read. */
@@ -14,6 +15,7 @@ export const serviceKind = defineKind({
   namespaced: true,
   schema: { kind: 'built-in', schema: SERVICE_SCHEMA },
   unknownFields: 'warning',
+  fields: SERVICE_FIELDS,
   check: checkService,
   read: readService,
   resources: USER_SERVICES,

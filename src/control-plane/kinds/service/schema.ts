@@ -20,6 +20,7 @@ export type RawService = {
     clusterIP?: string;
     clusterIPs?: string[];
     ipFamilies?: ('IPv4' | 'IPv6')[];
+    ipFamilyPolicy?: 'SingleStack' | 'PreferDualStack' | 'RequireDualStack';
     internalTrafficPolicy?: string;
     trafficDistribution?: string;
     publishNotReadyAddresses?: boolean;

@@ -4,6 +4,7 @@ import type { MeshOptions } from '#control-plane/index/mesh-options.ts';
 import { tableOf } from '#control-plane/index/table.ts';
 import { ENDPOINT_TABLES, type Endpoint, endpointEntries, hasNativeTunnel, isCaptured } from '#control-plane/mesh/endpoints.ts';
 import { ANNOTATION, LABEL } from '#control-plane/mesh/well-known.ts';
+import { eachField } from '#control-plane/resources/field-table.ts';
 import { errorAt, type Problem } from '#control-plane/resources/finding.ts';
 import type { Labels, Metadata, RawMetadata } from '#control-plane/resources/metadata.ts';
 import { nameOfResource } from '#control-plane/resources/resource.ts';
@@ -65,6 +66,7 @@ export const workloadEntryKind = defineKind({
   namespaced: true,
   schema: { kind: 'crd', file: 'networking.istio.io_workloadentries.yaml' },
   unknownFields: 'error',
+  fields: eachField('spec.', 'address labels locality network ports serviceAccount weight'),
   check: checkWorkloadEntry,
   read: readWorkloadEntry,
   // Without it there is nothing to reach: no loss that could open anything.
