@@ -36,6 +36,12 @@ export const IO_SETTINGS = {
       'Turns of a loop in a row in which libuv has nothing to do, before it is asked all the same.',
     ),
     roundsPerTurnMax: setting(8, 'count', 'How often what a turn brought about may bring about more before libuv has its turn.'),
+    keyUpdatesMax: setting(
+      64,
+      'count',
+      'Messages of TLS after the handshake, such as new keys, that a peer may send in `keyUpdatesMs`; more end the connection. Keys last for hundreds of gigabytes.',
+    ),
+    keyUpdatesMs: setting(60_000, 'ms', 'The time in which `keyUpdatesMax` are counted.'),
     acceptsPerTurnMax: setting(64, 'count', 'Connections that one listener accepts in one turn.'),
     acceptRetryMs: setting(
       100,

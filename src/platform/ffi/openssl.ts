@@ -46,6 +46,8 @@ function loadSsl() {
     SSL_CTX_get_cert_store: find('uintptr_t SSL_CTX_get_cert_store(uintptr_t context)'),
     SSL_set0_wbio: find('void SSL_set0_wbio(uintptr_t ssl, uintptr_t bio)'),
     SSL_new: find('uintptr_t SSL_new(uintptr_t context)'),
+    SSL_set_info_callback: find('void SSL_set_info_callback(uintptr_t ssl, void *callback)'),
+    SSL_set_shutdown: find('void SSL_set_shutdown(uintptr_t ssl, int mode)'),
     SSL_free: find('void SSL_free(uintptr_t ssl)'),
     SSL_set_fd: find('int SSL_set_fd(uintptr_t ssl, int fd)'),
     SSL_set_connect_state: find('void SSL_set_connect_state(uintptr_t ssl)'),
@@ -146,6 +148,37 @@ const FATAL = 2;
 const AlpnSelect = koffi.proto(
   'int weft_alpn_select(uintptr_t ssl, void *out, void *outBytes, void *offered, uint32_t offeredBytes, uintptr_t argument)',
 );
+
+const InfoCallback = koffi.proto('void weft_info(uintptr_t ssl, int where, int result)');
+/** For SSL_set_shutdown: as if the peer had said that it will send no more. Fixed by OpenSSL. */
+const RECEIVED_SHUTDOWN = 2;
+/** How many steps of OpenSSL's message machine a connection has left; by its address. */
+const stepsLeft = new Map<number, number>();
+let onStep: unknown = null;
+
+/**
+ * From now on a connection may receive and answer so many messages that are not data; after `steps` it reads no further. One call of
+ * SSL_read goes on from message to message for as long as they come, so nobody outside of it could end that.
+ */
+export function limitSteps(ssl: Address<'SSL'>, steps: number): void {
+  onStep ??= koffi.register((address: number) => {
+    const left = (stepsLeft.get(address) ?? 0) - 1;
+    stepsLeft.set(address, left);
+    if (left < 0) openssl().SSL_set_shutdown(address, RECEIVED_SHUTDOWN);
+  }, koffi.pointer(InfoCallback));
+  stepsLeft.set(ssl, steps);
+  openssl().SSL_set_info_callback(ssl, onStep);
+}
+
+/** Steps that are left; negative: there were too many. */
+export function stepsLeftOf(ssl: Address<'SSL'>): number {
+  return stepsLeft.get(ssl) ?? 0;
+}
+
+/** Before the connection is freed. */
+export function forgetSteps(ssl: Address<'SSL'>): void {
+  stepsLeft.delete(ssl);
+}
 
 /** Kept for ever: OpenSSL calls them, and points into the lists. One for each protocol, of which there are two. */
 const selectors = new Map<string, { callback: unknown; ours: Buffer }>();

@@ -1,7 +1,7 @@
 import koffi from 'koffi';
 import { WeftError } from '#model/error.ts';
 import { copyOut, lent, Memory } from './memory.ts';
-import { type Address, openssl } from './openssl.ts';
+import { type Address, forgetSteps, limitSteps, openssl, stepsLeftOf } from './openssl.ts';
 import type { SslContext } from './ssl-context.ts';
 
 /** How a call went that did not succeed. */
@@ -106,6 +106,15 @@ export class Ssl {
     openssl().SSL_set0_wbio(ssl, this.#kept); // the connection's from here on
   }
 
+  /** From now on it takes so many steps for messages that are not data, and then reads no further: `closed`, and `stepsLeft` is negative. */
+  limitSteps(steps: number): void {
+    limitSteps(this.#open(), steps);
+  }
+
+  get stepsLeft(): number {
+    return stepsLeftOf(this.#open());
+  }
+
   /** Bytes that are kept. */
   get keptBytes(): number {
     this.#open();
@@ -168,6 +177,7 @@ export class Ssl {
     const ssl = this.#ssl;
     this.#ssl = NONE;
     live--;
+    forgetSteps(ssl);
     openssl().SSL_free(ssl);
     this.#context.release();
   }

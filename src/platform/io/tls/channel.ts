@@ -9,6 +9,8 @@ import { TRUNCATED } from '#platform/io/io.ts';
 
 /** The most content of a record. Fixed by RFC 8446 5.1. */
 const RECORD_BYTES = 16_384;
+/** What OpenSSL makes of one message that is not data, with its answer: 8 steps at most. */
+const STEPS_MAX = 8 * IO.keyUpdatesMax;
 /** Encrypted at once. Fixed here: what one read of an app brings. */
 const BATCH_BYTES = IO.readBytes;
 /** What is encrypted passes through here, on its way to the kernel in the same call. */
@@ -28,12 +30,17 @@ export class TlsChannel {
   #waitingAt = 0;
   /** The negative errno of an answer that could not be sent: the descriptor tells it once only. */
   #pushFailed = 0;
+  readonly #nowMs: () => number;
+  #stepsLeft = 0;
+  #countedSinceMs = 0;
 
-  constructor(calls: Syscalls, fd: number, ssl: Ssl) {
+  constructor(calls: Syscalls, fd: number, ssl: Ssl, nowMs: () => number) {
     this.#calls = calls;
     this.#fd = fd;
     this.#ssl = ssl;
+    this.#nowMs = nowMs;
     ssl.keepWrites();
+    this.#countSteps();
   }
 
   /** 0: close_notify. */
@@ -41,6 +48,7 @@ export class TlsChannel {
     const read = this.#ssl.read(memory, offset, bytes);
     this.#drained = read <= 0;
     if (this.#ssl.keptBytes > 0) this.#pushFailed = failureOf(this.#push()); // an answer to what was read, such as new keys
+    if (this.#ssl.stepsLeft !== this.#stepsLeft && !this.#mayRenew()) return this.#tooManyKeys();
     if (read > 0) return read;
     if (this.#pushFailed < 0) return this.#pushFailed;
     return this.#ssl.failure.kind === 'closed' ? 0 : this.#failed();
@@ -154,6 +162,28 @@ export class TlsChannel {
   free(): void {
     this.#waiting = null;
     this.#ssl.close();
+  }
+
+  /** OpenSSL itself stops at twice as many, in the middle of whatever it reads: only after that can we look at the time. */
+  #countSteps(): void {
+    this.#stepsLeft = 2 * STEPS_MAX;
+    this.#ssl.limitSteps(this.#stepsLeft);
+    this.#countedSinceMs = this.#nowMs();
+  }
+
+  /** After messages that were not data; false: there were too many in too short a time. */
+  #mayRenew(): boolean {
+    this.#stepsLeft = this.#ssl.stepsLeft;
+    if (this.#stepsLeft < 0) return false;
+    if (this.#nowMs() - this.#countedSinceMs < IO.keyUpdatesMs) return this.#stepsLeft >= STEPS_MAX;
+    this.#countSteps();
+    return true;
+  }
+
+  #tooManyKeys(): number {
+    const code = 'too many key updates';
+    this.#broken ??= { kind: 'failed', code, error: new Error(`the TLS connection failed: ${code}`) };
+    return -ERRNO.protocol;
   }
 
   #failed(): number {

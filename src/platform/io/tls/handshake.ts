@@ -75,7 +75,7 @@ export class Handshake {
   }
 
   #judge(ssl: Ssl): void {
-    const { calls, fd, context, done } = this.#options;
+    const { calls, fd, context, clock, done } = this.#options;
     const wanted = context.ssl.alpn;
     const peerChain = ssl.chain;
     if (ssl.protocol !== wanted || peerChain.length === 0) {
@@ -86,7 +86,7 @@ export class Handshake {
     const { group } = ssl;
     this.#cancel();
     this.#ssl = null; // the channel's from here on
-    done({ kind: 'open', channel: new TlsChannel(calls, fd, ssl), peerChain, group });
+    done({ kind: 'open', channel: new TlsChannel(calls, fd, ssl, () => clock.nowMs()), peerChain, group });
   }
 
   #end(shaken: Exclude<Shaken, { kind: 'open' }>): void {

@@ -6,8 +6,9 @@ import { existsSync } from 'node:fs';
 import net from 'node:net';
 import { join } from 'node:path';
 import { after, type TestContext, test } from 'node:test';
-import type { ByteStream } from '#model/effects/byte-stream.ts';
+import type { ByteStream, StreamOver } from '#model/effects/byte-stream.ts';
 import { parseIdentity } from '#model/identity/identity.ts';
+import { IO } from '#model/settings/io.ts';
 import { liveSslCount } from '#platform/ffi/ssl.ts';
 import { liveSslContextCount } from '#platform/ffi/ssl-context.ts';
 import { verifiedPeer } from '#platform/hbone/tls-contexts.ts';
@@ -214,6 +215,47 @@ test('keys are renewed in the middle: asked for by openssl as client and as serv
   other.say('Q\n');
   assert.equal((await read).bytes.toString(), 'after K\n');
 });
+
+test('a peer that renews its keys for ever is ended, by name; one that does so now and then goes on', async () => {
+  const fond = openssl(...CLIENT);
+  const stream = secureStream(await rig.next());
+  let how: StreamOver | null = null;
+  stream.read({
+    bytes(buffer, start, end) {
+      stream.write(buffer, start, end);
+      return end - start;
+    },
+    end: () => stream.end(),
+    writable() {},
+    over: (told) => (how = told),
+  });
+  await fond.until(/Verify return code/);
+  const ended = new Promise<void>((resolve) => stream.onOver(resolve));
+  let asked = 0;
+  fond.say('after 0.\n');
+  await fond.until(/^after 0\./m);
+  const renew = async (times: number): Promise<void> => {
+    for (const last = asked + times; asked < last && !stream.isOver; ) {
+      fond.say('K\n');
+      await Promise.race([fond.until(new RegExp(`after ${asked++}\\.[^]*KEYUPDATE`)), ended]);
+      fond.say(`after ${asked}.\n`);
+      await Promise.race([fond.until(new RegExp(`^after ${asked}\\.`, 'm')), ended]);
+    }
+  };
+  for (let minute = 0; minute < 3; minute++) {
+    await renew(IO.keyUpdatesMax);
+    assert.equal(how, null);
+    rig.clock.advance(IO.keyUpdatesMs);
+  }
+  await renew(8 * IO.keyUpdatesMax + 1);
+  await ended;
+  assert.ok(how !== null);
+  assert.equal(stateOf(how), 'failed: too many key updates');
+  fond.stop();
+  await fond.over;
+});
+
+const stateOf = (how: StreamOver): string => (how.kind === 'finished' ? how.kind : `${how.kind}: ${how.code}`);
 
 test('the end of openssl is an end, and ours is one to it', async () => {
   const theirs = openssl(...CLIENT);
