@@ -26,6 +26,7 @@ import { DiscoveryClient } from '#platform/grpc/discovery-client.ts';
 import { chooseIo } from '#platform/io/choice/choose.ts';
 import { findCgroup2 } from '#platform/linux/cgroup/cgroup.ts';
 import { hostRanges, requireFreeRanges } from '#platform/linux/net/host-ranges.ts';
+import { followRoutes } from '#platform/linux/net/routes.ts';
 import { HandedSockets } from '#platform/linux/netns/handed-sockets.ts';
 import { descriptorsMax } from '#platform/linux/process/processes.ts';
 import type { Sandboxes } from '#platform/linux/sandbox/sandboxes.ts';
@@ -49,7 +50,6 @@ type Parts = OpenedKernel & {
   local: LocalWorkloads;
   sandboxes: Sandboxes;
   discovery: DiscoveryClient;
-  degraded: readonly string[];
   /** When the node's token ends; null where nobody can tell. */
   tokenUntilMs: () => number | null;
   metrics: MetricsServer;
@@ -151,7 +151,7 @@ async function assemble(options: AgentProcessOptions, former: HandedSockets) {
   await requireFreeSocket(paths.socket); // before anything is touched that a running agent uses
   claimDirectory(paths.nodeDir, { kind: 'node', node: place.node });
   const sandboxes = openSandboxes({ place, paths, clusterDomain, noNatFor: options.noNatFor, log });
-  const { degraded } = await sandboxes.prepareNode();
+  await sandboxes.prepareNode();
   // A mount that is ours is marked, so that leaving the mesh unmounts no bpf file system of somebody else.
   // Programs are attached to the node's cgroup, so it is there before them.
   mkdirSync(paths.cgroup, { recursive: true });
@@ -180,7 +180,9 @@ async function assemble(options: AgentProcessOptions, former: HandedSockets) {
   });
   // Calls that are under way would keep the process alive after everything else has ended.
   const token = await followToken(options.control);
+  const unfollowRoutes = followRoutes(guardedClock(systemClock, mishaps), AGENT.routesLookMs, () => sandboxes.routesChanged());
   const closeClients = (): void => {
+    unfollowRoutes();
     token.close();
     closeRegistry();
     certificates.close();
@@ -204,7 +206,6 @@ async function assemble(options: AgentProcessOptions, former: HandedSockets) {
     local,
     sandboxes,
     discovery,
-    degraded,
     tokenUntilMs: token.untilMs,
     metrics,
     closeRegistry,
@@ -261,11 +262,11 @@ function statusOf({
   paths,
   agent,
   local,
+  sandboxes,
   kernel,
   missing,
   certificates,
   discovery,
-  degraded,
   tokenUntilMs,
   metrics,
 }: Parts) {
@@ -279,7 +280,7 @@ function statusOf({
     certificates: certificates.snapshot(),
     controlPlane: { address: options.control.address, ...discovery.status() },
     degraded: [
-      ...degradations(degraded, missing),
+      ...degradations(sandboxes.degraded(), missing),
       ...tokenComplaint(options.place.node, tokenUntilMs(), systemClock.nowMs()),
       ...metrics.problems,
     ],

@@ -87,6 +87,11 @@ export const AGENT_SETTINGS = {
       'How long a workload that is told to end (SIGTERM) may take before it is killed, unless whoever ends it says otherwise.',
     ),
     tokenLookMs: setting(3_600_000, 'ms', "How often the node's token is looked at, whose end is told in time."),
+    routesLookMs: setting(
+      2_000,
+      'ms',
+      'How often the routes of the machine are looked at: workloads reach others by the interfaces that routes with a gateway use.',
+    ),
     reapMs: setting(2_000, 'ms', 'How often workloads of `weft run` are looked at, for those that ended.'),
     startGraceMs: setting(30_000, 'ms', 'A workload whose process has not started yet is not taken for one that ended.'),
     registerRetryMs: setting(

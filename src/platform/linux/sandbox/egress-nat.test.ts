@@ -14,6 +14,7 @@ delete table inet weft_node_a
 table inet weft_node_a {
   chain postrouting {
     type nat hook postrouting priority srcnat; policy accept;
+    tcp dport 15008 accept
     ip saddr 10.41.1.0/24 oifname != "weft0" ip daddr != 10.41.1.0/24 ip daddr != 10.41.0.0/16 ip daddr != 169.254.0.0/16 ip daddr != 224.0.0.0/4 ip daddr != 255.255.255.255/32 masquerade
     ip6 saddr fd41:1::/64 oifname != "weft0" ip6 daddr != fd41:1::/64 ip6 daddr != fd41::/16 ip6 daddr != fe80::/10 ip6 daddr != ff00::/8 masquerade
   }

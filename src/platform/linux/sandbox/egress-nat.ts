@@ -1,4 +1,5 @@
 import { type Cidr, familyOf } from '#model/address/ip.ts';
+import { PORT } from '#model/mesh/ports.ts';
 import { type AddressPool, formatCidr } from '#platform/linux/net/address-pool.ts';
 import { runCommand } from '#platform/linux/process/command.ts';
 import { slugOf } from './sandbox-name.ts';
@@ -36,7 +37,11 @@ export async function removeEgressNat(node: string): Promise<void> {
 export function egressNatRuleset({ node, bridge, pool, excluded }: EgressNat): string {
   const table = tableOf(node);
   const rules = [pool.pool4, pool.pool6].flatMap((from) => (from === null ? [] : [ruleFor(from, bridge, excluded)]));
-  const chain = ['type nat hook postrouting priority srcnat; policy accept;', ...rules].map((line) => `    ${line}\n`).join('');
+  // A tunnel comes from its workload's own address, which the other node takes for the one that the control plane knows.
+  const tunnels = `tcp dport ${PORT.hbone} accept`;
+  const chain = ['type nat hook postrouting priority srcnat; policy accept;', tunnels, ...rules]
+    .map((line) => `    ${line}\n`)
+    .join('');
   return `${emptied(table)}table inet ${table} {\n  chain postrouting {\n${chain}  }\n}\n`;
 }
 

@@ -20,11 +20,14 @@ export type NodeSetup = {
   natExcluded: readonly Cidr[] | null;
 };
 
+/** Sentences about what could not be had: `ways` as long as the routes are as they are, `problems` for good. */
+export type Lacking = { ways: readonly string[]; problems: readonly string[] };
+
 /**
  * Makes or completes the node's part at `place`, with the addresses of `pool`; the sentences name what could not be had, and what is lost by it. Each step is on
  * disk before it is taken, so that after a crash `tearDownNode` knows of it. Errors: those of its steps.
  */
-export async function setUpNode(setup: NodeSetup, pool: AddressPool, place: Place, records: Records): Promise<readonly string[]> {
+export async function setUpNode(setup: NodeSetup, pool: AddressPool, place: Place, records: Records): Promise<Lacking> {
   const { node, bridge, cgroupRoot } = setup;
   const earlier = await readNodeRecord(records);
   const record = { ...earlier, ...place };
@@ -34,13 +37,22 @@ export async function setUpNode(setup: NodeSetup, pool: AddressPool, place: Plac
   await records.writeNode({ ...record, cgroups });
   await createNodeCgroup(cgroupRoot);
   await ensureBridge(node, bridge, pool);
-  const uplinks = setup.uplinks ?? (await findUplinks(bridge));
-  const sysctls = await planChanges(await forwardingWishes([bridge, ...uplinks], pool.pool6 !== null), record.sysctls);
-  await records.writeNode({ ...record, cgroups, sysctls });
-  await applyChanges(sysctls);
+  const ways = await openWays(setup, pool, records);
   const problem = setup.natExcluded === null ? null : await installEgressNat({ node, bridge, pool, excluded: setup.natExcluded });
-  const unreachable = 'no route with a gateway: workloads reach only this node';
-  return [...(uplinks.length === 0 ? [unreachable] : []), ...(problem === null ? [] : [problem])];
+  return { ways, problems: problem === null ? [] : [problem] };
+}
+
+/**
+ * Lets packets of workloads pass between the bridge and the interfaces that lead to others, as the routes are now; a restart
+ * and the end of the node put back what was before the first time. The sentence says that there are none. Errors: WEFT_SANDBOX_SYSCTL.
+ */
+export async function openWays(setup: NodeSetup, pool: AddressPool, records: Records): Promise<readonly string[]> {
+  const uplinks = setup.uplinks ?? (await findUplinks(setup.bridge));
+  const record = await readNodeRecord(records);
+  const sysctls = await planChanges(await forwardingWishes([setup.bridge, ...uplinks], pool.pool6 !== null), record.sysctls);
+  await records.writeNode({ ...record, sysctls });
+  await applyChanges(sysctls);
+  return uplinks.length === 0 ? ['no route with a gateway: workloads reach only this node'] : [];
 }
 
 /** Undoes `setUpNode`, also one that was cut off; every step is tried, and the failures are given. */

@@ -16,7 +16,16 @@ import { type AddressPool, addressesOf, freeHost, GATEWAY_HOST, hostOf, parsePoo
 import { killInNetns, processesInNetns } from '#platform/linux/process/processes.ts';
 import { createSerial } from '#platform/linux/process/waiting.ts';
 import { ipv6Usable } from './bridge.ts';
-import { type NodeSetup, type Place, placeOf, readNodeRecord, samePlace, setUpNode, tearDownNode } from './node-network.ts';
+import {
+  type NodeSetup,
+  openWays,
+  type Place,
+  placeOf,
+  readNodeRecord,
+  samePlace,
+  setUpNode,
+  tearDownNode,
+} from './node-network.ts';
 import { createRecords, type Records, type SandboxRecord } from './records.ts';
 import type { NodeReadiness, Sandbox, SandboxesOptions } from './sandbox.ts';
 import { fileNameOf, hostVethOf, linkOf, netnsNameOf, type SandboxKey } from './sandbox-name.ts';
@@ -30,6 +39,8 @@ export class SandboxHome {
   readonly #serial = createSerial();
   /** Null until the node is prepared. */
   #pool: AddressPool | null = null;
+  /** What could not be had: for good, and as the routes were at the last look. */
+  #degraded: { lasting: readonly string[]; ways: readonly string[] } = { lasting: [], ways: [] };
 
   constructor(options: SandboxesOptions) {
     const { node, bridge, cgroupRoot, uplinks, egressNat } = options;
@@ -56,14 +67,28 @@ export class SandboxHome {
       const pool = { ...configured, pool6: ipv6 ? configured.pool6 : null };
       const place = placeOf(this.#options.bridge, configured);
       await this.#requireSamePlace(place);
-      const problems = await setUpNode(this.#setup, pool, place, this.#records);
+      const { ways, problems } = await setUpNode(this.#setup, pool, place, this.#records);
       this.#pool = pool;
       // Only now: what is left of an earlier run may hold addresses of the pool.
       await this.#clearDebris();
       const noIpv6 = pool6 !== null && !ipv6 ? ['IPv6 is turned off on this machine: workloads have IPv4 only'] : [];
-      const degraded = [...noIpv6, ...problems];
-      for (const problem of degraded) log.warn({ node }, problem);
-      return { ipv6, degraded };
+      this.#degraded = { lasting: [...noIpv6, ...problems], ways };
+      for (const problem of this.degraded) log.warn({ node }, problem);
+      return { ipv6, degraded: this.degraded };
+    });
+  }
+
+  get degraded(): readonly string[] {
+    return [...this.#degraded.lasting, ...this.#degraded.ways];
+  }
+
+  routesChanged(): Promise<void> {
+    return this.#serial('node', async () => {
+      if (this.#pool === null) return;
+      const ways = await openWays(this.#setup, this.#pool, this.#records);
+      const { node, log } = this.#options;
+      for (const problem of ways.filter((one) => !this.#degraded.ways.includes(one))) log.warn({ node }, problem);
+      this.#degraded = { ...this.#degraded, ways };
     });
   }
 

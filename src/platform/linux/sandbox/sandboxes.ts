@@ -11,6 +11,10 @@ export type Sandboxes = {
    * Errors: WEFT_SANDBOX_BRIDGE, WEFT_SANDBOX_POOL (changed while there are sandboxes), WEFT_SANDBOX_COMMAND, WEFT_SANDBOX_CGROUP.
    */
   prepareNode(): Promise<NodeReadiness>;
+  /** What `prepareNode` said could not be had, as of the last look at the routes. */
+  degraded(): readonly string[];
+  /** The routes of the machine are not what they were: packets pass by the interfaces that they use now. Errors: WEFT_SANDBOX_SYSCTL. */
+  routesChanged(): Promise<void>;
   /**
    * A new sandbox, or the one there is if it is intact; one that is damaged is made anew with its addresses. What was made
    * is taken back when it fails. Errors: WEFT_SANDBOX_NAME, WEFT_SANDBOX_POOL (exhausted), WEFT_SANDBOX_BUSY, WEFT_SANDBOX_COMMAND.
@@ -50,6 +54,8 @@ export function createSandboxes(options: SandboxesOptions): Sandboxes {
   const home = new SandboxHome(options);
   return {
     prepareNode: () => home.prepare(),
+    degraded: () => home.degraded,
+    routesChanged: () => home.routesChanged(),
     create: (key) => home.create(key),
     hold: (key) => home.hold(key),
     release: (key) => home.release(key),

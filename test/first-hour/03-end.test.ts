@@ -1,0 +1,138 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, afterEach, describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Program } from '../e2e/programs.testing.ts';
+import { Host } from './host.testing.ts';
+
+/** Says when it is asked to end, takes a moment, and says when it has. */
+const GENTLE = ['sh', '-c', 'trap "echo asked; sleep 0.5; echo done; exit 7" TERM; echo here; while :; do sleep 0.05; done'];
+/** Will not end by being asked. */
+const STUBBORN = ['sh', '-c', 'trap "echo asked" TERM; echo here; while :; do sleep 0.05; done'];
+
+async function until(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
+  for (let tries = 0; tries < 200; tries++) {
+    if (await condition()) return;
+    await sleep(50);
+  }
+  throw new Error(`${what} did not come to pass`);
+}
+
+/** Whether a process of ours with these words lives. */
+function lives(words: string): boolean {
+  return readdirSync('/proc').some((pid) => {
+    try {
+      return /^\d+$/.test(pid) && readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(words);
+    } catch {
+      return false;
+    }
+  });
+}
+
+describe('ends', () => {
+  let host = new Host();
+  afterEach(async () => {
+    await host.close();
+    host = new Host();
+  });
+  after(() => host.close());
+
+  async function here(name: string, command: readonly string[]): Promise<Program> {
+    const program = await host.run(name, command);
+    await program.until(/here/);
+    return program;
+  }
+
+  test('H3: when up ends, by Ctrl-C, SIGTERM or its terminal, workloads are asked first and end by themselves', async () => {
+    for (const signal of ['SIGHUP', 'SIGTERM', 'SIGINT'] as const) {
+      const up = await host.up();
+      const gentle = await here('gentle', GENTLE);
+      up.child.kill(signal);
+      assert.equal(await up.ended, 0, up.output());
+      assert.equal(await gentle.ended, 7, gentle.output());
+      assert.match(gentle.output(), /asked\ndone/);
+      assert.equal(existsSync(host.runDir), false);
+    }
+  });
+
+  test('H3: so they are on uninstall', async () => {
+    await host.up();
+    const gentle = await here('gentle', GENTLE);
+    const { code, text } = await host.said('uninstall', '--yes', ...host.place);
+    assert.equal(code, 0, text);
+    assert.equal(await gentle.ended, 7);
+    assert.match(gentle.output(), /asked\ndone/);
+  });
+
+  test('H3: weft stop asks, waits as long as it is told, and then kills', async () => {
+    await host.up();
+    const [gentle, stubborn] = [await here('gentle', GENTLE), await here('stubborn', STUBBORN)];
+    const place = ['--run-dir', host.runDir];
+    assert.equal((await host.said('stop', 'gentle', ...place)).code, 0);
+    assert.equal(await gentle.ended, 7);
+    const { code, text } = await host.said('stop', 'stubborn', '--grace', '1s', ...place);
+    assert.equal(code, 0, text);
+    assert.equal(await stubborn.ended, 137);
+    assert.match(stubborn.output(), /asked/);
+    assert.match((await host.said('ps', ...place)).text, /^no workloads$/m);
+    assert.match((await host.said('stop', 'gentle', ...place)).text, /WEFT_NO_WORKLOAD/);
+  });
+
+  test('H3: a weft run that is killed leaves neither an orphan nor a name that is taken', async () => {
+    await host.up();
+    const words = `orphan-${host.node}`;
+    const run = await here('job', [
+      'sh',
+      '-c',
+      `echo here; (sleep 1000; : ${words}) & setsid sh -c 'sleep 1000; : ${words}' & wait`,
+    ]);
+    // The program is nsenter's child by exec: its id is that of weft run.
+    run.child.kill('SIGKILL');
+    await run.ended;
+    await until('the end of what it started', () => !lives(words));
+    const again = await here('job', GENTLE);
+    assert.match((await host.said('ps', '--run-dir', host.runDir)).text, /default +job/);
+    again.child.kill('SIGTERM');
+    assert.equal(await again.ended, 7);
+  });
+
+  test('H3: what an up that was killed left goes on, and the next one takes it on as it is', async () => {
+    const first = await host.up();
+    const gentle = await here('gentle', GENTLE);
+    const pids = async (): Promise<string[]> => [
+      ...new Set(
+        [...(await host.said('status', '--json', '--run-dir', host.runDir)).text.matchAll(/"pid": (\d+)/g)].map(
+          ([, pid]) => pid ?? '',
+        ),
+      ),
+    ];
+    const before = await pids();
+    first.child.kill('SIGKILL');
+    await once(first.child, 'exit'); // its parts live on, and hold its output open
+    const second = await host.up();
+    assert.deepEqual(await pids(), before);
+    assert.equal(before.length, 2);
+    const third = await host.said('up', host.config, '--node', host.node, ...host.place);
+    assert.match(third.text, /weft up has pid \d+.*WEFT_ALREADY_RUNNING/);
+    second.child.kill('SIGTERM');
+    assert.equal(await second.ended, 0, second.output());
+    assert.equal(await gentle.ended, 7);
+    assert.equal(existsSync(host.runDir), false);
+  });
+
+  test('H3: in the background it says so when it is up, tells into its log, and ends by uninstall', async () => {
+    const { code, text } = await host.said('up', '--detach', host.config, '--node', host.node, ...host.place);
+    assert.equal(code, 0, text);
+    assert.match(text, /The mesh is up/);
+    const gentle = await here('gentle', GENTLE);
+    assert.match(readFileSync(join(host.stateDir, 'logs/up.log'), 'utf8'), /agent is running/);
+    assert.equal((await host.said('uninstall', '--yes', '--keep-state', ...host.place)).code, 0);
+    assert.equal(await gentle.ended, 7);
+    await until('the end of weft up', () => !existsSync(host.runDir));
+    const again = await host.said('up', '--detach', join(host.root, 'no-such'), '--node', host.node, ...host.place);
+    assert.equal(again.code, 1);
+    assert.match(again.text, /did not come up \(WEFT_UP_FAILED\)[\s\S]*no-such does not exist/);
+  });
+});
