@@ -1,6 +1,7 @@
 import { readlink } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
 import type { Cidr } from '#model/address/ip.ts';
+import { WeftError } from '#model/error.ts';
 import { bootId } from '#platform/files/node-register.ts';
 import { createNodeCgroup, missingCgroups, removeCgroup, removeEmptyCgroup } from '#platform/linux/cgroup/cgroup.ts';
 import { type AddressPool, formatCidr } from '#platform/linux/net/address-pool.ts';
@@ -69,6 +70,14 @@ export async function tearDownNode(setup: NodeSetup, records: Records): Promise<
   }
   if (failures.length === 0) await attempt(() => records.clear());
   return failures;
+}
+
+/** The error of a node that `tearDownNode` could not take down wholly. */
+export function unremoved(node: string, failures: readonly unknown[]): WeftError {
+  const what = failures.map((failure) => (failure instanceof Error ? failure.message : String(failure))).join('; ');
+  const [cause] = failures;
+  const remedy = (cause instanceof WeftError ? cause.remedy : undefined) ?? 'try again: what is done stays done';
+  return new WeftError('WEFT_SANDBOX_NODE', `node ${node} is not wholly removed: ${what}`, { remedy, cause });
 }
 
 /** What is known of the node as it is now: of another boot nothing, of another network namespace only the cgroups. */

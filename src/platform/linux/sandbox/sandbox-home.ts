@@ -312,10 +312,3 @@ function unprepared(): WeftError {
     remedy: 'wait until the agent is ready',
   });
 }
-
-function unremoved(node: string, failures: readonly unknown[]): WeftError {
-  const what = failures.map((failure) => (failure instanceof Error ? failure.message : String(failure))).join('; ');
-  const [cause] = failures;
-  const remedy = (cause instanceof WeftError ? cause.remedy : undefined) ?? 'try again: what is done stays done';
-  return new WeftError('WEFT_SANDBOX_NODE', `node ${node} is not wholly removed: ${what}`, { remedy, cause });
-}
