@@ -72,6 +72,13 @@ export async function tearDownNode(setup: NodeSetup, records: Records): Promise<
   return failures;
 }
 
+/** The error of whoever comes before `setUpNode`. */
+export function unprepared(): WeftError {
+  return new WeftError('WEFT_SANDBOX_NODE', 'the node is not prepared for sandboxes', {
+    remedy: 'wait until the agent is ready',
+  });
+}
+
 /** The error of a node that `tearDownNode` could not take down wholly. */
 export function unremoved(node: string, failures: readonly unknown[]): WeftError {
   const what = failures.map((failure) => (failure instanceof Error ? failure.message : String(failure))).join('; ');

@@ -2,7 +2,9 @@ import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promise
 import { join } from 'node:path';
 import type { IpAddress } from '#model/address/ip.ts';
 import { WeftError } from '#model/error.ts';
+import { type AddressPool, addressesOf, GATEWAY_HOST } from '#platform/linux/net/address-pool.ts';
 import type { SysctlChange } from '#platform/linux/net/sysctl.ts';
+import type { SandboxesOptions } from './sandbox.ts';
 import { fileNameOf, type SandboxKey } from './sandbox-name.ts';
 
 /** A sandbox on disk. It is written before anything is made, so that whatever a crash leaves is known. */
@@ -110,4 +112,20 @@ async function replaceFile(path: string, text: string): Promise<void> {
   await mkdir(join(path, '..'), { recursive: true });
   await writeFile(`${path}.new`, text, { mode: 0o644 });
   await rename(`${path}.new`, path);
+}
+
+/** What a workload's resolv.conf says: the node's DNS servers or its own gateway, and where short names are looked for. */
+export function resolvConf(
+  { namespace, name }: SandboxKey,
+  pool: AddressPool,
+  { nameservers, resolvSearch }: Pick<SandboxesOptions, 'nameservers' | 'resolvSearch'>,
+): string {
+  const gateway = addressesOf(pool, GATEWAY_HOST).slice(0, 1);
+  const search = resolvSearch(namespace);
+  const lines = [
+    `# Of workload ${namespace}/${name}; written by weft.`,
+    ...(nameservers ?? gateway).map((address) => `nameserver ${address}`),
+    ...(search.length === 0 ? [] : [`search ${search.join(' ')}`]),
+  ];
+  return `${lines.join('\n')}\n`;
 }

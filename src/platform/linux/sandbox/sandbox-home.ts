@@ -12,7 +12,7 @@ import {
   staysPopulated,
   thawCgroup,
 } from '#platform/linux/cgroup/cgroup.ts';
-import { type AddressPool, addressesOf, freeHost, GATEWAY_HOST, hostOf, parsePool } from '#platform/linux/net/address-pool.ts';
+import { type AddressPool, addressesOf, freeHost, hostOf, parsePool } from '#platform/linux/net/address-pool.ts';
 import { killInNetns, processesInNetns } from '#platform/linux/process/processes.ts';
 import { createSerial } from '#platform/linux/process/waiting.ts';
 import { ipv6Usable } from './bridge.ts';
@@ -25,8 +25,10 @@ import {
   samePlace,
   setUpNode,
   tearDownNode,
+  unprepared,
+  unremoved,
 } from './node-network.ts';
-import { createRecords, type Records, type SandboxRecord } from './records.ts';
+import { createRecords, type Records, resolvConf, type SandboxRecord } from './records.ts';
 import type { NodeReadiness, Sandbox, SandboxesOptions } from './sandbox.ts';
 import { fileNameOf, hostVethOf, linkOf, netnsNameOf, type SandboxKey } from './sandbox-name.ts';
 import { isNamespace, isWired, listNetnsOf, netnsPathOf, unwire, unwireNetns, wire } from './wiring.ts';
@@ -233,7 +235,7 @@ export class SandboxHome {
     const { bridge, mtuBytes } = this.#options;
     await wire({ record, bridge, pool, mtuBytes });
     await createNodeCgroup(this.#cgroupPathOf(record));
-    await this.#records.writeResolvConf(record, this.#resolvConfOf(record, pool));
+    await this.#records.writeResolvConf(record, resolvConf(record, pool, this.#options));
     // Last: 'ready' says that all of it is there.
     await this.#records.write({ ...record, state: 'ready' });
   }
@@ -265,17 +267,6 @@ export class SandboxHome {
     return !there.includes(null) && (await isWired(record, this.#options.bridge));
   }
 
-  #resolvConfOf(key: SandboxKey, pool: AddressPool): string {
-    const gateway = addressesOf(pool, GATEWAY_HOST).slice(0, 1);
-    const search = this.#options.resolvSearch(key.namespace);
-    const lines = [
-      `# Of workload ${key.namespace}/${key.name}; written by weft.`,
-      ...(this.#options.nameservers ?? gateway).map((address) => `nameserver ${address}`),
-      ...(search.length === 0 ? [] : [`search ${search.join(' ')}`]),
-    ];
-    return `${lines.join('\n')}\n`;
-  }
-
   /** A record without addresses. */
   #nameless(key: SandboxKey): SandboxRecord {
     const { node } = this.#options;
@@ -305,10 +296,4 @@ export class SandboxHome {
     const message = `the sandbox of ${key.namespace}/${key.name} ${problem} processes live in it: ${pids}`;
     return new WeftError('WEFT_SANDBOX_BUSY', message, { remedy: 'stop the workload first' });
   }
-}
-
-function unprepared(): WeftError {
-  return new WeftError('WEFT_SANDBOX_NODE', 'the node is not prepared for sandboxes', {
-    remedy: 'wait until the agent is ready',
-  });
 }
