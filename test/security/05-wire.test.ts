@@ -4,6 +4,7 @@ import type { IpAddress } from '#model/address/ip.ts';
 import { PORT } from '#model/mesh/ports.ts';
 import type { Probe } from '#testbed/apps/probe-client.ts';
 import { nodeOf } from '#testbed/nodes/plan.ts';
+import { assembleStreams, readCapture } from '#testbed/observers/pcap.ts';
 import type { WireReport } from '#testbed/observers/wire-report.ts';
 import { waitUntil } from '#testbed/processes/wait.ts';
 import { ETHERTYPE, ethernet, extension, PROTOCOL, packet, tcp, udp } from '../../bpf/tests/frames.testing.ts';
@@ -12,6 +13,21 @@ import { AttackedMesh, serviceYaml } from './mesh.testing.ts';
 
 const VIP = '10.96.5.1';
 const SETTLE_MS = 5_000;
+/** Fixed by draft-ietf-tls-ecdhe-mlkem. */
+const X25519MLKEM768 = 0x11ec;
+
+/** What the key_share extension holds of the hello that a stream begins with (RFC 8446 4.1.2, 4.1.3, 4.2.8); null: there is none. */
+function keyShare(stream: Buffer): Buffer | null {
+  const isClient = stream.readUInt8(5) === 1;
+  let at = 5 + 4 + 2 + 32;
+  at += 1 + stream.readUInt8(at);
+  at += isClient ? 2 + stream.readUInt16BE(at) : 2;
+  at += isClient ? 1 + stream.readUInt8(at) : 1;
+  const end = at + 2 + stream.readUInt16BE(at);
+  for (at += 2; at < end; at += 4 + stream.readUInt16BE(at + 2))
+    if (stream.readUInt16BE(at) === 51) return stream.subarray(at + 4, at + 4 + stream.readUInt16BE(at + 2));
+  return null;
+}
 
 /** `mallory` has every capability and leaves her cgroup; `server` is a workload of the other node. What crosses the wire decides. */
 describe('what crosses the wire between nodes', () => {
@@ -74,6 +90,20 @@ describe('what crosses the wire between nodes', () => {
     nothingCrossed(report, pcap);
     assert.equal((await dropped()) - before, frames.length);
     assert.equal(await dial(), null, 'the tunnel of the same workload goes on');
+  });
+
+  test('S5: agents agree on X25519MLKEM768: seen in both hellos of a new tunnel', async () => {
+    const { pcap } = await mesh.wire(async () => {
+      const newcomer = await mesh.probe('newcomer', 'alpha');
+      assert.equal((await newcomer.connect({ host: VIP, port: 7 })).error, null);
+    });
+    const streams = assembleStreams(readCapture(pcap).segments).filter(({ fromStart, bytes }) => fromStart && bytes.length > 0);
+    const sent = streams.filter(({ destinationPort }) => destinationPort === PORT.hbone).map(({ bytes }) => bytes);
+    const answered = streams.filter(({ sourcePort }) => sourcePort === PORT.hbone).map(({ bytes }) => bytes);
+    assert.ok(sent.length > 0 && sent.length === answered.length, `${sent.length} tunnels, ${answered.length} answers`);
+    for (const bytes of answered) assert.equal(keyShare(bytes)?.readUInt16BE(0), X25519MLKEM768);
+    // The share itself is sent at once: no second round for it.
+    for (const bytes of sent) assert.equal(keyShare(bytes)?.readUInt16BE(2), X25519MLKEM768);
   });
 
   test('S5: bytes in the middle of a live tunnel, from its very ports: they end on the link', async () => {
