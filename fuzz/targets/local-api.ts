@@ -35,7 +35,13 @@ export const localApiTarget: FuzzTarget = {
       return refuse();
     };
     const agent = { start: reach, stop: reach, cleanup: reach, handOver: () => ({}) as never, status: () => ({}) as never };
-    const control = { status: () => ({}) as never, mintToken: reach, revokeTokens: reach, stopWaypoints: reach };
+    const control = {
+      status: () => ({}) as never,
+      describe: () => ({}) as never,
+      mintToken: reach,
+      revokeTokens: reach,
+      stopWaypoints: reach,
+    };
     for (const { status } of [
       await answerLocalApi(method, path, body, agent),
       await answerControlApi(control, method, path, body),

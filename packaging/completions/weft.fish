@@ -3,7 +3,7 @@
 function __weft_in
   set -l path weft
   for word in (commandline -opc)[2..-1]
-    if contains -- "$path $word" 'weft up' 'weft run' 'weft stop' 'weft uninstall' 'weft ps' 'weft status' 'weft validate' 'weft lab' 'weft lab up' 'weft lab run' 'weft lab outside' 'weft lab restart' 'weft lab capture' 'weft lab logs' 'weft lab status' 'weft lab down' 'weft demo' 'weft bench' 'weft version' 'weft control' 'weft agent' 'weft token' 'weft waypoint'
+    if contains -- "$path $word" 'weft up' 'weft run' 'weft stop' 'weft uninstall' 'weft ps' 'weft status' 'weft describe' 'weft validate' 'weft lab' 'weft lab up' 'weft lab run' 'weft lab outside' 'weft lab restart' 'weft lab capture' 'weft lab logs' 'weft lab status' 'weft lab down' 'weft demo' 'weft bench' 'weft version' 'weft control' 'weft agent' 'weft token' 'weft waypoint'
       set path "$path $word"
     else if test "$word" = --
       return 1
@@ -18,6 +18,7 @@ complete -c weft -n '__weft_in "weft"' -a stop -d 'End workloads of this machine
 complete -c weft -n '__weft_in "weft"' -a uninstall -d 'Remove every trace of the mesh from this machine'
 complete -c weft -n '__weft_in "weft"' -a ps -d 'Show the workloads that run on this machine'
 complete -c weft -n '__weft_in "weft"' -a status -d 'Show nodes, workloads, certificates and what is wrong'
+complete -c weft -n '__weft_in "weft"' -a describe -d 'Show what applies to a workload, service, policy or waypoint'
 complete -c weft -n '__weft_in "weft"' -a validate -d 'Check YAML resources without applying them'
 complete -c weft -n '__weft_in "weft"' -a lab -d 'Run a mesh of several virtual nodes on this machine'
 complete -c weft -n '__weft_in "weft"' -a demo -d 'Run a bookshop on two virtual nodes of this machine'
@@ -70,6 +71,10 @@ complete -c weft -n '__weft_in "weft ps"' -l help -s h -d 'show this help'
 complete -c weft -n '__weft_in "weft status"' -l json -d 'print everything that the agents and the control plane report, as JSON'
 complete -c weft -n '__weft_in "weft status"' -l run-dir -xa '(__fish_complete_directories)' -d 'where sockets and other short-lived files are (default: /run/weft)'
 complete -c weft -n '__weft_in "weft status"' -l help -s h -d 'show this help'
+complete -c weft -n '__weft_in "weft describe"' -l namespace -x -d 'the namespace that it is in (default: default)'
+complete -c weft -n '__weft_in "weft describe"' -l output -s o -xa 'text json yaml' -d 'how it is printed (default: text)'
+complete -c weft -n '__weft_in "weft describe"' -l run-dir -xa '(__fish_complete_directories)' -d 'where sockets and other short-lived files are (default: /run/weft)'
+complete -c weft -n '__weft_in "weft describe"' -l help -s h -d 'show this help'
 complete -c weft -n '__weft_in "weft validate"' -l help -s h -d 'show this help'
 complete -c weft -n '__weft_in "weft validate"' -F
 complete -c weft -n '__weft_in "weft lab"' -a up -d 'Start a lab over a directory of YAML and keep it until Ctrl-C or weft lab down'

@@ -282,6 +282,16 @@ const lines: { line: string; command: string; options: unknown }[] = [
     options: { keepState: true, yes: false, runDir: '/run/weft', stateDir: '/var/lib/weft', bpffs: '/sys/fs/bpf' },
   },
   { line: 'validate a.yaml b', command: 'validate', options: { paths: ['a.yaml', 'b'] } },
+  {
+    line: 'describe service/web --namespace shop -o yaml',
+    command: 'describe',
+    options: { kind: 'service', name: 'web', namespace: 'shop', output: 'yaml', runDir: '/run/weft' },
+  },
+  {
+    line: 'describe svc/web',
+    command: 'describe',
+    options: { kind: 'service', name: 'web', namespace: 'default', output: 'text', runDir: '/run/weft' },
+  },
   { line: 'status --json', command: 'status', options: { json: true, runDir: '/run/weft' } },
   { line: 'demo', command: 'demo', options: { once: false, jsonPath: null } },
   { line: 'demo --once --json f', command: 'demo', options: { once: true, jsonPath: 'f' } },

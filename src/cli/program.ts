@@ -2,6 +2,7 @@ import { Command, CommanderError, type Option } from 'commander';
 import { type AgentOptions, agentCommand } from './agent.ts';
 import type { Act } from './command.ts';
 import { type ControlOptions, controlCommand, type WaypointOptions, waypointCommand } from './control.ts';
+import { type DescribeOptions, describeCommand } from './describe.ts';
 import { type LabRequest, labCommand } from './lab.ts';
 import {
   type BenchOptions,
@@ -35,6 +36,7 @@ export type Actions = {
   waypoint: Action<WaypointOptions>;
   token: Action<TokenOptions>;
   status: Action<StatusOptions>;
+  describe: Action<DescribeOptions>;
   validate: Action<ValidateOptions>;
   demo: Action<DemoOptions>;
   lab: Action<LabRequest>;
@@ -81,7 +83,7 @@ export function buildProgram(actions: Actions, output: Output, onExit: (code: nu
     ...[upCommand(run(actions.up)), runCommand(run(actions.run)), stopCommand(run(actions.stop))],
     uninstallCommand(run(actions.uninstall)),
     psCommand(run(actions.ps)),
-    ...[statusCommand(run(actions.status)), validateCommand(run(actions.validate))],
+    ...[statusCommand(run(actions.status)), describeCommand(run(actions.describe)), validateCommand(run(actions.validate))],
     ...[labCommand(run(actions.lab)), demoCommand(run(actions.demo)), benchCommand(run(actions.bench))],
     versionCommand(run(actions.version)),
     ...[controlCommand(run(actions.control)), agentCommand(run(actions.agent))],

@@ -18,6 +18,7 @@ const actions: Actions = {
   waypoint: async (options) => (await import('#main/waypoint/waypoint-process.ts')).waypoint(options),
   token: async (options) => (await import('#main/commands/ask.ts')).token(options),
   status: async (options) => (await import('#main/commands/ask.ts')).status(options),
+  describe: async (options) => (await import('#main/commands/ask.ts')).describe(options),
   validate: async (options) => (await import('#main/commands/validate.ts')).validate(options),
   lab: async (options) => (await import('#main/commands/lab.ts')).lab(options),
   demo: async (options) => (await import('#main/commands/lab.ts')).demo(options),

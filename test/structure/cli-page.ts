@@ -19,6 +19,7 @@ export const IDLE_ACTIONS: Actions = {
   agent: idle,
   waypoint: idle,
   token: idle,
+  describe: idle,
   status: idle,
   validate: idle,
   lab: idle,

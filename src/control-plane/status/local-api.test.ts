@@ -11,6 +11,7 @@ function api(changes: Partial<ControlApi> = {}) {
   const calls: string[] = [];
   const control: ControlApi = {
     status: () => STATUS,
+    describe: (subject) => ({ ...subject, facts: {}, services: [], workloads: [], policies: [], routes: [], waypoint: null }),
     async mintToken(node, { identities, addresses, waypoints }, ttlMs) {
       calls.push(`${node} ${identities} ${addresses} ${waypoints} ${ttlMs}`);
       return { token: 't', expiresAt: '', addresses: [], rootsPem: '', address: '' };
@@ -25,6 +26,17 @@ function api(changes: Partial<ControlApi> = {}) {
   };
   return { calls, ask: (method: string, path: string, body = '') => answerControlApi(control, method, path, body) };
 }
+
+test('H11: one thing of the mesh is described, when it is said which', async () => {
+  const subject = { kind: 'service', namespace: 'shop', name: 'web' };
+  const { status, body } = await api().ask('POST', '/v1/describe', JSON.stringify(subject));
+  assert.deepEqual(
+    [status, body],
+    [200, { ...subject, facts: {}, services: [], workloads: [], policies: [], routes: [], waypoint: null }],
+  );
+  for (const wrong of [{ ...subject, kind: 'moon' }, { kind: 'service' }])
+    assert.match(JSON.stringify(await api().ask('POST', '/v1/describe', JSON.stringify(wrong))), /WEFT_API_BODY/);
+});
 
 test('the status is told', async () => {
   const { status, body } = await api().ask('GET', '/v1/status');

@@ -1,12 +1,16 @@
+import type { Subject } from '#control-plane/status/describe.ts';
 import { WeftError } from '#model/error.ts';
 import { CERTIFICATE } from '#model/settings/control-planes.ts';
 import { type NodeGrant, tryParseGrant } from '#model/trust/grant.ts';
 import type { ControlStatus, TokenRequest, TokenResponse } from '#protocol/api/control.ts';
+import { DESCRIBED_KINDS, type Description } from '#protocol/api/describe.ts';
 import { type ApiReply, bodyObject, replyTo } from '#protocol/api/reply.ts';
 
 /** What the control plane's local API is able to do. */
 export type ControlApi = {
   status(): ControlStatus;
+  /** Errors: WEFT_NOTHING_SO_NAMED. */
+  describe(subject: Subject): Description;
   /** ttlMs null: the default. */
   mintToken(node: string, grant: NodeGrant, ttlMs: number | null): Promise<TokenResponse>;
   /** freeAddresses: other nodes may be given its ranges. */
@@ -29,6 +33,8 @@ function act(api: ControlApi, method: string, path: string, body: string): unkno
   switch (`${method} ${path}`) {
     case 'GET /v1/status':
       return api.status();
+    case 'POST /v1/describe':
+      return api.describe(readSubject(bodyObject(body)));
     case 'POST /v1/tokens': {
       const { node, ttlSeconds, ...grant } = readTokenRequest(body);
       return api.mintToken(node, grant, ttlSeconds === undefined ? null : ttlSeconds * 1_000);
@@ -60,6 +66,14 @@ function readTokenRequest(body: string): TokenRequest {
     });
   }
   return { node, ...grant, ttlSeconds };
+}
+
+function readSubject({ kind, namespace, name }: Record<string, unknown>): Subject {
+  const known = DESCRIBED_KINDS.find((one) => one === kind);
+  if (known !== undefined && typeof namespace === 'string' && typeof name === 'string') return { kind: known, namespace, name };
+  throw new WeftError('WEFT_API_BODY', 'what is to be described is not said', {
+    remedy: `send {"kind": "${DESCRIBED_KINDS.join('|')}", "namespace": "<namespace>", "name": "<name>"}`,
+  });
 }
 
 function readNode({ node }: Record<string, unknown>): string {

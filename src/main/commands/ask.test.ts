@@ -151,3 +151,16 @@ test('token: a refusal of the control plane keeps its code and its remedy', asyn
   const { code, err } = await weft('token', 'node-2', ...GRANT, '--socket', socket);
   assert.deepEqual([code, err], [1, 'weft: the key is damaged (WEFT_TOKEN_KEY)\nremedy: replace it\n']);
 });
+
+test('H11: describe: a service is told with its workloads, and what is not there is an error on its own', async (t) => {
+  const where = await place(t);
+  await started(where);
+  const describe = (...words: string[]) => weft('describe', ...words, '--run-dir', runDirOf(where));
+  const { code, out } = await describe('service/ratings', '--namespace', 'shop');
+  assert.equal(code, 0);
+  assert.match(out, /^service shop\/ratings\n {2}hostname: +ratings\.shop\.svc\.cluster\.local/);
+  const none = await describe('workload/moon');
+  assert.deepEqual([none.code, none.out], [1, '']);
+  assert.match(none.err, /there is no workload default\/moon in the mesh \(WEFT_NOTHING_SO_NAMED\)\nremedy: /);
+  assert.equal((await describe('moon/web')).code, 2);
+});

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { release, type } from 'node:os';
+import { completeDescription, type DescribeOptions, formatDescription } from '#cli/describe.ts';
 import type { ControlReport, NodeReport, StatusOptions, StatusReport } from '#cli/status.ts';
 import { formatStatus } from '#cli/status-page.ts';
 import type { TokenOptions } from '#cli/token.ts';
@@ -51,6 +52,23 @@ async function askControl(socketPath: string): Promise<ControlReport> {
 function reasonOf(error: unknown): string {
   if (!(error instanceof WeftError) || error.code === 'WEFT_NOT_ROOT') throw error;
   return error.cause instanceof Error ? error.cause.message : String(error.cause ?? error.message);
+}
+
+/** `weft describe`. An agent that does not answer leaves its paths out. Errors: WEFT_NO_CONTROL, WEFT_NOTHING_SO_NAMED. */
+export async function describe({ runDir, output, ...subject }: DescribeOptions): Promise<number> {
+  const control = controlClient(controlSocketPath(runDir));
+  const [description, status, ...agents] = await Promise.all([
+    control.describe(subject),
+    control.status(),
+    ...agentsBelow(runDir).map(({ socketPath }) =>
+      agentClient(socketPath)
+        .status()
+        .catch(() => null),
+    ),
+  ]);
+  const answered = agents.filter((agent) => agent !== null);
+  process.stdout.write(formatDescription(completeDescription(description, answered, status), output, Date.now()));
+  return 0;
 }
 
 /** `weft token`: the token alone on standard output, so that it can be redirected into a file. Errors: WEFT_NO_CONTROL. */

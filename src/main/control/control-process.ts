@@ -13,6 +13,7 @@ import { AddressPools } from '#control-plane/registry/address-pools.ts';
 import { createResourceParser } from '#control-plane/resources/resource-parser.ts';
 import { directorySource } from '#control-plane/sources/directory/directory-source.ts';
 import { LastGoodVersions } from '#control-plane/sources/last-good.ts';
+import { describe, type Subject } from '#control-plane/status/describe.ts';
 import { answerControlApi } from '#control-plane/status/local-api.ts';
 import type { WaypointRunner } from '#control-plane/waypoints/plan.ts';
 import { isLoopback } from '#model/address/ip.ts';
@@ -127,7 +128,14 @@ async function startHeld(options: StartControlOptions, state: StateStore, hold: 
   }
 }
 
-type Parts = { control: ControlPlane; authority: CertificateAuthority; mesh: MeshOptions; meters: Meters; mishaps: Mishaps };
+type Parts = {
+  control: ControlPlane;
+  index: MeshIndex;
+  authority: CertificateAuthority;
+  mesh: MeshOptions;
+  meters: Meters;
+  mishaps: Mishaps;
+};
 
 /** Reads state and makes the parts; nothing serves or watches yet, so that a failure leaves nothing behind. */
 async function assemble(options: StartControlOptions, state: StateStore): Promise<Parts> {
@@ -176,7 +184,7 @@ async function assemble(options: StartControlOptions, state: StateStore): Promis
     meters,
     newNonce: randomUUID,
   });
-  return { control, authority, mesh, meters, mishaps };
+  return { control, index, authority, mesh, meters, mishaps };
 }
 
 /** gRPC for agents and waypoints, with a certificate that is renewed while it serves. */
@@ -209,7 +217,11 @@ async function serve(
 type Serving = { status: () => ControlStatus; address: string; serverNames: readonly string[] };
 
 /** The local API for this machine's root: directory and socket are for root alone, as it hands out tokens. */
-async function serveApi(socketPath: string, { control, authority }: Parts, serving: Serving): Promise<() => Promise<void>> {
+async function serveApi(
+  socketPath: string,
+  { control, index, authority }: Parts,
+  serving: Serving,
+): Promise<() => Promise<void>> {
   await mkdir(dirname(socketPath), { recursive: true, mode: 0o700 });
   const mintToken = async (node: string, grant: NodeGrant, ttlMs: number | null): Promise<TokenResponse> => {
     const { token, expiresAtMs, addresses } = await control.issueAgentToken(node, grant, ttlMs);
@@ -221,10 +233,11 @@ async function serveApi(socketPath: string, { control, authority }: Parts, servi
       address: dialledAddress(serving.serverNames, serving.address),
     };
   };
+  const described = (subject: Subject) => describe(index.snapshot(), subject);
   const stopWaypoints = async () => control.waypoints?.stopAll();
   const revokeTokens = (node: string, freeAddresses: boolean) => control.revokeAgentTokens(node, freeAddresses);
   return serveLocalSocket(socketPath, (method, path, body) =>
-    answerControlApi({ status: serving.status, mintToken, revokeTokens, stopWaypoints }, method, path, body),
+    answerControlApi({ status: serving.status, describe: described, mintToken, revokeTokens, stopWaypoints }, method, path, body),
   );
 }
 

@@ -1,6 +1,7 @@
 import { COMMAND } from '#model/settings/host.ts';
 import type { AgentClient, AgentStatus, Handover, StartedWorkload } from '#protocol/api/agent.ts';
 import type { ControlClient, ControlStatus, TokenResponse } from '#protocol/api/control.ts';
+import type { Description } from '#protocol/api/describe.ts';
 import { callSocket } from './call-socket.ts';
 
 const NO_AGENT = {
@@ -40,6 +41,7 @@ export function controlClient(socketPath: string): ControlClient {
     callSocket({ socketPath, method, path, body, timeoutMs, absent: NO_CONTROL });
   return {
     status: async () => (await call('GET', '/v1/status', COMMAND.statusMs)) as ControlStatus,
+    describe: async (subject) => (await call('POST', '/v1/describe', COMMAND.statusMs, subject)) as Description,
     token: async (request) => (await call('POST', '/v1/tokens', COMMAND.statusMs, request)) as TokenResponse,
     async revoke(node, freeAddresses = false) {
       await call('POST', '/v1/tokens/revoke', COMMAND.statusMs, { node, freeAddresses });

@@ -1,10 +1,12 @@
 import type { NodeGrant } from '#model/trust/grant.ts';
+import type { DescribedKind, Description } from '#protocol/api/describe.ts';
 import type { TypeStatus } from '#protocol/xds/server-session.ts';
 
 /**
  * The control plane's local API: HTTP/1.1 with JSON on a unix socket that only root can open.
  *
  *   GET  /v1/status          ControlStatus
+ *   POST /v1/describe        { kind, namespace, name } → Description of src/protocol/api/describe.ts
  *   POST /v1/tokens          TokenRequest → TokenResponse
  *   POST /v1/tokens/revoke   { node, freeAddresses } → 204; every token made for the node until now is refused
  *   POST /v1/waypoints/stop  204; ends every waypoint, and starts none until the control plane is started again
@@ -98,6 +100,7 @@ export type TokenResponse = {
 /** The local API of the control plane. Errors: WEFT_NO_CONTROL when it does not answer, WEFT_NOT_ROOT, and those it gives. */
 export type ControlClient = {
   status(): Promise<ControlStatus>;
+  describe(subject: { kind: DescribedKind; namespace: string; name: string }): Promise<Description>;
   token(request: TokenRequest): Promise<TokenResponse>;
   /** freeAddresses: the node is gone for good, and other nodes may be given its ranges. */
   revoke(node: string, freeAddresses?: boolean): Promise<void>;

@@ -1,0 +1,108 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import test from 'node:test';
+import { parse } from 'yaml';
+import { CRD_FILES, KINDS } from '#control-plane/kinds/list.ts';
+import { YamlMesh } from '#control-plane/kinds/yaml-mesh.testing.ts';
+import { createResourceParser } from '#control-plane/resources/resource-parser.ts';
+import { describe } from '#control-plane/status/describe.ts';
+import { readCrds } from '#platform/files/crds.ts';
+import type { FindingStatus } from '#protocol/api/control.ts';
+import type { DescribedKind } from '#protocol/api/describe.ts';
+import { matchesGolden } from '../../test/structure/golden.ts';
+import { completeDescription, formatDescription } from './describe.ts';
+
+const NOW = Date.parse('2026-01-01T00:00:00Z');
+const IDENTITY = 'spiffe://cluster.local/ns/books/sa/storefront';
+
+const FINDING: FindingStatus = {
+  ...{
+    code: 'WEFT_X',
+    severity: 'warning',
+    resource: 'Service books/reviews',
+    fieldPath: '',
+    message: 'is odd',
+    remedy: 'mend it',
+  },
+  origin: { kind: 'file', file: 'a.yaml', line: 3, column: 1 },
+};
+
+/** The bookshop, a workload of which a node registered. */
+async function bookshop() {
+  const parser = createResourceParser(KINDS, await readCrds(CRD_FILES));
+  const mesh = new YamlMesh(
+    parser,
+    readFileSync(join(import.meta.dirname, '../control-plane/kinds/golden/bookshop.yaml'), 'utf8'),
+  );
+  const waypoint = { 'gateway.networking.k8s.io/gateway-name': 'waypoint' };
+  mesh.register(
+    'beta',
+    ...[
+      {
+        name: 'waypoint-1',
+        namespace: 'books',
+        serviceAccount: 'waypoint',
+        addresses: ['10.2.0.1'],
+        labels: waypoint,
+        nativeTunnel: true,
+      },
+      {
+        name: 'storefront',
+        namespace: 'books',
+        serviceAccount: 'storefront',
+        addresses: ['10.2.0.2'],
+        labels: { app: 'storefront' },
+      },
+    ],
+  );
+  const snapshot = mesh.index.snapshot();
+  const agent = {
+    node: 'beta',
+    workloads: [...snapshot.workloads.values()].map(({ uid }) => ({
+      uid,
+      identity: '',
+      node: '',
+      addresses: [],
+      path: 'direct',
+    })),
+    certificates: [{ identity: IDENTITY, notAfter: '2026-01-01T12:00:00Z', renewing: false, error: null }],
+  };
+  return (kind: DescribedKind, namespace: string, name: string) =>
+    completeDescription(describe(snapshot, { kind, namespace, name }), [agent], { conditions: [], findings: [FINDING] });
+}
+
+test('H11: things of the bookshop are described with all that applies to them', async () => {
+  const full = await bookshop();
+  const text = (
+    [
+      ['workload', 'books', 'storefront'],
+      ['workload', 'books', 'reviews-v1-7d4b9-abcde'],
+      ['service', 'books', 'reviews'],
+      ['waypoint', 'books', 'waypoint'],
+    ] as const
+  ).map(([kind, namespace, name]) => formatDescription(full(kind, namespace, name), 'text', NOW));
+  matchesGolden(join(import.meta.dirname, 'golden/describe.txt'), text.join('\n'));
+});
+
+test('H11: every policy of the bookshop is described with what it says, and whom it holds for', async () => {
+  const full = await bookshop();
+  const names = [
+    ...readFileSync(join(import.meta.dirname, '../control-plane/kinds/golden/bookshop.yaml'), 'utf8').matchAll(
+      /kind: (?:AuthorizationPolicy)\s+metadata:\s*\{?\s*name: ([\w-]+),?\s+namespace: ([\w-]+)/g,
+    ),
+  ];
+  assert.ok(names.length >= 3, `${names.length} policies`);
+  const text = names.map(([, name = '', namespace = '']) => formatDescription(full('policy', namespace, name), 'text', NOW));
+  matchesGolden(join(import.meta.dirname, 'golden/describe-policies.txt'), text.join('\n'));
+});
+
+test('H11: json and yaml say the same, and what is not there is an error with a remedy', async () => {
+  const full = await bookshop();
+  const service = full('service', 'books', 'reviews');
+  const json: unknown = JSON.parse(formatDescription(service, 'json', NOW));
+  assert.deepEqual(parse(formatDescription(service, 'yaml', NOW)), json);
+  assert.deepEqual(json, structuredClone(service));
+  assert.equal(service.findings.length, 1);
+  assert.throws(() => full('service', 'books', 'moon'), { code: 'WEFT_NOTHING_SO_NAMED', remedy: /weft status/ });
+});
