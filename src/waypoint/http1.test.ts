@@ -186,7 +186,7 @@ test('W30 another upgrade is refused with 403; W28 h2c is plain HTTP/1.1', async
   assert.equal(app.heard[0]?.headers['http2-settings'], undefined);
 });
 
-test('W31 Expect: 100-continue goes up, the 100 comes down, then the body goes', async (t) => {
+test('F17 W31: Expect: 100-continue goes up, the 100 comes down, then the body goes', async (t) => {
   const port = await startRawApp(t, (socket) => {
     let text = '';
     socket.on('data', (data) => {

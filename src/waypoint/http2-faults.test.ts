@@ -70,7 +70,7 @@ function valuesOf(raw: readonly string[], name: string): string[] {
   return raw.flatMap((text, at) => (at % 2 === 0 && text === name ? [raw[at + 1] ?? ''] : []));
 }
 
-test('fault 14: metadata that occurs twice stays apart and in order, in heads and trailers, both ways', async (t) => {
+test('F14: metadata that occurs twice stays apart and in order, in heads and trailers, both ways', async (t) => {
   const twice = { 'x-meta': ['b', 'a', 'b'], 'x-data-bin': ['AAE', 'AAI'] };
   const heard: string[][] = [];
   const server = http2.createServer();
@@ -120,7 +120,7 @@ const ENDS: { name: string; end(peer: Peer, stream: number): void; status: numbe
   { name: 'HTTP/1', end: ({ socket }) => socket.write('HTTP/1.1 400 Bad Request\r\n\r\n'), status: 502 },
 ];
 for (const { name, end, status } of ENDS) {
-  test(`fault 1: ${name} fails every call of the connection at once, and the next one dials anew`, async (t) => {
+  test(`F1: ${name} fails every call of the connection at once, and the next one dials anew`, async (t) => {
     const port = await startFrameApp(t, (peer, connection, stream) => {
       if (connection > 1) peer.say(ok(stream));
       else if (peer.streams.length === 2) end(peer, stream);
@@ -137,7 +137,7 @@ for (const { name, end, status } of ENDS) {
   });
 }
 
-test('fault 2: what a GOAWAY does not cover is sent again over a new connection, with its body', async (t) => {
+test('F2: what a GOAWAY does not cover is sent again over a new connection, with its body', async (t) => {
   const port = await startFrameApp(t, (peer, connection, stream) => {
     if (connection === 1) peer.say(goaway(0));
     else peer.say(ok(stream));
@@ -148,7 +148,7 @@ test('fault 2: what a GOAWAY does not cover is sent again over a new connection,
   assert.deepEqual([rig.waypoint.counters.upstreamConnections, rig.waypoint.counters.upstreamRetries], [2, 1]);
 });
 
-test('fault 2: fifty callers of an app that takes ten streams a connection are all answered', async (t) => {
+test('F2: fifty callers of an app that takes ten streams a connection are all answered', async (t) => {
   const server = http2.createServer({ settings: { maxConcurrentStreams: 10 } });
   server.on('stream', (stream) =>
     setImmediate(() => {
@@ -167,7 +167,7 @@ test('fault 2: fifty callers of an app that takes ten streams a connection are a
   client.destroy();
 });
 
-test('fault 1: a head of 70 kB fails alone: the other call of its connection is answered', async (t) => {
+test('F1: a head of 70 kB fails alone: the other call of its connection is answered', async (t) => {
   const large = encodeHeaders([
     [':status', '200'],
     ['x-large', 'x'.repeat(70_000)],
@@ -193,7 +193,7 @@ test('fault 1: a head of 70 kB fails alone: the other call of its connection is 
   assert.equal(rig.waypoint.counters.upstreamConnections, 1);
 });
 
-test('fault 1: a client that leaves ends its requests at the app, with CANCEL', async (t) => {
+test('F1: a client that leaves ends its requests at the app, with CANCEL', async (t) => {
   let app: Peer | null = null;
   const port = await startFrameApp(t, (peer) => {
     app = peer;
@@ -207,7 +207,7 @@ test('fault 1: a client that leaves ends its requests at the app, with CANCEL', 
   assert.deepEqual(rstCodes((app as Peer | null)?.frames() ?? []), [http2.constants.NGHTTP2_CANCEL]);
 });
 
-test('fault 1: an answer before the end of its request is whole, and what is left of the request is reset without an error', async (t) => {
+test('F1: an answer before the end of its request is whole, and what is left of the request is reset without an error', async (t) => {
   let app: Peer | null = null;
   const port = await startFrameApp(t, (peer, _connection, stream) => {
     app = peer;
@@ -225,7 +225,7 @@ test('fault 1: an answer before the end of its request is whole, and what is lef
   assert.deepEqual(rstCodes((app as Peer | null)?.frames() ?? []), [http2.constants.NGHTTP2_NO_ERROR]);
 });
 
-test('fault 5: twenty readers that have stopped hold up nobody on the same two connections', async (t) => {
+test('F5: twenty readers that have stopped hold up nobody on the same two connections', async (t) => {
   const app = await startHttp2App(t, (stream, { headers }) => {
     stream.respond({ ':status': 200 });
     stream.end(Buffer.alloc(headers[':path'] === '/large' ? 400_000 : 100_000));
@@ -248,7 +248,7 @@ test('fault 5: twenty readers that have stopped hold up nobody on the same two c
   assert.equal(rig.waypoint.counters.upstreamConnections, 1);
 });
 
-test('W31 over HTTP/2: Expect reaches the app, and its 100 the client', async (t) => {
+test('F17 W31 over HTTP/2: Expect reaches the app, and its 100 the client', async (t) => {
   const server = http2.createServer();
   // The listener that makes node look at Expect at all.
   server.on('request', (_request, response) => response.end());

@@ -258,7 +258,7 @@ test('HTTP/2: a body that is still coming goes on after the replay', async (t) =
   assert.equal(app.bodies[0], 'hello world');
 });
 
-test('fault 2: by default, what an HTTP/2 upstream refused is sent again, with its body', async (t) => {
+test('F2: by default, what an HTTP/2 upstream refused is sent again, with its body', async (t) => {
   const app = await startRefusing(t, 20_000);
   const rig = await rigFor(t, app.port, 'http2', DEFAULT_ATTEMPTS);
   const seen = await ask2(http2Client(t, rig.port), { ':method': 'POST', ':path': '/' }, letters(50_000));
@@ -268,7 +268,7 @@ test('fault 2: by default, what an HTTP/2 upstream refused is sent again, with i
 
 for (const method of ['POST', 'PATCH', 'DELETE', 'PUT'])
   for (const body of ['', 'x'])
-    test(`fault 2: ${method} with a body of ${body.length} bytes is not sent twice over a connection that the app closes`, async (t) => {
+    test(`F2: ${method} with a body of ${body.length} bytes is not sent twice over a connection that the app closes`, async (t) => {
       const app = await startStale(t, 0);
       const rig = await rigFor(t, app.port, 'http11', DEFAULT_ATTEMPTS);
       const client = await warm(t, rig);
