@@ -13,12 +13,12 @@ _weft() {
     esac
   done
   case "$path $prev" in
-    'weft up --node' | 'weft up --pool4' | 'weft up --pool6' | 'weft up --trust-domain' | 'weft up --listen' | 'weft run --name' | 'weft run --service-account' | 'weft run --namespace' | 'weft run --label' | 'weft run --user' | 'weft run --cap-add' | 'weft run --node' | 'weft stop --namespace' | 'weft stop --grace' | 'weft stop --node' | 'weft ps --namespace' | 'weft describe --namespace' | 'weft lab up --nodes' | 'weft lab up --lab' | 'weft lab run --node' | 'weft lab run --name' | 'weft lab run --service-account' | 'weft lab run --namespace' | 'weft lab run --label' | 'weft lab run --user' | 'weft lab run --cap-add' | 'weft lab run --lab' | 'weft lab outside --lab' | 'weft lab restart --lab' | 'weft lab capture --lab' | 'weft lab logs --lab' | 'weft lab status --lab' | 'weft lab down --lab' | 'weft control --listen' | 'weft control --server-name' | 'weft control --trust-domain' | 'weft control --stats' | 'weft agent --node' | 'weft agent --control' | 'weft agent --control-server-name' | 'weft agent --trust-domain' | 'weft agent --pool4' | 'weft agent --pool6' | 'weft agent --dns-upstream' | 'weft agent --no-nat-for' | 'weft agent --stats' | 'weft token --identity' | 'weft token --addresses' | 'weft token --ttl') :; return ;;
+    'weft up --node' | 'weft up --pool4' | 'weft up --pool6' | 'weft up --trust-domain' | 'weft up --listen' | 'weft run --name' | 'weft run --service-account' | 'weft run --namespace' | 'weft run --label' | 'weft run --user' | 'weft run --cap-add' | 'weft run --node' | 'weft stop --namespace' | 'weft stop --grace' | 'weft stop --node' | 'weft ps --namespace' | 'weft ps --node' | 'weft describe --namespace' | 'weft lab up --nodes' | 'weft lab up --lab' | 'weft lab run --node' | 'weft lab run --name' | 'weft lab run --service-account' | 'weft lab run --namespace' | 'weft lab run --label' | 'weft lab run --user' | 'weft lab run --cap-add' | 'weft lab run --lab' | 'weft lab outside --lab' | 'weft lab restart --lab' | 'weft lab capture --lab' | 'weft lab logs --lab' | 'weft lab status --lab' | 'weft lab down --lab' | 'weft control --listen' | 'weft control --server-name' | 'weft control --trust-domain' | 'weft control --stats' | 'weft agent --node' | 'weft agent --control' | 'weft agent --control-server-name' | 'weft agent --trust-domain' | 'weft agent --pool4' | 'weft agent --pool6' | 'weft agent --dns-upstream' | 'weft agent --no-nat-for' | 'weft agent --stats' | 'weft token --identity' | 'weft token --addresses' | 'weft token --ttl') :; return ;;
     'weft up --path-normalization' | 'weft control --path-normalization') COMPREPLY=($(compgen -W 'NONE BASE MERGE_SLASHES DECODE_AND_MERGE_SLASHES' -- "$cur")); return ;;
     'weft up --run-dir' | 'weft up --state-dir' | 'weft run --run-dir' | 'weft stop --run-dir' | 'weft uninstall --run-dir' | 'weft uninstall --state-dir' | 'weft uninstall --bpffs' | 'weft ps --run-dir' | 'weft status --run-dir' | 'weft describe --run-dir' | 'weft control --config' | 'weft control --state-dir' | 'weft agent --cgroup' | 'weft agent --run-dir' | 'weft agent --bpffs') COMPREPLY=($(compgen -d -- "$cur")); return ;;
     'weft run --share' | 'weft run --agent-socket' | 'weft lab up --json' | 'weft lab run --share' | 'weft lab capture --out' | 'weft demo --json' | 'weft bench --json' | 'weft control --waypoint-agent' | 'weft control --socket' | 'weft agent --control-root' | 'weft agent --token-file' | 'weft token --socket') COMPREPLY=($(compgen -f -- "$cur")); return ;;
-    'weft ps -o' | 'weft ps --output') COMPREPLY=($(compgen -W 'table json' -- "$cur")); return ;;
-    'weft describe -o' | 'weft describe --output') COMPREPLY=($(compgen -W 'text json yaml' -- "$cur")); return ;;
+    'weft ps -o' | 'weft ps --output') COMPREPLY=($(compgen -W 'table wide json yaml' -- "$cur")); return ;;
+    'weft describe -o' | 'weft describe --output' | 'weft version -o' | 'weft version --output') COMPREPLY=($(compgen -W 'text json yaml' -- "$cur")); return ;;
     'weft bench --only') COMPREPLY=($(compgen -W 'same cross small waypoint memory redis postgres etcd' -- "$cur")); return ;;
   esac
   case $path in
@@ -27,7 +27,7 @@ _weft() {
     'weft run') options='--name --service-account --namespace --label --user --cap-add --share --node --agent-socket --run-dir -h --help'; : ;;
     'weft stop') options='--namespace --grace --node --run-dir -h --help'; COMPREPLY=($(compgen -W "$(weft ps 2>/dev/null | sed '1d;s/ .*//')" -- "$cur")) ;;
     'weft uninstall') options='--yes --keep-state --run-dir --state-dir --bpffs -h --help'; : ;;
-    'weft ps') options='--namespace -o --output --run-dir -h --help'; : ;;
+    'weft ps') options='--namespace --node -o --output --run-dir -h --help'; COMPREPLY=($(compgen -W "$(weft ps 2>/dev/null | sed '1d;s/ .*//')" -- "$cur")) ;;
     'weft status') options='--json --run-dir -h --help'; : ;;
     'weft describe') options='--namespace -o --output --run-dir -h --help'; : ;;
     'weft validate') options='-h --help'; COMPREPLY=($(compgen -f -- "$cur")) ;;
@@ -42,7 +42,7 @@ _weft() {
     'weft lab down') options='--lab -h --help'; : ;;
     'weft demo') options='--once --json -h --help'; : ;;
     'weft bench') options='--json --only -h --help'; : ;;
-    'weft version') options='-h --help'; : ;;
+    'weft version') options='-o --output -h --help'; : ;;
     'weft control') options='--config --listen --server-name --trust-domain --path-normalization --waypoint-agent --socket --state-dir --stats -h --help'; : ;;
     'weft agent') options='--node --control --control-root --control-server-name --token-file --cgroup --trust-domain --pool4 --pool6 --dns-upstream --no-egress-nat --no-nat-for --stats --run-dir --bpffs --replace --cleanup -h --help'; : ;;
     'weft token') options='--identity --addresses --waypoints --ttl --revoke --free-addresses --socket -h --help'; : ;;

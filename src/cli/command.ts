@@ -1,4 +1,5 @@
 import { Command, Option } from 'commander';
+import { stringify } from 'yaml';
 import { PORT } from '#model/mesh/ports.ts';
 import { DEFAULT_PATH_NORMALIZATION, PATH_NORMALIZATIONS } from '#model/waypoint/config.ts';
 import { cidrReader, readHostPort, readHostPortOrOff, readTrustDomain } from './option-values.ts';
@@ -18,6 +19,19 @@ export function makeCommand(name: string, group: string, summary: string, exampl
     .helpOption('-h, --help', 'show this help')
     .helpGroup(group)
     .addHelpText('after', lines.length === 0 ? '' : `\nExamples:\n${lines.join('\n\n')}`);
+}
+
+/** The forms for programs, the same for every command that shows something. */
+export type DataFormat = 'json' | 'yaml';
+
+/** `-o`: how a result is printed; `forms` are those for people, the usual one first. */
+export function outputOption(...forms: readonly [string, ...string[]]): Option {
+  return new Option('-o, --output <format>', 'how it is printed').choices([...forms, 'json', 'yaml']).default(forms[0]);
+}
+
+/** A result in a form for programs. */
+export function formatData(value: unknown, format: DataFormat): string {
+  return format === 'json' ? `${JSON.stringify(value, null, 2)}\n` : stringify(value);
 }
 
 /** Where sockets and other files that live as long as the processes lie. */

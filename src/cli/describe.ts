@@ -1,9 +1,8 @@
-import { type Command, InvalidArgumentError, Option } from 'commander';
-import { stringify } from 'yaml';
+import { type Command, InvalidArgumentError } from 'commander';
 import type { AgentStatus } from '#protocol/api/agent.ts';
 import type { ConditionStatus, ControlStatus, FindingStatus } from '#protocol/api/control.ts';
 import { DESCRIBED_KINDS, type DescribedKind, type DescribedPolicy, type Description } from '#protocol/api/describe.ts';
-import { type Act, makeCommand, runDirOption } from './command.ts';
+import { type Act, type DataFormat, formatData, makeCommand, outputOption, runDirOption } from './command.ts';
 import { readName, readWorkloadName } from './option-values.ts';
 import { formatFinding } from './status-page.ts';
 import { formatMoment, formatTable } from './text-format.ts';
@@ -13,7 +12,7 @@ export type DescribeOptions = {
   kind: DescribedKind;
   namespace: string;
   name: string;
-  output: 'text' | 'json' | 'yaml';
+  output: 'text' | DataFormat;
   runDir: string;
 };
 
@@ -37,7 +36,7 @@ export function describeCommand(act: Act<DescribeOptions>): Command {
     )
     .argument('<kind/name>', `${DESCRIBED_KINDS.join(', ')}, a slash, and the name`, readKindAndName)
     .option('--namespace <name>', 'the namespace that it is in', readWorkloadName, 'default')
-    .addOption(new Option('-o, --output <format>', 'how it is printed').choices(['text', 'json', 'yaml']).default('text'))
+    .addOption(outputOption('text'))
     .addOption(runDirOption())
     .action((subject: Pick<DescribeOptions, 'kind' | 'name'>, options: Omit<DescribeOptions, 'kind' | 'name'>) =>
       act({ ...subject, ...options }),
@@ -93,8 +92,7 @@ function routeNames({ routes }: Description): string[] {
 
 /** What `weft describe` prints. */
 export function formatDescription(full: FullDescription, output: DescribeOptions['output'], nowMs: number): string {
-  if (output === 'json') return `${JSON.stringify(full, null, 2)}\n`;
-  if (output === 'yaml') return stringify(full);
+  if (output !== 'text') return formatData(full, output);
   const facts = Object.entries({ ...full.facts, ...(full.waypoint === null ? {} : { waypoint: full.waypoint }) });
   const width = Math.max(0, ...facts.map(([key]) => key.length)) + 1;
   return [

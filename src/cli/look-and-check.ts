@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander';
-import { type Act, jsonFileOption, makeCommand } from './command.ts';
+import { type Act, type DataFormat, formatData, jsonFileOption, makeCommand, outputOption } from './command.ts';
 
 /** What `weft validate` is told. */
 export type ValidateOptions = { paths: readonly string[] };
@@ -57,9 +57,23 @@ export function benchCommand(act: Act<BenchOptions>): Command {
     );
 }
 
+/** What `weft version` is told. */
+export type VersionOptions = { output: 'text' | DataFormat };
+
+/** The versions that a report of a fault begins with. */
+export type Versions = { weft: string; node: string; system: string; kernel: string; architecture: string };
+
+/** What `weft version` prints. */
+export function formatVersions(versions: Versions, output: VersionOptions['output']): string {
+  if (output !== 'text') return formatData(versions, output);
+  return `weft ${versions.weft} (Node.js ${versions.node}, ${versions.system} ${versions.kernel})\n`;
+}
+
 /** `weft version`: of Weft, and of what it runs on. */
-export function versionCommand(act: Act<Record<string, never>>): Command {
-  return makeCommand('version', 'Look and check:', 'Print the versions of Weft, Node.js and the kernel', []).action(() =>
-    act({}),
-  );
+export function versionCommand(act: Act<VersionOptions>): Command {
+  return makeCommand('version', 'Look and check:', 'Print the versions of Weft, Node.js and the kernel', [
+    { command: 'weft version -o json', does: 'the same for a program' },
+  ])
+    .addOption(outputOption('text'))
+    .action((options: VersionOptions) => act(options));
 }

@@ -130,7 +130,12 @@ const lines: { line: string; command: string; options: unknown }[] = [
     command: 'stop',
     options: { names: ['a'], namespace: 'shop', node: 'n', graceSeconds: 0, runDir: '/run/weft' },
   },
-  { line: 'ps -o json', command: 'ps', options: { namespace: null, output: 'json', runDir: '/run/weft' } },
+  {
+    line: 'ps api --node a -o wide',
+    command: 'ps',
+    options: { names: ['api'], node: 'a', namespace: null, output: 'wide', runDir: '/run/weft' },
+  },
+  { line: 'ps -o json', command: 'ps', options: { names: [], node: null, namespace: null, output: 'json', runDir: '/run/weft' } },
   {
     line: 'run --name web --service-account web -- ls -l --help',
     command: 'run',
@@ -298,8 +303,8 @@ const lines: { line: string; command: string; options: unknown }[] = [
   { line: 'bench --json f', command: 'bench', options: { jsonPath: 'f', groups: BENCH_GROUPS.slice(0, 5) } },
   { line: 'bench --only etcd', command: 'bench', options: { jsonPath: null, groups: ['etcd'] } },
   { line: 'bench --only small same', command: 'bench', options: { jsonPath: null, groups: ['same', 'small'] } },
-  { line: 'version', command: 'version', options: {} },
-  { line: '--version', command: 'version', options: {} },
+  { line: 'version', command: 'version', options: { output: 'text' } },
+  { line: '--version', command: 'version', options: { output: 'text' } },
 ];
 for (const { line, command, options } of lines) {
   test(`weft ${line}`, async () => {

@@ -10,6 +10,7 @@ import {
   type DemoOptions,
   demoCommand,
   type ValidateOptions,
+  type VersionOptions,
   validateCommand,
   versionCommand,
 } from './look-and-check.ts';
@@ -41,7 +42,7 @@ export type Actions = {
   demo: Action<DemoOptions>;
   lab: Action<LabRequest>;
   bench: Action<BenchOptions>;
-  version: Action<Record<string, never>>;
+  version: Action<VersionOptions>;
 };
 
 /** Where the program writes, and how wide its help may be in columns. */

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
+import { parse } from 'yaml';
 import type { AgentStatus } from '#protocol/api/agent.ts';
 import { formatWorkloads, type Stopper, stopWorkloads, workloadRows } from './workloads.ts';
 
@@ -9,10 +10,11 @@ const workload = (name: string, namespace = 'default', problem: string | null = 
   ready: problem === null,
 });
 const ALPHA = { node: 'alpha', enrolled: [workload('web'), workload('cart', 'shop', 'it has no certificate')] };
+const ALL = { names: [], namespace: null, node: null };
 const BETA = { node: 'beta', enrolled: [workload('api')] };
 
 test('weft ps lists workloads by namespace and name, with what keeps one from being ready', () => {
-  const text = formatWorkloads(workloadRows([ALPHA, BETA], null), 'table');
+  const text = formatWorkloads(workloadRows([ALPHA, BETA], ALL), 'table');
   assert.deepEqual(
     text.split('\n').map((line) => line.replace(/ {2,}/g, ' | ').trimEnd()),
     [
@@ -27,8 +29,18 @@ test('weft ps lists workloads by namespace and name, with what keeps one from be
 });
 
 test('weft ps -o json gives the same, of one namespace when that is asked', () => {
-  const rows: unknown = JSON.parse(formatWorkloads(workloadRows([ALPHA, BETA], 'shop'), 'json'));
+  const rows: unknown = JSON.parse(formatWorkloads(workloadRows([ALPHA, BETA], { ...ALL, namespace: 'shop' }), 'json'));
   assert.deepEqual(rows, [{ node: 'alpha', ...ALPHA.enrolled[1] }]);
+});
+
+test('H11: weft ps of a node or of names, with more to see, and as yaml', () => {
+  const namesOf = (filter: object): string[] => workloadRows([ALPHA, BETA], { ...ALL, ...filter }).map(({ name }) => name);
+  assert.deepEqual(namesOf({ node: 'alpha' }), ['web', 'cart']);
+  assert.deepEqual(namesOf({ names: ['api', 'cart'] }), ['api', 'cart']);
+  assert.deepEqual(namesOf({ names: ['api'], node: 'alpha' }), []);
+  const rows = workloadRows([BETA], ALL);
+  assert.match(formatWorkloads(rows, 'wide'), /ADDRESSES +UID\n.*10\.41\.0\.2 +Kubernetes\/weft\.dev\/Workload\/default\/api\n$/);
+  assert.deepEqual(parse(formatWorkloads(rows, 'yaml')), rows);
 });
 
 /** Agents that write down what they are told to end. */

@@ -1,7 +1,7 @@
-import { type Command, Option } from 'commander';
+import type { Command } from 'commander';
 import { WeftError } from '#model/error.ts';
 import type { AgentStatus } from '#protocol/api/agent.ts';
-import { type Act, makeCommand, runDirOption } from './command.ts';
+import { type Act, type DataFormat, formatData, makeCommand, outputOption, runDirOption } from './command.ts';
 import { readDurationSeconds, readName, readWorkloadName } from './option-values.ts';
 import { formatTable } from './text-format.ts';
 
@@ -38,8 +38,14 @@ function readGrace(text: string): number {
   return text === '0' || text === '0s' ? 0 : readDurationSeconds(text);
 }
 
-/** What `weft ps` is told. `namespace` null: all of them. */
-export type PsOptions = { namespace: string | null; output: 'table' | 'json'; runDir: string };
+/** What `weft ps` is told. `namespace` and `node` null, and no `names`: all of them. */
+export type PsOptions = {
+  namespace: string | null;
+  names: readonly string[];
+  node: string | null;
+  output: 'table' | 'wide' | DataFormat;
+  runDir: string;
+};
 
 /** `weft ps`: the workloads of this machine. */
 export function psCommand(act: Act<PsOptions>): Command {
@@ -47,32 +53,45 @@ export function psCommand(act: Act<PsOptions>): Command {
     { command: 'weft ps', does: 'see names, nodes, identities and addresses' },
     { command: 'weft ps --namespace shop -o json', does: 'those of one namespace, for a program' },
   ])
+    .argument('[name...]', 'only workloads of these names')
     .option('--namespace <name>', 'only of this namespace', readWorkloadName)
-    .addOption(new Option('-o, --output <format>', 'how they are printed').choices(['table', 'json']).default('table'))
+    .option('--node <name>', 'only of this node, when this machine has several agents', readName)
+    .addOption(outputOption('table', 'wide'))
     .addOption(runDirOption())
-    .action(({ namespace, ...rest }: Omit<PsOptions, 'namespace'> & { namespace?: string }) =>
-      act({ ...rest, namespace: namespace ?? null }),
+    .action((names: string[], { namespace, node, ...rest }: Pick<PsOptions, 'output' | 'runDir'> & PsFilter) =>
+      act({ ...rest, names, namespace: namespace ?? null, node: node ?? null }),
     );
 }
+
+type PsFilter = { namespace?: string; node?: string };
 
 /** One workload of this machine. */
 export type WorkloadRow = AgentStatus['enrolled'][number] & { node: string };
 
 /** The workloads of nodes, by namespace and name. */
-export function workloadRows(nodes: readonly Pick<AgentStatus, 'node' | 'enrolled'>[], namespace: string | null): WorkloadRow[] {
-  const rows = nodes.flatMap(({ node, enrolled }) => enrolled.map((workload) => ({ node, ...workload })));
+export function workloadRows(
+  nodes: readonly Pick<AgentStatus, 'node' | 'enrolled'>[],
+  { names, namespace, node }: Pick<PsOptions, 'names' | 'namespace' | 'node'>,
+): WorkloadRow[] {
+  const rows = nodes.flatMap((agent) => agent.enrolled.map((workload) => ({ node: agent.node, ...workload })));
   const key = (row: WorkloadRow): string => `${row.namespace}/${row.name} ${row.node}`;
-  return rows.filter((row) => namespace === null || row.namespace === namespace).sort((a, b) => (key(a) < key(b) ? -1 : 1));
+  const isAsked = (row: WorkloadRow): boolean =>
+    (namespace === null || row.namespace === namespace) &&
+    (node === null || row.node === node) &&
+    (names.length === 0 || names.includes(row.name));
+  return rows.filter(isAsked).sort((a, b) => (key(a) < key(b) ? -1 : 1));
 }
 
 /** What `weft ps` prints. */
 export function formatWorkloads(rows: readonly WorkloadRow[], output: PsOptions['output']): string {
-  if (output === 'json') return `${JSON.stringify(rows, null, 2)}\n`;
-  const header = ['NAMESPACE', 'NAME', 'NODE', 'SERVICE ACCOUNT', 'STATE', 'ADDRESSES'];
-  const cells = rows.map(({ namespace, name, node, serviceAccount, ready, problem, addresses }) => [
+  if (output === 'json' || output === 'yaml') return formatData(rows, output);
+  const more = output === 'wide';
+  const header = ['NAMESPACE', 'NAME', 'NODE', 'SERVICE ACCOUNT', 'STATE', 'ADDRESSES', ...(more ? ['UID'] : [])];
+  const cells = rows.map(({ uid, namespace, name, node, serviceAccount, ready, problem, addresses }) => [
     ...[namespace, name, node, serviceAccount],
     problem ?? (ready ? 'ready' : 'starting'),
     addresses.join(', '),
+    ...(more ? [uid] : []),
   ]);
   return rows.length === 0 ? 'no workloads\n' : formatTable(header, cells);
 }

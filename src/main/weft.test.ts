@@ -55,6 +55,12 @@ test('a reader that ends early is no error', async () => {
   assert.deepEqual([code, err], [0, '']);
 });
 
+test('H11: its versions are told to programs, too', async () => {
+  const versions = JSON.parse((await weft('version', '-o', 'json')).out) as Record<string, string>;
+  assert.deepEqual(Object.keys(versions), ['weft', 'node', 'system', 'kernel', 'architecture']);
+  assert.equal(versions.node, process.version);
+});
+
 test('its version is that of package.json', async () => {
   const { version } = JSON.parse(readFileSync(join(import.meta.dirname, '../../package.json'), 'utf8')) as { version: string };
   assert.match((await weft('version')).out, new RegExp(`^weft ${version.replaceAll('.', '\\.')} `));

@@ -23,7 +23,7 @@ const actions: Actions = {
   lab: async (options) => (await import('#main/commands/lab.ts')).lab(options),
   demo: async (options) => (await import('#main/commands/lab.ts')).demo(options),
   bench: async (options) => (await import('#main/commands/lab.ts')).bench(options),
-  version: async () => (await import('#main/commands/ask.ts')).version(),
+  version: async (options) => (await import('#main/commands/ask.ts')).version(options),
 };
 
 if (!import.meta.filename.endsWith('.ts')) showSourceStacks();

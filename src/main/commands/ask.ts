@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { release, type } from 'node:os';
 import { completeDescription, type DescribeOptions, formatDescription } from '#cli/describe.ts';
+import { formatVersions, type VersionOptions } from '#cli/look-and-check.ts';
 import type { ControlReport, NodeReport, StatusOptions, StatusReport } from '#cli/status.ts';
 import { formatStatus } from '#cli/status-page.ts';
 import type { TokenOptions } from '#cli/token.ts';
@@ -90,7 +91,8 @@ export async function token(options: TokenOptions): Promise<number> {
 }
 
 /** `weft version`: with what it runs on, because reports of faults begin with this line. */
-export async function version(): Promise<number> {
-  process.stdout.write(`weft ${weftVersion()} (Node.js ${process.version}, ${type()} ${release()})\n`);
+export async function version({ output }: VersionOptions): Promise<number> {
+  const versions = { weft: weftVersion(), node: process.version, system: type(), kernel: release(), architecture: process.arch };
+  process.stdout.write(formatVersions(versions, output));
   return 0;
 }

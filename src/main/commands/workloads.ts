@@ -4,8 +4,8 @@ import { agentsBelow } from '#platform/files/run-dir.ts';
 import { agentClient } from '#platform/local-api/clients.ts';
 
 /** `weft ps`. Errors: WEFT_NO_AGENT when none answers. */
-export async function ps({ namespace, output, runDir }: PsOptions): Promise<number> {
-  process.stdout.write(formatWorkloads(workloadRows(await askAgents(runDir), namespace), output));
+export async function ps({ output, runDir, ...filter }: PsOptions): Promise<number> {
+  process.stdout.write(formatWorkloads(workloadRows(await askAgents(runDir), filter), output));
   return 0;
 }
 
