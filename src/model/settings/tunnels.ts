@@ -41,15 +41,25 @@ export const TUNNEL_SETTINGS = {
       'Streams a client opens on one connection, or fewer when the peer allows fewer (B16).',
     ),
     serverStreamsMax: setting(200, 'count', 'Streams our servers allow on one connection: twice what our clients use (B15).'),
+    firstWindowBytes: setting(
+      128 * KIB,
+      'bytes',
+      'What a peer may send ahead on a stream at first. It doubles as long as its reader keeps up; one whose reader has stopped holds no more than this, and holds up nobody (B15).',
+    ),
     streamWindowBytes: setting(
       4 * MIB,
       'bytes',
-      'What a peer may send ahead on one stream: the bandwidth of a fast link times its delay.',
+      'Up to which that grows: the bandwidth of a fast link times its delay.',
+    ),
+    grownWindowsBytes: setting(
+      32 * MIB,
+      'bytes',
+      'By how much the windows of the streams of one connection may have grown, all together.',
     ),
     connectionWindowBytes: setting(
       16 * MIB,
       'bytes',
-      "Four times a stream's: equal ones let one unread stream stop all others (B15).",
+      'On its way on one connection; given back when it arrives, so that unread streams hold only their own windows (B15).',
     ),
     frameBytesMax: setting(MIB, 'bytes', 'Frame size we announce: bulk transfers cost fewer frames.'),
     serverHeaderListBytesMax: setting(64 * KIB, 'bytes', "Headers of one CONNECT; Istio's proxies accept about as much."),

@@ -89,13 +89,13 @@ test('the owner sees what the client said and who it is', async (t) => {
   });
 });
 
-test('B15: SETTINGS show window 4 MiB, frame 1 MiB, 200 streams; the connection window is 16 MiB', async (t) => {
+test('B15: SETTINGS show window 128 KiB, frame 1 MiB, 200 streams; the connection window is 16 MiB', async (t) => {
   const { port } = await serve(t);
   const client = connectHttp2(t, port, web);
   const settings = await new Promise<http2.Settings>((resolve) => client.on('remoteSettings', resolve));
   assert.deepEqual(
     [settings.initialWindowSize, settings.maxFrameSize, settings.maxConcurrentStreams, settings.maxHeaderListSize],
-    [4 << 20, 1 << 20, 200, 64 << 10],
+    [128 << 10, 1 << 20, 200, 64 << 10],
   );
   await until(() => client.state.remoteWindowSize === 16 << 20, 'the connection window');
 });

@@ -103,6 +103,33 @@ test('a reader that stands still stops the sender, costs no more than the window
   assert.ok(sent < 48 << 20, `${sent >> 20} MiB were taken`);
 });
 
+test('F5: readers that stand still hold up nobody, however many they are', async (t) => {
+  const { connect } = await openWay(t);
+  const chunk = Buffer.alloc(128 << 10, 'x');
+  for (let at = 0; at < 6; at++) {
+    const [client, server] = await connect();
+    client.pause();
+    // More than what the kernel, the relays and a stream's window hold: it never drains.
+    for (let bytes = 0; bytes < 64 << 20; bytes += chunk.length) server.write(chunk);
+    await still(() => server.writableLength);
+  }
+  const [client, server] = await connect();
+  const bytes = BULK.subarray(0, 1 << 20);
+  client.end(bytes);
+  assert.equal(digest(await readAll(server)), digest(bytes));
+  server.end(bytes);
+  assert.equal(digest(await readAll(client)), digest(bytes));
+});
+
+/** Resolves when what is measured has not changed for a while: nothing else tells that a sender stands. */
+async function still(measure: () => number): Promise<void> {
+  for (let same = 0, before = measure(); same < 4; ) {
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    same = measure() === before ? same + 1 : 0;
+    before = measure();
+  }
+}
+
 test('pings of 64 bytes come back one by one', async (t) => {
   const { connect } = await openWay(t);
   const [client, server] = await connect();

@@ -8,11 +8,15 @@ export const HBONE_CIPHER_SUITES: readonly string[] = ['TLS_AES_256_GCM_SHA384',
 export const HBONE_GROUPS: readonly string[] = ['X25519MLKEM768', 'X25519', 'P-256'];
 export const HBONE_ALPN = 'h2';
 
+/** Readers that have stopped hold up none of the others that share their connection: each holds its own window only. */
 const WINDOWS = {
-  streamWindowBytes: TUNNEL.streamWindowBytes,
+  streamWindowBytes: TUNNEL.firstWindowBytes,
+  streamWindowBytesMax: TUNNEL.streamWindowBytes,
+  grownWindowsBytesMax: TUNNEL.grownWindowsBytes,
   connectionWindowBytes: TUNNEL.connectionWindowBytes,
+  giveBack: 'on-arrival',
   frameBytesMax: TUNNEL.frameBytesMax,
-};
+} as const;
 
 /** What our servers announce (B15). */
 export const HBONE_SERVER_SETTINGS: Http2Settings = {
