@@ -12,6 +12,7 @@ import {
   type HostPort,
   readAddress,
   readName,
+  readThreads,
 } from './option-values.ts';
 
 /** How an agent reaches its control plane. */
@@ -58,6 +59,8 @@ export type AgentOptions = Omit<AgentPlace, 'pool4' | 'pool6'> & {
         replace: boolean;
         /** Where the metrics page is served; null: nowhere. */
         stats: HostPort | null;
+        /** Threads that carry connections; 0: the agent's own does. */
+        threads: number;
       }
     /** Removes what an agent of this node left, then ends. */
     | { kind: 'cleanup' }
@@ -77,6 +80,7 @@ type Parsed = Omit<AgentPlace, 'cgroup' | 'pool4' | 'pool6'> & {
   noNatFor: readonly string[];
   stats: HostPort | 'off';
   replace: boolean;
+  threads: number;
   cleanup: boolean;
 };
 
@@ -117,6 +121,7 @@ export function agentCommand(act: Act<AgentOptions>): Command {
     .option('--no-egress-nat', 'do not translate addresses of workloads that call outside the mesh')
     .addOption(noNatForOption())
     .addOption(statsOption(PORT.stats))
+    .addOption(threadsOption())
     .addOption(runDirOption())
     .addOption(bpffsOption())
     .option(
@@ -135,6 +140,11 @@ function poolOption(family: 4 | 6): Option {
 }
 
 /** Its name starts with `no-` without being a negation, which is what commander would take it for. */
+function threadsOption(): Option {
+  const option = new Option('--threads <count>', 'threads that carry connections; 0: the one that follows the mesh does');
+  return option.default(0).argParser(readThreads);
+}
+
 function noNatForOption(): Option {
   const option = new Option('--no-nat-for <cidr>', 'reach this range without address translation; repeat for more')
     .argParser(collectCidr)
@@ -149,7 +159,7 @@ function agentOptions(parsed: Parsed, command: Command): AgentOptions {
   // Cleaning up reaches no control plane, so it must work without the three options that name one.
   if (parsed.cleanup) return { ...place, kind: 'cleanup' };
   const control = controlAccess(parsed, command);
-  const { trustDomain, dnsUpstream, egressNat, noNatFor, replace, stats } = parsed;
+  const { trustDomain, dnsUpstream, egressNat, noNatFor, replace, stats, threads } = parsed;
   return {
     ...place,
     kind: 'run',
@@ -160,6 +170,7 @@ function agentOptions(parsed: Parsed, command: Command): AgentOptions {
     noNatFor,
     replace,
     stats: stats === 'off' ? null : stats,
+    threads,
   };
 }
 

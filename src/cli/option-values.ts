@@ -3,6 +3,7 @@ import { type Family, familyOf, type IpAddress, splitHostPort, tryParseCidr, try
 import { PORT } from '#model/mesh/ports.ts';
 import { CAPABILITIES, type CapabilityName, readCapability } from '#model/rights/capabilities.ts';
 import { readUserText, type UserText } from '#model/rights/rights.ts';
+import { AGENT } from '#model/settings/agents.ts';
 import { isIdentityPattern } from '#model/trust/grant.ts';
 
 /** A name or an address, and a TCP port. */
@@ -48,6 +49,13 @@ export function readHostPort(text: string): HostPort {
 /** `host:port`, or the word that says: nowhere. Not null, which commander takes for an empty text. */
 export function readHostPortOrOff(text: string): HostPort | 'off' {
   return text === 'off' ? text : readHostPort(text);
+}
+
+/** How many threads carry connections. */
+export function readThreads(text: string): number {
+  const count = /^\d{1,4}$/.test(text) ? Number(text) : Number.NaN;
+  if (!(count <= AGENT.threadsMax)) throw new InvalidArgumentError(`Write a number from 0 to ${AGENT.threadsMax}.`);
+  return count;
 }
 
 /** `host:port`, as text. */

@@ -190,6 +190,7 @@ const lines: { line: string; command: string; options: unknown }[] = [
       noNatFor: [],
       replace: false,
       stats: { host: '127.0.0.1', port: 15_020 },
+      threads: 0,
     },
   },
   {
@@ -211,6 +212,7 @@ const lines: { line: string; command: string; options: unknown }[] = [
       noNatFor: ['10.0.0.0/8', 'fd00::/8'],
       replace: true,
       stats: null,
+      threads: 0,
     },
   },
   {
@@ -226,6 +228,7 @@ const lines: { line: string; command: string; options: unknown }[] = [
       noNatFor: [],
       replace: false,
       stats: { host: '127.0.0.1', port: 15_020 },
+      threads: 0,
     },
   },
   { line: 'agent --node a --cleanup', command: 'agent', options: { ...AGENT, kind: 'cleanup' } },

@@ -1,3 +1,4 @@
+import { isMainThread } from 'node:worker_threads';
 import { type Actions, runProgram } from '#cli/program.ts';
 import { describeError } from '#cli/report-error.ts';
 import { COMMAND } from '#model/settings/host.ts';
@@ -35,16 +36,22 @@ process.on('uncaughtException', (error) => {
   process.exit(1);
 });
 
-const debug = (process.env.WEFT_DEBUG ?? '') !== '';
-process.exitCode = await runProgram(
-  process.argv.slice(2),
-  actions,
-  {
-    out: (text) => void process.stdout.write(text),
-    err: (text) => void process.stderr.write(text),
-    columns: Math.min(process.stdout.columns ?? COLUMNS_WITHOUT_TERMINAL, COMMAND.columnsMax),
-  },
-  debug,
-);
-// Something that was forgotten (a socket, a timer) must not keep a command from ending; serving commands are over by now.
-setTimeout(() => process.exit(), COMMAND.lingerMs).unref();
+// A thread of an agent runs the same program: a bundle has no other file to begin with.
+if (isMainThread) await main();
+else (await import('#main/agent/data-thread.ts')).carryInThread();
+
+async function main(): Promise<void> {
+  const debug = (process.env.WEFT_DEBUG ?? '') !== '';
+  process.exitCode = await runProgram(
+    process.argv.slice(2),
+    actions,
+    {
+      out: (text) => void process.stdout.write(text),
+      err: (text) => void process.stderr.write(text),
+      columns: Math.min(process.stdout.columns ?? COLUMNS_WITHOUT_TERMINAL, COMMAND.columnsMax),
+    },
+    debug,
+  );
+  // Something that was forgotten (a socket, a timer) must not keep a command from ending; serving commands are over by now.
+  setTimeout(() => process.exit(), COMMAND.lingerMs).unref();
+}

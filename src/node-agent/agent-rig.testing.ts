@@ -91,6 +91,8 @@ export type RigOptions = {
   random?: () => number;
   /** What the agent is told of its own descriptors. */
   descriptorsMax?: number;
+  /** What carries is apart from what knows, as in a thread of its own: all that passes between them is copied, and comes later. */
+  isApart?: boolean;
   /** Real tunnels instead of memory ones. */
   transport?: Partial<Pick<DataEffects, 'createPool' | 'createHboneServer' | 'credentials'>>;
 };
@@ -110,7 +112,7 @@ export function startAgentRig(options: RigOptions = {}): AgentRig {
   };
   const mishaps = createMishaps(collectingLog(lines), clock);
   const world: World = { clock, net, lines, tunnels, acts, withoutCertificate, kernel, mishaps, held: () => 0, told: [] };
-  const agent = new Agent(effectsOf(world, options.random ?? (() => 0), options.transport), {
+  const agent = new Agent(effectsOf(world, options.random ?? (() => 0), options), {
     node: options.node ?? 'one',
     trustDomain: 'cluster.local',
     descriptorsMax: options.descriptorsMax ?? 20_000,
@@ -158,7 +160,7 @@ function rigOf(agent: Agent, world: World, options: RigOptions): AgentRig {
   };
 }
 
-function effectsOf(world: World, random: () => number, transport: RigOptions['transport']): AgentEffects {
+function effectsOf(world: World, random: () => number, { transport, isApart = false }: RigOptions): AgentEffects {
   const { kernel, net, clock, acts, tunnels } = world;
   const credentials = async (identity: Identity): Promise<Credentials> => {
     if (world.withoutCertificate.has(`${identity.namespace}/${identity.serviceAccount}`)) throw new Error('no certificate');
@@ -172,6 +174,10 @@ function effectsOf(world: World, random: () => number, transport: RigOptions['tr
     credentials,
     forgetCredentials: (identity) => void acts.push(`forget ${formatIdentity(identity)}`),
     startCarriers(control) {
+      const pass = <Message>(message: Message, receive: (message: Message) => void): void => {
+        if (isApart) setImmediate(receive, structuredClone(message));
+        else receive(message);
+      };
       const carrier = carryHere(
         {
           maps: kernel.maps,
@@ -185,14 +191,14 @@ function effectsOf(world: World, random: () => number, transport: RigOptions['tr
           ...common,
           ...transport,
         },
-        control,
+        { ...control, receive: (from, message) => pass(message, (copy) => control.receive(from, copy)) },
       );
       world.held = ({ uid }) => control.shares.heldBy(numbers.get(uid) ?? 0);
       const { send } = carrier;
       carrier.send = (message) => {
         world.told.push(message);
         if (message.kind === 'begin') numbers.set(message.served.uid, message.served.share);
-        send(message);
+        pass(message, send);
       };
       return [carrier];
     },

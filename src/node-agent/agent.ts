@@ -1,6 +1,5 @@
 import type { ByteStream } from '#model/effects/byte-stream.ts';
 import type { Cancel } from '#model/effects/clock.ts';
-import type { Identity } from '#model/identity/identity.ts';
 import type { KernelEvent, LiveFlow } from '#model/kernel/maps.ts';
 import { type MeshDelta, MeshState } from '#model/mesh/mesh-state.ts';
 import type { Workload } from '#model/mesh/workload.ts';
@@ -44,7 +43,8 @@ export class Agent {
   readonly #found: FoundConnections;
   readonly #shares: KernelShares;
   readonly #waiters: Waiters;
-  readonly #carriers: Carriers;
+  /** Those that carry: told of certificates from outside. */
+  readonly carriers: Carriers;
   readonly #dns: DnsResponder;
   #synced = false;
   #cancelConfirm: Cancel = () => {};
@@ -78,25 +78,27 @@ export class Agent {
     const places = new ProcessShares(carriedCapacity(options.descriptorsMax));
     this.#shares = new KernelShares(kernel, { ...view, ...report, ids: this.ids }, places);
     this.enrollment = new Enrollment(effects, this.ids, options.trustDomain, {
-      carry: (workload) => this.#carriers.carry(workload),
-      retire: (workload) => this.#carriers.retire(workload),
+      carry: (workload) => this.carriers.carry(workload),
+      retire: (workload) => this.carriers.retire(workload),
+      settled: () => this.settled(),
       dnsStream: (workload, stream) => this.#watch(this.#dns.handleTcp(asDuplex(stream), workload.request.uid), stream),
       dnsDatagram: (workload) => (query) => this.#dns.handleUdp(query, workload.request.uid),
       ending: (workload) => this.#ending(workload),
       superseded: (id) => this.#verdicts.leave(id),
       ended: (workload) => {
-        this.#carriers.drop(null);
+        this.carriers.drop(null);
         this.records.end(workload);
         this.#refreshLocal(workload);
       },
     });
     this.records = new LocalRecords(this.mesh, this.enrollment);
     this.#own = new OwnRecords(this.mesh, this.enrollment);
-    this.#carriers = new Carriers(effects, {
+    this.carriers = new Carriers(effects, {
       ...{ mesh: this.mesh, enrollment: this.enrollment, records: this.records, verdicts: this.#verdicts },
       ...{ random: effects.random, mishaps: effects.mishaps, meters: this.meters, trustDomain: options.trustDomain, places },
       isSynced: () => this.#synced,
       known: (look) => this.#waiters.until(look),
+      credentials: (identity) => effects.credentials(identity),
     });
     readAgentMetrics(this.meters, {
       kernel,
@@ -104,7 +106,7 @@ export class Agent {
       enrollment: this.enrollment,
       generation: () => this.generation,
       carried: () => this.carried,
-      tunnels: () => this.#carriers.tunnels,
+      tunnels: () => this.carriers.tunnels,
       isComplete: () => this.#isComplete(),
     });
     this.#late = new LateArrivals(kernel, () => this.#verdicts.closeDenied());
@@ -115,7 +117,7 @@ export class Agent {
 
   #succession(): Succession {
     const { mesh, enrollment, records } = this;
-    const parts = { mesh, enrollment, records, carriers: this.#carriers, waiters: this.#waiters, found: this.#found };
+    const parts = { mesh, enrollment, records, carriers: this.carriers, waiters: this.#waiters, found: this.#found };
     return new Succession({
       ...{ ...parts, verdicts: this.#verdicts, clock: this.#effects.clock },
       isSynced: () => this.#synced,
@@ -135,7 +137,7 @@ export class Agent {
 
   /** Connections to workloads of this node that pass through this process. */
   get carried(): number {
-    return this.#carriers.carried;
+    return this.carriers.carried;
   }
 
   /**
@@ -161,11 +163,11 @@ export class Agent {
     if (first) this.#found.settle(); // before policy judges the live flows
     // What was judged without the record of one of its ends is judged again by it.
     const isFirstRecord = this.records.remember(delta.workloads.keys());
-    this.#carriers.drop(first || isOther ? null : touched); // before anything is closed, or it could come again by the same answer
+    this.carriers.drop(first || isOther ? null : touched); // before anything is closed, or it could come again by the same answer
     if (first || isOther) {
       this.#verdicts.publish(!this.#isComplete());
       this.#verdicts.renew();
-      this.#carriers.closeDenied(this.mesh, (uid) => this.records.lastOf(uid));
+      this.carriers.closeDenied(this.mesh, (uid) => this.records.lastOf(uid));
     } else {
       // A new endpoint makes no verdict wrong: pairs that have one keep it, and no connection waits for the agent.
       this.#verdicts.fill(touched.workloads);
@@ -184,7 +186,7 @@ export class Agent {
     const enrolled = await this.enrollment.enroll(request);
     const known = this.#own.adopt(enrolled);
     if (known !== null) this.applyMesh(known, this.#synced);
-    this.#carriers.drop(null);
+    this.carriers.drop(null);
     this.#refreshLocal(enrolled);
     this.succession.enrolled(enrolled);
     return enrolled;
@@ -198,7 +200,7 @@ export class Agent {
         this.records.confirm(enrolled);
         this.#refreshLocal(enrolled);
       }
-      this.#carriers.drop(null);
+      this.carriers.drop(null);
       this.#waiters.check();
     });
   }
@@ -213,12 +215,12 @@ export class Agent {
     const { clock, kernel } = this.#effects;
     const enrolled = this.enrollment.get(uid);
     const { flows } = kernel.maps;
-    if (enrolled !== null) await lastBytesGone(enrolled, { flows, finish: (one) => this.#carriers.finish(one), clock });
+    if (enrolled !== null) await lastBytesGone(enrolled, { flows, finish: (one) => this.carriers.finish(one), clock });
   }
 
-  /** The certificate of an identity ended and there is no new one: what is carried for it is cut. */
-  lapsed(identity: Identity): void {
-    this.#carriers.lapsed(identity);
+  /** Resolves when what was told last is in force also in the threads that carry. */
+  settled(): Promise<void> {
+    return this.carriers.settled();
   }
 
   /** A workload ends: what is carried to it is cut (B56), then everything is undone. Unknown uids are no error. */

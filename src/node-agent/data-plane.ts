@@ -1,4 +1,5 @@
 import type { ByteStream } from '#model/effects/byte-stream.ts';
+import type { Clock } from '#model/effects/clock.ts';
 import { sameIdentity } from '#model/identity/identity.ts';
 import { AGENT } from '#model/settings/agents.ts';
 import { TUNNEL } from '#model/settings/tunnels.ts';
@@ -7,6 +8,7 @@ import { PeerSeries } from '#model/telemetry/peer-series.ts';
 import { reportDryRun, reportOf } from './connection/access-log.ts';
 import { Answers } from './connection/answers.ts';
 import type { DataContext, Served } from './connection/context.ts';
+import { CredentialBook } from './connection/credential-book.ts';
 import { Places } from './connection/places.ts';
 import type { Carrier, ControlSide, Listening } from './effects/agent-effects.ts';
 import type { DataEffects, HboneServer } from './effects/data-effects.ts';
@@ -92,6 +94,11 @@ export class DataPlane {
       case 'finish':
         this.#finish(message.enrolment);
         return;
+      case 'credentials':
+        return; // those who asked for them hear of it: carryThere
+      case 'mark':
+        this.#control.send({ kind: 'marked', mark: message.mark });
+        return;
       default:
         message satisfies never;
     }
@@ -173,6 +180,26 @@ export class DataPlane {
 
 function cutAll({ calls }: Served, why: Refusal): void {
   for (const call of [...calls]) call.abort(why);
+}
+
+/**
+ * A data plane in a thread of its own, and what takes what it is told. `effectsOf` makes its effects with certificates that are
+ * asked for through the seam, as everything else that it has to know.
+ */
+export function carryThere(
+  effectsOf: (certificates: CredentialBook) => DataEffects,
+  { link, clock, trustDomain }: { link: ControlLink; clock: Clock; trustDomain: string },
+): { plane: DataPlane; receive(message: ToData): void } {
+  const certificates = new CredentialBook(link, clock);
+  const plane = new DataPlane(effectsOf(certificates), link, trustDomain);
+  return {
+    plane,
+    receive(message) {
+      if (message.kind === 'credentials') certificates.take(message);
+      if (message.kind === 'lapsed') certificates.lapse(message.identity);
+      plane.receive(message);
+    },
+  };
 }
 
 /** A data plane in the thread of whoever knows: what is sent is done when `send` returns. */

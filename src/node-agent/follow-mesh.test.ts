@@ -16,6 +16,7 @@ function setUp() {
       done.push(`${delta.workloads.size} changes, ${complete ? 'the whole mesh' : 'a part'}`);
       agent.synced ||= complete;
     },
+    settled: async () => {},
   };
   const events = { beforeChange: () => void done.push('events'), connected: () => void done.push('connected') };
   return { done, subscription: subscribeMesh(agent, events) };
@@ -23,15 +24,15 @@ function setUp() {
 
 test('before the first sync a change is a part of the mesh, afterwards it leaves it whole', () => {
   const { done, subscription } = setUp();
-  subscription.onMesh(DELTA);
+  void subscription.onMesh(DELTA);
   subscription.onSynced();
-  subscription.onMesh(DELTA);
+  void subscription.onMesh(DELTA);
   assert.deepEqual(done, ['events', '1 changes, a part', '0 changes, the whole mesh', 'events', '1 changes, the whole mesh']);
 });
 
 test('refusals are read before the change that would explain them otherwise', () => {
   const { done, subscription } = setUp();
-  subscription.onMesh(DELTA);
+  void subscription.onMesh(DELTA);
   assert.equal(done.indexOf('events') < done.findIndex((what) => what.startsWith('1 changes')), true);
 });
 
@@ -47,9 +48,9 @@ test('a first answer in two parts: the kernel calls its knowledge whole after th
   const { onMesh, onSynced } = subscribeMesh(rig.agent, { beforeChange() {}, connected() {} });
   const cart = aService('cart', ['240.0.0.1']);
   const incomplete = (): boolean => ((rig.kernel.maps.config.get(0)?.flags ?? 0) & CONFIG_FLAG.incomplete) !== 0;
-  onMesh(deltaOf([aWorkload('server', ['10.0.0.2'], { services: endpointOf(cart) })]));
+  void onMesh(deltaOf([aWorkload('server', ['10.0.0.2'], { services: endpointOf(cart) })]));
   assert.equal(incomplete(), true);
-  onMesh(deltaOf([], [cart]));
+  void onMesh(deltaOf([], [cart]));
   onSynced();
   assert.deepEqual([incomplete(), rig.kernel.maps.services.entries().length], [false, 2]);
 });

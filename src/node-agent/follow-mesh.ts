@@ -4,7 +4,12 @@ import type { Workload } from '#model/mesh/workload.ts';
 const NO_CHANGE: MeshDelta = { workloads: new Map(), services: new Map(), policies: new Map() };
 
 /** The agent, as far as changes of the mesh concern it. */
-export type FollowingAgent = { readonly synced: boolean; applyMesh(delta: MeshDelta, complete: boolean): void };
+export type FollowingAgent = {
+  readonly synced: boolean;
+  applyMesh(delta: MeshDelta, complete: boolean): void;
+  /** Resolves when what was applied is in force also in the threads that carry. */
+  settled(): Promise<void>;
+};
 
 /** What happens around the changes that arrive. */
 export type MeshEvents = {
@@ -16,7 +21,8 @@ export type MeshEvents = {
 
 /** What a discovery client calls. */
 export type MeshSubscription = {
-  onMesh(delta: MeshDelta): void;
+  /** Resolves when the change is in force everywhere in this process. */
+  onMesh(delta: MeshDelta): Promise<void>;
   onConnected(): void;
   /** Once, after the last change of the first answer. */
   onSynced(): void;
@@ -31,6 +37,7 @@ export function subscribeMesh(agent: FollowingAgent, events: MeshEvents): MeshSu
     onMesh(delta) {
       events.beforeChange();
       agent.applyMesh(delta, agent.synced);
+      return agent.settled();
     },
     onConnected: () => events.connected(),
     onSynced: () => agent.applyMesh(NO_CHANGE, true),

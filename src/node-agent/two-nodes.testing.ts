@@ -17,9 +17,9 @@ export const remote = aWorkload('remote', ['10.0.1.2'], { node: 'two', services:
 export type TwoNodes = { rig: AgentRig; two: AgentRig; tell: AgentRig['tell'] };
 
 /** A node with `client` and `server`, and another, with an agent of its own, that has `remote`. */
-export async function startTwoNodes(): Promise<TwoNodes> {
-  const rig = startAgentRig();
-  const two = startAgentRig({ node: 'two', net: rig.net, clock: rig.clock });
+export async function startTwoNodes(isApart = false): Promise<TwoNodes> {
+  const rig = startAgentRig({ isApart });
+  const two = startAgentRig({ node: 'two', net: rig.net, clock: rig.clock, isApart });
   await rig.enroll(client);
   await rig.enroll(server);
   await two.enroll(remote);

@@ -37,6 +37,7 @@ import { type MetricsServer, serveMetrics } from '#platform/telemetry/metrics-se
 import { readProcessMetrics } from '#platform/telemetry/process-metrics.ts';
 import type { Handover } from '#protocol/api/agent.ts';
 import { CertificateCache } from '#protocol/ca/certificate-cache.ts';
+import { threadsFor } from './data-threads.ts';
 import { type AgentProcessOptions, agentEffects, type OpenedKernel, openDns, openKernel } from './effects.ts';
 import { openLocalWorkloads, openSandboxes } from './local-run.ts';
 import { cleanupNode } from './removal.ts';
@@ -163,13 +164,15 @@ async function assemble(options: AgentProcessOptions, former: HandedSockets) {
   const certificates = new CertificateCache({ fetch: ca.fetch, clock: systemClock, random: systemRandom, log });
   const dns = { nameservers, clusterDomain, clock: guardedClock(systemClock, mishaps), log, mishaps };
   const io = chooseIo(process.env.WEFT_IO, guardedClock(systemClock, mishaps), mishaps);
-  const agent = new Agent(agentEffects({ io, ...opened, certificates, former, log, mishaps }), {
+  const threads = threadsFor(options.threads);
+  const agent = new Agent(agentEffects({ io, ...opened, certificates, former, log, mishaps, threads }), {
     node: place.node,
     trustDomain,
     descriptorsMax: descriptorsMax(),
     dns: (mesh, namespaceOf, node) => openDns({ ...dns, ...node }, mesh, namespaceOf),
   });
-  certificates.subscribeLapse((identity) => agent.lapsed(identity));
+  certificates.subscribe((credentials) => agent.carriers.renewed(credentials));
+  certificates.subscribeLapse((identity) => agent.carriers.lapsed(identity));
   const { local, closeRegistry } = openLocalWorkloads(agent, sandboxes, paths.workloads, options);
   const events = readEvents(opened.datapath.maps.events.fd, (event) => agent.kernelEvent(event), mishaps);
   const discovery = await followMesh(agent, options, {

@@ -38,7 +38,8 @@ async function setUp() {
   } as unknown as EffectParts['certificates'];
   const datapath = {} as EffectParts['datapath']; // only what opens namespaces needs it
   const former = new HandedSockets(null);
-  const parts = { io, kernel: memoryKernel(), datapath, certificates, former, log: SILENT_LOG, mishaps: SILENT_MISHAPS };
+  const silent = { log: SILENT_LOG, mishaps: SILENT_MISHAPS };
+  const parts = { io, kernel: memoryKernel(), datapath, certificates, former, ...silent, threads: 0 };
   const data = dataEffects(parts, { meters: new Meters('agent'), shares: new ProcessShares(1) });
   return { effects: agentEffects(parts), data, asked, dropped };
 }

@@ -31,6 +31,7 @@ import { WEFT_ROOT } from '#platform/program/installation.ts';
 import { pooledRandomBytes, systemRandom } from '#platform/random.ts';
 import type { MetricsPlace } from '#platform/telemetry/metrics-server.ts';
 import type { CertificateCache } from '#protocol/ca/certificate-cache.ts';
+import { startDataThreads } from './data-threads.ts';
 
 /** What an agent is told. */
 export type AgentProcessOptions = {
@@ -46,6 +47,8 @@ export type AgentProcessOptions = {
   stats: MetricsPlace | null;
   trustDomain: string;
   clusterDomain: string;
+  /** Threads that carry connections; 0: the agent's own does. */
+  threads: number;
   version: string;
   log: Log;
   mishaps: Mishaps;
@@ -78,11 +81,13 @@ export type EffectParts = {
   former: HandedSockets;
   log: Log;
   mishaps: Mishaps;
+  /** Threads that carry connections; 0: that is done in this one. */
+  threads: number;
 };
 
 /** The real effects of an agent: kernel, namespaces, tunnels, time and chance. */
 export function agentEffects(parts: EffectParts): AgentEffects {
-  const { io, kernel, datapath, certificates, former, log, mishaps } = parts;
+  const { io, kernel, datapath, certificates, former, log, mishaps, threads } = parts;
   const clock = guardedClock(sharedDelays(systemClock), mishaps);
   return {
     kernel,
@@ -90,7 +95,10 @@ export function agentEffects(parts: EffectParts): AgentEffects {
     openNamespace: (netnsPath) => new WorkloadNamespace(netnsPath, datapath.maps, { io, mishaps, former }),
     credentials: (identity) => certificates.get(identity),
     forgetCredentials: (identity) => certificates.drop(identity),
-    startCarriers: (control) => [carryHere(dataEffects(parts, control), control)],
+    startCarriers: (control) =>
+      threads === 0
+        ? [carryHere(dataEffects(parts, control), control)]
+        : startDataThreads(threads, control, { maps: datapath.maps, log, mishaps }),
     clock,
     random: systemRandom,
     log,
@@ -99,7 +107,10 @@ export function agentEffects(parts: EffectParts): AgentEffects {
 }
 
 /** The real effects of what carries its connections. */
-export function dataEffects(parts: EffectParts, { meters, shares }: Pick<ControlSide, 'meters' | 'shares'>): DataEffects {
+export function dataEffects(
+  parts: Omit<EffectParts, 'threads'>,
+  { meters, shares }: Pick<ControlSide, 'meters' | 'shares'>,
+): DataEffects {
   const { io, kernel, datapath, certificates, log, mishaps } = parts;
   const clock = guardedClock(sharedDelays(systemClock), mishaps);
   const current = (identity: Identity): Credentials | null => certificates.current(identity);

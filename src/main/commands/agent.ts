@@ -50,6 +50,7 @@ export async function agent(options: AgentOptions): Promise<number> {
       noNatFor: options.egressNat ? options.noNatFor : null,
       replace: options.replace,
       stats: options.stats,
+      threads: options.threads,
       trustDomain: options.trustDomain,
       clusterDomain: CLUSTER_DOMAIN,
       version: weftVersion(),

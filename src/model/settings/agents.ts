@@ -21,6 +21,8 @@ export const AGENT_SETTINGS = {
       'ms',
       'How long a connection waits to be decided when no decision of its kind is at hand; longer than `knowledgeDeadlineMs`, so that it hears why.',
     ),
+    threadsMax: setting(1, 'count', 'Data threads of one agent, at most: bounds of a server are not yet divided among several.'),
+    countsPeriodMs: setting(250, 'ms', 'How often a data thread tells what it has counted.'),
     answersMax: setting(8_192, 'count', 'Decisions kept at hand for further connections; the oldest goes first.'),
     choicesMax: setting(
       32,

@@ -46,11 +46,7 @@ export const TUNNEL_SETTINGS = {
       'bytes',
       'What a peer may send ahead on a stream at first. It doubles as long as its reader keeps up; one whose reader has stopped holds no more than this, and holds up nobody (B15).',
     ),
-    streamWindowBytes: setting(
-      4 * MIB,
-      'bytes',
-      'Up to which that grows: the bandwidth of a fast link times its delay.',
-    ),
+    streamWindowBytes: setting(4 * MIB, 'bytes', 'Up to which that grows: the bandwidth of a fast link times its delay.'),
     grownWindowsBytes: setting(
       32 * MIB,
       'bytes',

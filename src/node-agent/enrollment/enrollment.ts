@@ -47,6 +47,8 @@ export type EnrollmentHandlers = {
   carry(workload: Enrolled): Listening;
   /** Another process accepts its connections; those that are carried go on. */
   retire(workload: Enrolled): void;
+  /** Resolves when those that carry have ended what was ended before: until then their sockets have the agent's ports. */
+  settled(): Promise<void>;
   dnsStream(workload: Enrolled, stream: ByteStream): void;
   dnsDatagram(workload: Enrolled): DatagramHandler;
   /** It is about to end: the last moment at which its namespace can be reached. */
@@ -148,6 +150,7 @@ export class Enrollment {
     const former = [this.#effects.kernel.maps.workloads.get(netns.netnsCookie)?.id, this.#ids.find('workload', request.uid)];
     const entry: Entry = { enrolled: this.#describe(request, netns), listening: [], dns: [] };
     try {
+      await this.#handlers.settled();
       await this.#listen(entry);
       if (attempt.left) throw leftMeanwhile(request.uid);
       this.#capture(entry.enrolled);

@@ -1,4 +1,5 @@
-import type { Identity } from '#model/identity/identity.ts';
+import { messageOf } from '#model/error.ts';
+import type { Credentials, Identity } from '#model/identity/identity.ts';
 import type { Touched } from '#model/mesh/mesh-state.ts';
 import { type ProcessShares, ShareNumbers } from '#model/share/process-shares.ts';
 import { Refusal } from '#model/telemetry/close-cause.ts';
@@ -10,7 +11,11 @@ import { Judge, type JudgeOptions } from './judge.ts';
 
 /** What those that carry are told from, and what they share. */
 export type CarriersOptions = Omit<JudgeOptions, 'carried'> &
-  Pick<ControlSide, 'meters' | 'trustDomain'> & { places: ProcessShares };
+  Pick<ControlSide, 'meters' | 'trustDomain'> & {
+    places: ProcessShares;
+    /** Valid credentials of an identity, fetched when first needed. */
+    credentials(identity: Identity): Promise<Credentials>;
+  };
 
 /** Those that carry the connections of a node, from the side of whoever knows: hands them workloads, answers, and takes back. */
 export class Carriers {
@@ -20,8 +25,15 @@ export class Carriers {
   readonly #shares: ShareNumbers;
   /** Enrolments whose last bytes are under way, with those that still carry some. */
   readonly #finishing = new Map<number, Set<DataLink>>();
+  readonly #credentials: CarriersOptions['credentials'];
+  readonly #marks = new Map<number, () => void>();
+  #lastMark = 0;
 
-  constructor(effects: Pick<AgentEffects, 'startCarriers'>, { meters, trustDomain, places, ...options }: CarriersOptions) {
+  constructor(
+    effects: Pick<AgentEffects, 'startCarriers'>,
+    { meters, trustDomain, places, credentials, ...options }: CarriersOptions,
+  ) {
+    this.#credentials = credentials;
     this.#judge = new Judge({ ...options, carried: this.#rights });
     this.#shares = new ShareNumbers(places);
     this.#carriers = effects.startCarriers({
@@ -87,6 +99,25 @@ export class Carriers {
     for (const carrier of this.#carriers) carrier.send({ kind: 'lapsed', identity, refusal: refusalData(why) });
   }
 
+  /** A certificate came in the place of another. */
+  renewed(credentials: Credentials): void {
+    const { identity } = credentials;
+    for (const carrier of this.#carriers) carrier.send({ kind: 'credentials', identity, credentials, error: '' });
+  }
+
+  /** Resolves when all of them have done everything that they were told until now. */
+  async settled(): Promise<void> {
+    await Promise.all(
+      this.#carriers.map((carrier) => {
+        const mark = ++this.#lastMark;
+        const { promise, resolve } = Promise.withResolvers<void>();
+        this.#marks.set(mark, resolve);
+        carrier.send({ kind: 'mark', mark });
+        return promise;
+      }),
+    );
+  }
+
   /** A change: no new connection goes by an answer that it touches; null: by none that was given before. */
   drop(touched: Touched | null): void {
     this.#judge.drop(touched);
@@ -108,8 +139,22 @@ export class Carriers {
       case 'finished':
         this.#finishing.get(message.enrolment)?.delete(from);
         return;
+      case 'credentials':
+        this.#obtain(from, message.identity);
+        return;
+      case 'marked':
+        this.#marks.get(message.mark)?.();
+        this.#marks.delete(message.mark);
+        return;
       default:
         message satisfies never;
     }
+  }
+
+  #obtain(from: DataLink, identity: Identity): void {
+    this.#credentials(identity).then(
+      (credentials) => from.send({ kind: 'credentials', identity, credentials, error: '' }),
+      (error: unknown) => from.send({ kind: 'credentials', identity, credentials: null, error: messageOf(error) }),
+    );
   }
 }

@@ -126,3 +126,17 @@ test('answers that nobody has any more are forgotten, with the rights that they 
   rig.tell({ policies: [aPolicy('deny', principal('client'))] });
   assert.deepEqual(rig.told, [], 'nothing to drop, and nothing to revoke');
 });
+
+test('no allow after settled(): apart, too, what was at hand is gone, and what is carried is cut by then', async () => {
+  const { rig, tell } = await startTwoNodes(true);
+  tell(MESH);
+  await rig.agent.settled();
+  await converses(rig.dial(client, '10.0.1.2:8080'));
+  const carried = receivedBy(rig.dial(client, '10.0.1.2:8080'));
+  await until(() => rig.held(client) === 1, 'a connection that is carried');
+  rig.tell({ policies: [aPolicy('deny', principal('client'))] });
+  await rig.agent.settled();
+  await isReset(rig.dial(client, '10.0.1.2:8080'));
+  await until(() => carried.error() !== null, 'the cut');
+  assert.equal(rig.access().policy, 'shop/p');
+});

@@ -196,7 +196,7 @@ const CUTS: Cut[] = [
   },
   {
     name: 'a certificate of its own that expired',
-    cut: ({ rig }) => rig.agent.lapsed(identityOf(client)),
+    cut: ({ rig }) => rig.agent.carriers.lapsed(identityOf(client)),
     cause: 'certificate-expired',
     flag: 'IDENTITY_ERROR',
   },
@@ -236,7 +236,7 @@ test('B66: what ends no right leaves a live tunnel alone', async () => {
   const judged = await talks(rig.dial(client, '240.0.0.1:80'));
   rig.tell({ policies: [aPolicy('deny', principal('somebody-else'))] });
   rig.tell({ workloads: [{ ...remote, healthy: false }], policies: [] });
-  rig.agent.lapsed(identityOf(server));
+  rig.agent.carriers.lapsed(identityOf(server));
   two.tell({ gone: [client] });
   await settle();
   assert.deepEqual([direct.error(), judged.error()], [null, null]);

@@ -1,5 +1,5 @@
 import type { IpAddress } from '#model/address/ip.ts';
-import type { Identity } from '#model/identity/identity.ts';
+import type { Credentials, Identity } from '#model/identity/identity.ts';
 import type { Tried } from '#model/path/decide.ts';
 import type { Tunnel } from '#model/path/reach.ts';
 import type { L4DryRun } from '#model/policy/l4.ts';
@@ -139,14 +139,25 @@ export type ToData =
   /** Connections that go by this choice of this answer are cut, and no new one goes by the answer. */
   | { readonly kind: 'revoke'; readonly answer: number; readonly choice: number; readonly refusal: RefusalData }
   /** The certificate of an identity ended: what is carried for it is cut. */
-  | { readonly kind: 'lapsed'; readonly identity: Identity; readonly refusal: RefusalData };
+  | { readonly kind: 'lapsed'; readonly identity: Identity; readonly refusal: RefusalData }
+  /** `credentials` null: there are none; `error` says why. */
+  | {
+      readonly kind: 'credentials';
+      readonly identity: Identity;
+      readonly credentials: Credentials | null;
+      readonly error: string;
+    }
+  /** To be answered when everything before it is done. */
+  | { readonly kind: 'mark'; readonly mark: number };
 
 /** From whoever carries. */
 export type ToControl =
   | { readonly kind: 'ask'; readonly question: number; readonly about: Question }
   /** No connection goes by these any more, and none will. */
   | { readonly kind: 'release'; readonly answers: readonly number[] }
-  | { readonly kind: 'finished'; readonly enrolment: number };
+  | { readonly kind: 'finished'; readonly enrolment: number }
+  | { readonly kind: 'credentials'; readonly identity: Identity }
+  | { readonly kind: 'marked'; readonly mark: number };
 
 /** The control's end of what leads to one that carries. */
 export type DataLink = { send(message: ToData): void };

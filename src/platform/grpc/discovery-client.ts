@@ -52,8 +52,8 @@ export type DiscoveryClientOptions = {
   clock: Clock;
   log: Log;
   mishaps: Mishaps;
-  /** Called once per response; it is acknowledged when this returns. */
-  onMesh: (delta: MeshDelta) => void;
+  /** Called once per response; it is acknowledged when this returns, or when its promise resolves. What it throws refuses it. */
+  onMesh: (delta: MeshDelta) => void | Promise<void>;
   /** null: there is no such Gateway, or no longer. */
   onWaypointConfig?: (config: WaypointConfig | null) => void;
   /** Called when a stream has had its first answer: the time to report what the control plane may have forgotten. */
@@ -63,7 +63,13 @@ export type DiscoveryClientOptions = {
 type Stream = ClientDuplexStream<DeltaDiscoveryRequest, DeltaDiscoveryResponse>;
 
 /** One stream, from dialling to its end. */
-type Attempt = { stream: Stream | null; client: Client | null; answered: boolean };
+type Attempt = {
+  stream: Stream | null;
+  client: Client | null;
+  answered: boolean;
+  /** Resolves when all responses are acknowledged; null: they are. */
+  acknowledged: Promise<void> | null;
+};
 
 /**
  * Follows the mesh over one delta stream, for as long as it is not stopped: reconnects with backoff, and keeps what it
@@ -119,7 +125,7 @@ export class DiscoveryClient {
   }
 
   async #connect(): Promise<void> {
-    const attempt: Attempt = { stream: null, client: null, answered: false };
+    const attempt: Attempt = { stream: null, client: null, answered: false, acknowledged: null };
     this.#attempt = attempt;
     try {
       const metadata = await callMetadata(this.#options.endpoint);
@@ -171,10 +177,11 @@ export class DiscoveryClient {
     const { log, onMesh, onConnected, clock, endpoint } = this.#options;
     const update = this.#session.receive(response);
     const { mesh, waypoints } = deltaOf(update);
-    if (mesh.workloads.size + mesh.services.size + mesh.policies.size > 0) onMesh(mesh);
+    const isChange = mesh.workloads.size + mesh.services.size + mesh.policies.size > 0;
+    const inForce = isChange ? onMesh(mesh) : undefined;
     this.#tellWaypoint(waypoints, response.removedResources);
     if (update.rejected.length > 0) log.warn({ rejected: update.rejected }, 'resources of the control plane are left out');
-    stream.write(update.reply);
+    this.#acknowledge(attempt, inForce, () => stream.write(update.reply));
     this.#status = { ...this.#status, connected: true, error: null, rejected: update.rejected };
     if (!attempt.answered) {
       attempt.answered = true;
@@ -186,6 +193,23 @@ export class DiscoveryClient {
       this.#status = { ...this.#status, syncedAtMs: clock.nowMs() };
       this.#resolveSynced();
     }
+  }
+
+  /** In the order of the responses, each when it is in force: whoever is told that a policy is in force may rely on it. */
+  #acknowledge(attempt: Attempt, inForce: void | Promise<void>, write: () => void): void {
+    if (inForce === undefined && attempt.acknowledged === null) {
+      write();
+      return;
+    }
+    const before = attempt.acknowledged ?? Promise.resolve();
+    const acknowledged = before
+      .then(() => inForce)
+      .then(() => {
+        if (this.#attempt === attempt) write();
+        if (attempt.acknowledged === acknowledged) attempt.acknowledged = null;
+      });
+    attempt.acknowledged = acknowledged;
+    acknowledged.catch((error: unknown) => this.#options.mishaps.report('discovery', error));
   }
 
   #tellWaypoint(waypoints: ReadonlyMap<string, WaypointConfig | null>, removed: readonly string[]): void {

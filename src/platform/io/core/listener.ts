@@ -17,6 +17,8 @@ const TCP_NODELAY = 1;
 const TCP_KEEPIDLE = 4;
 const SOL_SOCKET = 1;
 const SO_KEEPALIVE = 9;
+/** EPOLLEXCLUSIVE. Fixed by Linux. */
+const EXCLUSIVE = 0x1000_0000;
 /** Fixed by the calendar. */
 const MS_PER_SECOND = 1_000;
 
@@ -107,7 +109,8 @@ export class CoreListener implements Listener, Watcher {
 
   #begin(): void {
     if (this.#closed || this.#watch !== null) return;
-    const watch = this.#host.loop.watch(this.fd, READY.read, this);
+    // Several threads may wait for the same socket: one connection wakes one of them.
+    const watch = this.#host.loop.watch(this.fd, READY.read | EXCLUSIVE, this);
     if (typeof watch === 'number') this.#report('watch', watch);
     else this.#watch = watch;
   }

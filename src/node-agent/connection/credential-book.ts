@@ -1,0 +1,71 @@
+import type { Cancel, Clock } from '#model/effects/clock.ts';
+import { type Credentials, formatIdentity, type Identity } from '#model/identity/identity.ts';
+import { AGENT } from '#model/settings/agents.ts';
+import type { ControlLink, ToData } from '#node-agent/seam/messages.ts';
+
+type Waiter = { resolve(credentials: Credentials): void; reject(error: Error): void; cancel: Cancel };
+
+/** Certificates and keys that one that carries has been given; in memory only. What is not there is asked for. */
+export class CredentialBook {
+  readonly #control: ControlLink;
+  readonly #clock: Clock;
+  readonly #held = new Map<string, Credentials>();
+  readonly #waiting = new Map<string, Waiter[]>();
+
+  constructor(control: ControlLink, clock: Clock) {
+    this.#control = control;
+    this.#clock = clock;
+  }
+
+  /** Valid ones that are at hand; null: there are none here. */
+  current(identity: Identity): Credentials | null {
+    const held = this.#held.get(formatIdentity(identity));
+    return held !== undefined && held.notAfterMs > this.#clock.nowMs() ? held : null;
+  }
+
+  /** Valid ones; a renewed one is a new object. Rejects when there are none, or no answer in time. */
+  get(identity: Identity): Promise<Credentials> {
+    const held = this.current(identity);
+    if (held !== null) return Promise.resolve(held);
+    const name = formatIdentity(identity);
+    return new Promise((resolve, reject) => {
+      const waiters = this.#waiting.get(name);
+      const cancel = this.#clock.after(AGENT.answerDeadlineMs, () => {
+        this.#waiting.set(
+          name,
+          (this.#waiting.get(name) ?? []).filter((one) => one !== waiter),
+        );
+        reject(new Error('the agent is too busy to give the certificate'));
+      });
+      const waiter: Waiter = { resolve, reject, cancel };
+      if (waiters !== undefined && waiters.length > 0) {
+        waiters.push(waiter);
+        return;
+      }
+      this.#waiting.set(name, [waiter]);
+      this.#control.send({ kind: 'credentials', identity });
+    });
+  }
+
+  /** Takes what control says of an identity. */
+  take({ identity, credentials, error }: Extract<ToData, { kind: 'credentials' }>): void {
+    const name = formatIdentity(identity);
+    const waiters = this.#waiting.get(name) ?? [];
+    this.#waiting.delete(name);
+    // The same one again is no renewal: tunnels under it stay in use.
+    const held = this.#held.get(name);
+    const current = held !== undefined && held.chainPem === credentials?.chainPem && held !== credentials ? held : credentials;
+    if (current === null) this.#held.delete(name);
+    else this.#held.set(name, current);
+    for (const { resolve, reject, cancel } of waiters) {
+      cancel();
+      if (current === null) reject(new Error(error));
+      else resolve(current);
+    }
+  }
+
+  /** What is held of an identity is worth nothing any more. */
+  lapse(identity: Identity): void {
+    this.#held.delete(formatIdentity(identity));
+  }
+}
