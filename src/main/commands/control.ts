@@ -50,6 +50,7 @@ export async function control(options: ControlOptions): Promise<number> {
         await running.stop({ waypoints: false });
       },
       ended: running.stopped,
+      reload: () => running.reload(),
     };
   });
 }

@@ -74,6 +74,8 @@ export type RunningControl = {
   rootsPem: string;
   mintAgentToken(node: string, grant: NodeGrant): Promise<string>;
   status(): ControlStatus;
+  /** Looks at the configuration now, without waiting for a change to be seen. */
+  reload(): Promise<void>;
   /** Ends serving. waypoints: whether they end too, or run on to be adopted by the next control plane. */
   stop(options: { waypoints: boolean }): Promise<void>;
   /** Resolves when `stop` has done its work. */
@@ -135,6 +137,7 @@ type Parts = {
   mesh: MeshOptions;
   meters: Meters;
   mishaps: Mishaps;
+  reload: () => Promise<void>;
 };
 
 /** Reads state and makes the parts; nothing serves or watches yet, so that a failure leaves nothing behind. */
@@ -159,9 +162,14 @@ async function assemble(options: StartControlOptions, state: StateStore): Promis
   };
   const authority = await CertificateAuthority.open({ store: state, given: signer, trustDomain, clock, log });
   const tokens = await TokenAuthority.open(state, clock);
+  let reload = async (): Promise<void> => {};
   const source = directorySource({
     parser: createResourceParser(KINDS, await readCrds(CRD_FILES)),
-    watch: (listener) => watchDirectory(configDir, listener),
+    async watch(listener) {
+      const watching = await watchDirectory(configDir, listener);
+      reload = () => watching.rescan();
+      return watching;
+    },
     lastGood: new LastGoodVersions(state, log),
   });
   const allocations = new KeptAllocations(state, log);
@@ -184,7 +192,7 @@ async function assemble(options: StartControlOptions, state: StateStore): Promis
     meters,
     newNonce: randomUUID,
   });
-  return { control, index, authority, mesh, meters, mishaps };
+  return { control, index, authority, mesh, meters, mishaps, reload: () => reload() };
 }
 
 /** gRPC for agents and waypoints, with a certificate that is renewed while it serves. */
@@ -244,7 +252,7 @@ async function serveApi(
 type Ending = { address: string; status: () => ControlStatus; closeAll: () => Promise<void>; log: Log };
 
 /** What the caller holds; a second stop is the first one. */
-function running({ control, authority }: Parts, { address, status, closeAll, log }: Ending): RunningControl {
+function running({ control, authority, reload }: Parts, { address, status, closeAll, log }: Ending): RunningControl {
   const { promise: stopped, resolve } = Promise.withResolvers<void>();
   let stopping: Promise<void> | null = null;
   const stop = async (waypoints: boolean) => {
@@ -262,6 +270,7 @@ function running({ control, authority }: Parts, { address, status, closeAll, log
     rootsPem: authority.rootsPem,
     mintAgentToken: async (node, grant) => (await control.mintAgentToken(node, grant)).token,
     status,
+    reload,
     stop: ({ waypoints }) => (stopping ??= stop(waypoints)),
     stopped,
   };

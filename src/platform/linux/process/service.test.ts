@@ -57,3 +57,34 @@ test('the next signal is told once, and no longer listened for', async () => {
   assert.equal(await signal, 'SIGTERM');
   assert.equal(process.listenerCount('SIGTERM'), before);
 });
+
+/** A manager that keeps what it is told. */
+function aManager(watchdogMs: number | null = null) {
+  const told: string[] = [];
+  const tell = (what: string) => () => void told.push(what);
+  const manager = {
+    ready: tell('ready'),
+    reloading: tell('reloading'),
+    stopping: tell('stopping'),
+    alive: tell('alive'),
+    watchdogMs,
+  };
+  return { told, manager };
+}
+
+test('H12: a service manager hears of the start, of each reload and of the stop; SIGHUP then ends nothing', async () => {
+  const { told, manager } = aManager();
+  const start = async () => {
+    raise('SIGHUP'); // during the start: there is nothing to reload yet
+    setImmediate(async () => {
+      raise('SIGHUP');
+      await new Promise(setImmediate);
+      raise('SIGTERM');
+    });
+    return { stop: async () => void told.push('stopped'), reload: async () => void told.push('reloaded') };
+  };
+  assert.equal(await serve(start, manager), 0);
+  assert.deepEqual(told.slice(0, 1), ['reloading']);
+  assert.deepEqual(told.slice(-5), ['reloading', 'reloaded', 'ready', 'stopping', 'stopped']);
+  assert.equal(process.listenerCount('SIGHUP'), 0);
+});

@@ -1,6 +1,8 @@
 import { toLastResort } from '#model/effects/mishaps.ts';
 import { WeftError } from '#model/error.ts';
 import { COMMAND } from '#model/settings/host.ts';
+import { systemClock } from '#platform/clock.ts';
+import { type ServiceManager, serviceManager } from './service-manager.ts';
 
 /** A part of the mesh that runs until it is told to stop. */
 export type Service = {
@@ -8,28 +10,67 @@ export type Service = {
   stop(): Promise<void>;
   /** Settles when it has ended by itself: cleaned up on request, or, as an error, broken. Absent: it never does. */
   ended?: Promise<void>;
+  /** Takes on now what it was configured with, and tells by itself what is wrong with that. Absent: it does so without being asked. */
+  reload?(): Promise<void>;
 };
 
 /**
- * Runs a service until SIGINT, SIGTERM or SIGHUP, or until it ends by itself; resolves to the exit code.
+ * Runs a service until SIGINT or SIGTERM, or until it ends by itself; resolves to the exit code. SIGHUP is the end of a terminal, and
+ * ends it too; where a service manager started it there is none, and SIGHUP makes it reload.
  * A second signal, or a stop that takes longer than 20 s, ends the process at once.
  * Errors: those of the start, WEFT_STOP when stopping failed.
  */
-export async function serve(start: () => Promise<Service>): Promise<number> {
+export async function serve(start: () => Promise<Service>, manager = serviceManager()): Promise<number> {
   const over = new AbortController();
+  const stopping = manager === null ? STOPPING : STOPPING.filter((name) => name !== 'SIGHUP');
+  const reloads = manager === null ? null : listenForReloads(manager);
+  let stopWatchdog = (): void => {};
   try {
-    const asked = nextSignal(over.signal);
+    const asked = nextSignal(over.signal, stopping);
     const service = await start();
+    manager?.ready();
+    reloads?.serveWith(service);
+    if (manager !== null && manager.watchdogMs !== null)
+      stopWatchdog = systemClock.every(manager.watchdogMs / WATCHDOG_SHARE, () => manager.alive());
     const ended = service.ended?.then(() => true) ?? new Promise<never>(() => {});
     if (await Promise.race([asked.then(() => false), ended])) return 0;
-    nextSignal(over.signal)
+    manager?.stopping();
+    nextSignal(over.signal, stopping)
       .then(() => process.exit(1))
       .catch(toLastResort);
     await stopInTime(service);
     return 0;
   } finally {
+    stopWatchdog();
+    reloads?.close();
     over.abort();
   }
+}
+
+/** Fixed by sd_watchdog_enabled(3), which asks for half the time; a third leaves room for a busy machine. */
+const WATCHDOG_SHARE = 3;
+
+/** Hears SIGHUP from now on, so that one during the start ends nothing. */
+function listenForReloads(manager: ServiceManager): { serveWith(service: Service): void; close(): void } {
+  let reload = async (): Promise<void> => {};
+  const reloaded = async (): Promise<void> => {
+    manager.reloading();
+    try {
+      await reload();
+    } finally {
+      manager.ready();
+    }
+  };
+  const hear = (): void => {
+    reloaded().catch(toLastResort);
+  };
+  process.on('SIGHUP', hear);
+  return {
+    serveWith: (service) => {
+      reload = async () => service.reload?.();
+    },
+    close: () => void process.off('SIGHUP', hear),
+  };
 }
 
 async function stopInTime(service: Service): Promise<void> {
@@ -53,16 +94,16 @@ const STOPPING: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM', 'SIGHUP'];
  * Resolves with the next signal that asks to stop; until then, or until `cancel` is aborted, none of them ends the process.
  * After an abort it stays unsettled.
  */
-export function nextSignal(cancel?: AbortSignal): Promise<NodeJS.Signals> {
+export function nextSignal(cancel?: AbortSignal, signals = STOPPING): Promise<NodeJS.Signals> {
   return new Promise((resolve) => {
     const forget = (): void => {
-      for (const name of STOPPING) process.off(name, hear);
+      for (const name of signals) process.off(name, hear);
     };
     const hear = (signal: NodeJS.Signals): void => {
       forget();
       resolve(signal);
     };
-    for (const name of STOPPING) process.on(name, hear);
+    for (const name of signals) process.on(name, hear);
     cancel?.addEventListener('abort', forget, { once: true });
   });
 }
