@@ -13,7 +13,7 @@ import { discoveryNodeOf, type MeshEvents, subscribeMesh } from '#node-agent/fol
 import { degradations } from '#node-agent/kernel/requirements.ts';
 import { type RunningAgent, runAgent } from '#node-agent/lifecycle.ts';
 import { type NodePaths, nodePaths } from '#node-agent/node-places.ts';
-import { agentStatus, tokenComplaint } from '#node-agent/status/agent-status.ts';
+import { agentStatus, type TokenTerm, tokenComplaint } from '#node-agent/status/agent-status.ts';
 import { answerLocalApi } from '#node-agent/status/local-api.ts';
 import { askToHandOver } from '#node-agent/succession.ts';
 import { ensureBpffs } from '#platform/bpf/bpffs.ts';
@@ -51,8 +51,8 @@ type Parts = OpenedKernel & {
   local: LocalWorkloads;
   sandboxes: Sandboxes;
   discovery: DiscoveryClient;
-  /** When the node's token ends; null where nobody can tell. */
-  tokenUntilMs: () => number | null;
+  /** How long the node's token is good for; null where nobody can tell. */
+  tokenTerm: () => TokenTerm | null;
   metrics: MetricsServer;
   /** Registers workloads no more. */
   closeRegistry(): void;
@@ -209,7 +209,7 @@ async function assemble(options: AgentProcessOptions, former: HandedSockets) {
     local,
     sandboxes,
     discovery,
-    tokenUntilMs: token.untilMs,
+    tokenTerm: token.term,
     metrics,
     closeRegistry,
     closeClients,
@@ -217,13 +217,13 @@ async function assemble(options: AgentProcessOptions, former: HandedSockets) {
   return { parts, events };
 }
 
-/** The end of the node's token, as of the last look: its file may be replaced by another one. */
-async function followToken(control: AgentProcessOptions['control']): Promise<{ untilMs: () => number | null; close: Cancel }> {
-  let untilMs: number | null = null;
+/** The term of the node's token, as of the last look: its file may be replaced by another one. */
+async function followToken(control: AgentProcessOptions['control']): Promise<{ term: () => TokenTerm | null; close: Cancel }> {
+  let term: TokenTerm | null = null;
   const look = async (): Promise<void> => {
     try {
-      const { exp } = await tokenClaims(control);
-      untilMs = exp === undefined ? null : exp * 1_000;
+      const { exp, iat } = await tokenClaims(control);
+      term = exp === undefined ? null : { untilMs: exp * 1_000, issuedMs: iat === undefined ? null : iat * 1_000 };
     } catch {
       // A file that is being replaced is looked at again; that a token is refused is told by the calls that need it.
     }
@@ -232,7 +232,7 @@ async function followToken(control: AgentProcessOptions['control']): Promise<{ u
   const close = systemClock.every(AGENT.tokenLookMs, () => {
     look().catch(toLastResort);
   });
-  return { untilMs: () => untilMs, close };
+  return { term: () => term, close };
 }
 
 /** What the node's token says of itself. It is the control plane that checks it. */
@@ -270,7 +270,7 @@ function statusOf({
   missing,
   certificates,
   discovery,
-  tokenUntilMs,
+  tokenTerm,
   metrics,
 }: Parts) {
   return agentStatus({
@@ -284,7 +284,7 @@ function statusOf({
     controlPlane: { address: options.control.address, ...discovery.status() },
     degraded: [
       ...degradations(sandboxes.degraded(), missing),
-      ...tokenComplaint(options.place.node, tokenUntilMs(), systemClock.nowMs()),
+      ...tokenComplaint(options.place.node, tokenTerm(), systemClock.nowMs()),
       ...metrics.problems,
     ],
     metrics: metrics.address,

@@ -128,8 +128,12 @@ test('a large mesh is listed up to a bound', async () => {
 
 test('H7: a token that ends within a week is told, with what to do, and one that has ended too', () => {
   const day = 86_400_000;
+  const until = (untilMs: number, issuedMs: number | null = null) => ({ untilMs, issuedMs });
   assert.deepEqual(tokenComplaint('node-2', null, 0), []);
-  assert.deepEqual(tokenComplaint('node-2', 8 * day, 0), []);
-  assert.match(tokenComplaint('node-2', 6 * day, 0).join(), /token ends 1970-01-07T00:00,.*weft token node-2/);
-  assert.match(tokenComplaint('node-2', day, 2 * day).join(), /token ended 1970-01-02T00:00/);
+  assert.deepEqual(tokenComplaint('node-2', until(8 * day), 0), []);
+  assert.match(tokenComplaint('node-2', until(6 * day), 0).join(), /token ends 1970-01-07T00:00,.*weft token node-2/);
+  assert.match(tokenComplaint('node-2', until(day), 2 * day).join(), /token ended 1970-01-02T00:00/);
+  // One of three days, as weft up makes them anew, is no news until its last.
+  assert.deepEqual(tokenComplaint('node-2', until(3 * day, 0), 1.9 * day), []);
+  assert.match(tokenComplaint('node-2', until(3 * day, 0), 2.1 * day).join(), /token ends 1970-01-04T00:00/);
 });

@@ -42,9 +42,18 @@ export type StatusParts = {
   counters: Record<string, number>;
 };
 
+/** How long the token of a node is good for; `issuedMs` null: it does not say since when. */
+export type TokenTerm = { issuedMs: number | null; untilMs: number };
+
+/** One that lives for days is made anew by whoever made it so short: only the last part of its time is short. */
+const LAST_PART = 3;
+
 /** What is to be done about the token of a node, as a sentence; none while it has long to live, or nobody can tell. */
-export function tokenComplaint(node: string, untilMs: number | null, nowMs: number): string[] {
-  if (untilMs === null || untilMs - nowMs > CERTIFICATE.agentTokenWarnMs) return [];
+export function tokenComplaint(node: string, term: TokenTerm | null, nowMs: number): string[] {
+  if (term === null) return [];
+  const { issuedMs, untilMs } = term;
+  const lastMs = issuedMs === null ? Number.POSITIVE_INFINITY : (untilMs - issuedMs) / LAST_PART;
+  if (untilMs - nowMs > Math.min(CERTIFICATE.agentTokenWarnMs, lastMs)) return [];
   const until = new Date(untilMs).toISOString().slice(0, '2026-01-01T00:00'.length);
   const end = untilMs <= nowMs ? `ended ${until}` : `ends ${until}`;
   return [`its token ${end}, and without one it is cut off: make another with weft token ${node}, and replace its file`];
