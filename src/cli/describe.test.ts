@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import test from 'node:test';
 import { parse } from 'yaml';
 import { CRD_FILES, KINDS } from '#control-plane/kinds/list.ts';
-import { YamlMesh } from '#control-plane/kinds/yaml-mesh.testing.ts';
+import { bookshop } from '#control-plane/kinds/yaml-mesh.testing.ts';
 import { createResourceParser } from '#control-plane/resources/resource-parser.ts';
 import { describe } from '#control-plane/status/describe.ts';
 import { readCrds } from '#platform/files/crds.ts';
@@ -29,33 +29,9 @@ const FINDING: FindingStatus = {
 };
 
 /** The bookshop, a workload of which a node registered. */
-async function bookshop() {
+async function describedBookshop() {
   const parser = createResourceParser(KINDS, await readCrds(CRD_FILES));
-  const mesh = new YamlMesh(
-    parser,
-    readFileSync(join(import.meta.dirname, '../control-plane/kinds/golden/bookshop.yaml'), 'utf8'),
-  );
-  const waypoint = { 'gateway.networking.k8s.io/gateway-name': 'waypoint' };
-  mesh.register(
-    'beta',
-    ...[
-      {
-        name: 'waypoint-1',
-        namespace: 'books',
-        serviceAccount: 'waypoint',
-        addresses: ['10.2.0.1'],
-        labels: waypoint,
-        nativeTunnel: true,
-      },
-      {
-        name: 'storefront',
-        namespace: 'books',
-        serviceAccount: 'storefront',
-        addresses: ['10.2.0.2'],
-        labels: { app: 'storefront' },
-      },
-    ],
-  );
+  const mesh = bookshop(parser, ['10.2.0.2']);
   const snapshot = mesh.index.snapshot();
   const agent = {
     node: 'beta',
@@ -73,7 +49,7 @@ async function bookshop() {
 }
 
 test('H11: things of the bookshop are described with all that applies to them', async () => {
-  const full = await bookshop();
+  const full = await describedBookshop();
   const text = (
     [
       ['workload', 'books', 'storefront'],
@@ -86,7 +62,7 @@ test('H11: things of the bookshop are described with all that applies to them', 
 });
 
 test('H11: every policy of the bookshop is described with what it says, and whom it holds for', async () => {
-  const full = await bookshop();
+  const full = await describedBookshop();
   const names = [
     ...readFileSync(join(import.meta.dirname, '../control-plane/kinds/golden/bookshop.yaml'), 'utf8').matchAll(
       /kind: (?:AuthorizationPolicy)\s+metadata:\s*\{?\s*name: ([\w-]+),?\s+namespace: ([\w-]+)/g,
@@ -98,7 +74,7 @@ test('H11: every policy of the bookshop is described with what it says, and whom
 });
 
 test('H11: json and yaml say the same, and what is not there is an error with a remedy', async () => {
-  const full = await bookshop();
+  const full = await describedBookshop();
   const service = full('service', 'books', 'reviews');
   const json: unknown = JSON.parse(formatDescription(service, 'json', NOW));
   assert.deepEqual(parse(formatDescription(service, 'yaml', NOW)), json);

@@ -1,5 +1,5 @@
-import type { ByteStream } from '#model/effects/byte-stream.ts';
 import type { Cancel } from '#model/effects/clock.ts';
+import { guardWork } from '#model/effects/mishaps.ts';
 import type { KernelEvent, LiveFlow } from '#model/kernel/maps.ts';
 import { type MeshDelta, MeshState } from '#model/mesh/mesh-state.ts';
 import type { Workload } from '#model/mesh/workload.ts';
@@ -81,7 +81,8 @@ export class Agent {
       carry: (workload) => this.carriers.carry(workload),
       retire: (workload) => this.carriers.retire(workload),
       settled: () => this.settled(),
-      dnsStream: (workload, stream) => this.#watch(this.#dns.handleTcp(asDuplex(stream), workload.request.uid), stream),
+      dnsStream: (workload, stream) =>
+        guardWork(effects.mishaps, 'accept', this.#dns.handleTcp(asDuplex(stream), workload.request.uid), () => stream.reset()),
       dnsDatagram: (workload) => (query) => this.#dns.handleUdp(query, workload.request.uid),
       ending: (workload) => this.#ending(workload),
       superseded: (id) => this.#verdicts.leave(id),
@@ -256,14 +257,6 @@ export class Agent {
     this.#shares.stop();
     this.#verdicts.stop();
     this.#cancelConfirm();
-  }
-
-  /** A mistake of ours that one connection brings to light must not end all others: it is told, and that one is reset. */
-  #watch(handling: Promise<void>, stream: ByteStream): void {
-    handling.catch((error: unknown) => {
-      this.#effects.mishaps.report('accept', error);
-      stream.reset();
-    });
   }
 
   /** Whether an address that the kernel does not know is no workload's. */

@@ -1,5 +1,6 @@
 import type { ByteStream } from '#model/effects/byte-stream.ts';
 import type { Clock } from '#model/effects/clock.ts';
+import { guardWork } from '#model/effects/mishaps.ts';
 import { sameIdentity } from '#model/identity/identity.ts';
 import { AGENT } from '#model/settings/agents.ts';
 import { TUNNEL } from '#model/settings/tunnels.ts';
@@ -110,8 +111,8 @@ export class DataPlane {
     const dial = (ip: Parameters<typeof netns.dial>[0], port: number) => netns.dial(ip, port, TUNNEL.handshakeTimeoutMs);
     const pool = this.#effects.createPool(dial);
     const served: Served = { ...workload, netns, pool, calls: new Set() };
-    const outbound = places.admitted<Served>('source', (...of) => this.#watch(handleOutbound(this.#context, ...of), of[1]));
-    const plain = places.admitted<Served>('destination', (...of) => this.#watch(handlePlaintext(this.#context, ...of), of[1]));
+    const outbound = places.admitted<Served>('source', this.#guarded(handleOutbound));
+    const plain = places.admitted<Served>('destination', this.#guarded(handlePlaintext));
     const listening = [
       netns.accept(outboundFd, (stream) => outbound(served, stream)),
       netns.accept(plaintextFd, (stream) => plain(served, stream)),
@@ -143,6 +144,11 @@ export class DataPlane {
     look();
   }
 
+  #guarded(handle: typeof handleOutbound): (served: Served, stream: ByteStream) => void {
+    const { mishaps } = this.#effects;
+    return (served, stream) => guardWork(mishaps, 'accept', handle(this.#context, served, stream), () => stream.reset());
+  }
+
   /** Accepts nothing more, neither connections nor tunnels. */
   #retire(enrolment: number): void {
     const entry = this.#entries.get(enrolment);
@@ -167,14 +173,6 @@ export class DataPlane {
     entry.server?.close();
     entry.served.pool.close(true);
     entry.served.netns.close();
-  }
-
-  /** A mistake of ours that one connection brings to light must not end all others: it is told, and that one is reset. */
-  #watch(handling: Promise<void>, stream: ByteStream): void {
-    handling.catch((error: unknown) => {
-      this.#effects.mishaps.report('accept', error);
-      stream.reset();
-    });
   }
 }
 

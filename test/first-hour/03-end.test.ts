@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, afterEach, describe, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { waitUntil } from '#testbed/processes/wait.ts';
 import type { Program } from '../e2e/programs.testing.ts';
 import { Host } from './host.testing.ts';
 
@@ -12,13 +12,7 @@ const GENTLE = ['sh', '-c', 'trap "echo asked; sleep 0.5; echo done; exit 7" TER
 /** Will not end by being asked. */
 const STUBBORN = ['sh', '-c', 'trap "echo asked" TERM; echo here; while :; do sleep 0.05; done'];
 
-async function until(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
-  for (let tries = 0; tries < 200; tries++) {
-    if (await condition()) return;
-    await sleep(50);
-  }
-  throw new Error(`${what} did not come to pass`);
-}
+const UNTIL_MS = 10_000;
 
 /** Whether a process of ours with these words lives. */
 function lives(words: string): boolean {
@@ -91,7 +85,7 @@ describe('ends', () => {
     // The program is nsenter's child by exec: its id is that of weft run.
     run.child.kill('SIGKILL');
     await run.ended;
-    await until('the end of what it started', () => !lives(words));
+    await waitUntil('end of what it started', UNTIL_MS, () => !lives(words));
     const again = await here('job', GENTLE);
     assert.match((await host.said('ps', '--run-dir', host.runDir)).text, /default +job/);
     again.child.kill('SIGTERM');
@@ -130,7 +124,7 @@ describe('ends', () => {
     assert.match(readFileSync(join(host.stateDir, 'logs/up.log'), 'utf8'), /agent is running/);
     assert.equal((await host.said('uninstall', '--yes', '--keep-state', ...host.place)).code, 0);
     assert.equal(await gentle.ended, 7);
-    await until('the end of weft up', () => !existsSync(host.runDir));
+    await waitUntil('end of weft up', UNTIL_MS, () => !existsSync(host.runDir));
     const again = await host.said('up', '--detach', join(host.root, 'no-such'), '--node', host.node, ...host.place);
     assert.equal(again.code, 1);
     assert.match(again.text, /did not come up \(WEFT_UP_FAILED\)[\s\S]*no-such does not exist/);

@@ -1,11 +1,10 @@
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'node:test';
 import { createResourceParser } from '#control-plane/resources/resource-parser.ts';
 import { readCrds } from '#platform/files/crds.ts';
 import { matchesGolden } from '../../../test/structure/golden.ts';
 import { CRD_FILES, KINDS } from './list.ts';
-import { YamlMesh } from './yaml-mesh.testing.ts';
+import { bookshop } from './yaml-mesh.testing.ts';
 
 const GOLDEN = join(import.meta.dirname, 'golden');
 
@@ -20,25 +19,6 @@ function plain(value: unknown): unknown {
 
 test('everything that is derived from the bookshop', async () => {
   const parser = createResourceParser(KINDS, await readCrds(CRD_FILES));
-  const mesh = new YamlMesh(parser, readFileSync(join(GOLDEN, 'bookshop.yaml'), 'utf8'));
-  const waypoint = { 'gateway.networking.k8s.io/gateway-name': 'waypoint' };
-  mesh.register(
-    'beta',
-    {
-      name: 'waypoint-1',
-      namespace: 'books',
-      serviceAccount: 'waypoint',
-      addresses: ['10.2.0.1'],
-      labels: waypoint,
-      nativeTunnel: true,
-    },
-    {
-      name: 'storefront',
-      namespace: 'books',
-      serviceAccount: 'storefront',
-      addresses: ['10.2.0.2', 'fd02::2'],
-      labels: { app: 'storefront' },
-    },
-  );
+  const mesh = bookshop(parser, ['10.2.0.2', 'fd02::2']);
   matchesGolden(join(GOLDEN, 'bookshop.json'), `${JSON.stringify(plain(mesh.index.snapshot()), null, 2)}\n`);
 });

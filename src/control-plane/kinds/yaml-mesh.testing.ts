@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { IndexDelta } from '#control-plane/index/index-delta.ts';
 import { MeshIndex } from '#control-plane/index/mesh-index.ts';
 import { DEFAULT_MESH_OPTIONS, type MeshOptions } from '#control-plane/index/mesh-options.ts';
@@ -79,4 +81,14 @@ export function aWorkload(workload: Partial<RegisteredWorkload>): RegisteredWork
     nativeTunnel: false,
     ...workload,
   };
+}
+
+/** The bookshop of the goldens, whose waypoint and storefront a node registered; `addresses`: those of the storefront. */
+export function bookshop(parser: ResourceParser, addresses: readonly string[]): YamlMesh {
+  const mesh = new YamlMesh(parser, readFileSync(join(import.meta.dirname, 'golden/bookshop.yaml'), 'utf8'));
+  const labels = { 'gateway.networking.k8s.io/gateway-name': 'waypoint' };
+  const waypoint = { name: 'waypoint-1', serviceAccount: 'waypoint', addresses: ['10.2.0.1'], labels, nativeTunnel: true };
+  const storefront = { name: 'storefront', serviceAccount: 'storefront', addresses, labels: { app: 'storefront' } };
+  mesh.register('beta', ...[waypoint, storefront].map((one) => ({ namespace: 'books', ...one })));
+  return mesh;
 }

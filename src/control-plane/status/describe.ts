@@ -5,6 +5,7 @@ import { formatIdentity } from '#model/identity/identity.ts';
 import type { Authorization } from '#model/mesh/authorization.ts';
 import { type GatewayAddress, type Service, serviceKeyOf } from '#model/mesh/service.ts';
 import { identityOf, type Workload } from '#model/mesh/workload.ts';
+import { holdsFor } from '#model/policy/l4.ts';
 import type { HttpRoute, HttpRouteMatch, L7Policy, WaypointConfig } from '#model/waypoint/config.ts';
 import type { DescribedKind, DescribedPolicy, Description } from '#protocol/api/describe.ts';
 
@@ -71,7 +72,7 @@ const describers: Readonly<Record<DescribedKind, (mesh: DescribedMesh, subject: 
     const found = mesh.policies.get(`${namespace}/${name}`);
     const requests = requestPoliciesNamed(mesh, namespace, name);
     if (found === undefined && requests.length === 0) return null;
-    const held = found === undefined ? [] : [...mesh.workloads.values()].filter((workload) => applies(found, workload));
+    const held = found === undefined ? [] : [...mesh.workloads.values()].filter((workload) => holdsFor(found, workload));
     return {
       ...EMPTY,
       workloads: held.map(member),
@@ -107,15 +108,8 @@ function member(workload: Workload): Description['workloads'][number] {
   return { uid, name: `${namespace}/${name}`, identity: formatIdentity(identityOf(workload)), node, addresses: [...addresses] };
 }
 
-/** The same choice as an agent makes: global ones, those of the namespace, those that the record names. */
-function applies({ scope, namespace, name }: Authorization, workload: Workload): boolean {
-  if (scope === 'global') return true;
-  if (scope === 'namespace') return namespace === workload.namespace;
-  return workload.authorizationPolicies.includes(`${namespace}/${name}`);
-}
-
 function policiesOf(mesh: DescribedMesh, workload: Workload): DescribedPolicy[] {
-  return [...mesh.policies.values()].filter((policy) => applies(policy, workload)).map(policyText);
+  return [...mesh.policies.values()].filter((policy) => holdsFor(policy, workload)).map(policyText);
 }
 
 const SCOPES = { global: 'the whole mesh', namespace: 'its namespace', 'workload-selector': 'what it selects' } as const;

@@ -1,3 +1,4 @@
+import { formatCidr } from '#model/address/ip.ts';
 import type { Match, Rule, StringMatch } from '#model/mesh/authorization.ts';
 import type { L7Condition, L7Operation, L7Rule, L7Source } from '#model/waypoint/config.ts';
 
@@ -24,10 +25,10 @@ function matchText(match: Match): string {
     ['not from identity', match.notPrincipals.map(stringText)],
     ['from account', match.serviceAccounts.map(accountText)],
     ['not from account', match.notServiceAccounts.map(accountText)],
-    ['from address', match.sourceIps.map(rangeText)],
-    ['not from address', match.notSourceIps.map(rangeText)],
-    ['to address', match.destinationIps.map(rangeText)],
-    ['not to address', match.notDestinationIps.map(rangeText)],
+    ['from address', match.sourceIps.map(formatCidr)],
+    ['not from address', match.notSourceIps.map(formatCidr)],
+    ['to address', match.destinationIps.map(formatCidr)],
+    ['not to address', match.notDestinationIps.map(formatCidr)],
     ['to port', match.destinationPorts.map(String)],
     ['not to port', match.notDestinationPorts.map(String)],
   ]);
@@ -94,8 +95,4 @@ function stringText(match: StringMatch): string {
 
 function accountText({ namespace, serviceAccount }: { namespace: string; serviceAccount: string }): string {
   return `${namespace}/${serviceAccount}`;
-}
-
-function rangeText({ base, length }: { base: string; length: number }): string {
-  return `${base}/${length}`;
 }

@@ -10,13 +10,10 @@ import type { ToControl, ToData } from '#node-agent/seam/messages.ts';
 import { BpfMap } from '#platform/bpf/map.ts';
 import type { DatapathMaps } from '#platform/bpf/pins.ts';
 import { sharedDelays, systemClock } from '#platform/clock.ts';
-import { createClientPool } from '#platform/hbone/client-pool.ts';
-import { createHboneServer } from '#platform/hbone/server.ts';
 import { chooseIo } from '#platform/io/choice/choose.ts';
-import { CarriedNamespace } from '#platform/linux/netns/carried-namespace.ts';
 import { surviveMishaps } from '#platform/linux/process/last-resort.ts';
-import { pooledRandomBytes, systemRandom } from '#platform/random.ts';
 import { commandLog } from '#platform/telemetry/log.ts';
+import { carryEffects } from './carry-effects.ts';
 
 /** The maps that carrying takes; each thread has descriptors of its own. */
 export const CARRIED_MAPS = ['captured', 'attested', 'addresses', 'ownSockets', 'peers'] as const satisfies readonly MapName[];
@@ -61,6 +58,7 @@ export function carryInThread(): void {
   const io = chooseIo(process.env.WEFT_IO, clock, mishaps);
   const maps = openCarriedMaps(fds);
   const meters = new Meters('agent');
+  const shares = new ProcessShares(capacity, memory);
   const deltas = new MeterDeltas(meters);
   let told = '';
   const tell = (): void => {
@@ -76,21 +74,11 @@ export function carryInThread(): void {
       say({ kind: 'seam', message });
     },
   };
-  const thread = carryThere(
-    (certificates) => {
-      const credentials: typeof certificates.get = (identity) => certificates.get(identity);
-      const current: typeof certificates.current = (identity) => certificates.current(identity);
-      return {
-        ...{ maps, meters, clock, log, mishaps, random: systemRandom, credentials },
-        shares: new ProcessShares(capacity, memory),
-        openNamespace: (netnsFd, cookie) => new CarriedNamespace(netnsFd, cookie, maps, io),
-        createPool: (dial) => createClientPool({ io, dial, credentials, current, clock, random: systemRandom, log, mishaps }),
-        createHboneServer: (server) => createHboneServer({ ...server, io, clock, log, mishaps }),
-        randomBytes: pooledRandomBytes(),
-      };
-    },
-    { link, clock, trustDomain },
-  );
+  const thread = carryThere((certificates) => carryEffects({ io, maps, certificates, clock, log, mishaps }, { meters, shares }), {
+    link,
+    clock,
+    trustDomain,
+  });
   port.on('message', (message: ToData) => thread.receive(message));
   clock.every(AGENT.countsPeriodMs, tell);
 }

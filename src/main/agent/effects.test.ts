@@ -16,7 +16,8 @@ import { createTestCa } from '#platform/hbone/test-ca.testing.ts';
 import { NodeIo } from '#platform/io/node/node-io.ts';
 import { HandedSockets } from '#platform/linux/netns/handed-sockets.ts';
 import { asDuplex } from '#protocol/stream/duplex.ts';
-import { agentEffects, dataEffects, type EffectParts } from './effects.ts';
+import { carryEffects } from './carry-effects.ts';
+import { agentEffects, type EffectParts } from './effects.ts';
 
 const WEB = parseIdentity('spiffe://cluster.local/ns/shop/sa/web');
 const CART = parseIdentity('spiffe://cluster.local/ns/shop/sa/cart');
@@ -40,7 +41,10 @@ async function setUp() {
   const former = new HandedSockets(null);
   const silent = { log: SILENT_LOG, mishaps: SILENT_MISHAPS };
   const parts = { io, kernel: memoryKernel(), datapath, certificates, former, ...silent, threads: 0 };
-  const data = dataEffects(parts, { meters: new Meters('agent'), shares: new ProcessShares(1) });
+  const data = carryEffects(
+    { ...{ io, certificates, clock: systemClock, ...silent }, maps: datapath.maps },
+    { meters: new Meters('agent'), shares: new ProcessShares(1) },
+  );
   return { effects: agentEffects(parts), data, asked, dropped };
 }
 

@@ -4,14 +4,12 @@ import type { AgentPlace } from '#cli/agent.ts';
 import type { Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
 import { guardedClock, type Mishaps } from '#model/effects/mishaps.ts';
-import type { Credentials, Identity } from '#model/identity/identity.ts';
 import type { MeshState } from '#model/mesh/mesh-state.ts';
 import { DNS } from '#model/settings/dns.ts';
 import { carryHere } from '#node-agent/data-plane.ts';
 import type { DnsCounters } from '#node-agent/dns/effects.ts';
 import { createDnsResponder, type DnsResponder } from '#node-agent/dns/responder.ts';
-import type { AgentEffects, ControlSide, Kernel } from '#node-agent/effects/agent-effects.ts';
-import type { DataEffects } from '#node-agent/effects/data-effects.ts';
+import type { AgentEffects, Kernel } from '#node-agent/effects/agent-effects.ts';
 import { requireFeatures } from '#node-agent/kernel/requirements.ts';
 import { type Datapath, openDatapath } from '#platform/bpf/datapath.ts';
 import { type Missing, missingFeatures } from '#platform/bpf/features.ts';
@@ -21,16 +19,14 @@ import { sharedDelays, systemClock } from '#platform/clock.ts';
 import { followResolvConf, type Nameserver } from '#platform/dns-upstream/resolv-conf.ts';
 import { createDnsUpstream, ownNamespaceSockets } from '#platform/dns-upstream/upstream.ts';
 import type { ControlEndpoint } from '#platform/grpc/control-channel.ts';
-import { createClientPool } from '#platform/hbone/client-pool.ts';
-import { createHboneServer } from '#platform/hbone/server.ts';
 import type { Io } from '#platform/io/io.ts';
-import { CarriedNamespace } from '#platform/linux/netns/carried-namespace.ts';
 import type { HandedSockets } from '#platform/linux/netns/handed-sockets.ts';
 import { WorkloadNamespace } from '#platform/linux/netns/workload-namespace.ts';
 import { WEFT_ROOT } from '#platform/program/installation.ts';
-import { pooledRandomBytes, systemRandom } from '#platform/random.ts';
+import { systemRandom } from '#platform/random.ts';
 import type { MetricsPlace } from '#platform/telemetry/metrics-server.ts';
 import type { CertificateCache } from '#protocol/ca/certificate-cache.ts';
+import { carryEffects } from './carry-effects.ts';
 import { startDataThreads } from './data-threads.ts';
 
 /** What an agent is told. */
@@ -86,8 +82,7 @@ export type EffectParts = {
 };
 
 /** The real effects of an agent: kernel, namespaces, tunnels, time and chance. */
-export function agentEffects(parts: EffectParts): AgentEffects {
-  const { io, kernel, datapath, certificates, former, log, mishaps, threads } = parts;
+export function agentEffects({ io, kernel, datapath, certificates, former, log, mishaps, threads }: EffectParts): AgentEffects {
   const clock = guardedClock(sharedDelays(systemClock), mishaps);
   return {
     kernel,
@@ -97,33 +92,8 @@ export function agentEffects(parts: EffectParts): AgentEffects {
     forgetCredentials: (identity) => certificates.drop(identity),
     startCarriers: (control) =>
       threads === 0
-        ? [carryHere(dataEffects(parts, control), control)]
+        ? [carryHere(carryEffects({ io, maps: datapath.maps, certificates, clock, log, mishaps }, control), control)]
         : startDataThreads(threads, control, { maps: datapath.maps, log, mishaps }),
-    clock,
-    random: systemRandom,
-    log,
-    mishaps,
-  };
-}
-
-/** The real effects of what carries its connections. */
-export function dataEffects(
-  parts: Omit<EffectParts, 'threads'>,
-  { meters, shares }: Pick<ControlSide, 'meters' | 'shares'>,
-): DataEffects {
-  const { io, kernel, datapath, certificates, log, mishaps } = parts;
-  const clock = guardedClock(sharedDelays(systemClock), mishaps);
-  const current = (identity: Identity): Credentials | null => certificates.current(identity);
-  const credentials: DataEffects['credentials'] = (identity) => certificates.get(identity);
-  return {
-    maps: kernel.maps,
-    openNamespace: (netnsFd, cookie) => new CarriedNamespace(netnsFd, cookie, datapath.maps, io),
-    credentials,
-    createPool: (dial) => createClientPool({ io, dial, credentials, current, clock, random: systemRandom, log, mishaps }),
-    createHboneServer: (server) => createHboneServer({ ...server, io, clock, log, mishaps }),
-    randomBytes: pooledRandomBytes(),
-    meters,
-    shares,
     clock,
     random: systemRandom,
     log,

@@ -140,6 +140,11 @@ export function tryParseCidr(text: string): Cidr | null {
   return { base, length: Number(digits) };
 }
 
+/** `10.41.1.0/24`. */
+export function formatCidr({ base, length }: Cidr): string {
+  return `${base}/${length}`;
+}
+
 /** Whether `ip` lies in `cidr`; addresses of the other family never do. */
 export function cidrContains(cidr: Cidr, ip: IpAddress): boolean {
   if (familyOf(cidr.base) !== familyOf(ip)) return false;

@@ -75,6 +75,17 @@ export function guard(mishaps: Mishaps, entry: Entry, act: () => void, drop: (er
   }
 }
 
+/**
+ * The same for work that goes on: a mistake of ours that one connection brings to light must not end all others. It is told,
+ * and `drop` ends that one.
+ */
+export function guardWork(mishaps: Mishaps, entry: Entry, work: Promise<void>, drop: () => void): void {
+  work.catch((error: unknown) => {
+    mishaps.report(entry, error);
+    drop();
+  });
+}
+
 /** Timers whose tasks may throw: only that one turn of that one timer is lost. */
 export function guardedClock(clock: Clock, mishaps: Mishaps): Clock {
   const guarded = (task: () => void) => (): void => guard(mishaps, 'timer', task, () => {});

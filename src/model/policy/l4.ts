@@ -70,13 +70,20 @@ export function policiesFor(mesh: MeshState, destination: Workload): L4Policies 
   return set;
 }
 
+/** Whether a policy is one of those that `policiesFor` gives. */
+export function holdsFor(policy: Authorization, destination: Workload): boolean {
+  return holdsUnnamed(policy, destination) || destination.authorizationPolicies.includes(policyKeyOf(policy));
+}
+
+/** The policies that a workload has without its record naming them. */
+function holdsUnnamed({ scope, namespace }: Authorization, destination: Workload): boolean {
+  return scope === 'global' || (scope === 'namespace' && namespace === destination.namespace);
+}
+
 function collect(mesh: MeshState, destination: Workload): L4Policies {
   const policies: Authorization[] = [];
   const missing: PolicyKey[] = [];
-  for (const policy of mesh.policies()) {
-    if (policy.scope === 'global' || (policy.scope === 'namespace' && policy.namespace === destination.namespace))
-      policies.push(policy);
-  }
+  for (const policy of mesh.policies()) if (holdsUnnamed(policy, destination)) policies.push(policy);
   for (const key of destination.authorizationPolicies) {
     const policy = mesh.policy(key);
     if (policy === null) missing.push(key);

@@ -3,7 +3,7 @@ import type { Touched } from '#model/mesh/mesh-state.ts';
 import type { ServiceKey } from '#model/mesh/service.ts';
 import type { Workload } from '#model/mesh/workload.ts';
 import type { RecordPath, RecordSource } from '#model/telemetry/access-record.ts';
-import type { Refusal } from '#model/telemetry/close-cause.ts';
+import { Refusal } from '#model/telemetry/close-cause.ts';
 import { type Answer, type Choice, refusalData } from '#node-agent/seam/messages.ts';
 import type { CarriedConnection, OutgoingConnection } from './carried-connections.ts';
 
@@ -90,4 +90,9 @@ export function refused(
 ): Judged {
   const answer = { source, choices: [refusedChoice(path, refusal)] };
   return { answer, rights: [null], grounds: noGrounds(), pairs: [], isSettled, keeps: false };
+}
+
+/** Without a record there is nothing to judge by. */
+export function unknownWorkload(): Refusal {
+  return new Refusal('unknown-workload', 'the control plane does not know this workload');
 }

@@ -11,7 +11,7 @@ import { Refusal } from '#model/telemetry/close-cause.ts';
 import { baggageTextOf } from '#model/telemetry/propagation.ts';
 import type { Enrolled } from '#node-agent/enrollment/enrollment.ts';
 import type { Question } from '#node-agent/seam/messages.ts';
-import { type Grounds, type Judged, noGrounds, type Pair, refused, refusedChoice, told } from './answers.ts';
+import { type Grounds, type Judged, noGrounds, type Pair, refused, refusedChoice, told, unknownWorkload } from './answers.ts';
 import type { JudgeView } from './outbound.ts';
 
 type Tunnel = Extract<Question, { kind: 'tunnel' }>;
@@ -173,10 +173,6 @@ function openerOf(view: JudgeView, { client, target, attested }: Plaintext): Ope
 
 function refusedOpener(refusal: Refusal): Opened {
   return { kind: 'refused', refusal, isSettled: true };
-}
-
-function unknownWorkload(): Refusal {
-  return new Refusal('unknown-workload', 'the control plane does not know this workload');
 }
 
 function notAttested(why: string): Opened {

@@ -7,7 +7,7 @@ import { Refusal } from '#model/telemetry/close-cause.ts';
 import type { Enrolled } from '#node-agent/enrollment/enrollment.ts';
 import type { Verdicts } from '#node-agent/kernel/verdicts.ts';
 import { type DataLink, type Question, refusalData, type ToControl } from '#node-agent/seam/messages.ts';
-import { type Grounds, type Judged, refused, touches } from './answers.ts';
+import { type Grounds, type Judged, refused, touches, unknownWorkload } from './answers.ts';
 import { judgePlaintext, judgeTunnel } from './arrivals.ts';
 import type { CarriedConnections } from './carried-connections.ts';
 import { type JudgeView, judgeOutbound } from './outbound.ts';
@@ -135,5 +135,5 @@ export class Judge {
 
 function unknown(isSynced: boolean): Refusal {
   if (!isSynced) return new Refusal('unknown-mesh', 'the mesh is not known yet: no answer from the control plane');
-  return new Refusal('unknown-workload', 'the control plane does not know this workload');
+  return unknownWorkload();
 }

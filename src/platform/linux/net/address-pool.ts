@@ -1,4 +1,13 @@
-import { bytesToIp, type Cidr, cidrContains, familyOf, type IpAddress, ipToBytes, tryParseCidr } from '#model/address/ip.ts';
+import {
+  bytesToIp,
+  type Cidr,
+  cidrContains,
+  familyOf,
+  formatCidr,
+  type IpAddress,
+  ipToBytes,
+  tryParseCidr,
+} from '#model/address/ip.ts';
 import { WeftError } from '#model/error.ts';
 
 /** Addresses by host number: 1 is the gateway, workloads have 2 to `hostsMax`; number n is base + n in both families. */
@@ -46,11 +55,6 @@ export function freeHost(pool: AddressPool, used: ReadonlySet<number>, next: num
   throw new WeftError('WEFT_SANDBOX_POOL', `all ${count} addresses of ${formatCidr(pool.pool4)} are in use`, {
     remedy: 'stop workloads of this node, or give the node a larger pool',
   });
-}
-
-/** `10.41.1.0/24`. */
-export function formatCidr({ base, length }: Cidr): string {
-  return `${base}/${length}`;
 }
 
 function networkOf(text: string, family: 4 | 6, lengthMin: number, lengthMax: number): Cidr {

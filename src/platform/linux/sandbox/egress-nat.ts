@@ -1,6 +1,6 @@
-import { type Cidr, familyOf } from '#model/address/ip.ts';
+import { type Cidr, familyOf, formatCidr } from '#model/address/ip.ts';
 import { PORT } from '#model/mesh/ports.ts';
-import { type AddressPool, formatCidr } from '#platform/linux/net/address-pool.ts';
+import type { AddressPool } from '#platform/linux/net/address-pool.ts';
 import { runCommand } from '#platform/linux/process/command.ts';
 import { slugOf } from './sandbox-name.ts';
 

@@ -1,10 +1,10 @@
 import { readlink } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
-import type { Cidr } from '#model/address/ip.ts';
+import { type Cidr, formatCidr } from '#model/address/ip.ts';
 import { WeftError } from '#model/error.ts';
 import { bootId } from '#platform/files/node-register.ts';
 import { createNodeCgroup, missingCgroups, removeCgroup, removeEmptyCgroup } from '#platform/linux/cgroup/cgroup.ts';
-import { type AddressPool, formatCidr } from '#platform/linux/net/address-pool.ts';
+import type { AddressPool } from '#platform/linux/net/address-pool.ts';
 import { applyChanges, forwardingWishes, planChanges, restoreChanges } from '#platform/linux/net/sysctl.ts';
 import { ensureBridge, findUplinks, removeBridge, requireOwnBridge } from './bridge.ts';
 import { installEgressNat, removeEgressNat } from './egress-nat.ts';
@@ -38,7 +38,7 @@ export async function setUpNode(setup: NodeSetup, pool: AddressPool, place: Plac
   await records.writeNode({ ...record, cgroups });
   await createNodeCgroup(cgroupRoot);
   await ensureBridge(node, bridge, pool);
-  const ways = await openWays(setup, pool, records);
+  const ways = await openWays(setup, pool, { ...record, cgroups }, records);
   const problem = setup.natExcluded === null ? null : await installEgressNat({ node, bridge, pool, excluded: setup.natExcluded });
   return { ways, problems: problem === null ? [] : [problem] };
 }
@@ -47,9 +47,13 @@ export async function setUpNode(setup: NodeSetup, pool: AddressPool, place: Plac
  * Lets packets of workloads pass between the bridge and the interfaces that lead to others, as the routes are now; a restart
  * and the end of the node put back what was before the first time. The sentence says that there are none. Errors: WEFT_SANDBOX_SYSCTL.
  */
-export async function openWays(setup: NodeSetup, pool: AddressPool, records: Records): Promise<readonly string[]> {
+export async function openWays(
+  setup: NodeSetup,
+  pool: AddressPool,
+  record: NodeRecord,
+  records: Records,
+): Promise<readonly string[]> {
   const uplinks = setup.uplinks ?? (await findUplinks(setup.bridge));
-  const record = await readNodeRecord(records);
   const sysctls = await planChanges(await forwardingWishes([setup.bridge, ...uplinks], pool.pool6 !== null), record.sysctls);
   await records.writeNode({ ...record, sysctls });
   await applyChanges(sysctls);

@@ -87,7 +87,7 @@ export class SandboxHome {
   routesChanged(): Promise<void> {
     return this.#serial('node', async () => {
       if (this.#pool === null) return;
-      const ways = await openWays(this.#setup, this.#pool, this.#records);
+      const ways = await openWays(this.#setup, this.#pool, await readNodeRecord(this.#records), this.#records);
       const { node, log } = this.#options;
       for (const problem of ways.filter((one) => !this.#degraded.ways.includes(one))) log.warn({ node }, problem);
       this.#degraded = { ...this.#degraded, ways };
