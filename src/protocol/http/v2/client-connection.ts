@@ -23,6 +23,8 @@ class Http2ClientConnection implements ClientConnection, MessageOwner, ClientStr
   /** Streams that were told something by the read under way. */
   #isReady = false;
   #retiring = false;
+  /** Found by being refused: a peer may take fewer than it said, or say so late. */
+  #streamsMax: number = HTTP2.upstreamStreamsMax;
 
   constructor(stream: MessageBytes, owner: ClientOwner, clock: Clock) {
     this.#owner = owner;
@@ -42,7 +44,7 @@ class Http2ClientConnection implements ClientConnection, MessageOwner, ClientStr
   capacity(): number {
     if (!this.#isReady || this.#retiring || this.#connection.isClosed) return 0;
     const { http2 } = this.#connection;
-    return Math.max(0, Math.min(HTTP2.upstreamStreamsMax, http2.peer.concurrentStreamsMax) - http2.streams);
+    return Math.max(0, Math.min(this.#streamsMax, http2.peer.concurrentStreamsMax) - http2.streams);
   }
 
   isIdle(): boolean {
@@ -117,6 +119,11 @@ class Http2ClientConnection implements ClientConnection, MessageOwner, ClientStr
 
   touched(stream: Http2ClientStream): void {
     this.#connection.touched(stream);
+  }
+
+  /** The others of its streams are what it takes; another connection carries what it refused. */
+  refused(): void {
+    this.#streamsMax = Math.max(1, Math.min(this.#streamsMax, this.#connection.http2.streams));
   }
 
   mistaken(error: unknown): void {

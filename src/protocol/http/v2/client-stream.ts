@@ -15,6 +15,8 @@ import type { Http2Stream } from './stream.ts';
 export type ClientStreamHost = {
   /** Something of a response was told: `turnEnd` when the read that brought it is done. */
   touched(stream: Http2ClientStream): void;
+  /** The peer refused it unprocessed: it has taken as many as it can. */
+  refused(): void;
   mistaken(error: unknown): void;
 };
 
@@ -116,6 +118,7 @@ export class Http2ClientStream implements ClientStream {
   }
 
   onReset(errorCode: number, unprocessed: boolean): void {
+    if (unprocessed) this.#host.refused();
     this.#fail(problemOf(errorCode, unprocessed, this.#responded));
   }
 
