@@ -3,8 +3,8 @@
  */
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { END_STREAM, FRAME_TYPE, type Frame, frameBytes, framesIn, settingsAndAck } from '#platform/http2/frames.testing.ts';
+import { waypointLogPath } from '#protocol/api/places.ts';
 import type { Header } from '#protocol/http/v2/field.ts';
 import { HpackDecoder } from '#protocol/http/v2/hpack-decoder.ts';
 import { encodeHeaders } from '#protocol/http/v2/hpack-encoder.ts';
@@ -79,7 +79,7 @@ export async function waypointLives(mesh: AttackedMesh): Promise<void> {
 
 /** What the waypoint has written. */
 export function waypointLog(mesh: AttackedMesh): Promise<string> {
-  return readFile(join(mesh.lab.paths.waypointDir, 'attacks.waypoint.log'), 'utf8');
+  return readFile(waypointLogPath(mesh.lab.paths.stateDir, { namespace: 'attacks', name: 'waypoint' }), 'utf8');
 }
 
 /** What came back over one connection; `closed`: by the other side. */

@@ -18,7 +18,7 @@ const places = {
 
 before(async () => {
   await mkdir(places.waypoints);
-  await writeFile(join(places.waypoints, 'shop.reviews.log'), 'GET /reviews\n');
+  await writeFile(join(places.waypoints, 'waypoint-shop.reviews.log'), 'GET /reviews\n');
   await writeFile(log('alpha'), 'src.workload=web dst.workload=db\nsrc.workload=web-2\n');
   await writeFile(log('beta'), 'workload=default/web enrolled\nunfinished web');
 });

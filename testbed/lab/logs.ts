@@ -2,6 +2,7 @@ import { open, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { WeftError } from '#model/error.ts';
+import { WAYPOINT_LOG } from '#protocol/api/places.ts';
 import type { LabPlan } from '#testbed/nodes/plan.ts';
 import { agentStatus } from './parts.ts';
 
@@ -97,8 +98,8 @@ async function isMentioned(choice: LogChoice): Promise<boolean> {
 
 /** Logs of the waypoints by NAMESPACE.GATEWAY. */
 async function waypointLogs(dir: string): Promise<Map<string, string>> {
-  const names = (await readdir(dir).catch(() => [])).filter((name) => name.endsWith('.log')).sort();
-  return new Map(names.map((name) => [name.slice(0, -'.log'.length), join(dir, name)]));
+  const names = (await readdir(dir).catch(() => [])).filter((name) => name.startsWith(WAYPOINT_LOG)).sort();
+  return new Map(names.map((name) => [name.slice(WAYPOINT_LOG.length, -'.log'.length), join(dir, name)]));
 }
 
 async function enrolledIn(plan: LabPlan): Promise<string[]> {

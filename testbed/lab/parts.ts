@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { agentClient, controlClient } from '#platform/local-api/clients.ts';
 import type { AgentStatus } from '#protocol/api/agent.ts';
 import type { ControlStatus } from '#protocol/api/control.ts';
-import { agentSocketPath, controlSocketPath, waypointsDirectory } from '#protocol/api/places.ts';
+import { agentSocketPath, controlSocketPath, logsDirectory, waypointsDirectory } from '#protocol/api/places.ts';
 import { CONTROL_ADDRESS, CONTROL_HOST, type LabPlan, type NodeName, nodeOf, OUTSIDE_4 } from '#testbed/nodes/plan.ts';
 import type { Child, Spawn } from '#testbed/processes/child.ts';
 import { asHost, inNetns, weft } from '#testbed/processes/command-lines.ts';
@@ -19,8 +19,10 @@ export type LabPaths = {
   meshRunDir: string;
   controlSocket: string;
   rootCertificate: string;
-  /** Logs and more of the waypoints. */
+  /** What is kept about waypoints. */
   waypointDir: string;
+  /** Directory of their logs. */
+  waypointLogs: string;
   agentSocket(node: NodeName): string;
   tokenFile(node: NodeName): string;
   /** One file per app, named after it, holding its process id; for the script `inside`. */
@@ -37,6 +39,7 @@ export function labPaths(plan: LabPlan): LabPaths {
     controlSocket: controlSocketPath(meshRunDir),
     rootCertificate: join(stateDir, 'root-cert.pem'),
     waypointDir: waypointsDirectory(meshRunDir),
+    waypointLogs: logsDirectory(stateDir),
     agentSocket: (node) => agentSocketPath(meshRunDir, nodeOf(plan, node).meshName),
     tokenFile: (node) => join(plan.runDir, `${node}.token`),
     pidDir: join(plan.runDir, 'pids'),

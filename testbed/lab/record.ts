@@ -113,7 +113,7 @@ export async function recordOf(lab: Lab): Promise<LabRecord> {
       rootCertificate: paths.rootCertificate,
       log: lab.control.logPath,
     },
-    waypoints: paths.waypointDir,
+    waypoints: paths.waypointLogs,
     outside: {
       pid: lab.resolver.pid,
       netns: plan.outsideNetns,

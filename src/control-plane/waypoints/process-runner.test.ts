@@ -21,6 +21,7 @@ function machine() {
   const signals: string[] = [];
   const made: WorkloadRequest[] = [];
   const removed: string[] = [];
+  const forgotten: string[] = [];
   const behaviour = { launches: true, heeds: ['SIGTERM', 'SIGKILL'], agent: null as WeftError | null };
   let pids = 100;
   const die = (pid: number) => {
@@ -33,6 +34,7 @@ function machine() {
     signals,
     made,
     removed,
+    forgotten,
     behaviour,
     die,
     agent: {
@@ -53,6 +55,7 @@ function machine() {
         alive.set(pid, { startTime: `born-${pid}`, command, logFile, ended });
         return pid;
       },
+      forgetLog: (file: string) => void forgotten.push(file),
       startTimeOf: (pid: number) => alive.get(pid)?.startTime ?? null,
       signal(pid: number, name: string) {
         signals.push(`${name} ${pid}`);
@@ -69,6 +72,7 @@ function runnerOn(host: ReturnType<typeof machine>, store = new MemoryStore(), c
     processes: host.processes,
     store,
     dir: '/run/weft/waypoints',
+    logFileOf: ({ namespace, name }) => `/var/lib/weft/logs/waypoint-${namespace}.${name}.log`,
     weft: ['node', '/weft.ts'],
     controlAddress: 'unix:/run/weft/discovery.sock',
     rootFile: '/var/lib/weft/root-cert.pem',
@@ -97,7 +101,7 @@ test('a waypoint is a workload of the node that speaks HBONE, started as the com
       '--control unix:/run/weft/discovery.sock --control-root /var/lib/weft/root-cert.pem ' +
       '--token-file /run/weft/waypoints/shop.waypoint.token --pin-dir /sys/fs/bpf/weft/node-1',
   );
-  assert.equal(process?.logFile, '/run/weft/waypoints/shop.waypoint.log');
+  assert.equal(process?.logFile, '/var/lib/weft/logs/waypoint-shop.waypoint.log');
   assert.equal(store.texts.get('shop.waypoint.token'), 'a-token');
   assert.deepEqual([...store.secrets].sort(), ['shop.waypoint.json', 'shop.waypoint.token']);
 });
@@ -133,14 +137,26 @@ test('what was half written when its writer was killed counts as nothing', async
   assert.deepEqual([...store.texts.keys()], []);
 });
 
+test('H4: one whose record cannot be kept, on a full disk say, does not run on unknown', async () => {
+  const host = machine();
+  const { runner, store } = runnerOn(host);
+  const write = store.write.bind(store);
+  store.write = async (name, text, options) => {
+    if (name.endsWith('.json')) throw new Error('no space left');
+    await write(name, text, options);
+  };
+  await assert.rejects(runner.start(SPEC, 't'), /no space left/);
+  assert.deepEqual([host.signals, host.alive.size], [['SIGKILL 100'], 0]);
+});
+
 test('stopping asks the process to end, removes its sandbox, and then all that was kept of it and nothing else', async () => {
   const host = machine();
   const { runner, store } = runnerOn(host);
   await runner.start(SPEC, 't');
   await runner.start(OTHER, 't');
-  store.texts.set('shop.waypoint.log', 'lines');
   await runner.stop({ namespace: 'shop', name: 'waypoint' });
   assert.deepEqual([host.signals, host.removed], [['SIGTERM 100'], ['shop/waypoint']]);
+  assert.deepEqual(host.forgotten, ['/var/lib/weft/logs/waypoint-shop.waypoint.log']);
   assert.deepEqual([...store.texts.keys()].sort(), ['books.waypoint.json', 'books.waypoint.token']);
   assert.deepEqual(await runner.list(), [OTHER]);
 });

@@ -25,15 +25,19 @@ export type Processes = {
   /** Tells a process from a later one with the same id; null: there is none. */
   startTimeOf(pid: number): string | null;
   signal(pid: number, name: 'SIGTERM' | 'SIGKILL'): void;
+  /** Removes the log of one that is gone for good; there may be none. */
+  forgetLog(logFile: string): void;
 };
 
 /** What a runner needs of its machine. */
 export type ProcessRunnerOptions = {
   agent: HostAgent;
   processes: Processes;
-  /** What is known of running waypoints, their tokens and logs; its texts are files of `dir`. */
+  /** What is known of running waypoints, and their tokens; its texts are files of `dir`. */
   store: StateStore;
   dir: string;
+  /** Where what a waypoint prints goes. */
+  logFileOf(waypoint: { namespace: string; name: string }): string;
   /** What `weft` is started as, before its arguments. */
   weft: readonly string[];
   /** Where waypoints reach the control plane: `unix:<path>`, since they have a network namespace of their own. */
@@ -59,10 +63,16 @@ export function processRunner(options: ProcessRunnerOptions): WaypointRunner {
       const sandbox = await agent.start(workloadOf(spec));
       await store.write(nameOf(spec, 'token'), token, { secret: true });
       const command = commandOf(options, spec, { node, pinDir: kernel.pinDir });
-      const pid = processes.launch(sandbox, command, `${options.dir}/${nameOf(spec, 'log')}`, ended);
+      const pid = processes.launch(sandbox, command, options.logFileOf(spec), ended);
       if (pid === null) throw new WeftError('WEFT_WAYPOINT_START', `cannot start waypoint ${spec.namespace}/${spec.name}`);
       const kept: Kept = { spec, pid, startTime: processes.startTimeOf(pid) ?? '' };
-      await store.write(nameOf(spec, 'json'), JSON.stringify(kept), { secret: true });
+      try {
+        await store.write(nameOf(spec, 'json'), JSON.stringify(kept), { secret: true });
+      } catch (error) {
+        // One that nobody knows of would be there beside the next one.
+        processes.signal(pid, 'SIGKILL');
+        throw error;
+      }
     },
     async stop(key) {
       const kept = parseKept(await store.read(nameOf(key, 'json')));
@@ -71,7 +81,8 @@ export function processRunner(options: ProcessRunnerOptions): WaypointRunner {
         // Without its agent the sandbox cannot be removed; the next one finds and removes what nobody uses.
         if (!(error instanceof WeftError) || error.code !== 'WEFT_NO_AGENT') throw error;
       });
-      for (const ending of ['json', 'token', 'log'] as const) await store.remove(nameOf(key, ending));
+      for (const ending of ['json', 'token'] as const) await store.remove(nameOf(key, ending));
+      processes.forgetLog(options.logFileOf(key));
     },
     async list() {
       const names = (await store.list('')).filter((name) => name.endsWith('.json'));
@@ -86,7 +97,7 @@ export function processRunner(options: ProcessRunnerOptions): WaypointRunner {
 }
 
 /** The name of what is kept for a waypoint; namespaces have no dots, so no two waypoints meet. */
-function nameOf({ namespace, name }: { namespace: string; name: string }, ending: 'json' | 'token' | 'log'): string {
+function nameOf({ namespace, name }: { namespace: string; name: string }, ending: 'json' | 'token'): string {
   return `${namespace}.${name}.${ending}`;
 }
 

@@ -1,4 +1,4 @@
-import { readFile, rename, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import type { IpAddress } from '#model/address/ip.ts';
 import type { Log } from '#model/effects/log.ts';
 import type { Agent } from '#node-agent/agent.ts';
@@ -7,6 +7,7 @@ import { bridgeName, egressNat, expectedUid, searchDomains } from '#node-agent/e
 import { type StateFile, workloadStore } from '#node-agent/enrollment/local-run/workload-store.ts';
 import type { NodePaths } from '#node-agent/node-places.ts';
 import { systemClock } from '#platform/clock.ts';
+import { replaceFile } from '#platform/files/replace-file.ts';
 import { RegistryClient } from '#platform/grpc/control-clients.ts';
 import { addressesOf, GATEWAY_HOST, parsePool } from '#platform/linux/net/address-pool.ts';
 import { createSandboxes, type Sandboxes } from '#platform/linux/sandbox/sandboxes.ts';
@@ -84,9 +85,6 @@ export function stateFile(path: string): StateFile {
         if (error.code === 'ENOENT') return null;
         throw error;
       }),
-    async replace(text) {
-      await writeFile(`${path}.new`, text, { mode: 0o600 });
-      await rename(`${path}.new`, path); // on one file system: whoever reads sees the old or the new text
-    },
+    replace: (text) => replaceFile(path, text),
   };
 }

@@ -1,4 +1,4 @@
-import { copyFileSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import type { ControlOptions } from '#cli/control.ts';
 import type { WaypointRunner } from '#control-plane/waypoints/plan.ts';
@@ -9,6 +9,7 @@ import { WAYPOINT_RIGHTS } from '#model/rights/rights.ts';
 import { systemClock } from '#platform/clock.ts';
 import { claimDirectory } from '#platform/files/marked-directory.ts';
 import { registerPrivate } from '#platform/files/private-places.ts';
+import { replaceFileSync } from '#platform/files/replace-file.ts';
 import { openStateDirectory } from '#platform/files/state-directory.ts';
 import { relayToControl } from '#platform/grpc/control-relay.ts';
 import { serve } from '#platform/linux/process/service.ts';
@@ -16,7 +17,7 @@ import { launchDetached, signalProcess, startTimeOf } from '#platform/linux/sand
 import { agentClient } from '#platform/local-api/clients.ts';
 import { partFlags, WEFT_PROGRAM } from '#platform/program/installation.ts';
 import { commandLog } from '#platform/telemetry/log.ts';
-import { discoverySocketPath, waypointRootPath, waypointsDirectory } from '#protocol/api/places.ts';
+import { discoverySocketPath, waypointLogPath, waypointRootPath, waypointsDirectory } from '#protocol/api/places.ts';
 
 /**
  * `weft control`: serves until a signal. Its waypoints outlive it, and the next control plane adopts them, so that
@@ -65,14 +66,16 @@ async function runnerFor(agentSocket: string, stateDir: string, runDir: string):
     agent: agentClient(agentSocket),
     processes: {
       launch(sandbox, command, logFile, ended) {
-        copyFileSync(join(resolve(stateDir), 'root-cert.pem'), rootFile);
+        replaceFileSync(rootFile, readFileSync(join(resolve(stateDir), 'root-cert.pem'), 'utf8'));
         return launchDetached(sandbox, command, { rights: WAYPOINT_RIGHTS, logFile, ...view }, ended);
       },
+      forgetLog: (file) => rmSync(file, { force: true }),
       startTimeOf,
       signal: signalProcess,
     },
     store: await openStateDirectory(dir, { kind: 'waypoints' }),
     dir,
+    logFileOf: (waypoint) => waypointLogPath(resolve(stateDir), waypoint),
     weft: [process.execPath, ...partFlags(), WEFT_PROGRAM], // this program again
     controlAddress: `unix:${discoverySocketPath(runDir)}`,
     rootFile,

@@ -12,6 +12,7 @@ import { launchConfined } from '#platform/linux/sandbox/confined.ts';
 import { launchIn } from '#platform/linux/sandbox/launch.ts';
 import { agentClient } from '#platform/local-api/clients.ts';
 import { requireRoot } from '#platform/preflight/preflight.ts';
+import { tell } from '#platform/telemetry/notices.ts';
 import type { StartedWorkload } from '#protocol/api/agent.ts';
 
 /** Every signal by which people and supervisors steer a process; the rest keeps its effect on this process. */
@@ -33,12 +34,11 @@ export async function runConfined(
   options: WorkloadOptions & Pick<RunOptions, 'user' | 'capAdd' | 'share'>,
 ): Promise<number> {
   const { user, capAdd, share } = options;
-  for (const warning of capabilityWarnings(capAdd)) process.stderr.write(warning);
+  for (const warning of capabilityWarnings(capAdd)) tell(warning);
   const rights = workloadRights(user === null ? null : await findAccount(user), capAdd);
   const hidden = [...privatePlaces(), dirname(agentSocket), USUAL_STATE_DIR];
   // In this process already: nothing that it starts from here on needs them either.
-  if (!refuseCalls(capAdd))
-    process.stderr.write('weft: this kernel cannot refuse system calls to the command (docs/security.md)\n');
+  if (!refuseCalls(capAdd)) tell('weft: this kernel cannot refuse system calls to the command (docs/security.md)\n');
   const confined = { env: process.env, cwd: process.cwd(), rights, hidden, shared: share };
   try {
     return await runOn(agentClient(agentSocket), options, (sandbox, command) => launchConfined(sandbox, command, confined));
@@ -58,8 +58,7 @@ export function runUnconfined(place: StartedWorkload, command: readonly string[]
 
 /** Makes a workload, runs what `launch` starts, and removes it; `agent` may be something that stands for one. */
 export function runOn(agent: RunEffects['agent'], options: WorkloadOptions, launch: RunEffects['launch']): Promise<number> {
-  const warn = (sentence: string): void => void process.stderr.write(sentence);
-  return runWorkload(options, { agent, launch, onSignal, warn, ranOutOfMemory: ({ cgroupPath }) => oomKills(cgroupPath) });
+  return runWorkload(options, { agent, launch, onSignal, warn: tell, ranOutOfMemory: ({ cgroupPath }) => oomKills(cgroupPath) });
 }
 
 /** Hears signals for the command; while it does, none of them ends this process, which has a workload to remove. */

@@ -20,6 +20,7 @@ import { sayReady, startInBackground } from '#platform/supervisor/background.ts'
 import { runsWith } from '#platform/supervisor/part.ts';
 import { describeEnding } from '#platform/supervisor/restart.ts';
 import { RunningMesh, type RunningParts } from '#platform/supervisor/running-mesh.ts';
+import { tell } from '#platform/telemetry/notices.ts';
 import { waypointsDirectory } from '#protocol/api/places.ts';
 
 /** Fixed by Node.js: the longest timer. It only keeps the process alive while every part waits for its restart. */
@@ -63,7 +64,7 @@ async function upHere(options: UpOptions, plan: MeshPlan): Promise<number> {
     if (mesh.isUp) announce(options, plan);
     const outcome = await Promise.race([mesh.departed, asked]);
     if (typeof outcome === 'string') return 0;
-    process.stderr.write(explainDeparture({ ...outcome, ending: describeEnding(outcome.ending) }, mesh.isUp));
+    tell(explainDeparture({ ...outcome, ending: describeEnding(outcome.ending) }, mesh.isUp));
     return 0;
   } finally {
     // The second Ctrl-C: whoever cannot wait for connections to drain leaves, and weft uninstall removes the rest.
@@ -78,7 +79,7 @@ async function upHere(options: UpOptions, plan: MeshPlan): Promise<number> {
 }
 
 function announce(options: UpOptions, plan: MeshPlan): void {
-  process.stdout.write(welcome(options, plan));
+  tell(welcome(options, plan), 1);
   sayReady();
 }
 

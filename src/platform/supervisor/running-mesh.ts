@@ -1,11 +1,12 @@
-import { writeFileSync } from 'node:fs';
 import { toLastResort } from '#model/effects/mishaps.ts';
 import { WeftError } from '#model/error.ts';
 import { COMMAND } from '#model/settings/host.ts';
 import type { NodeGrant } from '#model/trust/grant.ts';
 import { systemClock } from '#platform/clock.ts';
+import { replaceFileSync } from '#platform/files/replace-file.ts';
 import { eventually } from '#platform/linux/process/waiting.ts';
 import { agentClient, controlClient } from '#platform/local-api/clients.ts';
+import { tell } from '#platform/telemetry/notices.ts';
 import { type Departure, type Keeper, keep } from './keeper.ts';
 import { adoptPart, type Part, startPart } from './part.ts';
 
@@ -68,8 +69,8 @@ export class RunningMesh {
     const renew = async (): Promise<void> => {
       const { token, rootsPem } = await control.token({ node, ...grant, ttlSeconds: COMMAND.ownTokenSeconds });
       if (this.#stopping) return;
-      writeFileSync(rootFile, rootsPem);
-      writeFileSync(tokenFile, token, { mode: 0o600 });
+      replaceFileSync(rootFile, rootsPem);
+      replaceFileSync(tokenFile, token);
     };
     await renew();
     if (this.#stopping) return;
@@ -107,7 +108,7 @@ export class RunningMesh {
   abandon(): never {
     this.#control?.stop(0).catch(toLastResort);
     this.#agent?.stop(0).catch(toLastResort);
-    process.stderr.write('weft: ended at once; weft uninstall removes what is left\n');
+    tell('weft: ended at once; weft uninstall removes what is left\n');
     process.exit(1);
   }
 
@@ -138,7 +139,7 @@ export class RunningMesh {
       start,
       meshIsUp: () => this.#up,
       clock: systemClock,
-      tell: (sentence) => void process.stderr.write(`weft: ${sentence}\n`),
+      tell: (sentence) => tell(`weft: ${sentence}\n`),
     });
     keeper.departed.then(this.#reportDeparture).catch(toLastResort);
     return keeper;

@@ -100,8 +100,10 @@ test('a reader that is gone is no error, and nothing is kept for it', () => {
 });
 
 const CHILD = `
+import { spawnSync } from 'node:child_process';
 import { commandLog } from '#platform/telemetry/log.ts';
 const log = commandLog('child', { WEFT_LOG_LEVEL: 'info' });
+spawnSync('true', { stdio: ['ignore', 'ignore', 'inherit'] }); // which makes what is shared with it wait for its reader
 for (let n = 0; n < 20_000; n++) log.info({ id: 'x'.repeat(100) }, 'line ' + n);
 setTimeout(() => { log.info({ id: 'x' }, 'line 20000'); process.stdout.write('alive'); if (process.argv[1] === 'crash') throw new Error('crash'); process.exit(0); }, 50);
 `;
@@ -112,7 +114,7 @@ const child = (stderr: 'pipe' | number, ...args: string[]) =>
     timeout: 10_000,
   });
 
-test('a pipe that nobody reads does not hold up the process', async () => {
+test('a socket that nobody reads does not hold up the process', async () => {
   const running = child('pipe');
   let said = '';
   running.stdout?.on('data', (data) => (said += data));

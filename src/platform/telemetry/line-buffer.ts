@@ -1,6 +1,7 @@
 import { constants, fstatSync, openSync, writeSync } from 'node:fs';
 import type { Clock } from '#model/effects/clock.ts';
 import { TELEMETRY } from '#model/settings/telemetry.ts';
+import { ERRNO, errno, errnoName, send } from '#platform/ffi/libc.ts';
 import { isLogFile, roomMaker } from './log-file.ts';
 
 /** Where bytes go at once or not at all: returns how many were taken, 0 when the reader is not ready. Errors: the reader is gone. */
@@ -96,10 +97,12 @@ export class LineBuffer {
 
 /**
  * The outlet to a descriptor, standard error say, that never waits for a reader. A pipe and a terminal are opened once more,
- * so that not waiting is a property of ours alone: a descriptor that was inherited is shared with the shell and its programs.
+ * so that not waiting is a property of ours alone: a descriptor that was inherited is shared with the shell and its programs,
+ * each of which may change what it is. A socket, the journal's say, cannot be opened again, and is told with each write.
  * A file has no reader to wait for, but an end: it stays below `fileBytesMax` when it is of our own making.
  */
 export function outletTo(descriptor: number, fileBytesMax: number = TELEMETRY.logFileBytesMax): Outlet {
+  if (isSocket(descriptor)) return (bytes) => sendNow(descriptor, bytes);
   const own = reopened(descriptor);
   const makeRoom = isLogFile(own) ? roomMaker(own, fileBytesMax) : () => {};
   return (bytes) => {
@@ -116,10 +119,28 @@ export function outletTo(descriptor: number, fileBytesMax: number = TELEMETRY.lo
 function reopened(descriptor: number): number {
   try {
     const kind = fstatSync(descriptor);
-    if (kind.isSocket()) process.stderr.writable; // Node.js makes a socket not wait when it is first looked at; it cannot be opened again
     if (!kind.isFIFO() && !kind.isCharacterDevice()) return descriptor;
     return openSync(`/proc/self/fd/${descriptor}`, constants.O_WRONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
   } catch {
     return descriptor; // another user's pipe, or no /proc here
   }
+}
+
+function isSocket(descriptor: number): boolean {
+  try {
+    return fstatSync(descriptor).isSocket();
+  } catch {
+    return false; // it is closed: the first write says so
+  }
+}
+
+/** Fixed by Linux: MSG_DONTWAIT and MSG_NOSIGNAL. */
+const NOW = 0x40 | 0x4000;
+
+function sendNow(descriptor: number, bytes: Uint8Array): number {
+  const sent = Number(send(descriptor, Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length), bytes.length, NOW));
+  if (sent >= 0) return sent;
+  const code = errno();
+  if (code === ERRNO.again || code === ERRNO.interrupted) return 0;
+  throw new Error(`the log's socket: ${errnoName(code)}`);
 }

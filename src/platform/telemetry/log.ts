@@ -1,3 +1,4 @@
+import { fstatSync } from 'node:fs';
 import type { Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
 import { WeftError } from '#model/error.ts';
@@ -10,8 +11,11 @@ import { LineBuffer, outletTo } from './line-buffer.ts';
 /** Records below the level are not written. */
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';
 
-/** `text` is for people at a terminal, `json` for machines; process: the part that writes, `control` say. */
-export type LogOptions = { level: LogLevel; format: 'json' | 'text'; process: string };
+/**
+ * `text` is for people at a terminal, `json` for machines; process: the part that writes, `control` say; forJournal: each line
+ * begins with its priority as systemd's journal reads it.
+ */
+export type LogOptions = { level: LogLevel; format: 'json' | 'text'; process: string; forJournal?: boolean };
 
 /** Where finished lines go; standard error unless a test looks at them. */
 export type LogSink = { write(line: string): void };
@@ -35,8 +39,11 @@ export function createLog(options: LogOptions, sink: LogSink, clock: Clock = sys
   const logWith = (always: string): Log => {
     const at = (level: Level) => {
       if (LEVELS.indexOf(level) < least) return () => {};
+      const priority = options.forJournal === true ? JOURNAL_PRIORITIES[level] : '';
       return (fields: object, message: string): void =>
-        sink.write(style.begin(level, options.process, message) + always + pairsOf(fields, style) + style.end(message));
+        sink.write(
+          priority + style.begin(level, options.process, message) + always + pairsOf(fields, style) + style.end(message),
+        );
     };
     return {
       debug: at('debug'),
@@ -78,6 +85,9 @@ function jsonStyle(clock: Clock): Style {
     end: (message) => `,"message":${JSON.stringify(message)}}\n`,
   };
 }
+
+/** Fixed by POSIX. */
+const STANDARD_ERROR = 2;
 
 const LABELS: Readonly<Record<Level, string>> = { debug: 'DEBUG', info: 'INFO ', warn: 'WARN ', error: 'ERROR' };
 
@@ -145,7 +155,7 @@ const FORMATS: readonly LogOptions['format'][] = ['text', 'json'];
  * bounds: no peer or workload fills the disk by failing often. Errors: WEFT_SETTING.
  */
 export function commandLog(part: string, env: NodeJS.ProcessEnv = process.env, sink?: LogSink): Log {
-  const options = { ...logSettings(env), process: part };
+  const options = { ...logSettings(env), process: part, forJournal: isJournal(STANDARD_ERROR, env.JOURNAL_STREAM) };
   return limitedLog(createLog(options, sink ?? standardError(options)), systemClock);
 }
 
@@ -159,7 +169,7 @@ function standardError(options: LogOptions): LogSink {
     );
     return line;
   };
-  const buffer = new LineBuffer({ outlet: outletTo(2), clock: systemClock, notice });
+  const buffer = new LineBuffer({ outlet: outletTo(STANDARD_ERROR), clock: systemClock, notice });
   process.on('exit', () => buffer.flush());
   return buffer;
 }
@@ -170,6 +180,30 @@ export function logSettings(env: NodeJS.ProcessEnv): Omit<LogOptions, 'process'>
     level: choose('WEFT_LOG_LEVEL', env.WEFT_LOG_LEVEL, LEVELS, 'info'),
     format: choose('WEFT_LOG_FORMAT', env.WEFT_LOG_FORMAT, FORMATS, 'text'),
   };
+}
+
+/** What stands before a line that systemd's journal is to file under this level. Fixed by sd-daemon(3), with the numbers of syslog(3). */
+const JOURNAL_PRIORITIES = {
+  // 0 to 2 are for a machine that is about to fail, which no part of a mesh can tell.
+  error: '<3>',
+  warn: '<4>',
+  // 5 is a notice, which our log does not tell from information.
+  info: '<6>',
+  debug: '<7>',
+} as const;
+
+/**
+ * Whether what is written to a descriptor goes to systemd's journal: the variable names the very stream, so that a program whose
+ * output was sent elsewhere does not take itself for one of the journal's. Source: systemd.exec(5).
+ */
+export function isJournal(descriptor: number, stream: string | undefined): boolean {
+  if (stream === undefined) return false;
+  try {
+    const { dev, ino } = fstatSync(descriptor, { bigint: true });
+    return stream === `${dev}:${ino}`;
+  } catch {
+    return false; // a descriptor that is closed
+  }
 }
 
 function choose<Choice extends string>(

@@ -23,6 +23,19 @@ export function waypointsDirectory(runDir: string): string {
   return join(runDir, WAYPOINTS_NAME);
 }
 
+/** Where logs are kept: with the state, not below /run, which is memory. */
+export function logsDirectory(stateDir: string): string {
+  return join(stateDir, 'logs');
+}
+
+/** The log of a waypoint, by the namespace and name of its Gateway. */
+export function waypointLogPath(stateDir: string, { namespace, name }: { namespace: string; name: string }): string {
+  return join(logsDirectory(stateDir), `${WAYPOINT_LOG}${namespace}.${name}.log`);
+}
+
+/** What the names of those files begin with. */
+export const WAYPOINT_LOG = 'waypoint-';
+
 /** The control plane's root certificate, for the waypoints of its machine. */
 export function waypointRootPath(runDir: string): string {
   return join(waypointsDirectory(runDir), 'root-cert.pem');

@@ -17,10 +17,12 @@ for (const { error, status } of statuses) {
   test(`${name} is answered ${status}`, () => assert.equal(errorReply(error).status, status));
 }
 
-test('an error that is told and read again keeps code, message and remedy', () => {
-  const error = new WeftError('WEFT_WORKLOAD_EXISTS', 'runs already', { remedy: 'end it' });
+test('an error that is told and read again keeps code, message, causes and remedy', () => {
+  const cause = new Error('it cannot be written', { cause: new Error('no space left') });
+  const error = new WeftError('WEFT_WORKLOAD_EXISTS', 'runs already', { cause, remedy: 'end it' });
   const read = errorOf(errorReply(error), 'POST /v1/workloads');
   assert.deepEqual([read.code, read.message, read.remedy], [error.code, error.message, error.remedy]);
+  assert.equal((read.cause as Error).message, 'it cannot be written: no space left');
 });
 
 test('an error of ours that has no code is internal, and has no remedy', () => {

@@ -1,7 +1,7 @@
 import { WeftError } from '#model/error.ts';
 
-/** How a local API tells an error: the fields of a WeftError, which the caller makes into one again. */
-export type ApiError = { code: string; message: string; remedy?: string };
+/** How a local API tells an error: the fields of a WeftError, which the caller makes into one again. `cause`: the sentences of its causes. */
+export type ApiError = { code: string; message: string; cause?: string; remedy?: string };
 
 /** The answer to one call: an HTTP status and the JSON body that goes with it; null: no body. */
 export type ApiReply = { status: number; body: unknown };
@@ -19,8 +19,14 @@ const STATUS: Readonly<Record<string, number>> = {
 export function errorReply(error: unknown): ApiReply {
   const told = error instanceof WeftError ? error : new WeftError('WEFT_INTERNAL', textOf(error));
   const { code, message, remedy } = told;
-  const body: ApiError = { code, message, ...(remedy === undefined ? {} : { remedy }) };
+  const cause = causesOf(told).join(': ');
+  const body: ApiError = { code, message, ...(cause === '' ? {} : { cause }), ...(remedy === undefined ? {} : { remedy }) };
   return { status: STATUS[code] ?? 500, body };
+}
+
+/** Outermost first. */
+function causesOf({ cause }: Error): string[] {
+  return cause instanceof Error ? [cause.message, ...causesOf(cause)] : [];
 }
 
 function textOf(error: unknown): string {
@@ -34,8 +40,9 @@ export function errorOf({ status, body }: ApiReply, call: string): WeftError {
     const value = fields[key];
     return typeof value === 'string' ? value : undefined;
   };
-  const remedy = text('remedy');
+  const [remedy, cause] = [text('remedy'), text('cause')];
   return new WeftError(text('code') ?? 'WEFT_ANSWER', text('message') ?? `${call} was answered ${status}`, {
+    ...(cause === undefined ? {} : { cause: new Error(cause) }),
     ...(remedy === undefined ? {} : { remedy }),
   });
 }

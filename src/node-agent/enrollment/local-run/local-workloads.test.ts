@@ -15,6 +15,8 @@ const SANDBOX = {
 };
 const WANTED = { name: 'cart', namespace: 'shop', serviceAccount: 'cart', labels: { app: 'cart' }, nativeTunnel: false };
 
+const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
 function setUp({ registerFails = 0, enrollFails = false } = {}) {
   /** What the control plane does not take. */
   const answer = { refused: [] as RegistrationOutcome['refused'] };
@@ -30,7 +32,7 @@ function setUp({ registerFails = 0, enrollFails = false } = {}) {
     /** What was done to sandboxes and enrolments, in order. */
     steps: [] as string[],
   };
-  const fails = { enroll: enrollFails };
+  const fails = { enroll: enrollFails, saves: 0 };
   const undying = new Set<string>();
   const populated = new Set<string>();
   const agent = {
@@ -75,6 +77,7 @@ function setUp({ registerFails = 0, enrollFails = false } = {}) {
     store: {
       load: async () => seen.saved,
       save: async (all) => {
+        if (fails.saves-- > 0) throw new Error('no space left');
         seen.saved = all;
       },
     },
@@ -82,7 +85,6 @@ function setUp({ registerFails = 0, enrollFails = false } = {}) {
     random: UNSPREAD,
     log: SILENT_LOG,
   });
-  const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
   return { local, seen, populated, undying, fails, clock, settle, answer };
 }
 
@@ -223,6 +225,18 @@ test('what does not die stays enrolled and on disk, is told, and is tried again 
   await settle();
   await settle();
   assert.deepEqual([seen.left, seen.removed, seen.saved], [['k/shop/cart'], ['cart'], []]);
+});
+
+test('H4: what ends on a full disk is removed all the same, and written down once that made room', async () => {
+  const { local, seen, fails } = setUp();
+  await local.start(WANTED);
+  fails.saves = 1;
+  await local.stop(WANTED);
+  assert.deepEqual([seen.left, seen.removed, seen.saved], [['k/shop/cart'], ['cart'], []]);
+  await local.start({ ...WANTED, name: 'web' });
+  fails.saves = 2;
+  await assert.rejects(local.stop({ ...WANTED, name: 'web' }), /no space left/);
+  assert.deepEqual([seen.removed, seen.saved.length], [['cart', 'web'], 1]);
 });
 
 test('when all are ended, one that does not die keeps no other alive, and nothing starts any more', async () => {

@@ -245,9 +245,10 @@ export class LocalWorkloads {
     this.#local.delete(text);
     local?.retry.close();
     if (local !== undefined) this.#agent.leave(local.request.uid);
-    await this.#save();
+    const unsaved = await this.#save().catch((error: unknown) => error);
     await this.#effects.sandboxes.remove(key, { killProcesses: true });
     this.#registering.begin();
+    if (unsaved !== undefined) await this.#save(); // what was removed made room; the next agent ends what it finds empty
   }
 
   /** Uid → a sentence that says why the control plane does not take the workload. */

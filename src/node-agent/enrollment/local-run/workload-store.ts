@@ -29,7 +29,10 @@ export function workloadStore(file: StateFile): WorkloadStore {
         .catch(() => {})
         .then(() => file.replace(JSON.stringify(all, null, 2)))
         .catch((cause: unknown) => {
-          throw new WeftError('WEFT_STATE', `cannot write ${file.path}`, { cause, remedy: 'free some disk space' });
+          throw new WeftError('WEFT_STATE', `cannot write ${file.path}`, {
+            cause,
+            remedy: 'free some space where the run directory is (df); what runs goes on',
+          });
         });
       return saving;
     },

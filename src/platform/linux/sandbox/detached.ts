@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { closeSync, readFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync } from 'node:fs';
 import type { Rights } from '#model/rights/rights.ts';
 import { readViewFacts } from '#platform/linux/confine/machine.ts';
 import { setprivArgv } from '#platform/linux/confine/rights.ts';
@@ -21,7 +21,7 @@ export type DetachedOptions = {
 /**
  * Starts a command in a sandbox, to outlive this process: its output goes to `logFile`, which has no pipe to break. Returns its
  * process id; null when it cannot be started. `ended` is called when it ends while this process still runs.
- * Errors: those of launchIn, and of opening the file.
+ * Errors: those of launchIn.
  */
 export function launchDetached(
   place: Place,
@@ -29,7 +29,7 @@ export function launchDetached(
   { rights, logFile, hidden, kept }: DetachedOptions,
   ended: () => void,
 ): number | null {
-  const log = openLogFile(logFile);
+  const log = openLog(logFile);
   try {
     const { env, command } = commandLine(argv, { env: process.env, cwd: '/', rights }, EXECUTE);
     const drop = setprivArgv(findProgram('setpriv', 'util-linux'), rights);
@@ -43,6 +43,15 @@ export function launchDetached(
     return child.pid ?? null;
   } finally {
     closeSync(log);
+  }
+}
+
+/** A log that cannot be had, on a full disk say, must not keep what works from beginning. */
+function openLog(path: string): number {
+  try {
+    return openLogFile(path);
+  } catch {
+    return openSync('/dev/null', 'w');
   }
 }
 

@@ -1,7 +1,8 @@
-import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import type { IpAddress } from '#model/address/ip.ts';
 import { WeftError } from '#model/error.ts';
+import { replaceFile } from '#platform/files/replace-file.ts';
 import { type AddressPool, addressesOf, GATEWAY_HOST } from '#platform/linux/net/address-pool.ts';
 import type { SysctlChange } from '#platform/linux/net/sysctl.ts';
 import type { SandboxesOptions } from './sandbox.ts';
@@ -60,17 +61,17 @@ export function createRecords(runDir: string): Records {
       return records.filter((record) => record !== null);
     },
     read: async (key) => parseSandbox(await readJson(recordPath(key))),
-    write: (record) => replaceFile(recordPath(record), JSON.stringify(record)),
-    writeResolvConf: (key, text) => replaceFile(resolvConfPath(key), text),
+    write: (record) => keep(recordPath(record), JSON.stringify(record)),
+    writeResolvConf: (key, text) => keep(resolvConfPath(key), text),
     resolvConfPath,
     async remove(key) {
       await rm(resolvConfPath(key), { force: true });
       await rm(recordPath(key), { force: true });
     },
     readNode: async () => parseNode(await readJson(nodePath)),
-    writeNode: (record) => replaceFile(nodePath, JSON.stringify(record)),
+    writeNode: (record) => keep(nodePath, JSON.stringify(record)),
     readNextHost: async () => Number.parseInt(await readFile(nextHostPath, 'utf8').catch(() => '0'), 10) || 0,
-    writeNextHost: (host) => replaceFile(nextHostPath, String(host)),
+    writeNextHost: (host) => keep(nextHostPath, String(host)),
     async clear() {
       await rm(folder, { recursive: true, force: true });
       await rm(nextHostPath, { force: true });
@@ -107,11 +108,20 @@ function parseNode(value: unknown): NodeRecord | null {
   return whole ? (record as NodeRecord) : null;
 }
 
+/** Workloads read their resolv.conf, whoever they run as. */
+const READABLE = 0o644;
+
 /** A reader sees the old text or the new, also after a crash. */
-async function replaceFile(path: string, text: string): Promise<void> {
-  await mkdir(join(path, '..'), { recursive: true });
-  await writeFile(`${path}.new`, text, { mode: 0o644 });
-  await rename(`${path}.new`, path);
+async function keep(path: string, text: string): Promise<void> {
+  try {
+    await mkdir(dirname(path), { recursive: true });
+    await replaceFile(path, text, READABLE);
+  } catch (cause) {
+    throw new WeftError('WEFT_SANDBOX_RECORD', `cannot write ${path}`, {
+      cause,
+      remedy: 'free some space where the run directory is (df), or check its rights; what runs goes on',
+    });
+  }
 }
 
 /** What a workload's resolv.conf says: the node's DNS servers or its own gateway, and where short names are looked for. */

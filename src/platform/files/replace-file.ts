@@ -1,0 +1,36 @@
+import { renameSync, rmSync, writeFileSync } from 'node:fs';
+import { rename, rm, writeFile } from 'node:fs/promises';
+
+/** For root alone unless told otherwise. */
+const MODE = 0o600;
+
+/**
+ * Puts a text in the place of a file's: whoever reads it finds the old text or the new one, also when the disk is full, on which
+ * nothing is left of the attempt. Errors: the system's.
+ */
+export async function replaceFile(path: string, text: string, mode = MODE): Promise<void> {
+  const unfinished = unfinishedOf(path);
+  try {
+    await writeFile(unfinished, text, { mode });
+    await rename(unfinished, path);
+  } catch (error) {
+    await rm(unfinished, { force: true });
+    throw error;
+  }
+}
+
+/** The same at once. */
+export function replaceFileSync(path: string, text: string): void {
+  const unfinished = unfinishedOf(path);
+  try {
+    writeFileSync(unfinished, text, { mode: MODE });
+    renameSync(unfinished, path);
+  } catch (error) {
+    rmSync(unfinished, { force: true });
+    throw error;
+  }
+}
+
+function unfinishedOf(path: string): string {
+  return `${path}.new`;
+}
