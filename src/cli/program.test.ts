@@ -4,6 +4,7 @@ import test from 'node:test';
 import { WeftError } from '#model/error.ts';
 import { IDLE_ACTIONS } from '../../test/structure/cli-page.ts';
 import { matchesGolden } from '../../test/structure/golden.ts';
+import { PLAIN_LAUNCH } from './launch-options.ts';
 import { BENCH_GROUPS } from './look-and-check.ts';
 import { type Actions, runProgram } from './program.ts';
 
@@ -90,6 +91,7 @@ const POOLS = { pool4: '10.41.0.0/24', pool6: 'fd41:0:0:1::/64' };
 const CONTROL = { address: '10.0.0.1:15012', rootFile: 'root.pem', tokenFile: 'token', serverName: null };
 const REACH = '--control 10.0.0.1:15012 --control-root root.pem --token-file token';
 const RUN = {
+  ...PLAIN_LAUNCH,
   name: 'web',
   namespace: 'default',
   serviceAccount: 'web',
@@ -150,6 +152,23 @@ const lines: { line: string; command: string; options: unknown }[] = [
     line: 'run --name web --service-account web --namespace shop --label app=web --label version=v1 --node n --native-tunnel -- w',
     command: 'run',
     options: { ...RUN, namespace: 'shop', labels: { app: 'web', version: 'v1' }, node: 'n', nativeTunnel: true, command: ['w'] },
+  },
+  {
+    line: 'run --name web --service-account web -e A=1 --env B --env-file f --env-file g -w /srv -m 64m --cpus 0.5 --preserve-fds 2 -- w -e',
+    command: 'run',
+    options: {
+      ...RUN,
+      env: [
+        { name: 'A', value: '1' },
+        { name: 'B', value: null },
+      ],
+      envFiles: ['f', 'g'],
+      workdir: '/srv',
+      memoryBytes: 64 * 2 ** 20,
+      cpus: 0.5,
+      preserveFds: 2,
+      command: ['w', '-e'],
+    },
   },
   {
     line: 'run --name web --service-account web --user www-data:1000 --cap-add net_raw --cap-add CAP_NET_ADMIN --cap-add NET_RAW --share /run/php --share /dev/dri -- w',

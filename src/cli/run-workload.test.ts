@@ -2,10 +2,12 @@ import assert from 'node:assert/strict';
 import { EventEmitter } from 'node:events';
 import test from 'node:test';
 import type { StartedWorkload } from '#protocol/api/agent.ts';
+import { PLAIN_LAUNCH } from './launch-options.ts';
 import type { RunOptions } from './run.ts';
 import { type RunEffects, runWorkload } from './run-workload.ts';
 
 const OPTIONS: RunOptions = {
+  ...PLAIN_LAUNCH,
   name: 'web',
   namespace: 'shop',
   serviceAccount: 'web',

@@ -11,7 +11,7 @@ export type Running = {
 };
 
 /** What is run, and as whom. */
-export type WorkloadOptions = Omit<RunOptions, 'agentSocket' | 'node' | 'runDir' | 'user' | 'capAdd' | 'share'>;
+export type WorkloadOptions = Pick<RunOptions, 'name' | 'namespace' | 'serviceAccount' | 'labels' | 'nativeTunnel' | 'command'>;
 
 /** What running a workload does to the world. */
 export type RunEffects = {

@@ -3,10 +3,11 @@ import { WeftError } from '#model/error.ts';
 import { CAPABILITIES, type CapabilityName } from '#model/rights/capabilities.ts';
 import type { UserText } from '#model/rights/rights.ts';
 import { type Act, makeCommand, runDirOption } from './command.ts';
+import { type LaunchWishes, type ParsedLaunch, takeLaunch, withLaunchOptions } from './launch-options.ts';
 import { collectCapability, collectLabel, collectPath, readName, readUser, readWorkloadName } from './option-values.ts';
 
 /** What `weft run` is told. */
-export type RunOptions = {
+export type RunOptions = LaunchWishes & {
   name: string;
   namespace: string;
   serviceAccount: string;
@@ -27,35 +28,41 @@ export type RunOptions = {
   command: readonly string[];
 };
 
-type Parsed = Omit<RunOptions, 'labels' | 'agentSocket' | 'node' | 'user' | 'command'> & {
-  label: Record<string, string>;
-  user?: UserText;
-  agentSocket?: string;
-  node?: string;
-};
+type Parsed = Omit<RunOptions, 'labels' | 'agentSocket' | 'node' | 'user' | 'command' | keyof LaunchWishes> &
+  ParsedLaunch & {
+    label: Record<string, string>;
+    user?: UserText;
+    agentSocket?: string;
+    node?: string;
+  };
 
 /** `weft run`: one process as a workload of the mesh. */
 export function runCommand(act: Act<RunOptions>): Command {
+  const command = makeCommand('run', 'Mesh:', 'Run a command as a workload of the mesh', [
+    {
+      command: 'weft run --user www-data --name web --service-account web --label app=web -- python3 -m http.server 8080',
+      does: 'run a web server that Services with the selector app=web send to, as a user who owns nothing of this machine',
+    },
+    { command: 'weft run --user nobody --name shell --service-account tester -- bash', does: 'get a shell inside the mesh' },
+    {
+      command: 'weft run --user nobody --memory 256m --cpus 0.5 --env MODE=test --name job --service-account job -- ./job',
+      does: 'run a job with half a processor and a variable of its own',
+    },
+  ])
+    .description(
+      'Run a command as a workload of the mesh: with a network namespace, an address and an identity of its own, and its name as the hostname. Signals go to the command, its exit code is the exit code here, and when it ends the workload is gone.',
+    )
+    .usage('--name <name> --service-account <name> [options] -- <command...>')
+    .argument('<command...>', 'the command and its arguments; write -- before it')
+    .requiredOption('--name <name>', "the workload's name, a DNS label", readWorkloadName)
+    .requiredOption('--service-account <name>', 'the service account in its identity', readWorkloadName)
+    .option('--namespace <name>', 'the namespace in its identity', readWorkloadName, 'default')
+    .option('--label <key=value>', 'a label that selectors can match; repeat for more', collectLabel, {})
+    .addOption(userOption())
+    .addOption(capAddOption())
+    .addOption(shareOption());
   return (
-    makeCommand('run', 'Mesh:', 'Run a command as a workload of the mesh', [
-      {
-        command: 'weft run --user www-data --name web --service-account web --label app=web -- python3 -m http.server 8080',
-        does: 'run a web server that Services with the selector app=web send to, as a user who owns nothing of this machine',
-      },
-      { command: 'weft run --user nobody --name shell --service-account tester -- bash', does: 'get a shell inside the mesh' },
-    ])
-      .description(
-        'Run a command as a workload of the mesh: with a network namespace, an address and an identity of its own. Signals go to the command, its exit code is the exit code here, and when it ends the workload is gone.',
-      )
-      .usage('--name <name> --service-account <name> [options] -- <command...>')
-      .argument('<command...>', 'the command and its arguments; write -- before it')
-      .requiredOption('--name <name>', "the workload's name", readWorkloadName)
-      .requiredOption('--service-account <name>', 'the service account in its identity', readWorkloadName)
-      .option('--namespace <name>', 'the namespace in its identity', readWorkloadName, 'default')
-      .option('--label <key=value>', 'a label that selectors can match; repeat for more', collectLabel, {})
-      .addOption(userOption())
-      .addOption(capAddOption())
-      .addOption(shareOption())
+    withLaunchOptions(command)
       .option('--node <name>', 'the node to run on, when this machine has several agents', readName)
       .option('--agent-socket <path>', "the agent's socket (default: the only agent below --run-dir)")
       .addOption(runDirOption())
@@ -63,7 +70,14 @@ export function runCommand(act: Act<RunOptions>): Command {
       // From the first word on that is no option, all belongs to the command.
       .passThroughOptions()
       .action((words: string[], { label, agentSocket, node, user, ...rest }: Parsed) =>
-        act({ ...rest, user: user ?? null, labels: label, agentSocket: agentSocket ?? null, node: node ?? null, command: words }),
+        act({
+          ...takeLaunch(rest),
+          user: user ?? null,
+          labels: label,
+          agentSocket: agentSocket ?? null,
+          node: node ?? null,
+          command: words,
+        }),
       )
   );
 }

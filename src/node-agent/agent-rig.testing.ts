@@ -1,4 +1,5 @@
 import { type IpAddress, parseIp, splitHostPort } from '#model/address/ip.ts';
+import type { NameClient } from '#model/dns/resolve-name.ts';
 import type { Log } from '#model/effects/log.ts';
 import { createMishaps, type Mishaps } from '#model/effects/mishaps.ts';
 import { type Credentials, formatIdentity, type Identity, parseIdentity } from '#model/identity/identity.ts';
@@ -116,7 +117,7 @@ export function startAgentRig(options: RigOptions = {}): AgentRig {
     node: options.node ?? 'one',
     trustDomain: 'cluster.local',
     descriptorsMax: options.descriptorsMax ?? 20_000,
-    dns: (mesh, namespaceOf, node) => dnsResponder(world, mesh, namespaceOf, node),
+    dns: (mesh, clientOf, node) => dnsResponder(world, mesh, clientOf, node),
   });
   return rigOf(agent, world, options);
 }
@@ -206,14 +207,11 @@ function effectsOf(world: World, random: () => number, { transport, isApart = fa
   };
 }
 
-function dnsResponder(world: World, mesh: Agent['mesh'], namespaceOf: (uid: string) => string | null, node: DnsNode) {
+function dnsResponder(world: World, mesh: Agent['mesh'], clientOf: (uid: string) => NameClient | null, node: DnsNode) {
   return createDnsResponder({
     ...node,
     view: () => mesh,
-    clientOf: (uid) => {
-      const namespace = namespaceOf(uid);
-      return namespace === null ? null : { namespace };
-    },
+    clientOf,
     forward: async () => {
       throw new Error('no nameserver in this test');
     },

@@ -1,3 +1,4 @@
+import type { NameClient } from '#model/dns/resolve-name.ts';
 import type { Cancel } from '#model/effects/clock.ts';
 import { guardWork } from '#model/effects/mishaps.ts';
 import type { KernelEvent, LiveFlow } from '#model/kernel/maps.ts';
@@ -50,7 +51,11 @@ export class Agent {
   #cancelConfirm: Cancel = () => {};
   readonly #late: LateArrivals;
   readonly succession: Succession;
-  readonly #namespaceOf = (uid: string): string | null => this.enrollment.get(uid)?.request.namespace ?? null;
+  readonly #clientOf = (uid: string): NameClient | null => {
+    const enrolled = this.enrollment.get(uid);
+    if (enrolled === null) return null;
+    return { namespace: enrolled.request.namespace, own: { name: enrolled.request.name, addresses: enrolled.addresses } };
+  };
 
   constructor(effects: AgentEffects, options: AgentOptions) {
     this.#effects = effects;
@@ -61,7 +66,7 @@ export class Agent {
     this.#waiters = new Waiters(clock, AGENT.knowledgeDeadlineMs);
     const counters = dnsCounters(this.meters, (uid) => this.mesh.workload(uid));
     const synced = async () => (await this.#waiters.until(() => (this.#synced ? true : null))) === true;
-    this.#dns = options.dns(this.mesh, this.#namespaceOf, { counters, workloads: () => this.#shares.workloads, synced });
+    this.#dns = options.dns(this.mesh, this.#clientOf, { counters, workloads: () => this.#shares.workloads, synced });
     const report = { clock, log, meters: this.meters, peers: new PeerSeries(this.meters) };
     const view = {
       mesh: this.mesh,

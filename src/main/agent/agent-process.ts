@@ -169,7 +169,7 @@ async function assemble(options: AgentProcessOptions, former: HandedSockets) {
     node: place.node,
     trustDomain,
     descriptorsMax: descriptorsMax(),
-    dns: (mesh, namespaceOf, node) => openDns({ ...dns, ...node }, mesh, namespaceOf),
+    dns: (mesh, clientOf, node) => openDns({ ...dns, ...node }, mesh, clientOf),
   });
   certificates.subscribe((credentials) => agent.carriers.renewed(credentials));
   certificates.subscribeLapse((identity) => agent.carriers.lapsed(identity));

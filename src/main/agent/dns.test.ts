@@ -57,7 +57,7 @@ async function setUp(t: TestContext) {
     workloads: () => 1,
     synced: async () => true,
   };
-  const dns = openDns(settings, MESH, (uid) => (uid === 'known' ? 'shop' : null));
+  const dns = openDns(settings, MESH, (uid) => (uid === 'known' ? { namespace: 'shop' } : null));
   t.after(() => dns.stop());
   const ask = async (name: string, uid = 'known') => {
     const query = encode({ type: 'query', id: 7, flags: RECURSION_DESIRED, questions: [{ type: 'A', name, class: 'IN' }] });

@@ -1,6 +1,7 @@
 import { randomInt } from 'node:crypto';
 import { join } from 'node:path';
 import type { AgentPlace } from '#cli/agent.ts';
+import type { NameClient } from '#model/dns/resolve-name.ts';
 import type { Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
 import { guardedClock, type Mishaps } from '#model/effects/mishaps.ts';
@@ -116,7 +117,7 @@ export type DnsSettings = {
 };
 
 /** The node's DNS responder: service names from the mesh, the rest from the node's own nameservers. */
-export function openDns(settings: DnsSettings, mesh: MeshState, namespaceOf: (uid: string) => string | null): DnsResponder {
+export function openDns(settings: DnsSettings, mesh: MeshState, clientOf: (uid: string) => NameClient | null): DnsResponder {
   const { clock, log, mishaps, counters, workloads, synced } = settings;
   const fixed = { nameservers: settings.nameservers, timeoutMs: DNS.tryMsMax, attempts: DNS.attempts };
   // Given nameservers are fixed; the node's own file may change under a running agent, and is followed.
@@ -126,10 +127,7 @@ export function openDns(settings: DnsSettings, mesh: MeshState, namespaceOf: (ui
   const upstream = createDnsUpstream({ resolvConf, sockets: ownNamespaceSockets, clock });
   return createDnsResponder({
     view: () => mesh,
-    clientOf: (workload) => {
-      const namespace = namespaceOf(workload);
-      return namespace === null ? null : { namespace };
-    },
+    clientOf,
     forward: (query, context) => upstream.exchange(query, context),
     names: { clusterDomain: settings.clusterDomain, searchDomains: null, preferredNamespace: null, ipv6: true },
     // Shuffles the addresses of an answer, so that clients that take the first one spread.

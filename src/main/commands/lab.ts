@@ -1,4 +1,5 @@
 import type { LabRequest } from '#cli/lab.ts';
+import { PLAIN_LAUNCH } from '#cli/launch-options.ts';
 import type { BenchOptions, DemoOptions } from '#cli/look-and-check.ts';
 import { status } from '#main/commands/ask.ts';
 import { runConfined, runUnconfined } from '#main/commands/run.ts';
@@ -17,7 +18,7 @@ export async function lab(request: LabRequest): Promise<number> {
     out: (text) => void process.stdout.write(text),
     err: (text) => void process.stderr.write(text),
     interruption,
-    runWorkload: (agentSocket, workload) => runConfined(agentSocket, { ...workload, nativeTunnel: false }),
+    runWorkload: (agentSocket, workload) => runConfined(agentSocket, { ...PLAIN_LAUNCH, ...workload, nativeTunnel: false }),
     // A host outside the mesh has a namespace, but no agent that would enroll what runs in it.
     runCommand: (place, command) => runUnconfined({ uid: '', addresses: [], ...place }, command),
     meshStatus: (runDir) => status({ runDir, json: false }),

@@ -1,13 +1,15 @@
 import { dirname } from 'node:path';
 import { USUAL_STATE_DIR } from '#cli/command.ts';
+import type { LaunchWishes } from '#cli/launch-options.ts';
 import { capabilityWarnings, chooseAgentSocket, type RunOptions } from '#cli/run.ts';
 import { type RunEffects, runWorkload, type WorkloadOptions } from '#cli/run-workload.ts';
 import { workloadRights } from '#model/rights/rights.ts';
 import { privatePlaces } from '#platform/files/private-places.ts';
 import { agentsBelow } from '#platform/files/run-dir.ts';
-import { oomKills } from '#platform/linux/cgroup/cgroup.ts';
+import { limitCgroup, oomKills } from '#platform/linux/cgroup/limits.ts';
 import { refuseCalls, takeTerminalBack } from '#platform/linux/confine/init.ts';
 import { findAccount } from '#platform/linux/confine/rights.ts';
+import { readChosen } from '#platform/linux/sandbox/chosen.ts';
 import { launchConfined } from '#platform/linux/sandbox/confined.ts';
 import { launchIn } from '#platform/linux/sandbox/launch.ts';
 import { agentClient } from '#platform/local-api/clients.ts';
@@ -18,7 +20,10 @@ import type { StartedWorkload } from '#protocol/api/agent.ts';
 /** Every signal by which people and supervisors steer a process; the rest keeps its effect on this process. */
 const FORWARDED: readonly NodeJS.Signals[] = ['SIGINT', 'SIGQUIT', 'SIGTERM', 'SIGHUP', 'SIGUSR1', 'SIGUSR2'];
 
-/** `weft run`. Errors: WEFT_NOT_ROOT, WEFT_NO_AGENT, WEFT_WHICH_AGENT, WEFT_NO_USER, WEFT_SHARE, and those of `runWorkload`. */
+/**
+ * `weft run`. Errors: WEFT_NOT_ROOT, WEFT_NO_AGENT, WEFT_WHICH_AGENT, WEFT_NO_USER, WEFT_SHARE, WEFT_LIMIT,
+ * WEFT_ENV_FILE, WEFT_DESCRIPTOR, and those of `runWorkload`.
+ */
 export async function run(options: RunOptions): Promise<number> {
   requireRoot('entering a network namespace');
   const socket = chooseAgentSocket(options, () => agentsBelow(options.runDir));
@@ -27,21 +32,25 @@ export async function run(options: RunOptions): Promise<number> {
 
 /**
  * Runs a command as a workload of the agent behind a socket. Environment and working directory are those of this process, as a
- * shell would have it. Errors: as `run`.
+ * shell would have it, unless others are chosen. Errors: as `run`.
  */
 export async function runConfined(
   agentSocket: string,
-  options: WorkloadOptions & Pick<RunOptions, 'user' | 'capAdd' | 'share'>,
+  options: WorkloadOptions & LaunchWishes & Pick<RunOptions, 'user' | 'capAdd' | 'share'>,
 ): Promise<number> {
-  const { user, capAdd, share } = options;
+  const { user, capAdd, share, name: hostname } = options;
+  const { missing, ...chosen } = readChosen(options);
+  for (const name of missing) tell(`weft: there is no variable ${name} here to be passed on\n`);
   for (const warning of capabilityWarnings(capAdd)) tell(warning);
   const rights = workloadRights(user === null ? null : await findAccount(user), capAdd);
   const hidden = [...privatePlaces(), dirname(agentSocket), USUAL_STATE_DIR];
   // In this process already: nothing that it starts from here on needs them either.
   if (!refuseCalls(capAdd)) tell('weft: this kernel cannot refuse system calls to the command (docs/security.md)\n');
-  const confined = { env: process.env, cwd: process.cwd(), rights, hidden, shared: share };
+  const confined = { env: process.env, ...chosen, rights, hidden, shared: share, hostname };
   try {
-    return await runOn(agentClient(agentSocket), options, (sandbox, command) => launchConfined(sandbox, command, confined));
+    return await runOn(agentClient(agentSocket), options, (sandbox, command) =>
+      launchConfined({ ...sandbox, twins: limitCgroup(sandbox.cgroupPath, options) }, command, confined),
+    );
   } finally {
     takeTerminalBack(0);
   }

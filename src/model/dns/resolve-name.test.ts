@@ -151,3 +151,20 @@ for (const { name, among, preferred, want } of choices) {
     assert.equal(found.kind === 'answer' && found.service, serviceKeyOf({ namespace: want, hostname: 'pay.example' }));
   });
 }
+
+const own = { name: 'box', addresses: ['10.1.0.9', 'fd01::9'].map(parseIp) };
+for (const [asked, type, namespace, want] of [
+  ['box', 'A', 'shop', '10.1.0.9'],
+  ['box.shop', 'A', 'shop', '10.1.0.9'],
+  ['box.shop.svc.cluster.local', 'AAAA', 'shop', 'fd01::9'],
+  ['box.shop.svc.cluster.local', 'MX', 'shop', 'empty'],
+  ['box.bank.svc.cluster.local', 'A', 'shop', 'absent'],
+  ['other.shop.svc.cluster.local', 'A', 'shop', 'absent'],
+  ['reviews', 'A', 'shop', '10.0.0.1'],
+] as const)
+  test(`H14: a workload finds itself by its own name, unless a service is called so: ${asked} ${type}`, () => {
+    const name = asked === 'reviews' ? 'reviews' : own.name;
+    const client = { namespace, own: { ...own, name } };
+    const found = resolveName({ name: asked, type }, client, VIEW, OPTIONS);
+    assert.equal(found.kind === 'answer' ? found.addresses.join(' ') : found.kind, want);
+  });

@@ -8,8 +8,11 @@ import { type Service, type ServiceKey, serviceKeyOf } from '#model/mesh/service
  */
 export type NameQuestion = { name: string; type: string; plain?: boolean };
 
-/** Who asks: the namespace decides what short names mean and which services are visible. */
-export type NameClient = { namespace: string };
+/**
+ * Who asks: the namespace decides what short names mean and which services are visible. `own`: its own name and addresses, by
+ * which a program finds the machine that it takes itself to be on.
+ */
+export type NameClient = { namespace: string; own?: { name: string; addresses: readonly IpAddress[] } };
 
 /** What decides how names are read, the same for every client of a node. */
 export type NameOptions = {
@@ -25,9 +28,9 @@ export type NameOptions = {
 
 /** `cname`: the addresses belong to this name, to which the asked one is an alias; null: to the asked name itself. */
 export type NameResolution =
-  | { kind: 'answer'; service: ServiceKey; cname: string | null; addresses: readonly IpAddress[]; authoritative: true }
+  | { kind: 'answer'; service: ServiceKey | null; cname: string | null; addresses: readonly IpAddress[]; authoritative: true }
   /** The name exists, without an address of this family, or a record of the type asked for: NOERROR with no records. */
-  | { kind: 'empty'; service: ServiceKey; authoritative: true }
+  | { kind: 'empty'; service: ServiceKey | null; authoritative: true }
   /** Below the mesh's own domain, where nobody else could know more: no such name. `exists`: there are names below it. */
   | { kind: 'absent'; exists: boolean; authoritative: true }
   /** Not ours to answer. */
@@ -36,18 +39,38 @@ export type NameResolution =
 type Hit = { service: Service; cname: string | null };
 
 /**
- * What a DNS question of a workload means in the mesh. Only addresses of services are told, never names of workloads; no
- * server outside is asked for what is below the mesh's own domain. Errors: none. Source: docs/rules/node-proxy.md (B40, B61, B62).
+ * What a DNS question of a workload means in the mesh. Only addresses of services are told, never names of workloads, but its
+ * own to each, where no service is called so (`service` null); no server outside is asked for what is below the mesh's own domain. Errors: none. Source: docs/rules/node-proxy.md (B40, B61, B62).
  */
 export function resolveName(question: NameQuestion, client: NameClient, view: DnsView, options: NameOptions): NameResolution {
   const name = question.name.toLowerCase().replace(/\.$/, '');
   const hit = name === '' || question.plain === false ? null : findService(name, client, view, options);
-  if (hit === null) return isOwn(name, options) ? absent(name, view, options) : { kind: 'forward' };
+  if (hit === null) {
+    const own = question.plain === false ? null : ownAddresses(name, client, options);
+    if (own !== null) return answerOf(null, null, addressesFor(question.type, own, options));
+    return isOwn(name, options) ? absent(name, view, options) : { kind: 'forward' };
+  }
   const service = serviceKeyOf(hit.service);
   const family = familyAsked(question.type);
   const addresses = family !== null && offers(hit.service, family, options) ? addressesOf(hit.service, family, view) : [];
+  return answerOf(service, hit.cname, addresses);
+}
+
+function answerOf(service: ServiceKey | null, cname: string | null, addresses: readonly IpAddress[]): NameResolution {
   if (addresses.length === 0) return { kind: 'empty', service, authoritative: true };
-  return { kind: 'answer', service, cname: hit.cname, addresses, authoritative: true };
+  return { kind: 'answer', service, cname, addresses, authoritative: true };
+}
+
+/** The addresses of the client, if that is whom it asks for: by its name alone or in full; null: it is not. */
+function ownAddresses(name: string, { namespace, own }: NameClient, options: NameOptions): readonly IpAddress[] | null {
+  if (own === undefined) return null;
+  const full = `${own.name}.${namespace}.svc.${options.clusterDomain}`;
+  return clusterNames(name, namespace, options).some((alias) => alias.name === full) ? own.addresses : null;
+}
+
+function addressesFor(type: string, addresses: readonly IpAddress[], { ipv6 }: NameOptions): readonly IpAddress[] {
+  const family = familyAsked(type);
+  return family === 6 && !ipv6 ? [] : addresses.filter((address) => familyOf(address) === family);
 }
 
 function familyAsked(type: string): Family | null {
@@ -69,13 +92,17 @@ function absent(name: string, view: DnsView, { clusterDomain }: NameOptions): Na
 }
 
 function findService(name: string, client: NameClient, view: DnsView, options: NameOptions): Hit | null {
-  const { clusterDomain } = options;
-  const searchDomains = options.searchDomains ?? clusterSearchDomains(client.namespace, clusterDomain);
-  for (const alias of aliasesOf(name, client.namespace, { clusterDomain, searchDomains })) {
+  for (const alias of clusterNames(name, client.namespace, options)) {
     const hit = findCovering(alias, client, view, options);
     if (hit !== null) return hit;
   }
   return null;
+}
+
+function clusterNames(name: string, namespace: string, options: NameOptions): readonly Alias[] {
+  const { clusterDomain } = options;
+  const searchDomains = options.searchDomains ?? clusterSearchDomains(namespace, clusterDomain);
+  return aliasesOf(name, namespace, { clusterDomain, searchDomains });
 }
 
 function findCovering(alias: Alias, client: NameClient, view: DnsView, options: NameOptions): Hit | null {

@@ -28,6 +28,11 @@ export const HOST_SETTINGS = {
       'Sockets of the machine that are covered one by one for a workload; each costs a mount.',
     ),
     cgroupKillMs: setting(5_000, 'ms', 'How long killed processes may take to end.'),
+    memoryLimitMinBytes: setting(
+      6 * MIB,
+      'bytes',
+      'The least that `--memory` may say: a shell, and what confines a command before it runs, need so much themselves.',
+    ),
     sandboxKeyCharactersMax: setting(200, 'characters', 'File names hold it with an ending, and may have 255 bytes.'),
     sandboxNodeCharactersMax: setting(
       32,
@@ -58,6 +63,7 @@ export const COMMAND_SETTINGS = {
     lingerMs: setting(2_000, 'ms', 'How long open handles may keep a finished command alive.'),
     columnsMax: setting(120, 'characters', 'Width of help texts on wide terminals.'),
     answerBytesMax: setting(64 * MIB, 'bytes', 'One answer of a local socket: the status of a large mesh is some megabytes.'),
+    envFileBytesMax: setting(MIB, 'bytes', 'A file of variables for a command.'),
     statusMs: setting(5_000, 'ms', 'Asking an agent or a control plane something that needs no work.'),
     sandboxMs: setting(30_000, 'ms', 'Making a sandbox waits for the control plane to know the workload.'),
     stopMs: setting(25_000, 'ms', 'Ending waits for workloads to end by themselves, and removes what was made.'),

@@ -1,4 +1,5 @@
 import type { IpAddress } from '#model/address/ip.ts';
+import type { NameClient } from '#model/dns/resolve-name.ts';
 import type { ByteStream } from '#model/effects/byte-stream.ts';
 import type { Clock, Random } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
@@ -123,5 +124,5 @@ export type AgentOptions = {
   /** How many descriptors this process may open. */
   descriptorsMax: number;
   /** Made over the agent's mesh; see src/node-agent/dns. */
-  dns(mesh: MeshState, namespaceOf: (uid: string) => string | null, node: DnsNode): DnsResponder;
+  dns(mesh: MeshState, clientOf: (uid: string) => NameClient | null, node: DnsNode): DnsResponder;
 };

@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { mkdir, readdir, readFile, rmdir, statfs, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { WeftError } from '#model/error.ts';
@@ -94,15 +93,6 @@ export async function askCgroup(path: string, graceMs: number): Promise<boolean>
   if (graceMs <= 0 || /^frozen 1$/m.test((await readIfThere(join(path, 'cgroup.events'))) ?? '')) return false;
   for (const pid of await processesIn(path)) for (const name of ['SIGTERM', 'SIGCONT'] as const) trySignal(pid, name);
   return eventually(async () => !(await isPopulated(path)), graceMs);
-}
-
-/** Whether the kernel killed a process of the cgroup for want of memory; null where it does not count that. */
-export function oomKills(path: string): boolean | null {
-  try {
-    return !/^oom_kill 0$/m.test(readFileSync(join(path, 'memory.events'), 'utf8'));
-  } catch {
-    return null; // the memory controller is not on here, or the cgroup has gone
-  }
 }
 
 /** Ends every process in the cgroup and below by SIGKILL, frozen ones too, and waits until they are gone. Errors: WEFT_SANDBOX_BUSY. */

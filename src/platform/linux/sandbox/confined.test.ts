@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { after, before } from 'node:test';
@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { WeftError } from '#model/error.ts';
 import { workloadRights } from '#model/rights/rights.ts';
 import { isPopulated } from '#platform/linux/cgroup/cgroup.ts';
+import { limitCgroup, oomKills } from '#platform/linux/cgroup/limits.ts';
 import { type ConfinedOptions, type ConfinedProcess, launchConfined } from './confined.ts';
 import { inOwnNetns, testNode } from './own-netns.testing.ts';
 import type { Sandbox } from './sandbox.ts';
@@ -34,7 +35,7 @@ inOwnNetns(import.meta.url, () => {
     const rights = workloadRights(null, []);
     const stdio = ['ignore', 'pipe', 'pipe'] as const;
     return launchConfined(sandbox, argv, {
-      ...{ env: process.env, cwd: '/', rights, hidden: [node.options.runDir], shared: [], stdio },
+      ...{ env: process.env, cwd: '/', rights, hidden: [node.options.runDir], shared: [], hostname: 'reviews', stdio },
       ...changes,
     });
   };
@@ -138,7 +139,7 @@ inOwnNetns(import.meta.url, () => {
     writeFileSync(
       script,
       `import { launchConfined } from ${JSON.stringify(new URL('./confined.ts', import.meta.url).href)};
-       const options = ${JSON.stringify({ cwd: '/', rights: workloadRights(null, []), hidden: [], shared: [] })};
+       const options = ${JSON.stringify({ cwd: '/', rights: workloadRights(null, []), hidden: [], shared: [], hostname: 'reviews' })};
        launchConfined(${JSON.stringify(sandbox)}, ['ls', '/proc/self/fd'], { ...options, env: process.env });`,
     );
     const opened = `exec 9</run 200</run; exec "$0" "$@"`;
@@ -149,13 +150,50 @@ inOwnNetns(import.meta.url, () => {
     assert.deepEqual(listed.trim().split('\n'), ['0', '1', '2', '3']); // 3 is the directory that ls reads
   });
 
+  test('descriptors that are handed on are 3, 4 and so on, for the process that LISTEN_PID names', async () => {
+    const [first, second] = [join(dir, 'first'), join(dir, 'second')];
+    for (const path of [first, second]) writeFileSync(path, `${path}\n`);
+    const descriptors = [openSync(first, 'r'), openSync(second, 'r')];
+    const script =
+      'cat <&3 <&4; echo "$LISTEN_FDS $LISTEN_FDNAMES"; test $LISTEN_PID = $$ && echo mine; ls /proc/self/fd | wc -l';
+    const env = { ...process.env, LISTEN_FDS: '7', LISTEN_PID: '1', LISTEN_FDNAMES: 'a:b' };
+    const { stdout, stderr } = await run([SH, '-c', script], { descriptors, env });
+    assert.deepEqual([stdout, stderr], [`${second}\n2 a:b\nmine\n6\n`, '']);
+    for (const descriptor of descriptors) closeSync(descriptor);
+    assert.equal((await run([SH, '-c', 'echo "$LISTEN_FDS$LISTEN_PID$LISTEN_FDNAMES"'], { env })).stdout, '\n');
+  });
+
+  test('the machine is called as the workload, here alone', async () => {
+    const before = readFileSync('/proc/sys/kernel/hostname', 'utf8');
+    assert.equal((await run(['uname', '-n'])).stdout, 'reviews\n');
+    assert.equal(readFileSync('/proc/sys/kernel/hostname', 'utf8'), before);
+  });
+
+  test('limits hold for all that runs in the sandbox, and go with it', async () => {
+    const limited = await node.sandboxes.create({ namespace: 'shop', name: 'limited' });
+    const twins = limitCgroup(limited.cgroupPath, { memoryBytes: 32 * 2 ** 20, cpus: 0.2 });
+    const rights = workloadRights(null, []);
+    const options = { env: process.env, cwd: '/', rights, hidden: [], shared: [], hostname: 'x' };
+    const within = async (argv: readonly string[]) =>
+      ending(launchConfined({ ...limited, twins }, argv, { ...options, stdio: ['ignore', 'pipe', 'pipe'] }));
+    const spin = 'const end = Date.now() + 600; while (Date.now() < end); console.log(process.cpuUsage().user / 1000)';
+    const used = Number((await within([process.execPath, '-e', spin])).stdout);
+    assert.ok(used > 0 && used < 300, `${used} ms of 600 ms`);
+    assert.equal(oomKills(limited.cgroupPath), false);
+    const eat = 'head -c 64m /dev/zero | tail'; // tail keeps a line to its end
+    assert.notEqual((await within([SH, '-c', eat])).stderr, '');
+    assert.equal(oomKills(limited.cgroupPath), true);
+    await node.sandboxes.remove({ namespace: 'shop', name: 'limited' }, { killProcesses: true });
+    assert.deepEqual(twins.filter(existsSync), []);
+  });
+
   test('a terminal works: its name, Ctrl-C, and jobs of a shell', async () => {
     const script = join(dir, 'terminal.mjs');
     writeFileSync(
       script,
       `import { launchConfined } from ${JSON.stringify(new URL('./confined.ts', import.meta.url).href)};
        import { takeTerminalBack } from ${JSON.stringify(new URL('../confine/init.ts', import.meta.url).href)};
-       const options = ${JSON.stringify({ cwd: '/', rights: workloadRights(null, []), hidden: [], shared: [] })};
+       const options = ${JSON.stringify({ cwd: '/', rights: workloadRights(null, []), hidden: [], shared: [], hostname: 'reviews' })};
        process.on('SIGINT', () => {});
        const command = launchConfined(${JSON.stringify(sandbox)}, process.argv.slice(2), { ...options, env: process.env });
        command.once('exit', (status) => {
@@ -247,7 +285,7 @@ inOwnNetns(import.meta.url, () => {
   test('a view that cannot be given is told, with status 125', async () => {
     const { status, stderr } = await ending(
       launchConfined({ ...sandbox, resolvConfPath: '/nowhere' }, ['true'], {
-        ...{ env: process.env, cwd: '/', rights: workloadRights(null, []), hidden: [], shared: [] },
+        ...{ env: process.env, cwd: '/', rights: workloadRights(null, []), hidden: [], shared: [], hostname: 'x' },
         stdio: ['ignore', 'pipe', 'pipe'],
       }),
     );

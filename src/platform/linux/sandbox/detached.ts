@@ -34,7 +34,7 @@ export function launchDetached(
     const { env, command } = commandLine(argv, { env: process.env, cwd: '/', rights }, EXECUTE);
     const drop = setprivArgv(findProgram('setpriv', 'util-linux'), rights);
     const plan = planCover(hidden, kept, readViewFacts());
-    const inside = entering(place, [...seeing(plan, '/', []), ...drop, ...command]);
+    const inside = entering(place, [...seeing(plan, { cwd: '/', hostname: null }, []), ...drop, ...command]);
     const child = spawn('/bin/sh', ['-c', ...inside], { env, cwd: '/', stdio: ['ignore', log, log] });
     child.once('exit', ended);
     // A program that is not there is told by an event, too; the caller sees it by the missing id.

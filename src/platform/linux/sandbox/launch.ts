@@ -7,7 +7,10 @@ import { findProgram } from '#platform/linux/process/command.ts';
 import type { Sandbox } from './sandbox.ts';
 
 /** What a command needs to know of a sandbox. */
-export type Place = Pick<Sandbox, 'cgroupPath' | 'netnsPath' | 'resolvConfPath'>;
+export type Place = Pick<Sandbox, 'cgroupPath' | 'netnsPath' | 'resolvConfPath'> & {
+  /** Cgroups of version 1 that limit what lives in the sandbox. */
+  twins?: readonly string[];
+};
 
 /** How a command is started; nothing is taken over from this process unless it is given here. */
 export type LaunchOptions = {
@@ -18,6 +21,8 @@ export type LaunchOptions = {
   mountResolvConf: boolean;
   /** What the command may do; null: all that this process may. */
   rights: Rights | null;
+  /** Variables that were chosen for it, which count more than those that tell it who it is. */
+  chosen?: Readonly<Record<string, string>>;
   /** 'inherit' by default. */
   stdio?: StdioOptions;
 };
@@ -27,8 +32,12 @@ export const LAUNCH_FAILED_STATUS = 125;
 
 /** The cgroup comes before anything that could make a socket: programs attached there must see each one. */
 const JOIN_CGROUP = `
-nsenter=$1 cgroup=$2 netns=$3; shift 3
-echo 0 > "$cgroup/cgroup.procs" || { echo "weft: cannot join the cgroup $cgroup" >&2; exit ${LAUNCH_FAILED_STATUS}; }
+nsenter=$1 netns=$2; shift 2
+while [ "$1" != -- ]; do
+  echo 0 > "$1/cgroup.procs" || { echo "weft: cannot join the cgroup $1" >&2; exit ${LAUNCH_FAILED_STATUS}; }
+  shift
+done
+shift
 exec "$nsenter" --net="$netns" -- "$@"`;
 
 /**
@@ -66,8 +75,8 @@ export function launchIn(sandbox: Place, argv: readonly string[], options: Launc
 }
 
 /** The arguments of a shell that joins the cgroup, enters the network namespace and becomes a command there. */
-export function entering({ cgroupPath, netnsPath }: Place, command: readonly string[]): string[] {
-  return [JOIN_CGROUP, 'weft', findProgram('nsenter', 'util-linux'), cgroupPath, netnsPath, ...command];
+export function entering({ cgroupPath, netnsPath, twins = [] }: Place, command: readonly string[]): string[] {
+  return [JOIN_CGROUP, 'weft', findProgram('nsenter', 'util-linux'), netnsPath, cgroupPath, ...twins, '--', ...command];
 }
 
 /**
@@ -76,11 +85,11 @@ export function entering({ cgroupPath, netnsPath }: Place, command: readonly str
  */
 export function commandLine(
   argv: readonly string[],
-  { env, cwd, rights }: Pick<LaunchOptions, 'env' | 'cwd' | 'rights'>,
+  { env, cwd, rights, chosen }: Pick<LaunchOptions, 'env' | 'cwd' | 'rights' | 'chosen'>,
   script: string,
 ): { env: NodeJS.ProcessEnv; command: string[] } {
   checkCommand(argv, cwd);
-  const whole = rights === null ? env : { ...env, ...environmentOf(rights) };
+  const whole = { ...env, ...(rights === null ? {} : environmentOf(rights)), ...chosen };
   return { env: whole, command: [SHELL, '-c', script, 'weft', ...environmentPrefix(argv, whole), ...argv] };
 }
 

@@ -8,10 +8,10 @@ import {
   isPopulated,
   killCgroup,
   processesIn,
-  removeCgroup,
   staysPopulated,
   thawCgroup,
 } from '#platform/linux/cgroup/cgroup.ts';
+import { removeWithTwins } from '#platform/linux/cgroup/limits.ts';
 import { type AddressPool, addressesOf, freeHost, hostOf, parsePool } from '#platform/linux/net/address-pool.ts';
 import { killInNetns, processesInNetns } from '#platform/linux/process/processes.ts';
 import { createSerial } from '#platform/linux/process/waiting.ts';
@@ -170,7 +170,7 @@ export class SandboxHome {
       for (const record of await this.#records.readAll())
         await attempt(() => this.#oneByOne(record, () => this.#demolish(record)));
       for (const netnsName of await listNetnsOf(node)) await attempt(() => unwireNetns(netnsName));
-      await attempt(() => removeCgroup(this.#workloadsPath));
+      await attempt(() => removeWithTwins(this.#workloadsPath));
       // What is known of the node is needed until everything else is gone.
       if (failures.length === 0) failures.push(...(await tearDownNode(this.#setup, this.#records)));
       if (failures.length > 0) throw unremoved(node, failures);
@@ -256,7 +256,7 @@ export class SandboxHome {
   /** The record goes last, so that a demolition that was cut off can go on. */
   async #demolish(record: SandboxRecord): Promise<void> {
     await unwire(record);
-    await removeCgroup(this.#cgroupPathOf(record));
+    await removeWithTwins(this.#cgroupPathOf(record));
     await this.#records.remove(record);
   }
 

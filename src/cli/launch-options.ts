@@ -1,0 +1,83 @@
+import { type Command, InvalidArgumentError } from 'commander';
+import { readVariable, type Variable } from '#model/launch/environment.ts';
+import { type Limits, readCpus, readMemory } from '#model/launch/limits.ts';
+
+/** How the command of a workload is started, beside what it may do. */
+export type LaunchWishes = Limits & {
+  /** Variables beside those of who calls; the last of a name wins, and any of them over the files. */
+  env: readonly Variable[];
+  envFiles: readonly string[];
+  /** Null: where who calls is. */
+  workdir: string | null;
+  /** How many of the caller's descriptors from 3 on the command gets. */
+  preserveFds: number;
+};
+
+/** As a shell would start it. */
+export const PLAIN_LAUNCH: LaunchWishes = {
+  env: [],
+  envFiles: [],
+  workdir: null,
+  preserveFds: 0,
+  memoryBytes: null,
+  cpus: null,
+};
+
+/** What commander makes of these options. */
+export type ParsedLaunch = {
+  env: readonly Variable[];
+  envFile: readonly string[];
+  workdir?: string;
+  memory?: number;
+  cpus?: number;
+  preserveFds: number;
+};
+
+/** Adds the options that say how a command is started. */
+export function withLaunchOptions(command: Command): Command {
+  return command
+    .option('-e, --env <name=value>', 'a variable for the command, or NAME alone to pass one on; repeat for more', collectEnv, [])
+    .option('--env-file <file>', 'variables from a file, one NAME=VALUE a line; repeat for more', collectFile, [])
+    .option('-w, --workdir <dir>', 'the directory that the command starts in (default: the present one)')
+    .option('-m, --memory <bytes>', 'how much memory it may use, without swap, such as 512m or 2g', readMemoryOption)
+    .option('--cpus <number>', 'how much processor time it may use, such as 0.5 for half of one', readCpusOption)
+    .option('--preserve-fds <n>', 'give it descriptors 3 to 2+N, with LISTEN_FDS and LISTEN_PID as systemd does', readFds, 0);
+}
+
+/** Takes them out of what commander made. */
+export function takeLaunch<Rest extends object>(parsed: Rest & ParsedLaunch): LaunchWishes & Omit<Rest, keyof ParsedLaunch> {
+  const { env, envFile, workdir, memory, cpus, preserveFds, ...rest } = parsed;
+  const limits = { memoryBytes: memory ?? null, cpus: cpus ?? null };
+  return { ...rest, ...limits, env, envFiles: envFile, workdir: workdir ?? null, preserveFds };
+}
+
+function collectEnv(text: string, before: readonly Variable[]): Variable[] {
+  const variable = readVariable(text);
+  if (variable === null) throw new InvalidArgumentError('Write NAME=VALUE, or NAME to pass on one of yours.');
+  return [...before, variable];
+}
+
+function collectFile(text: string, before: readonly string[]): string[] {
+  return [...before, text];
+}
+
+function readMemoryOption(text: string): number {
+  const bytes = readMemory(text);
+  if (bytes === null) throw new InvalidArgumentError('Write a number and b, k, m, g or t, at least 6m, such as 512m.');
+  return bytes;
+}
+
+function readCpusOption(text: string): number {
+  const cpus = readCpus(text);
+  if (cpus === null) throw new InvalidArgumentError('Write a number of processors, at least 0.01, such as 0.5 or 2.');
+  return cpus;
+}
+
+/** Fixed by the shell that starts a command: descriptors of one digit, and the last of them is its own. */
+const FDS_MAX = 6;
+
+function readFds(text: string): number {
+  const count = /^\d$/.test(text) ? Number(text) : Number.NaN;
+  if (!(count <= FDS_MAX)) throw new InvalidArgumentError(`Write a number from 0 to ${FDS_MAX}.`);
+  return count;
+}

@@ -1,0 +1,105 @@
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { WEFT } from '../e2e/programs.testing.ts';
+import { Host } from './host.testing.ts';
+
+describe('weft run as people know it from containers', () => {
+  const host = new Host();
+  before(() => host.up());
+  after(() => host.close());
+
+  /** Runs a script in a workload to its end. */
+  async function ran(name: string, script: string, ...options: string[]): Promise<{ code: number | null; text: string }> {
+    const program = await host.run(name, ['sh', '-c', script], ...options);
+    return { code: await program.ended, text: program.output() };
+  }
+
+  test('H14: variables of the command line count more than those of files and of the user, and a directory is chosen', async () => {
+    const file = join(host.root, 'variables');
+    writeFileSync(file, '# of the job\nMODE=file\nONLY="in file"\n');
+    const options = [
+      '--env',
+      'MODE=test',
+      '--env-file',
+      file,
+      '-e',
+      'HOME=/nowhere',
+      '-e',
+      'NOT_THERE',
+      '--user',
+      'nobody',
+      '-w',
+      '/usr',
+    ];
+    const { code, text } = await ran('job', 'echo $MODE $ONLY $HOME $(pwd) $(id -un)', ...options);
+    assert.equal(code, 0, text);
+    assert.match(text, /^weft: there is no variable NOT_THERE here to be passed on$/m);
+    assert.match(text, /^test "in file" \/nowhere \/usr nobody$/m);
+    writeFileSync(file, 'MODE=file\nexport A=b\n');
+    assert.match((await ran('job', 'true', '--env-file', file)).text, /line 2 of .* is no variable \(WEFT_ENV_FILE\)/);
+    assert.match((await ran('job', 'true', '-w', '/no-such')).text, /working directory \/no-such does not exist/);
+  });
+
+  test('H14: the name is a DNS label, the hostname, and resolves to the own addresses; a service that is called so counts more', async () => {
+    const self = '$(getent ahostsv4 "$(hostname)" | head -n 1) $(getent hosts box.default.svc.cluster.local)';
+    const { code, text } = await ran(
+      'box',
+      `echo "$(hostname)" ${self}; hostname -i; ip -o addr show dev eth0 | grep -o "10[0-9.]*/"`,
+    );
+    assert.equal(code, 0, text);
+    const own = /^(10\.41\.0\.\d+)\/$/m.exec(text)?.[1] ?? assert.fail(text);
+    assert.match(text, new RegExp(`^box ${own.replaceAll('.', '\\.')} .*box\\.default\\.svc\\.cluster\\.local`, 'm'));
+    assert.match((await ran('web', 'getent ahostsv4 web')).text, /^240\./m);
+    for (const name of ['Box', 'a_b', 'a.b', '-a', 'a-', 'a'.repeat(64)]) {
+      const refused = await ran(name, 'true');
+      assert.equal(refused.code, 2, name);
+      assert.match(refused.text, /at most 63 lower-case letters, digits and "-"/);
+    }
+  });
+
+  test('H14: limits of memory and processor time hold, or nothing is started', async () => {
+    const eaten = await ran('eater', 'head -c 100m /dev/zero | tail; sleep 0.1; kill -KILL $$', '--memory', '48m');
+    assert.match(eaten.text, /ran out of memory/);
+    const spin = `${process.execPath} -e 'const end = Date.now() + 800; while (Date.now() < end); console.log("used", Math.round(process.cpuUsage().user / 1000))'`;
+    const { text } = await ran('spinner', spin, '--cpus', '0.25', '-m', '1g');
+    const used = Number(/used (\d+)/.exec(text)?.[1] ?? assert.fail(text));
+    assert.ok(used < 500, `${used} ms of 800 ms`);
+    for (const wrong of [
+      ['--memory', '5m'],
+      ['--memory', 'much'],
+      ['--cpus', '0'],
+      ['--cpus', 'all'],
+    ])
+      assert.equal((await ran('job', 'true', ...wrong)).code, 2);
+  });
+
+  test('H14: sockets of a service manager are handed on with their names, and other descriptors when asked', async () => {
+    const script = 'test "$LISTEN_PID" = $$ && echo "$LISTEN_FDS $LISTEN_FDNAMES $(cat <&3)"';
+    const place = ['run', '--agent-socket', host.agentSocket, '--name', 'job', '--service-account', 'job'];
+    const line = 'export LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=web; exec "$@" 3<<EOF\nhanded\nEOF\n';
+    const given = await host.start('sh', '-c', line, 'sh', WEFT, ...place, '--', 'sh', '-c', script);
+    assert.equal(await given.ended, 0, given.output());
+    assert.match(given.output(), /^1 web handed$/m);
+    const asked = await host.start(
+      'sh',
+      '-c',
+      'exec "$@" 3<<EOF\nasked\nEOF\n',
+      'sh',
+      WEFT,
+      ...place,
+      '--preserve-fds',
+      '1',
+      '--',
+      'sh',
+      '-c',
+      script,
+    );
+    await asked.ended;
+    assert.match(asked.output(), /^1 +asked$/m);
+    const absent = await host.weft(...place, '--preserve-fds', '2', '--', 'true');
+    assert.equal(await absent.ended, 1);
+    assert.match(absent.output(), /nobody gave this process one \(WEFT_DESCRIPTOR\)/);
+  });
+});
