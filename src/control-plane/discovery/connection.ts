@@ -1,20 +1,14 @@
 import { type Caller, checkNode } from '#control-plane/authentication/authenticator.ts';
-import type { AnswerGate } from '#control-plane/discovery/answer-gate.ts';
 import type { ResourceStore } from '#control-plane/discovery/resource-store.ts';
+import type { Turns } from '#control-plane/discovery/turns.ts';
 import type { Cancel, Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
 import { CONTROL } from '#model/settings/control-planes.ts';
 import type { DeltaDiscoveryRequest } from '#proto/discovery_pb.js';
 import type { ConnectionStatus } from '#protocol/api/control.ts';
-import { encodeResponse } from '#protocol/xds/encode-response.ts';
+import { type DeltaResponse, encodeResponse } from '#protocol/xds/encode-response.ts';
 import { asRpcError, RpcError } from '#protocol/xds/resource-fault.ts';
-import {
-  type ChangedNames,
-  DeltaServerSession,
-  type DiscoveryListener,
-  type DiscoveryStream,
-  type Received,
-} from '#protocol/xds/server-session.ts';
+import { DeltaServerSession, type DiscoveryListener, type DiscoveryStream, type Received } from '#protocol/xds/server-session.ts';
 
 /** One client, and what it is served from. */
 export type ConnectionOptions = {
@@ -25,7 +19,7 @@ export type ConnectionOptions = {
   log: Log;
   newNonce: () => string;
   /** Shared by all clients. */
-  gate: AnswerGate;
+  turns: Turns<DiscoveryConnection>;
   /** Called when the stream is over. */
   onClosed: () => void;
 };
@@ -37,10 +31,9 @@ export class DiscoveryConnection implements DiscoveryListener {
   readonly #connectedMs: number;
   #log: Log;
   #id = '';
-  /** The client has not taken the last response yet: changes gather in the session meanwhile. */
+  /** The client has not taken the last response yet. */
   #blocked = false;
   #over = false;
-  #cancelAnswer: Cancel | null = null;
   #cancelStalled: Cancel = () => {};
 
   constructor(options: ConnectionOptions) {
@@ -66,26 +59,15 @@ export class DiscoveryConnection implements DiscoveryListener {
       this.end(asRpcError(error));
       return;
     }
-    // A client opens its types one after the other. Answering once they are all here lets policies go first (C16).
-    this.#cancelAnswer ??= this.#options.clock.after(0, () => {
-      this.#cancelAnswer = null;
-      this.#send();
-    });
-  }
-
-  /** Passes on what changed, at once if the client keeps up. */
-  changed(changes: ChangedNames): void {
-    this.#session.changed(changes);
-    // Not while it is behind: what gathers meanwhile is one response later, with each resource once.
-    this.#send();
+    // A client opens its types one after the other. Answering in a turn of its own lets policies go first (C16).
+    this.#wantTurn();
   }
 
   drained(): void {
-    // It took the last response: whatever it still waits for may follow, and its place in the gate is free for another.
+    // It took the last response: whatever it still waits for may follow.
     this.#blocked = false;
     this.#cancelStalled();
-    this.#options.gate.leave(this);
-    this.#send();
+    this.#wantTurn();
   }
 
   closed(): void {
@@ -130,20 +112,24 @@ export class DiscoveryConnection implements DiscoveryListener {
     else if (received.kind !== 'acked') this.#log.debug({ ...received, id: this.#id }, 'discovery request');
   }
 
-  #send(): void {
-    const { gate, stream } = this.#options;
-    if (this.#blocked) return;
-    // One response at a time until the transport says that it buffers: the rest stays names in the session, not bytes here.
-    while (!this.#blocked && !this.#over) {
-      if (this.#session.owesAnswer && !gate.enter(this, () => this.#send())) return;
-      const response = this.#session.next();
-      if (response === null) break;
-      this.#blocked = !stream.send(encodeResponse(response));
-      const { typeUrl, nonce, resources, removed } = response;
-      this.#log.debug({ id: this.#id, type_url: typeUrl, nonce, resources: resources.length, removed: removed.length }, 'sent');
-    }
-    if (!this.#blocked) gate.leave(this);
-    else this.#watchForStall();
+  /** Sends the next response, if there is one; until the client has taken it, changes gather in the store's log. */
+  takeTurn(): void {
+    if (this.#blocked || this.#over) return;
+    const response = this.#session.next();
+    if (response === null) return;
+    if (response !== 'later') this.#send(response);
+    if (!this.#blocked) this.#wantTurn();
+  }
+
+  #wantTurn(): void {
+    if (!this.#blocked && !this.#over) this.#options.turns.want(this);
+  }
+
+  #send(response: DeltaResponse): void {
+    this.#blocked = !this.#options.stream.send(encodeResponse(response));
+    const { typeUrl, nonce, resources, removed } = response;
+    this.#log.debug({ id: this.#id, type_url: typeUrl, nonce, resources: resources.length, removed: removed.length }, 'sent');
+    if (this.#blocked) this.#watchForStall();
   }
 
   #watchForStall(): void {
@@ -156,8 +142,8 @@ export class DiscoveryConnection implements DiscoveryListener {
   /** Nothing is sent or waited for any more; the transport may still tell of its end. */
   #finish(): void {
     this.#over = true;
-    this.#cancelAnswer?.();
     this.#cancelStalled();
-    this.#options.gate.leave(this);
+    this.#options.turns.leave(this);
+    this.#session.close();
   }
 }

@@ -104,6 +104,7 @@ test('a client that is behind gets one response for all that happened meanwhile'
   for (const name of ['a', 'b', 'a', 'c']) both.server.publish(workloads(name));
   assert.equal(client.sent.length, 1);
   client.listener.drained();
+  both.clock.advance(1);
   assert.deepEqual(
     client.sent[1]?.resources.map(({ name }) => name.split('/').at(-1)),
     ['a', 'b', 'c'],
@@ -145,16 +146,36 @@ test('a stopping server ends its streams as unavailable, so that clients come ag
   );
 });
 
-test('of a fleet that starts at once, sixteen are answered at a time; a client that takes its answer or leaves makes room', () => {
+test('a client that has not taken a response is sent no other, however much there is to send', () => {
   const both = serving();
+  both.server.publish(workloads(...Array.from({ length: 2_000 }, (_, index) => `w${index}`)));
+  const client = connect(both, { slow: true });
+  client.ask({ typeUrl: ADDRESS_TYPE, node });
+  both.server.publish(workloads('a'));
+  both.clock.advance(1_000);
+  assert.equal(client.sent.length, 1);
+  assert.equal(both.server.connections()[0]?.upToDate, false);
+  for (let taken = 0; taken < 10; taken++) {
+    client.listener.drained();
+    both.clock.advance(1);
+  }
+  assert.equal(new Set(client.sent.flatMap(({ resources }) => resources.map(({ name }) => name))).size, 2_001);
+  assert.deepEqual(
+    both.server.connections()[0]?.types.map(({ pending }) => pending),
+    [0],
+  );
+});
+
+test('a fleet that starts at once is served in turn: nobody waits for the whole answer of another', () => {
+  const both = serving();
+  both.server.publish(workloads(...Array.from({ length: 2_000 }, (_, index) => `w${index}`)));
   const clients = Array.from({ length: 18 }, () => connect(both, { slow: true }));
-  for (const client of clients) client.ask({ typeUrl: ADDRESS_TYPE, node });
-  const answered = () => clients.filter(({ sent }) => sent.length > 0).length;
-  assert.equal(answered(), 16);
-  clients[0]?.listener.drained();
-  assert.equal(answered(), 17);
-  clients[1]?.listener.closed();
-  assert.equal(answered(), 18);
+  for (const client of clients) client.listener.receive(create(DeltaDiscoveryRequestSchema, { typeUrl: ADDRESS_TYPE, node }));
+  both.clock.advance(1);
+  assert.deepEqual(
+    clients.map(({ sent }) => sent.length),
+    clients.map(() => 1),
+  );
 });
 
 test('a client that does not take what it was sent is cut off, one that does is not', () => {

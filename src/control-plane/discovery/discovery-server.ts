@@ -1,8 +1,8 @@
 import type { Caller } from '#control-plane/authentication/authenticator.ts';
-import { AnswerGate } from '#control-plane/discovery/answer-gate.ts';
 import { DiscoveryConnection } from '#control-plane/discovery/connection.ts';
 import { NodePresence } from '#control-plane/discovery/node-presence.ts';
 import type { ResourceStore, StoreDelta } from '#control-plane/discovery/resource-store.ts';
+import { Turns } from '#control-plane/discovery/turns.ts';
 import type { Cancel, Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
 import { CONTROL } from '#model/settings/control-planes.ts';
@@ -17,12 +17,13 @@ export type DiscoveryServerOptions = { store: ResourceStore; clock: Clock; log: 
 export class DiscoveryServer {
   readonly #options: DiscoveryServerOptions;
   readonly #connections = new Set<DiscoveryConnection>();
-  readonly #gate = new AnswerGate(CONTROL.answersMax);
+  readonly #turns: Turns<DiscoveryConnection>;
   /** Which nodes have a stream. */
   readonly presence: NodePresence;
 
   constructor(options: DiscoveryServerOptions) {
     this.#options = options;
+    this.#turns = new Turns(options.clock, CONTROL.serveTurnMs);
     this.presence = new NodePresence(options.clock);
   }
 
@@ -38,7 +39,7 @@ export class DiscoveryServer {
       left();
       this.#connections.delete(connection);
     };
-    const connection = new DiscoveryConnection({ caller, stream, store, clock, log, newNonce, gate: this.#gate, onClosed });
+    const connection = new DiscoveryConnection({ caller, stream, store, clock, log, newNonce, turns: this.#turns, onClosed });
     this.#connections.add(connection);
     return connection;
   }
@@ -46,9 +47,10 @@ export class DiscoveryServer {
   /** Makes a change part of what is served and tells every client that follows it. */
   publish(delta: StoreDelta): void {
     // Serialized once for all; what is the same on the wire as before is not told to anybody.
-    const changes = this.#options.store.apply(delta);
-    if (![...changes.values()].some(({ size }) => size > 0)) return;
-    for (const connection of this.#connections) connection.changed(changes);
+    if (!this.#options.store.apply(delta)) return;
+    for (const connection of this.#connections) this.#turns.want(connection);
+    this.#turns.run();
+    this.#options.store.trim();
   }
 
   connections(): ConnectionStatus[] {

@@ -1,5 +1,7 @@
 import type { MeshDelta } from '#model/mesh/mesh-state.ts';
 import type { WaypointConfig } from '#model/waypoint/config.ts';
+import { ChangeLog } from '#protocol/xds/change-log.ts';
+import { EncodedBlocks, type ServedBlock } from '#protocol/xds/encoded-block.ts';
 import {
   asLegacyWorkload,
   type EncodedResource,
@@ -8,7 +10,6 @@ import {
   encodeWaypointConfig,
   encodeWorkload,
 } from '#protocol/xds/encoded-resource.ts';
-import type { ChangedNames } from '#protocol/xds/server-session.ts';
 import type { ResourceView } from '#protocol/xds/subscription.ts';
 import { ADDRESS_TYPE, AUTHORIZATION_TYPE, type TypeUrl, WAYPOINT_CONFIG_TYPE, WORKLOAD_TYPE } from '#protocol/xds/type-urls.ts';
 
@@ -20,9 +21,9 @@ export type StoreDelta = { mesh: MeshDelta; waypoints: ReadonlyMap<string, Waypo
  * sessions read it through ResourceView.
  */
 export class ResourceStore implements ResourceView {
-  readonly #addresses = new Map<string, EncodedResource>();
-  readonly #policies = new Map<string, EncodedResource>();
-  readonly #waypoints = new Map<string, EncodedResource>();
+  readonly #addresses = new Table();
+  readonly #policies = new Table();
+  readonly #waypoints = new Table();
   /** `<network>/<ip>` → names of addresses that answer to it. */
   readonly #byAlias = new Map<string, Set<string>>();
   /** Node → uids of its workloads: an on-demand client of that node is sent them unasked. */
@@ -37,31 +38,25 @@ export class ResourceStore implements ResourceView {
     this.#startedAt = new Date(startedMs).toISOString();
   }
 
-  /** Takes a delta in and says which resources are now different on the wire; others are not sent anew. */
-  apply(delta: StoreDelta): ChangedNames {
-    const addresses = new Set<string>();
-    const policies = new Set<string>();
-    const waypoints = new Set<string>();
-    for (const [uid, workload] of delta.mesh.workloads) {
-      if (this.#putAddress(uid, workload === null ? null : encodeWorkload(workload))) addresses.add(uid);
-    }
-    for (const [key, service] of delta.mesh.services) {
-      if (this.#putAddress(key, service === null ? null : encodeService(service))) addresses.add(key);
-    }
-    for (const [key, policy] of delta.mesh.policies) {
-      if (put(this.#policies, key, policy === null ? null : encodeAuthorization(policy))) policies.add(key);
-    }
-    for (const [key, config] of delta.waypoints) {
-      if (put(this.#waypoints, key, config === null ? null : encodeWaypointConfig(config))) waypoints.add(key);
-    }
+  /** Takes a delta in; whether some resource is now different on the wire. What is not is told to nobody. */
+  apply(delta: StoreDelta): boolean {
+    let changed = false;
+    for (const [uid, workload] of delta.mesh.workloads)
+      changed = this.#putAddress(uid, workload === null ? null : encodeWorkload(workload)) || changed;
+    for (const [key, service] of delta.mesh.services)
+      changed = this.#putAddress(key, service === null ? null : encodeService(service)) || changed;
+    for (const [key, policy] of delta.mesh.policies)
+      changed = this.#policies.put(key, policy === null ? null : encodeAuthorization(policy)) || changed;
+    for (const [key, config] of delta.waypoints)
+      changed = this.#waypoints.put(key, config === null ? null : encodeWaypointConfig(config)) || changed;
     // A revision is for people who compare logs; one that nothing changed in would only confuse them.
-    if (addresses.size + policies.size + waypoints.size > 0) this.#revision += 1;
-    return new Map<TypeUrl, ReadonlySet<string>>([
-      [ADDRESS_TYPE, addresses],
-      [WORKLOAD_TYPE, addresses],
-      [AUTHORIZATION_TYPE, policies],
-      [WAYPOINT_CONFIG_TYPE, waypoints],
-    ]);
+    if (changed) this.#revision += 1;
+    return changed;
+  }
+
+  /** Forgets changes that every client has been told. */
+  trim(): void {
+    for (const table of [this.#addresses, this.#policies, this.#waypoints]) table.log.trim();
   }
 
   systemVersion(): string {
@@ -70,19 +65,28 @@ export class ResourceStore implements ResourceView {
 
   /** How many resources there are of each kind. */
   counts(): { addresses: number; policies: number; waypoints: number } {
-    return { addresses: this.#addresses.size, policies: this.#policies.size, waypoints: this.#waypoints.size };
+    return {
+      addresses: this.#addresses.blocks.size,
+      policies: this.#policies.blocks.size,
+      waypoints: this.#waypoints.blocks.size,
+    };
   }
 
   get(typeUrl: TypeUrl, name: string): EncodedResource | null {
-    const resource = this.#mapOf(typeUrl).get(name) ?? null;
+    const resource = this.#tableOf(typeUrl).blocks.get(name) ?? null;
     return typeUrl === WORKLOAD_TYPE && resource !== null ? asLegacyWorkload(resource) : resource;
   }
 
-  *all(typeUrl: TypeUrl): Iterable<EncodedResource> {
-    for (const resource of this.#mapOf(typeUrl).values()) {
-      const served = typeUrl === WORKLOAD_TYPE ? asLegacyWorkload(resource) : resource;
-      if (served !== null) yield served;
-    }
+  block(typeUrl: TypeUrl, index: number): ServedBlock | null {
+    const { blocks } = this.#tableOf(typeUrl);
+    if (index >= blocks.count) return null;
+    const block = blocks.block(index);
+    if (typeUrl !== WORKLOAD_TYPE) return block;
+    return { resources: block.resources.flatMap((address) => asLegacyWorkload(address) ?? []), framed: null };
+  }
+
+  changes(typeUrl: TypeUrl): ChangeLog {
+    return this.#tableOf(typeUrl).log;
   }
 
   lookup(typeUrl: TypeUrl, name: string): readonly EncodedResource[] {
@@ -100,7 +104,7 @@ export class ResourceStore implements ResourceView {
 
   /** In ztunnel's order: uid, workload by address, then service by key or address with its workloads. */
   #lookupAddress(name: string): readonly EncodedResource[] {
-    const own = this.#addresses.get(name);
+    const own = this.#addresses.blocks.get(name);
     if (own?.kind === 'workload') return [own];
     const others = this.#named(this.#byAlias.get(name));
     const workloads = others.filter(({ kind }) => kind === 'workload');
@@ -110,10 +114,10 @@ export class ResourceStore implements ResourceView {
   }
 
   #named(names: ReadonlySet<string> | undefined): EncodedResource[] {
-    return [...(names ?? [])].flatMap((name) => this.#addresses.get(name) ?? []);
+    return [...(names ?? [])].flatMap((name) => this.#addresses.blocks.get(name) ?? []);
   }
 
-  #mapOf(typeUrl: TypeUrl): ReadonlyMap<string, EncodedResource> {
+  #tableOf(typeUrl: TypeUrl): Table {
     switch (typeUrl) {
       case ADDRESS_TYPE:
       case WORKLOAD_TYPE:
@@ -126,8 +130,8 @@ export class ResourceStore implements ResourceView {
   }
 
   #putAddress(name: string, next: EncodedResource | null): boolean {
-    const before = this.#addresses.get(name);
-    if (!put(this.#addresses, name, next)) return false;
+    const before = this.#addresses.blocks.get(name);
+    if (!this.#addresses.put(name, next)) return false;
     if (before !== undefined) for (const [index, key] of this.#indexKeys(before)) unlink(index, key, name);
     if (next !== null) for (const [index, key] of this.#indexKeys(next)) link(index, key, name);
     return true;
@@ -142,13 +146,24 @@ export class ResourceStore implements ResourceView {
   }
 }
 
-/** True when the resource under `name` is now another one on the wire. */
-function put(map: Map<string, EncodedResource>, name: string, next: EncodedResource | null): boolean {
-  const before = map.get(name);
-  if (next === null) return map.delete(name);
-  if (before !== undefined && Buffer.compare(before.wire, next.wire) === 0) return false;
-  map.set(name, next);
-  return true;
+/** The resources of one type, in parts that are ready to be sent, and what changed in them. */
+class Table {
+  readonly blocks = new EncodedBlocks();
+  readonly log = new ChangeLog();
+
+  /** True when the resource under `name` is now another one on the wire. */
+  put(name: string, next: EncodedResource | null): boolean {
+    if (next === null) {
+      const wasThere = this.blocks.delete(name);
+      if (wasThere) this.log.removed(name);
+      return wasThere;
+    }
+    const before = this.blocks.get(name);
+    if (before !== undefined && Buffer.compare(before.wire, next.wire) === 0) return false;
+    this.blocks.set(name, next);
+    this.log.updated(name);
+    return true;
+  }
 }
 
 function link(index: Map<string, Set<string>>, key: string, name: string): void {

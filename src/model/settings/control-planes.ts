@@ -61,6 +61,7 @@ export const CONTROL_SETTINGS = {
     keepaliveMs: setting(30_000, 'ms', 'Both sides ask this often whether the other is still there.'),
     keepaliveTimeoutMs: setting(10_000, 'ms', 'No answer for this long, and the connection is taken for dead.'),
     establishMsMax: setting(5_000, 'ms', 'An attempt at a stream that got no answer after this long has failed.'),
+    progressMsMax: setting(30_000, 'ms', 'Longest wait of a client for the next part of an answer.'),
     callMsMax: setting(10_000, 'ms', 'A call that takes longer has failed: callers hold one of few places meanwhile.'),
     backoffFirstMs: setting(10, 'ms', 'Shortest wait before a new stream.'),
     backoffMaxMs: setting(15_000, 'ms', 'Longest wait before a new stream.'),
@@ -69,16 +70,21 @@ export const CONTROL_SETTINGS = {
       'bytes',
       'One message of a client: on reconnecting it reports every resource it holds, about 1 MiB per 10,000 (C14).',
     ),
-    pushedNamesMax: setting(
-      5_000,
-      'count',
-      'Names in one pushed response: a slow client gets several instead of one that fills its buffers.',
+    responseBytesMax: setting(
+      128 * KIB,
+      'bytes',
+      'Resources of one response, of which a client is sent one at a time: what a client that stopped reading costs.',
     ),
-    answersMax: setting(16, 'count', 'Clients whose requests are being answered at the same time.'),
+    lookedThroughMax: setting(20_000, 'count', 'Names compared for one client before it is the turn of others.'),
+    serveTurnMs: setting(
+      10,
+      'ms',
+      'Clients are answered for so long at a time; files, calls and timers have their turn between.',
+    ),
     stalledMsMax: setting(
       60_000,
       'ms',
-      'A client that does not take what it was sent for this long is cut off: it would hold memory for ever.',
+      'A client that takes nothing of what it was sent for this long is cut off; one that is slow is not.',
     ),
     connectionsMax: setting(
       8_000,

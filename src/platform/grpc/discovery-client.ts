@@ -142,10 +142,13 @@ export class DiscoveryClient {
   }
 
   #listen(attempt: Attempt, stream: Stream): void {
-    const cancelTimer = this.#options.clock.after(CONTROL.establishMsMax, () => stream.cancel());
+    const within = (ms: number) => this.#options.clock.after(ms, () => stream.cancel());
+    let cancelTimer = within(CONTROL.establishMsMax);
     stream.on('data', (response: DeltaDiscoveryResponse) => {
       cancelTimer();
       if (this.#attempt === attempt) this.#apply(attempt, stream, response);
+      // However long all of it takes: each part within its own time.
+      if (!this.#session.synced) cancelTimer = within(CONTROL.progressMsMax);
     });
     // Every end is told by `status`; without a listener the same failure would crash the process.
     stream.on('error', () => {});

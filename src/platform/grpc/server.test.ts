@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
+import { connect as http2 } from 'node:http2';
 import { connect as dial, type Socket } from 'node:net';
 import test, { type TestContext } from 'node:test';
 import { connect } from 'node:tls';
@@ -14,7 +15,7 @@ import type { MeshDelta } from '#model/mesh/mesh-state.ts';
 import { systemClock } from '#platform/clock.ts';
 import { SteppedClock } from '#platform/stepped-clock.testing.ts';
 import { IstioCertificateResponseSchema } from '#proto/ca_pb.js';
-import { DeltaDiscoveryResponseSchema, ResourceSchema } from '#proto/discovery_pb.js';
+import { DeltaDiscoveryRequestSchema, DeltaDiscoveryResponseSchema, ResourceSchema } from '#proto/discovery_pb.js';
 import { SyncWorkloadsResponseSchema } from '#proto/weft_pb.js';
 import { encodeService } from '#protocol/xds/encoded-resource.ts';
 import { RpcError } from '#protocol/xds/resource-fault.ts';
@@ -25,6 +26,7 @@ import type { ControlEndpoint } from './control-channel.ts';
 import { CaClient } from './control-clients.ts';
 import { DiscoveryClient } from './discovery-client.ts';
 import { type ControlHandlers, serveControl } from './server.ts';
+import { DELTA_STREAM } from './service-definitions.ts';
 
 const authority = await CertificateAuthority.open({
   store: new MemoryStore(),
@@ -154,6 +156,41 @@ function answering(planted: { open: boolean; receive: boolean }) {
     };
   };
 }
+
+test('S1: a client that stops reading is handed one response, and the next when it reads on', async (t) => {
+  const payload = Buffer.alloc(1_024 * 1_024, 1);
+  const response = create(DeltaDiscoveryResponseSchema, {
+    typeUrl: ADDRESS_TYPE,
+    nonce: 'n',
+    resources: [{ name: 'large', resource: { typeUrl: ADDRESS_TYPE, value: payload } }],
+  });
+  const message = Buffer.from(toBinary(DeltaDiscoveryResponseSchema, response));
+  let sent = 0;
+  const discover = (_caller: string, stream: DiscoveryStream): DiscoveryListener => {
+    const send = () => {
+      if (sent < 8) stream.send(message);
+      sent += 1;
+    };
+    return { receive: send, drained: send, closed() {} };
+  };
+  const { endpoint } = await serving(t, { discover });
+  // Not gRPC's own client: that one reads on, into memory.
+  const session = http2(`https://${endpoint.address}`, { ca: authority.rootsPem, checkServerIdentity: () => undefined });
+  t.after(() => session.destroy());
+  const stream = session.request({ ':method': 'POST', ':path': DELTA_STREAM.path, 'content-type': 'application/grpc' });
+  stream.pause();
+  const asks = toBinary(DeltaDiscoveryRequestSchema, create(DeltaDiscoveryRequestSchema, { typeUrl: ADDRESS_TYPE }));
+  stream.write(Buffer.from([0, 0, 0, 0, asks.length, ...asks]));
+  await eventually(() => sent > 0);
+  await new Promise((resolve) => setTimeout(resolve, 200)); // nothing tells that nothing happens
+  assert.equal(sent, 1);
+  let read = 0;
+  stream.on('data', (bytes: Buffer) => {
+    read += bytes.length;
+  });
+  stream.resume();
+  await eventually(() => read === 8 * (message.length + 5));
+});
 
 for (const where of ['open', 'receive'] as const) {
   test(`S17: a mistake over one stream of discovery (${where}) ends that one, is counted, and the next call is served`, async (t) => {

@@ -203,12 +203,17 @@ function serveStream(
   guarded(() => {
     listener = open({
       peer: call.getPeer(),
-      send: (message) => call.write(message),
+      send(message) {
+        // `write` says false only after 16 messages of whatever size; its callback comes when the transport took this one.
+        call.write(message, (error: Error | null | undefined) =>
+          error == null ? guarded(() => listener?.drained()) : undefined,
+        );
+        return false;
+      },
       end: ({ status, message }) => call.emit('error', { code: codeOf(status), details: message }),
     });
   });
   call.on('data', (request: DeltaDiscoveryRequest) => guarded(() => listener?.receive(request)));
-  call.on('drain', () => guarded(() => listener?.drained()));
   // A client that ends its half has left: ours is ended too.
   call.on('end', () => {
     close();

@@ -24,7 +24,7 @@ function response(
 ): DeltaDiscoveryResponse {
   return fromBinary(
     DeltaDiscoveryResponseSchema,
-    encodeResponse({ typeUrl, nonce: 'n', systemVersion: '', resources, removed, withAliases: false }),
+    encodeResponse({ typeUrl, nonce: 'n', systemVersion: '', resources, removed, framed: null, withAliases: false }),
   );
 }
 

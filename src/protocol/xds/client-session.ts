@@ -12,6 +12,7 @@ import {
   type Resource,
 } from '#proto/discovery_pb.js';
 import { type DecodedResource, decodeResource } from '#protocol/xds/decode-resource.ts';
+import { announcesMore } from '#protocol/xds/encode-response.ts';
 import { isTypeUrl, type TypeUrl } from '#protocol/xds/type-urls.ts';
 import { waypointConfigName } from '#protocol/xds/waypoint-config.ts';
 
@@ -65,7 +66,7 @@ export class DeltaClientSession {
     );
   }
 
-  /** Whether every type has had its first response on this stream. */
+  /** Whether every type has had its first answer on this stream, to its last part. */
   get synced(): boolean {
     return this.#subscriptions.every(({ typeUrl }) => this.#answered.has(typeUrl));
   }
@@ -82,7 +83,7 @@ export class DeltaClientSession {
     const removed: RemovedResource[] = [];
     // A type we did not ask for is accepted without a look: it is the server's mistake, not the stream's end.
     if (isTypeUrl(typeUrl)) {
-      this.#answered.add(typeUrl);
+      if (!announcesMore(response.nonce)) this.#answered.add(typeUrl);
       const held = this.#heldOf(typeUrl);
       for (const resource of response.resources) this.#update(typeUrl, resource, { updated, removed, rejected });
       for (const name of response.removedResources) {

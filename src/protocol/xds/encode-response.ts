@@ -9,6 +9,8 @@ export type DeltaResponse = {
   systemVersion: string;
   resources: readonly EncodedResource[];
   removed: readonly string[];
+  /** `resources` as they lie in a response, made once for all clients; null: to be made of `resources`. */
+  framed: Buffer | null;
   /** On-demand clients learn the other names of what they asked for. */
   withAliases: boolean;
 };
@@ -26,13 +28,15 @@ export function encodeResponse(response: DeltaResponse): Buffer {
   head.tag(RESPONSE.typeUrl, WireType.LengthDelimited).string(response.typeUrl);
   head.tag(RESPONSE.nonce, WireType.LengthDelimited).string(response.nonce);
   for (const name of response.removed) head.tag(RESPONSE.removed, WireType.LengthDelimited).string(name);
-  const headBytes = head.finish();
+  const { resources } = response;
+  const body = response.framed ?? framed(response.withAliases ? resources.map(withAliases) : resources.map(({ wire }) => wire));
+  return Buffer.concat([head.finish(), body]);
+}
 
-  const bodies = response.withAliases ? response.resources.map(withAliases) : response.resources.map(({ wire }) => wire);
-  const sizeMax = bodies.reduce((sum, body) => sum + body.length + FRAME_BYTES_MAX, headBytes.length);
-  const bytes = Buffer.allocUnsafe(sizeMax);
-  bytes.set(headBytes, 0);
-  let at = headBytes.length;
+/** Encoded resources one behind the other, each with the tag and length that it has in a response. */
+export function framed(bodies: readonly Uint8Array[]): Buffer {
+  const bytes = Buffer.allocUnsafe(bodies.reduce((sum, body) => sum + body.length + FRAME_BYTES_MAX, 0));
+  let at = 0;
   for (const body of bodies) {
     bytes[at] = (RESPONSE.resources << 3) | WireType.LengthDelimited;
     at = writeVarint(bytes, at + 1, body.length);
@@ -57,4 +61,20 @@ function writeVarint(bytes: Buffer, start: number, value: number): number {
   }
   bytes[at++] = rest;
   return at;
+}
+
+/**
+ * Ends the nonce of a response that is a part of an answer and not its last. Clients of others acknowledge it like any nonce;
+ * ours know by it that they do not know everything yet.
+ */
+const MORE = '+more';
+
+/** The nonce of a response; `more`: the answer goes on in the next one. */
+export function nonceOf(unique: string, more: boolean): string {
+  return more ? `${unique}${MORE}` : unique;
+}
+
+/** Whether the answer that a response is part of goes on in a later one. */
+export function announcesMore(nonce: string): boolean {
+  return nonce.endsWith(MORE);
 }

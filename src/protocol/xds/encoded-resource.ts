@@ -65,13 +65,9 @@ export function encodeService(service: Service): EncodedResource {
 
 /** A policy, named `<namespace>/<name>`. */
 export function encodeAuthorization(policy: Authorization): EncodedResource {
-  const payload = toBinary(AuthorizationSchema, authorizationToProto(policy));
-  const name = policyKeyOf(policy);
-  // Policies carry no version: a reconnecting client always gets them all again.
+  // With a version, which an istiod gives no policy: a client that says it on reconnecting is spared it, one that says none is not.
   return {
-    name,
-    version: '',
-    wire: resourceBytes(name, '', AUTHORIZATION_TYPE, payload),
+    ...versioned(policyKeyOf(policy), AUTHORIZATION_TYPE, toBinary(AuthorizationSchema, authorizationToProto(policy))),
     aliases: [],
     kind: 'policy',
     node: '',

@@ -3,9 +3,10 @@ import test from 'node:test';
 import { create, fromBinary, type Message, type MessageInitShape } from '@bufbuild/protobuf';
 import { ResourceStore, type StoreDelta } from '#control-plane/discovery/resource-store.ts';
 import { parseIp } from '#model/address/ip.ts';
+import { CONTROL } from '#model/settings/control-planes.ts';
 import { DeltaDiscoveryRequestSchema, DeltaDiscoveryResponseSchema, ResourceSchema } from '#proto/discovery_pb.js';
 import { decodeResource } from './decode-resource.ts';
-import { type DeltaResponse, encodeResponse } from './encode-response.ts';
+import { announcesMore, type DeltaResponse, encodeResponse } from './encode-response.ts';
 import { samplePolicy, sampleService, sampleWaypointConfig, sampleWorkload } from './sample-mesh.testing.ts';
 import { DeltaServerSession } from './server-session.ts';
 import { ADDRESS_TYPE, AUTHORIZATION_TYPE, type TypeUrl, WAYPOINT_CONFIG_TYPE, WORKLOAD_TYPE } from './type-urls.ts';
@@ -43,7 +44,7 @@ function clientOf(store: ResourceStore, node = 'node-1') {
   const session = new DeltaServerSession({ view: store, newNonce: () => `n${++nonces}` });
   const drain = (): DeltaResponse[] => {
     const responses: DeltaResponse[] = [];
-    for (let next = session.next(); next !== null; next = session.next()) responses.push(next);
+    for (let next = session.next(); next !== null; next = session.next()) if (next !== 'later') responses.push(next);
     return responses;
   };
   return {
@@ -60,7 +61,7 @@ function clientOf(store: ResourceStore, node = 'node-1') {
       return { received, responses: drain() };
     },
     apply(change: StoreDelta) {
-      session.changed(store.apply(change));
+      store.apply(change);
       return drain();
     },
   };
@@ -137,7 +138,7 @@ test('C8: a reconnect without versions brings everything, and removals all the s
   assert.deepEqual(responses[0]?.removed, ['gone/uid']);
 });
 
-test('C8: policies have no version, so a reconnect brings them all and removes the unknown', () => {
+test('C8: a client that says no versions of policies is sent them all, and what it must forget', () => {
   const store = bookshop();
   store.apply(delta({ policies: new Map([[POLICY, samplePolicy()]]) }));
   const client = clientOf(store);
@@ -235,16 +236,14 @@ test('changes merge while a client is slow: one response with the last state', (
   const store = bookshop();
   const client = clientOf(store);
   client.ask({});
-  client.session.changed(store.apply(delta({ workloads: new Map([[a.uid, { ...a, healthy: false }]]) })));
-  client.session.changed(
-    store.apply(
-      delta({
-        workloads: new Map([
-          [a.uid, null],
-          [b.uid, { ...b, canonicalRevision: 'v2' }],
-        ]),
-      }),
-    ),
+  store.apply(delta({ workloads: new Map([[a.uid, { ...a, healthy: false }]]) }));
+  store.apply(
+    delta({
+      workloads: new Map([
+        [a.uid, null],
+        [b.uid, { ...b, canonicalRevision: 'v2' }],
+      ]),
+    }),
   );
   const responses = client.drain();
   assert.deepEqual(
@@ -272,6 +271,22 @@ function policiesListedIn(typeUrl: TypeUrl, wire: Uint8Array): readonly string[]
   const decoded = decodeResource(typeUrl, '', fromBinary(ResourceSchema, wire).resource?.value ?? new Uint8Array());
   return decoded.kind === 'workload' ? decoded.workload.authorizationPolicies : [];
 }
+
+test('C7: a client that says the versions of its policies is sent only those that differ', () => {
+  const store = bookshop();
+  const other = samplePolicy({ name: 'other' });
+  store.apply(
+    delta({
+      policies: new Map([
+        [POLICY, samplePolicy()],
+        ['shop/other', other],
+      ]),
+    }),
+  );
+  const initialResourceVersions = { [POLICY]: store.get(AUTHORIZATION_TYPE, POLICY)?.version ?? '', 'shop/other': 'older' };
+  const { responses } = clientOf(store).ask({ typeUrl: AUTHORIZATION_TYPE, initialResourceVersions });
+  assert.deepEqual(responses.map(names), [['shop/other']]);
+});
 
 test('C16: a workload never lists a policy that the client lacks, when policies come, are replaced and go', () => {
   const store = bookshop();
@@ -305,8 +320,8 @@ test('C16: a policy added while an address update waits is sent before it', () =
   const client = clientOf(store);
   client.ask({});
   client.ask({ typeUrl: AUTHORIZATION_TYPE });
-  client.session.changed(store.apply(delta({ workloads: new Map([[a.uid, { ...a, authorizationPolicies: [POLICY] }]]) })));
-  client.session.changed(store.apply(delta({ policies: new Map([[POLICY, samplePolicy()]]) })));
+  store.apply(delta({ workloads: new Map([[a.uid, { ...a, authorizationPolicies: [POLICY] }]]) }));
+  store.apply(delta({ policies: new Map([[POLICY, samplePolicy()]]) }));
   assert.deepEqual(
     client.drain().map(({ typeUrl }) => typeUrl),
     [AUTHORIZATION_TYPE, ADDRESS_TYPE],
@@ -318,8 +333,8 @@ test('a policy that came back before its removal was sent is not removed', () =>
   store.apply(delta({ policies: new Map([[POLICY, samplePolicy()]]) }));
   const client = clientOf(store);
   client.ask({ typeUrl: AUTHORIZATION_TYPE });
-  client.session.changed(store.apply(delta({ policies: new Map([[POLICY, null]]) })));
-  client.session.changed(store.apply(delta({ policies: new Map([[POLICY, samplePolicy({ dryRun: true })]]) })));
+  store.apply(delta({ policies: new Map([[POLICY, null]]) }));
+  store.apply(delta({ policies: new Map([[POLICY, samplePolicy({ dryRun: true })]]) }));
   assert.deepEqual(
     client.drain().map((response) => [names(response), response.removed]),
     [[[POLICY], []]],
@@ -377,4 +392,88 @@ test('the encoded response is what protobuf reads back', () => {
     [],
   );
   assert.ok(decoded.resources.every(({ version, resource }) => version !== '' && resource?.typeUrl === ADDRESS_TYPE));
+});
+
+/** A mesh of `count` workloads, which one response cannot hold. */
+function largeMesh(count: number): { store: ResourceStore; uids: string[] } {
+  const store = new ResourceStore(0);
+  const list = Array.from({ length: count }, (_, index) => sampleWorkload({ name: `w${index}` }));
+  store.apply(delta({ workloads: new Map(list.map((one) => [one.uid, one])) }));
+  return { store, uids: list.map(({ uid }) => uid) };
+}
+
+/** Every response until there is none, with what happened after each. */
+function* partsOf(client: ReturnType<typeof clientOf>): Generator<DeltaResponse> {
+  for (let next = client.session.next(); next !== null; next = client.session.next()) if (next !== 'later') yield next;
+}
+
+function begin(client: ReturnType<typeof clientOf>, request: RequestInit): void {
+  const init = { node: { id: 'x', metadata: { NODE_NAME: 'node-1' } }, typeUrl: ADDRESS_TYPE, ...request };
+  client.session.receive(create(DeltaDiscoveryRequestSchema, init));
+}
+
+test('C51: a large answer comes in parts of a bounded size, each resource once; all but the last announce more', () => {
+  const { store, uids } = largeMesh(3_000);
+  const client = clientOf(store);
+  begin(client, {});
+  const parts = [...partsOf(client)];
+  assert.ok(parts.length > 3);
+  assert.ok(parts.every((part) => encodeResponse(part).length < 1.1 * CONTROL.responseBytesMax));
+  assert.deepEqual(
+    parts.map(({ nonce }) => announcesMore(nonce)),
+    parts.map((_, index) => index < parts.length - 1),
+  );
+  assert.deepEqual(parts.flatMap(names).sort(), [...uids].sort());
+  const read = parts.flatMap((part) => fromBinary(DeltaDiscoveryResponseSchema, encodeResponse(part)).resources);
+  assert.deepEqual(read.map(({ name }) => name).sort(), [...uids].sort(), 'what was made ready for all is the same');
+});
+
+test('C51: what changes and what goes while an answer is under way is told between its parts, and nothing is missed', () => {
+  const { store, uids } = largeMesh(3_000);
+  const client = clientOf(store);
+  begin(client, {});
+  const held = new Map<string, string>();
+  let parts = 0;
+  for (const { resources, removed } of partsOf(client)) {
+    for (const { name, version } of resources) held.set(name, version);
+    for (const name of removed) held.delete(name);
+    const [early, late] = [uids[parts] ?? '', uids[2_999 - parts] ?? ''];
+    parts += 1;
+    if (parts > 20) continue;
+    const changed = sampleWorkload({ name: early.split('/').at(-1) ?? '', healthy: false });
+    store.apply(delta({ workloads: new Map([[early, changed], [late, null], [`new${parts}`, sampleWorkload({ name: `n${parts}` })]]) })); // biome-ignore format: one change
+  }
+  const served = new Map<string, string>();
+  for (let index = 0, block = store.block(ADDRESS_TYPE, 0); block !== null; block = store.block(ADDRESS_TYPE, ++index))
+    for (const { name, version } of block.resources) served.set(name, version);
+  assert.ok(parts > 20 && served.size > 2_900);
+  assert.deepEqual(new Map([...held].sort()), new Map([...served].sort()));
+});
+
+test('C52: what is gone overtakes what came, also for a client that is far behind', () => {
+  const { store, uids } = largeMesh(3_000);
+  const client = clientOf(store);
+  client.ask({});
+  const gone = uids[0] ?? '';
+  const others = uids
+    .slice(1)
+    .map((uid) => [uid, sampleWorkload({ name: uid.split('/').at(-1) ?? '', healthy: false })] as const);
+  store.apply(delta({ workloads: new Map(others) }));
+  store.apply(delta({ workloads: new Map([[gone, null]]) }));
+  const responses = client.drain();
+  assert.ok(responses.length > 1);
+  assert.deepEqual(responses[0]?.removed, [gone]);
+});
+
+test('C7: a client that comes back with all of a large mesh is sent what differs, in pieces of work', () => {
+  const { store, uids } = largeMesh(60_000);
+  const versions = Object.fromEntries(uids.map((uid) => [uid, store.get(ADDRESS_TYPE, uid)?.version ?? '']));
+  const client = clientOf(store);
+  begin(client, { initialResourceVersions: { ...versions, [uids[7] ?? '']: 'old', 'no/longer': 'x' } });
+  const steps: (DeltaResponse | 'later')[] = [];
+  for (let next = client.session.next(); next !== null; next = client.session.next()) steps.push(next);
+  assert.ok(steps.filter((step) => step === 'later').length > 3);
+  const responses = steps.filter((step) => step !== 'later');
+  assert.deepEqual([responses.flatMap(names), responses.flatMap(({ removed }) => removed)], [[uids[7]], ['no/longer']]);
+  assert.equal(announcesMore(responses.at(-1)?.nonce ?? ''), false);
 });

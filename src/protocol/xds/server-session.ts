@@ -1,5 +1,5 @@
 import type { DeltaDiscoveryRequest } from '#proto/discovery_pb.js';
-import type { DeltaResponse } from '#protocol/xds/encode-response.ts';
+import { type DeltaResponse, nonceOf } from '#protocol/xds/encode-response.ts';
 import {
   ADDRESS_TYPE,
   AUTHORIZATION_TYPE,
@@ -41,9 +41,6 @@ type TypeState = {
   problem: string | null;
 };
 
-/** Changed names by type. */
-export type ChangedNames = ReadonlyMap<TypeUrl, ReadonlySet<string>>;
-
 /**
  * The server's side of one delta ADS stream, without the stream: requests and changes in, responses out.
  * Responses come in the order that never leaves a client with a reference to a policy it lacks (C16):
@@ -76,7 +73,7 @@ export class DeltaServerSession {
   #open(typeUrl: TypeUrl, request: DeltaDiscoveryRequest): Received {
     const claimed = new Map(Object.entries(request.initialResourceVersions));
     const node = typeUrl === ADDRESS_TYPE || typeUrl === WORKLOAD_TYPE ? this.#node : '';
-    const subscription = new Subscription(typeUrl, namesOf(request), claimed, node);
+    const subscription = new Subscription(this.#view, typeUrl, { ...namesOf(request), claimed, node });
     this.#types.set(typeUrl, { subscription, sentNonce: '', answeredNonce: '', rejections: 0, problem: null });
     return { kind: 'subscribed', typeUrl };
   }
@@ -98,18 +95,11 @@ export class DeltaServerSession {
     return state.subscription.change(namesOf(request)) ? { kind: 'subscribed', typeUrl } : { kind: 'acked', typeUrl };
   }
 
-  /** Notes what changed in the view; `next` says when something is to be sent for it. */
-  changed(changes: ChangedNames): void {
-    for (const [typeUrl, names] of changes) this.#types.get(typeUrl)?.subscription.changed(names);
-  }
-
-  /** Whether a request waits for its answer, which may be everything there is. */
-  get owesAnswer(): boolean {
-    return [...this.#types.values()].some(({ subscription }) => subscription.owesAnswer);
-  }
-
-  /** The response to send now, or null when the client is up to date. */
-  next(): DeltaResponse | null {
+  /**
+   * The response to send now, or null when the client is up to date. 'later': to be asked again in a turn of its own, since
+   * much was looked through already.
+   */
+  next(): DeltaResponse | 'later' | null {
     return (
       this.#policies() ??
       this.#contentOf(WAYPOINT_CONFIG_TYPE) ??
@@ -117,6 +107,12 @@ export class DeltaServerSession {
       this.#contentOf(WORKLOAD_TYPE) ??
       this.#removedPolicies()
     );
+  }
+
+  /** Nothing is kept for the client any more. */
+  close(): void {
+    for (const { subscription } of this.#types.values()) subscription.close();
+    this.#types.clear();
   }
 
   status(): TypeStatus[] {
@@ -130,16 +126,17 @@ export class DeltaServerSession {
     }));
   }
 
-  #policies(): DeltaResponse | null {
+  #policies(): DeltaResponse | 'later' | null {
     const state = this.#types.get(AUTHORIZATION_TYPE);
     if (state === undefined) return null;
-    const answering = state.sentNonce === '';
-    for (let content = state.subscription.take(this.#view); content !== null; content = state.subscription.take(this.#view)) {
+    const { subscription } = state;
+    for (let answers = subscription.owesAnswer; ; answers = subscription.owesAnswer) {
+      const content = subscription.take();
+      if (content === null || content === 'later') return content;
       for (const name of content.removed) this.#gonePolicies.add(name);
       // Only the answer to a request is sent when it is empty (C2).
-      if (content.resources.length > 0 || answering) return this.#respond(state, { resources: content.resources, removed: [] });
+      if (content.resources.length > 0 || answers) return this.#respond(state, { ...content, removed: [] });
     }
-    return null;
   }
 
   #removedPolicies(): DeltaResponse | null {
@@ -147,24 +144,28 @@ export class DeltaServerSession {
     if (state === undefined || this.#gonePolicies.size === 0) return null;
     const removed = [...this.#gonePolicies].filter((name) => this.#view.get(AUTHORIZATION_TYPE, name) === null);
     this.#gonePolicies.clear();
-    return removed.length === 0 ? null : this.#respond(state, { resources: [], removed });
+    return removed.length === 0 ? null : this.#respond(state, { resources: [], removed, framed: null, more: false });
   }
 
-  #contentOf(typeUrl: TypeUrl): DeltaResponse | null {
+  #contentOf(typeUrl: TypeUrl): DeltaResponse | 'later' | null {
     const state = this.#types.get(typeUrl);
-    const content = state?.subscription.take(this.#view);
-    return state === undefined || content === undefined || content === null ? null : this.#respond(state, content);
+    if (state === undefined) return null;
+    const content = state.subscription.take();
+    return content === null || content === 'later' ? content : this.#respond(state, content);
   }
 
-  #respond(state: TypeState, content: Content): DeltaResponse {
-    state.sentNonce = this.#newNonce();
+  #respond(state: TypeState, { resources, removed, framed, more }: Content): DeltaResponse {
+    state.sentNonce = nonceOf(this.#newNonce(), more);
+    const withAliases = !state.subscription.wildcard;
+    const systemVersion = this.#view.systemVersion();
     return {
       typeUrl: state.subscription.typeUrl,
       nonce: state.sentNonce,
-      systemVersion: this.#view.systemVersion(),
-      resources: content.resources,
-      removed: content.removed,
-      withAliases: !state.subscription.wildcard,
+      systemVersion,
+      resources,
+      removed,
+      framed: withAliases ? null : framed,
+      withAliases,
     };
   }
 }

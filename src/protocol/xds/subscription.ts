@@ -1,21 +1,35 @@
 import { CONTROL } from '#model/settings/control-planes.ts';
+import type { ChangeLog, LogCursor } from '#protocol/xds/change-log.ts';
+import type { ServedBlock } from '#protocol/xds/encoded-block.ts';
 import type { EncodedResource } from '#protocol/xds/encoded-resource.ts';
 import type { TypeUrl } from '#protocol/xds/type-urls.ts';
 
 /** Resources and removals of one response. */
-export type Content = { resources: EncodedResource[]; removed: string[] };
+export type Content = {
+  resources: readonly EncodedResource[];
+  removed: string[];
+  /** `resources` as they lie in a response; null: not made ready. */
+  framed: Buffer | null;
+  /** The answer to a request is not whole yet: the rest follows in further responses. */
+  more: boolean;
+};
 
-/** A request that is not answered yet. */
+/** A request that is not answered yet, or not wholly. */
 type Owed = {
   /** null: everything there is. */
   names: ReadonlySet<string> | null;
   /** Name → version that the client says it holds. */
   claimed: ReadonlyMap<string, string>;
+  /** What is still to be looked through, from the first part of the answer on. */
+  rest: Rest | null;
 };
 
+/** Names that the client may have to forget; blocks of everything from `block` on, or names of what was asked for. */
+type Rest = { claimed: Iterator<string>; block: number; found: Iterator<string> };
+
 /**
- * What one client follows of one type, and what it is still to be told.
- * Content is read from the view when it is taken, so changes merge while a client is slow.
+ * What one client follows of one type, and what it is still to be told, in responses of at most `CONTROL.responseBytesMax`
+ * bytes. Content is read from the view when it is taken, so changes merge while a client is slow.
  */
 export class Subscription {
   readonly typeUrl: TypeUrl;
@@ -26,31 +40,44 @@ export class Subscription {
   readonly #given = new Set<string>();
   /** On-demand clients also follow the workloads of their own node. */
   readonly #node: string;
-  readonly #changed = new Set<string>();
+  readonly #view: ResourceView;
+  readonly #log: ChangeLog;
+  readonly #cursor: LogCursor;
   #owed: Owed | null;
+  /** An answer and the changes that come meanwhile take turns. */
+  #answersNext = true;
 
-  constructor(typeUrl: TypeUrl, request: NameChanges, claimed: ReadonlyMap<string, string>, node: string) {
+  constructor(view: ResourceView, typeUrl: TypeUrl, request: NameChanges & Claims) {
     this.typeUrl = typeUrl;
-    this.#node = node;
+    this.#view = view;
+    this.#node = request.node;
+    this.#log = view.changes(typeUrl);
+    this.#cursor = this.#log.follow();
     const unsubscribed = new Set(request.unsubscribe);
+    const { claimed } = request;
     this.#wildcard = request.subscribe.length === 0 || (request.subscribe.includes('*') && !unsubscribed.has('*'));
     if (!this.#wildcard) for (const name of [...request.subscribe, ...claimed.keys()]) this.#asked.add(name);
     for (const name of unsubscribed) this.#asked.delete(name);
-    this.#owed = { names: this.#wildcard ? null : new Set(this.#asked), claimed };
+    this.#owed = { names: this.#wildcard ? null : new Set(this.#asked), claimed, rest: null };
   }
 
   get wildcard(): boolean {
     return this.#wildcard;
   }
 
-  /** Changes the client has not been sent yet; 1 for an unanswered request. */
+  /** Changes the client has not been sent yet, at most; 1 for an unanswered request. */
   get pending(): number {
-    return this.#changed.size + (this.#owed === null ? 0 : 1);
+    return this.#log.pending(this.#cursor) + (this.#owed === null ? 0 : 1);
   }
 
-  /** Whether a request waits for its answer. */
+  /** Whether a request waits for its answer, or for the rest of it. */
   get owesAnswer(): boolean {
     return this.#owed !== null;
+  }
+
+  /** Nothing is kept for the client any more. */
+  close(): void {
+    this.#log.unfollow(this.#cursor);
   }
 
   /** Takes a later request's names; true when the client is owed an answer. */
@@ -61,7 +88,7 @@ export class Subscription {
       this.#wildcard = becomesWildcard || !unsubscribe.includes('*');
       this.#asked.clear();
       this.#given.clear();
-      this.#owed = { names: this.#wildcard ? null : new Set(), claimed: NOTHING };
+      this.#owed = { names: this.#wildcard ? null : new Set(), claimed: NOTHING, rest: null };
       return true;
     }
     for (const name of unsubscribe) {
@@ -71,62 +98,103 @@ export class Subscription {
     const added = subscribe.filter((name) => name !== '*');
     if (added.length === 0) return false;
     for (const name of added) this.#asked.add(name);
+    const { names, claimed = NOTHING, rest = null } = this.#owed ?? {};
     // Lookups that arrive before the first is answered merge with it, and keep what the client claimed.
-    this.#owed = { names: new Set([...(this.#owed?.names ?? []), ...added]), claimed: this.#owed?.claimed ?? NOTHING };
+    this.#owed = { names: new Set([...(names ?? []), ...added]), claimed, rest };
+    if (rest !== null) rest.found = joined(rest.found, this.#lookUp(new Set(added)));
     return true;
   }
 
-  /** Notes that `names` changed or went away. */
-  changed(names: Iterable<string>): void {
-    for (const name of names) this.#changed.add(name);
-  }
-
-  /** The next content to send, or null when there is none. An owed answer is given even when it is empty. */
-  take(view: ResourceView): Content | null {
+  /**
+   * The next content to send, or null when there is none. The last part of an owed answer is given even when it is empty.
+   * 'later': so much was looked through without finding any that others should have their turn first.
+   */
+  take(): Content | 'later' | null {
     const owed = this.#owed;
-    if (owed !== null) {
-      this.#owed = null;
-      if (owed.names === null) this.#changed.clear();
-      return owed.names === null ? this.#everything(view, owed.claimed) : this.#looked(view, owed.names, owed.claimed);
-    }
-    while (this.#changed.size > 0) {
-      const content = this.#pushed(view, this.#takeChanged());
-      if (content.resources.length > 0 || content.removed.length > 0) return content;
-    }
-    return null;
+    if (owed === null) return this.#changes(false);
+    // Everything there is includes what has changed until now.
+    if (owed.rest === null && owed.names === null) this.#log.skip(this.#cursor);
+    const changes = this.#answersNext ? null : this.#changes(true);
+    this.#answersNext = changes !== null;
+    return changes ?? this.#answer(owed);
   }
 
-  #everything(view: ResourceView, claimed: ReadonlyMap<string, string>): Content {
-    const resources: EncodedResource[] = [];
-    for (const resource of view.all(this.typeUrl)) if (!holds(claimed, resource)) resources.push(resource);
-    return { resources, removed: [...claimed.keys()].filter((name) => view.get(this.typeUrl, name) === null) };
-  }
-
-  #looked(view: ResourceView, names: ReadonlySet<string>, claimed: ReadonlyMap<string, string>): Content {
-    const found = new Map<string, EncodedResource>();
-    const removed: string[] = [];
-    for (const name of names) {
-      const hits = view.lookup(this.typeUrl, name);
-      if (hits.length === 0) removed.push(name);
-      for (const hit of hits) found.set(hit.name, hit);
+  #answer(owed: Owed): Content | 'later' {
+    owed.rest ??= { claimed: owed.claimed.keys(), block: 0, found: owed.names === null ? NO_NAMES : this.#lookUp(owed.names) };
+    const gathered = new Gathered();
+    let looked = 0;
+    for (const name of resuming(owed.rest.claimed)) {
+      if (owed.names === null && this.#view.get(this.typeUrl, name) === null) gathered.remove(name);
+      if (gathered.isFull) return gathered.content(true);
+      if (++looked >= CONTROL.lookedThroughMax) return gathered.isEmpty ? 'later' : gathered.content(true);
     }
-    if (this.#node !== '') for (const local of view.onNode(this.#node)) found.set(local.name, local);
-    for (const name of found.keys()) this.#given.add(name);
-    return { resources: [...found.values()].filter((resource) => !holds(claimed, resource)), removed };
+    const isWhole =
+      owed.names === null ? this.#nextBlocks(owed, owed.rest, gathered) : this.#nextFound(owed, owed.rest, gathered);
+    if (isWhole) this.#owed = null;
+    else if (gathered.isEmpty) return 'later';
+    return gathered.content(!isWhole);
   }
 
-  #pushed(view: ResourceView, names: readonly string[]): Content {
-    const content: Content = { resources: [], removed: [] };
-    for (const name of names) {
-      const resource = view.get(this.typeUrl, name);
-      if (resource === null) {
-        if (this.#wildcard || this.#given.delete(name) || this.#asked.has(name)) content.removed.push(name);
-      } else if (this.#follows(resource)) {
-        if (!this.#wildcard) this.#given.add(name);
-        content.resources.push(resource);
+  /** True when there are no further ones. */
+  #nextBlocks({ claimed }: Owed, rest: Rest, gathered: Gathered): boolean {
+    const from = rest.block;
+    for (let block = this.#view.block(this.typeUrl, from); block !== null; block = this.#view.block(this.typeUrl, rest.block)) {
+      if (claimed.size === 0) {
+        if (rest.block > from || !gathered.isEmpty) return false;
+        gathered.whole(block);
+      } else {
+        if (gathered.isFull || (rest.block - from) * BLOCK_WEIGHT >= CONTROL.lookedThroughMax) return false;
+        for (const resource of block.resources) if (!holds(claimed, resource)) gathered.add(resource);
       }
+      rest.block++;
     }
-    return content;
+    return true;
+  }
+
+  /** True when there are no further ones. */
+  #nextFound({ claimed }: Owed, rest: Rest, gathered: Gathered): boolean {
+    for (const name of resuming(rest.found)) {
+      const resource = this.#view.get(this.typeUrl, name);
+      if (resource === null) gathered.remove(name);
+      else if (!holds(claimed, resource)) gathered.add(resource);
+      if (gathered.isFull) return false;
+    }
+    return true;
+  }
+
+  /** The names of what was asked for and of what comes with it; a name that means nothing stands for itself. */
+  #lookUp(names: ReadonlySet<string>): Iterator<string> {
+    const found = new Set<string>();
+    for (const name of names) {
+      const hits = this.#view.lookup(this.typeUrl, name);
+      if (hits.length === 0) found.add(name);
+      for (const hit of hits) this.#give(hit.name, found);
+    }
+    if (this.#node !== '') for (const local of this.#view.onNode(this.#node)) this.#give(local.name, found);
+    return found.values();
+  }
+
+  #give(name: string, found: Set<string>): void {
+    this.#given.add(name);
+    found.add(name);
+  }
+
+  /** What changed since the client was last told, what went first. */
+  #changes(more: boolean): Content | null {
+    const gathered = new Gathered();
+    for (let name = this.#log.nextRemoved(this.#cursor); name !== null; name = this.#log.nextRemoved(this.#cursor)) {
+      if (this.#wildcard || this.#given.delete(name) || this.#asked.has(name)) gathered.remove(name);
+      if (gathered.isFull) return gathered.content(more);
+    }
+    for (let name = this.#log.nextUpdated(this.#cursor); name !== null; name = this.#log.nextUpdated(this.#cursor)) {
+      const resource = this.#view.get(this.typeUrl, name);
+      if (resource !== null && this.#follows(resource)) {
+        if (!this.#wildcard) this.#given.add(name);
+        gathered.add(resource);
+      }
+      if (gathered.isFull) break;
+    }
+    return gathered.isEmpty ? null : gathered.content(more);
   }
 
   #follows(resource: EncodedResource): boolean {
@@ -140,22 +208,66 @@ export class Subscription {
       resource.services.some(asked)
     );
   }
+}
 
-  #takeChanged(): string[] {
-    const names: string[] = [];
-    for (const name of this.#changed) {
-      if (names.length === CONTROL.pushedNamesMax) break;
-      names.push(name);
-      this.#changed.delete(name);
-    }
-    return names;
+/** Content until it has the size of a response. */
+class Gathered {
+  #resources: EncodedResource[] = [];
+  #removed: string[] = [];
+  #block: ServedBlock | null = null;
+  #bytes = 0;
+
+  get isFull(): boolean {
+    return this.#bytes >= CONTROL.responseBytesMax;
+  }
+
+  get isEmpty(): boolean {
+    return this.#block === null && this.#resources.length === 0 && this.#removed.length === 0;
+  }
+
+  add(resource: EncodedResource): void {
+    this.#resources.push(resource);
+    this.#bytes += resource.wire.length;
+  }
+
+  remove(name: string): void {
+    this.#removed.push(name);
+    this.#bytes += name.length;
+  }
+
+  /** A block with nothing beside it. */
+  whole(block: ServedBlock): void {
+    this.#block = block;
+  }
+
+  content(more: boolean): Content {
+    const removed = this.#removed;
+    if (this.#block !== null) return { ...this.#block, removed, more };
+    return { resources: this.#resources, removed, framed: null, more };
   }
 }
+
+/** Goes on where an iterator stands: an early end of the loop leaves it there. */
+function* resuming(names: Iterator<string>): Generator<string> {
+  for (let next = names.next(); next.done !== true; next = names.next()) yield next.value;
+}
+
+function* joined(first: Iterator<string>, second: Iterator<string>): Generator<string> {
+  yield* resuming(first);
+  yield* resuming(second);
+}
+
+/** The versions that a client says it holds, and the node whose workloads an on-demand client follows; '' for none. */
+export type Claims = { claimed: ReadonlyMap<string, string>; node: string };
+
+/** For the work of one turn a block counts as so many names. */
+const BLOCK_WEIGHT = 400;
 
 /** The names of one request. */
 export type NameChanges = { subscribe: readonly string[]; unsubscribe: readonly string[] };
 
 const NOTHING: ReadonlyMap<string, string> = new Map();
+const NO_NAMES: Iterator<string> = new Set<string>().values();
 
 /** Whether the client holds the resource in this version already; unversioned resources never count as held. */
 function holds(claimed: ReadonlyMap<string, string>, resource: EncodedResource): boolean {
@@ -167,7 +279,10 @@ export type ResourceView = {
   /** For debugging, in `system_version_info`. */
   systemVersion(): string;
   get(typeUrl: TypeUrl, name: string): EncodedResource | null;
-  all(typeUrl: TypeUrl): Iterable<EncodedResource>;
+  /** Everything of a type, in parts of the size of a response; null: there are no more. A part that was read may change: the log tells. */
+  block(typeUrl: TypeUrl, index: number): ServedBlock | null;
+  /** What changed, in order. */
+  changes(typeUrl: TypeUrl): ChangeLog;
   /**
    * What an on-demand name means, first hit of: workload uid, workload by `<network>/<ip>`, service by
    * `<namespace>/<hostname>`, service by `<network>/<ip>`. A service brings its workloads. Empty when unknown.
