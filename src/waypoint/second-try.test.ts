@@ -4,7 +4,7 @@ import type net from 'node:net';
 import test, { type TestContext } from 'node:test';
 import type { AppProtocol } from '#model/mesh/service.ts';
 import { type AttemptPolicy, DEFAULT_ATTEMPTS } from '#model/resilience/attempts.ts';
-import { curl, deadPort, rawClient, startApp, startRawApp } from '#waypoint/clients.testing.ts';
+import { rawClient, startRawApp } from '#waypoint/clients.testing.ts';
 import { ask2, http2Client } from '#waypoint/http2-clients.testing.ts';
 import { type Rig, settle, startRig, until } from '#waypoint/waypoint-rig.testing.ts';
 
@@ -294,18 +294,4 @@ test('HTTP/2 client, HTTP/1.1 app: the replay is the same', async (t) => {
   assert.equal((await ask2(session, headers, letters(30_000))).status, 200);
   assert.deepEqual(app.bodies, ['', letters(30_000)]);
   assert.equal(rig.waypoint.counters.upstreamRetries, 1);
-});
-
-test('an endpoint that cannot be reached is replaced where the policy says so, its load with it', async (t) => {
-  const app = await startApp(t);
-  const rig = await rigFor(t, app.port, 'http11', { ...KEEPING, after: ['never-sent'], triesMax: 3 });
-  const dead = await deadPort();
-  rig.endpoints([dead, dead, app.port]);
-  for (let request = 0; request < 20; request++) {
-    const seen = await curl(rig.port, '/', '-d', 'body');
-    assert.ok(seen.status === 200 || seen.status === 503);
-  }
-  assert.ok(rig.waypoint.counters.upstreamRetries > 0);
-  assert.ok(app.heard.every(({ body }) => body === 'body'));
-  assert.equal(rig.waypoint.counters.upstreamConnectFailures > 0, true);
 });

@@ -204,7 +204,8 @@ export function listen(accept: (stream: ByteStream) => void): Listener {
   return io.listen(ownTcpListener(0).fd, accept);
 }
 
-async function connect(ip: IpAddress, port: number): Promise<Dialled> {
+/** Plain TCP. */
+export async function connect(ip: IpAddress, port: number): Promise<Dialled> {
   return io.connect(ownTcpSocket(familyOf(ip)), { ip, port }, 10_000);
 }
 

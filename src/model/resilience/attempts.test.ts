@@ -34,7 +34,7 @@ function giveUp(why: (AttemptDecision & { kind: 'give-up' })['why']): AttemptDec
 const CASES: { name: string; facts: Partial<AttemptFacts>; policy?: AttemptPolicy; want: AttemptDecision }[] = [
   { name: 'by default, what was not processed is sent once more to the same endpoint', facts: {}, want: SAME },
   { name: 'by default, there is no third try', facts: { tryNumber: 2 }, want: giveUp('tries-spent') },
-  { name: 'by default, a connect failure is not tried again', facts: { failure: 'never-sent' }, want: giveUp('not-allowed') },
+  { name: 'by default, an endpoint that cannot be reached is replaced', facts: { failure: 'never-sent' }, want: OTHER },
   {
     name: 'by default, what may have been processed is not tried again',
     facts: { failure: 'perhaps-processed' },

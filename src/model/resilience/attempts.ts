@@ -27,12 +27,12 @@ export type AttemptPolicy = {
 };
 
 /**
- * One more try where surely nothing was processed; and, for methods that change nothing, where that is likely: it hides from
+ * One more try where surely nothing was processed, by another endpoint where this one cannot be reached; and, for methods that change nothing, where that is likely: it hides from
  * clients that servers close idle connections whenever they like.
  */
 export const DEFAULT_ATTEMPTS: AttemptPolicy = {
   triesMax: WAYPOINT.triesMax,
-  after: ['not-processed'],
+  after: ['never-sent', 'not-processed'],
   keptBodyBytesMax: WAYPOINT.keptBodyBytesMax,
   keptBodiesBytesMax: WAYPOINT.keptBodiesBytesMax,
 };
@@ -98,6 +98,7 @@ export type BodyFacts = {
 /** Whether a request's body is worth keeping: only if a further try could use it. */
 export function keepsBody(policy: AttemptPolicy, { hasBody, contentLength, mayBeRefused }: BodyFacts): boolean {
   if (!hasBody || policy.triesMax < 2 || policy.after.length === 0) return false;
-  if (!mayBeRefused && policy.after.every((failure) => failure === 'not-processed')) return false;
+  // What was never sent has its body yet.
+  if (!mayBeRefused && policy.after.every((failure) => failure === 'not-processed' || failure === 'never-sent')) return false;
   return policy.keptBodyBytesMax > 0 && (contentLength ?? 0) <= policy.keptBodyBytesMax;
 }

@@ -20,6 +20,11 @@ export const WAYPOINT_SETTINGS = {
     upstreamIdleMs: setting(50_000, 'ms', "Shorter than common servers' own limits, so that it is rarely they who close."),
     keepAliveMarginMs: setting(1_000, 'ms', "Taken off a peer's announced limit, which runs from its last byte, not from ours."),
     closingMs: setting(5_000, 'ms', 'How long a peer may take to end a connection that we have ended.'),
+    otherEndpointDraws: setting(
+      5,
+      'count',
+      'How often an endpoint is drawn anew that an earlier try of the request went to (Istio: host_selection_retry_max_attempts).',
+    ),
     triesMax: setting(
       2,
       'count',

@@ -16,10 +16,14 @@ import {
   type ToData,
 } from '#node-agent/seam/messages.ts';
 
-/** What one connection goes by: to be given back when it is over. From the beginning a revocation cuts it. */
-export type Granted = { readonly source: Answer['source']; readonly choice: Choice; release(): void };
+/**
+ * What one connection goes by: to be given back when it is over. From the beginning a revocation cuts it. `choice` was drawn from
+ * `choices`; `dropped` is called when a new connection would not go by this answer any more.
+ */
+export type Granted = Answer & { readonly choice: Choice; onDropped(dropped: () => void): void; release(): void };
 
-type Holder = { readonly cut: Cut; readonly choice: number };
+type Holder = { readonly cut: Cut; readonly choice: number; dropped: () => void };
+const nothing = (): void => {};
 
 /** An answer that was given. */
 type Given = {
@@ -139,13 +143,17 @@ export class Answers {
     const { source, choices } = given.content;
     const choice = choices.length === 1 ? choices[0] : pickWeighted(choices, this.#options.random);
     if (choice === undefined || choice === null) return unanswered('an answer without a way');
-    const holder: Holder = { cut, choice: choices.indexOf(choice) };
+    const holder: Holder = { cut, choice: choices.indexOf(choice), dropped: nothing };
     given.holders.add(holder);
     const toApp = choice.way.kind === 'app' ? 1 : 0;
     this.carried += toApp;
     return {
       source,
+      choices,
       choice,
+      onDropped: (dropped) => {
+        holder.dropped = dropped;
+      },
       release: () => {
         if (!given.holders.delete(holder)) return;
         this.carried -= toApp;
@@ -167,8 +175,10 @@ export class Answers {
   }
 
   #unkeep(given: Given): void {
-    given.isKept = false;
     if (this.#kept.get(given.key) === given) this.#kept.delete(given.key);
+    if (!given.isKept) return;
+    given.isKept = false;
+    for (const { dropped } of [...given.holders]) dropped();
   }
 
   /** Tells that nothing goes by them any more, and nothing will. */
@@ -183,7 +193,7 @@ export class Answers {
 function unanswered(why: string): Granted {
   const refusal: RefusalData = refusalData(new Refusal('unknown-mesh', why));
   const choice: Choice = { weight: 1, way: { kind: 'refused', refusal }, path: NO_PATH, dryRun: [], endpoint: null };
-  return { source: { workload: null, identity: null }, choice, release: () => {} };
+  return { source: { workload: null, identity: null }, choices: [choice], choice, onDropped: nothing, release: nothing };
 }
 
 /** Equal for questions that ask the same, and only for those. */

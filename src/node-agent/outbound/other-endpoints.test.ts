@@ -4,6 +4,7 @@ import { aService, aWorkload, endpointOf } from '#model/mesh/mesh-fixtures.testi
 import type { Workload } from '#model/mesh/workload.ts';
 import { aPolicy, netnsOf, principal, startAgentRig } from '#node-agent/agent-rig.testing.ts';
 import { ECHO } from '#node-agent/memory-net.testing.ts';
+import { settle } from '#node-agent/memory-sockets.testing.ts';
 import { converses, isReset } from '#node-agent/two-nodes.testing.ts';
 
 // F9: an endpoint of a service that cannot be reached is followed by others; what is dialled by its own address is not.
@@ -59,6 +60,40 @@ test('F9: an endpoint whose app refuses, or whose node does not answer, is follo
   const gone = await setUp([first, second]);
   gone.two.agent.leave(first.uid);
   await converses(gone.rig.dial(client, '240.0.0.1:80', { backend: '10.0.1.1:8080' }));
+});
+
+/** Dials, and what is dialled leaves the mesh before it answers; the others in time. */
+async function leavesMeanwhile(left: Workload, others: Workload[]) {
+  const { rig } = await setUp([left, ...others]);
+  for (const address of left.addresses) rig.net.silent.add(address);
+  const socket = rig.dial(client, '240.0.0.1:80', { backend: `${left.addresses[0]}:8080` });
+  await settle();
+  rig.tell({ gone: [left] });
+  return { rig, socket };
+}
+
+test('F4, F9: an endpoint that leaves the mesh before it answers is waited for no longer, and followed by another', async () => {
+  const [first, second] = [far(1), far(2)];
+  const { socket } = await leavesMeanwhile(first, [second]);
+  await converses(socket);
+});
+
+test('F4: where it was the only one, the app is reset at once', async () => {
+  const { rig, socket } = await leavesMeanwhile(far(1), []);
+  await isReset(socket);
+  assert.match(String(rig.access().error), /left the mesh before it answered/);
+  assert.equal(rig.agent.carried, 0);
+});
+
+test('F4: a change that leaves the endpoint where it is ends no dial', async () => {
+  const { rig } = await setUp([far(1), far(2)]);
+  rig.net.silent.add('10.0.1.1');
+  const socket = rig.dial(client, '240.0.0.1:80', { backend: '10.0.1.1:8080' });
+  await settle();
+  rig.tell({ gone: [far(2)] });
+  await settle();
+  assert.deepEqual([socket.destroyed, rig.agent.carried], [false, 0]);
+  assert.ok(!rig.lines.some(({ message }) => message === 'connection complete'));
 });
 
 test('F9: where none answers, the app is reset after three, and the log has the last cause', async () => {

@@ -12,6 +12,7 @@ import type { Granted } from '#node-agent/connection/answers.ts';
 import { carry, type DataContext, hasEnds, openStream, type Served } from '#node-agent/connection/context.ts';
 import { refusalFrom, type Way } from '#node-agent/seam/messages.ts';
 import { describeTunnelStatus, TUNNEL_STATUS } from '#protocol/hbone/headers.ts';
+import { whileThere } from './while-there.ts';
 
 /** One captured connection: whose it is, where it was going, and what cuts it. */
 type Call = {
@@ -105,11 +106,17 @@ async function reach(context: DataContext, call: Call): Promise<Reached> {
   const untilMs = clock.nowMs() + TUNNEL.connectTimeoutMs;
   let failed: Reached | null = null;
   for (;;) {
-    const asked = context.answers.ask(
-      { kind: 'outbound', enrolment: served.enrolment, client: client.ip, dialled, chosen, tried: [...tried] },
-      cut,
-    );
-    const { source, choice, release } = asked instanceof Promise ? await asked : asked;
+    const question = {
+      kind: 'outbound',
+      enrolment: served.enrolment,
+      client: client.ip,
+      dialled,
+      chosen,
+      tried: [...tried],
+    } as const;
+    const asked = context.answers.ask(question, cut);
+    const granted = asked instanceof Promise ? await asked : asked;
+    const { source, choice, release } = granted;
     call.release = release;
     if (failed !== null && choice.way.kind === 'refused' && choice.path.workload === null) return failed; // there is no other
     const path = choice.path.end === null ? { ...choice.path, end: dialled } : choice.path;
@@ -118,7 +125,8 @@ async function reach(context: DataContext, call: Call): Promise<Reached> {
       // For a connection of this node only: over a tunnel it is the destination's agent that tells.
       if (choice.dryRun.length > 0 && choice.way.kind === 'app')
         context.dryRun(choice.dryRun, { ...source, end: client }, { ...path, identity: choice.way.peer });
-      const { stream, peer } = await dial(context, call, choice.way);
+      const dialling = dial(context, call, choice.way);
+      const { stream, peer } = await (choice.way.kind === 'tunnel' ? whileThere(context, question, granted, dialling) : dialling);
       return { source, path: { ...path, identity: peer }, stream };
     } catch (error) {
       const refusal = refusalOf(error, 'connect-failed');
@@ -133,7 +141,12 @@ async function reach(context: DataContext, call: Call): Promise<Reached> {
 
 /** Whether nobody did answer. Nothing of the client has been read by then, so nothing can come twice elsewhere. */
 function isUnreached({ why, flag }: Refusal): boolean {
-  return why === 'connect-failed' || why === 'tunnel-refused' || (why === 'tunnel-failed' && flag === 'CONNECT');
+  return (
+    why === 'workload-left' ||
+    why === 'connect-failed' ||
+    why === 'tunnel-refused' ||
+    (why === 'tunnel-failed' && flag === 'CONNECT')
+  );
 }
 
 /** One branch for each way. Throws a Refusal, or the socket's error. */

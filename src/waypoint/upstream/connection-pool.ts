@@ -35,6 +35,13 @@ const NO_SETTINGS: UpstreamProblem = {
   unprocessed: true,
 };
 
+const LEFT: UpstreamProblem = {
+  kind: 'connect-failure',
+  details: 'the endpoint left the mesh before it answered',
+  staleConnection: false,
+  unprocessed: true,
+};
+
 /** The connections to one endpoint on behalf of one client identity. */
 export class ConnectionPool implements ClientOwner {
   readonly #effects: PoolEffects;
@@ -50,6 +57,8 @@ export class ConnectionPool implements ClientOwner {
   /** HTTP/2 connections whose peer has not said yet how many requests it takes; called once it has, or will not. */
   readonly #settling = new Map<ClientConnection, (ready: boolean) => void>();
   #retired = false;
+  /** Dials under way, each with what gives it up. */
+  readonly #dialling = new Set<() => void>();
 
   constructor(effects: PoolEffects) {
     this.#effects = effects;
@@ -103,9 +112,10 @@ export class ConnectionPool implements ClientOwner {
     return this.#open === 0;
   }
 
-  /** Closes every connection once its requests are done. */
+  /** Closes every connection once its requests are done; who waits for one that is only being opened may go elsewhere. */
   retire(): void {
     this.#retired = true;
+    for (const giveUp of [...this.#dialling]) giveUp();
     for (const { connection } of [...this.#idle]) connection.retire();
     for (const connection of [...this.#http2.keys()]) connection.retire();
   }
@@ -173,9 +183,24 @@ export class ConnectionPool implements ClientOwner {
     });
   }
 
+  /** From where an endpoint was that has left, nobody will answer. */
+  #outcome(): Promise<DialOutcome> {
+    return new Promise((resolve, reject) => {
+      const giveUp = (): void => {
+        this.#dialling.delete(giveUp);
+        resolve({ kind: 'failed', problem: LEFT });
+      };
+      this.#dialling.add(giveUp);
+      this.#effects.dial().then((outcome) => {
+        if (this.#dialling.delete(giveUp)) resolve(outcome);
+        else if (outcome.kind === 'open') outcome.stream.reset();
+      }, reject);
+    });
+  }
+
   async #dial(connect: (stream: ByteStream) => ClientConnection): Promise<Acquired> {
     this.#open++;
-    const outcome = await this.#effects.dial();
+    const outcome = await this.#outcome();
     if (outcome.kind === 'failed') {
       this.#open--;
       this.#effects.counters.upstreamConnectFailures++;

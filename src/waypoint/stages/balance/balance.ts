@@ -1,6 +1,7 @@
 import { pickLeastLoaded } from '#model/balancing/least-request.ts';
 import type { Random } from '#model/effects/clock.ts';
 import type { AppProtocol } from '#model/mesh/service.ts';
+import { WAYPOINT } from '#model/settings/waypoints.ts';
 import type { HttpVersion, RequestHead } from '#protocol/http/message.ts';
 import type { Attempt } from '#waypoint/exchange/attempt.ts';
 import type { Exchange } from '#waypoint/exchange/exchange.ts';
@@ -35,6 +36,9 @@ function choose(exchange: Exchange, attempt: Attempt, upstreams: Upstreams, rand
     const service = upstreams.service(target.service, target.port, familyFor(destination.address));
     if (service === null) return replyWith(REPLY.invalidBackend);
     attempt.endpoint = pickLeastLoaded(service.set, random);
+    // Of two endpoints the one that could not be reached would be drawn again half the time (Istio: previous_hosts, five draws).
+    for (let draw = 0; draw < WAYPOINT.otherEndpointDraws && wasTried(attempt); draw++)
+      attempt.endpoint = pickLeastLoaded(service.set, random);
     attempt.version = upstreamVersion(service.appProtocol, request);
   } else if (destination.kind === 'workload') {
     attempt.endpoint = upstreams.workload(destination.workload, destination.address, destination.port);
@@ -42,6 +46,12 @@ function choose(exchange: Exchange, attempt: Attempt, upstreams: Upstreams, rand
     attempt.version = upstreamVersion('unknown', request);
   }
   return attempt.endpoint === null ? replyWith(REPLY.noHealthyUpstream) : NEXT;
+}
+
+/** Whether a try before this one went to the same endpoint. */
+function wasTried({ endpoint, previous }: Attempt): boolean {
+  for (let before = previous; before !== null; before = before.previous) if (before.endpoint === endpoint) return true;
+  return false;
 }
 
 /** W27: as the port declares; as the client speaks where it does not. */
