@@ -1,6 +1,7 @@
-import { type Command, InvalidArgumentError } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { readVariable, type Variable } from '#model/launch/environment.ts';
 import { type Limits, readCpus, readMemory } from '#model/launch/limits.ts';
+import { NO_RESTART, type RestartPolicy, readRestartPolicy } from '#model/launch/restart-policy.ts';
 
 /** How the command of a workload is started, beside what it may do. */
 export type LaunchWishes = Limits & {
@@ -11,6 +12,7 @@ export type LaunchWishes = Limits & {
   workdir: string | null;
   /** How many of the caller's descriptors from 3 on the command gets. */
   preserveFds: number;
+  restart: RestartPolicy;
 };
 
 /** As a shell would start it. */
@@ -19,6 +21,7 @@ export const PLAIN_LAUNCH: LaunchWishes = {
   envFiles: [],
   workdir: null,
   preserveFds: 0,
+  restart: NO_RESTART,
   memoryBytes: null,
   cpus: null,
 };
@@ -31,6 +34,7 @@ export type ParsedLaunch = {
   memory?: number;
   cpus?: number;
   preserveFds: number;
+  restart: RestartPolicy;
 };
 
 /** Adds the options that say how a command is started. */
@@ -41,20 +45,32 @@ export function withLaunchOptions(command: Command): Command {
     .option('-w, --workdir <dir>', 'the directory that the command starts in (default: the present one)')
     .option('-m, --memory <bytes>', 'how much memory it may use, without swap, such as 512m or 2g', readMemoryOption)
     .option('--cpus <number>', 'how much processor time it may use, such as 0.5 for half of one', readCpusOption)
-    .option('--preserve-fds <n>', 'give it descriptors 3 to 2+N, with LISTEN_FDS and LISTEN_PID as systemd does', readFds, 0);
+    .option('--preserve-fds <n>', 'give it descriptors 3 to 2+N, with LISTEN_FDS and LISTEN_PID as systemd does', readFds, 0)
+    .addOption(
+      new Option('--restart <policy>', 'start it again: no, on-failure, on-failure:TIMES, always or unless-stopped')
+        .argParser(readRestart)
+        .default(NO_RESTART, 'no'),
+    );
 }
 
 /** Takes them out of what commander made. */
 export function takeLaunch<Rest extends object>(parsed: Rest & ParsedLaunch): LaunchWishes & Omit<Rest, keyof ParsedLaunch> {
-  const { env, envFile, workdir, memory, cpus, preserveFds, ...rest } = parsed;
+  const { env, envFile, workdir, memory, cpus, preserveFds, restart, ...rest } = parsed;
   const limits = { memoryBytes: memory ?? null, cpus: cpus ?? null };
-  return { ...rest, ...limits, env, envFiles: envFile, workdir: workdir ?? null, preserveFds };
+  return { ...rest, ...limits, env, envFiles: envFile, workdir: workdir ?? null, preserveFds, restart };
 }
 
 function collectEnv(text: string, before: readonly Variable[]): Variable[] {
   const variable = readVariable(text);
   if (variable === null) throw new InvalidArgumentError('Write NAME=VALUE, or NAME to pass on one of yours.');
   return [...before, variable];
+}
+
+function readRestart(text: string): RestartPolicy {
+  const policy = readRestartPolicy(text);
+  if (policy === null)
+    throw new InvalidArgumentError('Write no, on-failure, on-failure:TIMES such as on-failure:3, always or unless-stopped.');
+  return policy;
 }
 
 function collectFile(text: string, before: readonly string[]): string[] {

@@ -100,6 +100,8 @@ const RUN = {
   node: null,
   runDir: '/run/weft',
   nativeTunnel: false,
+  detach: false,
+  stateDir: '/var/lib/weft',
   user: null,
   capAdd: [],
   share: [],
@@ -154,7 +156,7 @@ const lines: { line: string; command: string; options: unknown }[] = [
     options: { ...RUN, namespace: 'shop', labels: { app: 'web', version: 'v1' }, node: 'n', nativeTunnel: true, command: ['w'] },
   },
   {
-    line: 'run --name web --service-account web -e A=1 --env B --env-file f --env-file g -w /srv -m 64m --cpus 0.5 --preserve-fds 2 -- w -e',
+    line: 'run --name web --service-account web -e A=1 --env B --env-file f --env-file g -w /srv -m 64m --cpus 0.5 --preserve-fds 2 --restart on-failure:3 -d --state-dir /s -- w -d',
     command: 'run',
     options: {
       ...RUN,
@@ -167,7 +169,10 @@ const lines: { line: string; command: string; options: unknown }[] = [
       memoryBytes: 64 * 2 ** 20,
       cpus: 0.5,
       preserveFds: 2,
-      command: ['w', '-e'],
+      restart: { kind: 'on-failure', timesMax: 3 },
+      detach: true,
+      stateDir: '/s',
+      command: ['w', '-d'],
     },
   },
   {

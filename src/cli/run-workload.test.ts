@@ -19,6 +19,8 @@ const OPTIONS: RunOptions = {
   user: null,
   capAdd: [],
   share: [],
+  detach: false,
+  stateDir: '/var/lib/weft',
   command: ['serve', '--port', '80'],
 };
 
@@ -60,6 +62,8 @@ class World implements RunEffects {
 
   outOfMemory: boolean | null = false;
   ranOutOfMemory = () => this.outOfMemory;
+
+  started = () => void this.done.push('started');
 
   warn = (sentence: string) => void this.done.push(`warn ${sentence}`);
 

@@ -1,4 +1,5 @@
 import { constants } from 'node:os';
+import { toLastResort } from '#model/effects/mishaps.ts';
 import { WeftError } from '#model/error.ts';
 import type { AgentClient, StartedWorkload } from '#protocol/api/agent.ts';
 import type { RunOptions } from './run.ts';
@@ -6,6 +7,8 @@ import type { RunOptions } from './run.ts';
 /** A process as far as its parent steers it; node:child_process gives the real one. */
 export type Running = {
   kill(signal: NodeJS.Signals): unknown;
+  /** Resolves when the command is there; never, when it could not be started. */
+  ready?: Promise<void>;
   once(event: 'exit', listener: (code: number | null, signal: NodeJS.Signals | null) => void): unknown;
   once(event: 'error', listener: (error: Error) => void): unknown;
 };
@@ -20,6 +23,8 @@ export type RunEffects = {
   /** Calls `listener` for each signal that is meant for the command; returns how to end that. */
   onSignal(listener: (signal: NodeJS.Signals) => void): () => void;
   warn(sentence: string): void;
+  /** The command is there. */
+  started(): void;
   /** Whether the kernel killed something in the sandbox for want of memory; null: it does not tell. */
   ranOutOfMemory(sandbox: StartedWorkload): boolean | null;
 };
@@ -43,6 +48,7 @@ export async function runWorkload(options: WorkloadOptions, effects: RunEffects)
     try {
       if (early !== null) return exitCodeOf(null, early);
       const running = effects.launch(sandbox, options.command);
+      running.ready?.then(effects.started).catch(toLastResort);
       forward = (signal) => void running.kill(signal);
       const code = await ending(running);
       if (code === KILLED) effects.warn(`weft: ${describeKill(effects.ranOutOfMemory(sandbox))}\n`);

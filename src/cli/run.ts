@@ -1,8 +1,9 @@
 import { type Command, Option } from 'commander';
 import { WeftError } from '#model/error.ts';
+import { readLogLine } from '#model/launch/log-line.ts';
 import { CAPABILITIES, type CapabilityName } from '#model/rights/capabilities.ts';
 import type { UserText } from '#model/rights/rights.ts';
-import { type Act, makeCommand, runDirOption } from './command.ts';
+import { type Act, makeCommand, runDirOption, stateDirOption } from './command.ts';
 import { type LaunchWishes, type ParsedLaunch, takeLaunch, withLaunchOptions } from './launch-options.ts';
 import { collectCapability, collectLabel, collectPath, readName, readUser, readWorkloadName } from './option-values.ts';
 
@@ -24,6 +25,10 @@ export type RunOptions = LaunchWishes & {
   capAdd: readonly CapabilityName[];
   /** Paths that stay as the machine has them. */
   share: readonly string[];
+  /** Leaves it running in the background, with what it prints in a log. */
+  detach: boolean;
+  /** Where that log is kept. */
+  stateDir: string;
   /** The command and its arguments: at least one word. */
   command: readonly string[];
 };
@@ -48,6 +53,10 @@ export function runCommand(act: Act<RunOptions>): Command {
       command: 'weft run --user nobody --memory 256m --cpus 0.5 --env MODE=test --name job --service-account job -- ./job',
       does: 'run a job with half a processor and a variable of its own',
     },
+    {
+      command: 'weft run -d --restart always --user nobody --name web --service-account web -- python3 -m http.server 8080',
+      does: 'leave a server running in the background, and start it again whenever it ends',
+    },
   ])
     .description(
       'Run a command as a workload of the mesh: with a network namespace, an address and an identity of its own, and its name as the hostname. Signals go to the command, its exit code is the exit code here, and when it ends the workload is gone.',
@@ -63,9 +72,11 @@ export function runCommand(act: Act<RunOptions>): Command {
     .addOption(shareOption());
   return (
     withLaunchOptions(command)
+      .option('-d, --detach', 'leave it running in the background; weft logs shows what it prints', false)
       .option('--node <name>', 'the node to run on, when this machine has several agents', readName)
       .option('--agent-socket <path>', "the agent's socket (default: the only agent below --run-dir)")
       .addOption(runDirOption())
+      .addOption(stateDirOption())
       .addOption(new Option('--native-tunnel', 'the command speaks HBONE by itself').default(false).hideHelp())
       // From the first word on that is no option, all belongs to the command.
       .passThroughOptions()
@@ -143,4 +154,13 @@ export function chooseAgentSocket(choice: AgentChoice, find: () => readonly Agen
     });
   }
   return only.socketPath;
+}
+
+/** A workload that was to run in the background, and ended before it did; `log`: what came of it. */
+export function runFailed({ namespace, name }: Pick<RunOptions, 'namespace' | 'name'>, log: string): WeftError {
+  const lines = log.split('\n').map((line) => readLogLine(line)?.text ?? line);
+  return new WeftError('WEFT_RUN_FAILED', `workload ${namespace}/${name} did not start`, {
+    cause: new Error(`\n${lines.join('\n')}`),
+    remedy: 'do what the error above says',
+  });
 }

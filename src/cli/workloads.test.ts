@@ -9,9 +9,9 @@ const workload = (name: string, namespace = 'default', problem: string | null = 
   addresses: ['10.41.0.2'],
   ready: problem === null,
 });
-const ALPHA = { node: 'alpha', enrolled: [workload('web'), workload('cart', 'shop', 'it has no certificate')] };
+const ALPHA = { node: 'alpha', enrolled: [workload('web'), workload('cart', 'shop', 'it has no certificate')], runs: [] };
 const ALL = { names: [], namespace: null, node: null };
-const BETA = { node: 'beta', enrolled: [workload('api')] };
+const BETA = { node: 'beta', enrolled: [workload('api')], runs: [] };
 
 test('weft ps lists workloads by namespace and name, with what keeps one from being ready', () => {
   const text = formatWorkloads(workloadRows([ALPHA, BETA], ALL), 'table');
@@ -43,17 +43,46 @@ test('H11: weft ps of a node or of names, with more to see, and as yaml', () => 
   assert.deepEqual(parse(formatWorkloads(rows, 'yaml')), rows);
 });
 
+const OPTIONS = { namespace: 'default', node: null, graceSeconds: null, runDir: '/run/weft' };
+const LOOPING = { pid: 7, namespace: 'default', name: 'loop', serviceAccount: 'looper' };
+
+test('H14: weft ps shows those that wait to be started again, and none twice', () => {
+  const runs = [LOOPING, { ...LOOPING, pid: 8, name: 'api' }];
+  const rows = workloadRows([{ ...BETA, runs }], ALL);
+  assert.deepEqual(
+    rows.map(({ name, serviceAccount, problem }) => [name, serviceAccount, problem]),
+    [
+      ['api', 'api', null],
+      ['loop', 'looper', 'to be started again'],
+    ],
+  );
+});
+
+test('H14: weft stop takes the name from the weft run first, and tells one whose command does not run', async () => {
+  const done: string[] = [];
+  const agent = {
+    ...BETA,
+    runs: [LOOPING, { ...LOOPING, pid: 8, name: 'api' }],
+    stop: async (namespace: string, name: string) => void done.push(`stop ${namespace}/${name}`),
+    disown: (_: string, name: string) => void done.push(`disown ${name}`),
+    endRun: async (pid: number, isIdle: boolean) => void done.push(`end ${pid} ${isIdle}`),
+  };
+  await stopWorkloads({ ...OPTIONS, names: ['api'] }, [agent], () => {});
+  await stopWorkloads({ ...OPTIONS, names: ['loop'] }, [agent], () => {});
+  assert.deepEqual(done, ['disown api', 'stop default/api', 'end 8 false', 'disown loop', 'end 7 true']);
+});
+
 /** Agents that write down what they are told to end. */
 function stoppers(): { agents: Stopper[]; ended: string[] } {
   const ended: string[] = [];
   const agents = [ALPHA, BETA].map((agent) => ({
     ...agent,
+    disown: () => {},
+    endRun: async () => {},
     stop: async (namespace: string, name: string, graceMs?: number) => void ended.push(`${namespace}/${name} ${graceMs}`),
   }));
   return { agents, ended };
 }
-
-const OPTIONS = { namespace: 'default', node: null, graceSeconds: null, runDir: '/run/weft' };
 
 test('H3: weft stop tells each agent its own workloads, with the time they have', async () => {
   const { agents, ended } = stoppers();

@@ -70,16 +70,26 @@ export type WorkloadRow = AgentStatus['enrolled'][number] & { node: string };
 
 /** The workloads of nodes, by namespace and name. */
 export function workloadRows(
-  nodes: readonly Pick<AgentStatus, 'node' | 'enrolled'>[],
+  nodes: readonly NodeWorkloads[],
   { names, namespace, node }: Pick<PsOptions, 'names' | 'namespace' | 'node'>,
 ): WorkloadRow[] {
-  const rows = nodes.flatMap((agent) => agent.enrolled.map((workload) => ({ node: agent.node, ...workload })));
+  const rows = nodes.flatMap((agent) => [...agent.enrolled, ...waiting(agent)].map((one) => ({ node: agent.node, ...one })));
   const key = (row: WorkloadRow): string => `${row.namespace}/${row.name} ${row.node}`;
   const isAsked = (row: WorkloadRow): boolean =>
     (namespace === null || row.namespace === namespace) &&
     (node === null || row.node === node) &&
     (names.length === 0 || names.includes(row.name));
   return rows.filter(isAsked).sort((a, b) => (key(a) < key(b) ? -1 : 1));
+}
+
+/** Those whose command does not run now. */
+function waiting({ enrolled, runs }: NodeWorkloads): AgentStatus['enrolled'] {
+  const isEnrolled = (run: LiveRun): boolean =>
+    enrolled.some(({ namespace, name }) => namespace === run.namespace && name === run.name);
+  const others = { uid: '', addresses: [], ready: false, problem: 'to be started again' };
+  return runs
+    .filter((run) => !isEnrolled(run))
+    .map(({ namespace, name, serviceAccount }) => ({ namespace, name, serviceAccount, ...others }));
 }
 
 /** What `weft ps` prints. */
@@ -96,9 +106,19 @@ export function formatWorkloads(rows: readonly WorkloadRow[], output: PsOptions[
   return rows.length === 0 ? 'no workloads\n' : formatTable(header, cells);
 }
 
-/** An agent that runs a workload, with how to end it. */
-export type Stopper = Pick<AgentStatus, 'node' | 'enrolled'> & {
+/** A `weft run` that lives: whom it runs, or waits to run again. */
+export type LiveRun = { pid: number; namespace: string; name: string; serviceAccount: string };
+
+/** A node: its agent's workloads, and what runs them here. */
+export type NodeWorkloads = Pick<AgentStatus, 'node' | 'enrolled'> & { runs: readonly LiveRun[] };
+
+/** A node, with how to end its workloads. */
+export type Stopper = NodeWorkloads & {
   stop(namespace: string, name: string, graceMs?: number): Promise<void>;
+  /** Takes a name away from the `weft run` that holds it: it starts its command no more. */
+  disown(namespace: string, name: string): void;
+  /** Resolves when a `weft run` has ended, which has nothing to wait for; `isIdle`: its command does not run, so it is told to. */
+  endRun(pid: number, isIdle: boolean): Promise<void>;
 };
 
 /** Ends workloads at once, all of them or none when one is not there. Errors: WEFT_NO_WORKLOAD, and those of the agents. */
@@ -109,15 +129,18 @@ export async function stopWorkloads(
 ): Promise<void> {
   const asked = agents.filter((agent) => node === null || agent.node === node);
   const found = names.map((name) => {
-    const agent = asked.find(({ enrolled }) => enrolled.some((one) => one.namespace === namespace && one.name === name));
-    if (agent !== undefined) return { name, agent };
+    const isIt = (one: { namespace: string; name: string }): boolean => one.namespace === namespace && one.name === name;
+    const agent = asked.find(({ enrolled, runs }) => enrolled.some(isIt) || runs.some(isIt));
+    if (agent !== undefined) return { name, agent, isEnrolled: agent.enrolled.some(isIt), run: agent.runs.find(isIt) };
     throw new WeftError('WEFT_NO_WORKLOAD', `no workload ${namespace}/${name} runs on this machine`, {
       remedy: 'see weft ps; name another namespace with --namespace',
     });
   });
   await Promise.all(
-    found.map(async ({ name, agent }) => {
-      await agent.stop(namespace, name, ...(graceSeconds === null ? [] : [graceSeconds * 1_000]));
+    found.map(async ({ name, agent, isEnrolled, run }) => {
+      agent.disown(namespace, name);
+      if (isEnrolled) await agent.stop(namespace, name, ...(graceSeconds === null ? [] : [graceSeconds * 1_000]));
+      if (run !== undefined) await agent.endRun(run.pid, !isEnrolled);
       tell(`${namespace}/${name}: ended`);
     }),
   );

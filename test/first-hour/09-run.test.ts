@@ -1,9 +1,13 @@
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { readLogLine } from '#model/launch/log-line.ts';
+import { waitUntil } from '#testbed/processes/wait.ts';
 import { WEFT } from '../e2e/programs.testing.ts';
 import { Host } from './host.testing.ts';
+
+const UNTIL_MS = 10_000;
 
 describe('weft run as people know it from containers', () => {
   const host = new Host();
@@ -101,5 +105,46 @@ describe('weft run as people know it from containers', () => {
     const absent = await host.weft(...place, '--preserve-fds', '2', '--', 'true');
     assert.equal(await absent.ended, 1);
     assert.match(absent.output(), /nobody gave this process one \(WEFT_DESCRIPTOR\)/);
+  });
+
+  test('H14: what ends is started again as it was told, later and later, and weft stop ends that too', async () => {
+    const count = join(host.root, 'count');
+    const twice = await ran('twice', `echo x >>${count}; exit 3`, '--restart', 'on-failure:2');
+    assert.equal(twice.code, 3, twice.text);
+    assert.equal(readFileSync(count, 'utf8'), 'x\nx\nx\n');
+    assert.match(twice.text, /exit code 3; starting it again in 0\.\d+ s[\s\S]*exit code 3; starting it again in 0\.\d+ s/);
+    const never = await ran('never', 'true', '--restart', 'on-failure');
+    assert.deepEqual(never, { code: 0, text: '' });
+    const loop = await host.run('loop', ['sh', '-c', 'echo again'], '--restart', 'always');
+    await loop.until(/(again[\s\S]*){4}/);
+    const second = await ran('loop', 'true');
+    assert.match(second.text, /run on this node already, by the weft run with pid \d+ \(WEFT_WORKLOAD_EXISTS\)/);
+    assert.match((await host.said('ps', 'loop', '--run-dir', host.runDir)).text, /default +loop/);
+    assert.equal((await host.said('stop', 'loop', '--run-dir', host.runDir)).code, 0);
+    await loop.ended;
+    assert.match((await host.said('ps', 'loop', '--run-dir', host.runDir)).text, /^no workloads$/m);
+    const absent = await host.run('absent', ['no-such'], '--restart', 'always');
+    assert.equal(await absent.ended, 127);
+  });
+
+  test('H14: in the background it says so once it runs, outlives its terminal, and keeps what is printed', async () => {
+    const detach = (...words: string[]) =>
+      host.said('run', '--detach', ...host.place, '--node', host.node, '--service-account', 'back', '--name', ...words);
+    const script = 'echo to out; echo to err >&2; printf "no end"; trap "echo ends; exit 5" TERM; while :; do sleep 0.05; done';
+    const started = await detach('back', '--restart', 'always', '--', 'sh', '-c', script);
+    assert.deepEqual(started, { code: 0, text: 'default/back\n' });
+    const log = join(host.stateDir, `logs/workload-default.back@${host.node}.log`);
+    await waitUntil('what it prints', UNTIL_MS, () => /to err/.test(readFileSync(log, 'utf8')));
+    assert.equal((await host.said('stop', 'back', '--run-dir', host.runDir)).code, 0);
+    const lines = readFileSync(log, 'utf8').trimEnd().split('\n');
+    const kept = lines.map((line) => readLogLine(line) ?? assert.fail(line)).map(({ stream, text }) => `${stream} ${text}`);
+    // A shell may tell how its sleep ended.
+    const own = kept.filter((line) => line !== 'stderr Terminated').toSorted();
+    assert.deepEqual(own, ['stderr to err', 'stdout no endends', 'stdout to out']);
+    for (const [words, says] of [
+      [['gone', '--', 'no-such'], /did not start \(WEFT_RUN_FAILED\)[\s\S]*there is no command "no-such"/],
+      [['gone', '--env-file', '/no-such', '--', 'true'], /cannot read the variables in \/no-such \(WEFT_ENV_FILE\)/],
+    ] as const)
+      assert.match((await detach(...words)).text, says);
   });
 });

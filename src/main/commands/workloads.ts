@@ -1,6 +1,10 @@
 import { formatWorkloads, type PsOptions, type StopOptions, type Stopper, stopWorkloads, workloadRows } from '#cli/workloads.ts';
 import { WeftError } from '#model/error.ts';
+import { COMMAND } from '#model/settings/host.ts';
+import { disown, liveRuns } from '#platform/files/run-claim.ts';
 import { agentsBelow } from '#platform/files/run-dir.ts';
+import { endProcess, isRunning } from '#platform/linux/process/processes.ts';
+import { eventually } from '#platform/linux/process/waiting.ts';
 import { agentClient } from '#platform/local-api/clients.ts';
 
 /** `weft ps`. Errors: WEFT_NO_AGENT when none answers. */
@@ -17,9 +21,11 @@ export async function stop(options: StopOptions): Promise<number> {
 
 /** Every agent of this machine that answers; one that does not runs no workload that could be spoken to. */
 async function askAgents(runDir: string): Promise<Stopper[]> {
-  const asked = agentsBelow(runDir).map(async ({ socketPath }) => {
+  const asked = agentsBelow(runDir).map(async ({ socketPath, directory }) => {
     const client = agentClient(socketPath);
-    return { ...(await client.status()), stop: client.stop };
+    const runs = liveRuns(directory); // before: one that has just started is enrolled then
+    const away = (namespace: string, name: string): void => disown(directory, { namespace, name });
+    return { ...(await client.status()), runs, stop: client.stop, disown: away, endRun };
   });
   const answers = await Promise.allSettled(asked);
   const agents = answers.flatMap((answer) => (answer.status === 'fulfilled' ? [answer.value] : []));
@@ -31,4 +37,8 @@ async function askAgents(runDir: string): Promise<Stopper[]> {
       remedy: 'start the mesh with weft up DIR, or name another place with --run-dir',
     })
   );
+}
+
+async function endRun(pid: number, isIdle: boolean): Promise<void> {
+  if (isIdle || !(await eventually(() => !isRunning(pid), COMMAND.runEndMs))) await endProcess(pid, COMMAND.runEndMs);
 }

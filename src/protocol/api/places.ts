@@ -36,6 +36,14 @@ export function waypointLogPath(stateDir: string, { namespace, name }: { namespa
 /** What the names of those files begin with. */
 export const WAYPOINT_LOG = 'waypoint-';
 
+/** The log of a workload that runs in the background; names of namespaces and workloads have no dot. */
+export function workloadLogPath(
+  stateDir: string,
+  { namespace, name, node }: { namespace: string; name: string; node: string },
+): string {
+  return join(logsDirectory(stateDir), `workload-${namespace}.${name}@${node}.log`);
+}
+
 /** The control plane's root certificate, for the waypoints of its machine. */
 export function waypointRootPath(runDir: string): string {
   return join(waypointsDirectory(runDir), 'root-cert.pem');

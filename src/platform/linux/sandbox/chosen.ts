@@ -26,9 +26,10 @@ const OWN = 'anon_inode:[eventpoll]';
  */
 export function readChosen(
   { env, envFiles, workdir, preserveFds }: Wishes,
+  listener = process.pid,
   environment: NodeJS.ProcessEnv = process.env,
 ): Chosen {
-  const listening = environment.LISTEN_PID === String(process.pid) ? Number(environment.LISTEN_FDS) || 0 : 0;
+  const listening = environment.LISTEN_PID === String(listener) ? Number(environment.LISTEN_FDS) || 0 : 0;
   const count = Math.max(preserveFds, listening);
   if (count > DESCRIPTORS_MAX)
     throw new WeftError('WEFT_DESCRIPTOR', `${count} descriptors are to be handed on, and ${DESCRIPTORS_MAX} can be`, {

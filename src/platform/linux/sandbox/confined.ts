@@ -32,6 +32,8 @@ export type ConfinedProcess = {
   pid: number | undefined;
   stdout: Readable | null;
   stderr: Readable | null;
+  /** Resolves when the command is about to run; never, when it cannot. */
+  ready: Promise<void>;
   kill(signal: NodeJS.Signals): void;
   once: ChildProcess['once'];
 };
@@ -68,7 +70,6 @@ export const DESCRIPTORS_MAX = TOLD - 3;
 const INIT = `
 no_command() {
   printf 'weft: %s (${NO_COMMAND})\\nremedy: %s\\n' "$2" "$3" >&2
-  echo ready >&${TOLD}
   exit "$1"
 }
 case $1 in
@@ -127,6 +128,7 @@ export function launchConfined(place: Place, argv: readonly string[], options: C
     pid: init.pid,
     stdout: init.stdout,
     stderr: init.stderr,
+    ready,
     kill: signalsTo(init, ready),
     once: init.once.bind(init),
   };
