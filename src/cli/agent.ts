@@ -11,6 +11,7 @@ import {
   type DnsUpstream,
   type HostPort,
   readAddress,
+  readDurationSeconds,
   readName,
   readThreads,
 } from './option-values.ts';
@@ -48,6 +49,8 @@ export type AgentOptions = Omit<AgentPlace, 'pool4' | 'pool6'> & {
     | {
         kind: 'run';
         control: ControlAccess;
+        /** How long the files of `control` may take to come; null: they are there. */
+        waitSeconds: number | null;
         trustDomain: string;
         /** Empty: those of the machine's resolv.conf. */
         dnsUpstreams: readonly DnsUpstream[];
@@ -75,6 +78,7 @@ type Parsed = Omit<AgentPlace, 'cgroup' | 'pool4' | 'pool6'> & {
   controlRoot?: string;
   tokenFile?: string;
   controlServerName?: string;
+  wait?: number;
   dnsUpstream: readonly DnsUpstream[];
   egressNat: boolean;
   noNatFor: readonly string[];
@@ -108,6 +112,11 @@ export function agentCommand(act: Act<AgentOptions>): Command {
       readName,
     )
     .option('--token-file <file>', 'file with the token that weft token printed for this node')
+    .option(
+      '--wait <duration>',
+      'wait so long for the files of --control-root and --token-file to come, such as 60s (default: they must be there)',
+      readDurationSeconds,
+    )
     .option('--cgroup <dir>', 'cgroup v2 directory for the processes of this node (default: weft/NODE below the mount)')
     .addOption(trustDomainOption())
     .addOption(poolOption(4))
@@ -159,11 +168,12 @@ function agentOptions(parsed: Parsed, command: Command): AgentOptions {
   // Cleaning up reaches no control plane, so it must work without the three options that name one.
   if (parsed.cleanup) return { ...place, kind: 'cleanup' };
   const control = controlAccess(parsed, command);
-  const { trustDomain, dnsUpstream, egressNat, noNatFor, replace, stats, threads } = parsed;
+  const { trustDomain, dnsUpstream, egressNat, noNatFor, replace, stats, threads, wait = null } = parsed;
   return {
     ...place,
     kind: 'run',
     control,
+    waitSeconds: wait,
     trustDomain,
     dnsUpstreams: dnsUpstream,
     egressNat,

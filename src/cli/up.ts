@@ -123,6 +123,9 @@ export function planMesh(options: UpOptions, hostname: string): MeshPlan {
       rootFile,
       '--token-file',
       tokenFile,
+      // It starts beside the control plane, which makes them.
+      '--wait',
+      '1m',
     ],
     cleanupArgs: ['agent', ...place, '--cleanup'],
   };

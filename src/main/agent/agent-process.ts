@@ -1,14 +1,11 @@
-import { mkdirSync, readlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { decodeJwt, type JWTPayload } from 'jose';
-import type { AgentPlace } from '#cli/agent.ts';
 import type { Cancel } from '#model/effects/clock.ts';
 import { guardedClock, toLastResort } from '#model/effects/mishaps.ts';
-import type { Holding } from '#model/instance/holding.ts';
 import { AGENT } from '#model/settings/agents.ts';
 import { COMMAND } from '#model/settings/host.ts';
 import { Agent } from '#node-agent/agent.ts';
 import type { LocalWorkloads } from '#node-agent/enrollment/local-run/local-workloads.ts';
-import { bridgeName } from '#node-agent/enrollment/local-run/sandbox-names.ts';
 import { discoveryNodeOf, type MeshEvents, subscribeMesh } from '#node-agent/follow-mesh.ts';
 import { degradations } from '#node-agent/kernel/requirements.ts';
 import { type RunningAgent, runAgent } from '#node-agent/lifecycle.ts';
@@ -19,7 +16,7 @@ import { askToHandOver } from '#node-agent/succession.ts';
 import { ensureBpffs } from '#platform/bpf/bpffs.ts';
 import { readEvents } from '#platform/bpf/reports.ts';
 import { systemClock } from '#platform/clock.ts';
-import { claimDirectory, realPlace } from '#platform/files/marked-directory.ts';
+import { claimDirectory } from '#platform/files/marked-directory.ts';
 import { type HeldNode, holdNode } from '#platform/files/node-register.ts';
 import { CaClient } from '#platform/grpc/control-clients.ts';
 import { DiscoveryClient } from '#platform/grpc/discovery-client.ts';
@@ -39,6 +36,7 @@ import type { Handover } from '#protocol/api/agent.ts';
 import { CertificateCache } from '#protocol/ca/certificate-cache.ts';
 import { threadsFor } from './data-threads.ts';
 import { type AgentProcessOptions, agentEffects, type OpenedKernel, openDns, openKernel } from './effects.ts';
+import { holdingOf } from './holding.ts';
 import { openLocalWorkloads, openSandboxes } from './local-run.ts';
 import { cleanupNode } from './removal.ts';
 
@@ -81,15 +79,6 @@ async function handedOver({ place, replace }: AgentProcessOptions): Promise<Hand
   const handover = await askToHandOver(agentClient(socket), replace);
   if (handover !== null) await socketFreed(socket, COMMAND.stopMs);
   return handover;
-}
-
-/** What the agent of a place takes of this machine. */
-export async function holdingOf(place: AgentPlace): Promise<Holding> {
-  const { cgroup } = await nodePaths(place, findCgroup2);
-  const { node, runDir, bpffs, pool4, pool6 } = place;
-  const bridge = bridgeName(node);
-  const netns = readlinkSync('/proc/self/ns/net');
-  return { node, pid: process.pid, runDir: realPlace(runDir), bpffs: realPlace(bpffs), cgroup, bridge, pool4, pool6, netns };
 }
 
 async function startHeld(options: AgentProcessOptions, held: HeldNode, former: HandedSockets): Promise<RunningAgent> {

@@ -1,8 +1,9 @@
-import { type AgentOptions, poolsOf } from '#cli/agent.ts';
+import type { AgentOptions } from '#cli/agent.ts';
 import { USUAL_POOLS } from '#cli/command.ts';
-import { holdingOf, startAgent } from '#main/agent/agent-process.ts';
+import { startAgent } from '#main/agent/agent-process.ts';
+import { holdingOf } from '#main/agent/holding.ts';
 import { cleanupNode } from '#main/agent/removal.ts';
-import { controlEndpoint, grantOf, weftVersion } from '#main/commands/control-access.ts';
+import { agentEndpoint, agentPools, weftVersion } from '#main/commands/control-access.ts';
 import { createMishaps } from '#model/effects/mishaps.ts';
 import { systemClock } from '#platform/clock.ts';
 import { claimDirectory } from '#platform/files/marked-directory.ts';
@@ -36,10 +37,11 @@ export async function agent(options: AgentOptions): Promise<number> {
     removeEmptyParents(bpffs);
     return 0;
   }
-  const control = controlEndpoint(options.control); // before anything is put into the kernel
-  const place = { node, runDir, bpffs, cgroup, ...poolsOf(options, await grantOf(control)) };
+  const hide = (): void => void registerPrivate([runDir, options.control.tokenFile]);
+  const control = agentEndpoint(options, hide); // before anything is put into the kernel
+  const place = { node, runDir, bpffs, cgroup, ...(await agentPools(options, control)) };
   claimDirectory(runDir, { kind: 'run' });
-  registerPrivate([runDir, options.control.tokenFile]);
+  hide();
   const mishaps = createMishaps(log, systemClock);
 
   return serve(async () => {

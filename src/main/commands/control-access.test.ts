@@ -3,7 +3,7 @@ import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { scratch } from '#main/weft-process.testing.ts';
-import { controlEndpoint } from './control-access.ts';
+import { comingEndpoint, controlEndpoint } from './control-access.ts';
 
 /** The two files of an agent, as weft token and the state directory give them. */
 function files(t: TestContext) {
@@ -52,3 +52,27 @@ for (const { name, spoil, text, remedy } of faults) {
     assert.throws(() => controlEndpoint(access), { code: 'WEFT_CONTROL_FILE', remedy });
   });
 }
+
+test('where the files may come later, whoever asks waits for both of them, and for what is done with them first', async (t) => {
+  const access = files(t);
+  for (const path of [access.rootFile, access.tokenFile]) rmSync(path);
+  const seen: string[] = [];
+  const endpoint = comingEndpoint(access, 10_000, () => void seen.push('come'));
+  const asked = endpoint.token().then((token) => void seen.push(token));
+  writeFileSync(access.tokenFile, '');
+  writeFileSync(access.rootFile, 'ROOT');
+  await new Promise((resolve) => setTimeout(resolve, 30));
+  assert.deepEqual(seen, []);
+  writeFileSync(access.tokenFile, 'TOKEN');
+  await asked;
+  assert.deepEqual(seen, ['come', 'TOKEN']);
+  assert.equal(await endpoint.rootsPem(), 'ROOT');
+});
+
+test('files that do not come are told as those that are not there, to each who asks', async (t) => {
+  const access = files(t);
+  rmSync(access.tokenFile);
+  const endpoint = comingEndpoint(access, 1, () => assert.fail('they never came'));
+  for (const asked of [endpoint.token(), endpoint.rootsPem()])
+    await assert.rejects(asked, { code: 'WEFT_CONTROL_FILE', message: /token of this node/ });
+});

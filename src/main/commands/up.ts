@@ -4,7 +4,7 @@ import { resolve } from 'node:path';
 import type { AgentPlace } from '#cli/agent.ts';
 import { USUAL_BPFFS } from '#cli/command.ts';
 import { explainDeparture, type MeshPlan, planMesh, type UpOptions, welcome } from '#cli/up.ts';
-import { holdingOf } from '#main/agent/agent-process.ts';
+import { holdingOf } from '#main/agent/holding.ts';
 import { toLastResort } from '#model/effects/mishaps.ts';
 import { WeftError } from '#model/error.ts';
 import { isLocked, lockText, takeLock } from '#platform/files/lock.ts';

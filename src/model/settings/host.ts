@@ -95,6 +95,7 @@ export const COMMAND_SETTINGS = {
     ),
     ownTokenRenewMs: setting(12 * 3_600_000, 'ms', 'How often it does.'),
     pollMs: setting(50, 'ms', 'How often it is looked whether a process has ended.'),
+    startPollMs: setting(10, 'ms', 'How often it is looked whether a part that starts is ready: somebody waits for it.'),
   },
 } as const satisfies SettingGroup;
 

@@ -1,3 +1,4 @@
+import { rmSync } from 'node:fs';
 import { toLastResort } from '#model/effects/mishaps.ts';
 import { WeftError } from '#model/error.ts';
 import { COMMAND } from '#model/settings/host.ts';
@@ -60,7 +61,16 @@ export class RunningMesh {
   /** Resolves when the mesh is up. Errors: WEFT_UP_SLOW. */
   async start(): Promise<void> {
     const { controlSocket, agentSocket, controlArgs, agentArgs, node, rootFile, tokenFile, grant } = this.#plan;
+    // What an earlier mesh left would be taken for what this one gives.
+    if (this.#running.agentPid === null) for (const file of [rootFile, tokenFile]) rmSync(file, { force: true });
     this.#control = this.#keep('the control plane', controlArgs, this.#running.controlPid, controlSocket);
+    // Beside it and not after it: it has a kernel to prepare before it needs the token.
+    this.#agent = this.#keep('the agent', agentArgs, this.#running.agentPid, agentSocket);
+    this.#agent.departed
+      .then(({ exitCode }) => {
+        this.#agentLeft = exitCode === 0;
+      })
+      .catch(toLastResort);
     const control = controlClient(controlSocket);
     await waitFor('control plane', COMMAND.controlStartMs, async () => {
       await control.status();
@@ -76,12 +86,6 @@ export class RunningMesh {
     if (this.#stopping) return;
     // One that cannot be had now is asked for again long before its predecessor ends.
     this.#stopRenewal = systemClock.every(COMMAND.ownTokenRenewMs, () => void renew().catch(() => {}));
-    this.#agent = this.#keep('the agent', agentArgs, this.#running.agentPid, agentSocket);
-    this.#agent.departed
-      .then(({ exitCode }) => {
-        this.#agentLeft = exitCode === 0;
-      })
-      .catch(toLastResort);
     await waitFor('agent', COMMAND.agentStartMs, async () => {
       const { connected, syncedAt, error } = (await agentClient(agentSocket).status()).controlPlane;
       return connected && syncedAt !== null ? null : (error ?? 'it waits for the state of the mesh');
@@ -121,7 +125,8 @@ export class RunningMesh {
       .catch(() => false);
     const ended = released.then(() => true);
     if (asked && (await Promise.race([ended, afterMs(COMMAND.agentStopMs)]))) return;
-    await agent.stop(COMMAND.controlStopMs);
+    // One that still starts, and so cannot be asked, has nothing to end in order.
+    await agent.stop(this.#up ? COMMAND.controlStopMs : 0);
     const cleanup = startPart(this.#program, this.#plan.cleanupArgs);
     await Promise.race([cleanup.ended, afterMs(COMMAND.agentStopMs)]);
     await cleanup.stop(0);
@@ -149,10 +154,14 @@ export class RunningMesh {
 /** Waits until `missing` answers null, which means that nothing is. Errors: WEFT_UP_SLOW with the last answer. */
 async function waitFor(what: string, waitMs: number, missing: () => Promise<string | null>): Promise<void> {
   let last: unknown = null;
-  const ready = await eventually(async () => {
-    last = await missing().catch((error: unknown) => error);
-    return last === null;
-  }, waitMs);
+  const ready = await eventually(
+    async () => {
+      last = await missing().catch((error: unknown) => error);
+      return last === null;
+    },
+    waitMs,
+    COMMAND.startPollMs,
+  );
   if (ready) return;
   throw new WeftError('WEFT_UP_SLOW', `the ${what} was not ready within ${waitMs / 1_000} s`, {
     cause: last,

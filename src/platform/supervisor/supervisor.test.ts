@@ -30,7 +30,7 @@ test('the parts of a mesh meet in the run directory', () => {
   const place = '--node rack7-b --run-dir /run/weft --pool4 10.41.0.0/24 --pool6 fd41:0:0:1::/64';
   assert.equal(
     line(plan.agentArgs),
-    `agent ${place} --trust-domain cluster.local --control [::1]:15012 --control-root /run/weft/rack7-b/control-root.pem --token-file /run/weft/rack7-b/token`,
+    `agent ${place} --trust-domain cluster.local --control [::1]:15012 --control-root /run/weft/rack7-b/control-root.pem --token-file /run/weft/rack7-b/token --wait 1m`,
   );
   assert.equal(line(plan.cleanupArgs), `agent ${place} --cleanup`);
 });
