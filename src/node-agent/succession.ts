@@ -104,12 +104,12 @@ export class Succession {
   /** Resolves when nothing is carried any more, or after so long. */
   async carriedToTheEnd(deadlineMs: number): Promise<void> {
     const { clock, carriers } = this.#parts;
-    const until = clock.nowMs() + deadlineMs;
+    const until = clock.monotonicMs() + deadlineMs;
     await carriers.settled(); // counts of other threads are older than what they carry
-    if (carriers.calls === 0 || clock.nowMs() >= until) return;
+    if (carriers.calls === 0 || clock.monotonicMs() >= until) return;
     await new Promise<void>((resolve) => {
       const stop = clock.every(AGENT.handOverLookMs, () => {
-        if (carriers.calls > 0 && clock.nowMs() < until) return;
+        if (carriers.calls > 0 && clock.monotonicMs() < until) return;
         stop();
         resolve();
       });

@@ -6,6 +6,7 @@ const TIMER_MS_MAX = 2 ** 31 - 1;
 /** Wall-clock time and timers of the process; delays of any length, and none keeps the process alive. */
 export const systemClock: Clock = {
   nowMs: () => Date.now(),
+  monotonicMs: () => Math.trunc(performance.now()),
 
   after(delayMs, task) {
     const dueMs = performance.now() + delayMs;
@@ -94,6 +95,7 @@ export function sharedDelays(clock: Clock, monotonicMs: () => number = () => per
   };
   return {
     nowMs: () => clock.nowMs(),
+    monotonicMs: () => clock.monotonicMs(),
     every: (periodMs, task) => clock.every(periodMs, task),
     after(delayMs, task) {
       let queue = queues.get(delayMs);

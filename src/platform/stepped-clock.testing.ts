@@ -2,18 +2,30 @@ import type { Cancel, Clock } from '#model/effects/clock.ts';
 
 type Timer = { atMs: number; order: number; task: () => void };
 
-/** A clock that stands still until a test moves it: tasks run in the order of their time, within `advance`. */
+/** A clock that stands still until a test moves it: tasks run in the order of their time, within `advance`. `set` is as a person sets a clock. */
 export class SteppedClock implements Clock {
   readonly #timers = new Set<Timer>();
   #nowMs: number;
   #order = 0;
+  #setByMs = 0;
+  readonly #startMs: number;
 
   constructor(startMs = Date.parse('2026-01-01T00:00:00Z')) {
     this.#nowMs = startMs;
+    this.#startMs = startMs;
   }
 
   nowMs(): number {
-    return this.#nowMs;
+    return this.#nowMs + this.#setByMs;
+  }
+
+  monotonicMs(): number {
+    return this.#nowMs - this.#startMs + 1_000;
+  }
+
+  /** Changes what time it is, and nothing of how time goes on. */
+  set(byMs: number): void {
+    this.#setByMs += byMs;
   }
 
   after(delayMs: number, task: () => void): Cancel {

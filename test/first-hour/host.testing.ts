@@ -12,17 +12,26 @@ metadata: { name: web, namespace: default }
 spec: { selector: { app: web }, ports: [{ name: http, port: 80, targetPort: 8080 }] }
 `;
 
-/** A machine with one mesh, in a network namespace of its own: what a person has in the first hour. */
+/** Where a host with mounts of its own keeps its mesh: what is small there, a test can fill. */
+const SMALL_RUN = '/run';
+
+/**
+ * A machine with one mesh, in a network namespace of its own: what a person has in the first hour. `smallDisks`: it has mounts of its own,
+ * too, and /run and the state directory are disks of so many bytes each.
+ */
 export class Host {
   readonly root = mkdtempSync(join(tmpdir(), 'weft-first-hour-'));
   readonly node = `hour-${randomBytes(3).toString('hex')}`;
   readonly config = join(this.root, 'mesh');
-  readonly runDir = join(this.root, 'run');
+  readonly runDir: string;
   readonly stateDir = join(this.root, 'state');
   readonly programs = new Programs();
+  readonly #smallDisks: number | null;
   #namespace: Program | null = null;
 
-  constructor() {
+  constructor({ smallDisks = null }: { smallDisks?: number | null } = {}) {
+    this.#smallDisks = smallDisks;
+    this.runDir = smallDisks === null ? join(this.root, 'run') : join(SMALL_RUN, 'weft');
     mkdirSync(this.config);
     writeFileSync(join(this.config, 'web.yaml'), SERVICE);
   }
@@ -39,18 +48,31 @@ export class Host {
   /** Starts a command in the host's network namespace. */
   async start(...command: string[]): Promise<Program> {
     this.#namespace ??= this.programs.start([
-      'unshare',
-      '--net',
-      'sh',
-      '-c',
-      'ip link set lo up && echo ready && exec sleep 1000',
+      ...['unshare', '--net', ...(this.#smallDisks === null ? [] : ['--mount', '--propagation', 'private'])],
+      ...['sh', '-c', `${this.#disks()}ip link set lo up && echo ready && exec sleep 1000`],
     ]);
     await this.#namespace.until(/ready/);
-    return this.programs.start(['nsenter', `--net=/proc/${this.#namespace.child.pid}/ns/net`, '--', ...command]);
+    const place = `/proc/${this.#namespace.child.pid}/ns`;
+    const mounts = this.#smallDisks === null ? [] : [`--mount=${place}/mnt`];
+    return this.programs.start(['nsenter', `--net=${place}/net`, ...mounts, '--', ...command]);
+  }
+
+  #disks(): string {
+    if (this.#smallDisks === null) return '';
+    mkdirSync(this.stateDir);
+    return [SMALL_RUN, this.stateDir].map((path) => `mount -t tmpfs -o size=${this.#smallDisks} none ${path} && `).join('');
   }
 
   weft(...args: string[]): Promise<Program> {
     return this.start(WEFT, ...args);
+  }
+
+  /** Runs a command to its end, which has to be a good one; what it printed, by lines. */
+  async lines(...command: string[]): Promise<string[]> {
+    const program = await this.start(...command);
+    const code = await program.ended;
+    if (code !== 0) throw new Error(`${command.join(' ')} ended with ${code}: ${program.output()}`);
+    return program.output().trimEnd().split('\n');
   }
 
   /** Runs `weft` to its end. */

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { SILENT_LOG } from '#model/effects/log.ts';
+import { CERTIFICATE } from '#model/settings/control-planes.ts';
 import { SteppedClock } from '#platform/stepped-clock.testing.ts';
 import type { ServerCertificate } from './authority.ts';
 import { dialledAddress, keepServerCertificate, serverNames } from './server-certificate.ts';
@@ -90,6 +91,18 @@ test('B58: a certificate is renewed at half of its life, and its successor likew
       [12, 24],
     ],
   );
+});
+
+test('B58: after the clock was set back by more than clocks differ, the server has another certificate within moments', async () => {
+  const { clock, replaced, asked, advance } = keeping();
+  clock.set(-30_000);
+  await advance(HOUR_MS / 60);
+  assert.deepEqual(replaced, []);
+  clock.set(-HOUR_MS);
+  await advance(CERTIFICATE.clockLookMs);
+  assert.deepEqual(replaced, ['1']);
+  await advance(HOUR_MS);
+  assert.deepEqual([replaced, asked.length], [['1'], 1]);
 });
 
 test('F10: a renewal that failed is tried again after a second, later and later, until one succeeds', async () => {

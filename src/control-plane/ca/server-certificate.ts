@@ -47,6 +47,7 @@ export type KeepOptions = {
 export function keepServerCertificate({ first, issue, replace, clock, random, log }: KeepOptions): Cancel {
   let cancel: Cancel = () => {};
   let failures = 0;
+  let current = first;
   // Cancelling a timer does not stop a renewal that is under way.
   let over = false;
   const renew = async () => {
@@ -55,6 +56,7 @@ export function keepServerCertificate({ first, issue, replace, clock, random, lo
       // The server may have gone meanwhile: it has nothing left to replace.
       if (over) return;
       replace(certificate);
+      current = certificate;
       failures = 0;
       plan(renewalDelayMs(certificate, clock.nowMs(), random));
     } catch (error) {
@@ -68,8 +70,15 @@ export function keepServerCertificate({ first, issue, replace, clock, random, lo
     });
   };
   plan(renewalDelayMs(first, clock.nowMs(), random));
+  // A certificate of a time that has not come is refused by every client, until it has.
+  const stopLooking = clock.every(CERTIFICATE.clockLookMs, () => {
+    if (clock.nowMs() > current.notBeforeMs - CERTIFICATE.backdateMs / 2) return;
+    cancel();
+    renew().catch(toLastResort);
+  });
   return () => {
     over = true;
+    stopLooking();
     cancel();
   };
 }

@@ -20,7 +20,7 @@ export class NodePresence {
 
   constructor(clock: Clock) {
     this.#clock = clock;
-    this.#startedMs = clock.nowMs();
+    this.#startedMs = clock.monotonicMs();
   }
 
   /** To be told of each stream; returns what is to be called at its end. Who speaks for no node is passed over. */
@@ -34,7 +34,7 @@ export class NodePresence {
       here.delete(client);
       if (here.size > 0 || this.#present.get(node) !== here) return;
       this.#present.delete(node);
-      this.#leftMs.set(node, this.#clock.nowMs());
+      this.#leftMs.set(node, this.#clock.monotonicMs());
     };
   }
 
@@ -54,7 +54,7 @@ export class NodePresence {
    */
   isAlive(node: string): boolean {
     const sinceMs = Math.max(this.#leftMs.get(node) ?? 0, this.#startedMs);
-    return this.isConnected(node) || this.#clock.nowMs() - sinceMs < CONTROL.nodeLivesMs;
+    return this.isConnected(node) || this.#clock.monotonicMs() - sinceMs < CONTROL.nodeLivesMs;
   }
 
   /** Address of the machine that speaks for the client's node, when that is not the client's own; else null. */

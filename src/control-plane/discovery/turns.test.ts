@@ -6,7 +6,12 @@ import { Turns, type TurnTaker } from './turns.ts';
 test('takers work in turn, piece by piece, and a round ends when its time is used up', () => {
   let nowMs = 0;
   const stepped = new SteppedClock();
-  const clock = { nowMs: () => nowMs, after: stepped.after.bind(stepped), every: stepped.every.bind(stepped) };
+  const clock = {
+    nowMs: () => 0,
+    monotonicMs: () => nowMs,
+    after: stepped.after.bind(stepped),
+    every: stepped.every.bind(stepped),
+  };
   const turns = new Turns(clock, 10);
   const done: string[] = [];
   const taker = (name: string, pieces: number): TurnTaker => {

@@ -31,14 +31,14 @@ export class Turns<Taker extends TurnTaker> {
 
   /** A round now. */
   run(): void {
-    const startedMs = this.#clock.nowMs();
+    const startedMs = this.#clock.monotonicMs();
     this.#running = true;
     try {
       // Who wants another turn meanwhile is behind the others in the set, and is met in the same walk.
       for (const taker of this.#waiting) {
         this.#waiting.delete(taker);
         taker.takeTurn();
-        if (this.#clock.nowMs() - startedMs >= this.#budgetMs) break;
+        if (this.#clock.monotonicMs() - startedMs >= this.#budgetMs) break;
       }
     } finally {
       this.#running = false;

@@ -113,7 +113,7 @@ export class WaypointController {
     // What really runs decides, not what was started: processes outlive control planes and die without telling.
     const running = new Map((await runner.list()).map((waypoint) => [waypointKey(waypoint), waypoint]));
     this.#observe(running);
-    const actions = planWaypoints(this.#desired, running, this.#records, clock.nowMs());
+    const actions = planWaypoints(this.#desired, running, this.#records, clock.monotonicMs());
     const outcomes = await Promise.all(actions.map((action) => this.#perform(action)));
     // A stop may be half of a replacement: its start is due at once.
     if (outcomes.includes('stopped')) this.#anotherRound = true;
@@ -127,11 +127,11 @@ export class WaypointController {
       const record = this.#recordOf(key);
       if (running.has(key)) {
         if (record.aliveSinceMs === null) {
-          record.aliveSinceMs = clock.nowMs();
+          record.aliveSinceMs = clock.monotonicMs();
           log.info({ waypoint: key }, 'adopted a running waypoint');
         }
         record.problem = null;
-        if (clock.nowMs() - record.aliveSinceMs >= CONTROL.stableMs) record.failures = 0;
+        if (clock.monotonicMs() - record.aliveSinceMs >= CONTROL.stableMs) record.failures = 0;
       } else if (record.aliveSinceMs !== null) {
         record.aliveSinceMs = null;
         record.restarts += 1;
@@ -158,7 +158,7 @@ export class WaypointController {
     try {
       await runner.start(spec, await mintToken(spec));
       const record = this.#recordOf(key);
-      record.aliveSinceMs = clock.nowMs();
+      record.aliveSinceMs = clock.monotonicMs();
       record.problem = null;
       log.info({ waypoint: key, service_account: spec.serviceAccount }, 'waypoint started');
       return 'started';
@@ -190,7 +190,7 @@ export class WaypointController {
     record.failures += 1;
     record.problem = problem;
     const delayMs = restartDelayMs(record.failures);
-    record.notBeforeMs = clock.nowMs() + delayMs;
+    record.notBeforeMs = clock.monotonicMs() + delayMs;
     clock.after(delayMs, () => this.#look());
     log.warn({ waypoint: key, problem, retry_in_ms: delayMs }, 'waypoint does not run');
   }

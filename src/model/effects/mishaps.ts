@@ -43,7 +43,7 @@ export function createMishaps(log: Log, clock: Clock): Mishaps {
   return {
     report(entry, error, fields = {}) {
       counts.set(entry, (counts.get(entry) ?? 0) + 1);
-      const nowMs = clock.nowMs();
+      const nowMs = clock.monotonicMs();
       const known = written.get(entry);
       const current = known !== undefined && nowMs - known.sinceMs < TELEMETRY.mishapPeriodMs ? known : fresh(nowMs, known);
       written.set(entry, current);
@@ -91,6 +91,7 @@ export function guardedClock(clock: Clock, mishaps: Mishaps): Clock {
   const guarded = (task: () => void) => (): void => guard(mishaps, 'timer', task, () => {});
   return {
     nowMs: () => clock.nowMs(),
+    monotonicMs: () => clock.monotonicMs(),
     after: (delayMs, task) => clock.after(delayMs, guarded(task)),
     every: (periodMs, task) => clock.every(periodMs, guarded(task)),
   };

@@ -69,7 +69,7 @@ export class Doorkeeper {
   /** Lets a connection in, which `close` ends; null: it is not let in, and `onClosed` has heard of it. */
   enter(ip: IpAddress, close: (cause: DoorCause) => void): Waiting | null {
     const { limits, clock } = this.#options;
-    const nowMs = clock.nowMs();
+    const nowMs = clock.monotonicMs();
     const isKnown = this.#options.isKnown(ip) || this.#book.hasProved(ip);
     const key = isKnown ? ip : strangerKey(ip);
     if (!isKnown && !this.#book.begin(key, nowMs)) {
@@ -117,7 +117,7 @@ export class Doorkeeper {
     for (const line of [this.#strangers, this.#known]) {
       for (let first = line.first(); first !== null; first = line.first()) {
         // Asked anew each time: with every one that goes there is more time for the rest.
-        const leftMs = first.sinceMs + this.#allowedMs(line) - clock.nowMs();
+        const leftMs = first.sinceMs + this.#allowedMs(line) - clock.monotonicMs();
         if (leftMs > 0) {
           nextMs = Math.min(nextMs, leftMs);
           break;
@@ -138,7 +138,7 @@ export class Doorkeeper {
 
   /** It came to nothing: that costs its source more than a connection that made room. */
   #charge({ source }: Entry): void {
-    if (source.line === this.#strangers) this.#book.failed(source.key, this.#options.clock.nowMs());
+    if (source.line === this.#strangers) this.#book.failed(source.key, this.#options.clock.monotonicMs());
   }
 
   #close(entry: Entry | null, cause: DoorCause): void {

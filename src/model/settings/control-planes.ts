@@ -26,6 +26,16 @@ export const CERTIFICATE_SETTINGS = {
       'A workload asks for a longer lifetime and gets this: a certificate that went astray is good until it ends.',
     ),
     backdateMs: setting(120_000, 'ms', 'How far a new certificate reaches back, for clocks that run behind.'),
+    rootBackdateMs: setting(
+      24 * HOUR_MS,
+      'ms',
+      'How far a new root reaches back: one that was made while the clock was ahead (of another time zone, say) is good once it is right.',
+    ),
+    clockLookMs: setting(
+      5_000,
+      'ms',
+      'How often the control plane looks whether the clock was set back before its own certificate.',
+    ),
     rootLifetimeMs: setting(3_650 * 24 * HOUR_MS, 'ms', "Lifetime of a root of our own: ten years, as istiod's."),
     serverRetryMs: setting(
       60_000,

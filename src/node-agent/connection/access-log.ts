@@ -38,7 +38,7 @@ export function refusedEnd(refusal: Refusal): ConnectionEnd {
 
 /** Begins the report of one connection; its duration counts from here. */
 export function reportOf(origin: RecordOrigin, { clock, log, meters, peers }: ReportEffects): ConnectionReport {
-  const startedMs = clock.nowMs();
+  const startedMs = clock.monotonicMs();
   let isOpen = false;
   return {
     opened(source, path) {
@@ -46,7 +46,7 @@ export function reportOf(origin: RecordOrigin, { clock, log, meters, peers }: Re
       peers.count('istio_tcp_connections_opened_total', source, origin, path, '-').add();
     },
     ended(source, path, end) {
-      const outcome = outcomeOf(end, clock.nowMs() - startedMs);
+      const outcome = outcomeOf(end, clock.monotonicMs() - startedMs);
       if (outcome.cause !== null)
         meters.counter('weft_refusals_total', { reporter: origin.reporter, cause: outcome.cause }).add();
       if (isOpen) {

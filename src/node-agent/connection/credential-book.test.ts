@@ -40,6 +40,16 @@ test('a certificate is asked for once for all who wait, and is at hand from then
   assert.equal(book.current(WEB), null);
 });
 
+test('B58: after the clock was set back control is asked again, and what it has then is used', () => {
+  const { clock, book, take } = setUp();
+  const first = { ...certificate('first'), notBeforeMs: clock.nowMs() };
+  take(first);
+  clock.set(-1_000);
+  assert.equal(book.current(WEB), null);
+  take({ ...first }); // there is no other
+  assert.equal(book.current(WEB), first);
+});
+
 test('without a certificate, or without an answer in time, those who wait hear why; what lapsed is not used again', async () => {
   const { clock, book, take } = setUp();
   const refused = assert.rejects(book.get(WEB), /none of it/);

@@ -2,6 +2,7 @@ import type { Cancel, Clock } from '#model/effects/clock.ts';
 import { type Credentials, formatIdentity, type Identity } from '#model/identity/identity.ts';
 import { AGENT } from '#model/settings/agents.ts';
 import type { ControlLink, ToData } from '#node-agent/seam/messages.ts';
+import { isAhead } from '#protocol/ca/renewal.ts';
 
 type Waiter = { resolve(credentials: Credentials): void; reject(error: Error): void; cancel: Cancel };
 
@@ -10,6 +11,8 @@ export class CredentialBook {
   readonly #control: ControlLink;
   readonly #clock: Clock;
   readonly #held = new Map<string, Credentials>();
+  /** Those whose time had not come when they were given: there was no other. */
+  readonly #hadNotCome = new WeakSet<Credentials>();
   readonly #waiting = new Map<string, Waiter[]>();
 
   constructor(control: ControlLink, clock: Clock) {
@@ -20,7 +23,10 @@ export class CredentialBook {
   /** Valid ones that are at hand; null: there are none here. */
   current(identity: Identity): Credentials | null {
     const held = this.#held.get(formatIdentity(identity));
-    return held !== undefined && held.notAfterMs > this.#clock.nowMs() ? held : null;
+    const nowMs = this.#clock.nowMs();
+    if (held === undefined || held.notAfterMs <= nowMs) return null;
+    // The clock was set back: control knows whether there is another one.
+    return !this.#hadNotCome.has(held) && isAhead(held, nowMs) ? null : held;
   }
 
   /** Valid ones; a renewed one is a new object. Rejects when there are none, or no answer in time. */
@@ -56,7 +62,10 @@ export class CredentialBook {
     const held = this.#held.get(name);
     const current = held !== undefined && held.chainPem === credentials?.chainPem && held !== credentials ? held : credentials;
     if (current === null) this.#held.delete(name);
-    else this.#held.set(name, current);
+    else {
+      this.#held.set(name, current);
+      if (isAhead(current, this.#clock.nowMs())) this.#hadNotCome.add(current);
+    }
     for (const { resolve, reject, cancel } of waiters) {
       cancel();
       if (current === null) reject(new Error(error));

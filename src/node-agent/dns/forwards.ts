@@ -30,7 +30,7 @@ export function createForwards(effects: Pick<DnsEffects, 'forward' | 'clock' | '
     async forward(query, labels) {
       const leave = stopped ? null : shares.enter(labels.workload);
       if (leave === null) return { kind: 'full' };
-      const startedMs = clock.nowMs();
+      const startedMs = clock.monotonicMs();
       const abort = new AbortController();
       const cancel = clock.after(limits.forwardMs, () => abort.abort(new Error(`no reply in ${limits.forwardMs} ms`)));
       running.add(abort);
@@ -40,7 +40,7 @@ export function createForwards(effects: Pick<DnsEffects, 'forward' | 'clock' | '
       const forwarded = (async () => effects.forward(query, { workload, transport, signal: abort.signal }))().finally(leave);
       try {
         const reply = await Promise.race([forwarded, rejectionOf(abort.signal)]);
-        counters.upstreamDuration(labels, clock.nowMs() - startedMs);
+        counters.upstreamDuration(labels, clock.monotonicMs() - startedMs);
         return { kind: 'reply', reply };
       } catch (error) {
         counters.upstreamFailure(labels);

@@ -307,7 +307,12 @@ for (const plant of ['clock', 'stream'] as const) {
     };
     const { responder, seen } = setup({
       mishaps,
-      clock: { nowMs: () => clock.nowMs(), every: (periodMs, task) => clock.every(periodMs, task), after },
+      clock: {
+        nowMs: () => clock.nowMs(),
+        monotonicMs: () => clock.monotonicMs(),
+        every: (periodMs, task) => clock.every(periodMs, task),
+        after,
+      },
       limits: { ...DNS, connectionsPerWorkloadMax: 1 },
     });
     const bad = socketPair();

@@ -16,9 +16,9 @@ export type LastBytesView = {
  * connections end by themselves, as the kernel closes what a process leaves open; to cut them would lose what was written last.
  */
 export async function lastBytesGone(enrolled: Enrolled, { flows, finish, clock }: LastBytesView): Promise<void> {
-  const untilMs = clock.nowMs() + AGENT.lastBytesMs;
+  const untilMs = clock.monotonicMs() + AGENT.lastBytesMs;
   const holds = async (condition: () => boolean): Promise<void> => {
-    while (!condition() && clock.nowMs() < untilMs)
+    while (!condition() && clock.monotonicMs() < untilMs)
       await new Promise<void>((resolve) => void clock.after(AGENT.lastBytesLookMs, resolve));
   };
   // The other ends of these are other workloads' to close.

@@ -17,7 +17,7 @@ import { tellWidened, Verdicts } from './verdicts.ts';
 const cart = aService('cart', ['240.0.0.1']);
 const client = aWorkload('client', ['10.0.0.1', 'fd00::1']);
 const server = aWorkload('server', ['10.0.0.2', 'fd00::2'], { services: endpointOf(cart) });
-const NO_TIME: Clock = { nowMs: () => 0, after: () => () => {}, every: () => () => {} };
+const NO_TIME: Clock = { nowMs: () => 0, monotonicMs: () => 0, after: () => () => {}, every: () => () => {} };
 
 function setUp() {
   const kernel = memoryKernel();

@@ -103,7 +103,7 @@ async function reach(context: DataContext, call: Call): Promise<Reached> {
   const { served, client, dialled, chosen, cut } = call;
   const { clock } = context.effects;
   const tried: Tried[] = [];
-  const untilMs = clock.nowMs() + TUNNEL.connectTimeoutMs;
+  const untilMs = clock.monotonicMs() + TUNNEL.connectTimeoutMs;
   let failed: Reached | null = null;
   for (;;) {
     const question = {
@@ -131,7 +131,8 @@ async function reach(context: DataContext, call: Call): Promise<Reached> {
     } catch (error) {
       const refusal = refusalOf(error, 'connect-failed');
       failed = { source, path, refusal };
-      if (choice.endpoint === null || !isUnreached(refusal) || cut.reason !== null || clock.nowMs() >= untilMs) return failed;
+      if (choice.endpoint === null || !isUnreached(refusal) || cut.reason !== null || clock.monotonicMs() >= untilMs)
+        return failed;
       if (tried.push(choice.endpoint) >= TUNNEL.attemptsMax) return failed;
       release();
       call.release = () => {};

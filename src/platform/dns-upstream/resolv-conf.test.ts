@@ -46,7 +46,7 @@ test('a changed resolv.conf is noticed, but looked at only every 5 s', async (co
   context.after(() => rm(folder, { recursive: true }));
   const path = join(folder, 'resolv.conf');
   let nowMs = 0;
-  const clock: Clock = { nowMs: () => nowMs, after: () => () => {}, every: () => () => {} };
+  const clock: Clock = { nowMs: () => 0, monotonicMs: () => nowMs, after: () => () => {}, every: () => () => {} };
   const source = followResolvConf(path, clock);
   const servers = async () => (await source.current()).nameservers.map(({ address }) => address);
   assert.deepEqual(await servers(), []);

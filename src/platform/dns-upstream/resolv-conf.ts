@@ -39,7 +39,7 @@ export function followResolvConf(path: string, clock: Clock): ResolvConfSource {
   let known: { conf: ResolvConf; version: string; checkedMs: number } | null = null;
   return {
     async current() {
-      const nowMs = clock.nowMs();
+      const nowMs = clock.monotonicMs();
       if (known !== null && nowMs - known.checkedMs < DNS.recheckMs) return known.conf;
       const version = await versionOf(path);
       const conf = known?.version === version ? known.conf : parseResolvConf(await readFile(path, 'utf8').catch(() => ''));

@@ -1,4 +1,4 @@
-import { renameSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { rename, rm, writeFile } from 'node:fs/promises';
 
 /** For root alone unless told otherwise. */
@@ -6,9 +6,10 @@ const MODE = 0o600;
 
 /**
  * Puts a text in the place of a file's: whoever reads it finds the old text or the new one, also when the disk is full, on which
- * nothing is left of the attempt. Errors: the system's.
+ * nothing is left of the attempt. What says so already is left as it is: an agent starts anew on a full disk. Errors: the system's.
  */
 export async function replaceFile(path: string, text: string, mode = MODE): Promise<void> {
+  if (says(path, text)) return;
   const unfinished = unfinishedOf(path);
   try {
     await writeFile(unfinished, text, { mode });
@@ -21,6 +22,7 @@ export async function replaceFile(path: string, text: string, mode = MODE): Prom
 
 /** The same at once. */
 export function replaceFileSync(path: string, text: string): void {
+  if (says(path, text)) return;
   const unfinished = unfinishedOf(path);
   try {
     writeFileSync(unfinished, text, { mode: MODE });
@@ -28,6 +30,14 @@ export function replaceFileSync(path: string, text: string): void {
   } catch (error) {
     rmSync(unfinished, { force: true });
     throw error;
+  }
+}
+
+function says(path: string, text: string): boolean {
+  try {
+    return readFileSync(path, 'utf8') === text;
+  } catch {
+    return false; // not there, or not readable: it is made anew
   }
 }
 

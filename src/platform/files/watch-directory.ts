@@ -154,7 +154,7 @@ class DirectoryWatcher {
 
   #schedule(delayMs: number): void {
     if (this.#closed) return;
-    const nowMs = this.#clock.nowMs();
+    const nowMs = this.#clock.monotonicMs();
     this.#firstEventMs ??= nowMs;
     const leftMs = this.#firstEventMs + RESOURCE.quietMsMax - nowMs;
     this.#timer?.();

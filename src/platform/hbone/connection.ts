@@ -61,7 +61,7 @@ export class HboneConnection implements StreamReader, TunnelCarrier {
       settings: options.settings,
       transport: { write: (buffer, start, end) => this.#write(buffer, start, end), writable: () => !this.#full },
       floods: TUNNEL_FLOODS,
-      nowMs: () => options.clock.nowMs(),
+      nowMs: () => options.clock.monotonicMs(),
       events: { ...options.events, pong: () => this.#onPongFrame(), failed: (error) => this.finish(error) },
     });
   }

@@ -34,10 +34,10 @@ export function keep({ name, start, meshIsUp, clock, tell }: KeeperOptions): Kee
   let part = start();
   const watch = async (): Promise<void> => {
     for (let failures = 0; ; failures++) {
-      const startedMs = clock.nowMs();
+      const startedMs = clock.monotonicMs();
       const ending = await Promise.race([part.ended, released.promise]);
       if (ending === null) return;
-      const ranMs = clock.nowMs() - startedMs;
+      const ranMs = clock.monotonicMs() - startedMs;
       const after = afterEnding(ending, { ready: meshIsUp(), ranMs, failures });
       if (after.kind === 'end') return departed.resolve({ name, ending, exitCode: after.exitCode });
       failures = failuresBefore({ ranMs, failures });

@@ -16,7 +16,7 @@ test('H4: the journal is where the variable names the very stream that is writte
 
 for (const format of ['text', 'json'] as const) {
   test(`H4: each line for the journal begins with its priority, and is the same else (${format})`, () => {
-    const clock = { nowMs: () => 0, after: () => () => {}, every: () => () => {} };
+    const clock = { nowMs: () => 0, monotonicMs: () => 0, after: () => () => {}, every: () => () => {} };
     const linesOf = (forJournal: boolean): string[] => {
       const lines: string[] = [];
       const options = { level: 'debug' as LogLevel, format, process: 'agent', forJournal };

@@ -21,8 +21,8 @@ const ratings = identity('ratings');
 
 type Asked = { identity: Identity; ttlSeconds: number };
 
-/** A cache over an authority that answers as `answer` says; `settled` waits until no request is under way. */
-function cacheWith(answer: (asked: Asked) => Promise<void> | void = () => {}) {
+/** A cache over an authority that answers as `answer` says; `settled` waits until no request is under way. `authorityAheadMs`: how far its clock is. */
+function cacheWith(answer: (asked: Asked) => Promise<void> | void = () => {}, authorityAheadMs = 0) {
   const clock = new SteppedClock(START);
   const asked: Asked[] = [];
   let running = 0;
@@ -41,7 +41,7 @@ function cacheWith(answer: (asked: Asked) => Promise<void> | void = () => {}) {
           request,
           subject: { kind: 'workload', identity },
           ttlMs: ttlSeconds * 1_000,
-          nowMs: clock.nowMs(),
+          nowMs: clock.nowMs() + authorityAheadMs,
         });
         return replyChain(signer, leaf);
       } finally {
@@ -203,6 +203,44 @@ test('a snapshot names identity, expiry and the last failure', async () => {
   assert.deepEqual(cache.snapshot(), [
     { identity: 'spiffe://cluster.local/ns/shop/sa/ratings', notAfterMs, renewing: false, error: null },
   ]);
+});
+
+test('B58: after the clock was set back, a certificate whose time is yet to come is replaced by one of now', async () => {
+  const { cache, clock, asked } = cacheWith();
+  clock.set(HOUR_MS);
+  const ahead = await cache.get(ratings);
+  clock.set(-HOUR_MS);
+  assert.equal(cache.current(ratings), null);
+  const now = await cache.get(ratings);
+  assert.ok(now.notBeforeMs <= clock.nowMs() && ahead.notBeforeMs > clock.nowMs());
+  assert.equal(await cache.get(ratings), now);
+  assert.equal(asked.length, 2);
+});
+
+test('B58: where the clock runs behind that of the authority, its certificates are used, and not asked for again and again', async () => {
+  const { cache, clock, asked } = cacheWith(() => {}, HOUR_MS);
+  const first = await cache.get(ratings);
+  assert.ok(first.notBeforeMs > clock.nowMs());
+  assert.equal(await cache.get(ratings), first);
+  assert.equal(cache.current(ratings), first);
+  assert.equal(asked.length, 1);
+});
+
+test('B58: after the clock was set back, the certificate at hand serves while there is no other', async () => {
+  let down = false;
+  const { cache, clock, settled } = cacheWith(() => {
+    if (down) throw new Error('away');
+  });
+  clock.set(HOUR_MS);
+  const ahead = await cache.get(ratings);
+  clock.set(-HOUR_MS);
+  down = true;
+  await assert.rejects(cache.get(ratings), { code: 'WEFT_CERTIFICATE' });
+  assert.equal(await cache.get(ratings), ahead);
+  down = false;
+  clock.advance(HOUR_MS / 10);
+  await settled();
+  assert.notEqual(await cache.get(ratings), ahead);
 });
 
 test('B58: renewal never comes before half-life nor more than a twentieth of the lifetime after it', () => {

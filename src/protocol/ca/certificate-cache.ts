@@ -5,7 +5,7 @@ import { type Credentials, formatIdentity, type Identity } from '#model/identity
 import { type Backoff, backoffMs } from '#model/resilience/retry.ts';
 import { CERTIFICATE } from '#model/settings/control-planes.ts';
 import { credentialsFromReply } from '#protocol/ca/received-chain.ts';
-import { renewalDelayMs } from '#protocol/ca/renewal.ts';
+import { isAhead, renewalDelayMs } from '#protocol/ca/renewal.ts';
 import { createSigningRequest } from '#protocol/ca/signing-request.ts';
 
 /** Asks the authority; resolves to [leaf, intermediates…, roots]. Must settle: a hanging call holds one of few places. */
@@ -33,6 +33,8 @@ type Entry = {
   identity: Identity;
   name: string;
   credentials: Credentials | null;
+  /** Whether its time had come when it was obtained: where the authority's clock is ahead of ours, none ever has. */
+  hadCome: boolean;
   /** Why the last attempt failed; null after a success. */
   error: Error | null;
   failures: number;
@@ -133,6 +135,7 @@ export class CertificateCache {
       identity,
       name,
       credentials: null,
+      hadCome: false,
       error: null,
       failures: 0,
       state: 'idle',
@@ -143,8 +146,12 @@ export class CertificateCache {
     return created;
   }
 
+  /** One that a clock which was set back has made worthless is valid only while there is no other to be had: it may be right elsewhere. */
   #isValid(entry: Entry): entry is Entry & { credentials: Credentials } {
-    return entry.credentials !== null && entry.credentials.notAfterMs > this.#options.clock.nowMs();
+    const { credentials, hadCome, error } = entry;
+    const nowMs = this.#options.clock.nowMs();
+    if (credentials === null || credentials.notAfterMs <= nowMs) return false;
+    return error !== null || !(hadCome && isAhead(credentials, nowMs));
   }
 
   #enqueue(entry: Entry): void {
@@ -197,6 +204,7 @@ export class CertificateCache {
   #succeed(entry: Entry, credentials: Credentials): void {
     const { clock, random, log } = this.#options;
     entry.credentials = credentials;
+    entry.hadCome = !isAhead(credentials, clock.nowMs());
     entry.error = null;
     entry.failures = 0;
     entry.cancelTimer = clock.after(renewalDelayMs(credentials, clock.nowMs(), random), () => this.#enqueue(entry));

@@ -33,7 +33,7 @@ export async function createRoot(
     name: [{ O: [organization] }, { CN: ['Weft root'] }],
     keys,
     signingAlgorithm: EC_P256,
-    notBefore: new Date(nowMs - CERTIFICATE.backdateMs),
+    notBefore: new Date(nowMs - CERTIFICATE.rootBackdateMs),
     notAfter: new Date(nowMs + CERTIFICATE.rootLifetimeMs),
     extensions: [
       new BasicConstraintsExtension(true, undefined, true),

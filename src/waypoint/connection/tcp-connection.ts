@@ -50,7 +50,7 @@ export class TcpConnection implements LiveConnection {
     this.#context = context;
     this.#facts = facts;
     this.#stream = stream;
-    this.#startedMs = context.effects.clock.nowMs();
+    this.#startedMs = context.effects.clock.monotonicMs();
   }
 
   /** Authorizes, connects and relays; `early` was already read from the stream. */
@@ -178,7 +178,7 @@ export class TcpConnection implements LiveConnection {
       error: details,
       requestBytes: this.#receivedBytes,
       responseBytes: this.#sentBytes,
-      durationMs: effects.clock.nowMs() - this.#startedMs,
+      durationMs: effects.clock.monotonicMs() - this.#startedMs,
       ...decidedBy(this.#verdict?.by),
       http: null,
     };

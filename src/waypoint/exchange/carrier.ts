@@ -136,7 +136,7 @@ export class Carrier implements ServerEvents, ClientEvents, LiveConnection {
   }
 
   onBodyEnd(trailers: HeaderBlock | null): void {
-    this.#exchange.requestEndedMs = this.#context.clock.nowMs();
+    this.#exchange.requestEndedMs = this.#context.clock.monotonicMs();
     this.#context.flow.requestEnded(this.#exchange, this);
     if (this.#kept === null) this.#upstream?.end(trailers);
     else this.#kept.end(trailers, this.#upstream);
@@ -256,7 +256,7 @@ export class Carrier implements ServerEvents, ClientEvents, LiveConnection {
     this.#responded = true;
     this.#kept?.settle();
     this.#exchange.status = head.status;
-    this.#exchange.respondedMs = this.#context.clock.nowMs();
+    this.#exchange.respondedMs = this.#context.clock.monotonicMs();
     this.#context.flow.response(this.#exchange, head, local);
   }
 

@@ -35,7 +35,7 @@ export function requestHandlers(context: RequestContext): (facts: ConnectionFact
     onRequest(head, stream) {
       counters.requests++;
       counters.openRequests++;
-      const exchange = new Exchange(facts, head, stream, state.snapshot, clock.nowMs());
+      const exchange = new Exchange(facts, head, stream, state.snapshot, clock.monotonicMs());
       const carrier = new Carrier(exchange, carriers);
       guard(
         mishaps,

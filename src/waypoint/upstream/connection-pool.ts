@@ -86,7 +86,7 @@ export class ConnectionPool implements ClientOwner {
   onEnding(connection: ClientConnection): void {
     if (!(connection instanceof Http1ClientConnection)) return; // it sees to its end by itself
     this.#forgetIdle(connection);
-    this.#closing.set(connection, this.#effects.clock.nowMs() + WAYPOINT.closingMs);
+    this.#closing.set(connection, this.#effects.clock.monotonicMs() + WAYPOINT.closingMs);
   }
 
   onClosed(connection: ClientConnection): void {
@@ -104,7 +104,7 @@ export class ConnectionPool implements ClientOwner {
 
   /** Closes connections that were idle too long; true when none is left. */
   sweep(): boolean {
-    const nowMs = this.#effects.clock.nowMs();
+    const nowMs = this.#effects.clock.monotonicMs();
     for (const [connection, untilMs] of this.#closing) if (untilMs <= nowMs) connection.destroy();
     for (const idle of this.#idle.filter(({ untilMs }) => untilMs <= nowMs)) idle.connection.retire();
     for (const [connection, usedMs] of this.#http2)
@@ -121,7 +121,7 @@ export class ConnectionPool implements ClientOwner {
   }
 
   #takeIdle(): ClientConnection | null {
-    const nowMs = this.#idle.length === 0 ? 0 : this.#effects.clock.nowMs();
+    const nowMs = this.#idle.length === 0 ? 0 : this.#effects.clock.monotonicMs();
     // The clock is read once and only if there is something to judge: this is on the way of every request.
     for (let idle = this.#idle.pop(); idle !== undefined; idle = this.#idle.pop()) {
       if (idle.untilMs > nowMs && idle.connection.capacity() > 0) return idle.connection;
@@ -138,13 +138,13 @@ export class ConnectionPool implements ClientOwner {
   #expiry({ keepAliveTimeoutSeconds }: Http1ClientConnection): number {
     const announcedMs =
       keepAliveTimeoutSeconds === null ? WAYPOINT.upstreamIdleMs : keepAliveTimeoutSeconds * 1_000 - WAYPOINT.keepAliveMarginMs;
-    return this.#effects.clock.nowMs() + Math.min(WAYPOINT.upstreamIdleMs, announcedMs);
+    return this.#effects.clock.monotonicMs() + Math.min(WAYPOINT.upstreamIdleMs, announcedMs);
   }
 
   #freeHttp2(): ClientConnection | null {
     for (const connection of this.#http2.keys()) {
       if (connection.capacity() === 0) continue;
-      this.#http2.set(connection, this.#effects.clock.nowMs());
+      this.#http2.set(connection, this.#effects.clock.monotonicMs());
       return connection;
     }
     return null;
@@ -164,7 +164,7 @@ export class ConnectionPool implements ClientOwner {
     const dialled = await this.#dial((stream) => this.#effects.http2.connect(stream, this));
     const acquired = dialled.kind === 'ready' ? await this.#settle(dialled.connection) : dialled;
     this.#pendingHttp2 = null;
-    if (acquired.kind === 'ready') this.#http2.set(acquired.connection, this.#effects.clock.nowMs());
+    if (acquired.kind === 'ready') this.#http2.set(acquired.connection, this.#effects.clock.monotonicMs());
     return acquired;
   }
 

@@ -94,7 +94,7 @@ export class LocalWorkloads {
     };
     const backoff = { firstMs: AGENT.enrollRetryMs, maxMs: AGENT.enrollRetryMsMax };
     const retry = new Retry(this.#effects, backoff, again);
-    const local: Local = { request, startedMs: this.#effects.clock.nowMs(), populated: false, problem: null, retry };
+    const local: Local = { request, startedMs: this.#effects.clock.monotonicMs(), populated: false, problem: null, retry };
     this.#local.set(keyText(request), local);
     return local;
   }
@@ -274,7 +274,7 @@ export class LocalWorkloads {
         local.populated = true;
         continue;
       }
-      const started = local.populated || this.#effects.clock.nowMs() - local.startedMs > AGENT.startGraceMs;
+      const started = local.populated || this.#effects.clock.monotonicMs() - local.startedMs > AGENT.startGraceMs;
       if (!started || this.#local.get(text) !== local) continue; // replaced while the sandbox was looked at
       this.#effects.log.info({ workload: local.request.uid }, 'the workload ended without leaving: removing it');
       await this.#end(key).catch((error: unknown) => this.#told(error, key));

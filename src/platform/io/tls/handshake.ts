@@ -86,7 +86,7 @@ export class Handshake {
     const { group } = ssl;
     this.#cancel();
     this.#ssl = null; // the channel's from here on
-    done({ kind: 'open', channel: new TlsChannel(calls, fd, ssl, () => clock.nowMs()), peerChain, group });
+    done({ kind: 'open', channel: new TlsChannel(calls, fd, ssl, () => clock.monotonicMs()), peerChain, group });
   }
 
   #end(shaken: Exclude<Shaken, { kind: 'open' }>): void {

@@ -22,14 +22,14 @@ export function followRoutes(
   let notBeforeMs = 0;
   let isLooking = false;
   const look = async (): Promise<void> => {
-    const beganMs = clock.nowMs();
+    const beganMs = clock.monotonicMs();
     const now = await read();
-    notBeforeMs = clock.nowMs() + (clock.nowMs() - beganMs) / SHARE;
+    notBeforeMs = clock.monotonicMs() + (clock.monotonicMs() - beganMs) / SHARE;
     if (known?.equals(now) === false) await changed();
     known = now; // not before: what failed is tried again
   };
   const guarded = async (): Promise<void> => {
-    if (isLooking || clock.nowMs() < notBeforeMs) return;
+    if (isLooking || clock.monotonicMs() < notBeforeMs) return;
     isLooking = true;
     await look().finally(() => {
       isLooking = false;

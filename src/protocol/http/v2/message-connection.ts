@@ -67,7 +67,7 @@ export class MessageConnection implements StreamReader {
         writable: () => !this.#full,
       },
       events: owner,
-      nowMs: () => clock.nowMs(),
+      nowMs: () => clock.monotonicMs(),
       floods: HTTP_FLOODS,
     });
   }

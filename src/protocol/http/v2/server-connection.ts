@@ -123,7 +123,7 @@ class Http2ServerConnection implements ServerConnection, MessageOwner, ServerStr
 
   /** A client may withdraw what takes too long; withdrawing at once, again and again, only costs us (W74). */
   withdrawn(openedMs: number): void {
-    const nowMs = this.#clock.nowMs();
+    const nowMs = this.#clock.monotonicMs();
     if (nowMs - openedMs >= HTTP2.prematureWithinMs || this.#connection.isClosed) return;
     const times = this.#prematureMs;
     times.push(nowMs);
@@ -136,7 +136,7 @@ class Http2ServerConnection implements ServerConnection, MessageOwner, ServerStr
   }
 
   #begin(stream: Http2Stream, head: RequestHead): StreamHandler {
-    const half = new Http2ServerStream(stream, head, this, this.#clock.nowMs());
+    const half = new Http2ServerStream(stream, head, this, this.#clock.monotonicMs());
     try {
       half.listen(this.#handler.onRequest(head, half));
     } catch (error) {
@@ -149,7 +149,7 @@ class Http2ServerConnection implements ServerConnection, MessageOwner, ServerStr
   #refuse(stream: Http2Stream, details: string): StreamHandler {
     const status = 400;
     const head: RequestHead = { ...NO_REQUEST, hasBody: !stream.remoteEnded };
-    const half = new Http2ServerStream(stream, head, this, this.#clock.nowMs());
+    const half = new Http2ServerStream(stream, head, this, this.#clock.monotonicMs());
     const body = Buffer.from(details);
     half.respond({ status, headers: new StringHeaders(['content-type', 'text/plain']), contentLength: body.length }, false);
     half.write(body);

@@ -24,7 +24,7 @@ export function recordStage(parts: StageParts): Stage {
   return {
     name: 'record',
     end(exchange) {
-      const durationMs = effects.clock.nowMs() - exchange.startedMs;
+      const durationMs = effects.clock.monotonicMs() - exchange.startedMs;
       const path = pathOf(exchange, parts);
       const series = seriesOf(exchange, path);
       series.total.add();

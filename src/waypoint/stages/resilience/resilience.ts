@@ -40,7 +40,7 @@ export function resilienceStage({ effects: { clock }, counters, attempts: policy
           tryNumber: number,
           body: carrier.body,
           responseBegun: carrier.responseBegun,
-          remainingMs: deadlineMs === null ? null : deadlineMs - clock.nowMs(),
+          remainingMs: deadlineMs === null ? null : deadlineMs - clock.monotonicMs(),
         },
         policy,
       );
