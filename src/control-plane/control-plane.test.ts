@@ -112,8 +112,8 @@ function client({ control, clock }: Running, node = 'node-1') {
   const ended: RpcError[] = [];
   const listener = control.discover(agentOf(node), {
     peer: '127.0.0.1:1',
-    send(message) {
-      const { typeUrl, resources, removedResources } = fromBinary(DeltaDiscoveryResponseSchema, message);
+    send(parts) {
+      const { typeUrl, resources, removedResources } = fromBinary(DeltaDiscoveryResponseSchema, Buffer.concat(parts));
       const names = known.get(typeUrl) ?? new Set();
       for (const { name } of resources) names.add(name);
       for (const name of removedResources) names.delete(name);

@@ -40,8 +40,8 @@ function connect({ clock, server }: ReturnType<typeof serving>, options: { slow?
   const ended: RpcError[] = [];
   const listener = server.open(agent, {
     peer: '127.0.0.1:1',
-    send(message) {
-      sent.push(fromBinary(DeltaDiscoveryResponseSchema, message));
+    send(parts) {
+      sent.push(fromBinary(DeltaDiscoveryResponseSchema, Buffer.concat(parts)));
       return options.slow !== true;
     },
     end: (error) => ended.push(error),

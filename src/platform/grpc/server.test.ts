@@ -145,11 +145,11 @@ function answering(planted: { open: boolean; receive: boolean }) {
         if (planted.receive) throw new Error('planted');
         if (responseNonce !== '') return;
         const resources = typeUrl === ADDRESS_TYPE ? [resource] : [];
-        stream.send(
+        stream.send([
           Buffer.from(
             toBinary(DeltaDiscoveryResponseSchema, create(DeltaDiscoveryResponseSchema, { typeUrl, nonce: 'n', resources })),
           ),
-        );
+        ]);
       },
       drained() {},
       closed() {},
@@ -168,7 +168,7 @@ test('S1: a client that stops reading is handed one response, and the next when 
   let sent = 0;
   const discover = (_caller: string, stream: DiscoveryStream): DiscoveryListener => {
     const send = () => {
-      if (sent < 8) stream.send(message);
+      if (sent < 8) stream.send([message]);
       sent += 1;
     };
     return { receive: send, drained: send, closed() {} };

@@ -17,6 +17,7 @@ import { CONTROL } from '#model/settings/control-planes.ts';
 import { INSTANCE_HEADER } from '#platform/grpc/control-channel.ts';
 import { type Front, openFront } from '#platform/grpc/front.ts';
 import { CREATE_CERTIFICATE, DELTA_STREAM, methodOf, RAW, SYNC_WORKLOADS } from '#platform/grpc/service-definitions.ts';
+import { messageWriter } from '#platform/grpc/shared-messages.ts';
 import { codeOf } from '#platform/grpc/status-codes.ts';
 import type { IstioCertificateRequest, IstioCertificateResponse } from '#proto/ca_pb.js';
 import type { DeltaDiscoveryRequest } from '#proto/discovery_pb.js';
@@ -185,6 +186,7 @@ function serveStream(
   // gRPC tells of one end in up to five events, in no order that it promises.
   let over = false;
   let listener: DiscoveryListener | null = null;
+  const write = messageWriter(call);
   // One client's message must not end what serves all others: its stream ends, and it comes again with what it holds.
   const guarded = (act: () => void): void => {
     try {
@@ -203,11 +205,8 @@ function serveStream(
   guarded(() => {
     listener = open({
       peer: call.getPeer(),
-      send(message) {
-        // `write` says false only after 16 messages of whatever size; its callback comes when the transport took this one.
-        call.write(message, (error: Error | null | undefined) =>
-          error == null ? guarded(() => listener?.drained()) : undefined,
-        );
+      send(parts) {
+        write(parts, () => guarded(() => listener?.drained()));
         return false;
       },
       end: ({ status, message }) => call.emit('error', { code: codeOf(status), details: message }),

@@ -24,7 +24,9 @@ function response(
 ): DeltaDiscoveryResponse {
   return fromBinary(
     DeltaDiscoveryResponseSchema,
-    encodeResponse({ typeUrl, nonce: 'n', systemVersion: '', resources, removed, framed: null, withAliases: false }),
+    Buffer.concat(
+      encodeResponse({ typeUrl, nonce: 'n', systemVersion: '', resources, removed, framed: null, withAliases: false }),
+    ),
   );
 }
 

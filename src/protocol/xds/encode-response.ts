@@ -21,8 +21,8 @@ const RESOURCE_ALIASES = 4;
 /** Tag and length in front of one resource, at most. Fixed by protobuf: one byte, and a varint below 2^35. */
 const FRAME_BYTES_MAX = 6;
 
-/** The bytes of a DeltaDiscoveryResponse. Copies each resource once: nothing is serialized per client. */
-export function encodeResponse(response: DeltaResponse): Buffer {
+/** The bytes of a DeltaDiscoveryResponse, one part behind the other. What was made ready for all clients is not copied. */
+export function encodeResponse(response: DeltaResponse): Buffer[] {
   const head = new BinaryWriter();
   if (response.systemVersion !== '') head.tag(RESPONSE.systemVersion, WireType.LengthDelimited).string(response.systemVersion);
   head.tag(RESPONSE.typeUrl, WireType.LengthDelimited).string(response.typeUrl);
@@ -30,7 +30,7 @@ export function encodeResponse(response: DeltaResponse): Buffer {
   for (const name of response.removed) head.tag(RESPONSE.removed, WireType.LengthDelimited).string(name);
   const { resources } = response;
   const body = response.framed ?? framed(response.withAliases ? resources.map(withAliases) : resources.map(({ wire }) => wire));
-  return Buffer.concat([head.finish(), body]);
+  return [Buffer.from(head.finish()), body];
 }
 
 /** Encoded resources one behind the other, each with the tag and length that it has in a response. */

@@ -178,8 +178,8 @@ function namesOf(request: DeltaDiscoveryRequest): { subscribe: string[]; unsubsc
 export type DiscoveryStream = {
   /** Address of the client, for logs. */
   peer: string;
-  /** Sends one encoded DeltaDiscoveryResponse; false when the client is behind: wait for `drained`. */
-  send(message: Buffer): boolean;
+  /** Sends one encoded DeltaDiscoveryResponse, in parts that stay as they are; false when the client is behind: wait for `drained`. */
+  send(parts: readonly Buffer[]): boolean;
   /** Ends the stream with a status. */
   end(error: RpcError): void;
 };
