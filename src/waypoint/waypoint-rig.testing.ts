@@ -1,6 +1,6 @@
 import { familyOf, type IpAddress, parseIp } from '#model/address/ip.ts';
 import type { ByteStream, Dialled } from '#model/effects/byte-stream.ts';
-import type { Log } from '#model/effects/log.ts';
+import { fieldsOneByOne, type Log } from '#model/effects/log.ts';
 import { createMishaps, SILENT_MISHAPS } from '#model/effects/mishaps.ts';
 import { type Identity, parseIdentity } from '#model/identity/identity.ts';
 import { aService, aWorkload, deltaOf } from '#model/mesh/mesh-fixtures.testing.ts';
@@ -227,7 +227,7 @@ function plainTunnels(opened: Rig['tunnels']): TunnelPool {
 function collectingLog(lines: LogLine[]): Log {
   const write = (fields: object, message: string): void => {
     // As the real log: a field without a value is not written.
-    const known = Object.entries(fields).filter(([, value]) => value !== undefined);
+    const known = Object.entries(fieldsOneByOne(fields)).filter(([, value]) => value !== undefined);
     lines.push({ ...Object.fromEntries(known), message });
   };
   const log: Log = { debug: write, info: write, warn: write, error: write, child: () => log };

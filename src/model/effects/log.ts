@@ -1,4 +1,4 @@
-/** Structured log: fields first, sentence second. Never receives secrets. */
+/** Structured log: fields first, sentence second. Never receives secrets. A field may be a `SharedFields`. */
 export type Log = {
   debug(fields: object, message: string): void;
   info(fields: object, message: string): void;
@@ -17,3 +17,27 @@ export const SILENT_LOG: Log = {
     return SILENT_LOG;
   },
 };
+
+/**
+ * Fields that many lines share, such as those of one endpoint. As the value of a field it stands for its own fields, in its
+ * place. A log keeps the text of them here: `style` made `text`.
+ */
+export class SharedFields {
+  readonly fields: object;
+  style: object | null = null;
+  text: Uint8Array | null = null;
+
+  constructor(fields: object) {
+    this.fields = fields;
+  }
+}
+
+/** The fields of a line one by one, those that are shared included. */
+export function fieldsOneByOne(fields: object): Record<string, unknown> {
+  const all: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(fields)) {
+    if (value instanceof SharedFields) Object.assign(all, fieldsOneByOne(value.fields));
+    else all[name] = value;
+  }
+  return all;
+}

@@ -27,6 +27,13 @@ export const TELEMETRY_SETTINGS = {
       'bytes',
       'What waits for a slow reader of the log; further lines are left out, counted, and told of later.',
     ),
+    logBatchBytes: setting(
+      32_768,
+      'bytes',
+      'So much is written before its time is over: a pipe takes 64 KiB without its reader.',
+    ),
+    logRoomBytes: setting(4_096, 'bytes', 'Room for waiting lines, and for one that is being built, at first; it doubles.'),
+    logKeptRoomBytes: setting(65_536, 'bytes', 'What of that room is kept; more is given back once it is empty.'),
     logValueCharsMax: setting(
       512,
       'count',
@@ -35,7 +42,7 @@ export const TELEMETRY_SETTINGS = {
     logFileBytesMax: setting(
       16_777_216,
       'bytes',
-      'A log file that Weft opened itself; a full one keeps its newer half. Lines of one waypoint or mesh, of some days usually.',
+      'A log file that Weft opened itself; a full one keeps its newest quarter. Lines of one waypoint or mesh, of some days usually.',
     ),
     mishapLinesMax: setting(
       10,

@@ -1,9 +1,20 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseIp } from '#model/address/ip.ts';
+import { fieldsOneByOne } from '#model/effects/log.ts';
 import { aService, aWorkload } from '#model/mesh/mesh-fixtures.testing.ts';
 import { identityOf } from '#model/mesh/workload.ts';
-import { NO_PATH, REFUSED_OUTCOME, type RecordOutcome, type RecordPath, recordOf } from './access-record.ts';
+import {
+  type HttpOutcome,
+  NO_PATH,
+  pathFields,
+  REFUSED_OUTCOME,
+  type RecordOutcome,
+  type RecordPath,
+  recordOf,
+  requestRecordOf,
+  sourceFields,
+} from './access-record.ts';
 import { CLOSE_CAUSES, RESPONSE_FLAGS, Refusal, refusalOf } from './close-cause.ts';
 import { ACCESS_FIELDS } from './log-fields.ts';
 
@@ -26,11 +37,21 @@ const carried: RecordOutcome = {
   durationMs: 13,
 };
 /** A line as the log writes it. */
-function lineOf(...parts: Parameters<typeof recordOf>): Partial<ReturnType<typeof recordOf>> {
-  return Object.fromEntries(Object.entries(recordOf(...parts)).filter(([, value]) => value !== undefined));
+function written(record: object): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(fieldsOneByOne(record)).filter(([, value]) => value !== undefined));
 }
 
-const http = {
+function lineOf(...parts: Parameters<typeof recordOf>): Record<string, unknown> {
+  return written(recordOf(...parts));
+}
+
+/** The line of a request, with what is shared in its place. */
+function requestLine(outcome: RecordOutcome, change: Partial<HttpOutcome> = {}): Record<string, unknown> {
+  const origin = { reporter: 'waypoint', dialled: 'v' } as const;
+  return written(requestRecordOf(sourceFields(source), origin, pathFields(path), outcome, { ...http, ...change }));
+}
+
+const http: HttpOutcome = {
   method: 'GET',
   path: '/x',
   authority: 'cart',
@@ -79,25 +100,32 @@ test('what is not known is not in the line, and every field is in the list, in i
     REFUSED_OUTCOME,
   );
   assert.deepEqual(Object.keys(bare), ['direction', 'bytes_sent', 'bytes_recv', 'response_flags', 'cause']);
-  const full = { ...carried, http: { ...http, grpcStatus: '0', route: 'r' }, policy: 'shop/p', rule: 0, error: 'x' };
+  const full = { ...carried, cause: 'policy', policy: 'shop/p', rule: 0, error: 'x' } as const;
   const listed = Object.keys(ACCESS_FIELDS);
-  const written = [
-    ...Object.keys(lineOf(source, { reporter: 'source', dialled: 'v' }, path, { ...full, cause: 'policy' })),
-    ...Object.keys(lineOf(source, { reporter: 'source', dialled: 'v' }, path, { ...full, http: null })),
-  ];
-  assert.deepEqual(new Set(written), new Set(listed));
-  assert.deepEqual(
-    [...written.slice(0, listed.length - 1)].map((field) => listed.indexOf(field)).toSorted((a, b) => a - b),
-    [...written.slice(0, listed.length - 1).map((field) => listed.indexOf(field))],
-  );
+  const lines = [
+    lineOf(source, { reporter: 'source', dialled: 'v' }, path, full),
+    requestLine(full, { grpcStatus: '0', route: 'r' }),
+  ].map((line) => Object.keys(line));
+  assert.deepEqual(new Set(lines.flat()), new Set(listed));
+  for (const fields of lines)
+    assert.deepEqual(
+      fields,
+      listed.filter((field) => fields.includes(field)),
+    );
+});
+
+test('what a line of a request says of its client and its path is what the line of a connection says', () => {
+  const [request, connection] = [requestLine(carried), lineOf(source, { reporter: 'waypoint', dialled: 'v' }, path, carried)];
+  for (const [field, value] of Object.entries(connection)) assert.equal(request[field], value, field);
 });
 
 test('a request of which nothing went wrong says so in no field of its own', () => {
-  const line = lineOf(source, { reporter: 'waypoint', dialled: null }, path, { ...carried, http });
+  const line = requestLine(carried);
   assert.deepEqual(
     [line.response_code, line.error, line.response_code_details, line.direction],
     [200, undefined, undefined, undefined],
   );
+  assert.equal(requestLine({ ...carried, error: 'route_not_found' }).response_code_details, 'route_not_found');
 });
 
 test('every cause shows a flag of the list, and a refusal may show another', () => {

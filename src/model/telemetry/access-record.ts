@@ -1,4 +1,5 @@
 import { formatAddress, type IpAddress } from '#model/address/ip.ts';
+import { SharedFields } from '#model/effects/log.ts';
 import { formatIdentity, type Identity } from '#model/identity/identity.ts';
 import type { Service } from '#model/mesh/service.ts';
 import type { Workload } from '#model/mesh/workload.ts';
@@ -52,7 +53,7 @@ export type RecordOutcome = {
   readonly flag: ResponseFlag;
   /** Why it was refused or cut; null when it was not. */
   readonly cause: CloseCause | null;
-  /** What went wrong, as a sentence or as Envoy's response code details; null or '': nothing. */
+  /** What went wrong, as a sentence or, of a request, as Envoy's response code details; null or '': nothing. */
   readonly error: string | null;
   /** Bytes from client to server, and from server to client; bodies only for HTTP. */
   readonly requestBytes: number;
@@ -62,7 +63,6 @@ export type RecordOutcome = {
   /** The policy and rule that decided. */
   readonly policy: string | null;
   readonly rule: number | null;
-  readonly http: HttpOutcome | null;
 };
 
 /** The outcome of what never was carried; its cause is to be added. */
@@ -75,19 +75,20 @@ export const REFUSED_OUTCOME: RecordOutcome = {
   durationMs: null,
   policy: null,
   rule: null,
-  http: null,
 };
 
 /** One access-log line. What is not known is undefined, and the log leaves it out. */
-export type AccessRecord = { readonly [Field in AccessField]: string | number | undefined };
+export type AccessRecord = { readonly [Field in AccessField]?: string | number | undefined };
+
+/** The line of a request: what it shares with others of its client, and of its endpoint, is made once for all of them. */
+export type RequestRecord = AccessRecord & { readonly source: SharedFields; readonly taken: SharedFields };
 
 /**
- * The access-log line of a connection or request: the only place that makes one. One literal, in the order of the list:
+ * The access-log line of a connection: with `requestRecordOf` the only place that makes one. One literal, in the order of the list:
  * an object that grows field by field takes 6 µs instead of 0.4 to make, and three times as long to write.
  */
 export function recordOf(source: RecordSource, origin: RecordOrigin, path: RecordPath, outcome: RecordOutcome): AccessRecord {
-  const { http, requestBytes, responseBytes } = outcome;
-  const told = outcome.error || undefined;
+  const { requestBytes, responseBytes } = outcome;
   const { reporter } = origin;
   // "sent" is what the reporter sent: to the server when it speaks for the client, else to the client.
   const isSource = reporter === 'source';
@@ -104,24 +105,72 @@ export function recordOf(source: RecordSource, origin: RecordOrigin, path: Recor
     'dst.identity': identityText(path.identity),
     downstream_local_address: origin.dialled ?? undefined,
     direction: reporter === 'waypoint' ? undefined : isSource ? 'outbound' : 'inbound',
-    method: http?.method,
-    path: http?.path,
-    protocol: http?.protocol,
-    authority: http?.authority,
-    request_id: http?.requestId,
-    route_name: http?.route ?? undefined,
-    response_code: http?.responseCode,
-    grpc_status: http?.grpcStatus ?? undefined,
     bytes_sent: isSource ? requestBytes : responseBytes,
     bytes_recv: isSource ? responseBytes : requestBytes,
-    duration: outcome.durationMs === null ? undefined : `${outcome.durationMs}ms`,
+    duration: durationText(outcome),
     response_flags: outcome.flag,
     cause: outcome.cause ?? undefined,
     policy: outcome.policy ?? undefined,
     rule: outcome.rule ?? undefined,
-    error: http === null ? told : undefined,
-    response_code_details: http === null ? undefined : told,
+    error: outcome.error || undefined,
   };
+}
+
+/** The line of a request at a waypoint; `source` and `path` as `sourceFields` and `pathFields` made them. */
+export function requestRecordOf(
+  source: SharedFields,
+  origin: RecordOrigin,
+  path: SharedFields,
+  outcome: RecordOutcome,
+  http: HttpOutcome,
+): RequestRecord {
+  return {
+    source,
+    taken: path,
+    downstream_local_address: origin.dialled ?? undefined,
+    method: http.method,
+    path: http.path,
+    protocol: http.protocol,
+    authority: http.authority,
+    request_id: http.requestId,
+    route_name: http.route ?? undefined,
+    response_code: http.responseCode,
+    grpc_status: http.grpcStatus ?? undefined,
+    bytes_sent: outcome.responseBytes,
+    bytes_recv: outcome.requestBytes,
+    duration: durationText(outcome),
+    response_flags: outcome.flag,
+    cause: outcome.cause ?? undefined,
+    policy: outcome.policy ?? undefined,
+    rule: outcome.rule ?? undefined,
+    response_code_details: outcome.error || undefined,
+  };
+}
+
+/** What a line says of who opened the connection, for all of its requests. */
+export function sourceFields({ end, workload, identity }: RecordSource): SharedFields {
+  return new SharedFields({
+    'src.addr': addressOf(end),
+    'src.workload': workload?.name,
+    'src.namespace': workload?.namespace,
+    'src.identity': identityText(identity),
+  });
+}
+
+/** What a line says of where a request was taken, for all that go the same way. */
+export function pathFields({ end, authority, service, workload, identity }: RecordPath): SharedFields {
+  return new SharedFields({
+    'dst.addr': addressOf(end),
+    'dst.hbone_addr': authority ?? undefined,
+    'dst.service': service?.hostname,
+    'dst.workload': workload?.name,
+    'dst.namespace': workload?.namespace,
+    'dst.identity': identityText(identity),
+  });
+}
+
+function durationText({ durationMs }: RecordOutcome): string | undefined {
+  return durationMs === null ? undefined : `${durationMs}ms`;
 }
 
 function addressOf(end: RecordEnd | null): string | undefined {

@@ -1,5 +1,5 @@
 import type { Clock } from '#model/effects/clock.ts';
-import type { Log } from '#model/effects/log.ts';
+import { fieldsOneByOne, type Log } from '#model/effects/log.ts';
 import { TELEMETRY } from '#model/settings/telemetry.ts';
 
 type Level = 'debug' | 'info' | 'warn' | 'error';
@@ -28,7 +28,7 @@ export function limitedLog(log: Log, clock: Clock, bounds: LineBounds = TELEMETR
 
 function limited(log: Log, ledger: Ledger): Log {
   const write = (level: Level, fields: object, message: string): void => {
-    if (isFailure(level, fields) && !admit(log, ledger, level, fields, message)) return;
+    if (isFailure(level, fields) && !admit(log, ledger, level, fieldsOneByOne(fields), message)) return;
     log[level](fields, message);
   };
   return {

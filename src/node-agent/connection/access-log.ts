@@ -72,7 +72,6 @@ function outcomeOf({ refusal, error, clientBytes, serverBytes }: ConnectionEnd, 
     durationMs,
     policy: refusal?.policy ?? null,
     rule: refusal?.rule ?? null,
-    http: null,
   };
 }
 

@@ -18,7 +18,7 @@ for (const env of [{ WEFT_LOG_LEVEL: 'loud' }, { WEFT_LOG_FORMAT: 'xml' }]) {
 
 test('S20: the log of a command writes some of the lines that are alike', () => {
   const lines: string[] = [];
-  const log = commandLog('agent', {}, { write: (line) => void lines.push(line) });
+  const log = commandLog('agent', {}, { write: (line, length) => void lines.push(line.toString('utf8', 0, length)) });
   for (let n = 0; n < 10_000; n++) log.warn({ cause: 'policy', 'dst.workload': 'cart' }, 'connection refused by the kernel');
   assert.equal(lines.length, TELEMETRY.alikeLinesMax);
 });

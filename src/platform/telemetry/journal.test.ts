@@ -20,7 +20,7 @@ for (const format of ['text', 'json'] as const) {
     const linesOf = (forJournal: boolean): string[] => {
       const lines: string[] = [];
       const options = { level: 'debug' as LogLevel, format, process: 'agent', forJournal };
-      const log = createLog(options, { write: (line) => lines.push(line) }, clock);
+      const log = createLog(options, { write: (line, length) => lines.push(line.toString('utf8', 0, length)) }, clock);
       log.debug({ id: 1 }, 'a');
       log.child({ node: 'n' }).info({}, 'b');
       log.warn({}, 'c');

@@ -81,6 +81,24 @@ test('a slow reader is not asked again for each line', () => {
   assert.equal(writes.length, 2);
 });
 
+test('lines behind a reader that takes a little at a time come whole and in order, however they lie', () => {
+  const { buffer, clock, writes, reader } = bufferOf(0, 100_000);
+  const lines: string[] = [];
+  for (let n = 0; n < 3_000; n++) {
+    const line = `${n} ${'x'.repeat(n % 97)}\n`;
+    lines.push(line);
+    if (n % 2 === 0) buffer.write(line);
+    else buffer.write(Buffer.from(`${line}what is behind it`), Buffer.byteLength(line));
+    if (n % 40 === 39) {
+      reader.room = 40 * 60;
+      clock.advance(20);
+    }
+  }
+  reader.room = Number.POSITIVE_INFINITY;
+  clock.advance(40);
+  assert.equal(writes.join(''), lines.join(''));
+});
+
 test('what a flush takes at the end of a process is everything', () => {
   const { buffer, writes } = bufferOf();
   buffer.write('last words\n');

@@ -13,9 +13,6 @@ export type BufferBounds = Pick<typeof TELEMETRY, 'logWaitMs' | 'logWaitBytesMax
 /** What a buffer is made of. `notice` is the line that tells how many were left out. */
 export type LineBufferParts = { outlet: Outlet; clock: Clock; notice: (leftOut: number) => string; bounds?: BufferBounds };
 
-/** So much is written before its time is over: a pipe takes 64 KiB without its reader. */
-const BATCH_CHARS = 32_768;
-
 let leftOutSoFar = 0;
 
 /** Lines of this process's log that no reader was quick enough to take. */
@@ -32,9 +29,13 @@ export class LineBuffer {
   readonly #clock: Clock;
   readonly #notice: (leftOut: number) => string;
   readonly #bounds: BufferBounds;
-  #text = '';
-  /** What a write did not take; it goes before `#text`. */
-  #rest: Uint8Array = new Uint8Array(0);
+  #bytes = Buffer.allocUnsafeSlow(TELEMETRY.logRoomBytes);
+  /** What waits lies from here … */
+  #from = 0;
+  /** … to here. */
+  #to = 0;
+  /** A write has left something, and the timer tries again: a reader that stands still must not cost a call for each line. */
+  #isStuck = false;
   #leftOut = 0;
   #isArmed = false;
 
@@ -45,30 +46,48 @@ export class LineBuffer {
     this.#bounds = bounds;
   }
 
-  /** Takes a line with its newline. */
-  write(line: string): void {
-    if (this.#rest.length + this.#text.length + line.length > this.#bounds.logWaitBytesMax) {
+  /** Takes a line with its newline: a text, or the first `length` bytes of what is lent. */
+  write(given: string | Uint8Array, bytes?: number): void {
+    const line = typeof given === 'string' ? Buffer.from(given) : given;
+    const length = bytes ?? line.length;
+    if (this.#to - this.#from + length > this.#bounds.logWaitBytesMax) {
       this.#leftOut++;
       leftOutSoFar++;
       return;
     }
-    this.#text += line;
-    // Once something was refused only the timer tries again: a reader that stands still must not cost a call for each line.
-    if (this.#text.length >= BATCH_CHARS && this.#rest.length === 0) this.flush();
+    this.#add(line, length);
+    if (this.#to - this.#from >= TELEMETRY.logBatchBytes && !this.#isStuck) this.flush();
     else this.#arm();
   }
 
   /** Writes what the reader takes now. What it does not take is tried again later. */
   flush(): void {
-    if (this.#leftOut > 0 && this.#rest.length + this.#text.length <= this.#bounds.logWaitBytesMax / 2) this.#tell();
-    let bytes = this.#rest;
-    if (this.#text !== '') {
-      const fresh = Buffer.from(this.#text);
-      bytes = bytes.length === 0 ? fresh : Buffer.concat([bytes, fresh]);
-      this.#text = '';
-    }
-    this.#rest = bytes.length === 0 ? bytes : bytes.subarray(this.#take(bytes));
-    if (this.#rest.length > 0 || this.#leftOut > 0) this.#arm();
+    if (this.#leftOut > 0 && this.#to - this.#from <= this.#bounds.logWaitBytesMax / 2) this.#tell();
+    if (this.#to > this.#from) this.#from += this.#take(this.#bytes.subarray(this.#from, this.#to));
+    this.#isStuck = this.#from < this.#to;
+    if (!this.#isStuck) this.#empty();
+    if (this.#isStuck || this.#leftOut > 0) this.#arm();
+  }
+
+  #add(line: Uint8Array, length: number): void {
+    if (this.#to + length > this.#bytes.length) this.#makeRoom(length);
+    this.#bytes.set(length === line.length ? line : line.subarray(0, length), this.#to);
+    this.#to += length;
+  }
+
+  #makeRoom(length: number): void {
+    const waiting = this.#to - this.#from;
+    const former = this.#bytes;
+    if (waiting + length > former.length) this.#bytes = Buffer.allocUnsafeSlow(Math.max(former.length * 2, waiting + length));
+    former.copy(this.#bytes, 0, this.#from, this.#to);
+    this.#from = 0;
+    this.#to = waiting;
+  }
+
+  #empty(): void {
+    this.#from = 0;
+    this.#to = 0;
+    if (this.#bytes.length > TELEMETRY.logKeptRoomBytes) this.#bytes = Buffer.allocUnsafeSlow(TELEMETRY.logRoomBytes);
   }
 
   /** How many bytes the reader took. A reader that is gone takes all: nobody will ever read them. */
@@ -81,7 +100,8 @@ export class LineBuffer {
   }
 
   #tell(): void {
-    this.#text += this.#notice(this.#leftOut);
+    const notice = Buffer.from(this.#notice(this.#leftOut));
+    this.#add(notice, notice.length);
     this.#leftOut = 0;
   }
 

@@ -27,7 +27,7 @@ export function isLogFile(descriptor: number): boolean {
   }
 }
 
-/** Called before so many bytes are appended: a file that they would make larger than `bytesMax` loses its older half first. */
+/** Called before so many bytes are appended: a file that they would make larger than `bytesMax` keeps its newest quarter. */
 export function roomMaker(descriptor: number, bytesMax: number): (bytes: number) => void {
   let sizeAtMost = Number.POSITIVE_INFINITY; // as far as this process knows: others append, too
   let written = 0;
@@ -39,16 +39,16 @@ export function roomMaker(descriptor: number, bytesMax: number): (bytes: number)
     }
     written = bytes;
     const { size } = fstatSync(descriptor);
-    sizeAtMost = (size + bytes > bytesMax ? halve(descriptor, size, bytesMax) : size) + bytes;
+    sizeAtMost = (size + bytes > bytesMax ? shorten(descriptor, size, bytesMax) : size) + bytes;
   };
 }
 
-/** Keeps the newest lines, half of `bytesMax` at most. Returns the size now. */
-function halve(descriptor: number, size: number, bytesMax: number): number {
-  const tail = Buffer.alloc(Math.min(size, Math.floor(bytesMax / 2)));
+/** Keeps the newest lines. A quarter: what is kept is written once more, and half would double what a busy log costs. Returns the size now. */
+function shorten(descriptor: number, size: number, bytesMax: number): number {
+  const tail = Buffer.allocUnsafe(Math.min(size, Math.floor(bytesMax / 4)));
   const read = readSync(descriptor, tail, 0, tail.length, size - tail.length);
   const newline = tail.subarray(0, read).indexOf(0x0a);
   ftruncateSync(descriptor, 0);
   // A disk that is full has room again now.
-  return writeSync(descriptor, Buffer.concat([Buffer.from(CUT), tail.subarray(newline + 1, read)]));
+  return writeSync(descriptor, CUT) + writeSync(descriptor, tail, newline + 1, read - newline - 1);
 }

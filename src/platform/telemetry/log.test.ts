@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
+import { SharedFields } from '#model/effects/log.ts';
 import { WeftError } from '#model/error.ts';
 import { createLog, type LogOptions } from './log.ts';
 
 function linesOf(options: LogOptions, write: (log: ReturnType<typeof createLog>) => void): string[] {
   const lines: string[] = [];
-  write(createLog(options, { write: (line) => lines.push(line) }));
+  write(createLog(options, { write: (line, length) => lines.push(line.toString('utf8', 0, length)) }));
   return lines;
 }
 
@@ -84,4 +85,58 @@ test('an error that was not foreseen has its stack in the log', () => {
   const { err } = JSON.parse(line);
   assert.deepEqual([err.message, err.cause], ['outer', 'inner']);
   assert.match(err.stack, /log\.test\.ts/);
+});
+
+test('fields that lines share stand in their place, and each style of log makes their text', () => {
+  const shared = new SharedFields({ 'src.addr': '10.0.0.1:80', 'src.workload': undefined, rule: 0, error: 'ö "x"' });
+  const [text, json, again] = (['text', 'json', 'text'] as const).map((format) =>
+    linesOf({ level: 'info', format, process: 'waypoint' }, (log) => {
+      for (const path of ['/1', '/2']) log.child({ node: 'a' }).info({ method: 'GET', source: shared, path }, 'request');
+    }),
+  );
+  const expected = ['/1', '/2'].map((path) => ` node=a method=GET src.addr=10.0.0.1:80 rule=0 error="ö \\"x\\"" path=${path}\n`);
+  for (const lines of [text, again])
+    assert.deepEqual(
+      lines?.map((line) => line.slice(line.indexOf(' node'))),
+      expected,
+    );
+  const { time: _, ...record } = JSON.parse(json?.[1] ?? '');
+  assert.deepEqual(record, {
+    ...{ level: 'info', process: 'waypoint', node: 'a', method: 'GET' },
+    ...{ 'src.addr': '10.0.0.1:80', rule: 0, error: 'ö "x"', path: '/2', message: 'request' },
+  });
+});
+
+test('every value is what JSON.stringify makes of it, and a text line quotes what could be mistaken', () => {
+  const values = [
+    '',
+    'a b',
+    'é',
+    '\u{1f600}',
+    '\ud800',
+    '"\\\u0000\u007f\u2028',
+    'x'.repeat(300),
+    '~!#[]',
+    0,
+    7,
+    -0,
+    -1,
+    10,
+    999_999_999,
+    1e9,
+  ]
+    .concat(['a/b.c:d@e+f-g_h', 'a=b', 'ä'.repeat(100)])
+    .concat([1.5, Number.NaN, Number.POSITIVE_INFINITY, Number.MAX_SAFE_INTEGER]);
+  for (const value of values) {
+    const [json = ''] = linesOf({ level: 'info', format: 'json', process: 'p' }, (log) => log.info({ value }, 'm'));
+    assert.equal(json.slice(json.indexOf(',"value":')), `,"value":${JSON.stringify(value)},"message":"m"}\n`.toWellFormed());
+    const [text = ''] = linesOf({ level: 'info', format: 'text', process: 'p' }, (log) => log.info({ value }, 'm'));
+    const isPlain = typeof value === 'number' || /^[\w./:@+-]+$/.test(value);
+    const shown = isPlain
+      ? Number.isFinite(Number(value)) || typeof value === 'string'
+        ? String(value)
+        : 'null'
+      : JSON.stringify(value);
+    assert.equal(text.slice(text.indexOf(' value=')), ` value=${shown}\n`.toWellFormed());
+  }
 });

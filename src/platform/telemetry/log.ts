@@ -1,12 +1,12 @@
 import { fstatSync } from 'node:fs';
 import type { Clock } from '#model/effects/clock.ts';
-import type { Log } from '#model/effects/log.ts';
+import { type Log, SharedFields } from '#model/effects/log.ts';
 import { WeftError } from '#model/error.ts';
 import { TELEMETRY } from '#model/settings/telemetry.ts';
 import { limitedLog } from '#model/telemetry/limited-log.ts';
-import { ACCESS_FIELDS, LOG_FIELDS } from '#model/telemetry/log-fields.ts';
 import { systemClock } from '#platform/clock.ts';
 import { LineBuffer, outletTo } from './line-buffer.ts';
+import { LineWriter } from './line-writer.ts';
 
 /** Records below the level are not written. */
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';
@@ -17,94 +17,144 @@ export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';
  */
 export type LogOptions = { level: LogLevel; format: 'json' | 'text'; process: string; forJournal?: boolean };
 
-/** Where finished lines go; standard error unless a test looks at them. */
-export type LogSink = { write(line: string): void };
+/** Where finished lines go; standard error unless a test looks at them. The first `length` bytes are the line, lent. */
+export type LogSink = { write(line: Buffer, length: number): void };
 
 type Level = Exclude<LogLevel, 'silent'>;
 
 /** How lines are built: `begin`, then each pair, then `end`. */
 type Style = {
-  begin(level: Level, process: string, message: string): string;
-  pair(name: string, value: unknown): string;
-  end(message: string): string;
+  begin(line: LineWriter, level: Level, process: string, message: string): void;
+  pair(line: LineWriter, name: string, value: unknown): void;
+  end(line: LineWriter, message: string): void;
 };
 
 /**
- * A structured log. Each line is built once, as the text that is written: one that is made as an object first, turned to
+ * A structured log. Each line is built once, as the bytes that are written: one that is made as an object first, turned to
  * JSON and read again costs a connection more than its whole encryption.
  */
 export function createLog(options: LogOptions, sink: LogSink, clock: Clock = systemClock): Log {
   const style = options.format === 'json' ? jsonStyle(clock) : textStyle(clock);
   const least = LEVELS.indexOf(options.level);
-  const logWith = (always: string): Log => {
+  const line = new LineWriter();
+  const logWith = (always: Uint8Array): Log => {
     const at = (level: Level) => {
       if (LEVELS.indexOf(level) < least) return () => {};
       const priority = options.forJournal === true ? JOURNAL_PRIORITIES[level] : '';
-      return (fields: object, message: string): void =>
-        sink.write(
-          priority + style.begin(level, options.process, message) + always + pairsOf(fields, style) + style.end(message),
-        );
+      return (fields: object, message: string): void => {
+        line.begin();
+        line.text(priority);
+        style.begin(line, level, options.process, message);
+        if (always.length > 0) line.copy(always);
+        writePairs(line, fields, style);
+        style.end(line, message);
+        sink.write(line.bytes, line.length);
+      };
     };
     return {
       debug: at('debug'),
       info: at('info'),
       warn: at('warn'),
       error: at('error'),
-      child: (fields) => logWith(always + pairsOf(fields, style)),
+      child(fields) {
+        line.begin();
+        line.copy(always);
+        writePairs(line, fields, style);
+        return logWith(line.slice(0));
+      },
     };
   };
-  return logWith('');
+  return logWith(new Uint8Array(0));
 }
 
-function pairsOf(fields: object, style: Style): string {
-  let text = '';
-  // Not Object.entries: a pair made of an array each is most of what a line would cost.
+/** Not Object.entries: a pair made of an array each is most of what a line would cost. */
+function writePairs(line: LineWriter, fields: object, style: Style): void {
   for (const name in fields) {
     const value = (fields as Readonly<Record<string, unknown>>)[name];
-    if (value !== undefined) text += style.pair(name, name === 'err' ? errorFields(value) : value);
+    if (typeof value === 'string' || typeof value === 'number') style.pair(line, name, value);
+    else if (value instanceof SharedFields) writeShared(line, value, style);
+    else if (value !== undefined) style.pair(line, name, name === 'err' ? errorFields(value) : value);
   }
-  return text;
+}
+
+/** The text of what is shared is kept from its second line on: the first may be the only one. */
+function writeShared(line: LineWriter, shared: SharedFields, style: Style): void {
+  if (shared.text !== null && shared.style === style) {
+    line.copy(shared.text);
+    return;
+  }
+  const start = line.length;
+  writePairs(line, shared.fields, style);
+  shared.text = shared.style === style ? line.slice(start) : null;
+  shared.style = style;
 }
 
 /** `12:00:00.000 WARN  control: sentence key=value`. */
 function textStyle(clock: Clock): Style {
-  const timeOf = timeTexts(clock);
+  const timeOf = timeTexts(clock, (iso) => iso.slice('2026-01-01T'.length, -1));
   return {
-    begin: (level, process, message) => `${timeOf().slice('2026-01-01T'.length, -1)} ${LABELS[level]} ${process}: ${message}`,
-    pair: (name, value) => ` ${name}=${plain(cut(value))}`,
-    end: () => '\n',
+    begin(line, level, process, message) {
+      line.text(timeOf());
+      line.text(LABELS[level]);
+      line.text(process);
+      line.text(': ');
+      line.text(message);
+    },
+    pair(line, name, value) {
+      line.text(' ');
+      line.text(name);
+      line.text('=');
+      writePlain(line, cut(value));
+    },
+    end: (line) => line.text('\n'),
   };
 }
 
 /** One JSON object: level, time, process, the fields, the sentence. */
 function jsonStyle(clock: Clock): Style {
-  const timeOf = timeTexts(clock);
+  const timeOf = timeTexts(clock, (iso) => iso);
   return {
-    begin: (level, process) => `{"level":"${level}","time":"${timeOf()}","process":${JSON.stringify(process)}`,
-    pair: (name, value) => `,${JSON_NAMES.get(name) ?? `${JSON.stringify(name)}:`}${jsonText(cut(value))}`,
-    end: (message) => `,"message":${JSON.stringify(message)}}\n`,
+    begin(line, level, process) {
+      line.text('{"level":"');
+      line.text(level);
+      line.text('","time":"');
+      line.text(timeOf());
+      line.text('","process":');
+      line.json(process);
+    },
+    pair(line, name, value) {
+      line.text(',');
+      line.json(name);
+      line.text(':');
+      writeJson(line, cut(value));
+    },
+    end(line, message) {
+      line.text(',"message":');
+      line.json(message);
+      line.text('}\n');
+    },
   };
 }
 
 /** Fixed by POSIX. */
 const STANDARD_ERROR = 2;
 
-const LABELS: Readonly<Record<Level, string>> = { debug: 'DEBUG', info: 'INFO ', warn: 'WARN ', error: 'ERROR' };
-
-/** The names of all fields as JSON begins them. */
-const JSON_NAMES: ReadonlyMap<string, string> = new Map(
-  [...Object.keys(ACCESS_FIELDS), ...Object.keys(LOG_FIELDS)].map((name) => [name, `${JSON.stringify(name)}:`]),
-);
+const LABELS: Readonly<Record<Level, string>> = {
+  debug: ' DEBUG ',
+  info: ' INFO  ',
+  warn: ' WARN  ',
+  error: ' ERROR ',
+};
 
 /** The present time as text, made once for all lines of a millisecond. */
-function timeTexts(clock: Clock): () => string {
+function timeTexts(clock: Clock, shown: (iso: string) => string): () => string {
   let ms = Number.NaN;
   let text = '';
   return () => {
     const now = clock.nowMs();
     if (now !== ms) {
       ms = now;
-      text = new Date(now).toISOString();
+      text = shown(new Date(now).toISOString());
     }
     return text;
   };
@@ -114,6 +164,12 @@ function timeTexts(clock: Clock): () => string {
 function cut(value: unknown): unknown {
   if (typeof value !== 'string' || value.length <= TELEMETRY.logValueCharsMax) return value;
   return `${value.slice(0, TELEMETRY.logValueCharsMax)}…`;
+}
+
+function writeJson(line: LineWriter, value: unknown): void {
+  if (typeof value === 'string') line.json(value);
+  else if (typeof value === 'number') line.number(value);
+  else line.text(jsonText(value));
 }
 
 /** A value as JSON. What JSON cannot hold is told as text: a log must never throw. */
@@ -139,12 +195,12 @@ function causeOf(error: Error): object {
   return error.cause instanceof Error ? { cause: error.cause.message } : {};
 }
 
-function plain(value: unknown): string {
-  if (typeof value === 'string') return /^[\w./:@+-]+$/.test(value) ? value : JSON.stringify(value);
-  if (typeof value === 'number') return Number.isFinite(value) ? String(value) : 'null';
-  if (typeof value === 'object' && value !== null && 'message' in value && !('stack' in value))
-    return JSON.stringify(cut(value.message));
-  return jsonText(value);
+function writePlain(line: LineWriter, value: unknown): void {
+  if (typeof value === 'string') line.plain(value);
+  else if (typeof value === 'number') line.number(value);
+  else if (typeof value === 'object' && value !== null && 'message' in value && !('stack' in value))
+    line.text(jsonText(cut(value.message)));
+  else line.text(jsonText(value));
 }
 
 const LEVELS: readonly LogLevel[] = ['debug', 'info', 'warn', 'error', 'silent'];
@@ -162,12 +218,12 @@ export function commandLog(part: string, env: NodeJS.ProcessEnv = process.env, s
 /** Standard error, as standard output stays free for a command's result; nothing that was written is lost with the process. */
 function standardError(options: LogOptions): LogSink {
   const notice = (leftOut: number): string => {
-    let line = '';
-    createLog(options, { write: (text) => (line = text) }).warn(
+    let text = '';
+    createLog(options, { write: (line, length) => (text = line.toString('utf8', 0, length)) }).warn(
       { left_out: leftOut },
       'the reader of the log is too slow for it',
     );
-    return line;
+    return text;
   };
   const buffer = new LineBuffer({ outlet: outletTo(STANDARD_ERROR), clock: systemClock, notice });
   process.on('exit', () => buffer.flush());

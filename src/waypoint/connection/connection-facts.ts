@@ -1,9 +1,10 @@
 import { type IpAddress, ipToBytes16 } from '#model/address/ip.ts';
 import type { ByteStream } from '#model/effects/byte-stream.ts';
+import type { SharedFields } from '#model/effects/log.ts';
 import { formatIdentity, type Identity } from '#model/identity/identity.ts';
 import type { MeshState } from '#model/mesh/mesh-state.ts';
 import type { HttpFacts, PolicyFacts } from '#model/policy/l7-fields.ts';
-import type { RecordOrigin, RecordPath, RecordSource } from '#model/telemetry/access-record.ts';
+import { type RecordOrigin, type RecordPath, type RecordSource, sourceFields } from '#model/telemetry/access-record.ts';
 import type { Destination, Dialled } from '#waypoint/connection/destination.ts';
 import type { ClientInfo } from '#waypoint/self/effects.ts';
 
@@ -21,6 +22,8 @@ export type Downstream = {
 /** What records and metrics say of a downstream connection: worked out once. */
 export type ConnectionRecord = {
   readonly source: RecordSource;
+  /** The same, as the lines of its requests tell it. */
+  readonly sourceFields: SharedFields;
   readonly origin: RecordOrigin;
   /** Null when a workload was dialled. */
   readonly service: RecordPath['service'];
@@ -33,8 +36,10 @@ export function connectionRecord(
   mesh: MeshState,
 ): ConnectionRecord {
   const shown = destination?.address ?? dialled.address;
+  const source = { end: { ip: peerAddress, port: peerPort }, workload: mesh.workloadByIp(peerAddress), identity: peer };
   return {
-    source: { end: { ip: peerAddress, port: peerPort }, workload: mesh.workloadByIp(peerAddress), identity: peer },
+    source,
+    sourceFields: sourceFields(source),
     origin: { reporter: 'waypoint', dialled: addressText(shown, dialled.port) },
     service: destination?.kind === 'service' ? mesh.service(destination.key) : null,
   };

@@ -180,7 +180,6 @@ export class TcpConnection implements LiveConnection {
       responseBytes: this.#sentBytes,
       durationMs: effects.clock.monotonicMs() - this.#startedMs,
       ...decidedBy(this.#verdict?.by),
-      http: null,
     };
     effects.log.info(recordOf(source, origin, this.#path(), outcome), 'connection complete');
   }

@@ -1,18 +1,29 @@
-import type { ServiceKey } from '#model/mesh/service.ts';
-import { type RecordOutcome, type RecordPath, recordOf } from '#model/telemetry/access-record.ts';
+import type { SharedFields } from '#model/effects/log.ts';
+import type { Workload } from '#model/mesh/workload.ts';
+import {
+  type HttpOutcome,
+  pathFields,
+  type RecordOutcome,
+  type RecordPath,
+  requestRecordOf,
+} from '#model/telemetry/access-record.ts';
 import type { RequestFacts, RequestSeries } from '#model/telemetry/peer-series.ts';
-import { decidedBy, takenPath } from '#waypoint/connection/report.ts';
+import { takenPath } from '#waypoint/connection/report.ts';
 import type { Exchange } from '#waypoint/exchange/exchange.ts';
 import type { Stage, StageParts } from '#waypoint/exchange/stage.ts';
 import type { Counters } from '#waypoint/self/counters.ts';
 
-/** The series of the last request of one client to one endpoint, and all that it depends on. */
+/** What the last request of one client to one endpoint was counted and told by, and all that it depends on. */
 type Last = RequestFacts & {
   readonly principal: string | null;
-  readonly workload: RecordPath['workload'];
+  readonly workload: Workload;
   readonly service: RecordPath['service'];
   readonly series: RequestSeries;
+  readonly taken: SharedFields;
 };
+
+/** How one request is counted and told. */
+type Told = Pick<Last, 'series' | 'taken'>;
 
 /** Stands for clients that are no workload. */
 const STRANGER = {};
@@ -20,18 +31,18 @@ const STRANGER = {};
 /** Counts every request and writes one line for it, whatever became of it. */
 export function recordStage(parts: StageParts): Stage {
   const { effects, counters } = parts;
-  const seriesOf = requestSeries(parts);
+  const toldOf = howTold(parts);
   return {
     name: 'record',
     end(exchange) {
       const durationMs = effects.clock.monotonicMs() - exchange.startedMs;
-      const path = pathOf(exchange, parts);
-      const series = seriesOf(exchange, path);
+      const { series, taken } = toldOf(exchange);
       series.total.add();
       series.duration.observe(durationMs);
       count(exchange, counters);
-      const { source, origin } = exchange.connection.record;
-      effects.log.info(recordOf(source, origin, path, outcomeOf(exchange, durationMs)), 'request');
+      const { sourceFields, origin } = exchange.connection.record;
+      const record = requestRecordOf(sourceFields, origin, taken, outcomeOf(exchange, durationMs), httpOf(exchange));
+      effects.log.info(record, 'request');
     },
   };
 }
@@ -50,12 +61,13 @@ function count(exchange: Exchange, counters: Counters): void {
  * Most requests of a client to an endpoint end alike: those look nothing up. Kept by endpoint, since balancing sends the
  * requests of one connection to many; what it depends on is compared by identity, as its records are replaced whole.
  */
-function requestSeries({ telemetry, state }: StageParts): (exchange: Exchange, path: RecordPath) => RequestSeries {
+function howTold({ telemetry, state, upstreams }: StageParts): (exchange: Exchange) => Told {
   const lasts = state.perEndpoint.keep({ make: () => new WeakMap<object, Last>() });
-  return (exchange, path) => {
+  return (exchange) => {
     const { connection, flag, status: responseCode } = exchange;
-    const { principal, record } = connection;
+    const { principal, record, destination } = connection;
     const { source, origin } = record;
+    const service = serviceOf(exchange, upstreams);
     const grpcStatus = exchange.isGrpc ? (exchange.grpcStatus ?? '') : null;
     const endpoint = exchange.attempt?.endpoint ?? null;
     const lastOf = endpoint === null ? null : lasts.of(endpoint);
@@ -66,32 +78,28 @@ function requestSeries({ telemetry, state }: StageParts): (exchange: Exchange, p
       last.responseCode === responseCode &&
       last.flag === flag &&
       last.grpcStatus === grpcStatus &&
-      last.workload === path.workload &&
-      last.service === path.service &&
+      last.workload === endpoint?.workload &&
+      last.service === service &&
       last.principal === principal;
-    if (isSame) return last.series;
+    if (isSame) return last;
     const facts = { flag, responseCode, grpcStatus };
-    const series = telemetry.peers.request(source, origin, path, facts);
-    lastOf?.set(client, { ...facts, principal, workload: path.workload, service: path.service, series });
-    return series;
+    const path = takenPath(service, destination, endpoint);
+    const told = { series: telemetry.peers.request(source, origin, path, facts), taken: pathFields(path) };
+    if (endpoint !== null) lastOf?.set(client, { ...facts, principal, workload: endpoint.workload, service, ...told });
+    return told;
   };
 }
 
-function targetOf({ target }: Exchange): ServiceKey | null {
-  return target?.kind === 'service' ? target.service : null;
-}
-
 /** Where the request went: a route may have led it to another service than the client dialled. */
-function pathOf(exchange: Exchange, { upstreams }: StageParts): RecordPath {
-  const { destination, record } = exchange.connection;
-  const target = targetOf(exchange);
-  const isOther = target !== null && (destination.kind !== 'service' || destination.key !== target);
-  return takenPath(isOther ? upstreams.known(target) : record.service, destination, exchange.attempt?.endpoint ?? null);
+function serviceOf({ connection, target }: Exchange, upstreams: StageParts['upstreams']): RecordPath['service'] {
+  const { destination, record } = connection;
+  if (target?.kind !== 'service' || (destination.kind === 'service' && destination.key === target.service)) return record.service;
+  return upstreams.known(target.service);
 }
 
 /** Bytes of bodies only. */
 function outcomeOf(exchange: Exchange, durationMs: number): RecordOutcome {
-  const { request } = exchange;
+  const by = exchange.verdict?.by;
   return {
     flag: exchange.flag,
     cause: null,
@@ -99,16 +107,21 @@ function outcomeOf(exchange: Exchange, durationMs: number): RecordOutcome {
     requestBytes: exchange.bytesReceived,
     responseBytes: exchange.bytesSent,
     durationMs,
-    ...decidedBy(exchange.verdict?.by),
-    http: {
-      method: exchange.method,
-      path: exchange.path,
-      authority: request.authority,
-      protocol: request.version === 'http1' ? 'HTTP/1.1' : 'HTTP/2',
-      responseCode: exchange.status,
-      grpcStatus: exchange.grpcStatus,
-      route: exchange.route?.name ?? null,
-      requestId: exchange.requestId,
-    },
+    policy: by?.policy ?? null,
+    rule: by?.index ?? null,
+  };
+}
+
+function httpOf(exchange: Exchange): HttpOutcome {
+  const { request } = exchange;
+  return {
+    method: exchange.method,
+    path: exchange.path,
+    authority: request.authority,
+    protocol: request.version === 'http1' ? 'HTTP/1.1' : 'HTTP/2',
+    responseCode: exchange.status,
+    grpcStatus: exchange.grpcStatus,
+    route: exchange.route?.name ?? null,
+    requestId: exchange.requestId,
   };
 }
