@@ -109,7 +109,8 @@ export class NodeIo implements Io {
   #secured(socket: TLSSocket, wire: Wire): Secured {
     wire.stream.carry(null);
     const stream = new NodeStream(socket, wire.stream, this.#mishaps, wire);
-    wire.onBroken((how) => stream.breakOff(how));
+    // Of an end in order TLS hears by itself, after all bytes: its reader may have stopped before them.
+    wire.onBroken((how) => how.kind === 'finished' || stream.breakOff(how));
     const peerChain: Buffer[] = [];
     for (let next = socket.getPeerX509Certificate(); next !== undefined && peerChain.length < 16; next = next.issuerCertificate)
       peerChain.push(next.raw);

@@ -21,6 +21,7 @@ export class Outgoing {
   #flushPlanned = false;
   /** `write` said false. */
   #blocked = false;
+  #roomPlanned = false;
   #isOver = false;
   hasEnded = false;
 
@@ -90,13 +91,15 @@ export class Outgoing {
     this.#underWay--;
     if (this.#isOver) return;
     if (this.hasEnded) this.flush();
-    if (!this.#blocked || this.bytes >= IO.pendingBytesMax) return;
-    this.#blocked = false;
+    if (!this.#blocked || this.#roomPlanned || this.bytes >= IO.pendingBytesMax) return;
+    this.#roomPlanned = true;
     // Not from inside of this: whoever is told may reset the socket, which is still saying that it has written.
     setImmediate(this.#onRoom);
   };
 
   readonly #onRoom = (): void => {
+    this.#roomPlanned = false;
+    this.#blocked = false;
     if (!this.#isOver) this.#events.room();
   };
 }
