@@ -35,6 +35,12 @@ export const IO_SETTINGS = {
       'count',
       'Turns of a loop in a row in which libuv has nothing to do, before it is asked all the same.',
     ),
+    silentTurnsMax: setting(
+      1_000,
+      'count',
+      'First turns of a loop in which libuv always says that it would not wait at all: after so many this Node.js is taken for one that never says otherwise.',
+    ),
+    blindWaitMs: setting(5, 'ms', 'How long a loop waits on such a Node.js before it looks whether a timer is due.'),
     roundsPerTurnMax: setting(8, 'count', 'How often what a turn brought about may bring about more before libuv has its turn.'),
     keyUpdatesMax: setting(
       64,
@@ -42,6 +48,13 @@ export const IO_SETTINGS = {
       'Messages of TLS after the handshake, such as new keys, that a peer may send in `keyUpdatesMs`; more end the connection. Keys last for hundreds of gigabytes.',
     ),
     keyUpdatesMs: setting(60_000, 'ms', 'The time in which `keyUpdatesMax` are counted.'),
+    lingerMs: setting(
+      1_000,
+      'ms',
+      'A connection that was refused with a TLS alert is closed this long after it, or when its peer ends it: closed at once, what the peer still sends would be answered by a reset, and the alert be lost.',
+    ),
+    lingerBytesMax: setting(256 * KIB, 'bytes', 'What such a peer may still send; it is dropped.'),
+    lingeringMax: setting(256, 'count', 'Such connections at once; further ones are closed without waiting.'),
     acceptsPerTurnMax: setting(64, 'count', 'Connections that one listener accepts in one turn.'),
     acceptRetryMs: setting(
       100,

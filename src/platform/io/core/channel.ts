@@ -23,6 +23,8 @@ export type Channel = {
   finish(): number;
   /** How a stream ends that got this negative errno. */
   broken(result: number): StreamOver;
+  /** It was broken off by us with an alert, which is no end and which the peer is to hear. */
+  readonly hasLastWord: boolean;
   /** Before the descriptor is closed; nothing is called afterwards. */
   free(): void;
 };
@@ -74,6 +76,8 @@ export class PlainChannel implements Channel {
   broken(result: number): StreamOver {
     return brokenBy(errnoName(-result));
   }
+
+  readonly hasLastWord = false;
 
   free(): void {}
 }

@@ -7,17 +7,26 @@ import {
   type StreamOver,
   type StreamReader,
 } from '#model/effects/byte-stream.ts';
+import type { Clock } from '#model/effects/clock.ts';
 import type { Mishaps } from '#model/effects/mishaps.ts';
 import type { Secured, SecureStream } from '#platform/io/io.ts';
 import type { Handshake, Shaken } from '#platform/io/tls/handshake.ts';
 import type { Channel } from './channel.ts';
+import { closeLingering } from './linger.ts';
 import { type Loop, READY, type Watch, type Watcher } from './loop.ts';
 import type { ChunkPool } from './outgoing.ts';
 import { Receiver, type ReceiverOwner } from './receiver.ts';
 import { Sender, type SenderOwner } from './sender.ts';
 
 /** What connections of one loop share. */
-export type ConnectionHost = { readonly loop: Loop; readonly chunks: ChunkPool; readonly mishaps: Mishaps };
+export type ConnectionHost = {
+  readonly loop: Loop;
+  readonly chunks: ChunkPool;
+  readonly mishaps: Mishaps;
+  readonly clock: Clock;
+  /** Those that are closed, as far as anybody else knows, while their peers still hear our last word. */
+  readonly lingering: Set<object>;
+};
 
 /** A connected descriptor as a ByteStream. */
 export class Connection implements ByteStream, Watcher, ReceiverOwner, SenderOwner {
@@ -114,7 +123,7 @@ export class Connection implements ByteStream, Watcher, ReceiverOwner, SenderOwn
   shaken(shaken: Shaken): Secured {
     this.#handshake = null;
     if (shaken.kind !== 'open') {
-      if (this.#over === null) this.#become('cut');
+      if (this.#over === null) this.#become('cut', shaken.kind === 'refused' && shaken.by === 'us');
       return shaken;
     }
     this.#channel = shaken.channel;
@@ -196,21 +205,23 @@ export class Connection implements ByteStream, Watcher, ReceiverOwner, SenderOwn
 
   #breakOff(over: StreamOver): void {
     if (this.#over !== null) return;
-    this.#host.loop.calls.resetOnClose(this.fd); // the peer must not take it for an end
-    this.#become(over);
+    const { hasLastWord } = this.#channel;
+    if (!hasLastWord) this.#host.loop.calls.resetOnClose(this.fd); // the peer must not take it for an end
+    this.#become(over, hasLastWord);
     this.#receiver.drop();
     this.#receiver.plan();
     this.#handshake?.abandon();
   }
 
-  /** Gives the descriptor back. */
-  #become(over: StreamOver | 'cut'): void {
+  /** Gives the descriptor back. `lingers`: once the peer has had time to hear why. */
+  #become(over: StreamOver | 'cut', lingers = false): void {
     this.#local ??= NOWHERE;
     this.#over = over;
     if (this.#watch !== null) this.#host.loop.forget(this.#watch);
     this.#watch = null;
     this.#channel.free();
-    this.#host.loop.calls.close(this.fd);
+    if (lingers) closeLingering(this.#host, this.fd);
+    else this.#host.loop.calls.close(this.fd);
     this.#sender.clear();
     if (over === 'cut') this.#receiver.silence();
     for (const listener of this.#listeners.splice(0)) listener();

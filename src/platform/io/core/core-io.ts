@@ -25,7 +25,7 @@ export class CoreIo implements Io {
   constructor(clock: Clock, mishaps: Mishaps, calls: Syscalls = SYSCALLS, loop: Loop | null = null) {
     openssl(); // what is not there is told at the start, not at the first handshake
     this.loop = loop ?? new Loop(calls, mishaps);
-    this.#host = { loop: this.loop, chunks: new ChunkPool(), mishaps };
+    this.#host = { loop: this.loop, chunks: new ChunkPool(), mishaps, clock, lingering: new Set() };
     this.#clock = clock;
   }
 

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import net from 'node:net';
 import { after, type TestContext, test } from 'node:test';
+import { IO } from '#model/settings/io.ts';
 import { type Certified, OpensslAuthority, rootOf, workloadExtensions } from './authority.testing.ts';
 import { drain, held, inWords, type OpensslRun, openssl, Rig, secureStream } from './rig.testing.ts';
 
@@ -218,8 +219,10 @@ test('nobody can ask for another handshake: HelloRequest fails the stream', asyn
 test('none of them leaves a descriptor or anything of OpenSSL behind', async (t) => {
   assert.equal(held().ssl, 0);
   const port = await serve(t, ...shows(workload({ issuer: otherRoot })));
+  rig.clock.advance(IO.lingerMs); // of those before
   const before = held();
   for (let at = 0; at < 5; at++) assert.match(inWords(await rig.connect(port, context)), /^refused by us/);
+  rig.clock.advance(IO.lingerMs);
   assert.deepEqual(held(), before);
   context.close();
 });

@@ -23,6 +23,7 @@ export class TlsChannel {
   readonly #ssl: Ssl;
   /** The last read found no whole record: what lies in OpenSSL's buffer is the start of one. */
   #drained = false;
+  hasLastWord = false;
   #broken: StreamOver | null = null;
   #gathering = false;
   #closeSent = false;
@@ -203,7 +204,8 @@ export class TlsChannel {
   }
 
   #breach(): number {
-    const { text, isTruncation } = opensslReason();
+    const { text, isTruncation, isAlert } = opensslReason();
+    this.hasLastWord = !isTruncation && !isAlert;
     this.#broken ??= isTruncation
       ? TRUNCATED
       : { kind: 'failed', code: text, error: new Error(`the TLS connection failed: ${text}`) };

@@ -181,9 +181,9 @@ export function openssl(...args: string[]): OpensslRun {
   };
 }
 
-/** Sends bytes as they are, then leaves in some way; resolves with what came back when the connection is over. */
+/** Sends bytes as they are, then leaves in some way; resolves with what came back when the connection is over, and rejects when it was reset. */
 export function sendRaw(port: number, pieces: readonly Buffer[], then: 'end' | 'reset' | 'stay'): Promise<Buffer> {
-  return new Promise((resolve) => {
+  return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
     const raw = net.connect({ port, host: '127.0.0.1', noDelay: true }, () => {
       for (const piece of pieces) raw.write(piece);
@@ -191,7 +191,7 @@ export function sendRaw(port: number, pieces: readonly Buffer[], then: 'end' | '
       if (then === 'reset') raw.write('', () => raw.resetAndDestroy());
     });
     raw.on('data', (chunk: Buffer) => chunks.push(chunk));
-    raw.on('error', () => {});
+    raw.on('error', reject);
     raw.on('close', () => resolve(Buffer.concat(chunks)));
   });
 }
