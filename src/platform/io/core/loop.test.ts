@@ -3,9 +3,12 @@ import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
 import { SILENT_MISHAPS } from '#model/effects/mishaps.ts';
 import { SYSCALLS, type Syscalls } from '#platform/ffi/syscalls.ts';
-import { boundSocket } from '#platform/io/contract/pairs.testing.ts';
+import { boundSocket, keptMishaps, tcpPairs } from '#platform/io/contract/pairs.testing.ts';
+import { runSchedules } from '#platform/io/contract/schedules.testing.ts';
 import { SteppedClock } from '#platform/stepped-clock.testing.ts';
 import { CoreIo } from './core-io.ts';
+import { Loop } from './loop.ts';
+import { NODE_INTERNALS, type NodeInternals } from './node-turns.ts';
 
 /** In a process of its own: where libuv is busy, as under a test runner, it knows the time anyway. */
 const WITH_TIMER = `
@@ -98,3 +101,37 @@ test('nobody waits for an event while a promise is kept', async () => {
   listener.close();
   assert.equal(waitedWithPromise, false);
 });
+
+const OTHERS: readonly (readonly [name: string, told: RegExp, internals: NodeInternals])[] = [
+  ['runs no promises within a turn', /_tickCallback/, { ...NODE_INTERNALS, tick: undefined }],
+  ['hides no immediate from libuv', /immediate cannot be hidden/, { ...NODE_INTERNALS, forgetImmediate() {} }],
+];
+
+for (const [name, told, internals] of OTHERS) {
+  test(`on a Node.js that ${name} bytes, timers and promises go on, and that is told once`, async () => {
+    const mishaps = keptMishaps();
+    const waits: number[] = [];
+    const calls: Syscalls = {
+      ...SYSCALLS,
+      epollWait(epoll, events, timeoutMs) {
+        waits.push(timeoutMs);
+        return SYSCALLS.epollWait(epoll, events, timeoutMs);
+      },
+    };
+    const tellings = (): number => mishaps.errors.filter((error) => told.test(String(error))).length;
+    const clock = new SteppedClock();
+    const io = new CoreIo(clock, mishaps, calls, new Loop(calls, mishaps, internals));
+    const maker = tcpPairs({ io, clock, mishaps });
+    try {
+      await runSchedules(maker, 700_000_000, 40);
+      while (tellings() === 0) await new Promise((resolve) => setImmediate(resolve));
+      const before = waits.length;
+      await new Promise((resolve) => setTimeout(resolve, 60));
+      assert.ok(waits.length - before < 60, `it went round ${waits.length - before} times in 60 ms`);
+      await runSchedules(maker, 700_001_000, 40);
+    } finally {
+      maker.close();
+    }
+    assert.equal(tellings(), 1);
+  });
+}

@@ -5,6 +5,7 @@ import { IO } from '#model/settings/io.ts';
 import { ERRNO, errnoName } from '#platform/ffi/libc.ts';
 import { Memory } from '#platform/ffi/memory.ts';
 import { EPOLL, EventList, Libuv, type Syscalls } from '#platform/ffi/syscalls.ts';
+import { NODE_INTERNALS, type NodeInternals, NodeTurns } from './node-turns.ts';
 
 /** What a descriptor is ready for. Fixed by Linux. */
 export const READY = { read: 0x1, write: 0x4, error: 0x8, hangUp: 0x10, peerEnd: 0x2000 } as const;
@@ -26,12 +27,6 @@ const FOREVER_MS = 2 ** 31 - 1;
 const LIBUV_SLOT = 0xffff_ffff;
 const noop = (): void => {};
 
-/** Promises and process.nextTick go on before the loop waits again. Node.js has had this since its beginning, for its REPL. */
-const tick: unknown = Reflect.get(process, '_tickCallback');
-const runMicrotasks = (): void => {
-  if (typeof tick === 'function') Reflect.apply(tick, process, []);
-};
-
 /** Where a loop cannot go on, nobody is served: better to end than to turn for ever. */
 function unusable(why: string): WeftError {
   return new WeftError('WEFT_FFI', `the I/O core cannot run here: ${why}`, {
@@ -52,6 +47,7 @@ export class Loop {
   readonly #epoll: number;
   readonly #list = new EventList(IO.eventsPerTurnMax);
   readonly #libuv = new Libuv();
+  readonly #turns: NodeTurns;
   #watchers: (Watcher | null)[] = [];
   #generations: number[] = [];
   #free: number[] = [];
@@ -63,10 +59,10 @@ export class Loop {
   #isLibuvReady = false;
 
   /** Errors: WEFT_FFI where this Node.js or this kernel does not do what it needs. */
-  constructor(calls: Syscalls, mishaps: Mishaps) {
+  constructor(calls: Syscalls, mishaps: Mishaps, internals: NodeInternals = NODE_INTERNALS) {
     this.calls = calls;
     this.#mishaps = mishaps;
-    if (typeof tick !== 'function') throw unusable('it has no process._tickCallback, by which promises go on');
+    this.#turns = new NodeTurns(internals, mishaps);
     this.#epoll = calls.epollCreate();
     if (this.#epoll < 0) throw unusable(`epoll_create1: ${errnoName(-this.#epoll)}`);
     const failed = calls.epollCtl(this.#epoll, EPOLL.add, this.#libuv.fd, READY.read, LIBUV_SLOT, 0);
@@ -126,18 +122,19 @@ export class Loop {
 
   /** As long as libuv has nothing to do it is spared its turns: whoever used it in one of ours shows in how long it would wait. */
   readonly #turn = (): void => {
-    // libuv waits for nobody while an immediate waits to run. One that is given up at once makes it forget this one, which has run.
-    const probe = setImmediate(noop);
-    probe.unref();
-    clearImmediate(probe);
+    this.#turns.begin();
     this.#isLibuvReady = false;
-    for (let round = 0; round < IO.turnsWithoutLibuvMax && !this.#isLibuvReady; round++) {
-      if (this.#finish()) runMicrotasks(); // nobody waits for an event with a promise to keep
+    for (let round = 0; round < this.#turns.roundsMax && !this.#isLibuvReady; round++) {
+      // Nobody waits for an event with a promise to keep.
+      if (this.#finish()) {
+        if (!this.#turns.keepsPromises) break;
+        this.#turns.runPromises();
+      }
       if (this.#watched === 0) {
         this.#stop();
         return;
       }
-      const timeoutMs = this.#libuv.timeoutMs;
+      const timeoutMs = this.#turns.wait(this.#libuv.timeoutMs);
       if (timeoutMs === 0 && round > 0) break;
       const waits = timeoutMs !== 0 && this.#soon.length === 0 && this.#late.length === 0;
       const count = this.calls.epollWait(this.#epoll, this.#list, waits ? timeoutMs : 0);
@@ -145,7 +142,7 @@ export class Loop {
       if (waits) this.#libuv.updateTime();
       for (let at = 0; at < count; at++) this.#tell(this.#list.slot(at), this.#list.generation(at), this.#list.events(at));
       this.#finish();
-      runMicrotasks();
+      this.#turns.runPromises();
     }
     setImmediate(this.#turn);
   };
