@@ -7,26 +7,18 @@ import {
   type StreamOver,
   type StreamReader,
 } from '#model/effects/byte-stream.ts';
-import type { Clock } from '#model/effects/clock.ts';
 import type { Mishaps } from '#model/effects/mishaps.ts';
 import type { Secured, SecureStream } from '#platform/io/io.ts';
 import type { Handshake, Shaken } from '#platform/io/tls/handshake.ts';
 import type { Channel } from './channel.ts';
-import { closeLingering } from './linger.ts';
-import { type Loop, READY, type Watch, type Watcher } from './loop.ts';
+import { closeLingering, type LingerHost } from './linger.ts';
+import { READY, type Watch, type Watcher } from './loop.ts';
 import type { ChunkPool } from './outgoing.ts';
 import { Receiver, type ReceiverOwner } from './receiver.ts';
 import { Sender, type SenderOwner } from './sender.ts';
 
 /** What connections of one loop share. */
-export type ConnectionHost = {
-  readonly loop: Loop;
-  readonly chunks: ChunkPool;
-  readonly mishaps: Mishaps;
-  readonly clock: Clock;
-  /** Those that are closed, as far as anybody else knows, while their peers still hear our last word. */
-  readonly lingering: Set<object>;
-};
+export type ConnectionHost = LingerHost & { readonly chunks: ChunkPool; readonly mishaps: Mishaps };
 
 /** A connected descriptor as a ByteStream. */
 export class Connection implements ByteStream, Watcher, ReceiverOwner, SenderOwner {
