@@ -1,3 +1,4 @@
+import type { IpAddress } from '#model/address/ip.ts';
 import type { ByteStream } from '#model/effects/byte-stream.ts';
 import type { Clock } from '#model/effects/clock.ts';
 import { guardWork } from '#model/effects/mishaps.ts';
@@ -108,7 +109,7 @@ export class DataPlane {
   #begin({ netnsFd, outboundFd, plaintextFd, hboneFd, ...workload }: ServedWorkload): void {
     const { places } = this.#context;
     const netns = this.#effects.openNamespace(netnsFd, workload.netnsCookie);
-    const dial = (ip: Parameters<typeof netns.dial>[0], port: number) => netns.dial(ip, port, TUNNEL.handshakeTimeoutMs);
+    const dial = (ip: IpAddress, port: number) => netns.dialPeer(ip, port, TUNNEL.handshakeTimeoutMs);
     const pool = this.#effects.createPool(dial);
     const served: Served = { ...workload, netns, pool, calls: new Set() };
     const outbound = places.admitted<Served>('source', this.#guarded(handleOutbound));

@@ -159,6 +159,7 @@ export class MemoryNet {
         return listener.begin((socket) => accept(asStream(socket)));
       },
       dial: (ip, port, timeoutMs) => this.dial(path, { ip, port }, timeoutMs),
+      dialPeer: (ip, port, timeoutMs) => this.dial(path, { ip, port }, timeoutMs),
       dialApp: async (ip, port, client, timeoutMs) => {
         this.dials.push({ from: path, to: formatAddress(ip, port), as: formatAddress(client.ip, client.port), timeoutMs });
         const app = namespace.apps.get(port);

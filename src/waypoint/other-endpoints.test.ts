@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { curl, deadPort, startApp } from './clients.testing.ts';
+import { HTTP2 } from '#model/settings/http.ts';
+import { settingsAndAck } from '#platform/http2/frames.testing.ts';
+import { curl, deadPort, startApp, startRawApp } from './clients.testing.ts';
+import { ask2, http2Client } from './http2-clients.testing.ts';
 import type { WaypointEffects } from './self/effects.ts';
-import { connect, startRig, until } from './waypoint-rig.testing.ts';
+import { connect, settle, startRig, until } from './waypoint-rig.testing.ts';
 
 /** Where nobody answers. */
 const GONE = 9;
@@ -35,4 +38,23 @@ test('F4: an endpoint that leaves the mesh before it answers is waited for no lo
   rig.endpoints([app.port]);
   assert.equal((await asked).status, 200);
   assert.deepEqual(dials, [GONE, app.port]);
+});
+
+test('F1: a call to an HTTP/2 app that left the mesh and is silent fails when a PING is not answered, long before the next one', async (t) => {
+  let heard = 0;
+  const port = await startRawApp(t, (socket) => {
+    socket.write(settingsAndAck());
+    socket.on('data', (data) => (heard += data.length));
+  });
+  const rig = await startRig({ appProtocol: 'grpc' });
+  t.after(() => rig.close());
+  rig.endpoints([port]);
+  const asked = ask2(http2Client(t, rig.port), { ':method': 'POST', ':path': '/' }, 'body');
+  await until(() => heard > 0);
+  await settle();
+  const before = heard;
+  rig.endpoints([]);
+  await until(() => heard > before);
+  rig.clock.advance(HTTP2.pingTimeoutMs);
+  assert.equal((await asked).status, 503);
 });

@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { App } from '#testbed/lab/app.ts';
+import { command } from '#testbed/processes/command.ts';
+import { inNetnsOf } from '#testbed/processes/command-lines.ts';
 import { waitUntil } from '#testbed/processes/wait.ts';
 import { ask } from '../security/dialling.testing.ts';
 import { AttackedMesh } from '../security/mesh.testing.ts';
@@ -37,7 +39,18 @@ spec:
 `;
 /** Calls end by themselves after four seconds; one more is for a machine with much else to do. */
 const LONGEST_MS = 5_000;
-const RECOVERY_MS = 15_000;
+const CALL_MS = 4_000;
+/** A node that vanished is noticed within TUNNEL.unacknowledgedMs. */
+const RECOVERY_MS = 20_000;
+/** Rules that drop what passes an interface, or every one. */
+const dropping = (name: string): string =>
+  ['input', 'forward', 'output']
+    .map((hook) => {
+      const match = name === '' ? '' : hook === 'output' ? `oif${name}` : `iif${name}`;
+      const also = hook === 'forward' && name !== '' ? `oif${name} drop;` : '';
+      return `chain ${hook} { type filter hook ${hook} priority -300; ${match}drop; ${also} }`;
+    })
+    .join('; ');
 /** What a proxy may keep for later: pooled tunnels between two nodes. */
 const SPARE_DESCRIPTORS = 8;
 
@@ -76,30 +89,45 @@ describe('servers that are killed under load', () => {
   });
   after(() => mesh?.down());
 
-  /** `comes`: whether the process goes on by itself afterwards. */
-  const ends: { name: string; comes: boolean; end(app: App): Promise<void> }[] = [
-    { name: 'FIN', comes: false, end: async ({ child }) => child.write('finish') },
-    { name: 'RST', comes: false, end: async ({ child }) => child.write('reset') },
-    { name: 'SIGKILL', comes: false, end: async ({ pid }) => void process.kill(pid, 'SIGKILL') },
-    {
-      name: 'freeze',
-      comes: true,
-      async end({ pid }) {
-        process.kill(pid, 'SIGSTOP');
-        await sleep(6_000);
-        process.kill(pid, 'SIGCONT');
-      },
-    },
+  /**
+   * Nothing goes out of the app's node any more, or out of its namespace, and nothing comes in: not even for what ends there. The
+   * agent of that node is gone, too, and another is there when the wire is again.
+   */
+  const vanish = async ({ name, pid }: App): Promise<void> => {
+    if (name === 'near') await command(inNetnsOf(pid, ['nft', `table inet vanish { ${dropping('')}; }`]));
+    else await mesh.onNode('beta', ['nft', `table inet vanish { ${dropping('name "wire" ')}; }`]);
+    await sleep(CALL_MS + 500);
+    process.kill(pid, 'SIGKILL');
+    if (name === 'far') await mesh.lab.restart('beta', 'SIGKILL');
+  };
+  const signal =
+    (name: NodeJS.Signals) =>
+    async ({ pid }: App): Promise<void> =>
+      void process.kill(pid, name);
+  const freeze = async ({ pid }: App): Promise<void> => {
+    process.kill(pid, 'SIGSTOP');
+    await sleep(6_000);
+    process.kill(pid, 'SIGCONT');
+  };
+
+  /** `comes`: whether the process goes on by itself afterwards. `heal`: what the next one needs. */
+  const ends: { name: string; comes?: true; end(app: App): Promise<void>; heal?(): Promise<unknown> }[] = [
+    { name: 'FIN', end: async ({ child }) => child.write('finish') },
+    { name: 'RST', end: async ({ child }) => child.write('reset') },
+    { name: 'SIGKILL', end: signal('SIGKILL') },
+    { name: 'freeze', comes: true, end: freeze },
+    { name: 'vanish', end: vanish, heal: () => mesh.onNode('beta', ['nft', 'delete', 'table', 'inet', 'vanish']) },
   ];
-  for (const { name, comes, end } of ends)
+  for (const { name, comes, end, heal } of ends)
     test(`F1, F2: ${name}: no call hangs, none is executed twice, nothing is kept, and the next process is called`, async (t) => {
       const before = descriptors();
       await told();
       const apps = [...victims];
       const beganMs = performance.now();
       await Promise.all(apps.map(([, app]) => end(app)));
-      if (!comes) {
+      if (comes !== true) {
         await Promise.all(apps.map(([, app]) => app.child.ended));
+        await heal?.();
         await Promise.all([startVictim('near'), startVictim('far')]);
       }
       const during = [...(await told())];

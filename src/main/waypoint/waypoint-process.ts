@@ -21,7 +21,8 @@ import { DiscoveryClient, type DiscoveryStatus } from '#platform/grpc/discovery-
 import { createClientPool } from '#platform/hbone/client-pool.ts';
 import { createHboneServer } from '#platform/hbone/server.ts';
 import { chooseIo } from '#platform/io/choice/choose.ts';
-import { ownTcpListener, ownTcpSocket } from '#platform/linux/netns/sockets.ts';
+import type { Io } from '#platform/io/io.ts';
+import { boundSilence, ownTcpListener, ownTcpSocket } from '#platform/linux/netns/sockets.ts';
 import { surviveMishaps } from '#platform/linux/process/last-resort.ts';
 import { serve } from '#platform/linux/process/service.ts';
 import { requireRoot } from '#platform/preflight/preflight.ts';
@@ -130,6 +131,20 @@ function ownHttp2(clock: Clock): Http2Engine {
 /** What is there before the first configuration. */
 type Parts = { mesh: MeshState; flows: AttestedFlows; certificates: CertificateCache; discovery: () => DiscoveryStatus };
 
+/** Connects to an app, or to another proxy: a connection to one ends when its node is gone. */
+async function dialFrom(io: Io, ip: IpAddress, port: number, isPeer: boolean): Promise<Dialled> {
+  const fd = ownTcpSocket(familyOf(ip));
+  if (isPeer) boundSilence(fd);
+  return io.connect(fd, { ip, port }, TUNNEL.connectTimeoutMs);
+}
+
+/** Where other proxies connect. */
+function peerListener(): number {
+  const { fd } = ownTcpListener(PORT.hbone);
+  boundSilence(fd);
+  return fd;
+}
+
 /** Listens and serves; of the first configuration only what never changes is taken here: the trust domain. */
 async function serveConfiguration(
   options: WaypointProcessOptions,
@@ -141,12 +156,10 @@ async function serveConfiguration(
   const identity = { trustDomain: config.trustDomain, namespace: options.namespace, serviceAccount: options.serviceAccount };
   const credentials = { credentials: () => certificates.get(identity) };
   const io = chooseIo(process.env.WEFT_IO, clock, mishaps);
-  const dial = async (ip: IpAddress, port: number): Promise<Dialled> =>
-    io.connect(ownTcpSocket(familyOf(ip)), { ip, port }, TUNNEL.connectTimeoutMs);
   // Tunnels to other nodes are kept, and shared by requests.
   const tunnels = createClientPool({
     io,
-    dial,
+    dial: (ip, port) => dialFrom(io, ip, port, true),
     ...credentials,
     clock,
     random: systemRandom,
@@ -161,7 +174,7 @@ async function serveConfiguration(
       newUuid: randomUUID,
       randomBytes,
       // The kernel goes direct to an endpoint of this node.
-      dialDirect: (_workload, ip, port) => dial(ip, port),
+      dialDirect: (_workload, ip, port) => dialFrom(io, ip, port, false),
       relay: relayed,
       tunnels,
       http2: ownHttp2(clock),
@@ -180,7 +193,7 @@ async function serveConfiguration(
     mishaps,
   });
   const listeners = [
-    io.listen(ownTcpListener(PORT.hbone).fd, (stream) => hbone.handle(stream)),
+    io.listen(peerListener(), (stream) => hbone.handle(stream)),
     io.listen(ownTcpListener(PORT.waypoint).fd, (stream) => acceptLocal(waypoint, (ends) => flows.find(ends), stream, log)),
   ];
   certificates.warm(identity); // ahead of the first tunnel

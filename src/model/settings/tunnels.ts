@@ -99,6 +99,11 @@ export const TUNNEL_SETTINGS = {
       'ms',
       'A connection that we have ended waits this long for its peer to end it, too: what was written last can still arrive.',
     ),
+    unacknowledgedMs: setting(
+      15_000,
+      'ms',
+      'What was sent to a peer and is not acknowledged for this long ends the connection: its node is gone. Its kernel acknowledges also for one that is busy.',
+    ),
     tcpKeepAliveMs: setting(180_000, 'ms', 'Silence before the kernel probes a connection to an app or a peer, as ztunnel.'),
   },
 } as const satisfies SettingGroup;

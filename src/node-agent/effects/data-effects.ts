@@ -18,6 +18,8 @@ export type DataNamespace = {
   accept(fd: number, onConnection: (stream: ByteStream) => void): Listening;
   /** Connects from the workload's own address. Rejects when no socket can be had. */
   dial(ip: IpAddress, port: number, deadlineMs: number): Promise<Dialled>;
+  /** The same to another proxy: the connection ends when its node is gone. */
+  dialPeer(ip: IpAddress, port: number, deadlineMs: number): Promise<Dialled>;
   /** Connects to an app of the workload itself, which then sees `client` as its peer (B50). */
   dialApp(ip: IpAddress, port: number, client: { ip: IpAddress; port: number }, deadlineMs: number): Promise<Dialled>;
   close(): void;

@@ -4,7 +4,7 @@ import type { ByteStream, Dialled, Endpoint } from '#model/effects/byte-stream.t
 import { WeftError } from '#model/error.ts';
 import type { DatapathMaps } from '#platform/bpf/pins.ts';
 import type { Io } from '#platform/io/io.ts';
-import { type Place, tcpSocketIn, unboundTcpSocketIn } from './sockets.ts';
+import { boundSilence, type Place, tcpSocketIn, unboundTcpSocketIn } from './sockets.ts';
 
 /** The maps that dials from inside a workload's namespace need. */
 export type DialMaps = Pick<DatapathMaps, 'ownSockets' | 'peers'>;
@@ -37,6 +37,13 @@ export class CarriedNamespace {
   async dial(ip: IpAddress, port: number, deadlineMs: number): Promise<Dialled> {
     const fd = unboundTcpSocketIn(this.#openFd, familyOf(ip));
     this.#mark(fd);
+    return this.#io.connect(fd, { ip, port }, deadlineMs);
+  }
+
+  async dialPeer(ip: IpAddress, port: number, deadlineMs: number): Promise<Dialled> {
+    const fd = unboundTcpSocketIn(this.#openFd, familyOf(ip));
+    this.#mark(fd);
+    boundSilence(fd);
     return this.#io.connect(fd, { ip, port }, deadlineMs);
   }
 

@@ -12,6 +12,9 @@ const SOCK_DGRAM = 2;
 const NONBLOCK_CLOEXEC = 0o2004000;
 const SOL_SOCKET = 1;
 const SO_REUSEADDR = 2;
+const IPPROTO_TCP = 6;
+/** Fixed by Linux. */
+const TCP_USER_TIMEOUT = 18;
 const IPPROTO_IPV6 = 41;
 const IPV6_V6ONLY = 26;
 const EAFNOSUPPORT = 97;
@@ -147,4 +150,12 @@ export function unboundTcpSocketIn(netnsFd: number, family: Family): number {
   const fd = inNamespace(netnsFd, () => socket(AF[family], SOCK_STREAM | NONBLOCK_CLOEXEC, 0));
   if (fd < 0) throw failure('make a socket', errno());
   return fd;
+}
+
+/**
+ * For connections between proxies: one whose peer's node has gone without a packet ends within TUNNEL.unacknowledgedMs. Not for
+ * apps, which may leave a full buffer unread for as long as they like. Accepted sockets have it of their listener.
+ */
+export function boundSilence(fd: number): void {
+  setOption(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, TUNNEL.unacknowledgedMs);
 }

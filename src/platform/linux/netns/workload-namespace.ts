@@ -13,7 +13,7 @@ import { destroySocket } from './destroy-socket.ts';
 import { type HandedSockets, socketCookie } from './handed-sockets.ts';
 import { listConnections, type NamespaceConnections } from './list-connections.ts';
 import { namespaceCookie } from './namespace.ts';
-import { duplicate, type Place, requireExclusive, tcpListeningIn, udpSocketIn } from './sockets.ts';
+import { boundSilence, duplicate, type Place, requireExclusive, tcpListeningIn, udpSocketIn } from './sockets.ts';
 
 type Tuple = Pick<Flow, 'source' | 'destination' | 'sourcePort' | 'destinationPort'>;
 
@@ -79,6 +79,7 @@ export class WorkloadNamespace {
       // Only a listening socket may enter the map. One that a former agent entered is there, and is not entered twice.
       if (this.#maps.listeners.get(id) !== socketCookie(plaintext)) this.#maps.listeners.set(id, BigInt(plaintext));
       const hbone = takesTunnels ? own(this.#tcpListening(PORT.hbone)) : null;
+      if (hbone !== null) boundSilence(hbone);
       return Array.from({ length: copies }, (_, at) => {
         const copyOf = (fd: number): number => (at === 0 ? fd : own(duplicate(fd)));
         return {

@@ -75,6 +75,8 @@ class Http2ClientConnection implements ClientConnection, MessageOwner, ClientStr
   retire(): void {
     if (this.#retiring) return;
     this.#retiring = true;
+    // Often because the endpoint left: what is under way must not wait for the next PING where nobody is.
+    if (!this.#connection.isClosed && this.#connection.http2.streams > 0) this.#keepalive.ask();
     this.#closeIfDone();
   }
 
@@ -93,7 +95,8 @@ class Http2ClientConnection implements ClientConnection, MessageOwner, ClientStr
   }
 
   goaway(): void {
-    this.retire();
+    this.#retiring = true;
+    this.#closeIfDone();
   }
 
   pong(): void {

@@ -33,6 +33,18 @@ test('B21: a peer that is silent for 20 s after a PING is lost', () => {
   assert.deepEqual(events, ['ping', 'lost']);
 });
 
+test('a peer that may be gone is asked at once, and once', () => {
+  const { clock, keepalive, events } = started();
+  clock.advance(1_000);
+  keepalive.ask();
+  keepalive.ask();
+  assert.deepEqual(events, ['ping']);
+  clock.advance(19_999);
+  assert.deepEqual(events, ['ping']);
+  clock.advance(1);
+  assert.deepEqual(events, ['ping', 'lost']);
+});
+
 test('answers nobody asked for change nothing, and stopping stops', () => {
   const { clock, keepalive, events } = started();
   clock.advance(9_000);

@@ -31,6 +31,13 @@ export class Keepalive {
     this.#scheduleNext();
   }
 
+  /** Asks at once: there is reason to think that the peer is gone. */
+  ask(): void {
+    if (this.#waiting) return;
+    this.#cancel();
+    this.#await();
+  }
+
   stop(): void {
     this.#cancel();
     this.#waiting = false;
@@ -38,15 +45,20 @@ export class Keepalive {
 
   #scheduleNext(): void {
     this.#waiting = false;
-    const { clock, intervalMs = TUNNEL.pingIntervalMs, timeoutMs = TUNNEL.pingTimeoutMs, isWanted } = this.#effects;
+    const { clock, intervalMs = TUNNEL.pingIntervalMs, isWanted } = this.#effects;
     this.#cancel = clock.after(intervalMs, () => {
       if (isWanted?.() === false) {
         this.#scheduleNext();
         return;
       }
-      this.#waiting = true;
-      this.#cancel = clock.after(timeoutMs, () => this.#effects.lost());
-      this.#effects.sendPing();
+      this.#await();
     });
+  }
+
+  #await(): void {
+    const { clock, timeoutMs = TUNNEL.pingTimeoutMs } = this.#effects;
+    this.#waiting = true;
+    this.#cancel = clock.after(timeoutMs, () => this.#effects.lost());
+    this.#effects.sendPing();
   }
 }
