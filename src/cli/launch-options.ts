@@ -60,7 +60,8 @@ export function takeLaunch<Rest extends object>(parsed: Rest & ParsedLaunch): La
   return { ...rest, ...limits, env, envFiles: envFile, workdir: workdir ?? null, preserveFds, restart };
 }
 
-function collectEnv(text: string, before: readonly Variable[]): Variable[] {
+/** Collects variables. */
+export function collectEnv(text: string, before: readonly Variable[]): Variable[] {
   const variable = readVariable(text);
   if (variable === null) throw new InvalidArgumentError('Write NAME=VALUE, or NAME to pass on one of yours.');
   return [...before, variable];

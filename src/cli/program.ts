@@ -3,7 +3,9 @@ import { type AgentOptions, agentCommand } from './agent.ts';
 import type { Act } from './command.ts';
 import { type ControlOptions, controlCommand, type WaypointOptions, waypointCommand } from './control.ts';
 import { type DescribeOptions, describeCommand } from './describe.ts';
+import { type ExecOptions, execCommand } from './exec.ts';
 import { type LabRequest, labCommand } from './lab.ts';
+import { type LogsOptions, logsCommand } from './logs.ts';
 import {
   type BenchOptions,
   benchCommand,
@@ -29,6 +31,8 @@ export type Action<Options> = (options: Options) => Promise<number>;
 export type Actions = {
   up: Action<UpOptions>;
   run: Action<RunOptions>;
+  exec: Action<ExecOptions>;
+  logs: Action<LogsOptions>;
   stop: Action<StopOptions>;
   ps: Action<PsOptions>;
   uninstall: Action<UninstallOptions>;
@@ -81,9 +85,9 @@ export function buildProgram(actions: Actions, output: Output, onExit: (code: nu
     return async (options) => onExit(await action(options));
   };
   const commands = [
-    ...[upCommand(run(actions.up)), runCommand(run(actions.run)), stopCommand(run(actions.stop))],
+    ...[upCommand(run(actions.up)), runCommand(run(actions.run)), execCommand(run(actions.exec)), stopCommand(run(actions.stop))],
     uninstallCommand(run(actions.uninstall)),
-    psCommand(run(actions.ps)),
+    ...[psCommand(run(actions.ps)), logsCommand(run(actions.logs))],
     ...[statusCommand(run(actions.status)), describeCommand(run(actions.describe)), validateCommand(run(actions.validate))],
     ...[labCommand(run(actions.lab)), demoCommand(run(actions.demo)), benchCommand(run(actions.bench))],
     versionCommand(run(actions.version)),

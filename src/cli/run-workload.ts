@@ -50,7 +50,7 @@ export async function runWorkload(options: WorkloadOptions, effects: RunEffects)
       const running = effects.launch(sandbox, options.command);
       running.ready?.then(effects.started).catch(toLastResort);
       forward = (signal) => void running.kill(signal);
-      const code = await ending(running);
+      const code = await endingOf(running);
       if (code === KILLED) effects.warn(`weft: ${describeKill(effects.ranOutOfMemory(sandbox))}\n`);
       return code;
     } finally {
@@ -68,7 +68,8 @@ function describeKill(outOfMemory: boolean | null): string {
   return `the command was killed (SIGKILL) ${who}${outOfMemory === null ? '; or it ran out of memory' : ''}`;
 }
 
-function ending(running: Running): Promise<number> {
+/** The exit code of a process: its own, or 128 and the number of the signal that ended it. Errors: WEFT_LAUNCH. */
+export function endingOf(running: Pick<Running, 'once'>): Promise<number> {
   return new Promise((resolve, reject) => {
     running.once('exit', (code, signal) => resolve(exitCodeOf(code, signal)));
     running.once('error', (cause) => {

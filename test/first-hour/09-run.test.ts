@@ -147,4 +147,70 @@ describe('weft run as people know it from containers', () => {
     ] as const)
       assert.match((await detach(...words)).text, says);
   });
+
+  test('H15: weft logs shows what is printed in the background, as it comes, and what is kept of one that has ended', async () => {
+    const place = ['--run-dir', host.runDir, '--state-dir', host.stateDir];
+    const back = (name: string, script: string) =>
+      host.said('run', '-d', ...host.place, '--service-account', 'back', '--name', name, '--', 'sh', '-c', script);
+    const following = await host.weft('logs', 'printer', '-f', ...place);
+    assert.match(following.output() + (await following.ended), /1$/); // there is none yet
+    const go = join(host.root, 'go');
+    await back('printer', `echo one; echo two >&2; while ! [ -e ${go} ]; do sleep 0.05; done; echo three`);
+    const follower = await host.weft('logs', 'printer', '--follow', '--tail', '1', ...place);
+    await follower.until(/two/);
+    writeFileSync(go, '');
+    assert.equal(await follower.ended, 0);
+    assert.equal(follower.output(), 'two\nthree\n');
+    const whole = await host.said('logs', 'printer', '-t', ...place);
+    const timed = whole.text
+      .trimEnd()
+      .split('\n')
+      .map((line) => /^\d{4}-\S+Z (\w+)$/.exec(line)?.[1]);
+    assert.deepEqual(timed.toSorted(), ['one', 'three', 'two']); // two pipes have no order
+    assert.equal((await host.said('logs', 'printer', '--since', '1h', '-n', '1', ...place)).text, 'three\n');
+    assert.match((await host.said('logs', 'nobody', ...place)).text, /there is no log of default\/nobody \(WEFT_NO_LOG\)/);
+    assert.match(
+      (await host.said('logs', ...place)).text,
+      new RegExp(`^printer  --namespace default  --node ${host.node}$`, 'm'),
+    );
+  });
+
+  test('H15: weft exec is the workload: its address, names, hostname, processes, user, variables, limits and rights', async () => {
+    const look =
+      'echo "$(hostname) $(id -un) $(pwd) $MODE $(cat /proc/1/comm)"; ip -o -4 addr show dev eth0 | grep -o "10[0-9.]*/"; grep -E "CapBnd|NoNewPrivs|Seccomp:" /proc/self/status; cat /proc/self/cgroup; ls /run/weft /var/lib/weft 2>/dev/null | wc -l';
+    const options = ['--user', 'nobody', '--env', 'MODE=in', '-w', '/usr', '--memory', '64m'];
+    const target = await host.run('target', ['sh', '-c', `${look}; echo ready; exec sleep 1000`], ...options);
+    await target.until(/ready/);
+    const exec = (...words: string[]) => host.said('exec', '--run-dir', host.runDir, ...words);
+    const same = await exec('target', '--', 'sh', '-c', look);
+    assert.deepEqual(same, { code: 0, text: target.output().replace('ready\n', '') });
+    assert.match(same.text, /^target nobody \/usr in sh$/m);
+    assert.equal((await exec('-e', 'MODE=mine', 'target', 'sh', '-c', 'echo $MODE; exit 7')).code, 7);
+    assert.match(
+      (await exec('--user', '0', '-w', '/', 'target', '--', 'sh', '-c', 'id -u; pwd; echo $HOME')).text,
+      /^0\n\/\n\/root$/m,
+    );
+    const killed = await host.weft(
+      'exec',
+      '--run-dir',
+      host.runDir,
+      'target',
+      '--',
+      'sh',
+      '-c',
+      'trap "exit 9" TERM; echo here; while :; do sleep 0.05; done',
+    );
+    await killed.until(/here/);
+    killed.child.kill('SIGTERM');
+    assert.equal(await killed.ended, 9);
+    assert.match((await exec('target', '--', 'no-such')).text, /there is no command "no-such" \(WEFT_NO_COMMAND\)/);
+    assert.match(
+      (await exec('nobody', '--', 'true')).text,
+      /no workload default\/nobody runs on this machine \(WEFT_NO_WORKLOAD\)/,
+    );
+    const orphan = await host.weft('exec', '--run-dir', host.runDir, 'target', '--', 'sh', '-c', 'echo here; exec sleep 1000');
+    await orphan.until(/here/);
+    assert.equal((await host.said('stop', 'target', '--run-dir', host.runDir)).code, 0);
+    assert.equal(await orphan.ended, 143);
+  });
 });

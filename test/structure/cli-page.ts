@@ -12,6 +12,8 @@ async function idle(): Promise<number> {
 export const IDLE_ACTIONS: Actions = {
   up: idle,
   run: idle,
+  exec: idle,
+  logs: idle,
   stop: idle,
   ps: idle,
   uninstall: idle,

@@ -26,12 +26,10 @@ import { tell } from '#platform/telemetry/notices.ts';
 import { type WorkloadLog, workloadLog } from '#platform/telemetry/workload-log.ts';
 import type { StartedWorkload } from '#protocol/api/agent.ts';
 import { workloadLogPath } from '#protocol/api/places.ts';
+import { onAsked, onSignal } from './signals.ts';
 
 /** Fixed by Node.js: the longest timer. It only keeps the process alive while its command waits to be started again. */
 const FOREVER_MS = 2 ** 31 - 1;
-
-/** Every signal by which people and supervisors steer a process; the rest keeps its effect on this process. */
-const FORWARDED: readonly NodeJS.Signals[] = ['SIGINT', 'SIGQUIT', 'SIGTERM', 'SIGHUP', 'SIGUSR1', 'SIGUSR2'];
 
 /**
  * `weft run`. Errors: WEFT_NOT_ROOT, WEFT_NO_AGENT, WEFT_WHICH_AGENT, WEFT_NO_USER, WEFT_SHARE, WEFT_LIMIT, WEFT_ENV_FILE,
@@ -126,34 +124,4 @@ export function runOn(
 ): Promise<number> {
   const ranOutOfMemory: RunEffects['ranOutOfMemory'] = ({ cgroupPath }) => oomKills(cgroupPath);
   return runWorkload(options, { agent, launch, onSignal, started, warn, ranOutOfMemory });
-}
-
-/** Hears signals for the command; while it does, none of them ends this process, which has a workload to remove. */
-const onSignal: RunEffects['onSignal'] = (listener) => {
-  // A terminal sends Ctrl-C to the whole foreground group, so the command has it already; it must not get it twice.
-  const fromTerminal = process.stdin.isTTY || process.stderr.isTTY;
-  const heard = FORWARDED.map((signal) => {
-    const hear = (): void => {
-      if (!fromTerminal || (signal !== 'SIGINT' && signal !== 'SIGQUIT')) listener(signal);
-    };
-    process.on(signal, hear);
-    return { signal, hear };
-  });
-  return () => {
-    for (const { signal, hear } of heard) process.off(signal, hear);
-  };
-};
-
-/** Hears that this process is to end, also while no command runs that could be told. A reload (SIGHUP without a terminal) is none. */
-function onAsked(listener: () => void): () => void {
-  const ignore = (): void => {};
-  const hangup = process.stdin.isTTY || process.stderr.isTTY ? listener : ignore;
-  const heard = [
-    ...(['SIGINT', 'SIGQUIT', 'SIGTERM'] as const).map((name) => [name, listener] as const),
-    ['SIGHUP', hangup] as const,
-  ];
-  for (const [name, hear] of heard) process.on(name, hear);
-  return () => {
-    for (const [name, hear] of heard) process.off(name, hear);
-  };
 }

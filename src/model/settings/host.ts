@@ -72,6 +72,7 @@ export const COMMAND_SETTINGS = {
       'How often a command that waits to be started again is looked for: it may not be wanted any more.',
     ),
     runEndMs: setting(5_000, 'ms', 'How long `weft run` may take to end when what it ran has; then it is told to.'),
+    logFollowMs: setting(200, 'ms', 'How often `weft logs -f` looks for more.'),
     logPieceCharactersMax: setting(
       16_384,
       'characters',

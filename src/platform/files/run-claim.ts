@@ -1,10 +1,13 @@
 import { existsSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { WeftError } from '#model/error.ts';
+import { isRunning } from '#platform/linux/process/processes.ts';
 import { isLocked, lockText, takeLock } from './lock.ts';
 
 /** Below the directory of a node: a file for each `weft run`, which holds its lock. */
 const FOLDER = 'runs';
+/** Of a lock that somebody merely looks at. */
+const TRIES = 1_000;
 
 /** Whom a `weft run` runs, and how it is told. */
 export type RunOwner = { pid: number; namespace: string; name: string; serviceAccount: string };
@@ -22,7 +25,10 @@ export function claimRun(nodeDir: string, owner: RunOwner): RunClaim {
   // No agent works there: whoever asks it next says so.
   if (!existsSync(nodeDir)) return { isWanted: () => true, release() {} };
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-  const lock = takeLock(path, JSON.stringify(owner));
+  let lock = takeLock(path, JSON.stringify(owner));
+  // Whoever looks whether it is held holds it for that moment.
+  for (let tries = 0; lock === null && tries < TRIES && !isRunning(ownerOf(path)?.pid ?? -1); tries++)
+    lock = takeLock(path, JSON.stringify(owner));
   if (lock === null) {
     throw new WeftError(
       'WEFT_WORKLOAD_EXISTS',

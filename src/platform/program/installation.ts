@@ -35,7 +35,10 @@ export function programOf(root: string, runningFile: string): string {
   return runningFile.endsWith('.ts') ? join(root, 'src/main/weft.ts') : join(root, 'build/program/weft.js');
 }
 
-/** The arguments of Node.js with which another part of Weft is started: of ours, those that are no test runner's or debugger's. */
+/**
+ * The arguments of Node.js with which another part of Weft is started: of ours, those that are no test runner's or debugger's.
+ * They end with `--`, or Node.js would look for options of its own (`--env-file`) behind the program, too.
+ */
 export function partFlags(execArgv: readonly string[] = process.execArgv): string[] {
-  return execArgv.filter((flag) => OWN_FLAGS.some((own) => flag.startsWith(own)));
+  return [...execArgv.filter((flag) => OWN_FLAGS.some((own) => flag.startsWith(own))), '--'];
 }

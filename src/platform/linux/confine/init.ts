@@ -27,12 +27,28 @@ const LAST = 0xffffffff;
  * `start` must be synchronous. Errors: WEFT_SANDBOX_LAUNCH; those of `start`.
  */
 export function asInit(start: () => ChildProcess): ChildProcess {
+  return inProcesses(() => unshare(CLONE_NEWPID) === 0, start);
+}
+
+/** The same in the process namespace of another process, beside what runs there. */
+export function besideOf(pid: number, start: () => ChildProcess): ChildProcess {
+  return inProcesses(() => {
+    const target = openSync(`/proc/${pid}/ns/pid`, 'r');
+    try {
+      return setns(target, CLONE_NEWPID) === 0;
+    } finally {
+      closeSync(target);
+    }
+  }, start);
+}
+
+function inProcesses(enter: () => boolean, start: () => ChildProcess): ChildProcess {
   // Who called us may have left descriptors open: a directory below a mask, a socket from before the mesh.
   syscall(CLOSE_RANGE, FIRST_BEYOND_STDIO, LAST, CLOSE_RANGE_CLOEXEC);
   const home = openSync('/proc/thread-self/ns/pid', 'r');
   try {
-    if (unshare(CLONE_NEWPID) !== 0) {
-      throw new WeftError('WEFT_SANDBOX_LAUNCH', `cannot make a process namespace: ${errnoName(errno())}`, {
+    if (!enter()) {
+      throw new WeftError('WEFT_SANDBOX_LAUNCH', `cannot enter a process namespace: ${errnoName(errno())}`, {
         remedy: 'run as root (CAP_SYS_ADMIN), on a kernel with CONFIG_PID_NS',
       });
     }

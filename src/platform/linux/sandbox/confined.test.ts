@@ -163,6 +163,27 @@ inOwnNetns(import.meta.url, () => {
     assert.equal((await run([SH, '-c', 'echo "$LISTEN_FDS$LISTEN_PID$LISTEN_FDNAMES"'], { env })).stdout, '\n');
   });
 
+  test('chosen variables have any value, and what they name is loaded by nothing that has more rights than the command', async () => {
+    const chosen = {
+      PATH: '/usr/bin:/bin',
+      'odd.name': 'x',
+      EUID: '7',
+      QUOTES: `a'b"c$(id)\n;`,
+      LD_PRELOAD: '/no-such-library.so',
+    };
+    const script =
+      "process.stdout.write(JSON.stringify(process.env)); process.stdout.write(require('fs').readFileSync('/proc/1/environ'))";
+    const { stdout, stderr } = await run([process.execPath, '-e', script], { chosen, env: { QUOTES: 'former' } });
+    const [own = '', first = ''] = stdout.split('}');
+    const found = JSON.parse(`${own}}`) as Record<string, string>;
+    assert.deepEqual(Object.fromEntries(Object.keys(chosen).map((name) => [name, found[name]])), chosen);
+    assert.equal(found.weft_chosen, undefined);
+    assert.match(first, /QUOTES=former/);
+    // One line for each program that it was loaded into: the shell's are builtins, so env and the command are all.
+    assert.deepEqual([...new Set(stderr.trim().split('\n'))].length, 1, stderr);
+    assert.ok(stderr.trim().split('\n').length <= 3, stderr);
+  });
+
   test('the machine is called as the workload, here alone', async () => {
     const before = readFileSync('/proc/sys/kernel/hostname', 'utf8');
     assert.equal((await run(['uname', '-n'])).stdout, 'reviews\n');

@@ -6,7 +6,7 @@ import { readViewFacts, readWishes } from '#platform/linux/confine/machine.ts';
 import { setprivArgv } from '#platform/linux/confine/rights.ts';
 import { isReplaced, planView, type Step } from '#platform/linux/confine/view.ts';
 import { findProgram } from '#platform/linux/process/command.ts';
-import { commandLine, entering, LAUNCH_FAILED_STATUS, type Place } from './launch.ts';
+import { commandLine, entering, LAUNCH_FAILED_STATUS, type Place, quoted } from './launch.ts';
 
 /** How a workload's command is started. */
 export type ConfinedOptions = {
@@ -55,6 +55,20 @@ exec "$@"`;
 /** How it is told that there is nothing to run. */
 const NO_COMMAND = 'WEFT_NO_COMMAND';
 
+/** Ends a shell whose arguments are no command that there is, and says why as an error of ours. */
+export const FIND_COMMAND = `
+no_command() {
+  printf 'weft: %s (${NO_COMMAND})\\nremedy: %s\\n' "$2" "$3" >&2
+  exit "$1"
+}
+case $1 in
+  */*)
+    [ -e "$1" ] || no_command 127 "there is no file $1 to be run" 'check its path, which begins in the working directory'
+    [ ! -d "$1" ] && [ -x "$1" ] || no_command 126 "$1 may not be executed" 'make it executable (chmod +x), or name the program that reads it' ;;
+  *) command -v -- "$1" >/dev/null || no_command 127 "there is no command \\"$1\\"" "check its name, or write its path; PATH is $PATH" ;;
+esac
+`;
+
 /** Fixed by shells, which know descriptors of one digit: 3 to 8 are the command's, and the last is that of its first process. */
 const TOLD = 9;
 /** How many descriptors a command can be given beside standard input, output and error. */
@@ -67,18 +81,7 @@ export const DESCRIPTORS_MAX = TOLD - 3;
  * there is no such command, and that a command which went into the background ends here, as its namespace does. Descriptors go
  * by the convention of sd_listen_fds(3), which names the process that they are for: it has a number only once it is there.
  */
-const INIT = `
-no_command() {
-  printf 'weft: %s (${NO_COMMAND})\\nremedy: %s\\n' "$2" "$3" >&2
-  exit "$1"
-}
-case $1 in
-  */*)
-    [ -e "$1" ] || no_command 127 "there is no file $1 to be run" 'check its path, which begins in the working directory'
-    [ ! -d "$1" ] && [ -x "$1" ] || no_command 126 "$1 may not be executed" 'make it executable (chmod +x), or name the program that reads it' ;;
-  *) command -v -- "$1" >/dev/null || no_command 127 "there is no command \\"$1\\"" "check its name, or write its path; PATH is $PATH" ;;
-esac
-echo ready >&${TOLD}
+const INIT = `${FIND_COMMAND}echo ready >&${TOLD}
 exec ${TOLD}>&2 2>/dev/null
 (
   [ -z "\${LISTEN_FDS:-}" ] || exec /bin/sh -c 'LISTEN_PID=$$; export LISTEN_PID; exec "$@"' weft "$@" 2>&${TOLD} ${TOLD}>&-
@@ -173,8 +176,4 @@ export function scriptOf(plan: readonly Step[]): string {
       return `${words} 2>/dev/null || [ ! -e ${quoted(place)} ] || ${failed}`;
     })
     .join('\n');
-}
-
-function quoted(word: string): string {
-  return `'${word.replaceAll("'", `'\\''`)}'`;
 }

@@ -58,6 +58,14 @@ export const EXECUTE = 'exec "$@"';
 const SHELL = '/bin/sh';
 /** What a shell passes on in its environment; other names get lost in one. */
 const SHELL_VARIABLE = /^[A-Za-z_][A-Za-z0-9_]*$/;
+/** Fixed by bash, which may be the shell: nobody sets these in it. */
+const SHELLS_OWN = /^(UID|EUID|PPID|SHELLOPTS|BASHOPTS|BASH_VERSINFO)$/;
+
+/**
+ * Chosen variables come into force when the rights are gone: a library that one of them names (LD_PRELOAD) is loaded by nothing
+ * that has more rights than the command, and no value stands in an argument, which everybody on the machine may read.
+ */
+const CHOOSE = 'eval "$weft_chosen"; unset weft_chosen;';
 
 /**
  * Starts a command in a sandbox. Every step replaces the one before it, so the process that is returned is the command
@@ -85,12 +93,32 @@ export function entering({ cgroupPath, netnsPath, twins = [] }: Place, command: 
  */
 export function commandLine(
   argv: readonly string[],
-  { env, cwd, rights, chosen }: Pick<LaunchOptions, 'env' | 'cwd' | 'rights' | 'chosen'>,
+  { env, cwd, rights, chosen = {} }: Pick<LaunchOptions, 'env' | 'cwd' | 'rights' | 'chosen'>,
   script: string,
 ): { env: NodeJS.ProcessEnv; command: string[] } {
   checkCommand(argv, cwd);
-  const whole = { ...env, ...(rights === null ? {} : environmentOf(rights)), ...chosen };
-  return { env: whole, command: [SHELL, '-c', script, 'weft', ...environmentPrefix(argv, whole), ...argv] };
+  const inherited = { ...env, ...(rights === null ? {} : environmentOf(rights)) };
+  const isPlain = (name: string): boolean => SHELL_VARIABLE.test(name) && !SHELLS_OWN.test(name);
+  const variables = Object.entries(chosen);
+  const exports = variables.filter(([name]) => isPlain(name)).map(([name, value]) => `export ${name}=${quoted(value)}\n`);
+  const odd = [
+    ...Object.entries(inherited).filter(([name, value]) => value !== undefined && name !== '' && !SHELL_VARIABLE.test(name)),
+    ...variables.filter(([name]) => !isPlain(name)),
+  ];
+  const command = [
+    SHELL,
+    '-c',
+    `${exports.length === 0 ? '' : CHOOSE}${script}`,
+    'weft',
+    ...environmentPrefix(argv, odd),
+    ...argv,
+  ];
+  return { env: exports.length === 0 ? inherited : { ...inherited, weft_chosen: exports.join('') }, command };
+}
+
+/** A word as a shell takes it, whatever is in it. */
+export function quoted(word: string): string {
+  return `'${word.replaceAll("'", `'\\''`)}'`;
 }
 
 /**
@@ -104,8 +132,10 @@ function withResolvConf(resolvConfPath: string, command: readonly string[]): rea
   return [unshare, '--mount', '--propagation', 'slave', '--', ...script, ...command];
 }
 
-function environmentPrefix(argv: readonly string[], env: NodeJS.ProcessEnv): readonly string[] {
-  const odd = Object.entries(env).filter(([name, value]) => value !== undefined && name !== '' && !SHELL_VARIABLE.test(name));
+function environmentPrefix(
+  argv: readonly string[],
+  odd: readonly (readonly [name: string, value: string | undefined])[],
+): readonly string[] {
   if (odd.length === 0) return [];
   if (argv[0]?.includes('=')) {
     throw refused(
