@@ -5,6 +5,7 @@
 #   make attack        every attack of test/security, as a table; NUMBER=n only those of one number
 #   make bench         measurements against plain TCP, HAProxy and a relay in C; JSON=file ONLY='same cross'
 #   make bench-apps    Redis, PostgreSQL and etcd with replicas as workloads, against plain TCP; JSON=file ONLY=etcd
+#   make bench-scale   a control plane of 100,000 workloads and 300 clients, with bounds: JSON=file WORKLOADS=n POLICIES=n CLIENTS=n
 #   make bench-micro   hot functions as ratios to a yardstick, beside those on record; WRITE=1 records them
 #   make fuzz          the parsers of outside bytes on mutants of their corpora: TARGET=name RUNS=n SEED=n
 #   make soak-io       random schedules over the byte streams of both I/O implementations: CASES=n times as many, SEED=n one
@@ -21,7 +22,7 @@ TEST_GLOBS := 'src/**/*.test.ts' 'testbed/**/*.test.ts' 'test/**/*.test.ts' 'ben
 export PATH := $(CURDIR)/node_modules/node/bin:$(PATH)
 
 .DEFAULT_GOAL := setup
-.PHONY: setup demo test attack bench bench-apps bench-micro fuzz soak-io guard-io coverage package test-package check format clean
+.PHONY: setup demo test attack bench bench-apps bench-scale bench-micro fuzz soak-io guard-io coverage package test-package check format clean
 
 setup:
 	@scripts/setup run
@@ -45,6 +46,10 @@ bench:
 bench-apps:
 	@scripts/setup apps
 	@bin/weft bench $(if $(JSON),--json '$(JSON)') --only $(or $(ONLY),redis postgres etcd)
+
+bench-scale:
+	@scripts/setup check
+	@$(NODE) bench/scale/main.ts $(or $(WORKLOADS),100000) $(or $(POLICIES),10000) $(or $(CLIENTS),300) $(if $(JSON),'$(JSON)')
 
 bench-micro:
 	@scripts/setup check

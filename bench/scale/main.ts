@@ -1,0 +1,156 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { WeftError } from '#model/error.ts';
+import { MeasuredControl } from './control.ts';
+import type { FleetOrder, FleetReport } from './fleet.ts';
+import { editPolicy, editWorkload, writeMesh } from './mesh.ts';
+import { costOf, quantile, renderScale, type ScaleRow } from './rows.ts';
+
+// `make bench-scale`: one control plane as the mesh grows. Arguments: workloads, policies, clients, and a file for JSON or ''.
+
+const [WORKLOADS = 10_000, POLICIES = 1_000, CLIENTS = 50] = process.argv.slice(2, 5).map(Number);
+const JSON_PATH = process.argv[5] ?? '';
+const SERVICES = 2_000;
+const EDITS = 30;
+const PORT = 15_912;
+const IDLE_MS = 5_000;
+/** Longer than anything here takes on a machine that is fit for it. */
+const PATIENCE_MS = 120_000;
+
+/** Clients in a process of their own. */
+class Fleet {
+  readonly #process: ChildProcess;
+  #reports: FleetReport[] = [];
+
+  constructor() {
+    this.#process = fork(join(import.meta.dirname, 'fleet.ts'));
+    this.#process.on('message', (report: FleetReport) => this.#reports.push(report));
+  }
+
+  forget(): void {
+    this.#reports = [];
+  }
+
+  follow(order: FleetOrder): void {
+    this.#process.send(order);
+  }
+
+  /** The first `count` reports of a kind since `forget`. Errors: WEFT_BENCH_LOAD when a client was cut or nothing comes. */
+  async reports<Kind extends FleetReport['kind']>(kind: Kind, count: number): Promise<Extract<FleetReport, { kind: Kind }>[]> {
+    const isAsked = (report: FleetReport): report is Extract<FleetReport, { kind: Kind }> => report.kind === kind;
+    for (const untilMs = Date.now() + PATIENCE_MS; ; await sleep(1)) {
+      const found = this.#reports.filter(isAsked);
+      if (found.length >= count) return found;
+      const ended = this.#reports.find((report) => report.kind === 'ended');
+      if (ended !== undefined || Date.now() > untilMs)
+        throw new WeftError(
+          'WEFT_BENCH_LOAD',
+          `${found.length} of ${count} clients are ${kind}: ${ended?.why ?? 'the others wait'}`,
+          {
+            remedy: 'start the control plane by hand on such a mesh and read its log',
+          },
+        );
+    }
+  }
+
+  stop(): void {
+    this.#process.kill();
+  }
+}
+
+const dir = await mkdtemp(join(tmpdir(), 'weft-scale-'));
+const mesh = join(dir, 'mesh');
+console.log(`${WORKLOADS} workloads, ${SERVICES} services, ${POLICIES} policies, ${CLIENTS} clients`);
+await writeMesh(mesh, { workloads: WORKLOADS, services: SERVICES, policies: POLICIES });
+await editWorkload(mesh, 1);
+await editPolicy(mesh, 1);
+const control = new MeasuredControl(dir, PORT);
+const fleet = new Fleet();
+const rows: ScaleRow[] = [];
+try {
+  await measureStart();
+  const clients = await makeClients(CLIENTS + 1);
+  await measureSync('scale.sync1', clients.slice(0, 1));
+  await measureEdits('scale.workload-edit', editWorkload, 1, 5);
+  await measureEdits('scale.policy-edit', editPolicy, 1, 5);
+  await measureSync('scale.sync', clients.slice(1));
+  // Telling it to each client is a part of it here.
+  await measureEdits('scale.workload-edit-fleet', editWorkload, CLIENTS + 1, null);
+  await measureIdle();
+} finally {
+  fleet.stop();
+  control.stop();
+  await rm(dir, { recursive: true, force: true });
+  console.log(`\n${renderScale(rows)}`);
+}
+if (JSON_PATH !== '')
+  await writeFile(
+    JSON_PATH,
+    `${JSON.stringify({ workloads: WORKLOADS, policies: POLICIES, clients: CLIENTS, rows }, null, 2)}\n`,
+  );
+
+async function measureStart(): Promise<void> {
+  await control.ready();
+  const { cpuMs, rssMib, peakMib, stallMs } = await control.usage();
+  rows.push({ id: 'scale.start.cpu', value: cpuMs / 1_000, unit: 's', bound: null });
+  rows.push({ id: 'scale.start.stall', value: stallMs, unit: 'ms', bound: null });
+  rows.push({ id: 'scale.start.rss', value: rssMib, unit: 'MiB', bound: 500 });
+  rows.push({ id: 'scale.start.peak', value: peakMib, unit: 'MiB', bound: 600 });
+}
+
+async function makeClients(count: number): Promise<FleetOrder['clients']> {
+  const clients: { node: string; token: string }[] = [];
+  for (let index = 0; index < count; index++) {
+    const range = `172.16.${index >> 4}.${(index & 15) * 16}/28`;
+    clients.push({ node: `n${index}`, token: await control.token(`n${index}`, range) });
+  }
+  return clients;
+}
+
+async function measureSync(id: string, clients: FleetOrder['clients']): Promise<void> {
+  fleet.forget();
+  const before = await control.usage();
+  const beganMs = Date.now();
+  fleet.follow({ kind: 'follow', address: control.address, rootsPem: await control.rootsPem(), clients });
+  const synced = await fleet.reports('synced', clients.length);
+  const { cpuMs, grownMib, stallMs } = costOf(before, await control.usage());
+  rows.push({ id: `${id}.cpu`, value: cpuMs / clients.length, unit: 'ms', bound: 60 });
+  rows.push({ id: `${id}.last`, value: Math.max(...synced.map(({ atMs }) => atMs)) - beganMs, unit: 'ms', bound: null });
+  rows.push({ id: `${id}.stall`, value: stallMs, unit: 'ms', bound: 200 });
+  rows.push({ id: `${id}.grown`, value: grownMib, unit: 'MiB', bound: 94 });
+  rows.push({ id: `${id}.message`, value: Math.max(...synced.map(({ largest }) => largest)) / 1_024, unit: 'KiB', bound: 1_024 });
+}
+
+async function measureEdits(
+  id: string,
+  edit: (dir: string, value: number) => Promise<void>,
+  watchers: number,
+  cpuBound: number | null,
+): Promise<void> {
+  const before = await control.usage();
+  const took: number[] = [];
+  for (let value = 2; value < EDITS + 2; value++) {
+    fleet.forget();
+    const beganMs = Date.now();
+    await edit(mesh, value + watchers);
+    const told = await fleet.reports('told', watchers);
+    took.push(Math.max(...told.map(({ atMs }) => atMs)) - beganMs);
+    await sleep(20);
+  }
+  const { cpuMs, stallMs } = costOf(before, await control.usage());
+  rows.push({ id: `${id}.p50`, value: quantile(took, 0.5), unit: 'ms', bound: null });
+  rows.push({ id: `${id}.p99`, value: quantile(took, 0.99), unit: 'ms', bound: 100 });
+  rows.push({ id: `${id}.cpu`, value: cpuMs / EDITS, unit: 'ms', bound: cpuBound });
+  rows.push({ id: `${id}.stall`, value: stallMs, unit: 'ms', bound: 50 });
+}
+
+async function measureIdle(): Promise<void> {
+  const before = await control.usage();
+  await sleep(IDLE_MS);
+  const { cpuMs, stallMs } = costOf(before, await control.usage());
+  rows.push({ id: 'scale.idle.cpu', value: (100 * cpuMs) / IDLE_MS, unit: '%', bound: 1 });
+  rows.push({ id: 'scale.idle.stall', value: stallMs, unit: 'ms', bound: 50 });
+}
