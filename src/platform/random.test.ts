@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { HOST } from '#model/settings/host.ts';
-import { pooledRandomBytes } from './random.ts';
+import { pooledRandomBytes, pooledUuids } from './random.ts';
 
 /** Fills with numbers that count up, and remembers what it filled. */
 function counted() {
@@ -42,4 +42,16 @@ test('more than the pool holds is drawn for itself', () => {
 test('the system fills it with what differs', () => {
   const draw = pooledRandomBytes();
   assert.notDeepEqual(draw(16), draw(16));
+});
+
+test('a UUID is of version 4, shows its sixteen bytes in order, and no two are alike', () => {
+  const draw = pooledUuids((into) => {
+    for (let at = 0; at < into.length; at++) into[at] = at & 0xff;
+  });
+  assert.equal(draw(), '00010203-0405-4607-8809-0a0b0c0d0e0f');
+  assert.equal(draw(), '10111213-1415-4617-9819-1a1b1c1d1e1f');
+  const real = pooledUuids();
+  const drawn = Array.from({ length: 3 * (HOST.randomPoolBytes / 16) }, () => real());
+  assert.equal(new Set(drawn).size, drawn.length);
+  for (const uuid of drawn) assert.match(uuid, /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
 });

@@ -1,4 +1,5 @@
 import { splitHostPort, tryParseIp } from '#model/address/ip.ts';
+import { Roster } from '#model/effects/roster.ts';
 import type { Identity } from '#model/identity/identity.ts';
 import type { MeshState, Touched } from '#model/mesh/mesh-state.ts';
 import { type AttemptPolicy, DEFAULT_ATTEMPTS } from '#model/resilience/attempts.ts';
@@ -35,7 +36,7 @@ export class Waypoint {
   readonly #effects: WaypointEffects;
   readonly #upstreams: Upstreams;
   readonly #connections: Connections;
-  readonly #live = new Set<LiveConnection>();
+  readonly #live = new Roster<LiveConnection>();
   readonly #state: WaypointState;
   readonly #stopSweeping: (() => void)[];
   #configured = false;
@@ -73,8 +74,7 @@ export class Waypoint {
     const inForce = this.#state.configure(config, (why) =>
       log.warn({ problem: why }, 'part of the configuration cannot be used'),
     );
-    // A copy: what is cut leaves the set while it is walked.
-    for (const connection of [...this.#live]) if (!connection.isAllowed(inForce)) connection.cut();
+    for (const connection of this.#live.all()) if (!connection.isAllowed(inForce)) connection.cut();
     this.#connections.drainStranded((destination) => !isServed(this.#known, destination));
   }
 

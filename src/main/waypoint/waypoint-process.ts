@@ -1,4 +1,4 @@
-import { randomBytes, randomUUID } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import type { WaypointOptions } from '#cli/control.ts';
 import { controlEndpoint, weftVersion } from '#main/commands/control-access.ts';
 import { familyOf, type IpAddress } from '#model/address/ip.ts';
@@ -26,7 +26,7 @@ import { boundSilence, ownTcpListener, ownTcpSocket } from '#platform/linux/netn
 import { surviveMishaps } from '#platform/linux/process/last-resort.ts';
 import { serve } from '#platform/linux/process/service.ts';
 import { requireRoot } from '#platform/preflight/preflight.ts';
-import { systemRandom } from '#platform/random.ts';
+import { pooledUuids, systemRandom } from '#platform/random.ts';
 import { commandLog } from '#platform/telemetry/log.ts';
 import { serveMetrics, WAYPOINT_PLACE } from '#platform/telemetry/metrics-server.ts';
 import { readProcessMetrics } from '#platform/telemetry/process-metrics.ts';
@@ -171,7 +171,7 @@ async function serveConfiguration(
     mesh,
     effects: {
       ...{ clock, random: systemRandom, log, mishaps },
-      newUuid: randomUUID,
+      newUuid: pooledUuids(),
       randomBytes,
       // The kernel goes direct to an endpoint of this node.
       dialDirect: (_workload, ip, port) => dialFrom(io, ip, port, false),

@@ -21,10 +21,12 @@ export const TAB = 0x09;
 export const LF = 0x0a;
 export const CR = 0x0d;
 export const SPACE = 0x20;
+export const SLASH = 0x2f;
 export const COLON = 0x3a;
 export const SEMICOLON = 0x3b;
 
-function tableOf(letters: string): Uint8Array {
+/** 1 for each of the letters, ASCII all of them. */
+export function tableOf(letters: string): Uint8Array {
   const table = new Uint8Array(256);
   for (const letter of letters) table[letter.charCodeAt(0)] = 1;
   return table;

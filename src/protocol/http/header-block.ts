@@ -6,8 +6,9 @@ import { HEADER, type HeaderId } from '#protocol/http/header-names.ts';
  * strings are made only for what somebody asks. Names are always in lower case here.
  */
 export abstract class HeaderBlock {
-  /** Added headers: name, value, name, value, … */
-  protected readonly added: string[] = [];
+  /** Added headers: name, value, name, value, … as far as `#addedCount` says; emptying an array would be a call into the engine. */
+  readonly #added: string[] = [];
+  #addedCount = 0;
 
   /** How many headers were received, dropped ones included. */
   abstract receivedCount(): number;
@@ -19,9 +20,22 @@ export abstract class HeaderBlock {
   /** Whether the name at `index` is `name`, without making a string. */
   abstract hasNameAt(index: number, name: string): boolean;
 
-  /** Added headers as name, value, name, value, … */
-  addedPairs(): readonly string[] {
-    return this.added;
+  /** How many headers were added. */
+  addedCount(): number {
+    return this.#addedCount;
+  }
+
+  addedNameAt(index: number): string {
+    return this.#added[index * 2] ?? '';
+  }
+
+  addedValueAt(index: number): string {
+    return this.#added[index * 2 + 1] ?? '';
+  }
+
+  /** For the next message. */
+  protected forgetAdded(): void {
+    this.#addedCount = 0;
   }
 
   /** The first value; null when there is none. */
@@ -29,7 +43,7 @@ export abstract class HeaderBlock {
     for (let index = 0; index < this.receivedCount(); index++) {
       if (!this.isDropped(index) && this.hasNameAt(index, name)) return this.valueAt(index);
     }
-    for (let at = 0; at < this.added.length; at += 2) if (this.added[at] === name) return this.added[at + 1] ?? null;
+    for (let at = 0; at < this.#addedCount; at++) if (this.addedNameAt(at) === name) return this.addedValueAt(at);
     return null;
   }
 
@@ -39,7 +53,7 @@ export abstract class HeaderBlock {
     for (let index = 0; index < this.receivedCount(); index++) {
       if (!this.isDropped(index) && this.hasNameAt(index, name)) values.push(this.valueAt(index));
     }
-    for (let at = 0; at < this.added.length; at += 2) if (this.added[at] === name) values.push(this.added[at + 1] ?? '');
+    for (let at = 0; at < this.#addedCount; at++) if (this.addedNameAt(at) === name) values.push(this.addedValueAt(at));
     return values;
   }
 
@@ -63,18 +77,22 @@ export abstract class HeaderBlock {
   }
 
   add(name: string, value: string): void {
-    this.added.push(name, value);
+    const at = this.#addedCount++ * 2;
+    this.#added[at] = name;
+    this.#added[at + 1] = value;
   }
 
   /** Replaces every value of `name` by one. */
   set(name: string, value: string): void {
     this.remove(name);
-    this.added.push(name, value);
+    this.add(name, value);
   }
 
   remove(name: string): void {
     for (let index = 0; index < this.receivedCount(); index++) if (this.hasNameAt(index, name)) this.drop(index);
-    for (let at = this.added.length - 2; at >= 0; at -= 2) if (this.added[at] === name) this.added.splice(at, 2);
+    const count = this.#addedCount;
+    this.#addedCount = 0;
+    for (let at = 0; at < count; at++) if (this.addedNameAt(at) !== name) this.add(this.addedNameAt(at), this.addedValueAt(at));
   }
 
   /** Every header that is left, as name, value, name, value, … */
@@ -83,7 +101,7 @@ export abstract class HeaderBlock {
     for (let index = 0; index < this.receivedCount(); index++) {
       if (!this.isDropped(index)) pairs.push(this.nameAt(index), this.valueAt(index));
     }
-    pairs.push(...this.added);
+    for (let at = 0; at < this.#addedCount; at++) pairs.push(this.addedNameAt(at), this.addedValueAt(at));
     return pairs;
   }
 }

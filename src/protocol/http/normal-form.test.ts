@@ -154,6 +154,22 @@ function read(method: string, target: string, level: (typeof PATH_NORMALIZATIONS
   return result.kind === 'ok' ? [result.head.authority, result.head.target] : null;
 }
 
+test('W15-W18: a head is read with the form that its target alone has, at each level', () => {
+  const letters = ['/', '/', '.', ';', '%', '2', 'f', 'e', '5', 'c', '\\', '#', '?', 'a', ':', '..', '%2e', '//'];
+  let draw = 7;
+  const next = (below: number): number => {
+    draw = (draw * 48_271) % 2_147_483_647;
+    return draw % below;
+  };
+  for (let round = 0; round < 20_000; round++) {
+    const target = `/${Array.from({ length: next(7) }, () => letters[next(letters.length)] ?? '').join('')}`;
+    for (const level of PATH_NORMALIZATIONS) {
+      const normal = normalizeTarget(target, level);
+      assert.equal(read('GET', target, level)?.[1] ?? null, normal, `${target} at ${level}`);
+    }
+  }
+});
+
 test('W15-W18: the absolute form is brought to the same form, and its authority is the one that counts', () => {
   assert.deepEqual(read('GET', 'http://cart/a/../admin', 'BASE'), ['cart', '/admin']);
   assert.deepEqual(read('GET', 'http://other:80//admin', 'MERGE_SLASHES'), ['other:80', '/admin']);

@@ -54,6 +54,8 @@ export type ConnectionFacts = {
   readonly client: ClientInfo;
   /** The SPIFFE URI; null without identity. Upstream connections are shared only among equal ones. */
   readonly principal: string | null;
+  /** The same as policies name it: without its scheme. */
+  readonly policyPrincipal: string | null;
   readonly destination: Destination;
   readonly sourceBytes: Uint8Array;
   readonly destinationBytes: Uint8Array | null;
@@ -64,9 +66,11 @@ export type ConnectionFacts = {
 /** The facts of an accepted connection to `destination`. */
 export function connectionFacts(downstream: Downstream, destination: Destination, mesh: MeshState): ConnectionFacts {
   const { peer, peerAddress, peerPort } = downstream;
+  const principal = peer === null ? null : formatIdentity(peer);
   return {
     client: { identity: peer, address: peerAddress, port: peerPort },
-    principal: peer === null ? null : formatIdentity(peer),
+    principal,
+    policyPrincipal: principal === null ? null : principal.slice('spiffe://'.length),
     destination,
     sourceBytes: ipToBytes16(peerAddress),
     destinationBytes: destination.address === null ? null : ipToBytes16(destination.address),
@@ -78,7 +82,7 @@ export function connectionFacts(downstream: Downstream, destination: Destination
 export function policyFacts(facts: ConnectionFacts, http: HttpFacts | null): PolicyFacts {
   return {
     identity: facts.client.identity,
-    principal: facts.principal === null ? null : facts.principal.slice('spiffe://'.length),
+    principal: facts.policyPrincipal,
     sourceBytes: facts.sourceBytes,
     destinationBytes: facts.destinationBytes,
     destinationPort: facts.destination.port,

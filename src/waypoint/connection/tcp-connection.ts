@@ -2,6 +2,7 @@ import { pickLeastLoaded } from '#model/balancing/least-request.ts';
 import type { ByteStream, StreamReader } from '#model/effects/byte-stream.ts';
 import { Cut } from '#model/effects/cut.ts';
 import { regardless } from '#model/effects/mishaps.ts';
+import type { Roster } from '#model/effects/roster.ts';
 import { decideL7, type PolicyVerdict } from '#model/policy/l7.ts';
 import { type RecordPath, recordOf } from '#model/telemetry/access-record.ts';
 import type { CloseCause, ResponseFlag } from '#model/telemetry/close-cause.ts';
@@ -28,11 +29,12 @@ export type ConnectionContext = {
   readonly upstreams: Upstreams;
   readonly state: WaypointState;
   /** What is under way, to be asked again when the policies change. */
-  readonly live: Set<LiveConnection>;
+  readonly live: Roster<LiveConnection>;
 };
 
 /** One connection that is not HTTP: policies see what TCP shows of it, then its bytes pass (config-api 3.6). */
 export class TcpConnection implements LiveConnection {
+  place = -1;
   readonly #context: ConnectionContext;
   readonly #facts: ConnectionFacts;
   readonly #stream: ByteStream;

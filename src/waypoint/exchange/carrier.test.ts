@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { parseIp } from '#model/address/ip.ts';
 import { SILENT_MISHAPS } from '#model/effects/mishaps.ts';
+import { Roster } from '#model/effects/roster.ts';
 import { MeshState } from '#model/mesh/mesh-state.ts';
 import { SteppedClock } from '#platform/stepped-clock.testing.ts';
 import { StringHeaders } from '#protocol/http/header-block.ts';
@@ -58,7 +59,7 @@ function rig(bytesMax: number) {
     clock: new SteppedClock(),
     counters,
     flow,
-    live: new Set(),
+    live: new Roster(),
     relay: () => assert.fail('nothing is upgraded'),
     mishaps: SILENT_MISHAPS,
   });

@@ -25,6 +25,7 @@ import type { LiveConnection, Snapshot } from '#waypoint/state/snapshot.ts';
  * engines report to.
  */
 export class Carrier implements ServerEvents, ClientEvents, LiveConnection {
+  place = -1;
   readonly #exchange: Exchange;
   readonly #context: CarrierContext<Carrier>;
   #upstream: ClientStream | null = null;

@@ -1,5 +1,6 @@
 import type { Clock } from '#model/effects/clock.ts';
 import type { Mishaps } from '#model/effects/mishaps.ts';
+import type { Roster } from '#model/effects/roster.ts';
 import type { ResponseHead, UpstreamProblem } from '#protocol/http/message.ts';
 import type { relayed } from '#protocol/stream/relay.ts';
 import type { Exchange } from '#waypoint/exchange/exchange.ts';
@@ -22,7 +23,7 @@ export type CarrierContext<Carrier> = {
   readonly counters: Counters;
   readonly flow: Flow<Carrier>;
   /** The exchanges under way. */
-  readonly live: Set<LiveConnection>;
+  readonly live: Roster<LiveConnection>;
   readonly relay: typeof relayed;
   readonly mishaps: Mishaps;
 };

@@ -1,4 +1,4 @@
-import { guard } from '#model/effects/mishaps.ts';
+import type { Roster } from '#model/effects/roster.ts';
 import type { RequestHandler } from '#protocol/http/message.ts';
 import type { ConnectionFacts } from '#waypoint/connection/connection-facts.ts';
 import { refusalRecord } from '#waypoint/connection/report.ts';
@@ -16,7 +16,7 @@ export type RequestContext = {
   readonly counters: Counters;
   readonly telemetry: Telemetry;
   readonly pipeline: Pipeline;
-  readonly live: Set<LiveConnection>;
+  readonly live: Roster<LiveConnection>;
   /** Its configuration is that of the requests that start now; each keeps the one it started with. */
   readonly state: WaypointState;
 };
@@ -37,12 +37,12 @@ export function requestHandlers(context: RequestContext): (facts: ConnectionFact
       counters.openRequests++;
       const exchange = new Exchange(facts, head, stream, state.snapshot, clock.monotonicMs());
       const carrier = new Carrier(exchange, carriers);
-      guard(
-        mishaps,
-        'request',
-        () => pipeline.run(exchange, carrier),
-        () => carrier.giveUp(),
-      );
+      try {
+        pipeline.run(exchange, carrier);
+      } catch (error) {
+        mishaps.report('request', error);
+        carrier.giveUp();
+      }
       return carrier;
     },
     onProblem({ status, details }) {

@@ -1,3 +1,4 @@
+import type { Rostered } from '#model/effects/roster.ts';
 import type { ServiceKey } from '#model/mesh/service.ts';
 import { compileL7, type L7Policies } from '#model/policy/l7.ts';
 import {
@@ -46,7 +47,7 @@ export type Snapshot = {
 };
 
 /** A connection that outlives a single decision: asked again whenever the snapshot is replaced. */
-export type LiveConnection = { isAllowed(snapshot: Snapshot): boolean; cut(): void };
+export type LiveConnection = Rostered & { isAllowed(snapshot: Snapshot): boolean; cut(): void };
 
 /**
  * Compiles a configuration, with what the stages have registered in `bindings`; what cannot be used is reported through

@@ -157,8 +157,8 @@ function writeFraming(framing: OutgoingFraming, contentLength: number | null): v
 function writeHeaders(headers: HeaderBlock): void {
   if (headers instanceof Http1Headers) copyHeaders(headers);
   else writeStringHeaders(headers);
-  const added = headers.addedPairs();
-  for (let at = 0; at + 1 < added.length; at += 2) writeHeader(added[at] ?? '', added[at + 1] ?? '');
+  const added = headers.addedCount();
+  for (let at = 0; at < added; at++) writeHeader(headers.addedNameAt(at), headers.addedValueAt(at));
 }
 
 function copyHeaders(headers: Http1Headers): void {

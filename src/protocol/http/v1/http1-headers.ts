@@ -2,6 +2,7 @@ import { HTTP } from '#model/settings/http.ts';
 import { COLON, CR, FIELD_VALUE, LF, SPACE, TAB, TOKEN, textOf } from '#protocol/http/characters.ts';
 import { HeaderBlock } from '#protocol/http/header-block.ts';
 import { classifyHeader, equalsIgnoringCase, HEADER, type HeaderId } from '#protocol/http/header-names.ts';
+import { isAuthority } from '#protocol/http/target.ts';
 
 /** Whether the field lines could be read. */
 export type FieldsResult = 'ok' | 'too-many' | 'invalid';
@@ -19,12 +20,14 @@ export class Http1Headers extends HeaderBlock {
   #bytes: Buffer = Buffer.alloc(0);
   #places = new Int32Array(INITIAL_HEADERS * STRIDE);
   #count = 0;
+  /** That of the message before; '': none. */
+  #authority = '';
 
   /** Reads the field lines in `bytes[from, end)`; each ends with CRLF, `end` is just after the last. */
   parse(bytes: Buffer, from: number, end: number): FieldsResult {
     this.#bytes = bytes;
     this.#count = 0;
-    this.added.length = 0;
+    this.forgetAdded();
     let at = from;
     while (at < end) {
       if (this.#count === HTTP.headersMax) return 'too-many';
@@ -68,6 +71,23 @@ export class Http1Headers extends HeaderBlock {
   hasValueAt(index: number, lower: string): boolean {
     const start = this.valueStart(index);
     return this.valueEnd(index) - start === lower.length && equalsIgnoringCase(this.#bytes, start, lower);
+  }
+
+  /** The value at `index` if it is an authority; null: it is none. The requests of one connection nearly always name the same. */
+  authorityAt(index: number): string | null {
+    const start = this.valueStart(index);
+    if (this.#authority === '' || this.valueEnd(index) - start !== this.#authority.length || !this.#isAuthorityAt(start)) {
+      const value = this.valueAt(index);
+      if (!isAuthority(value)) return null;
+      this.#authority = value;
+    }
+    return this.#authority;
+  }
+
+  #isAuthorityAt(start: number): boolean {
+    const known = this.#authority;
+    for (let at = 0; at < known.length; at++) if (this.#bytes[start + at] !== known.charCodeAt(at)) return false;
+    return true;
   }
 
   bytes(): Buffer {

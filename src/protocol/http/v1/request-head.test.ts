@@ -188,3 +188,22 @@ for (const { name, text, want } of ACCEPTED) {
     for (const key of Object.keys(want) as (keyof Wanted)[]) assert.deepEqual(seen[key], want[key], key);
   });
 }
+
+test('the authority is that of each head, also when it is like the one before', () => {
+  const headers = new Http1Headers();
+  for (const [host, authority] of [
+    ['cart', 'cart'],
+    ['cart', 'cart'],
+    ['CART', 'CART'],
+    ['cars', 'cars'],
+    ['cart:80', 'cart:80'],
+    ['ca rt', null],
+    ['cart:80', 'cart:80'],
+    ['', null],
+    ['c', 'c'],
+  ] as const) {
+    const bytes = Buffer.from(`GET / HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
+    const result = parseRequestHead(bytes, 0, bytes.length, headers);
+    assert.equal(result.kind === 'ok' ? result.head.authority : null, authority);
+  }
+});

@@ -5,7 +5,7 @@ import { isAuthority, normalizeTarget, splitAbsoluteTarget } from '#protocol/htt
 import { type HopFacts, takeHopHeaders } from './connection-header.ts';
 import { CHUNKED, type DeclaredFraming, type Framing, NO_BODY, takeFraming } from './framing.ts';
 import type { Http1Headers } from './http1-headers.ts';
-import { parseRequestLine } from './request-line.ts';
+import { parseRequestLine, type RequestLine } from './request-line.ts';
 
 /** A request head with its framing, or how to refuse it. */
 export type RequestHeadResult =
@@ -33,19 +33,21 @@ export function parseRequestHead(
   if (host === null) return invalid(400, 'missing_host_header');
   const place = readTarget(line, host, level);
   if (place === null) return invalid(400, 'path_normalization_failed');
-  return withBody({ method: line.method, ...place, headers }, declared, hop);
+  return withBody(line.method, place, headers, declared, hop);
 }
 
 type Place = { authority: string; target: string };
 
 function withBody(
-  parts: Place & { method: string; headers: Http1Headers },
+  method: string,
+  { authority, target }: Place,
+  headers: Http1Headers,
   declared: DeclaredFraming & { kind: 'undeclared' | 'length' | 'chunked' },
   hop: HopFacts,
 ): RequestHeadResult {
   const contentLength = declared.kind === 'length' ? declared.bytes : null;
   const hasBody = declared.kind === 'chunked' || (contentLength !== null && contentLength > 0);
-  if (parts.method === 'CONNECT' && hasBody) return invalid(400, 'http1.body_disallowed');
+  if (method === 'CONNECT' && hasBody) return invalid(400, 'http1.body_disallowed');
   const upgrade = hop.upgrade === 'h2c' ? null : hop.upgrade;
   // Two ways to say where the body ends: refused instead of guessed.
   if (upgrade !== null && hasBody) return invalid(400, 'http1.upgrade_with_body');
@@ -53,10 +55,10 @@ function withBody(
     kind: 'ok',
     head: {
       version: 'http1',
-      method: parts.method,
-      target: parts.target,
-      authority: parts.authority,
-      headers: parts.headers,
+      method,
+      target,
+      authority,
+      headers,
       hasBody,
       contentLength,
       upgrade,
@@ -75,15 +77,15 @@ function withBody(
 function takeHost(headers: Http1Headers): string | null {
   const first = headers.indexOf(HEADER.host);
   if (first < 0) return null;
-  const host = headers.valueAt(first);
   headers.drop(first);
-  return headers.indexOf(HEADER.host) < 0 && isAuthority(host) ? host : null;
+  return headers.indexOf(HEADER.host) < 0 ? headers.authorityAt(first) : null;
 }
 
-function readTarget(line: { method: string; target: string }, host: string, level: PathNormalization): Place | null {
+function readTarget(line: RequestLine & { kind: 'ok' }, host: string, level: PathNormalization): Place | null {
   const { method, target } = line;
   if (method === 'CONNECT') return isAuthority(target) ? { authority: target, target } : null;
   if (target === '*') return method === 'OPTIONS' ? { authority: host, target } : null;
+  if (line.isNormal) return { authority: host, target };
   const absolute = target.startsWith('/') ? { authority: host, target } : splitAbsoluteTarget(target);
   if (absolute === null || !isAuthority(absolute.authority)) return null;
   const normal = normalizeTarget(absolute.target, level);

@@ -1,9 +1,20 @@
-import { CR, LF, SPACE, TARGET, TOKEN, textOf } from '#protocol/http/characters.ts';
+import { CR, LF, SLASH, SPACE, TARGET, TOKEN, tableOf, textOf } from '#protocol/http/characters.ts';
 
 /** The first line of a request, or how to refuse it. */
 export type RequestLine =
-  | { readonly kind: 'ok'; readonly method: string; readonly target: string; readonly next: number }
+  | {
+      readonly kind: 'ok';
+      readonly method: string;
+      readonly target: string;
+      /** It is a path of which no normalization would change anything. */
+      readonly isNormal: boolean;
+      readonly next: number;
+    }
   | { readonly kind: 'invalid'; readonly status: number; readonly details: string };
+
+/** With none of these, and none of those behind a slash, a target has one form at every level: that in which it came. */
+const DOUBTFUL = tableOf('%\\#');
+const DOUBTFUL_AFTER_SLASH = tableOf('/.;');
 
 const COMMON_METHODS = ['GET', 'POST', 'PUT', 'HEAD', 'DELETE', 'PATCH', 'OPTIONS', 'CONNECT', 'TRACE'] as const;
 const VERSION_1_1 = 'HTTP/1.1';
@@ -27,13 +38,18 @@ export function parseRequestLine(bytes: Buffer, start: number): RequestLine {
   const method = methodAt(bytes, start, at);
   const targetStart = at + 1;
   at = targetStart;
-  while (TARGET[bytes[at] ?? 0] === 1) at++;
+  let isNormal = bytes[at] === SLASH;
+  while (TARGET[bytes[at] ?? 0] === 1) {
+    const code = bytes[at] ?? 0;
+    if (DOUBTFUL[code] === 1 || (code === SLASH && DOUBTFUL_AFTER_SLASH[bytes[at + 1] ?? 0] === 1)) isNormal = false;
+    at++;
+  }
   if (at === targetStart || bytes[at] !== SPACE) return MALFORMED;
   const target = textOf(bytes, targetStart, at);
   const version = versionProblem(bytes, at + 1);
   if (version !== null) return version;
   if (lowerCase) return METHOD_CASE;
-  return { kind: 'ok', method, target, next: at + 1 + VERSION_1_1.length + 2 };
+  return { kind: 'ok', method, target, isNormal, next: at + 1 + VERSION_1_1.length + 2 };
 }
 
 function methodAt(bytes: Buffer, start: number, end: number): string {

@@ -1,4 +1,4 @@
-import { CR, FIELD_VALUE, LF, SPACE, textOf } from '#protocol/http/characters.ts';
+import { CR, FIELD_VALUE, LF, SPACE } from '#protocol/http/characters.ts';
 import type { ResponseHead } from '#protocol/http/message.ts';
 import { mayHaveBody } from '#protocol/http/status.ts';
 import { takeHopHeaders } from './connection-header.ts';
@@ -62,17 +62,29 @@ function framingOf(status: number, method: string, declared: DeclaredFraming): F
   }
 }
 
+const VERSION = 'HTTP/1.';
+const ZERO = 0x30;
+
 type StatusLine = { status: number; minor: number; next: number };
 
 /** `HTTP/1.x SP 3DIGIT [SP reason] CRLF`. The reason is not kept: it has no meaning and is written anew. */
 function parseStatusLine(bytes: Buffer, start: number): StatusLine | null {
-  const text = textOf(bytes, start, start + 12);
-  const match = /^HTTP\/1\.([01]) ([1-9]\d\d)$/.exec(text);
-  if (match === null) return null;
-  let at = start + 12;
+  for (let at = 0; at < VERSION.length; at++) if (bytes[start + at] !== VERSION.charCodeAt(at)) return null;
+  let at = start + VERSION.length;
+  const minor = digitAt(bytes, at++);
+  const hundreds = bytes[at++] === SPACE ? digitAt(bytes, at++) : 0;
+  const tens = digitAt(bytes, at++);
+  const ones = digitAt(bytes, at++);
+  if (minor > 1 || hundreds === 0 || hundreds > 9 || tens > 9 || ones > 9) return null;
   if (bytes[at] === SPACE) while (FIELD_VALUE[bytes[at] ?? 0] === 1) at++;
   if (bytes[at] !== CR || bytes[at + 1] !== LF) return null;
-  return { status: Number(match[2]), minor: Number(match[1]), next: at + 2 };
+  return { status: hundreds * 100 + tens * 10 + ones, minor, next: at + 2 };
+}
+
+/** More than 9: it is no digit. */
+function digitAt(bytes: Buffer, at: number): number {
+  const digit = (bytes[at] ?? 0) - ZERO;
+  return digit < 0 ? 10 : digit;
 }
 
 function invalid(details: string): ResponseHeadResult {

@@ -73,8 +73,8 @@ export function encodeHeaderBlock(encoder: HpackEncoder, headers: HeaderBlock): 
       if (!headers.isDropped(index)) encodeIfWritable(encoder, headers.nameAt(index), headers.valueAt(index));
     }
   }
-  const added = headers.addedPairs();
-  for (let at = 0; at + 1 < added.length; at += 2) encodeIfWritable(encoder, added[at] ?? '', added[at + 1] ?? '');
+  const added = headers.addedCount();
+  for (let at = 0; at < added; at++) encodeIfWritable(encoder, headers.addedNameAt(at), headers.addedValueAt(at));
 }
 
 /** What came by another codec, or from a route, may hold what no peer would take. */
