@@ -2,6 +2,7 @@
 #   make demo          the bookshop on two virtual nodes; stays up until Ctrl-C
 #   make demo ONCE=1   the demo's checks as a table; fails if one fails
 #   make test          unit, kernel and end-to-end tests
+#   make test-node-io  the contract of byte streams and the end-to-end tests, the demo among them, with the second I/O
 #   make attack        every attack of test/security, as a table; NUMBER=n only those of one number
 #   make bench         measurements against plain TCP, HAProxy and a relay in C; JSON=file ONLY='same cross'
 #   make bench-apps    Redis, PostgreSQL and etcd with replicas as workloads, against plain TCP; JSON=file ONLY=etcd
@@ -9,6 +10,7 @@
 #   make bench-micro   hot functions as ratios to a yardstick, beside those on record; WRITE=1 records them
 #   make fuzz          the parsers of outside bytes on mutants of their corpora: TARGET=name RUNS=n SEED=n
 #   make soak-io       random schedules over the byte streams of both I/O implementations: CASES=n times as many, SEED=n one
+#   make soak          connections of every kind across nodes, with stalls and kills: MINUTES=5 CONNECTIONS=10000 SEED=n
 #   make guard-io      the I/O core's tests again and again with guard pages around what foreign functions touch: MINUTES=10
 #   make coverage      lines and branches that the tests of src/ reach, as a table and as build/coverage/lcov.info
 #   make package       a Debian package and a tarball in build/package, for machines without a compiler; ARCH=arm64 for the other kind
@@ -22,7 +24,7 @@ TEST_GLOBS := 'src/**/*.test.ts' 'testbed/**/*.test.ts' 'test/**/*.test.ts' 'ben
 export PATH := $(CURDIR)/node_modules/node/bin:$(PATH)
 
 .DEFAULT_GOAL := setup
-.PHONY: setup demo test attack bench bench-apps bench-scale bench-micro fuzz soak-io guard-io coverage package test-package check format clean
+.PHONY: setup demo test test-node-io attack bench bench-apps bench-scale bench-micro fuzz soak soak-io guard-io coverage package test-package check format clean
 
 setup:
 	@scripts/setup run
@@ -34,6 +36,12 @@ demo:
 test:
 	@scripts/setup test
 	@$(NODE) --test --test-concurrency=2 --test-timeout=300000 --test-reporter=spec $(TEST_GLOBS)
+
+# One after the other: what is looked for is the I/O, not how two labs bear each other.
+test-node-io:
+	@scripts/setup test
+	@WEFT_IO=node $(NODE) --test --test-concurrency=1 --test-timeout=300000 --test-reporter=spec \
+	  'src/platform/io/contract/*.test.ts' 'test/e2e/*.test.ts'
 
 attack:
 	@scripts/setup test
@@ -59,6 +67,11 @@ fuzz:
 	@scripts/setup check
 	@$(NODE) fuzz/main.ts '$(TARGET)' '$(RUNS)' '$(SEED)'
 
+soak:
+	@scripts/setup test
+	@WEFT_SOAK_SECONDS=$$((60 * $(or $(MINUTES),5))) WEFT_SOAK_CONNECTIONS=$(or $(CONNECTIONS),10000) $(if $(SEED),SEED='$(SEED)') \
+	  $(NODE) --test --test-timeout=7200000 --test-reporter=spec test/soak/soak.test.ts
+
 soak-io:
 	@scripts/setup check
 	@CASES=$(or $(CASES),20) $(NODE) --test --test-timeout=3600000 --test-reporter=spec src/platform/io/contract/schedules.test.ts
@@ -66,7 +79,7 @@ soak-io:
 guard-io:
 	@scripts/setup check
 	@end=$$(( $$(date +%s) + 60 * $(or $(MINUTES),10) )); while [ $$(date +%s) -lt $$end ]; do \
-	  $(NODE) --import ./src/platform/ffi/guard.testing.ts --test --test-concurrency=2 --test-reporter=dot \
+	  $(NODE) --import ./src/platform/ffi/guard.testing.ts --test --test-timeout=120000 --test-concurrency=2 --test-reporter=dot \
 	    'src/platform/io/{contract,core,tls}/*.test.ts' || exit 1; done
 
 coverage:

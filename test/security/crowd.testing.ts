@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import type { NodeName } from '#testbed/nodes/plan.ts';
 import { within } from '#testbed/processes/wait.ts';
 import type { AttackedMesh } from './mesh.testing.ts';
 
@@ -51,10 +52,12 @@ export function crowdIn(mesh: AttackedMesh, workload: string): Promise<Crowd> {
 }
 
 /** The sum of a metric of an agent over all series whose labels contain these. */
-export async function metricOf(mesh: AttackedMesh, node: 'alpha' | 'beta', name: string, ...labels: string[]): Promise<number> {
+export async function metricOf(mesh: AttackedMesh, node: NodeName, name: string, ...labels: string[]): Promise<number> {
   const { metrics } = await mesh.status(node);
   const fetching = `fetch('http://${metrics}/metrics').then((r) => r.text()).then((t) => process.stdout.write(t))`;
   const { stdout } = await mesh.onNode(node, [process.execPath, '-e', fetching]);
-  const series = stdout.split('\n').filter((one) => one.startsWith(`${name}{`) && labels.every((label) => one.includes(label)));
+  const series = stdout
+    .split('\n')
+    .filter((one) => new RegExp(`^${name}[{ ]`).test(one) && labels.every((label) => one.includes(label)));
   return series.reduce((sum, one) => sum + Number(one.slice(one.lastIndexOf(' ') + 1)), 0);
 }

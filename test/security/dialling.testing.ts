@@ -74,7 +74,7 @@ export function inClear({ problems }: WireReport): string[] {
 }
 
 /** Says a line to an app and waits for the line that begins with this field. */
-export function ask<Answer>(child: Child, line: string, field: string): Promise<Answer> {
+export function ask<Answer>(child: Child, line: string, field: string, waitMs = ANSWER_MS): Promise<Answer> {
   const answered = new Promise<Answer>((resolve) => {
     const stop = child.onLine((text) => {
       if (!text.startsWith(`{"${field}":`)) return;
@@ -83,5 +83,5 @@ export function ask<Answer>(child: Child, line: string, field: string): Promise<
     });
   });
   child.write(line);
-  return within(`${line} of ${child.name}`, ANSWER_MS, answered);
+  return within(`${line} of ${child.name}`, waitMs, answered);
 }

@@ -1,0 +1,97 @@
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { mapsDirectory, openMaps } from '#platform/bpf/pins.ts';
+import type { NodeName } from '#testbed/nodes/plan.ts';
+import { metricOf } from '../security/crowd.testing.ts';
+import type { AttackedMesh } from '../security/mesh.testing.ts';
+
+/** What an agent holds of what connections take, in its process and in the kernel. */
+export type Held = {
+  /** Resident memory in KiB. */
+  memoryKib: number;
+  /** Open descriptors by kind, such as `socket`: without those of pooled tunnels, which stay for five minutes. */
+  descriptors: Readonly<Record<string, number>>;
+  /** Connections to other nodes, and from them. */
+  tunnels: number;
+  /** Entries of the maps in which there is one for a connection. */
+  entries: Readonly<Record<'captured' | 'attested' | 'flows' | 'peers', number>>;
+  /** Connections that the kernel counts as its workloads'. */
+  live: number;
+  carried: number;
+};
+
+/** Looks at the agent of a node from outside. `callers`: the nodes whose tunnels come to this one. */
+export async function heldBy(mesh: AttackedMesh, node: NodeName, callers: readonly NodeName[]): Promise<Held> {
+  const { pid } = mesh.lab.agent(node);
+  const { pinDir } = (await mesh.status(node)).kernel;
+  const pooled = await Promise.all([node, ...callers].map((one) => metricOf(mesh, one, 'weft_tunnel_connections')));
+  const tunnels = pooled.reduce((sum, one) => sum + one, 0);
+  const maps = openMaps(mapsDirectory(pinDir));
+  try {
+    const { live, carried } = maps.totalShare.get(0) ?? { live: 0, carried: 0 };
+    return {
+      memoryKib: Number(/^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]),
+      descriptors: descriptorsOf(pid, tunnels),
+      tunnels,
+      entries: {
+        captured: maps.captured.entries().length,
+        attested: maps.attested.entries().length,
+        flows: maps.flows.entries().length,
+        peers: maps.peers.entries().length,
+      },
+      live,
+      carried,
+    };
+  } finally {
+    for (const map of Object.values(maps)) map.close();
+  }
+}
+
+/** How many descriptors there are of each kind. */
+function descriptorsOf(pid: number, tunnels: number): Record<string, number> {
+  const kinds: Record<string, number> = { socket: -tunnels };
+  for (const fd of readdirSync(`/proc/${pid}/fd`)) {
+    let target = '';
+    try {
+      target = readlinkSync(`/proc/${pid}/fd/${fd}`);
+    } catch {
+      continue; // closed meanwhile
+    }
+    const kind = /^(anon_inode:)?\[?([\w-]+)/.exec(target)?.[2] ?? 'file';
+    kinds[kind] = (kinds[kind] ?? 0) + 1;
+  }
+  return kinds;
+}
+
+/** What an agent has warned of, in words with how often, the most frequent first. */
+export async function warnings(mesh: AttackedMesh, node: NodeName): Promise<string[]> {
+  const counts = new Map<string, number>();
+  for (const line of (await mesh.log(node)).split('\n')) {
+    if (!/\b(warn|error)\b/.test(line)) continue;
+    const what = [...line.matchAll(/\b(?:cause|error|err|response_flags)=(?:"[^"]*"|\S+)/g)].map(([field]) => field).join(' ');
+    counts.set(what, (counts.get(what) ?? 0) + 1);
+  }
+  return [...counts]
+    .sort(([, a], [, b]) => b - a)
+    .slice(0, 20)
+    .map(([what, count]) => `${node}: ${count} times ${what}`);
+}
+
+/** Nanoseconds for which the threads of an agent have run, and for which they could have and had no CPU. */
+export type Cpu = { ran: number; waited: number };
+
+export function cpuOf(mesh: AttackedMesh, node: NodeName): Cpu {
+  const tasks = `/proc/${mesh.lab.agent(node).pid}/task`;
+  const sum = { ran: 0, waited: 0 };
+  for (const task of readdirSync(tasks)) {
+    const [ran = 0, waited = 0] = readFileSync(`${tasks}/${task}/schedstat`, 'utf8').split(' ').map(Number);
+    sum.ran += ran;
+    sum.waited += waited;
+  }
+  return sum;
+}
+
+/** How many times as long as on a CPU of its own everything took; 1: it never waited. */
+export function slownessSince(before: Cpu | undefined, now: Cpu): number {
+  const [ran, waited] = [now.ran - (before?.ran ?? 0), now.waited - (before?.waited ?? 0)];
+  return (ran + waited) / Math.max(1, ran);
+}
