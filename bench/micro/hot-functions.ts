@@ -113,7 +113,7 @@ export const HOT_FUNCTIONS: readonly HotFunction[] = [
   repeated('DNS query and its answer', () => {
     const decoding = decodeQuery(QUERY);
     if (decoding.kind !== 'query') return 0;
-    return encodeAnswer(decoding.query.echo, { cname: null, addresses: [outbound.dialled.ip], ttlSeconds: 30 }, 512).length > 12
+    return encodeAnswer(decoding.query.echo, { aliases: [], addresses: [outbound.dialled.ip], ttlSeconds: 30 }, 512).length > 12
       ? 1
       : 0;
   }),

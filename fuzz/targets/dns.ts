@@ -6,7 +6,7 @@ import { checkReply } from '#protocol/dns/upstream-reply.ts';
 import { HEADER_BYTES, MESSAGE_BYTES_MAX, RCODE } from '#protocol/dns/wire.ts';
 import { type FuzzTarget, require, requireSame } from '../target.ts';
 
-const RECORDS = { cname: null, addresses: [parseIp('240.0.0.1'), parseIp('240.0.0.2')], ttlSeconds: 30 };
+const RECORDS = { aliases: [], addresses: [parseIp('240.0.0.1'), parseIp('240.0.0.2')], ttlSeconds: 30 };
 
 /** The messages of a TCP stream in pieces, as text; a broken stream says so and ends. */
 function messagesOf(pieces: readonly Buffer[]): string[] {

@@ -2,11 +2,17 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { OUTSIDE_NAME } from '#testbed/nodes/plan.ts';
+import { OUTSIDE_4, OUTSIDE_NAME } from '#testbed/nodes/plan.ts';
 import { AttackedMesh, serviceYaml } from '../security/mesh.testing.ts';
 
 const VIP = '10.96.106.1';
 const NAME = 'server.attacks.svc.cluster.local';
+
+const aliasYaml = (name: string, target: string): string => `apiVersion: v1
+kind: Service
+metadata: { name: ${name}, namespace: attacks }
+spec: { type: ExternalName, externalName: ${target} }
+`;
 
 type Answer = { type: string; name: string; rcode: string; answers: string[]; ms: number };
 
@@ -14,7 +20,8 @@ type Answer = { type: string; name: string; rcode: string; answers: string[]; ms
 describe('names', () => {
   let mesh: AttackedMesh;
   before(async () => {
-    mesh = await AttackedMesh.up({ 'server.yaml': serviceYaml('server', VIP) }, 1);
+    const aliases = [aliasYaml('inside', NAME), aliasYaml('outside', OUTSIDE_NAME)];
+    mesh = await AttackedMesh.up({ 'server.yaml': [serviceYaml('server', VIP), ...aliases].join('---\n') }, 1);
     await Promise.all([mesh.probe('client', 'alpha'), mesh.echo('server', 'alpha')]);
   });
   after(() => mesh?.down());
@@ -63,4 +70,25 @@ describe('names', () => {
       );
       assert.doesNotMatch((await readFile(log, 'utf8')).slice(before), /cluster\.local/);
     });
+
+  for (const transport of ['udp', 'tcp'] as const)
+    test(`F16: an alias answers the name that it stands for and its addresses, of the mesh and from outside (${transport})`, async () => {
+      const [inside, outside, absent] = await ask(
+        transport,
+        ...['A', 'inside.attacks.svc.cluster.local'],
+        ...['A', 'outside.attacks.svc.cluster.local'],
+        ...['AAAA', 'inside.attacks.svc.cluster.local'],
+      );
+      assert.deepEqual(inside?.answers, [NAME, VIP]);
+      assert.deepEqual(outside?.answers, [OUTSIDE_NAME, OUTSIDE_4]);
+      assert.deepEqual([absent?.rcode, absent?.answers], ['NOERROR', [NAME]]);
+    });
+
+  test('F16: a program connects by an alias as by the name that it stands for, over the mesh', async () => {
+    const program = `require('net').connect(7, 'inside').on('data', (data) => { console.log(String(data)); process.exit(0); }).write('x')`;
+    const { code, stdout, stderr } = await mesh.inside('client', [process.execPath, '-e', program]);
+    assert.deepEqual([code, stderr], [0, '']);
+    assert.match(stdout, /\S/);
+    assert.deepEqual((await mesh.inside('client', ['getent', 'ahostsv4', 'outside'])).stdout.split(' ')[0], OUTSIDE_4);
+  });
 });

@@ -12,7 +12,7 @@ function service(name: string, more: Partial<ServiceResource> = {}): ServiceReso
   return {
     kind: 'Service',
     metadata: readMetadata({ name, namespace: 'shop' }, true),
-    externalName: false,
+    externalName: null,
     headless: false,
     addresses: [],
     ipFamilies: [4],
@@ -47,7 +47,7 @@ test('the first change frees addresses kept for services that it does not name, 
 test('an alias or a written address frees what was kept', () => {
   const { index } = indexWith({ 'shop/a': ['240.240.1.1'], 'shop/b': ['240.240.1.2'] });
   const written = service('b', { addresses: [parseIp('10.96.0.1')] });
-  const { allocations } = index.apply({ upserted: [service('a', { externalName: true }), written] });
+  const { allocations } = index.apply({ upserted: [service('a', { externalName: 'example.com' }), written] });
   assert.deepEqual(allocations, new Map());
 });
 

@@ -75,7 +75,12 @@ test('F16: a field that is not in the table is found', () => {
 const PORT = 'selector: { a: b }, ports: [{ port: 53 }]';
 const LISTENER = 'name: mesh, port: 15008, protocol: HBONE';
 const told: { name: string; kind: string; spec: string; at: string[]; head?: string }[] = [
-  { name: 'an alias', kind: 'Service', spec: '{ type: ExternalName, externalName: example.com }', at: ['spec.externalName'] },
+  {
+    name: 'an alias that selects',
+    kind: 'Service',
+    spec: '{ type: ExternalName, externalName: a.example, selector: { a: b } }',
+    at: ['spec.selector'],
+  },
   { name: 'a node port', kind: 'Service', spec: `{ type: NodePort, ${PORT} }`, at: ['spec.type'] },
   { name: 'sticky sessions', kind: 'Service', spec: `{ sessionAffinity: ClientIP, ${PORT} }`, at: ['spec.sessionAffinity'] },
   {

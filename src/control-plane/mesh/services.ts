@@ -8,8 +8,8 @@ import type { Family, IpAddress } from '#model/address/ip.ts';
 export type ServiceResource = {
   kind: 'Service';
   metadata: Metadata;
-  /** An alias of another name, which nobody answers: no endpoints of its own. */
-  externalName: boolean;
+  /** The name that it is an alias of, in lower case: no endpoints of its own. Null: none. */
+  externalName: string | null;
   /** `clusterIP: None`: has endpoints but no address of its own. */
   headless: boolean;
   /** Given by the user; empty when they are to be allocated (or headless). */
@@ -58,7 +58,7 @@ export function serviceNamesIn(mesh: MeshReader<typeof SERVICES>, namespace: str
 
 /** An alias has no endpoints of its own, whatever it selects. */
 function selectorOf({ metadata, externalName, selector }: ServiceResource): Labelled | null {
-  return externalName || selector === null ? null : { namespace: metadata.namespace, labels: selector };
+  return externalName !== null || selector === null ? null : { namespace: metadata.namespace, labels: selector };
 }
 
 /** One entry per port number: where TCP and UDP share one (DNS does), TCP speaks for both. */

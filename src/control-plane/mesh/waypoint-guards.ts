@@ -41,7 +41,7 @@ export const waypointGuards = defineDerivation({
   reads: [...GUARD_READS],
   writes: [GUARDS],
   derive({ key, value: service }, mesh) {
-    if (service.externalName || isGenerated(service)) return [];
+    if (service.externalName !== null || isGenerated(service)) return [];
     const { namespace, labels } = service.metadata;
     const binding = bindingOf('service', namespace, labels, mesh);
     const guard = guardOf(binding, [`Service ${key}`], mesh);

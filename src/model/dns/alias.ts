@@ -57,3 +57,12 @@ function clusterNamesOf(name: string, namespace: string, clusterDomain: string):
 function withoutDomain(name: string, domain: string): string | null {
   return name.endsWith(`.${domain}`) ? name.slice(0, -domain.length - 1) : null;
 }
+
+const LABEL = /^[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?$/;
+/** Fixed by RFC 1035. */
+const NAME_CHARACTERS_MAX = 253;
+
+/** Whether text in lower case, without a final dot, is a name that may be asked for. */
+export function isDnsName(text: string): boolean {
+  return text.length <= NAME_CHARACTERS_MAX && text.split('.').every((label) => LABEL.test(label));
+}

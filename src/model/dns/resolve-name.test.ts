@@ -19,6 +19,7 @@ function service(hostname: string, namespace: string, addresses: string[], more:
     ipFamilies: 'automatic',
     canonical: false,
     namespaceOnly: false,
+    aliasOf: null,
     ...more,
   };
 }
@@ -41,6 +42,7 @@ const SERVICES = [
   service('novip.example.com', 'shop', []),
   service('*.wild.org', 'shop', ['240.0.0.2']),
   service('*.deep.wild.org', 'shop', ['240.0.0.3']),
+  service('db.shop.svc.cluster.local', 'shop', [], { aliasOf: 'db.example.com' }),
   service('secret.shop.svc.cluster.local', 'shop', ['10.0.0.9'], { namespaceOnly: true }),
 ];
 const VIEW = viewOf(SERVICES, { 'shop/headless.shop.svc.cluster.local': ['10.1.0.1', '10.1.0.2', 'fd01::1'] });
@@ -99,6 +101,13 @@ const cases: Case[] = [
   { name: 'B62: a wildcard covers several labels', asked: 'x.y.z.wild.org', want: '240.0.0.2' },
   { name: 'B62: a wildcard does not cover its own parent', asked: 'wild.org', want: 'forward' },
   { name: 'B62: a wildcard hit after cutting has no CNAME', asked: 'a.wild.org.shop.svc.cluster.local', want: '240.0.0.2' },
+  ...['A', 'AAAA', 'MX', 'CNAME'].map((type) => ({
+    name: `F16: an alias stands for another name, whose ${type} is the answer`,
+    asked: 'db.shop.svc.cluster.local',
+    type,
+    want: 'alias of db.example.com',
+  })),
+  { name: 'F16: also by its short name', asked: 'db', want: 'alias of db.example.com' },
   { name: 'B40: a namespace-only service answers its namespace', asked: 'secret', want: '10.0.0.9' },
   { name: 'B40: and is invisible to others', asked: 'secret.shop', namespace: 'bank', want: 'forward' },
 ];
@@ -108,7 +117,8 @@ for (const { name, asked, type = 'A', namespace = 'shop', want } of cases) {
     const found = resolveName({ name: asked, type }, { namespace }, VIEW, OPTIONS);
     const text =
       found.kind === 'answer' ? found.addresses.join(' ') + (found.cname === null ? '' : ` via ${found.cname}`) : found.kind;
-    assert.equal(found.kind === 'absent' && found.exists ? 'between' : text, want);
+    const told = found.kind === 'alias' ? `alias of ${found.target}` : text;
+    assert.equal(found.kind === 'absent' && found.exists ? 'between' : told, want);
   });
 }
 

@@ -29,6 +29,8 @@ export type NameOptions = {
 /** `cname`: the addresses belong to this name, to which the asked one is an alias; null: to the asked name itself. */
 export type NameResolution =
   | { kind: 'answer'; service: ServiceKey | null; cname: string | null; addresses: readonly IpAddress[]; authoritative: true }
+  /** It stands for another name, whose records are the answer. */
+  | { kind: 'alias'; service: ServiceKey; target: string; authoritative: true }
   /** The name exists, without an address of this family, or a record of the type asked for: NOERROR with no records. */
   | { kind: 'empty'; service: ServiceKey | null; authoritative: true }
   /** Below the mesh's own domain, where nobody else could know more: no such name. `exists`: there are names below it. */
@@ -51,6 +53,7 @@ export function resolveName(question: NameQuestion, client: NameClient, view: Dn
     return isOwn(name, options) ? absent(name, view, options) : { kind: 'forward' };
   }
   const service = serviceKeyOf(hit.service);
+  if (hit.service.aliasOf !== null) return { kind: 'alias', service, target: hit.service.aliasOf, authoritative: true };
   const family = familyAsked(question.type);
   const addresses = family !== null && offers(hit.service, family, options) ? addressesOf(hit.service, family, view) : [];
   return answerOf(service, hit.cname, addresses);

@@ -46,6 +46,7 @@ export function aService(name: string, vips: string[], change: Partial<Service> 
     ipFamilies: 'automatic',
     canonical: true,
     namespaceOnly: false,
+    aliasOf: null,
     ...change,
   };
 }

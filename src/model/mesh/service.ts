@@ -34,6 +34,8 @@ export type Service = {
   canonical: boolean;
   /** Visible only to clients of its own namespace. */
   namespaceOnly: boolean;
+  /** The name that it only is an alias of, in lower case: it has no address and no port then; null: it is a service of its own. */
+  aliasOf: string | null;
 };
 
 /** The key of a service. */

@@ -12,6 +12,7 @@ export const DNS_SETTINGS = {
       's',
       'How long clients may keep that there is no such name or record: a service may come at any time.',
     ),
+    aliasesMax: setting(8, 'count', 'Aliases of aliases that are followed for one answer: more are a circle.'),
     udpBytesMax: setting(4 * KIB, 'bytes', 'The largest reply sent over UDP, and what our own OPT record announces.'),
     queryBytesMax: setting(4 * KIB, 'bytes', 'No honest query comes near this; it bounds the work one message can cause.'),
     queryRecordsMax: setting(16, 'count', 'Records of one query, which has one question and an OPT record.'),

@@ -66,6 +66,7 @@ export const LABELS = {
       'too-many-queries',
       'too-many-connections',
       'upstream-failed',
+      'alias-circle',
     ],
   },
   path: { help: 'which way the kernel sent a connection or query', bound: COUNTERS },

@@ -18,7 +18,9 @@ export type DnsFailure =
   | 'unknown-mesh'
   | 'too-many-queries'
   | 'too-many-connections'
-  | 'upstream-failed';
+  | 'upstream-failed'
+  /** Aliases that lead to one another. */
+  | 'alias-circle';
 
 /** What `istio_dns_*` metrics are made of. */
 export type DnsCounters = {

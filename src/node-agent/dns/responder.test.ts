@@ -26,6 +26,7 @@ const REVIEWS: Service = {
   ipFamilies: 'automatic',
   canonical: false,
   namespaceOnly: false,
+  aliasOf: null,
 };
 const VIEW: DnsView = {
   servicesByHostname: (hostname) => (hostname === REVIEWS.hostname ? [REVIEWS] : []),

@@ -6,8 +6,9 @@ import { unreachable } from '#model/error.ts';
 import { DNS } from '#model/settings/dns.ts';
 import { Shares } from '#model/share/shares.ts';
 import type { DnsEffects, DnsFailure, DnsLabels, DnsTransport } from '#node-agent/dns/effects.ts';
-import { createForwards, type Forwards } from '#node-agent/dns/forwards.ts';
+import { createForwards, type ForwardOutcome, type Forwards } from '#node-agent/dns/forwards.ts';
 import { serveTcpSession } from '#node-agent/dns/tcp-session.ts';
+import { encodeAliasReply, queryFor } from '#protocol/dns/alias-reply.ts';
 import { type DnsQuery, decodeQuery, type QueryEcho } from '#protocol/dns/query.ts';
 import { encodeAbsence, encodeAnswer, encodeFailure, fitReply } from '#protocol/dns/reply.ts';
 import { MESSAGE_BYTES_MAX, RCODE, type Rcode } from '#protocol/dns/wire.ts';
@@ -107,10 +108,13 @@ async function answerQuery(exchange: Exchange, query: DnsQuery): Promise<Buffer>
   switch (resolution.kind) {
     case 'answer': {
       const addresses = shuffled(resolution.addresses, effects.random);
-      return encodeAnswer(query.echo, { cname: resolution.cname, addresses, ttlSeconds: DNS.ttlSeconds }, bytesMax);
+      const aliases = resolution.cname === null ? [] : [resolution.cname];
+      return encodeAnswer(query.echo, { aliases, addresses, ttlSeconds: DNS.ttlSeconds }, bytesMax);
     }
     case 'empty':
-      return encodeAnswer(query.echo, { cname: null, addresses: [], ttlSeconds: DNS.absentTtlSeconds }, bytesMax);
+      return encodeAnswer(query.echo, { aliases: [], addresses: [], ttlSeconds: DNS.absentTtlSeconds }, bytesMax);
+    case 'alias':
+      return answerAlias(exchange, query, resolution.target, client, bytesMax);
     case 'absent': {
       const rcode = resolution.exists ? RCODE.noError : RCODE.nxDomain;
       return encodeAbsence(query.echo, rcode, effects.names.clusterDomain, DNS.absentTtlSeconds);
@@ -127,12 +131,66 @@ async function whenSynced(effects: DnsEffects, query: DnsQuery, client: NameClie
   return (await effects.synced()) ? resolveName(query, client, effects.view(), effects.names) : null;
 }
 
+/**
+ * The name that it stands for, and what that has: of the mesh what the mesh says, so that connections to it take the way of the
+ * mesh; of any other what the upstream says.
+ */
+async function answerAlias(
+  exchange: Exchange,
+  query: DnsQuery,
+  target: string,
+  client: NameClient,
+  bytesMax: number,
+): Promise<Buffer> {
+  const { effects } = exchange;
+  const aliases = [target];
+  const found = (addresses: readonly IpAddress[], rcode: Rcode = RCODE.noError): Buffer =>
+    encodeAnswer(
+      query.echo,
+      { aliases, addresses: shuffled(addresses, effects.random), ttlSeconds: DNS.ttlSeconds, rcode },
+      bytesMax,
+    );
+  if (query.type === 'CNAME') return found([]);
+  if (!(await effects.synced())) return fail(exchange, query.echo, RCODE.servFail, 'unknown-mesh');
+  for (let name = target; aliases.length <= DNS.aliasesMax; ) {
+    const next = resolveName({ name, type: query.type, plain: true }, client, effects.view(), effects.names);
+    switch (next.kind) {
+      case 'alias':
+        name = next.target;
+        aliases.push(name);
+        break;
+      case 'answer':
+        return found(next.addresses);
+      case 'empty':
+        return found([]);
+      case 'absent':
+        return found([], next.exists ? RCODE.noError : RCODE.nxDomain);
+      case 'forward':
+        return forwardAlias(exchange, query, aliases, bytesMax);
+      default:
+        return unreachable(next);
+    }
+  }
+  return fail(exchange, query.echo, RCODE.servFail, 'alias-circle', { name: query.name });
+}
+
+async function forwardAlias(exchange: Exchange, query: DnsQuery, aliases: readonly string[], bytesMax: number): Promise<Buffer> {
+  const asked = queryFor(query.bytes, query.echo, aliases.at(-1) ?? '');
+  const outcome = await exchange.forwards.forward(asked, labelsOf(exchange, query));
+  if (outcome.kind !== 'reply') return notForwarded(exchange, query, outcome);
+  const reply = encodeAliasReply(query.bytes, query.echo, aliases, outcome.reply);
+  if (reply !== null) return fitReply(query.echo, reply, bytesMax);
+  return notForwarded(exchange, query, { kind: 'failed', error: 'the reply of the nameserver cannot be read' });
+}
+
 /** The upstream's own reply, shortened to what the client can take. */
 async function forwardQuery(exchange: Exchange, query: DnsQuery, bytesMax: number): Promise<Buffer> {
   const outcome = await exchange.forwards.forward(query.bytes, labelsOf(exchange, query));
+  return outcome.kind === 'reply' ? fitReply(query.echo, outcome.reply, bytesMax) : notForwarded(exchange, query, outcome);
+}
+
+function notForwarded(exchange: Exchange, query: DnsQuery, outcome: Exclude<ForwardOutcome, { kind: 'reply' }>): Buffer {
   switch (outcome.kind) {
-    case 'reply':
-      return fitReply(query.echo, outcome.reply, bytesMax);
     case 'full':
       return fail(exchange, query.echo, RCODE.servFail, 'too-many-queries');
     case 'failed':

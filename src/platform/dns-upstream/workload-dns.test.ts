@@ -18,7 +18,15 @@ const ENDPOINTS = Array.from({ length: 200 }, (_, at) => parseIp(`10.7.0.${at + 
 
 function service(name: string, namespace: string, addresses: string[]): Service {
   const hostname = name.includes('.') ? name : `${name}.${namespace}.svc.cluster.local`;
-  const rest = { ports: [], subjectAltNames: [], waypoint: null, loadBalancing: null, canonical: false, namespaceOnly: false };
+  const rest = {
+    ports: [],
+    subjectAltNames: [],
+    waypoint: null,
+    loadBalancing: null,
+    canonical: false,
+    namespaceOnly: false,
+    aliasOf: null,
+  };
   return { name, namespace, hostname, addresses: addresses.map(parseIp), ipFamilies: 'automatic', ...rest };
 }
 

@@ -27,7 +27,7 @@ const textOf = (reply: Buffer) =>
   (decode(reply).answers ?? []).map((record) => `${record.name} ${record.type} ${'data' in record ? record.data : ''}`);
 
 test('B61: an answer repeats id and question, sets AA, RA and RD, and has TTL 30', () => {
-  const reply = encodeAnswer(echoFor('Reviews.shop'), { cname: null, addresses: [parseIp('10.0.0.1')], ttlSeconds: 30 }, 512);
+  const reply = encodeAnswer(echoFor('Reviews.shop'), { aliases: [], addresses: [parseIp('10.0.0.1')], ttlSeconds: 30 }, 512);
   const packet = decode(reply);
   assert.deepEqual(
     [packet.id, packet.type, packet.flag_aa, packet.flag_ra, packet.flag_rd, packet.flag_tc],
@@ -38,25 +38,25 @@ test('B61: an answer repeats id and question, sets AA, RA and RD, and has TTL 30
 });
 
 test('B62: a CNAME comes first and the addresses go on its target', () => {
-  const records = { cname: 'example.com', addresses: [parseIp('fd00::1')], ttlSeconds: 30 };
+  const records = { aliases: ['example.com'], addresses: [parseIp('fd00::1')], ttlSeconds: 30 };
   const reply = encodeAnswer(echoFor('example.com.shop.svc.cluster.local', 'AAAA'), records, 512);
   assert.deepEqual(textOf(reply), ['example.com.shop.svc.cluster.local CNAME example.com', 'example.com AAAA fd00::1']);
 });
 
 test('an answer without records is NOERROR and authoritative', () => {
-  const packet = decode(encodeAnswer(echoFor('reviews'), { cname: null, addresses: [], ttlSeconds: 30 }, 512));
+  const packet = decode(encodeAnswer(echoFor('reviews'), { aliases: [], addresses: [], ttlSeconds: 30 }, 512));
   assert.deepEqual([packet.flag_aa, packet.answers?.length], [true, 0]);
   assert.equal(Reflect.get(packet, 'rcode'), 'NOERROR');
 });
 
 test('what does not fit over UDP is left out with TC set', () => {
-  const reply = encodeAnswer(echoFor('reviews.shop'), { cname: null, addresses: addresses(100), ttlSeconds: 30 }, 512);
+  const reply = encodeAnswer(echoFor('reviews.shop'), { aliases: [], addresses: addresses(100), ttlSeconds: 30 }, 512);
   assert.ok(reply.length <= 512 && reply.length > 512 - 16);
   assert.equal(decode(reply).flag_tc, true);
 });
 
 test('thirty endpoints fit into 512 bytes', () => {
-  const reply = encodeAnswer(echoFor('reviews.shop'), { cname: null, addresses: addresses(30), ttlSeconds: 30 }, 512);
+  const reply = encodeAnswer(echoFor('reviews.shop'), { aliases: [], addresses: addresses(30), ttlSeconds: 30 }, 512);
   assert.equal(decode(reply).flag_tc, false);
 });
 
@@ -75,7 +75,7 @@ test('BADVERS is spread over header and OPT record', () => {
 
 test('a forwarded reply that is too long is emptied, with TC and its code kept', () => {
   const echo = echoFor('a.b');
-  const long = encodeAnswer(echo, { cname: null, addresses: addresses(100), ttlSeconds: 5 }, 65_535);
+  const long = encodeAnswer(echo, { aliases: [], addresses: addresses(100), ttlSeconds: 5 }, 65_535);
   const packet = decode(fitReply(echo, long, 512));
   assert.deepEqual([packet.flag_tc, packet.answers?.length, packet.id], [true, 0, 0x1234]);
   assert.equal(fitReply(echo, long, 4_096), long);
@@ -89,7 +89,11 @@ test('an independent decoder reads back every answer, within every limit', () =>
   fc.assert(
     fc.property(name, fc.option(name), fc.array(ip, { maxLength: 60 }), edns, (asked, cname, ips, payloadBytes) => {
       const echo = echoFor(asked, 'A', payloadBytes);
-      const reply = encodeAnswer(echo, { cname, addresses: ips, ttlSeconds: 30 }, echo.udpBytesMax);
+      const reply = encodeAnswer(
+        echo,
+        { aliases: cname === null ? [] : [cname], addresses: ips, ttlSeconds: 30 },
+        echo.udpBytesMax,
+      );
       assert.ok(reply.length <= echo.udpBytesMax);
       const expected = [
         ...(cname === null ? [] : [`${asked} CNAME ${cname}`]),

@@ -3,8 +3,8 @@ import { DNS } from '#model/settings/dns.ts';
 import type { QueryEcho } from '#protocol/dns/query.ts';
 import { CLASS_IN, encodeName, FLAG, HEADER_BYTES, RCODE, RCODE_MASK, type Rcode, RECORD_TYPE } from '#protocol/dns/wire.ts';
 
-/** Records of an answer: all of one family; `cname` is the name they belong to when it is not the asked one. */
-export type AnswerRecords = { cname: string | null; addresses: readonly IpAddress[]; ttlSeconds: number };
+/** Records of an answer: all of one family; `aliases`: the asked name stands for the first, that for the next; they belong to the last. */
+export type AnswerRecords = { aliases: readonly string[]; addresses: readonly IpAddress[]; ttlSeconds: number; rcode?: Rcode };
 
 const POINTER_TO_QUESTION = 0xc000 | HEADER_BYTES;
 /** An OPT record without options. Fixed by RFC 6891 6.1.2. */
@@ -28,16 +28,19 @@ export function encodeAnswer(echo: QueryEcho, records: AnswerRecords, bytesMax: 
     encoded.push(record);
     return true;
   };
-  if (records.cname !== null) {
-    add(encodeRecord(owner, RECORD_TYPE.CNAME, records.ttlSeconds, encodeName(records.cname)));
-    owner = 0xc000 | (HEADER_BYTES + echo.questionBytes.length + RECORD_HEAD_BYTES);
+  for (const alias of records.aliases) {
+    const name = encodeName(alias);
+    // Where its name will lie: behind the head of this record.
+    const next = 0xc000 | (HEADER_BYTES + echo.questionBytes.length + bytesOf(encoded) + RECORD_HEAD_BYTES);
+    add(encodeRecord(owner, RECORD_TYPE.CNAME, records.ttlSeconds, name));
+    owner = next;
   }
   for (const address of records.addresses) {
     const data = ipToBytes(address);
     if (!add(encodeRecord(owner, data.length === 4 ? RECORD_TYPE.A : RECORD_TYPE.AAAA, records.ttlSeconds, data))) break;
   }
   const flags = FLAG.authoritative | (truncated ? FLAG.truncated : 0);
-  return assemble(echo, flags, RCODE.noError, encoded);
+  return assemble(echo, flags, records.rcode ?? RCODE.noError, encoded);
 }
 
 /**
@@ -73,6 +76,10 @@ export function fitReply(echo: QueryEcho, reply: Buffer, bytesMax: number): Buff
   const flags = reply.readUInt16BE(2);
   const kept = flags & (FLAG.authoritative | FLAG.recursionAvailable);
   return assemble(echo, kept | FLAG.truncated, flags & RCODE_MASK, []);
+}
+
+function bytesOf(records: readonly Buffer[]): number {
+  return records.reduce((sum, { length }) => sum + length, 0);
 }
 
 function assemble(

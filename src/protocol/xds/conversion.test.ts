@@ -95,6 +95,7 @@ const fullService: Service = sampleService({
   ipFamilies: 'dual',
   canonical: true,
   namespaceOnly: true,
+  aliasOf: 'www.example.com',
 });
 
 for (const service of [sampleService(), fullService]) {

@@ -48,6 +48,7 @@ export function sampleService(changes: Partial<Service> = {}): Service {
     ipFamilies: 'automatic',
     canonical: false,
     namespaceOnly: false,
+    aliasOf: null,
     ...changes,
   };
 }

@@ -1,8 +1,12 @@
 import { create } from '@bufbuild/protobuf';
+import { anyPack, anyUnpack, StringValueSchema } from '@bufbuild/protobuf/wkt';
 import { bytesToIp, type IpAddress, ipToBytes } from '#model/address/ip.ts';
+import { isDnsName } from '#model/dns/alias.ts';
 import type { AppProtocol, LoadBalancing, Scope, Service, ServicePort } from '#model/mesh/service.ts';
 import {
   AppProtocol as AppProtocolNumber,
+  type Extension,
+  ExtensionSchema,
   LoadBalancing_HealthPolicy as HealthPolicy,
   IPFamilies,
   type LoadBalancing as LoadBalancingMessage,
@@ -20,6 +24,9 @@ import { knownEnum, rejectResource, wireEnum } from '#protocol/xds/resource-faul
 
 /** The network of addresses that this mesh hands out and looks at (one network per mesh today). */
 export const LOCAL_NETWORK = '';
+
+/** Of ours, since workload discovery knows no aliases. */
+const ALIAS_EXTENSION = 'weft.dev/alias-of';
 
 const APP_PROTOCOLS = new Map<number, AppProtocol>([
   [AppProtocolNumber.UNKNOWN, 'unknown'],
@@ -74,7 +81,21 @@ export function serviceToProto(service: Service): ServiceMessage {
     ipFamilies: wireEnum(IP_FAMILIES, service.ipFamilies),
     canonical: service.canonical,
     visibility: service.namespaceOnly ? Visibility.NAMESPACE : Visibility.PUBLIC,
+    extensions: service.aliasOf === null ? [] : [aliasToProto(service.aliasOf)],
   });
+}
+
+/** Other proxies pass over what they do not know; to them it is a headless service without endpoints. */
+function aliasToProto(value: string): Extension {
+  const config = anyPack(StringValueSchema, create(StringValueSchema, { value }));
+  return create(ExtensionSchema, { name: ALIAS_EXTENSION, config });
+}
+
+function aliasFromProto(extensions: readonly Extension[]): string | null {
+  const config = extensions.find(({ name }) => name === ALIAS_EXTENSION)?.config;
+  const alias = config === undefined ? undefined : anyUnpack(config, StringValueSchema)?.value.toLowerCase();
+  if (alias === undefined) return null;
+  return isDnsName(alias) ? alias : rejectResource(`"${alias}" is no name that a service could be an alias of`);
 }
 
 function loadBalancingToProto(balancing: LoadBalancing): LoadBalancingMessage {
@@ -105,6 +126,7 @@ export function serviceFromProto(message: ServiceMessage): Service {
     canonical: message.canonical,
     // An unknown visibility counts as public, as at every other client.
     namespaceOnly: message.visibility === Visibility.NAMESPACE,
+    aliasOf: aliasFromProto(message.extensions),
   };
 }
 

@@ -12,7 +12,7 @@ export function waypointService(gateway: GatewayInfo): ServiceResource {
     kind: 'Service',
     // No age: between two services of one name the user's counts anyway.
     metadata: { name, namespace, labels, annotations: {}, createdAtMs: null, deleting: false },
-    externalName: false,
+    externalName: null,
     headless: false,
     addresses: [],
     ipFamilies: [],

@@ -51,7 +51,7 @@ function mistakeOf(backend: RouteBackend, context: BackendContext): Unresolved |
     return { reason: 'InvalidKind', why: `${kind} of group "${group}" cannot be a backend`, remedy: 'refer to a Service' };
   }
   const service = context.mesh.get(SERVICES, `${namespace}/${name}`);
-  if (service === null || service.externalName) {
+  if (service === null || service.externalName !== null) {
     const suggestion =
       service === null ? didYouMean(name, serviceNamesIn(context.mesh, namespace)) : ': it is only an alias (ExternalName)';
     const why = `Service ${namespace}/${name} ${service === null ? 'not found' : 'has no endpoints'}${suggestion}`;

@@ -32,8 +32,8 @@ export function attachParent(parent: ParentRef, path: FieldPath, mesh: RouteMesh
     const message = `Service ${key} not found${didYouMean(parent.name, serviceNamesIn(mesh, parent.namespace))}`;
     return refusal(path, message, 'correct the name, or create the Service');
   }
-  if (service.externalName || service.headless) {
-    const type = service.externalName ? 'of type ExternalName' : 'headless';
+  if (service.externalName !== null || service.headless) {
+    const type = service.externalName !== null ? 'of type ExternalName' : 'headless';
     return refusal(
       path,
       `Service ${key} is ${type}: it has no address that clients dial`,

@@ -3,24 +3,36 @@ import { errorAt, type FieldPath, type Problem, warningAt } from '#control-plane
 import { didYouMean } from '#control-plane/resources/nearest-name.ts';
 import { DNS_LABEL } from '#control-plane/resources/schema.ts';
 import { tryParseIp } from '#model/address/ip.ts';
+import { isDnsName } from '#model/dns/alias.ts';
 import type { RawService, RawServicePort } from './schema.ts';
 
 /** Wishes about where endpoints should be; Any is that of having none. */
 const DISTRIBUTIONS = ['PreferClose', 'PreferSameZone', 'PreferSameNode', 'Any'] as const;
 
+/** The name that an alias stands for: lower case, without a final dot. */
+export function aliasedName({ externalName }: RawService['spec']): string {
+  return (externalName ?? '').toLowerCase().replace(/\.$/, '');
+}
+
+/** An alias is a name for another name: nothing else in it is used. */
+function checkAlias(spec: RawService['spec']): Problem[] {
+  const path = ['spec', 'externalName'];
+  const name = aliasedName(spec);
+  if (name === '')
+    return [errorAt('WEFT_FIELD_INVALID', path, 'type ExternalName needs the name it stands for', 'add spec.externalName')];
+  if (!isDnsName(name) || tryParseIp(name) !== null) {
+    const why = `"${name}" is no DNS name, and an alias of anything else cannot be answered`;
+    return [errorAt('WEFT_FIELD_INVALID', path, why, 'write a name; an address is dialled as it is')];
+  }
+  if (Object.keys(spec.selector ?? {}).length === 0) return [];
+  const why = 'type ExternalName has no endpoints: clients are led to the name it stands for, and the selector picks nothing';
+  return [warningAt('WEFT_FIELD_IGNORED', ['spec', 'selector'], why, 'remove it, or write type: ClusterIP')];
+}
+
 /** What the schema cannot state about a Service. */
 export function checkService({ metadata, spec }: RawService): Problem[] {
   const problems = checkServiceName(metadata.name);
-  if (spec.type === 'ExternalName') {
-    if (!spec.externalName) {
-      const path = ['spec', 'externalName'];
-      problems.push(
-        errorAt('WEFT_FIELD_INVALID', path, 'type ExternalName needs the name it stands for', 'add spec.externalName'),
-      );
-    }
-    // Nothing else in an alias is ever read.
-    return problems;
-  }
+  if (spec.type === 'ExternalName') return [...problems, ...checkAlias(spec)];
   return [
     ...problems,
     ...checkClusterIps(spec),

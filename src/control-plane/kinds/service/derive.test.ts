@@ -16,9 +16,13 @@ const PORT = 'ports: [{ port: 80 }]';
 const POD =
   'apiVersion: v1\nkind: Pod\nmetadata: { name: p, namespace: shop, labels: { app: a } }\nspec: {}\nstatus: { podIP: 10.0.0.1 }\n';
 
-test('C27: an alias of another name is no service of the mesh', () => {
-  const mesh = new YamlMesh(parser, `${service('type: ExternalName, externalName: example.com')}---\n${POD}`);
-  assert.equal(mesh.service('shop/s'), null);
+test('F16: an alias has the name that it stands for, and neither an address nor an endpoint', () => {
+  const mesh = new YamlMesh(
+    parser,
+    `${service('type: ExternalName, externalName: WWW.example.com., ports: [{ port: 80 }]')}---\n${POD}`,
+  );
+  const { addresses, ports, aliasOf } = mesh.service('shop/s') ?? assert.fail('no service');
+  assert.deepEqual([addresses, ports, aliasOf], [[], [], 'www.example.com']);
   assert.equal(mesh.workload('p')?.services.size, 0);
 });
 

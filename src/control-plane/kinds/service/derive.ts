@@ -42,8 +42,7 @@ export const services = defineDerivation({
   reads: [USER_SERVICES, RESERVED_ADDRESSES, ENDPOINTS, GUARDS, ...BINDING_TABLES],
   writes: [OUTPUT.services, SERVICE_BINDINGS, ...STATUS],
   derive({ key, value: resource }, mesh) {
-    // An alias is told of when it is read: the mesh has no service of it.
-    if (resource.externalName) return [];
+    if (resource.externalName !== null) return [aliasOf(resource, resource.externalName, mesh.options)];
     const { namespace, labels } = resource.metadata;
     const name = nameOfResource(resource);
     const binding = isGenerated(resource) ? UNBOUND : bindingOf('service', namespace, labels, mesh);
@@ -110,6 +109,16 @@ type ServiceFacts = {
   waypoint: GatewayAddress | null;
 };
 
+/** An alias has a name, for those who resolve names, and nothing else. */
+function aliasOf({ metadata: { name, namespace } }: ServiceResource, target: string, options: MeshOptions) {
+  const service: Service = {
+    ...{ name, namespace, hostname: serviceHostname(namespace, name, options), addresses: [], ports: [] },
+    ...{ subjectAltNames: [], waypoint: null, loadBalancing: null, ipFamilies: 'automatic', canonical: true },
+    ...{ namespaceOnly: false, aliasOf: target },
+  };
+  return entry(OUTPUT.services, serviceKeyOf(service), service);
+}
+
 /** The service as workload discovery describes it. */
 function serviceOf(resource: ServiceResource, facts: ServiceFacts, options: MeshOptions): Service {
   const { name, namespace } = resource.metadata;
@@ -125,6 +134,7 @@ function serviceOf(resource: ServiceResource, facts: ServiceFacts, options: Mesh
     ipFamilies: familiesOf(resource.ipFamilies),
     canonical: true,
     namespaceOnly: false,
+    aliasOf: null,
   };
 }
 

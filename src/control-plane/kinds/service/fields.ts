@@ -31,11 +31,7 @@ export const SERVICE_FIELDS: FieldTable = {
   ...eachField('spec.', 'clusterIP clusterIPs ipFamilies internalTrafficPolicy publishNotReadyAddresses'),
   'spec.ipFamilyPolicy': { is: 'refused', why: 'told where it asks for other families than `ipFamilies`, which decides' },
   'spec.trafficDistribution': { is: 'refused', why: 'enforced; told where its value is unknown' },
-  'spec.externalName': {
-    is: 'ignored',
-    why: 'an alias has no effect here: no name of it is answered, and nothing else that is written in the service is used',
-    remedy: 'let clients use the name that it stands for',
-  },
+  'spec.externalName': ENFORCED,
   'spec.externalIPs': {
     is: 'ignored',
     harmless: [[]],

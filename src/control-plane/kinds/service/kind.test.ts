@@ -89,6 +89,13 @@ const mistakes: Mistake[] = [
     says: /needs the name/,
     remedy: /add spec.externalName/,
   },
+  ...['10.0.0.1', 'a..b', 'not a name'].map((externalName) => ({
+    name: `an alias of what is no name: ${externalName}`,
+    spec: `{ type: ExternalName, externalName: ${externalName} }`,
+    at: 'spec.externalName',
+    says: /is no DNS name/,
+    remedy: /write a name/,
+  })),
   {
     name: 'a target port beyond all ports',
     spec: '{ selector: { app: a }, ports: [{ port: 80, targetPort: 70000 }] }',
@@ -153,7 +160,7 @@ const readings: { name: string; spec: string; want: Partial<ServiceResource> }[]
     name: 'a plain service',
     spec: `{ selector: { app: a }, ${PORTS} }`,
     want: {
-      externalName: false,
+      externalName: null,
       headless: false,
       addresses: [],
       ipFamilies: [],
@@ -179,7 +186,7 @@ const readings: { name: string; spec: string; want: Partial<ServiceResource> }[]
   {
     name: 'an alias, whose address counts for nothing',
     spec: '{ type: ExternalName, externalName: example.com, clusterIP: 10.0.0.1 }',
-    want: { externalName: true, addresses: [] },
+    want: { externalName: 'example.com', addresses: [] },
   },
   {
     name: 'families as they are written',

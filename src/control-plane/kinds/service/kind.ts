@@ -2,7 +2,7 @@ import { defineKind } from '#control-plane/index/kind-definition.ts';
 import { type ServicePortResource, type ServiceResource, USER_SERVICES } from '#control-plane/mesh/services.ts';
 import type { Metadata } from '#control-plane/resources/metadata.ts';
 import { familyOf, tryParseIp } from '#model/address/ip.ts';
-import { checkService, clusterIpsOf, isHeadless } from './check.ts';
+import { aliasedName, checkService, clusterIpsOf, isHeadless } from './check.ts';
 import { services, userServices } from './derive.ts';
 import { SERVICE_FIELDS } from './fields.ts';
 import { type RawService, type RawServicePort, SERVICE_SCHEMA } from './schema.ts';
@@ -24,13 +24,14 @@ export const serviceKind = defineKind({
 
 /** Families follow from the addresses where they are not written. */
 function readService({ spec }: RawService, metadata: Metadata): ServiceResource {
-  const externalName = spec.type === 'ExternalName';
+  const externalName = spec.type === 'ExternalName' ? aliasedName(spec) : null;
   // An alias has no address, whatever is written there.
-  const addresses = externalName
-    ? []
-    : clusterIpsOf(spec)
-        .map(tryParseIp)
-        .filter((ip) => ip !== null);
+  const addresses =
+    externalName !== null
+      ? []
+      : clusterIpsOf(spec)
+          .map(tryParseIp)
+          .filter((ip) => ip !== null);
   // An empty selector picks nothing, as in Kubernetes; it does not pick everything.
   const selector = spec.selector ?? {};
   return {
