@@ -189,6 +189,7 @@ function effectsOf(world: World, random: () => number, { transport, isApart = fa
           randomBytes: (count) => new Uint8Array(count).fill(7),
           meters: control.meters,
           shares: control.shares,
+          threads: 1,
           ...common,
           ...transport,
         },

@@ -133,7 +133,7 @@ const COMMON = { clock: systemClock, random: Math.random, log: SILENT_LOG, misha
 /** What carries the connections of an agent in this process. */
 function dataOf(maps: DatapathMaps, tunnels: ReturnType<typeof tunnelEffects>, { meters, shares }: ControlSide): DataEffects {
   return {
-    ...{ ...tunnels, ...COMMON, maps, meters, shares },
+    ...{ ...tunnels, ...COMMON, maps, meters, shares, threads: 1 },
     openNamespace: (fd, cookie) => new CarriedNamespace(fd, cookie, maps, IO),
     randomBytes: (count) => new Uint8Array(count),
   };

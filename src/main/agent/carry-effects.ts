@@ -23,16 +23,16 @@ export type CarryParts = {
 /** The real effects of one that carries connections. */
 export function carryEffects(
   { io, maps, certificates, clock, log, mishaps }: CarryParts,
-  { meters, shares }: Pick<ControlSide, 'meters' | 'shares'>,
+  { meters, shares, threads }: Pick<ControlSide, 'meters' | 'shares'> & { threads: number },
 ): DataEffects {
   const current: CarryParts['certificates']['current'] = (identity) => certificates.current(identity);
   const credentials: DataEffects['credentials'] = (identity) => certificates.get(identity);
   return {
-    ...{ maps, credentials, meters, shares, clock, random: systemRandom, log, mishaps },
+    ...{ maps, credentials, meters, shares, threads, clock, random: systemRandom, log, mishaps },
     // Its sockets are opened inside a namespace, and stay there when the thread is back in the node's own.
     openNamespace: (netnsFd, cookie) => new CarriedNamespace(netnsFd, cookie, maps, io),
     createPool: (dial) => createClientPool({ io, dial, credentials, current, clock, random: systemRandom, log, mishaps }),
-    createHboneServer: (server) => createHboneServer({ ...server, io, clock, log, mishaps }),
+    createHboneServer: (server) => createHboneServer({ ...server, io, clock, log, mishaps, threads }),
     randomBytes: pooledRandomBytes(),
   };
 }

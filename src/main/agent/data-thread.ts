@@ -12,6 +12,7 @@ import type { DatapathMaps } from '#platform/bpf/pins.ts';
 import { sharedDelays, systemClock } from '#platform/clock.ts';
 import { chooseIo } from '#platform/io/choice/choose.ts';
 import { surviveMishaps } from '#platform/linux/process/last-resort.ts';
+import { shareLog } from '#platform/telemetry/line-buffer.ts';
 import { commandLog } from '#platform/telemetry/log.ts';
 import { carryEffects } from './carry-effects.ts';
 
@@ -23,7 +24,11 @@ export type ThreadData = {
   readonly kind: 'weft-data-thread';
   readonly trustDomain: string;
   readonly capacity: number;
+  /** How many there are. */
+  readonly threads: number;
   readonly shares: SharedArrayBuffer;
+  /** What its log shares with that of the agent. */
+  readonly log: SharedArrayBuffer;
   readonly maps: Readonly<Record<(typeof CARRIED_MAPS)[number], number>>;
 };
 
@@ -45,7 +50,8 @@ export type FromThread =
 export function carryInThread(): void {
   const port = parentPort;
   if (port === null) throw new Error('a data thread is started by an agent');
-  const { trustDomain, capacity, shares: memory, maps: fds } = workerData as ThreadData;
+  const { trustDomain, capacity, threads, shares: memory, log: logMemory, maps: fds } = workerData as ThreadData;
+  shareLog(logMemory);
   const say = (message: FromThread): void => port.postMessage(message);
   // Counted and told by the agent, for all of its threads.
   const mishaps: Mishaps = {
@@ -74,11 +80,14 @@ export function carryInThread(): void {
       say({ kind: 'seam', message });
     },
   };
-  const thread = carryThere((certificates) => carryEffects({ io, maps, certificates, clock, log, mishaps }, { meters, shares }), {
-    link,
-    clock,
-    trustDomain,
-  });
+  const thread = carryThere(
+    (certificates) => carryEffects({ io, maps, certificates, clock, log, mishaps }, { meters, shares, threads }),
+    {
+      link,
+      clock,
+      trustDomain,
+    },
+  );
   port.on('message', (message: ToData) => thread.receive(message));
   clock.every(AGENT.countsPeriodMs, tell);
 }

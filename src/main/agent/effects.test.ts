@@ -43,7 +43,7 @@ async function setUp() {
   const parts = { io, kernel: memoryKernel(), datapath, certificates, former, ...silent, threads: 0 };
   const data = carryEffects(
     { ...{ io, certificates, clock: systemClock, ...silent }, maps: datapath.maps },
-    { meters: new Meters('agent'), shares: new ProcessShares(1) },
+    { meters: new Meters('agent'), shares: new ProcessShares(1), threads: 1 },
   );
   return { effects: agentEffects(parts), data, asked, dropped };
 }

@@ -93,7 +93,12 @@ export function agentEffects({ io, kernel, datapath, certificates, former, log, 
     forgetCredentials: (identity) => certificates.drop(identity),
     startCarriers: (control) =>
       threads === 0
-        ? [carryHere(carryEffects({ io, maps: datapath.maps, certificates, clock, log, mishaps }, control), control)]
+        ? [
+            carryHere(
+              carryEffects({ io, maps: datapath.maps, certificates, clock, log, mishaps }, { ...control, threads: 1 }),
+              control,
+            ),
+          ]
         : startDataThreads(threads, control, { maps: datapath.maps, log, mishaps }),
     clock,
     random: systemRandom,

@@ -33,12 +33,32 @@ export const PAGE_LIMITS: DoorLimits = {
 export type DoorName = 'tunnel' | 'control' | 'page';
 
 /** What a doorkeeper of a process needs. isKnown: whether an address is one of the mesh. */
-export type CountedDoorOptions = { name: DoorName; meters: Meters; clock: Clock; isKnown(ip: IpAddress): boolean };
+export type CountedDoorOptions = {
+  name: DoorName;
+  meters: Meters;
+  clock: Clock;
+  isKnown(ip: IpAddress): boolean;
+  /** How many keep the same door, each in a thread of its own; all together let in no more than one would. Without it: one. */
+  keepers?: number;
+};
+
+/** The part of what a door admits that falls to one of several who keep it. Times are no amounts: each has all of them. */
+export function partOf(limits: DoorLimits, keepers: number): DoorLimits {
+  const part = (whole: number): number => Math.max(1, Math.floor(whole / keepers));
+  const { waitingMax, strangersMax, perStrangerMax, pace } = limits;
+  return {
+    ...limits,
+    waitingMax: part(waitingMax),
+    strangersMax: part(strangersMax),
+    perStrangerMax: part(perStrangerMax),
+    pace: { ...pace, burst: part(pace.burst), perSecond: pace.perSecond / keepers },
+  };
+}
 
 /** The doorkeeper of all ports of one kind in a process: what it closes is counted. */
-export function countedDoor({ name, meters, clock, isKnown }: CountedDoorOptions): Doorkeeper {
+export function countedDoor({ name, meters, clock, isKnown, keepers = 1 }: CountedDoorOptions): Doorkeeper {
   return new Doorkeeper({
-    limits: name === 'page' ? PAGE_LIMITS : DOOR_LIMITS,
+    limits: partOf(name === 'page' ? PAGE_LIMITS : DOOR_LIMITS, keepers),
     clock,
     isKnown,
     onClosed: (why) => meters.counter('weft_unproved_closed_total', { door: name, closed_for: why }).add(),

@@ -3,6 +3,7 @@ import test from 'node:test';
 import { parseIp } from '#model/address/ip.ts';
 import type { DoorCause } from '#model/telemetry/close-cause.ts';
 import { SteppedClock } from '#platform/stepped-clock.testing.ts';
+import { partOf } from './door.ts';
 import { Doorkeeper, type DoorLimits } from './doorkeeper.ts';
 
 const LIMITS: DoorLimits = {
@@ -153,4 +154,17 @@ test('what is remembered of sources is bounded', () => {
   assert.notEqual(enter('192.0.2.1'), null, 'forgotten, since it was quiet longest');
   assert.equal(enter('192.0.2.4'), null);
   clock.advance(1);
+});
+
+test('several who keep one door let in together no more than one would, and each lets somebody in', () => {
+  const whole = { waitingMax: 10, strangersMax: 8, perStrangerMax: 4, burst: 100, perSecond: 10 };
+  for (const keepers of [1, 2, 3, 8]) {
+    const part = partOf(LIMITS, keepers);
+    const amounts = { ...part, ...part.pace };
+    for (const [name, amount] of Object.entries(whole)) {
+      const each = amounts[name as keyof typeof whole];
+      assert.ok(each > 0 && (each === 1 || each * keepers <= amount), `${name}: ${each} for each of ${keepers}`);
+    }
+    assert.deepEqual([part.deadlineMs, part.pace.failureCost], [LIMITS.deadlineMs, LIMITS.pace.failureCost]);
+  }
 });

@@ -21,7 +21,12 @@ export const AGENT_SETTINGS = {
       'ms',
       'How long a connection waits to be decided when no decision of its kind is at hand; longer than `knowledgeDeadlineMs`, so that it hears why.',
     ),
-    threadsMax: setting(1, 'count', 'Data threads of one agent, at most: bounds of a server are not yet divided among several.'),
+    threadsMax: setting(
+      64,
+      'count',
+      'Data threads of one agent, at most. What strangers may cost is divided among them, and would be next to nothing for each of more.',
+    ),
+    drillBusyMs: setting(10_000, 'ms', 'How long the agent does nothing but turn when a test asks it to (WEFT_DRILL).'),
     countsPeriodMs: setting(250, 'ms', 'How often a data thread tells what it has counted.'),
     answersMax: setting(8_192, 'count', 'Decisions kept at hand for further connections; the oldest goes first.'),
     choicesMax: setting(

@@ -53,6 +53,8 @@ export type DataEffects = {
   meters: Meters;
   /** Those of the process, of which this may be one of several that carry. */
   shares: ProcessShares;
+  /** How many carry beside each other, this one included: what strangers may cost is of all of them together. */
+  threads: number;
   clock: Clock;
   random: Random;
   log: Log;

@@ -21,9 +21,9 @@ export function tunnelServers(context: () => DataContext, trustDomain: string) {
   let door: Doorkeeper | null = null;
   return (served: Served): HboneServer => {
     const { effects, places } = context();
-    const { meters, clock, maps } = effects;
+    const { meters, clock, maps, threads } = effects;
     // The kernel has the addresses of the mesh, whoever knows them.
-    door ??= countedDoor({ name: 'tunnel', meters, clock, isKnown: (ip) => maps.addresses.get(ip) !== null });
+    door ??= countedDoor({ name: 'tunnel', meters, clock, isKnown: (ip) => maps.addresses.get(ip) !== null, keepers: threads });
     return effects.createHboneServer({
       credentials: () => effects.credentials(served.identity),
       trustDomain,

@@ -29,6 +29,8 @@ export type HboneServerOptions = {
   place?(): (() => void) | null;
   /** Bounds those who have not shown who they are; one for all servers of a process. */
   door: Doorkeeper;
+  /** How many threads serve the same port, each with a server of its own: its connections are a part of `TUNNEL.sessionsMax`. Without it: one. */
+  threads?: number;
   clock: Clock;
   log: Log;
   mishaps: Mishaps;
@@ -70,7 +72,7 @@ class Server implements HboneServer {
 
   handle(stream: ByteStream): void {
     const connections = this.#raw.size + this.#sessions.size;
-    const full = connections >= TUNNEL.sessionsMax;
+    const full = connections >= TUNNEL.sessionsMax / (this.#options.threads ?? 1);
     if (full) {
       this.#options.log.warn({ cause: 'too-many', connections }, 'HBONE connection refused: too many connections');
       this.#options.onRefused?.('too-many');

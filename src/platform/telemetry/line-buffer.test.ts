@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'node:test';
 import { SteppedClock } from '#platform/stepped-clock.testing.ts';
-import { LineBuffer, linesLeftOut } from './line-buffer.ts';
+import { endTurns, LineBuffer, linesLeftOut, turnTaking } from './line-buffer.ts';
 
 /** A buffer whose reader takes at most `room` bytes in all; what was written, each write apart. */
 function bufferOf(room = Number.POSITIVE_INFINITY, logWaitBytesMax = 1_000) {
@@ -151,4 +151,50 @@ test('a process that crashes loses no line that it wrote', async (t) => {
   assert.equal(code, 1);
   const text = readFileSync(join(dir, 'log'), 'utf8');
   assert.equal(text.match(/child: line \d+ id=x+\n/g)?.length, 20_001, 'also the line of the moment before');
+});
+
+test('lines of two threads never run into one another, however little the reader takes at once', () => {
+  const clock = new SteppedClock();
+  let [read, room] = ['', 0];
+  const outlet = (bytes: Uint8Array): number => {
+    const taken = Math.min(bytes.length, room);
+    room -= taken;
+    read += Buffer.from(bytes.subarray(0, taken)).toString();
+    return taken;
+  };
+  const buffers = ['first', 'second'].map((name) => {
+    const buffer = new LineBuffer({ outlet: turnTaking(outlet), clock, notice: String });
+    return (line: number) => buffer.write(`${name} ${line}\n`);
+  });
+  for (let line = 0; line < 200; line++) {
+    for (const write of buffers) write(line);
+    room = line % 7;
+    clock.advance(20);
+  }
+  room = 10_000;
+  clock.advance(100);
+  const lines = read.trimEnd().split('\n');
+  assert.equal(lines.length, 400);
+  for (const name of ['first', 'second'])
+    assert.deepEqual(
+      lines.filter((line) => line.startsWith(name)),
+      Array.from({ length: 200 }, (_, line) => `${name} ${line}`),
+    );
+});
+
+test('a reader that is gone, or a thread that ended within a line, keeps nobody else from writing', () => {
+  const [gone, short, whole] = [
+    turnTaking(() => {
+      throw new Error('EPIPE');
+    }),
+    turnTaking(() => 1),
+    turnTaking((bytes) => bytes.length),
+  ];
+  const line = Buffer.from('line\n');
+  assert.throws(() => gone(line), /EPIPE/);
+  assert.equal(whole(line), line.length);
+  assert.equal(short(line), 1);
+  assert.equal(whole(line), 0);
+  endTurns();
+  assert.equal(whole(line), line.length);
 });

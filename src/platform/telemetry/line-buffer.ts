@@ -13,11 +13,55 @@ export type BufferBounds = Pick<typeof TELEMETRY, 'logWaitMs' | 'logWaitBytesMax
 /** What a buffer is made of. `notice` is the line that tells how many were left out. */
 export type LineBufferParts = { outlet: Outlet; clock: Clock; notice: (leftOut: number) => string; bounds?: BufferBounds };
 
-let leftOutSoFar = 0;
+const NEWLINE = 0x0a;
 
-/** Lines of this process's log that no reader was quick enough to take. */
+/** Cells that the log's threads share: whose turn it is to write, and how many lines no reader was quick enough to take. */
+const [TURN, LEFT_OUT] = [0, 1];
+let shared = new Int32Array(new SharedArrayBuffer(2 * Int32Array.BYTES_PER_ELEMENT));
+
+/** What a thread of this process is given, so that its lines do not run into those of others: for `shareLog`. */
+export function logShared(): SharedArrayBuffer {
+  return shared.buffer as SharedArrayBuffer;
+}
+
+/** From here on this thread writes in turn with those of whom it got this. */
+export function shareLog(memory: SharedArrayBuffer): void {
+  shared = new Int32Array(memory);
+}
+
+/** Lines of this process's log that no reader was quick enough to take, in all of its threads. */
 export function linesLeftOut(): number {
-  return leftOutSoFar;
+  return Atomics.load(shared, LEFT_OUT);
+}
+
+/** The process ends with what is left: a thread that was ended within a line does not go on with it. */
+export function endTurns(): void {
+  Atomics.store(shared, TURN, 0);
+}
+
+/**
+ * An outlet for whole lines, of which several threads have one each to the same reader: a line that the reader took a part of is
+ * ended before another thread writes. Whoever has to wait for that is told that the reader is not ready.
+ */
+export function turnTaking(outlet: Outlet): Outlet {
+  let mine = false;
+  const release = (): void => {
+    mine = false;
+    Atomics.store(shared, TURN, 0);
+  };
+  return (bytes) => {
+    const isWithinLine = mine;
+    if (!mine && Atomics.compareExchange(shared, TURN, 0, 1) !== 0) return 0;
+    mine = true;
+    try {
+      const taken = outlet(bytes);
+      if (taken === 0 ? !isWithinLine : bytes[taken - 1] === NEWLINE) release();
+      return taken;
+    } catch (error) {
+      release();
+      throw error;
+    }
+  };
 }
 
 /**
@@ -52,7 +96,7 @@ export class LineBuffer {
     const length = bytes ?? line.length;
     if (this.#to - this.#from + length > this.#bounds.logWaitBytesMax) {
       this.#leftOut++;
-      leftOutSoFar++;
+      Atomics.add(shared, LEFT_OUT, 1);
       return;
     }
     this.#add(line, length);

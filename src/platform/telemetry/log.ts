@@ -1,11 +1,12 @@
 import { fstatSync } from 'node:fs';
+import { isMainThread } from 'node:worker_threads';
 import type { Clock } from '#model/effects/clock.ts';
 import { type Log, SharedFields } from '#model/effects/log.ts';
 import { WeftError } from '#model/error.ts';
 import { TELEMETRY } from '#model/settings/telemetry.ts';
 import { limitedLog } from '#model/telemetry/limited-log.ts';
 import { systemClock } from '#platform/clock.ts';
-import { LineBuffer, outletTo } from './line-buffer.ts';
+import { endTurns, LineBuffer, outletTo, turnTaking } from './line-buffer.ts';
 import { LineWriter } from './line-writer.ts';
 
 /** Records below the level are not written. */
@@ -225,8 +226,11 @@ function standardError(options: LogOptions): LogSink {
     );
     return text;
   };
-  const buffer = new LineBuffer({ outlet: outletTo(STANDARD_ERROR), clock: systemClock, notice });
-  process.on('exit', () => buffer.flush());
+  const buffer = new LineBuffer({ outlet: turnTaking(outletTo(STANDARD_ERROR)), clock: systemClock, notice });
+  process.on('exit', () => {
+    if (isMainThread) endTurns();
+    buffer.flush();
+  });
   return buffer;
 }
 

@@ -1,0 +1,124 @@
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Probe } from '#testbed/apps/probe-client.ts';
+import type { App } from '#testbed/lab/app.ts';
+import type { NodeName } from '#testbed/nodes/plan.ts';
+import { command } from '#testbed/processes/command.ts';
+import { waitUntil, within } from '#testbed/processes/wait.ts';
+import { metricOf } from '../security/crowd.testing.ts';
+import { ask } from '../security/dialling.testing.ts';
+import { AttackedMesh, serviceYaml } from '../security/mesh.testing.ts';
+
+const [VIP, TELLER] = ['10.96.140.1', '10.96.140.2'];
+const CPU = { control: '0', all: '1' } as const;
+const [IDLE_MS, BUSY_MS, END_MS] = [3_000, 10_000, 10_000];
+/** On a machine that is late with everything, also without anybody busy in the agent, so many times as late as then. */
+const [DELAY_MS_MAX, TIMES_IDLE_MAX] = [20, 3];
+const DIALS = 200;
+
+type Summary = { count: number; p50: number; p999: number; most: number };
+type Paced = { trips: Summary; dials: Summary; failed: number };
+
+const app = (name: string, ...args: string[]): string[] => [
+  process.execPath,
+  join(import.meta.dirname, 'apps', `${name}.ts`),
+  ...args,
+];
+
+/** What a lab starts from here on has these in its environment. */
+function environment(values: Readonly<Record<'WEFT_LAB_THREADS' | 'WEFT_DRILL', string>>): void {
+  Object.assign(process.env, values);
+}
+
+/** The threads of an agent that carry connections. */
+describe('data threads', () => {
+  let mesh: AttackedMesh;
+  let pacer: App;
+  before(async () => {
+    environment({ WEFT_LAB_THREADS: '1', WEFT_DRILL: 'busy-control' });
+    mesh = await AttackedMesh.up({ 'services.yaml': `${serviceYaml('far', VIP)}---\n${serviceYaml('teller', TELLER)}` });
+    const far = await mesh.start({ name: 'far', node: 'beta', command: app('listener', '::', 'echo') });
+    await mesh.echo('teller', 'beta');
+    pacer = await mesh.start({ name: 'pacer', node: 'alpha', command: app('pacer', VIP, '7') });
+    const [alpha, beta] = [mesh.lab.agent('alpha').pid, mesh.lab.agent('beta').pid];
+    for (const pid of [alpha, beta, far.pid, pacer.pid]) await command(['taskset', '-a', '-cp', CPU.all, String(pid)]);
+    await command(['taskset', '-cp', CPU.control, String(alpha)]);
+  });
+  after(async () => {
+    environment({ WEFT_LAB_THREADS: '0', WEFT_DRILL: '' });
+    await mesh?.down();
+  });
+
+  const paced = async (): Promise<Paced> => (await ask<{ paced: Paced }>(pacer.child, 'report', 'paced')).paced;
+  const connected = (probe: Probe): Promise<unknown> =>
+    waitUntil('a connection', END_MS, async () => {
+      const { error } = await probe.connect({ host: TELLER, port: 7 });
+      if (error !== null) throw new Error(error);
+      return true;
+    });
+  const restart = async (node: NodeName): Promise<void> => {
+    await mesh.lab.restart(node, 'SIGKILL');
+  };
+
+  test('no byte and no new connection with a decision at hand waits for a control thread that is busy for ten seconds', async (t) => {
+    await sleep(1_000);
+    await paced();
+    await sleep(IDLE_MS);
+    const idle = await paced();
+    mesh.lab.agent('alpha').signal('SIGUSR2');
+    await sleep(200); // until it is busy
+    await paced();
+    let answers = 0;
+    const asked = mesh.status('alpha').then(
+      () => answers++,
+      () => {},
+    );
+    await sleep(BUSY_MS - 1_000);
+    const busy = await paced();
+    assert.equal(answers, 0, 'the control thread was not busy');
+    for (const kind of ['trips', 'dials'] as const) {
+      const said = `${kind}: idle ${JSON.stringify(idle[kind])}, busy ${JSON.stringify(busy[kind])}`;
+      t.diagnostic(said);
+      assert.ok(busy[kind].count > idle[kind].count, said);
+      assert.ok(busy[kind].p999 <= Math.max(DELAY_MS_MAX, TIMES_IDLE_MAX * idle[kind].p999), said);
+    }
+    assert.equal(busy.failed, 0);
+    await asked;
+    await waitUntil('an answer of the control thread', END_MS, () => mesh.status('alpha'));
+  });
+
+  test('two threads carry beside each other, what they count is one sum, and their lines are whole', async () => {
+    environment({ WEFT_LAB_THREADS: '2', WEFT_DRILL: 'end-data-thread' });
+    await restart('beta');
+    const probe = await mesh.probe('dialler', 'alpha');
+    await connected(probe);
+    const opened = (): Promise<number> =>
+      metricOf(mesh, 'beta', 'istio_tcp_connections_opened_total', 'reporter="destination"', 'source_workload="dialler"');
+    const before = await opened();
+    const dials = Array.from({ length: DIALS }, () => probe.connect({ host: TELLER, port: 7 }));
+    assert.deepEqual(
+      (await Promise.all(dials)).filter(({ error }) => error !== null),
+      [],
+    );
+    await waitUntil(`a count of ${DIALS} more than ${before}`, END_MS, async () => (await opened()) === before + DIALS);
+    const lines = (await mesh.log('beta')).trimEnd().split('\n');
+    assert.deepEqual(
+      lines.filter((line) => !/^\d\d:\d\d:\d\d\.\d{3} (DEBUG|INFO |WARN |ERROR) agent: /.test(line)),
+      [],
+    );
+  });
+
+  test('one that ends takes the agent with it, which says why in its last line; the next one goes on', async () => {
+    const agent = mesh.lab.agent('beta');
+    agent.signal('SIGUSR2');
+    const { code } = await within('end of the agent', END_MS, agent.ended);
+    assert.equal(code, 1);
+    const last = (await mesh.log('beta')).trimEnd().split('\n').at(-1) ?? '';
+    assert.match(last, /^[\d:.]+ ERROR agent: this agent ends.*a thread that carries connections has ended/);
+    await mesh.lab.startAgent('beta');
+    const probe = await mesh.probe('later', 'alpha');
+    await connected(probe);
+  });
+});
