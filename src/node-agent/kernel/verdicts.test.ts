@@ -111,6 +111,17 @@ test('a change of one workload fills its pairs only', () => {
   assert.equal(kernel.maps.verdicts.entries().length, 1, 'as a source; it has no ports of its own');
 });
 
+test('S2: a change of a workload elsewhere looks at no other workload of the mesh', () => {
+  const { kernel, mesh, ids, verdicts } = setUp();
+  const far = aWorkload('far', ['10.9.0.1'], { node: 'other', services: endpointOf(cart) });
+  mesh.apply(deltaOf([far, aWorkload('further', ['10.9.0.2'], { node: 'other' })], []));
+  deny(mesh, PRINCIPAL);
+  mesh.workloads = () => assert.fail('all workloads were looked at');
+  verdicts.fill(new Set([far.uid]));
+  const key = { sourceId: ids.of('workload', client.uid), destinationId: ids.of('workload', far.uid), port: 8080 };
+  assert.deepEqual(kernel.maps.verdicts.get(key), { generation: 1, allow: 0 });
+});
+
 test('B49: live flows that a new policy denies are closed, others are not', () => {
   const { kernel, mesh, verdicts, destroyed, key } = setUp();
   const flow = FLOW;

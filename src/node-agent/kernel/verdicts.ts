@@ -232,8 +232,7 @@ export class Verdicts {
   #fillPairs(generation: number, only: ReadonlySet<string> | null, tally: DryRunTally): void {
     const local = this.#view.local();
     let pairs = 0;
-    for (const destination of [...local, ...this.#remote(local)]) {
-      const here = local.includes(destination);
+    for (const { destination, here } of this.#destinations(local, only)) {
       const set = policiesFor(this.#view.mesh, destination);
       for (const source of here ? [null, ...local] : local) {
         if (source === destination) continue;
@@ -248,11 +247,17 @@ export class Verdicts {
     }
   }
 
-  *#remote(local: readonly Workload[]): Generator<Workload> {
+  /** Those of this node first. When `only` names nobody here, elsewhere only those that it names are of interest. */
+  *#destinations(
+    local: readonly Workload[],
+    only: ReadonlySet<string> | null,
+  ): Generator<{ destination: Workload; here: boolean }> {
+    for (const destination of local) yield { destination, here: true };
+    const { mesh } = this.#view;
     const here = new Set(local.map(({ uid }) => uid));
-    for (const workload of this.#view.mesh.workloads()) {
-      if (workload.tunnelProtocol === 'hbone' && !here.has(workload.uid)) yield workload; // #write leaves out who has left
-    }
+    const isOfAll = only === null || local.some(({ uid }) => only.has(uid));
+    for (const destination of isOfAll ? mesh.workloads() : [...only].flatMap((uid) => mesh.workload(uid) ?? []))
+      if (destination.tunnelProtocol === 'hbone' && !here.has(destination.uid)) yield { destination, here: false }; // #write leaves out who has left
   }
 
   #write(source: Workload | null, destination: Workload, port: number, allow: boolean | null, generation: number): boolean {
