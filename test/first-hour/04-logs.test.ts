@@ -9,7 +9,7 @@ import { type Program, WEFT } from '../e2e/programs.testing.ts';
 import { Host } from './host.testing.ts';
 
 const appOf = (name: string): string => new URL(`./apps/${name}.ts`, import.meta.url).pathname;
-const UNTIL_MS = 15_000;
+const UNTIL_MS = 60_000; // a machine that does much else besides
 
 /** Two services over one workload, one of them by way of a waypoint, and a second workload that the policy is about. */
 const MESH = `
@@ -183,7 +183,7 @@ describe('what watches, and what is full', () => {
     assert.notEqual(await begun.ended, 0);
     assert.match(
       begun.output(),
-      /cannot write .*begun\.json .*\n.*no space left on device.*\n.*free some space where the run directory is/,
+      /cannot write .*begun.*\n.*no space left on device.*\n.*free some space where the run directory is/,
     );
     late.child.kill('SIGTERM');
     await late.ended;

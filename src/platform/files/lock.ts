@@ -1,4 +1,4 @@
-import { closeSync, fstatSync, ftruncateSync, openSync, readFileSync, statSync, writeSync } from 'node:fs';
+import { closeSync, fstatSync, ftruncateSync, openSync, readFileSync, rmSync, statSync, writeSync } from 'node:fs';
 import { WeftError } from '#model/error.ts';
 import { ERRNO, errno, errnoName, flock } from '#platform/ffi/libc.ts';
 
@@ -10,7 +10,7 @@ export type HeldLock = { release(): void };
 
 /**
  * Takes the lock of a file, which is made if need be, and writes `text` into it. Null while another process holds it.
- * Errors: WEFT_LOCK when the file cannot be had.
+ * Errors: WEFT_LOCK when the file cannot be had, or not be written (a full disk): then nothing is held.
  */
 export function takeLock(path: string, text: string): HeldLock | null {
   for (;;) {
@@ -23,8 +23,7 @@ export function takeLock(path: string, text: string): HeldLock | null {
     }
     // Whoever held it may have removed the file between our opening and our lock: then this is a lock of nothing.
     if (statSync(path, { throwIfNoEntry: false })?.ino === fstatSync(fd).ino) {
-      ftruncateSync(fd);
-      writeSync(fd, text, 0);
+      writeLock(fd, path, text);
       let held = true;
       const release = (): void => {
         if (held) closeSync(fd);
@@ -53,6 +52,18 @@ export function lockText(path: string): string {
     return readFileSync(path, 'utf8');
   } catch {
     return '';
+  }
+}
+
+function writeLock(fd: number, path: string, text: string): void {
+  try {
+    ftruncateSync(fd);
+    writeSync(fd, text, 0);
+  } catch (cause) {
+    rmSync(path, { force: true }); // a lock that does not say whose it is would be taken for damage
+    closeSync(fd);
+    const remedy = 'free some space where the run directory is (df), or check its rights; what runs goes on';
+    throw new WeftError('WEFT_LOCK', `cannot write ${path}`, { cause, remedy });
   }
 }
 
