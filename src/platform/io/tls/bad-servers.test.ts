@@ -216,6 +216,12 @@ test('nobody can ask for another handshake: HelloRequest fails the stream', asyn
   assert.match(how.code, /unexpected message|bad record type|wrong version|decryption failed/);
 });
 
+test('no kind of them is left out by mistake', (t) => {
+  const counts = { servers: SERVERS.length, flights: FLIGHTS.length };
+  t.diagnostic(`bad servers: ${JSON.stringify(counts)}`);
+  assert.deepEqual(counts, { servers: 12, flights: 8 });
+});
+
 test('none of them leaves a descriptor or anything of OpenSSL behind', async (t) => {
   assert.equal(held().ssl, 0);
   const port = await serve(t, ...shows(workload({ issuer: otherRoot })));

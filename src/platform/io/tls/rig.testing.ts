@@ -78,7 +78,8 @@ export class Rig {
   }
 }
 
-function tcpDescriptor(): number {
+/** A TCP socket that is bound to a port of loopback. */
+export function tcpDescriptor(): number {
   const fd = socket(AF_INET, STREAM_NONBLOCK_CLOEXEC, 0);
   const address = encodeSockaddr(LOOPBACK, 0);
   assert.equal(bind(fd, address, address.length), 0);
