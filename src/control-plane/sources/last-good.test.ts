@@ -20,7 +20,12 @@ async function started(store: MemoryStore, files: Files, unread: UnreadFiles = n
   const inForce = new Map<string, Resource>();
   let tell: (files: Files, unread?: UnreadFiles) => void = () => {};
   const watch: WatchFiles = async ({ onFiles }) => {
-    tell = (now, troubles = new Map()) => onFiles(new Map(Object.entries(now)), troubles);
+    const known = new Map<string, string | null>();
+    tell = (now, troubles = new Map()) => {
+      for (const name of known.keys()) known.set(name, null);
+      for (const [name, text] of Object.entries(now)) known.set(name, text);
+      onFiles(new Map(known), troubles);
+    };
     tell(files, unread);
     return { close() {} };
   };

@@ -41,17 +41,17 @@ function directoryRig(): Rig {
       },
     };
   };
-  const tell = () => listener?.onFiles(new Map(files));
+  const tell = (name: string) => listener?.onFiles(new Map([[name, files.get(name) ?? null]]));
   return {
     source: directorySource({ parser, watch, lastGood: new LastGoodVersions(new MemoryStore(), SILENT_LOG) }),
     put(id, ...objects) {
       // JSON is YAML.
       files.set(`${id}.yaml`, objects.map((object) => JSON.stringify(object, null, 2)).join('\n---\n'));
-      tell();
+      tell(`${id}.yaml`);
     },
     remove(id) {
       files.delete(`${id}.yaml`);
-      tell();
+      tell(`${id}.yaml`);
     },
     fail: (problem) => listener?.onProblem(problem),
     place: (id) => `${id}.yaml:`,

@@ -27,10 +27,9 @@ async function readAll(paths: readonly string[]): Promise<{ files: Map<string, s
   const ignored: string[] = [];
   for (const path of paths) {
     if (await isDirectory(path)) {
-      const scan = await scanDirectory(path, new Map());
+      const scan = await scanDirectory(path);
       // A check that passed over a file would say that all is well.
-      const [problem] = scan.problems;
-      if (problem !== undefined) throw problem;
+      for (const { problem } of scan.unread.values()) throw problem;
       for (const [file, { text }] of scan.files) files.set(file, text);
       ignored.push(...scan.ignored);
     } else files.set(path, await attempt(path, () => readFile(path, 'utf8')));

@@ -146,6 +146,8 @@ export const RESOURCE_SETTINGS = {
       'ms',
       'A look without any event, for file systems that do not tell (network mounts) and events that were lost.',
     ),
+    rescanPercent: setting(1, 'percent', 'Share of the time that looks without an event may take where events do tell.'),
+    namedMax: setting(1_000, 'count', 'Files looked at by name after events; at more of them everything is looked at.'),
     mistakesMax: setting(3, 'count', 'Mistakes told per document: what follows the first few is mostly their consequence.'),
     mismatchesMax: setting(20, 'count', 'Problems told per resource; more would hide the first ones.'),
     namesMax: setting(12, 'count', 'Names listed in a remedy before the rest is left out.'),

@@ -1,6 +1,6 @@
 import { type BigIntStats, createReadStream } from 'node:fs';
 import { lstat, readdir, readFile, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { WeftError } from '#model/error.ts';
 import { RESOURCE } from '#model/settings/control-planes.ts';
 
@@ -11,72 +11,106 @@ export type ScannedFile = {
   version: string;
 };
 
-/** What one look at a directory found. */
+/** What one look at a directory, or at some of its files, found. */
 export type Scan = {
   files: ReadonlyMap<string, ScannedFile>;
   /** Every folder found, to be watched: path → identity, another one once a new folder stands in its place. */
   directories: ReadonlyMap<string, string>;
-  /** Files and folders that could not be read. */
-  problems: readonly WeftError[];
-  /** The same by path. */
+  /** Files and folders that could not be read, by path. */
   unread: ReadonlyMap<string, UnreadFile>;
   /** Files whose names say that they are not to be read. */
-  ignored: readonly string[];
+  ignored: ReadonlySet<string>;
+  /** Files that are links: their folder does not tell when what they lead to changes. */
+  links: ReadonlySet<string>;
 };
 
 /** Names of files that are read; JSON is read as the YAML that it is. */
 const READ = /\.(ya?ml|json)$/;
 
 /** Why something cannot be read. `outline`: of a file that is too large, the words that tell kinds and namespaces. */
-export type UnreadFile = { why: string; outline: string; version: string };
+export type UnreadFile = { why: string; outline: string; version: string; problem: WeftError };
+
+/** What is known of a directory before a look at it: what did not change is not read again. */
+export type Known = Pick<Scan, 'files' | 'unread'>;
+
+const NOTHING: Known = { files: new Map(), unread: new Map() };
 
 /**
  * Reads every *.yaml, *.yml and *.json file below `root`, following links, leaving out what begins with a dot. Files
  * whose version is that in `before` are not read again; one that cannot be read keeps what it said before.
  * Errors: WEFT_CONFIG_DIRECTORY when `root` itself cannot be read.
  */
-export async function scanDirectory(
-  root: string,
-  before: ReadonlyMap<string, ScannedFile>,
-  unreadBefore: Scan['unread'] = new Map(),
-): Promise<Scan> {
-  const files = new Map<string, ScannedFile>();
-  const directories = new Map<string, string>();
-  const problems: WeftError[] = [];
-  const unread = new Map<string, UnreadFile>();
-  const ignored: string[] = [];
-  const visited = new Set<string>();
-  const visit = async (directory: string): Promise<void> => {
-    const { dev, ino } = await stat(directory, { bigint: true });
-    const identity = `${dev} ${ino}`;
-    if (visited.has(identity)) return;
-    visited.add(identity);
-    directories.set(directory, identity);
-    for (const name of (await readdir(directory)).sort()) {
-      if (!name.startsWith('.')) await take(join(directory, name), name);
-    }
-  };
-  const take = async (path: string, name: string): Promise<void> => {
-    try {
-      const status = await stat(path, { bigint: true });
-      if (status.isDirectory()) await visit(path);
-      else if (!READ.test(name)) ignored.push(path);
-      else if (status.isFile()) files.set(path, await readStable(path, status, before.get(path)));
-    } catch (cause) {
-      // Gone since the folder was listed: not there is not a problem. A link to what is not there is one.
-      if (isMissing(cause) && !(READ.test(name) && (await isLink(path)))) return;
-      problems.push(unreadable(path, cause));
-      unread.set(path, await unreadFile(path, cause, unreadBefore.get(path)));
-      // Of a folder, all that was found below it: what cannot be looked at is not gone.
-      for (const [file, kept] of before) if (file === path || file.startsWith(`${path}/`)) files.set(file, kept);
-    }
-  };
+export async function scanDirectory(root: string, before: Known = NOTHING): Promise<Scan> {
+  const look = new Look(before);
   try {
-    await visit(root);
+    await look.visit(root);
   } catch (cause) {
     throw missingRoot(root, cause);
   }
-  return { files, directories, problems, unread, ignored };
+  return look;
+}
+
+/**
+ * The same of some files alone, however many others there are. Null when they do not tell all: a folder is among them, or
+ * one that holds them is no longer what it was in `directories`.
+ */
+export async function scanFiles(
+  paths: ReadonlySet<string>,
+  before: Known,
+  directories: Scan['directories'],
+): Promise<Scan | null> {
+  const look = new Look(before);
+  for (const directory of new Set([...paths].map((path) => dirname(path))))
+    if ((await identityOf(directory).catch(() => null)) !== directories.get(directory)) return null;
+  for (const path of paths) await look.take(path);
+  return look.directories.size > 0 ? null : look;
+}
+
+class Look implements Scan {
+  readonly files = new Map<string, ScannedFile>();
+  readonly directories = new Map<string, string>();
+  readonly unread = new Map<string, UnreadFile>();
+  readonly ignored = new Set<string>();
+  readonly links = new Set<string>();
+  readonly #before: Known;
+  readonly #visited = new Set<string>();
+
+  constructor(before: Known) {
+    this.#before = before;
+  }
+
+  async visit(directory: string): Promise<void> {
+    const identity = await identityOf(directory);
+    if (this.#visited.has(identity)) return;
+    this.#visited.add(identity);
+    this.directories.set(directory, identity);
+    for (const name of (await readdir(directory)).sort()) {
+      if (!name.startsWith('.')) await this.take(join(directory, name));
+    }
+  }
+
+  async take(path: string): Promise<void> {
+    const isRead = READ.test(path);
+    const { files, unread } = this.#before;
+    try {
+      if (isRead && (await lstat(path)).isSymbolicLink()) this.links.add(path);
+      const status = await stat(path, { bigint: true });
+      if (status.isDirectory()) await this.visit(path);
+      else if (!isRead) this.ignored.add(path);
+      else if (status.isFile()) this.files.set(path, await readStable(path, status, files.get(path)));
+    } catch (cause) {
+      // Gone since the folder was listed: not there is not a problem. A link to what is not there is one.
+      if (isMissing(cause) && !this.links.has(path)) return;
+      this.unread.set(path, await unreadFile(path, cause, unread.get(path)));
+      // Of a folder, all that was found below it: what cannot be looked at is not gone.
+      for (const [file, kept] of files) if (file === path || file.startsWith(`${path}/`)) this.files.set(file, kept);
+    }
+  }
+}
+
+async function identityOf(directory: string): Promise<string> {
+  const { dev, ino } = await stat(directory, { bigint: true });
+  return `${dev} ${ino}`;
 }
 
 async function readStable(path: string, status: BigIntStats, before: ScannedFile | undefined): Promise<ScannedFile> {
@@ -103,9 +137,10 @@ class TooLarge extends Error {
 /** What is told of a file that cannot be read; one that is too large is looked through once, not with every scan. */
 async function unreadFile(path: string, cause: unknown, before: UnreadFile | undefined): Promise<UnreadFile> {
   const why = reasonOf(cause);
-  if (!(cause instanceof TooLarge)) return { why, outline: '', version: '' };
+  const problem = unreadable(path, cause);
+  if (!(cause instanceof TooLarge)) return { why, outline: '', version: '', problem };
   const { version } = cause;
-  return before?.version === version ? before : { why, outline: await outlineOf(path), version };
+  return before?.version === version ? before : { why, outline: await outlineOf(path), version, problem };
 }
 
 /** As much as two words of an outline take, so that none is lost between two pieces. */
@@ -134,13 +169,6 @@ async function outlineOf(path: string): Promise<string> {
     // What was found until here is more than nothing; the finding says that the file cannot be read.
   }
   return kept.join('\n');
-}
-
-async function isLink(path: string): Promise<boolean> {
-  return lstat(path).then(
-    (status) => status.isSymbolicLink(),
-    () => false,
-  );
 }
 
 function versionOf({ dev, ino, size, mtimeNs, ctimeNs }: BigIntStats): string {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { link, mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { type TestContext } from 'node:test';
@@ -19,10 +19,12 @@ async function watched(t: TestContext, files: Record<string, string>, clock?: Cl
   const problems: WeftError[] = [];
   const unread: Scan['unread'][] = [];
   let wake = () => {};
+  const texts = new Map<string, string | null>();
   const watch = await watchDirectory(directory, {
-    onFiles(snapshot, troubles) {
+    onFiles(changed, troubles) {
       unread.push(troubles);
-      const parts = [...snapshot].map(([path, text]) => `${path.slice(directory.length + 1)}=${text}`);
+      for (const [path, text] of changed) text === null ? texts.delete(path) : texts.set(path, text);
+      const parts = [...texts].map(([path, text]) => `${path.slice(directory.length + 1)}=${text}`);
       told.push(parts.sort().join(' '));
       wake();
     },
@@ -236,6 +238,24 @@ test('a mounted ConfigMap, whose files are links through a folder that is swappe
   await rename(path('..data-new'), path('..data'));
   await until('a.yaml=2');
   watch.close();
+});
+
+test('S6: after an event the file that it names is looked at, and links, whose targets may be anywhere; nothing else', async (t) => {
+  const files = { 'a.yaml': '1', 'b.yaml': '1' };
+  const { path, write, until, watch } = await watched(t, files);
+  const elsewhere = await mkdtemp(join(tmpdir(), 'weft-watch-'));
+  t.after(() => rm(elsewhere, { recursive: true, force: true }));
+  await writeFile(join(elsewhere, 'target'), '1');
+  await symlink(join(elsewhere, 'target'), path('link.yaml'));
+  await until('a.yaml=1 b.yaml=1 link.yaml=1');
+  // Written under another of its names, which its folder does not tell.
+  await link(path('b.yaml'), join(elsewhere, 'b'));
+  await writeFile(join(elsewhere, 'b'), '2');
+  await writeFile(join(elsewhere, 'target'), '2');
+  await write('a.yaml', '2');
+  await until('a.yaml=2 b.yaml=1 link.yaml=2');
+  await watch.rescan();
+  await until('a.yaml=2 b.yaml=2 link.yaml=2');
 });
 
 test('folders that link to one another are read once', async (t) => {

@@ -1,19 +1,21 @@
 import { type FSWatcher, watch } from 'node:fs';
+import { basename, join } from 'node:path';
 import type { Cancel, Clock } from '#model/effects/clock.ts';
 import { toLastResort } from '#model/effects/mishaps.ts';
 import { messageOf, WeftError } from '#model/error.ts';
 import { RESOURCE } from '#model/settings/control-planes.ts';
 import { systemClock } from '#platform/clock.ts';
-import { type Scan, type ScannedFile, scanDirectory } from '#platform/files/scan-directory.ts';
+import { type DirectoryNews, DirectoryState } from '#platform/files/directory-state.ts';
+import { type Scan, scanDirectory, scanFiles } from '#platform/files/scan-directory.ts';
 
 /** Where changes and problems are told. */
 export type WatchOptions = {
-  /** path → text of every file, and what cannot be read; called with each change, never twice with the same. */
-  onFiles(files: ReadonlyMap<string, string>, unread: Scan['unread']): void;
+  /** Texts of the files that changed, null of one that is gone, and all that cannot be read; never twice the same. The first brings all. */
+  onFiles(changed: DirectoryNews['files'], unread: Scan['unread']): void;
   /** A file or the whole directory cannot be read; what was there before stays. Each problem is told once. */
   onProblem(problem: WeftError): void;
   /** Everything that cannot be read as of now, and files that are passed over; called when that changes, before the files. */
-  onStanding?(problems: readonly string[], ignored: Scan['ignored']): void;
+  onStanding?(problems: readonly string[], ignored: readonly string[]): void;
   clock?: Clock;
 };
 
@@ -39,13 +41,14 @@ class DirectoryWatcher {
   readonly #options: WatchOptions;
   readonly #clock: Clock;
   readonly #watchers = new Map<string, { watcher: FSWatcher; identity: string }>();
-  readonly #toldProblems = new Set<string>();
-  #files: ReadonlyMap<string, ScannedFile> = new Map();
-  /** Files that were missing or empty at the last look and are still told with their old text. */
-  #doubted: ReadonlyMap<string, string> = new Map();
+  #toldProblems: ReadonlySet<string> = new Set();
+  readonly #state = new DirectoryState();
+  #directories: Scan['directories'] = new Map();
+  /** What events named since the last look; null: they do not tell all that is to be looked at. */
+  #named: Set<string> | null = null;
   #told = false;
-  #unread: Scan['unread'] = new Map();
-  #standing = '';
+  /** Why the last look came to nothing. */
+  #trouble: WeftError | null = null;
   #timer: Cancel | null = null;
   #firstEventMs: number | null = null;
   #scanning: Promise<void> = Promise.resolve();
@@ -59,25 +62,34 @@ class DirectoryWatcher {
   }
 
   async start(): Promise<void> {
-    await this.#scanOnce();
-    this.#stopRescans = this.#clock.every(RESOURCE.rescanMs, () => this.#rescan());
+    try {
+      await this.#look();
+    } catch (error) {
+      this.close();
+      throw error;
+    }
   }
 
-  /** Scans never overlap; one that is asked for during another follows it. */
+  /** Looks at everything. Looks never overlap; one that is asked for during another follows it. */
   scan(): Promise<void> {
+    this.#named = null;
+    return this.#next();
+  }
+
+  #next(): Promise<void> {
     const scanned = this.#scanning.then(async () => {
       if (this.#closed) return;
-      await this.#scanOnce().catch((problem: unknown) => {
-        this.#tellProblems([problem instanceof WeftError ? problem : unforeseen(problem)], []);
-      });
+      const trouble = await this.#look().then(
+        () => null,
+        (problem: unknown) => (problem instanceof WeftError ? problem : unforeseen(problem)),
+      );
+      if (trouble?.message === this.#trouble?.message) return;
+      this.#trouble = trouble;
+      this.#tellStanding();
     });
-    // A scan that failed in a way nobody foresaw is its caller's; the next one looks again all the same.
+    // A look that failed in a way nobody foresaw is its caller's; the next one looks again all the same.
     this.#scanning = scanned.catch(() => {});
     return scanned;
-  }
-
-  #rescan(): void {
-    this.scan().catch(toLastResort);
   }
 
   close(): void {
@@ -88,35 +100,49 @@ class DirectoryWatcher {
     this.#watchers.clear();
   }
 
-  async #scanOnce(): Promise<void> {
-    const scan = await scanDirectory(this.#root, this.#files, this.#unread);
+  /** At what events named, and all links, whose targets may be anywhere; or at everything. */
+  async #look(): Promise<void> {
+    const named = this.#named;
+    this.#named = new Set();
+    if (named === null) return this.#lookAtAll();
+    const paths = named.union(this.#state.links);
+    const scan = await scanFiles(paths, this.#state, this.#directories);
     if (this.#closed) return;
-    const added = this.#watchAll(scan.directories);
-    this.#tellProblems(scan.problems, scan.ignored);
-    this.#take(scan);
-    // What appeared in a new folder before it was watched was not announced.
-    if (added) this.#schedule(RESOURCE.quietMs);
+    if (scan === null) return this.#lookAtAll();
+    this.#take(scan, paths);
   }
 
-  #take({ files: found, unread }: Scan): void {
-    const files = new Map(found);
-    const doubted = new Map<string, string>();
-    for (const [path, before] of this.#files) {
-      const suspicious = !saysAnything(found.get(path)?.text ?? '') && saysAnything(before.text);
-      const version = found.get(path)?.version ?? 'gone';
-      // One that changes from look to look is still being written, however long that takes.
-      if (!suspicious || this.#doubted.get(path) === version) continue;
-      files.set(path, before);
-      doubted.set(path, version);
+  async #lookAtAll(): Promise<void> {
+    const startMs = this.#clock.monotonicMs();
+    try {
+      const scan = await scanDirectory(this.#root, this.#state);
+      if (this.#closed) return;
+      this.#directories = scan.directories;
+      const added = this.#watchAll(scan.directories);
+      this.#take(scan, null);
+      // What appeared in a new folder before it was watched was not announced.
+      if (added) this.#wantAll();
+    } finally {
+      this.#rescanAfter(this.#clock.monotonicMs() - startMs);
     }
-    this.#doubted = doubted;
-    if (doubted.size > 0) this.#schedule(RESOURCE.confirmMs);
-    const changed = !this.#told || !sameTexts(this.#files, files) || !sameReasons(this.#unread, unread);
-    this.#files = files;
-    this.#unread = unread;
-    if (!changed) return;
+  }
+
+  /** A directory with many files is looked through less often: it is events that tell, where there are any. */
+  #rescanAfter(tookMs: number): void {
+    this.#stopRescans?.();
+    if (this.#closed) return;
+    const isWatched = this.#watchers.size === this.#directories.size;
+    const waitMs = isWatched ? Math.max(RESOURCE.rescanMs, (tookMs * 100) / RESOURCE.rescanPercent) : RESOURCE.rescanMs;
+    this.#stopRescans = this.#clock.after(waitMs, () => void this.scan().catch(toLastResort));
+  }
+
+  #take(scan: Scan, looked: ReadonlySet<string> | null): void {
+    const news = this.#state.take(scan, looked);
+    if (news.unread || news.ignored) this.#tellStanding();
+    for (const path of this.#state.doubted) this.#want(path, RESOURCE.confirmMs);
+    if (this.#told && news.files.size === 0 && !news.unread) return;
     this.#told = true;
-    this.#options.onFiles(new Map([...files].map(([path, { text }]) => [path, text])), unread);
+    this.#options.onFiles(news.files, new Map(this.#state.unread));
   }
 
   /** Whether a folder was new. */
@@ -135,7 +161,7 @@ class DirectoryWatcher {
 
   #watchOne(directory: string, identity: string): boolean {
     try {
-      const watcher = watch(directory, { persistent: false }, () => this.#schedule(RESOURCE.quietMs));
+      const watcher = watch(directory, { persistent: false }, (event, name) => this.#onEvent(directory, event, name));
       // A folder that goes away reports an error; the next look finds out what is left, and watches it anew.
       watcher.on('error', () => this.#forget(directory, watcher));
       this.#watchers.set(directory, { watcher, identity });
@@ -149,7 +175,27 @@ class DirectoryWatcher {
   #forget(directory: string, watcher: FSWatcher): void {
     watcher.close();
     if (this.#watchers.get(directory)?.watcher === watcher) this.#watchers.delete(directory);
+    this.#wantAll();
+  }
+
+  /** An event of the folder itself bears the folder's name. What begins with a dot may be what links lead through. */
+  #onEvent(directory: string, event: string, name: string | null): void {
+    const isOwn = name === null || name === basename(directory);
+    if (isOwn || (name.startsWith('.') && event === 'rename') || this.#directories.has(join(directory, name))) this.#wantAll();
+    else if (!name.startsWith('.')) this.#want(join(directory, name), RESOURCE.quietMs);
+    else this.#schedule(RESOURCE.quietMs);
+  }
+
+  #wantAll(): void {
+    this.#named = null;
     this.#schedule(RESOURCE.quietMs);
+  }
+
+  #want(path: string, delayMs: number): void {
+    this.#named?.add(path);
+    // So many that the kernel may have dropped some.
+    if ((this.#named?.size ?? 0) > RESOURCE.namedMax) this.#named = null;
+    this.#schedule(delayMs);
   }
 
   #schedule(delayMs: number): void {
@@ -161,29 +207,17 @@ class DirectoryWatcher {
     this.#timer = this.#clock.after(Math.max(0, Math.min(delayMs, leftMs)), () => {
       this.#timer = null;
       this.#firstEventMs = null;
-      this.#rescan();
+      this.#next().catch(toLastResort);
     });
   }
 
-  #tellProblems(problems: readonly WeftError[], ignored: Scan['ignored']): void {
-    const messages = new Set(problems.map(({ message }) => message));
-    for (const problem of problems) if (!this.#toldProblems.has(problem.message)) this.#options.onProblem(problem);
-    this.#toldProblems.clear();
-    for (const message of messages) this.#toldProblems.add(message);
-    const standing = JSON.stringify([[...messages], ignored]);
-    if (this.#standing === standing) return;
-    this.#standing = standing;
-    this.#options.onStanding?.([...messages], ignored);
+  #tellStanding(): void {
+    const unread = [...this.#state.unread.values()].map(({ problem }) => problem);
+    const problems = new Map([this.#trouble ?? [], unread].flat().map((problem) => [problem.message, problem]));
+    for (const [message, problem] of problems) if (!this.#toldProblems.has(message)) this.#options.onProblem(problem);
+    this.#toldProblems = new Set(problems.keys());
+    this.#options.onStanding?.([...problems.keys()], [...this.#state.ignored].sort());
   }
-}
-
-/** Whether a text has more than blanks, comments and marks between documents: what is being written often has not yet. */
-function saysAnything(text: string): boolean {
-  return /^[^\s#-]/m.test(text) || /^-[^-]/m.test(text);
-}
-
-function sameReasons(a: Scan['unread'], b: Scan['unread']): boolean {
-  return a.size === b.size && [...a].every(([path, { why }]) => b.get(path)?.why === why);
 }
 
 /** A mistake of ours over one state of the files: it must not end who serves the former one; the next change is read. */
@@ -192,8 +226,4 @@ function unforeseen(cause: unknown): WeftError {
     cause,
     remedy: 'report this mistake of the program; the resources that were in force stay, and the next change is read',
   });
-}
-
-function sameTexts(a: ReadonlyMap<string, ScannedFile>, b: ReadonlyMap<string, ScannedFile>): boolean {
-  return a.size === b.size && [...a].every(([path, { text }]) => b.get(path)?.text === text);
 }

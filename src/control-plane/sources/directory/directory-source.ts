@@ -24,6 +24,9 @@ import type { Origin } from '#protocol/api/control.ts';
 /** path → text of every configuration file. */
 export type FileSnapshot = ReadonlyMap<string, string>;
 
+/** path → its new text, null of a file that is gone. */
+export type FileChanges = ReadonlyMap<string, string | null>;
+
 /**
  * path → why a file or folder cannot be read now, and what little of it is known: lines that tell kinds and namespaces. What it
  * said before is in the snapshot, if anything is.
@@ -35,7 +38,8 @@ export type UnreadFiles = ReadonlyMap<string, { why: string; outline: string }>;
  * what was told before in force. Errors: when the directory cannot be read at the start.
  */
 export type WatchFiles = (listener: {
-  onFiles(files: FileSnapshot, unread?: UnreadFiles): void;
+  /** The first call brings every file there is, the others those whose text changed, null where it is gone; and all that cannot be read. */
+  onFiles(changed: FileChanges, unread?: UnreadFiles): void;
   onProblem(problem: Error): void;
   /** Everything that cannot be read as of now, a sentence each, and files that are passed over. */
   onStanding?(problems: readonly string[], ignored: readonly string[]): void;
@@ -53,8 +57,8 @@ export function directorySource({ parser, watch, lastGood }: DirectoryOptions): 
     async start(sink) {
       for (const [file, documents] of await lastGood.load()) files.remember(file, documents);
       watching = await watch({
-        onFiles(snapshot, unread) {
-          const { read, ...change } = files.apply(snapshot, unread);
+        onFiles(changed, unread) {
+          const { read, ...change } = files.change(changed, unread);
           for (const file of read) lastGood.keep(file, files.ledger.lastGood(file));
           sink.change(change);
         },
@@ -82,7 +86,9 @@ export function directorySource({ parser, watch, lastGood }: DirectoryOptions): 
 export class ConfigFiles {
   readonly ledger = new ResourceLedger();
   readonly #parser: ResourceParser;
-  #texts: FileSnapshot = new Map();
+  readonly #texts = new Map<string, string>();
+  /** Changed, and not taken yet: more than those just told where taking them failed. */
+  readonly #waiting = new Set<string>();
   #unread: UnreadFiles = new Map();
   #ignored: readonly string[] = [];
   /** Files of which all that is known was kept before a restart: after the first look, those below a folder that cannot be read. */
@@ -109,26 +115,39 @@ export class ConfigFiles {
     this.#ignored = paths;
   }
 
-  /** Takes the files' new content; only those whose text changed are read again. `read`: which those were. */
-  apply(texts: FileSnapshot, unread: UnreadFiles = new Map()): SourceChange & { read: readonly string[] } {
-    const changed = new Map<string, Reading | null>();
-    const lost = new Set([...this.#lost].filter((file) => !texts.has(file) && folderOf(file, unread) !== null));
-    const paths = new Set([...texts.keys(), ...unread.keys(), ...lost]);
-    for (const path of [...paths].sort(compareText)) {
-      const isSame = this.#texts.get(path) === texts.get(path) && this.#unread.get(path)?.why === unread.get(path)?.why;
-      if (!isSame || !this.#hasLooked) changed.set(path, this.#readFile(path, texts.get(path), unread));
+  /** Takes the content of all files. */
+  apply(texts: FileSnapshot, unread?: UnreadFiles): SourceChange {
+    const gone = [...this.#texts.keys()].filter((path) => !texts.has(path));
+    const now = [...texts].filter(([path, text]) => this.#texts.get(path) !== text);
+    return this.change(new Map([...now, ...gone.map((path): [string, null] => [path, null])]), unread);
+  }
+
+  /** Takes what changed: only that is read again. `read`: which files that were. */
+  change(changed: FileChanges, unread: UnreadFiles = new Map()): SourceChange & { read: readonly string[] } {
+    for (const [path, text] of changed) {
+      if (text === null) this.#texts.delete(path);
+      else this.#texts.set(path, text);
+      this.#waiting.add(path);
     }
-    for (const path of [...this.#texts.keys(), ...this.#unread.keys(), ...this.#lost])
-      if (!paths.has(path)) changed.set(path, null);
+    for (const path of [...unread.keys(), ...this.#unread.keys()])
+      if (this.#unread.get(path)?.why !== unread.get(path)?.why) this.#waiting.add(path);
+    const lost = new Set([...this.#lost].filter((file) => !this.#texts.has(file) && folderOf(file, unread) !== null));
+    for (const path of this.#lost) if (!this.#hasLooked || !lost.has(path)) this.#waiting.add(path);
+    const isKnown = (path: string): boolean => this.#texts.has(path) || unread.has(path) || lost.has(path);
+    const readings = [...this.#waiting]
+      .sort(compareText)
+      .map((path): [string, Reading | null] => [path, isKnown(path) ? this.#readFile(path, unread) : null]);
     this.#lost = lost;
-    this.#texts = texts;
     this.#unread = unread;
     this.#hasLooked = true;
-    return { ...this.ledger.take(changed), read: [...changed.keys()] };
+    const told = this.ledger.take(new Map(readings));
+    this.#waiting.clear();
+    return { ...told, read: readings.map(([path]) => path) };
   }
 
   /** What a file says; of one that cannot be read, what it said before, and what may be concluded from its outline. */
-  #readFile(path: string, text: string | undefined, unread: UnreadFiles): Reading {
+  #readFile(path: string, unread: UnreadFiles): Reading {
+    const text = this.#texts.get(path);
     const reading: Reading = text === undefined ? { entries: [], findings: [] } : readResourceFile(path, text, this.#parser);
     const trouble = unread.get(path) ?? folderOf(path, unread);
     if (trouble === null) return reading;
