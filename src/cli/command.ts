@@ -1,5 +1,4 @@
 import { Command, Option } from 'commander';
-import { stringify } from 'yaml';
 import { PORT } from '#model/mesh/ports.ts';
 import { DEFAULT_PATH_NORMALIZATION, PATH_NORMALIZATIONS } from '#model/waypoint/config.ts';
 import { cidrReader, readHostPort, readHostPortOrOff, readTrustDomain } from './option-values.ts';
@@ -30,8 +29,10 @@ export function outputOption(...forms: readonly [string, ...string[]]): Option {
 }
 
 /** A result in a form for programs. */
-export function formatData(value: unknown, format: DataFormat): string {
-  return format === 'json' ? `${JSON.stringify(value, null, 2)}\n` : stringify(value);
+export async function formatData(value: unknown, format: DataFormat): Promise<string> {
+  if (format === 'json') return `${JSON.stringify(value, null, 2)}\n`;
+  const { stringify } = await import('yaml'); // an agent reads these options, too, and writes no YAML
+  return stringify(value);
 }
 
 /** Where sockets and other files that live as long as the processes lie. */

@@ -58,7 +58,7 @@ test('H11: things of the bookshop are described with all that applies to them', 
       ['waypoint', 'books', 'waypoint'],
     ] as const
   ).map(([kind, namespace, name]) => formatDescription(full(kind, namespace, name), 'text', NOW));
-  matchesGolden(join(import.meta.dirname, 'golden/describe.txt'), text.join('\n'));
+  matchesGolden(join(import.meta.dirname, 'golden/describe.txt'), (await Promise.all(text)).join('\n'));
 });
 
 test('H11: every policy of the bookshop is described with what it says, and whom it holds for', async () => {
@@ -70,14 +70,14 @@ test('H11: every policy of the bookshop is described with what it says, and whom
   ];
   assert.ok(names.length >= 3, `${names.length} policies`);
   const text = names.map(([, name = '', namespace = '']) => formatDescription(full('policy', namespace, name), 'text', NOW));
-  matchesGolden(join(import.meta.dirname, 'golden/describe-policies.txt'), text.join('\n'));
+  matchesGolden(join(import.meta.dirname, 'golden/describe-policies.txt'), (await Promise.all(text)).join('\n'));
 });
 
 test('H11: json and yaml say the same, and what is not there is an error with a remedy', async () => {
   const full = await describedBookshop();
   const service = full('service', 'books', 'reviews');
-  const json: unknown = JSON.parse(formatDescription(service, 'json', NOW));
-  assert.deepEqual(parse(formatDescription(service, 'yaml', NOW)), json);
+  const json: unknown = JSON.parse(await formatDescription(service, 'json', NOW));
+  assert.deepEqual(parse(await formatDescription(service, 'yaml', NOW)), json);
   assert.deepEqual(json, structuredClone(service));
   assert.equal(service.findings.length, 1);
   assert.throws(() => full('service', 'books', 'moon'), { code: 'WEFT_NOTHING_SO_NAMED', remedy: /weft status/ });

@@ -91,7 +91,11 @@ function routeNames({ routes }: Description): string[] {
 }
 
 /** What `weft describe` prints. */
-export function formatDescription(full: FullDescription, output: DescribeOptions['output'], nowMs: number): string {
+export async function formatDescription(
+  full: FullDescription,
+  output: DescribeOptions['output'],
+  nowMs: number,
+): Promise<string> {
   if (output !== 'text') return formatData(full, output);
   const facts = Object.entries({ ...full.facts, ...(full.waypoint === null ? {} : { waypoint: full.waypoint }) });
   const width = Math.max(0, ...facts.map(([key]) => key.length)) + 1;

@@ -64,7 +64,7 @@ export type VersionOptions = { output: 'text' | DataFormat };
 export type Versions = { weft: string; node: string; system: string; kernel: string; architecture: string };
 
 /** What `weft version` prints. */
-export function formatVersions(versions: Versions, output: VersionOptions['output']): string {
+export async function formatVersions(versions: Versions, output: VersionOptions['output']): Promise<string> {
   if (output !== 'text') return formatData(versions, output);
   return `weft ${versions.weft} (Node.js ${versions.node}, ${versions.system} ${versions.kernel})\n`;
 }

@@ -13,8 +13,8 @@ const ALPHA = { node: 'alpha', enrolled: [workload('web'), workload('cart', 'sho
 const ALL = { names: [], namespace: null, node: null };
 const BETA = { node: 'beta', enrolled: [workload('api')], runs: [] };
 
-test('weft ps lists workloads by namespace and name, with what keeps one from being ready', () => {
-  const text = formatWorkloads(workloadRows([ALPHA, BETA], ALL), 'table');
+test('weft ps lists workloads by namespace and name, with what keeps one from being ready', async () => {
+  const text = await formatWorkloads(workloadRows([ALPHA, BETA], ALL), 'table');
   assert.deepEqual(
     text.split('\n').map((line) => line.replace(/ {2,}/g, ' | ').trimEnd()),
     [
@@ -25,22 +25,25 @@ test('weft ps lists workloads by namespace and name, with what keeps one from be
       '',
     ],
   );
-  assert.equal(formatWorkloads([], 'table'), 'no workloads\n');
+  assert.equal(await formatWorkloads([], 'table'), 'no workloads\n');
 });
 
-test('weft ps -o json gives the same, of one namespace when that is asked', () => {
-  const rows: unknown = JSON.parse(formatWorkloads(workloadRows([ALPHA, BETA], { ...ALL, namespace: 'shop' }), 'json'));
+test('weft ps -o json gives the same, of one namespace when that is asked', async () => {
+  const rows: unknown = JSON.parse(await formatWorkloads(workloadRows([ALPHA, BETA], { ...ALL, namespace: 'shop' }), 'json'));
   assert.deepEqual(rows, [{ node: 'alpha', ...ALPHA.enrolled[1] }]);
 });
 
-test('H11: weft ps of a node or of names, with more to see, and as yaml', () => {
+test('H11: weft ps of a node or of names, with more to see, and as yaml', async () => {
   const namesOf = (filter: object): string[] => workloadRows([ALPHA, BETA], { ...ALL, ...filter }).map(({ name }) => name);
   assert.deepEqual(namesOf({ node: 'alpha' }), ['web', 'cart']);
   assert.deepEqual(namesOf({ names: ['api', 'cart'] }), ['api', 'cart']);
   assert.deepEqual(namesOf({ names: ['api'], node: 'alpha' }), []);
   const rows = workloadRows([BETA], ALL);
-  assert.match(formatWorkloads(rows, 'wide'), /ADDRESSES +UID\n.*10\.41\.0\.2 +Kubernetes\/weft\.dev\/Workload\/default\/api\n$/);
-  assert.deepEqual(parse(formatWorkloads(rows, 'yaml')), rows);
+  assert.match(
+    await formatWorkloads(rows, 'wide'),
+    /ADDRESSES +UID\n.*10\.41\.0\.2 +Kubernetes\/weft\.dev\/Workload\/default\/api\n$/,
+  );
+  assert.deepEqual(parse(await formatWorkloads(rows, 'yaml')), rows);
 });
 
 const OPTIONS = { namespace: 'default', node: null, graceSeconds: null, runDir: '/run/weft' };

@@ -93,7 +93,7 @@ function waiting({ enrolled, runs }: NodeWorkloads): AgentStatus['enrolled'] {
 }
 
 /** What `weft ps` prints. */
-export function formatWorkloads(rows: readonly WorkloadRow[], output: PsOptions['output']): string {
+export async function formatWorkloads(rows: readonly WorkloadRow[], output: PsOptions['output']): Promise<string> {
   if (output === 'json' || output === 'yaml') return formatData(rows, output);
   const more = output === 'wide';
   const header = ['NAMESPACE', 'NAME', 'NODE', 'SERVICE ACCOUNT', 'STATE', 'ADDRESSES', ...(more ? ['UID'] : [])];

@@ -4,9 +4,9 @@ import type { StateStore } from '#model/effects/state-store.ts';
 import { WeftError } from '#model/error.ts';
 import type { Identity } from '#model/identity/identity.ts';
 import { CERTIFICATE } from '#model/settings/control-planes.ts';
+import { type AcceptedRequest, createServerKey, readSigningRequest } from '#protocol/ca/accepted-request.ts';
 import { type CertificateSubject, issueLeaf, replyChain } from '#protocol/ca/issue.ts';
 import { createRoot, loadSigner, type Signer, type SignerFiles } from '#protocol/ca/signer.ts';
-import { type AcceptedRequest, createServerKey, readSigningRequest } from '#protocol/ca/signing-request.ts';
 import { RpcError } from '#protocol/xds/resource-fault.ts';
 
 const ROOT_NAME = 'root-cert.pem';

@@ -68,7 +68,7 @@ export async function describe({ runDir, output, ...subject }: DescribeOptions):
     ),
   ]);
   const answered = agents.filter((agent) => agent !== null);
-  process.stdout.write(formatDescription(completeDescription(description, answered, status), output, Date.now()));
+  process.stdout.write(await formatDescription(completeDescription(description, answered, status), output, Date.now()));
   return 0;
 }
 
@@ -93,6 +93,6 @@ export async function token(options: TokenOptions): Promise<number> {
 /** `weft version`: with what it runs on, because reports of faults begin with this line. */
 export async function version({ output }: VersionOptions): Promise<number> {
   const versions = { weft: weftVersion(), node: process.version, system: type(), kernel: release(), architecture: process.arch };
-  process.stdout.write(formatVersions(versions, output));
+  process.stdout.write(await formatVersions(versions, output));
   return 0;
 }

@@ -9,7 +9,7 @@ import { agentClient } from '#platform/local-api/clients.ts';
 
 /** `weft ps`. Errors: WEFT_NO_AGENT when none answers. */
 export async function ps({ output, runDir, ...filter }: PsOptions): Promise<number> {
-  process.stdout.write(formatWorkloads(workloadRows(await askAgents(runDir), filter), output));
+  process.stdout.write(await formatWorkloads(workloadRows(await askAgents(runDir), filter), output));
   return 0;
 }
 

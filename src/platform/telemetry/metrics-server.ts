@@ -13,7 +13,6 @@ import { DOOR_CAUSES, type DoorCause } from '#model/telemetry/close-cause.ts';
 import type { Meters } from '#model/telemetry/meters.ts';
 import { systemClock } from '#platform/clock.ts';
 import { systemRandom } from '#platform/random.ts';
-import { metricsPage, PAGE_TYPE } from './metrics-page.ts';
 
 /** Where a page is served; host null: on every address. */
 export type MetricsPlace = { host: string | null; port: number };
@@ -125,6 +124,8 @@ async function answer(meters: Meters, request: IncomingMessage, response: Server
   if (names === undefined) return end(response, 404, 'the metrics page is /metrics\n');
   if (request.method !== 'GET' && request.method !== 'HEAD') return end(response, 405, 'ask with GET\n');
   if (scrapes > TELEMETRY.scrapesMax) return end(response, 503, 'too many scrapes at once\n');
+  // With the first scrape: where nobody asks, nobody holds what writes pages.
+  const { metricsPage, PAGE_TYPE } = await import('./metrics-page.ts');
   response.setHeader('content-type', PAGE_TYPE);
   response.end(await metricsPage(meters.collect(), names));
 }

@@ -3,11 +3,11 @@ import test from 'node:test';
 import { SILENT_LOG } from '#model/effects/log.ts';
 import type { Credentials, Identity } from '#model/identity/identity.ts';
 import { SteppedClock } from '#platform/stepped-clock.testing.ts';
+import { readSigningRequest } from './accepted-request.ts';
 import { CertificateCache } from './certificate-cache.ts';
 import { issueLeaf, replyChain } from './issue.ts';
 import { renewalDelayMs } from './renewal.ts';
 import { createRoot, loadSigner } from './signer.ts';
-import { readSigningRequest } from './signing-request.ts';
 
 const HOUR_MS = 3_600_000;
 const START = Date.parse('2026-03-01T12:00:00Z');

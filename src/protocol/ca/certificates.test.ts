@@ -4,10 +4,11 @@ import test from 'node:test';
 import 'reflect-metadata';
 import { Pkcs10CertificateRequest } from '@peculiar/x509';
 import { parseIdentity } from '#model/identity/identity.ts';
+import { readSigningRequest } from './accepted-request.ts';
 import { issueLeaf, replyChain } from './issue.ts';
 import { credentialsFromReply } from './received-chain.ts';
 import { createRoot, loadSigner, type Signer, splitCertificates } from './signer.ts';
-import { createSigningRequest, readSigningRequest } from './signing-request.ts';
+import { createSigningRequest } from './signing-request.ts';
 
 const NOW = Date.parse('2026-03-01T12:00:00Z');
 const HOUR_MS = 3_600_000;

@@ -14,8 +14,8 @@ import {
 } from '@peculiar/x509';
 import { WeftError } from '#model/error.ts';
 import { formatIdentity, type Identity } from '#model/identity/identity.ts';
+import type { AcceptedRequest } from '#protocol/ca/accepted-request.ts';
 import type { Signer } from '#protocol/ca/signer.ts';
-import type { AcceptedRequest } from '#protocol/ca/signing-request.ts';
 
 /** The longest common name. Fixed by X.520. */
 const COMMON_NAME_CHARS_MAX = 64;

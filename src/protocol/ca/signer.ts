@@ -10,7 +10,7 @@ import {
   X509CertificateGenerator,
 } from '@peculiar/x509';
 import { WeftError } from '#model/error.ts';
-import { EC_P256, generateKey } from '#protocol/ca/signing-request.ts';
+import { EC_P256, generateKey } from '#protocol/ca/accepted-request.ts';
 
 /** A certificate and key that sign others. */
 export type Signer = {
