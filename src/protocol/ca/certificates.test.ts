@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { generateKeyPairSync, X509Certificate } from 'node:crypto';
 import test from 'node:test';
 import 'reflect-metadata';
 import { Pkcs10CertificateRequest } from '@peculiar/x509';
-import { parseIdentity } from '#model/identity/identity.ts';
+import { formatIdentity, parseIdentity } from '#model/identity/identity.ts';
 import { readSigningRequest } from './accepted-request.ts';
 import { issueLeaf, replyChain } from './issue.ts';
 import { credentialsFromReply } from './received-chain.ts';
@@ -44,6 +45,17 @@ test('B57: the CSR is EC P-256 with an empty subject and one critical URI SAN', 
   const [san] = csr.extensions;
   assert.deepEqual([csr.extensions.length, san?.type, san?.critical], [1, '2.5.29.17', true]);
   assert.ok(Buffer.from(san?.value ?? new ArrayBuffer()).includes('spiffe://cluster.local/ns/shop/sa/ratings'));
+});
+
+test('openssl reads the same in the CSR, also with an identity whose length takes three bytes', async () => {
+  const long = { ...ratings, serviceAccount: 'a'.repeat(200) };
+  for (const [identity, { csrPem }] of [[ratings, asked] as const, [long, await createSigningRequest(long)] as const]) {
+    const { stdout, stderr } = spawnSync('openssl', ['req', '-verify', '-noout', '-text'], { input: csrPem, encoding: 'utf8' });
+    assert.match(stdout + stderr, /verify OK/);
+    assert.match(stdout, /Subject: *\n[\s\S]*NIST CURVE: P-256[\s\S]*Subject Alternative Name: critical\n/);
+    assert.ok(stdout.includes(`URI:${formatIdentity(identity)}\n`), stdout);
+    assert.equal((await leafFor({ csrPem })).length > 0, true);
+  }
 });
 
 test('a CSR that its own key did not sign is refused', async () => {
