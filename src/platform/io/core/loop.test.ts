@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
 import { SILENT_MISHAPS } from '#model/effects/mishaps.ts';
+import { IO } from '#model/settings/io.ts';
 import { SYSCALLS, type Syscalls } from '#platform/ffi/syscalls.ts';
 import { boundSocket, keptMishaps, tcpPairs } from '#platform/io/contract/pairs.testing.ts';
 import { runSchedules } from '#platform/io/contract/schedules.testing.ts';
@@ -102,6 +103,23 @@ test('nobody waits for an event while a promise is kept', async () => {
   assert.equal(waitedWithPromise, false);
 });
 
+test('immediates of others that never end are no word about this Node.js', async () => {
+  const mishaps = keptMishaps();
+  let turns = 0;
+  const calls: Syscalls = {
+    ...SYSCALLS,
+    epollWait(epoll, events, timeoutMs) {
+      turns++;
+      return SYSCALLS.epollWait(epoll, events, timeoutMs);
+    },
+  };
+  const io = new CoreIo(new SteppedClock(), mishaps, calls, new Loop(calls, mishaps));
+  const listener = io.listen(boundSocket(), () => {});
+  while (turns < 3 * IO.silentTurnsMax) await new Promise((resolve) => setImmediate(resolve));
+  listener.close();
+  assert.deepEqual(mishaps.errors, []);
+});
+
 const OTHERS: readonly (readonly [name: string, told: RegExp, internals: NodeInternals])[] = [
   ['runs no promises within a turn', /_tickCallback/, { ...NODE_INTERNALS, tick: undefined }],
   ['hides no immediate from libuv', /immediate cannot be hidden/, { ...NODE_INTERNALS, forgetImmediate() {} }],
@@ -124,10 +142,15 @@ for (const [name, told, internals] of OTHERS) {
     const maker = tcpPairs({ io, clock, mishaps });
     try {
       await runSchedules(maker, 700_000_000, 40);
-      while (tellings() === 0) await new Promise((resolve) => setImmediate(resolve));
-      const before = waits.length;
-      await new Promise((resolve) => setTimeout(resolve, 60));
-      assert.ok(waits.length - before < 60, `it went round ${waits.length - before} times in 60 ms`);
+      while (tellings() === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+      let rounds = Number.POSITIVE_INFINITY;
+      // What the schedules left behind may still be on its way in the first of these.
+      for (let window = 0; window < 5 && rounds >= 60; window++) {
+        const before = waits.length;
+        await new Promise((resolve) => setTimeout(resolve, 60));
+        rounds = waits.length - before;
+      }
+      assert.ok(rounds < 60, `it went round ${rounds} times in 60 ms`);
       await runSchedules(maker, 700_001_000, 40);
     } finally {
       maker.close();

@@ -8,6 +8,8 @@ export type NodeInternals = {
   readonly tick: unknown;
   /** From inside of an immediate: makes libuv forget that it has run, and say for how long it would wait if nothing else were to do. */
   forgetImmediate(): void;
+  /** Whether another immediate waits to run. */
+  hasImmediates(): boolean;
 };
 
 const noop = (): void => {};
@@ -21,6 +23,7 @@ export const NODE_INTERNALS: NodeInternals = {
     probe.unref();
     clearImmediate(probe);
   },
+  hasImmediates: () => process.getActiveResourcesInfo().includes('Immediate'),
 };
 
 /**
@@ -66,8 +69,11 @@ export class NodeTurns {
   wait(libuvMs: number): number {
     if (this.#silentTurns < 0) return libuvMs;
     if (libuvMs !== 0) this.#silentTurns = -1;
-    else if (!this.#isBlind && ++this.#silentTurns === IO.silentTurnsMax)
-      this.#tell('a pending immediate cannot be hidden from libuv, which then says nothing of its timers');
+    else if (!this.#isBlind && ++this.#silentTurns === IO.silentTurnsMax) {
+      // While somebody else's immediates never end, libuv is right.
+      if (this.#node.hasImmediates()) this.#silentTurns = 0;
+      else this.#tell('a pending immediate cannot be hidden from libuv, which then says nothing of its timers');
+    }
     return libuvMs === 0 && this.#isBlind ? IO.blindWaitMs : libuvMs;
   }
 
