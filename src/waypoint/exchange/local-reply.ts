@@ -18,12 +18,20 @@ export const REPLY = {
   noBinding: reply(503, 'this service is no longer served by this waypoint', 'NR', 'service_not_bound'),
   invalidBackend: reply(500, '', 'NC', 'cluster_not_found'),
   noBackend: reply(500, '', '-', 'no_backend_with_weight'),
-  noHealthyUpstream: reply(503, 'no healthy upstream', 'UH', 'no_healthy_upstream'),
   upgradeRefused: reply(403, '', '-', 'upgrade_failed'),
   /** A mistake of ours: what threw has decided nothing, so the request must not pass. */
   mistake: reply(500, '', '-', 'stage_failed'),
   timeout: reply(504, 'upstream request timeout', 'UT', 'response_timeout'),
 } as const;
+
+/** 503: nothing can take the request of what it is for, which the client need not be the one to have named: a route has backends. */
+export function noHealthyUpstream({ target, connection: { destination } }: Pick<Exchange, 'target' | 'connection'>): LocalReply {
+  const ofWorkload = destination.kind === 'workload' ? `${destination.workload.namespace}/${destination.workload.name}` : '';
+  const name = target?.kind === 'service' ? target.service.slice(target.service.indexOf('/') + 1) : ofWorkload;
+  return reply(503, name === '' ? NO_UPSTREAM : `${NO_UPSTREAM}: ${name}`, 'UH', 'no_healthy_upstream');
+}
+
+const NO_UPSTREAM = 'no healthy upstream';
 
 /** 403; `rule` is `<policy>#<index>`, or null when no ALLOW policy matched. */
 export function deniedReply(rule: string | null): LocalReply {

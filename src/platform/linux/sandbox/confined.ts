@@ -61,11 +61,18 @@ no_command() {
   printf 'weft: %s (${NO_COMMAND})\\nremedy: %s\\n' "$2" "$3" >&2
   exit "$1"
 }
+program=$1
 case $1 in
   */*)
     [ -e "$1" ] || no_command 127 "there is no file $1 to be run" 'check its path, which begins in the working directory'
     [ ! -d "$1" ] && [ -x "$1" ] || no_command 126 "$1 may not be executed" 'make it executable (chmod +x), or name the program that reads it' ;;
-  *) command -v -- "$1" >/dev/null || no_command 127 "there is no command \\"$1\\"" "check its name, or write its path; PATH is $PATH" ;;
+  *) program=$(command -v -- "$1") || no_command 127 "there is no command \\"$1\\"" "check its name, or write its path; PATH is $PATH" ;;
+esac
+case $program in
+  */*)
+    reader=$(head -c 256 "$program" 2>/dev/null | sed -n '1{s/^#![[:space:]]*\\([^[:space:]]*\\).*/\\1/p;q;}')
+    [ -z "$reader" ] || [ -x "$reader" ] ||
+      no_command 127 "$program is a script for $reader, which is not there" 'install that program, or correct the first line of the script' ;;
 esac
 `;
 

@@ -5,7 +5,7 @@ import { WAYPOINT } from '#model/settings/waypoints.ts';
 import type { HttpVersion, RequestHead } from '#protocol/http/message.ts';
 import type { Attempt } from '#waypoint/exchange/attempt.ts';
 import type { Exchange } from '#waypoint/exchange/exchange.ts';
-import { REPLY } from '#waypoint/exchange/local-reply.ts';
+import { noHealthyUpstream, REPLY } from '#waypoint/exchange/local-reply.ts';
 import { NEXT, replyWith, type Stage, type StageParts, type StageResult } from '#waypoint/exchange/stage.ts';
 import { familyFor, type Upstreams } from '#waypoint/upstream/upstreams.ts';
 
@@ -45,7 +45,7 @@ function choose(exchange: Exchange, attempt: Attempt, upstreams: Upstreams, rand
     // A bare workload declares no protocol: it is spoken to as the client speaks.
     attempt.version = upstreamVersion('unknown', request);
   }
-  return attempt.endpoint === null ? replyWith(REPLY.noHealthyUpstream) : NEXT;
+  return attempt.endpoint === null ? replyWith(noHealthyUpstream(exchange)) : NEXT;
 }
 
 /** Whether a try before this one went to the same endpoint. */

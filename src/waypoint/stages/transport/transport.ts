@@ -2,7 +2,7 @@ import type { Mishaps } from '#model/effects/mishaps.ts';
 import type { Attempt } from '#waypoint/exchange/attempt.ts';
 import type { Carrier } from '#waypoint/exchange/carrier.ts';
 import type { Exchange } from '#waypoint/exchange/exchange.ts';
-import { REPLY } from '#waypoint/exchange/local-reply.ts';
+import { noHealthyUpstream } from '#waypoint/exchange/local-reply.ts';
 import { CARRIED, replyWith, type Stage, type StageParts } from '#waypoint/exchange/stage.ts';
 import type { Acquired, ConnectionPool } from '#waypoint/upstream/connection-pool.ts';
 
@@ -12,7 +12,7 @@ export function transportStage({ effects, upstreams }: StageParts): Stage {
     name: 'transport',
     attempt(exchange, attempt, carrier) {
       const { endpoint } = attempt;
-      if (endpoint === null) return replyWith(REPLY.noHealthyUpstream);
+      if (endpoint === null) return replyWith(noHealthyUpstream(exchange));
       const { principal, client } = exchange.connection;
       send({ exchange, attempt, carrier, pool: upstreams.pool(endpoint, principal, client) }, effects.mishaps);
       return CARRIED;
