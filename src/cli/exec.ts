@@ -41,7 +41,7 @@ export function execCommand(act: Act<ExecOptions>): Command {
     .argument('<command...>', 'the command and its arguments; write -- before it')
     .option('--namespace <name>', 'the namespace that it is in', readWorkloadName, 'default')
     .option('--node <name>', 'the node that it is on, when this machine has several agents', readName)
-    .addOption(userOption())
+    .addOption(userOption('that of the workload'))
     .option('-e, --env <name=value>', 'a variable beside those of the workload; repeat for more', collectEnv, [])
     .option('-w, --workdir <dir>', 'the directory that the command starts in (default: that of the workload)')
     .option('-i, --interactive', 'for habit: standard input is always passed on')

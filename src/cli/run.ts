@@ -93,11 +93,12 @@ export function runCommand(act: Act<RunOptions>): Command {
   );
 }
 
-/** Which user the command runs as. */
-export function userOption(): Option {
-  return new Option('--user <user[:group]>', 'run the command as this user of the machine, by name or number').argParser(
-    readUser,
-  );
+/** Which user the command runs as; `usually`: who, when nobody says. */
+export function userOption(usually = 'who called sudo, or nobody'): Option {
+  return new Option(
+    '--user <user[:group]>',
+    `run the command as this user of the machine, by name or number (default: ${usually})`,
+  ).argParser(readUser);
 }
 
 /** What the command may do beyond what every workload may. */

@@ -135,7 +135,12 @@ const REFUSALS: { name: string; options: RigOptions; grpcStatus: string; message
     grpcStatus: '12',
     message: undefined,
   },
-  { name: 'no endpoint: UNAVAILABLE', options: {}, grpcStatus: '14', message: 'no healthy upstream: cart.shop.svc.cluster.local' },
+  {
+    name: 'no endpoint: UNAVAILABLE',
+    options: {},
+    grpcStatus: '14',
+    message: 'no healthy upstream: cart.shop.svc.cluster.local',
+  },
   { name: 'an invalid backend: UNKNOWN', options: { routes: [rule({}, [])] }, grpcStatus: '2', message: undefined },
 ];
 

@@ -41,6 +41,7 @@ describe('the metrics pages of an agent and of a waypoint', () => {
   const run = (name: string, ...command: string[]): Program =>
     weft(
       'run',
+      ...['--user', 'root'],
       '--name',
       name,
       '--service-account',

@@ -21,6 +21,7 @@ describe('weft up and two weft run calls', () => {
     start([
       WEFT,
       'run',
+      ...['--user', 'root'], // the tree may lie where nobody else may look
       '--name',
       name,
       '--service-account',

@@ -105,18 +105,18 @@ for file in "\${@:1:$#-1}"; do [ "$file" -ef "$into/\${file##*/}" ] || cp "$file
     const serve =
       "require('http').createServer((q, a) => a.end('hello ' + q.socket.remoteAddress)).listen(8080, () => console.log('listening'))";
     const web = two.type(
-      `weft run --namespace shop --name web --service-account web --label app=web -- ${process.execPath} -e "${serve}"`,
+      `weft run --user root --namespace shop --name web --service-account web --label app=web -- ${process.execPath} -e "${serve}"`,
     );
     await web.until(/listening/);
     const said = await one.done(
-      'weft run --namespace shop --name client --service-account client -- sh -c "for i in 1 2 3 4 5 6 7 8 9 10; do curl -sS -m 5 http://web.shop/ && exit 0; sleep 0.3; done; exit 1"',
+      'weft run --user nobody --namespace shop --name client --service-account client -- sh -c "for i in 1 2 3 4 5 6 7 8 9 10; do curl -sS -m 5 http://web.shop/ && exit 0; sleep 0.3; done; exit 1"',
     );
     assert.match(said, /hello (::ffff:)?(10\.41\.2\.\d+|fd41:0:0:3::)/);
     assert.match(await one.done('weft status'), /shop\/web +node-2 /);
   });
 
   test('H6: what the token does not name fails and says why, on the machine where it is tried', async () => {
-    const other = two.type('weft run --name x --service-account x -- true');
+    const other = two.type('weft run --user nobody --name x --service-account x -- true');
     assert.equal(await other.ended, 1);
     assert.match(other.output(), /WEFT_WORKLOAD_REFUSED/);
     const taken = one.type("weft token node-3 --identity 'shop/*' --addresses 10.41.1.0/24");

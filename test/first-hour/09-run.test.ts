@@ -81,7 +81,7 @@ describe('weft run as people know it from containers', () => {
 
   test('H14: sockets of a service manager are handed on with their names, and other descriptors when asked', async () => {
     const script = 'test "$LISTEN_PID" = $$ && echo "$LISTEN_FDS $LISTEN_FDNAMES $(cat <&3)"';
-    const place = ['run', '--agent-socket', host.agentSocket, '--name', 'job', '--service-account', 'job'];
+    const place = ['run', '--user', 'root', '--agent-socket', host.agentSocket, '--name', 'job', '--service-account', 'job'];
     const line = 'export LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=web; exec "$@" 3<<EOF\nhanded\nEOF\n';
     const given = await host.start('sh', '-c', line, 'sh', WEFT, ...place, '--', 'sh', '-c', script);
     assert.equal(await given.ended, 0, given.output());
@@ -128,8 +128,8 @@ describe('weft run as people know it from containers', () => {
   });
 
   test('H14: in the background it says so once it runs, outlives its terminal, and keeps what is printed', async () => {
-    const detach = (...words: string[]) =>
-      host.said('run', '--detach', ...host.place, '--node', host.node, '--service-account', 'back', '--name', ...words);
+    const options = ['--user', 'root', '--detach', ...host.place, '--node', host.node, '--service-account', 'back'];
+    const detach = (...words: string[]) => host.said('run', ...options, '--name', ...words);
     const script = 'echo to out; echo to err >&2; printf "no end"; trap "echo ends; exit 5" TERM; while :; do sleep 0.05; done';
     const started = await detach('back', '--restart', 'always', '--', 'sh', '-c', script);
     assert.deepEqual(started, { code: 0, text: 'default/back\n' });
@@ -150,8 +150,8 @@ describe('weft run as people know it from containers', () => {
 
   test('H15: weft logs shows what is printed in the background, as it comes, and what is kept of one that has ended', async () => {
     const place = ['--run-dir', host.runDir, '--state-dir', host.stateDir];
-    const back = (name: string, script: string) =>
-      host.said('run', '-d', ...host.place, '--service-account', 'back', '--name', name, '--', 'sh', '-c', script);
+    const options = ['--user', 'root', ...host.place, '--service-account', 'back'];
+    const back = (name: string, script: string) => host.said('run', '-d', ...options, '--name', name, '--', 'sh', '-c', script);
     const following = await host.weft('logs', 'printer', '-f', ...place);
     assert.match(following.output() + (await following.ended), /1$/); // there is none yet
     const go = join(host.root, 'go');

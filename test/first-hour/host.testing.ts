@@ -92,6 +92,7 @@ export class Host {
   run(name: string, command: readonly string[], ...options: string[]): Promise<Program> {
     return this.weft(
       'run',
+      ...['--user', 'root'],
       '--agent-socket',
       this.agentSocket,
       '--name',

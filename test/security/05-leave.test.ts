@@ -179,6 +179,7 @@ describe('a workload that tries to leave', { skip: process.arch !== 'x64' }, () 
     const identity = ['--name', 'leaver', '--namespace', 'attacks', '--service-account', 'leaver'];
     const line = weft(
       'run',
+      ...['--user', 'root'],
       ...identity,
       '--agent-socket',
       labPaths(mesh.plan).agentSocket('alpha'),

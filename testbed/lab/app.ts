@@ -42,7 +42,7 @@ export function startWorkload(plan: LabPlan, spec: WorkloadSpec, spawn: Spawn): 
   const labels = Object.entries(spec.labels).flatMap(([key, value]) => ['--label', `${key}=${value}`]);
   const identity = ['--name', spec.name, '--service-account', spec.serviceAccount, '--namespace', spec.namespace];
   const socket = ['--agent-socket', labPaths(plan).agentSocket(spec.node)];
-  const user = spec.user === undefined ? [] : ['--user', spec.user];
+  const user = ['--user', spec.user ?? 'root'];
   const line = weft('run', ...identity, ...user, ...labels, ...socket, '--', ...spec.command);
   return startApp(plan, spec.name, asHost(plan, line), spawn);
 }

@@ -21,6 +21,8 @@ export type WaypointRunner = {
    * Errors: any, with a sentence for the status; it is tried again later.
    */
   start(spec: WaypointSpec, token: string): Promise<void>;
+  /** Hands a waypoint that runs its next token; it reads it when it needs one. Absent: it gets them otherwise. */
+  renew?(waypoint: { namespace: string; name: string }, token: string): Promise<void>;
   /** Ends the waypoint and removes what it stood on. Ending one that is gone is no error. */
   stop(waypoint: { namespace: string; name: string }): Promise<void>;
   /** Every waypoint alive now, with what it was started as, also those an earlier control plane started. */

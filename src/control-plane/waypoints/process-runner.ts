@@ -74,6 +74,7 @@ export function processRunner(options: ProcessRunnerOptions): WaypointRunner {
         throw error;
       }
     },
+    renew: (key, token) => store.write(nameOf(key, 'token'), token, { secret: true }),
     async stop(key) {
       const kept = parseKept(await store.read(nameOf(key, 'json')));
       if (kept !== null) await end(kept, options);

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { SILENT_LOG } from '#model/effects/log.ts';
+import { CERTIFICATE, CONTROL } from '#model/settings/control-planes.ts';
 import { SteppedClock } from '#platform/stepped-clock.testing.ts';
 import { planWaypoints, restartDelayMs, type WaypointRunner, type WaypointSpec, waypointKey } from './plan.ts';
 import { WaypointController } from './waypoint-controller.ts';
@@ -25,6 +26,9 @@ function memoryRunner(alive: WaypointSpec[] = []) {
       calls.push(`start ${one.name} ${token}`);
       if (failing.start) throw new Error('the agent is not up yet');
       processes.set(waypointKey(one), one);
+    },
+    async renew({ name }, token) {
+      calls.push(`renew ${name} ${token}`);
     },
     async stop({ namespace, name }) {
       calls.push(`stop ${name}`);
@@ -79,11 +83,30 @@ test('waypoints of an earlier control plane are adopted, not started again; othe
   controller.change(new Map([['shop/w', spec('w')]]));
   controller.start();
   await settle();
-  assert.deepEqual(memory.calls, ['stop orphan']);
+  assert.deepEqual(memory.calls.sort(), ['renew w token-of-w', 'stop orphan']);
   assert.deepEqual(
     controller.states().map(({ state, restarts }) => [state, restarts]),
     [['running', 0]],
   );
+});
+
+test('H7: a waypoint that runs is handed its next token long before the one that it has ends', async () => {
+  const memory = memoryRunner();
+  const { controller, clock, settle } = controllerOver(memory);
+  controller.change(new Map([['shop/w', spec('w')]]));
+  controller.start();
+  await settle();
+  clock.advance(CERTIFICATE.waypointTokenRenewMs);
+  await settle();
+  assert.deepEqual(memory.calls, ['start w token-of-w', 'renew w token-of-w']);
+  assert.ok(CERTIFICATE.waypointTokenRenewMs * 3 < CERTIFICATE.waypointTokenMs);
+  memory.processes.clear();
+  memory.failing.start = true;
+  clock.advance(CONTROL.lookEveryMs);
+  await settle();
+  clock.advance(CERTIFICATE.waypointTokenRenewMs);
+  await settle();
+  assert.ok(!memory.calls.slice(2).some((call) => call.startsWith('renew')), 'none for one that does not run');
 });
 
 test('a waypoint that died is started again, each time after a longer pause', async () => {

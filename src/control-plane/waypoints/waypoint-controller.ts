@@ -1,7 +1,7 @@
 import type { Cancel, Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
 import { unreachable } from '#model/error.ts';
-import { CONTROL } from '#model/settings/control-planes.ts';
+import { CERTIFICATE, CONTROL } from '#model/settings/control-planes.ts';
 import {
   type Attempts,
   planWaypoints,
@@ -44,6 +44,7 @@ export class WaypointController {
   #anotherRound = false;
   #cancelLook: Cancel | null = null;
   #cancelWatch: Cancel | undefined;
+  #cancelRenewal: Cancel | undefined;
 
   constructor(options: WaypointControllerOptions) {
     this.#options = options;
@@ -53,6 +54,7 @@ export class WaypointController {
   start(): void {
     this.#cancelLook ??= this.#options.clock.every(CONTROL.lookEveryMs, () => this.#look());
     this.#cancelWatch ??= this.#options.runner.watch?.(() => this.#look());
+    this.#cancelRenewal ??= this.#options.clock.every(CERTIFICATE.waypointTokenRenewMs, () => this.#renewAll());
     this.#look();
   }
 
@@ -69,6 +71,8 @@ export class WaypointController {
     this.#cancelLook = null;
     this.#cancelWatch?.();
     this.#cancelWatch = undefined;
+    this.#cancelRenewal?.();
+    this.#cancelRenewal = undefined;
     this.#anotherRound = false;
     await this.#round;
   }
@@ -129,6 +133,7 @@ export class WaypointController {
         if (record.aliveSinceMs === null) {
           record.aliveSinceMs = clock.monotonicMs();
           log.info({ waypoint: key }, 'adopted a running waypoint');
+          this.#renew(key); // nobody did while there was no control plane
         }
         record.problem = null;
         if (clock.monotonicMs() - record.aliveSinceMs >= CONTROL.stableMs) record.failures = 0;
@@ -138,6 +143,19 @@ export class WaypointController {
         this.#failed(key, 'its process ended');
       }
     }
+  }
+
+  #renewAll(): void {
+    for (const [key, { aliveSinceMs }] of this.#records) if (aliveSinceMs !== null) this.#renew(key);
+  }
+
+  #renew(key: string): void {
+    const { runner, mintToken, log } = this.#options;
+    const spec = this.#desired.get(key);
+    if (spec === undefined) return;
+    const renewed = async (): Promise<void> => runner.renew?.(spec, await mintToken(spec));
+    // Tried again with the next round, long before the one it has ends.
+    renewed().catch((error: unknown) => log.error({ waypoint: key, err: error }, 'the token of a waypoint is not renewed'));
   }
 
   /** A failure is noted and never thrown: one waypoint must not keep the others from being looked after. */

@@ -4,7 +4,7 @@ import { keepRunning } from '#cli/keep-running.ts';
 import type { LaunchWishes } from '#cli/launch-options.ts';
 import { capabilityWarnings, chooseAgentSocket, type RunOptions, runFailed } from '#cli/run.ts';
 import { type RunEffects, runWorkload, type WorkloadOptions } from '#cli/run-workload.ts';
-import { workloadRights } from '#model/rights/rights.ts';
+import { usualUser, workloadRights } from '#model/rights/rights.ts';
 import { systemClock } from '#platform/clock.ts';
 import { claimDirectory, ownMark } from '#platform/files/marked-directory.ts';
 import { privatePlaces } from '#platform/files/private-places.ts';
@@ -68,12 +68,12 @@ export async function runConfined(
   options: WorkloadOptions & LaunchWishes & Pick<RunOptions, 'user' | 'capAdd' | 'share'>,
   { log, listener }: Around = {},
 ): Promise<number> {
-  const { user, capAdd, share, name, namespace, serviceAccount } = options;
+  const { capAdd, share, name, namespace, serviceAccount } = options;
   const warn = log?.tell ?? tell;
   const { missing, ...chosen } = readChosen(options, listener);
   for (const variable of missing) warn(`weft: there is no variable ${variable} here to be passed on\n`);
   for (const warning of capabilityWarnings(capAdd)) warn(warning);
-  const rights = workloadRights(user === null ? null : await findAccount(user), capAdd);
+  const rights = workloadRights(await findAccount(options.user ?? usualUser(process.env)), capAdd);
   const hidden = [...privatePlaces(), dirname(agentSocket), USUAL_STATE_DIR];
   const claim = claimRun(dirname(agentSocket), { pid: process.pid, namespace, name, serviceAccount });
   // In this process already: nothing that it starts from here on needs them either.

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { CAPABILITIES, KEPT, readCapability } from './capabilities.ts';
-import { environmentOf, readUserText, WAYPOINT_RIGHTS, workloadRights } from './rights.ts';
+import { environmentOf, readUserText, usualUser, WAYPOINT_RIGHTS, workloadRights } from './rights.ts';
 
 const APP = { uid: 1000, gid: 1000, groups: [1000], name: 'app', home: '/home/app' };
 
@@ -16,6 +16,12 @@ test('a workload keeps what servers need, and nothing that opens the machine or 
 });
 
 const at = (name: string): number => Object.keys(CAPABILITIES).indexOf(name);
+
+test('H7: who says nothing runs a workload as who called sudo, or as nobody, and never as root', () => {
+  assert.deepEqual(usualUser({ SUDO_UID: '1000', SUDO_USER: 'app' }), { user: '1000', group: null });
+  for (const env of [{}, { SUDO_UID: '0' }, { SUDO_UID: '00' }, { SUDO_UID: 'root' }, { SUDO_UID: '' }])
+    assert.equal(usualUser(env).user, 'nobody');
+});
 
 test('the table is that of the kernel, in its order', () => {
   // Fixed by include/uapi/linux/capability.h: CAP_LAST_CAP is CHECKPOINT_RESTORE, 40.

@@ -30,6 +30,18 @@ export const WAYPOINT_RIGHTS: Rights = { account: null, capabilities: ['BPF'], a
 /** `USER` or `USER:GROUP` as written: names or numbers. */
 export type UserText = { user: string; group: string | null };
 
+/** Who owns nothing of a machine. */
+const NOBODY: UserText = { user: 'nobody', group: null };
+
+/**
+ * Whom a workload runs as when nobody says: who called sudo, or else somebody who owns nothing of the machine. Root only by name:
+ * a workload sees the machine's files. `env`: of the process that starts it.
+ */
+export function usualUser(env: Readonly<Record<string, string | undefined>>): UserText {
+  const caller = readUserText(env.SUDO_UID ?? '');
+  return caller !== null && /^[1-9]/.test(caller.user) ? caller : NOBODY;
+}
+
 /** Reads `USER[:GROUP]`; null when it is neither names nor numbers. */
 export function readUserText(text: string): UserText | null {
   const [user = '', group, ...rest] = text.split(':');

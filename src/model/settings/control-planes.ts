@@ -49,10 +49,11 @@ export const CERTIFICATE_SETTINGS = {
     ),
     agentTokenWarnMs: setting(7 * 24 * HOUR_MS, 'ms', 'So long before its end a token is told to need a successor.'),
     waypointTokenMs: setting(
-      365 * 24 * HOUR_MS,
+      3 * 24 * HOUR_MS,
       'ms',
-      'A waypoint runs until its Gateway goes, and is not handed a second token.',
+      'What a waypoint shows that it is; its control plane makes the next one in time, and may be away for a weekend.',
     ),
+    waypointTokenRenewMs: setting(12 * HOUR_MS, 'ms', 'How often the control plane makes the tokens of its waypoints anew.'),
     tokensKnownMax: setting(1_000, 'count', 'Tokens whose signature the control plane has checked and remembers.'),
     tokenSecondsMax: setting(3_650 * 24 * HOUR_S, 's', 'The longest lifetime of a token that a person may ask for.'),
   },

@@ -66,8 +66,8 @@ inOwnNetns(import.meta.url, () => {
         /^weft: there is no command "no-such-command" \(WEFT_NO_COMMAND\)\nremedy: check its name.*PATH is .*\n$/,
       ],
       [['./no-such-file'], /^weft: there is no file \.\/no-such-file to be run \(WEFT_NO_COMMAND\)\nremedy: check its path.*\n$/],
-      [[own], /^weft: .*confined\.test\.ts may not be executed \(WEFT_NO_COMMAND\)\nremedy: make it executable.*\n$/],
-      [['/usr'], /^weft: \/usr may not be executed \(WEFT_NO_COMMAND\)\nremedy: .*\n$/],
+      [[own], /^weft: .*confined\.test\.ts may not be executed by user \S+ \(WEFT_NO_COMMAND\)\nremedy: make it executable.*\n$/],
+      [['/usr'], /^weft: \/usr may not be executed by user \S+ \(WEFT_NO_COMMAND\)\nremedy: .*\n$/],
     ] as const)
       assert.match((await run(argv)).stderr, says);
   });

@@ -64,8 +64,8 @@ no_command() {
 program=$1
 case $1 in
   */*)
-    [ -e "$1" ] || no_command 127 "there is no file $1 to be run" 'check its path, which begins in the working directory'
-    [ ! -d "$1" ] && [ -x "$1" ] || no_command 126 "$1 may not be executed" 'make it executable (chmod +x), or name the program that reads it' ;;
+    [ -e "$1" ] || no_command 127 "there is no file $1 to be run" "check its path, which begins in the working directory, and that user $(id -un) may look there"
+    [ ! -d "$1" ] && [ -x "$1" ] || no_command 126 "$1 may not be executed by user $(id -un)" 'make it executable (chmod +x), name the program that reads it, or choose another user (--user)' ;;
   *) program=$(command -v -- "$1") || no_command 127 "there is no command \\"$1\\"" "check its name, or write its path; PATH is $PATH" ;;
 esac
 case $program in
