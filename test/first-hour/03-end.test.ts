@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, afterEach, describe, test } from 'node:test';
+import { after, afterEach, before, describe, test } from 'node:test';
 import { waitUntil } from '#testbed/processes/wait.ts';
 import type { Program } from '../e2e/programs.testing.ts';
 import { Host } from './host.testing.ts';
@@ -25,44 +25,39 @@ function lives(words: string): boolean {
   });
 }
 
-describe('ends', () => {
-  let host = new Host();
-  afterEach(async () => {
-    await host.close();
-    host = new Host();
-  });
-  after(() => host.close());
+async function here(host: Host, name: string, command: readonly string[]): Promise<Program> {
+  const program = await host.run(name, command);
+  await program.until(/here/);
+  return program;
+}
 
-  async function here(name: string, command: readonly string[]): Promise<Program> {
-    const program = await host.run(name, command);
-    await program.until(/here/);
-    return program;
-  }
+describe('the end of weft up', () => {
+  // At once: what takes time here is waiting.
+  const hosts = [new Host(), new Host(), new Host()];
+  after(() => Promise.all(hosts.map((host) => host.close())));
 
-  test('H3: when up ends, by Ctrl-C, SIGTERM or its terminal, workloads are asked first and end by themselves', async () => {
-    for (const signal of ['SIGHUP', 'SIGTERM', 'SIGINT'] as const) {
+  test('H3: by Ctrl-C, SIGTERM or its terminal, workloads are asked first and end by themselves', async () => {
+    const ends = (['SIGHUP', 'SIGTERM', 'SIGINT'] as const).map(async (signal, at) => {
+      const host = hosts[at] ?? assert.fail();
       const up = await host.up();
-      const gentle = await here('gentle', GENTLE);
+      const gentle = await here(host, 'gentle', GENTLE);
       up.child.kill(signal);
       assert.equal(await up.ended, 0, up.output());
       assert.equal(await gentle.ended, 7, gentle.output());
       assert.match(gentle.output(), /asked\ndone/);
       assert.equal(existsSync(host.runDir), false);
-    }
+    });
+    for (const end of await Promise.allSettled(ends)) if (end.status === 'rejected') throw end.reason;
   });
+});
 
-  test('H3: so they are on uninstall', async () => {
-    await host.up();
-    const gentle = await here('gentle', GENTLE);
-    const { code, text } = await host.said('uninstall', '--yes', ...host.place);
-    assert.equal(code, 0, text);
-    assert.equal(await gentle.ended, 7);
-    assert.match(gentle.output(), /asked\ndone/);
-  });
+describe('the end of a workload', () => {
+  const host = new Host();
+  before(() => host.up());
+  after(() => host.close());
 
   test('H3: weft stop asks, waits as long as it is told, and then kills', async () => {
-    await host.up();
-    const [gentle, stubborn] = [await here('gentle', GENTLE), await here('stubborn', STUBBORN)];
+    const [gentle, stubborn] = await Promise.all([here(host, 'gentle', GENTLE), here(host, 'stubborn', STUBBORN)]);
     const place = ['--run-dir', host.runDir];
     assert.equal((await host.said('stop', 'gentle', ...place)).code, 0);
     assert.equal(await gentle.ended, 7);
@@ -75,9 +70,8 @@ describe('ends', () => {
   });
 
   test('H3: a weft run that is killed leaves neither an orphan nor a name that is taken', async () => {
-    await host.up();
     const words = `orphan-${host.node}`;
-    const run = await here('job', [
+    const run = await here(host, 'job', [
       'sh',
       '-c',
       `echo here; (sleep 1000; : ${words}) & setsid sh -c 'sleep 1000; : ${words}' & wait`,
@@ -86,15 +80,32 @@ describe('ends', () => {
     run.child.kill('SIGKILL');
     await run.ended;
     await waitUntil('end of what it started', UNTIL_MS, () => !lives(words));
-    const again = await here('job', GENTLE);
+    const again = await here(host, 'job', GENTLE);
     assert.match((await host.said('ps', '--run-dir', host.runDir)).text, /default +job/);
     again.child.kill('SIGTERM');
     assert.equal(await again.ended, 7);
   });
 
+  test('H3: on uninstall it is asked, too', async () => {
+    const gentle = await here(host, 'gentle', GENTLE);
+    const { code, text } = await host.said('uninstall', '--yes', ...host.place);
+    assert.equal(code, 0, text);
+    assert.equal(await gentle.ended, 7);
+    assert.match(gentle.output(), /asked\ndone/);
+  });
+});
+
+describe('what goes on', () => {
+  let host = new Host();
+  afterEach(async () => {
+    await host.close();
+    host = new Host();
+  });
+  after(() => host.close());
+
   test('H3: what an up that was killed left goes on, and the next one takes it on as it is', async () => {
     const first = await host.up();
-    const gentle = await here('gentle', GENTLE);
+    const gentle = await here(host, 'gentle', GENTLE);
     const pids = async (): Promise<string[]> => [
       ...new Set(
         [...(await host.said('status', '--json', '--run-dir', host.runDir)).text.matchAll(/"pid": (\d+)/g)].map(
@@ -120,7 +131,7 @@ describe('ends', () => {
     const { code, text } = await host.said('up', '--detach', host.config, '--node', host.node, ...host.place);
     assert.equal(code, 0, text);
     assert.match(text, /The mesh is up/);
-    const gentle = await here('gentle', GENTLE);
+    const gentle = await here(host, 'gentle', GENTLE);
     assert.match(readFileSync(join(host.stateDir, 'logs/up.log'), 'utf8'), /agent is running/);
     assert.equal((await host.said('uninstall', '--yes', '--keep-state', ...host.place)).code, 0);
     assert.equal(await gentle.ended, 7);
