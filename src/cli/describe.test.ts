@@ -28,6 +28,14 @@ const FINDING: FindingStatus = {
   origin: { kind: 'file', file: 'a.yaml', line: 3, column: 1 },
 };
 
+/** Of the service, and of others that are called like it. */
+const FINDINGS = ['Service', 'Gateway', 'Pod', 'AuthorizationPolicy'].map((kind) => ({
+  ...FINDING,
+  resource: `${kind} books/reviews`,
+}));
+
+const OF_PEERS = { ...FINDING, resource: 'PeerAuthentication books/probes' };
+
 /** The bookshop, a workload of which a node registered. */
 async function describedBookshop() {
   const parser = createResourceParser(KINDS, await readCrds(CRD_FILES));
@@ -45,7 +53,10 @@ async function describedBookshop() {
     certificates: [{ identity: IDENTITY, notAfter: '2026-01-01T12:00:00Z', renewing: false, error: null }],
   };
   return (kind: DescribedKind, namespace: string, name: string) =>
-    completeDescription(describe(snapshot, { kind, namespace, name }), [agent], { conditions: [], findings: [FINDING] });
+    completeDescription(describe(snapshot, { kind, namespace, name }), [agent], {
+      conditions: [],
+      findings: [...FINDINGS, OF_PEERS],
+    });
 }
 
 test('H11: things of the bookshop are described with all that applies to them', async () => {
@@ -79,6 +90,10 @@ test('H11: json and yaml say the same, and what is not there is an error with a 
   const json: unknown = JSON.parse(await formatDescription(service, 'json', NOW));
   assert.deepEqual(parse(await formatDescription(service, 'yaml', NOW)), json);
   assert.deepEqual(json, structuredClone(service));
-  assert.equal(service.findings.length, 1);
+  assert.deepEqual(service.findings, [FINDING]);
+  const peers = full('policy', 'books', 'probes');
+  assert.equal(peers.policies[0]?.name, 'books/converted_peer_authentication_probes');
+  assert.deepEqual(peers.findings, [OF_PEERS]);
+  assert.deepEqual(full('workload', 'books', 'reviews-v1-7d4b9-abcde').findings, [OF_PEERS]);
   assert.throws(() => full('service', 'books', 'moon'), { code: 'WEFT_NOTHING_SO_NAMED', remedy: /weft status/ });
 });

@@ -1,4 +1,5 @@
 import { type Command, InvalidArgumentError } from 'commander';
+import { convertedFrom } from '#model/mesh/authorization.ts';
 import type { AgentStatus } from '#protocol/api/agent.ts';
 import type { ConditionStatus, ControlStatus, FindingStatus } from '#protocol/api/control.ts';
 import { DESCRIBED_KINDS, type DescribedKind, type DescribedPolicy, type Description } from '#protocol/api/describe.ts';
@@ -67,12 +68,10 @@ export function completeDescription(
   agents: readonly Pick<AgentStatus, 'node' | 'workloads' | 'certificates'>[],
   control: Pick<ControlStatus, 'conditions' | 'findings'>,
 ): FullDescription {
-  const { namespace, name, facts } = description;
+  const { facts } = description;
   const pathsTo = (uid: string): FullDescription['paths'] =>
     agents.flatMap(({ node, workloads }) => workloads.filter((one) => one.uid === uid).map(({ path }) => ({ from: node, path })));
-  // A resource is told of as `Kind namespace/name`; of a kind that many documents make, all of that name are meant.
-  const named = [`${namespace}/${name}`, ...description.policies.map((policy) => policy.name), ...routeNames(description)];
-  const isMeant = (resource: string): boolean => named.includes(resource.split(' ')[1] ?? '');
+  const isMeant = meantBy(description);
   return {
     ...description,
     workloads: description.workloads.map((workload) => ({ ...workload, paths: pathsTo(workload.uid) })),
@@ -85,9 +84,34 @@ export function completeDescription(
   };
 }
 
-/** `namespace/name` of its routes: what stands before the first blank or colon. */
-function routeNames({ routes }: Description): string[] {
-  return routes.map((route) => /^[^\s:]+/.exec(route)?.[0] ?? '');
+/** The kinds of resources that each is described by, as they call themselves. */
+const RESOURCES: Readonly<Record<DescribedKind, readonly string[]>> = {
+  workload: ['Pod', 'WorkloadEntry'],
+  service: ['Service'],
+  policy: ['AuthorizationPolicy', 'PeerAuthentication'],
+  waypoint: ['Gateway'],
+};
+
+/**
+ * Whether a resource, told of as `Kind namespace/name`, is what is described, one of its policies, or one of its routes. A name alone
+ * says little: a Service, its Gateway and its route are often called alike.
+ */
+function meantBy({ kind, namespace, name, policies, routes }: Description): (resource: string) => boolean {
+  const of = (kinds: readonly string[], named: string): string[] => kinds.map((one) => `${one} ${named}`);
+  const meant = new Set([
+    ...of(RESOURCES[kind], `${namespace}/${name}`),
+    ...policies.map((policy) => policyResource(policy.name)),
+    // `namespace/name` of a route is what stands before the first blank or colon.
+    ...routes.flatMap((route) => of(['HTTPRoute'], /^[^\s:]+/.exec(route)?.[0] ?? '')),
+  ]);
+  return (resource) => meant.has(resource);
+}
+
+/** What a policy, by its `namespace/name`, was made from. */
+function policyResource(key: string): string {
+  const [namespace = '', name = ''] = key.split('/');
+  const peers = convertedFrom(name);
+  return peers === null ? `AuthorizationPolicy ${key}` : `PeerAuthentication ${namespace}/${peers}`;
 }
 
 /** What `weft describe` prints. */

@@ -2,7 +2,7 @@ import type { IndexSnapshot } from '#control-plane/index/mesh-index.ts';
 import { requestRuleText, ruleText } from '#control-plane/status/rule-text.ts';
 import { WeftError } from '#model/error.ts';
 import { formatIdentity } from '#model/identity/identity.ts';
-import type { Authorization } from '#model/mesh/authorization.ts';
+import { type Authorization, convertedName } from '#model/mesh/authorization.ts';
 import { type GatewayAddress, type Service, serviceKeyOf } from '#model/mesh/service.ts';
 import { identityOf, type Workload } from '#model/mesh/workload.ts';
 import { holdsFor } from '#model/policy/l4.ts';
@@ -69,7 +69,7 @@ const describers: Readonly<Record<DescribedKind, (mesh: DescribedMesh, subject: 
     };
   },
   policy(mesh, { namespace, name }) {
-    const found = mesh.policies.get(`${namespace}/${name}`);
+    const found = mesh.policies.get(`${namespace}/${name}`) ?? mesh.policies.get(`${namespace}/${convertedName(name)}`);
     const requests = requestPoliciesNamed(mesh, namespace, name);
     if (found === undefined && requests.length === 0) return null;
     const held = found === undefined ? [] : [...mesh.workloads.values()].filter((workload) => holdsFor(found, workload));

@@ -1,11 +1,8 @@
 import { type Problem, warningAt } from '#control-plane/resources/finding.ts';
 import { nameOf, type ResourceName } from '#control-plane/resources/resource.ts';
-import type { Authorization, PolicyKey, StringMatch } from '#model/mesh/authorization.ts';
+import { type Authorization, convertedFrom, type PolicyKey, type StringMatch } from '#model/mesh/authorization.ts';
 import type { MeshDelta } from '#model/mesh/mesh-state.ts';
 import type { Workload } from '#model/mesh/workload.ts';
-
-/** Names of policies that no AuthorizationPolicy is behind, but a PeerAuthentication: what those say is not about callers. */
-const CONVERTED = /^(converted_peer_authentication_|istio_converted_)/;
 
 /** What this is told of each change of the mesh. */
 export type MeshChange = Pick<MeshDelta, 'workloads' | 'policies'>;
@@ -32,7 +29,8 @@ export class IdlePolicies {
   apply({ workloads, policies }: MeshChange): void {
     for (const [key, policy] of policies) {
       if (policy === null) this.#policies.delete(key);
-      else if (!CONVERTED.test(policy.name)) this.#policies.set(key, policy);
+      // What a PeerAuthentication says is not about callers.
+      else if (convertedFrom(policy.name) === null) this.#policies.set(key, policy);
     }
     for (const [uid, workload] of workloads) this.#take(uid, workload);
   }

@@ -45,6 +45,22 @@ export type Authorization = {
 /** `<namespace>/<name>`. */
 export type PolicyKey = string;
 
+/** Fixed by Istio, whose tools look for it: how the policy of a PeerAuthentication with a selector is called. */
+const CONVERTED = 'converted_peer_authentication_';
+/** Fixed by Istio: how those are called that stand for every PeerAuthentication alike. */
+const CONVERTED_ALL = 'istio_converted_';
+
+/** The name of the policy that stands for the PeerAuthentication of this name. */
+export function convertedName(name: string): string {
+  return `${CONVERTED}${name}`;
+}
+
+/** The PeerAuthentication that a policy of this name stands for; '' when it is one of many, null when it is an AuthorizationPolicy. */
+export function convertedFrom(policyName: string): string | null {
+  if (policyName.startsWith(CONVERTED)) return policyName.slice(CONVERTED.length);
+  return policyName.startsWith(CONVERTED_ALL) ? '' : null;
+}
+
 /** The key of a policy. */
 export function policyKeyOf(policy: { namespace: string; name: string }): PolicyKey {
   return `${policy.namespace}/${policy.name}`;

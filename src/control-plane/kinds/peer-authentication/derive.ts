@@ -11,7 +11,7 @@ import {
 } from '#control-plane/mesh/workload-policies.ts';
 import { type Problem, warningAt } from '#control-plane/resources/finding.ts';
 import { nameOfResource } from '#control-plane/resources/resource.ts';
-import { type Authorization, EMPTY_MATCH, type Match, type PolicyKey } from '#model/mesh/authorization.ts';
+import { type Authorization, convertedName, EMPTY_MATCH, type Match, type PolicyKey } from '#model/mesh/authorization.ts';
 import type { MutualTlsMode, PeerAuthenticationResource } from './schema.ts';
 
 /** Policies as they were read. */
@@ -83,11 +83,6 @@ function problemsOf(
 
 /** No authenticated peer: the identity is absent. */
 const UNAUTHENTICATED: Match = { ...EMPTY_MATCH, notPrincipals: [{ kind: 'presence' }] };
-
-/** Istio's name for such a policy, so that its tools find it. */
-function convertedName(name: string): string {
-  return `converted_peer_authentication_${name}`;
-}
 
 /**
  * The L4 policy that stands for a selector policy with ports of their own; null when every port agrees with
