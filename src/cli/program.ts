@@ -1,5 +1,6 @@
 import { Command, CommanderError, type Option } from 'commander';
 import { type AgentOptions, agentCommand } from './agent.ts';
+import { type CheckOptions, checkCommand } from './check.ts';
 import type { Act } from './command.ts';
 import { type ControlOptions, controlCommand, type WaypointOptions, waypointCommand } from './control.ts';
 import { type DescribeOptions, describeCommand } from './describe.ts';
@@ -42,6 +43,7 @@ export type Actions = {
   token: Action<TokenOptions>;
   status: Action<StatusOptions>;
   describe: Action<DescribeOptions>;
+  check: Action<CheckOptions>;
   validate: Action<ValidateOptions>;
   demo: Action<DemoOptions>;
   lab: Action<LabRequest>;
@@ -88,7 +90,8 @@ export function buildProgram(actions: Actions, output: Output, onExit: (code: nu
     ...[upCommand(run(actions.up)), runCommand(run(actions.run)), execCommand(run(actions.exec)), stopCommand(run(actions.stop))],
     uninstallCommand(run(actions.uninstall)),
     ...[psCommand(run(actions.ps)), logsCommand(run(actions.logs))],
-    ...[statusCommand(run(actions.status)), describeCommand(run(actions.describe)), validateCommand(run(actions.validate))],
+    ...[statusCommand(run(actions.status)), describeCommand(run(actions.describe))],
+    ...[checkCommand(run(actions.check)), validateCommand(run(actions.validate))],
     ...[labCommand(run(actions.lab)), demoCommand(run(actions.demo)), benchCommand(run(actions.bench))],
     versionCommand(run(actions.version)),
     ...[controlCommand(run(actions.control)), agentCommand(run(actions.agent))],

@@ -4,7 +4,7 @@ import { completions } from './shell/completions.ts';
 import { manualPages, type Variable } from './shell/man-page.ts';
 
 const EXIT_CODES =
-  '0 for success, 1 for a failure, 2 for a command line that cannot be understood; `weft run` ends with the exit code of its command, or 128 and the number of the signal that ended it.';
+  '0 for success, 1 for a failure and for an error that `weft check` or `weft validate` found, 2 for a command line that cannot be understood; `weft run` ends with the exit code of its command, or 128 and the number of the signal that ended it.';
 
 /** Variables of the environment that every command reads. */
 const VARIABLES: readonly Variable[] = [

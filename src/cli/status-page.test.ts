@@ -48,6 +48,7 @@ function agent(node: string, paths: { web: string; db: string }, changes: Partia
 
 const CONTROL: ControlStatus = {
   pid: 4320,
+  version: '1.2.3',
   startedAt: '2026-03-01T09:00:00Z',
   address: '127.0.0.1:15012',
   trustDomain: 'cluster.local',
@@ -57,6 +58,7 @@ const CONTROL: ControlStatus = {
   connections: [],
   waypoints: [{ namespace: 'shop', gateway: 'waypoint', state: 'running', ready: true, restarts: 0, problem: null }],
   findings: [],
+  rivals: [],
   conditions: [],
   outOfDate: [],
 };

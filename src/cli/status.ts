@@ -102,8 +102,14 @@ function controlComplaints(control: ControlReport): string[] {
     case 'down':
       return [`the control plane does not answer (${control.error}); what is known stays in force`];
     case 'up':
-      return control.status.outOfDate.map((sentence) => `control plane: ${sentence}`);
+      return [...control.status.outOfDate, ...control.status.rivals.map(rivalText)].map(
+        (sentence) => `control plane: ${sentence}`,
+      );
   }
+}
+
+function rivalText({ node, from, also }: ControlStatus['rivals'][number]): string {
+  return `${also} came with the token of node ${node}, which is at ${from}, and was refused: give it a name and a token of its own`;
 }
 
 /** By code units: the same order on every machine, whatever its locale. */

@@ -33,3 +33,18 @@ export function formatDuration(lengthMs: number): string {
 export function formatMoment(momentMs: number, nowMs: number): string {
   return momentMs > nowMs ? `in ${formatDuration(momentMs - nowMs)}` : `${formatDuration(nowMs - momentMs)} ago`;
 }
+
+/** Colours a text where the reader can see colours. */
+export type Paint = (colour: keyof typeof COLOURS, text: string) => string;
+
+/** Fixed by ECMA-48: what terminals take for a colour. */
+const COLOURS = { red: 31, green: 32, yellow: 33 } as const;
+
+/** Leaves every text as it is. */
+export const plainText: Paint = (_, text) => text;
+
+/** Colours for a terminal that knows them and whose user has not said no (no-color.org); a file, a pipe and a program get none. */
+export function paintFor(isTerminal: boolean, env: Readonly<Record<string, string | undefined>>): Paint {
+  if (!isTerminal || (env.NO_COLOR ?? '') !== '' || env.TERM === 'dumb') return plainText;
+  return (colour, text) => `\u001b[${COLOURS[colour]}m${text}\u001b[0m`;
+}

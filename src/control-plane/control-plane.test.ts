@@ -99,7 +99,14 @@ async function controlPlane(objects: Record<string, PlainObject> = {}, state = n
   });
   await control.begin();
   const status = () =>
-    control.status({ pid: 1, startedAt: '', address: '', trustDomain: mesh.trustDomain, rootNamespace: ROOT_NAMESPACE });
+    control.status({
+      pid: 1,
+      version: '',
+      startedAt: '',
+      address: '',
+      trustDomain: mesh.trustDomain,
+      rootNamespace: ROOT_NAMESPACE,
+    });
   return { control, source, state, clock, lines, waypoints, meters, status };
 }
 

@@ -192,6 +192,7 @@ export class ControlPlane {
       waypoints: this.waypoints?.states() ?? [],
       findings: this.#findings.now(),
       conditions: source.conditions(),
+      rivals: this.#discovery.presence.rivals(),
       problems: [this.#registry.problem(), allocations.problem(), ...source.problems(), ...this.#registry.refusals()].filter(
         (problem) => problem !== null,
       ),
@@ -250,8 +251,7 @@ export class ControlPlane {
     if (rival === null) return;
     this.#count('node-elsewhere');
     const message = `node "${caller.node}" is spoken for from ${rival}; its token was also used from ${caller.origin.ip}`;
-    const remedy =
-      'if that is not a move of the node itself, its token was stolen: weft token NODE --revoke, then make a new one';
+    const remedy = 'if that is no move of the node itself, its token was stolen: weft token NODE --revoke, then make a new one';
     this.#options.log.error({ node: caller.node, peer: caller.origin.ip, remedy }, message);
     throw new RpcError('permission-denied', message);
   }

@@ -22,6 +22,7 @@ const actions: Actions = {
   token: async (options) => (await import('#main/commands/ask.ts')).token(options),
   status: async (options) => (await import('#main/commands/ask.ts')).status(options),
   describe: async (options) => (await import('#main/commands/ask.ts')).describe(options),
+  check: async (options) => (await import('#main/commands/check.ts')).check(options),
   validate: async (options) => (await import('#main/commands/validate.ts')).validate(options),
   lab: async (options) => (await import('#main/commands/lab.ts')).lab(options),
   demo: async (options) => (await import('#main/commands/lab.ts')).demo(options),

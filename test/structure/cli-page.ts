@@ -22,6 +22,7 @@ export const IDLE_ACTIONS: Actions = {
   waypoint: idle,
   token: idle,
   describe: idle,
+  check: idle,
   status: idle,
   validate: idle,
   lab: idle,

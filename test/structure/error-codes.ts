@@ -7,7 +7,7 @@ export type ErrorRow = { code: string; meaning: string; remedy: string };
 const CODE = /'(WEFT_[A-Z0-9_]+)'|^\s+(WEFT_[A-Z0-9_]+): '/gm;
 const VARIABLE = /(?:\benv(?:ironment)?(?:\.|\[')|_VARIABLE = ')(WEFT_[A-Z0-9_]+)/g;
 
-/** Every error code that the sources can raise, sorted; names of environment variables are left out. */
+/** Every error code that the sources can raise, sorted; names of environment variables, and what `weft check` alone finds, are left out. */
 export function codesIn(files: readonly SourceFile[]): string[] {
   const codes = new Set<string>();
   const variables = new Set<string>();
@@ -16,7 +16,7 @@ export function codesIn(files: readonly SourceFile[]): string[] {
     for (const [, name = ''] of code.matchAll(VARIABLE)) variables.add(name);
     for (const [, literal, key] of code.matchAll(CODE)) codes.add(literal ?? key ?? '');
   }
-  return [...codes].filter((name) => !variables.has(name)).sort();
+  return [...codes].filter((name) => !variables.has(name) && !name.startsWith('WEFT_CHECK_')).sort();
 }
 
 /** The rows of the table in docs/errors.md, in order. */

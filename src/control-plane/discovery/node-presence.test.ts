@@ -50,6 +50,17 @@ for (const { name, here, comes, rival } of rivals) {
   });
 }
 
+test('a rival is told of for as long as it goes on trying', () => {
+  const clock = new SteppedClock();
+  const presence = new NodePresence(clock);
+  presence.opened(client('10.0.0.1'));
+  presence.rivalOf(client('10.0.0.2'));
+  clock.advance(44_000);
+  assert.deepEqual(presence.rivals(), [{ node: 'node-1', from: '10.0.0.1', also: '10.0.0.2' }]);
+  clock.advance(1_000);
+  assert.deepEqual(presence.rivals(), []);
+});
+
 test('an address by which an agent comes is that of its node', () => {
   const presence = new NodePresence(new SteppedClock());
   presence.opened(client('10.0.0.1'));

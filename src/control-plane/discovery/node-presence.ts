@@ -6,6 +6,9 @@ import { CONTROL } from '#model/settings/control-planes.ts';
 /** A client whose stream is open. */
 type Present = Pick<Caller, 'node' | 'origin'>;
 
+/** Two machines under the name of one node, by their addresses: `from` has it, `also` was refused. */
+export type Rival = { node: string; from: string; also: string };
+
 /**
  * Which nodes are there, and who speaks for each. A node has one machine: while a stream of it is open, whoever comes with its
  * token from elsewhere has a token that was copied, and is refused. First come, because the other way round a thief could end the
@@ -17,6 +20,8 @@ export class NodePresence {
   readonly #present = new Map<string, Set<Present>>();
   /** Node → when its last stream ended. */
   readonly #leftMs = new Map<string, number>();
+  /** Node → who came last with its token, from elsewhere. */
+  readonly #rivals = new Map<string, Rival & { atMs: number }>();
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -57,12 +62,20 @@ export class NodePresence {
     return this.isConnected(node) || this.#clock.monotonicMs() - sinceMs < CONTROL.nodeLivesMs;
   }
 
-  /** Address of the machine that speaks for the client's node, when that is not the client's own; else null. */
+  /** Address of the machine that speaks for the client's node, when that is not the client's own, which is remembered; else null. */
   rivalOf({ node, origin }: Present): string | null {
     const here = node === null ? undefined : this.#present.get(node);
-    if (here === undefined || [...here].some((other) => isSameMachine(other.origin, origin))) return null;
+    if (node === null || here === undefined || [...here].some((other) => isSameMachine(other.origin, origin))) return null;
     const [first] = here;
-    return first?.origin.ip ?? null;
+    const from = first?.origin.ip ?? null;
+    if (from !== null) this.#rivals.set(node, { node, from, also: origin.ip, atMs: this.#clock.nowMs() });
+    return from;
+  }
+
+  /** Who was refused for that lately: one who goes on trying is always among them. */
+  rivals(): Rival[] {
+    const sinceMs = this.#clock.nowMs() - CONTROL.nodeLivesMs;
+    return [...this.#rivals.values()].filter(({ atMs }) => atMs > sinceMs).map(({ node, from, also }) => ({ node, from, also }));
   }
 }
 

@@ -7,6 +7,7 @@ import { controlStatus, type StatusParts } from './control-status.ts';
 
 const FRAME = {
   pid: 7,
+  version: '1.2.3',
   startedAt: '2026-01-01T00:00:00Z',
   address: '127.0.0.1:15012',
   trustDomain: 'cluster.local',
@@ -20,6 +21,7 @@ const QUIET: StatusParts = {
   waypoints: [],
   findings: [],
   conditions: [],
+  rivals: [],
   problems: [],
 };
 

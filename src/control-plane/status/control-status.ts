@@ -3,7 +3,7 @@ import type { WaypointState } from '#control-plane/waypoints/waypoint-controller
 import type { ConditionStatus, ConnectionStatus, ControlStatus, NodeStatus, WaypointStatus } from '#protocol/api/control.ts';
 
 /** What the process knows beyond the control plane itself. */
-export type StatusFrame = Pick<ControlStatus, 'pid' | 'startedAt' | 'address' | 'trustDomain' | 'rootNamespace'>;
+export type StatusFrame = Pick<ControlStatus, 'pid' | 'version' | 'startedAt' | 'address' | 'trustDomain' | 'rootNamespace'>;
 
 /** What the rooms of the control plane say of themselves, as the page is made from it. */
 export type StatusParts = {
@@ -16,6 +16,7 @@ export type StatusParts = {
   waypoints: readonly WaypointState[];
   findings: readonly Finding[];
   conditions: readonly ConditionStatus[];
+  rivals: ControlStatus['rivals'];
   /** What could not be kept for the next start, one sentence each. */
   problems: readonly string[];
 };
@@ -33,6 +34,7 @@ export function controlStatus(parts: StatusParts): ControlStatus {
     waypoints,
     findings: [...findings],
     conditions: [...conditions],
+    rivals: parts.rivals,
     outOfDate: [
       ...connections.flatMap(lag),
       ...nodes.filter(({ connected }) => !connected).map(({ node }) => `node ${node} is not connected`),

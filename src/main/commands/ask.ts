@@ -24,7 +24,7 @@ export async function status({ runDir, json }: StatusOptions): Promise<number> {
 }
 
 /** Asks everybody at once, so that one that hangs costs its own time only (COMMAND.statusMs). */
-async function gather(runDir: string): Promise<StatusReport> {
+export async function gather(runDir: string): Promise<StatusReport> {
   const places = agentsBelow(runDir);
   const [control, ...nodes] = await Promise.all([askControl(controlSocketPath(runDir)), ...places.map(askNode)]);
   return { version: weftVersion(), nowMs: Date.now(), nodes, control };

@@ -2,7 +2,7 @@ import { readFile, stat } from 'node:fs/promises';
 import type { ValidateOptions } from '#cli/look-and-check.ts';
 import { DEFAULT_MESH_OPTIONS } from '#control-plane/index/mesh-options.ts';
 import { CRD_FILES, KINDS, MESH } from '#control-plane/kinds/list.ts';
-import { formatFindings } from '#control-plane/resources/finding.ts';
+import { type Finding, formatFindings } from '#control-plane/resources/finding.ts';
 import { createResourceParser } from '#control-plane/resources/resource-parser.ts';
 import { validateFiles } from '#control-plane/sources/directory/directory-source.ts';
 import { WeftError } from '#model/error.ts';
@@ -14,11 +14,16 @@ import { scanDirectory } from '#platform/files/scan-directory.ts';
  * finding on standard output, as they are the result; 1 when one of them is an error. Errors: those of reading the files.
  */
 export async function validate({ paths }: ValidateOptions): Promise<number> {
+  const { files, findings } = await findResources(paths);
+  process.stdout.write(`${files} file${files === 1 ? '' : 's'} read\n${formatFindings(findings)}\n`);
+  return findings.some(({ severity }) => severity === 'error') ? 1 : 0;
+}
+
+/** What is wrong with the resources at `paths`, and how many files were read. Errors: those of reading the files. */
+export async function findResources(paths: readonly string[]): Promise<{ files: number; findings: Finding[] }> {
   const { files, ignored } = await readAll(paths);
   const parser = createResourceParser(KINDS, await readCrds(CRD_FILES));
-  const findings = validateFiles(files, parser, MESH, DEFAULT_MESH_OPTIONS, ignored);
-  process.stdout.write(`${files.size} file${files.size === 1 ? '' : 's'} read\n${formatFindings(findings)}\n`);
-  return findings.some(({ severity }) => severity === 'error') ? 1 : 0;
+  return { files: files.size, findings: validateFiles(files, parser, MESH, DEFAULT_MESH_OPTIONS, ignored) };
 }
 
 /** path → text, and what is passed over; a directory stands for the files below it. Errors: WEFT_CONFIG_FILE, WEFT_NO_RESOURCES. */

@@ -118,7 +118,8 @@ async function startHeld(options: StartControlOptions, state: StateStore, hold: 
     const metrics = await serveMetrics(parts.meters, options.stats, log);
     closing.push(metrics.close);
     const { trustDomain, rootNamespace } = mesh;
-    const status = () => control.status({ pid: process.pid, startedAt, address, trustDomain, rootNamespace });
+    const status = () =>
+      control.status({ pid: process.pid, version: options.version, startedAt, address, trustDomain, rootNamespace });
     if (socketPath !== null)
       closing.push(await serveApi(socketPath, parts, { status, address, serverNames: options.serverNames }));
     control.waypoints?.start();

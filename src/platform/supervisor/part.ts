@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { COMMAND } from '#model/settings/host.ts';
-import { endProcess, isRunning } from '#platform/linux/process/processes.ts';
+import { argumentsOf, endProcess, isRunning } from '#platform/linux/process/processes.ts';
 import { partFlags } from '#platform/program/installation.ts';
 import type { Ending } from './restart.ts';
 
@@ -40,12 +40,7 @@ export function startPart(program: string, args: readonly string[]): Part {
 
 /** Whether a process was started with these arguments of ours. */
 export function runsWith(pid: number, args: readonly string[]): boolean {
-  try {
-    const words = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').slice(0, -1);
-    return words.slice(-args.length).join('\0') === args.join('\0');
-  } catch {
-    return false; // it has ended
-  }
+  return argumentsOf(pid).slice(-args.length).join('\0') === args.join('\0');
 }
 
 /**

@@ -15,6 +15,7 @@ import type { TypeStatus } from '#protocol/xds/server-session.ts';
  */
 export type ControlStatus = {
   pid: number;
+  version: string;
   startedAt: string;
   /** `host:port` that agents connect to. */
   address: string;
@@ -26,6 +27,8 @@ export type ControlStatus = {
   waypoints: WaypointStatus[];
   findings: FindingStatus[];
   conditions: ConditionStatus[];
+  /** Nodes whose token came from a second machine lately, which was refused, by the addresses of both. */
+  rivals: readonly { node: string; from: string; also: string }[];
   /** One sentence each: clients that lag behind, waypoints that do not run, state that could not be kept. */
   outOfDate: string[];
 };

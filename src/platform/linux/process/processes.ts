@@ -68,6 +68,24 @@ function signal(pid: number, name: NodeJS.Signals): boolean {
   }
 }
 
+/** The words a process was started with; none when it has ended. */
+export function argumentsOf(pid: number): string[] {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').slice(0, -1);
+  } catch {
+    return [];
+  }
+}
+
+/** The directory that a process works in; null when it has ended, or is not ours to look into. */
+export function directoryOf(pid: number): string | null {
+  try {
+    return readlinkSync(`/proc/${pid}/cwd`);
+  } catch {
+    return null;
+  }
+}
+
 /** How many descriptors this process may open. */
 export function descriptorsMax(limits: string = readFileSync('/proc/self/limits', 'utf8')): number {
   const soft = /^Max open files +(\d+|unlimited)/m.exec(limits)?.[1];
