@@ -59,6 +59,7 @@ test('a control plane with nothing to do says so, and nothing is out of date', (
     waypoints: [],
     findings: [],
     conditions: [],
+    rivals: [],
     outOfDate: [],
   });
 });
