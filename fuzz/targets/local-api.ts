@@ -1,4 +1,5 @@
 import { answerControlApi } from '#control-plane/status/local-api.ts';
+import { SharedLogLevel } from '#model/telemetry/log-level.ts';
 import { answerLocalApi } from '#node-agent/status/local-api.ts';
 import { type FuzzTarget, require } from '../target.ts';
 
@@ -34,8 +35,17 @@ export const localApiTarget: FuzzTarget = {
       reached = true;
       return refuse();
     };
-    const agent = { start: reach, stop: reach, cleanup: reach, handOver: () => ({}) as never, status: () => ({}) as never };
+    const logLevel = new SharedLogLevel('info');
+    const agent = {
+      logLevel,
+      start: reach,
+      stop: reach,
+      cleanup: reach,
+      handOver: () => ({}) as never,
+      status: () => ({}) as never,
+    };
     const control = {
+      logLevel,
       status: () => ({}) as never,
       describe: () => ({}) as never,
       mintToken: reach,

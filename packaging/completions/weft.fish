@@ -3,7 +3,7 @@
 function __weft_in
   set -l path weft
   for word in (commandline -opc)[2..-1]
-    if contains -- "$path $word" 'weft up' 'weft run' 'weft stop' 'weft uninstall' 'weft ps' 'weft status' 'weft describe' 'weft check' 'weft validate' 'weft lab' 'weft lab up' 'weft lab run' 'weft lab outside' 'weft lab restart' 'weft lab capture' 'weft lab logs' 'weft lab status' 'weft lab down' 'weft demo' 'weft bench' 'weft version' 'weft control' 'weft agent' 'weft token' 'weft waypoint'
+    if contains -- "$path $word" 'weft up' 'weft run' 'weft stop' 'weft uninstall' 'weft ps' 'weft status' 'weft describe' 'weft check' 'weft validate' 'weft log-level' 'weft lab' 'weft lab up' 'weft lab run' 'weft lab outside' 'weft lab restart' 'weft lab capture' 'weft lab logs' 'weft lab status' 'weft lab down' 'weft demo' 'weft bench' 'weft version' 'weft control' 'weft agent' 'weft token' 'weft waypoint'
       set path "$path $word"
     else if test "$word" = --
       return 1
@@ -21,6 +21,7 @@ complete -c weft -n '__weft_in "weft"' -a status -d 'Show nodes, workloads, cert
 complete -c weft -n '__weft_in "weft"' -a describe -d 'Show what applies to a workload, service, policy or waypoint'
 complete -c weft -n '__weft_in "weft"' -a check -d 'Look for what is wrong with this machine and its mesh'
 complete -c weft -n '__weft_in "weft"' -a validate -d 'Check YAML resources without applying them'
+complete -c weft -n '__weft_in "weft"' -a log-level -d 'Show or change how much the running parts of the mesh tell'
 complete -c weft -n '__weft_in "weft"' -a lab -d 'Run a mesh of several virtual nodes on this machine'
 complete -c weft -n '__weft_in "weft"' -a demo -d 'Run a bookshop on two virtual nodes of this machine'
 complete -c weft -n '__weft_in "weft"' -a bench -d 'Measure this machine against plain TCP, HAProxy and a relay in C'
@@ -103,6 +104,9 @@ complete -c weft -n '__weft_in "weft check"' -l help -s h -d 'show this help'
 complete -c weft -n '__weft_in "weft check"' -xa '(__fish_complete_directories)'
 complete -c weft -n '__weft_in "weft validate"' -l help -s h -d 'show this help'
 complete -c weft -n '__weft_in "weft validate"' -F
+complete -c weft -n '__weft_in "weft log-level"' -l output -s o -xa 'table json yaml' -d 'how it is printed (default: table)'
+complete -c weft -n '__weft_in "weft log-level"' -l run-dir -xa '(__fish_complete_directories)' -d 'where sockets and other short-lived files are (default: /run/weft)'
+complete -c weft -n '__weft_in "weft log-level"' -l help -s h -d 'show this help'
 complete -c weft -n '__weft_in "weft lab"' -a up -d 'Start a lab over a directory of YAML and keep it until Ctrl-C or weft lab down'
 complete -c weft -n '__weft_in "weft lab"' -a run -d 'Run a command as a workload on a node of the lab'
 complete -c weft -n '__weft_in "weft lab"' -a outside -d 'Run a command on a host outside the mesh that has routes to the nodes'

@@ -74,7 +74,9 @@ export function completeDescription(
   const isMeant = meantBy(description);
   return {
     ...description,
-    workloads: description.workloads.map((workload) => ({ ...workload, paths: pathsTo(workload.uid) })),
+    workloads: description.workloads
+      .map((workload) => ({ ...workload, paths: pathsTo(workload.uid) }))
+      .sort((a, b) => (a.name < b.name ? -1 : 1)), // in whatever order they came
     paths: pathsTo(facts.uid ?? ''),
     certificates: agents.flatMap(({ node, certificates }) =>
       certificates.filter(({ identity }) => identity === facts.identity).map((certificate) => ({ node, ...certificate })),

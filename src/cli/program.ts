@@ -7,6 +7,7 @@ import { type DescribeOptions, describeCommand } from './describe.ts';
 import { type ExecOptions, execCommand } from './exec.ts';
 import { type LabRequest, labCommand } from './lab.ts';
 import { type LogsOptions, logsCommand } from './logs.ts';
+import { type LogLevelOptions, logLevelCommand } from './log-level.ts';
 import {
   type BenchOptions,
   benchCommand,
@@ -44,6 +45,7 @@ export type Actions = {
   status: Action<StatusOptions>;
   describe: Action<DescribeOptions>;
   check: Action<CheckOptions>;
+  logLevel: Action<LogLevelOptions>;
   validate: Action<ValidateOptions>;
   demo: Action<DemoOptions>;
   lab: Action<LabRequest>;
@@ -92,6 +94,7 @@ export function buildProgram(actions: Actions, output: Output, onExit: (code: nu
     ...[psCommand(run(actions.ps)), logsCommand(run(actions.logs))],
     ...[statusCommand(run(actions.status)), describeCommand(run(actions.describe))],
     ...[checkCommand(run(actions.check)), validateCommand(run(actions.validate))],
+    logLevelCommand(run(actions.logLevel)),
     ...[labCommand(run(actions.lab)), demoCommand(run(actions.demo)), benchCommand(run(actions.bench))],
     versionCommand(run(actions.version)),
     ...[controlCommand(run(actions.control)), agentCommand(run(actions.agent))],

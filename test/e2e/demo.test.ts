@@ -9,6 +9,7 @@ const WEFT = new URL('../../bin/weft', import.meta.url).pathname;
 const NAMES = [
   'direct',
   'hbone',
+  'seen',
   'denied',
   'policy-change',
   'waypoint',

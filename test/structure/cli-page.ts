@@ -23,6 +23,7 @@ export const IDLE_ACTIONS: Actions = {
   token: idle,
   describe: idle,
   check: idle,
+  logLevel: idle,
   status: idle,
   validate: idle,
   lab: idle,

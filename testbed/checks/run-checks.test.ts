@@ -11,7 +11,7 @@ import { type Check, type CheckResult, expect } from './check.ts';
 import { allChecks, allPassed, resultTable, runChecks, writeResults } from './run-checks.ts';
 
 const NAMES =
-  'direct hbone denied policy-change waypoint plaintext dns passthrough bystander agent-crash control-away bad-yaml cleanup';
+  'direct hbone seen denied policy-change waypoint plaintext dns passthrough bystander agent-crash control-away bad-yaml cleanup';
 const mesh = new Bookshop(planLab('ab12cd', '/nowhere', '/nowhere'));
 const check = (name: string, run: Check['run'], timeoutMs = 1_000): Check => ({ name, path: '-', timeoutMs, run });
 const run = (checks: readonly Check[], signal = new AbortController().signal): Promise<CheckResult[]> =>

@@ -14,12 +14,14 @@ import { dns } from './dns.ts';
 import { bystander, direct, passthrough } from './kernel-paths.ts';
 import { policyChange } from './policy-change.ts';
 import { hbone, waypoint } from './proxied-paths.ts';
+import { seen } from './seen.ts';
 
 /** All checks in the order they run; the last one takes the mesh down. */
 export function allChecks(before: readonly BpfObject[] | null): Check[] {
   return [
     direct,
     hbone,
+    seen,
     denied,
     policyChange,
     waypoint,

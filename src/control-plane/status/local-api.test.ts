@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { WeftError } from '#model/error.ts';
+import { SharedLogLevel } from '#model/telemetry/log-level.ts';
 import type { ControlStatus } from '#protocol/api/control.ts';
 import { answerControlApi, type ControlApi } from './local-api.ts';
 
@@ -22,10 +23,20 @@ function api(changes: Partial<ControlApi> = {}) {
     async stopWaypoints() {
       calls.push('stop');
     },
+    logLevel: new SharedLogLevel('info'),
     ...changes,
   };
   return { calls, ask: (method: string, path: string, body = '') => answerControlApi(control, method, path, body) };
 }
+
+test('H18: the level of the log is told and changed; what is none is refused and changes nothing', async () => {
+  const { ask } = api();
+  assert.deepEqual((await ask('GET', '/v1/log-level')).body, { level: 'info' });
+  assert.deepEqual((await ask('POST', '/v1/log-level', '{"level":"debug"}')).body, { level: 'debug' });
+  assert.equal((await ask('POST', '/v1/log-level', '{"level":"loud"}')).status, 400);
+  assert.equal((await ask('DELETE', '/v1/log-level')).status, 404);
+  assert.deepEqual((await ask('GET', '/v1/log-level')).body, { level: 'debug' });
+});
 
 test('H11: one thing of the mesh is described, when it is said which', async () => {
   const subject = { kind: 'service', namespace: 'shop', name: 'web' };

@@ -1,9 +1,11 @@
 import type { Subject } from '#control-plane/status/describe.ts';
 import { WeftError } from '#model/error.ts';
 import { CERTIFICATE } from '#model/settings/control-planes.ts';
+import type { SharedLogLevel } from '#model/telemetry/log-level.ts';
 import { type NodeGrant, tryParseGrant } from '#model/trust/grant.ts';
 import type { ControlStatus, TokenRequest, TokenResponse } from '#protocol/api/control.ts';
 import { DESCRIBED_KINDS, type Description } from '#protocol/api/describe.ts';
+import { answerLogLevel } from '#protocol/api/log-level.ts';
 import { type ApiReply, bodyObject, replyTo } from '#protocol/api/reply.ts';
 
 /** What the control plane's local API is able to do. */
@@ -16,6 +18,7 @@ export type ControlApi = {
   /** freeAddresses: other nodes may be given its ranges. */
   revokeTokens(node: string, freeAddresses: boolean): Promise<void>;
   stopWaypoints(): Promise<void>;
+  logLevel: SharedLogLevel;
 };
 
 const TOKEN_REMEDY =
@@ -30,6 +33,8 @@ export function answerControlApi(api: ControlApi, method: string, path: string, 
 
 /** What the control plane does and says; undefined: nothing to say. Errors: WEFT_API_PATH, WEFT_API_BODY and those of the API. */
 function act(api: ControlApi, method: string, path: string, body: string): unknown {
+  const told = answerLogLevel(api.logLevel, `${method} ${path}`, body);
+  if (told !== undefined) return told;
   switch (`${method} ${path}`) {
     case 'GET /v1/status':
       return api.status();

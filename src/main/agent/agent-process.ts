@@ -30,6 +30,7 @@ import type { Sandboxes } from '#platform/linux/sandbox/sandboxes.ts';
 import { agentClient } from '#platform/local-api/clients.ts';
 import { requireFreeSocket, serveLocalSocket, socketFreed } from '#platform/local-api/serve-socket.ts';
 import { systemRandom } from '#platform/random.ts';
+import { processLogLevel } from '#platform/telemetry/log.ts';
 import { type MetricsServer, serveMetrics } from '#platform/telemetry/metrics-server.ts';
 import { readProcessMetrics } from '#platform/telemetry/process-metrics.ts';
 import type { Handover } from '#protocol/api/agent.ts';
@@ -114,6 +115,7 @@ async function startHeld(options: AgentProcessOptions, held: HeldNode, former: H
           status: () => statusOf(parts),
           handOver,
           cleanup,
+          logLevel: processLogLevel,
         }),
       ),
     // Users before what they use: the agent counts in maps that the data path closes.

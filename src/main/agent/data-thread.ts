@@ -3,6 +3,7 @@ import { guardedClock, type Mishaps } from '#model/effects/mishaps.ts';
 import { MAPS, type MapDefinition, type MapName } from '#model/kernel/maps.ts';
 import { AGENT } from '#model/settings/agents.ts';
 import { ProcessShares } from '#model/share/process-shares.ts';
+import { SharedLogLevel } from '#model/telemetry/log-level.ts';
 import { type MeterDelta, MeterDeltas } from '#model/telemetry/meter-deltas.ts';
 import { Meters } from '#model/telemetry/meters.ts';
 import { carryThere } from '#node-agent/data-plane.ts';
@@ -29,6 +30,8 @@ export type ThreadData = {
   readonly shares: SharedArrayBuffer;
   /** What its log shares with that of the agent. */
   readonly log: SharedArrayBuffer;
+  /** The level below which it writes nothing. */
+  readonly logLevel: SharedArrayBuffer;
   readonly maps: Readonly<Record<(typeof CARRIED_MAPS)[number], number>>;
 };
 
@@ -50,7 +53,7 @@ export type FromThread =
 export function carryInThread(): void {
   const port = parentPort;
   if (port === null) throw new Error('a data thread is started by an agent');
-  const { trustDomain, capacity, threads, shares: memory, log: logMemory, maps: fds } = workerData as ThreadData;
+  const { trustDomain, capacity, threads, shares: memory, log: logMemory, logLevel, maps: fds } = workerData as ThreadData;
   shareLog(logMemory);
   const say = (message: FromThread): void => port.postMessage(message);
   // Counted and told by the agent, for all of its threads.
@@ -60,7 +63,7 @@ export function carryInThread(): void {
   };
   surviveMishaps(mishaps);
   const clock = guardedClock(sharedDelays(systemClock), mishaps);
-  const log = commandLog('agent');
+  const log = commandLog('agent', process.env, undefined, new SharedLogLevel('info', logLevel));
   const io = chooseIo(process.env.WEFT_IO, clock, mishaps);
   const maps = openCarriedMaps(fds);
   const meters = new Meters('agent');

@@ -9,6 +9,7 @@ import type { DatapathMaps } from '#platform/bpf/pins.ts';
 import { duplicate } from '#platform/linux/netns/sockets.ts';
 import { WEFT_PROGRAM } from '#platform/program/installation.ts';
 import { logShared } from '#platform/telemetry/line-buffer.ts';
+import { processLogLevel } from '#platform/telemetry/log.ts';
 import { CARRIED_MAPS, type FromThread, type ThreadCounts, type ThreadData } from './data-thread.ts';
 
 /** What data threads are started with. */
@@ -34,6 +35,7 @@ function startDataThread(control: ControlSide, { maps, log, mishaps }: DataThrea
     threads,
     log: logShared(),
     shares: shares.memory,
+    logLevel: processLogLevel.memory,
     maps: Object.fromEntries(CARRIED_MAPS.map((name) => [name, duplicate(maps[name].fd)])) as ThreadData['maps'],
   };
   const worker = new Worker(WEFT_PROGRAM, { workerData: data, argv: [], name: 'weft-data' });

@@ -2,7 +2,7 @@ import { hostname } from 'node:os';
 import { type CheckOptions, checkReport, formatCheck } from '#cli/check.ts';
 import { examine, type Surveys } from '#cli/examine.ts';
 import { paintFor } from '#cli/text-format.ts';
-import { holdingOf } from '#main/agent/agent-process.ts';
+import { holdingOf } from '#main/agent/holding.ts';
 import { gather } from '#main/commands/ask.ts';
 import { weftVersion } from '#main/commands/control-access.ts';
 import { findResources } from '#main/commands/validate.ts';

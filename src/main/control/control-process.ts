@@ -33,6 +33,7 @@ import { watchDirectory } from '#platform/files/watch-directory.ts';
 import { serveControl } from '#platform/grpc/server.ts';
 import { serveLocalSocket } from '#platform/local-api/serve-socket.ts';
 import { systemRandom } from '#platform/random.ts';
+import { processLogLevel } from '#platform/telemetry/log.ts';
 import { serveMetrics } from '#platform/telemetry/metrics-server.ts';
 import { readOwnProcess } from '#platform/telemetry/process-metrics.ts';
 import type { ControlStatus, TokenResponse } from '#protocol/api/control.ts';
@@ -245,9 +246,9 @@ async function serveApi(
   const described = (subject: Subject) => describe(index.snapshot(), subject);
   const stopWaypoints = async () => control.waypoints?.stopAll();
   const revokeTokens = (node: string, freeAddresses: boolean) => control.revokeAgentTokens(node, freeAddresses);
-  return serveLocalSocket(socketPath, (method, path, body) =>
-    answerControlApi({ status: serving.status, describe: described, mintToken, revokeTokens, stopWaypoints }, method, path, body),
-  );
+  const { status } = serving;
+  const api = { status, describe: described, mintToken, revokeTokens, stopWaypoints, logLevel: processLogLevel };
+  return serveLocalSocket(socketPath, (method, path, body) => answerControlApi(api, method, path, body));
 }
 
 type Ending = { address: string; status: () => ControlStatus; closeAll: () => Promise<void>; log: Log };

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { dirname } from 'node:path';
 import type { WaypointOptions } from '#cli/control.ts';
 import { controlEndpoint, weftVersion } from '#main/commands/control-access.ts';
 import { familyOf, type IpAddress } from '#model/address/ip.ts';
@@ -25,11 +26,14 @@ import type { Io } from '#platform/io/io.ts';
 import { boundSilence, ownTcpListener, ownTcpSocket } from '#platform/linux/netns/sockets.ts';
 import { surviveMishaps } from '#platform/linux/process/last-resort.ts';
 import { serve } from '#platform/linux/process/service.ts';
+import { serveLocalSocket } from '#platform/local-api/serve-socket.ts';
 import { requireRoot } from '#platform/preflight/preflight.ts';
 import { pooledUuids, systemRandom } from '#platform/random.ts';
-import { commandLog } from '#platform/telemetry/log.ts';
+import { commandLog, processLogLevel } from '#platform/telemetry/log.ts';
 import { serveMetrics, WAYPOINT_PLACE } from '#platform/telemetry/metrics-server.ts';
 import { readProcessMetrics } from '#platform/telemetry/process-metrics.ts';
+import { answerWaypointApi } from '#protocol/api/log-level.ts';
+import { waypointSocketPath } from '#protocol/api/places.ts';
 import { CertificateCache } from '#protocol/ca/certificate-cache.ts';
 import type { Http2Engine } from '#protocol/http/message.ts';
 import { connectHttp2 } from '#protocol/http/v2/client-connection.ts';
@@ -224,6 +228,22 @@ export async function waypoint({ control, ...options }: WaypointOptions): Promis
   return serve(async () => {
     const running = await startWaypoint({ ...options, control: endpoint, version: weftVersion(), log, mishaps });
     surviveMishaps(mishaps); // only now: what fails half-way through its start has to end
-    return running;
+    const closeApi = await serveOwnApi(options, endpoint.address, log);
+    return { ...running, stop: () => closeApi().then(running.stop) };
   });
+}
+
+/** Beside the socket of discovery, in the one directory of the machine that it sees; without it the level stays what it was. */
+async function serveOwnApi(
+  { namespace, gateway }: Pick<WaypointOptions, 'namespace' | 'gateway'>,
+  controlAddress: string,
+  log: Log,
+): Promise<() => Promise<void>> {
+  const path = waypointSocketPath(dirname(controlAddress.replace(/^unix:/, '')), namespace, gateway);
+  try {
+    return await serveLocalSocket(path, (method, asked, body) => answerWaypointApi(processLogLevel, method, asked, body));
+  } catch (error) {
+    log.warn({ err: error }, 'the level of this log cannot be changed from outside');
+    return async () => {};
+  }
 }

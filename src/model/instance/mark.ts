@@ -18,7 +18,7 @@ export const LOCK_NAME = 'lock';
 const OWN: Readonly<Record<MarkedKind, RegExp>> = {
   run: /^(control\.sock|bpffs-mounted)$/,
   node: /^(agent\.sock|up\.lock|(token|control-root\.pem)(\.new)?|(workloads|sandbox-node)\.json(\.new)?|sandbox-next-host(\.new)?|sandboxes\/[^/]+\.(json|resolv\.conf)(\.new)?|runs\/[^/]+)$/,
-  waypoints: /^(discovery\.sock|root-cert\.pem(\.new)?|[^/]+\.[^/]+\.(json|token|log(\.\d+)?))(\.unfinished)?$/,
+  waypoints: /^(discovery\.sock|root-cert\.pem(\.new)?|[^/]+\.[^/]+\.(json|token|sock|log(\.\d+)?))(\.unfinished)?$/,
   state:
     /^(lock|writable|root-key\.pem|root-cert\.pem|token-key\.pem|token-revocations\.json|allocations\.json|address-pools\.json|(registry|last-good)\/[^/]+\.json|logs\/[^/]+\.log(\.\d+)?)(\.unfinished)?$/,
 };

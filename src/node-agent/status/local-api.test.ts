@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { WeftError } from '#model/error.ts';
 import type { WorkloadRequest } from '#model/mesh/registration.ts';
+import { SharedLogLevel } from '#model/telemetry/log-level.ts';
 import type { AgentStatus } from '#protocol/api/agent.ts';
 import { answerLocalApi, type LocalApiActions } from './local-api.ts';
 
@@ -16,11 +17,14 @@ const actions: LocalApiActions = {
   status: () => ({ node: 'one' }) as AgentStatus,
   handOver: () => ({ pid: 7, sockets: [] }),
   cleanup: async () => void calls.push('cleanup'),
+  logLevel: new SharedLogLevel('info'),
 };
 const body = (value: unknown): string => JSON.stringify(value);
 const START = { name: 'a', namespace: 'b', serviceAccount: 'c' };
 
 const cases = [
+  { name: 'the level of the log', method: 'GET', path: '/v1/log-level', body: '', status: 200 },
+  { name: 'a level that is none', method: 'POST', path: '/v1/log-level', body: '{}', status: 400 },
   { name: 'status', method: 'GET', path: '/v1/status', body: '', status: 200 },
   { name: 'a handover', method: 'POST', path: '/v1/handover', body: '{}', status: 200 },
   { name: 'a start with the least it needs', method: 'POST', path: '/v1/workloads', body: body(START), status: 200 },

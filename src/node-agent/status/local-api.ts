@@ -1,6 +1,8 @@
 import { WeftError } from '#model/error.ts';
 import type { WorkloadRequest } from '#model/mesh/registration.ts';
+import type { SharedLogLevel } from '#model/telemetry/log-level.ts';
 import type { AgentStatus, Handover, StartedWorkload } from '#protocol/api/agent.ts';
+import { answerLogLevel } from '#protocol/api/log-level.ts';
 import { type ApiReply, bodyObject, isRecord, replyTo } from '#protocol/api/reply.ts';
 
 /** What the API can make the agent do. */
@@ -11,6 +13,7 @@ export type LocalApiActions = {
   status(): AgentStatus;
   handOver(onlyLeaving: boolean): Handover;
   cleanup(): Promise<void>;
+  logLevel: SharedLogLevel;
 };
 
 const WORKLOAD_PATH = /^\/v1\/workloads\/([a-z0-9-]{1,63})\/([a-z0-9-]{1,63})(?:\?graceMs=(\d{1,9}))?$/;
@@ -22,6 +25,8 @@ export function answerLocalApi(method: string, path: string, body: string, actio
 
 /** What the agent does and says; undefined: nothing to say. Errors: WEFT_API_PATH, WEFT_API_BODY and those of the actions. */
 function act(method: string, path: string, body: string, actions: LocalApiActions): unknown {
+  const told = answerLogLevel(actions.logLevel, `${method} ${path}`, body);
+  if (told !== undefined) return told;
   if (method === 'GET' && path === '/v1/status') return actions.status();
   if (method === 'POST' && path === '/v1/workloads') return actions.start(readStart(body));
   if (method === 'POST' && path === '/v1/handover') return actions.handOver(bodyObject(body).onlyLeaving === true);

@@ -58,6 +58,24 @@ function foldersOf(directory: string): string[] {
   }
 }
 
+/** Sockets of waypoints of a run directory; `waypoint`: `<namespace>/<gateway>`. */
+export function waypointSocketsBelow(runDir: string): { waypoint: string; path: string }[] {
+  const directory = waypointsDirectory(runDir);
+  return namesIn(directory).flatMap((name) => {
+    // A namespace has no dot, so the first one ends it.
+    const [, namespace, gateway] = /^([^.]+)\.(.+)\.sock$/.exec(name) ?? [];
+    return gateway === undefined ? [] : [{ waypoint: `${namespace}/${gateway}`, path: join(directory, name) }];
+  });
+}
+
+function namesIn(directory: string): string[] {
+  try {
+    return readdirSync(directory).sort();
+  } catch {
+    return []; // no waypoint was ever here
+  }
+}
+
 /** Removes a socket; a file or directory of that name is somebody else's. */
 export function removeSocket(path: string): void {
   if (lstatSync(path, { throwIfNoEntry: false })?.isSocket() === true) rmSync(path);

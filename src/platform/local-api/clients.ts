@@ -1,8 +1,10 @@
 import { COMMAND } from '#model/settings/host.ts';
+import type { LogLevel } from '#model/telemetry/log-level.ts';
 import type { AgentClient, AgentStatus, Handover, StartedWorkload } from '#protocol/api/agent.ts';
 import type { ControlClient, ControlStatus, TokenResponse } from '#protocol/api/control.ts';
 import type { Description } from '#protocol/api/describe.ts';
-import { callSocket } from './call-socket.ts';
+import { LOG_LEVEL_PATH, type LogLevelStatus } from '#protocol/api/log-level.ts';
+import { callSocket, type SocketCall } from './call-socket.ts';
 
 const NO_AGENT = {
   code: 'WEFT_NO_AGENT',
@@ -15,6 +17,22 @@ const NO_CONTROL = {
   what: 'the control plane',
   remedy: 'start it with weft up or weft control, or name its socket with --socket or --run-dir',
 };
+
+const NO_WAYPOINT = {
+  code: 'WEFT_NO_WAYPOINT',
+  what: 'the waypoint',
+  remedy: 'see weft status; the control plane starts waypoints, and starts those again that end',
+};
+
+/** The level of a waypoint's log; with one, which it has from now on. Errors: WEFT_NO_WAYPOINT when it does not answer, WEFT_NOT_ROOT. */
+export function waypointLogLevel(socketPath: string, level?: LogLevel): Promise<LogLevelStatus> {
+  return askLogLevel({ socketPath, absent: NO_WAYPOINT }, level);
+}
+
+async function askLogLevel(part: Pick<SocketCall, 'socketPath' | 'absent'>, level?: LogLevel): Promise<LogLevelStatus> {
+  const asked = level === undefined ? { method: 'GET' as const } : { method: 'POST' as const, body: { level } };
+  return (await callSocket({ ...part, ...asked, path: LOG_LEVEL_PATH, timeoutMs: COMMAND.statusMs })) as LogLevelStatus;
+}
 
 /** Speaks to the agent behind a unix socket; it is of this source tree, so its answers are taken at their word. */
 export function agentClient(socketPath: string): AgentClient {
@@ -32,6 +50,7 @@ export function agentClient(socketPath: string): AgentClient {
     async cleanup() {
       await call('POST', '/v1/cleanup', COMMAND.stopMs);
     },
+    logLevel: (level) => askLogLevel({ socketPath, absent: NO_AGENT }, level),
   };
 }
 
@@ -49,5 +68,6 @@ export function controlClient(socketPath: string): ControlClient {
     async stopWaypoints() {
       await call('POST', '/v1/waypoints/stop', COMMAND.stopMs);
     },
+    logLevel: (level) => askLogLevel({ socketPath, absent: NO_CONTROL }, level),
   };
 }

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { closeSync, fstatSync, openSync } from 'node:fs';
 import test from 'node:test';
-import { createLog, isJournal, type LogLevel } from './log.ts';
+import type { LogLevel } from '#model/telemetry/log-level.ts';
+import { createLog, isJournal } from './log.ts';
 
 test('H4: the journal is where the variable names the very stream that is written, and nowhere else', (t) => {
   const [one, other] = [openSync('/dev/null', 'w'), openSync('/dev/zero', 'w')];

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { SharedFields } from '#model/effects/log.ts';
 import { WeftError } from '#model/error.ts';
+import { SharedLogLevel } from '#model/telemetry/log-level.ts';
 import { createLog, type LogOptions } from './log.ts';
 
 function linesOf(options: LogOptions, write: (log: ReturnType<typeof createLog>) => void): string[] {
@@ -27,6 +28,26 @@ test('a text line shows a foreseen error by its sentence, without a stack', () =
     log.error({ pod: 'shop/a', bytes: 7, err: refused }, 'refused'),
   );
   assert.match(line, /^\d\d:\d\d:\d\d\.\d{3} ERROR agent: refused pod=shop\/a bytes=7 err="port 99999 is out of range"\n$/);
+});
+
+test('H18: a level that changes counts for logs and children that are there already', () => {
+  const level = new SharedLogLevel('warn');
+  const lines: string[] = [];
+  const log = createLog(
+    { level, format: 'json', process: 'agent' },
+    { write: (line, length) => lines.push(line.toString('utf8', 0, length)) },
+  );
+  const child = log.child({ node: 'a' });
+  child.info({}, 'before');
+  level.set('info');
+  child.info({}, 'after');
+  log.debug({}, 'more');
+  level.set('silent');
+  log.error({}, 'nothing');
+  assert.deepEqual(
+    lines.map((line) => JSON.parse(line).message),
+    ['after'],
+  );
 });
 
 test('H4: a text that a client chose is cut', () => {

@@ -5,18 +5,16 @@ import { type Log, SharedFields } from '#model/effects/log.ts';
 import { WeftError } from '#model/error.ts';
 import { TELEMETRY } from '#model/settings/telemetry.ts';
 import { limitedLog } from '#model/telemetry/limited-log.ts';
+import { LOG_LEVELS, type LogLevel, SharedLogLevel } from '#model/telemetry/log-level.ts';
 import { systemClock } from '#platform/clock.ts';
 import { endTurns, LineBuffer, outletTo, turnTaking } from './line-buffer.ts';
 import { LineWriter } from './line-writer.ts';
-
-/** Records below the level are not written. */
-export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';
 
 /**
  * `text` is for people at a terminal, `json` for machines; process: the part that writes, `control` say; forJournal: each line
  * begins with its priority as systemd's journal reads it.
  */
-export type LogOptions = { level: LogLevel; format: 'json' | 'text'; process: string; forJournal?: boolean };
+export type LogOptions = { level: LogLevel | SharedLogLevel; format: 'json' | 'text'; process: string; forJournal?: boolean };
 
 /** Where finished lines go; standard error unless a test looks at them. The first `length` bytes are the line, lent. */
 export type LogSink = { write(line: Buffer, length: number): void };
@@ -36,13 +34,14 @@ type Style = {
  */
 export function createLog(options: LogOptions, sink: LogSink, clock: Clock = systemClock): Log {
   const style = options.format === 'json' ? jsonStyle(clock) : textStyle(clock);
-  const least = LEVELS.indexOf(options.level);
+  const least = typeof options.level === 'string' ? new SharedLogLevel(options.level) : options.level;
   const line = new LineWriter();
   const logWith = (always: Uint8Array): Log => {
     const at = (level: Level) => {
-      if (LEVELS.indexOf(level) < least) return () => {};
+      const place = LOG_LEVELS.indexOf(level);
       const priority = options.forJournal === true ? JOURNAL_PRIORITIES[level] : '';
       return (fields: object, message: string): void => {
+        if (!least.writes(place)) return;
         line.begin();
         line.text(priority);
         style.begin(line, level, options.process, message);
@@ -204,16 +203,28 @@ function writePlain(line: LineWriter, value: unknown): void {
   else line.text(jsonText(value));
 }
 
-const LEVELS: readonly LogLevel[] = ['debug', 'info', 'warn', 'error', 'silent'];
 const FORMATS: readonly LogOptions['format'][] = ['text', 'json'];
+
+/** The level of this process's log, which its local API changes. Threads are handed its memory. */
+export const processLogLevel = new SharedLogLevel('info');
 
 /**
  * The log of a command that serves, as WEFT_LOG_LEVEL and WEFT_LOG_FORMAT want it. What clients cause is written within
  * bounds: no peer or workload fills the disk by failing often. Errors: WEFT_SETTING.
  */
-export function commandLog(part: string, env: NodeJS.ProcessEnv = process.env, sink?: LogSink): Log {
-  const options = { ...logSettings(env), process: part, forJournal: isJournal(STANDARD_ERROR, env.JOURNAL_STREAM) };
+export function commandLog(
+  part: string,
+  env: NodeJS.ProcessEnv = process.env,
+  sink?: LogSink,
+  level: SharedLogLevel = startLevel(env),
+): Log {
+  const options = { ...logSettings(env), level, process: part, forJournal: isJournal(STANDARD_ERROR, env.JOURNAL_STREAM) };
   return limitedLog(createLog(options, sink ?? standardError(options)), systemClock);
+}
+
+function startLevel(env: NodeJS.ProcessEnv): SharedLogLevel {
+  processLogLevel.set(logSettings(env).level);
+  return processLogLevel;
 }
 
 /** Standard error, as standard output stays free for a command's result; nothing that was written is lost with the process. */
@@ -235,9 +246,9 @@ function standardError(options: LogOptions): LogSink {
 }
 
 /** Level and format of the log; exported for its test. */
-export function logSettings(env: NodeJS.ProcessEnv): Omit<LogOptions, 'process'> {
+export function logSettings(env: NodeJS.ProcessEnv): { level: LogLevel; format: LogOptions['format'] } {
   return {
-    level: choose('WEFT_LOG_LEVEL', env.WEFT_LOG_LEVEL, LEVELS, 'info'),
+    level: choose('WEFT_LOG_LEVEL', env.WEFT_LOG_LEVEL, LOG_LEVELS, 'info'),
     format: choose('WEFT_LOG_FORMAT', env.WEFT_LOG_FORMAT, FORMATS, 'text'),
   };
 }

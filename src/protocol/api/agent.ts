@@ -8,12 +8,15 @@
  *   GET    /v1/status                       AgentStatus
  *   POST   /v1/handover                     { onlyLeaving } → Handover; another agent goes on with the node: this one accepts nothing more, gives up this
  *                                           socket, and ends when what it carries has ended
+ *   GET    /v1/log-level, POST { level }          LogLevelStatus of src/protocol/api/log-level.ts
  *   POST   /v1/cleanup                      204; leaves the mesh: removes every trace from kernel and disk, then exits
  *
  * Errors: 4xx/5xx with ApiError of src/protocol/api/reply.ts.
  */
 
 import type { WorkloadRequest } from '#model/mesh/registration.ts';
+import type { LogLevel } from '#model/telemetry/log-level.ts';
+import type { LogLevelStatus } from './log-level.ts';
 
 /** Answer to POST /v1/workloads: where the process has to be started. */
 export type StartedWorkload = {
@@ -72,4 +75,6 @@ export type AgentClient = {
   /** `onlyLeaving`: WEFT_ALREADY_RUNNING unless it was told to stop. */
   handOver(onlyLeaving: boolean): Promise<Handover>;
   cleanup(): Promise<void>;
+  /** The level of its log; with one, which it has from now on. */
+  logLevel(level?: LogLevel): Promise<LogLevelStatus>;
 };

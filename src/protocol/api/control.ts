@@ -1,5 +1,7 @@
+import type { LogLevel } from '#model/telemetry/log-level.ts';
 import type { NodeGrant } from '#model/trust/grant.ts';
 import type { DescribedKind, Description } from '#protocol/api/describe.ts';
+import type { LogLevelStatus } from '#protocol/api/log-level.ts';
 import type { TypeStatus } from '#protocol/xds/server-session.ts';
 
 /**
@@ -9,6 +11,7 @@ import type { TypeStatus } from '#protocol/xds/server-session.ts';
  *   POST /v1/describe        { kind, namespace, name } → Description of src/protocol/api/describe.ts
  *   POST /v1/tokens          TokenRequest → TokenResponse
  *   POST /v1/tokens/revoke   { node, freeAddresses } → 204; every token made for the node until now is refused
+ *   GET  /v1/log-level, POST { level } → LogLevelStatus of src/protocol/api/log-level.ts
  *   POST /v1/waypoints/stop  204; ends every waypoint, and starts none until the control plane is started again
  *
  * Errors: 4xx/5xx with ApiError of src/protocol/api/reply.ts.
@@ -108,4 +111,6 @@ export type ControlClient = {
   /** freeAddresses: the node is gone for good, and other nodes may be given its ranges. */
   revoke(node: string, freeAddresses?: boolean): Promise<void>;
   stopWaypoints(): Promise<void>;
+  /** The level of its log; with one, which it has from now on. */
+  logLevel(level?: LogLevel): Promise<LogLevelStatus>;
 };

@@ -44,6 +44,11 @@ export function workloadLogPath(
   return join(logsDirectory(stateDir), `workload-${namespace}.${name}@${node}.log`);
 }
 
+/** Socket of a waypoint, by which the level of its log is changed. */
+export function waypointSocketPath(directory: string, namespace: string, gateway: string): string {
+  return join(directory, `${namespace}.${gateway}.sock`);
+}
+
 /** The control plane's root certificate, for the waypoints of its machine. */
 export function waypointRootPath(runDir: string): string {
   return join(waypointsDirectory(runDir), 'root-cert.pem');

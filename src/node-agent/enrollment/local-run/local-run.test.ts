@@ -5,6 +5,7 @@ import { aWorkload } from '#model/mesh/mesh-fixtures.testing.ts';
 import type { Registration } from '#model/mesh/registration.ts';
 import type { Workload } from '#model/mesh/workload.ts';
 import { UNSPREAD } from '#model/resilience/retry.ts';
+import { SharedLogLevel } from '#model/telemetry/log-level.ts';
 import { type AgentRig, collectingLog, startAgentRig } from '#node-agent/agent-rig.testing.ts';
 import { ECHO } from '#node-agent/memory-net.testing.ts';
 import { receivedBy, settle, until } from '#node-agent/memory-sockets.testing.ts';
@@ -76,6 +77,7 @@ function startNode(machine: Machine, rig: AgentRig) {
       handOver: () => ({ pid: 1, sockets: rig.agent.succession.handOver() }),
       cleanup: () => local.stopAll(),
       status: () => statusOf(rig, local),
+      logLevel: new SharedLogLevel('info'),
     });
   return { rig, local, call };
 }

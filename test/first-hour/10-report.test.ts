@@ -1,0 +1,63 @@
+import assert from 'node:assert/strict';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { after, before, describe, test } from 'node:test';
+import type { Program } from '../e2e/programs.testing.ts';
+import { Machine } from './machine.testing.ts';
+
+const MESH = `
+apiVersion: v1
+kind: Service
+metadata: { name: web, namespace: default, labels: { istio.io/use-waypoint: gate } }
+spec: { selector: { app: web }, ports: [{ name: http, port: 80, targetPort: 8080 }] }
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: { name: gate, namespace: default }
+spec: { gatewayClassName: weft-waypoint, listeners: [{ name: mesh, port: 15008, protocol: HBONE }] }
+`;
+
+describe('looking closer at a mesh that runs', () => {
+  const machine = new Machine();
+  let up: Program;
+
+  before(async () => {
+    await machine.boot();
+    mkdirSync(machine.path('mesh'));
+    writeFileSync(machine.path('mesh/web.yaml'), MESH);
+    up = machine.type('exec weft up mesh --node one');
+    await up.until(/The mesh is up/);
+    await machine.done('for i in $(seq 200); do [ -S /run/weft/waypoints/default.gate.sock ] && exit 0; sleep 0.1; done; exit 1');
+  });
+  after(() => machine.close());
+
+  test('H18: the log of each part tells as much as it is told to, from then on', async () => {
+    const levels = async (words = ''): Promise<unknown> => JSON.parse(await machine.done(`weft log-level ${words} -o json`));
+    const told = (control: string, agent: string, waypoint: string) => [
+      { component: 'control', level: control, error: null },
+      { component: 'agent/one', level: agent, error: null },
+      { component: 'waypoint/default/gate', level: waypoint, error: null },
+    ];
+    assert.deepEqual(await levels(), told('info', 'info', 'info'));
+    const look = (name: string) =>
+      machine.done(`weft run --user nobody --name ${name} --service-account ${name} -- getent hosts web.default`);
+    const heard = (): string => up.output().slice(before);
+    let before = up.output().length;
+    await look('first');
+    assert.doesNotMatch(heard(), / DEBUG /);
+    assert.deepEqual(await levels('debug waypoint=error agent/one=debug'), told('debug', 'debug', 'error'));
+    before = up.output().length;
+    await look('second');
+    await up.until(new RegExp(`^[\\s\\S]{${before}}[\\s\\S]* DEBUG agent: DNS query`));
+    await up.until(new RegExp(`^[\\s\\S]{${before}}[\\s\\S]* DEBUG control: `));
+    assert.deepEqual(await levels('warn'), told('warn', 'warn', 'warn'));
+    before = up.output().length;
+    await look('third');
+    assert.doesNotMatch(heard(), / (DEBUG|INFO) +(agent|control): /);
+    await levels('info');
+  });
+
+  test('H18: a part that is not there, and a level that is none, are refused with those that are', async () => {
+    assert.match(await machine.done('weft log-level agent/two=debug 2>&1', { code: 1 }), /agent\/one, waypoint\/default\/gate/);
+    assert.match(await machine.done('weft log-level loud 2>&1', { code: 2 }), /debug, info, warn, error, silent/);
+  });
+});
