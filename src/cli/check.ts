@@ -87,7 +87,11 @@ const AREA_WIDTH = Math.max(...AREAS.map(({ length }) => length));
 const LEVEL_WIDTH = 'warning'.length;
 
 /** What `weft check` prints: a line for each area in which all is well, and each finding with why it matters and its remedy. */
-export function formatCheck({ level, areas }: CheckReport, output: CheckOptions['output'], paint: Paint = plainText): string {
+export async function formatCheck(
+  { level, areas }: CheckReport,
+  output: CheckOptions['output'],
+  paint: Paint = plainText,
+): Promise<string> {
   if (output !== 'table') return formatData({ level, areas }, output);
   const lines = areas.flatMap(({ area, findings }) =>
     findings.length === 0 ? [head('ok', area, '', paint)] : findings.map((finding) => findingText(finding, paint)),

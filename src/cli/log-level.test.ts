@@ -49,7 +49,7 @@ test('H18: a part that is not there changes nothing; one that does not answer is
   assert.equal(await control.level(), 'info');
   await assert.rejects(changeLevels([], []), { code: 'WEFT_NOT_RUNNING' });
   const dead = { ...agent, level: () => Promise.reject(new WeftError('WEFT_NO_AGENT', 'the agent does not answer')) };
-  assert.deepEqual(formatLevels(await changeLevels([], [control, dead]), 'table').split('\n'), [
+  assert.deepEqual((await formatLevels(await changeLevels([], [control, dead]), 'table')).split('\n'), [
     'COMPONENT  LEVEL',
     'control    info',
     'agent/one  does not answer: the agent does not answer',

@@ -81,7 +81,7 @@ function means(component: string | null, name: string): boolean {
 }
 
 /** What `weft log-level` prints. */
-export function formatLevels(levels: readonly ToldLevel[], output: LogLevelOptions['output']): string {
+export async function formatLevels(levels: readonly ToldLevel[], output: LogLevelOptions['output']): Promise<string> {
   if (output !== 'table') return formatData(levels, output);
   const rows = levels.map(({ component, level, error }) => [component, level ?? `does not answer: ${error}`]);
   return formatTable(['COMPONENT', 'LEVEL'], rows);

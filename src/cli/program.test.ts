@@ -137,9 +137,25 @@ const lines: { line: string; command: string; options: unknown }[] = [
   {
     line: 'ps api --node a -o wide',
     command: 'ps',
-    options: { names: ['api'], node: 'a', namespace: null, output: 'wide', runDir: '/run/weft' },
+    options: { names: ['api'], node: 'a', namespace: null, output: 'wide', watch: false, runDir: '/run/weft' },
   },
-  { line: 'ps -o json', command: 'ps', options: { names: [], node: null, namespace: null, output: 'json', runDir: '/run/weft' } },
+  {
+    line: 'ps -o json --watch',
+    command: 'ps',
+    options: { names: [], node: null, namespace: null, output: 'json', watch: true, runDir: '/run/weft' },
+  },
+  {
+    line: 'log-level debug agent/one=warn',
+    command: 'logLevel',
+    options: {
+      changes: [
+        { component: null, level: 'debug' },
+        { component: 'agent/one', level: 'warn' },
+      ],
+      output: 'table',
+      runDir: '/run/weft',
+    },
+  },
   {
     line: 'run --name web --service-account web -- ls -l --help',
     command: 'run',
@@ -327,7 +343,8 @@ const lines: { line: string; command: string; options: unknown }[] = [
     command: 'describe',
     options: { kind: 'service', name: 'web', namespace: 'default', output: 'text', runDir: '/run/weft' },
   },
-  { line: 'status --json', command: 'status', options: { json: true, runDir: '/run/weft' } },
+  { line: 'status --json', command: 'status', options: { output: 'json', runDir: '/run/weft' } },
+  { line: 'status -o wide', command: 'status', options: { output: 'wide', runDir: '/run/weft' } },
   { line: 'demo', command: 'demo', options: { once: false, jsonPath: null } },
   { line: 'demo --once --json f', command: 'demo', options: { once: true, jsonPath: 'f' } },
   { line: 'bench --json f', command: 'bench', options: { jsonPath: 'f', groups: BENCH_GROUPS.slice(0, 5) } },

@@ -6,8 +6,8 @@ import { type ControlOptions, controlCommand, type WaypointOptions, waypointComm
 import { type DescribeOptions, describeCommand } from './describe.ts';
 import { type ExecOptions, execCommand } from './exec.ts';
 import { type LabRequest, labCommand } from './lab.ts';
-import { type LogsOptions, logsCommand } from './logs.ts';
 import { type LogLevelOptions, logLevelCommand } from './log-level.ts';
+import { type LogsOptions, logsCommand } from './logs.ts';
 import {
   type BenchOptions,
   benchCommand,

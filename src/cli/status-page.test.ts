@@ -132,8 +132,8 @@ const pages: { name: string; report: StatusReport }[] = [
   { name: 'agent-only', report: { ...WELL, nodes: WELL.nodes.slice(0, 1), control: { kind: 'absent' } } },
 ];
 for (const { name, report } of pages) {
-  test(`the status page of a mesh: ${name}`, () =>
-    matchesGolden(join(import.meta.dirname, `golden/status-${name}.txt`), formatStatus(report)));
+  test(`the status page of a mesh: ${name}`, async () =>
+    matchesGolden(join(import.meta.dirname, `golden/status-${name}.txt`), await formatStatus(report)));
 }
 
 test('a mesh that is well has no complaints', () => assert.deepEqual(complaintsOf(WELL), []));

@@ -1,14 +1,18 @@
 import type { FindingStatus } from '#protocol/api/control.ts';
-import { complaintsOf, type NodeReport, type StatusReport, workloadsOf } from './status.ts';
+import { formatData } from './command.ts';
+import { complaintsOf, type NodeReport, type StatusOptions, type StatusReport, workloadsOf } from './status.ts';
 import { formatMoment, formatTable } from './text-format.ts';
 
-/** What `weft status` prints for a person: sections that have something to say, divided by empty lines. */
-export function formatStatus(report: StatusReport): string {
+/** What `weft status` prints: for a person, sections that have something to say, divided by empty lines; `wide` has more columns. */
+export async function formatStatus(report: StatusReport, output: StatusOptions['output'] = 'table'): Promise<string> {
+  if (output === 'json' || output === 'yaml') return formatData(report, output);
+  const isWide = output === 'wide';
   const sections = [
     section('Nodes', nodeTable(report)),
     section('Control plane', controlTable(report)),
     section('Waypoints', waypointTable(report)),
-    section('Workloads', workloadTable(report)),
+    section('Clients', isWide ? clientTable(report) : ''),
+    section('Workloads', workloadTable(report, isWide)),
     section('Certificates', certificateTable(report)),
     section('Findings', report.control.kind === 'up' ? report.control.status.findings.map(formatFinding).join('') : ''),
     section('Out of date', complaints(report)),
@@ -68,15 +72,30 @@ function waypointTable({ control }: StatusReport): string {
   );
 }
 
-function workloadTable(report: StatusReport): string {
+/** Open discovery streams, and whether each has everything. */
+function clientTable({ control, nowMs }: StatusReport): string {
+  const connections = control.kind === 'up' ? control.status.connections : [];
+  return formatTable(
+    ['CLIENT', 'FROM', 'CONNECTED', 'UP TO DATE'],
+    connections.map(({ node, namespace, serviceAccount, peer, connectedAt, upToDate }) => [
+      node === '' ? `${namespace}/${serviceAccount}` : `node ${node}`,
+      peer,
+      formatMoment(Date.parse(connectedAt), nowMs),
+      upToDate ? 'yes' : 'no',
+    ]),
+  );
+}
+
+function workloadTable(report: StatusReport, isWide: boolean): string {
   const rows = workloadsOf(report).map(({ uid, node, path, identity, addresses }) => [
     nameOf(uid),
     node,
     path,
     identity,
     addresses.join(', '),
+    ...(isWide ? [uid] : []),
   ]);
-  return formatTable(['WORKLOAD', 'NODE', 'PATH', 'IDENTITY', 'ADDRESSES'], rows);
+  return formatTable(['WORKLOAD', 'NODE', 'PATH', 'IDENTITY', 'ADDRESSES', ...(isWide ? ['UID'] : [])], rows);
 }
 
 /** `<cluster>/<group>/<kind>/<namespace>/<name>…`: the cluster and the kind say nothing new to a reader. */

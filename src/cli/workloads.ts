@@ -44,6 +44,8 @@ export type PsOptions = {
   names: readonly string[];
   node: string | null;
   output: 'table' | 'wide' | DataFormat;
+  /** Goes on until it is ended. */
+  watch: boolean;
   runDir: string;
 };
 
@@ -52,13 +54,15 @@ export function psCommand(act: Act<PsOptions>): Command {
   return makeCommand('ps', 'Look and check:', 'Show the workloads that run on this machine', [
     { command: 'weft ps', does: 'see names, nodes, identities and addresses' },
     { command: 'weft ps --namespace shop -o json', does: 'those of one namespace, for a program' },
+    { command: 'weft ps --watch', does: 'see them come and go, until Ctrl-C' },
   ])
     .argument('[name...]', 'only workloads of these names')
     .option('--namespace <name>', 'only of this namespace', readWorkloadName)
     .option('--node <name>', 'only of this node, when this machine has several agents', readName)
     .addOption(outputOption('table', 'wide'))
+    .option('-w, --watch', 'go on, and show them again whenever they change', false)
     .addOption(runDirOption())
-    .action((names: string[], { namespace, node, ...rest }: Pick<PsOptions, 'output' | 'runDir'> & PsFilter) =>
+    .action((names: string[], { namespace, node, ...rest }: Pick<PsOptions, 'output' | 'watch' | 'runDir'> & PsFilter) =>
       act({ ...rest, names, namespace: namespace ?? null, node: node ?? null }),
     );
 }

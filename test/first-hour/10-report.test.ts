@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
+import { parse } from 'yaml';
 import type { Program } from '../e2e/programs.testing.ts';
 import { Machine } from './machine.testing.ts';
 
@@ -54,6 +55,23 @@ describe('looking closer at a mesh that runs', () => {
     await look('third');
     assert.doesNotMatch(heard(), / (DEBUG|INFO) +(agent|control): /);
     await levels('info');
+  });
+
+  test('H19: weft ps --watch shows workloads come and go; weft status has forms for programs, and more for people', async () => {
+    const watching = machine.type('exec weft ps --watch');
+    await watching.until(/gate +one +\S+ +ready/);
+    const job = machine.type('weft run --user nobody --name job --service-account job -- sh -c "echo begun; exec sleep 100"');
+    await job.until(/begun/);
+    await watching.until(/job +one +job +ready/);
+    await machine.done('weft stop job');
+    await watching.until(/job +one +job +ready[\s\S]*\n\nNAMESPACE(?![\s\S]*job)/);
+    assert.ok(!watching.output().includes('\u001b'), 'a pipe gets the text alone');
+    watching.child.kill();
+    const [json, yaml, wide] = await Promise.all(['json', 'yaml', 'wide'].map((form) => machine.done(`weft status -o ${form}`)));
+    const keys = ['version', 'nowMs', 'nodes', 'control'];
+    assert.deepEqual(Object.keys(JSON.parse(json ?? '')), keys);
+    assert.deepEqual(Object.keys(parse(yaml ?? '')), keys);
+    assert.match(wide ?? '', /Clients\n +CLIENT +FROM[\s\S]* UID\n[\s\S]*\/default\/gate\n/);
   });
 
   test('H18: a part that is not there, and a level that is none, are refused with those that are', async () => {

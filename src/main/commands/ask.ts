@@ -12,14 +12,14 @@ import { agentClient, controlClient } from '#platform/local-api/clients.ts';
 import { controlSocketPath } from '#protocol/api/places.ts';
 
 /** `weft status`. Errors: WEFT_NOT_RUNNING when there is nothing to tell about. */
-export async function status({ runDir, json }: StatusOptions): Promise<number> {
+export async function status({ runDir, output }: StatusOptions): Promise<number> {
   const report = await gather(runDir);
   if (report.nodes.length === 0 && report.control.kind === 'absent') {
     throw new WeftError('WEFT_NOT_RUNNING', `nothing of the mesh runs on this machine, as far as ${runDir} tells`, {
       remedy: 'start it with weft up DIR, or name another place with --run-dir',
     });
   }
-  process.stdout.write(json ? `${JSON.stringify(report, null, 2)}\n` : formatStatus(report));
+  process.stdout.write(await formatStatus(report, output));
   return 0;
 }
 

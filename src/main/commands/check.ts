@@ -5,6 +5,7 @@ import { paintFor } from '#cli/text-format.ts';
 import { holdingOf } from '#main/agent/holding.ts';
 import { gather } from '#main/commands/ask.ts';
 import { weftVersion } from '#main/commands/control-access.ts';
+import { showProgress } from '#main/commands/progress.ts';
 import { findResources } from '#main/commands/validate.ts';
 import { realPlace } from '#platform/files/marked-directory.ts';
 import { knownNodes, requireNode } from '#platform/files/node-register.ts';
@@ -21,9 +22,9 @@ import { surveyAuthority, surveyRoot, surveyToken } from '#platform/survey/trust
 
 /** `weft check`: 1 when a finding is an error. It changes nothing. */
 export async function check(options: CheckOptions): Promise<number> {
-  const { findings, lookedAt } = await examine(options, surveysOfThisMachine());
+  const { findings, lookedAt } = await showProgress('looking at this machine', () => examine(options, surveysOfThisMachine()));
   const report = checkReport(findings, lookedAt);
-  process.stdout.write(formatCheck(report, options.output, paintFor(process.stdout.isTTY, process.env)));
+  process.stdout.write(await formatCheck(report, options.output, paintFor(process.stdout.isTTY, process.env)));
   return report.level === 'error' ? 1 : 0;
 }
 

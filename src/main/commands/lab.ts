@@ -21,7 +21,7 @@ export async function lab(request: LabRequest): Promise<number> {
     runWorkload: (agentSocket, workload) => runConfined(agentSocket, { ...PLAIN_LAUNCH, ...workload, nativeTunnel: false }),
     // A host outside the mesh has a namespace, but no agent that would enroll what runs in it.
     runCommand: (place, command) => runUnconfined({ uid: '', addresses: [], ...place }, command),
-    meshStatus: (runDir) => status({ runDir, json: false }),
+    meshStatus: (runDir) => status({ runDir, output: 'table' }),
   });
 }
 

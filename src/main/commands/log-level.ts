@@ -10,7 +10,7 @@ import { controlSocketPath } from '#protocol/api/places.ts';
 /** `weft log-level`: 1 when a part did not answer. Errors: WEFT_NOT_RUNNING, WEFT_NO_COMPONENT, WEFT_NOT_ROOT. */
 export async function logLevel({ changes, runDir, output }: LogLevelOptions): Promise<number> {
   const levels = await changeLevels(changes, tellersBelow(runDir));
-  process.stdout.write(formatLevels(levels, output));
+  process.stdout.write(await formatLevels(levels, output));
   return levels.some(({ error }) => error !== null) ? 1 : 0;
 }
 

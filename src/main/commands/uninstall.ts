@@ -3,6 +3,7 @@ import { createInterface } from 'node:readline/promises';
 import { USUAL_POOLS } from '#cli/command.ts';
 import { leaveMesh, type UninstallEffects, type UninstallOptions } from '#cli/uninstall.ts';
 import { cleanupNode } from '#main/agent/removal.ts';
+import { showProgress, tellResult } from '#main/commands/progress.ts';
 import { isBpffs } from '#platform/bpf/bpffs.ts';
 import { removeMarked } from '#platform/files/marked-directory.ts';
 import { removeSocket, traceMesh } from '#platform/files/mesh-traces.ts';
@@ -14,6 +15,7 @@ import { eventually } from '#platform/linux/process/waiting.ts';
 import { agentClient, controlClient } from '#platform/local-api/clients.ts';
 import { requireRoot } from '#platform/preflight/preflight.ts';
 import { commandLog } from '#platform/telemetry/log.ts';
+import type { AgentClient } from '#protocol/api/agent.ts';
 import { agentSocketPath, controlSocketPath } from '#protocol/api/places.ts';
 
 /**
@@ -37,17 +39,22 @@ export function effectsOf(options: UninstallOptions): UninstallEffects {
   const { runDir } = options;
   return {
     control: controlClient(controlSocketPath(runDir)),
-    agentOf: (node) => agentClient(agentSocketPath(runDir, node)),
+    agentOf: (node) => leaving(node, agentClient(agentSocketPath(runDir, node))),
     look: () => traceMesh(options, isBpffs),
     exists: existsSync,
     removeMarked,
     removeSocket,
-    cleanupNode: (node) => cleanupDead(node, options),
+    cleanupNode: (node) => showProgress(`removing node ${node}`, () => cleanupDead(node, options)),
     endsWithin: (pid, waitMs) => eventually(() => !isRunning(pid), waitMs),
     endProcess,
     agree,
-    tell: (line) => void process.stdout.write(`${line}\n`),
+    tell: tellResult,
   };
+}
+
+/** An agent whose leave may take a while: its workloads have time to end. */
+function leaving(node: string, agent: AgentClient): AgentClient {
+  return { ...agent, cleanup: () => showProgress(`waiting for node ${node} to leave`, agent.cleanup) };
 }
 
 /** Where the register has no word of a dead agent, its cgroup is looked up as the agent would. */

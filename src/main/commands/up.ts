@@ -5,6 +5,7 @@ import type { AgentPlace } from '#cli/agent.ts';
 import { USUAL_BPFFS } from '#cli/command.ts';
 import { explainDeparture, type MeshPlan, planMesh, type UpOptions, welcome } from '#cli/up.ts';
 import { holdingOf } from '#main/agent/holding.ts';
+import { showProgress } from '#main/commands/progress.ts';
 import { toLastResort } from '#model/effects/mishaps.ts';
 import { WeftError } from '#model/error.ts';
 import { isLocked, lockText, takeLock } from '#platform/files/lock.ts';
@@ -41,7 +42,7 @@ async function upInBackground(options: UpOptions, plan: MeshPlan): Promise<numbe
   claimDirectory(options.runDir, { kind: 'run' });
   claimDirectory(options.stateDir, { kind: 'state', runDir: options.runDir });
   const words = process.argv.slice(2).filter((word) => word !== '--detach' && word !== '-d');
-  const started = await startInBackground(WEFT_PROGRAM, words, plan.logFile);
+  const started = await showProgress('starting the mesh', () => startInBackground(WEFT_PROGRAM, words, plan.logFile));
   if ('log' in started) throw upFailed(started.log, plan.logFile);
   process.stdout.write(welcome(options, plan));
   return 0;

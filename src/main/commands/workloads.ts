@@ -1,4 +1,7 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { watch } from '#cli/live-output.ts';
 import { formatWorkloads, type PsOptions, type StopOptions, type Stopper, stopWorkloads, workloadRows } from '#cli/workloads.ts';
+import { showProgress, tellResult } from '#main/commands/progress.ts';
 import { WeftError } from '#model/error.ts';
 import { COMMAND } from '#model/settings/host.ts';
 import { disown, liveRuns } from '#platform/files/run-claim.ts';
@@ -8,14 +11,17 @@ import { eventually } from '#platform/linux/process/waiting.ts';
 import { agentClient } from '#platform/local-api/clients.ts';
 
 /** `weft ps`. Errors: WEFT_NO_AGENT when none answers. */
-export async function ps({ output, runDir, ...filter }: PsOptions): Promise<number> {
-  process.stdout.write(await formatWorkloads(workloadRows(await askAgents(runDir), filter), output));
+export async function ps({ output, runDir, watch: goesOn, ...filter }: PsOptions): Promise<number> {
+  const look = async (): Promise<string> => formatWorkloads(workloadRows(await askAgents(runDir), filter), output);
+  const again = async (): Promise<boolean> => goesOn && (await sleep(COMMAND.watchMs, true));
+  await watch(look, { isTerminal: goesOn && process.stdout.isTTY, write: (text) => void process.stdout.write(text) }, again);
   return 0;
 }
 
 /** `weft stop`. Errors: WEFT_NO_AGENT, WEFT_NO_WORKLOAD, and those of the agent. */
 export async function stop(options: StopOptions): Promise<number> {
-  await stopWorkloads(options, await askAgents(options.runDir), (line) => void process.stdout.write(`${line}\n`));
+  const agents = await askAgents(options.runDir);
+  await showProgress(`waiting for ${options.names.join(', ')} to end`, () => stopWorkloads(options, agents, tellResult));
   return 0;
 }
 

@@ -95,6 +95,8 @@ export const COMMAND_SETTINGS = {
       'The token that `weft up` gives its own agent, and makes anew well before its end.',
     ),
     ownTokenRenewMs: setting(12 * 3_600_000, 'ms', 'How often it does.'),
+    progressMs: setting(1_000, 'ms', 'After that it is said on a terminal what takes so long, and from then on so often.'),
+    watchMs: setting(1_000, 'ms', 'How often `weft ps --watch` looks.'),
     pollMs: setting(50, 'ms', 'How often it is looked whether a process has ended.'),
     startPollMs: setting(10, 'ms', 'How often it is looked whether a part that starts is ready: somebody waits for it.'),
   },
