@@ -1,6 +1,8 @@
-import { isMainThread } from 'node:worker_threads';
+import { isMainThread, workerData } from 'node:worker_threads';
 import { type Actions, runProgram } from '#cli/program.ts';
 import { describeError } from '#cli/report-error.ts';
+import type { ThreadData } from '#main/agent/data-thread.ts';
+import type { ReaderData } from '#main/control/reader-thread.ts';
 import { COMMAND } from '#model/settings/host.ts';
 import { showSourceStacks } from '#platform/program/source-stacks.ts';
 
@@ -40,9 +42,14 @@ process.on('uncaughtException', (error) => {
   process.exit(1);
 });
 
-// A thread of an agent runs the same program: a bundle has no other file to begin with.
 if (isMainThread) await main();
-else (await import('#main/agent/data-thread.ts')).carryInThread();
+else await beThread(workerData);
+
+/** A thread of an agent or of a control plane runs the same program: a bundle has no other file to begin with. */
+async function beThread({ kind }: ThreadData | ReaderData): Promise<void> {
+  if (kind === 'weft-data-thread') (await import('#main/agent/data-thread.ts')).carryInThread();
+  else await (await import('#main/control/reader-thread.ts')).readInThread();
+}
 
 async function main(): Promise<void> {
   const debug = (process.env.WEFT_DEBUG ?? '') !== '';

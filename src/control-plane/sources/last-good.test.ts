@@ -7,7 +7,8 @@ import { createResourceParser } from '#control-plane/resources/resource-parser.t
 import { SILENT_LOG } from '#model/effects/log.ts';
 import { MemoryStore } from '#model/effects/memory-store.testing.ts';
 import { readCrds } from '#platform/files/crds.ts';
-import { directorySource, type UnreadFiles, type WatchFiles } from './directory/directory-source.ts';
+import type { UnreadFiles } from './directory/config-files.ts';
+import { directorySource, type WatchFiles } from './directory/directory-source.ts';
 import { LastGoodVersions } from './last-good.ts';
 
 const parser = createResourceParser(KINDS, await readCrds(CRD_FILES));
@@ -45,6 +46,7 @@ async function started(store: MemoryStore, files: Files, unread: UnreadFiles = n
     /** How many rules the policy in force has: the good version has one, a stand-in none. */
     rules: () => (inForce.get(P) as { rules?: readonly unknown[] } | undefined)?.rules?.length,
     stop: () => source.stop(),
+    settled: () => lastGood.settled(),
   };
 }
 
@@ -175,11 +177,11 @@ test('a store that cannot be written is told, and told no more once it can', asy
   store.write = async () => {
     throw new Error('no space');
   };
-  const { source, tell, stop } = await started(store, { 'a.yaml': GOOD });
-  await stop();
+  const { source, tell, settled } = await started(store, { 'a.yaml': GOOD });
+  await settled();
   assert.deepEqual(source.problems(), ['the last good version of a.yaml is not kept: no space']);
   store.write = write;
   tell({ 'a.yaml': `${GOOD}---\n${policy('q', '{}')}` });
-  await stop();
+  await settled();
   assert.deepEqual([source.problems(), store.texts.size], [[], 1]);
 });

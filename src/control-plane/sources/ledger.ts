@@ -204,17 +204,19 @@ function readUnit(
   const identified = entries.flatMap(({ name, resource, origin, standIns = [], findings: own }) =>
     name === null ? [] : [{ name, resource: resource ?? past.get(name) ?? null, standIn: standIns[0] ?? null, origin, own }],
   );
-  const sentences = findings.map((finding) => tellWhatStays(finding, entries, identified));
+  const staying = new Set(identified.flatMap(({ name, resource }) => (resource === null ? [] : [name])));
+  const entryOf = new Map(entries.flatMap((entry) => entry.findings.map((finding) => [finding, entry])));
+  const sentenceOf = new Map(findings.map((finding) => [finding, tellWhatStays(finding, entryOf.get(finding), staying)]));
   const toldOf = (own: readonly Finding[]): Finding | null => {
     const first = firstError(own);
-    return first === undefined ? null : (sentences[findings.indexOf(first)] ?? null);
+    return first === undefined ? null : (sentenceOf.get(first) ?? null);
   };
   const claims: Claim[] = identified.map(({ own, ...claim }) => ({ ...claim, told: toldOf(own) }));
   const named = new Set(claims.map(({ name }) => name));
   const unidentified = entries.filter(({ name }) => name === null);
   const kept = new Map(unidentified.length > 0 ? [...past].filter(([name]) => !named.has(name)) : []);
   claims.push(...unidentified.flatMap((entry) => claimsOfNobody(entry, [...kept.values()], toldOf(entry.findings))));
-  return { unit: { claims, kept }, findings: sentences };
+  return { unit: { claims, kept }, findings: [...sentenceOf.values()] };
 }
 
 /**
@@ -240,16 +242,12 @@ function namesOf(unit: Unit | null): Set<ResourceName> {
 }
 
 /** Adds to the first error of a rejected entry that its last good version is still in force. */
-function tellWhatStays(
-  finding: Finding,
-  entries: readonly Entry[],
-  claims: readonly Pick<Claim, 'name' | 'resource'>[],
-): Finding {
-  const entry = entries.find(({ findings }) => findings.includes(finding));
+function tellWhatStays(finding: Finding, entry: Entry | undefined, staying: ReadonlySet<ResourceName>): Finding {
   if (entry === undefined || entry.name === null || entry.resource !== null) return finding;
   const first = firstError(entry.findings) === finding;
-  const stays = claims.some(({ name, resource }) => name === entry.name && resource !== null);
-  return first && stays ? { ...finding, message: `${finding.message}; the last good version stays in force` } : finding;
+  return first && staying.has(entry.name)
+    ? { ...finding, message: `${finding.message}; the last good version stays in force` }
+    : finding;
 }
 
 /** The one that rejected its entry; a misspelt kind is a warning only. */

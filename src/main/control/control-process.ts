@@ -38,6 +38,7 @@ import { serveMetrics } from '#platform/telemetry/metrics-server.ts';
 import { readOwnProcess } from '#platform/telemetry/process-metrics.ts';
 import type { ControlStatus, TokenResponse } from '#protocol/api/control.ts';
 import type { SignerFiles } from '#protocol/ca/signer.ts';
+import { documentReader } from './document-reader.ts';
 
 /** What a control plane is told. */
 export type StartControlOptions = {
@@ -105,7 +106,7 @@ async function startHeld(options: StartControlOptions, state: StateStore, hold: 
   const startedAt = new Date(systemClock.nowMs()).toISOString();
   const parts = await assemble(options, state);
   const { control, mesh } = parts;
-  const closing: (() => void | Promise<void>)[] = [() => hold.release(), () => control.close()];
+  const closing: (() => void | Promise<void>)[] = [() => hold.release(), () => parts.reader.close(), () => control.close()];
   // Newest first, as each uses what was made before it.
   const closeAll = async () => {
     for (const close of closing.reverse()) await close();
@@ -140,6 +141,7 @@ type Parts = {
   meters: Meters;
   mishaps: Mishaps;
   reload: () => Promise<void>;
+  reader: ReturnType<typeof documentReader>;
 };
 
 /** Reads state and makes the parts; nothing serves or watches yet, so that a failure leaves nothing behind. */
@@ -165,7 +167,9 @@ async function assemble(options: StartControlOptions, state: StateStore): Promis
   const authority = await CertificateAuthority.open({ store: state, given: signer, trustDomain, clock, log });
   const tokens = await TokenAuthority.open(state, clock);
   let reload = async (): Promise<void> => {};
+  const reader = documentReader(clock);
   const source = directorySource({
+    readElsewhere: (wanted) => reader.read(wanted),
     parser: createResourceParser(KINDS, await readCrds(CRD_FILES)),
     async watch(listener) {
       const watching = await watchDirectory(configDir, listener);
@@ -194,7 +198,7 @@ async function assemble(options: StartControlOptions, state: StateStore): Promis
     meters,
     newNonce: randomUUID,
   });
-  return { control, index, authority, mesh, meters, mishaps, reload: () => reload() };
+  return { control, index, authority, mesh, meters, mishaps, reload: () => reload(), reader };
 }
 
 /** gRPC for agents and waypoints, with a certificate that is renewed while it serves. */

@@ -149,6 +149,13 @@ export const RESOURCE_SETTINGS = {
     ),
     rescanPercent: setting(1, 'percent', 'Share of the time that looks without an event may take where events do tell.'),
     namedMax: setting(1_000, 'count', 'Files looked at by name after events; at more of them everything is looked at.'),
+    readAtOnceCharactersMax: setting(
+      16 * KIB,
+      'characters',
+      'So much text is read by who serves, some 10 ms; more of it by a thread of its own.',
+    ),
+    readTogetherCharactersMax: setting(64 * KIB, 'characters', 'Text that such a thread is given at a time.'),
+    readerIdleMs: setting(10_000, 'ms', 'Such a thread that has had nothing to read for this long is ended: it holds memory.'),
     mistakesMax: setting(3, 'count', 'Mistakes told per document: what follows the first few is mostly their consequence.'),
     mismatchesMax: setting(20, 'count', 'Problems told per resource; more would hide the first ones.'),
     namesMax: setting(12, 'count', 'Names listed in a remedy before the rest is left out.'),

@@ -1,13 +1,20 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
+import { setImmediate as tick } from 'node:timers/promises';
 import fc from 'fast-check';
 import { CRD_FILES, KINDS } from '#control-plane/kinds/list.ts';
 import type { ServiceResource } from '#control-plane/mesh/services.ts';
 import { formatOrigin, warningAt } from '#control-plane/resources/finding.ts';
 import { nameOf, nameOfResource, type Resource } from '#control-plane/resources/resource.ts';
 import { createResourceParser } from '#control-plane/resources/resource-parser.ts';
+import { LastGoodVersions } from '#control-plane/sources/last-good.ts';
+import { SILENT_LOG } from '#model/effects/log.ts';
+import { MemoryStore } from '#model/effects/memory-store.testing.ts';
+import { RESOURCE } from '#model/settings/control-planes.ts';
 import { readCrds } from '#platform/files/crds.ts';
-import { ConfigFiles } from './directory-source.ts';
+import { ConfigFiles } from './config-files.ts';
+import { directorySource } from './directory-source.ts';
+import { joined, readDocument, readResourceFile } from './resource-file.ts';
 
 const parser = createResourceParser(KINDS, await readCrds(CRD_FILES));
 
@@ -228,5 +235,102 @@ test('after any history the changes told add up to the resources in force', () =
       assert.equal(outline([...told.values()]), outline(files.ledger.resources()));
     }),
     { numRuns: 60 },
+  );
+});
+
+/** A directory whose documents are read elsewhere, when the test says so. */
+async function readElsewhere(first: Files) {
+  const asked: { names: string[]; answer(): void; fail(): void }[] = [];
+  const told: string[] = [];
+  let onFiles: (changed: ReadonlyMap<string, string | null>) => void = () => {};
+  const source = directorySource({
+    parser,
+    lastGood: new LastGoodVersions(new MemoryStore(), SILENT_LOG),
+    async watch(listener) {
+      onFiles = (changed) => listener.onFiles(changed);
+      onFiles(new Map(Object.entries(first)));
+      return { close() {} };
+    },
+    readElsewhere: (wanted) =>
+      new Promise((resolve, reject) =>
+        asked.push({
+          names: wanted.map(({ file, line }) => `${file}:${line}`),
+          answer: () => resolve(wanted.map((raw) => readDocument(raw.file, raw, parser))),
+          fail: () => reject(new Error('it ended')),
+        }),
+      ),
+  });
+  const problems: string[] = [];
+  const started = source.start({
+    change: ({ upserted, removed }) => void told.push([outline(upserted), ...removed].join(' -').trim()),
+    trouble: ({ message }) => void problems.push(message),
+  });
+  return {
+    started,
+    asked,
+    told,
+    problems,
+    tell: (changed: Record<string, string | null>) => onFiles(new Map(Object.entries(changed))),
+  };
+}
+
+const LONG = `# ${'x'.repeat(RESOURCE.readAtOnceCharactersMax)}\n`;
+
+test('S4: much text is read elsewhere; what is told meanwhile comes after it, in one step', async () => {
+  const { started, asked, told, tell } = await readElsewhere({ a: stream(service('x', 1), LONG + service('y', 1)) });
+  await tick();
+  tell({ b: service('z', 1) });
+  tell({ b: service('z', 2), a: service('y', 1) });
+  assert.deepEqual([told, asked[0]?.names], [[], ['a:1', 'a:5']]);
+  asked[0]?.answer();
+  await started;
+  await tick();
+  assert.deepEqual([told, asked.length], [['x:1 y:1', 'z:2 -Service default/x'], 1]);
+});
+
+test('S4: when the other thread fails it is read here, and that is told', async () => {
+  const { started, asked, told, problems } = await readElsewhere({ a: LONG + service('x', 1) });
+  await tick();
+  asked[0]?.fail();
+  await started;
+  assert.deepEqual([told, problems.length], [['x:1'], 1]);
+});
+
+test('S5: of a file that changed the documents are read that are others, wherever the rest moved to', () => {
+  const files = new ConfigFiles(parser);
+  const odd = service('odd', 5).replace('ports:', 'oddity: 1, ports:');
+  const all = [service('x', 1), odd, invalid('bad'), service('y', 2)];
+  files.apply(new Map([['a', stream(...all)]]));
+  const batch = files.prepare(
+    new Map([['a', stream(service('x', 1), `# a comment\n${service('new', 1)}`, ...all.slice(1))]]),
+    new Map(),
+  );
+  // What was rejected is named after its place.
+  assert.deepEqual(
+    batch.wanted.map(({ text }) => /name: (\w+)/.exec(text)?.[1]),
+    ['new', 'bad'],
+  );
+  files.take(batch, files.read(batch.wanted));
+  const whole = new ConfigFiles(parser);
+  whole.apply(new Map([['a', stream(service('x', 1), `# a comment\n${service('new', 1)}`, ...all.slice(1))]]));
+  assert.deepEqual(files.findings(), whole.findings());
+  assert.equal(outline(files.ledger.resources()), 'new:1 odd:5 x:1 y:2');
+});
+
+test('S5: after any history the files say what they would say if they were read for the first time', () => {
+  const document = fc.oneof(
+    fc.tuple(fc.constantFrom('x', 'y', 'z'), fc.integer({ min: 0, max: 2 })).map(([name, port]) => service(name, port)),
+    fc.constantFrom(SYNTAX, 'kind: Deployment\napiVersion: apps/v1\n', '# nothing\n', service('odd', 1).replace('spec', 'sepc')),
+  );
+  const file = fc.array(document, { maxLength: 6 }).map((documents) => stream(...documents));
+  fc.assert(
+    fc.property(fc.array(file, { minLength: 2, maxLength: 6 }), (texts) => {
+      const files = new ConfigFiles(parser);
+      for (const text of texts) files.apply(new Map([['a', text]]));
+      const last = texts.at(-1) ?? '';
+      const { entries, findings } = joined(files.documentsOf('a'));
+      assert.deepEqual({ entries, findings }, readResourceFile('a', last, parser));
+    }),
+    { numRuns: 100 },
   );
 });

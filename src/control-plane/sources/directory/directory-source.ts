@@ -1,37 +1,22 @@
+import type { Condition } from '#control-plane/index/index-delta.ts';
 import type { MeshDefinitions } from '#control-plane/index/kind-definition.ts';
 import { MeshIndex } from '#control-plane/index/mesh-index.ts';
 import { DEFAULT_MESH_OPTIONS, type MeshOptions } from '#control-plane/index/mesh-options.ts';
-import {
-  byPlace,
-  errorAt,
-  type FieldPath,
-  type Finding,
-  fileOrigin,
-  findingOf,
-  objectOrigin,
-  type Problem,
-  warningAt,
-} from '#control-plane/resources/finding.ts';
-import { compareText } from '#control-plane/resources/metadata.ts';
-import type { ResourceName } from '#control-plane/resources/resource.ts';
+import { byPlace, type Finding } from '#control-plane/resources/finding.ts';
 import type { ResourceParser } from '#control-plane/resources/resource-parser.ts';
-import { readResourceFile, standInsOf } from '#control-plane/sources/directory/resource-file.ts';
 import type { LastGoodVersions } from '#control-plane/sources/last-good.ts';
-import { type Reading, ResourceLedger } from '#control-plane/sources/ledger.ts';
-import type { Source, SourceChange } from '#control-plane/sources/source.ts';
-import type { Origin } from '#protocol/api/control.ts';
-
-/** path → text of every configuration file. */
-export type FileSnapshot = ReadonlyMap<string, string>;
-
-/** path → its new text, null of a file that is gone. */
-export type FileChanges = ReadonlyMap<string, string | null>;
-
-/**
- * path → why a file or folder cannot be read now, and what little of it is known: lines that tell kinds and namespaces. What it
- * said before is in the snapshot, if anything is.
- */
-export type UnreadFiles = ReadonlyMap<string, { why: string; outline: string }>;
+import type { Source, SourceSink } from '#control-plane/sources/source.ts';
+import { messageOf, WeftError } from '#model/error.ts';
+import { RESOURCE } from '#model/settings/control-planes.ts';
+import {
+  type Batch,
+  ConfigFiles,
+  type FileChanges,
+  type FileSnapshot,
+  type UnreadFiles,
+  type WantedDocument,
+} from './config-files.ts';
+import type { DocumentReading } from './resource-file.ts';
 
 /**
  * Follows the files below a directory. Resolves once the first content was told; a problem (a file that cannot be read) leaves
@@ -45,160 +30,142 @@ export type WatchFiles = (listener: {
   onStanding?(problems: readonly string[], ignored: readonly string[]): void;
 }) => Promise<{ close(): void }>;
 
+/** Reads documents elsewhere, so that who serves meanwhile goes on. Errors: when that cannot be done; then they are read here. */
+export type ReadElsewhere = (wanted: readonly WantedDocument[]) => Promise<readonly DocumentReading[]>;
+
 /** What a directory of YAML needs; `lastGood` keeps what may be needed after a restart. */
-export type DirectoryOptions = { parser: ResourceParser; watch: WatchFiles; lastGood: LastGoodVersions };
+export type DirectoryOptions = {
+  parser: ResourceParser;
+  watch: WatchFiles;
+  lastGood: LastGoodVersions;
+  /** For more text than is read in one turn; without it all is read here. */
+  readElsewhere?: ReadElsewhere;
+};
+
+/** What was told while a batch is being read. */
+type Pending = { changed: FileChanges; unread: UnreadFiles };
+
+function merged(earlier: Pending | null, later: Pending | null): Pending | null {
+  if (earlier === null || later === null) return earlier ?? later;
+  return { changed: new Map([...earlier.changed, ...later.changed]), unread: later.unread };
+}
 
 /** A directory of YAML as a source: its resources are those of its files, whose text is looked at whenever it changes. */
-export function directorySource({ parser, watch, lastGood }: DirectoryOptions): Source {
-  const files = new ConfigFiles(parser);
-  let watching: { close(): void } | null = null;
-  let standing: readonly string[] = [];
-  return {
-    async start(sink) {
-      for (const [file, documents] of await lastGood.load()) files.remember(file, documents);
-      watching = await watch({
-        onFiles(changed, unread) {
-          const { read, ...change } = files.change(changed, unread);
-          for (const file of read) lastGood.keep(file, files.ledger.lastGood(file));
-          sink.change(change);
-        },
-        onProblem: (problem) => sink.trouble(problem),
-        onStanding(problems, ignored) {
-          files.passOver(ignored);
-          standing = problems.map((problem) => `${problem}; what it said before is in force`);
-        },
-      });
-    },
-    async stop() {
-      watching?.close();
-      await lastGood.settled();
-    },
-    problems: () => [...standing, ...lastGood.problems()],
-    findings: () => files.findings(),
-    locate: (problems) => files.locate(problems),
-    // Files are their author's: nothing is written into them. The status page shows what was reported.
-    reportConditions: (changed) => files.ledger.reportConditions(changed),
-    conditions: () => files.ledger.conditions(),
-  };
+export function directorySource(options: DirectoryOptions): Source {
+  return new DirectorySource(options);
 }
 
-/** The resources of a set of YAML files; the ledger decides which document counts, in order of path and position. */
-export class ConfigFiles {
-  readonly ledger = new ResourceLedger();
-  readonly #parser: ResourceParser;
-  readonly #texts = new Map<string, string>();
-  /** Changed, and not taken yet: more than those just told where taking them failed. */
-  readonly #waiting = new Set<string>();
-  #unread: UnreadFiles = new Map();
-  #ignored: readonly string[] = [];
-  /** Files of which all that is known was kept before a restart: after the first look, those below a folder that cannot be read. */
-  #lost: ReadonlySet<string> = new Set();
-  #hasLooked = false;
+class DirectorySource implements Source {
+  readonly #options: DirectoryOptions;
+  readonly #files: ConfigFiles;
+  #watching: { close(): void } | null = null;
+  #standing: readonly string[] = [];
+  #pending: Pending | null = null;
+  #reading: Promise<void> | null = null;
+  #stopped = false;
 
-  constructor(parser: ResourceParser) {
-    this.#parser = parser;
+  constructor(options: DirectoryOptions) {
+    this.#options = options;
+    this.#files = new ConfigFiles(options.parser);
   }
 
-  /** Before the first `apply`: what the last good versions of a file's resources were read from. */
-  remember(file: string, documents: readonly object[]): void {
-    const versions = documents.flatMap((document) => {
-      // A newer Weft may find fault with what an older one took: then it is as if nothing had been kept.
-      const reading = this.#parser.read(document);
-      return reading.kind === 'resource' ? [{ resource: reading.resource, document }] : [];
+  async start(sink: SourceSink): Promise<void> {
+    const { lastGood, watch } = this.#options;
+    for (const [file, documents] of await lastGood.load()) this.#files.remember(file, documents);
+    this.#watching = await watch({
+      onFiles: (changed, unread = new Map()) => {
+        this.#pending = merged(this.#pending, { changed, unread });
+        this.#next(sink);
+      },
+      onProblem: (problem) => sink.trouble(problem),
+      onStanding: (problems, ignored) => {
+        this.#files.passOver(ignored);
+        this.#standing = problems.map((problem) => `${problem}; what it said before is in force`);
+      },
     });
-    this.ledger.remember(file, versions);
-    this.#lost = new Set([...this.#lost, file]);
+    await this.#reading;
   }
 
-  /** Takes the names of files that are not read, which are told. */
-  passOver(paths: readonly string[]): void {
-    this.#ignored = paths;
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#watching?.close();
+    await this.#options.lastGood.settled();
   }
 
-  /** Takes the content of all files. */
-  apply(texts: FileSnapshot, unread?: UnreadFiles): SourceChange {
-    const gone = [...this.#texts.keys()].filter((path) => !texts.has(path));
-    const now = [...texts].filter(([path, text]) => this.#texts.get(path) !== text);
-    return this.change(new Map([...now, ...gone.map((path): [string, null] => [path, null])]), unread);
+  problems(): string[] {
+    return [...this.#standing, ...this.#options.lastGood.problems()];
   }
 
-  /** Takes what changed: only that is read again. `read`: which files that were. */
-  change(changed: FileChanges, unread: UnreadFiles = new Map()): SourceChange & { read: readonly string[] } {
-    for (const [path, text] of changed) {
-      if (text === null) this.#texts.delete(path);
-      else this.#texts.set(path, text);
-      this.#waiting.add(path);
-    }
-    for (const path of [...unread.keys(), ...this.#unread.keys()])
-      if (this.#unread.get(path)?.why !== unread.get(path)?.why) this.#waiting.add(path);
-    const lost = new Set([...this.#lost].filter((file) => !this.#texts.has(file) && folderOf(file, unread) !== null));
-    for (const path of this.#lost) if (!this.#hasLooked || !lost.has(path)) this.#waiting.add(path);
-    const isKnown = (path: string): boolean => this.#texts.has(path) || unread.has(path) || lost.has(path);
-    const readings = [...this.#waiting]
-      .sort(compareText)
-      .map((path): [string, Reading | null] => [path, isKnown(path) ? this.#readFile(path, unread) : null]);
-    this.#lost = lost;
-    this.#unread = unread;
-    this.#hasLooked = true;
-    const told = this.ledger.take(new Map(readings));
-    this.#waiting.clear();
-    return { ...told, read: readings.map(([path]) => path) };
-  }
-
-  /** What a file says; of one that cannot be read, what it said before, and what may be concluded from its outline. */
-  #readFile(path: string, unread: UnreadFiles): Reading {
-    const text = this.#texts.get(path);
-    const reading: Reading = text === undefined ? { entries: [], findings: [] } : readResourceFile(path, text, this.#parser);
-    const trouble = unread.get(path) ?? folderOf(path, unread);
-    if (trouble === null) return reading;
-    const origin = fileOrigin(path, { line: 1, column: 1 });
-    // A former text that says nothing is no knowledge either: a large file that is being written begins as a small one.
-    const standIns = reading.entries.length === 0 ? standInsOf(trouble.outline, path, this.#parser) : [];
-    const finding = findingOf(unreadProblem(trouble.why), '', origin);
-    const unknown = { name: null, resource: null, origin, findings: [finding], standIns };
-    return { entries: [...reading.entries, unknown], findings: [...reading.findings, finding] };
-  }
-
-  /** Everything that is wrong with the files, in order of place. */
   findings(): Finding[] {
-    return [...this.ledger.findings(), ...this.#ignored.map(ignoredFinding)].sort(byPlace);
+    return this.#files.findings();
   }
 
-  /**
-   * Gives problems of resources their place in the files. Positions are not kept, which would be most of the memory a file
-   * takes; the few files with problems are read again.
-   */
-  locate(problems: ReadonlyMap<ResourceName, readonly Problem[]>): Finding[] {
-    const byFile = Map.groupBy(problems.keys(), (name) => this.ledger.unitOf(name));
-    const findings = [...byFile].flatMap(([file, names]) => {
-      const entries = file === null ? [] : readResourceFile(file, this.#texts.get(file) ?? '', this.#parser).entries;
-      return names.flatMap((name) => {
-        const entry = entries.find((candidate) => candidate.name === name);
-        // A workload that a node registered has problems, too, and no file.
-        const originOf = (path: FieldPath): Origin =>
-          file === null ? objectOrigin(name, path) : fileOrigin(file, entry?.locate(path) ?? { line: 1, column: 1 });
-        return (problems.get(name) ?? []).map((problem) => findingOf(problem, name, originOf(problem.path)));
-      });
+  locate(problems: Parameters<Source['locate']>[0]): Finding[] {
+    return this.#files.locate(problems);
+  }
+
+  // Files are their author's: nothing is written into them. The status page shows what was reported.
+  reportConditions(changed: Parameters<Source['reportConditions']>[0]): void {
+    this.#files.ledger.reportConditions(changed);
+  }
+
+  conditions(): Condition[] {
+    return this.#files.ledger.conditions();
+  }
+
+  /** Batches are taken one after the other, as they were told: what moved from one file to another is never gone between. */
+  #next(sink: SourceSink): void {
+    if (this.#reading !== null || this.#pending === null) return;
+    const pending = this.#pending;
+    this.#pending = null;
+    const batch = this.#files.prepare(pending.changed, pending.unread);
+    const { readElsewhere } = this.#options;
+    if (readElsewhere === undefined || sizeOf(batch.wanted) <= RESOURCE.readAtOnceCharactersMax) {
+      this.#take(pending, batch, this.#files.read(batch.wanted), sink);
+      return;
+    }
+    const taken = readElsewhere(batch.wanted)
+      .catch((error: unknown) => {
+        sink.trouble(readHere(error));
+        return this.#files.read(batch.wanted);
+      })
+      .then((readings) => this.#take(pending, batch, readings, sink));
+    this.#reading = taken.finally(() => {
+      this.#reading = null;
     });
-    return findings.sort(byPlace);
+    this.#reading.then(() => this.#next(sink)).catch((error: unknown) => sink.trouble(unforeseen(error)));
+  }
+
+  #take(pending: Pending, batch: Batch, readings: readonly DocumentReading[], sink: SourceSink): void {
+    if (this.#stopped) return;
+    try {
+      const { read, ...change } = this.#files.take(batch, readings);
+      for (const file of read) this.#options.lastGood.keep(file, this.#files.ledger.lastGood(file));
+      sink.change(change);
+    } catch (error) {
+      // A mistake of ours: what could not be taken is tried again with the next change.
+      this.#pending = merged(pending, this.#pending);
+      throw error;
+    }
   }
 }
 
-/** Why the folder of a file cannot be read; null when it can. */
-function folderOf(file: string, unread: UnreadFiles): { why: string; outline: string } | null {
-  for (const [path, trouble] of unread) if (file.startsWith(`${path}/`)) return trouble;
-  return null;
+function sizeOf(wanted: readonly WantedDocument[]): number {
+  return wanted.reduce((sum, { text }) => sum + text.length, 0);
 }
 
-function ignoredFinding(path: string): Finding {
-  const message = 'it is not read: only names that end in .yaml, .yml or .json are';
-  const remedy = 'rename it if it holds resources, or keep it elsewhere (a name that begins with a dot is passed over)';
-  return findingOf(warningAt('WEFT_FILE_IGNORED', [], message, remedy), '', fileOrigin(path, { line: 1, column: 1 }));
+function readHere(cause: unknown): WeftError {
+  return new WeftError('WEFT_READER', `the thread that reads resources has failed: ${messageOf(cause)}`, {
+    cause,
+    remedy: 'nothing to do: they are read all the same, and meanwhile nobody else is served',
+  });
 }
 
-function unreadProblem(why: string): Problem {
-  const message = `it cannot be read: ${why}; what it is known to have said stays in force`;
-  return errorAt('WEFT_FILE_UNREADABLE', [], message, 'make it readable, or delete it if its resources are to go');
+function unforeseen(cause: unknown): WeftError {
+  return new WeftError('WEFT_CONFIG_DIRECTORY', `the resources could not be taken: ${messageOf(cause)}`, {
+    cause,
+    remedy: 'report this mistake of the program; the resources that were in force stay, and the next change is read',
+  });
 }
 
 /**

@@ -1,39 +1,80 @@
 import { errorAt, type FieldPath, type Finding, fileOrigin, findingOf, type Position } from '#control-plane/resources/finding.ts';
 import { DEFAULT_NAMESPACE } from '#control-plane/resources/metadata.ts';
+import type { ResourceName } from '#control-plane/resources/resource.ts';
 import { findingsOf, type ResourceParser } from '#control-plane/resources/resource-parser.ts';
 import type { StandIn } from '#control-plane/resources/stand-in.ts';
-import type { Entry } from '#control-plane/sources/ledger.ts';
-import { readYamlDocuments, type YamlDocument } from './yaml-documents.ts';
+import type { Entry, Reading } from '#control-plane/sources/ledger.ts';
+import type { Origin } from '#protocol/api/control.ts';
+import { cutDocuments, type RawDocument, readRawDocument, type YamlDocument } from './yaml-documents.ts';
 
-/** One resource of a file: a document, or an item of a document of kind List. */
-export type FileEntry = Entry & { locate(path: FieldPath): Position };
+/** What a document says: one resource, or those of a List. Kinds that Weft does not read appear in `findings` only. */
+export type DocumentReading = Pick<Reading, 'entries' | 'findings'>;
 
-/** What a file says. Documents of kinds that Weft does not read appear in `findings` only. */
-export type ResourceFile = { entries: readonly FileEntry[]; findings: readonly Finding[] };
+/** Where the fields of a resource are. */
+export type Places = (path: FieldPath) => Position;
 
-/** Reads every document of a YAML file; a broken one does not disturb the others. Never throws on bad input. */
-export function readResourceFile(file: string, text: string, parser: ResourceParser): ResourceFile {
-  const entries: FileEntry[] = [];
-  const findings: Finding[] = [];
-  // Each document by itself: a broken one costs its neighbours nothing.
-  for (const document of readYamlDocuments(text)) {
-    for (const part of partsOf(document)) {
-      const entry = readPart(part, document, { file, parser });
-      if (entry.kind === 'entry') entries.push(entry.entry);
-      findings.push(...entry.findings);
-    }
-  }
-  return { entries, findings };
+/** Reads one document of a YAML file; never throws on bad input. What comes of it can be sent to another thread. */
+export function readDocument(file: string, raw: RawDocument, parser: ResourceParser): DocumentReading {
+  const parts = partsOf(raw).map((part) => readPart(part, file, parser));
+  return {
+    entries: parts.flatMap(({ entry }) => entry ?? []),
+    findings: parts.flatMap(({ findings }) => findings),
+  };
 }
 
-type Part = { base: FieldPath; object: unknown };
+/** The same document further down or up in its file; null where what it says depends on its place. */
+export function movedBy(reading: DocumentReading, lines: number): DocumentReading | null {
+  if (lines === 0) return reading;
+  if (reading.entries.some(({ resource }) => resource === null)) return null;
+  const moved = new Map(reading.findings.map((finding) => [finding, { ...finding, origin: originBy(finding.origin, lines) }]));
+  return {
+    entries: reading.entries.map((entry) => ({
+      ...entry,
+      origin: originBy(entry.origin, lines),
+      findings: entry.findings.flatMap((finding) => moved.get(finding) ?? []),
+    })),
+    findings: [...moved.values()],
+  };
+}
+
+function originBy(origin: Origin, lines: number): Origin {
+  return origin.kind === 'file' ? { ...origin, line: origin.line + lines } : origin;
+}
+
+/** Reads every document of a YAML file; a broken one does not disturb the others. Never throws on bad input. */
+export function readResourceFile(file: string, text: string, parser: ResourceParser): DocumentReading {
+  return joined(cutDocuments(text).map((raw) => readDocument(file, raw, parser)));
+}
+
+/** What documents say one after the other. */
+export function joined(readings: readonly DocumentReading[]): DocumentReading {
+  return {
+    entries: readings.flatMap(({ entries }) => entries),
+    findings: readings.flatMap(({ findings }) => findings),
+  };
+}
+
+/** Where fields of a resource of this document are written; null when the document does not describe it. */
+export function placesOf(file: string, raw: RawDocument, name: ResourceName, parser: ResourceParser): Places | null {
+  const part = partsOf(raw).find((one) => readPart(one, file, parser).entry?.name === name);
+  return part === undefined ? null : (path) => part.locate(path);
+}
+
+/** `object` is null where there is none: the YAML is broken. */
+type Part = { document: YamlDocument; object: unknown; locate(path: FieldPath, part?: 'value' | 'key'): Position };
 
 /** `kubectl get -o yaml` wraps resources into a List. */
-function partsOf({ content }: YamlDocument): Part[] {
-  if (content.kind === 'broken') return [{ base: [], object: null }];
-  const { value } = content;
-  if (isList(value)) return value.items.map((object, at) => ({ base: ['items', at], object }));
-  return [{ base: [], object: value }];
+function partsOf(raw: RawDocument): Part[] {
+  return readRawDocument(raw).flatMap((document) => {
+    const value = document.content.kind === 'broken' ? null : document.content.value;
+    const items = isList(value)
+      ? value.items.map((object, at) => ({ base: ['items', at], object }))
+      : [{ base: [], object: value }];
+    return items.map(({ base, object }): Part => {
+      // It begins at the part: for an item of a List the path inside the item is what its author wrote.
+      return { document, object, locate: (path, part) => document.locate([...base, ...path], part) };
+    });
+  });
 }
 
 function isList(value: unknown): value is { items: unknown[] } {
@@ -47,32 +88,28 @@ function isList(value: unknown): value is { items: unknown[] } {
   );
 }
 
-type PartReading =
-  | { kind: 'entry'; entry: FileEntry; findings: readonly Finding[] }
-  | { kind: 'foreign'; findings: readonly Finding[] };
+/** `entry` is null of a kind that Weft does not read. */
+type PartReading = { entry: Entry | null; findings: readonly Finding[] };
 
-type FileContext = { file: string; parser: ResourceParser };
-
-function readPart({ base, object }: Part, document: YamlDocument, { file, parser }: FileContext): PartReading {
-  const locate = (path: FieldPath, part?: 'value' | 'key') => document.locate([...base, ...path], part);
-  const origin = fileOrigin(file, { line: locate([]).line, column: 1 });
+function readPart({ document, object, locate }: Part, file: string, parser: ResourceParser): PartReading {
+  const { line } = locate([]);
+  const origin = fileOrigin(file, { line, column: 1 });
   // It may be any resource that the file described before: nobody can tell which (name: null).
   if (document.content.kind === 'broken') {
     const findings = document.content.mistakes.map(({ message, position }) => syntaxFinding(message, file, position));
     const standIns = standInsOf(document.content.text, `${file}:${document.line}`, parser);
-    return { kind: 'entry', entry: { name: null, resource: null, origin, findings, standIns, locate }, findings };
+    return { entry: { name: null, resource: null, origin, findings, standIns }, findings };
   }
-  const reading = parser.read(object, namelessAt(`${file}:${locate([]).line}`));
-  // `locate` begins at the part: for an item of a List the path inside the item is what its author wrote.
+  const reading = parser.read(object, namelessAt(`${file}:${line}`));
   const findings = findingsOf(reading, (path, part) => fileOrigin(file, locate(path, part)));
-  if (reading.kind === 'foreign') return { kind: 'foreign', findings };
+  if (reading.kind === 'foreign') return { entry: null, findings };
   const { name } = reading;
   if (reading.kind === 'resource') {
     const { resource, document: from } = reading;
-    return { kind: 'entry', entry: { name, resource, document: from, origin, findings, locate }, findings };
+    return { entry: { name, resource, document: from, origin, findings }, findings };
   }
   const standIns = reading.standIn === null ? [] : [reading.standIn];
-  return { kind: 'entry', entry: { name, resource: null, standIns, origin, findings, locate }, findings };
+  return { entry: { name, resource: null, standIns, origin, findings }, findings };
 }
 
 /** What stands for a text at `place` that cannot be read: for each restriction that it names, the widest of its namespace. */

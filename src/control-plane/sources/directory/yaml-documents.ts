@@ -17,18 +17,30 @@ export type SyntaxMistake = { message: string; position: Position };
 /** `---` at the start of a line always begins a document, even inside an unfinished quoted text. */
 const DOCUMENT_MARKER = /^---(?=\s|$)/gm;
 
+/** A piece of a YAML stream that begins at a marker, or at the start: one document, most often. */
+export type RawDocument = {
+  text: string;
+  /** Line of its first character, from 1. */
+  line: number;
+};
+
 /**
- * The documents of a file; empty ones are left out. The stream is cut at its markers first, so that a
- * mistake in one document cannot swallow the next.
+ * Cuts a stream at its markers, before anything of it is read: so a mistake in one document cannot swallow the next. Pieces that
+ * say nothing are left out.
  */
-export function readYamlDocuments(text: string): YamlDocument[] {
-  const documents: YamlDocument[] = [];
+export function cutDocuments(text: string): RawDocument[] {
+  const documents: RawDocument[] = [];
   let line = 1;
   for (const part of splitAtMarkers(text)) {
-    if (!onlyDirectives(part)) documents.push(...readPart(part, line));
+    if (!onlyDirectives(part)) documents.push({ text: part, line });
     line += countLines(part);
   }
   return documents;
+}
+
+/** The documents of a file; empty ones are left out. */
+export function readYamlDocuments(text: string): YamlDocument[] {
+  return cutDocuments(text).flatMap(readRawDocument);
 }
 
 function splitAtMarkers(text: string): string[] {
@@ -47,8 +59,11 @@ function countLines(part: string): number {
   return lines;
 }
 
-/** The parser calls itself for each level: text that is nested thousands of levels deep ends its stack, and must end there. */
-function readPart(part: string, firstLine: number): YamlDocument[] {
+/**
+ * The documents of one piece: where one ends without the next being marked there are two. The parser calls itself for each level:
+ * text that is nested thousands of levels deep ends its stack, and must end there.
+ */
+export function readRawDocument({ text: part, line: firstLine }: RawDocument): YamlDocument[] {
   try {
     return parsePart(part, firstLine);
   } catch (error) {

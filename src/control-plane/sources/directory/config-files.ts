@@ -1,0 +1,213 @@
+import {
+  byPlace,
+  errorAt,
+  type FieldPath,
+  type Finding,
+  fileOrigin,
+  findingOf,
+  objectOrigin,
+  type Problem,
+  warningAt,
+} from '#control-plane/resources/finding.ts';
+import { compareText } from '#control-plane/resources/metadata.ts';
+import type { ResourceName } from '#control-plane/resources/resource.ts';
+import type { ResourceParser } from '#control-plane/resources/resource-parser.ts';
+import { type Reading, ResourceLedger } from '#control-plane/sources/ledger.ts';
+import type { SourceChange } from '#control-plane/sources/source.ts';
+import type { Origin } from '#protocol/api/control.ts';
+import { type DocumentReading, joined, movedBy, type Places, placesOf, readDocument, standInsOf } from './resource-file.ts';
+import { cutDocuments, type RawDocument } from './yaml-documents.ts';
+
+/** path → text of every configuration file. */
+export type FileSnapshot = ReadonlyMap<string, string>;
+
+/** path → its new text, null of a file that is gone. */
+export type FileChanges = ReadonlyMap<string, string | null>;
+
+/**
+ * path → why a file or folder cannot be read now, and what little of it is known: lines that tell kinds and namespaces. What it
+ * said before is in the snapshot, if anything is.
+ */
+export type UnreadFiles = ReadonlyMap<string, { why: string; outline: string }>;
+
+/** A document that nobody has read yet. */
+export type WantedDocument = RawDocument & { file: string };
+
+/** What was told together, ready to be taken once its documents are read. */
+export type Batch = {
+  readonly wanted: readonly WantedDocument[];
+  readonly unread: UnreadFiles;
+  /** Every file that is to be taken anew; null: it is gone. */
+  readonly files: ReadonlyMap<string, readonly Piece[] | null>;
+};
+
+/** A document of a file and what it says; null until it is read. */
+type Piece = { raw: RawDocument; reading: DocumentReading | null };
+
+/** A file in force. */
+type KnownFile = { pieces: readonly (Piece & { reading: DocumentReading })[] };
+
+/**
+ * The resources of a set of YAML files; the ledger decides which document counts, in order of path and position. Of a file that
+ * changed only the documents that are others are read again.
+ */
+export class ConfigFiles {
+  readonly ledger = new ResourceLedger();
+  readonly #parser: ResourceParser;
+  readonly #files = new Map<string, KnownFile>();
+  #unread: UnreadFiles = new Map();
+  #ignored: readonly string[] = [];
+  /** Files of which all that is known was kept before a restart: after the first look, those below a folder that cannot be read. */
+  #lost: ReadonlySet<string> = new Set();
+  #hasLooked = false;
+
+  constructor(parser: ResourceParser) {
+    this.#parser = parser;
+  }
+
+  /** Before the first `take`: what the last good versions of a file's resources were read from. */
+  remember(file: string, documents: readonly object[]): void {
+    const versions = documents.flatMap((document) => {
+      // A newer Weft may find fault with what an older one took: then it is as if nothing had been kept.
+      const reading = this.#parser.read(document);
+      return reading.kind === 'resource' ? [{ resource: reading.resource, document }] : [];
+    });
+    this.ledger.remember(file, versions);
+    this.#lost = new Set([...this.#lost, file]);
+  }
+
+  /** Takes the names of files that are not read, which are told. */
+  passOver(paths: readonly string[]): void {
+    this.#ignored = paths;
+  }
+
+  /** Takes the content of all files, reading them at once. */
+  apply(texts: FileSnapshot, unread: UnreadFiles = new Map()): SourceChange {
+    const gone = [...this.#files.keys()].filter((path) => !texts.has(path)).map((path): [string, null] => [path, null]);
+    const batch = this.prepare(new Map([...texts, ...gone]), unread);
+    return this.take(batch, this.read(batch.wanted));
+  }
+
+  /** What documents say, read here and now. */
+  read(wanted: readonly WantedDocument[]): DocumentReading[] {
+    return wanted.map((document) => readDocument(document.file, document, this.#parser));
+  }
+
+  /** Cuts what changed into documents, and finds those that were read before. A batch is taken before the next is prepared. */
+  prepare(changed: FileChanges, unread: UnreadFiles): Batch {
+    const files = new Map<string, readonly Piece[] | null>();
+    const wanted: WantedDocument[] = [];
+    for (const [path, text] of changed) {
+      const pieces = text === null ? [] : this.#cut(path, text);
+      for (const { raw, reading } of pieces) if (reading === null) wanted.push({ ...raw, file: path });
+      files.set(path, text === null ? null : pieces);
+    }
+    return { wanted, unread, files };
+  }
+
+  #cut(path: string, text: string): Piece[] {
+    const known = new Map(this.#files.get(path)?.pieces.map((piece) => [piece.raw.text, piece]));
+    return cutDocuments(text).map((raw) => {
+      const before = known.get(raw.text);
+      return { raw, reading: before === undefined ? null : movedBy(before.reading, raw.line - before.raw.line) };
+    });
+  }
+
+  /** Puts a batch in force; `readings`: what its wanted documents say, in their order. `read`: which files were taken. */
+  take({ files, unread }: Batch, readings: readonly DocumentReading[]): SourceChange & { read: readonly string[] } {
+    const touched = new Set(files.keys());
+    let next = 0;
+    for (const [path, file] of files) {
+      const pieces = file?.map(({ raw, reading }) => ({ raw, reading: reading ?? readings[next++] ?? NOTHING }));
+      if (pieces === undefined) this.#files.delete(path);
+      else this.#files.set(path, { pieces });
+    }
+    for (const path of [...unread.keys(), ...this.#unread.keys()])
+      if (this.#unread.get(path)?.why !== unread.get(path)?.why) touched.add(path);
+    const lost = new Set([...this.#lost].filter((file) => !this.#files.has(file) && folderOf(file, unread) !== null));
+    for (const path of this.#lost) if (!this.#hasLooked || !lost.has(path)) touched.add(path);
+    this.#lost = lost;
+    this.#unread = unread;
+    this.#hasLooked = true;
+    const units = [...touched].sort(compareText).map((path): [string, Reading | null] => [path, this.#readingOf(path)]);
+    return { ...this.ledger.take(new Map(units)), read: units.map(([path]) => path) };
+  }
+
+  /**
+   * What a file says, null of one that is gone; of one that cannot be read, what it said before, and what may be concluded from
+   * its outline.
+   */
+  #readingOf(path: string): Reading | null {
+    const file = this.#files.get(path);
+    const trouble = this.#unread.get(path) ?? folderOf(path, this.#unread);
+    const isKnown = file !== undefined || this.#unread.has(path) || this.#lost.has(path);
+    if (!isKnown) return null;
+    const reading = joined(this.documentsOf(path));
+    if (trouble === null) return reading;
+    const origin = fileOrigin(path, { line: 1, column: 1 });
+    // A former text that says nothing is no knowledge either: a large file that is being written begins as a small one.
+    const standIns = reading.entries.length === 0 ? standInsOf(trouble.outline, path, this.#parser) : [];
+    const finding = findingOf(unreadProblem(trouble.why), '', origin);
+    const unknown = { name: null, resource: null, origin, findings: [finding], standIns };
+    return { entries: [...reading.entries, unknown], findings: [...reading.findings, finding] };
+  }
+
+  /** What the documents of a file say, one after the other. */
+  documentsOf(path: string): DocumentReading[] {
+    return this.#files.get(path)?.pieces.map(({ reading }) => reading) ?? [];
+  }
+
+  /** Everything that is wrong with the files, in order of place. */
+  findings(): Finding[] {
+    return [...this.ledger.findings(), ...this.#ignored.map(ignoredFinding)].sort(byPlace);
+  }
+
+  /**
+   * Gives problems of resources their place in the files. Positions are not kept, which would be most of the memory a file
+   * takes; the few documents with problems are read again.
+   */
+  locate(problems: ReadonlyMap<ResourceName, readonly Problem[]>): Finding[] {
+    const byFile = Map.groupBy(problems.keys(), (name) => this.ledger.unitOf(name));
+    const findings = [...byFile].flatMap(([file, names]) => {
+      const places = file === null ? new Map<ResourceName, Places>() : this.#placesIn(file, new Set(names));
+      return names.flatMap((name) => {
+        // A workload that a node registered has problems, too, and no file.
+        const originOf = (path: FieldPath): Origin =>
+          file === null ? objectOrigin(name, path) : fileOrigin(file, places.get(name)?.(path) ?? { line: 1, column: 1 });
+        return (problems.get(name) ?? []).map((problem) => findingOf(problem, name, originOf(problem.path)));
+      });
+    });
+    return findings.sort(byPlace);
+  }
+
+  #placesIn(file: string, names: ReadonlySet<ResourceName>): Map<ResourceName, Places> {
+    const found = new Map<ResourceName, Places>();
+    for (const { raw, reading } of this.#files.get(file)?.pieces ?? []) {
+      for (const { name } of reading.entries) {
+        if (name === null || !names.has(name) || found.has(name)) continue;
+        const places = placesOf(file, raw, name, this.#parser);
+        if (places !== null) found.set(name, places);
+      }
+    }
+    return found;
+  }
+}
+
+const NOTHING: DocumentReading = { entries: [], findings: [] };
+
+/** Why the folder of a file cannot be read; null when it can. */
+function folderOf(file: string, unread: UnreadFiles): { why: string; outline: string } | null {
+  for (const [path, trouble] of unread) if (file.startsWith(`${path}/`)) return trouble;
+  return null;
+}
+
+function ignoredFinding(path: string): Finding {
+  const message = 'it is not read: only names that end in .yaml, .yml or .json are';
+  const remedy = 'rename it if it holds resources, or keep it elsewhere (a name that begins with a dot is passed over)';
+  return findingOf(warningAt('WEFT_FILE_IGNORED', [], message, remedy), '', fileOrigin(path, { line: 1, column: 1 }));
+}
+
+function unreadProblem(why: string): Problem {
+  const message = `it cannot be read: ${why}; what it is known to have said stays in force`;
+  return errorAt('WEFT_FILE_UNREADABLE', [], message, 'make it readable, or delete it if its resources are to go');
+}
