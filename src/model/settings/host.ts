@@ -88,6 +88,11 @@ export const COMMAND_SETTINGS = {
     agentStartMs: setting(30_000, 'ms', 'Until the agent of `weft up` is ready: the kernel verifies its programs first.'),
     controlStopMs: setting(10_000, 'ms', 'Until the control plane of `weft up` has ended; then it is killed.'),
     agentStopMs: setting(30_000, 'ms', 'The same for its agent, whose workloads may take a while to end.'),
+    startedMs: setting(
+      3_000,
+      'ms',
+      'How long after its start a part gives back the memory of the program that only a start uses: some 50 MB of Node.js.',
+    ),
     serviceStopMs: setting(20_000, 'ms', 'Until a part that got a stop signal is ended by force.'),
     ownTokenSeconds: setting(
       3 * 86_400,

@@ -16,6 +16,10 @@ koffi.struct('sock_fprog', { len: 'uint16', filter: 'void *' });
 /** seccomp(2), by its number. */
 export const seccomp: (number: number, operation: number, flags: number, program: { len: number; filter: Buffer }) => number =
   libc.func('long syscall(long number, unsigned int operation, unsigned int flags, const sock_fprog *program)');
+/** madvise(2), of memory that is no buffer of ours. */
+export const madvise: (at: number, bytes: number, advice: number) => number = libc.func(
+  'int madvise(uintptr_t at, size_t bytes, int advice)',
+);
 /** tcgetpgrp(3): the process group in the foreground of a terminal. */
 export const tcgetpgrp: (fd: number) => number = libc.func('int tcgetpgrp(int fd)');
 /** tcsetpgrp(3). */

@@ -2,6 +2,7 @@ import { toLastResort } from '#model/effects/mishaps.ts';
 import { WeftError } from '#model/error.ts';
 import { COMMAND } from '#model/settings/host.ts';
 import { systemClock } from '#platform/clock.ts';
+import { releaseProgramPages } from './program-pages.ts';
 import { type ServiceManager, serviceManager } from './service-manager.ts';
 
 /** A part of the mesh that runs until it is told to stop. */
@@ -25,11 +26,13 @@ export async function serve(start: () => Promise<Service>, manager = serviceMana
   const stopping = manager === null ? STOPPING : STOPPING.filter((name) => name !== 'SIGHUP');
   const reloads = manager === null ? null : listenForReloads(manager);
   let stopWatchdog = (): void => {};
+  let started = (): void => {};
   try {
     const asked = nextSignal(over.signal, stopping);
     const service = await start();
     manager?.ready();
     reloads?.serveWith(service);
+    started = systemClock.after(COMMAND.startedMs, releaseProgramPages);
     if (manager !== null && manager.watchdogMs !== null)
       stopWatchdog = systemClock.every(manager.watchdogMs / WATCHDOG_SHARE, () => manager.alive());
     const ended = service.ended?.then(() => true) ?? new Promise<never>(() => {});
@@ -41,6 +44,7 @@ export async function serve(start: () => Promise<Service>, manager = serviceMana
     await stopInTime(service);
     return 0;
   } finally {
+    started();
     stopWatchdog();
     reloads?.close();
     over.abort();
