@@ -13,11 +13,14 @@ const PROGRAM = `
   setImmediate(() => { throw new Error('a listener'); });
   queueMicrotask(() => { throw new Error('a microtask'); });
   process.nextTick(() => { throw new Error('a tick'); });
-  setTimeout(() => {
+  const end = Date.now() + 5_000;
+  const look = () => {
+    if (told.length < 4 && Date.now() < end) return setTimeout(look, 10);
     console.log(JSON.stringify(told.sort()));
     undo();
     setImmediate(() => { throw new Error('afterwards'); });
-  }, 20);
+  };
+  look();
 `;
 
 test('S17: a process with a last resort goes on after what nobody caught, told; without it, as before, it ends', async () => {
