@@ -2,9 +2,11 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, describe, type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { AGENT } from '#model/settings/agents.ts';
+import { listenAsManager } from '#platform/linux/process/service-manager.testing.ts';
 import type { App } from '#testbed/lab/app.ts';
 import type { Child } from '#testbed/processes/child.ts';
-import { within } from '#testbed/processes/wait.ts';
+import { waitUntil, within } from '#testbed/processes/wait.ts';
 import { ask } from '../security/dialling.testing.ts';
 import { AttackedMesh, policyYaml, serviceYaml } from '../security/mesh.testing.ts';
 
@@ -101,5 +103,25 @@ describe('an agent that is replaced', () => {
       await mesh.lab.startAgent('alpha');
       assert.equal(told.ending(), null, 'it carries to the end of its time');
     });
+  });
+
+  test('F8: an agent that a service manager has reload puts another process in its place, and says so', async (t) => {
+    const path = join(mesh.plan.runDir, 'notify');
+    const manager = listenAsManager(path);
+    process.env.NOTIFY_SOCKET = path; // what a lab starts has our environment
+    const before = await mesh.lab.replace('alpha').finally(() => delete process.env.NOTIFY_SOCKET);
+    await within('end of the replaced agent', AGENT.leaveMs + END_MS, before.ended);
+    const main = mesh.lab.agent('alpha');
+    await undisturbed(t, async () => {
+      main.signal('SIGHUP');
+      await waitUntil('another main process', END_MS, async () => manager.heard().some((line) => line.startsWith('MAINPID=')));
+    });
+    const said = manager.heard().map((line) => line.split('=')[0]);
+    assert.deepEqual(
+      said.filter((word) => word === 'STOPPING'),
+      [],
+    );
+    assert.notEqual((await mesh.status('alpha')).pid, main.pid);
+    manager.close();
   });
 });

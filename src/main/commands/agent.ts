@@ -63,6 +63,6 @@ export async function agent(options: AgentOptions): Promise<number> {
     surviveMishaps(mishaps);
     // Stopping leaves the data path pinned, for the next agent to adopt; only an agent that cleaned up may take the parents.
     const cleaned = running.cleaned.then(() => removeEmptyParents(bpffs));
-    return { stop: () => running.stop(), ended: Promise.race([cleaned, running.replaced]) };
+    return { stop: () => running.stop(), ended: Promise.race([cleaned, running.replaced]), successorArguments: ['--replace'] };
   });
 }

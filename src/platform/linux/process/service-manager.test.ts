@@ -49,3 +49,14 @@ test('H12: without a manager, or with one that is gone, nothing happens', () => 
   assert.equal(serviceManager({ NOTIFY_SOCKET: 'vsock:2:1' }), null);
   serviceManager({ NOTIFY_SOCKET: '/nowhere/notify' })?.ready();
 });
+
+test('F8, H12: a process that takes the place of another says that it is the main one, and is watched as that was', (t) => {
+  const { path, heard } = aManager(t);
+  const env: NodeJS.ProcessEnv = {
+    ...serviceManager({ NOTIFY_SOCKET: path, WATCHDOG_USEC: '30000000', WATCHDOG_PID: '7' }, 7)?.successor,
+  };
+  const next = serviceManager(env, 8);
+  next?.ready();
+  assert.deepEqual(heard(), ['MAINPID=8\nREADY=1']);
+  assert.deepEqual([next?.watchdogMs, env], [30_000, {}]);
+});

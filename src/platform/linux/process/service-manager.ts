@@ -9,10 +9,14 @@ export type ServiceManager = {
   reloading(): void;
   stopping(): void;
   alive(): void;
+  /** The environment of a process that is to take the place of this one: to be told of as such when it is ready. */
+  successor: NodeJS.ProcessEnv;
   /** Who is not `alive` for this long is killed and started again; null: nobody counts. */
   watchdogMs: number | null;
 };
 
+/** Says to a process of ours that it takes the place of another. */
+const SUCCEEDS = 'WEFT_SUCCEEDS';
 /** Fixed by Linux. */
 const AF_UNIX = 1;
 const DATAGRAM_NONBLOCK_CLOEXEC = 2 | 0o4000 | 0o2000000;
@@ -22,8 +26,8 @@ const DATAGRAM_NONBLOCK_CLOEXEC = 2 | 0o4000 | 0o2000000;
  * must not speak in its place. That a message cannot be sent is nobody's trouble but the manager's, who notices.
  */
 export function serviceManager(env: NodeJS.ProcessEnv = process.env, pid = process.pid): ServiceManager | null {
-  const { NOTIFY_SOCKET: path, WATCHDOG_USEC: every, WATCHDOG_PID: whose } = env;
-  for (const name of ['NOTIFY_SOCKET', 'WATCHDOG_USEC', 'WATCHDOG_PID']) delete env[name];
+  const { NOTIFY_SOCKET: path, WATCHDOG_USEC: every, WATCHDOG_PID: whose, [SUCCEEDS]: succeeds } = env;
+  for (const name of ['NOTIFY_SOCKET', 'WATCHDOG_USEC', 'WATCHDOG_PID', SUCCEEDS]) delete env[name];
   if (path === undefined || !/^[/@]./.test(path)) return null;
   const address = addressOf(path);
   const tell = (message: string): void => {
@@ -35,11 +39,14 @@ export function serviceManager(env: NodeJS.ProcessEnv = process.env, pid = proce
   };
   const counts = every !== undefined && (whose === undefined || Number(whose) === pid);
   return {
-    ready: () => tell('READY=1'),
+    // Who started a process does not know whom that one has put in its own place.
+    ready: () => tell(succeeds === undefined ? 'READY=1' : `MAINPID=${pid}\nREADY=1`),
     // The moment tells a manager which of several reloads this one is of.
     reloading: () => tell(`RELOADING=1\nMONOTONIC_USEC=${process.hrtime.bigint() / 1_000n}`),
     stopping: () => tell('STOPPING=1'),
     alive: () => tell('WATCHDOG=1'),
+    // Without WATCHDOG_PID, which is this process.
+    successor: { NOTIFY_SOCKET: path, [SUCCEEDS]: '1', ...(counts ? { WATCHDOG_USEC: every } : {}) },
     watchdogMs: counts && Number(every) > 0 ? Number(every) / 1_000 : null,
   };
 }

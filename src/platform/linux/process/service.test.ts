@@ -68,6 +68,7 @@ function aManager(watchdogMs: number | null = null) {
     stopping: tell('stopping'),
     alive: tell('alive'),
     watchdogMs,
+    successor: {},
   };
   return { told, manager };
 }

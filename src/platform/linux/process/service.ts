@@ -4,6 +4,7 @@ import { COMMAND } from '#model/settings/host.ts';
 import { systemClock } from '#platform/clock.ts';
 import { releaseProgramPages } from './program-pages.ts';
 import { type ServiceManager, serviceManager } from './service-manager.ts';
+import { startSuccessor } from './successor.ts';
 
 /** A part of the mesh that runs until it is told to stop. */
 export type Service = {
@@ -13,6 +14,11 @@ export type Service = {
   ended?: Promise<void>;
   /** Takes on now what it was configured with, and tells by itself what is wrong with that. Absent: it does so without being asked. */
   reload?(): Promise<void>;
+  /**
+   * In the place of a reload another process of this program is started, with these arguments more: it asks this one to hand over
+   * what it has, which then ends by itself.
+   */
+  successorArguments?: readonly string[];
 };
 
 /**
@@ -57,6 +63,7 @@ const WATCHDOG_SHARE = 3;
 /** Hears SIGHUP from now on, so that one during the start ends nothing. */
 function listenForReloads(manager: ServiceManager): { serveWith(service: Service): void; close(): void } {
   let reload = async (): Promise<void> => {};
+  let succeeding: Promise<void> | null = null;
   const reloaded = async (): Promise<void> => {
     manager.reloading();
     try {
@@ -71,7 +78,11 @@ function listenForReloads(manager: ServiceManager): { serveWith(service: Service
   process.on('SIGHUP', hear);
   return {
     serveWith: (service) => {
-      reload = async () => service.reload?.();
+      const more = service.successorArguments;
+      const succeed = (to: readonly string[]): Promise<void> =>
+        startSuccessor(to, manager.successor).finally(() => (succeeding = null));
+      // One at a time. Where all goes well this never settles: the other one says that it is ready, and this one is asked to end.
+      reload = async () => (more === undefined ? service.reload?.() : (succeeding ??= succeed(more)));
     },
     close: () => void process.off('SIGHUP', hear),
   };
