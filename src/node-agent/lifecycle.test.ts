@@ -127,6 +127,9 @@ test('an agent that hands over goes on hearing of policy, gives up its API after
   await settle();
   assert.deepEqual(done.slice(2), ['API closes', `carry for ${AGENT.handedOverMs}`]);
   carried.resolve();
+  await settle();
+  assert.deepEqual(done.slice(4), [], 'F8: its sockets are there to be taken, though it carries nothing');
+  clock.advance(AGENT.handOverMs);
   await replaced;
   assert.deepEqual(done.slice(4), ['discovery stops', 'API closes', 'agent', 'certificates', 'kernel']);
 });
@@ -138,6 +141,7 @@ test('a stop ends an agent that has handed over at once, and only once', async (
   clock.advance(1_000);
   await stop();
   carried.resolve();
+  clock.advance(AGENT.handOverMs);
   await replaced;
   assert.equal(done.filter((what) => what === 'kernel').length, 1);
 });
@@ -154,6 +158,9 @@ test('F8: an agent that is told to stop serves until nothing is carried, and giv
   handOver(true);
   assert.throws(() => handOver(false), { code: 'WEFT_ALREADY_RUNNING' }, 'there is one next agent');
   carried.resolve();
+  await settle();
+  assert.equal(done.includes('kernel'), false, 'its sockets are there to be taken');
+  clock.advance(AGENT.handOverMs);
   await stopping;
   assert.deepEqual(done.slice(-3), ['agent', 'certificates', 'kernel']);
 });

@@ -68,11 +68,13 @@ export async function runAgent(machinery: AgentMachinery): Promise<RunningAgent>
     return ended;
   };
   let phase: 'serving' | 'leaving' | 'handed over' = 'serving';
+  let taken = Promise.resolve(); // with this process its listening sockets end, so it stays until the next one can have taken them
   const stop = async (): Promise<void> => {
     // It serves as ever, so that nothing is refused until there is another agent; that one takes the rest of the time off its hands.
     if (phase === 'serving') {
       phase = 'leaving';
       await machinery.carriedToTheEnd(AGENT.leaveMs);
+      await taken;
     }
     await endOnce();
   };
@@ -81,10 +83,11 @@ export async function runAgent(machinery: AgentMachinery): Promise<RunningAgent>
     phase = 'handed over';
     for (const stopTimer of stopTimers.splice(0)) stopTimer();
     const handover = machinery.handOver();
+    taken = new Promise((resolve) => void clock.after(AGENT.handOverMs, resolve));
     // Discovery goes on: policy ends also what is carried to its end. The answer has to leave before its socket closes.
     const left = async (): Promise<void> => {
       await closeApi();
-      await machinery.carriedToTheEnd(AGENT.handedOverMs);
+      await Promise.all([machinery.carriedToTheEnd(AGENT.handedOverMs), taken]);
       await endOnce();
     };
     clock.after(AGENT.lastAnswerMs, () => void left().then(replacing.resolve, replacing.reject));

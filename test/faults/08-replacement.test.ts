@@ -110,16 +110,16 @@ describe('an agent that is replaced', () => {
     const manager = listenAsManager(path);
     process.env.NOTIFY_SOCKET = path; // what a lab starts has our environment
     const before = await mesh.lab.replace('alpha').finally(() => delete process.env.NOTIFY_SOCKET);
+    talkers = []; // this one carries nothing that lasts, and has to stay for its sockets all the same
     await within('end of the replaced agent', AGENT.leaveMs + END_MS, before.ended);
     const main = mesh.lab.agent('alpha');
     await undisturbed(t, async () => {
       main.signal('SIGHUP');
       await waitUntil('another main process', END_MS, async () => manager.heard().some((line) => line.startsWith('MAINPID=')));
     });
-    const said = manager.heard().map((line) => line.split('=')[0]);
-    assert.deepEqual(
-      said.filter((word) => word === 'STOPPING'),
-      [],
+    assert.equal(
+      manager.heard().some((line) => line.startsWith('STOPPING')),
+      false,
     );
     assert.notEqual((await mesh.status('alpha')).pid, main.pid);
     manager.close();

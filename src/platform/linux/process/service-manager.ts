@@ -16,7 +16,7 @@ export type ServiceManager = {
 };
 
 /** Says to a process of ours that it takes the place of another. */
-const SUCCEEDS = 'WEFT_SUCCEEDS';
+const SUCCESSOR_VARIABLE = 'WEFT_SUCCEEDS';
 /** Fixed by Linux. */
 const AF_UNIX = 1;
 const DATAGRAM_NONBLOCK_CLOEXEC = 2 | 0o4000 | 0o2000000;
@@ -26,8 +26,8 @@ const DATAGRAM_NONBLOCK_CLOEXEC = 2 | 0o4000 | 0o2000000;
  * must not speak in its place. That a message cannot be sent is nobody's trouble but the manager's, who notices.
  */
 export function serviceManager(env: NodeJS.ProcessEnv = process.env, pid = process.pid): ServiceManager | null {
-  const { NOTIFY_SOCKET: path, WATCHDOG_USEC: every, WATCHDOG_PID: whose, [SUCCEEDS]: succeeds } = env;
-  for (const name of ['NOTIFY_SOCKET', 'WATCHDOG_USEC', 'WATCHDOG_PID', SUCCEEDS]) delete env[name];
+  const { NOTIFY_SOCKET: path, WATCHDOG_USEC: every, WATCHDOG_PID: whose, [SUCCESSOR_VARIABLE]: succeeds } = env;
+  for (const name of ['NOTIFY_SOCKET', 'WATCHDOG_USEC', 'WATCHDOG_PID', SUCCESSOR_VARIABLE]) delete env[name];
   if (path === undefined || !/^[/@]./.test(path)) return null;
   const address = addressOf(path);
   const tell = (message: string): void => {
@@ -46,7 +46,7 @@ export function serviceManager(env: NodeJS.ProcessEnv = process.env, pid = proce
     stopping: () => tell('STOPPING=1'),
     alive: () => tell('WATCHDOG=1'),
     // Without WATCHDOG_PID, which is this process.
-    successor: { NOTIFY_SOCKET: path, [SUCCEEDS]: '1', ...(counts ? { WATCHDOG_USEC: every } : {}) },
+    successor: { NOTIFY_SOCKET: path, [SUCCESSOR_VARIABLE]: '1', ...(counts ? { WATCHDOG_USEC: every } : {}) },
     watchdogMs: counts && Number(every) > 0 ? Number(every) / 1_000 : null,
   };
 }

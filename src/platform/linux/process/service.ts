@@ -1,10 +1,10 @@
+import { spawn } from 'node:child_process';
 import { toLastResort } from '#model/effects/mishaps.ts';
 import { WeftError } from '#model/error.ts';
 import { COMMAND } from '#model/settings/host.ts';
 import { systemClock } from '#platform/clock.ts';
 import { releaseProgramPages } from './program-pages.ts';
 import { type ServiceManager, serviceManager } from './service-manager.ts';
-import { startSuccessor } from './successor.ts';
 
 /** A part of the mesh that runs until it is told to stop. */
 export type Service = {
@@ -79,13 +79,40 @@ function listenForReloads(manager: ServiceManager): { serveWith(service: Service
   return {
     serveWith: (service) => {
       const more = service.successorArguments;
-      const succeed = (to: readonly string[]): Promise<void> =>
-        startSuccessor(to, manager.successor).finally(() => (succeeding = null));
-      // One at a time. Where all goes well this never settles: the other one says that it is ready, and this one is asked to end.
-      reload = async () => (more === undefined ? service.reload?.() : (succeeding ??= succeed(more)));
+      reload = async () => {
+        if (more === undefined) return service.reload?.();
+        // One at a time. Where all goes well this never settles: the other one says that it is ready, and this one is asked to end.
+        succeeding ??= startSuccessor(more, manager.successor).finally(() => {
+          succeeding = null;
+        });
+        return succeeding;
+      };
     },
     close: () => void process.off('SIGHUP', hear),
   };
+}
+
+/**
+ * Starts this program again as it was started, with arguments `more` unless it has them, and with `env` beside the environment: a process
+ * that is to go on where this one is. It outlives this one. Settles only when it has ended: error WEFT_SUCCESSOR.
+ */
+function startSuccessor(more: readonly string[], env: NodeJS.ProcessEnv): Promise<never> {
+  const options = process.execArgv.filter((argument) => argument !== '--');
+  const own = process.argv.slice(1);
+  const line = [...options, '--', ...own, ...more.filter((argument) => !own.includes(argument))];
+  return new Promise((_, reject) => {
+    const failed = (what: string, cause?: unknown): void =>
+      reject(
+        new WeftError('WEFT_SUCCESSOR', `the process that was to go on in the place of this one ${what}`, {
+          cause,
+          remedy: 'its log says why; this one serves on',
+        }),
+      );
+    const child = spawn(process.execPath, line, { stdio: 'inherit', detached: true, env: { ...process.env, ...env } });
+    child.once('error', (cause) => failed('cannot be started', cause));
+    child.once('exit', (code, signal) => failed(`has ended (${signal ?? code})`));
+    child.unref();
+  });
 }
 
 async function stopInTime(service: Service): Promise<void> {
