@@ -4,6 +4,7 @@ import type { MeshState } from '#model/mesh/mesh-state.ts';
 import { type Scope, type Service, serviceKeyOf } from '#model/mesh/service.ts';
 import type { Workload } from '#model/mesh/workload.ts';
 import { AGENT } from '#model/settings/agents.ts';
+import type { Slot } from './slots.ts';
 
 /** One place a connection to a service may go. */
 export type Endpoint = { workload: Workload; ip: IpAddress; port: number; weight: number };
@@ -110,11 +111,11 @@ export function pickWeighted<Choice extends { readonly weight: number }>(
  * Slots for the kernel: each endpoint as often as its weight (divided by their common divisor).
  * Null when that needs more than AGENT.slotsMax slots: the agent then chooses (E31: never truncated).
  */
-export function expandSlots(endpoints: readonly Endpoint[]): Endpoint[] | null {
+export function expandSlots(endpoints: readonly Endpoint[]): Slot[] | null {
   const divisor = endpoints.reduce((sofar, { weight }) => greatestCommonDivisor(sofar, weight), 0);
   const total = endpoints.reduce((sum, { weight }) => sum + weight / divisor, 0);
   if (total > AGENT.slotsMax) return null;
-  return endpoints.flatMap((endpoint) => Array<Endpoint>(endpoint.weight / divisor).fill(endpoint));
+  return endpoints.flatMap(({ ip, port, weight }) => Array<Slot>(weight / divisor).fill({ ip, port }));
 }
 
 function greatestCommonDivisor(a: number, b: number): number {

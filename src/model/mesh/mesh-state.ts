@@ -20,6 +20,8 @@ export class MeshState {
   /** Name → services whose hostname ends in `.` and it. */
   readonly #keysBelow = new Map<string, Set<ServiceKey>>();
   readonly #endpoints = new Map<ServiceKey, Set<string>>();
+  /** Waypoints that services or workloads are bound to, with how many are. */
+  readonly #bound = new Map<string, { address: GatewayAddress; count: number }>();
   #policyGeneration = 0;
 
   apply(delta: MeshDelta): Touched {
@@ -119,6 +121,19 @@ export class MeshState {
     return workload === null ? [] : [workload];
   }
 
+  /** Every waypoint that a service or a workload is bound to, once. */
+  boundWaypoints(): GatewayAddress[] {
+    return [...this.#bound.values()].map(({ address }) => address);
+  }
+
+  #bind(address: GatewayAddress | null | undefined, by: 1 | -1): void {
+    if (!address) return;
+    const key = address.kind === 'hostname' ? `${address.namespace}/${address.hostname}` : address.address;
+    const count = (this.#bound.get(key)?.count ?? 0) + by;
+    if (count === 0) this.#bound.delete(key);
+    else this.#bound.set(key, { address, count });
+  }
+
   #choose(keys: ReadonlySet<ServiceKey> | undefined, clientNamespace: string | null): Service | null {
     let best: Service | null = null;
     for (const key of keys ?? []) {
@@ -133,6 +148,8 @@ export class MeshState {
   #replaceService(key: ServiceKey, service: Service | null, touched: Touched): void {
     const old = this.#services.get(key);
     touched.services.add(key);
+    this.#bind(service?.waypoint, 1);
+    this.#bind(old?.waypoint, -1);
     if (old !== undefined) {
       for (const vip of old.addresses) {
         removeFrom(this.#keysByVip, vip, key);
@@ -155,6 +172,8 @@ export class MeshState {
   #replaceWorkload(uid: string, workload: Workload | null, touched: Touched): void {
     const old = this.#workloads.get(uid);
     touched.workloads.add(uid);
+    this.#bind(workload?.waypoint, 1);
+    this.#bind(old?.waypoint, -1);
     if (old !== undefined) {
       for (const ip of old.addresses) {
         removeFrom(this.#uidsByIp, ip, uid);

@@ -1,5 +1,6 @@
 import { familyOf, type IpAddress } from '#model/address/ip.ts';
 import { type ClientLocation, eligibleEndpoints, expandSlots } from '#model/balancing/endpoints.ts';
+import type { Slot } from '#model/balancing/slots.ts';
 import { ADDRESS_FLAG, SERVICE_FLAG } from '#model/kernel/abi.ts';
 import type { MeshState } from '#model/mesh/mesh-state.ts';
 import { type GatewayAddress, type Service, serviceKeyOf } from '#model/mesh/service.ts';
@@ -12,7 +13,7 @@ const TCP = 6;
 
 /** What the kernel is told; the plain values of the eBPF maps. */
 export type AddressEntry = { id: number; flags: number; waypointId: number };
-/** One VIP and port with its backend slots; port 0 says that the VIP exists. */
+/** One VIP and port with its backend slots, which all addresses of a service share by `id`; port 0 says that the VIP exists. */
 export type FrontendEntry = {
   ip: IpAddress;
   port: number;
@@ -21,8 +22,14 @@ export type FrontendEntry = {
   id: number;
   waypointId: number;
   flags: number;
-  slots: readonly { ip: IpAddress; port: number }[];
+  slots: readonly Slot[];
 };
+/** What was made for one address of a service in this round, and is the same for its others. */
+export class MadeForServices {
+  /** By number of a frontend; null: the kernel's slots cannot express them. */
+  readonly slots = new Map<number, readonly Slot[] | null>();
+  readonly leadsIntoMesh = new Map<Service, boolean>();
+}
 /** Addresses of a waypoint on this node, one of each family. */
 export type WaypointEntry = { ip4: IpAddress | null; ip6: IpAddress | null };
 
@@ -57,35 +64,46 @@ export function addressEntry(ip: IpAddress, view: TableView): AddressEntry | nul
   };
 }
 
-/** The `services` and `backends` entries of one VIP: port 0 says that the VIP exists at all. */
-export function frontendsOfVip(vip: IpAddress, view: TableView): FrontendEntry[] {
+/**
+ * The `services` and `backends` entries of one VIP: port 0 says that the VIP exists at all. What was made for another address of
+ * the same service is in `made`, and not made again.
+ */
+export function frontendsOfVip(vip: IpAddress, view: TableView, made = new MadeForServices()): FrontendEntry[] {
   const all = view.mesh.servicesByVip(vip);
   const service = view.mesh.serviceByVip(vip, null);
   if (all.length === 0) return [];
   const exists = { ip: vip, port: 0, protocol: TCP, id: 0, waypointId: 0, flags: SERVICE_FLAG.agent, slots: [] };
-  const place = { ...exists, flags: SERVICE_FLAG.agent | (all.some((one) => leadsIntoMesh(one, view)) ? SERVICE_FLAG.mesh : 0) };
+  const place = {
+    ...exists,
+    flags: SERVICE_FLAG.agent | (all.some((one) => leadsIntoMesh(one, view, made)) ? SERVICE_FLAG.mesh : 0),
+  };
   if (service === null || all.length > 1) {
     // Which service it is depends on the client's namespace: the agent decides (B40).
     const ports = new Set(all.flatMap((one) => one.ports.map((port) => port.servicePort)));
     return [place, ...[...ports].map((port) => ({ ...exists, port }))];
   }
-  return [place, ...service.ports.map((port) => frontend(service, vip, port.servicePort, view))];
+  return [place, ...service.ports.map((port) => frontend(service, vip, port.servicePort, view, made))];
 }
 
 /** Whether what is sent to a service may end at a workload that is only to be reached encrypted. */
-function leadsIntoMesh(service: Service, { mesh }: TableView): boolean {
-  return service.waypoint !== null || mesh.endpoints(serviceKeyOf(service)).some((one) => one.tunnelProtocol === 'hbone');
+function leadsIntoMesh(service: Service, { mesh }: TableView, { leadsIntoMesh }: MadeForServices): boolean {
+  const known = leadsIntoMesh.get(service);
+  if (known !== undefined) return known;
+  const leads = service.waypoint !== null || mesh.endpoints(serviceKeyOf(service)).some((one) => one.tunnelProtocol === 'hbone');
+  leadsIntoMesh.set(service, leads);
+  return leads;
 }
 
-function frontend(service: Service, vip: IpAddress, port: number, view: TableView): FrontendEntry {
-  const id = view.ids.of('frontend', `${serviceKeyOf(service)}|${vip}|${port}`);
+function frontend(service: Service, vip: IpAddress, port: number, view: TableView, made: MadeForServices): FrontendEntry {
+  const family = familyOf(vip);
+  const id = view.ids.of('frontend', `${serviceKeyOf(service)}|${family}|${port}`);
   const base = { ip: vip, port, protocol: TCP, id, waypointId: waypointId(service.waypoint, view), flags: 0, slots: [] };
   if (service.waypoint !== null) return base;
   if (service.loadBalancing?.mode === 'passthrough') return { ...base, flags: SERVICE_FLAG.agent };
-  const slots = expandSlots(eligibleEndpoints(view.mesh, service, port, familyOf(vip), view.location));
-  return slots === null
-    ? { ...base, flags: SERVICE_FLAG.agent }
-    : { ...base, slots: slots.map((slot) => ({ ip: slot.ip, port: slot.port })) };
+  const known = made.slots.get(id);
+  const slots = known === undefined ? expandSlots(eligibleEndpoints(view.mesh, service, port, family, view.location)) : known;
+  made.slots.set(id, slots);
+  return slots === null ? { ...base, flags: SERVICE_FLAG.agent } : { ...base, slots };
 }
 
 /** Id of a waypoint for the kernel; 0: none. */
@@ -97,17 +115,10 @@ export function waypointId(address: GatewayAddress | null, view: Pick<TableView,
 /** Waypoints with an instance on this node, by id: connections go straight to it. */
 export function localWaypoints(view: TableView): Map<number, WaypointEntry> {
   const found = new Map<number, WaypointEntry>();
-  for (const address of boundWaypoints(view.mesh)) {
+  for (const address of view.mesh.boundWaypoints()) {
     const member = view.mesh.waypointMembers(address).find((one) => one.healthy && view.isLocal(one.uid));
     if (member !== undefined) found.set(waypointId(address, view), addressesByFamily(member));
   }
-  return found;
-}
-
-function boundWaypoints(mesh: MeshState): GatewayAddress[] {
-  const found: GatewayAddress[] = [];
-  for (const service of mesh.services()) if (service.waypoint !== null) found.push(service.waypoint);
-  for (const workload of mesh.workloads()) if (workload.waypoint !== null) found.push(workload.waypoint);
   return found;
 }
 

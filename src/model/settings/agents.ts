@@ -78,7 +78,7 @@ export const AGENT_SETTINGS = {
       'Descriptors of the agent that carry no connection: listeners, maps, its own streams. Each connection takes two of the others.',
     ),
     slotsMax: setting(
-      4_096,
+      16_384,
       'count',
       'Slots of one service in the kernel, which draws uniformly: weights are expanded into repeated slots.',
     ),

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseIp } from '#model/address/ip.ts';
 import { SILENT_LOG } from '#model/effects/log.ts';
+import type { KernelMaps } from '#model/kernel/maps.ts';
 import { aService, aWorkload, deltaOf, endpointOf } from '#model/mesh/mesh-fixtures.testing.ts';
 import { MeshState } from '#model/mesh/mesh-state.ts';
 import { IdTable } from '#model/path/ids.ts';
@@ -93,4 +94,73 @@ test('what an adopted map holds of a mesh that is gone is purged', () => {
     ],
   );
   assert.equal(maps.backends.entries().length, 1);
+});
+
+/** How many writes the kernel's maps of services see meanwhile. */
+function writesDuring({ services, backends }: KernelMaps, act: () => void): { services: number; backends: number } {
+  const count = { services: 0, backends: 0 };
+  const counted = (name: keyof typeof count, map: { set: unknown; delete: unknown }): (() => void) => {
+    const { set, delete: remove } = map as { set(...args: unknown[]): unknown; delete(...args: unknown[]): unknown };
+    map.set = (...args: unknown[]) => {
+      count[name]++;
+      return set.apply(map, args);
+    };
+    map.delete = (...args: unknown[]) => {
+      count[name]++;
+      return remove.apply(map, args);
+    };
+    return () => Object.assign(map, { set, delete: remove });
+  };
+  const restore = [counted('services', services), counted('backends', backends)];
+  act();
+  for (const undo of restore) undo();
+  return count;
+}
+
+test('S9: all addresses of a service share its slots, and one endpoint among thousands costs a write or two', () => {
+  const wide = aService(
+    'wide',
+    Array.from({ length: 60 }, (_, at) => `240.0.1.${at}`),
+  );
+  const endpoint = (at: number) => aWorkload(`w${at}`, [`10.${1 + (at >> 8)}.0.${at & 255}`], { services: endpointOf(wide) });
+  const { kernel, mesh, tables, view, apply } = setUp();
+  apply(
+    Array.from({ length: 10_000 }, (_, at) => endpoint(at)),
+    [wide],
+  );
+  const { maps } = kernel;
+  assert.equal(maps.backends.entries().length, 10_000);
+  const gone = { workloads: new Map([['k//Pod/shop/w5', null]]), services: new Map(), policies: new Map() };
+  // Its place is taken by the last one, whose own is given back; each address has its count.
+  assert.deepEqual(
+    writesDuring(maps, () => tables.refresh(mesh.apply(gone), view)),
+    { services: 60, backends: 2 },
+  );
+  assert.deepEqual(
+    writesDuring(maps, () => apply([endpoint(5)])),
+    { services: 60, backends: 1 },
+  );
+  const moved = { ...endpoint(7), addresses: [parseIp('10.99.0.7')] };
+  assert.deepEqual(
+    writesDuring(maps, () => apply([moved])),
+    { services: 0, backends: 1 },
+  );
+  const ips = maps.backends.entries().map(([, { ip }]) => ip);
+  assert.equal(new Set(ips).size, 10_000);
+  assert.ok(ips.includes(parseIp('10.99.0.7')) && !ips.includes(parseIp('10.1.0.7')));
+});
+
+test('S9: slots that did not fit are written when there is room, and are not counted before', () => {
+  const { kernel, mesh, tables, view, apply } = setUp();
+  const { maps } = kernel;
+  const { set } = maps.backends;
+  maps.backends.set = (key, value) => {
+    if (key.slot >= 1) throw new Error('the map is full');
+    set.call(maps.backends, key, value);
+  };
+  apply([pod('a', '10.0.0.1'), pod('b', '10.0.0.2')], [cart]);
+  assert.deepEqual([tables.complete, maps.services.get(KEY)], [false, null]);
+  maps.backends.set = set;
+  tables.refresh(mesh.apply(deltaOf([pod('c', '10.0.0.3')])), view);
+  assert.deepEqual([tables.complete, maps.services.get(KEY)?.backendCount, maps.backends.entries().length], [true, 3, 3]);
 });

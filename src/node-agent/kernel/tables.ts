@@ -10,9 +10,11 @@ import {
   type FrontendEntry,
   frontendsOfVip,
   localWaypoints,
+  MadeForServices,
   type TableView,
   type WaypointEntry,
 } from '#model/path/tables.ts';
+import { BackendSlots } from './backend-slots.ts';
 
 /**
  * Keeps the kernel's address, service and waypoint maps equal to what the model says, touching only what changed.
@@ -24,11 +26,13 @@ export class KernelTables {
   readonly #addresses = new Map<IpAddress, AddressEntry>();
   readonly #frontends = new Map<IpAddress, FrontendEntry[]>();
   readonly #waypoints = new Map<number, WaypointEntry>();
+  readonly #slots: BackendSlots;
   #failed = new Set<IpAddress>();
 
   constructor(maps: KernelMaps, log: Log) {
     this.#maps = maps;
     this.#log = log;
+    this.#slots = new BackendSlots(maps.backends);
   }
 
   get complete(): boolean {
@@ -46,7 +50,9 @@ export class KernelTables {
     // An address can become a VIP or stop being one, so those that were written before count as well.
     for (const ip of ips) if (this.#frontends.has(ip) || view.mesh.servicesByVip(ip).length > 0) vips.add(ip);
     for (const ip of ips) this.#guard(ip, () => this.#refreshAddress(ip, view));
-    for (const vip of vips) this.#guard(vip, () => this.#refreshFrontends(vip, view));
+    const made = new MadeForServices();
+    for (const vip of vips) this.#guard(vip, () => this.#refreshFrontends(vip, view, made));
+    this.#slots.trim();
     this.#refreshWaypoints(view);
   }
 
@@ -68,10 +74,9 @@ export class KernelTables {
       if (ip !== null && view.mesh.workloadByIp(ip) === null && view.enrolledAt(ip) === null) this.#maps.addresses.delete(ip);
     }
     const frontends = [...this.#frontends.values()].flat();
-    const place = ({ ip, port, protocol }: MapKey<'services'>): string => `${ip}|${port}|${protocol}`;
-    const keys = new Set(frontends.map(place));
+    const keys = new Set(frontends.map(placeOf));
     const ids = new Set(frontends.map(({ id }) => id));
-    for (const [key] of this.#maps.services.entries()) if (!keys.has(place(key))) this.#maps.services.delete(key);
+    for (const [key] of this.#maps.services.entries()) if (!keys.has(placeOf(key))) this.#maps.services.delete(key);
     for (const [key] of this.#maps.backends.entries()) if (!ids.has(key.serviceId)) this.#maps.backends.delete(key);
   }
 
@@ -99,38 +104,29 @@ export class KernelTables {
     }
   }
 
-  /**
-   * Slots before the count that points at them; on shrinking the count first (E42): connect() draws a slot below the count
-   * at any moment, and a slot that is not there would refuse a connection that has endpoints.
-   */
-  #refreshFrontends(vip: IpAddress, view: TableView): void {
-    const wanted = frontendsOfVip(vip, view);
+  /** Slots before the count that points at them; on shrinking the count first (E42), and what is left over when all is written. */
+  #refreshFrontends(vip: IpAddress, view: TableView, made: MadeForServices): void {
+    const wanted = frontendsOfVip(vip, view, made);
     const old = this.#frontends.get(vip) ?? [];
     for (const entry of wanted) {
-      const before = old.find((one) => samePlace(one, entry));
-      if (before !== undefined && sameFrontend(before, entry)) continue;
-      const id = entry.id;
-      for (const [index, slot] of entry.slots.entries()) this.#maps.backends.set({ serviceId: id, slot: index }, slot);
-      this.#maps.services.set(keyOf(entry), {
-        id,
-        backendCount: entry.slots.length,
-        waypointId: entry.waypointId,
-        flags: entry.flags,
-      });
-      if (before?.id === id) this.#trimSlots(id, entry.slots.length, before.slots.length);
-      else if (before !== undefined) this.#trimSlots(before.id, 0, before.slots.length); // another service took the address
+      const user = placeOf(entry);
+      const before = old.find((one) => placeOf(one) === user);
+      if (entry.id !== 0) this.#slots.write(entry.id, user, entry.slots);
+      if (before === undefined || !sameFrontend(before, entry))
+        this.#maps.services.set(keyOf(entry), {
+          id: entry.id,
+          backendCount: entry.slots.length,
+          waypointId: entry.waypointId,
+          flags: entry.flags,
+        });
+      if (before !== undefined && before.id !== entry.id) this.#slots.leave(before.id, user); // another service took the address
     }
-    for (const gone of old.filter((one) => !wanted.some((entry) => samePlace(one, entry)))) {
+    for (const gone of old.filter((one) => !wanted.some((entry) => placeOf(entry) === placeOf(one)))) {
       this.#maps.services.delete(keyOf(gone));
-      this.#trimSlots(gone.id, 0, gone.slots.length);
+      this.#slots.leave(gone.id, placeOf(gone));
     }
     if (wanted.length === 0) this.#frontends.delete(vip);
     else this.#frontends.set(vip, wanted);
-  }
-
-  /** Gives back the slots [from, to) of a frontend. */
-  #trimSlots(id: number, from: number, to: number): void {
-    for (let slot = from; slot < to; slot++) this.#maps.backends.delete({ serviceId: id, slot });
   }
 
   /** Entries of waypoints on this node; without one the connection takes the way through the agent, which is only slower. */
@@ -155,23 +151,17 @@ export class KernelTables {
   }
 }
 
-function samePlace(a: FrontendEntry, b: FrontendEntry): boolean {
-  return a.port === b.port && a.protocol === b.protocol;
+function placeOf({ ip, port, protocol }: MapKey<'services'>): string {
+  return `${ip}|${port}|${protocol}`;
 }
 
 function keyOf(entry: FrontendEntry): MapKey<'services'> {
   return { ip: entry.ip, port: entry.port, protocol: entry.protocol };
 }
 
-/** Whether a write would change nothing; slots are compared in order, since the kernel draws by their number. */
+/** Whether the kernel's entry of the service would be the same; which slots it has is written elsewhere. */
 function sameFrontend(a: FrontendEntry, b: FrontendEntry): boolean {
-  return (
-    a.id === b.id &&
-    a.waypointId === b.waypointId &&
-    a.flags === b.flags &&
-    a.slots.length === b.slots.length &&
-    a.slots.every((slot, index) => slot.ip === b.slots[index]?.ip && slot.port === b.slots[index]?.port)
-  );
+  return a.id === b.id && a.waypointId === b.waypointId && a.flags === b.flags && a.slots.length === b.slots.length;
 }
 
 /**
