@@ -98,7 +98,8 @@ package:
 test-package:
 	@scripts/setup test
 	@scripts/setup-package-test
-	@WEFT_PACKAGE_TEST=1 $(NODE) --test --test-timeout=1200000 --test-reporter=spec test/first-hour/05-package.test.ts
+	@WEFT_PACKAGE_TEST=1 $(NODE) --test --test-concurrency=1 --test-timeout=1200000 --test-reporter=spec \
+	  test/first-hour/05-package.test.ts test/first-hour/08-package-builds.test.ts
 
 check:
 	@scripts/setup check

@@ -45,6 +45,7 @@ complete -c weft -n '__weft_in "weft up"' -l state-dir -xa '(__fish_complete_dir
 complete -c weft -n '__weft_in "weft up"' -l detach -s d -d 'go on in the background once the mesh is up'
 complete -c weft -n '__weft_in "weft up"' -l help -s h -d 'show this help'
 complete -c weft -n '__weft_in "weft up"' -xa '(__fish_complete_directories)'
+complete -c weft -n '__weft_in "weft run"' -l file -rF -d 'take options and command from this YAML file; to be the first option'
 complete -c weft -n '__weft_in "weft run"' -l name -x -d 'the workload'\''s name, a DNS label'
 complete -c weft -n '__weft_in "weft run"' -l service-account -x -d 'the service account in its identity'
 complete -c weft -n '__weft_in "weft run"' -l namespace -x -d 'the namespace in its identity (default: default)'

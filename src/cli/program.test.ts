@@ -8,6 +8,9 @@ import { PLAIN_LAUNCH } from './launch-options.ts';
 import { BENCH_GROUPS } from './look-and-check.ts';
 import { type Actions, runProgram } from './program.ts';
 
+/** What every file holds. */
+const WORKLOAD_FILE = 'service-account: web\nlabel: { app: web }\ncommand: [python3, web.py]';
+
 type Outcome = { code: number; out: string; err: string; asked: { command: string; options: unknown }[] };
 
 async function weft(line: string, replaced: Partial<Actions> = {}): Promise<Outcome> {
@@ -29,7 +32,10 @@ async function weft(line: string, replaced: Partial<Actions> = {}): Promise<Outc
     },
     columns: 100,
   };
-  outcome.code = await runProgram(line.split(' ').filter(Boolean), actions, output, false);
+  outcome.code = await runProgram(line.split(' ').filter(Boolean), actions, output, {
+    debug: false,
+    readText: () => WORKLOAD_FILE,
+  });
   return outcome;
 }
 
@@ -50,6 +56,8 @@ const MISTAKES = [
   'run --name Web --service-account web -- ls',
   'run --name web --service-account web',
   'run --name web --service-account web --label app -- ls',
+  'run --name web --file web.yaml -- ls',
+  'run --file',
   'control',
   'agent --control 10.0.0.1:15012',
   'agent --node a',
@@ -165,6 +173,11 @@ const lines: { line: string; command: string; options: unknown }[] = [
     line: 'run --name web --service-account web ls -l --name x',
     command: 'run',
     options: { ...RUN, command: ['ls', '-l', '--name', 'x'] },
+  },
+  {
+    line: 'run --file web.yaml --name web',
+    command: 'run',
+    options: { ...RUN, labels: { app: 'web' }, command: ['python3', 'web.py'] },
   },
   {
     line: 'run --name web --service-account web --namespace shop --label app=web --label version=v1 --node n --native-tunnel -- w',

@@ -24,6 +24,7 @@ import { type StatusOptions, statusCommand } from './status.ts';
 import { type TokenOptions, tokenCommand } from './token.ts';
 import { type UninstallOptions, uninstallCommand } from './uninstall.ts';
 import { type UpOptions, upCommand } from './up.ts';
+import { withWorkloadFile } from './workload-file.ts';
 import { type PsOptions, psCommand, type StopOptions, stopCommand } from './workloads.ts';
 
 /** Does what a command says; resolves to the exit code of the process. */
@@ -131,17 +132,22 @@ const EXIT_USAGE = 2;
 const EXIT_FAILED = 1;
 
 /**
- * Runs one command line (without the program's name) and resolves to the exit code of the process.
+ * Runs one command line (without the program's name) and resolves to the exit code of the process. `readText` reads a file that the line names.
  * Never rejects: every error has been told on `output.err`, with its stack when `debug`.
  */
-export async function runProgram(words: readonly string[], actions: Actions, output: Output, debug: boolean): Promise<number> {
+export async function runProgram(
+  words: readonly string[],
+  actions: Actions,
+  output: Output,
+  { debug, readText }: { debug: boolean; readText: (path: string) => string },
+): Promise<number> {
   let code = 0;
   const program = buildProgram(actions, output, (exitCode) => {
     code = exitCode;
   });
   const asksVersion = words[0] === '--version' || words[0] === '-V';
   try {
-    await program.parseAsync(asksVersion ? ['version'] : [...words], { from: 'user' });
+    await program.parseAsync(asksVersion ? ['version'] : withWorkloadFile(words, readText), { from: 'user' });
     return code;
   } catch (error) {
     // Commander throws to end the program; what there was to say has been said.

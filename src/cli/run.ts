@@ -1,4 +1,4 @@
-import { type Command, Option } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { WeftError } from '#model/error.ts';
 import { readLogLine } from '#model/launch/log-line.ts';
 import { CAPABILITIES, type CapabilityName } from '#model/rights/capabilities.ts';
@@ -63,6 +63,7 @@ export function runCommand(act: Act<RunOptions>): Command {
     )
     .usage('--name <name> --service-account <name> [options] -- <command...>')
     .argument('<command...>', 'the command and its arguments; write -- before it')
+    .option('--file <file>', 'take options and command from this YAML file; to be the first option', notFirst)
     .requiredOption('--name <name>', "the workload's name, a DNS label", readWorkloadName)
     .requiredOption('--service-account <name>', 'the service account in its identity', readWorkloadName)
     .option('--namespace <name>', 'the namespace in its identity', readWorkloadName, 'default')
@@ -91,6 +92,11 @@ export function runCommand(act: Act<RunOptions>): Command {
         }),
       )
   );
+}
+
+/** What the file tells is put in its place before the line is read. */
+function notFirst(): never {
+  throw new InvalidArgumentError('Write it first: weft run --file FILE, then other options.');
 }
 
 /** Which user the command runs as; `usually`: who, when nobody says. */

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { isMainThread, workerData } from 'node:worker_threads';
 import { type Actions, runProgram } from '#cli/program.ts';
 import { describeError } from '#cli/report-error.ts';
@@ -61,7 +62,7 @@ async function main(): Promise<void> {
       err: (text) => void process.stderr.write(text),
       columns: Math.min(process.stdout.columns ?? COLUMNS_WITHOUT_TERMINAL, COMMAND.columnsMax),
     },
-    debug,
+    { debug, readText: (path) => readFileSync(path, 'utf8') },
   );
   // Something that was forgotten (a socket, a timer) must not keep a command from ending; serving commands are over by now.
   setTimeout(() => process.exit(), COMMAND.lingerMs).unref();

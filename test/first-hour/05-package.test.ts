@@ -7,6 +7,7 @@ import { after, before, describe, test } from 'node:test';
 import { type Program, ROOT } from '../e2e/programs.testing.ts';
 import { Debians } from './debian.testing.ts';
 import { follow } from './guide.testing.ts';
+import { Units } from './units.testing.ts';
 
 const ARCH = process.arch === 'arm64' ? 'arm64' : 'amd64';
 
@@ -152,19 +153,44 @@ describe('the package on Debian machines with nothing but its dependencies', { s
   });
 
   test('H13: the quick start does what it says, and leaves only the state directory', async (t) => {
-    const startedMs = performance.now();
-    await debians.said(
-      'node-1',
-      `cp -r /usr/lib/weft/examples/quickstart /tmp/quickstart && weft up --detach /tmp/quickstart/mesh`,
-    );
-    t.diagnostic(`cold start to ready: ${((performance.now() - startedMs) / 1_000).toFixed(2)} s`);
-    t.diagnostic(`resident: ${await memory('node-1')}`);
-    await debians.said('node-1', 'weft uninstall --yes');
+    await debians.said('node-1', 'cp -r /usr/lib/weft/examples/quickstart /tmp/quickstart');
+    const seconds: string[] = [];
+    for (let start = 0; start < 3; start++) {
+      const startedMs = performance.now();
+      await debians.said('node-1', 'weft up --detach /tmp/quickstart/mesh');
+      seconds.push(((performance.now() - startedMs) / 1_000).toFixed(2));
+      if (start === 2) t.diagnostic(`resident: ${await memory('node-1')}`);
+      await debians.said('node-1', 'weft uninstall --yes');
+    }
+    t.diagnostic(`cold start to ready, first and further ones: ${seconds.join(', ')} s`);
     const outcomes = await follow(debians, 'quick-start.md');
     const client = outcomes.find(({ line }) => line.includes('client.js'))?.program;
     assert.match(client?.output() ?? '', /200 hello, 10\.41\.0\.\d+[\s\S]*ECONNREFUSED/);
     await leavesNothing('node-1');
     await debians.said('node-1', 'test -d /var/lib/weft && rm -rf /var/lib/weft');
+  });
+
+  test('H12: as a service: the units start it, hear that it is ready and alive, reload and restart it under its workload', async (t) => {
+    const units = new Units(debians);
+    const beats: number[] = [];
+    const outcomes = await follow(debians, 'service.md', {
+      async systemctl(machine, line) {
+        const alive = (): number => units.told(machine, 'weft-control').filter((message) => message === 'WATCHDOG=1').length;
+        if (line.includes('reload')) beats.push(alive());
+        await units.systemctl(machine, line);
+        if (line.includes('weft-workload@cache') && line.includes('enable')) beats.push(alive());
+      },
+    }).catch((error: Error) => {
+      throw new Error(`${error.message}\n${units.journal()}`);
+    });
+    const answers = outcomes.filter(({ line }) => line.includes('redis-cli')).map(({ text }) => text);
+    assert.match(answers[0] ?? '', /^OK$/m);
+    assert.match(answers[1] ?? '', /^hello$/m, 'the workload did not outlive a restart of its agent');
+    const [first = 0, second = 0] = beats;
+    t.diagnostic(`weft-control was alive ${first}, then ${second} times`);
+    assert.ok(first > 0 && second > first, 'a watchdog would have ended it');
+    await leavesNothing('node-1');
+    await debians.said('node-1', 'rm -rf /var/lib/weft /etc/weft');
   });
 
   const listed = (machine: string, ...paths: string[]): Promise<string> =>

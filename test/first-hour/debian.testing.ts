@@ -1,7 +1,8 @@
 import { execFileSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
+import { createNodeCgroup, findCgroup2, removeCgroup } from '#platform/linux/cgroup/cgroup.ts';
 import { type Program, Programs, ROOT } from '../e2e/programs.testing.ts';
 
 /** What each machine has before anything runs on it: kernel file systems of its own, and no process but its first. */
@@ -12,10 +13,11 @@ for node in null:3 zero:5 full:7 random:8 urandom:9; do mknod -m 666 /dev/\${nod
 mknod -m 666 /dev/tty c 5 0 && ln -s pts/ptmx /dev/ptmx && ln -s /proc/self/fd /dev/fd &&
 ip link set lo up && echo booted && exec sleep 3600`;
 
-/** Debian machines of one kernel: each has its own root, processes, network and run directory, and all of them one wire. */
+/** Debian machines of one kernel: each has its own root, processes, cgroups, network and run directory, and all of them one wire. */
 export class Debians {
   readonly #dir = mkdtempSync(join(tmpdir(), 'weft-debian-'));
   readonly #programs = new Programs();
+  readonly #cgroups = findCgroup2().then((top) => join(top, basename(this.#dir)));
   readonly #machines = new Map<string, Program>();
   readonly #running = new Map<string, Program>();
 
@@ -30,8 +32,23 @@ export class Debians {
     for (const part of ['upper', 'work', 'root']) mkdirSync(at(part), { recursive: true });
     const layers = `lowerdir=${join(this.#dir, 'base')},upperdir=${at('upper')},workdir=${at('work')}`;
     const line = `mount -t overlay overlay -o ${layers} ${at('root')} && exec chroot ${at('root')} sh -c '${BOOT}'`;
-    const apart = ['--mount', '--net', '--pid', '--uts', '--ipc', '--fork', '--kill-child', '--propagation', 'private'];
-    const machine = this.#programs.start(['unshare', ...apart, 'sh', '-c', `hostname ${name} && ${line}`]);
+    // What is the top of the hierarchy for a machine is one folder of it: no other machine, nor one of an earlier run, has a part in it.
+    const cgroup = join(await this.#cgroups, name);
+    await createNodeCgroup(cgroup);
+    const apart = [
+      '--mount',
+      '--net',
+      '--pid',
+      '--cgroup',
+      '--uts',
+      '--ipc',
+      '--fork',
+      '--kill-child',
+      '--propagation',
+      'private',
+    ];
+    const unshared = `echo $$ > ${cgroup}/cgroup.procs && exec unshare ${apart.join(' ')} "$@"`;
+    const machine = this.#programs.start(['sh', '-c', unshared, 'sh', 'sh', '-c', `hostname ${name} && ${line}`]);
     this.#machines.set(name, machine);
     await machine.until(/booted/);
   }
@@ -83,21 +100,44 @@ export class Debians {
   async end(key: string): Promise<void> {
     const before = this.#running.get(key);
     this.#running.delete(key);
-    if (before === undefined) return;
-    const [inner = ''] = childrenOf(before.child.pid ?? -1);
+    if (before !== undefined) await this.endProgram(before);
+  }
+
+  /** The same for a program that `run` gave. */
+  async endProgram(program: Program): Promise<void> {
+    const [inner = ''] = childrenOf(program.child.pid ?? -1);
     if (inner !== '') process.kill(Number(inner), 'SIGTERM');
-    await before.ended;
+    await program.ended;
+  }
+
+  /** The id of a program's process as its machine has it. */
+  pidInside(program: Program): number {
+    const [inner = ''] = childrenOf(program.child.pid ?? -1);
+    const ids = /^NSpid:\s+(.*)$/m.exec(readFileSync(`/proc/${inner}/status`, 'utf8'))?.[1] ?? '';
+    return Number(ids.split(/\s+/).pop());
   }
 
   /** Ends the machines with all that runs on them. */
   async close(): Promise<void> {
     for (const machine of this.#machines.values()) machine.child.kill('SIGKILL');
     await this.#programs.endAll('SIGKILL');
+    await removeCgroup(await this.#cgroups);
     rmSync(this.#dir, { recursive: true, force: true });
   }
 
   #start(machine: string, line: string): Program {
-    const into = ['--target', this.#pidOf(machine), '--mount', '--net', '--pid', '--uts', '--ipc', '--root', '--wdns=/root'];
+    const into = [
+      '--target',
+      this.#pidOf(machine),
+      '--mount',
+      '--net',
+      '--pid',
+      '--cgroup',
+      '--uts',
+      '--ipc',
+      '--root',
+      '--wdns=/root',
+    ];
     const environment = [
       'HOME=/root',
       'LANG=C.UTF-8',
@@ -115,8 +155,12 @@ export class Debians {
   }
 }
 
+/** None of a process that has ended. */
 function childrenOf(pid: number): string[] {
-  return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')
-    .split(' ')
-    .filter((word) => word !== '');
+  try {
+    const text = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8');
+    return text.split(' ').filter((word) => word !== '');
+  } catch {
+    return [];
+  }
 }

@@ -9,6 +9,9 @@ const LOOK_MS = 3_000;
 /** What a page tells its reader to do: lines of a shell on a machine, or a file to write. */
 export type Step = { kind: 'shell'; machine: string; lines: string[] } | { kind: 'file'; path: string; text: string };
 
+/** Does what lines that begin with systemctl say. */
+export type ServiceManager = { systemctl(machine: string, line: string): Promise<void> };
+
 /** What came of a line: its program goes on, when the line stays in the foreground. */
 export type Outcome = { machine: string; line: string; program: Program | null; text: string };
 
@@ -26,11 +29,11 @@ export function stepsOf(page: string): Step[] {
 }
 
 /** Does what a page says, as its reader would. Errors: of the first line that did not do what it should. */
-export async function follow(debians: Debians, page: string): Promise<Outcome[]> {
+export async function follow(debians: Debians, page: string, manager: ServiceManager | null = null): Promise<Outcome[]> {
   const outcomes: Outcome[] = [];
   for (const step of stepsOf(page)) {
     if (step.kind === 'shell') {
-      outcomes.push(...(await runLines(debians, step.machine, step.lines)));
+      outcomes.push(...(await runLines(debians, step.machine, step.lines, manager)));
       // Whoever changes what is in force looks at what comes of it before the next step.
       if (step.lines.some((line) => line.startsWith('sed -i'))) await sleep(LOOK_MS);
       continue;
@@ -42,7 +45,12 @@ export async function follow(debians: Debians, page: string): Promise<Outcome[]>
   return outcomes;
 }
 
-async function runLines(debians: Debians, machine: string, lines: readonly string[]): Promise<Outcome[]> {
+async function runLines(
+  debians: Debians,
+  machine: string,
+  lines: readonly string[],
+  manager: ServiceManager | null,
+): Promise<Outcome[]> {
   const outcomes: Outcome[] = [];
   const short: string[] = [];
   // Lines that come back share a shell, as they do in a terminal.
@@ -54,6 +62,10 @@ async function runLines(debians: Debians, machine: string, lines: readonly strin
     if (line.startsWith('scp ')) {
       await finish();
       copyBetween(debians, machine, line);
+    } else if (line.startsWith('systemctl ') && manager !== null) {
+      await finish();
+      await manager.systemctl(machine, line);
+      await settled(debians, machine, line);
     } else if (line.startsWith('! ')) {
       await finish();
       const refused = await debians.said(machine, `if ${line.slice(2)}; then exit 1; fi`);
@@ -80,19 +92,29 @@ function copyBetween(debians: Debians, machine: string, line: string): void {
   for (const path of words) debians.put(to, debians.file(machine, path), join(folder, path.slice(path.lastIndexOf('/') + 1)));
 }
 
+/** A service manager returns when a workload's program is started; a person looks whether it is there. */
+async function settled(debians: Debians, machine: string, line: string): Promise<void> {
+  const [, name] = /^systemctl (?:enable|start|restart) .*weft-workload@(\S+)/.exec(line) ?? [];
+  if (name !== undefined) await debians.said(machine, untilTrue(`weft ps | grep -q "^[^ ]* *${name} .* ready "`));
+  if (/^systemctl (enable|start|restart) .*weft-agent/.test(line)) await debians.said(machine, untilTrue(CONNECTED));
+}
+
+const CONNECTED = 'weft status | grep -q " connected .* s ago"';
+
+function untilTrue(look: string): string {
+  return `for i in $(seq 100); do if ${look}; then exit 0; fi; sleep 0.1; done; weft status; exit 1`;
+}
+
 /** Waits for what a person would look at before typing the next line. */
 async function ready(debians: Debians, machine: string, line: string, program: Program): Promise<void> {
   const what = line.split(' ')[1] ?? '';
   const workload = /--name (\S+)/.exec(line)?.[1] ?? '';
   const looks: Record<string, string> = {
     control: 'test -S /run/weft/control.sock && weft status | grep -q "^Control plane"',
-    agent: 'weft status | grep -q " connected .* s ago"',
+    agent: CONNECTED,
     run: `weft ps | grep -q "^[^ ]* *${workload} .* ready "`,
   };
-  const wait = debians.said(
-    machine,
-    `for i in $(seq 100); do if ${looks[what]}; then exit 0; fi; sleep 0.1; done; weft status; exit 1`,
-  );
+  const wait = debians.said(machine, untilTrue(looks[what] ?? 'true'));
   await Promise.race([
     wait,
     program.ended.then((code) => Promise.reject(new Error(`${line} ended with ${code}:\n${program.output()}`))),
