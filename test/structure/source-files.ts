@@ -18,7 +18,7 @@ export type Import = {
 /** A text file of the tree; `path` is relative to the root, with forward slashes. */
 export type SourceFile = { path: string; text: string };
 
-const SKIPPED = new Set(['node_modules', 'build', '.git', 'golden']);
+const SKIPPED = new Set(['node_modules', 'build', '.git', 'golden', 'generated']);
 
 /** Every file below `folder` (relative to the root) whose name ends with one of `endings`, sorted by path. */
 export function filesBelow(folder: string, endings: readonly string[]): SourceFile[] {
