@@ -1,6 +1,9 @@
 // Bundles the program into a folder: node scripts/bundle.ts FOLDER. Called by scripts/build-program.
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { builtinModules, createRequire } from 'node:module';
+import { join } from 'node:path';
 import { build, type Plugin } from 'esbuild';
+import { parse } from 'yaml';
 
 const require = createRequire(import.meta.url);
 
@@ -26,10 +29,12 @@ const eagerOnly: Plugin = {
   },
 };
 
+const outdir = process.argv[2] ?? 'build/program';
+
 await build({
   // What enables the cache of compiled code must not import what is to be compiled.
   entryPoints: [{ in: 'src/main/bundled.ts', out: 'weft' }],
-  outdir: process.argv[2] ?? 'build/program',
+  outdir,
   bundle: true,
   splitting: true,
   platform: 'node',
@@ -45,3 +50,9 @@ await build({
   banner: { js: "import{createRequire as weftRequire}from'node:module';const require=weftRequire(import.meta.url);" },
   plugins: [eagerOnly],
 });
+
+// The schemas, as JSON: to read the half megabyte of them as YAML takes longer than the rest of a start.
+const crds = 'config/crds';
+mkdirSync(join(outdir, 'crds'));
+for (const name of readdirSync(crds).filter((each) => each.endsWith('.yaml')))
+  writeFileSync(join(outdir, 'crds', name), JSON.stringify(parse(readFileSync(join(crds, name), 'utf8'))));

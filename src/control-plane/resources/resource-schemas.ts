@@ -32,12 +32,17 @@ export function createSchemaLookup(crds: ReadonlyMap<string, string>): SchemaLoo
 function schemaOf({ schema }: DocumentKind, version: string, crds: ReadonlyMap<string, string>): Schema {
   if (schema.kind === 'built-in') return schema.schema;
   const text = crds.get(schema.file);
-  const versions = text === undefined ? [] : (parse(text) as Crd).spec.versions;
+  const versions = text === undefined ? [] : crdOf(text).spec.versions;
   const found = versions.find(({ name }) => name === version);
   if (found !== undefined) return found.schema.openAPIV3Schema;
   throw new WeftError('WEFT_CRD_MISSING', `config/crds/${schema.file} does not define version ${version}`, {
     remedy: 'reinstall Weft: its folder config/crds is incomplete',
   });
+}
+
+/** The bundle has them as JSON, which is read a hundred times as fast as other YAML. */
+function crdOf(text: string): Crd {
+  return (text.startsWith('{') ? JSON.parse(text) : parse(text)) as Crd;
 }
 
 /** CRDs say nothing about metadata, and Istio's nothing about apiVersion and kind either. */

@@ -1,6 +1,7 @@
 import { closeSync, openSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { SCHEMA } from '#model/kernel/abi.ts';
+import { mallocTrim } from '#platform/ffi/libc.ts';
 import { hasSetRetval } from './features.ts';
 import { type LinkHandle, libbpf, type ProgramHandle } from './libbpf.ts';
 import { attachGuard, forgetLinks, indexOfLink, isOfLivingInterface, rememberLink, type WorkloadLink } from './link-guard.ts';
@@ -108,7 +109,9 @@ function loadAll(options: DatapathOptions): LoadedObject[] {
   const tunables = Buffer.alloc(4);
   tunables.writeInt32LE(hasSetRetval() ? 1 : 0);
   // The arrival program is loaded here too, for its maps and to hear at once of a kernel that refuses it.
-  return OBJECTS.map((name) => load(options, name, name === ARRIVAL_OBJECT ? netnsConstant(0n) : tunables));
+  const loaded = OBJECTS.map((name) => load(options, name, name === ARRIVAL_OBJECT ? netnsConstant(0n) : tunables));
+  mallocTrim(0); // for each object libbpf reads the kernel's types, which lie between what is kept: 1.5 MB
+  return loaded;
 }
 
 function load({ objectsDir, pinDir, schema }: DatapathOptions, name: string, constants: Buffer): LoadedObject {

@@ -80,6 +80,8 @@ export const mount: (source: string, target: string, type: string, flags: number
 );
 /** umount2(2). */
 export const umount2: (target: string, flags: number) => number = libc.func('int umount2(const char *target, int flags)');
+/** malloc_trim(3): gives memory that was freed back to the kernel, except for `keep` bytes; 1 when there was some. */
+export const mallocTrim: (keep: number) => number = libc.func('int malloc_trim(size_t keep)');
 
 /** The calling thread's errno; read it right after the call that failed. */
 export function errno(): number {

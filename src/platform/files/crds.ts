@@ -1,13 +1,13 @@
 import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { WeftError } from '#model/error.ts';
-import { WEFT_ROOT } from '#platform/program/installation.ts';
+import { WEFT_PROGRAM, WEFT_ROOT } from '#platform/program/installation.ts';
 
-/** The folder of schemas in Weft's own installation. */
-const CRD_DIRECTORY = join(WEFT_ROOT, 'config/crds');
+/** The folder of schemas in Weft's own installation; what runs from the bundle takes those beside it. */
+const CRD_DIRECTORY = WEFT_PROGRAM.endsWith('.ts') ? join(WEFT_ROOT, 'config/crds') : join(dirname(WEFT_PROGRAM), 'crds');
 
 /**
- * The text of each named file of config/crds, by its name.
+ * The text of each named file of config/crds, by its name; YAML, or the same as JSON.
  * Errors: WEFT_CRD_MISSING when one cannot be read.
  */
 export async function readCrds(names: readonly string[], directory = CRD_DIRECTORY): Promise<ReadonlyMap<string, string>> {
