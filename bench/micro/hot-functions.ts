@@ -90,8 +90,8 @@ function repeated(name: string, once: () => number): HotFunction {
 const headers = new Http1Headers();
 let bytesSeen = 0;
 const sink = {
-  data: (_: number, chunk: Buffer) => {
-    bytesSeen += chunk.length;
+  data: (_: number, __: Buffer, start: number, end: number) => {
+    bytesSeen += end - start;
   },
   frame: () => {
     bytesSeen += 1;

@@ -16,7 +16,7 @@ import { temporaryBpffs, withoutBpf } from '#platform/bpf/kernel-calls.testing.t
 import type { ProgramHandle } from '#platform/bpf/libbpf.ts';
 import { type BpfMap, type OpenMap, openPin, openPinnedMap } from '#platform/bpf/map.ts';
 import { loadObject } from '#platform/bpf/object.ts';
-import { readCounters, readEvents } from '#platform/bpf/reports.ts';
+import { counterReader, readEvents } from '#platform/bpf/reports.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 
@@ -54,7 +54,8 @@ export function loadProgram(set: 'attach' | 'tests', name: string): LoadedProgra
   const ring = openPin(pin('events'));
   const seen: KernelEvent[] = [];
   const reader = readEvents(ring.fd, (event) => seen.push(event), SILENT_MISHAPS);
-  let before = readCounters(counters);
+  const counted = counterReader(counters);
+  let before = counted.all();
   return {
     program(wanted) {
       const found = object.programs.get(wanted);
@@ -71,7 +72,7 @@ export function loadProgram(set: 'attach' | 'tests', name: string): LoadedProgra
     },
     eventsFd: ring.fd,
     counted() {
-      const now = readCounters(counters);
+      const now = counted.all();
       const risen = COUNTERS.map((counter) => [counter, now[counter] - before[counter]] as const);
       before = now;
       return Object.fromEntries(risen.filter(([, by]) => by !== 0));

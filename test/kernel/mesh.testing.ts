@@ -15,7 +15,7 @@ import type { EnrollmentRequest } from '#node-agent/enrollment/enrollment.ts';
 import { ensureBpffs } from '#platform/bpf/bpffs.ts';
 import { openDatapath } from '#platform/bpf/datapath.ts';
 import type { DatapathMaps } from '#platform/bpf/pins.ts';
-import { readCounters, readEvents } from '#platform/bpf/reports.ts';
+import { counterReader, readEvents } from '#platform/bpf/reports.ts';
 import { systemClock } from '#platform/clock.ts';
 import { createClientPool } from '#platform/hbone/client-pool.ts';
 import { createHboneServer } from '#platform/hbone/server.ts';
@@ -168,7 +168,7 @@ export function agentOn(
   const { schema = SCHEMA, objectsDir = OBJECTS_DIR } = options;
   const datapath = openDatapath({ pinDir: bed.pinDir, cgroupPath: bed.cgroup, objectsDir, schema });
   const { maps } = datapath;
-  const counters = (): Record<string, number> => readCounters(maps.counters);
+  const { all: counters, one: counter } = counterReader(maps.counters);
   const tunnels = tunnelEffects(options.ca);
   const effects: AgentEffects = {
     kernel: {
@@ -176,6 +176,7 @@ export function agentOn(
       maps,
       schema,
       counters,
+      counter,
       guardLink: (link, cookie) => onSwitch(options.linkedBy ?? bed, () => datapath.guardLink(link, cookie)),
     },
     openNamespace: (path) => new WorkloadNamespace(path, maps, { io: IO, mishaps: SILENT_MISHAPS, former: NOTHING_HANDED }),

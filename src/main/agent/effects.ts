@@ -15,7 +15,7 @@ import { requireFeatures } from '#node-agent/kernel/requirements.ts';
 import { type Datapath, openDatapath } from '#platform/bpf/datapath.ts';
 import { type Missing, missingFeatures } from '#platform/bpf/features.ts';
 import { schemaOf } from '#platform/bpf/pins.ts';
-import { readCounters } from '#platform/bpf/reports.ts';
+import { counterReader } from '#platform/bpf/reports.ts';
 import { sharedDelays, systemClock } from '#platform/clock.ts';
 import { followResolvConf, type Nameserver } from '#platform/dns-upstream/resolv-conf.ts';
 import { createDnsUpstream, ownNamespaceSockets } from '#platform/dns-upstream/upstream.ts';
@@ -63,8 +63,8 @@ export function openKernel(paths: { pinDir: string; cgroup: string }, log: Log):
   requireFeatures(missing, log);
   const schema = schemaOf(process.env.WEFT_BPF_SCHEMA);
   const datapath = openDatapath({ pinDir: paths.pinDir, cgroupPath: paths.cgroup, objectsDir: OBJECTS_DIR, schema });
-  const counters = (): Record<string, number> => readCounters(datapath.maps.counters);
-  return { kernel: { ...datapath, schema, counters }, datapath, missing };
+  const { all: counters, one: counter } = counterReader(datapath.maps.counters);
+  return { kernel: { ...datapath, schema, counters, counter }, datapath, missing };
 }
 
 /** What the agent's effects are made of. */

@@ -97,6 +97,9 @@ export const COUNTERS = [
   'link_dropped',
 ] as const;
 
+/** One of them. */
+export type CounterName = (typeof COUNTERS)[number];
+
 /** Every enum of the contract as C spells it: name → enumerator → number. */
 export const ENUMS: Readonly<Record<string, Readonly<Record<string, number>>>> = {
   weft_schema: { WEFT_SCHEMA: SCHEMA },

@@ -5,6 +5,7 @@ import type { Clock, Random } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
 import type { Mishaps } from '#model/effects/mishaps.ts';
 import type { Credentials, Identity } from '#model/identity/identity.ts';
+import type { CounterName } from '#model/kernel/abi.ts';
 import type { Flow, KernelMaps } from '#model/kernel/maps.ts';
 import type { MeshState } from '#model/mesh/mesh-state.ts';
 import type { ProcessShares } from '#model/share/process-shares.ts';
@@ -31,6 +32,8 @@ export type Kernel = {
   /** Forgets the link of a namespace; its guard stays, closed, until the interface is gone. */
   releaseLink(netnsCookie: bigint): void;
   counters(): Record<string, number>;
+  /** One of them, cheaply. */
+  counter(name: CounterName): number;
 };
 
 /** A TCP connection of a namespace, from the side of the socket that is in it. */

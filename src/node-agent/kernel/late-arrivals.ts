@@ -6,11 +6,11 @@ import type { Kernel } from '#node-agent/effects/agent-effects.ts';
  * A count is not lost as an event of a full ring would be.
  */
 export class LateArrivals {
-  readonly #kernel: Pick<Kernel, 'counters'>;
+  readonly #kernel: Pick<Kernel, 'counter'>;
   readonly #closeDenied: () => void;
   #seen: number;
 
-  constructor(kernel: Pick<Kernel, 'counters'>, closeDenied: () => void) {
+  constructor(kernel: Pick<Kernel, 'counter'>, closeDenied: () => void) {
     this.#kernel = kernel;
     this.#closeDenied = closeDenied;
     this.#seen = this.#count();
@@ -25,6 +25,6 @@ export class LateArrivals {
   }
 
   #count(): number {
-    return this.#kernel.counters().inbound_late ?? 0;
+    return this.#kernel.counter('inbound_late');
   }
 }

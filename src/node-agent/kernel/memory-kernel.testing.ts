@@ -110,5 +110,6 @@ export function memoryKernel(addressesMax?: number): Kernel {
     guardLink() {},
     releaseLink() {},
     counters: () => ({}),
+    counter: () => 0,
   };
 }

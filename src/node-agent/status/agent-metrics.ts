@@ -9,7 +9,7 @@ import { LINK_CAUSE_NAMES } from '#node-agent/kernel/events.ts';
 
 /** The agent, as far as its metrics page shows it. */
 export type MeteredAgent = {
-  kernel: Pick<Kernel, 'maps' | 'counters'>;
+  kernel: Pick<Kernel, 'maps' | 'counters' | 'counter'>;
   records: Pick<LocalRecords, 'of'>;
   enrollment: Pick<Enrollment, 'all' | 'byNetnsCookie'>;
   generation(): number;
@@ -29,8 +29,8 @@ export function readAgentMetrics(meters: Meters, agent: MeteredAgent): void {
       .filter(([name]) => !OWN_METRIC.has(name))
       .map(([path, value]) => ({ labels: { path }, value })),
   );
-  meters.readValue('weft_kernel_events_lost_total', () => kernel.counters().event_lost ?? 0);
-  meters.readValue('weft_kernel_map_full_total', () => kernel.counters().map_full ?? 0);
+  meters.readValue('weft_kernel_events_lost_total', () => kernel.counter('event_lost'));
+  meters.readValue('weft_kernel_map_full_total', () => kernel.counter('map_full'));
   meters.read('weft_link_dropped_total', () => linkDrops(agent));
   meters.readValue('weft_direct_connections', () => Math.max(0, kernel.maps.totalShare.get(0)?.live ?? 0));
   meters.readValue('weft_carried_connections', () => agent.carried());

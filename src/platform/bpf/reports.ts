@@ -1,7 +1,7 @@
 import koffi from 'koffi';
 import type { Mishaps } from '#model/effects/mishaps.ts';
 import { WeftError } from '#model/error.ts';
-import { COUNTERS } from '#model/kernel/abi.ts';
+import { COUNTERS, type CounterName } from '#model/kernel/abi.ts';
 import { EVENT, type KernelEvent } from '#model/kernel/maps.ts';
 import { libbpf, registerRingCallback } from './libbpf.ts';
 import type { OpenMap } from './map.ts';
@@ -46,8 +46,11 @@ export function readEvents(ringFd: number, onEvent: (event: KernelEvent) => void
   };
 }
 
-/** What each counter of the programs stands at: the sum over all CPUs. They start at 0 with the map and only rise. */
-export function readCounters(counters: OpenMap): Record<(typeof COUNTERS)[number], number> {
+/** Counters of the programs: the sums over all CPUs. They start at 0 with the map and only rise. */
+export type CounterReader = { all(): Record<CounterName, number>; one(name: CounterName): number };
+
+/** One counter costs one call of the kernel: whoever looks often looks at one. */
+export function counterReader(counters: OpenMap): CounterReader {
   const cpus = libbpf().possibleCpus();
   const key = Buffer.alloc(4);
   const into = Buffer.alloc(8 * cpus); // the kernel writes one number per possible CPU, whatever the map's value size says
@@ -58,5 +61,8 @@ export function readCounters(counters: OpenMap): Record<(typeof COUNTERS)[number
     for (let cpu = 0; cpu < cpus; cpu++) sum += into.readBigUInt64LE(cpu * 8);
     return Number(sum);
   };
-  return Object.fromEntries(COUNTERS.map((name, index) => [name, total(index)])) as Record<(typeof COUNTERS)[number], number>;
+  return {
+    all: () => Object.fromEntries(COUNTERS.map((name, index) => [name, total(index)])) as Record<CounterName, number>,
+    one: (name) => total(COUNTERS.indexOf(name)),
+  };
 }

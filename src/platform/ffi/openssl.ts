@@ -152,32 +152,30 @@ const AlpnSelect = koffi.proto(
 const InfoCallback = koffi.proto('void weft_info(uintptr_t ssl, int where, int result)');
 /** For SSL_set_shutdown: as if the peer had said that it will send no more. Fixed by OpenSSL. */
 const RECEIVED_SHUTDOWN = 2;
-/** How many steps of OpenSSL's message machine a connection has left; by its address. */
-const stepsLeft = new Map<number, number>();
+/** How many steps of OpenSSL's message machine a connection has left; negative: there were too many. */
+export type Steps = { left: number };
+/** By the connection's address. */
+const stepsOf = new Map<number, Steps>();
 let onStep: unknown = null;
 
 /**
  * From now on a connection may receive and answer so many messages that are not data; after `steps` it reads no further. One call of
  * SSL_read goes on from message to message for as long as they come, so nobody outside of it could end that.
  */
-export function limitSteps(ssl: Address<'SSL'>, steps: number): void {
+export function limitSteps(ssl: Address<'SSL'>, left: number): Steps {
   onStep ??= koffi.register((address: number) => {
-    const left = (stepsLeft.get(address) ?? 0) - 1;
-    stepsLeft.set(address, left);
-    if (left < 0) openssl().SSL_set_shutdown(address, RECEIVED_SHUTDOWN);
+    const steps = stepsOf.get(address);
+    if (steps === undefined || --steps.left < 0) openssl().SSL_set_shutdown(address, RECEIVED_SHUTDOWN);
   }, koffi.pointer(InfoCallback));
-  stepsLeft.set(ssl, steps);
+  const steps = { left };
+  stepsOf.set(ssl, steps);
   openssl().SSL_set_info_callback(ssl, onStep);
-}
-
-/** Steps that are left; negative: there were too many. */
-export function stepsLeftOf(ssl: Address<'SSL'>): number {
-  return stepsLeft.get(ssl) ?? 0;
+  return steps;
 }
 
 /** Before the connection is freed. */
 export function forgetSteps(ssl: Address<'SSL'>): void {
-  stepsLeft.delete(ssl);
+  stepsOf.delete(ssl);
 }
 
 /** Kept for ever: OpenSSL calls them, and points into the lists. One for each protocol, of which there are two. */

@@ -1,7 +1,7 @@
 import koffi from 'koffi';
 import { WeftError } from '#model/error.ts';
 import { copyOut, lent, Memory } from './memory.ts';
-import { type Address, forgetSteps, limitSteps, openssl, stepsLeftOf } from './openssl.ts';
+import { type Address, forgetSteps, limitSteps, openssl, type Steps } from './openssl.ts';
 import type { SslContext } from './ssl-context.ts';
 
 /** How a call went that did not succeed. */
@@ -45,6 +45,7 @@ export class Ssl {
   #failure: SslFailure = TLS;
   /** The BIO of `keepWrites`; 0: none. */
   #kept = 0;
+  #steps: Steps = { left: 0 };
 
   /** Errors: WEFT_TLS when the context was closed, WEFT_FFI without memory. */
   constructor(context: SslContext, fd: number) {
@@ -108,11 +109,11 @@ export class Ssl {
 
   /** From now on it takes so many steps for messages that are not data, and then reads no further: `closed`, and `stepsLeft` is negative. */
   limitSteps(steps: number): void {
-    limitSteps(this.#open(), steps);
+    this.#steps = limitSteps(this.#open(), steps);
   }
 
   get stepsLeft(): number {
-    return stepsLeftOf(this.#open());
+    return this.#steps.left;
   }
 
   /** Bytes that are kept. */

@@ -28,6 +28,9 @@ const EPOLL_CLOEXEC = 0o2000000;
 /** Bytes of a `struct epoll_event`: packed on x86-64 only. */
 const EVENT_BYTES = process.arch === 'x64' ? 12 : 16;
 const EVENT_DATA = EVENT_BYTES - 8;
+/** Of a __u32, which its fields are made of. Fixed by Linux. */
+const WORD_BYTES = 4;
+const EVENT_WORDS = EVENT_BYTES / WORD_BYTES;
 /** Fixed by Linux: the largest address of the families used here, `struct sockaddr_in6`. */
 export const SOCKADDR_BYTES = 28;
 
@@ -38,23 +41,26 @@ export const EPOLL = { add: 1, remove: 2, change: 3 } as const;
 export class EventList {
   readonly memory: Memory;
   readonly capacity: number;
+  readonly #words: Uint32Array;
 
   constructor(capacity: number) {
     this.capacity = capacity;
     this.memory = new Memory(capacity * EVENT_BYTES);
+    const { buffer, byteOffset, length } = this.memory.buffer;
+    this.#words = new Uint32Array(buffer, byteOffset, length / WORD_BYTES);
   }
 
   events(at: number): number {
-    return this.memory.buffer.readUInt32LE(at * EVENT_BYTES);
+    return this.#words[at * EVENT_WORDS] ?? 0;
   }
 
   /** The two numbers that `epollCtl` was given. */
   slot(at: number): number {
-    return this.memory.buffer.readUInt32LE(at * EVENT_BYTES + EVENT_DATA);
+    return this.#words[at * EVENT_WORDS + EVENT_WORDS - 2] ?? 0;
   }
 
   generation(at: number): number {
-    return this.memory.buffer.readUInt32LE(at * EVENT_BYTES + EVENT_DATA + 4);
+    return this.#words[at * EVENT_WORDS + EVENT_WORDS - 1] ?? 0;
   }
 }
 
@@ -157,10 +163,10 @@ export const SYSCALLS: Syscalls = {
 const node = koffi.load(null);
 // Of C++, by the names that its compilers give them: uv_default_loop would be the main thread's, whichever thread asks.
 const currentIsolate: () => unknown = node.func('void *_ZN2v87Isolate10GetCurrentEv()');
-const loopOf: (isolate: unknown) => unknown = node.func('void *_ZN4node19GetCurrentEventLoopEPN2v87IsolateE(void *isolate)');
-const backendFd: (loop: unknown) => number = node.func('int uv_backend_fd(const void *loop)');
-const backendTimeout: (loop: unknown) => number = node.func('int uv_backend_timeout(const void *loop)');
-const updateTime: (loop: unknown) => void = node.func('void uv_update_time(void *loop)');
+const loopOf: (isolate: unknown) => number = node.func('uintptr_t _ZN4node19GetCurrentEventLoopEPN2v87IsolateE(void *isolate)');
+const backendFd: (loop: number) => number = node.func('int uv_backend_fd(uintptr_t loop)');
+const backendTimeout: (loop: number) => number = node.func('int uv_backend_timeout(uintptr_t loop)');
+const updateTime: (loop: number) => void = node.func('void uv_update_time(uintptr_t loop)');
 
 /** The libuv of the thread that makes it: what it waits for, as one of our own descriptors. */
 export class Libuv {

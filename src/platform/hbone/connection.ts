@@ -12,7 +12,6 @@ import type { Http2Settings } from '#protocol/http/v2/settings.ts';
 import type { Http2Stream } from '#protocol/http/v2/stream.ts';
 
 const PING_PAYLOAD = Buffer.alloc(PING_PAYLOAD_BYTES, 'weft');
-const NOTHING = Buffer.alloc(0);
 
 /** What happens on a connection, told to its owner. */
 export type HboneConnectionEvents = Pick<Http2Events, 'ready' | 'request' | 'goaway' | 'streamClosed'> & {
@@ -37,7 +36,6 @@ export class HboneConnection implements StreamReader, TunnelCarrier {
   readonly #clock: Clock;
   readonly #keepalive: Keepalive;
   readonly #events: HboneConnectionEvents;
-  #lent: Buffer = NOTHING;
   /** So much waits for the kernel that the streams have to wait, too. */
   #full = false;
   #error: Error | null = null;
@@ -72,10 +70,6 @@ export class HboneConnection implements StreamReader, TunnelCarrier {
 
   get local(): Endpoint {
     return this.#stream.local;
-  }
-
-  get lent(): Buffer {
-    return this.#lent;
   }
 
   /** Begins to read: from here on there are events. */
@@ -115,9 +109,8 @@ export class HboneConnection implements StreamReader, TunnelCarrier {
 
   /** Streams catch for themselves; what comes through all the same may have left the codec half-way: its connection ends. */
   bytes(buffer: Buffer, start: number, end: number): number {
-    this.#lent = buffer;
     try {
-      this.http2.receive(buffer.subarray(start, end));
+      this.http2.receive(buffer, start, end);
     } catch (error) {
       this.mishaps.report('tunnel', error);
       this.http2.goaway(ERROR_CODE.internalError, 'a mistake of the node proxy', true);

@@ -22,8 +22,6 @@ export type TunnelCarrier = {
   readonly remote: Endpoint;
   readonly local: Endpoint;
   readonly mishaps: Mishaps;
-  /** The buffer that is being read from just now: bytes that arrive lie in it. */
-  readonly lent: Buffer;
 };
 
 /** Bytes `at` to `end`, with room in front. */
@@ -123,16 +121,13 @@ export class Tunnel implements ByteStream {
     this.#reader = null;
   }
 
-  /** For its handler. `chunk` is a part of the carrier's lent buffer. */
-  arrived(chunk: Buffer): void {
+  /** For its handler. They lie in the buffer that the carrier was lent, behind the head of their frame. */
+  arrived(buffer: Buffer, start: number, end: number): void {
     if (this.#over !== null) return;
-    const { lent } = this.#carrier;
-    const start = chunk.byteOffset - lent.byteOffset;
-    const end = start + chunk.length;
     const at =
-      this.#reader === null || this.#paused || this.#held.length > 0 ? start : this.#offer(this.#reader, lent, start, end);
+      this.#reader === null || this.#paused || this.#held.length > 0 ? start : this.#offer(this.#reader, buffer, start, end);
     if (at === end || this.#over !== null) return;
-    const copy = withHeadroom(lent, at, end);
+    const copy = withHeadroom(buffer, at, end);
     this.#held.push({ buffer: copy, at: HEADROOM_BYTES, end: copy.length });
   }
 
@@ -246,8 +241,8 @@ class TunnelHandler implements StreamHandler {
 
   response(): void {}
 
-  data(chunk: Buffer): void {
-    this.#tunnel.arrived(chunk);
+  data(buffer: Buffer, start: number, end: number): void {
+    this.#tunnel.arrived(buffer, start, end);
   }
 
   end(): void {

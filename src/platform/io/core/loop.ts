@@ -6,6 +6,7 @@ import { ERRNO, errnoName } from '#platform/ffi/libc.ts';
 import { Memory } from '#platform/ffi/memory.ts';
 import { EPOLL, EventList, Libuv, type Syscalls } from '#platform/ffi/syscalls.ts';
 import { NODE_INTERNALS, type NodeInternals, NodeTurns } from './node-turns.ts';
+import { type Task, Tasks } from './tasks.ts';
 
 /** What a descriptor is ready for. Fixed by Linux. */
 export const READY = { read: 0x1, write: 0x4, error: 0x8, hangUp: 0x10, peerEnd: 0x2000 } as const;
@@ -15,9 +16,6 @@ export type Watcher = {
   /** `events`: bits of READY. */
   ready(events: number): void;
 };
-
-/** Something that has to be done before the loop waits again. */
-export type Task = { run(): void };
 
 /** The place of a descriptor in a loop; `generation` tells its events from those of a former one at the same place. */
 export type Watch = { readonly fd: number; readonly slot: number; readonly generation: number; events: number };
@@ -52,8 +50,10 @@ export class Loop {
   #generations: number[] = [];
   #free: number[] = [];
   #watched = 0;
-  #soon: Task[] = [];
-  #late: Task[] = [];
+  #soon = new Tasks();
+  #late = new Tasks();
+  /** Empty, for the tasks that come while those are done. */
+  #spare = new Tasks();
   #keepAlive: NodeJS.Timeout | null = null;
   #running = false;
   #isLibuvReady = false;
@@ -103,13 +103,13 @@ export class Loop {
 
   /** In this turn or the next, but not from inside of the caller. */
   soon(task: Task): void {
-    this.#soon.push(task);
+    this.#soon.add(task);
     this.#start();
   }
 
   /** At the end of the turn, when nothing is left that `soon` was asked for. */
   late(task: Task): void {
-    this.#late.push(task);
+    this.#late.add(task);
     this.#start();
   }
 
@@ -136,7 +136,7 @@ export class Loop {
       }
       const timeoutMs = this.#turns.wait(this.#libuv.timeoutMs);
       if (timeoutMs === 0 && round > 0) break;
-      const waits = timeoutMs !== 0 && this.#soon.length === 0 && this.#late.length === 0;
+      const waits = timeoutMs !== 0 && this.#soon.count === 0 && this.#late.count === 0;
       const count = this.calls.epollWait(this.#epoll, this.#list, waits ? timeoutMs : 0);
       if (count < 0 && count !== -ERRNO.interrupted) throw unusable(`epoll_wait: ${errnoName(-count)}`);
       if (waits) this.#libuv.updateTime();
@@ -169,18 +169,13 @@ export class Loop {
 
   /** Tasks may bring others; those that go on and on have to wait for the next turn. False: there were none. */
   #finish(): boolean {
-    if (this.#soon.length === 0 && this.#late.length === 0) return false;
-    for (let round = 0; round < IO.roundsPerTurnMax && (this.#soon.length > 0 || this.#late.length > 0); round++) {
-      const tasks = this.#soon.length > 0 ? this.#soon : this.#late;
-      if (tasks === this.#soon) this.#soon = [];
-      else this.#late = [];
-      for (const task of tasks) {
-        try {
-          task.run();
-        } catch (error) {
-          this.#mishaps.report('relay', error);
-        }
-      }
+    if (this.#soon.count === 0 && this.#late.count === 0) return false;
+    for (let round = 0; round < IO.roundsPerTurnMax && (this.#soon.count > 0 || this.#late.count > 0); round++) {
+      const tasks = this.#soon.count > 0 ? this.#soon : this.#late;
+      if (tasks === this.#soon) this.#soon = this.#spare;
+      else this.#late = this.#spare;
+      tasks.run(this.#mishaps);
+      this.#spare = tasks;
     }
     return true;
   }

@@ -7,14 +7,17 @@ type Chunk = { readonly memory: Memory; from: number; to: number };
 
 /** Empty chunks of one loop, for whoever has something to gather. */
 export class ChunkPool {
-  #spare: Memory[] = [];
+  #spare: Chunk[] = [];
 
-  take(): Memory {
-    return this.#spare.pop() ?? new Memory(IO.chunkBytes);
+  take(): Chunk {
+    return this.#spare.pop() ?? { memory: new Memory(IO.chunkBytes), from: 0, to: 0 };
   }
 
-  giveBack(memory: Memory): void {
-    if (this.#spare.length < IO.spareChunksMax) this.#spare.push(memory);
+  giveBack(chunk: Chunk): void {
+    if (this.#spare.length >= IO.spareChunksMax) return;
+    chunk.from = 0;
+    chunk.to = 0;
+    this.#spare.push(chunk);
   }
 }
 
@@ -44,9 +47,9 @@ export class Outgoing {
   #add(buffer: Buffer, start: number, end: number): void {
     let at = start;
     while (at < end) {
-      let last = this.#chunks.at(-1);
+      let last = this.#chunks[this.#chunks.length - 1];
       if (last === undefined || last.to === last.memory.length) {
-        last = { memory: this.#pool.take(), from: 0, to: 0 };
+        last = this.#pool.take();
         this.#chunks.push(last);
       }
       const copied = buffer.copy(last.memory.buffer, last.to, at, end);
@@ -66,24 +69,31 @@ export class Outgoing {
   }
 
   #sendAll(channel: Channel): number {
-    for (let first = this.#chunks[0]; first !== undefined; first = this.#chunks[0]) {
-      while (first.from < first.to) {
-        const sent = channel.send(first.memory, first.from, first.to - first.from);
-        if (sent === -ERRNO.interrupted) continue;
-        if (sent < 0) return sent;
-        first.from += sent;
-        this.bytes -= sent;
+    for (let at = 0; at < this.#chunks.length; at++) {
+      const sent = this.#sendChunk(channel, this.#chunks[at]);
+      if (sent < 0) {
+        for (const chunk of this.#chunks.splice(0, at)) this.#pool.giveBack(chunk);
+        return sent;
       }
-      this.#chunks.shift();
-      this.#pool.giveBack(first.memory);
+    }
+    this.clear();
+    return 0;
+  }
+
+  #sendChunk(channel: Channel, chunk: Chunk | undefined): number {
+    while (chunk !== undefined && chunk.from < chunk.to) {
+      const sent = channel.send(chunk.memory, chunk.from, chunk.to - chunk.from);
+      if (sent === -ERRNO.interrupted) continue;
+      if (sent < 0) return sent;
+      chunk.from += sent;
+      this.bytes -= sent;
     }
     return 0;
   }
 
   /** Lets go of everything. */
   clear(): void {
-    for (const { memory } of this.#chunks) this.#pool.giveBack(memory);
-    this.#chunks.length = 0;
+    for (let chunk = this.#chunks.pop(); chunk !== undefined; chunk = this.#chunks.pop()) this.#pool.giveBack(chunk);
     this.bytes = 0;
   }
 }

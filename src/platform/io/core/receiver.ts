@@ -1,7 +1,8 @@
 import { FINISHED, HEADROOM_BYTES, type StreamOver, type StreamReader, withHeadroom } from '#model/effects/byte-stream.ts';
 import { ERRNO } from '#platform/ffi/libc.ts';
 import type { Channel } from './channel.ts';
-import { type Loop, READY, type Task } from './loop.ts';
+import { type Loop, READY } from './loop.ts';
+import type { Task } from './tasks.ts';
 
 /** The connection that a receiver belongs to. */
 export type ReceiverOwner = {

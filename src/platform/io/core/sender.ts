@@ -1,8 +1,9 @@
 import { IO } from '#model/settings/io.ts';
 import { ERRNO } from '#platform/ffi/libc.ts';
 import type { Channel } from './channel.ts';
-import type { Loop, Task } from './loop.ts';
+import type { Loop } from './loop.ts';
 import { type ChunkPool, Outgoing } from './outgoing.ts';
+import type { Task } from './tasks.ts';
 
 /** The connection that a sender belongs to. */
 export type SenderOwner = {

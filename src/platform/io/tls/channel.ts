@@ -21,8 +21,8 @@ export class TlsChannel {
   readonly #calls: Syscalls;
   readonly #fd: number;
   readonly #ssl: Ssl;
-  /** The last read found no whole record: what lies in OpenSSL's buffer is the start of one. */
-  #drained = false;
+  /** Whole records may lie in OpenSSL's buffer: the last read took one, and left more. */
+  #more = false;
   hasLastWord = false;
   #broken: StreamOver | null = null;
   #gathering = false;
@@ -47,9 +47,11 @@ export class TlsChannel {
   /** 0: close_notify. */
   receive(memory: Memory, offset: number, bytes: number): number {
     const read = this.#ssl.read(memory, offset, bytes);
-    this.#drained = read <= 0;
-    if (this.#ssl.keptBytes > 0) this.#pushFailed = failureOf(this.#push()); // an answer to what was read, such as new keys
-    if (this.#ssl.stepsLeft !== this.#stepsLeft && !this.#mayRenew()) return this.#tooManyKeys();
+    this.#more = read > 0 && this.#ssl.hasPending; // else what lies there is the start of one
+    const isData = this.#ssl.stepsLeft === this.#stepsLeft;
+    // Only what was read, and was not data, has an answer, such as new keys or an alert.
+    if (!(isData && read > 0) && this.#ssl.keptBytes > 0) this.#pushFailed = failureOf(this.#push());
+    if (!isData && !this.#mayRenew()) return this.#tooManyKeys();
     if (read > 0) return read;
     if (this.#pushFailed < 0) return this.#pushFailed;
     return this.#ssl.failure.kind === 'closed' ? 0 : this.#failed();
@@ -112,7 +114,6 @@ export class TlsChannel {
   #push(): number {
     for (;;) {
       const count = this.#ssl.takeKept(cipher, 0, cipher.length);
-      if (count === 0) return this.unsent > 0 ? -ERRNO.again : 0;
       let at = 0;
       while (this.#waiting === null && at < count) {
         const sent = this.#calls.send(this.#fd, cipher, at, count - at);
@@ -122,6 +123,7 @@ export class TlsChannel {
         at += sent;
       }
       if (at < count) this.#keep(cipher.buffer.subarray(at, count));
+      if (count < cipher.length) return this.unsent > 0 ? -ERRNO.again : 0; // there was no more
     }
   }
 
@@ -133,7 +135,7 @@ export class TlsChannel {
 
   /** Whole records may lie in OpenSSL's buffer, of which no event of the descriptor will tell. */
   hasMore(): boolean {
-    return !this.#drained && this.#ssl.hasPending;
+    return this.#more;
   }
 
   /** After so many bytes in one turn: one call of OpenSSL reads a record only. */

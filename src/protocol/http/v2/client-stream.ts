@@ -260,8 +260,8 @@ export class ClientStreamHandler implements StreamHandler {
     this.#half.onHeaders(fields, ended);
   }
 
-  data(chunk: Buffer): void {
-    this.#half.onData(chunk);
+  data(buffer: Buffer, start: number, end: number): void {
+    this.#half.onData(buffer.subarray(start, end));
   }
 
   end(): void {

@@ -55,11 +55,11 @@ export class Http2Connection implements StreamHost {
     return this.#streams.size;
   }
 
-  /** Feeds bytes of the peer; the chunk may be reused afterwards. */
-  receive(chunk: Buffer): void {
+  /** Feeds bytes `start` to `end` of a buffer, which may be reused afterwards. */
+  receive(buffer: Buffer, start = 0, end: number = buffer.length): void {
     if (this.#dead) return;
     try {
-      this.#reader.receive(chunk);
+      this.#reader.receive(buffer, start, end);
     } catch (error) {
       if (!(error instanceof Http2Error)) throw error;
       this.#fail(error);
@@ -131,7 +131,7 @@ export class Http2Connection implements StreamHost {
     this.#options.events.failed(error);
   }
 
-  #onData(streamId: number, chunk: Buffer, flowBytes: number, ended: boolean): void {
+  #onData(streamId: number, buffer: Buffer, start: number, end: number, flowBytes: number, ended: boolean): void {
     demand(!this.#blocks.open, ERROR_CODE.protocolError, INTERRUPTED);
     demand(this.window.arrived(flowBytes), ERROR_CODE.flowControlError, 'the peer overran the connection window');
     if (flowBytes === 0 && !ended) this.#floods.count('empty');
@@ -141,7 +141,7 @@ export class Http2Connection implements StreamHost {
       this.window.taken(flowBytes);
       return;
     }
-    const errorCode = stream.receive(chunk, flowBytes, ended);
+    const errorCode = stream.receive(buffer, start, end, flowBytes, ended);
     if (errorCode === 0) return;
     this.#cut(stream, errorCode);
   }

@@ -4,10 +4,10 @@ import { ERROR_CODE, FLAG, FRAME, FRAME_HEADER_BYTES, Http2Error, PING_PAYLOAD_B
 /** What a reader finds in the bytes. */
 export type FrameSink = {
   /**
-   * A part of a DATA frame. `chunk` is valid during the call only. `flowBytes` is what the part costs of the
-   * flow-control windows (padding included). `endStream` is set with the frame's last part only.
+   * A part of a DATA frame: bytes `start` to `end` of `buffer`, valid during the call only. `flowBytes` is what the part costs
+   * of the flow-control windows (padding included). `endStream` is set with the frame's last part only.
    */
-  data(streamId: number, chunk: Buffer, flowBytes: number, endStream: boolean): void;
+  data(streamId: number, buffer: Buffer, start: number, end: number, flowBytes: number, endStream: boolean): void;
   /** Any other frame of a known type, whole. `payload` is valid during the call only. */
   frame(type: number, flags: number, streamId: number, payload: Buffer): void;
 };
@@ -47,35 +47,35 @@ export class FrameReader {
     this.#prefaceLeft = expectPreface ? PREFACE.length : 0;
   }
 
-  /** Reads on. After it has thrown once it ignores everything. */
-  receive(chunk: Buffer): void {
+  /** Reads on, in bytes `start` to `end` of `buffer`. After it has thrown once it ignores everything. */
+  receive(buffer: Buffer, start = 0, end: number = buffer.length): void {
     if (this.#failed) return;
     try {
-      let at = this.#prefaceLeft > 0 ? this.#readPreface(chunk) : 0;
-      while (at < chunk.length) at = this.#inFrame ? this.#readPayload(chunk, at) : this.#readHeader(chunk, at);
+      let at = this.#prefaceLeft > 0 ? this.#readPreface(buffer, start, end) : start;
+      while (at < end) at = this.#inFrame ? this.#readPayload(buffer, at, end) : this.#readHeader(buffer, at, end);
     } catch (error) {
       this.#failed = true;
       throw error;
     }
   }
 
-  #readPreface(chunk: Buffer): number {
+  #readPreface(buffer: Buffer, start: number, end: number): number {
     const from = PREFACE.length - this.#prefaceLeft;
-    const length = Math.min(this.#prefaceLeft, chunk.length);
-    if (chunk.compare(PREFACE, from, from + length, 0, length) !== 0) {
+    const length = Math.min(this.#prefaceLeft, end - start);
+    if (buffer.compare(PREFACE, from, from + length, start, start + length) !== 0) {
       throw new Http2Error(ERROR_CODE.protocolError, 'the peer does not speak HTTP/2');
     }
     this.#prefaceLeft -= length;
-    return length;
+    return start + length;
   }
 
-  #readHeader(chunk: Buffer, at: number): number {
-    if (this.#headerBytes === 0 && chunk.length - at >= FRAME_HEADER_BYTES) {
-      this.#startFrame(chunk, at);
+  #readHeader(buffer: Buffer, at: number, end: number): number {
+    if (this.#headerBytes === 0 && end - at >= FRAME_HEADER_BYTES) {
+      this.#startFrame(buffer, at);
       return at + FRAME_HEADER_BYTES;
     }
-    const length = Math.min(FRAME_HEADER_BYTES - this.#headerBytes, chunk.length - at);
-    chunk.copy(this.#header, this.#headerBytes, at, at + length);
+    const length = Math.min(FRAME_HEADER_BYTES - this.#headerBytes, end - at);
+    buffer.copy(this.#header, this.#headerBytes, at, at + length);
     this.#headerBytes += length;
     if (this.#headerBytes === FRAME_HEADER_BYTES) {
       this.#headerBytes = 0;
@@ -85,8 +85,9 @@ export class FrameReader {
   }
 
   #startFrame(bytes: Buffer, at: number): void {
-    this.#left = bytes.readUIntBE(at, 3);
-    this.#type = bytes.readUInt8(at + 3);
+    const lengthAndType = bytes.readUInt32BE(at);
+    this.#left = lengthAndType >>> 8;
+    this.#type = lengthAndType & 0xff;
     this.#flags = bytes.readUInt8(at + 4);
     this.#streamId = bytes.readUInt32BE(at + 5) & 0x7fff_ffff;
     if (this.#left > this.#frameBytesMax) throw new Http2Error(ERROR_CODE.frameSizeError, `frame of ${this.#left} bytes`);
@@ -135,20 +136,20 @@ export class FrameReader {
 
   #emptyData(): void {
     if (this.#padding !== 0) throw new Http2Error(ERROR_CODE.frameSizeError, 'padded frame without padding length');
-    this.#sink.data(this.#streamId, EMPTY, 0, (this.#flags & FLAG.endStream) !== 0);
+    this.#sink.data(this.#streamId, EMPTY, 0, 0, 0, (this.#flags & FLAG.endStream) !== 0);
   }
 
-  #readPayload(chunk: Buffer, at: number): number {
-    const end = Math.min(at + this.#left, chunk.length);
+  #readPayload(buffer: Buffer, at: number, stop: number): number {
+    const end = Math.min(at + this.#left, stop);
     if (this.#type === FRAME.data) {
-      this.#readData(chunk, at, end);
+      this.#readData(buffer, at, end);
       return end;
     }
     this.#left -= end - at;
     this.#inFrame = this.#left > 0;
     // Unknown frame types are skipped, as RFC 9113 section 5.5 wants.
     if (this.#type > FRAME.continuation) return end;
-    const piece = chunk.subarray(at, end);
+    const piece = buffer.subarray(at, end);
     if (this.#inFrame) this.#collected.push(Buffer.from(piece));
     else if (this.#collected.length === 0) this.#deliver(piece);
     else {
@@ -160,10 +161,10 @@ export class FrameReader {
     return end;
   }
 
-  #readData(chunk: Buffer, from: number, end: number): void {
+  #readData(buffer: Buffer, from: number, end: number): void {
     let at = from;
     if (this.#padding < 0) {
-      this.#padding = chunk.readUInt8(at);
+      this.#padding = buffer.readUInt8(at);
       at++;
       this.#left--;
       if (this.#padding > this.#left) throw new Http2Error(ERROR_CODE.protocolError, 'more padding than payload');
@@ -172,12 +173,8 @@ export class FrameReader {
     this.#left -= end - at;
     this.#padding = Math.min(this.#padding, this.#left);
     this.#inFrame = this.#left > 0;
-    this.#sink.data(
-      this.#streamId,
-      chunk.subarray(at, dataEnd),
-      end - from,
-      !this.#inFrame && (this.#flags & FLAG.endStream) !== 0,
-    );
+    const ends = !this.#inFrame && (this.#flags & FLAG.endStream) !== 0;
+    this.#sink.data(this.#streamId, buffer, at, dataEnd, end - from, ends);
   }
 
   #deliver(payload: Buffer): void {

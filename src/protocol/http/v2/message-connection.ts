@@ -87,7 +87,7 @@ export class MessageConnection implements StreamReader {
   }
 
   bytes(buffer: Buffer, start: number, end: number): number {
-    this.#caught(() => this.http2.receive(start === 0 && end === buffer.length ? buffer : buffer.subarray(start, end)));
+    this.#caught(() => this.http2.receive(buffer, start, end));
     this.#caught(() => this.#endTurn());
     return end - start;
   }

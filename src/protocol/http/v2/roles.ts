@@ -18,8 +18,8 @@ export type StreamHandler = {
    * than a header list may hold (told only where `Http2Events.tooLarge` is).
    */
   response(headers: readonly Field[] | null, ended: boolean): void;
-  /** `chunk` is valid during the call only; give it back with `Http2Stream.giveBack` once it is taken. */
-  data(chunk: Buffer): void;
+  /** Bytes `start` to `end`, valid during the call only; give them back with `Http2Stream.giveBack` once they are taken. */
+  data(buffer: Buffer, start: number, end: number): void;
   end(): void;
   /** `unprocessed`: the peer certainly did nothing with the stream, it may be tried again elsewhere. */
   reset(errorCode: number, unprocessed: boolean): void;

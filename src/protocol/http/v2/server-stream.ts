@@ -262,8 +262,8 @@ export class ServerStreamHandler implements StreamHandler {
     this.#half.onTrailers(fields, ended);
   }
 
-  data(chunk: Buffer): void {
-    this.#half.onData(chunk);
+  data(buffer: Buffer, start: number, end: number): void {
+    this.#half.onData(buffer.subarray(start, end));
   }
 
   end(): void {

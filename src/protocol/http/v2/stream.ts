@@ -181,11 +181,12 @@ export class Http2Stream {
   }
 
   /** For the connection: data arrived. The error code to reset the stream with, or 0. */
-  receive(chunk: Buffer, flowBytes: number, ended: boolean): number {
+  receive(buffer: Buffer, start: number, end: number, flowBytes: number, ended: boolean): number {
     if (this.#remoteEnded) return ERROR_CODE.streamClosed;
     if (!this.#receiveWindow.spend(flowBytes)) return ERROR_CODE.flowControlError;
-    if (flowBytes > chunk.length) this.giveBack(flowBytes - chunk.length);
-    if (chunk.length > 0) this.handler.data(chunk);
+    const bytes = end - start;
+    if (flowBytes > bytes) this.giveBack(flowBytes - bytes);
+    if (bytes > 0) this.handler.data(buffer, start, end);
     if (ended) this.receiveEnd();
     return 0;
   }

@@ -24,8 +24,8 @@ export type SeenFrame = { type: number; flags: number; streamId: number; payload
 export function framesOf(bytes: Buffer, preface: boolean): SeenFrame[] {
   const frames: SeenFrame[] = [];
   const sink = {
-    data: (streamId: number, chunk: Buffer, _flowBytes: number, ended: boolean) =>
-      frames.push({ type: FRAME.data, flags: ended ? 1 : 0, streamId, payload: Buffer.from(chunk) }),
+    data: (streamId: number, buffer: Buffer, start: number, end: number, _flowBytes: number, ended: boolean) =>
+      frames.push({ type: FRAME.data, flags: ended ? 1 : 0, streamId, payload: Buffer.from(buffer.subarray(start, end)) }),
     frame: (type: number, flags: number, streamId: number, payload: Buffer) =>
       frames.push({ type, flags, streamId, payload: Buffer.from(payload) }),
   };
@@ -62,9 +62,9 @@ export function streamLog(): StreamLog {
     autoTake: true,
     response: (headers, ended) =>
       void log.events.push(`response ${JSON.stringify(headers?.map(([name, value]) => [name, value]))}${ended ? ' ended' : ''}`),
-    data: (chunk) => {
-      log.received = Buffer.concat([log.received, chunk]);
-      if (log.autoTake) log.stream?.giveBack(chunk.length);
+    data: (buffer, start, end) => {
+      log.received = Buffer.concat([log.received, buffer.subarray(start, end)]);
+      if (log.autoTake) log.stream?.giveBack(end - start);
     },
     end: () => void log.events.push('end'),
     reset: (errorCode, unprocessed) => void log.events.push(`reset ${errorCode}${unprocessed ? ' unprocessed' : ''}`),
