@@ -2,6 +2,10 @@ import { type SettingGroup, setting, valuesOf } from './setting.ts';
 
 const KIB = 1_024;
 const MIB = 1_024 * KIB;
+/** A full record of TLS 1.3 on the wire: head, content, its type, and the tag of AES-GCM. Fixed by RFC 8446 5.2. */
+const TLS_RECORD_BYTES = 5 + 16 * KIB + 1 + 16;
+/** What OpenSSL leaves unused in front of what it reads, so that content is aligned. Fixed by OpenSSL. */
+const TLS_ALIGN_BYTES = 3;
 
 /** Tunnels (HBONE): the rows of the table. */
 export const TUNNEL_SETTINGS = {
@@ -13,7 +17,11 @@ export const TUNNEL_SETTINGS = {
       "To reach an app or an endpoint by TCP, TLS and CONNECT included (Istio's connectTimeout).",
     ),
     acceptBacklogMax: setting(4_096, 'count', "Connections that wait to be accepted: a burst of a whole node's clients."),
-    tlsReadBytes: setting(64 * KIB, 'bytes', 'Read at once for one TLS connection; held only while there is something in it.'),
+    tlsReadBytes: setting(
+      2 * TLS_RECORD_BYTES + TLS_ALIGN_BYTES,
+      'bytes',
+      'Read at once for one TLS connection; held only while there is something in it. Whole records: a part of one costs a read of its own, and OpenSSL moves what is behind a record when it has taken it.',
+    ),
     peerChainBytesMax: setting(
       64 * KIB,
       'bytes',

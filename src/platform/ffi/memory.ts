@@ -57,7 +57,32 @@ export class Memory {
   }
 }
 
-const copyFrom: (to: number, from: bigint, bytes: number) => unknown = libc.func(
+/** Memory of somebody else's, good until its owner is asked for something else: to be handed on or copied at once. */
+export class LentMemory {
+  #address = 0;
+  #bytes = 0;
+
+  /** `address`, `bytes`: its owner's own word. */
+  lend(address: number, bytes: number): void {
+    this.#address = address;
+    this.#bytes = bytes;
+  }
+
+  /** As `Memory.at`. */
+  at(offset: number, bytes: number): number {
+    if (offset < 0 || bytes < 0 || offset + bytes > this.#bytes) throw outside(offset, bytes, this.#bytes);
+    return this.#address + offset;
+  }
+
+  /** A copy of so many bytes from `offset` on. */
+  copy(offset: number, bytes: number): Buffer {
+    const { buffer, address } = place(bytes);
+    copyFrom(address, this.at(offset, bytes), bytes);
+    return buffer;
+  }
+}
+
+const copyFrom: (to: number, from: bigint | number, bytes: number) => unknown = libc.func(
   'void *memcpy(uintptr_t to, uintptr_t from, size_t bytes)',
 );
 

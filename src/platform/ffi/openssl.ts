@@ -78,9 +78,8 @@ function loadCrypto() {
     PEM_read_bio_PrivateKey: find(
       'uintptr_t PEM_read_bio_PrivateKey(uintptr_t bio, void *into, void *password, const char *text)',
     ),
-    BIO_s_mem: find('uintptr_t BIO_s_mem()'),
-    BIO_new: find('uintptr_t BIO_new(uintptr_t method)'),
-    BIO_read: find('int BIO_read(uintptr_t bio, uintptr_t into, int bytes)'),
+    BIO_new_bio_pair: find('int BIO_new_bio_pair(uintptr_t one, size_t oneBytes, uintptr_t other, size_t otherBytes)'),
+    BIO_nread: find('int BIO_nread(uintptr_t bio, uintptr_t where, int bytes)'),
     BIO_ctrl_pending: find('size_t BIO_ctrl_pending(uintptr_t bio)'),
     X509_verify_cert_error_string: find('const char *X509_verify_cert_error_string(long code)'),
     OPENSSL_sk_num: find('int OPENSSL_sk_num(uintptr_t stack)'),

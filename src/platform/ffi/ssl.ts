@@ -1,6 +1,6 @@
 import koffi from 'koffi';
 import { WeftError } from '#model/error.ts';
-import { copyOut, lent, Memory } from './memory.ts';
+import { copyOut, type LentMemory, lent, Memory } from './memory.ts';
 import { type Address, forgetSteps, limitSteps, openssl, type Steps } from './openssl.ts';
 import type { SslContext } from './ssl-context.ts';
 
@@ -25,8 +25,16 @@ const WRITE_AGAIN: SslFailure = { kind: 'again', wants: 'write' };
 const CLOSED: SslFailure = { kind: 'closed' };
 const TLS: SslFailure = { kind: 'tls' };
 
-/** Where OpenSSL writes an address and a length. */
+/** Where OpenSSL writes addresses, or an address and a length. */
 const found = new Memory(16);
+/** More than it ever keeps. Fixed by C: an int. */
+const TAKEN_AT_ONCE = 2 ** 31 - 1;
+
+/** An address that OpenSSL wrote into `found`. */
+function addressAt(offset: number): number {
+  return found.buffer.readUInt32LE(offset) + found.buffer.readUInt32LE(offset + 4) * 2 ** 32;
+}
+
 /** Fixed by RFC 7301 3.1. */
 const ALPN_BYTES_MAX = 255;
 const protocolName = new Memory(ALPN_BYTES_MAX);
@@ -43,7 +51,7 @@ export class Ssl {
   #ssl: Address<'SSL'>;
   readonly #context: SslContext;
   #failure: SslFailure = TLS;
-  /** The BIO of `keepWrites`; 0: none. */
+  /** Our end of the pair of `keepWrites`; 0: none. */
   #kept = 0;
   #steps: Steps = { left: 0 };
 
@@ -96,15 +104,16 @@ export class Ssl {
   }
 
   /**
-   * From now on what OpenSSL writes stays in memory, to be taken: it makes a call for each record, and each would leave as packets of its
-   * own and wake the peer. Errors: WEFT_FFI without memory.
+   * From now on what OpenSSL writes stays in a memory of so many bytes, to be taken: it makes a call for each record, and each would leave
+   * as packets of its own and wake the peer. A pair of BIOs, as only that lends what it keeps: one in memory would clear it, and copy it twice.
+   * Errors: WEFT_FFI without memory.
    */
-  keepWrites(): void {
+  keepWrites(bytes: number): void {
     const ssl = this.#open();
-    this.#kept = openssl().BIO_new(openssl().BIO_s_mem());
-    if (this.#kept === 0)
+    if (openssl().BIO_new_bio_pair(found.at(0, 8), bytes, found.at(8, 8), 1) !== 1)
       throw new WeftError('WEFT_FFI', 'OpenSSL has no memory for a connection', { remedy: 'give the process more memory' });
-    openssl().SSL_set0_wbio(ssl, this.#kept); // the connection's from here on
+    openssl().SSL_set0_wbio(ssl, addressAt(0)); // the connection's from here on
+    this.#kept = addressAt(8);
   }
 
   /** From now on it takes so many steps for messages that are not data, and then reads no further: `closed`, and `stepsLeft` is negative. */
@@ -122,11 +131,13 @@ export class Ssl {
     return this.#kept === 0 ? 0 : Number(openssl().BIO_ctrl_pending(this.#kept));
   }
 
-  /** Takes kept bytes, the first first; how many. */
-  takeKept(memory: Memory, offset: number, bytes: number): number {
+  /** Takes what is kept: how many bytes. They are lent until something is written again. */
+  takeKept(into: LentMemory): number {
     this.#open();
     if (this.#kept === 0) return 0;
-    return Math.max(0, openssl().BIO_read(this.#kept, memory.at(offset, bytes), bytes));
+    const count = Math.max(0, openssl().BIO_nread(this.#kept, found.at(0, 8), TAKEN_AT_ONCE));
+    into.lend(count === 0 ? 0 : addressAt(0), count);
+    return count;
   }
 
   /** Sends close_notify; 0 or more: done. */
@@ -180,6 +191,8 @@ export class Ssl {
     live--;
     forgetSteps(ssl);
     openssl().SSL_free(ssl);
+    if (this.#kept !== 0) openssl().BIO_free(this.#kept);
+    this.#kept = 0;
     this.#context.release();
   }
 

@@ -1,6 +1,6 @@
 import koffi from 'koffi';
 import { ERRNO } from './libc.ts';
-import { lent, Memory } from './memory.ts';
+import { type LentMemory, lent, Memory } from './memory.ts';
 
 const libc = koffi.load('libc.so.6');
 
@@ -70,7 +70,7 @@ export class EventList {
  */
 export type Syscalls = {
   recv(fd: number, memory: Memory, offset: number, bytes: number): number;
-  send(fd: number, memory: Memory, offset: number, bytes: number): number;
+  send(fd: number, memory: Memory | LentMemory, offset: number, bytes: number): number;
   /** Of a buffer that is not a Memory: it stays where it is for the call. */
   sendFrom(fd: number, buffer: Buffer, start: number, end: number): number;
   /** A non-blocking descriptor; the peer's address stands in `address`. */

@@ -1,4 +1,5 @@
-import { brokenBy, type StreamOver } from '#model/effects/byte-stream.ts';
+import { brokenBy, HEADROOM_BYTES, type StreamOver } from '#model/effects/byte-stream.ts';
+import { IO } from '#model/settings/io.ts';
 import { errnoName } from '#platform/ffi/libc.ts';
 import type { Memory } from '#platform/ffi/memory.ts';
 import type { Syscalls } from '#platform/ffi/syscalls.ts';
@@ -29,6 +30,12 @@ export type Channel = {
   free(): void;
 };
 
+/**
+ * With its frame's head what is read fills records of TLS to the last, and is as much as the other end reads at once: a few bytes more
+ * would cost a record, a frame and a write of their own, and a copy of what comes after them.
+ */
+const PLAIN_READ_BYTES = IO.readBytes - HEADROOM_BYTES;
+
 /** The bytes of a TCP socket, as they are. */
 export class PlainChannel implements Channel {
   readonly #calls: Syscalls;
@@ -40,7 +47,7 @@ export class PlainChannel implements Channel {
   }
 
   receive(memory: Memory, offset: number, bytes: number): number {
-    return this.#calls.recv(this.#fd, memory, offset, bytes);
+    return this.#calls.recv(this.#fd, memory, offset, Math.min(bytes, PLAIN_READ_BYTES));
   }
 
   send(memory: Memory, offset: number, bytes: number): number {

@@ -32,16 +32,28 @@ export class Outgoing {
     this.#pool = pool;
   }
 
-  /** Takes bytes: those of a large write are sent at once when nothing waits before them, without a copy. 0, or a negative errno. */
+  /**
+   * Takes bytes: those of a large write are sent at once, without a copy, when nothing waits before them but a little that can go with
+   * them. 0, or a negative errno.
+   */
   put(channel: Channel, buffer: Buffer, start: number, end: number): number {
     let at = start;
-    if (end - start >= IO.directBytes && this.bytes === 0) {
-      const sent = channel.sendFrom(buffer, start, end);
+    if (end - start >= IO.directBytes && this.bytes < IO.directBytes) {
+      const sent = this.bytes === 0 ? channel.sendFrom(buffer, start, end) : this.#sendBehind(channel, buffer, start, end);
       if (sent >= 0) at += sent;
       else if (sent !== -ERRNO.again && sent !== -ERRNO.interrupted) return sent;
     }
     this.#add(buffer, at, end);
     return 0;
+  }
+
+  /** What waits, and then this: how much of this, or a negative errno. */
+  #sendBehind(channel: Channel, buffer: Buffer, start: number, end: number): number {
+    channel.gather(true);
+    const before = this.#sendAll(channel);
+    const sent = before < 0 ? before : channel.sendFrom(buffer, start, end);
+    const left = channel.gather(false);
+    return left < 0 && left !== -ERRNO.again ? left : sent;
   }
 
   #add(buffer: Buffer, start: number, end: number): void {

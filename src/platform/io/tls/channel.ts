@@ -1,7 +1,7 @@
 import { brokenBy, type StreamOver } from '#model/effects/byte-stream.ts';
 import { IO } from '#model/settings/io.ts';
 import { ERRNO, errnoName } from '#platform/ffi/libc.ts';
-import { Memory } from '#platform/ffi/memory.ts';
+import { LentMemory, type Memory } from '#platform/ffi/memory.ts';
 import { opensslReason } from '#platform/ffi/openssl.ts';
 import type { Ssl } from '#platform/ffi/ssl.ts';
 import type { Syscalls } from '#platform/ffi/syscalls.ts';
@@ -13,8 +13,12 @@ const RECORD_BYTES = 16_384;
 const STEPS_MAX = 8 * IO.keyUpdatesMax;
 /** Encrypted at once. Fixed here: what one read of an app brings. */
 const BATCH_BYTES = IO.readBytes;
-/** What is encrypted passes through here, on its way to the kernel in the same call. */
-const cipher = new Memory(2 * BATCH_BYTES);
+/** Encrypted bytes that OpenSSL may keep, of which the kernel is given all before more come: those of a batch, and what is gathered with it. */
+const KEPT_BYTES = BATCH_BYTES + 2 * IO.pendingBytesMax;
+/** What a record takes at the most. Fixed by RFC 8446 5.2. */
+const RECORD_ROOM = 5 + RECORD_BYTES + 256;
+/** What the channel at work has encrypted, on its way to the kernel in the same call. */
+const cipher = new LentMemory();
 
 /** The bytes of an established TLS connection. Counts, or negative errnos; `broken` says more of those. */
 export class TlsChannel {
@@ -27,6 +31,8 @@ export class TlsChannel {
   #broken: StreamOver | null = null;
   #gathering = false;
   #closeSent = false;
+  /** OpenSSL keeps no more than this. */
+  #keptMax = 0;
   #waiting: Buffer | null = null;
   #waitingAt = 0;
   /** The negative errno of an answer that could not be sent: the descriptor tells it once only. */
@@ -40,7 +46,7 @@ export class TlsChannel {
     this.#fd = fd;
     this.#ssl = ssl;
     this.#nowMs = nowMs;
-    ssl.keepWrites();
+    ssl.keepWrites(KEPT_BYTES);
     this.#countSteps();
   }
 
@@ -62,6 +68,8 @@ export class TlsChannel {
     if (flushed < 0) return flushed;
     let at = 0;
     while (at < bytes) {
+      const failed = this.#makeRoom();
+      if (failed < 0) return failed;
       const written = this.#ssl.write(memory, offset + at, bytes - at);
       if (written <= 0) return this.#failed();
       at += written;
@@ -77,6 +85,8 @@ export class TlsChannel {
       if (flushed < 0) return at > start && flushed === -ERRNO.again ? at - start : flushed;
       const stop = Math.min(end, at + BATCH_BYTES);
       while (at < stop) {
+        const failed = this.#makeRoom();
+        if (failed < 0) return failed;
         const written = this.#ssl.writeFrom(buffer, at, stop);
         if (written <= 0) return this.#failed();
         at += written;
@@ -110,21 +120,28 @@ export class TlsChannel {
     return failed < 0 ? failed : bytes;
   }
 
+  /** For one more record: OpenSSL writes it whole, or stands within it. */
+  #makeRoom(): number {
+    const failed = this.#keptMax + RECORD_ROOM > KEPT_BYTES ? failureOf(this.#push()) : 0;
+    this.#keptMax += RECORD_ROOM;
+    return failed;
+  }
+
   /** Sends what OpenSSL has written, after what waits already. */
   #push(): number {
-    for (;;) {
-      const count = this.#ssl.takeKept(cipher, 0, cipher.length);
-      let at = 0;
-      while (this.#waiting === null && at < count) {
-        const sent = this.#calls.send(this.#fd, cipher, at, count - at);
-        if (sent === -ERRNO.interrupted) continue;
-        if (sent === -ERRNO.again) break;
-        if (sent < 0) return sent;
-        at += sent;
-      }
-      if (at < count) this.#keep(cipher.buffer.subarray(at, count));
-      if (count < cipher.length) return this.unsent > 0 ? -ERRNO.again : 0; // there was no more
+    this.#keptMax = 0;
+    // All in one piece: it is always taken whole, so that what comes next begins where the memory does.
+    const count = this.#ssl.takeKept(cipher);
+    let at = 0;
+    while (this.#waiting === null && at < count) {
+      const sent = this.#calls.send(this.#fd, cipher, at, count - at);
+      if (sent === -ERRNO.interrupted) continue;
+      if (sent === -ERRNO.again) break;
+      if (sent < 0) return sent;
+      at += sent;
     }
+    if (at < count) this.#keep(cipher.copy(at, count - at));
+    return this.unsent > 0 ? -ERRNO.again : 0;
   }
 
   #keep(bytes: Buffer): void {
