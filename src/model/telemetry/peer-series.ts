@@ -19,6 +19,31 @@ export type EndedSeries = { readonly closed: Count; readonly received: Count; re
 /** The two series that one request adds to. */
 export type RequestSeries = { readonly total: Count; readonly duration: Distribution };
 
+/** What tells one series of connections from another. */
+type Between = { source: RecordSource; origin: RecordOrigin; path: RecordPath; flag: ResponseFlag };
+
+/** What was found last. Connections come in bursts between the same two, and a comparison costs a tenth of a key and its look-up. */
+class Last<Found> {
+  #of: Between | null = null;
+  #name = '';
+  #found: Found | null = null;
+
+  get(name: string, source: RecordSource, origin: RecordOrigin, path: RecordPath, flag: ResponseFlag): Found | null {
+    const of = this.#of;
+    if (of === null || this.#name !== name || of.flag !== flag || of.origin.reporter !== origin.reporter) return null;
+    if (of.source.workload !== source.workload || of.source.identity !== source.identity) return null;
+    const isSame = of.path.workload === path.workload && of.path.identity === path.identity && of.path.service === path.service;
+    return isSame ? this.#found : null;
+  }
+
+  set(name: string, of: Between, found: Found): Found {
+    this.#name = name;
+    this.#of = of;
+    this.#found = found;
+    return found;
+  }
+}
+
 /** What a request adds to the labels of its connection; `grpcStatus` null: it was none of gRPC. */
 export type RequestFacts = { readonly flag: ResponseFlag; readonly responseCode: number; readonly grpcStatus: string | null };
 
@@ -33,6 +58,8 @@ export class PeerSeries {
   #counts = new Map<string, Count>();
   #ended = new Map<string, EndedSeries>();
   #requests = new Map<string, RequestSeries>();
+  readonly #lastCount = new Last<Count>();
+  readonly #lastEnded = new Last<EndedSeries>();
 
   constructor(meters: Meters) {
     this.#meters = meters;
@@ -40,6 +67,11 @@ export class PeerSeries {
 
   /** The series of one counter for connections like this one. */
   count(name: PeerCounter, source: RecordSource, origin: RecordOrigin, path: RecordPath, flag: ResponseFlag): Count {
+    const last = this.#lastCount.get(name, source, origin, path, flag);
+    return last ?? this.#lastCount.set(name, { source, origin, path, flag }, this.#findCount(name, source, origin, path, flag));
+  }
+
+  #findCount(name: PeerCounter, source: RecordSource, origin: RecordOrigin, path: RecordPath, flag: ResponseFlag): Count {
     const key = `${name} ${flag} ${this.#keyOf(source, origin, path)}`;
     const known = this.#counts.get(key);
     if (known !== undefined) return known;
@@ -52,6 +84,11 @@ export class PeerSeries {
 
   /** The series of the end of connections like this one: found at once, as three names would be looked up three times. */
   ended(source: RecordSource, origin: RecordOrigin, path: RecordPath, flag: ResponseFlag): EndedSeries {
+    const last = this.#lastEnded.get('', source, origin, path, flag);
+    return last ?? this.#lastEnded.set('', { source, origin, path, flag }, this.#findEnded(source, origin, path, flag));
+  }
+
+  #findEnded(source: RecordSource, origin: RecordOrigin, path: RecordPath, flag: ResponseFlag): EndedSeries {
     const key = `${flag} ${this.#keyOf(source, origin, path)}`;
     const known = this.#ended.get(key);
     if (known !== undefined) return known;

@@ -32,6 +32,7 @@ export class Connection implements ByteStream, Watcher, ReceiverOwner, SenderOwn
   readonly #receiver: Receiver;
   readonly #sender: Sender;
   #roomPlanned = false;
+  #isDead = false;
   #over: StreamOver | 'cut' | null = null;
   #handshake: Handshake | null = null;
   #listeners: (() => void)[] = [];
@@ -134,10 +135,16 @@ export class Connection implements ByteStream, Watcher, ReceiverOwner, SenderOwn
       return;
     }
     if ((events & READY.write) !== 0) this.#sender.run();
-    if (this.#over === null && (events & READY.error) !== 0) this.fail(-this.#host.loop.calls.takeError(this.fd));
+    if (this.#over === null && (events & READY.error) !== 0) this.#brokenByKernel(this.#host.loop.calls.takeError(this.fd));
     if (this.#over !== null) return;
     if ((events & (READY.read | READY.peerEnd | READY.hangUp | READY.error)) === 0 || this.#receiver.ready()) return;
     if ((events & (READY.hangUp | READY.error)) !== 0) this.#hungUp();
+  }
+
+  /** Reset, or given up: the socket is closed in all but name, and nobody is left to be told. */
+  #brokenByKernel(errno: number): void {
+    this.#isDead = errno !== 0;
+    this.fail(-errno);
   }
 
   /** Both directions ended while nobody reads: epoll would tell it for ever, and there is nothing to lose by waiting. */
@@ -198,7 +205,7 @@ export class Connection implements ByteStream, Watcher, ReceiverOwner, SenderOwn
   #breakOff(over: StreamOver): void {
     if (this.#over !== null) return;
     const { hasLastWord } = this.#channel;
-    if (!hasLastWord) this.#host.loop.calls.resetOnClose(this.fd); // the peer must not take it for an end
+    if (!hasLastWord && !this.#isDead) this.#host.loop.calls.resetOnClose(this.fd); // the peer must not take it for an end
     this.#become(over, hasLastWord);
     this.#receiver.drop();
     this.#receiver.plan();
@@ -209,11 +216,13 @@ export class Connection implements ByteStream, Watcher, ReceiverOwner, SenderOwn
   #become(over: StreamOver | 'cut', lingers = false): void {
     this.#local ??= NOWHERE;
     this.#over = over;
-    if (this.#watch !== null) this.#host.loop.forget(this.#watch);
+    const { loop } = this.#host;
+    if (this.#watch !== null && lingers) loop.forget(this.#watch);
+    else if (this.#watch !== null) loop.forgetClosing(this.#watch);
     this.#watch = null;
     this.#channel.free();
     if (lingers) closeLingering(this.#host, this.fd);
-    else this.#host.loop.calls.close(this.fd);
+    else loop.calls.close(this.fd);
     this.#sender.clear();
     if (over === 'cut') this.#receiver.silence();
     for (const listener of this.#listeners.splice(0)) listener();

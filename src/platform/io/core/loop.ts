@@ -92,13 +92,23 @@ export class Loop {
     return this.calls.epollCtl(this.#epoll, EPOLL.change, watch.fd, events, watch.slot, watch.generation);
   }
 
-  /** Before the descriptor is closed: an event of this turn that is still to be told goes to nobody. */
+  /** Watches no more: an event of this turn that is still to be told goes to nobody. */
   forget(watch: Watch): void {
-    if (this.#generations[watch.slot] !== watch.generation || this.#watchers[watch.slot] === null) return;
-    this.calls.epollCtl(this.#epoll, EPOLL.remove, watch.fd, 0, 0, 0); // if it fails, the close that follows does the same
+    // If it fails, the close that follows does the same.
+    if (this.#isWatched(watch)) this.calls.epollCtl(this.#epoll, EPOLL.remove, watch.fd, 0, 0, 0);
+    this.forgetClosing(watch);
+  }
+
+  /** The same for one that is closed next, and that nobody else has: that takes it out of epoll, too, and saves a call. */
+  forgetClosing(watch: Watch): void {
+    if (!this.#isWatched(watch)) return;
     this.#watchers[watch.slot] = null;
     this.#free.push(watch.slot);
     this.#watched--;
+  }
+
+  #isWatched({ slot, generation }: Watch): boolean {
+    return this.#generations[slot] === generation && this.#watchers[slot] !== null;
   }
 
   /** In this turn or the next, but not from inside of the caller. */
