@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { isMainThread, workerData } from 'node:worker_threads';
-import { type Actions, runProgram } from '#cli/program.ts';
+import type { Actions } from '#cli/program.ts';
 import { describeError } from '#cli/report-error.ts';
 import type { ThreadData } from '#main/agent/data-thread.ts';
 import type { ReaderData } from '#main/control/reader-thread.ts';
@@ -54,6 +54,7 @@ async function beThread({ kind }: ThreadData | ReaderData): Promise<void> {
 
 async function main(): Promise<void> {
   const debug = (process.env.WEFT_DEBUG ?? '') !== '';
+  const { runProgram } = await import('#cli/program.ts'); // a thread of an agent has no use for the commands
   process.exitCode = await runProgram(
     process.argv.slice(2),
     actions,

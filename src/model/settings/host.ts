@@ -89,6 +89,11 @@ export const COMMAND_SETTINGS = {
     agentStartMs: setting(30_000, 'ms', 'Until the agent of `weft up` is ready: the kernel verifies its programs first.'),
     controlStopMs: setting(10_000, 'ms', 'Until the control plane of `weft up` has ended; then it is killed.'),
     agentStopMs: setting(30_000, 'ms', 'The same for its agent, whose workloads may take a while to end.'),
+    programPagesMs: setting(
+      60_000,
+      'ms',
+      'How often it does so again: the kernel maps 64 KiB around each page that is used once. What is needed comes back in a millisecond.',
+    ),
     startedMs: setting(
       3_000,
       'ms',

@@ -32,13 +32,14 @@ export async function serve(start: () => Promise<Service>, manager = serviceMana
   const stopping = manager === null ? STOPPING : STOPPING.filter((name) => name !== 'SIGHUP');
   const reloads = manager === null ? null : listenForReloads(manager);
   let stopWatchdog = (): void => {};
-  let started = (): void => {};
+  let [started, lookAgain] = [(): void => {}, (): void => {}];
   try {
     const asked = nextSignal(over.signal, stopping);
     const service = await start();
     manager?.ready();
     reloads?.serveWith(service);
     started = systemClock.after(COMMAND.startedMs, releaseProgramPages);
+    lookAgain = systemClock.every(COMMAND.programPagesMs, releaseProgramPages);
     if (manager !== null && manager.watchdogMs !== null)
       stopWatchdog = systemClock.every(manager.watchdogMs / WATCHDOG_SHARE, () => manager.alive());
     const ended = service.ended?.then(() => true) ?? new Promise<never>(() => {});
@@ -51,6 +52,7 @@ export async function serve(start: () => Promise<Service>, manager = serviceMana
     return 0;
   } finally {
     started();
+    lookAgain();
     stopWatchdog();
     reloads?.close();
     over.abort();
