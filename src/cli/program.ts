@@ -147,7 +147,7 @@ export async function runProgram(
   });
   const asksVersion = words[0] === '--version' || words[0] === '-V';
   try {
-    await program.parseAsync(asksVersion ? ['version'] : withWorkloadFile(words, readText), { from: 'user' });
+    await program.parseAsync(asksVersion ? ['version'] : await withWorkloadFile(words, readText), { from: 'user' });
     return code;
   } catch (error) {
     // Commander throws to end the program; what there was to say has been said.

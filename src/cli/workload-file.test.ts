@@ -20,7 +20,7 @@ const reading =
     assert.equal(path, '/etc/weft/workloads/web.yaml');
     return text;
   };
-const words = (line: readonly string[], text = WEB): string[] => withWorkloadFile(line, reading(text));
+const words = (line: readonly string[], text = WEB): Promise<string[]> => withWorkloadFile(line, reading(text));
 const FILE = ['run', '--file', '/etc/weft/workloads/web.yaml'];
 const OPTIONS = [
   ...['--user', 'www-data', '--service-account', 'web', '--label', 'app=web', '--label', 'tier=front'],
@@ -28,17 +28,17 @@ const OPTIONS = [
 ];
 const COMMAND = ['--', 'python3', '-m', 'http.server', '8080', 'two words', ''];
 
-test('H12: a workload file tells the options of weft run by their names, and its command word by word', () => {
-  assert.deepEqual(words(FILE), ['run', ...OPTIONS, ...COMMAND]);
-  assert.deepEqual(words(['run', '--file=/etc/weft/workloads/web.yaml']), ['run', ...OPTIONS, ...COMMAND]);
+test('H12: a workload file tells the options of weft run by their names, and its command word by word', async () => {
+  assert.deepEqual(await words(FILE), ['run', ...OPTIONS, ...COMMAND]);
+  assert.deepEqual(await words(['run', '--file=/etc/weft/workloads/web.yaml']), ['run', ...OPTIONS, ...COMMAND]);
 });
 
-test('H12: what the line says comes later, so it wins; so does its command', () => {
-  assert.deepEqual(words([...FILE, '--name', 'web']), ['run', ...OPTIONS, '--name', 'web', ...COMMAND]);
-  assert.deepEqual(words([...FILE, '--', 'bash']), ['run', ...OPTIONS, '--', 'bash']);
+test('H12: what the line says comes later, so it wins; so does its command', async () => {
+  assert.deepEqual(await words([...FILE, '--name', 'web']), ['run', ...OPTIONS, '--name', 'web', ...COMMAND]);
+  assert.deepEqual(await words([...FILE, '--', 'bash']), ['run', ...OPTIONS, '--', 'bash']);
 });
 
-test('H12: an option --file of the command itself, or of another command of weft, is none of ours', () => {
+test('H12: an option --file of the command itself, or of another command of weft, is none of ours', async () => {
   const never = (): string => assert.fail('no file is read');
   for (const line of [
     ['run', '--name', 'a', 'curl', '--file', 'x'],
@@ -46,7 +46,7 @@ test('H12: an option --file of the command itself, or of another command of weft
     ['ps', '--file', 'x'],
     ['run'],
   ])
-    assert.deepEqual(withWorkloadFile(line, never), line);
+    assert.deepEqual(await withWorkloadFile(line, never), line);
 });
 
 const faults: [string, string, RegExp][] = [
@@ -62,14 +62,14 @@ const faults: [string, string, RegExp][] = [
   ['far too much', `command: [a]\nuser: ${'b'.repeat(70_000)}`, /64 KiB/],
 ];
 for (const [name, text, message] of faults)
-  test(`H12: ${name} in a workload file is refused with its path`, () => {
-    assert.throws(() => words(FILE, text), { code: 'WEFT_WORKLOAD_FILE', message });
-    assert.throws(() => words(FILE, text), /\/etc\/weft\/workloads\/web\.yaml/);
+  test(`H12: ${name} in a workload file is refused with its path`, async () => {
+    await assert.rejects(words(FILE, text), { code: 'WEFT_WORKLOAD_FILE', message });
+    await assert.rejects(words(FILE, text), /\/etc\/weft\/workloads\/web\.yaml/);
   });
 
-test('H12: a workload file that is not there', () => {
+test('H12: a workload file that is not there', async () => {
   const absent = (): string => {
     throw new Error('ENOENT');
   };
-  assert.throws(() => withWorkloadFile(FILE, absent), { code: 'WEFT_WORKLOAD_FILE', message: /ENOENT/ });
+  await assert.rejects(withWorkloadFile(FILE, absent), { code: 'WEFT_WORKLOAD_FILE', message: /ENOENT/ });
 });

@@ -1,4 +1,3 @@
-import { parse } from 'yaml';
 import { messageOf, WeftError } from '#model/error.ts';
 import { COMMAND } from '#model/settings/host.ts';
 
@@ -10,18 +9,18 @@ const FILE = '--file';
  * has, then those of the line, then the command of the line or else that of the file. Others stay as they are.
  * Errors: WEFT_WORKLOAD_FILE.
  */
-export function withWorkloadFile(words: readonly string[], readText: (path: string) => string): string[] {
+export async function withWorkloadFile(words: readonly string[], readText: (path: string) => string): Promise<string[]> {
   const [verb, option = '', ...rest] = words;
   if (verb !== 'run' || !(option === FILE || option.startsWith(`${FILE}=`))) return [...words];
   const given = option === FILE ? rest.shift() : option.slice(FILE.length + 1);
   if (given === undefined || given === '') return [...words]; // told as every option without its value is
-  const { options, command } = wordsOf(given, readText);
+  const { options, command } = await wordsOf(given, readText);
   return [verb, ...options, ...rest, ...(rest.includes('--') ? [] : ['--', ...command])];
 }
 
 /** The options and the command that a file tells. Errors: WEFT_WORKLOAD_FILE. */
-function wordsOf(path: string, readText: (path: string) => string): { options: string[]; command: string[] } {
-  const content = contentOf(path, readText);
+async function wordsOf(path: string, readText: (path: string) => string): Promise<{ options: string[]; command: string[] }> {
+  const content = await contentOf(path, readText);
   const wrong = (what: string): WeftError =>
     fault(`${path}: ${what}`, 'write the options of weft run as keys, and command as a list (docs/guide/service.md)');
   if (content === null || typeof content !== 'object' || Array.isArray(content)) throw wrong('it holds no keys with values');
@@ -50,7 +49,8 @@ function isText(value: unknown): value is string | number {
   return typeof value === 'string' || typeof value === 'number';
 }
 
-function contentOf(path: string, readText: (path: string) => string): unknown {
+async function contentOf(path: string, readText: (path: string) => string): Promise<unknown> {
+  const { parse } = await import('yaml'); // every process of Weft begins with this file's room, and few read YAML
   try {
     const text = readText(path);
     const bytesMax = COMMAND.workloadFileBytesMax;

@@ -7,8 +7,9 @@ import { Pkcs10CertificateRequest } from '@peculiar/x509';
 import { formatIdentity, parseIdentity } from '#model/identity/identity.ts';
 import { readSigningRequest } from './accepted-request.ts';
 import { issueLeaf, replyChain } from './issue.ts';
+import { splitCertificates } from './pem.ts';
 import { credentialsFromReply } from './received-chain.ts';
-import { createRoot, loadSigner, type Signer, splitCertificates } from './signer.ts';
+import { createRoot, loadSigner, type Signer } from './signer.ts';
 import { createSigningRequest } from './signing-request.ts';
 
 const NOW = Date.parse('2026-03-01T12:00:00Z');

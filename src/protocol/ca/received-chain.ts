@@ -1,7 +1,7 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { WeftError } from '#model/error.ts';
 import { type Credentials, formatIdentity, type Identity } from '#model/identity/identity.ts';
-import { splitCertificates } from './signer.ts';
+import { splitCertificates } from './pem.ts';
 
 /** A reply, with what it was the answer to. */
 export type ReceivedChain = { identity: Identity; privateKeyPem: string; chain: readonly string[]; nowMs: number };

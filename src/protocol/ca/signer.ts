@@ -11,6 +11,7 @@ import {
 } from '@peculiar/x509';
 import { WeftError } from '#model/error.ts';
 import { EC_P256, generateKey } from '#protocol/ca/accepted-request.ts';
+import { splitCertificates } from '#protocol/ca/pem.ts';
 
 /** A certificate and key that sign others. */
 export type Signer = {
@@ -115,11 +116,4 @@ function refuse(reason: string, cause?: unknown): never {
     cause,
     remedy: 'give a CA certificate with its EC P-256, P-384 or RSA key, and the root that issued it, all in PEM',
   });
-}
-
-const PEM_BLOCK = /-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----/g;
-
-/** Every certificate of `text`, one PEM block each, ending with a newline; empty when there is none. */
-export function splitCertificates(text: string): string[] {
-  return [...text.matchAll(PEM_BLOCK)].map(([block]) => `${block}\n`);
 }
