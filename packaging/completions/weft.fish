@@ -55,6 +55,7 @@ complete -c weft -n '__weft_in "weft run"' -l cap-add -x -d 'leave the command a
 complete -c weft -n '__weft_in "weft run"' -l share -rF -d 'leave a path of /run, /dev, /usr or /etc as this machine has it; repeat for more (default: none)'
 complete -c weft -n '__weft_in "weft run"' -l env -s e -x -d 'a variable for the command, or NAME alone to pass one on; repeat for more'
 complete -c weft -n '__weft_in "weft run"' -l env-file -rF -d 'variables from a file, one NAME=VALUE a line; repeat for more'
+complete -c weft -n '__weft_in "weft run"' -l publish -s p -x -d 'lead a TCP port of this machine to one of its own; repeat for more'
 complete -c weft -n '__weft_in "weft run"' -l workdir -s w -xa '(__fish_complete_directories)' -d 'the directory that the command starts in (default: the present one)'
 complete -c weft -n '__weft_in "weft run"' -l memory -s m -x -d 'how much memory it may use, without swap, such as 512m or 2g'
 complete -c weft -n '__weft_in "weft run"' -l cpus -x -d 'how much processor time it may use, such as 0.5 for half of one'

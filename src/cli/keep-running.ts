@@ -41,12 +41,12 @@ export async function keepRunning(policy: RestartPolicy, effects: KeepEffects): 
   };
   try {
     while (true) {
-      const startedMs = clock.nowMs();
+      const startedMs = clock.monotonicMs();
       const ending = await endingOf(effects.once(started));
       if ('error' in ending && !hasRun) throw ending.error;
       if ('code' in ending) code = ending.code;
       if (isOver() || !hasRun || ('code' in ending && !startsAgain(policy, { code, times }))) return code;
-      if (clock.nowMs() - startedMs >= COMMAND.runStableMs) retry.succeeded();
+      if (clock.monotonicMs() - startedMs >= COMMAND.runStableMs) retry.succeeded();
       const { promise, resolve } = Promise.withResolvers<void>();
       goOn = resolve;
       const how = 'code' in ending ? `the command ended with exit code ${code}` : messageOf(ending.error);

@@ -1,6 +1,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { readVariable, type Variable } from '#model/launch/environment.ts';
 import { type Limits, readCpus, readMemory } from '#model/launch/limits.ts';
+import { type Publication, readPublication } from '#model/launch/publication.ts';
 import { NO_RESTART, type RestartPolicy, readRestartPolicy } from '#model/launch/restart-policy.ts';
 
 /** How the command of a workload is started, beside what it may do. */
@@ -13,6 +14,7 @@ export type LaunchWishes = Limits & {
   /** How many of the caller's descriptors from 3 on the command gets. */
   preserveFds: number;
   restart: RestartPolicy;
+  published: readonly Publication[];
 };
 
 /** As a shell would start it. */
@@ -22,6 +24,7 @@ export const PLAIN_LAUNCH: LaunchWishes = {
   workdir: null,
   preserveFds: 0,
   restart: NO_RESTART,
+  published: [],
   memoryBytes: null,
   cpus: null,
 };
@@ -35,6 +38,7 @@ export type ParsedLaunch = {
   cpus?: number;
   preserveFds: number;
   restart: RestartPolicy;
+  publish: readonly Publication[];
 };
 
 /** Adds the options that say how a command is started. */
@@ -42,6 +46,12 @@ export function withLaunchOptions(command: Command): Command {
   return command
     .option('-e, --env <name=value>', 'a variable for the command, or NAME alone to pass one on; repeat for more', collectEnv, [])
     .option('--env-file <file>', 'variables from a file, one NAME=VALUE a line; repeat for more', collectFile, [])
+    .option(
+      '-p, --publish <[ip:]port:port>',
+      'lead a TCP port of this machine to one of its own; repeat for more',
+      collectPublication,
+      [],
+    )
     .option('-w, --workdir <dir>', 'the directory that the command starts in (default: the present one)')
     .option('-m, --memory <bytes>', 'how much memory it may use, without swap, such as 512m or 2g', readMemoryOption)
     .option('--cpus <number>', 'how much processor time it may use, such as 0.5 for half of one', readCpusOption)
@@ -55,9 +65,9 @@ export function withLaunchOptions(command: Command): Command {
 
 /** Takes them out of what commander made. */
 export function takeLaunch<Rest extends object>(parsed: Rest & ParsedLaunch): LaunchWishes & Omit<Rest, keyof ParsedLaunch> {
-  const { env, envFile, workdir, memory, cpus, preserveFds, restart, ...rest } = parsed;
+  const { env, envFile, workdir, memory, cpus, preserveFds, restart, publish, ...rest } = parsed;
   const limits = { memoryBytes: memory ?? null, cpus: cpus ?? null };
-  return { ...rest, ...limits, env, envFiles: envFile, workdir: workdir ?? null, preserveFds, restart };
+  return { ...rest, ...limits, env, envFiles: envFile, workdir: workdir ?? null, preserveFds, restart, published: publish };
 }
 
 /** Collects variables. */
@@ -72,6 +82,14 @@ function readRestart(text: string): RestartPolicy {
   if (policy === null)
     throw new InvalidArgumentError('Write no, on-failure, on-failure:TIMES such as on-failure:3, always or unless-stopped.');
   return policy;
+}
+
+function collectPublication(text: string, before: readonly Publication[]): Publication[] {
+  const found = readPublication(text);
+  if (found === 'protocol') throw new InvalidArgumentError('TCP alone can be published: write HOSTPORT:PORT, such as 8080:80.');
+  if (found === 'form')
+    throw new InvalidArgumentError('Write [IP:]HOSTPORT:PORT, such as 8080:80, 127.0.0.1:8080:80 or [::]:8080:80.');
+  return [...before, found];
 }
 
 function collectFile(text: string, before: readonly string[]): string[] {

@@ -185,7 +185,7 @@ const lines: { line: string; command: string; options: unknown }[] = [
     options: { ...RUN, namespace: 'shop', labels: { app: 'web', version: 'v1' }, node: 'n', nativeTunnel: true, command: ['w'] },
   },
   {
-    line: 'run --name web --service-account web -e A=1 --env B --env-file f --env-file g -w /srv -m 64m --cpus 0.5 --preserve-fds 2 --restart on-failure:3 -d --state-dir /s -- w -d',
+    line: 'run --name web --service-account web -e A=1 --env B --env-file f --env-file g -w /srv -m 64m --cpus 0.5 --preserve-fds 2 --restart on-failure:3 -p 8080:80 --publish [::1]:53:5353/tcp -d --state-dir /s -- w -d',
     command: 'run',
     options: {
       ...RUN,
@@ -199,6 +199,10 @@ const lines: { line: string; command: string; options: unknown }[] = [
       cpus: 0.5,
       preserveFds: 2,
       restart: { kind: 'on-failure', timesMax: 3 },
+      published: [
+        { ip: '0.0.0.0', hostPort: 8_080, port: 80 },
+        { ip: '::1', hostPort: 53, port: 5_353 },
+      ],
       detach: true,
       stateDir: '/s',
       command: ['w', '-d'],

@@ -14,7 +14,12 @@ export type Running = {
 };
 
 /** What is run, and as whom. */
-export type WorkloadOptions = Pick<RunOptions, 'name' | 'namespace' | 'serviceAccount' | 'labels' | 'nativeTunnel' | 'command'>;
+export type WorkloadOptions = Pick<
+  RunOptions,
+  'name' | 'namespace' | 'serviceAccount' | 'labels' | 'nativeTunnel' | 'command'
+> & {
+  published?: RunOptions['published'];
+};
 
 /** What running a workload does to the world. */
 export type RunEffects = {
@@ -37,14 +42,15 @@ const KILLED = 128 + constants.signals.SIGKILL;
  * Errors: those of the agent and of the launch; the workload is removed then too.
  */
 export async function runWorkload(options: WorkloadOptions, effects: RunEffects): Promise<number> {
-  const { name, namespace, serviceAccount, labels, nativeTunnel } = options;
+  const { name, namespace, serviceAccount, labels, nativeTunnel, published = [] } = options;
+  const ports = published.length === 0 ? {} : { published };
   let early: NodeJS.Signals | null = null;
   let forward = (signal: NodeJS.Signals): void => {
     early ??= signal;
   };
   const forget = effects.onSignal((signal) => forward(signal));
   try {
-    const sandbox = await effects.agent.start({ name, namespace, serviceAccount, labels, nativeTunnel });
+    const sandbox = await effects.agent.start({ name, namespace, serviceAccount, labels, nativeTunnel, ...ports });
     try {
       if (early !== null) return exitCodeOf(null, early);
       const running = effects.launch(sandbox, options.command);

@@ -54,6 +54,10 @@ export function runCommand(act: Act<RunOptions>): Command {
       does: 'run a job with half a processor and a variable of its own',
     },
     {
+      command: 'weft run -d -p 8080:80 --user www-data --name site --service-account site -- nginx -g "daemon off;"',
+      does: 'let programs outside the mesh reach port 80 of it by port 8080 of this machine',
+    },
+    {
       command: 'weft run -d --restart always --user nobody --name web --service-account web -- python3 -m http.server 8080',
       does: 'leave a server running in the background, and start it again whenever it ends',
     },

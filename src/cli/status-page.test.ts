@@ -32,6 +32,7 @@ function agent(node: string, paths: { web: string; db: string }, changes: Partia
         namespace: 'shop',
         serviceAccount: 'web',
         addresses: ['10.41.0.3'],
+        published: [],
         ready: true,
         problem: null,
       },

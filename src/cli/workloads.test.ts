@@ -7,6 +7,7 @@ import { formatWorkloads, type Stopper, stopWorkloads, workloadRows } from './wo
 const workload = (name: string, namespace = 'default', problem: string | null = null): AgentStatus['enrolled'][number] => ({
   ...{ uid: `Kubernetes/weft.dev/Workload/${namespace}/${name}`, name, namespace, serviceAccount: name, problem },
   addresses: ['10.41.0.2'],
+  published: ['0.0.0.0:8080->80/tcp'],
   ready: problem === null,
 });
 const ALPHA = { node: 'alpha', enrolled: [workload('web'), workload('cart', 'shop', 'it has no certificate')], runs: [] };
@@ -41,7 +42,7 @@ test('H11: weft ps of a node or of names, with more to see, and as yaml', async 
   const rows = workloadRows([BETA], ALL);
   assert.match(
     await formatWorkloads(rows, 'wide'),
-    /ADDRESSES +UID\n.*10\.41\.0\.2 +Kubernetes\/weft\.dev\/Workload\/default\/api\n$/,
+    /ADDRESSES +PUBLISHED +UID\n.*10\.41\.0\.2 +0\.0\.0\.0:8080->80\/tcp +Kubernetes\/weft\.dev\/Workload\/default\/api\n$/,
   );
   assert.deepEqual(parse(await formatWorkloads(rows, 'yaml')), rows);
 });

@@ -90,7 +90,7 @@ export function workloadRows(
 function waiting({ enrolled, runs }: NodeWorkloads): AgentStatus['enrolled'] {
   const isEnrolled = (run: LiveRun): boolean =>
     enrolled.some(({ namespace, name }) => namespace === run.namespace && name === run.name);
-  const others = { uid: '', addresses: [], ready: false, problem: 'to be started again' };
+  const others = { uid: '', addresses: [], published: [], ready: false, problem: 'to be started again' };
   return runs
     .filter((run) => !isEnrolled(run))
     .map(({ namespace, name, serviceAccount }) => ({ namespace, name, serviceAccount, ...others }));
@@ -100,12 +100,12 @@ function waiting({ enrolled, runs }: NodeWorkloads): AgentStatus['enrolled'] {
 export async function formatWorkloads(rows: readonly WorkloadRow[], output: PsOptions['output']): Promise<string> {
   if (output === 'json' || output === 'yaml') return formatData(rows, output);
   const more = output === 'wide';
-  const header = ['NAMESPACE', 'NAME', 'NODE', 'SERVICE ACCOUNT', 'STATE', 'ADDRESSES', ...(more ? ['UID'] : [])];
-  const cells = rows.map(({ uid, namespace, name, node, serviceAccount, ready, problem, addresses }) => [
+  const header = ['NAMESPACE', 'NAME', 'NODE', 'SERVICE ACCOUNT', 'STATE', 'ADDRESSES', ...(more ? ['PUBLISHED', 'UID'] : [])];
+  const cells = rows.map(({ uid, namespace, name, node, serviceAccount, ready, problem, addresses, published }) => [
     ...[namespace, name, node, serviceAccount],
     problem ?? (ready ? 'ready' : 'starting'),
     addresses.join(', '),
-    ...(more ? [uid] : []),
+    ...(more ? [published?.join(', ') ?? '', uid] : []),
   ]);
   return rows.length === 0 ? 'no workloads\n' : formatTable(header, cells);
 }

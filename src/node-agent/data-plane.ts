@@ -14,7 +14,7 @@ import { CredentialBook } from './connection/credential-book.ts';
 import { Places } from './connection/places.ts';
 import type { Carrier, ControlSide, Listening } from './effects/agent-effects.ts';
 import type { DataEffects, HboneServer } from './effects/data-effects.ts';
-import { handlePlaintext, tunnelServers } from './inbound/inbound.ts';
+import { handlePlaintext, publishedAt, tunnelServers } from './inbound/inbound.ts';
 import { handleOutbound } from './outbound/outbound.ts';
 import { type ControlLink, refusalFrom, type ServedWorkload, type ToData } from './seam/messages.ts';
 
@@ -106,7 +106,7 @@ export class DataPlane {
     }
   }
 
-  #begin({ netnsFd, outboundFd, plaintextFd, hboneFd, ...workload }: ServedWorkload): void {
+  #begin({ netnsFd, outboundFd, plaintextFd, hboneFd, published, ...workload }: ServedWorkload): void {
     const { places } = this.#context;
     const netns = this.#effects.openNamespace(netnsFd, workload.netnsCookie);
     const dial = (ip: IpAddress, port: number) => netns.dialPeer(ip, port, TUNNEL.handshakeTimeoutMs);
@@ -118,6 +118,10 @@ export class DataPlane {
       netns.accept(outboundFd, (stream) => outbound(served, stream)),
       netns.accept(plaintextFd, (stream) => plain(served, stream)),
     ];
+    for (const { fd, port } of published) {
+      const arrive = places.admitted<Served>('destination', this.#guarded(publishedAt(port)));
+      listening.push(netns.accept(fd, (stream) => arrive(served, stream)));
+    }
     const server = hboneFd === null ? null : this.#serverOf(served);
     if (hboneFd !== null && server !== null) listening.push(netns.accept(hboneFd, (stream) => server.handle(stream)));
     this.#entries.set(served.enrolment, { served, listening, server });

@@ -108,7 +108,7 @@ export class MemoryNet {
     return {
       netnsCookie: namespace.netnsCookie,
       listen: (port, accept) => listen(namespace, port, { accept: (socket) => accept(asStream(socket)), plaintextId: null }),
-      openCarried: (id, takesTunnels, copies) => {
+      openCarried: (id, { takesTunnels }, copies) => {
         if (copies !== 1) throw new Error('one carrier in these tests');
         const opened: Listening[] = [];
         try {
@@ -121,7 +121,7 @@ export class MemoryNet {
           const netnsFd = ++this.#fds;
           namespace.handles++;
           this.#files.set(netnsFd, { kind: 'namespace', namespace });
-          return [{ netnsFd, outboundFd, plaintextFd, hboneFd }];
+          return [{ netnsFd, outboundFd, plaintextFd, hboneFd, published: [] }];
         } catch (error) {
           for (const one of opened) one.close();
           throw error;

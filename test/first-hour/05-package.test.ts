@@ -214,6 +214,8 @@ describe('the package on Debian machines with nothing but its dependencies', { s
     const policy = await follow(debians, 'policy.md');
     assert.match(policy.find(({ line }) => line.includes('--name client'))?.text ?? '', /^hello$/m);
     assert.match(policy.find(({ line }) => line.startsWith('!'))?.text ?? '', /refused|reset|closed/i);
+    const published = await follow(debians, 'publish-a-port.md');
+    assert.match(published.map(({ text }) => text).join('\n'), /0\.0\.0\.0:6380->6379\/tcp[\s\S]*^PONG$[\s\S]*^PONG$/m);
   });
 
   test('H10: an upgrade under load breaks none of the connections on one node', async (t) => {

@@ -1,18 +1,45 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { readLogLine } from '#model/launch/log-line.ts';
+import { agentClient } from '#platform/local-api/clients.ts';
 import { waitUntil } from '#testbed/processes/wait.ts';
 import { WEFT } from '../e2e/programs.testing.ts';
 import { Host } from './host.testing.ts';
 
 const UNTIL_MS = 10_000;
 
+/** A machine outside the mesh, beside the host. */
+const CLIENT = `hour-client-${process.pid}`;
+const OUTSIDE = `ip netns add ${CLIENT} && ip link add out0 type veth peer name eth0 netns ${CLIENT} &&
+  ip addr add 10.9.0.1/24 dev out0 && ip link set out0 up &&
+  ip -n ${CLIENT} addr add 10.9.0.2/24 dev eth0 && ip -n ${CLIENT} link set eth0 up && ip -n ${CLIENT} link set lo up`;
+
+const STRICT = `
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: { name: strict, namespace: default }
+spec: { mtls: { mode: STRICT } }
+`;
+
+function allow(source: string): string {
+  return `
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: { name: front, namespace: default }
+spec: { selector: { matchLabels: { app: front } }, action: ALLOW, rules: [{ from: [{ source: { ${source} } }] }] }
+`;
+}
+
 describe('weft run as people know it from containers', () => {
   const host = new Host();
   before(() => host.up());
-  after(() => host.close());
+  after(async () => {
+    await host.close();
+    spawnSync('ip', ['netns', 'del', CLIENT]);
+  });
 
   /** Runs a script in a workload to its end. */
   async function ran(name: string, script: string, ...options: string[]): Promise<{ code: number | null; text: string }> {
@@ -212,5 +239,65 @@ describe('weft run as people know it from containers', () => {
     await orphan.until(/here/);
     assert.equal((await host.said('stop', 'target', '--run-dir', host.runDir)).code, 0);
     assert.equal(await orphan.ended, 143);
+  });
+
+  test('H16: a port of the machine leads to the workload, for peers without identity whose address policy and app see', async () => {
+    const serve =
+      "require('http').createServer((q, a) => a.end('hello ' + q.socket.remoteAddress + '\\n')).listen(8080, () => console.log('listening'))";
+    const ports = ['--publish', '8000:8080', '-p', '[::1]:8000:8080', '-p', '10.9.0.1:8001:8080'];
+    const outside = await host.start('sh', '-c', OUTSIDE);
+    assert.equal(await outside.ended, 0, outside.output());
+    const web = await host.run('front', [process.execPath, '-e', serve], '--label', 'app=front', ...ports);
+    await web.until(/listening/);
+    const ask = async (from: 'here' | 'outside', url: string): Promise<string> => {
+      const enter = from === 'here' ? [] : ['nsenter', `--net=/run/netns/${CLIENT}`, '--'];
+      const curl = await host.start(...enter, 'curl', '-sS', '-m', '5', url);
+      return (await curl.ended) === 0 ? curl.output() : 'refused';
+    };
+    assert.match(await ask('here', 'http://localhost:8000/'), /^hello (::ffff:)?127\.0\.0\.1$/m);
+    assert.match(await ask('here', 'http://[::1]:8000/'), /^hello ::1$/m);
+    assert.match(await ask('outside', 'http://10.9.0.1:8000/'), /^hello (::ffff:)?10\.9\.0\.2$/m);
+    assert.match(await ask('outside', 'http://10.9.0.1:8001/'), /^hello (::ffff:)?10\.9\.0\.2$/m);
+    assert.equal(await ask('here', 'http://127.0.0.1:8001/'), 'refused');
+    const shown = await host.said('ps', 'front', '-o', 'wide', '--run-dir', host.runDir);
+    assert.match(shown.text, /0\.0\.0\.0:8000->8080\/tcp, \[::1\]:8000->8080\/tcp, 10\.9\.0\.1:8001->8080\/tcp/);
+
+    const apply = async (policy: string, from: 'here' | 'outside', want: RegExp): Promise<void> => {
+      writeFileSync(join(host.config, 'front.yaml'), policy);
+      await waitUntil(`${want} from ${from}`, UNTIL_MS, async () => want.test(await ask(from, 'http://10.9.0.1:8000/')));
+    };
+    await apply(allow('ipBlocks: [10.9.0.2/32]'), 'here', /^refused$/);
+    assert.match(await ask('outside', 'http://10.9.0.1:8000/'), /^hello/);
+    await apply(allow('notIpBlocks: [10.9.0.2/32]'), 'outside', /^refused$/);
+    assert.match(await ask('here', 'http://10.9.0.1:8000/'), /^hello/);
+    await apply(allow('namespaces: [default]'), 'here', /^refused$/);
+    await apply('', 'here', /^hello/);
+    await apply(STRICT, 'here', /^refused$/);
+    assert.equal(await ask('outside', 'http://10.9.0.1:8000/'), 'refused');
+    await apply('', 'outside', /^hello/);
+
+    const taken = await ran('second', 'true', '-p', '8000:80');
+    assert.equal(taken.code, 1);
+    assert.match(taken.text, /published at 0\.0\.0\.0:8000: another workload .* listens there \(WEFT_PORT_TAKEN\)/);
+    const other = await host.start(
+      process.execPath,
+      '-e',
+      'require("net").createServer().listen(8002, () => console.log("here"))',
+    );
+    await other.until(/here/);
+    assert.match(
+      (await ran('second', 'true', '-p', '8002:80')).text,
+      new RegExp(`node \\(pid ${other.child.pid}\\) listens there`),
+    );
+    assert.match((await ran('second', 'true', '-p', '192.0.2.1:8003:80')).text, /name an address that this machine has/);
+    assert.equal((await ran('second', 'true', '-p', '53:53/udp')).code, 2);
+    // An agent that comes after one that was killed serves the port again.
+    const agent = agentClient(host.agentSocket);
+    const { pid } = await agent.status();
+    process.kill(pid, 'SIGKILL');
+    await waitUntil('another agent', UNTIL_MS, async () => (await agent.status().catch(() => ({ pid }))).pid !== pid);
+    await waitUntil('the port, served again', UNTIL_MS, async () => /^hello/.test(await ask('here', 'http://127.0.0.1:8000/')));
+    assert.equal((await host.said('stop', 'front', '--run-dir', host.runDir)).code, 0);
+    assert.equal(await ask('here', 'http://127.0.0.1:8000/'), 'refused');
   });
 });

@@ -81,9 +81,9 @@ async function runLines(
   return outcomes;
 }
 
-/** Servers and parts of the mesh; a client of the database ends by itself. */
+/** Servers and parts of the mesh; a client of the database ends by itself, and so does what goes on in the background. */
 function staysInForeground(line: string): boolean {
-  return /^weft (control|agent|run) /.test(line) && !line.includes('redis-cli');
+  return /^weft (control|agent|run) /.test(line) && !line.includes('redis-cli') && !line.startsWith('weft run -d ');
 }
 
 function copyBetween(debians: Debians, machine: string, line: string): void {

@@ -1,3 +1,5 @@
+import type { Publication } from '#model/launch/publication.ts';
+
 /** A workload as it is asked for on a node: by `weft run`, or by the control plane for a waypoint. */
 export type WorkloadRequest = {
   readonly name: string;
@@ -6,13 +8,15 @@ export type WorkloadRequest = {
   readonly labels: Readonly<Record<string, string>>;
   /** Speaks HBONE by itself (a waypoint), so the node's data path does not do it for it. */
   readonly nativeTunnel: boolean;
+  /** Ports of the node's machine that lead to it; the control plane is told nothing of them. */
+  readonly published?: readonly Publication[];
 };
 
 /**
  * A workload that a node runs and no resource describes: its agent tells the control plane, which makes it part of the
  * mesh. The plain form of `weft.v1.RegisteredWorkload`.
  */
-export type Registration = WorkloadRequest & {
+export type Registration = Omit<WorkloadRequest, 'published'> & {
   /** Textual; the ones that are no IP addresses are ignored. */
   readonly addresses: readonly string[];
   /** The node's data path captures it. */

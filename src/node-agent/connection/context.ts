@@ -12,7 +12,10 @@ import type { Answers } from './answers.ts';
 import type { Places } from './places.ts';
 
 /** A workload whose connections are carried here. */
-export type Served = Pick<ServedWorkload, 'enrolment' | 'uid' | 'name' | 'namespace' | 'identity' | 'netnsCookie' | 'share'> & {
+export type Served = Pick<
+  ServedWorkload,
+  'enrolment' | 'uid' | 'name' | 'namespace' | 'identity' | 'netnsCookie' | 'share' | 'addresses'
+> & {
   readonly netns: DataNamespace;
   readonly pool: TunnelPool;
   /** Connections that it opened or that come to it, carried or about to be; cut when the enrolment ends. */

@@ -7,6 +7,7 @@ import type { Mishaps } from '#model/effects/mishaps.ts';
 import type { Credentials, Identity } from '#model/identity/identity.ts';
 import type { CounterName } from '#model/kernel/abi.ts';
 import type { Flow, KernelMaps } from '#model/kernel/maps.ts';
+import type { Publication } from '#model/launch/publication.ts';
 import type { MeshState } from '#model/mesh/mesh-state.ts';
 import type { ProcessShares } from '#model/share/process-shares.ts';
 import type { Meters } from '#model/telemetry/meters.ts';
@@ -56,7 +57,10 @@ export type Listening = { close(): void };
 export type DatagramHandler = (query: Buffer, peer: { ip: IpAddress; port: number }) => Promise<Buffer | null>;
 
 /** What one that carries is given of a workload; `hboneFd` null: it takes tunnels itself. */
-export type CarriedSockets = Pick<ServedWorkload, 'netnsFd' | 'outboundFd' | 'plaintextFd' | 'hboneFd'>;
+export type CarriedSockets = Pick<ServedWorkload, 'netnsFd' | 'outboundFd' | 'plaintextFd' | 'hboneFd' | 'published'>;
+
+/** What is to listen for a workload, beside what does for each. */
+export type WantedSockets = { takesTunnels: boolean; published: readonly Publication[] };
 
 /** An enrolled workload's network namespace: every socket made here belongs to it and is marked as the agent's. */
 export type WorkloadNamespace = {
@@ -66,9 +70,9 @@ export type WorkloadNamespace = {
   /**
    * Descriptors for those that carry the workload's connections, `copies` times, theirs to close: of the namespace, and of what
    * listens on the agent's ports of every address. Arrivals that the kernel redirects for workload `id` are handed to
-   * `plaintextFd`. Errors: of the namespace and of bind, after which nothing is left open.
+   * `plaintextFd`. Errors: WEFT_PORT_TAKEN, of the namespace and of bind, after which nothing is left open.
    */
-  openCarried(id: number, takesTunnels: boolean, copies: number): CarriedSockets[];
+  openCarried(id: number, wanted: WantedSockets, copies: number): CarriedSockets[];
   listenDatagrams(port: number, onQuery: DatagramHandler): Promise<Listening>;
   /** What listens here, for another process: open for it until the close, whoever of this one stops accepting. */
   handOver(): HandedSocket[];

@@ -1,6 +1,7 @@
 import type { IpAddress } from '#model/address/ip.ts';
 import { formatIdentity, type Identity } from '#model/identity/identity.ts';
 import type { KernelMaps } from '#model/kernel/maps.ts';
+import { formatPublication } from '#model/launch/publication.ts';
 import type { WorkloadRequest } from '#model/mesh/registration.ts';
 import { addressesByFamily } from '#model/path/tables.ts';
 import type { WorkloadNamespace } from '#node-agent/effects/agent-effects.ts';
@@ -28,6 +29,11 @@ export function isUnchanged(enrolled: { request: Asked; netns: Place }, request:
     before.namespace === request.namespace &&
     before.serviceAccount === request.serviceAccount &&
     before.nativeTunnel === request.nativeTunnel &&
-    before.addresses.join() === request.addresses.join()
+    before.addresses.join() === request.addresses.join() &&
+    portsOf(before) === portsOf(request)
   );
+}
+
+function portsOf({ published = [] }: Asked): string {
+  return published.map(formatPublication).join();
 }

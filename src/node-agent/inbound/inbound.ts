@@ -1,3 +1,4 @@
+import { familyOf } from '#model/address/ip.ts';
 import type { ByteStream } from '#model/effects/byte-stream.ts';
 import { Cut } from '#model/effects/cut.ts';
 import { countedDoor } from '#model/guard/door.ts';
@@ -79,6 +80,32 @@ export async function handlePlaintext(context: DataContext, served: Served, stre
   const refusal = await deliver(context, arrival, question, () => stream);
   if (refusal !== null) stream.reset();
 }
+
+/**
+ * Handles connections to a port of the machine that leads to this one of a workload: of a peer without identity, whose own address
+ * policy sees, and the app.
+ */
+export function publishedAt(port: number) {
+  return async (context: DataContext, served: Served, stream: ByteStream): Promise<void> => {
+    if (!hasEnds(stream)) return stream.reset();
+    const { remote } = stream;
+    const report = context.report({ reporter: 'destination', dialled: null });
+    const ip = served.addresses.find((address) => familyOf(address) === familyOf(remote.ip));
+    if (ip === undefined) return stream.reset();
+    const question = {
+      kind: 'plaintext',
+      enrolment: served.enrolment,
+      client: remote.ip,
+      target: { ip, port },
+      attested: NONE,
+    } as const;
+    const arrival = { served, client: remote, remote, report, cut: new Cut() };
+    const refusal = await deliver(context, arrival, question, () => stream);
+    if (refusal !== null) stream.reset();
+  };
+}
+
+const NONE = { kind: 'none' } as const;
 
 /**
  * Policy, then the app's socket, then the client's stream: a refused client never gets a 200 first (B10, B11).

@@ -60,11 +60,11 @@ export class Carriers {
   }
 
   /** Hands a workload to them; the end of that cuts its connections. Errors: those of its namespace. */
-  carry({ id, request, identity, netns }: Enrolled): Listening {
-    const { uid, name, namespace, nativeTunnel } = request;
-    const sockets = netns.openCarried(id, !nativeTunnel, this.#carriers.length);
+  carry({ id, request, identity, netns, addresses }: Enrolled): Listening {
+    const { uid, name, namespace, nativeTunnel, published = [] } = request;
+    const sockets = netns.openCarried(id, { takesTunnels: !nativeTunnel, published }, this.#carriers.length);
     const share = this.#shares.take();
-    const served = { enrolment: id, uid, name, namespace, identity, netnsCookie: netns.netnsCookie, share };
+    const served = { enrolment: id, uid, name, namespace, identity, netnsCookie: netns.netnsCookie, share, addresses };
     sockets.forEach((own, at) => void this.#carriers[at]?.send({ kind: 'begin', served: { ...served, ...own } }));
     return {
       close: () => {

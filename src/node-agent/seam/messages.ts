@@ -115,6 +115,9 @@ export type ServedWorkload = {
   readonly plaintextFd: number;
   /** Null: it takes tunnels itself. */
   readonly hboneFd: number | null;
+  readonly addresses: readonly IpAddress[];
+  /** What listens on ports of the machine for this one of its own; both are the arrivals of a peer outside the mesh. */
+  readonly published: readonly { readonly fd: number; readonly port: number }[];
 };
 
 /** From whoever knows. */

@@ -1,5 +1,6 @@
 import { formatIdentity } from '#model/identity/identity.ts';
 import type { KernelMaps } from '#model/kernel/maps.ts';
+import { formatPublication } from '#model/launch/publication.ts';
 import type { MeshState } from '#model/mesh/mesh-state.ts';
 import { identityOf } from '#model/mesh/workload.ts';
 import { decideOutbound } from '#model/path/decide.ts';
@@ -94,8 +95,9 @@ export function agentStatus(parts: StatusParts): AgentStatus {
 }
 
 function shown(request: EnrollmentRequest, problem: string | null): AgentStatus['enrolled'][number] {
-  const { uid, name, namespace, serviceAccount, addresses } = request;
-  return { uid, name, namespace, serviceAccount, addresses: [...addresses], ready: problem === null, problem };
+  const { uid, name, namespace, serviceAccount, addresses, published = [] } = request;
+  const shown = { addresses: [...addresses], published: published.map(formatPublication) };
+  return { uid, name, namespace, serviceAccount, ...shown, ready: problem === null, problem };
 }
 
 function problemOf({ mesh, records }: ShownAgent, enrolled: Enrolled): string | null {

@@ -1,4 +1,5 @@
 import { WeftError } from '#model/error.ts';
+import { parsePublications } from '#model/launch/publication.ts';
 import type { WorkloadRequest } from '#model/mesh/registration.ts';
 import type { SharedLogLevel } from '#model/telemetry/log-level.ts';
 import type { AgentStatus, Handover, StartedWorkload } from '#protocol/api/agent.ts';
@@ -38,11 +39,14 @@ function act(method: string, path: string, body: string, actions: LocalApiAction
 }
 
 function readStart(body: string): WorkloadRequest {
-  const { name, namespace, serviceAccount, labels, nativeTunnel } = bodyObject(body);
+  const { name, namespace, serviceAccount, labels, nativeTunnel, published: told } = bodyObject(body);
   if (typeof name !== 'string' || typeof namespace !== 'string' || typeof serviceAccount !== 'string') {
     throw new WeftError('WEFT_API_BODY', 'name, namespace and serviceAccount must be strings');
   }
-  return { name, namespace, serviceAccount, labels: readLabels(labels), nativeTunnel: nativeTunnel === true };
+  const published = parsePublications(told);
+  if (published === null) throw new WeftError('WEFT_API_BODY', 'published must be a list of { ip, hostPort, port }');
+  const ports = published.length === 0 ? {} : { published };
+  return { name, namespace, serviceAccount, labels: readLabels(labels), nativeTunnel: nativeTunnel === true, ...ports };
 }
 
 function readLabels(labels: unknown): Record<string, string> {

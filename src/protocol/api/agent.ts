@@ -45,6 +45,8 @@ export type AgentStatus = {
     namespace: string;
     serviceAccount: string;
     addresses: string[];
+    /** Ports of this machine that lead to it, `0.0.0.0:8080->80/tcp`. Absent: by an agent that cannot publish any. */
+    published?: string[];
     ready: boolean;
     problem: string | null;
   }[];
@@ -60,8 +62,11 @@ export type AgentStatus = {
   degraded: string[];
 };
 
-/** A listening socket of the agent in a workload's namespace: `fd` is its number in the process that hands it over. */
-export type HandedSocket = { netnsCookie: string; transport: 'tcp' | 'udp'; port: number; fd: number };
+/**
+ * A listening socket of the agent in a workload's namespace, or of the machine for it (`published`; `port` is its place among those
+ * that the workload has): `fd` is its number in the process that hands it over.
+ */
+export type HandedSocket = { netnsCookie: string; transport: 'tcp' | 'udp' | 'published'; port: number; fd: number };
 
 /** Answer to POST /v1/handover: the process that holds them, for whoever may look into it. */
 export type Handover = { pid: number; sockets: HandedSocket[] };

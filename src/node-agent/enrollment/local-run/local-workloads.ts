@@ -159,13 +159,14 @@ export class LocalWorkloads {
   async #start(key: WorkloadKey, wanted: WorkloadRequest, attempt: { stopped: boolean }): Promise<StartedWorkload> {
     const sandbox = await this.#effects.sandboxes.create(key);
     const uid = this.#effects.expectedUid(key);
-    const { serviceAccount, labels, nativeTunnel } = wanted;
+    const { serviceAccount, labels, nativeTunnel, published = [] } = wanted;
     const request: EnrollmentRequest = {
       uid,
       ...key,
       serviceAccount,
       labels,
       nativeTunnel,
+      ...(published.length === 0 ? {} : { published }),
       addresses: [...sandbox.addresses],
       netnsPath: sandbox.netnsPath,
       link: sandbox.link,

@@ -1,9 +1,11 @@
 import { closeSync } from 'node:fs';
 import { type Family, familyOf, formatAddress, type IpAddress, parseIp } from '#model/address/ip.ts';
 import { WeftError } from '#model/error.ts';
+import type { Publication } from '#model/launch/publication.ts';
 import { TUNNEL } from '#model/settings/tunnels.ts';
 import { bind, errno, errnoName, fcntl, getsockname, listen, setsockopt, socket } from '#platform/ffi/libc.ts';
 import { decodeSockaddr, encodeSockaddr } from '#platform/ffi/sockaddr.ts';
+import { portHolder } from '#platform/linux/net/port-holder.ts';
 import { inNamespace } from './namespace.ts';
 
 const AF = { 4: 2, 6: 10 } as const;
@@ -126,6 +128,39 @@ export function duplicate(fd: number): number {
 /** A TCP socket bound to a port of every address of this process's own namespace. The caller owns the fd. */
 export function ownTcpListener(port: number): BoundSocket {
   return wildcard(HERE, SOCK_STREAM, port);
+}
+
+/**
+ * A TCP socket that listens on a port of this process's own namespace, of one family alone. The caller owns the fd. Errors:
+ * WEFT_PORT_TAKEN with the name of who has it, WEFT_SOCKET.
+ */
+export function publishedListening({ ip, hostPort }: Pick<Publication, 'ip' | 'hostPort'>): number {
+  let fd: number;
+  try {
+    fd = bindIn(HERE, SOCK_STREAM, ip, hostPort, (own) => {
+      setOption(own, SOL_SOCKET, SO_REUSEADDR, 1);
+      if (familyOf(ip) === 6) setOption(own, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+    }).fd;
+  } catch (error) {
+    throw portTaken(ip, hostPort, error);
+  }
+  if (listen(fd, TUNNEL.acceptBacklogMax) === 0) return fd;
+  const code = errnoName(errno());
+  closeSync(fd);
+  throw portTaken(ip, hostPort, new Error(code));
+}
+
+function portTaken(ip: IpAddress, port: number, cause: unknown): WeftError {
+  const holder = portHolder(port);
+  const at = formatAddress(ip, port);
+  if (holder === null)
+    return new WeftError('WEFT_SOCKET', `the workload cannot be published at ${at}`, {
+      cause,
+      remedy: 'name an address that this machine has, or none',
+    });
+  return new WeftError('WEFT_PORT_TAKEN', `the workload cannot be published at ${at}: ${holder} listens there`, {
+    remedy: 'choose another port of the machine with --publish, or end what has this one',
+  });
 }
 
 /** An unconnected TCP socket of this process's own namespace. The caller owns the fd. */

@@ -4,6 +4,7 @@ import type { ByteStream, Endpoint } from '#model/effects/byte-stream.ts';
 import type { Mishaps } from '#model/effects/mishaps.ts';
 import { WeftError } from '#model/error.ts';
 import type { Flow } from '#model/kernel/maps.ts';
+import type { Publication } from '#model/launch/publication.ts';
 import { PORT } from '#model/mesh/ports.ts';
 import type { DatapathMaps } from '#platform/bpf/pins.ts';
 import type { Io } from '#platform/io/io.ts';
@@ -13,7 +14,15 @@ import { destroySocket } from './destroy-socket.ts';
 import { type HandedSockets, socketCookie } from './handed-sockets.ts';
 import { listConnections, type NamespaceConnections } from './list-connections.ts';
 import { namespaceCookie } from './namespace.ts';
-import { boundSilence, duplicate, type Place, requireExclusive, tcpListeningIn, udpSocketIn } from './sockets.ts';
+import {
+  boundSilence,
+  duplicate,
+  type Place,
+  publishedListening,
+  requireExclusive,
+  tcpListeningIn,
+  udpSocketIn,
+} from './sockets.ts';
 
 type Tuple = Pick<Flow, 'source' | 'destination' | 'sourcePort' | 'destinationPort'>;
 
@@ -24,7 +33,13 @@ export type NamespaceEffects = { io: Io; mishaps: Mishaps; former: HandedSockets
 export type NamespaceMaps = Pick<DatapathMaps, 'ownSockets' | 'listeners'>;
 
 /** Descriptors for one of those that carry a workload's connections; `hboneFd` null: the workload takes tunnels itself. */
-export type CarriedSockets = { netnsFd: number; outboundFd: number; plaintextFd: number; hboneFd: number | null };
+export type CarriedSockets = {
+  netnsFd: number;
+  outboundFd: number;
+  plaintextFd: number;
+  hboneFd: number | null;
+  published: { fd: number; port: number }[];
+};
 
 /** Something that listens until it is closed. */
 export type Listening = { close(): void };
@@ -67,7 +82,11 @@ export class WorkloadNamespace {
     return this.#io.listen(this.#tcpListening(port), onConnection);
   }
 
-  openCarried(id: number, takesTunnels: boolean, copies: number): CarriedSockets[] {
+  openCarried(
+    id: number,
+    { takesTunnels, published: wanted }: { takesTunnels: boolean; published: readonly Publication[] },
+    copies: number,
+  ): CarriedSockets[] {
     const open: number[] = [];
     const own = (fd: number): number => {
       open.push(fd);
@@ -80,6 +99,7 @@ export class WorkloadNamespace {
       if (this.#maps.listeners.get(id) !== socketCookie(plaintext)) this.#maps.listeners.set(id, BigInt(plaintext));
       const hbone = takesTunnels ? own(this.#tcpListening(PORT.hbone)) : null;
       if (hbone !== null) boundSilence(hbone);
+      const published = wanted.map((one, at) => ({ fd: own(this.#published(one, at)), port: one.port }));
       return Array.from({ length: copies }, (_, at) => {
         const copyOf = (fd: number): number => (at === 0 ? fd : own(duplicate(fd)));
         return {
@@ -87,6 +107,7 @@ export class WorkloadNamespace {
           outboundFd: copyOf(outbound),
           plaintextFd: copyOf(plaintext),
           hboneFd: hbone === null ? null : copyOf(hbone),
+          published: published.map(({ fd, port }) => ({ fd: copyOf(fd), port })),
         };
       });
     } catch (error) {
@@ -147,7 +168,7 @@ export class WorkloadNamespace {
     return { netnsFd: this.#openFd, mark: (fd) => this.#mark(fd) };
   }
 
-  #which<Transport extends 'tcp' | 'udp'>(transport: Transport, port: number) {
+  #which<Transport extends HandedSocket['transport']>(transport: Transport, port: number) {
     return { netnsCookie: String(this.netnsCookie), transport, port };
   }
 
@@ -157,6 +178,13 @@ export class WorkloadNamespace {
     if (former !== null) this.#mark(former);
     const fd = former ?? tcpListeningIn(this.#place, port);
     this.#listening.push({ transport: 'tcp', port, fd });
+    return fd;
+  }
+
+  /** On the machine itself, for the workload. */
+  #published(publication: Publication, at: number): number {
+    const fd = this.#former.take(this.#which('published', at)) ?? publishedListening(publication);
+    this.#listening.push({ transport: 'published', port: at, fd });
     return fd;
   }
 
