@@ -32,12 +32,14 @@ const FINISH_MS = 60_000;
 const DELAY_MS_MAX = 1_000;
 /** More of it is no excuse: the readers that stop together do so for longer. */
 const SLOWNESS_MAX = 3;
+/** On a machine that is slower than that: whoever is held up by readers that stop, which is most of the time, has most answers so late. */
+const LATE_SHARE_MAX = 0.05;
 const MEMORY_GROWTH_MAX = 1.2;
 const PROBLEMS_TOLD_MAX = 40;
 const SETTLE_MS = 30_000;
 
 type Told = Record<'open' | 'done' | 'reset' | 'cut' | 'refused' | 'stalled' | 'wrong' | 'bytesUp' | 'bytesDown', number> &
-  Record<'dialMs' | 'answerMs' | 'answers' | 'over100Ms', number>;
+  Record<'dialMs' | 'answerMs' | 'answers' | 'over100Ms' | 'overSecond', number>;
 type Served = Record<'connections' | 'open' | 'ended' | 'reset' | 'cut' | 'wrong' | 'bytes', number>;
 
 const program = (name: string, ...args: (string | number)[]): string[] => [
@@ -123,7 +125,7 @@ describe(`${CONNECTIONS} connections for ${SECONDS} s, seed ${SEED}`, () => {
   /** A server and its clients beside the others; one of them is killed at a time, and another takes its place. */
   async function killAgainAndAgain(at: number, signal: AbortSignal): Promise<void> {
     const callee = servers[(at + 1) % NODES.length] as App;
-    const startServer = (): Child => beside(callee, `mortal-server-${at}`, program('server', 7001));
+    const startServer = (): Child => beside(callee, `mortal-server-${at}`, program('server', 7001, 'mortal'));
     const startClient = (): Child =>
       beside(callers[at] as App, `mortal-client-${at}`, client(at, 'mortal', MORTALS, TALKER_LIFE_MS));
     let [one, other] = [startServer(), startClient()];
@@ -176,7 +178,9 @@ describe(`${CONNECTIONS} connections for ${SECONDS} s, seed ${SEED}`, () => {
     const slowness = Math.max(...NODES.map((node) => slownessSince(cpu.get(node), cpuOf(mesh, node))));
     const slowestMs = Math.max(talkers.dialMs, talkers.answerMs);
     t.diagnostic(`agents that had to wait took ${slowness.toFixed(2)} times as long`);
-    assert.ok(slowestMs < DELAY_MS_MAX * Math.min(slowness, SLOWNESS_MAX), `the slowest answer took ${Math.round(slowestMs)} ms`);
+    const said = `the slowest answer took ${Math.round(slowestMs)} ms, ${talkers.overSecond} of ${talkers.answers} more than a second`;
+    if (slowness > SLOWNESS_MAX) assert.ok(talkers.overSecond < LATE_SHARE_MAX * talkers.answers, said);
+    else assert.ok(slowestMs < DELAY_MS_MAX * slowness, said);
     for (const [node, { memoryKib }] of end) {
       const before = (warm.get(node) as Held).memoryKib;
       assert.ok(memoryKib < MEMORY_GROWTH_MAX * before, `${node}: ${before} KiB before, ${memoryKib} after`);

@@ -4,7 +4,7 @@ import { Expected, headOf, type Message, Written } from './stream.ts';
 /** What became of connections, and of their bytes. */
 export const tally = { open: 0, done: 0, reset: 0, cut: 0, refused: 0, stalled: 0, wrong: 0, bytesUp: 0, bytesDown: 0 };
 /** How long somebody had to wait. */
-export const slowest = { dialMs: 0, answerMs: 0, answers: 0, over100Ms: 0 };
+export const slowest = { dialMs: 0, answerMs: 0, answers: 0, over100Ms: 0, overSecond: 0 };
 const WRONG_TOLD_MAX = 20;
 
 export function wrong(what: string): void {

@@ -1,5 +1,6 @@
 /**
- * Answers messages of stream.ts on a port and compares what comes. Arguments: port. After a line on standard input it says what became of
+ * Answers messages of stream.ts on a port and compares what comes. Arguments: port, and `mortal` where clients are killed, also before
+ * they have said anything. After a line on standard input it says what became of
  * its connections; the first that went wrong are told at once.
  */
 import { createServer, type Socket } from 'node:net';
@@ -20,7 +21,7 @@ class Connection {
   #expected: Expected | null = null;
   #written: Written | null = null;
   /** Of whoever may be killed at any time, also amid a message. */
-  #mortal = false;
+  #mortal = process.argv[3] === 'mortal';
   #message: Message | null = null;
   #upLeft = 0;
   #endsFirst = false;
@@ -63,7 +64,7 @@ class Connection {
     if (this.#expected === null) {
       if (bytes.length < SEED_BYTES) return 0;
       const seed = bytes.readUInt32BE(0);
-      this.#mortal = bytes[4] === 1;
+      this.#mortal ||= bytes[4] === 1;
       this.#expected = new Expected(seed);
       this.#written = new Written(this.#socket, seed + 1);
       return SEED_BYTES;
