@@ -3,7 +3,7 @@
 function __weft_in
   set -l path weft
   for word in (commandline -opc)[2..-1]
-    if contains -- "$path $word" 'weft up' 'weft run' 'weft exec' 'weft stop' 'weft uninstall' 'weft ps' 'weft logs' 'weft status' 'weft describe' 'weft check' 'weft validate' 'weft log-level' 'weft lab' 'weft lab up' 'weft lab run' 'weft lab outside' 'weft lab restart' 'weft lab capture' 'weft lab logs' 'weft lab status' 'weft lab down' 'weft demo' 'weft bench' 'weft version' 'weft control' 'weft agent' 'weft token' 'weft waypoint'
+    if contains -- "$path $word" 'weft up' 'weft run' 'weft exec' 'weft stop' 'weft uninstall' 'weft ps' 'weft logs' 'weft status' 'weft describe' 'weft check' 'weft validate' 'weft log-level' 'weft bug-report' 'weft lab' 'weft lab up' 'weft lab run' 'weft lab outside' 'weft lab restart' 'weft lab capture' 'weft lab logs' 'weft lab status' 'weft lab down' 'weft demo' 'weft bench' 'weft version' 'weft control' 'weft agent' 'weft token' 'weft waypoint'
       set path "$path $word"
     else if test "$word" = --
       return 1
@@ -24,6 +24,7 @@ complete -c weft -n '__weft_in "weft"' -a describe -d 'Show what applies to a wo
 complete -c weft -n '__weft_in "weft"' -a check -d 'Look for what is wrong with this machine and its mesh'
 complete -c weft -n '__weft_in "weft"' -a validate -d 'Check YAML resources without applying them'
 complete -c weft -n '__weft_in "weft"' -a log-level -d 'Show or change how much the running parts of the mesh tell'
+complete -c weft -n '__weft_in "weft"' -a bug-report -d 'Put together what is needed to find a fault, without secrets'
 complete -c weft -n '__weft_in "weft"' -a lab -d 'Run a mesh of several virtual nodes on this machine'
 complete -c weft -n '__weft_in "weft"' -a demo -d 'Run a bookshop on two virtual nodes of this machine'
 complete -c weft -n '__weft_in "weft"' -a bench -d 'Measure this machine against plain TCP, HAProxy and a relay in C'
@@ -128,11 +129,17 @@ complete -c weft -n '__weft_in "weft check"' -l bpffs -xa '(__fish_complete_dire
 complete -c weft -n '__weft_in "weft check"' -l output -s o -xa 'table json yaml' -d 'how it is printed (default: table)'
 complete -c weft -n '__weft_in "weft check"' -l help -s h -d 'show this help'
 complete -c weft -n '__weft_in "weft check"' -xa '(__fish_complete_directories)'
+complete -c weft -n '__weft_in "weft validate"' -l output -s o -xa 'text json yaml' -d 'how it is printed (default: text)'
 complete -c weft -n '__weft_in "weft validate"' -l help -s h -d 'show this help'
 complete -c weft -n '__weft_in "weft validate"' -F
 complete -c weft -n '__weft_in "weft log-level"' -l output -s o -xa 'table json yaml' -d 'how it is printed (default: table)'
 complete -c weft -n '__weft_in "weft log-level"' -l run-dir -xa '(__fish_complete_directories)' -d 'where sockets and other short-lived files are (default: /run/weft)'
 complete -c weft -n '__weft_in "weft log-level"' -l help -s h -d 'show this help'
+complete -c weft -n '__weft_in "weft bug-report"' -l run-dir -xa '(__fish_complete_directories)' -d 'where sockets and other short-lived files are (default: /run/weft)'
+complete -c weft -n '__weft_in "weft bug-report"' -l state-dir -xa '(__fish_complete_directories)' -d 'where the certificate authority'\''s key and other lasting files are (default: /var/lib/weft)'
+complete -c weft -n '__weft_in "weft bug-report"' -l bpffs -xa '(__fish_complete_directories)' -d 'the bpf file system where maps and links are kept (default: /sys/fs/bpf)'
+complete -c weft -n '__weft_in "weft bug-report"' -l help -s h -d 'show this help'
+complete -c weft -n '__weft_in "weft bug-report"' -F
 complete -c weft -n '__weft_in "weft lab"' -a up -d 'Start a lab over a directory of YAML and keep it until Ctrl-C or weft lab down'
 complete -c weft -n '__weft_in "weft lab"' -a run -d 'Run a command as a workload on a node of the lab'
 complete -c weft -n '__weft_in "weft lab"' -a outside -d 'Run a command on a host outside the mesh that has routes to the nodes'
@@ -168,6 +175,7 @@ complete -c weft -n '__weft_in "weft lab capture"' -l help -s h -d 'show this he
 complete -c weft -n '__weft_in "weft lab logs"' -l follow -s f -d 'go on with what is added, until Ctrl-C'
 complete -c weft -n '__weft_in "weft lab logs"' -l lab -x -d 'which lab (default: lab)'
 complete -c weft -n '__weft_in "weft lab logs"' -l help -s h -d 'show this help'
+complete -c weft -n '__weft_in "weft lab status"' -l output -s o -xa 'text json yaml' -d 'how it is printed (default: text)'
 complete -c weft -n '__weft_in "weft lab status"' -l lab -x -d 'which lab (default: lab)'
 complete -c weft -n '__weft_in "weft lab status"' -l help -s h -d 'show this help'
 complete -c weft -n '__weft_in "weft lab down"' -l lab -x -d 'which lab (default: lab)'
@@ -216,6 +224,7 @@ complete -c weft -n '__weft_in "weft token"' -l waypoints -d 'the node may run t
 complete -c weft -n '__weft_in "weft token"' -l ttl -x -d 'how long the token is good, such as 12h or 30d (default: 30d)'
 complete -c weft -n '__weft_in "weft token"' -l revoke -d 'make none; refuse every token of the node that was made until now'
 complete -c weft -n '__weft_in "weft token"' -l free-addresses -d 'with --revoke: the node is gone, so its ranges may be given to others'
+complete -c weft -n '__weft_in "weft token"' -l output -s o -xa 'text json yaml' -d 'how it is printed (default: text)'
 complete -c weft -n '__weft_in "weft token"' -l socket -rF -d 'the control plane'\''s socket on this machine (default: /run/weft/control.sock)'
 complete -c weft -n '__weft_in "weft token"' -l help -s h -d 'show this help'
 complete -c weft -n '__weft_in "weft waypoint"' -l help -s h -d 'show this help'

@@ -14,6 +14,11 @@ import {
   pool6Option,
   runDirOption,
   stateDirOption,
+  USUAL_BPFFS,
+  USUAL_LISTEN,
+  USUAL_POOLS,
+  USUAL_RUN_DIR,
+  USUAL_STATE_DIR,
 } from './command.ts';
 import { type HostPort, readAddress, readName } from './option-values.ts';
 import { type Paint, plainText } from './text-format.ts';
@@ -34,6 +39,21 @@ export type CheckOptions = {
   control: ControlAccess | null;
   output: 'table' | DataFormat;
 };
+
+/** What is looked at by `weft check` without options. */
+export function usualCheck(): CheckOptions {
+  return {
+    directory: null,
+    node: null,
+    runDir: USUAL_RUN_DIR,
+    stateDir: USUAL_STATE_DIR,
+    bpffs: USUAL_BPFFS,
+    ...USUAL_POOLS,
+    listen: USUAL_LISTEN,
+    control: null,
+    output: 'table',
+  };
+}
 
 type Parsed = Omit<CheckOptions, 'directory' | 'node' | 'control'> & {
   node?: string;

@@ -1,7 +1,7 @@
 import { Command, Option } from 'commander';
 import { PORT } from '#model/mesh/ports.ts';
 import { DEFAULT_PATH_NORMALIZATION, PATH_NORMALIZATIONS } from '#model/waypoint/config.ts';
-import { cidrReader, readHostPort, readHostPortOrOff, readTrustDomain } from './option-values.ts';
+import { cidrReader, type HostPort, readHostPort, readHostPortOrOff, readTrustDomain } from './option-values.ts';
 
 /** What a command does once its arguments are valid. */
 export type Act<Options> = (options: Options) => Promise<void>;
@@ -35,9 +35,12 @@ export async function formatData(value: unknown, format: DataFormat): Promise<st
   return stringify(value);
 }
 
+/** Where nobody has to say --run-dir. */
+export const USUAL_RUN_DIR = '/run/weft';
+
 /** Where sockets and other files that live as long as the processes lie. */
 export function runDirOption(): Option {
-  return new Option('--run-dir <dir>', 'where sockets and other short-lived files are').default('/run/weft');
+  return new Option('--run-dir <dir>', 'where sockets and other short-lived files are').default(USUAL_RUN_DIR);
 }
 
 /** Where nobody has to say --state-dir. */
@@ -91,11 +94,14 @@ export function jsonFileOption(): Option {
   return new Option('--json <file>', 'also write the result to this file as JSON');
 }
 
+/** Where nobody has to say --listen. */
+export const USUAL_LISTEN: HostPort = { host: '127.0.0.1', port: PORT.control };
+
 /** Where the control plane serves agents. */
 export function listenOption(): Option {
   return new Option('--listen <host:port>', 'where the control plane serves agents')
     .argParser(readHostPort)
-    .default({ host: '127.0.0.1', port: PORT.control }, `127.0.0.1:${PORT.control}`);
+    .default(USUAL_LISTEN, `${USUAL_LISTEN.host}:${USUAL_LISTEN.port}`);
 }
 
 /** Where a metrics page is served; the word for nowhere is off. */

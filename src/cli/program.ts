@@ -1,5 +1,6 @@
 import { Command, CommanderError, type Option } from 'commander';
 import { type AgentOptions, agentCommand } from './agent.ts';
+import { type BugReportOptions, bugReportCommand } from './bug-report.ts';
 import { type CheckOptions, checkCommand } from './check.ts';
 import type { Act } from './command.ts';
 import { type ControlOptions, controlCommand, type WaypointOptions, waypointCommand } from './control.ts';
@@ -47,6 +48,7 @@ export type Actions = {
   describe: Action<DescribeOptions>;
   check: Action<CheckOptions>;
   logLevel: Action<LogLevelOptions>;
+  bugReport: Action<BugReportOptions>;
   validate: Action<ValidateOptions>;
   demo: Action<DemoOptions>;
   lab: Action<LabRequest>;
@@ -95,7 +97,7 @@ export function buildProgram(actions: Actions, output: Output, onExit: (code: nu
     ...[psCommand(run(actions.ps)), logsCommand(run(actions.logs))],
     ...[statusCommand(run(actions.status)), describeCommand(run(actions.describe))],
     ...[checkCommand(run(actions.check)), validateCommand(run(actions.validate))],
-    logLevelCommand(run(actions.logLevel)),
+    ...[logLevelCommand(run(actions.logLevel)), bugReportCommand(run(actions.bugReport))],
     ...[labCommand(run(actions.lab)), demoCommand(run(actions.demo)), benchCommand(run(actions.bench))],
     versionCommand(run(actions.version)),
     ...[controlCommand(run(actions.control)), agentCommand(run(actions.agent))],
@@ -117,7 +119,10 @@ function inherit(parent: Command, command: Command, above: string): Command {
 
 /** Commander's sentence in the words of our other errors. */
 function usageError(message: string): string {
-  return `weft: ${message.replace(/^error: /, '')}`;
+  const sentence = message
+    .replace(/^error: /, '')
+    .replace(/^command-argument value '(.*)' is invalid for argument '([^']*)'\./, "'$1' is no <$2>.");
+  return `weft: ${sentence}`;
 }
 
 /** An option's sentence with its default, where there is one worth telling. */

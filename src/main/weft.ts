@@ -27,6 +27,7 @@ const actions: Actions = {
   describe: async (options) => (await import('#main/commands/ask.ts')).describe(options),
   check: async (options) => (await import('#main/commands/check.ts')).check(options),
   logLevel: async (options) => (await import('#main/commands/log-level.ts')).logLevel(options),
+  bugReport: async (options) => (await import('#main/commands/bug-report.ts')).bugReport(options),
   validate: async (options) => (await import('#main/commands/validate.ts')).validate(options),
   lab: async (options) => (await import('#main/commands/lab.ts')).lab(options),
   demo: async (options) => (await import('#main/commands/lab.ts')).demo(options),

@@ -24,6 +24,7 @@ export const IDLE_ACTIONS: Actions = {
   describe: idle,
   check: idle,
   logLevel: idle,
+  bugReport: idle,
   status: idle,
   validate: idle,
   lab: idle,

@@ -128,7 +128,7 @@ test('zsh proposes commands with their sentences, options, choices and workloads
 });
 
 test('the manual has a page for the program and for each command, with its options and examples', () => {
-  const pages = manualPages(commandShape(aProgram()), { exitCodes: '0 for success.', variables: [] });
+  const pages = manualPages(commandShape(aProgram()), { exitCodes: [{ name: '0', meaning: 'it is done' }], variables: [] });
   assert.deepEqual([...pages.keys()], ['weft.1', 'weft-run.1', 'weft-show.1', 'weft-stop.1', 'weft-lab.1']);
   assert.match(pages.get('weft-run.1') ?? '', /^\\fB\\-\\-user\\fR \\fIuser\[:group\]\\fR\nWho\.$/m);
   assert.match(pages.get('weft-run.1') ?? '', /^Don't ask:$/m);

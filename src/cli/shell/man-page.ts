@@ -1,10 +1,10 @@
 import { type CommandShape, type OptionShape, withCommandsBelow } from './command-shape.ts';
 
-/** A variable of the environment and what it does. */
+/** A variable of the environment and what it does, or an exit code and what it means. */
 export type Variable = { name: string; meaning: string };
 
 /** What the pages tell beside the commands themselves. */
-export type ManualFacts = { exitCodes: string; variables: readonly Variable[] };
+export type ManualFacts = { exitCodes: readonly Variable[]; variables: readonly Variable[] };
 
 /**
  * The manual of the program: file name → page in man's own language, one for the program and one for each of its commands.
@@ -81,8 +81,10 @@ function examples({ examples: all }: CommandShape): string[] {
 function closing(isProgram: boolean, program: CommandShape, { exitCodes, variables }: ManualFacts): string[] {
   const others = program.commands.map((one) => `.BR ${pageName(one)} (1)`).join(' ,\n');
   return [
-    '.SH EXIT STATUS',
-    text(exitCodes),
+    ...tagged(
+      'EXIT STATUS',
+      exitCodes.map(({ name, meaning }) => [bold(name), `${upperFirst(meaning)}.`]),
+    ),
     ...(isProgram
       ? tagged(
           'ENVIRONMENT',

@@ -1,4 +1,3 @@
-import { existsSync, readdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { chooseLog, firstLines, type KnownLog, knownLogs, type LogsOptions, listLogs, printed } from '#cli/logs.ts';
@@ -6,13 +5,14 @@ import { type DatedLine, dateLines } from '#model/launch/log-dates.ts';
 import { COMMAND } from '#model/settings/host.ts';
 import { liveRuns } from '#platform/files/run-claim.ts';
 import { nodesBelow } from '#platform/files/run-dir.ts';
+import { logFiles } from '#platform/telemetry/log-folder.ts';
 import { LogFollower } from '#platform/telemetry/log-follower.ts';
 import { logsDirectory } from '#protocol/api/places.ts';
 
-/** `weft logs`. Errors: WEFT_NO_LOG, WEFT_WHICH_AGENT, and those of the file. */
+/** `weft logs`. Errors: WEFT_NO_LOG, WEFT_WHICH_AGENT, WEFT_NOT_ROOT, and those of the file. */
 export async function logs(options: LogsOptions): Promise<number> {
   const folder = logsDirectory(resolve(options.stateDir));
-  const known = knownLogs(existsSync(folder) ? readdirSync(folder) : []);
+  const known = knownLogs(logFiles(folder));
   if (options.name === null) {
     process.stdout.write(listLogs(known));
     return 0;

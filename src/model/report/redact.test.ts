@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { redact, redactYaml } from './redact.ts';
+import { redact } from './redact.ts';
 
 const SECRET = 'S3CR3T-value';
 const JWT = 'eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJ4In0.c2lnbmF0dXJl';
@@ -21,11 +21,14 @@ const hidden = [
   `path=/login?code=${SECRET} method=GET`,
   `"path":"/login?code=${SECRET}"`,
   `Set-Cookie: id=${SECRET}`,
+  `db_password: several words ${SECRET}`,
+  `app --password ${SECRET} --port 80`,
+  `app\0--api-key\0${SECRET}\0`,
 ];
 for (const text of hidden)
-  test(`H18: hidden in ${JSON.stringify(text)}`, () => assert.ok(!redact(text).includes(SECRET), redact(text)));
+  test(`H20: hidden in ${JSON.stringify(text)}`, () => assert.ok(!redact(text).includes(SECRET), redact(text)));
 
-test('H18: a token is hidden wherever it stands, with what surrounds it kept', () => {
+test('H20: a token is hidden wherever it stands, with what surrounds it kept', () => {
   assert.equal(redact(`error: "${JWT}" is refused`), 'error: "[redacted]" is refused');
 });
 
@@ -34,27 +37,8 @@ const kept = [
   '-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----',
   'its token ends 2026-03-01: make another with weft token one',
   'tokenFile: /etc/weft/token',
+  'weft\0agent\0--token-file\0/run/weft/one/token',
   '{"tokens_refused": 3}',
   'spiffe://cluster.local/ns/shop/sa/web',
 ];
-for (const text of kept) test(`H18: kept is ${JSON.stringify(text)}`, () => assert.equal(redact(text), text));
-
-test('H18: of YAML go Secrets, blocks below a secret name, and what is below env', () => {
-  const yaml = `kind: Secret
-metadata: { name: a }
-stringData:
-  word: ${SECRET}
----
-kind: ConfigMap
-spec:
-  env:
-    - name: LEVEL
-      value: ${SECRET}
-  token: |
-    ${SECRET}
-  port: 80
-`;
-  const text = redactYaml(yaml);
-  assert.ok(!text.includes(SECRET), text);
-  assert.match(text, /port: 80/);
-});
+for (const text of kept) test(`H20: kept is ${JSON.stringify(text)}`, () => assert.equal(redact(text), text));

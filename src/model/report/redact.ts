@@ -1,5 +1,5 @@
 /** What stands in place of what is nobody's business. */
-const GONE = '[redacted]';
+export const GONE = '[redacted]';
 
 /** Keys, and whole files that hold one: whatever is between the two lines. An end that is missing leaves nothing of the rest. */
 const PRIVATE_KEY = /-----BEGIN ([A-Z0-9 ]*PRIVATE KEY)-----[\s\S]*?(-----END \1-----|$)/g;
@@ -13,7 +13,10 @@ const USER_INFO = /\b([a-z][a-z0-9+.-]*:\/\/)[^\s/@'"]+@/gi;
 const QUERY = /(\/[^\s"'?]*)\?[^\s"']+/g;
 /** A field or variable whose name says that its value is secret, in YAML, JSON, logs and environments. */
 const SECRET_FIELD =
-  /((?:["']?)\b[\w.-]*(?:passw(?:or)?d|passphrase|secret|token|api[_-]?key|private[_-]?key|authorization|cookie|credential)[\w.-]*(?:["']?)[ \t]*[=:][ \t]*)("(?:[^"\\]|\\.)*"|'[^']*'|[^\s,}\]]+)/gi;
+  /((?:["']?)\b[\w.-]*(?:passw(?:or)?d|passphrase|secret|token|api[_-]?key|private[_-]?key|authorization|cookie|credential)[\w.-]*(?:["']?)[ \t]*[=:][ \t]*)("(?:[^"\\]|\\.)*"|'[^']*'|(?<=:[ \t]+)[^\n,}\]]+|[^\s,}\]]+)/gi;
+/** An option of any program whose name says so, with its value behind a blank. */
+const SECRET_OPTION =
+  /((?:^|[\s\0"'])--?[\w-]*(?:passw(?:or)?d|passphrase|secret|token|api-?key|private-?key)[\s\0]+)(?!-)("[^"]*"|'[^']*'|[^\s\0]+)/gi;
 /** A variable for a workload on a command line, split at blanks or at NULs. */
 const VARIABLE = /((?:^|[\s\0])(?:--env|-e)[=\s\0]+[A-Za-z_]\w*=)("[^"]*"|'[^']*'|[^\s\0]*)/g;
 
@@ -28,6 +31,7 @@ export function redact(text: string): string {
     .replace(CREDENTIALS, `$1$2${GONE}`)
     .replace(USER_INFO, `$1${GONE}@`)
     .replace(VARIABLE, `$1${GONE}`)
+    .replace(SECRET_OPTION, `$1${GONE}`)
     .replace(SECRET_FIELD, (whole, name: string, value: string) => (isHarmless(name, value) ? whole : `${name}${GONE}`))
     .replace(QUERY, `$1?${GONE}`);
 }
@@ -37,31 +41,4 @@ function isHarmless(name: string, value: string): boolean {
   const bare = value.replace(/^["']|["']$/g, '');
   if (bare === GONE || bare === '' || /^(true|false|null|\d{1,9}|[|>][+-]?)$/.test(bare)) return !/[|>]/.test(bare);
   return /(file|path|count|total|refused|ttl|mode)["']?[ \t]*[=:][ \t]*$/i.test(name);
-}
-
-/**
- * A document of YAML without the values of variables and secrets: a block scalar (`key: |`) below a name that says secret, the
- * values below `env`, and all of a resource of kind Secret but its name.
- */
-export function redactYaml(text: string): string {
-  return text
-    .split(/^(?=---)/m)
-    .map((document) => (/^kind:[ \t]*["']?Secret["']?[ \t]*$/m.test(document) ? `# a Secret ${GONE}\n` : redactBlocks(document)))
-    .join('');
-}
-
-/** What is deeper than a line that opens something secret goes with it. */
-function redactBlocks(text: string): string {
-  const kept: string[] = [];
-  let secretDepth: number | null = null;
-  for (const line of text.split('\n')) {
-    const depth = line.search(/\S/);
-    if (secretDepth !== null && (depth < 0 || depth > secretDepth)) continue;
-    secretDepth = null;
-    const opens =
-      /^\s*(- )?["']?(env|[\w.-]*(?:password|secret|token|key|credential)[\w.-]*)["']?:[ \t]*([|>][+-]?\d?)?[ \t]*$/i.test(line);
-    if (opens) secretDepth = depth;
-    kept.push(opens ? `${line} # ${GONE}` : line);
-  }
-  return redact(kept.join('\n'));
 }

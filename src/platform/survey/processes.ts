@@ -19,6 +19,12 @@ export function stateDirOf(pid: number, usual: string): string {
   return told === null ? usual : pathOf(pid, told);
 }
 
+/** The directory that a running control plane reads its resources from; null where that cannot be seen. */
+export function configOf(pid: number): string | null {
+  const told = optionOf(pid, '--config');
+  return told === null ? null : pathOf(pid, told);
+}
+
 function optionOf(pid: number, option: string): string | null {
   const words = argumentsOf(pid);
   const at = words.indexOf(option);
