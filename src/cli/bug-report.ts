@@ -1,5 +1,4 @@
 import type { Command } from 'commander';
-import { parseAllDocuments, stringify } from 'yaml';
 import { messageOf } from '#model/error.ts';
 import { redact } from '#model/report/redact.ts';
 import { redactResource } from '#model/report/redact-resource.ts';
@@ -44,7 +43,7 @@ export async function reportFiles(sources: readonly Source[], title: string): Pr
   for (const { path, kind, read } of sources) {
     try {
       const text = await read();
-      files.push({ path: redact(path), text: kind === 'text' ? redact(cut(text)) : redactedResources(text) });
+      files.push({ path: redact(path), text: kind === 'text' ? redact(cut(text)) : await redactedResources(text) });
     } catch (error) {
       missing.push(`  ${redact(`${path}: ${messageOf(error)}`)}`);
     }
@@ -74,13 +73,12 @@ function cut(text: string): string {
 }
 
 /** Comments go: people put there what they do not want in force. */
-function redactedResources(text: string): string {
-  const documents = parseAllDocuments(text);
-  const parsed = 'empty' in documents ? [] : documents;
-  const broken = parsed.find(({ errors }) => errors.length > 0);
+async function redactedResources(text: string): Promise<string> {
+  const { yamlDocuments, yamlText } = await import('./yaml-text.ts');
+  const documents = yamlDocuments(text);
   // Not the parser's own words: they show the line.
-  if (broken !== undefined) throw new Error('it is no valid YAML or JSON; weft validate says where');
-  return parsed.map((document) => stringify(redactResource(document.toJS()))).join('---\n');
+  if (documents === null) throw new Error('it is no valid YAML or JSON; weft validate says where');
+  return documents.map((document) => yamlText(redactResource(document))).join('---\n');
 }
 
 /** What `weft bug-report` prints. */

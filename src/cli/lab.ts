@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { UserText } from '#model/rights/rights.ts';
-import { type Act, makeCommand } from './command.ts';
+import { type Act, type DataFormat, makeCommand, outputOption } from './command.ts';
 import { collectLabel, readName, readWorkloadName } from './option-values.ts';
 import { capAddOption, type RunOptions, shareOption, userOption } from './run.ts';
 
@@ -15,7 +15,7 @@ export type LabRequest = { lab: string } & (
   | { kind: 'restart'; part: string; kill: boolean }
   | { kind: 'capture'; out: string }
   | { kind: 'logs'; part: string; follow: boolean }
-  | { kind: 'status' }
+  | { kind: 'status'; output: 'text' | DataFormat }
   | { kind: 'down' }
 );
 
@@ -117,9 +117,9 @@ function logs(act: Act<LabRequest>): Command {
 }
 
 function status(act: Act<LabRequest>): Command {
-  return subcommand('status', 'Show the parts of a lab and how its mesh is').action(({ lab }: Named) =>
-    act({ kind: 'status', lab }),
-  );
+  return subcommand('status', 'Show the parts of a lab and how its mesh is')
+    .addOption(outputOption('text'))
+    .action(({ lab, output }: Named & { output: 'text' | DataFormat }) => act({ kind: 'status', lab, output }));
 }
 
 function down(act: Act<LabRequest>): Command {

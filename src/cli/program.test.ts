@@ -315,6 +315,7 @@ const lines: { line: string; command: string; options: unknown }[] = [
       grant: { identities: ['shop/*', 'bank/teller'], addresses: ['10.1.0.0/16', 'fd00::/64'], waypoints: false },
       ttlSeconds: null,
       socket: '/run/weft/control.sock',
+      output: 'text',
     },
   },
   {
@@ -326,12 +327,13 @@ const lines: { line: string; command: string; options: unknown }[] = [
       grant: { identities: [], addresses: ['10.1.0.0/16'], waypoints: true },
       ttlSeconds: 43_200,
       socket: '/run/weft/control.sock',
+      output: 'text',
     },
   },
   {
     line: 'token a --revoke',
     command: 'token',
-    options: { kind: 'revoke', node: 'a', freeAddresses: false, socket: '/run/weft/control.sock' },
+    options: { kind: 'revoke', node: 'a', freeAddresses: false, socket: '/run/weft/control.sock', output: 'text' },
   },
   {
     line: 'token a --identity shop/*',
@@ -342,6 +344,7 @@ const lines: { line: string; command: string; options: unknown }[] = [
       grant: { identities: ['shop/*'], addresses: [], waypoints: false },
       ttlSeconds: null,
       socket: '/run/weft/control.sock',
+      output: 'text',
     },
   },
   {
@@ -349,7 +352,7 @@ const lines: { line: string; command: string; options: unknown }[] = [
     command: 'uninstall',
     options: { keepState: true, yes: false, runDir: '/run/weft', stateDir: '/var/lib/weft', bpffs: '/sys/fs/bpf' },
   },
-  { line: 'validate a.yaml b', command: 'validate', options: { paths: ['a.yaml', 'b'] } },
+  { line: 'validate a.yaml b', command: 'validate', options: { paths: ['a.yaml', 'b'], output: 'text' } },
   {
     line: 'describe service/web --namespace shop -o yaml',
     command: 'describe',

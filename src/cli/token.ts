@@ -1,10 +1,10 @@
 import type { Command } from 'commander';
 import type { NodeGrant } from '#model/trust/grant.ts';
-import { type Act, controlSocketOption, makeCommand } from './command.ts';
+import { type Act, controlSocketOption, type DataFormat, makeCommand, outputOption } from './command.ts';
 import { collectCidr, collectIdentity, readDurationSeconds, readName } from './option-values.ts';
 
 /** What `weft token` is told: whose token, what the node is trusted with, and the socket of the control plane that makes it. */
-export type TokenOptions = { node: string; socket: string } & (
+export type TokenOptions = { node: string; socket: string; output: 'text' | DataFormat } & (
   | { kind: 'make'; grant: NodeGrant; ttlSeconds: number | null }
   /** Refuses every token of the node from now on. */
   | { kind: 'revoke'; freeAddresses: boolean }
@@ -18,6 +18,7 @@ type Parsed = {
   revoke?: true;
   freeAddresses: boolean;
   socket: string;
+  output: 'text' | DataFormat;
 };
 
 /**
@@ -61,17 +62,18 @@ export function tokenCommand(act: Act<TokenOptions>): Command {
     .option('--ttl <duration>', 'how long the token is good, such as 12h or 30d (default: 30d)', readDurationSeconds)
     .option('--revoke', 'make none; refuse every token of the node that was made until now')
     .option('--free-addresses', 'with --revoke: the node is gone, so its ranges may be given to others', false)
+    .addOption(outputOption('text'))
     .addOption(controlSocketOption())
     .action((node: string, parsed: Parsed, command: Command) => act(optionsOf(node, parsed, command)));
 }
 
 /** Ends with a usage error for a token that would be good for nothing. */
 function optionsOf(node: string, parsed: Parsed, command: Command): TokenOptions {
-  const { identity, addresses, waypoints = false, ttl, revoke, freeAddresses, socket } = parsed;
-  if (revoke) return { kind: 'revoke', node, freeAddresses, socket };
+  const { identity, addresses, waypoints = false, ttl, revoke, freeAddresses, socket, output } = parsed;
+  if (revoke) return { kind: 'revoke', node, freeAddresses, socket, output };
   if (identity.length === 0 && !waypoints)
     command.error(
       "error: a node is trusted with what its token names, and this one lacks --identity <ns/account>, such as '*/*'",
     );
-  return { kind: 'make', node, grant: { identities: identity, addresses, waypoints }, ttlSeconds: ttl ?? null, socket };
+  return { kind: 'make', node, grant: { identities: identity, addresses, waypoints }, ttlSeconds: ttl ?? null, socket, output };
 }

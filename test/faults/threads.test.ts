@@ -2,8 +2,10 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { agentClient } from '#platform/local-api/clients.ts';
 import type { Probe } from '#testbed/apps/probe-client.ts';
 import type { App } from '#testbed/lab/app.ts';
+import { labPaths } from '#testbed/lab/parts.ts';
 import type { NodeName } from '#testbed/nodes/plan.ts';
 import { command } from '#testbed/processes/command.ts';
 import { waitUntil, within } from '#testbed/processes/wait.ts';
@@ -96,6 +98,7 @@ describe('data threads', { skip: process.env.WEFT_IO === 'node' && 'with WEFT_IO
     await connected(probe);
     const opened = (): Promise<number> =>
       metricOf(mesh, 'beta', 'istio_tcp_connections_opened_total', 'reporter="destination"', 'source_workload="dialler"');
+    await waitUntil('the count of the first one', END_MS, async () => (await opened()) > 0);
     const before = await opened();
     const dials = Array.from({ length: DIALS }, () => probe.connect({ host: TELLER, port: 7 }));
     assert.deepEqual(
@@ -108,6 +111,28 @@ describe('data threads', { skip: process.env.WEFT_IO === 'node' && 'with WEFT_IO
       lines.filter((line) => !/^\d\d:\d\d:\d\d\.\d{3} (DEBUG|INFO |WARN |ERROR) agent: /.test(line)),
       [],
     );
+  });
+
+  test('H18: the level of the log counts for each of them, from then on', async () => {
+    const probe = await mesh.probe('heard', 'alpha');
+    const { logLevel } = agentClient(labPaths(mesh.plan).agentSocket('beta'));
+    const closed = (): Promise<number> =>
+      metricOf(mesh, 'beta', 'istio_tcp_connections_closed_total', 'reporter="destination"', 'source_workload="heard"');
+    const told = async (): Promise<number> => (await mesh.log('beta')).split('connection complete').length - 1;
+    const dial = async (count: number, ended: number): Promise<void> => {
+      for (let dialled = 0; dialled < count; dialled++)
+        assert.equal((await probe.connect({ host: TELLER, port: 7 })).error, null);
+      await waitUntil(`${ended} ended connections`, END_MS, async () => (await closed()) === ended);
+    };
+    await connected(probe);
+    await dial(0, 1);
+    assert.deepEqual(await logLevel('silent'), { level: 'silent' });
+    const before = await told();
+    await dial(20, 21);
+    assert.deepEqual(await logLevel('info'), { level: 'info' });
+    assert.equal(await told(), before);
+    await dial(20, 41);
+    await waitUntil('lines again', END_MS, async () => (await told()) > before);
   });
 
   test('one that ends takes the agent with it, which says why in its last line; the next one goes on', async () => {

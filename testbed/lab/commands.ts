@@ -1,6 +1,9 @@
 import { open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { formatData } from '#cli/command.ts';
 import type { LabRequest } from '#cli/lab.ts';
+import type { StatusReport } from '#cli/status.ts';
+import { formatStatus } from '#cli/status-page.ts';
 import { formatTable } from '#cli/text-format.ts';
 import { unreachable, WeftError } from '#model/error.ts';
 import type { StartedWorkload } from '#protocol/api/agent.ts';
@@ -32,8 +35,8 @@ export type LabEffects = {
     place: Pick<StartedWorkload, 'netnsPath' | 'cgroupPath' | 'resolvConfPath'>,
     command: readonly string[],
   ): Promise<number>;
-  /** `weft status` over a run directory. */
-  meshStatus(runDir: string): Promise<number>;
+  /** What `weft status` says of a run directory. */
+  meshStatus(runDir: string): Promise<StatusReport>;
 };
 
 /** Does what `weft lab` was told (what only some commands need is loaded when they run); resolves to the exit code. Errors: each names what there is, or what to do. */
@@ -130,16 +133,21 @@ async function logs({ lab, part, follow }: Of<'logs'>, { out, interruption }: La
 }
 
 /** First the processes, which may be dead while the mesh still answers, or the other way round. */
-async function status({ lab }: Of<'status'>, { out, meshStatus }: LabEffects): Promise<number> {
+async function status({ lab, output }: Of<'status'>, { out, meshStatus }: LabEffects): Promise<number> {
   const { record } = await findLab(lab);
-  const rows = await Promise.all(
-    partsOf(record).map(async ({ name, pid, log }) => {
-      const running = (await processIdentity(pid)) !== null;
-      return [name, running ? 'running' : 'ended', String(pid), log];
-    }),
+  const parts = await Promise.all(
+    partsOf(record).map(async (part) => ({ ...part, isRunning: (await processIdentity(part.pid)) !== null })),
   );
-  out(`lab ${record.lab} over ${record.directory}\n\n${formatTable(['PART', 'STATE', 'PID', 'LOG'], rows)}\n`);
-  return meshStatus(record.runDir);
+  const { directory } = record;
+  const mesh = await meshStatus(record.runDir);
+  if (output !== 'text') {
+    out(await formatData({ lab: record.lab, directory, parts, mesh }, output));
+    return 0;
+  }
+  const rows = parts.map(({ name, isRunning, pid, log }) => [name, isRunning ? 'running' : 'ended', String(pid), log]);
+  out(`lab ${record.lab} over ${directory}\n\n${formatTable(['PART', 'STATE', 'PID', 'LOG'], rows)}\n`);
+  out(await formatStatus(mesh));
+  return 0;
 }
 
 function partsOf({ control, nodes, outside }: LabRecord): { name: string; pid: number; log: string }[] {

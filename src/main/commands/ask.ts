@@ -1,19 +1,24 @@
 import { existsSync } from 'node:fs';
 import { release, type } from 'node:os';
+import { formatData } from '#cli/command.ts';
 import { completeDescription, type DescribeOptions, formatDescription } from '#cli/describe.ts';
 import { formatVersions, type VersionOptions } from '#cli/look-and-check.ts';
 import type { ControlReport, NodeReport, StatusOptions, StatusReport } from '#cli/status.ts';
 import { formatStatus } from '#cli/status-page.ts';
 import type { TokenOptions } from '#cli/token.ts';
 import { weftVersion } from '#main/commands/control-access.ts';
+import { showProgress } from '#main/commands/progress.ts';
 import { WeftError } from '#model/error.ts';
 import { agentsBelow, type NodePlace } from '#platform/files/run-dir.ts';
 import { agentClient, controlClient } from '#platform/local-api/clients.ts';
 import { controlSocketPath } from '#protocol/api/places.ts';
 
+/** What takes so long, where it does: a part that hangs. */
+const ASKING = 'asking the parts of the mesh';
+
 /** `weft status`. Errors: WEFT_NOT_RUNNING when there is nothing to tell about. */
 export async function status({ runDir, output }: StatusOptions): Promise<number> {
-  const report = await gather(runDir);
+  const report = await showProgress(ASKING, () => gather(runDir));
   if (report.nodes.length === 0 && report.control.kind === 'absent') {
     throw new WeftError('WEFT_NOT_RUNNING', `nothing of the mesh runs on this machine, as far as ${runDir} tells`, {
       remedy: 'start it with weft up DIR, or name another place with --run-dir',
@@ -58,15 +63,18 @@ function reasonOf(error: unknown): string {
 /** `weft describe`. An agent that does not answer leaves its paths out. Errors: WEFT_NO_CONTROL, WEFT_NOTHING_SO_NAMED. */
 export async function describe({ runDir, output, ...subject }: DescribeOptions): Promise<number> {
   const control = controlClient(controlSocketPath(runDir));
-  const [description, status, ...agents] = await Promise.all([
-    control.describe(subject),
-    control.status(),
-    ...agentsBelow(runDir).map(({ socketPath }) =>
-      agentClient(socketPath)
-        .status()
-        .catch(() => null),
-    ),
-  ]);
+  const places = agentsBelow(runDir); // first: who may not look there has asked nobody yet
+  const asked = () =>
+    Promise.all([
+      control.describe(subject),
+      control.status(),
+      ...places.map(({ socketPath }) =>
+        agentClient(socketPath)
+          .status()
+          .catch(() => null),
+      ),
+    ]);
+  const [description, status, ...agents] = await showProgress(ASKING, asked);
   const answered = agents.filter((agent) => agent !== null);
   process.stdout.write(await formatDescription(completeDescription(description, answered, status), output, Date.now()));
   return 0;
@@ -74,14 +82,20 @@ export async function describe({ runDir, output, ...subject }: DescribeOptions):
 
 /** `weft token`: the token alone on standard output, so that it can be redirected into a file. Errors: WEFT_NO_CONTROL. */
 export async function token(options: TokenOptions): Promise<number> {
-  const { node, socket } = options;
+  const { node, socket, output } = options;
   if (options.kind === 'revoke') {
-    await controlClient(socket).revoke(node, options.freeAddresses);
-    process.stderr.write(`weft: every token of ${node} made until now is refused; certificates it holds end within a day\n`);
+    await showProgress(ASKING, () => controlClient(socket).revoke(node, options.freeAddresses));
+    if (output !== 'text') process.stdout.write(await formatData({ node, revoked: true }, output));
+    else process.stderr.write(`weft: every token of ${node} made until now is refused; certificates it holds end within a day\n`);
     return 0;
   }
   const { grant, ttlSeconds } = options;
-  const made = await controlClient(socket).token({ node, ...grant, ...(ttlSeconds === null ? {} : { ttlSeconds }) });
+  const wanted = { node, ...grant, ...(ttlSeconds === null ? {} : { ttlSeconds }) };
+  const made = await showProgress(ASKING, () => controlClient(socket).token(wanted));
+  if (output !== 'text') {
+    process.stdout.write(await formatData({ node, ...made }, output));
+    return 0;
+  }
   process.stdout.write(`${made.token}\n`);
   const until = made.expiresAt.slice(0, '2026-01-01'.length);
   process.stderr.write(

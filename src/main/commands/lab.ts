@@ -1,7 +1,7 @@
 import type { LabRequest } from '#cli/lab.ts';
 import { PLAIN_LAUNCH } from '#cli/launch-options.ts';
 import type { BenchOptions, DemoOptions } from '#cli/look-and-check.ts';
-import { status } from '#main/commands/ask.ts';
+import { gather } from '#main/commands/ask.ts';
 import { runConfined, runUnconfined } from '#main/commands/run.ts';
 import { toLastResort } from '#model/effects/mishaps.ts';
 import { nextSignal } from '#platform/linux/process/service.ts';
@@ -21,7 +21,7 @@ export async function lab(request: LabRequest): Promise<number> {
     runWorkload: (agentSocket, workload) => runConfined(agentSocket, { ...PLAIN_LAUNCH, ...workload, nativeTunnel: false }),
     // A host outside the mesh has a namespace, but no agent that would enroll what runs in it.
     runCommand: (place, command) => runUnconfined({ uid: '', addresses: [], ...place }, command),
-    meshStatus: (runDir) => status({ runDir, output: 'table' }),
+    meshStatus: gather,
   });
 }
 

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { changeLevels, formatLevels, type LogLevelOptions, type Teller } from '#cli/log-level.ts';
+import { showProgress } from '#main/commands/progress.ts';
 import type { LogLevel } from '#model/telemetry/log-level.ts';
 import { waypointSocketsBelow } from '#platform/files/mesh-traces.ts';
 import { agentsBelow } from '#platform/files/run-dir.ts';
@@ -9,7 +10,7 @@ import { controlSocketPath } from '#protocol/api/places.ts';
 
 /** `weft log-level`: 1 when a part did not answer. Errors: WEFT_NOT_RUNNING, WEFT_NO_COMPONENT, WEFT_NOT_ROOT. */
 export async function logLevel({ changes, runDir, output }: LogLevelOptions): Promise<number> {
-  const levels = await changeLevels(changes, tellersBelow(runDir));
+  const levels = await showProgress('asking the parts of the mesh', () => changeLevels(changes, tellersBelow(runDir)));
   process.stdout.write(await formatLevels(levels, output));
   return levels.some(({ error }) => error !== null) ? 1 : 0;
 }

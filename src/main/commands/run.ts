@@ -4,6 +4,7 @@ import { keepRunning } from '#cli/keep-running.ts';
 import type { LaunchWishes } from '#cli/launch-options.ts';
 import { capabilityWarnings, chooseAgentSocket, type RunOptions, runFailed } from '#cli/run.ts';
 import { type RunEffects, runWorkload, type WorkloadOptions } from '#cli/run-workload.ts';
+import { showProgress } from '#main/commands/progress.ts';
 import { usualUser, workloadRights } from '#model/rights/rights.ts';
 import { systemClock } from '#platform/clock.ts';
 import { claimDirectory, ownMark } from '#platform/files/marked-directory.ts';
@@ -24,7 +25,7 @@ import { isInBackground, sayReady, startInBackground } from '#platform/superviso
 import { openLogFile } from '#platform/telemetry/log-file.ts';
 import { tell } from '#platform/telemetry/notices.ts';
 import { type WorkloadLog, workloadLog } from '#platform/telemetry/workload-log.ts';
-import type { StartedWorkload } from '#protocol/api/agent.ts';
+import type { AgentClient, StartedWorkload } from '#protocol/api/agent.ts';
 import { workloadLogPath } from '#protocol/api/places.ts';
 import { onAsked, onSignal } from './signals.ts';
 
@@ -50,7 +51,8 @@ async function runDetached(options: RunOptions, logFile: string): Promise<number
   const { descriptors } = readChosen(options);
   const { stateDir, runDir, namespace, name } = options;
   if (ownMark(stateDir, 'state') === null) claimDirectory(stateDir, { kind: 'state', runDir });
-  const started = await startInBackground(WEFT_PROGRAM, process.argv.slice(2), logFile, descriptors);
+  const start = () => startInBackground(WEFT_PROGRAM, process.argv.slice(2), logFile, descriptors);
+  const started = await showProgress('starting the workload', start);
   if ('log' in started) throw runFailed(options, started.log);
   tell(`${namespace}/${name}\n`, 1);
   return 0;
@@ -83,7 +85,8 @@ export async function runConfined(
     const limited = { ...sandbox, twins: limitCgroup(sandbox.cgroupPath, options) };
     return logged(launchConfined(limited, command, { ...confined, ...(log && { stdio: APART }) }), log);
   };
-  const once = (started: () => void): Promise<number> => runOn(agentClient(agentSocket), options, launch, { started, warn });
+  const once = (started: () => void): Promise<number> =>
+    runOn(patient(agentClient(agentSocket)), options, launch, { started, warn });
   const alive = setInterval(() => {}, FOREVER_MS);
   try {
     const { isWanted } = claim;
@@ -94,6 +97,14 @@ export async function runConfined(
     claim.release();
     takeTerminalBack(0);
   }
+}
+
+/** Until the control plane knows the workload and its certificate is there. */
+function patient(agent: AgentClient): AgentClient {
+  return {
+    ...agent,
+    start: (workload) => showProgress('waiting until the mesh has taken the workload in', () => agent.start(workload)),
+  };
 }
 
 /** Of a command in the background. */

@@ -12,6 +12,7 @@ import { isLocked, lockText, takeLock } from '#platform/files/lock.ts';
 import { claimDirectory, realPlace, removeMarked } from '#platform/files/marked-directory.ts';
 import { removeSocket } from '#platform/files/mesh-traces.ts';
 import { knownNodes, requireNode } from '#platform/files/node-register.ts';
+import { requireDirectory } from '#platform/files/scan-directory.ts';
 import { hostRanges, requireFreeRanges } from '#platform/linux/net/host-ranges.ts';
 import { nextSignal } from '#platform/linux/process/service.ts';
 import { agentClient, controlClient } from '#platform/local-api/clients.ts';
@@ -34,6 +35,7 @@ export async function up(told: UpOptions): Promise<number> {
   const [directory, run, state] = [told.directory, told.runDir, told.stateDir].map((path) => resolve(path));
   const options = { ...told, directory: directory ?? '', runDir: run ?? '', stateDir: state ?? '' };
   const plan = planMesh(options, hostname());
+  requireDirectory(options.directory);
   return options.detach ? upInBackground(options, plan) : upHere(options, plan);
 }
 

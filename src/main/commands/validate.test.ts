@@ -43,8 +43,11 @@ test('validate: what cannot be read, and what holds no resources, are errors wit
   const refusals = [
     {
       path: absent,
-      says: new RegExp(`^weft: cannot read ${absent} \\(WEFT_CONFIG_FILE\\)\ncause: ENOENT.*\nremedy: check its name`),
+      says: new RegExp(
+        `^weft: cannot read ${absent} \\(WEFT_CONFIG_FILE\\)\ncause: .*it is not there \\(ENOENT\\)\nremedy: check its name`,
+      ),
     },
+    { path: '/dev/zero', says: /^weft: cannot read \/dev\/zero \(WEFT_CONFIG_FILE\)\ncause: it is larger than \d+ bytes/ },
     {
       path: empty,
       says: /^weft: there is no \*\.yaml, \*\.yml or \*\.json file in .* \(WEFT_NO_RESOURCES\)\nremedy: name the directory/,
@@ -75,4 +78,18 @@ test('H5: validate reads JSON, and tells the name of each file that is passed ov
   for (const name of ['deny.YAML', 'deny.yaml.bak', 'notes.txt'])
     assert.match(out, new RegExp(`${directory}/${name}:1.*it is not read.*WEFT_FILE_IGNORED`, 's'));
   assert.doesNotMatch(out, /hidden/);
+});
+
+test('H11: validate tells programs the same as people', async (t) => {
+  const file = join(scratch(t), 'shop.yaml');
+  writeFileSync(file, BROKEN);
+  const { code, out } = await weft('validate', file, '-o', 'json');
+  assert.equal(code, 1);
+  const { files, findings } = JSON.parse(out);
+  assert.equal(files, 1);
+  assert.ok(
+    findings.some(
+      ({ severity, origin }: { severity: string; origin: { file: string } }) => severity === 'error' && origin.file === file,
+    ),
+  );
 });

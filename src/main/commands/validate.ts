@@ -1,11 +1,15 @@
-import { readFile, stat } from 'node:fs/promises';
+import { createReadStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import { formatData } from '#cli/command.ts';
 import type { ValidateOptions } from '#cli/look-and-check.ts';
 import { DEFAULT_MESH_OPTIONS } from '#control-plane/index/mesh-options.ts';
 import { CRD_FILES, KINDS, MESH } from '#control-plane/kinds/list.ts';
 import { type Finding, formatFindings } from '#control-plane/resources/finding.ts';
 import { createResourceParser } from '#control-plane/resources/resource-parser.ts';
 import { validateFiles } from '#control-plane/sources/directory/directory-source.ts';
+import { showProgress } from '#main/commands/progress.ts';
 import { WeftError } from '#model/error.ts';
+import { RESOURCE } from '#model/settings/control-planes.ts';
 import { readCrds } from '#platform/files/crds.ts';
 import { scanDirectory } from '#platform/files/scan-directory.ts';
 
@@ -13,9 +17,10 @@ import { scanDirectory } from '#platform/files/scan-directory.ts';
  * `weft validate`: reads resources with what the control plane reads them with, so that both say the same. Prints every
  * finding on standard output, as they are the result; 1 when one of them is an error. Errors: those of reading the files.
  */
-export async function validate({ paths }: ValidateOptions): Promise<number> {
-  const { files, findings } = await findResources(paths);
-  process.stdout.write(`${files} file${files === 1 ? '' : 's'} read\n${formatFindings(findings)}\n`);
+export async function validate({ paths, output }: ValidateOptions): Promise<number> {
+  const { files, findings } = await showProgress('reading the files', () => findResources(paths));
+  const text = `${files} file${files === 1 ? '' : 's'} read\n${formatFindings(findings)}\n`;
+  process.stdout.write(output === 'text' ? text : await formatData({ files, findings }, output));
   return findings.some(({ severity }) => severity === 'error') ? 1 : 0;
 }
 
@@ -37,7 +42,7 @@ async function readAll(paths: readonly string[]): Promise<{ files: Map<string, s
       for (const { problem } of scan.unread.values()) throw problem;
       for (const [file, { text }] of scan.files) files.set(file, text);
       ignored.push(...scan.ignored);
-    } else files.set(path, await attempt(path, () => readFile(path, 'utf8')));
+    } else files.set(path, await attempt(path, () => readResource(path)));
   }
   if (files.size === 0) {
     throw new WeftError('WEFT_NO_RESOURCES', `there is no *.yaml, *.yml or *.json file in ${paths.join(', ')}`, {
@@ -45,6 +50,19 @@ async function readAll(paths: readonly string[]): Promise<{ files: Map<string, s
     });
   }
   return { files, ignored };
+}
+
+/** A pipe of a shell is as good as a file, but a device has no end. Errors: those of the file. */
+async function readResource(path: string): Promise<string> {
+  const pieces: Buffer[] = [];
+  let bytes = 0;
+  for await (const piece of createReadStream(path)) {
+    pieces.push(piece);
+    bytes += piece.length;
+    if (bytes > RESOURCE.fileBytesMax)
+      throw new Error(`it is larger than ${RESOURCE.fileBytesMax} bytes, and the control plane would not read it`);
+  }
+  return Buffer.concat(pieces).toString();
 }
 
 /** Follows links: a link to a directory is one. */

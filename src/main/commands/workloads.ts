@@ -12,7 +12,9 @@ import { agentClient } from '#platform/local-api/clients.ts';
 
 /** `weft ps`. Errors: WEFT_NO_AGENT when none answers. */
 export async function ps({ output, runDir, watch: goesOn, ...filter }: PsOptions): Promise<number> {
-  const look = async (): Promise<string> => formatWorkloads(workloadRows(await askAgents(runDir), filter), output);
+  // What is looked at again and again shows by itself that it goes on.
+  const ask = goesOn ? <T>(agents: () => Promise<T>) => agents() : asking;
+  const look = async (): Promise<string> => formatWorkloads(workloadRows(await ask(() => askAgents(runDir)), filter), output);
   const again = async (): Promise<boolean> => goesOn && (await sleep(COMMAND.watchMs, true));
   await watch(look, { isTerminal: goesOn && process.stdout.isTTY, write: (text) => void process.stdout.write(text) }, again);
   return 0;
@@ -20,9 +22,13 @@ export async function ps({ output, runDir, watch: goesOn, ...filter }: PsOptions
 
 /** `weft stop`. Errors: WEFT_NO_AGENT, WEFT_NO_WORKLOAD, and those of the agent. */
 export async function stop(options: StopOptions): Promise<number> {
-  const agents = await askAgents(options.runDir);
+  const agents = await asking(() => askAgents(options.runDir));
   await showProgress(`waiting for ${options.names.join(', ')} to end`, () => stopWorkloads(options, agents, tellResult));
   return 0;
+}
+
+function asking<T>(work: () => Promise<T>): Promise<T> {
+  return showProgress('asking the agents of this machine', work);
 }
 
 /** Every agent of this machine that answers; one that does not runs no workload that could be spoken to. */

@@ -1,15 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import {
-  lstatSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  realpathSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
+import { lstatSync, readdirSync, readFileSync, realpathSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { WeftError } from '#model/error.ts';
 import {
@@ -22,6 +12,8 @@ import {
   type MarkedKind,
   parseMark,
 } from '#model/instance/mark.ts';
+import { namingFile } from '#model/system-error.ts';
+import { makeDirectory } from './make-directory.ts';
 import { removeIfEmpty } from './run-dir.ts';
 
 /** A directory that is to be used as one of ours. */
@@ -32,7 +24,7 @@ export type WantedDirectory = { kind: MarkedKind; node?: string; runDir?: string
  * with files of others is used as it is, and never removed. Errors: WEFT_FOREIGN_DIRECTORY.
  */
 export function claimDirectory(directory: string, { kind, node, runDir }: WantedDirectory): void {
-  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  makeDirectory(directory);
   const path = realpathSync(directory);
   const names = readdirSync(path);
   const mark = readMark(path);
@@ -63,8 +55,13 @@ export function realPlace(path: string): string {
 /** In one step, so that nobody reads half a mark. */
 function writeMark(path: string, mark: Mark): void {
   const unfinished = join(path, `${MARK_NAME}.${process.pid}`);
-  writeFileSync(unfinished, `${JSON.stringify(mark, null, 2)}\n`, { mode: 0o600 });
-  renameSync(unfinished, join(path, MARK_NAME));
+  try {
+    namingFile(unfinished, () => writeFileSync(unfinished, `${JSON.stringify(mark, null, 2)}\n`, { mode: 0o600 }));
+    renameSync(unfinished, join(path, MARK_NAME));
+  } catch (error) {
+    rmSync(unfinished, { force: true });
+    throw error;
+  }
 }
 
 /** The mark of a directory, wherever it was written; null: it has none. */

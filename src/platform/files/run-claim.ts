@@ -1,8 +1,9 @@
-import { existsSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { WeftError } from '#model/error.ts';
 import { isRunning } from '#platform/linux/process/processes.ts';
 import { isLocked, lockText, takeLock } from './lock.ts';
+import { makeDirectory } from './make-directory.ts';
 
 /** Below the directory of a node: a file for each `weft run`, which holds its lock. */
 const FOLDER = 'runs';
@@ -24,7 +25,7 @@ export function claimRun(nodeDir: string, owner: RunOwner): RunClaim {
   const path = pathOf(nodeDir, owner);
   // No agent works there: whoever asks it next says so.
   if (!existsSync(nodeDir)) return { isWanted: () => true, release() {} };
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  makeDirectory(dirname(path));
   let lock = takeLock(path, JSON.stringify(owner));
   // Whoever looks whether it is held holds it for that moment.
   for (let tries = 0; lock === null && tries < TRIES && !isRunning(ownerOf(path)?.pid ?? -1); tries++)

@@ -25,6 +25,7 @@ function entriesOf(directory: string): string[] {
   } catch (cause) {
     const code = cause instanceof Error && 'code' in cause ? cause.code : '';
     if (code === 'ENOENT' || code === 'ENOTDIR') return [];
+    if (code !== 'EACCES' && code !== 'EPERM') throw cause;
     throw new WeftError('WEFT_NOT_ROOT', `you may not read ${directory}`, { cause, remedy: 'run the same command with sudo' });
   }
 }

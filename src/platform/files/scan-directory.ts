@@ -1,8 +1,9 @@
-import { type BigIntStats, createReadStream } from 'node:fs';
+import { type BigIntStats, createReadStream, readdirSync } from 'node:fs';
 import { lstat, readdir, readFile, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { WeftError } from '#model/error.ts';
 import { RESOURCE } from '#model/settings/control-planes.ts';
+import { refusalOf } from '#model/system-error.ts';
 
 /** One configuration file as it was read. */
 export type ScannedFile = {
@@ -48,6 +49,15 @@ export async function scanDirectory(root: string, before: Known = NOTHING): Prom
     throw missingRoot(root, cause);
   }
   return look;
+}
+
+/** Returns when a directory can be read. Errors: WEFT_CONFIG_DIRECTORY. */
+export function requireDirectory(root: string): void {
+  try {
+    readdirSync(root);
+  } catch (cause) {
+    throw missingRoot(root, cause);
+  }
 }
 
 /**
@@ -188,13 +198,15 @@ function unreadable(path: string, cause: unknown): WeftError {
 }
 
 function reasonOf(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause);
+  return refusalOf(cause);
 }
 
 function missingRoot(root: string, cause: unknown): WeftError {
-  const message = isMissing(cause)
+  const isFile = cause instanceof Error && 'code' in cause && cause.code === 'ENOTDIR';
+  const isGone = isMissing(cause) && !isFile;
+  const message = isGone
     ? `the configuration directory ${root} does not exist`
-    : `cannot read the configuration directory ${root}`;
+    : `cannot read the configuration directory ${root}: ${refusalOf(cause)}`;
   return new WeftError('WEFT_CONFIG_DIRECTORY', message, {
     cause,
     remedy: 'create it, or name the folder that holds your YAML files',

@@ -3,6 +3,7 @@ import { dirname, join, relative, sep } from 'node:path';
 import type { StateStore } from '#model/effects/state-store.ts';
 import { WeftError } from '#model/error.ts';
 import { LOCK_NAME, MARK_NAME } from '#model/instance/mark.ts';
+import { refusalOf } from '#model/system-error.ts';
 import { type HeldLock, lockText, takeLock } from './lock.ts';
 import { claimDirectory, type WantedDirectory } from './marked-directory.ts';
 
@@ -108,8 +109,7 @@ async function attempt<T>(path: string, what: string, run: () => Promise<T>): Pr
     return await run();
   } catch (error) {
     if (error instanceof WeftError) throw error;
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new WeftError('WEFT_STATE_DIR', `the control plane's state ${path} cannot be ${what}: ${reason}`, {
+    throw new WeftError('WEFT_STATE_DIR', `the control plane's state ${path} cannot be ${what}: ${refusalOf(error)}`, {
       cause: error,
       remedy:
         REMEDIES.get(codeOf(error)) ?? 'choose a directory on a local disk that the control plane may write, with --state-dir',

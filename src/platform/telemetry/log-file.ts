@@ -1,5 +1,6 @@
-import { constants, fstatSync, ftruncateSync, mkdirSync, openSync, readFileSync, readSync, writeSync } from 'node:fs';
+import { constants, fstatSync, ftruncateSync, openSync, readFileSync, readSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { makeDirectory } from '#platform/files/make-directory.ts';
 
 const { O_APPEND, O_CREAT, O_RDWR } = constants;
 
@@ -11,7 +12,7 @@ const CUT = 'older lines were cut off: the file was full\n';
  * sees no folder of logs and may not rename anything there. Several processes may append to it. Errors: those of the file.
  */
 export function openLogFile(path: string): number {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  makeDirectory(dirname(path));
   return openSync(path, O_RDWR | O_APPEND | O_CREAT, 0o600);
 }
 

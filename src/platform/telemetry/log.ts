@@ -4,6 +4,7 @@ import type { Clock } from '#model/effects/clock.ts';
 import { type Log, SharedFields } from '#model/effects/log.ts';
 import { WeftError } from '#model/error.ts';
 import { TELEMETRY } from '#model/settings/telemetry.ts';
+import { systemError } from '#model/system-error.ts';
 import { limitedLog } from '#model/telemetry/limited-log.ts';
 import { LOG_LEVELS, type LogLevel, SharedLogLevel } from '#model/telemetry/log-level.ts';
 import { systemClock } from '#platform/clock.ts';
@@ -183,9 +184,10 @@ function jsonText(value: unknown): string {
 
 /** What a log tells of an error: a foreseen one has code and remedy, any other its stack. */
 function errorFields(error: unknown): object {
-  if (error instanceof WeftError) {
-    const { code, message, remedy } = error;
-    return { code, message, ...(remedy === undefined ? {} : { remedy }), ...causeOf(error) };
+  const expected = error instanceof WeftError ? error : systemError(error);
+  if (expected !== null) {
+    const { code, message, remedy } = expected;
+    return { code, message, ...(remedy === undefined ? {} : { remedy }), ...causeOf(expected) };
   }
   if (error instanceof Error) return { message: error.message, stack: error.stack, ...causeOf(error) };
   return { message: String(error) };

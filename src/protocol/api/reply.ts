@@ -1,4 +1,5 @@
 import { WeftError } from '#model/error.ts';
+import { systemError } from '#model/system-error.ts';
 
 /** How a local API tells an error: the fields of a WeftError, which the caller makes into one again. `cause`: the sentences of its causes. */
 export type ApiError = { code: string; message: string; cause?: string; remedy?: string };
@@ -17,7 +18,7 @@ const STATUS: Readonly<Record<string, number>> = {
 
 /** The answer that tells an error. */
 export function errorReply(error: unknown): ApiReply {
-  const told = error instanceof WeftError ? error : new WeftError('WEFT_INTERNAL', textOf(error));
+  const told = error instanceof WeftError ? error : (systemError(error) ?? new WeftError('WEFT_INTERNAL', textOf(error)));
   const { code, message, remedy } = told;
   const cause = causesOf(told).join(': ');
   const body: ApiError = { code, message, ...(cause === '' ? {} : { cause }), ...(remedy === undefined ? {} : { remedy }) };
