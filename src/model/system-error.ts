@@ -35,6 +35,8 @@ const REASONS: Readonly<Record<string, { why: string; remedy: (path: string, fol
     remedy: () => 'raise the limit: ulimit -n, or LimitNOFILE= of its unit',
   },
   ENFILE: { why: 'the machine has as many files open as it may', remedy: () => 'raise the limit: sysctl fs.file-max' },
+  EADDRINUSE: { why: 'another program listens there', remedy: () => 'end it (ss -lntup names it), or choose another place' },
+  EADDRNOTAVAIL: { why: 'no interface of this machine has that address', remedy: () => 'choose one that ip address shows' },
   ENOMEM: { why: 'there is no memory left', remedy: () => 'end something else, or give the machine more memory' },
 };
 

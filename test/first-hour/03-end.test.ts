@@ -136,8 +136,9 @@ describe('what goes on', () => {
     assert.equal((await host.said('uninstall', '--yes', '--keep-state', ...host.place)).code, 0);
     assert.equal(await gentle.ended, 7);
     await waitUntil('end of weft up', UNTIL_MS, () => !existsSync(host.runDir));
-    const again = await host.said('up', '--detach', join(host.root, 'no-such'), '--node', host.node, ...host.place);
+    const nowhere = ['--listen', '192.0.2.1:15012'];
+    const again = await host.said('up', '--detach', host.config, '--node', host.node, ...host.place, ...nowhere);
     assert.equal(again.code, 1);
-    assert.match(again.text, /did not come up \(WEFT_UP_FAILED\)[\s\S]*no-such does not exist/);
+    assert.match(again.text, /did not come up \(WEFT_UP_FAILED\)[\s\S]*192\.0\.2\.1:15012: no interface of this machine has/);
   });
 });

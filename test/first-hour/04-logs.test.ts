@@ -183,7 +183,7 @@ describe('what watches, and what is full', () => {
     assert.notEqual(await begun.ended, 0);
     assert.match(
       begun.output(),
-      /cannot write .*begun.*\n.*no space left on device.*\n.*free some space where the run directory is/,
+      /cannot write .*begun: no room is left on its file system \(ENOSPC\).*\n.*free some space where the run directory is/,
     );
     late.child.kill('SIGTERM');
     await late.ended;

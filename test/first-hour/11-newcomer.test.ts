@@ -57,6 +57,23 @@ const NOTHING_RUNS: readonly Typed[] = [
   },
   { line: 'weft bug-report /run/full/x.tar.gz', code: 1, says: /cannot write \/run\/full\/x\.tar\.gz[\s\S]*no room is left/ },
   { line: 'weft bug-report /run/ro/x.tar.gz', code: 1, says: /cannot write \/run\/ro\/x\.tar\.gz[\s\S]*read-only/ },
+  {
+    line: 'weft control --config mesh --listen 192.0.2.1:15012',
+    code: 1,
+    says: /192\.0\.2\.1:15012: no interface of this machine has/,
+  },
+  {
+    line: 'WEFT_LOG_LEVEL=loud weft up mesh',
+    code: 1,
+    says: /^weft: the environment variable WEFT_LOG_LEVEL is "loud" \(WEFT_SETTING\)\nremedy: [^\n]*\n$/,
+  },
+  { line: 'weft demo --once --json /run/ro/x', code: 1, says: /cannot look at \/run\/ro: its file system is read-only/ },
+  { line: 'weft lab up mesh --json /nowhere/x', code: 1, says: /cannot look at \/nowhere: it is not there/ },
+  {
+    line: 'weft agent --node a --control 127.0.0.1:1 --control-root mesh/web.yaml --token-file mesh/web.yaml --pool4 10.1.0.0/24 --pool6 fd00::/64',
+    code: 1,
+    says: /what --token-file names holds no token \(WEFT_CONTROL_TOKEN\)/,
+  },
   { line: 'weft up mesh', nobody: true, code: 1, says: /you are not root/ },
   { line: 'weft uninstall', nobody: true, code: 1, says: /you are not root/ },
   { line: 'weft check', nobody: true, code: 1, says: /you are not root/ },

@@ -2,6 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { decodeJwt, type JWTPayload } from 'jose';
 import type { Cancel } from '#model/effects/clock.ts';
 import { guardedClock, toLastResort } from '#model/effects/mishaps.ts';
+import { WeftError } from '#model/error.ts';
 import { AGENT } from '#model/settings/agents.ts';
 import { COMMAND } from '#model/settings/host.ts';
 import { Agent } from '#node-agent/agent.ts';
@@ -226,9 +227,17 @@ async function followToken(control: AgentProcessOptions['control']): Promise<{ t
   return { term: () => term, close };
 }
 
-/** What the node's token says of itself. It is the control plane that checks it. */
+/** What the node's token says of itself. It is the control plane that checks it. Errors: WEFT_CONTROL_TOKEN, those of reading it. */
 async function tokenClaims({ token }: AgentProcessOptions['control']): Promise<JWTPayload> {
-  return decodeJwt((await token()).trim());
+  const text = (await token()).trim();
+  try {
+    return decodeJwt(text);
+  } catch (cause) {
+    throw new WeftError('WEFT_CONTROL_TOKEN', 'what --token-file names holds no token', {
+      cause,
+      remedy: 'make one with weft token NODE where the control plane runs, and put what it prints into that file',
+    });
+  }
 }
 
 /** Applies the mesh to the agent as the control plane tells it; call start() on the result. */

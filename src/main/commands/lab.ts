@@ -4,6 +4,7 @@ import type { BenchOptions, DemoOptions } from '#cli/look-and-check.ts';
 import { gather } from '#main/commands/ask.ts';
 import { runConfined, runUnconfined } from '#main/commands/run.ts';
 import { toLastResort } from '#model/effects/mishaps.ts';
+import { requireFolder } from '#platform/files/make-directory.ts';
 import { nextSignal } from '#platform/linux/process/service.ts';
 import { requireMachine, requireRoot } from '#platform/preflight/preflight.ts';
 import { runLabCommand } from '#testbed/lab/commands.ts';
@@ -14,6 +15,7 @@ const ENDING_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 /** `weft lab`: what it makes of the machine is decided in the testbed. Errors: WEFT_NOT_ROOT, and those of the lab. */
 export async function lab(request: LabRequest): Promise<number> {
   requireRoot('making network namespaces');
+  if (request.kind === 'up') requireResult(request.jsonPath);
   return runLabCommand(request, {
     out: (text) => void process.stdout.write(text),
     err: (text) => void process.stderr.write(text),
@@ -44,6 +46,7 @@ function endAtOnce(): never {
 
 /** `weft demo`; what a second Ctrl-C leaves, the next run removes. */
 export async function demo(options: DemoOptions): Promise<number> {
+  requireResult(options.jsonPath);
   // Loaded here: a lab starts without what only the demo checks.
   const { runDemo } = await import('#testbed/demo.ts');
   const io = {
@@ -57,9 +60,15 @@ export async function demo(options: DemoOptions): Promise<number> {
 /** `weft bench`; Ctrl-C ends the measurement under way and removes everything. */
 export async function bench(options: BenchOptions): Promise<number> {
   requireMachine();
+  requireResult(options.jsonPath);
   // Loaded here: neither a lab nor the demo needs what only a measurement does.
   const { runBench } = await import('../../../bench/bench.ts');
   return runBench({ ...options, out: (text) => void process.stdout.write(text), interrupted: interruptedOnce() });
+}
+
+/** Before minutes of work whose result would be lost. Errors: the system's. */
+function requireResult(path: string | null): void {
+  if (path !== null) requireFolder(path);
 }
 
 /** Aborted by the first signal; the second ends the process at once, with the exit code of Ctrl-C in a shell. */

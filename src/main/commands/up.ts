@@ -22,6 +22,7 @@ import { sayReady, startInBackground } from '#platform/supervisor/background.ts'
 import { runsWith } from '#platform/supervisor/part.ts';
 import { describeEnding } from '#platform/supervisor/restart.ts';
 import { RunningMesh, type RunningParts } from '#platform/supervisor/running-mesh.ts';
+import { logSettings } from '#platform/telemetry/log.ts';
 import { tell } from '#platform/telemetry/notices.ts';
 import { waypointsDirectory } from '#protocol/api/places.ts';
 
@@ -31,6 +32,7 @@ const FOREVER_MS = 2 ** 31 - 1;
 /** `weft up`: control plane and agent as processes of their own, so that one can break or be replaced without the other. */
 export async function up(told: UpOptions): Promise<number> {
   requireMachine();
+  logSettings(process.env); // told once, and not by each part
   // Without links and dots: whoever goes on with its parts, or takes them away, may have started elsewhere.
   const [directory, run, state] = [told.directory, told.runDir, told.stateDir].map((path) => resolve(path));
   const options = { ...told, directory: directory ?? '', runDir: run ?? '', stateDir: state ?? '' };

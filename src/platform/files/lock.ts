@@ -1,5 +1,6 @@
 import { closeSync, fstatSync, ftruncateSync, openSync, readFileSync, rmSync, statSync, writeSync } from 'node:fs';
 import { WeftError } from '#model/error.ts';
+import { refusalOf } from '#model/system-error.ts';
 import { ERRNO, errno, errnoName, flock } from '#platform/ffi/libc.ts';
 
 /** Fixed by the kernel: flock(2) for oneself, and without waiting. */
@@ -63,7 +64,7 @@ function writeLock(fd: number, path: string, text: string): void {
     rmSync(path, { force: true }); // a lock that does not say whose it is would be taken for damage
     closeSync(fd);
     const remedy = 'free some space where the run directory is (df), or check its rights; what runs goes on';
-    throw new WeftError('WEFT_LOCK', `cannot write ${path}`, { cause, remedy });
+    throw new WeftError('WEFT_LOCK', `cannot write ${path}: ${refusalOf(cause)}`, { cause, remedy });
   }
 }
 
@@ -76,5 +77,8 @@ function openLock(path: string): number {
 }
 
 function unlockable(path: string, cause: unknown): WeftError {
-  return new WeftError('WEFT_LOCK', `cannot lock ${path}`, { cause, remedy: 'check the rights and the disk of its directory' });
+  return new WeftError('WEFT_LOCK', `cannot lock ${path}: ${refusalOf(cause)}`, {
+    cause,
+    remedy: 'check the rights and the disk of its directory',
+  });
 }

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync } from 'node:fs';
+import { accessSync, constants, existsSync, mkdirSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 
 /** Makes a directory with all above it, for its owner alone. Errors: the system's, about the one that could not be made. */
@@ -16,4 +16,9 @@ export function makeDirectory(path: string): void {
 function firstMissing(path: string): string {
   const above = dirname(path);
   return existsSync(above) || above === path ? path : firstMissing(above);
+}
+
+/** Returns when a file can be put at a path, as far as can be told before. Errors: the system's, about its directory. */
+export function requireFolder(path: string): void {
+  accessSync(dirname(resolve(path)), constants.W_OK);
 }

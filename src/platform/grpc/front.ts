@@ -6,6 +6,7 @@ import type { Doorkeeper, Waiting } from '#model/guard/doorkeeper.ts';
 import { CONTROL } from '#model/settings/control-planes.ts';
 import { DOOR } from '#model/settings/doors.ts';
 import { TUNNEL } from '#model/settings/tunnels.ts';
+import { refusalOf } from '#model/system-error.ts';
 import { DOOR_CAUSES, type DoorCause } from '#model/telemetry/close-cause.ts';
 
 /** Where connections are accepted, by whose leave, and who serves them. */
@@ -94,7 +95,7 @@ function listen(server: Server, host: string, port: number): Promise<void> {
     server.once('error', (cause) => {
       const where = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
       const remedy = 'stop what holds the port, or choose another address';
-      reject(new WeftError('WEFT_LISTEN', `cannot listen on ${where}: ${cause.message}`, { cause, remedy }));
+      reject(new WeftError('WEFT_LISTEN', `cannot listen on ${where}: ${refusalOf(cause)}`, { cause, remedy }));
     });
     server.listen({ host, port, backlog: TUNNEL.acceptBacklogMax }, resolve);
   });
