@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { smallTrials } from './cross.ts';
 import { type Figures, runTrial, type Trial, turns } from './trial.ts';
 
 const never = new AbortController().signal;
@@ -48,3 +49,16 @@ test('an interrupted trial gives no rows', async () => {
 });
 
 test('turns keep the order and begin with another', () => assert.deepEqual(turns(['a', 'b'], 3), ['b', 'a']));
+
+test('F19: what a small message costs is measured by the number of connections, pipelined and with long answers, against HAProxy', () => {
+  const way = {} as never; // nothing runs
+  const trials = smallTrials('load', { weft: way, relay: way, haproxy: way });
+  assert.deepEqual(
+    trials.flatMap(({ rows }) => rows.map(({ id }) => id)),
+    [...[1, 8, 32, 100].map((count) => `cross.small${count}.cpu`), 'cross.pipelined16.cpu', 'cross.replies64k.cpu'],
+  );
+  assert.equal(
+    trials.every(({ peers }) => 'haproxy' in peers),
+    true,
+  );
+});

@@ -80,6 +80,11 @@ export type WaypointOptions = {
   control: ControlAccess;
   /** Where the node's maps are pinned: attested flows are read there. */
   pinDir: string;
+  /**
+   * Made by one that is told to stop, with its process id: whoever sees it starts the next one, until which this one serves. It exists
+   * already, or is not given: none is waited for.
+   */
+  leavingFile?: string;
 };
 
 type ParsedWaypoint = Omit<WaypointOptions, 'control'> & { control?: string; controlRoot?: string; tokenFile?: string };
@@ -95,6 +100,7 @@ export function waypointCommand(act: Act<WaypointOptions>): Command {
     .addOption(mandatory('--service-account <name>', readName))
     .addOption(mandatory('--node <name>', readName))
     .addOption(mandatory('--pin-dir <dir>'))
+    .addOption(new Option('--leaving-file <file>').hideHelp())
     .addOption(new Option('--control <address>').argParser(readAddressOrSocket).hideHelp())
     .addOption(new Option('--control-root <file>').hideHelp())
     .addOption(new Option('--token-file <file>').hideHelp())

@@ -49,6 +49,35 @@ test('F4: over HTTP/2 a GOAWAY says so', async (t) => {
   await once(client, 'close');
 });
 
+test('F4: a request that is under way when its service leaves is answered, and is the last one of its connection', async (t) => {
+  let answer = (): void => {};
+  const app = await startApp(t, (_heard, response) => {
+    answer = () => response.end('late');
+  });
+  const rig = await startRig();
+  t.after(() => rig.close());
+  rig.endpoints([app.port]);
+  const client = await rawClient(t, rig.port);
+  client.socket.write(GET);
+  await until(() => app.heard.length === 1);
+  rig.waypoint.configure(UNBOUND);
+  answer();
+  await until(() => client.received().endsWith('late') && client.ended());
+  assert.match(client.received(), /^HTTP\/1.1 200 /);
+});
+
+test('F4: without any configuration a request that is under way is refused', async (t) => {
+  const app = await startApp(t, () => {});
+  const rig = await startRig();
+  t.after(() => rig.close());
+  rig.endpoints([app.port]);
+  const client = await rawClient(t, rig.port);
+  client.socket.write(GET);
+  await until(() => app.heard.length === 1);
+  rig.waypoint.configure(null);
+  await until(() => client.received().includes('403'));
+});
+
 test('F4: so does a port that the service no longer has', async (t) => {
   const { rig, client } = await anIdleConnection(t);
   rig.waypoint.meshChanged(rig.mesh.apply({ ...deltaOf([], []), services: new Map([[CART, null]]) }));

@@ -36,3 +36,41 @@ function problemsOf(number: number, shown: string, tests: readonly SourceFile[])
   const isShown = tests.some(({ path, text }) => files.includes(path) && label.test(text));
   return isShown ? [] : [`F${number}: none of ${files.join(', ')} has a test of that label`];
 }
+
+/**
+ * What is wrong with the table of faults, their tests and their siblings in `page`: a number that has not exactly one row, a file that
+ * is named for it and has no test of its label, one that has and is not named, or nothing said of what was found beside it.
+ */
+export function faultTableProblems(page: string, tests: readonly SourceFile[], count = FAULTS): string[] {
+  const rows = page.split('\n').flatMap((line) => {
+    const [, number, what = '', shown = '', siblings = ''] = /^\| F(\d+) \|([^|]*)\|([^|]*)\|([^|]*)\|$/.exec(line) ?? [];
+    return number === undefined ? [] : [{ number: Number(number), what, siblings, files: namesIn(shown) }];
+  });
+  const numbers = Array.from({ length: count }, (_, at) => at + 1);
+  return [
+    ...numbers
+      .map((number) => [number, rows.filter((row) => row.number === number).length])
+      .flatMap(([number, found]) => (found === 1 ? [] : [`F${number} has ${found} rows`])),
+    ...rows.flatMap(({ number, what, siblings, files }) => {
+      const labelled = tests.filter(({ text }) => labelsIn(text).has(number)).map(({ path }) => path);
+      return [
+        ...(what.trim() === '' || siblings.trim() === ''
+          ? [`F${number} does not say what it was, or what was found beside it`]
+          : []),
+        ...(files.length === 0 ? [`F${number} has no test`] : []),
+        ...files.filter((file) => !labelled.includes(file)).map((file) => `F${number}: ${file} has no test of that label`),
+        ...labelled.filter((path) => !files.includes(path)).map((path) => `F${number}: ${path} has a test of that label`),
+      ];
+    }),
+  ];
+}
+
+function namesIn(cell: string): string[] {
+  return [...cell.matchAll(/`([^`]+)`/g)].map((match) => match[1] ?? '');
+}
+
+/** The numbers with which names of tests, or of cases of them, begin. */
+function labelsIn(text: string): Set<number> {
+  const heads = [...text.matchAll(/(?:\btest\(|\bname: )\s*[`'"]((?:[A-Z]\d+(?:, | ))*(?:[A-Z]\d+))\b/g)];
+  return new Set(heads.flatMap((match) => [...(match[1] ?? '').matchAll(/\bF(\d+)\b/g)].map((label) => Number(label[1]))));
+}

@@ -14,10 +14,13 @@ export type WaypointSpec = {
   labels: Readonly<Record<string, string>>;
 };
 
+/** One that is alive; `leaving`: somebody told it to end, and it serves until the next one takes its place. */
+export type LiveWaypoint = WaypointSpec & { leaving?: true };
+
 /** Starts and stops waypoints, wherever they run. They outlive the control plane: `list` finds them again. */
 export type WaypointRunner = {
   /**
-   * Starts the waypoint; it is alive when this resolves. `token` is what it presents to the control plane.
+   * Starts the waypoint, beside one that is leaving; it is alive when this resolves. `token` is what it presents to the control plane.
    * Errors: any, with a sentence for the status; it is tried again later.
    */
   start(spec: WaypointSpec, token: string): Promise<void>;
@@ -26,7 +29,7 @@ export type WaypointRunner = {
   /** Ends the waypoint and removes what it stood on. Ending one that is gone is no error. */
   stop(waypoint: { namespace: string; name: string }): Promise<void>;
   /** Every waypoint alive now, with what it was started as, also those an earlier control plane started. */
-  list(): Promise<readonly WaypointSpec[]>;
+  list(): Promise<readonly LiveWaypoint[]>;
   /** Calls `changed` when a waypoint may have ended. Without it an end is noticed within a second. */
   watch?: (changed: () => void) => Cancel;
 };
@@ -51,11 +54,11 @@ export type WaypointAction =
 
 /**
  * What is to be done so that exactly the desired waypoints run, each as described.
- * One that runs with another identity or other labels is stopped; the next round starts it anew.
+ * One that runs with another identity or other labels is stopped; the next round starts it anew. One that is leaving is followed.
  */
 export function planWaypoints(
   desired: ReadonlyMap<string, WaypointSpec>,
-  running: ReadonlyMap<string, WaypointSpec>,
+  running: ReadonlyMap<string, LiveWaypoint>,
   attempts: ReadonlyMap<string, Attempts>,
   nowMs: number,
 ): WaypointAction[] {
@@ -65,7 +68,9 @@ export function planWaypoints(
     if (wanted === undefined || !sameSpec(wanted, waypoint)) actions.push({ kind: 'stop', waypoint });
   }
   for (const [key, spec] of desired) {
-    if (!running.has(key) && (attempts.get(key)?.notBeforeMs ?? 0) <= nowMs) actions.push({ kind: 'start', spec });
+    const one = running.get(key);
+    const isNeeded = one === undefined || (one.leaving === true && sameSpec(spec, one));
+    if (isNeeded && (attempts.get(key)?.notBeforeMs ?? 0) <= nowMs) actions.push({ kind: 'start', spec });
   }
   return actions;
 }

@@ -99,7 +99,7 @@ test('a waypoint is a workload of the node that speaks HBONE, started as the com
     process?.command.join(' '),
     'node /weft.ts waypoint --namespace shop --gateway waypoint --service-account shop-waypoint --node node-1 ' +
       '--control unix:/run/weft/discovery.sock --control-root /var/lib/weft/root-cert.pem ' +
-      '--token-file /run/weft/waypoints/shop.waypoint.token --pin-dir /sys/fs/bpf/weft/node-1',
+      '--token-file /run/weft/waypoints/shop.waypoint.token --leaving-file /run/weft/waypoints/shop.waypoint.leaving --pin-dir /sys/fs/bpf/weft/node-1',
   );
   assert.equal(process?.logFile, '/var/lib/weft/logs/waypoint-shop.waypoint.log');
   assert.equal(store.texts.get('shop.waypoint.token'), 'a-token');
@@ -115,6 +115,34 @@ test('what runs is listed, also by the next control plane; what died is not', as
   assert.deepEqual(await next.list(), [OTHER, SPEC]);
   host.die(100);
   assert.deepEqual([await runner.list(), await next.list()], [[OTHER], [OTHER]]);
+});
+
+test('F3: one that says that it is leaving is told as such, and the next one is started in the same sandbox, beside it', async () => {
+  const host = machine();
+  const { runner, store } = runnerOn(host);
+  await runner.start(SPEC, 't');
+  await store.write('shop.waypoint.leaving', '100', { secret: true });
+  assert.deepEqual(await runner.list(), [{ ...SPEC, leaving: true }]);
+  await runner.start(SPEC, 't');
+  assert.deepEqual([[...host.alive.keys()], host.signals, await runner.list()], [[100, 101], [], [SPEC]]);
+  assert.equal(host.made.length, 1);
+  host.die(100);
+  assert.deepEqual(await runner.list(), [SPEC]);
+});
+
+test('F3: one that is stopped for good finds that nobody follows it', async () => {
+  const host = machine();
+  host.behaviour.heeds = [];
+  const { runner, store, advance } = runnerOn(host);
+  await runner.start(SPEC, 't');
+  const stopping = runner.stop(SPEC);
+  await advance(100);
+  assert.deepEqual([host.signals, store.texts.get('shop.waypoint.leaving')], [['SIGTERM 100'], '']);
+  assert.deepEqual(await runner.list(), [SPEC], 'what a control plane left half stopped is found by the next one');
+  host.die(100);
+  await advance(1_000);
+  await stopping;
+  assert.equal(store.texts.has('shop.waypoint.leaving'), false);
 });
 
 test('a process that got the id of a waypoint later is not taken for it, nor ended in its place', async () => {

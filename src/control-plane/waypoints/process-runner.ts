@@ -10,7 +10,7 @@ import type { WaypointRunner, WaypointSpec } from './plan.ts';
 /** The agent of the node that hosts the waypoints. Errors of every method: WEFT_NO_AGENT, and those the agent gives. */
 export type HostAgent = {
   status(): Promise<{ node: string; kernel: { pinDir: string } }>;
-  /** Makes the sandbox of a workload, or finds the one there is. */
+  /** Makes the sandbox of a workload. */
   start(workload: WorkloadRequest): Promise<StartedWorkload>;
   stop(namespace: string, name: string): Promise<void>;
 };
@@ -46,8 +46,11 @@ export type ProcessRunnerOptions = {
   clock: Clock;
 };
 
+/** In the place of the id of a process that waits for the next one. */
+const NOT_FOLLOWED = '';
+
 /** What is kept on disk of one waypoint, so that a restarted control plane adopts it. */
-type Kept = { spec: WaypointSpec; pid: number; startTime: string };
+type Kept = { spec: WaypointSpec; pid: number; startTime: string; sandbox: StartedWorkload };
 
 /** Runs each waypoint as a workload of the local node, in a process that outlives the control plane. */
 export function processRunner(options: ProcessRunnerOptions): WaypointRunner {
@@ -57,15 +60,19 @@ export function processRunner(options: ProcessRunnerOptions): WaypointRunner {
     for (const changed of watchers) changed();
   };
   const isAlive = ({ pid, startTime }: Kept) => processes.startTimeOf(pid) === startTime;
+  const isLeaving = async ({ spec, pid }: Kept): Promise<boolean> => (await store.read(nameOf(spec, 'leaving'))) === String(pid);
   return {
     async start(spec, token) {
       const { node, kernel } = await agent.status();
-      const sandbox = await agent.start(workloadOf(spec));
+      const former = parseKept(await store.read(nameOf(spec, 'json')));
+      const follows = former !== null && isAlive(former) && (await isLeaving(former));
+      const sandbox = follows ? former.sandbox : await agent.start(workloadOf(spec));
       await store.write(nameOf(spec, 'token'), token, { secret: true });
+      await store.remove(nameOf(spec, 'leaving'));
       const command = commandOf(options, spec, { node, pinDir: kernel.pinDir });
       const pid = processes.launch(sandbox, command, options.logFileOf(spec), ended);
       if (pid === null) throw new WeftError('WEFT_WAYPOINT_START', `cannot start waypoint ${spec.namespace}/${spec.name}`);
-      const kept: Kept = { spec, pid, startTime: processes.startTimeOf(pid) ?? '' };
+      const kept: Kept = { spec, pid, startTime: processes.startTimeOf(pid) ?? '', sandbox };
       try {
         await store.write(nameOf(spec, 'json'), JSON.stringify(kept), { secret: true });
       } catch (error) {
@@ -77,18 +84,24 @@ export function processRunner(options: ProcessRunnerOptions): WaypointRunner {
     renew: (key, token) => store.write(nameOf(key, 'token'), token, { secret: true }),
     async stop(key) {
       const kept = parseKept(await store.read(nameOf(key, 'json')));
+      // What is there already tells it that no other one comes.
+      await store.write(nameOf(key, 'leaving'), NOT_FOLLOWED, { secret: true });
       if (kept !== null) await end(kept, options);
       await agent.stop(key.namespace, key.name).catch((error: unknown) => {
         // Without its agent the sandbox cannot be removed; the next one finds and removes what nobody uses.
         if (!(error instanceof WeftError) || error.code !== 'WEFT_NO_AGENT') throw error;
       });
-      for (const ending of ['json', 'token'] as const) await store.remove(nameOf(key, ending));
+      for (const ending of ['json', 'token', 'leaving'] as const) await store.remove(nameOf(key, ending));
       processes.forgetLog(options.logFileOf(key));
     },
     async list() {
       const names = (await store.list('')).filter((name) => name.endsWith('.json'));
-      const kept = await Promise.all(names.map(async (name) => parseKept(await store.read(name))));
-      return kept.flatMap((one) => (one !== null && isAlive(one) ? [one.spec] : []));
+      const kept = (await Promise.all(names.map(async (name) => parseKept(await store.read(name))))).filter(
+        (one) => one !== null,
+      );
+      return Promise.all(
+        kept.filter(isAlive).map(async (one) => ((await isLeaving(one)) ? { ...one.spec, leaving: true } : one.spec)),
+      );
     },
     watch(changed) {
       watchers.add(changed);
@@ -98,7 +111,7 @@ export function processRunner(options: ProcessRunnerOptions): WaypointRunner {
 }
 
 /** The name of what is kept for a waypoint; namespaces have no dots, so no two waypoints meet. */
-function nameOf({ namespace, name }: { namespace: string; name: string }, ending: 'json' | 'token'): string {
+function nameOf({ namespace, name }: { namespace: string; name: string }, ending: 'json' | 'token' | 'leaving'): string {
   return `${namespace}.${name}.${ending}`;
 }
 
@@ -115,6 +128,7 @@ function commandOf(options: ProcessRunnerOptions, spec: WaypointSpec, on: { node
     control: options.controlAddress,
     'control-root': options.rootFile,
     'token-file': `${options.dir}/${nameOf(spec, 'token')}`,
+    'leaving-file': `${options.dir}/${nameOf(spec, 'leaving')}`,
     'pin-dir': on.pinDir,
   };
   return [...options.weft, 'waypoint', ...Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value])];

@@ -3,7 +3,7 @@ import test from 'node:test';
 import { SILENT_LOG } from '#model/effects/log.ts';
 import { CERTIFICATE, CONTROL } from '#model/settings/control-planes.ts';
 import { SteppedClock } from '#platform/stepped-clock.testing.ts';
-import { planWaypoints, restartDelayMs, type WaypointRunner, type WaypointSpec, waypointKey } from './plan.ts';
+import { type LiveWaypoint, planWaypoints, restartDelayMs, type WaypointRunner, type WaypointSpec, waypointKey } from './plan.ts';
 import { WaypointController } from './waypoint-controller.ts';
 
 function spec(name: string, changes: Partial<WaypointSpec> = {}): WaypointSpec {
@@ -18,7 +18,7 @@ function spec(name: string, changes: Partial<WaypointSpec> = {}): WaypointSpec {
 
 /** A runner whose processes are entries of a map; `calls` tells what was asked of it. */
 function memoryRunner(alive: WaypointSpec[] = []) {
-  const processes = new Map(alive.map((one) => [waypointKey(one), one]));
+  const processes = new Map<string, LiveWaypoint>(alive.map((one) => [waypointKey(one), one]));
   const calls: string[] = [];
   const failing = { start: false };
   const runner: WaypointRunner = {
@@ -208,4 +208,30 @@ test('a start that must wait is not planned before its time', () => {
 
 test('pauses before a restart double from half a second to half a minute', () => {
   assert.deepEqual([1, 2, 3, 7, 100].map(restartDelayMs), [500, 1_000, 2_000, 30_000, 30_000]);
+});
+
+test('F3: a waypoint that is leaving is followed by another at once, which is no failure; one that nobody wants is stopped', async () => {
+  const memory = memoryRunner([spec('w'), spec('orphan')]);
+  const { controller, settle, advance } = controllerOver(memory);
+  controller.change(new Map([['shop/w', spec('w')]]));
+  controller.start();
+  await settle();
+  memory.calls.length = 0;
+  memory.processes.set('shop/w', { ...spec('w'), leaving: true });
+  memory.processes.set('shop/orphan', { ...spec('orphan'), leaving: true });
+  await advance(CONTROL.lookEveryMs);
+  assert.deepEqual(memory.calls.sort(), ['start w token-of-w', 'stop orphan']);
+  assert.deepEqual(
+    controller.states().map(({ state, restarts, problem }) => [state, restarts, problem]),
+    [['running', 0, null]],
+  );
+});
+
+test('F3: a description that changed is no succession: what leaves is stopped, and the next one starts afterwards', () => {
+  const running = new Map([['shop/w', { ...spec('w'), leaving: true as const }]]);
+  const desired = new Map([['shop/w', spec('w', { serviceAccount: 'other' })]]);
+  assert.deepEqual(
+    planWaypoints(desired, running, new Map(), 0).map(({ kind }) => kind),
+    ['stop'],
+  );
 });

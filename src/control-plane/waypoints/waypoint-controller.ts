@@ -4,6 +4,7 @@ import { unreachable } from '#model/error.ts';
 import { CERTIFICATE, CONTROL } from '#model/settings/control-planes.ts';
 import {
   type Attempts,
+  type LiveWaypoint,
   planWaypoints,
   restartDelayMs,
   specOf,
@@ -124,7 +125,7 @@ export class WaypointController {
   }
 
   /** Notes which waypoints lived on and which died since the last look. */
-  #observe(running: ReadonlyMap<string, WaypointSpec>): void {
+  #observe(running: ReadonlyMap<string, LiveWaypoint>): void {
     const { clock, log } = this.#options;
     for (const key of this.#records.keys()) if (!this.#desired.has(key)) this.#records.delete(key);
     for (const key of this.#desired.keys()) {

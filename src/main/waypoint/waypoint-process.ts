@@ -3,13 +3,12 @@ import { dirname } from 'node:path';
 import type { WaypointOptions } from '#cli/control.ts';
 import { controlEndpoint, weftVersion } from '#main/commands/control-access.ts';
 import { familyOf, type IpAddress } from '#model/address/ip.ts';
-import type { Dialled } from '#model/effects/byte-stream.ts';
+import type { ByteStream, Dialled } from '#model/effects/byte-stream.ts';
 import type { Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
 import { createMishaps, guardedClock, type Mishaps } from '#model/effects/mishaps.ts';
 import { countedDoor } from '#model/guard/door.ts';
 import { MeshState } from '#model/mesh/mesh-state.ts';
-import { PORT } from '#model/mesh/ports.ts';
 import { TUNNEL } from '#model/settings/tunnels.ts';
 import { WAYPOINT } from '#model/settings/waypoints.ts';
 import type { Meters } from '#model/telemetry/meters.ts';
@@ -23,7 +22,7 @@ import { createClientPool } from '#platform/hbone/client-pool.ts';
 import { createHboneServer } from '#platform/hbone/server.ts';
 import { chooseIo } from '#platform/io/choice/choose.ts';
 import type { Io } from '#platform/io/io.ts';
-import { boundSilence, ownTcpListener, ownTcpSocket } from '#platform/linux/netns/sockets.ts';
+import { boundSilence, ownTcpSocket } from '#platform/linux/netns/sockets.ts';
 import { surviveMishaps } from '#platform/linux/process/last-resort.ts';
 import { serve } from '#platform/linux/process/service.ts';
 import { serveLocalSocket } from '#platform/local-api/serve-socket.ts';
@@ -41,7 +40,9 @@ import { acceptHttp2 } from '#protocol/http/v2/server-connection.ts';
 import { relayed } from '#protocol/stream/relay.ts';
 import { acceptLocal, acceptTunnel } from '#waypoint/listener/accept.ts';
 import { followConfiguration, type Serving } from '#waypoint/listener/follow.ts';
+import type { Succession, WaypointSockets } from '#waypoint/listener/succession.ts';
 import { createWaypoint } from '#waypoint/waypoint.ts';
+import { processSuccession } from './succession.ts';
 
 /** What a waypoint is told. */
 export type WaypointProcessOptions = {
@@ -54,13 +55,17 @@ export type WaypointProcessOptions = {
   control: ControlEndpoint;
   /** Where the node's agent pins its data path. */
   pinDir: string;
+  leavingFile?: string;
   version: string;
   log: Log;
   mishaps: Mishaps;
 };
 
-/** A waypoint that follows its configuration; stop() drains it. `ended` rejects when it could not begin to serve. */
-export type RunningWaypoint = { stop(): Promise<void>; ended: Promise<never> };
+/**
+ * A waypoint that follows its configuration; stop() drains it, after another one has taken its place, if one comes. `ended` resolves
+ * when that came by itself; it rejects when this one could not begin to serve.
+ */
+export type RunningWaypoint = { stop(): Promise<void>; ended: Promise<void> };
 
 /**
  * One waypoint in its own network namespace: HBONE on 15008, clients of this node on 15010. It listens once it has a
@@ -77,10 +82,13 @@ export async function startWaypoint(
   // For itself only: unlike an agent, a waypoint gets no certificate of a workload, so a broken one can be nobody else.
   const certificates = new CertificateCache({ fetch: ca.fetch, clock: systemClock, random: systemRandom, log });
   const mesh = new MeshState();
+  const succession = processSuccession(options.leavingFile);
   // Serving begins with the first configuration; later ones change what is served, and a lost one makes it refuse.
   const follower = followConfiguration(
-    (config) => serveConfiguration(options, config, { mesh, flows, certificates, discovery: () => discovery.status() }),
+    (config) =>
+      serveConfiguration(options, config, { mesh, flows, certificates, discovery: () => discovery.status(), succession }),
     mishaps,
+    guardedClock(systemClock, mishaps),
   );
   const id = `${options.gateway}.${options.namespace}`;
   const discovery = new DiscoveryClient({
@@ -104,12 +112,18 @@ export async function startWaypoint(
     onWaypointConfig: (config) => follower.configured(config),
   });
   discovery.start();
+  let ending: Promise<unknown> | null = null;
+  const end = async (): Promise<void> => {
+    // Nothing new is learned while tunnels drain (WAYPOINT.drainMs), so no request sees a mesh half applied.
+    discovery.stop();
+    ending ??= Promise.all([follower.stop(), succession.taken]);
+    await ending;
+  };
   return {
-    ended: follower.failed,
+    ended: Promise.race([follower.failed, succession.followed.then(end)]),
     async stop() {
-      // Nothing new is learned while tunnels drain (WAYPOINT.drainMs), so no request sees a mesh half applied.
-      discovery.stop();
-      await follower.stop();
+      await succession.wait();
+      await end();
     },
   };
 }
@@ -133,7 +147,13 @@ function ownHttp2(clock: Clock): Http2Engine {
 }
 
 /** What is there before the first configuration. */
-type Parts = { mesh: MeshState; flows: AttestedFlows; certificates: CertificateCache; discovery: () => DiscoveryStatus };
+type Parts = {
+  mesh: MeshState;
+  flows: AttestedFlows;
+  certificates: CertificateCache;
+  discovery: () => DiscoveryStatus;
+  succession: Succession;
+};
 
 /** Connects to an app, or to another proxy: a connection to one ends when its node is gone. */
 async function dialFrom(io: Io, ip: IpAddress, port: number, isPeer: boolean): Promise<Dialled> {
@@ -142,18 +162,11 @@ async function dialFrom(io: Io, ip: IpAddress, port: number, isPeer: boolean): P
   return io.connect(fd, { ip, port }, TUNNEL.connectTimeoutMs);
 }
 
-/** Where other proxies connect. */
-function peerListener(): number {
-  const { fd } = ownTcpListener(PORT.hbone);
-  boundSilence(fd);
-  return fd;
-}
-
 /** Listens and serves; of the first configuration only what never changes is taken here: the trust domain. */
 async function serveConfiguration(
   options: WaypointProcessOptions,
   config: WaypointConfig,
-  { mesh, flows, certificates, discovery }: Parts,
+  { mesh, flows, certificates, discovery, succession }: Parts,
 ): Promise<Serving> {
   const { log, mishaps } = options;
   const clock = guardedClock(systemClock, mishaps);
@@ -196,27 +209,41 @@ async function serveConfiguration(
     log,
     mishaps,
   });
-  const listeners = [
-    io.listen(peerListener(), (stream) => hbone.handle(stream)),
-    io.listen(ownTcpListener(PORT.waypoint).fd, (stream) => acceptLocal(waypoint, (ends) => flows.find(ends), stream, log)),
-  ];
+  const { sockets, listeners } = await listening(succession, io, {
+    peers: (stream) => hbone.handle(stream),
+    local: (stream) => acceptLocal(waypoint, (ends) => flows.find(ends), stream, log),
+  });
   certificates.warm(identity); // ahead of the first tunnel
   const name = `${options.namespace}/${options.gateway}`;
   log.info({ waypoint: name, services: config.services.length, version: options.version }, 'waypoint is serving');
   const metrics = await serveWaypointMetrics(waypoint.meters, options, { certificates, discovery });
+  const stopListening = (): void => {
+    metrics.close();
+    for (const listener of listeners.splice(0)) listener.close();
+  };
+  await succession.offer(sockets, stopListening);
   return {
     waypoint,
-    stopListening() {
-      for (const listener of listeners) listener.close();
-    },
+    stopListening,
     drainTunnels: () => hbone.drain(WAYPOINT.drainMs),
     close() {
-      metrics.close();
       waypoint.close();
       hbone.close();
       tunnels.close(true);
     },
   };
+}
+
+type Accepts = Record<keyof WaypointSockets, (stream: ByteStream) => void>;
+
+async function listening(
+  succession: Succession,
+  io: Io,
+  accept: Accepts,
+): Promise<{ sockets: WaypointSockets; listeners: { close(): void }[] }> {
+  const sockets = await succession.sockets();
+  boundSilence(sockets.peers);
+  return { sockets, listeners: [io.listen(sockets.peers, accept.peers), io.listen(sockets.local, accept.local)] };
 }
 
 /** `weft waypoint`. Root, as the maps of the node are for root alone. Errors: WEFT_CONTROL_FILE, and those of `startWaypoint`. */

@@ -22,7 +22,11 @@ export const IO_SETTINGS = {
       'Small writes of one turn are gathered in pieces of this size, and what the kernel does not take waits in them.',
     ),
     resetsKnownMax: setting(64, 'count', 'Causes of resets that share one error each; peers may invent codes of their own.'),
-    spareChunksMax: setting(64, 'count', 'Empty pieces that a loop keeps for the next writes.'),
+    spareChunksMax: setting(
+      128,
+      'count',
+      'Empty pieces that a loop keeps for the next writes: more than connections are commonly written to in one turn.',
+    ),
     directBytes: setting(16 * KIB, 'bytes', 'A write of this size leaves at once, without a copy, when nothing waits before it.'),
     pendingBytesMax: setting(
       64 * KIB,

@@ -39,6 +39,17 @@ export const WAYPOINT_SETTINGS = {
     keptBodyFirstBytes: setting(512, 'bytes', 'The first buffer of a kept body; it doubles up to the bound.'),
     keptBodyPieceBytes: setting(16_384, 'bytes', 'Given to an upstream at a time, so that one that is full stops the rest.'),
     drainMs: setting(5_000, 'ms', 'How long open requests may finish after a stop signal.'),
+    leftMs: setting(
+      2_000,
+      'ms',
+      'How long a service that has left a waypoint is served there all the same, as it was: nodes that have not heard yet send connections.',
+    ),
+    followedMs: setting(
+      10_000,
+      'ms',
+      'How long a waypoint that is told to stop serves as ever while the next one starts, so that no connection is refused meanwhile.',
+    ),
+    takenMs: setting(2_000, 'ms', 'How long the next one may take for the listening sockets, once it has asked for them.'),
   },
 } as const satisfies SettingGroup;
 

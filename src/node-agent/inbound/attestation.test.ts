@@ -55,13 +55,13 @@ async function arrives(rig: AgentRig): Promise<string> {
   return received.error() === null ? received.text() : 'refused';
 }
 
-test('a connection of this node that the kernel hands over is judged as its opener, once', async () => {
+test('F18: a connection of this node that the kernel hands over is judged as its opener, once', async () => {
   const rig = await setUp();
   rig.tell({ policies: [aPolicy('allow', principal('client'))] });
   attest(rig);
   assert.equal(await arrives(rig), 'hello');
   assert.equal(rig.access()['src.identity'], 'spiffe://cluster.local/ns/shop/sa/client');
-  assert.equal(rig.access()['dst.service'], cart.hostname, 'F18: what its opener dialled is in the line');
+  assert.equal(rig.access()['dst.service'], cart.hostname, 'what its opener dialled is in the line');
   assert.equal(await arrives(rig), 'refused', 'its record is taken');
   assert.match(String(rig.access().error), /not attested: the kernel has no record/);
 });

@@ -18,7 +18,7 @@ import { authorizeExchange, type Exchange } from '#waypoint/exchange/exchange.ts
 import type { CarrierContext } from '#waypoint/exchange/flow.ts';
 import { deniedReply, type LocalReply, REPLY, renderReply, replyFor } from '#waypoint/exchange/local-reply.ts';
 import { relayUpgraded } from '#waypoint/exchange/upgraded.ts';
-import type { LiveConnection, Snapshot } from '#waypoint/state/snapshot.ts';
+import { type LiveConnection, NO_CONFIGURATION, type Snapshot } from '#waypoint/state/snapshot.ts';
 
 /**
  * Moves one request and its response between its two halves, and ends the exchange exactly once. It is what both
@@ -119,8 +119,11 @@ export class Carrier implements ServerEvents, ClientEvents, LiveConnection {
     this.reply(replyFor(problem));
   }
 
+  /** Of a service that has left the waypoint, what its policies allowed is answered still: nobody else can. */
   isAllowed(snapshot: Snapshot): boolean {
-    return authorizeExchange(this.#exchange, snapshot)?.kind === 'allow';
+    if (snapshot === NO_CONFIGURATION) return false;
+    const verdict = authorizeExchange(this.#exchange, snapshot);
+    return verdict === null || verdict.kind === 'allow';
   }
 
   /** A policy came to deny the request while it was under way. */

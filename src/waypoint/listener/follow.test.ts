@@ -2,7 +2,9 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { SILENT_MISHAPS } from '#model/effects/mishaps.ts';
 import type { Touched } from '#model/mesh/mesh-state.ts';
+import { WAYPOINT } from '#model/settings/waypoints.ts';
 import type { WaypointConfig } from '#model/waypoint/config.ts';
+import { SteppedClock } from '#platform/stepped-clock.testing.ts';
 import { followConfiguration } from '#waypoint/listener/follow.ts';
 
 const CONFIG: WaypointConfig = {
@@ -14,24 +16,33 @@ const TOUCHED: Touched = { ips: new Set(), services: new Set(), workloads: new S
 /** A follower whose waypoint writes down what it is told. */
 function follower() {
   const said: string[] = [];
+  const served: string[] = [];
+  const clock = new SteppedClock();
   const say = (what: string) => (): void => void said.push(what);
-  const follow = followConfiguration(async () => {
-    said.push('start');
-    await Promise.resolve();
-    return {
-      waypoint: {
-        configure: (config) => void said.push(config === null ? 'no configuration' : 'configured'),
-        meshChanged: say('mesh'),
-        drain: say('drain'),
-        drained: async () => void said.push('drained'),
-        close: say('close waypoint'),
-      },
-      stopListening: say('stop listening'),
-      drainTunnels: async () => void said.push('drain tunnels'),
-      close: say('close'),
-    };
-  }, SILENT_MISHAPS);
-  return { said, follow };
+  const follow = followConfiguration(
+    async () => {
+      said.push('start');
+      await Promise.resolve();
+      return {
+        waypoint: {
+          configure: (config) => {
+            said.push(config === null ? 'no configuration' : 'configured');
+            served.push(config?.services.map(({ key }) => key).join() ?? '-');
+          },
+          meshChanged: say('mesh'),
+          drain: say('drain'),
+          drained: async () => void said.push('drained'),
+          close: say('close waypoint'),
+        },
+        stopListening: say('stop listening'),
+        drainTunnels: async () => void said.push('drain tunnels'),
+        close: say('close'),
+      };
+    },
+    SILENT_MISHAPS,
+    clock,
+  );
+  return { said, served, clock, follow };
 }
 
 const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
@@ -68,4 +79,27 @@ test('a stop before any configuration has nothing to end', async () => {
   const { said, follow } = follower();
   await follow.stop();
   assert.deepEqual(said, []);
+});
+
+/** A configuration with these services. */
+const serving = (...keys: string[]): WaypointConfig => ({
+  ...CONFIG,
+  services: keys.map((key) => ({ key }) as WaypointConfig['services'][number]),
+});
+
+test('F4: a service that has left is served for a while, for nodes that have not heard; not one that came back, nor without any configuration', async () => {
+  const { served, clock, follow } = follower();
+  follow.configured(serving('a', 'b'));
+  follow.configured(serving('a'));
+  follow.configured(serving('c'));
+  clock.advance(WAYPOINT.leftMs - 1);
+  follow.configured(serving('c', 'a'));
+  clock.advance(1);
+  await settled();
+  assert.deepEqual(served, ['a,b', 'a,b', 'c,b,a', 'c,a,b', 'c,a']);
+  follow.configured(serving());
+  follow.configured(null);
+  clock.advance(WAYPOINT.leftMs);
+  await settled();
+  assert.deepEqual(served.slice(5), ['c,a', '-']);
 });

@@ -1,8 +1,10 @@
+import type { Clock } from '#model/effects/clock.ts';
 import { guard, type Mishaps } from '#model/effects/mishaps.ts';
 import type { Touched } from '#model/mesh/mesh-state.ts';
 import { WAYPOINT } from '#model/settings/waypoints.ts';
 import type { WaypointConfig } from '#model/waypoint/config.ts';
 import type { Waypoint } from '#waypoint/waypoint.ts';
+import { LeavingServices } from './leaving-services.ts';
 
 /** A waypoint that listens. */
 export type Serving = {
@@ -29,21 +31,31 @@ export type Follower = {
  * Starts a waypoint with its first configuration, so that nothing is answered before it is known what applies, and keeps
  * it up to date from then on. A later loss of the configuration makes it refuse (promise 2); it goes on listening.
  */
-export function followConfiguration(start: (config: WaypointConfig) => Promise<Serving>, mishaps: Mishaps): Follower {
+export function followConfiguration(
+  start: (config: WaypointConfig) => Promise<Serving>,
+  mishaps: Mishaps,
+  clock: Clock,
+): Follower {
   let serving: Promise<Serving> | null = null;
+  let stopping = false;
   const { promise: failed, reject } = Promise.withResolvers<never>();
   failed.catch(() => {}); // told to whoever waits for it; nobody has to
   // What a half-applied change lets through is not known: nothing is, until the next configuration (promise 2).
   const change = (act: (waypoint: Serving['waypoint']) => void): void => {
-    const apply = ({ waypoint }: Serving): void =>
+    const toOne = ({ waypoint }: Serving): void =>
       guard(
         mishaps,
         'discovery',
         () => act(waypoint),
         () => waypoint.configure(null),
       );
-    serving?.then(apply).catch((error: unknown) => mishaps.report('discovery', error));
+    serving?.then(toOne).catch((error: unknown) => mishaps.report('discovery', error));
   };
+  const apply = (): void => {
+    const { inForce } = services;
+    if (!stopping) change((waypoint) => waypoint.configure(inForce));
+  };
+  const services = new LeavingServices(clock, apply);
   return {
     failed,
     meshChanged(touched) {
@@ -54,9 +66,11 @@ export function followConfiguration(start: (config: WaypointConfig) => Promise<S
         serving = start(config);
         serving.catch(reject);
       }
-      change((waypoint) => waypoint.configure(config));
+      services.tell(config);
+      apply();
     },
     async stop() {
+      stopping = true;
       const running = await serving?.catch(() => null); // told by `failed`
       if (running === null || running === undefined) return;
       running.stopListening();

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { IO } from '#model/settings/io.ts';
 import { ERRNO } from '#platform/ffi/libc.ts';
+import type { Memory } from '#platform/ffi/memory.ts';
 import type { Channel } from './channel.ts';
 import { ChunkPool, Outgoing } from './outgoing.ts';
 
@@ -64,4 +65,40 @@ test('what the kernel has no room for waits, in order, wherever it stopped', () 
     assert.deepEqual([outgoing.send(channel), outgoing.bytes], [0, 0]);
     assert.ok(taken().equals(all), `room for ${room}`);
   }
+});
+
+const CONNECTIONS = 100;
+
+/** A channel whose kernel takes everything; `memories`: what it was sent from. */
+function countingChannel(memories: Set<Memory>): Channel {
+  const { channel } = heardChannel(Number.POSITIVE_INFINITY);
+  return {
+    ...channel,
+    send(memory, _offset, bytes) {
+      memories.add(memory);
+      return bytes;
+    },
+  };
+}
+
+test('F19: a hundred connections that are written to in each turn use the same chunks again, and hold no more than 4 MiB', () => {
+  const [pool, memories] = [new ChunkPool(), new Set<Memory>()];
+  const channel = countingChannel(memories);
+  const streams = Array.from({ length: CONNECTIONS }, () => new Outgoing(pool));
+  for (let turn = 0; turn < 50; turn++) {
+    for (const one of streams) assert.equal(one.put(channel, SMALL, 0, SMALL.length), 0);
+    for (const one of streams) assert.deepEqual([one.send(channel), one.bytes], [0, 0]);
+  }
+  const bytes = [...memories].reduce((sum, { length }) => sum + length, 0);
+  assert.ok(memories.size <= CONNECTIONS && bytes <= 4 * 1024 * 1024, `${memories.size} chunks, ${bytes} bytes`);
+});
+
+test('F19: a connection that has nothing to send holds no chunk', () => {
+  const [pool, memories] = [new ChunkPool(), new Set<Memory>()];
+  for (let at = 0; at < CONNECTIONS; at++) {
+    const one = new Outgoing(pool);
+    one.put(countingChannel(memories), SMALL, 0, SMALL.length);
+    one.send(countingChannel(memories));
+  }
+  assert.equal(memories.size, 1);
 });
