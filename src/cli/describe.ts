@@ -22,6 +22,7 @@ const ALSO: Readonly<Record<string, DescribedKind>> = {
   pod: 'workload',
   svc: 'service',
   authorizationpolicy: 'policy',
+  peerauthentication: 'policy',
   gateway: 'waypoint',
 };
 

@@ -359,6 +359,11 @@ const lines: { line: string; command: string; options: unknown }[] = [
     options: { kind: 'service', name: 'web', namespace: 'shop', output: 'yaml', runDir: '/run/weft' },
   },
   {
+    line: 'describe PeerAuthentication/web',
+    command: 'describe',
+    options: { kind: 'policy', namespace: 'default', name: 'web', output: 'text', runDir: '/run/weft' },
+  },
+  {
     line: 'describe svc/web',
     command: 'describe',
     options: { kind: 'service', name: 'web', namespace: 'default', output: 'text', runDir: '/run/weft' },

@@ -1,8 +1,10 @@
+import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Program, Programs, WEFT } from '../e2e/programs.testing.ts';
+import { cgroupTree } from './own-cgroups.testing.ts';
 
 /** A service for whatever has the label app=web. */
 const SERVICE = `
@@ -105,10 +107,16 @@ export class Host {
     );
   }
 
-  /** Ends all of it. */
+  /** Ends all of it. Errors: something of the node is left, of which the others of this kernel would know. */
   async close(): Promise<void> {
-    await this.said('uninstall', '--yes', ...this.place);
+    const { code, text } = await this.said('uninstall', '--yes', ...this.place);
     await this.programs.endAll('SIGTERM');
     rmSync(this.root, { recursive: true, force: true });
+    const left = ['/run/netns', '/run/weft-nodes', '/sys/fs/bpf/weft', join(cgroupTree(), 'weft')].flatMap((folder) =>
+      (existsSync(folder) ? readdirSync(folder) : [])
+        .filter((name) => name.includes(this.node))
+        .map((name) => join(folder, name)),
+    );
+    assert.deepEqual({ code, left }, { code: 0, left: [] }, text);
   }
 }

@@ -11,6 +11,8 @@ export type OwnThings = {
   cgroups: ReadonlySet<string>;
   /** Inodes of the network namespaces its processes are in, but for the machine's own. */
   namespaces: ReadonlySet<number>;
+  /** What these are called: the kernel gives the number of one that has gone to the next one. */
+  names: ReadonlySet<string>;
   /** Keys of the eBPF objects that it holds or has pinned, and of what these keep alive. */
   bpf: ReadonlySet<string>;
 };
@@ -21,11 +23,14 @@ export async function recordOwnThings(plan: LabPlan): Promise<OwnThings> {
   const machine = await inodeOf('/proc/self/ns/net');
   const cgroups = await Promise.all(pids.map((pid) => cgroupOf(pid, dirname(plan.cgroupRoot))));
   const namespaces = (await Promise.all(pids.map((pid) => inodeOf(`/proc/${pid}/ns/net`)))).filter((inode) => inode !== null);
+  const inodes = new Set(namespaces.filter((inode) => inode !== machine));
+  const named = await namedNamespaces();
   const held = await heldObjects(pids);
   const own = ({ key, pinned }: BpfObject): boolean => held.has(key) || pinned.some((path) => pinnedBelow(plan.runDir, path));
   return {
     cgroups: new Set(cgroups.filter((path) => path !== null)),
-    namespaces: new Set(namespaces.filter((inode) => inode !== machine)),
+    namespaces: inodes,
+    names: new Set(named.flatMap(({ name, inode }) => (inode !== null && inodes.has(inode) ? [name] : []))),
     bpf: keptAlive((await bpfObjects()) ?? [], own),
   };
 }
@@ -35,17 +40,22 @@ export async function recordOwnThings(plan: LabPlan): Promise<OwnThings> {
  * eBPF objects that are new since `known` and that nobody living accounts for.
  */
 export async function leftOf(plan: LabPlan, own: OwnThings, known: ReadonlySet<string>): Promise<string[]> {
-  const names = await readdir(NETNS_DIR).catch(() => []);
-  const inodes = await Promise.all(names.map((name) => inodeOf(join(NETNS_DIR, name))));
-  const namespaces = names.filter((name, at) => labIdOf(name) === plan.id || own.namespaces.has(inodes[at] ?? 0));
+  const namespaces = (await namedNamespaces()).filter(
+    ({ name, inode }) => labIdOf(name) === plan.id || (own.names.has(name) && inode !== null && own.namespaces.has(inode)),
+  );
   const cgroups = await Promise.all([...own.cgroups].map(async (path) => ((await inodeOf(path)) === null ? [] : [path])));
   const processes = await Promise.all((await processesOf(plan.id)).map(describeProcess));
   return [
     ...processes,
-    ...namespaces.map((name) => `namespace ${name}`),
+    ...namespaces.map(({ name }) => `namespace ${name}`),
     ...cgroups.flat().map((path) => `cgroup ${path}`),
     ...(await bpfLeft(plan, own, known)),
   ];
+}
+
+async function namedNamespaces(): Promise<{ name: string; inode: number | null }[]> {
+  const names = await readdir(NETNS_DIR).catch(() => []);
+  return Promise.all(names.map(async (name) => ({ name, inode: await inodeOf(join(NETNS_DIR, name)) })));
 }
 
 async function bpfLeft(plan: LabPlan, own: OwnThings, known: ReadonlySet<string>): Promise<string[]> {

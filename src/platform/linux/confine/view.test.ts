@@ -125,6 +125,11 @@ test('each cgroup mount is there again, read-only, with its controllers; elsewhe
     inOrder(plan, new RegExp(`^umount -l ${path}$`), new RegExp(`^${EMPTY} ${path}$`));
 });
 
+test('of cgroup mounts over one another one is there again: the kernel refuses the second', () => {
+  const plan = planned({}, facts(`${HYBRID}\n46 41 0:38 /part /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw`));
+  assert.equal(plan.filter((line) => /^mount .*cgroup2 \/sys\/fs\/cgroup\/unified$/.test(line)).length, 1);
+});
+
 test('programs and settings are read-only with what is mounted below them, and keep their other options', () => {
   const machine = facts(
     `${V2}\n60 27 8:1 / /usr rw,nodev,relatime - ext4 /dev/sda1 rw\n61 60 8:2 / /usr/local rw,nosuid - ext4 /dev/sda2 rw`,

@@ -220,13 +220,15 @@ function strayKernelMounts({ mounts }: ViewFacts): string[] {
 
 /** A fresh one has none of what is mounted below the machine's: cgroups, eBPF, debugging, tracing. */
 function sysSteps({ mounts, kindOf }: ViewFacts): Step[] {
-  const cgroups = mounts.filter(({ type, point }) => type.startsWith('cgroup') && isWithin(point, '/sys/fs/cgroup'));
+  const all = mounts.filter(({ type, point }) => type.startsWith('cgroup') && isWithin(point, '/sys/fs/cgroup'));
+  // Of mounts over one another the last one is seen, and the kernel takes the same one but once.
+  const cgroups = [...new Map(all.map((mount) => [mount.point, mount])).values()];
   const nested = cgroups.some(({ point }) => point !== '/sys/fs/cgroup');
   const top = '/sys/fs/cgroup';
   return [
     ['mount', '-t', 'sysfs', '-o', 'nosuid,nodev,noexec', 'sysfs', '/sys'],
     ...(nested ? [['mount', '-t', 'tmpfs', '-o', 'mode=755', 'cgroup', top] satisfies Step] : []),
-    ...(nested ? [['mkdir', ...new Set(cgroups.map(({ point }) => point))] satisfies Step] : []),
+    ...(nested ? [['mkdir', ...cgroups.map(({ point }) => point)] satisfies Step] : []),
     // Read-only by its mount alone: the file system is that of the machine.
     ...cgroups.map(
       ({ type, point, superOptions }): Step => [
