@@ -4,6 +4,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { readLogLine } from '#model/launch/log-line.ts';
+import { listenAsManager } from '#platform/linux/process/service-manager.testing.ts';
 import { agentClient } from '#platform/local-api/clients.ts';
 import { waitUntil } from '#testbed/processes/wait.ts';
 import { WEFT } from '../e2e/programs.testing.ts';
@@ -132,6 +133,28 @@ describe('weft run as people know it from containers', () => {
     const absent = await host.weft(...place, '--preserve-fds', '2', '--', 'true');
     assert.equal(await absent.ended, 1);
     assert.match(absent.output(), /nobody gave this process one \(WEFT_DESCRIPTOR\)/);
+  });
+
+  test('H12: a service manager hears when the command runs, that this is so, and that it ends; the command does not speak to it', async (t) => {
+    const path = join(host.root, 'notify');
+    const manager = listenAsManager(path);
+    t.after(() => manager.close());
+    const told = [`NOTIFY_SOCKET=${path}`, 'WATCHDOG_USEC=300000'];
+    const script = 'env | grep -cE "NOTIFY|WATCHDOG"; trap "echo reloads" HUP; trap "exit 3" TERM; while :; do sleep 0.05; done';
+    const options = ['--user', 'root', '--agent-socket', host.agentSocket, '--name', 'unit', '--service-account', 'unit'];
+    const unit = await host.start('env', ...told, WEFT, 'run', ...options, '--', 'sh', '-c', script);
+    const until = (what: string) => waitUntil(what, UNTIL_MS, () => manager.heard().includes(what));
+    await unit.until(/^0$/m);
+    await until('READY=1');
+    await until('WATCHDOG=1');
+    unit.child.kill('SIGHUP');
+    await unit.until(/reloads/);
+    unit.child.kill('SIGTERM');
+    assert.equal(await unit.ended, 3, unit.output());
+    assert.deepEqual(
+      manager.heard().filter((message) => message !== 'WATCHDOG=1'),
+      ['READY=1', 'STOPPING=1'],
+    );
   });
 
   test('H14: what ends is started again as it was told, later and later, and weft stop ends that too', async () => {

@@ -1,6 +1,6 @@
 import { basename, dirname, resolve } from 'node:path';
 import { USUAL_STATE_DIR } from '#cli/command.ts';
-import { keepRunning } from '#cli/keep-running.ts';
+import { type KeepEffects, keepRunning } from '#cli/keep-running.ts';
 import type { LaunchWishes } from '#cli/launch-options.ts';
 import { capabilityWarnings, chooseAgentSocket, type RunOptions, runFailed } from '#cli/run.ts';
 import { type RunEffects, runWorkload, type WorkloadOptions } from '#cli/run-workload.ts';
@@ -14,6 +14,8 @@ import { agentsBelow } from '#platform/files/run-dir.ts';
 import { limitCgroup, oomKills } from '#platform/linux/cgroup/limits.ts';
 import { refuseCalls, takeTerminalBack } from '#platform/linux/confine/init.ts';
 import { findAccount } from '#platform/linux/confine/rights.ts';
+import { sayAlive } from '#platform/linux/process/service.ts';
+import { type ServiceManager, serviceManager } from '#platform/linux/process/service-manager.ts';
 import { readChosen } from '#platform/linux/sandbox/chosen.ts';
 import { type ConfinedProcess, launchConfined } from '#platform/linux/sandbox/confined.ts';
 import { launchIn } from '#platform/linux/sandbox/launch.ts';
@@ -39,12 +41,14 @@ const FOREVER_MS = 2 ** 31 - 1;
 export async function run(options: RunOptions): Promise<number> {
   requireRoot('entering a network namespace');
   const socket = chooseAgentSocket(options, () => agentsBelow(options.runDir));
+  const manager = serviceManager();
   const { namespace, name } = options;
   const stateDir = resolve(options.stateDir);
   const logFile = workloadLogPath(stateDir, { namespace, name, node: basename(dirname(socket)) });
   const isBackground = options.detach && isInBackground();
   if (options.detach && !isBackground) return runDetached({ ...options, stateDir }, logFile);
-  return runConfined(socket, options, isBackground ? { log: workloadLog(openLogFile(logFile)), listener: process.ppid } : {});
+  if (!isBackground) return runConfined(socket, options, { manager });
+  return runConfined(socket, options, { log: workloadLog(openLogFile(logFile)), listener: process.ppid });
 }
 
 async function runDetached(options: RunOptions, logFile: string): Promise<number> {
@@ -58,8 +62,11 @@ async function runDetached(options: RunOptions, logFile: string): Promise<number
   return 0;
 }
 
-/** `listener`: the process that a service manager's descriptors are for; `log`: where what the command prints goes, unless here. */
-type Around = { log?: WorkloadLog; listener?: number };
+/**
+ * `listener`: the process that a service manager's descriptors are for; `manager`: that of this process; `log`: where what the command
+ * prints goes, unless here.
+ */
+type Around = { log?: WorkloadLog; listener?: number; manager?: ServiceManager | null };
 
 /**
  * Runs a command as a workload of the agent behind a socket. Environment and working directory are those of this process, as a
@@ -68,7 +75,7 @@ type Around = { log?: WorkloadLog; listener?: number };
 export async function runConfined(
   agentSocket: string,
   options: WorkloadOptions & LaunchWishes & Pick<RunOptions, 'user' | 'capAdd' | 'share'>,
-  { log, listener }: Around = {},
+  { log, listener, manager = null }: Around = {},
 ): Promise<number> {
   const { capAdd, share, name, namespace, serviceAccount } = options;
   const warn = log?.tell ?? tell;
@@ -88,11 +95,13 @@ export async function runConfined(
   const once = (started: () => void): Promise<number> =>
     runOn(patient(agentClient(agentSocket)), options, launch, { started, warn });
   const alive = setInterval(() => {}, FOREVER_MS);
+  const told = tellingOf(manager);
   try {
     const { isWanted } = claim;
     const time = { clock: systemClock, random: systemRandom };
-    return await keepRunning(options.restart, { ...time, once, onAsked, isWanted, ready: sayReady, warn });
+    return await keepRunning(options.restart, { ...time, ...told.effects, once, isWanted, warn });
   } finally {
+    told.end();
     clearInterval(alive);
     claim.release();
     takeTerminalBack(0);
@@ -105,6 +114,22 @@ function patient(agent: AgentClient): AgentClient {
     ...agent,
     start: (workload) => showProgress('waiting until the mesh has taken the workload in', () => agent.start(workload)),
   };
+}
+
+/** Tells whoever waits that the command is there, and a manager also, from then on, that this is so, and that it is to end. */
+function tellingOf(manager: ServiceManager | null): { effects: Pick<KeepEffects, 'ready' | 'onAsked'>; end(): void } {
+  let end = (): void => {};
+  const ready = (): void => {
+    sayReady();
+    manager?.ready();
+    end = sayAlive(manager);
+  };
+  const asked: KeepEffects['onAsked'] = (listener) =>
+    onAsked(() => {
+      manager?.stopping();
+      listener();
+    });
+  return { effects: { ready, onAsked: asked }, end: () => end() };
 }
 
 /** Of a command in the background. */

@@ -40,8 +40,7 @@ export async function serve(start: () => Promise<Service>, manager = serviceMana
     reloads?.serveWith(service);
     started = systemClock.after(COMMAND.startedMs, releaseProgramPages);
     lookAgain = systemClock.every(COMMAND.programPagesMs, releaseProgramPages);
-    if (manager !== null && manager.watchdogMs !== null)
-      stopWatchdog = systemClock.every(manager.watchdogMs / WATCHDOG_SHARE, () => manager.alive());
+    stopWatchdog = sayAlive(manager);
     const ended = service.ended?.then(() => true) ?? new Promise<never>(() => {});
     if (await Promise.race([asked.then(() => false), ended])) return 0;
     manager?.stopping();
@@ -61,6 +60,12 @@ export async function serve(start: () => Promise<Service>, manager = serviceMana
 
 /** Fixed by sd_watchdog_enabled(3), which asks for half the time; a third leaves room for a busy machine. */
 const WATCHDOG_SHARE = 3;
+
+/** Tells a manager that counts, from now on, that this process is alive; returns how to end that. */
+export function sayAlive(manager: ServiceManager | null): () => void {
+  if (manager === null || manager.watchdogMs === null) return () => {};
+  return systemClock.every(manager.watchdogMs / WATCHDOG_SHARE, () => manager.alive());
+}
 
 /** Hears SIGHUP from now on, so that one during the start ends nothing. */
 function listenForReloads(manager: ServiceManager): { serveWith(service: Service): void; close(): void } {
