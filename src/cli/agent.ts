@@ -62,8 +62,8 @@ export type AgentOptions = Omit<AgentPlace, 'pool4' | 'pool6'> & {
         replace: boolean;
         /** Where the metrics page is served; null: nowhere. */
         stats: HostPort | null;
-        /** Threads that carry connections; 0: the agent's own does. */
-        threads: number;
+        /** Threads that carry connections; 0: the agent's own does; null: as many as the machine has cores, less one. */
+        threads: number | null;
       }
     /** Removes what an agent of this node left, then ends. */
     | { kind: 'cleanup' }
@@ -84,7 +84,7 @@ type Parsed = Omit<AgentPlace, 'cgroup' | 'pool4' | 'pool6'> & {
   noNatFor: readonly string[];
   stats: HostPort | 'off';
   replace: boolean;
-  threads: number;
+  threads?: number;
   cleanup: boolean;
 };
 
@@ -151,7 +151,7 @@ function poolOption(family: 4 | 6): Option {
 /** Its name starts with `no-` without being a negation, which is what commander would take it for. */
 function threadsOption(): Option {
   const option = new Option('--threads <count>', 'threads that carry connections; 0: the one that follows the mesh does');
-  return option.default(0).argParser(readThreads);
+  return option.default(undefined, 'the number of cores less one, at least 1').argParser(readThreads);
 }
 
 function noNatForOption(): Option {
@@ -168,7 +168,7 @@ function agentOptions(parsed: Parsed, command: Command): AgentOptions {
   // Cleaning up reaches no control plane, so it must work without the three options that name one.
   if (parsed.cleanup) return { ...place, kind: 'cleanup' };
   const control = controlAccess(parsed, command);
-  const { trustDomain, dnsUpstream, egressNat, noNatFor, replace, stats, threads, wait = null } = parsed;
+  const { trustDomain, dnsUpstream, egressNat, noNatFor, replace, stats, threads = null, wait = null } = parsed;
   return {
     ...place,
     kind: 'run',

@@ -248,7 +248,7 @@ const lines: { line: string; command: string; options: unknown }[] = [
       noNatFor: [],
       replace: false,
       stats: { host: '127.0.0.1', port: 15_020 },
-      threads: 0,
+      threads: null,
     },
   },
   {
@@ -271,7 +271,7 @@ const lines: { line: string; command: string; options: unknown }[] = [
       noNatFor: ['10.0.0.0/8', 'fd00::/8'],
       replace: true,
       stats: null,
-      threads: 0,
+      threads: null,
     },
   },
   {
@@ -288,7 +288,7 @@ const lines: { line: string; command: string; options: unknown }[] = [
       noNatFor: [],
       replace: false,
       stats: { host: '127.0.0.1', port: 15_020 },
-      threads: 0,
+      threads: null,
     },
   },
   { line: 'agent --node a --cleanup', command: 'agent', options: { ...AGENT, kind: 'cleanup' } },

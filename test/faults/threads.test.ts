@@ -49,7 +49,7 @@ describe('data threads', { skip: process.env.WEFT_IO === 'node' && 'with WEFT_IO
     await command(['taskset', '-cp', CPU.control, String(alpha)]);
   });
   after(async () => {
-    environment({ WEFT_LAB_THREADS: '0', WEFT_DRILL: '' });
+    environment({ WEFT_LAB_THREADS: '', WEFT_DRILL: '' });
     await mesh?.down();
   });
 

@@ -96,7 +96,8 @@ export async function startAgent(plan: LabPlan, node: NodeName, spawn: Spawn): P
     pool4,
     pool6,
     'dns-upstream': `${OUTSIDE_4}:53`,
-    threads: process.env.WEFT_LAB_THREADS ?? '0', // every test over a lab can be run with threads that carry
+    // Every test over a lab can be run with another number of threads that carry.
+    ...(process.env.WEFT_LAB_THREADS ? { threads: process.env.WEFT_LAB_THREADS } : {}),
   };
   const child = spawn({
     name: `agent ${node}`,

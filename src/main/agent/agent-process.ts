@@ -1,9 +1,10 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { decodeJwt, type JWTPayload } from 'jose';
 import type { Cancel } from '#model/effects/clock.ts';
 import { guardedClock, toLastResort } from '#model/effects/mishaps.ts';
 import { WeftError } from '#model/error.ts';
-import { AGENT } from '#model/settings/agents.ts';
+import { AGENT, dataThreads } from '#model/settings/agents.ts';
 import { COMMAND } from '#model/settings/host.ts';
 import { Agent } from '#node-agent/agent.ts';
 import type { LocalWorkloads } from '#node-agent/enrollment/local-run/local-workloads.ts';
@@ -36,7 +37,6 @@ import { type MetricsServer, serveMetrics } from '#platform/telemetry/metrics-se
 import { readProcessMetrics } from '#platform/telemetry/process-metrics.ts';
 import type { Handover } from '#protocol/api/agent.ts';
 import { CertificateCache } from '#protocol/ca/certificate-cache.ts';
-import { threadsFor } from './data-threads.ts';
 import { type AgentProcessOptions, agentEffects, type OpenedKernel, openDns, openKernel } from './effects.ts';
 import { holdingOf } from './holding.ts';
 import { openLocalWorkloads, openSandboxes } from './local-run.ts';
@@ -156,7 +156,7 @@ async function assemble(options: AgentProcessOptions, former: HandedSockets) {
   const certificates = new CertificateCache({ fetch: ca.fetch, clock: systemClock, random: systemRandom, log });
   const dns = { nameservers, clusterDomain, clock: guardedClock(systemClock, mishaps), log, mishaps };
   const io = chooseIo(process.env.WEFT_IO, guardedClock(systemClock, mishaps), mishaps);
-  const threads = threadsFor(options.threads);
+  const threads = dataThreads(options.threads, process.env.WEFT_IO, availableParallelism());
   const agent = new Agent(agentEffects({ io, ...opened, certificates, former, log, mishaps, threads }), {
     node: place.node,
     trustDomain,

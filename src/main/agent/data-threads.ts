@@ -15,11 +15,6 @@ import { CARRIED_MAPS, type FromThread, type ThreadCounts, type ThreadData } fro
 /** What data threads are started with. */
 export type DataThreadsParts = { readonly maps: DatapathMaps; readonly log: Log; readonly mishaps: Mishaps };
 
-/** With WEFT_IO=node the agent's own thread carries: threads are of the I/O core. */
-export function threadsFor(wanted: number, io: string | undefined = process.env.WEFT_IO): number {
-  return io === 'node' ? 0 : wanted;
-}
-
 /** Starts data threads, each of which carries a part of the connections. */
 export function startDataThreads(count: number, control: ControlSide, parts: DataThreadsParts): Carrier[] {
   onDrill('busy-control', keepBusy);

@@ -44,8 +44,8 @@ export type AgentProcessOptions = {
   stats: MetricsPlace | null;
   trustDomain: string;
   clusterDomain: string;
-  /** Threads that carry connections; 0: the agent's own does. */
-  threads: number;
+  /** Threads that carry connections; 0: the agent's own does; null: by the machine's cores. */
+  threads: number | null;
   version: string;
   log: Log;
   mishaps: Mishaps;

@@ -143,3 +143,12 @@ export const AGENT_SETTINGS = {
 
 /** Node agent: the numbers. */
 export const AGENT = valuesOf(AGENT_SETTINGS);
+
+/**
+ * How many data threads an agent has. `wanted` null: one core is left to whoever follows the mesh. `io`: WEFT_IO; with `node` the agent's own
+ * thread carries, as threads are of the I/O core. `cores`: those that the process may use.
+ */
+export function dataThreads(wanted: number | null, io: string | undefined, cores: number): number {
+  if (io === 'node') return 0;
+  return wanted ?? Math.min(AGENT.threadsMax, Math.max(1, cores - 1));
+}
