@@ -16,5 +16,9 @@ test('what runs from sources starts sources, and a bundle starts the bundle', ()
 });
 
 test('a part gets the heap settings of who starts it, and nothing of a test runner or debugger', () => {
-  assert.deepEqual(partFlags(['--test', '--max-semi-space-size=4', '--inspect']), ['--max-semi-space-size=4', '--']);
+  assert.deepEqual(partFlags(['--test', '--max-semi-space-size=4', '--inspect', '--heap-growing-percent=30']), [
+    '--max-semi-space-size=4',
+    '--heap-growing-percent=30',
+    '--',
+  ]);
 });

@@ -12,7 +12,7 @@ export const WEFT_ROOT = installationAbove(import.meta.dirname);
 export const WEFT_PROGRAM = programOf(WEFT_ROOT, import.meta.filename);
 
 /** Settings of the runtime that bin/weft chose by measuring; what it starts with other code than Weft's has no use for them. */
-const OWN_FLAGS = ['--max-semi-space-size='];
+const OWN_FLAGS = ['--max-semi-space-size=', '--heap-growing-percent='];
 
 /** The nearest folder at or above `start` that is Weft's own. Errors: WEFT_INSTALLATION when there is none. */
 export function installationAbove(start: string): string {
