@@ -5,7 +5,7 @@ import { describeError } from '#cli/report-error.ts';
 import type { ThreadData } from '#main/agent/data-thread.ts';
 import type { ReaderData } from '#main/control/reader-thread.ts';
 import { COMMAND } from '#model/settings/host.ts';
-import { showSourceStacks } from '#platform/program/source-stacks.ts';
+import { withSourcePlaces } from '#platform/program/source-stacks.ts';
 
 /** Width of the help in a pipe or a file, in columns, so that it does not depend on who asks. */
 const COLUMNS_WITHOUT_TERMINAL = 100;
@@ -35,12 +35,11 @@ const actions: Actions = {
   version: async (options) => (await import('#main/commands/ask.ts')).version(options),
 };
 
-if (!import.meta.filename.endsWith('.ts')) showSourceStacks();
 // A reader that has seen enough (`weft status | head`) is no error, and must not cut short what a command does.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
 // What no command awaited is our own mistake; its stack is all there is to find it by.
 process.on('uncaughtException', (error) => {
-  process.stderr.write(describeError(error, true));
+  process.stderr.write(withSourcePlaces(describeError(error, true)));
   process.exit(1);
 });
 
@@ -61,7 +60,7 @@ async function main(): Promise<void> {
     actions,
     {
       out: (text) => void process.stdout.write(text),
-      err: (text) => void process.stderr.write(text),
+      err: (text) => void process.stderr.write(withSourcePlaces(text)),
       columns: Math.min(process.stdout.columns ?? COLUMNS_WITHOUT_TERMINAL, COMMAND.columnsMax),
     },
     { debug, readText: (path) => readFileSync(path, 'utf8') },

@@ -9,13 +9,20 @@ export type Place = { readonly file: string; readonly line: number; readonly col
 /** Where the bundled code at a place came from; null: the place is in no bundle, or nothing is known of it. */
 export type Origins = (place: Place) => Place | null;
 
+/** Those of the bundle that this code is part of; null: the .ts run themselves. */
+const OWN = import.meta.filename.endsWith('.ts') ? null : mapOrigins();
+
 /**
- * From here on stacks of this process name the .ts, although a bundle runs. Node.js can do it (--enable-source-maps), but
- * reads every map at the start, 8 MB for a process that may never fail; here a map is read when a stack is asked for.
+ * Text that may hold stacks, with the .ts in place of the bundle that runs. Node.js can do it (--enable-source-maps), but reads every map at
+ * the start, 8 MB for a process that may never fail. It is done where a stack is shown and not where it is made, too: grpc-js makes one of
+ * each call that fails, and reading its map keeps everything else waiting for 60 ms, and 8 MB for ever.
  */
-export function showSourceStacks(origins: Origins = mapOrigins()): void {
-  Error.prepareStackTrace = (error, sites) =>
-    `${headOf(error)}${sites.map((site) => `\n    at ${siteText(String(site), origins)}`).join('')}`;
+export function withSourcePlaces(text: string, origins: Origins | null = OWN): string {
+  if (origins === null || !text.includes('.js:')) return text;
+  return text
+    .split('\n')
+    .map((line) => siteText(line, origins))
+    .join('\n');
 }
 
 /** A line of a stack with its place told as that of the source; the line as it was when that is not known. */
@@ -49,14 +56,5 @@ function mapBeside(file: string, read: (path: string) => string): SourceMap | nu
     return new SourceMap(JSON.parse(read(`${file}.map`)));
   } catch {
     return null;
-  }
-}
-
-/** As V8 begins a stack, also for an error whose own text cannot be had. */
-function headOf(error: unknown): string {
-  try {
-    return String(error);
-  } catch {
-    return 'Error';
   }
 }

@@ -8,6 +8,7 @@ import { systemError } from '#model/system-error.ts';
 import { limitedLog } from '#model/telemetry/limited-log.ts';
 import { LOG_LEVELS, type LogLevel, SharedLogLevel } from '#model/telemetry/log-level.ts';
 import { systemClock } from '#platform/clock.ts';
+import { withSourcePlaces } from '#platform/program/source-stacks.ts';
 import { endTurns, LineBuffer, outletTo, turnTaking } from './line-buffer.ts';
 import { LineWriter } from './line-writer.ts';
 
@@ -189,7 +190,7 @@ function errorFields(error: unknown): object {
     const { code, message, remedy } = expected;
     return { code, message, ...(remedy === undefined ? {} : { remedy }), ...causeOf(expected) };
   }
-  if (error instanceof Error) return { message: error.message, stack: error.stack, ...causeOf(error) };
+  if (error instanceof Error) return { message: error.message, stack: withSourcePlaces(error.stack ?? ''), ...causeOf(error) };
   return { message: String(error) };
 }
 
