@@ -74,11 +74,12 @@ function cut(text: string): string {
 
 /** Comments go: people put there what they do not want in force. */
 async function redactedResources(text: string): Promise<string> {
-  const { yamlDocuments, yamlText } = await import('./yaml-text.ts');
-  const documents = yamlDocuments(text);
+  const { parseAllDocuments, stringify } = await import('./yaml.ts');
+  const documents = parseAllDocuments(text);
+  if ('empty' in documents) return '';
   // Not the parser's own words: they show the line.
-  if (documents === null) throw new Error('it is no valid YAML or JSON; weft validate says where');
-  return documents.map((document) => yamlText(redactResource(document))).join('---\n');
+  if (documents.some(({ errors }) => errors.length > 0)) throw new Error('it is no valid YAML or JSON; weft validate says where');
+  return documents.map((document) => stringify(redactResource(document.toJS()))).join('---\n');
 }
 
 /** What `weft bug-report` prints. */

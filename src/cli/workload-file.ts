@@ -50,7 +50,7 @@ function isText(value: unknown): value is string | number {
 }
 
 async function contentOf(path: string, readText: (path: string) => string): Promise<unknown> {
-  const { parse } = await import('yaml'); // every process of Weft begins with this file's room, and few read YAML
+  const { parse } = await import('./yaml.ts'); // every process of Weft begins with this file's room, and few read YAML
   try {
     const text = readText(path);
     const bytesMax = COMMAND.workloadFileBytesMax;

@@ -36,6 +36,7 @@ describe('the package as it is laid out', () => {
   test('H10: the program runs from its bundle and its own Node.js, with nothing of the tree around it', () => {
     const { version, dependencies } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
     assert.match(weft('version'), new RegExp(`^weft ${version} \\(Node\\.js v${dependencies.node}, `));
+    assert.match(weft('version', '-o', 'yaml'), new RegExp(`^weft: ${version}$`, 'm'));
     assert.match(weft('validate', join(lib, 'examples/quickstart/mesh')), /^0 errors, 0 warnings$/m);
     assert.equal(existsSync(join(lib, 'src/main')), false);
   });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { BEGINS, heavyLoads } from './loads.ts';
+import { BEGINS, bareLaterImports, heavyLoads } from './loads.ts';
 import { filesBelow, isTest } from './source-files.ts';
 
 const files = filesBelow('src', ['.ts']).filter(({ path }) => !isTest(path));
@@ -22,4 +22,12 @@ test('the test sees a package behind two files, and none behind an import when i
   assert.deepEqual(heavyLoads(planted, [{ entry: 'src/a.ts', without: ['yaml', 'ajv', 'jose'] }]), [
     'src/a.ts → src/b.ts → yaml',
   ]);
+});
+
+test('a package that is loaded when it is needed comes through a file of ours, which imports it by its names', () => {
+  assert.deepEqual(bareLaterImports(files), []);
+  const planted = [
+    { path: 'src/a.ts', text: "await import('yaml'); await import('./b.ts'); await import('#main/c.ts'); import('node:fs');" },
+  ];
+  assert.deepEqual(bareLaterImports(planted), ['src/a.ts: yaml']);
 });

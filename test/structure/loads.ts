@@ -30,6 +30,13 @@ export function heavyLoads(files: readonly SourceFile[], begins = BEGINS): strin
   });
 }
 
+/** Imports of packages when they are needed: from the bundle they come without their names, where the package is of the older format. */
+export function bareLaterImports(files: readonly SourceFile[]): string[] {
+  return files.flatMap(({ path, text }) =>
+    [...text.matchAll(/\bimport\('((?![.#]|node:)[^']+)'\)/g)].map(([, from]) => `${path}: ${from}`),
+  );
+}
+
 function loadedBy(file: SourceFile | undefined): string[] {
   if (file === undefined) return [];
   const atOnce = { ...file, text: file.text.replace(/\bimport\('/g, "later('") };

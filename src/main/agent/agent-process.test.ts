@@ -131,7 +131,9 @@ test('a token that is none is an error of the start, not of a later day', async 
     clusterId: 'Kubernetes',
   };
   const rig = startAgentRig({ node: 'node-1' });
-  await assert.rejects(followMesh(rig.agent, optionsOf(control), { beforeChange() {}, connected() {} }), /JWT/i);
+  await assert.rejects(followMesh(rig.agent, optionsOf(control), { beforeChange() {}, connected() {} }), {
+    code: 'WEFT_CONTROL_TOKEN',
+  });
 });
 
 test('an agent that runs already keeps its node: a second one ends before it touches anything', async (t) => {
