@@ -25,8 +25,8 @@ export class TlsChannel {
   readonly #calls: Syscalls;
   readonly #fd: number;
   readonly #ssl: Ssl;
-  /** Whole records may lie in OpenSSL's buffer: the last read took one, and left more. */
-  #more = false;
+  /** Whole records may lie in OpenSSL's buffer: the last read took one, and left more; null: it was not asked yet, which is a call. */
+  #more: boolean | null = false;
   hasLastWord = false;
   #broken: StreamOver | null = null;
   #gathering = false;
@@ -53,7 +53,7 @@ export class TlsChannel {
   /** 0: close_notify. */
   receive(memory: Memory, offset: number, bytes: number): number {
     const read = this.#ssl.read(memory, offset, bytes);
-    this.#more = read > 0 && this.#ssl.hasPending; // else what lies there is the start of one
+    this.#more = read > 0 ? null : false; // what lies there then is the start of one
     const isData = this.#ssl.stepsLeft === this.#stepsLeft;
     // Only what was read, and was not data, has an answer, such as new keys or an alert.
     if (!(isData && read > 0) && this.#ssl.keptBytes > 0) this.#pushFailed = failureOf(this.#push());
@@ -152,6 +152,7 @@ export class TlsChannel {
 
   /** Whole records may lie in OpenSSL's buffer, of which no event of the descriptor will tell. */
   hasMore(): boolean {
+    this.#more ??= this.#ssl.hasPending;
     return this.#more;
   }
 
