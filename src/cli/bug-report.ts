@@ -74,12 +74,11 @@ function cut(text: string): string {
 
 /** Comments go: people put there what they do not want in force. */
 async function redactedResources(text: string): Promise<string> {
-  const { parseAllDocuments, stringify } = await import('./yaml.ts');
-  const documents = parseAllDocuments(text);
-  if ('empty' in documents) return '';
+  const { yamlDocuments, yamlText } = await import('./yaml.ts');
+  const documents = yamlDocuments(text);
   // Not the parser's own words: they show the line.
-  if (documents.some(({ errors }) => errors.length > 0)) throw new Error('it is no valid YAML or JSON; weft validate says where');
-  return documents.map((document) => stringify(redactResource(document.toJS()))).join('---\n');
+  if (documents === null) throw new Error('it is no valid YAML or JSON; weft validate says where');
+  return documents.map((document) => yamlText(redactResource(document))).join('---\n');
 }
 
 /** What `weft bug-report` prints. */

@@ -31,8 +31,8 @@ export function outputOption(...forms: readonly [string, ...string[]]): Option {
 /** A result in a form for programs. */
 export async function formatData(value: unknown, format: DataFormat): Promise<string> {
   if (format === 'json') return `${JSON.stringify(value, null, 2)}\n`;
-  const { stringify } = await import('./yaml.ts'); // an agent reads these options, too, and writes no YAML
-  return stringify(value);
+  const { yamlText } = await import('./yaml.ts'); // an agent reads these options, too, and writes no YAML
+  return yamlText(value);
 }
 
 /** Where nobody has to say --run-dir. */

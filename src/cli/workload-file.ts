@@ -50,12 +50,12 @@ function isText(value: unknown): value is string | number {
 }
 
 async function contentOf(path: string, readText: (path: string) => string): Promise<unknown> {
-  const { parse } = await import('./yaml.ts'); // every process of Weft begins with this file's room, and few read YAML
+  const { yamlValue } = await import('./yaml.ts'); // every process of Weft begins with this file's room, and few read YAML
   try {
     const text = readText(path);
     const bytesMax = COMMAND.workloadFileBytesMax;
     if (text.length > bytesMax) throw new Error(`it has more than ${bytesMax / 1_024} KiB`);
-    return parse(text, { maxAliasCount: 0 });
+    return yamlValue(text);
   } catch (cause) {
     throw fault(`cannot read the workload file ${path}: ${messageOf(cause)}`, 'name a YAML file with the options of weft run');
   }
