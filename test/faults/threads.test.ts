@@ -118,7 +118,9 @@ describe('data threads', { skip: process.env.WEFT_IO === 'node' && 'with WEFT_IO
     const { logLevel } = agentClient(labPaths(mesh.plan).agentSocket('beta'));
     const closed = (): Promise<number> =>
       metricOf(mesh, 'beta', 'istio_tcp_connections_closed_total', 'reporter="destination"', 'source_workload="heard"');
-    const told = async (): Promise<number> => (await mesh.log('beta')).split('connection complete').length - 1;
+    const told = async (): Promise<number> =>
+      (await mesh.log('beta')).split('\n').filter((line) => line.includes('connection complete') && /\bheard\b/.test(line))
+        .length;
     const dial = async (count: number, ended: number): Promise<void> => {
       for (let dialled = 0; dialled < count; dialled++)
         assert.equal((await probe.connect({ host: TELLER, port: 7 })).error, null);
@@ -126,6 +128,7 @@ describe('data threads', { skip: process.env.WEFT_IO === 'node' && 'with WEFT_IO
     };
     await connected(probe);
     await dial(0, 1);
+    await waitUntil('the line of the first one', END_MS, async () => (await told()) === 1);
     assert.deepEqual(await logLevel('silent'), { level: 'silent' });
     const before = await told();
     await dial(20, 21);

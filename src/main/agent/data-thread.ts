@@ -12,6 +12,7 @@ import { BpfMap } from '#platform/bpf/map.ts';
 import type { DatapathMaps } from '#platform/bpf/pins.ts';
 import { sharedDelays, systemClock } from '#platform/clock.ts';
 import { chooseIo } from '#platform/io/choice/choose.ts';
+import { rememberHome } from '#platform/linux/netns/namespace.ts';
 import { surviveMishaps } from '#platform/linux/process/last-resort.ts';
 import { shareLog } from '#platform/telemetry/line-buffer.ts';
 import { commandLog } from '#platform/telemetry/log.ts';
@@ -55,6 +56,7 @@ export function carryInThread(): void {
   if (port === null) throw new Error('a data thread is started by an agent');
   const { trustDomain, capacity, threads, shares: memory, log: logMemory, logLevel, maps: fds } = workerData as ThreadData;
   shareLog(logMemory);
+  rememberHome();
   const say = (message: FromThread): void => port.postMessage(message);
   // Counted and told by the agent, for all of its threads.
   const mishaps: Mishaps = {

@@ -10,13 +10,19 @@ const SO_NETNS_COOKIE = 71;
 
 let home: number | null = null;
 
+/** Opens the namespace that this thread comes back to, which stays open: at its start, where what it holds is counted. */
+export function rememberHome(): number {
+  home ??= openSync('/proc/thread-self/ns/net', 'r');
+  return home;
+}
+
 /**
  * Runs `action` with the calling thread inside the namespace `netnsFd`, then comes back.
  * `action` must be synchronous: no other JavaScript may run in between (E45).
  * Errors: WEFT_NETNS; if the way back fails the process aborts, since every later socket would be misplaced.
  */
 export function inNamespace<T>(netnsFd: number, action: () => T): T {
-  home ??= openSync('/proc/thread-self/ns/net', 'r');
+  const way = rememberHome();
   if (setns(netnsFd, CLONE_NEWNET) !== 0) {
     throw new WeftError('WEFT_NETNS', `cannot enter a network namespace: ${errnoName(errno())}`, {
       remedy: 'run as root (CAP_SYS_ADMIN)',
@@ -25,7 +31,7 @@ export function inNamespace<T>(netnsFd: number, action: () => T): T {
   try {
     return action();
   } finally {
-    if (setns(home, CLONE_NEWNET) !== 0) {
+    if (setns(way, CLONE_NEWNET) !== 0) {
       process.stderr.write('weft: cannot return to the home network namespace\n');
       process.abort();
     }
