@@ -82,6 +82,11 @@ export const AGENT_SETTINGS = {
       'count',
       'Slots of one service in the kernel, which draws uniformly: weights are expanded into repeated slots.',
     ),
+    formerWaypointMs: setting(
+      10_000,
+      'ms',
+      'How long connections through a waypoint that their service has left may go on, if policies let them in without it: longer than the waypoint serves and drains them.',
+    ),
     lastBytesMs: setting(
       3_000,
       'ms',

@@ -1,8 +1,10 @@
+import type { Cancel, Clock } from '#model/effects/clock.ts';
 import { sameIdentity } from '#model/identity/identity.ts';
 import type { MeshState } from '#model/mesh/mesh-state.ts';
 import { type GatewayAddress, type Service, serviceKeyOf } from '#model/mesh/service.ts';
 import { identityOf, type Workload } from '#model/mesh/workload.ts';
 import { type Connection, decideL4, isUndecided, policiesFor } from '#model/policy/l4.ts';
+import { AGENT } from '#model/settings/agents.ts';
 import { Refusal } from '#model/telemetry/close-cause.ts';
 
 /** The right of connections that the agent carries to a workload of this node, all by one answer. */
@@ -17,6 +19,8 @@ export type CarriedConnection = {
 export type OutgoingConnection = {
   /** What policies of the destination see of it; null where it goes to a waypoint, which judges by its own. */
   connection: Connection | null;
+  /** What those of an endpoint would see of it if it went there past every waypoint; null: it could not. */
+  past(endpoint: Workload): Connection | null;
   /** Whom the tunnel was opened to: the destination, or an instance of the waypoint. */
   peer: Workload;
   /** What was dialled: it decides whether the tunnel still is the way there. */
@@ -34,6 +38,13 @@ export type OutgoingConnection = {
 export class CarriedConnections {
   readonly #open = new Set<CarriedConnection>();
   readonly #outgoing = new Set<OutgoingConnection>();
+  /** Those through a waypoint that their destination has left: cut when their time is over, which ends that wait. */
+  readonly #leaving = new Map<OutgoingConnection, Cancel>();
+  readonly #clock: Clock;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
 
   /** To be called in the turn in which it was judged, so that no change can slip in between; and the result when it ends. */
   add(carried: CarriedConnection): () => void {
@@ -44,7 +55,10 @@ export class CarriedConnections {
   /** The same at the source. */
   addOutgoing(carried: OutgoingConnection): () => void {
     this.#outgoing.add(carried);
-    return () => this.#outgoing.delete(carried);
+    return () => {
+      this.#outgoing.delete(carried);
+      this.#stays(carried);
+    };
   }
 
   /**
@@ -62,11 +76,29 @@ export class CarriedConnections {
     }
     for (const carried of this.#outgoing) {
       const why = whyEnded(mesh, carried);
-      if (why === null) continue;
-      closed++;
-      carried.abort(why);
+      if (why === null) this.#stays(carried);
+      else if (why === 'left') this.#leaves(mesh, carried);
+      else {
+        closed++;
+        carried.abort(why);
+      }
     }
     return closed;
+  }
+
+  /** The former waypoint answers what is under way and ends the connection: it is given the time for that (F4). */
+  #leaves(mesh: MeshState, carried: OutgoingConnection): void {
+    if (this.#leaving.has(carried)) return;
+    const cut = (): void => {
+      this.#leaving.delete(carried);
+      if (whyEnded(mesh, carried) === 'left') carried.abort(otherWaypoint());
+    };
+    this.#leaving.set(carried, this.#clock.after(AGENT.formerWaypointMs, cut));
+  }
+
+  #stays(carried: OutgoingConnection): void {
+    this.#leaving.get(carried)?.();
+    this.#leaving.delete(carried);
   }
 }
 
@@ -77,8 +109,12 @@ function whyDenied(mesh: MeshState, destination: Workload, connection: Connectio
   return new Refusal('policy-change', `connection closed due to policy change: ${decision.reason}`, decision);
 }
 
-/** Why a tunnel that was opened from here may carry this no longer; null: it may, as far as the mesh tells. */
-function whyEnded(mesh: MeshState, { connection, peer, dialled, service, waypoint }: OutgoingConnection): Refusal | null {
+/**
+ * Why a tunnel that was opened from here may carry this no longer; null: it may, as far as the mesh tells. `left`: its destination
+ * left the waypoint and is bound to none, and policies of the destination would let it in past it.
+ */
+function whyEnded(mesh: MeshState, carried: OutgoingConnection): Refusal | 'left' | null {
+  const { connection, peer, dialled, service, waypoint } = carried;
   const now = mesh.workload(peer.uid);
   // One that left the mesh ends by itself: its node cuts what it carries to it.
   if (now === null) return null;
@@ -92,5 +128,17 @@ function whyEnded(mesh: MeshState, { connection, peer, dialled, service, waypoin
   const bound = service === null ? mesh.workloadByIp(dialled) : mesh.service(serviceKeyOf(service));
   // A former waypoint is no longer the way: nobody judges there by what is in force.
   if (bound === null || JSON.stringify(bound.waypoint) === JSON.stringify(waypoint)) return null;
-  return new Refusal('waypoint-change', 'the destination is bound to another waypoint now');
+  if (bound.waypoint !== null) return otherWaypoint();
+  const endpoints = 'uid' in bound ? [bound] : mesh.endpoints(serviceKeyOf(bound));
+  if (endpoints.length > AGENT.choicesMax) return otherWaypoint(); // it would take too long to ask the policies of all
+  for (const endpoint of endpoints) {
+    const past = carried.past(endpoint);
+    const refused = past === null ? null : whyDenied(mesh, endpoint, past);
+    if (refused !== null) return refused;
+  }
+  return 'left';
+}
+
+function otherWaypoint(): Refusal {
+  return new Refusal('waypoint-change', 'the destination is bound to another waypoint now, or to none');
 }

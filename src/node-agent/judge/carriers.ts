@@ -19,7 +19,7 @@ export type CarriersOptions = Omit<JudgeOptions, 'carried'> &
 
 /** Those that carry the connections of a node, from the side of whoever knows: hands them workloads, answers, and takes back. */
 export class Carriers {
-  readonly #rights = new CarriedConnections();
+  readonly #rights: CarriedConnections;
   readonly #judge: Judge;
   readonly #carriers: readonly Carrier[];
   readonly #shares: ShareNumbers;
@@ -30,10 +30,11 @@ export class Carriers {
   #lastMark = 0;
 
   constructor(
-    effects: Pick<AgentEffects, 'startCarriers'>,
+    effects: Pick<AgentEffects, 'startCarriers' | 'clock'>,
     { meters, trustDomain, places, credentials, ...options }: CarriersOptions,
   ) {
     this.#credentials = credentials;
+    this.#rights = new CarriedConnections(effects.clock);
     this.#judge = new Judge({ ...options, carried: this.#rights });
     this.#shares = new ShareNumbers(places);
     this.#carriers = effects.startCarriers({

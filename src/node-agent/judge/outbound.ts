@@ -1,7 +1,8 @@
 import { familyOf, type IpAddress } from '#model/address/ip.ts';
+import { targetPort } from '#model/balancing/endpoints.ts';
 import type { Random } from '#model/effects/clock.ts';
 import type { MeshState } from '#model/mesh/mesh-state.ts';
-import { serviceKeyOf } from '#model/mesh/service.ts';
+import { type Service, serviceKeyOf } from '#model/mesh/service.ts';
 import { identityOf, type Workload } from '#model/mesh/workload.ts';
 import { type OutboundPath, outboundChoices, type Tried } from '#model/path/decide.ts';
 import { type Connection, connectionOf, decideL4, dryRunL4, isUndecided, policiesFor } from '#model/policy/l4.ts';
@@ -145,7 +146,8 @@ function judgeTunnel(view: JudgeView, { question, source }: Asker, path: RecordP
   if (outbound.kind === 'waypoint') {
     // Policies that name the client are the waypoint's to evaluate: the destination sees the waypoint's identity.
     const waypoint = (service ?? view.mesh.workloadByIp(dialled))?.waypoint ?? null;
-    const right = { kind: 'leaving', connection: null, peer, dialled, service, waypoint } as const;
+    const past = (endpoint: Workload): Connection | null => connectionPast({ question, source }, service, endpoint);
+    const right = { kind: 'leaving', connection: null, past, peer, dialled, service, waypoint } as const;
     return { choice, right, pair: null, isSettled: true };
   }
   // The destination evaluates again, and decides. Here it spares a tunnel, and tells the kernel to refuse the next connect().
@@ -153,8 +155,16 @@ function judgeTunnel(view: JudgeView, { question, source }: Asker, path: RecordP
   const connection = connectionOf(source, clientTo(ip, source, question.client), { ip, port });
   const { refusal, pair, isSettled } = authorize(view, connection, source, peer);
   if (refusal !== null) return { ...closed(path, refusal), pair, isSettled };
-  const right = { kind: 'leaving', connection, peer, dialled, service, waypoint: null } as const;
+  const right = { kind: 'leaving', connection, past: () => connection, peer, dialled, service, waypoint: null } as const;
   return { choice, right, pair, isSettled };
+}
+
+/** What an endpoint would see of a connection that came to it past the waypoint; null: it has no such port or address. */
+function connectionPast({ question, source }: Asker, service: Service | null, endpoint: Workload): Connection | null {
+  const { dialled, client } = question;
+  const port = service === null ? dialled.port : targetPort(service, endpoint, dialled.port);
+  const ip = endpoint.addresses.find((one) => familyOf(one) === familyOf(client)) ?? endpoint.addresses[0];
+  return port === null || ip === undefined ? null : connectionOf(source, clientTo(ip, source, client), { ip, port });
 }
 
 /** The client as an endpoint of the other family than was dialled sees it: under the address of that family. */

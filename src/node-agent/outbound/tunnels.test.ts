@@ -230,6 +230,35 @@ for (const { name, dialled = '10.0.1.2:8080', cut, cause, flag } of CUTS)
     assert.equal(rig.agent.meters.total('weft_refusals_total'), 1);
   });
 
+test('F4: a service that leaves its waypoint leaves it the time to end what goes through it; then that is cut', async () => {
+  const { rig } = await setUpWaypoint();
+  const unbound = { ...cart, waypoint: null };
+  const [first, second] = [await talks(rig.dial(client, '240.0.0.1:80')), await talks(rig.dial(client, '240.0.0.1:80'))];
+  rig.tell({ services: [unbound] });
+  rig.clock.advance(AGENT.formerWaypointMs - 1);
+  await settle();
+  assert.deepEqual([first.error(), second.error()], [null, null]);
+  rig.tell({ services: [{ ...cart, waypoint: WAYPOINT }] });
+  rig.clock.advance(1);
+  await settle();
+  assert.deepEqual([first.error(), second.error()], [null, null], 'it came back');
+  rig.tell({ services: [unbound] });
+  rig.clock.advance(AGENT.formerWaypointMs);
+  await until(() => first.error() !== null && second.error() !== null, 'resets');
+  assert.equal(rig.access().cause, 'waypoint-change');
+});
+
+test('F4: but a policy of an endpoint that would not let it in past the waypoint cuts it at once', async () => {
+  const { rig } = await setUpWaypoint();
+  const received = await talks(rig.dial(client, '240.0.0.1:80'));
+  rig.tell({ services: [{ ...cart, waypoint: null }] });
+  await settle();
+  assert.equal(received.error(), null);
+  rig.tell({ policies: [aPolicy('deny', principal('client'))] });
+  await until(() => received.error() !== null, 'a reset');
+  assert.equal(rig.access().cause, 'policy-change');
+});
+
 test('B66: what ends no right leaves a live tunnel alone', async () => {
   const { rig, two } = await setUpWaypoint();
   const direct = await talks(rig.dial(client, '10.0.1.2:8080'));
