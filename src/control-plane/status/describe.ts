@@ -3,7 +3,7 @@ import { requestRuleText, ruleText } from '#control-plane/status/rule-text.ts';
 import { WeftError } from '#model/error.ts';
 import { formatIdentity } from '#model/identity/identity.ts';
 import { type Authorization, convertedName } from '#model/mesh/authorization.ts';
-import { type GatewayAddress, type Service, serviceKeyOf } from '#model/mesh/service.ts';
+import { type GatewayAddress, gatewayName, type Service, serviceKeyOf } from '#model/mesh/service.ts';
 import { identityOf, type Workload } from '#model/mesh/workload.ts';
 import { holdsFor } from '#model/policy/l4.ts';
 import type { HttpRoute, HttpRouteMatch, L7Policy, WaypointConfig } from '#model/waypoint/config.ts';
@@ -186,6 +186,5 @@ function portsText({ ports }: Service): string {
 }
 
 function gatewayText(gateway: GatewayAddress | null): string | null {
-  if (gateway === null) return null;
-  return gateway.kind === 'hostname' ? `${gateway.namespace}/${gateway.hostname}` : gateway.address;
+  return gateway === null ? null : gatewayName(gateway);
 }

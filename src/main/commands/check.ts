@@ -9,14 +9,13 @@ import { showProgress } from '#main/commands/progress.ts';
 import { findResources } from '#main/commands/validate.ts';
 import { realPlace } from '#platform/files/marked-directory.ts';
 import { knownNodes, requireNode } from '#platform/files/node-register.ts';
+import { surveyListeners } from '#platform/linux/net/listening-sockets.ts';
 import { readMachineFacts } from '#platform/preflight/facts.ts';
 import { machineProblems } from '#platform/preflight/preflight.ts';
 import { surveyControl } from '#platform/survey/control.ts';
-import { surveyLeftovers } from '#platform/survey/leftovers.ts';
-import { surveyListeners } from '#platform/survey/listeners.ts';
 import { surveyMachine } from '#platform/survey/machine.ts';
 import { surveyNetwork } from '#platform/survey/network.ts';
-import { surveyLogs, surveyPlace } from '#platform/survey/places.ts';
+import { surveyLeftovers, surveyLogs, surveyPlace } from '#platform/survey/places.ts';
 import { joinsOf, stateDirOf } from '#platform/survey/processes.ts';
 import { surveyAuthority, surveyRoot, surveyToken } from '#platform/survey/trust.ts';
 

@@ -1,7 +1,7 @@
 import { type Family, familyOf, type IpAddress } from '#model/address/ip.ts';
 import type { Authorization, PolicyKey } from '#model/mesh/authorization.ts';
 import type { Workload } from '#model/mesh/workload.ts';
-import type { GatewayAddress, Service, ServiceKey } from './service.ts';
+import { type GatewayAddress, gatewayName, type Service, type ServiceKey } from './service.ts';
 
 /** What a delta touched, old and new values together: the inputs of incremental work. */
 export type Touched = { ips: Set<IpAddress>; services: Set<ServiceKey>; workloads: Set<string>; policies: boolean };
@@ -128,7 +128,7 @@ export class MeshState {
 
   #bind(address: GatewayAddress | null | undefined, by: 1 | -1): void {
     if (!address) return;
-    const key = address.kind === 'hostname' ? `${address.namespace}/${address.hostname}` : address.address;
+    const key = gatewayName(address);
     const count = (this.#bound.get(key)?.count ?? 0) + by;
     if (count === 0) this.#bound.delete(key);
     else this.#bound.set(key, { address, count });

@@ -47,3 +47,8 @@ export function serviceKeyOf(service: { namespace: string; hostname: string }): 
 export type GatewayAddress =
   | { kind: 'hostname'; namespace: string; hostname: string; hbonePort: number }
   | { kind: 'address'; network: string; address: IpAddress; hbonePort: number };
+
+/** What tells one gateway from another: `namespace/hostname`, or its address. */
+export function gatewayName(address: GatewayAddress): string {
+  return address.kind === 'hostname' ? `${address.namespace}/${address.hostname}` : address.address;
+}

@@ -3,7 +3,7 @@ import { type ClientLocation, eligibleEndpoints, expandSlots } from '#model/bala
 import type { Slot } from '#model/balancing/slots.ts';
 import { ADDRESS_FLAG, SERVICE_FLAG } from '#model/kernel/abi.ts';
 import type { MeshState } from '#model/mesh/mesh-state.ts';
-import { type GatewayAddress, type Service, serviceKeyOf } from '#model/mesh/service.ts';
+import { type GatewayAddress, gatewayName, type Service, serviceKeyOf } from '#model/mesh/service.ts';
 import type { Workload } from '#model/mesh/workload.ts';
 import { policiesFor, restrictsPlaintext } from '#model/policy/l4.ts';
 import type { IdTable } from './ids.ts';
@@ -109,7 +109,7 @@ function frontend(service: Service, vip: IpAddress, port: number, view: TableVie
 /** Id of a waypoint for the kernel; 0: none. */
 export function waypointId(address: GatewayAddress | null, view: Pick<TableView, 'ids'>): number {
   if (address === null) return 0;
-  return view.ids.of('waypoint', address.kind === 'hostname' ? `${address.namespace}/${address.hostname}` : address.address);
+  return view.ids.of('waypoint', gatewayName(address));
 }
 
 /** Waypoints with an instance on this node, by id: connections go straight to it. */

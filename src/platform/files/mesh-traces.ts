@@ -2,6 +2,7 @@ import { existsSync, lstatSync, readdirSync, readFileSync, rmSync } from 'node:f
 import { join } from 'node:path';
 import { LOCK_NAME, type MeshTraces, type StateTrace } from '#model/instance/mark.ts';
 import { waypointsDirectory } from '#protocol/api/places.ts';
+import { namesIn } from './as-far-as-seen.ts';
 import { isLocked } from './lock.ts';
 import { ownMark, realPlace } from './marked-directory.ts';
 import { knownNodes } from './node-register.ts';
@@ -61,19 +62,13 @@ function foldersOf(directory: string): string[] {
 /** Sockets of waypoints of a run directory; `waypoint`: `<namespace>/<gateway>`. */
 export function waypointSocketsBelow(runDir: string): { waypoint: string; path: string }[] {
   const directory = waypointsDirectory(runDir);
-  return namesIn(directory).flatMap((name) => {
-    // A namespace has no dot, so the first one ends it.
-    const [, namespace, gateway] = /^([^.]+)\.(.+)\.sock$/.exec(name) ?? [];
-    return gateway === undefined ? [] : [{ waypoint: `${namespace}/${gateway}`, path: join(directory, name) }];
-  });
-}
-
-function namesIn(directory: string): string[] {
-  try {
-    return readdirSync(directory).sort();
-  } catch {
-    return []; // no waypoint was ever here
-  }
+  return namesIn(directory)
+    .sort()
+    .flatMap((name) => {
+      // A namespace has no dot, so the first one ends it.
+      const [, namespace, gateway] = /^([^.]+)\.(.+)\.sock$/.exec(name) ?? [];
+      return gateway === undefined ? [] : [{ waypoint: `${namespace}/${gateway}`, path: join(directory, name) }];
+    });
 }
 
 /** Removes a socket; a file or directory of that name is somebody else's. */

@@ -1,8 +1,9 @@
-import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { WeftError } from '#model/error.ts';
 import { conflictOf, type Holding, type KnownHolding } from '#model/instance/holding.ts';
 import { COMMAND } from '#model/settings/host.ts';
+import { namesIn } from './as-far-as-seen.ts';
 import { isLocked, lockText, takeLock } from './lock.ts';
 import { isDirectory } from './marked-directory.ts';
 import { removeIfEmpty } from './run-dir.ts';
@@ -88,23 +89,17 @@ export function forgetNode(node: string, register = REGISTER): void {
 
 /** Nodes of this machine that have an agent, or whose agent ended and left them; by name. */
 export function knownNodes(register = REGISTER): KnownHolding[] {
-  return namesIn(register).flatMap((name): KnownHolding[] => {
-    const path = join(register, name);
-    const holding = parseHolding(lockText(path));
-    if (holding === null) return [];
-    if (isLocked(path)) return [{ ...holding, state: 'alive' }];
-    // Also what a reboot or a cleanup took away.
-    if (isDirectory(join(holding.runDir, holding.node))) return [{ ...holding, state: 'dead' }];
-    return [];
-  });
-}
-
-function namesIn(register: string): string[] {
-  try {
-    return readdirSync(register).sort();
-  } catch {
-    return []; // no node was ever here
-  }
+  return namesIn(register)
+    .sort()
+    .flatMap((name): KnownHolding[] => {
+      const path = join(register, name);
+      const holding = parseHolding(lockText(path));
+      if (holding === null) return [];
+      if (isLocked(path)) return [{ ...holding, state: 'alive' }];
+      // Also what a reboot or a cleanup took away.
+      if (isDirectory(join(holding.runDir, holding.node))) return [{ ...holding, state: 'dead' }];
+      return [];
+    });
 }
 
 function pathOf(register: string, node: string): string {

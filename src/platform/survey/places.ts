@@ -1,8 +1,14 @@
-import { accessSync, constants, existsSync, lstatSync, readdirSync, type Stats, statfsSync } from 'node:fs';
+import { accessSync, constants, existsSync, lstatSync, type Stats, statfsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import type { Leftovers } from '#model/check/parts.ts';
 import type { PlaceFacts } from '#model/check/places.ts';
 import { claimOf, isTelling } from '#model/instance/mark.ts';
+import { isBpffs } from '#platform/bpf/bpffs.ts';
+import { namesIn } from '#platform/files/as-far-as-seen.ts';
 import { readMark, realPlace } from '#platform/files/marked-directory.ts';
+import { type TracePlace, traceMesh } from '#platform/files/mesh-traces.ts';
+import { knownNodes } from '#platform/files/node-register.ts';
+import { isNetnsNameOf } from '#platform/linux/sandbox/sandbox-name.ts';
 
 /** Files that hold keys, tokens or what makes them. */
 const SECRETS: Readonly<Record<'state' | 'sockets', RegExp>> = {
@@ -81,10 +87,23 @@ function statsOf(path: string): Stats | null {
   }
 }
 
-function namesIn(path: string): string[] {
-  try {
-    return readdirSync(path);
-  } catch {
-    return []; // not there, or not a directory
-  }
+/** Where iproute2 keeps the names of network namespaces. */
+const NETNS_FOLDER = '/run/netns';
+
+/** What dead meshes left on this machine: pins and namespaces without a node. Null: only root sees which nodes there are. */
+export function surveyLeftovers(place: TracePlace): Leftovers | null {
+  if (process.geteuid?.() !== 0) return null;
+  const { orphans, nodes, others } = traceMesh(place, isBpffs);
+  const known = new Set([...knownNodes(), ...nodes, ...others].map(({ node }) => node));
+  return {
+    pins: orphans.map((node) => ({ node, path: join(place.bpffs, 'weft', node) })),
+    namespaces: namesIn(NETNS_FOLDER).filter(
+      (name) => isSandbox(name) && ![...known, ...orphans].some((node) => isNetnsNameOf(node, name)),
+    ),
+  };
+}
+
+/** Whether only we call a network namespace so. */
+function isSandbox(name: string): boolean {
+  return /^weft-[a-z0-9-]+-[0-9a-f]{10}$/.test(name);
 }

@@ -5,7 +5,7 @@ import type { Publication } from '#model/launch/publication.ts';
 import { TUNNEL } from '#model/settings/tunnels.ts';
 import { bind, errno, errnoName, fcntl, getsockname, listen, setsockopt, socket } from '#platform/ffi/libc.ts';
 import { decodeSockaddr, encodeSockaddr } from '#platform/ffi/sockaddr.ts';
-import { portHolder } from '#platform/linux/net/port-holder.ts';
+import { portHolder } from '#platform/linux/net/listening-sockets.ts';
 import { inNamespace } from './namespace.ts';
 
 const AF = { 4: 2, 6: 10 } as const;
