@@ -4,6 +4,7 @@
 #   make test          unit, kernel and end-to-end tests
 #   make test-node-io  the contract of byte streams and the end-to-end tests, the demo among them, with the second I/O
 #   make attack        every attack of test/security, as a table; NUMBER=n only those of one number
+#   make rules         the tests that name rules of docs/rules, as a table of rules: PAGE=node-proxy only those of one page
 #   make bench         measurements against plain TCP, HAProxy and a relay in C; JSON=file ONLY='same cross'
 #   make bench-apps    Redis, PostgreSQL and etcd with replicas as workloads, against plain TCP; JSON=file ONLY=etcd
 #   make bench-scale   a control plane of 100,000 workloads and 300 clients, with bounds: JSON=file WORKLOADS=n POLICIES=n CLIENTS=n
@@ -24,7 +25,7 @@ TEST_GLOBS := 'src/**/*.test.ts' 'testbed/**/*.test.ts' 'test/**/*.test.ts' 'ben
 export PATH := $(CURDIR)/node_modules/node/bin:$(PATH)
 
 .DEFAULT_GOAL := setup
-.PHONY: setup demo test test-node-io attack bench bench-apps bench-scale bench-micro fuzz soak soak-io guard-io coverage package test-package check format clean
+.PHONY: setup demo test test-node-io attack rules bench bench-apps bench-scale bench-micro fuzz soak soak-io guard-io coverage package test-package check format clean
 
 setup:
 	@scripts/setup run
@@ -46,6 +47,10 @@ test-node-io:
 attack:
 	@scripts/setup test
 	@$(NODE) scripts/attack.ts $(NUMBER)
+
+rules:
+	@scripts/setup test
+	@$(NODE) scripts/rules.ts $(PAGE)
 
 bench:
 	@scripts/setup bench

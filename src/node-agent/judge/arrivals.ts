@@ -114,7 +114,7 @@ function arrivalGrounds(known: Workload, remote: IpAddress): Grounds {
   return grounds;
 }
 
-/** The app's port that a CONNECT asks for (B6-B9, B23); only the port of an IP authority counts. */
+/** The app's port that a CONNECT asks for (B6, B7, B9, B23); only the port of an IP authority counts. */
 function tunnelTarget(view: JudgeView, workload: Workload, { authority: text, local }: Tunnel): number | Refusal {
   const authority = splitHostPort(text);
   if (authority === null) return new Refusal('bad-authority', `malformed authority "${text}"`);

@@ -217,7 +217,7 @@ const CUTS: Cut[] = [
 ];
 
 for (const { name, dialled = '10.0.1.2:8080', cut, cause, flag } of CUTS)
-  test(`B66: a live tunnel is cut at its source by ${name}, with one line and one count`, async () => {
+  test(`B67: a live tunnel is cut at its source by ${name}, with one line and one count`, async () => {
     const nodes = await setUpWaypoint();
     const { rig } = nodes;
     const received = await talks(rig.dial(client, dialled));
@@ -259,7 +259,7 @@ test('F4: but a policy of an endpoint that would not let it in past the waypoint
   assert.equal(rig.access().cause, 'policy-change');
 });
 
-test('B66: what ends no right leaves a live tunnel alone', async () => {
+test('B67: what ends no right leaves a live tunnel alone', async () => {
   const { rig, two } = await setUpWaypoint();
   const direct = await talks(rig.dial(client, '10.0.1.2:8080'));
   const judged = await talks(rig.dial(client, '240.0.0.1:80'));
@@ -271,7 +271,7 @@ test('B66: what ends no right leaves a live tunnel alone', async () => {
   assert.deepEqual([direct.error(), judged.error()], [null, null]);
 });
 
-test('B66: an identity without a certificate opens nothing on a connection that is still there', async () => {
+test('B67: an identity without a certificate opens nothing on a connection that is still there', async () => {
   const { rig, tell } = await startTwoNodes();
   tell(MESH);
   await converses(rig.dial(client, '10.0.1.2:8080'));

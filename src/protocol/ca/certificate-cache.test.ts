@@ -108,7 +108,7 @@ test('B58: while the authority is down the old certificate serves until it expir
     await settled();
   }
   await assert.rejects(cache.get(ratings), { code: 'WEFT_CERTIFICATE', message: /connection refused/ });
-  assert.deepEqual(lapsed, [ratings], 'B66: told once, at that moment');
+  assert.deepEqual(lapsed, [ratings], 'B67: told once, at that moment');
   down = false;
   clock.advance(150_000);
   await settled();
