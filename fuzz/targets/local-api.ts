@@ -51,6 +51,7 @@ export const localApiTarget: FuzzTarget = {
       mintToken: reach,
       revokeTokens: reach,
       stopWaypoints: reach,
+      desk: { apply: reach, compare: reach, remove: reach, removeGiven: reach, list: reach as never },
     };
     for (const { status } of [
       await answerLocalApi(method, path, body, agent),

@@ -3,7 +3,7 @@
 function __weft_in
   set -l path weft
   for word in (commandline -opc)[2..-1]
-    if contains -- "$path $word" 'weft up' 'weft run' 'weft exec' 'weft stop' 'weft uninstall' 'weft ps' 'weft logs' 'weft status' 'weft describe' 'weft check' 'weft validate' 'weft log-level' 'weft bug-report' 'weft lab' 'weft lab up' 'weft lab run' 'weft lab outside' 'weft lab restart' 'weft lab capture' 'weft lab logs' 'weft lab status' 'weft lab down' 'weft demo' 'weft bench' 'weft version' 'weft control' 'weft agent' 'weft token' 'weft waypoint'
+    if contains -- "$path $word" 'weft up' 'weft run' 'weft exec' 'weft stop' 'weft uninstall' 'weft ps' 'weft logs' 'weft apply' 'weft get' 'weft diff' 'weft delete' 'weft status' 'weft describe' 'weft check' 'weft validate' 'weft log-level' 'weft bug-report' 'weft lab' 'weft lab up' 'weft lab run' 'weft lab outside' 'weft lab restart' 'weft lab capture' 'weft lab logs' 'weft lab status' 'weft lab down' 'weft demo' 'weft bench' 'weft version' 'weft control' 'weft agent' 'weft token' 'weft waypoint'
       set path "$path $word"
     else if test "$word" = --
       return 1
@@ -19,6 +19,10 @@ complete -c weft -n '__weft_in "weft"' -a stop -d 'End workloads of this machine
 complete -c weft -n '__weft_in "weft"' -a uninstall -d 'Remove every trace of the mesh from this machine'
 complete -c weft -n '__weft_in "weft"' -a ps -d 'Show the workloads that run on this machine'
 complete -c weft -n '__weft_in "weft"' -a logs -d 'Show what a workload in the background has printed'
+complete -c weft -n '__weft_in "weft"' -a apply -d 'Put resources in force'
+complete -c weft -n '__weft_in "weft"' -a get -d 'List resources, or print them'
+complete -c weft -n '__weft_in "weft"' -a diff -d 'Show what applying resources would change'
+complete -c weft -n '__weft_in "weft"' -a delete -d 'Remove resources'
 complete -c weft -n '__weft_in "weft"' -a status -d 'Show nodes, workloads, certificates and what is wrong'
 complete -c weft -n '__weft_in "weft"' -a describe -d 'Show what applies to a workload, service, policy or waypoint'
 complete -c weft -n '__weft_in "weft"' -a check -d 'Look for what is wrong with this machine and its mesh'
@@ -107,6 +111,24 @@ complete -c weft -n '__weft_in "weft logs"' -l run-dir -xa '(__fish_complete_dir
 complete -c weft -n '__weft_in "weft logs"' -l state-dir -xa '(__fish_complete_directories)' -d 'where the certificate authority'\''s key and other lasting files are (default: /var/lib/weft)'
 complete -c weft -n '__weft_in "weft logs"' -l help -s h -d 'show this help'
 complete -c weft -n '__weft_in "weft logs"' -xa '(weft ps 2>/dev/null | sed "1d;s/ .*//")'
+complete -c weft -n '__weft_in "weft apply"' -l file -s f -rF -d 'files or directories of resources; - for standard input'
+complete -c weft -n '__weft_in "weft apply"' -l dry-run -d 'change nothing, and say what would become of each'
+complete -c weft -n '__weft_in "weft apply"' -l output -s o -xa 'text json yaml' -d 'how it is printed (default: text)'
+complete -c weft -n '__weft_in "weft apply"' -l socket -rF -d 'the control plane'\''s socket on this machine (default: /run/weft/control.sock)'
+complete -c weft -n '__weft_in "weft apply"' -l help -s h -d 'show this help'
+complete -c weft -n '__weft_in "weft get"' -l namespace -x -d 'those of one namespace (default: of all)'
+complete -c weft -n '__weft_in "weft get"' -l output -s o -xa 'table json yaml' -d 'how it is printed (default: table)'
+complete -c weft -n '__weft_in "weft get"' -l socket -rF -d 'the control plane'\''s socket on this machine (default: /run/weft/control.sock)'
+complete -c weft -n '__weft_in "weft get"' -l help -s h -d 'show this help'
+complete -c weft -n '__weft_in "weft diff"' -l file -s f -rF -d 'files or directories of resources; - for standard input'
+complete -c weft -n '__weft_in "weft diff"' -l socket -rF -d 'the control plane'\''s socket on this machine (default: /run/weft/control.sock)'
+complete -c weft -n '__weft_in "weft diff"' -l help -s h -d 'show this help'
+complete -c weft -n '__weft_in "weft delete"' -l namespace -x -d 'the namespace that they are in (default: default)'
+complete -c weft -n '__weft_in "weft delete"' -l file -s f -rF -d 'files or directories of resources; - for standard input'
+complete -c weft -n '__weft_in "weft delete"' -l ignore-not-found -d 'one that is not there is no failure'
+complete -c weft -n '__weft_in "weft delete"' -l output -s o -xa 'text json yaml' -d 'how it is printed (default: text)'
+complete -c weft -n '__weft_in "weft delete"' -l socket -rF -d 'the control plane'\''s socket on this machine (default: /run/weft/control.sock)'
+complete -c weft -n '__weft_in "weft delete"' -l help -s h -d 'show this help'
 complete -c weft -n '__weft_in "weft status"' -l output -s o -xa 'table wide json yaml' -d 'how it is printed (default: table)'
 complete -c weft -n '__weft_in "weft status"' -l json -d 'the same as -o json'
 complete -c weft -n '__weft_in "weft status"' -l run-dir -xa '(__fish_complete_directories)' -d 'where sockets and other short-lived files are (default: /run/weft)'

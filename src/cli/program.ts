@@ -20,6 +20,16 @@ import {
   versionCommand,
 } from './look-and-check.ts';
 import { describeError } from './report-error.ts';
+import {
+  type ApplyOptions,
+  applyCommand,
+  type DeleteOptions,
+  type DiffOptions,
+  deleteCommand,
+  diffCommand,
+  type GetOptions,
+  getCommand,
+} from './resources.ts';
 import { type RunOptions, runCommand } from './run.ts';
 import { type StatusOptions, statusCommand } from './status.ts';
 import { type TokenOptions, tokenCommand } from './token.ts';
@@ -50,6 +60,10 @@ export type Actions = {
   logLevel: Action<LogLevelOptions>;
   bugReport: Action<BugReportOptions>;
   validate: Action<ValidateOptions>;
+  apply: Action<ApplyOptions>;
+  get: Action<GetOptions>;
+  delete: Action<DeleteOptions>;
+  diff: Action<DiffOptions>;
   demo: Action<DemoOptions>;
   lab: Action<LabRequest>;
   bench: Action<BenchOptions>;
@@ -95,6 +109,8 @@ export function buildProgram(actions: Actions, output: Output, onExit: (code: nu
     ...[upCommand(run(actions.up)), runCommand(run(actions.run)), execCommand(run(actions.exec)), stopCommand(run(actions.stop))],
     uninstallCommand(run(actions.uninstall)),
     ...[psCommand(run(actions.ps)), logsCommand(run(actions.logs))],
+    ...[applyCommand(run(actions.apply)), getCommand(run(actions.get)), diffCommand(run(actions.diff))],
+    deleteCommand(run(actions.delete)),
     ...[statusCommand(run(actions.status)), describeCommand(run(actions.describe))],
     ...[checkCommand(run(actions.check)), validateCommand(run(actions.validate))],
     ...[logLevelCommand(run(actions.logLevel)), bugReportCommand(run(actions.bugReport))],

@@ -13,7 +13,7 @@ import { LABEL } from '#control-plane/mesh/well-known.ts';
 import { AddressBook } from '#control-plane/registry/address-book.ts';
 import type { AddressPools } from '#control-plane/registry/address-pools.ts';
 import { NodeRegistry } from '#control-plane/registry/node-registry.ts';
-import { formatFinding, formatOrigin } from '#control-plane/resources/finding.ts';
+import { type Finding, formatFinding, formatOrigin } from '#control-plane/resources/finding.ts';
 import type { Source } from '#control-plane/sources/source.ts';
 import { controlStatus, type StatusFrame } from '#control-plane/status/control-status.ts';
 import { FindingsBoard } from '#control-plane/status/findings-board.ts';
@@ -24,7 +24,7 @@ import type { Log } from '#model/effects/log.ts';
 import type { StateStore } from '#model/effects/state-store.ts';
 import { CERTIFICATE } from '#model/settings/control-planes.ts';
 import type { Meters } from '#model/telemetry/meters.ts';
-import type { Account, NodeGrant, Reserved } from '#model/trust/grant.ts';
+import { accountText, type NodeGrant, type Reserved } from '#model/trust/grant.ts';
 import type { ControlRefusal } from '#model/trust/refusal.ts';
 import type { IstioCertificateRequest, IstioCertificateResponse } from '#proto/ca_pb.js';
 import { type SyncWorkloadsRequest, type SyncWorkloadsResponse, SyncWorkloadsResponseSchema } from '#proto/weft_pb.js';
@@ -32,10 +32,9 @@ import type { ControlStatus, Origin } from '#protocol/api/control.ts';
 import { asRpcError, RpcError } from '#protocol/xds/resource-fault.ts';
 import type { DiscoveryListener, DiscoveryStream } from '#protocol/xds/server-session.ts';
 
-/** Serves a client that was turned away: what it still sends is nobody's. */
+/** For a client that was turned away. */
 const NOBODY: DiscoveryListener = { receive() {}, drained() {}, closed() {} };
-/** Service account of every agent, in the root namespace. */
-const AGENT_ACCOUNT = 'weft-agent';
+const AGENT_ACCOUNT = 'weft-agent'; // in the root namespace
 
 /** What a control plane is made of. */
 export type ControlPlaneOptions = {
@@ -139,10 +138,11 @@ export class ControlPlane {
     this.#discovery.close();
   }
 
-  /** Follows the configuration no longer; resolves when all that is to be kept is. */
+  /** Resolves when all that is to be kept is. */
   async close(): Promise<void> {
-    await this.#options.source.stop();
-    await this.#options.allocations.settled();
+    const { source, allocations } = this.#options;
+    await source.stop();
+    await allocations.settled();
   }
 
   /**
@@ -179,6 +179,11 @@ export class ControlPlane {
     if (freeAddresses) await this.#options.pools.free(node);
     this.#discovery.endNode(node, new RpcError('unauthenticated', `the tokens of node "${node}" were revoked`));
     this.#options.log.warn({ node }, 'tokens revoked; certificates that the node holds are good until they end');
+  }
+
+  /** Everything wrong with the configuration now, in order of place. */
+  findings(): Finding[] {
+    return this.#findings.now();
   }
 
   /** The status page. */
@@ -287,11 +292,6 @@ export class ControlPlane {
       log[level]({ code: finding.code, ...placeInLog(finding.origin) }, formatFinding(finding));
     }
   }
-}
-
-/** `<namespace>/<service account>`. */
-function accountText({ namespace, serviceAccount }: Account): string {
-  return `${namespace}/${serviceAccount}`;
 }
 
 /** The fields by which a log is searched: `file` and `line`, or `object`. */

@@ -109,6 +109,18 @@ export class ResourceLedger {
     return this.#winners.get(name)?.unit ?? null;
   }
 
+  /** Every resource that a unit describes or keeps, in no order. */
+  names(): Iterable<ResourceName> {
+    return this.#speakers.keys();
+  }
+
+  /** The units that describe a resource, the one in force first. */
+  unitsOf(name: ResourceName): string[] {
+    const winner = this.unitOf(name);
+    const others = [...(this.#speakers.get(name) ?? [])].filter((unit) => unit !== winner).sort(compareText);
+    return winner === null ? others : [winner, ...others];
+  }
+
   /** Everything that is wrong with what the units say now, in no order. */
   findings(): Finding[] {
     const ofUnits = [...this.#findings].flatMap(([id, findings]) => this.#tellStandIns(id, findings));

@@ -7,6 +7,15 @@ import { answerControlApi, type ControlApi } from './local-api.ts';
 
 const STATUS = { pid: 7 } as ControlStatus;
 
+/** A desk that keeps nothing. */
+const IDLE_DESK: ControlApi['desk'] = {
+  apply: async () => [],
+  compare: async () => [],
+  remove: async () => [],
+  removeGiven: async () => [],
+  list: () => ({ resources: [], next: null }),
+};
+
 /** A control plane that notes what is asked of it. */
 function api(changes: Partial<ControlApi> = {}) {
   const calls: string[] = [];
@@ -23,6 +32,7 @@ function api(changes: Partial<ControlApi> = {}) {
     async stopWaypoints() {
       calls.push('stop');
     },
+    desk: IDLE_DESK,
     logLevel: new SharedLogLevel('info'),
     ...changes,
   };

@@ -1,3 +1,4 @@
+import { answerDesk, type Desk } from '#control-plane/desk/desk-api.ts';
 import type { Subject } from '#control-plane/status/describe.ts';
 import { WeftError } from '#model/error.ts';
 import { CERTIFICATE } from '#model/settings/control-planes.ts';
@@ -18,6 +19,8 @@ export type ControlApi = {
   /** freeAddresses: other nodes may be given its ranges. */
   revokeTokens(node: string, freeAddresses: boolean): Promise<void>;
   stopWaypoints(): Promise<void>;
+  /** Where resources are handed in and asked for. */
+  desk: Desk;
   logLevel: SharedLogLevel;
 };
 
@@ -33,9 +36,10 @@ export function answerControlApi(api: ControlApi, method: string, path: string, 
 
 /** What the control plane does and says; undefined: nothing to say. Errors: WEFT_API_PATH, WEFT_API_BODY and those of the API. */
 function act(api: ControlApi, method: string, path: string, body: string): unknown {
-  const told = answerLogLevel(api.logLevel, `${method} ${path}`, body);
+  const call = `${method} ${path}`;
+  const told = answerLogLevel(api.logLevel, call, body) ?? answerDesk(api.desk, call, body);
   if (told !== undefined) return told;
-  switch (`${method} ${path}`) {
+  switch (call) {
     case 'GET /v1/status':
       return api.status();
     case 'POST /v1/describe':

@@ -32,7 +32,7 @@ export async function findResources(paths: readonly string[]): Promise<{ files: 
 }
 
 /** path → text, and what is passed over; a directory stands for the files below it. Errors: WEFT_CONFIG_FILE, WEFT_NO_RESOURCES. */
-async function readAll(paths: readonly string[]): Promise<{ files: Map<string, string>; ignored: string[] }> {
+export async function readAll(paths: readonly string[]): Promise<{ files: Map<string, string>; ignored: string[] }> {
   const files = new Map<string, string>();
   const ignored: string[] = [];
   for (const path of paths) {

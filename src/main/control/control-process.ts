@@ -5,6 +5,7 @@ import { TokenAuthority } from '#control-plane/authentication/tokens.ts';
 import { CertificateAuthority } from '#control-plane/ca/authority.ts';
 import { dialledAddress, keepServerCertificate, serverNames } from '#control-plane/ca/server-certificate.ts';
 import { ControlPlane } from '#control-plane/control-plane.ts';
+import type { ResourceDesk } from '#control-plane/desk/resource-desk.ts';
 import { MeshIndex } from '#control-plane/index/mesh-index.ts';
 import { DEFAULT_MESH_OPTIONS, type MeshOptions } from '#control-plane/index/mesh-options.ts';
 import { KeptAllocations } from '#control-plane/kept-allocations.ts';
@@ -21,7 +22,7 @@ import type { Log } from '#model/effects/log.ts';
 import { createMishaps, type Mishaps } from '#model/effects/mishaps.ts';
 import type { StateStore } from '#model/effects/state-store.ts';
 import { countedDoor } from '#model/guard/door.ts';
-import { CONTROL } from '#model/settings/control-planes.ts';
+import { CONTROL, RESOURCE } from '#model/settings/control-planes.ts';
 import { Meters } from '#model/telemetry/meters.ts';
 import type { NodeGrant } from '#model/trust/grant.ts';
 import type { PathNormalization } from '#model/waypoint/config.ts';
@@ -29,7 +30,7 @@ import { systemClock } from '#platform/clock.ts';
 import { readCrds } from '#platform/files/crds.ts';
 import type { HeldLock } from '#platform/files/lock.ts';
 import { holdStateDirectory, openStateDirectory } from '#platform/files/state-directory.ts';
-import { watchDirectory } from '#platform/files/watch-directory.ts';
+import { type DirectoryWatch, watchDirectory } from '#platform/files/watch-directory.ts';
 import { serveControl } from '#platform/grpc/server.ts';
 import { serveLocalSocket } from '#platform/local-api/serve-socket.ts';
 import { systemRandom } from '#platform/random.ts';
@@ -38,6 +39,7 @@ import { serveMetrics } from '#platform/telemetry/metrics-server.ts';
 import { readOwnProcess } from '#platform/telemetry/process-metrics.ts';
 import type { ControlStatus, TokenResponse } from '#protocol/api/control.ts';
 import type { SignerFiles } from '#protocol/ca/signer.ts';
+import { openDesk } from './desk.ts';
 import { documentReader } from './document-reader.ts';
 
 /** What a control plane is told. */
@@ -142,6 +144,7 @@ type Parts = {
   mishaps: Mishaps;
   reload: () => Promise<void>;
   reader: ReturnType<typeof documentReader>;
+  desk: ResourceDesk;
 };
 
 /** Reads state and makes the parts; nothing serves or watches yet, so that a failure leaves nothing behind. */
@@ -166,14 +169,14 @@ async function assemble(options: StartControlOptions, state: StateStore): Promis
   };
   const authority = await CertificateAuthority.open({ store: state, given: signer, trustDomain, clock, log });
   const tokens = await TokenAuthority.open(state, clock);
-  let reload = async (): Promise<void> => {};
+  let watching: DirectoryWatch | null = null;
   const reader = documentReader(clock);
+  const parser = createResourceParser(KINDS, await readCrds(CRD_FILES));
   const source = directorySource({
     readElsewhere: (wanted) => reader.read(wanted),
-    parser: createResourceParser(KINDS, await readCrds(CRD_FILES)),
+    parser,
     async watch(listener) {
-      const watching = await watchDirectory(configDir, listener);
-      reload = () => watching.rescan();
+      watching = await watchDirectory(configDir, listener);
       return watching;
     },
     lastGood: new LastGoodVersions(state, log),
@@ -198,7 +201,9 @@ async function assemble(options: StartControlOptions, state: StateStore): Promis
     meters,
     newNonce: randomUUID,
   });
-  return { control, index, authority, mesh, meters, mishaps, reload: () => reload(), reader };
+  const look = async (path: string) => watching?.look(path);
+  const desk = openDesk({ directory: configDir, source, parser, reader, look, findings: () => control.findings(), log });
+  return { control, index, authority, mesh, meters, mishaps, reload: async () => watching?.rescan(), reader, desk };
 }
 
 /** gRPC for agents and waypoints, with a certificate that is renewed while it serves. */
@@ -233,7 +238,7 @@ type Serving = { status: () => ControlStatus; address: string; serverNames: read
 /** The local API for this machine's root: directory and socket are for root alone, as it hands out tokens. */
 async function serveApi(
   socketPath: string,
-  { control, index, authority }: Parts,
+  { control, index, authority, desk }: Parts,
   serving: Serving,
 ): Promise<() => Promise<void>> {
   await mkdir(dirname(socketPath), { recursive: true, mode: 0o700 });
@@ -251,8 +256,9 @@ async function serveApi(
   const stopWaypoints = async () => control.waypoints?.stopAll();
   const revokeTokens = (node: string, freeAddresses: boolean) => control.revokeAgentTokens(node, freeAddresses);
   const { status } = serving;
-  const api = { status, describe: described, mintToken, revokeTokens, stopWaypoints, logLevel: processLogLevel };
-  return serveLocalSocket(socketPath, (method, path, body) => answerControlApi(api, method, path, body));
+  const api = { status, describe: described, mintToken, revokeTokens, stopWaypoints, desk, logLevel: processLogLevel };
+  const answer = (method: string, path: string, body: string) => answerControlApi(api, method, path, body);
+  return serveLocalSocket(socketPath, answer, RESOURCE.appliedBytesMax);
 }
 
 type Ending = { address: string; status: () => ControlStatus; closeAll: () => Promise<void>; log: Log };

@@ -160,6 +160,18 @@ export const RESOURCE_SETTINGS = {
     mismatchesMax: setting(20, 'count', 'Problems told per resource; more would hide the first ones.'),
     namesMax: setting(12, 'count', 'Names listed in a remedy before the rest is left out.'),
     editsMax: setting(2, 'count', 'At this many edits or fewer two names are taken for the same word misspelt.'),
+    listedMax: setting(2_000, 'count', 'Resources in one answer of `weft get`, which asks until it has them all.'),
+    listedObjectsMax: setting(100, 'count', 'The same where what they say is asked for, which has to be read again.'),
+    appliedBytesMax: setting(
+      4 * MIB,
+      'bytes',
+      "One request on the control plane's local socket: a resource and what tells of it.",
+    ),
+    appliedTogetherCharactersMax: setting(
+      256 * KIB,
+      'characters',
+      'Resources that `weft apply` sends together, but for a larger one.',
+    ),
     messagesMax: setting(5, 'count', 'Sentences in one message of a condition; the rest is in the findings.'),
     routeMatchesMax: setting(128, 'count', 'Matches in one route, over all of its rules (Gateway API 1.6).'),
   },

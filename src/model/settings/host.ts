@@ -81,6 +81,7 @@ export const COMMAND_SETTINGS = {
     envFileBytesMax: setting(MIB, 'bytes', 'A file of variables for a command.'),
     workloadFileBytesMax: setting(64 * KIB, 'bytes', 'The file of `weft run --file`: a person writes it.'),
     statusMs: setting(5_000, 'ms', 'Asking an agent or a control plane something that needs no work.'),
+    editMs: setting(60_000, 'ms', 'Writing resources, which waits until they are in force.'),
     sandboxMs: setting(30_000, 'ms', 'Making a sandbox waits for the control plane to know the workload.'),
     stopMs: setting(25_000, 'ms', 'Ending waits for workloads to end by themselves, and removes what was made.'),
     uninstallAgentMs: setting(30_000, 'ms', 'An agent removes its sandboxes one after the other.'),

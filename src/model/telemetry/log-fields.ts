@@ -67,6 +67,7 @@ export const LOG_FIELDS = {
   nodes: 'names of nodes',
   nonce: 'number of a discovery response',
   not_after: 'end of a certificate',
+  object: 'resource that the line is about, as Kind namespace/name',
   pairs: 'pairs of workloads and ports',
   peer: 'address of a client of the control plane',
   port: 'port that the line is about',

@@ -16,6 +16,11 @@ export const NO_GRANT: NodeGrant = Object.freeze({ identities: [], addresses: []
 /** A service account in its namespace. */
 export type Account = { readonly namespace: string; readonly serviceAccount: string };
 
+/** `<namespace>/<service account>`. */
+export function accountText({ namespace, serviceAccount }: Account): string {
+  return `${namespace}/${serviceAccount}`;
+}
+
 /** What the mesh keeps for itself. */
 export type Reserved = {
   /** The namespace of the control plane and the agents. */
@@ -49,7 +54,7 @@ export function tryParseGrant(value: unknown): NodeGrant | null {
  * root namespace nor a waypoint: who may run anything of users' is not thereby part of the mesh's own machinery.
  */
 export function accountRefusal(grant: NodeGrant, account: Account, reserved: Reserved): string | null {
-  const name = `${account.namespace}/${account.serviceAccount}`;
+  const name = accountText(account);
   const isRoot = account.namespace === reserved.rootNamespace;
   if (isRoot && MESH_ACCOUNTS.has(account.serviceAccount)) return `${name} is the mesh's own identity, which no node hosts`;
   if (grant.identities.includes(name)) return null;

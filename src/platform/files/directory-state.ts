@@ -26,6 +26,10 @@ export class DirectoryState implements Known {
     return this.#doubted.keys();
   }
 
+  isDoubted(path: string): boolean {
+    return this.#doubted.has(path);
+  }
+
   /** Takes what a look found. `looked`: at which paths, null for all; the cost is in them alone. */
   take(scan: Scan, looked: ReadonlySet<string> | null): DirectoryNews {
     const files = new Map<string, string | null>();

@@ -23,6 +23,8 @@ export type WatchOptions = {
 export type DirectoryWatch = {
   /** Looks at the directory now, without waiting for an event. */
   rescan(): Promise<void>;
+  /** Looks at one file now, and resolves once what it says was told; also that it is gone, which is looked at twice. */
+  look(path: string): Promise<void>;
   close(): void;
 };
 
@@ -33,7 +35,7 @@ export type DirectoryWatch = {
 export async function watchDirectory(directory: string, options: WatchOptions): Promise<DirectoryWatch> {
   const watcher = new DirectoryWatcher(directory, options);
   await watcher.start();
-  return { rescan: () => watcher.scan(), close: () => watcher.close() };
+  return { rescan: () => watcher.scan(), look: (path) => watcher.look(path), close: () => watcher.close() };
 }
 
 class DirectoryWatcher {
@@ -74,6 +76,16 @@ class DirectoryWatcher {
   scan(): Promise<void> {
     this.#named = null;
     return this.#next();
+  }
+
+  async look(path: string): Promise<void> {
+    this.#named?.add(path);
+    await this.#next();
+    while (!this.#closed && this.#state.isDoubted(path)) {
+      await new Promise<void>((resolve) => this.#clock.after(RESOURCE.confirmMs, resolve));
+      this.#named?.add(path);
+      await this.#next();
+    }
   }
 
   #next(): Promise<void> {

@@ -4,6 +4,7 @@ import type { AgentClient, AgentStatus, Handover, StartedWorkload } from '#proto
 import type { ControlClient, ControlStatus, TokenResponse } from '#protocol/api/control.ts';
 import type { Description } from '#protocol/api/describe.ts';
 import { LOG_LEVEL_PATH, type LogLevelStatus } from '#protocol/api/log-level.ts';
+import type { AppliedResource, ComparedResource, DeletedResource, ListAnswer, ResourceClient } from '#protocol/api/resources.ts';
 import { callSocket, type SocketCall } from './call-socket.ts';
 
 const NO_AGENT = {
@@ -55,9 +56,11 @@ export function agentClient(socketPath: string): AgentClient {
 }
 
 /** Speaks to the control plane behind a unix socket; it is of this source tree, so its answers are taken at their word. */
-export function controlClient(socketPath: string): ControlClient {
+export function controlClient(socketPath: string): ControlClient & ResourceClient {
   const call = (method: 'GET' | 'POST', path: string, timeoutMs: number, body?: unknown): Promise<unknown> =>
     callSocket({ socketPath, method, path, body, timeoutMs, absent: NO_CONTROL });
+  const edit = (what: string, body: unknown) => call('POST', `/v1/resources/${what}`, COMMAND.editMs, body);
+  const listOf = <Item>(answer: unknown): Item[] => (answer as { resources: Item[] }).resources;
   return {
     status: async () => (await call('GET', '/v1/status', COMMAND.statusMs)) as ControlStatus,
     describe: async (subject) => (await call('POST', '/v1/describe', COMMAND.statusMs, subject)) as Description,
@@ -68,6 +71,10 @@ export function controlClient(socketPath: string): ControlClient {
     async stopWaypoints() {
       await call('POST', '/v1/waypoints/stop', COMMAND.stopMs);
     },
+    apply: async (given, dryRun) => listOf<AppliedResource>(await edit('apply', { resources: given, dryRun })),
+    remove: async (what) => listOf<DeletedResource>(await edit('delete', what)),
+    compare: async (given) => listOf<ComparedResource>(await edit('diff', { resources: given })),
+    list: async (request) => (await edit('list', request)) as ListAnswer,
     logLevel: (level) => askLogLevel({ socketPath, absent: NO_CONTROL }, level),
   };
 }

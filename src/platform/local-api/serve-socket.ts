@@ -14,12 +14,16 @@ export type Answer = (method: string, path: string, body: string) => Promise<Api
  * Serves JSON over HTTP on a unix socket that only root can open. Returns the close function.
  * Errors: WEFT_ALREADY_RUNNING when somebody answers there, WEFT_SOCKET_PATH when it cannot be made.
  */
-export async function serveLocalSocket(path: string, answer: Answer): Promise<() => Promise<void>> {
+export async function serveLocalSocket(
+  path: string,
+  answer: Answer,
+  requestBytesMax: number = AGENT.requestBytesMax,
+): Promise<() => Promise<void>> {
   await requireFreeSocket(path);
   if (existsSync(path)) unlinkSync(path);
   const server = createServer((request, response) => {
     // An answer that cannot be given (it is no JSON, say) costs that one caller.
-    serve(request, response, answer).catch(() => response.destroy());
+    serve(request, response, answer, requestBytesMax).catch(() => response.destroy());
   });
   await listenForRoot(server, path);
   server.on('error', () => {}); // a caller that could not be accepted (no descriptor left) has its own error
@@ -73,21 +77,21 @@ function answers(path: string): Promise<boolean> {
   });
 }
 
-async function serve(request: IncomingMessage, response: ServerResponse, answer: Answer): Promise<void> {
-  const { status, body } = await replyFor(request, answer);
+async function serve(request: IncomingMessage, response: ServerResponse, answer: Answer, bytesMax: number): Promise<void> {
+  const { status, body } = await replyFor(request, answer, bytesMax);
   if (response.headersSent || response.destroyed) return;
   response.writeHead(status, { 'content-type': 'application/json' });
   response.end(body === null ? undefined : JSON.stringify(body));
 }
 
-async function replyFor(request: IncomingMessage, answer: Answer): Promise<ApiReply> {
+async function replyFor(request: IncomingMessage, answer: Answer, bytesMax: number): Promise<ApiReply> {
   const chunks: Buffer[] = [];
   let bytes = 0;
   try {
     for await (const chunk of request) {
       const piece = chunk as Buffer;
       bytes += piece.length;
-      if (bytes > AGENT.requestBytesMax) return tooLarge();
+      if (bytes > bytesMax) return tooLarge(bytesMax);
       chunks.push(piece);
     }
   } catch (error) {
@@ -96,7 +100,7 @@ async function replyFor(request: IncomingMessage, answer: Answer): Promise<ApiRe
   return answer(request.method ?? 'GET', request.url ?? '/', Buffer.concat(chunks).toString('utf8'));
 }
 
-function tooLarge(): ApiReply {
-  const error = new WeftError('WEFT_API_BODY', `a request body may have ${AGENT.requestBytesMax} bytes`);
+function tooLarge(bytesMax: number): ApiReply {
+  const error = new WeftError('WEFT_API_BODY', `a request body may have ${bytesMax} bytes`);
   return { ...errorReply(error), status: 413 };
 }

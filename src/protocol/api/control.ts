@@ -12,6 +12,7 @@ import type { TypeStatus } from '#protocol/xds/server-session.ts';
  *   POST /v1/tokens          TokenRequest → TokenResponse
  *   POST /v1/tokens/revoke   { node, freeAddresses } → 204; every token made for the node until now is refused
  *   GET  /v1/log-level, POST { level } → LogLevelStatus of src/protocol/api/log-level.ts
+ *   POST /v1/resources/…     those of src/protocol/api/resources.ts
  *   POST /v1/waypoints/stop  204; ends every waypoint, and starts none until the control plane is started again
  *
  * Errors: 4xx/5xx with ApiError of src/protocol/api/reply.ts.

@@ -12,10 +12,21 @@ import {
 import { compareText } from '#control-plane/resources/metadata.ts';
 import type { ResourceName } from '#control-plane/resources/resource.ts';
 import type { ResourceParser } from '#control-plane/resources/resource-parser.ts';
+import { isRecord } from '#control-plane/resources/stand-in.ts';
+import type { WrittenResource } from '#control-plane/sources/editor.ts';
 import { type Reading, ResourceLedger } from '#control-plane/sources/ledger.ts';
 import type { SourceChange } from '#control-plane/sources/source.ts';
 import type { Origin } from '#protocol/api/control.ts';
-import { type DocumentReading, joined, movedBy, type Places, placesOf, readDocument, standInsOf } from './resource-file.ts';
+import {
+  type DocumentReading,
+  joined,
+  movedBy,
+  type Places,
+  partsIn,
+  placesOf,
+  readDocument,
+  standInsOf,
+} from './resource-file.ts';
 import { cutDocuments, type RawDocument } from './yaml-documents.ts';
 
 /** path → text of every configuration file. */
@@ -155,6 +166,20 @@ export class ConfigFiles {
   /** What the documents of a file say, one after the other. */
   documentsOf(path: string): DocumentReading[] {
     return this.#files.get(path)?.pieces.map(({ reading }) => reading) ?? [];
+  }
+
+  /** What a file says of a resource, as it is written; null when it says nothing. */
+  writtenIn(path: string, name: ResourceName): WrittenResource | null {
+    for (const { raw, reading } of this.#files.get(path)?.pieces ?? []) {
+      const entry = reading.entries.find((one) => one.name === name);
+      if (entry === undefined) continue;
+      const object = (): object | null => {
+        const part = partsIn(path, raw, this.#parser).find((one) => one.entry?.name === name);
+        return isRecord(part?.object) ? part.object : null;
+      };
+      return { origin: entry.origin, inForce: entry.resource !== null && this.ledger.unitOf(name) === path, object };
+    }
+    return null;
   }
 
   /** Everything that is wrong with the files, in order of place. */

@@ -4,6 +4,7 @@ import { MeshIndex } from '#control-plane/index/mesh-index.ts';
 import { DEFAULT_MESH_OPTIONS, type MeshOptions } from '#control-plane/index/mesh-options.ts';
 import { byPlace, type Finding } from '#control-plane/resources/finding.ts';
 import type { ResourceParser } from '#control-plane/resources/resource-parser.ts';
+import type { ResourceEditor } from '#control-plane/sources/editor.ts';
 import type { LastGoodVersions } from '#control-plane/sources/last-good.ts';
 import type { Source, SourceSink } from '#control-plane/sources/source.ts';
 import { messageOf, WeftError } from '#model/error.ts';
@@ -16,6 +17,7 @@ import {
   type UnreadFiles,
   type WantedDocument,
 } from './config-files.ts';
+import { directoryEditor, type EditFiles } from './directory-editor.ts';
 import type { DocumentReading } from './resource-file.ts';
 
 /**
@@ -51,7 +53,7 @@ function merged(earlier: Pending | null, later: Pending | null): Pending | null 
 }
 
 /** A directory of YAML as a source: its resources are those of its files, whose text is looked at whenever it changes. */
-export function directorySource(options: DirectoryOptions): Source {
+export function directorySource(options: DirectoryOptions): Source & { editor(effects: EditFiles): ResourceEditor } {
   return new DirectorySource(options);
 }
 
@@ -90,6 +92,15 @@ class DirectorySource implements Source {
     this.#stopped = true;
     this.#watching?.close();
     await this.#options.lastGood.settled();
+  }
+
+  /** Writes where this reads. */
+  editor(effects: EditFiles): ResourceEditor {
+    const look = async (path: string): Promise<void> => {
+      await effects.look(path);
+      while (this.#reading !== null) await this.#reading;
+    };
+    return directoryEditor(this.#files, this.#options.parser, { ...effects, look });
   }
 
   problems(): string[] {

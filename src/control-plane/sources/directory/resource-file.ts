@@ -60,19 +60,46 @@ export function placesOf(file: string, raw: RawDocument, name: ResourceName, par
   return part === undefined ? null : (path) => part.locate(path);
 }
 
-/** `object` is null where there is none: the YAML is broken. */
-type Part = { document: YamlDocument; object: unknown; locate(path: FieldPath, part?: 'value' | 'key'): Position };
+/** One resource of a document, and what it was read from. `item`: its place in a List; `isAlone`: the document holds nothing else. */
+export type DocumentPart = PartReading & { object: unknown; item: number | null; isAlone: boolean; line: number };
+
+/** The objects of a document, unread; null of one that is no YAML. */
+export function objectsIn(raw: RawDocument): { object: unknown; isAlone: boolean; line: number }[] {
+  const parts = partsOf(raw);
+  return parts.map(({ item, object, locate }) => ({
+    object,
+    isAlone: parts.length === 1 && item === null,
+    line: locate([]).line,
+  }));
+}
+
+/** Every part of a document, in order. */
+export function partsIn(file: string, raw: RawDocument, parser: ResourceParser): DocumentPart[] {
+  const parts = partsOf(raw);
+  return parts.map((part) => {
+    const { item, object, locate } = part;
+    return { ...readPart(part, file, parser), item, object, isAlone: parts.length === 1, line: locate([]).line };
+  });
+}
+
+/** `object` is null where there is none: the YAML is broken. `item`: its place in a List. */
+type Part = {
+  document: YamlDocument;
+  object: unknown;
+  item: number | null;
+  locate(path: FieldPath, part?: 'value' | 'key'): Position;
+};
 
 /** `kubectl get -o yaml` wraps resources into a List. */
 function partsOf(raw: RawDocument): Part[] {
   return readRawDocument(raw).flatMap((document) => {
     const value = document.content.kind === 'broken' ? null : document.content.value;
     const items = isList(value)
-      ? value.items.map((object, at) => ({ base: ['items', at], object }))
-      : [{ base: [], object: value }];
-    return items.map(({ base, object }): Part => {
+      ? value.items.map((object, at) => ({ base: ['items', at], object, item: at }))
+      : [{ base: [], object: value, item: null }];
+    return items.map(({ base, object, item }): Part => {
       // It begins at the part: for an item of a List the path inside the item is what its author wrote.
-      return { document, object, locate: (path, part) => document.locate([...base, ...path], part) };
+      return { document, object, item, locate: (path, part) => document.locate([...base, ...path], part) };
     });
   });
 }

@@ -43,7 +43,8 @@ export function readYamlDocuments(text: string): YamlDocument[] {
   return cutDocuments(text).flatMap(readRawDocument);
 }
 
-function splitAtMarkers(text: string): string[] {
+/** The pieces of a stream, each from its marker on: together they are the whole text. */
+export function splitAtMarkers(text: string): string[] {
   const starts = [0, ...[...text.matchAll(DOCUMENT_MARKER)].map((match) => match.index)];
   return starts.map((start, at) => text.slice(start, starts[at + 1] ?? text.length));
 }
