@@ -6,6 +6,7 @@
 enum weft_service_flag {
 	WEFT_SERVICE_AGENT = 1, /* the kernel's slots cannot express it: the agent chooses */
 	WEFT_SERVICE_MESH = 2,  /* at port 0: workloads of the mesh stand behind the VIP */
+	WEFT_SERVICE_SPLIT = 4, /* a route: it draws from `splits`, which name slots of other services */
 };
 
 /* Key of `services`. */
@@ -40,6 +41,13 @@ struct weft_backend {
 	__u16 pad0;
 };
 WEFT_SIZE(struct weft_backend, 20);
+
+/* Value of `splits`; key: struct weft_backend_key. One share of a route, as often as its weight says. */
+struct weft_split {
+	__u32 set_id;        /* a service_id of `backends` */
+	__u32 backend_count; /* 0: this share is refused */
+};
+WEFT_SIZE(struct weft_split, 8);
 
 /* Value of `waypoints`; key: waypoint id. An absent entry: not on this node, so the agent reaches it over HBONE or
  * refuses. */

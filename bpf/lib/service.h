@@ -22,6 +22,14 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 131072);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct weft_backend_key);
+	__type(value, struct weft_split);
+} splits SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 4096);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, __u32);
@@ -38,14 +46,38 @@ enum choice {
 	CHOICE_NO_BACKEND,
 };
 
+/* Draws one of the slots below the count, in a set of its own that a route may lead to first. */
+static __always_inline enum choice draw_backend(const struct weft_service *service, const struct weft_backend **drawn)
+{
+	struct weft_backend_key slot = { .service_id = service->id };
+	__u32 backend_count = service->backend_count;
+	const struct weft_split *split;
+
+	if (backend_count == 0)
+		return CHOICE_NO_BACKEND;
+	slot.slot = bpf_get_prandom_u32() % backend_count;
+	if (service->flags & WEFT_SERVICE_SPLIT) {
+		split = bpf_map_lookup_elem(&splits, &slot);
+		if (!split)
+			return CHOICE_AGENT;
+		backend_count = split->backend_count;
+		if (backend_count == 0)
+			return CHOICE_NO_BACKEND;
+		slot.service_id = split->set_id;
+		slot.slot = bpf_get_prandom_u32() % backend_count;
+	}
+	*drawn = bpf_map_lookup_elem(&backends, &slot);
+	return *drawn ? CHOICE_BACKEND : CHOICE_AGENT; /* the table is being replaced: the agent has the whole of it */
+}
+
 /* Finds the service and draws one of its slots: weights are expanded into slots, so a uniform draw honours them. */
 static __always_inline enum choice choose_backend(const struct weft_ip *ip, __u16 port, __u8 protocol,
 						  struct weft_ip *backend_ip, __u16 *backend_port, __u32 *waypoint_id)
 {
 	struct weft_service_key key = { .port = port, .protocol = protocol };
-	struct weft_backend_key slot = {};
 	const struct weft_service *service;
-	const struct weft_backend *backend;
+	const struct weft_backend *backend = 0;
+	enum choice choice;
 
 	COPY_IP(key.ip, *ip);
 	service = bpf_map_lookup_elem(&services, &key);
@@ -59,13 +91,9 @@ static __always_inline enum choice choose_backend(const struct weft_ip *ip, __u1
 	}
 	if (service->flags & WEFT_SERVICE_AGENT)
 		return CHOICE_AGENT;
-	if (service->backend_count == 0)
-		return CHOICE_NO_BACKEND;
-	slot.service_id = service->id;
-	slot.slot = bpf_get_prandom_u32() % service->backend_count;
-	backend = bpf_map_lookup_elem(&backends, &slot);
-	if (!backend)
-		return CHOICE_AGENT; /* the table is being replaced: the agent has the whole of it */
+	choice = draw_backend(service, &backend);
+	if (choice != CHOICE_BACKEND || !backend)
+		return choice;
 	COPY_IP(*backend_ip, backend->ip);
 	*backend_port = backend->port;
 	return CHOICE_BACKEND;

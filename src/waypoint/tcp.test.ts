@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
+import type { Service } from '#model/mesh/service.ts';
 import { WAYPOINT } from '#model/settings/waypoints.ts';
 import type { L7Operation, L7Policy, L7Rule } from '#model/waypoint/config.ts';
 import { deadPort, rawClient, startRawApp } from '#waypoint/clients.testing.ts';
-import { configOf, settle, startRig, until } from '#waypoint/waypoint-rig.testing.ts';
+import { CART, configOf, settle, startRig, until } from '#waypoint/waypoint-rig.testing.ts';
 
 function operation(partial: Partial<L7Operation>): L7Rule {
   const empty = { hosts: [], notHosts: [], ports: [], notPorts: [], methods: [], notMethods: [], paths: [], notPaths: [] };
@@ -131,4 +132,34 @@ test('TCP: an endpoint that cannot be reached closes the connection, UF; none at
     await until(() => client.ended() || client.socket.destroyed);
     assert.equal(rig.lines.at(-1)?.response_flags, flag);
   }
+});
+
+test('config-api 1.14: a waypoint follows the route of connections of its service, by the namespace of the client', async (t) => {
+  const rig = await startRig({ appProtocol: 'tcp' });
+  t.after(() => rig.close());
+  const named = (name: string) => startRawApp(t, (socket) => socket.end(name));
+  rig.endpoints([await named('cart')]);
+  rig.endpoints([await named('v1')], {}, 'v1');
+  rig.endpoints([await named('v2')], {}, 'v2x');
+  const shares = (name: string | null) => [
+    { service: name === null ? null : `shop/${name}.shop.svc.cluster.local`, port: 80, weight: 1 },
+  ];
+  const heard = async (): Promise<string> => {
+    const client = await rawClient(t, rig.port);
+    await until(() => client.ended() || client.socket.destroyed);
+    return client.received();
+  };
+  const route = (...routes: Service['routes']): void => {
+    const cart = rig.mesh.service(CART) ?? assert.fail('no cart');
+    const services = new Map([[CART, { ...cart, routes }]]);
+    rig.waypoint.meshChanged(rig.mesh.apply({ services, workloads: new Map(), policies: new Map() }));
+  };
+  assert.equal(await heard(), 'cart');
+  const all = { transport: 'tcp', port: 80, clientNamespace: null } as const;
+  route({ ...all, shares: shares('v1') });
+  assert.equal(await heard(), 'v1');
+  route({ ...all, shares: shares('v1') }, { ...all, clientNamespace: 'web', shares: shares('v2x') });
+  assert.equal(await heard(), 'v2', 'the client is of namespace web');
+  route({ ...all, shares: shares(null) });
+  assert.deepEqual([await heard(), rig.lines.at(-1)?.response_flags], ['', 'UH']);
 });

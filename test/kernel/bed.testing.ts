@@ -119,7 +119,9 @@ export class Bed {
       | 'datagram-client'
       | 'socket-client'
       | 'connect-loop'
-      | 'binder',
+      | 'binder'
+      | 'greeter'
+      | 'tally-client',
     { port = 0, captured = true, targets = [] as readonly string[] } = {},
   ): App {
     const program = [process.execPath, join(APPS_DIR, `${name}.ts`), String(port), ...targets];

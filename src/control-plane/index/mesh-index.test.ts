@@ -92,6 +92,7 @@ test('a change runs what it concerns, and nothing else', () => {
   index.apply({ upserted: [service('a', { nodeLocal: true })] });
   assert.deepEqual(ran, [
     'user service shop/a',
+    'service binding shop/a',
     'waypoint guard shop/a',
     'service shop/a',
     'workload Kubernetes/weft.dev/Workload/shop/w',

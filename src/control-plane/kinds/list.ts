@@ -8,7 +8,9 @@ import { httpRouteKind } from './http-route/kind.ts';
 import { namespaceKind } from './namespace/kind.ts';
 import { peerAuthenticationKind } from './peer-authentication/kind.ts';
 import { podKind } from './pod/kind.ts';
+import { referenceGrantKind } from './reference-grant/kind.ts';
 import { serviceKind } from './service/kind.ts';
+import { tcpRouteKind } from './tcp-route/kind.ts';
 import { workloadEntryKind } from './workload-entry/kind.ts';
 
 /** Every kind of resource that Weft reads. */
@@ -21,6 +23,8 @@ export const KINDS: readonly KindDefinition[] = [
   peerAuthenticationKind,
   gatewayKind,
   httpRouteKind,
+  tcpRouteKind,
+  referenceGrantKind,
 ];
 
 /** What the index is told: the kinds, and what belongs to no kind alone. */

@@ -1,5 +1,6 @@
 import { tableOf } from '#control-plane/index/table.ts';
 import type { Metadata } from '#control-plane/resources/metadata.ts';
+import type { L4Route } from '#model/mesh/service.ts';
 import type { HttpRoute, L7Policy } from '#model/waypoint/config.ts';
 
 /** A route as the waypoint of one service runs it. Its age decides between routes. */
@@ -7,6 +8,14 @@ export type AttachedRoute = { service: string; metadata: Pick<Metadata, 'created
 
 /** Routes of services, by route and service; found by the key of the service. */
 export const ATTACHED_ROUTES = tableOf<AttachedRoute>()('attached-routes', { by: { service: ({ service }) => [service] } });
+
+/** A route of connections to one service, which goes by its key here: `<namespace>/<name>`. Its age decides between routes. */
+export type AttachedL4Route = { service: string; metadata: Pick<Metadata, 'createdAtMs' | 'namespace' | 'name'>; route: L4Route };
+
+/** Routes of connections, by route and service; found by the service. */
+export const ATTACHED_L4_ROUTES = tableOf<AttachedL4Route>()('attached-l4-routes', {
+  by: { service: ({ service }) => [service] },
+});
 
 /** A policy as waypoints enforce it, with the names of what it is attached to. */
 export type AttachedPolicy = { policy: L7Policy; targets: readonly string[] };

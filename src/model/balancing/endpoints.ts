@@ -112,10 +112,18 @@ export function pickWeighted<Choice extends { readonly weight: number }>(
  * Null when that needs more than AGENT.slotsMax slots: the agent then chooses (E31: never truncated).
  */
 export function expandSlots(endpoints: readonly Endpoint[]): Slot[] | null {
-  const divisor = endpoints.reduce((sofar, { weight }) => greatestCommonDivisor(sofar, weight), 0);
-  const total = endpoints.reduce((sum, { weight }) => sum + weight / divisor, 0);
+  return expandWeights(endpoints, ({ ip, port }) => ({ ip, port }));
+}
+
+/** One value for each choice, as often as its weight, divided by what all weights have in common; null: more than AGENT.slotsMax. */
+export function expandWeights<Choice extends { readonly weight: number }, Value>(
+  choices: readonly Choice[],
+  toValue: (choice: Choice) => Value,
+): Value[] | null {
+  const divisor = choices.reduce((sofar, { weight }) => greatestCommonDivisor(sofar, weight), 0);
+  const total = choices.reduce((sum, { weight }) => sum + weight / divisor, 0);
   if (total > AGENT.slotsMax) return null;
-  return endpoints.flatMap(({ ip, port, weight }) => Array<Slot>(weight / divisor).fill({ ip, port }));
+  return choices.flatMap((choice) => Array<Value>(choice.weight / divisor).fill(toValue(choice)));
 }
 
 function greatestCommonDivisor(a: number, b: number): number {

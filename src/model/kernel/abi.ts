@@ -4,7 +4,7 @@
  */
 
 /** enum weft_schema: raised when the meaning or layout of a pinned map changes. bpf/abi/layouts.txt says what it stands for. */
-export const SCHEMA = 2;
+export const SCHEMA = 3;
 
 /** enum weft_config_flag. */
 export const CONFIG_FLAG = {
@@ -34,6 +34,8 @@ export const SERVICE_FLAG = {
   agent: 1,
   /** At port 0: workloads of the mesh stand behind the VIP. */
   mesh: 2,
+  /** It draws from `splits`, which name slots of other services. */
+  split: 4,
 } as const;
 
 /** enum weft_reason: why a connection took its path, or why it was refused (16 and up). */

@@ -50,6 +50,7 @@ const SERVICE_KEY = struct('weft_service_key', { ip, port: u16, protocol: u8, pa
 const SERVICE = struct('weft_service', { id: u32, backendCount: u32, waypointId: u32, flags: u32 });
 const BACKEND_KEY = struct('weft_backend_key', { serviceId: u32, slot: u32 });
 const BACKEND = struct('weft_backend', { ip, port: u16, pad0: u16 });
+const SPLIT = struct('weft_split', { setId: u32, backendCount: u32 });
 const WAYPOINT = struct('weft_waypoint', { ip4: ip, ip6: ip });
 
 const VERDICT_KEY = struct('weft_verdict_key', { sourceId: u32, destinationId: u32, port: u16, pad0: u16 });
@@ -152,6 +153,7 @@ export const MAPS = {
   links: map('hash', 4096, INTERFACE_INDEX, LINK_OWNER),
   services: map('hash', 131_072, SERVICE_KEY, SERVICE),
   backends: map('hash', 524_288, BACKEND_KEY, BACKEND),
+  splits: map('hash', 131_072, BACKEND_KEY, SPLIT),
   waypoints: map('hash', 4096, ID, WAYPOINT),
   verdicts: map('lru', 65_536, VERDICT_KEY, VERDICT),
   attested: map('lru', 65_536, FLOW, ORIGIN),

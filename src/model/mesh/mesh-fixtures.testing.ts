@@ -47,6 +47,7 @@ export function aService(name: string, vips: string[], change: Partial<Service> 
     canonical: true,
     namespaceOnly: false,
     aliasOf: null,
+    routes: [],
     ...change,
   };
 }

@@ -20,6 +20,8 @@ export class MeshState {
   /** Name → services whose hostname ends in `.` and it. */
   readonly #keysBelow = new Map<string, Set<ServiceKey>>();
   readonly #endpoints = new Map<ServiceKey, Set<string>>();
+  /** Service → those whose routes lead to it. */
+  readonly #routedFrom = new Map<ServiceKey, Set<ServiceKey>>();
   /** Waypoints that services or workloads are bound to, with how many are. */
   readonly #bound = new Map<string, { address: GatewayAddress; count: number }>();
   #policyGeneration = 0;
@@ -33,6 +35,8 @@ export class MeshState {
     }
     for (const [key, service] of delta.services) this.#replaceService(key, service, touched);
     for (const [uid, workload] of delta.workloads) this.#replaceWorkload(uid, workload, touched);
+    // Routes are not followed twice, so neither is this.
+    for (const key of [...touched.services]) for (const from of this.#routedFrom.get(key) ?? []) touched.services.add(from);
     return touched;
   }
 
@@ -155,12 +159,14 @@ export class MeshState {
         removeFrom(this.#keysByVip, vip, key);
         touched.ips.add(vip);
       }
+      for (const target of targetsOf(old)) removeFrom(this.#routedFrom, target, key);
       removeFrom(this.#keysByHostname, old.hostname, key);
       for (const name of namesAbove(old.hostname)) removeFrom(this.#keysBelow, name, key);
       this.#services.delete(key);
     }
     if (service === null) return;
     this.#services.set(key, service);
+    for (const target of targetsOf(service)) addTo(this.#routedFrom, target, key);
     addTo(this.#keysByHostname, service.hostname, key);
     for (const name of namesAbove(service.hostname)) addTo(this.#keysBelow, name, key);
     for (const vip of service.addresses) {
@@ -196,6 +202,11 @@ export class MeshState {
       touched.services.add(key);
     }
   }
+}
+
+/** The services that routes of a service lead to. */
+function targetsOf({ routes }: Service): Set<ServiceKey> {
+  return new Set(routes.flatMap(({ shares }) => shares.flatMap(({ service }) => service ?? [])));
 }
 
 function rankByIp(workload: Workload): number {

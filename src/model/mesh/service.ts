@@ -19,6 +19,18 @@ export type LoadBalancing = {
   allowUnhealthy: boolean;
 };
 
+/** A transport that services have ports of. */
+export type Transport = 'tcp' | 'udp';
+
+/** Where a share of a route's connections goes: a port of a service. Null: it resolves to none, so that share is refused. */
+export type RouteShare = { service: ServiceKey | null; port: number; weight: number };
+
+/**
+ * Where connections to a port of a service go in place of its own endpoints. `clientNamespace`: it holds for clients of that
+ * namespace alone, for whom no other route does; null: for all others.
+ */
+export type L4Route = { transport: Transport; port: number; clientNamespace: string | null; shares: readonly RouteShare[] };
+
 /** The plain-object twin of `istio.workload.Service`. */
 export type Service = {
   name: string;
@@ -36,6 +48,8 @@ export type Service = {
   namespaceOnly: boolean;
   /** The name that it only is an alias of, in lower case: it has no address and no port then; null: it is a service of its own. */
   aliasOf: string | null;
+  /** At most one of each transport, port and namespace of clients. */
+  routes: readonly L4Route[];
 };
 
 /** The key of a service. */

@@ -4,7 +4,7 @@ import { parseIp } from '#model/address/ip.ts';
 import { aMesh, aService, aWorkload, endpointOf } from '#model/mesh/mesh-fixtures.testing.ts';
 import type { GatewayAddress, Service } from '#model/mesh/service.ts';
 import type { Workload } from '#model/mesh/workload.ts';
-import { decideOutbound } from './decide.ts';
+import { decideOutbound, outboundChoices } from './decide.ts';
 
 const client = aWorkload('client', ['10.0.0.1', 'fd00::1']);
 const cart = aService('cart', ['240.0.0.1', 'fd99::1']);
@@ -112,6 +112,43 @@ test('B32: the address of a host-network workload passes through, its service do
   const host = { ...far, hostNetwork: true };
   assert.equal(decide({ ip: '10.0.1.1', port: 8080 }, [host], [cart]).kind, 'passthrough');
   assert.equal(decide(VIP, [host], [cart]).kind, 'hbone');
+});
+
+const [v1, v2] = [aService('v1', []), aService('v2', ['240.0.0.2'])];
+const routed = (more: Partial<Service> = {}): Service => {
+  const shares = [v1, v2].map((one, at) => ({ service: `shop/${one.hostname}`, port: 80, weight: at === 0 ? 3 : 1 }));
+  return { ...cart, routes: [{ transport: 'tcp', port: 80, clientNamespace: null, shares }], ...more };
+};
+const behind = (service: Service, ip: string) => aWorkload(service.name, [ip], { services: endpointOf(service) });
+
+test('config-api 1.14: a route leads to the endpoints of its backends, as often as they weigh', () => {
+  const mesh = aMesh([client, near, behind(v1, '10.0.0.5'), behind(v2, '10.0.0.6')], [routed(), v1, v2]);
+  const view = { mesh, isLocal: () => true, random: () => 0 };
+  const ways = (more: Partial<Parameters<typeof outboundChoices>[0]> = {}) =>
+    outboundChoices({ source: client, dialled: VIP, chosen: null, ...more }, view, 10).map(({ weight, path }) => [
+      weight,
+      path.kind === 'local' ? `${path.service?.name} ${path.ip}` : path.kind,
+    ]);
+  assert.deepEqual(ways(), [
+    [3, 'v1 10.0.0.5'],
+    [1, 'v2 10.0.0.6'],
+  ]);
+  const [ip, port] = [parseIp('10.0.0.6'), 8080];
+  assert.deepEqual(ways({ chosen: { ip, port } }), [[1, 'v2 10.0.0.6']], 'what the kernel drew');
+  const tried = [{ service: `shop/${v2.hostname}`, uid: 'k//Pod/shop/v2', ip, port }];
+  assert.deepEqual(ways({ tried }), [[1, 'refused']], 'another share is not asked to stand in');
+});
+
+test('a backend that has a waypoint is reached by that, and by the address that the waypoint knows', () => {
+  const bound = { ...v2, waypoint: gate };
+  const shares = [{ service: `shop/${v2.hostname}`, port: 80, weight: 1 }];
+  const services = [
+    { ...cart, routes: [{ transport: 'tcp' as const, port: 80, clientNamespace: null, shares }] },
+    bound,
+    gateService,
+  ];
+  const path = decide(VIP, [behind(v2, '10.0.0.6'), gateWorkload], services);
+  assert.deepEqual(path.kind === 'waypoint' && [path.tunnel.authority, path.service?.name], ['240.0.0.2:80', 'v2']);
 });
 
 test('B40: a namespace-only service is invisible to other namespaces', () => {

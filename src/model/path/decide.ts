@@ -1,8 +1,9 @@
 import { type Family, familyOf, formatAddress, type IpAddress } from '#model/address/ip.ts';
 import { type ClientLocation, type Endpoint, eligibleEndpoints, pickWeighted } from '#model/balancing/endpoints.ts';
+import { type Share, sharesOf } from '#model/balancing/shares.ts';
 import type { Random } from '#model/effects/clock.ts';
 import type { MeshState } from '#model/mesh/mesh-state.ts';
-import type { GatewayAddress, Service } from '#model/mesh/service.ts';
+import { type GatewayAddress, type Service, type ServiceKey, serviceKeyOf } from '#model/mesh/service.ts';
 import type { Workload } from '#model/mesh/workload.ts';
 import type { CloseCause } from '#model/telemetry/close-cause.ts';
 import { reachOf, type Tunnel, tunnelToWaypoint } from './reach.ts';
@@ -16,22 +17,25 @@ export type OutboundPath =
   /** Enrolled on this node: evaluated here, then kernel TCP from app to app. */
   | { kind: 'local'; workload: Workload; ip: IpAddress; port: number; service: Service | null }
   | { kind: 'hbone'; workload: Workload; ip: IpAddress; port: number; service: Service | null; tunnel: Tunnel }
-  | { kind: 'waypoint'; workload: Workload; service: Service | null; tunnel: Tunnel }
+  /** `dialled`: what the waypoint is asked for. */
+  | { kind: 'waypoint'; workload: Workload; service: Service | null; dialled: Place; tunnel: Tunnel }
   /** `service`: what was dialled, as far as it is one. */
   | { kind: 'refused'; cause: CloseCause; reason: string; service: Service | null };
+
+type Place = { ip: IpAddress; port: number };
 
 /** Who dials what. */
 export type OutboundQuestion = {
   source: Workload;
-  dialled: { ip: IpAddress; port: number };
+  dialled: Place;
   /** What the kernel drew from the slots that this model computed; null: choose here. */
   chosen: { ip: IpAddress; port: number } | null;
   /** Endpoints of the service that could not be reached, the last one last: others are chosen. */
   tried?: readonly Tried[];
 };
 
-/** An endpoint that could not be reached. */
-export type Tried = { readonly uid: string; readonly ip: IpAddress; readonly port: number };
+/** An endpoint that could not be reached. `service`: of which it was one. */
+export type Tried = { readonly service: ServiceKey; readonly uid: string; readonly ip: IpAddress; readonly port: number };
 
 /** What the decision needs to know besides the mesh. */
 export type NodeView = {
@@ -92,44 +96,83 @@ function toService(service: Service, question: OutboundQuestion, view: NodeView)
     return only({ kind: 'refused', cause: 'no-such-port', reason, service });
   }
   if (service.loadBalancing?.mode === 'passthrough') return only({ kind: 'passthrough', ...dialled });
+  const shares = sharesOf(view.mesh, { service, port: dialled.port, transport: 'tcp' }, source.namespace);
   const isFirst = tried === undefined || tried.length === 0;
-  const endpoints = isFirst ? firstDialled(service, question, view) : followedBy(service, question, tried, view);
-  const [first, ...others] = endpoints.map(({ workload, ip, port, weight }) => ({
+  const [first, ...others] = isFirst ? firstDialled(service, shares, question, view) : followedBy(shares, question, tried, view);
+  if (first !== undefined) return [first, ...others];
+  return only(noBackend(service, dialled));
+}
+
+function noBackend(service: Service, { ip, port }: OutboundQuestion['dialled']): OutboundPath {
+  const reason = `no healthy upstream: ${formatAddress(ip, port)} (${service.hostname})`;
+  return { kind: 'refused', service, cause: 'no-backend', reason };
+}
+
+/** What the kernel drew while it is an endpoint; else all of them, each share as often as its weight says, with endpoints or not. */
+function firstDialled(dialled: Service, shares: readonly Share[], question: OutboundQuestion, view: NodeView): Way[] {
+  const { source, chosen } = question;
+  const family = familyOf(question.dialled.ip);
+  const ways: Way[] = [];
+  for (const { service, port, weight } of shares) {
+    if (service?.waypoint) {
+      ways.push(...sharing(weight, toWaypoint(service.waypoint, placeOf(service, port, family), service, source, view)));
+      continue;
+    }
+    const endpoints = service === null ? [] : eligibleEndpoints(view.mesh, service, port, family, locationOf(source));
+    const drawn = endpoints.find((one) => one.ip === chosen?.ip && one.port === chosen.port);
+    if (drawn !== undefined) return waysTo([drawn], service, view);
+    ways.push(
+      ...sharing(
+        weight,
+        endpoints.length > 0 ? waysTo(endpoints, service, view) : only(noBackend(service ?? dialled, question.dialled)),
+      ),
+    );
+  }
+  return ways;
+}
+
+function waysTo(endpoints: readonly Endpoint[], service: Service | null, view: NodeView): Way[] {
+  return endpoints.map(({ workload, ip, port, weight }) => ({
     weight,
     path: () => toWorkload(workload, ip, port, service, view),
   }));
-  if (first !== undefined) return [first, ...others];
-  const reason = `no healthy upstream: ${formatAddress(dialled.ip, dialled.port)} (${service.hostname})`;
-  return only({ kind: 'refused', service, cause: 'no-backend', reason });
 }
 
-/** What the kernel drew while it is an endpoint, else all of them. */
-function firstDialled(service: Service, { source, dialled, chosen }: OutboundQuestion, view: NodeView): Endpoint[] {
-  const endpoints = eligibleEndpoints(view.mesh, service, dialled.port, familyOf(dialled.ip), locationOf(source));
-  const drawn = chosen === null ? undefined : endpoints.find(({ ip, port }) => ip === chosen.ip && port === chosen.port);
-  return drawn === undefined ? endpoints : [drawn];
+/** The ways with their weights in proportion, which come to `weight` together. */
+function sharing(weight: number, ways: readonly Way[]): Way[] {
+  const total = ways.reduce((sum, way) => sum + way.weight, 0);
+  return ways.map((way) => ({ ...way, weight: (weight * way.weight) / total }));
+}
+
+/** How a service is dialled, of the family if it has an address of that. */
+function placeOf(service: Service, port: number, family: Family): Place | null {
+  const ip = service.addresses.find((one) => familyOf(one) === family) ?? service.addresses[0];
+  return ip === undefined ? null : { ip, port };
 }
 
 /**
  * Who is dialled after one that could not be reached: that workload by its other family, as an app often listens on one of
- * the two; then another workload.
+ * the two; then another workload of the same share.
  */
 function followedBy(
-  service: Service,
+  shares: readonly Share[],
   { source, dialled }: OutboundQuestion,
   tried: readonly Tried[],
   view: NodeView,
-): Endpoint[] {
+): Way[] {
+  const last = tried.at(-1);
+  const { service, port } = shares.find((one) => one.service !== null && serviceKeyOf(one.service) === last?.service) ?? {};
+  if (!service || port === undefined || service.waypoint !== null) return [];
   const fresh = (family: Family): Endpoint[] =>
-    eligibleEndpoints(view.mesh, service, dialled.port, family, locationOf(source)).filter(
-      ({ ip, port }) => !tried.some((one) => one.ip === ip && one.port === port),
+    eligibleEndpoints(view.mesh, service, port, family, locationOf(source)).filter(
+      (one) => !tried.some(({ ip, port: target }) => one.ip === ip && one.port === target),
     );
   const family = familyOf(dialled.ip);
   const others = fresh(family === 4 ? 6 : 4);
-  const sibling = others.find(({ workload }) => workload.uid === tried.at(-1)?.uid);
-  if (sibling !== undefined) return [sibling];
+  const sibling = others.find(({ workload }) => workload.uid === last?.uid);
+  if (sibling !== undefined) return waysTo([sibling], service, view);
   const sameFamily = fresh(family);
-  return sameFamily.length > 0 ? sameFamily : others;
+  return waysTo(sameFamily.length > 0 ? sameFamily : others, service, view);
 }
 
 function toWorkload(workload: Workload, ip: IpAddress, port: number, service: Service | null, view: NodeView): OutboundPath {
@@ -150,12 +193,16 @@ function toWorkload(workload: Workload, ip: IpAddress, port: number, service: Se
 /** A waypoint that is bound but cannot be found refuses; it is never skipped (B28, promise 2). */
 function toWaypoint(
   address: GatewayAddress,
-  dialled: { ip: IpAddress; port: number },
+  dialled: Place | null,
   service: Service | null,
   source: Workload,
   view: NodeView,
 ): Ways {
   const name = address.kind === 'hostname' ? address.hostname : address.address;
+  if (dialled === null) {
+    const reason = `service ${service?.hostname} has a waypoint, and no address that this could be asked for`;
+    return only({ kind: 'refused', cause: 'no-waypoint', reason, service });
+  }
   const members = view.mesh.waypointMembers(address).filter((member) => member.healthy);
   const family = familyOf(dialled.ip);
   const routable = members.flatMap((workload) => {
@@ -167,7 +214,7 @@ function toWaypoint(
     weight: member.weight,
     path: (): OutboundPath => {
       const tunnel = tunnelToWaypoint(member, dialled, service);
-      return { kind: 'waypoint', workload: member.workload, service, tunnel };
+      return { kind: 'waypoint', workload: member.workload, service, dialled, tunnel };
     },
   }));
   if (first !== undefined) return [first, ...others];

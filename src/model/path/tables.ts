@@ -1,5 +1,6 @@
-import { familyOf, type IpAddress } from '#model/address/ip.ts';
-import { type ClientLocation, eligibleEndpoints, expandSlots } from '#model/balancing/endpoints.ts';
+import { type Family, familyOf, type IpAddress } from '#model/address/ip.ts';
+import { type ClientLocation, eligibleEndpoints, expandSlots, expandWeights } from '#model/balancing/endpoints.ts';
+import { hasConsumerRoute, isRouted, type Share, sharesOf } from '#model/balancing/shares.ts';
 import type { Slot } from '#model/balancing/slots.ts';
 import { ADDRESS_FLAG, SERVICE_FLAG } from '#model/kernel/abi.ts';
 import type { MeshState } from '#model/mesh/mesh-state.ts';
@@ -23,7 +24,14 @@ export type FrontendEntry = {
   waypointId: number;
   flags: number;
   slots: readonly Slot[];
+  /** Of a route, in place of slots of its own: one set of slots is drawn, as often as `splits` names it, and then one of these. */
+  parts: readonly SlotSet[];
+  splits: readonly Split[];
 };
+/** Slots under a number of their own. */
+export type SlotSet = { readonly id: number; readonly slots: readonly Slot[] };
+/** One draw of a route: a set of slots and how many it has; 0: refused. */
+export type Split = { readonly setId: number; readonly backendCount: number };
 /** What was made for one address of a service in this round, and is the same for its others. */
 export class MadeForServices {
   /** By number of a frontend; null: the kernel's slots cannot express them. */
@@ -72,7 +80,7 @@ export function frontendsOfVip(vip: IpAddress, view: TableView, made = new MadeF
   const all = view.mesh.servicesByVip(vip);
   const service = view.mesh.serviceByVip(vip, null);
   if (all.length === 0) return [];
-  const exists = { ip: vip, port: 0, protocol: TCP, id: 0, waypointId: 0, flags: SERVICE_FLAG.agent, slots: [] };
+  const exists = { ip: vip, port: 0, protocol: TCP, id: 0, waypointId: 0, flags: SERVICE_FLAG.agent, ...NO_SLOTS };
   const place = {
     ...exists,
     flags: SERVICE_FLAG.agent | (all.some((one) => leadsIntoMesh(one, view, made)) ? SERVICE_FLAG.mesh : 0),
@@ -94,16 +102,56 @@ function leadsIntoMesh(service: Service, { mesh }: TableView, { leadsIntoMesh }:
   return leads;
 }
 
+const NO_SLOTS = { slots: [], parts: [], splits: [] };
+
 function frontend(service: Service, vip: IpAddress, port: number, view: TableView, made: MadeForServices): FrontendEntry {
   const family = familyOf(vip);
-  const id = view.ids.of('frontend', `${serviceKeyOf(service)}|${family}|${port}`);
-  const base = { ip: vip, port, protocol: TCP, id, waypointId: waypointId(service.waypoint, view), flags: 0, slots: [] };
+  const id = setId(service, port, family, view);
+  const base = { ip: vip, port, protocol: TCP, id, waypointId: waypointId(service.waypoint, view), flags: 0, ...NO_SLOTS };
   if (service.waypoint !== null) return base;
-  if (service.loadBalancing?.mode === 'passthrough') return { ...base, flags: SERVICE_FLAG.agent };
+  const place = { service, port, transport: 'tcp' } as const;
+  const byAgent = { ...base, flags: SERVICE_FLAG.agent };
+  if (service.loadBalancing?.mode === 'passthrough' || hasConsumerRoute(place)) return byAgent;
+  const shares = sharesOf(view.mesh, place, '');
+  if (!isRouted(shares, place)) {
+    const slots = slotsOf(service, port, family, view, made);
+    return slots === null ? byAgent : { ...base, slots };
+  }
+  // Its slots would be under the same number as those of the service itself, to which another route may lead.
+  const routeId = view.ids.of('frontend', `${serviceKeyOf(service)}|${family}|${port}|route`);
+  const routed = routedSlots(shares, family, view, made);
+  return routed === null ? byAgent : { ...base, id: routeId, flags: SERVICE_FLAG.split, ...routed };
+}
+
+function setId(service: Service, port: number, family: Family, view: TableView): number {
+  return view.ids.of('frontend', `${serviceKeyOf(service)}|${family}|${port}`);
+}
+
+/** Null: the kernel's slots cannot express them. */
+function slotsOf(service: Service, port: number, family: Family, view: TableView, made: MadeForServices): readonly Slot[] | null {
+  const id = setId(service, port, family, view);
   const known = made.slots.get(id);
   const slots = known === undefined ? expandSlots(eligibleEndpoints(view.mesh, service, port, family, view.location)) : known;
   made.slots.set(id, slots);
-  return slots === null ? { ...base, flags: SERVICE_FLAG.agent } : { ...base, slots };
+  return slots;
+}
+
+/** The sets that a route draws from; null: what it leads to cannot be drawn by the kernel. */
+function routedSlots(
+  shares: readonly Share[],
+  family: Family,
+  view: TableView,
+  made: MadeForServices,
+): Pick<FrontendEntry, 'parts' | 'splits'> | null {
+  const parts: (SlotSet & { weight: number })[] = [];
+  for (const { service, port, weight } of shares) {
+    if (service !== null && service.waypoint !== null) return null;
+    const slots = service === null ? [] : slotsOf(service, port, family, view, made);
+    if (slots === null) return null;
+    parts.push({ id: service === null ? 0 : setId(service, port, family, view), slots, weight });
+  }
+  const splits = expandWeights(parts, ({ id, slots }): Split => ({ setId: id, backendCount: slots.length }));
+  return splits === null ? null : { parts: parts.filter(({ id }) => id !== 0), splits };
 }
 
 /** Id of a waypoint for the kernel; 0: none. */

@@ -27,6 +27,7 @@ const REVIEWS: Service = {
   canonical: false,
   namespaceOnly: false,
   aliasOf: null,
+  routes: [],
 };
 const VIEW: DnsView = {
   servicesByHostname: (hostname) => (hostname === REVIEWS.hostname ? [REVIEWS] : []),

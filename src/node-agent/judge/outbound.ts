@@ -49,7 +49,7 @@ export function judgeOutbound(view: JudgeView, question: Outbound, enrolled: Enr
   return {
     answer: { source: { workload: told(source), identity: enrolled.identity }, choices: judged.map(({ choice }) => choice) },
     rights: judged.map(({ right }) => right),
-    grounds: groundsOf(question, source, paths),
+    grounds: groundsOf(question, source, paths, mesh),
     pairs: judged.flatMap(({ pair }) => pair ?? []),
     isSettled: settled.length > 0,
     keeps: settled.length === all.length,
@@ -98,7 +98,8 @@ function unknownOwner(path: RecordPath): JudgedChoice {
 /** The endpoint of a service that a path leads to; null: what was dialled is no service. */
 function endpointOf(path: OutboundPath): Tried | null {
   if (path.kind !== 'hbone' && path.kind !== 'local' && path.kind !== 'plain') return null;
-  return path.service === null ? null : { uid: path.workload.uid, ip: path.ip, port: path.port };
+  const { service, workload, ip, port } = path;
+  return service === null ? null : { service: serviceKeyOf(service), uid: workload.uid, ip, port };
 }
 
 /** What policies say. What is remembered is the verdict of the pair, not of this connection: see Verdicts.remember. */
@@ -146,7 +147,8 @@ function judgeTunnel(view: JudgeView, { question, source }: Asker, path: RecordP
   if (outbound.kind === 'waypoint') {
     // Policies that name the client are the waypoint's to evaluate: the destination sees the waypoint's identity.
     const waypoint = (service ?? view.mesh.workloadByIp(dialled))?.waypoint ?? null;
-    const past = (endpoint: Workload): Connection | null => connectionPast({ question, source }, service, endpoint);
+    const { port: servicePort } = outbound.dialled;
+    const past = (endpoint: Workload): Connection | null => connectionPast({ question, source }, service, servicePort, endpoint);
     const right = { kind: 'leaving', connection: null, past, peer, dialled, service, waypoint } as const;
     return { choice, right, pair: null, isSettled: true };
   }
@@ -160,9 +162,13 @@ function judgeTunnel(view: JudgeView, { question, source }: Asker, path: RecordP
 }
 
 /** What an endpoint would see of a connection that came to it past the waypoint; null: it has no such port or address. */
-function connectionPast({ question, source }: Asker, service: Service | null, endpoint: Workload): Connection | null {
-  const { dialled, client } = question;
-  const port = service === null ? dialled.port : targetPort(service, endpoint, dialled.port);
+function connectionPast(
+  { question: { client }, source }: Asker,
+  service: Service | null,
+  dialledPort: number,
+  endpoint: Workload,
+): Connection | null {
+  const port = service === null ? dialledPort : targetPort(service, endpoint, dialledPort);
   const ip = endpoint.addresses.find((one) => familyOf(one) === familyOf(client)) ?? endpoint.addresses[0];
   return port === null || ip === undefined ? null : connectionOf(source, clientTo(ip, source, client), { ip, port });
 }
@@ -194,8 +200,16 @@ function recordedPath(path: OutboundPath, dialled: RecordEnd): RecordPath {
   }
 }
 
-function groundsOf({ dialled }: Outbound, source: Workload, paths: readonly { readonly path: OutboundPath }[]): Grounds {
+function groundsOf(
+  { dialled }: Outbound,
+  source: Workload,
+  paths: readonly { readonly path: OutboundPath }[],
+  mesh: MeshState,
+): Grounds {
   const grounds = noGrounds();
+  // Of a route: what it leads to counts for the service it is attached to as well.
+  const service = mesh.serviceByVip(dialled.ip, source.namespace);
+  if (service !== null) grounds.services.add(serviceKeyOf(service));
   grounds.ips.add(dialled.ip);
   grounds.workloads.add(source.uid);
   for (const { path } of paths) {

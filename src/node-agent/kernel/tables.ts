@@ -1,6 +1,7 @@
 import type { IpAddress } from '#model/address/ip.ts';
 import type { Log } from '#model/effects/log.ts';
 import { messageOf } from '#model/error.ts';
+import { SERVICE_FLAG } from '#model/kernel/abi.ts';
 import type { KernelMaps, MapKey } from '#model/kernel/maps.ts';
 import type { Touched } from '#model/mesh/mesh-state.ts';
 import { IdTable } from '#model/path/ids.ts';
@@ -11,10 +12,12 @@ import {
   frontendsOfVip,
   localWaypoints,
   MadeForServices,
+  type SlotSet,
   type TableView,
   type WaypointEntry,
 } from '#model/path/tables.ts';
 import { BackendSlots } from './backend-slots.ts';
+import { SplitSlots } from './split-slots.ts';
 
 /**
  * Keeps the kernel's address, service and waypoint maps equal to what the model says, touching only what changed.
@@ -27,12 +30,14 @@ export class KernelTables {
   readonly #frontends = new Map<IpAddress, FrontendEntry[]>();
   readonly #waypoints = new Map<number, WaypointEntry>();
   readonly #slots: BackendSlots;
+  readonly #splits: SplitSlots;
   #failed = new Set<IpAddress>();
 
   constructor(maps: KernelMaps, log: Log) {
     this.#maps = maps;
     this.#log = log;
     this.#slots = new BackendSlots(maps.backends);
+    this.#splits = new SplitSlots(maps.splits);
   }
 
   get complete(): boolean {
@@ -52,6 +57,7 @@ export class KernelTables {
     for (const ip of ips) this.#guard(ip, () => this.#refreshAddress(ip, view));
     const made = new MadeForServices();
     for (const vip of vips) this.#guard(vip, () => this.#refreshFrontends(vip, view, made));
+    this.#splits.trim();
     this.#slots.trim();
     this.#refreshWaypoints(view);
   }
@@ -75,9 +81,11 @@ export class KernelTables {
     }
     const frontends = [...this.#frontends.values()].flat();
     const keys = new Set(frontends.map(placeOf));
-    const ids = new Set(frontends.map(({ id }) => id));
+    const ids = new Set(frontends.flatMap((entry) => setsOf(entry).map(({ id }) => id)));
+    const routes = new Set(frontends.filter(isRoute).map(({ id }) => id));
     for (const [key] of this.#maps.services.entries()) if (!keys.has(placeOf(key))) this.#maps.services.delete(key);
     for (const [key] of this.#maps.backends.entries()) if (!ids.has(key.serviceId)) this.#maps.backends.delete(key);
+    for (const [key] of this.#maps.splits.entries()) if (!routes.has(key.serviceId)) this.#maps.splits.delete(key);
   }
 
   /** Until the write works, the kernel's knowledge is incomplete, and unknown destinations go through the agent. */
@@ -111,22 +119,30 @@ export class KernelTables {
     for (const entry of wanted) {
       const user = placeOf(entry);
       const before = old.find((one) => placeOf(one) === user);
-      if (entry.id !== 0) this.#slots.write(entry.id, user, entry.slots);
+      for (const { id, slots } of setsOf(entry)) this.#slots.write(id, user, slots);
+      if (isRoute(entry)) this.#splits.write(entry.id, user, entry.splits);
       if (before === undefined || !sameFrontend(before, entry))
         this.#maps.services.set(keyOf(entry), {
           id: entry.id,
-          backendCount: entry.slots.length,
+          backendCount: countOf(entry),
           waypointId: entry.waypointId,
           flags: entry.flags,
         });
-      if (before !== undefined && before.id !== entry.id) this.#slots.leave(before.id, user); // another service took the address
+      if (before !== undefined) this.#leave(before, entry); // for another service that took the address, or by another route
     }
     for (const gone of old.filter((one) => !wanted.some((entry) => placeOf(entry) === placeOf(one)))) {
       this.#maps.services.delete(keyOf(gone));
-      this.#slots.leave(gone.id, placeOf(gone));
+      this.#leave(gone, null);
     }
     if (wanted.length === 0) this.#frontends.delete(vip);
     else this.#frontends.set(vip, wanted);
+  }
+
+  #leave(old: FrontendEntry, now: FrontendEntry | null): void {
+    const user = placeOf(old);
+    const kept = now === null ? [] : setsOf(now).map(({ id }) => id);
+    for (const { id } of setsOf(old)) if (!kept.includes(id)) this.#slots.leave(id, user);
+    if (isRoute(old) && !(now !== null && isRoute(now) && now.id === old.id)) this.#splits.leave(old.id, user);
   }
 
   /** Entries of waypoints on this node; without one the connection takes the way through the agent, which is only slower. */
@@ -159,9 +175,23 @@ function keyOf(entry: FrontendEntry): MapKey<'services'> {
   return { ip: entry.ip, port: entry.port, protocol: entry.protocol };
 }
 
+/** The sets of slots that connections to a place may be drawn from. */
+function setsOf(entry: FrontendEntry): readonly SlotSet[] {
+  if (isRoute(entry)) return entry.parts;
+  return entry.id === 0 ? [] : [{ id: entry.id, slots: entry.slots }];
+}
+
+function isRoute({ flags }: FrontendEntry): boolean {
+  return (flags & SERVICE_FLAG.split) !== 0;
+}
+
+function countOf(entry: FrontendEntry): number {
+  return isRoute(entry) ? entry.splits.length : entry.slots.length;
+}
+
 /** Whether the kernel's entry of the service would be the same; which slots it has is written elsewhere. */
 function sameFrontend(a: FrontendEntry, b: FrontendEntry): boolean {
-  return a.id === b.id && a.waypointId === b.waypointId && a.flags === b.flags && a.slots.length === b.slots.length;
+  return a.id === b.id && a.waypointId === b.waypointId && a.flags === b.flags && countOf(a) === countOf(b);
 }
 
 /**

@@ -49,6 +49,7 @@ export function sampleService(changes: Partial<Service> = {}): Service {
     canonical: false,
     namespaceOnly: false,
     aliasOf: null,
+    routes: [],
     ...changes,
   };
 }

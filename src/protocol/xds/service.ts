@@ -21,6 +21,7 @@ import {
 } from '#proto/workload_pb.js';
 import { gatewayAddressFromProto, gatewayAddressToProto } from '#protocol/xds/gateway-address.ts';
 import { knownEnum, rejectResource, wireEnum } from '#protocol/xds/resource-fault.ts';
+import { trafficFromProto, trafficToProto } from '#protocol/xds/service-traffic.ts';
 
 /** The network of addresses that this mesh hands out and looks at (one network per mesh today). */
 export const LOCAL_NETWORK = '';
@@ -81,7 +82,9 @@ export function serviceToProto(service: Service): ServiceMessage {
     ipFamilies: wireEnum(IP_FAMILIES, service.ipFamilies),
     canonical: service.canonical,
     visibility: service.namespaceOnly ? Visibility.NAMESPACE : Visibility.PUBLIC,
-    extensions: service.aliasOf === null ? [] : [aliasToProto(service.aliasOf)],
+    extensions: [service.aliasOf === null ? null : aliasToProto(service.aliasOf), trafficToProto(service)].filter(
+      (extension) => extension !== null,
+    ),
   });
 }
 
@@ -127,6 +130,7 @@ export function serviceFromProto(message: ServiceMessage): Service {
     // An unknown visibility counts as public, as at every other client.
     namespaceOnly: message.visibility === Visibility.NAMESPACE,
     aliasOf: aliasFromProto(message.extensions),
+    ...trafficFromProto(message.extensions),
   };
 }
 

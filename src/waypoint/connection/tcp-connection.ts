@@ -1,8 +1,10 @@
+import { pickWeighted } from '#model/balancing/endpoints.ts';
 import { pickLeastLoaded } from '#model/balancing/least-request.ts';
 import type { ByteStream, StreamReader } from '#model/effects/byte-stream.ts';
 import { Cut } from '#model/effects/cut.ts';
 import { regardless } from '#model/effects/mishaps.ts';
 import type { Roster } from '#model/effects/roster.ts';
+import { type ServiceKey, serviceKeyOf } from '#model/mesh/service.ts';
 import { decideL7, type PolicyVerdict } from '#model/policy/l7.ts';
 import { type RecordPath, recordOf } from '#model/telemetry/access-record.ts';
 import type { CloseCause, ResponseFlag } from '#model/telemetry/close-cause.ts';
@@ -133,8 +135,20 @@ export class TcpConnection implements LiveConnection {
     const { destination } = this.#facts;
     const { upstreams, effects } = this.#context;
     if (destination.kind === 'workload') return upstreams.workload(destination.workload, destination.address, destination.port);
-    const service = upstreams.service(destination.key, destination.port, familyFor(destination.address));
+    const share = this.#share(destination.key, destination.port);
+    if (share === null) return null;
+    const service = upstreams.service(share.key, share.port, familyFor(destination.address));
     return service === null ? null : pickLeastLoaded(service.set, effects.random);
+  }
+
+  /** Where a route of the service leads this connection, or the service itself; null: to nobody. */
+  #share(key: ServiceKey, port: number): { key: ServiceKey; port: number } | null {
+    const { upstreams, effects } = this.#context;
+    const service = upstreams.known(key);
+    if (service === null) return null;
+    const namespace = this.#facts.client.identity?.namespace ?? '';
+    const drawn = pickWeighted(upstreams.shares({ service, port, transport: 'tcp' }, namespace), effects.random);
+    return drawn?.service ? { key: serviceKeyOf(drawn.service), port: drawn.port } : null;
   }
 
   async #relay(upstream: ByteStream, early: Buffer | null): Promise<void> {

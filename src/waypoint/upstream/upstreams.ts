@@ -1,6 +1,7 @@
 import { type Family, familyOf, type IpAddress } from '#model/address/ip.ts';
 import { type Endpoint, eligibleEndpoints } from '#model/balancing/endpoints.ts';
 import { type EndpointSet, endpointSet } from '#model/balancing/least-request.ts';
+import { type ServicePlace, type Share, sharesOf } from '#model/balancing/shares.ts';
 import type { MeshState } from '#model/mesh/mesh-state.ts';
 import type { AppProtocol, Service, ServiceKey } from '#model/mesh/service.ts';
 import type { Workload } from '#model/mesh/workload.ts';
@@ -102,6 +103,11 @@ export class Upstreams {
   /** What the mesh says of a service. */
   known(key: ServiceKey): Service | null {
     return this.#context.mesh.service(key);
+  }
+
+  /** Where connections to a port of a service go, by its routes. */
+  shares(place: ServicePlace, clientNamespace: string): Share[] {
+    return sharesOf(this.#context.mesh, place, clientNamespace);
   }
 
   /** Closes connections that were idle too long, and lets go of endpoints that nothing leads to. */

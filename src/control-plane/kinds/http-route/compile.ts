@@ -1,5 +1,4 @@
-import type { MeshReader } from '#control-plane/index/derivation.ts';
-import type { SERVICES } from '#control-plane/mesh/services.ts';
+import type { BackendContext } from '#control-plane/mesh/route-backends.ts';
 import { type FieldPath, type Problem, warningAt } from '#control-plane/resources/finding.ts';
 import type { HttpRouteRule } from '#model/waypoint/config.ts';
 import { filterName, resolveBackends } from './backends.ts';
@@ -9,13 +8,10 @@ import type { HttpRouteResource, RouteFilter, RouteRule } from './schema.ts';
 export type CompiledRules = { rules: HttpRouteRule[]; problems: Problem[]; reason: string | null; stricter: number[] };
 
 /** Compiles the rules of a route for a parent of one namespace. */
-export function compileRules(
-  route: HttpRouteResource,
-  parentNamespace: string,
-  mesh: MeshReader<typeof SERVICES>,
-): CompiledRules {
+export function compileRules(route: HttpRouteResource, parentNamespace: string, mesh: BackendContext['mesh']): CompiledRules {
   const result: CompiledRules = { rules: [], problems: [], reason: null, stricter: [] };
-  const context = { routeNamespace: route.metadata.namespace, parentNamespace, mesh };
+  const routeNamespace = route.metadata.namespace;
+  const context: BackendContext = { routeKind: 'HTTPRoute', routeNamespace, parentNamespace, protocol: 'TCP', mesh };
   for (const [at, rule] of route.rules.entries()) {
     const path = ['spec', 'rules', at];
     const resolved = resolveBackends(rule, path, context);

@@ -4,6 +4,7 @@ import { type MeshOptions, serviceHostname } from '#control-plane/index/mesh-opt
 import { falseCondition, STATUS, statusOf, trueCondition } from '#control-plane/index/outputs.ts';
 import { entry, tableOf } from '#control-plane/index/table.ts';
 import { ATTACHED_ROUTES } from '#control-plane/mesh/attachments.ts';
+import { type Attachment, attachParent, type Refusal, ROUTE_TABLES, type RouteMesh } from '#control-plane/mesh/route-parents.ts';
 import type { ServiceResource } from '#control-plane/mesh/services.ts';
 import { hasWaypoint } from '#control-plane/mesh/waypoint-binding.ts';
 import { type Problem, warningAt } from '#control-plane/resources/finding.ts';
@@ -12,7 +13,6 @@ import { type ServiceKey, serviceKeyOf } from '#model/mesh/service.ts';
 import { RESOURCE } from '#model/settings/control-planes.ts';
 import type { HttpRoute, HttpRouteRule } from '#model/waypoint/config.ts';
 import { type CompiledRules, compileRules } from './compile.ts';
-import { type Attachment, attachParent, type Refusal, ROUTE_TABLES, type RouteMesh } from './parents.ts';
 import type { HttpRouteResource } from './schema.ts';
 
 /** Routes as they were read. */

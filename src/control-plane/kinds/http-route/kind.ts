@@ -1,4 +1,6 @@
 import { defineKind } from '#control-plane/index/kind-definition.ts';
+import { readBackendRef } from '#control-plane/mesh/route-backends.ts';
+import { readParent } from '#control-plane/mesh/route-parents.ts';
 import type { Metadata } from '#control-plane/resources/metadata.ts';
 import type { HeaderChanges, HttpRouteMatch } from '#model/waypoint/config.ts';
 import { checkHttpRoute } from './check.ts';
@@ -6,13 +8,11 @@ import { HTTP_ROUTES, httpRoutes } from './derive.ts';
 import { HTTP_ROUTE_FIELDS } from './fields.ts';
 import {
   type HttpRouteResource,
-  type ParentRef,
-  type RawBackendRef,
   type RawFilter,
   type RawHeaderModifier,
   type RawHttpRoute,
   type RawMatch,
-  type RawParentRef,
+  type RawRouteBackend,
   type RawRouteRule,
   type RawValueMatch,
   type RouteBackend,
@@ -47,11 +47,6 @@ function readHttpRoute({ spec }: RawHttpRoute, metadata: Metadata): HttpRouteRes
     hostnames: spec.hostnames ?? [],
     rules: spec.rules.map((rule) => readRule(rule, metadata.namespace)),
   };
-}
-
-/** A namespace that is not written is the route's own. */
-function readParent({ group, kind, namespace, name, sectionName, port }: RawParentRef, own: string): ParentRef {
-  return { group, kind, namespace: namespace ?? own, name, sectionName: sectionName ?? null, port: port ?? null };
 }
 
 /** Times become milliseconds here, and only here. */
@@ -108,6 +103,6 @@ function readChanges({ set = [], add = [], remove = [] }: RawHeaderModifier = {}
 }
 
 /** A weight is relative to those of the other backends of the rule. */
-function readBackend({ group, kind, namespace, name, port, weight, filters }: RawBackendRef, own: string): RouteBackend {
-  return { group, kind, namespace: namespace ?? own, name, port: port ?? null, weight, filters: (filters ?? []).map(readFilter) };
+function readBackend({ filters, ...reference }: RawRouteBackend, own: string): RouteBackend {
+  return { ...readBackendRef(reference, own), filters: (filters ?? []).map(readFilter) };
 }

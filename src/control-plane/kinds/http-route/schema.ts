@@ -1,16 +1,7 @@
+import type { BackendRef, RawBackendRef } from '#control-plane/mesh/route-backends.ts';
+import type { ParentRef, RawParentRef } from '#control-plane/mesh/route-parents.ts';
 import type { Metadata, RawMetadata } from '#control-plane/resources/metadata.ts';
 import type { HeaderChanges, HttpRouteMatch } from '#model/waypoint/config.ts';
-
-/** What a route wants to be attached to. */
-export type ParentRef = {
-  group: string;
-  kind: string;
-  namespace: string;
-  name: string;
-  /** Name of a listener, or of a service's port. */
-  sectionName: string | null;
-  port: number | null;
-};
 
 /** A filter; `unsupported` ones make their rule answer 500. */
 export type RouteFilter =
@@ -19,15 +10,7 @@ export type RouteFilter =
   | { kind: 'unsupported'; type: string };
 
 /** Where a share of the requests goes; not looked up yet. */
-export type RouteBackend = {
-  group: string;
-  kind: string;
-  namespace: string;
-  name: string;
-  port: number | null;
-  weight: number;
-  filters: readonly RouteFilter[];
-};
+export type RouteBackend = BackendRef & { filters: readonly RouteFilter[] };
 
 /** A rule with its defaults filled in. */
 export type RouteRule = {
@@ -48,16 +31,6 @@ export type HttpRouteResource = {
   parents: readonly ParentRef[];
   hostnames: readonly string[];
   rules: readonly RouteRule[];
-};
-
-/** An entry of parentRefs with its defaults. */
-export type RawParentRef = {
-  group: string;
-  kind: string;
-  namespace?: string;
-  name: string;
-  sectionName?: string;
-  port?: number;
 };
 
 /** A header to set or add. */
@@ -92,22 +65,14 @@ export type RawFilter = {
 };
 
 /** A backend with its defaults. */
-export type RawBackendRef = {
-  group: string;
-  kind: string;
-  namespace?: string;
-  name: string;
-  port?: number;
-  weight: number;
-  filters?: RawFilter[];
-};
+export type RawRouteBackend = RawBackendRef & { filters?: RawFilter[] };
 
 /** A rule with its defaults. */
 export type RawRouteRule = {
   name?: string;
   matches: RawMatch[];
   filters?: RawFilter[];
-  backendRefs?: RawBackendRef[];
+  backendRefs?: RawRouteBackend[];
   timeouts?: { request?: string; backendRequest?: string };
 };
 

@@ -1,5 +1,6 @@
+import type { ParentRef } from '#control-plane/mesh/route-parents.ts';
 import { fieldOf, isRecord, readableMetadata, type StandIn } from '#control-plane/resources/stand-in.ts';
-import type { HttpRouteResource, ParentRef } from './schema.ts';
+import type { HttpRouteResource } from './schema.ts';
 
 /**
  * What stands for a route that cannot be used: a rule without backends, which answers 500 to whatever no other route of the

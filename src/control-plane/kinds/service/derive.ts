@@ -4,6 +4,7 @@ import { OUTPUT, STATUS, statusOf } from '#control-plane/index/outputs.ts';
 import { entry } from '#control-plane/index/table.ts';
 import { RESERVED_ADDRESSES, reserve } from '#control-plane/index/vip-allocator.ts';
 import { appProtocolOf } from '#control-plane/mesh/app-protocol.ts';
+import { ATTACHED_L4_ROUTES } from '#control-plane/mesh/attachments.ts';
 import { addressKey, ENDPOINTS } from '#control-plane/mesh/endpoints.ts';
 import { namespaceAnnotations } from '#control-plane/mesh/namespaces.ts';
 import {
@@ -16,7 +17,7 @@ import {
   type ServiceResource,
   USER_SERVICES,
 } from '#control-plane/mesh/services.ts';
-import { BINDING_TABLES, bindingOf, UNBOUND, waypointCondition } from '#control-plane/mesh/waypoint-binding.ts';
+import { BINDING_TABLES, type Binding, bindingOf, UNBOUND, waypointCondition } from '#control-plane/mesh/waypoint-binding.ts';
 import { GUARDS } from '#control-plane/mesh/waypoint-guards.ts';
 import { ANNOTATION } from '#control-plane/mesh/well-known.ts';
 import { type Problem, warningAt } from '#control-plane/resources/finding.ts';
@@ -24,7 +25,7 @@ import { byAge, type Labels } from '#control-plane/resources/metadata.ts';
 import { nameOfResource } from '#control-plane/resources/resource.ts';
 import { type Family, familyOf, type IpAddress } from '#model/address/ip.ts';
 import type { GatewayAddress } from '#model/mesh/service.ts';
-import { type LoadBalancing, type Service, type ServicePort, serviceKeyOf } from '#model/mesh/service.ts';
+import { type L4Route, type LoadBalancing, type Service, type ServicePort, serviceKeyOf } from '#model/mesh/service.ts';
 
 /** Puts the services of users beside those of waypoints; their addresses are never given to another one. */
 export const userServices = defineDerivation({
@@ -35,26 +36,48 @@ export const userServices = defineDerivation({
   derive: ({ key, value }) => [entry(SERVICES, key, value, SERVICE_RANK.user), ...reserve(value.addresses)],
 });
 
+/** Which waypoint each service is bound to; told before what routes say of it. */
+export const serviceBindings = defineDerivation({
+  name: 'service binding',
+  each: SERVICES,
+  reads: [...BINDING_TABLES],
+  writes: [SERVICE_BINDINGS],
+  derive({ key, value: resource }, mesh) {
+    const { gateway } = bindingOfService(resource, mesh);
+    return gateway === null ? [] : [entry(SERVICE_BINDINGS, key, { gateway })];
+  },
+});
+
+function bindingOfService(resource: ServiceResource, mesh: MeshReader<(typeof BINDING_TABLES)[number]>): Binding {
+  const { namespace, labels } = resource.metadata;
+  if (resource.externalName !== null || isGenerated(resource)) return UNBOUND;
+  return bindingOf('service', namespace, labels, mesh);
+}
+
 /** A service as workload discovery describes it, its waypoint, and what is to be said about both. */
 export const services = defineDerivation({
   name: 'service',
   each: SERVICES,
-  reads: [USER_SERVICES, RESERVED_ADDRESSES, ENDPOINTS, GUARDS, ...BINDING_TABLES],
-  writes: [OUTPUT.services, SERVICE_BINDINGS, ...STATUS],
+  reads: [USER_SERVICES, RESERVED_ADDRESSES, ENDPOINTS, GUARDS, ATTACHED_L4_ROUTES, ...BINDING_TABLES],
+  writes: [OUTPUT.services, ...STATUS],
   derive({ key, value: resource }, mesh) {
     if (resource.externalName !== null) return [aliasOf(resource, resource.externalName, mesh.options)];
-    const { namespace, labels } = resource.metadata;
+    const { namespace } = resource.metadata;
     const name = nameOfResource(resource);
-    const binding = isGenerated(resource) ? UNBOUND : bindingOf('service', namespace, labels, mesh);
+    const binding = bindingOfService(resource, mesh);
     // Clients that dial endpoints one by one would go past the waypoint, and are refused there: they get an address to dial.
     const isRestricted = mesh.get(GUARDS, key)?.restricts === true;
     const { addresses, problems } = addressesOf(key, { ...resource, headless: resource.headless && !isRestricted }, mesh);
     if (binding.problem !== null) problems.push(binding.problem);
-    const facts = { addresses, namespaceAnnotations: namespaceAnnotations(mesh, namespace), waypoint: binding.address };
+    const facts: ServiceFacts = {
+      addresses,
+      namespaceAnnotations: namespaceAnnotations(mesh, namespace),
+      waypoint: binding.address,
+      routes: routesOf(key, mesh),
+    };
     const service = serviceOf(resource, facts, mesh.options);
     return [
       entry(OUTPUT.services, serviceKeyOf(service), service),
-      ...(binding.gateway === null ? [] : [entry(SERVICE_BINDINGS, key, { gateway: binding.gateway })]),
       ...statusOf(name, waypointCondition(name, binding), problems),
     ];
   },
@@ -107,6 +130,7 @@ type ServiceFacts = {
   addresses: readonly IpAddress[];
   namespaceAnnotations: Labels;
   waypoint: GatewayAddress | null;
+  routes: readonly L4Route[];
 };
 
 /** An alias has a name, for those who resolve names, and nothing else. */
@@ -114,7 +138,7 @@ function aliasOf({ metadata: { name, namespace } }: ServiceResource, target: str
   const service: Service = {
     ...{ name, namespace, hostname: serviceHostname(namespace, name, options), addresses: [], ports: [] },
     ...{ subjectAltNames: [], waypoint: null, loadBalancing: null, ipFamilies: 'automatic', canonical: true },
-    ...{ namespaceOnly: false, aliasOf: target },
+    ...{ namespaceOnly: false, aliasOf: target, routes: [] },
   };
   return entry(OUTPUT.services, serviceKeyOf(service), service);
 }
@@ -127,7 +151,7 @@ function serviceOf(resource: ServiceResource, facts: ServiceFacts, options: Mesh
     namespace,
     hostname: serviceHostname(namespace, name, options),
     addresses: facts.addresses,
-    ports: onePerNumber(resource.ports).map(toPort),
+    ports: onePerNumber(resource.ports).map((port) => toPort(port, facts.routes)),
     subjectAltNames: [],
     waypoint: facts.waypoint,
     loadBalancing: loadBalancingOf(resource, facts.namespaceAnnotations),
@@ -135,13 +159,27 @@ function serviceOf(resource: ServiceResource, facts: ServiceFacts, options: Mesh
     canonical: true,
     namespaceOnly: false,
     aliasOf: null,
+    routes: facts.routes,
   };
 }
 
-/** 0 stands for a port that each workload names itself. */
-function toPort(port: ServicePortResource): ServicePort {
+/** 0 stands for a port that each workload names itself. A port with a route of connections carries nothing finer. */
+function toPort(port: ServicePortResource, routes: readonly L4Route[]): ServicePort {
   const targetPort = typeof port.target === 'number' ? port.target : 0;
-  return { servicePort: port.port, targetPort, appProtocol: appProtocolOf(port) };
+  const appProtocol = appProtocolOf(port);
+  const isStream = appProtocol === 'unknown' && routes.some((one) => one.transport === 'tcp' && one.port === port.port);
+  return { servicePort: port.port, targetPort, appProtocol: isStream ? 'tcp' : appProtocol };
+}
+
+/** Of several routes of one port, for the same clients, the oldest serves. */
+function routesOf(key: string, mesh: MeshReader<typeof ATTACHED_L4_ROUTES>): L4Route[] {
+  const attached = mesh.valuesBy(ATTACHED_L4_ROUTES, 'service', key).toSorted(byAge);
+  const first = new Map<string, L4Route>();
+  for (const { route } of attached) {
+    const place = `${route.transport} ${String(route.port).padStart(5, '0')} ${route.clientNamespace ?? ''}`;
+    if (!first.has(place)) first.set(place, route);
+  }
+  return [...first].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, route]) => route);
 }
 
 /** As workload discovery puts it; automatic when the user left it open. */

@@ -3,7 +3,7 @@ import { type ServicePortResource, type ServiceResource, USER_SERVICES } from '#
 import type { Metadata } from '#control-plane/resources/metadata.ts';
 import { familyOf, tryParseIp } from '#model/address/ip.ts';
 import { aliasedName, checkService, clusterIpsOf, isHeadless } from './check.ts';
-import { services, userServices } from './derive.ts';
+import { serviceBindings, services, userServices } from './derive.ts';
 import { SERVICE_FIELDS } from './fields.ts';
 import { type RawService, type RawServicePort, SERVICE_SCHEMA } from './schema.ts';
 
@@ -19,7 +19,7 @@ export const serviceKind = defineKind({
   check: checkService,
   read: readService,
   resources: USER_SERVICES,
-  derivations: [userServices, services],
+  derivations: [userServices, serviceBindings, services],
 });
 
 /** Families follow from the addresses where they are not written. */

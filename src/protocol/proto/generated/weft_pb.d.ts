@@ -4,7 +4,7 @@
 // @generated from file weft.proto (package weft.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
@@ -153,6 +153,87 @@ export declare type RegisteredWorkload = Message<"weft.v1.RegisteredWorkload"> &
 export declare const RegisteredWorkloadSchema: GenMessage<RegisteredWorkload>;
 
 /**
+ * What a service has that workload discovery has no field for; an extension of its record.
+ *
+ * @generated from message weft.v1.ServiceTraffic
+ */
+export declare type ServiceTraffic = Message<"weft.v1.ServiceTraffic"> & {
+  /**
+   * @generated from field: repeated weft.v1.L4Route routes = 1;
+   */
+  routes: L4Route[];
+};
+
+/**
+ * Describes the message weft.v1.ServiceTraffic.
+ * Use `create(ServiceTrafficSchema)` to create a new message.
+ */
+export declare const ServiceTrafficSchema: GenMessage<ServiceTraffic>;
+
+/**
+ * Where connections to a port of the service go in place of its own endpoints.
+ *
+ * @generated from message weft.v1.L4Route
+ */
+export declare type L4Route = Message<"weft.v1.L4Route"> & {
+  /**
+   * @generated from field: weft.v1.Transport transport = 1;
+   */
+  transport: Transport;
+
+  /**
+   * @generated from field: uint32 port = 2;
+   */
+  port: number;
+
+  /**
+   * Empty: clients for whose namespace there is no other route.
+   *
+   * @generated from field: string client_namespace = 3;
+   */
+  clientNamespace: string;
+
+  /**
+   * @generated from field: repeated weft.v1.RouteShare shares = 4;
+   */
+  shares: RouteShare[];
+};
+
+/**
+ * Describes the message weft.v1.L4Route.
+ * Use `create(L4RouteSchema)` to create a new message.
+ */
+export declare const L4RouteSchema: GenMessage<L4Route>;
+
+/**
+ * @generated from message weft.v1.RouteShare
+ */
+export declare type RouteShare = Message<"weft.v1.RouteShare"> & {
+  /**
+   * <namespace>/<hostname>; empty: the share is refused.
+   *
+   * @generated from field: string service = 1;
+   */
+  service: string;
+
+  /**
+   * @generated from field: uint32 port = 2;
+   */
+  port: number;
+
+  /**
+   * @generated from field: uint32 weight = 3;
+   */
+  weight: number;
+};
+
+/**
+ * Describes the message weft.v1.RouteShare.
+ * Use `create(RouteShareSchema)` to create a new message.
+ */
+export declare const RouteShareSchema: GenMessage<RouteShare>;
+
+/**
  * Everything one waypoint needs beside WDS, as one resource named <namespace>/<gateway>.
  * The payload is the JSON form of src/model/waypoint/config.ts, because that
  * model is the contract and has a single reader and writer.
@@ -181,6 +262,26 @@ export declare type WaypointConfig = Message<"weft.v1.WaypointConfig"> & {
  * Use `create(WaypointConfigSchema)` to create a new message.
  */
 export declare const WaypointConfigSchema: GenMessage<WaypointConfig>;
+
+/**
+ * @generated from enum weft.v1.Transport
+ */
+export enum Transport {
+  /**
+   * @generated from enum value: TRANSPORT_TCP = 0;
+   */
+  TCP = 0,
+
+  /**
+   * @generated from enum value: TRANSPORT_UDP = 1;
+   */
+  UDP = 1,
+}
+
+/**
+ * Describes the enum weft.v1.Transport.
+ */
+export declare const TransportSchema: GenEnum<Transport>;
 
 /**
  * Workloads that a node runs and no other source describes (those of `weft run`).

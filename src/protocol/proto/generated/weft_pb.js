@@ -4,13 +4,13 @@
 // @generated from file weft.proto (package weft.v1, syntax proto3)
 /* eslint-disable */
 
-import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc, serviceDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
 
 /**
  * Describes the file weft.proto.
  */
 export const file_weft = /*@__PURE__*/
-  fileDesc("Cgp3ZWZ0LnByb3RvEgd3ZWZ0LnYxImwKFFN5bmNXb3JrbG9hZHNSZXF1ZXN0EgwKBG5vZGUYASABKAkSLgoJd29ya2xvYWRzGAIgAygLMhsud2VmdC52MS5SZWdpc3RlcmVkV29ya2xvYWQSFgoObm9kZV9hZGRyZXNzZXMYAyADKAkiUAoVU3luY1dvcmtsb2Fkc1Jlc3BvbnNlEgwKBHVpZHMYASADKAkSKQoHcmVmdXNlZBgCIAMoCzIYLndlZnQudjEuUmVmdXNlZFdvcmtsb2FkIk4KD1JlZnVzZWRXb3JrbG9hZBILCgN1aWQYASABKAkSDQoFY2F1c2UYAiABKAkSDwoHbWVzc2FnZRgDIAEoCRIOCgZyZW1lZHkYBCABKAki8gEKElJlZ2lzdGVyZWRXb3JrbG9hZBIMCgRuYW1lGAEgASgJEhEKCW5hbWVzcGFjZRgCIAEoCRIXCg9zZXJ2aWNlX2FjY291bnQYAyABKAkSEQoJYWRkcmVzc2VzGAQgAygJEjcKBmxhYmVscxgFIAMoCzInLndlZnQudjEuUmVnaXN0ZXJlZFdvcmtsb2FkLkxhYmVsc0VudHJ5EhAKCGVucm9sbGVkGAYgASgIEhUKDW5hdGl2ZV90dW5uZWwYByABKAgaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJJCg5XYXlwb2ludENvbmZpZxIRCgluYW1lc3BhY2UYASABKAkSDwoHZ2F0ZXdheRgCIAEoCRITCgtjb25maWdfanNvbhgDIAEoDDJeCgxOb2RlUmVnaXN0cnkSTgoNU3luY1dvcmtsb2FkcxIdLndlZnQudjEuU3luY1dvcmtsb2Fkc1JlcXVlc3QaHi53ZWZ0LnYxLlN5bmNXb3JrbG9hZHNSZXNwb25zZWIGcHJvdG8z");
+  fileDesc("Cgp3ZWZ0LnByb3RvEgd3ZWZ0LnYxImwKFFN5bmNXb3JrbG9hZHNSZXF1ZXN0EgwKBG5vZGUYASABKAkSLgoJd29ya2xvYWRzGAIgAygLMhsud2VmdC52MS5SZWdpc3RlcmVkV29ya2xvYWQSFgoObm9kZV9hZGRyZXNzZXMYAyADKAkiUAoVU3luY1dvcmtsb2Fkc1Jlc3BvbnNlEgwKBHVpZHMYASADKAkSKQoHcmVmdXNlZBgCIAMoCzIYLndlZnQudjEuUmVmdXNlZFdvcmtsb2FkIk4KD1JlZnVzZWRXb3JrbG9hZBILCgN1aWQYASABKAkSDQoFY2F1c2UYAiABKAkSDwoHbWVzc2FnZRgDIAEoCRIOCgZyZW1lZHkYBCABKAki8gEKElJlZ2lzdGVyZWRXb3JrbG9hZBIMCgRuYW1lGAEgASgJEhEKCW5hbWVzcGFjZRgCIAEoCRIXCg9zZXJ2aWNlX2FjY291bnQYAyABKAkSEQoJYWRkcmVzc2VzGAQgAygJEjcKBmxhYmVscxgFIAMoCzInLndlZnQudjEuUmVnaXN0ZXJlZFdvcmtsb2FkLkxhYmVsc0VudHJ5EhAKCGVucm9sbGVkGAYgASgIEhUKDW5hdGl2ZV90dW5uZWwYByABKAgaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASIyCg5TZXJ2aWNlVHJhZmZpYxIgCgZyb3V0ZXMYASADKAsyEC53ZWZ0LnYxLkw0Um91dGUifQoHTDRSb3V0ZRIlCgl0cmFuc3BvcnQYASABKA4yEi53ZWZ0LnYxLlRyYW5zcG9ydBIMCgRwb3J0GAIgASgNEhgKEGNsaWVudF9uYW1lc3BhY2UYAyABKAkSIwoGc2hhcmVzGAQgAygLMhMud2VmdC52MS5Sb3V0ZVNoYXJlIjsKClJvdXRlU2hhcmUSDwoHc2VydmljZRgBIAEoCRIMCgRwb3J0GAIgASgNEg4KBndlaWdodBgDIAEoDSJJCg5XYXlwb2ludENvbmZpZxIRCgluYW1lc3BhY2UYASABKAkSDwoHZ2F0ZXdheRgCIAEoCRITCgtjb25maWdfanNvbhgDIAEoDCoxCglUcmFuc3BvcnQSEQoNVFJBTlNQT1JUX1RDUBAAEhEKDVRSQU5TUE9SVF9VRFAQATJeCgxOb2RlUmVnaXN0cnkSTgoNU3luY1dvcmtsb2FkcxIdLndlZnQudjEuU3luY1dvcmtsb2Fkc1JlcXVlc3QaHi53ZWZ0LnYxLlN5bmNXb3JrbG9hZHNSZXNwb25zZWIGcHJvdG8z");
 
 /**
  * Describes the message weft.v1.SyncWorkloadsRequest.
@@ -41,11 +41,44 @@ export const RegisteredWorkloadSchema = /*@__PURE__*/
   messageDesc(file_weft, 3);
 
 /**
+ * Describes the message weft.v1.ServiceTraffic.
+ * Use `create(ServiceTrafficSchema)` to create a new message.
+ */
+export const ServiceTrafficSchema = /*@__PURE__*/
+  messageDesc(file_weft, 4);
+
+/**
+ * Describes the message weft.v1.L4Route.
+ * Use `create(L4RouteSchema)` to create a new message.
+ */
+export const L4RouteSchema = /*@__PURE__*/
+  messageDesc(file_weft, 5);
+
+/**
+ * Describes the message weft.v1.RouteShare.
+ * Use `create(RouteShareSchema)` to create a new message.
+ */
+export const RouteShareSchema = /*@__PURE__*/
+  messageDesc(file_weft, 6);
+
+/**
  * Describes the message weft.v1.WaypointConfig.
  * Use `create(WaypointConfigSchema)` to create a new message.
  */
 export const WaypointConfigSchema = /*@__PURE__*/
-  messageDesc(file_weft, 4);
+  messageDesc(file_weft, 7);
+
+/**
+ * Describes the enum weft.v1.Transport.
+ */
+export const TransportSchema = /*@__PURE__*/
+  enumDesc(file_weft, 0);
+
+/**
+ * @generated from enum weft.v1.Transport
+ */
+export const Transport = /*@__PURE__*/
+  tsEnum(TransportSchema);
 
 /**
  * Workloads that a node runs and no other source describes (those of `weft run`).

@@ -1,14 +1,40 @@
 import type { MeshReader } from '#control-plane/index/derivation.ts';
+import { REFERENCE_GRANTS } from '#control-plane/mesh/reference-grants.ts';
 import { SERVICE_BINDINGS, SERVICES, type ServiceResource, serviceNamesIn } from '#control-plane/mesh/services.ts';
 import { isWaypoint } from '#control-plane/mesh/waypoint-binding.ts';
 import { WAYPOINTS } from '#control-plane/mesh/waypoints.ts';
 import { type FieldPath, type Problem, warningAt } from '#control-plane/resources/finding.ts';
 import { didYouMean } from '#control-plane/resources/nearest-name.ts';
-import { listPorts } from './backends.ts';
-import type { ParentRef } from './schema.ts';
+import { listPorts } from './route-backends.ts';
+
+/** What a route wants to be attached to. */
+export type ParentRef = {
+  group: string;
+  kind: string;
+  namespace: string;
+  name: string;
+  /** Name of a listener, or of a service's port. */
+  sectionName: string | null;
+  port: number | null;
+};
+
+/** An entry of parentRefs with its defaults. */
+export type RawParentRef = {
+  group: string;
+  kind: string;
+  namespace?: string;
+  name: string;
+  sectionName?: string;
+  port?: number;
+};
+
+/** A namespace that is not written is the route's own. */
+export function readParent({ group, kind, namespace, name, sectionName, port }: RawParentRef, own: string): ParentRef {
+  return { group, kind, namespace: namespace ?? own, name, sectionName: sectionName ?? null, port: port ?? null };
+}
 
 /** What routes look up. */
-export const ROUTE_TABLES = [SERVICES, SERVICE_BINDINGS, WAYPOINTS] as const;
+export const ROUTE_TABLES = [SERVICES, SERVICE_BINDINGS, WAYPOINTS, REFERENCE_GRANTS] as const;
 
 /** The mesh as routes see it. */
 export type RouteMesh = MeshReader<(typeof ROUTE_TABLES)[number]>;
@@ -48,7 +74,7 @@ export function attachParent(parent: ParentRef, path: FieldPath, mesh: RouteMesh
   return refusal(path, message, 'use a port of the Service, not of the container');
 }
 
-/** The Gateway API knows one reason for every parent that does not take a route. */
-function refusal(path: FieldPath, message: string, remedy: string): Refusal {
-  return { reason: 'NoMatchingParent', problem: warningAt('WEFT_REFERENCE_UNRESOLVED', path, message, remedy) };
+/** The Gateway API knows one reason for every parent that does not take a route, but where another route was first. */
+export function refusal(path: FieldPath, message: string, remedy: string, reason = 'NoMatchingParent'): Refusal {
+  return { reason, problem: warningAt('WEFT_REFERENCE_UNRESOLVED', path, message, remedy) };
 }

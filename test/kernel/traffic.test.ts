@@ -1,0 +1,142 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import type { MeshDelta } from '#model/mesh/mesh-state.ts';
+import { createTestCa } from '#platform/hbone/test-ca.testing.ts';
+import { type App, Bed } from './bed.testing.ts';
+import { Configured, pod, service } from './configured.testing.ts';
+import { agentOn } from './mesh.testing.ts';
+
+/** A TCPRoute of namespace shop for the service `cart`. */
+function tcpRoute(backends: string, { name = 'cart', namespace = 'shop', parent = 'cart' } = {}): string {
+  const parents = `parentRefs: [{ group: "", kind: Service, name: ${parent}, namespace: shop }]`;
+  return `{ apiVersion: gateway.networking.k8s.io/v1, kind: TCPRoute, metadata: { name: ${name}, namespace: ${namespace} }, spec: { ${parents}, rules: [{ backendRefs: [${backends}] }] } }`;
+}
+const to = (name: string, weight: number, more = ''): string => `{ name: ${name}, port: 80, weight: ${weight}${more} }`;
+
+/** In points of per cent, how far what was heard is from what is wanted. */
+function farthest(heard: Record<string, number>, wanted: Record<string, number>): number {
+  const total = Object.values(heard).reduce((sum, count) => sum + count, 0);
+  const names = new Set([...Object.keys(heard), ...Object.keys(wanted)]);
+  return Math.max(...[...names].map((name) => Math.abs((100 * (heard[name] ?? 0)) / total - (wanted[name] ?? 0))));
+}
+
+/** What users write, carried out by the kernel of one node and over tunnels to another. */
+describe('traffic by what users write', () => {
+  const one = new Bed();
+  const two = new Bed();
+  const hosts = { a: one.host(1), v1: one.host(2), v2: one.host(3), f1: one.host(4), f2: one.host(5) };
+  let near: ReturnType<typeof agentOn>;
+  let far: ReturnType<typeof agentOn>;
+  let mesh: Configured;
+  let client: App;
+  const tally = async (count: number, host: string, port = 80): Promise<Record<string, number>> => {
+    client.send(`tally ${count} ${host} ${port}`);
+    return JSON.parse(await client.line()) as Record<string, number>;
+  };
+
+  /** Within one per cent of 10,000. A fair draw is farther off once in a thousand times, and then not twice. */
+  const assertShares = async (host: string, wanted: Record<string, number>): Promise<void> => {
+    const heard = await tally(10_000, host);
+    if (farthest(heard, wanted) > 1) assert.ok(farthest(await tally(10_000, host), wanted) <= 1, JSON.stringify(heard));
+  };
+
+  before(async () => {
+    const ca = await createTestCa();
+    near = agentOn(one, { node: 'one', ca });
+    far = agentOn(two, { node: 'two', ca });
+    mesh = await Configured.start(
+      [near, far].map(
+        ({ agent }) =>
+          (delta: MeshDelta) =>
+            agent.applyMesh(delta, true),
+      ),
+    );
+    mesh.put(
+      pod('a', hosts.a),
+      pod('v1', hosts.v1),
+      pod('v2', hosts.v2),
+      pod('f1', hosts.f1, { node: 'two' }),
+      pod('f2', hosts.f2, { node: 'two' }),
+      ...['v1', 'v2', 'f1', 'f2'].map((name) => service(name)),
+      service('cart', { app: 'v1' }),
+      service('v2', { namespace: 'far', app: 'v2' }),
+    );
+    for (const name of ['a', 'v1', 'v2'] as const)
+      await near.agent.enroll({ ...mesh.request(name), netnsPath: hosts[name].netnsPath });
+    for (const name of ['f1', 'f2'] as const) await far.agent.enroll({ ...mesh.request(name), netnsPath: hosts[name].netnsPath });
+    const greeters = (['v1', 'v2', 'f1', 'f2'] as const).map((name) => {
+      const bed = name.startsWith('f') ? two : one;
+      return bed.app(hosts[name].netnsPath, 'greeter', { port: 8080, targets: [name] }).line();
+    });
+    await Promise.all(greeters);
+    client = one.app(hosts.a.netnsPath, 'tally-client');
+    await client.line();
+  });
+  after(async () => {
+    near?.stop();
+    far?.stop();
+    await one.down();
+    await two.down();
+  });
+
+  for (const [family, at] of [
+    ['IPv4', 0],
+    ['IPv6', 1],
+  ] as const)
+    test(`TCPRoute 90/10 on one node over ${family}: the kernel draws, the agent carries nothing`, async () => {
+      mesh.put(tcpRoute(`${to('v1', 90)}, ${to('v2', 10)}`));
+      assert.deepEqual(mesh.yaml.conditions('TCPRoute shop/cart'), ['Accepted True Accepted', 'ResolvedRefs True ResolvedRefs']);
+      const before = near.counters();
+      await assertShares(mesh.addresses('shop/cart')[at] ?? '', { v1: 90, v2: 10 });
+      assert.equal((near.counters().captured ?? 0) - (before.captured ?? 0), 0);
+    });
+
+  test('TCPRoute 90/10 to another node, over tunnels', async () => {
+    mesh.put(tcpRoute(`${to('f1', 90)}, ${to('f2', 10)}`));
+    await assertShares(mesh.addresses('shop/cart')[0] ?? '', { f1: 90, f2: 10 });
+  });
+
+  const vip = () => mesh.addresses('shop/cart')[0] ?? '';
+  const only = async (backends: string): Promise<string[]> => {
+    mesh.put(tcpRoute(backends));
+    return Object.keys(await tally(64, vip()));
+  };
+
+  test('weight 0 gets nothing; all of them 0, and what goes nowhere, is refused', async () => {
+    assert.deepEqual(await only(`${to('v1', 0)}, ${to('v2', 1)}`), ['v2']);
+    assert.deepEqual(await only(`${to('v1', 0)}, ${to('v2', 0)}`), ['ECONNREFUSED']);
+    assert.deepEqual(await only(`${to('nobody', 0)}, ${to('v2', 1)}`), ['v2']);
+    assert.deepEqual(await only(`${to('nobody', 1)}, ${to('v2', 1)}`), ['ECONNREFUSED', 'v2']);
+    assert.match(
+      mesh.yaml.problems('TCPRoute shop/cart').join(),
+      /Service shop\/nobody not found; 50 % of the connections are refused/,
+    );
+    assert.deepEqual(await only(to('cart', 1)), ['v1'], 'the service itself, which is not routed again');
+  });
+
+  test('a backend that comes and goes is drawn and left out at once', async () => {
+    mesh.put(tcpRoute(to('late', 1)));
+    assert.deepEqual(Object.keys(await tally(16, vip())), ['ECONNREFUSED']);
+    mesh.put(service('late', { app: 'v2' }));
+    assert.deepEqual(Object.keys(await tally(16, vip())), ['v2']);
+    mesh.remove('Service shop/late');
+    assert.deepEqual(Object.keys(await tally(16, vip())), ['ECONNREFUSED']);
+    mesh.remove('TCPRoute shop/cart');
+    assert.deepEqual(Object.keys(await tally(16, vip())), ['v1'], 'without a route the service has its own endpoints again');
+  });
+
+  test('config-api 1.15: a route of the clients’ own namespace holds for them alone; another namespace has to allow that it sends there', async () => {
+    mesh.put(tcpRoute(to('v2', 1)), tcpRoute(to('v2', 1), { name: 'mine', namespace: 'elsewhere' }));
+    assert.deepEqual(Object.keys(await tally(16, vip())), ['v2'], 'a client of shop');
+    assert.deepEqual(mesh.yaml.conditions('TCPRoute elsewhere/mine')[1], 'ResolvedRefs False BackendNotFound');
+    mesh.put(tcpRoute(to('v2', 1, ', namespace: far'), { name: 'mine', namespace: 'elsewhere' }));
+    assert.deepEqual(mesh.yaml.conditions('TCPRoute elsewhere/mine')[1], 'ResolvedRefs False RefNotPermitted');
+    mesh.put(
+      '{ apiVersion: gateway.networking.k8s.io/v1beta1, kind: ReferenceGrant, metadata: { name: g, namespace: far }, spec: { from: [{ group: gateway.networking.k8s.io, kind: TCPRoute, namespace: elsewhere }], to: [{ group: "", kind: Service }] } }',
+    );
+    assert.deepEqual(mesh.yaml.conditions('TCPRoute elsewhere/mine')[1], 'ResolvedRefs True ResolvedRefs');
+    mesh.remove('ReferenceGrant far/g');
+    assert.deepEqual(mesh.yaml.conditions('TCPRoute elsewhere/mine')[1], 'ResolvedRefs False RefNotPermitted');
+    mesh.remove('TCPRoute elsewhere/mine');
+  });
+});
