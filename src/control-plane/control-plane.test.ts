@@ -21,6 +21,7 @@ import { IstioCertificateRequestSchema } from '#proto/ca_pb.js';
 import { DeltaDiscoveryRequestSchema, DeltaDiscoveryResponseSchema } from '#proto/discovery_pb.js';
 import { type RegisteredWorkloadSchema, SyncWorkloadsRequestSchema } from '#proto/weft_pb.js';
 import { createSigningRequest } from '#protocol/ca/signing-request.ts';
+import { decodeResource } from '#protocol/xds/decode-resource.ts';
 import { RpcError } from '#protocol/xds/resource-fault.ts';
 import { ADDRESS_TYPE, AUTHORIZATION_TYPE, type TypeUrl } from '#protocol/xds/type-urls.ts';
 import { ControlPlane } from './control-plane.ts';
@@ -67,8 +68,11 @@ function recorder(lines: Logged[]): Log {
 }
 
 /** A control plane in memory: objects for its configuration, a stepped clock, processes that are entries of a map. */
-async function controlPlane(objects: Record<string, PlainObject> = {}, state = new MemoryStore()) {
-  const clock = new SteppedClock();
+async function controlPlane(
+  objects: Record<string, PlainObject> = {},
+  state = new MemoryStore(),
+  clock: SteppedClock = new SteppedClock(),
+) {
   const lines: Logged[] = [];
   const log = recorder(lines);
   const mesh = DEFAULT_MESH_OPTIONS;
@@ -116,6 +120,8 @@ type RequestInit = Exclude<MessageInitShape<typeof DeltaDiscoveryRequestSchema>,
 /** A client of discovery that keeps up: the names it knows of each type. */
 function client({ control, clock }: Running, node = 'node-1') {
   const known = new Map<string, Set<string>>();
+  const policies = new Map<string, readonly string[]>();
+  const told: number[] = [];
   const ended: RpcError[] = [];
   const listener = control.discover(agentOf(node), {
     peer: '127.0.0.1:1',
@@ -125,6 +131,11 @@ function client({ control, clock }: Running, node = 'node-1') {
       for (const { name } of resources) names.add(name);
       for (const name of removedResources) names.delete(name);
       known.set(typeUrl, names);
+      for (const { name, resource } of typeUrl === ADDRESS_TYPE ? resources : []) {
+        const address = decodeResource(ADDRESS_TYPE, name, resource?.value ?? new Uint8Array());
+        if (address.kind === 'workload') policies.set(name, address.workload.authorizationPolicies);
+      }
+      told.push(new Set([...policies.values()].map((of) => of.join())).size);
       return true;
     },
     end: (error) => ended.push(error),
@@ -136,7 +147,8 @@ function client({ control, clock }: Running, node = 'node-1') {
     clock.advance(1);
   };
   for (const typeUrl of [ADDRESS_TYPE, AUTHORIZATION_TYPE]) ask({ typeUrl });
-  return { ended, names: (typeUrl: TypeUrl) => [...(known.get(typeUrl) ?? [])].sort() };
+  /** told: after each response, how many different lists of policies the workloads name that it knows. */
+  return { ended, told, names: (typeUrl: TypeUrl) => [...(known.get(typeUrl) ?? [])].sort() };
 }
 
 const RATINGS: PlainObject = {
@@ -196,6 +208,66 @@ test('what its source holds at the start is served, and each change of it within
   running.source.remove('deny');
   running.source.remove('pod');
   assert.deepEqual([agent.names(AUTHORIZATION_TYPE), agent.names(ADDRESS_TYPE)], [[], [SERVICE_KEY]]);
+});
+
+/** Once `busy`, every look at it costs ten milliseconds, so that long work takes many turns, which are taken one by one. */
+class BusyClock extends SteppedClock {
+  busy = false;
+  readonly #turns: (() => void)[] = [];
+  #spentMs = 0;
+
+  override monotonicMs(): number {
+    if (this.busy) this.#spentMs += 10;
+    return super.monotonicMs() + this.#spentMs;
+  }
+
+  override after(delayMs: number, task: () => void): () => void {
+    if (!this.busy || delayMs > 0) return super.after(delayMs, task);
+    this.#turns.push(task);
+    return () => {};
+  }
+
+  /** Whether there was one. */
+  turn(): boolean {
+    const task = this.#turns.shift();
+    task?.();
+    return task !== undefined;
+  }
+}
+
+test('a change that touches much takes many turns, in which others are served; to clients it is one', async () => {
+  const clock = new BusyClock();
+  const objects: Record<string, PlainObject> = { service: RATINGS };
+  for (let at = 0; at < 400; at++) {
+    const status = { ...(POD.status as object), podIP: `10.1.${at >> 8}.${at & 255}` };
+    objects[`pod-${at}`] = { ...POD, metadata: { ...POD.metadata, name: `pod-${at}` }, status };
+  }
+  const running = await controlPlane(objects, new MemoryStore(), clock);
+  const agents = [client(running)];
+  const [first] = agents;
+  const before = first?.told.length;
+  clock.busy = true;
+  // Each of the 400 workloads names the policy from now on.
+  running.source.put('deny', DENY);
+  let turns = 0;
+  for (let more = true; more; more = clock.turn()) {
+    if (turns++ < 5) assert.equal(first?.told.length, before, 'half of it is told to nobody');
+    if (turns === 5)
+      assert.equal((await certificateFor(running, agentOf('node-1'), 'ratings')).certChain.length, 2, 'others are served');
+    if (turns % 4 === 0) agents.push(client(running, `node-${turns}`));
+  }
+  clock.busy = false;
+  await running.control.settled();
+  clock.advance(0);
+  assert.ok(turns > 100, `${turns} turns`);
+  for (const one of agents) {
+    assert.deepEqual(one.names(AUTHORIZATION_TYPE), ['shop/deny']);
+    assert.equal(one.names(ADDRESS_TYPE).length, 401);
+    assert.ok(
+      one.told.every((lists) => lists <= 1),
+      'all of them name it, or none does',
+    );
+  }
 });
 
 test('a bad object is refused alone: the good one of before stays in force, and the finding names the object', async () => {

@@ -1,19 +1,18 @@
 import { create } from '@bufbuild/protobuf';
 import type { Authenticator, Caller, CallOrigin, TokenIssuer } from '#control-plane/authentication/authenticator.ts';
 import type { CertificateAuthority } from '#control-plane/ca/authority.ts';
-import { createCertificate, NodeIdentities } from '#control-plane/ca/create-certificate.ts';
+import { createCertificate } from '#control-plane/ca/create-certificate.ts';
 import { DiscoveryServer } from '#control-plane/discovery/discovery-server.ts';
 import { ResourceStore } from '#control-plane/discovery/resource-store.ts';
-import type { IndexChange, IndexDelta } from '#control-plane/index/index-delta.ts';
 import type { MeshIndex } from '#control-plane/index/mesh-index.ts';
 import type { MeshOptions } from '#control-plane/index/mesh-options.ts';
 import type { KeptAllocations } from '#control-plane/kept-allocations.ts';
 import { registeredUid } from '#control-plane/mesh/registered-endpoints.ts';
 import { LABEL } from '#control-plane/mesh/well-known.ts';
-import { AddressBook } from '#control-plane/registry/address-book.ts';
+import { MeshChanges } from '#control-plane/mesh-changes.ts';
 import type { AddressPools } from '#control-plane/registry/address-pools.ts';
 import { NodeRegistry } from '#control-plane/registry/node-registry.ts';
-import { type Finding, formatFinding, formatOrigin } from '#control-plane/resources/finding.ts';
+import type { Finding } from '#control-plane/resources/finding.ts';
 import type { Source } from '#control-plane/sources/source.ts';
 import { controlStatus, type StatusFrame } from '#control-plane/status/control-status.ts';
 import { FindingsBoard } from '#control-plane/status/findings-board.ts';
@@ -24,11 +23,11 @@ import type { Log } from '#model/effects/log.ts';
 import type { StateStore } from '#model/effects/state-store.ts';
 import { CERTIFICATE } from '#model/settings/control-planes.ts';
 import type { Meters } from '#model/telemetry/meters.ts';
-import { accountText, type NodeGrant, type Reserved } from '#model/trust/grant.ts';
+import type { NodeGrant, Reserved } from '#model/trust/grant.ts';
 import type { ControlRefusal } from '#model/trust/refusal.ts';
 import type { IstioCertificateRequest, IstioCertificateResponse } from '#proto/ca_pb.js';
 import { type SyncWorkloadsRequest, type SyncWorkloadsResponse, SyncWorkloadsResponseSchema } from '#proto/weft_pb.js';
-import type { ControlStatus, Origin } from '#protocol/api/control.ts';
+import type { ControlStatus } from '#protocol/api/control.ts';
 import { asRpcError, RpcError } from '#protocol/xds/resource-fault.ts';
 import type { DiscoveryListener, DiscoveryStream } from '#protocol/xds/server-session.ts';
 
@@ -57,8 +56,8 @@ export type ControlPlaneOptions = {
 };
 
 /**
- * Everything the control plane is, without the sockets and files: configuration and registrations go in, and every
- * change is in force at the clients within the same turn.
+ * Everything the control plane is, without the sockets and files: configuration and registrations go in, and a change is in force at
+ * the clients within the same turn, or where it touches much, after several with turns of clients between: all of it at once.
  */
 export class ControlPlane {
   readonly waypoints: WaypointController | null;
@@ -67,11 +66,7 @@ export class ControlPlane {
   readonly #discovery: DiscoveryServer;
   readonly #registry: NodeRegistry;
   readonly #findings: FindingsBoard;
-  readonly #identities = new NodeIdentities();
-  readonly #addresses: AddressBook;
-  /** Gateway → the account that its waypoint runs as; and those accounts. */
-  readonly #gatewayAccounts = new Map<string, string>();
-  #waypointAccounts: ReadonlySet<string> = new Set();
+  readonly #changes: MeshChanges;
   readonly #reserved: Reserved;
 
   constructor(options: ControlPlaneOptions) {
@@ -81,22 +76,18 @@ export class ControlPlane {
     this.#discovery = new DiscoveryServer({ store: this.#store, clock, log, newNonce });
     this.#findings = new FindingsBoard(source, mesh.trustDomain);
     const { rootNamespace } = mesh;
-    this.#reserved = { rootNamespace, isWaypoint: (account) => this.#waypointAccounts.has(accountText(account)) };
-    this.#addresses = new AddressBook((uid) => uid.startsWith(registeredUid({ namespace: '', name: '' }, mesh).slice(0, -1)));
+    this.#reserved = { rootNamespace, isWaypoint: (account) => this.#changes.isWaypoint(account) };
     this.#registry = new NodeRegistry({
       store: state,
       log,
       uidOf: (workload) => registeredUid(workload, mesh),
-      apply: (nodes) => {
-        // Locating findings reads files; a report of a node that changes none must not pay for that.
-        if (this.#apply({ nodes }).problems.size > 0) this.#tellFindings();
-      },
+      apply: (nodes) => this.#changes.putInForce({ nodes }),
       isAlive: (node) => this.#discovery.presence.isAlive(node),
       world: {
         reserved: this.#reserved,
         waypointLabel: LABEL.gatewayName,
-        serviceAt: (ip) => this.#addresses.serviceAt(ip),
-        configuredAt: (ip) => this.#addresses.configuredAt(ip),
+        serviceAt: (ip) => this.#changes.addresses.serviceAt(ip),
+        configuredAt: (ip) => this.#changes.addresses.configuredAt(ip),
         nodeAt: (ip) => this.#discovery.presence.nodeAt(ip),
       },
       onRefusal: (node, { workload, cause, message, remedy }) => {
@@ -110,6 +101,9 @@ export class ControlPlane {
     const mintToken = ({ namespace, serviceAccount }: { namespace: string; serviceAccount: string }) =>
       tokens.mint({ namespace, serviceAccount, node: null, grant: null }, CERTIFICATE.waypointTokenMs);
     this.waypoints = runner === null ? null : new WaypointController({ runner, mintToken, clock, log });
+    const { index, allocations } = options;
+    const [discovery, findings, waypoints] = [this.#discovery, this.#findings, this.waypoints];
+    this.#changes = new MeshChanges({ index, source, mesh, allocations, discovery, findings, waypoints, clock, log });
   }
 
   /**
@@ -123,11 +117,10 @@ export class ControlPlane {
     let isFirst = true;
     await source.start({
       change: (change) => {
-        this.#apply(change);
-        // What nodes registered is judged by the configuration, as it would be if they told it now.
-        if (isFirst) this.#apply({ nodes: this.#registry.admitLoaded() });
+        if (!isFirst) return this.#changes.putInForce(change);
         isFirst = false;
-        this.#tellFindings();
+        // What nodes registered is judged by the configuration, as it would be if they told it now.
+        return this.#changes.putFirstInForce(change, () => this.#registry.admitLoaded());
       },
       trouble: (problem) => log.error({ err: problem }, 'configuration cannot be read'),
     });
@@ -136,6 +129,11 @@ export class ControlPlane {
   /** Ends every client's stream so that it tries again, here or at another replica. */
   endStreams(): void {
     this.#discovery.close();
+  }
+
+  /** Resolves when every change that was told is in force, or could not be. */
+  settled(): Promise<void> {
+    return this.#changes.settled();
   }
 
   /** Resolves when all that is to be kept is. */
@@ -198,9 +196,13 @@ export class ControlPlane {
       findings: this.#findings.now(),
       conditions: source.conditions(),
       rivals: this.#discovery.presence.rivals(),
-      problems: [this.#registry.problem(), allocations.problem(), ...source.problems(), ...this.#registry.refusals()].filter(
-        (problem) => problem !== null,
-      ),
+      problems: [
+        this.#findings.unlisted(),
+        this.#registry.problem(),
+        allocations.problem(),
+        ...source.problems(),
+        ...this.#registry.refusals(),
+      ].filter((problem) => problem !== null),
     });
   }
 
@@ -233,7 +235,7 @@ export class ControlPlane {
 
   async createCertificate(caller: Caller, request: IstioCertificateRequest): Promise<IstioCertificateResponse> {
     const { mesh, authority, log } = this.#options;
-    const identitiesOnNode = (node: string) => this.#identities.identitiesOnNode(node);
+    const identitiesOnNode = (node: string) => this.#changes.identities.identitiesOnNode(node);
     return createCertificate(
       { caller, request },
       {
@@ -264,37 +266,4 @@ export class ControlPlane {
   #count(refusal: ControlRefusal): void {
     this.#options.meters.counter('weft_control_refusals_total', { refusal }).add();
   }
-
-  /** The one way by which anything changes. Certificates first: a client that learns of a workload may ask for one at once. */
-  #apply(change: IndexChange): IndexDelta {
-    const { index, source, allocations } = this.#options;
-    const delta = index.apply(change);
-    this.#identities.apply(delta.mesh.workloads);
-    this.#addresses.apply(delta.mesh);
-    for (const [key, gateway] of delta.gateways) {
-      if (gateway === null) this.#gatewayAccounts.delete(key);
-      else this.#gatewayAccounts.set(key, accountText(gateway));
-    }
-    if (delta.gateways.size > 0) this.#waypointAccounts = new Set(this.#gatewayAccounts.values());
-    this.#discovery.publish(delta);
-    this.waypoints?.change(delta.gateways);
-    this.#findings.take(delta);
-    if (delta.conditions.size > 0) source.reportConditions(delta.conditions);
-    if (delta.allocations !== null) allocations.keep(delta.allocations);
-    return delta;
-  }
-
-  /** A person who edits sees each finding once in the log, when it appears; the status page has them all. */
-  #tellFindings(): void {
-    const { log } = this.#options;
-    for (const finding of this.#findings.news()) {
-      const level = finding.severity === 'error' ? 'error' : 'warn';
-      log[level]({ code: finding.code, ...placeInLog(finding.origin) }, formatFinding(finding));
-    }
-  }
-}
-
-/** The fields by which a log is searched: `file` and `line`, or `object`. */
-function placeInLog(origin: Origin): Record<string, unknown> {
-  return origin.kind === 'file' ? { file: origin.file, line: origin.line } : { object: formatOrigin(origin) };
 }

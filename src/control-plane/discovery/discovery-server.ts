@@ -1,10 +1,11 @@
 import type { Caller } from '#control-plane/authentication/authenticator.ts';
 import { DiscoveryConnection } from '#control-plane/discovery/connection.ts';
 import { NodePresence } from '#control-plane/discovery/node-presence.ts';
-import type { ResourceStore, StoreDelta } from '#control-plane/discovery/resource-store.ts';
+import { type EncodedChange, encoding, type ResourceStore, type StoreDelta } from '#control-plane/discovery/resource-store.ts';
 import { Turns } from '#control-plane/discovery/turns.ts';
 import type { Cancel, Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
+import { atOnce, type Work } from '#model/effects/work.ts';
 import { CONTROL } from '#model/settings/control-planes.ts';
 import type { ConnectionStatus } from '#protocol/api/control.ts';
 import { RpcError } from '#protocol/xds/resource-fault.ts';
@@ -46,11 +47,28 @@ export class DiscoveryServer {
 
   /** Makes a change part of what is served and tells every client that follows it. */
   publish(delta: StoreDelta): void {
+    atOnce(this.publishing([delta]));
+  }
+
+  /** The same piece by piece, of changes that follow one another: to clients they are one. */
+  *publishing(deltas: readonly StoreDelta[]): Work<void> {
     // Serialized once for all; what is the same on the wire as before is not told to anybody.
-    if (!this.#options.store.apply(delta)) return;
+    const encoded: EncodedChange[] = [];
+    for (const delta of deltas) for (const change of yield* encoding(delta)) encoded.push(change);
+    if (!(yield* this.#taking(encoded))) return;
     for (const connection of this.#connections) this.#turns.want(connection);
     this.#turns.run();
     this.#options.store.trim();
+  }
+
+  /** While it lasts nobody is sent anything: half a change is no state that ever was. */
+  *#taking(encoded: readonly EncodedChange[]): Work<boolean> {
+    this.#turns.hold();
+    try {
+      return yield* this.#options.store.taking(encoded);
+    } finally {
+      this.#turns.release();
+    }
   }
 
   connections(): ConnectionStatus[] {

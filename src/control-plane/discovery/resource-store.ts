@@ -1,3 +1,4 @@
+import { atOnce, type Work } from '#model/effects/work.ts';
 import type { MeshDelta } from '#model/mesh/mesh-state.ts';
 import type { WaypointConfig } from '#model/waypoint/config.ts';
 import { ChangeLog } from '#protocol/xds/change-log.ts';
@@ -21,9 +22,11 @@ export type StoreDelta = { mesh: MeshDelta; waypoints: ReadonlyMap<string, Waypo
  * sessions read it through ResourceView.
  */
 export class ResourceStore implements ResourceView {
-  readonly #addresses = new Table();
-  readonly #policies = new Table();
-  readonly #waypoints = new Table();
+  readonly #tables: Readonly<Record<EncodedChange['table'], Table>> = {
+    addresses: new Table(),
+    policies: new Table(),
+    waypoints: new Table(),
+  };
   /** `<network>/<ip>` → names of addresses that answer to it. */
   readonly #byAlias = new Map<string, Set<string>>();
   /** Node → uids of its workloads: an on-demand client of that node is sent them unasked. */
@@ -40,15 +43,17 @@ export class ResourceStore implements ResourceView {
 
   /** Takes a delta in; whether some resource is now different on the wire. What is not is told to nobody. */
   apply(delta: StoreDelta): boolean {
+    return atOnce(this.taking(atOnce(encoding(delta))));
+  }
+
+  /** The same piece by piece of what was encoded before; until it is at its end, nothing may be read. */
+  *taking(encoded: readonly EncodedChange[]): Work<boolean> {
     let changed = false;
-    for (const [uid, workload] of delta.mesh.workloads)
-      changed = this.#putAddress(uid, workload === null ? null : encodeWorkload(workload)) || changed;
-    for (const [key, service] of delta.mesh.services)
-      changed = this.#putAddress(key, service === null ? null : encodeService(service)) || changed;
-    for (const [key, policy] of delta.mesh.policies)
-      changed = this.#policies.put(key, policy === null ? null : encodeAuthorization(policy)) || changed;
-    for (const [key, config] of delta.waypoints)
-      changed = this.#waypoints.put(key, config === null ? null : encodeWaypointConfig(config)) || changed;
+    for (const { table, name, resource } of encoded) {
+      const differs = table === 'addresses' ? this.#putAddress(name, resource) : this.#tables[table].put(name, resource);
+      changed = differs || changed;
+      yield;
+    }
     // A revision is for people who compare logs; one that nothing changed in would only confuse them.
     if (changed) this.#revision += 1;
     return changed;
@@ -56,7 +61,7 @@ export class ResourceStore implements ResourceView {
 
   /** Forgets changes that every client has been told. */
   trim(): void {
-    for (const table of [this.#addresses, this.#policies, this.#waypoints]) table.log.trim();
+    for (const table of Object.values(this.#tables)) table.log.trim();
   }
 
   systemVersion(): string {
@@ -66,9 +71,9 @@ export class ResourceStore implements ResourceView {
   /** How many resources there are of each kind. */
   counts(): { addresses: number; policies: number; waypoints: number } {
     return {
-      addresses: this.#addresses.blocks.size,
-      policies: this.#policies.blocks.size,
-      waypoints: this.#waypoints.blocks.size,
+      addresses: this.#tables.addresses.blocks.size,
+      policies: this.#tables.policies.blocks.size,
+      waypoints: this.#tables.waypoints.blocks.size,
     };
   }
 
@@ -104,7 +109,7 @@ export class ResourceStore implements ResourceView {
 
   /** In ztunnel's order: uid, workload by address, then service by key or address with its workloads. */
   #lookupAddress(name: string): readonly EncodedResource[] {
-    const own = this.#addresses.blocks.get(name);
+    const own = this.#tables.addresses.blocks.get(name);
     if (own?.kind === 'workload') return [own];
     const others = this.#named(this.#byAlias.get(name));
     const workloads = others.filter(({ kind }) => kind === 'workload');
@@ -114,24 +119,24 @@ export class ResourceStore implements ResourceView {
   }
 
   #named(names: ReadonlySet<string> | undefined): EncodedResource[] {
-    return [...(names ?? [])].flatMap((name) => this.#addresses.blocks.get(name) ?? []);
+    return [...(names ?? [])].flatMap((name) => this.#tables.addresses.blocks.get(name) ?? []);
   }
 
   #tableOf(typeUrl: TypeUrl): Table {
     switch (typeUrl) {
       case ADDRESS_TYPE:
       case WORKLOAD_TYPE:
-        return this.#addresses;
+        return this.#tables.addresses;
       case AUTHORIZATION_TYPE:
-        return this.#policies;
+        return this.#tables.policies;
       case WAYPOINT_CONFIG_TYPE:
-        return this.#waypoints;
+        return this.#tables.waypoints;
     }
   }
 
   #putAddress(name: string, next: EncodedResource | null): boolean {
-    const before = this.#addresses.blocks.get(name);
-    if (!this.#addresses.put(name, next)) return false;
+    const before = this.#tables.addresses.blocks.get(name);
+    if (!this.#tables.addresses.put(name, next)) return false;
     if (before !== undefined) for (const [index, key] of this.#indexKeys(before)) unlink(index, key, name);
     if (next !== null) for (const [index, key] of this.#indexKeys(next)) link(index, key, name);
     return true;
@@ -143,6 +148,31 @@ export class ResourceStore implements ResourceView {
     if (resource.kind !== 'workload') return;
     if (resource.node !== '') yield [this.#byNode, resource.node];
     for (const service of resource.services) yield [this.#members, service];
+  }
+}
+
+/** A resource as it is from now on, null when it is gone. */
+export type EncodedChange = { table: 'addresses' | 'policies' | 'waypoints'; name: string; resource: EncodedResource | null };
+
+/** Serializes what has changed, piece by piece. */
+export function* encoding({ mesh, waypoints }: StoreDelta): Work<EncodedChange[]> {
+  const encoded: EncodedChange[] = [];
+  yield* encodeAll(encoded, 'addresses', mesh.workloads, encodeWorkload);
+  yield* encodeAll(encoded, 'addresses', mesh.services, encodeService);
+  yield* encodeAll(encoded, 'policies', mesh.policies, encodeAuthorization);
+  yield* encodeAll(encoded, 'waypoints', waypoints, encodeWaypointConfig);
+  return encoded;
+}
+
+function* encodeAll<Value>(
+  encoded: EncodedChange[],
+  table: EncodedChange['table'],
+  changes: ReadonlyMap<string, Value | null>,
+  encode: (value: Value) => EncodedResource,
+): Work<void> {
+  for (const [name, value] of changes) {
+    encoded.push({ table, name, resource: value === null ? null : encode(value) });
+    yield;
   }
 }
 

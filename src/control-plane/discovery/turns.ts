@@ -13,6 +13,7 @@ export class Turns<Taker extends TurnTaker> {
   readonly #budgetMs: number;
   #cancelNext: Cancel | null = null;
   #running = false;
+  #held = false;
 
   constructor(clock: Clock, budgetMs: number) {
     this.#clock = clock;
@@ -29,8 +30,19 @@ export class Turns<Taker extends TurnTaker> {
     this.#waiting.delete(taker);
   }
 
+  /** Nobody has a turn until `release`: what they would read is being changed. */
+  hold(): void {
+    this.#held = true;
+  }
+
+  release(): void {
+    this.#held = false;
+    if (this.#waiting.size > 0) this.#runLater();
+  }
+
   /** A round now. */
   run(): void {
+    if (this.#held) return;
     const startedMs = this.#clock.monotonicMs();
     this.#running = true;
     try {

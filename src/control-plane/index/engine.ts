@@ -6,6 +6,7 @@ import type { AnyTable, Entry, ValueOf } from '#control-plane/index/table.ts';
 import { type Speaker, TableStore } from '#control-plane/index/table-store.ts';
 import { type ReaderFrame, TrackedReader } from '#control-plane/index/tracked-reader.ts';
 import type { VipAllocator } from '#control-plane/index/vip-allocator.ts';
+import { atOnce, sorted, type Work } from '#model/effects/work.ts';
 
 /** Is told each derivation that runs, and the key it runs for. */
 export type ObserveDerivation = (derivation: string, key: string) => void;
@@ -60,10 +61,18 @@ export class Engine {
 
   /** Runs every derivation that is stale, in order of key, so that the outcome does not depend on the order of changes. */
   run(): void {
+    atOnce(this.running());
+  }
+
+  /** The same piece by piece; until it is at its end, tables are of no use to anybody. */
+  *running(): Work<void> {
     for (const step of this.#steps) {
-      const keys = [...step.stale].sort();
+      const keys = yield* sorted(step.stale);
       step.stale.clear();
-      for (const key of keys) this.#derive(step, key);
+      for (const key of keys) {
+        this.#derive(step, key);
+        yield;
+      }
     }
   }
 
@@ -74,6 +83,11 @@ export class Engine {
 
   /** Entries of an output that differ from the last time this was asked; null: gone. */
   takeChanges<T extends AnyTable>(table: T): Map<string, ValueOf<T> | null> {
+    return atOnce(this.takingChanges(table));
+  }
+
+  /** The same piece by piece. */
+  *takingChanges<T extends AnyTable>(table: T): Work<Map<string, ValueOf<T> | null>> {
     const changed = this.#changed.get(table) ?? new Map<string, Changed>();
     const store = this.#store(table);
     const changes = new Map<string, ValueOf<T> | null>();
@@ -81,6 +95,7 @@ export class Engine {
       const now = store.value(key);
       // What changed once is different; what changed again may be what it was.
       if (once || !isDeepStrictEqual(before, now)) changes.set(key, now as ValueOf<T> | null);
+      yield;
     }
     changed.clear();
     return changes;
@@ -88,8 +103,9 @@ export class Engine {
 
   /** Keys that hold allocated addresses. */
   holders(): Set<string> {
-    const units = this.#steps.flatMap((step) => [...step.units.values()]);
-    return new Set(units.filter(({ holdsAddresses }) => holdsAddresses).map(({ key }) => key));
+    const keys = new Set<string>();
+    for (const { units } of this.#steps) for (const { key, holdsAddresses } of units.values()) if (holdsAddresses) keys.add(key);
+    return keys;
   }
 
   #store(table: AnyTable): TableStore {

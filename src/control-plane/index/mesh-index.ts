@@ -7,6 +7,7 @@ import { NodeRegistrations, REGISTRATIONS } from '#control-plane/index/registrat
 import { type Allocations, VipAllocator } from '#control-plane/index/vip-allocator.ts';
 import type { Problem } from '#control-plane/resources/finding.ts';
 import { identityOfName, type ResourceName } from '#control-plane/resources/resource.ts';
+import { atOnce, type Work } from '#model/effects/work.ts';
 import type { Authorization } from '#model/mesh/authorization.ts';
 import type { Service } from '#model/mesh/service.ts';
 import type { Workload } from '#model/mesh/workload.ts';
@@ -62,19 +63,31 @@ export class MeshIndex {
    * Takes a change and returns the outputs that differ because of it. The first one should hold everything
    * there is at the start: addresses kept for services that it does not name are freed.
    */
-  apply({ removed = [], upserted = [], nodes = new Map() }: IndexChange): IndexDelta {
-    for (const name of removed) this.#put(identityOfName(name), null);
+  apply(change: IndexChange): IndexDelta {
+    return atOnce(this.taking(change));
+  }
+
+  /** The same piece by piece; until it is at its end, nothing else may be asked of the index. */
+  *taking({ removed = [], upserted = [], nodes = new Map() }: IndexChange): Work<IndexDelta> {
+    for (const name of removed) {
+      this.#put(identityOfName(name), null);
+      yield;
+    }
     for (const resource of upserted) {
       const { namespace, name } = resource.metadata;
       this.#put({ kind: resource.kind, namespace, name }, resource);
+      yield;
     }
     for (const [node, workloads] of nodes) {
-      for (const [key, workload] of this.#nodes.replace(node, workloads)) this.#engine.put(REGISTRATIONS, key, workload);
+      for (const [key, workload] of this.#nodes.replace(node, workloads)) {
+        this.#engine.put(REGISTRATIONS, key, workload);
+        yield;
+      }
     }
-    this.#engine.run();
+    yield* this.#engine.running();
     if (!this.#started) this.#allocator.releaseAllBut(this.#engine.holders());
     this.#started = true;
-    return this.#takeDelta();
+    return yield* this.#takeDelta();
   }
 
   /** The whole state as it is now; each table is put together when it is asked for. */
@@ -112,18 +125,18 @@ export class MeshIndex {
     this.#engine.put(definition.resources, namespace === '' ? name : `${namespace}/${name}`, resource as never);
   }
 
-  #takeDelta(): IndexDelta {
+  *#takeDelta(): Work<IndexDelta> {
     const engine = this.#engine;
     return {
       mesh: {
-        workloads: engine.takeChanges(OUTPUT.workloads),
-        services: engine.takeChanges(OUTPUT.services),
-        policies: engine.takeChanges(OUTPUT.policies),
+        workloads: yield* engine.takingChanges(OUTPUT.workloads),
+        services: yield* engine.takingChanges(OUTPUT.services),
+        policies: yield* engine.takingChanges(OUTPUT.policies),
       },
-      waypoints: engine.takeChanges(OUTPUT.waypoints),
-      gateways: engine.takeChanges(OUTPUT.gateways),
-      conditions: listsByName(engine.takeChanges(OUTPUT.conditions)),
-      problems: listsByName(engine.takeChanges(OUTPUT.problems)),
+      waypoints: yield* engine.takingChanges(OUTPUT.waypoints),
+      gateways: yield* engine.takingChanges(OUTPUT.gateways),
+      conditions: listsByName(yield* engine.takingChanges(OUTPUT.conditions)),
+      problems: listsByName(yield* engine.takingChanges(OUTPUT.problems)),
       allocations: this.#allocator.takeChange(),
     };
   }

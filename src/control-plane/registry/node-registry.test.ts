@@ -34,7 +34,9 @@ async function registryOver(store = new MemoryStore(), alive: string[] = []) {
   const registry = new NodeRegistry({
     store,
     log: SILENT_LOG,
-    apply: (nodes) => applied.push(...[...nodes].map(([node, list]): [string, string[]] => [node, list.map(({ name }) => name)])),
+    apply: (nodes) => {
+      applied.push(...[...nodes].map(([node, list]): [string, string[]] => [node, list.map(({ name }) => name)]));
+    },
     uidOf: ({ namespace, name }: RegisteredWorkload) => `uid/${namespace}/${name}`,
     isAlive: (node) => alive.includes(node),
     world: {

@@ -5,6 +5,7 @@ import { type KeptNode, parseRegistration, readWorkloads } from '#control-plane/
 import { tryParseIp } from '#model/address/ip.ts';
 import type { Log } from '#model/effects/log.ts';
 import type { StateStore } from '#model/effects/state-store.ts';
+import type { Soon } from '#model/effects/work.ts';
 import { messageOf } from '#model/error.ts';
 import type { RegisteredWorkload } from '#model/mesh/registration.ts';
 import { CONTROL } from '#model/settings/control-planes.ts';
@@ -18,8 +19,8 @@ const PREFIX = 'registry/';
 export type NodeRegistryOptions = {
   store: StateStore;
   log: Log;
-  /** Makes the workloads of a node part of the mesh; done when it returns. */
-  apply: (nodes: ReadonlyMap<string, readonly RegisteredWorkload[]>) => void;
+  /** Makes the workloads of a node part of the mesh. */
+  apply: (nodes: ReadonlyMap<string, readonly RegisteredWorkload[]>) => Soon<void>;
   uidOf: (workload: RegisteredWorkload) => string;
   /** Whether the agent of a node is there to speak for it, or was a moment ago: what it holds is not taken over then. */
   isAlive: (node: string) => boolean;
@@ -124,7 +125,8 @@ export class NodeRegistry {
       const kept = this.#kept.get(other);
       if (kept !== undefined) this.#kept.set(other, { ...kept, workloads });
     }
-    if (!same) this.#options.apply(changed);
+    const applied = same ? undefined : this.#options.apply(changed);
+    if (applied instanceof Promise) await applied;
     if (!same || !isDeepStrictEqual(before, this.#kept.get(node))) await this.#keep([...changed.keys()]);
     return refused;
   }

@@ -7,6 +7,7 @@ import { createResourceParser } from '#control-plane/resources/resource-parser.t
 import { SILENT_LOG } from '#model/effects/log.ts';
 import { MemoryStore } from '#model/effects/memory-store.testing.ts';
 import { readCrds } from '#platform/files/crds.ts';
+import { SteppedClock } from '#platform/stepped-clock.testing.ts';
 import type { UnreadFiles } from './directory/config-files.ts';
 import { directorySource, type WatchFiles } from './directory/directory-source.ts';
 import { LastGoodVersions } from './last-good.ts';
@@ -30,7 +31,7 @@ async function started(store: MemoryStore, files: Files, unread: UnreadFiles = n
     tell(files, unread);
     return { close() {} };
   };
-  const source = directorySource({ parser, watch, lastGood });
+  const source = directorySource({ clock: new SteppedClock(), parser, watch, lastGood });
   await source.start({
     change({ upserted, removed }) {
       for (const name of removed) inForce.delete(name);

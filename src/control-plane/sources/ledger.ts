@@ -5,6 +5,7 @@ import { compareText } from '#control-plane/resources/metadata.ts';
 import { nameOfResource, type Resource, type ResourceName } from '#control-plane/resources/resource.ts';
 import type { StandIn } from '#control-plane/resources/stand-in.ts';
 import type { SourceChange } from '#control-plane/sources/source.ts';
+import { atOnce, type Work } from '#model/effects/work.ts';
 import type { Origin } from '#protocol/api/control.ts';
 
 /** One document of a file, or one object: its say about one resource. */
@@ -41,6 +42,7 @@ type Claim = {
 type Unit = {
   /** In order of position. */
   claims: readonly Claim[];
+  byName: ReadonlyMap<ResourceName, readonly Claim[]>;
   /**
    * Resources that the unit provided before and no longer names, kept because an entry in it cannot be identified: it may be
    * one of these.
@@ -77,8 +79,16 @@ export class ResourceLedger {
 
   /** Takes what changed units say now; null: the unit is gone. */
   take(units: ReadonlyMap<string, Reading | null>): SourceChange {
+    return atOnce(this.taking(units));
+  }
+
+  /** The same piece by piece; until it is at its end, nothing else may be asked of the ledger but what is wrong. */
+  *taking(units: ReadonlyMap<string, Reading | null>): Work<SourceChange> {
     const touched = new Set<ResourceName>();
-    for (const [id, reading] of units) for (const name of this.#replace(id, reading)) touched.add(name);
+    for (const [id, reading] of units) {
+      for (const name of this.#replace(id, reading)) touched.add(name);
+      yield;
+    }
     const upserted: Resource[] = [];
     const removed: ResourceName[] = [];
     for (const name of touched) {
@@ -87,6 +97,7 @@ export class ResourceLedger {
       if (after !== null) this.#winners.set(name, after);
       else if (this.#winners.delete(name)) removed.push(name);
       if (after !== null && !isDeepStrictEqual(before?.resource, after.resource)) upserted.push(after.resource);
+      yield;
     }
     this.#remembered.clear();
     return { upserted, removed };
@@ -165,7 +176,7 @@ export class ResourceLedger {
   #choose(name: ResourceName): Winner | null {
     const speakers = [...(this.#speakers.get(name) ?? [])].sort(compareText);
     const claims = speakers.flatMap((unit) =>
-      (this.#units.get(unit)?.claims ?? []).filter((claim) => claim.name === name).map((claim) => ({ ...claim, unit })),
+      (this.#units.get(unit)?.byName.get(name) ?? []).map((claim) => ({ ...claim, unit })),
     );
     setOrDelete(this.#duplicates, name, duplicates(name, claims));
     const speaker = claims.find(({ resource }) => resource !== null) ?? claims[0];
@@ -228,7 +239,7 @@ function readUnit(
   const unidentified = entries.filter(({ name }) => name === null);
   const kept = new Map(unidentified.length > 0 ? [...past].filter(([name]) => !named.has(name)) : []);
   claims.push(...unidentified.flatMap((entry) => claimsOfNobody(entry, [...kept.values()], toldOf(entry.findings))));
-  return { unit: { claims, kept }, findings: [...sentenceOf.values()] };
+  return { unit: { claims, byName: Map.groupBy(claims, ({ name }) => name), kept }, findings: [...sentenceOf.values()] };
 }
 
 /**
@@ -250,7 +261,7 @@ function providedBy({ claims, kept }: Unit): Map<ResourceName, Resource> {
 }
 
 function namesOf(unit: Unit | null): Set<ResourceName> {
-  return unit === null ? new Set() : new Set([...unit.claims.map(({ name }) => name), ...unit.kept.keys()]);
+  return unit === null ? new Set() : new Set([...unit.byName.keys(), ...unit.kept.keys()]);
 }
 
 /** Adds to the first error of a rejected entry that its last good version is still in force. */

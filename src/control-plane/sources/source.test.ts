@@ -9,6 +9,7 @@ import { createResourceParser } from '#control-plane/resources/resource-parser.t
 import { SILENT_LOG } from '#model/effects/log.ts';
 import { MemoryStore } from '#model/effects/memory-store.testing.ts';
 import { readCrds } from '#platform/files/crds.ts';
+import { SteppedClock } from '#platform/stepped-clock.testing.ts';
 import { directorySource, type WatchFiles } from './directory/directory-source.ts';
 import { LastGoodVersions } from './last-good.ts';
 import { MemorySource, type PlainObject } from './memory-source.testing.ts';
@@ -43,7 +44,12 @@ function directoryRig(): Rig {
   };
   const tell = (name: string) => listener?.onFiles(new Map([[name, files.get(name) ?? null]]));
   return {
-    source: directorySource({ parser, watch, lastGood: new LastGoodVersions(new MemoryStore(), SILENT_LOG) }),
+    source: directorySource({
+      clock: new SteppedClock(),
+      parser,
+      watch,
+      lastGood: new LastGoodVersions(new MemoryStore(), SILENT_LOG),
+    }),
     put(id, ...objects) {
       // JSON is YAML.
       files.set(`${id}.yaml`, objects.map((object) => JSON.stringify(object, null, 2)).join('\n---\n'));

@@ -1,6 +1,7 @@
 import type { Condition } from '#control-plane/index/index-delta.ts';
 import type { Finding, Problem } from '#control-plane/resources/finding.ts';
 import type { Resource, ResourceName } from '#control-plane/resources/resource.ts';
+import type { Soon } from '#model/effects/work.ts';
 
 /** What became of a source's resources since it last told. Both lists are empty when only its findings changed. */
 export type SourceChange = {
@@ -11,8 +12,11 @@ export type SourceChange = {
 
 /** Where a source tells what it has. */
 export type SourceSink = {
-  /** The first call brings everything there is, even when that is nothing. */
-  change(change: SourceChange): void;
+  /**
+   * The first call brings everything there is, even when that is nothing. What takes longer than a turn is in force when the
+   * promise resolves; nothing more is told until then.
+   */
+  change(change: SourceChange): Soon<void>;
   /** The source cannot be read for now; what it told stays in force. Told once per problem. */
   trouble(problem: Error): void;
 };

@@ -3,6 +3,8 @@ import test from 'node:test';
 import { fileOrigin, findingOf, formatOrigin, type Problem, warningAt } from '#control-plane/resources/finding.ts';
 import { nameOf } from '#control-plane/resources/resource.ts';
 import type { Source } from '#control-plane/sources/source.ts';
+import { type Authorization, type PolicyKey, policyKeyOf } from '#model/mesh/authorization.ts';
+import { RESOURCE } from '#model/settings/control-planes.ts';
 import { FindingsBoard } from './findings-board.ts';
 
 const name = nameOf({ kind: 'Service', namespace: 'shop', name: 'ratings' });
@@ -37,4 +39,25 @@ test('a finding is news once, and again after it was gone', () => {
   assert.deepEqual([board.all(), board.news()], [[], []]);
   board.take({ problems: new Map([[name, [problem]]]), mesh: NO_CHANGE });
   assert.equal(board.news().length, 1);
+});
+
+test('of very many policies that match nothing some are told, and that there are more', () => {
+  const board = new FindingsBoard(sourceWith({ broken: false }), 'cluster.local');
+  const policies = Array.from({ length: RESOURCE.idlePoliciesMax + 1 }, (_, at): [PolicyKey, Authorization] => {
+    const authorization: Authorization = {
+      name: `p${at}`,
+      namespace: 'shop',
+      scope: 'workload-selector',
+      action: 'deny',
+      rules: [],
+      dryRun: false,
+    };
+    return [policyKeyOf(authorization), authorization];
+  });
+  const change = (list: typeof policies) => board.take({ problems: new Map(), mesh: { ...NO_CHANGE, policies: new Map(list) } });
+  change(policies.slice(1));
+  assert.deepEqual([board.now().length, board.unlisted()], [RESOURCE.idlePoliciesMax, null]);
+  change(policies);
+  assert.equal(board.now().length, RESOURCE.idlePoliciesMax);
+  assert.match(board.unlisted() ?? '', /more than/);
 });

@@ -2,6 +2,9 @@ import { byPlace, type Finding, type Problem } from '#control-plane/resources/fi
 import type { ResourceName } from '#control-plane/resources/resource.ts';
 import type { Source } from '#control-plane/sources/source.ts';
 import { IdlePolicies, type MeshChange } from '#control-plane/status/idle-policies.ts';
+import { RESOURCE } from '#model/settings/control-planes.ts';
+
+const IDLE_MAX = RESOURCE.idlePoliciesMax;
 
 /** Everything that is wrong with the configuration now: what its source found in it, and what the index found. */
 export class FindingsBoard {
@@ -31,7 +34,13 @@ export class FindingsBoard {
 
   /** The same, and what depends on what runs at this moment: that is not for the log, where it would come and go with each workload. */
   now(): Finding[] {
-    return [...this.all(), ...this.#source.locate(this.#idle.problems())].sort(byPlace);
+    return [...this.all(), ...this.#source.locate(this.#idle.problems(IDLE_MAX))].sort(byPlace);
+  }
+
+  /** What `now` leaves out, in a sentence; null: nothing. */
+  unlisted(): string | null {
+    if (this.#idle.problems(IDLE_MAX + 1).size <= IDLE_MAX) return null;
+    return `more than ${IDLE_MAX} policies match nothing now, of which so many are told`;
   }
 
   /** What was not there the last time this was asked: for the log, which tells each finding once. */

@@ -17,7 +17,7 @@ function told(authorization: Authorization, workloads: readonly Workload[]): str
     workloads: new Map(workloads.map((workload) => [workload.uid, workload])),
     policies: new Map([['shop/p', authorization]]),
   });
-  return [...idle.problems()].flatMap(([name, problems]) => problems.map(({ code, message }) => `${name} ${code} ${message}`));
+  return [...idle.problems(9)].flatMap(([name, problems]) => problems.map(({ code, message }) => `${name} ${code} ${message}`));
 }
 
 const web = { ...aWorkload('web', ['10.0.0.1']), namespace: 'shop', serviceAccount: 'web', authorizationPolicies: ['shop/p'] };
@@ -72,11 +72,11 @@ test('H5: a policy that selects nothing is told, until a workload comes, and aga
   const idle = new IdlePolicies('cluster.local');
   const tell = (workload: Workload | null): number => {
     idle.apply({ workloads: new Map([[web.uid, workload]]), policies: new Map() });
-    return idle.problems().size;
+    return idle.problems(9).size;
   };
   idle.apply({ workloads: new Map(), policies: new Map([['shop/p', policy({})]]) });
-  assert.equal(idle.problems().size, 1);
+  assert.equal(idle.problems(9).size, 1);
   assert.deepEqual([tell(web), tell(web), tell({ ...web, authorizationPolicies: [] }), tell(web), tell(null)], [0, 0, 1, 0, 1]);
   idle.apply({ workloads: new Map(), policies: new Map([['shop/p', null]]) });
-  assert.equal(idle.problems().size, 0);
+  assert.equal(idle.problems(9).size, 0);
 });

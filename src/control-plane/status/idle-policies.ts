@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { type Problem, warningAt } from '#control-plane/resources/finding.ts';
 import { nameOf, type ResourceName } from '#control-plane/resources/resource.ts';
 import { type Authorization, convertedFrom, type PolicyKey, type StringMatch } from '#model/mesh/authorization.ts';
@@ -21,6 +22,7 @@ export class IdlePolicies {
   readonly #accounts = new Counted();
   readonly #selected = new Counted();
   readonly #trustDomain: string;
+  #told: ReadonlyMap<ResourceName, readonly Problem[]> = new Map();
 
   constructor(trustDomain: string) {
     this.#trustDomain = trustDomain;
@@ -52,14 +54,20 @@ export class IdlePolicies {
     for (const policy of policies) this.#selected.add(policy, by);
   }
 
-  /** What is to be told of each policy that matches nothing somewhere. */
-  problems(): Map<ResourceName, readonly Problem[]> {
+  /** What is to be told of each policy that matches nothing somewhere, of `max` at most. */
+  problems(max: number): Map<ResourceName, readonly Problem[]> {
     const found = new Map<ResourceName, readonly Problem[]>();
     for (const [key, policy] of this.#policies) {
+      if (found.size >= max) break;
       const problems = [...this.#targetProblems(key, policy), ...this.#sourceProblems(policy)];
       const { namespace, name } = policy;
-      if (problems.length > 0) found.set(nameOf({ kind: 'AuthorizationPolicy', namespace, name }), problems);
+      if (problems.length === 0) continue;
+      const resource = nameOf({ kind: 'AuthorizationPolicy', namespace, name });
+      const before = this.#told.get(resource);
+      // The same list as long as it says the same: then its lines are not looked for again.
+      found.set(resource, isDeepStrictEqual(before, problems) && before !== undefined ? before : problems);
     }
+    this.#told = found;
     return found;
   }
 

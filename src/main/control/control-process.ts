@@ -115,7 +115,7 @@ async function startHeld(options: StartControlOptions, state: StateStore, hold: 
   };
   try {
     // Before serving: the first client must not be told a mesh without what is in the files.
-    await control.begin();
+    await alive(control.begin());
     const served = await serve(options, parts);
     closing.push(served.close);
     const { address } = served;
@@ -134,6 +134,15 @@ async function startHeld(options: StartControlOptions, state: StateStore, hold: 
     throw error;
   }
 }
+
+/** Waits in a process that has nothing else to live for: turns of long work are timers that keep nobody alive. */
+async function alive(work: Promise<void>): Promise<void> {
+  const life = setInterval(() => {}, TIMER_MS_MAX);
+  await work.finally(() => clearInterval(life));
+}
+
+/** Fixed by Node.js: the longest timer. */
+const TIMER_MS_MAX = 2 ** 31 - 1;
 
 type Parts = {
   control: ControlPlane;
@@ -173,6 +182,7 @@ async function assemble(options: StartControlOptions, state: StateStore): Promis
   const reader = documentReader(clock);
   const parser = createResourceParser(KINDS, await readCrds(CRD_FILES));
   const source = directorySource({
+    clock,
     readElsewhere: (wanted) => reader.read(wanted),
     parser,
     async watch(listener) {

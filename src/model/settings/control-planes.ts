@@ -158,6 +158,11 @@ export const RESOURCE_SETTINGS = {
     readerIdleMs: setting(10_000, 'ms', 'Such a thread that has had nothing to read for this long is ended: it holds memory.'),
     mistakesMax: setting(3, 'count', 'Mistakes told per document: what follows the first few is mostly their consequence.'),
     mismatchesMax: setting(20, 'count', 'Problems told per resource; more would hide the first ones.'),
+    idlePoliciesMax: setting(
+      50,
+      'count',
+      'Policies that match nothing which a status tells: each is read again to find its line, and nobody reads more.',
+    ),
     namesMax: setting(12, 'count', 'Names listed in a remedy before the rest is left out.'),
     editsMax: setting(2, 'count', 'At this many edits or fewer two names are taken for the same word misspelt.'),
     listedMax: setting(2_000, 'count', 'Resources in one answer of `weft get`, which asks until it has them all.'),

@@ -16,17 +16,9 @@ import { isRecord } from '#control-plane/resources/stand-in.ts';
 import type { WrittenResource } from '#control-plane/sources/editor.ts';
 import { type Reading, ResourceLedger } from '#control-plane/sources/ledger.ts';
 import type { SourceChange } from '#control-plane/sources/source.ts';
+import { atOnce, type Work } from '#model/effects/work.ts';
 import type { Origin } from '#protocol/api/control.ts';
-import {
-  type DocumentReading,
-  joined,
-  movedBy,
-  type Places,
-  partsIn,
-  placesOf,
-  readDocument,
-  standInsOf,
-} from './resource-file.ts';
+import { type DocumentReading, joined, movedBy, partsIn, placesOf, readDocument, standInsOf } from './resource-file.ts';
 import { cutDocuments, type RawDocument } from './yaml-documents.ts';
 
 /** path → text of every configuration file. */
@@ -71,6 +63,7 @@ export class ConfigFiles {
   /** Files of which all that is known was kept before a restart: after the first look, those below a folder that cannot be read. */
   #lost: ReadonlySet<string> = new Set();
   #hasLooked = false;
+  readonly #located = new WeakMap<readonly Problem[], Located>();
 
   constructor(parser: ResourceParser) {
     this.#parser = parser;
@@ -95,8 +88,8 @@ export class ConfigFiles {
   /** Takes the content of all files, reading them at once. */
   apply(texts: FileSnapshot, unread: UnreadFiles = new Map()): SourceChange {
     const gone = [...this.#files.keys()].filter((path) => !texts.has(path)).map((path): [string, null] => [path, null]);
-    const batch = this.prepare(new Map([...texts, ...gone]), unread);
-    return this.take(batch, this.read(batch.wanted));
+    const batch = atOnce(this.preparing(new Map([...texts, ...gone]), unread));
+    return atOnce(this.taking(batch, this.read(batch.wanted)));
   }
 
   /** What documents say, read here and now. */
@@ -104,14 +97,18 @@ export class ConfigFiles {
     return wanted.map((document) => readDocument(document.file, document, this.#parser));
   }
 
-  /** Cuts what changed into documents, and finds those that were read before. A batch is taken before the next is prepared. */
-  prepare(changed: FileChanges, unread: UnreadFiles): Batch {
+  /**
+   * Cuts what changed into documents, and finds those that were read before, piece by piece. A batch is taken before the next is
+   * prepared.
+   */
+  *preparing(changed: FileChanges, unread: UnreadFiles): Work<Batch> {
     const files = new Map<string, readonly Piece[] | null>();
     const wanted: WantedDocument[] = [];
     for (const [path, text] of changed) {
       const pieces = text === null ? [] : this.#cut(path, text);
       for (const { raw, reading } of pieces) if (reading === null) wanted.push({ ...raw, file: path });
       files.set(path, text === null ? null : pieces);
+      yield;
     }
     return { wanted, unread, files };
   }
@@ -124,14 +121,15 @@ export class ConfigFiles {
     });
   }
 
-  /** Puts a batch in force; `readings`: what its wanted documents say, in their order. `read`: which files were taken. */
-  take({ files, unread }: Batch, readings: readonly DocumentReading[]): SourceChange & { read: readonly string[] } {
+  /** Puts a batch in force, piece by piece; `readings`: what its wanted documents say, in their order. `read`: which files were taken. */
+  *taking({ files, unread }: Batch, readings: readonly DocumentReading[]): Work<SourceChange & { read: readonly string[] }> {
     const touched = new Set(files.keys());
     let next = 0;
     for (const [path, file] of files) {
       const pieces = file?.map(({ raw, reading }) => ({ raw, reading: reading ?? readings[next++] ?? NOTHING }));
       if (pieces === undefined) this.#files.delete(path);
       else this.#files.set(path, { pieces });
+      yield;
     }
     for (const path of [...unread.keys(), ...this.#unread.keys()])
       if (this.#unread.get(path)?.why !== unread.get(path)?.why) touched.add(path);
@@ -140,8 +138,12 @@ export class ConfigFiles {
     this.#lost = lost;
     this.#unread = unread;
     this.#hasLooked = true;
-    const units = [...touched].sort(compareText).map((path): [string, Reading | null] => [path, this.#readingOf(path)]);
-    return { ...this.ledger.take(new Map(units)), read: units.map(([path]) => path) };
+    const units = new Map<string, Reading | null>();
+    for (const path of [...touched].sort(compareText)) {
+      units.set(path, this.#readingOf(path));
+      yield;
+    }
+    return { ...(yield* this.ledger.taking(units)), read: [...units.keys()] };
   }
 
   /**
@@ -189,34 +191,40 @@ export class ConfigFiles {
 
   /**
    * Gives problems of resources their place in the files. Positions are not kept, which would be most of the memory a file
-   * takes; the few documents with problems are read again.
+   * takes; the few documents with problems are read again, and not another time for the same list of problems.
    */
   locate(problems: ReadonlyMap<ResourceName, readonly Problem[]>): Finding[] {
     const byFile = Map.groupBy(problems.keys(), (name) => this.ledger.unitOf(name));
     const findings = [...byFile].flatMap(([file, names]) => {
-      const places = file === null ? new Map<ResourceName, Places>() : this.#placesIn(file, new Set(names));
-      return names.flatMap((name) => {
-        // A workload that a node registered has problems, too, and no file.
-        const originOf = (path: FieldPath): Origin =>
-          file === null ? objectOrigin(name, path) : fileOrigin(file, places.get(name)?.(path) ?? { line: 1, column: 1 });
-        return (problems.get(name) ?? []).map((problem) => findingOf(problem, name, originOf(problem.path)));
-      });
+      const pieces = file === null ? new Map<ResourceName, Piece>() : this.#piecesOf(file, new Set(names));
+      return names.flatMap((name) => this.#locateIn(file, pieces.get(name) ?? null, name, problems.get(name) ?? []));
     });
     return findings.sort(byPlace);
   }
 
-  #placesIn(file: string, names: ReadonlySet<ResourceName>): Map<ResourceName, Places> {
-    const found = new Map<ResourceName, Places>();
-    for (const { raw, reading } of this.#files.get(file)?.pieces ?? []) {
-      for (const { name } of reading.entries) {
-        if (name === null || !names.has(name) || found.has(name)) continue;
-        const places = placesOf(file, raw, name, this.#parser);
-        if (places !== null) found.set(name, places);
-      }
-    }
+  /** file null: of a workload that a node registered, which has problems, too. */
+  #locateIn(file: string | null, piece: Piece | null, name: ResourceName, problems: readonly Problem[]): readonly Finding[] {
+    if (file === null) return problems.map((problem) => findingOf(problem, name, objectOrigin(name, problem.path)));
+    const known = this.#located.get(problems);
+    if (known !== undefined && known.file === file && known.reading === piece?.reading) return known.findings;
+    const places = piece === null ? null : placesOf(file, piece.raw, name, this.#parser);
+    const originOf = (path: FieldPath): Origin => fileOrigin(file, places?.(path) ?? { line: 1, column: 1 });
+    const findings = problems.map((problem) => findingOf(problem, name, originOf(problem.path)));
+    this.#located.set(problems, { file, reading: piece?.reading ?? null, findings });
+    return findings;
+  }
+
+  #piecesOf(file: string, names: ReadonlySet<ResourceName>): Map<ResourceName, Piece> {
+    const found = new Map<ResourceName, Piece>();
+    for (const piece of this.#files.get(file)?.pieces ?? [])
+      for (const { name } of piece.reading.entries)
+        if (name !== null && names.has(name) && !found.has(name)) found.set(name, piece);
     return found;
   }
 }
+
+/** Problems of a resource in their places, for as long as its document says the same at the same place. */
+type Located = { file: string; reading: DocumentReading | null; findings: readonly Finding[] };
 
 const NOTHING: DocumentReading = { entries: [], findings: [] };
 

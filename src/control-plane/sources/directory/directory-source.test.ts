@@ -10,8 +10,10 @@ import { createResourceParser } from '#control-plane/resources/resource-parser.t
 import { LastGoodVersions } from '#control-plane/sources/last-good.ts';
 import { SILENT_LOG } from '#model/effects/log.ts';
 import { MemoryStore } from '#model/effects/memory-store.testing.ts';
+import { atOnce } from '#model/effects/work.ts';
 import { RESOURCE } from '#model/settings/control-planes.ts';
 import { readCrds } from '#platform/files/crds.ts';
+import { SteppedClock } from '#platform/stepped-clock.testing.ts';
 import { ConfigFiles } from './config-files.ts';
 import { directorySource } from './directory-source.ts';
 import { joined, readDocument, readResourceFile } from './resource-file.ts';
@@ -244,6 +246,7 @@ async function readElsewhere(first: Files) {
   const told: string[] = [];
   let onFiles: (changed: ReadonlyMap<string, string | null>) => void = () => {};
   const source = directorySource({
+    clock: new SteppedClock(),
     parser,
     lastGood: new LastGoodVersions(new MemoryStore(), SILENT_LOG),
     async watch(listener) {
@@ -301,16 +304,15 @@ test('S5: of a file that changed the documents are read that are others, whereve
   const odd = service('odd', 5).replace('ports:', 'oddity: 1, ports:');
   const all = [service('x', 1), odd, invalid('bad'), service('y', 2)];
   files.apply(new Map([['a', stream(...all)]]));
-  const batch = files.prepare(
-    new Map([['a', stream(service('x', 1), `# a comment\n${service('new', 1)}`, ...all.slice(1))]]),
-    new Map(),
+  const batch = atOnce(
+    files.preparing(new Map([['a', stream(service('x', 1), `# a comment\n${service('new', 1)}`, ...all.slice(1))]]), new Map()),
   );
   // What was rejected is named after its place.
   assert.deepEqual(
     batch.wanted.map(({ text }) => /name: (\w+)/.exec(text)?.[1]),
     ['new', 'bad'],
   );
-  files.take(batch, files.read(batch.wanted));
+  atOnce(files.taking(batch, files.read(batch.wanted)));
   const whole = new ConfigFiles(parser);
   whole.apply(new Map([['a', stream(service('x', 1), `# a comment\n${service('new', 1)}`, ...all.slice(1))]]));
   assert.deepEqual(files.findings(), whole.findings());

@@ -6,9 +6,11 @@ import { byPlace, type Finding } from '#control-plane/resources/finding.ts';
 import type { ResourceParser } from '#control-plane/resources/resource-parser.ts';
 import type { ResourceEditor } from '#control-plane/sources/editor.ts';
 import type { LastGoodVersions } from '#control-plane/sources/last-good.ts';
-import type { Source, SourceSink } from '#control-plane/sources/source.ts';
+import type { Source, SourceChange, SourceSink } from '#control-plane/sources/source.ts';
+import type { Clock } from '#model/effects/clock.ts';
+import { inTurns, type Soon, type Work, whenThere } from '#model/effects/work.ts';
 import { messageOf, WeftError } from '#model/error.ts';
-import { RESOURCE } from '#model/settings/control-planes.ts';
+import { CONTROL, RESOURCE } from '#model/settings/control-planes.ts';
 import {
   type Batch,
   ConfigFiles,
@@ -40,6 +42,7 @@ export type DirectoryOptions = {
   parser: ResourceParser;
   watch: WatchFiles;
   lastGood: LastGoodVersions;
+  clock: Clock;
   /** For more text than is read in one turn; without it all is read here. */
   readElsewhere?: ReadElsewhere;
 };
@@ -129,35 +132,64 @@ class DirectorySource implements Source {
     if (this.#reading !== null || this.#pending === null) return;
     const pending = this.#pending;
     this.#pending = null;
-    const batch = this.#files.prepare(pending.changed, pending.unread);
-    const { readElsewhere } = this.#options;
-    if (readElsewhere === undefined || sizeOf(batch.wanted) <= RESOURCE.readAtOnceCharactersMax) {
-      this.#take(pending, batch, this.#files.read(batch.wanted), sink);
-      return;
-    }
-    const taken = readElsewhere(batch.wanted)
-      .catch((error: unknown) => {
-        sink.trouble(readHere(error));
-        return this.#files.read(batch.wanted);
-      })
-      .then((readings) => this.#take(pending, batch, readings, sink));
+    // A mistake of ours: what could not be taken is tried again with the next change.
+    const keep = (): void => {
+      this.#pending = merged(pending, this.#pending);
+    };
+    const taken = this.#attempt(pending, sink, keep);
+    if (!(taken instanceof Promise)) return;
     this.#reading = taken.finally(() => {
       this.#reading = null;
     });
     this.#reading.then(() => this.#next(sink)).catch((error: unknown) => sink.trouble(unforeseen(error)));
   }
 
-  #take(pending: Pending, batch: Batch, readings: readonly DocumentReading[], sink: SourceSink): void {
-    if (this.#stopped) return;
-    try {
-      const { read, ...change } = this.#files.take(batch, readings);
-      for (const file of read) this.#options.lastGood.keep(file, this.#files.ledger.lastGood(file));
-      sink.change(change);
-    } catch (error) {
-      // A mistake of ours: what could not be taken is tried again with the next change.
-      this.#pending = merged(pending, this.#pending);
+  #attempt(pending: Pending, sink: SourceSink, onFailure: () => void): Soon<void> {
+    const failed = (error: unknown): never => {
+      onFailure();
       throw error;
+    };
+    try {
+      const taken = this.#round(pending, sink);
+      return taken instanceof Promise ? taken.catch(failed) : taken;
+    } catch (error) {
+      return failed(error);
     }
+  }
+
+  /** All of it in this turn when that is little. */
+  #round({ changed, unread }: Pending, sink: SourceSink): Soon<void> {
+    const batch = this.#inTurns(this.#files.preparing(changed, unread));
+    return whenThere(batch, (prepared) =>
+      whenThere(this.#read(prepared, sink), (readings) =>
+        whenThere(this.#inTurns(this.#taking(prepared, readings)), (change) =>
+          this.#stopped || change === null ? undefined : sink.change(change),
+        ),
+      ),
+    );
+  }
+
+  #inTurns<Result>(work: Work<Result>): Soon<Result> {
+    return inTurns(work, this.#options.clock, CONTROL.serveTurnMs);
+  }
+
+  #read({ wanted }: Batch, sink: SourceSink): Soon<readonly DocumentReading[]> {
+    const { readElsewhere } = this.#options;
+    if (readElsewhere === undefined || sizeOf(wanted) <= RESOURCE.readAtOnceCharactersMax) return this.#files.read(wanted);
+    return readElsewhere(wanted).catch((error: unknown) => {
+      sink.trouble(readHere(error));
+      return this.#files.read(wanted);
+    });
+  }
+
+  *#taking(batch: Batch, readings: readonly DocumentReading[]): Work<SourceChange | null> {
+    if (this.#stopped) return null;
+    const { read, ...change } = yield* this.#files.taking(batch, readings);
+    for (const file of read) {
+      this.#options.lastGood.keep(file, this.#files.ledger.lastGood(file));
+      yield;
+    }
+    return change;
   }
 }
 

@@ -54,9 +54,11 @@ export function joined(readings: readonly DocumentReading[]): DocumentReading {
   };
 }
 
-/** Where fields of a resource of this document are written; null when the document does not describe it. */
+/** Where fields of a resource are written, of a document that describes it, maybe among others; null when it does not. */
 export function placesOf(file: string, raw: RawDocument, name: ResourceName, parser: ResourceParser): Places | null {
-  const part = partsOf(raw).find((one) => readPart(one, file, parser).entry?.name === name);
+  const [only, ...others] = partsOf(raw);
+  const isMeant = (one: Part): boolean => readPart(one, file, parser).entry?.name === name;
+  const part = others.length === 0 ? only : [only, ...others].find((one) => one !== undefined && isMeant(one));
   return part === undefined ? null : (path) => part.locate(path);
 }
 
