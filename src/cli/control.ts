@@ -12,7 +12,7 @@ import {
   statsOption,
   trustDomainOption,
 } from './command.ts';
-import { collect, type HostPort, readAddressOrSocket, readName } from './option-values.ts';
+import { collect, type HostPort, readAddressOrSocket, readName, readThreads } from './option-values.ts';
 
 /** What `weft control` is told. */
 export type ControlOptions = {
@@ -27,15 +27,18 @@ export type ControlOptions = {
   pathNormalization: PathNormalization;
   /** Socket of the agent on this machine that runs the waypoints; null: no waypoints are started. */
   waypointAgent: string | null;
+  /** Data threads of each of them; null: as many as the machine has cores, less one. */
+  waypointThreads: number | null;
   socket: string;
   /** Where the metrics page is served; null: nowhere. */
   stats: HostPort | null;
 };
 
-type ParsedControl = Omit<ControlOptions, 'serverNames' | 'waypointAgent' | 'stats'> & {
+type ParsedControl = Omit<ControlOptions, 'serverNames' | 'waypointAgent' | 'waypointThreads' | 'stats'> & {
   stats: HostPort | 'off';
   serverName: readonly string[];
   waypointAgent?: string;
+  waypointThreads?: number;
 };
 
 /** `weft control`: the control plane alone. */
@@ -60,11 +63,22 @@ export function controlCommand(act: Act<ControlOptions>): Command {
     .addOption(trustDomainOption())
     .addOption(pathNormalizationOption())
     .option('--waypoint-agent <socket>', "socket of this machine's agent; without it no waypoints are started")
+    .addOption(
+      new Option('--waypoint-threads <count>', 'threads of each of them that serve; 0: the one that follows the mesh does')
+        .default(undefined, 'the number of cores less one, at least 1')
+        .argParser(readThreads),
+    )
     .addOption(controlSocketOption())
     .addOption(stateDirOption())
     .addOption(statsOption(PORT.controlStats))
-    .action(({ serverName, waypointAgent, stats, ...rest }: ParsedControl) =>
-      act({ ...rest, serverNames: serverName, waypointAgent: waypointAgent ?? null, stats: stats === 'off' ? null : stats }),
+    .action(({ serverName, waypointAgent, waypointThreads, stats, ...rest }: ParsedControl) =>
+      act({
+        ...rest,
+        serverNames: serverName,
+        waypointAgent: waypointAgent ?? null,
+        waypointThreads: waypointThreads ?? null,
+        stats: stats === 'off' ? null : stats,
+      }),
     );
 }
 
@@ -85,9 +99,16 @@ export type WaypointOptions = {
    * already, or is not given: none is waited for.
    */
   leavingFile?: string;
+  /** Threads that serve connections; 0: the waypoint's own does; null: as many as the machine has cores, less one. */
+  threads: number | null;
 };
 
-type ParsedWaypoint = Omit<WaypointOptions, 'control'> & { control?: string; controlRoot?: string; tokenFile?: string };
+type ParsedWaypoint = Omit<WaypointOptions, 'control' | 'threads'> & {
+  threads?: number;
+  control?: string;
+  controlRoot?: string;
+  tokenFile?: string;
+};
 
 /** `weft waypoint`: one waypoint; the control plane starts it inside a sandbox of its own. */
 export function waypointCommand(act: Act<WaypointOptions>): Command {
@@ -101,13 +122,14 @@ export function waypointCommand(act: Act<WaypointOptions>): Command {
     .addOption(mandatory('--node <name>', readName))
     .addOption(mandatory('--pin-dir <dir>'))
     .addOption(new Option('--leaving-file <file>').hideHelp())
+    .addOption(new Option('--threads <count>').argParser(readThreads).hideHelp())
     .addOption(new Option('--control <address>').argParser(readAddressOrSocket).hideHelp())
     .addOption(new Option('--control-root <file>').hideHelp())
     .addOption(new Option('--token-file <file>').hideHelp())
-    .action(({ control, controlRoot, tokenFile, ...rest }: ParsedWaypoint, command: Command) => {
+    .action(({ control, controlRoot, tokenFile, threads, ...rest }: ParsedWaypoint, command: Command) => {
       // The pieces come one by one, so that the error names every one that is missing.
       const given = { ...(control && { control }), ...(controlRoot && { controlRoot }), ...(tokenFile && { tokenFile }) };
-      return act({ ...rest, control: controlAccess(given, command) });
+      return act({ ...rest, threads: threads ?? null, control: controlAccess(given, command) });
     });
 }
 

@@ -230,6 +230,7 @@ const lines: { line: string; command: string; options: unknown }[] = [
       pathNormalization: 'MERGE_SLASHES',
       stats: { host: '127.0.0.1', port: 15_014 },
       waypointAgent: '/run/a.sock',
+      waypointThreads: null,
       socket: '/run/weft/control.sock',
       stateDir: '/var/lib/weft',
     },
@@ -304,6 +305,7 @@ const lines: { line: string; command: string; options: unknown }[] = [
       node: 'a',
       control: { ...CONTROL, address: 'unix:/run/weft/xds.sock' },
       pinDir: '/sys/fs/bpf/weft/a',
+      threads: null,
     },
   },
   {

@@ -2,8 +2,9 @@ import { readFileSync } from 'node:fs';
 import { isMainThread, workerData } from 'node:worker_threads';
 import type { Actions } from '#cli/program.ts';
 import { describeError } from '#cli/report-error.ts';
-import type { ThreadData } from '#main/agent/data-thread.ts';
+import type { AgentThreadData } from '#main/agent/data-thread.ts';
 import type { ReaderData } from '#main/control/reader-thread.ts';
+import type { WaypointThreadData } from '#main/waypoint/data-thread.ts';
 import { COMMAND } from '#model/settings/host.ts';
 import { withSourcePlaces } from '#platform/program/source-stacks.ts';
 
@@ -50,9 +51,10 @@ process.on('uncaughtException', (error) => {
 if (isMainThread) await main();
 else await beThread(workerData);
 
-/** A thread of an agent or of a control plane runs the same program: a bundle has no other file to begin with. */
-async function beThread({ kind }: ThreadData | ReaderData): Promise<void> {
+/** A thread of an agent, a waypoint or a control plane runs the same program: a bundle has no other file to begin with. */
+async function beThread({ kind }: AgentThreadData | WaypointThreadData | ReaderData): Promise<void> {
   if (kind === 'weft-data-thread') (await import('#main/agent/data-thread.ts')).carryInThread();
+  else if (kind === 'weft-waypoint-thread') (await import('#main/waypoint/data-thread.ts')).serveInThread();
   else await (await import('#main/control/reader-thread.ts')).readInThread();
 }
 

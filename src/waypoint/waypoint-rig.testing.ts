@@ -9,6 +9,7 @@ import { type AppProtocol, type Service, serviceKeyOf } from '#model/mesh/servic
 import type { Workload } from '#model/mesh/workload.ts';
 import type { TunnelRequest, TunnelTarget } from '#model/path/reach.ts';
 import type { AttemptPolicy } from '#model/resilience/attempts.ts';
+import { Meters } from '#model/telemetry/meters.ts';
 import type { HttpBackend, HttpRouteMatch, HttpRouteRule, L7Policy, WaypointConfig } from '#model/waypoint/config.ts';
 import { systemClock } from '#platform/clock.ts';
 import { ownHttp2 } from '#platform/http2/own-http2.testing.ts';
@@ -18,6 +19,7 @@ import { ownTcpListener, ownTcpSocket } from '#platform/linux/netns/sockets.ts';
 import { SteppedClock } from '#platform/stepped-clock.testing.ts';
 import type { TunnelPool } from '#protocol/hbone/transport.ts';
 import { relayed } from '#protocol/stream/relay.ts';
+import { readWaypointMetrics } from '#waypoint/self/counters.ts';
 import type { WaypointEffects } from '#waypoint/self/effects.ts';
 import { createWaypoint, type Waypoint } from '#waypoint/waypoint.ts';
 
@@ -123,7 +125,9 @@ export async function startRig(options: RigOptions = {}): Promise<Rig> {
   const tunnels: Rig['tunnels'] = [];
   let uuids = 0;
   let bytes = 0;
+  const meters = new Meters('waypoint');
   const waypoint = createWaypoint({
+    meters,
     self: { namespace: 'shop', gateway: 'waypoint', node: 'one', identity: WAYPOINT_IDENTITY },
     mesh,
     ...(options.attempts === undefined ? {} : { attempts: options.attempts }),
@@ -144,6 +148,7 @@ export async function startRig(options: RigOptions = {}): Promise<Rig> {
       ...options.effects,
     },
   });
+  readWaypointMetrics(meters, () => waypoint.counts);
   const rig: Rig = {
     waypoint,
     mesh,

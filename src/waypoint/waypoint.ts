@@ -4,7 +4,7 @@ import type { Identity } from '#model/identity/identity.ts';
 import type { MeshState, Touched } from '#model/mesh/mesh-state.ts';
 import { type AttemptPolicy, DEFAULT_ATTEMPTS } from '#model/resilience/attempts.ts';
 import { WAYPOINT } from '#model/settings/waypoints.ts';
-import { Meters } from '#model/telemetry/meters.ts';
+import type { Meters } from '#model/telemetry/meters.ts';
 import { PeerSeries } from '#model/telemetry/peer-series.ts';
 import type { WaypointConfig } from '#model/waypoint/config.ts';
 import { connectionFacts, connectionRecord, type Downstream } from '#waypoint/connection/connection-facts.ts';
@@ -14,7 +14,7 @@ import { refusalRecord } from '#waypoint/connection/report.ts';
 import type { Exchange } from '#waypoint/exchange/exchange.ts';
 import { Pipeline } from '#waypoint/exchange/pipeline.ts';
 import { requestHandlers } from '#waypoint/exchange/requests.ts';
-import { Counters, readWaypointMetrics } from '#waypoint/self/counters.ts';
+import { Counters, type WaypointCounts } from '#waypoint/self/counters.ts';
 import type { WaypointEffects } from '#waypoint/self/effects.ts';
 import type { WaypointSelf } from '#waypoint/self/self.ts';
 import { stageList } from '#waypoint/stages/list.ts';
@@ -29,8 +29,8 @@ export type Admission = { kind: 'accept'; dialled: Dialled } | { kind: 'refuse';
 /** The L7 proxy of one Gateway. The mesh state belongs to the caller, who says when it has changed. */
 export class Waypoint {
   readonly counters = new Counters();
-  readonly meters = new Meters('waypoint');
-  readonly peers = new PeerSeries(this.meters);
+  readonly meters: Meters;
+  readonly peers: PeerSeries;
   readonly #self: WaypointSelf;
   readonly #mesh: MeshState;
   readonly #effects: WaypointEffects;
@@ -39,10 +39,14 @@ export class Waypoint {
   readonly #live = new Roster<LiveConnection>();
   readonly #state: WaypointState;
   readonly #stopSweeping: (() => void)[];
+  readonly #tellsProblems: boolean;
   #configured = false;
   #draining = false;
 
-  constructor({ self, mesh, effects, attempts = DEFAULT_ATTEMPTS }: WaypointOptions) {
+  constructor({ self, mesh, effects, attempts = DEFAULT_ATTEMPTS, meters, tellsProblems = true }: WaypointOptions) {
+    this.meters = meters;
+    this.peers = new PeerSeries(meters);
+    this.#tellsProblems = tellsProblems;
     this.#self = self;
     this.#mesh = mesh;
     this.#effects = effects;
@@ -60,7 +64,6 @@ export class Waypoint {
     );
     const requests = requestHandlers({ effects, counters, telemetry, pipeline, live, state });
     this.#connections = new Connections({ self, effects, counters, telemetry, upstreams, live, state }, requests);
-    readWaypointMetrics(this.meters, counters, () => ({ endpoints: state.counts.endpoints, pools: upstreams.pools }));
     this.#stopSweeping = [
       effects.clock.every(WAYPOINT.sweepUpstreamsMs, () => this.#upstreams.sweep()),
       effects.clock.every(WAYPOINT.sweepDownstreamsMs, () => this.#connections.sweep()),
@@ -71,9 +74,9 @@ export class Waypoint {
   configure(config: WaypointConfig | null): void {
     const { log } = this.#effects;
     this.#configured = config !== null;
-    const inForce = this.#state.configure(config, (why) =>
-      log.warn({ problem: why }, 'part of the configuration cannot be used'),
-    );
+    const inForce = this.#state.configure(config, (why) => {
+      if (this.#tellsProblems) log.warn({ problem: why }, 'part of the configuration cannot be used');
+    });
     for (const connection of this.#live.all()) if (!connection.isAllowed(inForce)) connection.cut();
     this.#connections.drainStranded((destination) => !isServed(this.#known, destination));
   }
@@ -111,6 +114,11 @@ export class Waypoint {
     const record = connectionRecord(downstream, null, this.#mesh);
     this.#effects.log.info(refusalRecord(this, record, 'not-bound', resolution.why), 'refused a connection');
     stream.reset();
+  }
+
+  /** What it has counted, and what it keeps now. */
+  get counts(): WaypointCounts {
+    return { counters: this.counters, endpoints: this.#state.counts.endpoints, pools: this.#upstreams.pools };
   }
 
   /** Connections that are open. */
@@ -170,6 +178,10 @@ export type WaypointOptions = {
   effects: WaypointEffects;
   /** How often requests are tried. */
   attempts?: AttemptPolicy;
+  /** Where it counts, perhaps beside others. */
+  meters: Meters;
+  /** False where another one tells what of the same configuration cannot be used. */
+  tellsProblems?: boolean;
 };
 
 /** A waypoint that refuses everything until it is configured. */

@@ -38,7 +38,7 @@ const LOAD_MS = 1_500;
 
 type Tally = Record<'http' | 'grpc', { calls: number; failed: string[] }>;
 
-/** Real clients and a real app on both sides of a waypoint. */
+/** Real clients and a real app on both sides of a waypoint, which serves in two threads. */
 describe('through a waypoint', () => {
   let mesh: AttackedMesh;
   let called: App;
@@ -65,6 +65,7 @@ describe('through a waypoint', () => {
   };
 
   before(async () => {
+    process.env.WEFT_LAB_THREADS ||= '2';
     mesh = await AttackedMesh.up({ 'called.yaml': serviceYaml('istio.io/use-waypoint: waypoint'), 'gateway.yaml': GATEWAY_YAML });
     called = await mesh.start({ name: 'called', node: 'alpha', command: program('through-server') });
     called.child.onLine((line) => void (line.startsWith('{"cancelled"') && cancelled.push(JSON.parse(line).cancelled)));
@@ -74,7 +75,10 @@ describe('through a waypoint', () => {
       (await Promise.all(WHERE.map((where) => tell<{ status?: number }>(where, 'refuse')))).every(({ status }) => status === 417),
     );
   });
-  after(() => mesh?.down());
+  after(async () => {
+    process.env.WEFT_LAB_THREADS = '';
+    await mesh?.down();
+  });
 
   /** Runs `changing` while both clients call: every call is answered. */
   async function undisturbed(t: TestContext, changing: () => Promise<unknown>): Promise<void> {

@@ -12,6 +12,7 @@ export const BEGINS: readonly Begin[] = [
   { entry: 'src/main/commands/run.ts', without: ['yaml', 'ajv', 'prom-client', '@grpc/grpc-js', '@peculiar/x509'] },
   { entry: 'src/main/commands/agent.ts', without: ['yaml', 'ajv', 'prom-client', '@peculiar/x509'] },
   { entry: 'src/main/agent/data-thread.ts', without: ['yaml', 'ajv', 'prom-client', '@grpc/grpc-js', '@peculiar/x509'] },
+  { entry: 'src/main/waypoint/data-thread.ts', without: ['yaml', 'ajv', 'prom-client', '@grpc/grpc-js', '@peculiar/x509'] },
   { entry: 'src/main/waypoint/waypoint-process.ts', without: ['yaml', 'ajv', 'prom-client', '@peculiar/x509'] },
 ];
 

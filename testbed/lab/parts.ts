@@ -56,6 +56,7 @@ export async function startControl(plan: LabPlan, configDir: string, spawn: Spaw
     'server-name': CONTROL_HOST,
     socket: paths.controlSocket,
     'waypoint-agent': paths.agentSocket('alpha'),
+    ...(process.env.WEFT_LAB_THREADS ? { 'waypoint-threads': process.env.WEFT_LAB_THREADS } : {}),
   };
   const child = spawn({
     name: 'control',

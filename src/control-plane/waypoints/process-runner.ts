@@ -43,6 +43,8 @@ export type ProcessRunnerOptions = {
   /** Where waypoints reach the control plane: `unix:<path>`, since they have a network namespace of their own. */
   controlAddress: string;
   rootFile: string;
+  /** Data threads of a waypoint; null: it says itself. */
+  threads?: number | null;
   clock: Clock;
 };
 
@@ -131,7 +133,9 @@ function commandOf(options: ProcessRunnerOptions, spec: WaypointSpec, on: { node
     'leaving-file': `${options.dir}/${nameOf(spec, 'leaving')}`,
     'pin-dir': on.pinDir,
   };
-  return [...options.weft, 'waypoint', ...Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value])];
+  const threads = options.threads ?? null;
+  const all = Object.entries(threads === null ? flags : { ...flags, threads: String(threads) });
+  return [...options.weft, 'waypoint', ...all.flatMap(([name, value]) => [`--${name}`, value])];
 }
 
 /** null: gone, or half written by a process that was killed; the waypoint is started anew. */

@@ -36,7 +36,7 @@ export async function control(options: ControlOptions): Promise<number> {
       trustDomain: options.trustDomain,
       pathNormalization: options.pathNormalization,
       socketPath: options.socket,
-      waypointRunner: options.waypointAgent === null ? null : await runnerFor(options.waypointAgent, options.stateDir, runDir),
+      waypointRunner: options.waypointAgent === null ? null : await runnerFor(options.waypointAgent, options, runDir),
       stats: options.stats,
       version: weftVersion(),
       log,
@@ -57,7 +57,11 @@ export async function control(options: ControlOptions): Promise<number> {
 }
 
 /** Starts waypoints as processes in sandboxes of the agent behind `agentSocket`, and keeps a record of each in `runDir`. */
-async function runnerFor(agentSocket: string, stateDir: string, runDir: string): Promise<WaypointRunner> {
+async function runnerFor(
+  agentSocket: string,
+  { stateDir, waypointThreads: threads }: Pick<ControlOptions, 'stateDir' | 'waypointThreads'>,
+  runDir: string,
+): Promise<WaypointRunner> {
   const dir = waypointsDirectory(runDir);
   const rootFile = waypointRootPath(runDir);
   // Of the control plane's directories a waypoint sees its own alone: neither the authority's key nor sockets that make tokens.
@@ -79,6 +83,7 @@ async function runnerFor(agentSocket: string, stateDir: string, runDir: string):
     weft: [process.execPath, ...partFlags(), WEFT_PROGRAM], // this program again
     controlAddress: `unix:${discoverySocketPath(runDir)}`,
     rootFile,
+    threads,
     clock: systemClock,
   });
 }

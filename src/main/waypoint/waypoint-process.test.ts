@@ -19,7 +19,7 @@ spec:
   listeners: [{ name: mesh, port: 15008, protocol: HBONE }]
 `;
 
-const NO_FLOWS = { find: () => null };
+const NO_FLOWS = { find: () => null, close() {} };
 
 function optionsOf(control: ControlEndpoint, gateway: string): WaypointProcessOptions {
   return {
@@ -29,6 +29,7 @@ function optionsOf(control: ControlEndpoint, gateway: string): WaypointProcessOp
     node: 'node-1',
     control,
     pinDir: '/nowhere',
+    threads: 0,
     version: '1',
     log: SILENT_LOG,
     mishaps: SILENT_MISHAPS,

@@ -1,47 +1,35 @@
-import { randomBytes } from 'node:crypto';
+import { availableParallelism } from 'node:os';
 import { dirname } from 'node:path';
 import type { WaypointOptions } from '#cli/control.ts';
 import { controlEndpoint, weftVersion } from '#main/commands/control-access.ts';
-import { familyOf, type IpAddress } from '#model/address/ip.ts';
-import type { ByteStream, Dialled } from '#model/effects/byte-stream.ts';
 import type { Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
 import { createMishaps, guardedClock, type Mishaps } from '#model/effects/mishaps.ts';
-import { countedDoor } from '#model/guard/door.ts';
-import { MeshState } from '#model/mesh/mesh-state.ts';
-import { TUNNEL } from '#model/settings/tunnels.ts';
-import { WAYPOINT } from '#model/settings/waypoints.ts';
-import type { Meters } from '#model/telemetry/meters.ts';
-import type { WaypointConfig } from '#model/waypoint/config.ts';
+import { dataThreads } from '#model/settings/agents.ts';
+import { Meters } from '#model/telemetry/meters.ts';
 import { type AttestedFlows, openAttestedFlows } from '#platform/bpf/attested-flows.ts';
 import { systemClock } from '#platform/clock.ts';
 import type { ControlEndpoint } from '#platform/grpc/control-channel.ts';
 import { CaClient } from '#platform/grpc/control-clients.ts';
-import { DiscoveryClient, type DiscoveryStatus } from '#platform/grpc/discovery-client.ts';
-import { createClientPool } from '#platform/hbone/client-pool.ts';
-import { createHboneServer } from '#platform/hbone/server.ts';
+import { DiscoveryClient } from '#platform/grpc/discovery-client.ts';
 import { chooseIo } from '#platform/io/choice/choose.ts';
-import type { Io } from '#platform/io/io.ts';
-import { boundSilence, ownTcpSocket } from '#platform/linux/netns/sockets.ts';
 import { surviveMishaps } from '#platform/linux/process/last-resort.ts';
 import { serve } from '#platform/linux/process/service.ts';
 import { serveLocalSocket } from '#platform/local-api/serve-socket.ts';
 import { requireRoot } from '#platform/preflight/preflight.ts';
-import { pooledUuids, systemRandom } from '#platform/random.ts';
+import { systemRandom } from '#platform/random.ts';
 import { commandLog, processLogLevel } from '#platform/telemetry/log.ts';
-import { serveMetrics, WAYPOINT_PLACE } from '#platform/telemetry/metrics-server.ts';
-import { readProcessMetrics } from '#platform/telemetry/process-metrics.ts';
 import { answerWaypointApi } from '#protocol/api/log-level.ts';
 import { waypointSocketPath } from '#protocol/api/places.ts';
 import { CertificateCache } from '#protocol/ca/certificate-cache.ts';
-import type { Http2Engine } from '#protocol/http/message.ts';
-import { connectHttp2 } from '#protocol/http/v2/client-connection.ts';
-import { acceptHttp2 } from '#protocol/http/v2/server-connection.ts';
-import { relayed } from '#protocol/stream/relay.ts';
-import { acceptLocal, acceptTunnel } from '#waypoint/listener/accept.ts';
-import { followConfiguration, type Serving } from '#waypoint/listener/follow.ts';
-import type { Succession, WaypointSockets } from '#waypoint/listener/succession.ts';
-import { createWaypoint } from '#waypoint/waypoint.ts';
+import type { ClientNode } from '#protocol/xds/client-session.ts';
+import { followConfiguration } from '#waypoint/listener/follow.ts';
+import { serveHere } from '#waypoint/plane/data-plane.ts';
+import type { Plane, ToControl } from '#waypoint/seam/messages.ts';
+import { Planes } from '#waypoint/seam/planes.ts';
+import { startDataThreads } from './data-threads.ts';
+import { listeningOf } from './listening.ts';
+import { planeEffects } from './plane-effects.ts';
 import { processSuccession } from './succession.ts';
 
 /** What a waypoint is told. */
@@ -56,6 +44,8 @@ export type WaypointProcessOptions = {
   /** Where the node's agent pins its data path. */
   pinDir: string;
   leavingFile?: string;
+  /** Threads that serve; 0: that of the waypoint itself; null: by the machine's cores. */
+  threads: number | null;
   version: string;
   log: Log;
   mishaps: Mishaps;
@@ -69,8 +59,9 @@ export type RunningWaypoint = { stop(): Promise<void>; ended: Promise<void> };
 
 /**
  * One waypoint in its own network namespace: HBONE on 15008, clients of this node on 15010. It listens once it has a
- * configuration, so that nothing is answered before it is known what applies.
- * `flows`: who opened a connection on this node; only a test gives another than the kernel's.
+ * configuration, so that nothing is answered before it is known what applies. What serves runs in data threads; here it is followed what
+ * they are to know.
+ * `flows`: who opened a connection on this node; only a test gives another than the kernel's, to a waypoint without data threads.
  * Errors: WEFT_BPF_PIN when no agent has pinned a data path at `pinDir`.
  */
 export async function startWaypoint(
@@ -78,39 +69,45 @@ export async function startWaypoint(
   flows: AttestedFlows = openAttestedFlows(options.pinDir),
 ): Promise<RunningWaypoint> {
   const { log, mishaps, control } = options;
+  const clock = guardedClock(systemClock, mishaps);
   const ca = new CaClient(control, { impersonate: false });
   // For itself only: unlike an agent, a waypoint gets no certificate of a workload, so a broken one can be nobody else.
   const certificates = new CertificateCache({ fetch: ca.fetch, clock: systemClock, random: systemRandom, log });
-  const mesh = new MeshState();
+  const meters = new Meters('waypoint');
+  const planes = new Planes({
+    start: (receive) => startPlanes({ options, certificates, meters, clock, flows }, receive),
+    credentials: (identity) => certificates.get(identity),
+    clock,
+  });
+  certificates.subscribe((credentials) => planes.renewed(credentials));
   const succession = processSuccession(options.leavingFile);
-  // Serving begins with the first configuration; later ones change what is served, and a lost one makes it refuse.
-  const follower = followConfiguration(
-    (config) =>
-      serveConfiguration(options, config, { mesh, flows, certificates, discovery: () => discovery.status(), succession }),
-    mishaps,
-    guardedClock(systemClock, mishaps),
-  );
-  const id = `${options.gateway}.${options.namespace}`;
   const discovery = new DiscoveryClient({
     endpoint: control,
-    node: {
-      id: `waypoint~1.1.1.1~${id}~${options.namespace}.svc.cluster.local`,
-      metadata: {
-        NAME: options.gateway,
-        NAMESPACE: options.namespace,
-        SERVICE_ACCOUNT: options.serviceAccount,
-        NODE_NAME: options.node,
-        CLUSTER_ID: control.clusterId,
-        INSTANCE_IPS: '1.1.1.1',
-      },
-    },
+    node: discoveryNode(options),
     waypoint: `${options.namespace}/${options.gateway}`,
     clock: systemClock,
     log,
     mishaps,
-    onMesh: (delta) => follower.meshChanged(mesh.apply(delta)),
+    onMesh: (delta) => planes.mesh(delta),
     onWaypointConfig: (config) => follower.configured(config),
   });
+  const listening = listeningOf({
+    ...{ name: `${options.namespace}/${options.gateway}`, version: options.version, log, mishaps },
+    ...{ planes, succession, meters, certificates, discovery: () => discovery.status() },
+  });
+  // Serving begins with the first configuration; later ones change what is served, and a lost one makes it refuse.
+  const follower = followConfiguration(
+    {
+      configure: (config) => planes.configure(config),
+      known: discovery.synced,
+      begin: () => listening.begin(),
+      settled: () => planes.settled(),
+      stopListening: () => listening.stop(),
+      drained: () => planes.drained(),
+      close: () => planes.close(),
+    },
+    clock,
+  );
   discovery.start();
   let ending: Promise<unknown> | null = null;
   const end = async (): Promise<void> => {
@@ -128,122 +125,43 @@ export async function startWaypoint(
   };
 }
 
-function serveWaypointMetrics(
-  meters: Meters,
-  { version, mishaps, log }: WaypointProcessOptions,
-  { certificates, discovery }: Pick<Parts, 'certificates' | 'discovery'>,
-): ReturnType<typeof serveMetrics> {
-  const snapshot = () => certificates.snapshot();
-  readProcessMetrics(meters, { component: 'proxy', version, certificates: snapshot, discovery, mishaps, clock: systemClock });
-  return serveMetrics(meters, WAYPOINT_PLACE, log);
-}
-
-/** HTTP/2 by the codec that carries the tunnels as well. */
-function ownHttp2(clock: Clock): Http2Engine {
+function discoveryNode({ gateway, namespace, serviceAccount, node, control }: WaypointProcessOptions): ClientNode {
   return {
-    accept: (stream, handler, early) => acceptHttp2(stream, handler, clock, early),
-    connect: (stream, owner) => connectHttp2(stream, owner, clock),
+    id: `waypoint~1.1.1.1~${gateway}.${namespace}~${namespace}.svc.cluster.local`,
+    metadata: {
+      NAME: gateway,
+      NAMESPACE: namespace,
+      SERVICE_ACCOUNT: serviceAccount,
+      NODE_NAME: node,
+      CLUSTER_ID: control.clusterId,
+      INSTANCE_IPS: '1.1.1.1',
+    },
   };
 }
 
-/** What is there before the first configuration. */
-type Parts = {
-  mesh: MeshState;
-  flows: AttestedFlows;
+type PlanesParts = {
+  options: WaypointProcessOptions;
   certificates: CertificateCache;
-  discovery: () => DiscoveryStatus;
-  succession: Succession;
+  meters: Meters;
+  clock: Clock;
+  flows: AttestedFlows;
 };
 
-/** Connects to an app, or to another proxy: a connection to one ends when its node is gone. */
-async function dialFrom(io: Io, ip: IpAddress, port: number, isPeer: boolean): Promise<Dialled> {
-  const fd = ownTcpSocket(familyOf(ip));
-  if (isPeer) boundSilence(fd);
-  return io.connect(fd, { ip, port }, TUNNEL.connectTimeoutMs);
-}
-
-/** Listens and serves; of the first configuration only what never changes is taken here: the trust domain. */
-async function serveConfiguration(
-  options: WaypointProcessOptions,
-  config: WaypointConfig,
-  { mesh, flows, certificates, discovery, succession }: Parts,
-): Promise<Serving> {
-  const { log, mishaps } = options;
-  const clock = guardedClock(systemClock, mishaps);
-  const identity = { trustDomain: config.trustDomain, namespace: options.namespace, serviceAccount: options.serviceAccount };
-  const credentials = { credentials: () => certificates.get(identity) };
+/** Those that serve: data threads, or this thread where there are none. */
+function startPlanes(
+  { options, certificates, meters, clock, flows }: PlanesParts,
+  receive: (from: Plane, message: ToControl) => void,
+): Plane[] {
+  const { namespace, gateway, serviceAccount, node, pinDir, log, mishaps } = options;
+  const whose = { namespace, gateway, serviceAccount, node };
+  const threads = dataThreads(options.threads, process.env.WEFT_IO, availableParallelism());
+  if (threads > 0) {
+    flows.close(); // each of them looks at its own
+    return startDataThreads(threads, { plane: whose, pinDir, meters, log, mishaps }, receive);
+  }
   const io = chooseIo(process.env.WEFT_IO, clock, mishaps);
-  // Tunnels to other nodes are kept, and shared by requests.
-  const tunnels = createClientPool({
-    io,
-    dial: (ip, port) => dialFrom(io, ip, port, true),
-    ...credentials,
-    clock,
-    random: systemRandom,
-    log,
-    mishaps,
-  });
-  const waypoint = createWaypoint({
-    self: { namespace: options.namespace, gateway: options.gateway, node: options.node, identity },
-    mesh,
-    effects: {
-      ...{ clock, random: systemRandom, log, mishaps },
-      newUuid: pooledUuids(),
-      randomBytes,
-      // The kernel goes direct to an endpoint of this node.
-      dialDirect: (_workload, ip, port) => dialFrom(io, ip, port, false),
-      relay: relayed,
-      tunnels,
-      http2: ownHttp2(clock),
-    },
-  });
-  const isKnown = (ip: IpAddress): boolean => mesh.workloadByIp(ip) !== null;
-  const hbone = createHboneServer({
-    io,
-    ...credentials,
-    trustDomain: config.trustDomain,
-    onTunnel: (tunnel) => acceptTunnel(waypoint, tunnel, log),
-    onRefused: (cause) => waypoint.meters.counter('weft_refusals_total', { reporter: 'waypoint', cause }).add(),
-    door: countedDoor({ name: 'tunnel', meters: waypoint.meters, clock: systemClock, isKnown }),
-    clock,
-    log,
-    mishaps,
-  });
-  const { sockets, listeners } = await listening(succession, io, {
-    peers: (stream) => hbone.handle(stream),
-    local: (stream) => acceptLocal(waypoint, (ends) => flows.find(ends), stream, log),
-  });
-  certificates.warm(identity); // ahead of the first tunnel
-  const name = `${options.namespace}/${options.gateway}`;
-  log.info({ waypoint: name, services: config.services.length, version: options.version }, 'waypoint is serving');
-  const metrics = await serveWaypointMetrics(waypoint.meters, options, { certificates, discovery });
-  const stopListening = (): void => {
-    metrics.close();
-    for (const listener of listeners.splice(0)) listener.close();
-  };
-  await succession.offer(sockets, stopListening);
-  return {
-    waypoint,
-    stopListening,
-    drainTunnels: () => hbone.drain(WAYPOINT.drainMs),
-    close() {
-      waypoint.close();
-      hbone.close();
-      tunnels.close(true);
-    },
-  };
-}
-
-type Accepts = Record<keyof WaypointSockets, (stream: ByteStream) => void>;
-
-async function listening(
-  succession: Succession,
-  io: Io,
-  accept: Accepts,
-): Promise<{ sockets: WaypointSockets; listeners: { close(): void }[] }> {
-  const sockets = await succession.sockets();
-  boundSilence(sockets.peers);
-  return { sockets, listeners: [io.listen(sockets.peers, accept.peers), io.listen(sockets.local, accept.local)] };
+  const effects = planeEffects({ io, flows, certificates, meters, clock, log, mishaps });
+  return [serveHere({ ...whose, threads: 1, tellsProblems: true }, effects, receive)];
 }
 
 /** `weft waypoint`. Root, as the maps of the node are for root alone. Errors: WEFT_CONTROL_FILE, and those of `startWaypoint`. */

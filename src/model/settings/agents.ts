@@ -24,7 +24,7 @@ export const AGENT_SETTINGS = {
     threadsMax: setting(
       64,
       'count',
-      'Data threads of one agent, at most. What strangers may cost is divided among them, and would be next to nothing for each of more.',
+      'Data threads of one agent or waypoint, at most. What strangers may cost is divided among them, and would be next to nothing for each of more.',
     ),
     drillBusyMs: setting(10_000, 'ms', 'How long the agent does nothing but turn when a test asks it to (WEFT_DRILL).'),
     countsPeriodMs: setting(250, 'ms', 'How often a data thread tells what it has counted.'),
@@ -150,7 +150,7 @@ export const AGENT_SETTINGS = {
 export const AGENT = valuesOf(AGENT_SETTINGS);
 
 /**
- * How many data threads an agent has. `wanted` null: one core is left to whoever follows the mesh. `io`: WEFT_IO; with `node` the agent's own
+ * How many data threads an agent or a waypoint has. `wanted` null: one core is left to whoever follows the mesh. `io`: WEFT_IO; with `node` the agent's own
  * thread carries, as threads are of the I/O core. `cores`: those that the process may use.
  */
 export function dataThreads(wanted: number | null, io: string | undefined, cores: number): number {

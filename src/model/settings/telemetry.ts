@@ -50,6 +50,11 @@ export const TELEMETRY_SETTINGS = {
       'Mistakes of the program itself that are written to the log per `mishapPeriodMs` and place; further ones are only counted.',
     ),
     mishapPeriodMs: setting(10_000, 'ms', 'See there.'),
+    fetchMs: setting(
+      200,
+      'ms',
+      'How long a scrape waits for what data threads have counted; of one that has no time, it shows what it told last.',
+    ),
     scrapesMax: setting(8, 'count', 'Scrapes answered at once; a further one gets status 503.'),
     scrapeMs: setting(10_000, 'ms', "How long a scrape's request may take to arrive (Prometheus' own patience)."),
   },

@@ -39,6 +39,11 @@ export const WAYPOINT_SETTINGS = {
     keptBodyFirstBytes: setting(512, 'bytes', 'The first buffer of a kept body; it doubles up to the bound.'),
     keptBodyPieceBytes: setting(16_384, 'bytes', 'Given to an upstream at a time, so that one that is full stops the rest.'),
     drainMs: setting(5_000, 'ms', 'How long open requests may finish after a stop signal.'),
+    threadEndMs: setting(
+      1_000,
+      'ms',
+      'How long a data thread may take, beyond that, to say that it is done, and to end; the process ends without it then.',
+    ),
     leftMs: setting(
       2_000,
       'ms',

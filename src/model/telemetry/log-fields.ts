@@ -80,7 +80,6 @@ export const LOG_FIELDS = {
   resources: 'resources sent',
   retry_in_ms: 'milliseconds until it is tried again',
   service_account: 'service account that the line is about',
-  services: 'services bound to a waypoint',
   since: 'the Linux version that has it',
   socket: 'path of a local socket',
   state: 'directory of lasting files',

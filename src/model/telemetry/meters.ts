@@ -38,6 +38,12 @@ export class Distribution {
     this.counts[at] = (this.counts[at] ?? 0) + 1;
     this.sum += value;
   }
+
+  /** Adds what was observed elsewhere, by the same buckets. */
+  merge(counts: readonly number[], sum: number): void {
+    for (let at = 0; at < this.counts.length; at++) this.counts[at] = (this.counts[at] ?? 0) + (counts[at] ?? 0);
+    this.sum += sum;
+  }
 }
 
 /** A value that is read when somebody looks, with its labels. */
@@ -53,6 +59,13 @@ export type MetricFamily = {
   readonly series: readonly Series[];
 };
 
+/** A series that is counted in these meters. */
+export type CountedSeries = {
+  readonly name: MetricName;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly value: Count | Distribution;
+};
+
 type Kept = { readonly labels: Readonly<Record<string, string>>; readonly value: Count | Distribution };
 
 /** The metrics of one process. Label sets are bounded; what does not fit is counted under "overflow", never dropped. */
@@ -61,6 +74,7 @@ export class Meters {
   readonly #seriesMax: number;
   readonly #kept = new Map<MetricName, Map<string, Kept>>();
   readonly #readers = new Map<MetricName, (() => Iterable<Reading<MetricName>>)[]>();
+  readonly #fetches: (() => Promise<void>)[] = [];
   /** Values seen of each open label, over all metrics. */
   readonly #seen = new Map<LabelName, Set<string>>();
 
@@ -98,6 +112,21 @@ export class Meters {
     let sum = 0;
     for (const { value } of this.#kept.get(name)?.values() ?? []) if (value instanceof Count) sum += value.value;
     return sum;
+  }
+
+  /** Ahead of each look, `bring` brings here what was counted elsewhere. */
+  fetchFirst(bring: () => Promise<void>): void {
+    this.#fetches.push(bring);
+  }
+
+  /** Resolves when all of that is here. */
+  async fetched(): Promise<void> {
+    await Promise.all(this.#fetches.map((bring) => bring()));
+  }
+
+  /** Every series that is counted here; what is only read is none of them. */
+  *counted(): Iterable<CountedSeries> {
+    for (const [name, all] of this.#kept) for (const { labels, value } of all.values()) yield { name, labels, value };
   }
 
   /** Every metric of this process, in the order of the table. */

@@ -1,4 +1,3 @@
-import { messageOf } from '#model/error.ts';
 import type { Credentials, Identity } from '#model/identity/identity.ts';
 import type { Touched } from '#model/mesh/mesh-state.ts';
 import { type ProcessShares, ShareNumbers } from '#model/share/process-shares.ts';
@@ -6,6 +5,7 @@ import { Refusal } from '#model/telemetry/close-cause.ts';
 import type { AgentEffects, Carrier, ControlSide, Listening } from '#node-agent/effects/agent-effects.ts';
 import type { Enrolled } from '#node-agent/enrollment/enrollment.ts';
 import { type DataLink, refusalData, type ToControl } from '#node-agent/seam/messages.ts';
+import { DataLinks } from '#protocol/seam/data-links.ts';
 import { CarriedConnections } from './carried-connections.ts';
 import { Judge, type JudgeOptions } from './judge.ts';
 
@@ -25,15 +25,12 @@ export class Carriers {
   readonly #shares: ShareNumbers;
   /** Enrolments whose last bytes are under way, with those that still carry some. */
   readonly #finishing = new Map<number, Set<DataLink>>();
-  readonly #credentials: CarriersOptions['credentials'];
-  readonly #marks = new Map<number, () => void>();
-  #lastMark = 0;
+  readonly #links: DataLinks;
 
   constructor(
     effects: Pick<AgentEffects, 'startCarriers' | 'clock'>,
     { meters, trustDomain, places, credentials, ...options }: CarriersOptions,
   ) {
-    this.#credentials = credentials;
     this.#rights = new CarriedConnections(effects.clock);
     this.#judge = new Judge({ ...options, carried: this.#rights });
     this.#shares = new ShareNumbers(places);
@@ -43,6 +40,8 @@ export class Carriers {
       trustDomain,
       receive: (from, message) => this.#receive(from, message),
     });
+    this.#links = new DataLinks(this.#carriers, credentials);
+    meters.fetchFirst(() => this.settled());
   }
 
   /** Connections that they carry, or are about to. */
@@ -102,21 +101,12 @@ export class Carriers {
 
   /** A certificate came in the place of another. */
   renewed(credentials: Credentials): void {
-    const { identity } = credentials;
-    for (const carrier of this.#carriers) carrier.send({ kind: 'credentials', identity, credentials, error: '' });
+    this.#links.renewed(credentials);
   }
 
   /** Resolves when all of them have done everything that they were told until now. */
-  async settled(): Promise<void> {
-    await Promise.all(
-      this.#carriers.map((carrier) => {
-        const mark = ++this.#lastMark;
-        const { promise, resolve } = Promise.withResolvers<void>();
-        this.#marks.set(mark, resolve);
-        carrier.send({ kind: 'mark', mark });
-        return promise;
-      }),
-    );
+  settled(): Promise<void> {
+    return this.#links.settled();
   }
 
   /** A change: no new connection goes by an answer that it touches; null: by none that was given before. */
@@ -141,21 +131,11 @@ export class Carriers {
         this.#finishing.get(message.enrolment)?.delete(from);
         return;
       case 'credentials':
-        this.#obtain(from, message.identity);
-        return;
       case 'marked':
-        this.#marks.get(message.mark)?.();
-        this.#marks.delete(message.mark);
+        this.#links.receive(from, message);
         return;
       default:
         message satisfies never;
     }
-  }
-
-  #obtain(from: DataLink, identity: Identity): void {
-    this.#credentials(identity).then(
-      (credentials) => from.send({ kind: 'credentials', identity, credentials, error: '' }),
-      (error: unknown) => from.send({ kind: 'credentials', identity, credentials: null, error: messageOf(error) }),
-    );
   }
 }

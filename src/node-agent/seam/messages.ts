@@ -1,10 +1,11 @@
 import type { IpAddress } from '#model/address/ip.ts';
-import type { Credentials, Identity } from '#model/identity/identity.ts';
+import type { Identity } from '#model/identity/identity.ts';
 import type { Tried } from '#model/path/decide.ts';
 import type { Tunnel } from '#model/path/reach.ts';
 import type { L4DryRun } from '#model/policy/l4.ts';
 import type { RecordEnd, RecordPath, RecordSource } from '#model/telemetry/access-record.ts';
 import { type CloseCause, Refusal, type ResponseFlag } from '#model/telemetry/close-cause.ts';
+import type { CommonToControl, CommonToData, Link } from '#protocol/seam/common-messages.ts';
 
 // What passes between the one that knows (control) and those that carry (data): plain data, in the order in which it was sent.
 // Whoever carries works from answers that he keeps; whoever knows tells him which of them no longer hold.
@@ -143,15 +144,7 @@ export type ToData =
   | { readonly kind: 'revoke'; readonly answer: number; readonly choice: number; readonly refusal: RefusalData }
   /** The certificate of an identity ended: what is carried for it is cut. */
   | { readonly kind: 'lapsed'; readonly identity: Identity; readonly refusal: RefusalData }
-  /** `credentials` null: there are none; `error` says why. */
-  | {
-      readonly kind: 'credentials';
-      readonly identity: Identity;
-      readonly credentials: Credentials | null;
-      readonly error: string;
-    }
-  /** To be answered when everything before it is done. */
-  | { readonly kind: 'mark'; readonly mark: number };
+  | CommonToData;
 
 /** From whoever carries. */
 export type ToControl =
@@ -159,11 +152,10 @@ export type ToControl =
   /** No connection goes by these any more, and none will. */
   | { readonly kind: 'release'; readonly answers: readonly number[] }
   | { readonly kind: 'finished'; readonly enrolment: number }
-  | { readonly kind: 'credentials'; readonly identity: Identity }
-  | { readonly kind: 'marked'; readonly mark: number };
+  | CommonToControl;
 
 /** The control's end of what leads to one that carries. */
-export type DataLink = { send(message: ToData): void };
+export type DataLink = Link<ToData>;
 
 /** The end of what leads to control. */
-export type ControlLink = { send(message: ToControl): void };
+export type ControlLink = Link<ToControl>;

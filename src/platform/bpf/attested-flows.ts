@@ -13,7 +13,7 @@ export type SocketEnds = { remote: { ip: IpAddress; port: number }; local: { ip:
 export type Attestation = { uid: string; identity: Identity; dialled: { ip: IpAddress; port: number } };
 
 /** Reads the node's pinned records of attested flows; only the kernel writes them. */
-export type AttestedFlows = { find(ends: SocketEnds): Attestation | null };
+export type AttestedFlows = { find(ends: SocketEnds): Attestation | null; close(): void };
 
 /**
  * Follows the pins: an agent that had to start afresh has made other maps, and what it attests stands in those alone.
@@ -32,6 +32,7 @@ export function openAttestedFlows(pinDir: string): AttestedFlows {
       }
       return find(opened, ends);
     },
+    close: () => opened.close(),
   };
 }
 

@@ -54,8 +54,8 @@ export type DiscoveryClientOptions = {
   mishaps: Mishaps;
   /** Called once per response; it is acknowledged when this returns, or when its promise resolves. What it throws refuses it. */
   onMesh: (delta: MeshDelta) => void | Promise<void>;
-  /** null: there is no such Gateway, or no longer. */
-  onWaypointConfig?: (config: WaypointConfig | null) => void;
+  /** null: there is no such Gateway, or no longer. As with `onMesh`, the response is acknowledged when its promise resolves. */
+  onWaypointConfig?: (config: WaypointConfig | null) => void | Promise<void>;
   /** Called when a stream has had its first answer: the time to report what the control plane may have forgotten. */
   onConnected?: () => void;
 };
@@ -169,11 +169,16 @@ export class DiscoveryClient {
     try {
       this.#receive(attempt, stream, response);
     } catch (error) {
-      this.#options.mishaps.report('discovery', error, { type_url: response.typeUrl });
-      this.#session.distrust();
-      stream.cancel();
-      this.#ended(attempt, { kind: 'not-established' }, 'a change of the mesh could not be put in force');
+      this.#notInForce(attempt, stream, response.typeUrl, error);
     }
+  }
+
+  #notInForce(attempt: Attempt, stream: Stream, typeUrl: string, error: unknown): void {
+    this.#options.mishaps.report('discovery', error, { type_url: typeUrl });
+    if (this.#attempt !== attempt || this.#stopped) return;
+    this.#session.distrust();
+    stream.cancel();
+    this.#ended(attempt, { kind: 'not-established' }, 'a change of the mesh could not be put in force');
   }
 
   #receive(attempt: Attempt, stream: Stream, response: DeltaDiscoveryResponse): void {
@@ -181,10 +186,11 @@ export class DiscoveryClient {
     const update = this.#session.receive(response);
     const { mesh, waypoints } = deltaOf(update);
     const isChange = mesh.workloads.size + mesh.services.size + mesh.policies.size > 0;
-    const inForce = isChange ? onMesh(mesh) : undefined;
-    this.#tellWaypoint(waypoints, response.removedResources);
+    const meshInForce = isChange ? onMesh(mesh) : undefined;
+    const inForce = this.#tellWaypoint(waypoints, response.removedResources) ?? meshInForce;
     if (update.rejected.length > 0) log.warn({ rejected: update.rejected }, 'resources of the control plane are left out');
-    this.#acknowledge(attempt, inForce, () => stream.write(update.reply));
+    const failed = (error: unknown): void => this.#notInForce(attempt, stream, response.typeUrl, error);
+    this.#acknowledge(attempt, inForce, { write: () => stream.write(update.reply), failed });
     this.#status = { ...this.#status, connected: true, error: null, rejected: update.rejected };
     if (!attempt.answered) {
       attempt.answered = true;
@@ -199,7 +205,11 @@ export class DiscoveryClient {
   }
 
   /** In the order of the responses, each when it is in force: whoever is told that a policy is in force may rely on it. */
-  #acknowledge(attempt: Attempt, inForce: void | Promise<void>, write: () => void): void {
+  #acknowledge(
+    attempt: Attempt,
+    inForce: void | Promise<void>,
+    { write, failed }: { write: () => void; failed: (error: unknown) => void },
+  ): void {
     if (inForce === undefined && attempt.acknowledged === null) {
       write();
       return;
@@ -212,15 +222,15 @@ export class DiscoveryClient {
         if (attempt.acknowledged === acknowledged) attempt.acknowledged = null;
       });
     attempt.acknowledged = acknowledged;
-    acknowledged.catch((error: unknown) => this.#options.mishaps.report('discovery', error));
+    acknowledged.catch(failed);
   }
 
-  #tellWaypoint(waypoints: ReadonlyMap<string, WaypointConfig | null>, removed: readonly string[]): void {
+  #tellWaypoint(waypoints: ReadonlyMap<string, WaypointConfig | null>, removed: readonly string[]): void | Promise<void> {
     const { waypoint, onWaypointConfig } = this.#options;
     if (waypoint === null) return;
     const config = waypoints.get(waypoint);
     // A Gateway that never was is reported as removed, too.
-    if (config !== undefined || removed.includes(waypoint)) onWaypointConfig?.(config ?? null);
+    if (config !== undefined || removed.includes(waypoint)) return onWaypointConfig?.(config ?? null);
   }
 
   #ended(attempt: Attempt, end: StreamEnd, error: string): void {

@@ -96,6 +96,21 @@ test("Istio's name in milliseconds is for Istio's path; on the other it is in se
   assert.match(istio, /^istio_request_duration_milliseconds_sum\{.*\} 43$/m);
 });
 
+test('what is counted elsewhere is fetched ahead of the page; whoever has no time to tell holds it up for a moment only', async (t) => {
+  const meters = someMeters();
+  const refusals = meters.counter('weft_refusals_total', { reporter: 'source', cause: 'policy' });
+  meters.fetchFirst(async () => {
+    await new Promise((resolve) => setImmediate(resolve));
+    refusals.add();
+  });
+  const { address, close } = await serveMetrics(meters, { host: '127.0.0.1', port: 0 }, SILENT_LOG);
+  t.after(close);
+  assert.ok(address !== null);
+  assert.match((await ask(address, '/metrics')).text, /cause="policy"\} 4$/m);
+  meters.fetchFirst(() => new Promise(() => {}));
+  assert.match((await ask(address, '/metrics')).text, /cause="policy"\} 5$/m);
+});
+
 test('F11: a taken port is told, once, and tried again until it is free; nobody is told when nobody wanted a page', async (t) => {
   const other: Server = createServer().listen(0, '127.0.0.1');
   await once(other, 'listening');

@@ -126,6 +126,9 @@ async function answer(meters: Meters, request: IncomingMessage, response: Server
   if (scrapes > TELEMETRY.scrapesMax) return end(response, 503, 'too many scrapes at once\n');
   // With the first scrape: where nobody asks, nobody holds what writes pages.
   const { metricsPage, PAGE_TYPE } = await import('./metrics-page.ts');
+  // Whoever counts elsewhere and has no time now is shown as it was a moment ago.
+  const late = new Promise<void>((resolve) => void systemClock.after(TELEMETRY.fetchMs, resolve));
+  await Promise.race([meters.fetched(), late]);
   response.setHeader('content-type', PAGE_TYPE);
   response.end(await metricsPage(meters.collect(), names));
 }

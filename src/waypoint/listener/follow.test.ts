@@ -1,7 +1,5 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { SILENT_MISHAPS } from '#model/effects/mishaps.ts';
-import type { Touched } from '#model/mesh/mesh-state.ts';
 import { WAYPOINT } from '#model/settings/waypoints.ts';
 import type { WaypointConfig } from '#model/waypoint/config.ts';
 import { SteppedClock } from '#platform/stepped-clock.testing.ts';
@@ -11,35 +9,25 @@ const CONFIG: WaypointConfig = {
   ...{ namespace: 'shop', gateway: 'waypoint', trustDomain: 'a', pathNormalization: 'BASE' },
   ...{ services: [], policies: [] },
 };
-const TOUCHED: Touched = { ips: new Set(), services: new Set(), workloads: new Set(), policies: false };
-
-/** A follower whose waypoint writes down what it is told. */
-function follower() {
+/** A follower of something that writes down what it is told. `known`: the mesh is known, from the beginning. */
+function follower(known: Promise<unknown> = Promise.resolve()) {
   const said: string[] = [];
   const served: string[] = [];
   const clock = new SteppedClock();
   const say = (what: string) => (): void => void said.push(what);
   const follow = followConfiguration(
-    async () => {
-      said.push('start');
-      await Promise.resolve();
-      return {
-        waypoint: {
-          configure: (config) => {
-            said.push(config === null ? 'no configuration' : 'configured');
-            served.push(config?.services.map(({ key }) => key).join() ?? '-');
-          },
-          meshChanged: say('mesh'),
-          drain: say('drain'),
-          drained: async () => void said.push('drained'),
-          close: say('close waypoint'),
-        },
-        stopListening: say('stop listening'),
-        drainTunnels: async () => void said.push('drain tunnels'),
-        close: say('close'),
-      };
+    {
+      configure(config) {
+        said.push(config === null ? 'no configuration' : 'configured');
+        served.push(config?.services.map(({ key }) => key).join() ?? '-');
+      },
+      known,
+      begin: async () => void said.push('begin'),
+      settled: async () => {},
+      stopListening: say('stop listening'),
+      drained: async () => void said.push('drained'),
+      close: async () => void said.push('close'),
     },
-    SILENT_MISHAPS,
     clock,
   );
   return { said, served, clock, follow };
@@ -47,38 +35,75 @@ function follower() {
 
 const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-test('a waypoint starts with its first configuration, once', async () => {
-  const { said, follow } = follower();
-  follow.meshChanged(TOUCHED);
-  follow.configured(null);
+test('a waypoint begins to serve with its first configuration, once, and when the mesh is known', async () => {
+  const { promise: known, resolve } = Promise.withResolvers<void>();
+  const { said, follow } = follower(known);
+  await follow.configured(null);
+  await follow.configured(CONFIG);
   await settled();
-  assert.deepEqual(said, []);
-  follow.configured(CONFIG);
-  follow.configured(CONFIG);
-  follow.meshChanged(TOUCHED);
+  assert.deepEqual(said, ['no configuration', 'configured']);
+  resolve();
   await settled();
-  assert.deepEqual(said, ['start', 'configured', 'configured', 'mesh']);
+  await follow.configured(CONFIG);
+  assert.deepEqual(said.slice(2), ['begin', 'configured']);
 });
 
-test('promise 2: a configuration that is lost is told to the waypoint, which goes on', async () => {
-  const { said, follow } = follower();
-  follow.configured(CONFIG);
-  follow.configured(null);
+test('a configuration is told as one that holds when those that serve say so, not before', async () => {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const done: string[] = [];
+  const follow = followConfiguration(
+    {
+      ...{ configure() {}, known: new Promise(() => {}), begin: async () => {}, settled: () => promise },
+      ...{ stopListening() {}, drained: async () => {}, close: async () => {} },
+    },
+    new SteppedClock(),
+  );
+  const told = follow.configured(CONFIG).then(() => done.push('in force'));
   await settled();
-  assert.deepEqual(said, ['start', 'configured', 'no configuration']);
+  assert.deepEqual(done, []);
+  resolve();
+  await told;
+});
+
+test('promise 2: a configuration that is lost is told to those that serve, which go on', async () => {
+  const { said, follow } = follower();
+  await follow.configured(CONFIG);
+  await settled();
+  await follow.configured(null);
+  assert.deepEqual(said, ['configured', 'begin', 'no configuration']);
 });
 
 test('a stop ends the listeners first, what is under way next, and the rest last', async () => {
   const { said, follow } = follower();
-  follow.configured(CONFIG);
+  await follow.configured(CONFIG);
+  await settled();
   await follow.stop();
-  assert.deepEqual(said, ['start', 'configured', 'stop listening', 'drain', 'drain tunnels', 'drained', 'close']);
+  assert.deepEqual(said.slice(2), ['stop listening', 'drained', 'close']);
 });
 
-test('a stop before any configuration has nothing to end', async () => {
+test('a stop before anything is served has nothing to drain, whatever is waited for', async () => {
   const { said, follow } = follower();
   await follow.stop();
-  assert.deepEqual(said, []);
+  assert.deepEqual(said, ['close']);
+  const waiting = follower(new Promise(() => {}));
+  await waiting.follow.configured(CONFIG);
+  await waiting.follow.stop();
+  assert.deepEqual(waiting.said, ['configured', 'close']);
+});
+
+test('where serving cannot begin, that is told, and a stop has nothing to drain', async () => {
+  const said: string[] = [];
+  const follow = followConfiguration(
+    {
+      ...{ configure() {}, known: Promise.resolve(), begin: () => Promise.reject(new Error('taken')), settled: async () => {} },
+      ...{ stopListening() {}, drained: async () => void said.push('drained'), close: async () => void said.push('close') },
+    },
+    new SteppedClock(),
+  );
+  await follow.configured(CONFIG);
+  await assert.rejects(follow.failed, /taken/);
+  await follow.stop();
+  assert.deepEqual(said, ['close']);
 });
 
 /** A configuration with these services. */
@@ -89,16 +114,16 @@ const serving = (...keys: string[]): WaypointConfig => ({
 
 test('F4: a service that has left is served for a while, for nodes that have not heard; not one that came back, nor without any configuration', async () => {
   const { served, clock, follow } = follower();
-  follow.configured(serving('a', 'b'));
-  follow.configured(serving('a'));
-  follow.configured(serving('c'));
+  await follow.configured(serving('a', 'b'));
+  await follow.configured(serving('a'));
+  await follow.configured(serving('c'));
   clock.advance(WAYPOINT.leftMs - 1);
-  follow.configured(serving('c', 'a'));
+  await follow.configured(serving('c', 'a'));
   clock.advance(1);
   await settled();
   assert.deepEqual(served, ['a,b', 'a,b', 'c,b,a', 'c,a,b', 'c,a']);
-  follow.configured(serving());
-  follow.configured(null);
+  await follow.configured(serving());
+  await follow.configured(null);
   clock.advance(WAYPOINT.leftMs);
   await settled();
   assert.deepEqual(served.slice(5), ['c,a', '-']);

@@ -24,31 +24,64 @@ export class Counters {
   upstreamRetries = 0;
   bytesReceived = 0;
   bytesSent = 0;
+
+  /** Adds what another one counted. */
+  add(other: CounterValues): void {
+    for (const name of NUMBER_NAMES) this[name] += other[name];
+    for (const [at, count] of other.responsesByClass.entries())
+      this.responsesByClass[at] = (this.responsesByClass[at] ?? 0) + count;
+  }
 }
+
+/** What of counters passes from one thread to another. */
+export type CounterValues = Omit<Counters, 'add'>;
+type NumberName = Exclude<keyof CounterValues, 'responsesByClass'>;
+const NUMBER_NAMES = Object.entries(new Counters()).flatMap(([name, value]) =>
+  typeof value === 'number' ? [name as NumberName] : [],
+);
 
 /** Where a waypoint counts. */
 export type Telemetry = { readonly meters: Meters; readonly peers: PeerSeries };
 
-/** What of the state of a waypoint is shown on its page. */
-export type ShownState = { readonly endpoints: number; readonly pools: number };
+/** What a waypoint, or one of several that serve beside each other, has counted, and what it keeps now. */
+export type WaypointCounts = { readonly counters: CounterValues; readonly endpoints: number; readonly pools: number };
+
+/** Before anything was counted. */
+export const NO_COUNTS: WaypointCounts = { counters: new Counters(), endpoints: 0, pools: 0 };
+
+/** What those that serve beside each other have counted together. Endpoints are the same for all: the most that one keeps. */
+export function sumOf(parts: readonly WaypointCounts[]): WaypointCounts {
+  const counters = new Counters();
+  for (const { counters: part } of parts) counters.add(part);
+  return {
+    counters,
+    endpoints: Math.max(0, ...parts.map(({ endpoints }) => endpoints)),
+    pools: parts.reduce((sum, { pools }) => sum + pools, 0),
+  };
+}
 
 /** Shows a waypoint's totals on its metrics page; read only when somebody looks. */
-export function readWaypointMetrics(meters: Meters, counters: Counters, state: () => ShownState): void {
-  meters.read('weft_downstream_connections_total', () => [
-    { labels: { protocol: 'http1' }, value: counters.http1Connections },
-    { labels: { protocol: 'http2' }, value: counters.http2Connections },
-    { labels: { protocol: 'tcp' }, value: counters.tcpConnections },
-  ]);
-  meters.readValue('weft_downstream_connections', () => counters.openConnections);
-  meters.readValue('weft_requests_active', () => counters.openRequests);
-  meters.readValue('weft_requests_denied_total', () => counters.requestsDenied);
-  meters.readValue('weft_local_replies_total', () => counters.localReplies);
-  meters.readValue('weft_request_bytes_total', () => counters.bytesReceived);
-  meters.readValue('weft_response_bytes_total', () => counters.bytesSent);
-  meters.readValue('weft_upstream_connections_total', () => counters.upstreamConnections);
-  meters.readValue('weft_upstream_connect_failures_total', () => counters.upstreamConnectFailures);
-  meters.readValue('weft_upstream_reuses_total', () => counters.upstreamReuses);
-  meters.readValue('weft_upstream_retries_total', () => counters.upstreamRetries);
-  meters.readValue('weft_upstream_endpoints', () => state().endpoints);
-  meters.readValue('weft_upstream_pools', () => state().pools);
+export function readWaypointMetrics(meters: Meters, counts: () => WaypointCounts): void {
+  const read = (name: Parameters<Meters['readValue']>[0], of: NumberName): void =>
+    meters.readValue(name, () => counts().counters[of]);
+  meters.read('weft_downstream_connections_total', () => {
+    const { http1Connections, http2Connections, tcpConnections } = counts().counters;
+    return [
+      { labels: { protocol: 'http1' }, value: http1Connections },
+      { labels: { protocol: 'http2' }, value: http2Connections },
+      { labels: { protocol: 'tcp' }, value: tcpConnections },
+    ];
+  });
+  read('weft_downstream_connections', 'openConnections');
+  read('weft_requests_active', 'openRequests');
+  read('weft_requests_denied_total', 'requestsDenied');
+  read('weft_local_replies_total', 'localReplies');
+  read('weft_request_bytes_total', 'bytesReceived');
+  read('weft_response_bytes_total', 'bytesSent');
+  read('weft_upstream_connections_total', 'upstreamConnections');
+  read('weft_upstream_connect_failures_total', 'upstreamConnectFailures');
+  read('weft_upstream_reuses_total', 'upstreamReuses');
+  read('weft_upstream_retries_total', 'upstreamRetries');
+  meters.readValue('weft_upstream_endpoints', () => counts().endpoints);
+  meters.readValue('weft_upstream_pools', () => counts().pools);
 }

@@ -1,21 +1,21 @@
 import type { Cancel, Clock } from '#model/effects/clock.ts';
 import { type Credentials, formatIdentity, type Identity } from '#model/identity/identity.ts';
 import { AGENT } from '#model/settings/agents.ts';
-import type { ControlLink, ToData } from '#node-agent/seam/messages.ts';
 import { isAhead } from '#protocol/ca/renewal.ts';
+import type { CommonToControl, CommonToData, Link } from './common-messages.ts';
 
 type Waiter = { resolve(credentials: Credentials): void; reject(error: Error): void; cancel: Cancel };
 
 /** Certificates and keys that one that carries has been given; in memory only. What is not there is asked for. */
 export class CredentialBook {
-  readonly #control: ControlLink;
+  readonly #control: Link<CommonToControl>;
   readonly #clock: Clock;
   readonly #held = new Map<string, Credentials>();
   /** Those whose time had not come when they were given: there was no other. */
   readonly #hadNotCome = new WeakSet<Credentials>();
   readonly #waiting = new Map<string, Waiter[]>();
 
-  constructor(control: ControlLink, clock: Clock) {
+  constructor(control: Link<CommonToControl>, clock: Clock) {
     this.#control = control;
     this.#clock = clock;
   }
@@ -41,7 +41,7 @@ export class CredentialBook {
           name,
           (this.#waiting.get(name) ?? []).filter((one) => one !== waiter),
         );
-        reject(new Error('the agent is too busy to give the certificate'));
+        reject(new Error('the process is too busy to give the certificate'));
       });
       const waiter: Waiter = { resolve, reject, cancel };
       if (waiters !== undefined && waiters.length > 0) {
@@ -54,7 +54,7 @@ export class CredentialBook {
   }
 
   /** Takes what control says of an identity. */
-  take({ identity, credentials, error }: Extract<ToData, { kind: 'credentials' }>): void {
+  take({ identity, credentials, error }: Extract<CommonToData, { kind: 'credentials' }>): void {
     const name = formatIdentity(identity);
     const waiters = this.#waiting.get(name) ?? [];
     this.#waiting.delete(name);

@@ -3,14 +3,14 @@ import { test } from 'node:test';
 import type { Credentials } from '#model/identity/identity.ts';
 import { parseIdentity } from '#model/identity/identity.ts';
 import { AGENT } from '#model/settings/agents.ts';
-import type { ToControl } from '#node-agent/seam/messages.ts';
 import { SteppedClock } from '#platform/stepped-clock.testing.ts';
+import type { CommonToControl } from './common-messages.ts';
 import { CredentialBook } from './credential-book.ts';
 
 const WEB = parseIdentity('spiffe://cluster.local/ns/shop/sa/web');
 
 function setUp() {
-  const heard: ToControl[] = [];
+  const heard: CommonToControl[] = [];
   const clock = new SteppedClock();
   const book = new CredentialBook({ send: (message) => void heard.push(message) }, clock);
   const take = (credentials: Credentials | null): void =>

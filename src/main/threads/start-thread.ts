@@ -1,0 +1,78 @@
+import { Worker } from 'node:worker_threads';
+import type { Log } from '#model/effects/log.ts';
+import type { Mishaps } from '#model/effects/mishaps.ts';
+import { WeftError } from '#model/error.ts';
+import { addDeltas } from '#model/telemetry/meter-deltas.ts';
+import type { Meters } from '#model/telemetry/meters.ts';
+import { WEFT_PROGRAM } from '#platform/program/installation.ts';
+import { logShared } from '#platform/telemetry/line-buffer.ts';
+import { processLogLevel } from '#platform/telemetry/log.ts';
+import { onDrill } from './drill.ts';
+import type { FromThread, ThreadData } from './thread-messages.ts';
+
+/** What the process has to do with a data thread of its own. */
+export type ThreadOwner<ToControl, Counts> = {
+  /** The process, in a line of its log: `agent`. */
+  readonly process: string;
+  /** What to do when the process has ended with its thread. */
+  readonly remedy: string;
+  /** Where it is counted what the thread counts. */
+  readonly meters: Meters;
+  readonly log: Log;
+  readonly mishaps: Mishaps;
+  receive(message: ToControl): void;
+  counted(counts: Counts): void;
+};
+
+/** A data thread, from the side of its process. */
+export type DataThread = {
+  /** Hands it something; the bytes of what is not a plain object are copied. */
+  post(message: unknown): void;
+  /** From here on its end is meant; resolves with it. */
+  ending(): Promise<void>;
+};
+
+/** What each thread's log has of that of the process. */
+export function sharedLog(): Pick<ThreadData, 'log' | 'logLevel'> {
+  return { log: logShared(), logLevel: processLogLevel.memory };
+}
+
+/** Starts a data thread. One that ends without being told takes the process with it: nobody would carry its part. */
+export function startThread<ToControl, Counts>(data: ThreadData, owner: ThreadOwner<ToControl, Counts>): DataThread {
+  const { log, mishaps, meters } = owner;
+  const worker = new Worker(WEFT_PROGRAM, { workerData: data, argv: [], name: 'weft-data' });
+  const ended = Promise.withResolvers<void>();
+  let isMeant = false;
+  worker.on('message', (said: FromThread<ToControl, Counts>) => {
+    switch (said.kind) {
+      case 'seam':
+        return owner.receive(said.message);
+      case 'counted':
+        addDeltas(meters, said.deltas);
+        return owner.counted(said.counts);
+      case 'mishap':
+        return mishaps.report(said.entry, said.error, JSON.parse(said.fields));
+      default:
+        return said satisfies never;
+    }
+  });
+  worker.on('error', (error) => log.error({ err: error }, 'a data thread cannot go on'));
+  worker.on('exit', (code) => {
+    if (isMeant) return ended.resolve();
+    const what = `a thread that carries connections has ended with exit code ${code}`;
+    const error = new WeftError('WEFT_THREAD', what, { remedy: owner.remedy });
+    log.error({ err: error }, `this ${owner.process} ends: nobody else carries the connections of that thread`);
+    process.exit(1);
+  });
+  onDrill('end-data-thread', () => {
+    worker.terminate().catch((error: unknown) => mishaps.report('process', error));
+  });
+  worker.unref();
+  return {
+    post: (message) => worker.postMessage(message),
+    ending: () => {
+      isMeant = true;
+      return ended.promise;
+    },
+  };
+}

@@ -1,0 +1,133 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { ByteStream } from '#model/effects/byte-stream.ts';
+import { SILENT_LOG } from '#model/effects/log.ts';
+import { createMishaps } from '#model/effects/mishaps.ts';
+import { parseIdentity } from '#model/identity/identity.ts';
+import { aService, aWorkload, deltaOf } from '#model/mesh/mesh-fixtures.testing.ts';
+import type { MeshDelta } from '#model/mesh/mesh-state.ts';
+import { Meters } from '#model/telemetry/meters.ts';
+import { SteppedClock } from '#platform/stepped-clock.testing.ts';
+import type { ToControl } from '#waypoint/seam/messages.ts';
+import { CART, configOf, VIP } from '#waypoint/waypoint-rig.testing.ts';
+import { DataPlane, type PlaneEffects } from './data-plane.ts';
+
+const FRONT = parseIdentity('spiffe://cluster.local/ns/shop/sa/front');
+
+/** One of three that serve; its sockets are numbers. */
+function aPlane() {
+  const said: ToControl[] = [];
+  const done: string[] = [];
+  const accepts = new Map<number, (stream: ByteStream) => void>();
+  const server = Promise.withResolvers<void>();
+  let given: Parameters<PlaneEffects['createServer']>[0] | null = null;
+  const clock = new SteppedClock();
+  const mishaps = createMishaps(SILENT_LOG, clock);
+  const effects: PlaneEffects = {
+    ...{ clock, log: SILENT_LOG, mishaps, meters: new Meters('waypoint'), random: Math.random },
+    newUuid: () => '',
+    randomBytes: (count) => new Uint8Array(count),
+    dialDirect: () => assert.fail('nothing is dialled'),
+    relay: () => assert.fail('nothing is relayed'),
+    http2: { accept: () => assert.fail('no HTTP/2'), connect: () => assert.fail('no HTTP/2') },
+    credentials: () => new Promise(() => {}),
+    attest: () => ({ identity: FRONT, dialled: { ip: VIP as never, port: 80 } }),
+    listen(fd, accept) {
+      accepts.set(fd, accept);
+      return { close: () => void done.push(`close ${fd}`) };
+    },
+    createPool: () => ({ open: () => assert.fail('no tunnel'), size: () => 0, close: () => void done.push('close pool') }),
+    createServer(options) {
+      given = options;
+      return {
+        handle: () => void done.push('tunnel'),
+        async drain() {
+          done.push('drain');
+          await server.promise;
+        },
+        close: () => void done.push('close server'),
+      };
+    },
+  };
+  const plane = new DataPlane(
+    { namespace: 'shop', gateway: 'waypoint', serviceAccount: 'waypoint', node: 'one', threads: 3, tellsProblems: true },
+    effects,
+    { send: (message) => void said.push(message) },
+  );
+  /** A connection of this node; what became of it is whether it was reset. */
+  const arrive = (fd: number): { isReset: boolean } => {
+    const fate = { isReset: false };
+    const end = { ip: VIP, port: 1 };
+    const stream = {
+      ...{ remote: end, local: { ip: VIP, port: 2 }, isOver: false, onOver() {}, read() {} },
+      ...{ resume() {}, pause() {}, start() {} },
+      reset() {
+        fate.isReset = true;
+      },
+    };
+    // What is not called by whoever accepts is not there.
+    accepts.get(fd)?.(stream as unknown as ByteStream);
+    return fate;
+  };
+  return { plane, said, done, accepts, server, arrive, mishaps, options: () => given };
+}
+
+const SERVED = deltaOf(
+  [aWorkload('cart-0', ['10.0.0.2'], { services: new Map([[CART, [{ servicePort: 80, targetPort: 80 }]]]) })],
+  [
+    aService('cart', [VIP], {
+      ports: [{ servicePort: 80, targetPort: 0, appProtocol: 'http11' }],
+      waypoint: { kind: 'hostname', namespace: 'shop', hostname: 'waypoint.shop.svc.cluster.local', hbonePort: 15_008 },
+    }),
+  ],
+);
+
+const refused = ({ plane }: ReturnType<typeof aPlane>): number => plane.counts.counters.connectionsRefused;
+
+test('it serves by the configuration and the mesh that it was told, and says when it has them', () => {
+  const one = aPlane();
+  one.plane.receive({ kind: 'configure', config: null });
+  one.plane.receive({ kind: 'mesh', delta: SERVED });
+  assert.equal(one.options(), null, 'there is nothing to serve yet');
+  one.plane.receive({ kind: 'configure', config: configOf({}) });
+  one.plane.receive({ kind: 'mark', mark: 5 });
+  assert.deepEqual(one.said, [{ kind: 'marked', mark: 5 }]);
+  assert.deepEqual([one.options()?.trustDomain, one.options()?.threads], ['cluster.local', 3]);
+  one.plane.receive({ kind: 'listen', peersFd: 10, localFd: 20 });
+  one.arrive(10);
+  assert.deepEqual(one.done, ['tunnel']);
+  assert.equal(one.arrive(20).isReset, false);
+  one.plane.receive({ kind: 'configure', config: null });
+  assert.equal(one.arrive(20).isReset, true);
+  assert.equal(refused(one), 1);
+});
+
+test('promise 2: a change that it cannot put in force makes it refuse until the next configuration', () => {
+  const one = aPlane();
+  one.plane.receive({ kind: 'mesh', delta: SERVED });
+  one.plane.receive({ kind: 'configure', config: configOf({}) });
+  one.plane.receive({ kind: 'listen', peersFd: 10, localFd: 20 });
+  one.plane.receive({ kind: 'mesh', delta: { ...SERVED, services: null } as unknown as MeshDelta });
+  assert.equal(one.mishaps.counts().get('discovery'), 1);
+  assert.deepEqual(one.said, [{ kind: 'failed' }]);
+  assert.equal(one.arrive(20).isReset, true);
+  one.plane.receive({ kind: 'mesh', delta: SERVED });
+  one.plane.receive({ kind: 'configure', config: configOf({}) });
+  assert.equal(one.arrive(20).isReset, false);
+});
+
+test('what is open ends in order: no more accepts, then what is under way, which is told, then the rest', async () => {
+  const one = aPlane();
+  one.plane.receive({ kind: 'configure', config: configOf({}) });
+  one.plane.receive({ kind: 'listen', peersFd: 10, localFd: 20 });
+  one.plane.receive({ kind: 'retire' });
+  assert.deepEqual(one.done, ['close 10', 'close 20']);
+  one.plane.receive({ kind: 'drain' });
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual([one.done.slice(2), one.said], [['drain'], []]);
+  one.server.resolve();
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual(one.said, [{ kind: 'drained' }]);
+  one.plane.receive({ kind: 'end' });
+  assert.deepEqual(one.done.slice(3), ['close server', 'close pool']);
+});

@@ -1,0 +1,37 @@
+import type { MeshDelta } from '#model/mesh/mesh-state.ts';
+import type { WaypointConfig } from '#model/waypoint/config.ts';
+import type { CommonToControl, CommonToData, Link } from '#protocol/seam/common-messages.ts';
+import type { WaypointCounts } from '#waypoint/self/counters.ts';
+
+// What passes between the one that follows mesh and configuration (control) and those that serve (data). Each of those has the mesh
+// and the compiled configuration to itself, so that no request ever asks.
+
+/** From whoever knows. */
+export type ToData =
+  | CommonToData
+  | { readonly kind: 'mesh'; readonly delta: MeshDelta }
+  /** What applies from now on; null: nothing is served. */
+  | { readonly kind: 'configure'; readonly config: WaypointConfig | null }
+  /** To accept on these, of other proxies and of clients of this node; descriptors belong to whoever gets them. */
+  | { readonly kind: 'listen'; readonly peersFd: number; readonly localFd: number }
+  /** To accept nothing more: another process does, or none. */
+  | { readonly kind: 'retire' }
+  /** To end what is open in order, and to say so. */
+  | { readonly kind: 'drain' }
+  /** To cut what is left. Nothing is told after it. */
+  | { readonly kind: 'end' };
+
+/** From whoever serves. */
+export type ToControl =
+  | CommonToControl
+  /** What it was told last of mesh or configuration could not be put in force: nothing is served until the next configuration. */
+  | { readonly kind: 'failed' }
+  | { readonly kind: 'drained' };
+
+/** One that serves, from the side of control. */
+export type Plane = Link<ToData> & {
+  /** As of a short while ago, if it is in another thread. */
+  readonly counts: WaypointCounts;
+  /** Resolves when it has done what `end` says. */
+  ended(): Promise<void>;
+};
