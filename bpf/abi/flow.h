@@ -69,6 +69,8 @@ enum weft_socket_flag {
 	WEFT_SOCKET_PRESENTS = 1, /* getpeername answers `ip`:`port` */
 	WEFT_SOCKET_LIVE = 2,     /* counts among the live connections of a workload's share: its opener's, or else its own */
 	WEFT_SOCKET_CARRIED = 4,  /* counts among those that its opener handed to the agent */
+	WEFT_SOCKET_ACCOUNTED = 8, /* its end is to be counted; `backend` holds when it was opened, CLOCK_MONOTONIC ns */
+	WEFT_SOCKET_VIP = 16,     /* what was dialled is not the endpoint */
 };
 
 /* Kept on the socket (`sockets`). Lives as long as the socket, so an agent of a newer version meets the old layout:

@@ -9,7 +9,7 @@ struct weft_share {
 	__s32 live;    /* open connections of which the kernel alone keeps the record */
 	__s32 carried; /* open connections that were handed to the agent */
 	__u32 events;  /* refusals that were reported in the present window */
-	__u32 pad0;
+	__u32 ends;    /* connections whose end was reported in it */
 	__u64 window_ns; /* when that window began, CLOCK_MONOTONIC */
 };
 WEFT_SIZE(struct weft_share, 24);
@@ -21,7 +21,7 @@ struct weft_limits {
 	__s32 live_open;
 	__s32 carried_assured;
 	__s32 carried_open;
-	__u32 events; /* refusals reported of one workload in one window */
+	__u32 events; /* refusals reported of one workload in one window, and as many ends of connections */
 	__u32 pad0;
 };
 WEFT_SIZE(struct weft_limits, 24);

@@ -17,7 +17,7 @@
 /* Raised when the meaning or layout of a pinned map changes: an agent then starts afresh instead of re-using what a
  * former agent pinned. layouts.txt says what the number stands for. */
 enum weft_schema {
-	WEFT_SCHEMA = 3,
+	WEFT_SCHEMA = 4,
 };
 
 struct weft_ip {

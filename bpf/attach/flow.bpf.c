@@ -15,13 +15,19 @@ int weft_flow(struct bpf_sock_ops *ctx)
 			flow_arrives(ctx, netns_cookie);
 		return 1;
 	}
-	if (op != BPF_SOCK_OPS_TCP_CONNECT_CB && !(op == BPF_SOCK_OPS_STATE_CB && ctx->args[1] == TCP_CLOSE))
+	if (op != BPF_SOCK_OPS_TCP_CONNECT_CB && op != BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB &&
+	    !(op == BPF_SOCK_OPS_STATE_CB && ctx->args[1] == TCP_CLOSE))
 		return 1;
 	if (!ctx->sk)
 		return 1;
 	kept = bpf_sk_storage_get(&sockets, ctx->sk, 0, 0);
 	if (!kept) {
 		flow_forgotten(ctx, op);
+		return 1;
+	}
+	if (op == BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB) {
+		if (kept->flags & WEFT_SOCKET_ACCOUNTED)
+			traffic_opens(kept, 0);
 		return 1;
 	}
 	netns_cookie = bpf_get_netns_cookie(ctx);

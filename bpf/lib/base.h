@@ -15,9 +15,13 @@
 #define EADDRINUSE 98
 #define ECONNREFUSED 111
 #define TCP_ESTABLISHED 1
+#define TCP_SYN_SENT 2
 #define TCP_FIN_WAIT1 4
+#define TCP_FIN_WAIT2 5
 #define TCP_CLOSE 7
 #define TCP_CLOSE_WAIT 8
+#define TCP_LAST_ACK 9
+#define TCP_CLOSING 11
 #define LOOPBACK_IFINDEX 1
 
 /* What a cgroup socket-address program returns; recvmsg and getpeername may only allow. */

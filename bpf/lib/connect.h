@@ -53,7 +53,8 @@ static __always_inline enum dial_path path_to_address(struct dial *dial, int is_
 	if (!address) {
 		if (dial->config->flags & WEFT_CONFIG_INCOMPLETE)
 			return path_for(dial, PATH_AGENT, WEFT_REASON_UNKNOWN_DESTINATION);
-		return path_for(dial, is_service ? PATH_BACKEND : PATH_LEAVE, WEFT_REASON_NONE);
+		/* Rewritten to what it is, so that the socket remembers whose it was: what passes is counted, too. */
+		return path_for(dial, PATH_BACKEND, WEFT_REASON_NONE);
 	}
 	if (dial->source->flags & WEFT_WORKLOAD_NATIVE_TUNNEL) {
 		/* A waypoint makes its own tunnels and is nobody else's client. */

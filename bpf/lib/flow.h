@@ -6,6 +6,7 @@
 #include "peer.h"
 #include "report.h"
 #include "share.h"
+#include "traffic.h"
 #include "verdict.h"
 #include "workload.h"
 
@@ -93,8 +94,11 @@ static __always_inline void flow_opens(struct bpf_sock_ops *ctx, struct weft_soc
 		bpf_map_update_elem(&captured, &flow, &origin, BPF_ANY);
 		return;
 	}
-	if (!is_attested(kept->reason))
+	if (!is_attested(kept->reason)) {
+		if (kept->reason == WEFT_REASON_NONE)
+			account(kept);
 		return;
+	}
 	/* What has no room, or could not be closed later, is not attested: the other side refuses it. */
 	if (take_share(kept, kept->source_id, WEFT_SOCKET_LIVE, 0))
 		return;
@@ -109,16 +113,19 @@ static __always_inline void flow_opens(struct bpf_sock_ops *ctx, struct weft_soc
 	}
 	flow.netns_cookie = 0;
 	bpf_map_update_elem(&attested, &flow, &origin, BPF_ANY);
+	account(kept);
 }
 
 /* `from`: the state before TCP_CLOSE. */
 static __always_inline void flow_closes(struct bpf_sock_ops *ctx, struct weft_socket *kept, __u64 netns_cookie, __u32 from)
 {
-	struct weft_flow flow = ops_flow(ctx, netns_cookie, 0);
+	struct weft_flow flow = kept->source_id ? ops_flow(ctx, netns_cookie, 0) : ops_flow(ctx, netns_cookie, 1);
 	__u64 socket_cookie = bpf_get_socket_cookie(ctx);
 	int carried = kept->flags & WEFT_SOCKET_CARRIED;
 
 	give_back_share(kept);
+	if (kept->flags & WEFT_SOCKET_ACCOUNTED)
+		traffic_closes(ctx, kept, &flow, from);
 	if (carried) { /* by the agent, which may not have taken its record: nothing else was recorded */
 		bpf_map_delete_elem(&captured, &flow);
 		return;
@@ -187,6 +194,8 @@ static __noinline void plaintext_arrives(struct bpf_sock_ops *ctx, struct weft_f
 	if (kept) {
 		kept->destination_id = live.destination_id;
 		take_share(kept, live.destination_id, WEFT_SOCKET_LIVE, 1);
+		account(kept);
+		traffic_opens(kept, 1);
 	}
 	/* Without storage of its own its end would not be told, and the record would stay for good. */
 	if (!kept || remember_live(ctx, flow, &live))

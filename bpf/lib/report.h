@@ -22,22 +22,45 @@ struct {
 /* A second: as often as the agent can be told anew of one workload. */
 #define EVENT_WINDOW_NS 1000000000ULL
 
+/* What of a workload is reported in the present window; null: there is no bound. */
+static __always_inline struct weft_share *present_window(__u32 id, __u64 now_ns)
+{
+	struct weft_share *share = share_of(id);
+
+	if (share && now_ns - share->window_ns >= EVENT_WINDOW_NS) {
+		share->window_ns = now_ns;
+		share->events = 0;
+		share->ends = 0;
+	}
+	return share;
+}
+
 /* Whether this refusal is reported: the first of a window are. The rest would hold the agent's thread, and it is one
  * workload's doing whom everyone else then waits for. */
 static __always_inline int is_told(__u32 id, __u64 now_ns)
 {
 	const struct weft_limits *limits = the_limits();
-	struct weft_share *share = share_of(id);
+	struct weft_share *share = present_window(id, now_ns);
 
 	if (!share || !limits || limits->events == 0)
 		return 1;
-	if (now_ns - share->window_ns >= EVENT_WINDOW_NS) {
-		share->window_ns = now_ns;
-		share->events = 0;
-	}
 	if (share->events >= limits->events)
 		return 0;
 	share->events += 1;
+	return 1;
+}
+
+/* The same of the end of a connection. */
+static __always_inline int is_end_told(__u32 id, __u64 now_ns)
+{
+	const struct weft_limits *limits = the_limits();
+	struct weft_share *share = present_window(id, now_ns);
+
+	if (!share || !limits || limits->events == 0)
+		return 1;
+	if (share->ends >= limits->events)
+		return 0;
+	share->ends += 1;
 	return 1;
 }
 

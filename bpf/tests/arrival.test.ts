@@ -6,10 +6,10 @@ import { familyOf, type IpAddress, ipToBytes16, parseIp } from '#model/address/i
 import { SILENT_LOG } from '#model/effects/log.ts';
 import { createMishaps } from '#model/effects/mishaps.ts';
 import { ADDRESS_FLAG, HOOK, REASON, SCHEMA, TAKEN } from '#model/kernel/abi.ts';
-import type { KernelEvent, MapKey, MapName, MapValue } from '#model/kernel/maps.ts';
+import { EVENT, type KernelEvent, type MapKey, type MapName, type MapValue } from '#model/kernel/maps.ts';
 import { PORT } from '#model/mesh/ports.ts';
 import { runProgram } from '#platform/bpf/kernel-calls.testing.ts';
-import { readEvents } from '#platform/bpf/reports.ts';
+import { readRing } from '#platform/bpf/reports.ts';
 import { systemClock } from '#platform/clock.ts';
 import { type LoadedProgram, loadProgram, withoutPrograms } from './loaded.testing.ts';
 
@@ -282,7 +282,7 @@ describe('arrival', { skip: withoutPrograms }, () => {
       if (destinationPort === PORT.plaintext) throw new TypeError('planted');
       heard.push(destinationPort);
     };
-    const reader = readEvents(loaded.eventsFd, takes, mishaps);
+    const reader = readRing(loaded.eventsFd, EVENT, takes, mishaps);
     for (const port of [PORT.outbound, PORT.plaintext, PORT.dns]) arrive({ ...SYN, port });
     assert.equal(reader.drain(10), 3);
     reader.close();

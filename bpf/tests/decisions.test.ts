@@ -171,8 +171,8 @@ describe('decisions of connect()', { skip: withoutPrograms }, () => {
     for (const port of [1, 53_000, 443]) decides({ to: FAR, port, protocol: UDP }, 'refuse', REASON.datagram);
   });
 
-  test('an address outside the mesh is left alone, unless the maps do not hold the whole mesh', () => {
-    decides({ to: at('9.9.9.9') }, 'leave', REASON.none);
+  test('an address outside the mesh is reached as it was dialled, unless the maps do not hold the whole mesh', () => {
+    decides({ to: at('9.9.9.9') }, 'backend', REASON.none, [at('9.9.9.9'), 80]);
     configure(CONFIG_FLAG.incomplete);
     decides({ to: at('9.9.9.9') }, 'agent', REASON.unknownDestination, [at('9.9.9.9'), 80]);
     configure(0);

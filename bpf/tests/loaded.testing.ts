@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { SILENT_MISHAPS } from '#model/effects/mishaps.ts';
 import { COUNTERS } from '#model/kernel/abi.ts';
 import {
+  EVENT,
   type KernelEvent,
   MAPS,
   type MapDefinition,
@@ -16,7 +17,7 @@ import { temporaryBpffs, withoutBpf } from '#platform/bpf/kernel-calls.testing.t
 import type { ProgramHandle } from '#platform/bpf/libbpf.ts';
 import { type BpfMap, type OpenMap, openPin, openPinnedMap } from '#platform/bpf/map.ts';
 import { loadObject } from '#platform/bpf/object.ts';
-import { counterReader, readEvents } from '#platform/bpf/reports.ts';
+import { counterReader, readRing } from '#platform/bpf/reports.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 
@@ -53,7 +54,7 @@ export function loadProgram(set: 'attach' | 'tests', name: string): LoadedProgra
   const counters = openPin(pin('counters'));
   const ring = openPin(pin('events'));
   const seen: KernelEvent[] = [];
-  const reader = readEvents(ring.fd, (event) => seen.push(event), SILENT_MISHAPS);
+  const reader = readRing(ring.fd, EVENT, (event) => seen.push(event), SILENT_MISHAPS);
   const counted = counterReader(counters);
   let before = counted.all();
   return {

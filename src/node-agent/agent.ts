@@ -1,4 +1,3 @@
-import type { NameClient } from '#model/dns/resolve-name.ts';
 import type { Cancel } from '#model/effects/clock.ts';
 import { guardWork } from '#model/effects/mishaps.ts';
 import type { KernelEvent, LiveFlow } from '#model/kernel/maps.ts';
@@ -12,10 +11,10 @@ import { Meters } from '#model/telemetry/meters.ts';
 import { PeerSeries } from '#model/telemetry/peer-series.ts';
 import { asDuplex } from '#protocol/stream/duplex.ts';
 import type { DnsResponder } from './dns/responder.ts';
-import type { AgentEffects, AgentOptions } from './effects/agent-effects.ts';
+import type { AgentEffects, AgentOptions, ReportEffects } from './effects/agent-effects.ts';
 import { type Enrolled, Enrollment, type EnrollmentRequest } from './enrollment/enrollment.ts';
 import { lastBytesGone } from './enrollment/last-bytes.ts';
-import { LocalRecords } from './enrollment/local-records.ts';
+import { LocalRecords, nameClientOf } from './enrollment/local-records.ts';
 import { OwnRecords } from './enrollment/own-records.ts';
 import { changesDecisions } from './follow-mesh.ts';
 import { Carriers } from './judge/carriers.ts';
@@ -25,6 +24,7 @@ import { FoundConnections } from './kernel/found-connections.ts';
 import { LateArrivals } from './kernel/late-arrivals.ts';
 import { carriedCapacity, KernelShares } from './kernel/shares.ts';
 import { adoptedIds, KernelTables } from './kernel/tables.ts';
+import { KernelTraffic } from './kernel/traffic.ts';
 import { tellWidened, Verdicts } from './kernel/verdicts.ts';
 import { dnsCounters, readAgentMetrics } from './status/agent-metrics.ts';
 import { Succession } from './succession.ts';
@@ -43,6 +43,8 @@ export class Agent {
   readonly #own: OwnRecords;
   readonly #found: FoundConnections;
   readonly #shares: KernelShares;
+  readonly traffic: KernelTraffic;
+  readonly #report: ReportEffects;
   readonly #waiters: Waiters;
   /** Those that carry: told of certificates from outside. */
   readonly carriers: Carriers;
@@ -51,11 +53,6 @@ export class Agent {
   #cancelConfirm: Cancel = () => {};
   readonly #late: LateArrivals;
   readonly succession: Succession;
-  readonly #clientOf = (uid: string): NameClient | null => {
-    const enrolled = this.enrollment.get(uid);
-    if (enrolled === null) return null;
-    return { namespace: enrolled.request.namespace, own: { name: enrolled.request.name, addresses: enrolled.addresses } };
-  };
 
   constructor(effects: AgentEffects, options: AgentOptions) {
     this.#effects = effects;
@@ -66,18 +63,20 @@ export class Agent {
     this.#waiters = new Waiters(clock, AGENT.knowledgeDeadlineMs);
     const counters = dnsCounters(this.meters, (uid) => this.mesh.workload(uid));
     const synced = async () => (await this.#waiters.until(() => (this.#synced ? true : null))) === true;
-    this.#dns = options.dns(this.mesh, this.#clientOf, { counters, workloads: () => this.#shares.workloads, synced });
+    const clientOf = (uid: string) => nameClientOf(this.enrollment.get(uid));
+    this.#dns = options.dns(this.mesh, clientOf, { counters, workloads: () => this.#shares.workloads, synced });
     const report = { clock, log, meters: this.meters, peers: new PeerSeries(this.meters) };
+    this.#report = report;
     const view = {
       mesh: this.mesh,
       local: () => this.records.all(),
-      idOf: (workload: Workload) => this.records.idOf(workload, this.ids),
-      party: (id: number) => this.records.party(id),
-      isSynced: () => this.#synced,
-      lastId: () => this.ids.last,
+      ...{ idOf: (one: Workload) => this.records.idOf(one, this.ids), party: (id: number) => this.records.party(id) },
+      ...{ isSynced: () => this.#synced, lastId: () => this.ids.last },
       destroy: (flow: LiveFlow, socketCookie?: bigint) => this.enrollment.destroy(flow, socketCookie),
     };
     this.#verdicts = new Verdicts(kernel, view, report);
+    const closeCause = (socketCookie: bigint) => this.#verdicts.closeCause(socketCookie);
+    this.traffic = new KernelTraffic(kernel, { ...view, ids: this.ids, closeCause }, report);
     this.#found = new FoundConnections(kernel, { ...view, local: () => this.enrollment.all() }, report);
     this.#tables = new KernelTables(kernel.maps, log);
     const places = new ProcessShares(carriedCapacity(options.descriptorsMax));
@@ -90,7 +89,7 @@ export class Agent {
         guardWork(effects.mishaps, 'accept', this.#dns.handleTcp(asDuplex(stream), workload.request.uid), () => stream.reset()),
       dnsDatagram: (workload) => (query) => this.#dns.handleUdp(query, workload.request.uid),
       ending: (workload) => this.#ending(workload),
-      superseded: (id) => this.#verdicts.leave(id),
+      superseded: (id) => this.#leaveVerdicts(id),
       ended: (workload) => {
         this.carriers.drop(null);
         this.records.end(workload);
@@ -107,11 +106,8 @@ export class Agent {
       credentials: (identity) => effects.credentials(identity),
     });
     readAgentMetrics(this.meters, {
-      kernel,
-      records: this.records,
-      enrollment: this.enrollment,
-      generation: () => this.generation,
-      carried: () => this.carried,
+      ...{ kernel, records: this.records, enrollment: this.enrollment },
+      ...{ generation: () => this.generation, carried: () => this.carried },
       tunnels: () => this.carriers.tunnels,
       isComplete: () => this.#isComplete(),
     });
@@ -236,14 +232,19 @@ export class Agent {
 
   /** An enrolment ends, by leaving or because another takes its name: its connections go before its namespace is let go. */
   #ending({ id }: Enrolled): void {
-    this.#verdicts.leave(id);
+    this.#leaveVerdicts(id);
     this.#shares.forget(id);
+  }
+
+  #leaveVerdicts(id: number): void {
+    this.#verdicts.leave(id);
+    this.traffic.leave(id);
   }
 
   /** The kernel refused something: one line in the log. What it let in without a record is cut, as no policy could do it later. */
   kernelEvent(event: KernelEvent): void {
     const netnsOf = (id: number) => this.enrollment.byId(id)?.netns ?? null;
-    takeEvent(event, { mesh: this.mesh, ids: this.ids, log: this.#effects.log, meters: this.meters, netnsOf });
+    takeEvent(event, { ...this.#report, mesh: this.mesh, ids: this.ids, netnsOf });
   }
 
   /** Closes plain text that was established late, from a SYN that an older policy let in; to be called often. */
@@ -260,6 +261,7 @@ export class Agent {
 
   #leaveKernel(): void {
     this.#shares.stop();
+    this.traffic.stop();
     this.#verdicts.stop();
     this.#cancelConfirm();
   }

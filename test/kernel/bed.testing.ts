@@ -121,7 +121,9 @@ export class Bed {
       | 'connect-loop'
       | 'binder'
       | 'greeter'
-      | 'tally-client',
+      | 'tally-client'
+      | 'teller-server'
+      | 'teller-client',
     { port = 0, captured = true, targets = [] as readonly string[] } = {},
   ): App {
     const program = [process.execPath, join(APPS_DIR, `${name}.ts`), String(port), ...targets];

@@ -1,5 +1,6 @@
 import { closeSync, openSync } from 'node:fs';
-import { SILENT_LOG } from '#model/effects/log.ts';
+import { readKernel } from '#main/agent/effects.ts';
+import { type Log, SILENT_LOG } from '#model/effects/log.ts';
 import { SILENT_MISHAPS } from '#model/effects/mishaps.ts';
 import { type Credentials, formatIdentity, type Identity } from '#model/identity/identity.ts';
 import { SCHEMA } from '#model/kernel/abi.ts';
@@ -15,7 +16,7 @@ import type { EnrollmentRequest } from '#node-agent/enrollment/enrollment.ts';
 import { ensureBpffs } from '#platform/bpf/bpffs.ts';
 import { openDatapath } from '#platform/bpf/datapath.ts';
 import type { DatapathMaps } from '#platform/bpf/pins.ts';
-import { counterReader, readEvents } from '#platform/bpf/reports.ts';
+import { counterReader } from '#platform/bpf/reports.ts';
 import { systemClock } from '#platform/clock.ts';
 import { createClientPool } from '#platform/hbone/client-pool.ts';
 import { createHboneServer } from '#platform/hbone/server.ts';
@@ -85,6 +86,8 @@ export type AgentOnOptions = {
   schema?: number;
   /** The bed on whose switch the links of this agent's workloads end, if it is another one. */
   linkedBy?: Bed;
+  /** Hears the log. */
+  onLine?: (fields: object, message: string) => void;
   /** What the agent answers to a datagram on its DNS port. */
   answerDatagram?: (query: Buffer, workload: string) => Buffer;
 };
@@ -131,12 +134,21 @@ function tunnelEffects(ca: TestCa | undefined): Pick<DataEffects, 'credentials' 
 const COMMON = { clock: systemClock, random: Math.random, log: SILENT_LOG, mishaps: SILENT_MISHAPS };
 
 /** What carries the connections of an agent in this process. */
-function dataOf(maps: DatapathMaps, tunnels: ReturnType<typeof tunnelEffects>, { meters, shares }: ControlSide): DataEffects {
+function dataOf(
+  maps: DatapathMaps,
+  tunnels: ReturnType<typeof tunnelEffects>,
+  log: Log,
+  { meters, shares }: ControlSide,
+): DataEffects {
   return {
-    ...{ ...tunnels, ...COMMON, maps, meters, shares, threads: 1 },
+    ...{ ...tunnels, ...COMMON, log, maps, meters, shares, threads: 1 },
     openNamespace: (fd, cookie) => new CarriedNamespace(fd, cookie, maps, IO),
     randomBytes: (count) => new Uint8Array(count),
   };
+}
+
+function hearingLog(onLine: (fields: object, message: string) => void): Log {
+  return { debug: onLine, info: onLine, warn: onLine, error: onLine, child: () => hearingLog(onLine) };
 }
 
 /** A bed's links end in a namespace of their own, where a node's agent would run. */
@@ -165,7 +177,8 @@ export function agentOn(
   guarded: boolean;
 } {
   ensureBpffs(bed.bpffs);
-  const { schema = SCHEMA, objectsDir = OBJECTS_DIR } = options;
+  const { schema = SCHEMA, objectsDir = OBJECTS_DIR, onLine } = options;
+  const log = onLine === undefined ? SILENT_LOG : hearingLog(onLine);
   const datapath = openDatapath({ pinDir: bed.pinDir, cgroupPath: bed.cgroup, objectsDir, schema });
   const { maps } = datapath;
   const { all: counters, one: counter } = counterReader(maps.counters);
@@ -182,8 +195,8 @@ export function agentOn(
     openNamespace: (path) => new WorkloadNamespace(path, maps, { io: IO, mishaps: SILENT_MISHAPS, former: NOTHING_HANDED }),
     credentials: tunnels.credentials,
     forgetCredentials() {},
-    startCarriers: (control) => [carryHere(dataOf(maps, tunnels, control), control)],
-    ...COMMON,
+    startCarriers: (control) => [carryHere(dataOf(maps, tunnels, log, control), control)],
+    ...{ ...COMMON, log },
   };
   const dns = {
     handleUdp: async (query: Buffer, uid: string) => options.answerDatagram?.(query, uid) ?? null,
@@ -196,7 +209,7 @@ export function agentOn(
       kernelMaps: () => effects.kernel.maps,
     },
   );
-  const events = readEvents(maps.events.fd, (event) => agent.kernelEvent(event), SILENT_MISHAPS);
+  const events = readKernel(maps, agent, SILENT_MISHAPS);
   let stopped = false;
   return {
     agent,

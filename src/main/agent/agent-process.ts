@@ -16,7 +16,6 @@ import { agentStatus, type TokenTerm, tokenComplaint } from '#node-agent/status/
 import { answerLocalApi } from '#node-agent/status/local-api.ts';
 import { askToHandOver } from '#node-agent/succession.ts';
 import { ensureBpffs } from '#platform/bpf/bpffs.ts';
-import { readEvents } from '#platform/bpf/reports.ts';
 import { systemClock } from '#platform/clock.ts';
 import { claimDirectory } from '#platform/files/marked-directory.ts';
 import { type HeldNode, holdNode } from '#platform/files/node-register.ts';
@@ -37,7 +36,7 @@ import { type MetricsServer, serveMetrics } from '#platform/telemetry/metrics-se
 import { readProcessMetrics } from '#platform/telemetry/process-metrics.ts';
 import type { Handover } from '#protocol/api/agent.ts';
 import { CertificateCache } from '#protocol/ca/certificate-cache.ts';
-import { type AgentProcessOptions, agentEffects, type OpenedKernel, openDns, openKernel } from './effects.ts';
+import { type AgentProcessOptions, agentEffects, type OpenedKernel, openDns, openKernel, readKernel } from './effects.ts';
 import { holdingOf } from './holding.ts';
 import { openLocalWorkloads, openSandboxes } from './local-run.ts';
 import { cleanupNode } from './removal.ts';
@@ -166,7 +165,7 @@ async function assemble(options: AgentProcessOptions, former: HandedSockets) {
   certificates.subscribe((credentials) => agent.carriers.renewed(credentials));
   certificates.subscribeLapse((identity) => agent.carriers.lapsed(identity));
   const { local, closeRegistry } = openLocalWorkloads(agent, sandboxes, paths.workloads, options);
-  const events = readEvents(opened.datapath.maps.events.fd, (event) => agent.kernelEvent(event), mishaps);
+  const events = readKernel(opened.datapath.maps, agent, mishaps);
   const discovery = await followMesh(agent, options, {
     // Refusals are explained by the policies that caused them, so they are read before a change; never all of them, or
     // whoever is refused often enough would hold the change up.

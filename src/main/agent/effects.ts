@@ -5,8 +5,10 @@ import type { NameClient } from '#model/dns/resolve-name.ts';
 import type { Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
 import { guardedClock, type Mishaps } from '#model/effects/mishaps.ts';
+import { ENDED, EVENT } from '#model/kernel/maps.ts';
 import type { MeshState } from '#model/mesh/mesh-state.ts';
 import { DNS } from '#model/settings/dns.ts';
+import type { Agent } from '#node-agent/agent.ts';
 import { carryHere } from '#node-agent/data-plane.ts';
 import type { DnsCounters } from '#node-agent/dns/effects.ts';
 import { createDnsResponder, type DnsResponder } from '#node-agent/dns/responder.ts';
@@ -15,7 +17,7 @@ import { requireFeatures } from '#node-agent/kernel/requirements.ts';
 import { type Datapath, openDatapath } from '#platform/bpf/datapath.ts';
 import { type Missing, missingFeatures } from '#platform/bpf/features.ts';
 import { schemaOf } from '#platform/bpf/pins.ts';
-import { counterReader } from '#platform/bpf/reports.ts';
+import { counterReader, type RingReader, readRing } from '#platform/bpf/reports.ts';
 import { sharedDelays, systemClock } from '#platform/clock.ts';
 import { followResolvConf, type Nameserver } from '#platform/dns-upstream/resolv-conf.ts';
 import { createDnsUpstream, ownNamespaceSockets } from '#platform/dns-upstream/upstream.ts';
@@ -145,4 +147,21 @@ export function openDns(settings: DnsSettings, mesh: MeshState, clientOf: (uid: 
     workloads,
     synced,
   });
+}
+
+/** Hands what the programs report to the agent: refusals, and ends of connections, `most` of each at a time. */
+export function readKernel(
+  { events, ended }: Datapath['maps'],
+  agent: Pick<Agent, 'kernelEvent' | 'traffic'>,
+  mishaps: Mishaps,
+): RingReader {
+  const refusals = readRing(events.fd, EVENT, (event) => agent.kernelEvent(event), mishaps);
+  const ends = readRing(ended.fd, ENDED, (one) => agent.traffic.ended(one), mishaps);
+  return {
+    drain: (most) => refusals.drain(most) + ends.drain(most),
+    close: () => {
+      refusals.close();
+      ends.close();
+    },
+  };
 }

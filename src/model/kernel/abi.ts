@@ -4,7 +4,7 @@
  */
 
 /** enum weft_schema: raised when the meaning or layout of a pinned map changes. bpf/abi/layouts.txt says what it stands for. */
-export const SCHEMA = 3;
+export const SCHEMA = 4;
 
 /** enum weft_config_flag. */
 export const CONFIG_FLAG = {

@@ -85,7 +85,7 @@ const LIVE_FLOW = struct('weft_live_flow', {
   pad0: chars(3),
 });
 /** What a workload holds of what all share. */
-const SHARE = struct('weft_share', { live: s32, carried: s32, events: u32, pad0: u32, windowNs: u64 });
+const SHARE = struct('weft_share', { live: s32, carried: s32, events: u32, ends: u32, windowNs: u64 });
 const LIMITS = struct('weft_limits', {
   liveAssured: s32,
   liveOpen: s32,
@@ -109,6 +109,35 @@ const SOCKET = struct('weft_socket', {
   sourceId: u32,
   destinationId: u32,
   generation: u32,
+});
+
+const TRAFFIC_KEY = struct('weft_traffic_key', { sourceId: u32, destinationId: u32, vip: ip, reason: u16, inbound: u16 });
+const TRAFFIC = struct('weft_traffic', {
+  opened: u64,
+  closed: u64,
+  failed: u64,
+  fromClient: u64,
+  fromServer: u64,
+  retransmits: u64,
+});
+
+/** A record of the `ended` ring. */
+export const ENDED = struct('weft_ended', {
+  socketCookie: u64,
+  fromClient: u64,
+  fromServer: u64,
+  flow: FLOW,
+  dialled: ip,
+  sourceId: u32,
+  destinationId: u32,
+  durationMs: u32,
+  rttUs: u32,
+  retransmits: u32,
+  dialledPort: u16,
+  reason: u16,
+  inbound: u8,
+  state: u8,
+  pad0: chars(6),
 });
 
 /** A record of the `events` ring. */
@@ -170,6 +199,9 @@ export const MAPS = {
   ownSockets: map('storage', 0, ID, ID),
   sockets: map('storage', 0, ID, SOCKET),
   counters: map('percpu', COUNTERS.length, ID, COUNT),
+  traffic: map('hash', 65_536, TRAFFIC_KEY, TRAFFIC),
+  /** Ends of connections that the kernel carried, each an ENDED. */
+  ended: map('ring', 1 << 20, NOTHING, NOTHING),
   /** Refusals, each an EVENT; a ring has bytes where others have entries, and neither keys nor values. */
   events: map('ring', 1 << 20, NOTHING, NOTHING),
 } as const;
@@ -216,6 +248,13 @@ export type KernelLimits = MapValue<'limits'>;
 export type LiveFlow = MapValue<'flows'>;
 /** One refusal, as the kernel reported it; `timeNs` is the kernel's monotonic clock. */
 export type KernelEvent = ReturnType<typeof EVENT.decode>;
+
+/** What the kernel counted of the connections between two, and who they are. */
+export type Traffic = MapValue<'traffic'>;
+/** See there. */
+export type TrafficKey = MapKey<'traffic'>;
+/** The end of a connection that the kernel carried, as it was reported. */
+export type EndedFlow = ReturnType<typeof ENDED.decode>;
 
 /** The name of a map in C and among the pins. */
 export function nameInC(name: string): string {

@@ -44,6 +44,11 @@ export const AGENT_SETTINGS = {
       'ms',
       'A connection may be established from a verdict read just before a change: it is looked at again after this.',
     ),
+    closedMax: setting(
+      10_000,
+      'count',
+      'Connections of the kernel that the agent closed and whose end it has not heard of; the line of an older one does not say why.',
+    ),
     eventsPeriodMs: setting(50, 'ms', "How often the eBPF programs' events are read, for the log."),
     eventsPerTurnMax: setting(
       500,
@@ -53,7 +58,12 @@ export const AGENT_SETTINGS = {
     eventsPerSecond: setting(
       200,
       'per second',
-      'Refusals of one workload that the kernel reports; it counts the others, and the agent tells how many they were.',
+      'Refusals of one workload that the kernel reports, and as many ends of its connections; it counts the others, and the agent tells how many they were.',
+    ),
+    trafficPeriodMs: setting(
+      10_000,
+      'ms',
+      'How often the agent reads what the kernel counted of connections, while nobody asks for its metrics.',
     ),
     untoldPeriodMs: setting(1_000, 'ms', 'How often the agent asks for those that the kernel only counted.'),
     shareOpenPercent: setting(

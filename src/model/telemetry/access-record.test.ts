@@ -100,10 +100,11 @@ test('what is not known is not in the line, and every field is in the list, in i
     REFUSED_OUTCOME,
   );
   assert.deepEqual(Object.keys(bare), ['direction', 'bytes_sent', 'bytes_recv', 'response_flags', 'cause']);
-  const full = { ...carried, cause: 'policy', policy: 'shop/p', rule: 0, error: 'x' } as const;
+  const transport = { rttUs: 85, retransmits: 0 };
+  const full = { ...carried, cause: 'policy', policy: 'shop/p', rule: 0, error: 'x', transport } as const;
   const listed = Object.keys(ACCESS_FIELDS);
   const lines = [
-    lineOf(source, { reporter: 'source', dialled: 'v' }, path, full),
+    lineOf(source, { reporter: 'source', dialled: 'v' }, { ...path, via: 'hbone' }, full),
     requestLine(full, { grpcStatus: '0', route: 'r' }),
   ].map((line) => Object.keys(line));
   assert.deepEqual(new Set(lines.flat()), new Set(listed));

@@ -20,8 +20,14 @@ export type RecordSource = {
 /** Who tells about it (the agent of the client, the agent of the server, a waypoint), and what the client dialled. */
 export type RecordOrigin = { readonly reporter: 'source' | 'destination' | 'waypoint'; readonly dialled: string | null };
 
+/** How a connection is carried: by the kernel from app to app, by the agent inside the node, in a tunnel, past the mesh, in clear. */
+export type RecordVia = 'direct' | 'local' | 'hbone' | 'waypoint' | 'passthrough' | 'plain';
+
 /** Where it was taken, as far as that was decided. */
 export type RecordPath = {
+  readonly via?: RecordVia;
+  /** The policy and rule that allowed it; absent where none had to. */
+  readonly allowedBy?: { readonly policy: string; readonly rule: number | null };
   /** Address on the wire: …:15008 for a tunnel. */
   readonly end: RecordEnd | null;
   /** Target of the CONNECT that carries it. */
@@ -63,6 +69,8 @@ export type RecordOutcome = {
   /** The policy and rule that decided. */
   readonly policy: string | null;
   readonly rule: number | null;
+  /** What the kernel tells of a connection that it carried: the smoothed round-trip time, and segments that were sent again. */
+  readonly transport?: { readonly rttUs: number; readonly retransmits: number };
 };
 
 /** The outcome of what never was carried; its cause is to be added. */
@@ -105,13 +113,16 @@ export function recordOf(source: RecordSource, origin: RecordOrigin, path: Recor
     'dst.identity': identityText(path.identity),
     downstream_local_address: origin.dialled ?? undefined,
     direction: reporter === 'waypoint' ? undefined : isSource ? 'outbound' : 'inbound',
+    via: path.via,
     bytes_sent: isSource ? requestBytes : responseBytes,
     bytes_recv: isSource ? responseBytes : requestBytes,
     duration: durationText(outcome),
+    rtt: outcome.transport === undefined ? undefined : `${outcome.transport.rttUs}us`,
+    retransmits: outcome.transport?.retransmits,
     response_flags: outcome.flag,
     cause: outcome.cause ?? undefined,
-    policy: outcome.policy ?? undefined,
-    rule: outcome.rule ?? undefined,
+    policy: outcome.policy ?? path.allowedBy?.policy,
+    rule: outcome.policy === null ? (path.allowedBy?.rule ?? undefined) : (outcome.rule ?? undefined),
     error: outcome.error || undefined,
   };
 }

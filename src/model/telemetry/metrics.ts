@@ -37,15 +37,23 @@ function gauge<const Labels extends readonly LabelName[]>(of: readonly MetricsPr
 
 /** Every metric there is: the code that counts, the metrics pages and docs/metrics.md come from this table. */
 export const METRICS = {
-  istio_tcp_connections_opened_total: counter(BOTH, 'Connections that came to be carried.', PEER_LABELS),
-  istio_tcp_connections_closed_total: counter(BOTH, 'Carried connections that have ended.', PEER_LABELS),
+  istio_tcp_connections_opened_total: counter(
+    BOTH,
+    'Connections that came to be carried, by the kernel alone or by a process.',
+    PEER_LABELS,
+  ),
+  istio_tcp_connections_closed_total: counter(
+    BOTH,
+    'Connections that have ended after they were carried, by the kernel alone or by a process.',
+    PEER_LABELS,
+  ),
   istio_tcp_connections_failed_total: counter(BOTH, 'Connections that were refused or could not be carried.', PEER_LABELS),
   istio_tcp_received_bytes_total: {
-    ...counter(BOTH, 'Bytes from clients to servers, of carried connections that have ended.', PEER_LABELS),
+    ...counter(BOTH, 'Bytes from clients to servers, of connections that have ended.', PEER_LABELS),
     unit: 'bytes',
   },
   istio_tcp_sent_bytes_total: {
-    ...counter(BOTH, 'Bytes from servers to clients, of carried connections that have ended.', PEER_LABELS),
+    ...counter(BOTH, 'Bytes from servers to clients, of connections that have ended.', PEER_LABELS),
     unit: 'bytes',
   },
   istio_requests_total: counter(WAYPOINT, 'Requests that have ended, however they did.', REQUEST_LABELS),
@@ -103,6 +111,11 @@ export const METRICS = {
     AGENT,
     'Frames of a workload that ended on its link, by cause: lies about addresses, and packets in clear.',
     ['source_workload', 'source_workload_namespace', 'cause'],
+  ),
+  weft_kernel_retransmits_total: counter(
+    AGENT,
+    'Segments that were sent again, of connections that the kernel carried and that have ended.',
+    [],
   ),
   weft_kernel_map_full_total: counter(AGENT, 'Entries that found no place in an eBPF map.', []),
   weft_direct_connections: gauge(AGENT, 'Open connections that the kernel carries from app to app.', []),

@@ -1,4 +1,5 @@
 import type { IpAddress } from '#model/address/ip.ts';
+import type { NameClient } from '#model/dns/resolve-name.ts';
 import type { Identity } from '#model/identity/identity.ts';
 import type { MeshState } from '#model/mesh/mesh-state.ts';
 import type { Workload } from '#model/mesh/workload.ts';
@@ -151,6 +152,13 @@ export function agrees(record: Workload, { identity, addresses }: Enrolled): boo
     record.serviceAccount === identity.serviceAccount &&
     record.addresses.every((ip) => addresses.includes(ip))
   );
+}
+
+/** Who asks for names: null for nobody who is enrolled. */
+export function nameClientOf(enrolled: Enrolled | null): NameClient | null {
+  if (enrolled === null) return null;
+  const { request, addresses } = enrolled;
+  return { namespace: request.namespace, own: { name: request.name, addresses } };
 }
 
 /** What is known without the control plane: enough for the policies of the mesh and of the namespace. */

@@ -2,6 +2,7 @@ import type { IpAddress } from '#model/address/ip.ts';
 import type { Touched } from '#model/mesh/mesh-state.ts';
 import type { ServiceKey } from '#model/mesh/service.ts';
 import type { Workload } from '#model/mesh/workload.ts';
+import type { L4Decision } from '#model/policy/l4.ts';
 import type { RecordPath, RecordSource } from '#model/telemetry/access-record.ts';
 import { Refusal } from '#model/telemetry/close-cause.ts';
 import { type Answer, type Choice, refusalData } from '#node-agent/seam/messages.ts';
@@ -37,6 +38,11 @@ export function touches(touched: Touched, grounds: Grounds): boolean {
 function meets<Value>(many: ReadonlySet<Value>, few: ReadonlySet<Value>): boolean {
   for (const one of few) if (many.has(one)) return true;
   return false;
+}
+
+/** What a path is told to be allowed by. */
+export function allowedBy({ allowed, policy, rule }: L4Decision): Pick<RecordPath, 'allowedBy'> {
+  return allowed && policy !== null ? { allowedBy: { policy, rule } } : {};
 }
 
 /** What connections that go by a choice are judged by, for as long as there are any; null: nothing that is judged again. */

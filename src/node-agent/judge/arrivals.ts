@@ -11,7 +11,17 @@ import { Refusal } from '#model/telemetry/close-cause.ts';
 import { baggageTextOf } from '#model/telemetry/propagation.ts';
 import type { Enrolled } from '#node-agent/enrollment/enrollment.ts';
 import type { Question } from '#node-agent/seam/messages.ts';
-import { type Grounds, type Judged, noGrounds, type Pair, refused, refusedChoice, told, unknownWorkload } from './answers.ts';
+import {
+  allowedBy,
+  type Grounds,
+  type Judged,
+  noGrounds,
+  type Pair,
+  refused,
+  refusedChoice,
+  told,
+  unknownWorkload,
+} from './answers.ts';
 import type { JudgeView } from './outbound.ts';
 
 type Tunnel = Extract<Question, { kind: 'tunnel' }>;
@@ -30,6 +40,7 @@ export function judgeTunnel(view: JudgeView, question: Tunnel, enrolled: Enrolle
   const source = { workload: known === null ? null : told(view.mesh.workloadByIp(remote)), identity: peer };
   const path = {
     ...NO_PATH,
+    via: 'hbone' as const,
     end: { ip: local, port: port instanceof Refusal ? 0 : port },
     authority,
     service: known === null ? null : dialledService(view, known, host),
@@ -68,7 +79,7 @@ export function judgePlaintext(view: JudgeView, question: Plaintext, enrolled: E
     enrolled,
     known,
     source: { workload: told(opener.workload), identity: opener.identity },
-    path: { ...NO_PATH, end: target, service, workload: told(known) },
+    path: { ...NO_PATH, via: isOpened ? 'local' : 'plain', end: target, service, workload: told(known) },
     target,
     connection: connectionOf(opener.identity, client, target),
     baggage: '',
@@ -102,7 +113,7 @@ function arrival(view: JudgeView, { enrolled, known, source, path, target, conne
   }
   const way = { kind: 'app', enrolment: enrolled.id, target, as: null, peer: null, baggage } as const;
   const right = { kind: 'arriving', connection, destinationUid: enrolled.request.uid } as const;
-  const choice = { weight: 1, way, path, dryRun, endpoint: null };
+  const choice = { weight: 1, way, path: { ...path, ...allowedBy(decision) }, dryRun, endpoint: null };
   return { answer: { source, choices: [choice] }, rights: [right], ...more, isSettled, keeps: true };
 }
 

@@ -13,7 +13,7 @@ import { baggageTextOf } from '#model/telemetry/propagation.ts';
 import type { Enrolled, Enrollment } from '#node-agent/enrollment/enrollment.ts';
 import type { LocalRecords } from '#node-agent/enrollment/local-records.ts';
 import type { Choice, Question } from '#node-agent/seam/messages.ts';
-import { type Grounds, type Judged, noGrounds, type Pair, type Right, refusedChoice, told } from './answers.ts';
+import { allowedBy, type Grounds, type Judged, noGrounds, type Pair, type Right, refusedChoice, told } from './answers.ts';
 
 /** What questions are answered from. */
 export type JudgeView = {
@@ -108,6 +108,7 @@ function authorize(view: JudgeView, connection: Connection, source: Workload, de
   const decision = decideL4(set, connection);
   return {
     refusal: decision.allowed ? null : new Refusal('policy', decision.reason, decision),
+    allowedBy: allowedBy(decision),
     pair: { source, destination, port: connection.destinationPort, isDirect: view.records.isLocal(destination.uid) },
     isSettled: !isUndecided(set, decision),
     dryRun: () => dryRunL4(set, connection),
@@ -126,13 +127,13 @@ function judgeLocal(
   if (destination === null) return closed(path, new Refusal('workload-left', 'the destination left this node'));
   const client = clientTo(ip, source, question.client);
   const connection = connectionOf(source, client, { ip, port });
-  const { refusal, pair, isSettled, dryRun } = authorize(view, connection, source, workload);
+  const { refusal, allowedBy, pair, isSettled, dryRun } = authorize(view, connection, source, workload);
   if (refusal !== null) return { ...closed(path, refusal), pair, isSettled };
   const as = client === question.client ? null : client;
   const peer = identityOf(workload);
   const way = { kind: 'app', enrolment: destination.id, target: { ip, port }, as, peer, baggage: '' } as const;
   return {
-    choice: { weight: 1, way, path, dryRun: dryRun(), endpoint: endpointOf(outbound) },
+    choice: { weight: 1, way, path: { ...path, ...allowedBy }, dryRun: dryRun(), endpoint: endpointOf(outbound) },
     right: { kind: 'arriving', connection, destinationUid: workload.uid },
     pair,
     isSettled,
@@ -185,15 +186,17 @@ function recordedPath(path: OutboundPath, dialled: RecordEnd): RecordPath {
     case 'refused':
       return { ...NO_PATH, end: dialled, service: path.service };
     case 'passthrough':
-      return { ...NO_PATH, end: { ip: path.ip, port: path.port } };
+      return { ...NO_PATH, via: path.kind, end: { ip: path.ip, port: path.port } };
     case 'plain':
-    case 'local':
-      return { ...NO_PATH, end: { ip: path.ip, port: path.port }, service: path.service, workload: told(path.workload) };
+    case 'local': {
+      const end = { ip: path.ip, port: path.port };
+      return { ...NO_PATH, via: path.kind, end, service: path.service, workload: told(path.workload) };
+    }
     case 'hbone':
     case 'waypoint': {
       const { service, workload, tunnel } = path;
       const end = { ip: tunnel.ip, port: tunnel.port };
-      return { end, authority: tunnel.authority, service, workload: told(workload), identity: null };
+      return { via: path.kind, end, authority: tunnel.authority, service, workload: told(workload), identity: null };
     }
     default:
       return path satisfies never;

@@ -7,6 +7,7 @@ import { EMPTY_MATCH } from '#model/mesh/authorization.ts';
 import { aMesh, aService, aWorkload, endpointOf } from '#model/mesh/mesh-fixtures.testing.ts';
 import { IdTable } from '#model/path/ids.ts';
 import { Meters } from '#model/telemetry/meters.ts';
+import { PeerSeries } from '#model/telemetry/peer-series.ts';
 import { logRefusal } from './events.ts';
 
 const cart = aService('cart', ['240.0.0.1']);
@@ -48,7 +49,7 @@ function lineOf(reason: number, destinationPort: number): Record<string, unknown
     hook: HOOK.connect,
   };
   const meters = new Meters('agent');
-  logRefusal(event, { mesh, ids, log, meters });
+  logRefusal(event, { mesh, ids, log, meters, peers: new PeerSeries(meters) });
   assert.equal(meters.total('weft_refusals_total'), 1, 'each refusal is counted');
   assert.equal(lines.length, 1);
   return lines[0] ?? {};

@@ -9,6 +9,7 @@ import { connectionOf, decideL4, type L4Decision, policiesFor } from '#model/pol
 import { NO_PATH, REFUSED_OUTCOME, recordOf } from '#model/telemetry/access-record.ts';
 import { CLOSE_CAUSES, type CloseCause } from '#model/telemetry/close-cause.ts';
 import type { Meters } from '#model/telemetry/meters.ts';
+import type { PeerSeries } from '#model/telemetry/peer-series.ts';
 import type { WorkloadNamespace } from '#node-agent/effects/agent-effects.ts';
 
 /** What the kernel's reasons are called in logs and metrics; those that are no refusals are not here. */
@@ -45,7 +46,13 @@ export function reporterOf(hook: number): 'source' | 'destination' {
 }
 
 /** What an event is explained by, and where that goes. */
-export type EventView = { readonly mesh: MeshState; readonly ids: IdTable; readonly log: Log; readonly meters: Meters };
+export type EventView = {
+  readonly mesh: MeshState;
+  readonly ids: IdTable;
+  readonly log: Log;
+  readonly meters: Meters;
+  readonly peers: PeerSeries;
+};
 
 /** A connection that the kernel refused is told. One that it had to let in without a record is cut, as no later policy could. */
 export function takeEvent(
@@ -60,7 +67,7 @@ export function takeEvent(
  * Writes one log line for a connection that the kernel refused, naming the policy and rule that decided. To be called
  * before a change is applied: the event was decided by the policies in force then.
  */
-export function logRefusal(event: KernelEvent, { mesh, ids, log, meters }: EventView): void {
+export function logRefusal(event: KernelEvent, { mesh, ids, log, meters, peers }: EventView): void {
   const [source, destination] = [event.sourceId, event.destinationId].map((id) => ids.nameOf(id));
   const cause = causeOf(event.reason);
   const decision = cause === 'policy' ? explain(event, mesh, source ?? null, destination ?? null) : null;
@@ -69,26 +76,22 @@ export function logRefusal(event: KernelEvent, { mesh, ids, log, meters }: Event
   const reporter = reporterOf(event.hook);
   const client = mesh.workload(source ?? '');
   const service = event.destination === null ? null : mesh.serviceByVip(event.destination, client?.namespace ?? null);
-  const record = recordOf(
-    {
-      end: event.source === null ? null : { ip: event.source, port: event.sourcePort },
-      workload: client,
-      identity: null,
-    },
-    { reporter, dialled: null },
-    { ...NO_PATH, end: dialled, service, workload: mesh.workload(destination ?? '') },
-    {
-      ...REFUSED_OUTCOME,
-      flag: CLOSE_CAUSES[cause].flag,
-      cause,
-      error: decision?.reason ?? reason,
-      policy: decision?.policy ?? null,
-      rule: decision?.rule ?? null,
-    },
-  );
+  const end = event.source === null ? null : { ip: event.source, port: event.sourcePort };
+  const opener = { end, workload: client, identity: null };
+  const path = { ...NO_PATH, end: dialled, service, workload: mesh.workload(destination ?? '') };
+  const { flag } = CLOSE_CAUSES[cause];
+  const { policy = null, rule = null, reason: error = reason } = decision ?? {};
+  const record = recordOf(opener, { reporter, dialled: null }, path, { ...REFUSED_OUTCOME, flag, cause, error, policy, rule });
   // Of what ends on a link only some is told; all of it is counted there (weft_link_dropped_total).
   if (event.hook !== HOOK.link) meters.counter('weft_refusals_total', { reporter, cause }).add();
+  if (isConnection(event.hook, cause))
+    peers.count('istio_tcp_connections_failed_total', opener, { reporter, dialled: null }, path, flag).add();
   log.warn(record, event.hook === HOOK.link ? 'a packet of a workload ended on its link' : 'connection refused by the kernel');
+}
+
+/** Whether a TCP connection was refused, and not a datagram, a frame or the choice of a port. */
+export function isConnection(hook: number, cause: CloseCause): boolean {
+  return hook !== HOOK.link && hook !== HOOK.bind && cause !== 'datagram' && cause !== 'unknown-mesh';
 }
 
 /** `netns`: of whom it reached, while that is enrolled. */

@@ -8,6 +8,7 @@ import { aMesh, aWorkload } from '#model/mesh/mesh-fixtures.testing.ts';
 import { IdTable } from '#model/path/ids.ts';
 import { AGENT } from '#model/settings/agents.ts';
 import { Meters } from '#model/telemetry/meters.ts';
+import { PeerSeries } from '#model/telemetry/peer-series.ts';
 import { netnsOf, startAgentRig } from '#node-agent/agent-rig.testing.ts';
 import { SteppedClock } from '#platform/stepped-clock.testing.ts';
 import { memoryKernel } from './memory-kernel.testing.ts';
@@ -26,7 +27,7 @@ function setUp(kernel = memoryKernel()) {
   const id = ids.of('workload', client.uid);
   const shares = new KernelShares(
     kernel,
-    { mesh: aMesh([client], []), ids, log, meters, clock: new SteppedClock() },
+    { mesh: aMesh([client], []), ids, log, meters, peers: new PeerSeries(meters), clock: new SteppedClock() },
     { capacity: 1_000, holders: 0 },
   );
   return { maps, shares, lines, meters, id, kernel };
@@ -55,7 +56,7 @@ test('what a former agent has told is not told again', () => {
 
 test('a workload that left takes its share and its counts along, after they were told', () => {
   const { maps, shares, lines, id } = setUp();
-  maps.shares.set(id, { live: 3, carried: 0, events: 0, windowNs: 0n });
+  maps.shares.set(id, { live: 3, carried: 0, events: 0, ends: 0, windowNs: 0n });
   maps.untold.set({ workloadId: id, ...REFUSED }, 5n);
   maps.untold.set({ workloadId: id + 1, ...REFUSED }, 6n);
   shares.forget(id);

@@ -1,7 +1,7 @@
 import type { Cancel, Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
 
-import { HOOK } from '#model/kernel/abi.ts';
+import { HOOK, REASON } from '#model/kernel/abi.ts';
 import { type KernelLimits, type KernelMaps, MAPS, type MapKey } from '#model/kernel/maps.ts';
 import type { MeshState } from '#model/mesh/mesh-state.ts';
 import type { IdTable } from '#model/path/ids.ts';
@@ -10,8 +10,9 @@ import { shareLimits } from '#model/share/shares.ts';
 import { NO_PATH, REFUSED_OUTCOME, recordOf } from '#model/telemetry/access-record.ts';
 import { CLOSE_CAUSES } from '#model/telemetry/close-cause.ts';
 import type { Meters } from '#model/telemetry/meters.ts';
+import type { PeerSeries } from '#model/telemetry/peer-series.ts';
 import type { Kernel } from '#node-agent/effects/agent-effects.ts';
-import { causeOf, reporterOf } from './events.ts';
+import { causeOf, isConnection, reporterOf } from './events.ts';
 
 /** What the kernel's counts are explained by, and where that goes. */
 export type ShareView = {
@@ -20,6 +21,7 @@ export type ShareView = {
   readonly clock: Clock;
   readonly log: Log;
   readonly meters: Meters;
+  readonly peers: PeerSeries;
 };
 
 /** The connections that the agent can carry, and among how many workloads they are shared. */
@@ -110,19 +112,27 @@ export class KernelShares {
   }
 
   #tell({ workloadId, reason, hook }: MapKey<'untold'>, more: number): void {
-    const { mesh, ids, log, meters } = this.#view;
+    const { mesh, ids, log, meters, peers } = this.#view;
+    if (reason < REASON.denied) {
+      // Ends of connections that it carried, of which the metrics have the sums (KernelTraffic).
+      const workload = ids.nameOf(workloadId) ?? undefined;
+      return void log.info(
+        { workload, left_out: more },
+        'more connections that the kernel carried ended than it reports one by one',
+      );
+    }
     const cause = causeOf(reason);
     const reporter = reporterOf(hook);
     // Frames that ended on their link have a metric of their own, which the kernel counts.
     if (hook !== HOOK.link) meters.counter('weft_refusals_total', { reporter, cause }).add(more);
     const workload = mesh.workload(ids.nameOf(workloadId) ?? '');
     const isSource = reporter === 'source';
-    const record = recordOf(
-      { end: null, workload: isSource ? workload : null, identity: null },
-      { reporter, dialled: null },
-      { ...NO_PATH, workload: isSource ? null : workload },
-      { ...REFUSED_OUTCOME, flag: CLOSE_CAUSES[cause].flag, cause, error: CLOSE_CAUSES[cause].means },
-    );
+    const opener = { end: null, workload: isSource ? workload : null, identity: null };
+    const path = { ...NO_PATH, workload: isSource ? null : workload };
+    const { flag, means } = CLOSE_CAUSES[cause];
+    const record = recordOf(opener, { reporter, dialled: null }, path, { ...REFUSED_OUTCOME, flag, cause, error: means });
+    if (isConnection(hook, cause))
+      peers.count('istio_tcp_connections_failed_total', opener, { reporter, dialled: null }, path, flag).add(more);
     log.warn({ ...record, left_out: more }, 'more connections were refused by the kernel than it reports one by one');
   }
 }

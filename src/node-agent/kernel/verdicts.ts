@@ -18,7 +18,7 @@ import {
 } from '#model/policy/l4.ts';
 import { AGENT } from '#model/settings/agents.ts';
 import { type AccessRecord, NO_PATH, REFUSED_OUTCOME, recordOf } from '#model/telemetry/access-record.ts';
-import { CLOSE_CAUSES } from '#model/telemetry/close-cause.ts';
+import { CLOSE_CAUSES, type CloseCause } from '#model/telemetry/close-cause.ts';
 import type { Kernel, ReportEffects } from '#node-agent/effects/agent-effects.ts';
 import { DryRunTally } from './dry-run-tally.ts';
 
@@ -57,6 +57,8 @@ export class Verdicts {
   #incomplete = true;
   readonly #remembered = new Map<string, number>();
   #cancelSweep: Cancel = () => {};
+  /** Connections that were closed, by their sockets, until their ends are told. */
+  readonly #closed = new Map<bigint, CloseCause>();
   /** Numbers of enrolments that ended, whose traces are still to go. */
   readonly #left = new Set<number>();
   #cancelForget: Cancel = () => {};
@@ -139,6 +141,13 @@ export class Verdicts {
     return closed;
   }
 
+  /** Why this connection was closed, told once; null: not by us. */
+  closeCause(socketCookie: bigint): CloseCause | null {
+    const cause = this.#closed.get(socketCookie) ?? null;
+    this.#closed.delete(socketCookie);
+    return cause;
+  }
+
   /**
    * An enrolment ends: its connections are closed while its namespace can still be reached, and what the kernel remembers of
    * its number goes. That takes a walk through whole maps, so many that leave at once share one; the number is never given
@@ -168,6 +177,8 @@ export class Verdicts {
     if (!destroyed) return false;
     const reporter = live.inbound === 1 ? 'destination' : 'source';
     const cause = decision === LEFT ? 'workload-left' : 'policy-change';
+    this.#closed.set(socketCookie, cause);
+    if (this.#closed.size > AGENT.closedMax) this.#closed.delete(this.#closed.keys().next().value ?? 0n);
     this.#effects.meters.counter('weft_refusals_total', { reporter, cause }).add();
     this.#effects.log.warn(
       { ...this.#closeRecord(live, decision, cause), cookie: String(socketCookie) },
