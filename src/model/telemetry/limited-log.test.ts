@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Log } from '#model/effects/log.ts';
+import { type Log, SharedFields } from '#model/effects/log.ts';
 import { SteppedClock } from '#platform/stepped-clock.testing.ts';
 import { limitedLog } from './limited-log.ts';
 
@@ -86,4 +86,18 @@ test('children share the count of their parent', () => {
   const { lines, log } = setUp();
   times(9, () => log.child({}).warn(refusal('loop', 1), 'refused'));
   assert.equal(lines.length, 3);
+});
+
+test('lines of several kinds in turn are counted each with its own, also where what they have in common is shared', () => {
+  const { lines, clock, log } = setUp();
+  const shared = (workload: string) => ({ taken: new SharedFields({ 'dst.workload': workload }), cause: 'policy' });
+  times(5, (n) => {
+    log.warn(refusal('a', n), 'refused');
+    log.warn(refusal('b', n), 'refused');
+    log.warn(shared('c'), 'refused');
+    log.warn(shared('c'), 'closed');
+  });
+  assert.equal(lines.length, 12);
+  clock.advance(1_000);
+  assert.equal(lines.slice(12).filter((line) => line.includes('"left_out":2')).length, 4);
 });

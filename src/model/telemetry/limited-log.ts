@@ -1,5 +1,5 @@
 import type { Clock } from '#model/effects/clock.ts';
-import { fieldsOneByOne, type Log } from '#model/effects/log.ts';
+import { fieldsOneByOne, type Log, SharedFields } from '#model/effects/log.ts';
 import { TELEMETRY } from '#model/settings/telemetry.ts';
 
 type Level = 'debug' | 'info' | 'warn' | 'error';
@@ -15,7 +15,16 @@ const SERVER = ['dst.workload', 'dst.namespace'] as const;
 type Group = { readonly level: Level; readonly message: string; readonly common: object; written: number; leftOut: number };
 
 /** Where lines are counted, shared by a log and its children. */
-type Ledger = { readonly clock: Clock; readonly bounds: LineBounds; readonly groups: Map<string, Group>; isWaiting: boolean };
+type Ledger = {
+  readonly clock: Clock;
+  readonly bounds: LineBounds;
+  readonly groups: Map<string, Group>;
+  isWaiting: boolean;
+  /** The line before this one, and its group: failures come in bursts of one kind, and a comparison costs less than a key. */
+  last: { readonly line: Line; readonly message: string; readonly group: Group } | null;
+};
+
+type Line = Readonly<Record<string, unknown>>;
 
 /**
  * A log whose disk no workload, client or peer can fill: of lines that are alike (same sentence, cause and workload) the
@@ -23,12 +32,12 @@ type Ledger = { readonly clock: Clock; readonly bounds: LineBounds; readonly gro
  * errors, and whatever has a cause. Metrics are counted elsewhere, and stay exact.
  */
 export function limitedLog(log: Log, clock: Clock, bounds: LineBounds = TELEMETRY): Log {
-  return limited(log, { clock, bounds, groups: new Map(), isWaiting: false });
+  return limited(log, { clock, bounds, groups: new Map(), isWaiting: false, last: null });
 }
 
 function limited(log: Log, ledger: Ledger): Log {
   const write = (level: Level, fields: object, message: string): void => {
-    if (isFailure(level, fields) && !admit(log, ledger, level, fieldsOneByOne(fields), message)) return;
+    if (isFailure(level, fields) && !admit(log, ledger, level, flat(fields), message)) return;
     log[level](fields, message);
   };
   return {
@@ -44,25 +53,19 @@ function isFailure(level: Level, fields: object): boolean {
   return level !== 'info' || ('cause' in fields && fields.cause !== undefined);
 }
 
+/** The fields one by one; the object itself where it has no others. */
+function flat(fields: object): Line {
+  const line = fields as Line;
+  for (const name in line) if (line[name] instanceof SharedFields) return fieldsOneByOne(fields);
+  return line;
+}
+
 /** Whether this line is among the first of its group; if not it is counted, for the line at the end of the window. */
-function admit(log: Log, ledger: Ledger, level: Level, fields: object, message: string): boolean {
-  const { groups, bounds, clock } = ledger;
-  const key = keyOf(fields, message);
-  let group = groups.get(key);
-  if (group === undefined) {
-    // Beyond the bound all further groups are one: the memory for them is no more a client's to take than the disk.
-    const isFull = groups.size >= bounds.alikeGroupsMax;
-    const name = isFull ? '' : key;
-    const common = isFull ? {} : commonOf(fields);
-    group = groups.get(name) ?? {
-      level,
-      message: isFull ? 'various' : message,
-      common,
-      written: 0,
-      leftOut: 0,
-    };
-    groups.set(name, group);
-  }
+function admit(log: Log, ledger: Ledger, level: Level, line: Line, message: string): boolean {
+  const { bounds, clock, last } = ledger;
+  const isLikeLast = last !== null && last.message === message && areAlike(last.line, line);
+  const group = isLikeLast ? last.group : groupOf(ledger, level, line, message);
+  if (!isLikeLast) ledger.last = { line, message, group };
   if (!ledger.isWaiting) {
     ledger.isWaiting = true;
     clock.after(bounds.alikeWindowMs, () => endWindow(log, ledger));
@@ -75,10 +78,24 @@ function admit(log: Log, ledger: Ledger, level: Level, fields: object, message: 
   return true;
 }
 
+function groupOf({ groups, bounds }: Ledger, level: Level, line: Line, message: string): Group {
+  const key = keyOf(line, message);
+  const known = groups.get(key);
+  if (known !== undefined) return known;
+  // Beyond the bound all further groups are one: the memory for them is no more a client's to take than the disk.
+  const isFull = groups.size >= bounds.alikeGroupsMax;
+  const name = isFull ? '' : key;
+  const common = isFull ? {} : commonOf(line);
+  const group = groups.get(name) ?? { level, message: isFull ? 'various' : message, common, written: 0, leftOut: 0 };
+  groups.set(name, group);
+  return group;
+}
+
 /** One window for all groups: what it left out is told, and each may write again. */
 function endWindow(log: Log, ledger: Ledger): void {
   const ended = [...ledger.groups.values()];
   ledger.groups.clear();
+  ledger.last = null;
   ledger.isWaiting = false;
   for (const { level, message, common, leftOut } of ended) {
     if (leftOut > 0) log[level]({ ...common, left_out: leftOut }, `and ${leftOut} more like it: ${message}`);
@@ -86,20 +103,28 @@ function endWindow(log: Log, ledger: Ledger): void {
 }
 
 /** What commonOf finds, as a text: most lines belong to a group that is there, and need no object of it. */
-function keyOf(fields: object, message: string): string {
-  const line = fields as Readonly<Record<string, unknown>>;
+function keyOf(line: Line, message: string): string {
   let key = message;
   for (const name of COMMON) if (line[name] !== undefined) key += `|${line[name]}`;
-  const [workload, namespace] = line.direction === 'outbound' ? CLIENT : SERVER;
+  const [workload, namespace] = partyOf(line);
   if (line[workload] !== undefined) key += `|${line[workload]}`;
   return line[namespace] === undefined ? key : `${key}|${line[namespace]}`;
 }
 
-/** The workload that a line is about is the client where its agent tells, and else the one that was dialled. */
-function commonOf(fields: object): Record<string, unknown> {
-  const line = fields as Readonly<Record<string, unknown>>;
+/** Whether the keys of two lines with one message are the same: false is no proof that they are not. */
+function areAlike(a: Line, b: Line): boolean {
+  for (const name of COMMON) if (a[name] !== b[name]) return false;
+  const [workload, namespace] = partyOf(a);
+  return a[workload] === b[workload] && a[namespace] === b[namespace];
+}
+
+function commonOf(line: Line): Record<string, unknown> {
   const common: Record<string, unknown> = {};
-  for (const name of [...COMMON, ...(line.direction === 'outbound' ? CLIENT : SERVER)])
-    if (line[name] !== undefined) common[name] = line[name];
+  for (const name of [...COMMON, ...partyOf(line)]) if (line[name] !== undefined) common[name] = line[name];
   return common;
+}
+
+/** The workload that a line is about is the client where its agent tells, and else the one that was dialled. */
+function partyOf({ direction }: Line): typeof CLIENT | typeof SERVER {
+  return direction === 'outbound' ? CLIENT : SERVER;
 }

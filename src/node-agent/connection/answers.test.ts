@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseIp } from '#model/address/ip.ts';
 import { Cut } from '#model/effects/cut.ts';
+import { serviceKeyOf } from '#model/mesh/service.ts';
 import { AGENT } from '#model/settings/agents.ts';
 import { NO_PATH } from '#model/telemetry/access-record.ts';
 import { Refusal } from '#model/telemetry/close-cause.ts';
@@ -141,4 +142,55 @@ test('too many that wait are refused at once, and answers beyond the bound push 
   const refused = full.answers.ask(to(80), new Cut());
   assert.ok(!(refused instanceof Promise));
   assert.equal(refused.choice.way.kind, 'refused');
+});
+
+test('questions that differ in one thing have answers of their own, whichever was asked last', () => {
+  const { answers, answer, asked } = setUp();
+  const base = {
+    kind: 'outbound',
+    enrolment: 1,
+    client: CLIENT,
+    dialled: { ip: CLIENT, port: 80 },
+    chosen: null,
+    tried: [],
+  } as const;
+  const other = parseIp('10.0.0.9');
+  const peer = { trustDomain: 't', namespace: 'n', serviceAccount: 'a' };
+  const tunnel = { kind: 'tunnel', enrolment: 1, peer, remote: CLIENT, local: CLIENT, authority: 'a:1', host: null } as const;
+  const questions: Question[] = [
+    base,
+    { ...base, enrolment: 2 },
+    { ...base, client: other },
+    { ...base, dialled: { ip: other, port: 80 } },
+    { ...base, chosen: { ip: other, port: 80 } },
+    { ...base, chosen: { ip: other, port: 81 } },
+    { ...base, tried: [{ service: serviceKeyOf({ namespace: 'n', hostname: 'h' }), uid: 'u', ip: other, port: 80 }] },
+    tunnel,
+    { ...tunnel, enrolment: 2 },
+    { ...tunnel, peer: { ...peer, serviceAccount: 'b' } },
+    { ...tunnel, remote: other },
+    { ...tunnel, local: other },
+    { ...tunnel, authority: 'a:2' },
+    { ...tunnel, host: 'h' },
+  ];
+  for (const [at, question] of questions.entries()) {
+    answers.ask(question, new Cut());
+    assert.equal(asked(), at + 1, JSON.stringify(question));
+    answer(at + 1, [clear(at + 1)]);
+  }
+  for (const question of [...questions, ...questions.toReversed()]) {
+    const granted = answers.ask({ ...question }, new Cut());
+    assert.ok(!(granted instanceof Promise));
+    assert.equal(portOf(granted), questions.indexOf(question) + 1);
+  }
+});
+
+test('an answer that was dropped is not given again, though it was the last that was given', () => {
+  const { answers, answer, asked } = setUp();
+  answers.ask(to(80), new Cut());
+  const id = answer(1, [clear(1)]);
+  for (let again = 0; again < 2; again++) answers.ask(to(80), new Cut());
+  answers.drop([id]);
+  assert.ok(answers.ask(to(80), new Cut()) instanceof Promise);
+  assert.equal(asked(), 2);
 });

@@ -3,7 +3,7 @@ import type { Cancel, Clock, Random } from '#model/effects/clock.ts';
 import type { Cut } from '#model/effects/cut.ts';
 import { formatIdentity } from '#model/identity/identity.ts';
 import { AGENT } from '#model/settings/agents.ts';
-import { NO_PATH } from '#model/telemetry/access-record.ts';
+import { NO_PATH, type RecordEnd } from '#model/telemetry/access-record.ts';
 import { Refusal } from '#model/telemetry/close-cause.ts';
 import {
   type Answer,
@@ -53,6 +53,8 @@ export class Answers {
   readonly #pending = new Map<number, Pending>();
   readonly #asking = new Map<string, number>();
   #lastQuestion = 0;
+  /** What was answered from `#kept` last: connections come in bursts that ask the same, and a comparison costs less than a key. */
+  #last: { readonly question: Question; readonly given: Given } | null = null;
   #waiting = 0;
   /** Connections to workloads of this node. */
   carried = 0;
@@ -63,9 +65,14 @@ export class Answers {
 
   /** What a connection goes by; without a promise when it is known. What it may no longer go by aborts `cut`. */
   ask(question: Question, cut: Cut): Granted | Promise<Granted> {
+    const last = this.#last;
+    if (last?.given.isKept === true && asksTheSame(last.question, question)) return this.#grant(last.given, cut);
     const key = keyOf(question);
     const known = this.#kept.get(key);
-    if (known !== undefined) return this.#grant(known, cut);
+    if (known !== undefined) {
+      this.#last = { question, given: known };
+      return this.#grant(known, cut);
+    }
     // Too many: refused at once rather than later, so that a flood while control is busy cannot fill the memory.
     if (this.#waiting >= AGENT.waitersMax) return unanswered('too many connections wait to be decided');
     this.#waiting++;
@@ -178,6 +185,7 @@ export class Answers {
     if (this.#kept.get(given.key) === given) this.#kept.delete(given.key);
     if (!given.isKept) return;
     given.isKept = false;
+    if (this.#last?.given === given) this.#last = null;
     for (const { dropped } of [...given.holders]) dropped();
   }
 
@@ -194,6 +202,21 @@ function unanswered(why: string): Granted {
   const refusal: RefusalData = refusalData(new Refusal('unknown-mesh', why));
   const choice: Choice = { weight: 1, way: { kind: 'refused', refusal }, path: NO_PATH, dryRun: [], endpoint: null };
   return { source: { workload: null, identity: null }, choices: [choice], choice, onDropped: nothing, release: nothing };
+}
+
+/** Whether the keys of two questions are the same: false is no proof that they are not. */
+function asksTheSame(a: Question, b: Question): boolean {
+  if (a.enrolment !== b.enrolment) return false;
+  if (a.kind === 'outbound') {
+    if (b.kind !== 'outbound' || a.tried.length > 0 || b.tried.length > 0) return false;
+    return a.client === b.client && isSameEnd(a.dialled, b.dialled) && isSameEnd(a.chosen, b.chosen);
+  }
+  if (a.kind !== 'tunnel' || b.kind !== 'tunnel') return false;
+  return a.peer === b.peer && a.remote === b.remote && a.local === b.local && a.authority === b.authority && a.host === b.host;
+}
+
+function isSameEnd(a: RecordEnd | null, b: RecordEnd | null): boolean {
+  return a === b || (a !== null && b !== null && a.ip === b.ip && a.port === b.port);
 }
 
 /** Equal for questions that ask the same, and only for those. */

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { parseIp } from '#model/address/ip.ts';
 import {
   connectHeaders,
   formatForwarded,
+  forwardedClient,
   forwardedHost,
   readConnect,
   readResponse,
@@ -119,3 +121,29 @@ const cases: { name: string; headers: Header[]; want: string }[] = [
   },
 ];
 for (const { name, headers, want } of cases) test(`${name} is ${want}`, () => assert.equal(readConnect(headers).kind, want));
+
+const PEER = parseIp('10.0.0.7');
+const forms: { header: string; port: number | null; host: string | null }[] = [
+  { header: 'for="10.0.0.7:80"', port: 80, host: null },
+  { header: 'for="10.0.0.7:65535";host=a.b.svc', port: 65_535, host: 'a.b.svc' },
+  { header: 'for="10.0.0.7:65536";host=a.b.svc', port: null, host: 'a.b.svc' },
+  { header: 'for="10.0.0.7:0";host=other.b.svc', port: null, host: 'other.b.svc' },
+  { header: 'for="10.0.0.7:123456"', port: null, host: null },
+  { header: 'for="10.0.0.7:"', port: null, host: null },
+  { header: 'for="10.0.0.70:80"', port: null, host: null },
+  { header: 'for="10.0.0.7:80', port: null, host: null },
+  { header: 'for="10.0.0.7:80 "', port: null, host: null },
+  { header: 'for="[::ffff:10.0.0.7]:80"', port: 80, host: null },
+  { header: 'host=a.b.svc;for="10.0.0.7:81"', port: 81, host: 'a.b.svc' },
+  { header: 'for="x;host=a.b.svc;"', port: null, host: 'a.b.svc' },
+  { header: 'for="10.0.0.7:82";host=;HOST="q.svc"', port: 82, host: 'q.svc' },
+];
+for (const { header, port, host } of forms) {
+  test(`what ${header} says of client and host, whatever was read before it`, () => {
+    for (const before of ['for="1.2.3.4:5";host=before.svc', header]) {
+      forwardedHost(before);
+      assert.equal(forwardedHost(header), host);
+    }
+    assert.equal(forwardedClient(header, PEER)?.port ?? null, port);
+  });
+}

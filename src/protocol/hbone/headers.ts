@@ -8,8 +8,23 @@ export function formatForwarded(client: string, serviceHost: string | null): str
   return `for="${client}"${host}`;
 }
 
+/** How the header of an agent begins; what it goes on with is the same for all clients of a service. */
+const FOR = 'for="';
+let lastRest = '';
+let lastHost: string | null = null;
+
 /** The service hostname of a `forwarded` header, or null. Nothing else of it may be trusted or is used. */
 export function forwardedHost(forwarded: string): string | null {
+  const quote = forwarded.startsWith(FOR) ? forwarded.indexOf('"', FOR.length) : -1;
+  const semicolon = forwarded.indexOf(';');
+  if (quote < 0 || (semicolon >= 0 && semicolon < quote)) return hostIn(forwarded);
+  if (forwarded.length - quote - 1 === lastRest.length && forwarded.endsWith(lastRest)) return lastHost;
+  lastRest = forwarded.slice(quote + 1);
+  lastHost = hostIn(lastRest);
+  return lastHost;
+}
+
+function hostIn(forwarded: string): string | null {
   for (const part of forwarded.split(';')) {
     const [, host] = /^\s*host=("?)([A-Za-z0-9._-]+)\1\s*$/i.exec(part)?.slice(1) ?? [];
     if (host !== undefined) return host;
@@ -56,6 +71,11 @@ export type ConnectRequest =
 const LINE_BREAK = /[\0\r\n]/;
 const NAME = /^[!#$%&'*+.^_`|~0-9a-z-]+$/;
 const COLON = 0x3a;
+const QUOTE = 0x22;
+const ZERO = 0x30;
+/** Fixed by TCP. */
+const PORT_MAX = 65_535;
+const PORT_DIGITS_MAX = 5;
 const MALFORMED: ConnectRequest = { kind: 'malformed' };
 
 /**
@@ -105,10 +125,25 @@ function headerValue(headers: readonly Header[], wanted: string): string {
  * is authenticated as the workload at that address, so it may say which of that workload's ports it speaks for.
  */
 export function forwardedClient(header: string, peer: IpAddress): { ip: IpAddress; port: number } | null {
+  const told = plainPort(header, peer);
+  if (told > 0) return { ip: peer, port: told };
   const quoted = /(?:^|;|,)\s*for="([^"]{1,64})"/i.exec(header)?.[1];
   const address = quoted === undefined ? null : splitHostPort(quoted);
   const ip = address === null ? null : tryParseIp(address.host);
   return address !== null && ip === peer ? { ip, port: address.port } : null;
+}
+
+/** The port of a header that begins with `for="peer:port"`, as those of agents do; 0: it has another form, and may mean the same. */
+function plainPort(header: string, peer: IpAddress): number {
+  const colon = FOR.length + peer.length;
+  if (!header.startsWith(FOR) || !header.startsWith(peer, FOR.length) || header.charCodeAt(colon) !== COLON) return 0;
+  let port = 0;
+  for (let at = colon + 1; at <= colon + PORT_DIGITS_MAX + 1; at++) {
+    const digit = header.charCodeAt(at) - ZERO;
+    if (digit >= 0 && digit <= 9) port = port * 10 + digit;
+    else return header.charCodeAt(at) === QUOTE && port <= PORT_MAX && !peer.includes(':') ? port : 0;
+  }
+  return 0;
 }
 
 /** Statuses that answer a CONNECT (docs/rules/node-proxy.md); sent with END_STREAM unless `open`. */

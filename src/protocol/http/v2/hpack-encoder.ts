@@ -124,7 +124,8 @@ export class HpackEncoder {
     const known = this.#names.get(name) ?? this.#learn(name);
     reserve(16);
     const fixed = known.fixed?.get(value);
-    const entry = known.values.get(value);
+    // A value that never comes twice, as that of `traceparent`, is not looked for: it would have to be read first.
+    const entry = known.values.size === 0 ? undefined : known.values.get(value);
     if (fixed !== undefined) putInteger(7, 0x80, fixed);
     else if (never || known.secret || (known.secretIfShort && value.length < SHORT_SECRET))
       this.#literal(known, name, value, LITERAL.never);

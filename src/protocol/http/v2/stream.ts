@@ -1,7 +1,7 @@
 import { ERROR_CODE, FLAG, FRAME, FRAME_HEADER_BYTES } from './constants.ts';
 import type { Header } from './field.ts';
 import { endStreamFrame, headersFrames, rstStreamFrame, windowUpdateFrame, writeFrameHeader } from './frame-writer.ts';
-import { BLOCK, putHeaders } from './hpack-encoder.ts';
+import { BLOCK } from './hpack-encoder.ts';
 import { ReceiveWindow } from './receive-window.ts';
 import type { StreamHandler, StreamHost, TrailerSource } from './roles.ts';
 
@@ -65,7 +65,9 @@ export class Http2Stream {
   /** Request or response headers; `ended` ends our direction with them. */
   sendHeaders(headers: readonly Header[], ended: boolean): void {
     if (this.#closed || this.#localEnded) return;
-    putHeaders(headers);
+    const { encoder } = this.#host;
+    encoder.begin();
+    for (const [name, value] of headers) encoder.field(name, value, false);
     this.sendBlock(ended, true);
   }
 
