@@ -71,6 +71,16 @@ export class MeasuredControl {
     return readFile(join(this.#dir, 'state/root-cert.pem'), 'utf8');
   }
 
+  /** Resolves when no client has a stream any more. */
+  async withoutClients(): Promise<void> {
+    for (;;) {
+      this.requireAlive();
+      const { connections }: { connections: unknown[] } = JSON.parse(await this.#call('GET', '/v1/status'));
+      if (connections.length === 0) return;
+      await sleep(LOOK_MS);
+    }
+  }
+
   /** A token for an agent that hosts nothing. */
   async token(node: string, range: string): Promise<string> {
     const body = { node, identities: [], addresses: [range], waypoints: false };

@@ -1,18 +1,29 @@
-import { create } from '@bufbuild/protobuf';
-import { BinaryReader, WireType } from '@bufbuild/protobuf/wire';
+import { create, fromBinary } from '@bufbuild/protobuf';
+import { BinaryReader } from '@bufbuild/protobuf/wire';
 import type { ClientDuplexStream } from '@grpc/grpc-js';
 import { callMetadata, openClient } from '#platform/grpc/control-channel.ts';
 import { DELTA_STREAM } from '#platform/grpc/service-definitions.ts';
-import { type DeltaDiscoveryRequest, DeltaDiscoveryRequestSchema } from '#proto/discovery_pb.js';
+import {
+  type DeltaDiscoveryRequest,
+  DeltaDiscoveryRequestSchema,
+  ResourceSchema,
+  WeftAnswerSchema,
+} from '#proto/discovery_pb.js';
 import { announcesMore } from '#protocol/xds/encode-response.ts';
+import { bucketsIn, HeldNames } from '#protocol/xds/held-names.ts';
+import { DIGESTS_METADATA } from '#protocol/xds/server-session.ts';
 import { ADDRESS_TYPE, AUTHORIZATION_TYPE } from '#protocol/xds/type-urls.ts';
 
 // A process of clients that follow everything: they read what is around the resources and leave the resources encoded, so that
-// hundreds of them cost little beside the control plane that is measured.
+// hundreds of them cost little beside the control plane that is measured. What they hold is the same for all: one of them notes it.
 
-/** What the bench tells a fleet. */
-export type FleetOrder = {
+/** What the bench tells a fleet: to begin, or to let go of the streams and come back with what is held. */
+export type FleetOrder = FollowOrder | { kind: 'leave' };
+
+/** knowing: they come back, and say what they held when they left. */
+export type FollowOrder = {
   kind: 'follow';
+  knowing: boolean;
   address: string;
   rootsPem: string;
   clients: readonly { node: string; token: string }[];
@@ -24,16 +35,31 @@ export type FleetReport =
   | { kind: 'told'; node: string; typeUrl: string; atMs: number; bytes: number }
   | { kind: 'ended'; node: string; why: string };
 
+type Stream = ClientDuplexStream<DeltaDiscoveryRequest, Uint8Array>;
 type Follower = { node: string; bytes: number; messages: number; largest: number; whole: Set<string> };
 
-const RESPONSE = { typeUrl: 4, nonce: 5 } as const;
+const RESPONSE = { resources: 2, typeUrl: 4, nonce: 5, weft: 1_000 } as const;
+/** The client that notes what all hold. */
+const NOTING = 'n0';
+
+/** Type → name → version. */
+const held = new Map<string, Map<string, string>>();
+const heldNames = new Map<string, HeldNames>();
+const streams = new Set<Stream>();
+let leaving = false;
 
 process.on('message', (order: FleetOrder) => {
+  leaving = order.kind === 'leave';
+  if (order.kind === 'leave') {
+    for (const stream of streams) stream.cancel();
+    streams.clear();
+    return;
+  }
   for (const { node, token } of order.clients)
     follow(order, node, token).catch((error: unknown) => tell({ kind: 'ended', node, why: String(error) }));
 });
 
-async function follow({ address, rootsPem }: FleetOrder, node: string, token: string): Promise<void> {
+async function follow({ address, rootsPem, knowing }: FollowOrder, node: string, token: string): Promise<void> {
   const endpoint = {
     address,
     rootsPem: async () => rootsPem,
@@ -42,7 +68,7 @@ async function follow({ address, rootsPem }: FleetOrder, node: string, token: st
     clusterId: 'Kubernetes',
   };
   const client = await openClient(endpoint);
-  const stream: ClientDuplexStream<DeltaDiscoveryRequest, Uint8Array> = client.makeBidiStreamRequest(
+  const stream: Stream = client.makeBidiStreamRequest(
     DELTA_STREAM.path,
     DELTA_STREAM.request.write,
     (bytes) => bytes,
@@ -50,18 +76,52 @@ async function follow({ address, rootsPem }: FleetOrder, node: string, token: st
   );
   const follower: Follower = { node, bytes: 0, messages: 0, largest: 0, whole: new Set() };
   stream.on('data', (bytes: Uint8Array) => take(follower, stream, bytes));
-  stream.on('error', (error) => tell({ kind: 'ended', node, why: error.message }));
+  streams.add(stream);
+  stream.on('error', (error) => {
+    client.close();
+    if (!leaving) tell({ kind: 'ended', node, why: error.message });
+  });
   const id = `ztunnel~10.0.0.1~${node}.istio-system~istio-system.svc.cluster.local`;
   for (const typeUrl of [AUTHORIZATION_TYPE, ADDRESS_TYPE])
     stream.write(
-      create(DeltaDiscoveryRequestSchema, { typeUrl, node: { id, metadata: { NAMESPACE: 'istio-system', NODE_NAME: node } } }),
+      create(DeltaDiscoveryRequestSchema, {
+        typeUrl,
+        node: { id, metadata: { NAMESPACE: 'istio-system', NODE_NAME: node, [DIGESTS_METADATA]: 'true' } },
+        weftHeldDigests: knowing ? namesOf(typeUrl).digests() : new Uint8Array(),
+      }),
     );
 }
 
-function take(follower: Follower, stream: ClientDuplexStream<DeltaDiscoveryRequest, Uint8Array>, bytes: Uint8Array): void {
+function namesOf(typeUrl: string): HeldNames {
+  const known = heldNames.get(typeUrl) ?? new HeldNames((name) => held.get(typeUrl)?.get(name) ?? '');
+  heldNames.set(typeUrl, known);
+  return known;
+}
+
+/** Notes the resources of a response; all clients are told the same, so one of them is enough. */
+function note(typeUrl: string, resources: readonly Uint8Array[]): void {
+  const versions = held.get(typeUrl) ?? new Map<string, string>();
+  held.set(typeUrl, versions);
+  for (const bytes of resources) {
+    const { name, version } = fromBinary(ResourceSchema, bytes);
+    versions.set(name, version);
+    namesOf(typeUrl).hold(name);
+  }
+}
+
+/** What is held in the buckets that a server asks for. */
+function claimsOf(typeUrl: string, asked: readonly number[]): Record<string, string> {
+  const names = namesOf(typeUrl);
+  const buckets = { count: bucketsIn(names.digests()), buckets: new Set(asked) };
+  return Object.fromEntries([...names.namesIn(buckets)].map((name) => [name, held.get(typeUrl)?.get(name) ?? '']));
+}
+
+function take(follower: Follower, stream: Stream, bytes: Uint8Array): void {
   const { node, whole } = follower;
-  const { typeUrl, nonce } = envelopeOf(bytes);
-  stream.write(create(DeltaDiscoveryRequestSchema, { typeUrl, responseNonce: nonce }));
+  const { typeUrl, nonce, resources, asked } = envelopeOf(bytes);
+  const initialResourceVersions = asked.length === 0 ? {} : claimsOf(typeUrl, asked);
+  stream.write(create(DeltaDiscoveryRequestSchema, { typeUrl, responseNonce: nonce, initialResourceVersions }));
+  if (node === NOTING) note(typeUrl, resources);
   const atMs = Date.now();
   if (whole.size === 2) {
     tell({ kind: 'told', node, typeUrl, atMs, bytes: bytes.length });
@@ -75,16 +135,18 @@ function take(follower: Follower, stream: ClientDuplexStream<DeltaDiscoveryReque
   if (whole.size === 2) tell({ kind: 'synced', node, bytes: follower.bytes, messages, largest, atMs });
 }
 
-function envelopeOf(bytes: Uint8Array): { typeUrl: string; nonce: string } {
+type Envelope = { typeUrl: string; nonce: string; resources: Uint8Array[]; asked: readonly number[] };
+
+function envelopeOf(bytes: Uint8Array): Envelope {
   const reader = new BinaryReader(bytes);
-  const found = { typeUrl: '', nonce: '' };
+  const found: Envelope = { typeUrl: '', nonce: '', resources: [], asked: [] };
   while (reader.pos < reader.len) {
     const [field, wireType] = reader.tag();
     if (field === RESPONSE.typeUrl) found.typeUrl = reader.string();
     else if (field === RESPONSE.nonce) found.nonce = reader.string();
-    else if (wireType === WireType.LengthDelimited) reader.bytes();
+    else if (field === RESPONSE.resources) found.resources.push(reader.bytes());
+    else if (field === RESPONSE.weft) found.asked = fromBinary(WeftAnswerSchema, reader.bytes()).askedBuckets;
     else reader.skip(wireType, field);
-    if (found.typeUrl !== '' && found.nonce !== '') break;
   }
   return found;
 }

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { WeftError } from '#model/error.ts';
 import { MeasuredControl } from './control.ts';
-import type { FleetOrder, FleetReport } from './fleet.ts';
+import type { FleetOrder, FleetReport, FollowOrder } from './fleet.ts';
 import { editPolicy, editWorkload, writeMesh } from './mesh.ts';
 import { costOf, quantile, renderScale, type ScaleRow } from './rows.ts';
 
@@ -17,6 +17,8 @@ const SERVICES = 2_000;
 const EDITS = 30;
 const PORT = 15_912;
 const IDLE_MS = 5_000;
+/** Longer than a change takes to be taken in. */
+const SETTLED_MS = 1_000;
 /** Longer than anything here takes on a machine that is fit for it. */
 const PATIENCE_MS = 120_000;
 
@@ -34,7 +36,7 @@ class Fleet {
     this.#reports = [];
   }
 
-  follow(order: FleetOrder): void {
+  tell(order: FleetOrder): void {
     this.#process.send(order);
   }
 
@@ -79,6 +81,7 @@ try {
   await measureSync('scale.sync', clients.slice(1));
   // Telling it to each client is a part of it here.
   await measureEdits('scale.workload-edit-fleet', editWorkload, CLIENTS + 1, null);
+  await measureReconnect(clients);
   await measureIdle();
 } finally {
   fleet.stop();
@@ -101,7 +104,7 @@ async function measureStart(): Promise<void> {
   rows.push({ id: 'scale.start.peak', value: peakMib, unit: 'MiB', bound: 600 });
 }
 
-async function makeClients(count: number): Promise<FleetOrder['clients']> {
+async function makeClients(count: number): Promise<FollowOrder['clients']> {
   const clients: { node: string; token: string }[] = [];
   for (let index = 0; index < count; index++) {
     const range = `172.16.${index >> 4}.${(index & 15) * 16}/28`;
@@ -110,12 +113,23 @@ async function makeClients(count: number): Promise<FleetOrder['clients']> {
   return clients;
 }
 
-async function measureSync(id: string, clients: FleetOrder['clients']): Promise<void> {
+type Synced = Awaited<ReturnType<typeof follow>>;
+
+/** Clients that begin together, until each has everything. */
+async function follow(clients: FollowOrder['clients'], knowing: boolean) {
   fleet.forget();
+  fleet.tell({ kind: 'follow', knowing, address: control.address, rootsPem: await control.rootsPem(), clients });
+  return fleet.reports('synced', clients.length);
+}
+
+function bytesOf(synced: Synced): number {
+  return Math.max(...synced.map(({ bytes }) => bytes));
+}
+
+async function measureSync(id: string, clients: FollowOrder['clients']): Promise<void> {
   const before = await control.usage();
   const beganMs = Date.now();
-  fleet.follow({ kind: 'follow', address: control.address, rootsPem: await control.rootsPem(), clients });
-  const synced = await fleet.reports('synced', clients.length);
+  const synced = await follow(clients, false);
   const { cpuMs, grownMib, stallMs } = costOf(before, await control.usage());
   rows.push({ id: `${id}.cpu`, value: cpuMs / clients.length, unit: 'ms', bound: 60 });
   rows.push({ id: `${id}.last`, value: Math.max(...synced.map(({ atMs }) => atMs)) - beganMs, unit: 'ms', bound: null });
@@ -145,6 +159,28 @@ async function measureEdits(
   rows.push({ id: `${id}.p99`, value: quantile(took, 0.99), unit: 'ms', bound: 100 });
   rows.push({ id: `${id}.cpu`, value: cpuMs / EDITS, unit: 'ms', bound: cpuBound });
   rows.push({ id: `${id}.stall`, value: stallMs, unit: 'ms', bound: 50 });
+}
+
+/** All clients lose their streams and come back together, having missed one change of a workload and one of a policy. */
+async function measureReconnect(clients: FollowOrder['clients']): Promise<void> {
+  fleet.tell({ kind: 'leave' });
+  await control.withoutClients();
+  await editWorkload(mesh, 9_000);
+  await editPolicy(mesh, 9_000);
+  await sleep(SETTLED_MS);
+  const before = await control.usage();
+  const beganMs = Date.now();
+  const synced = await follow(clients, true);
+  const { cpuMs, stallMs } = costOf(before, await control.usage());
+  rows.push({ id: 'scale.reconnect.cpu', value: cpuMs / 1_000, unit: 's', bound: 30 });
+  rows.push({
+    id: 'scale.reconnect.last',
+    value: Math.max(...synced.map(({ atMs }) => atMs)) - beganMs,
+    unit: 'ms',
+    bound: null,
+  });
+  rows.push({ id: 'scale.reconnect.stall', value: stallMs, unit: 'ms', bound: 200 });
+  rows.push({ id: 'scale.reconnect.bytes', value: bytesOf(synced) / 1_024, unit: 'KiB', bound: 16 });
 }
 
 async function measureIdle(): Promise<void> {

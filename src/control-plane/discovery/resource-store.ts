@@ -11,6 +11,7 @@ import {
   encodeWaypointConfig,
   encodeWorkload,
 } from '#protocol/xds/encoded-resource.ts';
+import { type Buckets, HeldNames } from '#protocol/xds/held-names.ts';
 import type { ResourceView } from '#protocol/xds/subscription.ts';
 import { ADDRESS_TYPE, AUTHORIZATION_TYPE, type TypeUrl, WAYPOINT_CONFIG_TYPE, WORKLOAD_TYPE } from '#protocol/xds/type-urls.ts';
 
@@ -54,6 +55,7 @@ export class ResourceStore implements ResourceView {
       changed = differs || changed;
       yield;
     }
+    for (const { names } of Object.values(this.#tables)) yield* names.refreshing();
     // A revision is for people who compare logs; one that nothing changed in would only confuse them.
     if (changed) this.#revision += 1;
     return changed;
@@ -101,6 +103,14 @@ export class ResourceStore implements ResourceView {
     }
     const found = this.#lookupAddress(name);
     return typeUrl === ADDRESS_TYPE ? found : found.flatMap((address) => asLegacyWorkload(address) ?? []);
+  }
+
+  differing(typeUrl: TypeUrl, digests: Uint8Array): Buckets | null {
+    return this.#tableOf(typeUrl).names.differing(digests);
+  }
+
+  namesIn(typeUrl: TypeUrl, buckets: Buckets): Iterator<string> {
+    return this.#tableOf(typeUrl).names.namesIn(buckets);
   }
 
   onNode(node: string): readonly EncodedResource[] {
@@ -180,18 +190,21 @@ function* encodeAll<Value>(
 class Table {
   readonly blocks = new EncodedBlocks();
   readonly log = new ChangeLog();
+  readonly names = new HeldNames((name) => this.blocks.get(name)?.version ?? '');
 
   /** True when the resource under `name` is now another one on the wire. */
   put(name: string, next: EncodedResource | null): boolean {
     if (next === null) {
       const wasThere = this.blocks.delete(name);
       if (wasThere) this.log.removed(name);
+      if (wasThere) this.names.drop(name);
       return wasThere;
     }
     const before = this.blocks.get(name);
     if (before !== undefined && Buffer.compare(before.wire, next.wire) === 0) return false;
     this.blocks.set(name, next);
     this.log.updated(name);
+    this.names.hold(name);
     return true;
   }
 }

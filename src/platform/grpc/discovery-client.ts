@@ -184,6 +184,12 @@ export class DiscoveryClient {
   #receive(attempt: Attempt, stream: Stream, response: DeltaDiscoveryResponse): void {
     const { log, onMesh, onConnected, clock, endpoint } = this.#options;
     const update = this.#session.receive(response);
+    if (update.misread) {
+      // Another control plane took the place of the one before, and reads no digests.
+      stream.cancel();
+      this.#ended(attempt, { kind: 'clean' }, `the control plane at ${endpoint.address} is another one`);
+      return;
+    }
     const { mesh, waypoints } = deltaOf(update);
     const isChange = mesh.workloads.size + mesh.services.size + mesh.policies.size > 0;
     const meshInForce = isChange ? onMesh(mesh) : undefined;

@@ -25,7 +25,16 @@ function response(
   return fromBinary(
     DeltaDiscoveryResponseSchema,
     Buffer.concat(
-      encodeResponse({ typeUrl, nonce: 'n', systemVersion: '', resources, removed, framed: null, withAliases: false }),
+      encodeResponse({
+        typeUrl,
+        nonce: 'n',
+        systemVersion: '',
+        resources,
+        removed,
+        framed: null,
+        askedBuckets: null,
+        withAliases: false,
+      }),
     ),
   );
 }
@@ -41,7 +50,7 @@ test('the first request of each type names the node and everything held', () => 
   client.receive(response(ADDRESS_TYPE, [good]));
   const [policies, addresses] = client.open();
   assert.deepEqual([policies?.typeUrl, policies?.initialResourceVersions], [AUTHORIZATION_TYPE, {}]);
-  assert.deepEqual([addresses?.node?.id, addresses?.node?.metadata], [NODE.id, NODE.metadata]);
+  assert.deepEqual([addresses?.node?.id, addresses?.node?.metadata], [NODE.id, { ...NODE.metadata, HELD_DIGESTS: 'true' }]);
   assert.deepEqual(addresses?.initialResourceVersions, { [good.name]: good.version });
   assert.deepEqual(addresses?.resourceNamesSubscribe, []);
 });

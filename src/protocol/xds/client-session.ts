@@ -13,6 +13,8 @@ import {
 } from '#proto/discovery_pb.js';
 import { type DecodedResource, decodeResource } from '#protocol/xds/decode-resource.ts';
 import { announcesMore } from '#protocol/xds/encode-response.ts';
+import { type Buckets, bucketsIn, HeldNames } from '#protocol/xds/held-names.ts';
+import { DIGESTS_METADATA } from '#protocol/xds/server-session.ts';
 import { isTypeUrl, type TypeUrl } from '#protocol/xds/type-urls.ts';
 import { waypointConfigName } from '#protocol/xds/waypoint-config.ts';
 
@@ -32,11 +34,46 @@ export type ClientUpdate = {
   removed: RemovedResource[];
   /** Resources that were left out, as `<name>: <reason>`. */
   rejected: string[];
-  /** ACK or NACK to send once the update is applied. */
+  /** ACK or NACK to send once the update is applied, or what the server asked for. */
   reply: DeltaDiscoveryRequest;
+  /** The server did not read what was said to be held: the stream is to be begun anew, and nothing of this is to be applied. */
+  misread: boolean;
 };
 
 type Held = { version: string; kind: DecodedResource['kind']; key: string };
+
+/** What is held of one type. */
+class HeldResources {
+  readonly #byName = new Map<string, Held>();
+  readonly names = new HeldNames((name) => this.#byName.get(name)?.version ?? '');
+
+  get(name: string): Held | undefined {
+    return this.#byName.get(name);
+  }
+
+  set(name: string, held: Held): void {
+    this.#byName.set(name, held);
+    this.names.hold(name);
+  }
+
+  delete(name: string): void {
+    if (this.#byName.delete(name)) this.names.drop(name);
+  }
+
+  /** Every version is another one now than any server has. */
+  distrust(): void {
+    for (const [name, one] of this.#byName) this.#byName.set(name, { ...one, version: '' });
+    this.names.doubt();
+  }
+
+  versions(): Record<string, string> {
+    return Object.fromEntries([...this.#byName].map(([name, { version }]) => [name, version]));
+  }
+
+  versionsIn(buckets: Buckets): Record<string, string> {
+    return Object.fromEntries([...this.names.namesIn(buckets)].map((name) => [name, this.#byName.get(name)?.version ?? '']));
+  }
+}
 
 /**
  * The client's side of delta ADS, without the stream. Keeps names and versions over reconnects, so that a new stream
@@ -45,8 +82,12 @@ type Held = { version: string; kind: DecodedResource['kind']; key: string };
 export class DeltaClientSession {
   readonly #node: ClientNode;
   readonly #subscriptions: readonly ClientSubscription[];
-  readonly #held = new Map<string, Map<string, Held>>();
+  readonly #held = new Map<string, HeldResources>();
   #answered = new Set<string>();
+  /** Whether the server that was spoken to last reads digests. */
+  #readsDigests = false;
+  /** Type → of how many buckets digests were sent on this stream, until the server has shown that it reads them. */
+  readonly #unconfirmed = new Map<string, number>();
 
   constructor(node: ClientNode, subscriptions: readonly ClientSubscription[]) {
     this.#node = node;
@@ -56,14 +97,17 @@ export class DeltaClientSession {
   /** The first requests of a new stream, one per type. */
   open(): DeltaDiscoveryRequest[] {
     this.#answered = new Set();
-    return this.#subscriptions.map(({ typeUrl, names }) =>
-      create(DeltaDiscoveryRequestSchema, {
-        node: { id: this.#node.id, metadata: this.#node.metadata },
-        typeUrl,
-        resourceNamesSubscribe: [...names],
-        initialResourceVersions: Object.fromEntries([...this.#heldOf(typeUrl)].map(([name, { version }]) => [name, version])),
-      }),
-    );
+    this.#unconfirmed.clear();
+    const node = { id: this.#node.id, metadata: { ...this.#node.metadata, [DIGESTS_METADATA]: 'true' } };
+    return this.#subscriptions.map(({ typeUrl, names }) => {
+      const held = this.#heldOf(typeUrl);
+      const request = { node, typeUrl, resourceNamesSubscribe: [...names] };
+      const digests = this.#readsDigests && names.length === 0 ? held.names.digests() : new Uint8Array();
+      if (digests.length === 0)
+        return create(DeltaDiscoveryRequestSchema, { ...request, initialResourceVersions: held.versions() });
+      this.#unconfirmed.set(typeUrl, bucketsIn(digests));
+      return create(DeltaDiscoveryRequestSchema, { ...request, weftHeldDigests: digests });
+    });
   }
 
   /** Whether every type has had its first answer on this stream, to its last part. */
@@ -73,14 +117,27 @@ export class DeltaClientSession {
 
   /** What is held may not be what is in force: the next stream asks for all of it again, and still hears what was removed. */
   distrust(): void {
-    for (const held of this.#held.values()) for (const [name, one] of held) held.set(name, { ...one, version: '' });
+    for (const held of this.#held.values()) held.distrust();
   }
 
   receive(response: DeltaDiscoveryResponse): ClientUpdate {
-    const { typeUrl } = response;
+    const { typeUrl, weft } = response;
     const updated: DecodedResource[] = [];
     const rejected: string[] = [];
     const removed: RemovedResource[] = [];
+    const count = this.#unconfirmed.get(typeUrl);
+    this.#readsDigests = weft?.readsDigests ?? (count === undefined && this.#readsDigests);
+    if (count !== undefined) {
+      if (!this.#readsDigests) return { typeUrl, updated, removed, rejected, reply: replyTo(response, []), misread: true };
+      this.#unconfirmed.delete(typeUrl);
+      const buckets = { count, buckets: new Set(weft?.askedBuckets) };
+      // Its nonce says that the answer is still to come.
+      if (buckets.buckets.size > 0) {
+        const initialResourceVersions = this.#heldOf(typeUrl).versionsIn(buckets);
+        const reply = create(DeltaDiscoveryRequestSchema, { typeUrl, responseNonce: response.nonce, initialResourceVersions });
+        return { typeUrl, updated, removed, rejected, reply, misread: false };
+      }
+    }
     // A type we did not ask for is accepted without a look: it is the server's mistake, not the stream's end.
     if (isTypeUrl(typeUrl)) {
       if (!announcesMore(response.nonce)) this.#answered.add(typeUrl);
@@ -93,7 +150,7 @@ export class DeltaClientSession {
         held.delete(name);
       }
     }
-    return { typeUrl, updated, removed, rejected, reply: replyTo(response, rejected) };
+    return { typeUrl, updated, removed, rejected, reply: replyTo(response, rejected), misread: false };
   }
 
   #update(
@@ -122,10 +179,10 @@ export class DeltaClientSession {
     }
   }
 
-  #heldOf(typeUrl: string): Map<string, Held> {
+  #heldOf(typeUrl: string): HeldResources {
     const existing = this.#held.get(typeUrl);
     if (existing !== undefined) return existing;
-    const created = new Map<string, Held>();
+    const created = new HeldResources();
     this.#held.set(typeUrl, created);
     return created;
   }

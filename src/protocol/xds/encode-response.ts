@@ -13,10 +13,14 @@ export type DeltaResponse = {
   framed: Buffer | null;
   /** On-demand clients learn the other names of what they asked for. */
   withAliases: boolean;
+  /** To clients of our own: that digests are read, and the buckets in which they differ; null: to others, or told before. */
+  askedBuckets: ReadonlySet<number> | null;
 };
 
 // Field numbers of envoy.service.discovery.v3.DeltaDiscoveryResponse and Resource.
-const RESPONSE = { systemVersion: 1, resources: 2, typeUrl: 4, nonce: 5, removed: 6 } as const;
+const RESPONSE = { systemVersion: 1, resources: 2, typeUrl: 4, nonce: 5, removed: 6, weft: 1_000 } as const;
+/** Fields of WeftAnswer. */
+const WEFT = { readsDigests: 1, askedBuckets: 2 } as const;
 const RESOURCE_ALIASES = 4;
 /** Tag and length in front of one resource, at most. Fixed by protobuf: one byte, and a varint below 2^35. */
 const FRAME_BYTES_MAX = 6;
@@ -28,9 +32,21 @@ export function encodeResponse(response: DeltaResponse): Buffer[] {
   head.tag(RESPONSE.typeUrl, WireType.LengthDelimited).string(response.typeUrl);
   head.tag(RESPONSE.nonce, WireType.LengthDelimited).string(response.nonce);
   for (const name of response.removed) head.tag(RESPONSE.removed, WireType.LengthDelimited).string(name);
+  if (response.askedBuckets !== null) writeAnswer(head, response.askedBuckets);
   const { resources } = response;
   const body = response.framed ?? framed(response.withAliases ? resources.map(withAliases) : resources.map(({ wire }) => wire));
   return [Buffer.from(head.finish()), body];
+}
+
+function writeAnswer(head: BinaryWriter, askedBuckets: ReadonlySet<number>): void {
+  const answer = head.tag(RESPONSE.weft, WireType.LengthDelimited).fork();
+  answer.tag(WEFT.readsDigests, WireType.Varint).bool(true);
+  if (askedBuckets.size > 0) {
+    const packed = answer.tag(WEFT.askedBuckets, WireType.LengthDelimited).fork();
+    for (const bucket of askedBuckets) packed.uint32(bucket);
+    packed.join();
+  }
+  answer.join();
 }
 
 /** Encoded resources one behind the other, each with the tag and length that it has in a response. */

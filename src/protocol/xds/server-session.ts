@@ -8,8 +8,10 @@ import {
   WAYPOINT_CONFIG_TYPE,
   WORKLOAD_TYPE,
 } from '#protocol/xds/type-urls.ts';
-import type { RpcError } from './resource-fault.ts';
-import { type Content, type ResourceView, Subscription } from './subscription.ts';
+import type { Buckets } from './held-names.ts';
+import { RpcError } from './resource-fault.ts';
+import type { Content } from './response-content.ts';
+import { type ResourceView, Subscription } from './subscription.ts';
 
 /** What a request turned out to be; only for logs and counters, responses come from `next`. */
 export type Received =
@@ -39,7 +41,12 @@ type TypeState = {
   answeredNonce: string;
   rejections: number;
   problem: string | null;
+  /** Whether it was told that digests are read, and asked for what it holds where they differ. */
+  announced: boolean;
 };
+
+/** Key in the metadata of a node that speaks for digests. Stock clients have none, stock servers pass it over. */
+export const DIGESTS_METADATA = 'HELD_DIGESTS';
 
 /**
  * The server's side of one delta ADS stream, without the stream: requests and changes in, responses out.
@@ -54,6 +61,7 @@ export class DeltaServerSession {
   /** Policies to report as gone once addresses no longer refer to them. */
   readonly #gonePolicies = new Set<string>();
   #node = '';
+  #knowsDigests = false;
 
   constructor(options: { view: ResourceView; newNonce: () => string }) {
     this.#view = options.view;
@@ -65,6 +73,7 @@ export class DeltaServerSession {
     if (!isTypeUrl(typeUrl)) return { kind: 'unknown-type', typeUrl };
     const nodeName = request.node?.metadata?.NODE_NAME;
     if (typeof nodeName === 'string') this.#node = nodeName;
+    this.#knowsDigests ||= request.node?.metadata?.[DIGESTS_METADATA] !== undefined;
     const state = this.#types.get(typeUrl);
     // The first request of a type is answered whatever nonce it carries: the client may come from another server (C6).
     return state === undefined ? this.#open(typeUrl, request) : this.#continue(state, request);
@@ -73,9 +82,26 @@ export class DeltaServerSession {
   #open(typeUrl: TypeUrl, request: DeltaDiscoveryRequest): Received {
     const claimed = new Map(Object.entries(request.initialResourceVersions));
     const node = typeUrl === ADDRESS_TYPE || typeUrl === WORKLOAD_TYPE ? this.#node : '';
-    const subscription = new Subscription(this.#view, typeUrl, { ...namesOf(request), claimed, node });
-    this.#types.set(typeUrl, { subscription, sentNonce: '', answeredNonce: '', rejections: 0, problem: null });
+    const differing = this.#differing(typeUrl, request);
+    const subscription = new Subscription(this.#view, typeUrl, { ...namesOf(request), claimed, node, differing });
+    const state = {
+      subscription,
+      sentNonce: '',
+      answeredNonce: '',
+      rejections: 0,
+      problem: null,
+      announced: !this.#knowsDigests,
+    };
+    this.#types.set(typeUrl, state);
     return { kind: 'subscribed', typeUrl };
+  }
+
+  /** Errors: RpcError invalid-argument. */
+  #differing(typeUrl: TypeUrl, { weftHeldDigests, resourceNamesSubscribe }: DeltaDiscoveryRequest): Buckets | null {
+    if (weftHeldDigests.length === 0) return null;
+    const differing = resourceNamesSubscribe.length === 0 ? this.#view.differing(typeUrl, weftHeldDigests) : null;
+    if (differing === null) throw new RpcError('invalid-argument', 'the digests of what is held cannot be read');
+    return differing;
   }
 
   #continue(state: TypeState, request: DeltaDiscoveryRequest): Received {
@@ -92,6 +118,10 @@ export class DeltaServerSession {
       state.answeredNonce = nonce;
       state.problem = null;
     }
+    if (state.announced && nonce !== '' && state.subscription.awaitedBuckets !== null) {
+      state.subscription.claim(new Map(Object.entries(request.initialResourceVersions)));
+      return { kind: 'subscribed', typeUrl };
+    }
     return state.subscription.change(namesOf(request)) ? { kind: 'subscribed', typeUrl } : { kind: 'acked', typeUrl };
   }
 
@@ -100,6 +130,12 @@ export class DeltaServerSession {
    * much was looked through already.
    */
   next(): DeltaResponse | 'later' | null {
+    // No type is answered before the client has told what it holds of each: policies go before what names them.
+    const awaiting = [...this.#types.values()].filter(({ subscription }) => subscription.awaitedBuckets !== null);
+    if (awaiting.length > 0) {
+      const unasked = awaiting.find(({ announced }) => !announced);
+      return unasked === undefined ? null : this.#respond(unasked, { resources: [], removed: [], framed: null, more: true });
+    }
     return (
       this.#policies() ??
       this.#contentOf(WAYPOINT_CONFIG_TYPE) ??
@@ -158,6 +194,8 @@ export class DeltaServerSession {
     state.sentNonce = nonceOf(this.#newNonce(), more);
     const withAliases = !state.subscription.wildcard;
     const systemVersion = this.#view.systemVersion();
+    const askedBuckets = state.announced ? null : (state.subscription.awaitedBuckets ?? new Set<number>());
+    state.announced = true;
     return {
       typeUrl: state.subscription.typeUrl,
       nonce: state.sentNonce,
@@ -166,6 +204,7 @@ export class DeltaServerSession {
       removed,
       framed: withAliases ? null : framed,
       withAliases,
+      askedBuckets,
     };
   }
 }

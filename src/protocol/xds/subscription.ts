@@ -2,24 +2,20 @@ import { CONTROL } from '#model/settings/control-planes.ts';
 import type { ChangeLog, LogCursor } from '#protocol/xds/change-log.ts';
 import type { ServedBlock } from '#protocol/xds/encoded-block.ts';
 import type { EncodedResource } from '#protocol/xds/encoded-resource.ts';
+import type { Buckets } from '#protocol/xds/held-names.ts';
+import { type Content, Gathered } from '#protocol/xds/response-content.ts';
 import type { TypeUrl } from '#protocol/xds/type-urls.ts';
-
-/** Resources and removals of one response. */
-export type Content = {
-  resources: readonly EncodedResource[];
-  removed: string[];
-  /** `resources` as they lie in a response; null: not made ready. */
-  framed: Buffer | null;
-  /** The answer to a request is not whole yet: the rest follows in further responses. */
-  more: boolean;
-};
 
 /** A request that is not answered yet, or not wholly. */
 type Owed = {
   /** null: everything there is. */
   names: ReadonlySet<string> | null;
-  /** Name → version that the client says it holds. */
+  /** Name → version that the client says it holds; where it told digests, in the buckets that differ. */
   claimed: ReadonlyMap<string, string>;
+  /** Of a client that told digests: outside of these buckets it held everything when it did. */
+  differing: Buckets | null;
+  /** What it holds in those buckets is asked for and not told yet. */
+  awaitsClaims: boolean;
   /** What is still to be looked through, from the first part of the answer on. */
   rest: Rest | null;
 };
@@ -54,11 +50,22 @@ export class Subscription {
     this.#log = view.changes(typeUrl);
     this.#cursor = this.#log.follow();
     const unsubscribed = new Set(request.unsubscribe);
-    const { claimed } = request;
+    const { claimed, differing = null } = request;
     this.#wildcard = request.subscribe.length === 0 || (request.subscribe.includes('*') && !unsubscribed.has('*'));
     if (!this.#wildcard) for (const name of [...request.subscribe, ...claimed.keys()]) this.#asked.add(name);
     for (const name of unsubscribed) this.#asked.delete(name);
-    this.#owed = { names: this.#wildcard ? null : new Set(this.#asked), claimed, rest: null };
+    const names = this.#wildcard ? null : new Set(this.#asked);
+    this.#owed = { names, claimed, differing, awaitsClaims: (differing?.buckets.size ?? 0) > 0, rest: null };
+  }
+
+  /** The buckets of which the client is to tell what it holds, before it can be answered. */
+  get awaitedBuckets(): ReadonlySet<number> | null {
+    return this.#owed?.awaitsClaims === true ? (this.#owed.differing?.buckets ?? null) : null;
+  }
+
+  /** Takes what the client holds in the buckets that are awaited. */
+  claim(claimed: ReadonlyMap<string, string>): void {
+    if (this.#owed !== null) this.#owed = { ...this.#owed, claimed, awaitsClaims: false };
   }
 
   get wildcard(): boolean {
@@ -88,7 +95,8 @@ export class Subscription {
       this.#wildcard = becomesWildcard || !unsubscribe.includes('*');
       this.#asked.clear();
       this.#given.clear();
-      this.#owed = { names: this.#wildcard ? null : new Set(), claimed: NOTHING, rest: null };
+      const names = this.#wildcard ? null : new Set<string>();
+      this.#owed = { names, claimed: NOTHING, differing: null, awaitsClaims: false, rest: null };
       return true;
     }
     for (const name of unsubscribe) {
@@ -100,7 +108,7 @@ export class Subscription {
     for (const name of added) this.#asked.add(name);
     const { names, claimed = NOTHING, rest = null } = this.#owed ?? {};
     // Lookups that arrive before the first is answered merge with it, and keep what the client claimed.
-    this.#owed = { names: new Set([...(names ?? []), ...added]), claimed, rest };
+    this.#owed = { names: new Set([...(names ?? []), ...added]), claimed, differing: null, awaitsClaims: false, rest };
     if (rest !== null) rest.found = joined(rest.found, this.#lookUp(new Set(added)));
     return true;
   }
@@ -112,15 +120,16 @@ export class Subscription {
   take(): Content | 'later' | null {
     const owed = this.#owed;
     if (owed === null) return this.#changes(false);
-    // Everything there is includes what has changed until now.
-    if (owed.rest === null && owed.names === null) this.#log.skip(this.#cursor);
+    if (owed.awaitsClaims) return null;
+    // Everything there is includes what has changed until now; what was the same when digests were compared does not.
+    if (owed.rest === null && owed.names === null && owed.differing === null) this.#log.skip(this.#cursor);
     const changes = this.#answersNext ? null : this.#changes(true);
     this.#answersNext = changes !== null;
     return changes ?? this.#answer(owed);
   }
 
   #answer(owed: Owed): Content | 'later' {
-    owed.rest ??= { claimed: owed.claimed.keys(), block: 0, found: owed.names === null ? NO_NAMES : this.#lookUp(owed.names) };
+    owed.rest ??= { claimed: owed.claimed.keys(), block: 0, found: this.#namesToFind(owed) };
     const gathered = new Gathered();
     let looked = 0;
     for (const name of resuming(owed.rest.claimed)) {
@@ -128,11 +137,16 @@ export class Subscription {
       if (gathered.isFull) return gathered.content(true);
       if (++looked >= CONTROL.lookedThroughMax) return gathered.isEmpty ? 'later' : gathered.content(true);
     }
-    const isWhole =
-      owed.names === null ? this.#nextBlocks(owed, owed.rest, gathered) : this.#nextFound(owed, owed.rest, gathered);
+    const isEverything = owed.names === null && owed.differing === null;
+    const isWhole = isEverything ? this.#nextBlocks(owed, owed.rest, gathered) : this.#nextFound(owed, owed.rest, gathered);
     if (isWhole) this.#owed = null;
     else if (gathered.isEmpty) return 'later';
     return gathered.content(!isWhole);
+  }
+
+  #namesToFind({ names, differing }: Owed): Iterator<string> {
+    if (names !== null) return this.#lookUp(names);
+    return differing === null ? NO_NAMES : this.#view.namesIn(this.typeUrl, differing);
   }
 
   /** True when there are no further ones. */
@@ -153,11 +167,12 @@ export class Subscription {
 
   /** True when there are no further ones. */
   #nextFound({ claimed }: Owed, rest: Rest, gathered: Gathered): boolean {
+    let looked = 0;
     for (const name of resuming(rest.found)) {
       const resource = this.#view.get(this.typeUrl, name);
       if (resource === null) gathered.remove(name);
       else if (!holds(claimed, resource)) gathered.add(resource);
-      if (gathered.isFull) return false;
+      if (gathered.isFull || ++looked >= CONTROL.lookedThroughMax) return false;
     }
     return true;
   }
@@ -210,43 +225,6 @@ export class Subscription {
   }
 }
 
-/** Content until it has the size of a response. */
-class Gathered {
-  #resources: EncodedResource[] = [];
-  #removed: string[] = [];
-  #block: ServedBlock | null = null;
-  #bytes = 0;
-
-  get isFull(): boolean {
-    return this.#bytes >= CONTROL.responseBytesMax;
-  }
-
-  get isEmpty(): boolean {
-    return this.#block === null && this.#resources.length === 0 && this.#removed.length === 0;
-  }
-
-  add(resource: EncodedResource): void {
-    this.#resources.push(resource);
-    this.#bytes += resource.wire.length;
-  }
-
-  remove(name: string): void {
-    this.#removed.push(name);
-    this.#bytes += name.length;
-  }
-
-  /** A block with nothing beside it. */
-  whole(block: ServedBlock): void {
-    this.#block = block;
-  }
-
-  content(more: boolean): Content {
-    const removed = this.#removed;
-    if (this.#block !== null) return { ...this.#block, removed, more };
-    return { resources: this.#resources, removed, framed: null, more };
-  }
-}
-
 /** Goes on where an iterator stands: an early end of the loop leaves it there. */
 function* resuming(names: Iterator<string>): Generator<string> {
   for (let next = names.next(); next.done !== true; next = names.next()) yield next.value;
@@ -257,8 +235,11 @@ function* joined(first: Iterator<string>, second: Iterator<string>): Generator<s
   yield* resuming(second);
 }
 
-/** The versions that a client says it holds, and the node whose workloads an on-demand client follows; '' for none. */
-export type Claims = { claimed: ReadonlyMap<string, string>; node: string };
+/**
+ * The versions that a client says it holds, and the node whose workloads an on-demand client follows; '' for none. differing: where
+ * its digests are not ours; what it holds there it tells when it is asked.
+ */
+export type Claims = { claimed: ReadonlyMap<string, string>; node: string; differing?: Buckets | null };
 
 /** For the work of one turn a block counts as so many names. */
 const BLOCK_WEIGHT = 400;
@@ -288,6 +269,10 @@ export type ResourceView = {
    * `<namespace>/<hostname>`, service by `<network>/<ip>`. A service brings its workloads. Empty when unknown.
    */
   lookup(typeUrl: TypeUrl, name: string): readonly EncodedResource[];
+  /** Where digests of what a client holds (src/protocol/xds/held-names.ts) are not ours; null: they are none. */
+  differing(typeUrl: TypeUrl, digests: Uint8Array): Buckets | null;
+  /** Names of resources in these buckets. */
+  namesIn(typeUrl: TypeUrl, buckets: Buckets): Iterator<string>;
   /** Workloads of a node. */
   onNode(node: string): readonly EncodedResource[];
 };

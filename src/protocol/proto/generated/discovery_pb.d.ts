@@ -105,6 +105,13 @@ export declare type DeltaDiscoveryRequest = Message<"envoy.service.discovery.v3.
    * @generated from field: envoy.service.discovery.v3.Status error_detail = 7;
    */
   errorDetail?: Status | undefined;
+
+  /**
+   * Weft's own, in place of initial_resource_versions and only to servers that read them: held-names.ts.
+   *
+   * @generated from field: bytes weft_held_digests = 1000;
+   */
+  weftHeldDigests: Uint8Array;
 };
 
 /**
@@ -141,6 +148,13 @@ export declare type DeltaDiscoveryResponse = Message<"envoy.service.discovery.v3
    * @generated from field: repeated string removed_resources = 6;
    */
   removedResources: string[];
+
+  /**
+   * Weft's own, and only to clients whose metadata asks for it.
+   *
+   * @generated from field: envoy.service.discovery.v3.WeftAnswer weft = 1000;
+   */
+  weft?: WeftAnswer | undefined;
 };
 
 /**
@@ -148,6 +162,31 @@ export declare type DeltaDiscoveryResponse = Message<"envoy.service.discovery.v3
  * Use `create(DeltaDiscoveryResponseSchema)` to create a new message.
  */
 export declare const DeltaDiscoveryResponseSchema: GenMessage<DeltaDiscoveryResponse>;
+
+/**
+ * @generated from message envoy.service.discovery.v3.WeftAnswer
+ */
+export declare type WeftAnswer = Message<"envoy.service.discovery.v3.WeftAnswer"> & {
+  /**
+   * This server reads weft_held_digests.
+   *
+   * @generated from field: bool reads_digests = 1;
+   */
+  readsDigests: boolean;
+
+  /**
+   * The client is to tell the versions of what it holds in these buckets.
+   *
+   * @generated from field: repeated uint32 asked_buckets = 2;
+   */
+  askedBuckets: number[];
+};
+
+/**
+ * Describes the message envoy.service.discovery.v3.WeftAnswer.
+ * Use `create(WeftAnswerSchema)` to create a new message.
+ */
+export declare const WeftAnswerSchema: GenMessage<WeftAnswer>;
 
 /**
  * @generated from message envoy.service.discovery.v3.Resource

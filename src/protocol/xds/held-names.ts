@@ -1,0 +1,135 @@
+import { hash } from 'node:crypto';
+import { atOnce, type Work } from '#model/effects/work.ts';
+
+// Both sides of a stream compute the same: what is fixed here is a part of the protocol.
+
+/** The finest division: names by the upper 13 bits of their hash. */
+const FINE_BITS = 13;
+const FINE = 1 << FINE_BITS;
+/** Fixed by C53: what a bucket holds is told by so many bytes of a SHA-256. */
+const DIGEST_BYTES = 8;
+/** Names that a bucket should hold: fewer cost bytes when nothing has changed, more when something has. */
+const NAMES_PER_BUCKET = 8;
+
+/**
+ * Names with versions in buckets, so that two who hold nearly the same find out where they differ by 8 bytes for some 8 names. A
+ * change costs its own bucket. Source: docs/rules/control-plane.md (C53).
+ */
+export class HeldNames {
+  readonly #versionOf: (name: string) => string;
+  readonly #buckets: string[][] = [];
+  readonly #digests = Buffer.alloc(FINE * DIGEST_BYTES);
+  /** Buckets whose digest is to be made anew. */
+  readonly #stale = new Set<number>();
+  #size = 0;
+
+  /** versionOf: asked for names that are held. */
+  constructor(versionOf: (name: string) => string) {
+    this.#versionOf = versionOf;
+  }
+
+  /** `name` is held, in whatever version; to be told of each change of it. */
+  hold(name: string): void {
+    const fine = bucketOf(name);
+    const names = this.#buckets[fine] ?? [];
+    this.#buckets[fine] = names;
+    this.#stale.add(fine);
+    if (names.includes(name)) return;
+    names.push(name);
+    this.#size += 1;
+  }
+
+  drop(name: string): void {
+    const fine = bucketOf(name);
+    const names = this.#buckets[fine] ?? [];
+    const at = names.indexOf(name);
+    if (at < 0) return;
+    names.splice(at, 1);
+    this.#size -= 1;
+    this.#stale.add(fine);
+  }
+
+  /** Any of the versions may be another one. */
+  doubt(): void {
+    for (const fine of this.#buckets.keys()) this.#stale.add(fine);
+  }
+
+  /** Makes digests of what has changed, piece by piece. */
+  *refreshing(): Work<void> {
+    for (const fine of this.#stale) {
+      this.#stale.delete(fine);
+      const names = this.#buckets[fine] ?? [];
+      const text = names
+        .sort()
+        .map((name) => `${name}\0${this.#versionOf(name)}\0`)
+        .join('');
+      if (text === '') this.#digests.fill(0, fine * DIGEST_BYTES, (fine + 1) * DIGEST_BYTES);
+      else hash('sha256', text, 'buffer').copy(this.#digests, fine * DIGEST_BYTES, 0, DIGEST_BYTES);
+      yield;
+    }
+  }
+
+  /** A digest for each of as many buckets as are worth it, one behind the other; empty when nothing is held. */
+  digests(): Uint8Array {
+    if (this.#size === 0) return new Uint8Array();
+    const bits = Math.ceil(Math.log2(Math.max(1, this.#size / NAMES_PER_BUCKET)));
+    return this.#digestsOf(1 << Math.min(FINE_BITS, bits));
+  }
+
+  /** The buckets in which another one, whose digests these are, holds something else; null: these are no digests. */
+  differing(theirs: Uint8Array): Buckets | null {
+    const count = bucketsIn(theirs);
+    if (!isCount(count)) return null;
+    const ours = this.#digestsOf(count);
+    const differing = new Set<number>();
+    for (let bucket = 0; bucket < count; bucket++) {
+      const [from, to] = [bucket * DIGEST_BYTES, (bucket + 1) * DIGEST_BYTES];
+      if (ours.compare(theirs, from, to, from, to) !== 0) differing.add(bucket);
+    }
+    return { count, buckets: differing };
+  }
+
+  /** The names that are held in these buckets. */
+  *namesIn({ count, buckets }: Buckets): Generator<string> {
+    if (!isCount(count)) return;
+    const width = FINE / count;
+    for (const bucket of buckets)
+      for (let fine = bucket * width; fine < (bucket + 1) * width; fine++) yield* [...(this.#buckets[fine] ?? [])];
+  }
+
+  #digestsOf(count: number): Buffer {
+    atOnce(this.refreshing());
+    if (count === FINE) return Buffer.from(this.#digests);
+    const coarse = Buffer.alloc(count * DIGEST_BYTES);
+    const bytes = this.#digests.length / count;
+    for (let bucket = 0; bucket < count; bucket++)
+      hash('sha256', this.#digests.subarray(bucket * bytes, (bucket + 1) * bytes), 'buffer').copy(
+        coarse,
+        bucket * DIGEST_BYTES,
+        0,
+        DIGEST_BYTES,
+      );
+    return coarse;
+  }
+}
+
+/** Some of `count` buckets, by number. */
+export type Buckets = { count: number; buckets: ReadonlySet<number> };
+
+/** Of how many buckets these are the digests. */
+export function bucketsIn(digests: Uint8Array): number {
+  return digests.length / DIGEST_BYTES;
+}
+
+function isCount(count: number): boolean {
+  return Number.isInteger(count) && count >= 1 && count <= FINE && Number.isInteger(Math.log2(count));
+}
+
+/** FNV-1a of the UTF-16 code units, and the last step of MurmurHash3 for its upper bits. */
+function bucketOf(name: string): number {
+  let value = 0x811c9dc5;
+  for (let at = 0; at < name.length; at++) value = Math.imul(value ^ name.charCodeAt(at), 0x01000193);
+  value = Math.imul(value ^ (value >>> 16), 0x85ebca6b);
+  value = Math.imul(value ^ (value >>> 13), 0xc2b2ae35);
+  return (value ^ (value >>> 16)) >>> (32 - FINE_BITS);
+}
