@@ -3,7 +3,13 @@ import test from 'node:test';
 import { chooseTarget, compileBackends } from '#model/routing/backends.ts';
 
 function shares(backends: { service: string | null; weight: number }[]): Record<string, number> {
-  const targets = compileBackends(backends.map((backend) => ({ ...backend, port: 80 })));
+  const targets = compileBackends(
+    backends.map((backend) => ({ ...backend, port: 80 })),
+    {
+      prefix: null,
+      problem: assert.fail,
+    },
+  );
   const counts: Record<string, number> = {};
   for (let draw = 0; draw < 1_000; draw++) {
     const target = chooseTarget(targets, draw / 1_000);

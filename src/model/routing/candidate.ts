@@ -1,7 +1,11 @@
 import type { WeightedTargets } from '#model/routing/backends.ts';
+import type { Cors } from '#model/routing/cors.ts';
 import type { HeaderEdits } from '#model/routing/header-edits.ts';
+import type { Redirect } from '#model/routing/redirect.ts';
 import { compileRegex } from '#model/routing/regex/regex.ts';
+import type { Rewrite } from '#model/routing/rewrite.ts';
 import type { HttpRouteMatch } from '#model/waypoint/config.ts';
+import type { HttpMirror } from '#model/waypoint/filters.ts';
 
 /** What a route can see of a request. */
 export type RouteRequest = {
@@ -21,6 +25,12 @@ export type RouteRule = {
   readonly targets: WeightedTargets;
   readonly requestHeaders: HeaderEdits | null;
   readonly responseHeaders: HeaderEdits | null;
+  readonly rewrite: Rewrite | null;
+  /** Answers in place of the backends. */
+  readonly redirect: Redirect | null;
+  readonly cors: Cors | null;
+  /** Null: none. */
+  readonly mirrors: readonly HttpMirror[] | null;
   /** Milliseconds; null: unlimited. */
   readonly requestTimeoutMs: number | null;
 };

@@ -1,7 +1,10 @@
 import { compileBackends } from '#model/routing/backends.ts';
 import type { RouteRequest } from '#model/routing/candidate.ts';
 import { compareCandidates, compileCandidates, type RouteCandidate, type RouteRule } from '#model/routing/candidate.ts';
+import { compileCors } from '#model/routing/cors.ts';
 import { compileHeaderEdits } from '#model/routing/header-edits.ts';
+import { compilePathRewrite } from '#model/routing/path-rewrite.ts';
+import { compileRewrite } from '#model/routing/rewrite.ts';
 import type { HttpRoute, HttpRouteRule } from '#model/waypoint/config.ts';
 
 /** The routes of one service port, best candidate first. Null: no such route is attached. */
@@ -77,11 +80,26 @@ function candidatesOf(route: HttpRoute, problem: (why: string) => void): RouteCa
 }
 
 function compileRule(route: string, rule: HttpRouteRule, index: number, problem: (why: string) => void): RouteRule {
+  const prefix = onlyPrefix(rule);
+  const { redirect, rewrite, cors, mirrors = [] } = rule;
   return {
     name: `${route}/${rule.name === '' ? index : rule.name}`,
-    targets: compileBackends(rule.backends),
+    targets: compileBackends(rule.backends, { prefix, problem }),
     requestHeaders: compileHeaderEdits(rule.requestHeaders, problem),
     responseHeaders: compileHeaderEdits(rule.responseHeaders, problem),
+    rewrite: rewrite === undefined ? null : compileRewrite(rewrite, prefix),
+    redirect: redirect === undefined ? null : { ...redirect, path: compilePathRewrite(redirect.path, prefix) },
+    cors: cors === undefined ? null : compileCors(cors),
+    mirrors: mirrors.length === 0 ? null : mirrors,
     requestTimeoutMs: rule.requestTimeoutMs,
   };
+}
+
+/** What a prefix modifier replaces: with several matches it would be open which. */
+function onlyPrefix({ matches }: HttpRouteRule): string | null {
+  const [only] = matches;
+  // A rule without matches, and a match without a path, match every path: by the prefix `/`.
+  if (matches.length > 1) return null;
+  const path = only?.path ?? { type: 'prefix', value: '/' };
+  return path.type === 'prefix' ? path.value : null;
 }

@@ -38,6 +38,13 @@ export const WAYPOINT_SETTINGS = {
     keptBodiesBytesMax: setting(67_108_864, 'bytes', 'Of all bodies kept at one time; further requests have one try.'),
     keptBodyFirstBytes: setting(512, 'bytes', 'The first buffer of a kept body; it doubles up to the bound.'),
     keptBodyPieceBytes: setting(16_384, 'bytes', 'Given to an upstream at a time, so that one that is full stops the rest.'),
+    mirrorsMax: setting(1_000, 'count', 'Copies of requests under way in one waypoint; further ones are not made.'),
+    mirrorBytesMax: setting(
+      262_144,
+      'bytes',
+      "Of one copy's body that its upstream has not taken yet; past it the copy is given up, for the request does not wait.",
+    ),
+    mirrorMs: setting(15_000, 'ms', 'How long a copy may take whose route has no time-out.'),
     drainMs: setting(5_000, 'ms', 'How long open requests may finish after a stop signal.'),
     threadEndMs: setting(
       1_000,

@@ -157,6 +157,11 @@ export const METRICS = {
   weft_upstream_connect_failures_total: counter(WAYPOINT, 'Connections to endpoints that could not be opened.', []),
   weft_upstream_reuses_total: counter(WAYPOINT, 'Requests that found an open connection.', []),
   weft_upstream_retries_total: counter(WAYPOINT, 'Requests that were sent a second time.', []),
+  weft_mirrored_requests_total: counter(
+    WAYPOINT,
+    'Copies of requests for other services: with an answer, without one, or given up.',
+    ['outcome'],
+  ),
   weft_upstream_endpoints: gauge(WAYPOINT, 'Endpoints that this waypoint has sent something to.', []),
   weft_upstream_pools: gauge(WAYPOINT, 'Pools of connections to endpoints, one for each identity served.', []),
   weft_mishaps_total: counter(

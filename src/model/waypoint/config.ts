@@ -1,4 +1,5 @@
 import type { ServiceKey } from '#model/mesh/service.ts';
+import type { HttpCors, HttpMirror, HttpRedirect, HttpRewrite } from '#model/waypoint/filters.ts';
 
 /**
  * What one waypoint enforces and routes, beside what workload discovery tells it.
@@ -59,6 +60,12 @@ export type HttpRouteRule = {
   responseHeaders: HeaderChanges | null;
   /** Milliseconds; null: unlimited. */
   requestTimeoutMs: number | null;
+  // What most rules do not have is absent from them: their waypoints are told less, and compile nothing.
+  /** Answers in place of the backends. */
+  redirect?: HttpRedirect;
+  rewrite?: HttpRewrite;
+  cors?: HttpCors;
+  mirrors?: readonly HttpMirror[];
 };
 
 /** Applied in the order set, add, remove; names as written by the user. */
@@ -82,6 +89,15 @@ export type HttpBackend = {
   service: ServiceKey | null;
   port: number;
   weight: number;
+  /** What is changed, after the rule's own changes, in requests that go there. */
+  filters?: BackendFilters;
+};
+
+/** What a single backend's requests and responses are changed by. */
+export type BackendFilters = {
+  requestHeaders: HeaderChanges | null;
+  responseHeaders: HeaderChanges | null;
+  rewrite: HttpRewrite | null;
 };
 
 /** An AuthorizationPolicy as a waypoint enforces it: Istio's strings, validated but not interpreted. */

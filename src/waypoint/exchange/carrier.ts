@@ -8,13 +8,12 @@ import type {
   ClientConnection,
   ClientEvents,
   ClientStream,
-  RequestHead,
   ResponseHead,
   ServerEvents,
   UpstreamProblem,
 } from '#protocol/http/message.ts';
 import type { BodyKeeper } from '#waypoint/exchange/body-keeper.ts';
-import { authorizeExchange, type Exchange } from '#waypoint/exchange/exchange.ts';
+import { authorizeExchange, type Exchange, upstreamHead } from '#waypoint/exchange/exchange.ts';
 import type { CarrierContext } from '#waypoint/exchange/flow.ts';
 import { deniedReply, type LocalReply, REPLY, renderReply, replyFor } from '#waypoint/exchange/local-reply.ts';
 import { relayUpgraded } from '#waypoint/exchange/upgraded.ts';
@@ -26,6 +25,8 @@ import { type LiveConnection, NO_CONFIGURATION, type Snapshot } from '#waypoint/
  */
 export class Carrier implements ServerEvents, ClientEvents, LiveConnection {
   place = -1;
+  /** Sees each piece of the request's body, lent, before anything else does; null: nobody. */
+  tap: ((data: Buffer) => void) | null = null;
   readonly #exchange: Exchange;
   readonly #context: CarrierContext<Carrier>;
   #upstream: ClientStream | null = null;
@@ -135,6 +136,7 @@ export class Carrier implements ServerEvents, ClientEvents, LiveConnection {
 
   onBody(data: Buffer): boolean {
     this.#exchange.bytesReceived += data.length;
+    if (this.tap !== null) this.tap(data);
     if (this.#kept !== null) return this.#takeKept(this.#kept, data);
     return this.#upstream === null || this.#upstream.write(data);
   }
@@ -292,9 +294,4 @@ export class Carrier implements ServerEvents, ClientEvents, LiveConnection {
       () => {},
     );
   }
-}
-
-/** The head as it goes upstream. */
-function upstreamHead({ request, authority }: Exchange): RequestHead {
-  return authority === request.authority ? request : { ...request, authority };
 }

@@ -1,6 +1,7 @@
 import type { ServiceKey } from '#model/mesh/service.ts';
 import { type DryRunVerdict, decideL7, dryRunL7, type PolicyVerdict } from '#model/policy/l7.ts';
 import type { HttpFacts } from '#model/policy/l7-fields.ts';
+import type { BackendEdits } from '#model/routing/backends.ts';
 import type { RouteRequest, RouteRule } from '#model/routing/candidate.ts';
 import type { ResponseFlag } from '#model/telemetry/close-cause.ts';
 import { HEADER } from '#protocol/http/header-names.ts';
@@ -13,7 +14,7 @@ import type { BoundService, Snapshot } from '#waypoint/state/snapshot.ts';
 
 /** Where the request goes: a port of a service, or one workload. */
 export type ExchangeTarget =
-  | { readonly kind: 'service'; readonly service: ServiceKey; readonly port: number }
+  | { readonly kind: 'service'; readonly service: ServiceKey; readonly port: number; readonly edits: BackendEdits | null }
   | { readonly kind: 'workload' };
 
 /**
@@ -34,6 +35,8 @@ export class Exchange implements HttpFacts, RouteRequest, Slotted {
   readonly query: string;
   /** As sent upstream: a route may rewrite it. Policies see the client's own through `request`. */
   authority: string;
+  /** Path and query as sent upstream; `path` and `query` stay the client's. */
+  upstreamTarget: string;
   /** gRPC gets its refusals as trailers-only responses. */
   readonly isGrpc: boolean;
   requestId = '';
@@ -71,12 +74,19 @@ export class Exchange implements HttpFacts, RouteRequest, Slotted {
     this.path = question < 0 ? request.target : request.target.slice(0, question);
     this.query = question < 0 ? '' : request.target.slice(question + 1);
     this.authority = request.authority;
+    this.upstreamTarget = request.target;
     this.isGrpc = isGrpcType(request.headers.getById(HEADER.contentType));
   }
 
   headerValues(name: string): string[] {
     return this.request.headers.values(name);
   }
+}
+
+/** The head as it goes upstream. */
+export function upstreamHead({ request, authority, upstreamTarget }: Exchange): RequestHead {
+  if (authority === request.authority && upstreamTarget === request.target) return request;
+  return { ...request, authority, target: upstreamTarget };
 }
 
 /** What the policies of `snapshot` say of a request; null when its service is not bound to this waypoint. */

@@ -10,6 +10,8 @@ export type LocalReply = {
   readonly body: string;
   readonly flag: ResponseFlag;
   readonly details: string;
+  /** More headers, as name, value, …; not for gRPC. */
+  readonly headers?: readonly string[];
 };
 
 /** The table of docs/rules/waypoint.md. */
@@ -64,14 +66,17 @@ export function replyFor(problem: UpstreamProblem): LocalReply {
 }
 
 /** The head of a local reply, and its body if it has one. gRPC gets status 200 and the cause as grpc-status (9.6). */
-export function renderReply(exchange: Exchange, { status, body }: LocalReply): { head: ResponseHead; body: Buffer | null } {
+export function renderReply(
+  exchange: Exchange,
+  { status, body, headers: more = [] }: LocalReply,
+): { head: ResponseHead; body: Buffer | null } {
   if (exchange.isGrpc) {
     const pairs = ['content-type', 'application/grpc', 'grpc-status', String(grpcStatusOf(status))];
     if (body !== '') pairs.push('grpc-message', percentEncode(body));
     return { head: { status: 200, headers: new StringHeaders(pairs, headerIdOf), contentLength: null }, body: null };
   }
   const bytes = Buffer.from(body);
-  const headers = new StringHeaders(body === '' ? [] : ['content-type', 'text/plain'], headerIdOf);
+  const headers = new StringHeaders(body === '' ? more : ['content-type', 'text/plain', ...more], headerIdOf);
   return { head: { status, headers, contentLength: bytes.length }, body: body === '' ? null : bytes };
 }
 

@@ -22,6 +22,9 @@ export class Counters {
   upstreamConnectFailures = 0;
   upstreamReuses = 0;
   upstreamRetries = 0;
+  mirrorsAnswered = 0;
+  mirrorsFailed = 0;
+  mirrorsDropped = 0;
   bytesReceived = 0;
   bytesSent = 0;
 
@@ -82,6 +85,14 @@ export function readWaypointMetrics(meters: Meters, counts: () => WaypointCounts
   read('weft_upstream_connect_failures_total', 'upstreamConnectFailures');
   read('weft_upstream_reuses_total', 'upstreamReuses');
   read('weft_upstream_retries_total', 'upstreamRetries');
+  meters.read('weft_mirrored_requests_total', () => {
+    const { mirrorsAnswered, mirrorsFailed, mirrorsDropped } = counts().counters;
+    return [
+      { labels: { outcome: 'answered' }, value: mirrorsAnswered },
+      { labels: { outcome: 'failed' }, value: mirrorsFailed },
+      { labels: { outcome: 'dropped' }, value: mirrorsDropped },
+    ];
+  });
   meters.readValue('weft_upstream_endpoints', () => counts().endpoints);
   meters.readValue('weft_upstream_pools', () => counts().pools);
 }

@@ -1,7 +1,10 @@
 import type { Stage, StageParts } from '#waypoint/exchange/stage.ts';
 import { authorizeStage } from '#waypoint/stages/authorize/authorize.ts';
 import { balanceStage } from '#waypoint/stages/balance/balance.ts';
+import { corsStage } from '#waypoint/stages/cors/cors.ts';
+import { forwardStage } from '#waypoint/stages/forward/forward.ts';
 import { identifyStage } from '#waypoint/stages/identify/identify.ts';
+import { mirrorStage } from '#waypoint/stages/mirror/mirror.ts';
 import { recordStage } from '#waypoint/stages/record/record.ts';
 import { resilienceStage } from '#waypoint/stages/resilience/resilience.ts';
 import { routeStage } from '#waypoint/stages/route/route.ts';
@@ -9,12 +12,15 @@ import { transportStage } from '#waypoint/stages/transport/transport.ts';
 
 /**
  * What every request passes, in this order. Stages to come have their places: authenticate before
- * authorize; rate-limit, then fault, after it; mirror after route.
+ * authorize; rate-limit, then fault, after cors: they are for requests that are allowed.
  */
 const STAGES: readonly ((parts: StageParts) => Stage)[] = [
   identifyStage,
   authorizeStage,
   routeStage,
+  corsStage,
+  forwardStage,
+  mirrorStage,
   resilienceStage,
   balanceStage,
   transportStage,

@@ -1,5 +1,5 @@
 import { errorAt, type FieldPath, type Problem } from '#control-plane/resources/finding.ts';
-import type { RawFilter, RawRouteRule } from './schema.ts';
+import type { RawCors, RawFilter, RawMirror, RawPathModifier, RawRouteRule } from './schema.ts';
 
 /** type of a filter → the field that holds its settings. */
 const SETTINGS = {
@@ -23,7 +23,13 @@ export function checkFilters(filters: readonly RawFilter[], rule: RawRouteRule, 
     const repeated = types.indexOf(filter.type) < at && !MAY_REPEAT.includes(filter.type);
     const message = `${filter.type} is listed twice`;
     const repetition = repeated ? [errorAt('WEFT_FIELD_CONFLICT', [...path, at], message, 'merge them into one')] : [];
-    return [...checkSettings(filter, [...path, at]), ...checkPrefixReplacement(filter, rule, [...path, at]), ...repetition];
+    const values = checkValues(filter, [...path, at]);
+    return [
+      ...checkSettings(filter, [...path, at]),
+      ...checkPrefixReplacement(filter, rule, [...path, at]),
+      ...values,
+      ...repetition,
+    ];
   });
   if (types.includes('RequestRedirect') && types.includes('URLRewrite')) {
     const message = 'RequestRedirect and URLRewrite exclude one another';
@@ -52,4 +58,51 @@ function checkPrefixReplacement(filter: RawFilter, { matches }: RawRouteRule, pa
   if (matches.length === 1 && only?.path?.type === 'PathPrefix') return [];
   const message = 'prefix replacement needs exactly one PathPrefix match in the rule';
   return [errorAt('WEFT_FIELD_CONFLICT', path, message, 'match by one PathPrefix, or use ReplaceFullPath')];
+}
+
+/** What the schema states in CEL about the settings of a filter. */
+function checkValues({ cors, requestMirror, requestRedirect, urlRewrite }: RawFilter, path: FieldPath): Problem[] {
+  return [
+    ...(cors === undefined ? [] : checkCors(cors, [...path, 'cors'])),
+    ...(requestMirror === undefined ? [] : checkMirror(requestMirror, [...path, 'requestMirror'])),
+    ...checkPathModifier(requestRedirect?.path, [...path, 'requestRedirect', 'path']),
+    ...checkPathModifier(urlRewrite?.path, [...path, 'urlRewrite', 'path']),
+  ];
+}
+
+/** A modifier that lacks its value, or holds the other's, would replace a path by something else than is written. */
+function checkPathModifier(modifier: RawPathModifier | undefined, path: FieldPath): Problem[] {
+  if (modifier === undefined) return [];
+  const { type, replaceFullPath, replacePrefixMatch } = modifier;
+  const [own, other] = type === 'ReplaceFullPath' ? [replaceFullPath, replacePrefixMatch] : [replacePrefixMatch, replaceFullPath];
+  if (own !== undefined && other === undefined) return [];
+  const field = type === 'ReplaceFullPath' ? 'replaceFullPath' : 'replacePrefixMatch';
+  return [errorAt('WEFT_FIELD_CONFLICT', path, `type ${type} needs ${field} and nothing else`, `write ${field} alone`)];
+}
+
+function checkMirror({ backendRef, percent, fraction }: RawMirror, path: FieldPath): Problem[] {
+  const problems: Problem[] = [];
+  if (percent !== undefined && fraction !== undefined) {
+    problems.push(errorAt('WEFT_FIELD_CONFLICT', path, 'percent and fraction exclude one another', 'keep one of them'));
+  }
+  if (fraction !== undefined && fraction.numerator > fraction.denominator) {
+    const message = `${fraction.numerator} of ${fraction.denominator} is more than all`;
+    problems.push(errorAt('WEFT_FIELD_INVALID', [...path, 'fraction'], message, 'write a numerator up to the denominator'));
+  }
+  if (backendRef.group === '' && backendRef.kind === 'Service' && backendRef.port === undefined) {
+    const message = 'port is required for a Service: it has no default';
+    const remedy = 'add the port of the Service (not the container port)';
+    problems.push(errorAt('WEFT_FIELD_INVALID', [...path, 'backendRef', 'port'], message, remedy));
+  }
+  return problems;
+}
+
+/** A star beside others says less than it seems to: which of them holds would be open. */
+function checkCors(cors: RawCors, path: FieldPath): Problem[] {
+  const lists = ['allowOrigins', 'allowMethods', 'allowHeaders', 'exposeHeaders'] as const;
+  return lists.flatMap((field) => {
+    const list = cors[field] ?? [];
+    if (list.length < 2 || !list.includes('*')) return [];
+    return [errorAt('WEFT_FIELD_CONFLICT', [...path, field], '* must stand alone', 'remove * or everything else')];
+  });
 }

@@ -1,8 +1,10 @@
 import type { BackendContext } from '#control-plane/mesh/route-backends.ts';
 import { type FieldPath, type Problem, warningAt } from '#control-plane/resources/finding.ts';
 import type { HttpRouteRule } from '#model/waypoint/config.ts';
-import { filterName, resolveBackends } from './backends.ts';
-import type { HttpRouteResource, RouteFilter, RouteRule } from './schema.ts';
+import type { HttpMirror } from '#model/waypoint/filters.ts';
+import { resolveBackends, resolveMirrors } from './backends.ts';
+import { changesOf, corsOf, filterName, redirectOf, rewriteOf } from './filters.ts';
+import type { HttpRouteResource, RouteRule } from './schema.ts';
 
 /** Rules as a waypoint runs them. `reason`: of the first backend that does not resolve; `stricter`: rules that answer 500 instead. */
 export type CompiledRules = { rules: HttpRouteRule[]; problems: Problem[]; reason: string | null; stricter: number[] };
@@ -15,37 +17,41 @@ export function compileRules(route: HttpRouteResource, parentNamespace: string, 
   for (const [at, rule] of route.rules.entries()) {
     const path = ['spec', 'rules', at];
     const resolved = resolveBackends(rule, path, context);
+    const mirrored = resolveMirrors(rule, path, context);
     const unsupported = unsupportedFilters(rule, path);
-    result.problems.push(...resolved.problems, ...unsupported);
-    result.reason ??= resolved.reason;
+    result.problems.push(...resolved.problems, ...mirrored.problems, ...unsupported);
+    result.reason ??= resolved.reason ?? mirrored.reason;
     if (unsupported.length > 0) result.stricter.push(at);
     // Without backends a rule answers 500, which is safer than to leave out half of it.
-    const backends = unsupported.length > 0 ? [] : resolved.backends;
+    const usable = unsupported.length === 0;
     result.rules.push({
       name: rule.name,
       matches: rule.matches,
-      backends,
+      backends: usable ? resolved.backends : [],
       requestHeaders: changesOf(rule.filters, 'request-headers'),
       responseHeaders: changesOf(rule.filters, 'response-headers'),
       requestTimeoutMs: timeoutOf(rule),
+      ...(usable ? rareFilters(rule, mirrored.mirrors) : {}),
     });
   }
   return result;
+}
+
+/** What most rules do not have, and are not told of. */
+function rareFilters({ filters }: RouteRule, mirrors: readonly HttpMirror[]): Partial<HttpRouteRule> {
+  const [redirect, rewrite, cors] = [redirectOf(filters), rewriteOf(filters), corsOf(filters)];
+  return {
+    ...(redirect === null ? {} : { redirect }),
+    ...(rewrite === null ? {} : { rewrite }),
+    ...(cors === null ? {} : { cors }),
+    ...(mirrors.length === 0 ? {} : { mirrors }),
+  };
 }
 
 /** Without retries the one attempt is the whole request: the shorter limit decides. */
 function timeoutOf({ requestTimeoutMs, backendTimeoutMs }: RouteRule): number | null {
   const limits = [requestTimeoutMs, backendTimeoutMs].filter((limit) => limit !== null);
   return limits.length === 0 ? null : Math.min(...limits);
-}
-
-/** The check has made sure that there is at most one of each kind. */
-function changesOf(
-  filters: readonly RouteFilter[],
-  kind: 'request-headers' | 'response-headers',
-): HttpRouteRule['requestHeaders'] {
-  for (const filter of filters) if (filter.kind === kind) return filter.changes;
-  return null;
 }
 
 /** Told per filter; the rule as a whole answers 500, because half of it is not what its author wanted. */

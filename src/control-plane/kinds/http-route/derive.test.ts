@@ -163,8 +163,13 @@ const backends: { name: string; backend: string; namespace?: string; reason: str
   {
     name: 'filters of one backend',
     backend: '{ name: v1, port: 80, filters: [{ type: RequestHeaderModifier, requestHeaderModifier: { remove: [a] } }] }',
+    reason: 'True ResolvedRefs',
+  },
+  {
+    name: 'a redirect by one backend',
+    backend: '{ name: v1, port: 80, filters: [{ type: RequestRedirect, requestRedirect: { scheme: https } }] }',
     reason: 'False UnsupportedValue',
-    says: /RequestHeaderModifier/,
+    says: /RequestRedirect/,
   },
 ];
 for (const { name, backend, namespace = 'shop', reason, says } of backends) {
@@ -178,28 +183,96 @@ for (const { name, backend, namespace = 'shop', reason, says } of backends) {
   });
 }
 
-const filters = [
-  '{ type: RequestRedirect, requestRedirect: { scheme: https } }',
-  '{ type: URLRewrite, urlRewrite: { hostname: a.example.com } }',
-  '{ type: RequestMirror, requestMirror: { backendRef: { name: v1, port: 80 } } }',
-  '{ type: CORS, cors: { allowOrigins: ["*"] } }',
-  '{ type: ExtensionRef, extensionRef: { group: example.com, kind: A, name: a } }',
+test('an unsupported filter answers 500 and is named', () => {
+  const filter = '{ type: ExtensionRef, extensionRef: { group: example.com, kind: A, name: a } }';
+  const mesh = meshWith(
+    route(
+      `${REVIEWS}, rules: [{ filters: [${filter}], backendRefs: [{ name: v1, port: 80 }] }, { backendRefs: [{ name: v1, port: 80 }] }]`,
+    ),
+  );
+  assert.deepEqual(
+    routesOf(mesh)[0]?.rules.map((rule) => rule.backends.length),
+    [0, 1],
+  );
+  assert.match(mesh.problems('HTTPRoute shop/r').join(), /WEFT_NOT_ENFORCED filter ExtensionRef is not supported/);
+  assert.ok(mesh.conditions('HTTPRoute shop/r').includes('PartiallyInvalid True UnsupportedValue'));
+});
+
+const V1 = 'shop/v1.shop.svc.cluster.local';
+const PREFIX = 'matches: [{ path: { value: /a } }]';
+const REPLACE = 'path: { type: ReplacePrefixMatch, replacePrefixMatch: /b }';
+const filters: { filter: string; more?: string; want: object }[] = [
+  {
+    filter: `type: RequestRedirect, requestRedirect: { scheme: https, hostname: a.example, port: 8443, statusCode: 308, ${REPLACE} }`,
+    more: PREFIX,
+    want: {
+      redirect: { scheme: 'https', hostname: 'a.example', port: 8443, path: { kind: 'prefix', value: '/b' }, status: 308 },
+    },
+  },
+  {
+    filter: 'type: RequestRedirect, requestRedirect: {}',
+    want: { redirect: { scheme: null, hostname: null, port: null, path: null, status: 302 } },
+  },
+  {
+    filter: 'type: URLRewrite, urlRewrite: { hostname: a.example, path: { type: ReplaceFullPath, replaceFullPath: /b } }',
+    want: { rewrite: { hostname: 'a.example', path: { kind: 'full', value: '/b' } } },
+  },
+  {
+    filter: 'type: RequestMirror, requestMirror: { backendRef: { name: v1, port: 80 } }',
+    want: { mirrors: [{ service: V1, port: 80, numerator: 100, denominator: 100 }] },
+  },
+  {
+    filter: 'type: RequestMirror, requestMirror: { percent: 20, backendRef: { name: v1, port: 80 } }',
+    want: { mirrors: [{ service: V1, port: 80, numerator: 20, denominator: 100 }] },
+  },
+  {
+    filter:
+      'type: RequestMirror, requestMirror: { fraction: { numerator: 1, denominator: 3 }, backendRef: { name: v1, port: 80 } }',
+    want: { mirrors: [{ service: V1, port: 80, numerator: 1, denominator: 3 }] },
+  },
+  {
+    filter: 'type: CORS, cors: { allowOrigins: ["*"], allowMethods: [PUT] }',
+    want: {
+      cors: {
+        allowOrigins: ['*'],
+        allowCredentials: false,
+        allowMethods: ['PUT'],
+        allowHeaders: [],
+        exposeHeaders: [],
+        maxAgeSeconds: 5,
+      },
+    },
+  },
 ];
-for (const filter of filters) {
-  test(`an unsupported filter answers 500 and is named: ${filter.slice(8, 24)}`, () => {
-    const backend = filter.includes('Redirect') ? '' : ', backendRefs: [{ name: v1, port: 80 }]';
-    const mesh = meshWith(
-      route(`${REVIEWS}, rules: [{ filters: [${filter}] ${backend} }, { backendRefs: [{ name: v1, port: 80 }] }]`),
-    );
-    assert.deepEqual(
-      routesOf(mesh)[0]?.rules.map((rule) => rule.backends.length),
-      [0, 1],
-    );
-    const type = /type: (\w+)/.exec(filter)?.[1];
-    assert.match(mesh.problems('HTTPRoute shop/r').join(), new RegExp(`WEFT_NOT_ENFORCED filter ${type} is not supported`));
-    assert.ok(mesh.conditions('HTTPRoute shop/r').includes('PartiallyInvalid True UnsupportedValue'));
+for (const { filter, more = '', want } of filters) {
+  test(`a filter is carried over: ${filter.slice(6, 60)}`, () => {
+    const mesh = meshWith(route(`${REVIEWS}, rules: [{ ${more}${more && ','} filters: [{ ${filter} }] }]`));
+    const { redirect, rewrite, cors, mirrors } = routesOf(mesh)[0]?.rules[0] ?? {};
+    const carried = Object.fromEntries(Object.entries({ redirect, rewrite, cors, mirrors }).filter(([, value]) => value));
+    assert.deepEqual(carried, want);
+    assert.deepEqual(mesh.problems('HTTPRoute shop/r'), []);
+    assert.ok(!mesh.conditions('HTTPRoute shop/r').some((condition) => condition.startsWith('PartiallyInvalid')));
   });
 }
+
+test('a filter of one backend is carried over with it', () => {
+  const own = '{ type: RequestHeaderModifier, requestHeaderModifier: { remove: [a] } }';
+  const mesh = meshWith(route(`${REVIEWS}, rules: [{ backendRefs: [{ name: v1, port: 80, filters: [${own}] }] }]`));
+  assert.deepEqual(routesOf(mesh)[0]?.rules[0]?.backends[0]?.filters, {
+    requestHeaders: { set: [], add: [], remove: ['a'] },
+    responseHeaders: null,
+    rewrite: null,
+  });
+});
+
+test('a mirror that does not resolve is left out and told, and the rule goes on (config-api 1.8)', () => {
+  const filter = '{ type: RequestMirror, requestMirror: { backendRef: { name: v9, port: 80 } } }';
+  const mesh = meshWith(route(`${REVIEWS}, rules: [{ filters: [${filter}], backendRefs: [{ name: v1, port: 80 }] }]`));
+  assert.equal(routesOf(mesh)[0]?.rules[0]?.mirrors, undefined);
+  assert.equal(routesOf(mesh)[0]?.rules[0]?.backends[0]?.service, V1);
+  assert.ok(mesh.conditions('HTTPRoute shop/r').includes('ResolvedRefs False BackendNotFound'));
+  assert.match(mesh.problems('HTTPRoute shop/r').join(), /v9 not found.*no copies are sent/);
+});
 
 test('a route of another namespace is for its own clients only', () => {
   const mesh = meshWith(route(REVIEWS), route(REVIEWS, { namespace: 'client' }));

@@ -2,6 +2,8 @@ import { eachField, type FieldTable } from '#control-plane/resources/field-table
 
 const MATCH = 'spec.rules[].matches[].';
 const FILTER = 'spec.rules[].filters[].';
+const BACKEND_FILTER = 'spec.rules[].backendRefs[].filters[].';
+const PATH = 'path.type path.replaceFullPath path.replacePrefixMatch';
 const CHANGES = 'add[].name add[].value set[].name set[].value remove';
 
 /** What becomes of each field of an HTTPRoute. */
@@ -16,15 +18,24 @@ export const HTTP_ROUTE_FIELDS: FieldTable = {
   [`${FILTER}type`]: { is: 'enforced' },
   ...eachField(`${FILTER}requestHeaderModifier.`, CHANGES),
   ...eachField(`${FILTER}responseHeaderModifier.`, CHANGES),
+  ...eachField(`${FILTER}cors.`, 'allowCredentials allowHeaders allowMethods allowOrigins exposeHeaders maxAge'),
+  ...eachField(`${FILTER}requestMirror.`, 'percent fraction.numerator fraction.denominator'),
+  ...eachField(`${FILTER}requestMirror.backendRef.`, 'group kind name namespace port'),
+  ...eachField(`${FILTER}requestRedirect.`, `scheme hostname port statusCode ${PATH}`),
+  ...eachField(`${FILTER}urlRewrite.`, `hostname ${PATH}`),
   // A rule of which a part is left out would do something else than its author wrote.
-  ...eachField(FILTER, 'cors extensionRef requestMirror requestRedirect urlRewrite', {
+  [`${FILTER}extensionRef`]: {
     is: 'refused',
-    why: 'told: waypoints do not have this filter; requests that match the rule are answered 500',
-  }),
-  ...eachField('spec.rules[].backendRefs[].', 'group kind name namespace port weight'),
-  'spec.rules[].backendRefs[].filters': {
-    is: 'refused',
-    why: 'told: filters of a single backend are not supported; its share is answered 500',
+    why: 'told: waypoints know no such extension; requests that match the rule are answered 500',
   },
+  ...eachField('spec.rules[].backendRefs[].', 'group kind name namespace port weight'),
+  [`${BACKEND_FILTER}type`]: { is: 'enforced' },
+  ...eachField(`${BACKEND_FILTER}requestHeaderModifier.`, CHANGES),
+  ...eachField(`${BACKEND_FILTER}responseHeaderModifier.`, CHANGES),
+  ...eachField(`${BACKEND_FILTER}urlRewrite.`, `hostname ${PATH}`),
+  ...eachField(BACKEND_FILTER, 'cors extensionRef requestMirror requestRedirect', {
+    is: 'refused',
+    why: 'told: this filter is for a whole rule; the share of the backend is answered 500',
+  }),
   ...eachField('spec.rules[].timeouts.', 'backendRequest request'),
 };

@@ -138,6 +138,41 @@ const mistakes: Mistake[] = [
     remedy: /^add urlRewrite$/,
   },
   {
+    name: 'a path modifier with the value of the other',
+    spec: `{ ${PARENT}, rules: [{ filters: [{ type: URLRewrite, urlRewrite: { path: { type: ReplaceFullPath, replacePrefixMatch: / } } }] }] }`,
+    at: 'spec.rules[0].filters[0].urlRewrite.path',
+    says: /ReplaceFullPath needs replaceFullPath/,
+    remedy: /write replaceFullPath/,
+  },
+  {
+    name: 'a mirror with two shares',
+    spec: `{ ${PARENT}, rules: [{ filters: [{ type: RequestMirror, requestMirror: { backendRef: { name: a, port: 80 }, percent: 1, fraction: { numerator: 1 } } }] }] }`,
+    at: 'spec.rules[0].filters[0].requestMirror',
+    says: /exclude one another/,
+    remedy: /keep one/,
+  },
+  {
+    name: 'a mirror of more than all',
+    spec: `{ ${PARENT}, rules: [{ filters: [{ type: RequestMirror, requestMirror: { backendRef: { name: a, port: 80 }, fraction: { numerator: 3, denominator: 2 } } }] }] }`,
+    at: 'spec.rules[0].filters[0].requestMirror.fraction',
+    says: /more than all/,
+    remedy: /up to the denominator/,
+  },
+  {
+    name: 'a mirror without port',
+    spec: `{ ${PARENT}, rules: [{ filters: [{ type: RequestMirror, requestMirror: { backendRef: { name: a } } }] }] }`,
+    at: 'spec.rules[0].filters[0].requestMirror.backendRef.port',
+    says: /required/,
+    remedy: /add the port/,
+  },
+  {
+    name: 'CORS: a star beside others',
+    spec: `{ ${PARENT}, rules: [{ filters: [{ type: CORS, cors: { allowMethods: ["*", PUT] } }] }] }`,
+    at: 'spec.rules[0].filters[0].cors.allowMethods',
+    says: /must stand alone/,
+    remedy: /remove \*/,
+  },
+  {
     name: 'a redirect and a rewrite',
     spec: rule(
       'filters: [{ type: RequestRedirect, requestRedirect: { scheme: https } }, { type: URLRewrite, urlRewrite: { hostname: a.b } }]',
@@ -292,8 +327,8 @@ test('filters: header changes are read, the others are kept by their type', () =
     },
     { kind: 'response-headers', changes: { set: [], add: [], remove: ['d'] } },
   ]);
-  const redirect = rule('filters: [{ type: RequestRedirect, requestRedirect: { scheme: https } }]');
-  assert.deepEqual(route(redirect).rules[0]?.filters, [{ kind: 'unsupported', type: 'RequestRedirect' }]);
+  const extension = rule('filters: [{ type: ExtensionRef, extensionRef: { group: g.io, kind: K, name: a } }]');
+  assert.deepEqual(route(extension).rules[0]?.filters, [{ kind: 'unsupported', type: 'ExtensionRef' }]);
 });
 
 test('backends: weight 1 and the own namespace unless they say otherwise', () => {

@@ -2,21 +2,19 @@ import { defineKind } from '#control-plane/index/kind-definition.ts';
 import { readBackendRef } from '#control-plane/mesh/route-backends.ts';
 import { readParent } from '#control-plane/mesh/route-parents.ts';
 import type { Metadata } from '#control-plane/resources/metadata.ts';
-import type { HeaderChanges, HttpRouteMatch } from '#model/waypoint/config.ts';
+import type { HttpRouteMatch } from '#model/waypoint/config.ts';
 import { checkHttpRoute } from './check.ts';
 import { HTTP_ROUTES, httpRoutes } from './derive.ts';
 import { HTTP_ROUTE_FIELDS } from './fields.ts';
+import { readFilter } from './read-filter.ts';
 import {
   type HttpRouteResource,
-  type RawFilter,
-  type RawHeaderModifier,
   type RawHttpRoute,
   type RawMatch,
   type RawRouteBackend,
   type RawRouteRule,
   type RawValueMatch,
   type RouteBackend,
-  type RouteFilter,
   type RouteRule,
   readDurationMs,
 } from './schema.ts';
@@ -54,7 +52,7 @@ function readRule({ name, matches, filters, backendRefs, timeouts }: RawRouteRul
   return {
     name: name ?? '',
     matches: matches.map(readMatch),
-    filters: (filters ?? []).map(readFilter),
+    filters: (filters ?? []).map((filter) => readFilter(filter, own)),
     backends: (backendRefs ?? []).map((backend) => readBackend(backend, own)),
     requestTimeoutMs: readTimeout(timeouts?.request),
     backendTimeoutMs: readTimeout(timeouts?.backendRequest),
@@ -89,20 +87,7 @@ function firstOfEachName<Named extends { name: string }>(list: readonly Named[])
   return list.filter(({ name }, at) => list.findIndex((other) => other.name === name) === at);
 }
 
-/** Filters that are not supported are kept by type, because their rule must answer 500 instead. */
-function readFilter({ type, requestHeaderModifier, responseHeaderModifier }: RawFilter): RouteFilter {
-  if (type === 'RequestHeaderModifier') return { kind: 'request-headers', changes: readChanges(requestHeaderModifier) };
-  if (type === 'ResponseHeaderModifier') return { kind: 'response-headers', changes: readChanges(responseHeaderModifier) };
-  return { kind: 'unsupported', type };
-}
-
-/** Set replaces what is there, add appends, remove comes last. */
-function readChanges({ set = [], add = [], remove = [] }: RawHeaderModifier = {}): HeaderChanges {
-  const plain = ({ name, value }: { name: string; value: string }) => ({ name, value });
-  return { set: set.map(plain), add: add.map(plain), remove: [...remove] };
-}
-
 /** A weight is relative to those of the other backends of the rule. */
 function readBackend({ filters, ...reference }: RawRouteBackend, own: string): RouteBackend {
-  return { ...readBackendRef(reference, own), filters: (filters ?? []).map(readFilter) };
+  return { ...readBackendRef(reference, own), filters: (filters ?? []).map((filter) => readFilter(filter, own)) };
 }

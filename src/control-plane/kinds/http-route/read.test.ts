@@ -100,12 +100,12 @@ test('filters for headers are read; others are known by their type, for what the
   const filters = [
     { type: 'RequestHeaderModifier', requestHeaderModifier: changes },
     { type: 'ResponseHeaderModifier', responseHeaderModifier: { remove: ['d'] } },
-    { type: 'RequestMirror', requestMirror: { backendRef: { name: 'm', port: 80 } } },
+    { type: 'ExtensionRef', extensionRef: { group: 'g.io', kind: 'K', name: 'm' } },
   ];
   assert.deepEqual(ruleOf({ filters }).filters, [
     { kind: 'request-headers', changes },
     { kind: 'response-headers', changes: { set: [], add: [], remove: ['d'] } },
-    { kind: 'unsupported', type: 'RequestMirror' },
+    { kind: 'unsupported', type: 'ExtensionRef' },
   ]);
 });
 

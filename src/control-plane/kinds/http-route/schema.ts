@@ -2,11 +2,17 @@ import type { BackendRef, RawBackendRef } from '#control-plane/mesh/route-backen
 import type { ParentRef, RawParentRef } from '#control-plane/mesh/route-parents.ts';
 import type { Metadata, RawMetadata } from '#control-plane/resources/metadata.ts';
 import type { HeaderChanges, HttpRouteMatch } from '#model/waypoint/config.ts';
+import type { HttpCors, HttpRedirect, HttpRewrite } from '#model/waypoint/filters.ts';
 
 /** A filter; `unsupported` ones make their rule answer 500. */
 export type RouteFilter =
   | { kind: 'request-headers'; changes: HeaderChanges }
   | { kind: 'response-headers'; changes: HeaderChanges }
+  | { kind: 'redirect'; redirect: HttpRedirect }
+  | { kind: 'rewrite'; rewrite: HttpRewrite }
+  | { kind: 'cors'; cors: HttpCors }
+  /** Copies of `numerator` in `denominator` requests. */
+  | { kind: 'mirror'; backend: RouteBackend; numerator: number; denominator: number }
   | { kind: 'unsupported'; type: string };
 
 /** Where a share of the requests goes; not looked up yet. */
@@ -50,17 +56,47 @@ export type RawMatch = {
 export type RawHeaderModifier = { set?: RawNamedValue[]; add?: RawNamedValue[]; remove?: string[] };
 
 /** How a redirect or rewrite changes the path. */
-export type RawPathModifier = { type: string; replaceFullPath?: string; replacePrefixMatch?: string };
+export type RawPathModifier = {
+  type: 'ReplaceFullPath' | 'ReplacePrefixMatch';
+  replaceFullPath?: string;
+  replacePrefixMatch?: string;
+};
+
+/** Where the client is sent instead. */
+export type RawRedirect = {
+  scheme?: 'http' | 'https';
+  hostname?: string;
+  port?: number;
+  path?: RawPathModifier;
+  statusCode: HttpRedirect['status'];
+};
+
+/** What may be read from other origins. */
+export type RawCors = {
+  allowOrigins?: string[];
+  allowCredentials?: boolean;
+  allowMethods?: string[];
+  allowHeaders?: string[];
+  exposeHeaders?: string[];
+  maxAge: number;
+};
+
+/** Where copies go; of every request if it does not say of how many. */
+export type RawMirror = {
+  backendRef: Omit<RawBackendRef, 'weight' | 'filters'>;
+  percent?: number;
+  fraction?: { numerator: number; denominator: number };
+};
 
 /** A filter as written. */
 export type RawFilter = {
   type: string;
   requestHeaderModifier?: RawHeaderModifier;
   responseHeaderModifier?: RawHeaderModifier;
-  requestMirror?: object;
-  requestRedirect?: { path?: RawPathModifier };
-  urlRewrite?: { path?: RawPathModifier };
-  cors?: object;
+  requestMirror?: RawMirror;
+  requestRedirect?: RawRedirect;
+  urlRewrite?: { hostname?: string; path?: RawPathModifier };
+  cors?: RawCors;
   extensionRef?: object;
 };
 

@@ -1,13 +1,12 @@
 import { pickLeastLoaded } from '#model/balancing/least-request.ts';
 import type { Random } from '#model/effects/clock.ts';
-import type { AppProtocol } from '#model/mesh/service.ts';
 import { WAYPOINT } from '#model/settings/waypoints.ts';
-import type { HttpVersion, RequestHead } from '#protocol/http/message.ts';
 import type { Attempt } from '#waypoint/exchange/attempt.ts';
 import type { Exchange } from '#waypoint/exchange/exchange.ts';
 import { noHealthyUpstream, REPLY } from '#waypoint/exchange/local-reply.ts';
 import { NEXT, replyWith, type Stage, type StageParts, type StageResult } from '#waypoint/exchange/stage.ts';
 import { familyFor, type Upstreams } from '#waypoint/upstream/upstreams.ts';
+import { upstreamVersion } from '#waypoint/upstream/version.ts';
 
 /** Chooses the endpoint of each try, and the HTTP version it is spoken to in. */
 export function balanceStage({ upstreams, effects: { random } }: StageParts): Stage {
@@ -52,18 +51,4 @@ function choose(exchange: Exchange, attempt: Attempt, upstreams: Upstreams, rand
 function wasTried({ endpoint, previous }: Attempt): boolean {
   for (let before = previous; before !== null; before = before.previous) if (before.endpoint === endpoint) return true;
   return false;
-}
-
-/** W27: as the port declares; as the client speaks where it does not. */
-function upstreamVersion(appProtocol: AppProtocol, request: RequestHead): HttpVersion {
-  if (request.upgrade !== null) return 'http1';
-  switch (appProtocol) {
-    case 'http2':
-    case 'grpc':
-      return 'http2';
-    case 'http11':
-      return 'http1';
-    default:
-      return request.version;
-  }
 }

@@ -1,0 +1,38 @@
+import type { ServiceKey } from '#model/mesh/service.ts';
+
+/** What replaces a path: `full`, all of it; `prefix`, what the only match of the rule, a path prefix, matched. */
+export type PathModifier = { readonly kind: 'full' | 'prefix'; readonly value: string };
+
+/** The statuses that a redirect may have. */
+export const REDIRECT_STATUSES = [301, 302, 303, 307, 308] as const;
+
+/** An answer that names another place; null parts are those of the request. */
+export type HttpRedirect = {
+  readonly scheme: 'http' | 'https' | null;
+  readonly hostname: string | null;
+  readonly port: number | null;
+  readonly path: PathModifier | null;
+  readonly status: (typeof REDIRECT_STATUSES)[number];
+};
+
+/** What the upstream gets in place of what the client named; null parts stay. */
+export type HttpRewrite = { readonly hostname: string | null; readonly path: PathModifier | null };
+
+/** What browsers are told of other origins (config-api 1.8). A list that holds `*` allows everything. */
+export type HttpCors = {
+  readonly allowOrigins: readonly string[];
+  readonly allowCredentials: boolean;
+  readonly allowMethods: readonly string[];
+  readonly allowHeaders: readonly string[];
+  readonly exposeHeaders: readonly string[];
+  /** Seconds for which a browser may remember the answer. */
+  readonly maxAgeSeconds: number;
+};
+
+/** A copy of requests for another service: of `numerator` in `denominator`; nobody waits for what comes of it. */
+export type HttpMirror = {
+  readonly service: ServiceKey;
+  readonly port: number;
+  readonly numerator: number;
+  readonly denominator: number;
+};

@@ -1,0 +1,92 @@
+import { pickLeastLoaded } from '#model/balancing/least-request.ts';
+import { WAYPOINT } from '#model/settings/waypoints.ts';
+import type { HttpMirror } from '#model/waypoint/filters.ts';
+import { StringHeaders } from '#protocol/http/header-block.ts';
+import { headerIdOf } from '#protocol/http/header-names.ts';
+import type { RequestHead } from '#protocol/http/message.ts';
+import { type Exchange, upstreamHead } from '#waypoint/exchange/exchange.ts';
+import { NEXT, type Stage, type StageParts } from '#waypoint/exchange/stage.ts';
+import { MirroredRequest } from '#waypoint/upstream/mirrored-request.ts';
+import { familyFor } from '#waypoint/upstream/upstreams.ts';
+import { upstreamVersion } from '#waypoint/upstream/version.ts';
+
+/** Sends copies of requests, as the rule has changed them, to other services. What comes of them changes nothing (W62). */
+export function mirrorStage(parts: StageParts): Stage {
+  const copies = parts.perExchange.add<readonly MirroredRequest[]>();
+  // Of the waypoint: many routes that mirror must not add up to all of its memory.
+  let open = 0;
+  const begin = (exchange: Exchange, mirror: HttpMirror): MirroredRequest | null => {
+    if (open >= WAYPOINT.mirrorsMax) {
+      parts.counters.mirrorsDropped++;
+      return null;
+    }
+    open++;
+    return copyTo(exchange, mirror, parts, () => open--);
+  };
+  return {
+    name: 'mirror',
+    request(exchange, carrier) {
+      const mirrors = exchange.route?.mirrors ?? null;
+      // What comes after an upgrade is a conversation, of which there is no copy.
+      if (mirrors === null || exchange.request.upgrade !== null) return NEXT;
+      const drawn = mirrors.filter(({ numerator, denominator }) => parts.effects.random() * denominator < numerator);
+      const begun = drawn.map((mirror) => begin(exchange, mirror)).filter((copy) => copy !== null);
+      if (begun.length === 0) return NEXT;
+      copies.set(exchange, begun);
+      if (exchange.request.hasBody) {
+        carrier.tap = (data) => {
+          for (const copy of begun) copy.take(data);
+        };
+      }
+      for (const copy of begun) copy.start();
+      return NEXT;
+    },
+    requestEnded(exchange) {
+      if (exchange.route?.mirrors == null) return;
+      for (const copy of copies.peek(exchange) ?? []) copy.end();
+    },
+    // A copy that has all of its request goes on by itself; of the others the rest will never come.
+    end(exchange) {
+      if (exchange.route?.mirrors == null || exchange.requestEndedMs > 0) return;
+      for (const copy of copies.peek(exchange) ?? []) copy.abandon();
+    },
+  };
+}
+
+/** Which counter counts which end of a copy. */
+const COUNTER = { answered: 'mirrorsAnswered', failed: 'mirrorsFailed', dropped: 'mirrorsDropped' } as const;
+
+/** Null when its service has no endpoint; `close` is called once, when the copy is over. */
+function copyTo(exchange: Exchange, mirror: HttpMirror, parts: StageParts, close: () => void): MirroredRequest | null {
+  const { upstreams, counters, effects } = parts;
+  const { connection, route } = exchange;
+  const service = upstreams.service(mirror.service, mirror.port, familyFor(connection.destination.address));
+  const endpoint = service === null ? null : pickLeastLoaded(service.set, effects.random);
+  if (service === null || endpoint === null) {
+    close();
+    counters.mirrorsFailed++;
+    return null;
+  }
+  endpoint.active++;
+  const copy: MirroredRequest = new MirroredRequest(
+    ownHead(upstreamHead(exchange)),
+    {
+      pool: upstreams.pool(endpoint, connection.principal, connection.client),
+      version: upstreamVersion(service.appProtocol, exchange.request),
+      cancelTimer: effects.clock.after(route?.requestTimeoutMs ?? WAYPOINT.mirrorMs, () => copy.abandon()),
+    },
+    (outcome) => {
+      close();
+      endpoint.active--;
+      counters[COUNTER[outcome]]++;
+    },
+  );
+  return copy;
+}
+
+/** The engine uses the memory of a head again once the request has been sent; nobody waits for the copy's upstream to agree. */
+function ownHead(head: RequestHead): RequestHead {
+  const headers = new StringHeaders(head.headers.toPairs(), headerIdOf);
+  headers.remove('expect');
+  return { ...head, headers };
+}
