@@ -2,11 +2,12 @@ import { splitHostPort, tryParseIp } from '#model/address/ip.ts';
 import { Roster } from '#model/effects/roster.ts';
 import type { Identity } from '#model/identity/identity.ts';
 import type { MeshState, Touched } from '#model/mesh/mesh-state.ts';
+import type { ServiceKey } from '#model/mesh/service.ts';
 import { type AttemptPolicy, DEFAULT_ATTEMPTS } from '#model/resilience/attempts.ts';
 import { WAYPOINT } from '#model/settings/waypoints.ts';
 import type { Meters } from '#model/telemetry/meters.ts';
 import { PeerSeries } from '#model/telemetry/peer-series.ts';
-import type { WaypointConfig } from '#model/waypoint/config.ts';
+import type { WaypointBase, WaypointConfig, WaypointService } from '#model/waypoint/config.ts';
 import { connectionFacts, connectionRecord, type Downstream } from '#waypoint/connection/connection-facts.ts';
 import { Connections } from '#waypoint/connection/connections.ts';
 import { type Dialled, isServed, type Known, type Resolution, resolveDestination } from '#waypoint/connection/destination.ts';
@@ -72,11 +73,31 @@ export class Waypoint {
 
   /** A new configuration; null: none, so everything is refused. What is under way and no longer allowed is cut. */
   configure(config: WaypointConfig | null): void {
+    if (config !== null) {
+      const { services, ...base } = config;
+      this.prepare(base);
+      for (const service of services) this.prepareService(service);
+    }
+    this.putInForce(config?.services.map(({ key }) => key) ?? null);
+  }
+
+  /** What all services are compiled with from here on; nothing of it is in force yet. */
+  prepare(base: WaypointBase): void {
+    this.#state.next.begin(base);
+  }
+
+  /** Compiles what is said of one service of the next configuration. */
+  prepareService(service: WaypointService): void {
     const { log } = this.#effects;
-    this.#configured = config !== null;
-    const inForce = this.#state.configure(config, (why) => {
+    this.#state.next.add(service, (why) => {
       if (this.#tellsProblems) log.warn({ problem: why }, 'part of the configuration cannot be used');
     });
+  }
+
+  /** What was prepared of these services applies from now on; null: nothing does. Throws when one was not prepared. */
+  putInForce(keys: readonly ServiceKey[] | null): void {
+    const inForce = this.#state.putInForce(keys);
+    this.#configured = keys !== null;
     for (const connection of this.#live.all()) if (!connection.isAllowed(inForce)) connection.cut();
     this.#connections.drainStranded((destination) => !isServed(this.#known, destination));
   }

@@ -19,7 +19,7 @@ export type WaypointThreadData = ThreadData & {
 };
 
 /** Messages that come as bytes: read one in a turn, since a turn that read all of a first sync would let connections wait. */
-export const READ_IN_TURNS: readonly ToData['kind'][] = ['mesh', 'configure', 'mark'];
+export const READ_IN_TURNS: readonly ToData['kind'][] = ['mesh', 'base', 'service', 'configure', 'mark'];
 
 /** Serves connections in this thread until it is told to end. */
 export function serveInThread(): void {

@@ -46,6 +46,11 @@ export const WAYPOINT_SETTINGS = {
     ),
     mirrorMs: setting(15_000, 'ms', 'How long a copy may take whose route has no time-out.'),
     drainMs: setting(5_000, 'ms', 'How long open requests may finish after a stop signal.'),
+    meshPartMax: setting(
+      64,
+      'count',
+      'Workloads and services of a change that a data thread takes in between two turns of its loop; a larger change takes several.',
+    ),
     threadEndMs: setting(
       1_000,
       'ms',

@@ -19,6 +19,9 @@ export type WaypointConfig = {
   policies: readonly L7Policy[];
 };
 
+/** What of a configuration applies to all of its services. */
+export type WaypointBase = Omit<WaypointConfig, 'services'>;
+
 /**
  * How far the spellings of a path are brought to one, least first; the names are those of Istio's mesh configuration
  * (docs/rules/waypoint.md W15-W18). What is authorised, routed and forwarded is always the same form.

@@ -7,8 +7,10 @@ import { parseIdentity } from '#model/identity/identity.ts';
 import { aService, aWorkload, deltaOf } from '#model/mesh/mesh-fixtures.testing.ts';
 import type { MeshDelta } from '#model/mesh/mesh-state.ts';
 import { Meters } from '#model/telemetry/meters.ts';
+import type { WaypointConfig } from '#model/waypoint/config.ts';
 import { SteppedClock } from '#platform/stepped-clock.testing.ts';
 import type { ToControl } from '#waypoint/seam/messages.ts';
+import { ToldConfiguration } from '#waypoint/seam/parts.ts';
 import { CART, configOf, VIP } from '#waypoint/waypoint-rig.testing.ts';
 import { DataPlane, type PlaneEffects } from './data-plane.ts';
 
@@ -82,14 +84,19 @@ const SERVED = deltaOf(
   ],
 );
 
+/** Tells it a configuration as control does. */
+function configure({ plane }: ReturnType<typeof aPlane>, config: WaypointConfig | null): void {
+  for (const message of new ToldConfiguration().tell(config)) plane.receive(message);
+}
+
 const refused = ({ plane }: ReturnType<typeof aPlane>): number => plane.counts.counters.connectionsRefused;
 
 test('it serves by the configuration and the mesh that it was told, and says when it has them', () => {
   const one = aPlane();
-  one.plane.receive({ kind: 'configure', config: null });
+  configure(one, null);
   one.plane.receive({ kind: 'mesh', delta: SERVED });
   assert.equal(one.options(), null, 'there is nothing to serve yet');
-  one.plane.receive({ kind: 'configure', config: configOf({}) });
+  configure(one, configOf({}));
   one.plane.receive({ kind: 'mark', mark: 5 });
   assert.deepEqual(one.said, [{ kind: 'marked', mark: 5 }]);
   assert.deepEqual([one.options()?.trustDomain, one.options()?.threads], ['cluster.local', 3]);
@@ -97,7 +104,7 @@ test('it serves by the configuration and the mesh that it was told, and says whe
   one.arrive(10);
   assert.deepEqual(one.done, ['tunnel']);
   assert.equal(one.arrive(20).isReset, false);
-  one.plane.receive({ kind: 'configure', config: null });
+  configure(one, null);
   assert.equal(one.arrive(20).isReset, true);
   assert.equal(refused(one), 1);
 });
@@ -105,20 +112,32 @@ test('it serves by the configuration and the mesh that it was told, and says whe
 test('promise 2: a change that it cannot put in force makes it refuse until the next configuration', () => {
   const one = aPlane();
   one.plane.receive({ kind: 'mesh', delta: SERVED });
-  one.plane.receive({ kind: 'configure', config: configOf({}) });
+  configure(one, configOf({}));
   one.plane.receive({ kind: 'listen', peersFd: 10, localFd: 20 });
   one.plane.receive({ kind: 'mesh', delta: { ...SERVED, services: null } as unknown as MeshDelta });
   assert.equal(one.mishaps.counts().get('discovery'), 1);
   assert.deepEqual(one.said, [{ kind: 'failed' }]);
   assert.equal(one.arrive(20).isReset, true);
   one.plane.receive({ kind: 'mesh', delta: SERVED });
-  one.plane.receive({ kind: 'configure', config: configOf({}) });
+  configure(one, configOf({}));
   assert.equal(one.arrive(20).isReset, false);
+});
+
+test('promise 2: what was not told whole is not put in force, and nothing else is served in its place', () => {
+  const one = aPlane();
+  one.plane.receive({ kind: 'mesh', delta: SERVED });
+  configure(one, configOf({}));
+  one.plane.receive({ kind: 'listen', peersFd: 10, localFd: 20 });
+  const { services, ...base } = configOf({});
+  one.plane.receive({ kind: 'base', base: { ...base, trustDomain: 'other' } });
+  assert.equal(one.arrive(20).isReset, false, 'nothing is in force before all of it is');
+  one.plane.receive({ kind: 'configure', services: services.map(({ key }) => key) });
+  assert.deepEqual([one.said, one.arrive(20).isReset], [[{ kind: 'failed' }], true]);
 });
 
 test('what is open ends in order: no more accepts, then what is under way, which is told, then the rest', async () => {
   const one = aPlane();
-  one.plane.receive({ kind: 'configure', config: configOf({}) });
+  configure(one, configOf({}));
   one.plane.receive({ kind: 'listen', peersFd: 10, localFd: 20 });
   one.plane.receive({ kind: 'retire' });
   assert.deepEqual(one.done, ['close 10', 'close 20']);

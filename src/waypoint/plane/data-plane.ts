@@ -9,7 +9,7 @@ import { DEFAULT_ATTEMPTS } from '#model/resilience/attempts.ts';
 import { WAYPOINT } from '#model/settings/waypoints.ts';
 import type { CloseCause } from '#model/telemetry/close-cause.ts';
 import type { Meters } from '#model/telemetry/meters.ts';
-import type { WaypointConfig } from '#model/waypoint/config.ts';
+import type { WaypointBase } from '#model/waypoint/config.ts';
 import type { InboundTunnel, TunnelPool } from '#protocol/hbone/transport.ts';
 import type { Link } from '#protocol/seam/common-messages.ts';
 import { type Attest, acceptLocal, acceptTunnel } from '#waypoint/listener/accept.ts';
@@ -89,9 +89,15 @@ export class DataPlane {
           waypoint?.meshChanged(touched);
         });
         return;
+      case 'base':
+        this.#serving ??= this.#begin(message.base);
+        this.#change((waypoint) => waypoint?.prepare(message.base));
+        return;
+      case 'service':
+        this.#change((waypoint) => waypoint?.prepareService(message.service));
+        return;
       case 'configure':
-        if (message.config !== null) this.#serving ??= this.#begin(message.config);
-        this.#change((waypoint) => waypoint?.configure(message.config));
+        this.#change((waypoint) => waypoint?.putInForce(message.services));
         return;
       case 'listen':
         this.#listen(message.peersFd, message.localFd);
@@ -123,13 +129,13 @@ export class DataPlane {
       'discovery',
       () => act(waypoint),
       () => {
-        waypoint?.configure(null);
+        waypoint?.putInForce(null);
         this.#control.send({ kind: 'failed' });
       },
     );
   }
 
-  #begin({ trustDomain }: WaypointConfig): Serving {
+  #begin({ trustDomain }: WaypointBase): Serving {
     const { namespace, gateway, serviceAccount, node, threads, tellsProblems } = this.#options;
     const { createPool, createServer, meters, clock, log, ...effects } = this.#effects;
     const identity = { trustDomain, namespace, serviceAccount };

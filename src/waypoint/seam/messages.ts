@@ -1,5 +1,6 @@
 import type { MeshDelta } from '#model/mesh/mesh-state.ts';
-import type { WaypointConfig } from '#model/waypoint/config.ts';
+import type { ServiceKey } from '#model/mesh/service.ts';
+import type { WaypointBase, WaypointService } from '#model/waypoint/config.ts';
 import type { CommonToControl, CommonToData, Link } from '#protocol/seam/common-messages.ts';
 import type { WaypointCounts } from '#waypoint/self/counters.ts';
 
@@ -9,9 +10,14 @@ import type { WaypointCounts } from '#waypoint/self/counters.ts';
 /** From whoever knows. */
 export type ToData =
   | CommonToData
+  /** Of a large change, a part. */
   | { readonly kind: 'mesh'; readonly delta: MeshDelta }
-  /** What applies from now on; null: nothing is served. */
-  | { readonly kind: 'configure'; readonly config: WaypointConfig | null }
+  /** What applies to all services of the next configuration. */
+  | { readonly kind: 'base'; readonly base: WaypointBase }
+  /** What the next configuration says of one service, and those after it until it is told again. */
+  | { readonly kind: 'service'; readonly service: WaypointService }
+  /** What was told of these services is in force from now on, nothing else; null: nothing is served. */
+  | { readonly kind: 'configure'; readonly services: readonly ServiceKey[] | null }
   /** To accept on these, of other proxies and of clients of this node; descriptors belong to whoever gets them. */
   | { readonly kind: 'listen'; readonly peersFd: number; readonly localFd: number }
   /** To accept nothing more: another process does, or none. */

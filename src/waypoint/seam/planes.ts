@@ -4,6 +4,7 @@ import type { MeshDelta } from '#model/mesh/mesh-state.ts';
 import { WAYPOINT } from '#model/settings/waypoints.ts';
 import type { WaypointConfig } from '#model/waypoint/config.ts';
 import { DataLinks } from '#protocol/seam/data-links.ts';
+import { meshMessages, ToldConfiguration } from '#waypoint/seam/parts.ts';
 import { sumOf, type WaypointCounts } from '#waypoint/self/counters.ts';
 import type { Plane, ToControl, ToData } from './messages.ts';
 
@@ -24,6 +25,7 @@ export class Planes {
   /** Those that have not drained yet. */
   readonly #draining = new Set<Plane>();
   readonly #drained = Promise.withResolvers<void>();
+  readonly #configuration = new ToldConfiguration();
   #hasFailed = false;
 
   constructor({ start, credentials, clock }: PlanesOptions) {
@@ -39,13 +41,13 @@ export class Planes {
 
   /** A change of the mesh; resolves when it is in force in all of them. */
   mesh(delta: MeshDelta): Promise<void> {
-    this.#tell({ kind: 'mesh', delta });
+    for (const message of meshMessages(delta)) this.#tell(message);
     return this.settled();
   }
 
   /** What applies from now on; null: nothing is served. */
   configure(config: WaypointConfig | null): void {
-    this.#tell({ kind: 'configure', config });
+    for (const message of this.#configuration.tell(config)) this.#tell(message);
   }
 
   /** They accept from now on; `socketsOf` gives each descriptors of its own. */
@@ -98,6 +100,7 @@ export class Planes {
     switch (message.kind) {
       case 'failed':
         this.#hasFailed = true;
+        this.#configuration.forget();
         return;
       case 'drained':
         this.#draining.delete(from);

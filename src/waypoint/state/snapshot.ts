@@ -4,7 +4,7 @@ import { compileL7, type L7Policies } from '#model/policy/l7.ts';
 import {
   DEFAULT_PATH_NORMALIZATION,
   type PathNormalization,
-  type WaypointConfig,
+  type WaypointBase,
   type WaypointService,
 } from '#model/waypoint/config.ts';
 import type { ServiceState } from '#waypoint/state/kept.ts';
@@ -22,15 +22,27 @@ export class BoundService implements Slotted {
   readonly config: WaypointService;
   /** Those of the Gateway and those of the service: one pool, nothing overrides (config-api 3.5). */
   readonly policies: L7Policies;
-  /** What outlives this configuration. */
-  readonly state: ServiceState;
+  /** With what it was compiled. */
+  readonly base: WaypointBase;
   readonly problem: Problem;
+  #state: ServiceState | null = null;
 
-  constructor(config: WaypointService, policies: L7Policies, state: ServiceState, problem: Problem) {
+  constructor(config: WaypointService, policies: L7Policies, base: WaypointBase, problem: Problem) {
     this.config = config;
     this.policies = policies;
-    this.state = state;
+    this.base = base;
     this.problem = problem;
+  }
+
+  /** What outlives this configuration; from when it is in force. */
+  get state(): ServiceState {
+    if (this.#state === null) throw new Error(`what applies to ${this.config.key} is not in force`);
+    return this.#state;
+  }
+
+  /** It is in force now. */
+  belongsTo(state: ServiceState): void {
+    this.#state = state;
   }
 }
 
@@ -50,24 +62,54 @@ export type Snapshot = {
 export type LiveConnection = Rostered & { isAllowed(snapshot: Snapshot): boolean; cut(): void };
 
 /**
- * Compiles a configuration, with what the stages have registered in `bindings`; what cannot be used is reported through
- * `problem` and left out or made strict. `stateOf` finds what is kept of a service.
+ * What is compiled of a configuration, a service at a time: a whole one may take longer than requests should wait. What did not change
+ * is not compiled again. Nothing of it is in force before all of it is.
  */
-export function compileSnapshot(
-  config: WaypointConfig,
-  bindings: Slots<BoundService>,
-  stateOf: (key: ServiceKey) => ServiceState,
-  problem: Problem,
-): Snapshot {
-  const services = new Map<ServiceKey, BoundService>();
-  for (const service of config.services) {
-    const policies = compileL7([...config.policies, ...service.policies], config.trustDomain, problem);
-    const bound = new BoundService(service, policies, stateOf(service.key), problem);
-    bindings.fill(bound);
-    services.set(service.key, bound);
+export class Preparation {
+  readonly #bindings: Slots<BoundService>;
+  #services = new Map<ServiceKey, BoundService>();
+  #base: WaypointBase | null = null;
+  #workloadPolicies = NO_CONFIGURATION.workloadPolicies;
+
+  /** `bindings`: what the stages have registered. */
+  constructor(bindings: Slots<BoundService>) {
+    this.#bindings = bindings;
   }
-  const workloadPolicies = compileL7(config.policies, config.trustDomain, () => {});
-  return { services, workloadPolicies, pathNormalization: config.pathNormalization };
+
+  /** What all services are compiled with from here on. */
+  begin(base: WaypointBase): void {
+    this.#base = base;
+    this.#workloadPolicies = compileL7(base.policies, base.trustDomain, () => {});
+  }
+
+  /** Compiles what is said of one service; what cannot be used is reported through `problem` and left out or made strict. */
+  add(service: WaypointService, problem: Problem): void {
+    const base = this.#known();
+    this.#services.delete(service.key); // should it throw
+    const policies = compileL7([...base.policies, ...service.policies], base.trustDomain, problem);
+    const bound = new BoundService(service, policies, base, problem);
+    this.#bindings.fill(bound);
+    this.#services.set(service.key, bound);
+  }
+
+  /** Exactly these services, each as it was compiled last. Throws when one was not, or not with what applies to all now. */
+  finish(keys: readonly ServiceKey[], stateOf: (key: ServiceKey) => ServiceState): Snapshot {
+    const base = this.#known();
+    const services = new Map<ServiceKey, BoundService>();
+    for (const key of keys) {
+      const bound = this.#services.get(key);
+      if (bound?.base !== base) throw new Error(`what applies to ${key} was not told`);
+      services.set(key, bound);
+    }
+    for (const [key, bound] of services) bound.belongsTo(stateOf(key));
+    this.#services = services;
+    return { services, workloadPolicies: this.#workloadPolicies, pathNormalization: base.pathNormalization };
+  }
+
+  #known(): WaypointBase {
+    if (this.#base === null) throw new Error('what applies to all services was not told');
+    return this.#base;
+  }
 }
 
 /** Serves nothing and allows nothing: in force before the first configuration, and after the last. */

@@ -6,7 +6,7 @@ import type { Workload } from '#model/mesh/workload.ts';
 import type { WaypointConfig } from '#model/waypoint/config.ts';
 import { ServiceState, UpstreamEndpoint } from '#waypoint/state/kept.ts';
 import { Slots } from '#waypoint/state/slots.ts';
-import { type BoundService, compileSnapshot, NO_CONFIGURATION, type Problem, type Snapshot } from '#waypoint/state/snapshot.ts';
+import { type BoundService, NO_CONFIGURATION, Preparation, type Problem, type Snapshot } from '#waypoint/state/snapshot.ts';
 
 /**
  * What a waypoint remembers from one request to the next, by service and by endpoint. A new configuration or a change
@@ -22,6 +22,8 @@ export class WaypointState {
   readonly #services = new Map<ServiceKey, ServiceState>();
   /** By workload. */
   readonly #endpoints = new Map<string, UpstreamEndpoint[]>();
+  /** What is compiled for the next configuration. */
+  readonly next = new Preparation(this.bindings);
   #snapshot: Snapshot = NO_CONFIGURATION;
 
   /** `mesh` is only read here. */
@@ -42,8 +44,16 @@ export class WaypointState {
 
   /** Compiles a configuration (null: there is none) and puts it in force. */
   configure(config: WaypointConfig | null, problem: Problem): Snapshot {
-    this.#snapshot =
-      config === null ? NO_CONFIGURATION : compileSnapshot(config, this.bindings, (key) => this.#serviceOf(key), problem);
+    if (config === null) return this.putInForce(null);
+    const { services, ...base } = config;
+    this.next.begin(base);
+    for (const service of services) this.next.add(service, problem);
+    return this.putInForce(services.map(({ key }) => key));
+  }
+
+  /** Puts in force what is compiled of these services; null: there is no configuration. Throws when it is not all of it. */
+  putInForce(keys: readonly ServiceKey[] | null): Snapshot {
+    this.#snapshot = keys === null ? NO_CONFIGURATION : this.next.finish(keys, (key) => this.#serviceOf(key));
     for (const key of [...this.#services.keys()]) this.#reviewService(key);
     return this.#snapshot;
   }
