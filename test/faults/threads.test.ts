@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { agentClient } from '#platform/local-api/clients.ts';
 import type { Probe } from '#testbed/apps/probe-client.ts';
 import type { App } from '#testbed/lab/app.ts';
@@ -12,16 +11,11 @@ import { waitUntil, within } from '#testbed/processes/wait.ts';
 import { metricOf } from '../security/crowd.testing.ts';
 import { ask } from '../security/dialling.testing.ts';
 import { AttackedMesh, serviceYaml } from '../security/mesh.testing.ts';
+import { CPU, type Paced, undelayed } from './paced.testing.ts';
 
 const [VIP, TELLER] = ['10.96.140.1', '10.96.140.2'];
-const CPU = { control: '0', all: '1' } as const;
-const [IDLE_MS, BUSY_MS, END_MS] = [3_000, 10_000, 10_000];
-/** On a machine that is late with everything, also without anybody busy in the agent, so many times as late as then. */
-const [DELAY_MS_MAX, TIMES_IDLE_MAX] = [20, 3];
+const END_MS = 10_000;
 const DIALS = 200;
-
-type Summary = { count: number; p50: number; p999: number; most: number };
-type Paced = { trips: Summary; dials: Summary; failed: number };
 
 const app = (name: string, ...args: string[]): string[] => [
   process.execPath,
@@ -53,7 +47,6 @@ describe('data threads', { skip: process.env.WEFT_IO === 'node' && 'with WEFT_IO
     await mesh?.down();
   });
 
-  const paced = async (): Promise<Paced> => (await ask<{ paced: Paced }>(pacer.child, 'report', 'paced')).paced;
   const connected = (probe: Probe): Promise<unknown> =>
     waitUntil('a connection', END_MS, async () => {
       const { error } = await probe.connect({ host: TELLER, port: 7 });
@@ -65,30 +58,19 @@ describe('data threads', { skip: process.env.WEFT_IO === 'node' && 'with WEFT_IO
   };
 
   test('no byte and no new connection with a decision at hand waits for a control thread that is busy for ten seconds', async (t) => {
-    await sleep(1_000);
-    await paced();
-    await sleep(IDLE_MS);
-    const idle = await paced();
-    mesh.lab.agent('alpha').signal('SIGUSR2');
-    await sleep(200); // until it is busy
-    await paced();
-    let answers = 0;
-    const asked = mesh.status('alpha').then(
-      () => answers++,
-      () => {},
-    );
-    await sleep(BUSY_MS - 1_000);
-    const busy = await paced();
-    assert.equal(answers, 0, 'the control thread was not busy');
-    for (const kind of ['trips', 'dials'] as const) {
-      const said = `${kind}: idle ${JSON.stringify(idle[kind])}, busy ${JSON.stringify(busy[kind])}`;
-      t.diagnostic(said);
-      assert.ok(busy[kind].count > idle[kind].count, said);
-      assert.ok(busy[kind].p999 <= Math.max(DELAY_MS_MAX, TIMES_IDLE_MAX * idle[kind].p999), said);
-    }
-    assert.equal(busy.failed, 0);
-    await asked;
-    await waitUntil('an answer of the control thread', END_MS, () => mesh.status('alpha'));
+    await undelayed(t, {
+      report: async () => (await ask<{ paced: Paced }>(pacer.child, 'report', 'paced')).paced,
+      keepBusy() {
+        mesh.lab.agent('alpha').signal('SIGUSR2');
+        let answers = 0;
+        mesh.status('alpha').then(
+          () => answers++,
+          () => {},
+        );
+        return () => answers > 0;
+      },
+      atRest: () => waitUntil('an answer of the control thread', END_MS, () => mesh.status('alpha')),
+    });
   });
 
   test('two threads carry beside each other, what they count is one sum, and their lines are whole', async () => {

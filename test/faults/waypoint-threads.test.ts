@@ -2,27 +2,21 @@ import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { PORT } from '#model/mesh/ports.ts';
 import { waypointSocketPath } from '#protocol/api/places.ts';
 import type { App } from '#testbed/lab/app.ts';
-import { command, tryCommand } from '#testbed/processes/command.ts';
+import { command } from '#testbed/processes/command.ts';
 import { inNetnsOf } from '#testbed/processes/command-lines.ts';
 import { waitUntil } from '#testbed/processes/wait.ts';
 import { ask } from '../security/dialling.testing.ts';
 import { AttackedMesh } from '../security/mesh.testing.ts';
 import { boundServiceYaml, GATEWAY_YAML, WEB_PROGRAM, waypointLog } from '../security/waypoint.testing.ts';
+import { CPU, type Paced, undelayed } from './paced.testing.ts';
 
 const VIP = '10.96.141.1';
-const CPU = { control: '0', all: '1' } as const;
 const [THREADS, CALLS] = [2, 200];
-const [IDLE_MS, BUSY_MS, END_MS] = [3_000, 10_000, 15_000];
-/** On a machine that is late with everything, also without anybody busy in the waypoint, so many times as late as then. */
-const [DELAY_MS_MAX, TIMES_IDLE_MAX] = [20, 3];
+const END_MS = 15_000;
 const CHANGES = 6;
-
-type Summary = { count: number; p50: number; p999: number; most: number };
-type Paced = { trips: Summary; dials: Summary; failed: number };
 
 /** A route whose answers tell which one it is. */
 const routeYaml = (change: number): string => `apiVersion: gateway.networking.k8s.io/v1
@@ -58,7 +52,6 @@ describe('data threads of a waypoint', { skip: process.env.WEFT_IO === 'node' &&
     });
   const tell = async <Told>(app: App, what: string): Promise<Told> =>
     (await ask<Record<string, Told>>(app.child, what, what))[what] as Told;
-  const paced = (): Promise<Paced> => tell<Paced>(caller, 'paced');
   const burst = (): Promise<Record<string, number>> => tell(caller, 'burst');
   /** The sum of a metric over the series whose labels contain these. */
   const metric = async (name: string, ...labels: string[]): Promise<number> => {
@@ -148,34 +141,19 @@ describe('data threads of a waypoint', { skip: process.env.WEFT_IO === 'node' &&
     for (const one of [pid, web.pid, caller.pid]) await command(['taskset', '-a', '-cp', CPU.all, String(one)]);
     await command(['taskset', '-cp', CPU.control, String(pid)]);
     await tell(caller, 'begin');
-    await sleep(1_000);
-    await paced();
-    // As much of the machine is taken by others as will be then.
-    await tryCommand(
-      ['taskset', '-c', CPU.control, 'timeout', String(IDLE_MS / 1_000), 'sh', '-c', 'while :; do :; done'],
-      BUSY_MS,
-    );
-    const idle = await paced();
-    process.kill(pid, 'SIGUSR2');
-    await sleep(200); // until it is busy
-    await paced();
-    let scrapes = 0;
-    const scraped = metric('istio_requests_total').then(
-      () => scrapes++,
-      () => {}, // it gives up after five seconds
-    );
-    await sleep(BUSY_MS - 1_000);
-    const busy = await paced();
-    assert.equal(scrapes, 0, 'the control thread was not busy');
-    for (const kind of ['trips', 'dials'] as const) {
-      const said = `${kind}: idle ${JSON.stringify(idle[kind])}, busy ${JSON.stringify(busy[kind])}`;
-      t.diagnostic(said);
-      assert.ok(busy[kind].count > idle[kind].count, said);
-      assert.ok(busy[kind].p999 <= Math.max(DELAY_MS_MAX, TIMES_IDLE_MAX * idle[kind].p999), said);
-    }
-    assert.equal(busy.failed, 0);
-    await scraped;
-    await waitUntil('a scrape of the control thread', END_MS, async () => (await metric('istio_requests_total')) > 0);
+    await undelayed(t, {
+      report: () => tell<Paced>(caller, 'paced'),
+      keepBusy() {
+        process.kill(pid, 'SIGUSR2');
+        let scrapes = 0;
+        metric('istio_requests_total').then(
+          () => scrapes++,
+          () => {}, // it gives up after five seconds
+        );
+        return () => scrapes > 0;
+      },
+      atRest: () => waitUntil('a scrape', END_MS, async () => (await metric('istio_requests_total')) > 0),
+    });
   });
 
   test('one that ends takes the waypoint with it, which says why; the control plane starts another', async () => {
