@@ -94,6 +94,7 @@ export function workloadOf(endpoint: Endpoint, facts: WorkloadFacts, options: Me
     canonicalName: canonicalNameOf(endpoint),
     canonicalRevision: canonicalRevisionOf(endpoint),
     workloadName: endpoint.workloadName,
+    workloadKind: 'pod', // as an istiod says of all its sources
     authorizationPolicies: facts.policies,
     healthy: endpoint.healthy,
     clusterId: options.clusterId,

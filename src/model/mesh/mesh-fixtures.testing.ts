@@ -20,6 +20,7 @@ export function aWorkload(name: string, addresses: string[], change: Partial<Wor
     canonicalName: name,
     canonicalRevision: 'latest',
     workloadName: name,
+    workloadKind: 'deployment',
     authorizationPolicies: [],
     healthy: true,
     clusterId: 'Kubernetes',

@@ -5,6 +5,9 @@ import type { GatewayAddress, ServiceKey } from './service.ts';
 /** How peers reach a workload. */
 export type TunnelProtocol = 'none' | 'hbone';
 
+/** What a workload's name is the name of. */
+export type WorkloadKind = 'deployment' | 'cronjob' | 'pod' | 'job';
+
 /** service port → port of the workload. */
 export type PortMapping = { servicePort: number; targetPort: number };
 
@@ -28,6 +31,7 @@ export type Workload = {
   canonicalName: string;
   canonicalRevision: string;
   workloadName: string;
+  workloadKind: WorkloadKind;
   /** `<namespace>/<name>` of selector-scoped policies only. */
   authorizationPolicies: readonly string[];
   healthy: boolean;

@@ -1,7 +1,4 @@
-import type { Workload } from '#model/mesh/workload.ts';
-
-/** Kinds of owners that name a workload. */
-export type WorkloadKind = 'deployment' | 'cronjob' | 'pod' | 'job';
+import type { Workload, WorkloadKind } from '#model/mesh/workload.ts';
 
 /** What the `baggage` header says about a workload: for telemetry, never for decisions. '' when unknown. */
 export type Baggage = {
@@ -34,7 +31,7 @@ export function baggageOf(workload: Workload): Baggage {
   return {
     cluster: workload.clusterId,
     namespace: workload.namespace,
-    workloadKind: 'deployment',
+    workloadKind: workload.workloadKind,
     workloadName: workload.workloadName,
     serviceName: workload.canonicalName,
     serviceVersion: workload.canonicalRevision,

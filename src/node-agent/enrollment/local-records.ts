@@ -177,6 +177,7 @@ function bareRecord({ request, identity, addresses }: Enrolled): Workload {
     canonicalName: name,
     canonicalRevision: '',
     workloadName: name,
+    workloadKind: 'pod',
     authorizationPolicies: [],
     healthy: true,
     clusterId: '',

@@ -3,6 +3,7 @@ import { formatIdentity } from '#model/identity/identity.ts';
 import type { Registration, RegistrationOutcome } from '#model/mesh/registration.ts';
 import type { ControlEndpoint } from '#platform/grpc/control-channel.ts';
 import { CREATE_CERTIFICATE, SYNC_WORKLOADS } from '#platform/grpc/service-definitions.ts';
+import { hasNoSuchMethod } from '#platform/grpc/status-codes.ts';
 import { UnaryCaller } from '#platform/grpc/unary-call.ts';
 import { IstioCertificateRequestSchema } from '#proto/ca_pb.js';
 import { type RegisteredWorkloadSchema, SyncWorkloadsRequestSchema } from '#proto/weft_pb.js';
@@ -49,7 +50,8 @@ export class RegistryClient {
 
   /**
    * Replaces the node's workloads; resolves to their uids in the same order, and to those that are not taken.
-   * nodeAddresses: the node's own, its gateways' included. Errors: WEFT_CONTROL_PLANE.
+   * nodeAddresses: the node's own, its gateways' included. An istiod has no such method and knows the workloads by itself: then
+   * nobody is refused. Errors: WEFT_CONTROL_PLANE.
    */
   async sync(workloads: readonly Registration[], nodeAddresses: readonly string[]): Promise<RegistrationOutcome> {
     const list = workloads.map(
@@ -60,7 +62,12 @@ export class RegistryClient {
       }),
     );
     const request = create(SyncWorkloadsRequestSchema, { node: this.#node, workloads: list, nodeAddresses: [...nodeAddresses] });
-    const { uids, refused } = await this.#caller.call(SYNC_WORKLOADS, request);
+    const answer = await this.#caller.call(SYNC_WORKLOADS, request).catch((error: unknown) => {
+      if (hasNoSuchMethod(error)) return null;
+      throw error;
+    });
+    if (answer === null) return { uids: [], refused: [] };
+    const { uids, refused } = answer;
     return { uids, refused: refused.map(({ uid, message, remedy }) => ({ uid, message, remedy })) };
   }
 

@@ -42,3 +42,9 @@ export function callError(address: string, error: Pick<ServiceError, 'code' | 'd
     },
   );
 }
+
+/** Whether a call failed because whoever was called does not know it, as `callError` tells. */
+export function hasNoSuchMethod(error: unknown): boolean {
+  const cause = error instanceof WeftError ? error.cause : null;
+  return cause instanceof Error && 'code' in cause && cause.code === status.UNIMPLEMENTED;
+}

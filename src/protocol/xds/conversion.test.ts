@@ -50,6 +50,7 @@ const workloads = fc.record<Workload>(
     canonicalName: fc.string(),
     canonicalRevision: fc.string(),
     workloadName: fc.string(),
+    workloadKind: fc.constantFrom('deployment', 'cronjob', 'pod', 'job'),
     authorizationPolicies: fc.array(fc.string(), { maxLength: 3 }),
     healthy: fc.boolean(),
     clusterId: fc.string({ minLength: 1 }),

@@ -22,6 +22,7 @@ export function sampleWorkload(changes: Partial<Workload> = {}): Workload {
     canonicalName: name,
     canonicalRevision: 'latest',
     workloadName: name,
+    workloadKind: 'pod',
     authorizationPolicies: [],
     healthy: true,
     clusterId: 'Kubernetes',

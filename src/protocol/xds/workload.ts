@@ -1,6 +1,6 @@
 import { create } from '@bufbuild/protobuf';
 import { bytesToIp, ipToBytes } from '#model/address/ip.ts';
-import type { PortMapping, TunnelProtocol, Workload } from '#model/mesh/workload.ts';
+import type { PortMapping, TunnelProtocol, Workload, WorkloadKind } from '#model/mesh/workload.ts';
 import {
   ApplicationTunnel_Protocol,
   NetworkMode,
@@ -10,6 +10,7 @@ import {
   type Workload as WorkloadMessage,
   WorkloadSchema,
   WorkloadStatus,
+  WorkloadType,
 } from '#proto/workload_pb.js';
 import { gatewayAddressFromProto, gatewayAddressToProto } from '#protocol/xds/gateway-address.ts';
 import { knownEnum, rejectResource, wireEnum } from '#protocol/xds/resource-fault.ts';
@@ -25,6 +26,12 @@ const DEFAULT_CAPACITY = 1;
 const TUNNEL_PROTOCOLS = new Map<number, TunnelProtocol>([
   [TunnelProtocolNumber.NONE, 'none'],
   [TunnelProtocolNumber.HBONE, 'hbone'],
+]);
+const KINDS = new Map<number, WorkloadKind>([
+  [WorkloadType.DEPLOYMENT, 'deployment'],
+  [WorkloadType.CRONJOB, 'cronjob'],
+  [WorkloadType.POD, 'pod'],
+  [WorkloadType.JOB, 'job'],
 ]);
 const HOST_NETWORK = new Map<number, boolean>([
   [NetworkMode.STANDARD, false],
@@ -59,6 +66,7 @@ export function workloadToProto(workload: Workload): WorkloadMessage {
     canonicalName: workload.canonicalName,
     canonicalRevision: workload.canonicalRevision,
     workloadName: workload.workloadName,
+    workloadType: wireEnum(KINDS, workload.workloadKind),
     authorizationPolicies: [...workload.authorizationPolicies],
     status: wireEnum(HEALTHY, workload.healthy),
     clusterId: workload.clusterId,
@@ -103,6 +111,7 @@ export function workloadFromProto(message: WorkloadMessage): Workload {
     canonicalName: message.canonicalName,
     canonicalRevision: message.canonicalRevision,
     workloadName: message.workloadName,
+    workloadKind: KINDS.get(message.workloadType) ?? 'deployment', // for telemetry alone, so one that is not known costs nothing
     authorizationPolicies: message.authorizationPolicies,
     // Weight 0 takes nothing: the model knows no weight 0, so such a workload counts as unhealthy.
     healthy: knownEnum('status', message.status, HEALTHY) && message.capacity !== 0,
