@@ -82,9 +82,14 @@ export function completeDescription(
     certificates: agents.flatMap(({ node, certificates }) =>
       certificates.filter(({ identity }) => identity === facts.identity).map((certificate) => ({ node, ...certificate })),
     ),
-    conditions: control.conditions.filter(({ resource }) => isMeant(resource)),
+    // In order of name: that in which they came about says nothing, and is another each time.
+    conditions: control.conditions.filter(({ resource }) => isMeant(resource)).sort(byCondition),
     findings: control.findings.filter(({ resource }) => isMeant(resource)),
   };
+}
+
+function byCondition(a: ConditionStatus, b: ConditionStatus): number {
+  return `${a.resource} ${a.type}` < `${b.resource} ${b.type}` ? -1 : 1;
 }
 
 /** The kinds of resources that each is described by, as they call themselves. */
