@@ -62,6 +62,7 @@ export class Waypoint {
     const pipeline = new Pipeline(
       stageList({ effects, counters, telemetry, state, perExchange, upstreams, attempts }),
       effects.mishaps,
+      effects.clock,
     );
     const requests = requestHandlers({ effects, counters, telemetry, pipeline, live, state });
     this.#connections = new Connections({ self, effects, counters, telemetry, upstreams, live, state }, requests);

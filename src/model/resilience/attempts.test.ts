@@ -13,10 +13,12 @@ import {
 const FACTS: AttemptFacts = {
   failure: 'not-processed',
   isSafe: false,
+  isRepeatable: false,
   tryNumber: 1,
   body: 'unsent',
   responseBegun: false,
   remainingMs: null,
+  pauseMs: 0,
 };
 const ANYTHING: AttemptPolicy = {
   triesMax: 3,
@@ -24,8 +26,8 @@ const ANYTHING: AttemptPolicy = {
   keptBodyBytesMax: 1_000,
   keptBodiesBytesMax: 10_000,
 };
-const SAME: AttemptDecision = { kind: 'try-again', endpoint: 'same', freshConnection: true };
-const OTHER: AttemptDecision = { kind: 'try-again', endpoint: 'any', freshConnection: false };
+const SAME: AttemptDecision = { kind: 'try-again', endpoint: 'same', freshConnection: true, pauseMs: 0 };
+const OTHER: AttemptDecision = { kind: 'try-again', endpoint: 'any', freshConnection: false, pauseMs: 0 };
 
 function giveUp(why: (AttemptDecision & { kind: 'give-up' })['why']): AttemptDecision {
   return { kind: 'give-up', why };

@@ -12,7 +12,11 @@ export type AttemptFailure =
    */
   | 'stale'
   /** Anything later: the request may have had its effect. */
-  | 'perhaps-processed';
+  | 'perhaps-processed'
+  /** Its time was over before it answered. */
+  | 'too-slow'
+  /** It answered, with a status that its route takes for a failure. */
+  | 'status';
 
 /** What an operator, or a route, allows. */
 export type AttemptPolicy = {
@@ -20,6 +24,8 @@ export type AttemptPolicy = {
   readonly triesMax: number;
   /** After which failures the request is sent again. */
   readonly after: readonly AttemptFailure[];
+  /** After which more, where the method may be repeated. */
+  readonly whenRepeatable?: readonly AttemptFailure[];
   /** Bytes of one request's body kept for a further try; 0: none is kept, and a request with a body has one try. */
   readonly keptBodyBytesMax: number;
   /** Bytes of all bodies that a waypoint keeps at one time. */
@@ -42,6 +48,8 @@ export type AttemptFacts = {
   readonly failure: AttemptFailure;
   /** The method changes nothing, however often it comes (RFC 9110 9.2.1). */
   readonly isSafe: boolean;
+  /** Doing it twice is as doing it once (RFC 9110 9.2.2). */
+  readonly isRepeatable: boolean;
   /** The try that failed; 1 is the first. */
   readonly tryNumber: number;
   /** `unsent`: there is none, or none of it was taken yet. `kept`: all that has come can be sent again. `lost`: some of it is gone. */
@@ -50,6 +58,8 @@ export type AttemptFacts = {
   readonly responseBegun: boolean;
   /** Milliseconds until the client must have its answer; null: no bound. */
   readonly remainingMs: number | null;
+  /** Milliseconds that a further try would wait. */
+  readonly pauseMs: number;
 };
 
 /** Whether the request is sent again. */
@@ -60,6 +70,8 @@ export type AttemptDecision =
       readonly endpoint: 'same' | 'any';
       /** Not over a connection that has served before: the others may have been closed in the same moment. */
       readonly freshConnection: boolean;
+      /** Milliseconds until then. */
+      readonly pauseMs: number;
     }
   | {
       readonly kind: 'give-up';
@@ -72,13 +84,19 @@ export function decideAttempt(facts: AttemptFacts, policy: AttemptPolicy): Attem
   if (facts.tryNumber >= policy.triesMax) return { kind: 'give-up', why: 'tries-spent' };
   if (!isAllowed(facts, policy)) return { kind: 'give-up', why: 'not-allowed' };
   if (facts.body === 'lost') return { kind: 'give-up', why: 'body-lost' };
-  if (facts.remainingMs !== null && facts.remainingMs <= 0) return { kind: 'give-up', why: 'out-of-time' };
+  if (facts.remainingMs !== null && facts.remainingMs <= facts.pauseMs) return { kind: 'give-up', why: 'out-of-time' };
   const sameEndpoint = facts.failure === 'not-processed' || facts.failure === 'stale';
-  return { kind: 'try-again', endpoint: sameEndpoint ? 'same' : 'any', freshConnection: sameEndpoint };
+  return { kind: 'try-again', endpoint: sameEndpoint ? 'same' : 'any', freshConnection: sameEndpoint, pauseMs: facts.pauseMs };
 }
 
-function isAllowed({ failure, isSafe }: AttemptFacts, { after }: AttemptPolicy): boolean {
-  return after.includes(failure) || (failure === 'stale' && isSafe && after.includes('not-processed'));
+function isAllowed({ failure, isSafe, isRepeatable }: AttemptFacts, { after, whenRepeatable = [] }: AttemptPolicy): boolean {
+  if (after.includes(failure) || (isRepeatable && whenRepeatable.includes(failure))) return true;
+  return failure === 'stale' && isSafe && after.includes('not-processed');
+}
+
+/** Methods that may be repeated (RFC 9110 9.2.2). */
+export function isRepeatableMethod(method: string): boolean {
+  return isSafeMethod(method) || method === 'PUT' || method === 'DELETE';
 }
 
 /** Methods that change nothing (RFC 9110 9.2.1). */
@@ -95,10 +113,13 @@ export type BodyFacts = {
   readonly mayBeRefused: boolean;
 };
 
+const SURELY_NOTHING: readonly AttemptFailure[] = ['not-processed', 'never-sent'];
+
 /** Whether a request's body is worth keeping: only if a further try could use it. */
 export function keepsBody(policy: AttemptPolicy, { hasBody, contentLength, mayBeRefused }: BodyFacts): boolean {
   if (!hasBody || policy.triesMax < 2 || policy.after.length === 0) return false;
   // What was never sent has its body yet.
-  if (!mayBeRefused && policy.after.every((failure) => failure === 'not-processed' || failure === 'never-sent')) return false;
+  const asksForMore = policy.whenRepeatable !== undefined || policy.after.some((failure) => !SURELY_NOTHING.includes(failure));
+  if (!mayBeRefused && !asksForMore) return false;
   return policy.keptBodyBytesMax > 0 && (contentLength ?? 0) <= policy.keptBodyBytesMax;
 }

@@ -14,6 +14,15 @@ export function backoffMs(failures: number, { firstMs, maxMs }: Backoff, random:
   return Math.min(maxMs, Math.round(middleMs * (1 - SPREAD + 2 * SPREAD * random())));
 }
 
+/** How long a request waits before it is sent again: `leastMs`, and up to `growthMs` more after the first failure, doubling. */
+export type RetryPause = { readonly leastMs: number; readonly growthMs: number; readonly maxMs: number };
+
+/** Milliseconds before the try that follows `failures` (at least 1); spread evenly, as Envoy does (W37). */
+export function retryPauseMs(failures: number, { leastMs, growthMs, maxMs }: RetryPause, random: Random): number {
+  const most = Math.min(maxMs - leastMs, growthMs * (2 ** Math.min(failures, 30) - 1));
+  return Math.round(leastMs + random() * most);
+}
+
 /** What waiting needs. */
 export type RetryEffects = { readonly clock: Clock; readonly random: Random };
 

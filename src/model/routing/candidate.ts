@@ -1,3 +1,4 @@
+import type { RouteRetry } from '#model/resilience/route-retry.ts';
 import type { WeightedTargets } from '#model/routing/backends.ts';
 import type { Cors } from '#model/routing/cors.ts';
 import type { HeaderEdits } from '#model/routing/header-edits.ts';
@@ -5,7 +6,7 @@ import type { Redirect } from '#model/routing/redirect.ts';
 import { compileRegex } from '#model/routing/regex/regex.ts';
 import type { Rewrite } from '#model/routing/rewrite.ts';
 import type { HttpRouteMatch } from '#model/waypoint/config.ts';
-import type { HttpMirror } from '#model/waypoint/filters.ts';
+import type { HttpMirror, HttpSession } from '#model/waypoint/filters.ts';
 
 /** What a route can see of a request. */
 export type RouteRequest = {
@@ -33,6 +34,11 @@ export type RouteRule = {
   readonly mirrors: readonly HttpMirror[] | null;
   /** Milliseconds; null: unlimited. */
   readonly requestTimeoutMs: number | null;
+  /** Milliseconds of one try; null: unlimited. */
+  readonly backendTimeoutMs: number | null;
+  /** Null: what holds for every request. */
+  readonly retry: RouteRetry | null;
+  readonly session: HttpSession | null;
 };
 
 /** One match of one rule: the unit that competes for requests. Ranks compare from the first number on, highest first. */

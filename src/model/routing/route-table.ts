@@ -1,3 +1,4 @@
+import { compileRetry } from '#model/resilience/route-retry.ts';
 import { compileBackends } from '#model/routing/backends.ts';
 import type { RouteRequest } from '#model/routing/candidate.ts';
 import { compareCandidates, compileCandidates, type RouteCandidate, type RouteRule } from '#model/routing/candidate.ts';
@@ -92,6 +93,9 @@ function compileRule(route: string, rule: HttpRouteRule, index: number, problem:
     cors: cors === undefined ? null : compileCors(cors),
     mirrors: mirrors.length === 0 ? null : mirrors,
     requestTimeoutMs: rule.requestTimeoutMs,
+    backendTimeoutMs: rule.backendTimeoutMs ?? null,
+    retry: rule.retry === undefined ? null : compileRetry(rule.retry),
+    session: rule.session ?? null,
   };
 }
 

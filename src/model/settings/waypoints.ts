@@ -45,6 +45,19 @@ export const WAYPOINT_SETTINGS = {
       "Of one copy's body that its upstream has not taken yet; past it the copy is given up, for the request does not wait.",
     ),
     mirrorMs: setting(15_000, 'ms', 'How long a copy may take whose route has no time-out.'),
+    routeRetries: setting(
+      2,
+      'count',
+      'Tries after the first of a route that asks for retries and does not say how many (Istio).',
+    ),
+    routeRetriesMax: setting(
+      10,
+      'count',
+      'The most that a route can ask for: a service that fails must not get its load many times.',
+    ),
+    retryPauseMs: setting(25, 'ms', "Between tries of a route without backoff: up to so long, doubling (Envoy's base interval)."),
+    retryPauseMaxMs: setting(250, 'ms', 'The longest such pause (Envoy).'),
+    retriedBodyBytesMax: setting(1_048_576, 'bytes', "Of one request's body, where its route asks for retries (Envoy's buffer)."),
     drainMs: setting(5_000, 'ms', 'How long open requests may finish after a stop signal.'),
     meshPartMax: setting(
       64,

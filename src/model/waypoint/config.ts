@@ -1,5 +1,5 @@
 import type { ServiceKey } from '#model/mesh/service.ts';
-import type { HttpCors, HttpMirror, HttpRedirect, HttpRewrite } from '#model/waypoint/filters.ts';
+import type { HttpCors, HttpMirror, HttpRedirect, HttpRetry, HttpRewrite, HttpSession } from '#model/waypoint/filters.ts';
 
 /**
  * What one waypoint enforces and routes, beside what workload discovery tells it.
@@ -69,6 +69,10 @@ export type HttpRouteRule = {
   rewrite?: HttpRewrite;
   cors?: HttpCors;
   mirrors?: readonly HttpMirror[];
+  /** Milliseconds that one try may take. */
+  backendTimeoutMs?: number;
+  retry?: HttpRetry;
+  session?: HttpSession;
 };
 
 /** Applied in the order set, add, remove; names as written by the user. */

@@ -29,6 +29,26 @@ export type HttpCors = {
   readonly maxAgeSeconds: number;
 };
 
+/** When a request is sent again. Null: what is usual. */
+export type HttpRetry = {
+  /** Statuses of 400 to 599 that are a failure. */
+  readonly codes: readonly number[];
+  /** Tries after the first. */
+  readonly attempts: number | null;
+  /** Milliseconds to wait at least before each. */
+  readonly backoffMs: number | null;
+};
+
+/** By which requests of one session go to one endpoint. */
+export type HttpSession = {
+  readonly carrier: 'cookie' | 'header';
+  readonly name: string;
+  /** Milliseconds after which a session ends in any case; null: never. */
+  readonly absoluteTimeoutMs: number | null;
+  /** The client keeps the cookie as long as the session lasts, and not only until it closes. */
+  readonly permanent: boolean;
+};
+
 /** A copy of requests for another service: of `numerator` in `denominator`; nobody waits for what comes of it. */
 export type HttpMirror = {
   readonly service: ServiceKey;

@@ -41,7 +41,9 @@ export type UpstreamProblem = {
     | 'remote-reset'
     | 'local-reset'
     | 'protocol-error'
-    | 'head-too-large';
+    | 'head-too-large'
+    /** One try took longer than it may. */
+    | 'too-slow';
   /** What was seen, for logs. */
   readonly details: string;
   /** Not one byte of a response came, over a connection that had served before: the peer had closed it while idle. */

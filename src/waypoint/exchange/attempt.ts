@@ -1,3 +1,4 @@
+import type { Cancel } from '#model/effects/clock.ts';
 import type { HttpVersion, UpstreamProblem } from '#protocol/http/message.ts';
 import type { UpstreamEndpoint } from '#waypoint/state/kept.ts';
 
@@ -19,6 +20,8 @@ export class Attempt {
   version: HttpVersion = 'http1';
   /** When the client must have its answer, in the clock's milliseconds; null: no bound, or the request is not complete yet. */
   deadlineMs: number | null = null;
+  /** Ends the wait before it, or the bound on its time; null: there is none. */
+  cancelTimer: Cancel | null = null;
   outcome: AttemptOutcome = 'under-way';
 
   constructor(previous: Attempt | null, sameEndpoint: UpstreamEndpoint | null, freshConnection: boolean) {

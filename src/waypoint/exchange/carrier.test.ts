@@ -38,7 +38,13 @@ function rig(bytesMax: number) {
     write: () => true,
     end: () => said.push('end'),
   } as unknown as ServerStream;
-  const flow: Flow<Carrier> = { tryAgain: () => true, requestEnded() {}, response() {}, end: () => said.push('over') };
+  const flow: Flow<Carrier> = {
+    answered: () => false,
+    tryAgain: () => true,
+    requestEnded() {},
+    response() {},
+    end: () => said.push('over'),
+  };
   const stranger = {
     stream: null as never,
     peer: null,

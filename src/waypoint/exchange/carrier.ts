@@ -74,12 +74,17 @@ export class Carrier implements ServerEvents, ClientEvents, LiveConnection {
     this.#upstream?.flush();
   }
 
+  /** Gives the try under way up, with all that it has been sent. */
+  abandon(): void {
+    this.#upstream?.abort();
+    this.#upstream = null;
+  }
+
   /** Answers in the upstream's place. */
   reply(reply: LocalReply): void {
     const exchange = this.#exchange;
     if (exchange.over) return;
-    this.#upstream?.abort();
-    this.#upstream = null;
+    this.abandon();
     if (this.#responded) {
       this.#breakOff(reply.flag, reply.details);
       return;
@@ -151,8 +156,7 @@ export class Carrier implements ServerEvents, ClientEvents, LiveConnection {
   onGone(why: 'disconnect' | 'reset' | 'protocol-error'): void {
     if (this.#exchange.over) return;
     this.#upgraded?.abort(new Error('the connection was ended'));
-    this.#upstream?.abort();
-    this.#upstream = null;
+    this.abandon();
     // `reset` is the client's choice in HTTP/2 and says nothing of the connection, so it has a flag of its own.
     const flags = { disconnect: 'DC', reset: 'DR', 'protocol-error': 'DPE' } as const;
     this.#exchange.details = `downstream_${why}`;
@@ -177,13 +181,11 @@ export class Carrier implements ServerEvents, ClientEvents, LiveConnection {
   /** A response without body ends the exchange here: the downstream engine may start on the next request at once. */
   onResponse(head: ResponseHead, end: boolean): void {
     const exchange = this.#exchange;
-    if (exchange.over) return;
+    if (end) this.#upstream = null;
+    if (exchange.over || this.#context.flow.answered(exchange, this, head)) return;
     this.#beginResponse(head, false);
     exchange.grpcStatus = exchange.isGrpc ? head.headers.get('grpc-status') : null;
-    if (end) {
-      this.#upstream = null;
-      this.#finish('-');
-    }
+    if (end) this.#finish('-');
     this.#complete(() => exchange.stream.respond(head, end));
   }
 

@@ -9,6 +9,7 @@ import type { RequestHead, ServerStream } from '#protocol/http/message.ts';
 import { type ConnectionFacts, policyFacts } from '#waypoint/connection/connection-facts.ts';
 import { policiesFor } from '#waypoint/connection/destination.ts';
 import type { Attempt } from '#waypoint/exchange/attempt.ts';
+import type { UpstreamEndpoint } from '#waypoint/state/kept.ts';
 import type { Slotted } from '#waypoint/state/slots.ts';
 import type { BoundService, Snapshot } from '#waypoint/state/snapshot.ts';
 
@@ -16,6 +17,9 @@ import type { BoundService, Snapshot } from '#waypoint/state/snapshot.ts';
 export type ExchangeTarget =
   | { readonly kind: 'service'; readonly service: ServiceKey; readonly port: number; readonly edits: BackendEdits | null }
   | { readonly kind: 'workload' };
+
+/** Where a session leads. */
+export type Pinned = { readonly target: ExchangeTarget; readonly endpoint: UpstreamEndpoint };
 
 /**
  * One request and its response: what is known of it, filled in as it passes the stages. It is also what policies and
@@ -45,6 +49,8 @@ export class Exchange implements HttpFacts, RouteRequest, Slotted {
   verdict: PolicyVerdict | null = null;
   route: RouteRule | null = null;
   target: ExchangeTarget | null = null;
+  /** Where its session leads, for the first try; null: anywhere. */
+  pinned: Pinned | null = null;
   /** The try under way, or the last one; null: none was made. */
   attempt: Attempt | null = null;
 

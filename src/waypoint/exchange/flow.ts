@@ -11,6 +11,8 @@ import type { LiveConnection } from '#waypoint/state/snapshot.ts';
 export type Flow<Carrier> = {
   /** A try has failed. True: there is another, which has begun. */
   tryAgain(exchange: Exchange, carrier: Carrier, problem: UpstreamProblem): boolean;
+  /** An answer has come whose head has not gone out. True: it is not taken, and there is another try. */
+  answered(exchange: Exchange, carrier: Carrier, head: ResponseHead): boolean;
   requestEnded(exchange: Exchange, carrier: Carrier): void;
   /** Before a response head goes out; `local`: it is an answer of our own. */
   response(exchange: Exchange, head: ResponseHead, local: boolean): void;

@@ -24,6 +24,7 @@ export const REPLY = {
   /** A mistake of ours: what threw has decided nothing, so the request must not pass. */
   mistake: reply(500, '', '-', 'stage_failed'),
   timeout: reply(504, 'upstream request timeout', 'UT', 'response_timeout'),
+  tryTimeout: reply(504, 'upstream request timeout', 'UT', 'upstream_per_try_timeout'),
 } as const;
 
 /** 503: nothing can take the request of what it is for, which the client need not be the one to have named: a route has backends. */
@@ -48,7 +49,9 @@ export function reply(status: number, body: string, flag: ResponseFlag, details:
 const UPSTREAM_FAILED = 'upstream connect error or disconnect/reset before headers. reset reason: ';
 
 /** The words clients know from Envoy; the cause itself goes to the log only (W77). */
-const FAILURES: Readonly<Record<UpstreamProblem['kind'], { status: number; reason: string; flag: ResponseFlag }>> = {
+const FAILURES: Readonly<
+  Record<Exclude<UpstreamProblem['kind'], 'too-slow'>, { status: number; reason: string; flag: ResponseFlag }>
+> = {
   'connect-failure': { status: 503, reason: 'remote connection failure', flag: 'UF' },
   'connect-timeout': { status: 503, reason: 'connection timeout', flag: 'UF' },
   closed: { status: 503, reason: 'connection termination', flag: 'UC' },
@@ -60,6 +63,7 @@ const FAILURES: Readonly<Record<UpstreamProblem['kind'], { status: number; reaso
 
 /** The answer to a request whose upstream failed before it responded (docs/rules/waypoint.md). */
 export function replyFor(problem: UpstreamProblem): LocalReply {
+  if (problem.kind === 'too-slow') return REPLY.tryTimeout;
   const { status, reason, flag } = FAILURES[problem.kind];
   const details = `upstream_reset_before_response_started{${reason}|${problem.details}}`.replaceAll(' ', '_');
   return reply(status, UPSTREAM_FAILED + reason, flag, details);

@@ -4,6 +4,7 @@ import { parseIp } from '#model/address/ip.ts';
 import { SILENT_MISHAPS } from '#model/effects/mishaps.ts';
 import { aWorkload } from '#model/mesh/mesh-fixtures.testing.ts';
 import type { AttemptDecision } from '#model/resilience/attempts.ts';
+import { systemClock } from '#platform/clock.ts';
 import type { ResponseHead, UpstreamProblem } from '#protocol/http/message.ts';
 import type { Carrier } from '#waypoint/exchange/carrier.ts';
 import type { Exchange } from '#waypoint/exchange/exchange.ts';
@@ -13,12 +14,12 @@ import { CARRIED, NEXT, replyWith, type Stage } from '#waypoint/exchange/stage.t
 import { UpstreamEndpoint } from '#waypoint/state/kept.ts';
 
 const PROBLEM: UpstreamProblem = { kind: 'closed', details: '', staleConnection: true, unprocessed: false };
-const AGAIN: AttemptDecision = { kind: 'try-again', endpoint: 'same', freshConnection: true };
+const AGAIN: AttemptDecision = { kind: 'try-again', endpoint: 'same', freshConnection: true, pauseMs: 0 };
 
 /** A pipeline of stages that write down what is asked of them, and an exchange that has nothing else. */
 function run(stages: (said: string[]) => Stage[]) {
   const said: string[] = [];
-  const pipeline = new Pipeline(stages(said), SILENT_MISHAPS);
+  const pipeline = new Pipeline(stages(said), SILENT_MISHAPS, systemClock);
   const replies: string[] = [];
   const exchange = { over: false, attempt: null } as unknown as Exchange;
   const reply = ({ details }: { details: string }): void => {

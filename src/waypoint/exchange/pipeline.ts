@@ -1,4 +1,6 @@
-import type { Mishaps } from '#model/effects/mishaps.ts';
+import type { Clock } from '#model/effects/clock.ts';
+import { guard, type Mishaps } from '#model/effects/mishaps.ts';
+import type { AttemptDecision } from '#model/resilience/attempts.ts';
 import type { ResponseHead, UpstreamProblem } from '#protocol/http/message.ts';
 import { Attempt } from '#waypoint/exchange/attempt.ts';
 import type { Carrier } from '#waypoint/exchange/carrier.ts';
@@ -6,6 +8,7 @@ import type { Exchange } from '#waypoint/exchange/exchange.ts';
 import type { Flow } from '#waypoint/exchange/flow.ts';
 import type { Stage, StageResult } from '#waypoint/exchange/stage.ts';
 
+type TryAgain = Extract<AttemptDecision, { kind: 'try-again' }>;
 type Hook = Exclude<keyof Stage, 'name'>;
 type StageWith<H extends Hook> = Stage & Required<Pick<Stage, H>>;
 
@@ -15,10 +18,12 @@ type StageWith<H extends Hook> = Stage & Required<Pick<Stage, H>>;
  */
 export class Pipeline implements Flow<Carrier> {
   readonly #mishaps: Mishaps;
+  readonly #clock: Clock;
   // By hook, so that a request does not visit the stages that have nothing to say.
   readonly #requests: readonly StageWith<'request'>[];
   readonly #attempts: readonly StageWith<'attempt'>[];
   readonly #attemptFailures: readonly StageWith<'attemptFailed'>[];
+  readonly #answers: readonly StageWith<'attemptAnswered'>[];
   readonly #attemptEnds: readonly StageWith<'attemptEnd'>[];
   readonly #requestEnds: readonly StageWith<'requestEnded'>[];
   /** Last stage first. */
@@ -26,11 +31,13 @@ export class Pipeline implements Flow<Carrier> {
   readonly #ends: readonly StageWith<'end'>[];
 
   /** `stages` in the order in which a request meets them. */
-  constructor(stages: readonly Stage[], mishaps: Mishaps) {
+  constructor(stages: readonly Stage[], mishaps: Mishaps, clock: Clock) {
     this.#mishaps = mishaps;
+    this.#clock = clock;
     this.#requests = having(stages, 'request');
     this.#attempts = having(stages, 'attempt');
     this.#attemptFailures = having(stages, 'attemptFailed');
+    this.#answers = having(stages, 'attemptAnswered');
     this.#attemptEnds = having(stages, 'attemptEnd');
     this.#requestEnds = having(stages, 'requestEnded');
     this.#responses = having(stages, 'response').reverse();
@@ -48,10 +55,21 @@ export class Pipeline implements Flow<Carrier> {
     for (const stage of this.#attemptFailures) {
       const decision = stage.attemptFailed(exchange, failed, problem, carrier);
       if (decision.kind === 'give-up') continue;
-      // The endpoint's load goes down before another is chosen, or it would count against itself.
-      this.#endAttempt(exchange, failed);
-      const endpoint = decision.endpoint === 'same' ? failed.endpoint : null;
-      this.#try(new Attempt(failed, endpoint, decision.freshConnection), exchange, carrier);
+      this.#follow(failed, decision, exchange, carrier);
+      return true;
+    }
+    return false;
+  }
+
+  answered(exchange: Exchange, carrier: Carrier, head: ResponseHead): boolean {
+    const { attempt } = exchange;
+    if (attempt === null) return false;
+    for (const stage of this.#answers) {
+      const decision = stage.attemptAnswered(exchange, attempt, head, carrier);
+      if (decision.kind === 'give-up') continue;
+      attempt.outcome = 'responded';
+      carrier.abandon();
+      this.#follow(attempt, decision, exchange, carrier);
       return true;
     }
     return false;
@@ -68,6 +86,7 @@ export class Pipeline implements Flow<Carrier> {
   }
 
   end(exchange: Exchange, carrier: Carrier): void {
+    exchange.attempt?.cancelTimer?.();
     if (exchange.attempt !== null) this.#endAttempt(exchange, exchange.attempt);
     for (const stage of this.#ends) stage.end(exchange, carrier);
   }
@@ -84,6 +103,29 @@ export class Pipeline implements Flow<Carrier> {
       if (settles(result, carrier)) return;
     }
     if (!exchange.over) this.#try(new Attempt(null, null, false), exchange, carrier);
+  }
+
+  /** The next try, after the pause that was decided. */
+  #follow(before: Attempt, decision: TryAgain, exchange: Exchange, carrier: Carrier): void {
+    // The endpoint's load goes down before another is chosen, or it would count against itself.
+    before.cancelTimer?.();
+    this.#endAttempt(exchange, before);
+    const endpoint = decision.endpoint === 'same' ? before.endpoint : null;
+    const next = new Attempt(before, endpoint, decision.freshConnection);
+    const { pauseMs } = decision;
+    if (pauseMs === 0) {
+      this.#try(next, exchange, carrier);
+      return;
+    }
+    exchange.attempt = next;
+    next.cancelTimer = this.#clock.after(pauseMs, () =>
+      guard(
+        this.#mishaps,
+        'request',
+        () => this.#try(next, exchange, carrier),
+        () => carrier.giveUp(),
+      ),
+    );
   }
 
   #try(attempt: Attempt, exchange: Exchange, carrier: Carrier): void {

@@ -39,6 +39,8 @@ export type Stage = {
   attempt?(exchange: Exchange, attempt: Attempt, carrier: Carrier): StageResult;
   /** A try failed: whether there is another. The first stage that says so decides. */
   attemptFailed?(exchange: Exchange, attempt: Attempt, problem: UpstreamProblem, carrier: Carrier): AttemptDecision;
+  /** A try has brought an answer: whether it is dropped for another one. The first stage that says so decides. */
+  attemptAnswered?(exchange: Exchange, attempt: Attempt, head: ResponseHead, carrier: Carrier): AttemptDecision;
   /** A try is over, with its outcome; before the next one begins or the exchange ends. */
   attemptEnd?(exchange: Exchange, attempt: Attempt): void;
   /** The last byte of the request's body has come; not called for requests without body. */

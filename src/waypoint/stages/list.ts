@@ -8,6 +8,7 @@ import { mirrorStage } from '#waypoint/stages/mirror/mirror.ts';
 import { recordStage } from '#waypoint/stages/record/record.ts';
 import { resilienceStage } from '#waypoint/stages/resilience/resilience.ts';
 import { routeStage } from '#waypoint/stages/route/route.ts';
+import { sessionStage } from '#waypoint/stages/session/session.ts';
 import { transportStage } from '#waypoint/stages/transport/transport.ts';
 
 /**
@@ -19,6 +20,7 @@ const STAGES: readonly ((parts: StageParts) => Stage)[] = [
   authorizeStage,
   routeStage,
   corsStage,
+  sessionStage,
   forwardStage,
   mirrorStage,
   resilienceStage,

@@ -10,6 +10,7 @@ const SETTINGS = {
   URLRewrite: 'urlRewrite',
   CORS: 'cors',
   ExtensionRef: 'extensionRef',
+  ExternalAuth: 'externalAuth',
 } as const;
 
 /** Every other type may be there once per list: two would contradict one another. */

@@ -30,28 +30,28 @@ export function compileRules(route: HttpRouteResource, parentNamespace: string, 
       backends: usable ? resolved.backends : [],
       requestHeaders: changesOf(rule.filters, 'request-headers'),
       responseHeaders: changesOf(rule.filters, 'response-headers'),
-      requestTimeoutMs: timeoutOf(rule),
-      ...(usable ? rareFilters(rule, mirrored.mirrors) : {}),
+      requestTimeoutMs: rule.requestTimeoutMs,
+      ...(usable ? rareParts(rule, mirrored.mirrors) : {}),
     });
   }
   return result;
 }
 
 /** What most rules do not have, and are not told of. */
-function rareFilters({ filters }: RouteRule, mirrors: readonly HttpMirror[]): Partial<HttpRouteRule> {
+function rareParts(
+  { filters, backendTimeoutMs, retry, session }: RouteRule,
+  mirrors: readonly HttpMirror[],
+): Partial<HttpRouteRule> {
   const [redirect, rewrite, cors] = [redirectOf(filters), rewriteOf(filters), corsOf(filters)];
   return {
     ...(redirect === null ? {} : { redirect }),
     ...(rewrite === null ? {} : { rewrite }),
     ...(cors === null ? {} : { cors }),
     ...(mirrors.length === 0 ? {} : { mirrors }),
+    ...(backendTimeoutMs === null ? {} : { backendTimeoutMs }),
+    ...(retry === null ? {} : { retry }),
+    ...(session === null ? {} : { session }),
   };
-}
-
-/** Without retries the one attempt is the whole request: the shorter limit decides. */
-function timeoutOf({ requestTimeoutMs, backendTimeoutMs }: RouteRule): number | null {
-  const limits = [requestTimeoutMs, backendTimeoutMs].filter((limit) => limit !== null);
-  return limits.length === 0 ? null : Math.min(...limits);
 }
 
 /** Told per filter; the rule as a whole answers 500, because half of it is not what its author wanted. */

@@ -108,22 +108,24 @@ test('matches, header changes, timeouts and weights are carried over', () => {
       ],
       requestHeaders: { set: [{ name: 'a', value: 'b' }], add: [], remove: ['c'] },
       responseHeaders: { set: [], add: [{ name: 'd', value: 'e' }], remove: [] },
-      requestTimeoutMs: 500,
+      requestTimeoutMs: 90_000,
+      backendTimeoutMs: 500,
     },
   ]);
 });
 
-const timeouts: { timeouts: string; want: number | null }[] = [
-  { timeouts: '{}', want: null },
-  { timeouts: '{ request: 0s }', want: null },
-  { timeouts: '{ request: 2s }', want: 2000 },
-  { timeouts: '{ backendRequest: 1h2m3s4ms }', want: 3_723_004 },
-  { timeouts: '{ request: 0s, backendRequest: 5s }', want: 5000 },
+const timeouts: { timeouts: string; want: (number | null)[] }[] = [
+  { timeouts: '{}', want: [null, null] },
+  { timeouts: '{ request: 0s }', want: [null, null] },
+  { timeouts: '{ request: 2s }', want: [2000, null] },
+  { timeouts: '{ backendRequest: 1h2m3s4ms }', want: [null, 3_723_004] },
+  { timeouts: '{ request: 0s, backendRequest: 5s }', want: [null, 5000] },
 ];
 for (const one of timeouts) {
   test(`timeouts ${one.timeouts} come to ${one.want}`, () => {
     const [found] = routesOf(meshWith(route(`${REVIEWS}, rules: [{ timeouts: ${one.timeouts} }]`)));
-    assert.equal(found?.rules[0]?.requestTimeoutMs, one.want);
+    const { requestTimeoutMs, backendTimeoutMs = null } = found?.rules[0] ?? {};
+    assert.deepEqual([requestTimeoutMs, backendTimeoutMs], one.want);
   });
 }
 
@@ -252,6 +254,26 @@ for (const { filter, more = '', want } of filters) {
     assert.deepEqual(carried, want);
     assert.deepEqual(mesh.problems('HTTPRoute shop/r'), []);
     assert.ok(!mesh.conditions('HTTPRoute shop/r').some((condition) => condition.startsWith('PartiallyInvalid')));
+  });
+}
+
+const RETRIES = 'retry: { codes: [500, 503], attempts: 2, backoff: 100ms }';
+const SESSION = 'sessionPersistence: { sessionName: sid, absoluteTimeout: 1h, cookieConfig: { lifetimeType: Permanent } }';
+const resilience: { rule: string; want: object }[] = [
+  { rule: RETRIES, want: { retry: { codes: [500, 503], attempts: 2, backoffMs: 100 } } },
+  { rule: 'retry: {}', want: { retry: { codes: [], attempts: null, backoffMs: null } } },
+  { rule: SESSION, want: { session: { carrier: 'cookie', name: 'sid', absoluteTimeoutMs: 3_600_000, permanent: true } } },
+  {
+    rule: 'sessionPersistence: { type: Header }',
+    want: { session: { carrier: 'header', name: 'weft-session', absoluteTimeoutMs: null, permanent: false } },
+  },
+];
+for (const { rule, want } of resilience) {
+  test(`a rule carries over ${rule}`, () => {
+    const mesh = meshWith(route(`${REVIEWS}, rules: [{ ${rule}, backendRefs: [{ name: v1, port: 80 }] }]`));
+    const { retry, session } = routesOf(mesh)[0]?.rules[0] ?? {};
+    assert.deepEqual({ ...(retry && { retry }), ...(session && { session }) }, want);
+    assert.deepEqual(mesh.problems('HTTPRoute shop/r'), []);
   });
 }
 

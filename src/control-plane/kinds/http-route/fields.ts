@@ -24,18 +24,26 @@ export const HTTP_ROUTE_FIELDS: FieldTable = {
   ...eachField(`${FILTER}requestRedirect.`, `scheme hostname port statusCode ${PATH}`),
   ...eachField(`${FILTER}urlRewrite.`, `hostname ${PATH}`),
   // A rule of which a part is left out would do something else than its author wrote.
-  [`${FILTER}extensionRef`]: {
+  ...eachField(FILTER, 'extensionRef externalAuth', {
     is: 'refused',
-    why: 'told: waypoints know no such extension; requests that match the rule are answered 500',
-  },
+    why: 'told: waypoints do not have this filter; requests that match the rule are answered 500',
+  }),
   ...eachField('spec.rules[].backendRefs[].', 'group kind name namespace port weight'),
   [`${BACKEND_FILTER}type`]: { is: 'enforced' },
   ...eachField(`${BACKEND_FILTER}requestHeaderModifier.`, CHANGES),
   ...eachField(`${BACKEND_FILTER}responseHeaderModifier.`, CHANGES),
   ...eachField(`${BACKEND_FILTER}urlRewrite.`, `hostname ${PATH}`),
-  ...eachField(BACKEND_FILTER, 'cors extensionRef requestMirror requestRedirect', {
+  ...eachField(BACKEND_FILTER, 'cors extensionRef externalAuth requestMirror requestRedirect', {
     is: 'refused',
     why: 'told: this filter is for a whole rule; the share of the backend is answered 500',
   }),
+  ...eachField('spec.rules[].retry.', 'codes attempts backoff'),
+  ...eachField('spec.rules[].sessionPersistence.', 'sessionName absoluteTimeout type cookieConfig.lifetimeType'),
+  'spec.useDefaultGateways': {
+    is: 'ignored',
+    harmless: ['None'],
+    why: 'waypoints are not default Gateways: a route serves the Services that parentRefs names',
+    remedy: 'name the Services in parentRefs',
+  },
   ...eachField('spec.rules[].timeouts.', 'backendRequest request'),
 };

@@ -173,6 +173,35 @@ const mistakes: Mistake[] = [
     remedy: /remove \*/,
   },
   {
+    name: 'more retries than there are',
+    severity: 'warning',
+    spec: `{ ${PARENT}, rules: [{ retry: { attempts: 99 }, backendRefs: [{ name: a, port: 80 }] }] }`,
+    at: 'spec.rules[0].retry.attempts',
+    says: /99 retries are more/,
+    remedy: /write 10 or less/,
+  },
+  {
+    name: 'a session in a header with settings of cookies',
+    spec: `{ ${PARENT}, rules: [{ sessionPersistence: { type: Header, cookieConfig: {} } }] }`,
+    at: 'spec.rules[0].sessionPersistence',
+    says: /belongs to type Cookie/,
+    remedy: /remove it/,
+  },
+  {
+    name: 'a permanent session without end',
+    spec: `{ ${PARENT}, rules: [{ sessionPersistence: { cookieConfig: { lifetimeType: Permanent } } }] }`,
+    at: 'spec.rules[0].sessionPersistence',
+    says: /needs absoluteTimeout/,
+    remedy: /add absoluteTimeout/,
+  },
+  {
+    name: 'a session with a name that none can have',
+    spec: `{ ${PARENT}, rules: [{ sessionPersistence: { sessionName: "a; b" } }] }`,
+    at: 'spec.rules[0].sessionPersistence.sessionName',
+    says: /neither a cookie nor a header/,
+    remedy: /use letters/,
+  },
+  {
     name: 'a redirect and a rewrite',
     spec: rule(
       'filters: [{ type: RequestRedirect, requestRedirect: { scheme: https } }, { type: URLRewrite, urlRewrite: { hostname: a.b } }]',
@@ -264,6 +293,8 @@ test('defaults: a route for everything, in its own namespace', () => {
       backends: [],
       requestTimeoutMs: null,
       backendTimeoutMs: null,
+      retry: null,
+      session: null,
     },
   ]);
 });

@@ -3,6 +3,7 @@ import { readBackendRef } from '#control-plane/mesh/route-backends.ts';
 import { readParent } from '#control-plane/mesh/route-parents.ts';
 import type { Metadata } from '#control-plane/resources/metadata.ts';
 import type { HttpRouteMatch } from '#model/waypoint/config.ts';
+import type { HttpRetry, HttpSession } from '#model/waypoint/filters.ts';
 import { checkHttpRoute } from './check.ts';
 import { HTTP_ROUTES, httpRoutes } from './derive.ts';
 import { HTTP_ROUTE_FIELDS } from './fields.ts';
@@ -13,6 +14,7 @@ import {
   type RawMatch,
   type RawRouteBackend,
   type RawRouteRule,
+  type RawSession,
   type RawValueMatch,
   type RouteBackend,
   type RouteRule,
@@ -48,7 +50,8 @@ function readHttpRoute({ spec }: RawHttpRoute, metadata: Metadata): HttpRouteRes
 }
 
 /** Times become milliseconds here, and only here. */
-function readRule({ name, matches, filters, backendRefs, timeouts }: RawRouteRule, own: string): RouteRule {
+function readRule(rule: RawRouteRule, own: string): RouteRule {
+  const { name, matches, filters, backendRefs, timeouts, retry, sessionPersistence } = rule;
   return {
     name: name ?? '',
     matches: matches.map(readMatch),
@@ -56,6 +59,26 @@ function readRule({ name, matches, filters, backendRefs, timeouts }: RawRouteRul
     backends: (backendRefs ?? []).map((backend) => readBackend(backend, own)),
     requestTimeoutMs: readTimeout(timeouts?.request),
     backendTimeoutMs: readTimeout(timeouts?.backendRequest),
+    retry: retry === undefined ? null : readRetry(retry),
+    session: sessionPersistence === undefined ? null : readSession(sessionPersistence),
+  };
+}
+
+/** What a rule says of further tries; what it leaves out is usual. */
+function readRetry({ codes, attempts, backoff }: NonNullable<RawRouteRule['retry']>): HttpRetry {
+  return { codes: codes ?? [], attempts: attempts ?? null, backoffMs: backoff === undefined ? null : readDurationMs(backoff) };
+}
+
+/** The name of a session that its author has not named. */
+const SESSION_NAME = 'weft-session';
+
+/** What carries the sessions of a rule, and how long they last. */
+function readSession({ sessionName, absoluteTimeout, type, cookieConfig }: RawSession): HttpSession {
+  return {
+    carrier: type === 'Header' ? 'header' : 'cookie',
+    name: sessionName === undefined || sessionName === '' ? SESSION_NAME : sessionName,
+    absoluteTimeoutMs: absoluteTimeout === undefined ? null : readDurationMs(absoluteTimeout) || null,
+    permanent: cookieConfig?.lifetimeType === 'Permanent',
   };
 }
 

@@ -40,6 +40,8 @@ test('what is not written has its default: every path, no timeouts, no backends'
       backends: [],
       requestTimeoutMs: null,
       backendTimeoutMs: null,
+      retry: null,
+      session: null,
     },
   ]);
 });

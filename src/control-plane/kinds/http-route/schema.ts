@@ -2,7 +2,7 @@ import type { BackendRef, RawBackendRef } from '#control-plane/mesh/route-backen
 import type { ParentRef, RawParentRef } from '#control-plane/mesh/route-parents.ts';
 import type { Metadata, RawMetadata } from '#control-plane/resources/metadata.ts';
 import type { HeaderChanges, HttpRouteMatch } from '#model/waypoint/config.ts';
-import type { HttpCors, HttpRedirect, HttpRewrite } from '#model/waypoint/filters.ts';
+import type { HttpCors, HttpRedirect, HttpRetry, HttpRewrite, HttpSession } from '#model/waypoint/filters.ts';
 
 /** A filter; `unsupported` ones make their rule answer 500. */
 export type RouteFilter =
@@ -28,6 +28,8 @@ export type RouteRule = {
   requestTimeoutMs: number | null;
   /** Of one attempt at one backend. Milliseconds; null: unlimited. */
   backendTimeoutMs: number | null;
+  retry: HttpRetry | null;
+  session: HttpSession | null;
 };
 
 /** A route; nothing it refers to has been looked up yet. */
@@ -98,6 +100,7 @@ export type RawFilter = {
   urlRewrite?: { hostname?: string; path?: RawPathModifier };
   cors?: RawCors;
   extensionRef?: object;
+  externalAuth?: object;
 };
 
 /** A backend with its defaults. */
@@ -110,6 +113,16 @@ export type RawRouteRule = {
   filters?: RawFilter[];
   backendRefs?: RawRouteBackend[];
   timeouts?: { request?: string; backendRequest?: string };
+  retry?: { codes?: number[]; attempts?: number; backoff?: string };
+  sessionPersistence?: RawSession;
+};
+
+/** A session as written. */
+export type RawSession = {
+  sessionName?: string;
+  absoluteTimeout?: string;
+  type: 'Cookie' | 'Header';
+  cookieConfig?: { lifetimeType: 'Permanent' | 'Session' };
 };
 
 /** Defaults of the schema are already filled in. */

@@ -14,7 +14,8 @@ export function standInForRoute(document: unknown, name: string): StandIn | null
   const metadata = readableMetadata(document, name);
   const parents = readableParents(fieldOf(spec, 'parentRefs'), metadata.namespace);
   if (parents.length === 0) return null;
-  const rule = { name: 'unusable', matches: [], filters: [], backends: [], requestTimeoutMs: null, backendTimeoutMs: null };
+  const nothing = { requestTimeoutMs: null, backendTimeoutMs: null, retry: null, session: null };
+  const rule = { name: 'unusable', matches: [], filters: [], backends: [], ...nothing };
   const resource: HttpRouteResource = { kind: 'HTTPRoute', metadata, parents, hostnames: [], rules: [rule] };
   const where = parents.map((parent) => `${parent.kind} ${parent.namespace}/${parent.name}`).join(', ');
   return { resource, effect: `requests to ${where} that no other route takes are answered 500` };

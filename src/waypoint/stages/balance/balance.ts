@@ -34,7 +34,8 @@ function choose(exchange: Exchange, attempt: Attempt, upstreams: Upstreams, rand
     // The family that the client dialled first: an endpoint may listen on one family only.
     const service = upstreams.service(target.service, target.port, familyFor(destination.address));
     if (service === null) return replyWith(REPLY.invalidBackend);
-    attempt.endpoint = pickLeastLoaded(service.set, random);
+    const pinned = attempt.previous === null ? exchange.pinned : null;
+    attempt.endpoint = pinned?.endpoint ?? pickLeastLoaded(service.set, random);
     // Of two endpoints the one that could not be reached would be drawn again half the time (Istio: previous_hosts, five draws).
     for (let draw = 0; draw < WAYPOINT.otherEndpointDraws && wasTried(attempt); draw++)
       attempt.endpoint = pickLeastLoaded(service.set, random);

@@ -31,12 +31,13 @@ export function forwardStage({ effects: { random } }: StageParts): Stage {
 /** The target is drawn once: further tries go to the same service. */
 function applyRule(exchange: Exchange, rule: RouteRule, random: Random): StageResult {
   if (rule.redirect !== null) return replyWith(redirected(exchange, rule.redirect));
-  const target = chooseTarget(rule.targets, random());
+  const target = exchange.pinned?.target ?? chooseTarget(rule.targets, random());
   if (target.kind === 'invalid') return replyWith(target.why === 'unresolved' ? REPLY.invalidBackend : REPLY.noBackend);
   exchange.target = target;
   changeRequest(exchange, rule.requestHeaders, rule.rewrite);
   // What is said of one backend comes after what is said of all.
-  if (target.edits !== null) changeRequest(exchange, target.edits.requestHeaders, target.edits.rewrite);
+  if (target.kind === 'service' && target.edits !== null)
+    changeRequest(exchange, target.edits.requestHeaders, target.edits.rewrite);
   return NEXT;
 }
 

@@ -1,22 +1,51 @@
 import type { Cancel } from '#model/effects/clock.ts';
-import { type AttemptFailure, decideAttempt, isSafeMethod, keepsBody } from '#model/resilience/attempts.ts';
+import {
+  type AttemptDecision,
+  type AttemptFailure,
+  decideAttempt,
+  isRepeatableMethod,
+  isSafeMethod,
+  keepsBody,
+} from '#model/resilience/attempts.ts';
+import { retryPauseMs } from '#model/resilience/retry.ts';
 import type { UpstreamProblem } from '#protocol/http/message.ts';
+import type { Attempt } from '#waypoint/exchange/attempt.ts';
 import { BodyKeeper, KeptBodies } from '#waypoint/exchange/body-keeper.ts';
 import type { Carrier } from '#waypoint/exchange/carrier.ts';
 import type { Exchange } from '#waypoint/exchange/exchange.ts';
 import { NEXT, type Stage, type StageParts } from '#waypoint/exchange/stage.ts';
 
-/** Bounds requests in time (a route's timeout runs from the end of the request, W39), and owns how often they are tried. */
-export function resilienceStage({ effects: { clock }, counters, attempts: policy, perExchange }: StageParts): Stage {
+/** An answer that the route does not take for a failure. */
+const TAKEN: AttemptDecision = { kind: 'give-up', why: 'not-allowed' };
+
+const TOO_SLOW: UpstreamProblem = {
+  kind: 'too-slow',
+  details: 'the try took longer than its route allows',
+  staleConnection: false,
+  unprocessed: false,
+};
+
+/** Bounds requests and their tries in time (a route's timeout runs from the end of the request, W39), and owns how often they are tried. */
+export function resilienceStage(parts: StageParts): Stage {
+  const {
+    effects: { clock },
+    attempts: usual,
+    perExchange,
+  } = parts;
   const timers = perExchange.add<Cancel>();
   // One for the waypoint: many requests of allowed size must not add up to all of its memory.
-  const bodies = new KeptBodies(policy.keptBodiesBytesMax);
+  const bodies = new KeptBodies(usual.keptBodiesBytesMax);
+  const decide = decider(parts);
   const start = (exchange: Exchange, carrier: Carrier): void => {
-    const timeoutMs = exchange.route?.requestTimeoutMs ?? null;
+    const { route, attempt } = exchange;
+    // One that is still to begin is bounded when it does.
+    if (attempt !== null && attempt.endpoint !== null && route?.backendTimeoutMs != null)
+      boundTry(exchange, attempt, carrier, parts);
+    const timeoutMs = route?.requestTimeoutMs ?? null;
     if (timeoutMs === null) return;
     const cancel = clock.after(timeoutMs, () => carrier.timeOut());
     timers.set(exchange, cancel);
-    if (exchange.attempt !== null) exchange.attempt.deadlineMs = deadlineOf(exchange);
+    if (attempt !== null) attempt.deadlineMs = deadlineOf(exchange);
   };
   return {
     name: 'resilience',
@@ -24,28 +53,21 @@ export function resilienceStage({ effects: { clock }, counters, attempts: policy
       const { hasBody, contentLength, upgrade, version } = exchange.request;
       // An upgraded connection has no end to wait for.
       if (!hasBody && upgrade === null) start(exchange, carrier);
+      const policy = exchange.route?.retry?.policy ?? usual;
       const body = { hasBody, contentLength, mayBeRefused: version === 'http2' };
       if (keepsBody(policy, body)) carrier.keepBody(new BodyKeeper(policy.keptBodyBytesMax, bodies));
       return NEXT;
     },
-    attempt(exchange, attempt) {
+    attempt(exchange, attempt, carrier) {
       attempt.deadlineMs = deadlineOf(exchange);
+      const isWhole = exchange.requestEndedMs > 0 && exchange.request.upgrade === null;
+      if (isWhole && exchange.route?.backendTimeoutMs != null) boundTry(exchange, attempt, carrier, parts);
       return NEXT;
     },
-    attemptFailed(exchange, { number, deadlineMs }, problem, carrier) {
-      const decision = decideAttempt(
-        {
-          failure: failureOf(problem),
-          isSafe: isSafeMethod(exchange.method),
-          tryNumber: number,
-          body: carrier.body,
-          responseBegun: carrier.responseBegun,
-          remainingMs: deadlineMs === null ? null : deadlineMs - clock.monotonicMs(),
-        },
-        policy,
-      );
-      if (decision.kind === 'try-again') counters.upstreamRetries++;
-      return decision;
+    attemptFailed: (exchange, attempt, problem, carrier) => decide(exchange, attempt, failureOf(problem), carrier),
+    attemptAnswered(exchange, attempt, { status }, carrier) {
+      if (exchange.route?.retry?.codes.has(status) !== true) return TAKEN;
+      return decide(exchange, attempt, 'status', carrier);
     },
     // W39: a slow upload is the client's own time; only what the endpoint takes is bounded.
     requestEnded: start,
@@ -53,6 +75,44 @@ export function resilienceStage({ effects: { clock }, counters, attempts: policy
       if (exchange.route?.requestTimeoutMs != null) timers.peek(exchange)?.();
     },
   };
+}
+
+type Decide = (exchange: Exchange, attempt: Attempt, failure: AttemptFailure, carrier: Carrier) => AttemptDecision;
+
+function decider({ effects: { clock, random }, counters, attempts: usual }: StageParts): Decide {
+  return (exchange, { number, deadlineMs }, failure, carrier) => {
+    const retry = exchange.route?.retry ?? null;
+    const decision = decideAttempt(
+      {
+        failure,
+        isSafe: isSafeMethod(exchange.method),
+        isRepeatable: isRepeatableMethod(exchange.method),
+        tryNumber: number,
+        body: carrier.body,
+        responseBegun: carrier.responseBegun,
+        remainingMs: deadlineMs === null ? null : deadlineMs - clock.monotonicMs(),
+        pauseMs: retry === null ? 0 : retryPauseMs(number, retry.pause, random),
+      },
+      retry?.policy ?? usual,
+    );
+    if (decision.kind === 'try-again') counters.upstreamRetries++;
+    return decision;
+  };
+}
+
+/** From now on the try has its route's time. */
+function boundTry(exchange: Exchange, attempt: Attempt, carrier: Carrier, { effects: { clock, mishaps } }: StageParts): void {
+  const timeoutMs = exchange.route?.backendTimeoutMs ?? 0;
+  attempt.cancelTimer = clock.after(timeoutMs, () => {
+    if (exchange.over || exchange.attempt !== attempt) return;
+    try {
+      carrier.abandon();
+      carrier.fail(TOO_SLOW);
+    } catch (error) {
+      mishaps.report('request', error);
+      carrier.giveUp();
+    }
+  });
 }
 
 /** Null as long as the request is not complete, or if its route sets no bound. */
@@ -63,6 +123,7 @@ function deadlineOf({ route, requestEndedMs }: Exchange): number | null {
 
 function failureOf({ kind, staleConnection, unprocessed }: UpstreamProblem): AttemptFailure {
   if (kind === 'connect-failure' || kind === 'connect-timeout') return 'never-sent';
+  if (kind === 'too-slow') return 'too-slow';
   if (unprocessed) return 'not-processed';
   // What is left may have had its effect, so only a route that asks for it may have it sent again.
   return staleConnection ? 'stale' : 'perhaps-processed';
