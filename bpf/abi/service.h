@@ -7,6 +7,7 @@ enum weft_service_flag {
 	WEFT_SERVICE_AGENT = 1, /* the kernel's slots cannot express it: the agent chooses */
 	WEFT_SERVICE_MESH = 2,  /* at port 0: workloads of the mesh stand behind the VIP */
 	WEFT_SERVICE_SPLIT = 4, /* a route: it draws from `splits`, which name slots of other services */
+	WEFT_SERVICE_PASSTHROUGH = 8, /* it has no endpoints: connections go where they were going */
 };
 
 /* Key of `services`. */

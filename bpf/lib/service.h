@@ -91,6 +91,8 @@ static __always_inline enum choice choose_backend(const struct weft_ip *ip, __u1
 	}
 	if (service->flags & WEFT_SERVICE_AGENT)
 		return CHOICE_AGENT;
+	if (service->flags & WEFT_SERVICE_PASSTHROUGH)
+		return CHOICE_NO_SERVICE;
 	choice = draw_backend(service, &backend);
 	if (choice != CHOICE_BACKEND || !backend)
 		return choice;

@@ -173,6 +173,7 @@ function effectsOf(world: World, random: () => number, { transport, isApart = fa
     kernel,
     openNamespace: (path) => net.open(path),
     credentials,
+    resolveName: () => Promise.reject(new Error('no nameserver in this test')),
     forgetCredentials: (identity) => void acts.push(`forget ${formatIdentity(identity)}`),
     startCarriers(control) {
       const pass = <Message>(message: Message, receive: (message: Message) => void): void => {

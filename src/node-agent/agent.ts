@@ -26,6 +26,7 @@ import { carriedCapacity, KernelShares } from './kernel/shares.ts';
 import { adoptedIds, KernelTables } from './kernel/tables.ts';
 import { KernelTraffic } from './kernel/traffic.ts';
 import { tellWidened, Verdicts } from './kernel/verdicts.ts';
+import { ResolvedEndpoints } from './names/resolved-endpoints.ts';
 import { dnsCounters, readAgentMetrics } from './status/agent-metrics.ts';
 import { Succession } from './succession.ts';
 
@@ -41,6 +42,7 @@ export class Agent {
   readonly #verdicts: Verdicts;
   readonly #tables: KernelTables;
   readonly #own: OwnRecords;
+  readonly #named: ResolvedEndpoints;
   readonly #found: FoundConnections;
   readonly #shares: KernelShares;
   readonly traffic: KernelTraffic;
@@ -68,8 +70,7 @@ export class Agent {
     const report = { clock, log, meters: this.meters, peers: new PeerSeries(this.meters) };
     this.#report = report;
     const view = {
-      mesh: this.mesh,
-      local: () => this.records.all(),
+      ...{ mesh: this.mesh, local: () => this.records.all() },
       ...{ idOf: (one: Workload) => this.records.idOf(one, this.ids), party: (id: number) => this.records.party(id) },
       ...{ isSynced: () => this.#synced, lastId: () => this.ids.last },
       destroy: (flow: LiveFlow, socketCookie?: bigint) => this.enrollment.destroy(flow, socketCookie),
@@ -98,6 +99,7 @@ export class Agent {
     });
     this.records = new LocalRecords(this.mesh, this.enrollment);
     this.#own = new OwnRecords(this.mesh, this.enrollment);
+    this.#named = new ResolvedEndpoints({ ...effects, changed: (delta) => this.applyMesh(delta, this.#synced) });
     this.carriers = new Carriers(effects, {
       ...{ mesh: this.mesh, enrollment: this.enrollment, records: this.records, verdicts: this.#verdicts },
       ...{ random: effects.random, mishaps: effects.mishaps, meters: this.meters, trustDomain: options.trustDomain, places },
@@ -108,8 +110,7 @@ export class Agent {
     readAgentMetrics(this.meters, {
       ...{ kernel, records: this.records, enrollment: this.enrollment },
       ...{ generation: () => this.generation, carried: () => this.carried },
-      tunnels: () => this.carriers.tunnels,
-      isComplete: () => this.#isComplete(),
+      ...{ tunnels: () => this.carriers.tunnels, isComplete: () => this.#isComplete() },
     });
     this.#late = new LateArrivals(kernel, () => this.#verdicts.closeDenied());
     this.succession = this.#succession();
@@ -150,7 +151,7 @@ export class Agent {
    * await: no connection is decided upon half a change.
    */
   applyMesh(told: MeshDelta, complete: boolean): void {
-    const delta = this.#own.translate(told);
+    const delta = this.#named.translate(this.#own.translate(told));
     if (this.succession.handedOver) return void this.succession.follow(delta);
     const isOther = changesDecisions(this.mesh, delta);
     const touched = this.mesh.apply(delta);
@@ -255,6 +256,7 @@ export class Agent {
   /** Stops serving; the kernel side goes on without this process. */
   stop(): void {
     this.#dns.stop();
+    this.#named.stop();
     this.#leaveKernel();
     this.enrollment.release();
   }

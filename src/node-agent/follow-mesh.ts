@@ -81,9 +81,14 @@ function decidesOtherwise(before: Workload | null, after: Workload | null): bool
     before.serviceAccount !== after.serviceAccount ||
     before.trustDomain !== after.trustDomain ||
     before.authorizationPolicies.join() !== after.authorizationPolicies.join() ||
-    before.addresses.join() !== after.addresses.join() ||
+    (before.addresses.join() !== after.addresses.join() && !isByName(before, after)) ||
     isBoundOtherwise(before, after)
   );
+}
+
+/** Of what is told by name only the addresses change, and there are no verdicts about who is outside. */
+function isByName(before: Workload, after: Workload): boolean {
+  return [before, after].every(({ hostname, tunnelProtocol }) => hostname !== '' && tunnelProtocol === 'none');
 }
 
 /** A connection that was decided before its destination was bound to a waypoint would go around that. */

@@ -88,6 +88,8 @@ export type AgentOnOptions = {
   linkedBy?: Bed;
   /** Hears the log. */
   onLine?: (fields: object, message: string) => void;
+  /** What names outside the mesh stand for. */
+  resolveName?: AgentEffects['resolveName'];
   /** What the agent answers to a datagram on its DNS port. */
   answerDatagram?: (query: Buffer, workload: string) => Buffer;
 };
@@ -197,6 +199,7 @@ export function agentOn(
     forgetCredentials() {},
     startCarriers: (control) => [carryHere(dataOf(maps, tunnels, log, control), control)],
     ...{ ...COMMON, log },
+    resolveName: options.resolveName ?? (() => Promise.reject(new Error('no nameserver here'))),
   };
   const dns = {
     handleUdp: async (query: Buffer, uid: string) => options.answerDatagram?.(query, uid) ?? null,

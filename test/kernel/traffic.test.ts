@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { resolveName as resolveMeshName } from '#model/dns/resolve-name.ts';
 import type { MeshDelta } from '#model/mesh/mesh-state.ts';
+import { resolveName } from '#platform/dns-upstream/names.ts';
 import { createTestCa } from '#platform/hbone/test-ca.testing.ts';
 import { type App, Bed } from './bed.testing.ts';
 import { Configured, pod, service } from './configured.testing.ts';
 import { agentOn } from './mesh.testing.ts';
+import { Nameserver } from './nameserver.testing.ts';
 
 /** A TCPRoute of namespace shop for the service `cart`. */
 function tcpRoute(backends: string, { name = 'cart', namespace = 'shop', parent = 'cart' } = {}): string {
@@ -13,6 +16,11 @@ function tcpRoute(backends: string, { name = 'cart', namespace = 'shop', parent 
 }
 const to = (name: string, weight: number, more = ''): string => `{ name: ${name}, port: 80, weight: ${weight}${more} }`;
 
+function entry(name: string, spec: string): string {
+  const ports = 'ports: [{ name: tcp, number: 5432, protocol: TCP, targetPort: 15432 }]';
+  return `{ apiVersion: networking.istio.io/v1, kind: ServiceEntry, metadata: { name: ${name}, namespace: shop }, spec: { ${ports}, ${spec} } }`;
+}
+
 /** In points of per cent, how far what was heard is from what is wanted. */
 function farthest(heard: Record<string, number>, wanted: Record<string, number>): number {
   const total = Object.values(heard).reduce((sum, count) => sum + count, 0);
@@ -20,15 +28,28 @@ function farthest(heard: Record<string, number>, wanted: Record<string, number>)
   return Math.max(...[...names].map((name) => Math.abs((100 * (heard[name] ?? 0)) / total - (wanted[name] ?? 0))));
 }
 
+/** Until it holds; at most five seconds. */
+async function eventually(check: () => Promise<void>): Promise<void> {
+  for (const endMs = performance.now() + 5_000; ; ) {
+    try {
+      return await check();
+    } catch (error) {
+      if (performance.now() > endMs) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+}
+
 /** What users write, carried out by the kernel of one node and over tunnels to another. */
 describe('traffic by what users write', () => {
   const one = new Bed();
   const two = new Bed();
-  const hosts = { a: one.host(1), v1: one.host(2), v2: one.host(3), f1: one.host(4), f2: one.host(5) };
+  const hosts = { a: one.host(1), v1: one.host(2), v2: one.host(3), f1: one.host(4), f2: one.host(5), db: one.host(6) };
   let near: ReturnType<typeof agentOn>;
   let far: ReturnType<typeof agentOn>;
   let mesh: Configured;
   let client: App;
+  let nameserver: Nameserver;
   const tally = async (count: number, host: string, port = 80): Promise<Record<string, number>> => {
     client.send(`tally ${count} ${host} ${port}`);
     return JSON.parse(await client.line()) as Record<string, number>;
@@ -42,7 +63,9 @@ describe('traffic by what users write', () => {
 
   before(async () => {
     const ca = await createTestCa();
-    near = agentOn(one, { node: 'one', ca });
+    nameserver = await Nameserver.start();
+    const nameservers = [{ address: '127.0.0.1', port: nameserver.port }];
+    near = agentOn(one, { node: 'one', ca, resolveName: (name) => resolveName(name, nameservers) });
     far = agentOn(two, { node: 'two', ca });
     mesh = await Configured.start(
       [near, far].map(
@@ -68,6 +91,7 @@ describe('traffic by what users write', () => {
       const bed = name.startsWith('f') ? two : one;
       return bed.app(hosts[name].netnsPath, 'greeter', { port: 8080, targets: [name] }).line();
     });
+    greeters.push(one.app(hosts.db.netnsPath, 'greeter', { port: 15432, captured: false, targets: ['db'] }).line());
     await Promise.all(greeters);
     client = one.app(hosts.a.netnsPath, 'tally-client');
     await client.line();
@@ -75,6 +99,7 @@ describe('traffic by what users write', () => {
   after(async () => {
     near?.stop();
     far?.stop();
+    nameserver?.close();
     await one.down();
     await two.down();
   });
@@ -138,5 +163,73 @@ describe('traffic by what users write', () => {
     mesh.remove('ReferenceGrant far/g');
     assert.deepEqual(mesh.yaml.conditions('TCPRoute elsewhere/mine')[1], 'ResolvedRefs False RefNotPermitted');
     mesh.remove('TCPRoute elsewhere/mine');
+  });
+
+  const heard = async (host: string, port: number): Promise<string[]> => Object.keys(await tally(16, host, port));
+  const hostAddresses = (host: string): readonly string[] => near.agent.mesh.servicesByHostname(host)[0]?.addresses ?? [];
+  const asksFor = (name: string) =>
+    resolveMeshName({ name, type: 'A' }, { namespace: 'shop' }, near.agent.mesh, {
+      ...{ clusterDomain: 'cluster.local', searchDomains: null, preferredNamespace: null, ipv6: true },
+    });
+
+  test('config-api 4.5: a host with STATIC endpoints outside is answered by DNS and reached by its addresses', async () => {
+    mesh.put(
+      entry(
+        'db',
+        `hosts: [db.example.com, "*.db.example.com"], resolution: STATIC, endpoints: [{ address: ${hosts.db.ip4} }, { address: "${hosts.db.ip6}" }]`,
+      ),
+    );
+    for (const host of ['db.example.com', 'x.db.example.com']) {
+      const answer = asksFor(host);
+      assert.deepEqual(answer.kind === 'answer' && answer.addresses.length, 1, host);
+    }
+    for (const vip of hostAddresses('db.example.com')) assert.deepEqual(await heard(vip, 5432), ['db'], vip);
+    assert.deepEqual(
+      await heard(hostAddresses('db.example.com')[0] ?? '', 5433),
+      ['ECONNREFUSED'],
+      'a port that it does not have',
+    );
+  });
+
+  test('config-api 4.5: a host that is resolved by DNS', async () => {
+    nameserver.records.set('real.example.com', [hosts.db.ip4]);
+    mesh.put(entry('named', 'hosts: [real.example.com], resolution: DNS'));
+    const vip = hostAddresses('real.example.com')[0] ?? '';
+    await eventually(async () => assert.deepEqual(await heard(vip, 5432), ['db']));
+    assert.deepEqual(nameserver.asked, ['A real.example.com', 'AAAA real.example.com']);
+  });
+
+  test('config-api 4.5: a host with workloads of the mesh is reached as those are, and one with NONE where it is', async () => {
+    mesh.put(
+      entry('mine', 'hosts: [v.example.com], resolution: STATIC, workloadSelector: { labels: { app: f1 } }').replace(
+        '15432',
+        '8080',
+      ),
+    );
+    const before = near.counters().captured ?? 0;
+    assert.deepEqual(await heard(hostAddresses('v.example.com')[0] ?? '', 5432), ['f1']);
+    assert.equal((near.counters().captured ?? 0) - before, 16, 'over tunnels');
+    mesh.put(
+      entry('none', `hosts: [n.example.com], resolution: NONE, addresses: [${hosts.db.ip4}]`).replace(
+        'number: 5432',
+        'number: 15432',
+      ),
+    );
+    assert.deepEqual(await heard(hosts.db.ip4, 15432), ['db']);
+    assert.deepEqual(await heard(hosts.db.ip4, 15433), ['ECONNREFUSED']);
+    assert.equal((near.counters().captured ?? 0) - before, 16, 'and past the agent');
+  });
+
+  test('promise 1: an endpoint whose address is that of a workload of the mesh is reached encrypted', async () => {
+    const before = far.agent.carried;
+    mesh.put(
+      entry('alias', `hosts: [alias.example.com], resolution: STATIC, endpoints: [{ address: ${hosts.f2.ip4} }]`).replace(
+        '15432',
+        '8080',
+      ),
+    );
+    assert.deepEqual(await heard(hostAddresses('alias.example.com')[0] ?? '', 5432), ['f2']);
+    assert.equal(far.counters().inbound_open ?? 0, 0, 'nothing came in plain text');
+    assert.ok(far.agent.carried >= before);
   });
 });

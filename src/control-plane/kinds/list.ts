@@ -10,6 +10,7 @@ import { peerAuthenticationKind } from './peer-authentication/kind.ts';
 import { podKind } from './pod/kind.ts';
 import { referenceGrantKind } from './reference-grant/kind.ts';
 import { serviceKind } from './service/kind.ts';
+import { serviceEntryKind } from './service-entry/kind.ts';
 import { tcpRouteKind } from './tcp-route/kind.ts';
 import { workloadEntryKind } from './workload-entry/kind.ts';
 
@@ -25,6 +26,7 @@ export const KINDS: readonly KindDefinition[] = [
   httpRouteKind,
   tcpRouteKind,
   referenceGrantKind,
+  serviceEntryKind,
 ];
 
 /** What the index is told: the kinds, and what belongs to no kind alone. */

@@ -2,6 +2,7 @@ import type { MeshReader } from '#control-plane/index/derivation.ts';
 import { type Labelled, localNameOf, namespaceOf, tableOf } from '#control-plane/index/table.ts';
 import { LABEL, MANAGED_VALUES } from '#control-plane/mesh/well-known.ts';
 import type { Labels, Metadata } from '#control-plane/resources/metadata.ts';
+import type { ResourceName } from '#control-plane/resources/resource.ts';
 import type { Family, IpAddress } from '#model/address/ip.ts';
 
 /** A name and addresses for workloads. */
@@ -48,8 +49,11 @@ export const SERVICES = tableOf<ServiceResource>()('services', {
   selector: selectorOf,
 });
 
-/** Service → the Gateway whose waypoint its traffic goes through, both as `<namespace>/<name>`. */
-export const SERVICE_BINDINGS = tableOf<{ gateway: string }>()('service-bindings');
+/**
+ * Service → the Gateway whose waypoint its traffic goes through, both as `<namespace>/<name>`; of a host that is described by
+ * itself `<namespace>/<host>`. `owner`: what policies name to be enforced there.
+ */
+export const SERVICE_BINDINGS = tableOf<{ gateway: string; hostname: string; owner: ResourceName }>()('service-bindings');
 
 /** Names of the services of a namespace, to suggest one. */
 export function serviceNamesIn(mesh: MeshReader<typeof SERVICES>, namespace: string): string[] {

@@ -242,15 +242,39 @@ const served: { name: string; entries: Entry[]; want: boolean }[] = [
   { name: 'a service without binding', entries: [waypoint()], want: false },
   {
     name: 'bound to a waypoint of ours',
-    entries: [waypoint(), entry(SERVICE_BINDINGS, 'shop/a', { gateway: 'shop/w' })],
+    entries: [
+      waypoint(),
+      entry(SERVICE_BINDINGS, 'shop/a', {
+        gateway: 'shop/w',
+        hostname: 'a.shop',
+        owner: nameOf({ kind: 'Service', namespace: 'shop', name: 'a' }),
+      }),
+    ],
     want: true,
   },
   {
     name: 'bound to a Gateway of others',
-    entries: [waypoint({ managed: false }), entry(SERVICE_BINDINGS, 'shop/a', { gateway: 'shop/w' })],
+    entries: [
+      waypoint({ managed: false }),
+      entry(SERVICE_BINDINGS, 'shop/a', {
+        gateway: 'shop/w',
+        hostname: 'a.shop',
+        owner: nameOf({ kind: 'Service', namespace: 'shop', name: 'a' }),
+      }),
+    ],
     want: false,
   },
-  { name: 'bound to what is not there', entries: [entry(SERVICE_BINDINGS, 'shop/a', { gateway: 'shop/w' })], want: false },
+  {
+    name: 'bound to what is not there',
+    entries: [
+      entry(SERVICE_BINDINGS, 'shop/a', {
+        gateway: 'shop/w',
+        hostname: 'a.shop',
+        owner: nameOf({ kind: 'Service', namespace: 'shop', name: 'a' }),
+      }),
+    ],
+    want: false,
+  },
 ];
 for (const { name, entries, want } of served) {
   test(`has a waypoint: ${name}`, () => {

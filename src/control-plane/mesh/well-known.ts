@@ -7,6 +7,7 @@ export const LABEL = {
   gatewayClassName: 'gateway.networking.k8s.io/gateway-class-name',
   managed: 'gateway.istio.io/managed',
   tunnel: 'networking.istio.io/tunnel',
+  autoAllocate: 'networking.istio.io/enable-autoallocate-ip',
   canonicalName: 'service.istio.io/canonical-name',
   canonicalRevision: 'service.istio.io/canonical-revision',
   workloadName: 'service.istio.io/workload-name',

@@ -5,6 +5,7 @@ import { entry } from '#control-plane/index/table.ts';
 import { ATTACHED_POLICIES } from '#control-plane/mesh/attachments.ts';
 import { ENDPOINTS, type Endpoint, ownAddresses } from '#control-plane/mesh/endpoints.ts';
 import { NAMESPACES } from '#control-plane/mesh/namespaces.ts';
+import { ENTRY_HOSTS, type EntryHost, entryMappings } from '#control-plane/mesh/service-entry-hosts.ts';
 import {
   onePerNumber,
   SERVICES,
@@ -33,7 +34,18 @@ import type { PortMapping, Workload } from '#model/mesh/workload.ts';
 export const workloads = defineDerivation({
   name: 'workload',
   each: ENDPOINTS,
-  reads: [ENDPOINTS, USER_SERVICES, SERVICES, NAMESPACES, WAYPOINTS, GUARDS, HTTP_DENIES, ATTACHED_POLICIES, ...POLICY_TABLES],
+  reads: [
+    ENDPOINTS,
+    ENTRY_HOSTS,
+    USER_SERVICES,
+    SERVICES,
+    NAMESPACES,
+    WAYPOINTS,
+    GUARDS,
+    HTTP_DENIES,
+    ATTACHED_POLICIES,
+    ...POLICY_TABLES,
+  ],
   writes: [OUTPUT.workloads, OUTPUT.policies, ...STATUS],
   derive({ key, value: described }, mesh) {
     const { addresses, problems: lost } = ownAddresses(described, mesh);
@@ -48,7 +60,9 @@ export const workloads = defineDerivation({
     });
     const byWaypoints = policiesOfWaypoints(endpoint, guarded, guardOf(binding, [], mesh), mesh);
     const policies = [...policiesOfWorkload(mesh, namespace, labels), ...keysOf(byWaypoints)];
-    const workload = workloadOf(endpoint, { services, waypoint: binding.address, policies }, mesh.options);
+    const known = workloadOf(endpoint, { services, waypoint: binding.address, policies }, mesh.options);
+    const hosts = mesh.picking(ENTRY_HOSTS, namespace, labels).map((host) => hostMembership(host, endpoint));
+    const workload = hosts.length === 0 ? known : { ...known, services: new Map([...hosts, ...known.services]) };
     return [
       entry(OUTPUT.workloads, key, workload),
       ...byWaypoints.map((policy) => entry(OUTPUT.policies, policyKeyOf(policy), policy)),
@@ -112,6 +126,14 @@ function canonicalNameOf({ labels, workloadName }: Endpoint): string {
 
 function canonicalRevisionOf({ labels }: Endpoint): string {
   return labels[LABEL.canonicalRevision] ?? labels['app.kubernetes.io/version'] ?? labels.version ?? 'latest';
+}
+
+/** A host of an entry that picks the endpoint; a process that a node registered has no list of named ports. */
+function hostMembership(
+  { metadata: { namespace }, host, ports }: EntryHost,
+  { kind, namedPorts }: Endpoint,
+): [ServiceKey, PortMapping[]] {
+  return [serviceKeyOf({ namespace, hostname: host }), entryMappings(ports, kind === 'registered' ? {} : namedPorts)];
 }
 
 function membershipOf(service: ServiceResource, endpoint: Endpoint, options: MeshOptions): [ServiceKey, PortMapping[]] {

@@ -156,7 +156,7 @@ async function assemble(options: AgentProcessOptions, former: HandedSockets) {
   const dns = { nameservers, clusterDomain, clock: guardedClock(systemClock, mishaps), log, mishaps };
   const io = chooseIo(process.env.WEFT_IO, guardedClock(systemClock, mishaps), mishaps);
   const threads = dataThreads(options.threads, process.env.WEFT_IO, availableParallelism());
-  const agent = new Agent(agentEffects({ io, ...opened, certificates, former, log, mishaps, threads }), {
+  const agent = new Agent(agentEffects({ io, ...opened, certificates, former, log, mishaps, threads, nameservers }), {
     node: place.node,
     trustDomain,
     descriptorsMax: descriptorsMax(),

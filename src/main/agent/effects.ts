@@ -19,6 +19,7 @@ import { type Missing, missingFeatures } from '#platform/bpf/features.ts';
 import { schemaOf } from '#platform/bpf/pins.ts';
 import { counterReader, type RingReader, readRing } from '#platform/bpf/reports.ts';
 import { sharedDelays, systemClock } from '#platform/clock.ts';
+import { resolveName } from '#platform/dns-upstream/names.ts';
 import { followResolvConf, type Nameserver } from '#platform/dns-upstream/resolv-conf.ts';
 import { createDnsUpstream, ownNamespaceSockets } from '#platform/dns-upstream/upstream.ts';
 import type { ControlEndpoint } from '#platform/grpc/control-channel.ts';
@@ -82,10 +83,13 @@ export type EffectParts = {
   mishaps: Mishaps;
   /** Threads that carry connections; 0: that is done in this one. */
   threads: number;
+  /** Empty: those of the node's resolv.conf. */
+  nameservers: readonly Nameserver[];
 };
 
 /** The real effects of an agent: kernel, namespaces, tunnels, time and chance. */
-export function agentEffects({ io, kernel, datapath, certificates, former, log, mishaps, threads }: EffectParts): AgentEffects {
+export function agentEffects(parts: EffectParts): AgentEffects {
+  const { io, kernel, datapath, certificates, former, log, mishaps, threads, nameservers } = parts;
   const clock = guardedClock(sharedDelays(systemClock), mishaps);
   return {
     kernel,
@@ -102,6 +106,7 @@ export function agentEffects({ io, kernel, datapath, certificates, former, log, 
             ),
           ]
         : startDataThreads(threads, control, { maps: datapath.maps, log, mishaps }),
+    resolveName: (name) => resolveName(name, nameservers),
     clock,
     random: systemRandom,
     log,

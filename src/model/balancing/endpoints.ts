@@ -33,9 +33,11 @@ export function eligibleEndpoints(
   for (const workload of mesh.endpoints(serviceKeyOf(service))) {
     if (!workload.healthy && !allowUnhealthy) continue;
     const port = targetPort(service, workload, servicePort);
-    const ip = workload.addresses.find((address) => familyOf(address) === family);
-    if (port === null || ip === undefined || workload.capacity < 1) continue;
-    found.push({ workload, ip, port, weight: workload.capacity });
+    if (port === null || workload.capacity < 1) continue;
+    const addresses = workload.addresses.filter((address) => familyOf(address) === family);
+    // The addresses of one machine are ways to it; those that a name stands for are as many machines.
+    const ways = workload.hostname === '' ? addresses.slice(0, 1) : addresses;
+    for (const ip of ways) found.push({ workload, ip, port, weight: workload.capacity });
   }
   return preferred(found, service, client);
 }

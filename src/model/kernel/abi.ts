@@ -36,6 +36,8 @@ export const SERVICE_FLAG = {
   mesh: 2,
   /** It draws from `splits`, which name slots of other services. */
   split: 4,
+  /** It has no endpoints: connections go where they were going. */
+  passthrough: 8,
 } as const;
 
 /** enum weft_reason: why a connection took its path, or why it was refused (16 and up). */

@@ -95,12 +95,19 @@ function toService(service: Service, question: OutboundQuestion, view: NodeView)
     const reason = `service ${service.hostname} has no port ${dialled.port}`;
     return only({ kind: 'refused', cause: 'no-such-port', reason, service });
   }
-  if (service.loadBalancing?.mode === 'passthrough') return only({ kind: 'passthrough', ...dialled });
+  if (service.loadBalancing?.mode === 'passthrough') return only(passingBy(dialled, service, view));
   const shares = sharesOf(view.mesh, { service, port: dialled.port, transport: 'tcp' }, source.namespace);
   const isFirst = tried === undefined || tried.length === 0;
   const [first, ...others] = isFirst ? firstDialled(service, shares, question, view) : followedBy(shares, question, tried, view);
   if (first !== undefined) return [first, ...others];
   return only(noBackend(service, dialled));
+}
+
+/** Whatever a service says of its address: a workload of the mesh is reached as one, never in plain text (promise 1). */
+function passingBy(dialled: Place, service: Service, view: NodeView): OutboundPath {
+  const workload = view.mesh.workloadByIp(dialled.ip);
+  if (workload === null) return { kind: 'passthrough', ...dialled };
+  return toWorkload(workload, dialled.ip, dialled.port, service, view);
 }
 
 function noBackend(service: Service, { ip, port }: OutboundQuestion['dialled']): OutboundPath {
@@ -175,7 +182,10 @@ function followedBy(
   return waysTo(sameFamily.length > 0 ? sameFamily : others, service, view);
 }
 
-function toWorkload(workload: Workload, ip: IpAddress, port: number, service: Service | null, view: NodeView): OutboundPath {
+/** What is written or resolved as an endpoint may be the address of a workload of the mesh: then it is that. */
+function toWorkload(named: Workload, ip: IpAddress, port: number, service: Service | null, view: NodeView): OutboundPath {
+  const owner = named.tunnelProtocol === 'hbone' ? null : view.mesh.workloadByIp(ip);
+  const workload = owner?.tunnelProtocol === 'hbone' ? owner : named;
   const destination = { workload, ip, port, service };
   // Whatever its record says of tunnels: what arrives at an enrolled workload from this node must be evaluated first.
   if (view.isLocal(workload.uid)) return { kind: 'local', ...destination };

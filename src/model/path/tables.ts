@@ -111,7 +111,8 @@ function frontend(service: Service, vip: IpAddress, port: number, view: TableVie
   if (service.waypoint !== null) return base;
   const place = { service, port, transport: 'tcp' } as const;
   const byAgent = { ...base, flags: SERVICE_FLAG.agent };
-  if (service.loadBalancing?.mode === 'passthrough' || hasConsumerRoute(place)) return byAgent;
+  if (service.loadBalancing?.mode === 'passthrough') return { ...base, flags: SERVICE_FLAG.passthrough };
+  if (hasConsumerRoute(place)) return byAgent;
   const shares = sharesOf(view.mesh, place, '');
   if (!isRouted(shares, place)) {
     const slots = slotsOf(service, port, family, view, made);

@@ -47,6 +47,14 @@ export const DNS_SETTINGS = {
       'For one nameserver when resolv.conf does not say (its default); `tryMsMax` holds as well.',
     ),
     recheckMs: setting(5_000, 'ms', 'How often it is looked whether resolv.conf changed, when something is asked.'),
+    endpointRestMs: setting(
+      5_000,
+      'ms',
+      'An endpoint that is told by name is resolved again so often at most, whatever its time to live; and so soon after a failure.',
+    ),
+    endpointMsMax: setting(300_000, 'ms', 'The same at least so often.'),
+    endpointsAtOnceMax: setting(16, 'count', 'Names of endpoints that are being resolved at once by one node.'),
+    endpointAddressesMax: setting(64, 'count', 'Addresses of one name that connections are sent to.'),
     nameserversMax: setting(3, 'count', 'As the C library: further ones are ignored (resolv.conf(5)).'),
   },
 } as const satisfies SettingGroup;

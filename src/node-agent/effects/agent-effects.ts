@@ -14,6 +14,7 @@ import type { Meters } from '#model/telemetry/meters.ts';
 import type { PeerSeries } from '#model/telemetry/peer-series.ts';
 import type { DnsNode } from '#node-agent/dns/effects.ts';
 import type { DnsResponder } from '#node-agent/dns/responder.ts';
+import type { ResolvedName } from '#node-agent/names/resolved-endpoints.ts';
 import type { DataLink, ServedWorkload, ToControl } from '#node-agent/seam/messages.ts';
 import type { HandedSocket } from '#protocol/api/agent.ts';
 
@@ -115,6 +116,8 @@ export type AgentEffects = {
   credentials(identity: Identity): Promise<Credentials>;
   /** The last workload of an identity left this node (B59). */
   forgetCredentials(identity: Identity): void;
+  /** What the node's nameservers say of a name outside the mesh. Errors: of all of them being silent. */
+  resolveName(name: string): Promise<ResolvedName>;
   /** Makes those that carry, at least one. `receive` hears what they ask; what they count is in `meters` and `shares`. */
   startCarriers(control: ControlSide): Carrier[];
   clock: Clock;

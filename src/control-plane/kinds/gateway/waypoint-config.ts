@@ -1,7 +1,7 @@
 import { defineDerivation, type MeshReader } from '#control-plane/index/derivation.ts';
 import { serviceHostname } from '#control-plane/index/mesh-options.ts';
 import { OUTPUT } from '#control-plane/index/outputs.ts';
-import { entry, localNameOf, namespaceOf, tableOf } from '#control-plane/index/table.ts';
+import { entry, namespaceOf, tableOf } from '#control-plane/index/table.ts';
 import { ATTACHED_POLICIES, ATTACHED_ROUTES } from '#control-plane/mesh/attachments.ts';
 import { SERVICE_BINDINGS, SERVICES } from '#control-plane/mesh/services.ts';
 import { HTTP_DENIES, httpDeniesAt } from '#control-plane/mesh/waypoint-guards.ts';
@@ -24,14 +24,14 @@ export const servedServices = defineDerivation({
   each: SERVICE_BINDINGS,
   reads: [SERVICES, ATTACHED_ROUTES, ATTACHED_POLICIES, HTTP_DENIES],
   writes: [SERVED_SERVICES],
-  derive({ key, value: { gateway } }, mesh) {
+  derive({ key, value: { gateway, hostname, owner } }, mesh) {
     const namespace = namespaceOf(key);
     // Routes are filed under the name that waypoints know a service by.
-    const service = serviceKeyOf({ namespace, hostname: serviceHostname(namespace, localNameOf(key), mesh.options) });
+    const service = serviceKeyOf({ namespace, hostname });
     const routes = mesh.valuesBy(ATTACHED_ROUTES, 'service', service).toSorted(byAge);
     const resource = mesh.get(SERVICES, key);
     const denies = resource === null ? [] : httpDeniesAt(resource, mesh).map(({ policy }) => policy);
-    const policies = [...policiesFor(`Service ${key}`, mesh), ...denies];
+    const policies = [...policiesFor(owner, mesh), ...denies];
     const served = { key: service, routes: routes.map(({ route }) => route), policies };
     return [entry(SERVED_SERVICES, key, { gateway, service: served })];
   },

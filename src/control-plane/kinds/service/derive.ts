@@ -44,7 +44,9 @@ export const serviceBindings = defineDerivation({
   writes: [SERVICE_BINDINGS],
   derive({ key, value: resource }, mesh) {
     const { gateway } = bindingOfService(resource, mesh);
-    return gateway === null ? [] : [entry(SERVICE_BINDINGS, key, { gateway })];
+    const { namespace, name } = resource.metadata;
+    const hostname = serviceHostname(namespace, name, mesh.options);
+    return gateway === null ? [] : [entry(SERVICE_BINDINGS, key, { gateway, hostname, owner: nameOfResource(resource) })];
   },
 });
 
