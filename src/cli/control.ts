@@ -12,12 +12,22 @@ import {
   statsOption,
   trustDomainOption,
 } from './command.ts';
-import { collect, type HostPort, readAddressOrSocket, readName, readThreads } from './option-values.ts';
+import {
+  collect,
+  type HostPort,
+  readAddressOrSocket,
+  readName,
+  readStoreUrl,
+  readThreads,
+  type StoreUrl,
+} from './option-values.ts';
 
 /** What `weft control` is told. */
 export type ControlOptions = {
-  /** Directory of YAML resources. */
+  /** Directory of YAML resources; '' with a store. */
   config: string;
+  /** Several control planes over one etcd; null: directories of this machine. */
+  store: StoreAccess | null;
   stateDir: string;
   /** Where agents connect. */
   listen: HostPort;
@@ -34,7 +44,15 @@ export type ControlOptions = {
   stats: HostPort | null;
 };
 
-type ParsedControl = Omit<ControlOptions, 'serverNames' | 'waypointAgent' | 'waypointThreads' | 'stats'> & {
+/** Where etcd is, and PEM files by which it is trusted and asked; caFile null: without TLS. */
+export type StoreAccess = StoreUrl & { caFile: string | null; certFile: string | null; keyFile: string | null };
+
+type ParsedControl = Omit<ControlOptions, 'config' | 'store' | 'serverNames' | 'waypointAgent' | 'waypointThreads' | 'stats'> & {
+  config?: string;
+  store?: StoreUrl;
+  storeCa?: string;
+  storeCert?: string;
+  storeKey?: string;
   stats: HostPort | 'off';
   serverName: readonly string[];
   waypointAgent?: string;
@@ -52,12 +70,25 @@ export function controlCommand(act: Act<ControlOptions>): Command {
       command: "weft token node-2 --identity 'shop/*' > node-2.token",
       does: 'then make the token that the agent of node-2 needs',
     },
+    {
+      command: 'weft control --store etcd://10.0.0.5:2379,10.0.0.6:2379 --listen 10.0.0.1:15012 --server-name 10.0.0.1',
+      does: 'be one of several control planes, which share what is in etcd',
+    },
   ])
     .description(
       'Run the control plane in the foreground: it watches a directory of YAML resources, serves agents and waypoints what they need to know, and issues certificates.',
     )
-    .usage('--config <dir> [options]')
-    .requiredOption('--config <dir>', 'directory of YAML resources, watched for changes')
+    .usage('--config <dir> | --store <etcd://...> [options]')
+    .option('--config <dir>', 'directory of YAML resources, watched for changes')
+    .addOption(
+      new Option(
+        '--store <url>',
+        'etcd://HOST:PORT,HOST:PORT[/PREFIX]: resources and state in etcd, for several control planes of which one leads and all serve',
+      ).argParser(readStoreUrl),
+    )
+    .option('--store-ca <file>', 'PEM file with the root by which etcd is trusted; without it no TLS')
+    .option('--store-cert <file>', 'PEM file with the certificate that etcd asks for')
+    .option('--store-key <file>', 'PEM file with its key')
     .addOption(listenOption())
     .option('--server-name <name>', 'a name or address by which agents reach it; repeat for more', collect, [])
     .addOption(trustDomainOption())
@@ -71,15 +102,27 @@ export function controlCommand(act: Act<ControlOptions>): Command {
     .addOption(controlSocketOption())
     .addOption(stateDirOption())
     .addOption(statsOption(PORT.controlStats))
-    .action(({ serverName, waypointAgent, waypointThreads, stats, ...rest }: ParsedControl) =>
-      act({
-        ...rest,
-        serverNames: serverName,
-        waypointAgent: waypointAgent ?? null,
-        waypointThreads: waypointThreads ?? null,
-        stats: stats === 'off' ? null : stats,
-      }),
-    );
+    .action((parsed: ParsedControl, command: Command) => act(controlOptions(parsed, command)));
+}
+
+/** Ends with a usage error when it is not said where the resources are, or said twice. */
+function controlOptions(parsed: ParsedControl, command: Command): ControlOptions {
+  const { config, store, storeCa, storeCert, storeKey, serverName, waypointAgent, waypointThreads, stats, ...rest } = parsed;
+  if ((config === undefined) === (store === undefined)) return command.error('give one of --config and --store');
+  const files = [storeCa, storeCert, storeKey];
+  if (store === undefined && files.some((file) => file !== undefined)) return command.error('--store-... is for --store only');
+  if ((storeCert === undefined) !== (storeKey === undefined) || (storeCert !== undefined && storeCa === undefined))
+    return command.error('--store-cert and --store-key go together, and with --store-ca');
+  const [caFile = null, certFile = null, keyFile = null] = files;
+  return {
+    ...rest,
+    config: config ?? '',
+    store: store === undefined ? null : { ...store, caFile, certFile, keyFile },
+    serverNames: serverName,
+    waypointAgent: waypointAgent ?? null,
+    waypointThreads: waypointThreads ?? null,
+    stats: stats === 'off' ? null : stats,
+  };
 }
 
 /** What `weft waypoint` is told. */

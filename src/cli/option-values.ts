@@ -51,6 +51,19 @@ export function readHostPortOrOff(text: string): HostPort | 'off' {
   return text === 'off' ? text : readHostPort(text);
 }
 
+/** Members of an etcd, and what all keys begin with, which ends in a slash. */
+export type StoreUrl = { members: readonly string[]; prefix: string };
+
+const STORE_PREFIX = /^[A-Za-z0-9._-]+(\/[A-Za-z0-9._-]+)*$/;
+
+/** `etcd://host:port,host:port[/prefix]`. */
+export function readStoreUrl(text: string): StoreUrl {
+  const [, members = '', , prefix = 'weft'] = /^etcd:\/\/([^/]+)(\/(.+?)\/?)?$/.exec(text) ?? [];
+  if (members === '' || !STORE_PREFIX.test(prefix))
+    throw new InvalidArgumentError('Write etcd://HOST:PORT,HOST:PORT[/PREFIX], such as etcd://10.0.0.5:2379,10.0.0.6:2379/weft.');
+  return { members: members.split(',').map(readAddress), prefix: `${prefix}/` };
+}
+
 /** How many threads carry connections. */
 export function readThreads(text: string): number {
   const count = /^\d{1,4}$/.test(text) ? Number(text) : Number.NaN;

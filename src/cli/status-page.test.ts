@@ -54,6 +54,7 @@ const CONTROL: ControlStatus = {
   address: '127.0.0.1:15012',
   trustDomain: 'cluster.local',
   rootNamespace: 'istio-system',
+  replica: null,
   resources: { addresses: 4, policies: 1, waypoints: 1 },
   nodes: [{ node: 'node-1', connected: true, registeredWorkloads: 1 }],
   connections: [],

@@ -10,6 +10,7 @@ export async function formatStatus(report: StatusReport, output: StatusOptions['
   const sections = [
     section('Nodes', nodeTable(report)),
     section('Control plane', controlTable(report)),
+    section('Replica', replicaTable(report)),
     section('Waypoints', waypointTable(report)),
     section('Clients', isWide ? clientTable(report) : ''),
     section('Workloads', workloadTable(report, isWide)),
@@ -56,6 +57,17 @@ function controlTable({ control, nowMs }: StatusReport): string {
   return formatTable(
     ['ADDRESS', 'TRUST DOMAIN', 'STARTED', 'PID', 'ADDRESSES', 'POLICIES', 'CLIENTS'],
     [[address, trustDomain, started, String(pid), ...counts]],
+  );
+}
+
+/** How this control plane stands among others over one store; nothing where there are none. */
+function replicaTable({ control }: StatusReport): string {
+  const replica = control.kind === 'up' ? control.status.replica : null;
+  if (replica === null) return '';
+  const { name, role, leader, members, store, revision } = replica;
+  return formatTable(
+    ['NAME', 'ROLE', 'LEADER', 'MEMBERS', 'STORE', 'REVISION'],
+    [[name, role, leader ?? 'none', members.join(' '), store, revision]],
   );
 }
 

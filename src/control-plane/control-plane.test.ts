@@ -417,10 +417,10 @@ test('a Gateway in the source gets a waypoint with a token of its own identity, 
 
 test('an agent is given a token for its node alone, for a year unless told otherwise', async () => {
   const { control, clock } = await controlPlane();
-  const { token, expiresAtMs } = await control.mintAgentToken('node-7', ANYTHING);
+  const { token, expiresAtMs } = await control.agentTokens.mint('node-7', ANYTHING, null);
   assert.deepEqual(await control.authenticate(token, originOf('node-7')), agentOf('node-7'));
   assert.equal(expiresAtMs - clock.nowMs(), 30 * 86_400_000);
-  assert.equal((await control.mintAgentToken('node-7', ANYTHING, 60_000)).expiresAtMs - clock.nowMs(), 60_000);
+  assert.equal((await control.agentTokens.mint('node-7', ANYTHING, 60_000)).expiresAtMs - clock.nowMs(), 60_000);
 });
 
 test('what cannot be kept for the next start is told as out of date, and keeps nobody from working', async () => {

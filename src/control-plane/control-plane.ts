@@ -1,9 +1,12 @@
 import { create } from '@bufbuild/protobuf';
+import { AgentTokens } from '#control-plane/agent-tokens.ts';
 import type { Authenticator, Caller, CallOrigin, TokenIssuer } from '#control-plane/authentication/authenticator.ts';
 import type { CertificateAuthority } from '#control-plane/ca/authority.ts';
 import { createCertificate } from '#control-plane/ca/create-certificate.ts';
 import { DiscoveryServer } from '#control-plane/discovery/discovery-server.ts';
 import { ResourceStore } from '#control-plane/discovery/resource-store.ts';
+import { followState, takeLead } from '#control-plane/following.ts';
+import type { IndexChange } from '#control-plane/index/index-delta.ts';
 import type { MeshIndex } from '#control-plane/index/mesh-index.ts';
 import type { MeshOptions } from '#control-plane/index/mesh-options.ts';
 import type { KeptAllocations } from '#control-plane/kept-allocations.ts';
@@ -20,10 +23,12 @@ import type { WaypointRunner } from '#control-plane/waypoints/plan.ts';
 import { WaypointController } from '#control-plane/waypoints/waypoint-controller.ts';
 import type { Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
+import { isNotLeader, notLeader, type Replica, SOLE_REPLICA } from '#model/effects/replica.ts';
 import type { StateStore } from '#model/effects/state-store.ts';
+import { messageOf } from '#model/error.ts';
 import { CERTIFICATE } from '#model/settings/control-planes.ts';
 import type { Meters } from '#model/telemetry/meters.ts';
-import type { NodeGrant, Reserved } from '#model/trust/grant.ts';
+import type { Reserved } from '#model/trust/grant.ts';
 import type { ControlRefusal } from '#model/trust/refusal.ts';
 import type { IstioCertificateRequest, IstioCertificateResponse } from '#proto/ca_pb.js';
 import { type SyncWorkloadsRequest, type SyncWorkloadsResponse, SyncWorkloadsResponseSchema } from '#proto/weft_pb.js';
@@ -33,7 +38,6 @@ import type { DiscoveryListener, DiscoveryStream } from '#protocol/xds/server-se
 
 /** For a client that was turned away. */
 const NOBODY: DiscoveryListener = { receive() {}, drained() {}, closed() {} };
-const AGENT_ACCOUNT = 'weft-agent'; // in the root namespace
 
 /** What a control plane is made of. */
 export type ControlPlaneOptions = {
@@ -49,6 +53,8 @@ export type ControlPlaneOptions = {
   tokens: TokenIssuer;
   /** null: Gateways get no waypoints here. */
   runner: WaypointRunner | null;
+  /** One of several; absent: there are no others. */
+  replica?: Replica;
   clock: Clock;
   log: Log;
   meters: Meters;
@@ -61,6 +67,8 @@ export type ControlPlaneOptions = {
  */
 export class ControlPlane {
   readonly waypoints: WaypointController | null;
+  /** Makes the tokens of agents; to revoke some, see `revokeAgentTokens`. */
+  readonly agentTokens: AgentTokens;
   readonly #options: ControlPlaneOptions;
   readonly #store: ResourceStore;
   readonly #discovery: DiscoveryServer;
@@ -68,14 +76,20 @@ export class ControlPlane {
   readonly #findings: FindingsBoard;
   readonly #changes: MeshChanges;
   readonly #reserved: Reserved;
+  readonly #replica: Replica;
 
   constructor(options: ControlPlaneOptions) {
     const { clock, log, newNonce, source, state, runner, mesh, tokens } = options;
     this.#options = options;
+    this.#replica = options.replica ?? SOLE_REPLICA;
     this.#store = new ResourceStore(clock.nowMs());
-    this.#discovery = new DiscoveryServer({ store: this.#store, clock, log, newNonce });
+    this.#discovery = new DiscoveryServer({
+      ...{ store: this.#store, clock, log, newNonce },
+      announce: (node, guests) => this.#replica.announce(node, guests),
+    });
     this.#findings = new FindingsBoard(source, mesh.trustDomain);
     const { rootNamespace } = mesh;
+    this.agentTokens = new AgentTokens({ tokens, pools: options.pools, rootNamespace, clock });
     this.#reserved = { rootNamespace, isWaypoint: (account) => this.#changes.isWaypoint(account) };
     this.#registry = new NodeRegistry({
       store: state,
@@ -103,7 +117,9 @@ export class ControlPlane {
     this.waypoints = runner === null ? null : new WaypointController({ runner, mintToken, clock, log });
     const { index, allocations } = options;
     const [discovery, findings, waypoints] = [this.#discovery, this.#findings, this.waypoints];
-    this.#changes = new MeshChanges({ index, source, mesh, allocations, discovery, findings, waypoints, clock, log });
+    const keepsAllocations = () => this.#replica.leads();
+    const reached = { index, source, mesh, allocations, discovery, findings, waypoints, keepsAllocations };
+    this.#changes = new MeshChanges({ ...reached, clock, log });
   }
 
   /**
@@ -113,6 +129,7 @@ export class ControlPlane {
    */
   async begin(): Promise<void> {
     const { source, log } = this.#options;
+    source.lead?.(this.#replica.leads());
     await this.#registry.load();
     let isFirst = true;
     await source.start({
@@ -120,9 +137,28 @@ export class ControlPlane {
         if (!isFirst) return this.#changes.putInForce(change);
         isFirst = false;
         // What nodes registered is judged by the configuration, as it would be if they told it now.
-        return this.#changes.putFirstInForce(change, () => this.#registry.admitLoaded());
+        return this.#changes.putFirstInForce(change, () => this.#registry.admitLoaded(this.#replica.leads()));
       },
       trouble: (problem) => log.error({ err: problem }, 'configuration cannot be read'),
+    });
+    await this.#followOthers();
+  }
+
+  async #followOthers(): Promise<void> {
+    const { log } = this.#options;
+    const apply = (change: IndexChange) => {
+      const inForce = Promise.resolve(this.#changes.putInForce(change));
+      inForce.catch((error: unknown) => log.error({ err: error }, 'what another control plane wrote is not in force'));
+    };
+    const settled = () => this.#changes.settled();
+    const revoked = (node: string) => this.#endRevoked(node);
+    const parts = { ...this.#options, registry: this.#registry, waypoints: this.waypoints, apply, settled, revoked };
+    await this.#replica.follow({
+      state: (changes) => {
+        if (!this.#replica.leads()) followState(parts, changes); // else they are its own words
+      },
+      guests: (changes) => this.#discovery.presence.follow(changes),
+      leads: (leads) => takeLead(parts, leads),
     });
   }
 
@@ -144,39 +180,12 @@ export class ControlPlane {
   }
 
   /**
-   * The same with ranges of addresses that no other node has: those of the grant, or when it names none, some of its own.
-   * Errors: those of the address pools.
-   */
-  async issueAgentToken(
-    node: string,
-    grant: NodeGrant,
-    ttlMs: number | null,
-  ): Promise<{ token: string; expiresAtMs: number; addresses: readonly string[] }> {
-    const addresses = await this.#options.pools.assign(node, grant.addresses);
-    return { ...(await this.mintAgentToken(node, { ...grant, addresses }, ttlMs)), addresses };
-  }
-
-  /** A token for the agent of `node`, which is trusted with `grant` and nothing else; ttlMs null: the default. */
-  async mintAgentToken(
-    node: string,
-    grant: NodeGrant,
-    ttlMs: number | null = null,
-  ): Promise<{ token: string; expiresAtMs: number }> {
-    const { tokens, mesh, clock } = this.#options;
-    const lastsMs = ttlMs ?? CERTIFICATE.agentTokenMs;
-    const token = await tokens.mint({ namespace: mesh.rootNamespace, serviceAccount: AGENT_ACCOUNT, node, grant }, lastsMs);
-    return { token, expiresAtMs: clock.nowMs() + lastsMs };
-  }
-
-  /**
    * Every token of a node that was made until now is worth nothing: its streams end, and it cannot come back with one.
    * `freeAddresses`: it is gone for good, so other nodes may be given what it had.
    */
   async revokeAgentTokens(node: string, freeAddresses = false): Promise<void> {
-    await this.#options.tokens.revoke(node);
-    if (freeAddresses) await this.#options.pools.free(node);
-    this.#discovery.endNode(node, new RpcError('unauthenticated', `the tokens of node "${node}" were revoked`));
-    this.#options.log.warn({ node }, 'tokens revoked; certificates that the node holds are good until they end');
+    await this.agentTokens.revoke(node, freeAddresses);
+    this.#endRevoked(node);
   }
 
   /** Everything wrong with the configuration now, in order of place. */
@@ -189,6 +198,7 @@ export class ControlPlane {
     const { source, allocations } = this.#options;
     return controlStatus({
       frame,
+      replica: this.#replica.status(),
       resources: this.#store.counts(),
       connections: this.#discovery.connections(),
       registered: this.#registry.nodes(),
@@ -227,9 +237,10 @@ export class ControlPlane {
       stream.end(asRpcError(error));
       return NOBODY;
     }
-    this.#registry
-      .recheck(caller)
-      .catch((error: unknown) => this.#options.log.error({ err: error }, 'registrations not judged again'));
+    if (this.#replica.leads())
+      this.#registry
+        .recheck(caller)
+        .catch((error: unknown) => this.#options.log.error({ err: error }, 'registrations not judged again'));
     return this.#discovery.open(caller, stream);
   }
 
@@ -247,9 +258,20 @@ export class ControlPlane {
     );
   }
 
+  /** Errors: RpcError unavailable where another replica leads: the agent is to ask that one. */
   async syncWorkloads(caller: Caller, request: SyncWorkloadsRequest): Promise<SyncWorkloadsResponse> {
     if (caller.node !== request.node) this.#count('wrong-node');
-    return create(SyncWorkloadsResponseSchema, await this.#registry.sync(caller, request));
+    try {
+      if (!this.#replica.leads()) throw notLeader(this.#replica.status()?.leader ?? null);
+      return create(SyncWorkloadsResponseSchema, await this.#registry.sync(caller, request));
+    } catch (error) {
+      throw isNotLeader(error) ? new RpcError('unavailable', messageOf(error)) : error;
+    }
+  }
+
+  #endRevoked(node: string): void {
+    this.#discovery.endNode(node, new RpcError('unauthenticated', `the tokens of node "${node}" were revoked`));
+    this.#options.log.warn({ node }, 'tokens revoked; certificates that the node holds are good until they end');
   }
 
   /** Errors: RpcError permission-denied. A copied token is the loudest thing that a control plane has to say. */

@@ -4,7 +4,7 @@ import type { Log } from '#model/effects/log.ts';
 import type { StateStore } from '#model/effects/state-store.ts';
 
 /** Where allocated service addresses are kept, as JSON of src/control-plane/index/vip-allocator.ts. */
-const ALLOCATIONS_NAME = 'allocations.json';
+export const ALLOCATIONS_NAME = 'allocations.json';
 
 /** The addresses that services were given, over restarts: clients hold on to an address that they looked up before. */
 export class KeptAllocations {
@@ -20,7 +20,11 @@ export class KeptAllocations {
 
   /** What was kept before the last stop; none when it cannot be understood. Errors: WEFT_STATE_DIR. */
   async load(): Promise<Allocations> {
-    const text = await this.#store.read(ALLOCATIONS_NAME);
+    return this.read(await this.#store.read(ALLOCATIONS_NAME));
+  }
+
+  /** What a kept text says; null: there is none. */
+  read(text: string | null): Allocations {
     if (text === null) return {};
     try {
       return parseAllocations(text);

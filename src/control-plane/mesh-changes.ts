@@ -27,6 +27,8 @@ export type MeshChangesOptions = {
   discovery: DiscoveryServer;
   findings: FindingsBoard;
   waypoints: WaypointController | null;
+  /** Whether what is allocated here is kept: of several replicas one does so. */
+  keepsAllocations(): boolean;
   clock: Clock;
   log: Log;
 };
@@ -138,7 +140,7 @@ export class MeshChanges {
       this.#options.source.reportConditions(part);
       yield;
     }
-    if (allocations !== null) this.#options.allocations.keep(allocations);
+    if (allocations !== null && this.#options.keepsAllocations()) this.#options.allocations.keep(allocations);
   }
 
   /** A person who edits sees each finding once in the log, when it appears; the status page has them all. */

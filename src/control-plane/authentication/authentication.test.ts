@@ -160,3 +160,18 @@ for (const { name, node, want } of nodes) {
     else assert.throws(() => checkNode({ ...agent, untilMs: null }, node), { status: want });
   });
 }
+
+test('C71: a token that another replica revoked is refused here, and a revocation is never taken back', async () => {
+  const store = new MemoryStore();
+  const [here, there] = [
+    await TokenAuthority.open(store, new SteppedClock()),
+    await TokenAuthority.open(store, new SteppedClock()),
+  ];
+  const token = await here.mint({ namespace: 'n', serviceAccount: 's', node: 'node-1', grant: null }, 60_000);
+  await there.revoke('node-1');
+  const text = await store.read('token-revocations.json');
+  assert.deepEqual(here.follow(text), ['node-1']);
+  assert.deepEqual(here.follow(text), [], 'told once');
+  assert.deepEqual(here.follow(null), []);
+  await assert.rejects(here.verify(token), { status: 'unauthenticated' });
+});

@@ -36,6 +36,8 @@ export type TokenIssuer = {
   mint(caller: Omit<Proof, 'untilMs'>, ttlMs: number): Promise<string>;
   /** Refuses every token of a node that was made until now. */
   revoke(node: string): Promise<void>;
+  /** Takes what another replica has written of revoked tokens; returns the nodes whose tokens are revoked by that. */
+  follow?(text: string | null): string[];
 };
 
 /** What the first discovery request says of its sender. */

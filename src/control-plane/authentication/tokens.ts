@@ -14,9 +14,10 @@ const AUDIENCE = 'istio-ca';
 const ISSUER = 'weft';
 /** The only one accepted: a token that names another (or none) is no token of ours, whatever it is signed with. */
 const ALGORITHM = 'ES256';
-const KEY_NAME = 'token-key.pem';
+/** What every replica needs of the state. */
+export const KEY_NAME = 'token-key.pem';
 /** How often the tokens of each node were revoked. */
-const REVOCATIONS_NAME = 'token-revocations.json';
+export const REVOCATIONS_NAME = 'token-revocations.json';
 
 /** What a token with a good signature says. */
 type Verified = { proof: Proof & { untilMs: number }; revocations: number };
@@ -71,6 +72,14 @@ export class TokenAuthority implements Authenticator, TokenIssuer {
     // Kept first: a revocation that a restart undoes would be none.
     await this.#store.write(REVOCATIONS_NAME, JSON.stringify(Object.fromEntries(revocations)), { secret: false });
     this.#revocations.set(node, revocations.get(node) ?? 0);
+  }
+
+  /** What the replica that leads has written under REVOCATIONS_NAME; returns the nodes whose tokens are revoked by that. Errors: WEFT_TOKEN_KEY. */
+  follow(text: string | null): string[] {
+    const told = readRevocations(text);
+    const revoked = [...told].filter(([node, count]) => count > (this.#revocations.get(node) ?? 0));
+    for (const [node, count] of revoked) this.#revocations.set(node, count); // never less: a revocation is not taken back
+    return revoked.map(([node]) => node);
   }
 
   async authenticate(authorizationHeader: string | undefined): Promise<Proof> {

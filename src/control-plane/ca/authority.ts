@@ -11,6 +11,8 @@ import { RpcError } from '#protocol/xds/resource-fault.ts';
 
 const ROOT_NAME = 'root-cert.pem';
 const ROOT_KEY_NAME = 'root-key.pem';
+/** What every replica needs of the state, unless it is given a signer. */
+export const ROOT_NAMES: readonly string[] = [ROOT_NAME, ROOT_KEY_NAME];
 
 /** A TLS server's certificate, leaf first, and its key. */
 export type ServerCertificate = { chainPem: string; privateKeyPem: string; notBeforeMs: number; notAfterMs: number };

@@ -1,6 +1,6 @@
 import type { Caller } from '#control-plane/authentication/authenticator.ts';
 import { DiscoveryConnection } from '#control-plane/discovery/connection.ts';
-import { NodePresence } from '#control-plane/discovery/node-presence.ts';
+import { type Announce, NodePresence } from '#control-plane/discovery/node-presence.ts';
 import { type EncodedChange, encoding, type ResourceStore, type StoreDelta } from '#control-plane/discovery/resource-store.ts';
 import { Turns } from '#control-plane/discovery/turns.ts';
 import type { Cancel, Clock } from '#model/effects/clock.ts';
@@ -11,8 +11,17 @@ import type { ConnectionStatus } from '#protocol/api/control.ts';
 import { RpcError } from '#protocol/xds/resource-fault.ts';
 import type { DiscoveryListener, DiscoveryStream } from '#protocol/xds/server-session.ts';
 
-/** What clients are served from; `newNonce` gives each response a text that never comes again. */
-export type DiscoveryServerOptions = { store: ResourceStore; clock: Clock; log: Log; newNonce: () => string };
+/**
+ * What clients are served from; `newNonce` gives each response a text that never comes again; `announce` tells other replicas of the nodes that have
+ * a stream here.
+ */
+export type DiscoveryServerOptions = {
+  store: ResourceStore;
+  clock: Clock;
+  log: Log;
+  newNonce: () => string;
+  announce?: Announce;
+};
 
 /** Every client's stream, and the one way by which changes reach them. */
 export class DiscoveryServer {
@@ -25,7 +34,7 @@ export class DiscoveryServer {
   constructor(options: DiscoveryServerOptions) {
     this.#options = options;
     this.#turns = new Turns(options.clock, CONTROL.serveTurnMs);
-    this.presence = new NodePresence(options.clock);
+    this.presence = new NodePresence(options.clock, options.announce);
   }
 
   /** Serves a client that a token was accepted from. */

@@ -66,3 +66,27 @@ test('an address by which an agent comes is that of its node', () => {
   presence.opened(client('10.0.0.1'));
   assert.deepEqual([presence.nodeAt('10.0.0.1'), presence.nodeAt('10.0.0.2')], ['node-1', null]);
 });
+
+test('C72: a node that has a stream at another replica is there: another machine with its token is refused, and its end counts', () => {
+  const clock = new SteppedClock();
+  const presence = new NodePresence(clock);
+  clock.advance(100_000);
+  presence.follow(new Map([['node-1', [client('10.0.0.1', 'a').origin]]]));
+  assert.deepEqual([presence.isAlive('node-1'), presence.nodeAt('10.0.0.1')], [true, 'node-1']);
+  assert.equal(presence.rivalOf(client('10.0.0.2', 'b')), '10.0.0.1');
+  assert.equal(presence.rivalOf(client('10.0.0.2', 'a')), null, 'the same process');
+  presence.follow(new Map([['node-1', []]]));
+  assert.deepEqual([presence.isConnected('node-1'), presence.isAlive('node-1')], [false, true]);
+  clock.advance(45_000);
+  assert.equal(presence.isAlive('node-1'), false);
+});
+
+test('C72: other replicas are told from where a node comes, each once, and when its last stream has ended', () => {
+  const told: string[] = [];
+  const presence = new NodePresence(new SteppedClock(), (node, origins) =>
+    told.push(`${node} ${origins.map(({ ip }) => ip).join()}`),
+  );
+  const left = [presence.opened(client('10.0.0.1')), presence.opened(client('10.0.0.1'))];
+  for (const leave of left) leave();
+  assert.deepEqual(told, ['node-1 10.0.0.1', 'node-1 10.0.0.1', 'node-1 10.0.0.1', 'node-1 ']);
+});

@@ -6,6 +6,9 @@ import { CONTROL } from '#model/settings/control-planes.ts';
 /** A client whose stream is open. */
 type Present = Pick<Caller, 'node' | 'origin'>;
 
+/** Tells other replicas from where a node's agent reaches this one; an empty list: it does no longer. */
+export type Announce = (node: string, origins: readonly Present['origin'][]) => void;
+
 /** Two machines under the name of one node, by their addresses: `from` has it, `also` was refused. */
 export type Rival = { node: string; from: string; also: string };
 
@@ -21,9 +24,13 @@ export class NodePresence {
   /** Node → when its last stream ended. */
   readonly #leftMs = new Map<string, number>();
   /** Node → who came last with its token, from elsewhere. */
+  /** Node → from where its agent reaches other replicas. */
+  readonly #elsewhere = new Map<string, readonly Present['origin'][]>();
+  readonly #announce: Announce;
   readonly #rivals = new Map<string, Rival & { atMs: number }>();
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, announce: Announce = () => {}) {
+    this.#announce = announce;
     this.#clock = clock;
     this.#startedMs = clock.monotonicMs();
   }
@@ -35,22 +42,34 @@ export class NodePresence {
     const here = this.#present.get(node) ?? new Set();
     here.add(client);
     this.#present.set(node, here);
+    this.#tell(node);
     return () => {
       here.delete(client);
-      if (here.size > 0 || this.#present.get(node) !== here) return;
-      this.#present.delete(node);
-      this.#leftMs.set(node, this.#clock.monotonicMs());
+      if (here.size === 0 && this.#present.get(node) === here) {
+        this.#present.delete(node);
+        this.#leftMs.set(node, this.#clock.monotonicMs());
+      }
+      this.#tell(node);
     };
   }
 
-  /** The node whose agent reaches us from this address; null: none does. */
+  /** From where the agents of these nodes reach other replicas; an empty list: they do no longer. */
+  follow(changes: ReadonlyMap<string, readonly Present['origin'][]>): void {
+    for (const [node, origins] of changes) {
+      if (origins.length > 0) this.#elsewhere.set(node, origins);
+      else if (this.#elsewhere.delete(node)) this.#leftMs.set(node, this.#clock.monotonicMs());
+    }
+  }
+
+  /** The node whose agent reaches us, or another replica, from this address; null: none does. */
   nodeAt(ip: string): string | null {
     for (const [node, here] of this.#present) if ([...here].some(({ origin }) => origin.ip === ip)) return node;
+    for (const [node, origins] of this.#elsewhere) if (origins.some((origin) => origin.ip === ip)) return node;
     return null;
   }
 
   isConnected(node: string): boolean {
-    return this.#present.has(node);
+    return this.#present.has(node) || this.#elsewhere.has(node);
   }
 
   /**
@@ -64,12 +83,20 @@ export class NodePresence {
 
   /** Address of the machine that speaks for the client's node, when that is not the client's own, which is remembered; else null. */
   rivalOf({ node, origin }: Present): string | null {
-    const here = node === null ? undefined : this.#present.get(node);
-    if (node === null || here === undefined || [...here].some((other) => isSameMachine(other.origin, origin))) return null;
-    const [first] = here;
-    const from = first?.origin.ip ?? null;
+    const origins = node === null ? [] : this.#originsOf(node);
+    if (node === null || origins.length === 0 || origins.some((other) => isSameMachine(other, origin))) return null;
+    const from = origins[0]?.ip ?? null;
     if (from !== null) this.#rivals.set(node, { node, from, also: origin.ip, atMs: this.#clock.nowMs() });
     return from;
+  }
+
+  #originsOf(node: string): Present['origin'][] {
+    return [...[...(this.#present.get(node) ?? [])].map(({ origin }) => origin), ...(this.#elsewhere.get(node) ?? [])];
+  }
+
+  #tell(node: string): void {
+    const origins = [...(this.#present.get(node) ?? [])].map(({ origin }) => origin);
+    this.#announce(node, [...new Map(origins.map((origin) => [`${origin.ip} ${origin.instance}`, origin])).values()]);
   }
 
   /** Who was refused for that lately: one who goes on trying is always among them. */

@@ -108,6 +108,12 @@ export class Engine {
     return keys;
   }
 
+  /** Has those of `keys` that hold allocated addresses derived anew. `run` draws the conclusions. */
+  rederive(keys: ReadonlySet<string>): void {
+    for (const { units, stale } of this.#steps)
+      for (const key of keys) if (units.get(key)?.holdsAddresses === true) stale.add(key);
+  }
+
   #store(table: AnyTable): TableStore {
     const known = this.#stores.get(table);
     if (known !== undefined) return known;

@@ -1,3 +1,4 @@
+import type { Allocations } from '#control-plane/index/vip-allocator.ts';
 import type { Problem } from '#control-plane/resources/finding.ts';
 import type { Resource, ResourceName } from '#control-plane/resources/resource.ts';
 import type { IpAddress } from '#model/address/ip.ts';
@@ -11,6 +12,8 @@ export type IndexChange = {
   removed?: readonly ResourceName[];
   /** node → every workload that runs there now, instead of those of before. */
   nodes?: ReadonlyMap<string, readonly RegisteredWorkload[]>;
+  /** Addresses that the replica which leads has given to services, complete: they are the same at every replica. */
+  allocations?: Allocations;
 };
 
 /** One condition of a resource's status. */

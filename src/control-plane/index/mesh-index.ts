@@ -7,6 +7,7 @@ import { NodeRegistrations, REGISTRATIONS } from '#control-plane/index/registrat
 import { type Allocations, VipAllocator } from '#control-plane/index/vip-allocator.ts';
 import type { Problem } from '#control-plane/resources/finding.ts';
 import { identityOfName, type ResourceName } from '#control-plane/resources/resource.ts';
+import type { IpAddress } from '#model/address/ip.ts';
 import { atOnce, type Work } from '#model/effects/work.ts';
 import type { Authorization } from '#model/mesh/authorization.ts';
 import type { Service } from '#model/mesh/service.ts';
@@ -68,7 +69,8 @@ export class MeshIndex {
   }
 
   /** The same piece by piece; until it is at its end, nothing else may be asked of the index. */
-  *taking({ removed = [], upserted = [], nodes = new Map() }: IndexChange): Work<IndexDelta> {
+  *taking({ removed = [], upserted = [], nodes = new Map(), allocations = {} }: IndexChange): Work<IndexDelta> {
+    this.#engine.rederive(this.#allocator.adopt(allocations));
     for (const name of removed) {
       this.#put(identityOfName(name), null);
       yield;
@@ -88,6 +90,12 @@ export class MeshIndex {
     if (!this.#started) this.#allocator.releaseAllBut(this.#engine.holders());
     this.#started = true;
     return yield* this.#takeDelta();
+  }
+
+  /** Addresses that services were given, all of them; what is kept for services that are gone is freed. */
+  allocations(): ReadonlyMap<string, readonly IpAddress[]> {
+    this.#allocator.releaseAllBut(this.#engine.holders());
+    return this.#allocator.all();
   }
 
   /** The whole state as it is now; each table is put together when it is asked for. */

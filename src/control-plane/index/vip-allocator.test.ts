@@ -106,3 +106,14 @@ test('a full range gives no address instead of one twice', () => {
   allocator.release('s0');
   assert.deepEqual(allocator.allocate('late', [4]), ['240.240.0.1']);
 });
+
+test('C71: what another replica gave counts, and who had it here gives way', () => {
+  const allocator = new VipAllocator();
+  const [ofA] = allocator.allocate('shop/a', [4]);
+  const before = allocator.allocate('shop/b', [4]);
+  assert.deepEqual([...allocator.adopt({ 'shop/b': before })], [], 'what is the same changes nothing');
+  assert.deepEqual([...allocator.adopt({ 'shop/c': [ofA ?? ''] })].sort(), ['shop/a', 'shop/c']);
+  assert.deepEqual(allocator.allocate('shop/c', [4]), [ofA]);
+  assert.notDeepEqual(allocator.allocate('shop/a', [4]), [ofA]);
+  assert.deepEqual(allocator.allocate('shop/b', [4]), before);
+});

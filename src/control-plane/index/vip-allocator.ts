@@ -60,11 +60,33 @@ export class VipAllocator {
   }
 
   release(key: string): void {
-    for (const ip of this.#byKey.get(key) ?? []) {
-      this.#owners.delete(ip);
-      if (familyOf(ip) === 4) this.#v4InUse--;
+    if (this.#drop(key)) this.#changed = true;
+  }
+
+  /**
+   * Takes the addresses that another replica has given out; what was given to others here gives way. Returns the services whose addresses are not
+   * what they were.
+   */
+  adopt(kept: Allocations): Set<string> {
+    const changed = new Set<string>();
+    const wanted = new Map<string, readonly IpAddress[]>();
+    for (const [key, texts] of Object.entries(kept)) {
+      const addresses = texts.map(tryParseIp).filter((ip) => ip !== null && inVipRange(ip));
+      if (addresses.join() !== (this.#byKey.get(key) ?? []).join()) wanted.set(key, addresses as IpAddress[]);
     }
-    if (this.#byKey.delete(key)) this.#changed = true;
+    for (const [key, addresses] of wanted) {
+      for (const owner of [key, ...addresses.flatMap((ip) => this.#owners.get(ip) ?? [])]) {
+        this.#drop(owner);
+        changed.add(owner);
+      }
+    }
+    for (const [key, addresses] of wanted) this.#keep(key, addresses);
+    return changed;
+  }
+
+  /** All there are. */
+  all(): ReadonlyMap<string, readonly IpAddress[]> {
+    return new Map(this.#byKey);
   }
 
   /** Frees what is kept for services that do not exist. */
@@ -77,6 +99,14 @@ export class VipAllocator {
     if (!this.#changed) return null;
     this.#changed = false;
     return new Map(this.#byKey);
+  }
+
+  #drop(key: string): boolean {
+    for (const ip of this.#byKey.get(key) ?? []) {
+      this.#owners.delete(ip);
+      if (familyOf(ip) === 4) this.#v4InUse--;
+    }
+    return this.#byKey.delete(key);
   }
 
   #keep(key: string, addresses: readonly IpAddress[]): void {

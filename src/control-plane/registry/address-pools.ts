@@ -49,6 +49,13 @@ export class AddressPools {
     return ranges;
   }
 
+  /** Takes what another replica has kept: before this one assigns any. Errors: those of `open`. */
+  reload(): Promise<void> {
+    return this.#inTurn(async () => {
+      this.#ranges = readRanges(await this.#store.read(POOLS_NAME));
+    });
+  }
+
   /** Gives what a node has to whoever asks next. Errors: WEFT_STATE_DIR. */
   free(node: string): Promise<void> {
     return this.#inTurn(async () => {

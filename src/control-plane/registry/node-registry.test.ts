@@ -4,6 +4,7 @@ import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import type { Proof } from '#control-plane/authentication/authenticator.ts';
 import { SILENT_LOG } from '#model/effects/log.ts';
 import { MemoryStore } from '#model/effects/memory-store.testing.ts';
+import { notLeader } from '#model/effects/replica.ts';
 import type { RegisteredWorkload } from '#model/mesh/registration.ts';
 import type { NodeGrant } from '#model/trust/grant.ts';
 import { type RegisteredWorkloadSchema, SyncWorkloadsRequestSchema } from '#proto/weft_pb.js';
@@ -232,4 +233,25 @@ test("a node's own addresses are no workload's, as far as its token covers them"
     refused.map(({ cause, message }) => [cause, message]),
     [['address-of-node', '10.1.0.1 is an address of node "node-1" itself']],
   );
+});
+
+test('C71: what the replica that leads has kept is taken as it is, and what it keeps no more is gone', async () => {
+  const { store, sync } = await registryOver();
+  await sync('node-1', [web]);
+  const [name = '', text = ''] = [...store.texts][0] ?? [];
+  const { registry } = await registryOver();
+  const names = (changes: Map<string, string | null>) =>
+    [...registry.adopt(changes)].map(([node, list]) => `${node} ${list.map((one) => one.name).join()}`);
+  assert.deepEqual(names(new Map([[name, text]])), ['node-1 web']);
+  assert.equal(registry.nodes().get('node-1')?.length, 1);
+  assert.deepEqual(names(new Map([[name, null]])), ['node-1 ']);
+  assert.equal(registry.nodes().has('node-1'), false);
+});
+
+test('C70: who is told while it writes that another replica leads says so to the node', async () => {
+  const { store, sync } = await registryOver();
+  store.write = async () => {
+    throw notLeader('10.0.0.2:15012');
+  };
+  await assert.rejects(sync('node-1', [web]), { code: 'WEFT_NOT_LEADER', message: /10\.0\.0\.2:15012/ });
 });

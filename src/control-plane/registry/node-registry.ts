@@ -4,6 +4,7 @@ import { type AdmissionRefusal, type AdmissionWorld, admit, type Holders, nameOf
 import { type KeptNode, parseRegistration, readWorkloads } from '#control-plane/registry/registration.ts';
 import { tryParseIp } from '#model/address/ip.ts';
 import type { Log } from '#model/effects/log.ts';
+import { isNotLeader } from '#model/effects/replica.ts';
 import type { StateStore } from '#model/effects/state-store.ts';
 import type { Soon } from '#model/effects/work.ts';
 import { messageOf } from '#model/error.ts';
@@ -13,7 +14,8 @@ import { coversAddress, NO_GRANT } from '#model/trust/grant.ts';
 import type { SyncWorkloadsRequest } from '#proto/weft_pb.js';
 import { RpcError } from '#protocol/xds/resource-fault.ts';
 
-const PREFIX = 'registry/';
+/** Where each node's workloads are kept. */
+export const REGISTRY_PREFIX = 'registry/';
 
 /** What a registry needs of its surroundings. */
 export type NodeRegistryOptions = {
@@ -58,24 +60,41 @@ export class NodeRegistry {
   /** Reads what was registered before the last stop. Errors: WEFT_STATE_DIR. */
   async load(): Promise<void> {
     const { store, log } = this.#options;
-    for (const name of await store.list(PREFIX)) {
+    for (const name of await store.list(REGISTRY_PREFIX)) {
       const kept = parseRegistration((await store.read(name)) ?? '');
       if (kept === null) log.warn({ file: name }, 'registered workloads cannot be read; their agent will report them again');
       else this.#loaded.push(kept);
     }
   }
 
-  /** Judges what was loaded like anything that a node tells, and returns what is to become part of the mesh. */
-  admitLoaded(): ReadonlyMap<string, readonly RegisteredWorkload[]> {
+  /**
+   * Judges what was loaded like anything that a node tells, and returns what is to become part of the mesh. `judges` false: another replica has
+   * done so, and all have to say the same.
+   */
+  admitLoaded(judges = true): ReadonlyMap<string, readonly RegisteredWorkload[]> {
     // One after the other: what two files claim stays with the first.
-    for (const kept of this.#loaded.splice(0)) this.#kept.set(kept.node, { ...kept, workloads: this.#judge(kept).admitted });
+    for (const kept of this.#loaded.splice(0))
+      this.#kept.set(kept.node, judges ? { ...kept, workloads: this.#judge(kept).admitted } : kept);
     return this.nodes();
+  }
+
+  /** Takes what the replica that leads has kept, by names of the store, and returns what is to become part of the mesh instead. */
+  adopt(changes: ReadonlyMap<string, string | null>): ReadonlyMap<string, readonly RegisteredWorkload[]> {
+    const changed = new Map<string, readonly RegisteredWorkload[]>();
+    for (const [name, text] of changes) {
+      const kept = text === null ? null : parseRegistration(text);
+      const node = kept?.node ?? nodeOf(name);
+      if (kept === null) this.#kept.delete(node);
+      else this.#kept.set(node, kept);
+      changed.set(node, kept?.workloads ?? []);
+    }
+    return changed;
   }
 
   /**
    * Replaces the workloads of the caller's node, as far as its token covers them and nobody else has what they claim.
    * Errors: RpcError permission-denied for a node the token is not bound to; invalid-argument for a request that makes no
-   * sense. Nothing changes then.
+   * sense. Nothing changes then. WEFT_NOT_LEADER when another replica has come to lead meanwhile.
    */
   async sync(caller: Proof, request: SyncWorkloadsRequest): Promise<SyncOutcome> {
     const { node } = request;
@@ -203,16 +222,18 @@ export class NodeRegistry {
 
   async #keep(nodes: readonly string[]): Promise<void> {
     const { store, log } = this.#options;
+    let lost: unknown = null;
     // One after the other, so that the last state is the one that stays.
     this.#writing = this.#writing.then(async () => {
       try {
         for (const node of nodes) {
-          await store.write(`${PREFIX}${encodeURIComponent(node)}.json`, JSON.stringify(this.#kept.get(node) ?? {}), {
+          await store.write(`${REGISTRY_PREFIX}${encodeURIComponent(node)}.json`, JSON.stringify(this.#kept.get(node) ?? {}), {
             secret: false,
           });
         }
         this.#problem = null;
       } catch (error) {
+        lost = isNotLeader(error) ? error : null;
         // The mesh goes on with what is in memory: a full disk must not keep workloads from starting.
         this.#problem = messageOf(error);
         log.error(
@@ -222,5 +243,10 @@ export class NodeRegistry {
       }
     });
     await this.#writing;
+    if (lost !== null) throw lost; // another replica leads now, and is to be told
   }
+}
+
+function nodeOf(name: string): string {
+  return decodeURIComponent(name.slice(REGISTRY_PREFIX.length).replace(/\.json$/, ''));
 }

@@ -186,3 +186,15 @@ test('a store that cannot be written is told, and told no more once it can', asy
   await settled();
   assert.deepEqual([source.problems(), store.texts.size], [[], 1]);
 });
+
+test('C71: who does not lead keeps nothing, and all that is still to be kept once it does', async () => {
+  const store = new MemoryStore();
+  const { source, tell, settled } = await started(store, {});
+  source.lead?.(false);
+  tell({ 'a.yaml': GOOD });
+  await settled();
+  assert.equal(store.texts.size, 0);
+  source.lead?.(true);
+  await settled();
+  assert.equal(store.texts.size, 1);
+});

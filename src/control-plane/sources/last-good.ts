@@ -21,6 +21,8 @@ export class LastGoodVersions {
   readonly #waiting = new Map<string, string | null>();
   readonly #failed = new Map<string, string>();
   #writing: Promise<void> | null = null;
+  /** Whether it writes: of several replicas one does, and the others remember what is to be written if they come to. */
+  #writes = true;
 
   constructor(store: StateStore, log: Log) {
     this.#store = store;
@@ -52,7 +54,13 @@ export class LastGoodVersions {
     else this.#kept.set(unit, hash);
     // Only the last state of a unit is written, however many came while the disk was busy.
     this.#waiting.set(unit, text);
-    this.#writing ??= this.#write();
+    if (this.#writes) this.#writing ??= this.#write();
+  }
+
+  /** From now on what is to be kept is written, with what has waited for it; or it waits. */
+  lead(leads: boolean): void {
+    this.#writes = leads;
+    if (leads && this.#waiting.size > 0) this.#writing ??= this.#write();
   }
 
   /** Resolves when what was to be kept is kept, or could not be. */
@@ -67,11 +75,12 @@ export class LastGoodVersions {
 
   async #write(): Promise<void> {
     for (const [unit, text] of this.#waiting) {
+      if (!this.#writes) break;
       this.#waiting.delete(unit);
       await this.#writeOne(unit, text);
     }
     this.#writing = null;
-    if (this.#waiting.size > 0) this.#writing = this.#write();
+    if (this.#writes && this.#waiting.size > 0) this.#writing = this.#write();
   }
 
   async #writeOne(unit: string, text: string | null): Promise<void> {

@@ -42,6 +42,8 @@ export type Source = {
   reportConditions(changed: ReadonlyMap<ResourceName, readonly Condition[]>): void;
   /** The conditions that were reported and hold now. */
   conditions(): Condition[];
+  /** Whether it keeps what the next start needs: of several replicas only the one that leads does. At first it does. */
+  lead?(leads: boolean): void;
   /** What the source could not keep for the next start, one sentence each. */
   problems(): string[];
 };

@@ -15,6 +15,7 @@ const FRAME = {
 };
 const QUIET: StatusParts = {
   frame: FRAME,
+  replica: null,
   resources: { addresses: 0, policies: 0, waypoints: 0 },
   connections: [],
   registered: new Map(),
@@ -53,6 +54,7 @@ const ofWaypoint = (changes: Partial<ConnectionStatus> = {}) =>
 test('a control plane with nothing to do says so, and nothing is out of date', () => {
   assert.deepEqual(controlStatus(QUIET), {
     ...FRAME,
+    replica: null,
     resources: QUIET.resources,
     nodes: [],
     connections: [],

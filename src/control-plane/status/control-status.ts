@@ -8,6 +8,8 @@ export type StatusFrame = Pick<ControlStatus, 'pid' | 'version' | 'startedAt' | 
 /** What the rooms of the control plane say of themselves, as the page is made from it. */
 export type StatusParts = {
   frame: StatusFrame;
+  /** How it stands among other replicas; null: there are none. */
+  replica: ControlStatus['replica'];
   /** Resources served, by kind. */
   resources: ControlStatus['resources'];
   connections: readonly ConnectionStatus[];
@@ -28,6 +30,7 @@ export function controlStatus(parts: StatusParts): ControlStatus {
   const nodes = nodeStatuses(parts.registered, connections);
   return {
     ...frame,
+    replica: parts.replica,
     resources,
     nodes,
     connections: [...connections],
@@ -39,9 +42,14 @@ export function controlStatus(parts: StatusParts): ControlStatus {
       ...connections.flatMap(lag),
       ...nodes.filter(({ connected }) => !connected).map(({ node }) => `node ${node} is not connected`),
       ...waypoints.flatMap(waypointTrouble),
+      ...replicaTrouble(parts.replica),
       ...problems,
     ],
   };
+}
+
+function replicaTrouble(replica: ControlStatus['replica']): string[] {
+  return replica !== null && replica.leader === null ? ['no control plane leads: nothing can be registered until one does'] : [];
 }
 
 function nodeStatuses(

@@ -1,11 +1,14 @@
 import { readFileSync, rmSync } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
-import type { ControlOptions } from '#cli/control.ts';
+import { dirname, resolve } from 'node:path';
+import type { ControlOptions, StoreAccess } from '#cli/control.ts';
 import type { WaypointRunner } from '#control-plane/waypoints/plan.ts';
 import { processRunner } from '#control-plane/waypoints/process-runner.ts';
 import { weftVersion } from '#main/commands/control-access.ts';
+import type { StorePlace } from '#main/control/backing.ts';
 import { startControl } from '#main/control/control-process.ts';
+import { WeftError } from '#model/error.ts';
 import { WAYPOINT_RIGHTS } from '#model/rights/rights.ts';
+import { refusalOf } from '#model/system-error.ts';
 import { systemClock } from '#platform/clock.ts';
 import { claimDirectory } from '#platform/files/marked-directory.ts';
 import { registerPrivate } from '#platform/files/private-places.ts';
@@ -28,23 +31,24 @@ export async function control(options: ControlOptions): Promise<number> {
   const runDir = dirname(resolve(options.socket));
   claimDirectory(runDir, { kind: 'run' });
   return serve(async () => {
+    const waypoints = await waypointParts(options, runDir);
     const running = await startControl({
       configDir: options.config,
+      store: storePlace(options.store),
       stateDir: options.stateDir,
       listen: options.listen,
       serverNames: options.serverNames,
       trustDomain: options.trustDomain,
       pathNormalization: options.pathNormalization,
       socketPath: options.socket,
-      waypointRunner: options.waypointAgent === null ? null : await runnerFor(options.waypointAgent, options, runDir),
+      onRoots: waypoints.onRoots,
+      waypointRunner: waypoints.runner,
       stats: options.stats,
       version: weftVersion(),
       log,
     });
     registerPrivate([options.stateDir, runDir]);
-    // A waypoint's own namespace may have no way to the control plane's address; a socket in the file system it can reach.
-    const stopRelay =
-      options.waypointAgent === null ? () => {} : await relayToControl(discoverySocketPath(runDir), running.address);
+    const stopRelay = await waypoints.relayTo(running.address);
     return {
       async stop() {
         stopRelay(); // first, so that a waypoint sees its stream end rather than stall
@@ -54,6 +58,46 @@ export async function control(options: ControlOptions): Promise<number> {
       reload: () => running.reload(),
     };
   });
+}
+
+/** What waypoints of this machine need, beside what runs without them. */
+type WaypointParts = {
+  runner: WaypointRunner | null;
+  onRoots(rootsPem: string): void;
+  /** Returns what ends it. */
+  relayTo(address: string): Promise<() => void>;
+};
+
+async function waypointParts(options: ControlOptions, runDir: string): Promise<WaypointParts> {
+  const { waypointAgent, stateDir, store } = options;
+  if (waypointAgent === null) return { runner: null, onRoots: () => {}, relayTo: async () => () => {} };
+  if (store !== null) claimDirectory(stateDir, { kind: 'state', runDir }); // for their logs
+  return {
+    runner: await runnerFor(waypointAgent, options, runDir),
+    // They read it for each connection.
+    onRoots: (rootsPem) => replaceFileSync(waypointRootPath(runDir), rootsPem),
+    // A waypoint's own namespace may have no way to the control plane's address; a socket in the file system it can reach.
+    relayTo: (address) => relayToControl(discoverySocketPath(runDir), address),
+  };
+}
+
+/** Errors: WEFT_ETCD_TLS when a file cannot be read. */
+function storePlace(access: StoreAccess | null): StorePlace | null {
+  if (access === null) return null;
+  const { members, prefix, caFile, certFile, keyFile } = access;
+  if (caFile === null) return { members, prefix, tls: null };
+  const read = (file: string): string => {
+    try {
+      return readFileSync(file, 'utf8');
+    } catch (cause) {
+      throw new WeftError('WEFT_ETCD_TLS', `the certificates for etcd cannot be used: ${refusalOf(cause)}`, {
+        cause,
+        remedy: `name PEM files that can be read; ${file} cannot`,
+      });
+    }
+  };
+  const own = certFile === null || keyFile === null ? { cert: null, key: null } : { cert: read(certFile), key: read(keyFile) };
+  return { members, prefix, tls: { ca: read(caFile), ...own } };
 }
 
 /** Starts waypoints as processes in sandboxes of the agent behind `agentSocket`, and keeps a record of each in `runDir`. */
@@ -70,7 +114,6 @@ async function runnerFor(
     agent: agentClient(agentSocket),
     processes: {
       launch(sandbox, command, logFile, ended) {
-        replaceFileSync(rootFile, readFileSync(join(resolve(stateDir), 'root-cert.pem'), 'utf8'));
         return launchDetached(sandbox, command, { rights: WAYPOINT_RIGHTS, logFile, ...view }, ended);
       },
       forgetLog: (file) => rmSync(file, { force: true }),

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { TokenAuthority } from '#control-plane/authentication/tokens.ts';
-import { CertificateAuthority } from '#control-plane/ca/authority.ts';
+import { KEY_NAME, TokenAuthority } from '#control-plane/authentication/tokens.ts';
+import { CertificateAuthority, ROOT_NAMES } from '#control-plane/ca/authority.ts';
 import { dialledAddress, keepServerCertificate, serverNames } from '#control-plane/ca/server-certificate.ts';
 import { ControlPlane } from '#control-plane/control-plane.ts';
 import type { ResourceDesk } from '#control-plane/desk/resource-desk.ts';
@@ -20,7 +20,6 @@ import type { WaypointRunner } from '#control-plane/waypoints/plan.ts';
 import { isLoopback } from '#model/address/ip.ts';
 import type { Log } from '#model/effects/log.ts';
 import { createMishaps, type Mishaps } from '#model/effects/mishaps.ts';
-import type { StateStore } from '#model/effects/state-store.ts';
 import { countedDoor } from '#model/guard/door.ts';
 import { CONTROL, RESOURCE } from '#model/settings/control-planes.ts';
 import { Meters } from '#model/telemetry/meters.ts';
@@ -28,9 +27,6 @@ import type { NodeGrant } from '#model/trust/grant.ts';
 import type { PathNormalization } from '#model/waypoint/config.ts';
 import { systemClock } from '#platform/clock.ts';
 import { readCrds } from '#platform/files/crds.ts';
-import type { HeldLock } from '#platform/files/lock.ts';
-import { holdStateDirectory, openStateDirectory } from '#platform/files/state-directory.ts';
-import { type DirectoryWatch, watchDirectory } from '#platform/files/watch-directory.ts';
 import { serveControl } from '#platform/grpc/server.ts';
 import { serveLocalSocket } from '#platform/local-api/serve-socket.ts';
 import { systemRandom } from '#platform/random.ts';
@@ -39,6 +35,7 @@ import { serveMetrics } from '#platform/telemetry/metrics-server.ts';
 import { readOwnProcess } from '#platform/telemetry/process-metrics.ts';
 import type { ControlStatus, TokenResponse } from '#protocol/api/control.ts';
 import type { SignerFiles } from '#protocol/ca/signer.ts';
+import { type Backing, directoryBacking, etcdBacking, type StorePlace } from './backing.ts';
 import { openDesk } from './desk.ts';
 import { documentReader } from './document-reader.ts';
 
@@ -46,7 +43,9 @@ import { documentReader } from './document-reader.ts';
 export type StartControlOptions = {
   /** Directory of YAML resources, watched. */
   configDir: string;
-  /** Where keys, root and registrations are kept; made if need be. */
+  /** Resources and state in etcd instead of directories, as one replica of several. */
+  store?: StorePlace | null;
+  /** Where keys, root and registrations are kept if not in a store; made if need be. */
   stateDir: string;
   /** Port 0: any free one. */
   listen: { host: string; port: number };
@@ -67,6 +66,8 @@ export type StartControlOptions = {
   version: string;
   /** A given intermediate instead of a root of our own. */
   signer?: SignerFiles | null;
+  /** Is told what clients verify the mesh with, before anybody is served, and again when that changes. */
+  onRoots?: (rootsPem: string) => void;
   log: Log;
 };
 
@@ -91,24 +92,24 @@ export type RunningControl = {
  * Errors: WEFT_STATE_DIR, WEFT_STATE_HELD, WEFT_FOREIGN_DIRECTORY, WEFT_CONFIG_DIRECTORY, WEFT_CA_SIGNER, WEFT_TOKEN_KEY, WEFT_LISTEN, WEFT_ALREADY_RUNNING.
  */
 export async function startControl(options: StartControlOptions): Promise<RunningControl> {
-  const { stateDir, socketPath } = options;
+  const { configDir, stateDir, socketPath, store = null, listen, serverNames: told, log } = options;
   const owner = socketPath === null ? {} : { runDir: dirname(socketPath) };
-  const state = await openStateDirectory(stateDir, { kind: 'state', ...owner });
-  const hold = holdStateDirectory(stateDir);
+  const name = dialledAddress(told, `${listen.host}:${listen.port}`);
+  const backing = store === null ? await directoryBacking(configDir, stateDir, owner) : await etcdBacking(store, name, log);
   try {
-    return await startHeld(options, state, hold);
+    return await startOn(options, backing);
   } catch (error) {
-    hold.release();
+    await backing.close();
     throw error;
   }
 }
 
-async function startHeld(options: StartControlOptions, state: StateStore, hold: HeldLock): Promise<RunningControl> {
+async function startOn(options: StartControlOptions, backing: Backing): Promise<RunningControl> {
   const { log, socketPath } = options;
   const startedAt = new Date(systemClock.nowMs()).toISOString();
-  const parts = await assemble(options, state);
+  const parts = await assemble(options, backing);
   const { control, mesh } = parts;
-  const closing: (() => void | Promise<void>)[] = [() => hold.release(), () => parts.reader.close(), () => control.close()];
+  const closing: (() => void | Promise<void>)[] = [() => backing.close(), () => parts.reader.close(), () => control.close()];
   // Newest first, as each uses what was made before it.
   const closeAll = async () => {
     for (const close of closing.reverse()) await close();
@@ -126,8 +127,9 @@ async function startHeld(options: StartControlOptions, state: StateStore, hold: 
       control.status({ pid: process.pid, version: options.version, startedAt, address, trustDomain, rootNamespace });
     if (socketPath !== null)
       closing.push(await serveApi(socketPath, parts, { status, address, serverNames: options.serverNames }));
-    control.waypoints?.start();
-    log.info({ address, config: options.configDir, state: options.stateDir }, 'control plane is serving');
+    if (backing.replica.leads()) control.waypoints?.start();
+    const config = backing.replica.status()?.store ?? options.configDir;
+    log.info({ address, config, state: options.stateDir }, 'control plane is serving');
     return running(parts, { address, status, closeAll, log });
   } catch (error) {
     await closeAll();
@@ -157,18 +159,10 @@ type Parts = {
 };
 
 /** Reads state and makes the parts; nothing serves or watches yet, so that a failure leaves nothing behind. */
-async function assemble(options: StartControlOptions, state: StateStore): Promise<Parts> {
-  const {
-    configDir,
-    trustDomain,
-    clusterDomain,
-    rootNamespace,
-    pathNormalization,
-    signer = null,
-    waypointRunner: runner,
-    log,
-  } = options;
+async function assemble(options: StartControlOptions, backing: Backing): Promise<Parts> {
+  const { trustDomain, clusterDomain, rootNamespace, pathNormalization, signer = null, waypointRunner: runner, log } = options;
   const clock = systemClock;
+  const { state, replica } = backing;
   const mesh: MeshOptions = {
     ...DEFAULT_MESH_OPTIONS,
     trustDomain,
@@ -176,19 +170,18 @@ async function assemble(options: StartControlOptions, state: StateStore): Promis
     ...(rootNamespace === undefined ? {} : { rootNamespace }),
     ...(pathNormalization === undefined ? {} : { pathNormalization }),
   };
+  // Whoever leads makes what is missing of these; the others wait for it.
+  await backing.ready(signer === null ? [...ROOT_NAMES, KEY_NAME] : [KEY_NAME]);
   const authority = await CertificateAuthority.open({ store: state, given: signer, trustDomain, clock, log });
   const tokens = await TokenAuthority.open(state, clock);
-  let watching: DirectoryWatch | null = null;
+  options.onRoots?.(authority.rootsPem);
   const reader = documentReader(clock);
   const parser = createResourceParser(KINDS, await readCrds(CRD_FILES));
   const source = directorySource({
     clock,
     readElsewhere: (wanted) => reader.read(wanted),
     parser,
-    async watch(listener) {
-      watching = await watchDirectory(configDir, listener);
-      return watching;
-    },
+    watch: backing.watch,
     lastGood: new LastGoodVersions(state, log),
   });
   const allocations = new KeptAllocations(state, log);
@@ -210,10 +203,10 @@ async function assemble(options: StartControlOptions, state: StateStore): Promis
     log,
     meters,
     newNonce: randomUUID,
+    replica,
   });
-  const look = async (path: string) => watching?.look(path);
-  const desk = openDesk({ directory: configDir, source, parser, reader, look, findings: () => control.findings(), log });
-  return { control, index, authority, mesh, meters, mishaps, reload: async () => watching?.rescan(), reader, desk };
+  const desk = openDesk({ backing, source, parser, reader, findings: () => control.findings(), log });
+  return { control, index, authority, mesh, meters, mishaps, reload: backing.reload, reader, desk };
 }
 
 /** gRPC for agents and waypoints, with a certificate that is renewed while it serves. */
@@ -253,7 +246,7 @@ async function serveApi(
 ): Promise<() => Promise<void>> {
   await mkdir(dirname(socketPath), { recursive: true, mode: 0o700 });
   const mintToken = async (node: string, grant: NodeGrant, ttlMs: number | null): Promise<TokenResponse> => {
-    const { token, expiresAtMs, addresses } = await control.issueAgentToken(node, grant, ttlMs);
+    const { token, expiresAtMs, addresses } = await control.agentTokens.issue(node, grant, ttlMs);
     return {
       token,
       addresses,
@@ -290,7 +283,7 @@ function running({ control, authority, reload }: Parts, { address, status, close
   return {
     address,
     rootsPem: authority.rootsPem,
-    mintAgentToken: async (node, grant) => (await control.mintAgentToken(node, grant)).token,
+    mintAgentToken: async (node, grant) => (await control.agentTokens.mint(node, grant, null)).token,
     status,
     reload,
     stop: ({ waypoints }) => (stopping ??= stop(waypoints)),

@@ -7,23 +7,22 @@ import type { directorySource } from '#control-plane/sources/directory/directory
 import { readDocument } from '#control-plane/sources/directory/resource-file.ts';
 import type { Log } from '#model/effects/log.ts';
 import { RESOURCE } from '#model/settings/control-planes.ts';
-import { exchangeText, readIfThere } from '#platform/files/edit-files.ts';
+import type { Backing } from './backing.ts';
 import type { documentReader } from './document-reader.ts';
 
-/** What a desk over a directory is made of. */
+/** What a desk is made of. */
 type Surroundings = {
-  directory: string;
+  backing: Backing;
   source: ReturnType<typeof directorySource>;
   parser: ResourceParser;
   reader: ReturnType<typeof documentReader>;
-  look: (path: string) => Promise<void>;
   findings: () => readonly Finding[];
   log: Log;
 };
 
-/** Where resources are handed in for the files of a directory. */
-export function openDesk({ directory, source, parser, reader, look, findings, log }: Surroundings): ResourceDesk {
-  const editor = source.editor({ directory, read: readIfThere, replace: exchangeText, look });
+/** Where resources are handed in for the place that is read. */
+export function openDesk({ backing, source, parser, reader, findings, log }: Surroundings): ResourceDesk {
+  const editor = source.editor(backing.edit);
   const read = async (wanted: readonly WantedDocument[]) => {
     const size = wanted.reduce((sum, { text }) => sum + text.length, 0);
     if (size > RESOURCE.readAtOnceCharactersMax) return reader.read(wanted);

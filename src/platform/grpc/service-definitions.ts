@@ -11,7 +11,7 @@ setLogVerbosity(logVerbosity.NONE);
 export type Codec<Message> = { write(message: Message): Buffer; read(bytes: Buffer): Message };
 
 /** Serializes with the generated schema. */
-function codecOf<Desc extends DescMessage>(schema: Desc): Codec<MessageShape<Desc>> {
+export function codecOf<Desc extends DescMessage>(schema: Desc): Codec<MessageShape<Desc>> {
   return { write: (message) => Buffer.from(toBinary(schema, message)), read: (bytes) => fromBinary(schema, bytes) };
 }
 

@@ -1,3 +1,4 @@
+import type { ReplicaStatus } from '#model/effects/replica.ts';
 import type { LogLevel } from '#model/telemetry/log-level.ts';
 import type { NodeGrant } from '#model/trust/grant.ts';
 import type { DescribedKind, Description } from '#protocol/api/describe.ts';
@@ -25,6 +26,8 @@ export type ControlStatus = {
   address: string;
   trustDomain: string;
   rootNamespace: string;
+  /** How it stands among other replicas; null: there are none. */
+  replica: ReplicaStatus | null;
   resources: { addresses: number; policies: number; waypoints: number };
   nodes: NodeStatus[];
   connections: ConnectionStatus[];

@@ -11,6 +11,8 @@ import { type EditedFile, editFile, withDocument } from './edit-document.ts';
 export type EditFiles = {
   /** Where the files lie. */
   directory: string;
+  /** The path of a new resource, of kind, namespace and name; without it a file in the directory that is called by all of them. */
+  pathOf?(words: readonly string[]): string;
   /** A file's text now; null when there is none. Errors: WEFT_RESOURCE_WRITE. */
   read(path: string): Promise<string | null>;
   /** Puts `text` in the place of `before`, null being no file at all. Errors: WEFT_RESOURCE_WRITE, also when it says something else by now. */
@@ -89,7 +91,7 @@ class DirectoryEditor implements ResourceEditor {
       throw new WeftError('WEFT_RESOURCE_WRITE', `${name} cannot be the name of a file`, {
         remedy: 'give the resource another name',
       });
-    return `${this.#effects.directory}/${words.join('_')}.yaml`;
+    return this.#effects.pathOf?.(words) ?? `${this.#effects.directory}/${words.join('_')}.yaml`;
   }
 
   #inTurn<Result>(work: () => Promise<Result>): Promise<Result> {

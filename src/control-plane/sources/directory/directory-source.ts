@@ -106,6 +106,10 @@ class DirectorySource implements Source {
     return directoryEditor(this.#files, this.#options.parser, { ...effects, look });
   }
 
+  lead(leads: boolean): void {
+    this.#options.lastGood.lead(leads);
+  }
+
   problems(): string[] {
     return [...this.#standing, ...this.#options.lastGood.problems()];
   }

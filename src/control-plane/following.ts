@@ -1,0 +1,54 @@
+import type { TokenIssuer } from '#control-plane/authentication/authenticator.ts';
+import { REVOCATIONS_NAME } from '#control-plane/authentication/tokens.ts';
+import type { IndexChange } from '#control-plane/index/index-delta.ts';
+import type { MeshIndex } from '#control-plane/index/mesh-index.ts';
+import { ALLOCATIONS_NAME, type KeptAllocations } from '#control-plane/kept-allocations.ts';
+import type { AddressPools } from '#control-plane/registry/address-pools.ts';
+import { type NodeRegistry, REGISTRY_PREFIX } from '#control-plane/registry/node-registry.ts';
+import type { Source } from '#control-plane/sources/source.ts';
+import type { WaypointController } from '#control-plane/waypoints/waypoint-controller.ts';
+import type { Log } from '#model/effects/log.ts';
+
+/** What of a control plane depends on whether it leads. */
+export type FollowingOptions = {
+  registry: NodeRegistry;
+  tokens: TokenIssuer;
+  allocations: KeptAllocations;
+  pools: AddressPools;
+  index: MeshIndex;
+  source: Source;
+  waypoints: WaypointController | null;
+  log: Log;
+  apply(change: IndexChange): void;
+  /** Resolves when all that was told before is in force. */
+  settled(): Promise<void>;
+  /** The tokens of a node are revoked. */
+  revoked(node: string): void;
+};
+
+/** Puts in force what the replica that leads has written: registered workloads, addresses of services, revoked tokens. */
+export function followState(options: FollowingOptions, changes: ReadonlyMap<string, string | null>): void {
+  const { registry, allocations, tokens, apply, revoked } = options;
+  const registered = new Map([...changes].filter(([name]) => name.startsWith(REGISTRY_PREFIX)));
+  const addresses = changes.get(ALLOCATIONS_NAME);
+  const revocations = changes.get(REVOCATIONS_NAME);
+  if (revocations !== undefined) tokens.follow?.(revocations).forEach(revoked);
+  if (registered.size === 0 && addresses === undefined) return;
+  const given = addresses === undefined ? {} : { allocations: allocations.read(addresses) };
+  apply({ nodes: registry.adopt(registered), ...given });
+}
+
+/** Begins to write, and to look after waypoints; or ends both. */
+export function takeLead(options: FollowingOptions, leads: boolean): void {
+  const { source, pools, allocations, index, waypoints, log, settled } = options;
+  source.lead?.(leads);
+  if (!leads) {
+    waypoints?.stop().catch((error: unknown) => log.error({ err: error }, 'waypoints are still looked after'));
+    return;
+  }
+  pools.reload().catch((error: unknown) => log.error({ err: error }, 'address pools cannot be read'));
+  settled()
+    .then(() => allocations.keep(index.allocations()))
+    .catch((error: unknown) => log.error({ err: error }, 'service addresses are not kept'));
+  waypoints?.start();
+}
