@@ -40,6 +40,7 @@ export const localApiTarget: FuzzTarget = {
       logLevel,
       start: reach,
       stop: reach,
+      drain: reach,
       cleanup: reach,
       handOver: () => ({}) as never,
       status: () => ({}) as never,

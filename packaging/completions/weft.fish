@@ -3,7 +3,7 @@
 function __weft_in
   set -l path weft
   for word in (commandline -opc)[2..-1]
-    if contains -- "$path $word" 'weft up' 'weft run' 'weft exec' 'weft stop' 'weft uninstall' 'weft ps' 'weft logs' 'weft apply' 'weft get' 'weft diff' 'weft delete' 'weft status' 'weft describe' 'weft check' 'weft validate' 'weft log-level' 'weft bug-report' 'weft lab' 'weft lab up' 'weft lab run' 'weft lab outside' 'weft lab restart' 'weft lab capture' 'weft lab logs' 'weft lab status' 'weft lab down' 'weft demo' 'weft bench' 'weft version' 'weft control' 'weft agent' 'weft token' 'weft waypoint'
+    if contains -- "$path $word" 'weft up' 'weft run' 'weft exec' 'weft stop' 'weft drain' 'weft uninstall' 'weft ps' 'weft logs' 'weft apply' 'weft get' 'weft diff' 'weft delete' 'weft status' 'weft describe' 'weft check' 'weft validate' 'weft log-level' 'weft bug-report' 'weft lab' 'weft lab up' 'weft lab run' 'weft lab outside' 'weft lab restart' 'weft lab capture' 'weft lab logs' 'weft lab status' 'weft lab down' 'weft demo' 'weft bench' 'weft version' 'weft control' 'weft agent' 'weft token' 'weft waypoint'
       set path "$path $word"
     else if test "$word" = --
       return 1
@@ -16,6 +16,7 @@ complete -c weft -n '__weft_in "weft"' -a up -d 'Run the whole mesh on this mach
 complete -c weft -n '__weft_in "weft"' -a run -d 'Run a command as a workload of the mesh'
 complete -c weft -n '__weft_in "weft"' -a exec -d 'Run a command inside a workload that runs'
 complete -c weft -n '__weft_in "weft"' -a stop -d 'End workloads of this machine'
+complete -c weft -n '__weft_in "weft"' -a drain -d 'Send workloads no new connections'
 complete -c weft -n '__weft_in "weft"' -a uninstall -d 'Remove every trace of the mesh from this machine'
 complete -c weft -n '__weft_in "weft"' -a ps -d 'Show the workloads that run on this machine'
 complete -c weft -n '__weft_in "weft"' -a logs -d 'Show what a workload in the background has printed'
@@ -55,6 +56,7 @@ complete -c weft -n '__weft_in "weft run"' -l name -x -d 'the workload'\''s name
 complete -c weft -n '__weft_in "weft run"' -l service-account -x -d 'the service account in its identity'
 complete -c weft -n '__weft_in "weft run"' -l namespace -x -d 'the namespace in its identity (default: default)'
 complete -c weft -n '__weft_in "weft run"' -l label -x -d 'a label that selectors can match; repeat for more'
+complete -c weft -n '__weft_in "weft run"' -l weight -x -d 'its share of new connections beside others of its services (default: 1)'
 complete -c weft -n '__weft_in "weft run"' -l user -x -d 'run the command as this user of the machine, by name or number (default: who called sudo, or nobody)'
 complete -c weft -n '__weft_in "weft run"' -l cap-add -x -d 'leave the command a capability, such as NET_RAW; repeat for more (default: none)'
 complete -c weft -n '__weft_in "weft run"' -l share -rF -d 'leave a path of /run, /dev, /usr or /etc as this machine has it; repeat for more (default: none)'
@@ -88,6 +90,12 @@ complete -c weft -n '__weft_in "weft stop"' -l node -x -d 'only of this node, wh
 complete -c weft -n '__weft_in "weft stop"' -l run-dir -xa '(__fish_complete_directories)' -d 'where sockets and other short-lived files are (default: /run/weft)'
 complete -c weft -n '__weft_in "weft stop"' -l help -s h -d 'show this help'
 complete -c weft -n '__weft_in "weft stop"' -xa '(weft ps 2>/dev/null | sed "1d;s/ .*//")'
+complete -c weft -n '__weft_in "weft drain"' -l undo -d 'they serve again'
+complete -c weft -n '__weft_in "weft drain"' -l namespace -x -d 'the namespace that they are in (default: default)'
+complete -c weft -n '__weft_in "weft drain"' -l node -x -d 'only of this node, when this machine has several agents'
+complete -c weft -n '__weft_in "weft drain"' -l run-dir -xa '(__fish_complete_directories)' -d 'where sockets and other short-lived files are (default: /run/weft)'
+complete -c weft -n '__weft_in "weft drain"' -l help -s h -d 'show this help'
+complete -c weft -n '__weft_in "weft drain"' -xa '(weft ps 2>/dev/null | sed "1d;s/ .*//")'
 complete -c weft -n '__weft_in "weft uninstall"' -l yes -d 'do not ask, also when workloads, agents or the control plane live'
 complete -c weft -n '__weft_in "weft uninstall"' -l keep-state -d 'keep the state directory, and with it the certificate authority'
 complete -c weft -n '__weft_in "weft uninstall"' -l run-dir -xa '(__fish_complete_directories)' -d 'where sockets and other short-lived files are (default: /run/weft)'

@@ -4,6 +4,7 @@ import { PORT } from '#model/mesh/ports.ts';
 import { CAPABILITIES, type CapabilityName, readCapability } from '#model/rights/capabilities.ts';
 import { readUserText, type UserText } from '#model/rights/rights.ts';
 import { AGENT } from '#model/settings/agents.ts';
+import { CONTROL } from '#model/settings/control-planes.ts';
 import { isIdentityPattern } from '#model/trust/grant.ts';
 
 /** A name or an address, and a TCP port. */
@@ -113,6 +114,14 @@ export function readDurationSeconds(text: string): number {
   const each = SECONDS[unit ?? ''];
   if (digits === undefined || each === undefined) throw new InvalidArgumentError('Write a number and s, m, h or d, such as 12h.');
   return Number(digits) * each;
+}
+
+/** A share beside others: a whole number, as the control plane takes it. */
+export function readWeight(text: string): number {
+  const weight = /^[0-9]{1,4}$/.test(text) ? Number(text) : 0;
+  if (weight < 1 || weight > CONTROL.weightMax)
+    throw new InvalidArgumentError(`Write a whole number of 1 to ${CONTROL.weightMax}.`);
+  return weight;
 }
 
 /** Collects `key=value`; the last value of a key wins. */

@@ -36,6 +36,7 @@ const OTHERS: Readonly<Record<string, string>> = {
   'lab logs': 'what others have printed',
   diff: 'what diff -u prints',
   stop: 'what it has ended',
+  drain: 'what it has told',
   uninstall: 'what it has removed',
   'bug-report': 'the name of a file',
   help: 'help',

@@ -107,6 +107,7 @@ const RUN = {
   agentSocket: null,
   node: null,
   runDir: '/run/weft',
+  weight: null,
   nativeTunnel: false,
   detach: false,
   stateDir: '/var/lib/weft',

@@ -36,7 +36,7 @@ import { type TokenOptions, tokenCommand } from './token.ts';
 import { type UninstallOptions, uninstallCommand } from './uninstall.ts';
 import { type UpOptions, upCommand } from './up.ts';
 import { withWorkloadFile } from './workload-file.ts';
-import { type PsOptions, psCommand, type StopOptions, stopCommand } from './workloads.ts';
+import { type DrainOptions, drainCommand, type PsOptions, psCommand, type StopOptions, stopCommand } from './workloads.ts';
 
 /** Does what a command says; resolves to the exit code of the process. */
 export type Action<Options> = (options: Options) => Promise<number>;
@@ -48,6 +48,7 @@ export type Actions = {
   exec: Action<ExecOptions>;
   logs: Action<LogsOptions>;
   stop: Action<StopOptions>;
+  drain: Action<DrainOptions>;
   ps: Action<PsOptions>;
   uninstall: Action<UninstallOptions>;
   control: Action<ControlOptions>;
@@ -107,6 +108,7 @@ export function buildProgram(actions: Actions, output: Output, onExit: (code: nu
   };
   const commands = [
     ...[upCommand(run(actions.up)), runCommand(run(actions.run)), execCommand(run(actions.exec)), stopCommand(run(actions.stop))],
+    drainCommand(run(actions.drain)),
     uninstallCommand(run(actions.uninstall)),
     ...[psCommand(run(actions.ps)), logsCommand(run(actions.logs))],
     ...[applyCommand(run(actions.apply)), getCommand(run(actions.get)), diffCommand(run(actions.diff))],

@@ -15,6 +15,7 @@ const OPTIONS: RunOptions = {
   agentSocket: null,
   node: null,
   runDir: '/run/weft',
+  weight: null,
   nativeTunnel: false,
   user: null,
   capAdd: [],

@@ -19,6 +19,7 @@ export type WorkloadOptions = Pick<
   'name' | 'namespace' | 'serviceAccount' | 'labels' | 'nativeTunnel' | 'command'
 > & {
   published?: RunOptions['published'];
+  weight?: RunOptions['weight'];
 };
 
 /** What running a workload does to the world. */
@@ -42,15 +43,15 @@ const KILLED = 128 + constants.signals.SIGKILL;
  * Errors: those of the agent and of the launch; the workload is removed then too.
  */
 export async function runWorkload(options: WorkloadOptions, effects: RunEffects): Promise<number> {
-  const { name, namespace, serviceAccount, labels, nativeTunnel, published = [] } = options;
-  const ports = published.length === 0 ? {} : { published };
+  const { name, namespace, serviceAccount, labels, nativeTunnel, published = [], weight = null } = options;
+  const more = { ...(published.length === 0 ? {} : { published }), ...(weight === null ? {} : { weight }) };
   let early: NodeJS.Signals | null = null;
   let forward = (signal: NodeJS.Signals): void => {
     early ??= signal;
   };
   const forget = effects.onSignal((signal) => forward(signal));
   try {
-    const sandbox = await effects.agent.start({ name, namespace, serviceAccount, labels, nativeTunnel, ...ports });
+    const sandbox = await effects.agent.start({ name, namespace, serviceAccount, labels, nativeTunnel, ...more });
     try {
       if (early !== null) return exitCodeOf(null, early);
       const running = effects.launch(sandbox, options.command);

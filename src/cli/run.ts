@@ -5,7 +5,15 @@ import { CAPABILITIES, type CapabilityName } from '#model/rights/capabilities.ts
 import type { UserText } from '#model/rights/rights.ts';
 import { type Act, makeCommand, runDirOption, stateDirOption } from './command.ts';
 import { type LaunchWishes, type ParsedLaunch, takeLaunch, withLaunchOptions } from './launch-options.ts';
-import { collectCapability, collectLabel, collectPath, readName, readUser, readWorkloadName } from './option-values.ts';
+import {
+  collectCapability,
+  collectLabel,
+  collectPath,
+  readName,
+  readUser,
+  readWeight,
+  readWorkloadName,
+} from './option-values.ts';
 
 /** What `weft run` is told. */
 export type RunOptions = LaunchWishes & {
@@ -17,6 +25,8 @@ export type RunOptions = LaunchWishes & {
   agentSocket: string | null;
   node: string | null;
   runDir: string;
+  /** Its share of new connections beside others of its services; null: 1. */
+  weight: number | null;
   /** The command speaks HBONE by itself. */
   nativeTunnel: boolean;
   /** Null: as who calls. */
@@ -33,10 +43,11 @@ export type RunOptions = LaunchWishes & {
   command: readonly string[];
 };
 
-type Parsed = Omit<RunOptions, 'labels' | 'agentSocket' | 'node' | 'user' | 'command' | keyof LaunchWishes> &
+type Parsed = Omit<RunOptions, 'weight' | 'labels' | 'agentSocket' | 'node' | 'user' | 'command' | keyof LaunchWishes> &
   ParsedLaunch & {
     label: Record<string, string>;
     user?: UserText;
+    weight?: number;
     agentSocket?: string;
     node?: string;
   };
@@ -72,6 +83,7 @@ export function runCommand(act: Act<RunOptions>): Command {
     .requiredOption('--service-account <name>', 'the service account in its identity', readWorkloadName)
     .option('--namespace <name>', 'the namespace in its identity', readWorkloadName, 'default')
     .option('--label <key=value>', 'a label that selectors can match; repeat for more', collectLabel, {})
+    .option('--weight <n>', 'its share of new connections beside others of its services (default: 1)', readWeight)
     .addOption(userOption())
     .addOption(capAddOption())
     .addOption(shareOption());
@@ -85,10 +97,11 @@ export function runCommand(act: Act<RunOptions>): Command {
       .addOption(new Option('--native-tunnel', 'the command speaks HBONE by itself').default(false).hideHelp())
       // From the first word on that is no option, all belongs to the command.
       .passThroughOptions()
-      .action((words: string[], { label, agentSocket, node, user, ...rest }: Parsed) =>
+      .action((words: string[], { label, agentSocket, node, user, weight, ...rest }: Parsed) =>
         act({
           ...takeLaunch(rest),
           user: user ?? null,
+          weight: weight ?? null,
           labels: label,
           agentSocket: agentSocket ?? null,
           node: node ?? null,

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { parse } from 'yaml';
 import type { AgentStatus } from '#protocol/api/agent.ts';
-import { formatWorkloads, type Stopper, stopWorkloads, workloadRows } from './workloads.ts';
+import { drainWorkloads, formatWorkloads, type Stopper, stopWorkloads, workloadRows } from './workloads.ts';
 
 const workload = (name: string, namespace = 'default', problem: string | null = null): AgentStatus['enrolled'][number] => ({
   ...{ uid: `Kubernetes/weft.dev/Workload/${namespace}/${name}`, name, namespace, serviceAccount: name, problem },
@@ -67,6 +67,7 @@ test('H14: weft stop takes the name from the weft run first, and tells one whose
   const agent = {
     ...BETA,
     runs: [LOOPING, { ...LOOPING, pid: 8, name: 'api' }],
+    drain: async () => {},
     stop: async (namespace: string, name: string) => void done.push(`stop ${namespace}/${name}`),
     disown: (_: string, name: string) => void done.push(`disown ${name}`),
     endRun: async (pid: number, isIdle: boolean) => void done.push(`end ${pid} ${isIdle}`),
@@ -83,6 +84,7 @@ function stoppers(): { agents: Stopper[]; ended: string[] } {
     ...agent,
     disown: () => {},
     endRun: async () => {},
+    drain: async (namespace: string, name: string, draining: boolean) => void ended.push(`${namespace}/${name} ${draining}`),
     stop: async (namespace: string, name: string, graceMs?: number) => void ended.push(`${namespace}/${name} ${graceMs}`),
   }));
   return { agents, ended };
@@ -95,6 +97,24 @@ test('H3: weft stop tells each agent its own workloads, with the time they have'
   await stopWorkloads({ ...OPTIONS, names: ['cart'], namespace: 'shop', graceSeconds: 3 }, agents, () => {});
   assert.deepEqual(ended, ['default/web undefined', 'default/api undefined', 'shop/cart 3000']);
   assert.deepEqual(told, ['default/web: ended', 'default/api: ended']);
+});
+
+test('H22: weft drain tells each agent its own workloads, and nobody when one is not there', async () => {
+  const { agents, ended } = stoppers();
+  const wanted = { namespace: 'default', node: null, undo: false, runDir: '/r' };
+  const told: string[] = [];
+  await drainWorkloads({ ...wanted, names: ['web', 'api'] }, agents, (line) => void told.push(line));
+  await drainWorkloads({ ...wanted, names: ['web'], undo: true }, agents, (line) => void told.push(line));
+  await assert.rejects(
+    drainWorkloads({ ...wanted, names: ['web', 'wbe'] }, agents, () => {}),
+    { code: 'WEFT_NO_WORKLOAD' },
+  );
+  assert.deepEqual(ended, ['default/web true', 'default/api true', 'default/web false']);
+  assert.deepEqual(told, [
+    'default/web: gets no new connections',
+    'default/api: gets no new connections',
+    'default/web: serves again',
+  ]);
 });
 
 test('H3: of names that are not all there, none is ended', async () => {

@@ -38,6 +38,28 @@ function readGrace(text: string): number {
   return text === '0' || text === '0s' ? 0 : readDurationSeconds(text);
 }
 
+/** What `weft drain` is told. `undo`: they serve again. */
+export type DrainOptions = { names: readonly string[]; namespace: string; node: string | null; undo: boolean; runDir: string };
+
+/** `weft drain`: workloads of this machine get no new connections. */
+export function drainCommand(act: Act<DrainOptions>): Command {
+  return makeCommand('drain', 'Mesh:', 'Send workloads no new connections', [
+    { command: 'weft drain web', does: 'let others of its services have what is new; what web has goes on' },
+    { command: 'weft drain --undo web', does: 'let it have its share again' },
+  ])
+    .description(
+      'Send workloads of this machine no new connections, until they are told to serve again or are started anew: others of their services get them. Open connections go on, and it may open new ones itself. weft stop does so first.',
+    )
+    .argument('<name...>', 'names of workloads')
+    .option('--undo', 'they serve again', false)
+    .option('--namespace <name>', 'the namespace that they are in', readWorkloadName, 'default')
+    .option('--node <name>', 'only of this node, when this machine has several agents', readName)
+    .addOption(runDirOption())
+    .action((names: string[], { node, ...rest }: { namespace: string; undo: boolean; runDir: string; node?: string }) =>
+      act({ ...rest, names, node: node ?? null }),
+    );
+}
+
 /** What `weft ps` is told. `namespace` and `node` null, and no `names`: all of them. */
 export type PsOptions = {
   namespace: string | null;
@@ -101,9 +123,9 @@ export async function formatWorkloads(rows: readonly WorkloadRow[], output: PsOp
   if (output === 'json' || output === 'yaml') return formatData(rows, output);
   const more = output === 'wide';
   const header = ['NAMESPACE', 'NAME', 'NODE', 'SERVICE ACCOUNT', 'STATE', 'ADDRESSES', ...(more ? ['PUBLISHED', 'UID'] : [])];
-  const cells = rows.map(({ uid, namespace, name, node, serviceAccount, ready, problem, addresses, published }) => [
+  const cells = rows.map(({ uid, namespace, name, node, serviceAccount, ready, draining, problem, addresses, published }) => [
     ...[namespace, name, node, serviceAccount],
-    problem ?? (ready ? 'ready' : 'starting'),
+    problem ?? (!ready ? 'starting' : draining ? 'draining' : 'ready'),
     addresses.join(', '),
     ...(more ? [published?.join(', ') ?? '', uid] : []),
   ]);
@@ -118,6 +140,7 @@ export type NodeWorkloads = Pick<AgentStatus, 'node' | 'enrolled'> & { runs: rea
 
 /** A node, with how to end its workloads. */
 export type Stopper = NodeWorkloads & {
+  drain(namespace: string, name: string, draining: boolean): Promise<void>;
   stop(namespace: string, name: string, graceMs?: number): Promise<void>;
   /** Takes a name away from the `weft run` that holds it: it starts its command no more. */
   disown(namespace: string, name: string): void;
@@ -125,14 +148,10 @@ export type Stopper = NodeWorkloads & {
   endRun(pid: number, isIdle: boolean): Promise<void>;
 };
 
-/** Ends workloads at once, all of them or none when one is not there. Errors: WEFT_NO_WORKLOAD, and those of the agents. */
-export async function stopWorkloads(
-  { names, namespace, node, graceSeconds }: StopOptions,
-  agents: readonly Stopper[],
-  tell: (line: string) => void,
-): Promise<void> {
+/** Whom a command names, and what runs them; all of them, or an error. Errors: WEFT_NO_WORKLOAD. */
+function named({ names, namespace, node }: Pick<StopOptions, 'names' | 'namespace' | 'node'>, agents: readonly Stopper[]) {
   const asked = agents.filter((agent) => node === null || agent.node === node);
-  const found = names.map((name) => {
+  return names.map((name) => {
     const isIt = (one: { namespace: string; name: string }): boolean => one.namespace === namespace && one.name === name;
     const agent = asked.find(({ enrolled, runs }) => enrolled.some(isIt) || runs.some(isIt));
     if (agent !== undefined) return { name, agent, isEnrolled: agent.enrolled.some(isIt), run: agent.runs.find(isIt) };
@@ -140,6 +159,29 @@ export async function stopWorkloads(
       remedy: 'see weft ps; name another namespace with --namespace',
     });
   });
+}
+
+/** Sends workloads no new connections, or their share again. Errors: WEFT_NO_WORKLOAD, and those of the agents. */
+export async function drainWorkloads(
+  options: DrainOptions,
+  agents: readonly Stopper[],
+  tell: (line: string) => void,
+): Promise<void> {
+  const { namespace, undo } = options;
+  for (const { name, agent } of named(options, agents)) {
+    await agent.drain(namespace, name, !undo);
+    tell(`${namespace}/${name}: ${undo ? 'serves again' : 'gets no new connections'}`);
+  }
+}
+
+/** Ends workloads at once, all of them or none when one is not there. Errors: WEFT_NO_WORKLOAD, and those of the agents. */
+export async function stopWorkloads(
+  options: StopOptions,
+  agents: readonly Stopper[],
+  tell: (line: string) => void,
+): Promise<void> {
+  const { namespace, graceSeconds } = options;
+  const found = named(options, agents);
   await Promise.all(
     found.map(async ({ name, agent, isEnrolled, run }) => {
       agent.disown(namespace, name);

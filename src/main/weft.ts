@@ -18,6 +18,7 @@ const actions: Actions = {
   exec: async (options) => (await import('#main/commands/exec.ts')).exec(options),
   logs: async (options) => (await import('#main/commands/logs.ts')).logs(options),
   stop: async (options) => (await import('#main/commands/workloads.ts')).stop(options),
+  drain: async (options) => (await import('#main/commands/workloads.ts')).drain(options),
   ps: async (options) => (await import('#main/commands/workloads.ts')).ps(options),
   uninstall: async (options) => (await import('#main/commands/uninstall.ts')).uninstall(options),
   control: async (options) => (await import('#main/commands/control.ts')).control(options),

@@ -25,6 +25,19 @@ metadata: { name: strict, namespace: default }
 spec: { mtls: { mode: STRICT } }
 `;
 
+/** Two of a kind; each answers with its name, and takes its time to end. */
+const PAIR = `
+apiVersion: v1
+kind: Service
+metadata: { name: pair, namespace: default }
+spec: { selector: { app: pair }, ports: [{ name: tcp, port: 7000 }] }
+`;
+const NAMES =
+  "const server = require('net').createServer((s) => s.on('error', () => {}).end(require('os').hostname() + '\\n')).listen(7000, '::', () => console.log('listening')); process.on('SIGTERM', () => server.close(() => process.exit()))";
+/** Connects again and again, and prints who answered. */
+const ASKING =
+  "const ask = () => { let told = ''; const s = require('net').connect(7000, 'pair'); s.setEncoding('utf8').on('data', (t) => (told += t)).on('error', (e) => (told = 'failed ' + e.code + '\\n')).on('close', () => { process.stdout.write(told || 'failed empty\\n'); setTimeout(ask, 2); }); }; ask()";
+
 function allow(source: string): string {
   return `
 apiVersion: security.istio.io/v1
@@ -322,5 +335,47 @@ describe('weft run as people know it from containers', () => {
     await waitUntil('the port, served again', UNTIL_MS, async () => /^hello/.test(await ask('here', 'http://127.0.0.1:8000/')));
     assert.equal((await host.said('stop', 'front', '--run-dir', host.runDir)).code, 0);
     assert.equal(await ask('here', 'http://127.0.0.1:8000/'), 'refused');
+  });
+
+  test('H22: shares follow the weights; what drains gets nothing new, what is stopped fails nobody, and what is open goes on', async () => {
+    writeFileSync(join(host.config, 'pair.yaml'), PAIR);
+    for (const [name, weight] of [
+      ['heavy', '3'],
+      ['light', '1'],
+    ] as const) {
+      const server = await host.run(name, [process.execPath, '-e', NAMES], '--label', 'app=pair', '--weight', weight);
+      await server.until(/listening/);
+    }
+    const client = await host.run('asking', [process.execPath, '-e', ASKING]);
+    /** Who answered since the last time, how often. */
+    const answers = async (wait: RegExp): Promise<Record<string, number>> => {
+      const from = client.output().length;
+      await waitUntil(`${wait} from the service`, UNTIL_MS, async () => wait.test(client.output().slice(from)));
+      const words =
+        client
+          .output()
+          .slice(from)
+          .match(/heavy|light|failed.*/g) ?? [];
+      return Object.fromEntries([...Map.groupBy(words, (word) => word)].map(([word, all]) => [word, all.length]));
+    };
+    const { heavy = 0, light = 0, ...others } = await answers(/(?:(?:heavy|light)\n){400}/);
+    assert.deepEqual(others, {});
+    assert.ok(heavy / (heavy + light) > 0.65 && heavy / (heavy + light) < 0.85, `${heavy} of ${heavy + light}`);
+    const drained = await host.said('drain', 'heavy', '--run-dir', host.runDir);
+    assert.deepEqual(drained, { code: 0, text: 'default/heavy: gets no new connections\n' });
+    assert.match((await host.said('ps', 'heavy', '--run-dir', host.runDir)).text, /draining/);
+    assert.deepEqual(
+      Object.keys(await answers(/(?:light\n){50}/)).filter((word) => word.startsWith('failed')),
+      [],
+    );
+    assert.deepEqual(Object.keys(await answers(/(?:\w+\n){50}/)), ['light']);
+    await host.said('drain', '--undo', 'heavy', '--run-dir', host.runDir);
+    await answers(/heavy\n/);
+    const before = client.output().length;
+    assert.equal((await host.said('stop', 'heavy', '--run-dir', host.runDir)).code, 0);
+    await answers(/(?:light\n){50}/);
+    assert.doesNotMatch(client.output().slice(before), /failed/);
+    assert.equal((await host.said('stop', 'light', 'asking', '--run-dir', host.runDir)).code, 0);
+    assert.equal((await ran('third', 'true', '--weight', '0')).code, 2);
   });
 });

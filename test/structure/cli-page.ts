@@ -15,6 +15,7 @@ export const IDLE_ACTIONS: Actions = {
   exec: idle,
   logs: idle,
   stop: idle,
+  drain: idle,
   ps: idle,
   uninstall: idle,
   control: idle,

@@ -32,7 +32,7 @@ function problemsOf(rivals: readonly RegisteredWorkload[]): Problem[] {
 
 /** null: it has no address yet. */
 function endpointOf(workload: RegisteredWorkload, problems: readonly Problem[], options: MeshOptions): Endpoint | null {
-  const { name, namespace, labels, enrolled, nativeTunnel } = workload;
+  const { name, namespace, labels, enrolled, nativeTunnel, draining = false } = workload;
   const addresses = workload.addresses.map(tryParseIp).filter((ip) => ip !== null);
   if (addresses.length === 0) return null;
   return {
@@ -50,10 +50,10 @@ function endpointOf(workload: RegisteredWorkload, problems: readonly Problem[], 
     hostname: '',
     network: options.network,
     locality: NOWHERE,
-    weight: 1,
+    weight: workload.weight ?? 1,
     hostNetwork: false,
     // Until it is captured a peer could only reach it in plain text, so nobody is sent there.
-    healthy: enrolled || nativeTunnel,
+    healthy: (enrolled || nativeTunnel) && !draining,
     captured: enrolled,
     nativeTunnel,
     workloadName: labels[LABEL.workloadName] ?? name,

@@ -14,7 +14,8 @@ export function readWorkloads({ node, workloads }: SyncWorkloadsRequest): Regist
     refuse(`a node may register ${CONTROL.nodeWorkloadsMax} workloads, not ${workloads.length}`);
   // All or nothing: a node whose report is half taken would see workloads without the policies that select them.
   const names = new Set<string>();
-  return workloads.map(({ name, namespace, serviceAccount, addresses, labels, enrolled, nativeTunnel }) => {
+  return workloads.map((workload) => {
+    const { name, namespace, serviceAccount, addresses, labels, enrolled, nativeTunnel, weight, draining } = workload;
     const title = `${namespace}/${name}`;
     for (const [field, value] of Object.entries({ name, namespace, serviceAccount: serviceAccount || 'default' })) {
       if (!SEGMENT.test(value)) refuse(`workload "${title}": ${field} "${value}" is not a name`);
@@ -35,8 +36,15 @@ export function readWorkloads({ node, workloads }: SyncWorkloadsRequest): Regist
       labels: { ...labels },
       enrolled,
       nativeTunnel,
+      ...(draining ? { draining } : {}),
+      ...(weight === undefined ? {} : { weight: checkedWeight(weight, title) }),
     };
   });
+}
+
+function checkedWeight(weight: number, title: string): number {
+  if (weight >= 1 && weight <= CONTROL.weightMax) return weight;
+  return refuse(`workload "${title}": a weight of ${weight} is not one of 1 to ${CONTROL.weightMax}`);
 }
 
 /** What is kept of a node: its workloads, and what its token allowed when it registered them. */
@@ -89,10 +97,11 @@ function isRegisteredWorkload(value: unknown): value is RegisteredWorkload {
     labels,
     enrolled,
     nativeTunnel,
+    draining = false,
   }: Partial<Record<keyof RegisteredWorkload, unknown>> = value;
   return (
     [node, name, namespace, serviceAccount].every((text) => typeof text === 'string') &&
-    [enrolled, nativeTunnel].every((flag) => typeof flag === 'boolean') &&
+    [enrolled, nativeTunnel, draining].every((flag) => typeof flag === 'boolean') &&
     isTextList(addresses) &&
     typeof labels === 'object' &&
     labels !== null

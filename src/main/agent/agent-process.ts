@@ -112,6 +112,7 @@ async function startHeld(options: AgentProcessOptions, held: HeldNode, former: H
         answerLocalApi(method, path, body, {
           start: (wanted) => local.start(wanted),
           stop: (key, graceMs) => local.stop(key, graceMs ?? undefined),
+          drain: (key, draining) => local.drain(key, draining),
           status: () => statusOf(parts),
           handOver,
           cleanup,
@@ -278,6 +279,7 @@ function statusOf({
     pid: process.pid,
     agent,
     refused: local.refusals(),
+    isDraining: (uid) => local.isDraining(uid),
     held: local.held(),
     certificates: certificates.snapshot(),
     controlPlane: { address: options.control.address, ...discovery.status() },

@@ -1,6 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { watch } from '#cli/live-output.ts';
-import { formatWorkloads, type PsOptions, type StopOptions, type Stopper, stopWorkloads, workloadRows } from '#cli/workloads.ts';
+import {
+  type DrainOptions,
+  drainWorkloads,
+  formatWorkloads,
+  type PsOptions,
+  type StopOptions,
+  type Stopper,
+  stopWorkloads,
+  workloadRows,
+} from '#cli/workloads.ts';
 import { showProgress, tellResult } from '#main/commands/progress.ts';
 import { WeftError } from '#model/error.ts';
 import { COMMAND } from '#model/settings/host.ts';
@@ -27,6 +36,12 @@ export async function stop(options: StopOptions): Promise<number> {
   return 0;
 }
 
+/** `weft drain`. Errors: WEFT_NO_AGENT, WEFT_NO_WORKLOAD, and those of the agent. */
+export async function drain(options: DrainOptions): Promise<number> {
+  await asking(async () => drainWorkloads(options, await askAgents(options.runDir), tellResult));
+  return 0;
+}
+
 function asking<T>(work: () => Promise<T>): Promise<T> {
   return showProgress('asking the agents of this machine', work);
 }
@@ -37,7 +52,7 @@ async function askAgents(runDir: string): Promise<Stopper[]> {
     const client = agentClient(socketPath);
     const runs = liveRuns(directory); // before: one that has just started is enrolled then
     const away = (namespace: string, name: string): void => disown(directory, { namespace, name });
-    return { ...(await client.status()), runs, stop: client.stop, disown: away, endRun };
+    return { ...(await client.status()), runs, stop: client.stop, drain: client.drain, disown: away, endRun };
   });
   const answers = await Promise.allSettled(asked);
   const agents = answers.flatMap((answer) => (answer.status === 'fulfilled' ? [answer.value] : []));

@@ -10,6 +10,8 @@ export type WorkloadRequest = {
   readonly nativeTunnel: boolean;
   /** Ports of the node's machine that lead to it; the control plane is told nothing of them. */
   readonly published?: readonly Publication[];
+  /** Its share of new connections beside other endpoints of its services, at least 1; absent: 1. */
+  readonly weight?: number;
 };
 
 /**
@@ -21,6 +23,8 @@ export type Registration = Omit<WorkloadRequest, 'published'> & {
   readonly addresses: readonly string[];
   /** The node's data path captures it. */
   readonly enrolled: boolean;
+  /** It gets no new connections, while those that it has go on. */
+  readonly draining?: boolean;
 };
 
 /** What the control plane says to a registration: uids in its order, and which of them it does not take, and why. */

@@ -103,6 +103,7 @@ export const AGENT_SETTINGS = {
       'How long the connections of a workload whose processes are dead may take to end by themselves: what they wrote last is on its way. Whoever does not close is cut then.',
     ),
     lastBytesLookMs: setting(10, 'ms', 'How often it is looked whether they have ended.'),
+    drainToldMs: setting(1_000, 'ms', 'How long a workload that is to end waits until the mesh sends it no new connections.'),
     stopGraceMs: setting(
       10_000,
       'ms',

@@ -104,6 +104,7 @@ export const CONTROL_SETTINGS = {
     ),
     streamsMax: setting(100, 'count', 'Calls at once on one connection: an agent has one stream and a handful of requests.'),
     nodeWorkloadsMax: setting(10_000, 'count', 'Workloads that one node may register.'),
+    weightMax: setting(1_000, 'count', 'Largest weight of a workload beside others of its services.'),
     nodeAddressesMax: setting(64, 'count', "Addresses of its own that one node may tell, its gateways' included."),
     nodeLivesMs: setting(
       45_000,

@@ -27,6 +27,8 @@ export type EnrollmentRequest = WorkloadRequest & {
   netnsPath: string;
   /** Null: the way of its packets is not this agent's to guard. */
   link: WorkloadLink | null;
+  /** As it was kept by a former agent: the mesh is told to send it no new connections. */
+  draining?: boolean;
 };
 
 /**

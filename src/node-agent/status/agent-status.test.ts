@@ -24,6 +24,7 @@ function statusOf(rig: AgentRig, change: Partial<StatusParts> = {}) {
     pid: 42,
     agent: rig.agent,
     refused: new Map(),
+    isDraining: () => false,
     held: [],
     certificates: [],
     controlPlane: { address: '10.0.0.9:15012', connected: true, syncedAtMs: null, error: null },

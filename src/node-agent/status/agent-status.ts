@@ -29,6 +29,7 @@ export type StatusParts = {
   agent: ShownAgent;
   /** Uid → why the control plane does not take the workload. */
   refused: ReadonlyMap<string, string>;
+  isDraining: (uid: string) => boolean;
   /** Workloads of this node that could not be enrolled again, so that nothing of them runs. */
   held: readonly { request: EnrollmentRequest; problem: string }[];
   /** Null: not given yet. */
@@ -76,7 +77,10 @@ export function agentStatus(parts: StatusParts): AgentStatus {
       error: controlPlane.error,
     },
     enrolled: [
-      ...agent.enrollment.all().map((one) => shown(one.request, parts.refused.get(one.request.uid) ?? problemOf(agent, one))),
+      ...agent.enrollment.all().map((one) => ({
+        ...shown(one.request, parts.refused.get(one.request.uid) ?? problemOf(agent, one)),
+        draining: parts.isDraining(one.request.uid),
+      })),
       ...parts.held.map(({ request, problem }) => shown(request, `it is stopped, as it cannot be enrolled: ${problem}`)),
     ],
     workloads: knownWorkloads(agent),

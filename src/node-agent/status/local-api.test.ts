@@ -14,6 +14,7 @@ const actions: LocalApiActions = {
     return { uid: 'u', addresses: [], netnsPath: 'n', cgroupPath: 'c', resolvConfPath: 'r' };
   },
   stop: async (key) => void calls.push(key),
+  drain: async (key, draining) => void calls.push({ ...key, draining }),
   status: () => ({ node: 'one' }) as AgentStatus,
   handOver: () => ({ pid: 7, sockets: [] }),
   cleanup: async () => void calls.push('cleanup'),
@@ -28,6 +29,9 @@ const cases = [
   { name: 'status', method: 'GET', path: '/v1/status', body: '', status: 200 },
   { name: 'a handover', method: 'POST', path: '/v1/handover', body: '{}', status: 200 },
   { name: 'a start with the least it needs', method: 'POST', path: '/v1/workloads', body: body(START), status: 200 },
+  { name: 'a drain', method: 'POST', path: '/v1/workloads/b/a/drain', body: body({ draining: true }), status: 204 },
+  { name: 'a weight that is none', method: 'POST', path: '/v1/workloads', body: body({ ...START, weight: 0 }), status: 400 },
+  { name: 'a weight', method: 'POST', path: '/v1/workloads', body: body({ ...START, weight: 3 }), status: 200 },
   { name: 'a body that is not JSON', method: 'POST', path: '/v1/workloads', body: '{', status: 400 },
   {
     name: 'a body without a name',

@@ -11,12 +11,15 @@ export type LocalApiActions = {
   start(workload: WorkloadRequest): Promise<StartedWorkload>;
   /** graceMs null: the usual one. */
   stop(key: { namespace: string; name: string }, graceMs: number | null): Promise<void>;
+  /** Whether new connections are to go elsewhere. */
+  drain(key: { namespace: string; name: string }, draining: boolean): Promise<void>;
   status(): AgentStatus;
   handOver(onlyLeaving: boolean): Handover;
   cleanup(): Promise<void>;
   logLevel: SharedLogLevel;
 };
 
+const DRAIN_PATH = /^\/v1\/workloads\/([a-z0-9-]{1,63})\/([a-z0-9-]{1,63})\/drain$/;
 const WORKLOAD_PATH = /^\/v1\/workloads\/([a-z0-9-]{1,63})\/([a-z0-9-]{1,63})(?:\?graceMs=(\d{1,9}))?$/;
 
 /** The agent's local API (src/protocol/api/agent.ts), free of sockets: a request in, a reply out. Never rejects. */
@@ -32,6 +35,9 @@ function act(method: string, path: string, body: string, actions: LocalApiAction
   if (method === 'POST' && path === '/v1/workloads') return actions.start(readStart(body));
   if (method === 'POST' && path === '/v1/handover') return actions.handOver(bodyObject(body).onlyLeaving === true);
   if (method === 'POST' && path === '/v1/cleanup') return actions.cleanup();
+  const [, ofNamespace, ofName] = DRAIN_PATH.exec(path) ?? [];
+  if (method === 'POST' && ofNamespace !== undefined && ofName !== undefined)
+    return actions.drain({ namespace: ofNamespace, name: ofName }, bodyObject(body).draining !== false);
   const [, namespace, name, grace] = WORKLOAD_PATH.exec(path) ?? [];
   if (method === 'DELETE' && namespace !== undefined && name !== undefined)
     return actions.stop({ namespace, name }, grace === undefined ? null : Number(grace));
@@ -39,14 +45,16 @@ function act(method: string, path: string, body: string, actions: LocalApiAction
 }
 
 function readStart(body: string): WorkloadRequest {
-  const { name, namespace, serviceAccount, labels, nativeTunnel, published: told } = bodyObject(body);
+  const { name, namespace, serviceAccount, labels, nativeTunnel, published: told, weight } = bodyObject(body);
   if (typeof name !== 'string' || typeof namespace !== 'string' || typeof serviceAccount !== 'string') {
     throw new WeftError('WEFT_API_BODY', 'name, namespace and serviceAccount must be strings');
   }
   const published = parsePublications(told);
   if (published === null) throw new WeftError('WEFT_API_BODY', 'published must be a list of { ip, hostPort, port }');
-  const ports = published.length === 0 ? {} : { published };
-  return { name, namespace, serviceAccount, labels: readLabels(labels), nativeTunnel: nativeTunnel === true, ...ports };
+  if (weight !== undefined && !(typeof weight === 'number' && Number.isInteger(weight) && weight >= 1))
+    throw new WeftError('WEFT_API_BODY', 'weight must be a whole number, at least 1');
+  const more = { ...(published.length === 0 ? {} : { published }), ...(weight === undefined ? {} : { weight }) };
+  return { name, namespace, serviceAccount, labels: readLabels(labels), nativeTunnel: nativeTunnel === true, ...more };
 }
 
 function readLabels(labels: unknown): Record<string, string> {

@@ -47,6 +47,10 @@ export function agentClient(socketPath: string): AgentClient {
       const grace = graceMs === undefined ? '' : `?graceMs=${graceMs}`;
       await call('DELETE', `${path}${grace}`, COMMAND.stopMs + (graceMs ?? 0));
     },
+    async drain(namespace, name, draining) {
+      const path = `/v1/workloads/${encodeURIComponent(namespace)}/${encodeURIComponent(name)}/drain`;
+      await call('POST', path, COMMAND.sandboxMs, { draining });
+    },
     handOver: async (onlyLeaving) => (await call('POST', '/v1/handover', COMMAND.statusMs, { onlyLeaving })) as Handover,
     async cleanup() {
       await call('POST', '/v1/cleanup', COMMAND.stopMs);

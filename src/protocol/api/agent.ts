@@ -5,6 +5,7 @@
  *   POST   /v1/workloads                    WorkloadRequest → StartedWorkload (sandbox made, enrolled, registered)
  *   DELETE /v1/workloads/<namespace>/<name> 204, idempotent; what lives in it is told to end, and killed after ?graceMs= or the
  *                                           usual time; then the sandbox is removed
+ *   POST   /v1/workloads/<namespace>/<name>/drain { draining } → 204; whether new connections are to go elsewhere
  *   GET    /v1/status                       AgentStatus
  *   POST   /v1/handover                     { onlyLeaving } → Handover; another agent goes on with the node: this one accepts nothing more, gives up this
  *                                           socket, and ends when what it carries has ended
@@ -48,6 +49,8 @@ export type AgentStatus = {
     /** Ports of this machine that lead to it, `0.0.0.0:8080->80/tcp`. Absent: by an agent that cannot publish any. */
     published?: string[];
     ready: boolean;
+    /** New connections go elsewhere. Absent: by an agent that cannot drain. */
+    draining?: boolean;
     problem: string | null;
   }[];
   /** Every workload known, with the path a connection from this node would take to it. */
@@ -77,6 +80,8 @@ export type AgentClient = {
   start(workload: WorkloadRequest): Promise<StartedWorkload>;
   /** graceMs: how long it may take to end by itself; the agent's usual time when it is left out. */
   stop(namespace: string, name: string, graceMs?: number): Promise<void>;
+  /** Whether new connections are to go elsewhere. */
+  drain(namespace: string, name: string, draining: boolean): Promise<void>;
   /** `onlyLeaving`: WEFT_ALREADY_RUNNING unless it was told to stop. */
   handOver(onlyLeaving: boolean): Promise<Handover>;
   cleanup(): Promise<void>;

@@ -54,7 +54,7 @@ function startNode(machine: Machine, rig: AgentRig) {
     },
     async register(workloads) {
       if (machine.controlAway) throw new Error('UNAVAILABLE');
-      machine.told.push(workloads.map(({ name }) => name));
+      machine.told.push(workloads.map(({ name, draining }) => (draining ? `${name} draining` : name)));
       rig.tell({ workloads: workloads.map(recordOf) });
       return { uids: workloads.map(({ name }) => uidOf(name)), refused: [] };
     },
@@ -74,6 +74,7 @@ function startNode(machine: Machine, rig: AgentRig) {
     answerLocalApi(method, path, JSON.stringify(body), {
       start: (wanted) => local.start(wanted),
       stop: (key) => local.stop(key),
+      drain: (key, draining) => local.drain(key, draining),
       handOver: () => ({ pid: 1, sockets: rig.agent.succession.handOver() }),
       cleanup: () => local.stopAll(),
       status: () => statusOf(rig, local),
@@ -89,6 +90,7 @@ const statusOf = (rig: AgentRig, local: LocalWorkloads) =>
     pid: 1,
     agent: rig.agent,
     refused: new Map(),
+    isDraining: (uid) => local.isDraining(uid),
     held: local.held(),
     certificates: [],
     controlPlane: { address: 'x:1', connected: true, syncedAtMs: null, error: null },
@@ -287,4 +289,42 @@ test('however often the control plane refuses, one attempt waits; after the end 
   rig.clock.advance(60_000);
   await settle();
   assert.deepEqual([rig.clock.pendingMs().length, machine.told], [others, []]);
+});
+
+test('H22: what drains is told so, also by the agent that takes over, until it is told to serve again or is started anew', async () => {
+  const machine = aMachine();
+  const first = startNode(machine, startAgentRig());
+  await first.call('POST', '/v1/workloads', wanted('cart'));
+  await first.call('POST', '/v1/workloads', wanted('web'));
+  assert.equal((await first.call('POST', '/v1/workloads/shop/cart/drain', { draining: true })).status, 204);
+  assert.deepEqual(machine.told.at(-1), ['cart draining', 'web']);
+  assert.deepEqual(
+    statusOf(first.rig, first.local).enrolled.map(({ name, draining }) => [name, draining]),
+    [
+      ['cart', true],
+      ['web', false],
+    ],
+  );
+  const second = startNode(machine, first.rig.restart());
+  await second.local.restore();
+  await settle();
+  assert.deepEqual(machine.told.at(-1), ['cart draining', 'web']);
+  await second.call('POST', '/v1/workloads/shop/cart/drain', { draining: false });
+  assert.deepEqual(machine.told.at(-1), ['cart', 'web']);
+  assert.equal((await second.call('POST', '/v1/workloads/shop/none/drain', { draining: true })).status, 500);
+});
+
+test('H22: before a workload is told to end, the mesh is told to send it nothing new; a waypoint has its successor', async () => {
+  const machine = aMachine();
+  const { call } = startNode(machine, startAgentRig());
+  await call('POST', '/v1/workloads', wanted('cart'));
+  await call('POST', '/v1/workloads', { ...wanted('gate'), nativeTunnel: true });
+  machine.told.length = 0;
+  await call('DELETE', '/v1/workloads/shop/cart');
+  await settle();
+  assert.deepEqual(machine.told, [['cart draining', 'gate'], ['gate']]);
+  machine.told.length = 0;
+  await call('DELETE', '/v1/workloads/shop/gate');
+  await settle();
+  assert.deepEqual(machine.told, [[]]);
 });

@@ -5,7 +5,8 @@ import type { Registration, RegistrationOutcome } from '#model/mesh/registration
 import { UNSPREAD } from '#model/resilience/retry.ts';
 import type { EnrollmentRequest } from '#node-agent/enrollment/enrollment.ts';
 import { SteppedClock } from '#platform/stepped-clock.testing.ts';
-import { type EnrollingAgent, LocalWorkloads } from './local-workloads.ts';
+import type { EnrollingAgent } from './local-effects.ts';
+import { LocalWorkloads } from './local-workloads.ts';
 
 const SANDBOX = {
   cgroupPath: '/c',

@@ -2,46 +2,21 @@ import { messageOf } from '#model/error.ts';
 import type { WorkloadRequest } from '#model/mesh/registration.ts';
 import { Retry } from '#model/resilience/retry.ts';
 import { AGENT } from '#model/settings/agents.ts';
-import type { Enrolled, EnrollmentRequest } from '#node-agent/enrollment/enrollment.ts';
+import type { EnrollmentRequest } from '#node-agent/enrollment/enrollment.ts';
 import type { StartedWorkload } from '#protocol/api/agent.ts';
-import { type RegisteredAgent, Registering, type RegisteringEffects } from './registering.ts';
-import { checkedKey, existsAlready, keyOf, keyText, refusedBy, stoppedMeanwhile, type WorkloadKey } from './workload-key.ts';
-
-/** Where a workload lives. */
-export type Sandbox = Pick<EnrollmentRequest, 'netnsPath' | 'addresses' | 'link'> & {
-  cgroupPath: string;
-  resolvConfPath: string;
-};
-
-/** The agent, as far as workloads that come and go need it. */
-export type EnrollingAgent = RegisteredAgent & {
-  enroll(request: EnrollmentRequest): Promise<Enrolled>;
-  /** Resolves when what the dead processes of a workload wrote last has gone out, or after a deadline. */
-  lastBytes(uid: string): Promise<void>;
-  /** Unknown uids are no error. */
-  leave(uid: string): void;
-  /** Waits until discovery knows the workload; false after the deadline. */
-  known(uid: string): Promise<boolean>;
-};
-
-/** What starting and ending workloads does to the world. */
-export type LocalWorkloadEffects = RegisteringEffects & {
-  sandboxes: {
-    create(key: WorkloadKey): Promise<Sandbox>;
-    /** Those that exist, whoever made them. */
-    list(): Promise<readonly WorkloadKey[]>;
-    /** Lets nothing run in it until it is released. */
-    hold(key: WorkloadKey): Promise<void>;
-    release(key: WorkloadKey): Promise<void>;
-    /** Asks what lives in it to end, kills it after `graceMs`, and holds it. Errors: WEFT_SANDBOX_BUSY when something does not end. */
-    end(key: WorkloadKey, graceMs: number): Promise<void>;
-    remove(key: WorkloadKey, options: { killProcesses: boolean }): Promise<void>;
-    isEmpty(key: WorkloadKey): Promise<boolean> | boolean;
-  };
-  /** Uid that the control plane will give, for when it is away. */
-  expectedUid(key: WorkloadKey): string;
-  store: { load(): Promise<EnrollmentRequest[]>; save(all: EnrollmentRequest[]): Promise<void> };
-};
+import type { EnrollingAgent, LocalWorkloadEffects } from './local-effects.ts';
+import { Registering } from './registering.ts';
+import {
+  checkedKey,
+  existsAlready,
+  keyOf,
+  keyText,
+  notHere,
+  refusedBy,
+  stoppedMeanwhile,
+  type WorkloadKey,
+} from './workload-key.ts';
+import { requestOf } from './workload-request.ts';
 
 /** `problem`: why it could not be enrolled again; nothing of it runs until it is. Null: it is enrolled. */
 type Local = { request: EnrollmentRequest; startedMs: number; populated: boolean; problem: string | null; retry: Retry };
@@ -58,13 +33,15 @@ export class LocalWorkloads {
   readonly #starting = new Map<string, { stopped: boolean }>();
   /** What is done to a name: one thing at a time, and a start waits for it. */
   readonly #doing = new Map<string, Promise<void>>();
+  readonly #draining = new WeakSet<EnrollmentRequest>();
   #leaving = false;
   readonly #registering: Registering;
 
   constructor(agent: EnrollingAgent, effects: LocalWorkloadEffects) {
     this.#agent = agent;
     this.#effects = effects;
-    this.#registering = new Registering(effects, agent, () => [...this.#local.values()].map(({ request }) => request));
+    const all = (): EnrollmentRequest[] => [...this.#local.values()].map(({ request }) => request);
+    this.#registering = new Registering(effects, agent, all, this.#draining);
   }
 
   /**
@@ -105,7 +82,9 @@ export class LocalWorkloads {
     try {
       const sandbox = await this.#effects.sandboxes.create(key); // idempotent: the same sandbox
       const { addresses, netnsPath, link } = sandbox;
-      local.request = { ...local.request, addresses: [...addresses], netnsPath, link };
+      const before = local.request;
+      local.request = { ...before, addresses: [...addresses], netnsPath, link };
+      if (before.draining || this.#draining.has(before)) this.#draining.add(local.request);
       await this.#agent.enroll(local.request);
       await this.#effects.sandboxes.release(key); // also what an end that was cut off has held
       local.problem = null;
@@ -124,6 +103,11 @@ export class LocalWorkloads {
       { workload: uid, error: local.problem, retry_in_ms: local.retry.failed() },
       'cannot enroll a workload again',
     );
+  }
+
+  /** Whether new connections to it go elsewhere. */
+  isDraining(uid: string): boolean {
+    return [...this.#local.values()].some(({ request }) => request.uid === uid && this.#draining.has(request));
   }
 
   /** Those that could not be enrolled again, and why. */
@@ -159,18 +143,7 @@ export class LocalWorkloads {
   async #start(key: WorkloadKey, wanted: WorkloadRequest, attempt: { stopped: boolean }): Promise<StartedWorkload> {
     const sandbox = await this.#effects.sandboxes.create(key);
     const uid = this.#effects.expectedUid(key);
-    const { serviceAccount, labels, nativeTunnel, published = [] } = wanted;
-    const request: EnrollmentRequest = {
-      uid,
-      ...key,
-      serviceAccount,
-      labels,
-      nativeTunnel,
-      ...(published.length === 0 ? {} : { published }),
-      addresses: [...sandbox.addresses],
-      netnsPath: sandbox.netnsPath,
-      link: sandbox.link,
-    };
+    const request = requestOf(wanted, uid, sandbox);
     // Known before it is enrolled, so that a stop or an end of the agent meanwhile finds it.
     this.#add(request);
     try {
@@ -208,7 +181,28 @@ export class LocalWorkloads {
   async stop(key: WorkloadKey, graceMs: number = AGENT.stopGraceMs): Promise<void> {
     const starting = this.#starting.get(keyText(key));
     if (starting !== undefined) starting.stopped = true;
+    else if (graceMs > 0) await this.#drained(key);
     await this.#end(key, starting === undefined ? graceMs : 0);
+  }
+
+  /** Whether new connections are to go elsewhere; those that it has go on. Errors: WEFT_NO_WORKLOAD, WEFT_STATE. */
+  async drain(key: WorkloadKey, draining: boolean): Promise<void> {
+    const local = this.#local.get(keyText(key));
+    if (local === undefined) throw notHere(keyText(key));
+    if (draining) this.#draining.add(local.request);
+    else this.#draining.delete(local.request);
+    await this.#save();
+    await this.#registering.refusalOf(local.request.uid);
+  }
+
+  /** Before it is told to end, so that who connects meanwhile finds another one. A waypoint has its successor instead. */
+  async #drained(key: WorkloadKey): Promise<void> {
+    const request = this.#local.get(keyText(key))?.request;
+    if (request === undefined || request.nativeTunnel) return;
+    this.#draining.add(request);
+    const { promise: late, resolve } = Promise.withResolvers<void>();
+    const cancel = this.#effects.clock.after(AGENT.drainToldMs, resolve);
+    await Promise.race([this.#registering.soon(), late]).finally(cancel);
   }
 
   /** Ends every workload, as far as they can be ended, and starts none any more. Errors: the first of those of `stop`. */
@@ -290,6 +284,9 @@ export class LocalWorkloads {
   }
 
   #save(): Promise<void> {
-    return this.#effects.store.save([...this.#local.values()].map(({ request }) => request));
+    const kept = [...this.#local.values()].map(({ request }) =>
+      this.#draining.has(request) ? { ...request, draining: true } : request,
+    );
+    return this.#effects.store.save(kept);
   }
 }

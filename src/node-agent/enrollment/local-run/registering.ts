@@ -26,6 +26,7 @@ export class Registering {
   readonly #effects: RegisteringEffects;
   readonly #agent: RegisteredAgent;
   readonly #all: () => EnrollmentRequest[];
+  readonly #draining: WeakSet<EnrollmentRequest>;
   readonly #retry: Retry;
   #registering: Promise<void> = Promise.resolve();
   /** The attempt that has not begun yet: whoever asks meanwhile has part in it. */
@@ -33,8 +34,14 @@ export class Registering {
   #refused: ReadonlyMap<string, RefusedWorkload> = new Map();
   #closed = false;
 
-  /** `all`: the workloads as they are when it is asked. */
-  constructor(effects: RegisteringEffects, agent: RegisteredAgent, all: () => EnrollmentRequest[]) {
+  /** `all`: the workloads as they are when it is asked; `draining`: those of them to which new connections are not to go. */
+  constructor(
+    effects: RegisteringEffects,
+    agent: RegisteredAgent,
+    all: () => EnrollmentRequest[],
+    draining: WeakSet<EnrollmentRequest>,
+  ) {
+    this.#draining = draining;
     this.#effects = effects;
     this.#agent = agent;
     this.#all = all;
@@ -84,15 +91,7 @@ export class Registering {
     if (this.#closed) return;
     this.#retry.begun(); // attempts that pile up would never end
     const all = this.#all();
-    const registrations = all.map(({ name, namespace, serviceAccount, labels, addresses, nativeTunnel }) => ({
-      name,
-      namespace,
-      serviceAccount,
-      labels,
-      addresses,
-      enrolled: true,
-      nativeTunnel,
-    }));
+    const registrations = all.map((request) => registrationOf(request, this.#draining.has(request)));
     try {
       const { uids, refused } = await this.#effects.register(registrations);
       this.#retry.succeeded();
@@ -119,4 +118,10 @@ export class Registering {
     }
     if (refused.length > 0) this.#retry.after(AGENT.refusedRetryMs);
   }
+}
+
+function registrationOf(request: EnrollmentRequest, draining: boolean): Registration {
+  const { name, namespace, serviceAccount, labels, addresses, nativeTunnel, weight } = request;
+  const more = { ...(weight === undefined ? {} : { weight }), ...(draining ? { draining } : {}) };
+  return { name, namespace, serviceAccount, labels, addresses, enrolled: true, nativeTunnel, ...more };
 }

@@ -43,6 +43,11 @@ export function refusedBy({ message, remedy }: RefusedWorkload): WeftError {
   return new WeftError('WEFT_WORKLOAD_REFUSED', `the control plane refuses this workload: ${message}`, { remedy });
 }
 
+/** WEFT_NO_WORKLOAD. */
+export function notHere(text: string): WeftError {
+  return new WeftError('WEFT_NO_WORKLOAD', `workload ${text} does not run on this node`, { remedy: 'see weft ps' });
+}
+
 /** WEFT_WORKLOAD_EXISTS. */
 export function existsAlready(text: string): WeftError {
   return new WeftError('WEFT_WORKLOAD_EXISTS', `workload ${text} runs already on this node`, {

@@ -144,6 +144,20 @@ export declare type RegisteredWorkload = Message<"weft.v1.RegisteredWorkload"> &
    * @generated from field: bool native_tunnel = 7;
    */
   nativeTunnel: boolean;
+
+  /**
+   * Its share of new connections beside others of its services; absent: 1.
+   *
+   * @generated from field: optional uint32 weight = 8;
+   */
+  weight?: number | undefined;
+
+  /**
+   * Gets no new connections: it is about to end, or was told to serve no more for now.
+   *
+   * @generated from field: bool draining = 9;
+   */
+  draining: boolean;
 };
 
 /**
