@@ -247,6 +247,8 @@ complete -c weft -n '__weft_in "weft agent"' -l dns-upstream -x -d 'DNS server f
 complete -c weft -n '__weft_in "weft agent"' -l no-egress-nat -d 'do not translate addresses of workloads that call outside the mesh'
 complete -c weft -n '__weft_in "weft agent"' -l no-nat-for -x -d 'reach this range without address translation; repeat for more'
 complete -c weft -n '__weft_in "weft agent"' -l stats -x -d 'where the metrics page /metrics is served, or off (default: 127.0.0.1:15020)'
+complete -c weft -n '__weft_in "weft agent"' -l health -x -d 'where /healthz/ready and /healthz/live are served beside the metrics page, or off (default: off)'
+complete -c weft -n '__weft_in "weft agent"' -l admin -x -d 'where /config_dump is served, as istioctl ztunnel-config reads it, or off (default: off)'
 complete -c weft -n '__weft_in "weft agent"' -l threads -x -d 'threads that carry connections; 0: the one that follows the mesh does (default: the number of cores less one, at least 1)'
 complete -c weft -n '__weft_in "weft agent"' -l run-dir -xa '(__fish_complete_directories)' -d 'where sockets and other short-lived files are (default: /run/weft)'
 complete -c weft -n '__weft_in "weft agent"' -l bpffs -xa '(__fish_complete_directories)' -d 'the bpf file system where maps and links are kept (default: /sys/fs/bpf)'

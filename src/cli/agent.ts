@@ -12,6 +12,7 @@ import {
   type HostPort,
   readAddress,
   readDurationSeconds,
+  readHostPortOrOff,
   readName,
   readThreads,
 } from './option-values.ts';
@@ -62,6 +63,9 @@ export type AgentOptions = Omit<AgentPlace, 'pool4' | 'pool6'> & {
         replace: boolean;
         /** Where the metrics page is served; null: nowhere. */
         stats: HostPort | null;
+        /** Where probes ask whether it serves, and where its configuration is shown; null: nowhere. */
+        health: HostPort | null;
+        admin: HostPort | null;
         /** Threads that carry connections; 0: the agent's own does; null: as many as the machine has cores, less one. */
         threads: number | null;
       }
@@ -83,6 +87,8 @@ type Parsed = Omit<AgentPlace, 'cgroup' | 'pool4' | 'pool6'> & {
   egressNat: boolean;
   noNatFor: readonly string[];
   stats: HostPort | 'off';
+  health: HostPort | 'off';
+  admin: HostPort | 'off';
   replace: boolean;
   threads?: number;
   cleanup: boolean;
@@ -130,6 +136,18 @@ export function agentCommand(act: Act<AgentOptions>): Command {
     .option('--no-egress-nat', 'do not translate addresses of workloads that call outside the mesh')
     .addOption(noNatForOption())
     .addOption(statsOption(PORT.stats))
+    .option(
+      '--health <host:port>',
+      'where /healthz/ready and /healthz/live are served beside the metrics page, or off',
+      readHostPortOrOff,
+      'off',
+    )
+    .option(
+      '--admin <host:port>',
+      'where /config_dump is served, as istioctl ztunnel-config reads it, or off',
+      readHostPortOrOff,
+      'off',
+    )
     .addOption(threadsOption())
     .addOption(runDirOption())
     .addOption(bpffsOption())
@@ -168,7 +186,7 @@ function agentOptions(parsed: Parsed, command: Command): AgentOptions {
   // Cleaning up reaches no control plane, so it must work without the three options that name one.
   if (parsed.cleanup) return { ...place, kind: 'cleanup' };
   const control = controlAccess(parsed, command);
-  const { trustDomain, dnsUpstream, egressNat, noNatFor, replace, stats, threads = null, wait = null } = parsed;
+  const { trustDomain, dnsUpstream, egressNat, noNatFor, replace, stats, health, admin, threads = null, wait = null } = parsed;
   return {
     ...place,
     kind: 'run',
@@ -180,6 +198,8 @@ function agentOptions(parsed: Parsed, command: Command): AgentOptions {
     noNatFor,
     replace,
     stats: stats === 'off' ? null : stats,
+    health: health === 'off' ? null : health,
+    admin: admin === 'off' ? null : admin,
     threads,
   };
 }

@@ -8,7 +8,7 @@ import { TUNNEL } from '#model/settings/tunnels.ts';
 import { Refusal } from '#model/telemetry/close-cause.ts';
 import { PeerSeries } from '#model/telemetry/peer-series.ts';
 import { CredentialBook } from '#protocol/seam/credential-book.ts';
-import { reportDryRun, reportOf } from './connection/access-log.ts';
+import { listed, type OpenConnection, reportDryRun, reportOf } from './connection/access-log.ts';
 import { Answers } from './connection/answers.ts';
 import type { DataContext, Served } from './connection/context.ts';
 import { Places } from './connection/places.ts';
@@ -30,6 +30,8 @@ export class DataPlane {
   readonly #answers: Answers;
   readonly #entries = new Map<number, Entry>();
   readonly #context: DataContext;
+  /** Connections that it carries. */
+  readonly #open = new Set<OpenConnection>();
   readonly #serverOf: (served: Served) => HboneServer;
 
   constructor(effects: DataEffects, control: ControlLink, trustDomain: string) {
@@ -43,7 +45,7 @@ export class DataPlane {
       answers: this.#answers,
       places: new Places(shares, report),
       served: (enrolment) => this.#entries.get(enrolment)?.served ?? null,
-      report: (origin) => reportOf(origin, report),
+      report: (origin) => reportOf(origin, report, this.#open),
       dryRun: (decisions, source, path) => reportDryRun(report, decisions, source, path),
     };
     this.#serverOf = tunnelServers(() => this.#context, trustDomain);
@@ -92,6 +94,9 @@ export class DataPlane {
       case 'lapsed':
         for (const { served } of this.#entries.values())
           if (sameIdentity(served.identity, message.identity)) cutAll(served, refusalFrom(message.refusal));
+        return;
+      case 'list':
+        this.#control.send({ kind: 'listed', list: message.list, calls: listed(this.#open, AGENT.listedMax) });
         return;
       case 'finish':
         this.#finish(message.enrolment);

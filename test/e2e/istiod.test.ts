@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import { type ChildProcessByStdio, execFileSync, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -20,6 +20,9 @@ const SERVER = `const { networkInterfaces } = require('node:os');
 const CLIENT = `const { networkInterfaces } = require('node:os');
   const [{ address }] = networkInterfaces().eth0.filter(({ family }) => family === 'IPv4');
   console.log('listening on', address); setInterval(() => {}, 1000);`;
+
+/** Holds a connection to the other node open. */
+const TALK = `exec 3<>/dev/tcp/${FAR_VIP}/80 && echo talking && sleep 20`;
 
 type Fact = Record<string, unknown> & {
   request?: {
@@ -105,6 +108,7 @@ class Place {
       ...['--control', '127.0.0.1:15012', '--control-server-name', 'istiod.istio-system.svc'],
       ...['--control-root', join(this.dir, 'root-cert.pem'), '--token-file', join(this.dir, 'token')],
       ...['--pool4', '10.99.0.0/24', '--pool6', 'fd99::/64', '--stats', '127.0.0.1:15020'],
+      ...['--health', `${PEER_IP}:15021`, '--admin', '127.0.0.1:15000'],
       ...(this.#onDemand ? ['--on-demand'] : []),
     );
     this.agentLog = agent.output;
@@ -167,6 +171,27 @@ class Place {
   }
 }
 
+/** What istioctl reads of a dump. */
+type Dump = {
+  workloads: { uid: string; workloadIps: string[] }[];
+  services: { hostname: string; vips: string[]; ports: Record<string, number>; endpoints: Record<string, { port: object }> }[];
+  policies: { name: string; scope: string; action: string; rules: unknown }[];
+  certificates: {
+    identity: string;
+    state: string;
+    certChain: { serialNumber: string; expirationTime: string }[];
+    rootCerts: unknown[];
+  }[];
+  workloadState: Record<
+    string,
+    {
+      state: string;
+      info: { name: string };
+      connections: { outbound: { src: string; originalDst: string; actualDst: string; protocol: string }[] };
+    }
+  >;
+};
+
 function addressIn(output: string): string {
   return /listening on (\S+)/.exec(output)?.[1] ?? '';
 }
@@ -176,6 +201,12 @@ describe('a stock istiod above the agent', () => {
   const { istiod } = place;
   before(() => place.up());
   after(() => place.down());
+
+  /** A page of the agent, as somebody of its machine sees it. */
+  const page = (url: string): string => {
+    const asked = ['-t', String(istiod.pid), '-n', 'curl', '-sS', '-m', '5', url];
+    return execFileSync('nsenter', asked, { encoding: 'utf8' });
+  };
 
   test('the agent introduces itself as a ztunnel of the namespace and account of its token, on wildcard subscriptions of two types', async () => {
     const facts = await waitUntil('both subscriptions', WAIT_MS, () => {
@@ -269,5 +300,59 @@ describe('a stock istiod above the agent', () => {
     const policies = await again('Authorization');
     assert.deepEqual(policies.request?.versions, { 'istio-system/istio_converted_static_strict': '', 'shop/not-far': '' });
     assert.match(await place.asks(`http://${VIP}/`), /^web /);
+  });
+
+  test('B52: probes are told that it is ready and lives, on the metrics page and where --health says', async () => {
+    for (const place of ['127.0.0.1:15020', `${PEER_IP}:15021`]) {
+      assert.deepEqual(page(`http://${place}/healthz/ready`), 'ready\n');
+      assert.deepEqual(page(`http://${place}/healthz/live`), 'live\n');
+    }
+    assert.match(page('http://127.0.0.1:15020/metrics'), /^istio_build\{component="ztunnel"/m);
+  });
+
+  test('B65: the configuration is shown in the shape of a ztunnel’s, without a key, with connections while they are open', async () => {
+    const long = place.weft(
+      'exec',
+      '--namespace',
+      'shop',
+      '--run-dir',
+      join(place.dir, 'run'),
+      'client',
+      '--',
+      'bash',
+      '-c',
+      TALK,
+    );
+    await long.until(/talking/);
+    const text = page('http://127.0.0.1:15000/config_dump');
+    assert.doesNotMatch(text, /PRIVATE KEY|eyJ/);
+    assert.doesNotMatch(Buffer.from(text, 'base64').toString('latin1'), /PRIVATE KEY/);
+    const dump = JSON.parse(text) as Dump;
+    const web = dump.workloads.find(({ workloadIps }) => workloadIps.includes(place.web));
+    assert.deepEqual(
+      { ...web, workloadIps: [], uid: '', authorizationPolicies: [], services: [] },
+      {
+        ...{ uid: '', workloadIps: [], protocol: 'HBONE', name: 'web-7d4f8b-abcde', namespace: 'shop', serviceAccount: 'web' },
+        ...{ workloadName: 'web', workloadType: 'pod', canonicalName: 'web', canonicalRevision: 'v1', clusterId: 'Kubernetes' },
+        ...{ node: 'worker-1', network: '', networkMode: 'Standard', nativeTunnel: false, status: 'Healthy', capacity: 1 },
+        ...{ authorizationPolicies: [], services: [] },
+      },
+    );
+    const service = dump.services.find(({ hostname }) => hostname === 'web.shop.svc.cluster.local');
+    assert.deepEqual([service?.vips, service?.ports], [[`/${VIP}`], { 80: 8080 }]);
+    assert.deepEqual(service?.endpoints[web?.uid ?? '']?.port, { 80: 8080 });
+    const strict = dump.policies.find(({ name }) => name === 'istio_converted_static_strict');
+    assert.deepEqual(
+      [strict?.scope, strict?.action, strict?.rules],
+      ['WorkloadSelector', 'Deny', [[[{ notPrincipals: [{ Presence: null }] }]]]],
+    );
+    const certificate = dump.certificates.find(({ identity }) => identity.endsWith('/sa/web'));
+    assert.deepEqual([certificate?.state, certificate?.certChain.length, certificate?.rootCerts.length], ['Available', 2, 1]);
+    assert.match(certificate?.certChain[0]?.serialNumber ?? '', /^\d+$/);
+    assert.ok(Date.parse(certificate?.certChain[0]?.expirationTime ?? '') > Date.now());
+    const state = Object.values(dump.workloadState).find(({ info }) => info.name === 'client');
+    const [connection] = state?.connections.outbound.filter(({ actualDst }) => actualDst.startsWith(PEER_IP)) ?? [];
+    assert.deepEqual([state?.state, connection?.protocol, connection?.originalDst], ['Up', 'HBONE', `${FAR_VIP}:80`]);
+    assert.ok(connection?.src.startsWith(`${place.client}:`));
   });
 });

@@ -67,6 +67,8 @@ function optionsOf(control: AgentProcessOptions['control'], runDir = '/nowhere')
     clusterDomain: 'cluster.local',
     version: '1',
     stats: null,
+    health: null,
+    admin: null,
     threads: 0,
     log: SILENT_LOG,
     mishaps: SILENT_MISHAPS,

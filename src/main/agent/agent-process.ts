@@ -32,13 +32,14 @@ import { agentClient } from '#platform/local-api/clients.ts';
 import { requireFreeSocket, serveLocalSocket, socketFreed } from '#platform/local-api/serve-socket.ts';
 import { systemRandom } from '#platform/random.ts';
 import { processLogLevel } from '#platform/telemetry/log.ts';
-import { type MetricsServer, serveMetrics } from '#platform/telemetry/metrics-server.ts';
+import type { MetricsServer } from '#platform/telemetry/metrics-server.ts';
 import { readProcessMetrics } from '#platform/telemetry/process-metrics.ts';
 import type { Handover } from '#protocol/api/agent.ts';
 import { CertificateCache } from '#protocol/ca/certificate-cache.ts';
 import { type AgentProcessOptions, agentEffects, type OpenedKernel, openDns, openKernel, readKernel } from './effects.ts';
 import { holdingOf } from './holding.ts';
 import { openLocalWorkloads, openSandboxes } from './local-run.ts';
+import { servePagesOf } from './pages.ts';
 import { cleanupNode } from './removal.ts';
 
 /** Everything a running agent consists of. */
@@ -191,20 +192,11 @@ async function assemble(options: AgentProcessOptions, former: HandedSockets) {
     mishaps,
     clock: systemClock,
   });
-  const metrics = await serveMetrics(agent.meters, options.stats, log);
+  const shown = { agent, local, certificates, maps: opened.kernel.maps, version: options.version, clock: systemClock };
+  const metrics = await servePagesOf(shown, options);
   const parts: Parts = {
-    ...opened,
-    options,
-    paths,
-    agent,
-    certificates,
-    local,
-    sandboxes,
-    discovery,
-    tokenTerm: token.term,
-    metrics,
-    closeRegistry,
-    closeClients,
+    ...{ ...opened, options, paths, agent, certificates, local, sandboxes, discovery },
+    ...{ tokenTerm: token.term, metrics, closeRegistry, closeClients },
   };
   return { parts, events };
 }

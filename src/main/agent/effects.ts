@@ -29,6 +29,7 @@ import { WorkloadNamespace } from '#platform/linux/netns/workload-namespace.ts';
 import { WEFT_ROOT } from '#platform/program/installation.ts';
 import { systemRandom } from '#platform/random.ts';
 import type { MetricsPlace } from '#platform/telemetry/metrics-server.ts';
+import type { PagePlace } from '#platform/telemetry/page-server.ts';
 import type { CertificateCache } from '#protocol/ca/certificate-cache.ts';
 import { carryEffects } from './carry-effects.ts';
 import { startDataThreads } from './data-threads.ts';
@@ -45,6 +46,9 @@ export type AgentProcessOptions = {
   noNatFor: readonly string[] | null;
   /** Where the metrics page is served; null: nowhere. */
   stats: MetricsPlace | null;
+  /** Where probes ask, and where the configuration is shown; null: nowhere. */
+  health: PagePlace | null;
+  admin: PagePlace | null;
   trustDomain: string;
   clusterDomain: string;
   /** Threads that carry connections; 0: the agent's own does; null: by the machine's cores. */

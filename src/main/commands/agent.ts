@@ -52,6 +52,8 @@ export async function agent(options: AgentOptions): Promise<number> {
       noNatFor: options.egressNat ? options.noNatFor : null,
       replace: options.replace,
       stats: options.stats,
+      health: options.health,
+      admin: options.admin,
       threads: options.threads,
       trustDomain: options.trustDomain,
       clusterDomain: CLUSTER_DOMAIN,

@@ -2,6 +2,9 @@ import type { IpAddress } from '#model/address/ip.ts';
 import type { Identity } from '#model/identity/identity.ts';
 import type { GatewayAddress, ServiceKey } from './service.ts';
 
+/** The trust domain of a record that names none. */
+export const DEFAULT_TRUST_DOMAIN = 'cluster.local';
+
 /** How peers reach a workload. */
 export type TunnelProtocol = 'none' | 'hbone';
 

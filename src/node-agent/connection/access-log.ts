@@ -1,3 +1,4 @@
+import { formatAddress } from '#model/address/ip.ts';
 import type { L4DryRun } from '#model/policy/l4.ts';
 import {
   REFUSED_OUTCOME,
@@ -9,6 +10,7 @@ import {
 } from '#model/telemetry/access-record.ts';
 import type { Refusal } from '#model/telemetry/close-cause.ts';
 import type { ReportEffects } from '#node-agent/effects/agent-effects.ts';
+import type { OpenCall } from '#node-agent/seam/messages.ts';
 
 /** What the handlers of one connection tell about it: that it is carried, then how it ended. */
 export type ConnectionReport = {
@@ -28,6 +30,29 @@ export type ConnectionEnd = {
   readonly serverBytes: number;
 };
 
+/** A connection that is carried now. */
+export type OpenConnection = { readonly origin: RecordOrigin; readonly source: RecordSource; readonly path: RecordPath };
+
+/** The first of them, as they are listed. */
+export function listed(open: Iterable<OpenConnection>, most: number): OpenCall[] {
+  const calls: OpenCall[] = [];
+  for (const { origin, source, path } of open) {
+    const isOutbound = origin.reporter === 'source';
+    const uid = isOutbound ? source.workload?.uid : path.workload?.uid;
+    if (uid === undefined || source.end === null || path.end === null) continue;
+    if (calls.length === most) break;
+    calls.push({
+      uid,
+      direction: isOutbound ? 'outbound' : 'inbound',
+      src: formatAddress(source.end.ip, source.end.port),
+      dialled: origin.dialled,
+      dst: formatAddress(path.end.ip, path.end.port),
+      via: path.via ?? null,
+    });
+  }
+  return calls;
+}
+
 /** Policies are evaluated for the destination, whose agent tells what they would have done. */
 const DESTINATION: RecordOrigin = { reporter: 'destination', dialled: null };
 
@@ -37,19 +62,25 @@ export function refusedEnd(refusal: Refusal): ConnectionEnd {
 }
 
 /** Begins the report of one connection; its duration counts from here. */
-export function reportOf(origin: RecordOrigin, { clock, log, meters, peers }: ReportEffects): ConnectionReport {
+export function reportOf(
+  origin: RecordOrigin,
+  { clock, log, meters, peers }: ReportEffects,
+  open: Set<OpenConnection>,
+): ConnectionReport {
   const startedMs = clock.monotonicMs();
-  let isOpen = false;
+  let isOpen: OpenConnection | null = null;
   return {
     opened(source, path) {
-      isOpen = true;
+      isOpen = { origin, source, path };
+      open.add(isOpen);
       peers.count('istio_tcp_connections_opened_total', source, origin, path, '-').add();
     },
     ended(source, path, end) {
       const outcome = outcomeOf(end, clock.monotonicMs() - startedMs);
       if (outcome.cause !== null)
         meters.counter('weft_refusals_total', { reporter: origin.reporter, cause: outcome.cause }).add();
-      if (isOpen) {
+      if (isOpen !== null) {
+        open.delete(isOpen);
         const { closed, received, sent } = peers.ended(source, origin, path, outcome.flag);
         closed.add();
         received.add(end.clientBytes);

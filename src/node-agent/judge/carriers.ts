@@ -4,7 +4,7 @@ import { type ProcessShares, ShareNumbers } from '#model/share/process-shares.ts
 import { Refusal } from '#model/telemetry/close-cause.ts';
 import type { AgentEffects, Carrier, ControlSide, Listening } from '#node-agent/effects/agent-effects.ts';
 import type { Enrolled } from '#node-agent/enrollment/enrollment.ts';
-import { type DataLink, refusalData, type ToControl } from '#node-agent/seam/messages.ts';
+import { type DataLink, type OpenCall, refusalData, type ToControl } from '#node-agent/seam/messages.ts';
 import { DataLinks } from '#protocol/seam/data-links.ts';
 import { CarriedConnections } from './carried-connections.ts';
 import { Judge, type JudgeOptions } from './judge.ts';
@@ -26,6 +26,9 @@ export class Carriers {
   /** Enrolments whose last bytes are under way, with those that still carry some. */
   readonly #finishing = new Map<number, Set<DataLink>>();
   readonly #links: DataLinks;
+  /** Lists that are waited for, by their numbers. */
+  readonly #lists = new Map<number, { left: number; calls: OpenCall[]; resolve(calls: readonly OpenCall[]): void }>();
+  #lastList = 0;
 
   constructor(
     effects: Pick<AgentEffects, 'startCarriers' | 'clock'>,
@@ -104,6 +107,15 @@ export class Carriers {
     this.#links.renewed(credentials);
   }
 
+  /** Connections that they carry now, the first thousand of each. */
+  listed(): Promise<readonly OpenCall[]> {
+    const list = ++this.#lastList;
+    const { promise, resolve } = Promise.withResolvers<readonly OpenCall[]>();
+    this.#lists.set(list, { left: this.#carriers.length, calls: [], resolve });
+    for (const carrier of this.#carriers) carrier.send({ kind: 'list', list });
+    return promise;
+  }
+
   /** Resolves when all of them have done everything that they were told until now. */
   settled(): Promise<void> {
     return this.#links.settled();
@@ -127,6 +139,14 @@ export class Carriers {
       case 'release':
         this.#judge.release(from, message.answers);
         return;
+      case 'listed': {
+        const list = this.#lists.get(message.list);
+        list?.calls.push(...message.calls);
+        if (list === undefined || --list.left > 0) return;
+        this.#lists.delete(message.list);
+        list.resolve(list.calls);
+        return;
+      }
       case 'finished':
         this.#finishing.get(message.enrolment)?.delete(from);
         return;

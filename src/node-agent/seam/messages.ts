@@ -3,7 +3,7 @@ import type { Identity } from '#model/identity/identity.ts';
 import type { Tried } from '#model/path/decide.ts';
 import type { Tunnel } from '#model/path/reach.ts';
 import type { L4DryRun } from '#model/policy/l4.ts';
-import type { RecordEnd, RecordPath, RecordSource } from '#model/telemetry/access-record.ts';
+import type { RecordEnd, RecordPath, RecordSource, RecordVia } from '#model/telemetry/access-record.ts';
 import { type CloseCause, Refusal, type ResponseFlag } from '#model/telemetry/close-cause.ts';
 import type { CommonToControl, CommonToData, Link } from '#protocol/seam/common-messages.ts';
 
@@ -121,8 +121,23 @@ export type ServedWorkload = {
   readonly published: readonly { readonly fd: number; readonly port: number }[];
 };
 
+/** A connection that is carried now, as texts. */
+export type OpenCall = {
+  /** Of the workload of this node that opened it, or that it comes to. */
+  readonly uid: string;
+  readonly direction: 'inbound' | 'outbound';
+  readonly src: string;
+  /** What the client dialled; null: what is reached. */
+  readonly dialled: string | null;
+  /** What is reached on the wire. */
+  readonly dst: string;
+  readonly via: RecordVia | null;
+};
+
 /** From whoever knows. */
 export type ToData =
+  /** To be answered with what is carried now. */
+  | { readonly kind: 'list'; readonly list: number }
   | { readonly kind: 'begin'; readonly served: ServedWorkload }
   /** Its processes are dead: to be answered when nothing of what they wrote is under way any more. */
   | { readonly kind: 'finish'; readonly enrolment: number }
@@ -148,6 +163,7 @@ export type ToData =
 
 /** From whoever carries. */
 export type ToControl =
+  | { readonly kind: 'listed'; readonly list: number; readonly calls: readonly OpenCall[] }
   | { readonly kind: 'ask'; readonly question: number; readonly about: Question }
   /** No connection goes by these any more, and none will. */
   | { readonly kind: 'release'; readonly answers: readonly number[] }

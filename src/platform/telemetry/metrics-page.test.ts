@@ -120,7 +120,7 @@ test('F11: a taken port is told, once, and tried again until it is free; nobody 
   const warnings: string[] = [];
   const log: Log = { ...SILENT_LOG, warn: (_fields, message) => void warnings.push(message) };
   const clock = new SteppedClock();
-  const taken = await serveMetrics(new Meters('agent'), { host: '127.0.0.1', port: place.port }, log, clock);
+  const taken = await serveMetrics(new Meters('agent'), { host: '127.0.0.1', port: place.port }, log, { clock });
   assert.equal(taken.address, null);
   assert.match(taken.problems.join(), /EADDRINUSE.*--stats/);
   clock.advance(600);

@@ -1,6 +1,12 @@
 import { create } from '@bufbuild/protobuf';
 import { bytesToIp, ipToBytes } from '#model/address/ip.ts';
-import type { PortMapping, TunnelProtocol, Workload, WorkloadKind } from '#model/mesh/workload.ts';
+import {
+  DEFAULT_TRUST_DOMAIN,
+  type PortMapping,
+  type TunnelProtocol,
+  type Workload,
+  type WorkloadKind,
+} from '#model/mesh/workload.ts';
 import {
   ApplicationTunnel_Protocol,
   NetworkMode,
@@ -16,7 +22,6 @@ import { gatewayAddressFromProto, gatewayAddressToProto } from '#protocol/xds/ga
 import { knownEnum, rejectResource, wireEnum } from '#protocol/xds/resource-fault.ts';
 
 /** What an empty field means on the wire. Source: docs/rules/control-plane.md. */
-export const DEFAULT_TRUST_DOMAIN = 'cluster.local';
 const DEFAULT_SERVICE_ACCOUNT = 'default';
 const DEFAULT_CLUSTER = 'Kubernetes';
 /** Share of a workload whose capacity is absent. */
