@@ -130,6 +130,24 @@ test('F3: one that says that it is leaving is told as such, and the next one is 
   assert.deepEqual(await runner.list(), [SPEC]);
 });
 
+test('F3: one that ends before it could take the place of another leaves that one, and its sandbox, to the next', async () => {
+  const host = machine();
+  const { runner, store } = runnerOn(host);
+  await runner.start(SPEC, 't');
+  await store.write('shop.waypoint.leaving', '100', { secret: true });
+  await runner.start(SPEC, 't');
+  for (const failed of [101, 102]) {
+    host.die(failed);
+    assert.deepEqual(await runner.list(), []);
+    await runner.start(SPEC, 't');
+  }
+  assert.deepEqual([[...host.alive.keys()], host.made.length], [[100, 103], 1]);
+  host.die(100);
+  host.die(103);
+  await runner.start(SPEC, 't');
+  assert.equal(host.made.length, 2);
+});
+
 test('F3: one that is stopped for good finds that nobody follows it', async () => {
   const host = machine();
   host.behaviour.heeds = [];

@@ -51,8 +51,14 @@ export type ProcessRunnerOptions = {
 /** In the place of the id of a process that waits for the next one. */
 const NOT_FOLLOWED = '';
 
-/** What is kept on disk of one waypoint, so that a restarted control plane adopts it. */
-type Kept = { spec: WaypointSpec; pid: number; startTime: string; sandbox: StartedWorkload };
+/** A process, and no later one with its id. */
+type Running = { pid: number; startTime: string };
+
+/**
+ * What is kept on disk of one waypoint, so that a restarted control plane adopts it. `before`: the one that it was started beside, which
+ * serves on should this one end before it could take its place.
+ */
+type Kept = Running & { spec: WaypointSpec; sandbox: StartedWorkload; before?: Running | null };
 
 /** Runs each waypoint as a workload of the local node, in a process that outlives the control plane. */
 export function processRunner(options: ProcessRunnerOptions): WaypointRunner {
@@ -61,20 +67,25 @@ export function processRunner(options: ProcessRunnerOptions): WaypointRunner {
   const ended = () => {
     for (const changed of watchers) changed();
   };
-  const isAlive = ({ pid, startTime }: Kept) => processes.startTimeOf(pid) === startTime;
+  const isAlive = ({ pid, startTime }: Running) => processes.startTimeOf(pid) === startTime;
   const isLeaving = async ({ spec, pid }: Kept): Promise<boolean> => (await store.read(nameOf(spec, 'leaving'))) === String(pid);
+  /** Which process the next one is started beside; null: none. */
+  const followed = async ({ before = null, ...last }: Kept): Promise<Running | null> => {
+    if (isAlive(last)) return (await isLeaving(last)) ? { pid: last.pid, startTime: last.startTime } : null;
+    return before !== null && isAlive(before) ? before : null;
+  };
   return {
     async start(spec, token) {
       const { node, kernel } = await agent.status();
       const former = parseKept(await store.read(nameOf(spec, 'json')));
-      const follows = former !== null && isAlive(former) && (await isLeaving(former));
-      const sandbox = follows ? former.sandbox : await agent.start(workloadOf(spec));
+      const before = former === null ? null : await followed(former);
+      const sandbox = former !== null && before !== null ? former.sandbox : await agent.start(workloadOf(spec));
       await store.write(nameOf(spec, 'token'), token, { secret: true });
       await store.remove(nameOf(spec, 'leaving'));
       const command = commandOf(options, spec, { node, pinDir: kernel.pinDir });
       const pid = processes.launch(sandbox, command, options.logFileOf(spec), ended);
       if (pid === null) throw new WeftError('WEFT_WAYPOINT_START', `cannot start waypoint ${spec.namespace}/${spec.name}`);
-      const kept: Kept = { spec, pid, startTime: processes.startTimeOf(pid) ?? '', sandbox };
+      const kept: Kept = { spec, pid, startTime: processes.startTimeOf(pid) ?? '', sandbox, before };
       try {
         await store.write(nameOf(spec, 'json'), JSON.stringify(kept), { secret: true });
       } catch (error) {
