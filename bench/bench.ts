@@ -12,6 +12,7 @@ import { type ApplicationName, applicationVersion, appTrials } from './rows/apps
 import { type CrossWays, crossTrials, smallTrials } from './rows/cross.ts';
 import { memoryTrials } from './rows/memory.ts';
 import { sameTrials } from './rows/same.ts';
+import { syncTrials } from './rows/sync.ts';
 import { runTrial, type Trial } from './rows/trial.ts';
 import { waypointTrials } from './rows/waypoint.ts';
 
@@ -97,6 +98,7 @@ function trialsOf(rig: Rig, bare: Bare, out: BenchRequest['out']): Groups {
       return waypointTrials(load, dir, weft, haproxy);
     },
     memory: async () => memoryTrials(rig, await cross(), await web()),
+    sync: async () => syncTrials(rig, await meshWay(rig, 'far')),
     redis: () => app('redis'),
     postgres: () => app('postgres'),
     etcd: () => app('etcd'),

@@ -1,7 +1,7 @@
 import { WeftError } from '#model/error.ts';
 
-/** What Weft is measured against: the least in C that does the same, HAProxy, and the kernel with nothing of ours. */
-export const PEERS = ['c-relay', 'haproxy', 'plain'] as const;
+/** What Weft is measured against: the least in C that does the same, HAProxy, the kernel with nothing of ours, itself with nothing to do. */
+export const PEERS = ['c-relay', 'haproxy', 'plain', 'idle'] as const;
 /** One of them. */
 export type Peer = (typeof PEERS)[number];
 

@@ -28,6 +28,8 @@ export type Rig = {
   /** The compiled load program. */
   load: string;
   client: App;
+  /** The server across nodes. */
+  far: App;
   lab: Lab;
   agents: Record<'alpha' | 'beta', Child>;
   dir: string;
@@ -57,8 +59,8 @@ export async function rigUp(): Promise<Rig> {
     await command(['clang', '-O2', '-pthread', ...LOAD_SOURCES, '-o', load]);
     await nodesUp(plan);
     const agents = await startMesh(lab);
-    const client = await startLoad(plan, load, spawn);
-    return { plan, load, client, lab, agents, dir, spawn, atEnd: (remove) => void removals.push(remove), down };
+    const { client, far } = await startLoad(plan, load, spawn);
+    return { plan, load, client, far, lab, agents, dir, spawn, atEnd: (remove) => void removals.push(remove), down };
   } catch (error) {
     await down(true);
     throw error;
@@ -86,7 +88,7 @@ spec:
 `;
 }
 
-async function startLoad(plan: LabPlan, load: string, spawn: Spawn): Promise<App> {
+async function startLoad(plan: LabPlan, load: string, spawn: Spawn): Promise<Pick<Rig, 'client' | 'far'>> {
   const serve = (name: string, node: NodeName, cpu: string) =>
     startWorkload(
       plan,
@@ -101,8 +103,8 @@ async function startLoad(plan: LabPlan, load: string, spawn: Spawn): Promise<App
       spawn,
     );
   await serve('near', 'alpha', CPU.server);
-  await serve('far', 'beta', CPU.server);
-  return serve('client', 'alpha', CPU.client);
+  const far = await serve('far', 'beta', CPU.server);
+  return { far, client: await serve('client', 'alpha', CPU.client) };
 }
 
 /** The command of a workload that does not say by itself that it runs: the shell says who it will be. */

@@ -1,8 +1,8 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-/** How large a mesh is. */
-export type MeshSize = { workloads: number; services: number; policies: number };
+/** How large a mesh is. `weight`: of each workload, 1 by default; with another one all of them have changed. */
+export type MeshSize = { workloads: number; services: number; policies: number; weight?: number };
 
 /** Documents of one file. */
 const DOCUMENTS = 500;
@@ -10,10 +10,12 @@ const DOCUMENTS = 500;
 const NAMESPACES = 50;
 
 /** Writes a mesh as YAML below `dir`: workloads by service, and policies that pick nothing of it. */
-export async function writeMesh(dir: string, { workloads, services, policies }: MeshSize): Promise<void> {
+export async function writeMesh(dir: string, { workloads, services, policies, weight = 1 }: MeshSize): Promise<void> {
   await mkdir(dir, { recursive: true });
   await writeAll(dir, 'services', services, serviceDocument);
-  await writeAll(dir, 'workloads', workloads, (index) => workloadDocument(`w${index}`, addressOf(index), index % services, 1));
+  await writeAll(dir, 'workloads', workloads, (index) =>
+    workloadDocument(`w${index}`, addressOf(index), index % services, weight),
+  );
   await writeAll(dir, 'policies', policies, (index) => policyDocument(`p${index}`, index, 8_080));
 }
 

@@ -20,7 +20,7 @@ _weft() {
     'weft ps -o' | 'weft ps --output' | 'weft status -o' | 'weft status --output') COMPREPLY=($(compgen -W 'table wide json yaml' -- "$cur")); return ;;
     'weft apply -o' | 'weft apply --output' | 'weft delete -o' | 'weft delete --output' | 'weft describe -o' | 'weft describe --output' | 'weft validate -o' | 'weft validate --output' | 'weft lab status -o' | 'weft lab status --output' | 'weft version -o' | 'weft version --output' | 'weft token -o' | 'weft token --output') COMPREPLY=($(compgen -W 'text json yaml' -- "$cur")); return ;;
     'weft get -o' | 'weft get --output' | 'weft check -o' | 'weft check --output' | 'weft log-level -o' | 'weft log-level --output') COMPREPLY=($(compgen -W 'table json yaml' -- "$cur")); return ;;
-    'weft bench --only') COMPREPLY=($(compgen -W 'same cross small waypoint memory redis postgres etcd' -- "$cur")); return ;;
+    'weft bench --only') COMPREPLY=($(compgen -W 'same cross small waypoint memory sync redis postgres etcd' -- "$cur")); return ;;
   esac
   case $path in
     'weft') options='-V --version -h --help'; COMPREPLY=($(compgen -W 'up run exec stop drain uninstall ps logs apply get diff delete status describe check validate log-level bug-report lab demo bench version control agent token waypoint' -- "$cur")) ;;
