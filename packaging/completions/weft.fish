@@ -234,7 +234,7 @@ complete -c weft -n '__weft_in "weft control"' -l state-dir -xa '(__fish_complet
 complete -c weft -n '__weft_in "weft control"' -l stats -x -d 'where the metrics page /metrics is served, or off (default: 127.0.0.1:15014)'
 complete -c weft -n '__weft_in "weft control"' -l help -s h -d 'show this help'
 complete -c weft -n '__weft_in "weft agent"' -l node -x -d 'this node'\''s name in the mesh'
-complete -c weft -n '__weft_in "weft agent"' -l control -x -d 'where the control plane listens'
+complete -c weft -n '__weft_in "weft agent"' -l control -x -d 'where the control plane listens; of several, all of them'
 complete -c weft -n '__weft_in "weft agent"' -l control-root -rF -d 'PEM file with the control plane'\''s root certificate'
 complete -c weft -n '__weft_in "weft agent"' -l control-server-name -x -d 'name in the control plane'\''s certificate, where that is not the host that is dialled'
 complete -c weft -n '__weft_in "weft agent"' -l token-file -rF -d 'file with the token that weft token printed for this node'

@@ -10,7 +10,7 @@ import {
   collectDnsUpstream,
   type DnsUpstream,
   type HostPort,
-  readAddress,
+  readAddresses,
   readDurationSeconds,
   readHostPortOrOff,
   readName,
@@ -19,7 +19,7 @@ import {
 
 /** How an agent reaches its control plane. */
 export type ControlAccess = {
-  /** `host:port`. */
+  /** `host:port`, of several control planes divided by commas. */
   address: string;
   /** PEM file with the root certificate of the control plane. */
   rootFile: string;
@@ -110,7 +110,7 @@ export function agentCommand(act: Act<AgentOptions>): Command {
     )
     .usage('--node <name> --control <host:port> --control-root <file> --token-file <file> [options]')
     .requiredOption('--node <name>', "this node's name in the mesh", readName)
-    .option('--control <host:port>', 'where the control plane listens', readAddress)
+    .option('--control <host:port,...>', 'where the control plane listens; of several, all of them', readAddresses)
     .option('--control-root <file>', "PEM file with the control plane's root certificate")
     .option(
       '--control-server-name <name>',

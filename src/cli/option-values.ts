@@ -62,7 +62,7 @@ export function readStoreUrl(text: string): StoreUrl {
   const [, members = '', , prefix = 'weft'] = /^etcd:\/\/([^/]+)(\/(.+?)\/?)?$/.exec(text) ?? [];
   if (members === '' || !STORE_PREFIX.test(prefix))
     throw new InvalidArgumentError('Write etcd://HOST:PORT,HOST:PORT[/PREFIX], such as etcd://10.0.0.5:2379,10.0.0.6:2379/weft.');
-  return { members: members.split(',').map(readAddress), prefix: `${prefix}/` };
+  return { members: readAddresses(members).split(','), prefix: `${prefix}/` };
 }
 
 /** How many threads carry connections. */
@@ -75,6 +75,11 @@ export function readThreads(text: string): number {
 /** `host:port`, as text. */
 export function readAddress(text: string): string {
   return formatHostPort(readHostPort(text));
+}
+
+/** One `host:port` or several, divided by commas, as text. */
+export function readAddresses(text: string): string {
+  return text.split(',').map(readAddress).join();
 }
 
 /** `host:port`, or `unix:` and the path of a socket. */

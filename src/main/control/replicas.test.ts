@@ -45,7 +45,7 @@ test('several control planes over one etcd', async (t) => {
     return client;
   };
   for (const [at, replica] of replicas.entries()) clients.set(replica, await clientAt(t, replica, `watcher-${at}`));
-  const registryAt = async (t: TestContext, { address }: ReplicaProcess, node: string) => {
+  const registryAt = async (t: TestContext, { address }: Pick<ReplicaProcess, 'address'>, node: string) => {
     const registry = new RegistryClient(await endpointAt(leader, address, node, ANYTHING), node);
     closeAfter(t, registry);
     return registry;
@@ -164,6 +164,40 @@ test('several control planes over one etcd', async (t) => {
     );
     await etcd.restart(at);
   });
+
+  await t.test('C74: agents that know all of them register with the one that leads, whichever they began with', async (t) => {
+    const all = replicas.map(({ address }) => address).join();
+    const registries = [1, 2, 3, 4, 5].map(() => registryAt(t, { address: all }, 'node-6'));
+    for (const registry of await Promise.all(registries)) await registry.sync([workload('w6', '10.1.0.66')], []);
+    await everywhere('the workload', ({ workloads }) => [...workloads.keys()].some((name) => name.endsWith('/w6')));
+  });
+
+  await t.test(
+    'C74: an agent whose control plane is killed goes on at another one, and is told again only what changed',
+    async (t) => {
+      const [near = leader, far = leader] = followers();
+      const endpoint = await endpointAt(leader, [near, far].map(({ address }) => address).join(), 'node-7', ANYTHING);
+      const { client, deltas, connects, until: knows, workloads } = follower(t, endpoint, { node: 'node-7' });
+      await client.synced;
+      const here = (await near.api.status()).connections.some(({ node }) => node === 'node-7') ? near : far;
+      const before = deltas.length;
+      here.process.child.kill('SIGKILL');
+      const killedMs = Date.now();
+      await knows(() => connects() === 2);
+      t.diagnostic(`at another one after ${Date.now() - killedMs} ms`);
+      clients.get(here)?.client.stop();
+      clients.delete(here);
+      const registry = await registryAt(t, leader, 'node-7');
+      await registry.sync([workload('w7', '10.1.0.7')], []);
+      await knows(() => [...workloads.keys()].some((name) => name.endsWith('/w7')));
+      const told = deltas
+        .slice(before)
+        .flatMap((delta) => [...delta.workloads.keys(), ...delta.services.keys(), ...delta.policies.keys()]);
+      assert.deepEqual([...new Set(told.map((name) => name.slice(name.lastIndexOf('/'))))], ['/w7']);
+      replicas[replicas.indexOf(here)] = await begin(here.address);
+      await leaderOf(replicas, 5_000);
+    },
+  );
 
   await t.test(
     'the leader is killed: another one writes within 5 s, all that was kept is there, and the others serve on',

@@ -74,6 +74,12 @@ export const CONTROL_SETTINGS = {
     establishMsMax: setting(5_000, 'ms', 'An attempt at a stream that got no answer after this long has failed.'),
     progressMsMax: setting(30_000, 'ms', 'Longest wait of a client for the next part of an answer.'),
     callMsMax: setting(10_000, 'ms', 'A call that takes longer has failed: callers hold one of few places meanwhile.'),
+    tryMsMax: setting(3_000, 'ms', 'The same of one control plane of several, before the next one is asked.'),
+    failoverMsMax: setting(
+      300,
+      'ms',
+      'Those whose control plane is gone begin at another one within this time, each at a moment of chance.',
+    ),
     backoffFirstMs: setting(10, 'ms', 'Shortest wait before a new stream.'),
     backoffMaxMs: setting(15_000, 'ms', 'Longest wait before a new stream.'),
     receiveBytesMax: setting(

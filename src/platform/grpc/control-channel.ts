@@ -8,7 +8,7 @@ import { CONTROL } from '#model/settings/control-planes.ts';
 
 /** How a process reaches the control plane. */
 export type ControlEndpoint = {
-  /** `host:port`, or `unix:<path>` where the network does not lead to it. */
+  /** `host:port`, of several control planes divided by commas; or `unix:<path>` where the network does not lead to it. */
   address: string;
   /** Roots to verify it with, read again for each connection. */
   rootsPem: () => Promise<string>;
@@ -31,15 +31,15 @@ const UNIX = 'unix:';
 export const INSTANCE_HEADER = 'weft-instance';
 const INSTANCE = randomUUID();
 
-/** A gRPC client over TLS 1.3. Errors: WEFT_CONTROL_ADDRESS, WEFT_CONTROL_ROOTS. */
-export async function openClient(endpoint: ControlEndpoint): Promise<Client> {
-  const name = endpoint.serverName ?? hostOf(endpoint.address);
+/** A gRPC client over TLS 1.3 for one of the endpoint's addresses. Errors: WEFT_CONTROL_ADDRESS, WEFT_CONTROL_ROOTS. */
+export async function openClient(endpoint: ControlEndpoint, address = endpoint.address): Promise<Client> {
+  const name = endpoint.serverName ?? hostOf(address);
   const credentials = ChannelCredentials.createFromSecureContext(secureContext(await endpoint.rootsPem()), {
     checkServerIdentity: (_host, certificate) => checkServerIdentity(name, certificate),
   });
   const options: ChannelOptions = {
     'grpc.ssl_target_name_override': isIP(name) === 0 ? name : NAME_FOR_ADDRESSES,
-    'grpc.default_authority': endpoint.address.startsWith(UNIX) ? name : endpoint.address,
+    'grpc.default_authority': address.startsWith(UNIX) ? name : address,
     'grpc.max_receive_message_length': NO_LIMIT,
     'grpc.keepalive_time_ms': CONTROL.keepaliveMs,
     'grpc.keepalive_timeout_ms': CONTROL.keepaliveTimeoutMs,
@@ -49,7 +49,7 @@ export async function openClient(endpoint: ControlEndpoint): Promise<Client> {
     'grpc.initial_reconnect_backoff_ms': 100,
     'grpc.service_config_disable_resolution': 1,
   };
-  return new Client(endpoint.address, credentials, options);
+  return new Client(address, credentials, options);
 }
 
 function hostOf(address: string): string {

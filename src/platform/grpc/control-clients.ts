@@ -1,4 +1,5 @@
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import { status } from '@grpc/grpc-js';
 import { formatIdentity } from '#model/identity/identity.ts';
 import type { Registration, RegistrationOutcome } from '#model/mesh/registration.ts';
 import type { ControlEndpoint } from '#platform/grpc/control-channel.ts';
@@ -18,7 +19,8 @@ export class CaClient {
   readonly #impersonate: boolean;
 
   constructor(endpoint: ControlEndpoint, { impersonate }: { impersonate: boolean }) {
-    this.#caller = new UnaryCaller(endpoint);
+    // One of several may not have heard yet of a workload that another one has just registered.
+    this.#caller = new UnaryCaller(endpoint, [status.UNAUTHENTICATED]);
     this.#impersonate = impersonate;
   }
 

@@ -7,6 +7,7 @@ import { Retry } from '#model/resilience/retry.ts';
 import { CONTROL } from '#model/settings/control-planes.ts';
 import type { WaypointConfig } from '#model/waypoint/config.ts';
 import { type ControlEndpoint, callMetadata, openClient } from '#platform/grpc/control-channel.ts';
+import { ControlTargets } from '#platform/grpc/control-targets.ts';
 import { DELTA_STREAM } from '#platform/grpc/service-definitions.ts';
 import { callError, codeName } from '#platform/grpc/status-codes.ts';
 import { systemRandom } from '#platform/random.ts';
@@ -64,6 +65,8 @@ type Stream = ClientDuplexStream<DeltaDiscoveryRequest, DeltaDiscoveryResponse>;
 
 /** One stream, from dialling to its end. */
 type Attempt = {
+  /** Of the control plane that is asked. */
+  address: string;
   stream: Stream | null;
   client: Client | null;
   answered: boolean;
@@ -82,6 +85,7 @@ export class DiscoveryClient {
   readonly #resolveSynced: () => void;
   #attempt: Attempt | null = null;
   #stopped = false;
+  readonly #targets: ControlTargets;
   readonly #retry: Retry;
   #status: DiscoveryStatus = {
     connected: false,
@@ -93,6 +97,7 @@ export class DiscoveryClient {
 
   constructor(options: DiscoveryClientOptions) {
     this.#options = options;
+    this.#targets = new ControlTargets(options.endpoint.address);
     this.#session = new DeltaClientSession(options.node, subscriptionsOf(options.waypoint));
     const backoff = { firstMs: CONTROL.backoffFirstMs, maxMs: CONTROL.backoffMaxMs };
     this.#retry = new Retry({ clock: options.clock, random: systemRandom }, backoff, () => this.#begin());
@@ -125,11 +130,11 @@ export class DiscoveryClient {
   }
 
   async #connect(): Promise<void> {
-    const attempt: Attempt = { stream: null, client: null, answered: false, acknowledged: null };
+    const attempt: Attempt = { address: this.#targets.current, stream: null, client: null, answered: false, acknowledged: null };
     this.#attempt = attempt;
     try {
       const metadata = await callMetadata(this.#options.endpoint);
-      const client = await openClient(this.#options.endpoint);
+      const client = await openClient(this.#options.endpoint, attempt.address);
       if (this.#stopped) return client.close();
       const { path, request, response } = DELTA_STREAM;
       attempt.client = client;
@@ -155,7 +160,7 @@ export class DiscoveryClient {
     stream.on('status', ({ code, details }: StatusObject) => {
       cancelTimer();
       const end: StreamEnd = code === 0 ? { kind: 'clean' } : { kind: 'broken', code: codeName(code), details };
-      const { address } = this.#options.endpoint;
+      const { address } = attempt;
       const why = code === 0 ? `the control plane at ${address} ended the stream` : callError(address, { code, details }).message;
       this.#ended(attempt, attempt.answered ? end : { kind: 'not-established' }, why);
     });
@@ -182,12 +187,12 @@ export class DiscoveryClient {
   }
 
   #receive(attempt: Attempt, stream: Stream, response: DeltaDiscoveryResponse): void {
-    const { log, onMesh, onConnected, clock, endpoint } = this.#options;
+    const { log, onMesh, onConnected, clock } = this.#options;
     const update = this.#session.receive(response);
     if (update.misread) {
       // Another control plane took the place of the one before, and reads no digests.
       stream.cancel();
-      this.#ended(attempt, { kind: 'clean' }, `the control plane at ${endpoint.address} is another one`);
+      this.#ended(attempt, { kind: 'clean' }, `the control plane at ${attempt.address} is another one`);
       return;
     }
     const { mesh, waypoints } = deltaOf(update);
@@ -200,7 +205,7 @@ export class DiscoveryClient {
     this.#status = { ...this.#status, connected: true, error: null, rejected: update.rejected };
     if (!attempt.answered) {
       attempt.answered = true;
-      log.info({ control: endpoint.address }, 'connected to the control plane');
+      log.info({ control: attempt.address }, 'connected to the control plane');
       onConnected?.();
     }
     if (this.#session.synced) {
@@ -242,7 +247,7 @@ export class DiscoveryClient {
   #ended(attempt: Attempt, end: StreamEnd, error: string): void {
     attempt.client?.close();
     if (this.#attempt !== attempt || this.#stopped) return;
-    const delayMs = this.#again(end);
+    const delayMs = this.#again(end, attempt.address);
     if (this.#status.connected || this.#status.error !== error) {
       this.#options.log.warn({ error, retry_in_ms: delayMs }, 'not connected to the control plane');
     }
@@ -251,9 +256,13 @@ export class DiscoveryClient {
     this.#status = { ...this.#status, connected: false, error, terminations };
   }
 
-  #again(end: StreamEnd): number {
+  #again(end: StreamEnd, from: string): number {
     const wait = reconnectWait(end);
     if (wait !== 'growing') this.#retry.succeeded();
+    this.#targets.leave(from);
+    // Whoever followed the same control plane goes to another one now: not all in the same moment.
+    if (this.#targets.count > 1 && end.kind !== 'not-established')
+      return this.#retry.after(Math.round(systemRandom() * CONTROL.failoverMsMax));
     return wait === 'none' ? this.#retry.after(0) : this.#retry.failed();
   }
 }
