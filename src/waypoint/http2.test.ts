@@ -141,7 +141,7 @@ const REFUSALS: { name: string; options: RigOptions; grpcStatus: string; message
     grpcStatus: '14',
     message: 'no healthy upstream: cart.shop.svc.cluster.local',
   },
-  { name: 'an invalid backend: UNKNOWN', options: { routes: [rule({}, [])] }, grpcStatus: '2', message: undefined },
+  { name: 'an invalid backend: UNAVAILABLE', options: { routes: [rule({}, [])] }, grpcStatus: '14', message: undefined },
 ];
 
 for (const { name, options, grpcStatus, message } of REFUSALS) {

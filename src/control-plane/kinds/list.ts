@@ -4,6 +4,7 @@ import { waypointGuards } from '#control-plane/mesh/waypoint-guards.ts';
 import { workloads } from '#control-plane/mesh/workloads.ts';
 import { authorizationPolicyKind } from './authorization-policy/kind.ts';
 import { gatewayKind } from './gateway/kind.ts';
+import { grpcRouteKind } from './grpc-route/kind.ts';
 import { httpRouteKind } from './http-route/kind.ts';
 import { namespaceKind } from './namespace/kind.ts';
 import { peerAuthenticationKind } from './peer-authentication/kind.ts';
@@ -24,6 +25,7 @@ export const KINDS: readonly KindDefinition[] = [
   peerAuthenticationKind,
   gatewayKind,
   httpRouteKind,
+  grpcRouteKind,
   tcpRouteKind,
   referenceGrantKind,
   serviceEntryKind,

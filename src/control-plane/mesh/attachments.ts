@@ -6,8 +6,13 @@ import type { HttpRoute, L7Policy } from '#model/waypoint/config.ts';
 /** A route as the waypoint of one service runs it. Its age decides between routes. */
 export type AttachedRoute = { service: string; metadata: Pick<Metadata, 'createdAtMs' | 'namespace' | 'name'>; route: HttpRoute };
 
-/** Routes of services, by route and service; found by the key of the service. */
+/** HTTPRoutes of services, by route and service; found by the key of the service. */
 export const ATTACHED_ROUTES = tableOf<AttachedRoute>()('attached-routes', { by: { service: ({ service }) => [service] } });
+
+/** GRPCRoutes, likewise; where they are, HTTPRoutes are not. */
+export const ATTACHED_GRPC_ROUTES = tableOf<AttachedRoute>()('attached-grpc-routes', {
+  by: { service: ({ service }) => [service] },
+});
 
 /** A route of connections to one service, which goes by its key here: `<namespace>/<name>`. Its age decides between routes. */
 export type AttachedL4Route = { service: string; metadata: Pick<Metadata, 'createdAtMs' | 'namespace' | 'name'>; route: L4Route };

@@ -4,7 +4,7 @@ import { serviceHostname } from '#control-plane/index/mesh-options.ts';
 import { falseCondition, STATUS, statusOf, trueCondition } from '#control-plane/index/outputs.ts';
 import { entry, type Table } from '#control-plane/index/table.ts';
 import { appProtocolOf } from '#control-plane/mesh/app-protocol.ts';
-import { ATTACHED_L4_ROUTES, ATTACHED_ROUTES } from '#control-plane/mesh/attachments.ts';
+import { ATTACHED_GRPC_ROUTES, ATTACHED_L4_ROUTES, ATTACHED_ROUTES } from '#control-plane/mesh/attachments.ts';
 import { type BackendRef, unresolved } from '#control-plane/mesh/route-backends.ts';
 import { attachParent, type ParentRef, type Refusal, ROUTE_TABLES, refusal } from '#control-plane/mesh/route-parents.ts';
 import type { ServicePortResource, ServiceResource } from '#control-plane/mesh/services.ts';
@@ -23,7 +23,7 @@ export type L4RouteResource<Kind extends 'TCPRoute' | 'UDPRoute'> = {
 };
 
 type AnyRoute = L4RouteResource<'TCPRoute' | 'UDPRoute'>;
-type RouteMesh = MeshReader<(typeof ROUTE_TABLES)[number] | typeof ATTACHED_ROUTES>;
+type RouteMesh = MeshReader<(typeof ROUTE_TABLES)[number] | typeof ATTACHED_ROUTES | typeof ATTACHED_GRPC_ROUTES>;
 /** A service that a route is attached to, at these ports. */
 type Attached = { service: ServiceResource; ports: readonly number[] };
 type Resolved = { shares: L4Route['shares']; problems: Problem[]; reason: string | null };
@@ -36,7 +36,7 @@ export function deriveL4Routes<Kind extends 'TCPRoute' | 'UDPRoute'>(
   return defineDerivation({
     name: `${transport} route`,
     each,
-    reads: [...ROUTE_TABLES, ATTACHED_ROUTES],
+    reads: [...ROUTE_TABLES, ATTACHED_ROUTES, ATTACHED_GRPC_ROUTES],
     writes: [ATTACHED_L4_ROUTES, ...STATUS],
     derive({ key, value: route }, mesh) {
       const { attached, refusals } = attach(route, transport, mesh);
@@ -94,9 +94,9 @@ function portsOf(
       transport === 'tcp' ? 'write appProtocol: tcp at the port, or use an HTTPRoute' : 'write protocol: UDP at the port';
     return refusal(path, message, remedy);
   }
-  const free = transport === 'udp' ? fitting : fitting.filter(({ port }) => !hasHttpRoute(service, port, mesh));
+  const free = transport === 'udp' ? fitting : fitting.filter(({ port }) => !hasRequestRoute(service, port, mesh));
   if (free.length > 0) return { service, ports: free.map(({ port }) => port) };
-  const message = `${name} has an HTTPRoute at the same port, which goes before this route`;
+  const message = `${name} has an HTTPRoute or GRPCRoute at the same port, which goes before this route`;
   return refusal(path, message, 'remove one of the two, or attach them to different ports', 'Conflicted');
 }
 
@@ -105,9 +105,11 @@ function carries(port: ServicePortResource, transport: Transport): boolean {
   return port.protocol === 'TCP' && ['tcp', 'tls', 'unknown'].includes(appProtocolOf(port));
 }
 
-function hasHttpRoute({ metadata: { namespace, name } }: ServiceResource, port: number, mesh: RouteMesh): boolean {
+function hasRequestRoute({ metadata: { namespace, name } }: ServiceResource, port: number, mesh: RouteMesh): boolean {
   const key = serviceKeyOf({ namespace, hostname: serviceHostname(namespace, name, mesh.options) });
-  return mesh.valuesBy(ATTACHED_ROUTES, 'service', key).some(({ route }) => route.ports === null || route.ports.includes(port));
+  return [ATTACHED_ROUTES, ATTACHED_GRPC_ROUTES]
+    .flatMap((table) => mesh.valuesBy(table, 'service', key))
+    .some(({ route }) => route.ports === null || route.ports.includes(port));
 }
 
 /** Where the shares go from a service; one that goes nowhere is refused, so that the others keep theirs. */

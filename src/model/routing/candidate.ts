@@ -78,6 +78,9 @@ export function compareCandidates(a: RouteCandidate, b: RouteCandidate): number 
 
 /** Exact > prefix > regex, then the longer path, then method, then more headers, then more query parameters. */
 function rankOf(match: HttpRouteMatch): number[] {
+  const { grpc } = match;
+  // Of calls: the longer service, then the longer method (config-api 1.13). No port has routes of both sorts.
+  if (grpc !== undefined) return [grpc.service?.length ?? 0, grpc.method?.length ?? 0, match.headers.length, 0, 0];
   const path = match.path ?? { type: 'prefix', value: '/' };
   const kinds = { exact: 2, prefix: 1, regex: 0 };
   const length = path.type === 'prefix' ? withoutTrailingSlash(path.value).length : path.value.length;
@@ -87,6 +90,7 @@ function rankOf(match: HttpRouteMatch): number[] {
 function compileTests(match: HttpRouteMatch, problem: (why: string) => void): Test[] | null {
   const tests: (Test | null)[] = [];
   if (match.path !== null) tests.push(pathTest(match.path, problem));
+  if (match.grpc !== undefined) tests.push(callTest(match.grpc, problem));
   const { method } = match;
   if (method !== null) tests.push((request) => request.method === method);
   const seen = new Set<string>();
@@ -109,6 +113,18 @@ function compileTests(match: HttpRouteMatch, problem: (why: string) => void): Te
 function holdsParam(query: string, name: string, test: (value: string) => boolean): boolean {
   const value = firstQueryParam(query, name);
   return value !== null && test(value);
+}
+
+/** A path of two segments, each as the match says. */
+function callTest({ type, service, method }: NonNullable<HttpRouteMatch['grpc']>, problem: (why: string) => void): Test | null {
+  const any = () => true;
+  const ofService = service === null ? any : valueTest({ type, value: service }, problem);
+  const ofMethod = method === null ? any : valueTest({ type, value: method }, problem);
+  if (ofService === null || ofMethod === null) return null;
+  return ({ path }) => {
+    const slash = path.indexOf('/', 1);
+    return slash > 0 && ofService(path.slice(1, slash)) && ofMethod(path.slice(slash + 1));
+  };
 }
 
 function pathTest(path: { type: 'exact' | 'prefix' | 'regex'; value: string }, problem: (why: string) => void): Test | null {

@@ -183,3 +183,43 @@ test('routing: a pattern that cannot be matched safely is left out and reported'
   assert.equal(decision.rule.name, 'shop/r/1');
   assert.match(problems.join(), /HTTPRoute shop\/r: the pattern "\(a\)\\1" uses a back-reference/);
 });
+
+const call = (service: string | null, method: string | null, type: 'exact' | 'regex' = 'exact', headers: string[] = []) =>
+  match({ grpc: { type, service, method }, headers: headers.map((name) => ({ name, type: 'exact' as const, value: '1' })) });
+
+const CALLS: { name: string; match: HttpRouteMatch; yes: string[]; no: string[] }[] = [
+  { name: 'a service and a method', match: call('a.B', 'C'), yes: ['/a.B/C'], no: ['/a.B/c', '/a.B/CC', '/a.BB/C', '/x/a.B/C'] },
+  { name: 'a service', match: call('a.B', null), yes: ['/a.B/C', '/a.B/D'], no: ['/a.BB/C', '/a.B', '/'] },
+  { name: 'a method of any service', match: call(null, 'C'), yes: ['/a.B/C', '/x/C'], no: ['/a.B/D', '/C'] },
+  { name: 'everything', match: call(null, null), yes: ['/a.B/C'], no: [] },
+  {
+    name: 'patterns',
+    match: call('a\\.(B|C)', 'G.*', 'regex'),
+    yes: ['/a.B/Get', '/a.C/G'],
+    no: ['/a.D/Get', '/a.B/XG', '/axB/G'],
+  },
+];
+for (const { name, match: one, yes, no } of CALLS)
+  test(`config-api 1.13: a call by ${name}`, () => {
+    const routes = [route('r', [rule('it', one)])];
+    for (const path of yes) assert.equal(winner(routes, request(path, { method: 'POST' })), 'shop/r/it', path);
+    for (const path of no) assert.equal(winner(routes, request(path, { method: 'POST' })), 'not-found', path);
+  });
+
+test('config-api 1.13: the longer service wins, then the longer method, then more headers', () => {
+  const headers = { a: ['1'], b: ['1'] };
+  const contest = (...matches: HttpRouteMatch[]) =>
+    winner(
+      [
+        route(
+          'r',
+          matches.map((one, at) => rule(String(at), one)),
+        ),
+      ],
+      request('/a.B/Call', { headers }),
+    );
+  assert.equal(contest(call(null, 'Call'), call('a.B', null), call(null, null)), 'shop/r/1');
+  assert.equal(contest(call('a.B', null), call('a.B', 'Call')), 'shop/r/1');
+  assert.equal(contest(call('a.B', 'Call', 'exact', ['a']), call('a.B', 'Call', 'exact', ['a', 'b'])), 'shop/r/1');
+  assert.equal(contest(call('a.B', 'Call'), call('a.B', 'Call')), 'shop/r/0');
+});

@@ -84,6 +84,8 @@ export type HeaderChanges = {
 
 /** Fields are ANDed. */
 export type HttpRouteMatch = {
+  /** Of a GRPCRoute, in the place of path and method: `/service/method`; null parts are any. */
+  grpc?: { type: 'exact' | 'regex'; service: string | null; method: string | null };
   path: { type: 'exact' | 'prefix' | 'regex'; value: string } | null;
   method: string | null;
   headers: readonly { name: string; type: 'exact' | 'regex'; value: string }[];

@@ -10,6 +10,8 @@ export type LocalReply = {
   readonly body: string;
   readonly flag: ResponseFlag;
   readonly details: string;
+  /** Of the answer to gRPC, where it is not the one that usually goes with the status. */
+  readonly grpcStatus?: number;
   /** More headers, as name, value, …; not for gRPC. */
   readonly headers?: readonly string[];
 };
@@ -18,8 +20,9 @@ export type LocalReply = {
 export const REPLY = {
   noRoute: reply(404, '', 'NR', 'route_not_found'),
   noBinding: reply(503, 'this service is no longer served by this waypoint', 'NR', 'service_not_bound'),
-  invalidBackend: reply(500, '', 'NC', 'cluster_not_found'),
-  noBackend: reply(500, '', '-', 'no_backend_with_weight'),
+  // UNAVAILABLE: where a call would go is not there (config-api 1.13).
+  invalidBackend: { ...reply(500, '', 'NC', 'cluster_not_found'), grpcStatus: 14 },
+  noBackend: { ...reply(500, '', '-', 'no_backend_with_weight'), grpcStatus: 14 },
   upgradeRefused: reply(403, '', '-', 'upgrade_failed'),
   /** A mistake of ours: what threw has decided nothing, so the request must not pass. */
   mistake: reply(500, '', '-', 'stage_failed'),
@@ -72,10 +75,10 @@ export function replyFor(problem: UpstreamProblem): LocalReply {
 /** The head of a local reply, and its body if it has one. gRPC gets status 200 and the cause as grpc-status (9.6). */
 export function renderReply(
   exchange: Exchange,
-  { status, body, headers: more = [] }: LocalReply,
+  { status, body, grpcStatus, headers: more = [] }: LocalReply,
 ): { head: ResponseHead; body: Buffer | null } {
   if (exchange.isGrpc) {
-    const pairs = ['content-type', 'application/grpc', 'grpc-status', String(grpcStatusOf(status))];
+    const pairs = ['content-type', 'application/grpc', 'grpc-status', String(grpcStatus ?? grpcStatusOf(status))];
     if (body !== '') pairs.push('grpc-message', percentEncode(body));
     return { head: { status: 200, headers: new StringHeaders(pairs, headerIdOf), contentLength: null }, body: null };
   }

@@ -2,7 +2,7 @@ import { defineDerivation, type MeshReader } from '#control-plane/index/derivati
 import { serviceHostname } from '#control-plane/index/mesh-options.ts';
 import { OUTPUT } from '#control-plane/index/outputs.ts';
 import { entry, namespaceOf, tableOf } from '#control-plane/index/table.ts';
-import { ATTACHED_POLICIES, ATTACHED_ROUTES } from '#control-plane/mesh/attachments.ts';
+import { ATTACHED_GRPC_ROUTES, ATTACHED_POLICIES, ATTACHED_ROUTES } from '#control-plane/mesh/attachments.ts';
 import { SERVICE_BINDINGS, SERVICES } from '#control-plane/mesh/services.ts';
 import { HTTP_DENIES, httpDeniesAt } from '#control-plane/mesh/waypoint-guards.ts';
 import { isRun, WAYPOINTS } from '#control-plane/mesh/waypoints.ts';
@@ -22,13 +22,15 @@ const SERVED_SERVICES = tableOf<ServedService>()('served-services', { by: { gate
 export const servedServices = defineDerivation({
   name: 'served service',
   each: SERVICE_BINDINGS,
-  reads: [SERVICES, ATTACHED_ROUTES, ATTACHED_POLICIES, HTTP_DENIES],
+  reads: [SERVICES, ATTACHED_ROUTES, ATTACHED_GRPC_ROUTES, ATTACHED_POLICIES, HTTP_DENIES],
   writes: [SERVED_SERVICES],
   derive({ key, value: { gateway, hostname, owner } }, mesh) {
     const namespace = namespaceOf(key);
     // Routes are filed under the name that waypoints know a service by.
     const service = serviceKeyOf({ namespace, hostname });
-    const routes = mesh.valuesBy(ATTACHED_ROUTES, 'service', service).toSorted(byAge);
+    const routes = [ATTACHED_ROUTES, ATTACHED_GRPC_ROUTES]
+      .flatMap((table) => mesh.valuesBy(table, 'service', service))
+      .toSorted(byAge);
     const resource = mesh.get(SERVICES, key);
     const denies = resource === null ? [] : httpDeniesAt(resource, mesh).map(({ policy }) => policy);
     const policies = [...policiesFor(owner, mesh), ...denies];

@@ -1,14 +1,20 @@
+import { checkFilters } from '#control-plane/mesh/request-routes/check-filters.ts';
+import { checkMatch } from '#control-plane/mesh/request-routes/check-matches.ts';
+import { checkSession } from '#control-plane/mesh/request-routes/check-session.ts';
+import {
+  type RawRequestRoute,
+  type RawRouteBackend,
+  type RawRouteRule,
+  readDurationMs,
+} from '#control-plane/mesh/request-routes/documents.ts';
 import { checkBackendPort } from '#control-plane/mesh/route-backends.ts';
 import { checkParents } from '#control-plane/mesh/route-parent-check.ts';
 import { errorAt, type FieldPath, type Problem, warningAt } from '#control-plane/resources/finding.ts';
 import { RESOURCE } from '#model/settings/control-planes.ts';
 import { WAYPOINT } from '#model/settings/waypoints.ts';
-import { checkFilters } from './check-filters.ts';
-import { checkMatch } from './check-matches.ts';
-import { type RawHttpRoute, type RawRouteBackend, type RawRouteRule, readDurationMs } from './schema.ts';
 
 /** What the schema states in CEL about an HTTPRoute, or cannot state. */
-export function checkHttpRoute({ spec }: RawHttpRoute): Problem[] {
+export function checkHttpRoute({ spec }: RawRequestRoute): Problem[] {
   const { parentRefs = [], hostnames = [], rules } = spec;
   const problems = checkParents(parentRefs);
   problems.push(...rules.flatMap((rule, at) => checkRule(rule, ['spec', 'rules', at])));
@@ -72,25 +78,6 @@ function checkRetry({ retry }: RawRouteRule, path: FieldPath): Problem[] {
   const message = `${attempts} retries are more than a waypoint makes: there are ${WAYPOINT.routeRetriesMax}`;
   const remedy = `write ${WAYPOINT.routeRetriesMax} or less`;
   return [warningAt('WEFT_LIKELY_MISTAKE', [...path, 'retry', 'attempts'], message, remedy)];
-}
-
-/** A cookie that is to outlive the browser must say until when. */
-function checkSession({ sessionPersistence }: RawRouteRule, path: FieldPath): Problem[] {
-  const { type, absoluteTimeout, cookieConfig, sessionName } = sessionPersistence ?? {};
-  const at = [...path, 'sessionPersistence'];
-  const problems: Problem[] = [];
-  if (cookieConfig !== undefined && type === 'Header') {
-    problems.push(errorAt('WEFT_FIELD_CONFLICT', at, 'cookieConfig belongs to type Cookie', 'remove it, or write type: Cookie'));
-  }
-  if (cookieConfig?.lifetimeType === 'Permanent' && absoluteTimeout === undefined) {
-    const message = 'lifetimeType Permanent needs absoluteTimeout';
-    problems.push(errorAt('WEFT_FIELD_CONFLICT', at, message, 'add absoluteTimeout, or write lifetimeType: Session'));
-  }
-  if (sessionName !== undefined && !/^[A-Za-z0-9!#$%&'*+.^_`|~-]*$/.test(sessionName)) {
-    const message = `"${sessionName}" can be the name of neither a cookie nor a header`;
-    problems.push(errorAt('WEFT_FIELD_INVALID', [...at, 'sessionName'], message, 'use letters, digits, - and _'));
-  }
-  return problems;
 }
 
 /** Allowed by the API, and answered 500: hardly ever meant. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { findingsOf, type Mistake, readSpec, testAccepted, testMistakes } from '#control-plane/kinds/documents.testing.ts';
-import { type HttpRouteResource, readDurationMs } from './schema.ts';
+import { type RequestRouteResource, readDurationMs } from '#control-plane/mesh/request-routes/documents.ts';
 
 const PARENT = 'parentRefs: [{ group: "", kind: Service, name: reviews }]';
 const rule = (text: string) => `{ ${PARENT}, rules: [{ ${text} }] }`;
@@ -277,7 +277,7 @@ const durations: [text: string, ms: number][] = [
 ];
 for (const [text, ms] of durations) test(`${text} is ${ms} ms`, () => assert.equal(readDurationMs(text), ms));
 
-const route = (spec: string) => readSpec<HttpRouteResource>('HTTPRoute', spec);
+const route = (spec: string) => readSpec<RequestRouteResource>('HTTPRoute', spec);
 
 test('defaults: a route for everything, in its own namespace', () => {
   const { parents, hostnames, rules } = route('{ parentRefs: [{ name: way }] }');
@@ -306,7 +306,7 @@ test('a parent is read with its namespace, section and port', () => {
   ]);
 });
 
-const matches: { name: string; match: string; want: Partial<HttpRouteResource['rules'][number]['matches'][number]> }[] = [
+const matches: { name: string; match: string; want: Partial<RequestRouteResource['rules'][number]['matches'][number]> }[] = [
   { name: 'an exact path', match: 'path: { type: Exact, value: /a }', want: { path: { type: 'exact', value: '/a' } } },
   { name: 'a prefix', match: 'path: { type: PathPrefix, value: /a }', want: { path: { type: 'prefix', value: '/a' } } },
   {

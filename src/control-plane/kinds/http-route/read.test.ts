@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
+import { type RequestRouteResource, readDurationMs } from '#control-plane/mesh/request-routes/documents.ts';
 import { formatFieldPath } from '#control-plane/resources/finding.ts';
 import { createResourceParser } from '#control-plane/resources/resource-parser.ts';
 import { readCrds } from '#platform/files/crds.ts';
 import { CRD_FILES, KINDS } from '../list.ts';
-import { type HttpRouteResource, readDurationMs } from './schema.ts';
 
 const parser = createResourceParser(KINDS, await readCrds(CRD_FILES));
 
@@ -22,10 +22,10 @@ function readingOf(rule: object, spec: object = {}) {
 }
 
 /** The route as it is read. Errors: AssertionError when it is rejected. */
-function read(rule: object, spec: object = {}): HttpRouteResource {
+function read(rule: object, spec: object = {}): RequestRouteResource {
   const reading = readingOf(rule, spec);
   assert.ok(reading.kind === 'resource', JSON.stringify(reading));
-  return reading.resource as HttpRouteResource;
+  return reading.resource as RequestRouteResource;
 }
 
 const ruleOf = (rule: object) => read(rule).rules[0] ?? assert.fail();

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import fc from 'fast-check';
 import { documentOf } from '#control-plane/kinds/documents.testing.ts';
-import type { HttpRouteResource } from '#control-plane/kinds/http-route/schema.ts';
 import { CRD_FILES, KINDS } from '#control-plane/kinds/list.ts';
+import type { RequestRouteResource } from '#control-plane/mesh/request-routes/documents.ts';
 import { type Finding, formatOrigin } from '#control-plane/resources/finding.ts';
 import { createResourceParser } from '#control-plane/resources/resource-parser.ts';
 import { readCrds } from '#platform/files/crds.ts';
@@ -91,7 +91,7 @@ test('defaults of the schema are filled in', () => {
   const { entries } = readResourceFile('a.yaml', documentOf('HTTPRoute', `{ ${PARENT} }`), parser);
   const [route] = entries.map(({ resource }) => resource);
   assert.ok(route?.kind === 'HTTPRoute');
-  assert.deepEqual((route as HttpRouteResource).rules[0]?.matches, [
+  assert.deepEqual((route as RequestRouteResource).rules[0]?.matches, [
     { path: { type: 'prefix', value: '/' }, method: null, headers: [], queryParams: [] },
   ]);
 });

@@ -33,8 +33,8 @@ export type RouteRule = {
 };
 
 /** A route; nothing it refers to has been looked up yet. */
-export type HttpRouteResource = {
-  kind: 'HTTPRoute';
+export type RequestRouteResource = {
+  kind: 'HTTPRoute' | 'GRPCRoute';
   metadata: Metadata;
   parents: readonly ParentRef[];
   hostnames: readonly string[];
@@ -126,7 +126,7 @@ export type RawSession = {
 };
 
 /** Defaults of the schema are already filled in. */
-export type RawHttpRoute = {
+export type RawRequestRoute = {
   metadata: RawMetadata;
   spec: { parentRefs?: RawParentRef[]; hostnames?: string[]; rules: RawRouteRule[] };
 };

@@ -1,12 +1,12 @@
 import type { ParentRef } from '#control-plane/mesh/route-parents.ts';
 import { fieldOf, isRecord, readableMetadata, type StandIn } from '#control-plane/resources/stand-in.ts';
-import type { HttpRouteResource } from './schema.ts';
+import type { RequestRouteResource } from './documents.ts';
 
 /**
  * What stands for a route that cannot be used: a rule without backends, which answers 500 to whatever no other route of the
  * same parents takes. Null for a route without filters: then it only distributes, and the service itself answers.
  */
-export function standInForRoute(document: unknown, name: string): StandIn | null {
+export function standInForRoute(kind: RequestRouteResource['kind'], document: unknown, name: string): StandIn | null {
   const spec = fieldOf(document, 'spec');
   const rules = fieldOf(spec, 'rules');
   // Rules that are no list may have held anything.
@@ -16,7 +16,7 @@ export function standInForRoute(document: unknown, name: string): StandIn | null
   if (parents.length === 0) return null;
   const nothing = { requestTimeoutMs: null, backendTimeoutMs: null, retry: null, session: null };
   const rule = { name: 'unusable', matches: [], filters: [], backends: [], ...nothing };
-  const resource: HttpRouteResource = { kind: 'HTTPRoute', metadata, parents, hostnames: [], rules: [rule] };
+  const resource: RequestRouteResource = { kind, metadata, parents, hostnames: [], rules: [rule] };
   const where = parents.map((parent) => `${parent.kind} ${parent.namespace}/${parent.name}`).join(', ');
   return { resource, effect: `requests to ${where} that no other route takes are answered 500` };
 }

@@ -1,5 +1,5 @@
 import { errorAt, type FieldPath, type Problem } from '#control-plane/resources/finding.ts';
-import type { RawCors, RawFilter, RawMirror, RawPathModifier, RawRouteRule } from './schema.ts';
+import type { RawCors, RawFilter, RawMirror, RawPathModifier, RawRouteRule } from './documents.ts';
 
 /** type of a filter → the field that holds its settings. */
 const SETTINGS = {
@@ -17,7 +17,7 @@ const SETTINGS = {
 const MAY_REPEAT = ['RequestMirror', 'ExtensionRef'];
 
 /** The rules between filters of one list. */
-export function checkFilters(filters: readonly RawFilter[], rule: RawRouteRule, path: FieldPath): Problem[] {
+export function checkFilters(filters: readonly RawFilter[], rule: Pick<RawRouteRule, 'matches'>, path: FieldPath): Problem[] {
   const types = filters.map(({ type }) => type);
   const problems = filters.flatMap((filter, at) => {
     // The first one is right; the place that is told is the repetition.
@@ -51,7 +51,7 @@ function checkSettings(filter: RawFilter, path: FieldPath): Problem[] {
 }
 
 /** With several prefixes it would be open which of them is replaced. */
-function checkPrefixReplacement(filter: RawFilter, { matches }: RawRouteRule, path: FieldPath): Problem[] {
+function checkPrefixReplacement(filter: RawFilter, { matches }: Pick<RawRouteRule, 'matches'>, path: FieldPath): Problem[] {
   const modifier = filter.requestRedirect?.path ?? filter.urlRewrite?.path;
   if (modifier?.type !== 'ReplacePrefixMatch') return [];
   // With one match the prefix that is replaced is the one that matched.

@@ -3,17 +3,17 @@ import { type FieldPath, type Problem, warningAt } from '#control-plane/resource
 import type { HttpRouteRule } from '#model/waypoint/config.ts';
 import type { HttpMirror } from '#model/waypoint/filters.ts';
 import { resolveBackends, resolveMirrors } from './backends.ts';
+import type { RequestRouteResource, RouteRule } from './documents.ts';
 import { changesOf, corsOf, filterName, redirectOf, rewriteOf } from './filters.ts';
-import type { HttpRouteResource, RouteRule } from './schema.ts';
 
 /** Rules as a waypoint runs them. `reason`: of the first backend that does not resolve; `stricter`: rules that answer 500 instead. */
 export type CompiledRules = { rules: HttpRouteRule[]; problems: Problem[]; reason: string | null; stricter: number[] };
 
 /** Compiles the rules of a route for a parent of one namespace. */
-export function compileRules(route: HttpRouteResource, parentNamespace: string, mesh: BackendContext['mesh']): CompiledRules {
+export function compileRules(route: RequestRouteResource, parentNamespace: string, mesh: BackendContext['mesh']): CompiledRules {
   const result: CompiledRules = { rules: [], problems: [], reason: null, stricter: [] };
   const routeNamespace = route.metadata.namespace;
-  const context: BackendContext = { routeKind: 'HTTPRoute', routeNamespace, parentNamespace, protocol: 'TCP', mesh };
+  const context: BackendContext = { routeKind: route.kind, routeNamespace, parentNamespace, protocol: 'TCP', mesh };
   for (const [at, rule] of route.rules.entries()) {
     const path = ['spec', 'rules', at];
     const resolved = resolveBackends(rule, path, context);

@@ -1,6 +1,6 @@
 import type { HeaderChanges } from '#model/waypoint/config.ts';
 import type { HttpCors, HttpRedirect, HttpRewrite } from '#model/waypoint/filters.ts';
-import type { RouteFilter } from './schema.ts';
+import type { RouteFilter } from './documents.ts';
 
 // The check has made sure that there is at most one of each kind, mirrors apart.
 

@@ -1,10 +1,10 @@
-import { defineDerivation } from '#control-plane/index/derivation.ts';
+import { type Derivation, defineDerivation } from '#control-plane/index/derivation.ts';
 import type { Condition } from '#control-plane/index/index-delta.ts';
 import { type MeshOptions, serviceHostname } from '#control-plane/index/mesh-options.ts';
 import { falseCondition, STATUS, statusOf, trueCondition } from '#control-plane/index/outputs.ts';
-import { entry, tableOf } from '#control-plane/index/table.ts';
-import { ATTACHED_ROUTES } from '#control-plane/mesh/attachments.ts';
-import { type Attachment, attachParent, type Refusal, ROUTE_TABLES, type RouteMesh } from '#control-plane/mesh/route-parents.ts';
+import { entry, type Table } from '#control-plane/index/table.ts';
+import type { AttachedRoute } from '#control-plane/mesh/attachments.ts';
+import { type Attachment, attachParent, type Refusal, ROUTE_TABLES } from '#control-plane/mesh/route-parents.ts';
 import type { ServiceResource } from '#control-plane/mesh/services.ts';
 import { hasWaypoint } from '#control-plane/mesh/waypoint-binding.ts';
 import { type Problem, warningAt } from '#control-plane/resources/finding.ts';
@@ -12,28 +12,28 @@ import { nameOfResource, type ResourceName } from '#control-plane/resources/reso
 import { type ServiceKey, serviceKeyOf } from '#model/mesh/service.ts';
 import { RESOURCE } from '#model/settings/control-planes.ts';
 import type { HttpRoute, HttpRouteRule } from '#model/waypoint/config.ts';
+import type { Claim, ClaimMesh } from './claim.ts';
 import { type CompiledRules, compileRules } from './compile.ts';
-import type { HttpRouteResource } from './schema.ts';
+import type { RequestRouteResource } from './documents.ts';
 
-/** Routes as they were read. */
-export const HTTP_ROUTES = tableOf<HttpRouteResource>()('http-routes');
-
-/** Which services each route is attached to, and what its rules come to. */
-export const httpRoutes = defineDerivation({
-  name: 'http route',
-  each: HTTP_ROUTES,
-  reads: [...ROUTE_TABLES],
-  writes: [ATTACHED_ROUTES, ...STATUS],
-  derive({ key, value: route }, mesh) {
-    const { attached, conditions, problems } = deriveRoute(route, mesh);
-    const { createdAtMs, namespace, name } = route.metadata;
-    const metadata = { createdAtMs, namespace, name };
-    return [
-      ...[...attached].map(([service, one]) => entry(ATTACHED_ROUTES, `${key} ${service}`, { service, metadata, route: one })),
-      ...statusOf(nameOfResource(route), conditions, problems),
-    ];
-  },
-});
+/** What becomes of each route of a table: `writes` says which services it is attached to, and what its rules come to. */
+export function deriveRequestRoutes(each: Table<RequestRouteResource>, writes: Table<AttachedRoute>, claim: Claim): Derivation {
+  return defineDerivation({
+    name: `request route in ${each.name}`,
+    each,
+    reads: [...ROUTE_TABLES, ...claim.reads],
+    writes: [writes, ...STATUS],
+    derive({ key, value: route }, mesh) {
+      const { attached, conditions, problems } = deriveRoute(route, mesh, claim);
+      const { createdAtMs, namespace, name } = route.metadata;
+      const metadata = { createdAtMs, namespace, name };
+      return [
+        ...[...attached].map(([service, one]) => entry(writes, `${key} ${service}`, { service, metadata, route: one })),
+        ...statusOf(nameOfResource(route), conditions, problems),
+      ];
+    },
+  });
+}
 
 /** What becomes of one route. */
 type DerivedRoute = {
@@ -44,11 +44,13 @@ type DerivedRoute = {
 };
 
 /** Attaches a route to the services it names. Nothing in it is skipped in silence: what cannot be done answers 500. */
-function deriveRoute(route: HttpRouteResource, mesh: RouteMesh): DerivedRoute {
+function deriveRoute(route: RequestRouteResource, mesh: ClaimMesh, claim: Claim): DerivedRoute {
   const attachments: Attachment[] = [];
   const refusals: Refusal[] = [];
   for (const [at, parent] of route.parents.entries()) {
-    const outcome = attachParent(parent, ['spec', 'parentRefs', at], mesh);
+    const path = ['spec', 'parentRefs', at];
+    const found = attachParent(parent, path, mesh);
+    const outcome = found === null || 'reason' in found ? found : claim.ports(found, path, mesh);
     if (outcome !== null && 'reason' in outcome) refusals.push(outcome);
     else if (outcome !== null) attachments.push(outcome);
   }
@@ -76,7 +78,11 @@ function keyOf({ metadata: { namespace, name } }: ServiceResource, options: Mesh
 }
 
 /** A route of another namespace than the service's is a consumer's: it concerns clients of its own namespace only. */
-function toHttpRoute({ metadata }: HttpRouteResource, group: readonly Attachment[], rules: readonly HttpRouteRule[]): HttpRoute {
+function toHttpRoute(
+  { metadata }: RequestRouteResource,
+  group: readonly Attachment[],
+  rules: readonly HttpRouteRule[],
+): HttpRoute {
   const every = group.some(({ ports }) => ports === null);
   const ports = [...new Set(group.flatMap((one) => one.ports ?? []))].sort((a, b) => a - b);
   // Then it holds for requests from its own namespace only.
@@ -99,7 +105,7 @@ function distinctProblems(compiled: readonly CompiledRules[]): Problem[] {
 }
 
 /** Attached, and yet nothing happens: nobody would find that out from a status that says Accepted. */
-function unservedProblems(unserved: readonly Attachment[], route: HttpRouteResource): Problem[] {
+function unservedProblems(unserved: readonly Attachment[], route: RequestRouteResource): Problem[] {
   return unserved.map(({ parent }) => {
     const message = `no proxy runs this route: Service ${parent.namespace}/${parent.name} has no waypoint`;
     const remedy = 'label the Service or its namespace istio.io/use-waypoint: <gateway>';
@@ -109,7 +115,7 @@ function unservedProblems(unserved: readonly Attachment[], route: HttpRouteResou
 
 /** `unserved`: attached, but to services that no waypoint of ours serves. */
 function conditionsOf(
-  route: HttpRouteResource,
+  route: RequestRouteResource,
   attachments: readonly Attachment[],
   refusals: readonly Refusal[],
   compiled: readonly CompiledRules[],

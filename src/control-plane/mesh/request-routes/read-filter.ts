@@ -1,6 +1,6 @@
 import type { HeaderChanges } from '#model/waypoint/config.ts';
 import type { HttpCors, HttpRedirect, PathModifier } from '#model/waypoint/filters.ts';
-import type { RawCors, RawFilter, RawHeaderModifier, RawMirror, RawPathModifier, RawRedirect, RouteFilter } from './schema.ts';
+import type { RawCors, RawFilter, RawHeaderModifier, RawMirror, RawPathModifier, RawRedirect, RouteFilter } from './documents.ts';
 
 /** Filters that are not supported are kept by type, because their rule must answer 500 instead. `own`: the route's namespace. */
 export function readFilter(filter: RawFilter, own: string): RouteFilter {

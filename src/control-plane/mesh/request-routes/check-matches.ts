@@ -1,6 +1,6 @@
 import { errorAt, type FieldPath, type Problem, warningAt } from '#control-plane/resources/finding.ts';
 import { compileRegex } from '#model/routing/regex/regex.ts';
-import type { RawMatch, RawValueMatch } from './schema.ts';
+import type { RawMatch, RawValueMatch } from './documents.ts';
 
 type RawPath = NonNullable<RawMatch['path']>;
 
@@ -13,8 +13,8 @@ export function checkMatch({ path, headers = [], queryParams = [] }: RawMatch, a
   ];
 }
 
-/** Of a header or query parameter. */
-function checkValue({ name, type, value }: RawValueMatch, path: FieldPath): Problem[] {
+/** One header or query parameter. */
+export function checkValue({ name, type, value }: RawValueMatch, path: FieldPath): Problem[] {
   if (name.startsWith(':')) {
     const message = `"${name}" is a pseudo-header`;
     return [errorAt('WEFT_FIELD_INVALID', [...path, 'name'], message, 'match on path or method instead')];
@@ -48,7 +48,7 @@ function pathMistake(value: string): string | null {
 }
 
 /** A pattern must be one that a waypoint can run: RE2's dialect, at most 1024 characters. */
-function checkRegex(value: string, path: FieldPath): Problem[] {
+export function checkRegex(value: string, path: FieldPath): Problem[] {
   const outcome = compileRegex(value);
   if (outcome.kind === 'compiled') return [];
   return [errorAt('WEFT_FIELD_INVALID', path, `the pattern ${JSON.stringify(value)} ${outcome.why}`, 'write it in RE2 syntax')];

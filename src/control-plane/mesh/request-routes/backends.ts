@@ -4,8 +4,8 @@ import { type FieldPath, type Problem, warningAt } from '#control-plane/resource
 import { serviceKeyOf } from '#model/mesh/service.ts';
 import type { BackendFilters, HttpBackend } from '#model/waypoint/config.ts';
 import type { HttpMirror } from '#model/waypoint/filters.ts';
+import type { RouteBackend, RouteRule } from './documents.ts';
 import { changesOf, filterName, rewriteOf } from './filters.ts';
-import type { RouteBackend, RouteRule } from './schema.ts';
 
 /** `reason`: of the first backend that does not resolve, in the words of the Gateway API; null when all do. */
 export type ResolvedBackends = { backends: HttpBackend[]; problems: Problem[]; reason: string | null };
