@@ -1,7 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { command } from '#testbed/processes/command.ts';
+import { command, tryCommand } from '#testbed/processes/command.ts';
 import { waitUntil } from '#testbed/processes/wait.ts';
 import { parseMeasure } from '../report/report.ts';
 import { CPU, pin, type Rig } from '../rig/rig.ts';
@@ -60,8 +60,10 @@ async function dataThreadsOf(pid: number): Promise<string[]> {
   return threads.filter((_, at) => names[at]?.trim() === 'weft-data');
 }
 
+/** A stranger has the CPU of what follows the mesh, so that whatever else the machine does is driven from it as by a sync. */
 async function whileIdle(rig: Rig, way: Way): Promise<Figures> {
-  return pinged(rig, way, () => sleep(PING_MS));
+  const spin = ['timeout', String(PING_MS / 1_000), 'sh', '-c', 'while :; do :; done'];
+  return pinged(rig, way, () => tryCommand(['taskset', '-c', CPU.server, ...spin], 2 * PING_MS));
 }
 
 async function whileSyncing(rig: Rig, way: Way, weight: number): Promise<Figures> {
