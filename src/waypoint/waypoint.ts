@@ -17,7 +17,7 @@ import { Pipeline } from '#waypoint/exchange/pipeline.ts';
 import { requestHandlers } from '#waypoint/exchange/requests.ts';
 import { Counters, type WaypointCounts } from '#waypoint/self/counters.ts';
 import type { WaypointEffects } from '#waypoint/self/effects.ts';
-import type { WaypointSelf } from '#waypoint/self/self.ts';
+import { replicaCount, type WaypointSelf } from '#waypoint/self/self.ts';
 import { stageList } from '#waypoint/stages/list.ts';
 import { Slots } from '#waypoint/state/slots.ts';
 import type { LiveConnection } from '#waypoint/state/snapshot.ts';
@@ -44,7 +44,7 @@ export class Waypoint {
   #configured = false;
   #draining = false;
 
-  constructor({ self, mesh, effects, attempts = DEFAULT_ATTEMPTS, meters, tellsProblems = true }: WaypointOptions) {
+  constructor({ self, mesh, effects, attempts = DEFAULT_ATTEMPTS, meters, tellsProblems = true, parts = 1 }: WaypointOptions) {
     this.meters = meters;
     this.peers = new PeerSeries(meters);
     this.#tellsProblems = tellsProblems;
@@ -60,7 +60,16 @@ export class Waypoint {
     const telemetry = { meters: this.meters, peers: this.peers };
     const perExchange = new Slots<Exchange>();
     const pipeline = new Pipeline(
-      stageList({ effects, counters, telemetry, state, perExchange, upstreams, attempts }),
+      stageList({
+        effects,
+        counters,
+        telemetry,
+        state,
+        perExchange,
+        upstreams,
+        attempts,
+        replicas: replicaCount(self, mesh, parts, effects.clock),
+      }),
       effects.mishaps,
       effects.clock,
     );
@@ -204,6 +213,8 @@ export type WaypointOptions = {
   meters: Meters;
   /** False where another one tells what of the same configuration cannot be used. */
   tellsProblems?: boolean;
+  /** In how many parts it serves; each has its share of what a limit allows. */
+  parts?: number;
 };
 
 /** A waypoint that refuses everything until it is configured. */

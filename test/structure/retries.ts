@@ -15,6 +15,7 @@ const OTHERS: readonly { path: string; wait: string; why: string }[] = [
   { path: 'src/model/effects/mishaps.ts', wait: 'delayMs', why: 'it passes timers on' },
   { path: 'src/model/effects/clock.ts', wait: 'delayMs: number', why: 'the clock itself' },
   { path: 'src/platform/clock.ts', wait: 'delayMs', why: 'the clock itself' },
+  { path: 'src/waypoint/stages/fault/fault.ts', wait: 'injected.delayMs', why: 'a delay that was asked for, once' },
   {
     path: 'src/platform/io/core/listener.ts',
     wait: 'IO.acceptRetryMs',

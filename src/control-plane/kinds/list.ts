@@ -13,6 +13,7 @@ import { referenceGrantKind } from './reference-grant/kind.ts';
 import { serviceKind } from './service/kind.ts';
 import { serviceEntryKind } from './service-entry/kind.ts';
 import { tcpRouteKind } from './tcp-route/kind.ts';
+import { trafficPolicyKind } from './traffic-policy/kind.ts';
 import { workloadEntryKind } from './workload-entry/kind.ts';
 
 /** Every kind of resource that Weft reads. */
@@ -28,6 +29,7 @@ export const KINDS: readonly KindDefinition[] = [
   grpcRouteKind,
   tcpRouteKind,
   referenceGrantKind,
+  trafficPolicyKind,
   serviceEntryKind,
 ];
 

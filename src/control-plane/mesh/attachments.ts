@@ -6,13 +6,16 @@ import type { HttpRoute, L7Policy } from '#model/waypoint/config.ts';
 /** A route as the waypoint of one service runs it. Its age decides between routes. */
 export type AttachedRoute = { service: string; metadata: Pick<Metadata, 'createdAtMs' | 'namespace' | 'name'>; route: HttpRoute };
 
-/** HTTPRoutes of services, by route and service; found by the key of the service. */
-export const ATTACHED_ROUTES = tableOf<AttachedRoute>()('attached-routes', { by: { service: ({ service }) => [service] } });
+const BY = {
+  service: ({ service }: AttachedRoute) => [service],
+  route: ({ metadata: { namespace, name } }: AttachedRoute) => [`${namespace}/${name}`],
+};
+
+/** HTTPRoutes of services, by route and service; found by the key of the service, and by their names. */
+export const ATTACHED_ROUTES = tableOf<AttachedRoute>()('attached-routes', { by: BY });
 
 /** GRPCRoutes, likewise; where they are, HTTPRoutes are not. */
-export const ATTACHED_GRPC_ROUTES = tableOf<AttachedRoute>()('attached-grpc-routes', {
-  by: { service: ({ service }) => [service] },
-});
+export const ATTACHED_GRPC_ROUTES = tableOf<AttachedRoute>()('attached-grpc-routes', { by: BY });
 
 /** A route of connections to one service, which goes by its key here: `<namespace>/<name>`. Its age decides between routes. */
 export type AttachedL4Route = { service: string; metadata: Pick<Metadata, 'createdAtMs' | 'namespace' | 'name'>; route: L4Route };

@@ -7,6 +7,7 @@ import { compileRegex } from '#model/routing/regex/regex.ts';
 import type { Rewrite } from '#model/routing/rewrite.ts';
 import type { HttpRouteMatch } from '#model/waypoint/config.ts';
 import type { HttpMirror, HttpSession } from '#model/waypoint/filters.ts';
+import type { Traffic } from '#model/waypoint/traffic.ts';
 
 /** What a route can see of a request. */
 export type RouteRequest = {
@@ -39,6 +40,7 @@ export type RouteRule = {
   /** Null: what holds for every request. */
   readonly retry: RouteRetry | null;
   readonly session: HttpSession | null;
+  readonly traffic: Traffic | null;
 };
 
 /** One match of one rule: the unit that competes for requests. Ranks compare from the first number on, highest first. */
@@ -87,7 +89,8 @@ function rankOf(match: HttpRouteMatch): number[] {
   return [kinds[path.type], length, match.method === null ? 0 : 1, match.headers.length, match.queryParams.length];
 }
 
-function compileTests(match: HttpRouteMatch, problem: (why: string) => void): Test[] | null {
+/** The tests of one match, all of which must hold; null when a pattern of it cannot be used, which is reported. */
+export function compileTests(match: HttpRouteMatch, problem: (why: string) => void): Test[] | null {
   const tests: (Test | null)[] = [];
   if (match.path !== null) tests.push(pathTest(match.path, problem));
   if (match.grpc !== undefined) tests.push(callTest(match.grpc, problem));

@@ -96,6 +96,7 @@ function compileRule(route: string, rule: HttpRouteRule, index: number, problem:
     backendTimeoutMs: rule.backendTimeoutMs ?? null,
     retry: rule.retry === undefined ? null : compileRetry(rule.retry),
     session: rule.session ?? null,
+    traffic: rule.traffic ?? null,
   };
 }
 

@@ -22,6 +22,8 @@ export const RESPONSE_FLAGS = {
   DPE: { of: 'waypoint', means: 'the client broke the protocol' },
   UPE: { of: 'waypoint', means: 'the endpoint broke the protocol' },
   NC: { of: 'waypoint', means: 'the route leads to no service' },
+  RL: { of: 'waypoint', means: 'more requests than a rate limit allows' },
+  FI: { of: 'waypoint', means: 'aborted by fault injection' },
   DR: { of: 'waypoint', means: 'the client withdrew the request' },
 } as const satisfies Readonly<Record<string, FlagMeaning>>;
 

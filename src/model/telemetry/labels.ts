@@ -74,6 +74,8 @@ export const LABELS = {
   enrollment: { help: 'whether the control plane knows the workload', bound: ['known', 'pending'] },
   state: { help: 'how a certificate stands', bound: ['valid', 'pending', 'failing'] },
   reason: { help: 'how a discovery stream ended', bound: ['ConnectionError', 'Error', 'Reconnect', 'Complete'] },
+  rule: { help: 'name of a rule of a policy', bound: FEW },
+  mode: { help: 'whether a rule is enforced, or only counted', bound: ['enforced', 'shadow'] },
   outcome: { help: 'what came of the copy of a request', bound: ['answered', 'failed', 'dropped'] },
   refusal: { help: 'why the control plane refused something', bound: Object.keys(CONTROL_REFUSALS) },
   door: { help: 'kind of port', bound: ['tunnel', 'control', 'page'] },

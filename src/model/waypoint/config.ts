@@ -1,5 +1,15 @@
 import type { ServiceKey } from '#model/mesh/service.ts';
-import type { HttpCors, HttpMirror, HttpRedirect, HttpRetry, HttpRewrite, HttpSession } from '#model/waypoint/filters.ts';
+import type {
+  HttpCors,
+  HttpMirror,
+  HttpRedirect,
+  HttpRetry,
+  HttpRewrite,
+  HttpSession,
+  PathMatch,
+  ValueMatch,
+} from '#model/waypoint/filters.ts';
+import type { Traffic } from '#model/waypoint/traffic.ts';
 
 /**
  * What one waypoint enforces and routes, beside what workload discovery tells it.
@@ -39,6 +49,8 @@ export type WaypointService = {
   routes: readonly HttpRoute[];
   /** Policies whose targetRefs name this service. */
   policies: readonly L7Policy[];
+  /** What TrafficPolicies say of the service (port null) and of its ports. */
+  traffic?: readonly (Traffic & { port: number | null })[];
 };
 
 /** One HTTPRoute as it attaches to one service. */
@@ -73,6 +85,8 @@ export type HttpRouteRule = {
   backendTimeoutMs?: number;
   retry?: HttpRetry;
   session?: HttpSession;
+  /** Goes before what is said of the service. */
+  traffic?: Traffic;
 };
 
 /** Applied in the order set, add, remove; names as written by the user. */
@@ -86,10 +100,10 @@ export type HeaderChanges = {
 export type HttpRouteMatch = {
   /** Of a GRPCRoute, in the place of path and method: `/service/method`; null parts are any. */
   grpc?: { type: 'exact' | 'regex'; service: string | null; method: string | null };
-  path: { type: 'exact' | 'prefix' | 'regex'; value: string } | null;
+  path: PathMatch | null;
   method: string | null;
-  headers: readonly { name: string; type: 'exact' | 'regex'; value: string }[];
-  queryParams: readonly { name: string; type: 'exact' | 'regex'; value: string }[];
+  headers: readonly ValueMatch[];
+  queryParams: readonly ValueMatch[];
 };
 
 /** One weighted backend of a rule. */

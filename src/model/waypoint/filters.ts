@@ -1,5 +1,11 @@
 import type { ServiceKey } from '#model/mesh/service.ts';
 
+/** Which paths are meant. */
+export type PathMatch = { type: 'exact' | 'prefix' | 'regex'; value: string };
+
+/** A value of a header or query parameter. */
+export type ValueMatch = { name: string; type: 'exact' | 'regex'; value: string };
+
 /** What replaces a path: `full`, all of it; `prefix`, what the only match of the rule, a path prefix, matched. */
 export type PathModifier = { readonly kind: 'full' | 'prefix'; readonly value: string };
 

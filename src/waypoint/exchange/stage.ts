@@ -62,4 +62,6 @@ export type StageParts = {
   readonly perExchange: Slots<Exchange>;
   readonly upstreams: Upstreams;
   readonly attempts: AttemptPolicy;
+  /** How many share a limit: replicas of this waypoint, each in as many parts as it serves in. */
+  replicas(): number;
 };

@@ -149,6 +149,7 @@ export class DataPlane {
       attempts: { ...DEFAULT_ATTEMPTS, keptBodiesBytesMax: Math.floor(DEFAULT_ATTEMPTS.keptBodiesBytesMax / threads) },
       meters,
       tellsProblems,
+      parts: threads,
     });
     const isKnown = (ip: IpAddress): boolean => this.#mesh.workloadByIp(ip) !== null;
     const server = createServer({

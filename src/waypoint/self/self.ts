@@ -1,9 +1,11 @@
 import type { ClientLocation } from '#model/balancing/endpoints.ts';
+import type { Clock } from '#model/effects/clock.ts';
 import { type Identity, sameIdentity } from '#model/identity/identity.ts';
 import type { MeshState } from '#model/mesh/mesh-state.ts';
 import type { GatewayAddress } from '#model/mesh/service.ts';
 import { identityOf } from '#model/mesh/workload.ts';
 import type { Caller } from '#model/path/reach.ts';
+import { WAYPOINT } from '#model/settings/waypoints.ts';
 import { EMPTY_BAGGAGE, formatBaggage } from '#model/telemetry/propagation.ts';
 
 /** Which waypoint this is. */
@@ -21,6 +23,21 @@ export type WaypointSelf = {
 export function callerOf({ identity, namespace, gateway }: WaypointSelf): Caller {
   const baggage = formatBaggage({ ...EMPTY_BAGGAGE, namespace, workloadName: gateway, serviceName: gateway });
   return { identity, baggage };
+}
+
+/** How many share what a limit allows: the ready replicas, each in `parts`; at least this one. Looked up once in a while. */
+export function replicaCount(self: WaypointSelf, mesh: MeshState, parts: number, clock: Clock): () => number {
+  let untilMs = Number.NEGATIVE_INFINITY;
+  let count = parts;
+  return () => {
+    const nowMs = clock.monotonicMs();
+    if (nowMs < untilMs) return count;
+    untilMs = nowMs + WAYPOINT.replicasKnownMs;
+    const own = mesh.boundWaypoints().find((binding) => isBoundTo(self, binding, mesh));
+    const ready = own === undefined ? 0 : mesh.waypointMembers(own).filter(({ healthy }) => healthy).length;
+    count = parts * Math.max(1, ready);
+    return count;
+  };
 }
 
 /** Where this waypoint runs. */

@@ -2,9 +2,11 @@ import type { Stage, StageParts } from '#waypoint/exchange/stage.ts';
 import { authorizeStage } from '#waypoint/stages/authorize/authorize.ts';
 import { balanceStage } from '#waypoint/stages/balance/balance.ts';
 import { corsStage } from '#waypoint/stages/cors/cors.ts';
+import { faultStage } from '#waypoint/stages/fault/fault.ts';
 import { forwardStage } from '#waypoint/stages/forward/forward.ts';
 import { identifyStage } from '#waypoint/stages/identify/identify.ts';
 import { mirrorStage } from '#waypoint/stages/mirror/mirror.ts';
+import { rateLimitStage } from '#waypoint/stages/rate-limit/rate-limit.ts';
 import { recordStage } from '#waypoint/stages/record/record.ts';
 import { resilienceStage } from '#waypoint/stages/resilience/resilience.ts';
 import { routeStage } from '#waypoint/stages/route/route.ts';
@@ -20,6 +22,8 @@ const STAGES: readonly ((parts: StageParts) => Stage)[] = [
   authorizeStage,
   routeStage,
   corsStage,
+  rateLimitStage,
+  faultStage,
   sessionStage,
   forwardStage,
   mirrorStage,

@@ -4,6 +4,7 @@ import { OUTPUT } from '#control-plane/index/outputs.ts';
 import { entry, namespaceOf, tableOf } from '#control-plane/index/table.ts';
 import { ATTACHED_GRPC_ROUTES, ATTACHED_POLICIES, ATTACHED_ROUTES } from '#control-plane/mesh/attachments.ts';
 import { SERVICE_BINDINGS, SERVICES } from '#control-plane/mesh/services.ts';
+import { ATTACHED_TRAFFIC, trafficOfService, withTraffic } from '#control-plane/mesh/traffic-policies.ts';
 import { HTTP_DENIES, httpDeniesAt } from '#control-plane/mesh/waypoint-guards.ts';
 import { isRun, WAYPOINTS } from '#control-plane/mesh/waypoints.ts';
 import { byAge } from '#control-plane/resources/metadata.ts';
@@ -15,6 +16,11 @@ import { waypointLabels } from './waypoint-service.ts';
 /** What a waypoint does for one of the services bound to it. */
 type ServedService = { gateway: string; service: WaypointService };
 
+const REQUEST_ROUTES = [
+  { kind: 'HTTPRoute', table: ATTACHED_ROUTES },
+  { kind: 'GRPCRoute', table: ATTACHED_GRPC_ROUTES },
+] as const;
+
 /** By `<namespace>/<name>` of the service. */
 const SERVED_SERVICES = tableOf<ServedService>()('served-services', { by: { gateway: ({ gateway }) => [gateway] } });
 
@@ -22,19 +28,22 @@ const SERVED_SERVICES = tableOf<ServedService>()('served-services', { by: { gate
 export const servedServices = defineDerivation({
   name: 'served service',
   each: SERVICE_BINDINGS,
-  reads: [SERVICES, ATTACHED_ROUTES, ATTACHED_GRPC_ROUTES, ATTACHED_POLICIES, HTTP_DENIES],
+  reads: [SERVICES, ATTACHED_ROUTES, ATTACHED_GRPC_ROUTES, ATTACHED_POLICIES, ATTACHED_TRAFFIC, HTTP_DENIES],
   writes: [SERVED_SERVICES],
   derive({ key, value: { gateway, hostname, owner } }, mesh) {
     const namespace = namespaceOf(key);
     // Routes are filed under the name that waypoints know a service by.
     const service = serviceKeyOf({ namespace, hostname });
-    const routes = [ATTACHED_ROUTES, ATTACHED_GRPC_ROUTES]
-      .flatMap((table) => mesh.valuesBy(table, 'service', service))
-      .toSorted(byAge);
+    const routes = REQUEST_ROUTES.flatMap(({ kind, table }) =>
+      mesh
+        .valuesBy(table, 'service', service)
+        .map(({ route, metadata }) => ({ metadata, route: withTraffic(mesh, kind, route) })),
+    ).toSorted(byAge);
     const resource = mesh.get(SERVICES, key);
     const denies = resource === null ? [] : httpDeniesAt(resource, mesh).map(({ policy }) => policy);
     const policies = [...policiesFor(owner, mesh), ...denies];
-    const served = { key: service, routes: routes.map(({ route }) => route), policies };
+    const traffic = trafficOfService(mesh, owner, resource);
+    const served = { key: service, routes: routes.map(({ route }) => route), policies, ...(traffic && { traffic }) };
     return [entry(SERVED_SERVICES, key, { gateway, service: served })];
   },
 });

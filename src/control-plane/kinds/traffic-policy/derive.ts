@@ -1,0 +1,129 @@
+import { defineDerivation, type MeshReader } from '#control-plane/index/derivation.ts';
+import type { Condition } from '#control-plane/index/index-delta.ts';
+import { falseCondition, STATUS, statusOf, trueCondition } from '#control-plane/index/outputs.ts';
+import { entry, tableOf } from '#control-plane/index/table.ts';
+import { ATTACHED_GRPC_ROUTES, ATTACHED_ROUTES } from '#control-plane/mesh/attachments.ts';
+import { listPorts } from '#control-plane/mesh/route-backends.ts';
+import { SERVICE_BINDINGS, SERVICES, serviceNamesIn } from '#control-plane/mesh/services.ts';
+import { ATTACHED_TRAFFIC, speakerOf, type TrafficBlock } from '#control-plane/mesh/traffic-policies.ts';
+import { hasWaypoint } from '#control-plane/mesh/waypoint-binding.ts';
+import { WAYPOINTS } from '#control-plane/mesh/waypoints.ts';
+import { type FieldPath, type Problem, warningAt } from '#control-plane/resources/finding.ts';
+import { didYouMean } from '#control-plane/resources/nearest-name.ts';
+import { nameOfResource } from '#control-plane/resources/resource.ts';
+import { RESOURCE } from '#model/settings/control-planes.ts';
+import type { TrafficPolicyResource, TrafficTarget } from './schema.ts';
+
+/** Policies as they were read. */
+export const TRAFFIC_POLICIES = tableOf<TrafficPolicyResource>()('traffic-policies');
+
+/** What each policy says of each of its targets. */
+export const attachedTraffic = defineDerivation({
+  name: 'traffic policy',
+  each: TRAFFIC_POLICIES,
+  reads: [],
+  writes: [ATTACHED_TRAFFIC],
+  derive({ key, value: { metadata, targets, rateLimit, fault } }) {
+    const { createdAtMs, namespace, name } = metadata;
+    return targets.map((target, at) => {
+      const said = { target: targetName(target, namespace), section: target.section, rateLimit, fault };
+      return entry(ATTACHED_TRAFFIC, `${key} ${at}`, { ...said, metadata: { createdAtMs, namespace, name } });
+    });
+  },
+});
+
+const READS = [SERVICES, SERVICE_BINDINGS, WAYPOINTS, ATTACHED_ROUTES, ATTACHED_GRPC_ROUTES, ATTACHED_TRAFFIC] as const;
+type StatusMesh = MeshReader<(typeof READS)[number]>;
+
+/** Why a target gets nothing of the policy, or not all of it. */
+type Miss = { condition: 'Accepted' | 'Programmed'; reason: string; problem: Problem };
+
+/** What becomes of each policy. */
+export const trafficStatus = defineDerivation({
+  name: 'traffic policy status',
+  each: TRAFFIC_POLICIES,
+  reads: [...READS],
+  writes: [...STATUS],
+  derive({ value: policy }, mesh) {
+    const misses = policy.targets.flatMap((target, at) => missesOf(target, ['spec', 'targetRefs', at], policy, mesh));
+    return statusOf(
+      nameOfResource(policy),
+      (['Accepted', 'Programmed'] as const).map((type) => conditionOf(type, policy, misses)),
+      misses.map(({ problem }) => problem),
+    );
+  },
+});
+
+function conditionOf(type: Miss['condition'], policy: TrafficPolicyResource, misses: readonly Miss[]): Condition {
+  const resource = nameOfResource(policy);
+  // What is not accepted is not in force either.
+  const told = misses.filter(({ condition }) => type === 'Programmed' || condition === type);
+  const [first] = told;
+  if (first === undefined) return trueCondition(resource, type, type, type === 'Accepted' ? 'attached' : 'waypoints enforce it');
+  const message = told.slice(0, RESOURCE.messagesMax).map(({ problem }) => problem.message);
+  return falseCondition(resource, type, first.reason, message.join('; '));
+}
+
+function missesOf(target: TrafficTarget, path: FieldPath, policy: TrafficPolicyResource, mesh: StatusMesh): Miss[] {
+  const { namespace } = policy.metadata;
+  const miss = target.kind === 'Service' ? serviceMiss(target, path, namespace, mesh) : routeMiss(target, path, namespace, mesh);
+  return [...(miss === null ? [] : [miss]), ...conflicts(target, path, policy, mesh)];
+}
+
+function serviceMiss({ name, section }: TrafficTarget, path: FieldPath, namespace: string, mesh: StatusMesh): Miss | null {
+  const key = `${namespace}/${name}`;
+  const service = mesh.get(SERVICES, key);
+  if (service === null) {
+    const message = `Service ${key} not found${didYouMean(name, serviceNamesIn(mesh, namespace))}`;
+    return notFound(path, message, 'correct the name, or create the Service');
+  }
+  if (section !== null && !service.ports.some((port) => port.name === section)) {
+    const message = `Service ${key} has no port called ${section} (ports: ${listPorts(service)})`;
+    return notFound([...path, 'sectionName'], message, 'use the name of a port');
+  }
+  if (hasWaypoint(mesh, key)) return null;
+  const message = `Service ${key} has no waypoint, so nothing enforces the policy for it`;
+  const remedy = 'label the Service or its namespace istio.io/use-waypoint: <gateway>';
+  return { condition: 'Programmed', reason: 'AncestorNotBound', problem: warningAt('WEFT_NOT_ENFORCED', path, message, remedy) };
+}
+
+/** A route that is attached to no service is nowhere, whatever its own status says of why. */
+function routeMiss({ kind, name, section }: TrafficTarget, path: FieldPath, namespace: string, mesh: StatusMesh): Miss | null {
+  const table = kind === 'HTTPRoute' ? ATTACHED_ROUTES : ATTACHED_GRPC_ROUTES;
+  const [attached] = mesh.valuesBy(table, 'route', `${namespace}/${name}`);
+  if (attached === undefined) {
+    const message = `${kind} ${namespace}/${name} not found, or attached to no Service`;
+    return notFound(path, message, 'correct the name, or see what the status of the route says');
+  }
+  if (section === null || attached.route.rules.some((rule) => rule.name === section)) return null;
+  const message = `${kind} ${namespace}/${name} has no rule called ${section}`;
+  return notFound([...path, 'sectionName'], message, 'use the name of a rule');
+}
+
+function notFound(path: FieldPath, message: string, remedy: string): Miss {
+  return {
+    condition: 'Accepted',
+    reason: 'TargetNotFound',
+    problem: warningAt('WEFT_REFERENCE_UNRESOLVED', path, message, remedy),
+  };
+}
+
+const FIELD = { rateLimit: 'rateLimit', fault: 'faultInjection' } as const;
+
+/** Of two policies that say the same of the same, the older one is heard. */
+function conflicts(target: TrafficTarget, path: FieldPath, policy: TrafficPolicyResource, mesh: StatusMesh): Miss[] {
+  const { namespace, name } = policy.metadata;
+  const blocks: readonly TrafficBlock[] = ['rateLimit', 'fault'];
+  return blocks.flatMap((block): Miss[] => {
+    if (policy[block] === null) return [];
+    const winner = speakerOf(mesh, targetName(target, namespace), target.section, block)?.metadata ?? policy.metadata;
+    if (winner.namespace === namespace && winner.name === name) return [];
+    const message = `TrafficPolicy ${winner.namespace}/${winner.name} already says ${FIELD[block]} of ${targetName(target, namespace)}`;
+    const problem = warningAt('WEFT_NOT_ENFORCED', path, message, 'merge the two policies, or name different sections');
+    return [{ condition: 'Accepted', reason: 'Conflicted', problem }];
+  });
+}
+
+function targetName({ kind, name }: TrafficTarget, namespace: string): string {
+  return `${kind} ${namespace}/${name}`;
+}

@@ -1,0 +1,276 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { type Mistake, readSpec, testAccepted, testMistakes } from '#control-plane/kinds/documents.testing.ts';
+import { CRD_FILES, KINDS } from '#control-plane/kinds/list.ts';
+import { YamlMesh } from '#control-plane/kinds/yaml-mesh.testing.ts';
+import { createResourceParser } from '#control-plane/resources/resource-parser.ts';
+import type { WaypointService } from '#model/waypoint/config.ts';
+import { readCrds } from '#platform/files/crds.ts';
+import type { TrafficPolicyResource } from './schema.ts';
+
+const parser = createResourceParser(KINDS, await readCrds(CRD_FILES));
+const TARGET = 'targetRefs: [{ kind: Service, name: cart }]';
+const LIMIT = 'name: all, limit: { requests: 10, window: 1s }';
+const limited = (rule: string) => `{ ${TARGET}, rateLimit: { rules: [{ ${rule} }] } }`;
+const faulty = (fault: string) => `{ ${TARGET}, faultInjection: { ${fault} } }`;
+const RULE = 'spec.rateLimit.rules[0]';
+
+const mistakes: Mistake[] = [
+  {
+    name: 'a target of another kind',
+    spec: `{ targetRefs: [{ kind: Servce, name: a }], rateLimit: { rules: [{ ${LIMIT} }] } }`,
+    at: 'spec.targetRefs[0].kind',
+    says: /cannot be about a Servce.*Service/,
+    remedy: /use one of Service/,
+  },
+  {
+    name: 'a route without its group',
+    spec: `{ targetRefs: [{ kind: HTTPRoute, name: a }], rateLimit: { rules: [{ ${LIMIT} }] } }`,
+    at: 'spec.targetRefs[0].group',
+    says: /gateway.networking.k8s.io/,
+    remedy: /write group/,
+  },
+  {
+    name: 'a global limit',
+    spec: limited(`scope: Global, ${LIMIT}`),
+    at: `${RULE}.scope`,
+    says: /not there yet/,
+    remedy: /Local/,
+  },
+  {
+    name: '41: a burst below the rate',
+    spec: limited('name: a, limit: { requests: 10, window: 1s, burst: 5 }'),
+    at: `${RULE}.limit.burst`,
+    says: /5 is lower than requests 10/,
+    remedy: /at least requests/,
+  },
+  {
+    name: 'a window beyond a day',
+    spec: limited('name: a, limit: { requests: 1, window: 25h }'),
+    at: `${RULE}.limit.window`,
+    says: /25h is not from 1s to 24h/,
+    remedy: /choose/,
+  },
+  {
+    name: 'a key without name',
+    spec: limited(`key: [{ type: Header }], ${LIMIT}`),
+    at: `${RULE}.key[0].name`,
+    says: /needs name/,
+    remedy: /add name/,
+  },
+  {
+    name: 'a key by claim',
+    spec: limited(`key: [{ type: JWTClaim, path: sub }], ${LIMIT}`),
+    at: `${RULE}.key[0].type`,
+    says: /claims are not known/,
+    remedy: /SourceServiceAccount/,
+  },
+  {
+    name: 'two rules of one name',
+    spec: `{ ${TARGET}, rateLimit: { rules: [{ ${LIMIT} }, { ${LIMIT} }] } }`,
+    at: 'spec.rateLimit.rules[1].name',
+    says: /another rule is called all/,
+    remedy: /name of its own/,
+  },
+  {
+    name: 'a pattern beyond RE2',
+    spec: limited(`match: { path: { type: RegularExpression, value: "(?=a)" } }, ${LIMIT}`),
+    at: `${RULE}.match.path.value`,
+    says: /pattern/,
+    remedy: /RE2/,
+  },
+  {
+    name: 'an abort of both sorts',
+    spec: faulty('abort: { httpStatus: 503, grpcStatus: 14 }'),
+    at: 'spec.faultInjection.abort',
+    says: /either/,
+    remedy: /one of the two/,
+  },
+  {
+    name: 'a delay of hours',
+    spec: faulty('delay: { duration: 2h }'),
+    at: 'spec.faultInjection.delay.duration',
+    says: /1ms to 1h/,
+    remedy: /choose/,
+  },
+  {
+    name: 'a fault of nothing',
+    severity: 'warning',
+    spec: faulty(''),
+    at: 'spec.faultInjection',
+    says: /nothing is injected/,
+    remedy: /add delay/,
+  },
+  {
+    name: 'a block that is not there yet',
+    severity: 'warning',
+    spec: `{ ${TARGET}, circuitBreaker: { maxRequests: 1 } }`,
+    at: 'spec.circuitBreaker',
+    says: /not enforced yet/,
+    remedy: /remove circuitBreaker/,
+  },
+  {
+    name: 'a policy of nothing',
+    severity: 'warning',
+    spec: `{ ${TARGET} }`,
+    at: 'spec',
+    says: /says nothing/,
+    remedy: /add rateLimit/,
+  },
+];
+testMistakes('TrafficPolicy', mistakes);
+
+const WHOLE = `{ targetRefs: [{ kind: Service, name: cart, sectionName: http }],
+  rateLimit: { responseHeaders: DraftVersion03, rules: [{ name: a, match: { methods: [GET], path: { value: /api }, headers: [{ name: X-A, value: b }], queryParams: [{ name: q, value: r }], source: { namespaces: [web], serviceAccounts: [front, web/back] } },
+    key: [{ type: SourceServiceAccount }, { type: SourceNamespace }, { type: SourceIP }, { type: Header, name: x-user }], limit: { requests: 100, window: 1m, burst: 150, perReplica: true }, shadow: true },
+    { name: b, key: [{ type: QueryParam, name: q }, { type: Method }, { type: Path }], limit: { requests: 1, window: 1s } }] },
+  faultInjection: { delay: { duration: 200ms, percentage: 5 }, abort: { httpStatus: 503, percentage: 1 } } }`;
+testAccepted('TrafficPolicy', { 'a whole policy': WHOLE });
+
+test('config-api 6.3: a policy is read with its defaults filled in', () => {
+  const { rateLimit, fault, targets } = readSpec<TrafficPolicyResource>('TrafficPolicy', WHOLE);
+  assert.deepEqual(targets, [{ kind: 'Service', name: 'cart', section: 'http' }]);
+  assert.deepEqual(rateLimit, {
+    policy: 'default/x',
+    responseHeaders: true,
+    rules: [
+      {
+        name: 'a',
+        match: {
+          methods: ['GET'],
+          path: { type: 'prefix', value: '/api' },
+          headers: [{ name: 'x-a', type: 'exact', value: 'b' }],
+          queryParams: [{ name: 'q', type: 'exact', value: 'r' }],
+          namespaces: ['web'],
+          serviceAccounts: ['default/front', 'web/back'],
+        },
+        key: [{ type: 'service-account' }, { type: 'namespace' }, { type: 'address' }, { type: 'header', name: 'x-user' }],
+        requests: 100,
+        windowMs: 60_000,
+        burst: 150,
+        perReplica: true,
+        shadow: true,
+      },
+      {
+        name: 'b',
+        match: null,
+        key: [{ type: 'query', name: 'q' }, { type: 'method' }, { type: 'path' }],
+        requests: 1,
+        windowMs: 1_000,
+        burst: 1,
+        perReplica: false,
+        shadow: false,
+      },
+    ],
+  });
+  assert.deepEqual(fault, {
+    policy: 'default/x',
+    match: null,
+    delay: { durationMs: 200, percentage: 5 },
+    abort: { status: 503, grpcStatus: null, percentage: 1 },
+  });
+  assert.equal(
+    readSpec<TrafficPolicyResource>('TrafficPolicy', faulty('abort: { grpcStatus: 14 }')).fault?.abort?.percentage,
+    100,
+  );
+});
+
+const MESH = `apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: { name: way, namespace: shop }
+spec: { gatewayClassName: weft-waypoint, listeners: [{ name: mesh, port: 15008, protocol: HBONE }] }
+---
+apiVersion: v1
+kind: Service
+metadata: { name: cart, namespace: shop, labels: { istio.io/use-waypoint: way } }
+spec: { selector: { app: a }, ports: [{ name: http, port: 80 }, { name: admin, port: 90 }] }
+---
+{ apiVersion: v1, kind: Service, metadata: { name: plain, namespace: shop }, spec: { selector: { app: a }, ports: [{ port: 80 }] } }
+---
+{ apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: { name: r, namespace: shop }, spec: { parentRefs: [{ group: "", kind: Service, name: cart }], rules: [{ name: one, matches: [{ path: { value: /a } }], backendRefs: [{ name: cart, port: 80 }] }, { backendRefs: [{ name: cart, port: 80 }] }] } }
+---
+`;
+const ROUTE = 'group: gateway.networking.k8s.io, kind: HTTPRoute, name: r';
+
+function policy(name: string, target: string, blocks: string, created = '2026-01-01'): string {
+  return `{ apiVersion: weft.dev/v1alpha1, kind: TrafficPolicy, metadata: { name: ${name}, namespace: shop, creationTimestamp: "${created}T00:00:00Z" }, spec: { targetRefs: [{ ${target} }], ${blocks} } }\n---\n`;
+}
+
+const limits = (name: string) => `rateLimit: { rules: [{ name: ${name}, limit: { requests: 1, window: 1s } }] }`;
+const ABORT = 'faultInjection: { abort: { httpStatus: 503 } }';
+
+function meshWith(...policies: string[]): YamlMesh {
+  return new YamlMesh(parser, MESH + policies.join(''));
+}
+
+function cartOf(mesh: YamlMesh): WaypointService | undefined {
+  return mesh.index.snapshot().waypoints.get('shop/way')?.services[0];
+}
+
+/** `port: rule of the limit, status of the abort`. */
+function saidOf(mesh: YamlMesh): string[] {
+  return (cartOf(mesh)?.traffic ?? []).map(
+    ({ port, rateLimit, fault }) => `${port}: ${rateLimit?.rules[0]?.name ?? '-'} ${fault?.abort?.status ?? '-'}`,
+  );
+}
+
+test('config-api 6.3: a service, and a port of it, block by block', () => {
+  const mesh = meshWith(
+    policy('p', 'kind: Service, name: cart', limits('whole')),
+    policy('q', 'kind: Service, name: cart, sectionName: admin', ABORT),
+  );
+  assert.deepEqual(saidOf(mesh), ['null: whole -', '90: - 503']);
+  assert.deepEqual(mesh.conditions('TrafficPolicy shop/p'), ['Accepted True Accepted', 'Programmed True Programmed']);
+  assert.deepEqual(mesh.problems('TrafficPolicy shop/p'), []);
+  mesh.remove('TrafficPolicy shop/p');
+  mesh.remove('TrafficPolicy shop/q');
+  assert.equal(cartOf(mesh)?.traffic, undefined);
+});
+
+test('config-api 6.3: a rule goes before its route', () => {
+  const mesh = meshWith(
+    policy('p', ROUTE, `${limits('whole')}, ${ABORT}`),
+    policy('q', `${ROUTE}, sectionName: one`, limits('own')),
+  );
+  const rules = cartOf(mesh)?.routes[0]?.rules.map(({ traffic }) => [
+    traffic?.rateLimit?.rules[0]?.name,
+    traffic?.fault?.abort?.status,
+  ]);
+  assert.deepEqual(rules, [
+    ['own', 503],
+    ['whole', 503],
+  ]);
+  assert.deepEqual(mesh.conditions('TrafficPolicy shop/q'), ['Accepted True Accepted', 'Programmed True Programmed']);
+});
+
+test('config-api 6.3: of two that say the same the older one is heard, and the other is told whom', () => {
+  const target = 'kind: Service, name: cart';
+  const mesh = meshWith(policy('a', target, limits('young'), '2026-02-01'), policy('b', target, limits('old')));
+  assert.deepEqual(saidOf(mesh), ['null: old -']);
+  assert.deepEqual(mesh.conditions('TrafficPolicy shop/a'), ['Accepted False Conflicted', 'Programmed False Conflicted']);
+  assert.match(
+    mesh.problems('TrafficPolicy shop/a').join(),
+    /TrafficPolicy shop\/b already says rateLimit of Service shop\/cart/,
+  );
+  mesh.remove('TrafficPolicy shop/b');
+  assert.deepEqual(saidOf(mesh), ['null: young -']);
+  assert.equal(mesh.conditions('TrafficPolicy shop/a')[0], 'Accepted True Accepted');
+});
+
+const misses: { target: string; condition: string; says: RegExp }[] = [
+  { target: 'kind: Service, name: crt', condition: 'Accepted False TargetNotFound', says: /Service shop\/crt not found.*cart/ },
+  {
+    target: 'kind: Service, name: cart, sectionName: web',
+    condition: 'Accepted False TargetNotFound',
+    says: /no port called web/,
+  },
+  { target: 'kind: Service, name: plain', condition: 'Programmed False AncestorNotBound', says: /has no waypoint/ },
+  { target: `${ROUTE}x`, condition: 'Accepted False TargetNotFound', says: /HTTPRoute shop\/rx not found/ },
+  { target: `${ROUTE}, sectionName: two`, condition: 'Accepted False TargetNotFound', says: /no rule called two/ },
+];
+for (const { target, condition, says } of misses)
+  test(`config-api 6.3: a target that gets nothing: ${target}`, () => {
+    const mesh = meshWith(policy('p', target, ABORT));
+    assert.ok(mesh.conditions('TrafficPolicy shop/p').includes(condition), mesh.conditions('TrafficPolicy shop/p').join());
+    assert.match(mesh.problems('TrafficPolicy shop/p').join(), says);
+  });

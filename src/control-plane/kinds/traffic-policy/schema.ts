@@ -1,0 +1,69 @@
+import type { RawValueMatch } from '#control-plane/mesh/request-routes/documents.ts';
+import type { Metadata, RawMetadata } from '#control-plane/resources/metadata.ts';
+import type { Fault, RateLimit } from '#model/waypoint/traffic.ts';
+
+/** The kinds that a policy can be about. */
+export const TARGET_KINDS = ['Service', 'HTTPRoute', 'GRPCRoute'] as const;
+
+/** What it is about, in its own namespace. */
+export type TrafficTarget = {
+  kind: (typeof TARGET_KINDS)[number];
+  name: string;
+  /** A port of the Service, or a rule of the route, by name; null: all of it. */
+  section: string | null;
+};
+
+/** A policy; nothing it refers to has been looked up yet. */
+export type TrafficPolicyResource = {
+  kind: 'TrafficPolicy';
+  metadata: Metadata;
+  targets: readonly TrafficTarget[];
+  rateLimit: RateLimit | null;
+  fault: Fault | null;
+};
+
+/** Which requests are meant, as written. */
+export type RawTrafficMatch = {
+  methods?: string[];
+  path?: { type: 'Exact' | 'PathPrefix' | 'RegularExpression'; value: string };
+  headers?: RawValueMatch[];
+  queryParams?: RawValueMatch[];
+  source?: { namespaces?: string[]; serviceAccounts?: string[] };
+};
+
+/** What tells buckets apart, as written. */
+export type RawKey = {
+  type: 'SourceServiceAccount' | 'SourceNamespace' | 'SourceIP' | 'Header' | 'QueryParam' | 'JWTClaim' | 'Method' | 'Path';
+  name?: string;
+  path?: string;
+};
+
+/** A rule of a rate limit, as written. */
+export type RawLimitRule = {
+  name: string;
+  scope: 'Local' | 'Global';
+  match?: RawTrafficMatch;
+  key?: RawKey[];
+  limit: { requests: number; window: string; burst?: number; perReplica: boolean };
+  shadow: boolean;
+};
+
+/** A fault, as written. */
+export type RawFault = {
+  match?: RawTrafficMatch;
+  delay?: { duration: string; percentage: number };
+  abort?: { httpStatus?: number; grpcStatus?: number; percentage: number };
+};
+
+/** Defaults of the schema are already filled in. */
+export type RawTrafficPolicy = {
+  metadata: RawMetadata;
+  spec: {
+    targetRefs: { group: string; kind: string; name: string; sectionName?: string }[];
+    rateLimit?: { rules: RawLimitRule[]; responseHeaders: 'Off' | 'DraftVersion03' };
+    faultInjection?: RawFault;
+    circuitBreaker?: object;
+    outlierDetection?: object;
+    retryBudget?: object;
+  };
+};
