@@ -82,6 +82,7 @@ async function controlPlane(
   const allocations = new KeptAllocations(state, log);
   let nonces = 0;
   const control = new ControlPlane({
+    kept: null,
     pools: await AddressPools.open(new MemoryStore()),
     index: new MeshIndex({ options: mesh, definitions: MESH, allocations: await allocations.load() }),
     source,
@@ -210,14 +211,14 @@ test('what its source holds at the start is served, and each change of it within
   assert.deepEqual([agent.names(AUTHORIZATION_TYPE), agent.names(ADDRESS_TYPE)], [[], [SERVICE_KEY]]);
 });
 
-/** Once `busy`, every look at it costs ten milliseconds, so that long work takes many turns, which are taken one by one. */
+/** Once `busy`, every look at it costs a millisecond, so that long work takes many turns, which are taken one by one. */
 class BusyClock extends SteppedClock {
   busy = false;
   readonly #turns: (() => void)[] = [];
   #spentMs = 0;
 
   override monotonicMs(): number {
-    if (this.busy) this.#spentMs += 10;
+    if (this.busy) this.#spentMs += 1;
     return super.monotonicMs() + this.#spentMs;
   }
 

@@ -5,18 +5,20 @@ import type { CertificateAuthority } from '#control-plane/ca/authority.ts';
 import { createCertificate } from '#control-plane/ca/create-certificate.ts';
 import { DiscoveryServer } from '#control-plane/discovery/discovery-server.ts';
 import { ResourceStore } from '#control-plane/discovery/resource-store.ts';
-import { followState, takeLead } from '#control-plane/following.ts';
+import { followOthers } from '#control-plane/following.ts';
 import type { IndexChange } from '#control-plane/index/index-delta.ts';
 import type { MeshIndex } from '#control-plane/index/mesh-index.ts';
 import type { MeshOptions } from '#control-plane/index/mesh-options.ts';
+import type { KeptState } from '#control-plane/kept/kept-state.ts';
 import type { KeptAllocations } from '#control-plane/kept-allocations.ts';
 import { registeredUid } from '#control-plane/mesh/registered-endpoints.ts';
 import { LABEL } from '#control-plane/mesh/well-known.ts';
 import { MeshChanges } from '#control-plane/mesh-changes.ts';
+import { QuickStart, startSource } from '#control-plane/quick-start.ts';
 import type { AddressPools } from '#control-plane/registry/address-pools.ts';
 import { NodeRegistry } from '#control-plane/registry/node-registry.ts';
 import type { Finding } from '#control-plane/resources/finding.ts';
-import type { Source } from '#control-plane/sources/source.ts';
+import type { Source, SourceSink } from '#control-plane/sources/source.ts';
 import { controlStatus, type StatusFrame } from '#control-plane/status/control-status.ts';
 import { FindingsBoard } from '#control-plane/status/findings-board.ts';
 import type { WaypointRunner } from '#control-plane/waypoints/plan.ts';
@@ -46,6 +48,8 @@ export type ControlPlaneOptions = {
   mesh: MeshOptions;
   state: StateStore;
   allocations: KeptAllocations;
+  /** null: every start derives everything before it serves. */
+  kept: KeptState | null;
   pools: AddressPools;
   authority: CertificateAuthority;
   authenticator: Authenticator;
@@ -75,8 +79,10 @@ export class ControlPlane {
   readonly #registry: NodeRegistry;
   readonly #findings: FindingsBoard;
   readonly #changes: MeshChanges;
+  readonly #quickStart: QuickStart | null;
   readonly #reserved: Reserved;
   readonly #replica: Replica;
+  readonly #begun = Promise.withResolvers<void>();
 
   constructor(options: ControlPlaneOptions) {
     const { clock, log, newNonce, source, state, runner, mesh, tokens } = options;
@@ -115,10 +121,13 @@ export class ControlPlane {
     const mintToken = ({ namespace, serviceAccount }: { namespace: string; serviceAccount: string }) =>
       tokens.mint({ namespace, serviceAccount, node: null, grant: null }, CERTIFICATE.waypointTokenMs);
     this.waypoints = runner === null ? null : new WaypointController({ runner, mintToken, clock, log });
-    const { index, allocations } = options;
+    const { index, allocations, kept } = options;
+    this.#quickStart =
+      kept === null ? null : new QuickStart({ kept, store: this.#store, registry: this.#registry, source, clock, log });
     const [discovery, findings, waypoints] = [this.#discovery, this.#findings, this.waypoints];
+    const onChanged = () => this.#quickStart?.keep(this.#changes);
     const keepsAllocations = () => this.#replica.leads();
-    const reached = { index, source, mesh, allocations, discovery, findings, waypoints, keepsAllocations };
+    const reached = { index, source, mesh, allocations, discovery, findings, waypoints, keepsAllocations, onChanged };
     this.#changes = new MeshChanges({ ...reached, clock, log });
   }
 
@@ -132,34 +141,29 @@ export class ControlPlane {
     source.lead?.(this.#replica.leads());
     await this.#registry.load();
     let isFirst = true;
-    await source.start({
-      change: (change) => {
-        if (!isFirst) return this.#changes.putInForce(change);
-        isFirst = false;
-        // What nodes registered is judged by the configuration, as it would be if they told it now.
-        return this.#changes.putFirstInForce(change, () => this.#registry.admitLoaded(this.#replica.leads()));
-      },
-      trouble: (problem) => log.error({ err: problem }, 'configuration cannot be read'),
+    const change: SourceSink['change'] = (told) => {
+      if (!isFirst) return this.#changes.putInForce(told);
+      isFirst = false;
+      // What nodes registered is judged by the configuration, as it would be if they told it now.
+      return this.#changes.putFirstInForce(told, () => this.#registry.admitLoaded(this.#replica.leads()));
+    };
+    await startSource(source, change, this.#quickStart, log, () => {
+      this.#begun.resolve();
+      return this.#followOthers();
     });
-    await this.#followOthers();
   }
 
-  async #followOthers(): Promise<void> {
-    const { log } = this.#options;
-    const apply = (change: IndexChange) => {
-      const inForce = Promise.resolve(this.#changes.putInForce(change));
-      inForce.catch((error: unknown) => log.error({ err: error }, 'what another control plane wrote is not in force'));
-    };
+  /** Resolves when the configuration is in force; what was in force before a restart may be served before that. */
+  get begun(): Promise<void> {
+    return this.#begun.promise;
+  }
+
+  #followOthers(): Promise<void> {
     const settled = () => this.#changes.settled();
     const revoked = (node: string) => this.#endRevoked(node);
-    const parts = { ...this.#options, registry: this.#registry, waypoints: this.waypoints, apply, settled, revoked };
-    await this.#replica.follow({
-      state: (changes) => {
-        if (!this.#replica.leads()) followState(parts, changes); // else they are its own words
-      },
-      guests: (changes) => this.#discovery.presence.follow(changes),
-      leads: (leads) => takeLead(parts, leads),
-    });
+    const putInForce = (change: IndexChange) => this.#changes.putInForce(change);
+    const parts = { ...this.#options, registry: this.#registry, waypoints: this.waypoints, putInForce, settled, revoked };
+    return followOthers(this.#replica, parts, (changes) => this.#discovery.presence.follow(changes));
   }
 
   /** Ends every client's stream so that it tries again, here or at another replica. */
@@ -168,15 +172,17 @@ export class ControlPlane {
   }
 
   /** Resolves when every change that was told is in force, or could not be. */
-  settled(): Promise<void> {
-    return this.#changes.settled();
+  async settled(): Promise<void> {
+    await this.begun;
+    await this.#changes.settled();
   }
 
   /** Resolves when all that is to be kept is. */
   async close(): Promise<void> {
-    const { source, allocations } = this.#options;
+    const { source, allocations, kept } = this.#options;
     await source.stop();
     await allocations.settled();
+    await kept?.settled();
   }
 
   /**
@@ -208,6 +214,7 @@ export class ControlPlane {
       rivals: this.#discovery.presence.rivals(),
       problems: [
         this.#findings.unlisted(),
+        this.#options.kept?.problem() ?? null,
         this.#registry.problem(),
         allocations.problem(),
         ...source.problems(),
@@ -238,14 +245,15 @@ export class ControlPlane {
       return NOBODY;
     }
     if (this.#replica.leads())
-      this.#registry
-        .recheck(caller)
+      this.begun
+        .then(() => this.#registry.recheck(caller))
         .catch((error: unknown) => this.#options.log.error({ err: error }, 'registrations not judged again'));
     return this.#discovery.open(caller, stream);
   }
 
   async createCertificate(caller: Caller, request: IstioCertificateRequest): Promise<IstioCertificateResponse> {
     const { mesh, authority, log } = this.#options;
+    await this.begun;
     const identitiesOnNode = (node: string) => this.#changes.identities.identitiesOnNode(node);
     return createCertificate(
       { caller, request },
@@ -261,6 +269,7 @@ export class ControlPlane {
   /** Errors: RpcError unavailable where another replica leads: the agent is to ask that one. */
   async syncWorkloads(caller: Caller, request: SyncWorkloadsRequest): Promise<SyncWorkloadsResponse> {
     if (caller.node !== request.node) this.#count('wrong-node');
+    await this.begun;
     try {
       if (!this.#replica.leads()) throw notLeader(this.#replica.status()?.leader ?? null);
       return create(SyncWorkloadsResponseSchema, await this.#registry.sync(caller, request));

@@ -8,6 +8,8 @@ import { type NodeRegistry, REGISTRY_PREFIX } from '#control-plane/registry/node
 import type { Source } from '#control-plane/sources/source.ts';
 import type { WaypointController } from '#control-plane/waypoints/waypoint-controller.ts';
 import type { Log } from '#model/effects/log.ts';
+import type { Replica, ReplicaListener } from '#model/effects/replica.ts';
+import type { Soon } from '#model/effects/work.ts';
 
 /** What of a control plane depends on whether it leads. */
 export type FollowingOptions = {
@@ -19,27 +21,39 @@ export type FollowingOptions = {
   source: Source;
   waypoints: WaypointController | null;
   log: Log;
-  apply(change: IndexChange): void;
+  putInForce(change: IndexChange): Soon<void>;
   /** Resolves when all that was told before is in force. */
   settled(): Promise<void>;
   /** The tokens of a node are revoked. */
   revoked(node: string): void;
 };
 
+/** Follows what the other replicas do, of whom one leads. Resolves when everything there is has been told. */
+export function followOthers(replica: Replica, options: FollowingOptions, guests: ReplicaListener['guests']): Promise<void> {
+  return replica.follow({
+    state: (changes) => {
+      if (!replica.leads()) followState(options, changes); // else they are its own words
+    },
+    guests,
+    leads: (leads) => takeLead(options, leads),
+  });
+}
+
 /** Puts in force what the replica that leads has written: registered workloads, addresses of services, revoked tokens. */
-export function followState(options: FollowingOptions, changes: ReadonlyMap<string, string | null>): void {
-  const { registry, allocations, tokens, apply, revoked } = options;
+function followState(options: FollowingOptions, changes: ReadonlyMap<string, string | null>): void {
+  const { registry, allocations, tokens, revoked, log } = options;
   const registered = new Map([...changes].filter(([name]) => name.startsWith(REGISTRY_PREFIX)));
   const addresses = changes.get(ALLOCATIONS_NAME);
   const revocations = changes.get(REVOCATIONS_NAME);
   if (revocations !== undefined) tokens.follow?.(revocations).forEach(revoked);
   if (registered.size === 0 && addresses === undefined) return;
   const given = addresses === undefined ? {} : { allocations: allocations.read(addresses) };
-  apply({ nodes: registry.adopt(registered), ...given });
+  const inForce = Promise.resolve(options.putInForce({ nodes: registry.adopt(registered), ...given }));
+  inForce.catch((error: unknown) => log.error({ err: error }, 'what another control plane wrote is not in force'));
 }
 
 /** Begins to write, and to look after waypoints; or ends both. */
-export function takeLead(options: FollowingOptions, leads: boolean): void {
+function takeLead(options: FollowingOptions, leads: boolean): void {
   const { source, pools, allocations, index, waypoints, log, settled } = options;
   source.lead?.(leads);
   if (!leads) {

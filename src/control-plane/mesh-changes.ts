@@ -29,6 +29,8 @@ export type MeshChangesOptions = {
   waypoints: WaypointController | null;
   /** Whether what is allocated here is kept: of several replicas one does so. */
   keepsAllocations(): boolean;
+  /** Told when a change is in force, or could not be put in force. */
+  onChanged: () => void;
   clock: Clock;
   log: Log;
 };
@@ -68,6 +70,11 @@ export class MeshChanges {
     return this.#next(this.#beginning(change, registered));
   }
 
+  /** Whether a change is on its way. */
+  get isChanging(): boolean {
+    return this.#changing !== null;
+  }
+
   /** Resolves when every change until now is in force, or could not be. */
   async settled(): Promise<void> {
     // Who told the change hears what went wrong.
@@ -77,9 +84,13 @@ export class MeshChanges {
   #next(work: Work<void>): Soon<void> {
     const begin = () => inTurns(work, this.#options.clock, CONTROL.serveTurnMs);
     const outcome = this.#changing === null ? begin() : this.#changing.then(begin, begin);
-    if (!(outcome instanceof Promise)) return;
+    if (!(outcome instanceof Promise)) {
+      this.#options.onChanged();
+      return;
+    }
     const settled = outcome.finally(() => {
       if (this.#changing === settled) this.#changing = null;
+      this.#options.onChanged();
     });
     this.#changing = settled;
     return settled;
@@ -91,7 +102,7 @@ export class MeshChanges {
     yield* this.#noting(configured);
     const registered = yield* index.taking({ nodes: loaded() });
     yield* this.#noting(registered);
-    yield* discovery.publishing([configured, registered]);
+    yield* discovery.publishingAll([configured, registered]);
     yield* this.#concluding(configured);
     yield* this.#concluding(registered);
     this.#tellFindings();

@@ -61,9 +61,21 @@ export class DiscoveryServer {
 
   /** The same piece by piece, of changes that follow one another: to clients they are one. */
   *publishing(deltas: readonly StoreDelta[]): Work<void> {
-    // Serialized once for all; what is the same on the wire as before is not told to anybody.
     const encoded: EncodedChange[] = [];
     for (const delta of deltas) for (const change of yield* encoding(delta)) encoded.push(change);
+    yield* this.#publishing(encoded);
+  }
+
+  /** The same of changes that bring everything: whatever else was served until now is gone. */
+  *publishingAll(deltas: readonly StoreDelta[]): Work<void> {
+    const encoded: EncodedChange[] = [];
+    for (const delta of deltas) for (const change of yield* encoding(delta)) encoded.push(change);
+    for (const change of yield* this.#options.store.others(encoded)) encoded.push(change);
+    yield* this.#publishing(encoded);
+  }
+
+  /** Serialized once for all; what is the same on the wire as before is not told to anybody. */
+  *#publishing(encoded: readonly EncodedChange[]): Work<void> {
     if (!(yield* this.#taking(encoded))) return;
     for (const connection of this.#connections) this.#turns.want(connection);
     this.#turns.run();

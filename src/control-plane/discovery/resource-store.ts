@@ -1,3 +1,4 @@
+import type { ServedSegment, TableName } from '#control-plane/kept/segments.ts';
 import { atOnce, type Work } from '#model/effects/work.ts';
 import type { MeshDelta } from '#model/mesh/mesh-state.ts';
 import type { WaypointConfig } from '#model/waypoint/config.ts';
@@ -59,6 +60,39 @@ export class ResourceStore implements ResourceView {
     // A revision is for people who compare logs; one that nothing changed in would only confuse them.
     if (changed) this.#revision += 1;
     return changed;
+  }
+
+  /** Removals of all that is there and was not encoded, piece by piece: for a change that brings everything. */
+  *others(encoded: readonly EncodedChange[]): Work<EncodedChange[]> {
+    const gone: EncodedChange[] = [];
+    for (const table of TABLE_NAMES) {
+      const there = new Set<string>();
+      for (const change of encoded) {
+        if (change.table === table && change.resource !== null) there.add(change.name);
+        yield;
+      }
+      for (const name of this.#tables[table].blocks.names()) {
+        if (!there.has(name)) gone.push({ table, name, resource: null });
+        yield;
+      }
+    }
+    return gone;
+  }
+
+  /** Takes in what was served before a restart, piece by piece. */
+  *restoring(segments: readonly ServedSegment[]): Work<void> {
+    for (const { table, resources } of segments)
+      yield* this.taking(resources.map((resource) => ({ table, name: resource.name, resource })));
+    this.trim();
+  }
+
+  /** Everything that is served, in pieces with keys that stay; `revision` is another one once a piece is. */
+  segments(): { key: string; revision: number; take(): ServedSegment }[] {
+    return TABLE_NAMES.flatMap((table) =>
+      this.#tables[table].blocks.groups().map(({ revision, resources }, at) => {
+        return { key: `${table}-${at}`, revision, take: () => ({ table, resources: resources() }) };
+      }),
+    );
   }
 
   /** Forgets changes that every client has been told. */
@@ -161,8 +195,10 @@ export class ResourceStore implements ResourceView {
   }
 }
 
+const TABLE_NAMES: readonly TableName[] = ['addresses', 'policies', 'waypoints'];
+
 /** A resource as it is from now on, null when it is gone. */
-export type EncodedChange = { table: 'addresses' | 'policies' | 'waypoints'; name: string; resource: EncodedResource | null };
+export type EncodedChange = { table: TableName; name: string; resource: EncodedResource | null };
 
 /** Serializes what has changed, piece by piece. */
 export function* encoding({ mesh, waypoints }: StoreDelta): Work<EncodedChange[]> {

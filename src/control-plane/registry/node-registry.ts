@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import type { Proof } from '#control-plane/authentication/authenticator.ts';
 import { type AdmissionRefusal, type AdmissionWorld, admit, type Holders, nameOf } from '#control-plane/registry/admission.ts';
@@ -50,6 +51,8 @@ export class NodeRegistry {
   /** What stands refused of each node, by message. */
   readonly #refused = new Map<string, ReadonlyMap<string, AdmissionRefusal>>();
   readonly #loaded: KeptNode[] = [];
+  /** Node → hash of what is kept of it, or is about to be. */
+  readonly #hashes = new Map<string, string>();
   #writing: Promise<void> = Promise.resolve();
   #problem: string | null = null;
 
@@ -61,7 +64,9 @@ export class NodeRegistry {
   async load(): Promise<void> {
     const { store, log } = this.#options;
     for (const name of await store.list(REGISTRY_PREFIX)) {
-      const kept = parseRegistration((await store.read(name)) ?? '');
+      const text = (await store.read(name)) ?? '';
+      const kept = parseRegistration(text);
+      if (kept !== null) this.#hashes.set(kept.node, hash('sha256', text));
       if (kept === null) log.warn({ file: name }, 'registered workloads cannot be read; their agent will report them again');
       else this.#loaded.push(kept);
     }
@@ -119,6 +124,16 @@ export class NodeRegistry {
   /** Registered workloads by node. */
   nodes(): ReadonlyMap<string, readonly RegisteredWorkload[]> {
     return new Map([...this.#kept].map(([node, { workloads }]) => [node, workloads]));
+  }
+
+  /** A word for what all nodes have registered, as it is kept: other registrations, another word. */
+  digest(): string {
+    const lines = [...this.#hashes].map(([node, textHash]) => `${textHash} ${node}\n`).sort();
+    return hash('sha256', lines.join(''));
+  }
+
+  #textOf(node: string): string {
+    return JSON.stringify(this.#kept.get(node) ?? {});
   }
 
   /** What nodes asked for and did not get, one sentence each. */
@@ -223,11 +238,12 @@ export class NodeRegistry {
   async #keep(nodes: readonly string[]): Promise<void> {
     const { store, log } = this.#options;
     let lost: unknown = null;
+    for (const node of nodes) this.#hashes.set(node, hash('sha256', this.#textOf(node)));
     // One after the other, so that the last state is the one that stays.
     this.#writing = this.#writing.then(async () => {
       try {
         for (const node of nodes) {
-          await store.write(`${REGISTRY_PREFIX}${encodeURIComponent(node)}.json`, JSON.stringify(this.#kept.get(node) ?? {}), {
+          await store.write(`${REGISTRY_PREFIX}${encodeURIComponent(node)}.json`, this.#textOf(node), {
             secret: false,
           });
         }

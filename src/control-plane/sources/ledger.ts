@@ -1,9 +1,10 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Condition } from '#control-plane/index/index-delta.ts';
-import { errorAt, type Finding, findingOf, formatOrigin } from '#control-plane/resources/finding.ts';
+import type { Finding } from '#control-plane/resources/finding.ts';
 import { compareText } from '#control-plane/resources/metadata.ts';
 import { nameOfResource, type Resource, type ResourceName } from '#control-plane/resources/resource.ts';
 import type { StandIn } from '#control-plane/resources/stand-in.ts';
+import { duplicates, firstError, tellWhatStays } from '#control-plane/sources/ledger-findings.ts';
 import type { SourceChange } from '#control-plane/sources/source.ts';
 import { atOnce, type Work } from '#model/effects/work.ts';
 import type { Origin } from '#protocol/api/control.ts';
@@ -55,8 +56,8 @@ type Winner = { resource: Resource; unit: string; standIn: StandIn | null };
 
 /**
  * What every source keeps of its resources, whatever it reads them from. An entry that became invalid keeps its last good
- * version in force, or its stand-in where there is none; one that is gone is removed; of two with the same name the first (by
- * unit, then position) counts. A change costs what its units name, however many others there are.
+ * version in force, or its stand-in where there is none; one that is gone is removed; of two with the same name the first counts
+ * (by unit, then position). A change costs what its units name.
  */
 export class ResourceLedger {
   readonly #units = new Map<string, Unit>();
@@ -67,6 +68,7 @@ export class ResourceLedger {
   readonly #findings = new Map<string, readonly Finding[]>();
   readonly #duplicates = new Map<ResourceName, readonly Finding[]>();
   readonly #conditions = new Map<ResourceName, readonly Condition[]>();
+  readonly #heirs = new Set<string>();
   readonly #documents = new WeakMap<Resource, object>();
   /** What units provided before a restart; forgotten with the first `take`, which uses it up. */
   readonly #remembered = new Map<string, ReadonlyMap<ResourceName, Resource>>();
@@ -96,6 +98,7 @@ export class ResourceLedger {
       const after = this.#choose(name);
       if (after !== null) this.#winners.set(name, after);
       else if (this.#winners.delete(name)) removed.push(name);
+      if (before !== undefined && before.unit !== after?.unit) this.#heirs.add(before.unit);
       if (after !== null && !isDeepStrictEqual(before?.resource, after.resource)) upserted.push(after.resource);
       yield;
     }
@@ -106,8 +109,20 @@ export class ResourceLedger {
   /** What is to be kept of a unit over restarts: what its last good versions were read from, in order of name. */
   lastGood(unit: string): object[] {
     const known = this.#units.get(unit);
-    const provided = [...(known === undefined ? [] : providedBy(known))].sort(([a], [b]) => compareText(a, b));
+    const own = known === undefined ? new Map<ResourceName, Resource>() : providedBy(known);
+    for (const { name } of known?.claims ?? []) {
+      const winner = this.#winners.get(name);
+      if (!own.has(name) && winner?.unit === unit && winner.standIn === null) own.set(name, winner.resource);
+    }
+    const provided = [...own].sort(([a], [b]) => compareText(a, b));
     return provided.flatMap(([, resource]) => this.#documents.get(resource) ?? []);
+  }
+
+  /** Units that since the last call came to speak for a version that another one provided, or ceased to: of them more is to be kept, or less. */
+  takeHeirs(): string[] {
+    const heirs = [...this.#heirs];
+    this.#heirs.clear();
+    return heirs;
   }
 
   /** The resources in force. */
@@ -181,6 +196,7 @@ export class ResourceLedger {
     setOrDelete(this.#duplicates, name, duplicates(name, claims));
     const speaker = claims.find(({ resource }) => resource !== null) ?? claims[0];
     const resource = speaker?.resource ?? this.#lastOf(name);
+    if (speaker !== undefined && speaker.resource === null && resource !== null) this.#heirs.add(speaker.unit);
     if (speaker !== undefined && resource !== null) return { resource, unit: speaker.unit, standIn: null };
     for (const unit of speakers) {
       const kept = this.#units.get(unit)?.kept.get(name);
@@ -262,32 +278,6 @@ function providedBy({ claims, kept }: Unit): Map<ResourceName, Resource> {
 
 function namesOf(unit: Unit | null): Set<ResourceName> {
   return unit === null ? new Set() : new Set([...unit.byName.keys(), ...unit.kept.keys()]);
-}
-
-/** Adds to the first error of a rejected entry that its last good version is still in force. */
-function tellWhatStays(finding: Finding, entry: Entry | undefined, staying: ReadonlySet<ResourceName>): Finding {
-  if (entry === undefined || entry.name === null || entry.resource !== null) return finding;
-  const first = firstError(entry.findings) === finding;
-  return first && staying.has(entry.name)
-    ? { ...finding, message: `${finding.message}; the last good version stays in force` }
-    : finding;
-}
-
-/** The one that rejected its entry; a misspelt kind is a warning only. */
-function firstError(findings: readonly Finding[]): Finding | undefined {
-  return findings.find(({ severity }) => severity === 'error') ?? findings[0];
-}
-
-function duplicates(name: ResourceName, [first, ...others]: readonly Claim[]): Finding[] {
-  if (first === undefined) return [];
-  return others.map(({ origin }) => {
-    const message = `already described ${whereOf(first.origin)}; the document here is ignored`;
-    return findingOf(errorAt('WEFT_RESOURCE_DUPLICATE', [], message, 'remove one of the two, or rename it'), name, origin);
-  });
-}
-
-function whereOf(origin: Origin): string {
-  return origin.kind === 'file' ? `at ${origin.file}:${origin.line}` : `by another object, ${formatOrigin(origin)}`;
 }
 
 /** An empty list leaves no trace. */

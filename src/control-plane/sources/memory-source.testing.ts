@@ -81,6 +81,10 @@ export class MemorySource implements Source {
     return this.#ledger.conditions();
   }
 
+  content(): null {
+    return null;
+  }
+
   problems(): string[] {
     return [];
   }

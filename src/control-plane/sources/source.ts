@@ -10,8 +10,21 @@ export type SourceChange = {
   removed: readonly ResourceName[];
 };
 
+/** What a source holds, for a quick start. */
+export type SourceContent = {
+  /** A word for all of it: other content, another word. */
+  digest: string;
+  /** What was made of it, in parts by a key; `revision`: a word for what it was made of. Plain data, for the source alone. */
+  parts: readonly { key: string; revision: string; take(): readonly object[] }[];
+};
+
 /** Where a source tells what it has. */
 export type SourceSink = {
+  /**
+   * Told before the first change, where that will take long: the digest of all that will be in it. Returns parts of the content of an
+   * earlier run of the same build.
+   */
+  looked?(digest: string): Promise<readonly object[]>;
   /**
    * The first call brings everything there is, even when that is nothing. What takes longer than a turn is in force when the
    * promise resolves; nothing more is told until then.
@@ -44,6 +57,8 @@ export type Source = {
   conditions(): Condition[];
   /** Whether it keeps what the next start needs: of several replicas only the one that leads does. At first it does. */
   lead?(leads: boolean): void;
+  /** null while that changes, or where it cannot be told. */
+  content(): SourceContent | null;
   /** What the source could not keep for the next start, one sentence each. */
   problems(): string[];
 };

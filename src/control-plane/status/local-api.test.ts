@@ -21,7 +21,15 @@ function api(changes: Partial<ControlApi> = {}) {
   const calls: string[] = [];
   const control: ControlApi = {
     status: () => STATUS,
-    describe: (subject) => ({ ...subject, facts: {}, services: [], workloads: [], policies: [], routes: [], waypoint: null }),
+    describe: async (subject) => ({
+      ...subject,
+      facts: {},
+      services: [],
+      workloads: [],
+      policies: [],
+      routes: [],
+      waypoint: null,
+    }),
     async mintToken(node, { identities, addresses, waypoints }, ttlMs) {
       calls.push(`${node} ${identities} ${addresses} ${waypoints} ${ttlMs}`);
       return { token: 't', expiresAt: '', addresses: [], rootsPem: '', address: '' };

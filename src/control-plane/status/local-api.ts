@@ -13,7 +13,7 @@ import { type ApiReply, bodyObject, replyTo } from '#protocol/api/reply.ts';
 export type ControlApi = {
   status(): ControlStatus;
   /** Errors: WEFT_NOTHING_SO_NAMED. */
-  describe(subject: Subject): Description;
+  describe(subject: Subject): Promise<Description>;
   /** ttlMs null: the default. */
   mintToken(node: string, grant: NodeGrant, ttlMs: number | null): Promise<TokenResponse>;
   /** freeAddresses: other nodes may be given its ranges. */

@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import type { EditFiles } from '#control-plane/sources/directory/directory-editor.ts';
 import type { WatchFiles } from '#control-plane/sources/directory/directory-source.ts';
 import type { Log } from '#model/effects/log.ts';
@@ -17,6 +18,8 @@ import { type DirectoryWatch, watchDirectory } from '#platform/files/watch-direc
 /** Where configuration comes from, and where what is kept lies. */
 export type Backing = {
   state: StateStore;
+  /** Where what is in force is kept for a quick start; null: nowhere. */
+  kept: string | null;
   replica: Replica;
   /** Follows the configuration. */
   watch: WatchFiles;
@@ -37,6 +40,7 @@ export async function directoryBacking(configDir: string, stateDir: string, owne
   let watching: DirectoryWatch | null = null;
   return {
     state,
+    kept: join(stateDir, 'kept'),
     replica: SOLE_REPLICA,
     async watch(listener) {
       watching = await watchDirectory(configDir, listener);
@@ -70,6 +74,7 @@ export async function etcdBacking(place: StorePlace, name: string, log: Log): Pr
       leadership: () => replica.leadership(),
       leader: () => replica.leader(),
     }),
+    kept: null,
     replica,
     async watch(listener) {
       watching = await watchResources(connection, `${prefix}resources/`, systemClock, listener);

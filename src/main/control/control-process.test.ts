@@ -3,6 +3,7 @@ import { rename, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'node:test';
 import { create } from '@bufbuild/protobuf';
+import type { Log } from '#model/effects/log.ts';
 import { callMetadata, openClient } from '#platform/grpc/control-channel.ts';
 import { relayToControl } from '#platform/grpc/control-relay.ts';
 import { DELTA_STREAM } from '#platform/grpc/service-definitions.ts';
@@ -59,6 +60,35 @@ test('C15, B63: after a restart the client reconnects, gets only what differs, a
   const after = agent.deltas.slice(before).flatMap((delta) => [...delta.workloads.keys(), ...delta.services.keys()]);
   assert.deepEqual(after.sort(), [POD_UID, 'Kubernetes//Pod/shop/ratings-2'].sort());
   assert.equal(agent.connects(), 2);
+});
+
+/** A log that notes its sentences. */
+function noting(): { log: Log; lines: string[] } {
+  const lines: string[] = [];
+  const note = (_fields: object, sentence: string): void => void lines.push(sentence);
+  const log: Log = { debug: note, info: note, warn: note, error: note, child: () => log };
+  return { log, lines };
+}
+
+test('what was in force is kept on the disk, and served by the next control plane if the files are what they were', async (t) => {
+  const where = await place(t);
+  const starts: string[][] = [];
+  for (const change of [null, null, 'file', 'disk'] as const) {
+    if (change === 'file') await writeFile(join(where.configDir, 'deny.yaml'), DENY);
+    if (change === 'disk') await writeFile(join(where.stateDir, 'kept/list'), 'not a list');
+    const { log, lines } = noting();
+    const control = await started(where, { log, keepStateFrom: 0 });
+    const agent = follower(t, await endpointOf(control, 'node-1'));
+    await agent.client.synced;
+    await agent.until(() => agent.workloads.size === 1);
+    assert.equal(agent.policies.size, change === null ? 0 : 1);
+    starts.push(lines.filter((line) => /kept|before the restart/.test(line)));
+    if (change === 'disk') assert.match(control.status().outOfDate.join(), /kept for a quick start is damaged/);
+    agent.client.stop();
+    await control.stop({ waypoints: false });
+  }
+  const damaged = 'what was kept for a quick start is damaged: everything is read and derived anew';
+  assert.deepEqual(starts, [[], ['what was in force before the restart is served'], [], [damaged]]);
 });
 
 const refusals = [

@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { KEY_NAME, TokenAuthority } from '#control-plane/authentication/tokens.ts';
 import { CertificateAuthority, ROOT_NAMES } from '#control-plane/ca/authority.ts';
@@ -14,30 +13,29 @@ import { AddressPools } from '#control-plane/registry/address-pools.ts';
 import { createResourceParser } from '#control-plane/resources/resource-parser.ts';
 import { directorySource } from '#control-plane/sources/directory/directory-source.ts';
 import { LastGoodVersions } from '#control-plane/sources/last-good.ts';
-import { describe, type Subject } from '#control-plane/status/describe.ts';
-import { answerControlApi } from '#control-plane/status/local-api.ts';
 import type { WaypointRunner } from '#control-plane/waypoints/plan.ts';
 import { isLoopback } from '#model/address/ip.ts';
 import type { Log } from '#model/effects/log.ts';
-import { createMishaps, type Mishaps } from '#model/effects/mishaps.ts';
+import { createMishaps, type Mishaps, toLastResort } from '#model/effects/mishaps.ts';
 import { countedDoor } from '#model/guard/door.ts';
-import { CONTROL, RESOURCE } from '#model/settings/control-planes.ts';
+import { CONTROL } from '#model/settings/control-planes.ts';
 import { Meters } from '#model/telemetry/meters.ts';
 import type { NodeGrant } from '#model/trust/grant.ts';
 import type { PathNormalization } from '#model/waypoint/config.ts';
 import { systemClock } from '#platform/clock.ts';
 import { readCrds } from '#platform/files/crds.ts';
 import { serveControl } from '#platform/grpc/server.ts';
-import { serveLocalSocket } from '#platform/local-api/serve-socket.ts';
+import { programStamp } from '#platform/program/installation.ts';
 import { systemRandom } from '#platform/random.ts';
-import { processLogLevel } from '#platform/telemetry/log.ts';
 import { serveMetrics } from '#platform/telemetry/metrics-server.ts';
 import { readOwnProcess } from '#platform/telemetry/process-metrics.ts';
-import type { ControlStatus, TokenResponse } from '#protocol/api/control.ts';
+import type { ControlStatus } from '#protocol/api/control.ts';
 import type { SignerFiles } from '#protocol/ca/signer.ts';
 import { type Backing, directoryBacking, etcdBacking, type StorePlace } from './backing.ts';
 import { openDesk } from './desk.ts';
 import { documentReader } from './document-reader.ts';
+import { keptStateIn } from './keeper-thread.ts';
+import { serveApi } from './serve-api.ts';
 
 /** What a control plane is told. */
 export type StartControlOptions = {
@@ -68,6 +66,8 @@ export type StartControlOptions = {
   signer?: SignerFiles | null;
   /** Is told what clients verify the mesh with, before anybody is served, and again when that changes. */
   onRoots?: (rootsPem: string) => void;
+  /** From how many addresses and policies on what is in force is kept for a quick start; the default unless told. */
+  keepStateFrom?: number;
   log: Log;
 };
 
@@ -109,9 +109,16 @@ async function startOn(options: StartControlOptions, backing: Backing): Promise<
   const startedAt = new Date(systemClock.nowMs()).toISOString();
   const parts = await assemble(options, backing);
   const { control, mesh } = parts;
-  const closing: (() => void | Promise<void>)[] = [() => backing.close(), () => parts.reader.close(), () => control.close()];
+  const closing: (() => void | Promise<void>)[] = [
+    () => backing.close(),
+    () => parts.reader.close(),
+    () => parts.kept.close(),
+    () => control.close(),
+  ];
   // Newest first, as each uses what was made before it.
+  let ended = false;
   const closeAll = async () => {
+    ended = true;
     for (const close of closing.reverse()) await close();
   };
   try {
@@ -127,7 +134,7 @@ async function startOn(options: StartControlOptions, backing: Backing): Promise<
       control.status({ pid: process.pid, version: options.version, startedAt, address, trustDomain, rootNamespace });
     if (socketPath !== null)
       closing.push(await serveApi(socketPath, parts, { status, address, serverNames: options.serverNames }));
-    if (backing.replica.leads()) control.waypoints?.start();
+    control.begun.then(() => ended || !backing.replica.leads() || control.waypoints?.start()).catch(toLastResort);
     const config = backing.replica.status()?.store ?? options.configDir;
     log.info({ address, config, state: options.stateDir }, 'control plane is serving');
     return running(parts, { address, status, closeAll, log });
@@ -155,6 +162,7 @@ type Parts = {
   mishaps: Mishaps;
   reload: () => Promise<void>;
   reader: ReturnType<typeof documentReader>;
+  kept: ReturnType<typeof keptStateIn>;
   desk: ResourceDesk;
 };
 
@@ -190,7 +198,10 @@ async function assemble(options: StartControlOptions, backing: Backing): Promise
   const mishaps = createMishaps(log, clock);
   readOwnProcess(meters, { component: 'pilot', version: options.version, mishaps, clock });
   const trust = { authority, authenticator: tokens, tokens };
+  const build = JSON.stringify([options.version, programStamp(), mesh]);
+  const kept = keptStateIn(backing.kept, { build, from: options.keepStateFrom, clock, log });
   const control = new ControlPlane({
+    kept: kept.state,
     pools: await AddressPools.open(state),
     index,
     source,
@@ -206,7 +217,7 @@ async function assemble(options: StartControlOptions, backing: Backing): Promise
     replica,
   });
   const desk = openDesk({ backing, source, parser, reader, findings: () => control.findings(), log });
-  return { control, index, authority, mesh, meters, mishaps, reload: backing.reload, reader, desk };
+  return { control, index, authority, mesh, meters, mishaps, reload: backing.reload, reader, kept, desk };
 }
 
 /** gRPC for agents and waypoints, with a certificate that is renewed while it serves. */
@@ -234,34 +245,6 @@ async function serve(
     await server.close(CONTROL.stopGraceMs);
   };
   return { address: server.address, close };
-}
-
-type Serving = { status: () => ControlStatus; address: string; serverNames: readonly string[] };
-
-/** The local API for this machine's root: directory and socket are for root alone, as it hands out tokens. */
-async function serveApi(
-  socketPath: string,
-  { control, index, authority, desk }: Parts,
-  serving: Serving,
-): Promise<() => Promise<void>> {
-  await mkdir(dirname(socketPath), { recursive: true, mode: 0o700 });
-  const mintToken = async (node: string, grant: NodeGrant, ttlMs: number | null): Promise<TokenResponse> => {
-    const { token, expiresAtMs, addresses } = await control.agentTokens.issue(node, grant, ttlMs);
-    return {
-      token,
-      addresses,
-      expiresAt: new Date(expiresAtMs).toISOString(),
-      rootsPem: authority.rootsPem,
-      address: dialledAddress(serving.serverNames, serving.address),
-    };
-  };
-  const described = (subject: Subject) => describe(index.snapshot(), subject);
-  const stopWaypoints = async () => control.waypoints?.stopAll();
-  const revokeTokens = (node: string, freeAddresses: boolean) => control.revokeAgentTokens(node, freeAddresses);
-  const { status } = serving;
-  const api = { status, describe: described, mintToken, revokeTokens, stopWaypoints, desk, logLevel: processLogLevel };
-  const answer = (method: string, path: string, body: string) => answerControlApi(api, method, path, body);
-  return serveLocalSocket(socketPath, answer, RESOURCE.appliedBytesMax);
 }
 
 type Ending = { address: string; status: () => ControlStatus; closeAll: () => Promise<void>; log: Log };

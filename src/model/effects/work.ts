@@ -6,8 +6,6 @@ export type Work<Result> = Generator<void, Result, void>;
 /** A result that is there, or comes. */
 export type Soon<Result> = Result | Promise<Result>;
 
-/** Yields of a work between two looks at the clock, which cost more than most of what lies between two of them. */
-const LOOK_EVERY = 16;
 /** Names that are sorted in one go: some 2 ms. */
 const SORTED_TOGETHER = 4_096;
 
@@ -35,11 +33,8 @@ export function inTurns<Result>(work: Work<Result>, clock: Clock, budgetMs: numb
 function aTurn<Result>(work: Work<Result>, clock: Clock, budgetMs: number): IteratorResult<void, Result> {
   const untilMs = clock.monotonicMs() + budgetMs;
   for (;;) {
-    for (let yields = 0; yields < LOOK_EVERY; yields++) {
-      const step = work.next();
-      if (step.done === true) return step;
-    }
-    if (clock.monotonicMs() >= untilMs) return { done: false, value: undefined };
+    const step = work.next();
+    if (step.done === true || clock.monotonicMs() >= untilMs) return step;
   }
 }
 

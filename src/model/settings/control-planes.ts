@@ -123,6 +123,16 @@ export const CONTROL_SETTINGS = {
     restartFirstMs: setting(500, 'ms', 'Wait before a waypoint, or a part of `weft up`, that died is started again; it doubles.'),
     restartMaxMs: setting(30_000, 'ms', 'Longest such wait.'),
     waypointStopMs: setting(5_000, 'ms', 'How long a waypoint may take to end before it is killed.'),
+    keepStateAfterMs: setting(
+      5_000,
+      'ms',
+      'What is in force is kept for a quick start so long after it has changed: many changes are written once.',
+    ),
+    keepStateFrom: setting(
+      1_000,
+      'count',
+      'Addresses and policies from which on what is in force is kept for a quick start: fewer are derived as quickly.',
+    ),
     stopGraceMs: setting(500, 'ms', 'How long calls may take to end by themselves when the control plane stops.'),
   },
 } as const satisfies SettingGroup;

@@ -1,4 +1,5 @@
-import { existsSync } from 'node:fs';
+import { hash } from 'node:crypto';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { WeftError } from '#model/error.ts';
 
@@ -41,4 +42,16 @@ export function programOf(root: string, runningFile: string): string {
  */
 export function partFlags(execArgv: readonly string[] = process.execArgv): string[] {
   return [...execArgv.filter((flag) => OWN_FLAGS.some((own) => flag.startsWith(own))), '--'];
+}
+
+/**
+ * A word for the code that runs: another build, another word. Of a bundle its content; of sources, which change under a
+ * developer's hands, when the last of them was written.
+ */
+export function programStamp(program = WEFT_PROGRAM): string {
+  if (!program.endsWith('.ts')) return hash('sha256', readFileSync(program));
+  const sources = dirname(dirname(program));
+  const files = readdirSync(sources, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.ts'));
+  const newestMs = files.reduce((newest, name) => Math.max(newest, statSync(join(sources, name)).mtimeMs), 0);
+  return `${files.length} ${newestMs}`;
 }

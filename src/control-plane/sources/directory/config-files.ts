@@ -10,7 +10,7 @@ import {
   warningAt,
 } from '#control-plane/resources/finding.ts';
 import { compareText } from '#control-plane/resources/metadata.ts';
-import type { ResourceName } from '#control-plane/resources/resource.ts';
+import type { Resource, ResourceName } from '#control-plane/resources/resource.ts';
 import type { ResourceParser } from '#control-plane/resources/resource-parser.ts';
 import { isRecord } from '#control-plane/resources/stand-in.ts';
 import type { WrittenResource } from '#control-plane/sources/editor.ts';
@@ -19,6 +19,7 @@ import type { SourceChange } from '#control-plane/sources/source.ts';
 import { atOnce, type Work } from '#model/effects/work.ts';
 import type { Origin } from '#protocol/api/control.ts';
 import { type DocumentReading, joined, movedBy, partsIn, placesOf, readDocument, standInsOf } from './resource-file.ts';
+import { digestOf, hashOf } from './text-digest.ts';
 import { cutDocuments, type RawDocument } from './yaml-documents.ts';
 
 /** path → text of every configuration file. */
@@ -41,14 +42,17 @@ export type Batch = {
   readonly wanted: readonly WantedDocument[];
   readonly unread: UnreadFiles;
   /** Every file that is to be taken anew; null: it is gone. */
-  readonly files: ReadonlyMap<string, readonly Piece[] | null>;
+  readonly files: ReadonlyMap<string, { hash: string; pieces: readonly Piece[] } | null>;
 };
 
 /** A document of a file and what it says; null until it is read. */
 type Piece = { raw: RawDocument; reading: DocumentReading | null };
 
-/** A file in force. */
-type KnownFile = { pieces: readonly (Piece & { reading: DocumentReading })[] };
+/** A file in force; `hash`: of its text. */
+type KnownFile = { hash: string; pieces: readonly (Piece & { reading: DocumentReading })[] };
+
+/** What the documents of a file say, for as long as its text has this hash. */
+export type FileReading = { path: string; hash: string; readings: readonly DocumentReading[] };
 
 /**
  * The resources of a set of YAML files; the ledger decides which document counts, in order of path and position. Of a file that
@@ -63,6 +67,10 @@ export class ConfigFiles {
   /** Files of which all that is known was kept before a restart: after the first look, those below a folder that cannot be read. */
   #lost: ReadonlySet<string> = new Set();
   #hasLooked = false;
+  /** Of files that nobody has looked at since the start: what was kept of them. */
+  #kept: ReadonlyMap<string, FileReading> = new Map();
+  /** File → what its last good versions were read from; null once it is known whether they are needed. */
+  #lastGood: Map<string, readonly object[]> | null = new Map();
   readonly #located = new WeakMap<readonly Problem[], Located>();
 
   constructor(parser: ResourceParser) {
@@ -71,13 +79,25 @@ export class ConfigFiles {
 
   /** Before the first `take`: what the last good versions of a file's resources were read from. */
   remember(file: string, documents: readonly object[]): void {
-    const versions = documents.flatMap((document) => {
-      // A newer Weft may find fault with what an older one took: then it is as if nothing had been kept.
-      const reading = this.#parser.read(document);
-      return reading.kind === 'resource' ? [{ resource: reading.resource, document }] : [];
-    });
-    this.ledger.remember(file, versions);
+    this.#lastGood?.set(file, documents);
     this.#lost = new Set([...this.#lost, file]);
+  }
+
+  /** Before the first `preparing`: what the documents of files said when their text had the same hash. */
+  rememberReadings(kept: ReadonlyMap<string, FileReading>): void {
+    this.#kept = kept;
+  }
+
+  /** A word for the text of all files in force: other files, another word. Others may be told as if they were in force. */
+  digest(): string {
+    return digestOf(this.inForce().map(({ path, hash }) => [path, hash]));
+  }
+
+  /** Each file in force, and what its documents say, which is asked for when it is needed. */
+  inForce(): { path: string; hash: string; reading(): FileReading }[] {
+    return [...this.#files].map(([path, { hash, pieces }]) => {
+      return { path, hash, reading: () => ({ path, hash, readings: pieces.map(({ reading }) => reading) }) };
+    });
   }
 
   /** Takes the names of files that are not read, which are told. */
@@ -102,18 +122,24 @@ export class ConfigFiles {
    * prepared.
    */
   *preparing(changed: FileChanges, unread: UnreadFiles): Work<Batch> {
-    const files = new Map<string, readonly Piece[] | null>();
+    const files = new Map<string, { hash: string; pieces: readonly Piece[] } | null>();
     const wanted: WantedDocument[] = [];
     for (const [path, text] of changed) {
-      const pieces = text === null ? [] : this.#cut(path, text);
+      const textHash = hashOf(text ?? '');
+      const pieces = text === null ? [] : this.#cut(path, text, textHash);
       for (const { raw, reading } of pieces) if (reading === null) wanted.push({ ...raw, file: path });
-      files.set(path, text === null ? null : pieces);
+      files.set(path, text === null ? null : { hash: textHash, pieces });
       yield;
     }
     return { wanted, unread, files };
   }
 
-  #cut(path: string, text: string): Piece[] {
+  #cut(path: string, text: string, textHash: string): Piece[] {
+    const kept = this.#kept.get(path);
+    if (kept?.hash === textHash) {
+      const raws = cutDocuments(text);
+      if (raws.length === kept.readings.length) return raws.map((raw, at) => ({ raw, reading: kept.readings[at] ?? null }));
+    }
     const known = new Map(this.#files.get(path)?.pieces.map((piece) => [piece.raw.text, piece]));
     return cutDocuments(text).map((raw) => {
       const before = known.get(raw.text);
@@ -121,14 +147,17 @@ export class ConfigFiles {
     });
   }
 
-  /** Puts a batch in force, piece by piece; `readings`: what its wanted documents say, in their order. `read`: which files were taken. */
+  /**
+   * Puts a batch in force, piece by piece; `readings`: what its wanted documents say, in their order. `read`: of which
+   * files the last good versions may be others now.
+   */
   *taking({ files, unread }: Batch, readings: readonly DocumentReading[]): Work<SourceChange & { read: readonly string[] }> {
     const touched = new Set(files.keys());
     let next = 0;
     for (const [path, file] of files) {
-      const pieces = file?.map(({ raw, reading }) => ({ raw, reading: reading ?? readings[next++] ?? NOTHING }));
-      if (pieces === undefined) this.#files.delete(path);
-      else this.#files.set(path, { pieces });
+      const pieces = file?.pieces.map(({ raw, reading }) => ({ raw, reading: reading ?? readings[next++] ?? NOTHING }));
+      if (file === null || pieces === undefined) this.#files.delete(path);
+      else this.#files.set(path, { hash: file.hash, pieces });
       yield;
     }
     for (const path of [...unread.keys(), ...this.#unread.keys()])
@@ -143,7 +172,28 @@ export class ConfigFiles {
       units.set(path, this.#readingOf(path));
       yield;
     }
-    return { ...(yield* this.ledger.taking(units)), read: [...units.keys()] };
+    yield* this.#remembering(units);
+    const change = yield* this.ledger.taking(units);
+    return { ...change, read: [...new Set([...units.keys(), ...this.ledger.takeHeirs()])] };
+  }
+
+  /** Last good versions are of use at the first look alone, and only where something is not good: reading them takes long. */
+  *#remembering(units: ReadonlyMap<string, Reading | null>): Work<void> {
+    const isGood = (reading: Reading | null) => reading?.entries.every(({ resource }) => resource !== null) !== false;
+    if (this.#lastGood !== null && ![...units.values()].every(isGood)) {
+      for (const [file, documents] of this.#lastGood) {
+        const versions: { resource: Resource; document: object }[] = [];
+        for (const document of documents) {
+          // A newer Weft may find fault with what an older one took: then it is as if nothing had been kept.
+          const reading = this.#parser.read(document);
+          if (reading.kind === 'resource') versions.push({ resource: reading.resource, document });
+          yield;
+        }
+        this.ledger.remember(file, versions);
+      }
+    }
+    this.#lastGood = null;
+    this.#kept = new Map();
   }
 
   /**

@@ -6,7 +6,7 @@ import { byPlace, type Finding } from '#control-plane/resources/finding.ts';
 import type { ResourceParser } from '#control-plane/resources/resource-parser.ts';
 import type { ResourceEditor } from '#control-plane/sources/editor.ts';
 import type { LastGoodVersions } from '#control-plane/sources/last-good.ts';
-import type { Source, SourceChange, SourceSink } from '#control-plane/sources/source.ts';
+import type { Source, SourceChange, SourceContent, SourceSink } from '#control-plane/sources/source.ts';
 import type { Clock } from '#model/effects/clock.ts';
 import { inTurns, type Soon, type Work, whenThere } from '#model/effects/work.ts';
 import { messageOf, WeftError } from '#model/error.ts';
@@ -15,12 +15,14 @@ import {
   type Batch,
   ConfigFiles,
   type FileChanges,
+  type FileReading,
   type FileSnapshot,
   type UnreadFiles,
   type WantedDocument,
 } from './config-files.ts';
 import { directoryEditor, type EditFiles } from './directory-editor.ts';
 import type { DocumentReading } from './resource-file.ts';
+import { digestOf, digestOfTexts, hashOf } from './text-digest.ts';
 
 /**
  * Follows the files below a directory. Resolves once the first content was told; a problem (a file that cannot be read) leaves
@@ -47,6 +49,9 @@ export type DirectoryOptions = {
   readElsewhere?: ReadElsewhere;
 };
 
+/** Files are kept in 256 groups by the hash of their path: a change writes those of one. */
+const GROUP_DIGITS = 2;
+
 /** What was told while a batch is being read. */
 type Pending = { changed: FileChanges; unread: UnreadFiles };
 
@@ -68,6 +73,8 @@ class DirectorySource implements Source {
   #pending: Pending | null = null;
   #reading: Promise<void> | null = null;
   #stopped = false;
+  /** Whether something was read; until then it is the first look. */
+  #hasRead = false;
 
   constructor(options: DirectoryOptions) {
     this.#options = options;
@@ -108,6 +115,16 @@ class DirectorySource implements Source {
 
   lead(leads: boolean): void {
     this.#options.lastGood.lead(leads);
+  }
+
+  content(): SourceContent | null {
+    if (this.#reading !== null || this.#pending !== null || !this.#hasRead) return null;
+    const groups = Map.groupBy(this.#files.inForce(), ({ path }) => hashOf(path).slice(0, GROUP_DIGITS));
+    const parts = [...groups].map(([key, files]) => {
+      const revision = digestOf(files.map(({ path, hash }) => [path, hash]));
+      return { key, revision, take: () => files.map((file) => file.reading()) };
+    });
+    return { digest: this.#files.digest(), parts };
   }
 
   problems(): string[] {
@@ -162,8 +179,10 @@ class DirectorySource implements Source {
   }
 
   /** All of it in this turn when that is little. */
-  #round({ changed, unread }: Pending, sink: SourceSink): Soon<void> {
-    const batch = this.#inTurns(this.#files.preparing(changed, unread));
+  #round(pending: Pending, sink: SourceSink): Soon<void> {
+    const looked = this.#hasRead ? undefined : this.#looked(pending, sink);
+    this.#hasRead = true;
+    const batch = whenThere(looked, () => this.#inTurns(this.#files.preparing(pending.changed, pending.unread)));
     return whenThere(batch, (prepared) =>
       whenThere(this.#read(prepared, sink), (readings) =>
         whenThere(this.#inTurns(this.#taking(prepared, readings)), (change) =>
@@ -171,6 +190,17 @@ class DirectorySource implements Source {
         ),
       ),
     );
+  }
+
+  /** Takes over what was made of the same text before a restart. */
+  #looked({ changed, unread }: Pending, sink: SourceSink): Soon<void> {
+    // What cannot be read may be another one than it was.
+    if (sink.looked === undefined || unread.size > 0) return;
+    const digest = this.#inTurns(digestOfTexts(changed));
+    return whenThere(digest, async (word) => {
+      const kept = (await sink.looked?.(word)) ?? [];
+      this.#files.rememberReadings(new Map((kept as readonly FileReading[]).map((file) => [file.path, file])));
+    });
   }
 
   #inTurns<Result>(work: Work<Result>): Soon<Result> {
