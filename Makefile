@@ -2,6 +2,7 @@
 #   make demo          the bookshop on two virtual nodes; stays up until Ctrl-C
 #   make demo ONCE=1   the demo's checks as a table; fails if one fails
 #   make test          unit, kernel and end-to-end tests
+#   make test-kubernetes  everything that needs an API server, on a real one; builds it once, outside the tree
 #   make test-node-io  the contract of byte streams and the end-to-end tests, the demo among them, with the second I/O
 #   make attack        every attack of test/security, as a table; NUMBER=n only those of one number
 #   make rules         the tests that name rules of docs/rules, as a table of rules: PAGE=node-proxy only those of one page
@@ -25,7 +26,7 @@ TEST_GLOBS := 'src/**/*.test.ts' 'testbed/**/*.test.ts' 'test/**/*.test.ts' 'ben
 export PATH := $(CURDIR)/node_modules/node/bin:$(PATH)
 
 .DEFAULT_GOAL := setup
-.PHONY: setup demo test test-node-io attack rules bench bench-apps bench-scale bench-micro fuzz soak soak-io guard-io coverage package test-package check format clean
+.PHONY: setup demo test test-kubernetes test-node-io attack rules bench bench-apps bench-scale bench-micro fuzz soak soak-io guard-io coverage package test-package check format clean
 
 setup:
 	@scripts/setup run
@@ -37,6 +38,11 @@ demo:
 test:
 	@scripts/setup test
 	@$(NODE) --test --test-concurrency=2 --test-timeout=300000 --test-reporter=spec $(TEST_GLOBS)
+
+test-kubernetes:
+	@scripts/setup test
+	@testbed/kubernetes/programs build >/dev/null
+	@WEFT_KUBERNETES=all $(NODE) --test --test-concurrency=1 --test-timeout=600000 --test-reporter=spec 'test/kubernetes/*.test.ts'
 
 # One after the other: what is looked for is the I/O, not how two labs bear each other.
 test-node-io:

@@ -1,0 +1,48 @@
+import { type SettingGroup, setting, valuesOf } from './setting.ts';
+
+const KIB = 1_024;
+const MIB = 1_024 * KIB;
+
+/** Kubernetes: the rows of the table. */
+export const KUBERNETES_SETTINGS = {
+  about: { title: 'Kubernetes', text: 'Following and writing the objects of a cluster (docs/rules/kubernetes.md).' },
+  rows: {
+    connectMs: setting(10_000, 'ms', 'How long a connection to the API server may take to be made.'),
+    answerMs: setting(30_000, 'ms', 'How long the API server may take to begin an answer.'),
+    callMs: setting(60_000, 'ms', 'How long a whole answer may take that is no watch.'),
+    keepaliveMs: setting(10_000, 'ms', 'A connection that is silent for so long is asked whether it still leads anywhere (K88).'),
+    silentMs: setting(
+      90_000,
+      'ms',
+      'A watch on which nothing came for so long is begun anew: the API server marks its place every minute (K88).',
+    ),
+    watchSecondsMin: setting(300, 's', 'A watch ends by itself after at least so long, and goes on where it was.'),
+    watchSecondsMax: setting(
+      600,
+      's',
+      'And at the latest after so long: each at another time, so that not all come back at once.',
+    ),
+    shortWatchMs: setting(1_000, 'ms', 'A watch that ended sooner, without a word, has failed.'),
+    backoffFirstMs: setting(800, 'ms', 'First wait after something failed; it doubles.'),
+    backoffMaxMs: setting(30_000, 'ms', 'Longest such wait.'),
+    healthyMs: setting(120_000, 'ms', 'A watch that has lasted for so long is well: its next failure is a first one again.'),
+    retryAfterSecondsMax: setting(300, 's', 'The longest wait that an API server may ask for.'),
+    listObjects: setting(500, 'count', 'Objects of one page, where the API server has no streamed lists.'),
+    pageBytesMax: setting(32 * MIB, 'bytes', 'A page that is larger is asked for again with fewer objects.'),
+    lineBytesMax: setting(8 * MIB, 'bytes', 'One object in a watch: etcd holds none beyond 1.5 MiB, which JSON may make larger.'),
+    answerBytesMax: setting(32 * MIB, 'bytes', 'Any other answer.'),
+    initialsMax: setting(
+      2,
+      'count',
+      'Kinds whose objects are read for the first time at once: API servers bear few large lists.',
+    ),
+    tokenReadMs: setting(60_000, 'ms', 'A token is read from its file again after so long: the kubelet renews it there.'),
+    discoverMs: setting(30_000, 'ms', 'How often it is looked which kinds are served, where definitions cannot be watched.'),
+    discoverQuietMs: setting(200, 'ms', 'Quiet time after a change of definitions before it is looked which kinds are served.'),
+    missingRetryMs: setting(1_000, 'ms', 'A kind that is defined and not served yet is asked for again after so long.'),
+    batchObjects: setting(512, 'count', 'Objects of a first reading that are told together.'),
+  },
+} as const satisfies SettingGroup;
+
+/** Kubernetes: the numbers. */
+export const KUBERNETES = valuesOf(KUBERNETES_SETTINGS);

@@ -1,0 +1,162 @@
+import type { IncomingMessage } from 'node:http';
+import { Agent, type RequestOptions, request } from 'node:https';
+import { WeftError } from '#model/error.ts';
+import { KUBERNETES } from '#model/settings/kubernetes.ts';
+import { type ApiStatus, readStatus } from '#protocol/kubernetes/api-status.ts';
+import type { ClusterAccess } from './access.ts';
+import { bounded } from './read-body.ts';
+
+/** What an API server answered in place of what was asked. */
+export class ApiError extends WeftError {
+  readonly status: ApiStatus;
+
+  constructor(asked: string, status: ApiStatus) {
+    super('WEFT_KUBERNETES_ANSWER', `${asked}: ${status.message} (${status.code} ${status.reason})`.trim(), {
+      remedy: status.code === 403 ? 'give the account of the control plane this right' : 'see the message of the API server',
+    });
+    this.status = status;
+  }
+}
+
+/** One question. `body`: is sent as JSON; `watch`: the answer goes on for as long as it may. */
+export type ApiRequest = {
+  method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+  path: string;
+  query?: Readonly<Record<string, string>>;
+  body?: object;
+  contentType?: string;
+  accept?: string;
+  signal?: AbortSignal;
+};
+
+/** What following needs of a connection. */
+export type Asking = Pick<KubernetesConnection, 'access' | 'ask' | 'stream'>;
+
+/** What was carried, in bytes of bodies, and how many questions were asked. */
+export type Traffic = { requests: number; receivedBytes: number; sentBytes: number };
+
+/**
+ * Asks one API server over HTTP/1.1: each watch has a connection of its own. So a stall of one is no stall of the others, a flow
+ * control window is not shared, and a connection that leads nowhere is found by TCP alone; there are a dozen of them, not thousands.
+ */
+export class KubernetesConnection {
+  readonly access: ClusterAccess;
+  readonly traffic: Traffic = { requests: 0, receivedBytes: 0, sentBytes: 0 };
+  readonly #calls: Agent;
+  readonly #watches: Agent;
+  readonly #userAgent: string;
+
+  constructor(access: ClusterAccess, version: string) {
+    this.access = access;
+    this.#userAgent = `weft-control/${version}`;
+    const { caPem, certPem, keyPem, serverName } = access;
+    const tls = {
+      ...(caPem === null ? {} : { ca: caPem }),
+      ...(certPem === null || keyPem === null ? {} : { cert: certPem, key: keyPem }),
+      ...(serverName === null ? {} : { servername: serverName }),
+      minVersion: 'TLSv1.2' as const,
+      timeout: KUBERNETES.connectMs,
+      keepAliveMsecs: KUBERNETES.keepaliveMs,
+    };
+    this.#calls = new Agent({ ...tls, keepAlive: true, maxSockets: 8 });
+    this.#watches = new Agent({ ...tls, keepAlive: false });
+  }
+
+  /** The answer as JSON. Errors: ApiError; WEFT_KUBERNETES_API when there is none; WEFT_KUBERNETES_ACCESS. */
+  async ask(question: ApiRequest, bytesMax: number = KUBERNETES.answerBytesMax): Promise<unknown> {
+    const late = AbortSignal.timeout(KUBERNETES.callMs);
+    const signal = question.signal === undefined ? late : AbortSignal.any([question.signal, late]);
+    const answer = await this.#answer({ ...question, signal }, this.#calls);
+    const text = await bounded(this.#counted(answer), bytesMax);
+    try {
+      return JSON.parse(text);
+    } catch (cause) {
+      throw unreachableError(this.access, `the answer to ${question.method} ${question.path} is no JSON`, cause);
+    }
+  }
+
+  /** The answer piece by piece, for as long as it goes on. Errors: as of `ask`; those of the connection while it is read. */
+  async stream(question: ApiRequest): Promise<AsyncIterable<Buffer>> {
+    return this.#counted(await this.#answer(question, this.#watches));
+  }
+
+  close(): void {
+    this.#calls.destroy();
+    this.#watches.destroy();
+  }
+
+  async *#counted(answer: IncomingMessage): AsyncGenerator<Buffer, void, void> {
+    for await (const piece of answer as AsyncIterable<Buffer>) {
+      this.traffic.receivedBytes += piece.length;
+      yield piece;
+    }
+  }
+
+  /** A refused token may be one that was renewed in its file a moment ago: it is asked once more. */
+  async #answer(question: ApiRequest, agent: Agent): Promise<IncomingMessage> {
+    const answer = await this.#send(question, agent, false);
+    if (answer.statusCode !== 401) return this.#checked(question, answer);
+    answer.resume();
+    return this.#checked(question, await this.#send(question, agent, true));
+  }
+
+  async #checked({ method, path }: ApiRequest, answer: IncomingMessage): Promise<IncomingMessage> {
+    const { statusCode = 500, headers } = answer;
+    if (statusCode >= 200 && statusCode < 300) return answer;
+    const text = await bounded(this.#counted(answer), KUBERNETES.answerBytesMax);
+    let told: unknown = null;
+    try {
+      told = JSON.parse(text);
+    } catch {
+      told = { message: text.trim().slice(0, 500) || `HTTP ${statusCode}` };
+    }
+    const status = readStatus(told, statusCode);
+    const wait = Number(headers['retry-after']);
+    const retryAfterS = Number.isFinite(wait) && wait > 0 ? Math.min(wait, KUBERNETES.retryAfterSecondsMax) : status.retryAfterS;
+    throw new ApiError(`${method} ${path}`, { ...status, code: statusCode, retryAfterS });
+  }
+
+  async #send(question: ApiRequest, agent: Agent, anew: boolean): Promise<IncomingMessage> {
+    const { method, path, query = {}, body, contentType = 'application/json', accept = 'application/json', signal } = question;
+    const token = await this.access.token(anew);
+    const { server } = this.access;
+    const sent = body === undefined ? null : Buffer.from(JSON.stringify(body));
+    const search = new URLSearchParams(query).toString();
+    const options: RequestOptions = {
+      agent,
+      method,
+      host: server.hostname.replace(/^\[|\]$/g, ''),
+      port: server.port === '' ? 443 : server.port,
+      path: `${server.pathname.replace(/\/$/, '')}${path}${search === '' ? '' : `?${search}`}`,
+      headers: {
+        accept,
+        'user-agent': this.#userAgent,
+        ...(token === null ? {} : { authorization: `Bearer ${token}` }),
+        ...(sent === null ? {} : { 'content-type': contentType, 'content-length': sent.length }),
+      },
+      ...(signal === undefined ? {} : { signal }),
+    };
+    this.traffic.requests++;
+    this.traffic.sentBytes += sent?.length ?? 0;
+    const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
+    const asked = request(options, resolve);
+    asked.on('error', (cause: Error) =>
+      reject(unreachableError(this.access, `${method} ${path} failed: ${cause.message}`, cause)),
+    );
+    // What a server that stands still would cost: the time until the head of its answer.
+    asked.setTimeout(KUBERNETES.answerMs, () => asked.destroy(new Error(`no answer within ${KUBERNETES.answerMs} ms`)));
+    asked.on('socket', (socket) => socket.setKeepAlive(true, KUBERNETES.keepaliveMs));
+    asked.end(sent);
+    const answer = await promise;
+    asked.setTimeout(0);
+    return answer;
+  }
+}
+
+/** There is no answer. */
+export function unreachableError({ server }: ClusterAccess, message: string, cause?: unknown): WeftError {
+  return new WeftError('WEFT_KUBERNETES_API', `the API server ${server.host} is not reached: ${message}`, {
+    cause,
+    remedy: 'see that it runs and is reachable from here; what was known stays in force meanwhile',
+  });
+}

@@ -1,0 +1,35 @@
+import { mkdtemp } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before } from 'node:test';
+import { KubernetesConnection } from '../../src/platform/kubernetes/connection.ts';
+import { readKubeconfig } from '../../src/platform/kubernetes/kubeconfig.ts';
+import { ApiServer, type ApiServerOptions } from '../../testbed/kubernetes/api-server.ts';
+import { kubernetesPrograms } from '../../testbed/kubernetes/programs.ts';
+
+/** Where the programs are; null: they were not built, and what needs them is not tested. */
+export const PROGRAMS = await kubernetesPrograms();
+
+/** For a test's options: why it does not run; false when it does. */
+export const SKIP =
+  PROGRAMS === null ? 'KUBERNETES IS NOT TESTED HERE: its programs are not built (make test-kubernetes builds them)' : false;
+
+/** An API server for all tests of a file; the getter is for use within tests. */
+export function apiServer(options: Partial<ApiServerOptions> = {}): () => ApiServer {
+  let server: ApiServer | null = null;
+  before(async () => {
+    if (PROGRAMS === null) return;
+    const dir = await mkdtemp(join(tmpdir(), 'weft-kubernetes-'));
+    server = await ApiServer.start({ programs: PROGRAMS, dir, ...options });
+  });
+  after(() => server?.close());
+  return () => {
+    if (server === null) throw new Error('there is no API server');
+    return server;
+  };
+}
+
+/** A connection of our own to it, as its administrator. */
+export async function connectionTo(server: ApiServer): Promise<KubernetesConnection> {
+  return new KubernetesConnection(await readKubeconfig(server.kubeconfig), 'test');
+}
