@@ -23,6 +23,8 @@ export type Condition = {
   status: 'True' | 'False';
   reason: string;
   message: string;
+  /** Of a route with several parents: for which entries of `parentRefs` it holds. Without it: for all that are ours. */
+  parents?: readonly number[];
 };
 
 /** `<namespace>/<name>` of a Gateway. */

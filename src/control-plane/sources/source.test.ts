@@ -10,7 +10,9 @@ import { SILENT_LOG } from '#model/effects/log.ts';
 import { MemoryStore } from '#model/effects/memory-store.testing.ts';
 import { readCrds } from '#platform/files/crds.ts';
 import { SteppedClock } from '#platform/stepped-clock.testing.ts';
+import type { ClusterListener, FollowedKind } from '#protocol/kubernetes/following.ts';
 import { directorySource, type WatchFiles } from './directory/directory-source.ts';
+import { kubernetesSource } from './kubernetes/kubernetes-source.ts';
 import { LastGoodVersions } from './last-good.ts';
 import { MemorySource, type PlainObject } from './memory-source.testing.ts';
 import type { Source } from './source.ts';
@@ -77,6 +79,63 @@ function memoryRig(): Rig {
   };
 }
 
+/** Objects as an API server tells them: of kinds that are followed, each under the one name it has. */
+function kubernetesRig(): Rig {
+  let listener: ClusterListener | null = null;
+  let kinds: readonly FollowedKind[] = [];
+  const objects = new Map<string, PlainObject>();
+  const keysOf = new Map<string, string[]>();
+  let version = 0;
+  const keyOf = ({ metadata: { namespace = 'default', name } }: PlainObject): string => `${namespace}/${name}`;
+  const tell = (object: PlainObject, isGone: boolean): void => {
+    const kind = kinds.find((one) => one.kind === object.kind);
+    const { kind: name, apiVersion, metadata } = object;
+    const told = {
+      ...object,
+      kind: name,
+      apiVersion,
+      metadata: { namespace: 'default', ...metadata, resourceVersion: `${++version}` },
+    };
+    if (kind !== undefined) listener?.changed(kind, [{ key: keyOf(object), object: isGone ? null : kind.keep(told) }]);
+  };
+  return {
+    source: kubernetesSource({
+      kinds: KINDS,
+      parser,
+      clock: new SteppedClock(),
+      lastGood: new LastGoodVersions(new MemoryStore(), SILENT_LOG),
+      status: null,
+      follow: async (followed, its) => {
+        [kinds, listener] = [followed, its];
+        for (const object of objects.values()) tell(object, false);
+        return {
+          served: () => null,
+          problems: () => [],
+          close() {
+            listener = null;
+          },
+        };
+      },
+    }),
+    put(id, ...given) {
+      keysOf.set(id, given.map(keyOf));
+      for (const object of given) {
+        objects.set(keyOf(object), object);
+        tell(object, false);
+      }
+    },
+    remove(id) {
+      for (const key of keysOf.get(id) ?? []) {
+        const object = objects.get(key);
+        objects.delete(key);
+        if (object !== undefined) tell(object, true);
+      }
+    },
+    fail: (problem) => listener?.trouble(problem),
+    place: (_id, resource) => resource,
+  };
+}
+
 /** A valid object; `port` tells its versions apart. */
 function service(name: string, port: number): PlainObject {
   return { apiVersion: 'v1', kind: 'Service', metadata: { name }, spec: { selector: { app: 'a' }, ports: [{ port }] } };
@@ -113,11 +172,13 @@ const conditionOf = (name: string, status: Condition['status']): Condition => ({
   message: '',
 });
 
-const SOURCES: { name: string; make: () => Rig }[] = [
+/** `isTyped`: nobody can put two of one name there, nor what nobody reads. */
+const SOURCES: { name: string; make: () => Rig; isTyped?: boolean }[] = [
   { name: 'a directory', make: directoryRig },
   { name: 'objects in memory', make: memoryRig },
+  { name: 'a cluster', make: kubernetesRig, isTyped: true },
 ];
-for (const { name: kind, make } of SOURCES) {
+for (const { name: kind, make, isTyped = false } of SOURCES) {
   test(`${kind}: the start tells everything there is, once`, async () => {
     const rig = make();
     rig.put('a', service('x', 1));
@@ -181,7 +242,9 @@ for (const { name: kind, make } of SOURCES) {
     assert.deepEqual([services(), rig.source.findings()], ['x:4', []]);
   });
 
-  test(`${kind}: of two that claim one name the first counts, the second is told; it steps in when the first goes`, async () => {
+  test(`${kind}: of two that claim one name the first counts, the second is told; it steps in when the first goes`, {
+    skip: isTyped,
+  }, async () => {
     const rig = make();
     rig.put('b', service('x', 2));
     rig.put('a', service('x', 1));
@@ -195,7 +258,7 @@ for (const { name: kind, make } of SOURCES) {
     assert.deepEqual([services(), rig.source.findings()], ['x:2', []]);
   });
 
-  test(`${kind}: a kind that nobody reads is a warning and no resource`, async () => {
+  test(`${kind}: a kind that nobody reads is a warning and no resource`, { skip: isTyped }, async () => {
     const rig = make();
     rig.put('a', { apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name: 'x' } });
     assert.equal((await followed(rig)).services(), '');

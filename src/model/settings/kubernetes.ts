@@ -40,7 +40,19 @@ export const KUBERNETES_SETTINGS = {
     discoverMs: setting(30_000, 'ms', 'How often it is looked which kinds are served, where definitions cannot be watched.'),
     discoverQuietMs: setting(200, 'ms', 'Quiet time after a change of definitions before it is looked which kinds are served.'),
     missingRetryMs: setting(1_000, 'ms', 'A kind that is defined and not served yet is asked for again after so long.'),
-    batchObjects: setting(512, 'count', 'Objects of a first reading that are told together.'),
+    statusPerSecond: setting(20, 'per second', 'Writes of status, over all objects (K110).'),
+    statusBurst: setting(50, 'count', 'Writes of status that may come at once after a quiet time.'),
+    statusAtOnce: setting(4, 'count', 'Writes of status that are under way together.'),
+    statusAgainMs: setting(
+      1_000,
+      'ms',
+      'The status of one object is written at most once in so long, whoever else writes it (K113, K118).',
+    ),
+    statusTries: setting(6, 'count', 'How often a write is tried anew at once when somebody else has written meanwhile.'),
+    statusRetryMs: setting(50, 'ms', 'First wait before that; it doubles.'),
+    eventEveryMs: setting(3_600_000, 'ms', 'An object gets one event of a reason in so long.'),
+    eventsKnownMax: setting(10_000, 'count', 'Events that are remembered for that.'),
+    eventNoteMax: setting(1_024, 'characters', 'Fixed by Kubernetes: the longest text of an event.'),
   },
 } as const satisfies SettingGroup;
 
