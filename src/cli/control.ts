@@ -24,10 +24,12 @@ import {
 
 /** What `weft control` is told. */
 export type ControlOptions = {
-  /** Directory of YAML resources; '' with a store. */
+  /** Directory of YAML resources; '' with a store or a cluster. */
   config: string;
-  /** Several control planes over one etcd; null: directories of this machine. */
+  /** Several control planes over one etcd; null: not in an etcd. */
   store: StoreAccess | null;
+  /** A cluster, by a kubeconfig or (null) as a pod of it; without it: not in a cluster. */
+  cluster: { kubeconfig: string | null } | null;
   stateDir: string;
   /** Where agents connect. */
   listen: HostPort;
@@ -47,9 +49,14 @@ export type ControlOptions = {
 /** Where etcd is, and PEM files by which it is trusted and asked; caFile null: without TLS. */
 export type StoreAccess = StoreUrl & { caFile: string | null; certFile: string | null; keyFile: string | null };
 
-type ParsedControl = Omit<ControlOptions, 'config' | 'store' | 'serverNames' | 'waypointAgent' | 'waypointThreads' | 'stats'> & {
+type ParsedControl = Omit<
+  ControlOptions,
+  'config' | 'store' | 'cluster' | 'serverNames' | 'waypointAgent' | 'waypointThreads' | 'stats'
+> & {
   config?: string;
   store?: StoreUrl;
+  source?: 'directory' | 'kubernetes';
+  kubeconfig?: string;
   storeCa?: string;
   storeCert?: string;
   storeKey?: string;
@@ -78,7 +85,7 @@ export function controlCommand(act: Act<ControlOptions>): Command {
     .description(
       'Run the control plane in the foreground: it watches a directory of YAML resources, serves agents and waypoints what they need to know, and issues certificates.',
     )
-    .usage('--config <dir> | --store <etcd://...> [options]')
+    .usage('--config <dir> | --store <etcd://...> | --source kubernetes [options]')
     .option('--config <dir>', 'directory of YAML resources, watched for changes')
     .addOption(
       new Option(
@@ -86,6 +93,13 @@ export function controlCommand(act: Act<ControlOptions>): Command {
         'etcd://HOST:PORT,HOST:PORT[/PREFIX]: resources and state in etcd, for several control planes of which one leads and all serve',
       ).argParser(readStoreUrl),
     )
+    .addOption(
+      new Option(
+        '--source <kind>',
+        'kubernetes: resources are objects of a cluster, state is Secrets of the namespace istio-system, and of several control planes one leads by a Lease',
+      ).choices(['directory', 'kubernetes']),
+    )
+    .option('--kubeconfig <file>', 'how to reach the cluster; without it by what its pods are given')
     .option('--store-ca <file>', 'PEM file with the root by which etcd is trusted; without it no TLS')
     .option('--store-cert <file>', 'PEM file with the certificate that etcd asks for')
     .option('--store-key <file>', 'PEM file with its key')
@@ -107,8 +121,24 @@ export function controlCommand(act: Act<ControlOptions>): Command {
 
 /** Ends with a usage error when it is not said where the resources are, or said twice. */
 function controlOptions(parsed: ParsedControl, command: Command): ControlOptions {
-  const { config, store, storeCa, storeCert, storeKey, serverName, waypointAgent, waypointThreads, stats, ...rest } = parsed;
-  if ((config === undefined) === (store === undefined)) return command.error('give one of --config and --store');
+  const {
+    config,
+    store,
+    source,
+    kubeconfig,
+    storeCa,
+    storeCert,
+    storeKey,
+    serverName,
+    waypointAgent,
+    waypointThreads,
+    stats,
+    ...rest
+  } = parsed;
+  const isCluster = source === 'kubernetes';
+  if ([config !== undefined, store !== undefined, isCluster].filter((is) => is).length !== 1)
+    return command.error('give one of --config, --store and --source kubernetes');
+  if (kubeconfig !== undefined && !isCluster) return command.error('--kubeconfig is for --source kubernetes only');
   const files = [storeCa, storeCert, storeKey];
   if (store === undefined && files.some((file) => file !== undefined)) return command.error('--store-... is for --store only');
   if ((storeCert === undefined) !== (storeKey === undefined) || (storeCert !== undefined && storeCa === undefined))
@@ -118,6 +148,7 @@ function controlOptions(parsed: ParsedControl, command: Command): ControlOptions
     ...rest,
     config: config ?? '',
     store: store === undefined ? null : { ...store, caFile, certFile, keyFile },
+    cluster: isCluster ? { kubeconfig: kubeconfig ?? null } : null,
     serverNames: serverName,
     waypointAgent: waypointAgent ?? null,
     waypointThreads: waypointThreads ?? null,

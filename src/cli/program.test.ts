@@ -226,6 +226,7 @@ const lines: { line: string; command: string; options: unknown }[] = [
     options: {
       config: 'mesh',
       store: null,
+      cluster: null,
       listen: { host: '::1', port: 15_012 },
       serverNames: ['a', '10.0.0.1'],
       trustDomain: 'cluster.local',

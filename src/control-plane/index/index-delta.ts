@@ -23,7 +23,7 @@ export type Condition = {
   status: 'True' | 'False';
   reason: string;
   message: string;
-  /** Of a route with several parents: for which entries of `parentRefs` it holds. Without it: for all that are ours. */
+  /** Of a route: for which entries of `parentRefs` it holds. Without it: for all that another condition names. */
   parents?: readonly number[];
 };
 

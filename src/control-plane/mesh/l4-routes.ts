@@ -6,7 +6,14 @@ import { entry, type Table } from '#control-plane/index/table.ts';
 import { appProtocolOf } from '#control-plane/mesh/app-protocol.ts';
 import { ATTACHED_GRPC_ROUTES, ATTACHED_L4_ROUTES, ATTACHED_ROUTES } from '#control-plane/mesh/attachments.ts';
 import { type BackendRef, unresolved } from '#control-plane/mesh/route-backends.ts';
-import { attachParent, type ParentRef, type Refusal, ROUTE_TABLES, refusal } from '#control-plane/mesh/route-parents.ts';
+import {
+  acceptedConditions,
+  attachParent,
+  type ParentRef,
+  type Refusal,
+  ROUTE_TABLES,
+  refusal,
+} from '#control-plane/mesh/route-parents.ts';
 import type { ServicePortResource, ServiceResource } from '#control-plane/mesh/services.ts';
 import { type FieldPath, type Problem, warningAt } from '#control-plane/resources/finding.ts';
 import type { Metadata } from '#control-plane/resources/metadata.ts';
@@ -159,16 +166,12 @@ function conditionsOf(
   // All parents belong to other controllers, who write the status.
   if (attached.length + refusals.length === 0) return [];
   const resource = nameOfResource(route);
-  const [refused] = refusals;
-  const accepted =
-    refused === undefined
-      ? trueCondition(resource, 'Accepted', 'Accepted', 'attached')
-      : falseCondition(resource, 'Accepted', refused.reason, refused.problem.message);
+  const accepted = acceptedConditions(resource, route.parents, refusals);
   const reason = resolved.find((one) => one.reason !== null)?.reason ?? null;
   const messages = distinct(resolved.flatMap(({ problems }) => problems)).map(({ message }) => message);
   const references =
     reason === null
       ? trueCondition(resource, 'ResolvedRefs', 'ResolvedRefs', 'all backends resolve')
       : falseCondition(resource, 'ResolvedRefs', reason, messages.slice(0, RESOURCE.messagesMax).join('; '));
-  return [accepted, references];
+  return [...accepted, references];
 }

@@ -1,10 +1,15 @@
 import type { MeshReader } from '#control-plane/index/derivation.ts';
+import type { Condition } from '#control-plane/index/index-delta.ts';
+import { falseCondition, trueCondition } from '#control-plane/index/outputs.ts';
 import { REFERENCE_GRANTS } from '#control-plane/mesh/reference-grants.ts';
 import { SERVICE_BINDINGS, SERVICES, type ServiceResource, serviceNamesIn } from '#control-plane/mesh/services.ts';
 import { isWaypoint } from '#control-plane/mesh/waypoint-binding.ts';
 import { WAYPOINTS } from '#control-plane/mesh/waypoints.ts';
+import type { OwnStatus } from '#control-plane/resources/cluster-kind.ts';
 import { type FieldPath, type Problem, warningAt } from '#control-plane/resources/finding.ts';
 import { didYouMean } from '#control-plane/resources/nearest-name.ts';
+import type { ResourceName } from '#control-plane/resources/resource.ts';
+import { fieldOf } from '#control-plane/resources/stand-in.ts';
 import { listPorts } from './route-backends.ts';
 
 /** What a route wants to be attached to. */
@@ -73,6 +78,34 @@ export function attachParent(parent: ParentRef, path: FieldPath, mesh: RouteMesh
   const message = `Service ${key} has no port ${wanted} (ports: ${listPorts(service)})`;
   return refusal(path, message, 'use a port of the Service, not of the container');
 }
+
+/** Whether each parent that is ours takes the route: one condition for those that do, and one for each that does not. */
+export function acceptedConditions(
+  resource: ResourceName,
+  parents: readonly ParentRef[],
+  refusals: readonly Refusal[],
+): Condition[] {
+  const refused = refusals.map(({ reason, problem }) => ({
+    ...falseCondition(resource, 'Accepted', reason, problem.message),
+    parents: [Number(problem.path[2])],
+  }));
+  const not = new Set(refused.flatMap((one) => one.parents));
+  const taken = parents.flatMap(({ group, kind }, at) => (group === '' && kind === 'Service' && !not.has(at) ? [at] : []));
+  const accepted = { ...trueCondition(resource, 'Accepted', 'Accepted', 'attached'), parents: taken };
+  return taken.length === 0 ? refused : [...refused, accepted];
+}
+
+/** What of the status of routes is ours: an entry for each Service among the parents, however little else of the route is right. */
+export const ROUTE_STATUS: OwnStatus = {
+  form: 'parents',
+  types: [],
+  refused(spec) {
+    const refs = fieldOf(spec, 'parentRefs');
+    const list: unknown[] = Array.isArray(refs) ? refs : [];
+    const parents = list.flatMap((ref, at) => (fieldOf(ref, 'kind') === 'Service' && fieldOf(ref, 'group') === '' ? [at] : []));
+    return [{ type: 'Accepted', reason: 'UnsupportedValue', parents }];
+  },
+};
 
 /** The Gateway API knows one reason for every parent that does not take a route, but where another route was first. */
 export function refusal(path: FieldPath, message: string, remedy: string, reason = 'NoMatchingParent'): Refusal {

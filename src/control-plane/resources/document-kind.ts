@@ -1,3 +1,4 @@
+import type { ClusterKind } from '#control-plane/resources/cluster-kind.ts';
 import type { FieldTable } from '#control-plane/resources/field-table.ts';
 import type { Problem, Severity } from '#control-plane/resources/finding.ts';
 import type { Metadata, RawMetadata } from '#control-plane/resources/metadata.ts';
@@ -30,6 +31,8 @@ export type DocumentKind = {
   read(object: unknown, metadata: Metadata): Resource;
   /** False: losing one opens nothing. Of all others the last good version is kept over restarts: they restrict, or bind a waypoint. */
   restricts?: boolean;
+  /** How its objects are followed in a cluster; without it, by the defaults. */
+  cluster?: ClusterKind;
   /** What takes the place of a document that cannot be used; it may be anything. Null where that opens nothing. */
   standIn?(document: unknown, name: string): StandIn | null;
 };

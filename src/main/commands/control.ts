@@ -1,6 +1,7 @@
 import { readFileSync, rmSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import type { ControlOptions, StoreAccess } from '#cli/control.ts';
+import { DEFAULT_MESH_OPTIONS } from '#control-plane/index/mesh-options.ts';
 import type { WaypointRunner } from '#control-plane/waypoints/plan.ts';
 import { processRunner } from '#control-plane/waypoints/process-runner.ts';
 import { weftVersion } from '#main/commands/control-access.ts';
@@ -35,6 +36,7 @@ export async function control(options: ControlOptions): Promise<number> {
     const running = await startControl({
       configDir: options.config,
       store: storePlace(options.store),
+      cluster: options.cluster === null ? null : { ...options.cluster, namespace: SYSTEM_NAMESPACE, version: weftVersion() },
       stateDir: options.stateDir,
       listen: options.listen,
       serverNames: options.serverNames,
@@ -60,6 +62,9 @@ export async function control(options: ControlOptions): Promise<number> {
   });
 }
 
+/** Where the control plane of a cluster keeps its own. */
+const SYSTEM_NAMESPACE = DEFAULT_MESH_OPTIONS.rootNamespace;
+
 /** What waypoints of this machine need, beside what runs without them. */
 type WaypointParts = {
   runner: WaypointRunner | null;
@@ -69,9 +74,9 @@ type WaypointParts = {
 };
 
 async function waypointParts(options: ControlOptions, runDir: string): Promise<WaypointParts> {
-  const { waypointAgent, stateDir, store } = options;
+  const { waypointAgent, stateDir, store, cluster } = options;
   if (waypointAgent === null) return { runner: null, onRoots: () => {}, relayTo: async () => () => {} };
-  if (store !== null) claimDirectory(stateDir, { kind: 'state', runDir }); // for their logs
+  if (store !== null || cluster !== null) claimDirectory(stateDir, { kind: 'state', runDir }); // for their logs
   return {
     runner: await runnerFor(waypointAgent, options, runDir),
     // They read it for each connection.

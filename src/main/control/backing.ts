@@ -1,6 +1,11 @@
 import { join } from 'node:path';
+import type { Authenticator } from '#control-plane/authentication/authenticator.ts';
+import type { ResourceParser } from '#control-plane/resources/resource-parser.ts';
 import type { EditFiles } from '#control-plane/sources/directory/directory-editor.ts';
-import type { WatchFiles } from '#control-plane/sources/directory/directory-source.ts';
+import { directorySource, type WatchFiles } from '#control-plane/sources/directory/directory-source.ts';
+import type { ResourceEditor } from '#control-plane/sources/editor.ts';
+import { LastGoodVersions } from '#control-plane/sources/last-good.ts';
+import type { Source } from '#control-plane/sources/source.ts';
 import type { Log } from '#model/effects/log.ts';
 import { type Replica, SOLE_REPLICA } from '#model/effects/replica.ts';
 import type { StateStore } from '#model/effects/state-store.ts';
@@ -14,6 +19,7 @@ import { type ResourceWatch, watchResources } from '#platform/etcd/watch-resourc
 import { exchangeText, readIfThere } from '#platform/files/edit-files.ts';
 import { holdStateDirectory, openStateDirectory } from '#platform/files/state-directory.ts';
 import { type DirectoryWatch, watchDirectory } from '#platform/files/watch-directory.ts';
+import type { documentReader } from './document-reader.ts';
 
 /** Where configuration comes from, and where what is kept lies. */
 export type Backing = {
@@ -21,10 +27,10 @@ export type Backing = {
   /** Where what is in force is kept for a quick start; null: nowhere. */
   kept: string | null;
   replica: Replica;
-  /** Follows the configuration. */
-  watch: WatchFiles;
-  /** Writes configuration, for `weft apply`. */
-  edit: EditFiles;
+  /** The configuration, which nobody reads yet. */
+  open(parts: SourceParts): Configuration;
+  /** Who proves callers: tokens of our own, and who else there is. */
+  authenticator(own: Authenticator): Authenticator;
   /** Looks at the configuration now. */
   reload(): Promise<void>;
   /** Resolves when this one may serve: it leads, or what all need of the state (by name) is there. Errors: WEFT_NO_LEADER. */
@@ -33,20 +39,47 @@ export type Backing = {
   close(): Promise<void>;
 };
 
+/** Where resources are read, and how they are written there. */
+export type Configuration = { source: Source; editor: ResourceEditor };
+
+/** What a source is made with. */
+export type SourceParts = { parser: ResourceParser; reader: ReturnType<typeof documentReader> };
+
+type Files = { watch: WatchFiles; edit: EditFiles; state: StateStore; log: Log };
+
+/** Files as a source, wherever they lie. */
+function openFiles({ parser, reader }: SourceParts, { watch, edit, state, log }: Files): Configuration {
+  const lastGood = new LastGoodVersions(state, log);
+  const source = directorySource({ clock: systemClock, readElsewhere: (wanted) => reader.read(wanted), parser, watch, lastGood });
+  return { source, editor: source.editor(edit) };
+}
+
 /** Directories of this machine, one for resources and one for state, which no other control plane has. Errors: as `startControl`. */
-export async function directoryBacking(configDir: string, stateDir: string, owner: { runDir?: string }): Promise<Backing> {
+export async function directoryBacking(
+  configDir: string,
+  stateDir: string,
+  owner: { runDir?: string },
+  log: Log,
+): Promise<Backing> {
   const state = await openStateDirectory(stateDir, { kind: 'state', ...owner });
   const hold = holdStateDirectory(stateDir);
   let watching: DirectoryWatch | null = null;
+  const watch: WatchFiles = async (listener) => {
+    watching = await watchDirectory(configDir, listener);
+    return watching;
+  };
+  const edit: EditFiles = {
+    directory: configDir,
+    read: readIfThere,
+    replace: exchangeText,
+    look: async (path) => watching?.look(path),
+  };
   return {
     state,
     kept: join(stateDir, 'kept'),
     replica: SOLE_REPLICA,
-    async watch(listener) {
-      watching = await watchDirectory(configDir, listener);
-      return watching;
-    },
-    edit: { directory: configDir, read: readIfThere, replace: exchangeText, look: async (path) => watching?.look(path) },
+    open: (parts) => openFiles(parts, { watch, edit, state, log }),
+    authenticator: (own) => own,
     reload: async () => watching?.rescan(),
     ready: async () => {},
     close: async () => hold.release(),
@@ -69,18 +102,21 @@ export async function etcdBacking(place: StorePlace, name: string, log: Log): Pr
     connection.close();
     throw error;
   }
+  const state = etcdState(connection, `${prefix}state/`, {
+    leadership: () => replica.leadership(),
+    leader: () => replica.leader(),
+  });
+  const watch: WatchFiles = async (listener) => {
+    watching = await watchResources(connection, `${prefix}resources/`, systemClock, listener);
+    return watching;
+  };
   return {
-    state: etcdState(connection, `${prefix}state/`, {
-      leadership: () => replica.leadership(),
-      leader: () => replica.leader(),
-    }),
+    state,
     kept: null,
     replica,
-    async watch(listener) {
-      watching = await watchResources(connection, `${prefix}resources/`, systemClock, listener);
-      return watching;
-    },
-    edit: editResources(connection, `${prefix}resources/`, () => watching),
+    open: (parts) =>
+      openFiles(parts, { watch, edit: editResources(connection, `${prefix}resources/`, () => watching), state, log }),
+    authenticator: (own) => own,
     reload: async () => {}, // etcd tells by itself
     async ready(names) {
       if (await replica.ready(names)) return;

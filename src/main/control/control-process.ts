@@ -11,8 +11,6 @@ import { KeptAllocations } from '#control-plane/kept-allocations.ts';
 import { CRD_FILES, KINDS, MESH } from '#control-plane/kinds/list.ts';
 import { AddressPools } from '#control-plane/registry/address-pools.ts';
 import { createResourceParser } from '#control-plane/resources/resource-parser.ts';
-import { directorySource } from '#control-plane/sources/directory/directory-source.ts';
-import { LastGoodVersions } from '#control-plane/sources/last-good.ts';
 import type { WaypointRunner } from '#control-plane/waypoints/plan.ts';
 import { isLoopback } from '#model/address/ip.ts';
 import type { Log } from '#model/effects/log.ts';
@@ -32,8 +30,8 @@ import { readOwnProcess } from '#platform/telemetry/process-metrics.ts';
 import type { ControlStatus } from '#protocol/api/control.ts';
 import type { SignerFiles } from '#protocol/ca/signer.ts';
 import { type Backing, directoryBacking, etcdBacking, type StorePlace } from './backing.ts';
-import { openDesk } from './desk.ts';
-import { documentReader } from './document-reader.ts';
+import { type ClusterPlace, clusterBacking } from './cluster-backing.ts';
+import { documentReader, openDesk } from './document-reader.ts';
 import { keptStateIn } from './keeper-thread.ts';
 import { serveApi } from './serve-api.ts';
 
@@ -43,6 +41,8 @@ export type StartControlOptions = {
   configDir: string;
   /** Resources and state in etcd instead of directories, as one replica of several. */
   store?: StorePlace | null;
+  /** A cluster, in place of a directory; null: none. */
+  cluster?: ClusterPlace | null;
   /** Where keys, root and registrations are kept if not in a store; made if need be. */
   stateDir: string;
   /** Port 0: any free one. */
@@ -92,10 +92,7 @@ export type RunningControl = {
  * Errors: WEFT_STATE_DIR, WEFT_STATE_HELD, WEFT_FOREIGN_DIRECTORY, WEFT_CONFIG_DIRECTORY, WEFT_CA_SIGNER, WEFT_TOKEN_KEY, WEFT_LISTEN, WEFT_ALREADY_RUNNING.
  */
 export async function startControl(options: StartControlOptions): Promise<RunningControl> {
-  const { configDir, stateDir, socketPath, store = null, listen, serverNames: told, log } = options;
-  const owner = socketPath === null ? {} : { runDir: dirname(socketPath) };
-  const name = dialledAddress(told, `${listen.host}:${listen.port}`);
-  const backing = store === null ? await directoryBacking(configDir, stateDir, owner) : await etcdBacking(store, name, log);
+  const backing = await backingOf(options);
   try {
     return await startOn(options, backing);
   } catch (error) {
@@ -104,10 +101,17 @@ export async function startControl(options: StartControlOptions): Promise<Runnin
   }
 }
 
+function backingOf(options: StartControlOptions): Promise<Backing> {
+  const { configDir, stateDir, socketPath, store = null, cluster = null, listen, serverNames: told, log } = options;
+  if (cluster !== null) return clusterBacking(cluster, log);
+  if (store !== null) return etcdBacking(store, dialledAddress(told, `${listen.host}:${listen.port}`), log);
+  return directoryBacking(configDir, stateDir, socketPath === null ? {} : { runDir: dirname(socketPath) }, log);
+}
+
 async function startOn(options: StartControlOptions, backing: Backing): Promise<RunningControl> {
   const { log, socketPath } = options;
   const startedAt = new Date(systemClock.nowMs()).toISOString();
-  const parts = await assemble(options, backing);
+  const parts = await alive(assemble(options, backing));
   const { control, mesh } = parts;
   const closing: (() => void | Promise<void>)[] = [
     () => backing.close(),
@@ -145,9 +149,9 @@ async function startOn(options: StartControlOptions, backing: Backing): Promise<
 }
 
 /** Waits in a process that has nothing else to live for: turns of long work are timers that keep nobody alive. */
-async function alive(work: Promise<void>): Promise<void> {
+async function alive<Result>(work: Promise<Result>): Promise<Result> {
   const life = setInterval(() => {}, TIMER_MS_MAX);
-  await work.finally(() => clearInterval(life));
+  return work.finally(() => clearInterval(life));
 }
 
 /** Fixed by Node.js: the longest timer. */
@@ -185,19 +189,13 @@ async function assemble(options: StartControlOptions, backing: Backing): Promise
   options.onRoots?.(authority.rootsPem);
   const reader = documentReader(clock);
   const parser = createResourceParser(KINDS, await readCrds(CRD_FILES));
-  const source = directorySource({
-    clock,
-    readElsewhere: (wanted) => reader.read(wanted),
-    parser,
-    watch: backing.watch,
-    lastGood: new LastGoodVersions(state, log),
-  });
+  const { source, editor } = backing.open({ parser, reader });
   const allocations = new KeptAllocations(state, log);
   const index = new MeshIndex({ options: mesh, definitions: MESH, allocations: await allocations.load() });
   const meters = new Meters('control');
   const mishaps = createMishaps(log, clock);
   readOwnProcess(meters, { component: 'pilot', version: options.version, mishaps, clock });
-  const trust = { authority, authenticator: tokens, tokens };
+  const trust = { authority, authenticator: backing.authenticator(tokens), tokens };
   const build = JSON.stringify([options.version, programStamp(), mesh]);
   const kept = keptStateIn(backing.kept, { build, from: options.keepStateFrom, clock, log });
   const control = new ControlPlane({
@@ -216,7 +214,7 @@ async function assemble(options: StartControlOptions, backing: Backing): Promise
     newNonce: randomUUID,
     replica,
   });
-  const desk = openDesk({ backing, source, parser, reader, findings: () => control.findings(), log });
+  const desk = openDesk({ editor, parser, reader, findings: () => control.findings(), log });
   return { control, index, authority, mesh, meters, mishaps, reload: backing.reload, reader, kept, desk };
 }
 

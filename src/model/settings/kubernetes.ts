@@ -16,7 +16,7 @@ export const KUBERNETES_SETTINGS = {
       'ms',
       'A watch on which nothing came for so long is begun anew: the API server marks its place every minute (K88).',
     ),
-    watchSecondsMin: setting(300, 's', 'A watch ends by itself after at least so long, and goes on where it was.'),
+    watchSeconds: setting(300, 's', 'A watch ends by itself after at least so long, and goes on where it was.'),
     watchSecondsMax: setting(
       600,
       's',
@@ -40,6 +40,26 @@ export const KUBERNETES_SETTINGS = {
     discoverMs: setting(30_000, 'ms', 'How often it is looked which kinds are served, where definitions cannot be watched.'),
     discoverQuietMs: setting(200, 'ms', 'Quiet time after a change of definitions before it is looked which kinds are served.'),
     missingRetryMs: setting(1_000, 'ms', 'A kind that is defined and not served yet is asked for again after so long.'),
+    reviewGoodMs: setting(
+      60_000,
+      'ms',
+      'How long it is believed that a token is good before the API server is asked again (K97).',
+    ),
+    reviewAwayMs: setting(
+      3_600_000,
+      'ms',
+      'How long it is believed while the API server is not reached: as long as such a token lasts (K85).',
+    ),
+    reviewsKnownMax: setting(20_000, 'count', 'Tokens of which it is remembered that they are good.'),
+    leaseSeconds: setting(15, 's', 'A lease that others did not see renewed for so long is free (K92).'),
+    leaseRenewMs: setting(2_000, 'ms', 'How often a lease is renewed, and looked at by those who wait for it.'),
+    leaseGiveUpMs: setting(10_000, 'ms', 'Whoever could not renew it for so long leads no more: before anybody else does (K92).'),
+    readyMsMax: setting(
+      60_000,
+      'ms',
+      'How long a control plane that starts waits to lead, or for what the one that leads makes first.',
+    ),
+    readyPollMs: setting(100, 'ms', 'How often it looks meanwhile.'),
     statusPerSecond: setting(20, 'per second', 'Writes of status, over all objects (K110).'),
     statusBurst: setting(50, 'count', 'Writes of status that may come at once after a quiet time.'),
     statusAtOnce: setting(4, 'count', 'Writes of status that are under way together.'),
@@ -52,7 +72,7 @@ export const KUBERNETES_SETTINGS = {
     statusRetryMs: setting(50, 'ms', 'First wait before that; it doubles.'),
     eventEveryMs: setting(3_600_000, 'ms', 'An object gets one event of a reason in so long.'),
     eventsKnownMax: setting(10_000, 'count', 'Events that are remembered for that.'),
-    eventNoteMax: setting(1_024, 'characters', 'Fixed by Kubernetes: the longest text of an event.'),
+    eventCharactersMax: setting(1_024, 'characters', 'Fixed by Kubernetes: the longest text of an event.'),
   },
 } as const satisfies SettingGroup;
 

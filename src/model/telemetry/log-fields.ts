@@ -64,6 +64,7 @@ export const LOG_FIELDS = {
   identity: 'SPIFFE identity that the line is about',
   ip: 'address that the line is about',
   leader: 'name of the control plane that writes, of several',
+  lease: 'namespace and name of the Lease by which one of several leads',
   left_out: 'how many lines like this one were not written',
   loss: 'what does not work without it',
   name: 'name that was asked for',

@@ -8,7 +8,7 @@ import { objectKey, pathOf, type ServedKind } from '#protocol/kubernetes/objects
 import { readWatchEvent, type WatchEvent } from '#protocol/kubernetes/watch-event.ts';
 import { ApiError, type Asking, unreachableError } from './connection.ts';
 import { KnownObjects } from './known-objects.ts';
-import { acceptOf, readPages, selectorsOf } from './list-pages.ts';
+import { acceptOf, placeOf, readPages, selectorsOf } from './list-pages.ts';
 import { linesOf } from './read-body.ts';
 import type { Turns } from './turns.ts';
 
@@ -55,8 +55,8 @@ export class FollowKind {
     this.#known = known;
     ({ promise: this.told, resolve: this.#firstTold } = Promise.withResolvers<void>());
     const backoff = { firstMs: KUBERNETES.backoffFirstMs, maxMs: KUBERNETES.backoffMaxMs };
-    this.#retry = new Retry(effects, backoff, () => void this.#attempt());
-    void this.#attempt();
+    this.#retry = new Retry(effects, backoff, () => this.#begin());
+    this.#begin();
   }
 
   /** Tells nothing more; returns what it has told, for whoever follows the kind from now on. */
@@ -65,6 +65,10 @@ export class FollowKind {
     this.#retry.close();
     this.#firstTold();
     return this.#known;
+  }
+
+  #begin(): void {
+    this.#attempt().catch((error: unknown) => this.#failed(error, 0));
   }
 
   /** One connection, until it ends; then the next is planned. */
@@ -148,20 +152,19 @@ export class FollowKind {
   /** What happens from a version on. Returns whether anything came. `complete` is called when everything there is was told. */
   async #watch(from: Readonly<Record<string, string>>, complete: () => void = () => {}): Promise<boolean> {
     const { connection, clock, random } = this.#effects;
-    const { watchSecondsMin, watchSecondsMax, silentMs, lineBytesMax } = KUBERNETES;
-    const seconds = Math.round(watchSecondsMin + random() * (watchSecondsMax - watchSecondsMin));
+    const seconds = Math.round(KUBERNETES.watchSeconds + random() * (KUBERNETES.watchSecondsMax - KUBERNETES.watchSeconds));
     const silence = new AbortController();
     let cancel: Cancel = () => {};
     const listen = (): void => {
       cancel();
-      cancel = clock.after(silentMs, () => silence.abort());
+      cancel = clock.after(KUBERNETES.silentMs, () => silence.abort());
     };
     let heard = false;
     try {
       listen();
       const pieces = await connection.stream({
         method: 'GET',
-        path: pathOf(this.served),
+        path: pathOf(this.served, placeOf(this.#kind)),
         query: {
           watch: 'true',
           allowWatchBookmarks: 'true',
@@ -172,7 +175,9 @@ export class FollowKind {
         accept: acceptOf(this.#kind, 'PartialObjectMetadata'),
         signal: AbortSignal.any([this.#closing.signal, silence.signal]),
       });
-      for await (const lines of linesOf(pieces, lineBytesMax)) {
+      // Nothing may happen for long, and yet it is followed.
+      if (this.#version !== null) this.problem = null;
+      for await (const lines of linesOf(pieces, KUBERNETES.lineBytesMax)) {
         listen();
         heard = true;
         if (await this.#take(lines)) complete();
@@ -182,7 +187,7 @@ export class FollowKind {
       if (!silence.signal.aborted) throw error;
       // A server that does not know how to say that everything was told.
       if (this.#version === null) this.#streams = false;
-      throw unreachableError(connection.access, `nothing came for ${silentMs} ms`, error);
+      throw unreachableError(connection.access, `nothing came for ${KUBERNETES.silentMs} ms`, error);
     } finally {
       cancel();
     }
@@ -213,7 +218,6 @@ export class FollowKind {
     await this.#tell(changes);
     // While not everything was told there is nothing to go on from.
     if (version !== null && this.#version !== null) this.#version = version;
-    if (this.#version !== null) this.problem = null;
     return this.#version !== null;
   }
 

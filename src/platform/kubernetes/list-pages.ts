@@ -25,7 +25,7 @@ export async function* readPages(
     const accept = acceptOf(kind, 'PartialObjectMetadataList');
     try {
       const answer = await connection.ask(
-        { method: 'GET', path: pathOf(served), query, accept, signal },
+        { method: 'GET', path: pathOf(served, placeOf(kind)), query, accept, signal },
         KUBERNETES.pageBytesMax,
       );
       const page = readPage(answer);
@@ -60,4 +60,9 @@ export function selectorsOf({ fieldSelector, labelSelector }: FollowedKind): Rec
 /** How an answer is asked for: objects, or `as` (of their metadata alone). */
 export function acceptOf({ metadataOnly = false }: FollowedKind, as: string): string {
   return metadataOnly ? `application/json;as=${as};g=meta.k8s.io;v=v1` : 'application/json';
+}
+
+/** Where objects of a kind are looked for. */
+export function placeOf({ namespace }: FollowedKind): { namespace?: string } {
+  return namespace === undefined ? {} : { namespace };
 }

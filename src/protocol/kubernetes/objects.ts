@@ -36,6 +36,8 @@ export type WantedKind = {
   builtIn?: boolean;
   /** Whether the objects' metadata is enough. */
   metadataOnly?: boolean;
+  /** Of one namespace alone. */
+  namespace?: string;
   fieldSelector?: string;
   labelSelector?: string;
 };

@@ -1,6 +1,8 @@
 import { defineKind } from '#control-plane/index/kind-definition.ts';
+import { NODE_POLICY_TYPES, refusedFor } from '#control-plane/resources/cluster-kind.ts';
 import { readWorkloadSelector } from '#control-plane/resources/label-selector.ts';
 import type { Metadata } from '#control-plane/resources/metadata.ts';
+import { fieldOf } from '#control-plane/resources/stand-in.ts';
 import { checkAuthorizationPolicy } from './check.ts';
 import { AUTHORIZATION_POLICIES, attachedPolicies, attachedPolicyStatus, nodePolicies } from './derive.ts';
 import { AUTHORIZATION_POLICY_FIELDS } from './fields.ts';
@@ -17,6 +19,9 @@ import {
 } from './schema.ts';
 import { standInForPolicy } from './stand-in.ts';
 
+/** Condition of a policy with targets. */
+const AT_WAYPOINTS = 'WaypointAccepted';
+
 /** How an AuthorizationPolicy is read. */
 export const authorizationPolicyKind = defineKind({
   kind: 'AuthorizationPolicy',
@@ -29,9 +34,17 @@ export const authorizationPolicyKind = defineKind({
   check: checkAuthorizationPolicy,
   read: readAuthorizationPolicy,
   standIn: standInForPolicy,
+  cluster: { status: { form: 'conditions', types: [...NODE_POLICY_TYPES, AT_WAYPOINTS], refused: refusedTypes } },
   resources: AUTHORIZATION_POLICIES,
   derivations: [nodePolicies, attachedPolicies, attachedPolicyStatus],
 });
+
+/** Who would have enforced it says that nobody does. */
+function refusedTypes(spec: unknown): { type: string; reason: string }[] {
+  const [refs, ref] = [fieldOf(spec, 'targetRefs'), fieldOf(spec, 'targetRef')];
+  const hasTargets = (Array.isArray(refs) && refs.length > 0) || ref !== undefined;
+  return refusedFor('Invalid', hasTargets ? [AT_WAYPOINTS] : NODE_POLICY_TYPES);
+}
 
 /** The single targetRef of older versions counts like one entry of targetRefs. */
 function readAuthorizationPolicy({ spec = {} }: RawAuthorizationPolicy, metadata: Metadata): AuthorizationPolicyResource {

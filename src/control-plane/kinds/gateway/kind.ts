@@ -1,13 +1,24 @@
 import { defineKind } from '#control-plane/index/kind-definition.ts';
 import type { AllowedNamespaces } from '#control-plane/mesh/waypoints.ts';
 import { WAYPOINT_CLASSES } from '#control-plane/mesh/well-known.ts';
+import { type OwnStatus, refusedFor } from '#control-plane/resources/cluster-kind.ts';
 import { errorAt, type FieldPath, type Problem } from '#control-plane/resources/finding.ts';
 import { readLabelSelector } from '#control-plane/resources/label-selector.ts';
 import type { Metadata } from '#control-plane/resources/metadata.ts';
+import { fieldOf } from '#control-plane/resources/stand-in.ts';
 import { GATEWAYS, gateways } from './derive.ts';
 import { GATEWAY_FIELDS } from './fields.ts';
 import type { GatewayListener, GatewayResource, RawGateway, RawListener } from './schema.ts';
 import { managedGateways, servedServices, waypointConfigs } from './waypoint-config.ts';
+
+/** Gateways of other classes are their controllers', whatever is wrong with them. */
+const WAYPOINT_STATUS: OwnStatus = {
+  form: 'applied',
+  types: ['Accepted', 'Programmed'],
+  leaves: true,
+  refused: (spec) =>
+    WAYPOINT_CLASSES.includes(String(fieldOf(spec, 'gatewayClassName'))) ? refusedFor('Invalid', ['Accepted', 'Programmed']) : [],
+};
 
 /** How a Gateway is read. */
 export const gatewayKind = defineKind({
@@ -21,9 +32,15 @@ export const gatewayKind = defineKind({
   isOurs: ({ spec }) => WAYPOINT_CLASSES.includes(spec.gatewayClassName),
   check: checkGateway,
   read: readGateway,
+  cluster: { readStatus: addressesOf, status: WAYPOINT_STATUS },
   resources: GATEWAYS,
   derivations: [gateways, servedServices, waypointConfigs, managedGateways],
 });
+
+function addressesOf(status: unknown): unknown {
+  const addresses = fieldOf(status, 'addresses');
+  return addresses === undefined ? undefined : { addresses };
+}
 
 /** Of a status only the addresses count: by them gateways of other controllers are reached. */
 function readGateway({ spec, status }: RawGateway, metadata: Metadata): GatewayResource {

@@ -6,7 +6,7 @@ import { deriveRequestRoutes } from '#control-plane/mesh/request-routes/derive.t
 import type { RequestRouteResource } from '#control-plane/mesh/request-routes/documents.ts';
 import { readHeaders, readRule } from '#control-plane/mesh/request-routes/read-rule.ts';
 import { standInForRoute } from '#control-plane/mesh/request-routes/stand-in.ts';
-import { readParent } from '#control-plane/mesh/route-parents.ts';
+import { ROUTE_STATUS, readParent } from '#control-plane/mesh/route-parents.ts';
 import type { Metadata } from '#control-plane/resources/metadata.ts';
 import type { HttpRouteMatch } from '#model/waypoint/config.ts';
 import { checkGrpcRoute } from './check.ts';
@@ -27,6 +27,7 @@ export const grpcRouteKind = defineKind({
   check: checkGrpcRoute,
   read: readGrpcRoute,
   standIn: (document, name) => standInForRoute('GRPCRoute', document, name),
+  cluster: { status: ROUTE_STATUS },
   resources: GRPC_ROUTES,
   derivations: [deriveRequestRoutes(GRPC_ROUTES, ATTACHED_GRPC_ROUTES, GRPC_CLAIM)],
 });

@@ -6,7 +6,7 @@ import { deriveRequestRoutes } from '#control-plane/mesh/request-routes/derive.t
 import type { RawMatch, RawRequestRoute, RequestRouteResource } from '#control-plane/mesh/request-routes/documents.ts';
 import { firstOfEachName, readHeaders, readRule, readValueMatch } from '#control-plane/mesh/request-routes/read-rule.ts';
 import { standInForRoute } from '#control-plane/mesh/request-routes/stand-in.ts';
-import { readParent } from '#control-plane/mesh/route-parents.ts';
+import { ROUTE_STATUS, readParent } from '#control-plane/mesh/route-parents.ts';
 import type { Metadata } from '#control-plane/resources/metadata.ts';
 import type { HttpRouteMatch } from '#model/waypoint/config.ts';
 import { checkHttpRoute } from './check.ts';
@@ -27,6 +27,7 @@ export const httpRouteKind = defineKind({
   check: checkHttpRoute,
   read: readHttpRoute,
   standIn: (document, name) => standInForRoute('HTTPRoute', document, name),
+  cluster: { status: ROUTE_STATUS },
   resources: HTTP_ROUTES,
   derivations: [deriveRequestRoutes(HTTP_ROUTES, ATTACHED_ROUTES, HTTP_CLAIM)],
 });

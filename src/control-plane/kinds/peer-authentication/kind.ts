@@ -1,4 +1,5 @@
 import { defineKind } from '#control-plane/index/kind-definition.ts';
+import { NODE_POLICY_TYPES, refusedFor } from '#control-plane/resources/cluster-kind.ts';
 import { eachField } from '#control-plane/resources/field-table.ts';
 import { errorAt, type Problem } from '#control-plane/resources/finding.ts';
 import { checkSelector, readWorkloadSelector } from '#control-plane/resources/label-selector.ts';
@@ -19,6 +20,9 @@ export const peerAuthenticationKind = defineKind({
   check: checkPeerAuthentication,
   read: readPeerAuthentication,
   standIn: standInForPeers,
+  cluster: {
+    status: { form: 'conditions', types: NODE_POLICY_TYPES, refused: () => refusedFor('Invalid', NODE_POLICY_TYPES) },
+  },
   resources: PEER_AUTHENTICATIONS,
   derivations: [namespaceModes, peerAuthentications],
 });

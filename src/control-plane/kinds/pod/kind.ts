@@ -14,6 +14,7 @@ import { errorAt, type Problem, warningAt } from '#control-plane/resources/findi
 import type { Metadata, RawMetadata } from '#control-plane/resources/metadata.ts';
 import { nameOfResource } from '#control-plane/resources/resource.ts';
 import { tryParseIp } from '#model/address/ip.ts';
+import { POD_IN_CLUSTER } from './cluster.ts';
 import { POD_FIELDS } from './fields.ts';
 import { POD_SCHEMA, type PodResource, type RawPod } from './schema.ts';
 
@@ -45,6 +46,7 @@ export const podKind = defineKind({
   read: readPod,
   // Without it there is nothing to reach: no loss that could open anything.
   restricts: false,
+  cluster: POD_IN_CLUSTER,
   resources: PODS,
   derivations: [podEndpoints],
 });

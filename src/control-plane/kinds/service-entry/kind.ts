@@ -1,4 +1,5 @@
 import { defineKind } from '#control-plane/index/kind-definition.ts';
+import { boundStatus } from '#control-plane/resources/cluster-kind.ts';
 import { ENFORCED, eachField, type FieldTable } from '#control-plane/resources/field-table.ts';
 import type { Metadata } from '#control-plane/resources/metadata.ts';
 import { tryParseIp } from '#model/address/ip.ts';
@@ -33,6 +34,7 @@ export const serviceEntryKind = defineKind<RawServiceEntry, ServiceEntryResource
   fields: FIELDS,
   check: checkServiceEntry,
   read: readServiceEntry,
+  cluster: { status: boundStatus('conditions') },
   resources: SERVICE_ENTRIES,
   derivations: [entryHosts, servedHosts, entryEndpoints],
 });

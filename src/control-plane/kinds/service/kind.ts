@@ -1,5 +1,6 @@
 import { defineKind } from '#control-plane/index/kind-definition.ts';
 import { type ServicePortResource, type ServiceResource, USER_SERVICES } from '#control-plane/mesh/services.ts';
+import { boundStatus } from '#control-plane/resources/cluster-kind.ts';
 import type { Metadata } from '#control-plane/resources/metadata.ts';
 import { familyOf, tryParseIp } from '#model/address/ip.ts';
 import { aliasedName, checkService, clusterIpsOf, isHeadless } from './check.ts';
@@ -18,6 +19,7 @@ export const serviceKind = defineKind({
   fields: SERVICE_FIELDS,
   check: checkService,
   read: readService,
+  cluster: { status: boundStatus('applied') },
   resources: USER_SERVICES,
   derivations: [userServices, serviceBindings, services],
 });

@@ -2,6 +2,7 @@ import { defineKind } from '#control-plane/index/kind-definition.ts';
 import { tableOf } from '#control-plane/index/table.ts';
 import { checkL4Route, type RawL4Route, readL4Route } from '#control-plane/mesh/l4-route-documents.ts';
 import { deriveL4Routes, type L4RouteResource } from '#control-plane/mesh/l4-routes.ts';
+import { ROUTE_STATUS } from '#control-plane/mesh/route-parents.ts';
 import { ENFORCED, eachField, type FieldTable } from '#control-plane/resources/field-table.ts';
 
 const TCP_ROUTES = tableOf<L4RouteResource<'TCPRoute'>>()('tcp-routes');
@@ -25,6 +26,7 @@ export const tcpRouteKind = defineKind<RawL4Route, L4RouteResource<'TCPRoute'>>(
   fields: FIELDS,
   check: (route) => checkL4Route(route, 'connection'),
   read: (route, metadata) => readL4Route('TCPRoute', route, metadata),
+  cluster: { status: ROUTE_STATUS },
   resources: TCP_ROUTES,
   derivations: [deriveL4Routes(TCP_ROUTES, 'tcp')],
 });

@@ -4,6 +4,7 @@ import type { MeshOptions } from '#control-plane/index/mesh-options.ts';
 import { tableOf } from '#control-plane/index/table.ts';
 import { ENDPOINT_TABLES, type Endpoint, endpointEntries, hasNativeTunnel, isCaptured } from '#control-plane/mesh/endpoints.ts';
 import { ANNOTATION, LABEL } from '#control-plane/mesh/well-known.ts';
+import { boundStatus } from '#control-plane/resources/cluster-kind.ts';
 import { eachField } from '#control-plane/resources/field-table.ts';
 import { errorAt, type Problem } from '#control-plane/resources/finding.ts';
 import type { Labels, Metadata, RawMetadata } from '#control-plane/resources/metadata.ts';
@@ -71,6 +72,7 @@ export const workloadEntryKind = defineKind({
   read: readWorkloadEntry,
   // Without it there is nothing to reach: no loss that could open anything.
   restricts: false,
+  cluster: { status: boundStatus('conditions') },
   resources: WORKLOAD_ENTRIES,
   derivations: [entryEndpoints],
 });

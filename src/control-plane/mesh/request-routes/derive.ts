@@ -4,7 +4,13 @@ import { type MeshOptions, serviceHostname } from '#control-plane/index/mesh-opt
 import { falseCondition, STATUS, statusOf, trueCondition } from '#control-plane/index/outputs.ts';
 import { entry, type Table } from '#control-plane/index/table.ts';
 import type { AttachedRoute } from '#control-plane/mesh/attachments.ts';
-import { type Attachment, attachParent, type Refusal, ROUTE_TABLES } from '#control-plane/mesh/route-parents.ts';
+import {
+  type Attachment,
+  acceptedConditions,
+  attachParent,
+  type Refusal,
+  ROUTE_TABLES,
+} from '#control-plane/mesh/route-parents.ts';
 import type { ServiceResource } from '#control-plane/mesh/services.ts';
 import { hasWaypoint } from '#control-plane/mesh/waypoint-binding.ts';
 import { type Problem, warningAt } from '#control-plane/resources/finding.ts';
@@ -124,13 +130,9 @@ function conditionsOf(
   // All parents belong to other controllers, who write the status.
   if (attachments.length + refusals.length === 0) return [];
   const resource = nameOfResource(route);
-  const [refused] = refusals;
-  const accepted: Condition =
-    refused === undefined
-      ? trueCondition(resource, 'Accepted', 'Accepted', 'attached')
-      : falseCondition(resource, 'Accepted', refused.reason, refused.problem.message);
+  const accepted = acceptedConditions(resource, route.parents, refusals);
   const served = attachments.length === 0 ? [] : [servedCondition(resource, unserved)];
-  return [accepted, resolvedCondition(resource, compiled), ...stricterConditions(resource, compiled), ...served];
+  return [...accepted, resolvedCondition(resource, compiled), ...stricterConditions(resource, compiled), ...served];
 }
 
 /** The reason of the first backend that does not resolve; the message names the others too. */

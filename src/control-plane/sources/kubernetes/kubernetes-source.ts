@@ -1,8 +1,10 @@
 import type { Condition } from '#control-plane/index/index-delta.ts';
 import type { KindDefinition } from '#control-plane/index/kind-definition.ts';
+import type { ClusterKind } from '#control-plane/resources/cluster-kind.ts';
 import { byPlace, type Finding, findingOf, objectOrigin, type Problem } from '#control-plane/resources/finding.ts';
 import { nameOfResource, type ResourceName } from '#control-plane/resources/resource.ts';
 import type { ResourceParser } from '#control-plane/resources/resource-parser.ts';
+import type { ResourceEditor } from '#control-plane/sources/editor.ts';
 import type { LastGoodVersions } from '#control-plane/sources/last-good.ts';
 import { type Reading, ResourceLedger } from '#control-plane/sources/ledger.ts';
 import type { Source, SourceChange, SourceSink } from '#control-plane/sources/source.ts';
@@ -29,7 +31,7 @@ export type KubernetesSourceOptions = {
 };
 
 /** The API server of a cluster as a source: its objects are resources, and what becomes of them is written into their status. */
-export function kubernetesSource(options: KubernetesSourceOptions): Source {
+export function kubernetesSource(options: KubernetesSourceOptions): Source & { editor(): ResourceEditor } {
   return new KubernetesSource(options);
 }
 
@@ -60,8 +62,9 @@ class KubernetesSource implements Source {
       this.#ledger.remember(unit, versions);
     }
     // Whatever comes until everything was told is told together.
-    this.#watch = await follow(followedKinds(kinds), {
-      changed: (kind, changes) => this.#changed(kind, changes),
+    const definitions = followedKinds(kinds);
+    this.#watch = await follow([...definitions.keys()], {
+      changed: (kind, changes) => this.#changed(kind, definitions.get(kind)?.cluster ?? {}, changes),
       trouble: (problem) => this.#stopped || sink.trouble(problem),
     });
     this.#options.status?.follow((kind) => this.#watch?.served(kind) ?? null);
@@ -84,6 +87,10 @@ class KubernetesSource implements Source {
     this.#options.status?.lead(leads);
   }
 
+  editor(): ResourceEditor {
+    return clusterEditor(this.#ledger);
+  }
+
   findings(): Finding[] {
     return this.#ledger.findings().sort(byPlace);
   }
@@ -103,13 +110,18 @@ class KubernetesSource implements Source {
     return this.#ledger.conditions();
   }
 
+  // The API server has it, and tells it as quickly.
+  content(): null {
+    return null;
+  }
+
   problems(): string[] {
     const { lastGood, status } = this.#options;
     return [...(this.#watch?.problems() ?? []), ...lastGood.problems(), ...(status?.problems() ?? [])];
   }
 
   /** Resolves when it is in force: until then no more of the kind is read. */
-  #changed(kind: FollowedKind, changes: readonly ObjectChange[]): Soon<void> {
+  #changed(kind: FollowedKind, cluster: ClusterKind, changes: readonly ObjectChange[]): Soon<void> {
     if (this.#stopped) return;
     const { parser, status } = this.#options;
     for (const { key, object } of changes) {
@@ -119,9 +131,9 @@ class KubernetesSource implements Source {
         status?.forget(unit);
         continue;
       }
-      const reading = readObject(object, parser);
+      const reading = readObject(object, cluster, parser);
       this.#pending.put(unit, reading);
-      status?.see(unit, kind, object, reading);
+      if (cluster.status !== undefined) status?.see(unit, kind, cluster.status, object, reading);
     }
     return this.#sink === null ? undefined : this.#drain(this.#sink);
   }
@@ -180,4 +192,24 @@ function unforeseen(cause: unknown): WeftError {
     cause,
     remedy: 'report this mistake of the program; what was in force stays, and the next change is read',
   });
+}
+
+/** Resources of a cluster as `weft get` tells them; they are written through its API server, where everybody's rights are known. */
+function clusterEditor(ledger: ResourceLedger): ResourceEditor {
+  const refuse = async (): Promise<never> => {
+    throw new WeftError('WEFT_RESOURCE_WRITE', 'resources of a cluster are not written by its mesh', {
+      remedy: 'use kubectl apply and kubectl delete, by the rights that you have in the cluster',
+    });
+  };
+  return {
+    names: () => ledger.names(),
+    find(name) {
+      const [unit] = ledger.unitsOf(name);
+      if (unit === undefined) return null;
+      // What was refused has no version in force, or one that is no longer written.
+      return { origin: objectOrigin(name, []), inForce: ledger.unitOf(name) !== null, object: () => null };
+    },
+    put: refuse,
+    remove: refuse,
+  };
 }

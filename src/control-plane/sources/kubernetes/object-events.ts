@@ -35,7 +35,7 @@ export class ObjectEvents {
       if (this.#told.size <= KUBERNETES.eventsKnownMax) break;
       this.#told.delete(oldest);
     }
-    this.#create(object, served, { reason, action, note: text.slice(0, KUBERNETES.eventNoteMax) }).catch((error: unknown) =>
+    this.#create(object, served, { reason, action, note: text.slice(0, KUBERNETES.eventCharactersMax) }).catch((error: unknown) =>
       this.#options.log.warn({ err: error, object: `${served.kind} ${metadata.name}` }, 'an event is not written'),
     );
   }

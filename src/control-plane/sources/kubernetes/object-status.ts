@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Condition } from '#control-plane/index/index-delta.ts';
+import type { OwnStatus } from '#control-plane/resources/cluster-kind.ts';
 import { compareText } from '#control-plane/resources/metadata.ts';
 import { isRecord } from '#control-plane/resources/stand-in.ts';
 
@@ -10,7 +11,7 @@ const PARENTS_MAX = 32;
 
 /** What is known of an object whose status is to say something. */
 export type Subject = {
-  kind: string;
+  own: OwnStatus;
   namespace: string;
   /** null of kinds whose objects have none (Service). */
   generation: number | null;
@@ -28,57 +29,34 @@ export type WrittenCondition = {
   observedGeneration?: number;
 };
 
-/** Conditions of ours by kind. Of a Gateway they are ours only while its class is. */
-const OWN_TYPES: Readonly<Record<string, readonly string[]>> = {
-  Service: ['istio.io/WaypointBound'],
-  WorkloadEntry: ['istio.io/WaypointBound'],
-  Gateway: ['Accepted', 'Programmed'],
-  AuthorizationPolicy: ['ZtunnelAccepted', 'weft.dev/NodeProxyAccepted', 'WaypointAccepted'],
-  PeerAuthentication: ['ZtunnelAccepted', 'weft.dev/NodeProxyAccepted'],
-};
-const ROUTES: readonly string[] = ['HTTPRoute', 'TCPRoute'];
-
-/** Whether something of ours is written into the status of such objects. */
-export function hasStatus(kind: string): boolean {
-  return ROUTES.includes(kind) || kind in OWN_TYPES;
-}
-
-/** Whether conditions of several writers are kept apart by the API server, so that ours can be applied without reading theirs. */
-export function isApplied(kind: string): boolean {
-  return kind === 'Service' || kind === 'Gateway';
-}
-
 /**
  * The status that an object is to have, all of it; null: it says already what it should, or there is no room for it. What others wrote
  * stays as it is and where it is, and the time of a condition moves only with its status.
  */
 export function statusToWrite(subject: Subject, conditions: readonly Condition[], now: string): Record<string, unknown> | null {
   const status = isRecord(subject.status) ? subject.status : {};
-  const next = ROUTES.includes(subject.kind)
-    ? withParents(subject, status, conditions, now)
-    : withConditions(subject, status, conditions, now);
+  const inForm = subject.own.form === 'parents' ? withParents : withConditions;
+  const next = inForm(subject, status, conditions, now);
   return next === null || isDeepStrictEqual(next, status) ? null : next;
 }
 
 /** Of a status that is applied, what is ours. */
-export function ownPart(kind: string, status: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  const own = OWN_TYPES[kind] ?? [];
-  return { conditions: listOf(status.conditions).filter(({ type }) => own.includes(String(type))) };
+export function ownPart({ types }: OwnStatus, status: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  return { conditions: listOf(status.conditions).filter(({ type }) => types.includes(String(type))) };
 }
 
 function withConditions(
-  { kind, generation }: Subject,
+  { own, generation }: Subject,
   status: Record<string, unknown>,
   conditions: readonly Condition[],
   now: string,
 ): Record<string, unknown> | null {
-  // Another controller may have taken a Gateway over; its conditions are of the same types.
-  if (kind === 'Gateway' && conditions.length === 0) return null;
+  // Another controller may have taken it over; its conditions are of the same types.
+  if (own.leaves === true && conditions.length === 0) return null;
   const before = listOf(status.conditions);
-  const own = OWN_TYPES[kind] ?? [];
-  const merged = merge(before, conditions, own, generation, now);
+  const merged = merge(before, conditions, own.types, generation, now);
   if (merged.length === 0 && before.length === 0) return null;
-  const observed = kind === 'Gateway' || generation === null || conditions.length === 0 ? {} : observedOf(status, generation);
+  const observed = own.form === 'applied' || generation === null || conditions.length === 0 ? {} : observedOf(status, generation);
   return { ...status, ...observed, conditions: merged };
 }
 
@@ -135,10 +113,12 @@ function withParents(
 ): Record<string, unknown> | null {
   const before = listOf(status.parents);
   const wanted = new Map<string, { parentRef: Record<string, unknown>; conditions: Condition[] }>();
+  const named = new Set(conditions.flatMap(({ parents = [] }) => parents));
   for (const [at, parentRef] of parentRefsOf(subject.spec).entries()) {
+    // Parents of other controllers are theirs to speak of.
+    if (!named.has(at)) continue;
     const spoken = conditions.filter(({ parents }) => parents === undefined || parents.includes(at));
-    if (spoken.length > 0 && (conditions.some(({ parents }) => parents !== undefined) || isServiceRef(parentRef)))
-      wanted.set(identityOf(parentRef, subject.namespace), { parentRef, conditions: spoken });
+    if (spoken.length > 0) wanted.set(identityOf(parentRef, subject.namespace), { parentRef, conditions: spoken });
   }
   const entryOf = (key: string, old: Readonly<Record<string, unknown>> | null): Record<string, unknown> | null => {
     const one = wanted.get(key);
@@ -164,13 +144,9 @@ function parentRefsOf(spec: unknown): Record<string, unknown>[] {
   return isRecord(spec) ? listOf(spec.parentRefs) : [];
 }
 
-function isServiceRef({ group, kind }: Readonly<Record<string, unknown>>): boolean {
-  return kind === 'Service' && (group === '' || group === undefined);
-}
-
-/** What tells references apart, with what the API means where nothing is written. */
+/** What tells references apart; an API server has written what its API means where nothing is. */
 function identityOf(ref: Readonly<Record<string, unknown>>, own: string): string {
-  const { group = 'gateway.networking.k8s.io', kind = 'Gateway', namespace = own, name, sectionName = '', port = '' } = ref;
+  const { group = '', kind = '', namespace = own, name, sectionName = '', port = '' } = ref;
   return [group, kind, namespace, name, sectionName, port].join('|');
 }
 

@@ -1,3 +1,4 @@
+import type { ClusterKind } from '#control-plane/resources/cluster-kind.ts';
 import { errorAt, type FieldPath, findingOf, formatFieldPath, objectOrigin } from '#control-plane/resources/finding.ts';
 import { findingsOf, type ResourceParser } from '#control-plane/resources/resource-parser.ts';
 import type { Reading } from '#control-plane/sources/ledger.ts';
@@ -11,12 +12,11 @@ export function unitOf(kind: string, key: string): string {
 }
 
 /**
- * What an object says. Kinds without a status of their own in the mesh are read without what others write there. Never throws: an
- * object that cannot be read is a finding.
+ * What an object says. Never throws: an object that cannot be read is a finding.
  */
-export function readObject(object: KubeObject, parser: ResourceParser): Reading {
+export function readObject(object: KubeObject, cluster: ClusterKind, parser: ResourceParser): Reading {
   const { kind, metadata } = object;
-  const document = documentOf(object);
+  const document = documentOf(object, cluster);
   const nameless = `${kind}-${objectKey({ metadata })}`;
   try {
     const reading = parser.read(document, nameless);
@@ -41,12 +41,10 @@ export function readObject(object: KubeObject, parser: ResourceParser): Reading 
   }
 }
 
-/** Of a status only that of pods, and the addresses of gateways, say something; the rest is written by controllers, us among them. */
-function documentOf({ status, ...rest }: KubeObject): object {
-  if (rest.kind === 'Pod') return { ...rest, status };
-  if (rest.kind !== 'Gateway') return rest;
-  const { addresses } = (status ?? {}) as { addresses?: unknown };
-  return addresses === undefined ? rest : { ...rest, status: { addresses } };
+/** Of a status only what says something to us: the rest is written by controllers, us among them. */
+function documentOf({ status, ...rest }: KubeObject, { readStatus }: ClusterKind): object {
+  const said = readStatus?.(status);
+  return said === undefined ? rest : { ...rest, status: said };
 }
 
 function placeOf({ kind, metadata: { namespace = '', name } }: KubeObject, path: FieldPath): Origin {

@@ -1,16 +1,18 @@
 import type { Condition } from '#control-plane/index/index-delta.ts';
+import type { OwnStatus } from '#control-plane/resources/cluster-kind.ts';
+import type { Finding } from '#control-plane/resources/finding.ts';
 import type { ResourceName } from '#control-plane/resources/resource.ts';
 import type { Reading } from '#control-plane/sources/ledger.ts';
 import type { Clock, Random } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
 import { messageOf } from '#model/error.ts';
 import { backoffMs } from '#model/resilience/retry.ts';
+import { RESOURCE } from '#model/settings/control-planes.ts';
 import { KUBERNETES } from '#model/settings/kubernetes.ts';
 import type { FollowedKind } from '#protocol/kubernetes/following.ts';
 import { apiVersionOf, type KubeObject, type ServedKind } from '#protocol/kubernetes/objects.ts';
 import type { ObjectWriter } from '#protocol/kubernetes/writing.ts';
-import { hasStatus, isApplied, ownPart, type Subject, statusToWrite } from './object-status.ts';
-import { conditionsOfRefused, refusalOf } from './refused-object.ts';
+import { ownPart, type Subject, statusToWrite } from './object-status.ts';
 import { WriteQueue } from './write-queue.ts';
 
 /** What writing needs. `tell`: shows a user why an object is refused. */
@@ -23,7 +25,7 @@ export type StatusDeskOptions = {
 };
 
 /** One object whose status may be ours to write, as it was last seen. */
-type Seen = { kind: FollowedKind; object: KubeObject; refusal: string | null };
+type Seen = { kind: FollowedKind; own: OwnStatus; object: KubeObject; refusal: string | null };
 
 /**
  * Keeps the status of objects as it should be: what became of each is written where it differs, by whoever leads, the newest only,
@@ -58,9 +60,8 @@ export class StatusDesk {
   }
 
   /** An object as it is now; what is to be said of it comes with `report` and `inForce`. */
-  see(unit: string, kind: FollowedKind, object: KubeObject, reading: Reading): void {
-    if (!hasStatus(kind.kind)) return;
-    this.#seen.set(unit, { kind, object, refusal: refusalOf(reading) });
+  see(unit: string, kind: FollowedKind, own: OwnStatus, object: KubeObject, reading: Reading): void {
+    this.#seen.set(unit, { kind, own, object, refusal: refusalOf(reading) });
   }
 
   /** An object is gone. */
@@ -97,17 +98,17 @@ export class StatusDesk {
   #look(unit: string): void {
     const seen = this.#seen.get(unit);
     if (seen === undefined || !this.#leads || this.#closed) return;
-    const { object, kind, refusal } = seen;
+    const { object, own, kind, refusal } = seen;
     const served = this.#served(kind);
     if (refusal !== null && served !== null) this.#options.tell(object, served, refusal);
-    if (statusToWrite(subjectOf(object), this.#conditionsOf(unit, seen), this.#now()) === null) this.#queue.drop(unit);
+    if (statusToWrite(subjectOf(object, own), this.#conditionsOf(unit, seen), this.#now()) === null) this.#queue.drop(unit);
     // What a person has just edited comes before what nobody waits for.
     else this.#queue.add(unit, isEdited(object));
   }
 
-  #conditionsOf(unit: string, { refusal, object }: Seen): readonly Condition[] {
+  #conditionsOf(unit: string, { refusal, own, object }: Seen): readonly Condition[] {
     // Units are called as resources are.
-    if (refusal !== null) return conditionsOfRefused(unit as ResourceName, object.kind, object.spec, refusal);
+    if (refusal !== null) return conditionsOfRefused(unit as ResourceName, own, object.spec, refusal);
     return this.#conditions.get(unit) ?? [];
   }
 
@@ -139,12 +140,12 @@ export class StatusDesk {
     // One that was made anew under the same name is seen by itself.
     if (object === null || object.metadata.uid !== seen.object.metadata.uid) return true;
     const conditions = this.#conditionsOf(unit, seen);
-    const status = statusToWrite(subjectOf(object), conditions, this.#now());
+    const status = statusToWrite(subjectOf(object, seen.own), conditions, this.#now());
     if (status === null) return true;
     const head = { apiVersion: apiVersionOf(served), kind: served.kind };
-    if (isApplied(served.kind)) {
+    if (seen.own.form === 'applied') {
       const metadata = { name, namespace };
-      const own = { ...head, metadata, status: ownPart(served.kind, status) };
+      const own = { ...head, metadata, status: ownPart(seen.own, status) };
       await writer.apply(served, own, `weft-control/${served.kind.toLowerCase()}`, 'status');
       return true;
     }
@@ -166,13 +167,32 @@ export class StatusDesk {
   }
 }
 
-function subjectOf({ kind, metadata, spec, status }: KubeObject): Subject {
+function subjectOf({ metadata, spec, status }: KubeObject, own: OwnStatus): Subject {
   const { namespace = '', generation } = metadata;
-  return { kind, namespace, generation: typeof generation === 'number' ? generation : null, spec, status };
+  return { own, namespace, generation: typeof generation === 'number' ? generation : null, spec, status };
 }
 
 /** Whether nobody has said yet what became of the object as it is now. */
 function isEdited({ metadata: { generation }, status }: KubeObject): boolean {
   if (generation === undefined) return true;
   return !JSON.stringify(status ?? null).includes(`"observedGeneration":${generation}`);
+}
+
+/** Why an object is refused, in one text; null: it is not. */
+function refusalOf({ entries, findings }: Reading): string | null {
+  if (entries.every(({ resource }) => resource !== null)) return null;
+  return findings
+    .filter(({ severity }) => severity === 'error')
+    .slice(0, RESOURCE.messagesMax)
+    .map(textOf)
+    .join('; ');
+}
+
+function textOf({ fieldPath, message, remedy }: Finding): string {
+  return `${fieldPath === '' ? '' : `${fieldPath}: `}${message} (${remedy})`;
+}
+
+/** What the status of a refused object says in place of what follows from its last good version. */
+function conditionsOfRefused(name: ResourceName, own: OwnStatus, spec: unknown, why: string): Condition[] {
+  return own.refused(spec).map((one) => ({ resource: name, status: 'False', message: why, ...one }));
 }

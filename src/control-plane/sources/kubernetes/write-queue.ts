@@ -95,11 +95,12 @@ export class WriteQueue {
 
   #begin(unit: string): void {
     this.#writing.add(unit);
-    void this.#options.write(unit).finally(() => {
+    const done = (): void => {
       this.#writing.delete(unit);
       this.#rested.delete(unit);
       this.#rested.set(unit, this.#options.clock.monotonicMs());
       if (this.size > 0) this.#plan(0);
-    });
+    };
+    this.#options.write(unit).then(done, done);
   }
 }
