@@ -241,6 +241,7 @@ complete -c weft -n '__weft_in "weft agent"' -l control-root -rF -d 'PEM file wi
 complete -c weft -n '__weft_in "weft agent"' -l control-server-name -x -d 'name in the control plane'\''s certificate, where that is not the host that is dialled'
 complete -c weft -n '__weft_in "weft agent"' -l token-file -rF -d 'file with the token that weft token printed for this node'
 complete -c weft -n '__weft_in "weft agent"' -l wait -x -d 'wait so long for the files of --control-root and --token-file to come, such as 60s (default: they must be there)'
+complete -c weft -n '__weft_in "weft agent"' -l crl -rF -d 'revocation lists, in PEM or DER: who shows a certificate on one is cut, and may not come again; followed'
 complete -c weft -n '__weft_in "weft agent"' -l cgroup -xa '(__fish_complete_directories)' -d 'cgroup v2 directory for the processes of this node (default: weft/NODE below the mount)'
 complete -c weft -n '__weft_in "weft agent"' -l trust-domain -x -d 'the mesh part of every identity (default: cluster.local)'
 complete -c weft -n '__weft_in "weft agent"' -l pool4 -x -d 'IPv4 addresses for the workloads of weft run (default: those that the token names)'

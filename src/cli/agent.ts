@@ -66,6 +66,8 @@ export type AgentOptions = Omit<AgentPlace, 'pool4' | 'pool6'> & {
         /** Where probes ask whether it serves, and where its configuration is shown; null: nowhere. */
         health: HostPort | null;
         admin: HostPort | null;
+        /** File of revocation lists; null: nobody is revoked. */
+        crl: string | null;
         /** Threads that carry connections; 0: the agent's own does; null: as many as the machine has cores, less one. */
         threads: number | null;
       }
@@ -89,6 +91,7 @@ type Parsed = Omit<AgentPlace, 'cgroup' | 'pool4' | 'pool6'> & {
   stats: HostPort | 'off';
   health: HostPort | 'off';
   admin: HostPort | 'off';
+  crl?: string;
   replace: boolean;
   threads?: number;
   cleanup: boolean;
@@ -122,6 +125,10 @@ export function agentCommand(act: Act<AgentOptions>): Command {
       '--wait <duration>',
       'wait so long for the files of --control-root and --token-file to come, such as 60s (default: they must be there)',
       readDurationSeconds,
+    )
+    .option(
+      '--crl <file>',
+      'revocation lists, in PEM or DER: who shows a certificate on one is cut, and may not come again; followed',
     )
     .option('--cgroup <dir>', 'cgroup v2 directory for the processes of this node (default: weft/NODE below the mount)')
     .addOption(trustDomainOption())
@@ -200,6 +207,7 @@ function agentOptions(parsed: Parsed, command: Command): AgentOptions {
     stats: stats === 'off' ? null : stats,
     health: health === 'off' ? null : health,
     admin: admin === 'off' ? null : admin,
+    crl: parsed.crl ?? null,
     threads,
   };
 }

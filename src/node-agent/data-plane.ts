@@ -95,6 +95,9 @@ export class DataPlane {
         for (const { served } of this.#entries.values())
           if (sameIdentity(served.identity, message.identity)) cutAll(served, refusalFrom(message.refusal));
         return;
+      case 'revocations':
+        this.#effects.revocations?.update(message.lists);
+        return;
       case 'list':
         this.#control.send({ kind: 'listed', list: message.list, calls: listed(this.#open, AGENT.listedMax) });
         return;

@@ -71,6 +71,7 @@ class Istiod {
   }
 
   async end(): Promise<void> {
+    if (this.#child.exitCode !== null) return; // by a mistake of its own
     const ended = new Promise((resolve) => this.#child.once('close', resolve));
     this.#child.kill('SIGKILL');
     await ended;
@@ -109,6 +110,7 @@ class Place {
       ...['--control-root', join(this.dir, 'root-cert.pem'), '--token-file', join(this.dir, 'token')],
       ...['--pool4', '10.99.0.0/24', '--pool6', 'fd99::/64', '--stats', '127.0.0.1:15020'],
       ...['--health', `${PEER_IP}:15021`, '--admin', '127.0.0.1:15000'],
+      ...['--crl', join(this.dir, 'crl.pem')],
       ...(this.#onDemand ? ['--on-demand'] : []),
     );
     this.agentLog = agent.output;
@@ -354,5 +356,12 @@ describe('a stock istiod above the agent', () => {
     const [connection] = state?.connections.outbound.filter(({ actualDst }) => actualDst.startsWith(PEER_IP)) ?? [];
     assert.deepEqual([state?.state, connection?.protocol, connection?.originalDst], ['Up', 'HBONE', `${FAR_VIP}:80`]);
     assert.ok(connection?.src.startsWith(`${place.client}:`));
+  });
+
+  test('B60: who comes to be on the list of his authority is let in no more', async () => {
+    assert.equal((await place.dialled())?.dialled, 401);
+    istiod.tell('revoke');
+    await waitUntil('an end of tunnels', WAIT_MS, async () => (await place.dialled()) === null);
+    assert.match(place.agentLog(), /certificate-revoked/);
   });
 });

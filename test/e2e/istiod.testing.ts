@@ -2,7 +2,7 @@
  * Replays what an istiod says (istiod-exchange.json) over real gRPC and TLS, is its certificate authority, and stands for one
  * ztunnel on another node: HBONE by nghttp2, as node:http2 has it. Prints what it hears, a line of JSON each; told by lines:
  *
- *   push KIND PHASE    goaway    dial IP PORT
+ *   push KIND PHASE    goaway    revoke    dial IP PORT
  */
 import 'reflect-metadata';
 import { webcrypto } from 'node:crypto';
@@ -238,6 +238,7 @@ const tunnels = http2.createSecureServer({
 tunnels.on('stream', (stream: http2.ServerHttp2Stream, _: unknown, __: number, headers: string[]) => {
   const socket = stream.session?.socket as tls.TLSSocket;
   say({ connect: headers, from: socket.getPeerCertificate().subjectaltname, sni: socket.servername || null });
+  stream.on('error', () => {}); // its connection was cut
   stream.respond({ ':status': 200, baggage: 'k8s.namespace.name=shop,service.name=far' });
   stream.on('data', (data: Buffer) => {
     if (!data.includes('\r\n\r\n')) return;
@@ -252,20 +253,38 @@ async function dial(ip: string, port: string): Promise<void> {
     checkServerIdentity: () => undefined, // what it is asked for is compared below
   });
   const session = http2.connect(`https://${ip}:15008`, { createConnection: () => socket });
-  session.on('error', (error) => say({ dialled: String(error) }));
+  // However it ends, it is told once: by the answer, or by its close.
+  let isTold = false;
+  session.on('error', () => {});
   const stream = session.request({ ':method': 'CONNECT', ':authority': `${ip}:${port}` });
-  stream.on('error', (error) => say({ dialled: String(error) }));
+  stream.on('error', () => {});
+  stream.on('close', () => {
+    if (!isTold) say({ dialled: 'closed' });
+    session.close();
+  });
   let body = '';
   stream.on('response', (headers) => {
     if (headers[':status'] === 200) stream.write(`GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n`);
     stream.on('data', (data: Buffer) => (body += data.toString()));
     stream.on('end', () => {
       const { subjectaltname: peerName } = socket.getPeerCertificate();
+      isTold = true;
       say({ dialled: headers[':status'], peerName, baggage: headers.baggage ?? null, body: body.split('\r\n\r\n')[1] ?? '' });
       session.close();
     });
     if (headers[':status'] !== 200) stream.resume();
   });
+}
+
+/** The peer's certificate goes on the list of its authority. */
+async function revokePeer(): Promise<void> {
+  const { serialNumber } = new x509.X509Certificate(peer.chain.slice(0, peer.chain.indexOf('-----END') + 25));
+  const list = await x509.X509CrlGenerator.create({
+    ...{ issuer: signer.subject, signingAlgorithm: KEY, signingKey: signerKeys.privateKey },
+    ...{ thisUpdate: new Date(Date.now() - MINUTE_MS), nextUpdate: new Date(Date.now() + MINUTE_MS) },
+    entries: [{ serialNumber, revocationDate: new Date() }],
+  });
+  writeFileSync(`${dir}/crl.pem`, x509.PemConverter.encode(list.rawData, 'X509 CRL'));
 }
 
 mkdirSync(dir, { recursive: true });
@@ -281,6 +300,7 @@ createInterface({ input: process.stdin }).on('line', (line) => {
   if (verb === 'let') words[one] = two;
   else if (verb === 'push') push(one as keyof typeof TYPES, two);
   else if (verb === 'dial') void dial(one, two);
+  else if (verb === 'revoke') void revokePeer();
   else if (verb === 'goaway')
     for (const stream of streams.keys())
       stream.emit('error', { code: 14, details: 'closing transport due to: received prior goaway' });

@@ -26,6 +26,7 @@ import { CarriedNamespace } from '#platform/linux/netns/carried-namespace.ts';
 import { HandedSockets } from '#platform/linux/netns/handed-sockets.ts';
 import { inNamespace } from '#platform/linux/netns/namespace.ts';
 import { WorkloadNamespace } from '#platform/linux/netns/workload-namespace.ts';
+import { Revocations } from '#protocol/identity/revocation.ts';
 import { type Bed, OBJECTS_DIR } from './bed.testing.ts';
 
 const NOTHING_HANDED = new HandedSockets(null);
@@ -97,7 +98,9 @@ export type AgentOnOptions = {
 const IO = chooseIo(process.env.WEFT_IO, systemClock, SILENT_MISHAPS);
 
 /** The tunnel side of an agent: real TLS where there is an authority. */
-function tunnelEffects(ca: TestCa | undefined): Pick<DataEffects, 'credentials' | 'createPool' | 'createHboneServer'> {
+function tunnelEffects(
+  ca: TestCa | undefined,
+): Pick<DataEffects, 'credentials' | 'createPool' | 'createHboneServer' | 'revocations'> {
   if (ca === undefined) {
     return {
       credentials: () => Promise.reject(new Error('no certificates here')),
@@ -116,10 +119,13 @@ function tunnelEffects(ca: TestCa | undefined): Pick<DataEffects, 'credentials' 
     issued.set(uri, known);
     return known;
   };
+  const revocations = new Revocations();
   return {
     credentials,
+    revocations,
     createPool: (dial) =>
       createClientPool({
+        revocations,
         io: IO,
         dial,
         credentials,
@@ -129,7 +135,7 @@ function tunnelEffects(ca: TestCa | undefined): Pick<DataEffects, 'credentials' 
         mishaps: SILENT_MISHAPS,
       }),
     createHboneServer: (options) =>
-      createHboneServer({ ...options, io: IO, clock: systemClock, log: SILENT_LOG, mishaps: SILENT_MISHAPS }),
+      createHboneServer({ ...options, revocations, io: IO, clock: systemClock, log: SILENT_LOG, mishaps: SILENT_MISHAPS }),
   };
 }
 
@@ -169,6 +175,8 @@ export function agentOn(
   options: AgentOnOptions = {},
 ): {
   agent: Agent & { kernelMaps(): AgentEffects['kernel']['maps'] };
+  /** The certificate of a workload of this agent. */
+  certificateOf(identity: Identity): Promise<Credentials>;
   /** What an agent does once what it found is enrolled again. */
   takeOver(): void;
   stop(): void;
@@ -215,8 +223,7 @@ export function agentOn(
   const events = readKernel(maps, agent, SILENT_MISHAPS);
   let stopped = false;
   return {
-    agent,
-    counters,
+    ...{ agent, certificateOf: tunnels.credentials, counters },
     readEvents: (most = Number.MAX_SAFE_INTEGER) => events.drain(most),
     adopted: datapath.adopted,
     guarded: datapath.guarded,

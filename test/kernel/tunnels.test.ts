@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { createTestCa } from '#platform/hbone/test-ca.testing.ts';
+import { identityOf, type Workload } from '#model/mesh/workload.ts';
+import { createTestCa, type TestCa } from '#platform/hbone/test-ca.testing.ts';
+import { parseRevocationLists } from '#protocol/identity/revocation.ts';
+import { waitUntil } from '#testbed/processes/wait.ts';
 import { Bed, type Caller } from './bed.testing.ts';
 import { agentOn, policyDelta, serviceDelta, workload, workloadDelta } from './mesh.testing.ts';
 
@@ -21,14 +24,16 @@ describe('tunnels between two nodes', () => {
   let near: ReturnType<typeof agentOn>;
   let far: ReturnType<typeof agentOn>;
   let client: Caller;
+  let ca: TestCa;
+  const lines: Record<string, unknown>[] = [];
   const apply = (delta: typeof DENY_A): void => {
     for (const { agent } of [near, far]) agent.applyMesh(delta, true);
   };
 
   before(async () => {
-    const ca = await createTestCa();
-    near = agentOn(one, { node: 'one', ca });
-    far = agentOn(two, { node: 'two', ca });
+    ca = await createTestCa();
+    near = agentOn(one, { node: 'one', ca, onLine: (fields) => lines.push({ ...fields }) });
+    far = agentOn(two, { node: 'two', ca, onLine: (fields) => lines.push({ ...fields }) });
     await near.agent.enroll({ ...shop.request, netnsPath: a.netnsPath });
     await far.agent.enroll({ ...cart.request, netnsPath: b.netnsPath });
     apply(mesh);
@@ -52,6 +57,38 @@ describe('tunnels between two nodes', () => {
       assert.deepEqual([state, remote, local], ['connected', vip, ip]);
       assert.equal((await client.say('who')).replace('::ffff:', ''), `data ${ip} ${localPort}`);
       assert.equal(far.agent.carried, 1);
+      await client.hangUp();
+    });
+  }
+
+  const revocations: readonly (readonly [
+    string,
+    () => ReturnType<typeof agentOn>,
+    () => ReturnType<typeof agentOn>,
+    Workload,
+  ])[] = [
+    ['the destination, of the certificate of the client', () => far, () => near, shop.workload],
+    ['the source, of the certificate of the destination', () => near, () => far, cart.workload],
+  ];
+  for (const [who, judge, holder, revoked] of revocations) {
+    test(`B60: a revocation list at ${who} cuts the live tunnel and lets in no new one, while others pass`, async () => {
+      const list = async (authority: TestCa) =>
+        parseRevocationLists(Buffer.from(await authority.revoke([await holder().certificateOf(identityOf(revoked))])));
+      await client.dial(vip4);
+      assert.match(await client.say('here'), /^data/);
+      judge().agent.carriers.revoked(await list(await createTestCa())); // of somebody with the same name
+      judge().agent.carriers.revoked(parseRevocationLists(Buffer.from(await ca.revoke([])))); // says nothing of it
+      assert.match(await client.say('there'), /^data/);
+      lines.length = 0;
+      judge().agent.carriers.revoked(await list(ca)); // its time is over, which makes it no less true
+      assert.equal(await client.line(), 'error ECONNRESET');
+      assert.equal(await client.line(), 'closed');
+      const told = await waitUntil('line', 5_000, () => lines.find(({ cause }) => cause === 'certificate-revoked') ?? null);
+      assert.equal(told.response_flags, 'CERT_REVOKED');
+      assert.equal(await client.refused(vip4), 'ECONNRESET');
+      judge().agent.carriers.revoked([]);
+      assert.match(await client.dial(vip4), /^connected/);
+      assert.match(await client.say('again'), /^data/);
       await client.hangUp();
     });
   }

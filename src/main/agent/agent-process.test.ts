@@ -69,6 +69,7 @@ function optionsOf(control: AgentProcessOptions['control'], runDir = '/nowhere')
     stats: null,
     health: null,
     admin: null,
+    crlFile: null,
     threads: 0,
     log: SILENT_LOG,
     mishaps: SILENT_MISHAPS,

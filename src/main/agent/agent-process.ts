@@ -41,6 +41,7 @@ import { holdingOf } from './holding.ts';
 import { openLocalWorkloads, openSandboxes } from './local-run.ts';
 import { servePagesOf } from './pages.ts';
 import { cleanupNode } from './removal.ts';
+import { followRevocations } from './revocation.ts';
 
 /** Everything a running agent consists of. */
 type Parts = OpenedKernel & {
@@ -177,7 +178,9 @@ async function assemble(options: AgentProcessOptions, former: HandedSockets) {
   // Calls that are under way would keep the process alive after everything else has ended.
   const token = await followToken(options.control);
   const unfollowRoutes = followRoutes(guardedClock(systemClock, mishaps), AGENT.routesLookMs, () => sandboxes.routesChanged());
+  const unfollowCrl = followRevocations(options.crlFile, agent.carriers, { clock: systemClock, log });
   const closeClients = (): void => {
+    unfollowCrl();
     unfollowRoutes();
     token.close();
     closeRegistry();

@@ -9,6 +9,7 @@ import { createHboneServer } from '#platform/hbone/server.ts';
 import type { Io } from '#platform/io/io.ts';
 import { CarriedNamespace, type DialMaps } from '#platform/linux/netns/carried-namespace.ts';
 import { pooledRandomBytes, systemRandom } from '#platform/random.ts';
+import { Revocations } from '#protocol/identity/revocation.ts';
 
 /** What the effects of one that carries are made of, in whichever thread it does. */
 export type CarryParts = {
@@ -27,12 +28,15 @@ export function carryEffects(
 ): DataEffects {
   const current: CarryParts['certificates']['current'] = (identity) => certificates.current(identity);
   const credentials: DataEffects['credentials'] = (identity) => certificates.get(identity);
+  const revocations = new Revocations();
   return {
+    revocations,
     ...{ maps, credentials, meters, shares, threads, clock, random: systemRandom, log, mishaps },
     // Its sockets are opened inside a namespace, and stay there when the thread is back in the node's own.
     openNamespace: (netnsFd, cookie) => new CarriedNamespace(netnsFd, cookie, maps, io),
-    createPool: (dial) => createClientPool({ io, dial, credentials, current, clock, random: systemRandom, log, mishaps }),
-    createHboneServer: (server) => createHboneServer({ ...server, io, clock, log, mishaps, threads }),
+    createPool: (dial) =>
+      createClientPool({ revocations, io, dial, credentials, current, clock, random: systemRandom, log, mishaps }),
+    createHboneServer: (server) => createHboneServer({ ...server, revocations, io, clock, log, mishaps, threads }),
     randomBytes: pooledRandomBytes(),
   };
 }

@@ -49,6 +49,8 @@ export type AgentProcessOptions = {
   /** Where probes ask, and where the configuration is shown; null: nowhere. */
   health: PagePlace | null;
   admin: PagePlace | null;
+  /** File of revocation lists; null: nobody is revoked. */
+  crlFile: string | null;
   trustDomain: string;
   clusterDomain: string;
   /** Threads that carry connections; 0: the agent's own does; null: by the machine's cores. */

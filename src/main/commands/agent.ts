@@ -54,6 +54,7 @@ export async function agent(options: AgentOptions): Promise<number> {
       stats: options.stats,
       health: options.health,
       admin: options.admin,
+      crlFile: options.crl,
       threads: options.threads,
       trustDomain: options.trustDomain,
       clusterDomain: CLUSTER_DOMAIN,

@@ -109,6 +109,7 @@ export const AGENT_SETTINGS = {
       'ms',
       'How long a workload that is told to end (SIGTERM) may take before it is killed, unless whoever ends it says otherwise.',
     ),
+    crlLookMs: setting(2_000, 'ms', 'How often it is looked whether the file of revocation lists has changed (as ztunnel).'),
     tokenLookMs: setting(3_600_000, 'ms', "How often the node's token is looked at, whose end is told in time."),
     routesLookMs: setting(
       2_000,

@@ -42,6 +42,7 @@ export const CLOSE_CAUSES = {
   'waypoint-change': { flag: 'CONNECT', means: 'the destination of a connection under way came to be bound to another waypoint' },
   'identity-change': { flag: 'IDENTITY_ERROR', means: 'the destination of a connection under way came to have another identity' },
   'certificate-expired': { flag: 'IDENTITY_ERROR', means: 'the certificate of an end of it expired and was not renewed' },
+  'certificate-revoked': { flag: 'CERT_REVOKED', means: 'a certificate of its peer was revoked by who issued it' },
   'denied-at-destination': { flag: 'DENY', means: "the destination's node denies it" },
   'no-backend': { flag: 'CONNECT', means: 'the service has no healthy endpoint' },
   'no-such-port': { flag: 'CONNECT', means: 'the service has no such port' },

@@ -60,6 +60,6 @@ export function openStream(dialled: Dialled): ByteStream {
 export async function carry(client: ByteStream, upstream: ByteStream, cut: Cut): Promise<ConnectionEnd> {
   const { bytesFromA, bytesFromB, error } = await relayed(client, upstream, { cut });
   // A cut shows as an error of the streams; its cause is what is told.
-  const why = cut.reason instanceof Refusal ? cut.reason : null;
+  const why = cut.reason instanceof Refusal ? cut.reason : error instanceof Refusal ? error : null;
   return { refusal: why, error: why ?? error, clientBytes: bytesFromA, serverBytes: bytesFromB };
 }

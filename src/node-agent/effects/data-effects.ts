@@ -10,6 +10,7 @@ import type { ProcessShares } from '#model/share/process-shares.ts';
 import type { CloseCause } from '#model/telemetry/close-cause.ts';
 import type { Meters } from '#model/telemetry/meters.ts';
 import type { InboundTunnel, TunnelPool } from '#protocol/hbone/transport.ts';
+import type { Revocations } from '#protocol/identity/revocation.ts';
 import type { Listening } from './agent-effects.ts';
 
 /** A workload's network namespace as far as its connections are carried: every socket made here is marked as the agent's. */
@@ -48,6 +49,8 @@ export type DataEffects = {
     onRefused: (cause: CloseCause) => void;
     door: Doorkeeper;
   }): HboneServer;
+  /** Which certificates of peers are revoked. */
+  revocations?: Pick<Revocations, 'update'>;
   /** From a source that nobody can foresee. */
   randomBytes(count: number): Uint8Array;
   meters: Meters;

@@ -5,6 +5,7 @@ import { Refusal } from '#model/telemetry/close-cause.ts';
 import type { AgentEffects, Carrier, ControlSide, Listening } from '#node-agent/effects/agent-effects.ts';
 import type { Enrolled } from '#node-agent/enrollment/enrollment.ts';
 import { type DataLink, type OpenCall, refusalData, type ToControl } from '#node-agent/seam/messages.ts';
+import type { RevocationList } from '#protocol/identity/revocation.ts';
 import { DataLinks } from '#protocol/seam/data-links.ts';
 import { CarriedConnections } from './carried-connections.ts';
 import { Judge, type JudgeOptions } from './judge.ts';
@@ -100,6 +101,11 @@ export class Carriers {
   lapsed(identity: Identity): void {
     const why = new Refusal('certificate-expired', 'the certificate of the workload expired and was not renewed');
     for (const carrier of this.#carriers) carrier.send({ kind: 'lapsed', identity, refusal: refusalData(why) });
+  }
+
+  /** Certificates that are revoked from here on: connections of who shows one are cut, at both ends. */
+  revoked(lists: readonly RevocationList[]): void {
+    for (const carrier of this.#carriers) carrier.send({ kind: 'revocations', lists });
   }
 
   /** A certificate came in the place of another. */

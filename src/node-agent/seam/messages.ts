@@ -5,6 +5,7 @@ import type { Tunnel } from '#model/path/reach.ts';
 import type { L4DryRun } from '#model/policy/l4.ts';
 import type { RecordEnd, RecordPath, RecordSource, RecordVia } from '#model/telemetry/access-record.ts';
 import { type CloseCause, Refusal, type ResponseFlag } from '#model/telemetry/close-cause.ts';
+import type { RevocationList } from '#protocol/identity/revocation.ts';
 import type { CommonToControl, CommonToData, Link } from '#protocol/seam/common-messages.ts';
 
 // What passes between the one that knows (control) and those that carry (data): plain data, in the order in which it was sent.
@@ -136,6 +137,8 @@ export type OpenCall = {
 
 /** From whoever knows. */
 export type ToData =
+  /** Certificates that are revoked from here on, in the place of those before. */
+  | { readonly kind: 'revocations'; readonly lists: readonly RevocationList[] }
   /** To be answered with what is carried now. */
   | { readonly kind: 'list'; readonly list: number }
   | { readonly kind: 'begin'; readonly served: ServedWorkload }

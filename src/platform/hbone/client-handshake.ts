@@ -3,8 +3,9 @@ import { WeftError } from '#model/error.ts';
 import type { Credentials, Identity } from '#model/identity/identity.ts';
 import { TUNNEL } from '#model/settings/tunnels.ts';
 import type { ResponseFlag } from '#model/telemetry/close-cause.ts';
-import { type TlsContexts, verifiedPeer } from '#platform/hbone/tls-contexts.ts';
+import { revokedPeer, type TlsContexts, verifiedPeer } from '#platform/hbone/tls-contexts.ts';
 import type { Io, Secured, SecureStream, TlsContext } from '#platform/io/io.ts';
+import type { Revocations } from '#protocol/identity/revocation.ts';
 import { verifyServer } from '#protocol/identity/spiffe.ts';
 
 /** An attempt that failed, with the flag that logs and metrics show. */
@@ -30,7 +31,7 @@ export async function clientHandshake(
   raw: ByteStream,
   credentials: Credentials,
   expected: readonly Identity[],
-  { io, contexts }: { io: Io; contexts: TlsContexts },
+  { io, contexts, revocations }: { io: Io; contexts: TlsContexts; revocations: Revocations | undefined },
 ): Promise<HandshakeOutcome> {
   let context: TlsContext;
   try {
@@ -42,6 +43,11 @@ export async function clientHandshake(
   const secured = await io.secure(raw, context, TUNNEL.handshakeTimeoutMs);
   if (secured.kind !== 'open') return tlsFailure(whyNot(secured));
   const verdict = verifiedPeer(secured.stream, (names) => verifyServer(names, expected));
+  if (revocations?.isRevoked(secured.stream.peerChain) === true) {
+    secured.stream.reset();
+    const cause = revokedPeer();
+    return failure('CERT_REVOKED', 'WEFT_HBONE_TLS', cause.message, 'see which list --crl names, and why it is on it', cause);
+  }
   if (verdict.kind === 'accepted') return { kind: 'secure', stream: secured.stream, peer: verdict.peer };
   secured.stream.reset();
   return tlsFailure(`the TLS handshake failed: ${verdict.reason}`);

@@ -8,9 +8,10 @@ import type { TunnelRequest, TunnelTarget } from '#model/path/reach.ts';
 import { TUNNEL } from '#model/settings/tunnels.ts';
 import { type ConnectFailure, clientHandshake, dialOutcome, failure } from '#platform/hbone/client-handshake.ts';
 import { PooledConnection } from '#platform/hbone/pooled-connection.ts';
-import { TlsContexts } from '#platform/hbone/tls-contexts.ts';
+import { revokedPeer, TlsContexts } from '#platform/hbone/tls-contexts.ts';
 import type { Io } from '#platform/io/io.ts';
 import type { TunnelOutcome, TunnelPool } from '#protocol/hbone/transport.ts';
+import type { Revocations } from '#protocol/identity/revocation.ts';
 
 /** What a pool needs of the outside. */
 export type ClientPoolEffects = {
@@ -21,6 +22,8 @@ export type ClientPoolEffects = {
   credentials(identity: Identity): Promise<Credentials>;
   /** The same where it can be had without waiting; null: it cannot. */
   current?(identity: Identity): Credentials | null;
+  /** Which certificates are revoked; without it none. */
+  revocations?: Revocations | undefined;
   clock: Clock;
   random: Random;
   log: Log;
@@ -157,10 +160,14 @@ class ClientPool implements TunnelPool {
   }
 
   async #connect(key: string, entry: Entry, target: TunnelTarget, credentials: Credentials): Promise<ConnectFailure | null> {
-    const { io, dial, clock, random, log, mishaps } = this.#effects;
+    const { io, dial, clock, random, log, mishaps, revocations } = this.#effects;
     const dialled = dialOutcome(await dial(target.address, target.port));
     if (dialled.kind === 'failed') return dialled;
-    const secured = await clientHandshake(dialled.stream, credentials, target.peers, { io, contexts: this.#contexts });
+    const secured = await clientHandshake(dialled.stream, credentials, target.peers, {
+      io,
+      contexts: this.#contexts,
+      revocations,
+    });
     if (secured.kind === 'failed') return secured;
     const { stream, peer } = secured;
     const closed = (error: Error | null) => {
@@ -172,6 +179,8 @@ class ClientPool implements TunnelPool {
     const connection = new PooledConnection({ stream, credentials, peer, clock, random, mishaps, closed });
     // Before it can be used: `close` has to find it, too.
     this.#alive.add(connection);
+    const unfollow = revocations?.follow(stream.peerChain, () => connection.destroy(revokedPeer()));
+    if (unfollow !== undefined) stream.onOver(unfollow);
     const failed = await this.#settle(connection);
     if (failed === null) entry.connections.add(connection);
     return failed;

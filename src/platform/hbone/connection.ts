@@ -2,6 +2,7 @@ import type { ByteStream, Endpoint, StreamOver, StreamReader } from '#model/effe
 import type { Cancel, Clock } from '#model/effects/clock.ts';
 import type { Mishaps } from '#model/effects/mishaps.ts';
 import { TUNNEL } from '#model/settings/tunnels.ts';
+import { Refusal } from '#model/telemetry/close-cause.ts';
 import { Tunnel, type TunnelCarrier } from '#platform/hbone/tunnel.ts';
 import { Http2Connection } from '#protocol/http/v2/connection.ts';
 import { ERROR_CODE, PING_PAYLOAD_BYTES } from '#protocol/http/v2/constants.ts';
@@ -66,6 +67,10 @@ export class HboneConnection implements StreamReader, TunnelCarrier {
 
   get remote(): Endpoint {
     return this.#stream.remote;
+  }
+
+  get cutBy(): Refusal | null {
+    return this.#error instanceof Refusal ? this.#error : null;
   }
 
   get local(): Endpoint {

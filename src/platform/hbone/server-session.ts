@@ -4,6 +4,7 @@ import type { Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
 import type { Mishaps } from '#model/effects/mishaps.ts';
 import type { Identity } from '#model/identity/identity.ts';
+import type { Refusal } from '#model/telemetry/close-cause.ts';
 import { HboneConnection } from '#platform/hbone/connection.ts';
 import type { Tunnel } from '#platform/hbone/tunnel.ts';
 import { readConnect, responseHeaders, TUNNEL_STATUS } from '#protocol/hbone/headers.ts';
@@ -35,7 +36,8 @@ export type ServerSession = {
   info(): SessionInfo;
   /** No new tunnels; closes when the last has ended. */
   retire(): void;
-  destroy(): void;
+  /** Cuts it; `why`: what its tunnels are told. */
+  destroy(why?: Refusal): void;
 };
 
 /** Of a stream that is answered already: what still comes on it is nobody's. */
@@ -79,7 +81,7 @@ export function startSession(options: ServerSessionOptions): ServerSession {
       connection.retire('the node proxy is being replaced');
       endIfUnused();
     },
-    destroy: () => connection.destroy(null),
+    destroy: (why) => connection.destroy(why ?? null),
   };
 }
 

@@ -6,12 +6,13 @@ import type { Mishaps } from '#model/effects/mishaps.ts';
 import type { Doorkeeper, Waiting } from '#model/guard/doorkeeper.ts';
 import type { Credentials } from '#model/identity/identity.ts';
 import { TUNNEL } from '#model/settings/tunnels.ts';
-import { type CloseCause, DOOR_CAUSES, type DoorCause } from '#model/telemetry/close-cause.ts';
+import { type CloseCause, DOOR_CAUSES, type DoorCause, Refusal } from '#model/telemetry/close-cause.ts';
 import { whyNot } from '#platform/hbone/client-handshake.ts';
 import { type ServerSession, type SessionInfo, startSession } from '#platform/hbone/server-session.ts';
-import { TlsContexts, verifiedPeer } from '#platform/hbone/tls-contexts.ts';
+import { revokedPeer, TlsContexts, verifiedPeer } from '#platform/hbone/tls-contexts.ts';
 import type { Io } from '#platform/io/io.ts';
 import type { InboundTunnel } from '#protocol/hbone/transport.ts';
+import type { Revocations } from '#protocol/identity/revocation.ts';
 import { verifyClient } from '#protocol/identity/spiffe.ts';
 
 /** Who the server is and who answers its tunnels. */
@@ -31,6 +32,8 @@ export type HboneServerOptions = {
   door: Doorkeeper;
   /** How many threads serve the same port, each with a server of its own: its connections are a part of `TUNNEL.sessionsMax`. Without it: one. */
   threads?: number;
+  /** Which certificates are revoked; without it none. */
+  revocations?: Revocations | undefined;
   clock: Clock;
   log: Log;
   mishaps: Mishaps;
@@ -96,9 +99,10 @@ class Server implements HboneServer {
       waiting.ended();
       stream.reset();
       if (isTurnedAway) return; // and told
-      this.#options.onRefused?.('handshake-failed');
+      const cause = error instanceof Refusal ? error.why : 'handshake-failed';
+      this.#options.onRefused?.(cause);
       const source = formatAddress(stream.remote.ip, stream.remote.port);
-      this.#options.log.warn({ 'src.addr': source, cause: 'handshake-failed', err: error }, 'HBONE connection failed');
+      this.#options.log.warn({ 'src.addr': source, cause, err: error }, 'HBONE connection failed');
     });
   }
 
@@ -148,6 +152,10 @@ class Server implements HboneServer {
     this.#raw.delete(raw);
     const { stream } = secured;
     const verdict = verifiedPeer(stream, (names) => verifyClient(names, trustDomain));
+    if (this.#options.revocations?.isRevoked(stream.peerChain) === true) {
+      stream.reset();
+      throw revokedPeer();
+    }
     const leave = verdict.kind === 'rejected' || this.#closing ? null : place();
     if (leave === null) stream.reset();
     if (verdict.kind === 'rejected') throw new Error(verdict.reason);
@@ -170,6 +178,8 @@ class Server implements HboneServer {
       },
     });
     this.#sessions.add(session);
+    const unfollow = this.#options.revocations?.follow(stream.peerChain, () => session.destroy(revokedPeer()));
+    if (unfollow !== undefined) stream.onOver(unfollow);
     entry.cut = () => session.destroy();
   }
 }

@@ -21,6 +21,8 @@ export type TestCa = {
   rootPem: string;
   /** Credentials for a SPIFFE URI. */
   issue(uri: string, options?: IssueOptions): Promise<Credentials>;
+  /** A revocation list with the certificates of these, in PEM. */
+  revoke(revoked: readonly Credentials[]): Promise<string>;
   /** An intermediate authority; its certificate is part of the chains it issues. */
   intermediate(): Promise<TestCa>;
 };
@@ -46,6 +48,17 @@ function authority(issuer: Issuer): TestCa {
   return {
     rootPem: issuer.rootPem,
     issue: (uri, options = {}) => issueFrom(issuer, uri, options),
+    revoke: async (revoked) => {
+      const list = await x509.X509CrlGenerator.create({
+        ...{ issuer: issuer.name, signingAlgorithm: KEY, signingKey: issuer.keys.privateKey },
+        ...{ thisUpdate: new Date(Date.now() - HOUR_MS), nextUpdate: new Date(Date.now() - HOUR_MS / 2) },
+        entries: revoked.map(({ chainPem }) => ({
+          serialNumber: new x509.X509Certificate(chainPem.slice(0, chainPem.indexOf('-----END') + 25)).serialNumber,
+          revocationDate: new Date(),
+        })),
+      });
+      return pem('X509 CRL', list.rawData);
+    },
     intermediate: async () => {
       const keys = await webcrypto.subtle.generateKey(KEY, true, ['sign', 'verify']);
       const certificate = await x509.X509CertificateGenerator.create({

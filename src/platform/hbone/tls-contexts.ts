@@ -1,5 +1,6 @@
 import { X509Certificate } from 'node:crypto';
 import type { Credentials, Identity } from '#model/identity/identity.ts';
+import { Refusal } from '#model/telemetry/close-cause.ts';
 import type { Io, SecureStream, TlsContext, TlsOptions } from '#platform/io/io.ts';
 import { HBONE_ALPN } from '#protocol/hbone/settings.ts';
 import { type IdentityVerdict, peerIdentities } from '#protocol/identity/spiffe.ts';
@@ -33,6 +34,11 @@ export class TlsContexts {
     this.#dropped.register(credentials, context);
     return context;
   }
+}
+
+/** The end of a connection whose peer has lost its certificate. */
+export function revokedPeer(): Refusal {
+  return new Refusal('certificate-revoked', "the peer's certificate is revoked");
 }
 
 /** Judges a peer by the names in its certificate, whose chain TLS has checked. */

@@ -10,6 +10,7 @@ import {
 } from '#model/effects/byte-stream.ts';
 import type { Mishaps } from '#model/effects/mishaps.ts';
 import { TUNNEL } from '#model/settings/tunnels.ts';
+import type { Refusal } from '#model/telemetry/close-cause.ts';
 import { ERROR_CODE, errorCodeName } from '#protocol/http/v2/constants.ts';
 import type { StreamHandler } from '#protocol/http/v2/roles.ts';
 import type { Http2Stream } from '#protocol/http/v2/stream.ts';
@@ -22,6 +23,8 @@ export type TunnelCarrier = {
   readonly remote: Endpoint;
   readonly local: Endpoint;
   readonly mishaps: Mishaps;
+  /** Why we cut it; null: we did not. */
+  readonly cutBy: Refusal | null;
 };
 
 /** Bytes `at` to `end`, with room in front. */
@@ -141,6 +144,7 @@ export class Tunnel implements ByteStream {
   broken(errorCode: number): void {
     // It has said all it wanted, and wants no more: no loss but of what we would still write.
     if (errorCode === ERROR_CODE.noError && this.#peerEnded) this.#settle();
+    else if (this.#carrier.cutBy !== null) this.#become({ kind: 'failed', code: 'ECONNABORTED', error: this.#carrier.cutBy });
     else this.#become({ kind: 'reset', code: errorCodeName(errorCode) });
   }
 
