@@ -2,6 +2,7 @@ import type { IpAddress } from '#model/address/ip.ts';
 import type { ByteStream } from '#model/effects/byte-stream.ts';
 import type { Clock } from '#model/effects/clock.ts';
 import { guardWork } from '#model/effects/mishaps.ts';
+import { Roster } from '#model/effects/roster.ts';
 import { sameIdentity } from '#model/identity/identity.ts';
 import { AGENT } from '#model/settings/agents.ts';
 import { TUNNEL } from '#model/settings/tunnels.ts';
@@ -119,7 +120,7 @@ export class DataPlane {
     const netns = this.#effects.openNamespace(netnsFd, workload.netnsCookie);
     const dial = (ip: IpAddress, port: number) => netns.dialPeer(ip, port, TUNNEL.handshakeTimeoutMs);
     const pool = this.#effects.createPool(dial);
-    const served: Served = { ...workload, netns, pool, calls: new Set() };
+    const served: Served = { ...workload, netns, pool, calls: new Roster() };
     const outbound = places.admitted<Served>('source', this.#guarded(handleOutbound));
     const plain = places.admitted<Served>('destination', this.#guarded(handlePlaintext));
     const listening = [
@@ -190,7 +191,7 @@ export class DataPlane {
 }
 
 function cutAll({ calls }: Served, why: Refusal): void {
-  for (const call of [...calls]) call.abort(why);
+  for (const { cut } of calls.all()) cut.abort(why);
 }
 
 /**

@@ -1,6 +1,7 @@
 import { pickWeighted } from '#model/balancing/endpoints.ts';
 import type { Cancel, Clock, Random } from '#model/effects/clock.ts';
 import type { Cut } from '#model/effects/cut.ts';
+import { Roster, type Rostered } from '#model/effects/roster.ts';
 import { formatIdentity } from '#model/identity/identity.ts';
 import { AGENT } from '#model/settings/agents.ts';
 import { NO_PATH, type RecordEnd } from '#model/telemetry/access-record.ts';
@@ -22,7 +23,7 @@ import {
  */
 export type Granted = Answer & { readonly choice: Choice; onDropped(dropped: () => void): void; release(): void };
 
-type Holder = { readonly cut: Cut; readonly choice: number; dropped: () => void };
+type Holder = Rostered & { readonly cut: Cut; readonly choice: number; dropped: () => void };
 const nothing = (): void => {};
 
 /** An answer that was given. */
@@ -31,7 +32,7 @@ type Given = {
   readonly key: string;
   readonly content: Answer;
   isKept: boolean;
-  readonly holders: Set<Holder>;
+  readonly holders: Roster<Holder>;
 };
 
 type Waiter = { readonly cut: Cut; grant(granted: Granted): void };
@@ -97,7 +98,7 @@ export class Answers {
       key: pending?.key ?? '',
       content,
       isKept: keeps && pending !== undefined,
-      holders: new Set(),
+      holders: new Roster(),
     };
     this.#given.set(answer, given);
     if (given.isKept) this.#keep(given);
@@ -120,7 +121,7 @@ export class Answers {
     const given = this.#given.get(answer);
     if (given === undefined) return; // given back meanwhile
     this.#unkeep(given);
-    for (const holder of [...given.holders]) if (holder.choice === choice) holder.cut.abort(refusalFrom(refusal));
+    for (const holder of given.holders.all()) if (holder.choice === choice) holder.cut.abort(refusalFrom(refusal));
     this.#releaseUnused([given]);
   }
 
@@ -150,7 +151,7 @@ export class Answers {
     const { source, choices } = given.content;
     const choice = choices.length === 1 ? choices[0] : pickWeighted(choices, this.#options.random);
     if (choice === undefined || choice === null) return unanswered('an answer without a way');
-    const holder: Holder = { cut, choice: choices.indexOf(choice), dropped: nothing };
+    const holder: Holder = { cut, choice: choices.indexOf(choice), dropped: nothing, place: -1 };
     given.holders.add(holder);
     const toApp = choice.way.kind === 'app' ? 1 : 0;
     this.carried += toApp;
@@ -162,7 +163,8 @@ export class Answers {
         holder.dropped = dropped;
       },
       release: () => {
-        if (!given.holders.delete(holder)) return;
+        if (holder.place < 0) return;
+        given.holders.delete(holder);
         this.carried -= toApp;
         this.#releaseUnused([given]);
       },
@@ -186,7 +188,7 @@ export class Answers {
     if (!given.isKept) return;
     given.isKept = false;
     if (this.#last?.given === given) this.#last = null;
-    for (const { dropped } of [...given.holders]) dropped();
+    for (const { dropped } of given.holders.all()) dropped();
   }
 
   /** Tells that nothing goes by them any more, and nothing will. */

@@ -1,5 +1,6 @@
 import type { ByteStream, Dialled } from '#model/effects/byte-stream.ts';
 import type { Cut } from '#model/effects/cut.ts';
+import type { Roster, Rostered } from '#model/effects/roster.ts';
 import type { L4DryRun } from '#model/policy/l4.ts';
 import type { RecordOrigin, RecordPath, RecordSource } from '#model/telemetry/access-record.ts';
 import { Refusal } from '#model/telemetry/close-cause.ts';
@@ -11,6 +12,9 @@ import type { ConnectionEnd, ConnectionReport } from './access-log.ts';
 import type { Answers } from './answers.ts';
 import type { Places } from './places.ts';
 
+/** One connection of a workload, as long as its end cuts it. */
+export type Call = Rostered & { readonly cut: Cut };
+
 /** A workload whose connections are carried here. */
 export type Served = Pick<
   ServedWorkload,
@@ -19,7 +23,7 @@ export type Served = Pick<
   readonly netns: DataNamespace;
   readonly pool: TunnelPool;
   /** Connections that it opened or that come to it, carried or about to be; cut when the enrolment ends. */
-  readonly calls: Set<Cut>;
+  readonly calls: Roster<Call>;
 };
 
 /** What the handlers of connections share. */

@@ -8,7 +8,7 @@ import { TUNNEL } from '#model/settings/tunnels.ts';
 import type { RecordEnd } from '#model/telemetry/access-record.ts';
 import { Refusal, refusalOf } from '#model/telemetry/close-cause.ts';
 import { type ConnectionReport, refusedEnd } from '#node-agent/connection/access-log.ts';
-import { carry, type DataContext, hasEnds, openStream, type Served } from '#node-agent/connection/context.ts';
+import { type Call, carry, type DataContext, hasEnds, openStream, type Served } from '#node-agent/connection/context.ts';
 import type { HboneServer } from '#node-agent/effects/data-effects.ts';
 import { type Attested, type Question, refusalFrom } from '#node-agent/seam/messages.ts';
 import { forwardedClient, forwardedHost } from '#protocol/hbone/headers.ts';
@@ -44,7 +44,7 @@ export function tunnelServers(context: () => DataContext, trustDomain: string) {
 }
 
 /** A connection that arrived: for whom, as whose it shall appear, and how it is told. */
-type Arrival = { served: Served; client: RecordEnd; remote: RecordEnd; report: ConnectionReport; cut: Cut };
+type Arrival = Call & { served: Served; client: RecordEnd; remote: RecordEnd; report: ConnectionReport };
 
 /** Statuses that refuse a CONNECT (docs/rules/node-proxy.md). */
 function statusOf({ why, flag }: Refusal): number {
@@ -61,7 +61,7 @@ export async function handleTunnel(context: DataContext, served: Served, tunnel:
   const client = forwardedClient(forwarded, remote.ip) ?? remote;
   const host = forwardedHost(forwarded);
   const question = { kind: 'tunnel', enrolment: served.enrolment, peer, remote: remote.ip, local, authority, host } as const;
-  const arrival = { served, client, remote, report, cut: new Cut() };
+  const arrival = { served, client, remote, report, cut: new Cut(), place: -1 };
   const refusal = await deliver(context, arrival, question, (baggage) => tunnel.accept(baggage));
   if (refusal !== null) tunnel.refuse(statusOf(refusal));
 }
@@ -76,7 +76,7 @@ export async function handlePlaintext(context: DataContext, served: Served, stre
   const report = context.report({ reporter: 'destination', dialled: null });
   const attested = takeAttestation(context, served, stream); // now: the record goes when its opener closes
   const question = { kind: 'plaintext', enrolment: served.enrolment, client: remote.ip, target, attested } as const;
-  const arrival = { served, client: remote, remote, report, cut: new Cut() };
+  const arrival = { served, client: remote, remote, report, cut: new Cut(), place: -1 };
   const refusal = await deliver(context, arrival, question, () => stream);
   if (refusal !== null) stream.reset();
 }
@@ -99,7 +99,7 @@ export function publishedAt(port: number) {
       target: { ip, port },
       attested: NONE,
     } as const;
-    const arrival = { served, client: remote, remote, report, cut: new Cut() };
+    const arrival = { served, client: remote, remote, report, cut: new Cut(), place: -1 };
     const refusal = await deliver(context, arrival, question, () => stream);
     if (refusal !== null) stream.reset();
   };
@@ -113,11 +113,12 @@ const NONE = { kind: 'none' } as const;
  */
 async function deliver(
   context: DataContext,
-  { served, client, remote, report, cut }: Arrival,
+  arrival: Arrival,
   question: Question,
   accept: (baggage: string) => ByteStream,
 ): Promise<Refusal | null> {
-  served.calls.add(cut); // from the first moment to its end: no change can fall between check and list
+  const { served, client, remote, report, cut } = arrival;
+  served.calls.add(arrival); // from the first moment to its end: no change can fall between check and list
   const asked = context.answers.ask(question, cut);
   const { source: told, choice, release } = asked instanceof Promise ? await asked : asked;
   const { way, path, dryRun } = choice;
@@ -142,7 +143,7 @@ async function deliver(
     report.ended(source, path, refusedEnd(refusal));
     return refusal;
   } finally {
-    served.calls.delete(cut);
+    served.calls.delete(arrival);
     release();
   }
 }

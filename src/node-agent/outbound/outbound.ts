@@ -9,18 +9,17 @@ import { NO_PATH, type RecordEnd, type RecordPath } from '#model/telemetry/acces
 import { Refusal, refusalOf } from '#model/telemetry/close-cause.ts';
 import { refusedEnd } from '#node-agent/connection/access-log.ts';
 import type { Granted } from '#node-agent/connection/answers.ts';
-import { carry, type DataContext, hasEnds, openStream, type Served } from '#node-agent/connection/context.ts';
+import { type Call, carry, type DataContext, hasEnds, openStream, type Served } from '#node-agent/connection/context.ts';
 import { refusalFrom, type Way } from '#node-agent/seam/messages.ts';
 import { describeTunnelStatus, TUNNEL_STATUS } from '#protocol/hbone/headers.ts';
 import { whileThere } from './while-there.ts';
 
-/** One captured connection: whose it is, where it was going, and what cuts it. */
-type Call = {
+/** One captured connection: whose it is, and where it was going. */
+type Captured = Call & {
   served: Served;
   client: RecordEnd;
   dialled: RecordEnd;
   chosen: RecordEnd | null;
-  cut: Cut;
   /** Gives back what it goes by. */
   release(): void;
 };
@@ -35,7 +34,7 @@ export async function handleOutbound(context: DataContext, served: Served, strea
   if (call === null) return refuseStranger(context, stream);
   const { client, dialled, cut } = call;
   const report = context.report({ reporter: 'source', dialled: formatAddress(dialled.ip, dialled.port) });
-  served.calls.add(cut); // from the first moment: an enrolment that ends cuts also what is only waiting
+  served.calls.add(call); // from the first moment: an enrolment that ends cuts also what is only waiting
   try {
     // The stream is not read until the way is known: a client that talks first waits in the kernel's buffer, not in ours.
     const reached = unlessCut(await reach(context, call), call);
@@ -48,20 +47,20 @@ export async function handleOutbound(context: DataContext, served: Served, strea
     report.opened(source, reached.path);
     report.ended(source, reached.path, await carry(stream, reached.stream, cut));
   } finally {
-    served.calls.delete(cut);
+    served.calls.delete(call);
     call.release();
   }
 }
 
 /** What was cut while it was reached is refused with the cause of the cut, and nothing passes. */
-function unlessCut(reached: Reached, { cut: { reason } }: Call): Reached {
+function unlessCut(reached: Reached, { cut: { reason } }: Captured): Reached {
   if (reason === null || 'refusal' in reached) return reached;
   reached.stream.reset();
   return { source: reached.source, path: reached.path, refusal: refusalOf(reason, 'connect-failed') };
 }
 
 /** What the kernel recorded before the SYN left; nobody else can write it, so nobody can pose as captured. */
-function capturedCall(context: DataContext, served: Served, ends: { remote: RecordEnd; local: RecordEnd }): Call | null {
+function capturedCall(context: DataContext, served: Served, ends: { remote: RecordEnd; local: RecordEnd }): Captured | null {
   const flow = {
     netnsCookie: served.netnsCookie,
     source: ends.remote.ip,
@@ -83,6 +82,7 @@ function capturedCall(context: DataContext, served: Served, ends: { remote: Reco
     dialled: { ip: dialled, port: dialledPort },
     chosen: isService ? { ip: backend, port: backendPort } : null,
     cut: new Cut(),
+    place: -1,
     release: () => {},
   };
 }
@@ -99,7 +99,7 @@ function refuseStranger(context: DataContext, stream: ByteStream): void {
  * Asks and dials, and dials another endpoint of a service where one cannot be reached. What was decided is in the log also
  * when dialling fails: that is when somebody reads it.
  */
-async function reach(context: DataContext, call: Call): Promise<Reached> {
+async function reach(context: DataContext, call: Captured): Promise<Reached> {
   const { served, client, dialled, chosen, cut } = call;
   const { clock } = context.effects;
   const tried: Tried[] = [];
@@ -151,7 +151,7 @@ function isUnreached({ why, flag }: Refusal): boolean {
 }
 
 /** One branch for each way. Throws a Refusal, or the socket's error. */
-function dial(context: DataContext, call: Call, way: Way): Promise<Dialled> {
+function dial(context: DataContext, call: Captured, way: Way): Promise<Dialled> {
   switch (way.kind) {
     case 'refused':
       throw refusalFrom(way.refusal);
@@ -166,19 +166,20 @@ function dial(context: DataContext, call: Call, way: Way): Promise<Dialled> {
   }
 }
 
-async function dialPlain({ served }: Call, { ip, port }: RecordEnd): Promise<Dialled> {
+async function dialPlain({ served }: Captured, { ip, port }: RecordEnd): Promise<Dialled> {
   return { stream: openStream(await served.netns.dial(ip, port, TUNNEL.connectTimeoutMs)), peer: null };
 }
 
 /** Both ends on this node and no verdict cached: this one connection is carried here, the next goes direct. */
-async function dialApp(context: DataContext, call: Call, way: Extract<Way, { kind: 'app' }>): Promise<Dialled> {
+async function dialApp(context: DataContext, call: Captured, way: Extract<Way, { kind: 'app' }>): Promise<Dialled> {
   const { client, cut } = call;
   const target = context.served(way.enrolment);
   // It was here when that was decided; between the two it may have left, and its address may belong to another soon.
   if (target === null) throw new Refusal('workload-left', 'the destination left this node');
   const { ip, port } = way.target;
-  target.calls.add(cut); // its end, too, cuts the connection
-  const leave = (): void => void target.calls.delete(cut);
+  const there = { place: -1, cut };
+  target.calls.add(there); // its end, too, cuts the connection
+  const leave = (): void => target.calls.delete(there);
   try {
     const as = way.as === null ? client : { ip: way.as, port: client.port };
     const stream = openStream(await target.netns.dialApp(ip, port, as, TUNNEL.connectTimeoutMs));
@@ -191,7 +192,7 @@ async function dialApp(context: DataContext, call: Call, way: Extract<Way, { kin
 }
 
 /** A stream of the pool's; 401 means that the destination's policy denied, every other status that it could not serve. */
-async function openTunnel(context: DataContext, call: Call, way: Extract<Way, { kind: 'tunnel' }>): Promise<Dialled> {
+async function openTunnel(context: DataContext, call: Captured, way: Extract<Way, { kind: 'tunnel' }>): Promise<Dialled> {
   const { served, client } = call;
   const caller = { identity: served.identity, baggage: way.baggage };
   const { target, request } = openingOf(way.tunnel, caller, client, context.effects.randomBytes);

@@ -21,13 +21,14 @@ export type AttestedFlows = { find(ends: SocketEnds): Attestation | null; close(
  */
 export function openAttestedFlows(pinDir: string): AttestedFlows {
   const directory = mapsDirectory(pinDir);
-  let opened = open(directory);
+  const path = join(directory, 'attested');
+  let opened = open(directory, path);
   return {
     find(ends) {
-      const pin = pinOf(directory);
+      const pin = pinOf(path);
       if (pin !== null && pin !== opened.pin) {
         const former = opened;
-        opened = open(directory);
+        opened = open(directory, path);
         former.close();
       }
       return find(opened, ends);
@@ -38,9 +39,9 @@ export function openAttestedFlows(pinDir: string): AttestedFlows {
 
 type Opened = ReturnType<typeof open>;
 
-function open(directory: string) {
-  const pin = pinOf(directory); // first: what is replaced in between is noticed at the next look
-  const attested = openPinnedMap(join(directory, 'attested'), MAPS.attested);
+function open(directory: string, path: string) {
+  const pin = pinOf(path); // first: what is replaced in between is noticed at the next look
+  const attested = openPinnedMap(path, MAPS.attested);
   const names = openPinnedMap(join(directory, 'names'), MAPS.names);
   const close = (): void => {
     attested.close();
@@ -59,12 +60,25 @@ function find({ attested, names }: Opened, { remote, local }: SocketEnds): Attes
   });
   if (origin === null || origin.dialled === null) return null;
   const name = names.get(origin.sourceId);
-  const identity = name === null ? null : tryParseIdentity(name.identity);
+  const identity = name === null ? null : identityOf(name.identity);
   if (name === null || identity === null) return null;
   return { uid: name.uid, identity, dialled: { ip: origin.dialled, port: origin.dialledPort } };
 }
 
+let lastText = '';
+let lastIdentity: Identity | null = null;
+
+/** The clients of a node are few: the same text is the same object, by which everything else that is known of it is found. */
+function identityOf(text: string): Identity | null {
+  if (text === lastText) return lastIdentity;
+  lastText = text;
+  lastIdentity = tryParseIdentity(text);
+  return lastIdentity;
+}
+
+const NOT_THERE = { throwIfNoEntry: false } as const;
+
 /** Null while there is none. */
-function pinOf(directory: string): number | null {
-  return statSync(join(directory, 'attested'), { throwIfNoEntry: false })?.ino ?? null;
+function pinOf(path: string): number | null {
+  return statSync(path, NOT_THERE)?.ino ?? null;
 }

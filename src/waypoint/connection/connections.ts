@@ -1,4 +1,5 @@
 import type { ByteStream } from '#model/effects/byte-stream.ts';
+import { Roster, type Rostered } from '#model/effects/roster.ts';
 import { WAYPOINT } from '#model/settings/waypoints.ts';
 import { CLOSE_CAUSES } from '#model/telemetry/close-cause.ts';
 import type { RequestHandler, ServerConnection } from '#protocol/http/message.ts';
@@ -9,15 +10,20 @@ import { declaredBy, detectProtocol, type Protocol } from '#waypoint/connection/
 import { refusalRecord } from '#waypoint/connection/report.ts';
 import { type ConnectionContext, TcpConnection } from '#waypoint/connection/tcp-connection.ts';
 
+/** An open connection. `served`: who serves it and can end it; null: it is not known yet what it speaks. `http`: the same of HTTP. */
+type Open = Rostered & {
+  readonly stream: ByteStream;
+  readonly facts: ConnectionFacts;
+  served: { destroy(): void } | null;
+  http: ServerConnection | null;
+};
+
 /** The downstream connections of a waypoint, each served in the protocol it speaks. */
 export class Connections {
   readonly #context: ConnectionContext;
   readonly #requests: (facts: ConnectionFacts) => RequestHandler;
-  /** With what is true of each. */
-  readonly #http = new Map<ServerConnection, ConnectionFacts>();
   #onEmpty: (() => void) | null = null;
-  /** Each with who serves it and can end it; null: it is not known yet what it speaks. */
-  readonly #open = new Map<ByteStream, { destroy(): void } | null>();
+  readonly #open = new Roster<Open>();
 
   /** `requests`: who takes the HTTP requests of a connection. */
   constructor(context: ConnectionContext, requests: (facts: ConnectionFacts) => RequestHandler) {
@@ -34,16 +40,17 @@ export class Connections {
     const { counters, effects } = this.#context;
     counters.connections++;
     counters.openConnections++;
-    this.#open.set(stream, null);
+    const open: Open = { place: -1, stream, facts, served: null, http: null };
+    this.#open.add(open);
     stream.onOver(() => {
       counters.openConnections--;
-      this.#open.delete(stream);
+      this.#open.delete(open);
       if (this.#open.size === 0) this.#onEmpty?.();
     });
     const { destination } = facts;
     const declared = destination.kind === 'service' ? declaredBy(destination.appProtocol) : 'anything';
     detectProtocol(stream, declared, effects.clock, {
-      decided: (protocol, early) => this.#begin(protocol, stream, facts, early),
+      decided: (protocol, early) => this.#begin(protocol, open, early),
       mistaken: (error) => {
         effects.mishaps.report('accept', error);
         stream.reset();
@@ -53,7 +60,7 @@ export class Connections {
 
   /** Lets every request finish, then closes. */
   drain(): void {
-    for (const connection of [...this.#http.keys()]) connection.drain();
+    for (const { http } of this.#open.all()) http?.drain();
   }
 
   /** Calls `done` when none is left: at once if that is so already. */
@@ -67,35 +74,36 @@ export class Connections {
    * go on to send requests that only a new connection can bring to where they belong.
    */
   drainStranded(isStranded: (destination: Destination) => boolean): void {
-    for (const [connection, { destination }] of [...this.#http]) if (isStranded(destination)) connection.drain();
+    for (const { http, facts } of this.#open.all()) if (http !== null && isStranded(facts.destination)) http.drain();
   }
 
   destroyAll(): void {
-    for (const [stream, server] of [...this.#open]) {
-      server?.destroy();
+    for (const { stream, served } of this.#open.all()) {
+      served?.destroy();
       stream.reset();
     }
   }
 
   /** Once a minute. */
   sweep(): void {
-    for (const connection of [...this.#http.keys()]) connection.closeIfIdle(WAYPOINT.idleRoundsMax);
+    for (const { http } of this.#open.all()) http?.closeIfIdle(WAYPOINT.idleRoundsMax);
   }
 
-  #begin(protocol: Protocol | 'silent', stream: ByteStream, facts: ConnectionFacts, early: Buffer | null): void {
+  #begin(protocol: Protocol | 'silent', open: Open, early: Buffer | null): void {
+    const { stream, facts } = open;
     const { counters, effects } = this.#context;
     switch (protocol) {
       case 'http1':
         counters.http1Connections++;
-        this.#keep(stream, facts, new Http1ServerConnection(stream, this.#requests(facts), effects.clock, early));
+        this.#keep(open, new Http1ServerConnection(stream, this.#requests(facts), effects.clock, early));
         return;
       case 'http2':
         counters.http2Connections++;
-        this.#keep(stream, facts, effects.http2.accept(stream, this.#requests(facts), early));
+        this.#keep(open, effects.http2.accept(stream, this.#requests(facts), early));
         return;
       case 'tcp': {
         const connection = new TcpConnection(this.#context, facts, stream);
-        this.#open.set(stream, connection);
+        open.served = connection;
         connection.start(this.#context.state.snapshot, early);
         return;
       }
@@ -112,10 +120,8 @@ export class Connections {
     }
   }
 
-  #keep(stream: ByteStream, facts: ConnectionFacts, connection: ServerConnection): void {
-    if (stream.isOver) return;
-    this.#open.set(stream, connection);
-    this.#http.set(connection, facts);
-    stream.onOver(() => this.#http.delete(connection));
+  #keep(open: Open, connection: ServerConnection): void {
+    open.served = connection;
+    open.http = connection;
   }
 }

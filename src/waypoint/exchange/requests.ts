@@ -1,9 +1,11 @@
 import type { Roster } from '#model/effects/roster.ts';
-import type { RequestHandler } from '#protocol/http/message.ts';
+import type { PathNormalization } from '#model/waypoint/config.ts';
+import type { ProtocolProblem, RequestHandler, RequestHead, ServerEvents, ServerStream } from '#protocol/http/message.ts';
 import type { ConnectionFacts } from '#waypoint/connection/connection-facts.ts';
 import { refusalRecord } from '#waypoint/connection/report.ts';
 import { Carrier } from '#waypoint/exchange/carrier.ts';
 import { Exchange } from '#waypoint/exchange/exchange.ts';
+import type { CarrierContext } from '#waypoint/exchange/flow.ts';
 import type { Pipeline } from '#waypoint/exchange/pipeline.ts';
 import type { Counters, Telemetry } from '#waypoint/self/counters.ts';
 import type { WaypointEffects } from '#waypoint/self/effects.ts';
@@ -23,33 +25,55 @@ export type RequestContext = {
 
 /** Makes, for each downstream connection, what turns its requests into exchanges and sends them through the stages. */
 export function requestHandlers(context: RequestContext): (facts: ConnectionFacts) => RequestHandler {
-  const { effects, counters, telemetry, pipeline, live, state } = context;
+  const { effects, counters, pipeline, live } = context;
   const { clock, relay, mishaps } = effects;
   const carriers = { clock, counters, flow: pipeline, live, relay, mishaps };
-  return (facts) => ({
-    // Asked for each request and not once per connection: a connection lives through many configurations, and what looks at
-    // the path compares it with values of the one in force.
-    get pathNormalization() {
-      return state.snapshot.pathNormalization;
-    },
-    onRequest(head, stream) {
-      counters.requests++;
-      counters.openRequests++;
-      const exchange = new Exchange(facts, head, stream, state.snapshot, clock.monotonicMs());
-      const carrier = new Carrier(exchange, carriers);
-      try {
-        pipeline.run(exchange, carrier);
-      } catch (error) {
-        mishaps.report('request', error);
-        carrier.giveUp();
-      }
-      return carrier;
-    },
-    onProblem({ status, details }) {
-      counters.protocolErrors++;
-      const record = refusalRecord(telemetry, facts.record, 'protocol-error', details);
-      effects.log.info({ ...record, response_code: status }, 'refused a message');
-    },
-    onMistake: (error) => mishaps.report('request', error),
-  });
+  return (facts) => new Requests(context, carriers, facts);
+}
+
+/** The requests of one connection. */
+class Requests implements RequestHandler {
+  readonly #context: RequestContext;
+  readonly #carriers: CarrierContext<Carrier>;
+  readonly #facts: ConnectionFacts;
+
+  constructor(context: RequestContext, carriers: CarrierContext<Carrier>, facts: ConnectionFacts) {
+    this.#context = context;
+    this.#carriers = carriers;
+    this.#facts = facts;
+  }
+
+  /**
+   * Asked for each request and not once per connection: a connection lives through many configurations, and what looks at
+   * the path compares it with values of the one in force.
+   */
+  get pathNormalization(): PathNormalization {
+    return this.#context.state.snapshot.pathNormalization;
+  }
+
+  onRequest(head: RequestHead, stream: ServerStream): ServerEvents {
+    const { counters, state, effects, pipeline } = this.#context;
+    counters.requests++;
+    counters.openRequests++;
+    const exchange = new Exchange(this.#facts, head, stream, state.snapshot, effects.clock.monotonicMs());
+    const carrier = new Carrier(exchange, this.#carriers);
+    try {
+      pipeline.run(exchange, carrier);
+    } catch (error) {
+      effects.mishaps.report('request', error);
+      carrier.giveUp();
+    }
+    return carrier;
+  }
+
+  onProblem({ status, details }: ProtocolProblem): void {
+    const { counters, telemetry, effects } = this.#context;
+    counters.protocolErrors++;
+    const record = refusalRecord(telemetry, this.#facts.record, 'protocol-error', details);
+    effects.log.info({ ...record, response_code: status }, 'refused a message');
+  }
+
+  onMistake(error: unknown): void {
+    this.#context.effects.mishaps.report('request', error);
+  }
 }

@@ -1,6 +1,7 @@
 import { closeSync } from 'node:fs';
-import { familyOf, formatAddress, type IpAddress } from '#model/address/ip.ts';
+import { familyOf, type IpAddress } from '#model/address/ip.ts';
 import type { ByteStream, Dialled, Endpoint } from '#model/effects/byte-stream.ts';
+import { type Numbered, NumberTable } from '#model/effects/number-table.ts';
 import { WeftError } from '#model/error.ts';
 import type { DatapathMaps } from '#platform/bpf/pins.ts';
 import type { Io } from '#platform/io/io.ts';
@@ -8,6 +9,18 @@ import { boundSilence, type Place, tcpSocketIn, unboundTcpSocketIn } from './soc
 
 /** The maps that dials from inside a workload's namespace need. */
 export type DialMaps = Pick<DatapathMaps, 'ownSockets' | 'peers'>;
+
+/** A dial to an app whose client is written down. `id`: the port of its own end. */
+class Presented implements Numbered<Presented> {
+  readonly id: number;
+  readonly key: { readonly netnsCookie: bigint; readonly ip: IpAddress; readonly port: number };
+  next: Presented | null = null;
+
+  constructor(key: Presented['key']) {
+    this.id = key.port;
+    this.key = key;
+  }
+}
 
 /**
  * A workload's network namespace for one that carries its connections: accepts on sockets that it was given, and dials. It has
@@ -18,7 +31,7 @@ export class CarriedNamespace {
   /** -1: closed. */
   #fd: number;
   /** Dials to apps whose client is written down, by their own end. */
-  readonly #presented = new Map<string, { forget(): void }>();
+  readonly #presented = new NumberTable<Presented>();
   readonly #maps: DialMaps;
   readonly #io: Io;
 
@@ -49,18 +62,15 @@ export class CarriedNamespace {
 
   async dialApp(ip: IpAddress, port: number, client: Endpoint, deadlineMs: number): Promise<Dialled> {
     const bound = tcpSocketIn(this.#place, ip);
-    const key = { netnsCookie: this.#netnsCookie, ip: bound.ip, port: bound.port };
-    const end = formatAddress(bound.ip, bound.port);
-    const mine = { forget: () => this.#maps.peers.delete(key) };
+    const mine = new Presented({ netnsCookie: this.#netnsCookie, ip: bound.ip, port: bound.port });
     // The kernel moves the entry to the accepted socket. It does not where none comes to be (a client that resets before a
     // listener that defers accepts): the entry ends with the dial then, unless the port has another by now.
     const forget = (): void => {
-      if (this.#presented.get(end) !== mine) return;
-      this.#presented.delete(end);
-      mine.forget();
+      const isLast = this.#lastAt(mine) === mine;
+      if (this.#presented.delete(mine) && isLast) this.#maps.peers.delete(mine.key);
     };
-    this.#maps.peers.set(key, client); // before the connect
-    this.#presented.set(end, mine);
+    this.#maps.peers.set(mine.key, client); // before the connect
+    this.#presented.add(mine);
     const dialled = await this.#io.connect(bound.fd, { ip, port }, deadlineMs);
     if (dialled.kind === 'open') dialled.stream.onOver(forget);
     else forget();
@@ -68,8 +78,10 @@ export class CarriedNamespace {
   }
 
   close(): void {
-    for (const { forget } of this.#presented.values()) forget();
-    this.#presented.clear();
+    for (const presented of this.#presented.all()) {
+      this.#presented.delete(presented);
+      this.#maps.peers.delete(presented.key);
+    }
     closeSync(this.#openFd);
     this.#fd = -1;
   }
@@ -82,6 +94,13 @@ export class CarriedNamespace {
 
   get #place(): Place {
     return { netnsFd: this.#openFd, mark: (fd) => this.#mark(fd) };
+  }
+
+  /** Who is written down now with the own end of this one. */
+  #lastAt({ key }: Presented): Presented | null {
+    let at = this.#presented.get(key.port);
+    while (at !== null && at.key.ip !== key.ip) at = this.#presented.before(at);
+    return at;
   }
 
   #mark(fd: number): void {

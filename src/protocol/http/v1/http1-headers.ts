@@ -10,7 +10,6 @@ export type FieldsResult = 'ok' | 'too-many' | 'invalid';
 /** Numbers per header: name start, name end, value start, value end, id. */
 const STRIDE = 5;
 const DROPPED = -1;
-const INITIAL_HEADERS = 24;
 
 /**
  * The headers of one HTTP/1 message as places in its bytes. One object serves all messages of a connection in
@@ -18,7 +17,8 @@ const INITIAL_HEADERS = 24;
  */
 export class Http1Headers extends HeaderBlock {
   #bytes: Buffer = Buffer.alloc(0);
-  #places = new Int32Array(INITIAL_HEADERS * STRIDE);
+  /** An array of numbers: a typed one of this size has memory outside of the heap, which costs more than a short connection. */
+  readonly #places: number[] = [];
   #count = 0;
   /** That of the message before; '': none. */
   #authority = '';
@@ -129,7 +129,6 @@ export class Http1Headers extends HeaderBlock {
 
   #keep(nameStart: number, nameEnd: number, valueStart: number, valueEnd: number): void {
     const place = this.#count * STRIDE;
-    if (place + STRIDE > this.#places.length) this.#grow();
     const places = this.#places;
     places[place] = nameStart;
     places[place + 1] = nameEnd;
@@ -137,11 +136,5 @@ export class Http1Headers extends HeaderBlock {
     places[place + 3] = valueEnd;
     places[place + 4] = classifyHeader(this.#bytes, nameStart, nameEnd);
     this.#count++;
-  }
-
-  #grow(): void {
-    const larger = new Int32Array(this.#places.length * 2);
-    larger.set(this.#places);
-    this.#places = larger;
   }
 }

@@ -1,3 +1,4 @@
+import { NumberTable } from '#model/effects/number-table.ts';
 import { DEFAULT_WINDOW_BYTES, ERROR_CODE, FLAG, FRAME, Http2Error, STREAM_ID_MAX, WINDOW_BYTES_LIMIT } from './constants.ts';
 import type { Http2Options } from './events.ts';
 import type { Header } from './field.ts';
@@ -27,7 +28,7 @@ export class Http2Connection implements StreamHost {
   readonly #reader: FrameReader;
   readonly #blocks: HeaderBlocks;
   readonly #floods: FloodGuard;
-  readonly #streams = new Map<number, Http2Stream>();
+  readonly #streams = new NumberTable<Http2Stream>();
 
   #settled = false;
   #lastPeerStreamId = 0;
@@ -102,11 +103,11 @@ export class Http2Connection implements StreamHost {
   /** The transport is gone: every stream is reset. */
   lost(errorCode: number = ERROR_CODE.connectError): void {
     this.#dead = true;
-    for (const stream of [...this.#streams.values()]) stream.receiveReset(errorCode, false);
+    for (const stream of this.#streams.all()) stream.receiveReset(errorCode, false);
   }
 
-  closed(stream: { readonly id: number }): void {
-    if (this.#streams.delete(stream.id)) this.#options.events.streamClosed();
+  closed(stream: Http2Stream): void {
+    if (this.#streams.delete(stream)) this.#options.events.streamClosed();
   }
 
   #put(frame: Buffer): void {
@@ -121,7 +122,7 @@ export class Http2Connection implements StreamHost {
 
   #addStream(id: number, handler: StreamHandler): Http2Stream {
     const stream = new Http2Stream(id, this, handler, this.peer.initialWindowBytes, this.#options.settings.streamWindowBytes);
-    this.#streams.set(id, stream);
+    this.#streams.add(stream);
     return stream;
   }
 
@@ -136,7 +137,7 @@ export class Http2Connection implements StreamHost {
     demand(this.window.arrived(flowBytes), ERROR_CODE.flowControlError, 'the peer overran the connection window');
     if (flowBytes === 0 && !ended) this.#floods.count('empty');
     const stream = this.#streams.get(streamId);
-    if (stream === undefined) {
+    if (stream === null) {
       this.#requireKnown(streamId);
       this.window.taken(flowBytes);
       return;
@@ -184,7 +185,7 @@ export class Http2Connection implements StreamHost {
     const stream = this.#streams.get(block.streamId);
     const { role, events } = this.#options;
     demand(block.fields !== null || events.tooLarge !== undefined, ERROR_CODE.enhanceYourCalm, 'header list too large');
-    if (stream !== undefined) {
+    if (stream !== null) {
       this.#onFurtherBlock(stream, block);
       return;
     }
@@ -226,7 +227,7 @@ export class Http2Connection implements StreamHost {
     this.#requireKnown(streamId);
     const stream = this.#streams.get(streamId);
     // A tunnel that was answered has been paid for; a late reset has crossed with our end. Both are how apps hang up.
-    if (stream === undefined || !stream.answered) this.#floods.count('reset');
+    if (stream === null || !stream.answered) this.#floods.count('reset');
     stream?.receiveReset(errorCode, errorCode === ERROR_CODE.refusedStream);
   }
 
@@ -237,7 +238,7 @@ export class Http2Connection implements StreamHost {
     this.peer = applySettings(before, payload);
     if (this.peer.headerTableBytes !== before.headerTableBytes) this.encoder.limit(this.peer.headerTableBytes);
     const wider = this.peer.initialWindowBytes - before.initialWindowBytes;
-    for (const stream of this.#streams.values()) {
+    for (const stream of this.#streams.all()) {
       demand(stream.widen(wider, WINDOW_BYTES_LIMIT), ERROR_CODE.flowControlError, 'a stream window overflows');
     }
     this.#put(settingsAckFrame());
@@ -262,8 +263,7 @@ export class Http2Connection implements StreamHost {
     const { lastStreamId, errorCode } = readGoaway(payload);
     this.#options.events.goaway(errorCode);
     if (this.#options.role === 'server') return;
-    for (const stream of [...this.#streams.values()])
-      if (stream.id > lastStreamId) stream.receiveReset(ERROR_CODE.refusedStream, true);
+    for (const stream of this.#streams.all()) if (stream.id > lastStreamId) stream.receiveReset(ERROR_CODE.refusedStream, true);
   }
 
   #onWindowUpdate(streamId: number, payload: Buffer): void {
@@ -276,7 +276,7 @@ export class Http2Connection implements StreamHost {
     }
     this.#requireKnown(streamId);
     const stream = this.#streams.get(streamId);
-    if (stream === undefined) return;
+    if (stream === null) return;
     if (!stream.widen(bytes, WINDOW_BYTES_LIMIT)) {
       this.#cut(stream, ERROR_CODE.flowControlError);
     } else if (this.blocked.delete(stream)) stream.flush();

@@ -139,6 +139,12 @@ export class HpackEncoder {
     }
   }
 
+  /** A whole block of fields that tables may keep. */
+  block(headers: readonly Header[]): void {
+    this.begin();
+    for (const [name, value] of headers) this.field(name, value, false);
+  }
+
   #literal(known: Known, name: string, value: string, prefix: number): void {
     putInteger(prefix === LITERAL.remembered ? 6 : 4, prefix, known.nameIndex);
     if (known.nameIndex === 0) putString(name);

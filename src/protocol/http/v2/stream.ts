@@ -1,3 +1,4 @@
+import type { Numbered } from '#model/effects/number-table.ts';
 import { ERROR_CODE, FLAG, FRAME, FRAME_HEADER_BYTES } from './constants.ts';
 import type { Header } from './field.ts';
 import { endStreamFrame, headersFrames, rstStreamFrame, windowUpdateFrame, writeFrameHeader } from './frame-writer.ts';
@@ -12,8 +13,9 @@ const BATCH = Buffer.allocUnsafeSlow(256 * 1024);
 const NOTHING_MORE = (): void => {};
 
 /** One HTTP/2 stream that carries bytes both ways. */
-export class Http2Stream {
+export class Http2Stream implements Numbered<Http2Stream> {
   readonly id: number;
+  next: Http2Stream | null = null;
   handler: StreamHandler;
   readonly #host: StreamHost;
   readonly #receiveWindow: ReceiveWindow;
@@ -65,9 +67,7 @@ export class Http2Stream {
   /** Request or response headers; `ended` ends our direction with them. */
   sendHeaders(headers: readonly Header[], ended: boolean): void {
     if (this.#closed || this.#localEnded) return;
-    const { encoder } = this.#host;
-    encoder.begin();
-    for (const [name, value] of headers) encoder.field(name, value, false);
+    this.#host.encoder.block(headers);
     this.sendBlock(ended, true);
   }
 
