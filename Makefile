@@ -82,6 +82,7 @@ soak:
 	@scripts/setup test
 	@WEFT_SOAK_SECONDS=$$((60 * $(or $(MINUTES),5))) WEFT_SOAK_CONNECTIONS=$(or $(CONNECTIONS),10000) $(if $(SEED),SEED='$(SEED)') \
 	  $(NODE) --test --test-timeout=7200000 --test-reporter=spec test/soak/soak.test.ts
+	@WEFT_KILLS=$(or $(KILLS),200) $(NODE) --test --test-timeout=7200000 --test-reporter=spec test/faults/control-kills.test.ts
 
 soak-io:
 	@scripts/setup check
