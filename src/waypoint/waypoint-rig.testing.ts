@@ -15,6 +15,7 @@ import { systemClock } from '#platform/clock.ts';
 import { ownHttp2 } from '#platform/http2/own-http2.testing.ts';
 import { chooseIo } from '#platform/io/choice/choose.ts';
 import type { Listener } from '#platform/io/io.ts';
+import { jwtKeysOf } from '#platform/jwt/key-set.ts';
 import { ownTcpListener, ownTcpSocket } from '#platform/linux/netns/sockets.ts';
 import { SteppedClock } from '#platform/stepped-clock.testing.ts';
 import type { TunnelPool } from '#protocol/hbone/transport.ts';
@@ -137,6 +138,7 @@ export async function startRig(options: RigOptions = {}): Promise<Rig> {
       log: collectingLog(lines),
       mishaps: createMishaps(collectingLog(lines), clock),
       newUuid: () => `00000000-0000-4000-8000-${String(++uuids).padStart(12, '0')}`,
+      jwtKeys: jwtKeysOf,
       randomBytes: (count) => new Uint8Array(count).fill(++bytes),
       dialDirect: (workload, ip, port, client) => {
         dials.push({ uid: workload.uid, ip, port, client: `${client.address}:${client.port}` });

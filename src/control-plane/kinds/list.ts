@@ -10,6 +10,7 @@ import { namespaceKind } from './namespace/kind.ts';
 import { peerAuthenticationKind } from './peer-authentication/kind.ts';
 import { podKind } from './pod/kind.ts';
 import { referenceGrantKind } from './reference-grant/kind.ts';
+import { requestAuthenticationKind } from './request-authentication/kind.ts';
 import { serviceKind } from './service/kind.ts';
 import { serviceEntryKind } from './service-entry/kind.ts';
 import { tcpRouteKind } from './tcp-route/kind.ts';
@@ -24,6 +25,7 @@ export const KINDS: readonly KindDefinition[] = [
   workloadEntryKind,
   authorizationPolicyKind,
   peerAuthenticationKind,
+  requestAuthenticationKind,
   gatewayKind,
   httpRouteKind,
   grpcRouteKind,

@@ -2,6 +2,7 @@ import { tableOf } from '#control-plane/index/table.ts';
 import type { Metadata } from '#control-plane/resources/metadata.ts';
 import type { L4Route } from '#model/mesh/service.ts';
 import type { HttpRoute, L7Policy } from '#model/waypoint/config.ts';
+import type { JwtRule } from '#model/waypoint/jwt.ts';
 
 /** A route as the waypoint of one service runs it. Its age decides between routes. */
 export type AttachedRoute = { service: string; metadata: Pick<Metadata, 'createdAtMs' | 'namespace' | 'name'>; route: HttpRoute };
@@ -33,3 +34,11 @@ export type AttachedPolicy = { policy: L7Policy; targets: readonly string[] };
  * `Gateway shop/waypoint` or `GatewayClass weft-waypoint`.
  */
 export const ATTACHED_POLICIES = tableOf<AttachedPolicy>()('attached-policies', { by: { target: ({ targets }) => targets } });
+
+/** Tokens that waypoints look for, with the names of what they are about, as of policies. */
+export type AttachedAuthentication = { rules: readonly JwtRule[]; targets: readonly string[] };
+
+/** RequestAuthentications, by `<namespace>/<name>`; found by their targets. */
+export const ATTACHED_AUTHENTICATIONS = tableOf<AttachedAuthentication>()('attached-authentications', {
+  by: { target: ({ targets }) => targets },
+});

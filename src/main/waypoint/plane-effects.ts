@@ -11,6 +11,7 @@ import type { AttestedFlows } from '#platform/bpf/attested-flows.ts';
 import { createClientPool } from '#platform/hbone/client-pool.ts';
 import { createHboneServer } from '#platform/hbone/server.ts';
 import type { Io } from '#platform/io/io.ts';
+import { jwtKeysOf } from '#platform/jwt/key-set.ts';
 import { boundSilence, ownTcpSocket } from '#platform/linux/netns/sockets.ts';
 import { pooledUuids, systemRandom } from '#platform/random.ts';
 import type { Http2Engine } from '#protocol/http/message.ts';
@@ -39,6 +40,7 @@ export function planeEffects({ io, flows, certificates, meters, clock, log, mish
   return {
     ...{ meters, clock, random: systemRandom, log, mishaps, credentials, randomBytes },
     newUuid: pooledUuids(),
+    jwtKeys: jwtKeysOf,
     listen: (fd, accept) => io.listen(fd, accept),
     attest: (ends) => flows.find(ends),
     // The kernel goes direct to an endpoint of this node.

@@ -1,4 +1,6 @@
 import { ipToBytes16, tryParseCidr, tryParseIp } from '#model/address/ip.ts';
+import type { Authenticated } from '#model/authentication/judge.ts';
+import { claimTexts } from '#model/authentication/token.ts';
 import { compileRegex, quotePattern } from '#model/routing/regex/regex.ts';
 import type { L7Condition, L7Operation, L7Source } from '#model/waypoint/config.ts';
 import {
@@ -27,6 +29,8 @@ export type HttpFacts = {
   /** Normalized path without query. */
   readonly path: string;
   readonly authority: string;
+  /** Who the request comes from, by a token that was proved; null: it brought none. */
+  readonly authenticated: Authenticated | null;
   /** Every value of the header, in order; `name` in lower case. */
   headerValues(name: string): readonly string[];
 };
@@ -43,6 +47,8 @@ export type ConditionContext = { readonly trustDomain: string; readonly policyNa
 /** Any mesh may write its own trust domain so (config-api 3.7). */
 const DEFAULT_TRUST_DOMAIN = 'cluster.local';
 const HEADER_KEY = /^request\.headers\[([^\][]+)\]$/;
+/** Each name of a nested claim has brackets of its own. */
+const CLAIM_KEY = /^request\.auth\.claims((?:\[[^\][]+\])+)$/;
 const LITERAL_SEGMENT = /^[a-zA-Z0-9\-._~%!$&'()+,;:@=]*$/;
 
 /** The restrictions of one `from` entry. Errors: RuleFault. */
@@ -52,6 +58,7 @@ export function sourceFields(source: L7Source, trustDomain: string): Field[] {
     ...peerFields(source.namespaces, source.notNamespaces, (value) => namespaceTest(compileGlob(value))),
     ...peerFields(source.serviceAccounts, source.notServiceAccounts, account),
     ...peerFields(source.ipBlocks, source.notIpBlocks, (value) => sourceTest(block(value))),
+    ...httpFields(source.requestPrincipals ?? [], source.notRequestPrincipals ?? [], requestPrincipalTest),
   ];
 }
 
@@ -75,12 +82,20 @@ export function operationFields(operation: L7Operation): Field[] {
   ];
 }
 
-/** The restrictions of one `when` entry. Errors: RuleFault, also for keys that no stage here can answer (JWT claims, SNI). */
+/** The restrictions of one `when` entry. Errors: RuleFault, also for keys that no stage here can answer (SNI). */
 export function conditionFields({ key, values, notValues }: L7Condition, context: ConditionContext): Field[] {
   if (values.length + notValues.length === 0) throw new RuleFault(`condition "${key}" has neither values nor notValues`);
   const header = HEADER_KEY.exec(key)?.[1]?.toLowerCase();
   if (header !== undefined) return httpFields(values, notValues, (value) => headerTest(header, value));
+  const claim = CLAIM_KEY.exec(key)?.[1];
+  if (claim !== undefined) return httpFields(values, notValues, (value) => claimTest(claim.slice(1, -1).split(']['), value));
   switch (key) {
+    case 'request.auth.principal':
+      return httpFields(values, notValues, requestPrincipalTest);
+    case 'request.auth.audiences':
+      return httpFields(values, notValues, (value) => claimTest(['aud'], value));
+    case 'request.auth.presenter':
+      return httpFields(values, notValues, (value) => claimTest(['azp'], value));
     case 'source.ip':
       return peerFields(values, notValues, (value) => sourceTest(block(value)));
     case 'remote.ip':
@@ -176,6 +191,19 @@ function trustDomainTest(value: string): FactsTest<PeerFacts> {
 function headerTest(name: string, value: string): (http: HttpFacts) => boolean {
   const test = textTest(parseForm(value));
   return (http) => http.headerValues(name).some(test);
+}
+
+/** Nobody has the empty principal: without a token there is none. */
+function requestPrincipalTest(value: string): (http: HttpFacts) => boolean {
+  const test = textTest(parseForm(value));
+  return ({ authenticated }) => authenticated !== null && test(authenticated.principal);
+}
+
+/** One of the texts of a claim, which is a list perhaps. */
+function claimTest(path: readonly string[], value: string): (http: HttpFacts) => boolean {
+  const test = textTest(parseForm(value));
+  return ({ authenticated }) =>
+    authenticated !== null && claimTexts(authenticated.claims, path, authenticated.spaceDelimitedClaims).some(test);
 }
 
 /** The rightmost address of x-forwarded-for, else the peer's own (W10). */

@@ -69,6 +69,7 @@ function facts(asked: Asked = {}): PolicyFacts {
     method: asked.method ?? 'GET',
     path: asked.path ?? '/',
     authority: asked.host ?? 'cart.shop',
+    authenticated: null,
     headerValues: (name: string) => asked.headers?.[name] ?? [],
   };
   return {
@@ -378,7 +379,6 @@ const UNUSABLE: L7Rule[] = [
   to({ paths: ['/{**}/{**}'] }),
   to({ paths: ['/a/{x}'] }),
   to({ paths: ['/*/baz/{*}'] }),
-  when({ key: 'request.auth.claims[group]', values: ['admin'] }),
   when({ key: 'connection.sni', values: ['x'] }),
   when({ key: 'source.ip' }),
 ];

@@ -81,7 +81,7 @@ function asL7({ name, action, rules, dryRun = false }: Policy): L7Policy {
   return { name, namespace: 'shop', action, dryRun, rules: l7 };
 }
 
-const REQUEST = { method: 'GET', path: '/', authority: 'cart', headerValues: () => [] };
+const REQUEST = { method: 'GET', path: '/', authority: 'cart', authenticated: null, headerValues: () => [] };
 type Seen = { allowed: boolean; by: string | null };
 
 /** What each entry point says: L4, L7 of a request, L7 of a bare connection. */

@@ -53,6 +53,11 @@ function usable(headers: readonly HeaderValue[], problem: (why: string) => void)
     });
 }
 
+/** Whether a header frames its message or belongs to one hop, or is the authority: nothing that a client says may become it. */
+export function isFraming(name: string): boolean {
+  return FRAMING.has(name.toLowerCase()) || name.toLowerCase() === 'host';
+}
+
 function mayChange(name: string, problem: (why: string) => void): boolean {
   if (NAME.test(name) && !FRAMING.has(name)) return true;
   problem(`header "${name}" cannot be changed by a route`);

@@ -9,6 +9,7 @@ import type {
   PathMatch,
   ValueMatch,
 } from '#model/waypoint/filters.ts';
+import type { JwtRule } from '#model/waypoint/jwt.ts';
 import type { Traffic } from '#model/waypoint/traffic.ts';
 
 /**
@@ -49,6 +50,8 @@ export type WaypointService = {
   routes: readonly HttpRoute[];
   /** Policies whose targetRefs name this service. */
   policies: readonly L7Policy[];
+  /** Which tokens are taken, of every policy that is about it; sorted by issuer. Absent: none is looked at. */
+  authentication?: readonly JwtRule[];
   /** What TrafficPolicies say of the service (port null) and of its ports. */
   traffic?: readonly (Traffic & { port: number | null })[];
 };
@@ -146,6 +149,9 @@ export type L7Source = {
   notServiceAccounts: readonly string[];
   ipBlocks: readonly string[];
   notIpBlocks: readonly string[];
+  /** `<issuer>/<subject>` of a token that was proved. */
+  requestPrincipals?: readonly string[];
+  notRequestPrincipals?: readonly string[];
 };
 
 /** Each list is ORed, lists are ANDed, `not…` must have no hit; an empty list restricts nothing. */

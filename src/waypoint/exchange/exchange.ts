@@ -1,3 +1,4 @@
+import type { Authenticated } from '#model/authentication/judge.ts';
 import type { ServiceKey } from '#model/mesh/service.ts';
 import { type DryRunVerdict, decideL7, dryRunL7, type PolicyVerdict } from '#model/policy/l7.ts';
 import type { HttpFacts } from '#model/policy/l7-fields.ts';
@@ -44,6 +45,10 @@ export class Exchange implements HttpFacts, RouteRequest, Slotted {
   /** gRPC gets its refusals as trailers-only responses. */
   readonly isGrpc: boolean;
   requestId = '';
+  /** By a token that was proved; null: the request brought none. */
+  authenticated: Authenticated | null = null;
+  /** What of the query goes upstream. */
+  upstreamQuery: string;
 
   // Decisions: which rule allowed or denied it, which rule routes it, and where to.
   verdict: PolicyVerdict | null = null;
@@ -79,6 +84,7 @@ export class Exchange implements HttpFacts, RouteRequest, Slotted {
     const question = request.target.indexOf('?');
     this.path = question < 0 ? request.target : request.target.slice(0, question);
     this.query = question < 0 ? '' : request.target.slice(question + 1);
+    this.upstreamQuery = this.query;
     this.authority = request.authority;
     this.upstreamTarget = request.target;
     this.isGrpc = isGrpcType(request.headers.getById(HEADER.contentType));

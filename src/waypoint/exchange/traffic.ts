@@ -2,6 +2,7 @@ import type { Traffic } from '#model/waypoint/traffic.ts';
 import type { Exchange } from '#waypoint/exchange/exchange.ts';
 import type { BoundService } from '#waypoint/state/snapshot.ts';
 
+/** Blocks are never merged: each is looked for by itself. */
 type Block = keyof Traffic;
 
 /** What a TrafficPolicy says of a request: that of its rule goes before that of the port, and that before the service's. */

@@ -1,4 +1,5 @@
 import type { IpAddress } from '#model/address/ip.ts';
+import type { JwtKeys } from '#model/authentication/judge.ts';
 import type { Dialled } from '#model/effects/byte-stream.ts';
 import type { Clock, Random } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
@@ -21,6 +22,8 @@ export type WaypointEffects = {
   mishaps: Mishaps;
   /** A version 4 UUID. */
   newUuid(): string;
+  /** The keys of a JSON Web Key Set; null when it is none. */
+  jwtKeys(jwks: string): JwtKeys | null;
   /** As many random bytes. */
   randomBytes(count: number): Uint8Array;
   /** Opens a plain connection to an endpoint on this node, or to one without HBONE. */

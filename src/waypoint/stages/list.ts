@@ -1,4 +1,5 @@
 import type { Stage, StageParts } from '#waypoint/exchange/stage.ts';
+import { authenticateStage } from '#waypoint/stages/authenticate/authenticate.ts';
 import { authorizeStage } from '#waypoint/stages/authorize/authorize.ts';
 import { balanceStage } from '#waypoint/stages/balance/balance.ts';
 import { corsStage } from '#waypoint/stages/cors/cors.ts';
@@ -19,6 +20,7 @@ import { transportStage } from '#waypoint/stages/transport/transport.ts';
  */
 const STAGES: readonly ((parts: StageParts) => Stage)[] = [
   identifyStage,
+  authenticateStage,
   authorizeStage,
   routeStage,
   corsStage,

@@ -20,10 +20,13 @@ const CONDITION_KEYS: readonly string[] = [
   'source.trustDomain',
   'destination.ip',
   'destination.port',
+  'request.auth.principal',
+  'request.auth.audiences',
+  'request.auth.presenter',
 ];
 
-/** Fields of a source that need what a waypoint does not have yet (tokens, trusted proxies). */
-const UNENFORCEABLE = ['requestPrincipals', 'notRequestPrincipals', 'remoteIpBlocks', 'notRemoteIpBlocks'] as const;
+/** Fields of a source that need what a waypoint does not have yet (trusted proxies). */
+const UNENFORCEABLE = ['remoteIpBlocks', 'notRemoteIpBlocks'] as const;
 
 /**
  * A policy with targetRefs as waypoints enforce it. What they cannot answer makes it stricter: an ALLOW rule
@@ -100,6 +103,9 @@ function convertSource(source: PolicySource, namespace: string): { source: L7Sou
       notServiceAccounts: source.notServiceAccounts.map((account) => completeAccount(account, namespace)),
       ipBlocks: source.ipBlocks,
       notIpBlocks: source.notIpBlocks,
+      // Most sources have none: their waypoints are told less.
+      ...(source.requestPrincipals.length > 0 && { requestPrincipals: source.requestPrincipals }),
+      ...(source.notRequestPrincipals.length > 0 && { notRequestPrincipals: source.notRequestPrincipals }),
     },
     missing,
   };
@@ -110,9 +116,9 @@ function completeAccount(account: string, namespace: string): string {
   return account.includes('/') ? account : `${namespace}/${account}`;
 }
 
-/** Headers are the only attributes with an index that a request alone can answer. */
+/** Headers and claims are the attributes with an index. */
 function isAnswerable({ key }: PolicyCondition): boolean {
-  return CONDITION_KEYS.includes(key) || key.startsWith('request.headers[');
+  return CONDITION_KEYS.includes(key) || key.startsWith('request.headers[') || key.startsWith('request.auth.claims[');
 }
 
 /** Only accounts have a short form; every other value is compared as it is written. */

@@ -4,27 +4,21 @@ import type { MeshOptions } from '#control-plane/index/mesh-options.ts';
 import { OUTPUT, STATUS, statusOf } from '#control-plane/index/outputs.ts';
 import { type Entry, entry, tableOf } from '#control-plane/index/table.ts';
 import { ATTACHED_POLICIES } from '#control-plane/mesh/attachments.ts';
-import { SERVICE_BINDINGS, SERVICES, serviceNamesIn } from '#control-plane/mesh/services.ts';
-import { hasWaypoint } from '#control-plane/mesh/waypoint-binding.ts';
+import { type PolicyTarget, TARGET_READS, targetName, whyNotEnforced } from '#control-plane/mesh/policy-targets.ts';
 import { HTTP_DENIES } from '#control-plane/mesh/waypoint-guards.ts';
-import { gatewayNamesIn, WAYPOINTS } from '#control-plane/mesh/waypoints.ts';
-import { WAYPOINT_CLASSES } from '#control-plane/mesh/well-known.ts';
 import { NODE_POLICIES } from '#control-plane/mesh/workload-policies.ts';
 import { type Problem, warningAt } from '#control-plane/resources/finding.ts';
-import { didYouMean } from '#control-plane/resources/nearest-name.ts';
 import { nameOfResource, type ResourceName } from '#control-plane/resources/resource.ts';
 import type { Authorization } from '#model/mesh/authorization.ts';
 import { RESOURCE } from '#model/settings/control-planes.ts';
 import { convertToL4 } from './derive-l4.ts';
 import { convertToL7, type L7Conversion } from './derive-l7.ts';
-import type { AuthorizationPolicyResource, PolicyTarget } from './schema.ts';
+import type { AuthorizationPolicyResource } from './schema.ts';
 
 /** Policies as they were read. */
 export const AUTHORIZATION_POLICIES = tableOf<AuthorizationPolicyResource>()('authorization-policies');
 
-/** What policies look up. */
-const READS = [SERVICES, SERVICE_BINDINGS, WAYPOINTS] as const;
-type PolicyMesh = MeshReader<(typeof READS)[number]>;
+type PolicyMesh = MeshReader<(typeof TARGET_READS)[number]>;
 
 const NODE_WRITES = [OUTPUT.policies, NODE_POLICIES, HTTP_DENIES, ...STATUS] as const;
 type Said = Entry<(typeof NODE_WRITES)[number]>[];
@@ -56,7 +50,7 @@ export const attachedPolicies = defineDerivation({
 export const attachedPolicyStatus = defineDerivation({
   name: 'attached policy status',
   each: AUTHORIZATION_POLICIES,
-  reads: [...READS],
+  reads: [...TARGET_READS],
   writes: [...STATUS],
   derive: ({ value }, mesh) => (value.targets.length > 0 ? statusAtWaypoints(value, mesh) : []),
 });
@@ -95,11 +89,6 @@ function statusAtWaypoints(resource: AuthorizationPolicyResource, mesh: PolicyMe
   return statusOf(name, [waypointAccepted(name, conversion, misses)], problems);
 }
 
-/** `Service shop/reviews`, `Gateway shop/waypoint` or `GatewayClass weft-waypoint`. */
-function targetName({ kind, name }: PolicyTarget, namespace: string): string {
-  return kind === 'GatewayClass' ? `${kind} ${name}` : `${kind} ${namespace}/${name}`;
-}
-
 /** Why no waypoint enforces the policy for one of its targets. */
 type Miss = { reason: 'TargetNotFound' | 'AncestorNotBound' | 'Invalid'; problem: Problem };
 
@@ -110,57 +99,6 @@ function missOf(target: PolicyTarget, at: number, policy: AuthorizationPolicyRes
   const path = ['spec', 'targetRefs', at];
   const code = miss.reason === 'TargetNotFound' ? 'WEFT_REFERENCE_UNRESOLVED' : 'WEFT_NOT_ENFORCED';
   return { reason: miss.reason, problem: warningAt(code, path, miss.message, miss.remedy) };
-}
-
-type Why = { reason: Miss['reason']; message: string; remedy: string };
-
-/** Each look-up is remembered, so the answer is given anew as soon as what is missing appears. */
-function whyNotEnforced(target: PolicyTarget, namespace: string, mesh: PolicyMesh): Why | null {
-  const key = `${namespace}/${target.name}`;
-  switch (target.kind) {
-    case 'Service':
-      return serviceMiss(key, target.name, namespace, mesh);
-    case 'Gateway':
-      return gatewayMiss(key, target.name, namespace, mesh);
-    case 'GatewayClass':
-      return classMiss(target.name, namespace, mesh.options);
-    case 'ServiceEntry':
-      return { reason: 'TargetNotFound', message: `ServiceEntry ${key} is not read by Weft`, remedy: 'target a Service' };
-  }
-}
-
-/** A service without a waypoint of ours has nobody who would enforce the policy. */
-function serviceMiss(key: string, name: string, namespace: string, mesh: PolicyMesh): Why | null {
-  if (mesh.get(SERVICES, key) === null) {
-    const message = `Service ${key} not found${didYouMean(name, serviceNamesIn(mesh, namespace))}`;
-    return { reason: 'TargetNotFound', message, remedy: 'correct the name, or create the Service' };
-  }
-  if (hasWaypoint(mesh, key)) return null;
-  const message = `Service ${key} has no waypoint, so nothing enforces the policy for it`;
-  return { reason: 'AncestorNotBound', message, remedy: 'label the Service or its namespace istio.io/use-waypoint: <gateway>' };
-}
-
-/** A Gateway that Weft does not run enforces whatever its own controller makes of the policy. */
-function gatewayMiss(key: string, name: string, namespace: string, mesh: PolicyMesh): Why | null {
-  const info = mesh.get(WAYPOINTS, key);
-  if (info === null) {
-    const message = `Gateway ${key} not found${didYouMean(name, gatewayNamesIn(mesh, namespace))}`;
-    return { reason: 'TargetNotFound', message, remedy: 'correct the name, or create the Gateway' };
-  }
-  if (info.managed) return null;
-  const message = `Gateway ${key} is of class ${info.className}, which Weft does not run`;
-  return { reason: 'TargetNotFound', message, remedy: `use one of the classes ${WAYPOINT_CLASSES.join(', ')}` };
-}
-
-/** A class reaches every namespace, so only the root namespace may speak for it. */
-function classMiss(name: string, namespace: string, options: MeshOptions): Why | null {
-  if (!WAYPOINT_CLASSES.includes(name)) {
-    const message = `GatewayClass ${name} is not one that Weft runs${didYouMean(name, WAYPOINT_CLASSES)}`;
-    return { reason: 'TargetNotFound', message, remedy: `use one of ${WAYPOINT_CLASSES.join(', ')}` };
-  }
-  if (namespace === options.rootNamespace) return null;
-  const message = `a policy for a whole GatewayClass counts only in the root namespace ${options.rootNamespace}`;
-  return { reason: 'Invalid', message, remedy: `move the policy to ${options.rootNamespace}, or target a Gateway` };
 }
 
 /** One condition for all targets: the first miss decides its reason, the message names everything. */

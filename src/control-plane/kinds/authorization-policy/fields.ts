@@ -15,9 +15,13 @@ export const AUTHORIZATION_POLICY_FIELDS: FieldTable = {
   ...eachField('spec.targetRefs[].', 'group kind name namespace'),
   ...eachField(SOURCE, 'principals notPrincipals namespaces notNamespaces serviceAccounts notServiceAccounts'),
   ...eachField(SOURCE, 'trustDomains notTrustDomains ipBlocks notIpBlocks'),
-  ...eachField(SOURCE, 'requestPrincipals notRequestPrincipals remoteIpBlocks notRemoteIpBlocks', {
+  ...eachField(SOURCE, 'requestPrincipals notRequestPrincipals', {
     is: 'refused',
-    why: 'told: neither tokens nor forwarded addresses are checked; a rule with it never allows',
+    why: 'enforced by waypoints; told of policies with a selector, whose nodes see no requests',
+  }),
+  ...eachField(SOURCE, 'remoteIpBlocks notRemoteIpBlocks', {
+    is: 'refused',
+    why: 'told: forwarded addresses are not checked; a rule with it never allows',
   }),
   ...eachField(OPERATION, 'ports notPorts'),
   ...eachField(OPERATION, 'hosts notHosts methods notMethods paths notPaths', {

@@ -1,4 +1,5 @@
 import { defineKind } from '#control-plane/index/kind-definition.ts';
+import type { PolicyTarget } from '#control-plane/mesh/policy-targets.ts';
 import { NODE_POLICY_TYPES, refusedFor } from '#control-plane/resources/cluster-kind.ts';
 import { readWorkloadSelector } from '#control-plane/resources/label-selector.ts';
 import type { Metadata } from '#control-plane/resources/metadata.ts';
@@ -11,7 +12,6 @@ import {
   DRY_RUN_ANNOTATION,
   OPERATION_FIELDS,
   type PolicyRule,
-  type PolicyTarget,
   type RawAuthorizationPolicy,
   type RawRule,
   type RawTargetRef,

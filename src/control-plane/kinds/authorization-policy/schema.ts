@@ -1,3 +1,4 @@
+import type { PolicyTarget } from '#control-plane/mesh/policy-targets.ts';
 import type { Labels, Metadata, RawMetadata, RawWorkloadSelector } from '#control-plane/resources/metadata.ts';
 
 /** What a matching rule leads to. */
@@ -40,12 +41,6 @@ export type PolicyRule = {
   from: readonly PolicySource[];
   to: readonly PolicyOperation[];
   when: readonly PolicyCondition[];
-};
-
-/** What a policy is attached to, in its own namespace (a GatewayClass has none). */
-export type PolicyTarget = {
-  kind: 'Gateway' | 'GatewayClass' | 'Service' | 'ServiceEntry';
-  name: string;
 };
 
 /** Who may do what; the values have passed the rules. */

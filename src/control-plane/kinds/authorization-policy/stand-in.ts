@@ -1,3 +1,4 @@
+import type { PolicyTarget } from '#control-plane/mesh/policy-targets.ts';
 import {
   fieldOf,
   isRecord,
@@ -6,7 +7,7 @@ import {
   type StandIn,
   scopeInWords,
 } from '#control-plane/resources/stand-in.ts';
-import { type AuthorizationPolicyResource, DRY_RUN_ANNOTATION, type PolicyTarget } from './schema.ts';
+import { type AuthorizationPolicyResource, DRY_RUN_ANNOTATION } from './schema.ts';
 
 const TARGET_KINDS: readonly string[] = ['Gateway', 'GatewayClass', 'Service', 'ServiceEntry'] satisfies PolicyTarget['kind'][];
 

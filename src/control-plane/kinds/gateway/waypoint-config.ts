@@ -2,7 +2,12 @@ import { defineDerivation, type MeshReader } from '#control-plane/index/derivati
 import { serviceHostname } from '#control-plane/index/mesh-options.ts';
 import { OUTPUT } from '#control-plane/index/outputs.ts';
 import { entry, namespaceOf, tableOf } from '#control-plane/index/table.ts';
-import { ATTACHED_GRPC_ROUTES, ATTACHED_POLICIES, ATTACHED_ROUTES } from '#control-plane/mesh/attachments.ts';
+import {
+  ATTACHED_AUTHENTICATIONS,
+  ATTACHED_GRPC_ROUTES,
+  ATTACHED_POLICIES,
+  ATTACHED_ROUTES,
+} from '#control-plane/mesh/attachments.ts';
 import { SERVICE_BINDINGS, SERVICES } from '#control-plane/mesh/services.ts';
 import { ATTACHED_TRAFFIC, trafficOfService, withTraffic } from '#control-plane/mesh/traffic-policies.ts';
 import { HTTP_DENIES, httpDeniesAt } from '#control-plane/mesh/waypoint-guards.ts';
@@ -10,6 +15,7 @@ import { isRun, WAYPOINTS } from '#control-plane/mesh/waypoints.ts';
 import { byAge } from '#control-plane/resources/metadata.ts';
 import { serviceKeyOf } from '#model/mesh/service.ts';
 import type { L7Policy, WaypointService } from '#model/waypoint/config.ts';
+import type { JwtRule } from '#model/waypoint/jwt.ts';
 import { GATEWAYS } from './derive.ts';
 import { waypointLabels } from './waypoint-service.ts';
 
@@ -28,7 +34,15 @@ const SERVED_SERVICES = tableOf<ServedService>()('served-services', { by: { gate
 export const servedServices = defineDerivation({
   name: 'served service',
   each: SERVICE_BINDINGS,
-  reads: [SERVICES, ATTACHED_ROUTES, ATTACHED_GRPC_ROUTES, ATTACHED_POLICIES, ATTACHED_TRAFFIC, HTTP_DENIES],
+  reads: [
+    SERVICES,
+    ATTACHED_ROUTES,
+    ATTACHED_GRPC_ROUTES,
+    ATTACHED_POLICIES,
+    ATTACHED_AUTHENTICATIONS,
+    ATTACHED_TRAFFIC,
+    HTTP_DENIES,
+  ],
   writes: [SERVED_SERVICES],
   derive({ key, value: { gateway, hostname, owner } }, mesh) {
     const namespace = namespaceOf(key);
@@ -42,8 +56,15 @@ export const servedServices = defineDerivation({
     const resource = mesh.get(SERVICES, key);
     const denies = resource === null ? [] : httpDeniesAt(resource, mesh).map(({ policy }) => policy);
     const policies = [...policiesFor(owner, mesh), ...denies];
+    const authentication = rulesFor([owner, `Gateway ${gateway}`], mesh);
     const traffic = trafficOfService(mesh, owner, resource);
-    const served = { key: service, routes: routes.map(({ route }) => route), policies, ...(traffic && { traffic }) };
+    const served = {
+      key: service,
+      routes: routes.map(({ route }) => route),
+      policies,
+      ...(traffic && { traffic }),
+      ...(authentication && { authentication }),
+    };
     return [entry(SERVED_SERVICES, key, { gateway, service: served })];
   },
 });
@@ -96,4 +117,11 @@ export const managedGateways = defineDerivation({
 /** In order of key, so that a configuration does not change with the order in which policies came. */
 function policiesFor(target: string, mesh: MeshReader<typeof ATTACHED_POLICIES>): L7Policy[] {
   return mesh.valuesBy(ATTACHED_POLICIES, 'target', target).map(({ policy }) => policy);
+}
+
+/** One pool of all that is about a service, sorted by issuer; null: nothing is. */
+function rulesFor(targets: readonly string[], mesh: MeshReader<typeof ATTACHED_AUTHENTICATIONS>): JwtRule[] | null {
+  const attached = targets.flatMap((target) => mesh.valuesBy(ATTACHED_AUTHENTICATIONS, 'target', target));
+  if (attached.length === 0) return null;
+  return attached.flatMap(({ rules }) => rules).toSorted((a, b) => (a.issuer < b.issuer ? -1 : a.issuer > b.issuer ? 1 : 0));
 }

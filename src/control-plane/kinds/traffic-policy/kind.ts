@@ -1,6 +1,7 @@
 import { defineKind } from '#control-plane/index/kind-definition.ts';
 import { readDurationMs } from '#control-plane/mesh/request-routes/documents.ts';
 import { firstOfEachName, readHeaders, readValueMatch } from '#control-plane/mesh/request-routes/read-rule.ts';
+import { refusedFor } from '#control-plane/resources/cluster-kind.ts';
 import { eachField, type FieldTable } from '#control-plane/resources/field-table.ts';
 import type { Metadata } from '#control-plane/resources/metadata.ts';
 import type { Fault, RateLimitKey, RateLimitRule, TrafficMatch } from '#model/waypoint/traffic.ts';
@@ -16,6 +17,7 @@ import type {
   TrafficTarget,
 } from './schema.ts';
 
+const CONDITIONS = ['Accepted', 'Programmed'];
 const RULE = 'spec.rateLimit.rules[].';
 const MATCH =
   'methods path.type path.value headers[].name headers[].type headers[].value queryParams[].name queryParams[].type queryParams[].value source.namespaces source.serviceAccounts';
@@ -45,6 +47,7 @@ export const trafficPolicyKind = defineKind({
   namespaced: true,
   schema: { kind: 'crd', file: 'weft.dev_trafficpolicies.yaml' },
   unknownFields: 'error',
+  cluster: { status: { form: 'conditions', types: CONDITIONS, refused: () => refusedFor('Invalid', CONDITIONS) } },
   fields: TRAFFIC_POLICY_FIELDS,
   check: checkTrafficPolicy,
   read: readTrafficPolicy,

@@ -12,6 +12,7 @@ export function faultStage({ effects: { clock, random }, state, perExchange }: S
   const faults = state.bindings.keep({
     make: (bound) => compileEach(bound, 'fault', (fault) => compileFault(fault, bound.problem)),
   });
+  // A client that leaves takes its delay with it.
   const delays = perExchange.add<Cancel>();
   return {
     name: 'fault',
@@ -41,10 +42,12 @@ export function faultStage({ effects: { clock, random }, state, perExchange }: S
   };
 }
 
+/** After the delay, if there was one. */
 function resultOf({ abort }: Injected): StageResult {
   return abort === null ? NEXT : replyWith(abortedBy(abort));
 }
 
+/** In the words of the client's protocol, whichever of the two was asked for. */
 function abortedBy({ status, grpcStatus }: NonNullable<Injected['abort']>): LocalReply {
   const answer = reply(status ?? httpStatusOf(grpcStatus ?? 2), 'fault filter abort', 'FI', 'fault_filter_abort');
   return grpcStatus === null ? answer : { ...answer, grpcStatus };

@@ -52,7 +52,7 @@ function changeRequest(exchange: Exchange, edits: HeaderEdits | null, rewrite: R
   // `OPTIONS *` asks about the server and has no path.
   if (rewrite.path === null || !exchange.path.startsWith('/')) return;
   const path = rewritePath(exchange.path, rewrite.path);
-  exchange.upstreamTarget = exchange.query === '' ? path : `${path}?${exchange.query}`;
+  exchange.upstreamTarget = exchange.upstreamQuery === '' ? path : `${path}?${exchange.upstreamQuery}`;
 }
 
 function applyEdits(headers: HeaderBlock, edits: HeaderEdits): void {

@@ -27,6 +27,7 @@ export function rateLimitStage(parts: StageParts): Stage {
       if (said === null || exchange.bound === null) return NEXT;
       const limit = limits.of(exchange.bound).get(said);
       if (limit === undefined) return NEXT;
+      // Each rule takes its token, also where another one refuses.
       const found = charge(exchange, limit);
       if (found === null) return NEXT;
       if (limit.responseHeaders) tightest.set(exchange, found);
@@ -67,6 +68,7 @@ function charger({ effects: { clock }, state, telemetry, replicas }: StageParts)
   };
 }
 
+/** A refusal before what is let through; of refusals the longest wait, else what leaves least. */
 function isTighter(a: BucketVerdict, b: BucketVerdict): boolean {
   if (a.admitted !== b.admitted) return b.admitted;
   return a.admitted ? a.remaining < b.remaining : a.waitMs > b.waitMs;
@@ -83,6 +85,7 @@ function tableOf(tables: Map<string, BucketTable>, id: string): BucketTable {
   return table;
 }
 
+/** What keys are made of. The address is the peer's own: headers that name another prove nothing. */
 function keyed(exchange: Exchange): Parameters<typeof bucketKey>[1] {
   const { identity: client, address } = exchange.connection.client;
   const { method, path, query } = exchange;

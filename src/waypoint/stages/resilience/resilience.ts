@@ -18,6 +18,7 @@ import { NEXT, type Stage, type StageParts } from '#waypoint/exchange/stage.ts';
 /** An answer that the route does not take for a failure. */
 const TAKEN: AttemptDecision = { kind: 'give-up', why: 'not-allowed' };
 
+/** The upstream may have had all of it, and be at work still. */
 const TOO_SLOW: UpstreamProblem = {
   kind: 'too-slow',
   details: 'the try took longer than its route allows',
@@ -77,6 +78,7 @@ export function resilienceStage(parts: StageParts): Stage {
   };
 }
 
+/** Whether a try is followed by another one, and after which pause. */
 type Decide = (exchange: Exchange, attempt: Attempt, failure: AttemptFailure, carrier: Carrier) => AttemptDecision;
 
 function decider({ effects: { clock, random }, counters, attempts: usual }: StageParts): Decide {
@@ -121,6 +123,7 @@ function deadlineOf({ route, requestEndedMs }: Exchange): number | null {
   return timeoutMs === null || requestEndedMs === 0 ? null : requestEndedMs + timeoutMs;
 }
 
+/** What a problem means for whether the request may be sent again. */
 function failureOf({ kind, staleConnection, unprocessed }: UpstreamProblem): AttemptFailure {
   if (kind === 'connect-failure' || kind === 'connect-timeout') return 'never-sent';
   if (kind === 'too-slow') return 'too-slow';

@@ -47,6 +47,7 @@ function broughtBy({ request: { headers } }: Exchange, { carrier, name }: HttpSe
   return carrier === 'cookie' ? cookieValue(headers.values('cookie'), name) : headers.get(name.toLowerCase());
 }
 
+/** How tokens are compared with endpoints. */
 type Known = { readonly upstreams: Upstreams; tokenOf(endpoint: Pinned['endpoint']): string };
 
 /** The endpoint of one of the rule's backends that the token stands for; null when none of them does. */

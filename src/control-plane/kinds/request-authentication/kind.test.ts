@@ -1,0 +1,154 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { type Mistake, readSpec, testAccepted, testMistakes } from '#control-plane/kinds/documents.testing.ts';
+import { CRD_FILES, KINDS } from '#control-plane/kinds/list.ts';
+import { YamlMesh } from '#control-plane/kinds/yaml-mesh.testing.ts';
+import { createResourceParser } from '#control-plane/resources/resource-parser.ts';
+import { readCrds } from '#platform/files/crds.ts';
+import type { RequestAuthenticationResource } from './schema.ts';
+
+const parser = createResourceParser(KINDS, await readCrds(CRD_FILES));
+const TARGET = 'targetRefs: [{ group: "", kind: Service, name: cart }]';
+const JWKS = `jwks: '{ "keys": [{ "kty": "EC", "crv": "P-256", "x": "a", "y": "b" }] }'`;
+const rule = (text: string) => `{ ${TARGET}, jwtRules: [{ ${text} }] }`;
+const AT = 'spec.jwtRules[0]';
+
+const mistakes: Mistake[] = [
+  {
+    name: '26: both sorts of keys',
+    spec: rule(`issuer: a, ${JWKS}, jwksUri: "https://a/keys"`),
+    at: AT,
+    says: /exclude one another/,
+    remedy: /keep one/,
+  },
+  {
+    name: '26: a private key',
+    spec: rule(`issuer: a, jwks: '{ "keys": [{ "kty": "EC", "d": "secret-part" }] }'`),
+    at: `${AT}.jwks`,
+    says: /private key is in jwks \(fields d\)(?!.*secret-part)/,
+    remedy: /public part/,
+  },
+  { name: 'no key set', spec: rule('issuer: a, jwks: nonsense'), at: `${AT}.jwks`, says: /no JSON Web Key Set/, remedy: /keys/ },
+  { name: 'no issuer', spec: rule(JWKS), at: `${AT}.issuer`, says: /whose tokens/, remedy: /add issuer/ },
+  {
+    name: 'keys to fetch',
+    severity: 'warning',
+    spec: rule('issuer: a, jwksUri: "https://a/keys"'),
+    at: `${AT}.jwksUri`,
+    says: /not fetched \(from https:\/\/a\/keys\): every token/,
+    remedy: /jwks/,
+  },
+  {
+    name: 'a header that frames',
+    spec: rule(`issuer: a, ${JWKS}, outputClaimToHeaders: [{ header: Content-Length, claim: sub }]`),
+    at: `${AT}.outputClaimToHeaders[0].header`,
+    says: /cannot be set by a token/,
+    remedy: /another name/,
+  },
+  {
+    name: 'a payload header that is none',
+    spec: rule(`issuer: a, ${JWKS}, outputPayloadToHeader: "a b"`),
+    at: `${AT}.outputPayloadToHeader`,
+    says: /cannot be set/,
+    remedy: /another/,
+  },
+  {
+    name: 'no target',
+    severity: 'warning',
+    spec: `{ jwtRules: [{ issuer: a, ${JWKS} }] }`,
+    at: 'spec',
+    says: /nothing looks at tokens/,
+    remedy: /add targetRefs/,
+  },
+  {
+    name: 'a target of another kind',
+    spec: '{ targetRefs: [{ group: gateway.networking.k8s.io, kind: HTTPRoute, name: r }] }',
+    at: 'spec.targetRefs[0].kind',
+    says: /cannot be attached to a HTTPRoute/,
+    remedy: /Service or a Gateway/,
+  },
+  {
+    name: 'a target elsewhere',
+    spec: '{ targetRefs: [{ group: "", kind: Service, name: a, namespace: far }] }',
+    at: 'spec.targetRefs[0].namespace',
+    says: /namespace far/,
+    remedy: /move the policy/,
+  },
+];
+testMistakes('RequestAuthentication', mistakes);
+
+const WHOLE = rule(
+  `issuer: a, audiences: [b], ${JWKS}, fromHeaders: [{ name: X-Jwt, prefix: "Tok " }], fromParams: [t], fromCookies: [c], forwardOriginalToken: true, outputPayloadToHeader: x-p, outputClaimToHeaders: [{ header: x-s, claim: sub }], spaceDelimitedClaims: [roles]`,
+);
+testAccepted('RequestAuthentication', { 'a whole policy': WHOLE });
+
+test('config-api 3.9: a rule is read; places that are written replace the usual ones', () => {
+  const [whole] = readSpec<RequestAuthenticationResource>('RequestAuthentication', WHOLE).rules;
+  assert.deepEqual(whole?.locations, [
+    { in: 'header', name: 'x-jwt', prefix: 'Tok ' },
+    { in: 'query', name: 't' },
+    { in: 'cookie', name: 'c' },
+  ]);
+  assert.deepEqual(
+    [whole?.forward, whole?.payloadHeader, whole?.audiences, whole?.spaceDelimitedClaims],
+    [true, 'x-p', ['b'], ['roles']],
+  );
+  const [plain] = readSpec<RequestAuthenticationResource>('RequestAuthentication', rule(`issuer: a, ${JWKS}`)).rules;
+  assert.deepEqual(plain?.locations, [
+    { in: 'header', name: 'authorization', prefix: 'Bearer ' },
+    { in: 'query', name: 'access_token' },
+  ]);
+});
+
+const MESH = `apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: { name: way, namespace: shop }
+spec: { gatewayClassName: weft-waypoint, listeners: [{ name: mesh, port: 15008, protocol: HBONE }] }
+---
+{ apiVersion: v1, kind: Service, metadata: { name: cart, namespace: shop, labels: { istio.io/use-waypoint: way } }, spec: { selector: { app: a }, ports: [{ port: 80 }] } }
+---
+{ apiVersion: v1, kind: Service, metadata: { name: other, namespace: shop, labels: { istio.io/use-waypoint: way } }, spec: { selector: { app: a }, ports: [{ port: 80 }] } }
+---
+{ apiVersion: v1, kind: Service, metadata: { name: plain, namespace: shop }, spec: { selector: { app: a }, ports: [{ port: 80 }] } }
+---
+`;
+
+function policy(name: string, target: string, issuer: string, keys = JWKS): string {
+  return `{ apiVersion: security.istio.io/v1, kind: RequestAuthentication, metadata: { name: ${name}, namespace: shop }, spec: { targetRefs: [{ ${target} }], jwtRules: [{ issuer: ${issuer}, ${keys} }] } }\n---\n`;
+}
+
+/** `service: issuers`. */
+function issuersOf(mesh: YamlMesh): string[] {
+  const services = mesh.index.snapshot().waypoints.get('shop/way')?.services ?? [];
+  return services.map(
+    ({ key, authentication }) => `${key.split('.')[0]}: ${authentication?.map(({ issuer }) => issuer).join() ?? '-'}`,
+  );
+}
+
+const CART = 'group: "", kind: Service, name: cart';
+const GATEWAY = 'group: gateway.networking.k8s.io, kind: Gateway, name: way';
+
+test('config-api 3.9: rules of all policies about a service are one pool, sorted by issuer', () => {
+  const mesh = new YamlMesh(parser, MESH + policy('p', CART, 'z') + policy('q', GATEWAY, 'm'));
+  assert.deepEqual(issuersOf(mesh), ['shop/cart: m,z', 'shop/other: m']);
+  assert.deepEqual(mesh.conditions('RequestAuthentication shop/p'), ['WaypointAccepted True Accepted']);
+  mesh.remove('RequestAuthentication shop/q');
+  assert.deepEqual(issuersOf(mesh), ['shop/cart: z', 'shop/other: -']);
+});
+
+test('config-api 3.9: keys that are to be fetched are not known, and it is told', () => {
+  const mesh = new YamlMesh(parser, MESH + policy('p', CART, 'a', 'jwksUri: "http://169.254.169.254/keys"'));
+  assert.equal(mesh.index.snapshot().waypoints.get('shop/way')?.services[0]?.authentication?.[0]?.jwks, null);
+});
+
+const misses: { target: string; reason: string }[] = [
+  { target: 'group: "", kind: Service, name: crt', reason: 'TargetNotFound' },
+  { target: 'group: "", kind: Service, name: plain', reason: 'AncestorNotBound' },
+  { target: 'group: gateway.networking.k8s.io, kind: Gateway, name: wy', reason: 'TargetNotFound' },
+];
+for (const { target, reason } of misses)
+  test(`config-api 3.9: nobody enforces it: ${target}`, () => {
+    const mesh = new YamlMesh(parser, MESH + policy('p', target, 'a'));
+    assert.deepEqual(mesh.conditions('RequestAuthentication shop/p'), [`WaypointAccepted False ${reason}`]);
+    assert.equal(mesh.problems('RequestAuthentication shop/p').length, 1);
+  });

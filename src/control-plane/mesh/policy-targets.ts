@@ -1,0 +1,71 @@
+import type { MeshReader } from '#control-plane/index/derivation.ts';
+import type { MeshOptions } from '#control-plane/index/mesh-options.ts';
+import { SERVICE_BINDINGS, SERVICES, serviceNamesIn } from '#control-plane/mesh/services.ts';
+import { hasWaypoint } from '#control-plane/mesh/waypoint-binding.ts';
+import { gatewayNamesIn, WAYPOINTS } from '#control-plane/mesh/waypoints.ts';
+import { WAYPOINT_CLASSES } from '#control-plane/mesh/well-known.ts';
+import { didYouMean } from '#control-plane/resources/nearest-name.ts';
+
+/** What a policy is attached to, in its own namespace. */
+export type PolicyTarget = { kind: 'Service' | 'ServiceEntry' | 'Gateway' | 'GatewayClass'; name: string };
+
+/** What is looked up to say whether somebody enforces a policy. */
+export const TARGET_READS = [SERVICES, SERVICE_BINDINGS, WAYPOINTS] as const;
+type PolicyMesh = MeshReader<(typeof TARGET_READS)[number]>;
+
+/** `Service shop/reviews`, `Gateway shop/waypoint` or `GatewayClass weft-waypoint`. */
+export function targetName({ kind, name }: PolicyTarget, namespace: string): string {
+  return kind === 'GatewayClass' ? `${kind} ${name}` : `${kind} ${namespace}/${name}`;
+}
+
+/** Why nobody enforces a policy for a target. */
+export type TargetMiss = { reason: 'TargetNotFound' | 'AncestorNotBound' | 'Invalid'; message: string; remedy: string };
+
+/** Null when somebody does. Each look-up is remembered, so the answer is given anew as soon as what is missing appears. */
+export function whyNotEnforced(target: PolicyTarget, namespace: string, mesh: PolicyMesh): TargetMiss | null {
+  const key = `${namespace}/${target.name}`;
+  switch (target.kind) {
+    case 'Service':
+      return serviceMiss(key, target.name, namespace, mesh);
+    case 'Gateway':
+      return gatewayMiss(key, target.name, namespace, mesh);
+    case 'GatewayClass':
+      return classMiss(target.name, namespace, mesh.options);
+    case 'ServiceEntry':
+      return { reason: 'TargetNotFound', message: `ServiceEntry ${key} is not read by Weft`, remedy: 'target a Service' };
+  }
+}
+
+/** A service without a waypoint of ours has nobody who would enforce the policy. */
+function serviceMiss(key: string, name: string, namespace: string, mesh: PolicyMesh): TargetMiss | null {
+  if (mesh.get(SERVICES, key) === null) {
+    const message = `Service ${key} not found${didYouMean(name, serviceNamesIn(mesh, namespace))}`;
+    return { reason: 'TargetNotFound', message, remedy: 'correct the name, or create the Service' };
+  }
+  if (hasWaypoint(mesh, key)) return null;
+  const message = `Service ${key} has no waypoint, so nothing enforces the policy for it`;
+  return { reason: 'AncestorNotBound', message, remedy: 'label the Service or its namespace istio.io/use-waypoint: <gateway>' };
+}
+
+/** A Gateway that Weft does not run enforces whatever its own controller makes of the policy. */
+function gatewayMiss(key: string, name: string, namespace: string, mesh: PolicyMesh): TargetMiss | null {
+  const info = mesh.get(WAYPOINTS, key);
+  if (info === null) {
+    const message = `Gateway ${key} not found${didYouMean(name, gatewayNamesIn(mesh, namespace))}`;
+    return { reason: 'TargetNotFound', message, remedy: 'correct the name, or create the Gateway' };
+  }
+  if (info.managed) return null;
+  const message = `Gateway ${key} is of class ${info.className}, which Weft does not run`;
+  return { reason: 'TargetNotFound', message, remedy: `use one of the classes ${WAYPOINT_CLASSES.join(', ')}` };
+}
+
+/** A class reaches every namespace, so only the root namespace may speak for it. */
+function classMiss(name: string, namespace: string, options: MeshOptions): TargetMiss | null {
+  if (!WAYPOINT_CLASSES.includes(name)) {
+    const message = `GatewayClass ${name} is not one that Weft runs${didYouMean(name, WAYPOINT_CLASSES)}`;
+    return { reason: 'TargetNotFound', message, remedy: `use one of ${WAYPOINT_CLASSES.join(', ')}` };
+  }
+  if (namespace === options.rootNamespace) return null;
+  const message = `a policy for a whole GatewayClass counts only in the root namespace ${options.rootNamespace}`;
+  return { reason: 'Invalid', message, remedy: `move the policy to ${options.rootNamespace}, or target a Gateway` };
+}
