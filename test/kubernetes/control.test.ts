@@ -6,6 +6,8 @@ import { apiServer, SKIP } from './cluster.testing.ts';
 import { conditionsBecome, conditionsOf, controlOf, prepare, runPod, SYSTEM } from './mesh.testing.ts';
 
 const SOON_MS = 20_000;
+/** Waits grow to half a minute. */
+const RECOVER_MS = 60_000;
 const SEEN = { type: 'Seen', status: 'True', reason: 'Seen', message: '', lastTransitionTime: '2026-01-01T00:00:00Z' };
 const SERVICE = `apiVersion: v1
 kind: Service
@@ -250,6 +252,10 @@ spec: { parentRefs: [{ group: "", kind: Service, name: ratings }], rules: [{ bac
     await server.serveAgain();
     await server.apply(SERVICE.replace('name: ratings', 'name: reviews'));
     await agent.until(() => agent.services.has('shop/reviews.shop.svc.cluster.local'));
-    await waitUntil('no problem any more', SOON_MS, () => control.status().outOfDate.length === 0);
+    await waitUntil('end of the problem', RECOVER_MS, () => {
+      const { outOfDate } = control.status();
+      if (outOfDate.length > 0) throw new Error(outOfDate.join('; '));
+      return true;
+    });
   });
 });

@@ -2,6 +2,7 @@ import { defineKind } from '#control-plane/index/kind-definition.ts';
 import { type ServicePortResource, type ServiceResource, USER_SERVICES } from '#control-plane/mesh/services.ts';
 import { boundStatus } from '#control-plane/resources/cluster-kind.ts';
 import type { Metadata } from '#control-plane/resources/metadata.ts';
+import { fieldOf } from '#control-plane/resources/stand-in.ts';
 import { familyOf, tryParseIp } from '#model/address/ip.ts';
 import { aliasedName, checkService, clusterIpsOf, isHeadless } from './check.ts';
 import { serviceBindings, services, userServices } from './derive.ts';
@@ -19,10 +20,19 @@ export const serviceKind = defineKind({
   fields: SERVICE_FIELDS,
   check: checkService,
   read: readService,
-  cluster: { status: boundStatus('applied') },
+  cluster: { status: boundStatus('applied'), keep: keepService },
   resources: USER_SERVICES,
   derivations: [userServices, serviceBindings, services],
 });
+
+/**
+ * The API server's own Service is reached as without a mesh: its endpoints are no pods, and whoever is refused there can repair nothing
+ * (K65).
+ */
+function keepService({ metadata, spec, status }: Readonly<Record<string, unknown>>): Record<string, unknown> | null {
+  const isApiServer = fieldOf(metadata, 'namespace') === 'default' && fieldOf(metadata, 'name') === 'kubernetes';
+  return isApiServer ? null : { spec, ...(status === undefined ? {} : { status }) };
+}
 
 /** Families follow from the addresses where they are not written. */
 function readService({ spec }: RawService, metadata: Metadata): ServiceResource {

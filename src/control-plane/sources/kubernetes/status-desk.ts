@@ -101,9 +101,13 @@ export class StatusDesk {
     const { object, own, kind, refusal } = seen;
     const served = this.#served(kind);
     if (refusal !== null && served !== null) this.#options.tell(object, served, refusal);
-    if (statusToWrite(subjectOf(object, own), this.#conditionsOf(unit, seen), this.#now()) === null) this.#queue.drop(unit);
+    if (statusToWrite(subjectOf(object, own), this.#conditionsOf(unit, seen), this.#now()) === null) {
+      this.#queue.drop(unit);
+      this.#failed.delete(unit);
+      return;
+    }
     // What a person has just edited comes before what nobody waits for.
-    else this.#queue.add(unit, isEdited(object));
+    this.#queue.add(unit, isEdited(object));
   }
 
   #conditionsOf(unit: string, { refusal, own, object }: Seen): readonly Condition[] {
