@@ -243,6 +243,30 @@ test('several control planes over one etcd', async (t) => {
     assert.ok(kept.includes('"new"') && !kept.includes('"old"'), kept);
   });
 
+  await t.test(
+    'C73: with most members of etcd gone nobody writes, and all serve what they know; it goes on when they are back',
+    async (t) => {
+      const client = await clientAt(t, leader, 'node-8');
+      const registry = await registryAt(t, leader, 'node-8');
+      await registry.sync([workload('w8', '10.1.0.8')], []);
+      const endpoint = await endpointAt(leader, leader.address, 'node-9', ANYTHING);
+      for (const at of [0, 1]) await etcd.kill(at);
+      await until('the end of all leading', async () => {
+        for (const replica of replicas) assert.equal((await standing(replica)).role, 'follower');
+      });
+      await assert.rejects(registry.sync([workload('lost', '10.1.0.9')], []), /UNAVAILABLE/);
+      const late = follower(t, endpoint, { node: 'node-9' });
+      await late.client.synced;
+      assert.equal(late.workloads.size, client.workloads.size);
+      assert.deepEqual([client.client.status().connected, client.connects()], [true, 1]);
+      await Promise.all([0, 1].map((at) => etcd.restart(at)));
+      leader = await leaderOf(replicas, 15_000);
+      const next = await registryAt(t, leader, 'node-8');
+      await next.sync([workload('w9', '10.1.0.9')], []);
+      await until('what was registered', async () => assert.ok([...late.workloads.keys()].some((name) => name.endsWith('/w9'))));
+    },
+  );
+
   await t.test('a leader that is told to stop hands over at once', async () => {
     const former = leader;
     former.process.child.kill('SIGTERM');
