@@ -7,6 +7,8 @@ enum weft_config_flag {
 	/* The address maps do not hold the whole mesh (before the first sync, or a map is full): unknown destinations
 	 * go to the agent, which knows, instead of passing in plain text. */
 	WEFT_CONFIG_INCOMPLETE = 1,
+	/* Datagrams to workloads of other nodes may go in clear: the operator said so. */
+	WEFT_CONFIG_DATAGRAMS_CLEAR = 2,
 };
 
 /* The one entry of `config`. */

@@ -68,10 +68,11 @@ static __always_inline enum dial_path path_to_address(struct dial *dial, int is_
 
 static __always_inline enum dial_path path_of_stream(struct dial *dial)
 {
+	struct weft_backend_key slot = {};
 	__u32 waypoint_id = 0;
 
 	/* MPTCP too is looked up as TCP: services know no other stream. */
-	switch (choose_backend(&dial->ip, dial->port, IPPROTO_TCP, &dial->backend, &dial->backend_port, &waypoint_id)) {
+	switch (choose_backend(&dial->ip, dial->port, IPPROTO_TCP, &dial->backend, &dial->backend_port, &waypoint_id, &slot)) {
 	case CHOICE_NO_SERVICE:
 		return path_to_address(dial, 0);
 	case CHOICE_BACKEND:

@@ -14,6 +14,7 @@ struct dial {
 	__u16 backend_port;
 	__u16 reason; /* enum weft_reason, of the path decided */
 	__u32 destination_id; /* 0 until the backend is known as a workload of the mesh */
+	struct weft_backend_key slot; /* that was drawn, of a service */
 	__u32 protocol;
 };
 
@@ -31,22 +32,44 @@ static __always_inline enum dial_path path_for(struct dial *dial, enum dial_path
 }
 
 /* Nothing carries datagrams to other nodes, so what would go there in clear is refused: to a workload, to a VIP that may
- * stand for one, and to anybody while the maps do not hold the whole mesh. */
-static __always_inline enum dial_path path_of_datagram(struct dial *dial)
+ * stand for one, and to anybody while the maps do not hold the whole mesh. Unless the operator lets them go so. `path`: what
+ * becomes of those that may go. */
+static __always_inline enum dial_path path_of_datagram_to(struct dial *dial, const struct weft_ip *ip, const enum dial_path path)
 {
-	const struct weft_address *address = address_of(&dial->ip);
+	const struct weft_address *address = address_of(ip);
 
 	if (address) {
-		if ((address->flags & WEFT_ADDRESS_LOCAL) || !(address->flags & WEFT_ADDRESS_HBONE))
-			return PATH_LEAVE;
+		if ((address->flags & WEFT_ADDRESS_LOCAL) || !(address->flags & WEFT_ADDRESS_HBONE) ||
+		    (dial->config->flags & WEFT_CONFIG_DATAGRAMS_CLEAR))
+			return path_for(dial, path, WEFT_REASON_NONE);
 		dial->destination_id = address->id;
 		return path_for(dial, PATH_REFUSE, WEFT_REASON_DATAGRAM);
 	}
-	if (is_mesh_vip(&dial->ip))
+	if (path == PATH_LEAVE && is_mesh_vip(ip))
 		return path_for(dial, PATH_REFUSE, WEFT_REASON_DATAGRAM);
 	if (dial->config->flags & WEFT_CONFIG_INCOMPLETE)
 		return path_for(dial, PATH_REFUSE, WEFT_REASON_UNKNOWN_MESH);
-	return PATH_LEAVE;
+	return path_for(dial, path, WEFT_REASON_NONE);
+}
+
+/* A service with a port for datagrams is one of its slots; who would have to choose otherwise carries none. */
+static __always_inline enum dial_path path_of_datagram(struct dial *dial)
+{
+	__u32 waypoint_id = 0;
+
+	switch (choose_backend(&dial->ip, dial->port, IPPROTO_UDP, &dial->backend, &dial->backend_port, &waypoint_id, &dial->slot)) {
+	case CHOICE_BACKEND:
+		return path_of_datagram_to(dial, &dial->backend, PATH_BACKEND);
+	case CHOICE_NO_BACKEND:
+		return path_for(dial, PATH_REFUSE, WEFT_REASON_NO_BACKEND);
+	case CHOICE_WAYPOINT:
+	case CHOICE_AGENT:
+		return path_for(dial, PATH_REFUSE, WEFT_REASON_DATAGRAM);
+	case CHOICE_NO_SERVICE:
+	case CHOICE_NO_SUCH_PORT:
+		break;
+	}
+	return path_of_datagram_to(dial, &dial->ip, PATH_LEAVE);
 }
 
 /* Resolvers find out which source address a destination would get by connecting a datagram socket to it and sending nothing

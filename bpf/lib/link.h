@@ -96,6 +96,8 @@ static __always_inline int may_leave(struct __sk_buff *skb, const struct packet 
 	if (address) {
 		if ((address->flags & WEFT_ADDRESS_LOCAL) || !(address->flags & WEFT_ADDRESS_HBONE))
 			return 1; /* sk_lookup asks what streams to this node are; nothing else leaves it */
+		if (packet->protocol == IPPROTO_UDP && (config->flags & WEFT_CONFIG_DATAGRAMS_CLEAR))
+			return 1;
 		return is_tunnel(skb, packet, workload, config->hbone_port);
 	}
 	if (is_mesh_vip(&packet->destination))

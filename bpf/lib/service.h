@@ -47,32 +47,34 @@ enum choice {
 };
 
 /* Draws one of the slots below the count, in a set of its own that a route may lead to first. */
-static __always_inline enum choice draw_backend(const struct weft_service *service, const struct weft_backend **drawn)
+static __always_inline enum choice draw_backend(const struct weft_service *service, struct weft_backend_key *slot,
+						const struct weft_backend **drawn)
 {
-	struct weft_backend_key slot = { .service_id = service->id };
 	__u32 backend_count = service->backend_count;
 	const struct weft_split *split;
 
 	if (backend_count == 0)
 		return CHOICE_NO_BACKEND;
-	slot.slot = bpf_get_prandom_u32() % backend_count;
+	slot->service_id = service->id;
+	slot->slot = bpf_get_prandom_u32() % backend_count;
 	if (service->flags & WEFT_SERVICE_SPLIT) {
-		split = bpf_map_lookup_elem(&splits, &slot);
+		split = bpf_map_lookup_elem(&splits, slot);
 		if (!split)
 			return CHOICE_AGENT;
 		backend_count = split->backend_count;
 		if (backend_count == 0)
 			return CHOICE_NO_BACKEND;
-		slot.service_id = split->set_id;
-		slot.slot = bpf_get_prandom_u32() % backend_count;
+		slot->service_id = split->set_id;
+		slot->slot = bpf_get_prandom_u32() % backend_count;
 	}
-	*drawn = bpf_map_lookup_elem(&backends, &slot);
+	*drawn = bpf_map_lookup_elem(&backends, slot);
 	return *drawn ? CHOICE_BACKEND : CHOICE_AGENT; /* the table is being replaced: the agent has the whole of it */
 }
 
 /* Finds the service and draws one of its slots: weights are expanded into slots, so a uniform draw honours them. */
 static __always_inline enum choice choose_backend(const struct weft_ip *ip, __u16 port, __u8 protocol,
-						  struct weft_ip *backend_ip, __u16 *backend_port, __u32 *waypoint_id)
+						  struct weft_ip *backend_ip, __u16 *backend_port, __u32 *waypoint_id,
+						  struct weft_backend_key *slot)
 {
 	struct weft_service_key key = { .port = port, .protocol = protocol };
 	const struct weft_service *service;
@@ -93,7 +95,7 @@ static __always_inline enum choice choose_backend(const struct weft_ip *ip, __u1
 		return CHOICE_AGENT;
 	if (service->flags & WEFT_SERVICE_PASSTHROUGH)
 		return CHOICE_NO_SERVICE;
-	choice = draw_backend(service, &backend);
+	choice = draw_backend(service, slot, &backend);
 	if (choice != CHOICE_BACKEND || !backend)
 		return choice;
 	COPY_IP(*backend_ip, backend->ip);

@@ -22,6 +22,7 @@ _weft() {
     'weft get -o' | 'weft get --output' | 'weft check -o' | 'weft check --output' | 'weft log-level -o' | 'weft log-level --output') COMPREPLY=($(compgen -W 'table json yaml' -- "$cur")); return ;;
     'weft bench --only') COMPREPLY=($(compgen -W 'same cross small waypoint memory sync redis postgres etcd' -- "$cur")); return ;;
     'weft control --source') COMPREPLY=($(compgen -W 'directory kubernetes' -- "$cur")); return ;;
+    'weft agent --udp-between-nodes') COMPREPLY=($(compgen -W 'refuse allow-plaintext' -- "$cur")); return ;;
   esac
   case $path in
     'weft') options='-V --version -h --help'; COMPREPLY=($(compgen -W 'up run exec stop drain uninstall ps logs apply get diff delete status describe check validate log-level bug-report lab demo bench version control agent token waypoint' -- "$cur")) ;;
@@ -56,7 +57,7 @@ _weft() {
     'weft bench') options='--json --only -h --help'; : ;;
     'weft version') options='-o --output -h --help'; : ;;
     'weft control') options='--config --store --source --kubeconfig --store-ca --store-cert --store-key --listen --server-name --trust-domain --path-normalization --waypoint-agent --waypoint-threads --socket --state-dir --stats -h --help'; : ;;
-    'weft agent') options='--node --control --control-root --control-server-name --token-file --wait --crl --cgroup --trust-domain --pool4 --pool6 --dns-upstream --no-egress-nat --no-nat-for --stats --health --admin --threads --run-dir --bpffs --replace --cleanup -h --help'; : ;;
+    'weft agent') options='--node --control --control-root --control-server-name --token-file --wait --crl --cgroup --trust-domain --pool4 --pool6 --dns-upstream --udp-between-nodes --no-egress-nat --no-nat-for --stats --health --admin --threads --run-dir --bpffs --replace --cleanup -h --help'; : ;;
     'weft token') options='--identity --addresses --waypoints --ttl --revoke --free-addresses -o --output --socket -h --help'; : ;;
     'weft waypoint') options='-h --help'; : ;;
   esac

@@ -53,6 +53,8 @@ export type AgentOptions = Omit<AgentPlace, 'pool4' | 'pool6'> & {
         /** How long the files of `control` may take to come; null: they are there. */
         waitSeconds: number | null;
         trustDomain: string;
+        /** What becomes of datagrams to workloads of other nodes, which nothing encrypts. */
+        udpBetweenNodes: UdpBetweenNodes;
         /** Empty: those of the machine's resolv.conf. */
         dnsUpstreams: readonly DnsUpstream[];
         /** Lets workloads of the pools reach addresses outside them. */
@@ -75,12 +77,15 @@ export type AgentOptions = Omit<AgentPlace, 'pool4' | 'pool6'> & {
     | { kind: 'cleanup' }
   );
 
+type UdpBetweenNodes = 'refuse' | 'allow-plaintext';
+
 type Parsed = Omit<AgentPlace, 'cgroup' | 'pool4' | 'pool6'> & {
   cgroup?: string;
   pool4?: string;
   pool6?: string;
   control?: string;
   trustDomain: string;
+  udpBetweenNodes: UdpBetweenNodes;
   controlRoot?: string;
   tokenFile?: string;
   controlServerName?: string;
@@ -140,6 +145,7 @@ export function agentCommand(act: Act<AgentOptions>): Command {
       collectDnsUpstream,
       [],
     )
+    .addOption(udpBetweenNodesOption())
     .option('--no-egress-nat', 'do not translate addresses of workloads that call outside the mesh')
     .addOption(noNatForOption())
     .addOption(statsOption(PORT.stats))
@@ -179,6 +185,11 @@ function threadsOption(): Option {
   return option.default(undefined, 'the number of cores less one, at least 1').argParser(readThreads);
 }
 
+function udpBetweenNodesOption(): Option {
+  const sentence = 'UDP to workloads of other nodes, which nothing encrypts: refuse it, or let it go in clear';
+  return new Option('--udp-between-nodes <mode>', sentence).choices(['refuse', 'allow-plaintext']).default('refuse');
+}
+
 function noNatForOption(): Option {
   const option = new Option('--no-nat-for <cidr>', 'reach this range without address translation; repeat for more')
     .argParser(collectCidr)
@@ -193,13 +204,15 @@ function agentOptions(parsed: Parsed, command: Command): AgentOptions {
   // Cleaning up reaches no control plane, so it must work without the three options that name one.
   if (parsed.cleanup) return { ...place, kind: 'cleanup' };
   const control = controlAccess(parsed, command);
-  const { trustDomain, dnsUpstream, egressNat, noNatFor, replace, stats, health, admin, threads = null, wait = null } = parsed;
+  const { trustDomain, udpBetweenNodes, dnsUpstream, egressNat, noNatFor, replace } = parsed;
+  const { stats, health, admin, threads = null, wait = null } = parsed;
   return {
     ...place,
     kind: 'run',
     control,
     waitSeconds: wait,
     trustDomain,
+    udpBetweenNodes,
     dnsUpstreams: dnsUpstream,
     egressNat,
     noNatFor,

@@ -26,7 +26,17 @@ function section(title: string, body: string): string {
 }
 
 function nodeTable({ nodes, nowMs }: StatusReport): string {
-  const header = ['NODE', 'AGENT', 'CONTROL PLANE', 'SYNCED', 'ENROLLED', 'DIRECT FLOWS', 'VERDICTS', 'METRICS'];
+  const header = [
+    'NODE',
+    'AGENT',
+    'CONTROL PLANE',
+    'SYNCED',
+    'ENROLLED',
+    'DIRECT FLOWS',
+    'VERDICTS',
+    'UDP BETWEEN NODES',
+    'METRICS',
+  ];
   return formatTable(
     header,
     nodes.map((report) => nodeRow(report, nowMs)),
@@ -35,7 +45,7 @@ function nodeTable({ nodes, nowMs }: StatusReport): string {
 
 function nodeRow(report: NodeReport, nowMs: number): string[] {
   if (report.kind === 'down') return [report.node, 'down'];
-  const { node, version, pid, controlPlane, enrolled, kernel, metrics } = report.status;
+  const { node, version, pid, controlPlane, enrolled, kernel, metrics, udpBetweenNodes } = report.status;
   return [
     node,
     `${version}, pid ${pid}`,
@@ -44,6 +54,7 @@ function nodeRow(report: NodeReport, nowMs: number): string[] {
     String(enrolled.length),
     String(kernel.liveDirectFlows),
     String(kernel.verdicts),
+    udpBetweenNodes ?? 'refuse',
     metrics ?? 'none',
   ];
 }

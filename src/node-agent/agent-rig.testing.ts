@@ -117,6 +117,7 @@ export function startAgentRig(options: RigOptions = {}): AgentRig {
     node: options.node ?? 'one',
     trustDomain: 'cluster.local',
     descriptorsMax: options.descriptorsMax ?? 20_000,
+    datagramsClear: false,
     dns: (mesh, clientOf, node) => dnsResponder(world, mesh, clientOf, node),
   });
   return rigOf(agent, world, options);

@@ -72,7 +72,7 @@ export class Agent {
     const view = {
       ...{ mesh: this.mesh, local: () => this.records.all() },
       ...{ idOf: (one: Workload) => this.records.idOf(one, this.ids), party: (id: number) => this.records.party(id) },
-      ...{ isSynced: () => this.#synced, lastId: () => this.ids.last },
+      ...{ isSynced: () => this.#synced, lastId: () => this.ids.last, datagramsClear: options.datagramsClear },
       destroy: (flow: LiveFlow, socketCookie?: bigint) => this.enrollment.destroy(flow, socketCookie),
     };
     this.#verdicts = new Verdicts(kernel, view, report);
@@ -274,7 +274,7 @@ export class Agent {
   }
 
   #view(): TableView {
-    return this.records.tableView(this.ids, this.#options.node);
+    return this.records.tableView(this.ids, this.#options);
   }
 
   /** Before the first sync the kernel keeps what a former agent knew; the sync then replaces it as a whole. */
@@ -287,6 +287,7 @@ export class Agent {
     }
     const record = this.mesh.workload(enrolled.request.uid);
     const services = new Set(record === null ? [] : record.services.keys());
+    this.mesh.addRouted(services);
     this.#tables.refresh({ ips: new Set(enrolled.addresses), services, workloads: new Set(), policies: false }, this.#view());
     this.#verdicts.fill(new Set([enrolled.request.uid]));
   }

@@ -120,6 +120,8 @@ export class Bed {
       | 'socket-client'
       | 'connect-loop'
       | 'binder'
+      | 'datagram-greeter'
+      | 'datagram-tally'
       | 'greeter'
       | 'tally-client'
       | 'teller-server'

@@ -10,7 +10,7 @@ import type { MeshDelta } from '#model/mesh/mesh-state.ts';
 import type { Workload } from '#model/mesh/workload.ts';
 import { Agent } from '#node-agent/agent.ts';
 import { carryHere } from '#node-agent/data-plane.ts';
-import type { AgentEffects, ControlSide } from '#node-agent/effects/agent-effects.ts';
+import type { AgentEffects, AgentOptions, ControlSide } from '#node-agent/effects/agent-effects.ts';
 import type { DataEffects } from '#node-agent/effects/data-effects.ts';
 import type { EnrollmentRequest } from '#node-agent/enrollment/enrollment.ts';
 import { ensureBpffs } from '#platform/bpf/bpffs.ts';
@@ -89,6 +89,8 @@ export type AgentOnOptions = {
   linkedBy?: Bed;
   /** Hears the log. */
   onLine?: (fields: object, message: string) => void;
+  /** Datagrams to workloads of other nodes go in clear. */
+  datagramsClear?: boolean;
   /** What names outside the mesh stand for. */
   resolveName?: AgentEffects['resolveName'];
   /** What the agent answers to a datagram on its DNS port. */
@@ -169,6 +171,15 @@ function onSwitch(bed: Bed, action: () => void): void {
   }
 }
 
+function optionsOf({ node = 'one', datagramsClear = false, answerDatagram }: AgentOnOptions): AgentOptions {
+  const dns = {
+    handleUdp: async (query: Buffer, uid: string) => answerDatagram?.(query, uid) ?? null,
+    handleTcp: async () => {},
+    stop() {},
+  };
+  return { node, trustDomain: 'cluster.local', descriptorsMax: 20_000, datagramsClear, dns: () => dns };
+}
+
 /** An agent in this process over the bed's kernel side. */
 export function agentOn(
   bed: Bed,
@@ -209,17 +220,8 @@ export function agentOn(
     ...{ ...COMMON, log },
     resolveName: options.resolveName ?? (() => Promise.reject(new Error('no nameserver here'))),
   };
-  const dns = {
-    handleUdp: async (query: Buffer, uid: string) => options.answerDatagram?.(query, uid) ?? null,
-    handleTcp: async () => {},
-    stop() {},
-  };
-  const agent = Object.assign(
-    new Agent(effects, { node: options.node ?? 'one', trustDomain: 'cluster.local', descriptorsMax: 20_000, dns: () => dns }),
-    {
-      kernelMaps: () => effects.kernel.maps,
-    },
-  );
+  const kernelMaps = () => effects.kernel.maps;
+  const agent = Object.assign(new Agent(effects, optionsOf(options)), { kernelMaps });
   const events = readKernel(maps, agent, SILENT_MISHAPS);
   let stopped = false;
   return {

@@ -84,9 +84,9 @@ const told: { name: string; kind: string; spec: string; at: string[]; head?: str
   { name: 'a node port', kind: 'Service', spec: `{ type: NodePort, ${PORT} }`, at: ['spec.type'] },
   { name: 'sticky sessions', kind: 'Service', spec: `{ sessionAffinity: ClientIP, ${PORT} }`, at: ['spec.sessionAffinity'] },
   {
-    name: 'one number under TCP and UDP',
+    name: 'one number under TCP and SCTP',
     kind: 'Service',
-    spec: '{ selector: { a: b }, ports: [{ name: t, port: 53 }, { name: u, port: 53, protocol: UDP }] }',
+    spec: '{ selector: { a: b }, ports: [{ name: t, port: 53 }, { name: u, port: 53, protocol: SCTP }] }',
     at: ['spec.ports[1].protocol'],
   },
   {

@@ -15,6 +15,7 @@ import { serviceKind } from './service/kind.ts';
 import { serviceEntryKind } from './service-entry/kind.ts';
 import { tcpRouteKind } from './tcp-route/kind.ts';
 import { trafficPolicyKind } from './traffic-policy/kind.ts';
+import { udpRouteKind } from './udp-route/kind.ts';
 import { workloadEntryKind } from './workload-entry/kind.ts';
 
 /** Every kind of resource that Weft reads. */
@@ -30,6 +31,7 @@ export const KINDS: readonly KindDefinition[] = [
   httpRouteKind,
   grpcRouteKind,
   tcpRouteKind,
+  udpRouteKind,
   referenceGrantKind,
   trafficPolicyKind,
   serviceEntryKind,

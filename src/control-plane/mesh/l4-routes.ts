@@ -73,7 +73,7 @@ function attach(route: AnyRoute, transport: Transport, mesh: RouteMesh): { attac
     const path = ['spec', 'parentRefs', at];
     const outcome = attachParent(parent, path, mesh);
     if (outcome === null) continue;
-    const found = 'reason' in outcome ? outcome : portsOf(outcome, transport, path, mesh);
+    const found = 'reason' in outcome ? outcome : portsOf(outcome, transport, route.metadata.namespace, path, mesh);
     if ('reason' in found) {
       refusals.push(found);
       continue;
@@ -89,10 +89,15 @@ function attach(route: AnyRoute, transport: Transport, mesh: RouteMesh): { attac
 function portsOf(
   { service, ports }: { service: ServiceResource; ports: readonly number[] | null },
   transport: Transport,
+  namespace: string,
   path: FieldPath,
   mesh: RouteMesh,
 ): Attached | Refusal {
   const name = nameOfResource(service);
+  if (transport === 'udp' && service.metadata.namespace !== namespace) {
+    const message = `flows are routed by kernels, which do not look at who asks: only a route of ${service.metadata.namespace} holds for ${name}`;
+    return refusal(path, message, `write the UDPRoute in namespace ${service.metadata.namespace}`);
+  }
   const meant = service.ports.filter(({ port }) => ports === null || ports.includes(port));
   const fitting = meant.filter((port) => carries(port, transport));
   if (fitting.length === 0) {

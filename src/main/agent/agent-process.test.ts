@@ -63,6 +63,7 @@ function optionsOf(control: AgentProcessOptions['control'], runDir = '/nowhere')
     replace: false,
     nameservers: [],
     noNatFor: null,
+    datagramsClear: false,
     trustDomain: 'cluster.local',
     clusterDomain: 'cluster.local',
     version: '1',

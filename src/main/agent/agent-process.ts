@@ -161,7 +161,7 @@ async function assemble(options: AgentProcessOptions, former: HandedSockets) {
   const threads = dataThreads(options.threads, process.env.WEFT_IO, availableParallelism());
   const agent = new Agent(agentEffects({ io, ...opened, certificates, former, log, mishaps, threads, nameservers }), {
     node: place.node,
-    trustDomain,
+    ...{ trustDomain, datagramsClear: options.datagramsClear },
     descriptorsMax: descriptorsMax(),
     dns: (mesh, clientOf, node) => openDns({ ...dns, ...node }, mesh, clientOf),
   });
@@ -283,6 +283,7 @@ function statusOf({
       ...tokenComplaint(options.place.node, tokenTerm(), systemClock.nowMs()),
       ...metrics.problems,
     ],
+    datagramsClear: options.datagramsClear,
     metrics: metrics.address,
     maps: kernel.maps,
     pinDir: paths.pinDir,

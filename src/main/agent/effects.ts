@@ -53,6 +53,8 @@ export type AgentProcessOptions = {
   crlFile: string | null;
   trustDomain: string;
   clusterDomain: string;
+  /** Datagrams to workloads of other nodes go in clear. */
+  datagramsClear: boolean;
   /** Threads that carry connections; 0: the agent's own does; null: by the machine's cores. */
   threads: number | null;
   version: string;

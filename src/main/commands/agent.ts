@@ -57,6 +57,7 @@ export async function agent(options: AgentOptions): Promise<number> {
       crlFile: options.crl,
       threads: options.threads,
       trustDomain: options.trustDomain,
+      datagramsClear: options.udpBetweenNodes === 'allow-plaintext',
       clusterDomain: CLUSTER_DOMAIN,
       version: weftVersion(),
       log,

@@ -1,7 +1,7 @@
 import { type Family, familyOf, type IpAddress } from '#model/address/ip.ts';
 import type { Random } from '#model/effects/clock.ts';
 import type { MeshState } from '#model/mesh/mesh-state.ts';
-import { type Scope, type Service, serviceKeyOf } from '#model/mesh/service.ts';
+import { type Scope, type Service, serviceKeyOf, type Transport } from '#model/mesh/service.ts';
 import type { Workload } from '#model/mesh/workload.ts';
 import { AGENT } from '#model/settings/agents.ts';
 import type { Slot } from './slots.ts';
@@ -27,12 +27,13 @@ export function eligibleEndpoints(
   servicePort: number,
   family: Family,
   client: ClientLocation,
+  transport: Transport = 'tcp',
 ): Endpoint[] {
   const allowUnhealthy = service.loadBalancing?.allowUnhealthy ?? false;
   const found: Endpoint[] = [];
   for (const workload of mesh.endpoints(serviceKeyOf(service))) {
     if (!workload.healthy && !allowUnhealthy) continue;
-    const port = targetPort(service, workload, servicePort);
+    const port = targetPort(service, workload, servicePort, transport);
     if (port === null || workload.capacity < 1) continue;
     const addresses = workload.addresses.filter((address) => familyOf(address) === family);
     // The addresses of one machine are ways to it; those that a name stands for are as many machines.
@@ -43,7 +44,17 @@ export function eligibleEndpoints(
 }
 
 /** Endpoint map for the service port, else the service's own target port; null: not routable. */
-export function targetPort(service: Service, workload: Workload, servicePort: number): number | null {
+export function targetPort(
+  service: Service,
+  workload: Workload,
+  servicePort: number,
+  transport: Transport = 'tcp',
+): number | null {
+  if (transport === 'udp') {
+    // Mappings of workloads are those of TCP where both have the number.
+    const datagrams = service.datagramPorts.find((port) => port.servicePort === servicePort);
+    if (datagrams === undefined || datagrams.targetPort !== 0) return datagrams?.targetPort ?? null;
+  }
   const own = workload.services.get(serviceKeyOf(service))?.find((mapping) => mapping.servicePort === servicePort);
   if (own !== undefined && own.targetPort !== 0) return own.targetPort;
   const declared = service.ports.find((port) => port.servicePort === servicePort);

@@ -16,7 +16,11 @@ export function sharesOf(mesh: MeshState, place: ServicePlace, clientNamespace: 
   if (route === null) return [{ service: place.service, port: place.port, weight: 1 }];
   const weighted = route.shares.filter(({ weight }) => weight > 0);
   if (weighted.length === 0) return [{ service: null, port: place.port, weight: 1 }];
-  return weighted.map(({ service: key, port, weight }) => ({ service: serviceWithPort(mesh, key, port), port, weight }));
+  return weighted.map(({ service: key, port, weight }) => ({
+    service: serviceWithPort(mesh, key, port, place.transport),
+    port,
+    weight,
+  }));
 }
 
 /** Whether it depends on the client's namespace where connections go. */
@@ -30,9 +34,10 @@ function routeOf({ service, port, transport }: ServicePlace, clientNamespace: st
   return own ?? here.find((one) => one.clientNamespace === null) ?? null;
 }
 
-function serviceWithPort(mesh: MeshState, key: string | null, port: number): Service | null {
+function serviceWithPort(mesh: MeshState, key: string | null, port: number, transport: Transport): Service | null {
   const service = key === null ? null : mesh.service(key);
-  return service?.ports.some(({ servicePort }) => servicePort === port) ? service : null;
+  const ports = transport === 'tcp' ? service?.ports : service?.datagramPorts;
+  return service !== null && ports?.some(({ servicePort }) => servicePort === port) ? service : null;
 }
 
 /** Whether the shares are anything else than the service itself. */

@@ -20,6 +20,7 @@ function service(hostname: string, namespace: string, addresses: string[], more:
     canonical: false,
     namespaceOnly: false,
     aliasOf: null,
+    datagramPorts: [],
     routes: [],
     ...more,
   };

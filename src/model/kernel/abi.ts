@@ -10,6 +10,8 @@ export const SCHEMA = 4;
 export const CONFIG_FLAG = {
   /** The address maps do not hold the whole mesh: unknown destinations go to the agent. */
   incomplete: 1,
+  /** Datagrams to workloads of other nodes may go in clear: the operator said so. */
+  datagramsClear: 2,
 } as const;
 
 /** enum weft_workload_flag. */

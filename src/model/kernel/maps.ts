@@ -53,6 +53,18 @@ const BACKEND = struct('weft_backend', { ip, port: u16, pad0: u16 });
 const SPLIT = struct('weft_split', { setId: u32, backendCount: u32 });
 const WAYPOINT = struct('weft_waypoint', { ip4: ip, ip6: ip });
 
+/** Datagrams of one socket to one port of a service. */
+export const DATAGRAM_FLOW = struct('weft_datagram_flow', {
+  dialled: ip,
+  backend: ip,
+  dialledPort: u16,
+  backendPort: u16,
+  setId: u32,
+  slot: u32,
+});
+/** Kept on each socket by the kernel; read by no one else. */
+const DATAGRAMS = struct('weft_datagrams', { next: u32, last: u32, flows: list(DATAGRAM_FLOW, 4) });
+
 const VERDICT_KEY = struct('weft_verdict_key', { sourceId: u32, destinationId: u32, port: u16, pad0: u16 });
 const VERDICT = struct('weft_verdict', { generation: u32, allow: u8, pad0: chars(3) });
 
@@ -198,6 +210,7 @@ export const MAPS = {
   /** Key: a socket's file descriptor. */
   ownSockets: map('storage', 0, ID, ID),
   sockets: map('storage', 0, ID, SOCKET),
+  datagrams: map('storage', 0, ID, DATAGRAMS),
   counters: map('percpu', COUNTERS.length, ID, COUNT),
   traffic: map('hash', 65_536, TRAFFIC_KEY, TRAFFIC),
   /** Ends of connections that the kernel carried, each an ENDED. */

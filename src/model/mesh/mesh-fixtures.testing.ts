@@ -48,6 +48,7 @@ export function aService(name: string, vips: string[], change: Partial<Service> 
     canonical: true,
     namespaceOnly: false,
     aliasOf: null,
+    datagramPorts: [],
     routes: [],
     ...change,
   };

@@ -35,9 +35,13 @@ export class MeshState {
     }
     for (const [key, service] of delta.services) this.#replaceService(key, service, touched);
     for (const [uid, workload] of delta.workloads) this.#replaceWorkload(uid, workload, touched);
-    // Routes are not followed twice, so neither is this.
-    for (const key of [...touched.services]) for (const from of this.#routedFrom.get(key) ?? []) touched.services.add(from);
+    this.addRouted(touched.services);
     return touched;
+  }
+
+  /** Adds the services whose routes lead to one of these. Routes are not followed twice, so neither is this. */
+  addRouted(services: Set<ServiceKey>): void {
+    for (const key of [...services]) for (const from of this.#routedFrom.get(key) ?? []) services.add(from);
   }
 
   workload(uid: string): Workload | null {

@@ -39,6 +39,8 @@ export type Service = {
   /** VIPs of the local network; empty for a headless service. */
   addresses: readonly IpAddress[];
   ports: readonly ServicePort[];
+  /** Ports for UDP, which only the kernel of the client's node serves. */
+  datagramPorts: readonly Pick<ServicePort, 'servicePort' | 'targetPort'>[];
   subjectAltNames: readonly string[];
   waypoint: GatewayAddress | null;
   loadBalancing: LoadBalancing | null;

@@ -1,16 +1,17 @@
 import { type Family, familyOf, type IpAddress } from '#model/address/ip.ts';
-import { type ClientLocation, eligibleEndpoints, expandSlots, expandWeights } from '#model/balancing/endpoints.ts';
-import { hasConsumerRoute, isRouted, type Share, sharesOf } from '#model/balancing/shares.ts';
+import { type ClientLocation, type Endpoint, eligibleEndpoints, expandSlots, expandWeights } from '#model/balancing/endpoints.ts';
+import { hasConsumerRoute, isRouted, type ServicePlace, type Share, sharesOf } from '#model/balancing/shares.ts';
 import type { Slot } from '#model/balancing/slots.ts';
 import { ADDRESS_FLAG, SERVICE_FLAG } from '#model/kernel/abi.ts';
 import type { MeshState } from '#model/mesh/mesh-state.ts';
-import { type GatewayAddress, gatewayName, type Service, serviceKeyOf } from '#model/mesh/service.ts';
+import { type GatewayAddress, gatewayName, type Service, serviceKeyOf, type Transport } from '#model/mesh/service.ts';
 import type { Workload } from '#model/mesh/workload.ts';
 import { policiesFor, restrictsPlaintext } from '#model/policy/l4.ts';
 import type { IdTable } from './ids.ts';
 
 /** The number of TCP in the IP header; MPTCP is looked up as TCP too. */
 const TCP = 6;
+const UDP = 17;
 
 /** What the kernel is told; the plain values of the eBPF maps. */
 export type AddressEntry = { id: number; flags: number; waypointId: number };
@@ -50,6 +51,8 @@ export type TableView = {
   /** Whose address it is on this node: the number of the enrolment, and its record if the mesh has one; null: nobody's. */
   enrolledAt(ip: IpAddress): { id: number; record: Workload | null } | null;
   location: ClientLocation;
+  /** The operator lets datagrams go to workloads of other nodes in clear. */
+  datagramsClear: boolean;
 };
 
 /**
@@ -88,9 +91,19 @@ export function frontendsOfVip(vip: IpAddress, view: TableView, made = new MadeF
   if (service === null || all.length > 1) {
     // Which service it is depends on the client's namespace: the agent decides (B40).
     const ports = new Set(all.flatMap((one) => one.ports.map((port) => port.servicePort)));
-    return [place, ...[...ports].map((port) => ({ ...exists, port }))];
+    const datagrams = new Set(all.flatMap((one) => one.datagramPorts.map((port) => port.servicePort)));
+    return [
+      place,
+      ...[...ports].map((port) => ({ ...exists, port })),
+      ...[...datagrams].map((port) => ({ ...exists, port, protocol: UDP })),
+    ];
   }
-  return [place, ...service.ports.map((port) => frontend(service, vip, port.servicePort, view, made))];
+  const placeOf = (transport: Transport, port: number): ServicePlace => ({ service, port, transport });
+  return [
+    place,
+    ...service.ports.map((port) => frontend(placeOf('tcp', port.servicePort), vip, view, made)),
+    ...service.datagramPorts.map((port) => frontend(placeOf('udp', port.servicePort), vip, view, made)),
+  ];
 }
 
 /** Whether what is sent to a service may end at a workload that is only to be reached encrypted. */
@@ -104,42 +117,57 @@ function leadsIntoMesh(service: Service, { mesh }: TableView, { leadsIntoMesh }:
 
 const NO_SLOTS = { slots: [], parts: [], splits: [] };
 
-function frontend(service: Service, vip: IpAddress, port: number, view: TableView, made: MadeForServices): FrontendEntry {
+function frontend(place: ServicePlace, vip: IpAddress, view: TableView, made: MadeForServices): FrontendEntry {
+  const { service, port, transport } = place;
   const family = familyOf(vip);
-  const id = setId(service, port, family, view);
-  const base = { ip: vip, port, protocol: TCP, id, waypointId: waypointId(service.waypoint, view), flags: 0, ...NO_SLOTS };
-  if (service.waypoint !== null) return base;
-  const place = { service, port, transport: 'tcp' } as const;
+  const protocol = transport === 'tcp' ? TCP : UDP;
+  const base = { ip: vip, port, protocol, id: setId(place, family, view), waypointId: 0, flags: 0, ...NO_SLOTS };
   const byAgent = { ...base, flags: SERVICE_FLAG.agent };
+  // A waypoint takes no datagrams, and they do not go past it.
+  if (service.waypoint !== null)
+    return transport === 'udp' ? byAgent : { ...base, waypointId: waypointId(service.waypoint, view) };
   if (service.loadBalancing?.mode === 'passthrough') return { ...base, flags: SERVICE_FLAG.passthrough };
   if (hasConsumerRoute(place)) return byAgent;
   const shares = sharesOf(view.mesh, place, '');
   if (!isRouted(shares, place)) {
-    const slots = slotsOf(service, port, family, view, made);
+    const slots = slotsOf(place, family, view, made);
     return slots === null ? byAgent : { ...base, slots };
   }
   // Its slots would be under the same number as those of the service itself, to which another route may lead.
-  const routeId = view.ids.of('frontend', `${serviceKeyOf(service)}|${family}|${port}|route`);
-  const routed = routedSlots(shares, family, view, made);
+  const routeId = view.ids.of('frontend', `${setName(place, family)}|route`);
+  const routed = routedSlots(shares, place, family, view, made);
   return routed === null ? byAgent : { ...base, id: routeId, flags: SERVICE_FLAG.split, ...routed };
 }
 
-function setId(service: Service, port: number, family: Family, view: TableView): number {
-  return view.ids.of('frontend', `${serviceKeyOf(service)}|${family}|${port}`);
+function setName({ service, port, transport }: ServicePlace, family: Family): string {
+  return `${serviceKeyOf(service)}|${family}|${port}${transport === 'udp' ? '|udp' : ''}`;
+}
+
+function setId(place: ServicePlace, family: Family, view: TableView): number {
+  return view.ids.of('frontend', setName(place, family));
 }
 
 /** Null: the kernel's slots cannot express them. */
-function slotsOf(service: Service, port: number, family: Family, view: TableView, made: MadeForServices): readonly Slot[] | null {
-  const id = setId(service, port, family, view);
+function slotsOf(place: ServicePlace, family: Family, view: TableView, made: MadeForServices): readonly Slot[] | null {
+  const id = setId(place, family, view);
   const known = made.slots.get(id);
-  const slots = known === undefined ? expandSlots(eligibleEndpoints(view.mesh, service, port, family, view.location)) : known;
+  const slots = known === undefined ? expandSlots(reachable(place, family, view)) : known;
   made.slots.set(id, slots);
   return slots;
+}
+
+/** For datagrams those that may be sent some, while there are any: nothing carries them to workloads of other nodes. */
+function reachable({ service, port, transport }: ServicePlace, family: Family, view: TableView): Endpoint[] {
+  const endpoints = eligibleEndpoints(view.mesh, service, port, family, view.location, transport);
+  if (transport === 'tcp' || view.datagramsClear) return endpoints;
+  const near = endpoints.filter(({ workload }) => workload.tunnelProtocol !== 'hbone' || view.isLocal(workload.uid));
+  return near.length > 0 ? near : endpoints;
 }
 
 /** The sets that a route draws from; null: what it leads to cannot be drawn by the kernel. */
 function routedSlots(
   shares: readonly Share[],
+  { transport }: ServicePlace,
   family: Family,
   view: TableView,
   made: MadeForServices,
@@ -147,9 +175,10 @@ function routedSlots(
   const parts: (SlotSet & { weight: number })[] = [];
   for (const { service, port, weight } of shares) {
     if (service !== null && service.waypoint !== null) return null;
-    const slots = service === null ? [] : slotsOf(service, port, family, view, made);
+    const place = service === null ? null : { service, port, transport };
+    const slots = place === null ? [] : slotsOf(place, family, view, made);
     if (slots === null) return null;
-    parts.push({ id: service === null ? 0 : setId(service, port, family, view), slots, weight });
+    parts.push({ id: place === null ? 0 : setId(place, family, view), slots, weight });
   }
   const splits = expandWeights(parts, ({ id, slots }): Split => ({ setId: id, backendCount: slots.length }));
   return splits === null ? null : { parts: parts.filter(({ id }) => id !== 0), splits };

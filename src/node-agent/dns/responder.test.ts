@@ -27,6 +27,7 @@ const REVIEWS: Service = {
   canonical: false,
   namespaceOnly: false,
   aliasOf: null,
+  datagramPorts: [],
   routes: [],
 };
 const VIEW: DnsView = {

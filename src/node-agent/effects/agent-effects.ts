@@ -133,6 +133,8 @@ export type AgentOptions = {
   trustDomain: string;
   /** How many descriptors this process may open. */
   descriptorsMax: number;
+  /** Datagrams to workloads of other nodes may go in clear. */
+  datagramsClear: boolean;
   /** Made over the agent's mesh; see src/node-agent/dns. */
   dns(mesh: MeshState, clientOf: (uid: string) => NameClient | null, node: DnsNode): DnsResponder;
 };

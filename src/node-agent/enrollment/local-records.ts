@@ -116,13 +116,14 @@ export class LocalRecords {
   }
 
   /** What the kernel's tables are computed from. Where this node is, its workloads' records say: they are alike in that. */
-  tableView(ids: IdTable, node: string): TableView {
+  tableView(ids: IdTable, { node, datagramsClear }: { node: string; datagramsClear: boolean }): TableView {
     const [some] = this.all();
     return {
       mesh: this.#mesh,
       ids,
       isLocal: (uid) => this.isLocal(uid),
       enrolledAt: (ip) => this.at(ip),
+      datagramsClear,
       location: some ?? { node, clusterId: '', network: '', locality: { region: '', zone: '', subzone: '' } },
     };
   }

@@ -38,6 +38,7 @@ function setUp() {
       },
       lastId: () => ids.last,
       isSynced: () => true,
+      datagramsClear: false,
       destroy,
     },
     { clock: NO_TIME, log: SILENT_LOG, meters: new Meters('agent') },

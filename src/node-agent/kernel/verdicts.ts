@@ -38,6 +38,8 @@ export type VerdictView = {
   lastId(): number;
   /** The whole mesh is known: who is not there has left. */
   isSynced(): boolean;
+  /** Datagrams to workloads of other nodes may go in clear. */
+  datagramsClear: boolean;
   /** Aborts a kernel connection of an enrolled namespace. */
   destroy(flow: LiveFlow, socketCookie: bigint): boolean;
 };
@@ -80,7 +82,7 @@ export class Verdicts {
     this.#kernel.maps.config.set(0, {
       schema: this.#kernel.schema,
       generation: this.#generation,
-      flags: incomplete ? CONFIG_FLAG.incomplete : 0,
+      flags: (incomplete ? CONFIG_FLAG.incomplete : 0) | (this.#view.datagramsClear ? CONFIG_FLAG.datagramsClear : 0),
       outboundPort: PORT.outbound,
       plaintextPort: PORT.plaintext,
       hbonePort: PORT.hbone,

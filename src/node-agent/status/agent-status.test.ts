@@ -29,6 +29,7 @@ function statusOf(rig: AgentRig, change: Partial<StatusParts> = {}) {
     certificates: [],
     controlPlane: { address: '10.0.0.9:15012', connected: true, syncedAtMs: null, error: null },
     degraded: [],
+    datagramsClear: false,
     metrics: null,
     maps: rig.kernel.maps,
     pinDir: '/sys/fs/bpf/weft/one',

@@ -37,6 +37,7 @@ export type StatusParts = {
   controlPlane: { address: string; connected: boolean; syncedAtMs: number | null; error: string | null };
   /** What of the service is lost on this machine. */
   degraded: string[];
+  datagramsClear: boolean;
   /** Where the metrics are served; null: nowhere. */
   metrics: string | null;
   maps: Pick<KernelMaps, 'flows' | 'verdicts'>;
@@ -94,6 +95,7 @@ export function agentStatus(parts: StatusParts): AgentStatus {
       counters: parts.counters,
     },
     degraded: parts.degraded,
+    udpBetweenNodes: parts.datagramsClear ? 'allow-plaintext' : 'refuse',
     metrics: parts.metrics,
   };
 }

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ENUMS } from '#model/kernel/abi.ts';
 import type { Layout } from '#model/kernel/layout.ts';
-import { EVENT, MAPS, type MapKind, nameInC } from '#model/kernel/maps.ts';
+import { DATAGRAM_FLOW, EVENT, MAPS, type MapKind, nameInC } from '#model/kernel/maps.ts';
 import { Btf, type BtfMapDefinition, type BtfStruct } from './btf.testing.ts';
 
 /** All that user space and the programs must agree on, as the compiled objects have it. */
@@ -69,7 +69,11 @@ function enumDifferences({ enums }: Contract): string[] {
 /** Every struct that the maps and the ring hold; a bare number or address has no fields of its own. */
 function mirroredStructs(): Map<string, Layout<unknown>> {
   const layouts = Object.values(MAPS).flatMap(({ key, value }) => [key, value] as Layout<unknown>[]);
-  return new Map([...layouts, EVENT as Layout<unknown>].filter(({ fields }) => fields.size > 0).map((one) => [one.name, one]));
+  return new Map(
+    [...layouts, EVENT as Layout<unknown>, DATAGRAM_FLOW as Layout<unknown>]
+      .filter(({ fields }) => fields.size > 0)
+      .map((one) => [one.name, one]),
+  );
 }
 
 function structDifferences({ structs }: Contract): string[] {

@@ -26,6 +26,7 @@ function service(name: string, namespace: string, addresses: string[]): Service 
     canonical: false,
     namespaceOnly: false,
     aliasOf: null,
+    datagramPorts: [],
     routes: [],
   };
   return { name, namespace, hostname, addresses: addresses.map(parseIp), ipFamilies: 'automatic', ...rest };

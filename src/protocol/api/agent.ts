@@ -57,6 +57,8 @@ export type AgentStatus = {
   workloads: { uid: string; identity: string; node: string; addresses: string[]; path: string }[];
   services: number;
   policies: number;
+  /** What becomes of datagrams to workloads of other nodes. Absent: by an agent that refuses them all. */
+  udpBetweenNodes?: 'refuse' | 'allow-plaintext';
   /** pinDir: where the data path is pinned; a waypoint on this node reads attested flows there. */
   kernel: { pinDir: string; generation: number; liveDirectFlows: number; verdicts: number; counters: Record<string, number> };
   /** `host:port` of the metrics page; null: there is none. */

@@ -97,6 +97,10 @@ const fullService: Service = sampleService({
   canonical: true,
   namespaceOnly: true,
   aliasOf: 'www.example.com',
+  datagramPorts: [
+    { servicePort: 53, targetPort: 5353 },
+    { servicePort: 443, targetPort: 0 },
+  ],
   routes: [
     { transport: 'tcp', port: 80, clientNamespace: null, shares: [{ service: 'shop/v1', port: 8080, weight: 1_000_000 }] },
     { transport: 'udp', port: 53, clientNamespace: 'web', shares: [{ service: null, port: 53, weight: 0 }] },

@@ -50,6 +50,7 @@ export function sampleService(changes: Partial<Service> = {}): Service {
     canonical: false,
     namespaceOnly: false,
     aliasOf: null,
+    datagramPorts: [],
     routes: [],
     ...changes,
   };

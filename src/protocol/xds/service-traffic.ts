@@ -19,22 +19,27 @@ const TRANSPORTS = new Map<number, Transport>([
 ]);
 
 /** What of a service travels in the extension. */
-export type ServiceTraffic = Pick<Service, 'routes'>;
+export type ServiceTraffic = Pick<Service, 'routes' | 'datagramPorts'>;
 
 /** The extension; null where it would say nothing. */
-export function trafficToProto({ routes }: ServiceTraffic): Extension | null {
-  if (routes.length === 0) return null;
-  const config = anyPack(ServiceTrafficSchema, create(ServiceTrafficSchema, { routes: routes.map(routeToProto) }));
+export function trafficToProto({ routes, datagramPorts }: ServiceTraffic): Extension | null {
+  if (routes.length === 0 && datagramPorts.length === 0) return null;
+  const message = create(ServiceTrafficSchema, { routes: routes.map(routeToProto), datagramPorts: [...datagramPorts] });
+  const config = anyPack(ServiceTrafficSchema, message);
   return create(ExtensionSchema, { name: TRAFFIC_EXTENSION, config });
 }
 
 /** Errors: WEFT_XDS_RESOURCE for one that cannot be used. */
 export function trafficFromProto(extensions: readonly Extension[]): ServiceTraffic {
   const config = extensions.find(({ name }) => name === TRAFFIC_EXTENSION)?.config;
-  if (config === undefined) return { routes: [] };
+  if (config === undefined) return { routes: [], datagramPorts: [] };
   const message = anyUnpack(config, ServiceTrafficSchema);
   if (message === undefined) rejectResource(`extension ${TRAFFIC_EXTENSION} holds ${config.typeUrl}`);
-  return { routes: message.routes.map(routeFromProto) };
+  const datagramPorts = message.datagramPorts.map(({ servicePort, targetPort }) => ({
+    servicePort: servicePort & 0xffff,
+    targetPort: targetPort & 0xffff,
+  }));
+  return { routes: message.routes.map(routeFromProto), datagramPorts };
 }
 
 function routeToProto({ transport, port, clientNamespace, shares }: L4Route) {

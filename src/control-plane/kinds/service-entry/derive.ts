@@ -87,7 +87,7 @@ export const servedHosts = defineDerivation({
       canonical: rivals[0]?.owner === found.owner && serviceOf(found.host, mesh) === null,
       namespaceOnly: found.namespaceOnly,
       aliasOf: null,
-      routes: [],
+      ...{ datagramPorts: [], routes: [] },
     };
     return [
       // A Service of this very name is the better description of it.

@@ -9,7 +9,6 @@ import { addressKey, ENDPOINTS } from '#control-plane/mesh/endpoints.ts';
 import { namespaceAnnotations } from '#control-plane/mesh/namespaces.ts';
 import {
   isGenerated,
-  onePerNumber,
   SERVICE_BINDINGS,
   SERVICE_RANK,
   SERVICES,
@@ -140,7 +139,7 @@ function aliasOf({ metadata: { name, namespace } }: ServiceResource, target: str
   const service: Service = {
     ...{ name, namespace, hostname: serviceHostname(namespace, name, options), addresses: [], ports: [] },
     ...{ subjectAltNames: [], waypoint: null, loadBalancing: null, ipFamilies: 'automatic', canonical: true },
-    ...{ namespaceOnly: false, aliasOf: target, routes: [] },
+    ...{ namespaceOnly: false, aliasOf: target, datagramPorts: [], routes: [] },
   };
   return entry(OUTPUT.services, serviceKeyOf(service), service);
 }
@@ -153,7 +152,8 @@ function serviceOf(resource: ServiceResource, facts: ServiceFacts, options: Mesh
     namespace,
     hostname: serviceHostname(namespace, name, options),
     addresses: facts.addresses,
-    ports: onePerNumber(resource.ports).map((port) => toPort(port, facts.routes)),
+    // Of streams the mesh carries TCP alone.
+    ports: resource.ports.filter(({ protocol }) => protocol === 'TCP').map((port) => toPort(port, facts.routes)),
     subjectAltNames: [],
     waypoint: facts.waypoint,
     loadBalancing: loadBalancingOf(resource, facts.namespaceAnnotations),
@@ -161,6 +161,7 @@ function serviceOf(resource: ServiceResource, facts: ServiceFacts, options: Mesh
     canonical: true,
     namespaceOnly: false,
     aliasOf: null,
+    datagramPorts: datagramPortsOf(resource.ports),
     routes: facts.routes,
   };
 }
@@ -171,6 +172,12 @@ function toPort(port: ServicePortResource, routes: readonly L4Route[]): ServiceP
   const appProtocol = appProtocolOf(port);
   const isStream = appProtocol === 'unknown' && routes.some((one) => one.transport === 'tcp' && one.port === port.port);
   return { servicePort: port.port, targetPort, appProtocol: isStream ? 'tcp' : appProtocol };
+}
+
+/** UDP has ports of its own, also where TCP has the same number. */
+function datagramPortsOf(ports: readonly ServicePortResource[]): Service['datagramPorts'] {
+  const udp = ports.filter(({ protocol }) => protocol === 'UDP');
+  return udp.map(({ port, target }) => ({ servicePort: port, targetPort: typeof target === 'number' ? target : 0 }));
 }
 
 /** Of several routes of one port, for the same clients, the oldest serves. */

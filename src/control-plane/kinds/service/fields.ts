@@ -1,12 +1,10 @@
 import { ENFORCED, eachField, type FieldTable, type Silence } from '#control-plane/resources/field-table.ts';
 
-/** Ports are carried as TCP or not at all. */
-function onlyTcp(protocol: string): Silence {
-  return {
-    why: `the mesh carries TCP: what is sent to this port as ${protocol} goes to no endpoint of the service`,
-    remedy: `send ${protocol} to the endpoints themselves, or remove the port`,
-  };
-}
+/** SCTP is carried by nothing here. */
+const SCTP: Silence = {
+  why: 'the mesh carries TCP and UDP: what is sent to this port as SCTP goes to no endpoint of the service',
+  remedy: 'send SCTP to the endpoints themselves, or remove the port',
+};
 
 /** Weft opens nothing towards the outside. */
 function onlyInside(type: string): Silence {
@@ -21,7 +19,7 @@ export const SERVICE_FIELDS: FieldTable = {
   'spec.type': { is: 'enforced', except: { NodePort: onlyInside('NodePort'), LoadBalancer: onlyInside('LoadBalancer') } },
   'spec.selector': ENFORCED,
   ...eachField('spec.ports[].', 'name port targetPort appProtocol'),
-  'spec.ports[].protocol': { is: 'enforced', except: { UDP: onlyTcp('UDP'), SCTP: onlyTcp('SCTP') } },
+  'spec.ports[].protocol': { is: 'enforced', except: { SCTP } },
   'spec.ports[].nodePort': {
     is: 'ignored',
     harmless: [0],

@@ -99,6 +99,7 @@ const statusOf = (rig: AgentRig, local: LocalWorkloads) =>
     maps: rig.kernel.maps,
     pinDir: '/pins',
     counters: {},
+    datagramsClear: false,
   });
 
 const uidOf = (name: string): string => `k//Pod/shop/${name}`;

@@ -176,6 +176,13 @@ export declare type ServiceTraffic = Message<"weft.v1.ServiceTraffic"> & {
    * @generated from field: repeated weft.v1.L4Route routes = 1;
    */
   routes: L4Route[];
+
+  /**
+   * Ports of UDP.
+   *
+   * @generated from field: repeated weft.v1.DatagramPort datagram_ports = 2;
+   */
+  datagramPorts: DatagramPort[];
 };
 
 /**
@@ -183,6 +190,29 @@ export declare type ServiceTraffic = Message<"weft.v1.ServiceTraffic"> & {
  * Use `create(ServiceTrafficSchema)` to create a new message.
  */
 export declare const ServiceTrafficSchema: GenMessage<ServiceTraffic>;
+
+/**
+ * @generated from message weft.v1.DatagramPort
+ */
+export declare type DatagramPort = Message<"weft.v1.DatagramPort"> & {
+  /**
+   * @generated from field: uint32 service_port = 1;
+   */
+  servicePort: number;
+
+  /**
+   * 0: named, so each workload's own mapping decides.
+   *
+   * @generated from field: uint32 target_port = 2;
+   */
+  targetPort: number;
+};
+
+/**
+ * Describes the message weft.v1.DatagramPort.
+ * Use `create(DatagramPortSchema)` to create a new message.
+ */
+export declare const DatagramPortSchema: GenMessage<DatagramPort>;
 
 /**
  * Where connections to a port of the service go in place of its own endpoints.
