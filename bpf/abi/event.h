@@ -30,6 +30,7 @@ enum weft_reason {
 	WEFT_REASON_LINK_GROUP = 36,
 	WEFT_REASON_LINK_CLEAR = 37,
 	WEFT_REASON_UNKNOWN_MESH = 38,
+	WEFT_REASON_NOT_REGISTERED = 39, /* the workload's namespace is for destinations that the mesh knows */
 };
 
 /* Which program reported an event. */

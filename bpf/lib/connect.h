@@ -46,13 +46,15 @@ static __always_inline enum dial_path path_to_workload(struct dial *dial, const 
 }
 
 /* What was dialled is now an address: of a workload, or unknown to the maps. */
-static __always_inline enum dial_path path_to_address(struct dial *dial, int is_service)
+static __always_inline enum dial_path path_to_address(struct dial *dial, int is_service, int is_registered)
 {
 	const struct weft_address *address = address_of(&dial->backend);
 
 	if (!address) {
 		if (dial->config->flags & WEFT_CONFIG_INCOMPLETE)
 			return path_for(dial, PATH_AGENT, WEFT_REASON_UNKNOWN_DESTINATION);
+		if (!is_registered && !may_reach_unknown(dial->source))
+			return path_for(dial, PATH_REFUSE, WEFT_REASON_NOT_REGISTERED);
 		/* Rewritten to what it is, so that the socket remembers whose it was: what passes is counted, too. */
 		return path_for(dial, PATH_BACKEND, WEFT_REASON_NONE);
 	}
@@ -74,9 +76,11 @@ static __always_inline enum dial_path path_of_stream(struct dial *dial)
 	/* MPTCP too is looked up as TCP: services know no other stream. */
 	switch (choose_backend(&dial->ip, dial->port, IPPROTO_TCP, &dial->backend, &dial->backend_port, &waypoint_id, &slot)) {
 	case CHOICE_NO_SERVICE:
-		return path_to_address(dial, 0);
+		return path_to_address(dial, 0, 0);
+	case CHOICE_PASSTHROUGH:
+		return path_to_address(dial, 0, 1);
 	case CHOICE_BACKEND:
-		return path_to_address(dial, 1);
+		return path_to_address(dial, 1, 1);
 	case CHOICE_WAYPOINT:
 		return path_to_waypoint(dial, waypoint_id);
 	case CHOICE_AGENT:

@@ -49,6 +49,8 @@ static __always_inline enum dial_path path_of_datagram_to(struct dial *dial, con
 		return path_for(dial, PATH_REFUSE, WEFT_REASON_DATAGRAM);
 	if (dial->config->flags & WEFT_CONFIG_INCOMPLETE)
 		return path_for(dial, PATH_REFUSE, WEFT_REASON_UNKNOWN_MESH);
+	if (path == PATH_LEAVE && !may_reach_unknown(dial->source))
+		return path_for(dial, PATH_REFUSE, WEFT_REASON_NOT_REGISTERED);
 	return path_for(dial, path, WEFT_REASON_NONE);
 }
 
@@ -66,6 +68,7 @@ static __always_inline enum dial_path path_of_datagram(struct dial *dial)
 	case CHOICE_AGENT:
 		return path_for(dial, PATH_REFUSE, WEFT_REASON_DATAGRAM);
 	case CHOICE_NO_SERVICE:
+	case CHOICE_PASSTHROUGH:
 	case CHOICE_NO_SUCH_PORT:
 		break;
 	}

@@ -39,6 +39,7 @@ struct {
 /* What a dialled address and port turn out to be. */
 enum choice {
 	CHOICE_NO_SERVICE, /* no VIP: the address itself is meant */
+	CHOICE_PASSTHROUGH, /* the same, by a service that says so */
 	CHOICE_BACKEND,    /* *backend_ip and *backend_port are written */
 	CHOICE_WAYPOINT,   /* *waypoint_id is written */
 	CHOICE_AGENT,
@@ -94,7 +95,7 @@ static __always_inline enum choice choose_backend(const struct weft_ip *ip, __u1
 	if (service->flags & WEFT_SERVICE_AGENT)
 		return CHOICE_AGENT;
 	if (service->flags & WEFT_SERVICE_PASSTHROUGH)
-		return CHOICE_NO_SERVICE;
+		return CHOICE_PASSTHROUGH;
 	choice = draw_backend(service, slot, &backend);
 	if (choice != CHOICE_BACKEND || !backend)
 		return choice;

@@ -286,10 +286,10 @@ export class Agent {
       return;
     }
     const record = this.mesh.workload(enrolled.request.uid);
-    const services = new Set(record === null ? [] : record.services.keys());
-    this.mesh.addRouted(services);
-    this.#tables.refresh({ ips: new Set(enrolled.addresses), services, workloads: new Set(), policies: false }, this.#view());
-    this.#verdicts.fill(new Set([enrolled.request.uid]));
+    const services = this.mesh.addRouted(new Set(record === null ? [] : record.services.keys()));
+    const workloads = new Set([enrolled.request.uid]);
+    this.#tables.refresh({ ips: new Set(enrolled.addresses), services, workloads, policies: false }, this.#view());
+    this.#verdicts.fill(workloads);
   }
 
   /** The authority gives certificates for known workloads only, so the first is fetched as soon as one is known. */

@@ -48,6 +48,7 @@ describe('traffic by what users write', () => {
   let near: ReturnType<typeof agentOn>;
   let far: ReturnType<typeof agentOn>;
   let mesh: Configured;
+  const lines: string[] = [];
   let client: App;
   let nameserver: Nameserver;
   const tally = async (count: number, host: string, port = 80): Promise<Record<string, number>> => {
@@ -65,7 +66,8 @@ describe('traffic by what users write', () => {
     const ca = await createTestCa();
     nameserver = await Nameserver.start();
     const nameservers = [{ address: '127.0.0.1', port: nameserver.port }];
-    near = agentOn(one, { node: 'one', ca, resolveName: (name) => resolveName(name, nameservers) });
+    const onLine = (fields: object, message: string): void => void lines.push(`${message} ${JSON.stringify(fields)}`);
+    near = agentOn(one, { node: 'one', ca, onLine, resolveName: (name) => resolveName(name, nameservers) });
     far = agentOn(two, { node: 'two', ca });
     mesh = await Configured.start(
       [near, far].map(
@@ -231,5 +233,31 @@ describe('traffic by what users write', () => {
     assert.deepEqual(await heard(hostAddresses('alias.example.com')[0] ?? '', 5432), ['f2']);
     assert.equal(far.counters().inbound_open ?? 0, 0, 'nothing came in plain text');
     assert.ok(far.agent.carried >= before);
+  });
+
+  test('config-api 7.4: registry-only: what the mesh does not know is refused in the kernel, and told; what it knows is not', async () => {
+    const namespace = (mode: string): string =>
+      `{ apiVersion: v1, kind: Namespace, metadata: { name: shop, annotations: { weft.dev/egress: ${mode} } } }`;
+    const unknown = async (): Promise<string[]> => [...(await heard(hosts.db.ip4, 15432)), ...(await heard(hosts.db.ip6, 15432))];
+    mesh.remove('ServiceEntry shop/none', 'ServiceEntry shop/db', 'ServiceEntry shop/named');
+    assert.deepEqual(await unknown(), ['db', 'db'], 'nothing is said, and anything goes');
+    mesh.put(namespace('registry-only'));
+    assert.deepEqual(await unknown(), ['ECONNREFUSED', 'ECONNREFUSED']);
+    near.readEvents();
+    assert.ok(
+      lines.some((line) => line.includes('"not-registered"') && line.includes(`${hosts.db.ip4}:15432`)),
+      lines.join('\n'),
+    );
+    assert.deepEqual(await heard(mesh.addresses('shop/v1')[0] ?? '', 80), ['v1'], 'services of the mesh');
+    assert.deepEqual(await heard(hosts.f1.ip4, 8080), ['f1'], 'and its workloads');
+    mesh.put(
+      entry('none', `hosts: [n.example.com], resolution: NONE, addresses: [${hosts.db.ip4}]`).replace(
+        'number: 5432',
+        'number: 15432',
+      ),
+    );
+    assert.deepEqual(await unknown(), ['db', 'ECONNREFUSED'], 'and what a ServiceEntry names');
+    mesh.put(namespace('allow-any'));
+    assert.deepEqual(await unknown(), ['db', 'db']);
   });
 });

@@ -15,6 +15,7 @@ export const LABEL = {
 
 /** Annotations that the index reads. */
 export const ANNOTATION = {
+  egress: 'weft.dev/egress',
   redirection: 'ambient.istio.io/redirection',
   trafficDistribution: 'networking.istio.io/traffic-distribution',
   serviceAccount: 'gateway.istio.io/service-account',

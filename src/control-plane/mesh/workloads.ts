@@ -4,7 +4,7 @@ import { OUTPUT, STATUS, statusOf } from '#control-plane/index/outputs.ts';
 import { entry } from '#control-plane/index/table.ts';
 import { ATTACHED_POLICIES } from '#control-plane/mesh/attachments.ts';
 import { ENDPOINTS, type Endpoint, ownAddresses } from '#control-plane/mesh/endpoints.ts';
-import { NAMESPACES } from '#control-plane/mesh/namespaces.ts';
+import { isRegistryOnly, NAMESPACES, namespaceAnnotations } from '#control-plane/mesh/namespaces.ts';
 import { ENTRY_HOSTS, type EntryHost, entryMappings } from '#control-plane/mesh/service-entry-hosts.ts';
 import {
   onePerNumber,
@@ -60,7 +60,8 @@ export const workloads = defineDerivation({
     });
     const byWaypoints = policiesOfWaypoints(endpoint, guarded, guardOf(binding, [], mesh), mesh);
     const policies = [...policiesOfWorkload(mesh, namespace, labels), ...keysOf(byWaypoints)];
-    const known = workloadOf(endpoint, { services, waypoint: binding.address, policies }, mesh.options);
+    const registryOnly = isRegistryOnly(namespaceAnnotations(mesh, namespace));
+    const known = workloadOf(endpoint, { services, waypoint: binding.address, policies, registryOnly }, mesh.options);
     const hosts = mesh.picking(ENTRY_HOSTS, namespace, labels).map((host) => hostMembership(host, endpoint));
     const workload = hosts.length === 0 ? known : { ...known, services: new Map([...hosts, ...known.services]) };
     return [
@@ -89,6 +90,7 @@ export type WorkloadFacts = {
   waypoint: GatewayAddress | null;
   /** Keys of selector-scoped policies, in order. */
   policies: readonly string[];
+  registryOnly: boolean;
 };
 
 /** The workload as workload discovery describes it. */
@@ -116,6 +118,7 @@ export function workloadOf(endpoint: Endpoint, facts: WorkloadFacts, options: Me
     services: new Map(facts.services.map((service) => membershipOf(service, endpoint, options))),
     hostNetwork: endpoint.hostNetwork,
     capacity: endpoint.weight,
+    registryOnly: facts.registryOnly,
     locality: endpoint.locality,
   };
 }

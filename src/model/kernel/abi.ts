@@ -18,6 +18,8 @@ export const CONFIG_FLAG = {
 export const WORKLOAD_FLAG = {
   /** Speaks HBONE by itself: a waypoint. */
   nativeTunnel: 1,
+  /** Opens nothing to destinations that the mesh does not know. */
+  registryOnly: 2,
 } as const;
 
 /** enum weft_address_flag. */
@@ -68,6 +70,7 @@ export const REASON = {
   linkGroup: 36,
   linkClear: 37,
   unknownMesh: 38,
+  notRegistered: 39,
 } as const;
 
 /** enum weft_taken: what became of the one connection that an attestation lets in. */

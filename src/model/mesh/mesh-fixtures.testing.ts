@@ -28,6 +28,7 @@ export function aWorkload(name: string, addresses: string[], change: Partial<Wor
     services: new Map(),
     hostNetwork: false,
     capacity: 1,
+    registryOnly: false,
     locality: { region: '', zone: '', subzone: '' },
     ...change,
   };

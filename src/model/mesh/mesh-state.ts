@@ -39,9 +39,10 @@ export class MeshState {
     return touched;
   }
 
-  /** Adds the services whose routes lead to one of these. Routes are not followed twice, so neither is this. */
-  addRouted(services: Set<ServiceKey>): void {
+  /** These, and the services whose routes lead to one of them. Routes are not followed twice, so neither is this. */
+  addRouted(services: Set<ServiceKey>): Set<ServiceKey> {
     for (const key of [...services]) for (const from of this.#routedFrom.get(key) ?? []) services.add(from);
+    return services;
   }
 
   workload(uid: string): Workload | null {

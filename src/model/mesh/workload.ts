@@ -47,6 +47,8 @@ export type Workload = {
   /** Relative balancing weight, at least 1. */
   capacity: number;
   locality: { region: string; zone: string; subzone: string };
+  /** It opens nothing to destinations that the mesh does not know. */
+  registryOnly: boolean;
 };
 
 /** The identity a peer must present when it claims to be this workload. */

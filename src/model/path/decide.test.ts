@@ -33,6 +33,13 @@ test('B24: an address outside the mesh passes through', () => {
   assert.deepEqual(decide({ ip: '8.8.8.8', port: 53 }, [], []), { kind: 'passthrough', ip: '8.8.8.8', port: 53 });
 });
 
+test('a workload of a registry-only namespace reaches nobody whom the mesh does not know', () => {
+  const source = { ...client, registryOnly: true };
+  const path = decide({ ip: '8.8.8.8', port: 443 }, [far], [cart], { source });
+  assert.deepEqual(path.kind === 'refused' && path.cause, 'not-registered');
+  assert.equal(decide({ ip: '10.0.1.1', port: 8080 }, [far], [cart], { source }).kind, 'hbone');
+});
+
 test('B25: a VIP without healthy endpoints is refused', () => {
   const path = decide(VIP, [{ ...far, healthy: false }], [cart]);
   assert.equal(path.kind, 'refused');

@@ -81,11 +81,18 @@ function outboundWays(question: OutboundQuestion, view: NodeView): Ways {
   const service = view.mesh.serviceByVip(dialled.ip, source.namespace);
   if (service !== null) return toService(service, question, view);
   const workload = view.mesh.workloadByIp(dialled.ip);
-  if (workload === null) return only({ kind: 'passthrough', ...dialled });
+  if (workload === null) return only(toUnknown(question));
   if (workload.waypoint !== null && !isMember(workload.waypoint, source, view.mesh)) {
     return toWaypoint(workload.waypoint, dialled, null, source, view);
   }
   return only(toWorkload(workload, dialled.ip, dialled.port, null, view));
+}
+
+/** Of a registry-only namespace nothing goes where the mesh knows nobody. */
+function toUnknown({ source, dialled }: OutboundQuestion): OutboundPath {
+  if (!source.registryOnly) return { kind: 'passthrough', ...dialled };
+  const reason = `${formatAddress(dialled.ip, dialled.port)} is not known to the mesh, and namespace ${source.namespace} is registry-only`;
+  return { kind: 'refused', cause: 'not-registered', reason, service: null };
 }
 
 function toService(service: Service, question: OutboundQuestion, view: NodeView): Ways {

@@ -20,7 +20,7 @@ function view(mesh: MeshState) {
     const record = mesh.workloadByIp(ip);
     return record !== null && isLocal(record.uid) ? { id: NEAR_ID, record } : null;
   };
-  return { mesh, ids: new IdTable(), isLocal, enrolledAt, location, datagramsClear: false };
+  return { mesh, ids: new IdTable(), isLocal, enrolledAt, enrolledAs: () => null, location, datagramsClear: false };
 }
 
 test('a local workload nothing restricts is open to plain text; a DENY or ALLOW closes it', () => {

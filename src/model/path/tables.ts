@@ -50,6 +50,8 @@ export type TableView = {
   isLocal(uid: string): boolean;
   /** Whose address it is on this node: the number of the enrolment, and its record if the mesh has one; null: nobody's. */
   enrolledAt(ip: IpAddress): { id: number; record: Workload | null } | null;
+  /** The namespace of an enrolment of this node that has this record; null: there is none. */
+  enrolledAs(uid: string): { netnsCookie: bigint; record: Workload } | null;
   location: ClientLocation;
   /** The operator lets datagrams go to workloads of other nodes in clear. */
   datagramsClear: boolean;

@@ -62,6 +62,7 @@ export const CLOSE_CAUSES = {
     flag: 'CONNECT',
     means: 'nothing carries datagrams to a workload of another node, and in clear they do not go there',
   },
+  'not-registered': { flag: 'CONNECT', means: 'its namespace is registry-only, and the mesh does not know the destination' },
   'link-frame': { flag: 'CONNECT', means: 'a frame of the workload is neither IPv4, IPv6 nor ARP, or is not whole' },
   'link-source': { flag: 'CONNECT', means: "a frame of the workload does not come from the workload's own addresses" },
   'link-neighbour': { flag: 'CONNECT', means: 'the workload claims an address that is not its own, or poses as a router' },

@@ -115,6 +115,12 @@ export class LocalRecords {
     this.#doubted.set(enrolled, null);
   }
 
+  #enrolledAs(uid: string): { netnsCookie: bigint; record: Workload } | null {
+    const enrolled = this.#enrollment.get(uid);
+    const record = enrolled === null ? null : this.of(enrolled);
+    return enrolled === null || record === null ? null : { netnsCookie: enrolled.netns.netnsCookie, record };
+  }
+
   /** What the kernel's tables are computed from. Where this node is, its workloads' records say: they are alike in that. */
   tableView(ids: IdTable, { node, datagramsClear }: { node: string; datagramsClear: boolean }): TableView {
     const [some] = this.all();
@@ -123,6 +129,7 @@ export class LocalRecords {
       ids,
       isLocal: (uid) => this.isLocal(uid),
       enrolledAt: (ip) => this.at(ip),
+      enrolledAs: (uid) => this.#enrolledAs(uid),
       datagramsClear,
       location: some ?? { node, clusterId: '', network: '', locality: { region: '', zone: '', subzone: '' } },
     };
@@ -186,6 +193,7 @@ function bareRecord({ request, identity, addresses }: Enrolled): Workload {
     services: new Map(),
     hostNetwork: false,
     capacity: 1,
+    registryOnly: false,
     locality: { region: '', zone: '', subzone: '' },
   };
 }

@@ -25,6 +25,7 @@ const CAUSES: ReadonlyMap<number, CloseCause> = new Map([
   [REASON.share, 'share'],
   [REASON.datagram, 'datagram'],
   [REASON.unknownMesh, 'unknown-mesh'],
+  [REASON.notRegistered, 'not-registered'],
   [REASON.linkFrame, 'link-frame'],
   [REASON.linkSource, 'link-source'],
   [REASON.linkNeighbour, 'link-neighbour'],

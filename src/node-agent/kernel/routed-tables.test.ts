@@ -27,7 +27,15 @@ function setUp(services: Service[]) {
   const mesh = new MeshState();
   const tables = new KernelTables(maps, SILENT_LOG);
   const location = { node: 'one', clusterId: '', network: '', locality: { region: '', zone: '', subzone: '' } };
-  const view = { mesh, ids: new IdTable(), isLocal: () => false, enrolledAt: () => null, datagramsClear: false, location };
+  const view = {
+    mesh,
+    ids: new IdTable(),
+    isLocal: () => false,
+    enrolledAt: () => null,
+    enrolledAs: () => null,
+    datagramsClear: false,
+    location,
+  };
   const apply = (...delta: Parameters<typeof deltaOf>): void => tables.refresh(mesh.apply(deltaOf(...delta)), view);
   const gone = (...keys: string[]): void =>
     tables.refresh(mesh.apply({ ...deltaOf([]), workloads: new Map(keys.map((name) => [`k//Pod/shop/${name}`, null])) }), view);

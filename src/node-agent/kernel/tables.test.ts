@@ -18,7 +18,15 @@ function setUp(addressesMax?: number) {
   const kernel = memoryKernel(addressesMax);
   const mesh = new MeshState();
   const tables = new KernelTables(kernel.maps, SILENT_LOG);
-  const view = { mesh, ids: new IdTable(), isLocal: () => false, enrolledAt: () => null, datagramsClear: false, location };
+  const view = {
+    mesh,
+    ids: new IdTable(),
+    isLocal: () => false,
+    enrolledAt: () => null,
+    enrolledAs: () => null,
+    datagramsClear: false,
+    location,
+  };
   const apply = (...delta: Parameters<typeof deltaOf>): void => tables.refresh(mesh.apply(deltaOf(...delta)), view);
   return { kernel, mesh, tables, view, apply };
 }

@@ -1,7 +1,7 @@
 import type { IpAddress } from '#model/address/ip.ts';
 import type { Log } from '#model/effects/log.ts';
 import { messageOf } from '#model/error.ts';
-import { SERVICE_FLAG } from '#model/kernel/abi.ts';
+import { SERVICE_FLAG, WORKLOAD_FLAG } from '#model/kernel/abi.ts';
 import type { KernelMaps, MapKey } from '#model/kernel/maps.ts';
 import type { Touched } from '#model/mesh/mesh-state.ts';
 import { IdTable } from '#model/path/ids.ts';
@@ -59,7 +59,17 @@ export class KernelTables {
     for (const vip of vips) this.#guard(vip, () => this.#refreshFrontends(vip, view, made));
     this.#splits.trim();
     this.#slots.trim();
+    for (const uid of touched.workloads) this.#refreshEnrolled(uid, view);
     this.#refreshWaypoints(view);
+  }
+
+  /** What the record of an enrolment says about what it may open. */
+  #refreshEnrolled(uid: string, view: TableView): void {
+    const enrolled = view.enrolledAs(uid);
+    const entry = enrolled === null ? null : this.#maps.workloads.get(enrolled.netnsCookie);
+    if (enrolled === null || entry === null) return;
+    const flags = (entry.flags & ~WORKLOAD_FLAG.registryOnly) | (enrolled.record.registryOnly ? WORKLOAD_FLAG.registryOnly : 0);
+    if (flags !== entry.flags) this.#maps.workloads.set(enrolled.netnsCookie, { ...entry, flags });
   }
 
   /**

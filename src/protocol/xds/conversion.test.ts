@@ -66,6 +66,7 @@ const workloads = fc.record<Workload>(
       .map((record) => new Map(Object.entries(record))),
     hostNetwork: fc.boolean(),
     capacity: fc.integer({ min: 1, max: 1_000 }),
+    registryOnly: fc.boolean(),
     locality: fc.record({ region: fc.string(), zone: fc.string(), subzone: fc.string() }, { noNullPrototype: true }),
   },
   { noNullPrototype: true },

@@ -30,6 +30,7 @@ export function sampleWorkload(changes: Partial<Workload> = {}): Workload {
     services: new Map([['shop/ratings.shop.svc.cluster.local', [{ servicePort: 80, targetPort: 8080 }]]]),
     hostNetwork: false,
     capacity: 1,
+    registryOnly: false,
     locality: { region: '', zone: '', subzone: '' },
     ...changes,
   };

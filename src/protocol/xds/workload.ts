@@ -1,4 +1,5 @@
 import { create } from '@bufbuild/protobuf';
+import { anyPack, StringValueSchema } from '@bufbuild/protobuf/wkt';
 import { bytesToIp, ipToBytes } from '#model/address/ip.ts';
 import {
   DEFAULT_TRUST_DOMAIN,
@@ -9,6 +10,8 @@ import {
 } from '#model/mesh/workload.ts';
 import {
   ApplicationTunnel_Protocol,
+  type Extension,
+  ExtensionSchema,
   NetworkMode,
   type PortList,
   PortListSchema,
@@ -24,6 +27,9 @@ import { knownEnum, rejectResource, wireEnum } from '#protocol/xds/resource-faul
 /** What an empty field means on the wire. Source: docs/rules/control-plane.md. */
 const DEFAULT_SERVICE_ACCOUNT = 'default';
 const DEFAULT_CLUSTER = 'Kubernetes';
+/** Of ours, since workload discovery knows nothing of what leaves the mesh. */
+const EGRESS_EXTENSION = 'weft.dev/egress';
+const REGISTRY_ONLY = 'registry-only';
 /** Share of a workload whose capacity is absent. */
 const DEFAULT_CAPACITY = 1;
 
@@ -81,7 +87,19 @@ export function workloadToProto(workload: Workload): WorkloadMessage {
     ...(hasLocality ? { locality: { region, zone, subzone } } : {}),
     // Absent means 1, and an explicit 0 would take the workload out of balancing at a ztunnel (C17).
     ...(workload.capacity > DEFAULT_CAPACITY ? { capacity: workload.capacity } : {}),
+    extensions: workload.registryOnly ? [registryOnlyToProto()] : [],
   });
+}
+
+/** Other proxies pass over it: they have no such mode. */
+function registryOnlyToProto(): Extension {
+  const config = anyPack(StringValueSchema, create(StringValueSchema, { value: REGISTRY_ONLY }));
+  return create(ExtensionSchema, { name: EGRESS_EXTENSION, config });
+}
+
+/** A word that is not known restricts. */
+function isRegistryOnly(extensions: readonly Extension[]): boolean {
+  return extensions.some(({ name }) => name === EGRESS_EXTENSION);
 }
 
 function servicesToProto(services: Workload['services']): Record<string, PortList> {
@@ -113,6 +131,7 @@ export function workloadFromProto(message: WorkloadMessage): Workload {
     serviceAccount: message.serviceAccount || DEFAULT_SERVICE_ACCOUNT,
     waypoint: gatewayAddressFromProto('waypoint', message.waypoint),
     node: message.node,
+    registryOnly: isRegistryOnly(message.extensions),
     canonicalName: message.canonicalName,
     canonicalRevision: message.canonicalRevision,
     workloadName: message.workloadName,
