@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { readFile, rm } from 'node:fs/promises';
+import { once } from 'node:events';
+import { readFile, rm, stat } from 'node:fs/promises';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -9,6 +10,8 @@ const ROOT = join(import.meta.dirname, '../..');
 /** Fixed by Linux: what a tick of /proc is worth on every machine that Node.js runs on. */
 const TICK_MS = 10;
 const KIB_PER_MIB = 1_024;
+/** As bin/weft starts it. */
+export const HEAP_FLAGS: readonly string[] = ['--max-semi-space-size=4', '--heap-growing-percent=30'];
 /** How often it is looked whether something has come about. */
 const LOOK_MS = 5;
 
@@ -26,12 +29,7 @@ export class MeasuredControl {
     this.#dir = dir;
     this.address = `127.0.0.1:${port}`;
     const paths = ['--config', join(dir, 'mesh'), '--state-dir', join(dir, 'state'), '--socket', this.#socket];
-    const program = [
-      '--max-semi-space-size=4',
-      '--import',
-      join(import.meta.dirname, 'stall-probe.ts'),
-      join(ROOT, 'src/main/weft.ts'),
-    ];
+    const program = [...HEAP_FLAGS, '--import', join(import.meta.dirname, 'stall-probe.ts'), join(ROOT, 'src/main/weft.ts')];
     this.#process = spawn(process.execPath, [...program, 'control', ...paths, '--listen', this.address, '--stats', 'off'], {
       stdio: 'ignore',
       env: { ...process.env, WEFT_STALLS: this.#stalls },
@@ -97,8 +95,23 @@ export class MeasuredControl {
     return { cpuMs, rssMib: mib('VmRSS'), peakMib: mib('VmHWM'), stallMs: await this.#stallMs() };
   }
 
-  stop(): void {
+  /** As a crash does; resolves when it has ended. */
+  async stop(): Promise<void> {
+    if (this.#process.exitCode !== null || this.#process.signalCode !== null) return;
+    const ended = once(this.#process, 'exit');
     this.#process.kill('SIGKILL');
+    await ended;
+  }
+
+  /** Resolves when what is in force is kept for a quick start, as of now. */
+  async kept(): Promise<void> {
+    const sinceMs = Date.now();
+    for (;;) {
+      this.requireAlive();
+      const written = await stat(join(this.#dir, 'state/kept/list')).catch(() => null);
+      if (written !== null && written.mtimeMs > sinceMs) return;
+      await sleep(LOOK_MS);
+    }
   }
 
   async #stallMs(): Promise<number> {

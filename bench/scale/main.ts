@@ -1,10 +1,11 @@
-import { type ChildProcess, fork } from 'node:child_process';
+import { type ChildProcess, execFile, fork } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import { WeftError } from '#model/error.ts';
-import { MeasuredControl } from './control.ts';
+import { HEAP_FLAGS, MeasuredControl } from './control.ts';
 import type { FleetOrder, FleetReport, FollowOrder } from './fleet.ts';
 import { editPolicy, editWorkload, writeMesh } from './mesh.ts';
 import { costOf, quantile, renderScale, type ScaleRow } from './rows.ts';
@@ -63,13 +64,20 @@ class Fleet {
   }
 }
 
+/** What an agent pays, measured in a process of its own. */
+async function agentRows(): Promise<ScaleRow[]> {
+  const program = ['--expose-gc', ...HEAP_FLAGS, join(import.meta.dirname, 'agent-rows.ts')];
+  const { stdout } = await promisify(execFile)(process.execPath, program, { timeout: 3 * PATIENCE_MS });
+  return JSON.parse(stdout);
+}
+
 const dir = await mkdtemp(join(tmpdir(), 'weft-scale-'));
 const mesh = join(dir, 'mesh');
 console.log(`${WORKLOADS} workloads, ${SERVICES} services, ${POLICIES} policies, ${CLIENTS} clients`);
 await writeMesh(mesh, { workloads: WORKLOADS, services: SERVICES, policies: POLICIES });
 await editWorkload(mesh, 1);
 await editPolicy(mesh, 1);
-const control = new MeasuredControl(dir, PORT);
+let control = new MeasuredControl(dir, PORT);
 const fleet = new Fleet();
 const rows: ScaleRow[] = [];
 try {
@@ -83,9 +91,11 @@ try {
   await measureEdits('scale.workload-edit-fleet', editWorkload, CLIENTS + 1, null);
   await measureReconnect(clients);
   await measureIdle();
+  await measureRestart(clients);
 } finally {
   fleet.stop();
-  control.stop();
+  await control.stop();
+  rows.push(...(await agentRows()));
   await rm(dir, { recursive: true, force: true });
   console.log(`\n${renderScale(rows)}`);
 }
@@ -181,6 +191,27 @@ async function measureReconnect(clients: FollowOrder['clients']): Promise<void> 
   });
   rows.push({ id: 'scale.reconnect.stall', value: stallMs, unit: 'ms', bound: 200 });
   rows.push({ id: 'scale.reconnect.bytes', value: bytesOf(synced) / 1_024, unit: 'KiB', bound: 16 });
+}
+
+/** The control plane is killed, and another one takes its place on the same files; its clients come back to it at once. */
+async function measureRestart(clients: FollowOrder['clients']): Promise<void> {
+  const kept = control.kept();
+  await editWorkload(mesh, 9_500);
+  await kept;
+  fleet.tell({ kind: 'leave' });
+  await control.stop();
+  const beganMs = Date.now();
+  control = new MeasuredControl(dir, PORT);
+  await control.ready();
+  rows.push({ id: 'scale.restart.ready', value: Date.now() - beganMs, unit: 'ms', bound: 2_000 });
+  const synced = await follow(clients, true);
+  rows.push({ id: 'scale.restart.last', value: Math.max(...synced.map(({ atMs }) => atMs)) - beganMs, unit: 'ms', bound: null });
+  rows.push({ id: 'scale.restart.bytes', value: bytesOf(synced) / 1_024, unit: 'KiB', bound: 16 });
+  // Meanwhile all of it is derived again.
+  await sleep(IDLE_MS);
+  const { stallMs, rssMib } = await control.usage();
+  rows.push({ id: 'scale.restart.stall', value: stallMs, unit: 'ms', bound: 200 });
+  rows.push({ id: 'scale.restart.rss', value: rssMib, unit: 'MiB', bound: 500 });
 }
 
 async function measureIdle(): Promise<void> {

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import fc from 'fast-check';
 import { parseIp } from '#model/address/ip.ts';
-import { type Authorization, EMPTY_MATCH, type Match } from '#model/mesh/authorization.ts';
+import { type Authorization, EMPTY_MATCH, type Match, type StringMatch } from '#model/mesh/authorization.ts';
 import { aMesh, aWorkload, deltaOf } from '#model/mesh/mesh-fixtures.testing.ts';
 import {
   type Connection,
@@ -216,4 +217,44 @@ test('policies of a destination: global, of its namespace, and those it lists; a
   assert.deepEqual(policiesFor(mesh, picky), new L4Policies([any, everywhere, listed], []));
   change([['shop/any', null]]);
   assert.deepEqual(policiesFor(mesh, plain).policies, [everywhere]);
+});
+
+test('what is decided with the rules that may hold for the caller is what all rules decide', () => {
+  const account = fc.constantFrom('cart', 'web', 'other');
+  const text: fc.Arbitrary<StringMatch> = fc.oneof(
+    account.map((name) => ({ kind: 'exact' as const, value: `cluster.local/ns/shop/sa/${name}` })),
+    fc.constantFrom<StringMatch>(
+      { kind: 'prefix', value: 'cluster.local/ns/shop' },
+      { kind: 'suffix', value: 'web' },
+      { kind: 'presence' },
+    ),
+  );
+  const names = fc.array(text, { maxLength: 2 });
+  const match = fc.record({
+    principals: names,
+    notPrincipals: fc.oneof({ weight: 3, arbitrary: fc.constant([]) }, names),
+    destinationPorts: fc.constantFrom<number[]>([], [8080], [1]),
+  });
+  const clause = fc.array(match, { maxLength: 2 });
+  const rule = fc.array(clause, { maxLength: 2 });
+  const one = fc.tuple(fc.constantFrom<('allow' | 'deny')[]>('allow', 'deny'), fc.array(rule, { maxLength: 2 }));
+  const many = fc.array(one, { minLength: 20, maxLength: 40 });
+  const caller = fc.option(account, { nil: null });
+  fc.assert(
+    fc.property(many, caller, (policies, name) => {
+      const all = policies.map(([action, rules], at) => policy(action, rules, { name: `p${at}` }));
+      const source = name === null ? null : { trustDomain: 'cluster.local', namespace: 'shop', serviceAccount: name };
+      const connection = { ...CART, source };
+      // Each by itself is too few for any to be left out.
+      const alone = all.map((only) => ({ only, decision: decideL4(new L4Policies([only], []), connection) }));
+      const denied = alone.find(({ only, decision }) => only.action === 'deny' && !decision.allowed);
+      const allows = alone.filter(({ only }) => only.action === 'allow');
+      const allowed = allows.find(({ decision }) => decision.allowed);
+      const { allowed: got, policy: by } = decideL4(new L4Policies(all, []), connection);
+      assert.equal(got, denied === undefined && (allows.length === 0 || allowed !== undefined));
+      if (denied !== undefined) assert.equal(by, denied.decision.policy);
+      else if (allowed !== undefined) assert.equal(by, allowed.decision.policy);
+    }),
+    { numRuns: 500 },
+  );
 });

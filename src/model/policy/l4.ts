@@ -8,10 +8,8 @@ import {
   accountTest,
   blockTest,
   type Clause,
-  type Decider,
   decide,
   destinationTest,
-  type Entry,
   type FactsTest,
   namespaceTest,
   type PeerFacts,
@@ -22,6 +20,7 @@ import {
   sourceTest,
   textTest,
 } from './match.ts';
+import { NarrowedDeciders, type NeedyDecider, type NeedyEntry, principalsNeeded } from './narrowed-deciders.ts';
 
 /** One connection as L4 policy sees it. `source` is null without an authenticated peer. */
 export type Connection = {
@@ -39,7 +38,8 @@ export type L4Decision = { allowed: boolean; policy: PolicyKey | null; rule: num
 export class L4Policies {
   readonly policies: readonly Authorization[];
   readonly missing: readonly PolicyKey[];
-  #decider: Decider<PeerFacts, L4Decision> | null = null;
+  #decider: NeedyDecider<L4Decision> | null = null;
+  #narrowed: NarrowedDeciders<L4Decision> | null = null;
 
   constructor(policies: readonly Authorization[], missing: readonly PolicyKey[]) {
     this.policies = policies;
@@ -47,9 +47,15 @@ export class L4Policies {
   }
 
   /** Compiled when first asked: most sets are only looked at for whether they restrict anything. */
-  get decider(): Decider<PeerFacts, L4Decision> {
+  get decider(): NeedyDecider<L4Decision> {
     this.#decider ??= deciderOf(this.policies, this.missing);
     return this.#decider;
+  }
+
+  /** The same for callers of one principal. */
+  deciderFor(principal: string | null): NeedyDecider<L4Decision> {
+    this.#narrowed ??= new NarrowedDeciders(this.decider);
+    return this.#narrowed.for(principal);
   }
 }
 
@@ -107,7 +113,8 @@ export function connectionOf(
 
 /** What the policies in force say of a connection. */
 export function decideL4(set: L4Policies, connection: Connection): L4Decision {
-  return decide(set.decider, new ConnectionFacts(connection));
+  const facts = new ConnectionFacts(connection);
+  return decide(set.deciderFor(facts.principal), facts);
 }
 
 /**
@@ -212,14 +219,14 @@ class ConnectionFacts implements PeerFacts {
 const UNRESTRICTED: L4Decision = { allowed: true, policy: null, rule: null, reason: 'no policy restricts it' };
 
 /** A policy that is named but unknown denies, after those that are known: an unknown DENY must not fail open. */
-function deciderOf(policies: readonly Authorization[], missing: readonly PolicyKey[]): Decider<PeerFacts, L4Decision> {
+function deciderOf(policies: readonly Authorization[], missing: readonly PolicyKey[]): NeedyDecider<L4Decision> {
   const enforced = policies.filter(({ dryRun }) => !dryRun);
   const allows = enforced.filter(({ action }) => action === 'allow');
   const deny = enforced.filter(({ action }) => action === 'deny').flatMap(entriesOf);
   const [unknown] = missing;
   if (unknown !== undefined) {
     const reason = `policy ${unknown} applies but is not known yet`;
-    deny.push({ clauses: ALWAYS, verdict: { allowed: false, policy: unknown, rule: null, reason } });
+    deny.push({ needs: null, clauses: ALWAYS, verdict: { allowed: false, policy: unknown, rule: null, reason } });
   }
   return { deny, allow: allows.flatMap(entriesOf), otherwise: unmatched(allows) };
 }
@@ -232,16 +239,17 @@ function unmatched(allows: readonly Authorization[]): L4Decision {
 }
 
 /** Policies are never changed, only replaced, and many destinations share one: each is compiled once. */
-const compiled = new WeakMap<Authorization, readonly Entry<PeerFacts, L4Decision>[]>();
+const compiled = new WeakMap<Authorization, readonly NeedyEntry<L4Decision>[]>();
 
-function entriesOf(policy: Authorization): readonly Entry<PeerFacts, L4Decision>[] {
+function entriesOf(policy: Authorization): readonly NeedyEntry<L4Decision>[] {
   const known = compiled.get(policy);
   if (known !== undefined) return known;
   const key = policyKeyOf(policy);
   const allowed = policy.action === 'allow';
   const entries = policy.rules.map((rule, index) => {
     const reason = `${allowed ? 'allowed' : 'explicitly denied'} by ${key} rule ${index}`;
-    return { clauses: clausesOf(rule, policy.action), verdict: { allowed, policy: key, rule: index, reason } };
+    const verdict = { allowed, policy: key, rule: index, reason };
+    return { needs: principalsNeeded(rule), clauses: clausesOf(rule, policy.action), verdict };
   });
   compiled.set(policy, entries);
   return entries;

@@ -76,6 +76,17 @@ export const AGENT_SETTINGS = {
       'percent',
       'Of the same: in equal parts assured to the workloads of the node. The rest is for connections that are let in while the last place goes.',
     ),
+    sharedValuesMax: setting(
+      10_000,
+      'count',
+      'Texts and lists of ports that records of workloads share, before they are gathered anew.',
+    ),
+    narrowedFrom: setting(
+      16,
+      'count',
+      'Rules of policies in force for a workload from which on those that name others than the caller are left out beforehand.',
+    ),
+    narrowedMax: setting(256, 'count', 'Callers for whom that is remembered, for each set of policies.'),
     rememberedMax: setting(
       1_024,
       'count',

@@ -168,7 +168,8 @@ export class DeltaClientSession {
       // The name may come to stand for something else: what it stood for before is gone then.
       if (older !== undefined && (older.key !== key || older.kind !== decoded.kind))
         removed.push({ kind: older.kind, key: older.key });
-      held.set(name, { version, kind: decoded.kind, key });
+      // One text for both: most names are the keys of what they name.
+      held.set(name === key ? key : name, { version, kind: decoded.kind, key });
       updated.push(decoded);
     } catch (error) {
       rejected.push(error instanceof Error ? error.message : `${name}: ${String(error)}`);

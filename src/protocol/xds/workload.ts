@@ -8,6 +8,7 @@ import {
   type Workload,
   type WorkloadKind,
 } from '#model/mesh/workload.ts';
+import { AGENT } from '#model/settings/agents.ts';
 import {
   ApplicationTunnel_Protocol,
   type Extension,
@@ -122,33 +123,33 @@ export function workloadFromProto(message: WorkloadMessage): Workload {
   return {
     uid: message.uid,
     name: message.name,
-    namespace: message.namespace,
+    namespace: sharedText(message.namespace),
     addresses: message.addresses.map((bytes) => bytesToIp(bytes)),
-    network: message.network,
+    network: sharedText(message.network),
     tunnelProtocol: knownEnum('tunnel_protocol', message.tunnelProtocol, TUNNEL_PROTOCOLS),
     nativeTunnel: message.nativeTunnel,
-    trustDomain: message.trustDomain || DEFAULT_TRUST_DOMAIN,
-    serviceAccount: message.serviceAccount || DEFAULT_SERVICE_ACCOUNT,
+    trustDomain: sharedText(message.trustDomain) || DEFAULT_TRUST_DOMAIN,
+    serviceAccount: sharedText(message.serviceAccount) || DEFAULT_SERVICE_ACCOUNT,
     waypoint: gatewayAddressFromProto('waypoint', message.waypoint),
-    node: message.node,
+    node: sharedText(message.node),
     registryOnly: isRegistryOnly(message.extensions),
-    canonicalName: message.canonicalName,
-    canonicalRevision: message.canonicalRevision,
-    workloadName: message.workloadName,
+    canonicalName: message.canonicalName === message.name ? message.name : sharedText(message.canonicalName),
+    canonicalRevision: sharedText(message.canonicalRevision),
+    workloadName: message.workloadName === message.name ? message.name : sharedText(message.workloadName),
     workloadKind: KINDS.get(message.workloadType) ?? 'deployment', // for telemetry alone, so one that is not known costs nothing
-    authorizationPolicies: message.authorizationPolicies,
+    authorizationPolicies: policyLists.of(JSON.stringify(message.authorizationPolicies), message.authorizationPolicies),
     // Weight 0 takes nothing: the model knows no weight 0, so such a workload counts as unhealthy.
     healthy: knownEnum('status', message.status, HEALTHY) && message.capacity !== 0,
-    clusterId: message.clusterId || DEFAULT_CLUSTER,
-    hostname: message.hostname,
+    clusterId: sharedText(message.clusterId) || DEFAULT_CLUSTER,
+    hostname: sharedText(message.hostname),
     services: servicesFromProto(message.services),
     hostNetwork: knownEnum('network_mode', message.networkMode, HOST_NETWORK),
     capacity: message.capacity || DEFAULT_CAPACITY,
-    locality: { region, zone, subzone },
+    locality: localities.of(JSON.stringify([region, zone, subzone]), { region, zone, subzone }),
   };
 }
 
-function servicesFromProto(services: WorkloadMessage['services']): Map<string, readonly PortMapping[]> {
+function servicesFromProto(services: WorkloadMessage['services']): ReadonlyMap<string, readonly PortMapping[]> {
   const mappings = new Map<string, readonly PortMapping[]>();
   for (const [key, list] of Object.entries(services)) {
     if (!key.includes('/')) rejectResource(`service key "${key}" is not <namespace>/<hostname>`);
@@ -157,5 +158,33 @@ function servicesFromProto(services: WorkloadMessage['services']): Map<string, r
       list.ports.map((port) => ({ servicePort: port.servicePort & 0xffff, targetPort: port.targetPort & 0xffff })),
     );
   }
-  return mappings;
+  return serviceLists.of(JSON.stringify([...mappings]), mappings);
 }
+
+/**
+ * One instance for values that are equal: of 100,000 workloads most fields are those of some thousand others, and each message that
+ * is decoded has its own copies. Forgets all of them when there are too many, which costs no more than that.
+ */
+class SharedValues<Value> {
+  readonly #known = new Map<string, Value>();
+
+  /** The value that was first given for `key`, or this one. */
+  of(key: string, value: Value): Value {
+    const known = this.#known.get(key);
+    if (known !== undefined) return known;
+    if (this.#known.size >= AGENT.sharedValuesMax) this.#known.clear();
+    this.#known.set(key, value);
+    return value;
+  }
+}
+
+const texts = new SharedValues<string>();
+
+/** The instance of a text that others have, too. */
+function sharedText(text: string): string {
+  return text === '' ? '' : texts.of(text, text);
+}
+
+const policyLists = new SharedValues<readonly string[]>();
+const localities = new SharedValues<Workload['locality']>();
+const serviceLists = new SharedValues<ReadonlyMap<string, readonly PortMapping[]>>();
