@@ -145,13 +145,16 @@ const protocols: { port: string; want: AppProtocol }[] = [
   { port: 'port: 3306', want: 'tcp' },
   { port: 'port: 3306, name: http', want: 'http11' },
   { port: 'port: 80, name: mysql', want: 'tcp' },
-  { port: 'port: 53, protocol: UDP, name: http', want: 'unknown' },
 ];
 for (const { port, want } of protocols) {
   test(`the protocol of { ${port} } is ${want}`, () => {
     assert.equal(new YamlMesh(parser, service(`ports: [{ ${port} }]`)).service('shop/s')?.ports[0]?.appProtocol, want);
   });
 }
+
+test('a port of UDP is none of TCP, whatever it is called', () => {
+  assert.deepEqual(new YamlMesh(parser, service('ports: [{ port: 53, protocol: UDP, name: http }]')).service('shop/s')?.ports, []);
+});
 
 test('where TCP and UDP share a port number there is one port, TCP', () => {
   const ports = 'ports: [{ name: dns, port: 53, protocol: UDP, targetPort: 1 }, { name: dns-tcp, port: 53, targetPort: 2 }]';
