@@ -72,6 +72,7 @@ function machine({ marked = {}, found = {}, nodes = [], controlPid, agents = {},
     },
     removeSocket: (path) => void sockets.delete(path),
     cleanupNode: async (node) => note(`clean up ${node}`),
+    upEnds: async (node) => note(`wait for the end of what keeps ${node} up`),
     endsWithin: async (pid) => !Object.values(agents).some((agent) => agent.pid === pid && agent.slow),
     endProcess: async (pid) => note(`end ${pid}`),
     agree: async (question) => {
@@ -101,6 +102,13 @@ test('H1: waypoints end first, then nodes, the control plane, and the directorie
     ...['/run/weft: removed', '/var/lib/weft: removed'],
   ]);
   assert.equal(left.size, 0);
+});
+
+test('H1: a node whose agent is dead goes after what would start it anew', async () => {
+  const { effects, done } = machine({ marked: WHOLE, nodes: ['a', 'b'], controlPid: 7, agents: { b: { pid: 9 } } });
+  await leaveMesh(OPTIONS, effects);
+  const dead = ['wait for the end of what keeps a up', 'clean up a'];
+  assert.deepEqual(done, ['stop waypoints', 'ask b to clean up', 'end 7', ...dead, ...RUN_FILES, 'remove /var/lib/weft']);
 });
 
 test('H1: what lives is named, and ends only when that is wanted', async () => {
@@ -217,5 +225,6 @@ test('after a failure the rest is removed all the same, and every failure is tol
     assert.match(error.remedy ?? '', /run weft uninstall again/);
     return true;
   });
-  assert.deepEqual(done, ['clean up b', 'remove /var/lib/weft']);
+  const waited = ['a', 'b'].map((node) => `wait for the end of what keeps ${node} up`);
+  assert.deepEqual(done, [...waited, 'clean up b', 'remove /var/lib/weft']);
 });

@@ -40,6 +40,8 @@ export type UninstallEffects = {
   removeSocket(path: string): void;
   /** Removes what the dead agent of a node left: programs, pins, namespaces, cgroups, files. */
   cleanupNode(node: string): Promise<void>;
+  /** Resolves when no `weft up` keeps the agent of a node running, or after a deadline. */
+  upEnds(node: string): Promise<void>;
   /** Whether a process has ended by itself within `waitMs`. */
   endsWithin(pid: number, waitMs: number): Promise<boolean>;
   /** SIGTERM, and SIGKILL after `waitMs`. */
@@ -76,8 +78,17 @@ export async function leaveMesh(options: UninstallOptions, effects: UninstallEff
   // Before any node goes: a waypoint leaves through the agent of its node.
   const { controlPid } = living;
   if (controlPid !== null) await effects.control.stopWaypoints().catch(() => {}); // what is left of them goes with their node
-  for (const { node } of found.nodes) await attempt(`node ${node}: removed`, () => removeNode(node, effects));
+  const dead: string[] = [];
+  for (const { node } of found.nodes) {
+    if (await answers(node, effects)) await attempt(`node ${node}: removed`, () => removeNode(node, effects));
+    else dead.push(node);
+  }
   if (controlPid !== null) await attempt('control plane: ended', () => endControl(controlPid, effects));
+  for (const node of dead) {
+    // What keeps an agent running would start it anew beside what is being removed.
+    await effects.upEnds(node);
+    await attempt(`node ${node}: removed`, () => removeNode(node, effects));
+  }
   await attempt(`${runDir}: removed`, () => removeRunDir(runDir, found, effects));
   if (!keepState) await attempt(`${stateDir}: removed`, () => removeStateDir(stateDir, effects));
   for (const line of leftAlone(options, found)) effects.tell(line);
@@ -148,6 +159,17 @@ function stateLeft(stateDir: string, state: MeshTraces['state']): string[] {
   if (state.kind === 'other')
     return [`left: ${stateDir}, which belongs to the control plane of ${state.runDir ?? 'another run directory'}`];
   return [];
+}
+
+/** Errors: those of asking, but for an agent that is dead. */
+async function answers(node: string, effects: UninstallEffects): Promise<boolean> {
+  try {
+    await effects.agentOf(node).status();
+    return true;
+  } catch (error) {
+    if (error instanceof WeftError && error.code === 'WEFT_NO_AGENT') return false;
+    throw error;
+  }
 }
 
 /** A running agent removes its node itself; one that does so too slowly, or is dead, has it done here. */

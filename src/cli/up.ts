@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { WeftError } from '#model/error.ts';
 import type { NodeGrant } from '#model/trust/grant.ts';
 import type { PathNormalization } from '#model/waypoint/config.ts';
-import { agentSocketPath, controlSocketPath, logsDirectory } from '#protocol/api/places.ts';
+import { agentSocketPath, controlSocketPath, logsDirectory, upLockPath } from '#protocol/api/places.ts';
 import {
   type Act,
   listenOption,
@@ -101,7 +101,7 @@ export function planMesh(options: UpOptions, hostname: string): MeshPlan {
     node,
     controlSocket,
     agentSocket,
-    lockFile: join(nodeDir, 'up.lock'),
+    lockFile: upLockPath(runDir, node),
     logFile: join(logsDirectory(stateDir), 'up.log'),
     nodeDir,
     rootFile,

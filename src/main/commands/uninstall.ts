@@ -4,7 +4,9 @@ import { USUAL_POOLS } from '#cli/command.ts';
 import { leaveMesh, type UninstallEffects, type UninstallOptions } from '#cli/uninstall.ts';
 import { cleanupNode } from '#main/agent/removal.ts';
 import { showProgress, tellResult } from '#main/commands/progress.ts';
+import { COMMAND } from '#model/settings/host.ts';
 import { isBpffs } from '#platform/bpf/bpffs.ts';
+import { isLocked } from '#platform/files/lock.ts';
 import { removeMarked } from '#platform/files/marked-directory.ts';
 import { removeSocket, traceMesh } from '#platform/files/mesh-traces.ts';
 import { forgetNode, knownNodes } from '#platform/files/node-register.ts';
@@ -16,7 +18,7 @@ import { agentClient, controlClient } from '#platform/local-api/clients.ts';
 import { requireRoot } from '#platform/preflight/preflight.ts';
 import { commandLog } from '#platform/telemetry/log.ts';
 import type { AgentClient } from '#protocol/api/agent.ts';
-import { agentSocketPath, controlSocketPath } from '#protocol/api/places.ts';
+import { agentSocketPath, controlSocketPath, upLockPath } from '#protocol/api/places.ts';
 
 /**
  * `weft uninstall`. What is removed, and in which order, `leaveMesh` decides; whether any of it is ours too.
@@ -45,6 +47,9 @@ export function effectsOf(options: UninstallOptions): UninstallEffects {
     removeMarked,
     removeSocket,
     cleanupNode: (node) => showProgress(`removing node ${node}`, () => cleanupDead(node, options)),
+    async upEnds(node) {
+      await eventually(() => !isLocked(upLockPath(runDir, node)), COMMAND.uninstallAgentMs);
+    },
     endsWithin: (pid, waitMs) => eventually(() => !isRunning(pid), waitMs),
     endProcess,
     agree,

@@ -8,6 +8,11 @@ export function agentSocketPath(runDir: string, node: string): string {
   return join(runDir, node, 'agent.sock');
 }
 
+/** The lock of the process that keeps the mesh of `node` up. */
+export function upLockPath(runDir: string, node: string): string {
+  return join(runDir, node, 'up.lock');
+}
+
 /** Socket of the control plane that runs on this machine. */
 export function controlSocketPath(runDir: string): string {
   return join(runDir, 'control.sock');
