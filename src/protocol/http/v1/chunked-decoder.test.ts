@@ -42,6 +42,8 @@ for (const { name, text, body, rest } of VALID) {
 }
 
 const INVALID = [
+  '0;\r\n\r\n',
+  '1;\r\na\r\n',
   '\r\n',
   'g\r\n',
   '-1\r\n',

@@ -90,7 +90,8 @@ export class ChunkedDecoder {
         if (code === CR) return STATE.sizeLf;
         return code === SEMICOLON ? STATE.extension : this.#sizeDigit(code);
       case STATE.extension:
-        return code === CR ? STATE.sizeLf : this.#extensionByte(code);
+        if (code !== CR) return this.#extensionByte(code);
+        return this.#extensionBytes > 0 ? STATE.sizeLf : null; // a semicolon announces a name
       case STATE.sizeLf:
         if (code !== LF) return null;
         return this.#left === 0 ? STATE.lineStart : STATE.data;
