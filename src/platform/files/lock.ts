@@ -3,8 +3,9 @@ import { WeftError } from '#model/error.ts';
 import { refusalOf } from '#model/system-error.ts';
 import { ERRNO, errno, errnoName, flock } from '#platform/ffi/libc.ts';
 
-/** Fixed by the kernel: flock(2) for oneself, and without waiting. */
+/** Fixed by the kernel: flock(2) for oneself, or beside others that ask, and without waiting. */
 const LOCK_EX_NB = 2 | 4;
+const LOCK_SH_NB = 1 | 4;
 
 /** A file that this process holds until it ends, however it ends: the kernel lets go of it then. */
 export type HeldLock = { release(): void };
@@ -36,12 +37,12 @@ export function takeLock(path: string, text: string): HeldLock | null {
   }
 }
 
-/** Whether a process holds the lock of a file. For a moment nobody else can take it. */
+/** Whether a process holds the lock of a file; others that ask at the same moment do not count. For that moment nobody can take it. */
 export function isLocked(path: string): boolean {
   if (statSync(path, { throwIfNoEntry: false })?.isFile() !== true) return false;
   const fd = openSync(path, 'r');
   try {
-    return flock(fd, LOCK_EX_NB) !== 0;
+    return flock(fd, LOCK_SH_NB) !== 0;
   } finally {
     closeSync(fd);
   }
