@@ -128,7 +128,14 @@ describe('data threads of a waypoint', { skip: process.env.WEFT_IO === 'node' &&
       command(['curl', '-sSf', '--unix-socket', socket, '-d', JSON.stringify({ level: wanted }), 'http://weft/v1/log-level']);
     const requests = async (): Promise<number> => (await waypointLog(mesh)).split('waypoint: request ').length;
     await level('warn');
-    const before = await requests();
+    // What was told before the change may still be on its way into the file; a burst later it is there.
+    await burst();
+    let before = -1;
+    await waitUntil('nothing more is told', END_MS, async () => {
+      const last = before;
+      before = await requests();
+      return before === last;
+    });
     await burst();
     await level('info');
     await burst();
