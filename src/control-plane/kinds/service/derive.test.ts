@@ -153,7 +153,10 @@ for (const { port, want } of protocols) {
 }
 
 test('a port of UDP is none of TCP, whatever it is called', () => {
-  assert.deepEqual(new YamlMesh(parser, service('ports: [{ port: 53, protocol: UDP, name: http }]')).service('shop/s')?.ports, []);
+  assert.deepEqual(
+    new YamlMesh(parser, service('ports: [{ port: 53, protocol: UDP, name: http }]')).service('shop/s')?.ports,
+    [],
+  );
 });
 
 test('where TCP and UDP share a port number there is one port, TCP', () => {
