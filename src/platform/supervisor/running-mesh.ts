@@ -8,6 +8,7 @@ import { replaceFileSync } from '#platform/files/replace-file.ts';
 import { eventually } from '#platform/linux/process/waiting.ts';
 import { agentClient, controlClient } from '#platform/local-api/clients.ts';
 import { tell } from '#platform/telemetry/notices.ts';
+import type { TokenResponse } from '#protocol/api/control.ts';
 import { type Departure, type Keeper, keep } from './keeper.ts';
 import { adoptPart, type Part, startPart } from './part.ts';
 
@@ -72,20 +73,25 @@ export class RunningMesh {
       })
       .catch(toLastResort);
     const control = controlClient(controlSocket);
-    await waitFor('control plane', COMMAND.controlStartMs, async () => {
-      await control.status();
-      return null;
-    });
-    const renew = async (): Promise<void> => {
-      const { token, rootsPem } = await control.token({ node, ...grant, ttlSeconds: COMMAND.ownTokenSeconds });
+    const ask = () => control.token({ node, ...grant, ttlSeconds: COMMAND.ownTokenSeconds });
+    const take = ({ token, rootsPem }: TokenResponse): void => {
       if (this.#stopping) return;
       replaceFileSync(rootFile, rootsPem);
       replaceFileSync(tokenFile, token);
     };
-    await renew();
+    let first: TokenResponse | null = null;
+    await waitFor('control plane', COMMAND.controlStartMs, async () => {
+      first = await ask(); // also where one ended in the middle of this: the next one gives a token as well
+      return null;
+    });
+    if (first !== null) take(first);
     if (this.#stopping) return;
-    // One that cannot be had now is asked for again long before its predecessor ends.
-    this.#stopRenewal = systemClock.every(COMMAND.ownTokenRenewMs, () => void renew().catch(() => {}));
+    const renew = (): void => {
+      ask()
+        .then(take)
+        .catch(() => {}); // one that cannot be had now is asked for again long before its predecessor ends
+    };
+    this.#stopRenewal = systemClock.every(COMMAND.ownTokenRenewMs, renew);
     await waitFor('agent', COMMAND.agentStartMs, async () => {
       const { connected, syncedAt, error } = (await agentClient(agentSocket).status()).controlPlane;
       return connected && syncedAt !== null ? null : (error ?? 'it waits for the state of the mesh');
@@ -142,7 +148,8 @@ export class RunningMesh {
     const keeper = keep({
       name,
       start,
-      meshIsUp: () => this.#up,
+      // What an earlier mesh left was up there.
+      meshIsUp: () => this.#up || runningPid !== null,
       clock: systemClock,
       tell: (sentence) => tell(`weft: ${sentence}\n`),
     });
