@@ -172,15 +172,22 @@ export class AttackedMesh {
     else writeFileSync(path, yaml);
   }
 
-  /** Changes policy and waits until every agent has renewed its verdicts. */
+  /**
+   * Changes policy and waits until every agent has renewed its verdicts by all of it: a policy and the records of those whom
+   * it selects travel apart, so that the first renewal alone says nothing about the second.
+   */
   async enforce(file: string, yaml: string | null): Promise<void> {
     const nodes = this.plan.nodes.map(({ name }) => name);
     const generations = async (): Promise<number[]> =>
       (await Promise.all(nodes.map((node) => this.status(node)))).map(({ kernel }) => kernel.generation);
     const before = await generations();
     this.write(file, yaml);
-    await waitUntil(`enforcement of ${file}`, SETTLE_MS, async () =>
-      (await generations()).every((generation, at) => generation > (before[at] ?? 0)),
+    await waitUntil(
+      `enforcement of ${file}`,
+      SETTLE_MS,
+      async () =>
+        (await generations()).every((generation, at) => generation > (before[at] ?? 0)) &&
+        (await controlStatus(this.plan)).connections.every(({ upToDate }) => upToDate),
     );
   }
 
