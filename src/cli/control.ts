@@ -1,5 +1,6 @@
 import { type Command, Option } from 'commander';
 import { PORT } from '#model/mesh/ports.ts';
+import { TELEMETRY } from '#model/settings/telemetry.ts';
 import type { PathNormalization } from '#model/waypoint/config.ts';
 import { type ControlAccess, controlAccess } from './agent.ts';
 import {
@@ -16,7 +17,9 @@ import {
   collect,
   type HostPort,
   readAddressOrSocket,
+  readCollector,
   readName,
+  readPercent,
   readStoreUrl,
   readThreads,
   type StoreUrl,
@@ -39,6 +42,8 @@ export type ControlOptions = {
   pathNormalization: PathNormalization;
   /** Socket of the agent on this machine that runs the waypoints; null: no waypoints are started. */
   waypointAgent: string | null;
+  /** Where they tell of the requests that they trace; null: they trace none. */
+  traces: TraceOptions | null;
   /** Data threads of each of them; null: as many as the machine has cores, less one. */
   waypointThreads: number | null;
   socket: string;
@@ -46,12 +51,15 @@ export type ControlOptions = {
   stats: HostPort | null;
 };
 
+/** A collector of OpenTelemetry, by its URL, and of how many requests in a hundred it hears whose callers have not decided. */
+export type TraceOptions = { collector: string; percent: number };
+
 /** Where etcd is, and PEM files by which it is trusted and asked; caFile null: without TLS. */
 export type StoreAccess = StoreUrl & { caFile: string | null; certFile: string | null; keyFile: string | null };
 
 type ParsedControl = Omit<
   ControlOptions,
-  'config' | 'store' | 'cluster' | 'serverNames' | 'waypointAgent' | 'waypointThreads' | 'stats'
+  'config' | 'store' | 'cluster' | 'serverNames' | 'waypointAgent' | 'traces' | 'waypointThreads' | 'stats'
 > & {
   config?: string;
   store?: StoreUrl;
@@ -63,6 +71,8 @@ type ParsedControl = Omit<
   stats: HostPort | 'off';
   serverName: readonly string[];
   waypointAgent?: string;
+  traceCollector?: string;
+  traceSampling: number;
   waypointThreads?: number;
 };
 
@@ -113,6 +123,8 @@ export function controlCommand(act: Act<ControlOptions>): Command {
         .default(undefined, 'the number of cores less one, at least 1')
         .argParser(readThreads),
     )
+    .addOption(traceCollectorOption())
+    .addOption(traceSamplingOption())
     .addOption(controlSocketOption())
     .addOption(stateDirOption())
     .addOption(statsOption(PORT.controlStats))
@@ -131,6 +143,8 @@ function controlOptions(parsed: ParsedControl, command: Command): ControlOptions
     storeKey,
     serverName,
     waypointAgent,
+    traceCollector,
+    traceSampling,
     waypointThreads,
     stats,
     ...rest
@@ -151,9 +165,29 @@ function controlOptions(parsed: ParsedControl, command: Command): ControlOptions
     cluster: isCluster ? { kubeconfig: kubeconfig ?? null } : null,
     serverNames: serverName,
     waypointAgent: waypointAgent ?? null,
+    traces: tracesOf(traceCollector, traceSampling),
     waypointThreads: waypointThreads ?? null,
     stats: stats === 'off' ? null : stats,
   };
+}
+
+function traceCollectorOption(): Option {
+  return new Option(
+    '--trace-collector <url>',
+    'collector of OpenTelemetry (OTLP over HTTP) that waypoints send the spans of traced requests to',
+  )
+    .env('OTEL_EXPORTER_OTLP_ENDPOINT')
+    .argParser(readCollector);
+}
+
+function traceSamplingOption(): Option {
+  return new Option('--trace-sampling <percent>', 'so many of the requests are traced whose callers have not decided')
+    .default(TELEMETRY.tracedPercent)
+    .argParser(readPercent);
+}
+
+function tracesOf(collector: string | undefined, percent: number): TraceOptions | null {
+  return collector === undefined ? null : { collector, percent };
 }
 
 /** What `weft waypoint` is told. */
@@ -175,9 +209,13 @@ export type WaypointOptions = {
   leavingFile?: string;
   /** Threads that serve connections; 0: the waypoint's own does; null: as many as the machine has cores, less one. */
   threads: number | null;
+  /** Where it tells of the requests that it traces; null: it traces none. */
+  traces: TraceOptions | null;
 };
 
-type ParsedWaypoint = Omit<WaypointOptions, 'control' | 'threads'> & {
+type ParsedWaypoint = Omit<WaypointOptions, 'control' | 'threads' | 'traces'> & {
+  traceCollector?: string;
+  traceSampling: number;
   threads?: number;
   control?: string;
   controlRoot?: string;
@@ -197,14 +235,22 @@ export function waypointCommand(act: Act<WaypointOptions>): Command {
     .addOption(mandatory('--pin-dir <dir>'))
     .addOption(new Option('--leaving-file <file>').hideHelp())
     .addOption(new Option('--threads <count>').argParser(readThreads).hideHelp())
+    .addOption(traceCollectorOption().hideHelp())
+    .addOption(traceSamplingOption().hideHelp())
     .addOption(new Option('--control <address>').argParser(readAddressOrSocket).hideHelp())
     .addOption(new Option('--control-root <file>').hideHelp())
     .addOption(new Option('--token-file <file>').hideHelp())
-    .action(({ control, controlRoot, tokenFile, threads, ...rest }: ParsedWaypoint, command: Command) => {
-      // The pieces come one by one, so that the error names every one that is missing.
-      const given = { ...(control && { control }), ...(controlRoot && { controlRoot }), ...(tokenFile && { tokenFile }) };
-      return act({ ...rest, threads: threads ?? null, control: controlAccess(given, command) });
-    });
+    .action(
+      (
+        { control, controlRoot, tokenFile, threads, traceCollector, traceSampling, ...rest }: ParsedWaypoint,
+        command: Command,
+      ) => {
+        // The pieces come one by one, so that the error names every one that is missing.
+        const given = { ...(control && { control }), ...(controlRoot && { controlRoot }), ...(tokenFile && { tokenFile }) };
+        const traces = tracesOf(traceCollector, traceSampling);
+        return act({ ...rest, traces, threads: threads ?? null, control: controlAccess(given, command) });
+      },
+    );
 }
 
 /** Nobody writes these by hand, so they would only clutter the help. */

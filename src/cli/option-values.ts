@@ -87,6 +87,20 @@ export function readAddressOrSocket(text: string): string {
   return text.startsWith('unix:/') ? text : readAddress(text);
 }
 
+/** Where a collector of OpenTelemetry is: an http or https URL. */
+export function readCollector(text: string): string {
+  const protocol = URL.parse(text)?.protocol;
+  if (protocol !== 'http:' && protocol !== 'https:') throw new InvalidArgumentError('Write a URL such as http://10.0.0.9:4318.');
+  return text;
+}
+
+/** A share of a hundred, with fractions. */
+export function readPercent(text: string): number {
+  const percent = text.trim() === '' ? Number.NaN : Number(text);
+  if (!(percent >= 0 && percent <= 100)) throw new InvalidArgumentError('Write a number from 0 to 100.');
+  return percent;
+}
+
 /** A reader of a range of addresses of one family, such as 10.41.0.0/24. */
 export function cidrReader(family: Family): (text: string) => string {
   const example = family === 4 ? '10.41.0.0/24' : 'fd41:0:0:1::/64';

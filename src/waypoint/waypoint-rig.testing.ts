@@ -147,6 +147,7 @@ export async function startRig(options: RigOptions = {}): Promise<Rig> {
       relay: relayed,
       tunnels: options.tunnelPool ?? plainTunnels(tunnels),
       http2: ownHttp2(clock),
+      tracing: null,
       ...options.effects,
     },
   });

@@ -24,6 +24,27 @@ spec:
   selector: { app: hello }
   ports: [{ name: http, port: 80, targetPort: 8080 }]
 `;
+const COLLECTOR_SERVICE = `---
+apiVersion: v1
+kind: Service
+metadata: { name: collector, namespace: default }
+spec:
+  selector: { app: collector }
+  ports: [{ name: http, port: 4318 }]
+`;
+/** Prints of each span that it is sent a line: its name, whose it is, and the parent that it has. */
+const COLLECTOR = `require('node:http').createServer((request, answer) => {
+  let body = '';
+  request.on('data', (data) => (body += data)).on('end', () => {
+    const [{ resource, scopeSpans }] = JSON.parse(body).resourceSpans;
+    for (const span of scopeSpans[0].spans)
+      console.log('span', request.url, span.name, span.traceId, span.parentSpanId, resource.attributes[0].value.stringValue);
+    answer.end('{}');
+  });
+}).listen(4318, () => console.log('listening'))`;
+const TRACE = '4bf92f3577b34da6a3ce929d0e0e4736';
+const SPAN = '00f067aa0ba902b7';
+const TRACING_CLIENT = `curl -sS -m 5 -H 'traceparent: 00-${TRACE}-${SPAN}-01' http://hello/`;
 const SERVER =
   "require('node:http').createServer((_, answer) => answer.end('hello')).listen(8080, () => console.log('listening'))";
 const CLIENT = 'for i in $(seq 100); do curl -sS -m 5 http://hello/ && exit 0; sleep 0.2; done; exit 1';
@@ -70,9 +91,11 @@ describe('the metrics pages of an agent and of a waypoint', () => {
 
   before(async () => {
     mkdirSync(mesh);
-    writeFileSync(join(mesh, 'mesh.yaml'), MESH);
+    writeFileSync(join(mesh, 'mesh.yaml'), MESH + COLLECTOR_SERVICE);
     const options = ['--node', node, '--run-dir', runDir, '--state-dir', join(dir, 'state')];
-    up = programs.start(['unshare', '--net', 'sh', '-c', 'ip link set lo up && exec "$@"', 'sh', WEFT, 'up', mesh, ...options]);
+    const exporting = 'OTEL_EXPORTER_OTLP_ENDPOINT=http://collector.default:4318';
+    const inOwnNetns = ['unshare', '--net', 'sh', '-c', 'ip link set lo up && exec "$@"', 'sh'];
+    up = programs.start([...inOwnNetns, 'env', exporting, WEFT, 'up', mesh, ...options]);
     await up.until(/The mesh is up/);
     await run('hello', process.execPath, '-e', SERVER).until(/listening/);
     const client = run('client', 'sh', '-c', CLIENT);
@@ -123,6 +146,14 @@ describe('the metrics pages of an agent and of a waypoint', () => {
     );
     assert.match(scrape(waypointPid(), '/stats/prometheus'), /^istio_request_duration_milliseconds_count\{.*\} [1-9]/m);
     assert.match(scrape(waypointPid()), /^istio_request_duration_seconds_count\{.*\} [1-9]/m);
+  });
+
+  test('W71: the span of a traced request arrives at the collector, itself a workload of the mesh', async () => {
+    const collector = run('collector', process.execPath, '-e', COLLECTOR);
+    await collector.until(/listening/);
+    const client = run('tracing', 'sh', '-c', TRACING_CLIENT);
+    assert.equal(await client.ended, 0, client.output());
+    await collector.until(new RegExp(`span /v1/traces hello.default.svc.cluster.local:80/\\* ${TRACE} ${SPAN} waypoint.default`));
   });
 
   test('weft status shows where the page of the agent is', async () => {

@@ -45,6 +45,8 @@ export type ProcessRunnerOptions = {
   rootFile: string;
   /** Data threads of a waypoint; null: it says itself. */
   threads?: number | null;
+  /** Where it tells of traced requests, and how many in a hundred; null: it traces none. */
+  traces?: { collector: string; percent: number } | null;
   clock: Clock;
 };
 
@@ -144,9 +146,12 @@ function commandOf(options: ProcessRunnerOptions, spec: WaypointSpec, on: { node
     'leaving-file': `${options.dir}/${nameOf(spec, 'leaving')}`,
     'pin-dir': on.pinDir,
   };
-  const threads = options.threads ?? null;
-  const all = Object.entries(threads === null ? flags : { ...flags, threads: String(threads) });
-  return [...options.weft, 'waypoint', ...all.flatMap(([name, value]) => [`--${name}`, value])];
+  const { threads = null, traces = null } = options;
+  const more = {
+    ...(threads === null ? {} : { threads: String(threads) }),
+    ...(traces === null ? {} : { 'trace-collector': traces.collector, 'trace-sampling': String(traces.percent) }),
+  };
+  return [...options.weft, 'waypoint', ...Object.entries({ ...flags, ...more }).flatMap(([name, value]) => [`--${name}`, value])];
 }
 
 /** null: gone, or half written by a process that was killed; the waypoint is started anew. */

@@ -108,7 +108,7 @@ function storePlace(access: StoreAccess | null): StorePlace | null {
 /** Starts waypoints as processes in sandboxes of the agent behind `agentSocket`, and keeps a record of each in `runDir`. */
 async function runnerFor(
   agentSocket: string,
-  { stateDir, waypointThreads: threads }: Pick<ControlOptions, 'stateDir' | 'waypointThreads'>,
+  { stateDir, waypointThreads: threads, traces }: Pick<ControlOptions, 'stateDir' | 'waypointThreads' | 'traces'>,
   runDir: string,
 ): Promise<WaypointRunner> {
   const dir = waypointsDirectory(runDir);
@@ -132,6 +132,7 @@ async function runnerFor(
     controlAddress: `unix:${discoverySocketPath(runDir)}`,
     rootFile,
     threads,
+    traces,
     clock: systemClock,
   });
 }

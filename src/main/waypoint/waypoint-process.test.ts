@@ -30,6 +30,7 @@ function optionsOf(control: ControlEndpoint, gateway: string): WaypointProcessOp
     control,
     pinDir: '/nowhere',
     threads: 0,
+    traces: null,
     version: '1',
     log: SILENT_LOG,
     mishaps: SILENT_MISHAPS,

@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { dirname } from 'node:path';
-import type { WaypointOptions } from '#cli/control.ts';
+import type { TraceOptions, WaypointOptions } from '#cli/control.ts';
 import { controlEndpoint, weftVersion } from '#main/commands/control-access.ts';
 import type { Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
@@ -16,6 +16,7 @@ import { chooseIo } from '#platform/io/choice/choose.ts';
 import { surviveMishaps } from '#platform/linux/process/last-resort.ts';
 import { serve } from '#platform/linux/process/service.ts';
 import { serveLocalSocket } from '#platform/local-api/serve-socket.ts';
+import { SpanExporter } from '#platform/otlp/span-exporter.ts';
 import { requireRoot } from '#platform/preflight/preflight.ts';
 import { systemRandom } from '#platform/random.ts';
 import { commandLog, processLogLevel } from '#platform/telemetry/log.ts';
@@ -26,7 +27,7 @@ import type { ClientNode } from '#protocol/xds/client-session.ts';
 import { followConfiguration } from '#waypoint/listener/follow.ts';
 import { serveHere } from '#waypoint/plane/data-plane.ts';
 import type { Plane, ToControl } from '#waypoint/seam/messages.ts';
-import { Planes } from '#waypoint/seam/planes.ts';
+import { Planes, type PlanesOptions } from '#waypoint/seam/planes.ts';
 import { startDataThreads } from './data-threads.ts';
 import { listeningOf } from './listening.ts';
 import { planeEffects } from './plane-effects.ts';
@@ -46,6 +47,8 @@ export type WaypointProcessOptions = {
   leavingFile?: string;
   /** Threads that serve; 0: that of the waypoint itself; null: by the machine's cores. */
   threads: number | null;
+  /** Where it tells of the requests that it traces; null: it traces none. */
+  traces: TraceOptions | null;
   version: string;
   log: Log;
   mishaps: Mishaps;
@@ -77,6 +80,7 @@ export async function startWaypoint(
   const planes = new Planes({
     start: (receive) => startPlanes({ options, certificates, meters, clock, flows }, receive),
     credentials: (identity) => certificates.get(identity),
+    spans: spansOf(options, meters, clock),
     clock,
   });
   certificates.subscribe((credentials) => planes.renewed(credentials));
@@ -139,6 +143,18 @@ function discoveryNode({ gateway, namespace, serviceAccount, node, control }: Wa
   };
 }
 
+/** Takes spans to the collector; to nowhere where none is named, and none is made then. */
+function spansOf(
+  { traces, gateway, namespace, node, version, log }: WaypointProcessOptions,
+  meters: Meters,
+  clock: Clock,
+): PlanesOptions['spans'] {
+  if (traces === null) return () => {};
+  const resource = { 'service.name': `${gateway}.${namespace}`, 'service.namespace': namespace, 'host.name': node };
+  const exporter = new SpanExporter({ endpoint: traces.collector, resource, version, clock, log, meters });
+  return (spans, dropped) => exporter.add(spans, dropped);
+}
+
 type PlanesParts = {
   options: WaypointProcessOptions;
   certificates: CertificateCache;
@@ -153,7 +169,7 @@ function startPlanes(
   receive: (from: Plane, message: ToControl) => void,
 ): Plane[] {
   const { namespace, gateway, serviceAccount, node, pinDir, log, mishaps } = options;
-  const whose = { namespace, gateway, serviceAccount, node };
+  const whose = { namespace, gateway, serviceAccount, node, tracedPercent: options.traces?.percent ?? null };
   const threads = dataThreads(options.threads, process.env.WEFT_IO, availableParallelism());
   if (threads > 0) {
     flows.close(); // each of them looks at its own

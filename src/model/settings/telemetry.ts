@@ -50,6 +50,21 @@ export const TELEMETRY_SETTINGS = {
       'Mistakes of the program itself that are written to the log per `mishapPeriodMs` and place; further ones are only counted.',
     ),
     mishapPeriodMs: setting(10_000, 'ms', 'See there.'),
+    tracedPercent: setting(1, 'percent', 'Of the requests whose callers have not decided, so many are traced (Istio).'),
+    spanBatchMax: setting(
+      512,
+      'count',
+      'Spans that one thread of a waypoint hands over at a time; further ones of that time are left out.',
+    ),
+    spanBatchMs: setting(1_000, 'ms', 'How long a span waits for others.'),
+    spansWaitingMax: setting(
+      2_048,
+      'count',
+      'Spans that wait for the collector; past it the oldest are left out, and counted. A collector that is away costs nothing else.',
+    ),
+    spanExportMs: setting(3_000, 'ms', "How long a collector may take for a batch (Envoy's time-out)."),
+    spanPauseMs: setting(1_000, 'ms', 'Before a batch is sent again that the collector could not take; it doubles.'),
+    spanPauseMaxMs: setting(30_000, 'ms', 'The longest such pause.'),
     fetchMs: setting(
       200,
       'ms',

@@ -76,6 +76,7 @@ export const LABELS = {
   reason: { help: 'how a discovery stream ended', bound: ['ConnectionError', 'Error', 'Reconnect', 'Complete'] },
   rule: { help: 'name of a rule of a policy', bound: FEW },
   mode: { help: 'whether a rule is enforced, or only counted', bound: ['enforced', 'shadow'] },
+  fate: { help: 'what became of a span', bound: ['exported', 'refused', 'dropped'] },
   outcome: { help: 'what came of the copy of a request', bound: ['answered', 'failed', 'dropped'] },
   refusal: { help: 'why the control plane refused something', bound: Object.keys(CONTROL_REFUSALS) },
   door: { help: 'kind of port', bound: ['tunnel', 'control', 'page'] },

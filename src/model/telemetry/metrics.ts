@@ -162,6 +162,7 @@ export const METRICS = {
     'Copies of requests for other services: with an answer, without one, or given up.',
     ['outcome'],
   ),
+  weft_spans_total: counter(WAYPOINT, 'Spans of traced requests: taken by the collector, refused by it, or left out.', ['fate']),
   weft_rate_limited_total: counter(WAYPOINT, 'Requests for which a rate limit had no token.', ['policy', 'rule', 'mode']),
   weft_upstream_endpoints: gauge(WAYPOINT, 'Endpoints that this waypoint has sent something to.', []),
   weft_upstream_pools: gauge(WAYPOINT, 'Pools of connections to endpoints, one for each identity served.', []),

@@ -53,7 +53,10 @@ function aPlane() {
     },
   };
   const plane = new DataPlane(
-    { namespace: 'shop', gateway: 'waypoint', serviceAccount: 'waypoint', node: 'one', threads: 3, tellsProblems: true },
+    {
+      ...{ namespace: 'shop', gateway: 'waypoint', serviceAccount: 'waypoint', node: 'one' },
+      ...{ threads: 3, tellsProblems: true, tracedPercent: null },
+    },
     effects,
     { send: (message) => void said.push(message) },
   );

@@ -16,13 +16,14 @@ import { type Attest, acceptLocal, acceptTunnel } from '#waypoint/listener/accep
 import type { Plane, ToControl, ToData } from '#waypoint/seam/messages.ts';
 import { NO_COUNTS, type WaypointCounts } from '#waypoint/self/counters.ts';
 import type { WaypointEffects } from '#waypoint/self/effects.ts';
+import { SpanBatches } from '#waypoint/self/span-batches.ts';
 import { createWaypoint, type Waypoint } from '#waypoint/waypoint.ts';
 
 /** Serves accepted streams until it is closed. */
 export type TunnelServer = { handle(stream: ByteStream): void; drain(deadlineMs: number): Promise<void>; close(): void };
 
 /** What one that serves does to the world; nothing of it waits for another thread. */
-export type PlaneEffects = Omit<WaypointEffects, 'tunnels'> & {
+export type PlaneEffects = Omit<WaypointEffects, 'tunnels' | 'tracing'> & {
   /** Accepts on a listening socket; streams come unread. Owns the descriptor. */
   listen(fd: number, accept: (stream: ByteStream) => void): { close(): void };
   /** Valid credentials of an identity, fetched when first needed. */
@@ -52,6 +53,8 @@ export type PlaneOptions = {
   readonly threads: number;
   /** Whether this is the one of them that tells what of a configuration cannot be used. */
   readonly tellsProblems: boolean;
+  /** Of the requests whose callers have not decided, how many are traced, in percent; null: none is, and none is told of. */
+  readonly tracedPercent: number | null;
 };
 
 /** What there is from the first configuration on: of that only what never changes is taken here, the trust domain. */
@@ -136,7 +139,7 @@ export class DataPlane {
   }
 
   #begin({ trustDomain }: WaypointBase): Serving {
-    const { namespace, gateway, serviceAccount, node, threads, tellsProblems } = this.#options;
+    const { namespace, gateway, serviceAccount, node, threads, tellsProblems, tracedPercent } = this.#options;
     const { createPool, createServer, meters, clock, log, ...effects } = this.#effects;
     const identity = { trustDomain, namespace, serviceAccount };
     const credentials = () => effects.credentials(identity);
@@ -145,7 +148,7 @@ export class DataPlane {
     const waypoint = createWaypoint({
       self: { namespace, gateway, node, identity },
       mesh: this.#mesh,
-      effects: { ...effects, clock, log, tunnels },
+      effects: { ...effects, clock, log, tunnels, tracing: this.#tracing(tracedPercent) },
       attempts: { ...DEFAULT_ATTEMPTS, keptBodiesBytesMax: Math.floor(DEFAULT_ATTEMPTS.keptBodiesBytesMax / threads) },
       meters,
       tellsProblems,
@@ -161,6 +164,14 @@ export class DataPlane {
       threads,
     });
     return { waypoint, server, tunnels };
+  }
+
+  #tracing(percent: number | null): WaypointEffects['tracing'] {
+    if (percent === null) return null;
+    const batches = new SpanBatches(this.#effects.clock, (spans, dropped) =>
+      this.#control.send({ kind: 'spans', spans, dropped }),
+    );
+    return { percent, record: (span) => batches.add(span) };
   }
 
   #listen(peersFd: number, localFd: number): void {

@@ -1,5 +1,6 @@
 import type { MeshDelta } from '#model/mesh/mesh-state.ts';
 import type { ServiceKey } from '#model/mesh/service.ts';
+import type { Span } from '#model/telemetry/trace.ts';
 import type { WaypointBase, WaypointService } from '#model/waypoint/config.ts';
 import type { CommonToControl, CommonToData, Link } from '#protocol/seam/common-messages.ts';
 import type { WaypointCounts } from '#waypoint/self/counters.ts';
@@ -32,6 +33,8 @@ export type ToControl =
   | CommonToControl
   /** What it was told last of mesh or configuration could not be put in force: nothing is served until the next configuration. */
   | { readonly kind: 'failed' }
+  /** For the collector; `dropped`: how many more there were than are kept. */
+  | { readonly kind: 'spans'; readonly spans: readonly Span[]; readonly dropped: number }
   | { readonly kind: 'drained' };
 
 /** One that serves, from the side of control. */

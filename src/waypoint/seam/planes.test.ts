@@ -19,6 +19,7 @@ function twoPlanes(counts: WaypointCounts[] = []) {
   const told: ToData[][] = [[], []];
   const ended = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
   const clock = new SteppedClock();
+  const spans: [number, number][] = [];
   let receive: (from: Plane, message: ToControl) => void = () => {};
   const all: Plane[] = told.map((messages, at) => ({
     send: (message) => void messages.push(message),
@@ -31,6 +32,7 @@ function twoPlanes(counts: WaypointCounts[] = []) {
       return all;
     },
     credentials: async () => CREDENTIALS,
+    spans: (all, dropped) => void spans.push([all.length, dropped]),
     clock,
   });
   const say = (at: 0 | 1, message: ToControl): void => receive(all[at] ?? assert.fail(), message);
@@ -39,7 +41,7 @@ function twoPlanes(counts: WaypointCounts[] = []) {
     const last = told[at]?.findLast((message) => message.kind === 'mark');
     return last?.kind === 'mark' ? last.mark : assert.fail('no mark');
   };
-  return { planes, told, ended, clock, say, markOf };
+  return { planes, told, ended, clock, say, markOf, spans };
 }
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
@@ -121,4 +123,10 @@ test('what they have counted is one sum', () => {
   const { counters, endpoints, pools } = planes.counts;
   assert.deepEqual([counters.requests, counters.openConnections, counters.responsesByClass[2]], [5, 5, 3]);
   assert.deepEqual([endpoints, pools], [7, 3]);
+});
+
+test('spans of any of them go to the collector, with how many were left out', () => {
+  const { say, spans } = twoPlanes();
+  say(1, { kind: 'spans', spans: [], dropped: 3 });
+  assert.deepEqual(spans, [[0, 3]]);
 });

@@ -2,6 +2,7 @@ import type { Clock } from '#model/effects/clock.ts';
 import type { Credentials, Identity } from '#model/identity/identity.ts';
 import type { MeshDelta } from '#model/mesh/mesh-state.ts';
 import { WAYPOINT } from '#model/settings/waypoints.ts';
+import type { Span } from '#model/telemetry/trace.ts';
 import type { WaypointConfig } from '#model/waypoint/config.ts';
 import { DataLinks } from '#protocol/seam/data-links.ts';
 import { meshMessages, ToldConfiguration } from '#waypoint/seam/parts.ts';
@@ -14,6 +15,8 @@ export type PlanesOptions = {
   start(receive: (from: Plane, message: ToControl) => void): readonly Plane[];
   /** Valid credentials of an identity, fetched when first needed. */
   credentials(identity: Identity): Promise<Credentials>;
+  /** Takes the spans of requests that were traced; `dropped` more could not be kept. */
+  spans(spans: readonly Span[], dropped: number): void;
   clock: Clock;
 };
 
@@ -22,14 +25,16 @@ export class Planes {
   readonly #planes: readonly Plane[];
   readonly #links: DataLinks;
   readonly #clock: Clock;
+  readonly #spans: PlanesOptions['spans'];
   /** Those that have not drained yet. */
   readonly #draining = new Set<Plane>();
   readonly #drained = Promise.withResolvers<void>();
   readonly #configuration = new ToldConfiguration();
   #hasFailed = false;
 
-  constructor({ start, credentials, clock }: PlanesOptions) {
+  constructor({ start, credentials, spans, clock }: PlanesOptions) {
     this.#clock = clock;
+    this.#spans = spans;
     this.#planes = start((from, message) => this.#receive(from, message));
     this.#links = new DataLinks(this.#planes, credentials);
   }
@@ -105,6 +110,9 @@ export class Planes {
       case 'drained':
         this.#draining.delete(from);
         if (this.#draining.size === 0) this.#drained.resolve();
+        return;
+      case 'spans':
+        this.#spans(message.spans, message.dropped);
         return;
       case 'credentials':
       case 'marked':

@@ -6,12 +6,16 @@ import type { Log } from '#model/effects/log.ts';
 import type { Mishaps } from '#model/effects/mishaps.ts';
 import type { Identity } from '#model/identity/identity.ts';
 import type { Workload } from '#model/mesh/workload.ts';
+import type { Span } from '#model/telemetry/trace.ts';
 import type { TunnelPool } from '#protocol/hbone/transport.ts';
 import type { Http2Engine } from '#protocol/http/message.ts';
 import type { relayed } from '#protocol/stream/relay.ts';
 
 /** On whose behalf an upstream connection is opened. HTTP connections may later serve other connections of the same identity. */
 export type ClientInfo = { identity: Identity | null; address: IpAddress; port: number };
+
+/** How requests are traced: of those whose callers have not decided so many percent, and where spans go. */
+export type Tracing = { readonly percent: number; record(span: Span): void };
 
 /** What a waypoint needs from the outside. */
 export type WaypointEffects = {
@@ -33,4 +37,6 @@ export type WaypointEffects = {
   /** Tunnels to endpoints on other nodes. */
   tunnels: TunnelPool;
   http2: Http2Engine;
+  /** Null: no collector is named, and requests are not traced. */
+  tracing: Tracing | null;
 };

@@ -12,6 +12,7 @@ import { recordStage } from '#waypoint/stages/record/record.ts';
 import { resilienceStage } from '#waypoint/stages/resilience/resilience.ts';
 import { routeStage } from '#waypoint/stages/route/route.ts';
 import { sessionStage } from '#waypoint/stages/session/session.ts';
+import { traceStage } from '#waypoint/stages/trace/trace.ts';
 import { transportStage } from '#waypoint/stages/transport/transport.ts';
 
 /**
@@ -20,6 +21,7 @@ import { transportStage } from '#waypoint/stages/transport/transport.ts';
  */
 const STAGES: readonly ((parts: StageParts) => Stage)[] = [
   identifyStage,
+  traceStage,
   authenticateStage,
   authorizeStage,
   routeStage,
