@@ -13,6 +13,7 @@ import type { WaypointSpec } from '#control-plane/waypoints/plan.ts';
 import type { Log } from '#model/effects/log.ts';
 import { MemoryStore } from '#model/effects/memory-store.testing.ts';
 import { parseIdentity } from '#model/identity/identity.ts';
+import { UNSPREAD } from '#model/resilience/retry.ts';
 import { Meters } from '#model/telemetry/meters.ts';
 import type { NodeGrant } from '#model/trust/grant.ts';
 import { readCrds } from '#platform/files/crds.ts';
@@ -79,7 +80,7 @@ async function controlPlane(
   const source = new MemorySource(parser, objects);
   const meters = new Meters('control');
   const waypoints = new Map<string, { spec: WaypointSpec; token: string }>();
-  const allocations = new KeptAllocations(state, log);
+  const allocations = new KeptAllocations(state, log, { clock, random: UNSPREAD });
   let nonces = 0;
   const control = new ControlPlane({
     kept: null,

@@ -1,7 +1,10 @@
 import type { Allocations } from '#control-plane/index/vip-allocator.ts';
 import type { IpAddress } from '#model/address/ip.ts';
 import type { Log } from '#model/effects/log.ts';
+import { isNotLeader } from '#model/effects/replica.ts';
 import type { StateStore } from '#model/effects/state-store.ts';
+import { Retry, type RetryEffects } from '#model/resilience/retry.ts';
+import { CONTROL } from '#model/settings/control-planes.ts';
 
 /** Where allocated service addresses are kept, as JSON of src/control-plane/index/vip-allocator.ts. */
 export const ALLOCATIONS_NAME = 'allocations.json';
@@ -10,12 +13,17 @@ export const ALLOCATIONS_NAME = 'allocations.json';
 export class KeptAllocations {
   readonly #store: StateStore;
   readonly #log: Log;
+  readonly #retry: Retry;
+  /** What was to be kept last. */
+  #latest = '';
   #writing: Promise<void> = Promise.resolve();
   #problem: string | null = null;
 
-  constructor(store: StateStore, log: Log) {
+  constructor(store: StateStore, log: Log, effects: RetryEffects) {
     this.#store = store;
     this.#log = log;
+    const backoff = { firstMs: CONTROL.keepAgainFirstMs, maxMs: CONTROL.keepAgainMaxMs };
+    this.#retry = new Retry(effects, backoff, () => this.#keepText(this.#latest));
   }
 
   /** What was kept before the last stop; none when it cannot be understood. Errors: WEFT_STATE_DIR. */
@@ -36,8 +44,8 @@ export class KeptAllocations {
 
   /** Keeps all of them; one after the other, so that the last state is the one that stays. */
   keep(allocations: ReadonlyMap<string, readonly IpAddress[]>): void {
-    const text = JSON.stringify(Object.fromEntries(allocations));
-    this.#writing = this.#writing.then(() => this.#write(text));
+    this.#latest = JSON.stringify(Object.fromEntries(allocations));
+    this.#keepText(this.#latest);
   }
 
   /** Resolves when what was to be kept is kept, or could not be. */
@@ -50,14 +58,22 @@ export class KeptAllocations {
     return this.#problem;
   }
 
+  #keepText(text: string): void {
+    this.#retry.begun();
+    this.#writing = this.#writing.then(() => this.#write(text));
+  }
+
   async #write(text: string): Promise<void> {
     try {
       await this.#store.write(ALLOCATIONS_NAME, text, { secret: false });
       this.#problem = null;
+      this.#retry.succeeded();
     } catch (error) {
       // The mesh goes on with what is in memory; the status page tells.
       this.#problem = error instanceof Error ? error.message : String(error);
       this.#log.error({ err: error }, 'service addresses are not kept');
+      // The store may have been away for a moment, and nothing else may change for days. Who does not lead has nothing to write.
+      if (!isNotLeader(error) && text === this.#latest) this.#retry.failed();
     }
   }
 }

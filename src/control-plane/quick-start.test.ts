@@ -14,6 +14,7 @@ import { directorySource } from '#control-plane/sources/directory/directory-sour
 import { LastGoodVersions } from '#control-plane/sources/last-good.ts';
 import { SILENT_LOG } from '#model/effects/log.ts';
 import { MemoryStore } from '#model/effects/memory-store.testing.ts';
+import { UNSPREAD } from '#model/resilience/retry.ts';
 import { CONTROL } from '#model/settings/control-planes.ts';
 import { Meters } from '#model/telemetry/meters.ts';
 import type { NodeGrant } from '#model/trust/grant.ts';
@@ -89,14 +90,14 @@ async function startOn(disk: Disk, quick = true) {
   const source = directorySource({
     parser,
     clock,
-    lastGood: new LastGoodVersions(state, log),
+    lastGood: new LastGoodVersions(state, log, { clock, random: UNSPREAD }),
     async watch(listener) {
       tell = (changed) => listener.onFiles(changed);
       tell(new Map(disk.files));
       return { close() {} };
     },
   });
-  const allocations = new KeptAllocations(state, log);
+  const allocations = new KeptAllocations(state, log, { clock, random: UNSPREAD });
   const kept = new KeptState({ store: disk.store(), build: 'this', from: 0, clock, log });
   const control = new ControlPlane({
     kept: quick ? kept : null,

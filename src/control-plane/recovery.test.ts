@@ -10,6 +10,7 @@ import { LastGoodVersions } from '#control-plane/sources/last-good.ts';
 import { SILENT_LOG } from '#model/effects/log.ts';
 import { MemoryStore } from '#model/effects/memory-store.testing.ts';
 import type { StateStore } from '#model/effects/state-store.ts';
+import { UNSPREAD } from '#model/resilience/retry.ts';
 import { systemClock } from '#platform/clock.ts';
 import { SyncWorkloadsRequestSchema } from '#proto/weft_pb.js';
 
@@ -59,9 +60,9 @@ async function parts(store: StateStore) {
   });
   const tokens = await TokenAuthority.open(store, systemClock);
   const pools = await AddressPools.open(store);
-  const allocations = new KeptAllocations(store, SILENT_LOG);
+  const allocations = new KeptAllocations(store, SILENT_LOG, { clock: systemClock, random: UNSPREAD });
   const given = await allocations.load();
-  const lastGood = new LastGoodVersions(store, SILENT_LOG);
+  const lastGood = new LastGoodVersions(store, SILENT_LOG, { clock: systemClock, random: UNSPREAD });
   const good = await lastGood.load();
   const registry = new NodeRegistry({
     store,

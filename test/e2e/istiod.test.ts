@@ -362,6 +362,6 @@ describe('a stock istiod above the agent', () => {
     assert.equal((await place.dialled())?.dialled, 401);
     istiod.tell('revoke');
     await waitUntil('an end of tunnels', WAIT_MS, async () => (await place.dialled()) === null);
-    assert.match(place.agentLog(), /certificate-revoked/);
+    await waitUntil('a line about it', WAIT_MS, () => /certificate-revoked/.test(place.agentLog()));
   });
 });

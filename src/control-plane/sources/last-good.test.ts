@@ -6,6 +6,8 @@ import { nameOfResource, type Resource } from '#control-plane/resources/resource
 import { createResourceParser } from '#control-plane/resources/resource-parser.ts';
 import { SILENT_LOG } from '#model/effects/log.ts';
 import { MemoryStore } from '#model/effects/memory-store.testing.ts';
+import { UNSPREAD } from '#model/resilience/retry.ts';
+import { CONTROL } from '#model/settings/control-planes.ts';
 import { readCrds } from '#platform/files/crds.ts';
 import { SteppedClock } from '#platform/stepped-clock.testing.ts';
 import type { UnreadFiles } from './directory/config-files.ts';
@@ -18,7 +20,7 @@ type Files = Record<string, string>;
 
 /** A control plane's source over `files`, on a state directory that outlives it. */
 async function started(store: MemoryStore, files: Files, unread: UnreadFiles = new Map()) {
-  const lastGood = new LastGoodVersions(store, SILENT_LOG);
+  const lastGood = new LastGoodVersions(store, SILENT_LOG, { clock: new SteppedClock(), random: UNSPREAD });
   const inForce = new Map<string, Resource>();
   let tell: (files: Files, unread?: UnreadFiles) => void = () => {};
   const watch: WatchFiles = async ({ onFiles }) => {
@@ -197,4 +199,37 @@ test('C71: who does not lead keeps nothing, and all that is still to be kept onc
   source.lead?.(true);
   await settled();
   assert.equal(store.texts.size, 1);
+});
+
+test('K85: what could not be kept is kept when the store is back, although nothing changes: the last state of each unit', async () => {
+  const store = new MemoryStore();
+  const write = store.write.bind(store);
+  const clock = new SteppedClock();
+  const lastGood = new LastGoodVersions(store, SILENT_LOG, { clock, random: UNSPREAD });
+  store.write = async () => {
+    throw new Error('the API server is not reached');
+  };
+  lastGood.keep('a', [{ of: 'a' }]);
+  lastGood.keep('b', [{ of: 'b' }]);
+  await lastGood.settled();
+  assert.equal(lastGood.problems().length, 2);
+  assert.equal(clock.pendingMs().length, 1); // one timer for all of them
+  store.write = write;
+  lastGood.keep('b', [{ of: 'b, later' }]); // takes those along that wait
+  await lastGood.settled();
+  assert.deepEqual(lastGood.problems(), []);
+  assert.deepEqual([...(await new LastGoodVersions(store, SILENT_LOG, { clock, random: UNSPREAD }).load())].sort(), [
+    ['a', [{ of: 'a' }]],
+    ['b', [{ of: 'b, later' }]],
+  ]);
+  store.write = async () => {
+    throw new Error('the API server is not reached');
+  };
+  lastGood.keep('c', [{ of: 'c' }]);
+  await lastGood.settled();
+  store.write = write;
+  clock.advance(2 * CONTROL.keepAgainFirstMs);
+  await lastGood.settled();
+  assert.deepEqual(lastGood.problems(), []);
+  assert.deepEqual(clock.pendingMs(), []);
 });

@@ -1,6 +1,9 @@
 import { createHash } from 'node:crypto';
 import type { Log } from '#model/effects/log.ts';
+import { isNotLeader } from '#model/effects/replica.ts';
 import type { StateStore } from '#model/effects/state-store.ts';
+import { Retry, type RetryEffects } from '#model/resilience/retry.ts';
+import { CONTROL } from '#model/settings/control-planes.ts';
 
 /** Where they lie, a file for each unit: a change then costs what its unit holds, however many others there are. */
 const PREFIX = 'last-good/';
@@ -20,13 +23,20 @@ export class LastGoodVersions {
   /** Not written yet: unit → text; null: to be removed. */
   readonly #waiting = new Map<string, string | null>();
   readonly #failed = new Map<string, string>();
+  /** What could not be written, to be written again; as `#waiting`. */
+  readonly #lost = new Map<string, string | null>();
+  readonly #retry: Retry;
   #writing: Promise<void> | null = null;
+  /** Something of this round could not be written, and not because another one leads. */
+  #isAway = false;
   /** Whether it writes: of several replicas one does, and the others remember what is to be written if they come to. */
   #writes = true;
 
-  constructor(store: StateStore, log: Log) {
+  constructor(store: StateStore, log: Log, effects: RetryEffects) {
     this.#store = store;
     this.#log = log;
+    const backoff = { firstMs: CONTROL.keepAgainFirstMs, maxMs: CONTROL.keepAgainMaxMs };
+    this.#retry = new Retry(effects, backoff, () => this.#begin());
   }
 
   /** Unit → what its resources were read from. What cannot be understood is told and left out. Errors: WEFT_STATE_DIR. */
@@ -54,13 +64,13 @@ export class LastGoodVersions {
     else this.#kept.set(unit, hash);
     // Only the last state of a unit is written, however many came while the disk was busy.
     this.#waiting.set(unit, text);
-    if (this.#writes) this.#writing ??= this.#write();
+    this.#begin();
   }
 
   /** From now on what is to be kept is written, with what has waited for it; or it waits. */
   lead(leads: boolean): void {
     this.#writes = leads;
-    if (leads && this.#waiting.size > 0) this.#writing ??= this.#write();
+    this.#begin();
   }
 
   /** Resolves when what was to be kept is kept, or could not be. */
@@ -73,6 +83,15 @@ export class LastGoodVersions {
     return [...this.#failed].map(([unit, why]) => `the last good version of ${unit} is not kept: ${why}`);
   }
 
+  /** What could not be written goes with it, unless it is no longer the last state of its unit. */
+  #begin(): void {
+    if (!this.#writes) return;
+    this.#retry.begun();
+    for (const [unit, text] of this.#lost) if (!this.#waiting.has(unit)) this.#waiting.set(unit, text);
+    this.#lost.clear();
+    if (this.#waiting.size > 0) this.#writing ??= this.#write();
+  }
+
   async #write(): Promise<void> {
     for (const [unit, text] of this.#waiting) {
       if (!this.#writes) break;
@@ -80,6 +99,9 @@ export class LastGoodVersions {
       await this.#writeOne(unit, text);
     }
     this.#writing = null;
+    if (this.#isAway) this.#retry.failed();
+    else this.#retry.succeeded();
+    this.#isAway = false;
     if (this.#writes && this.#waiting.size > 0) this.#writing = this.#write();
   }
 
@@ -91,6 +113,8 @@ export class LastGoodVersions {
     } catch (error) {
       // The mesh goes on with what is in memory; the status page tells.
       this.#failed.set(unit, error instanceof Error ? error.message : String(error));
+      this.#lost.set(unit, text);
+      this.#isAway ||= !isNotLeader(error);
       this.#log.error({ err: error, file: unit }, 'a last good version is not kept');
     }
   }

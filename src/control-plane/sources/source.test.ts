@@ -8,6 +8,7 @@ import { nameOf, nameOfResource, type Resource } from '#control-plane/resources/
 import { createResourceParser } from '#control-plane/resources/resource-parser.ts';
 import { SILENT_LOG } from '#model/effects/log.ts';
 import { MemoryStore } from '#model/effects/memory-store.testing.ts';
+import { UNSPREAD } from '#model/resilience/retry.ts';
 import { readCrds } from '#platform/files/crds.ts';
 import { SteppedClock } from '#platform/stepped-clock.testing.ts';
 import type { ClusterListener, FollowedKind } from '#protocol/kubernetes/following.ts';
@@ -50,7 +51,7 @@ function directoryRig(): Rig {
       clock: new SteppedClock(),
       parser,
       watch,
-      lastGood: new LastGoodVersions(new MemoryStore(), SILENT_LOG),
+      lastGood: new LastGoodVersions(new MemoryStore(), SILENT_LOG, { clock: new SteppedClock(), random: UNSPREAD }),
     }),
     put(id, ...objects) {
       // JSON is YAML.
@@ -103,7 +104,7 @@ function kubernetesRig(): Rig {
       kinds: KINDS,
       parser,
       clock: new SteppedClock(),
-      lastGood: new LastGoodVersions(new MemoryStore(), SILENT_LOG),
+      lastGood: new LastGoodVersions(new MemoryStore(), SILENT_LOG, { clock: new SteppedClock(), random: UNSPREAD }),
       status: null,
       follow: async (followed, its) => {
         [kinds, listener] = [followed, its];

@@ -19,6 +19,7 @@ import { type ResourceWatch, watchResources } from '#platform/etcd/watch-resourc
 import { exchangeText, readIfThere } from '#platform/files/edit-files.ts';
 import { holdStateDirectory, openStateDirectory } from '#platform/files/state-directory.ts';
 import { type DirectoryWatch, watchDirectory } from '#platform/files/watch-directory.ts';
+import { systemRandom } from '#platform/random.ts';
 import type { documentReader } from './document-reader.ts';
 
 /** Where configuration comes from, and where what is kept lies. */
@@ -49,7 +50,7 @@ type Files = { watch: WatchFiles; edit: EditFiles; state: StateStore; log: Log }
 
 /** Files as a source, wherever they lie. */
 function openFiles({ parser, reader }: SourceParts, { watch, edit, state, log }: Files): Configuration {
-  const lastGood = new LastGoodVersions(state, log);
+  const lastGood = new LastGoodVersions(state, log, { clock: systemClock, random: systemRandom });
   const source = directorySource({ clock: systemClock, readElsewhere: (wanted) => reader.read(wanted), parser, watch, lastGood });
   return { source, editor: source.editor(edit) };
 }

@@ -62,7 +62,7 @@ export async function clusterBacking({ kubeconfig, namespace, version }: Cluster
         kinds: KINDS,
         parser,
         follow: (kinds, listener) => followCluster({ connection, clock, random: systemRandom }, kinds, listener),
-        lastGood: new LastGoodVersions(state, log),
+        lastGood: new LastGoodVersions(state, log, { clock, random: systemRandom }),
         status,
         clock,
       });

@@ -190,7 +190,7 @@ async function assemble(options: StartControlOptions, backing: Backing): Promise
   const reader = documentReader(clock);
   const parser = createResourceParser(KINDS, await readCrds(CRD_FILES));
   const { source, editor } = backing.open({ parser, reader });
-  const allocations = new KeptAllocations(state, log);
+  const allocations = new KeptAllocations(state, log, { clock, random: systemRandom });
   const index = new MeshIndex({ options: mesh, definitions: MESH, allocations: await allocations.load() });
   const meters = new Meters('control');
   const mishaps = createMishaps(log, clock);

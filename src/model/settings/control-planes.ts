@@ -123,6 +123,8 @@ export const CONTROL_SETTINGS = {
     restartFirstMs: setting(500, 'ms', 'Wait before a waypoint, or a part of `weft up`, that died is started again; it doubles.'),
     restartMaxMs: setting(30_000, 'ms', 'Longest such wait.'),
     waypointStopMs: setting(5_000, 'ms', 'How long a waypoint may take to end before it is killed.'),
+    keepAgainFirstMs: setting(1_000, 'ms', 'Wait before what could not be kept is written again; it doubles.'),
+    keepAgainMaxMs: setting(30_000, 'ms', 'Longest such wait.'),
     keepStateAfterMs: setting(
       5_000,
       'ms',

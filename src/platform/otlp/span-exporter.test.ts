@@ -85,7 +85,7 @@ test('a collector that is busy gets the same spans again, after a pause; past th
   exporter.add(spans(10, TELEMETRY.spansWaitingMax), 0);
   assert.equal(fates().dropped, 10); // the ten that it had refused were the oldest
   answer(200);
-  clock.advance(TELEMETRY.spanPauseMs);
+  clock.advance(2 * TELEMETRY.spanPauseMs);
   await until(() => fates().exported === TELEMETRY.spansWaitingMax);
   assert.equal(seen[1]?.ids[0], 10);
 });
@@ -117,7 +117,7 @@ test('where nobody listens spans wait, and go when somebody does', async (t) => 
   const again = createServer((_, response) => void response.end('{}')).listen(port, '127.0.0.1');
   await once(again, 'listening');
   t.after(() => again.close());
-  clock.advance(TELEMETRY.spanPauseMs);
+  clock.advance(2 * TELEMETRY.spanPauseMs);
   await until(() =>
     meters.collect().some(({ name, series }) => name === 'weft_spans_total' && series[0]?.labels.fate === 'exported'),
   );

@@ -1,9 +1,11 @@
 import type { Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
 import { messageOf } from '#model/error.ts';
+import { Retry } from '#model/resilience/retry.ts';
 import { TELEMETRY } from '#model/settings/telemetry.ts';
 import type { Meters } from '#model/telemetry/meters.ts';
 import type { Span } from '#model/telemetry/trace.ts';
+import { systemRandom } from '#platform/random.ts';
 import { exportRequest } from '#protocol/otlp/spans.ts';
 
 /** Where spans go, and who tells of them. */
@@ -25,11 +27,14 @@ export class SpanExporter {
   readonly #options: SpanExporterOptions;
   readonly #place: URL;
   #waiting: Span[] = [];
+  readonly #retry: Retry;
   #busy = false;
-  #pauseMs = 0;
+  #isAway = false;
 
   constructor(options: SpanExporterOptions) {
     this.#options = options;
+    const backoff = { firstMs: TELEMETRY.spanPauseMs, maxMs: TELEMETRY.spanPauseMaxMs };
+    this.#retry = new Retry({ clock: options.clock, random: systemRandom }, backoff, () => this.#next());
     this.#place = new URL('v1/traces', options.endpoint.endsWith('/') ? options.endpoint : `${options.endpoint}/`);
   }
 
@@ -73,20 +78,21 @@ export class SpanExporter {
     const isTaken = status >= 200 && status < 300;
     this.#count(isTaken ? 'exported' : 'refused', batch.length);
     if (!isTaken) this.#options.log.warn({ error: `it answers ${status}` }, 'the collector refuses spans');
-    this.#pauseMs = 0;
+    this.#isAway = false;
+    this.#retry.succeeded();
     this.#next();
   }
 
   /** They wait in front of those that came meanwhile, as far as there is room. */
   #failed(batch: readonly Span[], error: string): void {
-    const { clock, log } = this.#options;
-    if (this.#pauseMs === 0) log.warn({ error }, 'spans do not reach the collector; they wait, and the oldest are left out');
-    this.#pauseMs = Math.min(TELEMETRY.spanPauseMaxMs, Math.max(TELEMETRY.spanPauseMs, 2 * this.#pauseMs));
+    if (!this.#isAway)
+      this.#options.log.warn({ error }, 'spans do not reach the collector; they wait, and the oldest are left out');
+    this.#isAway = true;
     const room = Math.max(0, TELEMETRY.spansWaitingMax - this.#waiting.length);
     const kept = room === 0 ? [] : batch.slice(-room);
     this.#count('dropped', batch.length - kept.length);
     this.#waiting.unshift(...kept);
-    clock.after(this.#pauseMs, () => this.#next());
+    this.#retry.failed();
   }
 
   #count(fate: 'exported' | 'refused' | 'dropped', count: number): void {

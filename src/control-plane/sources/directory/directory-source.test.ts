@@ -11,6 +11,7 @@ import { LastGoodVersions } from '#control-plane/sources/last-good.ts';
 import { SILENT_LOG } from '#model/effects/log.ts';
 import { MemoryStore } from '#model/effects/memory-store.testing.ts';
 import { atOnce } from '#model/effects/work.ts';
+import { UNSPREAD } from '#model/resilience/retry.ts';
 import { RESOURCE } from '#model/settings/control-planes.ts';
 import { readCrds } from '#platform/files/crds.ts';
 import { SteppedClock } from '#platform/stepped-clock.testing.ts';
@@ -248,7 +249,7 @@ async function readElsewhere(first: Files) {
   const source = directorySource({
     clock: new SteppedClock(),
     parser,
-    lastGood: new LastGoodVersions(new MemoryStore(), SILENT_LOG),
+    lastGood: new LastGoodVersions(new MemoryStore(), SILENT_LOG, { clock: new SteppedClock(), random: UNSPREAD }),
     async watch(listener) {
       onFiles = (changed) => listener.onFiles(changed);
       onFiles(new Map(Object.entries(first)));
