@@ -35,6 +35,20 @@ test('E30: padding is written as zero even over old bytes', () => {
   assert.ok(bytes.subarray(33).every((byte) => byte === 0));
 });
 
+test('a number of eight bytes is the one that was given, also after itself and after others', () => {
+  const large = 2n ** 64n - 1n;
+  const layout = struct('two', { first: u64, second: u64 });
+  for (const [first, second] of [
+    [0n, large],
+    [large, large],
+    [5n, 2n ** 32n],
+    [2n ** 32n, 5n],
+  ] as const)
+    assert.deepEqual(layout.decode(layout.encode({ first, second })), { first, second });
+  assert.throws(() => layout.encode({ first: large + 1n, second: 0n }), RangeError);
+  assert.equal(layout.decode(layout.encode({ first: large, second: 7n })).first, large);
+});
+
 test('a string that does not fit is refused, never cut', () => {
   assert.throws(() => SAMPLE.encode({ first: 0n, where: null, port: 0, kind: 0, count: 0, name: 'twelve chars' }), RangeError);
 });

@@ -31,10 +31,23 @@ export const s32: Field<number> = {
   write: (into, at, value) => into.writeInt32LE(value, at),
   read: (from, at) => from.readInt32LE(at),
 };
+/** What was written last, in halves: a network namespace is the same for one connection after the other, and a bigint is slow to take apart. */
+const lastU64 = { value: 0n, low: 0, high: 0 };
+
 /** Eight bytes, host order. */
 export const u64: Field<bigint> = {
   size: 8,
-  write: (into, at, value) => into.writeBigUInt64LE(value, at),
+  write: (into, at, value) => {
+    if (value !== lastU64.value) {
+      into.writeBigUInt64LE(value, at);
+      lastU64.low = into.readUInt32LE(at);
+      lastU64.high = into.readUInt32LE(at + 4);
+      lastU64.value = value;
+    } else {
+      into.writeUInt32LE(lastU64.low, at);
+      into.writeUInt32LE(lastU64.high, at + 4);
+    }
+  },
   read: (from, at) => from.readBigUInt64LE(at),
 };
 
@@ -106,6 +119,7 @@ type AnyField = Field<unknown>;
 export function struct<F extends Record<string, unknown>>(name: string, fields: F): Layout<StructValue<F>> {
   const places = new Map<string, readonly [number, number]>();
   const live: [string, number, AnyField][] = [];
+  const padding: number[] = [];
   let size = 0;
   for (const [key, field] of Object.entries(fields) as [string, AnyField][]) {
     places.set(
@@ -113,10 +127,11 @@ export function struct<F extends Record<string, unknown>>(name: string, fields: 
       [size, field.size],
     );
     if (!key.startsWith('pad')) live.push([key, size, field]);
+    else for (let at = size; at < size + field.size; at++) padding.push(at);
     size += field.size;
   }
   const write = (into: Buffer, at: number, value: StructValue<F>): void => {
-    into.fill(0, at, at + size);
+    for (const offset of padding) into[at + offset] = 0;
     for (const [key, offset, field] of live) field.write(into, at + offset, (value as Record<string, unknown>)[key]);
   };
   const read = (from: Buffer, at: number): StructValue<F> => {

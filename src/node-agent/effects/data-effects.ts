@@ -21,8 +21,8 @@ export type DataNamespace = {
   dial(ip: IpAddress, port: number, deadlineMs: number): Promise<Dialled>;
   /** The same to another proxy: the connection ends when its node is gone. */
   dialPeer(ip: IpAddress, port: number, deadlineMs: number): Promise<Dialled>;
-  /** Connects to an app of the workload itself, which then sees `client` as its peer (B50). */
-  dialApp(ip: IpAddress, port: number, client: { ip: IpAddress; port: number }, deadlineMs: number): Promise<Dialled>;
+  /** Connects to an app of the workload itself, which then sees `client` as its peer (B50); most are connected at once. */
+  dialApp(ip: IpAddress, port: number, client: { ip: IpAddress; port: number }, deadlineMs: number): Dialled | Promise<Dialled>;
   close(): void;
 };
 

@@ -129,7 +129,8 @@ async function deliver(
     if (way.kind === 'refused') throw refusalFrom(way.refusal);
     if (way.kind !== 'app') throw new Refusal('other', `an arrival cannot go by ${way.kind}`);
     const { ip, port } = way.target;
-    const app = openStream(await served.netns.dialApp(ip, port, client, TUNNEL.connectTimeoutMs));
+    const dialling = served.netns.dialApp(ip, port, client, TUNNEL.connectTimeoutMs);
+    const app = openStream(dialling instanceof Promise ? await dialling : dialling);
     // The app may have taken its time: a policy that came meanwhile answers, not a 200 that is cut at once.
     if (cut.reason !== null) {
       app.reset();

@@ -55,8 +55,8 @@ export type Io = {
    * one connection. Errors of accept(2) are reported, and it goes on.
    */
   listen(fd: number, accept: (stream: ByteStream) => void): Listener;
-  /** Connects a socket that was made elsewhere (in a namespace, marked, bound); owns the descriptor from here on. */
-  connect(fd: number, to: Endpoint, deadlineMs: number): Promise<Dialled>;
+  /** Connects a socket that was made elsewhere (in a namespace, marked, bound); owns the descriptor from here on. Without a promise when it is known at once. */
+  connect(fd: number, to: Endpoint, deadlineMs: number): Dialled | Promise<Dialled>;
   /** Errors: WEFT_TLS with OpenSSL's reason: a chain, key or root that cannot be used. */
   tlsContext(options: TlsOptions): TlsContext;
   /**

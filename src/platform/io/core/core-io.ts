@@ -33,7 +33,7 @@ export class CoreIo implements Io {
     return new CoreListener(this.#host, this.#clock, fd, accept);
   }
 
-  connect(fd: number, to: Endpoint, deadlineMs: number): Promise<Dialled> {
+  connect(fd: number, to: Endpoint, deadlineMs: number): Dialled | Promise<Dialled> {
     return dial(this.#host, this.#clock, fd, to, deadlineMs);
   }
 

@@ -60,8 +60,8 @@ export class Rig {
     return dialled.stream;
   }
 
-  #dial(port: number): Promise<Dialled> {
-    return this.io.connect(tcpDescriptor(), { ip: LOOPBACK, port }, DEADLINE_MS);
+  async #dial(port: number): Promise<Dialled> {
+    return await this.io.connect(tcpDescriptor(), { ip: LOOPBACK, port }, DEADLINE_MS);
   }
 
   async connect(port: number, context: CoreTlsContext): Promise<Secured> {

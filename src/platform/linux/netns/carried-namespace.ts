@@ -60,7 +60,7 @@ export class CarriedNamespace {
     return this.#io.connect(fd, { ip, port }, deadlineMs);
   }
 
-  async dialApp(ip: IpAddress, port: number, client: Endpoint, deadlineMs: number): Promise<Dialled> {
+  dialApp(ip: IpAddress, port: number, client: Endpoint, deadlineMs: number): Dialled | Promise<Dialled> {
     const bound = tcpSocketIn(this.#place, ip);
     const mine = new Presented({ netnsCookie: this.#netnsCookie, ip: bound.ip, port: bound.port });
     // The kernel moves the entry to the accepted socket. It does not where none comes to be (a client that resets before a
@@ -71,10 +71,13 @@ export class CarriedNamespace {
     };
     this.#maps.peers.set(mine.key, client); // before the connect
     this.#presented.add(mine);
-    const dialled = await this.#io.connect(bound.fd, { ip, port }, deadlineMs);
-    if (dialled.kind === 'open') dialled.stream.onOver(forget);
-    else forget();
-    return dialled;
+    const known = (dialled: Dialled): Dialled => {
+      if (dialled.kind === 'open') dialled.stream.onOver(forget);
+      else forget();
+      return dialled;
+    };
+    const dialling = this.#io.connect(bound.fd, { ip, port }, deadlineMs);
+    return dialling instanceof Promise ? dialling.then(known) : known(dialling);
   }
 
   close(): void {

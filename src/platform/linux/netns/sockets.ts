@@ -4,7 +4,8 @@ import { WeftError } from '#model/error.ts';
 import type { Publication } from '#model/launch/publication.ts';
 import { TUNNEL } from '#model/settings/tunnels.ts';
 import { bind, errno, errnoName, fcntl, getsockname, listen, setsockopt, socket } from '#platform/ffi/libc.ts';
-import { decodeSockaddr, encodeSockaddr } from '#platform/ffi/sockaddr.ts';
+import { decodeSockaddr, sockaddrOnce } from '#platform/ffi/sockaddr.ts';
+import { SOCKADDR_BYTES } from '#platform/ffi/syscalls.ts';
 import { portHolder } from '#platform/linux/net/listening-sockets.ts';
 import { inNamespace } from './namespace.ts';
 
@@ -25,10 +26,14 @@ const F_DUPFD_CLOEXEC = 1_030;
 /** A bound socket and its address; the caller owns the fd. */
 export type BoundSocket = { fd: number; ip: IpAddress; port: number };
 
+/** Of one call each; new ones would cost more than the call. */
+const optionValue = Buffer.allocUnsafeSlow(4);
+const foundAddress = Buffer.allocUnsafeSlow(SOCKADDR_BYTES);
+const foundLength = Buffer.allocUnsafeSlow(4);
+
 function setOption(fd: number, level: number, name: number, value: number): void {
-  const bytes = Buffer.alloc(4);
-  bytes.writeInt32LE(value);
-  setsockopt(fd, level, name, bytes, 4);
+  optionValue.writeInt32LE(value);
+  setsockopt(fd, level, name, optionValue, optionValue.length);
 }
 
 function failure(what: string, code: number): WeftError {
@@ -38,11 +43,9 @@ function failure(what: string, code: number): WeftError {
 }
 
 function boundAddress(fd: number): { ip: IpAddress; port: number } {
-  const address = Buffer.alloc(28);
-  const length = Buffer.alloc(4);
-  length.writeUInt32LE(28);
-  getsockname(fd, address, length);
-  return decodeSockaddr(address);
+  foundLength.writeUInt32LE(foundAddress.length);
+  getsockname(fd, foundAddress, foundLength);
+  return decodeSockaddr(foundAddress);
 }
 
 /** Makes a socket known as the agent's own: before it is bound, since only those may have the agent's ports. */
@@ -65,7 +68,7 @@ function bound({ mark }: Place, kind: number, ip: IpAddress, port: number, optio
     throw error;
   }
   options(fd);
-  const address = encodeSockaddr(ip, port);
+  const address = sockaddrOnce(ip, port);
   if (bind(fd, address, address.length) !== 0) {
     const code = errno();
     closeSync(fd);
