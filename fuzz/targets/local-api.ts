@@ -51,6 +51,7 @@ export const localApiTarget: FuzzTarget = {
       describe: () => ({}) as never,
       mintToken: reach,
       revokeTokens: reach,
+      ca: { status: () => ({}) as never, rotate: reach },
       stopWaypoints: reach,
       desk: { apply: reach, compare: reach, remove: reach, removeGiven: reach, list: reach as never },
     };

@@ -3,7 +3,7 @@
 function __weft_in
   set -l path weft
   for word in (commandline -opc)[2..-1]
-    if contains -- "$path $word" 'weft up' 'weft run' 'weft exec' 'weft stop' 'weft drain' 'weft uninstall' 'weft ps' 'weft logs' 'weft apply' 'weft get' 'weft diff' 'weft delete' 'weft status' 'weft describe' 'weft check' 'weft validate' 'weft log-level' 'weft bug-report' 'weft lab' 'weft lab up' 'weft lab run' 'weft lab outside' 'weft lab restart' 'weft lab capture' 'weft lab logs' 'weft lab status' 'weft lab down' 'weft demo' 'weft bench' 'weft version' 'weft control' 'weft agent' 'weft token' 'weft waypoint'
+    if contains -- "$path $word" 'weft up' 'weft run' 'weft exec' 'weft stop' 'weft drain' 'weft uninstall' 'weft ps' 'weft logs' 'weft apply' 'weft get' 'weft diff' 'weft delete' 'weft status' 'weft describe' 'weft check' 'weft validate' 'weft log-level' 'weft bug-report' 'weft lab' 'weft lab up' 'weft lab run' 'weft lab outside' 'weft lab restart' 'weft lab capture' 'weft lab logs' 'weft lab status' 'weft lab down' 'weft demo' 'weft bench' 'weft version' 'weft control' 'weft agent' 'weft ca' 'weft token' 'weft waypoint'
       set path "$path $word"
     else if test "$word" = --
       return 1
@@ -36,6 +36,7 @@ complete -c weft -n '__weft_in "weft"' -a bench -d 'Measure this machine against
 complete -c weft -n '__weft_in "weft"' -a version -d 'Print the versions of Weft, Node.js and the kernel'
 complete -c weft -n '__weft_in "weft"' -a control -d 'Run the control plane'
 complete -c weft -n '__weft_in "weft"' -a agent -d 'Run the agent of this node'
+complete -c weft -n '__weft_in "weft"' -a ca -d 'Show the roots of the mesh, or replace the root'
 complete -c weft -n '__weft_in "weft"' -a token -d 'Print a token with which an agent proves its node'
 complete -c weft -n '__weft_in "weft"' -a waypoint -d 'Run a waypoint (the control plane does this)'
 complete -c weft -n '__weft_in "weft"' -l version -s V -d 'the same as weft version'
@@ -225,6 +226,7 @@ complete -c weft -n '__weft_in "weft control"' -l kubeconfig -rF -d 'how to reac
 complete -c weft -n '__weft_in "weft control"' -l store-ca -rF -d 'PEM file with the root by which etcd is trusted; without it no TLS'
 complete -c weft -n '__weft_in "weft control"' -l store-cert -rF -d 'PEM file with the certificate that etcd asks for'
 complete -c weft -n '__weft_in "weft control"' -l store-key -rF -d 'PEM file with its key'
+complete -c weft -n '__weft_in "weft control"' -l ca-dir -xa '(__fish_complete_directories)' -d 'sign with a given intermediate: ca-cert.pem, ca-key.pem, cert-chain.pem, root-cert.pem, as Istio'\''s secret cacerts'
 complete -c weft -n '__weft_in "weft control"' -l listen -x -d 'where the control plane serves agents (default: 127.0.0.1:15012)'
 complete -c weft -n '__weft_in "weft control"' -l server-name -x -d 'a name or address by which agents reach it; repeat for more'
 complete -c weft -n '__weft_in "weft control"' -l trust-domain -x -d 'the mesh part of every identity (default: cluster.local)'
@@ -261,6 +263,10 @@ complete -c weft -n '__weft_in "weft agent"' -l bpffs -xa '(__fish_complete_dire
 complete -c weft -n '__weft_in "weft agent"' -l replace -d 'take the node over from its agent that runs: no connection is refused meanwhile, and those that it carries go on in it until they end'
 complete -c weft -n '__weft_in "weft agent"' -l cleanup -d 'remove what an agent of this node left, then end'
 complete -c weft -n '__weft_in "weft agent"' -l help -s h -d 'show this help'
+complete -c weft -n '__weft_in "weft ca"' -l output -s o -xa 'text json yaml' -d 'how it is printed (default: text)'
+complete -c weft -n '__weft_in "weft ca"' -l socket -rF -d 'the control plane'\''s socket on this machine (default: /run/weft/control.sock)'
+complete -c weft -n '__weft_in "weft ca"' -l help -s h -d 'show this help'
+complete -c weft -n '__weft_in "weft ca"' -xa 'rotate'
 complete -c weft -n '__weft_in "weft token"' -l identity -x -d 'an identity that the node may run, * for any part of a name; repeat for more'
 complete -c weft -n '__weft_in "weft token"' -l addresses -x -d 'a range that addresses of its workloads lie in; repeat for more (default: ranges that no other node has)'
 complete -c weft -n '__weft_in "weft token"' -l waypoints -d 'the node may run the waypoints of the mesh'

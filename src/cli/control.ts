@@ -34,6 +34,8 @@ export type ControlOptions = {
   /** A cluster, by a kubeconfig or (null) as a pod of it; without it: not in a cluster. */
   cluster: { kubeconfig: string | null } | null;
   stateDir: string;
+  /** Directory with a given signer, laid out as Istio's secret cacerts; null: a root of its own. */
+  caDir: string | null;
   /** Where agents connect. */
   listen: HostPort;
   /** Further names and addresses that agents may dial, for the server's certificate. */
@@ -59,9 +61,10 @@ export type StoreAccess = StoreUrl & { caFile: string | null; certFile: string |
 
 type ParsedControl = Omit<
   ControlOptions,
-  'config' | 'store' | 'cluster' | 'serverNames' | 'waypointAgent' | 'traces' | 'waypointThreads' | 'stats'
+  'config' | 'caDir' | 'store' | 'cluster' | 'serverNames' | 'waypointAgent' | 'traces' | 'waypointThreads' | 'stats'
 > & {
   config?: string;
+  caDir?: string;
   store?: StoreUrl;
   source?: 'directory' | 'kubernetes';
   kubeconfig?: string;
@@ -113,6 +116,10 @@ export function controlCommand(act: Act<ControlOptions>): Command {
     .option('--store-ca <file>', 'PEM file with the root by which etcd is trusted; without it no TLS')
     .option('--store-cert <file>', 'PEM file with the certificate that etcd asks for')
     .option('--store-key <file>', 'PEM file with its key')
+    .option(
+      '--ca-dir <dir>',
+      "sign with a given intermediate: ca-cert.pem, ca-key.pem, cert-chain.pem, root-cert.pem, as Istio's secret cacerts",
+    )
     .addOption(listenOption())
     .option('--server-name <name>', 'a name or address by which agents reach it; repeat for more', collect, [])
     .addOption(trustDomainOption())
@@ -135,6 +142,7 @@ export function controlCommand(act: Act<ControlOptions>): Command {
 function controlOptions(parsed: ParsedControl, command: Command): ControlOptions {
   const {
     config,
+    caDir,
     store,
     source,
     kubeconfig,
@@ -161,6 +169,7 @@ function controlOptions(parsed: ParsedControl, command: Command): ControlOptions
   return {
     ...rest,
     config: config ?? '',
+    caDir: caDir ?? null,
     store: store === undefined ? null : { ...store, caFile, certFile, keyFile },
     cluster: isCluster ? { kubeconfig: kubeconfig ?? null } : null,
     serverNames: serverName,

@@ -19,6 +19,7 @@ const SHOWN: Readonly<Record<string, readonly string[]>> = {
   get: ['table'],
   version: ['text'],
   token: ['text'],
+  ca: ['text'],
   'lab status': ['text'],
 };
 

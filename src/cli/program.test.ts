@@ -65,6 +65,7 @@ const MISTAKES = [
   'agent --node a --dns-upstream dns.example',
   'agent --node a --no-nat-for 10.0.0.0/33',
   'waypoint --namespace shop',
+  'ca withdraw',
   'token',
   'token a',
   'token a --addresses 10.0.0.0/8',
@@ -237,6 +238,7 @@ const lines: { line: string; command: string; options: unknown }[] = [
       waypointThreads: null,
       socket: '/run/weft/control.sock',
       stateDir: '/var/lib/weft',
+      caDir: null,
     },
   },
   {
@@ -348,6 +350,16 @@ const lines: { line: string; command: string; options: unknown }[] = [
       socket: '/run/weft/control.sock',
       output: 'text',
     },
+  },
+  {
+    line: 'ca',
+    command: 'ca',
+    options: { act: 'show', socket: '/run/weft/control.sock', output: 'text' },
+  },
+  {
+    line: 'ca rotate --output json',
+    command: 'ca',
+    options: { act: 'rotate', socket: '/run/weft/control.sock', output: 'json' },
   },
   {
     line: 'token a --revoke',

@@ -1,6 +1,7 @@
 import { Command, CommanderError, type Option } from 'commander';
 import { type AgentOptions, agentCommand } from './agent.ts';
 import { type BugReportOptions, bugReportCommand } from './bug-report.ts';
+import { type CaOptions, caCommand } from './ca.ts';
 import { type CheckOptions, checkCommand } from './check.ts';
 import type { Act } from './command.ts';
 import { type ControlOptions, controlCommand, type WaypointOptions, waypointCommand } from './control.ts';
@@ -55,6 +56,7 @@ export type Actions = {
   agent: Action<AgentOptions>;
   waypoint: Action<WaypointOptions>;
   token: Action<TokenOptions>;
+  ca: Action<CaOptions>;
   status: Action<StatusOptions>;
   describe: Action<DescribeOptions>;
   check: Action<CheckOptions>;
@@ -119,6 +121,7 @@ export function buildProgram(actions: Actions, output: Output, onExit: (code: nu
     ...[labCommand(run(actions.lab)), demoCommand(run(actions.demo)), benchCommand(run(actions.bench))],
     versionCommand(run(actions.version)),
     ...[controlCommand(run(actions.control)), agentCommand(run(actions.agent))],
+    caCommand(run(actions.ca)),
     ...[tokenCommand(run(actions.token)), waypointCommand(run(actions.waypoint))],
   ];
   for (const command of commands) {

@@ -1,5 +1,7 @@
 import type { TokenIssuer } from '#control-plane/authentication/authenticator.ts';
 import { REVOCATIONS_NAME } from '#control-plane/authentication/tokens.ts';
+import type { CertificateAuthority } from '#control-plane/ca/authority.ts';
+import { concernsRoots } from '#control-plane/ca/kept-roots.ts';
 import type { IndexChange } from '#control-plane/index/index-delta.ts';
 import type { MeshIndex } from '#control-plane/index/mesh-index.ts';
 import { ALLOCATIONS_NAME, type KeptAllocations } from '#control-plane/kept-allocations.ts';
@@ -18,6 +20,7 @@ export type FollowingOptions = {
   allocations: KeptAllocations;
   pools: AddressPools;
   index: MeshIndex;
+  authority: CertificateAuthority;
   source: Source;
   waypoints: WaypointController | null;
   log: Log;
@@ -46,6 +49,8 @@ function followState(options: FollowingOptions, changes: ReadonlyMap<string, str
   const addresses = changes.get(ALLOCATIONS_NAME);
   const revocations = changes.get(REVOCATIONS_NAME);
   if (revocations !== undefined) tokens.follow?.(revocations).forEach(revoked);
+  if (concernsRoots(changes.keys()))
+    options.authority.followRoots().catch((error: unknown) => log.error({ err: error }, 'roots of the leader are not in force'));
   if (registered.size === 0 && addresses === undefined) return;
   const given = addresses === undefined ? {} : { allocations: allocations.read(addresses) };
   const inForce = Promise.resolve(options.putInForce({ nodes: registry.adopt(registered), ...given }));

@@ -25,6 +25,7 @@ const actions: Actions = {
   control: async (options) => (await import('#main/commands/control.ts')).control(options),
   agent: async (options) => (await import('#main/commands/agent.ts')).agent(options),
   waypoint: async (options) => (await import('#main/waypoint/waypoint-process.ts')).waypoint(options),
+  ca: async (options) => (await import('#main/commands/ask.ts')).ca(options),
   token: async (options) => (await import('#main/commands/ask.ts')).token(options),
   status: async (options) => (await import('#main/commands/ask.ts')).status(options),
   describe: async (options) => (await import('#main/commands/ask.ts')).describe(options),

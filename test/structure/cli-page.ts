@@ -22,6 +22,7 @@ export const IDLE_ACTIONS: Actions = {
   agent: idle,
   waypoint: idle,
   token: idle,
+  ca: idle,
   describe: idle,
   check: idle,
   logLevel: idle,

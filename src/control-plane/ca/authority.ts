@@ -1,29 +1,30 @@
 import type { Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
 import type { StateStore } from '#model/effects/state-store.ts';
-import { WeftError } from '#model/error.ts';
 import type { Identity } from '#model/identity/identity.ts';
 import { CERTIFICATE } from '#model/settings/control-planes.ts';
 import { type AcceptedRequest, createServerKey, readSigningRequest } from '#protocol/ca/accepted-request.ts';
 import { type CertificateSubject, issueLeaf, replyChain } from '#protocol/ca/issue.ts';
 import { createRoot, loadSigner, type Signer, type SignerFiles } from '#protocol/ca/signer.ts';
 import { RpcError } from '#protocol/xds/resource-fault.ts';
-
-const ROOT_NAME = 'root-cert.pem';
-const ROOT_KEY_NAME = 'root-key.pem';
-/** What every replica needs of the state, unless it is given a signer. */
-export const ROOT_NAMES: readonly string[] = [ROOT_NAME, ROOT_KEY_NAME];
+import { type KeptRoots, readRoots, writeFirstRoot } from './kept-roots.ts';
 
 /** A TLS server's certificate, leaf first, and its key. */
 export type ServerCertificate = { chainPem: string; privateKeyPem: string; notBeforeMs: number; notAfterMs: number };
 
 /** Signs the mesh's certificates, with a root of its own or a given intermediate. */
 export class CertificateAuthority {
-  readonly #signer: Signer;
+  /** Another signs from now on, or others are trusted. */
+  onChange: () => void = () => {};
+  /** Takes the roots that another replica has written. */
+  followRoots: () => Promise<void> = async () => {};
   readonly #clock: Clock;
+  #signer: Signer;
+  #used: { files: SignerFiles; crossPem: string };
 
-  private constructor(signer: Signer, clock: Clock) {
+  private constructor(signer: Signer, used: { files: SignerFiles; crossPem: string }, clock: Clock) {
     this.#signer = signer;
+    this.#used = used;
     this.#clock = clock;
   }
 
@@ -39,8 +40,22 @@ export class CertificateAuthority {
     log: Log;
   }): Promise<CertificateAuthority> {
     const { store, given, trustDomain, clock, log } = options;
-    const files = given ?? (await keptRoot(store)) ?? (await newRoot(store, trustDomain, clock, log));
-    return new CertificateAuthority(await loadSigner(files, clock.nowMs()), clock);
+    const own = async () => (await readRoots(store)) ?? newRoot(store, trustDomain, clock, log);
+    const { files, crossPem } = given === null ? await own() : { files: given, crossPem: '' };
+    return new CertificateAuthority(await loadSigner(files, clock.nowMs()), { files, crossPem }, clock);
+  }
+
+  /**
+   * Signs with these from now on; what was issued before stays as good as its roots. `crossPem`: goes with the server's own
+   * certificate, for clients that know the former root alone. Errors: WEFT_CA_SIGNER, and what signed before goes on.
+   */
+  async use(files: SignerFiles, crossPem: string): Promise<void> {
+    const { files: before } = this.#used;
+    const isSame = before.certificatePem === files.certificatePem && before.rootsPem === files.rootsPem;
+    if (isSame && before.privateKeyPem === files.privateKeyPem && this.#used.crossPem === crossPem) return;
+    this.#signer = await loadSigner(files, this.#clock.nowMs());
+    this.#used = { files, crossPem };
+    this.onChange();
   }
 
   /** All roots in one PEM text: what clients verify the control plane and one another with. */
@@ -76,7 +91,8 @@ export class CertificateAuthority {
       CERTIFICATE.defaultLifetimeMs,
     );
     const notAfterMs = Math.min(notBeforeMs + CERTIFICATE.defaultLifetimeMs, this.#signer.certificate.notAfter.getTime());
-    return { chainPem: [leaf, ...this.#signer.intermediatesPem].join(''), privateKeyPem, notBeforeMs, notAfterMs };
+    const chainPem = [leaf, ...this.#signer.intermediatesPem, this.#used.crossPem].join('');
+    return { chainPem, privateKeyPem, notBeforeMs, notAfterMs };
   }
 
   async #issue(request: AcceptedRequest, subject: CertificateSubject, ttlMs: number): Promise<string> {
@@ -84,23 +100,10 @@ export class CertificateAuthority {
   }
 }
 
-async function keptRoot(store: StateStore): Promise<SignerFiles | null> {
-  const [certificatePem, privateKeyPem] = await Promise.all([store.read(ROOT_NAME), store.read(ROOT_KEY_NAME)]);
-  // The key is written first, so a key alone is a first start that did not finish.
-  if (certificatePem === null) return null;
-  if (privateKeyPem === null) {
-    // A new root in its place would cut off every agent that trusts the old one, without a word.
-    throw new WeftError('WEFT_CA_SIGNER', `${ROOT_NAME} is in the state directory, but its key ${ROOT_KEY_NAME} is not`, {
-      remedy: 'restore the key from a backup; or remove the certificate too, and give every agent the new root and a new token',
-    });
-  }
-  return { certificatePem, privateKeyPem, rootsPem: certificatePem };
-}
-
-async function newRoot(store: StateStore, trustDomain: string, clock: Clock, log: Log): Promise<SignerFiles> {
-  const { certificatePem, privateKeyPem } = await createRoot(trustDomain, clock.nowMs());
-  await store.write(ROOT_KEY_NAME, privateKeyPem, { secret: true });
-  await store.write(ROOT_NAME, certificatePem, { secret: false });
+async function newRoot(store: StateStore, trustDomain: string, clock: Clock, log: Log): Promise<KeptRoots> {
+  const root = await createRoot(trustDomain, clock.nowMs());
+  const files = { ...root, rootsPem: root.certificatePem };
+  await writeFirstRoot(store, files);
   log.info({ trust_domain: trustDomain }, 'made a new root certificate');
-  return { certificatePem, privateKeyPem, rootsPem: certificatePem };
+  return { files, crossPem: '', rotation: null };
 }

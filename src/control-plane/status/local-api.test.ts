@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { WeftError } from '#model/error.ts';
 import { SharedLogLevel } from '#model/telemetry/log-level.ts';
-import type { ControlStatus } from '#protocol/api/control.ts';
+import type { CaStatus, ControlStatus } from '#protocol/api/control.ts';
 import { answerControlApi, type ControlApi } from './local-api.ts';
 
 const STATUS = { pid: 7 } as ControlStatus;
@@ -15,6 +15,8 @@ const IDLE_DESK: ControlApi['desk'] = {
   removeGiven: async () => [],
   list: () => ({ resources: [], next: null }),
 };
+
+const CA: CaStatus = { signer: 'own', rotation: null, since: null, nextStepAt: null, roots: [] };
 
 /** A control plane that notes what is asked of it. */
 function api(changes: Partial<ControlApi> = {}) {
@@ -37,6 +39,13 @@ function api(changes: Partial<ControlApi> = {}) {
     async revokeTokens(node) {
       calls.push(`revoke ${node}`);
     },
+    ca: {
+      status: () => CA,
+      async rotate() {
+        calls.push('rotate');
+        return { ...CA, rotation: 'distributing' };
+      },
+    },
     async stopWaypoints() {
       calls.push('stop');
     },
@@ -54,6 +63,14 @@ test('H18: the level of the log is told and changed; what is none is refused and
   assert.equal((await ask('POST', '/v1/log-level', '{"level":"loud"}')).status, 400);
   assert.equal((await ask('DELETE', '/v1/log-level')).status, 404);
   assert.deepEqual((await ask('GET', '/v1/log-level')).body, { level: 'debug' });
+});
+
+test('C77: the authority is told, and its root is replaced, when that is asked for', async () => {
+  const { ask, calls } = api();
+  assert.deepEqual((await ask('GET', '/v1/ca')).body, CA);
+  assert.deepEqual(calls, []);
+  assert.deepEqual((await ask('POST', '/v1/ca/rotate')).body, { ...CA, rotation: 'distributing' });
+  assert.deepEqual(calls, ['rotate']);
 });
 
 test('H11: one thing of the mesh is described, when it is said which', async () => {

@@ -4,7 +4,7 @@ import { WeftError } from '#model/error.ts';
 import { CERTIFICATE } from '#model/settings/control-planes.ts';
 import type { SharedLogLevel } from '#model/telemetry/log-level.ts';
 import { type NodeGrant, tryParseGrant } from '#model/trust/grant.ts';
-import type { ControlStatus, TokenRequest, TokenResponse } from '#protocol/api/control.ts';
+import type { CaStatus, ControlStatus, TokenRequest, TokenResponse } from '#protocol/api/control.ts';
 import { DESCRIBED_KINDS, type Description } from '#protocol/api/describe.ts';
 import { answerLogLevel } from '#protocol/api/log-level.ts';
 import { type ApiReply, bodyObject, replyTo } from '#protocol/api/reply.ts';
@@ -18,6 +18,8 @@ export type ControlApi = {
   mintToken(node: string, grant: NodeGrant, ttlMs: number | null): Promise<TokenResponse>;
   /** freeAddresses: other nodes may be given its ranges. */
   revokeTokens(node: string, freeAddresses: boolean): Promise<void>;
+  /** Errors of `rotate`: WEFT_CA_ROTATING, WEFT_CA_GIVEN, WEFT_NOT_LEADER. */
+  ca: { status(): CaStatus; rotate(): Promise<CaStatus> };
   stopWaypoints(): Promise<void>;
   /** Where resources are handed in and asked for. */
   desk: Desk;
@@ -50,6 +52,10 @@ function act(api: ControlApi, method: string, path: string, body: string): unkno
     }
     case 'POST /v1/tokens/revoke':
       return revoke(api, bodyObject(body, TOKEN_REMEDY));
+    case 'GET /v1/ca':
+      return api.ca.status();
+    case 'POST /v1/ca/rotate':
+      return api.ca.rotate();
     case 'POST /v1/waypoints/stop':
       return api.stopWaypoints();
     default:

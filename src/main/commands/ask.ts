@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { release, type } from 'node:os';
+import { type CaOptions, formatCa } from '#cli/ca.ts';
 import { formatData } from '#cli/command.ts';
 import { completeDescription, type DescribeOptions, formatDescription } from '#cli/describe.ts';
 import { formatVersions, type VersionOptions } from '#cli/look-and-check.ts';
@@ -101,6 +102,14 @@ export async function token(options: TokenOptions): Promise<number> {
   process.stderr.write(
     `weft: ${node} has the addresses ${made.addresses.join(' and ')}; route them to it. The token is good until ${until}\n`,
   );
+  return 0;
+}
+
+/** `weft ca`. Errors: WEFT_NO_CONTROL, and those of the rotation. */
+export async function ca({ act, socket, output }: CaOptions): Promise<number> {
+  const client = controlClient(socket);
+  const told = await showProgress(ASKING, () => (act === 'rotate' ? client.rotateRoot() : client.ca()));
+  process.stdout.write(await formatCa(told, output));
   return 0;
 }
 

@@ -1,6 +1,7 @@
 import { readFileSync, rmSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import type { ControlOptions, StoreAccess } from '#cli/control.ts';
+import type { GivenSigner } from '#control-plane/ca/given-signer.ts';
 import { DEFAULT_MESH_OPTIONS } from '#control-plane/index/mesh-options.ts';
 import type { WaypointRunner } from '#control-plane/waypoints/plan.ts';
 import { processRunner } from '#control-plane/waypoints/process-runner.ts';
@@ -14,6 +15,7 @@ import { systemClock } from '#platform/clock.ts';
 import { claimDirectory } from '#platform/files/marked-directory.ts';
 import { registerPrivate } from '#platform/files/private-places.ts';
 import { replaceFileSync } from '#platform/files/replace-file.ts';
+import { readSignerFiles } from '#platform/files/signer-files.ts';
 import { openStateDirectory } from '#platform/files/state-directory.ts';
 import { relayToControl } from '#platform/grpc/control-relay.ts';
 import { serve } from '#platform/linux/process/service.ts';
@@ -38,6 +40,7 @@ export async function control(options: ControlOptions): Promise<number> {
       store: storePlace(options.store),
       cluster: options.cluster === null ? null : { ...options.cluster, namespace: SYSTEM_NAMESPACE, version: weftVersion() },
       stateDir: options.stateDir,
+      signer: signerIn(options.caDir),
       listen: options.listen,
       serverNames: options.serverNames,
       trustDomain: options.trustDomain,
@@ -60,6 +63,10 @@ export async function control(options: ControlOptions): Promise<number> {
       reload: () => running.reload(),
     };
   });
+}
+
+function signerIn(caDir: string | null): GivenSigner | null {
+  return caDir === null ? null : () => readSignerFiles(caDir);
 }
 
 /** Where the control plane of a cluster keeps its own. */

@@ -1,7 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { dirname } from 'node:path';
 import { KEY_NAME, TokenAuthority } from '#control-plane/authentication/tokens.ts';
-import { CertificateAuthority, ROOT_NAMES } from '#control-plane/ca/authority.ts';
+import type { CertificateAuthority } from '#control-plane/ca/authority.ts';
+import type { GivenSigner } from '#control-plane/ca/given-signer.ts';
+import { ROOT_NAMES } from '#control-plane/ca/kept-roots.ts';
+import type { RootRotations } from '#control-plane/ca/root-rotation.ts';
 import { dialledAddress, keepServerCertificate, serverNames } from '#control-plane/ca/server-certificate.ts';
 import { ControlPlane } from '#control-plane/control-plane.ts';
 import type { ResourceDesk } from '#control-plane/desk/resource-desk.ts';
@@ -16,7 +19,7 @@ import { isLoopback } from '#model/address/ip.ts';
 import type { Log } from '#model/effects/log.ts';
 import { createMishaps, type Mishaps, toLastResort } from '#model/effects/mishaps.ts';
 import { countedDoor } from '#model/guard/door.ts';
-import { CONTROL } from '#model/settings/control-planes.ts';
+import { CERTIFICATE, CONTROL } from '#model/settings/control-planes.ts';
 import { Meters } from '#model/telemetry/meters.ts';
 import type { NodeGrant } from '#model/trust/grant.ts';
 import type { PathNormalization } from '#model/waypoint/config.ts';
@@ -28,11 +31,11 @@ import { systemRandom } from '#platform/random.ts';
 import { serveMetrics } from '#platform/telemetry/metrics-server.ts';
 import { readOwnProcess } from '#platform/telemetry/process-metrics.ts';
 import type { ControlStatus } from '#protocol/api/control.ts';
-import type { SignerFiles } from '#protocol/ca/signer.ts';
 import { type Backing, directoryBacking, etcdBacking, type StorePlace } from './backing.ts';
 import { type ClusterPlace, clusterBacking } from './cluster-backing.ts';
 import { documentReader, openDesk } from './document-reader.ts';
 import { keptStateIn } from './keeper-thread.ts';
+import { type OpenedRoots, openRoots } from './open-roots.ts';
 import { serveApi } from './serve-api.ts';
 
 /** What a control plane is told. */
@@ -62,8 +65,10 @@ export type StartControlOptions = {
   stats: { host: string; port: number } | null;
   /** Told by the metrics page. */
   version: string;
-  /** A given intermediate instead of a root of our own. */
-  signer?: SignerFiles | null;
+  /** Reads a given intermediate, in place of a root of our own. */
+  signer?: GivenSigner | null;
+  /** How long each step of a rotation of the root lasts; the default unless told. */
+  rootOverlapMs?: number;
   /** Is told what clients verify the mesh with, before anybody is served, and again when that changes. */
   onRoots?: (rootsPem: string) => void;
   /** From how many addresses and policies on what is in force is kept for a quick start; the default unless told. */
@@ -161,6 +166,9 @@ type Parts = {
   control: ControlPlane;
   index: MeshIndex;
   authority: CertificateAuthority;
+  /** null: the signer is given. */
+  rotations: RootRotations | null;
+  roots: OpenedRoots;
   mesh: MeshOptions;
   meters: Meters;
   mishaps: Mishaps;
@@ -184,7 +192,9 @@ async function assemble(options: StartControlOptions, backing: Backing): Promise
   };
   // Whoever leads makes what is missing of these; the others wait for it.
   await backing.ready(signer === null ? [...ROOT_NAMES, KEY_NAME] : [KEY_NAME]);
-  const authority = await CertificateAuthority.open({ store: state, given: signer, trustDomain, clock, log });
+  const { rootOverlapMs: overlapMs = CERTIFICATE.rootOverlapMs } = options;
+  const roots = await openRoots({ signer, state, replica, trustDomain, overlapMs, clock, log });
+  const { authority, rotations } = roots;
   const tokens = await TokenAuthority.open(state, clock);
   options.onRoots?.(authority.rootsPem);
   const reader = documentReader(clock);
@@ -215,13 +225,13 @@ async function assemble(options: StartControlOptions, backing: Backing): Promise
     replica,
   });
   const desk = openDesk({ editor, parser, reader, findings: () => control.findings(), log });
-  return { control, index, authority, mesh, meters, mishaps, reload: backing.reload, reader, kept, desk };
+  return { control, index, authority, rotations, roots, mesh, meters, mishaps, reload: backing.reload, reader, kept, desk };
 }
 
 /** gRPC for agents and waypoints, with a certificate that is renewed while it serves. */
 async function serve(
-  { listen, serverNames: told, log }: StartControlOptions,
-  { control, authority, mesh, meters, mishaps }: Parts,
+  { listen, serverNames: told, onRoots, log }: StartControlOptions,
+  { control, authority, roots, mesh, meters, mishaps }: Parts,
 ) {
   const names = serverNames([listen.host, ...told], mesh.rootNamespace);
   const issue = () => authority.issueServer(names);
@@ -236,8 +246,16 @@ async function serve(
     random: systemRandom,
     log,
   });
+  authority.onChange = () => {
+    onRoots?.(authority.rootsPem);
+    issue()
+      .then((next) => server.replaceCertificate(next))
+      .catch((error: unknown) => log.error({ err: error }, "the server's certificate is not of the new signer yet"));
+  };
+  const stopLooking = roots.run();
   const close = async () => {
     stopRenewal();
+    stopLooking();
     // Streams never end by themselves; without this the server would wait out its grace, CONTROL.stopGraceMs.
     control.endStreams();
     await server.close(CONTROL.stopGraceMs);
@@ -263,7 +281,9 @@ function running({ control, authority, reload }: Parts, { address, status, close
   };
   return {
     address,
-    rootsPem: authority.rootsPem,
+    get rootsPem() {
+      return authority.rootsPem;
+    },
     mintAgentToken: async (node, grant) => (await control.agentTokens.mint(node, grant, null)).token,
     status,
     reload,

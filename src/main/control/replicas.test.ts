@@ -151,6 +151,24 @@ test('several control planes over one etcd', async (t) => {
     await until('a refusal', async () => assert.match(client.client.status().error ?? '', /UNAUTHENTICATED/));
   });
 
+  await t.test('C77: the leader begins to replace the root, and all trust both; a follower does not begin one', async () => {
+    const [other = leader] = followers();
+    await assert.rejects(other.api.rotateRoot(), { code: 'WEFT_NOT_LEADER' });
+    const before = [...clients.values()].map(({ connects }) => connects());
+    const { roots } = await leader.api.rotateRoot();
+    assert.equal(roots.length, 2);
+    await until('both roots everywhere', async () => {
+      for (const replica of replicas) {
+        const told = await replica.api.ca();
+        assert.deepEqual([told.rotation, told.roots], ['distributing', roots]);
+      }
+    });
+    assert.deepEqual(
+      [...clients.values()].map(({ connects }) => connects()),
+      before,
+    );
+  });
+
   await t.test('one member of etcd is killed: reading and writing go on, and no stream ends', async (t) => {
     const before = [...clients.values()].map(({ connects }) => connects());
     const at = await etcd.leader();

@@ -20,7 +20,7 @@ const OWN: Readonly<Record<MarkedKind, RegExp>> = {
   node: /^(agent\.sock|up\.lock|(token|control-root\.pem)(\.new)?|(workloads|sandbox-node)\.json(\.new)?|sandbox-next-host(\.new)?|sandboxes\/[^/]+\.(json|resolv\.conf)(\.new)?|runs\/[^/]+)$/,
   waypoints: /^(discovery\.sock|root-cert\.pem(\.new)?|[^/]+\.[^/]+\.(json|token|sock|log(\.\d+)?))(\.unfinished)?$/,
   state:
-    /^(lock|writable|root-key\.pem|root-cert\.pem|token-key\.pem|token-revocations\.json|allocations\.json|address-pools\.json|(registry|last-good)\/[^/]+\.json|logs\/[^/]+\.log(\.\d+)?)(\.unfinished)?$/,
+    /^(lock|writable|root-key\.pem|root-cert\.pem|next-root-key\.pem|root-rotation\.json|token-key\.pem|token-revocations\.json|allocations\.json|address-pools\.json|(registry|last-good)\/[^/]+\.json|logs\/[^/]+\.log(\.\d+)?)(\.unfinished)?$/,
 };
 
 /** Folders that Weft makes below a directory of its own. */

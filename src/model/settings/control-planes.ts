@@ -37,6 +37,16 @@ export const CERTIFICATE_SETTINGS = {
       'How often the control plane looks whether the clock was set back before its own certificate.',
     ),
     rootLifetimeMs: setting(3_650 * 24 * HOUR_MS, 'ms', "Lifetime of a root of our own: ten years, as istiod's."),
+    rootOverlapMs: setting(
+      25 * HOUR_MS,
+      'ms',
+      'How long each step of a rotation of the root lasts: by then every certificate from before it has ended.',
+    ),
+    rootLookMs: setting(
+      60_000,
+      'ms',
+      'How often it is looked whether the next step of a rotation is due, and whether the files of a given signer are others.',
+    ),
     serverRetryMs: setting(
       60_000,
       'ms',

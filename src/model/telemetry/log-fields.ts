@@ -89,6 +89,7 @@ export const LOG_FIELDS = {
   socket: 'path of a local socket',
   state: 'directory of lasting files',
   status: 'status that answers a CONNECT',
+  step: 'of a rotation of the root: distributing, signing or done',
   store: 'etcd with prefix, where configuration and state are',
   transport: 'udp or tcp',
   trust_domain: 'the mesh part of every identity',

@@ -1,7 +1,7 @@
 import { COMMAND } from '#model/settings/host.ts';
 import type { LogLevel } from '#model/telemetry/log-level.ts';
 import type { AgentClient, AgentStatus, Handover, StartedWorkload } from '#protocol/api/agent.ts';
-import type { ControlClient, ControlStatus, TokenResponse } from '#protocol/api/control.ts';
+import type { CaStatus, ControlClient, ControlStatus, TokenResponse } from '#protocol/api/control.ts';
 import type { Description } from '#protocol/api/describe.ts';
 import { LOG_LEVEL_PATH, type LogLevelStatus } from '#protocol/api/log-level.ts';
 import type { AppliedResource, ComparedResource, DeletedResource, ListAnswer, ResourceClient } from '#protocol/api/resources.ts';
@@ -72,6 +72,8 @@ export function controlClient(socketPath: string): ControlClient & ResourceClien
     async revoke(node, freeAddresses = false) {
       await call('POST', '/v1/tokens/revoke', COMMAND.statusMs, { node, freeAddresses });
     },
+    ca: async () => (await call('GET', '/v1/ca', COMMAND.statusMs)) as CaStatus,
+    rotateRoot: async () => (await call('POST', '/v1/ca/rotate', COMMAND.statusMs)) as CaStatus,
     async stopWaypoints() {
       await call('POST', '/v1/waypoints/stop', COMMAND.stopMs);
     },

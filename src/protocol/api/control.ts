@@ -1,6 +1,7 @@
 import type { ReplicaStatus } from '#model/effects/replica.ts';
 import type { LogLevel } from '#model/telemetry/log-level.ts';
 import type { NodeGrant } from '#model/trust/grant.ts';
+import type { RotationStep } from '#model/trust/root-rotation.ts';
 import type { DescribedKind, Description } from '#protocol/api/describe.ts';
 import type { LogLevelStatus } from '#protocol/api/log-level.ts';
 import type { TypeStatus } from '#protocol/xds/server-session.ts';
@@ -107,6 +108,18 @@ export type TokenResponse = {
   addresses: readonly string[];
 };
 
+/**
+ * The authority of the mesh: the root that signs first (or, of a given signer, all roots). `rotation`: the step of one that is under way, in which it
+ * is since `since`, and at the earliest until `nextStepAt`; times in ISO 8601.
+ */
+export type CaStatus = {
+  signer: 'own' | 'given';
+  rotation: RotationStep | null;
+  since: string | null;
+  nextStepAt: string | null;
+  roots: readonly { fingerprint: string; subject: string; expiresAt: string }[];
+};
+
 /** The local API of the control plane. Errors: WEFT_NO_CONTROL when it does not answer, WEFT_NOT_ROOT, and those it gives. */
 export type ControlClient = {
   status(): Promise<ControlStatus>;
@@ -114,6 +127,9 @@ export type ControlClient = {
   token(request: TokenRequest): Promise<TokenResponse>;
   /** freeAddresses: the node is gone for good, and other nodes may be given its ranges. */
   revoke(node: string, freeAddresses?: boolean): Promise<void>;
+  ca(): Promise<CaStatus>;
+  /** Begins to replace the root. Errors: WEFT_CA_ROTATING, WEFT_CA_GIVEN, WEFT_NOT_LEADER. */
+  rotateRoot(): Promise<CaStatus>;
   stopWaypoints(): Promise<void>;
   /** The level of its log; with one, which it has from now on. */
   logLevel(level?: LogLevel): Promise<LogLevelStatus>;

@@ -2,6 +2,7 @@ import { CERTIFICATE } from '#model/settings/control-planes.ts';
 import 'reflect-metadata';
 import { createPrivateKey, type KeyObject, X509Certificate as ParsedCertificate, type webcrypto } from 'node:crypto';
 import {
+  AuthorityKeyIdentifierExtension,
   BasicConstraintsExtension,
   KeyUsageFlags,
   KeyUsagesExtension,
@@ -24,14 +25,15 @@ export type Signer = {
   rootsPem: readonly string[];
 };
 
-/** A self-signed EC P-256 root for ten years. `organization` is what people see as its issuer. */
+/** A self-signed EC P-256 root for ten years. `organization` is what people see as its issuer, with `name`. */
 export async function createRoot(
   organization: string,
   nowMs: number,
+  name = 'Weft root',
 ): Promise<{ certificatePem: string; privateKeyPem: string }> {
   const { keys, privateKeyPem } = await generateKey();
   const certificate = await X509CertificateGenerator.createSelfSigned({
-    name: [{ O: [organization] }, { CN: ['Weft root'] }],
+    name: [{ O: [organization] }, { CN: [name] }],
     keys,
     signingAlgorithm: EC_P256,
     notBefore: new Date(nowMs - CERTIFICATE.rootBackdateMs),
@@ -43,6 +45,27 @@ export async function createRoot(
     ],
   });
   return { certificatePem: `${certificate.toString('pem')}\n`, privateKeyPem };
+}
+
+/** A root's certificate as `signer` would have issued it: who trusts the signer's root alone is led to that root by it. PEM. */
+export async function crossSign(signer: Signer, rootPem: string): Promise<string> {
+  const root = new X509Certificate(rootPem);
+  const certificate = await X509CertificateGenerator.create({
+    subject: root.subjectName,
+    issuer: signer.certificate.subjectName,
+    publicKey: root.publicKey,
+    signingKey: signer.privateKey,
+    signingAlgorithm: signer.signingAlgorithm,
+    notBefore: root.notBefore,
+    notAfter: new Date(Math.min(root.notAfter.getTime(), signer.certificate.notAfter.getTime())),
+    extensions: [
+      new BasicConstraintsExtension(true, undefined, true),
+      new KeyUsagesExtension(KeyUsageFlags.keyCertSign | KeyUsageFlags.cRLSign, true),
+      await SubjectKeyIdentifierExtension.create(root.publicKey),
+      await AuthorityKeyIdentifierExtension.create(signer.certificate.publicKey),
+    ],
+  });
+  return `${certificate.toString('pem')}\n`;
 }
 
 /** PEM of a signing certificate (its chain may follow), its key, and the roots above it. */
