@@ -64,7 +64,10 @@ const routes = compileRoutes(
     throw new Error(why);
   },
 );
-const routed = { method: 'GET', path: '/products/7/reviews', query: '', headerValues: () => [] };
+const routed = {
+  ...{ method: 'GET', path: '/products/7/reviews', query: '', headerValues: () => [] },
+  ...{ scheme: 'http' as const, clientAuthority: 'shop', port: 80, clientNamespace: 'web' },
+};
 const outbound = { source: web, dialled: { ip: parseIp('240.0.0.1'), port: 80 }, chosen: null };
 const node = { mesh, isLocal: (uid: string) => uid.endsWith('/web'), random: () => 0 };
 const set = policiesFor(mesh, far);
@@ -107,7 +110,7 @@ export const HOT_FUNCTIONS: readonly HotFunction[] = [
     reader.receive(FRAMES);
     return bytesSeen & 1;
   }),
-  repeated('route of 20', () => (matchRoute(routesOfPort(routes, 80), 'web', routed).kind === 'matched' ? 1 : 0)),
+  repeated('route of 20', () => (matchRoute(routesOfPort(routes, 80), routed).kind === 'matched' ? 1 : 0)),
   repeated(`L4 policy of ${RULES} rules`, () => (decideL4(set, connection).allowed ? 1 : 0)),
   repeated('path of an outbound connection', () => (decideOutbound(outbound, node).kind === 'hbone' ? 1 : 0)),
   repeated('DNS query and its answer', () => {

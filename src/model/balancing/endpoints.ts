@@ -20,6 +20,7 @@ export type ClientLocation = {
 /**
  * Endpoints a client may use for a service port and family, best locality rank only.
  * Unhealthy ones only where the service allows them (B38); capacity is the weight, 0 means none (B37).
+ * `subset`: uids of the workloads that are meant; null: all.
  */
 export function eligibleEndpoints(
   mesh: MeshState,
@@ -28,11 +29,13 @@ export function eligibleEndpoints(
   family: Family,
   client: ClientLocation,
   transport: Transport = 'tcp',
+  subset: ReadonlySet<string> | null = null,
 ): Endpoint[] {
   const allowUnhealthy = service.loadBalancing?.allowUnhealthy ?? false;
   const found: Endpoint[] = [];
   for (const workload of mesh.endpoints(serviceKeyOf(service))) {
     if (!workload.healthy && !allowUnhealthy) continue;
+    if (subset !== null && !subset.has(workload.uid)) continue;
     const port = targetPort(service, workload, servicePort, transport);
     if (port === null || workload.capacity < 1) continue;
     const addresses = workload.addresses.filter((address) => familyOf(address) === family);

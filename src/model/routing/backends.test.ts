@@ -1,12 +1,15 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { chooseTarget, compileBackends } from '#model/routing/backends.ts';
+import { compileSubsets } from '#model/routing/subsets.ts';
 
 function shares(backends: { service: string | null; weight: number }[]): Record<string, number> {
   const targets = compileBackends(
     backends.map((backend) => ({ ...backend, port: 80 })),
     {
       prefix: null,
+      inOrder: false,
+      subsetOf: compileSubsets([]),
       problem: assert.fail,
     },
   );

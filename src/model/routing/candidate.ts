@@ -1,13 +1,14 @@
 import type { RouteRetry } from '#model/resilience/route-retry.ts';
-import type { WeightedTargets } from '#model/routing/backends.ts';
+import type { RouteMirror, WeightedTargets } from '#model/routing/backends.ts';
 import type { Cors } from '#model/routing/cors.ts';
 import type { HeaderEdits } from '#model/routing/header-edits.ts';
 import type { Redirect } from '#model/routing/redirect.ts';
 import { compileRegex } from '#model/routing/regex/regex.ts';
 import type { Rewrite } from '#model/routing/rewrite.ts';
 import type { HttpRouteMatch } from '#model/waypoint/config.ts';
-import type { HttpMirror, HttpSession } from '#model/waypoint/filters.ts';
+import type { HttpSession } from '#model/waypoint/filters.ts';
 import type { Traffic } from '#model/waypoint/traffic.ts';
+import type { HttpDirectResponse } from '#model/waypoint/virtual.ts';
 
 /** What a route can see of a request. */
 export type RouteRequest = {
@@ -20,6 +21,17 @@ export type RouteRequest = {
   headerValues(name: string): readonly string[];
 };
 
+/** A request with what VirtualServices, and the choice between routes, look at beside. */
+export type RoutedRequest = RouteRequest & {
+  readonly scheme: 'http' | 'https';
+  /** As the client wrote it, perhaps with a port; '' when it named none. */
+  readonly clientAuthority: string;
+  /** The port that was dialled. */
+  readonly port: number;
+  /** Of the client's verified identity; null: it has none. */
+  readonly clientNamespace: string | null;
+};
+
 /** One rule of one route, ready to apply. */
 export type RouteRule = {
   /** `<namespace>/<route>/<rule name, or its index>`: the name in logs. */
@@ -30,9 +42,11 @@ export type RouteRule = {
   readonly rewrite: Rewrite | null;
   /** Answers in place of the backends. */
   readonly redirect: Redirect | null;
+  /** Likewise. */
+  readonly directResponse: HttpDirectResponse | null;
   readonly cors: Cors | null;
   /** Null: none. */
-  readonly mirrors: readonly HttpMirror[] | null;
+  readonly mirrors: readonly RouteMirror[] | null;
   /** Milliseconds; null: unlimited. */
   readonly requestTimeoutMs: number | null;
   /** Milliseconds of one try; null: unlimited. */
@@ -47,10 +61,11 @@ export type RouteRule = {
 export type RouteCandidate = {
   readonly rule: RouteRule;
   readonly rank: readonly number[];
-  matches(request: RouteRequest): boolean;
+  matches(request: RoutedRequest): boolean;
 };
 
-type Test = (request: RouteRequest) => boolean;
+/** One thing that a match asks of a request. */
+export type RouteTest = (request: RouteRequest) => boolean;
 
 const EVERYTHING: HttpRouteMatch = { path: null, method: null, headers: [], queryParams: [] };
 
@@ -67,6 +82,11 @@ export function compileCandidates(
     candidates.push({ rule, rank: rankOf(match), matches: (request) => tests.every((test) => test(request)) });
   }
   return candidates;
+}
+
+/** A rule that competes by its place alone. */
+export function candidateInOrder(rule: RouteRule, tests: readonly ((request: RoutedRequest) => boolean)[]): RouteCandidate {
+  return { rule, rank: [], matches: (request) => tests.every((test) => test(request)) };
 }
 
 /** Positive when `a` ranks below `b`: for sorting, best first. Equal ranks keep their order (config-api 1.7). */
@@ -90,8 +110,8 @@ function rankOf(match: HttpRouteMatch): number[] {
 }
 
 /** The tests of one match, all of which must hold; null when a pattern of it cannot be used, which is reported. */
-export function compileTests(match: HttpRouteMatch, problem: (why: string) => void): Test[] | null {
-  const tests: (Test | null)[] = [];
+export function compileTests(match: HttpRouteMatch, problem: (why: string) => void): RouteTest[] | null {
+  const tests: (RouteTest | null)[] = [];
   if (match.path !== null) tests.push(pathTest(match.path, problem));
   if (match.grpc !== undefined) tests.push(callTest(match.grpc, problem));
   const { method } = match;
@@ -119,7 +139,10 @@ function holdsParam(query: string, name: string, test: (value: string) => boolea
 }
 
 /** A path of two segments, each as the match says. */
-function callTest({ type, service, method }: NonNullable<HttpRouteMatch['grpc']>, problem: (why: string) => void): Test | null {
+function callTest(
+  { type, service, method }: NonNullable<HttpRouteMatch['grpc']>,
+  problem: (why: string) => void,
+): RouteTest | null {
   const any = () => true;
   const ofService = service === null ? any : valueTest({ type, value: service }, problem);
   const ofMethod = method === null ? any : valueTest({ type, value: method }, problem);
@@ -130,7 +153,7 @@ function callTest({ type, service, method }: NonNullable<HttpRouteMatch['grpc']>
   };
 }
 
-function pathTest(path: { type: 'exact' | 'prefix' | 'regex'; value: string }, problem: (why: string) => void): Test | null {
+function pathTest(path: { type: 'exact' | 'prefix' | 'regex'; value: string }, problem: (why: string) => void): RouteTest | null {
   if (path.type !== 'prefix') {
     const test = valueTest(path, problem);
     return test && ((request) => test(request.path));

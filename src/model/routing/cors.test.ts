@@ -30,7 +30,7 @@ const ORIGINS: { allow: string; yes: string[]; no: string[] }[] = [
 
 for (const { allow, yes, no } of ORIGINS)
   test(`CORS (config-api 1.8): origin ${allow}`, () => {
-    const { allows } = compileCors({ ...CLOSED, allowOrigins: [allow] });
+    const { allows } = compileCors({ ...CLOSED, allowOrigins: [allow] }, assert.fail);
     for (const origin of yes) assert.ok(allows(origin), origin);
     for (const origin of no) assert.ok(!allows(origin), origin);
   });
@@ -62,7 +62,7 @@ const PREFLIGHTS: { name: string; cors: Partial<HttpCors>; asked?: object; want:
 
 for (const { name, cors, asked, want } of PREFLIGHTS)
   test(`CORS preflight (config-api 1.8): ${name}`, () => {
-    const policy = compileCors({ ...CLOSED, allowOrigins: ['https://a.com'], ...cors });
+    const policy = compileCors({ ...CLOSED, allowOrigins: ['https://a.com'], ...cors }, assert.fail);
     const [, origin, ...pairs] = preflightHeaders(policy, { ...ASKED, ...asked });
     assert.equal(origin, 'https://a.com');
     assert.deepEqual(
@@ -73,7 +73,22 @@ for (const { name, cors, asked, want } of PREFLIGHTS)
   });
 
 test('CORS: exposed headers are named one by one where credentials are allowed', () => {
-  const policy = (allowCredentials: boolean) => compileCors({ ...CLOSED, exposeHeaders: ['*'], allowCredentials });
+  const policy = (allowCredentials: boolean) => compileCors({ ...CLOSED, exposeHeaders: ['*'], allowCredentials }, assert.fail);
   assert.equal(sharedHeaders(policy(false), 'o', () => ['x-a']).at(-1), '*');
   assert.equal(sharedHeaders(policy(true), 'o', () => ['x-a', 'x-b']).at(-1), 'x-a, x-b');
+});
+
+test('config-api 4.4: origins of a VirtualService are compared as they are written', () => {
+  const originMatches = [
+    { type: 'exact', value: 'https://a.com' },
+    { type: 'prefix', value: 'https://b.' },
+    { type: 'regex', value: 'http://.*[.]c' },
+  ] as const;
+  const { allows } = compileCors({ ...CLOSED, originMatches, maxAgeSeconds: null }, assert.fail);
+  const allowed = ['https://a.com', 'https://a.com:443', 'https://b.org', 'http://x.c', 'http://x.cd'].filter(allows);
+  assert.deepEqual(allowed, ['https://a.com', 'https://b.org', 'http://x.c']);
+  assert.deepEqual(preflightHeaders(compileCors({ ...CLOSED, originMatches, maxAgeSeconds: null }, assert.fail), ASKED), [
+    'access-control-allow-origin',
+    'https://a.com',
+  ]);
 });

@@ -1,21 +1,24 @@
+import { compileStringMatch } from '#model/routing/string-match.ts';
 import type { HttpCors } from '#model/waypoint/filters.ts';
 
 /** The parts of an origin; the port is always known. */
 type Origin = { readonly scheme: string; readonly host: string; readonly port: number };
 
 /** A CORS filter, ready to apply. */
-export type Cors = Omit<HttpCors, 'allowOrigins'> & { allows(origin: string): boolean };
+export type Cors = Omit<HttpCors, 'allowOrigins' | 'originMatches'> & { allows(origin: string): boolean };
 
 /** What a preflight asks. */
 export type Preflight = { readonly origin: string; readonly method: string; readonly headers: string | null };
 
 /** Compiles the origins; one that is none allows nobody. */
-export function compileCors({ allowOrigins, ...rest }: HttpCors): Cors {
+export function compileCors({ allowOrigins, originMatches = [], ...rest }: HttpCors, problem: (why: string) => void): Cors {
   if (allowOrigins.includes('*')) return { ...rest, allows: () => true };
   const tests = allowOrigins.map(originTest);
+  const texts = originMatches.map((match) => compileStringMatch(match, problem)).filter((test) => test !== null);
   return {
     ...rest,
     allows(text) {
+      if (texts.some((test) => test(text))) return true;
       const origin = parseOrigin(text);
       return origin !== null && tests.some((test) => test(origin));
     },
@@ -31,7 +34,7 @@ export function preflightHeaders(cors: Cors, { origin, method, headers }: Prefli
   // Nothing was asked of headers: then nothing is said of them.
   const permitted = headers === null ? '' : listed(cors.allowHeaders, cors.allowCredentials ? headers : '*');
   if (permitted !== '') pairs.push('access-control-allow-headers', permitted);
-  pairs.push('access-control-max-age', String(cors.maxAgeSeconds));
+  if (cors.maxAgeSeconds !== null) pairs.push('access-control-max-age', String(cors.maxAgeSeconds));
   return pairs;
 }
 

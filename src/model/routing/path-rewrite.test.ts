@@ -44,3 +44,18 @@ test('a replacement cannot leave the path', () => {
 test('a prefix without a match of that sort replaces nothing', () => {
   assert.equal(compilePathRewrite({ kind: 'prefix', value: '/x' }, null), null);
 });
+
+/** The request's path, what a VirtualService compared, its replacement, and what comes of it. */
+const TEXTS: readonly [string, string, string, string][] = [
+  ['/ratings/7', '/ratings', '/v1/bookRatings', '/v1/bookRatings/7'],
+  ['/ratings7', '/ratings', '/v1', '/v17'],
+  ['/RATINGS/7', '/ratings/', '/', '/7'],
+  ['/ratings', '/ratings', '', '/'],
+  ['/a', '/', '/x?y#z', '/x%3Fy%23za'],
+];
+
+for (const [path, from, value, want] of TEXTS)
+  test(`config-api 4.4: ${path} with the beginning ${from} replaced by "${value}" is ${want}`, () => {
+    const rewrite = compilePathRewrite({ kind: 'text', from, value }, null);
+    assert.equal(rewrite === null ? null : rewritePath(path, rewrite), want);
+  });

@@ -7,6 +7,7 @@ export type PathRewrite = { readonly from: string | null; readonly to: string };
 export function compilePathRewrite(modifier: PathModifier | null, prefix: string | null): PathRewrite | null {
   if (modifier === null) return null;
   const value = encoded(modifier.value);
+  if (modifier.kind === 'text') return { from: modifier.from, to: value };
   if (modifier.kind === 'full') return { from: null, to: value.startsWith('/') ? value : `/${value}` };
   return prefix === null ? null : { from: withoutTrailingSlashes(prefix), to: withoutTrailingSlashes(value) };
 }
@@ -14,7 +15,7 @@ export function compilePathRewrite(modifier: PathModifier | null, prefix: string
 /** The path in place of `path`, which matches the rule; always absolute (the table of config-api 1.8). */
 export function rewritePath(path: string, { from, to }: PathRewrite): string {
   if (from === null) return to;
-  // What follows the prefix begins with a slash, or is nothing: prefixes match whole elements.
+  // What follows a prefix of the Gateway API begins with a slash, or is nothing: those match whole elements.
   const rewritten = to + path.slice(from.length);
   return rewritten.startsWith('/') ? rewritten : `/${rewritten}`;
 }

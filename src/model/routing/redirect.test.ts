@@ -29,6 +29,31 @@ const CASES: { name: string; redirect?: Partial<Redirect>; request?: Partial<Red
   { name: 'no authority', request: { authority: '', path: '//evil/x' }, want: 'http://cart.shop.svc.cluster.local//evil/x' },
   { name: 'a path', redirect: { path: { from: null, to: '/x' } }, request: { query: 'q=1' }, want: 'http://shop.example/x?q=1' },
   { name: 'a prefix', redirect: { path: { from: '/a', to: '/x' } }, want: 'http://shop.example/x/b' },
+  {
+    name: "of a VirtualService: the client's port stays",
+    redirect: { portFrom: 'authority' },
+    request: { authority: 'shop.example:8080' },
+    want: 'http://shop.example:8080/a/b',
+  },
+  {
+    name: 'of a VirtualService: but not at another host',
+    redirect: { portFrom: 'authority', hostname: 'a.example' },
+    request: { authority: 'shop.example:8080', port: 8080 },
+    want: 'http://a.example/a/b',
+  },
+  {
+    name: 'of a VirtualService: nor with another scheme',
+    redirect: { portFrom: 'authority', scheme: 'https' },
+    request: { authority: 'shop.example:8080' },
+    want: 'https://shop.example/a/b',
+  },
+  {
+    name: 'the port that was dialled',
+    redirect: { portFrom: 'request' },
+    request: { port: 81 },
+    want: 'http://shop.example:81/a/b',
+  },
+  { name: 'the port of the scheme', redirect: { portFrom: 'scheme' }, request: { port: 81 }, want: 'http://shop.example/a/b' },
 ];
 
 for (const { name, redirect, request, want } of CASES)

@@ -27,10 +27,30 @@ export function redirectLocation(redirect: Redirect, request: RedirectedRequest)
   const scheme = redirect.scheme ?? request.scheme;
   // Without any host `//evil.example/` as path would be a place of its own.
   const host = redirect.hostname ?? (withoutPort(request.authority) || request.hostname);
-  const port = redirect.port ?? (redirect.scheme === null ? request.port : DEFAULT_PORT[scheme]);
+  const port = redirect.port ?? impliedPort(redirect, scheme, request);
   const path = redirect.path === null ? request.path : rewritePath(request.path, redirect.path);
   const query = request.query === '' ? '' : `?${request.query}`;
   return `${scheme}://${host}${port === DEFAULT_PORT[scheme] ? '' : `:${port}`}${path}${query}`;
+}
+
+function impliedPort(
+  { scheme: named, hostname, portFrom }: Redirect,
+  scheme: 'http' | 'https',
+  request: RedirectedRequest,
+): number {
+  switch (portFrom) {
+    case 'request':
+      return request.port;
+    case 'scheme':
+      return DEFAULT_PORT[scheme];
+    case 'authority': {
+      // Another scheme does not go with the port of this one.
+      const own = hostname === null && named === null ? /:(\d{1,5})$/.exec(request.authority) : null;
+      return own === null ? DEFAULT_PORT[scheme] : Number(own[1]);
+    }
+    default:
+      return named === null ? request.port : DEFAULT_PORT[scheme];
+  }
 }
 
 function withoutPort(authority: string): string {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import type { RouteRequest } from '#model/routing/candidate.ts';
+import type { RoutedRequest } from '#model/routing/candidate.ts';
 import { compileRoutes, matchRoute, routesOfPort } from '#model/routing/route-table.ts';
 import type { HttpRoute, HttpRouteMatch, HttpRouteRule } from '#model/waypoint/config.ts';
 
@@ -18,14 +18,15 @@ function route(name: string, rules: HttpRouteRule[], extra: Partial<HttpRoute> =
   return { namespace: 'shop', name, ports: null, clientNamespace: null, rules, ...extra };
 }
 
-function request(target: string, extra: { method?: string; headers?: Record<string, string[]> } = {}): RouteRequest {
+function request(target: string, extra: { method?: string; headers?: Record<string, string[]> } = {}): RoutedRequest {
   const [path = '', query = ''] = target.split('?');
-  return { method: extra.method ?? 'GET', path, query, headerValues: (name) => extra.headers?.[name] ?? [] };
+  const client = { scheme: 'http' as const, clientAuthority: 'cart.shop', port: 80, clientNamespace: null };
+  return { method: extra.method ?? 'GET', path, query, headerValues: (name) => extra.headers?.[name] ?? [], ...client };
 }
 
-function winner(routes: HttpRoute[], asked: RouteRequest, client: string | null = 'web', port = 80): string {
+function winner(routes: HttpRoute[], asked: RoutedRequest, client: string | null = 'web', port = 80): string {
   const table = compileRoutes(routes, (why) => assert.fail(why));
-  const decision = matchRoute(routesOfPort(table, port), client, asked);
+  const decision = matchRoute(routesOfPort(table, port), { ...asked, clientNamespace: client });
   return decision.kind === 'matched' ? decision.rule.name : decision.kind;
 }
 
@@ -35,7 +36,7 @@ const regex = (value: string) => match({ path: { type: 'regex', value } });
 const header = (name: string, value: string, type: 'exact' | 'regex' = 'exact') => match({ headers: [{ name, type, value }] });
 const query = (name: string, value: string, type: 'exact' | 'regex' = 'exact') => match({ queryParams: [{ name, type, value }] });
 
-const MATCHING: { name: string; match: HttpRouteMatch; yes: RouteRequest[]; no: RouteRequest[] }[] = [
+const MATCHING: { name: string; match: HttpRouteMatch; yes: RoutedRequest[]; no: RoutedRequest[] }[] = [
   {
     name: 'an exact path is case-sensitive and whole',
     match: exact('/a'),
@@ -178,7 +179,7 @@ test('routing (config-api 1.12): consumer routes replace producer routes for cli
 test('routing: a pattern that cannot be matched safely is left out and reported', () => {
   const problems: string[] = [];
   const table = compileRoutes([route('r', [rule('bad', regex('(a)\\1')), rule('', prefix('/'))])], (why) => problems.push(why));
-  const decision = matchRoute(routesOfPort(table, 80), null, asked);
+  const decision = matchRoute(routesOfPort(table, 80), asked);
   assert.ok(decision.kind === 'matched');
   assert.equal(decision.rule.name, 'shop/r/1');
   assert.match(problems.join(), /HTTPRoute shop\/r: the pattern "\(a\)\\1" uses a back-reference/);

@@ -1,12 +1,21 @@
 import { compileRetry } from '#model/resilience/route-retry.ts';
-import { compileBackends } from '#model/routing/backends.ts';
-import type { RouteRequest } from '#model/routing/candidate.ts';
-import { compareCandidates, compileCandidates, type RouteCandidate, type RouteRule } from '#model/routing/candidate.ts';
+import { compileBackends, compileMirror, type RuleContext } from '#model/routing/backends.ts';
+import {
+  candidateInOrder,
+  compareCandidates,
+  compileCandidates,
+  type RouteCandidate,
+  type RoutedRequest,
+  type RouteRule,
+} from '#model/routing/candidate.ts';
 import { compileCors } from '#model/routing/cors.ts';
 import { compileHeaderEdits } from '#model/routing/header-edits.ts';
 import { compilePathRewrite } from '#model/routing/path-rewrite.ts';
 import { compileRewrite } from '#model/routing/rewrite.ts';
+import { compileSubsets, type SubsetLookup } from '#model/routing/subsets.ts';
+import { compileVirtualMatch } from '#model/routing/virtual-match.ts';
 import type { HttpRoute, HttpRouteRule } from '#model/waypoint/config.ts';
+import type { ServiceSubset } from '#model/waypoint/virtual.ts';
 
 /** The routes of one service port, best candidate first. Null: no such route is attached. */
 export type PortRoutes = {
@@ -30,11 +39,16 @@ const UNROUTED: RouteDecision = { kind: 'unrouted' };
 const NOT_FOUND: RouteDecision = { kind: 'not-found' };
 
 /**
- * Compiles the routes of one service; they come sorted oldest first.
+ * Compiles the routes of one service; they come sorted oldest first. `told`: the subsets that they lead to.
  * Unusable parts are left out and reported through `problem` with the route they are in.
  */
-export function compileRoutes(routes: readonly HttpRoute[], problem: (why: string) => void): RouteTable {
-  const compiled = routes.map((route) => ({ route, candidates: candidatesOf(route, problem) }));
+export function compileRoutes(
+  routes: readonly HttpRoute[],
+  problem: (why: string) => void,
+  told: readonly ServiceSubset[] = [],
+): RouteTable {
+  const subsetOf = compileSubsets(told);
+  const compiled = routes.map((route) => ({ route, candidates: candidatesOf(route, subsetOf, problem) }));
   const named = new Set(routes.flatMap((route) => route.ports ?? []));
   const ports = new Map<number, PortRoutes>();
   for (const port of named) ports.set(port, portRoutes(compiled.filter(({ route }) => route.ports?.includes(port) ?? true)));
@@ -46,8 +60,9 @@ export function routesOfPort(table: RouteTable, port: number): PortRoutes {
   return table.ports.get(port) ?? table.otherPorts;
 }
 
-/** The best match for a request of a client in `clientNamespace` (null: unknown client). */
-export function matchRoute(routes: PortRoutes, clientNamespace: string | null, request: RouteRequest): RouteDecision {
+/** The best match for a request. */
+export function matchRoute(routes: PortRoutes, request: RoutedRequest): RouteDecision {
+  const { clientNamespace } = request;
   const consumer = clientNamespace === null ? undefined : routes.consumers.get(clientNamespace);
   const candidates = consumer ?? routes.producers;
   if (candidates === null) return UNROUTED;
@@ -74,24 +89,32 @@ function merged(routes: readonly CompiledRoute[]): RouteCandidate[] {
   return routes.flatMap(({ candidates }) => candidates).sort(compareCandidates);
 }
 
-function candidatesOf(route: HttpRoute, problem: (why: string) => void): RouteCandidate[] {
+function candidatesOf(route: HttpRoute, subsetOf: SubsetLookup, problem: (why: string) => void): RouteCandidate[] {
   const name = `${route.namespace}/${route.name}`;
-  const report = (why: string): void => problem(`HTTPRoute ${name}: ${why}`);
-  return route.rules.flatMap((rule, index) => compileCandidates(compileRule(name, rule, index, report), rule.matches, report));
+  const inOrder = route.inOrder === true;
+  const report = (why: string): void => problem(`${inOrder ? 'VirtualService' : 'HTTPRoute'} ${name}: ${why}`);
+  return route.rules.flatMap((rule, index) => {
+    const context = { prefix: onlyPrefix(rule), inOrder, subsetOf, problem: report };
+    const compiled = compileRule(`${name}/${rule.name === '' ? index : rule.name}`, rule, context);
+    if (!inOrder) return compileCandidates(compiled, rule.matches, report);
+    const tests = rule.virtual === undefined ? [] : compileVirtualMatch(rule.virtual, report);
+    return tests === null ? [] : [candidateInOrder(compiled, tests)];
+  });
 }
 
-function compileRule(route: string, rule: HttpRouteRule, index: number, problem: (why: string) => void): RouteRule {
-  const prefix = onlyPrefix(rule);
+function compileRule(name: string, rule: HttpRouteRule, context: RuleContext): RouteRule {
   const { redirect, rewrite, cors, mirrors = [] } = rule;
+  const { prefix, problem } = context;
   return {
-    name: `${route}/${rule.name === '' ? index : rule.name}`,
-    targets: compileBackends(rule.backends, { prefix, problem }),
+    name,
+    targets: compileBackends(rule.backends, context),
     requestHeaders: compileHeaderEdits(rule.requestHeaders, problem),
     responseHeaders: compileHeaderEdits(rule.responseHeaders, problem),
     rewrite: rewrite === undefined ? null : compileRewrite(rewrite, prefix),
     redirect: redirect === undefined ? null : { ...redirect, path: compilePathRewrite(redirect.path, prefix) },
-    cors: cors === undefined ? null : compileCors(cors),
-    mirrors: mirrors.length === 0 ? null : mirrors,
+    directResponse: rule.directResponse ?? null,
+    cors: cors === undefined ? null : compileCors(cors, problem),
+    mirrors: mirrors.length === 0 ? null : mirrors.map((mirror) => compileMirror(mirror, context)),
     requestTimeoutMs: rule.requestTimeoutMs,
     backendTimeoutMs: rule.backendTimeoutMs ?? null,
     retry: rule.retry === undefined ? null : compileRetry(rule.retry),

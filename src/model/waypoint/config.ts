@@ -11,6 +11,7 @@ import type {
 } from '#model/waypoint/filters.ts';
 import type { JwtRule } from '#model/waypoint/jwt.ts';
 import type { Traffic } from '#model/waypoint/traffic.ts';
+import type { HttpDirectResponse, ServiceSubset, VirtualMatch } from '#model/waypoint/virtual.ts';
 
 /**
  * What one waypoint enforces and routes, beside what workload discovery tells it.
@@ -54,9 +55,11 @@ export type WaypointService = {
   authentication?: readonly JwtRule[];
   /** What TrafficPolicies say of the service (port null) and of its ports. */
   traffic?: readonly (Traffic & { port: number | null })[];
+  /** Those that its routes lead to, of whatever service. */
+  subsets?: readonly ServiceSubset[];
 };
 
-/** One HTTPRoute as it attaches to one service. */
+/** One HTTPRoute as it attaches to one service, or what a VirtualService says of one of its hosts. */
 export type HttpRoute = {
   namespace: string;
   name: string;
@@ -64,6 +67,8 @@ export type HttpRoute = {
   ports: readonly number[] | null;
   /** Namespace of the clients it applies to; null: every client (a producer route). */
   clientNamespace: string | null;
+  /** Of a VirtualService: the first rule that matches wins, whatever it matches on. */
+  inOrder?: true;
   rules: readonly HttpRouteRule[];
 };
 
@@ -72,6 +77,8 @@ export type HttpRouteRule = {
   name: string;
   /** ORed; empty: every request. */
   matches: readonly HttpRouteMatch[];
+  /** Of a VirtualService, in the place of `matches`. */
+  virtual?: VirtualMatch;
   /** Empty: 500. Weight 0 gets nothing; all 0: 500. */
   backends: readonly HttpBackend[];
   requestHeaders: HeaderChanges | null;
@@ -81,6 +88,7 @@ export type HttpRouteRule = {
   // What most rules do not have is absent from them: their waypoints are told less, and compile nothing.
   /** Answers in place of the backends. */
   redirect?: HttpRedirect;
+  directResponse?: HttpDirectResponse;
   rewrite?: HttpRewrite;
   cors?: HttpCors;
   mirrors?: readonly HttpMirror[];
@@ -111,9 +119,11 @@ export type HttpRouteMatch = {
 
 /** One weighted backend of a rule. */
 export type HttpBackend = {
-  /** null: the reference does not resolve, its share is answered 500. */
+  /** null: the reference does not resolve, its share is answered 500 (of a VirtualService 503). */
   service: ServiceKey | null;
   port: number;
+  /** Only the endpoints that are called so in `WaypointService.subsets`. */
+  subset?: string;
   weight: number;
   /** What is changed, after the rule's own changes, in requests that go there. */
   filters?: BackendFilters;

@@ -3,7 +3,8 @@ import type { ServiceKey } from '#model/mesh/service.ts';
 import { type DryRunVerdict, decideL7, dryRunL7, type PolicyVerdict } from '#model/policy/l7.ts';
 import type { HttpFacts } from '#model/policy/l7-fields.ts';
 import type { BackendEdits } from '#model/routing/backends.ts';
-import type { RouteRequest, RouteRule } from '#model/routing/candidate.ts';
+import type { RoutedRequest, RouteRule } from '#model/routing/candidate.ts';
+import type { Subset } from '#model/routing/subsets.ts';
 import type { ResponseFlag } from '#model/telemetry/close-cause.ts';
 import { HEADER } from '#protocol/http/header-names.ts';
 import type { RequestHead, ServerStream } from '#protocol/http/message.ts';
@@ -16,7 +17,13 @@ import type { BoundService, Snapshot } from '#waypoint/state/snapshot.ts';
 
 /** Where the request goes: a port of a service, or one workload. */
 export type ExchangeTarget =
-  | { readonly kind: 'service'; readonly service: ServiceKey; readonly port: number; readonly edits: BackendEdits | null }
+  | {
+      readonly kind: 'service';
+      readonly service: ServiceKey;
+      readonly port: number;
+      readonly subset: Subset | null;
+      readonly edits: BackendEdits | null;
+    }
   | { readonly kind: 'workload' };
 
 /** Where a session leads. */
@@ -26,7 +33,7 @@ export type Pinned = { readonly target: ExchangeTarget; readonly endpoint: Upstr
  * One request and its response: what is known of it, filled in as it passes the stages. It is also what policies and
  * routes look at. What a single stage needs to remember lies in a slot of that stage, not in a field here.
  */
-export class Exchange implements HttpFacts, RouteRequest, Slotted {
+export class Exchange implements HttpFacts, RoutedRequest, Slotted {
   slots: unknown[] | null = null;
   readonly connection: ConnectionFacts;
   readonly request: RequestHead;
@@ -88,6 +95,22 @@ export class Exchange implements HttpFacts, RouteRequest, Slotted {
     this.authority = request.authority;
     this.upstreamTarget = request.target;
     this.isGrpc = isGrpcType(request.headers.getById(HEADER.contentType));
+  }
+
+  get scheme(): 'http' | 'https' {
+    return this.request.headers.get('x-forwarded-proto') === 'https' ? 'https' : 'http';
+  }
+
+  get clientAuthority(): string {
+    return this.request.authority;
+  }
+
+  get port(): number {
+    return this.connection.destination.port;
+  }
+
+  get clientNamespace(): string | null {
+    return this.connection.client.identity?.namespace ?? null;
   }
 
   headerValues(name: string): string[] {

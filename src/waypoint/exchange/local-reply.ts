@@ -22,6 +22,8 @@ export const REPLY = {
   noBinding: reply(503, 'this service is no longer served by this waypoint', 'NR', 'service_not_bound'),
   // UNAVAILABLE: where a call would go is not there (config-api 1.13).
   invalidBackend: { ...reply(500, '', 'NC', 'cluster_not_found'), grpcStatus: 14 },
+  // The same of a VirtualService, whose author expects Envoy's own answer (config-api 4.4).
+  noCluster: reply(503, '', 'NC', 'cluster_not_found'),
   noBackend: { ...reply(500, '', '-', 'no_backend_with_weight'), grpcStatus: 14 },
   upgradeRefused: reply(403, '', '-', 'upgrade_failed'),
   /** A mistake of ours: what threw has decided nothing, so the request must not pass. */

@@ -5,6 +5,7 @@ import { type ServicePlace, type Share, sharesOf } from '#model/balancing/shares
 import type { MeshState } from '#model/mesh/mesh-state.ts';
 import type { AppProtocol, Service, ServiceKey } from '#model/mesh/service.ts';
 import type { Workload } from '#model/mesh/workload.ts';
+import type { Subset } from '#model/routing/subsets.ts';
 import type { Counters } from '#waypoint/self/counters.ts';
 import type { ClientInfo, WaypointEffects } from '#waypoint/self/effects.ts';
 import { locationOf, type WaypointSelf } from '#waypoint/self/self.ts';
@@ -18,7 +19,12 @@ import { dial } from '#waypoint/upstream/dial.ts';
 export type UpstreamService = { readonly appProtocol: AppProtocol; readonly set: EndpointSet<UpstreamEndpoint> };
 
 /** What holds for one version of a service, by port and family; null: no such port. */
-type Choices = { version: number; readonly byPlace: Map<number, UpstreamService | null> };
+type Choices = {
+  version: number;
+  readonly byPlace: Map<number, UpstreamService | null>;
+  /** Likewise of subsets, which are forgotten with the configuration that they are of. */
+  bySubset: WeakMap<Subset, Map<number, UpstreamService | null>>;
+};
 
 type UpstreamsContext = {
   readonly self: WaypointSelf;
@@ -38,7 +44,7 @@ export class Upstreams {
   constructor(context: UpstreamsContext) {
     this.#context = context;
     const { perService, perEndpoint } = context.state;
-    this.#choices = perService.keep({ make: ({ version }) => ({ version, byPlace: new Map() }) });
+    this.#choices = perService.keep({ make: ({ version }) => ({ version, byPlace: new Map(), bySubset: new WeakMap() }) });
     this.#pools = perEndpoint.keep({
       make: () => new Map(),
       // Connections to an endpoint that is gone close once their requests are done.
@@ -49,8 +55,11 @@ export class Upstreams {
     });
   }
 
-  /** Null when the service, or that port of it, does not exist. Endpoints of `family` if there are any, else of the other. */
-  service(key: ServiceKey, port: number, family: Family): UpstreamService | null {
+  /**
+   * Null when the service, or that port of it, does not exist. Endpoints of `family` if there are any, else of the other;
+   * of `subset` only, unless it is null.
+   */
+  service(key: ServiceKey, port: number, family: Family, subset: Subset | null = null): UpstreamService | null {
     const service = this.#context.state.service(key);
     if (service === null) return null;
     const choices = this.#choices.of(service);
@@ -58,12 +67,14 @@ export class Upstreams {
     if (choices.version !== service.version) {
       choices.version = service.version;
       choices.byPlace.clear();
+      choices.bySubset = new WeakMap();
     }
+    const byPlace = subset === null ? choices.byPlace : ofSubset(choices, subset);
     const place = port * 8 + family;
-    const known = choices.byPlace.get(place);
+    const known = byPlace.get(place);
     if (known !== undefined) return known;
-    const found = this.#resolve(key, port, family);
-    choices.byPlace.set(place, found);
+    const found = this.#resolve(key, port, family, subset);
+    byPlace.set(place, found);
     return found;
   }
 
@@ -120,12 +131,12 @@ export class Upstreams {
     state.forgetIdle();
   }
 
-  #resolve(key: ServiceKey, port: number, family: Family): UpstreamService | null {
+  #resolve(key: ServiceKey, port: number, family: Family, subset: Subset | null): UpstreamService | null {
     const service = this.#context.mesh.service(key);
     const declared = service?.ports.find((candidate) => candidate.servicePort === port);
     if (service === null || declared === undefined) return null;
-    let eligible = this.#eligible(service, port, family);
-    if (eligible.length === 0) eligible = this.#eligible(service, port, family === 4 ? 6 : 4);
+    let eligible = this.#eligible(service, port, family, subset);
+    if (eligible.length === 0) eligible = this.#eligible(service, port, family === 4 ? 6 : 4, subset);
     const endpoints = eligible.map(({ workload, ip, port: target, weight }) => {
       const endpoint = this.#context.state.endpoint(workload, ip, target, service);
       // The endpoint may be known from before with another weight; its load and connections stay.
@@ -135,9 +146,17 @@ export class Upstreams {
     return { appProtocol: declared.appProtocol, set: endpointSet(endpoints) };
   }
 
-  #eligible(service: Service, port: number, family: Family): Endpoint[] {
-    return eligibleEndpoints(this.#context.mesh, service, port, family, locationOf(this.#context.self));
+  #eligible(service: Service, port: number, family: Family, subset: Subset | null): Endpoint[] {
+    return eligibleEndpoints(this.#context.mesh, service, port, family, locationOf(this.#context.self), 'tcp', subset);
   }
+}
+
+function ofSubset({ bySubset }: Choices, subset: Subset): Map<number, UpstreamService | null> {
+  const known = bySubset.get(subset);
+  if (known !== undefined) return known;
+  const made = new Map<number, UpstreamService | null>();
+  bySubset.set(subset, made);
+  return made;
 }
 
 /** The address family to prefer for a client that dialled `address`. */

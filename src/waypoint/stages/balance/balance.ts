@@ -32,7 +32,7 @@ function choose(exchange: Exchange, attempt: Attempt, upstreams: Upstreams, rand
     attempt.version = attempt.previous?.version ?? attempt.version;
   } else if (target?.kind === 'service') {
     // The family that the client dialled first: an endpoint may listen on one family only.
-    const service = upstreams.service(target.service, target.port, familyFor(destination.address));
+    const service = upstreams.service(target.service, target.port, familyFor(destination.address), target.subset);
     if (service === null) return replyWith(REPLY.invalidBackend);
     const pinned = attempt.previous === null ? exchange.pinned : null;
     attempt.endpoint = pinned?.endpoint ?? pickLeastLoaded(service.set, random);

@@ -28,6 +28,8 @@ export function corsStage({ perExchange }: StageParts): Stage {
       if (cors === null) return NEXT;
       const origin = exchange.request.headers.get('origin');
       if (origin === null) return NEXT;
+      // Of those nothing is said here, in the response neither.
+      if (cors.leavesOthers === true && !cors.allows(origin)) return NEXT;
       origins.set(exchange, origin);
       return answerPreflight(exchange, cors, origin);
     },
@@ -35,6 +37,7 @@ export function corsStage({ perExchange }: StageParts): Stage {
       const cors = exchange.route?.cors ?? null;
       if (cors === null) return;
       const origin = origins.peek(exchange);
+      if (origin === null && cors.leavesOthers === true) return;
       if (!local) for (const name of SPOKEN_FOR) headers.remove(name);
       // A cache must not give one origin what was meant for another.
       headers.add('vary', 'origin');

@@ -18,9 +18,10 @@ export function forwardStage({ effects: { random } }: StageParts): Stage {
       return exchange.route === null ? NEXT : applyRule(exchange, exchange.route, random);
     },
     response(exchange, { headers }, local) {
-      // A route speaks for its backends, not for us: our refusals stay recognisable.
-      if (local || exchange.route === null) return;
       const { route, target } = exchange;
+      if (route === null) return;
+      // A route speaks for its backends and for its own answer, not for us: our refusals stay recognisable.
+      if (local && (route.directResponse === null || exchange.details !== 'direct_response')) return;
       if (route.responseHeaders !== null) applyEdits(headers, route.responseHeaders);
       const edits = target?.kind === 'service' ? target.edits : null;
       if (edits !== null && edits.responseHeaders !== null) applyEdits(headers, edits.responseHeaders);
@@ -28,11 +29,18 @@ export function forwardStage({ effects: { random } }: StageParts): Stage {
   };
 }
 
+/** What is answered where nothing can be drawn. */
+const NOWHERE = { unresolved: REPLY.invalidBackend, 'no-cluster': REPLY.noCluster, 'no-backends': REPLY.noBackend } as const;
+
 /** The target is drawn once: further tries go to the same service. */
 function applyRule(exchange: Exchange, rule: RouteRule, random: Random): StageResult {
   if (rule.redirect !== null) return replyWith(redirected(exchange, rule.redirect));
+  if (rule.directResponse !== null) {
+    const { status, body } = rule.directResponse;
+    return replyWith(reply(status, body, '-', 'direct_response'));
+  }
   const target = exchange.pinned?.target ?? chooseTarget(rule.targets, random());
-  if (target.kind === 'invalid') return replyWith(target.why === 'unresolved' ? REPLY.invalidBackend : REPLY.noBackend);
+  if (target.kind === 'invalid') return replyWith(NOWHERE[target.why]);
   exchange.target = target;
   changeRequest(exchange, rule.requestHeaders, rule.rewrite);
   // What is said of one backend comes after what is said of all.

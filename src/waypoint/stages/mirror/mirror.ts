@@ -1,6 +1,6 @@
 import { pickLeastLoaded } from '#model/balancing/least-request.ts';
+import type { RouteMirror } from '#model/routing/backends.ts';
 import { WAYPOINT } from '#model/settings/waypoints.ts';
-import type { HttpMirror } from '#model/waypoint/filters.ts';
 import { StringHeaders } from '#protocol/http/header-block.ts';
 import { headerIdOf } from '#protocol/http/header-names.ts';
 import type { RequestHead } from '#protocol/http/message.ts';
@@ -15,7 +15,7 @@ export function mirrorStage(parts: StageParts): Stage {
   const copies = parts.perExchange.add<readonly MirroredRequest[]>();
   // Of the waypoint: many routes that mirror must not add up to all of its memory.
   let open = 0;
-  const begin = (exchange: Exchange, mirror: HttpMirror): MirroredRequest | null => {
+  const begin = (exchange: Exchange, mirror: RouteMirror): MirroredRequest | null => {
     if (open >= WAYPOINT.mirrorsMax) {
       parts.counters.mirrorsDropped++;
       return null;
@@ -57,10 +57,10 @@ export function mirrorStage(parts: StageParts): Stage {
 const COUNTER = { answered: 'mirrorsAnswered', failed: 'mirrorsFailed', dropped: 'mirrorsDropped' } as const;
 
 /** Null when its service has no endpoint; `close` is called once, when the copy is over. */
-function copyTo(exchange: Exchange, mirror: HttpMirror, parts: StageParts, close: () => void): MirroredRequest | null {
+function copyTo(exchange: Exchange, mirror: RouteMirror, parts: StageParts, close: () => void): MirroredRequest | null {
   const { upstreams, counters, effects } = parts;
   const { connection, route } = exchange;
-  const service = upstreams.service(mirror.service, mirror.port, familyFor(connection.destination.address));
+  const service = upstreams.service(mirror.service, mirror.port, familyFor(connection.destination.address), mirror.subset);
   const endpoint = service === null ? null : pickLeastLoaded(service.set, effects.random);
   if (service === null || endpoint === null) {
     close();

@@ -8,7 +8,8 @@ import {
   keepsBody,
 } from '#model/resilience/attempts.ts';
 import { retryPauseMs } from '#model/resilience/retry.ts';
-import type { UpstreamProblem } from '#protocol/http/message.ts';
+import type { RouteRetry } from '#model/resilience/route-retry.ts';
+import type { ResponseHead, UpstreamProblem } from '#protocol/http/message.ts';
 import type { Attempt } from '#waypoint/exchange/attempt.ts';
 import { BodyKeeper, KeptBodies } from '#waypoint/exchange/body-keeper.ts';
 import type { Carrier } from '#waypoint/exchange/carrier.ts';
@@ -66,8 +67,9 @@ export function resilienceStage(parts: StageParts): Stage {
       return NEXT;
     },
     attemptFailed: (exchange, attempt, problem, carrier) => decide(exchange, attempt, failureOf(problem), carrier),
-    attemptAnswered(exchange, attempt, { status }, carrier) {
-      if (exchange.route?.retry?.codes.has(status) !== true) return TAKEN;
+    attemptAnswered(exchange, attempt, head, carrier) {
+      const retry = exchange.route?.retry ?? null;
+      if (retry === null || !isFailure(retry, head)) return TAKEN;
       return decide(exchange, attempt, 'status', carrier);
     },
     // W39: a slow upload is the client's own time; only what the endpoint takes is bounded.
@@ -76,6 +78,13 @@ export function resilienceStage(parts: StageParts): Stage {
       if (exchange.route?.requestTimeoutMs != null) timers.peek(exchange)?.();
     },
   };
+}
+
+/** A gRPC response that has its status in its head is nothing but that. */
+function isFailure({ codes, grpcStatuses }: RouteRetry, { status, headers }: ResponseHead): boolean {
+  if (codes.has(status)) return true;
+  const grpcStatus = grpcStatuses === null ? null : headers.get('grpc-status');
+  return grpcStatus !== null && grpcStatuses?.has(Number(grpcStatus)) === true;
 }
 
 /** Whether a try is followed by another one, and after which pause. */

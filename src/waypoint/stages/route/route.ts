@@ -9,11 +9,11 @@ const WORKLOAD: ExchangeTarget = { kind: 'workload' };
 
 /** Finds the rule that applies (config-api 1.6-1.12); what the rule does with the request is for the stages after it. */
 export function routeStage({ state }: StageParts): Stage {
-  const tables = state.bindings.keep({ make: ({ config, problem }) => compileRoutes(config.routes, problem) });
+  const tables = state.bindings.keep({ make: ({ config, problem }) => compileRoutes(config.routes, problem, config.subsets) });
   return {
     name: 'route',
     request(exchange) {
-      const { destination, client } = exchange.connection;
+      const { destination } = exchange.connection;
       // Routes attach to services: whoever dials a workload's own address gets that workload, under the Gateway's policies.
       if (destination.kind === 'workload') {
         exchange.target = WORKLOAD;
@@ -22,14 +22,14 @@ export function routeStage({ state }: StageParts): Stage {
       // The binding went away while the connection was open: what its routes would have said is unknown, so nothing is sent.
       if (exchange.bound === null) return replyWith(REPLY.noBinding);
       const routes = routesOfPort(tables.of(exchange.bound), destination.port);
-      const decision = matchRoute(routes, client.identity?.namespace ?? null, exchange);
+      const decision = matchRoute(routes, exchange);
       switch (decision.kind) {
         case 'matched':
           exchange.route = decision.rule;
           return NEXT;
         // No route is meant for this client: the service itself answers, as without a waypoint.
         case 'unrouted':
-          exchange.target = { kind: 'service', service: destination.key, port: destination.port, edits: null };
+          exchange.target = { kind: 'service', service: destination.key, port: destination.port, subset: null, edits: null };
           return NEXT;
         case 'not-found':
           return replyWith(REPLY.noRoute);

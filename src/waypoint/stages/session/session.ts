@@ -59,7 +59,7 @@ function pinnedBy(
 ): Pinned | null {
   for (const { target } of shares) {
     if (target.kind !== 'service') continue;
-    const service = upstreams.service(target.service, target.port, familyFor(destination.address));
+    const service = upstreams.service(target.service, target.port, familyFor(destination.address), target.subset);
     const endpoint = service?.set.endpoints.find((one) => tokenOf(one) === token);
     if (endpoint !== undefined) return { target, endpoint };
   }
