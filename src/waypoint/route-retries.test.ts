@@ -35,6 +35,20 @@ test('W33 a status is a failure only where the route lists it, as often as it as
   assert.equal((await curl(unasked.rig.port, '/')).status, 503);
 });
 
+for (const backoffMs of [null, 1_000])
+  test(`W33 an answer without a body is dropped like any other, with a pause of ${backoffMs ?? 0} ms`, async (t) => {
+    const rig = await startRig({ routes: [rule({}, [to('cart')], { retry: { ...RETRY, backoffMs } })], random: () => 0 });
+    t.after(() => rig.close());
+    const app = await startApp(t, (_heard, response) => response.writeHead(app.heard.length === 1 ? 503 : 204).end());
+    rig.endpoints([app.port]);
+    const asked = curl(rig.port, '/');
+    if (backoffMs !== null) {
+      await until(() => rig.clock.pendingMs().includes(backoffMs));
+      rig.clock.advance(backoffMs);
+    }
+    assert.deepEqual([(await asked).status, app.heard.length], [204, 2]);
+  });
+
 test('W33 a body comes again with each try, for a method that the route has not excepted', async (t) => {
   const { rig, app } = await failing(t, [503, 503, 200], { retry: RETRY });
   const file = path.join(os.tmpdir(), `weft-body-${process.pid}`);

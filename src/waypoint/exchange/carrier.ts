@@ -181,8 +181,9 @@ export class Carrier implements ServerEvents, ClientEvents, LiveConnection {
   /** A response without body ends the exchange here: the downstream engine may start on the next request at once. */
   onResponse(head: ResponseHead, end: boolean): void {
     const exchange = this.#exchange;
-    if (end) this.#upstream = null;
+    // An answer that is dropped is ended while its try is known: its own end would pass for that of the request.
     if (exchange.over || this.#context.flow.answered(exchange, this, head)) return;
+    if (end) this.#upstream = null;
     this.#beginResponse(head, false);
     exchange.grpcStatus = exchange.isGrpc ? head.headers.get('grpc-status') : null;
     if (end) this.#finish('-');
