@@ -3,6 +3,7 @@ import { registeredEndpoints } from '#control-plane/mesh/registered-endpoints.ts
 import { waypointGuards } from '#control-plane/mesh/waypoint-guards.ts';
 import { workloads } from '#control-plane/mesh/workloads.ts';
 import { authorizationPolicyKind } from './authorization-policy/kind.ts';
+import { destinationRuleKind } from './destination-rule/kind.ts';
 import { gatewayKind } from './gateway/kind.ts';
 import { grpcRouteKind } from './grpc-route/kind.ts';
 import { httpRouteKind } from './http-route/kind.ts';
@@ -16,6 +17,7 @@ import { serviceEntryKind } from './service-entry/kind.ts';
 import { tcpRouteKind } from './tcp-route/kind.ts';
 import { trafficPolicyKind } from './traffic-policy/kind.ts';
 import { udpRouteKind } from './udp-route/kind.ts';
+import { virtualServiceKind } from './virtual-service/kind.ts';
 import { workloadEntryKind } from './workload-entry/kind.ts';
 
 /** Every kind of resource that Weft reads. */
@@ -35,6 +37,8 @@ export const KINDS: readonly KindDefinition[] = [
   referenceGrantKind,
   trafficPolicyKind,
   serviceEntryKind,
+  virtualServiceKind,
+  destinationRuleKind,
 ];
 
 /** What the index is told: the kinds, and what belongs to no kind alone. */

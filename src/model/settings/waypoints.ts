@@ -58,6 +58,7 @@ export const WAYPOINT_SETTINGS = {
     retryPauseMs: setting(25, 'ms', "Between tries of a route without backoff: up to so long, doubling (Envoy's base interval)."),
     retryPauseMaxMs: setting(250, 'ms', 'The longest such pause (Envoy).'),
     retriedBodyBytesMax: setting(1_048_576, 'bytes', "Of one request's body, where its route asks for retries (Envoy's buffer)."),
+    directResponseBytesMax: setting(65_536, 'bytes', 'Of an answer that a route gives by itself: each configuration carries it.'),
     bucketsMax: setting(10_000, 'count', 'Buckets of one rule of a rate limit; past it, those least used are forgotten.'),
     bucketTablesMax: setting(256, 'count', 'Rules of rate limits of one service whose buckets are kept.'),
     bucketKeyCharactersMax: setting(256, 'characters', 'Of what tells the buckets of a rule apart: each is kept.'),

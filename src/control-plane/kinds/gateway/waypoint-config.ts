@@ -9,7 +9,9 @@ import {
   ATTACHED_ROUTES,
 } from '#control-plane/mesh/attachments.ts';
 import { SERVICE_BINDINGS, SERVICES } from '#control-plane/mesh/services.ts';
+import { membersOf, SUBSET_TABLES } from '#control-plane/mesh/subsets.ts';
 import { ATTACHED_TRAFFIC, trafficOfService, withTraffic } from '#control-plane/mesh/traffic-policies.ts';
+import { ATTACHED_VIRTUAL_SERVICES, virtualServiceOf } from '#control-plane/mesh/virtual-services.ts';
 import { HTTP_DENIES, httpDeniesAt } from '#control-plane/mesh/waypoint-guards.ts';
 import { isRun, WAYPOINTS } from '#control-plane/mesh/waypoints.ts';
 import { byAge } from '#control-plane/resources/metadata.ts';
@@ -42,6 +44,8 @@ export const servedServices = defineDerivation({
     ATTACHED_AUTHENTICATIONS,
     ATTACHED_TRAFFIC,
     HTTP_DENIES,
+    ATTACHED_VIRTUAL_SERVICES,
+    ...SUBSET_TABLES,
   ],
   writes: [SERVED_SERVICES],
   derive({ key, value: { gateway, hostname, owner } }, mesh) {
@@ -53,6 +57,8 @@ export const servedServices = defineDerivation({
         .valuesBy(table, 'service', service)
         .map(({ route, metadata }) => ({ metadata, route: withTraffic(mesh, kind, route) })),
     ).toSorted(byAge);
+    const virtual = virtualServiceOf(service, mesh);
+    const subsets = (virtual?.subsets ?? []).map((pick) => membersOf(pick, mesh));
     const resource = mesh.get(SERVICES, key);
     const denies = resource === null ? [] : httpDeniesAt(resource, mesh).map(({ policy }) => policy);
     const policies = [...policiesFor(owner, mesh), ...denies];
@@ -60,10 +66,11 @@ export const servedServices = defineDerivation({
     const traffic = trafficOfService(mesh, owner, resource);
     const served = {
       key: service,
-      routes: routes.map(({ route }) => route),
+      routes: [...routes, ...(virtual === null ? [] : [virtual])].map(({ route }) => route),
       policies,
       ...(traffic && { traffic }),
       ...(authentication && { authentication }),
+      ...(subsets.length > 0 && { subsets }),
     };
     return [entry(SERVED_SERVICES, key, { gateway, service: served })];
   },

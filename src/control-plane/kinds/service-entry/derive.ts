@@ -7,6 +7,7 @@ import { appProtocolOf } from '#control-plane/mesh/app-protocol.ts';
 import { addressKey, ENDPOINTS, hasNativeTunnel } from '#control-plane/mesh/endpoints.ts';
 import { ENTRY_HOSTS, type EntryHost, entryMappings } from '#control-plane/mesh/service-entry-hosts.ts';
 import { SERVICE_BINDINGS, SERVICES, USER_SERVICES } from '#control-plane/mesh/services.ts';
+import { WRITTEN_ENDPOINTS } from '#control-plane/mesh/subsets.ts';
 import { BINDING_TABLES, bindingOf, waypointCondition } from '#control-plane/mesh/waypoint-binding.ts';
 import { LABEL } from '#control-plane/mesh/well-known.ts';
 import { workloadOf } from '#control-plane/mesh/workloads.ts';
@@ -124,7 +125,7 @@ export const entryEndpoints = defineDerivation({
   name: 'service entry endpoints',
   each: SERVICE_ENTRIES,
   reads: [ENTRY_HOSTS, SERVICES, USER_SERVICES, ENDPOINTS, ...BINDING_TABLES],
-  writes: [OUTPUT.workloads, ...STATUS],
+  writes: [OUTPUT.workloads, WRITTEN_ENDPOINTS, ...STATUS],
   derive({ value: resource }, mesh) {
     const { namespace, labels } = resource.metadata;
     const name = nameOfResource(resource);
@@ -136,6 +137,10 @@ export const entryEndpoints = defineDerivation({
     const problems = [...(binding.problem === null ? [] : [binding.problem]), ...problemsOf(resource, kept, mesh)];
     return [
       ...workloads.map((workload) => entry(OUTPUT.workloads, workload.uid, workload)),
+      ...workloads.map(({ uid, services }, at) => {
+        const endpointLabels = resource.endpoints[at]?.labels ?? {};
+        return entry(WRITTEN_ENDPOINTS, uid, { uid, services: [...services.keys()], labels: endpointLabels });
+      }),
       ...statusOf(name, waypointCondition(name, binding), problems),
     ];
   },

@@ -1,0 +1,142 @@
+import type { MeshReader } from '#control-plane/index/derivation.ts';
+import { DESTINATION_RULES, subsetLabels, subsetNames } from '#control-plane/mesh/destination-rules.ts';
+import { HOST_TABLES, type NamedHost, namedHost } from '#control-plane/mesh/named-hosts.ts';
+import { pickOf, type SubsetPick } from '#control-plane/mesh/subsets.ts';
+import { type FieldPath, type Problem, warningAt } from '#control-plane/resources/finding.ts';
+import { didYouMean } from '#control-plane/resources/nearest-name.ts';
+import type { HttpBackend, HttpRouteRule } from '#model/waypoint/config.ts';
+import type { HttpMirror, HttpRewrite } from '#model/waypoint/filters.ts';
+import type { VirtualMatch } from '#model/waypoint/virtual.ts';
+import type { VirtualDestination, VirtualRule, VirtualServiceResource, WeightedDestination } from './resource.ts';
+
+/** Tables that destinations are looked up in. */
+export const COMPILE_TABLES = [...HOST_TABLES, DESTINATION_RULES] as const;
+
+type CompileMesh = MeshReader<(typeof COMPILE_TABLES)[number]>;
+
+/** What the rules come to at a waypoint of one namespace. */
+export type CompiledVirtualService = { rules: HttpRouteRule[]; subsets: SubsetPick[]; problems: Problem[] };
+
+/** Where destinations are looked up from, and what is found on the way. */
+type Context = { own: string; waypointNamespace: string; mesh: CompileMesh; picks: Map<string, SubsetPick>; problems: Problem[] };
+
+/** Every entry of a match becomes a rule: what a rewrite replaces depends on which of them held. */
+export function compileVirtualService(
+  { http, metadata }: VirtualServiceResource,
+  waypointNamespace: string,
+  mesh: CompileMesh,
+): CompiledVirtualService {
+  const context: Context = { own: metadata.namespace, waypointNamespace, mesh, picks: new Map(), problems: [] };
+  const rules = http.flatMap((rule, at) => compileRule(rule, at, context));
+  return { rules, subsets: [...context.picks.values()], problems: context.problems };
+}
+
+/** One entry of http. */
+function compileRule(rule: VirtualRule, at: number, context: Context): HttpRouteRule[] {
+  const path = ['spec', 'http', at];
+  for (const field of rule.unsupported) {
+    const message = `${field} is not supported: every request that matches is answered 500`;
+    context.problems.push(warningAt('WEFT_NOT_ENFORCED', [...path, ...field.split('.')], message, 'remove it'));
+  }
+  // Half of a rule is not what its author wrote: without backends it answers 500.
+  const usable = rule.unsupported.length === 0;
+  const backends = usable ? compileBackends(rule, path, context) : [];
+  const mirrors = usable ? compileMirrors(rule, path, context) : [];
+  const name = rule.name === '' ? String(at) : rule.name;
+  const { requestHeaders, responseHeaders, requestTimeoutMs } = rule.parts;
+  return rule.matches.map(({ name: matchName, match }) => {
+    const rewrite = rewriteOf(rule.rewrite, match);
+    return {
+      name: matchName === '' ? name : `${name}.${matchName}`,
+      matches: [],
+      ...(match && { virtual: match }),
+      backends,
+      ...(usable ? rule.parts : { requestHeaders, responseHeaders, requestTimeoutMs }),
+      ...(usable && rewrite && { rewrite }),
+      ...(mirrors.length > 0 && { mirrors }),
+    };
+  });
+}
+
+/** In place of what the match compared; of an exact path or a pattern that is the whole path, and of none of them its slash. */
+function rewriteOf(rewrite: VirtualRule['rewrite'], match: VirtualMatch | null): HttpRewrite | null {
+  if (rewrite === null) return null;
+  const { uri: value, authority } = rewrite;
+  const uri = match?.uri ?? { type: 'prefix', value: '/' };
+  if (value === null) return { hostname: authority, path: null };
+  const path = uri.type === 'prefix' ? ({ kind: 'text', from: uri.value, value } as const) : ({ kind: 'full', value } as const);
+  return { hostname: authority, path };
+}
+
+/** One that resolves to nothing keeps its share: the others must not get more than was meant for them. */
+function compileBackends({ destinations }: VirtualRule, path: FieldPath, context: Context): HttpBackend[] {
+  const total = destinations.reduce((sum, { weight }) => sum + weight, 0);
+  return destinations.map((destination, at): HttpBackend => {
+    const { weight, port } = destination;
+    const found = resolve(destination, context);
+    if ('why' in found) {
+      const share = total === 0 ? 0 : Math.round((100 * weight) / total);
+      const message = `${found.why}; ${share} % of the requests that match are answered 503`;
+      context.problems.push(warningAt('WEFT_REFERENCE_UNRESOLVED', [...path, 'route', at, 'destination'], message, found.remedy));
+      return { service: null, port: port ?? 0, weight };
+    }
+    return { ...found, weight, ...filtersOf(destination) };
+  });
+}
+
+/** Of one destination alone: changes of the rule are made besides. */
+function filtersOf({ requestHeaders, responseHeaders }: WeightedDestination): Pick<HttpBackend, 'filters'> {
+  if (requestHeaders === null && responseHeaders === null) return {};
+  return { filters: { requestHeaders, responseHeaders, rewrite: null } };
+}
+
+/** One whose destination is not there is left out, for its copies would change nothing. */
+function compileMirrors({ mirrors }: VirtualRule, path: FieldPath, context: Context): HttpMirror[] {
+  return mirrors.flatMap(({ numerator, denominator, ...destination }) => {
+    const found = resolve(destination, context);
+    if (!('why' in found)) return [{ ...found, numerator, denominator }];
+    const message = `${found.why}; no copies are sent`;
+    context.problems.push(warningAt('WEFT_REFERENCE_UNRESOLVED', path, message, found.remedy));
+    return [];
+  });
+}
+
+/** Where a destination leads, or why it leads nowhere. */
+type Resolved = { service: string; port: number; subset?: string };
+type Unresolved = { why: string; remedy: string };
+
+/** A host is looked up from the namespace of the VirtualService, as Istio does, not from that of its client. */
+function resolve({ host, subset, port }: VirtualDestination, context: Context): Resolved | Unresolved {
+  const { own, mesh } = context;
+  const found = namedHost(host, own, mesh);
+  if (found === null) {
+    return { why: `host ${host} is no service of the mesh`, remedy: 'write the name of a Service, or create a ServiceEntry' };
+  }
+  const chosen = portOf(found, port);
+  if (typeof chosen !== 'number') return chosen;
+  if (subset === null) return { service: found.key, port: chosen };
+  const missing = noteSubset(found, subset, context);
+  return missing ?? { service: found.key, port: chosen, subset };
+}
+
+/** The only port, or the one that is written. */
+function portOf({ hostname, ports }: NamedHost, wanted: number | null): number | Unresolved {
+  const [only] = ports;
+  if (wanted === null && only !== undefined && ports.length === 1) return only;
+  if (wanted !== null && ports.includes(wanted)) return wanted;
+  const list = ports.join(', ') || 'none';
+  if (wanted === null) return { why: `${hostname} has not one port (ports: ${list})`, remedy: 'write destination.port.number' };
+  return { why: `${hostname} has no port ${wanted} (ports: ${list})`, remedy: 'use a port of the service, not of the container' };
+}
+
+/** Null when the subset is known; its endpoints are looked for elsewhere. */
+function noteSubset(host: NamedHost, name: string, { waypointNamespace, mesh, picks }: Context): Unresolved | null {
+  const labels = subsetLabels(host, name, waypointNamespace, mesh);
+  if (labels !== null) {
+    picks.set(`${host.key} ${name}`, pickOf(host, name, labels));
+    return null;
+  }
+  const near = didYouMean(name, subsetNames(host, waypointNamespace, mesh));
+  const why = `no DestinationRule that holds at the waypoint has a subset ${name} of ${host.hostname}${near}`;
+  return { why, remedy: `add the subset to a DestinationRule in namespace ${host.namespace}` };
+}
