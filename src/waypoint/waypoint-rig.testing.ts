@@ -20,6 +20,7 @@ import { ownTcpListener, ownTcpSocket } from '#platform/linux/netns/sockets.ts';
 import { SteppedClock } from '#platform/stepped-clock.testing.ts';
 import type { TunnelPool } from '#protocol/hbone/transport.ts';
 import { relayed } from '#protocol/stream/relay.ts';
+import { FetchedKeys } from '#waypoint/keys/fetched-keys.ts';
 import { readWaypointMetrics } from '#waypoint/self/counters.ts';
 import type { WaypointEffects } from '#waypoint/self/effects.ts';
 import { createWaypoint, type Waypoint } from '#waypoint/waypoint.ts';
@@ -139,6 +140,7 @@ export async function startRig(options: RigOptions = {}): Promise<Rig> {
       mishaps: createMishaps(collectingLog(lines), clock),
       newUuid: () => `00000000-0000-4000-8000-${String(++uuids).padStart(12, '0')}`,
       jwtKeys: jwtKeysOf,
+      fetchedKeys: new FetchedKeys(jwtKeysOf, () => {}),
       randomBytes: (count) => new Uint8Array(count).fill(++bytes),
       dialDirect: (workload, ip, port, client) => {
         dials.push({ uid: workload.uid, ip, port, client: `${client.address}:${client.port}` });

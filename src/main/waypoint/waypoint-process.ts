@@ -13,6 +13,7 @@ import type { ControlEndpoint } from '#platform/grpc/control-channel.ts';
 import { CaClient } from '#platform/grpc/control-clients.ts';
 import { DiscoveryClient } from '#platform/grpc/discovery-client.ts';
 import { chooseIo } from '#platform/io/choice/choose.ts';
+import { fetchKeysFrom, SYSTEM_KEY_SERVERS } from '#platform/jwt/fetch-keys.ts';
 import { surviveMishaps } from '#platform/linux/process/last-resort.ts';
 import { serve } from '#platform/linux/process/service.ts';
 import { serveLocalSocket } from '#platform/local-api/serve-socket.ts';
@@ -24,6 +25,7 @@ import { answerWaypointApi } from '#protocol/api/log-level.ts';
 import { waypointSocketPath } from '#protocol/api/places.ts';
 import { CertificateCache } from '#protocol/ca/certificate-cache.ts';
 import type { ClientNode } from '#protocol/xds/client-session.ts';
+import { KeyFetcher } from '#waypoint/keys/key-fetcher.ts';
 import { followConfiguration } from '#waypoint/listener/follow.ts';
 import { serveHere } from '#waypoint/plane/data-plane.ts';
 import type { Plane, ToControl } from '#waypoint/seam/messages.ts';
@@ -81,8 +83,11 @@ export async function startWaypoint(
     start: (receive) => startPlanes({ options, certificates, meters, clock, flows }, receive),
     credentials: (identity) => certificates.get(identity),
     spans: spansOf(options, meters, clock),
+    keysWanted: (source) => keys.wanted(source),
     clock,
   });
+  const fetchKeys = fetchKeysFrom(SYSTEM_KEY_SERVERS);
+  const keys = new KeyFetcher({ fetchKeys, tell: (told) => planes.keys(told), clock, random: systemRandom, log, meters });
   certificates.subscribe((credentials) => planes.renewed(credentials));
   const succession = processSuccession(options.leavingFile);
   const discovery = new DiscoveryClient({
@@ -102,7 +107,10 @@ export async function startWaypoint(
   // Serving begins with the first configuration; later ones change what is served, and a lost one makes it refuse.
   const follower = followConfiguration(
     {
-      configure: (config) => planes.configure(config),
+      configure(config) {
+        planes.configure(config);
+        keys.configured(config);
+      },
       known: discovery.synced,
       begin: () => listening.begin(),
       settled: () => planes.settled(),
@@ -117,6 +125,7 @@ export async function startWaypoint(
   const end = async (): Promise<void> => {
     // Nothing new is learned while tunnels drain (WAYPOINT.drainMs), so no request sees a mesh half applied.
     discovery.stop();
+    keys.close();
     ending ??= Promise.all([follower.stop(), succession.taken]);
     await ending;
   };

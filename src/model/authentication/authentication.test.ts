@@ -15,6 +15,7 @@ const RULE: JwtRule = {
   claimHeaders: [],
   spaceDelimitedClaims: [],
 };
+const GOOD = { verifies: () => true, has: () => true };
 const NOW_MS = 1_000_000_000;
 const NOW = NOW_MS / 1_000;
 
@@ -28,7 +29,7 @@ function judged(claims: object, rules: { rule?: Partial<JwtRule>; keys?: KeyedRu
   assert.ok(token !== null);
   const keyed = rules.map(({ rule, keys }) => ({
     rule: { ...RULE, ...rule },
-    keys: keys === undefined ? { verifies: () => true } : keys,
+    keys: keys === undefined ? GOOD : keys,
   }));
   const verdict = judgeToken(token, keyed, NOW_MS);
   return verdict.kind === 'valid' ? verdict.who.principal : `${verdict.status} ${verdict.why}`;
@@ -38,7 +39,11 @@ const VERDICTS: { name: string; claims?: object; rules?: Parameters<typeof judge
   { name: 'a valid one', want: 'https://issuer/me' },
   { name: 'of another issuer', claims: { iss: 'x' }, want: '401 Jwt issuer is not configured' },
   { name: 'without an issuer', claims: { iss: undefined }, want: '401 Jwt issuer is not configured' },
-  { name: 'that nobody signed', rules: [{ keys: { verifies: () => false } }], want: '401 Jwt verification fails' },
+  {
+    name: 'that nobody signed',
+    rules: [{ keys: { verifies: () => false, has: () => true } }],
+    want: '401 Jwt verification fails',
+  },
   { name: 'whose keys are not known', rules: [{ keys: null }], want: '401 Jwks remote fetch is failed' },
   { name: 'that ended within the skew', claims: { exp: NOW - 59 }, want: 'https://issuer/me' },
   { name: 'that ended', claims: { exp: NOW - 61 }, want: '401 Jwt is expired' },

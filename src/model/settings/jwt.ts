@@ -10,8 +10,31 @@ export const JWT_SETTINGS = {
     knownTokensMax: setting(
       1_000,
       'count',
-      'Tokens of one service whose signature is known to be right, so that it is not computed anew.',
+      'Tokens of one key set whose signature is known to be right, so that it is not computed anew.',
     ),
+    fetchTimeoutMs: setting(5_000, 'ms', 'How long fetching keys may take where the rule does not say (Istio).'),
+    fetchTimeoutMaxMs: setting(60_000, 'ms', 'The longest that a rule can ask for: requests wait for it.'),
+    fetchedBytesMax: setting(1_048_576, 'bytes', 'Of an answer with keys; a longer one is none.'),
+    refreshMs: setting(
+      1_200_000,
+      'ms',
+      'Keys that are fetched are fetched anew so often (Istio), or as often as their server says.',
+    ),
+    refreshMinMs: setting(60_000, 'ms', 'At most so often, whatever their server says.'),
+    fetchRetryMs: setting(1_000, 'ms', 'After a first fetch that failed; doubled with each further one.'),
+    fetchRetryMaxMs: setting(60_000, 'ms', 'The longest such pause.'),
+    unknownKeyPauseMs: setting(
+      10_000,
+      'ms',
+      'Between two fetches that a token with an unknown key asks for: anybody can send one.',
+    ),
+    keysKeptMs: setting(
+      86_400_000,
+      'ms',
+      'How long keys count that cannot be fetched anew; after it no token of their issuer is valid.',
+    ),
+    sourcesMax: setting(256, 'count', 'Places from which one waypoint fetches keys; what needs a further one is refused.'),
+    waitingMax: setting(1_000, 'count', 'Requests of one data thread that wait for keys; a further one is refused at once.'),
   },
 } as const satisfies SettingGroup;
 

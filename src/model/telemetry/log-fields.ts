@@ -60,6 +60,7 @@ export const LOG_FIELDS = {
   expected: 'identifier that was expected',
   feature: 'something that the kernel lacks',
   file: 'file that the line is about',
+  from: 'address that something was fetched from, without its query',
   id: 'node id of a discovery client',
   identity: 'SPIFFE identity that the line is about',
   ip: 'address that the line is about',

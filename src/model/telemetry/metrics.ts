@@ -164,6 +164,7 @@ export const METRICS = {
   ),
   weft_spans_total: counter(WAYPOINT, 'Spans of traced requests: taken by the collector, refused by it, or left out.', ['fate']),
   weft_rate_limited_total: counter(WAYPOINT, 'Requests for which a rate limit had no token.', ['policy', 'rule', 'mode']),
+  weft_jwks_fetches_total: counter(WAYPOINT, 'Fetches of the keys that prove tokens.', ['outcome']),
   weft_upstream_endpoints: gauge(WAYPOINT, 'Endpoints that this waypoint has sent something to.', []),
   weft_upstream_pools: gauge(WAYPOINT, 'Pools of connections to endpoints, one for each identity served.', []),
   weft_mishaps_total: counter(

@@ -29,7 +29,10 @@ export function jwtKeysOf(jwks: string): JwtKeys | null {
   const list = listOf(jwks);
   if (list === null) return null;
   const keys = list.slice(0, JWT.keysMax).flatMap(readKey);
-  return { verifies: (token) => keys.some((key) => fits(key, token) && hasSigned(key, token)) };
+  return {
+    verifies: (token) => keys.some((key) => fits(key, token) && hasSigned(key, token)),
+    has: (token) => token.keyId !== null && keys.some((key) => key.id === token.keyId && fits(key, token)),
+  };
 }
 
 function listOf(jwks: string): JsonWebKey[] | null {

@@ -12,6 +12,7 @@ import type { Meters } from '#model/telemetry/meters.ts';
 import type { WaypointBase } from '#model/waypoint/config.ts';
 import type { InboundTunnel, TunnelPool } from '#protocol/hbone/transport.ts';
 import type { Link } from '#protocol/seam/common-messages.ts';
+import { FetchedKeys } from '#waypoint/keys/fetched-keys.ts';
 import { type Attest, acceptLocal, acceptTunnel } from '#waypoint/listener/accept.ts';
 import type { Plane, ToControl, ToData } from '#waypoint/seam/messages.ts';
 import { NO_COUNTS, type WaypointCounts } from '#waypoint/self/counters.ts';
@@ -23,7 +24,7 @@ import { createWaypoint, type Waypoint } from '#waypoint/waypoint.ts';
 export type TunnelServer = { handle(stream: ByteStream): void; drain(deadlineMs: number): Promise<void>; close(): void };
 
 /** What one that serves does to the world; nothing of it waits for another thread. */
-export type PlaneEffects = Omit<WaypointEffects, 'tunnels' | 'tracing'> & {
+export type PlaneEffects = Omit<WaypointEffects, 'tunnels' | 'tracing' | 'fetchedKeys'> & {
   /** Accepts on a listening socket; streams come unread. Owns the descriptor. */
   listen(fd: number, accept: (stream: ByteStream) => void): { close(): void };
   /** Valid credentials of an identity, fetched when first needed. */
@@ -70,6 +71,7 @@ export class DataPlane {
   readonly #effects: PlaneEffects;
   readonly #control: Link<ToControl>;
   readonly #mesh = new MeshState();
+  readonly #keys: FetchedKeys;
   #serving: Serving | null = null;
   #listening: { close(): void }[] = [];
 
@@ -77,6 +79,7 @@ export class DataPlane {
     this.#options = options;
     this.#effects = effects;
     this.#control = control;
+    this.#keys = new FetchedKeys(effects.jwtKeys, (source) => control.send({ kind: 'keys', source }));
   }
 
   get counts(): WaypointCounts {
@@ -101,6 +104,9 @@ export class DataPlane {
         return;
       case 'configure':
         this.#change((waypoint) => waypoint?.putInForce(message.services));
+        return;
+      case 'keys':
+        this.#keys.take(message);
         return;
       case 'listen':
         this.#listen(message.peersFd, message.localFd);
@@ -148,7 +154,7 @@ export class DataPlane {
     const waypoint = createWaypoint({
       self: { namespace, gateway, node, identity },
       mesh: this.#mesh,
-      effects: { ...effects, clock, log, tunnels, tracing: this.#tracing(tracedPercent) },
+      effects: { ...effects, clock, log, tunnels, fetchedKeys: this.#keys, tracing: this.#tracing(tracedPercent) },
       attempts: { ...DEFAULT_ATTEMPTS, keptBodiesBytesMax: Math.floor(DEFAULT_ATTEMPTS.keptBodiesBytesMax / threads) },
       meters,
       tellsProblems,

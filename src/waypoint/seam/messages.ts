@@ -2,7 +2,9 @@ import type { MeshDelta } from '#model/mesh/mesh-state.ts';
 import type { ServiceKey } from '#model/mesh/service.ts';
 import type { Span } from '#model/telemetry/trace.ts';
 import type { WaypointBase, WaypointService } from '#model/waypoint/config.ts';
+import type { KeySource } from '#model/waypoint/jwt.ts';
 import type { CommonToControl, CommonToData, Link } from '#protocol/seam/common-messages.ts';
+import type { ToldKeys } from '#waypoint/keys/fetched-keys.ts';
 import type { WaypointCounts } from '#waypoint/self/counters.ts';
 
 // What passes between the one that follows mesh and configuration (control) and those that serve (data). Each of those has the mesh
@@ -19,6 +21,8 @@ export type ToData =
   | { readonly kind: 'service'; readonly service: WaypointService }
   /** What was told of these services is in force from now on, nothing else; null: nothing is served. */
   | { readonly kind: 'configure'; readonly services: readonly ServiceKey[] | null }
+  /** What was fetched of keys; the answer to all that wanted them. */
+  | ({ readonly kind: 'keys' } & ToldKeys)
   /** To accept on these, of other proxies and of clients of this node; descriptors belong to whoever gets them. */
   | { readonly kind: 'listen'; readonly peersFd: number; readonly localFd: number }
   /** To accept nothing more: another process does, or none. */
@@ -35,7 +39,9 @@ export type ToControl =
   | { readonly kind: 'failed' }
   /** For the collector; `dropped`: how many more there were than are kept. */
   | { readonly kind: 'spans'; readonly spans: readonly Span[]; readonly dropped: number }
-  | { readonly kind: 'drained' };
+  | { readonly kind: 'drained' }
+  /** A token names a key that is not among those from there. */
+  | { readonly kind: 'keys'; readonly source: KeySource };
 
 /** One that serves, from the side of control. */
 export type Plane = Link<ToData> & {

@@ -4,6 +4,7 @@ import type { Credentials } from '#model/identity/identity.ts';
 import { parseIdentity } from '#model/identity/identity.ts';
 import { deltaOf } from '#model/mesh/mesh-fixtures.testing.ts';
 import { WAYPOINT } from '#model/settings/waypoints.ts';
+import type { KeySource } from '#model/waypoint/jwt.ts';
 import { SteppedClock } from '#platform/stepped-clock.testing.ts';
 import { Counters, type WaypointCounts } from '#waypoint/self/counters.ts';
 import type { Plane, ToControl, ToData } from './messages.ts';
@@ -20,6 +21,7 @@ function twoPlanes(counts: WaypointCounts[] = []) {
   const ended = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
   const clock = new SteppedClock();
   const spans: [number, number][] = [];
+  const wanted: KeySource[] = [];
   let receive: (from: Plane, message: ToControl) => void = () => {};
   const all: Plane[] = told.map((messages, at) => ({
     send: (message) => void messages.push(message),
@@ -33,6 +35,7 @@ function twoPlanes(counts: WaypointCounts[] = []) {
     },
     credentials: async () => CREDENTIALS,
     spans: (all, dropped) => void spans.push([all.length, dropped]),
+    keysWanted: (source) => void wanted.push(source),
     clock,
   });
   const say = (at: 0 | 1, message: ToControl): void => receive(all[at] ?? assert.fail(), message);
@@ -41,7 +44,7 @@ function twoPlanes(counts: WaypointCounts[] = []) {
     const last = told[at]?.findLast((message) => message.kind === 'mark');
     return last?.kind === 'mark' ? last.mark : assert.fail('no mark');
   };
-  return { planes, told, ended, clock, say, markOf, spans };
+  return { planes, told, ended, clock, say, markOf, spans, wanted };
 }
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
@@ -86,6 +89,16 @@ test('a certificate goes to whoever asks for it, and a renewed one to all', asyn
   assert.deepEqual(told, [[], [given]]);
   planes.renewed(CREDENTIALS);
   assert.deepEqual(told, [[given], [given, given]]);
+});
+
+test('keys that one needs are asked for once, and told to all', () => {
+  const { planes, told, say, wanted } = twoPlanes();
+  const source = { kind: 'jwks', url: 'https://a', timeoutMs: 1 } as const;
+  say(1, { kind: 'keys', source });
+  assert.deepEqual(wanted, [source]);
+  planes.keys({ source, jwks: null });
+  const message = { kind: 'keys', source, jwks: null };
+  assert.deepEqual(told, [[message], [message]]);
 });
 
 test('all have to have drained and ended; one that hangs is not waited for without end', async () => {

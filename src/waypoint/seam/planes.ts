@@ -4,7 +4,9 @@ import type { MeshDelta } from '#model/mesh/mesh-state.ts';
 import { WAYPOINT } from '#model/settings/waypoints.ts';
 import type { Span } from '#model/telemetry/trace.ts';
 import type { WaypointConfig } from '#model/waypoint/config.ts';
+import type { KeySource } from '#model/waypoint/jwt.ts';
 import { DataLinks } from '#protocol/seam/data-links.ts';
+import type { ToldKeys } from '#waypoint/keys/fetched-keys.ts';
 import { meshMessages, ToldConfiguration } from '#waypoint/seam/parts.ts';
 import { sumOf, type WaypointCounts } from '#waypoint/self/counters.ts';
 import type { Plane, ToControl, ToData } from './messages.ts';
@@ -17,6 +19,8 @@ export type PlanesOptions = {
   credentials(identity: Identity): Promise<Credentials>;
   /** Takes the spans of requests that were traced; `dropped` more could not be kept. */
   spans(spans: readonly Span[], dropped: number): void;
+  /** One of them needs newer keys from there. */
+  keysWanted(source: KeySource): void;
   clock: Clock;
 };
 
@@ -26,15 +30,17 @@ export class Planes {
   readonly #links: DataLinks;
   readonly #clock: Clock;
   readonly #spans: PlanesOptions['spans'];
+  readonly #keysWanted: (source: KeySource) => void;
   /** Those that have not drained yet. */
   readonly #draining = new Set<Plane>();
   readonly #drained = Promise.withResolvers<void>();
   readonly #configuration = new ToldConfiguration();
   #hasFailed = false;
 
-  constructor({ start, credentials, spans, clock }: PlanesOptions) {
+  constructor({ start, credentials, keysWanted, spans, clock }: PlanesOptions) {
     this.#clock = clock;
     this.#spans = spans;
+    this.#keysWanted = keysWanted;
     this.#planes = start((from, message) => this.#receive(from, message));
     this.#links = new DataLinks(this.#planes, credentials);
   }
@@ -84,6 +90,11 @@ export class Planes {
     this.#links.renewed(credentials);
   }
 
+  /** What was fetched of keys. */
+  keys(keys: ToldKeys): void {
+    this.#tell({ kind: 'keys', ...keys });
+  }
+
   /** Resolves when all of them have told what they have counted until now. */
   told(): Promise<void> {
     return this.#links.settled();
@@ -113,6 +124,9 @@ export class Planes {
         return;
       case 'spans':
         this.#spans(message.spans, message.dropped);
+        return;
+      case 'keys':
+        this.#keysWanted(message.source);
         return;
       case 'credentials':
       case 'marked':

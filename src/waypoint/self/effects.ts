@@ -10,6 +10,7 @@ import type { Span } from '#model/telemetry/trace.ts';
 import type { TunnelPool } from '#protocol/hbone/transport.ts';
 import type { Http2Engine } from '#protocol/http/message.ts';
 import type { relayed } from '#protocol/stream/relay.ts';
+import type { FetchedKeys } from '#waypoint/keys/fetched-keys.ts';
 
 /** On whose behalf an upstream connection is opened. HTTP connections may later serve other connections of the same identity. */
 export type ClientInfo = { identity: Identity | null; address: IpAddress; port: number };
@@ -28,6 +29,8 @@ export type WaypointEffects = {
   newUuid(): string;
   /** The keys of a JSON Web Key Set; null when it is none. */
   jwtKeys(jwks: string): JwtKeys | null;
+  /** Those that are fetched. */
+  fetchedKeys: FetchedKeys;
   /** As many random bytes. */
   randomBytes(count: number): Uint8Array;
   /** Opens a plain connection to an endpoint on this node, or to one without HBONE. */

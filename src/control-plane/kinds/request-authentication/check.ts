@@ -1,5 +1,6 @@
 import { errorAt, type FieldPath, type Problem, warningAt } from '#control-plane/resources/finding.ts';
 import { isFraming } from '#model/routing/header-edits.ts';
+import { sourceOf, timeoutOf } from './key-source.ts';
 import type { RawJwtRule, RawRequestAuthentication, RawTarget } from './schema.ts';
 
 /** What the schema cannot say of a RequestAuthentication. */
@@ -56,9 +57,14 @@ function checkRule(rule: RawJwtRule, path: FieldPath): Problem[] {
     problems.push(errorAt('WEFT_FIELD_INVALID', [...path, 'issuer'], message, 'add issuer'));
   }
   if (jwks === undefined) {
-    const message = `keys are not fetched${jwksUri === undefined ? '' : ` (from ${jwksUri})`}: every token of the issuer is refused`;
-    problems.push(warningAt('WEFT_NOT_ENFORCED', [...path, 'jwksUri'], message, 'write the public keys in jwks'));
+    const from = sourceOf(rule);
+    const message = from.kind === 'source' ? '' : `${from.why}; every token of the issuer is refused`;
+    if (from.kind === 'none') problems.push(warningAt('WEFT_NOT_ENFORCED', [...path, 'jwksUri'], message, from.remedy));
   } else problems.push(...checkKeys(jwks, [...path, 'jwks']));
+  if (rule.timeout !== undefined && timeoutOf(rule.timeout) === null) {
+    const message = `"${rule.timeout}" is no time that fetching keys could take`;
+    problems.push(errorAt('WEFT_FIELD_INVALID', [...path, 'timeout'], message, 'write a duration such as 5s'));
+  }
   problems.push(...checkHeaders(rule, path));
   return problems;
 }

@@ -31,12 +31,35 @@ const mistakes: Mistake[] = [
   { name: 'no key set', spec: rule('issuer: a, jwks: nonsense'), at: `${AT}.jwks`, says: /no JSON Web Key Set/, remedy: /keys/ },
   { name: 'no issuer', spec: rule(JWKS), at: `${AT}.issuer`, says: /whose tokens/, remedy: /add issuer/ },
   {
-    name: 'keys to fetch',
+    name: 'keys of a metadata service',
     severity: 'warning',
-    spec: rule('issuer: a, jwksUri: "https://a/keys"'),
+    spec: rule('issuer: a, jwksUri: "http://169.254.169.254/keys"'),
     at: `${AT}.jwksUri`,
-    says: /not fetched \(from https:\/\/a\/keys\): every token/,
-    remedy: /jwks/,
+    says: /not fetched from http:\/\/169.254.169.254\/keys: its address is link-local; every token/,
+    remedy: /correct jwksUri/,
+  },
+  {
+    name: 'keys behind a password',
+    severity: 'warning',
+    spec: rule('issuer: a, jwksUri: "https://me:secret@a/keys"'),
+    at: `${AT}.jwksUri`,
+    says: /^(?!.*secret).*an address with a password/,
+    remedy: /correct jwksUri/,
+  },
+  {
+    name: 'no keys, and an issuer that is no address',
+    severity: 'warning',
+    spec: rule('issuer: a'),
+    at: `${AT}.jwksUri`,
+    says: /no keys, and the issuer cannot be asked.*every token/,
+    remedy: /write jwksUri/,
+  },
+  {
+    name: 'a time-out that is none',
+    spec: rule('issuer: a, jwksUri: "https://a/keys", timeout: soon'),
+    at: `${AT}.timeout`,
+    says: /no time that fetching/,
+    remedy: /5s/,
   },
   {
     name: 'a header that frames',
@@ -136,10 +159,38 @@ test('config-api 3.9: rules of all policies about a service are one pool, sorted
   assert.deepEqual(issuersOf(mesh), ['shop/cart: z', 'shop/other: -']);
 });
 
-test('config-api 3.9: keys that are to be fetched are not known, and it is told', () => {
-  const mesh = new YamlMesh(parser, MESH + policy('p', CART, 'a', 'jwksUri: "http://169.254.169.254/keys"'));
-  assert.equal(mesh.index.snapshot().waypoints.get('shop/way')?.services[0]?.authentication?.[0]?.jwks, null);
-});
+const SOURCES: { name: string; keys: string; issuer?: string; want: object | undefined }[] = [
+  { name: 'written ones', keys: JWKS, want: undefined },
+  {
+    name: 'an address',
+    keys: 'jwksUri: "https://a/keys"',
+    want: { kind: 'jwks', url: 'https://a/keys', timeoutMs: 5_000 },
+  },
+  {
+    name: 'an address, by its other name, and a time-out',
+    keys: 'jwks_uri: "http://a/keys", timeout: 1.5s',
+    want: { kind: 'jwks', url: 'http://a/keys', timeoutMs: 1_500 },
+  },
+  {
+    name: 'what the issuer says',
+    keys: 'audiences: [x]',
+    issuer: 'https://me/',
+    want: { kind: 'issuer', url: 'https://me/', timeoutMs: 5_000 },
+  },
+  {
+    name: 'a time-out of an hour',
+    keys: 'jwksUri: "https://a", timeout: 1h',
+    want: { kind: 'jwks', url: 'https://a', timeoutMs: 60_000 },
+  },
+  { name: 'a metadata service', keys: 'jwksUri: "http://169.254.169.254/keys"', want: undefined },
+  { name: 'an issuer that is no address', keys: 'audiences: [x]', want: undefined },
+];
+for (const { name, keys, issuer = 'a', want } of SOURCES)
+  test(`config-api 3.9: keys from ${name}`, () => {
+    const mesh = new YamlMesh(parser, MESH + policy('p', CART, issuer, keys));
+    const [rule] = mesh.index.snapshot().waypoints.get('shop/way')?.services[0]?.authentication ?? [];
+    assert.deepEqual([rule?.jwks === null, rule?.jwksFrom], [keys !== JWKS, want]);
+  });
 
 const misses: { target: string; reason: string }[] = [
   { target: 'group: "", kind: Service, name: crt', reason: 'TargetNotFound' },

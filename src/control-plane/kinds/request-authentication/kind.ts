@@ -6,6 +6,7 @@ import type { Metadata } from '#control-plane/resources/metadata.ts';
 import type { JwtRule, TokenLocation } from '#model/waypoint/jwt.ts';
 import { checkRequestAuthentication } from './check.ts';
 import { attachedAuthentications, authenticationStatus, REQUEST_AUTHENTICATIONS } from './derive.ts';
+import { sourceOf } from './key-source.ts';
 import type { RawJwtRule, RawRequestAuthentication, RequestAuthenticationResource } from './schema.ts';
 
 const AT_WAYPOINTS = 'WaypointAccepted';
@@ -19,11 +20,7 @@ const FIELDS: FieldTable = {
   ...eachField(RULE, 'issuer audiences jwks fromHeaders[].name fromHeaders[].prefix fromParams fromCookies'),
   ...eachField(RULE, 'forwardOriginalToken outputPayloadToHeader spaceDelimitedClaims'),
   ...eachField(`${RULE}outputClaimToHeaders[].`, 'header claim'),
-  ...eachField(RULE, 'jwksUri jwks_uri', {
-    is: 'refused',
-    why: 'told: keys are not fetched, so every token of the issuer is refused; write them in jwks',
-  }),
-  [`${RULE}timeout`]: { is: 'elsewhere', why: 'how long fetching keys may take: they are not fetched, which is told of jwksUri' },
+  ...eachField(RULE, 'jwksUri jwks_uri timeout'),
 };
 
 /** How a RequestAuthentication is read: waypoints enforce it. */
@@ -59,12 +56,19 @@ function readRule(rule: RawJwtRule): JwtRule {
     issuer: rule.issuer ?? '',
     audiences: rule.audiences ?? [],
     jwks: rule.jwks ?? null,
+    ...jwksFrom(rule),
     locations: readLocations(rule),
     forward: rule.forwardOriginalToken ?? false,
     payloadHeader: rule.outputPayloadToHeader ?? '',
     claimHeaders: (rule.outputClaimToHeaders ?? []).map(({ header, claim }) => ({ header, claim })),
     spaceDelimitedClaims: rule.spaceDelimitedClaims ?? [],
   };
+}
+
+/** Of keys that are written nothing is fetched. */
+function jwksFrom(rule: RawJwtRule): Pick<JwtRule, 'jwksFrom'> {
+  const from = rule.jwks === undefined ? sourceOf(rule) : null;
+  return from?.kind === 'source' ? { jwksFrom: from.source } : {};
 }
 
 /** Places that are written replace the usual ones. */

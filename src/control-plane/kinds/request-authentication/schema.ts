@@ -27,6 +27,7 @@ export type RawJwtRule = {
   outputPayloadToHeader?: string;
   outputClaimToHeaders?: { header: string; claim: string }[];
   spaceDelimitedClaims?: string[];
+  timeout?: string;
 };
 
 /** The document, once its schema has passed. */

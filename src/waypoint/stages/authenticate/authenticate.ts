@@ -1,18 +1,17 @@
 import { type JwtKeys, judgeToken, type KeyedRule, type TokenVerdict } from '#model/authentication/judge.ts';
-import {
-  claimHeaderNames,
-  claimHeaders,
-  type FoundToken,
-  tokensAt,
-  withoutCookie,
-  withoutParam,
-} from '#model/authentication/locations.ts';
-import { type ParsedToken, parseToken } from '#model/authentication/token.ts';
-import { JWT } from '#model/settings/jwt.ts';
-import type { JwtRule, TokenLocation } from '#model/waypoint/jwt.ts';
+import { claimHeaderNames, claimHeaders, tokensAt, withoutCookie, withoutParam } from '#model/authentication/locations.ts';
+import { remembering } from '#model/authentication/remembering.ts';
+import { parseToken } from '#model/authentication/token.ts';
+import type { JwtRule, KeySource, TokenLocation } from '#model/waypoint/jwt.ts';
 import type { Exchange } from '#waypoint/exchange/exchange.ts';
 import { type LocalReply, reply } from '#waypoint/exchange/local-reply.ts';
-import { NEXT, replyWith, type Stage, type StageParts } from '#waypoint/exchange/stage.ts';
+import { NEXT, replyWith, type Stage, type StageParts, type StageResult } from '#waypoint/exchange/stage.ts';
+import type { FetchedKeys } from '#waypoint/keys/fetched-keys.ts';
+
+const NO_TOKEN: TokenVerdict = {
+  ...{ kind: 'refused', status: 401, missing: null },
+  why: 'Jwt is not in the form of Header.Payload.Signature with two dots and 3 sections',
+};
 
 /** The rules of one service, and which of them look where. */
 type Compiled = {
@@ -25,9 +24,9 @@ type Compiled = {
  * Proves the tokens of requests (W64). A request without one passes, as nobody in particular: policies say who must be somebody. Every token
  * in a place where one is looked for must be valid. Before the policies, which ask for what it says.
  */
-export function authenticateStage({ state, effects: { clock, jwtKeys } }: StageParts): Stage {
+export function authenticateStage({ state, effects: { clock, jwtKeys, fetchedKeys } }: StageParts): Stage {
   const compiled = state.bindings.keep({
-    make: ({ config, problem }) => compile(config.authentication ?? [], jwtKeys, problem),
+    make: ({ config, problem }) => compile(config.authentication ?? [], keyed(jwtKeys, fetchedKeys, problem)),
   });
   return {
     name: 'authenticate',
@@ -38,26 +37,42 @@ export function authenticateStage({ state, effects: { clock, jwtKeys } }: StageP
       // Also where no token came: what a client says of itself there is nobody's word.
       for (const name of ownHeaders) exchange.request.headers.remove(name);
       if (isPreflight(exchange)) return NEXT;
-      // One bad token is enough, whatever the others say: which of them the upstream would believe is not known.
-      for (const { location, rules } of places) {
-        for (const found of tokensAt(location, exchange)) {
-          const refusal = take(exchange, found, rules, clock.nowMs());
-          if (refusal !== null) return replyWith(refusal);
-        }
-      }
-      return NEXT;
+      const found = judged(exchange, places, clock.nowMs());
+      const renewed = missing(found).map((source) => fetchedKeys.renewed(source));
+      if (renewed.length === 0 || renewed.includes(null)) return resultOf(exchange, found);
+      // Its issuer may have replaced a key, or its keys are on their way.
+      return Promise.all(renewed).then(() =>
+        exchange.over ? NEXT : resultOf(exchange, judged(exchange, places, clock.nowMs())),
+      );
     },
   };
 }
 
-/** Null: the token is valid, and what it says is known. */
-function take(exchange: Exchange, { text, location }: FoundToken, rules: readonly KeyedRule[], nowMs: number): LocalReply | null {
-  const token = parseToken(text);
-  if (token === null) return unauthorized(401, 'Jwt is not in the form of Header.Payload.Signature with two dots and 3 sections');
-  const verdict = judgeToken(token, rules, nowMs);
-  if (verdict.kind === 'refused') return unauthorized(verdict.status, verdict.why);
-  accept(exchange, verdict, location);
-  return null;
+/** A token that a request brought, and what it is worth. */
+type Judged = { readonly location: TokenLocation; readonly verdict: TokenVerdict };
+
+/** Changes nothing: what was judged may have to be judged again. */
+function judged(exchange: Exchange, places: Compiled['places'], nowMs: number): Judged[] {
+  return places.flatMap(({ location, rules }) =>
+    tokensAt(location, exchange).map(({ text }) => {
+      const token = parseToken(text);
+      return { location, verdict: token === null ? NO_TOKEN : judgeToken(token, rules, nowMs) };
+    }),
+  );
+}
+
+/** From where newer keys might prove what is not proved; none where a token is no good whatever they are. */
+function missing(found: readonly Judged[]): KeySource[] {
+  const refused = found.map(({ verdict }) => verdict).filter((verdict) => verdict.kind === 'refused');
+  const sources = refused.map((verdict) => verdict.missing).filter((source) => source !== null);
+  return sources.length < refused.length ? [] : sources;
+}
+
+/** One bad token is enough, whatever the others say: which of them the upstream would believe is not known. */
+function resultOf(exchange: Exchange, found: readonly Judged[]): StageResult {
+  for (const { verdict } of found) if (verdict.kind === 'refused') return replyWith(unauthorized(verdict.status, verdict.why));
+  for (const { location, verdict } of found) if (verdict.kind === 'valid') accept(exchange, verdict, location);
+  return NEXT;
 }
 
 /** What a valid token changes: who the request is from, and its headers. */
@@ -97,36 +112,39 @@ function unauthorized(status: 401 | 403, why: string): LocalReply {
   return status === 403 ? answer : { ...answer, headers: ['www-authenticate', 'Bearer realm="waypoint", error="invalid_token"'] };
 }
 
-/** Once for each configuration; keys that cannot be read are told, and prove nothing. */
-function compile(rules: readonly JwtRule[], keysOf: (jwks: string) => JwtKeys | null, problem: (why: string) => void): Compiled {
-  const keyed = rules.map((rule): KeyedRule => {
-    const keys = rule.jwks === null ? null : keysOf(rule.jwks);
-    if (rule.jwks !== null && keys === null) problem(`the keys of issuer ${rule.issuer} are no JSON Web Key Set`);
+/** The keys of a rule; those that are written and cannot be read are told, and prove nothing. */
+function keyed(
+  keysOf: (jwks: string) => JwtKeys | null,
+  fetched: FetchedKeys,
+  problem: (why: string) => void,
+): (rule: JwtRule) => KeyedRule {
+  return (rule) => {
+    const { jwks, jwksFrom, issuer } = rule;
+    if (jwks === null)
+      return jwksFrom === undefined
+        ? { rule, keys: null }
+        : {
+            rule,
+            get keys() {
+              return fetched.of(jwksFrom);
+            },
+          };
+    const keys = keysOf(jwks);
+    if (keys === null) problem(`the keys of issuer ${issuer} are no JSON Web Key Set`);
     return { rule, keys: keys === null ? null : remembering(keys) };
-  });
+  };
+}
+
+/** Once for each configuration. */
+function compile(rules: readonly JwtRule[], withKeys: (rule: JwtRule) => KeyedRule): Compiled {
+  const all = rules.map(withKeys);
   // Of several rules for one place each is asked: a token is good if one of them takes it.
   const locations = new Map(rules.flatMap((rule) => rule.locations).map((one) => [JSON.stringify(one), one]));
   return {
     places: [...locations].map(([text, location]) => ({
       location,
-      rules: keyed.filter(({ rule }) => rule.locations.some((one) => JSON.stringify(one) === text)),
+      rules: all.filter(({ rule }) => rule.locations.some((one) => JSON.stringify(one) === text)),
     })),
     ownHeaders: claimHeaderNames(rules),
-  };
-}
-
-/** A client sends one token with many requests; a signature that was right stays right, for as long as these keys are in force. */
-function remembering(keys: JwtKeys): JwtKeys {
-  const right = new Set<string>();
-  return {
-    verifies(token: ParsedToken): boolean {
-      const text = `${token.signed}.${Buffer.from(token.signature).toString('base64url')}`;
-      if (right.has(text)) return true;
-      if (!keys.verifies(token)) return false;
-      const [oldest] = right;
-      if (right.size >= JWT.knownTokensMax && oldest !== undefined) right.delete(oldest);
-      right.add(text);
-      return true;
-    },
   };
 }
