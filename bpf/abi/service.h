@@ -8,6 +8,7 @@ enum weft_service_flag {
 	WEFT_SERVICE_MESH = 2,  /* at port 0: workloads of the mesh stand behind the VIP */
 	WEFT_SERVICE_SPLIT = 4, /* a route: it draws from `splits`, which name slots of other services */
 	WEFT_SERVICE_PASSTHROUGH = 8, /* it has no endpoints: connections go where they were going */
+	WEFT_SERVICE_AFFINITY = 16, /* a client stays with its backend, as long as `affinities` says */
 };
 
 /* Key of `services`. */
@@ -49,6 +50,25 @@ struct weft_split {
 	__u32 backend_count; /* 0: this share is refused */
 };
 WEFT_SIZE(struct weft_split, 8);
+
+/* Key of `sessions`. */
+struct weft_session_key {
+	__u32 service_id;
+	struct weft_ip client;
+};
+WEFT_SIZE(struct weft_session_key, 20);
+
+/* Value of `sessions`: the backend of a client of a service with session affinity. It holds while it is one. */
+struct weft_session {
+	__u64 used_ns; /* of the kernel's monotonic clock: when the client opened something the last time */
+	struct weft_ip backend;
+	__u32 split;  /* of a route: which of its draws */
+	__u32 set_id; /* of `backends` */
+	__u32 slot;
+	__u16 backend_port;
+	__u16 pad0;
+};
+WEFT_SIZE(struct weft_session, 40);
 
 /* Value of `waypoints`; key: waypoint id. An absent entry: not on this node, so the agent reaches it over HBONE or
  * refuses. */

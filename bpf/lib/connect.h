@@ -74,7 +74,8 @@ static __always_inline enum dial_path path_of_stream(struct dial *dial)
 	__u32 waypoint_id = 0;
 
 	/* MPTCP too is looked up as TCP: services know no other stream. */
-	switch (choose_backend(&dial->ip, dial->port, IPPROTO_TCP, &dial->backend, &dial->backend_port, &waypoint_id, &slot)) {
+	switch (choose_backend(&dial->ip, dial->port, IPPROTO_TCP, client_address(dial), &dial->backend, &dial->backend_port,
+			       &waypoint_id, &slot)) {
 	case CHOICE_NO_SERVICE:
 		return path_to_address(dial, 0, 0);
 	case CHOICE_PASSTHROUGH:

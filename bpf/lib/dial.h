@@ -31,6 +31,12 @@ static __always_inline enum dial_path path_for(struct dial *dial, enum dial_path
 	return path;
 }
 
+/* By which address the workload is a client of what it dials. */
+static __always_inline const struct weft_ip *client_address(const struct dial *dial)
+{
+	return ip_is_v4(&dial->ip) ? &dial->source->ip4 : &dial->source->ip6;
+}
+
 /* Nothing carries datagrams to other nodes, so what would go there in clear is refused: to a workload, to a VIP that may
  * stand for one, and to anybody while the maps do not hold the whole mesh. Unless the operator lets them go so. `path`: what
  * becomes of those that may go. */
@@ -59,7 +65,8 @@ static __always_inline enum dial_path path_of_datagram(struct dial *dial)
 {
 	__u32 waypoint_id = 0;
 
-	switch (choose_backend(&dial->ip, dial->port, IPPROTO_UDP, &dial->backend, &dial->backend_port, &waypoint_id, &dial->slot)) {
+	switch (choose_backend(&dial->ip, dial->port, IPPROTO_UDP, client_address(dial), &dial->backend, &dial->backend_port,
+			       &waypoint_id, &dial->slot)) {
 	case CHOICE_BACKEND:
 		return path_of_datagram_to(dial, &dial->backend, PATH_BACKEND);
 	case CHOICE_NO_BACKEND:

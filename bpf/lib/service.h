@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
  * Services: from what was dialled to one backend, a waypoint, or the agent's choice. */
 #pragma once
-#include "../abi/service.h"
-#include "ip.h"
+#include "affinity.h"
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -14,73 +13,23 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 524288);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, struct weft_backend_key);
-	__type(value, struct weft_backend);
-} backends SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 131072);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, struct weft_backend_key);
-	__type(value, struct weft_split);
-} splits SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 4096);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, __u32);
 	__type(value, struct weft_waypoint);
 } waypoints SEC(".maps");
 
-/* What a dialled address and port turn out to be. */
-enum choice {
-	CHOICE_NO_SERVICE, /* no VIP: the address itself is meant */
-	CHOICE_PASSTHROUGH, /* the same, by a service that says so */
-	CHOICE_BACKEND,    /* *backend_ip and *backend_port are written */
-	CHOICE_WAYPOINT,   /* *waypoint_id is written */
-	CHOICE_AGENT,
-	CHOICE_NO_SUCH_PORT,
-	CHOICE_NO_BACKEND,
-};
-
-/* Draws one of the slots below the count, in a set of its own that a route may lead to first. */
-static __always_inline enum choice draw_backend(const struct weft_service *service, struct weft_backend_key *slot,
-						const struct weft_backend **drawn)
-{
-	__u32 backend_count = service->backend_count;
-	const struct weft_split *split;
-
-	if (backend_count == 0)
-		return CHOICE_NO_BACKEND;
-	slot->service_id = service->id;
-	slot->slot = bpf_get_prandom_u32() % backend_count;
-	if (service->flags & WEFT_SERVICE_SPLIT) {
-		split = bpf_map_lookup_elem(&splits, slot);
-		if (!split)
-			return CHOICE_AGENT;
-		backend_count = split->backend_count;
-		if (backend_count == 0)
-			return CHOICE_NO_BACKEND;
-		slot->service_id = split->set_id;
-		slot->slot = bpf_get_prandom_u32() % backend_count;
-	}
-	*drawn = bpf_map_lookup_elem(&backends, slot);
-	return *drawn ? CHOICE_BACKEND : CHOICE_AGENT; /* the table is being replaced: the agent has the whole of it */
-}
-
-/* Finds the service and draws one of its slots: weights are expanded into slots, so a uniform draw honours them. */
+/* Finds the service and draws one of its slots: weights are expanded into slots, so a uniform draw honours them. `client`:
+ * its address of the family that was dialled. */
 static __always_inline enum choice choose_backend(const struct weft_ip *ip, __u16 port, __u8 protocol,
-						  struct weft_ip *backend_ip, __u16 *backend_port, __u32 *waypoint_id,
-						  struct weft_backend_key *slot)
+						  const struct weft_ip *client, struct weft_ip *backend_ip,
+						  __u16 *backend_port, __u32 *waypoint_id, struct weft_backend_key *slot)
 {
 	struct weft_service_key key = { .port = port, .protocol = protocol };
 	const struct weft_service *service;
 	const struct weft_backend *backend = 0;
 	enum choice choice;
+	__u32 split_slot;
 
 	COPY_IP(key.ip, *ip);
 	service = bpf_map_lookup_elem(&services, &key);
@@ -96,7 +45,10 @@ static __always_inline enum choice choose_backend(const struct weft_ip *ip, __u1
 		return CHOICE_AGENT;
 	if (service->flags & WEFT_SERVICE_PASSTHROUGH)
 		return CHOICE_PASSTHROUGH;
-	choice = draw_backend(service, slot, &backend);
+	if (service->flags & WEFT_SERVICE_AFFINITY)
+		choice = keep_backend(service, client, slot, &backend);
+	else
+		choice = draw_backend(service, slot, &split_slot, &backend);
 	if (choice != CHOICE_BACKEND || !backend)
 		return choice;
 	COPY_IP(*backend_ip, backend->ip);

@@ -224,6 +224,67 @@ describe('decisions of connect()', { skip: withoutPrograms }, () => {
     for (const [port, times] of drawn) assert.ok(times > 850 && times < 1150, `${port} was drawn ${times} times`);
   });
 
+  test('K76: a client of a service with session affinity keeps its backend, wherever it is drawn, until it was silent too long', () => {
+    const [id, affinity] = [191, { flags: SERVICE_FLAG.affinity }];
+    const slots: [IpAddress, number][] = Array.from({ length: 40 }, (_, slot) => [PLAIN, 9000 + slot]);
+    const next = (): number => decide({ to: VIP, port: 91 }).backendPort;
+    const draws = (): number => new Set(Array.from({ length: 20 }, next)).size;
+    service(VIP, 91, slots, affinity);
+    assert.ok(draws() > 1, 'nobody has said how long');
+    loaded.map('affinities').set(id, 60);
+    const mine = next();
+    assert.equal(draws(), 1);
+    service(VIP, 91, [...slots, [PLAIN, 8000]], affinity);
+    assert.equal(next(), mine, 'another one came');
+    service(
+      VIP,
+      91,
+      [...slots.filter(([, port]) => port !== mine), [PLAIN, mine]].toReversed() as [IpAddress, number][],
+      affinity,
+    );
+    assert.deepEqual([next(), draws()], [mine, 1], 'it moved to another slot');
+    const key = { serviceId: id, client: HOME };
+    const kept = loaded.map('sessions').get(key) ?? assert.fail('no session');
+    assert.deepEqual([kept.backend, kept.backendPort, kept.slot], [PLAIN, mine, 0]);
+    service(
+      VIP,
+      91,
+      slots.filter(([, port]) => port !== mine),
+      affinity,
+    );
+    loaded.map('backends').delete({ serviceId: id, slot: 39 });
+    const other = next();
+    assert.notEqual(other, mine, 'it left');
+    assert.equal(draws(), 1);
+    // What a client had an hour ago is a port that a fair draw of 39 hits 20 times in a row never.
+    const old = (): void => {
+      const session = loaded.map('sessions').get(key) ?? assert.fail('no session');
+      loaded.map('sessions').set(key, { ...session, usedNs: session.usedNs - 61_000_000_000n });
+    };
+    const drawn = Array.from({ length: 20 }, () => {
+      old();
+      return next();
+    });
+    assert.ok(new Set(drawn).size > 1, 'it was silent for more than a minute');
+  });
+
+  test('K76: what a route does not lead to any more is drawn for anew', () => {
+    const affinity = { flags: SERVICE_FLAG.affinity | SERVICE_FLAG.split };
+    service(VIP, 92, [[PLAIN, 1]], affinity);
+    loaded.map('affinities').set(192, 60);
+    for (const [setId, port] of [
+      [801, 9801],
+      [802, 9802],
+    ] as const)
+      loaded.map('backends').set({ serviceId: setId, slot: 0 }, { ip: PLAIN, port });
+    loaded.map('splits').set({ serviceId: 192, slot: 0 }, { setId: 801, backendCount: 1 });
+    decides({ to: VIP, port: 92 }, 'backend', REASON.none, [PLAIN, 9801]);
+    loaded.map('splits').set({ serviceId: 192, slot: 0 }, { setId: 802, backendCount: 1 });
+    decides({ to: VIP, port: 92 }, 'backend', REASON.none, [PLAIN, 9802]);
+    loaded.map('splits').set({ serviceId: 192, slot: 0 }, { setId: 0, backendCount: 0 });
+    decides({ to: VIP, port: 92 }, 'refuse', REASON.noBackend);
+  });
+
   test('the verdict of a service is that of the workload and port behind it', () => {
     service(VIP, 81, [[NEAR, 9100]]);
     decides({ to: VIP, port: 81 }, 'agent', REASON.evaluate, [NEAR, 9100], NEAR_ID);

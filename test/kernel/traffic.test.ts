@@ -167,12 +167,41 @@ describe('traffic by what users write', () => {
     mesh.remove('TCPRoute elsewhere/mine');
   });
 
-  const heard = async (host: string, port: number): Promise<string[]> => Object.keys(await tally(16, host, port));
+  const heard = async (host: string, port: number, count = 16): Promise<string[]> => Object.keys(await tally(count, host, port));
   const hostAddresses = (host: string): readonly string[] => near.agent.mesh.servicesByHostname(host)[0]?.addresses ?? [];
   const asksFor = (name: string) =>
     resolveMeshName({ name, type: 'A' }, { namespace: 'shop' }, near.agent.mesh, {
       ...{ clusterDomain: 'cluster.local', searchDomains: null, preferredNamespace: null, ipv6: true },
     });
+
+  test('K76: 200 connections of a client reach one endpoint, on this node and by tunnels, until that leaves', async () => {
+    const sticky = (names: string): string =>
+      `{ apiVersion: v1, kind: Service, metadata: { name: sticky, namespace: shop }, spec: { sessionAffinity: ClientIP, selector: { tier: ${names} }, ports: [{ name: tcp, port: 80, targetPort: 8080 }] } }`;
+    const all = ['v1', 'v2', 'f1', 'f2'] as const;
+    const labelled = (name: (typeof all)[number], tier: string): string =>
+      pod(name, hosts[name], name.startsWith('f') ? { node: 'two' } : {}).replace(`app: ${name}`, `app: ${name}, tier: ${tier}`);
+    mesh.put(sticky('s'), ...all.map((name) => labelled(name, 's')));
+    const left = new Set<string>(all);
+    for (const vip of mesh.addresses('shop/sticky')) {
+      const [mine = ''] = await heard(vip, 80, 1); // two that are the first at the same time may be drawn for both
+      assert.ok(left.has(mine), mine);
+      assert.deepEqual(await heard(vip, 80, 200), [mine]);
+    }
+    while (left.size > 1) {
+      const vip = mesh.addresses('shop/sticky')[0] ?? '';
+      const [mine = ''] = await heard(vip, 80, 1);
+      mesh.put(labelled(mine as (typeof all)[number], 'gone'));
+      left.delete(mine);
+      const [next = ''] = await heard(vip, 80, 1);
+      assert.ok(left.has(next), `${next} after ${mine}`);
+      assert.deepEqual(await heard(vip, 80, 100), [next]);
+      for (const gone of all.filter((name) => !left.has(name))) mesh.put(labelled(gone, 's'));
+      assert.deepEqual(await heard(vip, 80, 100), [next], 'who comes takes nobody');
+      for (const gone of all.filter((name) => !left.has(name))) mesh.put(labelled(gone, 'gone'));
+    }
+    mesh.remove('Service shop/sticky');
+    mesh.put(...all.map((name) => labelled(name, 'gone')));
+  });
 
   test('config-api 4.5: a host with STATIC endpoints outside is answered by DNS and reached by its addresses', async () => {
     mesh.put(

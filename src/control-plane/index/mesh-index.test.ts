@@ -21,6 +21,7 @@ function service(name: string, more: Partial<ServiceResource> = {}): ServiceReso
     nodeLocal: false,
     trafficDistribution: null,
     publishNotReadyAddresses: false,
+    affinityTimeoutS: 0,
     ...more,
   };
 }

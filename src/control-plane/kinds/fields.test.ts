@@ -82,7 +82,6 @@ const told: { name: string; kind: string; spec: string; at: string[]; head?: str
     at: ['spec.selector'],
   },
   { name: 'a node port', kind: 'Service', spec: `{ type: NodePort, ${PORT} }`, at: ['spec.type'] },
-  { name: 'sticky sessions', kind: 'Service', spec: `{ sessionAffinity: ClientIP, ${PORT} }`, at: ['spec.sessionAffinity'] },
   {
     name: 'one number under TCP and SCTP',
     kind: 'Service',
@@ -123,7 +122,7 @@ const told: { name: string; kind: string; spec: string; at: string[]; head?: str
   {
     name: 'what an API server fills in',
     kind: 'Service',
-    spec: `{ type: ClusterIP, clusterIP: 10.96.0.1, clusterIPs: [10.96.0.1], ipFamilies: [IPv4], ipFamilyPolicy: SingleStack, internalTrafficPolicy: Cluster, sessionAffinity: None, ${PORT} }`,
+    spec: `{ type: ClusterIP, clusterIP: 10.96.0.1, clusterIPs: [10.96.0.1], ipFamilies: [IPv4], ipFamilyPolicy: SingleStack, internalTrafficPolicy: Cluster, sessionAffinity: ClientIP, sessionAffinityConfig: { clientIP: { timeoutSeconds: 60 } }, ${PORT} }`,
     at: [],
   },
   {

@@ -24,6 +24,8 @@ export type ServiceResource = {
   nodeLocal: boolean;
   trafficDistribution: string | null;
   publishNotReadyAddresses: boolean;
+  /** Seconds; 0: no session affinity. */
+  affinityTimeoutS: number;
 };
 
 /** A port that clients dial. */

@@ -21,6 +21,7 @@ function service(hostname: string, namespace: string, addresses: string[], more:
     namespaceOnly: false,
     aliasOf: null,
     datagramPorts: [],
+    affinityTimeoutS: 0,
     routes: [],
     ...more,
   };

@@ -42,6 +42,8 @@ export const SERVICE_FLAG = {
   split: 4,
   /** It has no endpoints: connections go where they were going. */
   passthrough: 8,
+  /** A client stays with its backend, as long as `affinities` says. */
+  affinity: 16,
 } as const;
 
 /** enum weft_reason: why a connection took its path, or why it was refused (16 and up). */

@@ -15,6 +15,8 @@ const NETNS_COOKIE = scalar('netns cookie', u64);
 const SOCKET_COOKIE = scalar('socket cookie', u64);
 /** How often something happened. */
 const COUNT = scalar('count', u64);
+/** How long, as a whole value. */
+const SECONDS = scalar('seconds', u32);
 /** The key and the value of a ring. */
 const NOTHING = scalar('nothing', chars(0));
 /** Which interface of the host's network namespace. */
@@ -51,6 +53,16 @@ const SERVICE = struct('weft_service', { id: u32, backendCount: u32, waypointId:
 const BACKEND_KEY = struct('weft_backend_key', { serviceId: u32, slot: u32 });
 const BACKEND = struct('weft_backend', { ip, port: u16, pad0: u16 });
 const SPLIT = struct('weft_split', { setId: u32, backendCount: u32 });
+const SESSION_KEY = struct('weft_session_key', { serviceId: u32, client: ip });
+const SESSION = struct('weft_session', {
+  usedNs: u64,
+  backend: ip,
+  split: u32,
+  setId: u32,
+  slot: u32,
+  backendPort: u16,
+  pad0: u16,
+});
 const WAYPOINT = struct('weft_waypoint', { ip4: ip, ip6: ip });
 
 /** Datagrams of one socket to one port of a service. */
@@ -195,6 +207,8 @@ export const MAPS = {
   services: map('hash', 131_072, SERVICE_KEY, SERVICE),
   backends: map('hash', 524_288, BACKEND_KEY, BACKEND),
   splits: map('hash', 131_072, BACKEND_KEY, SPLIT),
+  affinities: map('hash', 131_072, ID, SECONDS),
+  sessions: map('lru', 32_768, SESSION_KEY, SESSION),
   waypoints: map('hash', 4096, ID, WAYPOINT),
   verdicts: map('lru', 65_536, VERDICT_KEY, VERDICT),
   attested: map('lru', 65_536, FLOW, ORIGIN),

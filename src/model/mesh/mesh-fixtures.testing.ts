@@ -50,6 +50,7 @@ export function aService(name: string, vips: string[], change: Partial<Service> 
     namespaceOnly: false,
     aliasOf: null,
     datagramPorts: [],
+    affinityTimeoutS: 0,
     routes: [],
     ...change,
   };

@@ -50,6 +50,8 @@ export type Service = {
   namespaceOnly: boolean;
   /** The name that it only is an alias of, in lower case: it has no address and no port then; null: it is a service of its own. */
   aliasOf: string | null;
+  /** Seconds that a client may be silent and still is led to the endpoint that it had before; 0: each connection to any. */
+  affinityTimeoutS: number;
   /** At most one of each transport, port and namespace of clients. */
   routes: readonly L4Route[];
 };

@@ -46,6 +46,36 @@ test('B25: a VIP without healthy endpoints is refused', () => {
   assert.match(path.kind === 'refused' ? path.reason : '', /no healthy upstream/);
 });
 
+test('K76: where the agent chooses, a client of a service with session affinity has one endpoint, and others have others', () => {
+  const kept = { ...cart, affinityTimeoutS: 60 };
+  const endpoints = Array.from({ length: 8 }, (_, at) => aWorkload(`e${at}`, [`10.0.2.${at}`], { services: endpointOf(cart) }));
+  const choicesOf = (source: Workload, workloads: Workload[]): string[] => {
+    const mesh = aMesh([source, ...workloads], [kept]);
+    const question = { source, dialled: { ip: VIP.ip, port: 80 }, chosen: null };
+    const choices = outboundChoices(question, { mesh, isLocal: () => false, random: () => 0 }, 64);
+    return choices.map(({ path }) => (path.kind === 'hbone' ? path.ip : path.kind));
+  };
+  const clients = Array.from({ length: 32 }, (_, at) => aWorkload(`c${at}`, [`10.0.3.${at}`]));
+  const first = clients.map((one) => choicesOf(one, endpoints));
+  assert.ok(first.every(({ length }) => length === 1));
+  assert.ok(new Set(first.flat()).size > 3, 'clients are spread');
+  const left = endpoints.slice(1);
+  for (const [at, one] of clients.entries()) {
+    const [before] = first[at] ?? [];
+    assert.equal(choicesOf(one, left)[0] === before, before !== '10.0.2.0', 'only those of the endpoint that left move');
+  }
+  assert.deepEqual(choicesOf(client, []), ['refused']);
+  assert.equal(choicesOf(client, [far]).length, 1);
+});
+
+test('K76: what the kernel has kept for a client goes before the choice of the agent', () => {
+  const kept = { ...cart, affinityTimeoutS: 60 };
+  for (const ip of ['10.0.1.1', '10.0.0.2']) {
+    const path = decide(VIP, [far, near], [kept], { chosen: { ip, port: 8080 } });
+    assert.equal('ip' in path && path.ip, ip);
+  }
+});
+
 test('a port that the service does not have is refused', () =>
   assert.equal(decide({ ...VIP, port: 81 }, [far], [cart]).kind, 'refused'));
 

@@ -1,4 +1,5 @@
 import { type Family, familyOf, formatAddress, type IpAddress } from '#model/address/ip.ts';
+import { choiceOfClient } from '#model/balancing/affinity.ts';
 import { type ClientLocation, type Endpoint, eligibleEndpoints, pickWeighted } from '#model/balancing/endpoints.ts';
 import { type Share, sharesOf } from '#model/balancing/shares.ts';
 import type { Random } from '#model/effects/clock.ts';
@@ -122,27 +123,38 @@ function noBackend(service: Service, { ip, port }: OutboundQuestion['dialled']):
   return { kind: 'refused', service, cause: 'no-backend', reason };
 }
 
-/** What the kernel drew while it is an endpoint; else all of them, each share as often as its weight says, with endpoints or not. */
+/**
+ * What the kernel drew while it is an endpoint; else all of them, each share as often as its weight says, with endpoints or not.
+ * Of a service with session affinity it is the one of this client.
+ */
 function firstDialled(dialled: Service, shares: readonly Share[], question: OutboundQuestion, view: NodeView): Way[] {
   const { source, chosen } = question;
   const family = familyOf(question.dialled.ip);
-  const ways: Way[] = [];
-  for (const { service, port, weight } of shares) {
-    if (service?.waypoint) {
-      ways.push(...sharing(weight, toWaypoint(service.waypoint, placeOf(service, port, family), service, source, view)));
-      continue;
-    }
-    const endpoints = service === null ? [] : eligibleEndpoints(view.mesh, service, port, family, locationOf(source));
+  const endpointsOf = ({ service, port }: Share): Endpoint[] =>
+    service === null || service.waypoint ? [] : eligibleEndpoints(view.mesh, service, port, family, locationOf(source));
+  const found = shares.map((share) => ({ ...share, endpoints: endpointsOf(share) }));
+  for (const { service, endpoints } of found) {
     const drawn = endpoints.find((one) => one.ip === chosen?.ip && one.port === chosen.port);
     if (drawn !== undefined) return waysTo([drawn], service, view);
-    ways.push(
-      ...sharing(
-        weight,
-        endpoints.length > 0 ? waysTo(endpoints, service, view) : only(noBackend(service ?? dialled, question.dialled)),
-      ),
-    );
   }
-  return ways;
+  const isKept = dialled.affinityTimeoutS > 0;
+  return (isKept ? keptOf(found, source, family) : found).flatMap(({ service, port, weight, endpoints }) => {
+    if (service?.waypoint) {
+      const target = placeOf(service, port, family);
+      return sharing(weight, toWaypoint(service.waypoint, target, service, source, view));
+    }
+    const ways = endpoints.length > 0 ? waysTo(endpoints, service, view) : only(noBackend(service ?? dialled, question.dialled));
+    return sharing(weight, ways);
+  });
+}
+
+/** One share with at most one endpoint: those of this client, which is told from others by its address. */
+function keptOf<Found extends Share & { endpoints: Endpoint[] }>(shares: readonly Found[], source: Workload, family: Family) {
+  const client = source.addresses.find((ip) => familyOf(ip) === family) ?? source.uid;
+  const share = choiceOfClient(shares, client, ({ service, port }) => `${service === null ? '' : serviceKeyOf(service)} ${port}`);
+  if (share === null) return [];
+  const endpoint = choiceOfClient(share.endpoints, client, ({ ip, port }) => formatAddress(ip, port));
+  return [{ ...share, endpoints: endpoint === null ? [] : [endpoint] }];
 }
 
 function waysTo(endpoints: readonly Endpoint[], service: Service | null, view: NodeView): Way[] {

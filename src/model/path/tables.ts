@@ -28,6 +28,8 @@ export type FrontendEntry = {
   /** Of a route, in place of slots of its own: one set of slots is drawn, as often as `splits` names it, and then one of these. */
   parts: readonly SlotSet[];
   splits: readonly Split[];
+  /** See Service: of what the kernel draws. */
+  affinityTimeoutS: number;
 };
 /** Slots under a number of their own. */
 export type SlotSet = { readonly id: number; readonly slots: readonly Slot[] };
@@ -117,7 +119,7 @@ function leadsIntoMesh(service: Service, { mesh }: TableView, { leadsIntoMesh }:
   return leads;
 }
 
-const NO_SLOTS = { slots: [], parts: [], splits: [] };
+const NO_SLOTS = { slots: [], parts: [], splits: [], affinityTimeoutS: 0 };
 
 function frontend(place: ServicePlace, vip: IpAddress, view: TableView, made: MadeForServices): FrontendEntry {
   const { service, port, transport } = place;
@@ -133,12 +135,17 @@ function frontend(place: ServicePlace, vip: IpAddress, view: TableView, made: Ma
   const shares = sharesOf(view.mesh, place, '');
   if (!isRouted(shares, place)) {
     const slots = slotsOf(place, family, view, made);
-    return slots === null ? byAgent : { ...base, slots };
+    return slots === null ? byAgent : keeping(service, { ...base, slots });
   }
   // Its slots would be under the same number as those of the service itself, to which another route may lead.
   const routeId = view.ids.of('frontend', `${setName(place, family)}|route`);
   const routed = routedSlots(shares, place, family, view, made);
-  return routed === null ? byAgent : { ...base, id: routeId, flags: SERVICE_FLAG.split, ...routed };
+  return routed === null ? byAgent : keeping(service, { ...base, id: routeId, flags: SERVICE_FLAG.split, ...routed });
+}
+
+/** Of a service with session affinity clients keep what was drawn for them. */
+function keeping({ affinityTimeoutS }: Service, entry: FrontendEntry): FrontendEntry {
+  return affinityTimeoutS === 0 ? entry : { ...entry, affinityTimeoutS, flags: entry.flags | SERVICE_FLAG.affinity };
 }
 
 function setName({ service, port, transport }: ServicePlace, family: Family): string {

@@ -28,6 +28,7 @@ const REVIEWS: Service = {
   namespaceOnly: false,
   aliasOf: null,
   datagramPorts: [],
+  affinityTimeoutS: 0,
   routes: [],
 };
 const VIEW: DnsView = {

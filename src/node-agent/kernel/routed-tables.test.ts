@@ -101,6 +101,28 @@ test('S9: one endpoint more behind a route of thousands is a slot and a count', 
   assert.deepEqual(writes, { splits: 1, backends: 1 });
 });
 
+test('K76: how long clients keep their backend is there while a port of the service says so', () => {
+  const cart = (affinityTimeoutS: number, change: Partial<Service> = {}): Service =>
+    aService('cart', ['240.0.0.1', '240.0.0.9'], { affinityTimeoutS, ...change });
+  const { maps, tables, view, apply } = setUp([cart(60)]);
+  const told = (): unknown[] => [
+    ...maps.affinities.entries().map(([id, seconds]) => [id === maps.services.get(KEY)?.id, seconds]),
+    maps.services.get(KEY)?.flags,
+  ];
+  assert.deepEqual(told(), [[true, 60], SERVICE_FLAG.affinity], 'one number for both addresses');
+  apply([], [cart(90)]);
+  assert.deepEqual(told(), [[true, 90], SERVICE_FLAG.affinity]);
+  apply([], [cart(90, { routes: [route({ v1: 1 })] }), v1]);
+  assert.deepEqual(told(), [[true, 90], SERVICE_FLAG.affinity | SERVICE_FLAG.split], 'of the route, which has another number');
+  maps.affinities.set(9_999, 1);
+  tables.purgeUnknown(view);
+  assert.deepEqual(told().length, 2, 'what a former agent left goes');
+  apply([], [cart(90, { addresses: [parseIp('240.0.0.9')] })]);
+  assert.equal(maps.affinities.entries().length, 1, 'the other address is still there');
+  apply([], [cart(0, { addresses: [parseIp('240.0.0.9')] })]);
+  assert.deepEqual(maps.affinities.entries(), []);
+});
+
 const byAgent: { name: string; services: Service[] }[] = [
   { name: 'it depends on the client’s namespace', services: [routed(route({ v1: 1 }), route({ v2: 1 }, 'web')), v1, v2] },
   {

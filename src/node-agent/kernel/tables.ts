@@ -16,6 +16,7 @@ import {
   type TableView,
   type WaypointEntry,
 } from '#model/path/tables.ts';
+import { Affinities } from './affinities.ts';
 import { BackendSlots } from './backend-slots.ts';
 import { SplitSlots } from './split-slots.ts';
 
@@ -31,6 +32,7 @@ export class KernelTables {
   readonly #waypoints = new Map<number, WaypointEntry>();
   readonly #slots: BackendSlots;
   readonly #splits: SplitSlots;
+  readonly #affinities: Affinities;
   #failed = new Set<IpAddress>();
 
   constructor(maps: KernelMaps, log: Log) {
@@ -38,6 +40,7 @@ export class KernelTables {
     this.#log = log;
     this.#slots = new BackendSlots(maps.backends);
     this.#splits = new SplitSlots(maps.splits);
+    this.#affinities = new Affinities(maps.affinities);
   }
 
   get complete(): boolean {
@@ -95,6 +98,7 @@ export class KernelTables {
     const routes = new Set(frontends.filter(isRoute).map(({ id }) => id));
     for (const [key] of this.#maps.services.entries()) if (!keys.has(placeOf(key))) this.#maps.services.delete(key);
     for (const [key] of this.#maps.backends.entries()) if (!ids.has(key.serviceId)) this.#maps.backends.delete(key);
+    this.#affinities.purge();
     for (const [key] of this.#maps.splits.entries()) if (!routes.has(key.serviceId)) this.#maps.splits.delete(key);
   }
 
@@ -131,6 +135,7 @@ export class KernelTables {
       const before = old.find((one) => placeOf(one) === user);
       for (const { id, slots } of setsOf(entry)) this.#slots.write(id, user, slots);
       if (isRoute(entry)) this.#splits.write(entry.id, user, entry.splits);
+      this.#affinities.write(entry.id, user, entry.affinityTimeoutS);
       if (before === undefined || !sameFrontend(before, entry))
         this.#maps.services.set(keyOf(entry), {
           id: entry.id,
@@ -152,6 +157,7 @@ export class KernelTables {
     const user = placeOf(old);
     const kept = now === null ? [] : setsOf(now).map(({ id }) => id);
     for (const { id } of setsOf(old)) if (!kept.includes(id)) this.#slots.leave(id, user);
+    if (now?.id !== old.id) this.#affinities.leave(old.id, user);
     if (isRoute(old) && !(now !== null && isRoute(now) && now.id === old.id)) this.#splits.leave(old.id, user);
   }
 

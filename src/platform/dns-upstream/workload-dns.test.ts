@@ -27,6 +27,7 @@ function service(name: string, namespace: string, addresses: string[]): Service 
     namespaceOnly: false,
     aliasOf: null,
     datagramPorts: [],
+    affinityTimeoutS: 0,
     routes: [],
   };
   return { name, namespace, hostname, addresses: addresses.map(parseIp), ipFamilies: 'automatic', ...rest };

@@ -98,6 +98,7 @@ const fullService: Service = sampleService({
   canonical: true,
   namespaceOnly: true,
   aliasOf: 'www.example.com',
+  affinityTimeoutS: 10_800,
   datagramPorts: [
     { servicePort: 53, targetPort: 5353 },
     { servicePort: 443, targetPort: 0 },

@@ -52,6 +52,7 @@ export function sampleService(changes: Partial<Service> = {}): Service {
     namespaceOnly: false,
     aliasOf: null,
     datagramPorts: [],
+    affinityTimeoutS: 0,
     routes: [],
     ...changes,
   };

@@ -19,12 +19,16 @@ const TRANSPORTS = new Map<number, Transport>([
 ]);
 
 /** What of a service travels in the extension. */
-export type ServiceTraffic = Pick<Service, 'routes' | 'datagramPorts'>;
+export type ServiceTraffic = Pick<Service, 'routes' | 'datagramPorts' | 'affinityTimeoutS'>;
 
 /** The extension; null where it would say nothing. */
-export function trafficToProto({ routes, datagramPorts }: ServiceTraffic): Extension | null {
-  if (routes.length === 0 && datagramPorts.length === 0) return null;
-  const message = create(ServiceTrafficSchema, { routes: routes.map(routeToProto), datagramPorts: [...datagramPorts] });
+export function trafficToProto({ routes, datagramPorts, affinityTimeoutS }: ServiceTraffic): Extension | null {
+  if (routes.length === 0 && datagramPorts.length === 0 && affinityTimeoutS === 0) return null;
+  const message = create(ServiceTrafficSchema, {
+    routes: routes.map(routeToProto),
+    datagramPorts: [...datagramPorts],
+    affinityTimeoutS,
+  });
   const config = anyPack(ServiceTrafficSchema, message);
   return create(ExtensionSchema, { name: TRAFFIC_EXTENSION, config });
 }
@@ -32,14 +36,14 @@ export function trafficToProto({ routes, datagramPorts }: ServiceTraffic): Exten
 /** Errors: WEFT_XDS_RESOURCE for one that cannot be used. */
 export function trafficFromProto(extensions: readonly Extension[]): ServiceTraffic {
   const config = extensions.find(({ name }) => name === TRAFFIC_EXTENSION)?.config;
-  if (config === undefined) return { routes: [], datagramPorts: [] };
+  if (config === undefined) return { routes: [], datagramPorts: [], affinityTimeoutS: 0 };
   const message = anyUnpack(config, ServiceTrafficSchema);
   if (message === undefined) rejectResource(`extension ${TRAFFIC_EXTENSION} holds ${config.typeUrl}`);
   const datagramPorts = message.datagramPorts.map(({ servicePort, targetPort }) => ({
     servicePort: servicePort & 0xffff,
     targetPort: targetPort & 0xffff,
   }));
-  return { routes: message.routes.map(routeFromProto), datagramPorts };
+  return { routes: message.routes.map(routeFromProto), datagramPorts, affinityTimeoutS: message.affinityTimeoutS };
 }
 
 function routeToProto({ transport, port, clientNamespace, shares }: L4Route) {

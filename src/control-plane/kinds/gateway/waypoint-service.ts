@@ -22,6 +22,7 @@ export function waypointService(gateway: GatewayInfo): ServiceResource {
     nodeLocal: false,
     trafficDistribution: null,
     publishNotReadyAddresses: false,
+    affinityTimeoutS: 0,
   };
 }
 

@@ -88,7 +88,7 @@ export const servedHosts = defineDerivation({
       canonical: rivals[0]?.owner === found.owner && serviceOf(found.host, mesh) === null,
       namespaceOnly: found.namespaceOnly,
       aliasOf: null,
-      ...{ datagramPorts: [], routes: [] },
+      ...{ datagramPorts: [], routes: [], affinityTimeoutS: 0 },
     };
     return [
       // A Service of this very name is the better description of it.

@@ -14,6 +14,14 @@ export function aliasedName({ externalName }: RawService['spec']): string {
   return (externalName ?? '').toLowerCase().replace(/\.$/, '');
 }
 
+/** Fixed by Kubernetes: three hours. */
+const AFFINITY_TIMEOUT_S = 10_800;
+
+/** How long a client may be silent and stays with its endpoint, in seconds. */
+export function affinityTimeoutS({ sessionAffinityConfig }: RawService['spec']): number {
+  return sessionAffinityConfig?.clientIP?.timeoutSeconds ?? AFFINITY_TIMEOUT_S;
+}
+
 /** An alias is a name for another name: nothing else in it is used. */
 function checkAlias(spec: RawService['spec']): Problem[] {
   const path = ['spec', 'externalName'];

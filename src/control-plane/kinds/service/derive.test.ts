@@ -175,3 +175,22 @@ test('a changed selector moves workloads between services', () => {
   );
   assert.equal(delta.services.size, 0);
 });
+
+for (const { spec, want } of [
+  { spec: 'sessionAffinity: ClientIP', want: 10_800 },
+  { spec: 'sessionAffinity: ClientIP, sessionAffinityConfig: { clientIP: { timeoutSeconds: 60 } }', want: 60 },
+  { spec: 'sessionAffinity: None, sessionAffinityConfig: { clientIP: { timeoutSeconds: 60 } }', want: 0 },
+  { spec: 'type: ClusterIP', want: 0 },
+])
+  test(`K76: a client keeps its endpoint for ${want} s with ${spec}`, () =>
+    assert.equal(new YamlMesh(parser, service(`${spec}, ${PORT}`)).service('shop/s')?.affinityTimeoutS, want));
+
+test('K76: that a waypoint chooses for each request is told', () => {
+  const gateway =
+    'apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: { name: w, namespace: shop }\nspec: { gatewayClassName: weft-waypoint, listeners: [{ name: mesh, port: 15008, protocol: HBONE }] }\n';
+  const bound = { metadata: 'labels: { istio.io/use-waypoint: w }' };
+  const problems = (spec: string): string =>
+    new YamlMesh(parser, `${gateway}---\n${service(`${spec}, ${PORT}`, bound)}`).problems('Service shop/s').join();
+  assert.match(problems('sessionAffinity: ClientIP'), /waypoint stands before the service/);
+  assert.doesNotMatch(problems('sessionAffinity: None'), /stands before/);
+});

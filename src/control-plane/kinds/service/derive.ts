@@ -70,6 +70,7 @@ export const services = defineDerivation({
     const isRestricted = mesh.get(GUARDS, key)?.restricts === true;
     const { addresses, problems } = addressesOf(key, { ...resource, headless: resource.headless && !isRestricted }, mesh);
     if (binding.problem !== null) problems.push(binding.problem);
+    if (binding.address !== null && resource.affinityTimeoutS > 0) problems.push(affinityOfRequests());
     const facts: ServiceFacts = {
       addresses,
       namespaceAnnotations: namespaceAnnotations(mesh, namespace),
@@ -121,6 +122,13 @@ function addressesOf(
   return { addresses: [...own, ...allocated], problems };
 }
 
+/** A waypoint chooses for each request, by what is in it. */
+function affinityOfRequests(): Problem {
+  const message = 'a waypoint stands before the service, which chooses an endpoint for each request, whoever the client is';
+  const remedy = 'write sessionPersistence in a route of the service, or take the waypoint away';
+  return warningAt('WEFT_NOT_ENFORCED', ['spec', 'sessionAffinity'], message, remedy);
+}
+
 /** `<namespace>/<name>`. */
 function keyOf({ metadata: { namespace, name } }: ServiceResource): string {
   return `${namespace}/${name}`;
@@ -139,7 +147,7 @@ function aliasOf({ metadata: { name, namespace } }: ServiceResource, target: str
   const service: Service = {
     ...{ name, namespace, hostname: serviceHostname(namespace, name, options), addresses: [], ports: [] },
     ...{ subjectAltNames: [], waypoint: null, loadBalancing: null, ipFamilies: 'automatic', canonical: true },
-    ...{ namespaceOnly: false, aliasOf: target, datagramPorts: [], routes: [] },
+    ...{ namespaceOnly: false, aliasOf: target, datagramPorts: [], routes: [], affinityTimeoutS: 0 },
   };
   return entry(OUTPUT.services, serviceKeyOf(service), service);
 }
@@ -162,6 +170,7 @@ function serviceOf(resource: ServiceResource, facts: ServiceFacts, options: Mesh
     namespaceOnly: false,
     aliasOf: null,
     datagramPorts: datagramPortsOf(resource.ports),
+    affinityTimeoutS: resource.affinityTimeoutS,
     routes: facts.routes,
   };
 }

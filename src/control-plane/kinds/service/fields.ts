@@ -59,11 +59,6 @@ export const SERVICE_FIELDS: FieldTable = {
     is: 'elsewhere',
     why: 'details of a load balancer; that none is made is told of the type',
   }),
-  'spec.sessionAffinity': {
-    is: 'ignored',
-    harmless: ['None', ''],
-    why: 'each connection goes to any endpoint, also of one client',
-    remedy: 'let the application keep its sessions where every endpoint finds them, and remove it',
-  },
-  'spec.sessionAffinityConfig': { is: 'elsewhere', why: 'details of sessionAffinity, of which it is told' },
+  'spec.sessionAffinity': ENFORCED,
+  'spec.sessionAffinityConfig.clientIP.timeoutSeconds': ENFORCED,
 };

@@ -4,7 +4,7 @@ import { boundStatus } from '#control-plane/resources/cluster-kind.ts';
 import type { Metadata } from '#control-plane/resources/metadata.ts';
 import { fieldOf } from '#control-plane/resources/stand-in.ts';
 import { familyOf, tryParseIp } from '#model/address/ip.ts';
-import { aliasedName, checkService, clusterIpsOf, isHeadless } from './check.ts';
+import { affinityTimeoutS, aliasedName, checkService, clusterIpsOf, isHeadless } from './check.ts';
 import { serviceBindings, services, userServices } from './derive.ts';
 import { SERVICE_FIELDS } from './fields.ts';
 import { type RawService, type RawServicePort, SERVICE_SCHEMA } from './schema.ts';
@@ -58,6 +58,7 @@ function readService({ spec }: RawService, metadata: Metadata): ServiceResource 
     nodeLocal: spec.internalTrafficPolicy === 'Local',
     trafficDistribution: spec.trafficDistribution ?? null,
     publishNotReadyAddresses: spec.publishNotReadyAddresses === true,
+    affinityTimeoutS: spec.sessionAffinity === 'ClientIP' ? affinityTimeoutS(spec) : 0,
   };
 }
 

@@ -25,8 +25,13 @@ export type RawService = {
     trafficDistribution?: string;
     publishNotReadyAddresses?: boolean;
     externalName?: string;
+    sessionAffinity?: '' | 'None' | 'ClientIP';
+    sessionAffinityConfig?: { clientIP?: { timeoutSeconds?: number } };
   };
 };
+
+/** Fixed by Kubernetes: a day. */
+const AFFINITY_TIMEOUT_MAX_S = 86_400;
 
 /** A number, or the name of a container's port. */
 const TARGET_PORT: Schema = { 'x-kubernetes-int-or-string': true };
@@ -64,7 +69,17 @@ export const SERVICE_SCHEMA: Schema = {
         publishNotReadyAddresses: FLAG,
         externalName: TEXT,
         ...fields('externalIPs externalTrafficPolicy healthCheckNodePort allocateLoadBalancerNodePorts'),
-        ...fields('loadBalancerClass loadBalancerIP loadBalancerSourceRanges sessionAffinity sessionAffinityConfig'),
+        ...fields('loadBalancerClass loadBalancerIP loadBalancerSourceRanges'),
+        sessionAffinity: { type: 'string', enum: ['', 'None', 'ClientIP'] },
+        sessionAffinityConfig: {
+          type: 'object',
+          properties: {
+            clientIP: {
+              type: 'object',
+              properties: { timeoutSeconds: { type: 'integer', minimum: 1, maximum: AFFINITY_TIMEOUT_MAX_S } },
+            },
+          },
+        },
       },
     },
     status: ANYTHING,

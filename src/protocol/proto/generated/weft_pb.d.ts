@@ -183,6 +183,13 @@ export declare type ServiceTraffic = Message<"weft.v1.ServiceTraffic"> & {
    * @generated from field: repeated weft.v1.DatagramPort datagram_ports = 2;
    */
   datagramPorts: DatagramPort[];
+
+  /**
+   * How long a client may be silent and is led to the endpoint that it had before; 0: each connection goes to any.
+   *
+   * @generated from field: uint32 affinity_timeout_s = 3;
+   */
+  affinityTimeoutS: number;
 };
 
 /**
