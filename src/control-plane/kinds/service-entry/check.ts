@@ -41,7 +41,9 @@ function checkAddresses({ spec: { addresses = [], resolution = 'NONE' } }: RawSe
       const message = `a block of addresses needs resolution NONE or STATIC, not ${resolution}`;
       return [errorAt('WEFT_FIELD_CONFLICT', path, message, 'write single addresses, or leave them out')];
     }
-    return [];
+    // Where it leads stays as it is without the entry, and nobody would find that out.
+    const message = `the block ${address} is not in force: connections to it are not known as those of this entry`;
+    return [warningAt('WEFT_NOT_ENFORCED', path, message, 'write the single addresses that are meant')];
   });
 }
 

@@ -3,6 +3,7 @@ import test from 'node:test';
 import { CRD_FILES, KINDS } from '#control-plane/kinds/list.ts';
 import { YamlMesh } from '#control-plane/kinds/yaml-mesh.testing.ts';
 import { createResourceParser } from '#control-plane/resources/resource-parser.ts';
+import { readResourceFile } from '#control-plane/sources/directory/resource-file.ts';
 import { readCrds } from '#platform/files/crds.ts';
 
 const parser = createResourceParser(KINDS, await readCrds(CRD_FILES));
@@ -118,6 +119,14 @@ test('a host that asks for a waypoint is refused until that is there, and then s
   const mesh = meshOf(entry('resolution: DNS', { labels: 'istio.io/use-waypoint: way' }));
   assert.deepEqual(mesh.conditions('ServiceEntry shop/db'), ['istio.io/WaypointBound False WaypointIsNotReady']);
   assert.ok(hostOf(mesh).waypoint !== null);
+});
+
+test('a block of addresses is told as not in force; the single ones beside it are', () => {
+  const text = entry('resolution: NONE, addresses: [9.9.9.9, 9.9.8.0/24]');
+  const { findings } = readResourceFile('test.yaml', text, parser);
+  const told = findings.map(({ severity, code, fieldPath }) => `${severity} ${code} ${fieldPath}`);
+  assert.deepEqual(told, ['warning WEFT_NOT_ENFORCED spec.addresses[1]']);
+  assert.deepEqual(hostOf(meshOf(text)).addresses, ['9.9.9.9']);
 });
 
 const mistakes: { spec: string; says: RegExp; from?: [string, string] }[] = [
