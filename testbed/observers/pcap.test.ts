@@ -125,8 +125,20 @@ const streams = [
   { name: 'an alert that refuses the handshake, alone', bytes: [record(21, [2, 40])], fromStart: true, problem: null },
   { name: 'an alert and more', bytes: [record(21, [2, 40]), data], fromStart: true, problem: /does not have here/ },
   {
-    name: 'a plain alert after a hello',
-    bytes: [clientHello, record(21, [2, 40])],
+    name: 'an alert after a hello, as the last',
+    bytes: [clientHello, record(21, [2, 50])],
+    fromStart: true,
+    problem: null,
+  },
+  {
+    name: 'an alert after a hello, and more',
+    bytes: [clientHello, record(21, [2, 50]), data],
+    fromStart: true,
+    problem: /does not have here/,
+  },
+  {
+    name: 'a plain alert after data',
+    bytes: [clientHello, data, record(21, [2, 50])],
     fromStart: true,
     problem: /does not have here/,
   },

@@ -62,8 +62,9 @@ const TLS_1_3 = 0x0304;
 
 /**
  * Reads a direction of a connection as TLS records and says whether it can be TLS 1.3 and nothing else:
- * hello messages, a dummy change-cipher-spec, and from there on application data only (RFC 8446 sections 4.1 and 5). One that refuses
- * a handshake says why with an alert of two bytes, which is all that it sends (section 6.2): before there are keys it is in clear.
+ * hello messages, a dummy change-cipher-spec, and from there on application data only (RFC 8446 sections 4.1 and 5). One that gives
+ * up a handshake says why with an alert of two bytes, which is the last that it sends (section 6.2): before there are keys it is in
+ * clear. A client does so, too, whose server is killed after it has read the hello.
  * A stream that was captured from its middle may begin with any of these. The last record may be cut off.
  */
 export function inspectTls(bytes: Buffer, side: 'client' | 'server', fromStart: boolean): TlsReport {
@@ -83,7 +84,12 @@ export function inspectTls(bytes: Buffer, side: 'client' | 'server', fromStart: 
       helloSeen = true;
       if (side === 'server' && body.length === length) report.selectsTls13 = selectedVersion(body) === TLS_1_3;
       if (side === 'server' && !report.selectsTls13) report.problem = problem('a ServerHello that does not select TLS 1.3');
-    } else if (type === ALERT && at === 0 && length === ALERT_BYTES && bytes.length === RECORD_HEADER_BYTES + ALERT_BYTES) {
+    } else if (
+      type === ALERT &&
+      !encrypted &&
+      length === ALERT_BYTES &&
+      bytes.length === at + RECORD_HEADER_BYTES + ALERT_BYTES
+    ) {
       break;
     } else if (!(type === CHANGE_CIPHER_SPEC && !encrypted && helloSeen && length === 1)) {
       report.problem = problem('a record that TLS 1.3 does not have here');
