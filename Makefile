@@ -2,7 +2,7 @@
 #   make demo          the bookshop on two virtual nodes; stays up until Ctrl-C
 #   make demo ONCE=1   the demo's checks as a table; fails if one fails
 #   make test          unit, kernel and end-to-end tests
-#   make test-kubernetes  everything that needs an API server, on a real one; builds it once, outside the tree
+#   make test-kubernetes  everything that needs an API server or a cluster of two nodes, on real ones; builds them once, outside the tree
 #   make test-node-io  the contract of byte streams and the end-to-end tests, the demo among them, with the second I/O
 #   make attack        every attack of test/security, as a table; NUMBER=n only those of one number
 #   make rules         the tests that name rules of docs/rules, as a table of rules: PAGE=node-proxy only those of one page

@@ -5,6 +5,7 @@ import { after, before } from 'node:test';
 import { KubernetesConnection } from '../../src/platform/kubernetes/connection.ts';
 import { readKubeconfig } from '../../src/platform/kubernetes/kubeconfig.ts';
 import { ApiServer, type ApiServerOptions } from '../../testbed/kubernetes/api-server.ts';
+import { Cluster, whyNoNodes } from '../../testbed/kubernetes/cluster.ts';
 import { kubernetesPrograms } from '../../testbed/kubernetes/programs.ts';
 
 /** Where the programs are; null: they were not built, and what needs them is not tested. */
@@ -13,6 +14,27 @@ export const PROGRAMS = await kubernetesPrograms();
 /** For a test's options: why it does not run; false when it does. */
 export const SKIP =
   PROGRAMS === null ? 'KUBERNETES IS NOT TESTED HERE: its programs are not built (make test-kubernetes builds them)' : false;
+
+/** The same for what needs nodes that run pods. */
+export const SKIP_NODES = SKIP !== false ? SKIP : skipOf(whyNoNodes());
+
+function skipOf(why: string | null): string | false {
+  return why === null ? false : `KUBERNETES IS TESTED HERE WITHOUT NODES: ${why}`;
+}
+
+/** A cluster with two nodes for all tests of a file; the getter is for use within tests. */
+export function cluster(): () => Cluster {
+  let running: Cluster | null = null;
+  before(async () => {
+    if (PROGRAMS !== null && SKIP_NODES === false) running = await Cluster.start({ programs: PROGRAMS });
+  });
+  // A test may have ended it already.
+  after(() => running?.close());
+  return () => {
+    if (running === null) throw new Error('there is no cluster');
+    return running;
+  };
+}
 
 /** An API server for all tests of a file; the getter is for use within tests. */
 export function apiServer(options: Partial<ApiServerOptions> = {}): () => ApiServer {

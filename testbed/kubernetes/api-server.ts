@@ -8,7 +8,7 @@ import { waitStarted } from '../processes/wait.ts';
 
 const CERTS = fileURLToPath(new URL('./lib/certs.sh', import.meta.url));
 const READY_MS = 120_000;
-const HOST = '127.0.0.1';
+const LOOPBACK = '127.0.0.1';
 
 /** What an API server is started with. `programs`: where etcd and the others are; `dir`: a folder of its own for its state. */
 export type ApiServerOptions = {
@@ -16,9 +16,19 @@ export type ApiServerOptions = {
   dir: string;
   /** Whether controllers run, too: EndpointSlices, service accounts, garbage. */
   controllers?: boolean;
-  /** Further flags of kube-apiserver. */
+  /** Further flags of kube-apiserver and of the controllers. */
   flags?: readonly string[];
+  controllerFlags?: readonly string[];
+  /** The address it listens at, as others reach it; without it a loopback one. */
+  host?: string;
+  /** What comes before each command line, such as nsenter into the network namespace that has `host`; must become the program. */
+  within?: readonly string[];
+  /** Who has a certificate and a kubeconfig beside the administrator: `NAME.crt`, `.key` and `.kubeconfig` in the folder `pki`. */
+  clients?: readonly Client[];
 };
+
+/** A client of the API server, which may be a server itself: its X.509 subject (`/O=...`) and its names (`IP:...,DNS:...`). */
+export type Client = { name: string; subject: string; names?: string };
 
 /**
  * etcd and kube-apiserver of one's own on free loopback ports: objects can be kept and watched, nothing runs pods. All of it
@@ -29,6 +39,7 @@ export class ApiServer {
   readonly kubeconfig: string;
   readonly url: string;
   readonly #options: ApiServerOptions;
+  readonly #host: string;
   readonly #ports: { etcd: number; peer: number; api: number; controllers: number };
   readonly #children = new Map<string, Child>();
 
@@ -47,9 +58,10 @@ export class ApiServer {
 
   private constructor(options: ApiServerOptions, ports: { etcd: number; peer: number; api: number; controllers: number }) {
     this.#options = options;
+    this.#host = options.host ?? LOOPBACK;
     this.#ports = ports;
     this.kubeconfig = join(options.dir, 'kubeconfig');
-    this.url = `https://${HOST}:${ports.api}`;
+    this.url = `https://${this.#host}:${ports.api}`;
   }
 
   /** What kubectl prints. Errors: when it fails. */
@@ -95,11 +107,11 @@ export class ApiServer {
     await this.#ready();
   }
 
-  /** etcd forgets every version but the last, so that nobody can go on from an earlier one. */
+  /** etcd forgets every version but the last, so that nobody can go on from an earlier one; only on loopback. */
   async compact(): Promise<void> {
     const { etcd } = this.#ports;
     const ask = async (path: string, body: object): Promise<{ header?: { revision?: string } }> => {
-      const answer = await fetch(`http://${HOST}:${etcd}${path}`, { method: 'POST', body: JSON.stringify(body) });
+      const answer = await fetch(`http://${LOOPBACK}:${etcd}${path}`, { method: 'POST', body: JSON.stringify(body) });
       const text = await answer.text();
       // What is forgotten already need not be forgotten.
       if (!answer.ok && !text.includes('has been compacted')) throw new Error(`etcd answers ${answer.status}: ${text}`);
@@ -116,16 +128,19 @@ export class ApiServer {
   }
 
   #kubectlLine(words: readonly string[]): string[] {
-    const { programs, dir } = this.#options;
-    return [join(programs, 'kubectl'), '--kubeconfig', this.kubeconfig, '--cache-dir', join(dir, 'kubectl'), ...words];
+    const { programs, dir, within = [] } = this.#options;
+    return [...within, join(programs, 'kubectl'), '--kubeconfig', this.kubeconfig, '--cache-dir', join(dir, 'kubectl'), ...words];
   }
 
   async #begin(): Promise<void> {
-    const { dir, controllers = false } = this.#options;
-    const { etcd, peer, controllers: port } = this.#ports;
+    const { dir, controllers = false, clients: others = [] } = this.#options;
+    const { etcd, peer } = this.#ports;
     await mkdir(join(dir, 'pki'), { recursive: true });
-    await command(['bash', '-c', MAKE_FILES, 'certs', CERTS, dir, this.url], READY_MS);
-    const [clients, peers] = [`http://${HOST}:${etcd}`, `http://${HOST}:${peer}`];
+    await command(['bash', '-c', MAKE_FILES, 'certs', CERTS, dir, this.url, this.#host], READY_MS);
+    for (const { name, subject, names = '' } of others) {
+      await command(['bash', '-c', MAKE_CLIENT, 'certs', CERTS, dir, this.url, name, subject, names]);
+    }
+    const [clients, peers] = [`http://${this.#host}:${etcd}`, `http://${this.#host}:${peer}`];
     // Without fsync, since nothing here outlives the test.
     const data = ['--name', 'testbed', '--data-dir', join(dir, 'etcd'), '--unsafe-no-fsync', '--log-level', 'warn'];
     const client = ['--listen-client-urls', clients, '--advertise-client-urls', clients];
@@ -133,39 +148,39 @@ export class ApiServer {
     this.#start('etcd', [...data, ...client, ...own]);
     this.#startApiServer();
     await this.#ready();
-    if (!controllers) return;
+    if (controllers) this.#startControllers();
+  }
+
+  #startControllers(): void {
+    const { dir, controllerFlags = [] } = this.#options;
     const pki = (name: string): string => join(dir, 'pki', name);
     const keys = ['--service-account-private-key-file', pki('sa.key'), '--root-ca-file', pki('ca.crt')];
     const signing = ['--cluster-signing-cert-file', pki('ca.crt'), '--cluster-signing-key-file', pki('ca.key')];
-    const where = ['--kubeconfig', this.kubeconfig, '--bind-address', HOST, '--secure-port', String(port)];
-    this.#start('kube-controller-manager', [
-      ...where,
-      '--leader-elect=false',
-      '--use-service-account-credentials',
-      ...keys,
-      ...signing,
-    ]);
+    const where = ['--kubeconfig', this.kubeconfig, '--bind-address', LOOPBACK, '--secure-port', String(this.#ports.controllers)];
+    const alone = ['--leader-elect=false', '--use-service-account-credentials'];
+    this.#start('kube-controller-manager', [...where, ...alone, ...keys, ...signing, ...controllerFlags]);
   }
 
   #startApiServer(): void {
     const { dir, flags = [] } = this.#options;
     const { etcd, api } = this.#ports;
     const pki = (name: string): string => join(dir, 'pki', name);
-    const serving = ['--bind-address', HOST, '--secure-port', String(api), '--advertise-address', HOST];
+    const serving = ['--bind-address', this.#host, '--secure-port', String(api), '--advertise-address', this.#host];
     const tls = ['--tls-cert-file', pki('apiserver.crt'), '--tls-private-key-file', pki('apiserver.key')];
     const issuer = ['--service-account-issuer', 'https://kubernetes.default.svc.cluster.local'];
     const accounts = ['--service-account-key-file', pki('sa.pub'), '--service-account-signing-key-file', pki('sa.key')];
-    const store = ['--etcd-servers', `http://${HOST}:${etcd}`, '--service-cluster-ip-range', '10.96.0.0/12'];
+    const store = ['--etcd-servers', `http://${this.#host}:${etcd}`, '--service-cluster-ip-range', '10.96.0.0/12'];
     const rights = ['--authorization-mode', 'Node,RBAC', '--client-ca-file', pki('ca.crt')];
-    // No Endpoints of the service "kubernetes": a loopback address may not be in one.
-    const rest = ['--endpoint-reconciler-type', 'none', '--profiling=false', '--event-ttl', '1h'];
+    // No Endpoints of the service "kubernetes" on loopback: such an address may not be in one.
+    const reconciler = this.#host === LOOPBACK ? ['--endpoint-reconciler-type', 'none'] : [];
+    const rest = [...reconciler, '--allow-privileged', '--profiling=false', '--event-ttl', '1h'];
     this.#start('kube-apiserver', [...store, ...serving, ...tls, ...issuer, ...accounts, ...rights, ...rest, ...flags]);
   }
 
   #start(name: string, args: readonly string[]): void {
-    const { programs, dir } = this.#options;
+    const { programs, dir, within = [] } = this.#options;
     // Whatever becomes of the tests, nothing of this stays behind.
-    const line = ['setpriv', '--pdeathsig', 'KILL', '--', join(programs, name), ...args];
+    const line = ['setpriv', '--pdeathsig', 'KILL', '--', ...within, join(programs, name), ...args];
     this.#children.set(name, startChild({ name, command: line, logPath: join(dir, `${name}.log`) }, {}));
   }
 
@@ -184,15 +199,23 @@ export class ApiServer {
   }
 }
 
-/** certs.sh, state folder, address of the API server. */
+/** certs.sh, state folder, URL of the API server, its host. */
 const MAKE_FILES = `
 set -euo pipefail
 . "$1"
 PKI=$2/pki
 make_ca
-make_cert apiserver /CN=kube-apiserver IP:127.0.0.1,DNS:localhost,DNS:kubernetes,DNS:kubernetes.default.svc
+make_cert apiserver /CN=kube-apiserver "IP:$4,IP:10.96.0.1,DNS:localhost,DNS:kubernetes,DNS:kubernetes.default,DNS:kubernetes.default.svc"
 make_cert admin /O=system:masters/CN=admin
 make_kubeconfig admin "$3" "$2/kubeconfig"
+`;
+/** certs.sh, state folder, URL of the API server, name, subject, names. */
+const MAKE_CLIENT = `
+set -euo pipefail
+. "$1"
+PKI=$2/pki
+make_cert "$4" "$5" "$6"
+make_kubeconfig "$4" "$3" "$PKI/$4.kubeconfig"
 `;
 
 /** Ports that nobody has now. Another process may still take one; then starting fails and says so. */
@@ -200,7 +223,7 @@ async function freePorts(count: number): Promise<number[]> {
   const servers = await Promise.all(
     Array.from({ length: count }, () => {
       const { promise, resolve } = Promise.withResolvers<ReturnType<typeof createServer>>();
-      const server = createServer().listen(0, HOST, () => resolve(server));
+      const server = createServer().listen(0, LOOPBACK, () => resolve(server));
       return promise;
     }),
   );

@@ -3,12 +3,15 @@ import { open, readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { WeftError } from '#model/error.ts';
 import type { LinkEnd } from '#testbed/nodes/plan.ts';
-import { inNetns } from '#testbed/processes/command-lines.ts';
+import { inNetns, inNetnsOf } from '#testbed/processes/command-lines.ts';
 import { waitUntil } from '#testbed/processes/wait.ts';
 
 const START_WAIT_MS = 5_000;
 /** tcpdump gets what it captured from the kernel a second late at most (the block timeout of its ring). */
 const SETTLE_MS = 1_200;
+
+/** Where is captured: a device of a named network namespace, or of that of a process. */
+export type CapturePoint = LinkEnd | { pid: number; device: string };
 
 /** What was done while a capture ran, and the whole capture file. */
 export type Captured<Result> = { result: Result; file: Buffer };
@@ -18,7 +21,7 @@ export type Captured<Result> = { result: Result; file: Buffer };
  * Errors: those of `body`; WEFT_TESTBED_TIMEOUT when tcpdump does not start, WEFT_TESTBED_CAPTURE when packets were lost.
  */
 export async function captured<Result>(
-  wire: LinkEnd,
+  wire: CapturePoint,
   path: string,
   filter: string,
   body: () => Promise<Result>,
@@ -50,9 +53,10 @@ export type Capture = {
 };
 
 /** Captures on `wire` into an open file, as `tcpdump -w` does; returns when it listens. Errors: WEFT_TESTBED_TIMEOUT. */
-export async function startCapture(wire: LinkEnd, outputFd: number, filter: string): Promise<Capture> {
+export async function startCapture(wire: CapturePoint, outputFd: number, filter: string): Promise<Capture> {
   const options = ['-i', wire.device, '-s', '0', '-B', '32768', '-U', '-w', '-'];
-  const [program = '', ...args] = inNetns(wire.netns, ['tcpdump', ...options, ...(filter === '' ? [] : [filter])]);
+  const tcpdump = ['tcpdump', ...options, ...(filter === '' ? [] : [filter])];
+  const [program = '', ...args] = 'pid' in wire ? inNetnsOf(wire.pid, tcpdump) : inNetns(wire.netns, tcpdump);
   const child = spawn(program, args, { stdio: ['ignore', outputFd, 'pipe'], detached: true });
   let said = '';
   let running = true;

@@ -1,0 +1,67 @@
+import { type Cluster, ECHO_IMAGE } from '../../testbed/kubernetes/cluster.ts';
+import type { CommandResult } from '../../testbed/processes/command.ts';
+
+const READY = '90s';
+
+/** A pod of the echo application: HTTP at port 8080, lines that come back at 9090. */
+export type EchoPod = { name: string; namespace: string; node: string };
+
+/** Makes a namespace in which pods can be made. */
+export async function makeNamespace(cluster: Cluster, name: string): Promise<void> {
+  await cluster.kubectl('create', 'namespace', name);
+  await cluster.kubectl('wait', '--for=create', 'serviceaccount/default', '-n', name, '--timeout', READY);
+}
+
+/** Makes pods, each with the label `app` and a Service of its name at port 80, and waits until they are ready. */
+export async function runEchoPods(cluster: Cluster, pods: readonly EchoPod[]): Promise<void> {
+  await cluster.api.apply(
+    pods
+      .flatMap((pod) => [podOf(pod), serviceOf(pod)])
+      .map((one) => JSON.stringify(one))
+      .join('\n---\n'),
+  );
+  for (const { name, namespace } of pods) {
+    await cluster.kubectl('wait', '--for=condition=Ready', `pod/${name}`, '-n', namespace, '--timeout', READY);
+  }
+}
+
+/** The address of a pod. */
+export function addressOf(cluster: Cluster, { name, namespace }: EchoPod): Promise<string> {
+  return cluster.kubectl('get', 'pod', name, '-n', namespace, '-o', 'jsonpath={.status.podIP}');
+}
+
+/** The address of the Service of a pod's name. */
+export function serviceAddressOf(cluster: Cluster, { name, namespace }: EchoPod): Promise<string> {
+  return cluster.kubectl('get', 'service', name, '-n', namespace, '-o', 'jsonpath={.spec.clusterIP}');
+}
+
+/** One request from a pod: `host=POD from=ADDRESS path=/PATH`, or why there was no answer. */
+export function ask(cluster: Cluster, { name, namespace }: EchoPod, url: string): Promise<CommandResult> {
+  return cluster.api.tryKubectl('exec', name, '-n', namespace, '--', '/echo', 'get', url);
+}
+
+function podOf({ name, namespace, node }: EchoPod): object {
+  const probe = { httpGet: { port: 8080, path: '/ready' }, periodSeconds: 1 };
+  const container = {
+    name: 'echo',
+    image: ECHO_IMAGE,
+    imagePullPolicy: 'Never',
+    command: ['/echo', 'serve'],
+    readinessProbe: probe,
+  };
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name, namespace, labels: { app: name } },
+    spec: { nodeName: node, terminationGracePeriodSeconds: 0, containers: [container] },
+  };
+}
+
+function serviceOf({ name, namespace }: EchoPod): object {
+  return {
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: { name, namespace },
+    spec: { selector: { app: name }, ports: [{ name: 'http', port: 80, targetPort: 8080 }] },
+  };
+}

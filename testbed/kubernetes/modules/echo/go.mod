@@ -1,0 +1,3 @@
+module weft.test/echo
+
+go 1.26.0

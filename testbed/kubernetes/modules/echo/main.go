@@ -1,0 +1,123 @@
+// Command echo is what the pods of tests run: a server that says who asked, a client, and, without arguments, the process
+// that holds a pod's namespaces.
+//
+//	echo serve                  HTTP at port 8080, and at port 9090 lines that come back
+//	echo get URL [TIMEOUT]      prints the answer; fails when there is none within TIMEOUT (5s) or it is not 200
+//	echo talk ADDRESS           keeps one connection open and sends a line every 100 ms; prints each that came back
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+)
+
+func main() {
+	var err error
+	switch arguments := os.Args[1:]; {
+	case len(arguments) == 0:
+		hold()
+	case arguments[0] == "serve":
+		err = serve()
+	case arguments[0] == "get" && len(arguments) > 1:
+		err = get(arguments[1], arguments[2:])
+	case arguments[0] == "talk" && len(arguments) > 1:
+		err = talk(arguments[1])
+	default:
+		err = fmt.Errorf("usage: echo [serve | get URL [TIMEOUT] | talk ADDRESS]")
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// hold waits to be ended, and takes leave of the processes that are left to it.
+func hold() {
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGCHLD)
+	for received := range signals {
+		if received != syscall.SIGCHLD {
+			return
+		}
+		for {
+			if pid, _ := syscall.Wait4(-1, nil, syscall.WNOHANG, nil); pid <= 0 {
+				break
+			}
+		}
+	}
+}
+
+func serve() error {
+	lines, err := net.Listen("tcp", ":9090")
+	if err != nil {
+		return err
+	}
+	go func() {
+		for {
+			connection, err := lines.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer connection.Close()
+				io.Copy(connection, connection)
+			}()
+		}
+	}()
+	name, err := os.Hostname()
+	if err != nil {
+		return err
+	}
+	return http.ListenAndServe(":8080", http.HandlerFunc(func(answer http.ResponseWriter, request *http.Request) {
+		fmt.Fprintf(answer, "host=%s from=%s path=%s\n", name, request.RemoteAddr, request.URL.Path)
+	}))
+}
+
+func get(url string, rest []string) error {
+	timeout := 5 * time.Second
+	if len(rest) > 0 {
+		given, err := time.ParseDuration(rest[0])
+		if err != nil {
+			return err
+		}
+		timeout = given
+	}
+	client := http.Client{Timeout: timeout}
+	answer, err := client.Get(url)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	if _, err := io.Copy(os.Stdout, answer.Body); err != nil {
+		return err
+	}
+	if answer.StatusCode != http.StatusOK {
+		return fmt.Errorf("the answer is %s", answer.Status)
+	}
+	return nil
+}
+
+func talk(address string) error {
+	connection, err := net.DialTimeout("tcp", address, 5*time.Second)
+	if err != nil {
+		return err
+	}
+	back := bufio.NewScanner(connection)
+	for number := 0; ; number++ {
+		if _, err := fmt.Fprintln(connection, number); err != nil {
+			return err
+		}
+		if !back.Scan() {
+			return fmt.Errorf("the connection ended after %d lines: %w", number, back.Err())
+		}
+		fmt.Println(back.Text())
+		time.Sleep(100 * time.Millisecond)
+	}
+}
