@@ -12,7 +12,8 @@
 #   make bench-micro   hot functions as ratios to a yardstick, beside those on record; WRITE=1 records them
 #   make fuzz          the parsers of outside bytes on mutants of their corpora: TARGET=name RUNS=n SEED=n
 #   make soak-io       random schedules over the byte streams of both I/O implementations: CASES=n times as many, SEED=n one
-#   make soak          connections of every kind across nodes, with stalls and kills: MINUTES=5 CONNECTIONS=10000 SEED=n
+#   make soak          connections of every kind across nodes, with stalls and kills: MINUTES=5 CONNECTIONS=10000 SEED=n; then agents
+#                      that are replaced and killed under load, and a control plane: REPLACEMENTS=10 KILLS=200
 #   make guard-io      the I/O core's tests again and again with guard pages around what foreign functions touch: MINUTES=10
 #   make coverage      lines and branches that the tests of src/ reach, as a table and as build/coverage/lcov.info
 #   make package       a Debian package and a tarball in build/package, for machines without a compiler; ARCH=arm64 for the other kind
@@ -82,6 +83,7 @@ soak:
 	@scripts/setup test
 	@WEFT_SOAK_SECONDS=$$((60 * $(or $(MINUTES),5))) WEFT_SOAK_CONNECTIONS=$(or $(CONNECTIONS),10000) $(if $(SEED),SEED='$(SEED)') \
 	  $(NODE) --test --test-timeout=7200000 --test-reporter=spec test/soak/soak.test.ts
+	@WEFT_REPLACEMENTS=$(or $(REPLACEMENTS),10) $(NODE) --test --test-timeout=7200000 --test-reporter=spec test/faults/12-under-load.test.ts
 	@WEFT_KILLS=$(or $(KILLS),200) $(NODE) --test --test-timeout=7200000 --test-reporter=spec test/faults/control-kills.test.ts
 
 soak-io:

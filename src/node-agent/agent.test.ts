@@ -193,7 +193,10 @@ test('F8: an agent that handed over accepts nothing, lets policy end what it car
   const carried = receivedBy(rig.dial(client, '10.0.0.2:8080'));
   await until(() => rig.agent.carried === 1);
   const { generation } = rig.agent;
+  const handles = (): number => rig.net.at(netnsOf(server)).handles;
+  const before = handles();
   const handed = rig.agent.succession.handOver();
+  assert.equal(handles(), before + 5, 'its sockets stay open for the next one, but not for as long as this one carries:');
   assert.deepEqual(handed.filter(({ netnsCookie }) => netnsCookie === String(rig.net.at(netnsOf(server)).netnsCookie)).length, 5);
   assert.deepEqual([...rig.net.at(netnsOf(client)).listeners.keys()], [PORT.dns], 'names are answered for a while');
   let isOver = false;
@@ -201,6 +204,7 @@ test('F8: an agent that handed over accepts nothing, lets policy end what it car
   rig.clock.advance(60_000);
   await settle();
   assert.deepEqual([isOver, carried.error()], [false, null]);
+  assert.ok(handles() <= before, 'an agent that comes after the next one finds the ports free');
   rig.tell({ policies: [aPolicy('deny', principal('client'))] });
   await until(() => carried.error() !== null);
   assert.deepEqual([rig.agent.generation, verdict(rig, client, server)?.allow], [generation, 1]);

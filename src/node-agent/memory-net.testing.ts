@@ -105,6 +105,11 @@ export class MemoryNet {
   open(path: string): WorkloadNamespace {
     const namespace = this.at(path);
     namespace.handles++;
+    let kept = 0;
+    const letGo = (): void => {
+      namespace.handles -= kept;
+      kept = 0;
+    };
     return {
       netnsCookie: namespace.netnsCookie,
       listen: (port, accept) => listen(namespace, port, { accept: (socket) => accept(asStream(socket)), plaintextId: null }),
@@ -134,15 +139,22 @@ export class MemoryNet {
       handOver: () => {
         const handed = { netnsCookie: String(namespace.netnsCookie), fd: -1 };
         const tcp = [...namespace.listeners.keys()].map((port) => ({ ...handed, transport: 'tcp' as const, port }));
-        return [...tcp, ...[...namespace.datagrams.keys()].map((port) => ({ ...handed, transport: 'udp' as const, port }))];
+        const udp = [...namespace.datagrams.keys()].map((port) => ({ ...handed, transport: 'udp' as const, port }));
+        kept += tcp.length + udp.length;
+        namespace.handles += tcp.length + udp.length;
+        return [...tcp, ...udp];
       },
+      letGo,
       destroyFlow: (flow, inbound, socketCookie) => {
         if (socketCookie !== undefined && this.replaced.has(socketCookie)) return false;
         if (this.undestroyable.has(flow.sourcePort)) throw new WeftError('WEFT_SOCK_DESTROY', 'cannot close a live connection');
         return this.destroyed.push({ flow, inbound }) > 0;
       },
       connections: () => ({ listening: new Set(namespace.apps.keys()), open: namespace.open }),
-      close: () => void namespace.handles--,
+      close: () => {
+        letGo();
+        namespace.handles--;
+      },
     };
   }
 

@@ -75,8 +75,10 @@ export type WorkloadNamespace = {
    */
   openCarried(id: number, wanted: WantedSockets, copies: number): CarriedSockets[];
   listenDatagrams(port: number, onQuery: DatagramHandler): Promise<Listening>;
-  /** What listens here, for another process: open for it until the close, whoever of this one stops accepting. */
+  /** What listens here, for another process: open for it until `letGo` or the close, whoever of this one stops accepting. */
   handOver(): HandedSocket[];
+  /** Holds nothing of that any more: a port that this process kept would be taken for whoever comes after the next one. */
+  letGo(): void;
   /** Aborts a kernel connection of this namespace; true when one was found. With a cookie no later one of the same ends. */
   destroyFlow(flow: Flow, inbound: boolean, socketCookie?: bigint): boolean;
   /** The TCP sockets of the namespace as they are now, whoever made them. */

@@ -206,8 +206,11 @@ export class Enrollment {
   handOver(): HandedSocket[] {
     for (const attempt of this.#attempts) attempt.left = true; // or it would publish after this agent
     const entries = [...this.#entries.values()];
-    const close = ({ dns }: Entry): void => dns.splice(0).forEach((one) => void one.close());
-    this.#effects.clock.after(AGENT.handOverMs, () => entries.forEach(close));
+    const letGo = ({ dns, enrolled }: Entry): void => {
+      for (const one of dns.splice(0)) one.close();
+      enrolled.netns.letGo();
+    };
+    this.#effects.clock.after(AGENT.handOverMs, () => entries.forEach(letGo));
     return entries.flatMap(({ enrolled }) => {
       const sockets = enrolled.netns.handOver();
       this.#handlers.retire(enrolled);

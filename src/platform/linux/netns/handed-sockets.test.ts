@@ -30,9 +30,9 @@ test('F8: what waits in a listening socket is accepted by whoever holds it last'
   const client = connect(port, '127.0.0.1');
   t.after(() => client.destroy());
   await new Promise<void>((resolve) => client.once('connect', resolve));
+  closeSync(kept); // whoever takes it over may need longer than that
   const taken = former.take(WHICH);
   assert.ok(taken !== null);
-  closeSync(kept);
   const second = createServer();
   t.after(() => second.close());
   const accepted = new Promise<void>((resolve) =>
@@ -46,14 +46,18 @@ test('F8: what waits in a listening socket is accepted by whoever holds it last'
 });
 
 test('there is nothing of others, of nobody, and of a process that has ended', () => {
-  const { fd } = ownTcpListener(0);
-  assert.equal(handed(fd).take({ ...WHICH, netnsCookie: '8' }), null);
-  assert.equal(handed(fd).take({ ...WHICH, transport: 'udp' }), null);
+  const { fd, port } = ownTcpListener(0);
+  const [other, others] = [handed(fd), handed(fd)];
+  assert.equal(other.take({ ...WHICH, netnsCookie: '8' }), null);
+  assert.equal(others.take({ ...WHICH, transport: 'udp' }), null);
+  for (const one of [other, others]) one.close();
   assert.equal(new HandedSockets(null).take(WHICH), null);
   const gone = new HandedSockets({ pid: 0x3f_ffff, sockets: [{ ...WHICH, fd }] });
   assert.equal(gone.take(WHICH), null);
   const closed = handed(fd);
+  closeSync(fd);
   closed.close();
   assert.equal(closed.take(WHICH), null);
-  closeSync(fd);
+  const again = ownTcpListener(port); // nobody holds it any more
+  closeSync(again.fd);
 });

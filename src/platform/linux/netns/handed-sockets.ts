@@ -12,34 +12,34 @@ const SO_COOKIE = 57;
 type Which = Omit<HandedSocket, 'fd'>;
 
 /**
- * Sockets that another process of root's still holds in the namespaces of workloads. Each can be taken once; it is the same socket
- * then in both processes, with whatever waits in it.
+ * Sockets that another process of root's holds in the namespaces of workloads. Each can be taken once; it is the same socket then,
+ * with whatever waits in it. They are all fetched at once: who takes them may come much later than the other process keeps them.
  */
 export class HandedSockets {
-  /** -1: there is no such process, or nothing is taken from it any more. */
-  #pidFd: number;
   readonly #left = new Map<string, number>();
 
-  /** Null: nobody has handed over anything. */
+  /** Null: nobody has handed over anything. Of a process that has ended there is nothing. */
   constructor(handover: Handover | null) {
-    this.#pidFd = handover === null ? -1 : syscall(SYS_PIDFD_OPEN, handover.pid, 0, 0);
-    for (const { fd, ...which } of handover?.sockets ?? []) this.#left.set(keyOf(which), fd);
+    const pidFd = handover === null ? -1 : syscall(SYS_PIDFD_OPEN, handover.pid, 0, 0);
+    if (handover === null || pidFd < 0) return;
+    for (const { fd: theirs, ...which } of handover.sockets) {
+      const fd = syscall(SYS_PIDFD_GETFD, pidFd, theirs, 0);
+      if (fd >= 0) this.#left.set(keyOf(which), fd);
+    }
+    closeSync(pidFd);
   }
 
-  /** A descriptor of the socket, which is the caller's; null: it was not handed over, or its process has ended. */
+  /** A descriptor of the socket, which is the caller's; null: it was not handed over, or could not be fetched. */
   take(which: Which): number | null {
     const key = keyOf(which);
-    const theirs = this.#left.get(key);
-    if (theirs === undefined || this.#pidFd < 0) return null;
+    const fd = this.#left.get(key);
     this.#left.delete(key);
-    const fd = syscall(SYS_PIDFD_GETFD, this.#pidFd, theirs, 0);
-    return fd < 0 ? null : fd;
+    return fd ?? null;
   }
 
-  /** Nothing is taken any more. */
+  /** Nothing is taken any more; what is left ends, with what waits in it. */
   close(): void {
-    if (this.#pidFd >= 0) closeSync(this.#pidFd);
-    this.#pidFd = -1;
+    for (const fd of this.#left.values()) closeSync(fd);
     this.#left.clear();
   }
 }

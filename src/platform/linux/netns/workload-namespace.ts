@@ -152,8 +152,12 @@ export class WorkloadNamespace {
     return listConnections(this.#fd);
   }
 
-  close(): void {
+  letGo(): void {
     for (const fd of this.#kept.splice(0)) closeSync(fd);
+  }
+
+  close(): void {
+    this.letGo();
     closeSync(this.#openFd);
     this.#fd = -1;
   }
