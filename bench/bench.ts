@@ -2,6 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import type { BenchGroup } from '#cli/look-and-check.ts';
 import { memoryDir } from './apps/site.ts';
 import { makeCertificates } from './peers/certificates.ts';
+import { envoyWeb } from './peers/envoy.ts';
 import { haproxyPair, haproxyWeb } from './peers/haproxy.ts';
 import { relayPair } from './peers/relay.ts';
 import { type Row, renderRows } from './report/report.ts';
@@ -80,7 +81,10 @@ function trialsOf(rig: Rig, bare: Bare, out: BenchRequest['out']): Groups {
     await makeCertificates(dir);
     return { weft: await meshWay(rig, 'far'), relay: await relayPair(rig, bare), haproxy: await haproxyPair(rig, bare) };
   });
-  const web = onlyOnce(async () => ({ weft: await meshWeb(rig), haproxy: await haproxyWeb(rig, bare) }));
+  const web = onlyOnce(async () => {
+    const weft = await meshWeb(rig);
+    return { weft, haproxy: await haproxyWeb(rig, bare), envoy: await envoyWeb(rig, bare) };
+  });
   const memory = onlyOnce(() => memoryDir(rig));
   const app = async (name: ApplicationName): Promise<Trial[]> => {
     out(await applicationVersion(name));
@@ -94,8 +98,7 @@ function trialsOf(rig: Rig, bare: Bare, out: BenchRequest['out']): Groups {
     cross: async () => crossTrials(load, await cross()),
     small: async () => smallTrials(load, await cross()),
     waypoint: async () => {
-      const { weft, haproxy } = await web();
-      return waypointTrials(load, dir, weft, haproxy);
+      return waypointTrials(load, dir, await web());
     },
     memory: async () => memoryTrials(rig, await cross(), await web()),
     sync: async () => syncTrials(rig, await meshWay(rig, 'far')),

@@ -1,12 +1,15 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { manyPaths } from '../load/many.ts';
 import { type Bare, bareWay, listening, startBare } from '../rig/bare.ts';
 import { CPU, LOAD_PORT, type Rig } from '../rig/rig.ts';
 import type { Way } from '../rig/way.ts';
-import { bareOrigins, type HttpVersion, ORIGIN_PORT } from '../rig/web.ts';
+import { bareOrigins, type HttpVersion, ORIGIN_PORT, type WebWays } from '../rig/web.ts';
 
 const PORT = 9443;
 const TLS_PORT = 9444;
+/** Where HAProxy listens before origins of HTTP. */
+const PORTS = { ...ORIGIN_PORT, routes100: 9082 } as const;
 
 /** One thread, as one data path of the mesh has. */
 const SETTINGS = 'global\n  nbthread 1\ndefaults\n  timeout connect 5s\n  timeout client 1h\n  timeout server 1h\n';
@@ -32,16 +35,24 @@ export async function haproxyPair(rig: Rig, { far }: Bare): Promise<Way> {
 }
 
 /** One HAProxy in HTTP mode between the client and origins of both versions; it marks each request with an id, as a waypoint does. */
-export async function haproxyWeb(rig: Rig, bare: Bare): Promise<Record<HttpVersion, Way> & { proxy: number }> {
+export async function haproxyWeb(rig: Rig, bare: Bare): Promise<WebWays> {
   const { near } = bare;
   await bareOrigins(rig, bare);
   const config = join(rig.dir, 'haproxy-web.cfg');
-  const listen = (version: HttpVersion, proto: string): string =>
-    `listen ${version}\n  bind :${ORIGIN_PORT[version]}${proto}\n  http-request set-header x-request-id %[uuid()]\n  server origin ${near.address}:${ORIGIN_PORT[version]}${proto}\n`;
+  const server = (version: HttpVersion, proto: string): string =>
+    `  server origin ${near.address}:${ORIGIN_PORT[version]}${proto}\n`;
+  const head = (name: keyof typeof PORTS, proto: string): string =>
+    `listen ${name}\n  bind :${PORTS[name]}${proto}\n  http-request set-header x-request-id %[uuid()]\n`;
+  const listen = (version: HttpVersion, proto: string): string => `${head(version, proto)}${server(version, proto)}`;
+  // Each rule leads to a backend of its own, as a route's does.
+  const denied = manyPaths('denied').map((path) => `  http-request deny if { path_beg ${path} }\n`);
+  const rules = manyPaths('r').map((path, at) => `  use_backend many${at} if { path_beg ${path} }\n`);
+  const backends = rules.map((_, at) => `backend many${at}\n${server('http1', '')}`);
+  const many = [head('routes100', ''), ...denied, ...rules, server('http1', ''), ...backends].join('');
   const mode = '  mode http\n  http-reuse always\n';
-  await writeFile(config, `${SETTINGS}${mode}${listen('http1', '')}${listen('http2', ' proto h2')}`);
+  await writeFile(config, `${SETTINGS}${mode}${listen('http1', '')}${listen('http2', ' proto h2')}${many}`);
   const proxy = startBare(rig, near.proxy, CPU.server, ['haproxy', '-db', '-f', config]).pid;
-  await listening(rig, near.proxy, ORIGIN_PORT.http2);
-  const way = (version: HttpVersion): Way => bareWay(rig, near, { host: near.proxyAddress, port: ORIGIN_PORT[version] }, [proxy]);
-  return { http1: way('http1'), http2: way('http2'), proxy };
+  await listening(rig, near.proxy, PORTS.routes100);
+  const way = (name: keyof typeof PORTS): Way => bareWay(rig, near, { host: near.proxyAddress, port: PORTS[name] }, [proxy]);
+  return { http1: way('http1'), http2: way('http2'), routes100: way('routes100'), proxy };
 }

@@ -5,6 +5,7 @@ import { command } from '#testbed/processes/command.ts';
 import { inNetnsOf } from '#testbed/processes/command-lines.ts';
 import { waitUntil } from '#testbed/processes/wait.ts';
 import { type Bare, listening, startBare } from './bare.ts';
+import { manyRulesYaml } from './many-rules.ts';
 import { announced, CPU, NAMESPACE, pin, type Rig, wayOfClient } from './rig.ts';
 import type { Way } from './way.ts';
 
@@ -13,15 +14,20 @@ export const ORIGIN_PORT = { http1: 9080, http2: 9081 } as const;
 /** One of them. */
 export type HttpVersion = keyof typeof ORIGIN_PORT;
 
-const VIP: Record<HttpVersion, string> = { http1: '10.96.0.20', http2: '10.96.0.21' };
+const VIP: Record<HttpVersion | 'routes100', string> = { http1: '10.96.0.20', http2: '10.96.0.21', routes100: '10.96.0.22' };
 const WORD: Record<HttpVersion, string> = { http1: 'http', http2: 'kubernetes.io/h2c' };
 const VERSIONS = ['http1', 'http2'] as const;
 const BODY_BYTES = 1024;
 const LISTEN_MS = 10_000;
 
+/** The ways through a proxy of HTTP: to an origin of each version, and to one before which many rules have to be looked at. */
+export type WebWays = Record<keyof typeof VIP, Way> & { proxy: number };
+
 /** Starts a waypoint on the client's node with both origins behind it. Returns the ways to them; `proxy` is the waypoint's process. */
-export async function meshWeb(rig: Rig): Promise<Record<HttpVersion, Way> & { proxy: number }> {
-  await writeFile(join(rig.lab.configDir, 'web.yaml'), [GATEWAY_YAML, ...VERSIONS.map(serviceYaml)].join('---\n'));
+export async function meshWeb(rig: Rig): Promise<WebWays> {
+  const services = [...VERSIONS.map((version) => serviceYaml(version, version)), serviceYaml('routes100', 'http1')];
+  await writeFile(join(rig.lab.configDir, 'web.yaml'), [GATEWAY_YAML, ...services].join('---\n'));
+  await writeFile(join(rig.lab.configDir, 'routes100.yaml'), manyRulesYaml(NAMESPACE, 'routes100'));
   for (const version of VERSIONS) {
     const line = announced(['taskset', '-c', CPU.client, ...(await originLine(rig, version))]);
     const identity = { namespace: NAMESPACE, serviceAccount: version, labels: { app: version } };
@@ -38,8 +44,8 @@ export async function meshWeb(rig: Rig): Promise<Record<HttpVersion, Way> & { pr
   const { pid } = JSON.parse(await readFile(waypointFile(rig), 'utf8')) as { pid: number };
   await pin(pid, CPU.server);
   const carriers = [pid, rig.agents.alpha.pid];
-  const way = (version: HttpVersion): Promise<Way> => wayOfClient(rig, { host: VIP[version], port: '80', carriers });
-  return { http1: await way('http1'), http2: await way('http2'), proxy: pid };
+  const way = (name: keyof typeof VIP): Promise<Way> => wayOfClient(rig, { host: VIP[name], port: '80', carriers });
+  return { http1: await way('http1'), http2: await way('http2'), routes100: await way('routes100'), proxy: pid };
 }
 
 /** Starts both origins in the bare namespace of servers. */
@@ -73,12 +79,12 @@ spec:
   listeners: [{ name: mesh, port: 15008, protocol: HBONE }]
 `;
 
-function serviceYaml(version: HttpVersion): string {
+function serviceYaml(name: keyof typeof VIP, version: HttpVersion): string {
   return `apiVersion: v1
 kind: Service
-metadata: { name: ${version}, namespace: ${NAMESPACE}, labels: { istio.io/use-waypoint: waypoint } }
+metadata: { name: ${name}, namespace: ${NAMESPACE}, labels: { istio.io/use-waypoint: waypoint } }
 spec:
-  clusterIP: ${VIP[version]}
+  clusterIP: ${VIP[name]}
   selector: { app: ${version} }
   ports: [{ name: web, port: 80, targetPort: ${ORIGIN_PORT[version]}, appProtocol: ${WORD[version]} }]
 `;

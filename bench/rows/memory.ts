@@ -26,7 +26,7 @@ type WebProxy = { http1: Way; proxy: number };
 export function memoryTrials(
   rig: Rig,
   ways: { weft: Way; relay: Way },
-  web: Readonly<Record<'weft' | 'haproxy', WebProxy>>,
+  web: Readonly<Record<'weft' | 'haproxy' | 'envoy', WebProxy>>,
 ): Trial[] {
   const nothing = { weft: async () => {}, peer: async () => {} };
   return [
@@ -45,10 +45,11 @@ export function memoryTrials(
       rounds: 1,
       warmUp: nothing,
       weft: () => requestMemory(rig, web.weft),
-      peers: { haproxy: () => requestMemory(rig, web.haproxy) },
+      peers: { haproxy: () => requestMemory(rig, web.haproxy), envoy: () => requestMemory(rig, web.envoy) },
       rows: [
         { id: 'memory.waypoint-idle', metric: 'MiB of a proxy before its first request', figure: 'idle' },
         { id: 'memory.waypoint', metric: 'MiB of a proxy after 20,000 requests', figure: 'resident' },
+        { id: 'memory.waypoint-connection', metric: 'KiB of a proxy per idle connection of a client, of 5,000', figure: 'each' },
       ],
     },
   ];
@@ -58,7 +59,12 @@ async function requestMemory(rig: Rig, { http1, proxy }: WebProxy): Promise<Figu
   const idle = (await residentKib(proxy)) / KIB_PER_MIB;
   await httpOver(http1, REQUESTS, rig.dir);
   await sleep(SETTLE_MS);
-  return { idle, resident: (await residentKib(proxy)) / KIB_PER_MIB };
+  const resident = await residentKib(proxy);
+  const held = await holdConnections(rig, http1, IDLE_CONNECTIONS);
+  await sleep(SETTLE_MS);
+  const each = ((await residentKib(proxy)) - resident) / IDLE_CONNECTIONS;
+  await held.stop();
+  return { idle, resident: resident / KIB_PER_MIB, each };
 }
 
 /**
