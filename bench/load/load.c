@@ -9,6 +9,7 @@
  *   load pipelined, load replies        the same with 16 messages under way on each; the same with 64 KiB for each message
  *   load http  HOST PORT SECONDS [N]    HTTP/1.1 requests with a connection for each, N at a time: connections and seconds
  *   load idle  HOST PORT COUNT          opens connections, says "open", and holds them until it is ended
+ *   load idle-http HOST PORT COUNT      the same after a request and its answer on each
  * Each prints one line of JSON. */
 #define _GNU_SOURCE
 #include "load.h"
@@ -25,6 +26,7 @@
 #define AT_A_TIME_MAX 256
 #define PIPELINED 16
 #define REQUEST "GET / HTTP/1.1\r\nHost: web\r\nConnection: close\r\n\r\n"
+#define REQUEST_THAT_STAYS "GET / HTTP/1.1\r\nHost: web\r\n\r\n"
 #define ANSWER_BYTES_MIN 1024
 
 /* What the client was asked for. */
@@ -159,29 +161,34 @@ static void *rate_one(void *unused)
 	return (void *)(uintptr_t)count;
 }
 
+/* A connection with one request that was answered well. */
+static int asked(const char *request)
+{
+	char answer[4096], *body;
+	size_t total = 0;
+	int fd = dial_with(request, strlen(request));
+
+	/* Its body is a KiB; whoever ends the connection then, it is at its end. */
+	while (!(body = memmem(answer, total, "\r\n\r\n", 4)) || answer + total < body + 4 + ANSWER_BYTES_MIN) {
+		ssize_t got = read(fd, answer + total, sizeof(answer) - total);
+		if (got <= 0)
+			break;
+		total += (size_t)got;
+	}
+	if (total < ANSWER_BYTES_MIN || memcmp(answer, "HTTP/1.1 200", 12) != 0) {
+		fprintf(stderr, "http: %zu bytes: %.*s\n", total, (int)(total < 200 ? total : 200), answer);
+		exit(1);
+	}
+	return fd;
+}
+
 static void *http_one(void *unused)
 {
 	uint64_t end = now_ns() + amount * 1000000000ull, count = 0;
 
 	(void)unused;
-	for (; now_ns() < end; count++) {
-		char answer[4096], *body;
-		size_t total = 0;
-		ssize_t got;
-		int fd = dial_with(REQUEST, strlen(REQUEST));
-		/* Its body is a KiB; whoever ends the connection then, it is at its end. */
-		while (!(body = memmem(answer, total, "\r\n\r\n", 4)) || answer + total < body + 4 + ANSWER_BYTES_MIN) {
-			got = read(fd, answer + total, sizeof(answer) - total);
-			if (got <= 0)
-				break;
-			total += (size_t)got;
-		}
-		if (total < ANSWER_BYTES_MIN || memcmp(answer, "HTTP/1.1 200", 12) != 0) {
-			fprintf(stderr, "http: %zu bytes: %.*s\n", total, (int)(total < 200 ? total : 200), answer);
-			exit(1);
-		}
-		close(fd);
-	}
+	for (; now_ns() < end; count++)
+		close(asked(REQUEST));
 	return (void *)(uintptr_t)count;
 }
 
@@ -222,13 +229,23 @@ static void messages(char kind, size_t answer_bytes, size_t under_way)
 	printf("{\"messages\":%llu,\"seconds\":%.6f}\n", (unsigned long long)count, seconds_since(start));
 }
 
-static void idle(void)
+static void idle_one(void)
 {
-	for (uint64_t at = 0; at < amount; at++) {
-		char reply;
-		if (read_all(dial('I'), &reply, 1))
-			fail("idle");
-	}
+	char reply;
+
+	if (read_all(dial('I'), &reply, 1))
+		fail("idle");
+}
+
+static void idle_http_one(void)
+{
+	asked(REQUEST_THAT_STAYS);
+}
+
+static void idle(void (*one)(void))
+{
+	for (uint64_t at = 0; at < amount; at++)
+		one();
 	printf("{\"open\":%llu}\n", (unsigned long long)amount);
 	fflush(stdout);
 	pause();
@@ -258,7 +275,9 @@ static int client(const char *mode)
 	else if (!strcmp(mode, "replies"))
 		messages('R', REPLY_BYTES, 1);
 	else if (!strcmp(mode, "idle"))
-		idle();
+		idle(idle_one);
+	else if (!strcmp(mode, "idle-http"))
+		idle(idle_http_one);
 	else
 		return 2;
 	return 0;
@@ -278,7 +297,7 @@ int main(int argc, char **argv)
 	if (argc == 3 && !strcmp(argv[1], "web"))
 		serve_web(atoi(argv[2]));
 	if (argc != 5 && argc != 6) {
-		fprintf(stderr, "usage: load serve|web PORT | load ping|bulk|rate|small|pipelined|replies|http|idle HOST PORT AMOUNT [AT A TIME]\n");
+		fprintf(stderr, "usage: load serve|web PORT | load ping|bulk|rate|small|pipelined|replies|http|idle|idle-http HOST PORT AMOUNT [AT A TIME]\n");
 		return 2;
 	}
 	target = resolve(argv[2], argv[3]);

@@ -60,7 +60,7 @@ async function requestMemory(rig: Rig, { http1, proxy }: WebProxy): Promise<Figu
   await httpOver(http1, REQUESTS, rig.dir);
   await sleep(SETTLE_MS);
   const resident = await residentKib(proxy);
-  const held = await holdConnections(rig, http1, IDLE_CONNECTIONS);
+  const held = await holdConnections(rig, http1, 'idle-http');
   await sleep(SETTLE_MS);
   const each = ((await residentKib(proxy)) - resident) / IDLE_CONNECTIONS;
   await held.stop();
@@ -76,7 +76,7 @@ async function connectionMemory(rig: Rig, way: Way): Promise<Figures> {
   await warmConnections(rig.load, way, FEW_CONNECTIONS);
   await sleep(SETTLE_MS);
   const before = await meanKib(way);
-  const held = await holdConnections(rig, way, IDLE_CONNECTIONS);
+  const held = await holdConnections(rig, way, 'idle');
   await sleep(SETTLE_MS);
   const each = ((await meanKib(way)) - before) / IDLE_CONNECTIONS;
   await held.stop();
@@ -92,9 +92,9 @@ async function meanKib({ carriers }: Way): Promise<number> {
 }
 
 /** Connections that do nothing, until the process that holds them is stopped. Errors: WEFT_TESTBED_APP, WEFT_TESTBED_TIMEOUT. */
-async function holdConnections(rig: Rig, way: Way, count: number): Promise<Child> {
-  const line = way.atClient([rig.load, 'idle', way.host, way.port, String(count)]);
-  const child = rig.spawn({ name: 'idle', command: line, logPath: join(rig.plan.logDir, 'idle.log') });
+async function holdConnections(rig: Rig, way: Way, mode: 'idle' | 'idle-http'): Promise<Child> {
+  const line = way.atClient([rig.load, mode, way.host, way.port, String(IDLE_CONNECTIONS)]);
+  const child = rig.spawn({ name: mode, command: line, logPath: join(rig.plan.logDir, `${mode}.log`) });
   const open = new Promise<void>((resolve, reject) => {
     child.onLine(() => resolve());
     void child.ended.then(() => reject(endedEarly(child)));
