@@ -229,23 +229,15 @@ static void messages(char kind, size_t answer_bytes, size_t under_way)
 	printf("{\"messages\":%llu,\"seconds\":%.6f}\n", (unsigned long long)count, seconds_since(start));
 }
 
-static void idle_one(void)
+static void idle(int http)
 {
 	char reply;
 
-	if (read_all(dial('I'), &reply, 1))
-		fail("idle");
-}
-
-static void idle_http_one(void)
-{
-	asked(REQUEST_THAT_STAYS);
-}
-
-static void idle(void (*one)(void))
-{
 	for (uint64_t at = 0; at < amount; at++)
-		one();
+		if (http)
+			asked(REQUEST_THAT_STAYS);
+		else if (read_all(dial('I'), &reply, 1))
+			fail("idle");
 	printf("{\"open\":%llu}\n", (unsigned long long)amount);
 	fflush(stdout);
 	pause();
@@ -274,10 +266,8 @@ static int client(const char *mode)
 		messages('E', PING_BYTES, PIPELINED);
 	else if (!strcmp(mode, "replies"))
 		messages('R', REPLY_BYTES, 1);
-	else if (!strcmp(mode, "idle"))
-		idle(idle_one);
-	else if (!strcmp(mode, "idle-http"))
-		idle(idle_http_one);
+	else if (!strncmp(mode, "idle", 4))
+		idle(!strcmp(mode, "idle-http"));
 	else
 		return 2;
 	return 0;
