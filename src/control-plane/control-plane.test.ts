@@ -162,7 +162,7 @@ const RATINGS: PlainObject = {
 const POD: PlainObject = {
   apiVersion: 'v1',
   kind: 'Pod',
-  metadata: { name: 'ratings-1', namespace: 'shop', labels: { app: 'ratings' } },
+  metadata: { name: 'ratings-1', namespace: 'shop', labels: { app: 'ratings', 'istio.io/dataplane-mode': 'weft' } },
   spec: { nodeName: 'node-1', serviceAccountName: 'ratings', containers: [{ name: 'app', image: 'none' }] },
   status: { phase: 'Running', podIP: '10.1.0.7', conditions: [{ type: 'Ready', status: 'True' }] },
 };

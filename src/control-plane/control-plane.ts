@@ -254,12 +254,12 @@ export class ControlPlane {
   async createCertificate(caller: Caller, request: IstioCertificateRequest): Promise<IstioCertificateResponse> {
     const { mesh, authority, log } = this.#options;
     await this.begun;
-    const identitiesOnNode = (node: string) => this.#changes.identities.identitiesOnNode(node);
+    const directory = { trustDomain: mesh.trustDomain, nodes: this.#changes.identities, reserved: this.#reserved };
     return createCertificate(
       { caller, request },
       {
         authority,
-        directory: { trustDomain: mesh.trustDomain, identitiesOnNode, reserved: this.#reserved },
+        directory,
         refused: () => this.#count('certificate'),
         log,
       },

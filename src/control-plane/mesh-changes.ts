@@ -1,4 +1,4 @@
-import { NodeIdentities } from '#control-plane/ca/create-certificate.ts';
+import { NodeIdentities } from '#control-plane/ca/node-identities.ts';
 import type { DiscoveryServer } from '#control-plane/discovery/discovery-server.ts';
 import type { IndexChange, IndexDelta } from '#control-plane/index/index-delta.ts';
 import type { MeshIndex } from '#control-plane/index/mesh-index.ts';
@@ -40,7 +40,7 @@ export type MeshChangesOptions = {
  * several with turns of clients between: all of it at once.
  */
 export class MeshChanges {
-  readonly identities = new NodeIdentities();
+  readonly identities: NodeIdentities;
   readonly addresses: AddressBook;
   readonly #options: MeshChangesOptions;
   /** Gateway → the account that its waypoint runs as; and those accounts. */
@@ -51,6 +51,7 @@ export class MeshChanges {
 
   constructor(options: MeshChangesOptions) {
     this.#options = options;
+    this.identities = new NodeIdentities(options.clock);
     const ofRegistered = registeredUid({ namespace: '', name: '' }, options.mesh).slice(0, -1);
     this.addresses = new AddressBook((uid) => uid.startsWith(ofRegistered));
   }

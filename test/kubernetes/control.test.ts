@@ -203,7 +203,6 @@ spec: { parentRefs: [{ group: "", kind: Service, name: ratings }], rules: [{ bac
   test('K96: the token of an agent pod speaks for its node; those of other pods, of other audiences and of no pod do not', async (t) => {
     const server = api();
     const control = await controlOf(t, server);
-    await server.kubectl('create', 'serviceaccount', 'weft-agent', '-n', SYSTEM);
     const node = { apiVersion: 'v1', kind: 'Node', metadata: { name: 'node-7' } };
     await server.apply(JSON.stringify(node));
     const pod = (name: string, account: string, namespace: string) =>

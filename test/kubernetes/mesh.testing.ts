@@ -1,7 +1,8 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
+import { parse } from 'yaml';
 import { type RunningControl, startControl } from '../../src/main/control/control-process.ts';
 import { SILENT_LOG } from '../../src/model/effects/log.ts';
 import type { ApiServer } from '../../testbed/kubernetes/api-server.ts';
@@ -11,13 +12,17 @@ import { waitUntil } from '../../testbed/processes/wait.ts';
 export const SYSTEM = 'istio-system';
 const CONVERGE_MS = 20_000;
 
-/** A control plane over a cluster, in this process, until the test ends or it is stopped. */
+/** A control plane over a cluster, in this process, until the test ends or it is stopped; it has the rights of its account and no more. */
 export async function controlOf(t: TestContext, server: ApiServer): Promise<RunningControl> {
   const dir = await mkdtemp(join(tmpdir(), 'weft-kubernetes-control-'));
   const control = await startControl({
     configDir: '',
     stateDir: join(dir, 'state'),
-    cluster: { kubeconfig: server.kubeconfig, namespace: SYSTEM, version: 'test' },
+    cluster: {
+      kubeconfig: await tokenKubeconfig(server, dir, await server.tokenOf(`${SYSTEM}/weft-control`)),
+      namespace: SYSTEM,
+      version: 'test',
+    },
     listen: { host: '127.0.0.1', port: 0 },
     serverNames: [],
     trustDomain: 'cluster.local',
@@ -34,11 +39,22 @@ export async function controlOf(t: TestContext, server: ApiServer): Promise<Runn
   return control;
 }
 
-/** Definitions and namespaces that every test here has. */
+/** Writes how a token reaches the API server into a folder; returns the path of the file. */
+export async function tokenKubeconfig(server: ApiServer, dir: string, token: string): Promise<string> {
+  const path = join(dir, 'token.kubeconfig');
+  const { clusters } = parse(await readFile(server.kubeconfig, 'utf8')) as { clusters: { name: string }[] };
+  const contexts = [{ name: 'own', context: { cluster: clusters[0]?.name, user: 'own' } }];
+  const config = { clusters, users: [{ name: 'own', user: { token } }], contexts, 'current-context': 'own' };
+  await writeFile(path, JSON.stringify(config));
+  return path;
+}
+
+/** Definitions, namespaces and rights that every test here has. */
 export async function prepare(server: ApiServer): Promise<void> {
   await server.kubectl('apply', '--server-side', '-f', 'config/crds');
   await server.kubectl('wait', '--for=condition=established', 'crd', '--all');
   for (const name of [SYSTEM, 'shop']) await server.kubectl('create', 'namespace', name);
+  await server.kubectl('apply', '-f', 'deploy/kubernetes/control-rbac.yaml', '-f', 'deploy/kubernetes/agent-rbac.yaml');
 }
 
 /** A pod that runs, as a kubelet would tell it. */

@@ -10,8 +10,8 @@ import { bearerToken } from './tokens.ts';
 
 /** Istio's audience, which its clients' tokens have, and our own. */
 export const AUDIENCES: readonly string[] = ['istio-ca', 'weft'];
-/** On a cluster the API server says which pods run on a node, and a node announces nothing by itself. */
-const CLUSTER_GRANT: NodeGrant = Object.freeze({ identities: ['*/*'], addresses: [], waypoints: false });
+/** On a cluster the API server says which pods run on a node: an agent has their identities, and announces nothing by itself. */
+const CLUSTER_GRANT: NodeGrant = Object.freeze({ identities: ['*/*'], addresses: [], waypoints: false, podsOnly: true });
 
 /** What asking an API server about tokens needs. */
 export type TokenReviewOptions = {

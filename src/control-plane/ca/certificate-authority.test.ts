@@ -23,7 +23,7 @@ const ON_NODE_1 = ['shop/sa/ratings', 'bank/sa/vault', 'shop/sa/waypoint', 'weft
 const directory: IdentityDirectory = {
   trustDomain: 'cluster.local',
   reserved: { rootNamespace: 'weft-system', isWaypoint: ({ serviceAccount }) => serviceAccount === 'waypoint' },
-  identitiesOnNode: (node) => new Set(node === 'node-1' ? ON_NODE_1 : []),
+  nodes: { identitiesOnNode: (node) => new Set(node === 'node-1' ? ON_NODE_1 : []), appears: async () => {} },
 };
 
 const decisions: { id: string; name: string; caller: Proof; requested: string; want: string | RegExp }[] = [

@@ -3,19 +3,22 @@ import type { Proof } from '#control-plane/authentication/authenticator.ts';
 import type { CertificateAuthority } from '#control-plane/ca/authority.ts';
 import type { Log } from '#model/effects/log.ts';
 import { formatIdentity, type Identity, sameIdentity, tryParseIdentity } from '#model/identity/identity.ts';
-import { identityOf, type Workload } from '#model/mesh/workload.ts';
 import { accountRefusal, NO_GRANT, type Reserved } from '#model/trust/grant.ts';
 import { type IstioCertificateRequest, type IstioCertificateResponse, IstioCertificateResponseSchema } from '#proto/ca_pb.js';
 import { RpcError } from '#protocol/xds/resource-fault.ts';
 
-/** Which identity a caller gets a certificate for. `why` is for the log: the peer is told nothing. */
-export type Authorization = { kind: 'granted'; identity: Identity } | { kind: 'refused'; why: string };
+/** Which identity a caller gets a certificate for. `why` is for the log: the peer is told nothing. `absent`: it would be granted, were it there. */
+export type Authorization = { kind: 'granted'; identity: Identity } | { kind: 'refused'; why: string; absent?: true };
 
 /** What the mesh knows about who runs where. */
 export type IdentityDirectory = {
   trustDomain: string;
-  /** Identities of the workloads on a node, as SPIFFE URIs. */
-  identitiesOnNode(node: string): ReadonlySet<string>;
+  nodes: {
+    /** Identities of the workloads on a node, as SPIFFE URIs. */
+    identitiesOnNode(node: string): ReadonlySet<string>;
+    /** Waits a moment for an identity to come to a node. */
+    appears(node: string, uri: string): Promise<void>;
+  };
   /** Which identities are the mesh's own. */
   reserved: Reserved;
 };
@@ -42,51 +45,14 @@ export function authorizeIdentity(caller: Proof, requested: string, directory: I
   }
   const ungranted = accountRefusal(caller.grant ?? NO_GRANT, identity, directory.reserved);
   if (ungranted !== null) return refused(ungranted);
-  if (!directory.identitiesOnNode(node).has(formatIdentity(identity))) {
-    return refused(`no workload of ${formatIdentity(identity)} runs on node ${node}`);
+  if (!directory.nodes.identitiesOnNode(node).has(formatIdentity(identity))) {
+    return { ...refused(`no workload of ${formatIdentity(identity)} runs on node ${node}`), absent: true };
   }
   return { kind: 'granted', identity };
 }
 
-function refused(why: string): Authorization {
+function refused(why: string): { kind: 'refused'; why: string } {
   return { kind: 'refused', why };
-}
-
-/** Which identities run on which node, kept up from the mesh's workloads: what an agent may ask certificates for. */
-export class NodeIdentities {
-  /** uid → where it runs, as whom. */
-  readonly #workloads = new Map<string, { node: string; uri: string }>();
-  /** node → identity → how many of its workloads have it. */
-  readonly #nodes = new Map<string, Map<string, number>>();
-
-  apply(workloads: ReadonlyMap<string, Workload | null>): void {
-    // Counted, because several workloads of a node share an identity: it stays until the last of them is gone.
-    for (const [uid, workload] of workloads) {
-      const before = this.#workloads.get(uid);
-      if (before !== undefined) this.#count(before, -1);
-      if (workload === null || workload.node === '') {
-        this.#workloads.delete(uid);
-      } else {
-        const placed = { node: workload.node, uri: formatIdentity(identityOf(workload)) };
-        this.#workloads.set(uid, placed);
-        this.#count(placed, 1);
-      }
-    }
-  }
-
-  /** SPIFFE URIs of the workloads on a node. */
-  identitiesOnNode(node: string): ReadonlySet<string> {
-    return new Set(this.#nodes.get(node)?.keys());
-  }
-
-  #count({ node, uri }: { node: string; uri: string }, by: 1 | -1): void {
-    const counts = this.#nodes.get(node) ?? new Map<string, number>();
-    const count = (counts.get(uri) ?? 0) + by;
-    if (count > 0) counts.set(uri, count);
-    else counts.delete(uri);
-    if (counts.size > 0) this.#nodes.set(node, counts);
-    else this.#nodes.delete(node);
-  }
 }
 
 /** Who signs, by what is decided, and who hears of a refusal. */
@@ -107,7 +73,7 @@ export async function createCertificate(
   { authority, directory, refused, log }: CertificateOffice,
 ): Promise<IstioCertificateResponse> {
   const impersonated = request.metadata?.ImpersonatedIdentity;
-  const decision = authorizeIdentity(caller, typeof impersonated === 'string' ? impersonated : '', directory);
+  const decision = await decide(caller, typeof impersonated === 'string' ? impersonated : '', directory);
   if (decision.kind === 'refused') {
     log.warn({ caller: callerText(caller), requested: impersonated, why: decision.why }, 'certificate refused');
     refused();
@@ -116,6 +82,15 @@ export async function createCertificate(
   const certChain = await authority.issueWorkload(decision.identity, request.csr, Number(request.validityDuration));
   log.debug({ caller: callerText(caller), identity: formatIdentity(decision.identity) }, 'certificate issued');
   return create(IstioCertificateResponseSchema, { certChain });
+}
+
+/** An agent hears of a pod from its node before the API server tells of it: such a one is waited for (K96). */
+async function decide(caller: Proof, requested: string, directory: IdentityDirectory): Promise<Authorization> {
+  const decision = authorizeIdentity(caller, requested, directory);
+  const { node, grant } = caller;
+  if (decision.kind === 'granted' || decision.absent !== true || node === null || grant?.podsOnly !== true) return decision;
+  await directory.nodes.appears(node, requested);
+  return authorizeIdentity(caller, requested, directory);
 }
 
 function callerText({ namespace, serviceAccount, node }: Proof): string {

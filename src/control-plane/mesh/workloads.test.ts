@@ -45,6 +45,25 @@ for (const { name, yaml, want } of tunnels) {
   });
 }
 
+const MODE = 'istio.io/dataplane-mode';
+const meant: { pod: string | null; namespace: string | null; metadata?: string; is: boolean }[] = [
+  { pod: null, namespace: null, is: false },
+  { pod: null, namespace: 'weft', is: true },
+  { pod: null, namespace: 'ambient', is: true },
+  { pod: null, namespace: 'sidecar', is: false },
+  { pod: 'ambient', namespace: null, is: true },
+  { pod: 'none', namespace: 'weft', is: false },
+  { pod: 'Weft', namespace: 'weft', is: false },
+  { pod: null, namespace: null, metadata: REDIRECTED, is: true },
+];
+for (const { pod: own, namespace, metadata = `labels: { ${own === null ? '' : `${MODE}: ${own}`} }`, is } of meant) {
+  test(`K96: a pod that says ${own} ${metadata === REDIRECTED ? 'and is captured ' : ''}in a namespace that says ${namespace} is ${is ? 'in' : 'outside'}`, () => {
+    const labels = namespace === null ? '' : `labels: { ${MODE}: ${namespace} }`;
+    const around = `apiVersion: v1\nkind: Namespace\nmetadata: { name: shop, ${labels} }\n---\n`;
+    assert.equal(new YamlMesh(parser, around + pod({ metadata })).workload('p')?.outsideMesh !== true, is);
+  });
+}
+
 const lives: { name: string; yaml: string; want: string }[] = [
   {
     name: 'C24: pending with an address: known, not healthy',

@@ -4,7 +4,7 @@ import { OUTPUT, STATUS, statusOf } from '#control-plane/index/outputs.ts';
 import { entry } from '#control-plane/index/table.ts';
 import { ATTACHED_POLICIES } from '#control-plane/mesh/attachments.ts';
 import { ENDPOINTS, type Endpoint, ownAddresses } from '#control-plane/mesh/endpoints.ts';
-import { isRegistryOnly, NAMESPACES, namespaceAnnotations } from '#control-plane/mesh/namespaces.ts';
+import { isRegistryOnly, NAMESPACES, namespaceAnnotations, namespaceLabels } from '#control-plane/mesh/namespaces.ts';
 import { ENTRY_HOSTS, type EntryHost, entryMappings } from '#control-plane/mesh/service-entry-hosts.ts';
 import {
   onePerNumber,
@@ -25,6 +25,7 @@ import {
 import { WAYPOINTS } from '#control-plane/mesh/waypoints.ts';
 import { LABEL } from '#control-plane/mesh/well-known.ts';
 import { POLICY_TABLES, policiesOfWorkload } from '#control-plane/mesh/workload-policies.ts';
+import type { Labels } from '#control-plane/resources/metadata.ts';
 import { policyKeyOf } from '#model/mesh/authorization.ts';
 import type { GatewayAddress } from '#model/mesh/service.ts';
 import { type ServiceKey, serviceKeyOf } from '#model/mesh/service.ts';
@@ -61,7 +62,9 @@ export const workloads = defineDerivation({
     const byWaypoints = policiesOfWaypoints(endpoint, guarded, guardOf(binding, [], mesh), mesh);
     const policies = [...policiesOfWorkload(mesh, namespace, labels), ...keysOf(byWaypoints)];
     const registryOnly = isRegistryOnly(namespaceAnnotations(mesh, namespace));
-    const known = workloadOf(endpoint, { services, waypoint: binding.address, policies, registryOnly }, mesh.options);
+    const isMeant = endpoint.kind !== 'pod' || isMeantForMesh(labels, namespaceLabels(mesh, namespace));
+    const facts: WorkloadFacts = { services, waypoint: binding.address, policies, registryOnly, isMeant };
+    const known = workloadOf(endpoint, facts, mesh.options);
     const hosts = mesh.picking(ENTRY_HOSTS, namespace, labels).map((host) => hostMembership(host, endpoint));
     const workload = hosts.length === 0 ? known : { ...known, services: new Map([...hosts, ...known.services]) };
     return [
@@ -75,6 +78,15 @@ export const workloads = defineDerivation({
     ];
   },
 });
+
+/** Fixed by Istio: the label by which pods are in a mesh; and the values that mean this one. */
+const DATAPLANE_MODE = 'istio.io/dataplane-mode';
+const ENROLLING: readonly string[] = ['weft', 'ambient'];
+
+/** Whether a pod is meant to be in the mesh: what it says itself counts before what its namespace says. */
+function isMeantForMesh(labels: Labels, ofNamespace: Labels): boolean {
+  return ENROLLING.includes(labels[DATAPLANE_MODE] ?? ofNamespace[DATAPLANE_MODE] ?? '');
+}
 
 /** Instances of a waypoint never have one. */
 function bindEndpoint({ namespace, labels }: Endpoint, mesh: MeshReader<typeof NAMESPACES | typeof WAYPOINTS>): Binding {
@@ -91,6 +103,8 @@ export type WorkloadFacts = {
   /** Keys of selector-scoped policies, in order. */
   policies: readonly string[];
   registryOnly: boolean;
+  /** Whether it is meant to be in the mesh, if it is not there yet. */
+  isMeant: boolean;
 };
 
 /** The workload as workload discovery describes it. */
@@ -120,6 +134,7 @@ export function workloadOf(endpoint: Endpoint, facts: WorkloadFacts, options: Me
     capacity: endpoint.weight,
     registryOnly: facts.registryOnly,
     locality: endpoint.locality,
+    ...(facts.isMeant || endpoint.captured ? {} : { outsideMesh: true }),
   };
 }
 

@@ -41,6 +41,12 @@ const judged: { what: string; change: Partial<RegisteredWorkload>; cause: string
     cause: null,
     with: { waypoints: true },
   },
+  {
+    what: 'anything, where nodes run pods alone',
+    change: { addresses: [] },
+    cause: 'identity-not-granted',
+    with: { podsOnly: true },
+  },
   { what: 'an address outside', change: { addresses: ['10.2.0.5'] }, cause: 'address-not-granted' },
   { what: 'a second address outside', change: { addresses: ['10.1.0.5', 'fd01::5'] }, cause: 'address-not-granted' },
   { what: 'a loopback address', change: { addresses: ['127.0.0.9'] }, cause: 'address-reserved' },

@@ -56,6 +56,10 @@ export function admit(
 type Judgement = Omit<AdmissionRefusal, 'workload'>;
 
 function judge(workload: RegisteredWorkload, grant: NodeGrant, world: AdmissionWorld, holders: Holders): Judgement | null {
+  if (grant.podsOnly === true) {
+    const message = `${nameOf(workload)} is no pod that the API server tells of, and the token of this node is for those alone`;
+    return { cause: 'identity-not-granted', message, remedy: 'run it as a pod of the cluster' };
+  }
   const identity = accountRefusal(grant, workload, world.reserved);
   if (identity !== null) return { cause: 'identity-not-granted', message: identity, remedy: GRANT_REMEDY };
   // By its label it would be sent what waypoints are: the policies of every service behind one are enforced there.

@@ -49,6 +49,8 @@ export type Workload = {
   locality: { region: string; zone: string; subzone: string };
   /** It opens nothing to destinations that the mesh does not know. */
   registryOnly: boolean;
+  /** A pod that is not meant to be in the mesh: nobody is given its identity. No part of a record; the control plane alone knows it. */
+  outsideMesh?: true;
 };
 
 /** The identity a peer must present when it claims to be this workload. */

@@ -64,6 +64,12 @@ export const CERTIFICATE_SETTINGS = {
       'What a waypoint shows that it is; its control plane makes the next one in time, and may be away for a weekend.',
     ),
     waypointTokenRenewMs: setting(12 * HOUR_MS, 'ms', 'How often the control plane makes the tokens of its waypoints anew.'),
+    podWaitMs: setting(
+      2_000,
+      'ms',
+      'How long a certificate for a pod waits that the API server has not told of yet: its node hears of it first (K96).',
+    ),
+    podWaitersMax: setting(1_000, 'count', 'Certificates that wait so at once; beyond it they are refused, and asked for again.'),
     tokensKnownMax: setting(1_000, 'count', 'Tokens whose signature the control plane has checked and remembers.'),
     tokenSecondsMax: setting(3_650 * 24 * HOUR_S, 's', 'The longest lifetime of a token that a person may ask for.'),
   },

@@ -8,6 +8,8 @@ export type NodeGrant = {
   readonly addresses: readonly string[];
   /** It may run the mesh's own waypoints. */
   readonly waypoints: boolean;
+  /** What it runs are pods, which an API server tells of: it registers nothing. */
+  readonly podsOnly?: true;
 };
 
 /** What a token without a grant (of an older version, say) allows. */
@@ -42,11 +44,11 @@ export function isIdentityPattern(text: string): boolean {
 /** The grant in a token's claims; null when it is none. What is malformed grants nothing rather than something near it. */
 export function tryParseGrant(value: unknown): NodeGrant | null {
   if (typeof value !== 'object' || value === null) return null;
-  const { identities, addresses, waypoints }: Partial<Record<keyof NodeGrant, unknown>> = value;
+  const { identities, addresses, waypoints, podsOnly }: Partial<Record<keyof NodeGrant, unknown>> = value;
   const isList = (list: unknown, holds: (text: string) => boolean): list is string[] =>
     Array.isArray(list) && list.every((text) => typeof text === 'string' && holds(text));
   if (!isList(identities, isIdentityPattern) || !isList(addresses, (text) => tryParseCidr(text) !== null)) return null;
-  return { identities, addresses, waypoints: waypoints === true };
+  return { identities, addresses, waypoints: waypoints === true, ...(podsOnly === true ? { podsOnly } : {}) };
 }
 
 /**

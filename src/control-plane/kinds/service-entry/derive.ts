@@ -159,7 +159,11 @@ function describe(resource: ServiceEntryResource, endpoint: WrittenEndpoint, kep
     ...{ hostNetwork: false, healthy: true, captured: false, nativeTunnel: hasNativeTunnel(labels) },
     ...{ workloadName: labels[LABEL.workloadName] ?? name, namedPorts: ports },
   };
-  const workload = workloadOf(described, { services: [], waypoint: null, policies: [], registryOnly: false }, options);
+  const workload = workloadOf(
+    described,
+    { services: [], waypoint: null, policies: [], registryOnly: false, isMeant: true },
+    options,
+  );
   return {
     ...workload,
     services: new Map(behind.map((host) => [`${namespace}/${host.host}`, entryMappings(host.ports, ports)])),
