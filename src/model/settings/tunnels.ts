@@ -92,6 +92,11 @@ export const TUNNEL_SETTINGS = {
       'count',
       'CONTINUATION frames of one header block: empty ones cost us work and the peer nothing (CVE-2024-27316).',
     ),
+    cutStreamsMax: setting(
+      256,
+      'count',
+      'Streams of a connection that we ended before the peer had and that are remembered: what still comes on them has crossed with our end, on all others that are gone it is a fault (RFC 9113 5.1). Of older ones everything is ignored.',
+    ),
     resetBurst: setting(
       20_000,
       'count',

@@ -11,8 +11,9 @@ import { readConnect, responseHeaders, TUNNEL_STATUS } from '#protocol/hbone/hea
 import { HBONE_SERVER_SETTINGS } from '#protocol/hbone/settings.ts';
 import type { InboundTunnel } from '#protocol/hbone/transport.ts';
 import { ERROR_CODE, Http2Error } from '#protocol/http/v2/constants.ts';
-import type { Header } from '#protocol/http/v2/field.ts';
-import type { StreamHandler } from '#protocol/http/v2/roles.ts';
+import type { Field } from '#protocol/http/v2/field.ts';
+import { readRequestHead } from '#protocol/http/v2/heads.ts';
+import { IGNORE, type StreamHandler } from '#protocol/http/v2/roles.ts';
 import type { Http2Stream } from '#protocol/http/v2/stream.ts';
 
 /** One established connection, for status pages; `tunnels` counts open streams. */
@@ -39,9 +40,6 @@ export type ServerSession = {
   /** Cuts it; `why`: what its tunnels are told. */
   destroy(why?: Refusal): void;
 };
-
-/** Of a stream that is answered already: what still comes on it is nobody's. */
-const REFUSED: StreamHandler = { response() {}, data() {}, end() {}, reset() {}, writable() {} };
 
 /** Serves HTTP/2 on a secured connection until it closes; our settings go out at once. */
 export function startSession(options: ServerSessionOptions): ServerSession {
@@ -90,18 +88,18 @@ function openTunnel(
   connection: HboneConnection,
   options: ServerSessionOptions,
   stream: Http2Stream,
-  headers: readonly Header[],
+  headers: readonly Field[],
   ended: boolean,
 ): StreamHandler {
   const request = readConnect(headers);
-  if (request.kind === 'malformed') {
+  if (request.kind === 'malformed' || (request.kind === 'other' && isMalformed(request.method, headers, ended))) {
     // RFC 9113 8.1.1: malformed is an error of the stream, the connection goes on.
     stream.reset(ERROR_CODE.protocolError);
-    return REFUSED;
+    return IGNORE;
   }
   if (request.kind === 'other') {
     refuse(stream, TUNNEL_STATUS.badRequest, ended);
-    return REFUSED;
+    return IGNORE;
   }
   const bytes = connection.tunnel(stream);
   const tunnel = new PendingTunnel(stream, bytes);
@@ -121,6 +119,11 @@ function openTunnel(
   // The owner dials the app meanwhile; bytes that the client sends before the answer wait in the stream's window.
   runOwner(options, inbound).catch((error: unknown) => options.mishaps.report('tunnel', error));
   return bytes.handler;
+}
+
+/** Whether it would be no request anywhere, before it is none here. */
+function isMalformed(method: string, headers: readonly Field[], ended: boolean): boolean {
+  return method !== 'CONNECT' && readRequestHead(headers, ended, 'NONE').kind === 'malformed';
 }
 
 async function runOwner(options: ServerSessionOptions, tunnel: InboundTunnel): Promise<void> {

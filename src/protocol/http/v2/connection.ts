@@ -1,14 +1,15 @@
 import { NumberTable } from '#model/effects/number-table.ts';
 import { DEFAULT_WINDOW_BYTES, ERROR_CODE, FLAG, FRAME, Http2Error, STREAM_ID_MAX, WINDOW_BYTES_LIMIT } from './constants.ts';
+import { CutStreams } from './cut-streams.ts';
 import type { Http2Options } from './events.ts';
 import type { Header } from './field.ts';
 import { FloodGuard } from './flood-guard.ts';
-import { demand, FrameReader, readErrorCode, readGoaway, readIncrement, requirePing } from './frame-reader.ts';
+import { demand, FrameReader, readErrorCode, readGoaway, readIncrement, requireOther, requirePing } from './frame-reader.ts';
 import { goawayFrame, pingFrame, rstStreamFrame, settingsAckFrame, windowUpdateFrame } from './frame-writer.ts';
 import { type HeaderBlock, HeaderBlocks } from './header-blocks.ts';
 import { HpackEncoder } from './hpack-encoder.ts';
 import { ConnectionWindow } from './receive-window.ts';
-import type { StreamHandler, StreamHost, Transport } from './roles.ts';
+import { IGNORE, type StreamHandler, type StreamHost, type Transport } from './roles.ts';
 import { applySettings, DEFAULT_PEER_SETTINGS, openingBytes, type PeerSettings } from './settings.ts';
 import { Http2Stream } from './stream.ts';
 
@@ -29,7 +30,7 @@ export class Http2Connection implements StreamHost {
   readonly #blocks: HeaderBlocks;
   readonly #floods: FloodGuard;
   readonly #streams = new NumberTable<Http2Stream>();
-
+  readonly #cut: CutStreams;
   #settled = false;
   #lastPeerStreamId = 0;
   #nextStreamId = 1;
@@ -41,6 +42,7 @@ export class Http2Connection implements StreamHost {
     const { settings, role } = options;
     this.#options = options;
     this.transport = options.transport;
+    this.#cut = new CutStreams(role);
     const sink = { data: this.#onData.bind(this), frame: this.#onFrame.bind(this) };
     this.#reader = new FrameReader(sink, settings.frameBytesMax, role === 'server');
     this.#blocks = new HeaderBlocks(settings.headerListBytesMax, settings.headerBlockBytesMax ?? settings.headerListBytesMax);
@@ -107,6 +109,7 @@ export class Http2Connection implements StreamHost {
   }
 
   closed(stream: Http2Stream): void {
+    if (!stream.remoteEnded && !this.#dead) this.#cut.add(stream.id);
     if (this.#streams.delete(stream)) this.#options.events.streamClosed();
   }
 
@@ -140,11 +143,11 @@ export class Http2Connection implements StreamHost {
     if (stream === null) {
       this.#requireKnown(streamId);
       this.window.taken(flowBytes);
+      if (!this.#cut.hears(streamId, ended)) this.#refuse(streamId, ERROR_CODE.streamClosed);
       return;
     }
     const errorCode = stream.receive(buffer, start, end, flowBytes, ended);
-    if (errorCode === 0) return;
-    this.#cut(stream, errorCode);
+    if (errorCode !== 0) this.#cutOff(stream, errorCode);
   }
 
   #onFrame(type: number, flags: number, streamId: number, payload: Buffer): void {
@@ -158,6 +161,7 @@ export class Http2Connection implements StreamHost {
         this.#onHeaderBlock(this.#blocks.proceed(flags, streamId, payload));
         break;
       case FRAME.priority:
+        requireOther(streamId, payload);
         this.#floods.count('control');
         break;
       case FRAME.rstStream:
@@ -191,13 +195,14 @@ export class Http2Connection implements StreamHost {
     }
     if (role === 'client' || block.streamId <= this.#lastPeerStreamId) {
       this.#requireKnown(block.streamId);
+      demand(this.#cut.hears(block.streamId, block.ended), ERROR_CODE.streamClosed, 'HEADERS on a stream that was closed');
       return;
     }
     demand(block.streamId % 2 === 1, ERROR_CODE.protocolError, 'even stream identifier');
     this.#lastPeerStreamId = block.streamId;
     if (this.#refusing || this.#streams.size >= this.#options.settings.concurrentStreamsMax) {
-      this.#floods.count('reset');
-      this.#put(rstStreamFrame(block.streamId, ERROR_CODE.refusedStream));
+      this.#refuse(block.streamId, ERROR_CODE.refusedStream);
+      if (!block.ended) this.#cut.add(block.streamId);
       return;
     }
     const opened = this.#addStream(block.streamId, IGNORE);
@@ -208,18 +213,21 @@ export class Http2Connection implements StreamHost {
 
   /** A client's response, then trailers; a server sees only trailers here. */
   #onFurtherBlock(stream: Http2Stream, { fields, ended }: HeaderBlock): void {
-    if (stream.remoteEnded) {
-      this.#cut(stream, ERROR_CODE.streamClosed);
-      return;
-    }
-    stream.handler.response(fields, ended);
+    if (stream.remoteEnded) this.#cutOff(stream, ERROR_CODE.streamClosed);
+    else stream.handler.response(fields, ended);
     if (ended) stream.receiveEnd();
   }
 
   /** Resets a stream over a fault of the peer. */
-  #cut(stream: Http2Stream, errorCode: number): void {
+  #cutOff(stream: Http2Stream, errorCode: number): void {
     this.#put(rstStreamFrame(stream.id, errorCode));
     stream.receiveReset(errorCode, false);
+  }
+
+  /** Answers what may not be there with an error of its stream, which costs the peer. */
+  #refuse(streamId: number, errorCode: number): void {
+    this.#floods.count('reset');
+    this.#put(rstStreamFrame(streamId, errorCode));
   }
 
   #onReset(streamId: number, payload: Buffer): void {
@@ -229,6 +237,7 @@ export class Http2Connection implements StreamHost {
     // A tunnel that was answered has been paid for; a late reset has crossed with our end. Both are how apps hang up.
     if (stream === null || !stream.answered) this.#floods.count('reset');
     stream?.receiveReset(errorCode, errorCode === ERROR_CODE.refusedStream);
+    this.#cut.hears(streamId, true);
   }
 
   #onSettings(flags: number, payload: Buffer): void {
@@ -238,9 +247,8 @@ export class Http2Connection implements StreamHost {
     this.peer = applySettings(before, payload);
     if (this.peer.headerTableBytes !== before.headerTableBytes) this.encoder.limit(this.peer.headerTableBytes);
     const wider = this.peer.initialWindowBytes - before.initialWindowBytes;
-    for (const stream of this.#streams.all()) {
+    for (const stream of this.#streams.all())
       demand(stream.widen(wider, WINDOW_BYTES_LIMIT), ERROR_CODE.flowControlError, 'a stream window overflows');
-    }
     this.#put(settingsAckFrame());
     if (!this.#settled) {
       this.#settled = true;
@@ -251,12 +259,11 @@ export class Http2Connection implements StreamHost {
 
   #onPing(flags: number, payload: Buffer): void {
     requirePing(payload);
-    if ((flags & FLAG.ack) !== 0) {
-      this.#options.events.pong();
-      return;
+    if ((flags & FLAG.ack) !== 0) this.#options.events.pong();
+    else {
+      this.#floods.count('control');
+      this.#put(pingFrame(payload, true));
     }
-    this.#floods.count('control');
-    this.#put(pingFrame(payload, true));
   }
 
   #onGoaway(payload: Buffer): void {
@@ -277,9 +284,8 @@ export class Http2Connection implements StreamHost {
     this.#requireKnown(streamId);
     const stream = this.#streams.get(streamId);
     if (stream === null) return;
-    if (!stream.widen(bytes, WINDOW_BYTES_LIMIT)) {
-      this.#cut(stream, ERROR_CODE.flowControlError);
-    } else if (this.blocked.delete(stream)) stream.flush();
+    if (!stream.widen(bytes, WINDOW_BYTES_LIMIT)) this.#cutOff(stream, ERROR_CODE.flowControlError);
+    else if (this.blocked.delete(stream)) stream.flush();
   }
 
   /** Frames may arrive late for streams that are gone, never for streams that were not opened yet. */
@@ -290,5 +296,4 @@ export class Http2Connection implements StreamHost {
   }
 }
 
-const IGNORE: StreamHandler = { response() {}, data() {}, end() {}, reset() {}, writable() {} };
 const INTERRUPTED = 'a header block was interrupted';

@@ -206,6 +206,12 @@ export function readIncrement(payload: Buffer): number {
   return bytes;
 }
 
+/** A stream cannot depend on itself (RFC 9113 5.3 ignores priorities otherwise); `payload` begins with the one it depends on. */
+export function requireOther(streamId: number, payload: Buffer): void {
+  const parent = payload.readUInt32BE(0) & 0x7fff_ffff;
+  if (parent === streamId) throw new Http2Error(ERROR_CODE.protocolError, 'a stream that depends on itself');
+}
+
 /** Checks the payload of PING. */
 export function requirePing(payload: Buffer): void {
   requireBytes(payload, PING_PAYLOAD_BYTES, 'PING');

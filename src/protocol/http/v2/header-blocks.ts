@@ -1,7 +1,11 @@
 import { TUNNEL } from '#model/settings/tunnels.ts';
 import { ERROR_CODE, FLAG, Http2Error } from './constants.ts';
 import type { Field } from './field.ts';
+import { requireOther } from './frame-reader.ts';
 import { HpackDecoder } from './hpack-decoder.ts';
+
+/** Fixed by RFC 9113 6.2. */
+const PRIORITY_BYTES = 5;
 
 /** A whole, decoded header block; `fields` null: more than the list may hold. `ended` when END_STREAM came with it. */
 export type HeaderBlock = { streamId: number; fields: Field[] | null; ended: boolean };
@@ -26,8 +30,7 @@ export class HeaderBlocks {
   /** A HEADERS frame: the block when it is whole, else null. Throws Http2Error. */
   start(flags: number, streamId: number, payload: Buffer): HeaderBlock | null {
     const body = stripPadding(flags, payload);
-    const fragment = (flags & FLAG.priority) !== 0 ? body.subarray(5) : body;
-    if ((flags & FLAG.priority) !== 0 && body.length < 5) throw new Http2Error(ERROR_CODE.frameSizeError, 'HEADERS cut short');
+    const fragment = (flags & FLAG.priority) !== 0 ? withoutPriority(streamId, body) : body;
     const ended = (flags & FLAG.endStream) !== 0;
     // Nearly every block comes in one frame, and is read where it lies.
     if ((flags & FLAG.endHeaders) !== 0 && fragment.length <= this.#blockBytesMax)
@@ -61,4 +64,10 @@ function stripPadding(flags: number, payload: Buffer): Buffer {
   const padding = payload[0] ?? payload.length;
   if (padding >= payload.length) throw new Http2Error(ERROR_CODE.protocolError, 'more padding than payload');
   return payload.subarray(1, payload.length - padding);
+}
+
+function withoutPriority(streamId: number, body: Buffer): Buffer {
+  if (body.length < PRIORITY_BYTES) throw new Http2Error(ERROR_CODE.frameSizeError, 'HEADERS cut short');
+  requireOther(streamId, body);
+  return body.subarray(PRIORITY_BYTES);
 }

@@ -29,6 +29,9 @@ export type StreamHandler = {
   finished?(): void;
 };
 
+/** Of a stream that is answered already: what still comes on it is nobody's. */
+export const IGNORE: StreamHandler = { response() {}, data() {}, end() {}, reset() {}, writable() {} };
+
 /** Trailers that wait for the body before them. Encoded only when they leave: a peer's table follows the order on the wire. */
 export type TrailerSource = { encode(encoder: HpackEncoder): void };
 

@@ -7,12 +7,11 @@ import type { Field } from './field.ts';
 import { readRequestHead } from './heads.ts';
 import type { HpackEncoder } from './hpack-encoder.ts';
 import { type MessageBytes, MessageConnection, type MessageOwner } from './message-connection.ts';
-import type { StreamHandler } from './roles.ts';
+import { IGNORE, type StreamHandler } from './roles.ts';
 import { Http2ServerStream, ServerStreamHandler, type ServerStreamHost } from './server-stream.ts';
 import type { Http2Stream } from './stream.ts';
 
 const PING = Buffer.alloc(PING_PAYLOAD_BYTES, 'weft');
-const IGNORE: StreamHandler = { response() {}, data() {}, end() {}, reset() {}, writable() {} };
 
 /** Serves HTTP/2 on a stream that begins with the client preface; `early` was taken from it before. */
 export function acceptHttp2(
