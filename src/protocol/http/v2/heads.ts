@@ -58,11 +58,18 @@ export function readRequestHead(fields: readonly Field[], ended: boolean, level:
   if (method === null || (isConnect ? path !== null || scheme !== null : !path || scheme === null))
     return malformed('missing or superfluous pseudo headers');
   const headers = new FieldBlock(fields, at, TRAIT.head);
-  // Without :authority the host header stands for it; with it, it wins.
-  const host = authority ?? headers.getById(HEADER.host) ?? '';
+  const host = authority ?? onlyHost(headers);
   headers.dropId(HEADER.host);
   headers.dropId(HEADER.contentLength);
   return toRequest({ method, path, authority: host, headers, contentLength, ended, level });
+}
+
+/** What stands for :authority where there is none; with it, it wins. Of two hosts none does (W22). */
+function onlyHost(headers: FieldBlock): string {
+  const first = headers.indexOf(HEADER.host);
+  if (first < 0) return '';
+  headers.drop(first);
+  return headers.indexOf(HEADER.host) < 0 ? headers.valueAt(first) : '';
 }
 
 /** What `readRequestHead` found. */
