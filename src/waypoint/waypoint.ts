@@ -22,6 +22,7 @@ import { stageList } from '#waypoint/stages/list.ts';
 import { Slots } from '#waypoint/state/slots.ts';
 import type { LiveConnection } from '#waypoint/state/snapshot.ts';
 import { WaypointState } from '#waypoint/state/waypoint-state.ts';
+import { Clusters } from '#waypoint/upstream/clusters.ts';
 import { Upstreams } from '#waypoint/upstream/upstreams.ts';
 
 /** Whether a tunnel may be opened to what it names; 400 and 503 as a node proxy would answer. */
@@ -58,6 +59,7 @@ export class Waypoint {
     this.#state = state;
     this.#upstreams = upstreams;
     const telemetry = { meters: this.meters, peers: this.peers };
+    const clusters = new Clusters({ state, upstreams, effects, telemetry, parts });
     const perExchange = new Slots<Exchange>();
     const pipeline = new Pipeline(
       stageList({
@@ -67,6 +69,7 @@ export class Waypoint {
         state,
         perExchange,
         upstreams,
+        clusters,
         attempts,
         replicas: replicaCount(self, mesh, parts, effects.clock),
       }),
@@ -74,7 +77,7 @@ export class Waypoint {
       effects.clock,
     );
     const requests = requestHandlers({ effects, counters, telemetry, pipeline, live, state });
-    this.#connections = new Connections({ self, effects, counters, telemetry, upstreams, live, state }, requests);
+    this.#connections = new Connections({ self, effects, counters, telemetry, upstreams, clusters, live, state }, requests);
     this.#stopSweeping = [
       effects.clock.every(WAYPOINT.sweepUpstreamsMs, () => this.#upstreams.sweep()),
       effects.clock.every(WAYPOINT.sweepDownstreamsMs, () => this.#connections.sweep()),

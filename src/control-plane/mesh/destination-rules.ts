@@ -2,9 +2,13 @@ import type { MeshReader } from '#control-plane/index/derivation.ts';
 import { localNameOf, tableOf } from '#control-plane/index/table.ts';
 import { isExportedTo, type NamedHost } from '#control-plane/mesh/named-hosts.ts';
 import { byAge, type Labels, type Metadata } from '#control-plane/resources/metadata.ts';
+import type { DestinationSettings } from '#model/waypoint/destination-settings.ts';
+
+/** How traffic is to be treated, and that to single ports; a port has all of its blocks from here but the retry budget. */
+export type RulePolicy = { settings: DestinationSettings; ports: readonly { port: number; settings: DestinationSettings }[] };
 
 /** A name for the endpoints of a service that have these labels. */
-export type RuleSubset = { name: string; labels: Labels };
+export type RuleSubset = { name: string; labels: Labels; policy: RulePolicy | null };
 
 /** What is said of the traffic to a host. */
 export type DestinationRuleResource = {
@@ -15,6 +19,7 @@ export type DestinationRuleResource = {
   exportTo: readonly string[];
   /** Only for some clients, whom a waypoint cannot tell: such a rule is not used. */
   forSomeWorkloads: boolean;
+  policy: RulePolicy | null;
   subsets: readonly RuleSubset[];
 };
 

@@ -3,6 +3,7 @@ import { tableOf } from '#control-plane/index/table.ts';
 import type { ServiceResource } from '#control-plane/mesh/services.ts';
 import { byAge, type Metadata } from '#control-plane/resources/metadata.ts';
 import type { HttpRoute, WaypointService } from '#model/waypoint/config.ts';
+import type { DestinationSettings } from '#model/waypoint/destination-settings.ts';
 import type { Traffic } from '#model/waypoint/traffic.ts';
 
 /** What a policy says of one target, or of a part of it that `section` names. */
@@ -10,6 +11,8 @@ export type AttachedTraffic = Traffic & {
   /** `Service shop/reviews`, `HTTPRoute shop/r`. */
   target: string;
   section: string | null;
+  /** Of services only. */
+  settings: DestinationSettings;
   metadata: Pick<Metadata, 'createdAtMs' | 'namespace' | 'name'>;
 };
 
@@ -32,6 +35,19 @@ export function speakerOf(
   return said.toSorted(byAge)[0] ?? null;
 }
 
+/** The same for how a service is treated. */
+export function settingsSpeaker(
+  mesh: TrafficMesh,
+  target: string,
+  section: string | null,
+  block: keyof DestinationSettings,
+): AttachedTraffic | null {
+  const attached = mesh.valuesBy(ATTACHED_TRAFFIC, 'target', target);
+  const said = attached.filter((one) => one.section === section && one.settings[block] !== undefined);
+  return said.toSorted(byAge)[0] ?? null;
+}
+
+/** Null where nobody says anything, so that waypoints are told nothing. */
 function trafficOf(mesh: TrafficMesh, target: string, section: string | null): Traffic | null {
   const rateLimit = speakerOf(mesh, target, section, 'rateLimit')?.rateLimit ?? null;
   const fault = speakerOf(mesh, target, section, 'fault')?.fault ?? null;

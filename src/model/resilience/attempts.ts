@@ -16,7 +16,9 @@ export type AttemptFailure =
   /** Its time was over before it answered. */
   | 'too-slow'
   /** It answered, with a status that its route takes for a failure. */
-  | 'status';
+  | 'status'
+  /** Too much is under way already: one more try would be more. */
+  | 'overflow';
 
 /** What an operator, or a route, allows. */
 export type AttemptPolicy = {
@@ -75,14 +77,14 @@ export type AttemptDecision =
     }
   | {
       readonly kind: 'give-up';
-      readonly why: 'response-begun' | 'tries-spent' | 'out-of-time' | 'body-lost' | 'not-allowed';
+      readonly why: 'response-begun' | 'tries-spent' | 'out-of-time' | 'body-lost' | 'not-allowed' | 'overflow';
     };
 
 /** Decides after a failed try. The one place that says a request is sent twice (promise 10). */
 export function decideAttempt(facts: AttemptFacts, policy: AttemptPolicy): AttemptDecision {
   if (facts.responseBegun) return { kind: 'give-up', why: 'response-begun' };
-  if (facts.tryNumber >= policy.triesMax) return { kind: 'give-up', why: 'tries-spent' };
   if (!isAllowed(facts, policy)) return { kind: 'give-up', why: 'not-allowed' };
+  if (facts.tryNumber >= policy.triesMax) return { kind: 'give-up', why: 'tries-spent' };
   if (facts.body === 'lost') return { kind: 'give-up', why: 'body-lost' };
   if (facts.remainingMs !== null && facts.remainingMs <= facts.pauseMs) return { kind: 'give-up', why: 'out-of-time' };
   const sameEndpoint = facts.failure === 'not-processed' || facts.failure === 'stale';

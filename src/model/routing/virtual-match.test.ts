@@ -115,5 +115,11 @@ test('config-api 4.4: what leads nowhere is answered 503, a subset that nobody t
   const [nowhere, first, second] = decision.rule.targets.shares.map(({ target }) => target);
   assert.deepEqual(nowhere, { kind: 'invalid', why: 'no-cluster' });
   assert.ok(first?.kind === 'service' && second?.kind === 'service');
-  assert.deepEqual([first.subset, second.subset], [new Set(['a', 'b']), new Set()]);
+  assert.deepEqual(
+    [first.subset, second.subset].map((subset) => [subset?.name, [...(subset?.endpoints ?? [])]]),
+    [
+      ['v1', ['a', 'b']],
+      ['v2', []],
+    ],
+  );
 });

@@ -4,7 +4,7 @@ import { formatIdentity, type Identity } from '#model/identity/identity.ts';
 import type { Service } from '#model/mesh/service.ts';
 import type { Workload } from '#model/mesh/workload.ts';
 import type { AccessField } from '#model/telemetry/log-fields.ts';
-import type { CloseCause, ResponseFlag } from './close-cause.ts';
+import type { CloseCause, ResponseFlags } from './close-cause.ts';
 
 /** An address and port on the wire. */
 export type RecordEnd = { readonly ip: IpAddress; readonly port: number };
@@ -56,7 +56,7 @@ export type HttpOutcome = {
 
 /** How it ended. */
 export type RecordOutcome = {
-  readonly flag: ResponseFlag;
+  readonly flag: ResponseFlags;
   /** Why it was refused or cut; null when it was not. */
   readonly cause: CloseCause | null;
   /** What went wrong, as a sentence or, of a request, as Envoy's response code details; null or '': nothing. */

@@ -25,10 +25,23 @@ export const RESPONSE_FLAGS = {
   RL: { of: 'waypoint', means: 'more requests than a rate limit allows' },
   FI: { of: 'waypoint', means: 'aborted by fault injection' },
   DR: { of: 'waypoint', means: 'the client withdrew the request' },
+  UO: { of: 'waypoint', means: 'more under way than a circuit breaker or a retry budget allows' },
+  URX: { of: 'waypoint', means: 'failed as often as its route has it sent again; beside the flag of the last try' },
 } as const satisfies Readonly<Record<string, FlagMeaning>>;
 
 /** Why a connection or request did not simply end: ztunnel's and Envoy's short names. */
 export type ResponseFlag = keyof typeof RESPONSE_FLAGS;
+
+/** Why a request that failed was not sent once more. */
+export type RetryFlag = 'UO' | 'URX';
+/** What a log line or a metric shows: of a request that was not sent once more, beside how its last try ended. */
+export type ResponseFlags = ResponseFlag | `${ResponseFlag},${RetryFlag}`;
+
+/** Both flags of a request; none is told twice. */
+export function joinFlags(flag: ResponseFlag, retry: RetryFlag | null): ResponseFlags {
+  if (retry === null || flag === retry) return flag;
+  return flag === '-' ? retry : `${flag},${retry}`;
+}
 
 type CauseMeaning = { readonly flag: ResponseFlag; readonly means: string };
 
@@ -84,6 +97,7 @@ export const CLOSE_CAUSES = {
   share: { flag: 'CONNECT', means: 'the workload holds its share of what all workloads of the node use' },
   'too-many': { flag: 'CONNECT', means: 'too many connections are open' },
   'not-bound': { flag: 'NR', means: 'the destination is not bound to this waypoint' },
+  overflow: { flag: 'UO', means: 'more connections to the destination than a circuit breaker allows' },
   'silent-client': { flag: 'DC', means: 'the client said nothing on a port of undeclared protocol' },
   'protocol-error': { flag: 'DPE', means: 'the client broke the protocol' },
   other: { flag: 'CONNECT', means: 'a cause without a name of its own' },

@@ -77,7 +77,12 @@ export const LABELS = {
   rule: { help: 'name of a rule of a policy', bound: FEW },
   mode: { help: 'whether a rule is enforced, or only counted', bound: ['enforced', 'shadow'] },
   fate: { help: 'what became of a span', bound: ['exported', 'refused', 'dropped'] },
-  outcome: { help: 'what came of it', bound: ['answered', 'failed', 'dropped', 'fetched'] },
+  outcome: { help: 'what came of it', bound: ['answered', 'failed', 'dropped', 'fetched', 'ejected', 'overflow'] },
+  limit: { help: 'the limit that was reached', bound: ['connections', 'pending', 'requests', 'retries'] },
+  detector: {
+    help: 'what an endpoint failed in',
+    bound: ['consecutive_5xx', 'consecutive_gateway_failure', 'consecutive_local_origin_failure'],
+  },
   refusal: { help: 'why the control plane refused something', bound: Object.keys(CONTROL_REFUSALS) },
   door: { help: 'kind of port', bound: ['tunnel', 'control', 'page'] },
   closed_for: { help: 'why a connection that had proved nothing was closed', bound: Object.keys(DOOR_CAUSES) },

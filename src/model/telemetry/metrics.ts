@@ -164,6 +164,16 @@ export const METRICS = {
   ),
   weft_spans_total: counter(WAYPOINT, 'Spans of traced requests: taken by the collector, refused by it, or left out.', ['fate']),
   weft_rate_limited_total: counter(WAYPOINT, 'Requests for which a rate limit had no token.', ['policy', 'rule', 'mode']),
+  weft_circuit_overflow_total: counter(
+    WAYPOINT,
+    'Requests, retries and connections that a circuit breaker or a retry budget refused.',
+    ['destination_service', 'limit'],
+  ),
+  weft_outlier_ejections_total: counter(WAYPOINT, 'Endpoints that failed and were left out, or could not be: too many were.', [
+    'destination_service',
+    'detector',
+    'outcome',
+  ]),
   weft_jwks_fetches_total: counter(WAYPOINT, 'Fetches of the keys that prove tokens.', ['outcome']),
   weft_upstream_endpoints: gauge(WAYPOINT, 'Endpoints that this waypoint has sent something to.', []),
   weft_upstream_pools: gauge(WAYPOINT, 'Pools of connections to endpoints, one for each identity served.', []),

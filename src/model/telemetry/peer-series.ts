@@ -2,7 +2,7 @@ import { formatIdentity, type Identity } from '#model/identity/identity.ts';
 import type { Workload } from '#model/mesh/workload.ts';
 import { TELEMETRY } from '#model/settings/telemetry.ts';
 import type { RecordOrigin, RecordPath, RecordSource } from './access-record.ts';
-import type { ResponseFlag } from './close-cause.ts';
+import type { ResponseFlags } from './close-cause.ts';
 import { UNKNOWN } from './labels.ts';
 import type { Count, Distribution, Meters } from './meters.ts';
 import type { CounterName, LabelValues } from './metrics.ts';
@@ -20,7 +20,7 @@ export type EndedSeries = { readonly closed: Count; readonly received: Count; re
 export type RequestSeries = { readonly total: Count; readonly duration: Distribution };
 
 /** What tells one series of connections from another. */
-type Between = { source: RecordSource; origin: RecordOrigin; path: RecordPath; flag: ResponseFlag };
+type Between = { source: RecordSource; origin: RecordOrigin; path: RecordPath; flag: ResponseFlags };
 
 /** What was found last. Connections come in bursts between the same two, and a comparison costs a tenth of a key and its look-up. */
 class Last<Found> {
@@ -28,7 +28,7 @@ class Last<Found> {
   #name = '';
   #found: Found | null = null;
 
-  get(name: string, source: RecordSource, origin: RecordOrigin, path: RecordPath, flag: ResponseFlag): Found | null {
+  get(name: string, source: RecordSource, origin: RecordOrigin, path: RecordPath, flag: ResponseFlags): Found | null {
     const of = this.#of;
     if (of === null || this.#name !== name || of.flag !== flag || of.origin.reporter !== origin.reporter) return null;
     if (of.source.workload !== source.workload || of.source.identity !== source.identity) return null;
@@ -45,7 +45,7 @@ class Last<Found> {
 }
 
 /** What a request adds to the labels of its connection; `grpcStatus` null: it was none of gRPC. */
-export type RequestFacts = { readonly flag: ResponseFlag; readonly responseCode: number; readonly grpcStatus: string | null };
+export type RequestFacts = { readonly flag: ResponseFlags; readonly responseCode: number; readonly grpcStatus: string | null };
 
 /**
  * Finds the series of connections and requests by who talks to whom. Twenty-three labels cost 8 µs to look up; the
@@ -66,12 +66,12 @@ export class PeerSeries {
   }
 
   /** The series of one counter for connections like this one. */
-  count(name: PeerCounter, source: RecordSource, origin: RecordOrigin, path: RecordPath, flag: ResponseFlag): Count {
+  count(name: PeerCounter, source: RecordSource, origin: RecordOrigin, path: RecordPath, flag: ResponseFlags): Count {
     const last = this.#lastCount.get(name, source, origin, path, flag);
     return last ?? this.#lastCount.set(name, { source, origin, path, flag }, this.#findCount(name, source, origin, path, flag));
   }
 
-  #findCount(name: PeerCounter, source: RecordSource, origin: RecordOrigin, path: RecordPath, flag: ResponseFlag): Count {
+  #findCount(name: PeerCounter, source: RecordSource, origin: RecordOrigin, path: RecordPath, flag: ResponseFlags): Count {
     const key = `${name} ${flag} ${this.#keyOf(source, origin, path)}`;
     const known = this.#counts.get(key);
     if (known !== undefined) return known;
@@ -83,12 +83,12 @@ export class PeerSeries {
   }
 
   /** The series of the end of connections like this one: found at once, as three names would be looked up three times. */
-  ended(source: RecordSource, origin: RecordOrigin, path: RecordPath, flag: ResponseFlag): EndedSeries {
+  ended(source: RecordSource, origin: RecordOrigin, path: RecordPath, flag: ResponseFlags): EndedSeries {
     const last = this.#lastEnded.get('', source, origin, path, flag);
     return last ?? this.#lastEnded.set('', { source, origin, path, flag }, this.#findEnded(source, origin, path, flag));
   }
 
-  #findEnded(source: RecordSource, origin: RecordOrigin, path: RecordPath, flag: ResponseFlag): EndedSeries {
+  #findEnded(source: RecordSource, origin: RecordOrigin, path: RecordPath, flag: ResponseFlags): EndedSeries {
     const key = `${flag} ${this.#keyOf(source, origin, path)}`;
     const known = this.#ended.get(key);
     if (known !== undefined) return known;
@@ -148,7 +148,7 @@ export function peerLabels(
   { reporter }: RecordOrigin,
   path: RecordPath,
   protocol: 'tcp' | 'http' | 'grpc',
-  flag: ResponseFlag,
+  flag: ResponseFlags,
 ): PeerLabels {
   const client = workloadLabels(source.workload);
   const server = workloadLabels(path.workload);

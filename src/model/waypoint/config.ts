@@ -1,4 +1,5 @@
 import type { ServiceKey } from '#model/mesh/service.ts';
+import type { ServiceDestination } from '#model/waypoint/destination-settings.ts';
 import type {
   HttpCors,
   HttpMirror,
@@ -57,6 +58,8 @@ export type WaypointService = {
   traffic?: readonly (Traffic & { port: number | null })[];
   /** Those that its routes lead to, of whatever service. */
   subsets?: readonly ServiceSubset[];
+  /** How requests to it are treated, and to those that its routes lead to. */
+  destinations?: readonly ServiceDestination[];
 };
 
 /** One HTTPRoute as it attaches to one service, or what a VirtualService says of one of its hosts. */

@@ -42,6 +42,8 @@ export type UpstreamProblem = {
     | 'local-reset'
     | 'protocol-error'
     | 'head-too-large'
+    /** Too much is under way towards it. */
+    | 'overflow'
     /** One try took longer than it may. */
     | 'too-slow';
   /** What was seen, for logs. */

@@ -6,6 +6,7 @@ import { regardless } from '#model/effects/mishaps.ts';
 import type { Roster } from '#model/effects/roster.ts';
 import { type ServiceKey, serviceKeyOf } from '#model/mesh/service.ts';
 import { decideL7, type PolicyVerdict } from '#model/policy/l7.ts';
+import type { Observation } from '#model/resilience/outlier.ts';
 import { type RecordPath, recordOf } from '#model/telemetry/access-record.ts';
 import type { CloseCause, ResponseFlag } from '#model/telemetry/close-cause.ts';
 import type { Count } from '#model/telemetry/meters.ts';
@@ -19,6 +20,9 @@ import type { WaypointSelf } from '#waypoint/self/self.ts';
 import type { UpstreamEndpoint } from '#waypoint/state/kept.ts';
 import type { LiveConnection, Snapshot } from '#waypoint/state/snapshot.ts';
 import type { WaypointState } from '#waypoint/state/waypoint-state.ts';
+import type { Cluster } from '#waypoint/upstream/cluster.ts';
+import type { Clusters } from '#waypoint/upstream/clusters.ts';
+import type { DialOutcome } from '#waypoint/upstream/connection-pool.ts';
 import { dial } from '#waypoint/upstream/dial.ts';
 import { familyFor, type Upstreams } from '#waypoint/upstream/upstreams.ts';
 
@@ -29,6 +33,7 @@ export type ConnectionContext = {
   readonly counters: Counters;
   readonly telemetry: Telemetry;
   readonly upstreams: Upstreams;
+  readonly clusters: Clusters;
   readonly state: WaypointState;
   /** What is under way, to be asked again when the policies change. */
   readonly live: Roster<LiveConnection>;
@@ -44,6 +49,8 @@ export class TcpConnection implements LiveConnection {
   readonly #cut = new Cut();
   readonly #startedMs: number;
   #endpoint: UpstreamEndpoint | null = null;
+  /** Into which it was let. */
+  #cluster: Cluster | null = null;
   #verdict: PolicyVerdict | null = null;
   #receivedBytes = 0;
   #sentBytes = 0;
@@ -65,7 +72,13 @@ export class TcpConnection implements LiveConnection {
       this.#deny('policy');
       return;
     }
-    const endpoint = this.#choose();
+    const { endpoint, cluster } = this.#choose(snapshot);
+    if (cluster?.enterConnection() === false) {
+      this.#finish('UO', 'too many connections', 'overflow');
+      this.#stream.reset();
+      return;
+    }
+    this.#cluster = cluster;
     if (endpoint === null) {
       this.#finish('UH', 'no_healthy_upstream', 'no-backend');
       this.#stream.reset();
@@ -76,8 +89,10 @@ export class TcpConnection implements LiveConnection {
     this.#stream.pause();
     // From now on it counts as load, so that a slow connect does not draw everybody else to the same endpoint.
     endpoint.active++;
-    dial(this.#context.self, this.#context.effects, endpoint, this.#facts.client)
+    const timeoutMs = cluster?.settings.connection?.connectTimeoutMs ?? null;
+    dial(this.#context.self, this.#context.effects, endpoint, this.#facts.client, timeoutMs)
       .then((outcome) => {
+        cluster?.observe(endpoint, observationOf(outcome));
         if (outcome.kind === 'open') return this.#relay(outcome.stream, early);
         this.#context.counters.upstreamConnectFailures++;
         this.#finish('UF', outcome.problem.details, 'connect-failed');
@@ -131,14 +146,18 @@ export class TcpConnection implements LiveConnection {
     this.#end(cause);
   }
 
-  #choose(): UpstreamEndpoint | null {
+  /** The endpoint, null where there is none, and how connections to it are treated. */
+  #choose(snapshot: Snapshot): { endpoint: UpstreamEndpoint | null; cluster: Cluster | null } {
     const { destination } = this.#facts;
-    const { upstreams, effects } = this.#context;
-    if (destination.kind === 'workload') return upstreams.workload(destination.workload, destination.address, destination.port);
+    const { upstreams, clusters, effects } = this.#context;
+    if (destination.kind === 'workload') {
+      return { endpoint: upstreams.workload(destination.workload, destination.address, destination.port), cluster: null };
+    }
     const share = this.#share(destination.key, destination.port);
-    if (share === null) return null;
-    const service = upstreams.service(share.key, share.port, familyFor(destination.address));
-    return service === null ? null : pickLeastLoaded(service.set, effects.random);
+    const service = share === null ? null : upstreams.service(share.key, share.port, familyFor(destination.address));
+    if (share === null || service === null) return { endpoint: null, cluster: null };
+    const cluster = clusters.of(snapshot.services.get(destination.key) ?? null, share.key, share.port, null);
+    return { endpoint: pickLeastLoaded(cluster?.usable(service.set) ?? service.set, effects.random), cluster };
   }
 
   /** Where a route of the service leads this connection, or the service itself; null: to nobody. */
@@ -182,6 +201,7 @@ export class TcpConnection implements LiveConnection {
     if (this.#over) return;
     this.#over = true;
     if (this.#endpoint !== null) this.#endpoint.active--;
+    this.#cluster?.connectionOver();
     const { counters, effects } = this.#context;
     counters.bytesReceived += this.#receivedBytes;
     counters.bytesSent += this.#sentBytes;
@@ -217,4 +237,10 @@ export class TcpConnection implements LiveConnection {
   #path(): RecordPath {
     return takenPath(this.#facts.record.service, this.#facts.destination, this.#endpoint);
   }
+}
+
+/** All that a connection says of its endpoint is whether it could be reached. */
+function observationOf(outcome: DialOutcome): Observation {
+  if (outcome.kind === 'open') return { kind: 'status', status: 200 };
+  return { kind: 'local', status: outcome.problem.kind === 'connect-timeout' ? 504 : 503 };
 }

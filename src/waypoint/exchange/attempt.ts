@@ -1,6 +1,7 @@
 import type { Cancel } from '#model/effects/clock.ts';
 import type { HttpVersion, UpstreamProblem } from '#protocol/http/message.ts';
 import type { UpstreamEndpoint } from '#waypoint/state/kept.ts';
+import type { Cluster } from '#waypoint/upstream/cluster.ts';
 
 /** How a try ended, or that it has not. */
 export type AttemptOutcome = 'under-way' | 'responded' | UpstreamProblem;
@@ -17,6 +18,8 @@ export class Attempt {
   readonly freshConnection: boolean;
   /** Set by the balance stage; null: none could be had. */
   endpoint: UpstreamEndpoint | null = null;
+  /** Into which it was let, and which it leaves; null: nothing is said of where it goes. */
+  cluster: Cluster | null = null;
   version: HttpVersion = 'http1';
   /** When the client must have its answer, in the clock's milliseconds; null: no bound, or the request is not complete yet. */
   deadlineMs: number | null = null;

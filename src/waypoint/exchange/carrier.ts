@@ -2,7 +2,7 @@ import type { ByteStream } from '#model/effects/byte-stream.ts';
 import { Cut } from '#model/effects/cut.ts';
 import { guard, regardless } from '#model/effects/mishaps.ts';
 import type { AttemptFacts } from '#model/resilience/attempts.ts';
-import type { ResponseFlag } from '#model/telemetry/close-cause.ts';
+import { joinFlags, type ResponseFlag } from '#model/telemetry/close-cause.ts';
 import type { HeaderBlock } from '#protocol/http/header-block.ts';
 import type {
   ClientConnection,
@@ -287,7 +287,7 @@ export class Carrier implements ServerEvents, ClientEvents, LiveConnection {
 
   #finish(flag: ResponseFlag): void {
     this.#exchange.over = true;
-    this.#exchange.flag = flag;
+    this.#exchange.flag = joinFlags(flag, this.#exchange.retryFlag);
     this.#kept?.release();
     this.#kept = null;
     this.#context.live.delete(this);

@@ -5,7 +5,7 @@ import type { HttpFacts } from '#model/policy/l7-fields.ts';
 import type { BackendEdits } from '#model/routing/backends.ts';
 import type { RoutedRequest, RouteRule } from '#model/routing/candidate.ts';
 import type { Subset } from '#model/routing/subsets.ts';
-import type { ResponseFlag } from '#model/telemetry/close-cause.ts';
+import type { ResponseFlags, RetryFlag } from '#model/telemetry/close-cause.ts';
 import { HEADER } from '#protocol/http/header-names.ts';
 import type { RequestHead, ServerStream } from '#protocol/http/message.ts';
 import { type ConnectionFacts, policyFacts } from '#waypoint/connection/connection-facts.ts';
@@ -68,7 +68,9 @@ export class Exchange implements HttpFacts, RoutedRequest, Slotted {
 
   // Outcome.
   status = 0;
-  flag: ResponseFlag = '-';
+  flag: ResponseFlags = '-';
+  /** Why the last try that failed was not followed by another one; null: none failed, or it could not have been. */
+  retryFlag: RetryFlag | null = null;
   details = '';
   bytesReceived = 0;
   bytesSent = 0;

@@ -55,7 +55,7 @@ const UPSTREAM_FAILED = 'upstream connect error or disconnect/reset before heade
 
 /** The words clients know from Envoy; the cause itself goes to the log only (W77). */
 const FAILURES: Readonly<
-  Record<Exclude<UpstreamProblem['kind'], 'too-slow'>, { status: number; reason: string; flag: ResponseFlag }>
+  Record<Exclude<UpstreamProblem['kind'], 'too-slow' | 'overflow'>, { status: number; reason: string; flag: ResponseFlag }>
 > = {
   'connect-failure': { status: 503, reason: 'remote connection failure', flag: 'UF' },
   'connect-timeout': { status: 503, reason: 'connection timeout', flag: 'UF' },
@@ -66,9 +66,16 @@ const FAILURES: Readonly<
   'head-too-large': { status: 503, reason: 'response headers too large', flag: 'UPE' },
 };
 
+/** More is under way than a circuit breaker allows (W54). */
+export const OVERFLOW: LocalReply = {
+  ...reply(503, `${UPSTREAM_FAILED}overflow`, 'UO', 'upstream_reset_before_response_started{overflow}'),
+  headers: ['x-envoy-overloaded', 'true'],
+};
+
 /** The answer to a request whose upstream failed before it responded (docs/rules/waypoint.md). */
 export function replyFor(problem: UpstreamProblem): LocalReply {
   if (problem.kind === 'too-slow') return REPLY.tryTimeout;
+  if (problem.kind === 'overflow') return OVERFLOW;
   const { status, reason, flag } = FAILURES[problem.kind];
   const details = `upstream_reset_before_response_started{${reason}|${problem.details}}`.replaceAll(' ', '_');
   return reply(status, UPSTREAM_FAILED + reason, flag, details);

@@ -8,6 +8,7 @@ import type { Counters, Telemetry } from '#waypoint/self/counters.ts';
 import type { WaypointEffects } from '#waypoint/self/effects.ts';
 import type { Slots } from '#waypoint/state/slots.ts';
 import type { WaypointState } from '#waypoint/state/waypoint-state.ts';
+import type { Clusters } from '#waypoint/upstream/clusters.ts';
 import type { Upstreams } from '#waypoint/upstream/upstreams.ts';
 
 /** What a stage says of a request. */
@@ -61,6 +62,7 @@ export type StageParts = {
   /** Values by request. */
   readonly perExchange: Slots<Exchange>;
   readonly upstreams: Upstreams;
+  readonly clusters: Clusters;
   readonly attempts: AttemptPolicy;
   /** How many share a limit: replicas of this waypoint, each in as many parts as it serves in. */
   replicas(): number;

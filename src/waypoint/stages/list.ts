@@ -7,6 +7,7 @@ import { faultStage } from '#waypoint/stages/fault/fault.ts';
 import { forwardStage } from '#waypoint/stages/forward/forward.ts';
 import { identifyStage } from '#waypoint/stages/identify/identify.ts';
 import { mirrorStage } from '#waypoint/stages/mirror/mirror.ts';
+import { outlierStage } from '#waypoint/stages/outlier/outlier.ts';
 import { rateLimitStage } from '#waypoint/stages/rate-limit/rate-limit.ts';
 import { recordStage } from '#waypoint/stages/record/record.ts';
 import { resilienceStage } from '#waypoint/stages/resilience/resilience.ts';
@@ -31,6 +32,7 @@ const STAGES: readonly ((parts: StageParts) => Stage)[] = [
   sessionStage,
   forwardStage,
   mirrorStage,
+  outlierStage,
   resilienceStage,
   balanceStage,
   transportStage,

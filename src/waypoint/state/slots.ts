@@ -31,6 +31,11 @@ export class Slot<H extends Slotted, V> {
     return (holder.slots?.[this.#index] as V | undefined) ?? null;
   }
 
+  /** It has no value any more. */
+  forget(holder: H): void {
+    if (holder.slots !== null) holder.slots[this.#index] = undefined;
+  }
+
   set(holder: H, value: V): void {
     holder.slots ??= [];
     holder.slots[this.#index] = value;

@@ -12,19 +12,21 @@ import type { DialOutcome } from '#waypoint/upstream/connection-pool.ts';
 
 /**
  * Opens a byte stream to an endpoint: plainly on this node or where the endpoint has no HBONE, else through a
- * tunnel in which the endpoint proves the identity the mesh knows it by. Never throws.
+ * tunnel in which the endpoint proves the identity the mesh knows it by. Never throws. `timeoutMs`: null, as everywhere, which is the most.
  */
 export function dial(
   self: WaypointSelf,
   effects: WaypointEffects,
   endpoint: UpstreamEndpoint,
   client: ClientInfo,
+  timeoutMs: number | null = null,
 ): Promise<DialOutcome> {
   return new Promise((resolve) => {
     let late = false;
-    const cancel = effects.clock.after(TUNNEL.connectTimeoutMs, () => {
+    const withinMs = Math.min(timeoutMs ?? TUNNEL.connectTimeoutMs, TUNNEL.connectTimeoutMs);
+    const cancel = effects.clock.after(withinMs, () => {
       late = true;
-      resolve(failed('connect-timeout', `no connection within ${TUNNEL.connectTimeoutMs} ms`));
+      resolve(failed('connect-timeout', `no connection within ${withinMs} ms`));
     });
     const settle = (outcome: DialOutcome): void => {
       cancel();

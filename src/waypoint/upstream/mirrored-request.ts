@@ -9,7 +9,8 @@ import type {
   RequestHead,
   ResponseHead,
 } from '#protocol/http/message.ts';
-import type { Acquired, ConnectionPool } from '#waypoint/upstream/connection-pool.ts';
+import type { ConnectionPool } from '#waypoint/upstream/connection-pool.ts';
+import type { Acquired } from '#waypoint/upstream/waiting-room.ts';
 
 /** How a copy ended: with an answer, which nobody reads; without one; or it could not be made whole. */
 export type MirrorOutcome = 'answered' | 'failed' | 'dropped';

@@ -96,12 +96,19 @@ export class Upstreams {
       http2: effects.http2,
       mishaps: effects.mishaps,
       counters,
-      dial: () => dial(self, effects, endpoint, client),
+      dial: (timeoutMs) => dial(self, effects, endpoint, client, timeoutMs),
     });
     // A request that chose the endpoint before it left may still use it; nobody would sweep what stays behind.
     if (endpoint.gone) pool.retire();
     else pools.set(key, pool);
     return pool;
+  }
+
+  /** HTTP connections that are open to these endpoints, or being opened. */
+  openConnections(endpoints: readonly UpstreamEndpoint[]): number {
+    let open = 0;
+    for (const endpoint of endpoints) for (const pool of this.#pools.peek(endpoint)?.values() ?? []) open += pool.open;
+    return open;
   }
 
   /** Pools that hold or held connections. */
@@ -147,7 +154,15 @@ export class Upstreams {
   }
 
   #eligible(service: Service, port: number, family: Family, subset: Subset | null): Endpoint[] {
-    return eligibleEndpoints(this.#context.mesh, service, port, family, locationOf(this.#context.self), 'tcp', subset);
+    return eligibleEndpoints(
+      this.#context.mesh,
+      service,
+      port,
+      family,
+      locationOf(this.#context.self),
+      'tcp',
+      subset?.endpoints ?? null,
+    );
   }
 }
 

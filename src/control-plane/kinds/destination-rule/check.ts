@@ -1,5 +1,6 @@
 import { errorAt, type FieldPath, type Problem, warningAt } from '#control-plane/resources/finding.ts';
 import { isDnsName } from '#model/dns/alias.ts';
+import { checkSettings } from './check-settings.ts';
 import type { RawDestinationRule, RawSubset, RawTrafficSettings } from './schema.ts';
 
 /** What the schema states in CEL about a DestinationRule, or cannot state. */
@@ -9,9 +10,11 @@ export function checkDestinationRule({ spec }: RawDestinationRule): Problem[] {
   return [
     ...checkHost(host),
     ...checkTls(trafficPolicy, ['spec', 'trafficPolicy']),
+    ...checkSettings(trafficPolicy, ['spec', 'trafficPolicy']),
     ...subsets.flatMap((subset, at) => [
       ...checkSubset(subset, subsets, at),
       ...checkTls(subset.trafficPolicy, ['spec', 'subsets', at, 'trafficPolicy']),
+      ...checkSettings(subset.trafficPolicy, ['spec', 'subsets', at, 'trafficPolicy']),
     ]),
   ];
 }

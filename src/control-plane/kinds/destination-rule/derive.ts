@@ -4,12 +4,13 @@ import { DESTINATION_RULES, type DestinationRuleResource, rulesAbout } from '#co
 import { HOST_TABLES, type NamedHost, namedHost } from '#control-plane/mesh/named-hosts.ts';
 import { SERVICE_BINDINGS } from '#control-plane/mesh/services.ts';
 import { membersOf, pickOf, SUBSET_TABLES } from '#control-plane/mesh/subsets.ts';
+import { ATTACHED_TRAFFIC, settingsSpeaker } from '#control-plane/mesh/traffic-policies.ts';
 import { isWaypoint } from '#control-plane/mesh/waypoint-binding.ts';
 import { WAYPOINTS } from '#control-plane/mesh/waypoints.ts';
 import { type Problem, warningAt } from '#control-plane/resources/finding.ts';
 import { nameOfResource } from '#control-plane/resources/resource.ts';
 
-const READS = [DESTINATION_RULES, ...HOST_TABLES, ...SUBSET_TABLES, SERVICE_BINDINGS, WAYPOINTS] as const;
+const READS = [DESTINATION_RULES, ATTACHED_TRAFFIC, ...HOST_TABLES, ...SUBSET_TABLES, SERVICE_BINDINGS, WAYPOINTS] as const;
 type StatusMesh = MeshReader<(typeof READS)[number]>;
 
 /** What is to be said of each rule; what it says is looked up by those who route to its host. */
@@ -36,11 +37,27 @@ function problemsOf(rule: DestinationRuleResource, mesh: StatusMesh): Problem[] 
   }
   const unused = whyUnused(rule, host, mesh);
   if (unused !== null) return [unused];
-  return subsets.flatMap(({ name, labels }, at): Problem[] => {
-    if (membersOf(pickOf(host, name, labels), mesh).endpoints.length > 0) return [];
-    const words = Object.entries(labels).map(([key, value]) => `${key}=${value}`);
-    const message = `no endpoint of ${host.owner} has the labels of subset ${name} (${words.join(', ') || 'none'}): its requests are answered 503`;
-    return [warningAt('WEFT_MATCHES_NOTHING', ['spec', 'subsets', at, 'labels'], message, 'correct the labels')];
+  return [
+    ...hidden(rule, host, mesh),
+    ...subsets.flatMap(({ name, labels }, at): Problem[] => {
+      if (membersOf(pickOf(host, name, labels), mesh).endpoints.length > 0) return [];
+      const words = Object.entries(labels).map(([key, value]) => `${key}=${value}`);
+      const message = `no endpoint of ${host.owner} has the labels of subset ${name} (${words.join(', ') || 'none'}): its requests are answered 503`;
+      return [warningAt('WEFT_MATCHES_NOTHING', ['spec', 'subsets', at, 'labels'], message, 'correct the labels')];
+    }),
+  ];
+}
+
+/** By which field of a rule the block of a TrafficPolicy is said. */
+const FIELD_OF = { circuitBreaker: 'connectionPool', outlierDetection: 'outlierDetection', retryBudget: 'retryBudget' } as const;
+
+/** What a TrafficPolicy says of the same service goes before (config-api 6.3). */
+function hidden({ policy }: DestinationRuleResource, { id }: NamedHost, mesh: StatusMesh): Problem[] {
+  return (['circuitBreaker', 'outlierDetection', 'retryBudget'] as const).flatMap((block): Problem[] => {
+    const speaker = policy?.settings[block] === undefined ? null : settingsSpeaker(mesh, `Service ${id}`, null, block);
+    if (speaker === null) return [];
+    const message = `TrafficPolicy ${speaker.metadata.namespace}/${speaker.metadata.name} says ${block} of Service ${id}, and goes before it`;
+    return [warningAt('WEFT_NOT_ENFORCED', ['spec', 'trafficPolicy', FIELD_OF[block]], message, 'remove it from one of the two')];
   });
 }
 

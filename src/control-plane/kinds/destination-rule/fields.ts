@@ -1,10 +1,11 @@
-import { ENFORCED, eachField, type FieldTable, type Treatment } from '#control-plane/resources/field-table.ts';
+import { ENFORCED, eachField, type FieldTable } from '#control-plane/resources/field-table.ts';
 
+// Said at several fields.
 const BALANCING = 'a waypoint takes the less loaded of two endpoints (LEAST_REQUEST) for every service';
 const OTHER_BALANCER = { why: BALANCING, remedy: 'write LEAST_REQUEST, or remove simple' };
 
-/** Blocks of a traffic policy of which nothing is in force yet. */
-const POLICY: Readonly<Record<string, Treatment>> = {
+/** What a port may say of itself. */
+const BLOCKS: FieldTable = {
   'loadBalancer.simple': {
     is: 'enforced',
     except: { RANDOM: OTHER_BALANCER, ROUND_ROBIN: OTHER_BALANCER, PASSTHROUGH: OTHER_BALANCER },
@@ -24,31 +25,56 @@ const POLICY: Readonly<Record<string, Treatment>> = {
     why: 'endpoints are preferred as their Service says, and by no other list',
     remedy: 'write trafficDistribution in the Service',
   },
-  connectionPool: { is: 'ignored', why: 'connections and requests of one service are not limited', remedy: 'remove it' },
-  outlierDetection: {
+  'connectionPool.tcp.maxConnections': ENFORCED,
+  'connectionPool.tcp.connectTimeout': { is: 'refused', why: 'enforced up to 10s, which is the most; told where it is longer' },
+  ...eachField('connectionPool.tcp.', 'idleTimeout maxConnectionDuration tcpKeepalive', {
     is: 'ignored',
-    why: 'endpoints that fail are not ejected',
-    remedy: 'remove it, and ask for retries in the route',
+    why: 'a connection that is not HTTP lasts as long as its two ends want',
+    remedy: 'remove it',
+  }),
+  ...eachField(
+    'connectionPool.http.',
+    'http1MaxPendingRequests http2MaxRequests maxRequestsPerConnection maxRetries idleTimeout',
+  ),
+  'connectionPool.http.maxConcurrentStreams': {
+    is: 'ignored',
+    why: 'an endpoint gets as many streams on a connection as it says it takes',
+    remedy: 'remove it, or limit http2MaxRequests',
   },
-  retryBudget: { is: 'ignored', why: 'retries are limited by request, not by service', remedy: 'lower attempts in the route' },
-  tunnel: { is: 'ignored', why: 'a waypoint opens no tunnels through other proxies', remedy: 'remove it' },
-  proxyProtocol: { is: 'ignored', why: 'a waypoint sends no PROXY header', remedy: 'remove it' },
+  ...eachField('connectionPool.http.', 'h2UpgradePolicy useClientProtocol', {
+    is: 'ignored',
+    why: 'an endpoint is spoken to in the protocol of its port, or else in that of the client',
+    remedy: 'write appProtocol in the port of the Service',
+  }),
+  ...eachField(
+    'outlierDetection.',
+    'splitExternalLocalOriginErrors consecutiveLocalOriginFailures consecutiveGatewayErrors consecutive5xxErrors interval baseEjectionTime maxEjectionPercent minHealthPercent',
+  ),
+  'outlierDetection.consecutiveErrors': {
+    is: 'ignored',
+    why: 'it was replaced by other fields, and nothing is counted by it',
+    remedy: 'write consecutive5xxErrors or consecutiveGatewayErrors',
+  },
   tls: {
     is: 'refused',
     why: 'what the mesh encrypts it encrypts whatever is written here; a rule that asks for TLS of its own (SIMPLE, MUTUAL) is refused',
   },
 };
 
-const PORTS: Treatment = {
-  is: 'ignored',
-  why: 'nothing is in force for single ports',
-  remedy: 'remove it',
+/** And what only a destination as a whole says. */
+const POLICY: FieldTable = {
+  ...BLOCKS,
+  ...eachField('retryBudget.', 'percent minRetryConcurrency'),
+  tunnel: { is: 'ignored', why: 'a waypoint opens no tunnels through other proxies', remedy: 'remove it' },
+  proxyProtocol: { is: 'ignored', why: 'a waypoint sends no PROXY header', remedy: 'remove it' },
+  'portLevelSettings[].port.number': ENFORCED,
 };
 
-/** The same blocks stand at two places. */
+/** The same blocks stand at several places. */
 function below(prefix: string): FieldTable {
-  const policy = Object.entries(POLICY).map(([field, treatment]) => [`${prefix}.${field}`, treatment]);
-  return { ...Object.fromEntries(policy), [`${prefix}.portLevelSettings`]: PORTS };
+  const at = (where: string, fields: FieldTable) =>
+    Object.entries(fields).map(([field, treatment]) => [`${where}.${field}`, treatment]);
+  return Object.fromEntries([...at(prefix, POLICY), ...at(`${prefix}.portLevelSettings[]`, BLOCKS)]);
 }
 
 /** What becomes of each field of a DestinationRule. */

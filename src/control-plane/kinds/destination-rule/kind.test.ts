@@ -50,9 +50,36 @@ const mistakes: Mistake[] = [
       value: 'loadBalancer: { consistentHash: { useSourceIp: true } }',
       says: /kept together/,
     },
-    { field: 'connectionPool', value: 'connectionPool: { tcp: { maxConnections: 1 } }', says: /not limited/ },
-    { field: 'outlierDetection', value: 'outlierDetection: {}', says: /not ejected/ },
-    { field: 'portLevelSettings', value: 'portLevelSettings: [{ port: { number: 80 } }]', says: /single ports/ },
+    {
+      field: 'connectionPool.tcp.idleTimeout',
+      value: 'connectionPool: { tcp: { idleTimeout: 1h } }',
+      says: /as long as its two ends want/,
+    },
+    {
+      field: 'connectionPool.http.maxConcurrentStreams',
+      value: 'connectionPool: { http: { maxConcurrentStreams: 1 } }',
+      says: /as many streams/,
+    },
+    {
+      field: 'connectionPool.http.h2UpgradePolicy',
+      value: 'connectionPool: { http: { h2UpgradePolicy: UPGRADE } }',
+      says: /protocol of its port/,
+    },
+    {
+      field: 'outlierDetection.consecutiveErrors',
+      value: 'outlierDetection: { consecutiveErrors: 1 }',
+      says: /nothing is counted by it/,
+    },
+    {
+      field: 'portLevelSettings[0].loadBalancer.simple',
+      value: 'portLevelSettings: [{ port: { number: 80 }, loadBalancer: { simple: RANDOM } }]',
+      says: /LEAST_REQUEST/,
+    },
+    {
+      field: 'connectionPool.tcp.connectTimeout',
+      value: 'connectionPool: { tcp: { connectTimeout: 11s } }',
+      says: /no connection takes longer than 10s/,
+    },
   ].map(
     ({ field, value, says }): Mistake => ({
       name: `${field}, of which nothing is in force`,
@@ -63,11 +90,49 @@ const mistakes: Mistake[] = [
       remedy: /remove|write/,
     }),
   ),
+  ...[
+    { at: 'connectionPool.tcp.maxConnections', value: 'connectionPool: { tcp: { maxConnections: -1 } }', says: /-1 is below 0/ },
+    { at: 'connectionPool.http.maxRetries', value: 'connectionPool: { http: { maxRetries: -2 } }', says: /-2 is below 0/ },
+    { at: 'connectionPool.http.idleTimeout', value: 'connectionPool: { http: { idleTimeout: 1us } }', says: /no time of 1ms/ },
+    {
+      at: 'outlierDetection.maxEjectionPercent',
+      value: 'outlierDetection: { maxEjectionPercent: 101 }',
+      says: /101 is no percentage/,
+    },
+    {
+      at: 'outlierDetection.minHealthPercent',
+      value: 'outlierDetection: { minHealthPercent: -1 }',
+      says: /-1 is no percentage/,
+    },
+    {
+      at: 'outlierDetection.consecutiveLocalOriginFailures',
+      value: 'outlierDetection: { consecutiveLocalOriginFailures: 2 }',
+      says: /without splitExternalLocalOriginErrors/,
+    },
+    { at: 'outlierDetection.interval', value: 'outlierDetection: { interval: 0s }', says: /no time of 1ms/ },
+    { at: 'portLevelSettings[0].port.number', value: 'portLevelSettings: [{ port: { number: 0 } }]', says: /0 is no port/ },
+    {
+      at: 'portLevelSettings[1].port.number',
+      value: 'portLevelSettings: [{ port: { number: 80 } }, { port: { number: 80 } }]',
+      says: /listed twice/,
+    },
+  ].map(
+    ({ at, value, says }): Mistake => ({
+      name: `of no use: ${value}`,
+      spec: spec(`trafficPolicy: { ${value} }`),
+      at: `${POLICY}.${at}`,
+      says,
+      remedy: /write|remove/,
+    }),
+  ),
   { name: 'a field misspelt', spec: spec('subset: []'), at: 'spec.subset', says: /did you mean "subsets"/, remedy: /subsets/ },
 ];
 testMistakes('DestinationRule', mistakes);
 
 testAccepted('DestinationRule', {
+  'limits, detection and a budget': spec(
+    'trafficPolicy: { connectionPool: { tcp: { maxConnections: 1, connectTimeout: 1s }, http: { http1MaxPendingRequests: 1, http2MaxRequests: 1, maxRequestsPerConnection: 1, maxRetries: 1, idleTimeout: 1m } }, outlierDetection: { consecutive5xxErrors: 1, interval: 1s }, retryBudget: { percent: 10 }, portLevelSettings: [{ port: { number: 80 } }] }',
+  ),
   subsets: spec('subsets: [{ name: v1, labels: { version: v1 } }]'),
   'what waypoints do anyway': spec('trafficPolicy: { loadBalancer: { simple: LEAST_REQUEST }, tls: { mode: ISTIO_MUTUAL } }'),
 });

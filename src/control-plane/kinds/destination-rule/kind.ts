@@ -4,6 +4,7 @@ import type { Metadata } from '#control-plane/resources/metadata.ts';
 import { checkDestinationRule } from './check.ts';
 import { destinationRuleStatus } from './derive.ts';
 import { DESTINATION_RULE_FIELDS } from './fields.ts';
+import { readPolicy } from './read-policy.ts';
 import type { RawDestinationRule } from './schema.ts';
 
 /** How a DestinationRule is read: waypoints that route to its subsets look it up. */
@@ -29,6 +30,12 @@ function readDestinationRule({ spec }: RawDestinationRule, metadata: Metadata): 
     host: (spec?.host ?? '').toLowerCase(),
     exportTo: spec?.exportTo ?? [],
     forSomeWorkloads: spec?.workloadSelector !== undefined,
-    subsets: (spec?.subsets ?? []).map(({ name, labels }) => ({ name, labels: labels ?? {} })),
+    // Of several rules about one host the first that has one is heard.
+    policy: readPolicy(spec?.trafficPolicy),
+    subsets: (spec?.subsets ?? []).map(({ name, labels, trafficPolicy }) => ({
+      name,
+      labels: labels ?? {},
+      policy: readPolicy(trafficPolicy),
+    })),
   };
 }

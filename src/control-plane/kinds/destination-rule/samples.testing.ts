@@ -11,7 +11,14 @@ export const samples: fc.Arbitrary<object> = documents(
       fc.constantFrom('a', 'b', 'wya', 'a.shop.svc.cluster.local', '*.svc.cluster.local', 'db.example.com', '*'),
       anySelector,
       anySelector,
-      fc.constantFrom<object>({}, { exportTo: ['.'] }, { exportTo: ['shop'] }, { workloadSelector: { matchLabels: { a: 'b' } } }),
+      fc.constantFrom<object>(
+        {},
+        { trafficPolicy: { connectionPool: { tcp: { maxConnections: 1 } } } },
+        { trafficPolicy: { outlierDetection: {}, portLevelSettings: [{ port: { number: 80 } }] } },
+        { exportTo: ['.'] },
+        { exportTo: ['shop'] },
+        { workloadSelector: { matchLabels: { a: 'b' } } },
+      ),
     )
     .map(([host, one, two, more]) => ({
       spec: {

@@ -8,6 +8,7 @@ import {
   ATTACHED_POLICIES,
   ATTACHED_ROUTES,
 } from '#control-plane/mesh/attachments.ts';
+import { destinationsOf, SETTINGS_TABLES } from '#control-plane/mesh/destination-settings.ts';
 import { SERVICE_BINDINGS, SERVICES } from '#control-plane/mesh/services.ts';
 import { membersOf, SUBSET_TABLES } from '#control-plane/mesh/subsets.ts';
 import { ATTACHED_TRAFFIC, trafficOfService, withTraffic } from '#control-plane/mesh/traffic-policies.ts';
@@ -46,6 +47,7 @@ export const servedServices = defineDerivation({
     HTTP_DENIES,
     ATTACHED_VIRTUAL_SERVICES,
     ...SUBSET_TABLES,
+    ...SETTINGS_TABLES,
   ],
   writes: [SERVED_SERVICES],
   derive({ key, value: { gateway, hostname, owner } }, mesh) {
@@ -64,13 +66,16 @@ export const servedServices = defineDerivation({
     const policies = [...policiesFor(owner, mesh), ...denies];
     const authentication = rulesFor([owner, `Gateway ${gateway}`], mesh);
     const traffic = trafficOfService(mesh, owner, resource);
+    const all = [...routes, ...(virtual === null ? [] : [virtual])].map(({ route }) => route);
+    const destinations = destinationsOf(service, all, namespaceOf(gateway), mesh);
     const served = {
       key: service,
-      routes: [...routes, ...(virtual === null ? [] : [virtual])].map(({ route }) => route),
+      routes: all,
       policies,
       ...(traffic && { traffic }),
       ...(authentication && { authentication }),
       ...(subsets.length > 0 && { subsets }),
+      ...(destinations.length > 0 && { destinations }),
     };
     return [entry(SERVED_SERVICES, key, { gateway, service: served })];
   },

@@ -2,6 +2,7 @@ import { checkMatch } from '#control-plane/mesh/request-routes/check-matches.ts'
 import { readDurationMs } from '#control-plane/mesh/request-routes/documents.ts';
 import { errorAt, type FieldPath, type Problem, warningAt } from '#control-plane/resources/finding.ts';
 import { didYouMean } from '#control-plane/resources/nearest-name.ts';
+import { checkSettings } from './check-settings.ts';
 import {
   type RawFault,
   type RawKey,
@@ -11,9 +12,6 @@ import {
   TARGET_KINDS,
 } from './schema.ts';
 
-/** Blocks that waypoints do not have yet. */
-const NOT_HERE = ['circuitBreaker', 'outlierDetection', 'retryBudget'] as const;
-
 /** What the schema cannot say of a TrafficPolicy. */
 export function checkTrafficPolicy({ spec }: RawTrafficPolicy): Problem[] {
   const { targetRefs, rateLimit, faultInjection } = spec;
@@ -21,12 +19,9 @@ export function checkTrafficPolicy({ spec }: RawTrafficPolicy): Problem[] {
   problems.push(...(rateLimit?.rules ?? []).flatMap((rule, at) => checkLimitRule(rule, ['spec', 'rateLimit', 'rules', at])));
   problems.push(...checkRuleNames(rateLimit?.rules ?? []));
   if (faultInjection !== undefined) problems.push(...checkFault(faultInjection, ['spec', 'faultInjection']));
-  for (const block of NOT_HERE) {
-    if (spec[block] === undefined) continue;
-    const message = `${block} is not enforced yet: waypoints do nothing of what it says`;
-    problems.push(warningAt('WEFT_NOT_ENFORCED', ['spec', block], message, `remove ${block}`));
-  }
-  if (rateLimit === undefined && faultInjection === undefined && problems.length === 0) {
+  problems.push(...checkSettings(spec));
+  const blocks = [rateLimit, faultInjection, spec.circuitBreaker, spec.outlierDetection, spec.retryBudget];
+  if (blocks.every((block) => block === undefined) && problems.length === 0) {
     problems.push(warningAt('WEFT_LIKELY_MISTAKE', ['spec'], 'the policy says nothing', 'add rateLimit or faultInjection'));
   }
   return problems;

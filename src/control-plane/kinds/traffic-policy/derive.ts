@@ -5,7 +5,7 @@ import { entry, tableOf } from '#control-plane/index/table.ts';
 import { ATTACHED_GRPC_ROUTES, ATTACHED_ROUTES } from '#control-plane/mesh/attachments.ts';
 import { listPorts } from '#control-plane/mesh/route-backends.ts';
 import { SERVICE_BINDINGS, SERVICES, serviceNamesIn } from '#control-plane/mesh/services.ts';
-import { ATTACHED_TRAFFIC, speakerOf, type TrafficBlock } from '#control-plane/mesh/traffic-policies.ts';
+import { ATTACHED_TRAFFIC, settingsSpeaker, speakerOf } from '#control-plane/mesh/traffic-policies.ts';
 import { hasWaypoint } from '#control-plane/mesh/waypoint-binding.ts';
 import { WAYPOINTS } from '#control-plane/mesh/waypoints.ts';
 import { type FieldPath, type Problem, warningAt } from '#control-plane/resources/finding.ts';
@@ -23,10 +23,10 @@ export const attachedTraffic = defineDerivation({
   each: TRAFFIC_POLICIES,
   reads: [],
   writes: [ATTACHED_TRAFFIC],
-  derive({ key, value: { metadata, targets, rateLimit, fault } }) {
+  derive({ key, value: { metadata, targets, rateLimit, fault, settings } }) {
     const { createdAtMs, namespace, name } = metadata;
     return targets.map((target, at) => {
-      const said = { target: targetName(target, namespace), section: target.section, rateLimit, fault };
+      const said = { target: targetName(target, namespace), section: target.section, rateLimit, fault, settings };
       return entry(ATTACHED_TRAFFIC, `${key} ${at}`, { ...said, metadata: { createdAtMs, namespace, name } });
     });
   },
@@ -54,6 +54,7 @@ export const trafficStatus = defineDerivation({
   },
 });
 
+/** The first miss names the reason, the message tells all of them. */
 function conditionOf(type: Miss['condition'], policy: TrafficPolicyResource, misses: readonly Miss[]): Condition {
   const resource = nameOfResource(policy);
   // What is not accepted is not in force either.
@@ -70,6 +71,7 @@ function missesOf(target: TrafficTarget, path: FieldPath, policy: TrafficPolicyR
   return [...(miss === null ? [] : [miss]), ...conflicts(target, path, policy, mesh)];
 }
 
+/** A service without a waypoint has nobody who would do what the policy says. */
 function serviceMiss({ name, section }: TrafficTarget, path: FieldPath, namespace: string, mesh: StatusMesh): Miss | null {
   const key = `${namespace}/${name}`;
   const service = mesh.get(SERVICES, key);
@@ -108,22 +110,29 @@ function notFound(path: FieldPath, message: string, remedy: string): Miss {
   };
 }
 
+/** As authors know the blocks. */
 const FIELD = { rateLimit: 'rateLimit', fault: 'faultInjection' } as const;
 
 /** Of two policies that say the same of the same, the older one is heard. */
 function conflicts(target: TrafficTarget, path: FieldPath, policy: TrafficPolicyResource, mesh: StatusMesh): Miss[] {
   const { namespace, name } = policy.metadata;
-  const blocks: readonly TrafficBlock[] = ['rateLimit', 'fault'];
-  return blocks.flatMap((block): Miss[] => {
-    if (policy[block] === null) return [];
-    const winner = speakerOf(mesh, targetName(target, namespace), target.section, block)?.metadata ?? policy.metadata;
+  const about = targetName(target, namespace);
+  const traffic = (['rateLimit', 'fault'] as const)
+    .filter((block) => policy[block] !== null)
+    .map((block) => ({ field: FIELD[block], speaker: speakerOf(mesh, about, target.section, block) }));
+  const settings = (['circuitBreaker', 'outlierDetection', 'retryBudget'] as const)
+    .filter((block) => policy.settings[block] !== undefined)
+    .map((block) => ({ field: block, speaker: settingsSpeaker(mesh, about, target.section, block) }));
+  return [...traffic, ...settings].flatMap(({ field, speaker }): Miss[] => {
+    const winner = speaker?.metadata ?? policy.metadata;
     if (winner.namespace === namespace && winner.name === name) return [];
-    const message = `TrafficPolicy ${winner.namespace}/${winner.name} already says ${FIELD[block]} of ${targetName(target, namespace)}`;
+    const message = `TrafficPolicy ${winner.namespace}/${winner.name} already says ${field} of ${about}`;
     const problem = warningAt('WEFT_NOT_ENFORCED', path, message, 'merge the two policies, or name different sections');
     return [{ condition: 'Accepted', reason: 'Conflicted', problem }];
   });
 }
 
+/** By which policies about one target find one another. */
 function targetName({ kind, name }: TrafficTarget, namespace: string): string {
   return `${kind} ${namespace}/${name}`;
 }

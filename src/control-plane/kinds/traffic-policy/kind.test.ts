@@ -101,14 +101,37 @@ const mistakes: Mistake[] = [
     says: /nothing is injected/,
     remedy: /add delay/,
   },
-  {
-    name: 'a block that is not there yet',
-    severity: 'warning',
-    spec: `{ ${TARGET}, circuitBreaker: { maxRequests: 1 } }`,
-    at: 'spec.circuitBreaker',
-    says: /not enforced yet/,
-    remedy: /remove circuitBreaker/,
-  },
+  ...(['circuitBreaker: { maxRequests: 1 }', 'outlierDetection: {}', 'retryBudget: {}'] as const).map(
+    (block): Mistake => ({
+      name: `a route that is to have ${block}`,
+      spec: `{ targetRefs: [{ group: gateway.networking.k8s.io, kind: HTTPRoute, name: r }], ${block} }`,
+      at: `spec.${block.slice(0, block.indexOf(':'))}`,
+      says: /is about a Service, not about a HTTPRoute/,
+      remedy: /target is the Service/,
+    }),
+  ),
+  ...[
+    { at: 'outlierDetection.interval', block: 'outlierDetection: { interval: 0s }', says: /0s is not 1ms or more/ },
+    {
+      at: 'outlierDetection.maxEjectionTime',
+      block: 'outlierDetection: { maxEjectionTime: 20s }',
+      says: /30s at first, which is longer than maxEjectionTime 20s/,
+    },
+    { at: 'retryBudget.interval', block: 'retryBudget: { interval: 2h }', says: /2h is not from 1s to 1h/ },
+    {
+      at: 'retryBudget.minRetryRate.interval',
+      block: 'retryBudget: { minRetryRate: { interval: 5ms } }',
+      says: /5ms is not from 1s/,
+    },
+  ].map(
+    ({ at, block, says }): Mistake => ({
+      name: `of no use: ${block}`,
+      spec: `{ ${TARGET}, ${block} }`,
+      at: `spec.${at}`,
+      says,
+      remedy: /choose|write/,
+    }),
+  ),
   {
     name: 'a policy of nothing',
     severity: 'warning',
@@ -124,11 +147,12 @@ const WHOLE = `{ targetRefs: [{ kind: Service, name: cart, sectionName: http }],
   rateLimit: { responseHeaders: DraftVersion03, rules: [{ name: a, match: { methods: [GET], path: { value: /api }, headers: [{ name: X-A, value: b }], queryParams: [{ name: q, value: r }], source: { namespaces: [web], serviceAccounts: [front, web/back] } },
     key: [{ type: SourceServiceAccount }, { type: SourceNamespace }, { type: SourceIP }, { type: Header, name: x-user }], limit: { requests: 100, window: 1m, burst: 150, perReplica: true }, shadow: true },
     { name: b, key: [{ type: QueryParam, name: q }, { type: Method }, { type: Path }], limit: { requests: 1, window: 1s } }] },
-  faultInjection: { delay: { duration: 200ms, percentage: 5 }, abort: { httpStatus: 503, percentage: 1 } } }`;
+  faultInjection: { delay: { duration: 200ms, percentage: 5 }, abort: { httpStatus: 503, percentage: 1 } },
+  circuitBreaker: { maxConnections: 1, maxPendingRequests: 2, maxRequests: 3, maxConcurrentRetries: 4, maxRequestsPerConnection: 5 }, outlierDetection: {}, retryBudget: {} }`;
 testAccepted('TrafficPolicy', { 'a whole policy': WHOLE });
 
 test('config-api 6.3: a policy is read with its defaults filled in', () => {
-  const { rateLimit, fault, targets } = readSpec<TrafficPolicyResource>('TrafficPolicy', WHOLE);
+  const { rateLimit, fault, targets, settings } = readSpec<TrafficPolicyResource>('TrafficPolicy', WHOLE);
   assert.deepEqual(targets, [{ kind: 'Service', name: 'cart', section: 'http' }]);
   assert.deepEqual(rateLimit, {
     policy: 'default/x',
@@ -162,6 +186,20 @@ test('config-api 6.3: a policy is read with its defaults filled in', () => {
         shadow: false,
       },
     ],
+  });
+  assert.deepEqual(settings, {
+    circuitBreaker: { maxConnections: 1, maxPendingRequests: 2, maxRequests: 3, maxRetries: 4, maxRequestsPerConnection: 5 },
+    outlierDetection: {
+      consecutive5xx: 5,
+      consecutiveGatewayErrors: 0,
+      consecutiveLocalFailures: null,
+      intervalMs: 10_000,
+      baseEjectionMs: 30_000,
+      maxEjectionMs: 300_000,
+      maxEjectionPercent: 10,
+      minHealthPercent: 0,
+    },
+    retryBudget: { percent: 20, of: { kind: 'interval', intervalMs: 10_000, minPerSecond: 10 } },
   });
   assert.deepEqual(fault, {
     policy: 'default/x',

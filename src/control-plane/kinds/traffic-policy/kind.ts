@@ -7,6 +7,7 @@ import type { Metadata } from '#control-plane/resources/metadata.ts';
 import type { Fault, RateLimitKey, RateLimitRule, TrafficMatch } from '#model/waypoint/traffic.ts';
 import { checkTrafficPolicy } from './check.ts';
 import { attachedTraffic, TRAFFIC_POLICIES, trafficStatus } from './derive.ts';
+import { readSettings } from './read-settings.ts';
 import type {
   RawFault,
   RawKey,
@@ -17,6 +18,7 @@ import type {
   TrafficTarget,
 } from './schema.ts';
 
+/** Of each target; both are false where the policy itself is refused. */
 const CONDITIONS = ['Accepted', 'Programmed'];
 const RULE = 'spec.rateLimit.rules[].';
 const MATCH =
@@ -33,10 +35,15 @@ const TRAFFIC_POLICY_FIELDS: FieldTable = {
   'spec.rateLimit.onServiceError': { is: 'elsewhere', why: 'it is about scope Global, which is refused' },
   ...eachField('spec.faultInjection.match.', MATCH),
   ...eachField('spec.faultInjection.', 'delay.duration delay.percentage abort.httpStatus abort.grpcStatus abort.percentage'),
-  ...eachField('spec.', 'circuitBreaker outlierDetection retryBudget', {
-    is: 'refused',
-    why: 'told: waypoints do not have it yet, and do nothing of what it says',
-  }),
+  ...eachField(
+    'spec.circuitBreaker.',
+    'maxConnections maxPendingRequests maxRequests maxConcurrentRetries maxRequestsPerConnection',
+  ),
+  ...eachField(
+    'spec.outlierDetection.',
+    'consecutiveErrors consecutiveGatewayErrors interval baseEjectionTime maxEjectionTime maxEjectionPercent minHealthPercent',
+  ),
+  ...eachField('spec.retryBudget.', 'percent interval minRetryRate.count minRetryRate.interval'),
 };
 
 /** How a TrafficPolicy is read: waypoints enforce it. */
@@ -76,6 +83,7 @@ function readTrafficPolicy({ spec }: RawTrafficPolicy, metadata: Metadata): Traf
             responseHeaders: rateLimit.responseHeaders === 'DraftVersion03',
           },
     fault: faultInjection === undefined ? null : readFault(policy, faultInjection, metadata.namespace),
+    settings: readSettings(spec),
   };
 }
 
@@ -130,6 +138,7 @@ function readMatch(match: RawTrafficMatch | undefined, own: string): TrafficMatc
   };
 }
 
+/** The check has made sure that an abort has one of its two statuses. */
 function readFault(policy: string, { match, delay, abort }: RawFault, own: string): Fault {
   return {
     policy,

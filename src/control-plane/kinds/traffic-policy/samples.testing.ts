@@ -3,6 +3,13 @@ import { anyReference, documents } from '#control-plane/mesh/small-world.testing
 
 const rule = { name: 'all', limit: { requests: 10, window: '1s' } };
 
+/** What only services have. */
+const ofServices = fc.constantFrom<object>(
+  {},
+  { circuitBreaker: { maxRequests: 1 } },
+  { outlierDetection: {}, retryBudget: { percent: 10 } },
+);
+
 /** Policies of services and of routes, which exist, do not, or say the same as others. */
 export const samples: fc.Arbitrary<object> = documents(
   'weft.dev/v1alpha1',
@@ -22,6 +29,9 @@ export const samples: fc.Arbitrary<object> = documents(
         { faultInjection: { abort: { httpStatus: 503 } } },
         { rateLimit: { rules: [rule] }, faultInjection: { delay: { duration: '1s' } } },
       ),
+      ofServices,
     )
-    .map(([name, target, section, blocks]) => ({ spec: { targetRefs: [{ ...target, name, ...section }], ...blocks } })),
+    .map(([name, target, section, blocks, more]) => ({
+      spec: { targetRefs: [{ ...target, name, ...section }], ...blocks, ...(target.kind === 'Service' && more) },
+    })),
 );

@@ -1,5 +1,6 @@
 import type { RawValueMatch } from '#control-plane/mesh/request-routes/documents.ts';
 import type { Metadata, RawMetadata } from '#control-plane/resources/metadata.ts';
+import type { DestinationSettings } from '#model/waypoint/destination-settings.ts';
 import type { Fault, RateLimit } from '#model/waypoint/traffic.ts';
 
 /** The kinds that a policy can be about. */
@@ -20,6 +21,7 @@ export type TrafficPolicyResource = {
   targets: readonly TrafficTarget[];
   rateLimit: RateLimit | null;
   fault: Fault | null;
+  settings: DestinationSettings;
 };
 
 /** Which requests are meant, as written. */
@@ -55,6 +57,29 @@ export type RawFault = {
   abort?: { httpStatus?: number; grpcStatus?: number; percentage: number };
 };
 
+/** Limits of a service, as written. */
+export type RawCircuitBreaker = {
+  maxConnections?: number;
+  maxPendingRequests?: number;
+  maxRequests?: number;
+  maxConcurrentRetries?: number;
+  maxRequestsPerConnection?: number;
+};
+
+/** When an endpoint is left out, as written. */
+export type RawDetection = {
+  consecutiveErrors?: number;
+  consecutiveGatewayErrors?: number;
+  interval?: string;
+  baseEjectionTime?: string;
+  maxEjectionTime?: string;
+  maxEjectionPercent?: number;
+  minHealthPercent?: number;
+};
+
+/** How much may be sent again, as written. */
+export type RawRetryBudget = { percent?: number; interval?: string; minRetryRate?: { count?: number; interval?: string } };
+
 /** Defaults of the schema are already filled in. */
 export type RawTrafficPolicy = {
   metadata: RawMetadata;
@@ -62,8 +87,8 @@ export type RawTrafficPolicy = {
     targetRefs: { group: string; kind: string; name: string; sectionName?: string }[];
     rateLimit?: { rules: RawLimitRule[]; responseHeaders: 'Off' | 'DraftVersion03' };
     faultInjection?: RawFault;
-    circuitBreaker?: object;
-    outlierDetection?: object;
-    retryBudget?: object;
+    circuitBreaker?: RawCircuitBreaker;
+    outlierDetection?: RawDetection;
+    retryBudget?: RawRetryBudget;
   };
 };

@@ -15,9 +15,14 @@ import { BodyKeeper, KeptBodies } from '#waypoint/exchange/body-keeper.ts';
 import type { Carrier } from '#waypoint/exchange/carrier.ts';
 import type { Exchange } from '#waypoint/exchange/exchange.ts';
 import { NEXT, type Stage, type StageParts } from '#waypoint/exchange/stage.ts';
+import type { Slot } from '#waypoint/state/slots.ts';
+import type { Cluster } from '#waypoint/upstream/cluster.ts';
 
 /** An answer that the route does not take for a failure. */
 const TAKEN: AttemptDecision = { kind: 'give-up', why: 'not-allowed' };
+
+/** A circuit breaker or a retry budget says so. */
+const OVERFLOWED: AttemptDecision = { kind: 'give-up', why: 'overflow' };
 
 /** The upstream may have had all of it, and be at work still. */
 const TOO_SLOW: UpstreamProblem = {
@@ -37,7 +42,8 @@ export function resilienceStage(parts: StageParts): Stage {
   const timers = perExchange.add<Cancel>();
   // One for the waypoint: many requests of allowed size must not add up to all of its memory.
   const bodies = new KeptBodies(usual.keptBodiesBytesMax);
-  const decide = decider(parts);
+  const retrying = perExchange.add<Cluster>();
+  const decide = decider(parts, retrying);
   const start = (exchange: Exchange, carrier: Carrier): void => {
     const { route, attempt } = exchange;
     // One that is still to begin is bounded when it does.
@@ -76,6 +82,8 @@ export function resilienceStage(parts: StageParts): Stage {
     requestEnded: start,
     end(exchange) {
       if (exchange.route?.requestTimeoutMs != null) timers.peek(exchange)?.();
+      // Of most requests there is one try.
+      if ((exchange.attempt?.number ?? 1) > 1) retrying.peek(exchange)?.retryOver();
     },
   };
 }
@@ -90,8 +98,22 @@ function isFailure({ codes, grpcStatuses }: RouteRetry, { status, headers }: Res
 /** Whether a try is followed by another one, and after which pause. */
 type Decide = (exchange: Exchange, attempt: Attempt, failure: AttemptFailure, carrier: Carrier) => AttemptDecision;
 
-function decider({ effects: { clock, random }, counters, attempts: usual }: StageParts): Decide {
-  return (exchange, { number, deadlineMs }, failure, carrier) => {
+function decider(
+  { effects: { clock, random }, counters, attempts: usual }: StageParts,
+  retrying: Slot<Exchange, Cluster>,
+): Decide {
+  // A request counts as sent again until it is over, or is so once more.
+  const mayRetry = (exchange: Exchange, { number, cluster }: Attempt): boolean => {
+    if (number > 1) {
+      retrying.peek(exchange)?.retryOver();
+      retrying.forget(exchange);
+    }
+    if (cluster?.enterRetry() === false) return false;
+    if (cluster !== null) retrying.set(exchange, cluster);
+    return true;
+  };
+  return (exchange, attempt, failure, carrier) => {
+    const { number, deadlineMs } = attempt;
     const retry = exchange.route?.retry ?? null;
     const decision = decideAttempt(
       {
@@ -106,7 +128,15 @@ function decider({ effects: { clock, random }, counters, attempts: usual }: Stag
       },
       retry?.policy ?? usual,
     );
-    if (decision.kind === 'try-again') counters.upstreamRetries++;
+    if (decision.kind === 'give-up') {
+      if (decision.why === 'tries-spent' && retry !== null) exchange.retryFlag = 'URX';
+      return decision;
+    }
+    if (!mayRetry(exchange, attempt)) {
+      exchange.retryFlag = 'UO';
+      return OVERFLOWED;
+    }
+    counters.upstreamRetries++;
     return decision;
   };
 }
@@ -135,7 +165,7 @@ function deadlineOf({ route, requestEndedMs }: Exchange): number | null {
 /** What a problem means for whether the request may be sent again. */
 function failureOf({ kind, staleConnection, unprocessed }: UpstreamProblem): AttemptFailure {
   if (kind === 'connect-failure' || kind === 'connect-timeout') return 'never-sent';
-  if (kind === 'too-slow') return 'too-slow';
+  if (kind === 'too-slow' || kind === 'overflow') return kind;
   if (unprocessed) return 'not-processed';
   // What is left may have had its effect, so only a route that asks for it may have it sent again.
   return staleConnection ? 'stale' : 'perhaps-processed';

@@ -1,0 +1,163 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { parser } from '#control-plane/kinds/documents.testing.ts';
+import { YamlMesh } from '#control-plane/kinds/yaml-mesh.testing.ts';
+import type { DestinationSettings } from '#model/waypoint/destination-settings.ts';
+
+const CART = 'shop/cart.shop.svc.cluster.local';
+
+const SHOP = [
+  '{ apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: { name: way, namespace: shop }, spec: { gatewayClassName: weft-waypoint, listeners: [{ name: mesh, port: 15008, protocol: HBONE }] } }',
+  ...['cart', 'other'].map(
+    (name) =>
+      `{ apiVersion: v1, kind: Service, metadata: { name: ${name}, namespace: shop, labels: { istio.io/use-waypoint: way } }, spec: { selector: { app: ${name} }, ports: [{ name: http, port: 80 }, { name: admin, port: 81 }] } }`,
+  ),
+];
+
+function rule(
+  policy: string,
+  { name = 'd', namespace = 'shop', host = 'cart', subsets = '', created = '2026-01-01' } = {},
+): string {
+  const metadata = `{ name: ${name}, namespace: ${namespace}, creationTimestamp: "${created}T00:00:00Z" }`;
+  const trafficPolicy = policy === '' ? '' : `, trafficPolicy: { ${policy} }`;
+  return `{ apiVersion: networking.istio.io/v1, kind: DestinationRule, metadata: ${metadata}, spec: { host: "${host}"${trafficPolicy}, subsets: [${subsets}] } }`;
+}
+
+const subset = (name: string, policy: string) => `{ name: ${name}, labels: { v: ${name} }, trafficPolicy: { ${policy} } }`;
+
+function traffic(blocks: string, section: string | null = null, name = 't'): string {
+  const target = `kind: Service, name: cart${section === null ? '' : `, sectionName: ${section}`}`;
+  return `{ apiVersion: weft.dev/v1alpha1, kind: TrafficPolicy, metadata: { name: ${name}, namespace: shop }, spec: { targetRefs: [{ ${target} }], ${blocks} } }`;
+}
+
+const requests = (count: number) => `connectionPool: { http: { http2MaxRequests: ${count} } }`;
+const ejects = (count: number) => `outlierDetection: { consecutive5xxErrors: ${count} }`;
+const retries = (percent: number) => `retryBudget: { percent: ${percent} }`;
+
+/** `port/subset: requests that may be under way, failures that eject, percent of retries`. */
+function said(documents: string[], served = CART): string[] {
+  const mesh = new YamlMesh(parser, [...SHOP, ...documents].join('\n---\n'));
+  const services = mesh.index.snapshot().waypoints.get('shop/way')?.services ?? [];
+  const short = ({ circuitBreaker, outlierDetection, retryBudget }: DestinationSettings) =>
+    [circuitBreaker?.maxRequests, outlierDetection?.consecutive5xx, retryBudget?.percent].map((part) => part ?? '-').join(' ');
+  const destinations = services.find(({ key }) => key === served)?.destinations ?? [];
+  return destinations.map(
+    (one) =>
+      `${one.service === CART ? '' : `${one.service} `}${one.port ?? '*'}${one.subset === null ? '' : `/${one.subset}`}: ${short(one)}`,
+  );
+}
+
+const rows: { name: string; documents: string[]; want: string[] }[] = [
+  { name: 'nothing', documents: [], want: [] },
+  { name: 'subsets alone', documents: [rule('', { subsets: '{ name: v1, labels: { v: v1 } }' })], want: [] },
+  { name: 'the whole destination', documents: [rule(`${requests(1)}, ${ejects(2)}, ${retries(3)}`)], want: ['*: 1 2 3'] },
+  {
+    name: 'a port, which has nothing of the level above but its budget',
+    documents: [rule(`${requests(1)}, ${ejects(2)}, ${retries(3)}, portLevelSettings: [{ port: { number: 80 }, ${ejects(4)} }]`)],
+    want: ['*: 1 2 3', '80: - 4 3'],
+  },
+  {
+    name: 'a port of which nothing is said',
+    documents: [rule(`${requests(1)}, portLevelSettings: [{ port: { number: 80 } }]`)],
+    want: ['*: 1 - -', '80: - - -'],
+  },
+  {
+    name: 'a subset, block by block',
+    documents: [rule(`${requests(1)}, ${ejects(2)}`, { subsets: subset('v1', ejects(9)) })],
+    want: ['*: 1 2 -', '*/v1: 1 9 -'],
+  },
+  {
+    name: 'a port of a subset, and a subset of a port',
+    documents: [
+      rule(`${requests(1)}, ${ejects(2)}, portLevelSettings: [{ port: { number: 80 }, ${requests(5)} }]`, {
+        subsets: subset('v1', `${ejects(9)}, portLevelSettings: [{ port: { number: 81 }, ${requests(6)} }]`),
+      }),
+    ],
+    want: ['*: 1 2 -', '80: 5 - -', '81: 1 2 -', '*/v1: 1 9 -', '80/v1: 5 9 -', '81/v1: 6 - -'],
+  },
+  {
+    name: 'of two rules about one host the older that says something, and the subsets of both',
+    documents: [
+      rule(requests(1), { name: 'young', created: '2026-02-01', subsets: subset('v2', ejects(2)) }),
+      rule(requests(9), { name: 'old', subsets: subset('v1', ejects(1)) }),
+    ],
+    want: ['*: 9 - -', '*/v1: 9 1 -', '*/v2: 9 2 -'],
+  },
+  {
+    name: 'of a namespace of clients nothing',
+    documents: [rule(requests(1), { namespace: 'web', host: 'cart.shop.svc.cluster.local' })],
+    want: [],
+  },
+  {
+    name: 'the root namespace, where nobody else says anything',
+    documents: [rule(requests(1), { namespace: 'istio-system', host: '*.svc.cluster.local' })],
+    want: ['*: 1 - -'],
+  },
+  {
+    name: 'a TrafficPolicy goes before, block by block',
+    documents: [rule(`${requests(1)}, ${ejects(2)}`), traffic('circuitBreaker: { maxRequests: 7 }, retryBudget: { percent: 5 }')],
+    want: ['*: 7 2 5'],
+  },
+  {
+    name: 'a TrafficPolicy of a port goes before that of the whole service',
+    documents: [traffic('circuitBreaker: { maxRequests: 7 }'), traffic('circuitBreaker: { maxRequests: 8 }', 'admin', 'u')],
+    want: ['*: 7 - -', '81: 8 - -'],
+  },
+];
+for (const { name, documents, want } of rows)
+  test(`config-api 4.3: how a destination is treated: ${name}`, () => assert.deepEqual(said(documents), want));
+
+test('config-api 4.3: limits, times and detection of a rule, with what is not written', () => {
+  const mesh = new YamlMesh(
+    parser,
+    [
+      ...SHOP,
+      rule(
+        'connectionPool: { tcp: { maxConnections: 1, connectTimeout: 1.5s }, http: { http1MaxPendingRequests: 2, http2MaxRequests: 0, maxRequestsPerConnection: 4, maxRetries: 5, idleTimeout: 1m } }, outlierDetection: { splitExternalLocalOriginErrors: true, consecutiveGatewayErrors: 3, baseEjectionTime: 10m, maxEjectionPercent: 0 }, retryBudget: {}',
+      ),
+    ].join('\n---\n'),
+  );
+  const [settings] =
+    mesh.index
+      .snapshot()
+      .waypoints.get('shop/way')
+      ?.services.find(({ key }) => key === CART)?.destinations ?? [];
+  assert.deepEqual(settings, {
+    service: CART,
+    port: null,
+    subset: null,
+    circuitBreaker: { maxConnections: 1, maxPendingRequests: 2, maxRequests: null, maxRetries: 5, maxRequestsPerConnection: 4 },
+    connection: { connectTimeoutMs: 1_500, idleTimeoutMs: 60_000 },
+    outlierDetection: {
+      consecutive5xx: 5,
+      consecutiveGatewayErrors: 3,
+      consecutiveLocalFailures: 5,
+      intervalMs: 10_000,
+      baseEjectionMs: 600_000,
+      maxEjectionMs: 600_000,
+      maxEjectionPercent: 10,
+      minHealthPercent: 0,
+    },
+    retryBudget: { percent: 20, of: { kind: 'active', minConcurrency: 3 } },
+  });
+});
+
+test('config-api 4.3: what a route leads to is treated as is said there', () => {
+  const route =
+    '{ apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: { name: r, namespace: shop }, spec: { parentRefs: [{ group: "", kind: Service, name: other }], rules: [{ backendRefs: [{ name: cart, port: 80 }] }] } }';
+  assert.deepEqual(said([route, rule(requests(1))], 'shop/other.shop.svc.cluster.local'), ['*: 1 - -']);
+  assert.deepEqual(said([rule(requests(1))], 'shop/other.shop.svc.cluster.local'), []);
+});
+
+test('config-api 6.3: a rule hears of the TrafficPolicy that goes before it, and a younger policy of the older one', () => {
+  const blocks = 'circuitBreaker: { maxRequests: 7 }, outlierDetection: {}';
+  const mesh = new YamlMesh(
+    parser,
+    [...SHOP, rule(`${requests(1)}, ${ejects(2)}`), traffic(blocks), traffic(blocks, null, 'u')].join('\n---\n'),
+  );
+  const ofRule = mesh.problems('DestinationRule shop/d').join('; ');
+  assert.match(ofRule, /TrafficPolicy shop\/t says circuitBreaker of Service shop\/cart, and goes before it/);
+  assert.match(ofRule, /says outlierDetection of/);
+  assert.match(mesh.problems('TrafficPolicy shop/u').join('; '), /TrafficPolicy shop\/t already says circuitBreaker of Service/);
+  assert.deepEqual(mesh.conditions('TrafficPolicy shop/u'), ['Accepted False Conflicted', 'Programmed False Conflicted']);
+});

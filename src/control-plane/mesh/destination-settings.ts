@@ -1,0 +1,99 @@
+import type { MeshReader } from '#control-plane/index/derivation.ts';
+import { DESTINATION_RULES, type RulePolicy, rulesAbout } from '#control-plane/mesh/destination-rules.ts';
+import { HOST_TABLES, type NamedHost, namedHost } from '#control-plane/mesh/named-hosts.ts';
+import { SERVICES } from '#control-plane/mesh/services.ts';
+import { ATTACHED_TRAFFIC, settingsSpeaker } from '#control-plane/mesh/traffic-policies.ts';
+import { compareText } from '#control-plane/resources/metadata.ts';
+import type { ServiceKey } from '#model/mesh/service.ts';
+import type { HttpRoute } from '#model/waypoint/config.ts';
+import type { DestinationSettings, ServiceDestination } from '#model/waypoint/destination-settings.ts';
+
+/** Tables that settings are looked up in. */
+export const SETTINGS_TABLES = [...HOST_TABLES, DESTINATION_RULES, ATTACHED_TRAFFIC] as const;
+
+type SettingsMesh = MeshReader<(typeof SETTINGS_TABLES)[number]>;
+
+/** Blocks of both APIs, as they are looked for: never merged inside (config-api 6.3). */
+const SETTING_BLOCKS = ['circuitBreaker', 'connection', 'outlierDetection', 'retryBudget'] as const;
+
+/** How a waypoint of a namespace treats what it sends to a service and to those that its routes lead to; in order of their keys. */
+export function destinationsOf(
+  own: ServiceKey,
+  routes: readonly HttpRoute[],
+  waypointNamespace: string,
+  mesh: SettingsMesh,
+): ServiceDestination[] {
+  // A route may lead to services that are bound elsewhere: who sends there is this waypoint all the same.
+  const backends = routes.flatMap(({ rules }) => rules.flatMap(({ backends }) => backends.map(({ service }) => service)));
+  const keys = new Set([own, ...backends.filter((key) => key !== null)]);
+  return [...keys].sort(compareText).flatMap((key) => settingsOf(key, waypointNamespace, mesh));
+}
+
+/** Nothing for what is no host of the mesh: its requests go nowhere anyway. */
+function settingsOf(key: ServiceKey, waypointNamespace: string, mesh: SettingsMesh): ServiceDestination[] {
+  const at = key.indexOf('/');
+  const host = namedHost(key.slice(at + 1), key.slice(0, at), mesh);
+  if (host === null || host.key !== key) return [];
+  const all = written(host, waypointNamespace, mesh);
+  // Rules that only name subsets say nothing here.
+  return all.some(({ port: _, subset: __, service: ___, ...settings }) => Object.keys(settings).length > 0) ? all : [];
+}
+
+/** Each port and each subset of which something of its own is said, complete: nothing is put together later. */
+function written(host: NamedHost, waypointNamespace: string, mesh: SettingsMesh): ServiceDestination[] {
+  const rules = rulesAbout(host, waypointNamespace, mesh);
+  // Of rules about one host the oldest one that says something is heard.
+  const policy = rules.find((rule) => rule.policy !== null)?.policy ?? null;
+  const subsets = new Map<string, RulePolicy>();
+  for (const { subsets: named } of rules)
+    for (const { name, policy: ofSubset } of named) if (ofSubset !== null && !subsets.has(name)) subsets.set(name, ofSubset);
+  const names = portNames(host, mesh);
+  // A port that only a subset speaks of has settings of its own for the whole destination as well: the same as every other.
+  const portsSaid = [policy, ...subsets.values()].flatMap((one) => one?.ports.map(({ port }) => port) ?? []);
+  // TrafficPolicies name ports, waypoints number them.
+  const portsNamed = [...names].filter(([, name]) => Object.keys(trafficOf(host, name, mesh)).length > 0).map(([port]) => port);
+  const ports = [null, ...[...new Set([...portsSaid, ...portsNamed])].sort((a, b) => a - b)];
+  // In a fixed order, so that a configuration does not change with the order in which rules came.
+  return [null, ...[...subsets.keys()].sort(compareText)].flatMap((subset) =>
+    ports.map((port) => ({
+      service: host.key,
+      port,
+      subset,
+      ...levelled(policy, subset === null ? null : (subsets.get(subset) ?? null), port),
+      // Of a whole service first: what is said of its port goes before that.
+      ...trafficOf(host, null, mesh),
+      ...(port === null ? {} : trafficOf(host, names.get(port) ?? null, mesh)),
+    })),
+  );
+}
+
+/** A subset's blocks go before the destination's; those of a port hide all of the level above but its retry budget. */
+function levelled(policy: RulePolicy | null, subset: RulePolicy | null, port: number | null): DestinationSettings {
+  return ofLevel(ofLevel({}, policy, port), subset, port);
+}
+
+/** What one level makes of the level above it. */
+function ofLevel(above: DestinationSettings, policy: RulePolicy | null, port: number | null): DestinationSettings {
+  if (policy === null) return above;
+  const whole = { ...above, ...policy.settings };
+  const ofPort = policy.ports.find((one) => one.port === port);
+  if (ofPort === undefined) return whole;
+  return { ...(whole.retryBudget && { retryBudget: whole.retryBudget }), ...ofPort.settings };
+}
+
+/** By number; those without a name cannot be meant. */
+function portNames({ id }: NamedHost, mesh: SettingsMesh): ReadonlyMap<number, string> {
+  const ports = mesh.get(SERVICES, id)?.ports ?? [];
+  return new Map(ports.filter(({ name }) => name !== '').map(({ port, name }) => [port, name]));
+}
+
+/** What TrafficPolicies say of a service, or of one of its ports. */
+function trafficOf({ id }: NamedHost, section: string | null, mesh: SettingsMesh): DestinationSettings {
+  const said: { -readonly [B in keyof DestinationSettings]: DestinationSettings[B] } = {};
+  for (const block of SETTING_BLOCKS) {
+    const settings = settingsSpeaker(mesh, `Service ${id}`, section, block)?.settings;
+    // One block alone: the rest of the policy may be hidden by another one.
+    if (settings !== undefined) Object.assign(said, { [block]: settings[block] });
+  }
+  return said;
+}

@@ -1,0 +1,67 @@
+import type { ServiceKey } from '#model/mesh/service.ts';
+
+/** What may be under way towards a destination at one time, in one waypoint; null: any number. */
+export type CircuitBreaker = {
+  /** Connections to all of its endpoints together. */
+  readonly maxConnections: number | null;
+  /** Requests that wait for a connection. */
+  readonly maxPendingRequests: number | null;
+  readonly maxRequests: number | null;
+  /** Requests that are sent again. */
+  readonly maxRetries: number | null;
+  /** Of one connection in all, which is closed then. */
+  readonly maxRequestsPerConnection: number | null;
+};
+
+/** How connections to a destination are used; milliseconds, null: as everywhere. */
+export type ConnectionSettings = {
+  readonly connectTimeoutMs: number | null;
+  /** Without a request. */
+  readonly idleTimeoutMs: number | null;
+};
+
+/** When an endpoint is left out for its failures (W55). */
+export type OutlierDetection = {
+  /** In a row; 0: not counted. */
+  readonly consecutive5xx: number;
+  /** 502, 503 and 504, likewise. */
+  readonly consecutiveGatewayErrors: number;
+  /** Connections that failed, likewise; null: they count as answers of 503. */
+  readonly consecutiveLocalFailures: number | null;
+  /** Between two looks at who may come back. */
+  readonly intervalMs: number;
+  /** For the first time; each further one takes as much longer. */
+  readonly baseEjectionMs: number;
+  readonly maxEjectionMs: number;
+  /** Of the endpoints, who may be out; one is ejected as long as fewer are. */
+  readonly maxEjectionPercent: number;
+  /** With fewer left, none counts as ejected; 0: never. */
+  readonly minHealthPercent: number;
+};
+
+/** How many of the requests may be sent again. */
+export type RetryBudget = {
+  /** 0 to 100. */
+  readonly percent: number;
+  readonly of:
+    | { readonly kind: 'active' /** So many at one time in any case. */; readonly minConcurrency: number }
+    /** Of those that came in this time. */
+    | { readonly kind: 'interval'; readonly intervalMs: number /** In any case. */; readonly minPerSecond: number };
+};
+
+/** How the requests to a destination are treated; what is absent is as everywhere. */
+export type DestinationSettings = {
+  readonly circuitBreaker?: CircuitBreaker;
+  readonly connection?: ConnectionSettings;
+  readonly outlierDetection?: OutlierDetection;
+  readonly retryBudget?: RetryBudget;
+};
+
+/** Those of a service, of one of its ports, of a subset, or of a port of a subset. The most special one holds, whole. */
+export type ServiceDestination = DestinationSettings & {
+  readonly service: ServiceKey;
+  /** Null: every other. */
+  readonly port: number | null;
+  /** Its name; null: those requests that name none. */
+  readonly subset: string | null;
+};

@@ -1,0 +1,145 @@
+import type { EndpointSet } from '#model/balancing/least-request.ts';
+import { fitsBudget, RetryLedger } from '#model/resilience/budget.ts';
+import { type CircuitLimit, isReached } from '#model/resilience/circuit.ts';
+import type { Observation } from '#model/resilience/outlier.ts';
+import type { DestinationSettings } from '#model/waypoint/destination-settings.ts';
+import type { UpstreamEndpoint } from '#waypoint/state/kept.ts';
+import { type Ejection, Ejections } from '#waypoint/upstream/ejections.ts';
+
+/** What is remembered of one cluster, whatever its settings come to be. */
+export class ClusterState {
+  /** Under way; those that wait for a connection included. */
+  requests = 0;
+  /** Those that wait. */
+  pending = 0;
+  /** Requests that are sent again, or are about to be. */
+  retries = 0;
+  /** Connections that are not of HTTP. */
+  connections = 0;
+  readonly ledger = new RetryLedger();
+  readonly ejections = new Ejections();
+}
+
+/** What a cluster asks and tells. */
+export type ClusterEffects = {
+  nowMs(): number;
+  /** HTTP connections open to these endpoints. */
+  openConnections(endpoints: readonly UpstreamEndpoint[]): number;
+  /** A limit was reached, and something was refused. */
+  onOverflow(limit: CircuitLimit): void;
+  onEjection(endpoint: UpstreamEndpoint, ejection: Ejection): void;
+};
+
+/**
+ * What Envoy calls a cluster: a port of a service, or of a subset of it, as one configuration has it treated. Only those have one of
+ * which something is said; for all others requests pay nothing.
+ */
+export class Cluster {
+  readonly settings: DestinationSettings;
+  readonly #state: ClusterState;
+  readonly #effects: ClusterEffects;
+  #endpoints: readonly UpstreamEndpoint[] = [];
+
+  constructor(settings: DestinationSettings, state: ClusterState, effects: ClusterEffects) {
+    this.settings = settings;
+    this.#state = state;
+    this.#effects = effects;
+    if (settings.outlierDetection === undefined) state.ejections.clear();
+  }
+
+  /** Those of the endpoints that are not left out for their failures. */
+  usable(all: EndpointSet<UpstreamEndpoint>): EndpointSet<UpstreamEndpoint> {
+    this.#endpoints = all.endpoints;
+    const { outlierDetection } = this.settings;
+    if (outlierDetection === undefined) return all;
+    return this.#state.ejections.usable(all, outlierDetection, this.#effects.nowMs());
+  }
+
+  isEjected(endpoint: UpstreamEndpoint): boolean {
+    return this.settings.outlierDetection !== undefined && this.#state.ejections.isEjected(endpoint);
+  }
+
+  /** A try begins, the first of its request or a further one; false: too many are under way, and it must not. */
+  enter(isFirst: boolean): boolean {
+    const { circuitBreaker, retryBudget } = this.settings;
+    if (!this.#mayBegin('requests', circuitBreaker?.maxRequests, this.#state.requests)) return false;
+    this.#state.requests++;
+    if (isFirst && retryBudget?.of.kind === 'interval')
+      this.#state.ledger.request(this.#effects.nowMs(), retryBudget.of.intervalMs);
+    return true;
+  }
+
+  /** A try that was let in is over. */
+  leave(): void {
+    this.#state.requests--;
+  }
+
+  /** Whether a request may be sent again; who is told so calls `retryOver` once. */
+  enterRetry(): boolean {
+    const { circuitBreaker, retryBudget } = this.settings;
+    const { requests: active, retries: activeRetries, ledger } = this.#state;
+    const nowMs = this.#effects.nowMs();
+    // As in Envoy a budget stands in the place of a number.
+    const fits =
+      retryBudget === undefined
+        ? !isReached(circuitBreaker?.maxRetries ?? null, activeRetries)
+        : fitsBudget(retryBudget, { active, activeRetries, ledger, nowMs });
+    if (!fits) {
+      this.#effects.onOverflow('retries');
+      return false;
+    }
+    this.#state.retries++;
+    if (retryBudget?.of.kind === 'interval') ledger.retry(nowMs, retryBudget.of.intervalMs);
+    return true;
+  }
+
+  retryOver(): void {
+    this.#state.retries--;
+  }
+
+  /** A request begins to wait for a connection; who is told so calls `waitOver` once. */
+  enterWait(): boolean {
+    if (!this.#mayBegin('pending', this.settings.circuitBreaker?.maxPendingRequests, this.#state.pending)) return false;
+    this.#state.pending++;
+    return true;
+  }
+
+  waitOver(): void {
+    this.#state.pending--;
+  }
+
+  /** Whether one more connection may be opened. */
+  mayOpen(): boolean {
+    const limit = this.settings.circuitBreaker?.maxConnections ?? null;
+    if (limit === null) return true;
+    return !isReached(limit, this.#effects.openConnections(this.#endpoints) + this.#state.connections);
+  }
+
+  /** A connection that is not of HTTP begins; who is told so calls `connectionOver` once. */
+  enterConnection(): boolean {
+    if (!this.mayOpen()) {
+      this.#effects.onOverflow('connections');
+      return false;
+    }
+    this.#state.connections++;
+    return true;
+  }
+
+  connectionOver(): void {
+    this.#state.connections--;
+  }
+
+  /** What a try says of its endpoint. */
+  observe(endpoint: UpstreamEndpoint, seen: Observation): void {
+    const { outlierDetection } = this.settings;
+    if (outlierDetection === undefined) return;
+    const ejection = this.#state.ejections.observe(endpoint, seen, outlierDetection, this.#effects.nowMs());
+    if (ejection !== null) this.#effects.onEjection(endpoint, ejection);
+  }
+
+  #mayBegin(what: CircuitLimit, limit: number | null | undefined, underWay: number): boolean {
+    if (limit === undefined || !isReached(limit, underWay)) return true;
+    this.#effects.onOverflow(what);
+    return false;
+  }
+}
