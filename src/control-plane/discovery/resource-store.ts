@@ -1,3 +1,4 @@
+import { MultiMap } from '#control-plane/index/multi-map.ts';
 import type { ServedSegment, TableName } from '#control-plane/kept/segments.ts';
 import { atOnce, type Work } from '#model/effects/work.ts';
 import type { MeshDelta } from '#model/mesh/mesh-state.ts';
@@ -30,11 +31,11 @@ export class ResourceStore implements ResourceView {
     waypoints: new Table(),
   };
   /** `<network>/<ip>` → names of addresses that answer to it. */
-  readonly #byAlias = new Map<string, Set<string>>();
+  readonly #byAlias = new MultiMap<string, string>();
   /** Node → uids of its workloads: an on-demand client of that node is sent them unasked. */
-  readonly #byNode = new Map<string, Set<string>>();
+  readonly #byNode = new MultiMap<string, string>();
   /** Service key → uids of its workloads. */
-  readonly #members = new Map<string, Set<string>>();
+  readonly #members = new MultiMap<string, string>();
   readonly #startedAt: string;
   #revision = 0;
 
@@ -148,22 +149,22 @@ export class ResourceStore implements ResourceView {
   }
 
   onNode(node: string): readonly EncodedResource[] {
-    return this.#named(this.#byNode.get(node));
+    return this.#named(this.#byNode.at(node));
   }
 
   /** In ztunnel's order: uid, workload by address, then service by key or address with its workloads. */
   #lookupAddress(name: string): readonly EncodedResource[] {
     const own = this.#tables.addresses.blocks.get(name);
     if (own?.kind === 'workload') return [own];
-    const others = this.#named(this.#byAlias.get(name));
+    const others = this.#named(this.#byAlias.at(name));
     const workloads = others.filter(({ kind }) => kind === 'workload');
     if (workloads.length > 0) return workloads;
     const services = own === undefined ? others : [own];
-    return services.flatMap((service) => [service, ...this.#named(this.#members.get(service.name))]);
+    return services.flatMap((service) => [service, ...this.#named(this.#members.at(service.name))]);
   }
 
-  #named(names: ReadonlySet<string> | undefined): EncodedResource[] {
-    return [...(names ?? [])].flatMap((name) => this.#tables.addresses.blocks.get(name) ?? []);
+  #named(names: Iterable<string>): EncodedResource[] {
+    return [...names].flatMap((name) => this.#tables.addresses.blocks.get(name) ?? []);
   }
 
   #tableOf(typeUrl: TypeUrl): Table {
@@ -181,13 +182,13 @@ export class ResourceStore implements ResourceView {
   #putAddress(name: string, next: EncodedResource | null): boolean {
     const before = this.#tables.addresses.blocks.get(name);
     if (!this.#tables.addresses.put(name, next)) return false;
-    if (before !== undefined) for (const [index, key] of this.#indexKeys(before)) unlink(index, key, name);
-    if (next !== null) for (const [index, key] of this.#indexKeys(next)) link(index, key, name);
+    if (before !== undefined) for (const [index, key] of this.#indexKeys(before)) index.remove(key, name);
+    if (next !== null) for (const [index, key] of this.#indexKeys(next)) index.add(key, name);
     return true;
   }
 
   /** Every index entry that leads to a resource: taken out for the old version, put in for the new one. */
-  *#indexKeys(resource: EncodedResource): Iterable<[Map<string, Set<string>>, string]> {
+  *#indexKeys(resource: EncodedResource): Iterable<[MultiMap<string, string>, string]> {
     for (const alias of resource.aliases) yield [this.#byAlias, alias];
     if (resource.kind !== 'workload') return;
     if (resource.node !== '') yield [this.#byNode, resource.node];
@@ -243,17 +244,4 @@ class Table {
     this.names.hold(name);
     return true;
   }
-}
-
-function link(index: Map<string, Set<string>>, key: string, name: string): void {
-  const names = index.get(key);
-  if (names === undefined) index.set(key, new Set([name]));
-  else names.add(name);
-}
-
-/** An empty set goes with its last name, or addresses that come and go would fill the index. */
-function unlink(index: Map<string, Set<string>>, key: string, name: string): void {
-  const names = index.get(key);
-  names?.delete(name);
-  if (names?.size === 0) index.delete(key);
 }

@@ -23,7 +23,8 @@ export type EngineOptions = {
 
 /** A derivation of one subject: what it said the last time, and what it looked up for that. */
 class Unit extends Reading implements Speaker {
-  said: readonly Entry[] = [];
+  /** Table and key in turn: a list of pairs would take three times as much. */
+  said: readonly (AnyTable | string)[] = NOTHING;
   holdsAddresses = false;
 }
 
@@ -168,8 +169,10 @@ export class Engine {
   /** Takes what a derivation says now, and takes back what it said before and no longer does. */
   #say(unit: Unit, { name, writes }: Derivation, said: readonly Entry[]): void {
     const before = unit.said;
-    unit.said = said;
-    for (const { table, key } of before) {
+    unit.said = said.length === 0 ? NOTHING : said.flatMap(({ table, key }) => [table, key]).slice(); // of its own length
+    for (let at = 0; at < before.length; at += 2) {
+      const [table, key] = [before[at], before[at + 1]];
+      if (typeof table !== 'object' || typeof key !== 'string') continue;
       if (!said.some((one) => one.table === table && one.key === key)) this.#store(table).say(unit, key, null);
     }
     for (const { table, key, value, rank } of said) {
@@ -180,3 +183,4 @@ export class Engine {
 }
 
 const OUTSIDE: Speaker = { key: '' };
+const NOTHING: readonly never[] = [];

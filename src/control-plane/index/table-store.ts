@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
-import { addTo, LabelIndex, removeFrom, SelectorIndex } from '#control-plane/index/label-index.ts';
+import { LabelIndex, SelectorIndex } from '#control-plane/index/label-index.ts';
+import { MultiMap } from '#control-plane/index/multi-map.ts';
 import { type LabelReaders, type Reading, SelectorReaders, WordReaders } from '#control-plane/index/readers.ts';
 import type { AnyTable, Labelled } from '#control-plane/index/table.ts';
 import { compareText, type Labels } from '#control-plane/resources/metadata.ts';
@@ -12,7 +13,7 @@ type Claim = { by: Speaker; value: unknown; rank: number };
 /** One way to find entries by a word. */
 type Way = {
   wordsOf: (value: unknown, key: string) => readonly string[];
-  keys: Map<string, Set<string>>;
+  keys: MultiMap<string, string>;
   /** Who looked at which entries there are. */
   keyReaders: WordReaders;
   /** Who looked at their values too. */
@@ -50,7 +51,7 @@ export class TableStore {
     this.#finders = { by, labels, selector };
     this.#ways = new Map(
       Object.entries(by).map(([way, wordsOf]) => {
-        return [way, { wordsOf, keys: new Map(), keyReaders: new WordReaders(), valueReaders: new WordReaders() }];
+        return [way, { wordsOf, keys: new MultiMap(), keyReaders: new WordReaders(), valueReaders: new WordReaders() }];
       }),
     );
     this.#labelReaders = labelReaders;
@@ -98,13 +99,13 @@ export class TableStore {
   keysBy(way: string, word: string, reading: Reading): string[] {
     const { keys, keyReaders } = this.#way(way);
     keyReaders.add(word, reading);
-    return [...(keys.get(word) ?? [])].sort(compareText);
+    return [...keys.at(word)].sort(compareText);
   }
 
   valuesBy(way: string, word: string, reading: Reading): unknown[] {
     const { keys, valueReaders } = this.#way(way);
     valueReaders.add(word, reading);
-    return this.#valuesOf([...(keys.get(word) ?? [])]);
+    return this.#valuesOf([...keys.at(word)]);
   }
 
   pickedBy(namespace: string, selector: Labels, reading: Reading): unknown[] {
@@ -167,8 +168,8 @@ function stronger(a: Claim, b: Claim): Claim {
 function refile({ wordsOf, keys, keyReaders, valueReaders }: Way, key: string, before: unknown, after: unknown): void {
   const left = new Set(before === null ? [] : wordsOf(before, key));
   const entered = new Set(after === null ? [] : wordsOf(after, key));
-  for (const word of left) if (!entered.has(word)) removeFrom(keys, word, key);
-  for (const word of entered) if (!left.has(word)) addTo(keys, word, key);
+  for (const word of left) if (!entered.has(word)) keys.remove(word, key);
+  for (const word of entered) if (!left.has(word)) keys.add(word, key);
   for (const word of left.symmetricDifference(entered)) keyReaders.markStale(word);
   for (const word of left.union(entered)) valueReaders.markStale(word);
 }

@@ -33,9 +33,9 @@ export type Moment = {
   parts: readonly { key: string; revision: string; take(): readonly object[] }[];
 };
 
-type List = { format: 1; sources: Sources; served: string[]; parts: [word: string, id: string][] };
+type List = { format: 2; sources: Sources; served: string[]; parts: [word: string, id: string][] };
 
-const FORMAT = 1;
+const FORMAT = 2;
 
 /** What is needed to keep a state; fewer addresses and policies than `from` are not worth it. */
 export type KeptStateOptions = { store: PieceStore; build: string; from: number; clock: Clock; log: Log };

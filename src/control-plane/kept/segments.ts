@@ -1,5 +1,6 @@
 import { deserialize, serialize } from 'node:v8';
 import type { EncodedResource } from '#protocol/xds/encoded-resource.ts';
+import { StoredResource } from '#protocol/xds/stored-resource.ts';
 
 // What is kept for a quick start, in pieces of some hundred KiB: a change writes those that it touches. They are read by nobody but
 // the same build of Weft, and checked to be what was written, so their form is that of values in memory.
@@ -10,28 +11,22 @@ export type ServedSegment = { table: TableName; resources: readonly EncodedResou
 /** What a resource store is divided into. */
 export type TableName = 'addresses' | 'policies' | 'waypoints';
 
-type ServedForm = {
-  table: TableName;
-  fields: Omit<EncodedResource, 'wire'>[];
-  lengths: number[];
-  wires: Uint8Array;
-};
+type ServedForm = { table: TableName; lengths: Uint32Array; wires: Uint8Array };
 
 /** Resources of one table, their bytes one behind the other. */
 export function encodeServed({ table, resources }: ServedSegment): Buffer {
-  const fields = resources.map(({ wire: _, ...rest }) => rest);
   const wires = Buffer.concat(resources.map(({ wire }) => wire));
-  return serialize({ table, fields, lengths: resources.map(({ wire }) => wire.length), wires } satisfies ServedForm);
+  const lengths = Uint32Array.from(resources, ({ wire }) => wire.length);
+  return serialize({ table, lengths, wires } satisfies ServedForm);
 }
 
 /** Errors: Error when it is no such piece. */
 export function decodeServed(bytes: Buffer): ServedSegment {
-  const { table, fields, lengths, wires }: ServedForm = deserialize(bytes);
+  const { table, lengths, wires }: ServedForm = deserialize(bytes);
   let at = 0;
-  const resources = fields.map((rest, index): EncodedResource => {
-    const wire = wires.subarray(at, at + (lengths[index] ?? 0));
-    at += wire.length;
-    return { ...rest, wire };
+  const resources = Array.from(lengths, (length): EncodedResource => {
+    at += length;
+    return new StoredResource(wires.subarray(at - length, at));
   });
   return { table, resources };
 }

@@ -60,7 +60,7 @@ export const workloads = defineDerivation({
       return { service, guard, ports: membershipOf(service, endpoint, mesh.options)[1].map(({ targetPort }) => targetPort) };
     });
     const byWaypoints = policiesOfWaypoints(endpoint, guarded, guardOf(binding, [], mesh), mesh);
-    const policies = [...policiesOfWorkload(mesh, namespace, labels), ...keysOf(byWaypoints)];
+    const policies = policiesOfWorkload(mesh, namespace, labels).concat(keysOf(byWaypoints));
     const registryOnly = isRegistryOnly(namespaceAnnotations(mesh, namespace));
     const isMeant = endpoint.kind !== 'pod' || isMeantForMesh(labels, namespaceLabels(mesh, namespace));
     const facts: WorkloadFacts = { services, waypoint: binding.address, policies, registryOnly, isMeant };
@@ -125,11 +125,11 @@ export function workloadOf(endpoint: Endpoint, facts: WorkloadFacts, options: Me
     canonicalRevision: canonicalRevisionOf(endpoint),
     workloadName: endpoint.workloadName,
     workloadKind: 'pod', // as an istiod says of all its sources
-    authorizationPolicies: facts.policies,
+    authorizationPolicies: facts.policies.length === 0 ? NONE : facts.policies,
     healthy: endpoint.healthy,
     clusterId: options.clusterId,
     hostname: endpoint.hostname,
-    services: new Map(facts.services.map((service) => membershipOf(service, endpoint, options))),
+    services: membershipsOf(facts.services, endpoint, options),
     hostNetwork: endpoint.hostNetwork,
     capacity: endpoint.weight,
     registryOnly: facts.registryOnly,
@@ -137,6 +137,26 @@ export function workloadOf(endpoint: Endpoint, facts: WorkloadFacts, options: Me
     ...(facts.isMeant || endpoint.captured ? {} : { outsideMesh: true }),
   };
 }
+
+const NONE: readonly never[] = [];
+
+/** What endpoints of one service, and of no other, are to it: most are the same, and share one map. */
+const MEMBERSHIPS = new WeakMap<ServiceResource, Map<string, Workload['services']>>();
+
+function membershipsOf(services: readonly ServiceResource[], endpoint: Endpoint, options: MeshOptions): Workload['services'] {
+  const all = services.map((service) => membershipOf(service, endpoint, options));
+  const [only] = services;
+  if (only === undefined || services.length > 1) return new Map(all);
+  const known = MEMBERSHIPS.get(only) ?? new Map<string, Workload['services']>();
+  MEMBERSHIPS.set(only, known);
+  const word = JSON.stringify(all);
+  const memberships = known.get(word) ?? new Map(all);
+  if (known.size < MEMBERSHIPS_MAX) known.set(word, memberships);
+  return memberships;
+}
+
+/** Ways in which endpoints of a service may differ, before it is not worth looking for the same. */
+const MEMBERSHIPS_MAX = 64;
 
 function canonicalNameOf({ labels, workloadName }: Endpoint): string {
   return labels[LABEL.canonicalName] ?? labels['app.kubernetes.io/name'] ?? labels.app ?? workloadName;

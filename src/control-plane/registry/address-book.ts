@@ -1,3 +1,4 @@
+import { MultiMap } from '#control-plane/index/multi-map.ts';
 import { inVipRange } from '#control-plane/index/vip-allocator.ts';
 import type { IpAddress } from '#model/address/ip.ts';
 import type { MeshDelta } from '#model/mesh/mesh-state.ts';
@@ -24,39 +25,30 @@ export class AddressBook {
 
   /** The service that has the address, or may be given it later: no workload can have one of the range for services. */
   serviceAt(ip: IpAddress): string | null {
-    const [key] = this.#services.at(ip);
+    const key = this.#services.firstAt(ip);
     if (key !== undefined) return `service ${key}`;
     return inVipRange(ip) ? 'the range of addresses for services' : null;
   }
 
   /** Uid of the endpoint in the configuration that has the address. */
   configuredAt(ip: IpAddress): string | null {
-    const [uid] = this.#configured.at(ip);
-    return uid ?? null;
+    return this.#configured.firstAt(ip) ?? null;
   }
 }
 
 /** A relation of keys and addresses that is read by address. */
 class Holding {
   readonly #byKey = new Map<string, readonly IpAddress[]>();
-  readonly #byAddress = new Map<IpAddress, Set<string>>();
+  readonly #byAddress = new MultiMap<IpAddress, string>();
 
   set(key: string, addresses: readonly IpAddress[]): void {
-    for (const ip of this.#byKey.get(key) ?? []) {
-      const keys = this.#byAddress.get(ip);
-      keys?.delete(key);
-      if (keys?.size === 0) this.#byAddress.delete(ip);
-    }
+    for (const ip of this.#byKey.get(key) ?? []) this.#byAddress.remove(ip, key);
     if (addresses.length === 0) this.#byKey.delete(key);
     else this.#byKey.set(key, addresses);
-    for (const ip of addresses) {
-      const keys = this.#byAddress.get(ip) ?? new Set();
-      keys.add(key);
-      this.#byAddress.set(ip, keys);
-    }
+    for (const ip of addresses) this.#byAddress.add(ip, key);
   }
 
-  at(ip: IpAddress): ReadonlySet<string> {
-    return this.#byAddress.get(ip) ?? new Set();
+  firstAt(ip: IpAddress): string | undefined {
+    return this.#byAddress.firstAt(ip);
   }
 }

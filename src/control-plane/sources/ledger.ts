@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Condition } from '#control-plane/index/index-delta.ts';
+import { MultiMap } from '#control-plane/index/multi-map.ts';
 import type { Finding } from '#control-plane/resources/finding.ts';
 import { compareText } from '#control-plane/resources/metadata.ts';
 import { nameOfResource, type Resource, type ResourceName } from '#control-plane/resources/resource.ts';
@@ -43,7 +44,7 @@ type Claim = {
 type Unit = {
   /** In order of position. */
   claims: readonly Claim[];
-  byName: ReadonlyMap<ResourceName, readonly Claim[]>;
+  byName: MultiMap<ResourceName, Claim>;
   /**
    * Resources that the unit provided before and no longer names, kept because an entry in it cannot be identified: it may be
    * one of these.
@@ -62,7 +63,7 @@ type Winner = { resource: Resource; unit: string; standIn: StandIn | null };
 export class ResourceLedger {
   readonly #units = new Map<string, Unit>();
   /** Resource → units that claim it or keep it. */
-  readonly #speakers = new Map<ResourceName, Set<string>>();
+  readonly #speakers = new MultiMap<ResourceName, string>();
   readonly #winners = new Map<ResourceName, Winner>();
   /** Only of units and names that have any. */
   readonly #findings = new Map<string, readonly Finding[]>();
@@ -143,7 +144,7 @@ export class ResourceLedger {
   /** The units that describe a resource, the one in force first. */
   unitsOf(name: ResourceName): string[] {
     const winner = this.unitOf(name);
-    const others = [...(this.#speakers.get(name) ?? [])].filter((unit) => unit !== winner).sort(compareText);
+    const others = [...this.#speakers.at(name)].filter((unit) => unit !== winner).sort(compareText);
     return winner === null ? others : [winner, ...others];
   }
 
@@ -171,17 +172,12 @@ export class ResourceLedger {
     const earlier = before === null ? (this.#remembered.get(id) ?? new Map<ResourceName, Resource>()) : providedBy(before);
     const { unit, findings } = reading === null ? { unit: null, findings: [] } : readUnit(reading, earlier);
     const [past, now] = [namesOf(before), namesOf(unit)];
-    for (const name of past) if (!now.has(name)) this.#unspeak(name, id);
-    for (const name of now) this.#speakers.set(name, (this.#speakers.get(name) ?? new Set()).add(id));
+    for (const name of past) if (!now.has(name)) this.#speakers.remove(name, id);
+    for (const name of now) this.#speakers.add(name, id);
     if (unit === null) this.#units.delete(id);
     else this.#units.set(id, unit);
     setOrDelete(this.#findings, id, findings);
     return past.union(now);
-  }
-
-  #unspeak(name: ResourceName, id: string): void {
-    const speakers = this.#speakers.get(name);
-    if (speakers?.delete(id) && speakers.size === 0) this.#speakers.delete(name);
   }
 
   /**
@@ -189,9 +185,9 @@ export class ResourceLedger {
    * invalid (moved and broken at once); a good version elsewhere beats what a broken unit kept, and any of them a stand-in.
    */
   #choose(name: ResourceName): Winner | null {
-    const speakers = [...(this.#speakers.get(name) ?? [])].sort(compareText);
+    const speakers = [...this.#speakers.at(name)].sort(compareText);
     const claims = speakers.flatMap((unit) =>
-      (this.#units.get(unit)?.byName.get(name) ?? []).map((claim) => ({ ...claim, unit })),
+      [...(this.#units.get(unit)?.byName.at(name) ?? [])].map((claim) => ({ ...claim, unit })),
     );
     setOrDelete(this.#duplicates, name, duplicates(name, claims));
     const speaker = claims.find(({ resource }) => resource !== null) ?? claims[0];
@@ -255,7 +251,9 @@ function readUnit(
   const unidentified = entries.filter(({ name }) => name === null);
   const kept = new Map(unidentified.length > 0 ? [...past].filter(([name]) => !named.has(name)) : []);
   claims.push(...unidentified.flatMap((entry) => claimsOfNobody(entry, [...kept.values()], toldOf(entry.findings))));
-  return { unit: { claims, byName: Map.groupBy(claims, ({ name }) => name), kept }, findings: [...sentenceOf.values()] };
+  const byName = new MultiMap<ResourceName, Claim>();
+  for (const claim of claims) byName.add(claim.name, claim);
+  return { unit: { claims, byName, kept }, findings: [...sentenceOf.values()] };
 }
 
 /**

@@ -18,6 +18,8 @@ type Seen = { namespace: string; account: string; policies: readonly PolicyKey[]
 export class IdlePolicies {
   readonly #policies = new Map<PolicyKey, Authorization>();
   readonly #seen = new Map<string, Seen>();
+  /** By account; those of accounts that are gone are forgotten with the account. */
+  readonly #unselected = new Map<string, Seen>();
   readonly #namespaces = new Counted();
   readonly #accounts = new Counted();
   readonly #selected = new Counted();
@@ -43,14 +45,25 @@ export class IdlePolicies {
     this.#seen.delete(uid);
     if (workload === null) return;
     const { namespace, serviceAccount, authorizationPolicies: policies } = workload;
-    const now = { namespace, account: `${namespace}/${serviceAccount}`, policies };
+    const now = this.#shared(namespace, `${namespace}/${serviceAccount}`, policies);
     this.#seen.set(uid, now);
     this.#count(now, 1);
+  }
+
+  /** One for all workloads of an account that no policy selects, which most are. */
+  #shared(namespace: string, account: string, policies: readonly PolicyKey[]): Seen {
+    if (policies.length > 0) return { namespace, account, policies };
+    const known = this.#unselected.get(account);
+    if (known !== undefined && this.#accounts.has(account)) return known;
+    const seen = { namespace, account, policies: [] };
+    this.#unselected.set(account, seen);
+    return seen;
   }
 
   #count({ namespace, account, policies }: Seen, by: 1 | -1): void {
     this.#namespaces.add(namespace, by);
     this.#accounts.add(account, by);
+    if (!this.#accounts.has(account)) this.#unselected.delete(account);
     for (const policy of policies) this.#selected.add(policy, by);
   }
 

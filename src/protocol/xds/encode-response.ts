@@ -22,8 +22,6 @@ const RESPONSE = { systemVersion: 1, resources: 2, typeUrl: 4, nonce: 5, removed
 /** Fields of WeftAnswer. */
 const WEFT = { readsDigests: 1, askedBuckets: 2 } as const;
 const RESOURCE_ALIASES = 4;
-/** Tag and length in front of one resource, at most. Fixed by protobuf: one byte, and a varint below 2^35. */
-const FRAME_BYTES_MAX = 6;
 
 /** The bytes of a DeltaDiscoveryResponse, one part behind the other. What was made ready for all clients is not copied. */
 export function encodeResponse(response: DeltaResponse): Buffer[] {
@@ -51,7 +49,7 @@ function writeAnswer(head: BinaryWriter, askedBuckets: ReadonlySet<number>): voi
 
 /** Encoded resources one behind the other, each with the tag and length that it has in a response. */
 export function framed(bodies: readonly Uint8Array[]): Buffer {
-  const bytes = Buffer.allocUnsafe(bodies.reduce((sum, body) => sum + body.length + FRAME_BYTES_MAX, 0));
+  const bytes = Buffer.allocUnsafeSlow(bodies.reduce((sum, body) => sum + framedLength(body.length), 0));
   let at = 0;
   for (const body of bodies) {
     bytes[at] = (RESPONSE.resources << 3) | WireType.LengthDelimited;
@@ -59,7 +57,14 @@ export function framed(bodies: readonly Uint8Array[]): Buffer {
     bytes.set(body, at);
     at += body.length;
   }
-  return bytes.subarray(0, at);
+  return bytes;
+}
+
+/** How many bytes a resource of `length` takes in a response. */
+export function framedLength(length: number): number {
+  let bytes = 2 + length;
+  for (let rest = length >>> 7; rest > 0; rest >>>= 7) bytes += 1;
+  return bytes;
 }
 
 function withAliases(resource: EncodedResource): Uint8Array {

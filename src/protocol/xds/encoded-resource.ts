@@ -1,5 +1,5 @@
 import { create, toBinary } from '@bufbuild/protobuf';
-import { BinaryReader, BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
+import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import xxhash from 'xxhash-wasm';
 import { type Authorization, policyKeyOf } from '#model/mesh/authorization.ts';
 import { type Service, type ServiceKey, serviceKeyOf } from '#model/mesh/service.ts';
@@ -10,6 +10,7 @@ import { WaypointConfigSchema } from '#proto/weft_pb.js';
 import { AddressSchema } from '#proto/workload_pb.js';
 import { authorizationToProto } from '#protocol/xds/authorization.ts';
 import { LOCAL_NETWORK, serviceToProto } from '#protocol/xds/service.ts';
+import { fieldOf } from '#protocol/xds/stored-resource.ts';
 import { ADDRESS_TYPE, AUTHORIZATION_TYPE, type TypeUrl, WAYPOINT_CONFIG_TYPE, WORKLOAD_TYPE } from '#protocol/xds/type-urls.ts';
 import { waypointConfigName, waypointConfigToProto } from '#protocol/xds/waypoint-config.ts';
 import { workloadToProto } from '#protocol/xds/workload.ts';
@@ -90,8 +91,9 @@ export function encodeWaypointConfig(config: WaypointConfig): EncodedResource {
 /** The same workload as a resource of the legacy type; null for a service. The version stays that of the Address. */
 export function asLegacyWorkload(address: EncodedResource): EncodedResource | null {
   if (address.kind !== 'workload') return null;
-  const workload = field(field(field(address.wire, RESOURCE.resource), ANY.value), ADDRESS_WORKLOAD);
-  return { ...address, wire: resourceBytes(address.name, address.version, WORKLOAD_TYPE, workload) };
+  const workload = fieldOf(fieldOf(fieldOf(address.wire, RESOURCE.resource), ANY.value), ADDRESS_WORKLOAD);
+  const { name, version, aliases, kind, node, services } = address;
+  return { name, version, aliases, kind, node, services, wire: resourceBytes(name, version, WORKLOAD_TYPE, workload) };
 }
 
 function versioned(name: string, typeUrl: TypeUrl, payload: Uint8Array): Pick<EncodedResource, 'name' | 'version' | 'wire'> {
@@ -106,17 +108,6 @@ function resourceBytes(name: string, version: string, typeUrl: TypeUrl, payload:
   writer.tag(ANY.typeUrl, WireType.LengthDelimited).string(typeUrl);
   writer.tag(ANY.value, WireType.LengthDelimited).bytes(payload).join();
   return writer.tag(RESOURCE.name, WireType.LengthDelimited).string(name).finish();
-}
-
-/** The bytes of one length-delimited field of our own encoding; empty when absent. */
-function field(message: Uint8Array, number: number): Uint8Array {
-  const reader = new BinaryReader(message);
-  while (reader.pos < reader.len) {
-    const [at, wireType] = reader.tag();
-    if (at === number && wireType === WireType.LengthDelimited) return reader.bytes();
-    reader.skip(wireType, at);
-  }
-  return new Uint8Array();
 }
 
 // Instantiating the module takes about a millisecond, once per process.

@@ -1,23 +1,23 @@
 import {
   byPlace,
-  errorAt,
   type FieldPath,
   type Finding,
   fileOrigin,
   findingOf,
   objectOrigin,
   type Problem,
-  warningAt,
 } from '#control-plane/resources/finding.ts';
 import { compareText } from '#control-plane/resources/metadata.ts';
 import type { Resource, ResourceName } from '#control-plane/resources/resource.ts';
 import type { ResourceParser } from '#control-plane/resources/resource-parser.ts';
+import { SharedValues } from '#control-plane/resources/shared-values.ts';
 import { isRecord } from '#control-plane/resources/stand-in.ts';
 import type { WrittenResource } from '#control-plane/sources/editor.ts';
 import { type Reading, ResourceLedger } from '#control-plane/sources/ledger.ts';
 import type { SourceChange } from '#control-plane/sources/source.ts';
 import { atOnce, type Work } from '#model/effects/work.ts';
 import type { Origin } from '#protocol/api/control.ts';
+import { ignoredFinding, unreadProblem } from './file-problems.ts';
 import { type DocumentReading, joined, movedBy, partsIn, placesOf, readDocument, standInsOf } from './resource-file.ts';
 import { digestOf, hashOf } from './text-digest.ts';
 import { cutDocuments, type RawDocument } from './yaml-documents.ts';
@@ -72,6 +72,7 @@ export class ConfigFiles {
   /** File → what its last good versions were read from; null once it is known whether they are needed. */
   #lastGood: Map<string, readonly object[]> | null = new Map();
   readonly #located = new WeakMap<readonly Problem[], Located>();
+  readonly #shared = new SharedValues();
 
   constructor(parser: ResourceParser) {
     this.#parser = parser;
@@ -153,10 +154,17 @@ export class ConfigFiles {
    */
   *taking({ files, unread }: Batch, readings: readonly DocumentReading[]): Work<SourceChange & { read: readonly string[] }> {
     const touched = new Set(files.keys());
+    const isFirst = !this.#hasLooked;
     let next = 0;
     for (const [path, file] of files) {
-      const pieces = file?.pieces.map(({ raw, reading }) => ({ raw, reading: reading ?? readings[next++] ?? NOTHING }));
-      if (file === null || pieces === undefined) this.#files.delete(path);
+      const pieces: KnownFile['pieces'][number][] = [];
+      for (const { raw, reading } of file?.pieces ?? []) {
+        const piece = { raw, reading: reading ?? readings[next++] ?? NOTHING };
+        if (reading === null || isFirst) this.#shared.below(piece.reading);
+        pieces.push(piece);
+        yield;
+      }
+      if (file === null) this.#files.delete(path);
       else this.#files.set(path, { hash: file.hash, pieces });
       yield;
     }
@@ -282,15 +290,4 @@ const NOTHING: DocumentReading = { entries: [], findings: [] };
 function folderOf(file: string, unread: UnreadFiles): { why: string; outline: string } | null {
   for (const [path, trouble] of unread) if (file.startsWith(`${path}/`)) return trouble;
   return null;
-}
-
-function ignoredFinding(path: string): Finding {
-  const message = 'it is not read: only names that end in .yaml, .yml or .json are';
-  const remedy = 'rename it if it holds resources, or keep it elsewhere (a name that begins with a dot is passed over)';
-  return findingOf(warningAt('WEFT_FILE_IGNORED', [], message, remedy), '', fileOrigin(path, { line: 1, column: 1 }));
-}
-
-function unreadProblem(why: string): Problem {
-  const message = `it cannot be read: ${why}; what it is known to have said stays in force`;
-  return errorAt('WEFT_FILE_UNREADABLE', [], message, 'make it readable, or delete it if its resources are to go');
 }
