@@ -30,6 +30,7 @@ import { policyKeyOf } from '#model/mesh/authorization.ts';
 import type { GatewayAddress } from '#model/mesh/service.ts';
 import { type ServiceKey, serviceKeyOf } from '#model/mesh/service.ts';
 import type { PortMapping, Workload } from '#model/mesh/workload.ts';
+import { SHARED } from '#model/settings/control-planes.ts';
 
 /** Workloads as workload discovery describes them: the services each endpoint joins, its policies and its waypoint. */
 export const workloads = defineDerivation({
@@ -151,12 +152,9 @@ function membershipsOf(services: readonly ServiceResource[], endpoint: Endpoint,
   MEMBERSHIPS.set(only, known);
   const word = JSON.stringify(all);
   const memberships = known.get(word) ?? new Map(all);
-  if (known.size < MEMBERSHIPS_MAX) known.set(word, memberships);
+  if (known.size < SHARED.membershipsMax) known.set(word, memberships);
   return memberships;
 }
-
-/** Ways in which endpoints of a service may differ, before it is not worth looking for the same. */
-const MEMBERSHIPS_MAX = 64;
 
 function canonicalNameOf({ labels, workloadName }: Endpoint): string {
   return labels[LABEL.canonicalName] ?? labels['app.kubernetes.io/name'] ?? labels.app ?? workloadName;

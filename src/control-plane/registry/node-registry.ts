@@ -103,8 +103,10 @@ export class NodeRegistry {
    */
   async sync(caller: Proof, request: SyncWorkloadsRequest): Promise<SyncOutcome> {
     const { node } = request;
-    if (caller.node === null || caller.node !== node)
+    if (caller.node === null || caller.node !== node) {
+      this.#options.log.warn({ node: caller.node, requested: node }, 'registration refused: the token is not for that node');
       throw new RpcError('permission-denied', `the token is not for node "${node}"`);
+    }
     const workloads = readWorkloads(request);
     const nodeAddresses = request.nodeAddresses.slice(0, CONTROL.nodeAddressesMax);
     const refused = await this.#take({ node, grant: caller.grant ?? NO_GRANT, nodeAddresses, workloads });

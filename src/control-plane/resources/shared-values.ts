@@ -1,18 +1,12 @@
-/** Longer texts are hardly ever said twice. */
-const TEXT_CHARACTERS_MAX = 64;
-/** Objects with more fields are hardly ever equal. */
-const FIELDS_MAX = 16;
-/** Values that are remembered, in each of two generations: some megabytes. */
-const TEXTS_MAX = 32_768;
-const LEAVES_MAX = 16_384;
+import { SHARED } from '#model/settings/control-planes.ts';
 
 /**
  * Makes equal parts of plain data one: documents that were read by a thread, or from disk, have a copy each of labels, localities
  * and names that thousands of them share. What it has seen long ago it forgets.
  */
 export class SharedValues {
-  readonly #texts = new Generations<string>(TEXTS_MAX);
-  readonly #leaves = new Generations<object>(LEAVES_MAX);
+  readonly #texts = new Generations<string>(SHARED.textsMax);
+  readonly #leaves = new Generations<object>(SHARED.valuesMax);
 
   /**
    * Puts shared parts in the place of equal ones in all that lies below `value`, which is not changed otherwise and must be nobody
@@ -28,7 +22,7 @@ export class SharedValues {
   }
 
   #text(text: string): string {
-    return text.length > TEXT_CHARACTERS_MAX ? text : this.#texts.sameAs(text, text);
+    return text.length > SHARED.textCharactersMax ? text : this.#texts.sameAs(text, text);
   }
 
   #object(value: object): object {
@@ -49,13 +43,13 @@ function hasOnlyPlainFields(value: object): boolean {
   const prototype = Object.getPrototypeOf(value);
   if (prototype !== Object.prototype && prototype !== Array.prototype) return false;
   const fields = Object.values(value);
-  return fields.length <= FIELDS_MAX && fields.every(isPlain);
+  return fields.length <= SHARED.fieldsMax && fields.every(isPlain);
 }
 
 function isPlain(value: unknown): boolean {
   switch (typeof value) {
     case 'string':
-      return value.length <= TEXT_CHARACTERS_MAX;
+      return value.length <= SHARED.textCharactersMax;
     case 'boolean':
       return true;
     case 'number':

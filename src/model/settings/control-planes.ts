@@ -99,9 +99,15 @@ export const CONTROL_SETTINGS = {
     backoffFirstMs: setting(10, 'ms', 'Shortest wait before a new stream.'),
     backoffMaxMs: setting(15_000, 'ms', 'Longest wait before a new stream.'),
     receiveBytesMax: setting(
-      256 * MIB,
+      32 * MIB,
       'bytes',
-      'One message of a client: on reconnecting it reports every resource it holds, about 1 MiB per 10,000 (C14).',
+      'One message of a client: on reconnecting a stock one reports every resource it holds, about 1 MiB per 10,000 (C14).',
+    ),
+    rejectionCharactersMax: setting(1_024, 'characters', 'Of what a client says of a resource that it rejects, as much is kept.'),
+    looseResourcesMax: setting(
+      64,
+      'count',
+      'Resources of a block that changed since it was put together: more of them are worth a copy of it.',
     ),
     responseBytesMax: setting(
       128 * KIB,
@@ -219,3 +225,21 @@ export const RESOURCE_SETTINGS = {
 
 /** Resources: the numbers. */
 export const RESOURCE = valuesOf(RESOURCE_SETTINGS);
+
+/** What equal parts of resources share: the rows of the table. */
+export const SHARED_SETTINGS = {
+  about: {
+    title: 'Shared values',
+    text: 'Equal parts of resources are kept once at the control plane; what is hardly ever equal is not looked for.',
+  },
+  rows: {
+    textCharactersMax: setting(64, 'characters', 'Longer texts are hardly ever said twice.'),
+    fieldsMax: setting(16, 'count', 'Objects with more fields are hardly ever equal.'),
+    textsMax: setting(32_768, 'count', 'Texts that are remembered, in each of two generations: some megabytes.'),
+    valuesMax: setting(16_384, 'count', 'The same of labels, localities and the like.'),
+    membershipsMax: setting(64, 'count', 'Ways in which endpoints of one service differ that are remembered.'),
+  },
+} as const satisfies SettingGroup;
+
+/** Shared values: the numbers. */
+export const SHARED = valuesOf(SHARED_SETTINGS);

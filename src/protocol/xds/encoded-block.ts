@@ -13,8 +13,6 @@ export type ServedBlock = {
 /** Resources of one block at most, so that the place of one is a small integer. */
 const SLOTS_BITS = 13;
 const SLOTS_MAX = 1 << SLOTS_BITS;
-/** Resources that changed since a block was last put together: more of them are worth a copy of its bytes. */
-const LOOSE_MAX = 64;
 
 /**
  * The bytes of some resources, as they lie in a response, one behind the other: there is no other copy of them, and nothing beside
@@ -52,7 +50,7 @@ class Block {
   put(slot: number, wire: Uint8Array): void {
     this.#change(slot, wire.length);
     this.#loose.set(slot, wire);
-    if (this.#loose.size > LOOSE_MAX && this.#loose.size * 4 > this.#names.length) this.tidy();
+    if (this.#loose.size > CONTROL.looseResourcesMax && this.#loose.size * 4 > this.#names.length) this.tidy();
   }
 
   remove(slot: number): void {

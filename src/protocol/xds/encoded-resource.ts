@@ -10,9 +10,9 @@ import { WaypointConfigSchema } from '#proto/weft_pb.js';
 import { AddressSchema } from '#proto/workload_pb.js';
 import { authorizationToProto } from '#protocol/xds/authorization.ts';
 import { LOCAL_NETWORK, serviceToProto } from '#protocol/xds/service.ts';
-import { fieldOf } from '#protocol/xds/stored-resource.ts';
 import { ADDRESS_TYPE, AUTHORIZATION_TYPE, type TypeUrl, WAYPOINT_CONFIG_TYPE, WORKLOAD_TYPE } from '#protocol/xds/type-urls.ts';
 import { waypointConfigName, waypointConfigToProto } from '#protocol/xds/waypoint-config.ts';
+import { fieldOf } from '#protocol/xds/wire-field.ts';
 import { workloadToProto } from '#protocol/xds/workload.ts';
 
 /** A resource serialized once, whoever it is sent to. Immutable: a change makes a new one. */

@@ -1,3 +1,4 @@
+import { CONTROL } from '#model/settings/control-planes.ts';
 import type { DeltaDiscoveryRequest } from '#proto/discovery_pb.js';
 import { type DeltaResponse, nonceOf } from '#protocol/xds/encode-response.ts';
 import {
@@ -109,9 +110,9 @@ export class DeltaServerSession {
     const { responseNonce: nonce, errorDetail } = request;
     if (errorDetail !== undefined) {
       state.rejections += 1;
-      state.problem = errorDetail.message;
+      state.problem = errorDetail.message.slice(0, CONTROL.rejectionCharactersMax);
       if (nonce === state.sentNonce) state.answeredNonce = nonce;
-      return { kind: 'rejected', typeUrl, message: errorDetail.message };
+      return { kind: 'rejected', typeUrl, message: state.problem };
     }
     if (nonce !== '' && nonce !== state.sentNonce) return { kind: 'stale', typeUrl };
     if (nonce !== '') {

@@ -1,9 +1,10 @@
-import { BinaryReader, WireType } from '@bufbuild/protobuf/wire';
+import { BinaryReader } from '@bufbuild/protobuf/wire';
 import { bytesToIp } from '#model/address/ip.ts';
 import type { ServiceKey } from '#model/mesh/service.ts';
 import { NetworkMode } from '#proto/workload_pb.js';
 import type { EncodedResource } from '#protocol/xds/encoded-resource.ts';
 import { ADDRESS_TYPE, AUTHORIZATION_TYPE } from '#protocol/xds/type-urls.ts';
+import { fieldOf } from '#protocol/xds/wire-field.ts';
 
 // Field numbers of envoy.service.discovery.v3.Resource, google.protobuf.Any and what of istio.workload leads to an address.
 const RESOURCE = { version: 1, resource: 2, name: 3 } as const;
@@ -106,18 +107,6 @@ function serviceAliases(body: Uint8Array): string[] {
   return aliases;
 }
 
-/** The bytes of one length-delimited field of our own encoding; empty when absent. */
-export function fieldOf(message: Uint8Array, number: number): Uint8Array {
-  const reader = new BinaryReader(message);
-  while (reader.pos < reader.len) {
-    const [at, wireType] = reader.tag();
-    if (at === number && wireType === WireType.LengthDelimited) return reader.bytes();
-    reader.skip(wireType, at);
-  }
-  return NO_BYTES;
-}
-
-const NO_BYTES = new Uint8Array();
 const UTF8 = new TextDecoder();
 
 function textOf(bytes: Uint8Array): string {

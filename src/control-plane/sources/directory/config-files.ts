@@ -17,8 +17,18 @@ import { type Reading, ResourceLedger } from '#control-plane/sources/ledger.ts';
 import type { SourceChange } from '#control-plane/sources/source.ts';
 import { atOnce, type Work } from '#model/effects/work.ts';
 import type { Origin } from '#protocol/api/control.ts';
-import { ignoredFinding, unreadProblem } from './file-problems.ts';
-import { type DocumentReading, joined, movedBy, partsIn, placesOf, readDocument, standInsOf } from './resource-file.ts';
+import {
+  type DocumentReading,
+  type FileReading,
+  ignoredFinding,
+  joined,
+  movedBy,
+  partsIn,
+  placesOf,
+  readDocument,
+  standInsOf,
+  unreadProblem,
+} from './resource-file.ts';
 import { digestOf, hashOf } from './text-digest.ts';
 import { cutDocuments, type RawDocument } from './yaml-documents.ts';
 
@@ -49,10 +59,8 @@ export type Batch = {
 type Piece = { raw: RawDocument; reading: DocumentReading | null };
 
 /** A file in force; `hash`: of its text. */
-type KnownFile = { hash: string; pieces: readonly (Piece & { reading: DocumentReading })[] };
-
-/** What the documents of a file say, for as long as its text has this hash. */
-export type FileReading = { path: string; hash: string; readings: readonly DocumentReading[] };
+type KnownFile = { hash: string; pieces: readonly KnownPiece[] };
+type KnownPiece = Piece & { reading: DocumentReading };
 
 /**
  * The resources of a set of YAML files; the ledger decides which document counts, in order of path and position. Of a file that
@@ -154,13 +162,12 @@ export class ConfigFiles {
    */
   *taking({ files, unread }: Batch, readings: readonly DocumentReading[]): Work<SourceChange & { read: readonly string[] }> {
     const touched = new Set(files.keys());
-    const isFirst = !this.#hasLooked;
     let next = 0;
     for (const [path, file] of files) {
-      const pieces: KnownFile['pieces'][number][] = [];
+      const pieces: KnownPiece[] = [];
       for (const { raw, reading } of file?.pieces ?? []) {
         const piece = { raw, reading: reading ?? readings[next++] ?? NOTHING };
-        if (reading === null || isFirst) this.#shared.below(piece.reading);
+        if (reading === null || !this.#hasLooked) this.#shared.below(piece.reading);
         pieces.push(piece);
         yield;
       }

@@ -15,13 +15,12 @@ import {
   type Batch,
   ConfigFiles,
   type FileChanges,
-  type FileReading,
   type FileSnapshot,
   type UnreadFiles,
   type WantedDocument,
 } from './config-files.ts';
 import { directoryEditor, type EditFiles } from './directory-editor.ts';
-import type { DocumentReading } from './resource-file.ts';
+import type { DocumentReading, FileReading } from './resource-file.ts';
 import { digestOf, digestOfTexts, hashOf } from './text-digest.ts';
 
 /**

@@ -1,4 +1,13 @@
-import { errorAt, type FieldPath, type Finding, fileOrigin, findingOf, type Position } from '#control-plane/resources/finding.ts';
+import {
+  errorAt,
+  type FieldPath,
+  type Finding,
+  fileOrigin,
+  findingOf,
+  type Position,
+  type Problem,
+  warningAt,
+} from '#control-plane/resources/finding.ts';
 import { DEFAULT_NAMESPACE } from '#control-plane/resources/metadata.ts';
 import type { ResourceName } from '#control-plane/resources/resource.ts';
 import { findingsOf, type ResourceParser } from '#control-plane/resources/resource-parser.ts';
@@ -9,6 +18,9 @@ import { cutDocuments, type RawDocument, readRawDocument, type YamlDocument } fr
 
 /** What a document says: one resource, or those of a List. Kinds that Weft does not read appear in `findings` only. */
 export type DocumentReading = Pick<Reading, 'entries' | 'findings'>;
+
+/** What the documents of a file say, for as long as its text has this hash. */
+export type FileReading = { path: string; hash: string; readings: readonly DocumentReading[] };
 
 /** Where the fields of a resource are. */
 export type Places = (path: FieldPath) => Position;
@@ -186,4 +198,17 @@ function headsOf(text: string): ResourceHead[] {
   }
   close();
   return [...heads.values()];
+}
+
+/** What is told of a file whose name says that it is not to be read. */
+export function ignoredFinding(path: string): Finding {
+  const message = 'it is not read: only names that end in .yaml, .yml or .json are';
+  const remedy = 'rename it if it holds resources, or keep it elsewhere (a name that begins with a dot is passed over)';
+  return findingOf(warningAt('WEFT_FILE_IGNORED', [], message, remedy), '', fileOrigin(path, { line: 1, column: 1 }));
+}
+
+/** What is told of a file that cannot be read. */
+export function unreadProblem(why: string): Problem {
+  const message = `it cannot be read: ${why}; what it is known to have said stays in force`;
+  return errorAt('WEFT_FILE_UNREADABLE', [], message, 'make it readable, or delete it if its resources are to go');
 }
