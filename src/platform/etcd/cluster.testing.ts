@@ -1,5 +1,5 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -13,6 +13,10 @@ const READY_MS = 20_000;
 export type EtcdCluster = {
   /** `host:port` of each member for clients. */
   members: readonly string[];
+  /** What a client needs where it asks for a certificate; null: it is served without TLS. */
+  tls: { ca: string; cert: string; key: string } | null;
+  /** Where those files are. */
+  dir: string;
   /** Runs etcdctl; what it prints. The first member that answers is asked. */
   ctl(...words: string[]): Promise<string>;
   /** Ends a member without a word. */
@@ -26,9 +30,15 @@ export type EtcdCluster = {
   leader(): Promise<number>;
 };
 
-/** Starts it. Errors: when `etcd` is not installed (scripts/setup test installs it), or no leader is elected. */
-export async function etcdCluster(t: TestContext): Promise<EtcdCluster> {
+/**
+ * Starts it. `secure`: clients must show a certificate of its authority. Errors: when `etcd` is not installed (scripts/setup test
+ * installs it), or no leader is elected.
+ */
+export async function etcdCluster(t: TestContext, { secure = false } = {}): Promise<EtcdCluster> {
   const dir = await mkdtemp(join(tmpdir(), 'weft-etcd-'));
+  const tls = secure ? await makeCertificates(dir) : null;
+  const scheme = secure ? 'https' : 'http';
+  const files = { ca: join(dir, 'ca.pem'), cert: join(dir, 'client.pem'), key: join(dir, 'client.key') };
   const ports = await freePorts(2 * MEMBERS.length);
   const members = MEMBERS.map((_name, at) => `127.0.0.1:${ports[at]}`);
   const peers = MEMBERS.map((_name, at) => `http://127.0.0.1:${ports[MEMBERS.length + at]}`);
@@ -36,7 +46,9 @@ export async function etcdCluster(t: TestContext): Promise<EtcdCluster> {
   const start = (at: number): void => {
     const [name = '', client = '', peer = ''] = [MEMBERS[at], members[at], peers[at]];
     const line = ['--name', name, '--data-dir', join(dir, name), '--log-level', 'error', '--logger', 'zap'];
-    const clients = ['--listen-client-urls', `http://${client}`, '--advertise-client-urls', `http://${client}`];
+    const clients = ['--listen-client-urls', `${scheme}://${client}`, '--advertise-client-urls', `${scheme}://${client}`];
+    const server = ['--cert-file', join(dir, 'server.pem'), '--key-file', join(dir, 'server.key')];
+    const asks = secure ? [...server, '--client-cert-auth', '--trusted-ca-file', files.ca] : [];
     const own = ['--listen-peer-urls', peer, '--initial-advertise-peer-urls', peer];
     const together = [
       '--initial-cluster',
@@ -44,7 +56,7 @@ export async function etcdCluster(t: TestContext): Promise<EtcdCluster> {
       '--initial-cluster-state',
       'new',
     ];
-    const child = spawn('etcd', [...line, ...clients, ...own, ...together], { stdio: 'ignore' });
+    const child = spawn('etcd', [...line, ...clients, ...asks, ...own, ...together], { stdio: 'ignore' });
     child.on('error', () => {}); // told by who waits for it
     running[at] = child;
   };
@@ -64,7 +76,8 @@ export async function etcdCluster(t: TestContext): Promise<EtcdCluster> {
     const env = { ...process.env, ETCDCTL_API: '3' };
     const alive = members.filter((_member, at) => running[at] !== undefined);
     const asked = words.includes('--endpoints') ? [] : ['--endpoints', alive.join()];
-    const args = [...asked, '--dial-timeout', '1s', '--command-timeout', '3s', ...words];
+    const trust = secure ? ['--cacert', files.ca, '--cert', files.cert, '--key', files.key] : [];
+    const args = [...trust, ...asked, '--dial-timeout', '1s', '--command-timeout', '3s', ...words];
     return (await promisify(execFile)('etcdctl', args, { env, timeout: READY_MS })).stdout;
   };
   for (const at of MEMBERS.keys()) start(at);
@@ -78,6 +91,8 @@ export async function etcdCluster(t: TestContext): Promise<EtcdCluster> {
     });
   return {
     members,
+    tls,
+    dir,
     ctl,
     kill,
     async restart(at) {
@@ -88,6 +103,23 @@ export async function etcdCluster(t: TestContext): Promise<EtcdCluster> {
     thaw: (at) => void running[at]?.kill('SIGCONT'),
     leader,
   };
+}
+
+/** An authority, and certificates of it for members and for clients, as files below `dir`. Returns what a client needs. */
+async function makeCertificates(dir: string): Promise<{ ca: string; cert: string; key: string }> {
+  const openssl = (...words: string[]) => promisify(execFile)('openssl', words, { cwd: dir });
+  const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2'];
+  await openssl('req', '-x509', ...key, '-keyout', 'ca.key', '-out', 'ca.pem', '-subj', '/CN=etcd authority');
+  const below = async (name: string, usage: string) => {
+    const own = ['-keyout', `${name}.key`, '-out', `${name}.pem`, '-subj', `/CN=${name}`];
+    const says = ['-addext', 'subjectAltName=IP:127.0.0.1', '-addext', `extendedKeyUsage=${usage}`];
+    const leaf = ['-addext', 'basicConstraints=critical,CA:FALSE'];
+    await openssl('req', '-x509', '-CA', 'ca.pem', '-CAkey', 'ca.key', ...key, ...own, ...says, ...leaf);
+  };
+  await below('server', 'serverAuth,clientAuth'); // a member is a client of itself, too
+  await below('client', 'clientAuth');
+  const text = (name: string) => readFile(join(dir, name), 'utf8');
+  return { ca: await text('ca.pem'), cert: await text('client.pem'), key: await text('client.key') };
 }
 
 type EndpointStatus = { Endpoint: string; Status: { header: { member_id: string }; leader: string } };

@@ -1,5 +1,15 @@
-import { createSecureContext } from 'node:tls';
-import { ChannelCredentials, Client, type ClientDuplexStream, Metadata, type ServiceError, status } from '@grpc/grpc-js';
+import { isIP } from 'node:net';
+import { checkServerIdentity, createSecureContext, type SecureContext } from 'node:tls';
+import {
+  ChannelCredentials,
+  type ChannelOptions,
+  Client,
+  type ClientDuplexStream,
+  Metadata,
+  type ServiceError,
+  status,
+} from '@grpc/grpc-js';
+import { splitHostPort } from '#model/address/ip.ts';
 import { messageOf, WeftError } from '#model/error.ts';
 import { ETCD } from '#model/settings/etcd.ts';
 import type { Codec } from '#platform/grpc/service-definitions.ts';
@@ -22,14 +32,15 @@ const ANOTHER_MAY: ReadonlySet<number> = new Set([status.UNAVAILABLE, status.DEA
  */
 export class EtcdConnection {
   readonly #place: EtcdPlace;
-  readonly #credentials: ChannelCredentials;
+  /** null: without TLS. */
+  readonly #trust: SecureContext | null;
   readonly #clients = new Map<string, Client>();
   #at = 0;
 
   /** Errors: WEFT_ETCD_TLS when certificate or key cannot be read. */
   constructor(place: EtcdPlace) {
     this.#place = place;
-    this.#credentials = credentialsOf(place.tls);
+    this.#trust = place.tls === null ? null : trustOf(place.tls);
   }
 
   /** `host:port` of the member that is asked now. */
@@ -95,7 +106,9 @@ export class EtcdConnection {
   #client(member: string): Client {
     const known = this.#clients.get(member);
     if (known !== undefined) return known;
-    const client = new Client(member, this.#credentials, {
+    const name = splitHostPort(member)?.host ?? member;
+    const client = new Client(member, credentialsFor(name, this.#trust), {
+      ...nameOptions(name),
       'grpc.max_receive_message_length': ETCD.receiveBytesMax,
       'grpc.enable_http_proxy': 0,
       'grpc.use_local_subchannel_pool': 1,
@@ -123,12 +136,25 @@ export function etcdError(member: string, cause: unknown): WeftError {
   });
 }
 
-function credentialsOf(tls: EtcdPlace['tls']): ChannelCredentials {
-  if (tls === null) return ChannelCredentials.createInsecure();
+/** A server name is sent even where a member is an address, which TLS does not allow as a server name. */
+const NAME_FOR_ADDRESSES = 'etcd';
+
+function nameOptions(name: string): ChannelOptions {
+  return isIP(name) === 0 ? {} : { 'grpc.ssl_target_name_override': NAME_FOR_ADDRESSES };
+}
+
+/** The certificate of a member must carry the name or address by which it is dialled. */
+function credentialsFor(name: string, trust: SecureContext | null): ChannelCredentials {
+  if (trust === null) return ChannelCredentials.createInsecure();
+  return ChannelCredentials.createFromSecureContext(trust, {
+    checkServerIdentity: (_host, certificate) => checkServerIdentity(name, certificate),
+  });
+}
+
+function trustOf({ ca, cert, key }: NonNullable<EtcdPlace['tls']>): SecureContext {
   try {
-    const { ca, cert, key } = tls;
     const own = cert === null || key === null ? {} : { cert, key };
-    return ChannelCredentials.createFromSecureContext(createSecureContext({ ca, ...own, minVersion: 'TLSv1.2' }));
+    return createSecureContext({ ca, ...own, minVersion: 'TLSv1.2' });
   } catch (cause) {
     throw new WeftError('WEFT_ETCD_TLS', `the certificates for etcd cannot be used: ${messageOf(cause)}`, {
       cause,
