@@ -32,7 +32,7 @@ export type ControlOptions = {
   /** Several control planes over one etcd; null: not in an etcd. */
   store: StoreAccess | null;
   /** A cluster, by a kubeconfig or (null) as a pod of it; without it: not in a cluster. */
-  cluster: { kubeconfig: string | null } | null;
+  cluster: { kubeconfig: string | null; waypointImage: string | null } | null;
   stateDir: string;
   /** Directory with a given signer, laid out as Istio's secret cacerts; null: a root of its own. */
   caDir: string | null;
@@ -68,6 +68,7 @@ type ParsedControl = Omit<
   store?: StoreUrl;
   source?: 'directory' | 'kubernetes';
   kubeconfig?: string;
+  waypointImage?: string;
   storeCa?: string;
   storeCert?: string;
   storeKey?: string;
@@ -113,6 +114,10 @@ export function controlCommand(act: Act<ControlOptions>): Command {
       ).choices(['directory', 'kubernetes']),
     )
     .option('--kubeconfig <file>', 'how to reach the cluster; without it by what its pods are given')
+    .option(
+      '--waypoint-image <image>',
+      'image with weft as its entry point, by which a cluster runs waypoints; without it its Gateways get none',
+    )
     .option('--store-ca <file>', 'PEM file with the root by which etcd is trusted; without it no TLS')
     .option('--store-cert <file>', 'PEM file with the certificate that etcd asks for')
     .option('--store-key <file>', 'PEM file with its key')
@@ -146,6 +151,7 @@ function controlOptions(parsed: ParsedControl, command: Command): ControlOptions
     store,
     source,
     kubeconfig,
+    waypointImage,
     storeCa,
     storeCert,
     storeKey,
@@ -161,6 +167,7 @@ function controlOptions(parsed: ParsedControl, command: Command): ControlOptions
   if ([config !== undefined, store !== undefined, isCluster].filter((is) => is).length !== 1)
     return command.error('give one of --config, --store and --source kubernetes');
   if (kubeconfig !== undefined && !isCluster) return command.error('--kubeconfig is for --source kubernetes only');
+  if (waypointImage !== undefined && !isCluster) return command.error('--waypoint-image is for --source kubernetes only');
   const files = [storeCa, storeCert, storeKey];
   if (store === undefined && files.some((file) => file !== undefined)) return command.error('--store-... is for --store only');
   if ((storeCert === undefined) !== (storeKey === undefined) || (storeCert !== undefined && storeCa === undefined))
@@ -171,7 +178,7 @@ function controlOptions(parsed: ParsedControl, command: Command): ControlOptions
     config: config ?? '',
     caDir: caDir ?? null,
     store: store === undefined ? null : { ...store, caFile, certFile, keyFile },
-    cluster: isCluster ? { kubeconfig: kubeconfig ?? null } : null,
+    cluster: isCluster ? { kubeconfig: kubeconfig ?? null, waypointImage: waypointImage ?? null } : null,
     serverNames: serverName,
     waypointAgent: waypointAgent ?? null,
     traces: tracesOf(traceCollector, traceSampling),
@@ -209,8 +216,8 @@ export type WaypointOptions = {
   node: string;
   /** The address is `host:port`, or `unix:<path>` from within a sandbox. */
   control: ControlAccess;
-  /** Where the node's maps are pinned: attested flows are read there. */
-  pinDir: string;
+  /** Where the node's maps are pinned: attested flows are read there. null: nowhere, and every client comes by a tunnel. */
+  pinDir: string | null;
   /**
    * Made by one that is told to stop, with its process id: whoever sees it starts the next one, until which this one serves. It exists
    * already, or is not given: none is waited for.
@@ -222,7 +229,8 @@ export type WaypointOptions = {
   traces: TraceOptions | null;
 };
 
-type ParsedWaypoint = Omit<WaypointOptions, 'control' | 'threads' | 'traces'> & {
+type ParsedWaypoint = Omit<WaypointOptions, 'control' | 'threads' | 'traces' | 'pinDir'> & {
+  pinDir?: string;
   traceCollector?: string;
   traceSampling: number;
   threads?: number;
@@ -241,7 +249,7 @@ export function waypointCommand(act: Act<WaypointOptions>): Command {
     .addOption(mandatory('--gateway <name>', readName))
     .addOption(mandatory('--service-account <name>', readName))
     .addOption(mandatory('--node <name>', readName))
-    .addOption(mandatory('--pin-dir <dir>'))
+    .addOption(new Option('--pin-dir <dir>').hideHelp())
     .addOption(new Option('--leaving-file <file>').hideHelp())
     .addOption(new Option('--threads <count>').argParser(readThreads).hideHelp())
     .addOption(traceCollectorOption().hideHelp())
@@ -251,13 +259,14 @@ export function waypointCommand(act: Act<WaypointOptions>): Command {
     .addOption(new Option('--token-file <file>').hideHelp())
     .action(
       (
-        { control, controlRoot, tokenFile, threads, traceCollector, traceSampling, ...rest }: ParsedWaypoint,
+        { control, controlRoot, tokenFile, threads, traceCollector, traceSampling, pinDir, ...rest }: ParsedWaypoint,
         command: Command,
       ) => {
         // The pieces come one by one, so that the error names every one that is missing.
         const given = { ...(control && { control }), ...(controlRoot && { controlRoot }), ...(tokenFile && { tokenFile }) };
         const traces = tracesOf(traceCollector, traceSampling);
-        return act({ ...rest, traces, threads: threads ?? null, control: controlAccess(given, command) });
+        const reach = { control: controlAccess(given, command), pinDir: pinDir ?? null };
+        return act({ ...rest, ...reach, traces, threads: threads ?? null });
       },
     );
 }

@@ -21,7 +21,7 @@ import type { Finding } from '#control-plane/resources/finding.ts';
 import type { Source, SourceSink } from '#control-plane/sources/source.ts';
 import { controlStatus, type StatusFrame } from '#control-plane/status/control-status.ts';
 import { FindingsBoard } from '#control-plane/status/findings-board.ts';
-import type { WaypointRunner } from '#control-plane/waypoints/plan.ts';
+import type { WaypointKeeper, WaypointRunner } from '#control-plane/waypoints/plan.ts';
 import { WaypointController } from '#control-plane/waypoints/waypoint-controller.ts';
 import type { Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
@@ -55,8 +55,9 @@ export type ControlPlaneOptions = {
   authenticator: Authenticator;
   /** Makes what `authenticator` accepts. */
   tokens: TokenIssuer;
-  /** null: Gateways get no waypoints here. */
+  /** Starts waypoints here; null, and no `keeper`: Gateways get none. */
   runner: WaypointRunner | null;
+  keeper?: WaypointKeeper | null;
   /** One of several; absent: there are no others. */
   replica?: Replica;
   clock: Clock;
@@ -70,7 +71,7 @@ export type ControlPlaneOptions = {
  * the clients within the same turn, or where it touches much, after several with turns of clients between: all of it at once.
  */
 export class ControlPlane {
-  readonly waypoints: WaypointController | null;
+  readonly waypoints: WaypointKeeper | null;
   /** Makes the tokens of agents; to revoke some, see `revokeAgentTokens`. */
   readonly agentTokens: AgentTokens;
   readonly #options: ControlPlaneOptions;
@@ -120,15 +121,14 @@ export class ControlPlane {
     });
     const mintToken = ({ namespace, serviceAccount }: { namespace: string; serviceAccount: string }) =>
       tokens.mint({ namespace, serviceAccount, node: null, grant: null }, CERTIFICATE.waypointTokenMs);
-    this.waypoints = runner === null ? null : new WaypointController({ runner, mintToken, clock, log });
+    this.waypoints = options.keeper ?? (runner === null ? null : new WaypointController({ runner, mintToken, clock, log }));
     const { index, allocations, kept } = options;
     this.#quickStart =
       kept === null ? null : new QuickStart({ kept, store: this.#store, registry: this.#registry, source, clock, log });
     const [discovery, findings, waypoints] = [this.#discovery, this.#findings, this.waypoints];
     const onChanged = () => this.#quickStart?.keep(this.#changes);
-    const keepsAllocations = () => this.#replica.leads();
-    const reached = { index, source, mesh, allocations, discovery, findings, waypoints, keepsAllocations, onChanged };
-    this.#changes = new MeshChanges({ ...reached, clock, log });
+    const reached = { index, source, mesh, allocations, discovery, findings, waypoints, onChanged };
+    this.#changes = new MeshChanges({ ...reached, keepsAllocations: () => this.#replica.leads(), clock, log });
   }
 
   /**

@@ -8,7 +8,7 @@ import { ALLOCATIONS_NAME, type KeptAllocations } from '#control-plane/kept-allo
 import type { AddressPools } from '#control-plane/registry/address-pools.ts';
 import { type NodeRegistry, REGISTRY_PREFIX } from '#control-plane/registry/node-registry.ts';
 import type { Source } from '#control-plane/sources/source.ts';
-import type { WaypointController } from '#control-plane/waypoints/waypoint-controller.ts';
+import type { WaypointKeeper } from '#control-plane/waypoints/plan.ts';
 import type { Log } from '#model/effects/log.ts';
 import type { Replica, ReplicaListener } from '#model/effects/replica.ts';
 import type { Soon } from '#model/effects/work.ts';
@@ -22,7 +22,7 @@ export type FollowingOptions = {
   index: MeshIndex;
   authority: CertificateAuthority;
   source: Source;
-  waypoints: WaypointController | null;
+  waypoints: WaypointKeeper | null;
   log: Log;
   putInForce(change: IndexChange): Soon<void>;
   /** Resolves when all that was told before is in force. */

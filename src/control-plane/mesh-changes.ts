@@ -9,7 +9,7 @@ import { AddressBook } from '#control-plane/registry/address-book.ts';
 import { formatFinding, formatOrigin } from '#control-plane/resources/finding.ts';
 import type { Source, SourceChange } from '#control-plane/sources/source.ts';
 import type { FindingsBoard } from '#control-plane/status/findings-board.ts';
-import type { WaypointController } from '#control-plane/waypoints/waypoint-controller.ts';
+import type { WaypointKeeper } from '#control-plane/waypoints/plan.ts';
 import type { Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
 import { inTurns, type Soon, type Work } from '#model/effects/work.ts';
@@ -26,7 +26,7 @@ export type MeshChangesOptions = {
   allocations: KeptAllocations;
   discovery: DiscoveryServer;
   findings: FindingsBoard;
-  waypoints: WaypointController | null;
+  waypoints: WaypointKeeper | null;
   /** Whether what is allocated here is kept: of several replicas one does so. */
   keepsAllocations(): boolean;
   /** Told when a change is in force, or could not be put in force. */

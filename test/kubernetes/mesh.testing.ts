@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { parse } from 'yaml';
+import type { ClusterPlace } from '../../src/main/control/cluster-backing.ts';
 import { type RunningControl, startControl } from '../../src/main/control/control-process.ts';
 import { SILENT_LOG } from '../../src/model/effects/log.ts';
 import type { ApiServer } from '../../testbed/kubernetes/api-server.ts';
@@ -13,17 +14,19 @@ export const SYSTEM = 'istio-system';
 const CONVERGE_MS = 20_000;
 
 /** A control plane over a cluster, in this process, until the test ends or it is stopped; it has the rights of its account and no more. */
-export async function controlOf(t: TestContext, server: ApiServer): Promise<RunningControl> {
+export async function controlOf(
+  t: TestContext,
+  server: ApiServer,
+  place: Partial<ClusterPlace> = {},
+  listen = { host: '127.0.0.1', port: 0 },
+): Promise<RunningControl> {
   const dir = await mkdtemp(join(tmpdir(), 'weft-kubernetes-control-'));
+  const kubeconfig = await tokenKubeconfig(server, dir, await server.tokenOf(`${SYSTEM}/weft-control`));
   const control = await startControl({
     configDir: '',
     stateDir: join(dir, 'state'),
-    cluster: {
-      kubeconfig: await tokenKubeconfig(server, dir, await server.tokenOf(`${SYSTEM}/weft-control`)),
-      namespace: SYSTEM,
-      version: 'test',
-    },
-    listen: { host: '127.0.0.1', port: 0 },
+    cluster: { kubeconfig, namespace: SYSTEM, version: 'test', waypointImage: null, ...place },
+    listen,
     serverNames: [],
     trustDomain: 'cluster.local',
     socketPath: null,

@@ -12,19 +12,19 @@ const names: { name: string; told: string[]; dnsNames: string[]; ips: string[] }
   {
     name: 'the machine itself and what a stock ztunnel dials',
     told: [],
-    dnsNames: ['localhost', 'istiod.istio-system.svc'],
+    dnsNames: ['localhost', 'weft-control.istio-system.svc', 'istiod.istio-system.svc'],
     ips: ['127.0.0.1', '::1'],
   },
   {
     name: 'names and addresses that were told, each once',
     told: ['weft.example', '10.0.0.1', 'fd00::1', 'localhost'],
-    dnsNames: ['weft.example', 'localhost', 'istiod.istio-system.svc'],
+    dnsNames: ['weft.example', 'localhost', 'weft-control.istio-system.svc', 'istiod.istio-system.svc'],
     ips: ['10.0.0.1', 'fd00::1', '127.0.0.1', '::1'],
   },
   {
     name: 'not the address that stands for all',
     told: ['0.0.0.0', '::'],
-    dnsNames: ['localhost', 'istiod.istio-system.svc'],
+    dnsNames: ['localhost', 'weft-control.istio-system.svc', 'istiod.istio-system.svc'],
     ips: ['127.0.0.1', '::1'],
   },
 ];

@@ -13,9 +13,14 @@ export type ServerNames = { dnsNames: string[]; ips: string[] };
 /** Listening there is no name that anybody dials. */
 const ANY_ADDRESS: readonly string[] = ['0.0.0.0', '::'];
 
-/** Every name a client may dial: those told, this machine's own, and the one a stock ztunnel uses. */
+/** The name by which pods of a cluster reach the control plane in a namespace. */
+export function controlName(namespace: string): string {
+  return `weft-control.${namespace}.svc`;
+}
+
+/** Every name a client may dial: those told, this machine's own, a cluster's, and the one a stock ztunnel uses. */
 export function serverNames(told: readonly string[], rootNamespace: string): ServerNames {
-  const names = new Set([...told, 'localhost', '127.0.0.1', '::1', `istiod.${rootNamespace}.svc`]);
+  const names = new Set([...told, 'localhost', '127.0.0.1', '::1', controlName(rootNamespace), `istiod.${rootNamespace}.svc`]);
   for (const any of ANY_ADDRESS) names.delete(any);
   // TLS compares names and addresses apart, so each must stand in its own kind of subject alternative name.
   const isIp = (name: string) => tryParseIp(name) !== null;

@@ -30,6 +30,12 @@ export type Condition = {
 /** `<namespace>/<name>` of a Gateway. */
 export type GatewayKey = string;
 
+/** Labels and annotations for what a Gateway is run by. */
+export type Infrastructure = {
+  labels: Readonly<Record<string, string>>;
+  annotations: Readonly<Record<string, string>>;
+};
+
 /** A waypoint that is to run. */
 export type ManagedGateway = {
   namespace: string;
@@ -39,6 +45,8 @@ export type ManagedGateway = {
   serviceAccount: string;
   /** Labels its instances must carry: by them they become endpoints of the waypoint. */
   labels: Readonly<Record<string, string>>;
+  /** What its Gateway wants on everything that it is run by. */
+  infrastructure: Infrastructure;
   /** VIPs of the waypoint. */
   addresses: readonly IpAddress[];
   hostname: string;

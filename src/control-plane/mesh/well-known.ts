@@ -3,6 +3,7 @@ export const LABEL = {
   useWaypoint: 'istio.io/use-waypoint',
   useWaypointNamespace: 'istio.io/use-waypoint-namespace',
   waypointFor: 'istio.io/waypoint-for',
+  dataplaneMode: 'istio.io/dataplane-mode',
   gatewayName: 'gateway.networking.k8s.io/gateway-name',
   gatewayClassName: 'gateway.networking.k8s.io/gateway-class-name',
   managed: 'gateway.istio.io/managed',

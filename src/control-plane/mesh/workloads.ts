@@ -80,13 +80,12 @@ export const workloads = defineDerivation({
   },
 });
 
-/** Fixed by Istio: the label by which pods are in a mesh; and the values that mean this one. */
-const DATAPLANE_MODE = 'istio.io/dataplane-mode';
+/** Values of the label by which pods are in a mesh that mean this one. */
 const ENROLLING: readonly string[] = ['weft', 'ambient'];
 
 /** Whether a pod is meant to be in the mesh: what it says itself counts before what its namespace says. */
 function isMeantForMesh(labels: Labels, ofNamespace: Labels): boolean {
-  return ENROLLING.includes(labels[DATAPLANE_MODE] ?? ofNamespace[DATAPLANE_MODE] ?? '');
+  return ENROLLING.includes(labels[LABEL.dataplaneMode] ?? ofNamespace[LABEL.dataplaneMode] ?? '');
 }
 
 /** Instances of a waypoint never have one. */

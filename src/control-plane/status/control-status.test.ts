@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import type { WaypointState } from '#control-plane/waypoints/waypoint-controller.ts';
+import type { WaypointState } from '#control-plane/waypoints/plan.ts';
 import type { ConnectionStatus } from '#protocol/api/control.ts';
 import { ADDRESS_TYPE } from '#protocol/xds/type-urls.ts';
 import { controlStatus, type StatusParts } from './control-status.ts';

@@ -1,5 +1,5 @@
 import type { Finding } from '#control-plane/resources/finding.ts';
-import type { WaypointState } from '#control-plane/waypoints/waypoint-controller.ts';
+import type { WaypointState } from '#control-plane/waypoints/plan.ts';
 import type { ConditionStatus, ConnectionStatus, ControlStatus, NodeStatus, WaypointStatus } from '#protocol/api/control.ts';
 
 /** What the process knows beyond the control plane itself. */

@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
+import type { ManagedGateway } from '#control-plane/index/index-delta.ts';
 import type { Cancel } from '#model/effects/clock.ts';
 import { backoffMs, UNSPREAD } from '#model/resilience/retry.ts';
 import { CONTROL } from '#model/settings/control-planes.ts';
@@ -32,6 +33,28 @@ export type WaypointRunner = {
   list(): Promise<readonly LiveWaypoint[]>;
   /** Calls `changed` when a waypoint may have ended. Without it an end is noticed within a second. */
   watch?: (changed: () => void) => Cancel;
+};
+
+/** Keeps one waypoint per desired Gateway, wherever waypoints run. */
+export type WaypointKeeper = {
+  /** Begins to act. What is desired must be complete by now. */
+  start(): void;
+  /** Takes changed Gateways in; null: the Gateway is gone. */
+  change(gateways: ReadonlyMap<string, ManagedGateway | null>): void;
+  /** Stops acting. The waypoints run on. */
+  stop(): Promise<void>;
+  /** Stops acting and ends every waypoint that would not run on by itself. */
+  stopAll(): Promise<void>;
+  /** Every desired waypoint. */
+  states(): WaypointState[];
+};
+
+/** One desired waypoint, for status pages. */
+export type WaypointState = {
+  spec: WaypointSpec;
+  state: 'running' | 'starting' | 'stopped';
+  restarts: number;
+  problem: string | null;
 };
 
 /** `<namespace>/<name>`. */

@@ -9,8 +9,10 @@ import {
   restartDelayMs,
   specOf,
   type WaypointAction,
+  type WaypointKeeper,
   type WaypointRunner,
   type WaypointSpec,
+  type WaypointState,
   waypointKey,
 } from './plan.ts';
 
@@ -22,14 +24,6 @@ export type WaypointControllerOptions = {
   log: Log;
 };
 
-/** One desired waypoint, for status pages. */
-export type WaypointState = {
-  spec: WaypointSpec;
-  state: 'running' | 'starting' | 'stopped';
-  restarts: number;
-  problem: string | null;
-};
-
 /** What is remembered of a desired waypoint while it is desired; not kept over restarts, which adopt what runs. */
 type History = Attempts & { aliveSinceMs: number | null; restarts: number; problem: string | null };
 
@@ -37,7 +31,7 @@ type History = Attempts & { aliveSinceMs: number | null; restarts: number; probl
  * Keeps one waypoint process per desired Gateway. It compares what is to run with what does, again and again, so it
  * adopts what an earlier control plane left running and brings back what died.
  */
-export class WaypointController {
+export class WaypointController implements WaypointKeeper {
   readonly #options: WaypointControllerOptions;
   readonly #desired = new Map<string, WaypointSpec>();
   readonly #records = new Map<string, History>();

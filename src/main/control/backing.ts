@@ -6,6 +6,7 @@ import { directorySource, type WatchFiles } from '#control-plane/sources/directo
 import type { ResourceEditor } from '#control-plane/sources/editor.ts';
 import { LastGoodVersions } from '#control-plane/sources/last-good.ts';
 import type { Source } from '#control-plane/sources/source.ts';
+import type { WaypointKeeper } from '#control-plane/waypoints/plan.ts';
 import type { Log } from '#model/effects/log.ts';
 import { type Replica, SOLE_REPLICA } from '#model/effects/replica.ts';
 import type { StateStore } from '#model/effects/state-store.ts';
@@ -32,6 +33,8 @@ export type Backing = {
   open(parts: SourceParts): Configuration;
   /** Who proves callers: tokens of our own, and who else there is. */
   authenticator(own: Authenticator): Authenticator;
+  /** Keeps the waypoints where the configuration is; null: nobody does there. */
+  waypoints(rootsPem: () => string): WaypointKeeper | null;
   /** Looks at the configuration now. */
   reload(): Promise<void>;
   /** Resolves when this one may serve: it leads, or what all need of the state (by name) is there. Errors: WEFT_NO_LEADER. */
@@ -79,6 +82,7 @@ export async function directoryBacking(
     state,
     kept: join(stateDir, 'kept'),
     replica: SOLE_REPLICA,
+    waypoints: () => null,
     open: (parts) => openFiles(parts, { watch, edit, state, log }),
     authenticator: (own) => own,
     reload: async () => watching?.rescan(),
@@ -115,6 +119,7 @@ export async function etcdBacking(place: StorePlace, name: string, log: Log): Pr
     state,
     kept: null,
     replica,
+    waypoints: () => null,
     open: (parts) =>
       openFiles(parts, { watch, edit: editResources(connection, `${prefix}resources/`, () => watching), state, log }),
     authenticator: (own) => own,

@@ -1,13 +1,16 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { AUDIENCES, eitherAuthenticator, TokenReviewAuthenticator } from '#control-plane/authentication/token-review.ts';
+import { controlName } from '#control-plane/ca/server-certificate.ts';
 import { KINDS } from '#control-plane/kinds/list.ts';
 import { kubernetesSource } from '#control-plane/sources/kubernetes/kubernetes-source.ts';
 import { ObjectEvents } from '#control-plane/sources/kubernetes/object-events.ts';
 import { StatusDesk } from '#control-plane/sources/kubernetes/status-desk.ts';
 import { LastGoodVersions } from '#control-plane/sources/last-good.ts';
+import { ClusterWaypoints } from '#control-plane/waypoints/cluster-waypoints.ts';
 import type { Log } from '#model/effects/log.ts';
 import { WeftError } from '#model/error.ts';
+import { PORT } from '#model/mesh/ports.ts';
 import { systemClock } from '#platform/clock.ts';
 import { inClusterAccess } from '#platform/kubernetes/access.ts';
 import { ClusterReplica } from '#platform/kubernetes/cluster-replica.ts';
@@ -17,19 +20,26 @@ import { readKubeconfig } from '#platform/kubernetes/kubeconfig.ts';
 import { KubernetesObjects } from '#platform/kubernetes/objects.ts';
 import { secretState } from '#platform/kubernetes/secret-state.ts';
 import { systemRandom } from '#platform/random.ts';
+import type { FollowCluster } from '#protocol/kubernetes/following.ts';
 import { readTokenReview, tokenReviewOf } from '#protocol/kubernetes/token-review.ts';
 import type { Backing } from './backing.ts';
 
-/** A cluster: by a kubeconfig, or null for the one that this is a pod of. `namespace`: of the control plane. */
-export type ClusterPlace = { kubeconfig: string | null; namespace: string; version: string };
+/**
+ * A cluster: by a kubeconfig, or null for the one that this is a pod of. `namespace`: of the control plane. `waypointImage`: what waypoints
+ * are run by; null: Gateways get none.
+ */
+export type ClusterPlace = { kubeconfig: string | null; namespace: string; version: string; waypointImage: string | null };
 
 /** What the replicas of one control plane share a Lease and Secrets by. */
 const OWNER = 'weft-control';
+/** One of them may go with its node: a waypoint that is missing is a refusal. */
+const WAYPOINT_REPLICAS = 2;
 /** The agents' account, in the namespace of the control plane. */
 const AGENT_ACCOUNT = 'weft-agent';
 
 /** The API server of a cluster: resources are its objects, state is Secrets, and of several replicas the one with the Lease leads. */
-export async function clusterBacking({ kubeconfig, namespace, version }: ClusterPlace, log: Log): Promise<Backing> {
+export async function clusterBacking(place: ClusterPlace, log: Log): Promise<Backing> {
+  const { kubeconfig, namespace, version, waypointImage: image } = place;
   const access = kubeconfig === null ? await inClusterAccess() : await readKubeconfig(kubeconfig);
   const connection = new KubernetesConnection(access, version);
   const objects = new KubernetesObjects(connection);
@@ -39,48 +49,32 @@ export async function clusterBacking({ kubeconfig, namespace, version }: Cluster
   const replica = new ClusterReplica({ connection, namespace, owner: OWNER, name, clock, log });
   replica.join();
   const state = secretState(objects, { namespace, owner: OWNER }, replica);
-  const events = new ObjectEvents({
-    writer: objects,
-    instance: name.slice(0, 128),
-    newId: () => randomUUID().slice(0, 13),
-    clock,
-    log,
-  });
-  const status = new StatusDesk({
-    writer: objects,
-    tell: (object, served, why) => events.warn(object, served, 'ResourceRefused', 'Read', why),
-    clock,
-    random: systemRandom,
-    log,
-  });
+  const status = statusDesk(objects, name, log);
+  const follow: FollowCluster = (kinds, listener) => followCluster({ connection, clock, random: systemRandom }, kinds, listener);
+  const tellOfWaypoint = (key: string, message: string | null): void =>
+    status.refute(`Gateway ${key}`, message === null ? null : { type: 'Programmed', reason: 'Invalid', message });
   return {
     state,
     kept: null,
     replica,
+    waypoints(rootsPem) {
+      if (image === null) return null;
+      const setup = { image, control: `${controlName(namespace)}:${PORT.control}`, replicas: WAYPOINT_REPLICAS };
+      const effects = { writer: objects, follow, clock, random: systemRandom, log };
+      return new ClusterWaypoints({ ...effects, setup, rootsPem, tell: tellOfWaypoint });
+    },
     open({ parser }) {
       const source = kubernetesSource({
         kinds: KINDS,
         parser,
-        follow: (kinds, listener) => followCluster({ connection, clock, random: systemRandom }, kinds, listener),
+        follow,
         lastGood: new LastGoodVersions(state, log, { clock, random: systemRandom }),
         status,
         clock,
       });
       return { source, editor: source.editor() };
     },
-    authenticator: (own) =>
-      eitherAuthenticator(
-        own,
-        new TokenReviewAuthenticator({
-          nodeAccounts: [`${namespace}/${AGENT_ACCOUNT}`],
-          review: async (token) => {
-            const body = tokenReviewOf(token, AUDIENCES);
-            const path = '/apis/authentication.k8s.io/v1/tokenreviews';
-            return readTokenReview(await connection.ask({ method: 'POST', path, body }), AUDIENCES);
-          },
-          clock,
-        }),
-      ),
+    authenticator: (own) => eitherAuthenticator(own, reviewedBy(connection, namespace)),
     reload: async () => {}, // an API server tells by itself
     async ready(names) {
       if (await replica.ready(names)) return;
@@ -98,4 +92,29 @@ export async function clusterBacking({ kubeconfig, namespace, version }: Cluster
       connection.close();
     },
   };
+}
+
+/** What is said to users of a cluster about their objects; `instance`: which process of ours says it. */
+function statusDesk(writer: KubernetesObjects, instance: string, log: Log): StatusDesk {
+  const effects = { writer, clock: systemClock, log };
+  const newId = (): string => randomUUID().slice(0, 13);
+  const events = new ObjectEvents({ ...effects, instance: instance.slice(0, 128), newId });
+  return new StatusDesk({
+    ...effects,
+    tell: (object, served, why) => events.warn(object, served, 'ResourceRefused', 'Read', why),
+    random: systemRandom,
+  });
+}
+
+/** Asks the API server who a token is of. */
+function reviewedBy(connection: KubernetesConnection, namespace: string): TokenReviewAuthenticator {
+  return new TokenReviewAuthenticator({
+    nodeAccounts: [`${namespace}/${AGENT_ACCOUNT}`],
+    review: async (token) => {
+      const path = '/apis/authentication.k8s.io/v1/tokenreviews';
+      const body = tokenReviewOf(token, AUDIENCES);
+      return readTokenReview(await connection.ask({ method: 'POST', path, body }), AUDIENCES);
+    },
+    clock: systemClock,
+  });
 }

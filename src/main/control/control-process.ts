@@ -218,6 +218,7 @@ async function assemble(options: StartControlOptions, backing: Backing): Promise
     allocations,
     ...trust,
     runner,
+    keeper: backing.waypoints(() => authority.rootsPem),
     clock,
     log,
     meters,

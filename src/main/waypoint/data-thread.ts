@@ -3,7 +3,7 @@ import { workerData } from 'node:worker_threads';
 import { beginThread, linkOf } from '#main/threads/run-thread.ts';
 import type { ThreadData } from '#main/threads/thread-messages.ts';
 import { Meters } from '#model/telemetry/meters.ts';
-import { openAttestedFlows } from '#platform/bpf/attested-flows.ts';
+import { flowsOf } from '#platform/bpf/attested-flows.ts';
 import { CredentialBook } from '#protocol/seam/credential-book.ts';
 import { DataPlane, type PlaneOptions } from '#waypoint/plane/data-plane.ts';
 import type { ToControl, ToData } from '#waypoint/seam/messages.ts';
@@ -14,8 +14,8 @@ import { planeEffects } from './plane-effects.ts';
 export type WaypointThreadData = ThreadData & {
   readonly kind: 'weft-waypoint-thread';
   readonly plane: PlaneOptions;
-  /** Where the node's agent pins its data path. */
-  readonly pinDir: string;
+  /** Where the node's agent pins its data path; null: it is not to be seen. */
+  readonly pinDir: string | null;
 };
 
 /** Messages that come as bytes: read one in a turn, since a turn that read all of a first sync would let connections wait. */
@@ -33,7 +33,7 @@ export function serveInThread(): void {
     textOf: (counts) => JSON.stringify(counts),
   });
   const certificates = new CredentialBook(link, clock);
-  const flows = openAttestedFlows(data.pinDir);
+  const flows = flowsOf(data.pinDir);
   const plane = new DataPlane(data.plane, planeEffects({ ...parts, flows, certificates, meters }), link);
   const receive = (message: ToData): void => {
     if (message.kind === 'credentials') certificates.take(message);

@@ -13,7 +13,7 @@ import { READ_IN_TURNS, type WaypointThreadData } from './data-thread.ts';
 export type DataThreadsParts = {
   readonly plane: Omit<PlaneOptions, 'threads' | 'tellsProblems'>;
   /** Where the node's agent pins its data path. */
-  readonly pinDir: string;
+  readonly pinDir: string | null;
   readonly meters: Meters;
   readonly log: Log;
   readonly mishaps: Mishaps;

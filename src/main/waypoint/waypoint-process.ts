@@ -7,7 +7,7 @@ import type { Log } from '#model/effects/log.ts';
 import { createMishaps, guardedClock, type Mishaps } from '#model/effects/mishaps.ts';
 import { dataThreads } from '#model/settings/agents.ts';
 import { Meters } from '#model/telemetry/meters.ts';
-import { type AttestedFlows, openAttestedFlows } from '#platform/bpf/attested-flows.ts';
+import { type AttestedFlows, flowsOf } from '#platform/bpf/attested-flows.ts';
 import { systemClock } from '#platform/clock.ts';
 import type { ControlEndpoint } from '#platform/grpc/control-channel.ts';
 import { CaClient } from '#platform/grpc/control-clients.ts';
@@ -44,8 +44,8 @@ export type WaypointProcessOptions = {
   /** Node it runs on. */
   node: string;
   control: ControlEndpoint;
-  /** Where the node's agent pins its data path. */
-  pinDir: string;
+  /** Where the node's agent pins its data path; null: it is not to be seen, and every client comes by a tunnel. */
+  pinDir: string | null;
   leavingFile?: string;
   /** Threads that serve; 0: that of the waypoint itself; null: by the machine's cores. */
   threads: number | null;
@@ -71,7 +71,7 @@ export type RunningWaypoint = { stop(): Promise<void>; ended: Promise<void> };
  */
 export async function startWaypoint(
   options: WaypointProcessOptions,
-  flows: AttestedFlows = openAttestedFlows(options.pinDir),
+  flows: AttestedFlows = flowsOf(options.pinDir),
 ): Promise<RunningWaypoint> {
   const { log, mishaps, control } = options;
   const clock = guardedClock(systemClock, mishaps);
@@ -189,9 +189,9 @@ function startPlanes(
   return [serveHere({ ...whose, threads: 1, tellsProblems: true }, effects, receive)];
 }
 
-/** `weft waypoint`. Root, as the maps of the node are for root alone. Errors: WEFT_CONTROL_FILE, and those of `startWaypoint`. */
+/** `weft waypoint`. Root where it reads the maps of the node, which are for root alone. Errors: WEFT_CONTROL_FILE, and those of `startWaypoint`. */
 export async function waypoint({ control, ...options }: WaypointOptions): Promise<number> {
-  requireRoot("reading the node's maps");
+  if (options.pinDir !== null) requireRoot("reading the node's maps");
   const endpoint = controlEndpoint(control);
   const log = commandLog('waypoint');
   const mishaps = createMishaps(log, systemClock);
@@ -209,6 +209,8 @@ async function serveOwnApi(
   controlAddress: string,
   log: Log,
 ): Promise<() => Promise<void>> {
+  // In a pod nobody of outside would find it.
+  if (!controlAddress.startsWith('unix:')) return async () => {};
   const path = waypointSocketPath(dirname(controlAddress.replace(/^unix:/, '')), namespace, gateway);
   try {
     return await serveLocalSocket(path, (method, asked, body) => answerWaypointApi(processLogLevel, method, asked, body));

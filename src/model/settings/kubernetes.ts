@@ -70,6 +70,18 @@ export const KUBERNETES_SETTINGS = {
     ),
     statusTries: setting(6, 'count', 'How often a write is tried anew at once when somebody else has written meanwhile.'),
     statusRetryMs: setting(50, 'ms', 'First wait before that; it doubles.'),
+    waypointMinReadySeconds: setting(5, 's', 'A pod of a waypoint that was ready for so long lets the next one be replaced.'),
+    waypointStopSeconds: setting(
+      115,
+      's',
+      'What a pod of a waypoint is given beyond its own drain before it is killed: clients hear of its end in their own time.',
+    ),
+    waypointTokenSeconds: setting(
+      43_200,
+      's',
+      "Lifetime of the token in a waypoint's pod; the kubelet makes the next one in time.",
+    ),
+    waypointLookMs: setting(30_000, 'ms', 'How often it is looked whether the objects of waypoints are to be others now.'),
     eventEveryMs: setting(3_600_000, 'ms', 'An object gets one event of a reason in so long.'),
     eventsKnownMax: setting(10_000, 'count', 'Events that are remembered for that.'),
     eventCharactersMax: setting(1_024, 'characters', 'Fixed by Kubernetes: the longest text of an event.'),

@@ -15,6 +15,11 @@ export type Attestation = { uid: string; identity: Identity; dialled: { ip: IpAd
 /** Reads the node's pinned records of attested flows; only the kernel writes them. */
 export type AttestedFlows = { find(ends: SocketEnds): Attestation | null; close(): void };
 
+/** The flows that a node attests; where its pins are not to be seen, none is: whoever says to come from there is refused. Errors: WEFT_BPF_PIN. */
+export function flowsOf(pinDir: string | null): AttestedFlows {
+  return pinDir === null ? { find: () => null, close: () => {} } : openAttestedFlows(pinDir);
+}
+
 /**
  * Follows the pins: an agent that had to start afresh has made other maps, and what it attests stands in those alone.
  * Errors: WEFT_BPF_PIN when no agent has made the maps.

@@ -10,4 +10,6 @@ export type ObjectWriter = {
   replace(kind: ServedKind, object: KubeObject, part?: 'status'): Promise<KubeObject | null>;
   /** Applies fields in the name of a manager, which owns them from now on; null: the object is gone. */
   apply(kind: ServedKind, object: KubeObject, manager: string, part?: 'status'): Promise<KubeObject | null>;
+  /** false when there was none. */
+  remove(kind: ServedKind, place: ObjectPlace): Promise<boolean>;
 };

@@ -39,10 +39,14 @@ export const GATEWAY_FIELDS: FieldTable = {
     why: 'a waypoint has the listeners that are written in its Gateway, and takes none of others',
     remedy: 'remove it',
   },
-  'spec.infrastructure': {
+  'spec.infrastructure.labels': { is: 'enforced' },
+  'spec.infrastructure.annotations': {
+    is: 'elsewhere',
+    why: 'on a cluster they are put on the objects that run the waypoint, for others to read',
+  },
+  'spec.infrastructure.parametersRef': {
     is: 'ignored',
-    harmless: [{}],
-    why: 'a waypoint is a process of the control plane: there is nothing that these labels or parameters would be put on',
+    why: 'what runs a waypoint is the same for all of them',
     remedy: 'remove it',
   },
   'spec.tls': {

@@ -49,6 +49,7 @@ function readGateway({ spec, status }: RawGateway, metadata: Metadata): GatewayR
     metadata,
     className: spec.gatewayClassName,
     listeners: spec.listeners.map(readListener),
+    infrastructure: { labels: spec.infrastructure?.labels ?? {}, annotations: spec.infrastructure?.annotations ?? {} },
     statusAddresses: (status?.addresses ?? []).map(({ type = 'IPAddress', value }) => ({
       type: type === 'Hostname' || type === 'IPAddress' ? type : 'other',
       value,

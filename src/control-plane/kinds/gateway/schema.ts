@@ -1,3 +1,4 @@
+import type { Infrastructure } from '#control-plane/index/index-delta.ts';
 import type { AllowedNamespaces } from '#control-plane/mesh/waypoints.ts';
 import type { RawLabelSelector } from '#control-plane/resources/label-selector.ts';
 import type { Metadata, RawMetadata } from '#control-plane/resources/metadata.ts';
@@ -17,6 +18,8 @@ export type GatewayResource = {
   metadata: Metadata;
   className: string;
   listeners: readonly GatewayListener[];
+  /** For what it is run by. */
+  infrastructure: Infrastructure;
   /** Where it is reached, as the controller of its class reports. */
   statusAddresses: readonly { type: 'Hostname' | 'IPAddress' | 'other'; value: string }[];
 };
@@ -34,6 +37,6 @@ export type RawListener = {
 /** The document, once its schema has passed. */
 export type RawGateway = {
   metadata: RawMetadata;
-  spec: { gatewayClassName: string; listeners: RawListener[] };
+  spec: { gatewayClassName: string; listeners: RawListener[]; infrastructure?: Partial<Infrastructure> };
   status?: { addresses?: { type?: string; value: string }[] };
 };

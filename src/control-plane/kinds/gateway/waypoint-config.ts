@@ -108,7 +108,7 @@ export const managedGateways = defineDerivation({
   each: GATEWAYS,
   reads: [WAYPOINTS, OUTPUT.services],
   writes: [OUTPUT.gateways],
-  derive({ key }, mesh) {
+  derive({ key, value: { infrastructure } }, mesh) {
     const info = mesh.get(WAYPOINTS, key);
     if (!isRun(info)) return [];
     const { namespace, name, className, serviceAccount } = info;
@@ -118,7 +118,9 @@ export const managedGateways = defineDerivation({
       name,
       className,
       serviceAccount,
-      labels: waypointLabels(info),
+      // Ours last: by them the mesh finds its instances.
+      labels: { ...infrastructure.labels, ...waypointLabels(info) },
+      infrastructure,
       addresses: mesh.get(OUTPUT.services, serviceKeyOf({ namespace, hostname }))?.addresses ?? [],
       hostname,
     };

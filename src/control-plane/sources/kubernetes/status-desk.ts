@@ -24,6 +24,9 @@ export type StatusDeskOptions = {
   log: Log;
 };
 
+/** Why a condition of this type does not hold. */
+export type Refutation = { type: string; reason: string; message: string };
+
 /** One object whose status may be ours to write, as it was last seen. */
 type Seen = { kind: FollowedKind; own: OwnStatus; object: KubeObject; refusal: string | null };
 
@@ -37,6 +40,8 @@ export class StatusDesk {
   readonly #seen = new Map<string, Seen>();
   readonly #conditions = new Map<string, readonly Condition[]>();
   readonly #failed = new Map<string, string>();
+  /** Unit → the condition that does not hold whatever follows from resources, and why. */
+  readonly #refuted = new Map<string, Refutation>();
   #served: (kind: FollowedKind) => ServedKind | null = () => null;
   #leads = true;
   #closed = false;
@@ -84,6 +89,13 @@ export class StatusDesk {
     for (const unit of units) this.#look(unit);
   }
 
+  /** A condition of a unit does not hold, for a reason that no resource tells; null: what follows from resources counts. */
+  refute(unit: string, refutation: Refutation | null): void {
+    if (refutation === null) this.#refuted.delete(unit);
+    else this.#refuted.set(unit, refutation);
+    this.#look(unit);
+  }
+
   /** What could not be written, a sentence each. */
   problems(): string[] {
     return [...this.#failed].map(([unit, why]) => `the status of ${unit} is not written: ${why}`);
@@ -113,7 +125,10 @@ export class StatusDesk {
   #conditionsOf(unit: string, { refusal, own, object }: Seen): readonly Condition[] {
     // Units are called as resources are.
     if (refusal !== null) return conditionsOfRefused(unit as ResourceName, own, object.spec, refusal);
-    return this.#conditions.get(unit) ?? [];
+    const conditions = this.#conditions.get(unit) ?? [];
+    const refuted = this.#refuted.get(unit);
+    if (refuted === undefined) return conditions;
+    return conditions.map((one) => (one.type === refuted.type ? { ...one, status: 'False', ...refuted } : one));
   }
 
   async #write(unit: string): Promise<void> {
