@@ -19,13 +19,14 @@ import { OwnRecords } from './enrollment/own-records.ts';
 import { changesDecisions } from './follow-mesh.ts';
 import { Carriers } from './judge/carriers.ts';
 import { Waiters } from './judge/waiters.ts';
+import { tellWidened } from './kernel/dry-run-tally.ts';
 import { takeEvent } from './kernel/events.ts';
 import { FoundConnections } from './kernel/found-connections.ts';
 import { LateArrivals } from './kernel/late-arrivals.ts';
 import { carriedCapacity, KernelShares } from './kernel/shares.ts';
 import { adoptedIds, KernelTables } from './kernel/tables.ts';
 import { KernelTraffic } from './kernel/traffic.ts';
-import { tellWidened, Verdicts } from './kernel/verdicts.ts';
+import { Verdicts } from './kernel/verdicts.ts';
 import { ResolvedEndpoints } from './names/resolved-endpoints.ts';
 import { dnsCounters, readAgentMetrics } from './status/agent-metrics.ts';
 import { Succession } from './succession.ts';
@@ -169,7 +170,7 @@ export class Agent {
     this.carriers.drop(first || isOther ? null : touched); // before anything is closed, or it could come again by the same answer
     if (first || isOther) {
       this.#verdicts.publish(!this.#isComplete());
-      this.#verdicts.renew();
+      this.#verdicts.renew(first);
       this.carriers.closeDenied(this.mesh, (uid) => this.records.lastOf(uid));
     } else {
       // A new endpoint makes no verdict wrong: pairs that have one keep it, and no connection waits for the agent.
@@ -177,10 +178,9 @@ export class Agent {
       this.#verdicts.publish(!this.#isComplete());
       if (isFirstRecord && this.#synced) this.#verdicts.closeDenied();
     }
-    for (const [uid, workload] of delta.workloads) {
+    for (const [uid, workload] of delta.workloads)
       if (workload !== null) this.#warm(uid);
       else this.records.forget(uid, this.ids);
-    }
     this.#waiters.check(); // last: whoever is released finds the kernel as it is to be
   }
 

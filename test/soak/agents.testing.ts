@@ -4,6 +4,8 @@ import type { NodeName } from '#testbed/nodes/plan.ts';
 import { metricOf } from '../security/crowd.testing.ts';
 import type { AttackedMesh } from '../security/mesh.testing.ts';
 
+export type CountedMap = 'captured' | 'attested' | 'flows' | 'peers' | 'shares' | 'verdicts' | 'names' | 'workloads' | 'links';
+
 /** What an agent holds of what connections take, in its process and in the kernel. */
 export type Held = {
   /** Resident memory in KiB. */
@@ -12,12 +14,23 @@ export type Held = {
   descriptors: Readonly<Record<string, number>>;
   /** Connections to other nodes, and from them. */
   tunnels: number;
-  /** Entries of the maps in which there is one for a connection. */
-  entries: Readonly<Record<'captured' | 'attested' | 'flows' | 'peers', number>>;
+  /** Entries of the maps in which there is one for a connection, a workload or a pair of them. */
+  entries: Readonly<Record<CountedMap, number>>;
   /** Connections that the kernel counts as its workloads'. */
   live: number;
   carried: number;
 };
+
+/** Maps in which there is an entry for a connection. */
+export const OF_CONNECTIONS: readonly CountedMap[] = ['captured', 'attested', 'flows', 'peers'];
+/**
+ * Those but for one: of a connection within a node that was aborted the record stays until its place is needed, because what is still
+ * on its way is known by it.
+ */
+export const OF_TURNS = OF_CONNECTIONS.filter((map) => map !== 'attested');
+/** Maps in which there is one for a workload, or for a pair whose connections were judged. */
+export const OF_PAIRS: readonly CountedMap[] = ['verdicts', 'names', 'workloads', 'links'];
+const COUNTED: readonly CountedMap[] = [...OF_CONNECTIONS, ...OF_PAIRS, 'shares'];
 
 /** Looks at the agent of a node from outside. `callers`: the nodes whose tunnels come to this one. */
 export async function heldBy(mesh: AttackedMesh, node: NodeName, callers: readonly NodeName[]): Promise<Held> {
@@ -32,12 +45,7 @@ export async function heldBy(mesh: AttackedMesh, node: NodeName, callers: readon
       memoryKib: Number(/^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]),
       descriptors: descriptorsOf(pid, tunnels),
       tunnels,
-      entries: {
-        captured: maps.captured.entries().length,
-        attested: maps.attested.entries().length,
-        flows: maps.flows.entries().length,
-        peers: maps.peers.entries().length,
-      },
+      entries: Object.fromEntries(COUNTED.map((name) => [name, maps[name].entries().length])) as Held['entries'],
       live,
       carried,
     };

@@ -8,7 +8,18 @@ import type { Child } from '#testbed/processes/child.ts';
 import { waitUntil } from '#testbed/processes/wait.ts';
 import { ask } from '../security/dialling.testing.ts';
 import { AttackedMesh, serviceYaml } from '../security/mesh.testing.ts';
-import { cpuOf, type Held, heldBy, slownessSince, warnings } from './agents.testing.ts';
+import {
+  type CountedMap,
+  cpuOf,
+  type Held,
+  heldBy,
+  OF_CONNECTIONS,
+  OF_PAIRS,
+  OF_TURNS,
+  slownessSince,
+  warnings,
+} from './agents.testing.ts';
+import { Flips } from './flips.testing.ts';
 
 // `make soak MINUTES=5 CONNECTIONS=10000` says how long and how many; `SEED=n` draws the same again.
 
@@ -62,6 +73,7 @@ describe(`${CONNECTIONS} connections for ${SECONDS} s, seed ${SEED}`, () => {
   const servers: App[] = [];
   const callers: App[] = [];
   const problems: string[] = [];
+  let steady = new Map<NodeName, Held>();
   let seed = SEED * 1_000;
 
   const heard = (child: Child): Child => {
@@ -75,7 +87,7 @@ describe(`${CONNECTIONS} connections for ${SECONDS} s, seed ${SEED}`, () => {
     program('client', vipOf((at + 1) % NODES.length), PORT[who], count, lifeMs, ++seed, who);
 
   before(async () => {
-    const yaml = NODES.map((node, at) => portsYaml(`server-${node}`, vipOf(at)));
+    const yaml = [...NODES.map((node, at) => portsYaml(`server-${node}`, vipOf(at))), ...Flips.yaml(NODES)];
     mesh = await AttackedMesh.up({ 'services.yaml': yaml.join('---\n') }, NODES.length);
     for (const node of NODES) {
       servers.push(await mesh.start({ name: `server-${node}`, node, command: program('server', 7000) }));
@@ -99,8 +111,14 @@ describe(`${CONNECTIONS} connections for ${SECONDS} s, seed ${SEED}`, () => {
   const served = (): Promise<Served[]> =>
     Promise.all(servers.map(async ({ child }) => (await ask<{ served: Served }>(child, 'report', 'served')).served));
 
-  /** Runs the crowds, those that are timed, and those that are killed, for so long; then brings everything to its end. */
-  async function soak(ms: number): Promise<Record<'crowd' | 'talkers', Told>> {
+  /**
+   * Runs the crowds, those that are timed, and those that are killed, for so long, and `also` what is to end then; then brings
+   * everything to its end.
+   */
+  async function soak(
+    ms: number,
+    also: (signal: AbortSignal) => Promise<unknown> = async () => {},
+  ): Promise<Record<'crowd' | 'talkers', Told>> {
     const start = (who: 'crowd' | 'stallers' | 'talkers', count: number, lifeMs: number): Child[] =>
       callers.map((app, at) => beside(app, `${who}-${at}-${seed}`, client(at, who, count, lifeMs)));
     const crowd = start('crowd', Math.ceil(CONNECTIONS / NODES.length), LIFE_MS);
@@ -108,9 +126,10 @@ describe(`${CONNECTIONS} connections for ${SECONDS} s, seed ${SEED}`, () => {
     const talkers = start('talkers', TALKERS, TALKER_LIFE_MS);
     const killing = new AbortController();
     const killed = [...callers.keys()].map((at) => killAgainAndAgain(at, killing.signal));
+    const others = also(killing.signal).catch((error: unknown) => problems.push(String(error)));
     await sleep(ms);
     killing.abort();
-    await Promise.all(killed);
+    await Promise.all([...killed, others]);
     const finished = async (children: Child[]): Promise<Told> => {
       const tell = async (child: Child): Promise<Told> => (await ask<{ told: Told }>(child, 'finish', 'told', FINISH_MS)).told;
       return sum(await Promise.all(children.map(tell)));
@@ -146,13 +165,13 @@ describe(`${CONNECTIONS} connections for ${SECONDS} s, seed ${SEED}`, () => {
   }
 
   /** Waits until what connections took has been given back, tunnels apart, and returns what is held then. */
-  async function settled(t: TestContext, before: Map<NodeName, Held>): Promise<Map<NodeName, Held>> {
+  async function settled(t: TestContext, before: Map<NodeName, Held>, maps = OF_CONNECTIONS): Promise<Map<NodeName, Held>> {
     let held = await eachHeld();
     await waitUntil('return of what connections took', SETTLE_MS, async () => {
       held = await eachHeld();
-      return [...held].every(([node, now]) => kept(before.get(node) as Held, now).length === 0);
+      return [...held].every(([node, now]) => kept(before.get(node) as Held, now, maps).length === 0);
     }).catch((error: unknown) => {
-      for (const [node, now] of held) problems.push(`${node}: ${kept(before.get(node) as Held, now).join(', ')}`);
+      for (const [node, now] of held) problems.push(`${node}: ${kept(before.get(node) as Held, now, maps).join(', ')}`);
       problems.push(String(error));
     });
     for (const [node, now] of held) t.diagnostic(`${node}: ${JSON.stringify(now)}`);
@@ -166,6 +185,7 @@ describe(`${CONNECTIONS} connections for ${SECONDS} s, seed ${SEED}`, () => {
     const cpu = new Map(NODES.map((node) => [node, cpuOf(mesh, node)]));
     const { crowd, talkers } = await soak(1_000 * SECONDS - WARM_MS);
     const end = await settled(t, warm);
+    steady = end;
     await waitUntil('end of every connection at the servers', SETTLE_MS, async () => sum(await served()).open === 0);
     const counted = sum(await served());
     for (const [who, told] of Object.entries({ crowd, talkers, servers: counted }))
@@ -186,14 +206,39 @@ describe(`${CONNECTIONS} connections for ${SECONDS} s, seed ${SEED}`, () => {
       assert.ok(memoryKib < MEMORY_GROWTH_MAX * before, `${node}: ${before} KiB before, ${memoryKib} after`);
     }
   });
+
+  test('the same while policy turns and agents are replaced: nothing passes that is denied, and everything is given back', async (t) => {
+    const flips = await Flips.start(mesh, NODES);
+    await flips.replaceEach(); // one that begins knows no pairs but those of its workloads
+    const young = await eachHeld();
+    const { crowd } = await soak(1_000 * SECONDS, async (signal) => problems.push(...(await flips.run(signal))));
+    assert.deepEqual(problems.slice(0, PROBLEMS_TOLD_MAX), []);
+    await waitUntil('end of agents that were replaced', SETTLE_MS, () => flips.former.every((one) => one.ending() !== null));
+    const borne = await settled(t, young, OF_TURNS);
+    await flips.replaceEach();
+    await settled(t, young, [...OF_TURNS, ...OF_PAIRS]);
+    t.diagnostic(`${JSON.stringify(flips.counted)}, ${flips.former.length} agents replaced, crowd: ${JSON.stringify(crowd)}`);
+    if (problems.length > 0) for (const node of NODES) for (const line of await warnings(mesh, node)) t.diagnostic(line);
+    assert.deepEqual(problems.slice(0, PROBLEMS_TOLD_MAX), []);
+    assert.equal(crowd.wrong + sum(await served()).wrong, 0);
+    const { turns, answered, refused, cut } = flips.counted;
+    assert.ok(crowd.done > 0 && turns > 0 && answered > 0 && refused > 0 && cut > 0, 'nothing turned');
+    for (const [node, { memoryKib }] of borne) {
+      const before = (steady.get(node) as Held).memoryKib; // of an agent that had borne as much: these are young
+      assert.ok(memoryKib < MEMORY_GROWTH_MAX * before, `${node}: ${before} KiB before, ${memoryKib} after`);
+    }
+  });
 });
 
 /** What is held now and was not before, in words. */
-function kept(before: Held, now: Held): string[] {
+function kept(before: Held, now: Held, maps: readonly CountedMap[]): string[] {
   const more = Object.entries(now.descriptors).filter(([kind, count]) => count > (before.descriptors[kind] ?? 0));
-  const entries = Object.entries(now.entries).filter(([map, count]) => count > before.entries[map as keyof Held['entries']]);
+  const entries = maps.flatMap((map): [string, number][] =>
+    now.entries[map] > before.entries[map] ? [[map, now.entries[map]]] : [],
+  );
   return [
     ...[...more, ...entries].map(([what, count]) => `${what} ${count}`),
+    ...(now.entries.shares > now.entries.workloads ? [`shares ${now.entries.shares}`] : []), // made for a workload's first connection
     ...(now.live > before.live || now.carried > before.carried ? [`live ${now.live}, carried ${now.carried}`] : []),
   ];
 }

@@ -1,6 +1,8 @@
 import { familyOf } from '#model/address/ip.ts';
+import type { Log } from '#model/effects/log.ts';
+import type { MeshDelta } from '#model/mesh/mesh-state.ts';
 import type { Workload } from '#model/mesh/workload.ts';
-import { connectionOf, dryRunL4, type L4DryRun, type L4Policies } from '#model/policy/l4.ts';
+import { connectionOf, dryRunL4, type L4DryRun, type L4Policies, widenedRules } from '#model/policy/l4.ts';
 import type { ReportEffects } from '#node-agent/effects/agent-effects.ts';
 
 type Tallied = {
@@ -57,4 +59,11 @@ export class DryRunTally {
 
 function sameFamily(workload: Workload, like: Workload['addresses'][number]) {
   return workload.addresses.find((ip) => familyOf(ip) === familyOf(like));
+}
+
+/** A line for each rule that denies more than was written. An istiod tells its author of none; our control plane does. */
+export function tellWidened(policies: MeshDelta['policies'], log: Log): void {
+  for (const [policy, authorization] of policies)
+    for (const rule of authorization === null ? [] : widenedRules(authorization))
+      log.warn({ policy, rule }, 'a DENY rule asks for what only a request shows: it denies without regard to that');
 }

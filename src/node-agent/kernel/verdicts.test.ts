@@ -11,15 +11,17 @@ import { identityOf } from '#model/mesh/workload.ts';
 import { IdTable } from '#model/path/ids.ts';
 import { AGENT } from '#model/settings/agents.ts';
 import { Meters } from '#model/telemetry/meters.ts';
+import { SteppedClock } from '#platform/stepped-clock.testing.ts';
+import { tellWidened } from './dry-run-tally.ts';
 import { memoryKernel } from './memory-kernel.testing.ts';
-import { tellWidened, Verdicts } from './verdicts.ts';
+import { Verdicts } from './verdicts.ts';
 
 const cart = aService('cart', ['240.0.0.1']);
 const client = aWorkload('client', ['10.0.0.1', 'fd00::1']);
 const server = aWorkload('server', ['10.0.0.2', 'fd00::2'], { services: endpointOf(cart) });
 const NO_TIME: Clock = { nowMs: () => 0, monotonicMs: () => 0, after: () => () => {}, every: () => () => {} };
 
-function setUp() {
+function setUp(clock: Clock = NO_TIME) {
   const kernel = memoryKernel();
   const mesh = new MeshState();
   mesh.apply(deltaOf([client, server], [cart]));
@@ -41,7 +43,7 @@ function setUp() {
       datagramsClear: false,
       destroy,
     },
-    { clock: NO_TIME, log: SILENT_LOG, meters: new Meters('agent') },
+    { clock, log: SILENT_LOG, meters: new Meters('agent') },
   );
   const key = { sourceId: ids.of('workload', client.uid), destinationId: ids.of('workload', server.uid), port: 8080 };
   return { kernel, mesh, ids, verdicts, destroyed, key };
@@ -96,6 +98,31 @@ test('a change writes the new verdicts first, then raises the generation', () =>
   verdicts.renew();
   assert.equal(kernel.maps.config.get(0)?.generation, 2);
   assert.deepEqual(kernel.maps.verdicts.get(key), { generation: 2, allow: 0 });
+});
+
+test('the first verdicts of an agent that follows another push out those whose numbers nobody uses again', () => {
+  const clock = new SteppedClock();
+  const { kernel, verdicts, key } = setUp(clock);
+  const former = { sourceId: 77, destinationId: key.destinationId, port: 8080 };
+  kernel.maps.verdicts.set(former, { generation: 1, allow: 1 });
+  verdicts.renew();
+  clock.advance(AGENT.secondSweepMs);
+  assert.notEqual(kernel.maps.verdicts.get(former), null, 'a walk through the whole map is not for each change');
+  verdicts.renew(true);
+  clock.advance(AGENT.secondSweepMs);
+  assert.equal(kernel.maps.verdicts.get(former), null);
+  assert.deepEqual(kernel.maps.verdicts.get(key), { generation: 3, allow: 1 });
+});
+
+test('an agent that has stopped pushes nothing out any more', () => {
+  const clock = new SteppedClock();
+  const { kernel, verdicts, key } = setUp(clock);
+  verdicts.renew(true);
+  kernel.maps.verdicts.set(key, { generation: 99, allow: 1 });
+  verdicts.leave(88);
+  verdicts.stop();
+  clock.advance(AGENT.secondSweepMs);
+  assert.deepEqual(kernel.maps.verdicts.get(key), { generation: 99, allow: 1 });
 });
 
 test('a verdict that depends on the address family is not cached', () => {

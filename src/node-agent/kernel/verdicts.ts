@@ -1,21 +1,12 @@
 import type { Cancel } from '#model/effects/clock.ts';
-import type { Log } from '#model/effects/log.ts';
 import { messageOf } from '#model/error.ts';
 import type { Identity } from '#model/identity/identity.ts';
 import { CONFIG_FLAG } from '#model/kernel/abi.ts';
 import type { LiveFlow } from '#model/kernel/maps.ts';
-import type { MeshDelta, MeshState } from '#model/mesh/mesh-state.ts';
+import type { MeshState } from '#model/mesh/mesh-state.ts';
 import { PORT } from '#model/mesh/ports.ts';
 import type { Workload } from '#model/mesh/workload.ts';
-import {
-  connectionOf,
-  decideL4,
-  isUndecided,
-  type L4Decision,
-  pairVerdict,
-  policiesFor,
-  widenedRules,
-} from '#model/policy/l4.ts';
+import { connectionOf, decideL4, isUndecided, type L4Decision, pairVerdict, policiesFor } from '#model/policy/l4.ts';
 import { AGENT } from '#model/settings/agents.ts';
 import { type AccessRecord, NO_PATH, REFUSED_OUTCOME, recordOf } from '#model/telemetry/access-record.ts';
 import { CLOSE_CAUSES, type CloseCause } from '#model/telemetry/close-cause.ts';
@@ -94,9 +85,9 @@ export class Verdicts {
 
   /**
    * A policy or a workload changed: every cached verdict becomes a miss at once, the pairs of this node get new
-   * ones, and live connections that are now denied are closed.
+   * ones, and live connections that are now denied are closed. `first`: those of a former agent, which had other numbers, go.
    */
-  renew(): void {
+  renew(first = false): void {
     this.#remembered.clear(); // those of the former generation are misses, and the first to be pushed out
     const next = this.#generation + 1;
     try {
@@ -108,6 +99,7 @@ export class Verdicts {
     this.#generation = next;
     this.publish(this.#incomplete);
     this.closeDenied();
+    if (first) this.#forgetLater();
     this.#cancelSweep();
     this.#cancelSweep = this.#effects.clock.after(AGENT.secondSweepMs, () => this.closeDenied());
   }
@@ -160,14 +152,20 @@ export class Verdicts {
     for (const [socketCookie, live] of flows.entries())
       if (live.sourceId === id || live.destinationId === id) this.#close(socketCookie, live, LEFT);
     this.#left.add(id);
-    if (this.#left.size === 1) this.#cancelForget = this.#effects.clock.after(AGENT.secondSweepMs, () => this.#forgetLeft());
+    if (this.#left.size === 1) this.#forgetLater();
+  }
+
+  #forgetLater(): void {
+    this.#cancelForget();
+    this.#cancelForget = this.#effects.clock.after(AGENT.secondSweepMs, () => this.#forgetLeft());
   }
 
   #forgetLeft(): void {
     const { verdicts, attested, captured } = this.#kernel.maps;
     const isGone = (one: { sourceId: number; destinationId: number }): boolean =>
       this.#left.has(one.sourceId) || this.#left.has(one.destinationId);
-    for (const [key] of verdicts.entries()) if (isGone(key)) verdicts.delete(key);
+    const isMiss = ({ generation }: { generation: number }): boolean => generation !== this.#generation;
+    for (const [key, verdict] of verdicts.entries()) if (isGone(key) || isMiss(verdict)) verdicts.delete(key);
     for (const map of [attested, captured]) for (const [key, origin] of map.entries()) if (isGone(origin)) map.delete(key);
     this.#left.clear();
   }
@@ -287,11 +285,4 @@ function targetPorts(workload: Workload): Set<number> {
   return new Set(
     [...workload.services.values()].flatMap((ports) => ports.map((port) => port.targetPort)).filter((port) => port > 0),
   );
-}
-
-/** A line for each rule that denies more than was written. An istiod tells its author of none; our control plane does. */
-export function tellWidened(policies: MeshDelta['policies'], log: Log): void {
-  for (const [policy, authorization] of policies)
-    for (const rule of authorization === null ? [] : widenedRules(authorization))
-      log.warn({ policy, rule }, 'a DENY rule asks for what only a request shows: it denies without regard to that');
 }
