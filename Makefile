@@ -84,6 +84,7 @@ soak:
 	@WEFT_SOAK_SECONDS=$$((60 * $(or $(MINUTES),5))) WEFT_SOAK_CONNECTIONS=$(or $(CONNECTIONS),10000) $(if $(SEED),SEED='$(SEED)') \
 	  $(NODE) --test --test-timeout=7200000 --test-reporter=spec test/soak/soak.test.ts
 	@WEFT_REPLACEMENTS=$(or $(REPLACEMENTS),10) $(NODE) --test --test-timeout=7200000 --test-reporter=spec test/faults/12-under-load.test.ts
+	@WEFT_GRPC_SOAK_SECONDS=$$((12 * $(or $(MINUTES),5))) $(NODE) --test --test-timeout=7200000 --test-reporter=spec test/peers/grpc.test.ts
 	@WEFT_KILLS=$(or $(KILLS),200) $(NODE) --test --test-timeout=7200000 --test-reporter=spec test/faults/control-kills.test.ts
 
 soak-io:

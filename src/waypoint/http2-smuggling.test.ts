@@ -33,6 +33,8 @@ function head(change: Readonly<Record<string, string | null>>): Header[] {
 const withField = (name: string, value: string): readonly Header[] => [...HEAD, [name, value]];
 const withPseudo = (change: Readonly<Record<string, string | null>>) => head(change);
 
+const websocket = (path: string): Header[] => [...head({ ':method': 'CONNECT', ':path': path }), [':protocol', 'websocket']];
+
 const FIELDS: readonly Case[] = [
   ['the usual', HEAD, null, '200', GET],
   ...['chunked', 'identity'].map(
@@ -105,6 +107,9 @@ const PSEUDO: readonly Case[] = [
   ['a pseudo header behind others', [['x', 'y'], ...HEAD], null, RESET, ''],
   ['a pseudo header of responses', [...HEAD, [':status', '200']], null, RESET, ''],
   ['a pseudo header that nobody knows', [...HEAD, [':x', 'y']], null, RESET, ''],
+  ['an extended CONNECT to what is refused', websocket('/a/../admin'), '', '403', ''],
+  ['an extended CONNECT that has a length', [...websocket('/x'), ['content-length', '0']], '', RESET, ''],
+  ['a protocol without CONNECT', [...HEAD, [':protocol', 'websocket']], null, RESET, ''],
   ['CONNECT with a path', withPseudo({ ':method': 'CONNECT' }), null, RESET, ''],
   ['CONNECT', withPseudo({ ':method': 'CONNECT', ':path': null, ':scheme': null, ':authority': 'secret:80' }), null, '404', ''],
   [

@@ -3,7 +3,6 @@ import type { Cancel, Clock } from '#model/effects/clock.ts';
 import type { Mishaps } from '#model/effects/mishaps.ts';
 import { TUNNEL } from '#model/settings/tunnels.ts';
 import { Refusal } from '#model/telemetry/close-cause.ts';
-import { Tunnel, type TunnelCarrier } from '#platform/hbone/tunnel.ts';
 import { Http2Connection } from '#protocol/http/v2/connection.ts';
 import { ERROR_CODE, PING_PAYLOAD_BYTES } from '#protocol/http/v2/constants.ts';
 import type { Http2Events } from '#protocol/http/v2/events.ts';
@@ -11,6 +10,7 @@ import { TUNNEL_FLOODS } from '#protocol/http/v2/flood-guard.ts';
 import { Keepalive } from '#protocol/http/v2/keepalive.ts';
 import type { Http2Settings } from '#protocol/http/v2/settings.ts';
 import type { Http2Stream } from '#protocol/http/v2/stream.ts';
+import { Tunnel, type TunnelCarrier } from '#protocol/http/v2/tunnel.ts';
 
 const PING_PAYLOAD = Buffer.alloc(PING_PAYLOAD_BYTES, 'weft');
 

@@ -6,7 +6,6 @@ import type { Mishaps } from '#model/effects/mishaps.ts';
 import type { Identity } from '#model/identity/identity.ts';
 import type { Refusal } from '#model/telemetry/close-cause.ts';
 import { HboneConnection } from '#platform/hbone/connection.ts';
-import type { Tunnel } from '#platform/hbone/tunnel.ts';
 import { readConnect, responseHeaders, TUNNEL_STATUS } from '#protocol/hbone/headers.ts';
 import { HBONE_SERVER_SETTINGS } from '#protocol/hbone/settings.ts';
 import type { InboundTunnel } from '#protocol/hbone/transport.ts';
@@ -15,6 +14,7 @@ import type { Field } from '#protocol/http/v2/field.ts';
 import { readRequestHead } from '#protocol/http/v2/heads.ts';
 import { IGNORE, type StreamHandler } from '#protocol/http/v2/roles.ts';
 import type { Http2Stream } from '#protocol/http/v2/stream.ts';
+import type { Tunnel } from '#protocol/http/v2/tunnel.ts';
 
 /** One established connection, for status pages; `tunnels` counts open streams. */
 export type SessionInfo = { peer: Identity; remoteAddress: IpAddress; remotePort: number; tunnels: number };

@@ -8,6 +8,8 @@ tool (
 	google.golang.org/grpc/interop/server
 )
 
+require github.com/gorilla/websocket v1.5.3
+
 require (
 	cel.dev/expr v0.25.3 // indirect
 	cloud.google.com/go/compute/metadata v0.9.0 // indirect

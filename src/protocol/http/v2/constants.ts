@@ -41,6 +41,8 @@ export const SETTING = {
   initialWindowBytes: 4,
   frameBytesMax: 5,
   headerListBytesMax: 6,
+  /** RFC 8441 3: an extended CONNECT is understood. */
+  connectProtocol: 8,
 } as const;
 
 /** Length, type, flags and stream identifier. */

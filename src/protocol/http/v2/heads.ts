@@ -39,6 +39,7 @@ export function readRequestHead(fields: readonly Field[], ended: boolean, level:
   let scheme: string | null = null;
   let path: string | null = null;
   let authority: string | null = null;
+  let protocol: string | null = null;
   let at = 0;
   for (; at < fields.length; at++) {
     const field = fields[at];
@@ -49,19 +50,31 @@ export function readRequestHead(fields: readonly Field[], ended: boolean, level:
     else if (name === ':path' && path === null) path = value;
     else if (name === ':scheme' && scheme === null) scheme = value;
     else if (name === ':authority' && authority === null) authority = value;
+    else if (name === ':protocol' && protocol === null) protocol = value;
     else return malformed(`pseudo header ${name}`);
   }
   const contentLength = checkRegular(fields, at);
   if (typeof contentLength === 'string') return malformed(contentLength);
-  // RFC 9113 8.3.1, and 8.5 for CONNECT.
-  const isConnect = method === 'CONNECT';
+  // RFC 9113 8.3.1, and 8.5 for CONNECT; with :protocol it has what others have (RFC 8441 4).
+  const isConnect = method === 'CONNECT' && protocol === null;
   if (method === null || (isConnect ? path !== null || scheme !== null : !path || scheme === null))
     return malformed('missing or superfluous pseudo headers');
+  if (protocol !== null && (method !== 'CONNECT' || contentLength !== NO_LENGTH))
+    return malformed('an extended CONNECT that is none');
   const headers = new FieldBlock(fields, at, TRAIT.head);
   const host = authority ?? onlyHost(headers);
   headers.dropId(HEADER.host);
   headers.dropId(HEADER.contentLength);
-  return toRequest({ method, path, authority: host, headers, contentLength, ended, level });
+  const found = { method, path, authority: host, headers, contentLength, ended, level };
+  return protocol === null ? toRequest(found) : toUpgrade(found, protocol);
+}
+
+/** As the request of HTTP/1.1 that means the same: what policies, routes and apps know. */
+function toUpgrade(found: Found, protocol: string): HeadResult<RequestHead> {
+  if (found.ended) return refused('http2.connect_that_ends');
+  const result = toRequest({ ...found, method: 'GET' });
+  if (result.kind !== 'ok') return result;
+  return { kind: 'ok', head: { ...result.head, hasBody: false, upgrade: protocol.toLowerCase() } };
 }
 
 /** What stands for :authority where there is none; with it, it wins. Of two hosts none does (W22). */

@@ -19,6 +19,7 @@ const HTTP_SETTINGS: Http2Settings = {
   concurrentStreamsMax: HTTP2.concurrentStreamsMax,
   headerListBytesMax: HTTP2.headerListBytesMax,
   headerBlockBytesMax: HTTP2.headerBlockBytesMax,
+  connectProtocol: true,
 };
 
 /** What a client or an upstream may do that costs it nothing. */

@@ -1,4 +1,6 @@
+import { NOWHERE } from '#model/effects/byte-stream.ts';
 import type { Cancel, Clock } from '#model/effects/clock.ts';
+import type { Entry } from '#model/effects/mishaps.ts';
 import { HTTP2 } from '#model/settings/http.ts';
 import { StringHeaders } from '#protocol/http/header-block.ts';
 import type { RequestHandler, RequestHead, ServerConnection } from '#protocol/http/message.ts';
@@ -10,6 +12,7 @@ import { type MessageBytes, MessageConnection, type MessageOwner } from './messa
 import { IGNORE, type StreamHandler } from './roles.ts';
 import { Http2ServerStream, ServerStreamHandler, type ServerStreamHost } from './server-stream.ts';
 import type { Http2Stream } from './stream.ts';
+import type { TunnelCarrier } from './tunnel.ts';
 
 const PING = Buffer.alloc(PING_PAYLOAD_BYTES, 'weft');
 
@@ -33,7 +36,6 @@ class Http2ServerConnection implements ServerConnection, MessageOwner, ServerStr
   #phase: Phase = 'open';
   #cancelDrain: Cancel = () => {};
   #idleRounds = 0;
-  /** Streams that got some of their body by the read under way. */
   /** When the last requests were withdrawn, oldest first. */
   #prematureMs: number[] = [];
 
@@ -47,6 +49,12 @@ class Http2ServerConnection implements ServerConnection, MessageOwner, ServerStr
 
   get encoder(): HpackEncoder {
     return this.#connection.http2.encoder;
+  }
+
+  /** Whose ends they are is known to whoever accepted the connection. */
+  get carrier(): TunnelCarrier {
+    const report = (_entry: Entry, error: unknown): void => this.#handler.onMistake(error);
+    return { remote: NOWHERE, local: NOWHERE, mishaps: { report }, cutBy: null };
   }
 
   /** Two GOAWAYs (RFC 9113 6.8): requests that were sent before the client saw the first are served as well. */

@@ -1,3 +1,4 @@
+import type { ByteStream } from '#model/effects/byte-stream.ts';
 import { regardless } from '#model/effects/mishaps.ts';
 import { Announced, bodyBytesOf } from '#protocol/http/announced.ts';
 import type { HeaderBlock } from '#protocol/http/header-block.ts';
@@ -11,6 +12,7 @@ import { HeldBody } from './held-body.ts';
 import type { HpackEncoder } from './hpack-encoder.ts';
 import type { StreamHandler } from './roles.ts';
 import type { Http2Stream } from './stream.ts';
+import { Tunnel, type TunnelCarrier } from './tunnel.ts';
 
 /** What a stream shares with the others of its connection. */
 export type ServerStreamHost = {
@@ -20,6 +22,8 @@ export type ServerStreamHost = {
   /** A request was withdrawn before its answer. */
   withdrawn(openedMs: number): void;
   mistaken(error: unknown): void;
+  /** For the streams that become bytes. */
+  readonly carrier: TunnelCarrier;
 };
 
 /** The downstream half of one HTTP/2 request. */
@@ -28,6 +32,7 @@ export class Http2ServerStream implements ServerStream {
   readonly #host: ServerStreamHost;
   readonly #openedMs: number;
   readonly #method: string;
+  readonly #upgrades: boolean;
   readonly #body = new BodySender();
   readonly #held = new HeldBody();
   /** What is left of the response's body, and of the request's. */
@@ -48,6 +53,7 @@ export class Http2ServerStream implements ServerStream {
   constructor(stream: Http2Stream, head: RequestHead, host: ServerStreamHost, openedMs: number) {
     this.#stream = stream;
     this.#method = head.method;
+    this.#upgrades = head.upgrade !== null;
     this.#host = host;
     this.#openedMs = openedMs;
     this.#received.expect(head.hasBody ? head.contentLength : null);
@@ -121,9 +127,17 @@ export class Http2ServerStream implements ServerStream {
     this.#deliver();
   }
 
-  /** RFC 8441 is not enabled (W29). */
-  upgrade(): null {
-    return null;
+  /** RFC 8441 5: what HTTP/1.1 answers with 101 is a 200 here, after which the stream is bytes. */
+  upgrade(head: ResponseHead): ByteStream | null {
+    if (this.#over || !this.#upgrades) return null;
+    this.#encode({ ...head, status: 200 }, null);
+    this.#stream.sendBlock(false, true);
+    const tunnel = new Tunnel(this.#stream, this.#host.carrier);
+    this.#stream.handler = tunnel.handler;
+    for (let piece = this.#held.take(); piece !== null; piece = this.#held.take()) tunnel.arrived(piece, 0, piece.length);
+    if (this.#stream.remoteEnded) tunnel.ended();
+    this.#finish();
+    return tunnel;
   }
 
   /** The read that brought some of the body is done. */

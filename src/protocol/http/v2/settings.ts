@@ -26,6 +26,8 @@ export type Http2Settings = {
   /** Up to which the window of a stream grows whose reader keeps up, and by how much those of a connection together. */
   streamWindowBytesMax?: number;
   grownWindowsBytesMax?: number;
+  /** Servers: a CONNECT with :protocol is understood (RFC 8441). */
+  connectProtocol?: boolean;
 };
 
 /** What a peer announced, or the defaults of RFC 9113 section 6.5.2. */
@@ -81,10 +83,11 @@ export function applySettings(current: PeerSettings, payload: Buffer): PeerSetti
 
 /** What each side sends first: the preface (clients), our SETTINGS, and the connection window beyond the default. */
 export function openingBytes(role: 'client' | 'server', settings: Http2Settings): Buffer {
-  const own: [number, number] =
-    role === 'client' ? [SETTING.enablePush, 0] : [SETTING.concurrentStreamsMax, settings.concurrentStreamsMax];
+  const own: [number, number][] =
+    role === 'client' ? [[SETTING.enablePush, 0]] : [[SETTING.concurrentStreamsMax, settings.concurrentStreamsMax]];
+  if (role === 'server' && settings.connectProtocol === true) own.push([SETTING.connectProtocol, 1]);
   const frame = settingsFrame([
-    own,
+    ...own,
     [SETTING.initialWindowBytes, settings.streamWindowBytes],
     [SETTING.frameBytesMax, settings.frameBytesMax],
     [SETTING.headerListBytesMax, settings.headerListBytesMax],

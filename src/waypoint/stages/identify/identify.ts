@@ -5,9 +5,12 @@ import type { ResponseHead } from '#protocol/http/message.ts';
 import type { Exchange } from '#waypoint/exchange/exchange.ts';
 import { REPLY } from '#waypoint/exchange/local-reply.ts';
 import { NEXT, replyWith, type Stage, type StageParts } from '#waypoint/exchange/stage.ts';
+import type { WaypointEffects } from '#waypoint/self/effects.ts';
 
 /** What Envoy puts there is its own name; so do we, so that a person sees who answered. */
 const SERVER = 'weft';
+/** Fixed by RFC 6455 4.1. */
+const KEY_BYTES = 16;
 
 /**
  * Gives the request its id and removes what only we may say (docs/rules/waypoint.md); marks the response as ours.
@@ -23,12 +26,25 @@ export function identifyStage({ effects }: StageParts): Stage {
       if (exchange.method === 'CONNECT') return replyWith(REPLY.noRoute);
       // Only WebSocket: any other protocol would pass as bytes that no policy has seen.
       const { upgrade } = exchange.request;
-      return upgrade === null || upgrade === 'websocket' ? NEXT : replyWith(REPLY.upgradeRefused);
+      if (upgrade === null) return NEXT;
+      if (upgrade !== 'websocket') return replyWith(REPLY.upgradeRefused);
+      if (isExtendedConnect(exchange)) shakeHands(exchange, effects);
+      return NEXT;
     },
     response(exchange, head, local) {
       signResponse(exchange, head, local, date);
+      if (head.status === 101 && isExtendedConnect(exchange)) head.headers.remove('sec-websocket-accept');
     },
   };
+}
+
+function isExtendedConnect({ request }: Exchange): boolean {
+  return request.version === 'http2' && request.upgrade !== null;
+}
+
+/** A WebSocket over HTTP/2 has no key (RFC 8441 5), and servers of HTTP/1.1 want one. */
+function shakeHands({ request }: Exchange, { randomBytes }: Pick<WaypointEffects, 'randomBytes'>): void {
+  request.headers.set('sec-websocket-key', Buffer.from(randomBytes(KEY_BYTES)).toString('base64'));
 }
 
 /** W9, W11; returns the request id if there is one. */

@@ -11,9 +11,9 @@ import {
 import type { Mishaps } from '#model/effects/mishaps.ts';
 import { TUNNEL } from '#model/settings/tunnels.ts';
 import type { Refusal } from '#model/telemetry/close-cause.ts';
-import { ERROR_CODE, errorCodeName } from '#protocol/http/v2/constants.ts';
-import type { StreamHandler } from '#protocol/http/v2/roles.ts';
-import type { Http2Stream } from '#protocol/http/v2/stream.ts';
+import { ERROR_CODE, errorCodeName } from './constants.ts';
+import type { StreamHandler } from './roles.ts';
+import type { Http2Stream } from './stream.ts';
 
 /** Bytes that have no room for a frame's head in front are copied to here first. */
 const COPY_BUFFER = Buffer.allocUnsafeSlow(HEADROOM_BYTES + TUNNEL.copyBytes);
@@ -22,7 +22,7 @@ const COPY_BUFFER = Buffer.allocUnsafeSlow(HEADROOM_BYTES + TUNNEL.copyBytes);
 export type TunnelCarrier = {
   readonly remote: Endpoint;
   readonly local: Endpoint;
-  readonly mishaps: Mishaps;
+  readonly mishaps: Pick<Mishaps, 'report'>;
   /** Why we cut it; null: we did not. */
   readonly cutBy: Refusal | null;
 };
@@ -30,7 +30,7 @@ export type TunnelCarrier = {
 /** Bytes `at` to `end`, with room in front. */
 type Held = { readonly buffer: Buffer; at: number; readonly end: number };
 
-/** The bytes of one CONNECT tunnel: an HTTP/2 stream as a ByteStream. */
+/** The bytes of one CONNECT, extended or not: an HTTP/2 stream as a ByteStream. */
 export class Tunnel implements ByteStream {
   /** For the HTTP/2 stream: what happens on it. */
   readonly handler: StreamHandler = new TunnelHandler(this);
