@@ -8,36 +8,49 @@ export type LoadedEndpoint = {
   readonly active: number;
 };
 
-/** Endpoints with their running capacity sums. */
+/** Endpoints with their weights, and the running sums of those. */
 export type EndpointSet<E extends LoadedEndpoint> = {
   readonly endpoints: readonly E[];
+  readonly weights: readonly number[];
   readonly below: readonly number[];
   readonly total: number;
 };
 
-/** Prepares a choice that is then made per request. */
-export function endpointSet<E extends LoadedEndpoint>(endpoints: readonly E[]): EndpointSet<E> {
+/** Prepares a choice that is then made per request. `weightOf`: of those that can be chosen at all, what the capacity is now. */
+export function endpointSet<E extends LoadedEndpoint>(
+  endpoints: readonly E[],
+  weightOf: (endpoint: E) => number = ({ capacity }) => capacity,
+): EndpointSet<E> {
   const usable = endpoints.filter((endpoint) => endpoint.capacity >= 1);
   let total = 0;
-  const below = usable.map((endpoint) => (total += endpoint.capacity));
-  return { endpoints: usable, below, total };
+  const weights = usable.map(weightOf);
+  const below = weights.map((weight) => (total += weight));
+  return { endpoints: usable, weights, below, total };
 }
 
 /**
- * Picks the less loaded of two endpoints drawn at random with replacement, in proportion to capacity;
- * load is requests under way per unit of capacity. With equal capacities this is Envoy's LEAST_REQUEST
+ * Picks the less loaded of two endpoints drawn at random with replacement, in proportion to their weights;
+ * load is requests under way per unit of weight. With equal weights this is Envoy's LEAST_REQUEST
  * (docs/rules/waypoint.md, W46). Null when no endpoint has capacity.
  */
 export function pickLeastLoaded<E extends LoadedEndpoint>(set: EndpointSet<E>, random: Random): E | null {
-  const [only] = set.endpoints;
-  if (set.endpoints.length <= 1) return only ?? null;
-  const first = drawn(set, random());
-  const second = drawn(set, random());
+  const { endpoints, weights } = set;
+  const [only] = endpoints;
+  if (endpoints.length <= 1) return only ?? null;
+  const at = drawn(set, random());
+  const other = drawn(set, random());
+  const [first, second] = [endpoints[at], endpoints[other]];
   if (first === undefined || second === undefined) return first ?? second ?? null;
-  return second.active * first.capacity < first.active * second.capacity ? second : first;
+  return second.active * (weights[at] ?? 1) < first.active * (weights[other] ?? 1) ? second : first;
 }
 
-function drawn<E extends LoadedEndpoint>({ endpoints, below, total }: EndpointSet<E>, random: number): E | undefined {
+/** Any of them, in proportion to their weights; null when there is none. */
+export function pickRandom<E extends LoadedEndpoint>(set: EndpointSet<E>, random: Random): E | null {
+  return set.endpoints[drawn(set, random())] ?? null;
+}
+
+/** The index of one. */
+function drawn<E extends LoadedEndpoint>({ below, total }: EndpointSet<E>, random: number): number {
   const draw = random * total;
   let low = 0;
   let high = below.length - 1;
@@ -46,5 +59,5 @@ function drawn<E extends LoadedEndpoint>({ endpoints, below, total }: EndpointSe
     if (draw < (below[middle] ?? 0)) high = middle;
     else low = middle + 1;
   }
-  return endpoints[low];
+  return low;
 }

@@ -25,6 +25,21 @@ export const WAYPOINT_SETTINGS = {
       'count',
       'How often an endpoint is drawn anew that an earlier try of the request went to (Istio: host_selection_retry_max_attempts).',
     ),
+    hashPlacesMax: setting(
+      131_071,
+      'count',
+      'Places of a ring or a Maglev table that keep requests together, a prime: each change of the endpoints makes them anew, and nothing else happens meanwhile.',
+    ),
+    hashCookieBytes: setting(
+      8,
+      'bytes',
+      'Of chance, in a cookie that keeps the requests of a client together: nobody else has the same.',
+    ),
+    warmupStepMs: setting(
+      100,
+      'ms',
+      'How long the weights of endpoints that warm up are taken for what they are: each step costs as much as there are endpoints.',
+    ),
     triesMax: setting(
       2,
       'count',

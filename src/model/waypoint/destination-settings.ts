@@ -49,12 +49,50 @@ export type RetryBudget = {
     | { readonly kind: 'interval'; readonly intervalMs: number /** In any case. */; readonly minPerSecond: number };
 };
 
+/** How the weight of a new endpoint grows. */
+export type Warmup = {
+  readonly durationMs: number;
+  /** 0 to 100: what it has at first. */
+  readonly minPercent: number;
+  /** From 1 on; 1: evenly, more: faster at first. */
+  readonly aggression: number;
+};
+
+/** What requests that are to get the same endpoint have in common. */
+export type HashKey =
+  /** In lower case. */
+  | { readonly kind: 'header'; readonly name: string }
+  | { readonly kind: 'query'; readonly name: string }
+  /** Of the client. */
+  | { readonly kind: 'address' }
+  | {
+      readonly kind: 'cookie';
+      readonly name: string;
+      readonly path: string | null;
+      /** Seconds that one lasts which is made here, 0: as long as the client's session; null: none is made. */
+      readonly ttlS: number | null;
+      /** `Name` or `Name=value`. */
+      readonly attributes: readonly string[];
+    };
+
+/** How an endpoint is chosen. */
+export type Balancer =
+  | { readonly kind: 'least-request' | 'round-robin'; readonly warmup: Warmup | null }
+  | { readonly kind: 'random' }
+  | {
+      readonly kind: 'hash';
+      readonly key: HashKey;
+      /** Places, of a ring at least, of a Maglev table exactly. */
+      readonly table: { readonly kind: 'ring' | 'maglev'; readonly size: number };
+    };
+
 /** How the requests to a destination are treated; what is absent is as everywhere. */
 export type DestinationSettings = {
   readonly circuitBreaker?: CircuitBreaker;
   readonly connection?: ConnectionSettings;
   readonly outlierDetection?: OutlierDetection;
   readonly retryBudget?: RetryBudget;
+  readonly balancer?: Balancer;
 };
 
 /** Those of a service, of one of its ports, of a subset, or of a port of a subset. The most special one holds, whole. */

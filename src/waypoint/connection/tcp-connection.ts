@@ -1,3 +1,4 @@
+import { hashOf } from '#model/balancing/consistent-hash.ts';
 import { pickWeighted } from '#model/balancing/endpoints.ts';
 import { pickLeastLoaded } from '#model/balancing/least-request.ts';
 import type { ByteStream, StreamReader } from '#model/effects/byte-stream.ts';
@@ -157,7 +158,11 @@ export class TcpConnection implements LiveConnection {
     const service = share === null ? null : upstreams.service(share.key, share.port, familyFor(destination.address));
     if (share === null || service === null) return { endpoint: null, cluster: null };
     const cluster = clusters.of(snapshot.services.get(destination.key) ?? null, share.key, share.port, null);
-    return { endpoint: pickLeastLoaded(cluster?.usable(service.set) ?? service.set, effects.random), cluster };
+    if (cluster === null) return { endpoint: pickLeastLoaded(service.set, effects.random), cluster };
+    const { balancer } = cluster.settings;
+    // Of all that clients may be kept together by, a connection shows its address alone.
+    const hash = balancer?.kind === 'hash' && balancer.key.kind === 'address' ? hashOf(this.#facts.client.address) : null;
+    return { endpoint: cluster.pick(cluster.usable(service.set), effects.random, hash, 0), cluster };
   }
 
   /** Where a route of the service leads this connection, or the service itself; null: to nobody. */

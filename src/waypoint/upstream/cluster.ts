@@ -1,10 +1,12 @@
-import type { EndpointSet } from '#model/balancing/least-request.ts';
+import { type EndpointSet, pickLeastLoaded } from '#model/balancing/least-request.ts';
+import type { Random } from '#model/effects/clock.ts';
 import { fitsBudget, RetryLedger } from '#model/resilience/budget.ts';
 import { type CircuitLimit, isReached } from '#model/resilience/circuit.ts';
 import type { Observation } from '#model/resilience/outlier.ts';
 import type { DestinationSettings } from '#model/waypoint/destination-settings.ts';
 import type { UpstreamEndpoint } from '#waypoint/state/kept.ts';
 import { type Ejection, Ejections } from '#waypoint/upstream/ejections.ts';
+import { EndpointChoice } from '#waypoint/upstream/endpoint-choice.ts';
 
 /** What is remembered of one cluster, whatever its settings come to be. */
 export class ClusterState {
@@ -18,6 +20,7 @@ export class ClusterState {
   connections = 0;
   readonly ledger = new RetryLedger();
   readonly ejections = new Ejections();
+  readonly choice = new EndpointChoice();
 }
 
 /** What a cluster asks and tells. */
@@ -53,6 +56,13 @@ export class Cluster {
     const { outlierDetection } = this.settings;
     if (outlierDetection === undefined) return all;
     return this.#state.ejections.usable(all, outlierDetection, this.#effects.nowMs());
+  }
+
+  /** One of those that are usable; `hash`, `draw`: as `ChoiceFacts` has them. Null when there is none. */
+  pick(set: EndpointSet<UpstreamEndpoint>, random: Random, hash: number | null, draw: number): UpstreamEndpoint | null {
+    const { balancer } = this.settings;
+    if (balancer === undefined) return pickLeastLoaded(set, random);
+    return this.#state.choice.pick(set, balancer, { hash, draw, random, nowMs: this.#effects.nowMs() });
   }
 
   isEjected(endpoint: UpstreamEndpoint): boolean {

@@ -1,6 +1,7 @@
 import { errorAt, type FieldPath, type Problem, warningAt } from '#control-plane/resources/finding.ts';
 import { goDurationMs } from '#control-plane/resources/go-duration.ts';
 import { TUNNEL } from '#model/settings/tunnels.ts';
+import { checkBalancer } from './check-balancer.ts';
 import type { RawBlocks, RawConnectionPool, RawOutlierDetection, RawTrafficSettings } from './schema.ts';
 
 /** What is wrong with limits, times and detection, those of ports included. */
@@ -30,8 +31,9 @@ function checkPort(
 }
 
 /** Those that a port may have, too. */
-function checkBlocks({ connectionPool, outlierDetection }: RawBlocks, path: FieldPath): Problem[] {
+function checkBlocks({ loadBalancer, connectionPool, outlierDetection }: RawBlocks, path: FieldPath): Problem[] {
   return [
+    ...(loadBalancer === undefined ? [] : checkBalancer(loadBalancer, [...path, 'loadBalancer'])),
     ...(connectionPool === undefined ? [] : checkPool(connectionPool, [...path, 'connectionPool'])),
     ...(outlierDetection === undefined ? [] : checkDetection(outlierDetection, [...path, 'outlierDetection'])),
   ];

@@ -1,24 +1,27 @@
 import { ENFORCED, eachField, type FieldTable } from '#control-plane/resources/field-table.ts';
 
-// Said at several fields.
-const BALANCING = 'a waypoint takes the less loaded of two endpoints (LEAST_REQUEST) for every service';
-const OTHER_BALANCER = { why: BALANCING, remedy: 'write LEAST_REQUEST, or remove simple' };
-
 /** What a port may say of itself. */
 const BLOCKS: FieldTable = {
   'loadBalancer.simple': {
     is: 'enforced',
-    except: { RANDOM: OTHER_BALANCER, ROUND_ROBIN: OTHER_BALANCER, PASSTHROUGH: OTHER_BALANCER },
+    except: {
+      PASSTHROUGH: {
+        why: 'who dials a service dials no endpoint that could be kept to: the less loaded of two is taken (LEAST_REQUEST)',
+        remedy: 'write LEAST_REQUEST, or remove simple',
+      },
+    },
   },
-  'loadBalancer.consistentHash': {
-    is: 'ignored',
-    why: `${BALANCING}; what belongs together is not kept together`,
-    remedy: 'write an HTTPRoute with sessionPersistence',
-  },
+  ...eachField(
+    'loadBalancer.consistentHash.',
+    'httpHeaderName httpCookie.name httpCookie.path httpCookie.ttl httpCookie.attributes[].name httpCookie.attributes[].value useSourceIp httpQueryParameterName',
+  ),
+  ...eachField('loadBalancer.consistentHash.', 'ringHash.minimumRingSize maglev.tableSize minimumRingSize', {
+    is: 'refused',
+    why: 'enforced up to 131071 places; told where there are more, and where those of a Maglev table are no prime',
+  }),
   ...eachField('loadBalancer.', 'warmup warmupDurationSecs', {
-    is: 'ignored',
-    why: 'a new endpoint gets its whole share at once',
-    remedy: 'remove it',
+    is: 'refused',
+    why: 'enforced for LEAST_REQUEST and ROUND_ROBIN; told with any other balancer',
   }),
   'loadBalancer.localityLbSetting': {
     is: 'ignored',

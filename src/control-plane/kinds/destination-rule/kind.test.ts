@@ -44,11 +44,21 @@ const mistakes: Mistake[] = [
     remedy: /remove tls/,
   },
   ...[
-    { field: 'loadBalancer.simple', value: 'loadBalancer: { simple: ROUND_ROBIN }', says: /LEAST_REQUEST/ },
+    { field: 'loadBalancer.simple', value: 'loadBalancer: { simple: PASSTHROUGH }', says: /LEAST_REQUEST/ },
     {
-      field: 'loadBalancer.consistentHash',
-      value: 'loadBalancer: { consistentHash: { useSourceIp: true } }',
-      says: /kept together/,
+      field: 'loadBalancer.warmup',
+      value: 'loadBalancer: { simple: RANDOM, warmup: { duration: 1m } }',
+      says: /only LEAST_REQUEST and ROUND_ROBIN/,
+    },
+    {
+      field: 'loadBalancer.consistentHash.ringHash.minimumRingSize',
+      value: 'loadBalancer: { consistentHash: { useSourceIp: true, ringHash: { minimumRingSize: 200000 } } }',
+      says: /200000 places are more than a waypoint makes/,
+    },
+    {
+      field: 'loadBalancer.localityLbSetting',
+      value: 'loadBalancer: { localityLbSetting: { enabled: true } }',
+      says: /preferred as their Service says/,
     },
     {
       field: 'connectionPool.tcp.idleTimeout',
@@ -72,7 +82,7 @@ const mistakes: Mistake[] = [
     },
     {
       field: 'portLevelSettings[0].loadBalancer.simple',
-      value: 'portLevelSettings: [{ port: { number: 80 }, loadBalancer: { simple: RANDOM } }]',
+      value: 'portLevelSettings: [{ port: { number: 80 }, loadBalancer: { simple: PASSTHROUGH } }]',
       says: /LEAST_REQUEST/,
     },
     {
@@ -108,6 +118,46 @@ const mistakes: Mistake[] = [
       at: 'outlierDetection.consecutiveLocalOriginFailures',
       value: 'outlierDetection: { consecutiveLocalOriginFailures: 2 }',
       says: /without splitExternalLocalOriginErrors/,
+    },
+    {
+      at: 'loadBalancer.simple',
+      value: 'loadBalancer: { simple: RANDOM, consistentHash: { useSourceIp: true } }',
+      says: /exclude one another/,
+    },
+    {
+      at: 'loadBalancer.consistentHash',
+      value: 'loadBalancer: { consistentHash: { useSourceIp: true, httpHeaderName: a } }',
+      says: /httpHeaderName and useSourceIp is written/,
+    },
+    {
+      at: 'loadBalancer.consistentHash',
+      value: 'loadBalancer: { consistentHash: { useSourceIp: false } }',
+      says: /none is written/,
+    },
+    {
+      at: 'loadBalancer.consistentHash.maglev.tableSize',
+      value: 'loadBalancer: { consistentHash: { useSourceIp: true, maglev: { tableSize: 65536 } } }',
+      says: /65536 places are no table/,
+    },
+    {
+      at: 'loadBalancer.consistentHash.maglev',
+      value: 'loadBalancer: { consistentHash: { useSourceIp: true, maglev: {}, ringHash: {} } }',
+      says: /exclude one another/,
+    },
+    {
+      at: 'loadBalancer.consistentHash.httpCookie.ttl',
+      value: 'loadBalancer: { consistentHash: { httpCookie: { name: a, ttl: soon } } }',
+      says: /"soon" is no time/,
+    },
+    {
+      at: 'loadBalancer.warmup.aggression',
+      value: 'loadBalancer: { warmup: { duration: 1m, aggression: 0.5 } }',
+      says: /0.5 is below 1/,
+    },
+    {
+      at: 'loadBalancer.warmupDurationSecs',
+      value: 'loadBalancer: { warmup: { duration: 1m }, warmupDurationSecs: 1m }',
+      says: /both are written/,
     },
     { at: 'outlierDetection.interval', value: 'outlierDetection: { interval: 0s }', says: /no time of 1ms/ },
     { at: 'portLevelSettings[0].port.number', value: 'portLevelSettings: [{ port: { number: 0 } }]', says: /0 is no port/ },

@@ -27,9 +27,29 @@ export type RawOutlierDetection = {
   minHealthPercent?: number;
 };
 
+/** By what requests are kept together, and over which table. */
+export type RawConsistentHash = {
+  httpHeaderName?: string;
+  httpCookie?: { name: string; path?: string; ttl?: string; attributes?: { name: string; value?: string }[] };
+  useSourceIp?: boolean;
+  httpQueryParameterName?: string;
+  ringHash?: { minimumRingSize?: number };
+  maglev?: { tableSize?: number };
+  minimumRingSize?: number;
+};
+
+/** How endpoints are chosen. */
+export type RawLoadBalancer = {
+  simple?: 'UNSPECIFIED' | 'LEAST_CONN' | 'RANDOM' | 'PASSTHROUGH' | 'ROUND_ROBIN' | 'LEAST_REQUEST';
+  consistentHash?: RawConsistentHash;
+  warmup?: { duration?: string; minimumPercent?: number | null; aggression?: number | null };
+  warmupDurationSecs?: string;
+};
+
 /** Blocks that ports have of their own. */
 export type RawBlocks = {
   tls?: { mode?: 'DISABLE' | 'SIMPLE' | 'MUTUAL' | 'ISTIO_MUTUAL' };
+  loadBalancer?: RawLoadBalancer;
   connectionPool?: RawConnectionPool;
   outlierDetection?: RawOutlierDetection;
 };

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { parser } from '#control-plane/kinds/documents.testing.ts';
 import { YamlMesh } from '#control-plane/kinds/yaml-mesh.testing.ts';
-import type { DestinationSettings } from '#model/waypoint/destination-settings.ts';
+import type { Balancer, DestinationSettings } from '#model/waypoint/destination-settings.ts';
 
 const CART = 'shop/cart.shop.svc.cluster.local';
 
@@ -141,6 +141,60 @@ test('config-api 4.3: limits, times and detection of a rule, with what is not wr
     retryBudget: { percent: 20, of: { kind: 'active', minConcurrency: 3 } },
   });
 });
+
+const balancers: { written: string; want: Balancer }[] = [
+  { written: '{}', want: { kind: 'least-request', warmup: null } },
+  { written: '{ simple: LEAST_CONN }', want: { kind: 'least-request', warmup: null } },
+  { written: '{ simple: RANDOM }', want: { kind: 'random' } },
+  {
+    written: '{ simple: ROUND_ROBIN, warmup: { duration: 1m30s, minimumPercent: 0, aggression: 1.5 } }',
+    want: { kind: 'round-robin', warmup: { durationMs: 90_000, minPercent: 0, aggression: 1.5 } },
+  },
+  {
+    written: '{ warmupDurationSecs: 1m }',
+    want: { kind: 'least-request', warmup: { durationMs: 60_000, minPercent: 10, aggression: 1 } },
+  },
+  {
+    written: '{ consistentHash: { httpHeaderName: X-User } }',
+    want: { kind: 'hash', key: { kind: 'header', name: 'x-user' }, table: { kind: 'ring', size: 1_024 } },
+  },
+  {
+    written: '{ consistentHash: { httpQueryParameterName: User, maglev: {} } }',
+    want: { kind: 'hash', key: { kind: 'query', name: 'User' }, table: { kind: 'maglev', size: 65_537 } },
+  },
+  {
+    written: '{ consistentHash: { useSourceIp: true, maglev: { tableSize: 7 } } }',
+    want: { kind: 'hash', key: { kind: 'address' }, table: { kind: 'maglev', size: 7 } },
+  },
+  {
+    written:
+      '{ consistentHash: { minimumRingSize: 9, httpCookie: { name: c, path: /a, ttl: 1.5s, attributes: [{ name: SameSite, value: Lax }, { name: Secure }] } } }',
+    want: {
+      kind: 'hash',
+      key: { kind: 'cookie', name: 'c', path: '/a', ttlS: 2, attributes: ['SameSite=Lax', 'Secure'] },
+      table: { kind: 'ring', size: 9 },
+    },
+  },
+  {
+    written: '{ consistentHash: { httpCookie: { name: c }, ringHash: { minimumRingSize: 8 } } }',
+    want: {
+      kind: 'hash',
+      key: { kind: 'cookie', name: 'c', path: null, ttlS: null, attributes: [] },
+      table: { kind: 'ring', size: 8 },
+    },
+  },
+];
+for (const { written, want } of balancers)
+  test(`config-api 4.3: endpoints are chosen by loadBalancer: ${written}`, () => {
+    const mesh = new YamlMesh(parser, [...SHOP, rule(`loadBalancer: ${written}`)].join('\n---\n'));
+    assert.deepEqual(mesh.problems('DestinationRule shop/d'), []);
+    const [settings] =
+      mesh.index
+        .snapshot()
+        .waypoints.get('shop/way')
+        ?.services.find(({ key }) => key === CART)?.destinations ?? [];
+    assert.deepEqual(settings, { service: CART, port: null, subset: null, balancer: want });
+  });
 
 test('config-api 4.3: what a route leads to is treated as is said there', () => {
   const route =
