@@ -1,11 +1,17 @@
 import assert from 'node:assert/strict';
 import type http from 'node:http';
 import test, { type TestContext } from 'node:test';
-import type { CircuitBreaker, ServiceDestination } from '#model/waypoint/destination-settings.ts';
+import type { CircuitBreaker, ConnectionSettings, ServiceDestination } from '#model/waypoint/destination-settings.ts';
 import { type App, type Curled, curl, rawClient, startApp, startRawApp } from '#waypoint/clients.testing.ts';
 import { ask2, http2Client, startHttp2App } from '#waypoint/http2-clients.testing.ts';
 import { CART, configOf, type Rig, type RigOptions, rule, startRig, to, until } from '#waypoint/waypoint-rig.testing.ts';
 
+const NO_TIMES: ConnectionSettings = {
+  connectTimeoutMs: null,
+  idleTimeoutMs: null,
+  tcpIdleTimeoutMs: null,
+  maxConnectionMs: null,
+};
 const NO_LIMITS: CircuitBreaker = {
   maxConnections: null,
   maxPendingRequests: null,
@@ -201,7 +207,7 @@ test('maxRequestsPerConnection: with its last request a connection ends', async 
 });
 
 test('idleTimeout: a connection that was idle for longer carries nothing more', async (t) => {
-  const connection = { connectTimeoutMs: null, idleTimeoutMs: 3_000 };
+  const connection = { ...NO_TIMES, idleTimeoutMs: 3_000 };
   const rig = await startRig(optionsOf([settings({ connection })]));
   t.after(() => rig.close());
   const app = await startApp(t);
@@ -218,7 +224,7 @@ test('idleTimeout: a connection that was idle for longer carries nothing more', 
 });
 
 test('connectTimeout: no connection within it is 503, UF', async (t) => {
-  const connection = { connectTimeoutMs: 700, idleTimeoutMs: null };
+  const connection = { ...NO_TIMES, connectTimeoutMs: 700 };
   const { promise: never } = Promise.withResolvers<never>();
   const attempts = { triesMax: 1, after: [], keptBodyBytesMax: 0, keptBodiesBytesMax: 0 };
   const rig = await startRig(optionsOf([settings({ connection })], { attempts, effects: { dialDirect: () => never } }));
@@ -272,4 +278,47 @@ test('past its limit a connection that is not HTTP is closed, with UO', async (t
   const third = await rawClient(t, rig.port);
   await until(() => third.received() === 'hello');
   assert.equal(rig.waypoint.meters.total('weft_refusals_total'), 1);
+});
+
+test('tcp.idleTimeout: a connection that is not HTTP ends when nothing has passed for that long', async (t) => {
+  const connection = { ...NO_TIMES, tcpIdleTimeoutMs: 3_000 };
+  const rig = await startRig(optionsOf([settings({ connection })], { appProtocol: 'tcp' }));
+  t.after(() => rig.close());
+  rig.endpoints([
+    await startRawApp(t, (socket) => socket.on('data', (data) => socket.write(data)).on('end', () => socket.end())),
+  ]);
+  const client = await rawClient(t, rig.port);
+  const say = async (text: string): Promise<void> => {
+    const before = client.received();
+    client.socket.write(text);
+    await until(() => client.received() === before + text);
+  };
+  await say('a');
+  rig.clock.advance(2_000);
+  await say('b');
+  rig.clock.advance(2_999);
+  await say('c');
+  assert.equal(rig.lines.length, 0);
+  rig.clock.advance(3_000);
+  await until(() => rig.lines.some(({ error }) => error === 'idle_timeout'));
+  assert.equal(rig.lines.at(-1)?.response_flags, '-');
+});
+
+test('tcp.maxConnectionDuration: a connection that is not HTTP ends then, with DT; no timer outlives one that ended before', async (t) => {
+  const connection = { ...NO_TIMES, tcpIdleTimeoutMs: 7_003, maxConnectionMs: 5_003 };
+  const rig = await startRig(optionsOf([settings({ connection })], { appProtocol: 'tcp' }));
+  t.after(() => rig.close());
+  rig.endpoints([await startRawApp(t, (socket) => socket.write('hello'))]);
+  const client = await rawClient(t, rig.port);
+  await until(() => client.received() === 'hello');
+  rig.clock.advance(5_003);
+  await until(() => rig.lines.some(({ response_flags: flags }) => flags === 'DT'));
+  const waits = (): number[] => rig.clock.pendingMs().filter((ms) => [2_000, 5_003, 7_003].includes(ms));
+  assert.deepEqual(waits(), []);
+  const other = await rawClient(t, rig.port);
+  await until(() => other.received() === 'hello');
+  assert.deepEqual(waits(), [5_003, 7_003]);
+  other.socket.resetAndDestroy();
+  await until(() => rig.lines.some(({ response_flags: flags }) => flags === 'DC'));
+  assert.deepEqual(waits(), []);
 });

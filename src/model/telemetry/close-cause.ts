@@ -25,6 +25,7 @@ export const RESPONSE_FLAGS = {
   RL: { of: 'waypoint', means: 'more requests than a rate limit allows' },
   FI: { of: 'waypoint', means: 'aborted by fault injection' },
   DR: { of: 'waypoint', means: 'the client withdrew the request' },
+  DT: { of: 'waypoint', means: 'the connection lasted as long as it may' },
   UO: { of: 'waypoint', means: 'more under way than a circuit breaker or a retry budget allows' },
   URX: { of: 'waypoint', means: 'failed as often as its route has it sent again; beside the flag of the last try' },
 } as const satisfies Readonly<Record<string, FlagMeaning>>;

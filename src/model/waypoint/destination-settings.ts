@@ -18,6 +18,10 @@ export type ConnectionSettings = {
   readonly connectTimeoutMs: number | null;
   /** Without a request. */
   readonly idleTimeoutMs: number | null;
+  /** Of what is not HTTP: without a byte in either direction; null: for good. */
+  readonly tcpIdleTimeoutMs: number | null;
+  /** Of the same, in all; null: as long as its two ends want. */
+  readonly maxConnectionMs: number | null;
 };
 
 /** When an endpoint is left out for its failures (W55). */

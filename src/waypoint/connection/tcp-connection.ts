@@ -15,6 +15,7 @@ import type { PeerCounter } from '#model/telemetry/peer-series.ts';
 import { type ConnectionFacts, policyFacts } from '#waypoint/connection/connection-facts.ts';
 import { policiesFor } from '#waypoint/connection/destination.ts';
 import { decidedBy, takenPath } from '#waypoint/connection/report.ts';
+import { type TimeLimit, TimeLimits } from '#waypoint/connection/time-limits.ts';
 import type { Counters, Telemetry } from '#waypoint/self/counters.ts';
 import type { WaypointEffects } from '#waypoint/self/effects.ts';
 import type { WaypointSelf } from '#waypoint/self/self.ts';
@@ -50,6 +51,7 @@ export class TcpConnection implements LiveConnection {
   readonly #cut = new Cut();
   readonly #startedMs: number;
   #endpoint: UpstreamEndpoint | null = null;
+  #limits: TimeLimits | null = null;
   /** Into which it was let. */
   #cluster: Cluster | null = null;
   #verdict: PolicyVerdict | null = null;
@@ -140,6 +142,13 @@ export class TcpConnection implements LiveConnection {
     this.#stream.reset();
   }
 
+  /** Its destination says how long it may be idle, or last. */
+  #expire(limit: TimeLimit): void {
+    if (limit === 'idle') this.#finish('-', 'idle_timeout', null);
+    else this.#finish('DT', 'duration_timeout', null);
+    this.#end(limit);
+  }
+
   #deny(cause: 'policy' | 'policy-change'): void {
     if (this.#over) return;
     this.#context.counters.tcpConnectionsDenied++;
@@ -183,7 +192,11 @@ export class TcpConnection implements LiveConnection {
     this.#context.counters.upstreamConnections++;
     this.#opened = true;
     this.#series('istio_tcp_connections_opened_total', '-').add();
+    const { clock } = this.#context.effects;
+    const limits = new TimeLimits(this.#cluster?.settings.connection, clock, (limit) => this.#expire(limit));
+    this.#limits = limits;
     const onBytes = (from: 'a' | 'b', bytes: number): void => {
+      limits.touched();
       if (from === 'a') this.#receivedBytes += bytes;
       else this.#sentBytes += bytes;
     };
@@ -207,6 +220,7 @@ export class TcpConnection implements LiveConnection {
     this.#over = true;
     if (this.#endpoint !== null) this.#endpoint.active--;
     this.#cluster?.connectionOver();
+    this.#limits?.stop();
     const { counters, effects } = this.#context;
     counters.bytesReceived += this.#receivedBytes;
     counters.bytesSent += this.#sentBytes;

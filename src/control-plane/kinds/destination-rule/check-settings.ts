@@ -53,6 +53,8 @@ function checkPool({ tcp = {}, http = {} }: RawConnectionPool, path: FieldPath):
   return [
     ...numbers.flatMap(({ field, value }) => notNegative(value, [...path, ...field])),
     ...checkDuration(tcp.connectTimeout, [...path, 'tcp', 'connectTimeout']),
+    ...checkDuration(tcp.maxConnectionDuration, [...path, 'tcp', 'maxConnectionDuration']),
+    ...checkDuration(tcp.idleTimeout, [...path, 'tcp', 'idleTimeout'], 0),
     ...checkDuration(http.idleTimeout, [...path, 'http', 'idleTimeout']),
     ...(connectMs > TUNNEL.connectTimeoutMs
       ? [warningAt('WEFT_FIELD_IGNORED', [...path, 'tcp', 'connectTimeout'], late, 'write 10s or less')]
@@ -90,8 +92,8 @@ function percentage(value: number | undefined, path: FieldPath): Problem[] {
 }
 
 /** The schema compares, and takes what a comparison cannot read. */
-function checkDuration(text: string | undefined, path: FieldPath): Problem[] {
-  const milliseconds = text === undefined ? 1 : goDurationMs(text);
-  if (milliseconds !== null && milliseconds >= 1) return [];
-  return [errorAt('WEFT_FIELD_INVALID', path, `"${text}" is no time of 1ms or more`, 'write one such as 10s')];
+function checkDuration(text: string | undefined, path: FieldPath, leastMs = 1): Problem[] {
+  const milliseconds = text === undefined ? leastMs : goDurationMs(text);
+  if (milliseconds !== null && milliseconds >= leastMs) return [];
+  return [errorAt('WEFT_FIELD_INVALID', path, `"${text}" is no time of ${leastMs}ms or more`, 'write one such as 10s')];
 }

@@ -30,11 +30,12 @@ const BLOCKS: FieldTable = {
   },
   'connectionPool.tcp.maxConnections': ENFORCED,
   'connectionPool.tcp.connectTimeout': { is: 'refused', why: 'enforced up to 10s, which is the most; told where it is longer' },
-  ...eachField('connectionPool.tcp.', 'idleTimeout maxConnectionDuration tcpKeepalive', {
+  ...eachField('connectionPool.tcp.', 'idleTimeout maxConnectionDuration'),
+  'connectionPool.tcp.tcpKeepalive': {
     is: 'ignored',
-    why: 'a connection that is not HTTP lasts as long as its two ends want',
+    why: 'the tunnels between nodes are asked whether they live, and sockets as the system has it',
     remedy: 'remove it',
-  }),
+  },
   ...eachField(
     'connectionPool.http.',
     'http1MaxPendingRequests http2MaxRequests maxRequestsPerConnection maxRetries idleTimeout',

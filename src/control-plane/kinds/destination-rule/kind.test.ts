@@ -61,9 +61,9 @@ const mistakes: Mistake[] = [
       says: /preferred as their Service says/,
     },
     {
-      field: 'connectionPool.tcp.idleTimeout',
-      value: 'connectionPool: { tcp: { idleTimeout: 1h } }',
-      says: /as long as its two ends want/,
+      field: 'connectionPool.tcp.tcpKeepalive',
+      value: 'connectionPool: { tcp: { tcpKeepalive: { probes: 3 } } }',
+      says: /sockets as the system has it/,
     },
     {
       field: 'connectionPool.http.maxConcurrentStreams',
@@ -102,6 +102,11 @@ const mistakes: Mistake[] = [
   ),
   ...[
     { at: 'connectionPool.tcp.maxConnections', value: 'connectionPool: { tcp: { maxConnections: -1 } }', says: /-1 is below 0/ },
+    {
+      at: 'connectionPool.tcp.idleTimeout',
+      value: 'connectionPool: { tcp: { idleTimeout: never } }',
+      says: /"never" is no time/,
+    },
     { at: 'connectionPool.http.maxRetries', value: 'connectionPool: { http: { maxRetries: -2 } }', says: /-2 is below 0/ },
     { at: 'connectionPool.http.idleTimeout', value: 'connectionPool: { http: { idleTimeout: 1us } }', says: /no time of 1ms/ },
     {

@@ -49,7 +49,13 @@ function readPool({ tcp = {}, http = {} }: RawConnectionPool): DestinationSettin
       maxRetries: limit(http.maxRetries),
       maxRequestsPerConnection: limit(http.maxRequestsPerConnection),
     },
-    connection: { connectTimeoutMs: milliseconds(tcp.connectTimeout), idleTimeoutMs: milliseconds(http.idleTimeout) },
+    connection: {
+      connectTimeoutMs: milliseconds(tcp.connectTimeout),
+      idleTimeoutMs: milliseconds(http.idleTimeout),
+      // 0s is written to have none.
+      tcpIdleTimeoutMs: milliseconds(tcp.idleTimeout) || null,
+      maxConnectionMs: milliseconds(tcp.maxConnectionDuration),
+    },
   };
 }
 

@@ -5,7 +5,7 @@ import type { RawMetadata } from '#control-plane/resources/metadata.ts';
  * What is not here nobody reads: the table of fields says of each what becomes of it.
  */
 export type RawConnectionPool = {
-  tcp?: { maxConnections?: number; connectTimeout?: string };
+  tcp?: { maxConnections?: number; connectTimeout?: string; idleTimeout?: string; maxConnectionDuration?: string };
   http?: {
     http1MaxPendingRequests?: number;
     http2MaxRequests?: number;

@@ -113,7 +113,7 @@ test('config-api 4.3: limits, times and detection of a rule, with what is not wr
     [
       ...SHOP,
       rule(
-        'connectionPool: { tcp: { maxConnections: 1, connectTimeout: 1.5s }, http: { http1MaxPendingRequests: 2, http2MaxRequests: 0, maxRequestsPerConnection: 4, maxRetries: 5, idleTimeout: 1m } }, outlierDetection: { splitExternalLocalOriginErrors: true, consecutiveGatewayErrors: 3, baseEjectionTime: 10m, maxEjectionPercent: 0 }, retryBudget: {}',
+        'connectionPool: { tcp: { maxConnections: 1, connectTimeout: 1.5s, idleTimeout: 0s, maxConnectionDuration: 1h }, http: { http1MaxPendingRequests: 2, http2MaxRequests: 0, maxRequestsPerConnection: 4, maxRetries: 5, idleTimeout: 1m } }, outlierDetection: { splitExternalLocalOriginErrors: true, consecutiveGatewayErrors: 3, baseEjectionTime: 10m, maxEjectionPercent: 0 }, retryBudget: {}',
       ),
     ].join('\n---\n'),
   );
@@ -127,7 +127,7 @@ test('config-api 4.3: limits, times and detection of a rule, with what is not wr
     port: null,
     subset: null,
     circuitBreaker: { maxConnections: 1, maxPendingRequests: 2, maxRequests: null, maxRetries: 5, maxRequestsPerConnection: 4 },
-    connection: { connectTimeoutMs: 1_500, idleTimeoutMs: 60_000 },
+    connection: { connectTimeoutMs: 1_500, idleTimeoutMs: 60_000, tcpIdleTimeoutMs: null, maxConnectionMs: 3_600_000 },
     outlierDetection: {
       consecutive5xx: 5,
       consecutiveGatewayErrors: 3,
