@@ -122,6 +122,7 @@ export class Bed {
       | 'binder'
       | 'datagram-greeter'
       | 'datagram-tally'
+      | 'address-greeter'
       | 'greeter'
       | 'tally-client'
       | 'teller-server'
