@@ -41,6 +41,60 @@ const nobodysTokens: Authenticator & TokenIssuer = {
   mint: async () => 'token',
 };
 
+/** One life of a control plane, as its disk sees it: killed at a write, which is then done or not, and nothing after it. */
+class Life {
+  readonly #ended = Promise.withResolvers<void>();
+  /** Writes that are still done; the one after them is the last. */
+  #left = Number.POSITIVE_INFINITY;
+  #isLastDone = false;
+
+  /** Resolves at its end. */
+  get ended(): Promise<void> {
+    return this.#ended.promise;
+  }
+
+  /** It ends at the write after so many others. */
+  endAfter(writes: number, isLastDone: boolean): void {
+    this.#left = writes;
+    this.#isLastDone = isLastDone;
+  }
+
+  async write(act: () => void): Promise<void> {
+    if (this.#left-- > 0) return act();
+    if (this.#left === -1 && this.#isLastDone) act();
+    this.#ended.resolve();
+    await new Promise(() => {}); // who was killed hears of nothing
+  }
+}
+
+/** The state of a disk, for one life. */
+class StateOfLife extends MemoryStore {
+  readonly #disk: MemoryStore;
+  readonly #life: Life;
+
+  constructor(disk: MemoryStore, life: Life) {
+    super();
+    this.#disk = disk;
+    this.#life = life;
+  }
+
+  override read(name: string): Promise<string | null> {
+    return this.#disk.read(name);
+  }
+
+  override list(prefix: string): Promise<string[]> {
+    return this.#disk.list(prefix);
+  }
+
+  override write(name: string, text: string, options: { secret: boolean }): Promise<void> {
+    return this.#life.write(() => void this.#disk.write(name, text, options));
+  }
+
+  override remove(name: string): Promise<void> {
+    return this.#life.write(() => void this.#disk.remove(name));
+  }
+}
+
 /** What outlives a control plane: its files, and its state directory. */
 class Disk {
   readonly files = new Map<string, string>();
@@ -51,7 +105,7 @@ class Disk {
   gate: Promise<void> = Promise.resolve();
   #named = 0;
 
-  store(): PieceStore {
+  store(life = new Life()): PieceStore {
     return {
       readList: async () => this.list,
       read: async (id) => {
@@ -60,14 +114,13 @@ class Disk {
         return bytes;
       },
       write: async (pieces, listOf) => {
-        const ids = pieces.map((bytes) => {
-          const id = `piece-${this.#named++}`;
-          this.pieces.set(id, bytes);
-          return id;
-        });
+        const ids = pieces.map(() => `piece-${this.#named++}`);
+        for (const [at, id] of ids.entries()) await life.write(() => void this.pieces.set(id, pieces[at] ?? assert.fail()));
         const { list, ids: kept } = listOf(ids);
-        this.list = list;
-        for (const id of this.pieces.keys()) if (!kept.includes(id)) this.pieces.delete(id);
+        await life.write(() => {
+          this.list = list;
+        });
+        for (const id of this.pieces.keys()) if (!kept.includes(id)) await life.write(() => void this.pieces.delete(id));
       },
     };
   }
@@ -85,7 +138,8 @@ const authority = await CertificateAuthority.open({
 /** A control plane on a disk; quick: as after a restart with what is kept. */
 async function startOn(disk: Disk, quick = true) {
   const clock = new SteppedClock();
-  const [log, state] = [SILENT_LOG, disk.state];
+  const life = new Life();
+  const [log, state] = [SILENT_LOG, new StateOfLife(disk.state, life)];
   let tell: (changed: ReadonlyMap<string, string | null>) => void = () => {};
   const source = directorySource({
     parser,
@@ -98,7 +152,7 @@ async function startOn(disk: Disk, quick = true) {
     },
   });
   const allocations = new KeptAllocations(state, log, { clock, random: UNSPREAD });
-  const kept = new KeptState({ store: disk.store(), build: 'this', from: 0, clock, log });
+  const kept = new KeptState({ store: disk.store(life), build: 'this', from: 0, clock, log });
   const control = new ControlPlane({
     kept: quick ? kept : null,
     pools: await AddressPools.open(new MemoryStore()),
@@ -125,7 +179,7 @@ async function startOn(disk: Disk, quick = true) {
   };
   const problems = () =>
     control.status({ pid: 1, version: '', startedAt: '', address: '', trustDomain: '', rootNamespace: '' }).outOfDate;
-  return { control, clock, kept, edit, problems };
+  return { control, clock, kept, edit, problems, life };
 }
 
 type Running = Awaited<ReturnType<typeof startOn>>;
@@ -265,6 +319,8 @@ type Step =
   | { kind: 'edit'; name: string; text: string | null }
   | { kind: 'register'; node: string; addresses: string[] }
   | { kind: 'quiet' | 'restart' }
+  /** It is killed at the write after so many others; until it comes again, files change and nobody looks. */
+  | { kind: 'kill'; writes: number; isDone: boolean }
   | { kind: 'damage'; at: number };
 
 const anyText = fc.constantFrom<(string | null)[]>(
@@ -295,29 +351,44 @@ const anyStep: fc.Arbitrary<Step> = fc.oneof(
   },
   { weight: 3, arbitrary: fc.record({ kind: fc.constantFrom<('quiet' | 'restart')[]>('quiet', 'restart') }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('damage' as const), at: fc.nat(3) }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant('kill' as const), writes: fc.nat(6), isDone: fc.boolean() }) },
 );
 
 test('any order of changes, quiet times, damages and crashes: what is served is what a start from nothing serves', async () => {
   const property = async (steps: readonly Step[]): Promise<void> => {
     const disk = new Disk();
     let running = await startOn(disk);
+    let isDead = false;
+    const restart = async (): Promise<void> => {
+      // No stop: what waited to be kept is lost, as in a crash.
+      running.life.endAfter(0, false);
+      running = await startOn(disk);
+      isDead = false;
+      const atOnce = served(running);
+      await running.control.begun;
+      assert.deepEqual(atOnce, served(running));
+    };
+    /** Until it is done, or whoever does it is killed. */
+    const whileAlive = async (act: Promise<unknown>): Promise<void> => {
+      const { ended } = running.life;
+      isDead = (await Promise.race([act.then(() => false), ended.then(() => true)])) === true;
+    };
     for (const step of steps) {
-      if (step.kind === 'edit') {
-        // While nobody runs just as well as while one does.
-        await running.edit(step.name, step.text);
-      } else if (step.kind === 'register') await register(running, step.node, step.addresses);
-      else if (step.kind === 'quiet') await quiet(running);
-      else if (step.kind === 'damage') disk.pieces.delete([...disk.pieces.keys()][step.at] ?? '');
-      else {
-        // No stop: what waited to be kept is lost, as in a crash.
-        running = await startOn(disk);
-        const atOnce = served(running);
-        await running.control.begun;
-        assert.deepEqual(atOnce, served(running));
-      }
+      if (step.kind === 'edit' && isDead) {
+        if (step.text === null) disk.files.delete(step.name);
+        else disk.files.set(step.name, step.text);
+      } else if (step.kind === 'damage') disk.pieces.delete([...disk.pieces.keys()][step.at] ?? '');
+      else if (step.kind === 'restart') await restart();
+      else if (isDead) continue;
+      else if (step.kind === 'kill') running.life.endAfter(step.writes, step.isDone);
+      else if (step.kind === 'edit') await whileAlive(running.edit(step.name, step.text));
+      else if (step.kind === 'register') await whileAlive(register(running, step.node, step.addresses));
+      else await whileAlive(quiet(running));
     }
+    if (isDead) await restart();
     await running.control.begun;
+    running.life.endAfter(0, false);
     assert.deepEqual(served(running), served(await startOn(disk, false)));
   };
-  await fc.assert(fc.asyncProperty(fc.array(anyStep, { minLength: 4, maxLength: 14 }), property), { numRuns: 120 });
+  await fc.assert(fc.asyncProperty(fc.array(anyStep, { minLength: 4, maxLength: 16 }), property), { numRuns: 150 });
 });

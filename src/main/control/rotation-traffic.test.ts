@@ -18,7 +18,8 @@ import { closeAfter, endpointOf, follower, place, started } from './control-rig.
 
 /** Longer than a certificate lives, as 25 h are longer than 24. */
 const OVERLAP_MS = 5_000;
-const LIFETIME_S = 3;
+/** From now on; a certificate reaches back two minutes, so its half-life is past and it is renewed every second. */
+const LIFETIME_S = 4;
 const IDENTITIES = ['a', 'b'].map((name) => parseIdentity(`spiffe://cluster.local/ns/shop/sa/${name}`));
 
 /** A workload of a node with its certificate, which answers others of the mesh and calls them. */
