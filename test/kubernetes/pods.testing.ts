@@ -1,4 +1,5 @@
 import { type Cluster, ECHO_IMAGE } from '../../testbed/kubernetes/cluster.ts';
+import type { Child } from '../../testbed/processes/child.ts';
 import type { CommandResult } from '../../testbed/processes/command.ts';
 
 const READY = '90s';
@@ -38,6 +39,14 @@ export function serviceAddressOf(cluster: Cluster, { name, namespace }: EchoPod)
 /** One request from a pod: `host=POD from=ADDRESS path=/PATH`, or why there was no answer. */
 export function ask(cluster: Cluster, { name, namespace }: EchoPod, url: string): Promise<CommandResult> {
   return cluster.api.tryKubectl('exec', name, '-n', namespace, '--', '/echo', 'get', url);
+}
+
+/** A connection of a pod's that stays open, with a line back and forth every 100 ms, until it is stopped. */
+export function keepTalking(cluster: Cluster, { name, namespace }: EchoPod, address: string): Child {
+  return cluster.start(
+    `talk-${name}`,
+    cluster.api.kubectlLine(['exec', '-i', name, '-n', namespace, '--', '/echo', 'talk', address]),
+  );
 }
 
 function podOf({ name, namespace, node }: EchoPod): object {

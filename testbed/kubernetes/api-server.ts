@@ -66,12 +66,18 @@ export class ApiServer {
 
   /** What kubectl prints. Errors: when it fails. */
   kubectl(...words: string[]): Promise<string> {
-    return command(this.#kubectlLine(words), READY_MS);
+    return command(this.kubectlLine(words), READY_MS);
   }
 
   /** The same, whatever its exit code. */
   tryKubectl(...words: string[]): Promise<CommandResult> {
-    return tryCommand(this.#kubectlLine(words), READY_MS);
+    return tryCommand(this.kubectlLine(words), READY_MS);
+  }
+
+  /** The command line of kubectl, as an administrator. */
+  kubectlLine(words: readonly string[]): string[] {
+    const { programs, dir, within = [] } = this.#options;
+    return [...within, join(programs, 'kubectl'), '--kubeconfig', this.kubeconfig, '--cache-dir', join(dir, 'kubectl'), ...words];
   }
 
   /** Makes or replaces what documents of YAML or JSON describe. */
@@ -125,11 +131,6 @@ export class ApiServer {
   async close(): Promise<void> {
     for (const name of [...this.#children.keys()].reverse()) await this.#end(name, 'SIGKILL');
     await rm(this.#options.dir, { recursive: true, force: true });
-  }
-
-  #kubectlLine(words: readonly string[]): string[] {
-    const { programs, dir, within = [] } = this.#options;
-    return [...within, join(programs, 'kubectl'), '--kubeconfig', this.kubeconfig, '--cache-dir', join(dir, 'kubectl'), ...words];
   }
 
   async #begin(): Promise<void> {

@@ -95,10 +95,14 @@ export class Cluster {
     return CONTROL;
   }
 
-  /** Everything that goes over the link of a node while `body` runs, but for what it and its pods have with the control plane. */
-  captureLink<Result>(node: string, body: () => Promise<Result>): Promise<Captured<Result>> {
+  /**
+   * Everything that goes over the link of a node while `body` runs, but for what it and its pods have with the API server, and what
+   * tcpdump's filter `except` names.
+   */
+  captureLink<Result>(node: string, body: () => Promise<Result>, except = ''): Promise<Captured<Result>> {
     const link = { pid: this.#holder, device: linkOf(this.node(node).name) };
-    return captured(link, join(this.dir, 'link.pcap'), `not host ${CONTROL}`, body);
+    const filter = [`host ${CONTROL}`, except].filter((one) => one !== '').map((one) => `not (${one})`);
+    return captured(link, join(this.dir, 'link.pcap'), filter.join(' and '), body);
   }
 
   /** Gives all nodes an image, from an archive as `docker save` makes them. */

@@ -3,7 +3,8 @@
 //
 //	echo serve                  HTTP at port 8080, and at port 9090 lines that come back
 //	echo get URL [TIMEOUT]      prints the answer; fails when there is none within TIMEOUT (5s) or it is not 200
-//	echo talk ADDRESS           keeps one connection open and sends a line every 100 ms; prints each that came back
+//	echo load URL               asks until its input ends, by one connection and by a new one each time; prints failures and the counts
+//	echo talk ADDRESS           keeps one connection open until its input ends, and sends a line every 100 ms; prints each that came back
 package main
 
 import (
@@ -14,6 +15,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -27,10 +29,12 @@ func main() {
 		err = serve()
 	case arguments[0] == "get" && len(arguments) > 1:
 		err = get(arguments[1], arguments[2:])
+	case arguments[0] == "load" && len(arguments) > 1:
+		load(arguments[1])
 	case arguments[0] == "talk" && len(arguments) > 1:
 		err = talk(arguments[1])
 	default:
-		err = fmt.Errorf("usage: echo [serve | get URL [TIMEOUT] | talk ADDRESS]")
+		err = fmt.Errorf("usage: echo [serve | get URL [TIMEOUT] | load URL | talk ADDRESS]")
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -89,13 +93,16 @@ func get(url string, rest []string) error {
 		}
 		timeout = given
 	}
-	client := http.Client{Timeout: timeout}
+	return ask(&http.Client{Timeout: timeout}, url, os.Stdout)
+}
+
+func ask(client *http.Client, url string, out io.Writer) error {
 	answer, err := client.Get(url)
 	if err != nil {
 		return err
 	}
 	defer answer.Body.Close()
-	if _, err := io.Copy(os.Stdout, answer.Body); err != nil {
+	if _, err := io.Copy(out, answer.Body); err != nil {
 		return err
 	}
 	if answer.StatusCode != http.StatusOK {
@@ -104,11 +111,36 @@ func get(url string, rest []string) error {
 	return nil
 }
 
+func load(url string) {
+	var good, failed atomic.Int64
+	for _, anew := range []bool{false, true} {
+		// A request that failed is not tried again by the client: its connection is its own.
+		client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: anew, MaxConnsPerHost: 1}}
+		go func() {
+			for {
+				if err := ask(client, url, io.Discard); err != nil {
+					failed.Add(1)
+					fmt.Printf("failed after %d, anew=%v: %v\n", good.Load(), anew, err)
+				} else {
+					good.Add(1)
+				}
+				time.Sleep(10 * time.Millisecond)
+			}
+		}()
+	}
+	io.Copy(io.Discard, os.Stdin)
+	fmt.Printf("good=%d failed=%d\n", good.Load(), failed.Load())
+}
+
 func talk(address string) error {
 	connection, err := net.DialTimeout("tcp", address, 5*time.Second)
 	if err != nil {
 		return err
 	}
+	go func() {
+		io.Copy(io.Discard, os.Stdin)
+		os.Exit(0)
+	}()
 	back := bufio.NewScanner(connection)
 	for number := 0; ; number++ {
 		if _, err := fmt.Fprintln(connection, number); err != nil {
