@@ -11,6 +11,7 @@
 #   make bench-scale   a control plane of 100,000 workloads and 300 clients, with bounds: JSON=file WORKLOADS=n POLICIES=n CLIENTS=n
 #   make bench-micro   hot functions as ratios to a yardstick, beside those on record; WRITE=1 records them
 #   make fuzz          the parsers of outside bytes on mutants of their corpora: TARGET=name RUNS=n SEED=n
+#   make fuzz FOR=long  HTTP/1.1 beside the parser of Node.js, HPACK beside nghttp2: ten million inputs, with what they differ in
 #   make soak-io       random schedules over the byte streams of both I/O implementations: CASES=n times as many, SEED=n one
 #   make soak          connections of every kind across nodes, with stalls and kills: MINUTES=5 CONNECTIONS=10000 SEED=n; then agents
 #                      that are replaced and killed under load, and a control plane: REPLACEMENTS=10 KILLS=200
@@ -77,7 +78,7 @@ bench-micro:
 
 fuzz:
 	@scripts/setup check
-	@$(NODE) fuzz/main.ts '$(TARGET)' '$(RUNS)' '$(SEED)'
+	@$(NODE) fuzz/$(if $(filter long,$(FOR)),oracles/)main.ts '$(TARGET)' '$(RUNS)' '$(SEED)'
 
 soak:
 	@scripts/setup test

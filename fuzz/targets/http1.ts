@@ -4,7 +4,8 @@ import { parseRequestHead } from '#protocol/http/v1/request-head.ts';
 import { parseResponseHead } from '#protocol/http/v1/response-head.ts';
 import { type FuzzTarget, require, requireSame } from '../target.ts';
 
-const TOKENS = [
+/** What requests and responses of HTTP/1.1 are made of. */
+export const HTTP1_TOKENS = [
   ...['\r\n', '\n', '\r', ' ', '\t', ':', ',', ';', '\0', '\x7f', '/', '//', '/../', '%2f', '%00', '#', '?', '*', 'http://a'],
   ...['GET ', 'CONNECT ', ' HTTP/1.1\r\n', ' HTTP/1.0\r\n', 'HTTP/1.1 200 OK\r\n', 'HTTP/1.1 101 x\r\n', 'Host: a\r\n'],
   ...['Content-Length: 5\r\n', 'Content-Length: +5\r\n', 'Content-Length: 5, 5\r\n', 'Transfer-Encoding: chunked\r\n'],
@@ -46,7 +47,7 @@ function requireClean(pairs: readonly string[]): void {
 /** Request heads and chunked bodies: refused with a status, or clean; the same in one piece and in two. */
 export const http1RequestTarget: FuzzTarget = {
   name: 'http1-request',
-  tokens: TOKENS,
+  tokens: HTTP1_TOKENS,
   check(bytes, cut) {
     const end = headEnd(bytes);
     if (end >= 0) {
@@ -73,7 +74,7 @@ export const http1RequestTarget: FuzzTarget = {
 /** Response heads, as answers to GET, HEAD and CONNECT. */
 export const http1ResponseTarget: FuzzTarget = {
   name: 'http1-response',
-  tokens: TOKENS,
+  tokens: HTTP1_TOKENS,
   check(bytes) {
     const end = headEnd(bytes);
     if (end < 0) return;

@@ -4,7 +4,7 @@ import { type TestEnd, testEnd } from '#protocol/http/v2/wire.testing.ts';
 import { type FuzzTarget, require, requireSame } from '../target.ts';
 
 /** Heads of frames of every type, and header fields in HPACK, as bytes. */
-const TOKENS = [
+export const HTTP2_TOKENS = [
   'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n',
   ...[
     '\0\0\0\x04\0\0\0\0\0',
@@ -56,7 +56,7 @@ function feed(role: 'client' | 'server', pieces: readonly Buffer[]): TestEnd {
 function target(role: 'client' | 'server', name: string): FuzzTarget {
   return {
     name,
-    tokens: TOKENS,
+    tokens: HTTP2_TOKENS,
     check(bytes, cut) {
       const whole = feed(role, [bytes]);
       requireSame(
@@ -81,7 +81,7 @@ const LIST_BYTES_MAX = 4096;
 /** Header blocks: read within the bound of their list, or lost as a connection error. */
 export const hpackTarget: FuzzTarget = {
   name: 'hpack',
-  tokens: TOKENS,
+  tokens: HTTP2_TOKENS,
   check(bytes, cut) {
     const decoder = new HpackDecoder(LIST_BYTES_MAX);
     for (const block of [bytes.subarray(0, cut), bytes.subarray(cut)]) {

@@ -101,7 +101,22 @@ test('clients are told apart, though they share an endpoint', async (t) => {
   );
 });
 
-test('a TCP connection is opened and closed with its bytes, or failed with its flag and cause', async (t) => {
+test('W68 a request that policy denies is counted by its service, with no workload that it would have gone to', async (t) => {
+  const policy = { namespace: 'shop', name: 'nobody', action: 'allow', dryRun: false, rules: [] } as const;
+  const rig = await startRig({ policies: [policy] });
+  t.after(() => rig.close());
+  rig.endpoints([await deadPort()]);
+  assert.equal((await curl(rig.port, '/')).status, 403);
+  const [{ labels, value } = { labels: {}, value: 0 }] = seriesOf(rig, 'istio_requests_total');
+  assert.equal(value, 1);
+  assert.deepEqual(
+    [labels.reporter, labels.response_code, labels.response_flags, labels.destination_service, labels.destination_workload],
+    ['waypoint', '403', '-', 'cart.shop.svc.cluster.local', 'unknown'],
+  );
+  assert.equal(labels.connection_security_policy, 'mutual_tls');
+});
+
+test('W69 a TCP connection is opened and closed with its bytes, or failed with its flag and cause', async (t) => {
   const echo = await startRawApp(t, (socket) => socket.on('data', (data) => socket.end(data)));
   const rig = await startRig({ appProtocol: 'tcp' });
   t.after(() => rig.close());

@@ -67,7 +67,7 @@ function ask(address: string, path: string, method = 'GET'): Promise<{ status: n
   });
 }
 
-test('the page is served under both names, to GET alone', async (t) => {
+test('W80 the page is served under both names, to GET alone', async (t) => {
   const { address, problems, close } = await serveMetrics(someMeters(), { host: '127.0.0.1', port: 0 }, SILENT_LOG);
   t.after(close);
   assert.ok(address !== null && problems.length === 0);
@@ -78,6 +78,8 @@ test('the page is served under both names, to GET alone', async (t) => {
   }
   assert.equal((await ask(address, '/')).status, 404);
   assert.equal((await ask(address, '/metrics', 'POST')).status, 405);
+  for (const path of ['/quitquitquit', '/drain_listeners'])
+    assert.deepEqual([(await ask(address, path)).status, (await ask(address, path, 'POST')).status], [404, 404], path);
 });
 
 test("Istio's name in milliseconds is for Istio's path; on the other it is in seconds, as the linter wants", async (t) => {
