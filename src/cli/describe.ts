@@ -171,7 +171,7 @@ function workloadTable({ workloads }: FullDescription): string {
 }
 
 function policyText({ name, action, at, scope, dryRun, rules }: DescribedPolicy): string {
-  const verb = action === 'allow' ? 'allows' : 'denies';
+  const verb = action === 'allow' ? 'allows' : action === 'deny' ? 'denies' : action;
   const tried = dryRun ? ', dry run: told, not enforced' : '';
   const told = rules.length === 0 ? 'nothing' : rules.map((rule) => `${verb} ${rule}`).join('\n  ');
   return `${name} (${action}, for ${scope}, at ${at}${tried})\n  ${rules.length === 0 ? `${verb} ` : ''}${told}\n`;

@@ -29,7 +29,11 @@ export type Heard = { method: string; url: string; headers: http.IncomingHttpHea
 export type App = { port: number; heard: Heard[]; server: http.Server; sockets: Set<net.Socket> };
 
 /** A node:http app on loopback that writes down what it hears; closed after the test. */
-export async function startApp(t: TestContext, answer?: (heard: Heard, response: http.ServerResponse) => void): Promise<App> {
+export async function startApp(
+  t: TestContext,
+  answer?: (heard: Heard, response: http.ServerResponse) => void,
+  address = '127.0.0.1',
+): Promise<App> {
   const heard: Heard[] = [];
   const sockets = new Set<net.Socket>();
   const server = http.createServer((request, response) => {
@@ -55,9 +59,14 @@ export async function startApp(t: TestContext, answer?: (heard: Heard, response:
     sockets.add(socket);
     socket.on('close', () => sockets.delete(socket));
   });
-  const port = await listen(t, server, () => {
-    for (const socket of sockets) socket.destroy();
-  });
+  const port = await listen(
+    t,
+    server,
+    () => {
+      for (const socket of sockets) socket.destroy();
+    },
+    address,
+  );
   return { port, heard, server, sockets };
 }
 
@@ -104,8 +113,8 @@ export async function rawClient(
   return { socket, received: () => received, ended: () => ended };
 }
 
-async function listen(t: TestContext, server: net.Server, cleanUp: () => void): Promise<number> {
-  server.listen(0, '127.0.0.1');
+async function listen(t: TestContext, server: net.Server, cleanUp: () => void, address = '127.0.0.1'): Promise<number> {
+  server.listen(0, address);
   await once(server, 'listening');
   t.after(() => {
     server.close();

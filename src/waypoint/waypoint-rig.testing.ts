@@ -50,6 +50,8 @@ export type Rig = {
   lines: LogLine[];
   dials: DialTarget[];
   tunnels: { target: TunnelTarget; request: TunnelRequest }[];
+  /** What it was configured with at first. */
+  config: WaypointConfig;
   /** Where clients connect. */
   port: number;
   peer: Identity | null;
@@ -161,6 +163,7 @@ export async function startRig(options: RigOptions = {}): Promise<Rig> {
     lines,
     dials,
     tunnels,
+    config: configOf(options),
     port: 0,
     peer: FRONT,
     dialled: { address: VIP, port: 80 },
@@ -183,7 +186,7 @@ export async function startRig(options: RigOptions = {}): Promise<Rig> {
     listener.close();
   };
   rig.endpoints([]);
-  waypoint.configure(configOf(options));
+  waypoint.configure(rig.config);
   return rig;
 }
 

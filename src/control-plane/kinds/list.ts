@@ -3,6 +3,7 @@ import { registeredEndpoints } from '#control-plane/mesh/registered-endpoints.ts
 import { waypointGuards } from '#control-plane/mesh/waypoint-guards.ts';
 import { workloads } from '#control-plane/mesh/workloads.ts';
 import { authorizationPolicyKind } from './authorization-policy/kind.ts';
+import { configMapKind } from './config-map/kind.ts';
 import { destinationRuleKind } from './destination-rule/kind.ts';
 import { gatewayKind } from './gateway/kind.ts';
 import { grpcRouteKind } from './grpc-route/kind.ts';
@@ -39,6 +40,7 @@ export const KINDS: readonly KindDefinition[] = [
   serviceEntryKind,
   virtualServiceKind,
   destinationRuleKind,
+  configMapKind,
 ];
 
 /** What the index is told: the kinds, and what belongs to no kind alone. */

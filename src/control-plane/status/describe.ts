@@ -119,8 +119,9 @@ function policyText({ namespace, name, action, scope, dryRun, rules }: Authoriza
   return { name: `${namespace}/${name}`, action, at, scope: SCOPES[scope], dryRun, rules: rules.map(ruleText) };
 }
 
-function requestPolicyText({ namespace, name, action, dryRun, rules }: L7Policy): DescribedPolicy {
+function requestPolicyText({ namespace, name, action: does, authorizer, dryRun, rules }: L7Policy): DescribedPolicy {
   const at = 'the waypoint' as const;
+  const action = does === 'custom' ? (`asks ${authorizer ?? 'nobody'}` as const) : does;
   return { name: `${namespace}/${name}`, action, at, scope: 'what it targets', dryRun, rules: rules.map(requestRuleText) };
 }
 

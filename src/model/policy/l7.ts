@@ -1,10 +1,9 @@
-import { type PolicyKey, policyKeyOf } from '#model/mesh/authorization.ts';
+import { policyKeyOf } from '#model/mesh/authorization.ts';
+import type { ExternalAuthorizer } from '#model/waypoint/authorizer.ts';
 import type { L7Policy, L7Rule } from '#model/waypoint/config.ts';
+import type { CustomRules } from './custom.ts';
 import { conditionFields, type Field, operationFields, type PolicyFacts, RuleFault, sourceFields } from './l7-fields.ts';
-import { ALWAYS, type Clause, type Decider, decide, type Entry, firstHit, NEVER } from './match.ts';
-
-/** The rule that decided; `index` counts from 0 in the policy's own list. */
-export type PolicyHit = { readonly policy: PolicyKey; readonly index: number };
+import { ALWAYS, type Clause, type Decider, decide, type Entry, firstHit, NEVER, type PolicyHit } from './match.ts';
 
 /** `by` null: for allow, no ALLOW policy applies; for deny, none of those that apply matched. */
 export type PolicyVerdict = { readonly kind: 'allow' | 'deny'; readonly by: PolicyHit | null };
@@ -18,7 +17,12 @@ type L7Decider = Decider<PolicyFacts, PolicyVerdict>;
 type Readings = { readonly http: L7Decider; readonly tcp: L7Decider };
 
 /** The policies of one target, compiled once per configuration change. */
-export type L7Policies = { readonly enforced: Readings; readonly dryRun: Readings | null };
+export type L7Policies = {
+  readonly enforced: Readings;
+  readonly dryRun: Readings | null;
+  /** What of them asks somebody else about requests, by the names of those who are asked. */
+  readonly custom: readonly CustomRules[];
+};
 
 /** Hears of rules that cannot be used. */
 type ProblemSink = (why: string) => void;
@@ -26,15 +30,42 @@ type ProblemSink = (why: string) => void;
 const ALLOW_WITHOUT_POLICY: PolicyVerdict = { kind: 'allow', by: null };
 const DENY_WITHOUT_MATCH: PolicyVerdict = { kind: 'deny', by: null };
 
-/** Compiles policies in the order of their names; unusable rules are reported through `problem` and made strict. */
-export function compileL7(policies: readonly L7Policy[], trustDomain: string, problem: ProblemSink): L7Policies {
-  const ordered = [...policies].sort((a, b) => (policyKeyOf(a) < policyKeyOf(b) ? -1 : 1));
-  const dry = ordered.filter((policy) => policy.dryRun);
-  const enforced = ordered.filter((policy) => !policy.dryRun);
+/**
+ * Compiles policies in the order of their names; unusable rules are reported through `problem` and made strict. `authorizers`: those
+ * whom CUSTOM policies may name.
+ */
+export function compileL7(
+  policies: readonly L7Policy[],
+  trustDomain: string,
+  problem: ProblemSink,
+  authorizers: readonly ExternalAuthorizer[] = [],
+): L7Policies {
+  const compiled = policies
+    .toSorted((a, b) => (policyKeyOf(a) < policyKeyOf(b) ? -1 : 1))
+    .map((policy): Compiled => {
+      const authorizer = authorizers.find(({ name }) => policy.action === 'custom' && name === policy.authorizer) ?? null;
+      return { policy, authorizer, rules: compilePolicy(policy, trustDomain, problem) };
+    });
+  const dry = compiled.filter(({ policy }) => policy.dryRun);
   return {
-    enforced: readingsOf(enforced, trustDomain, problem),
-    dryRun: dry.length === 0 ? null : readingsOf(dry, trustDomain, problem),
+    enforced: readingsOf(compiled.filter(({ policy }) => !policy.dryRun)),
+    dryRun: dry.length === 0 ? null : readingsOf(dry),
+    custom: customRules(compiled),
   };
+}
+
+/** Sorted by name, as Envoy asks them. */
+function customRules(compiled: readonly Compiled[]): CustomRules[] {
+  const asked = new Set(compiled.flatMap(({ authorizer }) => (authorizer === null ? [] : [authorizer])));
+  return [...asked]
+    .sort((a, b) => (a.name < b.name ? -1 : 1))
+    .map((authorizer) => {
+      const entries = (isDryRun: boolean): Entry<PolicyFacts, PolicyHit>[] =>
+        compiled
+          .filter(({ policy, authorizer: named }) => named === authorizer && policy.dryRun === isDryRun)
+          .flatMap(({ rules }) => rules.map(({ http, by }) => ({ clauses: http, verdict: by })));
+      return { authorizer, enforced: entries(false), dryRun: entries(true) };
+    });
 }
 
 /** What the policies in force say of a request, or of a connection without HTTP. */
@@ -50,38 +81,46 @@ export function dryRunL7({ dryRun }: L7Policies, facts: PolicyFacts): DryRunVerd
   return { deny, allow: decider.otherwise === ALLOW_WITHOUT_POLICY ? null : decide({ ...decider, deny: [] }, facts) };
 }
 
-function readingsOf(policies: readonly L7Policy[], trustDomain: string, problem: ProblemSink): Readings {
-  const rules = policies.flatMap((policy) => compilePolicy(policy, trustDomain, problem));
-  const otherwise = policies.some(({ action }) => action === 'allow') ? DENY_WITHOUT_MATCH : ALLOW_WITHOUT_POLICY;
+/** Who decides by CUSTOM can be asked about requests alone: of connections, and where nobody is known, what it matches is denied. */
+function readingsOf(compiled: readonly Compiled[]): Readings {
+  const otherwise = compiled.some(({ policy }) => policy.action === 'allow') ? DENY_WITHOUT_MATCH : ALLOW_WITHOUT_POLICY;
   const read = (reading: 'http' | 'tcp'): L7Decider => {
     const entriesOf = (kind: 'allow' | 'deny'): Entry<PolicyFacts, PolicyVerdict>[] =>
-      rules.filter(({ verdict }) => verdict.kind === kind).map(({ verdict, ...rule }) => ({ verdict, clauses: rule[reading] }));
+      compiled
+        .filter(
+          ({ policy, authorizer }) =>
+            (policy.action === 'allow') === (kind === 'allow') && (authorizer === null || reading === 'tcp'),
+        )
+        .flatMap(({ rules }) => rules.map((rule) => ({ verdict: { kind, by: rule.by }, clauses: rule[reading] })));
     return { deny: entriesOf('deny'), allow: entriesOf('allow'), otherwise };
   };
   return { http: read('http'), tcp: read('tcp') };
 }
 
 type RuleReadings = { readonly http: readonly Clause<PolicyFacts>[]; readonly tcp: readonly Clause<PolicyFacts>[] };
+type CompiledRule = RuleReadings & { readonly by: PolicyHit };
+/** `authorizer`: of CUSTOM, who is asked; null where nobody is known, and of other actions. */
+type Compiled = {
+  readonly policy: L7Policy;
+  readonly authorizer: ExternalAuthorizer | null;
+  readonly rules: readonly CompiledRule[];
+};
 
-function compilePolicy(
-  policy: L7Policy,
-  trustDomain: string,
-  problem: ProblemSink,
-): (RuleReadings & { readonly verdict: PolicyVerdict })[] {
+function compilePolicy(policy: L7Policy, trustDomain: string, problem: ProblemSink): CompiledRule[] {
   const key = policyKeyOf(policy);
   return policy.rules.map((rule, index) => {
     const report = (why: string): void => problem(`AuthorizationPolicy ${key} rule ${index}: ${why}`);
-    return { ...compileRule(policy, rule, trustDomain, report), verdict: { kind: policy.action, by: { policy: key, index } } };
+    return { ...compileRule(policy, rule, trustDomain, report), by: { policy: key, index } };
   });
 }
 
 /**
- * Compiles one rule. On TCP an ALLOW rule with a request attribute never matches, and a DENY rule matches
+ * Compiles one rule. On TCP an ALLOW rule with a request attribute never matches, and a DENY or CUSTOM rule matches
  * without its request attributes (config-api 3.6). A rule that cannot be evaluated is reported and made
- * strict: as ALLOW it never matches, as DENY it always does.
+ * strict: as ALLOW it never matches, else it always does.
  */
 function compileRule(policy: L7Policy, rule: L7Rule, trustDomain: string, problem: ProblemSink): RuleReadings {
-  const denies = policy.action === 'deny';
+  const denies = policy.action !== 'allow';
   let clauses: Clauses;
   try {
     clauses = compileClauses(policy, rule, trustDomain);

@@ -1,6 +1,6 @@
 import { type Cidr, familyOf, ipToBytes16 } from '#model/address/ip.ts';
 import type { Identity } from '#model/identity/identity.ts';
-import type { StringMatch } from '#model/mesh/authorization.ts';
+import type { PolicyKey, StringMatch } from '#model/mesh/authorization.ts';
 
 // The one policy matcher. L4 (l4.ts) and L7 (l7.ts) compile their policies into it and ask `decide`; they differ only
 // in what a policy is written in and in what it can see.
@@ -17,6 +17,9 @@ export type PeerFacts = {
   readonly destinationBytes: Uint8Array | null;
   readonly destinationPort: number;
 };
+
+/** The rule that decided; `index` counts from 0 in the policy's own list. */
+export type PolicyHit = { readonly policy: PolicyKey; readonly index: number };
 
 /** Compares facts with one value, or with several, of a policy. */
 export type FactsTest<Facts> = (facts: Facts) => boolean;

@@ -77,6 +77,23 @@ export const WAYPOINT_SETTINGS = {
     bucketsMax: setting(10_000, 'count', 'Buckets of one rule of a rate limit; past it, those least used are forgotten.'),
     bucketTablesMax: setting(256, 'count', 'Rules of rate limits of one service whose buckets are kept.'),
     bucketKeyCharactersMax: setting(256, 'characters', 'Of what tells the buckets of a rule apart: each is kept.'),
+    checksMax: setting(
+      1_000,
+      'count',
+      'Questions to external authorizers under way in one waypoint; further ones are not asked.',
+    ),
+    checkMs: setting(600_000, 'ms', 'How long an external authorizer may take that has no time-out (Istio).'),
+    checkAnswerBytesMax: setting(
+      262_144,
+      'bytes',
+      'Of the answer of an external authorizer, which a client may get; a longer one is none.',
+    ),
+    shownBodyBytesMax: setting(1_048_576, 'bytes', 'The most that an external authorizer can be shown of a body.'),
+    shownBodySlackBytes: setting(
+      1_048_576,
+      'bytes',
+      'Of a body that comes although no more of it was asked for; with more than that it is refused.',
+    ),
     replicasKnownMs: setting(1_000, 'ms', 'How long it is taken as known how many replicas share a limit.'),
     drainMs: setting(5_000, 'ms', 'How long open requests may finish after a stop signal.'),
     meshPartMax: setting(

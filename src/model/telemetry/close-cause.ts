@@ -24,6 +24,7 @@ export const RESPONSE_FLAGS = {
   NC: { of: 'waypoint', means: 'the route leads to no service' },
   RL: { of: 'waypoint', means: 'more requests than a rate limit allows' },
   FI: { of: 'waypoint', means: 'aborted by fault injection' },
+  UAEX: { of: 'waypoint', means: 'an external authorizer denies it, or cannot be asked' },
   DR: { of: 'waypoint', means: 'the client withdrew the request' },
   DT: { of: 'waypoint', means: 'the connection lasted as long as it may' },
   UO: { of: 'waypoint', means: 'more under way than a circuit breaker or a retry budget allows' },

@@ -50,7 +50,7 @@ export const LABELS = {
   connection_security_policy: { help: 'whether both ends were authenticated', bound: ['mutual_tls', 'none', UNKNOWN] },
   cause: { help: 'why a connection was refused or cut', bound: Object.keys(CLOSE_CAUSES) },
   policy: { help: '<namespace>/<name> of an authorization policy', bound: FEW },
-  decision: { help: 'what the policy would have done', bound: ['allow', 'deny'] },
+  decision: { help: 'what the policy would have done', bound: ['allow', 'deny', 'error'] },
   layer: {
     help: 'where it was evaluated: a connection, a request, or pairs of workloads ahead of their connections',
     bound: ['connection', 'request', 'pair'],
@@ -82,6 +82,11 @@ export const LABELS = {
   detector: {
     help: 'what an endpoint failed in',
     bound: ['consecutive_5xx', 'consecutive_gateway_failure', 'consecutive_local_origin_failure'],
+  },
+  provider: { help: 'external authorizer, as the mesh configuration calls it', bound: FEW },
+  answer: {
+    help: 'what it said; error: nothing, and the request was refused; failed-open: nothing, and it passed',
+    bound: ['allow', 'deny', 'error', 'failed-open'],
   },
   refusal: { help: 'why the control plane refused something', bound: Object.keys(CONTROL_REFUSALS) },
   door: { help: 'kind of port', bound: ['tunnel', 'control', 'page'] },

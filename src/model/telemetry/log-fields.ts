@@ -54,7 +54,7 @@ export const LOG_FIELDS = {
   connections: 'connections that are open',
   control: 'address of the control plane',
   cookie: 'number of a socket in the kernel',
-  decision: 'what a policy in dry run would have done: allow or deny',
+  decision: 'what a policy in dry run would have done: allow or deny; error: its external authorizer could not say',
   detector: 'in what an endpoint failed so that it is left out; a label value of weft_outlier_ejections_total',
   entry: 'where a mistake of the program was caught; a label value of weft_mishaps_total',
   err: 'an error with code, message, cause and remedy; a stack when it was not foreseen',

@@ -101,6 +101,10 @@ export const METRICS = {
     'decision',
     'layer',
   ]),
+  weft_external_authorizations_total: counter(WAYPOINT, 'Answers of external authorizers to requests that waited for them.', [
+    'provider',
+    'answer',
+  ]),
   weft_dns_failures_total: counter(AGENT, 'DNS queries and connections that did not get what they asked for.', [
     'why',
     'request_protocol',

@@ -1,4 +1,5 @@
 import type { ServiceKey } from '#model/mesh/service.ts';
+import type { ExternalAuthorizer } from '#model/waypoint/authorizer.ts';
 import type { ServiceDestination } from '#model/waypoint/destination-settings.ts';
 import type {
   HttpCors,
@@ -30,6 +31,8 @@ export type WaypointConfig = {
   services: readonly WaypointService[];
   /** Policies that target the Gateway or its class: they apply to every request. */
   policies: readonly L7Policy[];
+  /** Whom its policies with action `custom` ask, by name. Absent: they have none. */
+  authorizers?: readonly ExternalAuthorizer[];
 };
 
 /** What of a configuration applies to all of its services. */
@@ -143,7 +146,10 @@ export type BackendFilters = {
 export type L7Policy = {
   namespace: string;
   name: string;
-  action: 'allow' | 'deny';
+  /** `custom`: an authorizer decides about what the rules match. */
+  action: 'allow' | 'deny' | 'custom';
+  /** Of `custom`, by name; one that the configuration does not know denies. */
+  authorizer?: string;
   dryRun: boolean;
   rules: readonly L7Rule[];
 };

@@ -6,7 +6,7 @@ export type DescribedKind = (typeof DESCRIBED_KINDS)[number];
 /** A policy with what it allows or denies. `at`: what enforces it. */
 export type DescribedPolicy = {
   name: string;
-  action: 'allow' | 'deny';
+  action: 'allow' | 'deny' | `asks ${string}`;
   at: 'every node' | 'the waypoint';
   scope: string;
   dryRun: boolean;

@@ -1,5 +1,5 @@
 import { identityOf } from '#model/mesh/workload.ts';
-import type { PolicyHit } from '#model/policy/l7.ts';
+import type { PolicyHit } from '#model/policy/match.ts';
 import { type AccessRecord, NO_PATH, REFUSED_OUTCOME, type RecordPath, recordOf } from '#model/telemetry/access-record.ts';
 import { CLOSE_CAUSES, type CloseCause } from '#model/telemetry/close-cause.ts';
 import type { Telemetry } from '#waypoint/self/counters.ts';

@@ -25,6 +25,9 @@ export class KeptBodies {
   }
 }
 
+/** How much of a body was taken in: all; as much as was asked for; or it found no place, and is not whole any more. */
+export type Gathered = 'whole' | 'part' | 'lost';
+
 /**
  * Stands between a request's body and the tries to send it: what has come is kept, up to a bound, and each new try is
  * given all of it from the start. A try that is full stops the client, as without it. Past the bound, or once it is
@@ -43,6 +46,7 @@ export class BodyKeeper {
   #endGiven = false;
   #trailers: HeaderBlock | null = null;
   #settled = false;
+  #gathering: { readonly bytes: number; done(how: Gathered): void } | null = null;
 
   constructor(bytesMax: number, pool: KeptBodies) {
     this.#bytesMax = bytesMax;
@@ -52,6 +56,18 @@ export class BodyKeeper {
   /** Whether a further try could be given all that has come so far. */
   get isWhole(): boolean {
     return !this.#settled;
+  }
+
+  /** What has come, as long as it is whole; a view of it. */
+  get kept(): Buffer {
+    return this.#bytes.subarray(0, this.#length);
+  }
+
+  /** Takes the body in before there is a try, until it has so many bytes or it is complete. Once, and before the body begins. */
+  gather(bytes: number): Promise<Gathered> {
+    return new Promise((resolve) => {
+      this.#gathering = { bytes, done: resolve };
+    });
   }
 
   /** A try begins: it gets what there is. False: hold the rest of the body back until `resume` says true. */
@@ -71,9 +87,15 @@ export class BodyKeeper {
 
   /** A piece of the body has come; `upstream` null: between two tries. False: hold the rest back. */
   take(data: Buffer, upstream: ClientStream | null): boolean {
-    if (!this.#settled && this.#store(data)) return upstream !== null && !this.#blocked && this.resume(upstream);
+    if (!this.#settled && this.#store(data)) {
+      if (upstream !== null) return !this.#blocked && this.resume(upstream);
+      return this.#gathering !== null && this.#gathers(this.#gathering);
+    }
     this.#settled = true;
-    if (upstream === null) return false;
+    if (upstream === null) {
+      this.#gathered('lost');
+      return false;
+    }
     // In order, though the try is full: what is kept for it is bounded.
     while (this.#given < this.#length) this.#giveOne(upstream);
     this.#letGo();
@@ -85,6 +107,7 @@ export class BodyKeeper {
   end(trailers: HeaderBlock | null, upstream: ClientStream | null): void {
     this.#ended = true;
     this.#trailers = trailers;
+    this.#gathered('whole');
     if (upstream !== null) this.#finish(upstream);
   }
 
@@ -97,7 +120,20 @@ export class BodyKeeper {
   /** The exchange is over. */
   release(): void {
     this.#settled = true;
+    this.#gathered('lost');
     this.#letGo();
+  }
+
+  /** Whether more is wanted. */
+  #gathers({ bytes }: { readonly bytes: number }): boolean {
+    if (this.#length < bytes) return true;
+    this.#gathered('part');
+    return false;
+  }
+
+  #gathered(how: Gathered): void {
+    this.#gathering?.done(how);
+    this.#gathering = null;
   }
 
   #giveOne(upstream: ClientStream): void {

@@ -13,7 +13,7 @@ import type {
   UpstreamProblem,
 } from '#protocol/http/message.ts';
 import type { BodyKeeper } from '#waypoint/exchange/body-keeper.ts';
-import { authorizeExchange, type Exchange, upstreamHead } from '#waypoint/exchange/exchange.ts';
+import { type Exchange, remainsAllowed, upstreamHead } from '#waypoint/exchange/exchange.ts';
 import type { CarrierContext } from '#waypoint/exchange/flow.ts';
 import { deniedReply, type LocalReply, REPLY, renderReply, replyFor } from '#waypoint/exchange/local-reply.ts';
 import { relayUpgraded } from '#waypoint/exchange/upgraded.ts';
@@ -55,9 +55,14 @@ export class Carrier implements ServerEvents, ClientEvents, LiveConnection {
     return this.#kept?.isWhole === true ? 'kept' : 'lost';
   }
 
-  /** Keeps the request's body for a further try; before the first one begins. */
+  /** What of the body has come before the first try. */
+  get gathered(): Buffer | null {
+    return this.#kept?.kept ?? null;
+  }
+
+  /** Keeps the request's body for a further try; before the first one begins. One that is kept already is. */
   keepBody(keeper: BodyKeeper): void {
-    this.#kept = keeper;
+    this.#kept ??= keeper;
   }
 
   /** Sends the request on, and all of its body that was kept. */
@@ -66,10 +71,11 @@ export class Carrier implements ServerEvents, ClientEvents, LiveConnection {
     const upstream = connection.send(upstreamHead(this.#exchange), !request.hasBody, this);
     this.#upstream = upstream;
     if (!request.hasBody) return;
-    const resumes = this.#kept?.begin(upstream) === true && this.#bodyStarted;
+    const hasBegun = this.#bodyStarted || (this.gathered?.length ?? 0) > 0;
+    const resumes = this.#kept?.begin(upstream) === true && hasBegun;
     this.#bodyStarted = true;
     stream.startBody();
-    // The try before may have stopped the client.
+    // The try before may have stopped the client, or whoever took the body in before there was one.
     if (resumes) stream.resumeBody();
     this.#upstream?.flush();
   }
@@ -125,11 +131,8 @@ export class Carrier implements ServerEvents, ClientEvents, LiveConnection {
     this.reply(replyFor(problem));
   }
 
-  /** Of a service that has left the waypoint, what its policies allowed is answered still: nobody else can. */
   isAllowed(snapshot: Snapshot): boolean {
-    if (snapshot === NO_CONFIGURATION) return false;
-    const verdict = authorizeExchange(this.#exchange, snapshot);
-    return verdict === null || verdict.kind === 'allow';
+    return snapshot !== NO_CONFIGURATION && remainsAllowed(this.#exchange, snapshot);
   }
 
   /** A policy came to deny the request while it was under way. */
@@ -250,15 +253,10 @@ export class Carrier implements ServerEvents, ClientEvents, LiveConnection {
 
   #takeKept(kept: BodyKeeper, data: Buffer): boolean {
     const open = kept.take(data, this.#upstream);
-    // Too much came between two tries: the next one could not be given all of it.
-    if (this.#upstream === null && !kept.isWhole) this.#giveUp();
+    // Too much came between two tries: the next one could not be given all of it, so the answer is what the last one failed of.
+    const problem = this.#upstream === null && !kept.isWhole ? this.#exchange.attempt?.previous?.outcome : null;
+    if (typeof problem === 'object' && problem !== null) this.reply(replyFor(problem));
     return open;
-  }
-
-  /** Answers with what the last try that ended failed of. */
-  #giveUp(): void {
-    const problem = this.#exchange.attempt?.previous?.outcome;
-    if (typeof problem === 'object') this.reply(replyFor(problem));
   }
 
   #beginResponse(head: ResponseHead, local: boolean): void {

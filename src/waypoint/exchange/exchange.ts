@@ -1,5 +1,6 @@
 import type { Authenticated } from '#model/authentication/judge.ts';
 import type { ServiceKey } from '#model/mesh/service.ts';
+import { questionsAbout } from '#model/policy/custom.ts';
 import { type DryRunVerdict, decideL7, dryRunL7, type PolicyVerdict } from '#model/policy/l7.ts';
 import type { HttpFacts } from '#model/policy/l7-fields.ts';
 import type { BackendEdits } from '#model/routing/backends.ts';
@@ -54,6 +55,8 @@ export class Exchange implements HttpFacts, RoutedRequest, Slotted {
   requestId = '';
   /** By a token that was proved; null: the request brought none. */
   authenticated: Authenticated | null = null;
+  /** Names of the external authorizers that were asked about it. */
+  askedOf: readonly string[] = [];
   /** What of the query goes upstream. */
   upstreamQuery: string;
 
@@ -131,6 +134,20 @@ export function authorizeExchange(exchange: Exchange, snapshot: Snapshot): Polic
   const { connection } = exchange;
   const policies = policiesFor(connection.destination, snapshot);
   return policies === null ? null : decideL7(policies, policyFacts(connection, exchange));
+}
+
+/**
+ * Whether a request under way may go on by another configuration. Of a service that has left the waypoint, what its policies allowed
+ * is answered still: nobody else can. Whom it was not asked of that now decides about it has not let it pass.
+ */
+export function remainsAllowed(exchange: Exchange, snapshot: Snapshot): boolean {
+  const { connection, askedOf } = exchange;
+  const policies = policiesFor(connection.destination, snapshot);
+  if (policies === null) return true;
+  const facts = policyFacts(connection, exchange);
+  if (decideL7(policies, facts).kind !== 'allow') return false;
+  if (policies.custom.length === 0 || policies === policiesFor(connection.destination, exchange.snapshot)) return true;
+  return questionsAbout(policies.custom, facts).every(({ authorizer, waits }) => !waits || askedOf.includes(authorizer.name));
 }
 
 /** What the policies in dry run would say; null when there are none. */

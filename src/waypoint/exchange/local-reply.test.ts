@@ -30,6 +30,6 @@ test('W77 the cause of a failed connection is for the log, not for the client', 
     staleConnection: false,
     unprocessed: true,
   });
-  assert.doesNotMatch(reply.body, /certificate/);
+  assert.doesNotMatch(String(reply.body), /certificate/);
   assert.match(reply.details, /certificate_has_expired/);
 });

@@ -7,7 +7,8 @@ import type { Exchange } from '#waypoint/exchange/exchange.ts';
 /** An answer of the waypoint itself; `details` names the cause in logs. */
 export type LocalReply = {
   readonly status: number;
-  readonly body: string;
+  /** Text, or bytes whose type the headers say. */
+  readonly body: string | Uint8Array;
   readonly flag: ResponseFlag;
   readonly details: string;
   /** Of the answer to gRPC, where it is not the one that usually goes with the status. */
@@ -88,12 +89,13 @@ export function renderReply(
 ): { head: ResponseHead; body: Buffer | null } {
   if (exchange.isGrpc) {
     const pairs = ['content-type', 'application/grpc', 'grpc-status', String(grpcStatus ?? grpcStatusOf(status))];
-    if (body !== '') pairs.push('grpc-message', percentEncode(body));
+    if (body.length > 0) pairs.push('grpc-message', percentEncode(body));
     return { head: { status: 200, headers: new StringHeaders(pairs, headerIdOf), contentLength: null }, body: null };
   }
   const bytes = Buffer.from(body);
-  const headers = new StringHeaders(body === '' ? more : ['content-type', 'text/plain', ...more], headerIdOf);
-  return { head: { status, headers, contentLength: bytes.length }, body: body === '' ? null : bytes };
+  const isTyped = bytes.length === 0 || more.some((name, at) => at % 2 === 0 && name === 'content-type');
+  const headers = new StringHeaders(isTyped ? more : ['content-type', 'text/plain', ...more], headerIdOf);
+  return { head: { status, headers, contentLength: bytes.length }, body: bytes.length === 0 ? null : bytes };
 }
 
 /** docs/rules/waypoint.md. */
@@ -118,7 +120,7 @@ export function grpcStatusOf(status: number): number {
 }
 
 /** grpc-message keeps printable ASCII and escapes the rest, and `%`. */
-function percentEncode(text: string): string {
+function percentEncode(text: string | Uint8Array): string {
   return Array.from(Buffer.from(text), (code) =>
     code >= 0x20 && code <= 0x7e && code !== 0x25
       ? String.fromCharCode(code)

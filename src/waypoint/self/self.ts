@@ -1,3 +1,4 @@
+import { parseIp } from '#model/address/ip.ts';
 import type { ClientLocation } from '#model/balancing/endpoints.ts';
 import type { Clock } from '#model/effects/clock.ts';
 import { type Identity, sameIdentity } from '#model/identity/identity.ts';
@@ -7,6 +8,9 @@ import { identityOf } from '#model/mesh/workload.ts';
 import type { Caller } from '#model/path/reach.ts';
 import { WAYPOINT } from '#model/settings/waypoints.ts';
 import { EMPTY_BAGGAGE, formatBaggage } from '#model/telemetry/propagation.ts';
+import type { ClientInfo } from './effects.ts';
+
+const UNSPECIFIED = parseIp('0.0.0.0');
 
 /** Which waypoint this is. */
 export type WaypointSelf = {
@@ -23,6 +27,15 @@ export type WaypointSelf = {
 export function callerOf({ identity, namespace, gateway }: WaypointSelf): Caller {
   const baggage = formatBaggage({ ...EMPTY_BAGGAGE, namespace, workloadName: gateway, serviceName: gateway });
   return { identity, baggage };
+}
+
+/** Whom endpoints see where the waypoint asks by itself: it, at its own address as far as the mesh knows that. */
+export function ownClient(self: WaypointSelf, mesh: MeshState): ClientInfo {
+  const binding = mesh.boundWaypoints().find((one) => isBoundTo(self, one, mesh));
+  const members = binding === undefined ? [] : mesh.waypointMembers(binding);
+  const own =
+    members.find(({ node, healthy }) => node === self.node && healthy) ?? members.find(({ node }) => node === self.node);
+  return { identity: self.identity, address: own?.addresses[0] ?? UNSPECIFIED, port: 0 };
 }
 
 /** How many share what a limit allows: the ready replicas, each in `parts`; at least this one. Looked up once in a while. */

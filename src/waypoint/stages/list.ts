@@ -3,6 +3,7 @@ import { authenticateStage } from '#waypoint/stages/authenticate/authenticate.ts
 import { authorizeStage } from '#waypoint/stages/authorize/authorize.ts';
 import { balanceStage } from '#waypoint/stages/balance/balance.ts';
 import { corsStage } from '#waypoint/stages/cors/cors.ts';
+import { externalAuthorizeStage } from '#waypoint/stages/external-authorize/external-authorize.ts';
 import { faultStage } from '#waypoint/stages/fault/fault.ts';
 import { forwardStage } from '#waypoint/stages/forward/forward.ts';
 import { identifyStage } from '#waypoint/stages/identify/identify.ts';
@@ -23,6 +24,7 @@ import { transportStage } from '#waypoint/stages/transport/transport.ts';
 const STAGES: readonly ((parts: StageParts) => Stage)[] = [
   identifyStage,
   traceStage,
+  externalAuthorizeStage,
   authenticateStage,
   authorizeStage,
   routeStage,

@@ -79,14 +79,14 @@ export class Preparation {
   /** What all services are compiled with from here on. */
   begin(base: WaypointBase): void {
     this.#base = base;
-    this.#workloadPolicies = compileL7(base.policies, base.trustDomain, () => {});
+    this.#workloadPolicies = compileL7(base.policies, base.trustDomain, () => {}, base.authorizers);
   }
 
   /** Compiles what is said of one service; what cannot be used is reported through `problem` and left out or made strict. */
   add(service: WaypointService, problem: Problem): void {
     const base = this.#known();
     this.#services.delete(service.key); // should it throw
-    const policies = compileL7([...base.policies, ...service.policies], base.trustDomain, problem);
+    const policies = compileL7([...base.policies, ...service.policies], base.trustDomain, problem, base.authorizers);
     const bound = new BoundService(service, policies, base, problem);
     this.#bindings.fill(bound);
     this.#services.set(service.key, bound);

@@ -2,13 +2,14 @@ import { type Family, familyOf, type IpAddress } from '#model/address/ip.ts';
 import { type Endpoint, eligibleEndpoints } from '#model/balancing/endpoints.ts';
 import { type EndpointSet, endpointSet } from '#model/balancing/least-request.ts';
 import { type ServicePlace, type Share, sharesOf } from '#model/balancing/shares.ts';
+import { formatIdentity } from '#model/identity/identity.ts';
 import type { MeshState } from '#model/mesh/mesh-state.ts';
 import type { AppProtocol, Service, ServiceKey } from '#model/mesh/service.ts';
 import type { Workload } from '#model/mesh/workload.ts';
 import type { Subset } from '#model/routing/subsets.ts';
 import type { Counters } from '#waypoint/self/counters.ts';
 import type { ClientInfo, WaypointEffects } from '#waypoint/self/effects.ts';
-import { locationOf, type WaypointSelf } from '#waypoint/self/self.ts';
+import { locationOf, ownClient, type WaypointSelf } from '#waypoint/self/self.ts';
 import type { ServiceState, UpstreamEndpoint } from '#waypoint/state/kept.ts';
 import type { KeptSlot } from '#waypoint/state/slots.ts';
 import type { WaypointState } from '#waypoint/state/waypoint-state.ts';
@@ -109,6 +110,12 @@ export class Upstreams {
     let open = 0;
     for (const endpoint of endpoints) for (const pool of this.#pools.peek(endpoint)?.values() ?? []) open += pool.open;
     return open;
+  }
+
+  /** The connections by which the waypoint asks an endpoint by itself, and for no client. */
+  ownPool(endpoint: UpstreamEndpoint): ConnectionPool {
+    const { self, mesh } = this.#context;
+    return this.pool(endpoint, formatIdentity(self.identity), ownClient(self, mesh));
   }
 
   /** Pools that hold or held connections. */

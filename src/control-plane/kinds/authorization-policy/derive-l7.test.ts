@@ -136,11 +136,18 @@ const L7: { name: string; spec: string; action: string; rules: number; says?: Re
     says: /denies without regard/,
   },
   {
-    name: 'CUSTOM denies what it would have asked about',
+    name: '24: CUSTOM of a provider that is not known',
     spec: 'action: CUSTOM, provider: { name: opa }, rules: [{ to: [{ operation: { paths: [/a] } }] }]',
-    action: 'deny',
+    action: 'custom',
     rules: 1,
-    says: /every request that the rules match is denied/,
+    says: /provider "opa" is not among [\s\S]* \(it has none\); until then every request that the rules match gets 403/,
+  },
+  {
+    name: 'CUSTOM with a forwarded address asks without it',
+    spec: 'action: CUSTOM, provider: { name: opa }, rules: [{ from: [{ source: { remoteIpBlocks: [10.0.0.1] } }] }]',
+    action: 'custom',
+    rules: 1,
+    says: /asks without regard/,
   },
 ];
 for (const { name, spec, action, rules, says } of L7) {
@@ -181,4 +188,49 @@ test('L7: service accounts are completed, trust domains become principals, the r
     { key: 'source.serviceAccount', values: ['shop/a'], notValues: [] },
     { key: 'request.headers[x]', values: [], notValues: ['y*'] },
   ]);
+});
+
+const mesh = (providers: string) => `
+apiVersion: v1
+kind: ConfigMap
+metadata: { name: istio, namespace: istio-system }
+data:
+  mesh: |
+    extensionProviders: [${providers}]
+`;
+const ASKS = `${CORE_SERVICE}, action: CUSTOM, provider: { name: opa }, rules: [{}]`;
+const provider = (host: string, port: number, more = '') =>
+  `{ name: opa, envoyExtAuthzGrpc: { service: ${host}, port: ${port} ${more} } }`;
+const opa = 'opa.shop.svc.cluster.local';
+
+test('24: CUSTOM asks the provider that the mesh configuration has: its waypoint is told of it, and of changes', () => {
+  const found = meshWith(service('opa', { labels: '' }), policy(ASKS), mesh(provider(opa, 80)));
+  const [authorizer] = configOf(found)?.authorizers ?? [];
+  assert.deepEqual([authorizer?.name, authorizer?.service, authorizer?.port, authorizer?.http], ['opa', `shop/${opa}`, 80, null]);
+  assert.deepEqual(found.conditions('AuthorizationPolicy shop/p'), ['WaypointAccepted True Accepted']);
+  found.apply(mesh(provider(opa, 80, ', failOpen: true')));
+  assert.equal(configOf(found)?.authorizers?.[0]?.failOpen, true);
+  found.remove('ConfigMap istio-system/istio');
+  assert.equal(configOf(found)?.authorizers, undefined);
+  assert.deepEqual(found.conditions('AuthorizationPolicy shop/p'), ['WaypointAccepted True PartiallyInvalid']);
+});
+
+const LOST: { name: string; providers: string; says: RegExp }[] = [
+  { name: 'of another name', providers: provider(opa, 80).replace('opa,', 'op,'), says: /is not among [\s\S]*\(it has op\)/ },
+  { name: 'whose service is not there', providers: provider('none.shop.svc.cluster.local', 80), says: /is not in the mesh/ },
+  { name: 'whose service is elsewhere', providers: provider(`other/${opa}`, 80), says: /is not in the mesh/ },
+  { name: 'whose service has no such port', providers: provider(opa, 81), says: /has no port 81 \(ports: 80, 9090\)/ },
+];
+for (const { name, providers, says } of LOST) {
+  test(`24: CUSTOM of a provider ${name} is told, and nobody is asked`, () => {
+    const found = meshWith(service('opa', { labels: '' }), policy(ASKS), mesh(providers));
+    assert.equal(configOf(found)?.authorizers, undefined);
+    assert.match(found.problems('AuthorizationPolicy shop/p').join(), says);
+  });
+}
+
+test('a ConfigMap that is not the mesh configuration has no effect, and says so', () => {
+  const found = meshWith(mesh(provider(opa, 80)).replace('istio-system', 'shop'), policy(ASKS));
+  assert.match(found.problems('ConfigMap shop/istio').join(), /the one ConfigMap that is read is istio-system\/istio/);
+  assert.equal(configOf(found)?.authorizers, undefined);
 });

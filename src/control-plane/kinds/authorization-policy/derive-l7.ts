@@ -3,6 +3,16 @@ import type { L7Condition, L7Operation, L7Policy, L7Rule, L7Source } from '#mode
 import { trustDomainPattern } from './l4-match.ts';
 import type { AuthorizationPolicyResource, PolicyCondition, PolicyRule, PolicySource } from './schema.ts';
 
+type Enforced = Exclude<AuthorizationPolicyResource['action'], 'AUDIT'>;
+/** As waypoints call them. */
+const L7_ACTION = { ALLOW: 'allow', DENY: 'deny', CUSTOM: 'custom' } as const satisfies Record<Enforced, L7Policy['action']>;
+/** What becomes of a rule with a field that waypoints cannot check. */
+const EFFECT: Readonly<Record<Enforced, string>> = {
+  ALLOW: 'its rule never matches',
+  DENY: 'its rule denies without regard to it',
+  CUSTOM: 'its rule asks without regard to it',
+};
+
 /** A policy for waypoints, and what was lost on the way. */
 export type L7Conversion = {
   /** null: waypoints do not enforce it. */
@@ -30,7 +40,7 @@ const UNENFORCEABLE = ['remoteIpBlocks', 'notRemoteIpBlocks'] as const;
 
 /**
  * A policy with targetRefs as waypoints enforce it. What they cannot answer makes it stricter: an ALLOW rule
- * with such a field is dropped, a DENY rule loses the field, CUSTOM denies what it would have asked about.
+ * with such a field is dropped, a DENY or CUSTOM rule loses the field.
  */
 export function convertToL7(resource: AuthorizationPolicyResource): L7Conversion {
   const { metadata, action, dryRun } = resource;
@@ -44,27 +54,24 @@ export function convertToL7(resource: AuthorizationPolicyResource): L7Conversion
     };
   }
   const problems: Problem[] = [];
-  if (action === 'CUSTOM') {
-    const message = 'waypoints cannot ask an external authorizer: every request that the rules match is denied';
-    problems.push(warningAt('WEFT_NOT_ENFORCED', ['spec', 'action'], message, 'write ALLOW or DENY'));
-  }
   const rules: L7Rule[] = [];
   for (const [at, rule] of resource.rules.entries()) {
     const converted = convertRule(rule, ['spec', 'rules', at], metadata.namespace);
-    // Stricter for both: no rule to allow by, or a rule that denies more.
+    // Stricter for all: no rule to allow by, or a rule that denies, or asks about, more.
     const drop = converted.unenforceable.length > 0 && action === 'ALLOW';
     if (!drop) rules.push(converted.rule);
-    problems.push(...converted.unenforceable.map((field) => explain(field, drop)));
+    problems.push(...converted.unenforceable.map((field) => explain(field, action)));
   }
   const { namespace, name } = metadata;
-  return { policy: { namespace, name, action: action === 'ALLOW' ? 'allow' : 'deny', dryRun, rules }, problems };
+  const asks = action === 'CUSTOM' ? { authorizer: resource.provider } : {};
+  return { policy: { namespace, name, action: L7_ACTION[action], ...asks, dryRun, rules }, problems };
 }
 
 type Unenforceable = { name: string; path: FieldPath };
 
 /** A problem per field, at the field, so that its author sees which part of the rule is lost. */
-function explain({ name, path }: Unenforceable, dropped: boolean): Problem {
-  const effect = dropped ? 'its rule never matches' : 'its rule denies without regard to it';
+function explain({ name, path }: Unenforceable, action: Enforced): Problem {
+  const effect = EFFECT[action];
   return warningAt('WEFT_NOT_ENFORCED', path, `waypoints cannot check ${name}: ${effect}`, `remove ${name}`);
 }
 

@@ -4,6 +4,7 @@ import type { MeshOptions } from '#control-plane/index/mesh-options.ts';
 import { OUTPUT, STATUS, statusOf } from '#control-plane/index/outputs.ts';
 import { type Entry, entry, tableOf } from '#control-plane/index/table.ts';
 import { ATTACHED_POLICIES } from '#control-plane/mesh/attachments.ts';
+import { AUTHORIZER_TABLES, authorizerNamed } from '#control-plane/mesh/authorizers.ts';
 import { type PolicyTarget, TARGET_READS, targetName, whyNotEnforced } from '#control-plane/mesh/policy-targets.ts';
 import { HTTP_DENIES } from '#control-plane/mesh/waypoint-guards.ts';
 import { NODE_POLICIES } from '#control-plane/mesh/workload-policies.ts';
@@ -18,7 +19,7 @@ import type { AuthorizationPolicyResource } from './schema.ts';
 /** Policies as they were read. */
 export const AUTHORIZATION_POLICIES = tableOf<AuthorizationPolicyResource>()('authorization-policies');
 
-type PolicyMesh = MeshReader<(typeof TARGET_READS)[number]>;
+type PolicyMesh = MeshReader<(typeof TARGET_READS)[number] | (typeof AUTHORIZER_TABLES)[number]>;
 
 const NODE_WRITES = [OUTPUT.policies, NODE_POLICIES, HTTP_DENIES, ...STATUS] as const;
 type Said = Entry<(typeof NODE_WRITES)[number]>[];
@@ -50,7 +51,7 @@ export const attachedPolicies = defineDerivation({
 export const attachedPolicyStatus = defineDerivation({
   name: 'attached policy status',
   each: AUTHORIZATION_POLICIES,
-  reads: [...TARGET_READS],
+  reads: [...TARGET_READS, ...AUTHORIZER_TABLES],
   writes: [...STATUS],
   derive: ({ value }, mesh) => (value.targets.length > 0 ? statusAtWaypoints(value, mesh) : []),
 });
@@ -82,11 +83,21 @@ function forNodes(key: string, policy: AuthorizationPolicyResource, options: Mes
 
 /** Targets that nobody serves are told. */
 function statusAtWaypoints(resource: AuthorizationPolicyResource, mesh: PolicyMesh): Entry<(typeof STATUS)[number]>[] {
-  const conversion = convertToL7(resource);
+  const converted = convertToL7(resource);
+  const conversion = { ...converted, problems: [...converted.problems, ...unknownProvider(resource, mesh)] };
   const misses = resource.targets.flatMap((target, at) => missOf(target, at, resource, mesh) ?? []);
   const name = nameOfResource(resource);
   const problems = [...conversion.problems, ...misses.map(({ problem }) => problem)];
   return statusOf(name, [waypointAccepted(name, conversion, misses)], problems);
+}
+
+/** Who is not known decides nothing: what would have been asked of it is denied. */
+function unknownProvider({ action, provider, dryRun }: AuthorizationPolicyResource, mesh: PolicyMesh): Problem[] {
+  if (action !== 'CUSTOM') return [];
+  const found = authorizerNamed(provider, mesh);
+  if (found.kind === 'found') return [];
+  const effect = dryRun ? 'until then the trial tells of denials' : 'until then every request that the rules match gets 403';
+  return [warningAt('WEFT_REFERENCE_UNRESOLVED', ['spec', 'provider', 'name'], `${found.why}; ${effect}`, found.remedy)];
 }
 
 /** Why no waypoint enforces the policy for one of its targets. */

@@ -7,9 +7,12 @@ const OPERATION = 'spec.rules[].to[].operation.';
 export const AUTHORIZATION_POLICY_FIELDS: FieldTable = {
   'spec.action': {
     is: 'refused',
-    why: 'ALLOW and DENY are enforced; AUDIT and CUSTOM are told, and CUSTOM denies what it would have asked about',
+    why: 'ALLOW, DENY and CUSTOM are enforced; AUDIT is told, as is CUSTOM of policies with a selector, whose nodes see no requests',
   },
-  'spec.provider.name': { is: 'refused', why: 'told of the action: there is no provider to ask' },
+  'spec.provider.name': {
+    is: 'refused',
+    why: 'enforced; one that the mesh configuration does not have is told, and what would have been asked of it is denied',
+  },
   'spec.selector.matchLabels': { is: 'enforced' },
   ...eachField('spec.targetRef.', 'group kind name namespace'),
   ...eachField('spec.targetRefs[].', 'group kind name namespace'),

@@ -53,6 +53,7 @@ function readAuthorizationPolicy({ spec = {} }: RawAuthorizationPolicy, metadata
     kind: 'AuthorizationPolicy',
     metadata,
     action: spec.action ?? 'ALLOW',
+    provider: spec.provider?.name ?? '',
     selector: readWorkloadSelector(spec.selector),
     targets: refs.map(readTarget),
     rules: (spec.rules ?? []).map(readRule),

@@ -48,6 +48,8 @@ export type AuthorizationPolicyResource = {
   kind: 'AuthorizationPolicy';
   metadata: Metadata;
   action: PolicyAction;
+  /** Of CUSTOM, who decides, as the mesh configuration calls it; '' of other actions. */
+  provider: string;
   /** null: the whole namespace (or mesh, in the root namespace), unless there are targets. */
   selector: Labels | null;
   /** Not empty: enforced by waypoints only. */

@@ -28,6 +28,7 @@ export function standInForPolicy(document: unknown, name: string): StandIn | nul
     kind: 'AuthorizationPolicy',
     metadata,
     action: 'ALLOW',
+    provider: '',
     selector,
     targets: isClear ? targets : [],
     rules: [],

@@ -8,6 +8,7 @@ import {
   ATTACHED_POLICIES,
   ATTACHED_ROUTES,
 } from '#control-plane/mesh/attachments.ts';
+import { AUTHORIZER_TABLES, authorizerNamed } from '#control-plane/mesh/authorizers.ts';
 import { destinationsOf, SETTINGS_TABLES } from '#control-plane/mesh/destination-settings.ts';
 import { SERVICE_BINDINGS, SERVICES } from '#control-plane/mesh/services.ts';
 import { membersOf, SUBSET_TABLES } from '#control-plane/mesh/subsets.ts';
@@ -17,6 +18,7 @@ import { HTTP_DENIES, httpDeniesAt } from '#control-plane/mesh/waypoint-guards.t
 import { isRun, WAYPOINTS } from '#control-plane/mesh/waypoints.ts';
 import { byAge } from '#control-plane/resources/metadata.ts';
 import { serviceKeyOf } from '#model/mesh/service.ts';
+import type { ExternalAuthorizer } from '#model/waypoint/authorizer.ts';
 import type { L7Policy, WaypointService } from '#model/waypoint/config.ts';
 import type { JwtRule } from '#model/waypoint/jwt.ts';
 import { GATEWAYS } from './derive.ts';
@@ -85,7 +87,7 @@ export const servedServices = defineDerivation({
 export const waypointConfigs = defineDerivation({
   name: 'waypoint',
   each: WAYPOINTS,
-  reads: [SERVED_SERVICES, ATTACHED_POLICIES],
+  reads: [SERVED_SERVICES, ATTACHED_POLICIES, ...AUTHORIZER_TABLES],
   writes: [OUTPUT.waypoints],
   derive({ key, value: info }, mesh) {
     // A Gateway of others, or one that can never work, has nothing to be told.
@@ -98,7 +100,9 @@ export const waypointConfigs = defineDerivation({
       ...policiesFor(`GatewayClass ${info.className}`, mesh).filter(({ namespace }) => namespace === rootNamespace),
     ];
     const { namespace, name: gateway } = info;
-    return [entry(OUTPUT.waypoints, key, { namespace, gateway, trustDomain, pathNormalization, services, policies })];
+    const authorizers = authorizersOf([...policies, ...services.flatMap((service) => service.policies)], mesh);
+    const config = { namespace, gateway, trustDomain, pathNormalization, services, policies };
+    return [entry(OUTPUT.waypoints, key, { ...config, ...(authorizers.length > 0 && { authorizers }) })];
   },
 });
 
@@ -127,6 +131,18 @@ export const managedGateways = defineDerivation({
     return [entry(OUTPUT.gateways, key, managed)];
   },
 });
+
+/** Those whom its policies ask, by name; who is not there is left out, and its policies deny. */
+function authorizersOf(
+  policies: readonly L7Policy[],
+  mesh: MeshReader<(typeof AUTHORIZER_TABLES)[number]>,
+): ExternalAuthorizer[] {
+  const names = new Set(policies.flatMap(({ authorizer }) => authorizer ?? []));
+  return [...names].toSorted().flatMap((name) => {
+    const found = authorizerNamed(name, mesh);
+    return found.kind === 'found' ? [found.authorizer] : [];
+  });
+}
 
 /** In order of key, so that a configuration does not change with the order in which policies came. */
 function policiesFor(target: string, mesh: MeshReader<typeof ATTACHED_POLICIES>): L7Policy[] {

@@ -39,6 +39,10 @@ export function mirrorStage(parts: StageParts): Stage {
         };
       }
       for (const copy of begun) copy.start();
+      // What was taken in before is no news to the tap.
+      const gathered = carrier.gathered;
+      if (gathered !== null && gathered.length > 0) for (const copy of begun) copy.take(gathered);
+      if (exchange.request.hasBody && exchange.requestEndedMs > 0) for (const copy of begun) copy.end();
       return NEXT;
     },
     requestEnded(exchange) {

@@ -59,8 +59,8 @@ export function resilienceStage(parts: StageParts): Stage {
     name: 'resilience',
     request(exchange, carrier) {
       const { hasBody, contentLength, upgrade, version } = exchange.request;
-      // An upgraded connection has no end to wait for.
-      if (!hasBody && upgrade === null) start(exchange, carrier);
+      // An upgraded connection has no end to wait for; a body may have come whole before.
+      if (upgrade === null && (!hasBody || exchange.requestEndedMs > 0)) start(exchange, carrier);
       const policy = exchange.route?.retry?.policy ?? usual;
       const body = { hasBody, contentLength, mayBeRefused: version === 'http2' };
       if (keepsBody(policy, body)) carrier.keepBody(new BodyKeeper(policy.keptBodyBytesMax, bodies));

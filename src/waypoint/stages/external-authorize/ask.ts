@@ -1,0 +1,111 @@
+import { compileHttpAuthorizer, type HttpAuthorizer } from '#model/authorizer/http-check.ts';
+import type { ExternalVerdict } from '#model/authorizer/verdict.ts';
+import { formatIdentity } from '#model/identity/identity.ts';
+import { identityOf } from '#model/mesh/workload.ts';
+import { WAYPOINT } from '#model/settings/waypoints.ts';
+import type { AuthorizerHttp, ExternalAuthorizer } from '#model/waypoint/authorizer.ts';
+import { CHECK_PATH, type CheckFacts, decodeVerdict, encodeCheck } from '#protocol/authorizer/check.ts';
+import type { Exchange } from '#waypoint/exchange/exchange.ts';
+import { type CallOutcome, type CallParts, callService } from '#waypoint/upstream/service-call.ts';
+import { callUnary, type UnaryOutcome } from '#waypoint/upstream/unary-call.ts';
+
+/** What an authorizer is shown of a body; `partial`: there is more of it. */
+export type Shown = { readonly bytes: Buffer; readonly partial: boolean };
+
+/** A question under way; the verdict never rejects. */
+export type Asking = { readonly verdict: Promise<ExternalVerdict>; abort(): void };
+
+/** Asks an authorizer about a request; `shown` null: without its body. */
+export type Ask = (exchange: Exchange, authorizer: ExternalAuthorizer, shown: Shown | null) => Asking;
+
+/** Asks over the connections of the waypoint. Questions under way are bounded: beyond that nobody is asked. */
+export function asker(parts: CallParts): Ask {
+  const compiled = new WeakMap<AuthorizerHttp, HttpAuthorizer>();
+  const compiledOf = (http: AuthorizerHttp): HttpAuthorizer => {
+    const known = compiled.get(http) ?? compileHttpAuthorizer(http);
+    compiled.set(http, known);
+    return known;
+  };
+  // Whoever is slow to answer must not hold any number of requests.
+  let open = 0;
+  return (exchange, authorizer, shown) => {
+    if (open >= WAYPOINT.checksMax) {
+      const why = `${WAYPOINT.checksMax} questions to authorizers are under way`;
+      return { verdict: Promise.resolve({ kind: 'error', why }), abort: () => {} };
+    }
+    open++;
+    const { http } = authorizer;
+    const asking =
+      http === null ? byGrpc(exchange, authorizer, shown, parts) : byHttp(exchange, authorizer, compiledOf(http), shown, parts);
+    return { ...asking, verdict: asking.verdict.finally(() => open--) };
+  };
+}
+
+/** Head and body as a request of HTTP, whose status is the answer. */
+function byHttp(
+  { method, request, upstreamTarget }: Exchange,
+  { service, port, timeoutMs }: ExternalAuthorizer,
+  http: HttpAuthorizer,
+  shown: Shown | null,
+  parts: CallParts,
+): Asking {
+  const { outcome, abort } = callService(
+    {
+      ...{ service, port, method, timeoutMs, version: null, answerBytesMax: WAYPOINT.checkAnswerBytesMax },
+      target: http.target(upstreamTarget),
+      authority: request.authority,
+      headers: http.headers(request.headers.toPairs(), shown === null ? null : shown.partial),
+      body: shown === null || shown.bytes.length === 0 ? null : shown.bytes,
+    },
+    parts,
+  );
+  const verdictOf = (answer: CallOutcome): ExternalVerdict =>
+    answer.kind === 'failed'
+      ? { kind: 'error', why: answer.why }
+      : http.verdict(answer.status, answer.headers.toPairs(), answer.body);
+  return { verdict: outcome.then(verdictOf), abort };
+}
+
+/** All that is known of the request as one message. */
+function byGrpc(exchange: Exchange, authorizer: ExternalAuthorizer, shown: Shown | null, parts: CallParts): Asking {
+  const { service, port, timeoutMs, body } = authorizer;
+  const message = encodeCheck(factsOf(exchange, shown, body?.asBytes === true, parts));
+  const answerBytesMax = WAYPOINT.checkAnswerBytesMax;
+  const { outcome, abort } = callUnary({ service, port, path: CHECK_PATH, message, timeoutMs, answerBytesMax }, parts);
+  const verdictOf = (answer: UnaryOutcome): ExternalVerdict =>
+    answer.kind === 'failed' ? { kind: 'error', why: answer.why } : decodeVerdict(answer.message);
+  return { verdict: outcome.then(verdictOf), abort };
+}
+
+/** Whom Envoy's waypoint would leave out: the client's identity is that of its connection. */
+function factsOf(exchange: Exchange, shown: Shown | null, asBytes: boolean, { effects: { clock } }: CallParts): CheckFacts {
+  const { connection, request, method, upstreamTarget, requestId, scheme, startedMs } = exchange;
+  const { client, principal, destination, record } = connection;
+  const headers = request.headers.toPairs();
+  if (shown !== null) headers.push('x-envoy-auth-partial-body', String(shown.partial));
+  const identity = destination.kind === 'workload' ? identityOf(destination.workload) : null;
+  return {
+    source: {
+      address: client.address,
+      port: client.port,
+      principal: principal ?? '',
+      service: record.source.workload?.canonicalName ?? '',
+    },
+    destination: {
+      address: destination.address ?? '',
+      port: destination.port,
+      principal: identity === null ? '' : formatIdentity(identity),
+      service: destination.kind === 'service' ? destination.key.slice(destination.key.indexOf('/') + 1) : '',
+    },
+    startedMs: clock.nowMs() - (clock.monotonicMs() - startedMs),
+    id: requestId,
+    method,
+    target: upstreamTarget,
+    authority: request.authority,
+    scheme,
+    protocol: request.version === 'http1' ? 'HTTP/1.1' : 'HTTP/2',
+    contentLength: request.contentLength,
+    headers,
+    body: shown === null ? null : { bytes: shown.bytes, asBytes },
+  };
+}
