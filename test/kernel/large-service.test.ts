@@ -11,8 +11,8 @@ const VIPS = 60;
 const DRAWS = 10_000;
 const BINS = 100;
 const PORT = 80;
-/** Of a service with 60 addresses one endpoint among 10,000 changes. */
-const CHANGE_CPU_MS = 20;
+/** Of a service with 60 addresses one endpoint among 10,000 changes: against all of them, a change that made all of them anew took more. */
+const CHANGE_SHARE_MAX = 0.2;
 /** Chi-square with 99 degrees of freedom exceeds this once in 10,000 fair draws. */
 const CHI_SQUARE_MAX = 161;
 
@@ -41,7 +41,16 @@ describe(`a service of ${ENDPOINTS} endpoints at ${VIPS} addresses, in the kerne
   const vip = (at: number): string => `240.0.1.${at}`;
   let agent: ReturnType<typeof agentOn>;
   let client: App;
+  /** CPU that all endpoints took when they came. */
+  let allMs = 0;
 
+  /** CPU that the agent takes to learn it. */
+  const cpuMsOf = (delta: Parameters<typeof agent.agent.applyMesh>[0]): number => {
+    const before = process.cpuUsage();
+    agent.agent.applyMesh(delta, true);
+    const { user, system } = process.cpuUsage(before);
+    return (user + system) / 1_000;
+  };
   const tally = async (host: string): Promise<Record<string, number>> => {
     client.send(`tally ${DRAWS} ${host} ${PORT}`);
     return JSON.parse(await client.line()) as Record<string, number>;
@@ -52,7 +61,7 @@ describe(`a service of ${ENDPOINTS} endpoints at ${VIPS} addresses, in the kerne
     const { workload: record, request } = workload({ name: 'client', addresses: [hosts.client.ip4, hosts.client.ip6] });
     await agent.agent.enroll({ ...request, netnsPath: hosts.client.netnsPath });
     agent.takeOver();
-    agent.agent.applyMesh(deltaOf([record, ...Array.from({ length: ENDPOINTS }, (_, at) => endpoint(at))], [service]), true);
+    allMs = cpuMsOf(deltaOf([record, ...Array.from({ length: ENDPOINTS }, (_, at) => endpoint(at))], [service]));
     // One machine that has all of their addresses.
     execFileSync('ip', ['-n', hosts.far.name, 'route', 'add', 'local', '10.64.0.0/15', 'dev', 'lo']);
     execFileSync('ip', ['-n', hosts.client.name, 'route', 'add', '10.64.0.0/15', 'via', hosts.far.ip4]);
@@ -72,17 +81,11 @@ describe(`a service of ${ENDPOINTS} endpoints at ${VIPS} addresses, in the kerne
     assert.ok(chiSquare(counts) <= CHI_SQUARE_MAX, `${chiSquare(counts)}: ${JSON.stringify(counts)}`);
   });
 
-  test(`S9: the change of one costs the agent ${CHANGE_CPU_MS} ms at most, and leaves the draw fair`, async () => {
-    const took: number[] = [];
-    for (let at = 0; at < 40; at++) {
-      const moved = endpoint(at, addressOf(at, 65));
-      const before = process.cpuUsage();
-      agent.agent.applyMesh(deltaOf([moved]), true);
-      const { user, system } = process.cpuUsage(before);
-      took.push((user + system) / 1_000);
-    }
+  test('S9: the change of one costs the agent a small part of what all cost it, and leaves the draw fair', async (t) => {
+    const took = Array.from({ length: 40 }, (_, at) => cpuMsOf(deltaOf([endpoint(at, addressOf(at, 65))])));
     const [median = 0] = took.toSorted((a, b) => a - b).slice(took.length / 2);
-    assert.ok(median <= CHANGE_CPU_MS, took.join(' '));
+    t.diagnostic(`${median.toFixed(1)} ms of CPU for one, ${allMs.toFixed(0)} for all`);
+    assert.ok(median <= CHANGE_SHARE_MAX * allMs, `of ${allMs}: ${took.join(' ')}`);
     const counts = await tally(vip(VIPS - 1));
     assert.ok(chiSquare(counts) <= CHI_SQUARE_MAX, `${chiSquare(counts)}: ${JSON.stringify(counts)}`);
     const gone = new Map(Array.from({ length: ENDPOINTS / 2 }, (_, at) => [endpoint(at).uid, null]));

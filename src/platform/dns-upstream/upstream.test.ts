@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { createSocket, type RemoteInfo, type Socket as UdpSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { type AddressInfo, createServer, type Socket } from 'node:net';
+import { createServer, type Server, type Socket } from 'node:net';
 import test, { after } from 'node:test';
 import { decode, encode, RECURSION_DESIRED } from 'dns-packet';
 import { WeftError } from '#model/error.ts';
@@ -12,6 +12,7 @@ import { frameMessage } from '#protocol/dns/frame.ts';
 import { withId } from '#protocol/dns/upstream-reply.ts';
 
 const TRUNCATED = 0x0200;
+const BIND_ATTEMPTS = 10;
 const closers: (() => void)[] = [];
 after(() => {
   for (const close of closers) close();
@@ -29,29 +30,38 @@ async function startServer(
 ): Promise<Nameserver & { asked: string[]; socket: UdpSocket }> {
   const address = family === 4 ? '127.0.0.1' : '::1';
   const asked: string[] = [];
-  const socket = createSocket(family === 4 ? 'udp4' : 'udp6');
+  const server = createServer((connection) => {
+    connection.on('error', () => {});
+    connection.on('data', (chunk) => {
+      asked.push('tcp');
+      behaviour.tcp?.(chunk.subarray(2), connection);
+    });
+  });
+  const socket = await boundTo(family, address, behaviour.tcp === undefined ? null : server);
   socket.on('message', (query, from) => {
     asked.push('udp');
     behaviour.udp?.(query, (bytes) => socket.send(bytes, from.port, from.address), from);
   });
-  socket.bind(0, address);
-  await once(socket, 'listening');
-  closers.push(() => socket.close());
-  const { port } = socket.address();
-  if (behaviour.tcp !== undefined) {
-    const server = createServer((connection) => {
-      connection.on('error', () => {});
-      connection.on('data', (chunk) => {
-        asked.push('tcp');
-        behaviour.tcp?.(chunk.subarray(2), connection);
-      });
-    });
-    server.listen(port, address);
-    await once(server, 'listening');
-    assert.equal((server.address() as AddressInfo).port, port);
-    closers.push(() => server.close());
+  return { address, port: socket.address().port, asked, socket };
+}
+
+/** A UDP socket, and if one is given a server that listens at the same port: others may have taken the one of these and not the other. */
+async function boundTo(family: 4 | 6, address: string, server: Server | null): Promise<UdpSocket> {
+  for (let attempt = 0; ; attempt++) {
+    const socket = createSocket(family === 4 ? 'udp4' : 'udp6').bind(0, address);
+    await once(socket, 'listening');
+    try {
+      if (server !== null) {
+        await once(server.listen(socket.address().port, address), 'listening');
+        closers.push(() => server.close());
+      }
+      closers.push(() => socket.close());
+      return socket;
+    } catch (error) {
+      socket.close();
+      if (attempt === BIND_ATTEMPTS) throw error;
+    }
   }
-  return { address, port, asked, socket };
 }
 
 /** A port of loopback on which nobody listens. */
