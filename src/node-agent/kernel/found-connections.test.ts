@@ -61,6 +61,15 @@ test('a connection between two workloads of this node is written down once, by t
   assert.deepEqual(flows(), [[a.id, b.id, 0]]);
 });
 
+test('what ends between the look and the first sync leaves no record', async () => {
+  const [ends, stays] = [40_000, 40_001].map((port) => open('10.0.0.1', port, '10.0.0.2', 8080));
+  assert.ok(ends && stays);
+  const { rig, flows, tell, a, b } = await takenOver({ client: [ends, stays], server: [] });
+  rig.net.at('/netns/client').open = [stays];
+  tell();
+  assert.deepEqual(flows(), [[a.id, b.id, 0]]);
+});
+
 test('plain text from outside the mesh has no identity', async () => {
   const { flows, tell, b } = await takenOver({ client: [], server: [open('10.0.0.2', 8080, '192.0.2.1', 50_000)] });
   tell();

@@ -43,10 +43,16 @@ export class FoundConnections {
 
   /** Looks at the sockets that a workload has now; a later look replaces an earlier one. */
   look(workload: Enrolled): void {
+    const connections = this.#list(workload);
+    if (connections !== null) this.#found.set(workload.request.uid, { ...connections, workload });
+  }
+
+  #list({ request, netns }: Enrolled): NamespaceConnections | null {
     try {
-      this.#found.set(workload.request.uid, { ...workload.netns.connections(), workload });
+      return netns.connections();
     } catch (error) {
-      this.#report.log.error({ workload: workload.request.uid, error: messageOf(error) }, 'open connections cannot be listed');
+      this.#report.log.error({ workload: request.uid, error: messageOf(error) }, 'open connections cannot be listed');
+      return null;
     }
   }
 
@@ -54,9 +60,19 @@ export class FoundConnections {
   settle(): void {
     const known = new Set(this.#kernel.maps.flows.entries().map(([socketCookie]) => socketCookie));
     for (const found of this.#found.values()) {
-      for (const connection of found.open) if (!known.has(connection.socketCookie)) this.#settle(found, connection);
+      const unknown = found.open.filter(({ socketCookie }) => !known.has(socketCookie));
+      for (const connection of unknown) this.#settle(found, connection);
+      if (unknown.length > 0) this.#forgetEnded(found.workload, unknown);
     }
     this.#found.clear();
+  }
+
+  /** The end of what ended between the look and its record was told before the record: it would stay for good. */
+  #forgetEnded(workload: Enrolled, settled: readonly OpenConnection[]): void {
+    const now = this.#list(workload);
+    if (now === null) return;
+    const open = new Set(now.open.map(({ socketCookie }) => socketCookie));
+    for (const { socketCookie } of settled) if (!open.has(socketCookie)) this.#kernel.maps.flows.delete(socketCookie);
   }
 
   #settle(found: Found, connection: OpenConnection): void {
