@@ -115,6 +115,30 @@ const streams = [
   { name: 'a dummy and data when captured from the middle', bytes: [record(20, [1]), data], fromStart: false, problem: null },
   { name: 'a hello when captured after the SYN', bytes: [clientHello, data], fromStart: false, problem: null },
   {
+    name: 'data from within a record on, captured from the middle',
+    bytes: [Buffer.from([112, 3, 200, 23, 3, 3, 9]), data, data],
+    fromStart: false,
+    problem: null,
+  },
+  {
+    name: 'data from within a record on, captured from the start',
+    bytes: [Buffer.from([112, 200]), data, data],
+    fromStart: true,
+    problem: /no TLS record/,
+  },
+  {
+    name: 'data and then plain text, captured from the middle',
+    bytes: [Buffer.from([112, 200]), data, Buffer.from('GET / HTTP/1.1\r\n\r\n')],
+    fromStart: false,
+    problem: /no TLS record/,
+  },
+  {
+    name: 'HTTP, captured from the middle',
+    bytes: [Buffer.from('GET / HTTP/1.1\r\n\r\n')],
+    fromStart: false,
+    problem: /no TLS record/,
+  },
+  {
     name: 'a hello after data, captured from the middle',
     bytes: [data, clientHello],
     fromStart: false,

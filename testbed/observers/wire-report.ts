@@ -65,13 +65,13 @@ const TLS_1_3 = 0x0304;
  * hello messages, a dummy change-cipher-spec, and from there on application data only (RFC 8446 sections 4.1 and 5). One that gives
  * up a handshake says why with an alert of two bytes, which is the last that it sends (section 6.2): before there are keys it is in
  * clear. A client does so, too, whose server is killed after it has read the hello.
- * A stream that was captured from its middle may begin with any of these. The last record may be cut off.
+ * A stream that was captured from its middle may begin with any of these, or within a record. The last record may be cut off.
  */
 export function inspectTls(bytes: Buffer, side: 'client' | 'server', fromStart: boolean): TlsReport {
   const report: TlsReport = { problem: null, applicationBytes: 0, selectsTls13: false };
   let helloSeen = !fromStart;
   let encrypted = false;
-  for (let at = 0; at + RECORD_HEADER_BYTES <= bytes.length && report.problem === null; ) {
+  for (let at = fromStart ? 0 : firstRecord(bytes); at + RECORD_HEADER_BYTES <= bytes.length && report.problem === null; ) {
     const type = bytes[at] ?? 0;
     const length = bytes.readUInt16BE(at + 3);
     const body = bytes.subarray(at + RECORD_HEADER_BYTES, at + RECORD_HEADER_BYTES + length);
@@ -97,6 +97,26 @@ export function inspectTls(bytes: Buffer, side: 'client' | 'server', fromStart: 
     at += RECORD_HEADER_BYTES + length;
   }
   return report;
+}
+
+/**
+ * Where the first whole record of a stream begins that was captured from its middle: at its first byte, or where from a record of
+ * application data on one follows the other to the end. 0 if there is none: these bytes are no TLS.
+ */
+function firstRecord(bytes: Buffer): number {
+  const isHeader = (at: number): boolean =>
+    bytes[at] === APPLICATION_DATA &&
+    bytes[at + 1] === 3 &&
+    bytes[at + 2] === 3 &&
+    bytes.readUInt16BE(at + 3) <= RECORD_BYTES_MAX;
+  if ([CHANGE_CIPHER_SPEC, ALERT, HANDSHAKE, APPLICATION_DATA].includes(bytes[0] ?? 0) && bytes[1] === 3) return 0;
+  const last = Math.min(bytes.length - RECORD_HEADER_BYTES, RECORD_BYTES_MAX);
+  for (let start = 1; start <= last; start++) {
+    let at = start;
+    while (at + RECORD_HEADER_BYTES <= bytes.length && isHeader(at)) at += RECORD_HEADER_BYTES + bytes.readUInt16BE(at + 3);
+    if (at > start && at + RECORD_HEADER_BYTES > bytes.length) return start;
+  }
+  return 0;
 }
 
 /** The version in a ServerHello's supported_versions extension, 0 when it has none (RFC 8446 section 4.2.1). */
