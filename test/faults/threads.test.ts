@@ -31,11 +31,12 @@ function environment(values: Readonly<Record<'WEFT_LAB_THREADS' | 'WEFT_DRILL', 
 /** The threads of an agent that carry connections. */
 describe('data threads', { skip: process.env.WEFT_IO === 'node' && 'with WEFT_IO=node there are none' }, () => {
   let mesh: AttackedMesh;
+  let far: App;
   let pacer: App;
   before(async () => {
     environment({ WEFT_LAB_THREADS: '1', WEFT_DRILL: 'busy-control' });
     mesh = await AttackedMesh.up({ 'services.yaml': `${serviceYaml('far', VIP)}---\n${serviceYaml('teller', TELLER)}` });
-    const far = await mesh.start({ name: 'far', node: 'beta', command: app('listener', '::', 'echo') });
+    far = await mesh.start({ name: 'far', node: 'beta', command: app('listener', '::', 'echo') });
     await mesh.echo('teller', 'beta');
     pacer = await mesh.start({ name: 'pacer', node: 'alpha', command: app('pacer', VIP, '7') });
     const [alpha, beta] = [mesh.lab.agent('alpha').pid, mesh.lab.agent('beta').pid];
@@ -59,6 +60,7 @@ describe('data threads', { skip: process.env.WEFT_IO === 'node' && 'with WEFT_IO
 
   test('no byte and no new connection with a decision at hand waits for a control thread that is busy for ten seconds', async (t) => {
     await undelayed(t, {
+      pids: [far.pid, pacer.pid],
       report: async () => (await ask<{ paced: Paced }>(pacer.child, 'report', 'paced')).paced,
       keepBusy() {
         mesh.lab.agent('alpha').signal('SIGUSR2');

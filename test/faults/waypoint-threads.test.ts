@@ -149,6 +149,7 @@ describe('data threads of a waypoint', { skip: process.env.WEFT_IO === 'node' &&
     await command(['taskset', '-cp', CPU.control, String(pid)]);
     await tell(caller, 'begin');
     await undelayed(t, {
+      pids: [web.pid, caller.pid],
       report: () => tell<Paced>(caller, 'paced'),
       keepBusy() {
         process.kill(pid, 'SIGUSR2');

@@ -83,23 +83,3 @@ export async function warnings(mesh: AttackedMesh, node: NodeName): Promise<stri
     .slice(0, 20)
     .map(([what, count]) => `${node}: ${count} times ${what}`);
 }
-
-/** Nanoseconds for which the threads of an agent have run, and for which they could have and had no CPU. */
-export type Cpu = { ran: number; waited: number };
-
-export function cpuOf(mesh: AttackedMesh, node: NodeName): Cpu {
-  const tasks = `/proc/${mesh.lab.agent(node).pid}/task`;
-  const sum = { ran: 0, waited: 0 };
-  for (const task of readdirSync(tasks)) {
-    const [ran = 0, waited = 0] = readFileSync(`${tasks}/${task}/schedstat`, 'utf8').split(' ').map(Number);
-    sum.ran += ran;
-    sum.waited += waited;
-  }
-  return sum;
-}
-
-/** How many times as long as on a CPU of its own everything took; 1: it never waited. */
-export function slownessSince(before: Cpu | undefined, now: Cpu): number {
-  const [ran, waited] = [now.ran - (before?.ran ?? 0), now.waited - (before?.waited ?? 0)];
-  return (ran + waited) / Math.max(1, ran);
-}

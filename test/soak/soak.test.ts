@@ -5,20 +5,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { App } from '#testbed/lab/app.ts';
 import { NODE_NAMES, type NodeName } from '#testbed/nodes/plan.ts';
 import type { Child } from '#testbed/processes/child.ts';
+import { cpuTimeOf, slownessSince } from '#testbed/processes/cpu-time.ts';
 import { waitUntil } from '#testbed/processes/wait.ts';
 import { ask } from '../security/dialling.testing.ts';
 import { AttackedMesh, serviceYaml } from '../security/mesh.testing.ts';
-import {
-  type CountedMap,
-  cpuOf,
-  type Held,
-  heldBy,
-  OF_CONNECTIONS,
-  OF_PAIRS,
-  OF_TURNS,
-  slownessSince,
-  warnings,
-} from './agents.testing.ts';
+import { type CountedMap, type Held, heldBy, OF_CONNECTIONS, OF_PAIRS, OF_TURNS, warnings } from './agents.testing.ts';
 import { Flips } from './flips.testing.ts';
 
 // `make soak MINUTES=5 CONNECTIONS=10000` says how long and how many; `SEED=n` draws the same again.
@@ -182,7 +173,7 @@ describe(`${CONNECTIONS} connections for ${SECONDS} s, seed ${SEED}`, () => {
     const young = await eachHeld();
     await soak(WARM_MS);
     const warm = await settled(t, young);
-    const cpu = new Map(NODES.map((node) => [node, cpuOf(mesh, node)]));
+    const cpu = new Map(NODES.map((node) => [node, cpuTimeOf(mesh.lab.agent(node).pid)]));
     const { crowd, talkers } = await soak(1_000 * SECONDS - WARM_MS);
     const end = await settled(t, warm);
     steady = end;
@@ -195,7 +186,7 @@ describe(`${CONNECTIONS} connections for ${SECONDS} s, seed ${SEED}`, () => {
     assert.equal(crowd.wrong + talkers.wrong + counted.wrong, 0);
     assert.ok(crowd.done > CONNECTIONS && crowd.reset > 0 && crowd.cut > 0 && crowd.stalled > 0, 'it was no soak');
     // Where agents wait for a CPU that others have, as everything else of the machine does, all of it takes so much longer.
-    const slowness = Math.max(...NODES.map((node) => slownessSince(cpu.get(node), cpuOf(mesh, node))));
+    const slowness = Math.max(...NODES.map((node) => slownessSince(cpu.get(node), cpuTimeOf(mesh.lab.agent(node).pid))));
     const slowestMs = Math.max(talkers.dialMs, talkers.answerMs);
     t.diagnostic(`agents that had to wait took ${slowness.toFixed(2)} times as long`);
     const said = `the slowest answer took ${Math.round(slowestMs)} ms, ${talkers.overSecond} of ${talkers.answers} more than a second`;
