@@ -21,6 +21,7 @@ function setUp(change: Partial<AgentMachinery> = {}, busy = false) {
         return note('unwatch');
       },
       stopAll: async () => void done.push('stop all'),
+      leaveNode: async () => void done.push('leave the node'),
     },
     takeOver: async () => void done.push('take over'),
     discovery: { start: note('discovery starts'), stop: note('discovery stops') },
@@ -121,23 +122,23 @@ test('an agent that hands over goes on hearing of policy, gives up its API after
   const { machinery, done, clock, carried, handOver } = setUp({}, true);
   const { replaced } = await runAgent(machinery);
   done.length = 0;
-  assert.deepEqual(handOver(), { pid: 7, sockets: [] });
-  assert.deepEqual(done, ['unwatch', 'hand over']);
+  assert.deepEqual(await handOver(), { pid: 7, sockets: [] });
+  assert.deepEqual(done, ['leave the node', 'unwatch', 'hand over']);
   clock.advance(1_000);
   await settle();
-  assert.deepEqual(done.slice(2), ['API closes', `carry for ${AGENT.handedOverMs}`]);
+  assert.deepEqual(done.slice(3), ['API closes', `carry for ${AGENT.handedOverMs}`]);
   carried.resolve();
   await settle();
-  assert.deepEqual(done.slice(4), [], 'F8: its sockets are there to be taken, though it carries nothing');
+  assert.deepEqual(done.slice(5), [], 'F8: its sockets are there to be taken, though it carries nothing');
   clock.advance(AGENT.handOverMs);
   await replaced;
-  assert.deepEqual(done.slice(4), ['discovery stops', 'API closes', 'agent', 'certificates', 'kernel']);
+  assert.deepEqual(done.slice(5), ['discovery stops', 'API closes', 'agent', 'certificates', 'kernel']);
 });
 
 test('a stop ends an agent that has handed over at once, and only once', async () => {
   const { machinery, done, clock, carried, handOver } = setUp({}, true);
   const { stop, replaced } = await runAgent(machinery);
-  handOver();
+  await handOver();
   clock.advance(1_000);
   await stop();
   carried.resolve();
@@ -149,14 +150,14 @@ test('a stop ends an agent that has handed over at once, and only once', async (
 test('F8: an agent that is told to stop serves until nothing is carried, and gives the node to another that starts meanwhile', async () => {
   const { machinery, done, clock, carried, handOver } = setUp({}, true);
   const { stop } = await runAgent(machinery);
-  assert.throws(() => handOver(true), { code: 'WEFT_ALREADY_RUNNING' });
+  await assert.rejects(handOver(true), { code: 'WEFT_ALREADY_RUNNING' });
   done.length = 0;
   const stopping = stop();
   clock.advance(1_000);
   await settle();
   assert.deepEqual(new Set(done), new Set([`carry for ${AGENT.leaveMs}`, 'events']));
-  handOver(true);
-  assert.throws(() => handOver(false), { code: 'WEFT_ALREADY_RUNNING' }, 'there is one next agent');
+  await handOver(true);
+  await assert.rejects(handOver(false), { code: 'WEFT_ALREADY_RUNNING' }, 'there is one next agent');
   carried.resolve();
   await settle();
   assert.equal(done.includes('kernel'), false, 'its sockets are there to be taken');

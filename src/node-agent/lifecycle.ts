@@ -17,11 +17,11 @@ export type RunningAgent = {
 };
 
 /** What others may ask of the agent's whole. `onlyLeaving`: nothing of one that was not told to stop. */
-export type ServedActions = { cleanup(): Promise<void>; handOver(onlyLeaving: boolean): Handover };
+export type ServedActions = { cleanup(): Promise<void>; handOver(onlyLeaving: boolean): Promise<Handover> };
 
 /** What an agent consists of, as far as its start and its end are concerned. */
 export type AgentMachinery = {
-  local: { restore(): Promise<void>; watch(): () => void; stopAll(): Promise<void> };
+  local: { restore(): Promise<void>; watch(): () => void; stopAll(): Promise<void>; leaveNode(): Promise<void> };
   /** Puts the data path of this agent in force; what held the node until then gives way. Errors: those of the kernel. */
   takeOver(): Promise<void>;
   discovery: { start(): void; stop(): void };
@@ -78,12 +78,15 @@ export async function runAgent(machinery: AgentMachinery): Promise<RunningAgent>
     }
     await endOnce();
   };
-  const handOver = (onlyLeaving: boolean): Handover => {
+  const handOver = async (onlyLeaving: boolean): Promise<Handover> => {
     if (phase === 'handed over' || (onlyLeaving && phase === 'serving')) throw alreadyRuns();
     phase = 'handed over';
+    const { promise, resolve: over } = Promise.withResolvers<void>();
+    taken = promise;
+    await local.leaveNode(); // two agents that change one workload would undo each other's work
     for (const stopTimer of stopTimers.splice(0)) stopTimer();
     const handover = machinery.handOver();
-    taken = new Promise((resolve) => void clock.after(AGENT.handOverMs, resolve));
+    clock.after(AGENT.handOverMs, over);
     // Discovery goes on: policy ends also what is carried to its end. The answer has to leave before its socket closes.
     const left = async (): Promise<void> => {
       await closeApi();

@@ -159,6 +159,11 @@ export const AGENT_SETTINGS = {
       'ms',
       'How long connections that a replaced agent carries may go on; what has not ended by then is cut.',
     ),
+    leaveNodeMs: setting(
+      3_000,
+      'ms',
+      'How long an agent that is to be replaced waits for workloads that are being started or ended; the next one does the rest.',
+    ),
     leaveMs: setting(
       15_000,
       'ms',

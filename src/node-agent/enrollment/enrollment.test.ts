@@ -120,6 +120,18 @@ test('a workload that leaves while it is being enrolled is not enrolled afterwar
   assert.equal(rig.agent.enrollment.all().length, 1);
 });
 
+test('F8: an agent that has handed its node over enrolls nobody and writes nothing, whoever comes or leaves', async () => {
+  const rig = startAgentRig();
+  await rig.enroll(client);
+  const before = traces(rig);
+  const enrolling = rig.enroll(server);
+  rig.agent.succession.handOver();
+  await assert.rejects(enrolling, { code: 'WEFT_AGENT_LEAVING' });
+  await assert.rejects(rig.enroll(server), { code: 'WEFT_AGENT_LEAVING' });
+  rig.agent.leave(client.uid);
+  assert.deepEqual(traces(rig), before);
+});
+
 test('an agent that stops while a workload is being enrolled writes nothing to the kernel afterwards', async () => {
   const rig = startAgentRig();
   const enrolling = rig.enroll(client);

@@ -18,6 +18,7 @@ import type {
   WorkloadNamespace,
 } from '#node-agent/effects/agent-effects.ts';
 import type { HandedSocket } from '#protocol/api/agent.ts';
+import { agentLeaving } from './local-run/under-way.ts';
 import { adoptedId, isUnchanged } from './same-enrollment.ts';
 
 /** What it takes to enroll a workload; kept on disk, so that a restarted agent enrolls it again by itself. */
@@ -77,6 +78,7 @@ export class Enrollment {
   readonly #byId = new Map<number, Enrolled>();
   readonly #byAddress = new Map<IpAddress, Enrolled>();
   readonly #attempts = new Set<Attempt>();
+  #handedOver = false;
 
   constructor(effects: AgentEffects, ids: IdTable, trustDomain: string, handlers: EnrollmentHandlers) {
     this.#effects = effects;
@@ -123,7 +125,7 @@ export class Enrollment {
   /**
    * Takes a workload in; one that is in already, unchanged, stays as it is. One call at a time for each workload: of two
    * that both listen, the listeners of one would belong to nobody. Errors: those of the namespace and of the kernel, after
-   * which nothing is left; WEFT_WORKLOAD_LEFT when it left meanwhile.
+   * which nothing is left; WEFT_WORKLOAD_LEFT when it left meanwhile; WEFT_AGENT_LEAVING when another agent has the node.
    */
   async enroll(request: EnrollmentRequest): Promise<Enrolled> {
     const { uid } = request;
@@ -140,6 +142,7 @@ export class Enrollment {
   }
 
   async #enroll(request: EnrollmentRequest, attempt: Attempt): Promise<Enrolled> {
+    if (this.#handedOver) throw agentLeaving();
     if (attempt.left) throw leftMeanwhile(request.uid);
     const netns = this.#effects.openNamespace(request.netnsPath);
     const known = this.#entries.get(request.uid);
@@ -154,6 +157,7 @@ export class Enrollment {
     try {
       await this.#handlers.settled();
       await this.#listen(entry);
+      if (this.#handedOver) throw agentLeaving();
       if (attempt.left) throw leftMeanwhile(request.uid);
       this.#capture(entry.enrolled);
     } catch (error) {
@@ -177,8 +181,9 @@ export class Enrollment {
     }
   }
 
-  /** Undoes enroll, also one that is under way; connections are cut by the caller. Unknown uids are no error. */
+  /** Undoes enroll, also one that is under way; connections are cut by the caller. Unknown uids are no error, nor is one of another agent by now. */
   leave(uid: string): void {
+    if (this.#handedOver) return;
     for (const attempt of this.#attempts) if (attempt.uid === uid) attempt.left = true;
     const entry = this.#entries.get(uid);
     if (entry !== undefined) this.#remove(entry);
@@ -204,7 +209,7 @@ export class Enrollment {
 
   /** Accepts nothing more; what is carried goes on, and for a while names are answered. The sockets are another process's from now on. */
   handOver(): HandedSocket[] {
-    for (const attempt of this.#attempts) attempt.left = true; // or it would publish after this agent
+    this.#handedOver = true; // or what is under way would publish after this agent
     const entries = [...this.#entries.values()];
     const letGo = ({ dns, enrolled }: Entry): void => {
       for (const one of dns.splice(0)) one.close();

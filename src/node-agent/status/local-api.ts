@@ -14,7 +14,7 @@ export type LocalApiActions = {
   /** Whether new connections are to go elsewhere. */
   drain(key: { namespace: string; name: string }, draining: boolean): Promise<void>;
   status(): AgentStatus;
-  handOver(onlyLeaving: boolean): Handover;
+  handOver(onlyLeaving: boolean): Promise<Handover>;
   cleanup(): Promise<void>;
   logLevel: SharedLogLevel;
 };

@@ -1,3 +1,5 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { WeftError } from '#model/error.ts';
 import { COMMAND } from '#model/settings/host.ts';
 import type { LogLevel } from '#model/telemetry/log-level.ts';
 import type { AgentClient, AgentStatus, Handover, StartedWorkload } from '#protocol/api/agent.ts';
@@ -12,6 +14,8 @@ const NO_AGENT = {
   what: 'the agent',
   remedy: 'start it with weft up or weft agent, or name another with --run-dir or --agent-socket',
 };
+
+const AGENT_LEAVING = 'WEFT_AGENT_LEAVING';
 
 const NO_CONTROL = {
   code: 'WEFT_NO_CONTROL',
@@ -39,24 +43,40 @@ async function askLogLevel(part: Pick<SocketCall, 'socketPath' | 'absent'>, leve
 export function agentClient(socketPath: string): AgentClient {
   const call = (method: 'GET' | 'POST' | 'DELETE', path: string, timeoutMs: number, body?: unknown): Promise<unknown> =>
     callSocket({ socketPath, method, path, body, timeoutMs, absent: NO_AGENT });
+  const change: typeof call = (...asked) => ofTheNextOne(() => call(...asked));
   return {
     status: async () => (await call('GET', '/v1/status', COMMAND.statusMs)) as AgentStatus,
-    start: async (workload) => (await call('POST', '/v1/workloads', COMMAND.sandboxMs, workload)) as StartedWorkload,
+    start: async (workload) => (await change('POST', '/v1/workloads', COMMAND.sandboxMs, workload)) as StartedWorkload,
     async stop(namespace, name, graceMs) {
       const path = `/v1/workloads/${encodeURIComponent(namespace)}/${encodeURIComponent(name)}`;
       const grace = graceMs === undefined ? '' : `?graceMs=${graceMs}`;
-      await call('DELETE', `${path}${grace}`, COMMAND.stopMs + (graceMs ?? 0));
+      await change('DELETE', `${path}${grace}`, COMMAND.stopMs + (graceMs ?? 0));
     },
     async drain(namespace, name, draining) {
       const path = `/v1/workloads/${encodeURIComponent(namespace)}/${encodeURIComponent(name)}/drain`;
-      await call('POST', path, COMMAND.sandboxMs, { draining });
+      await change('POST', path, COMMAND.sandboxMs, { draining });
     },
-    handOver: async (onlyLeaving) => (await call('POST', '/v1/handover', COMMAND.statusMs, { onlyLeaving })) as Handover,
+    handOver: async (onlyLeaving) => (await call('POST', '/v1/handover', COMMAND.stopMs, { onlyLeaving })) as Handover,
     async cleanup() {
       await call('POST', '/v1/cleanup', COMMAND.stopMs);
     },
     logLevel: (level) => askLogLevel({ socketPath, absent: NO_AGENT }, level),
   };
+}
+
+/** An agent that leaves its node to another one begins nothing: that one is asked, as soon as it is there. Errors: those of asking. */
+async function ofTheNextOne<Answer>(ask: () => Promise<Answer>): Promise<Answer> {
+  const deadlineMs = performance.now() + COMMAND.agentStartMs;
+  for (let leaving = false; ; ) {
+    try {
+      return await ask();
+    } catch (error) {
+      if (!(error instanceof WeftError) || performance.now() > deadlineMs) throw error;
+      leaving ||= error.code === AGENT_LEAVING;
+      if (!leaving || ![AGENT_LEAVING, NO_AGENT.code].includes(error.code)) throw error;
+    }
+    await sleep(COMMAND.pollMs);
+  }
 }
 
 /** Speaks to the control plane behind a unix socket; it is of this source tree, so its answers are taken at their word. */

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { SILENT_LOG } from '#model/effects/log.ts';
 import type { Registration, RegistrationOutcome } from '#model/mesh/registration.ts';
 import { UNSPREAD } from '#model/resilience/retry.ts';
+import { AGENT } from '#model/settings/agents.ts';
 import type { EnrollmentRequest } from '#node-agent/enrollment/enrollment.ts';
 import { SteppedClock } from '#platform/stepped-clock.testing.ts';
 import type { EnrollingAgent } from './local-effects.ts';
@@ -35,6 +36,7 @@ function setUp({ registerFails = 0, enrollFails = false } = {}) {
   };
   const fails = { enroll: enrollFails, saves: 0 };
   const undying = new Set<string>();
+  const dyingSlowly = new Map<string, Promise<void>>();
   const populated = new Set<string>();
   const agent = {
     enroll: async ({ uid }: EnrollmentRequest) => {
@@ -58,6 +60,7 @@ function setUp({ registerFails = 0, enrollFails = false } = {}) {
       release: async ({ name }) => void seen.steps.push(`release ${name}`),
       end: async ({ name }) => {
         seen.steps.push(`end ${name}`);
+        await dyingSlowly.get(name);
         if (undying.has(name)) throw new Error('WEFT_SANDBOX_BUSY');
         populated.delete(name);
       },
@@ -86,7 +89,7 @@ function setUp({ registerFails = 0, enrollFails = false } = {}) {
     random: UNSPREAD,
     log: SILENT_LOG,
   });
-  return { local, seen, populated, undying, fails, clock, settle, answer };
+  return { local, seen, populated, undying, dyingSlowly, fails, clock, settle, answer };
 }
 
 test('a started workload is enrolled, saved and registered', async () => {
@@ -238,6 +241,21 @@ test('H4: what ends on a full disk is removed all the same, and written down onc
   fails.saves = 2;
   await assert.rejects(local.stop({ ...WANTED, name: 'web' }), /no space left/);
   assert.deepEqual([seen.removed, seen.saved.length], [['cart', 'web'], 1]);
+});
+
+test('F8: an end that is still under way when another agent has the node changes nothing; that one is asked again', async () => {
+  const { local, seen, dyingSlowly, clock } = setUp();
+  await local.start(WANTED);
+  const dead = Promise.withResolvers<void>();
+  dyingSlowly.set('cart', dead.promise);
+  const stopping = local.stop(WANTED, 0);
+  const left = local.leaveNode();
+  clock.advance(AGENT.leaveNodeMs);
+  await left;
+  dead.resolve();
+  await assert.rejects(stopping, { code: 'WEFT_AGENT_LEAVING' });
+  await assert.rejects(local.start({ ...WANTED, name: 'web' }), { code: 'WEFT_AGENT_LEAVING' });
+  assert.deepEqual([seen.left, seen.removed, seen.saved.length], [[], [], 1]);
 });
 
 test('when all are ended, one that does not die keeps no other alive, and nothing starts any more', async () => {

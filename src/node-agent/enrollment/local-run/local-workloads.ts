@@ -5,7 +5,9 @@ import { AGENT } from '#model/settings/agents.ts';
 import type { EnrollmentRequest } from '#node-agent/enrollment/enrollment.ts';
 import type { StartedWorkload } from '#protocol/api/agent.ts';
 import type { EnrollingAgent, LocalWorkloadEffects } from './local-effects.ts';
+import { OneByOne } from './one-by-one.ts';
 import { Registering } from './registering.ts';
+import { UnderWay } from './under-way.ts';
 import {
   checkedKey,
   existsAlready,
@@ -31,15 +33,16 @@ export class LocalWorkloads {
   readonly #local = new Map<string, Local>();
   /** Starts under way; `stopped`: a stop came meanwhile, and wins. */
   readonly #starting = new Map<string, { stopped: boolean }>();
-  /** What is done to a name: one thing at a time, and a start waits for it. */
-  readonly #doing = new Map<string, Promise<void>>();
+  readonly #oneByOne = new OneByOne();
   readonly #draining = new WeakSet<EnrollmentRequest>();
+  readonly #underWay: UnderWay;
   #leaving = false;
   readonly #registering: Registering;
 
   constructor(agent: EnrollingAgent, effects: LocalWorkloadEffects) {
     this.#agent = agent;
     this.#effects = effects;
+    this.#underWay = new UnderWay(effects.clock);
     const all = (): EnrollmentRequest[] => [...this.#local.values()].map(({ request }) => request);
     this.#registering = new Registering(effects, agent, all, this.#draining);
   }
@@ -51,14 +54,12 @@ export class LocalWorkloads {
   async restore(): Promise<void> {
     for (const request of await this.#effects.store.load()) {
       const local = this.#add(request);
-      await this.#oneByOne(keyOf(request), () => this.#restoreAgain(local));
+      await this.#oneByOne.run(keyOf(request), () => this.#restoreAgain(local));
     }
     for (const key of await this.#effects.sandboxes.list()) {
       if (this.#local.has(keyText(key))) continue;
-      this.#effects.log.warn(
-        { workload: this.#effects.expectedUid(key) },
-        'a sandbox of a workload that nobody knows is removed',
-      );
+      const unknown = { workload: this.#effects.expectedUid(key) };
+      this.#effects.log.warn(unknown, 'a sandbox of a workload that nobody knows is removed');
       await this.stop(keyOf(key), 0).catch((error: unknown) => this.#told(error, key));
     }
     this.#registering.begin();
@@ -67,7 +68,7 @@ export class LocalWorkloads {
   #add(request: EnrollmentRequest): Local {
     const key = keyOf(request);
     const again = (): void => {
-      this.#oneByOne(key, () => this.#restoreAgain(local)).catch((error: unknown) => this.#toldHeld(error, local));
+      this.#oneByOne.run(key, () => this.#restoreAgain(local)).catch((error: unknown) => this.#toldHeld(error, local));
     };
     const backoff = { firstMs: AGENT.enrollRetryMs, maxMs: AGENT.enrollRetryMsMax };
     const retry = new Retry(this.#effects, backoff, again);
@@ -78,7 +79,7 @@ export class LocalWorkloads {
 
   async #restoreAgain(local: Local): Promise<void> {
     const key = keyOf(local.request);
-    if (this.#local.get(keyText(key)) !== local) return; // ended meanwhile
+    if (this.#local.get(keyText(key)) !== local || this.#underWay.closed) return; // ended meanwhile, or the next agent's
     try {
       const sandbox = await this.#effects.sandboxes.create(key); // idempotent: the same sandbox
       const { addresses, netnsPath, link } = sandbox;
@@ -90,6 +91,7 @@ export class LocalWorkloads {
       local.problem = null;
       local.retry.succeeded();
     } catch (error) {
+      if (this.#underWay.closed) return;
       this.#toldHeld(error, local);
       await this.#effects.sandboxes.hold(key);
     }
@@ -121,15 +123,19 @@ export class LocalWorkloads {
     return this.#effects.clock.every(AGENT.reapMs, () => void this.#reap().catch(told));
   }
 
-  /** Errors: WEFT_WORKLOAD_NAME, WEFT_WORKLOAD_EXISTS, WEFT_WORKLOAD_LEFT, WEFT_WORKLOAD_REFUSED, and those of the sandbox and the kernel. */
-  async start(wanted: WorkloadRequest): Promise<StartedWorkload> {
+  /** Errors: WEFT_WORKLOAD_NAME, _EXISTS, _LEFT and _REFUSED, WEFT_AGENT_LEAVING, and those of the sandbox and the kernel. */
+  start(wanted: WorkloadRequest): Promise<StartedWorkload> {
+    return this.#underWay.run(() => this.#startWanted(wanted));
+  }
+
+  async #startWanted(wanted: WorkloadRequest): Promise<StartedWorkload> {
     const key = checkedKey(wanted);
     const text = keyText(key);
     if (this.#starting.has(text)) throw existsAlready(text);
     const attempt = { stopped: this.#leaving };
     this.#starting.set(text, attempt); // before the first await, or two starts would both find the name free
     try {
-      await this.#doing.get(text)?.catch(() => {}); // told to whoever asked for it; what it left is found below
+      await this.#oneByOne.idle(key); // what it left is found below
       if (this.#local.has(text)) {
         if (!(await this.#effects.sandboxes.isEmpty(key))) throw existsAlready(text);
         await this.#end(key); // nothing of the one that ended is taken over: neither its namespace nor its numbers
@@ -149,6 +155,7 @@ export class LocalWorkloads {
     try {
       if (attempt.stopped) throw stoppedMeanwhile(uid); // its sandbox may be gone already
       await this.#effects.sandboxes.hold(key);
+      this.#underWay.check();
       await this.#agent.enroll(request);
       await this.#save();
       if (attempt.stopped) throw stoppedMeanwhile(uid);
@@ -168,25 +175,28 @@ export class LocalWorkloads {
     if (!isKnown) {
       this.#effects.log.warn({ workload: uid }, 'the control plane does not know this workload yet; its connections wait');
     }
-    return {
-      uid,
-      addresses: [...sandbox.addresses],
-      netnsPath: sandbox.netnsPath,
-      cgroupPath: sandbox.cgroupPath,
-      resolvConfPath: sandbox.resolvConfPath,
-    };
+    const { addresses, netnsPath, cgroupPath, resolvConfPath } = sandbox;
+    return { uid, addresses: [...addresses], netnsPath, cgroupPath, resolvConfPath };
   }
 
-  /** Idempotent. What still runs is told to end, and killed after `graceMs`. Errors: WEFT_SANDBOX_BUSY: it lives and stays enrolled. */
-  async stop(key: WorkloadKey, graceMs: number = AGENT.stopGraceMs): Promise<void> {
+  /** Idempotent. What runs is told to end, and killed after `graceMs`. Errors: WEFT_SANDBOX_BUSY: it stays; WEFT_AGENT_LEAVING. */
+  stop(key: WorkloadKey, graceMs: number = AGENT.stopGraceMs): Promise<void> {
+    return this.#underWay.run(() => this.#stopNow(key, graceMs));
+  }
+
+  async #stopNow(key: WorkloadKey, graceMs: number): Promise<void> {
     const starting = this.#starting.get(keyText(key));
     if (starting !== undefined) starting.stopped = true;
     else if (graceMs > 0) await this.#drained(key);
     await this.#end(key, starting === undefined ? graceMs : 0);
   }
 
-  /** Whether new connections are to go elsewhere; those that it has go on. Errors: WEFT_NO_WORKLOAD, WEFT_STATE. */
-  async drain(key: WorkloadKey, draining: boolean): Promise<void> {
+  /** Whether new connections are to go elsewhere; those that it has go on. Errors: WEFT_NO_WORKLOAD, WEFT_STATE, WEFT_AGENT_LEAVING. */
+  drain(key: WorkloadKey, draining: boolean): Promise<void> {
+    return this.#underWay.run(() => this.#drainNow(key, draining));
+  }
+
+  async #drainNow(key: WorkloadKey, draining: boolean): Promise<void> {
     const local = this.#local.get(keyText(key));
     if (local === undefined) throw notHere(keyText(key));
     if (draining) this.#draining.add(local.request);
@@ -200,9 +210,7 @@ export class LocalWorkloads {
     const request = this.#local.get(keyText(key))?.request;
     if (request === undefined || request.nativeTunnel) return;
     this.#draining.add(request);
-    const { promise: late, resolve } = Promise.withResolvers<void>();
-    const cancel = this.#effects.clock.after(AGENT.drainToldMs, resolve);
-    await Promise.race([this.#registering.soon(), late]).finally(cancel);
+    await this.#registering.soonWithin(AGENT.drainToldMs);
   }
 
   /** Ends every workload, as far as they can be ended, and starts none any more. Errors: the first of those of `stop`. */
@@ -217,38 +225,35 @@ export class LocalWorkloads {
   }
 
   #end(key: WorkloadKey, graceMs = 0): Promise<void> {
-    return this.#oneByOne(key, () => this.#endNow(key, graceMs));
-  }
-
-  #oneByOne(key: WorkloadKey, task: () => Promise<void>): Promise<void> {
-    const text = keyText(key);
-    const done = (this.#doing.get(text) ?? Promise.resolve()).then(task, task);
-    this.#doing.set(text, done);
-    const forget = (): void => {
-      if (this.#doing.get(text) === done) this.#doing.delete(text);
-    };
-    done.then(forget, forget);
-    return done;
+    return this.#oneByOne.run(key, () => this.#endNow(key, graceMs));
   }
 
   /** Dead, heard to its last byte, then out of the mesh, then out of the disk: an agent that dies in between finds what still captures or still runs. */
   async #endNow(key: WorkloadKey, graceMs: number): Promise<void> {
     const text = keyText(key);
+    this.#underWay.check();
     await this.#effects.sandboxes.end(key, graceMs);
     const local = this.#local.get(text);
     if (local !== undefined) await this.#agent.lastBytes(local.request.uid);
+    this.#underWay.check();
     this.#local.delete(text);
     local?.retry.close();
     if (local !== undefined) this.#agent.leave(local.request.uid);
     const unsaved = await this.#save().catch((error: unknown) => error);
+    this.#underWay.check();
     await this.#effects.sandboxes.remove(key, { killProcesses: true });
     this.#registering.begin();
     if (unsaved !== undefined) await this.#save(); // what was removed made room; the next agent ends what it finds empty
   }
 
+  /** Another agent is to go on with the node: nothing begins here any more, and what has begun has ended, or changes nothing. */
+  leaveNode(): Promise<void> {
+    return this.#underWay.close(AGENT.leaveNodeMs);
+  }
+
   /** Uid → a sentence that says why the control plane does not take the workload. */
   refusals(): ReadonlyMap<string, string> {
-    return new Map([...this.#registering.refused()].map(([uid, { message }]) => [uid, message]));
+    return this.#registering.refusals();
   }
 
   /** Tells the control plane nothing any more; the workloads stay as they are, for the next agent. */
@@ -283,10 +288,11 @@ export class LocalWorkloads {
     );
   }
 
-  #save(): Promise<void> {
+  async #save(): Promise<void> {
+    this.#underWay.check(); // or what the next agent has written would be overwritten
     const kept = [...this.#local.values()].map(({ request }) =>
       this.#draining.has(request) ? { ...request, draining: true } : request,
     );
-    return this.#effects.store.save(kept);
+    await this.#effects.store.save(kept);
   }
 }

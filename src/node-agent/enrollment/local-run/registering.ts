@@ -61,9 +61,16 @@ export class Registering {
     return this.#registering;
   }
 
-  /** Uid → why the control plane does not take the workload, as of its last answer. */
-  refused(): ReadonlyMap<string, RefusedWorkload> {
-    return this.#refused;
+  /** Registers, and resolves when that is done, or after so long. */
+  async soonWithin(deadlineMs: number): Promise<void> {
+    const { promise: late, resolve } = Promise.withResolvers<void>();
+    const cancel = this.#effects.clock.after(deadlineMs, resolve);
+    await Promise.race([this.soon(), late]).finally(cancel);
+  }
+
+  /** Uid → a sentence that says why the control plane does not take the workload, as of its last answer. */
+  refusals(): ReadonlyMap<string, string> {
+    return new Map([...this.#refused].map(([uid, { message }]) => [uid, message]));
   }
 
   /** Registers, and resolves with what the control plane has against the workload; null: nothing, or no answer in time. */

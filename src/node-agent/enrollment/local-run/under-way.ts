@@ -1,0 +1,50 @@
+import type { Clock } from '#model/effects/clock.ts';
+import { WeftError } from '#model/error.ts';
+
+/** What this node was asked to do to its workloads and has not done yet: it comes to its end before another agent goes on with the node. */
+export class UnderWay {
+  readonly #clock: Clock;
+  readonly #tasks = new Set<Promise<unknown>>();
+  #phase: 'open' | 'closing' | 'closed' = 'open';
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** Whether another agent goes on with the node: what has not ended by now must change nothing any more. */
+  get closed(): boolean {
+    return this.#phase === 'closed';
+  }
+
+  /** Errors: WEFT_AGENT_LEAVING when nothing more begins here, those of the task. */
+  async run<Result>(task: () => Promise<Result>): Promise<Result> {
+    if (this.#phase !== 'open') throw agentLeaving();
+    const running = task();
+    this.#tasks.add(running);
+    try {
+      return await running;
+    } finally {
+      this.#tasks.delete(running);
+    }
+  }
+
+  /** Errors: WEFT_AGENT_LEAVING once this is closed. */
+  check(): void {
+    if (this.closed) throw agentLeaving();
+  }
+
+  /** Nothing more begins; resolves when all that has begun has ended, or after so long. */
+  async close(deadlineMs: number): Promise<void> {
+    this.#phase = 'closing';
+    const { promise: late, resolve } = Promise.withResolvers<void>();
+    const cancel = this.#clock.after(deadlineMs, resolve);
+    await Promise.race([Promise.allSettled([...this.#tasks]), late]);
+    cancel();
+    this.#phase = 'closed';
+  }
+}
+
+/** WEFT_AGENT_LEAVING: whoever asks again finds the next agent. */
+export function agentLeaving(): WeftError {
+  return new WeftError('WEFT_AGENT_LEAVING', 'another agent goes on with this node', { remedy: 'ask again in a moment' });
+}
