@@ -35,9 +35,7 @@ function setUp({ registerFails = 0, enrollFails = false } = {}) {
     steps: [] as string[],
   };
   const fails = { enroll: enrollFails, saves: 0 };
-  const undying = new Set<string>();
-  const dyingSlowly = new Map<string, Promise<void>>();
-  const populated = new Set<string>();
+  const [undying, populated, dyingSlowly] = [new Set<string>(), new Set<string>(), new Map<string, Promise<void>>()];
   const agent = {
     enroll: async ({ uid }: EnrollmentRequest) => {
       if (fails.enroll) throw new Error('EADDRINUSE');

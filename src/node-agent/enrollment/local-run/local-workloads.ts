@@ -5,9 +5,8 @@ import { AGENT } from '#model/settings/agents.ts';
 import type { EnrollmentRequest } from '#node-agent/enrollment/enrollment.ts';
 import type { StartedWorkload } from '#protocol/api/agent.ts';
 import type { EnrollingAgent, LocalWorkloadEffects } from './local-effects.ts';
-import { OneByOne } from './one-by-one.ts';
 import { Registering } from './registering.ts';
-import { UnderWay } from './under-way.ts';
+import { OneByOne, UnderWay } from './under-way.ts';
 import {
   checkedKey,
   existsAlready,

@@ -1,5 +1,6 @@
 import type { Clock } from '#model/effects/clock.ts';
 import { WeftError } from '#model/error.ts';
+import { keyText, type WorkloadKey } from './workload-key.ts';
 
 /** What this node was asked to do to its workloads and has not done yet: it comes to its end before another agent goes on with the node. */
 export class UnderWay {
@@ -41,6 +42,28 @@ export class UnderWay {
     await Promise.race([Promise.allSettled([...this.#tasks]), late]);
     cancel();
     this.#phase = 'closed';
+  }
+}
+
+/** What is done to each workload: one thing at a time. */
+export class OneByOne {
+  readonly #doing = new Map<string, Promise<void>>();
+
+  /** Resolves when nothing is being done to it, however that ended. */
+  async idle(key: WorkloadKey): Promise<void> {
+    await this.#doing.get(keyText(key))?.catch(() => {}); // told to whoever asked for it
+  }
+
+  /** Does it after what is being done; the result is its own. */
+  run(key: WorkloadKey, task: () => Promise<void>): Promise<void> {
+    const text = keyText(key);
+    const done = (this.#doing.get(text) ?? Promise.resolve()).then(task, task);
+    this.#doing.set(text, done);
+    const forget = (): void => {
+      if (this.#doing.get(text) === done) this.#doing.delete(text);
+    };
+    done.then(forget, forget);
+    return done;
   }
 }
 
