@@ -18,8 +18,8 @@ import type {
   WorkloadNamespace,
 } from '#node-agent/effects/agent-effects.ts';
 import type { HandedSocket } from '#protocol/api/agent.ts';
-import { agentLeaving } from './local-run/under-way.ts';
 import { adoptedId, isUnchanged } from './same-enrollment.ts';
+import { agentLeaving } from './under-way.ts';
 
 /** What it takes to enroll a workload; kept on disk, so that a restarted agent enrolls it again by itself. */
 export type EnrollmentRequest = WorkloadRequest & {

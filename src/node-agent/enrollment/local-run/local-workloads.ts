@@ -3,10 +3,10 @@ import type { WorkloadRequest } from '#model/mesh/registration.ts';
 import { Retry } from '#model/resilience/retry.ts';
 import { AGENT } from '#model/settings/agents.ts';
 import type { EnrollmentRequest } from '#node-agent/enrollment/enrollment.ts';
+import { OneByOne, UnderWay } from '#node-agent/enrollment/under-way.ts';
 import type { StartedWorkload } from '#protocol/api/agent.ts';
 import type { EnrollingAgent, LocalWorkloadEffects } from './local-effects.ts';
 import { Registering } from './registering.ts';
-import { OneByOne, UnderWay } from './under-way.ts';
 import {
   checkedKey,
   existsAlready,
@@ -53,7 +53,7 @@ export class LocalWorkloads {
   async restore(): Promise<void> {
     for (const request of await this.#effects.store.load()) {
       const local = this.#add(request);
-      await this.#oneByOne.run(keyOf(request), () => this.#restoreAgain(local));
+      await this.#oneByOne.run(keyText(request), () => this.#restoreAgain(local));
     }
     for (const key of await this.#effects.sandboxes.list()) {
       if (this.#local.has(keyText(key))) continue;
@@ -67,7 +67,7 @@ export class LocalWorkloads {
   #add(request: EnrollmentRequest): Local {
     const key = keyOf(request);
     const again = (): void => {
-      this.#oneByOne.run(key, () => this.#restoreAgain(local)).catch((error: unknown) => this.#toldHeld(error, local));
+      this.#oneByOne.run(keyText(key), () => this.#restoreAgain(local)).catch((error: unknown) => this.#toldHeld(error, local));
     };
     const backoff = { firstMs: AGENT.enrollRetryMs, maxMs: AGENT.enrollRetryMsMax };
     const retry = new Retry(this.#effects, backoff, again);
@@ -134,7 +134,7 @@ export class LocalWorkloads {
     const attempt = { stopped: this.#leaving };
     this.#starting.set(text, attempt); // before the first await, or two starts would both find the name free
     try {
-      await this.#oneByOne.idle(key); // what it left is found below
+      await this.#oneByOne.idle(text); // what it left is found below
       if (this.#local.has(text)) {
         if (!(await this.#effects.sandboxes.isEmpty(key))) throw existsAlready(text);
         await this.#end(key); // nothing of the one that ended is taken over: neither its namespace nor its numbers
@@ -224,7 +224,7 @@ export class LocalWorkloads {
   }
 
   #end(key: WorkloadKey, graceMs = 0): Promise<void> {
-    return this.#oneByOne.run(key, () => this.#endNow(key, graceMs));
+    return this.#oneByOne.run(keyText(key), () => this.#endNow(key, graceMs));
   }
 
   /** Dead, heard to its last byte, then out of the mesh, then out of the disk: an agent that dies in between finds what still captures or still runs. */

@@ -1,6 +1,5 @@
 import type { Clock } from '#model/effects/clock.ts';
 import { WeftError } from '#model/error.ts';
-import { keyText, type WorkloadKey } from './workload-key.ts';
 
 /** What this node was asked to do to its workloads and has not done yet: it comes to its end before another agent goes on with the node. */
 export class UnderWay {
@@ -50,17 +49,16 @@ export class OneByOne {
   readonly #doing = new Map<string, Promise<void>>();
 
   /** Resolves when nothing is being done to it, however that ended. */
-  async idle(key: WorkloadKey): Promise<void> {
-    await this.#doing.get(keyText(key))?.catch(() => {}); // told to whoever asked for it
+  async idle(key: string): Promise<void> {
+    await this.#doing.get(key)?.catch(() => {}); // told to whoever asked for it
   }
 
   /** Does it after what is being done; the result is its own. */
-  run(key: WorkloadKey, task: () => Promise<void>): Promise<void> {
-    const text = keyText(key);
-    const done = (this.#doing.get(text) ?? Promise.resolve()).then(task, task);
-    this.#doing.set(text, done);
+  run(key: string, task: () => Promise<void>): Promise<void> {
+    const done = (this.#doing.get(key) ?? Promise.resolve()).then(task, task);
+    this.#doing.set(key, done);
     const forget = (): void => {
-      if (this.#doing.get(text) === done) this.#doing.delete(text);
+      if (this.#doing.get(key) === done) this.#doing.delete(key);
     };
     done.then(forget, forget);
     return done;
