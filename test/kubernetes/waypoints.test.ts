@@ -93,21 +93,23 @@ describe('waypoints of a cluster', { skip: SKIP }, () => {
   const versions = () => ours('{.kind}/{.metadata.name}@{.metadata.resourceVersion}');
 
   /** Pods that no kubelet runs become ready by hand. */
-  async function makeReady(): Promise<void> {
+  async function makeReady(name = 'waypoint', range = '10.1.9'): Promise<void> {
     const names = await waitUntil('pods of the waypoint', SOON_MS, async () => {
-      const text = await api().kubectl('get', 'pods', '-n', 'shop', '-l', `${OURS}`, '-o', 'name');
+      const text = await api().kubectl('get', 'pods', '-n', 'shop', '-l', podsOf(name), '-o', 'name');
       const list = text
         .trim()
         .split('\n')
         .filter((name) => name !== '');
       return list.length === 2 && list;
     });
-    for (const [at, name] of names.entries()) {
-      const [ip, conditions] = [`10.1.9.${at + 1}`, [{ type: 'Ready', status: 'True' }]];
+    for (const [at, pod] of names.entries()) {
+      const [ip, conditions] = [`${range}.${at + 1}`, [{ type: 'Ready', status: 'True' }]];
       const status = JSON.stringify({ status: { phase: 'Running', podIP: ip, podIPs: [{ ip }], conditions } });
-      await api().kubectl('patch', name, '-n', 'shop', '--subresource=status', '--type=merge', '-p', status);
+      await api().kubectl('patch', pod, '-n', 'shop', '--subresource=status', '--type=merge', '-p', status);
     }
   }
+
+  const podsOf = (name: string): string => `${OURS},gateway.networking.k8s.io/gateway-name=${name}`;
 
   test('K120, K121: a Gateway gets account, roots, Service and Deployment, whose pods pass the strictest pod security; when one is ready it is bound', async (t) => {
     const server = api();
@@ -131,6 +133,10 @@ spec: { selector: { app: ratings }, ports: [{ name: http, port: 80, targetPort: 
 `);
     await makeReady();
     await conditionsBecome(server, 'gateway', 'waypoint', /Programmed=True\/Programmed/);
+    const clusterIp = await read('service', 'waypoint', '{.spec.clusterIP}');
+    const addresses = '{range .status.addresses[*]}{.type}={.value} {end}';
+    const told = `IPAddress=${clusterIp} Hostname=waypoint.shop.svc.cluster.local `;
+    await becomes('addresses', told, () => read('gateway', 'waypoint', addresses));
     const agent = follower(t, await endpointOf(control, 'node-1'));
     const key = 'shop/waypoint.shop.svc.cluster.local';
     await agent.until(
@@ -140,6 +146,61 @@ spec: { selector: { app: ratings }, ports: [{ name: http, port: 80, targetPort: 
     const instances = [...agent.workloads.values()].filter(({ services }) => services.has(key));
     assert.equal(instances.length, 2);
     assert.ok(instances.every(({ outsideMesh, serviceAccount }) => outsideMesh !== true && serviceAccount === 'waypoint'));
+  });
+
+  test('K116, K111, K112: listeners, addresses and class are told as they are; when all pods are lost addresses stay, and a restart writes nothing', async (t) => {
+    const server = api();
+    await server.apply(gateway('told'));
+    const control = await controlOf(t, server, IMAGE);
+    const listener =
+      '{.status.listeners[0].name} {.status.listeners[0].attachedRoutes} {.status.listeners[0].supportedKinds[*].kind}';
+    await makeReady('told', '10.1.8');
+    await becomes('the class', 'weft.dev/mesh-controller True', () =>
+      read('gatewayclass', 'weft-waypoint', '{.spec.controllerName} {.status.conditions[?(@.type=="Accepted")].status}'),
+    );
+    await becomes('the listener', 'mesh 0 GRPCRoute HTTPRoute', () => read('gateway', 'told', listener));
+    await server.apply(`apiVersion: v1
+kind: Service
+metadata: { name: details, namespace: shop, labels: { istio.io/use-waypoint: told } }
+spec: { selector: { app: details }, ports: [{ name: http, port: 80 }] }
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: { name: details, namespace: shop }
+spec: { parentRefs: [{ group: "", kind: Service, name: details }], rules: [{ backendRefs: [{ name: details, port: 80 }] }] }
+`);
+    await becomes('its route', 'mesh 1 GRPCRoute HTTPRoute', () => read('gateway', 'told', listener));
+    // Of every condition, those of listeners among them.
+    const generations =
+      '{.metadata.generation} {.status.conditions[*].observedGeneration} {.status.listeners[*].conditions[*].observedGeneration}';
+    const areObserved = (): Promise<boolean> =>
+      read('gateway', 'told', generations).then((text) => new Set(text.split(' ')).size === 1);
+    await waitUntil('generations', SOON_MS, areObserved);
+    const namespaces = { from: 'All' };
+    const listeners = [{ name: 'mesh', port: 15_008, protocol: 'HBONE', allowedRoutes: { namespaces } }];
+    const edit = JSON.stringify({ spec: { listeners } });
+    await server.kubectl('patch', 'gateway', 'told', '-n', 'shop', '--type=merge', '-p', edit);
+    await waitUntil('the next generation', SOON_MS, areObserved);
+    await conditionsBecome(server, 'gateway', 'told', /Programmed=True\/Programmed/);
+    const version = (): Promise<string> => read('gateway', 'told', '{.metadata.resourceVersion}');
+    const settled = await version();
+    await control.stop({ waypoints: false });
+    const next = await controlOf(t, server, IMAGE);
+    await waitUntil('the next leader', SOON_MS, () => next.status().replica?.role === 'leader');
+    await waitUntil('its waypoints', SOON_MS, () => next.status().waypoints.every(({ state }) => state === 'running'));
+    assert.equal(await version(), settled);
+    const addresses = await read('gateway', 'told', '{.status.addresses}');
+    for (const pod of (await server.kubectl('get', 'pods', '-n', 'shop', '-l', podsOf('told'), '-o', 'name'))
+      .trim()
+      .split('\n')) {
+      const unready = JSON.stringify({ status: { conditions: [{ type: 'Ready', status: 'False' }] } });
+      await server.kubectl('patch', pod, '-n', 'shop', '--subresource=status', '--type=merge', '-p', unready);
+    }
+    await conditionsBecome(server, 'gateway', 'told', /Programmed=False\/Pending/);
+    assert.equal(await read('gateway', 'told', '{.status.addresses}'), addresses);
+    await becomes('its listener', 'mesh 1 GRPCRoute HTTPRoute', () => read('gateway', 'told', listener));
+    await server.kubectl('delete', 'httproute/details', 'service/details', 'gateway/told', '-n', 'shop');
+    await becomes('the end of it', WAYPOINT, async () => (await ours()).join());
   });
 
   test('what somebody changes or removes is made as it was, what they add stays, and nothing is written again and again', async (t) => {

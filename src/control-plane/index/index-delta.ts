@@ -25,6 +25,10 @@ export type Condition = {
   message: string;
   /** Of a route: for which entries of `parentRefs` it holds. Without it: for all that another condition names. */
   parents?: readonly number[];
+  /** Of a Gateway: the listener that it is about. Without it: the Gateway. */
+  listener?: string;
+  /** What the status of the Gateway, or of the listener, tells beside its conditions. */
+  fields?: Readonly<Record<string, unknown>>;
 };
 
 /** `<namespace>/<name>` of a Gateway. */

@@ -6,6 +6,7 @@ import { authorizationPolicyKind } from './authorization-policy/kind.ts';
 import { configMapKind } from './config-map/kind.ts';
 import { destinationRuleKind } from './destination-rule/kind.ts';
 import { gatewayKind } from './gateway/kind.ts';
+import { gatewayClassKind } from './gateway-class/kind.ts';
 import { grpcRouteKind } from './grpc-route/kind.ts';
 import { httpRouteKind } from './http-route/kind.ts';
 import { namespaceKind } from './namespace/kind.ts';
@@ -30,6 +31,7 @@ export const KINDS: readonly KindDefinition[] = [
   authorizationPolicyKind,
   peerAuthenticationKind,
   requestAuthenticationKind,
+  gatewayClassKind,
   gatewayKind,
   httpRouteKind,
   grpcRouteKind,

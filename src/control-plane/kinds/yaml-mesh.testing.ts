@@ -55,10 +55,10 @@ export class YamlMesh {
     return found[0] ?? null;
   }
 
-  /** `type status reason` of each condition of a resource. */
-  conditions(resource: string): string[] {
+  /** `type status reason` of each condition of a resource, or of one of its listeners. */
+  conditions(resource: string, listener?: string): string[] {
     const list = this.index.snapshot().conditions.get(resource as ResourceName) ?? [];
-    return list.map(({ type, status, reason }) => `${type} ${status} ${reason}`);
+    return list.filter((one) => one.listener === listener).map(({ type, status, reason }) => `${type} ${status} ${reason}`);
   }
 
   /** `code message` of each problem of a resource. */

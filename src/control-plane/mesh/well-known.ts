@@ -23,6 +23,9 @@ export const ANNOTATION = {
   autoRegistrationGroup: 'istio.io/autoRegistrationGroup',
 } as const;
 
+/** Fixed by the Gateway API: the controller in whose name classes are accepted and entries of `status.parents` are written. */
+export const CONTROLLER_NAME = 'weft.dev/mesh-controller';
+
 /** Gateway classes whose Gateways Weft runs as waypoints. */
 export const WAYPOINT_CLASSES: readonly string[] = ['weft-waypoint', 'istio-waypoint'];
 

@@ -21,6 +21,10 @@ export type OwnStatus = {
   form: 'parents' | 'conditions' | 'applied';
   /** Types of conditions that are ours; of parents all are. */
   types: readonly string[];
+  /** The same of `status.listeners`. */
+  listenerTypes?: readonly string[];
+  /** Of what is applied, fields beside the conditions that are ours; one that nothing is said of stays. */
+  fields?: readonly string[];
   /** Whether nothing is taken back when nothing is to be said any more: another controller has taken the object over. */
   leaves?: boolean;
   /** Conditions that are false, with which reason, while an object with this spec is refused. */

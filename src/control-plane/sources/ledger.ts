@@ -159,9 +159,12 @@ export class ResourceLedger {
     for (const [name, conditions] of changed) setOrDelete(this.#conditions, name, conditions);
   }
 
-  /** The conditions that hold now. */
+  /** The conditions that hold now, of resources as a whole: those of single listeners are told where they are written alone. */
   conditions(): Condition[] {
-    return [...this.#conditions.values()].flat();
+    return [...this.#conditions.values()]
+      .flat()
+      .filter(({ listener }) => listener === undefined)
+      .map(({ fields: _, ...condition }) => condition);
   }
 
   /** Every resource that the unit named or names. */

@@ -22,6 +22,7 @@ const GATEWAY: ManagedGateway = {
 function rig(setup: { replicas?: number } = {}) {
   const clock = new SteppedClock();
   const objects = new Map<string, KubeObject>([
+    ['GatewayClass /weft-waypoint', { apiVersion: '', kind: 'GatewayClass', metadata: { name: 'weft-waypoint' } }],
     ['Gateway shop/waypoint', { apiVersion: '', kind: 'Gateway', metadata: { name: 'waypoint', namespace: 'shop', uid: 'u1' } }],
   ]);
   const writes: string[] = [];
@@ -38,7 +39,11 @@ function rig(setup: { replicas?: number } = {}) {
         if (server.isAway) throw new Error('the API server is away');
         return objects.get(idOf(kind, place)) ?? null;
       },
-      create: async () => null,
+      async create(kind, object) {
+        writes.push(`create ${kind.kind}`);
+        objects.set(idOf(kind, { namespace: '', name: object.metadata.name }), object);
+        return object;
+      },
       replace: async () => null,
       async apply(kind, object) {
         writes.push(`apply ${kind.kind}`);
@@ -87,6 +92,17 @@ test('objects of a waypoint are made once, and looked at without being written',
   assert.deepEqual(await pass(2_000), MADE);
   assert.equal(keeper.states()[0]?.state, 'running');
   assert.deepEqual(await pass(10 * KUBERNETES.waypointLookMs), []);
+});
+
+test('K94: the class of waypoints is made by the one that leads where there is none, and one that is there stays', async () => {
+  const { keeper, pass, objects } = rig();
+  objects.delete('GatewayClass /weft-waypoint');
+  assert.deepEqual(await pass(1_000), [], 'not before it leads');
+  keeper.start();
+  assert.deepEqual(await pass(1_000), ['create GatewayClass']);
+  const made = objects.get('GatewayClass /weft-waypoint') ?? assert.fail();
+  assert.equal((made.spec as { controllerName: string }).controllerName, 'weft.dev/mesh-controller');
+  assert.deepEqual(await pass(2 * KUBERNETES.waypointLookMs), []);
 });
 
 test('another root is given to waypoints without touching their pods', async () => {

@@ -109,7 +109,8 @@ const allowed: { name: string; namespaces: string; want: GatewayResource['listen
 for (const { name, namespaces, want } of allowed) {
   test(`allowed namespaces: ${name}`, () => {
     const gateway = readSpec<GatewayResource>('Gateway', listener(namespaces));
-    assert.deepEqual(gateway.listeners, [{ name: 'mesh', port: 15_008, protocol: 'HBONE', allowed: want }]);
+    const rest = { unheeded: [], kinds: [] };
+    assert.deepEqual(gateway.listeners, [{ name: 'mesh', port: 15_008, protocol: 'HBONE', allowed: want, ...rest }]);
     assert.equal(gateway.className, 'weft-waypoint');
   });
 }

@@ -9,12 +9,15 @@ import { fieldOf } from '#control-plane/resources/stand-in.ts';
 import { GATEWAYS, gateways } from './derive.ts';
 import { GATEWAY_FIELDS } from './fields.ts';
 import type { GatewayListener, GatewayResource, RawGateway, RawListener } from './schema.ts';
+import { gatewayStatus } from './status.ts';
 import { managedGateways, servedServices, waypointConfigs } from './waypoint-config.ts';
 
 /** Gateways of other classes are their controllers', whatever is wrong with them. */
 const WAYPOINT_STATUS: OwnStatus = {
   form: 'applied',
   types: ['Accepted', 'Programmed'],
+  listenerTypes: ['Accepted', 'Programmed', 'Conflicted', 'ResolvedRefs'],
+  fields: ['addresses'],
   leaves: true,
   refused: (spec) =>
     WAYPOINT_CLASSES.includes(String(fieldOf(spec, 'gatewayClassName'))) ? refusedFor('Invalid', ['Accepted', 'Programmed']) : [],
@@ -34,7 +37,7 @@ export const gatewayKind = defineKind({
   read: readGateway,
   cluster: { readStatus: addressesOf, status: WAYPOINT_STATUS },
   resources: GATEWAYS,
-  derivations: [gateways, servedServices, waypointConfigs, managedGateways],
+  derivations: [gateways, gatewayStatus, servedServices, waypointConfigs, managedGateways],
 });
 
 function addressesOf(status: unknown): unknown {
@@ -57,9 +60,11 @@ function readGateway({ spec, status }: RawGateway, metadata: Metadata): GatewayR
   };
 }
 
-/** Only what binding needs: who may use the waypoint, and at which port it serves. */
-function readListener({ name, port, protocol, allowedRoutes }: RawListener): GatewayListener {
-  return { name, port, protocol, allowed: readAllowed(allowedRoutes?.namespaces) };
+/** What binding needs (who may use the waypoint, at which port it serves), and what is to be said of the rest. */
+function readListener({ name, port, protocol, hostname, tls, allowedRoutes }: RawListener): GatewayListener {
+  const kinds = (allowedRoutes?.kinds ?? []).map(({ group = 'gateway.networking.k8s.io', kind }) => ({ group, kind }));
+  const unheeded = Object.entries({ hostname, tls }).flatMap(([field, value]) => (value === undefined ? [] : [field]));
+  return { name, port, protocol, allowed: readAllowed(allowedRoutes?.namespaces), unheeded, kinds };
 }
 
 /** Same is the default of the API. */

@@ -10,7 +10,14 @@ export type GatewayListener = {
   protocol: string;
   /** Namespaces whose services and workloads may name this gateway as their waypoint. */
   allowed: AllowedNamespaces;
+  /** Fields that are written and have no effect at a waypoint. */
+  unheeded: readonly string[];
+  /** Kinds of routes that it is written for; empty: all. */
+  kinds: readonly RouteKind[];
 };
+
+/** A kind of routes. */
+export type RouteKind = { group: string; kind: string };
 
 /** A waypoint when its class is one of those that Weft runs; else somebody else's gateway. */
 export type GatewayResource = {
@@ -31,7 +38,10 @@ export type RawListener = {
   protocol: string;
   hostname?: string;
   tls?: { mode?: string };
-  allowedRoutes?: { namespaces?: { from?: 'All' | 'Selector' | 'Same' | 'None'; selector?: RawLabelSelector } };
+  allowedRoutes?: {
+    namespaces?: { from?: 'All' | 'Selector' | 'Same' | 'None'; selector?: RawLabelSelector };
+    kinds?: { group?: string; kind: string }[];
+  };
 };
 
 /** The document, once its schema has passed. */

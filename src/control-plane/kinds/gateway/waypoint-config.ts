@@ -25,7 +25,7 @@ import { GATEWAYS } from './derive.ts';
 import { waypointLabels } from './waypoint-service.ts';
 
 /** What a waypoint does for one of the services bound to it. */
-type ServedService = { gateway: string; service: WaypointService };
+export type ServedService = { gateway: string; service: WaypointService };
 
 const REQUEST_ROUTES = [
   { kind: 'HTTPRoute', table: ATTACHED_ROUTES },
@@ -33,7 +33,7 @@ const REQUEST_ROUTES = [
 ] as const;
 
 /** By `<namespace>/<name>` of the service. */
-const SERVED_SERVICES = tableOf<ServedService>()('served-services', { by: { gateway: ({ gateway }) => [gateway] } });
+export const SERVED_SERVICES = tableOf<ServedService>()('served-services', { by: { gateway: ({ gateway }) => [gateway] } });
 
 /** Routes and policies of each bound service; apart from the waypoint's, so that a change of one service leaves the others alone. */
 export const servedServices = defineDerivation({

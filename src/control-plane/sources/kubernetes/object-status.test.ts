@@ -2,9 +2,10 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import type { Condition } from '#control-plane/index/index-delta.ts';
 import { KINDS } from '#control-plane/kinds/list.ts';
+import { CONTROLLER_NAME } from '#control-plane/mesh/well-known.ts';
 import type { OwnStatus } from '#control-plane/resources/cluster-kind.ts';
 import type { ResourceName } from '#control-plane/resources/resource.ts';
-import { CONTROLLER_NAME, ownPart, type Subject, statusToWrite } from './object-status.ts';
+import { ownPart, type Subject, statusToWrite } from './object-status.ts';
 
 const NOW = '2026-01-01T00:00:00Z';
 const EARLIER = '2025-01-01T00:00:00Z';
@@ -146,4 +147,57 @@ test('K114: a gateway of another class is never touched; of one of ours only our
   const status = statusToWrite(subject('Gateway', { ...theirs, addresses: [1] }), [condition('Programmed')], NOW) ?? {};
   const types = (ownPart(ownOf('Gateway'), { ...status }).conditions as Record<string, unknown>[]).map(({ type }) => type);
   assert.deepEqual(types, ['Programmed']);
+});
+
+const MESH = { name: 'mesh', supportedKinds: [{ kind: 'HTTPRoute' }], attachedRoutes: 2 };
+
+test('K112: listeners are told one by one, with the generation; where nothing is said of them they stay as they are', () => {
+  const said = [
+    condition('Programmed', 'True', { fields: { addresses: [{ value: '10.0.0.1' }] } }),
+    condition('ResolvedRefs', 'True', { listener: 'mesh', fields: { supportedKinds: MESH.supportedKinds } }),
+    condition('Programmed', 'True', { listener: 'mesh', fields: { attachedRoutes: 2 } }),
+  ];
+  const first = statusToWrite(subject('Gateway', {}), said, EARLIER) ?? {};
+  const [listener = {}] = first.listeners as Record<string, unknown>[];
+  assert.deepEqual({ ...listener, conditions: undefined }, { ...MESH, conditions: undefined });
+  assert.deepEqual(
+    list(listener, 'conditions').map(({ type, observedGeneration }) => [type, observedGeneration]),
+    [
+      ['ResolvedRefs', 2],
+      ['Programmed', 2],
+    ],
+  );
+  assert.deepEqual(first.addresses, [{ value: '10.0.0.1' }]);
+  assert.deepEqual(
+    list(first, 'conditions').map(({ type }) => type),
+    ['Programmed'],
+    'those of a listener are none of the Gateway',
+  );
+  assert.equal(statusToWrite(subject('Gateway', first), said, NOW), null, 'K111');
+  const pending = statusToWrite(subject('Gateway', first), [condition('Programmed', 'False')], NOW) ?? {};
+  assert.deepEqual([pending.addresses, pending.listeners], [first.addresses, first.listeners]);
+  const applied = ownPart(ownOf('Gateway'), pending);
+  assert.deepEqual([applied.addresses, applied.listeners], [first.addresses, first.listeners], 'else they would be taken back');
+});
+
+test('a listener that is no more goes, others keep their places, and conditions of somebody else are not applied', () => {
+  const theirs = { type: 'example.com/Seen', status: 'True', reason: 'R', message: '', lastTransitionTime: EARLIER };
+  const names = ['b', 'gone', 'a'];
+  const listeners = names.map((name) => ({ name, attachedRoutes: 0, conditions: [theirs] }));
+  const said = [condition('Programmed'), ...['a', 'b', 'c'].map((listener) => condition('Programmed', 'True', { listener }))];
+  const status = statusToWrite(subject('Gateway', { listeners }), said, NOW) ?? {};
+  const written = status.listeners as { name: string; conditions: { type: string }[] }[];
+  assert.deepEqual(
+    written.map(({ name }) => name),
+    ['b', 'a', 'c'],
+  );
+  assert.deepEqual(
+    written[0]?.conditions.map(({ type }) => type),
+    ['example.com/Seen', 'Programmed'],
+  );
+  const own = ownPart(ownOf('Gateway'), status).listeners as typeof written;
+  assert.deepEqual(
+    own[0]?.conditions.map(({ type }) => type),
+    ['Programmed'],
+  );
 });

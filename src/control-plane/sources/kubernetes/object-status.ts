@@ -1,11 +1,10 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Condition } from '#control-plane/index/index-delta.ts';
+import { CONTROLLER_NAME } from '#control-plane/mesh/well-known.ts';
 import type { OwnStatus } from '#control-plane/resources/cluster-kind.ts';
 import { compareText } from '#control-plane/resources/metadata.ts';
 import { isRecord } from '#control-plane/resources/stand-in.ts';
 
-/** Fixed by the Gateway API: who wrote an entry of `status.parents`. */
-export const CONTROLLER_NAME = 'weft.dev/mesh-controller';
 /** Fixed by the Gateway API: entries of `status.parents`. */
 const PARENTS_MAX = 32;
 
@@ -41,8 +40,17 @@ export function statusToWrite(subject: Subject, conditions: readonly Condition[]
 }
 
 /** Of a status that is applied, what is ours. */
-export function ownPart({ types }: OwnStatus, status: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  return { conditions: listOf(status.conditions).filter(({ type }) => types.includes(String(type))) };
+export function ownPart(own: OwnStatus, status: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  const { types, listenerTypes, fields = [] } = own;
+  const oursOf = (list: unknown, ours: readonly string[]): Record<string, unknown>[] =>
+    listOf(list).filter(({ type }) => ours.includes(String(type)));
+  const listeners = listOf(status.listeners).map((one) => ({ ...one, conditions: oursOf(one.conditions, listenerTypes ?? []) }));
+  return {
+    conditions: oursOf(status.conditions, types),
+    // What is applied no more would be gone.
+    ...Object.fromEntries(fields.flatMap((name) => (status[name] === undefined ? [] : [[name, status[name]]]))),
+    ...(listenerTypes === undefined || listeners.length === 0 ? {} : { listeners }),
+  };
 }
 
 function withConditions(
@@ -54,10 +62,36 @@ function withConditions(
   // Another controller may have taken it over; its conditions are of the same types.
   if (own.leaves === true && conditions.length === 0) return null;
   const before = listOf(status.conditions);
-  const merged = merge(before, conditions, own.types, generation, now);
+  const ofAll = conditions.filter(({ listener }) => listener === undefined);
+  const merged = merge(before, ofAll, own.types, generation, now);
   if (merged.length === 0 && before.length === 0) return null;
+  const listeners = withListeners(own, status, conditions, (old, wanted, types) => merge(old, wanted, types, generation, now));
   const observed = own.form === 'applied' || generation === null || conditions.length === 0 ? {} : observedOf(status, generation);
-  return { ...status, ...observed, conditions: merged };
+  return { ...status, ...observed, ...fieldsOf(ofAll), ...(listeners && { listeners }), conditions: merged };
+}
+
+/** Those that are spoken of, where they are, and new ones behind; null: of none anything is said, and what is there stays. */
+function withListeners(
+  { listenerTypes = [] }: OwnStatus,
+  status: Readonly<Record<string, unknown>>,
+  conditions: readonly Condition[],
+  merged: (old: Record<string, unknown>[], wanted: readonly Condition[], types: readonly string[]) => Record<string, unknown>[],
+): Record<string, unknown>[] | null {
+  const spoken = conditions.filter(({ listener }) => listener !== undefined);
+  if (spoken.length === 0) return null;
+  const wanted = Map.groupBy(spoken, ({ listener }) => listener);
+  const before = new Map(listOf(status.listeners).map((one) => [String(one.name), one]));
+  const names = [...before.keys(), ...[...wanted.keys()].map(String).filter((name) => !before.has(name))];
+  return names.flatMap((name) => {
+    const said = wanted.get(name);
+    if (said === undefined) return [];
+    const old = before.get(name) ?? {};
+    return [{ ...old, name, ...fieldsOf(said), conditions: merged(listOf(old.conditions), said, listenerTypes) }];
+  });
+}
+
+function fieldsOf(conditions: readonly Condition[]): Record<string, unknown> {
+  return Object.assign({}, ...conditions.map(({ fields }) => fields));
 }
 
 /** Istio's kinds tell it beside the conditions, too; as text where it was one. */
