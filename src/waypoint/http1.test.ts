@@ -422,6 +422,7 @@ test('waypoint: one line tells everything of a request', async (t) => {
       'dst.workload': 'cart-0',
       'dst.namespace': 'shop',
       'dst.identity': 'spiffe://cluster.local/ns/shop/sa/cart-0',
+      'dst.cluster': 'Kubernetes',
       downstream_local_address: '10.96.0.10:80',
       method: 'POST',
       path: '/x',

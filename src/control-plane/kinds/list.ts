@@ -10,6 +10,7 @@ import { gatewayClassKind } from './gateway-class/kind.ts';
 import { grpcRouteKind } from './grpc-route/kind.ts';
 import { httpRouteKind } from './http-route/kind.ts';
 import { namespaceKind } from './namespace/kind.ts';
+import { nodeKind } from './node/kind.ts';
 import { peerAuthenticationKind } from './peer-authentication/kind.ts';
 import { podKind } from './pod/kind.ts';
 import { referenceGrantKind } from './reference-grant/kind.ts';
@@ -27,6 +28,7 @@ export const KINDS: readonly KindDefinition[] = [
   serviceKind,
   podKind,
   namespaceKind,
+  nodeKind,
   workloadEntryKind,
   authorizationPolicyKind,
   peerAuthenticationKind,

@@ -2,6 +2,7 @@ import type { MeshReader } from '#control-plane/index/derivation.ts';
 import type { Entry } from '#control-plane/index/table.ts';
 import { entry, tableOf } from '#control-plane/index/table.ts';
 import { RESERVED_ADDRESSES, reserve } from '#control-plane/index/vip-allocator.ts';
+import type { Locality } from '#control-plane/mesh/nodes.ts';
 import { USER_SERVICES } from '#control-plane/mesh/services.ts';
 import { ANNOTATION, LABEL } from '#control-plane/mesh/well-known.ts';
 import { type Problem, warningAt } from '#control-plane/resources/finding.ts';
@@ -26,7 +27,7 @@ export type Endpoint = {
   addresses: readonly IpAddress[];
   hostname: string;
   network: string;
-  locality: { region: string; zone: string; subzone: string };
+  locality: Locality;
   weight: number;
   hostNetwork: boolean;
   healthy: boolean;
@@ -93,9 +94,6 @@ export function endpointEntries(endpoint: Endpoint, rank = 0): Entry<typeof ENDP
 
 /** Tables that describing an endpoint writes. */
 export const ENDPOINT_TABLES = [ENDPOINTS, RESERVED_ADDRESSES] as const;
-
-/** The locality of what says none. */
-export const NOWHERE = { region: '', zone: '', subzone: '' };
 
 /** Whether the annotations of a resource say that its traffic is captured. */
 export function isCaptured(annotations: Labels): boolean {

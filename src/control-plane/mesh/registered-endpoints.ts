@@ -1,7 +1,8 @@
 import { defineDerivation } from '#control-plane/index/derivation.ts';
 import type { MeshOptions } from '#control-plane/index/mesh-options.ts';
 import { REGISTRATIONS } from '#control-plane/index/registrations.ts';
-import { ENDPOINT_TABLES, type Endpoint, endpointEntries, NOWHERE } from '#control-plane/mesh/endpoints.ts';
+import { ENDPOINT_TABLES, type Endpoint, endpointEntries } from '#control-plane/mesh/endpoints.ts';
+import { type Locality, localityOf, NODE_LOCALITIES } from '#control-plane/mesh/nodes.ts';
 import { LABEL } from '#control-plane/mesh/well-known.ts';
 import { type Problem, warningAt } from '#control-plane/resources/finding.ts';
 import { nameOf } from '#control-plane/resources/resource.ts';
@@ -12,13 +13,13 @@ import type { RegisteredWorkload } from '#model/mesh/registration.ts';
 export const registeredEndpoints = defineDerivation({
   name: 'registered endpoint',
   each: REGISTRATIONS,
-  reads: [REGISTRATIONS],
+  reads: [REGISTRATIONS, NODE_LOCALITIES],
   writes: [...ENDPOINT_TABLES],
   derive({ value }, mesh) {
     const rivals = mesh.valuesBy(REGISTRATIONS, 'workload', `${value.namespace}/${value.name}`);
     // Also while the first one has no address: which of two counts must not depend on how far each of them has come.
     if (rivals[0]?.node !== value.node) return [];
-    const endpoint = endpointOf(value, problemsOf(rivals), mesh.options);
+    const endpoint = endpointOf(value, localityOf(mesh, value.node), problemsOf(rivals), mesh.options);
     return endpoint === null ? [] : endpointEntries(endpoint);
   },
 });
@@ -31,7 +32,12 @@ function problemsOf(rivals: readonly RegisteredWorkload[]): Problem[] {
 }
 
 /** null: it has no address yet. */
-function endpointOf(workload: RegisteredWorkload, problems: readonly Problem[], options: MeshOptions): Endpoint | null {
+function endpointOf(
+  workload: RegisteredWorkload,
+  locality: Locality,
+  problems: readonly Problem[],
+  options: MeshOptions,
+): Endpoint | null {
   const { name, namespace, labels, enrolled, nativeTunnel, draining = false } = workload;
   const addresses = workload.addresses.map(tryParseIp).filter((ip) => ip !== null);
   if (addresses.length === 0) return null;
@@ -49,7 +55,7 @@ function endpointOf(workload: RegisteredWorkload, problems: readonly Problem[], 
     addresses,
     hostname: '',
     network: options.network,
-    locality: NOWHERE,
+    locality,
     weight: workload.weight ?? 1,
     hostNetwork: false,
     // Until it is captured a peer could only reach it in plain text, so nobody is sent there.

@@ -12,6 +12,9 @@ export const LABEL = {
   canonicalName: 'service.istio.io/canonical-name',
   canonicalRevision: 'service.istio.io/canonical-revision',
   workloadName: 'service.istio.io/workload-name',
+  region: 'topology.kubernetes.io/region',
+  zone: 'topology.kubernetes.io/zone',
+  subzone: 'topology.istio.io/subzone',
 } as const;
 
 /** Annotations that the index reads. */

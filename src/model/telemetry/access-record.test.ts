@@ -18,8 +18,8 @@ import {
 import { CLOSE_CAUSES, RESPONSE_FLAGS, Refusal, refusalOf } from './close-cause.ts';
 import { ACCESS_FIELDS } from './log-fields.ts';
 
-const client = aWorkload('client', ['10.0.0.1']);
-const server = aWorkload('server', ['10.0.0.2']);
+const client = { ...aWorkload('client', ['10.0.0.1']), clusterId: 'one' };
+const server = { ...aWorkload('server', ['10.0.0.2']), clusterId: 'two' };
 const source = { end: { ip: parseIp('10.0.0.1'), port: 40_000 }, workload: client, identity: identityOf(client) };
 const path: RecordPath = {
   end: { ip: parseIp('10.0.0.2'), port: 15_008 },
@@ -62,18 +62,20 @@ const http: HttpOutcome = {
   requestId: 'id-1',
 };
 
-test("a tunnel's line has ztunnel's fields", () =>
+test("B64: a tunnel's line has ztunnel's fields", () =>
   assert.deepEqual(lineOf(source, { reporter: 'source', dialled: '240.0.0.1:80' }, path, carried), {
     'src.addr': '10.0.0.1:40000',
     'src.workload': 'client',
     'src.namespace': 'shop',
     'src.identity': 'spiffe://cluster.local/ns/shop/sa/client',
+    'src.cluster': 'one',
     'dst.addr': '10.0.0.2:15008',
     'dst.hbone_addr': '10.0.0.2:8080',
     'dst.service': path.service?.hostname,
     'dst.workload': 'server',
     'dst.namespace': 'shop',
     'dst.identity': 'spiffe://cluster.local/ns/shop/sa/server',
+    'dst.cluster': 'two',
     downstream_local_address: '240.0.0.1:80',
     direction: 'outbound',
     bytes_sent: 3,

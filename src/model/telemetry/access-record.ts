@@ -105,12 +105,14 @@ export function recordOf(source: RecordSource, origin: RecordOrigin, path: Recor
     'src.workload': source.workload?.name,
     'src.namespace': source.workload?.namespace,
     'src.identity': identityText(source.identity),
+    'src.cluster': source.workload?.clusterId || undefined,
     'dst.addr': addressOf(path.end),
     'dst.hbone_addr': path.authority ?? undefined,
     'dst.service': path.service?.hostname,
     'dst.workload': path.workload?.name,
     'dst.namespace': path.workload?.namespace,
     'dst.identity': identityText(path.identity),
+    'dst.cluster': path.workload?.clusterId || undefined,
     downstream_local_address: origin.dialled ?? undefined,
     direction: reporter === 'waypoint' ? undefined : isSource ? 'outbound' : 'inbound',
     via: path.via,
@@ -165,6 +167,7 @@ export function sourceFields({ end, workload, identity }: RecordSource): SharedF
     'src.workload': workload?.name,
     'src.namespace': workload?.namespace,
     'src.identity': identityText(identity),
+    'src.cluster': workload?.clusterId || undefined,
   });
 }
 
@@ -177,6 +180,7 @@ export function pathFields({ end, authority, service, workload, identity }: Reco
     'dst.workload': workload?.name,
     'dst.namespace': workload?.namespace,
     'dst.identity': identityText(identity),
+    'dst.cluster': workload?.clusterId || undefined,
   });
 }
 

@@ -43,6 +43,10 @@ export const LABELS = {
   destination_service: { help: 'hostname of the service', bound: MANY },
   destination_service_name: { help: 'name of the service', bound: MANY },
   destination_service_namespace: { help: 'namespace of the service', bound: FEW },
+  source_region: { help: 'region of the client; of both ends, or of none where neither is known', bound: FEW },
+  source_zone: { help: 'its zone', bound: FEW },
+  destination_region: { help: 'region of the server', bound: FEW },
+  destination_zone: { help: 'its zone', bound: FEW },
   request_protocol: { help: 'what was carried', bound: ['tcp', 'http', 'grpc', 'udp'] },
   response_code: { help: 'HTTP status; 0 when no response was sent', bound: FEW },
   grpc_response_status: { help: 'gRPC status, of gRPC requests only', bound: FEW },
@@ -100,7 +104,7 @@ export const LABELS = {
 /** A label of a metric. */
 export type LabelName = keyof typeof LABELS;
 
-/** The labels of ztunnel's TCP metrics, in its order; locality is not among them. */
+/** The labels of ztunnel's TCP metrics and of Istio's requests, in ztunnel's order; locality is none of the latter. */
 export const PEER_LABELS = [
   'reporter',
   'source_workload',
@@ -127,7 +131,18 @@ export const PEER_LABELS = [
   'connection_security_policy',
 ] as const satisfies readonly LabelName[];
 
-/** The same, and what a request adds. */
+/** Where the two ends are. All are '' where neither is known, and then a page does not show them. */
+export const LOCALITY_LABELS = [
+  'source_region',
+  'source_zone',
+  'destination_region',
+  'destination_zone',
+] as const satisfies readonly LabelName[];
+
+/** All labels of ztunnel's TCP metrics. */
+export const TCP_LABELS = [...PEER_LABELS, ...LOCALITY_LABELS] as const satisfies readonly LabelName[];
+
+/** What a request adds to its peers. */
 export const REQUEST_LABELS = [...PEER_LABELS, 'response_code', 'grpc_response_status'] as const satisfies readonly LabelName[];
 
 /** The labels of ztunnel's DNS metrics. */

@@ -1,4 +1,4 @@
-import { DNS_LABELS, type LabelName, PEER_LABELS, REQUEST_LABELS } from './labels.ts';
+import { DNS_LABELS, type LabelName, REQUEST_LABELS, TCP_LABELS } from './labels.ts';
 
 /** A process that has a metrics page. */
 export type MetricsProcess = 'agent' | 'waypoint' | 'control';
@@ -40,20 +40,20 @@ export const METRICS = {
   istio_tcp_connections_opened_total: counter(
     BOTH,
     'Connections that came to be carried, by the kernel alone or by a process.',
-    PEER_LABELS,
+    TCP_LABELS,
   ),
   istio_tcp_connections_closed_total: counter(
     BOTH,
     'Connections that have ended after they were carried, by the kernel alone or by a process.',
-    PEER_LABELS,
+    TCP_LABELS,
   ),
-  istio_tcp_connections_failed_total: counter(BOTH, 'Connections that were refused or could not be carried.', PEER_LABELS),
+  istio_tcp_connections_failed_total: counter(BOTH, 'Connections that were refused or could not be carried.', TCP_LABELS),
   istio_tcp_received_bytes_total: {
-    ...counter(BOTH, 'Bytes from clients to servers, of connections that have ended.', PEER_LABELS),
+    ...counter(BOTH, 'Bytes from clients to servers, of connections that have ended.', TCP_LABELS),
     unit: 'bytes',
   },
   istio_tcp_sent_bytes_total: {
-    ...counter(BOTH, 'Bytes from servers to clients, of connections that have ended.', PEER_LABELS),
+    ...counter(BOTH, 'Bytes from servers to clients, of connections that have ended.', TCP_LABELS),
     unit: 'bytes',
   },
   istio_requests_total: counter(WAYPOINT, 'Requests that have ended, however they did.', REQUEST_LABELS),

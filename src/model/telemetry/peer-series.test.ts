@@ -83,3 +83,15 @@ test('requests differ by status, flag and gRPC status', () => {
     ],
   );
 });
+
+test('B64: where an end is is told of both, "unknown" of the one that is not known, and nothing where neither is', () => {
+  const at = (region: string, zone: string) => ({ locality: { region, zone, subzone: 'x' } });
+  const labelsOf = (from: object, to: object): unknown[] => {
+    const ends = [{ ...source, workload: { ...client, ...from } }, origin, { ...path, workload: { ...server, ...to } }] as const;
+    const labels = peerLabels(...ends, 'tcp', '-');
+    return [labels.source_region, labels.source_zone, labels.destination_region, labels.destination_zone];
+  };
+  assert.deepEqual(labelsOf(at('r1', 'a'), at('r2', 'b')), ['r1', 'a', 'r2', 'b']);
+  assert.deepEqual(labelsOf(at('', ''), at('r2', '')), ['unknown', 'unknown', 'r2', 'unknown']);
+  assert.deepEqual(labelsOf(at('', ''), at('', '')), ['', '', '', '']);
+});

@@ -35,6 +35,19 @@ function someMeters(): Meters {
 test('the page is in the Prometheus text format', async () =>
   matchesGolden(join(import.meta.dirname, 'golden/metrics.txt'), await metricsPage(someMeters().collect(), 'base-units')));
 
+test('B64: labels of where the ends are stand on a page where one is known, and only there', async () => {
+  const meters = new Meters('agent');
+  const name = 'istio_tcp_connections_opened_total';
+  const nowhere = { source_region: '', source_zone: '', destination_region: '', destination_zone: '' };
+  meters.counter(name, { source_workload: 'a', ...nowhere }).add();
+  meters.counter(name, { source_workload: 'b', ...nowhere, source_zone: 'unknown', source_region: 'r' }).add();
+  const lines = (await metricsPage(meters.collect(), 'istio')).split('\n').filter((line) => line.startsWith(name));
+  assert.deepEqual(
+    lines.map((line) => /_(region|zone)="/.test(line)),
+    [false, true],
+  );
+});
+
 test('promtool finds nothing wrong with a page that has every metric', {
   skip: existsSync(PROMTOOL) ? false : 'no promtool: scripts/setup test brings it',
 }, async () => {

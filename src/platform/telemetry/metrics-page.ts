@@ -1,4 +1,5 @@
 import { Gauge, type MetricType, Registry } from 'prom-client';
+import { LOCALITY_LABELS } from '#model/telemetry/labels.ts';
 import { Distribution, type MetricFamily, type Series } from '#model/telemetry/meters.ts';
 
 type Line = { labels: Record<string, string>; value: number; metricName?: string };
@@ -38,7 +39,8 @@ class Family extends Gauge {
   }
 }
 
-function linesOf({ name, by }: { name: string; by: number }, { labels, value }: Series): Line[] {
+function linesOf({ name, by }: { name: string; by: number }, { labels: all, value }: Series): Line[] {
+  const labels = all.source_region === '' ? withoutLocality(all) : all;
   if (!(value instanceof Distribution)) return [{ labels, value: value / by }];
   let below = 0;
   const buckets = value.counts.map((count, at) => {
@@ -51,6 +53,13 @@ function linesOf({ name, by }: { name: string; by: number }, { labels, value }: 
     { labels, value: below, metricName: `${name}_count` },
   ];
 }
+
+/** An empty label is none to Prometheus, and a ztunnel does not write these. */
+function withoutLocality(labels: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(labels).filter(([label]) => !LOCALITY.has(label)));
+}
+
+const LOCALITY: ReadonlySet<string> = new Set(LOCALITY_LABELS);
 
 function boundText(bound: number | undefined, by: number): string {
   return bound === undefined ? '+Inf' : String(bound / by);

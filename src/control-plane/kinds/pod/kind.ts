@@ -2,14 +2,8 @@ import { defineDerivation } from '#control-plane/index/derivation.ts';
 import { defineKind } from '#control-plane/index/kind-definition.ts';
 import type { MeshOptions } from '#control-plane/index/mesh-options.ts';
 import { tableOf } from '#control-plane/index/table.ts';
-import {
-  ENDPOINT_TABLES,
-  type Endpoint,
-  endpointEntries,
-  hasNativeTunnel,
-  isCaptured,
-  NOWHERE,
-} from '#control-plane/mesh/endpoints.ts';
+import { ENDPOINT_TABLES, type Endpoint, endpointEntries, hasNativeTunnel, isCaptured } from '#control-plane/mesh/endpoints.ts';
+import { type Locality, localityOf, NODE_LOCALITIES } from '#control-plane/mesh/nodes.ts';
 import { errorAt, type Problem, warningAt } from '#control-plane/resources/finding.ts';
 import type { Metadata, RawMetadata } from '#control-plane/resources/metadata.ts';
 import { nameOfResource } from '#control-plane/resources/resource.ts';
@@ -25,10 +19,10 @@ const PODS = tableOf<PodResource>()('pods');
 const podEndpoints = defineDerivation({
   name: 'pod',
   each: PODS,
-  reads: [],
+  reads: [NODE_LOCALITIES],
   writes: [...ENDPOINT_TABLES],
-  derive({ value }, { options }) {
-    const endpoint = endpointOf(value, options);
+  derive({ value }, mesh) {
+    const endpoint = endpointOf(value, localityOf(mesh, value.node), mesh.options);
     return endpoint === null ? [] : endpointEntries(endpoint);
   },
 });
@@ -122,7 +116,7 @@ function checkPod({ status }: RawPod): Problem[] {
 }
 
 /** null: finished, or without an address yet. */
-function endpointOf(pod: PodResource, options: MeshOptions): Endpoint | null {
+function endpointOf(pod: PodResource, locality: Locality, options: MeshOptions): Endpoint | null {
   const { metadata, addresses } = pod;
   if (pod.finished || addresses.length === 0) return null;
   const { name, namespace, labels } = metadata;
@@ -141,7 +135,7 @@ function endpointOf(pod: PodResource, options: MeshOptions): Endpoint | null {
     addresses,
     hostname: '',
     network: options.network,
-    locality: NOWHERE,
+    locality,
     weight: 1,
     hostNetwork: pod.hostNetwork,
     healthy: pod.ready,
