@@ -29,6 +29,13 @@ describe('a control plane over a cluster', { skip: SKIP }, () => {
     const ofPod = () => [...agent.workloads.values()].find(({ name }) => name === 'ratings');
     await agent.until(() => ofPod()?.healthy === true);
     assert.deepEqual(ofPod()?.addresses, ['10.1.0.7']);
+    const [region, zone] = ['topology.kubernetes.io/region=r', 'topology.kubernetes.io/zone=a'];
+    await server.apply('apiVersion: v1\nkind: Node\nmetadata: { name: node-1 }\n');
+    await server.kubectl('label', 'node', 'node-1', region, zone);
+    await agent.until(() => ofPod()?.locality.zone === 'a');
+    assert.deepEqual(ofPod()?.locality, { region: 'r', zone: 'a', subzone: '' });
+    await server.kubectl('delete', 'node', 'node-1');
+    await agent.until(() => ofPod()?.locality.zone !== 'a');
     await server.kubectl('delete', 'pod', 'ratings', '-n', 'shop', '--grace-period=0', '--force');
     await agent.until(() => ofPod() === undefined);
     await server.kubectl('delete', 'service', 'ratings', '-n', 'shop');
