@@ -11,7 +11,7 @@ import { KUBERNETES } from '#model/settings/kubernetes.ts';
 import type { ClusterWatch, FollowCluster, FollowedKind, ObjectChange } from '#protocol/kubernetes/following.ts';
 import { type KubeObject, objectKey, type ServedKind } from '#protocol/kubernetes/objects.ts';
 import type { ObjectWriter } from '#protocol/kubernetes/writing.ts';
-import { keepGatewayClass } from './gateway-class.ts';
+import { WaypointClass } from './gateway-class.ts';
 import { specOf, type WaypointKeeper, type WaypointState, waypointKey } from './plan.ts';
 import {
   gatewayOf,
@@ -61,12 +61,11 @@ export class ClusterWaypoints implements WaypointKeeper {
   readonly #desired = new Map<string, ManagedGateway>();
   readonly #progress = new Map<string, Progress>();
   readonly #queue: WriteQueue;
+  readonly #class: WaypointClass;
   /** `<kind> <namespace>/<name>` → object. */
   readonly #seen = new Map<string, Seen>();
   readonly #applied = new Map<string, Applied>();
   #watch: ClusterWatch | null = null;
-  /** Why there is no class of waypoints; '': there is one, or nobody has looked. */
-  #classProblem = '';
   #acts = false;
   /** How often it began: what an earlier time has asked for is not needed any more. */
   #beginnings = 0;
@@ -74,6 +73,7 @@ export class ClusterWaypoints implements WaypointKeeper {
 
   constructor(options: ClusterWaypointsOptions) {
     this.#options = options;
+    this.#class = new WaypointClass(options);
     this.#queue = new WriteQueue({ write: (key) => this.#reconcile(key), clock: options.clock });
   }
 
@@ -150,24 +150,10 @@ export class ClusterWaypoints implements WaypointKeeper {
   }
 
   #lookAtAll(): void {
-    void this.#keepClass();
+    this.#class.look();
     const keys = new Set(this.#desired.keys());
     for (const { object } of this.#seen.values()) keys.add(`${object.metadata.namespace ?? ''}/${gatewayOf(object)}`);
     for (const key of keys) this.#look(key);
-  }
-
-  /** Waypoints run without it, too. */
-  async #keepClass(): Promise<void> {
-    const { writer, log } = this.#options;
-    try {
-      await keepGatewayClass(writer);
-      this.#classProblem = '';
-    } catch (error) {
-      // It is looked after again soon; a reason is told once.
-      const problem = messageOf(error);
-      if (this.#acts && problem !== this.#classProblem) log.warn({ error: problem }, 'the class of waypoints is not there');
-      this.#classProblem = problem;
-    }
   }
 
   #look(key: string): void {

@@ -1,4 +1,6 @@
 import { CONTROLLER_NAME, WAYPOINT_CLASSES } from '#control-plane/mesh/well-known.ts';
+import type { Log } from '#model/effects/log.ts';
+import { messageOf } from '#model/error.ts';
 import type { ServedKind } from '#protocol/kubernetes/objects.ts';
 import type { ObjectWriter } from '#protocol/kubernetes/writing.ts';
 
@@ -9,12 +11,37 @@ const GATEWAY_CLASSES: ServedKind = {
 
 /**
  * Makes the class whose Gateways are waypoints where there is none: people see it among the classes that they can choose from. One
- * that is there stays as it is. Errors: those of the API server, which has no such kind without the Gateway API.
+ * that is there stays as it is, and waypoints run without it, too.
  */
-export async function keepGatewayClass(writer: Pick<ObjectWriter, 'get' | 'create'>): Promise<void> {
-  const [name = ''] = WAYPOINT_CLASSES;
-  if ((await writer.get(GATEWAY_CLASSES, { namespace: '', name })) !== null) return;
-  const { group, version, kind } = GATEWAY_CLASSES;
-  const spec = { controllerName: CONTROLLER_NAME, description: 'waypoints of the mesh, run by Weft' };
-  await writer.create(GATEWAY_CLASSES, { apiVersion: `${group}/${version}`, kind, metadata: { name }, spec });
+export class WaypointClass {
+  readonly #options: { writer: Pick<ObjectWriter, 'get' | 'create'>; log: Log };
+  /** Why there is none; '': there is one, or nobody has looked. */
+  #problem = '';
+
+  constructor(options: { writer: Pick<ObjectWriter, 'get' | 'create'>; log: Log }) {
+    this.#options = options;
+  }
+
+  /** Looks, and makes it. An API server without the Gateway API has no such kind: its reason is told once. */
+  look(): void {
+    this.#make().then(
+      () => {
+        this.#problem = '';
+      },
+      (error: unknown) => {
+        const problem = messageOf(error);
+        if (problem !== this.#problem) this.#options.log.warn({ error: problem }, 'the class of waypoints is not there');
+        this.#problem = problem;
+      },
+    );
+  }
+
+  async #make(): Promise<void> {
+    const { writer } = this.#options;
+    const [name = ''] = WAYPOINT_CLASSES;
+    if ((await writer.get(GATEWAY_CLASSES, { namespace: '', name })) !== null) return;
+    const { group, version, kind } = GATEWAY_CLASSES;
+    const spec = { controllerName: CONTROLLER_NAME, description: 'waypoints of the mesh, run by Weft' };
+    await writer.create(GATEWAY_CLASSES, { apiVersion: `${group}/${version}`, kind, metadata: { name }, spec });
+  }
 }
