@@ -38,10 +38,12 @@ export class WaypointClass {
 
   async #make(): Promise<void> {
     const { writer } = this.#options;
+    // Istio's name is for those who have such a class already.
     const [name = ''] = WAYPOINT_CLASSES;
     if ((await writer.get(GATEWAY_CLASSES, { namespace: '', name })) !== null) return;
     const { group, version, kind } = GATEWAY_CLASSES;
     const spec = { controllerName: CONTROLLER_NAME, description: 'waypoints of the mesh, run by Weft' };
+    // Somebody who makes one at the same time is as good.
     await writer.create(GATEWAY_CLASSES, { apiVersion: `${group}/${version}`, kind, metadata: { name }, spec });
   }
 }

@@ -12,7 +12,7 @@ const ROUTE_KINDS: readonly RouteKind[] = ['GRPCRoute', 'HTTPRoute'].map((kind) 
 /** Why a listener is not what it says, in the words of the Gateway API. */
 export type ListenerFault = { reason: 'UnsupportedProtocol' | 'PortUnavailable' | 'UnsupportedValue'; message: string };
 
-/** null: the listener is what it says. */
+/** null: the listener is what it says. A value that has no effect keeps nobody from being served. */
 export function faultOf(listeners: readonly GatewayListener[], at: number): ListenerFault | null {
   const listener = listeners[at];
   if (listener === undefined) return null;
@@ -34,12 +34,14 @@ export function listenerConditions(gateway: GatewayResource, programmed: Conditi
   return gateway.listeners.flatMap((listener, at) => {
     const fault = faultOf(gateway.listeners, at);
     const isServed = fault === null || fault.reason === 'UnsupportedValue';
+    // Addresses are those of the Gateway: listeners have none.
     const { fields: _, ...served } = programmed;
     const accepted =
       fault === null
         ? trueCondition(resource, 'Accepted', 'Accepted', 'served')
         : falseCondition(resource, 'Accepted', fault.reason, fault.message);
     const kinds = supportedKinds(listener, isServed);
+    // All four, whether they hold or not: the Gateway API tells "not yet looked at" by one that is missing.
     const conditions: Condition[] = [
       { ...accepted, fields: { supportedKinds: kinds, attachedRoutes: isServed ? attachedRoutes : 0 } },
       isServed ? served : falseCondition(resource, 'Programmed', 'Invalid', 'nobody is served there'),
@@ -70,6 +72,7 @@ function conflictOf(resource: ResourceName, listeners: readonly GatewayListener[
 }
 
 function resolvedOf(resource: ResourceName, { kinds }: GatewayListener, supported: readonly RouteKind[]): Condition {
+  // What is not supported must not be passed over in silence, says the API: its author would wait for such routes.
   const unknown = kinds.filter((asked) => !supported.some((own) => isSameKind(asked, own))).map(({ kind }) => kind);
   if (unknown.length === 0)
     return trueCondition(resource, 'ResolvedRefs', 'ResolvedRefs', 'it refers to nothing that is not there');

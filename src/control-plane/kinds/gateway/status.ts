@@ -53,6 +53,7 @@ function routesAt(gateway: string, mesh: MeshReader<(typeof STATUS_TABLES)[numbe
   const routes = new Set<string>();
   for (const bound of mesh.keysBy(SERVED_SERVICES, 'gateway', gateway)) {
     const hostname = mesh.get(SERVICE_BINDINGS, bound)?.hostname;
+    // Bound, and gone in the same change.
     if (hostname === undefined) continue;
     const service = serviceKeyOf({ namespace: namespaceOf(bound), hostname });
     for (const table of [ATTACHED_ROUTES, ATTACHED_GRPC_ROUTES])
@@ -67,6 +68,7 @@ function conditionsOf(gateway: GatewayResource, info: GatewayInfo, numbers: Gate
   const programmed = programmedOf(gateway, info, numbers.addresses);
   const listeners = listenerConditions(gateway, programmed, numbers.attachedRoutes);
   if (state.kind === 'unusable') return [falseCondition(resource, 'Accepted', 'Invalid', state.why), programmed, ...listeners];
+  // It stays accepted: the listener that a waypoint needs is there.
   const faulty = gateway.listeners.filter((_, at) => faultOf(gateway.listeners, at) !== null).map(({ name }) => name);
   const accepted =
     faulty.length === 0

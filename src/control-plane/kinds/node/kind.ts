@@ -20,6 +20,7 @@ const nodeLocalities = defineDerivation({
   writes: [NODE_LOCALITIES],
   derive({ key, value: { metadata } }) {
     const { [LABEL.region]: region = '', [LABEL.zone]: zone = '', [LABEL.subzone]: subzone = '' } = metadata.labels;
+    // A zone without a region is one, too: that of a mesh in one place.
     return region + zone + subzone === '' ? [] : [entry(NODE_LOCALITIES, key, { region, zone, subzone })];
   },
 });

@@ -44,6 +44,7 @@ export function ownPart(own: OwnStatus, status: Readonly<Record<string, unknown>
   const { types, listenerTypes, fields = [] } = own;
   const oursOf = (list: unknown, ours: readonly string[]): Record<string, unknown>[] =>
     listOf(list).filter(({ type }) => ours.includes(String(type)));
+  // Conditions of somebody else would become ours by being applied.
   const listeners = listOf(status.listeners).map((one) => ({ ...one, conditions: oursOf(one.conditions, listenerTypes ?? []) }));
   return {
     conditions: oursOf(status.conditions, types),
@@ -79,6 +80,7 @@ function withListeners(
 ): Record<string, unknown>[] | null {
   const spoken = conditions.filter(({ listener }) => listener !== undefined);
   if (spoken.length === 0) return null;
+  // Never in the order of the spec: an API server keeps the places of what it has, and would differ for ever.
   const wanted = Map.groupBy(spoken, ({ listener }) => listener);
   const before = new Map(listOf(status.listeners).map((one) => [String(one.name), one]));
   const names = [...before.keys(), ...[...wanted.keys()].map(String).filter((name) => !before.has(name))];
