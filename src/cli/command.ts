@@ -1,7 +1,14 @@
 import { Command, Option } from 'commander';
 import { PORT } from '#model/mesh/ports.ts';
 import { DEFAULT_PATH_NORMALIZATION, PATH_NORMALIZATIONS } from '#model/waypoint/config.ts';
-import { cidrReader, type HostPort, readHostPort, readHostPortOrOff, readTrustDomain } from './option-values.ts';
+import {
+  cidrReader,
+  type HostPort,
+  readHostPort,
+  readHostPortOrOff,
+  readNamedService,
+  readTrustDomain,
+} from './option-values.ts';
 
 /** What a command does once its arguments are valid. */
 export type Act<Options> = (options: Options) => Promise<void>;
@@ -58,6 +65,14 @@ export function pathNormalizationOption(): Option {
   return new Option('--path-normalization <level>', 'which spellings of a path waypoints take for one')
     .choices(PATH_NORMALIZATIONS)
     .default(DEFAULT_PATH_NORMALIZATION);
+}
+
+/** `--rate-limit-service`: who counts for the whole mesh. */
+export function rateLimitServiceOption(): Option {
+  return new Option(
+    '--rate-limit-service <namespace/name:port>',
+    'who counts for TrafficPolicies with scope Global that name no service',
+  ).argParser(readNamedService);
 }
 
 /** The name of the mesh in every identity. */

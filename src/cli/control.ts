@@ -1,5 +1,6 @@
 import { type Command, Option } from 'commander';
 import { PORT } from '#model/mesh/ports.ts';
+import type { NamedService } from '#model/mesh/service.ts';
 import { TELEMETRY } from '#model/settings/telemetry.ts';
 import type { PathNormalization } from '#model/waypoint/config.ts';
 import { type ControlAccess, controlAccess } from './agent.ts';
@@ -9,6 +10,7 @@ import {
   listenOption,
   makeCommand,
   pathNormalizationOption,
+  rateLimitServiceOption,
   stateDirOption,
   statsOption,
   trustDomainOption,
@@ -42,6 +44,8 @@ export type ControlOptions = {
   serverNames: readonly string[];
   trustDomain: string;
   pathNormalization: PathNormalization;
+  /** Null: nobody counts for global rate limits whose policies name nobody. */
+  rateLimitService: NamedService | null;
   /** Socket of the agent on this machine that runs the waypoints; null: no waypoints are started. */
   waypointAgent: string | null;
   /** Where they tell of the requests that they trace; null: they trace none. */
@@ -61,7 +65,16 @@ export type StoreAccess = StoreUrl & { caFile: string | null; certFile: string |
 
 type ParsedControl = Omit<
   ControlOptions,
-  'config' | 'caDir' | 'store' | 'cluster' | 'serverNames' | 'waypointAgent' | 'traces' | 'waypointThreads' | 'stats'
+  | 'config'
+  | 'caDir'
+  | 'store'
+  | 'cluster'
+  | 'serverNames'
+  | 'rateLimitService'
+  | 'waypointAgent'
+  | 'traces'
+  | 'waypointThreads'
+  | 'stats'
 > & {
   config?: string;
   caDir?: string;
@@ -74,6 +87,7 @@ type ParsedControl = Omit<
   storeKey?: string;
   stats: HostPort | 'off';
   serverName: readonly string[];
+  rateLimitService?: NamedService;
   waypointAgent?: string;
   traceCollector?: string;
   traceSampling: number;
@@ -129,6 +143,7 @@ export function controlCommand(act: Act<ControlOptions>): Command {
     .option('--server-name <name>', 'a name or address by which agents reach it; repeat for more', collect, [])
     .addOption(trustDomainOption())
     .addOption(pathNormalizationOption())
+    .addOption(rateLimitServiceOption())
     .option('--waypoint-agent <socket>', "socket of this machine's agent; without it no waypoints are started")
     .addOption(
       new Option('--waypoint-threads <count>', 'threads of each of them that serve; 0: the one that follows the mesh does')
@@ -156,6 +171,7 @@ function controlOptions(parsed: ParsedControl, command: Command): ControlOptions
     storeCert,
     storeKey,
     serverName,
+    rateLimitService,
     waypointAgent,
     traceCollector,
     traceSampling,
@@ -180,6 +196,7 @@ function controlOptions(parsed: ParsedControl, command: Command): ControlOptions
     store: store === undefined ? null : { ...store, caFile, certFile, keyFile },
     cluster: isCluster ? { kubeconfig: kubeconfig ?? null, waypointImage: waypointImage ?? null } : null,
     serverNames: serverName,
+    rateLimitService: rateLimitService ?? null,
     waypointAgent: waypointAgent ?? null,
     traces: tracesOf(traceCollector, traceSampling),
     waypointThreads: waypointThreads ?? null,

@@ -1,6 +1,7 @@
 import { InvalidArgumentError } from 'commander';
 import { type Family, familyOf, type IpAddress, splitHostPort, tryParseCidr, tryParseIp } from '#model/address/ip.ts';
 import { PORT } from '#model/mesh/ports.ts';
+import type { NamedService } from '#model/mesh/service.ts';
 import { CAPABILITIES, type CapabilityName, readCapability } from '#model/rights/capabilities.ts';
 import { readUserText, type UserText } from '#model/rights/rights.ts';
 import { AGENT } from '#model/settings/agents.ts';
@@ -63,6 +64,22 @@ export function readStoreUrl(text: string): StoreUrl {
   if (members === '' || !STORE_PREFIX.test(prefix))
     throw new InvalidArgumentError('Write etcd://HOST:PORT,HOST:PORT[/PREFIX], such as etcd://10.0.0.5:2379,10.0.0.6:2379/weft.');
   return { members: readAddresses(members).split(','), prefix: `${prefix}/` };
+}
+
+const NAMED_SERVICE = /^([a-z0-9-]+)\/([a-z0-9-]+):(\d{1,5})$/;
+
+/** `NAMESPACE/NAME:PORT`: a port of a Service. */
+export function readNamedService(text: string): NamedService {
+  const [, namespace = '', name = '', digits = ''] = NAMED_SERVICE.exec(text) ?? [];
+  const port = Number(digits);
+  if (!WORKLOAD_NAME.test(namespace) || !WORKLOAD_NAME.test(name) || port < 1 || port > 65_535)
+    throw new InvalidArgumentError('Write NAMESPACE/NAME:PORT of a Service, such as infra/ratelimit:8081.');
+  return { namespace, name, port };
+}
+
+/** The text that `readNamedService` reads. */
+export function formatNamedService({ namespace, name, port }: NamedService): string {
+  return `${namespace}/${name}:${port}`;
 }
 
 /** How many threads carry connections. */

@@ -51,6 +51,8 @@ const MISTAKES = [
   'up mesh --listen 15012',
   'up mesh --trust-domain Cluster',
   'up mesh --path-normalization base',
+  'up mesh --rate-limit-service limits:8081',
+  'up mesh --rate-limit-service infra/limits:0',
   'run -- ls',
   'run --name web -- ls',
   'run --name Web --service-account web -- ls',
@@ -128,6 +130,7 @@ const lines: { line: string; command: string; options: unknown }[] = [
       ...POOLS,
       trustDomain: 'cluster.local',
       pathNormalization: 'BASE',
+      rateLimitService: null,
       listen: { host: '127.0.0.1', port: 15_012 },
       runDir: '/run/weft',
       stateDir: '/var/lib/weft',
@@ -222,7 +225,7 @@ const lines: { line: string; command: string; options: unknown }[] = [
     },
   },
   {
-    line: 'control --config mesh --listen [::1]:15012 --server-name a --server-name 10.0.0.1 --path-normalization MERGE_SLASHES --waypoint-agent /run/a.sock',
+    line: 'control --config mesh --listen [::1]:15012 --server-name a --server-name 10.0.0.1 --path-normalization MERGE_SLASHES --rate-limit-service infra/limits:8081 --waypoint-agent /run/a.sock',
     command: 'control',
     options: {
       config: 'mesh',
@@ -232,6 +235,7 @@ const lines: { line: string; command: string; options: unknown }[] = [
       serverNames: ['a', '10.0.0.1'],
       trustDomain: 'cluster.local',
       pathNormalization: 'MERGE_SLASHES',
+      rateLimitService: { namespace: 'infra', name: 'limits', port: 8_081 },
       stats: { host: '127.0.0.1', port: 15_014 },
       waypointAgent: '/run/a.sock',
       traces: null,

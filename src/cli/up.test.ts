@@ -11,6 +11,7 @@ const OPTIONS: UpOptions = {
   pool6: 'fd41:0:0:1::/64',
   trustDomain: 'cluster.local',
   pathNormalization: 'BASE',
+  rateLimitService: null,
   listen: { host: '::1', port: 15012 },
   detach: false,
 };

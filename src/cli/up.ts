@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { WeftError } from '#model/error.ts';
+import type { NamedService } from '#model/mesh/service.ts';
 import type { NodeGrant } from '#model/trust/grant.ts';
 import type { PathNormalization } from '#model/waypoint/config.ts';
 import { agentSocketPath, controlSocketPath, logsDirectory, upLockPath } from '#protocol/api/places.ts';
@@ -11,12 +12,13 @@ import {
   pathNormalizationOption,
   pool4Option,
   pool6Option,
+  rateLimitServiceOption,
   runDirOption,
   stateDirOption,
   trustDomainOption,
   USUAL_STATE_DIR,
 } from './command.ts';
-import { formatHostPort, type HostPort, readName } from './option-values.ts';
+import { formatHostPort, formatNamedService, type HostPort, readName } from './option-values.ts';
 
 /** What `weft up` is told. */
 export type UpOptions = {
@@ -30,13 +32,15 @@ export type UpOptions = {
   pool6: string;
   trustDomain: string;
   pathNormalization: PathNormalization;
+  /** Null: nobody counts for global rate limits whose policies name nobody. */
+  rateLimitService: NamedService | null;
   /** Where the control plane serves agents. */
   listen: HostPort;
   /** Leaves the mesh running in the background once it is up. */
   detach: boolean;
 };
 
-type Parsed = Omit<UpOptions, 'directory' | 'node'> & { node?: string };
+type Parsed = Omit<UpOptions, 'directory' | 'node' | 'rateLimitService'> & { node?: string; rateLimitService?: NamedService };
 
 /** `weft up`: the whole mesh on one machine. */
 export function upCommand(act: Act<UpOptions>): Command {
@@ -57,11 +61,14 @@ export function upCommand(act: Act<UpOptions>): Command {
     .addOption(pool6Option())
     .addOption(trustDomainOption())
     .addOption(pathNormalizationOption())
+    .addOption(rateLimitServiceOption())
     .addOption(listenOption())
     .addOption(runDirOption())
     .addOption(stateDirOption())
     .option('-d, --detach', 'go on in the background once the mesh is up', false)
-    .action((directory: string, { node, ...rest }: Parsed) => act({ ...rest, directory, node: node ?? null }));
+    .action((directory: string, { node, rateLimitService, ...rest }: Parsed) =>
+      act({ ...rest, directory, node: node ?? null, rateLimitService: rateLimitService ?? null }),
+    );
 }
 
 /** Where the parts of one machine's mesh meet, and how each is started. */
@@ -89,7 +96,7 @@ export type MeshPlan = {
 /** Plans a mesh on one machine; `hostname` names the node unless the options do. Pure. */
 export function planMesh(options: UpOptions, hostname: string): MeshPlan {
   const node = options.node ?? nodeNameOf(hostname);
-  const { runDir, stateDir, trustDomain, pathNormalization } = options;
+  const { runDir, stateDir, trustDomain, pathNormalization, rateLimitService: counter } = options;
   const listen = formatHostPort(options.listen);
   const controlSocket = controlSocketPath(runDir);
   const agentSocket = agentSocketPath(runDir, node);
@@ -110,6 +117,7 @@ export function planMesh(options: UpOptions, hostname: string): MeshPlan {
     controlArgs: [
       ...['control', '--config', options.directory, '--state-dir', stateDir, '--listen', listen],
       ...['--trust-domain', trustDomain, '--path-normalization', pathNormalization],
+      ...(counter === null ? [] : ['--rate-limit-service', formatNamedService(counter)]),
       ...['--waypoint-agent', agentSocket, '--socket', controlSocket],
     ],
     agentArgs: [

@@ -18,7 +18,14 @@ export async function envoyPrograms(): Promise<string | null> {
 }
 
 /** One of them, running. `told`: the lines of JSON that it has written. */
-export type EnvoyService = { readonly told: Record<string, unknown>[]; readonly output: () => string; stop(): Promise<void> };
+export type EnvoyService = {
+  readonly told: Record<string, unknown>[];
+  readonly output: () => string;
+  /** It stands still, with its connections open, or goes on. */
+  pause(): void;
+  resume(): void;
+  stop(): Promise<void>;
+};
 
 /** Starts a service; it runs until it is stopped. */
 export function startEnvoyService(command: readonly string[], env: Readonly<Record<string, string>> = {}): EnvoyService {
@@ -36,6 +43,8 @@ export function startEnvoyService(command: readonly string[], env: Readonly<Reco
   return {
     told,
     output: () => output,
+    pause: () => void child.kill('SIGSTOP'),
+    resume: () => void child.kill('SIGCONT'),
     async stop() {
       child.kill('SIGKILL');
       await ended;

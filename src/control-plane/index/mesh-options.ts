@@ -1,3 +1,4 @@
+import type { NamedService } from '#model/mesh/service.ts';
 import { DEFAULT_PATH_NORMALIZATION, type PathNormalization } from '#model/waypoint/config.ts';
 
 /** What the whole mesh shares. */
@@ -12,6 +13,8 @@ export type MeshOptions = {
   rootNamespace: string;
   /** Which spellings of a path are one and the same at every waypoint. */
   pathNormalization: PathNormalization;
+  /** Who counts for global rate limits whose policies name nobody; null: nobody. */
+  rateLimitService: NamedService | null;
 };
 
 /** Istio's defaults. */
@@ -22,6 +25,7 @@ export const DEFAULT_MESH_OPTIONS: MeshOptions = {
   network: '',
   rootNamespace: 'istio-system',
   pathNormalization: DEFAULT_PATH_NORMALIZATION,
+  rateLimitService: null,
 };
 
 /** `<name>.<namespace>.svc.<cluster domain>`. */

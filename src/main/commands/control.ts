@@ -45,6 +45,7 @@ export async function control(options: ControlOptions): Promise<number> {
       serverNames: options.serverNames,
       trustDomain: options.trustDomain,
       pathNormalization: options.pathNormalization,
+      rateLimitService: options.rateLimitService,
       socketPath: options.socket,
       onRoots: waypoints.onRoots,
       waypointRunner: waypoints.runner,

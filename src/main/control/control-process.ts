@@ -19,6 +19,7 @@ import { isLoopback } from '#model/address/ip.ts';
 import type { Log } from '#model/effects/log.ts';
 import { createMishaps, type Mishaps, toLastResort } from '#model/effects/mishaps.ts';
 import { countedDoor } from '#model/guard/door.ts';
+import type { NamedService } from '#model/mesh/service.ts';
 import { CERTIFICATE, CONTROL } from '#model/settings/control-planes.ts';
 import { Meters } from '#model/telemetry/meters.ts';
 import type { NodeGrant } from '#model/trust/grant.ts';
@@ -57,6 +58,7 @@ export type StartControlOptions = {
   rootNamespace?: string;
   /** Istio's default unless told. */
   pathNormalization?: PathNormalization;
+  rateLimitService?: NamedService | null;
   /** Unix socket of the local API; null: none. */
   socketPath: string | null;
   /** null: Gateways get no waypoints here. */
@@ -180,7 +182,8 @@ type Parts = {
 
 /** Reads state and makes the parts; nothing serves or watches yet, so that a failure leaves nothing behind. */
 async function assemble(options: StartControlOptions, backing: Backing): Promise<Parts> {
-  const { trustDomain, clusterDomain, rootNamespace, pathNormalization, signer = null, waypointRunner: runner, log } = options;
+  const { trustDomain, clusterDomain, rootNamespace, pathNormalization, rateLimitService = null } = options;
+  const { signer = null, waypointRunner: runner, log } = options;
   const clock = systemClock;
   const { state, replica } = backing;
   const mesh: MeshOptions = {
@@ -189,6 +192,7 @@ async function assemble(options: StartControlOptions, backing: Backing): Promise
     ...(clusterDomain === undefined ? {} : { clusterDomain }),
     ...(rootNamespace === undefined ? {} : { rootNamespace }),
     ...(pathNormalization === undefined ? {} : { pathNormalization }),
+    rateLimitService,
   };
   // Whoever leads makes what is missing of these; the others wait for it.
   await backing.ready(signer === null ? [...ROOT_NAMES, KEY_NAME] : [KEY_NAME]);

@@ -3,6 +3,9 @@ import type { IpAddress } from '#model/address/ip.ts';
 /** `<namespace>/<hostname>`. */
 export type ServiceKey = string;
 
+/** A port of a Service, as people name it. */
+export type NamedService = { readonly namespace: string; readonly name: string; readonly port: number };
+
 /** What a service port speaks, as declared; `unknown` is found out by looking at the first bytes. */
 export type AppProtocol = 'unknown' | 'http11' | 'http2' | 'grpc' | 'tcp' | 'tls';
 

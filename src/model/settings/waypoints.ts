@@ -94,6 +94,25 @@ export const WAYPOINT_SETTINGS = {
       'bytes',
       'Of a body that comes although no more of it was asked for; with more than that it is refused.',
     ),
+    callsWaitingMax: setting(
+      1_000,
+      'count',
+      'Calls of a waypoint itself that wait for a connection to an endpoint, those included that were given up; further ones fail at once.',
+    ),
+    limitQuestionsMax: setting(
+      1_000,
+      'count',
+      'Questions to rate limit services under way in one waypoint; further ones are not asked.',
+    ),
+    limitMsMax: setting(10_000, 'ms', 'The longest that a policy can have requests wait for one.'),
+    limitAnswerBytesMax: setting(65_536, 'bytes', 'Of its answer, which a client may get; a longer one is none.'),
+    limitProbeMs: setting(
+      1_000,
+      'ms',
+      'How long the question may take whether it limits at all, and how long before it is asked anew.',
+    ),
+    limitProbesMax: setting(60, 'count', 'How often that is asked for a configuration while nothing answers.'),
+    limitServersMax: setting(64, 'count', 'Rate limit services of which is remembered whether they limit.'),
     replicasKnownMs: setting(1_000, 'ms', 'How long it is taken as known how many replicas share a limit.'),
     drainMs: setting(5_000, 'ms', 'How long open requests may finish after a stop signal.'),
     meshPartMax: setting(

@@ -23,6 +23,7 @@ export const RESPONSE_FLAGS = {
   UPE: { of: 'waypoint', means: 'the endpoint broke the protocol' },
   NC: { of: 'waypoint', means: 'the route leads to no service' },
   RL: { of: 'waypoint', means: 'more requests than a rate limit allows' },
+  RLSE: { of: 'waypoint', means: 'the rate limit service cannot be asked, and its policy then denies' },
   FI: { of: 'waypoint', means: 'aborted by fault injection' },
   UAEX: { of: 'waypoint', means: 'an external authorizer denies it, or cannot be asked' },
   DR: { of: 'waypoint', means: 'the client withdrew the request' },

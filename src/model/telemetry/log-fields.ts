@@ -47,7 +47,7 @@ export type AccessField = keyof typeof ACCESS_FIELDS;
 
 /** Fields of all other log lines; where one tells what an access field tells, it has that name. */
 export const LOG_FIELDS = {
-  address: 'address that something listens on',
+  address: 'address that something listens on, or a service and its port',
   addresses: 'addresses of a workload',
   adopted: 'whether the data path of a former agent was taken over',
   caller: 'who called the control plane, with what proof',

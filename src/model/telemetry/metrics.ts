@@ -167,7 +167,15 @@ export const METRICS = {
     ['outcome'],
   ),
   weft_spans_total: counter(WAYPOINT, 'Spans of traced requests: taken by the collector, refused by it, or left out.', ['fate']),
-  weft_rate_limited_total: counter(WAYPOINT, 'Requests for which a rate limit had no token.', ['policy', 'rule', 'mode']),
+  weft_rate_limited_total: counter(WAYPOINT, 'Requests of which a rule of a rate limit had too many.', [
+    'policy',
+    'rule',
+    'mode',
+  ]),
+  weft_rate_limit_answers_total: counter(WAYPOINT, 'Answers of rate limit services to requests that waited for them.', [
+    'policy',
+    'answer',
+  ]),
   weft_circuit_overflow_total: counter(
     WAYPOINT,
     'Requests, retries and connections that a circuit breaker or a retry budget refused.',

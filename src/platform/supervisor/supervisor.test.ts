@@ -15,6 +15,7 @@ const OPTIONS: UpOptions = {
   pool6: 'fd41:0:0:1::/64',
   trustDomain: 'cluster.local',
   pathNormalization: 'BASE',
+  rateLimitService: null,
   listen: { host: '::1', port: 15_012 },
   detach: false,
 };

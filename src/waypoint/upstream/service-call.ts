@@ -3,6 +3,7 @@ import type { ByteStream } from '#model/effects/byte-stream.ts';
 import type { Cancel } from '#model/effects/clock.ts';
 import { messageOf } from '#model/error.ts';
 import type { ServiceKey } from '#model/mesh/service.ts';
+import { WAYPOINT } from '#model/settings/waypoints.ts';
 import { type HeaderBlock, StringHeaders } from '#protocol/http/header-block.ts';
 import { headerIdOf } from '#protocol/http/header-names.ts';
 import type {
@@ -18,7 +19,7 @@ import type { WaypointEffects } from '#waypoint/self/effects.ts';
 import type { UpstreamEndpoint } from '#waypoint/state/kept.ts';
 import type { ConnectionPool } from '#waypoint/upstream/connection-pool.ts';
 import type { Upstreams } from '#waypoint/upstream/upstreams.ts';
-import type { Acquired } from '#waypoint/upstream/waiting-room.ts';
+import type { Acquired, Asking } from '#waypoint/upstream/waiting-room.ts';
 
 /** A question to a service, by the waypoint itself. */
 export type ServiceCall = {
@@ -55,12 +56,15 @@ export type OpenCall = { readonly outcome: Promise<CallOutcome>; abort(): void }
 
 /** What calls need. */
 export type CallParts = {
-  readonly upstreams: Upstreams;
+  readonly upstreams: Pick<Upstreams, 'service' | 'ownPool'>;
   readonly effects: Pick<WaypointEffects, 'clock' | 'random' | 'mishaps'>;
 };
 
 /** Fixed by what a second try is for: once more where surely nothing was processed, or where the connection had ended before. */
 const TRIES_MAX = 2;
+
+/** Calls that wait for a connection, those included that were given up: a server that accepts none must not gather any number of them. */
+const waiting = new WeakMap<ConnectionPool, number>();
 
 /** Asks a service of the mesh over connections of the waypoint's own. The outcome never rejects. */
 export function callService(call: ServiceCall, parts: CallParts): OpenCall {
@@ -162,7 +166,7 @@ class Call implements ClientEvents {
 
   /** The second try never goes over a connection that has served before: that may be what failed. */
   #acquire(pool: ConnectionPool, version: HttpVersion): void {
-    const acquired = pool.acquire(version, this.#tries > 1);
+    const acquired = pool.acquire(version, this.#tries > 1, this.#askingOf(pool));
     if (!(acquired instanceof Promise)) {
       this.#send(acquired, version);
       return;
@@ -173,6 +177,26 @@ class Call implements ClientEvents {
         this.#parts.effects.mishaps.report('upstream', error);
         this.#fail(messageOf(error));
       });
+  }
+
+  /** There may be as many connections as need be, but not as many that wait for them. */
+  #askingOf(pool: ConnectionPool): Asking {
+    let waits = false;
+    const count = (more: number): void => void waiting.set(pool, (waiting.get(pool) ?? 0) + more);
+    return {
+      connection: null,
+      mayOpen: () => true,
+      enterWait: () => {
+        waits = (waiting.get(pool) ?? 0) < WAYPOINT.callsWaitingMax;
+        if (waits) count(1);
+        return waits;
+      },
+      waitOver: () => {
+        if (waits) count(-1);
+        waits = false;
+      },
+      isWanted: () => !this.#over,
+    };
   }
 
   #arrive(outcome: Acquired, pool: ConnectionPool, version: HttpVersion): void {

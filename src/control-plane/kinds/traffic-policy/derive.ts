@@ -12,6 +12,7 @@ import { type FieldPath, type Problem, warningAt } from '#control-plane/resource
 import { didYouMean } from '#control-plane/resources/nearest-name.ts';
 import { nameOfResource } from '#control-plane/resources/resource.ts';
 import { RESOURCE } from '#model/settings/control-planes.ts';
+import { limitFor, serverProblem } from './limit-server.ts';
 import type { TrafficPolicyResource, TrafficTarget } from './schema.ts';
 
 /** Policies as they were read. */
@@ -23,8 +24,9 @@ export const attachedTraffic = defineDerivation({
   each: TRAFFIC_POLICIES,
   reads: [],
   writes: [ATTACHED_TRAFFIC],
-  derive({ key, value: { metadata, targets, rateLimit, fault, settings } }) {
+  derive({ key, value: { metadata, targets, rateLimit: written, fault, settings } }, mesh) {
     const { createdAtMs, namespace, name } = metadata;
+    const rateLimit = written === null ? null : limitFor(written, mesh.options);
     return targets.map((target, at) => {
       const said = { target: targetName(target, namespace), section: target.section, rateLimit, fault, settings };
       return entry(ATTACHED_TRAFFIC, `${key} ${at}`, { ...said, metadata: { createdAtMs, namespace, name } });
@@ -46,6 +48,9 @@ export const trafficStatus = defineDerivation({
   writes: [...STATUS],
   derive({ value: policy }, mesh) {
     const misses = policy.targets.flatMap((target, at) => missesOf(target, ['spec', 'targetRefs', at], policy, mesh));
+    const problem = policy.rateLimit === null ? null : serverProblem(policy.rateLimit, mesh);
+    // Of the whole policy, whatever its targets: told once.
+    if (problem !== null) misses.push({ condition: 'Accepted', reason: 'Invalid', problem });
     return statusOf(
       nameOfResource(policy),
       (['Accepted', 'Programmed'] as const).map((type) => conditionOf(type, policy, misses)),

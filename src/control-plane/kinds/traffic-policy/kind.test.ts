@@ -3,6 +3,7 @@ import test from 'node:test';
 import { type Mistake, readSpec, testAccepted, testMistakes } from '#control-plane/kinds/documents.testing.ts';
 import { CRD_FILES, KINDS } from '#control-plane/kinds/list.ts';
 import { YamlMesh } from '#control-plane/kinds/yaml-mesh.testing.ts';
+import type { ResourceName } from '#control-plane/resources/resource.ts';
 import { createResourceParser } from '#control-plane/resources/resource-parser.ts';
 import type { WaypointService } from '#model/waypoint/config.ts';
 import { readCrds } from '#platform/files/crds.ts';
@@ -31,11 +32,37 @@ const mistakes: Mistake[] = [
     remedy: /write group/,
   },
   {
-    name: 'a global limit',
-    spec: limited(`scope: Global, ${LIMIT}`),
-    at: `${RULE}.scope`,
-    says: /not there yet/,
-    remedy: /Local/,
+    name: '41: a global limit of another window',
+    spec: limited('scope: Global, name: a, limit: { requests: 10, window: 90s }'),
+    at: `${RULE}.limit.window`,
+    says: /1s, 1m, 1h or 24h, not of 90s/,
+    remedy: /choose/,
+  },
+  ...['burst: 20', 'perReplica: true'].map(
+    (field): Mistake => ({
+      name: `a global limit with ${field}`,
+      spec: limited(`scope: Global, name: a, limit: { requests: 10, window: 1s, ${field} }`),
+      at: `${RULE}.limit.${field.slice(0, field.indexOf(':'))}`,
+      says: /is for scope Local/,
+      remedy: /remove/,
+    }),
+  ),
+  ...['0ms', '11s'].map(
+    (timeout): Mistake => ({
+      name: `a wait of ${timeout}`,
+      spec: `{ ${TARGET}, rateLimit: { timeout: ${timeout}, rules: [{ scope: Global, ${LIMIT} }] } }`,
+      at: 'spec.rateLimit.timeout',
+      says: /is not from 1ms to 10s/,
+      remedy: /choose/,
+    }),
+  ),
+  {
+    name: 'a service that nobody asks',
+    severity: 'warning',
+    spec: `{ ${TARGET}, rateLimit: { service: { name: limits, port: 80 }, rules: [{ ${LIMIT} }] } }`,
+    at: 'spec.rateLimit.service',
+    says: /no rule has scope Global/,
+    remedy: /Global/,
   },
   {
     name: '41: a burst below the rate',
@@ -157,6 +184,7 @@ test('config-api 6.3: a policy is read with its defaults filled in', () => {
   assert.deepEqual(rateLimit, {
     policy: 'default/x',
     responseHeaders: true,
+    global: null,
     rules: [
       {
         name: 'a',
@@ -312,3 +340,81 @@ for (const { target, condition, says } of misses)
     assert.ok(mesh.conditions('TrafficPolicy shop/p').includes(condition), mesh.conditions('TrafficPolicy shop/p').join());
     assert.match(mesh.problems('TrafficPolicy shop/p').join(), says);
   });
+
+const GLOBAL = `rules: [{ name: all, limit: { requests: 9, window: 1m } }, { name: g, scope: Global, match: { methods: [GET] }, key: [{ type: Path }], limit: { requests: 10, window: 1h }, shadow: true }]`;
+
+test('config-api 6.3: global rules and who counts for them are read with their defaults', () => {
+  const read = (more: string) =>
+    readSpec<TrafficPolicyResource>('TrafficPolicy', `{ ${TARGET}, rateLimit: { ${GLOBAL}, ${more} } }`).rateLimit;
+  const bare = read('');
+  assert.deepEqual(
+    bare?.rules.map(({ name }) => name),
+    ['all'],
+  );
+  const match = { methods: ['GET'], path: null, headers: [], queryParams: [], namespaces: [], serviceAccounts: [] };
+  const rule = { name: 'g', match, key: [{ type: 'path' }], requests: 10, windowMs: 3_600_000, shadow: true };
+  assert.deepEqual(bare?.global, { service: null, timeoutMs: 20, failOpen: true, rules: [rule] });
+  const said = read('service: { name: limits, port: 81 }, timeout: 1s500ms, onServiceError: Deny')?.global;
+  assert.deepEqual(said?.service, { namespace: 'default', name: 'limits', port: 81 });
+  assert.deepEqual([said?.timeoutMs, said?.failOpen], [1_500, false]);
+  assert.equal(read('service: { name: limits, namespace: infra, port: 81 }')?.global?.service?.namespace, 'infra');
+});
+
+const counting = (more: string) => policy('p', 'kind: Service, name: cart', `rateLimit: { ${GLOBAL}, ${more} }`);
+const LIMITS =
+  '{ apiVersion: v1, kind: Service, metadata: { name: limits, namespace: infra }, spec: { selector: { app: l }, ports: [{ name: grpc, port: 81 }, { name: u, port: 82, protocol: UDP }] } }\n---\n';
+
+const servers: { name: string; service: string; at?: string; says: RegExp }[] = [
+  { name: 'none is named', service: '', says: /neither the policy nor the control plane names one: requests pass uncounted/ },
+  {
+    name: 'one that is not there',
+    service: 'service: { name: limit, namespace: infra, port: 81 }, onServiceError: Deny',
+    says: /Service infra\/limit not found.*limits.*: requests are refused/,
+  },
+  { name: 'one of another namespace', service: 'service: { name: limits, port: 81 }', says: /Service shop\/limits not found/ },
+  {
+    name: 'a port that is none',
+    service: 'service: { name: limits, namespace: infra, port: 80 }',
+    at: '.port',
+    says: /no port 80 \(ports: grpc 81/,
+  },
+  {
+    name: 'a port of UDP',
+    service: 'service: { name: limits, namespace: infra, port: 82 }',
+    at: '.port',
+    says: /has no port 82/,
+  },
+];
+for (const { name, service, at = '', says } of servers)
+  test(`W59 a policy is refused alone whose rate limit service is unknown: ${name}`, () => {
+    const mesh = meshWith(
+      LIMITS,
+      counting(service),
+      policy('q', 'kind: Service, name: cart, sectionName: http', limits('other')),
+    );
+    assert.deepEqual(mesh.conditions('TrafficPolicy shop/p'), ['Accepted False Invalid', 'Programmed False Invalid']);
+    assert.match(mesh.problems('TrafficPolicy shop/p').join(), says);
+    const [problem] = mesh.index.snapshot().problems.get('TrafficPolicy shop/p' as ResourceName) ?? [];
+    assert.equal(problem?.path.join('.'), `spec.rateLimit.service${at}`);
+    assert.deepEqual(mesh.conditions('TrafficPolicy shop/q'), ['Accepted True Accepted', 'Programmed True Programmed']);
+    // In force all the same: its local rules hold, and what nobody counts is judged as it says.
+    assert.equal(cartOf(mesh)?.traffic?.[0]?.rateLimit?.global?.rules.length, 1);
+  });
+
+test('W59 the service that counts, by the policy or for the whole mesh; it may come after its policy', () => {
+  const named = counting('service: { name: limits, namespace: infra, port: 81 }');
+  const mesh = meshWith(named);
+  const server = () => cartOf(mesh)?.traffic?.[0]?.rateLimit?.global?.server;
+  assert.deepEqual(server(), { service: 'infra/limits.infra.svc.cluster.local', port: 81 });
+  assert.equal(mesh.conditions('TrafficPolicy shop/p')[0], 'Accepted False Invalid');
+  mesh.apply(LIMITS);
+  assert.deepEqual(mesh.conditions('TrafficPolicy shop/p'), ['Accepted True Accepted', 'Programmed True Programmed']);
+  mesh.remove('Service infra/limits');
+  assert.equal(mesh.conditions('TrafficPolicy shop/p')[0], 'Accepted False Invalid');
+  const rateLimitService = { namespace: 'infra', name: 'limits', port: 81 };
+  const whole = new YamlMesh(parser, MESH + LIMITS + counting(''), { rateLimitService });
+  assert.equal(whole.conditions('TrafficPolicy shop/p')[0], 'Accepted True Accepted');
+  assert.deepEqual(cartOf(whole)?.traffic?.[0]?.rateLimit?.global?.server, server());
+  whole.remove('Service infra/limits');
+  assert.match(whole.problems('TrafficPolicy shop/p').join(), /which the control plane names for the mesh, not found/);
+});

@@ -27,6 +27,7 @@ export const samples: fc.Arbitrary<object> = documents(
       fc.constantFrom<object>(
         { rateLimit: { rules: [rule] } },
         { faultInjection: { abort: { httpStatus: 503 } } },
+        { rateLimit: { rules: [rule, { ...rule, name: 'counted', scope: 'Global' }], service: { name: 'b', port: 80 } } },
         { rateLimit: { rules: [rule] }, faultInjection: { delay: { duration: '1s' } } },
       ),
       ofServices,

@@ -1,7 +1,8 @@
 import type { RawValueMatch } from '#control-plane/mesh/request-routes/documents.ts';
 import type { Metadata, RawMetadata } from '#control-plane/resources/metadata.ts';
+import type { NamedService } from '#model/mesh/service.ts';
 import type { DestinationSettings } from '#model/waypoint/destination-settings.ts';
-import type { Fault, RateLimit } from '#model/waypoint/traffic.ts';
+import type { Fault, GlobalLimit, RateLimit } from '#model/waypoint/traffic.ts';
 
 /** The kinds that a policy can be about. */
 export const TARGET_KINDS = ['Service', 'HTTPRoute', 'GRPCRoute'] as const;
@@ -14,12 +15,18 @@ export type TrafficTarget = {
   section: string | null;
 };
 
+/** A rate limit whose service has not been looked up. */
+export type WrittenLimit = Omit<RateLimit, 'global'> & {
+  /** Null: none of its rules is global. `service` null: it names none. */
+  global: (Omit<GlobalLimit, 'server'> & { service: NamedService | null }) | null;
+};
+
 /** A policy; nothing it refers to has been looked up yet. */
 export type TrafficPolicyResource = {
   kind: 'TrafficPolicy';
   metadata: Metadata;
   targets: readonly TrafficTarget[];
-  rateLimit: RateLimit | null;
+  rateLimit: WrittenLimit | null;
   fault: Fault | null;
   settings: DestinationSettings;
 };
@@ -80,12 +87,21 @@ export type RawDetection = {
 /** How much may be sent again, as written. */
 export type RawRetryBudget = { percent?: number; interval?: string; minRetryRate?: { count?: number; interval?: string } };
 
+/** A rate limit, as written. */
+export type RawRateLimit = {
+  rules: RawLimitRule[];
+  responseHeaders: 'Off' | 'DraftVersion03';
+  service?: { name: string; namespace?: string; port: number };
+  timeout: string;
+  onServiceError: 'Allow' | 'Deny';
+};
+
 /** Defaults of the schema are already filled in. */
 export type RawTrafficPolicy = {
   metadata: RawMetadata;
   spec: {
     targetRefs: { group: string; kind: string; name: string; sectionName?: string }[];
-    rateLimit?: { rules: RawLimitRule[]; responseHeaders: 'Off' | 'DraftVersion03' };
+    rateLimit?: RawRateLimit;
     faultInjection?: RawFault;
     circuitBreaker?: RawCircuitBreaker;
     outlierDetection?: RawDetection;

@@ -7,10 +7,11 @@ import { policiesFor } from '#waypoint/connection/destination.ts';
 import { BodyKeeper, KeptBodies } from '#waypoint/exchange/body-keeper.ts';
 import type { Carrier } from '#waypoint/exchange/carrier.ts';
 import type { Exchange } from '#waypoint/exchange/exchange.ts';
+import { changeHeaders } from '#waypoint/exchange/header-changes.ts';
 import { reply } from '#waypoint/exchange/local-reply.ts';
 import { NEXT, replyWith, type Stage, type StageParts, type StageResult } from '#waypoint/exchange/stage.ts';
 import { type Ask, asker, type Shown } from './ask.ts';
-import { changeHeaders, changeRequest, deniedBy, undecided } from './take.ts';
+import { changeRequest, deniedBy, undecided } from './take.ts';
 
 /** What one request remembers of those who were asked about it. */
 type Pending = { abort: () => void; toClient: readonly HeaderEdit[] };

@@ -1,10 +1,9 @@
 import { withoutParam } from '#model/authentication/locations.ts';
-import type { ExternalVerdict, HeaderEdit } from '#model/authorizer/verdict.ts';
+import type { ExternalVerdict } from '#model/authorizer/verdict.ts';
 import { isFraming } from '#model/routing/header-edits.ts';
 import type { ExternalAuthorizer } from '#model/waypoint/authorizer.ts';
-import { isForwardableField } from '#protocol/http/forwardable.ts';
-import type { HeaderBlock } from '#protocol/http/header-block.ts';
 import type { Exchange } from '#waypoint/exchange/exchange.ts';
+import { changeHeaders, mayBecome } from '#waypoint/exchange/header-changes.ts';
 import { type LocalReply, reply } from '#waypoint/exchange/local-reply.ts';
 
 /** Who answers, and when, is ours to say. */
@@ -25,15 +24,6 @@ export function changeRequest(exchange: Exchange, verdict: Extract<ExternalVerdi
   exchange.upstreamTarget = exchange.upstreamQuery === '' ? exchange.path : `${exchange.path}?${exchange.upstreamQuery}`;
 }
 
-/** What no codec could write, and what frames a message, is left out. */
-export function changeHeaders(headers: HeaderBlock, edits: readonly HeaderEdit[]): void {
-  for (const { name, value, how } of edits) {
-    if (!mayBecome(name, value)) continue;
-    if (how === 'add') headers.add(name, value);
-    else if (how === 'set' || (headers.get(name) === null) === (how === 'absent')) headers.set(name, value);
-  }
-}
-
 /** The client gets the authorizer's own answer. */
 export function deniedBy({ status, headers, body }: Extract<ExternalVerdict, { kind: 'deny' }>): LocalReply {
   const pairs = headers
@@ -45,9 +35,4 @@ export function deniedBy({ status, headers, body }: Extract<ExternalVerdict, { k
 /** Nobody has decided; why is for the log alone. */
 export function undecided({ statusOnError, name }: ExternalAuthorizer, why: string): LocalReply {
   return reply(statusOnError, '', 'UAEX', `ext_authz_error{${name}|${why}}`.replaceAll(' ', '_'));
-}
-
-/** What a header of any answer may become in a message of ours. */
-function mayBecome(name: string, value: string): boolean {
-  return !isFraming(name) && isForwardableField(name, value);
 }
