@@ -249,6 +249,7 @@ complete -c weft -n '__weft_in "weft agent"' -l control-server-name -x -d 'name 
 complete -c weft -n '__weft_in "weft agent"' -l token-file -rF -d 'file with the token that weft token printed for this node'
 complete -c weft -n '__weft_in "weft agent"' -l wait -x -d 'wait so long for the files of --control-root and --token-file to come, such as 60s (default: they must be there)'
 complete -c weft -n '__weft_in "weft agent"' -l crl -rF -d 'revocation lists, in PEM or DER: who shows a certificate on one is cut, and may not come again; followed'
+complete -c weft -n '__weft_in "weft agent"' -l kubernetes -d 'be a pod of a cluster, and take those pods of its node into the mesh whose label istio.io/dataplane-mode says so; --cgroup is its root by default'
 complete -c weft -n '__weft_in "weft agent"' -l cgroup -xa '(__fish_complete_directories)' -d 'cgroup v2 directory for the processes of this node (default: weft/NODE below the mount)'
 complete -c weft -n '__weft_in "weft agent"' -l trust-domain -x -d 'the mesh part of every identity (default: cluster.local)'
 complete -c weft -n '__weft_in "weft agent"' -l pool4 -x -d 'IPv4 addresses for the workloads of weft run (default: those that the token names)'

@@ -37,13 +37,14 @@ export type AgentPlace = {
   bpffs: string;
   /** cgroup v2 directory of the node, made if missing; null: weft/<node> below the mount. */
   cgroup: string | null;
+  /** Addresses for what it starts; '': it starts nothing, and takes the pods of a cluster into the mesh. */
   pool4: string;
   pool6: string;
 };
 
 /** What `weft agent` is told. */
 export type AgentOptions = Omit<AgentPlace, 'pool4' | 'pool6'> & {
-  /** Null: those that the token names. */
+  /** Null: those that the token names; '': none, as it takes the pods of a cluster into the mesh. */
   pool4: string | null;
   pool6: string | null;
 } & (
@@ -83,6 +84,7 @@ type Parsed = Omit<AgentPlace, 'cgroup' | 'pool4' | 'pool6'> & {
   cgroup?: string;
   pool4?: string;
   pool6?: string;
+  kubernetes: boolean;
   control?: string;
   trustDomain: string;
   udpBetweenNodes: UdpBetweenNodes;
@@ -135,6 +137,7 @@ export function agentCommand(act: Act<AgentOptions>): Command {
       '--crl <file>',
       'revocation lists, in PEM or DER: who shows a certificate on one is cut, and may not come again; followed',
     )
+    .addOption(kubernetesOption())
     .option('--cgroup <dir>', 'cgroup v2 directory for the processes of this node (default: weft/NODE below the mount)')
     .addOption(trustDomainOption())
     .addOption(poolOption(4))
@@ -179,6 +182,12 @@ function poolOption(family: 4 | 6): Option {
   return new Option(`--pool${family} <cidr>`, sentence).argParser(cidrReader(family));
 }
 
+function kubernetesOption(): Option {
+  const sentence =
+    'be a pod of a cluster, and take those pods of its node into the mesh whose label istio.io/dataplane-mode says so; --cgroup is its root by default';
+  return new Option('--kubernetes', sentence).default(false);
+}
+
 /** Its name starts with `no-` without being a negation, which is what commander would take it for. */
 function threadsOption(): Option {
   const option = new Option('--threads <count>', 'threads that carry connections; 0: the one that follows the mesh does');
@@ -199,8 +208,8 @@ function noNatForOption(): Option {
 }
 
 function agentOptions(parsed: Parsed, command: Command): AgentOptions {
-  const { node, runDir, bpffs, pool4 = null, pool6 = null } = parsed;
-  const place = { node, runDir, bpffs, pool4, pool6, cgroup: parsed.cgroup ?? null };
+  const { node, runDir, bpffs } = parsed;
+  const place = { node, runDir, bpffs, ...toldPools(parsed, command), cgroup: parsed.cgroup ?? null };
   // Cleaning up reaches no control plane, so it must work without the three options that name one.
   if (parsed.cleanup) return { ...place, kind: 'cleanup' };
   const control = controlAccess(parsed, command);
@@ -223,6 +232,15 @@ function agentOptions(parsed: Parsed, command: Command): AgentOptions {
     crl: parsed.crl ?? null,
     threads,
   };
+}
+
+/** The pools that were named; ends with a usage error where there can be none. */
+function toldPools(parsed: Parsed, command: Command): Pools {
+  const { pool4 = null, pool6 = null } = parsed;
+  if (!parsed.kubernetes) return { pool4, pool6 };
+  if (pool4 !== null || pool6 !== null)
+    return command.error('--pool4 and --pool6 are not for --kubernetes: pods have the addresses of their cluster');
+  return { pool4: '', pool6: '' };
 }
 
 /** The options that reach the control plane; ends with a usage error that names all that are missing. */

@@ -316,6 +316,11 @@ const lines: { line: string; command: string; options: unknown }[] = [
   },
   { line: 'agent --node a --cleanup', command: 'agent', options: { ...AGENT, kind: 'cleanup' } },
   {
+    line: 'agent --node a --kubernetes --cleanup',
+    command: 'agent',
+    options: { ...AGENT, pool4: '', pool6: '', kind: 'cleanup' },
+  },
+  {
     line:
       'waypoint --namespace shop --gateway way --service-account way --node a --control unix:/run/weft/xds.sock' +
       ' --control-root root.pem --token-file token --pin-dir /sys/fs/bpf/weft/a',

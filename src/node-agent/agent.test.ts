@@ -384,3 +384,17 @@ test('a connection that meets a full waiting room is refused instead of waiting 
   await until(() => received.error() !== null);
   assert.match(String(rig.access().error), /not known yet/);
 });
+
+test('K43: what a former agent captured and nobody is any more is let go, and what somebody is stays', async () => {
+  const former = startAgentRig();
+  await former.enroll(client);
+  const { id } = await former.enroll(server);
+  const rig = former.restart();
+  await rig.enroll(client);
+  rig.tell({ workloads: [client, server] });
+  rig.acts.length = 0;
+  rig.agent.succession.releaseLeftovers();
+  const { workloads, names } = rig.kernel.maps;
+  const captured = workloads.entries().map(([, one]) => one.ip4);
+  assert.deepEqual([captured, rig.acts, names.get(id)], [['10.0.0.1'], ['detach'], null]);
+});

@@ -123,9 +123,9 @@ export class Agent {
     const { mesh, enrollment, records } = this;
     const parts = { mesh, enrollment, records, carriers: this.carriers, waiters: this.#waiters, found: this.#found };
     return new Succession({
-      ...{ ...parts, verdicts: this.#verdicts, clock: this.#effects.clock },
-      isSynced: () => this.#synced,
-      leaveKernel: () => this.#leaveKernel(),
+      ...{ ...parts, verdicts: this.#verdicts, clock: this.#effects.clock, kernel: this.#effects.kernel },
+      ...{ isSynced: () => this.#synced, leaveKernel: () => this.#leaveKernel() },
+      superseded: (id) => this.#leaveVerdicts(id),
     });
   }
 
@@ -242,7 +242,7 @@ export class Agent {
     this.traffic.leave(id);
   }
 
-  /** The kernel refused something: one line in the log. What it let in without a record is cut, as no policy could do it later. */
+  /** The kernel refused something: one line in the log. What it let in without a record is cut, as no policy could. */
   kernelEvent(event: KernelEvent): void {
     const netnsOf = (id: number) => this.enrollment.byId(id)?.netns ?? null;
     takeEvent(event, { ...this.#report, mesh: this.mesh, ids: this.ids, netnsOf });

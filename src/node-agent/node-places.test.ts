@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { cleanNode, type NodePlace, type NodeRemoval, nodePaths } from './node-places.ts';
 
-const PLACE: NodePlace = { node: 'alpha', runDir: '/run/weft', bpffs: '/sys/fs/bpf', cgroup: null };
+const PLACE: NodePlace = { node: 'alpha', runDir: '/run/weft', bpffs: '/sys/fs/bpf', cgroup: null, pool4: '10.41.0.0/24' };
 const MOUNT = async (): Promise<string> => '/sys/fs/cgroup';
 
 test('nodes of one machine share no path but the mark of the mount', async () => {
@@ -16,6 +16,10 @@ test('nodes of one machine share no path but the mark of the mount', async () =>
 
 test('a directory that is written with a slash at its end is the same directory', async () => {
   assert.deepEqual(await nodePaths({ ...PLACE, runDir: '/run/weft/' }, MOUNT), await nodePaths(PLACE, MOUNT));
+});
+
+test('programs for pods are attached to the whole hierarchy: a pod may be anywhere below it', async () => {
+  assert.equal((await nodePaths({ ...PLACE, pool4: '' }, MOUNT)).cgroup, '/sys/fs/cgroup');
 });
 
 test('a cgroup that is named is taken, and the mount is not even looked for', async () => {

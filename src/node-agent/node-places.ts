@@ -6,9 +6,16 @@ export type NodePlace = {
   runDir: string;
   /** Mount point of a bpf file system. */
   bpffs: string;
-  /** cgroup v2 directory of the node; null: weft/<node> below the mount. */
+  /** cgroup v2 directory of the node; null: weft/<node> below the mount, or all of it for pods. */
   cgroup: string | null;
+  /** Addresses for what the agent starts; '': it starts nothing, and takes the pods of a cluster into the mesh. */
+  pool4: string;
 };
+
+/** Whether the agent of a node starts workloads of its own. */
+export function startsWorkloads({ pool4 }: Pick<NodePlace, 'pool4'>): boolean {
+  return pool4 !== '';
+}
 
 /** Every file and directory that an agent owns. */
 export type NodePaths = {
@@ -28,10 +35,15 @@ export async function nodePaths(place: NodePlace, cgroupMount: () => Promise<str
     nodeDir,
     socket: join(nodeDir, 'agent.sock'),
     pinDir: join(place.bpffs, 'weft', place.node),
-    cgroup: place.cgroup ?? join(await cgroupMount(), 'weft', place.node),
+    cgroup: place.cgroup ?? cgroupBelow(place, await cgroupMount()),
     workloads: join(nodeDir, 'workloads.json'),
     mountedMark: join(place.runDir, 'bpffs-mounted'),
   };
+}
+
+/** A pod's processes may be anywhere below the root: with hierarchies of version 1 beside it they are in none of their own. */
+function cgroupBelow(place: NodePlace, mount: string): string {
+  return startsWorkloads(place) ? join(mount, 'weft', place.node) : mount;
 }
 
 /** What removing a node does to the machine. */

@@ -2,6 +2,7 @@ import type { Clock } from '#model/effects/clock.ts';
 import { WeftError } from '#model/error.ts';
 import type { MeshDelta, MeshState } from '#model/mesh/mesh-state.ts';
 import { AGENT } from '#model/settings/agents.ts';
+import type { Kernel } from '#node-agent/effects/agent-effects.ts';
 import type { HandedSocket, Handover } from '#protocol/api/agent.ts';
 import type { Enrolled, Enrollment } from './enrollment/enrollment.ts';
 import type { LocalRecords } from './enrollment/local-records.ts';
@@ -20,6 +21,9 @@ export type SuccessionParts = {
   waiters: Waiters;
   found: FoundConnections;
   verdicts: Verdicts;
+  kernel: Pick<Kernel, 'maps' | 'detachNamespace'>;
+  /** What the kernel still remembers under this number is of an enrolment that ended with a former agent. */
+  superseded(id: number): void;
   /** Whether the mesh is known. */
   isSynced(): boolean;
   /** From then on nothing of this agent writes into the kernel. */
@@ -71,6 +75,21 @@ export class Succession {
   /** A workload came in; what it had open before is looked up where `takeOver` no longer does it. */
   enrolled(workload: Enrolled): void {
     if (this.#tookOver) this.#look([workload]);
+  }
+
+  /**
+   * What a former agent captured and nobody is enrolled as is let go: it goes on as without a mesh. To be called when everybody who
+   * belongs into the mesh is in it.
+   */
+  releaseLeftovers(): void {
+    const { kernel, enrollment, superseded } = this.#parts;
+    for (const [netnsCookie, { id }] of kernel.maps.workloads.entries()) {
+      if (enrollment.byId(id) !== null) continue;
+      kernel.maps.workloads.delete(netnsCookie);
+      kernel.detachNamespace(netnsCookie);
+      kernel.maps.names.delete(id);
+      superseded(id);
+    }
   }
 
   #look(workloads: readonly Enrolled[]): void {

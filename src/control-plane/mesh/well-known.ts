@@ -1,9 +1,11 @@
+import { DATAPLANE_MODE, REDIRECTION } from '#model/mesh/membership.ts';
+
 /** Labels and annotations that the index reads. Source: config-api, labels and annotations. */
 export const LABEL = {
   useWaypoint: 'istio.io/use-waypoint',
   useWaypointNamespace: 'istio.io/use-waypoint-namespace',
   waypointFor: 'istio.io/waypoint-for',
-  dataplaneMode: 'istio.io/dataplane-mode',
+  dataplaneMode: DATAPLANE_MODE,
   gatewayName: 'gateway.networking.k8s.io/gateway-name',
   gatewayClassName: 'gateway.networking.k8s.io/gateway-class-name',
   managed: 'gateway.istio.io/managed',
@@ -20,7 +22,7 @@ export const LABEL = {
 /** Annotations that the index reads. */
 export const ANNOTATION = {
   egress: 'weft.dev/egress',
-  redirection: 'ambient.istio.io/redirection',
+  redirection: REDIRECTION,
   trafficDistribution: 'networking.istio.io/traffic-distribution',
   serviceAccount: 'gateway.istio.io/service-account',
   autoRegistrationGroup: 'istio.io/autoRegistrationGroup',

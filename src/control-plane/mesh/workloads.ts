@@ -27,6 +27,7 @@ import { LABEL } from '#control-plane/mesh/well-known.ts';
 import { POLICY_TABLES, policiesOfWorkload } from '#control-plane/mesh/workload-policies.ts';
 import type { Labels } from '#control-plane/resources/metadata.ts';
 import { policyKeyOf } from '#model/mesh/authorization.ts';
+import { podMembership } from '#model/mesh/membership.ts';
 import type { GatewayAddress } from '#model/mesh/service.ts';
 import { type ServiceKey, serviceKeyOf } from '#model/mesh/service.ts';
 import type { PortMapping, Workload } from '#model/mesh/workload.ts';
@@ -63,7 +64,7 @@ export const workloads = defineDerivation({
     const byWaypoints = policiesOfWaypoints(endpoint, guarded, guardOf(binding, [], mesh), mesh);
     const policies = policiesOfWorkload(mesh, namespace, labels).concat(keysOf(byWaypoints));
     const registryOnly = isRegistryOnly(namespaceAnnotations(mesh, namespace));
-    const isMeant = endpoint.kind !== 'pod' || isMeantForMesh(labels, namespaceLabels(mesh, namespace));
+    const isMeant = endpoint.kind !== 'pod' || isMeantForMesh(endpoint, namespaceLabels(mesh, namespace));
     const facts: WorkloadFacts = { services, waypoint: binding.address, policies, registryOnly, isMeant };
     const known = workloadOf(endpoint, facts, mesh.options);
     const hosts = mesh.picking(ENTRY_HOSTS, namespace, labels).map((host) => hostMembership(host, endpoint));
@@ -80,12 +81,9 @@ export const workloads = defineDerivation({
   },
 });
 
-/** Values of the label by which pods are in a mesh that mean this one. */
-const ENROLLING: readonly string[] = ['weft', 'ambient'];
-
-/** Whether a pod is meant to be in the mesh: what it says itself counts before what its namespace says. */
-function isMeantForMesh(labels: Labels, ofNamespace: Labels): boolean {
-  return ENROLLING.includes(labels[LABEL.dataplaneMode] ?? ofNamespace[LABEL.dataplaneMode] ?? '');
+/** Whether the agent of its node is to capture a pod. Of the sidecar of another mesh that one knows better. */
+function isMeantForMesh({ namespace, labels, hostNetwork }: Endpoint, ofNamespace: Labels): boolean {
+  return podMembership({ namespace, labels, namespaceLabels: ofNamespace, hostNetwork, hasSidecar: false }).isIn;
 }
 
 /** Instances of a waypoint never have one. */

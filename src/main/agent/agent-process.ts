@@ -7,7 +7,6 @@ import { WeftError } from '#model/error.ts';
 import { AGENT, dataThreads } from '#model/settings/agents.ts';
 import { COMMAND } from '#model/settings/host.ts';
 import { Agent } from '#node-agent/agent.ts';
-import type { LocalWorkloads } from '#node-agent/enrollment/local-run/local-workloads.ts';
 import { discoveryNodeOf, type MeshEvents, subscribeMesh } from '#node-agent/follow-mesh.ts';
 import { degradations } from '#node-agent/kernel/requirements.ts';
 import { type RunningAgent, runAgent } from '#node-agent/lifecycle.ts';
@@ -24,10 +23,8 @@ import { DiscoveryClient } from '#platform/grpc/discovery-client.ts';
 import { chooseIo } from '#platform/io/choice/choose.ts';
 import { findCgroup2 } from '#platform/linux/cgroup/cgroup.ts';
 import { hostRanges, requireFreeRanges } from '#platform/linux/net/host-ranges.ts';
-import { followRoutes } from '#platform/linux/net/routes.ts';
 import { HandedSockets } from '#platform/linux/netns/handed-sockets.ts';
 import { descriptorsMax } from '#platform/linux/process/processes.ts';
-import type { Sandboxes } from '#platform/linux/sandbox/sandboxes.ts';
 import { agentClient } from '#platform/local-api/clients.ts';
 import { requireFreeSocket, serveLocalSocket, socketFreed } from '#platform/local-api/serve-socket.ts';
 import { systemRandom } from '#platform/random.ts';
@@ -38,8 +35,9 @@ import type { Handover } from '#protocol/api/agent.ts';
 import { CertificateCache } from '#protocol/ca/certificate-cache.ts';
 import { type AgentProcessOptions, agentEffects, type OpenedKernel, openDns, openKernel, readKernel } from './effects.ts';
 import { holdingOf } from './holding.ts';
-import { openLocalWorkloads, openSandboxes } from './local-run.ts';
+import type { Hosted, Hosting } from './hosting.ts';
 import { servePagesOf } from './pages.ts';
+import { hostingOf } from './pods.ts';
 import { cleanupNode } from './removal.ts';
 import { followRevocations } from './revocation.ts';
 
@@ -49,14 +47,12 @@ type Parts = OpenedKernel & {
   paths: NodePaths;
   agent: Agent;
   certificates: CertificateCache;
-  local: LocalWorkloads;
-  sandboxes: Sandboxes;
+  hosting: Hosting;
+  hosted: Hosted;
   discovery: DiscoveryClient;
   /** How long the node's token is good for; null where nobody can tell. */
   tokenTerm: () => TokenTerm | null;
   metrics: MetricsServer;
-  /** Registers workloads no more. */
-  closeRegistry(): void;
   /** Ends what still asks the control plane for something. */
   closeClients(): void;
 };
@@ -86,7 +82,8 @@ async function handedOver({ place, replace }: AgentProcessOptions): Promise<Hand
 
 async function startHeld(options: AgentProcessOptions, held: HeldNode, former: HandedSockets): Promise<RunningAgent> {
   const { parts, events } = await assemble(options, former);
-  const { agent, local, discovery, datapath, kernel, paths } = parts;
+  const { agent, hosted, discovery, datapath, kernel, paths } = parts;
+  const { local } = hosted;
   const running = await runAgent({
     local,
     discovery,
@@ -94,7 +91,7 @@ async function startHeld(options: AgentProcessOptions, held: HeldNode, former: H
       former.close(); // who has not come by now listens on sockets of its own
       datapath.activate();
       agent.succession.takeOver();
-      await parts.sandboxes.releaseAll();
+      await parts.hosting.releaseAll();
     },
     // Read on a timer (AGENT.eventsPeriodMs), as the ring wakes nobody.
     drainEvents: () => {
@@ -103,7 +100,7 @@ async function startHeld(options: AgentProcessOptions, held: HeldNode, former: H
     },
     handOver: () => {
       const sockets = agent.succession.handOver();
-      parts.closeRegistry();
+      hosted.close();
       parts.metrics.close();
       held.release();
       return { pid: process.pid, sockets };
@@ -145,15 +142,15 @@ async function assemble(options: AgentProcessOptions, former: HandedSockets) {
   const paths = await nodePaths(place, findCgroup2);
   await requireFreeSocket(paths.socket); // before anything is touched that a running agent uses
   claimDirectory(paths.nodeDir, { kind: 'node', node: place.node });
-  const sandboxes = openSandboxes({ place, paths, clusterDomain, noNatFor: options.noNatFor, log });
-  await sandboxes.prepareNode();
+  const hosting = hostingOf(options, paths);
+  await hosting.prepare();
   // A mount that is ours is marked, so that leaving the mesh unmounts no bpf file system of somebody else.
   // Programs are attached to the node's cgroup, so it is there before them.
   mkdirSync(paths.cgroup, { recursive: true });
   if (ensureBpffs(place.bpffs)) writeFileSync(paths.mountedMark, place.bpffs);
   const opened = openKernel(paths, log);
   // A program was missing, so nobody judged: nothing runs until all of them are there and every workload is enrolled.
-  if (!opened.datapath.guarded) await sandboxes.holdAll();
+  if (!opened.datapath.guarded) await hosting.holdAll();
   const ca = new CaClient(options.control, { impersonate: true });
   const certificates = new CertificateCache({ fetch: ca.fetch, clock: systemClock, random: systemRandom, log });
   const dns = { nameservers, clusterDomain, clock: guardedClock(systemClock, mishaps), log, mishaps };
@@ -167,23 +164,21 @@ async function assemble(options: AgentProcessOptions, former: HandedSockets) {
   });
   certificates.subscribe((credentials) => agent.carriers.renewed(credentials));
   certificates.subscribeLapse((identity) => agent.carriers.lapsed(identity));
-  const { local, closeRegistry } = openLocalWorkloads(agent, sandboxes, paths.workloads, options);
+  const hosted = await hosting.open(agent);
   const events = readKernel(opened.datapath.maps, agent, mishaps);
   const discovery = await followMesh(agent, options, {
     // Refusals are explained by the policies that caused them, so they are read before a change; never all of them, or
     // whoever is refused often enough would hold the change up.
     beforeChange: () => void (agent.succession.handedOver || events.drain(AGENT.eventsPerTurnMax)),
-    connected: () => void (agent.succession.handedOver || local.refreshRegistration()),
+    connected: () => void (agent.succession.handedOver || hosted.local.refreshRegistration()),
   });
   // Calls that are under way would keep the process alive after everything else has ended.
   const token = await followToken(options.control);
-  const unfollowRoutes = followRoutes(guardedClock(systemClock, mishaps), AGENT.routesLookMs, () => sandboxes.routesChanged());
   const unfollowCrl = followRevocations(options.crlFile, agent.carriers, { clock: systemClock, log });
   const closeClients = (): void => {
     unfollowCrl();
-    unfollowRoutes();
     token.close();
-    closeRegistry();
+    hosted.close();
     certificates.close();
     ca.close();
   };
@@ -195,11 +190,18 @@ async function assemble(options: AgentProcessOptions, former: HandedSockets) {
     mishaps,
     clock: systemClock,
   });
-  const shown = { agent, local, certificates, maps: opened.kernel.maps, version: options.version, clock: systemClock };
+  const shown = {
+    agent,
+    local: hosted.local,
+    certificates,
+    maps: opened.kernel.maps,
+    version: options.version,
+    clock: systemClock,
+  };
   const metrics = await servePagesOf(shown, options);
   const parts: Parts = {
-    ...{ ...opened, options, paths, agent, certificates, local, sandboxes, discovery },
-    ...{ tokenTerm: token.term, metrics, closeRegistry, closeClients },
+    ...{ ...opened, options, paths, agent, certificates, hosting, hosted, discovery },
+    ...{ tokenTerm: token.term, metrics, closeClients },
   };
   return { parts, events };
 }
@@ -255,31 +257,19 @@ export async function followMesh(agent: Agent, options: AgentProcessOptions, eve
 }
 
 /** What `weft status` shows of this node, as of now. */
-function statusOf({
-  options,
-  paths,
-  agent,
-  local,
-  sandboxes,
-  kernel,
-  missing,
-  certificates,
-  discovery,
-  tokenTerm,
-  metrics,
-}: Parts) {
+function statusOf({ options, paths, agent, hosted, kernel, missing, certificates, discovery, tokenTerm, metrics }: Parts) {
   return agentStatus({
     node: options.place.node,
     version: options.version,
     pid: process.pid,
     agent,
-    refused: local.refusals(),
-    isDraining: (uid) => local.isDraining(uid),
-    held: local.held(),
+    refused: hosted.local.refusals(),
+    isDraining: (uid) => hosted.local.isDraining(uid),
+    outside: hosted.local.outside(),
     certificates: certificates.snapshot(),
     controlPlane: { address: options.control.address, ...discovery.status() },
     degraded: [
-      ...degradations(sandboxes.degraded(), missing),
+      ...degradations(hosted.degraded(), missing),
       ...tokenComplaint(options.place.node, tokenTerm(), systemClock.nowMs()),
       ...metrics.problems,
     ],

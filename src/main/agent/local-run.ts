@@ -1,6 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import type { IpAddress } from '#model/address/ip.ts';
 import type { Log } from '#model/effects/log.ts';
+import { guardedClock } from '#model/effects/mishaps.ts';
+import { AGENT } from '#model/settings/agents.ts';
 import type { Agent } from '#node-agent/agent.ts';
 import { LocalWorkloads } from '#node-agent/enrollment/local-run/local-workloads.ts';
 import { bridgeName, egressNat, expectedUid, searchDomains } from '#node-agent/enrollment/local-run/sandbox-names.ts';
@@ -10,9 +12,11 @@ import { systemClock } from '#platform/clock.ts';
 import { replaceFile } from '#platform/files/replace-file.ts';
 import { RegistryClient } from '#platform/grpc/control-clients.ts';
 import { addressesOf, GATEWAY_HOST, parsePool } from '#platform/linux/net/address-pool.ts';
+import { followRoutes } from '#platform/linux/net/routes.ts';
 import { createSandboxes, type Sandboxes } from '#platform/linux/sandbox/sandboxes.ts';
 import { systemRandom } from '#platform/random.ts';
 import type { AgentProcessOptions } from './effects.ts';
+import type { Hosting } from './hosting.ts';
 
 /** What the sandboxes of a node depend on; `noNatFor` null: workloads reach only what routes back to the pools. */
 export type SandboxSettings = {
@@ -41,6 +45,26 @@ export function openSandboxes({ place, paths, clusterDomain, noNatFor, log }: Sa
     mtuBytes: null,
     log,
   });
+}
+
+/** Workloads of `weft run`, in sandboxes that this agent makes. */
+export function sandboxHosting(options: AgentProcessOptions, paths: NodePaths): Hosting {
+  const { place, clusterDomain, noNatFor, log, mishaps } = options;
+  const sandboxes = openSandboxes({ place, paths, clusterDomain, noNatFor, log });
+  return {
+    prepare: async () => void (await sandboxes.prepareNode()),
+    holdAll: () => sandboxes.holdAll(),
+    releaseAll: () => sandboxes.releaseAll(),
+    async open(agent) {
+      const { local, closeRegistry } = openLocalWorkloads(agent, sandboxes, paths.workloads, options);
+      const unfollow = followRoutes(guardedClock(systemClock, mishaps), AGENT.routesLookMs, () => sandboxes.routesChanged());
+      const close = (): void => {
+        unfollow();
+        closeRegistry();
+      };
+      return { local, degraded: () => sandboxes.degraded(), close };
+    },
+  };
 }
 
 /** The workloads of a node, and what ends their registration. */

@@ -7,7 +7,7 @@ import { healthPages, type PageParts } from './pages.ts';
 async function answers({ synced = true, held = 0, settles = true } = {}): Promise<(readonly [number, string])[]> {
   const clock = new SteppedClock();
   const settled = (): Promise<void> => (settles ? Promise.resolve() : new Promise(() => {}));
-  const parts = { agent: { synced, carriers: { settled } }, local: { held: () => Array(held) }, clock } as unknown as PageParts;
+  const parts = { agent: { synced, carriers: { settled } }, local: { isReady: () => held === 0 }, clock } as unknown as PageParts;
   const pages = [...healthPages(parts).values()].map((page) => Promise.resolve(page()));
   if (!settles) clock.advance(60_000);
   return (await Promise.all(pages)).map(({ status = 200, body }) => [status, body.trim()]);

@@ -3,7 +3,7 @@ import { parseIdentity } from '#model/identity/identity.ts';
 import type { KernelMaps } from '#model/kernel/maps.ts';
 import { AGENT } from '#model/settings/agents.ts';
 import type { Agent } from '#node-agent/agent.ts';
-import type { LocalWorkloads } from '#node-agent/enrollment/local-run/local-workloads.ts';
+import type { NodeWorkloads } from '#node-agent/enrollment/node-workloads.ts';
 import { configDump, identityState } from '#node-agent/status/config-dump.ts';
 import { serveMetrics } from '#platform/telemetry/metrics-server.ts';
 import { type Page, type PageServer, type Pages, servePages } from '#platform/telemetry/page-server.ts';
@@ -14,7 +14,7 @@ import type { AgentProcessOptions } from './effects.ts';
 /** What the pages of an agent are made of. */
 export type PageParts = {
   agent: Agent;
-  local: Pick<LocalWorkloads, 'held'>;
+  local: Pick<NodeWorkloads, 'isReady'>;
   certificates: CertificateCache;
   maps: Pick<KernelMaps, 'flows'>;
   version: string;
@@ -29,10 +29,7 @@ export function healthPages({ agent, local, clock }: PageParts): Pages {
     [
       '/healthz/ready',
       () => {
-        const pending = [
-          ...(agent.synced ? [] : ['state manager']),
-          ...(local.held().length === 0 ? [] : ['workload proxy manager']),
-        ];
+        const pending = [...(agent.synced ? [] : ['state manager']), ...(local.isReady() ? [] : ['workload proxy manager'])];
         if (pending.length === 0) return { type: TEXT, body: 'ready\n' };
         return { status: 500, type: TEXT, body: `not ready, pending: ${pending.join(', ')}\n` };
       },

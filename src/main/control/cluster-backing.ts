@@ -4,7 +4,6 @@ import { AUDIENCES, eitherAuthenticator, TokenReviewAuthenticator } from '#contr
 import { controlName } from '#control-plane/ca/server-certificate.ts';
 import { KINDS } from '#control-plane/kinds/list.ts';
 import { kubernetesSource } from '#control-plane/sources/kubernetes/kubernetes-source.ts';
-import { ObjectEvents } from '#control-plane/sources/kubernetes/object-events.ts';
 import { StatusDesk } from '#control-plane/sources/kubernetes/status-desk.ts';
 import { LastGoodVersions } from '#control-plane/sources/last-good.ts';
 import { ClusterWaypoints } from '#control-plane/waypoints/cluster-waypoints.ts';
@@ -21,6 +20,7 @@ import { KubernetesObjects } from '#platform/kubernetes/objects.ts';
 import { secretState } from '#platform/kubernetes/secret-state.ts';
 import { systemRandom } from '#platform/random.ts';
 import type { FollowCluster } from '#protocol/kubernetes/following.ts';
+import { ObjectEvents } from '#protocol/kubernetes/object-events.ts';
 import { readTokenReview, tokenReviewOf } from '#protocol/kubernetes/token-review.ts';
 import type { Backing } from './backing.ts';
 
@@ -98,7 +98,7 @@ export async function clusterBacking(place: ClusterPlace, log: Log): Promise<Bac
 function statusDesk(writer: KubernetesObjects, instance: string, log: Log): StatusDesk {
   const effects = { writer, clock: systemClock, log };
   const newId = (): string => randomUUID().slice(0, 13);
-  const events = new ObjectEvents({ ...effects, instance: instance.slice(0, 128), newId });
+  const events = new ObjectEvents({ ...effects, controller: 'weft.dev/control', instance: instance.slice(0, 128), newId });
   return new StatusDesk({
     ...effects,
     tell: (object, served, why) => events.warn(object, served, 'ResourceRefused', 'Read', why),

@@ -129,6 +129,11 @@ export const AGENT_SETTINGS = {
     ),
     reapMs: setting(2_000, 'ms', 'How often workloads of `weft run` are looked at, for those that ended.'),
     startGraceMs: setting(30_000, 'ms', 'A workload whose process has not started yet is not taken for one that ended.'),
+    podsLookMs: setting(
+      30_000,
+      'ms',
+      'How often the namespaces of pods in the mesh are looked for again: nobody tells of a sandbox that was made anew.',
+    ),
     registerRetryMs: setting(
       1_000,
       'ms',

@@ -1,6 +1,5 @@
 import { type IpAddress, parseIp } from '#model/address/ip.ts';
 import type { ByteStream } from '#model/effects/byte-stream.ts';
-import type { Log } from '#model/effects/log.ts';
 import { WeftError } from '#model/error.ts';
 import { formatIdentity, type Identity, sameIdentity } from '#model/identity/identity.ts';
 import { WORKLOAD_FLAG } from '#model/kernel/abi.ts';
@@ -30,6 +29,8 @@ export type EnrollmentRequest = WorkloadRequest & {
   link: WorkloadLink | null;
   /** As it was kept by a former agent: the mesh is told to send it no new connections. */
   draining?: boolean;
+  /** Of which pod of a cluster it is; `ranOutside`: it was not in the mesh at first, so what it had open to others goes on as it is. */
+  pod?: { uid: string; ranOutside: boolean };
 };
 
 /**
@@ -73,7 +74,6 @@ export class Enrollment {
   readonly #ids: IdTable;
   readonly #trustDomain: string;
   readonly #handlers: EnrollmentHandlers;
-  readonly #log: Log;
   readonly #entries = new Map<string, Entry>();
   readonly #byId = new Map<number, Enrolled>();
   readonly #byAddress = new Map<IpAddress, Enrolled>();
@@ -85,7 +85,6 @@ export class Enrollment {
     this.#ids = ids;
     this.#trustDomain = trustDomain;
     this.#handlers = handlers;
-    this.#log = effects.log;
   }
 
   get(uid: string): Enrolled | null {
@@ -168,7 +167,7 @@ export class Enrollment {
     this.#supersede(former, entry.enrolled.id);
     const { addresses } = request;
     const identity = formatIdentity(entry.enrolled.identity);
-    this.#log.info({ workload: request.uid, identity, addresses }, 'workload enrolled');
+    this.#effects.log.info({ workload: request.uid, identity, addresses }, 'workload enrolled');
     return entry.enrolled;
   }
 
@@ -204,7 +203,7 @@ export class Enrollment {
     this.#handlers.ended(entry.enrolled);
     // Workloads of one account share a certificate (B59): it goes with the last of them.
     if (!this.all().some((other) => sameIdentity(other.identity, identity))) this.#effects.forgetCredentials(identity);
-    this.#log.info({ workload: request.uid }, 'workload left');
+    this.#effects.log.info({ workload: request.uid }, 'workload left');
   }
 
   /** Accepts nothing more; what is carried goes on, and for a while names are answered. The sockets are another process's from now on. */

@@ -108,3 +108,27 @@ test("the agent's own connections, a waypoint's clients and what stays inside a 
   tell();
   assert.deepEqual([flows(), rig.net.destroyed], [[], []]);
 });
+
+for (const { ranOutside, closed, rule } of [
+  { ranOutside: true, closed: [], rule: 'K29: a pod that was not meant for the mesh at first keeps what it has' },
+  {
+    ranOutside: false,
+    closed: [40_001],
+    rule: 'K37: a pod that was meant all the time loses what it opened to other nodes in plain text',
+  },
+]) {
+  test(rule, async () => {
+    const rig = startAgentRig();
+    rig.agent.succession.takeOver();
+    rig.tell({ workloads: [client, elsewhere] });
+    rig.net.add('/netns/client', ['10.0.0.1']).open = [
+      open('10.0.0.1', 40_001, '10.0.9.9', 80),
+      open('10.0.0.1', 40_002, '192.0.2.1', 80),
+    ];
+    await rig.enroll(client, { pod: { uid: 'uid-client', ranOutside } });
+    assert.deepEqual(
+      rig.net.destroyed.map(({ flow }) => flow.sourcePort),
+      closed,
+    );
+  });
+}

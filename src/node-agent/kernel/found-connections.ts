@@ -93,7 +93,9 @@ export class FoundConnections {
       : { sourceId: workload.id, destinationId: peer?.id ?? 0, inbound: 0 };
     const live: LiveFlow = { flow, ...ends, generation: FOUND };
     if (inbound || peer !== undefined) this.#keep(socketCookie, live);
-    else if (this.#isPastTunnel(remote)) this.#close(live, 'it goes to another node in plain text');
+    // A pod that ran before somebody meant it for the mesh is not cut off by that (K29).
+    else if (workload.request.pod?.ranOutside !== true && this.#isPastTunnel(remote))
+      this.#close(live, 'it goes to another node in plain text');
   }
 
   /** What cannot be remembered could not be closed later. */

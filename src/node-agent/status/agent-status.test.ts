@@ -25,7 +25,7 @@ function statusOf(rig: AgentRig, change: Partial<StatusParts> = {}) {
     agent: rig.agent,
     refused: new Map(),
     isDraining: () => false,
-    held: [],
+    outside: [],
     certificates: [],
     controlPlane: { address: '10.0.0.9:15012', connected: true, syncedAtMs: null, error: null },
     degraded: [],

@@ -30,8 +30,8 @@ export type StatusParts = {
   /** Uid → why the control plane does not take the workload. */
   refused: ReadonlyMap<string, string>;
   isDraining: (uid: string) => boolean;
-  /** Workloads of this node that could not be enrolled again, so that nothing of them runs. */
-  held: readonly { request: EnrollmentRequest; problem: string }[];
+  /** Workloads of this node that belong into the mesh and are not in it; `problem`: why, and what that means for them. */
+  outside: readonly { request: EnrollmentRequest; problem: string }[];
   /** Null: not given yet. */
   certificates: readonly { identity: string; notAfterMs: number | null; renewing: boolean; error: string | null }[];
   controlPlane: { address: string; connected: boolean; syncedAtMs: number | null; error: string | null };
@@ -82,7 +82,7 @@ export function agentStatus(parts: StatusParts): AgentStatus {
         ...shown(one.request, parts.refused.get(one.request.uid) ?? problemOf(agent, one)),
         draining: parts.isDraining(one.request.uid),
       })),
-      ...parts.held.map(({ request, problem }) => shown(request, `it is stopped, as it cannot be enrolled: ${problem}`)),
+      ...parts.outside.map(({ request, problem }) => shown(request, problem)),
     ],
     workloads: knownWorkloads(agent),
     services,

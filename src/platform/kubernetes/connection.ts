@@ -12,7 +12,7 @@ export class ApiError extends WeftError {
 
   constructor(asked: string, status: ApiStatus) {
     super('WEFT_KUBERNETES_ANSWER', `${asked}: ${status.message} (${status.code} ${status.reason})`.trim(), {
-      remedy: status.code === 403 ? 'give the account of the control plane this right' : 'see the message of the API server',
+      remedy: status.code === 403 ? 'give the account that asks this right' : 'see the message of the API server',
     });
     this.status = status;
   }
@@ -46,9 +46,10 @@ export class KubernetesConnection {
   readonly #watches: Agent;
   readonly #userAgent: string;
 
-  constructor(access: ClusterAccess, version: string) {
+  /** `part`: who of us asks, by which the API server's own records tell us apart. */
+  constructor(access: ClusterAccess, version: string, part = 'weft-control') {
     this.access = access;
-    this.#userAgent = `weft-control/${version}`;
+    this.#userAgent = `${part}/${version}`;
     const { caPem, certPem, keyPem, serverName } = access;
     const tls = {
       ...(caPem === null ? {} : { ca: caPem }),

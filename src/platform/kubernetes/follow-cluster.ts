@@ -2,7 +2,7 @@ import type { Cancel, Clock, Random } from '#model/effects/clock.ts';
 import { WeftError } from '#model/error.ts';
 import { Retry } from '#model/resilience/retry.ts';
 import { KUBERNETES } from '#model/settings/kubernetes.ts';
-import type { ClusterListener, ClusterWatch, FollowedKind, ObjectChange } from '#protocol/kubernetes/following.ts';
+import type { BuiltInWatch, ClusterListener, ClusterWatch, FollowedKind, ObjectChange } from '#protocol/kubernetes/following.ts';
 import type { KubeObject, ServedKind } from '#protocol/kubernetes/objects.ts';
 import { ApiError, type Asking } from './connection.ts';
 import { discover } from './discovery.ts';
@@ -25,6 +25,26 @@ export async function followCluster(
   const following = new FollowCluster(effects, kinds, listener);
   await following.start();
   return following;
+}
+
+/**
+ * Follows kinds that every API server has: it is not asked which there are, so that an account needs no right beyond those to read
+ * them. What goes wrong is tried again for as long as it is not closed.
+ */
+export function followBuiltIn(
+  effects: FollowClusterEffects,
+  kinds: ReadonlyMap<FollowedKind, ServedKind>,
+  listener: ClusterListener,
+): BuiltInWatch {
+  const initials = new Turns(KUBERNETES.initialsMax);
+  const following = [...kinds].map(([kind, served]) => new FollowKind(kind, served, { ...effects, initials }, listener));
+  return {
+    told: Promise.all(following.map(({ told }) => told)).then(() => {}),
+    problems: () => [...new Set(following.flatMap(({ problem }) => (problem === null ? [] : [problem.message])))],
+    close() {
+      for (const one of following) one.close();
+    },
+  };
 }
 
 /** Definitions of kinds; of each its name is enough, `<plural>.<group>`. */

@@ -3,6 +3,7 @@ import { ApiError, type KubernetesConnection } from './connection.ts';
 
 /** Fixed by Kubernetes: formats of patches. */
 const APPLY = 'application/apply-patch+yaml';
+const MERGE = 'application/merge-patch+json';
 
 /** Reads and writes single objects. Errors of each: those of the connection. */
 export class KubernetesObjects {
@@ -43,6 +44,12 @@ export class KubernetesObjects {
     const query = { fieldManager: manager, force: 'true' };
     const asked = this.#connection.ask({ method: 'PATCH', path, query, body: object, contentType: APPLY });
     return missingIsNull(asked as Promise<KubeObject>);
+  }
+
+  /** Puts fields over those of an object, whoever owns them; with a uid in it over those of that very object. null: it is gone. */
+  async merge(kind: ServedKind, place: ObjectPlace, fields: object, part?: 'status'): Promise<KubeObject | null> {
+    const asked = this.#connection.ask({ method: 'PATCH', path: pathOf(kind, place, part), body: fields, contentType: MERGE });
+    return statusIsNull(409, missingIsNull(asked as Promise<KubeObject>));
   }
 
   /** false when there was none. */

@@ -30,3 +30,9 @@ export type ClusterWatch = {
  * Errors: WEFT_KUBERNETES_ACCESS, WEFT_KUBERNETES_ANSWER when the API server does not let us in.
  */
 export type FollowCluster = (kinds: readonly FollowedKind[], listener: ClusterListener) => Promise<ClusterWatch>;
+
+/** Kinds that every API server has, as they are being followed. `told`: resolves when everything there is was told. */
+export type BuiltInWatch = { told: Promise<void>; problems(): string[]; close(): void };
+
+/** Follows such kinds, each as it is served. Who is not let in is told so, and lets itself be asked again. */
+export type FollowBuiltIn = (kinds: ReadonlyMap<FollowedKind, ServedKind>, listener: ClusterListener) => BuiltInWatch;

@@ -91,7 +91,7 @@ const statusOf = (rig: AgentRig, local: LocalWorkloads) =>
     agent: rig.agent,
     refused: new Map(),
     isDraining: (uid) => local.isDraining(uid),
-    held: local.held(),
+    outside: local.outside(),
     certificates: [],
     controlPlane: { address: 'x:1', connected: true, syncedAtMs: null, error: null },
     degraded: [],

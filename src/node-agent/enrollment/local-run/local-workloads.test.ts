@@ -272,8 +272,8 @@ test('F11: an enrolment that failed is tried again, later and later, and shown u
   const { local, seen, fails, clock, settle } = setUp({ enrollFails: true });
   seen.saved = [{ ...WANTED, uid: 'k/shop/cart', addresses: ['10.0.0.1'], netnsPath: '/n/cart', link: null }];
   await local.restore();
-  const shown = (): string[] => local.held().map(({ request, problem }) => `${request.name}: ${problem}`);
-  assert.deepEqual(shown(), ['cart: EADDRINUSE']);
+  const shown = (): string[] => local.outside().map(({ request, problem }) => `${request.name}: ${problem}`);
+  assert.deepEqual(shown(), ['cart: it is stopped, as it cannot be enrolled: EADDRINUSE']);
   for (const waitMs of [500, 1_000, 2_000]) {
     seen.steps.length = 0;
     clock.advance(waitMs - 1);

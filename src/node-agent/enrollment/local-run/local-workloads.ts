@@ -3,6 +3,7 @@ import type { WorkloadRequest } from '#model/mesh/registration.ts';
 import { Retry } from '#model/resilience/retry.ts';
 import { AGENT } from '#model/settings/agents.ts';
 import type { EnrollmentRequest } from '#node-agent/enrollment/enrollment.ts';
+import type { NodeWorkloads } from '#node-agent/enrollment/node-workloads.ts';
 import { OneByOne, UnderWay } from '#node-agent/enrollment/under-way.ts';
 import type { StartedWorkload } from '#protocol/api/agent.ts';
 import type { EnrollingAgent, LocalWorkloadEffects } from './local-effects.ts';
@@ -26,7 +27,7 @@ type Local = { request: EnrollmentRequest; startedMs: number; populated: boolean
  * The workloads that `weft run` started on this node: sandbox, registration, enrollment, and their end. Nothing of a
  * workload runs outside of its enrolment: it is enrolled before its sandbox is released, and dead before it leaves.
  */
-export class LocalWorkloads {
+export class LocalWorkloads implements NodeWorkloads {
   readonly #agent: EnrollingAgent;
   readonly #effects: LocalWorkloadEffects;
   readonly #local = new Map<string, Local>();
@@ -98,12 +99,10 @@ export class LocalWorkloads {
 
   /** Tried again, later and later, and shown until it holds. */
   #toldHeld(error: unknown, local: Local): void {
-    local.problem = messageOf(error);
-    const { uid } = local.request;
-    this.#effects.log.error(
-      { workload: uid, error: local.problem, retry_in_ms: local.retry.failed() },
-      'cannot enroll a workload again',
-    );
+    const why = messageOf(error);
+    local.problem = `it is stopped, as it cannot be enrolled: ${why}`;
+    const told = { workload: local.request.uid, error: why, retry_in_ms: local.retry.failed() };
+    this.#effects.log.error(told, 'cannot enroll a workload again');
   }
 
   /** Whether new connections to it go elsewhere. */
@@ -111,9 +110,12 @@ export class LocalWorkloads {
     return [...this.#local.values()].some(({ request }) => request.uid === uid && this.#draining.has(request));
   }
 
-  /** Those that could not be enrolled again, and why. */
-  held(): { request: EnrollmentRequest; problem: string }[] {
+  outside(): { request: EnrollmentRequest; problem: string }[] {
     return [...this.#local.values()].flatMap(({ request, problem }) => (problem === null ? [] : [{ request, problem }]));
+  }
+
+  isReady(): boolean {
+    return [...this.#local.values()].every(({ problem }) => problem === null);
   }
 
   /** Watches for workloads whose processes are gone; returns the stop function. */

@@ -1,16 +1,23 @@
 import type { Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
 import { KUBERNETES } from '#model/settings/kubernetes.ts';
-import { apiVersionOf, type KubeObject, type ServedKind } from '#protocol/kubernetes/objects.ts';
-import type { ObjectWriter } from '#protocol/kubernetes/writing.ts';
+import { apiVersionOf, type KubeObject, type ServedKind } from './objects.ts';
+import type { ObjectWriter } from './writing.ts';
 
 /** Events as an API server takes them. */
 const EVENTS: ServedKind = { group: 'events.k8s.io', version: 'v1', kind: 'Event', plural: 'events', namespaced: true };
 /** Fixed by Kubernetes: where events about objects without a namespace are. */
 const CLUSTER_EVENTS = 'default';
 
-/** What telling needs. `instance`: which process of ours tells. */
-export type ObjectEventsOptions = { writer: ObjectWriter; instance: string; newId: () => string; clock: Clock; log: Log };
+/** What telling needs. `controller`: which part of ours tells, `instance`: which process of it. */
+export type ObjectEventsOptions = {
+  writer: Pick<ObjectWriter, 'create'>;
+  controller: string;
+  instance: string;
+  newId: () => string;
+  clock: Clock;
+  log: Log;
+};
 
 /** Tells users about their objects by events, which `kubectl describe` shows: each object gets one of a reason and text an hour. */
 export class ObjectEvents {
@@ -41,7 +48,7 @@ export class ObjectEvents {
   }
 
   async #create(object: KubeObject, served: ServedKind, said: { reason: string; action: string; note: string }): Promise<void> {
-    const { writer, instance, newId, clock } = this.#options;
+    const { writer, controller, instance, newId, clock } = this.#options;
     const { name, namespace = '', uid = '', resourceVersion = '' } = object.metadata;
     const regarding = { apiVersion: apiVersionOf(served), kind: served.kind, name, namespace, uid, resourceVersion };
     await writer.create(EVENTS, {
@@ -49,7 +56,7 @@ export class ObjectEvents {
       kind: 'Event',
       metadata: { name: `${name.slice(0, 200)}.${newId()}`, namespace: namespace || CLUSTER_EVENTS },
       eventTime: new Date(clock.nowMs()).toISOString().replace('Z', '000Z'),
-      reportingController: 'weft.dev/control',
+      reportingController: controller,
       reportingInstance: instance,
       type: 'Warning',
       regarding,
