@@ -44,7 +44,16 @@ const COLLECTOR = `require('node:http').createServer((request, answer) => {
 }).listen(4318, () => console.log('listening'))`;
 const TRACE = '4bf92f3577b34da6a3ce929d0e0e4736';
 const SPAN = '00f067aa0ba902b7';
-const TRACING_CLIENT = `curl -sS -m 5 -H 'traceparent: 00-${TRACE}-${SPAN}-01' http://hello/`;
+const OTHER_SPAN = 'a0f067aa0ba902b7';
+const curlTraced = (path: string, parent: string) =>
+  `curl -sS -m 5 -H 'traceparent: 00-${TRACE}-${parent}-01' http://hello${path}`;
+const TELEMETRY = `apiVersion: telemetry.istio.io/v1
+kind: Telemetry
+metadata: { name: all, namespace: default }
+spec:
+  accessLogging: [{ disabled: true }]
+  tracing: [{ randomSamplingPercentage: 100 }]
+`;
 const SERVER =
   "require('node:http').createServer((_, answer) => answer.end('hello')).listen(8080, () => console.log('listening'))";
 const CLIENT = 'for i in $(seq 100); do curl -sS -m 5 http://hello/ && exit 0; sleep 0.2; done; exit 1';
@@ -57,6 +66,7 @@ describe('the metrics pages of an agent and of a waypoint', () => {
   const node = `metrics-${randomBytes(3).toString('hex')}`;
   const programs = new Programs();
   let up: Program;
+  let collector: Program;
 
   const weft = (...args: string[]): Program => programs.start([WEFT, ...args]);
   const run = (name: string, ...command: string[]): Program =>
@@ -100,6 +110,8 @@ describe('the metrics pages of an agent and of a waypoint', () => {
     await run('hello', process.execPath, '-e', SERVER).until(/listening/);
     const client = run('client', 'sh', '-c', CLIENT);
     assert.equal(await client.ended, 0, client.output());
+    collector = run('collector', process.execPath, '-e', COLLECTOR);
+    await collector.until(/listening/);
   });
   after(async () => {
     await programs.endAll('SIGINT');
@@ -149,11 +161,25 @@ describe('the metrics pages of an agent and of a waypoint', () => {
   });
 
   test('W71: the span of a traced request arrives at the collector, itself a workload of the mesh', async () => {
-    const collector = run('collector', process.execPath, '-e', COLLECTOR);
-    await collector.until(/listening/);
-    const client = run('tracing', 'sh', '-c', TRACING_CLIENT);
+    const client = run('tracing', 'sh', '-c', curlTraced('/', SPAN));
     assert.equal(await client.ended, 0, client.output());
     await collector.until(new RegExp(`span /v1/traces hello.default.svc.cluster.local:80/\\* ${TRACE} ${SPAN} waypoint.default`));
+  });
+
+  test('config-api 5.1: a Telemetry that is written while the mesh runs: every request is traced, and no line tells of it', async () => {
+    const log = join(dir, 'state', 'logs', 'waypoint-default.waypoint.log');
+    const linesOf = (path: string) => readFileSync(log, 'utf8').match(new RegExp(` path="?${path}"? .*`, 'g')) ?? [];
+    assert.ok(linesOf('/').length > 0);
+    writeFileSync(join(mesh, 'telemetry.yaml'), TELEMETRY);
+    // Nobody has decided about these: of one in a hundred there would be a span.
+    const client = run('untraced', 'sh', '-c', 'while curl -sS -o /dev/null -m 5 http://hello/; do sleep 0.05; done');
+    await collector.until(new RegExp(`span /v1/traces hello.* (?!${TRACE})[0-9a-f]{32} (?!${SPAN}).*waypoint.default`));
+    const traced = run('unlogged', 'sh', '-c', curlTraced('/unlogged', OTHER_SPAN));
+    assert.equal(await traced.ended, 0, traced.output());
+    await collector.until(new RegExp(`${TRACE} ${OTHER_SPAN} waypoint.default`));
+    assert.deepEqual(linesOf('/unlogged'), []);
+    client.child.kill('SIGINT');
+    await client.ended;
   });
 
   test('weft status shows where the page of the agent is', async () => {

@@ -18,6 +18,7 @@ import { requestAuthenticationKind } from './request-authentication/kind.ts';
 import { serviceKind } from './service/kind.ts';
 import { serviceEntryKind } from './service-entry/kind.ts';
 import { tcpRouteKind } from './tcp-route/kind.ts';
+import { telemetryKind } from './telemetry/kind.ts';
 import { trafficPolicyKind } from './traffic-policy/kind.ts';
 import { udpRouteKind } from './udp-route/kind.ts';
 import { virtualServiceKind } from './virtual-service/kind.ts';
@@ -41,6 +42,7 @@ export const KINDS: readonly KindDefinition[] = [
   udpRouteKind,
   referenceGrantKind,
   trafficPolicyKind,
+  telemetryKind,
   serviceEntryKind,
   virtualServiceKind,
   destinationRuleKind,

@@ -1,4 +1,5 @@
 import type { ServiceKey } from '#model/mesh/service.ts';
+import type { TelemetryRules } from '#model/telemetry/rules.ts';
 import type { ExternalAuthorizer } from '#model/waypoint/authorizer.ts';
 import type { ServiceDestination } from '#model/waypoint/destination-settings.ts';
 import type {
@@ -33,6 +34,8 @@ export type WaypointConfig = {
   policies: readonly L7Policy[];
   /** Whom its policies with action `custom` ask, by name. Absent: they have none. */
   authorizers?: readonly ExternalAuthorizer[];
+  /** What is told of connections that dialled a workload. Absent: all, by default. */
+  telemetry?: TelemetryRules;
 };
 
 /** What of a configuration applies to all of its services. */
@@ -63,6 +66,8 @@ export type WaypointService = {
   subsets?: readonly ServiceSubset[];
   /** How requests to it are treated, and to those that its routes lead to. */
   destinations?: readonly ServiceDestination[];
+  /** What is told of requests and connections to it. Absent: all, by default. */
+  telemetry?: TelemetryRules;
 };
 
 /** One HTTPRoute as it attaches to one service, or what a VirtualService says of one of its hosts. */

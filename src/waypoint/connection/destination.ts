@@ -3,6 +3,7 @@ import type { MeshState } from '#model/mesh/mesh-state.ts';
 import { type AppProtocol, type Service, type ServiceKey, serviceKeyOf } from '#model/mesh/service.ts';
 import type { Workload } from '#model/mesh/workload.ts';
 import type { L7Policies } from '#model/policy/l7.ts';
+import { DEFAULT_RULES, type TelemetryRules } from '#model/telemetry/rules.ts';
 import { isBoundTo, type WaypointSelf } from '#waypoint/self/self.ts';
 import type { Snapshot } from '#waypoint/state/snapshot.ts';
 
@@ -61,6 +62,12 @@ export function isServed({ self, mesh, snapshot }: Known, destination: Destinati
 /** The policies that apply to what is sent there; null when its service is not bound to this waypoint (any more). */
 export function policiesFor(destination: Destination, snapshot: Snapshot): L7Policies | null {
   return destination.kind === 'workload' ? snapshot.workloadPolicies : (snapshot.services.get(destination.key)?.policies ?? null);
+}
+
+/** What is told of what is sent there. */
+export function telemetryFor(destination: Destination, snapshot: Snapshot): TelemetryRules {
+  if (destination.kind === 'workload') return snapshot.telemetry;
+  return snapshot.services.get(destination.key)?.config.telemetry ?? DEFAULT_RULES;
 }
 
 function resolvePort(service: Service, address: IpAddress | null, port: number): Resolution {

@@ -13,7 +13,7 @@ import type { CloseCause, ResponseFlag } from '#model/telemetry/close-cause.ts';
 import type { Count } from '#model/telemetry/meters.ts';
 import type { PeerCounter } from '#model/telemetry/peer-series.ts';
 import { type ConnectionFacts, policyFacts } from '#waypoint/connection/connection-facts.ts';
-import { policiesFor } from '#waypoint/connection/destination.ts';
+import { policiesFor, telemetryFor } from '#waypoint/connection/destination.ts';
 import { decidedBy, takenPath } from '#waypoint/connection/report.ts';
 import { type TimeLimit, TimeLimits } from '#waypoint/connection/time-limits.ts';
 import type { Counters, Telemetry } from '#waypoint/self/counters.ts';
@@ -236,6 +236,8 @@ export class TcpConnection implements LiveConnection {
       durationMs: effects.clock.monotonicMs() - this.#startedMs,
       ...decidedBy(this.#verdict?.by),
     };
+    // By what holds now: it may have lasted for days.
+    if (telemetryFor(this.#facts.destination, this.#context.state.snapshot).accessLog === false) return;
     effects.log.info(recordOf(source, origin, this.#path(), outcome), 'connection complete');
   }
 

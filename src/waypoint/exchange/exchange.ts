@@ -7,6 +7,7 @@ import type { BackendEdits } from '#model/routing/backends.ts';
 import type { RoutedRequest, RouteRule } from '#model/routing/candidate.ts';
 import type { Subset } from '#model/routing/subsets.ts';
 import type { ResponseFlags, RetryFlag } from '#model/telemetry/close-cause.ts';
+import { DEFAULT_RULES, type TelemetryRules } from '#model/telemetry/rules.ts';
 import { HEADER } from '#protocol/http/header-names.ts';
 import type { RequestHead, ServerStream } from '#protocol/http/message.ts';
 import { type ConnectionFacts, policyFacts } from '#waypoint/connection/connection-facts.ts';
@@ -104,6 +105,13 @@ export class Exchange implements HttpFacts, RoutedRequest, Slotted {
 
   get scheme(): 'http' | 'https' {
     return this.request.headers.get('x-forwarded-proto') === 'https' ? 'https' : 'http';
+  }
+
+  /** What is told of it. */
+  get telemetry(): TelemetryRules {
+    return this.connection.destination.kind === 'workload'
+      ? this.snapshot.telemetry
+      : (this.bound?.config.telemetry ?? DEFAULT_RULES);
   }
 
   get clientAuthority(): string {

@@ -1,6 +1,7 @@
 import type { Rostered } from '#model/effects/roster.ts';
 import type { ServiceKey } from '#model/mesh/service.ts';
 import { compileL7, type L7Policies } from '#model/policy/l7.ts';
+import { DEFAULT_RULES, type TelemetryRules } from '#model/telemetry/rules.ts';
 import {
   DEFAULT_PATH_NORMALIZATION,
   type PathNormalization,
@@ -56,6 +57,8 @@ export type Snapshot = {
    * configuration are compared with the form that this configuration asks for.
    */
   readonly pathNormalization: PathNormalization;
+  /** What is told of connections that dialled a workload. */
+  readonly telemetry: TelemetryRules;
 };
 
 /** A connection that outlives a single decision: asked again whenever the snapshot is replaced. */
@@ -103,7 +106,8 @@ export class Preparation {
     }
     for (const [key, bound] of services) bound.belongsTo(stateOf(key));
     this.#services = services;
-    return { services, workloadPolicies: this.#workloadPolicies, pathNormalization: base.pathNormalization };
+    const { pathNormalization, telemetry = DEFAULT_RULES } = base;
+    return { services, workloadPolicies: this.#workloadPolicies, pathNormalization, telemetry };
   }
 
   #known(): WaypointBase {
@@ -121,4 +125,5 @@ export const NO_CONFIGURATION: Snapshot = {
     () => {},
   ),
   pathNormalization: DEFAULT_PATH_NORMALIZATION,
+  telemetry: DEFAULT_RULES,
 };

@@ -12,6 +12,7 @@ import { AUTHORIZER_TABLES, authorizerNamed } from '#control-plane/mesh/authoriz
 import { destinationsOf, SETTINGS_TABLES } from '#control-plane/mesh/destination-settings.ts';
 import { SERVICE_BINDINGS, SERVICES } from '#control-plane/mesh/services.ts';
 import { membersOf, SUBSET_TABLES } from '#control-plane/mesh/subsets.ts';
+import { ATTACHED_TELEMETRY, waypointTelemetry } from '#control-plane/mesh/telemetries.ts';
 import { ATTACHED_TRAFFIC, trafficOfService, withTraffic } from '#control-plane/mesh/traffic-policies.ts';
 import { ATTACHED_VIRTUAL_SERVICES, virtualServiceOf } from '#control-plane/mesh/virtual-services.ts';
 import { HTTP_DENIES, httpDeniesAt } from '#control-plane/mesh/waypoint-guards.ts';
@@ -46,6 +47,8 @@ export const servedServices = defineDerivation({
     ATTACHED_POLICIES,
     ATTACHED_AUTHENTICATIONS,
     ATTACHED_TRAFFIC,
+    ATTACHED_TELEMETRY,
+    WAYPOINTS,
     HTTP_DENIES,
     ATTACHED_VIRTUAL_SERVICES,
     ...SUBSET_TABLES,
@@ -69,6 +72,9 @@ export const servedServices = defineDerivation({
     const authentication = rulesFor([owner, `Gateway ${gateway}`], mesh);
     const traffic = trafficOfService(mesh, owner, resource);
     const all = [...routes, ...(virtual === null ? [] : [virtual])].map(({ route }) => route);
+    // Who tells of a service is its waypoint: without one nobody does.
+    const runner = mesh.get(WAYPOINTS, gateway);
+    const telemetry = runner === null ? null : waypointTelemetry(runner, { namespace, owner }, mesh);
     const destinations = destinationsOf(service, all, namespaceOf(gateway), mesh);
     const served = {
       key: service,
@@ -78,6 +84,7 @@ export const servedServices = defineDerivation({
       ...(authentication && { authentication }),
       ...(subsets.length > 0 && { subsets }),
       ...(destinations.length > 0 && { destinations }),
+      ...(telemetry && { telemetry }),
     };
     return [entry(SERVED_SERVICES, key, { gateway, service: served })];
   },
@@ -87,7 +94,7 @@ export const servedServices = defineDerivation({
 export const waypointConfigs = defineDerivation({
   name: 'waypoint',
   each: WAYPOINTS,
-  reads: [SERVED_SERVICES, ATTACHED_POLICIES, ...AUTHORIZER_TABLES],
+  reads: [SERVED_SERVICES, ATTACHED_POLICIES, ATTACHED_TELEMETRY, ...AUTHORIZER_TABLES],
   writes: [OUTPUT.waypoints],
   derive({ key, value: info }, mesh) {
     // A Gateway of others, or one that can never work, has nothing to be told.
@@ -101,8 +108,15 @@ export const waypointConfigs = defineDerivation({
     ];
     const { namespace, name: gateway } = info;
     const authorizers = authorizersOf([...policies, ...services.flatMap((service) => service.policies)], mesh);
+    const telemetry = waypointTelemetry(info, null, mesh);
     const config = { namespace, gateway, trustDomain, pathNormalization, services, policies };
-    return [entry(OUTPUT.waypoints, key, { ...config, ...(authorizers.length > 0 && { authorizers }) })];
+    return [
+      entry(OUTPUT.waypoints, key, {
+        ...config,
+        ...(authorizers.length > 0 && { authorizers }),
+        ...(telemetry && { telemetry }),
+      }),
+    ];
   },
 });
 

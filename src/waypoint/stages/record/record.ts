@@ -28,7 +28,7 @@ type Told = Pick<Last, 'series' | 'taken'>;
 /** Stands for clients that are no workload. */
 const STRANGER = {};
 
-/** Counts every request and writes one line for it, whatever became of it. */
+/** Counts every request and writes one line for it, whatever became of it, unless a Telemetry says that there are none. */
 export function recordStage(parts: StageParts): Stage {
   const { effects, counters } = parts;
   const toldOf = howTold(parts);
@@ -40,6 +40,7 @@ export function recordStage(parts: StageParts): Stage {
       series.total.add();
       series.duration.observe(durationMs);
       count(exchange, counters);
+      if (exchange.telemetry.accessLog === false) return;
       const { sourceFields, origin } = exchange.connection.record;
       const record = requestRecordOf(sourceFields, origin, taken, outcomeOf(exchange, durationMs), httpOf(exchange));
       effects.log.info(record, 'request');

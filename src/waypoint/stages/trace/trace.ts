@@ -28,7 +28,8 @@ export function traceStage({ effects, perExchange }: StageParts): Stage {
     request(exchange) {
       const { headers } = exchange.request;
       const told = readHeaders(headers);
-      const context = traceOf(told, exchange.requestId, tracing.percent, effects.randomBytes);
+      const percent = exchange.telemetry.tracing?.percent ?? tracing.percent;
+      const context = traceOf(told, exchange.requestId, percent, effects.randomBytes);
       headers.set('traceparent', traceparentOf(context));
       if (speaksB3(told)) writeB3(headers, context);
       contexts.set(exchange, context);
@@ -36,7 +37,8 @@ export function traceStage({ effects, perExchange }: StageParts): Stage {
     },
     end(exchange) {
       const context = contexts.peek(exchange);
-      if (context?.sampled === true) tracing.record(spanOf(exchange, context, clock.nowMs(), clock.monotonicMs()));
+      if (context?.sampled === true && exchange.telemetry.tracing?.reported !== false)
+        tracing.record(spanOf(exchange, context, clock.nowMs(), clock.monotonicMs()));
     },
   };
 }

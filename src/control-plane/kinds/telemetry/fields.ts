@@ -1,0 +1,45 @@
+import { eachField, type FieldTable, type Silence, type Treatment } from '#control-plane/resources/field-table.ts';
+
+/** Clients of the mesh have no proxy that sees requests: the waypoint before the server tells of them. */
+const OF_CLIENTS: Silence = {
+  why: 'nobody tells for the side of clients: a waypoint tells for the server',
+  remedy: 'write SERVER, or remove match',
+};
+const MODE: Treatment = { is: 'enforced', except: { CLIENT: OF_CLIENTS } };
+
+/** What waypoints could tell, and do not: whoever writes it is to hear that nothing comes of it. */
+function notYet(why: string, harmless?: readonly unknown[]): Treatment {
+  return { is: 'ignored', why, remedy: 'remove it', ...(harmless !== undefined && { harmless }) };
+}
+
+/** What becomes of each field of a Telemetry. */
+export const TELEMETRY_FIELDS: FieldTable = {
+  'spec.selector': {
+    is: 'ignored',
+    why: 'nodes tell of connections as they do without it: nothing is in force of a Telemetry with a selector',
+    remedy: 'write targetRefs: a Service or its waypoint',
+    harmless: [{}, { matchLabels: {} }],
+  },
+  ...eachField('spec.targetRef.', 'group kind name namespace'),
+  ...eachField('spec.targetRefs[].', 'group kind name namespace'),
+  'spec.accessLogging[].match.mode': MODE,
+  'spec.accessLogging[].providers[].name': {
+    is: 'refused',
+    why: 'enforced is `envoy`, the log of the waypoint; of others it is told',
+  },
+  'spec.accessLogging[].disabled': { is: 'enforced' },
+  'spec.accessLogging[].filter.expression': notYet('lines are written whatever it says of them'),
+  'spec.tracing[].match.mode': MODE,
+  'spec.tracing[].providers': {
+    is: 'ignored',
+    why: 'spans go to the collector that the operator names, and nowhere else',
+    remedy: 'name the collector with --trace-collector of weft control, and remove providers',
+    harmless: [[]],
+  },
+  ...eachField('spec.tracing[].', 'randomSamplingPercentage disableSpanReporting'),
+  'spec.tracing[].customTags': notYet('spans have no tags but those that Weft gives them', [{}]),
+  'spec.tracing[].enableIstioTags': notYet('spans keep the tags that Weft gives them', [true]),
+  'spec.tracing[].useRequestIdForTraceSampling': notYet('where the caller has not decided, the request id does', [true]),
+  'spec.tracing[].disableContextPropagation': notYet('a trace goes on with the request', [false]),
+  'spec.metrics': notYet('metrics are counted as they are without it', [[]]),
+};

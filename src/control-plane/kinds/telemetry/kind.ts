@@ -1,0 +1,74 @@
+import { defineKind } from '#control-plane/index/kind-definition.ts';
+import type { PolicyTarget } from '#control-plane/mesh/policy-targets.ts';
+import { refusedFor } from '#control-plane/resources/cluster-kind.ts';
+import { readWorkloadSelector } from '#control-plane/resources/label-selector.ts';
+import type { Metadata } from '#control-plane/resources/metadata.ts';
+import type { LogEntry, Side, TracingEntry } from '#model/telemetry/rules.ts';
+import { checkTelemetry, LOG_PROVIDER } from './check.ts';
+import { attachedTelemetry, TELEMETRIES, telemetryStatus } from './derive.ts';
+import { TELEMETRY_FIELDS } from './fields.ts';
+import type { RawLogging, RawMode, RawTelemetry, RawTracing, TelemetryResource } from './schema.ts';
+
+/** Of each that names targets. */
+const CONDITIONS = ['WaypointAccepted'];
+
+/** How a Telemetry is read: waypoints tell what it says. */
+export const telemetryKind = defineKind({
+  kind: 'Telemetry',
+  group: 'telemetry.istio.io',
+  versions: ['v1', 'v1alpha1'],
+  namespaced: true,
+  schema: { kind: 'crd', file: 'telemetry.istio.io_telemetries.yaml' },
+  unknownFields: 'error',
+  cluster: { status: { form: 'conditions', types: CONDITIONS, refused: () => refusedFor('Invalid', CONDITIONS) } },
+  fields: TELEMETRY_FIELDS,
+  check: checkTelemetry,
+  read: readTelemetry,
+  resources: TELEMETRIES,
+  derivations: [attachedTelemetry, telemetryStatus],
+});
+
+/** The single targetRef of older versions counts like one entry of targetRefs. */
+function readTelemetry({ spec = {} }: RawTelemetry, metadata: Metadata): TelemetryResource {
+  const refs = [...(spec.targetRef === undefined ? [] : [spec.targetRef]), ...(spec.targetRefs ?? [])];
+  const [tracing] = spec.tracing ?? [];
+  return {
+    kind: 'Telemetry',
+    metadata,
+    selects: readWorkloadSelector(spec.selector) !== null,
+    targets: refs.map(({ kind, name }) => ({ kind: kind as PolicyTarget['kind'], name })),
+    spec: {
+      accessLog: (spec.accessLogging ?? []).filter(concernsLog).map(readLogging),
+      tracing: tracing === undefined ? null : readTracing(tracing),
+    },
+  };
+}
+
+/** What is said for other providers alone says nothing of our log. */
+function concernsLog({ providers = [] }: RawLogging): boolean {
+  return providers.length === 0 || providers.some(({ name }) => name === LOG_PROVIDER);
+}
+
+/** An entry without `disabled` asks for the log, which a wider Telemetry may have taken away. */
+function readLogging({ match, disabled }: RawLogging): LogEntry {
+  return { sides: sidesOf(match?.mode), disabled: disabled ?? false };
+}
+
+/** Zero percent is something else than nothing: null stands for that. */
+function readTracing({ match, randomSamplingPercentage, disableSpanReporting }: RawTracing): TracingEntry {
+  return {
+    sides: sidesOf(match?.mode),
+    percent: randomSamplingPercentage ?? null,
+    reported: typeof disableSpanReporting === 'boolean' ? !disableSpanReporting : null,
+  };
+}
+
+const SIDES: Readonly<Record<RawMode, readonly Side[]>> = {
+  CLIENT: ['client'],
+  SERVER: ['server'],
+  CLIENT_AND_SERVER: ['client', 'server'],
+};
+
+function sidesOf(mode: RawMode = 'CLIENT_AND_SERVER'): readonly Side[] {
+  return SIDES[mode];
+}

@@ -1,0 +1,45 @@
+import type { PolicyTarget } from '#control-plane/mesh/policy-targets.ts';
+import type { Metadata, RawMetadata, RawWorkloadSelector } from '#control-plane/resources/metadata.ts';
+import type { TelemetrySpec } from '#model/telemetry/rules.ts';
+
+/** What is told; nothing it refers to has been looked up yet. */
+export type TelemetryResource = {
+  kind: 'Telemetry';
+  metadata: Metadata;
+  /** It has a selector: it is about the nodes of some workloads. */
+  selects: boolean;
+  targets: readonly PolicyTarget[];
+  spec: TelemetrySpec;
+};
+
+/** A reference to a target, as written. */
+export type RawTarget = { group?: string; kind: string; name: string; namespace?: string };
+
+/** Whose side an entry is about, as written. */
+export type RawMode = 'CLIENT_AND_SERVER' | 'CLIENT' | 'SERVER';
+
+/** Providers, as written. */
+export type RawProviders = { name: string }[];
+
+/** An entry of accessLogging, as written. */
+export type RawLogging = { match?: { mode?: RawMode }; providers?: RawProviders; disabled?: boolean | null };
+
+/** An entry of tracing, as written. */
+export type RawTracing = {
+  match?: { mode?: RawMode };
+  providers?: RawProviders;
+  randomSamplingPercentage?: number | null;
+  disableSpanReporting?: boolean | null;
+};
+
+/** The document, once its schema has passed. */
+export type RawTelemetry = {
+  metadata: RawMetadata;
+  spec?: {
+    selector?: RawWorkloadSelector;
+    targetRef?: RawTarget;
+    targetRefs?: RawTarget[];
+    accessLogging?: RawLogging[];
+    tracing?: RawTracing[];
+  };
+};
