@@ -6,6 +6,7 @@
 enum weft_workload_flag {
 	WEFT_WORKLOAD_NATIVE_TUNNEL = 1, /* speaks HBONE by itself: a waypoint */
 	WEFT_WORKLOAD_REGISTRY_ONLY = 2, /* opens nothing to destinations that the mesh does not know */
+	WEFT_WORKLOAD_OWN_DNS = 4, /* what it asks nameservers goes to these, and not to the agent */
 };
 
 /* Value of `workloads`; key: netns cookie. */

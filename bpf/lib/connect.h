@@ -103,7 +103,7 @@ static __always_inline enum dial_path path_of(struct dial *dial)
 		return path_for(dial, PATH_REFUSE, WEFT_REASON_NO_MEMORY);
 	if (ip_stays_home(&dial->ip) || ip_equal(&dial->ip, &dial->source->ip4) || ip_equal(&dial->ip, &dial->source->ip6))
 		return PATH_LEAVE;
-	if (is_dns(dial->port, dial->protocol))
+	if (is_dns(dial->port, dial->protocol) && has_dns_captured(dial->source))
 		return path_for(dial, PATH_AGENT, WEFT_REASON_DNS);
 	if (dial->protocol == IPPROTO_TCP || dial->protocol == IPPROTO_MPTCP)
 		return path_of_stream(dial);

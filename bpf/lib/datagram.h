@@ -75,7 +75,7 @@ static __always_inline enum dial_path path_of_sent(struct bpf_sock_addr *ctx, st
 		return PATH_LEAVE;
 	if (!dial->config)
 		return path_for(dial, PATH_REFUSE, WEFT_REASON_NO_MEMORY);
-	if (dial->port == DNS_PORT)
+	if (dial->port == DNS_PORT && has_dns_captured(dial->source))
 		return path_for(dial, PATH_AGENT, WEFT_REASON_DNS);
 	if (ip_equal(&dial->ip, &dial->source->ip4) || ip_equal(&dial->ip, &dial->source->ip6))
 		return PATH_LEAVE;

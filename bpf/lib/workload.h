@@ -35,6 +35,12 @@ static __always_inline const struct weft_workload *workload_of(__u64 netns_cooki
 	return bpf_map_lookup_elem(&workloads, &netns_cookie);
 }
 
+/* Whether the agent answers what the workload asks nameservers. */
+static __always_inline int has_dns_captured(const struct weft_workload *workload)
+{
+	return !(workload->flags & WEFT_WORKLOAD_OWN_DNS);
+}
+
 /* Whether the workload may open something to an address that no workload and no service of the mesh has. */
 static __always_inline int may_reach_unknown(const struct weft_workload *workload)
 {

@@ -58,6 +58,7 @@ complete -c weft -n '__weft_in "weft run"' -l name -x -d 'the workload'\''s name
 complete -c weft -n '__weft_in "weft run"' -l service-account -x -d 'the service account in its identity'
 complete -c weft -n '__weft_in "weft run"' -l namespace -x -d 'the namespace in its identity (default: default)'
 complete -c weft -n '__weft_in "weft run"' -l label -x -d 'a label that selectors can match; repeat for more'
+complete -c weft -n '__weft_in "weft run"' -l annotation -x -d 'what of its traffic is not captured (docs/security.md); repeat for more'
 complete -c weft -n '__weft_in "weft run"' -l weight -x -d 'its share of new connections beside others of its services (default: 1)'
 complete -c weft -n '__weft_in "weft run"' -l user -x -d 'run the command as this user of the machine, by name or number (default: who called sudo, or nobody)'
 complete -c weft -n '__weft_in "weft run"' -l cap-add -x -d 'leave the command a capability, such as NET_RAW; repeat for more (default: none)'

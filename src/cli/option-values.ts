@@ -1,5 +1,6 @@
 import { InvalidArgumentError } from 'commander';
 import { type Family, familyOf, type IpAddress, splitHostPort, tryParseCidr, tryParseIp } from '#model/address/ip.ts';
+import { CAPTURE_ANNOTATIONS, captureAnnotations, captureProblems } from '#model/mesh/capture.ts';
 import { PORT } from '#model/mesh/ports.ts';
 import type { NamedService } from '#model/mesh/service.ts';
 import { CAPABILITIES, type CapabilityName, readCapability } from '#model/rights/capabilities.ts';
@@ -168,6 +169,15 @@ export function collectLabel(text: string, before: Readonly<Record<string, strin
   const valid = LABEL_PART.test(key) && (value === '' || LABEL_PART.test(value)) && value.length <= 63;
   if (!valid) throw new InvalidArgumentError('Write KEY=VALUE, such as app=reviews.');
   return { ...before, [key]: value };
+}
+
+/** Collects annotations: those that have an effect here, since others would silently have none. */
+export function collectAnnotation(text: string, before: Readonly<Record<string, string>>): Record<string, string> {
+  const at = text.indexOf('=');
+  const told = { [text.slice(0, Math.max(at, 0))]: text.slice(at + 1) };
+  if (Object.keys(captureAnnotations(told)).length === 0 || captureProblems(told).length > 0)
+    throw new InvalidArgumentError(`Write ${Object.values(CAPTURE_ANNOTATIONS).join(' or ')}, and =true or =false after it.`);
+  return { ...before, ...told };
 }
 
 /** Collects DNS servers: an IP address, or one with a port. */

@@ -58,6 +58,7 @@ const MISTAKES = [
   'run --name Web --service-account web -- ls',
   'run --name web --service-account web',
   'run --name web --service-account web --label app -- ls',
+  'run --name web --service-account web --annotation ambient.istio.io/dns-capture=no -- ls',
   'run --name web --file web.yaml -- ls',
   'run --file',
   'control',
@@ -107,6 +108,7 @@ const RUN = {
   namespace: 'default',
   serviceAccount: 'web',
   labels: {},
+  annotations: {},
   agentSocket: null,
   node: null,
   runDir: '/run/weft',
@@ -183,6 +185,15 @@ const lines: { line: string; command: string; options: unknown }[] = [
     line: 'run --file web.yaml --name web',
     command: 'run',
     options: { ...RUN, labels: { app: 'web' }, command: ['python3', 'web.py'] },
+  },
+  {
+    line: 'run --name web --service-account web --annotation ambient.istio.io/dns-capture=false --annotation ambient.istio.io/bypass-inbound-capture=true -- w',
+    command: 'run',
+    options: {
+      ...RUN,
+      annotations: { 'ambient.istio.io/dns-capture': 'false', 'ambient.istio.io/bypass-inbound-capture': 'true' },
+      command: ['w'],
+    },
   },
   {
     line: 'run --name web --service-account web --namespace shop --label app=web --label version=v1 --node n --native-tunnel -- w',

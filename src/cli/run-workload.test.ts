@@ -12,6 +12,7 @@ const OPTIONS: RunOptions = {
   namespace: 'shop',
   serviceAccount: 'web',
   labels: { app: 'web' },
+  annotations: { 'ambient.istio.io/dns-capture': 'false' },
   agentSocket: null,
   node: null,
   runDir: '/run/weft',
@@ -80,8 +81,9 @@ test('the workload is asked for with what the command line says', async () => {
   await world.launched.promise;
   world.process.emit('exit', 0, null);
   assert.equal(await code, 0);
-  const { name, namespace, serviceAccount, labels, nativeTunnel } = OPTIONS;
-  assert.equal(world.done[0], `start ${JSON.stringify({ name, namespace, serviceAccount, labels, nativeTunnel })}`);
+  const { name, namespace, serviceAccount, labels, nativeTunnel, annotations } = OPTIONS;
+  const told = { name, namespace, serviceAccount, labels, nativeTunnel, annotations };
+  assert.equal(world.done[0], `start ${JSON.stringify(told)}`);
   assert.deepEqual(world.later, ['launch /n serve --port 80', 'stop shop/web', 'forget signals']);
 });
 

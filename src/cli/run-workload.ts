@@ -20,6 +20,7 @@ export type WorkloadOptions = Pick<
 > & {
   published?: RunOptions['published'];
   weight?: RunOptions['weight'];
+  annotations?: RunOptions['annotations'];
 };
 
 /** What running a workload does to the world. */
@@ -43,8 +44,12 @@ const KILLED = 128 + constants.signals.SIGKILL;
  * Errors: those of the agent and of the launch; the workload is removed then too.
  */
 export async function runWorkload(options: WorkloadOptions, effects: RunEffects): Promise<number> {
-  const { name, namespace, serviceAccount, labels, nativeTunnel, published = [], weight = null } = options;
-  const more = { ...(published.length === 0 ? {} : { published }), ...(weight === null ? {} : { weight }) };
+  const { name, namespace, serviceAccount, labels, nativeTunnel, published = [], weight = null, annotations = {} } = options;
+  const more = {
+    ...(published.length === 0 ? {} : { published }),
+    ...(weight === null ? {} : { weight }),
+    ...(Object.keys(annotations).length === 0 ? {} : { annotations }),
+  };
   let early: NodeJS.Signals | null = null;
   let forward = (signal: NodeJS.Signals): void => {
     early ??= signal;

@@ -6,6 +6,7 @@ import type { UserText } from '#model/rights/rights.ts';
 import { type Act, makeCommand, runDirOption, stateDirOption } from './command.ts';
 import { type LaunchWishes, type ParsedLaunch, takeLaunch, withLaunchOptions } from './launch-options.ts';
 import {
+  collectAnnotation,
   collectCapability,
   collectLabel,
   collectPath,
@@ -27,6 +28,8 @@ export type RunOptions = LaunchWishes & {
   runDir: string;
   /** Its share of new connections beside others of its services; null: 1. */
   weight: number | null;
+  /** What of its traffic the node's data path is not to take. */
+  annotations: Record<string, string>;
   /** The command speaks HBONE by itself. */
   nativeTunnel: boolean;
   /** Null: as who calls. */
@@ -43,9 +46,13 @@ export type RunOptions = LaunchWishes & {
   command: readonly string[];
 };
 
-type Parsed = Omit<RunOptions, 'weight' | 'labels' | 'agentSocket' | 'node' | 'user' | 'command' | keyof LaunchWishes> &
+type Parsed = Omit<
+  RunOptions,
+  'weight' | 'labels' | 'annotations' | 'agentSocket' | 'node' | 'user' | 'command' | keyof LaunchWishes
+> &
   ParsedLaunch & {
     label: Record<string, string>;
+    annotation: Record<string, string>;
     user?: UserText;
     weight?: number;
     agentSocket?: string;
@@ -83,6 +90,12 @@ export function runCommand(act: Act<RunOptions>): Command {
     .requiredOption('--service-account <name>', 'the service account in its identity', readWorkloadName)
     .option('--namespace <name>', 'the namespace in its identity', readWorkloadName, 'default')
     .option('--label <key=value>', 'a label that selectors can match; repeat for more', collectLabel, {})
+    .option(
+      '--annotation <key=value>',
+      'what of its traffic is not captured (docs/security.md); repeat for more',
+      collectAnnotation,
+      {},
+    )
     .option('--weight <n>', 'its share of new connections beside others of its services (default: 1)', readWeight)
     .addOption(userOption())
     .addOption(capAddOption())
@@ -97,12 +110,13 @@ export function runCommand(act: Act<RunOptions>): Command {
       .addOption(new Option('--native-tunnel', 'the command speaks HBONE by itself').default(false).hideHelp())
       // From the first word on that is no option, all belongs to the command.
       .passThroughOptions()
-      .action((words: string[], { label, agentSocket, node, user, weight, ...rest }: Parsed) =>
+      .action((words: string[], { label, annotation, agentSocket, node, user, weight, ...rest }: Parsed) =>
         act({
           ...takeLaunch(rest),
           user: user ?? null,
           weight: weight ?? null,
           labels: label,
+          annotations: annotation,
           agentSocket: agentSocket ?? null,
           node: node ?? null,
           command: words,

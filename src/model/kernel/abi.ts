@@ -20,6 +20,8 @@ export const WORKLOAD_FLAG = {
   nativeTunnel: 1,
   /** Opens nothing to destinations that the mesh does not know. */
   registryOnly: 2,
+  /** What it asks nameservers goes to these, and not to the agent. */
+  ownDns: 4,
 } as const;
 
 /** enum weft_address_flag. */

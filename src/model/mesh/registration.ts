@@ -12,13 +12,15 @@ export type WorkloadRequest = {
   readonly published?: readonly Publication[];
   /** Its share of new connections beside other endpoints of its services, at least 1; absent: 1. */
   readonly weight?: number;
+  /** What of its traffic the node's data path is not to take; the control plane is told nothing of them. */
+  readonly annotations?: Readonly<Record<string, string>>;
 };
 
 /**
  * A workload that a node runs and no resource describes: its agent tells the control plane, which makes it part of the
  * mesh. The plain form of `weft.v1.RegisteredWorkload`.
  */
-export type Registration = Omit<WorkloadRequest, 'published'> & {
+export type Registration = Omit<WorkloadRequest, 'published' | 'annotations'> & {
   /** Textual; the ones that are no IP addresses are ignored. */
   readonly addresses: readonly string[];
   /** The node's data path captures it. */

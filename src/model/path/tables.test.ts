@@ -18,7 +18,7 @@ function view(mesh: MeshState) {
   const isLocal = (uid: string): boolean => uid.endsWith('/near');
   const enrolledAt = (ip: IpAddress) => {
     const record = mesh.workloadByIp(ip);
-    return record !== null && isLocal(record.uid) ? { id: NEAR_ID, record } : null;
+    return record !== null && isLocal(record.uid) ? { id: NEAR_ID, record, isInClear: false } : null;
   };
   return { mesh, ids: new IdTable(), isLocal, enrolledAt, enrolledAs: () => null, location, datagramsClear: false };
 }
@@ -43,11 +43,25 @@ test('a local workload nothing restricts is open to plain text; a DENY or ALLOW 
 test('an address that is enrolled here is the enrolment’s, and closed while the mesh has no record of it', () => {
   const mesh = aMesh([near, far], [cart]);
   assert.equal(addressEntry(parseIp('10.0.0.1'), view(mesh))?.id, NEAR_ID);
-  for (const enrolledAt of [() => ({ id: 71, record: null }), () => ({ id: 72, record: near })]) {
+  for (const enrolledAt of [
+    () => ({ id: 71, record: null, isInClear: false }),
+    () => ({ id: 72, record: near, isInClear: false }),
+  ]) {
     const entry = addressEntry(parseIp('10.0.1.1'), { ...view(mesh), enrolledAt });
     const { id, record } = enrolledAt();
     const open = ADDRESS_FLAG.hbone | ADDRESS_FLAG.plaintextOpen;
     assert.deepEqual(entry, { id, flags: ADDRESS_FLAG.local | (record === null ? 0 : open), waypointId: 0 });
+  }
+});
+
+test('B69: an address whose workload lets plain text past policy is open, with policies and without a record', () => {
+  const mesh = aMesh([near], [cart]);
+  const policy = { name: 'p', namespace: 'shop', scope: 'namespace', action: 'allow', rules: [], dryRun: false } as const;
+  mesh.apply({ workloads: new Map(), services: new Map(), policies: new Map([['shop/p', policy]]) });
+  for (const record of [null, near]) {
+    const enrolledAt = () => ({ id: 71, record, isInClear: true });
+    const { flags = 0 } = addressEntry(parseIp('10.0.0.1'), { ...view(mesh), enrolledAt }) ?? {};
+    assert.equal(flags & ADDRESS_FLAG.plaintextOpen, ADDRESS_FLAG.plaintextOpen);
   }
 });
 

@@ -50,8 +50,11 @@ export type TableView = {
   ids: IdTable;
   /** Whether the mesh's record of this name is that of an enrolment of this node. */
   isLocal(uid: string): boolean;
-  /** Whose address it is on this node: the number of the enrolment, and its record if the mesh has one; null: nobody's. */
-  enrolledAt(ip: IpAddress): { id: number; record: Workload | null } | null;
+  /**
+   * Whose address it is on this node: the number of the enrolment, its record if the mesh has one, and whether plain text passes
+   * its policies; null: nobody's.
+   */
+  enrolledAt(ip: IpAddress): { id: number; record: Workload | null; isInClear: boolean } | null;
   /** The namespace of an enrolment of this node that has this record; null: there is none. */
   enrolledAs(uid: string): { netnsCookie: bigint; record: Workload } | null;
   location: ClientLocation;
@@ -65,10 +68,13 @@ export type TableView = {
  */
 export function addressEntry(ip: IpAddress, view: TableView): AddressEntry | null {
   const enrolled = view.enrolledAt(ip);
-  if (enrolled !== null && enrolled.record === null) return { id: enrolled.id, flags: ADDRESS_FLAG.local, waypointId: 0 };
+  if (enrolled !== null && enrolled.record === null) {
+    const flags = ADDRESS_FLAG.local | (enrolled.isInClear ? ADDRESS_FLAG.plaintextOpen : 0);
+    return { id: enrolled.id, flags, waypointId: 0 };
+  }
   const workload = enrolled?.record ?? view.mesh.workloadByIp(ip);
   if (workload === null) return null;
-  const open = enrolled !== null && !restrictsPlaintext(policiesFor(view.mesh, workload));
+  const open = enrolled !== null && (enrolled.isInClear || !restrictsPlaintext(policiesFor(view.mesh, workload)));
   return {
     id: enrolled?.id ?? view.ids.of('workload', workload.uid),
     flags:

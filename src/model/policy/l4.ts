@@ -59,6 +59,9 @@ export class L4Policies {
   }
 }
 
+/** Of what no policy is asked about. */
+export const NO_POLICIES = new L4Policies([], []);
+
 /** Policies change rarely and are asked for with each connection: one set serves every destination with the same ones. */
 const setsOf = new WeakMap<MeshState, { generation: number; sets: Map<string, L4Policies> }>();
 

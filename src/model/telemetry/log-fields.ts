@@ -49,6 +49,7 @@ export type AccessField = keyof typeof ACCESS_FIELDS;
 export const LOG_FIELDS = {
   address: 'address that something listens on, or a service and its port',
   addresses: 'addresses of a workload',
+  annotations: 'those of a workload that say what of its traffic is not captured',
   adopted: 'whether the data path of a former agent was taken over',
   caller: 'who called the control plane, with what proof',
   code: 'code of an error or finding; see errors.md',

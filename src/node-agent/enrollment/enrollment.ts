@@ -2,8 +2,8 @@ import { type IpAddress, parseIp } from '#model/address/ip.ts';
 import type { ByteStream } from '#model/effects/byte-stream.ts';
 import { WeftError } from '#model/error.ts';
 import { formatIdentity, type Identity, sameIdentity } from '#model/identity/identity.ts';
-import { WORKLOAD_FLAG } from '#model/kernel/abi.ts';
 import type { LiveFlow } from '#model/kernel/maps.ts';
+import { workloadFlags } from '#model/mesh/capture.ts';
 import { PORT } from '#model/mesh/ports.ts';
 import type { WorkloadRequest } from '#model/mesh/registration.ts';
 import type { IdTable } from '#model/path/ids.ts';
@@ -165,9 +165,9 @@ export class Enrollment {
     }
     this.#index(entry);
     this.#supersede(former, entry.enrolled.id);
-    const { addresses } = request;
+    const { addresses, annotations } = request;
     const identity = formatIdentity(entry.enrolled.identity);
-    this.#effects.log.info({ workload: request.uid, identity, addresses }, 'workload enrolled');
+    this.#effects.log.info({ workload: request.uid, identity, addresses, annotations }, 'workload enrolled');
     return entry.enrolled;
   }
 
@@ -269,7 +269,7 @@ export class Enrollment {
   #capture({ request, id, identity, addresses, netns }: Enrolled): void {
     const { kernel } = this.#effects;
     kernel.attachNamespace(request.netnsPath, netns.netnsCookie);
-    const flags = request.nativeTunnel ? WORKLOAD_FLAG.nativeTunnel : 0;
+    const flags = workloadFlags(request);
     try {
       // The number before it is used: it must not be given again, even if this agent dies before anything else is told.
       const config = kernel.maps.config.get(0);

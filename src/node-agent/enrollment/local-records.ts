@@ -1,14 +1,15 @@
 import type { IpAddress } from '#model/address/ip.ts';
 import type { NameClient } from '#model/dns/resolve-name.ts';
 import type { Identity } from '#model/identity/identity.ts';
+import { captureOf } from '#model/mesh/capture.ts';
 import type { MeshState } from '#model/mesh/mesh-state.ts';
 import type { Workload } from '#model/mesh/workload.ts';
 import type { IdTable } from '#model/path/ids.ts';
 import type { TableView } from '#model/path/tables.ts';
 import type { Enrolled, Enrollment, EnrollmentRequest } from './enrollment.ts';
 
-/** One end of a connection that the kernel carries: who it is enrolled as, and by which record its policies are found. */
-export type Party = { readonly identity: Identity; readonly record: Workload };
+/** One end of a connection that the kernel carries: who it is enrolled as, by which record its policies are found, and whether plain text passes these. */
+export type Party = { readonly identity: Identity; readonly record: Workload; readonly isInClear: boolean };
 
 /**
  * Which records of the mesh are those of the enrolments of this node. Names, addresses and namespaces come again: what the
@@ -51,9 +52,9 @@ export class LocalRecords {
   }
 
   /** Whose address it is here, whatever the mesh says; null: nobody's of this node. */
-  at(ip: IpAddress): { id: number; record: Workload | null } | null {
+  at(ip: IpAddress): ReturnType<TableView['enrolledAt']> {
     const enrolled = this.#enrollment.byAddress(ip);
-    return enrolled === null ? null : { id: enrolled.id, record: this.of(enrolled) };
+    return enrolled === null ? null : { id: enrolled.id, record: this.of(enrolled), isInClear: isInClear(enrolled) };
   }
 
   /** The kernel's number for what a record describes; null: it describes a former enrolment of a name that is enrolled here. */
@@ -66,7 +67,9 @@ export class LocalRecords {
   /** An end of a live connection; null: its enrolment has ended. */
   party(id: number): Party | null {
     const enrolled = this.#enrollment.byId(id);
-    return enrolled === null ? null : { identity: enrolled.identity, record: this.#lastOf(enrolled) };
+    return enrolled === null
+      ? null
+      : { identity: enrolled.identity, record: this.#lastOf(enrolled), isInClear: isInClear(enrolled) };
   }
 
   /** The record by which live connections to a workload are judged, also when the mesh has none any more; null: it has left. */
@@ -160,6 +163,11 @@ export function agrees(record: Workload, { identity, addresses }: Enrolled): boo
     record.serviceAccount === identity.serviceAccount &&
     record.addresses.every((ip) => addresses.includes(ip))
   );
+}
+
+/** Whether its annotations let plain text past policy. */
+export function isInClear({ request }: Enrolled): boolean {
+  return captureOf(request.annotations).inboundInClear;
 }
 
 /** Who asks for names: null for nobody who is enrolled. */

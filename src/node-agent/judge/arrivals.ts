@@ -5,11 +5,21 @@ import { RESERVED_PORTS } from '#model/mesh/ports.ts';
 import { type Service, serviceKeyOf } from '#model/mesh/service.ts';
 import type { Workload } from '#model/mesh/workload.ts';
 import { decideOutbound } from '#model/path/decide.ts';
-import { type Connection, connectionOf, decideL4, dryRunL4, isUndecided, policiesFor } from '#model/policy/l4.ts';
+import {
+  type Connection,
+  connectionOf,
+  decideL4,
+  dryRunL4,
+  isUndecided,
+  type L4Policies,
+  NO_POLICIES,
+  policiesFor,
+} from '#model/policy/l4.ts';
 import { NO_PATH, type RecordEnd, type RecordPath, type RecordSource } from '#model/telemetry/access-record.ts';
 import { Refusal } from '#model/telemetry/close-cause.ts';
 import { baggageTextOf } from '#model/telemetry/propagation.ts';
 import type { Enrolled } from '#node-agent/enrollment/enrollment.ts';
+import { isInClear } from '#node-agent/enrollment/local-records.ts';
 import type { Question } from '#node-agent/seam/messages.ts';
 import {
   allowedBy,
@@ -54,7 +64,8 @@ export function judgeTunnel(view: JudgeView, question: Tunnel, enrolled: Enrolle
   for (const name of [host, tryParseIp(asked) === null ? asked : null]) if (name !== null) grounds.hostnames.add(name);
   const connection = connectionOf(peer, remote, path.end);
   const baggage = baggageTextOf(known);
-  return arrival(view, { enrolled, known, source, path, target: path.end, connection, baggage, grounds, pairs: [] });
+  const policies = policiesFor(view.mesh, known);
+  return arrival({ enrolled, policies, source, path, target: path.end, connection, baggage, grounds, pairs: [] });
 }
 
 /**
@@ -75,9 +86,10 @@ export function judgePlaintext(view: JudgeView, question: Plaintext, enrolled: E
   if (isOpened) grounds.isBroad = true;
   const vip = isOpened ? attested.vip : null;
   const service = vip === null ? null : view.mesh.serviceByVip(vip, opener.identity?.namespace ?? null);
-  return arrival(view, {
+  const isPast = attested.kind === 'none' && isInClear(enrolled);
+  return arrival({
     enrolled,
-    known,
+    policies: isPast ? NO_POLICIES : policiesFor(view.mesh, known),
     source: { workload: told(opener.workload), identity: opener.identity },
     path: { ...NO_PATH, via: isOpened ? 'local' : 'plain', end: target, service, workload: told(known) },
     target,
@@ -85,14 +97,14 @@ export function judgePlaintext(view: JudgeView, question: Plaintext, enrolled: E
     baggage: '',
     grounds,
     // The next SYN to this port is then decided in the kernel, for STRICT with ECONNREFUSED instead of a reset.
-    pairs: [{ source: opener.workload, destination: known, port: target.port, isDirect: true }],
+    pairs: isPast ? [] : [{ source: opener.workload, destination: known, port: target.port, isDirect: true }],
   });
 }
 
 /** A connection that arrived and whose target is known. */
 type Arrival = {
   enrolled: Enrolled;
-  known: Workload;
+  policies: L4Policies;
   source: Pick<RecordSource, 'workload' | 'identity'>;
   path: RecordPath;
   target: RecordEnd;
@@ -102,8 +114,7 @@ type Arrival = {
   pairs: readonly Pair[];
 };
 
-function arrival(view: JudgeView, { enrolled, known, source, path, target, connection, baggage, ...more }: Arrival): Judged {
-  const policies = policiesFor(view.mesh, known);
+function arrival({ enrolled, policies, source, path, target, connection, baggage, ...more }: Arrival): Judged {
   const decision = decideL4(policies, connection);
   const dryRun = dryRunL4(policies, connection);
   const isSettled = !isUndecided(policies, decision);
@@ -112,7 +123,8 @@ function arrival(view: JudgeView, { enrolled, known, source, path, target, conne
     return { answer: { source, choices: [{ ...choice, dryRun }] }, rights: [null], ...more, isSettled, keeps: true };
   }
   const way = { kind: 'app', enrolment: enrolled.id, target, as: null, peer: null, baggage } as const;
-  const right = { kind: 'arriving', connection, destinationUid: enrolled.request.uid } as const;
+  const isJudged = policies !== NO_POLICIES; // what passed them by is not judged by them later either
+  const right = isJudged ? ({ kind: 'arriving', connection, destinationUid: enrolled.request.uid } as const) : null;
   const choice = { weight: 1, way, path: { ...path, ...allowedBy(decision) }, dryRun, endpoint: null };
   return { answer: { source, choices: [choice] }, rights: [right], ...more, isSettled, keeps: true };
 }

@@ -23,8 +23,8 @@ export type VerdictView = {
   local(): Workload[];
   /** The kernel's number for what a record describes; null: of nobody that is there now. */
   idOf(workload: Workload): number | null;
-  /** An end of a live connection: who it is enrolled as, and the record of its policies; null: it has left. */
-  party(id: number): { readonly identity: Identity; readonly record: Workload } | null;
+  /** An end of a live connection: who it is enrolled as, the record of its policies, and whether plain text passes these; null: it has left. */
+  party(id: number): { readonly identity: Identity; readonly record: Workload; readonly isInClear: boolean } | null;
   /** The highest number given so far. */
   lastId(): number;
   /** The whole mesh is known: who is not there has left. */
@@ -224,6 +224,7 @@ export class Verdicts {
     if (flow.source === null || flow.destination === null) return null;
     // Nobody could judge it ever again. Before the first sync an adopted end may only not be enrolled yet.
     if (destination === null || (live.sourceId !== 0 && source === null)) return this.#view.isSynced() ? LEFT : null;
+    if (live.sourceId === 0 && destination.isInClear) return null; // it passed policy by, whatever that says now
     const policies = policiesFor(mesh, destination.record);
     const ends = connectionOf(source?.identity ?? null, flow.source, { ip: flow.destination, port: flow.destinationPort });
     const decision = decideL4(policies, ends);

@@ -32,6 +32,13 @@ const cases = [
   { name: 'a drain', method: 'POST', path: '/v1/workloads/b/a/drain', body: body({ draining: true }), status: 204 },
   { name: 'a weight that is none', method: 'POST', path: '/v1/workloads', body: body({ ...START, weight: 0 }), status: 400 },
   { name: 'a weight', method: 'POST', path: '/v1/workloads', body: body({ ...START, weight: 3 }), status: 200 },
+  {
+    name: 'an annotation that cannot be read',
+    method: 'POST',
+    path: '/v1/workloads',
+    body: body({ ...START, annotations: { 'ambient.istio.io/dns-capture': 'maybe' } }),
+    status: 400,
+  },
   { name: 'a body that is not JSON', method: 'POST', path: '/v1/workloads', body: '{', status: 400 },
   {
     name: 'a body without a name',
@@ -55,4 +62,10 @@ for (const one of cases) {
 test('an error keeps its code and remedy', async () => {
   const reply = await answerLocalApi('POST', '/v1/workloads', body({ ...START, name: 'twice' }), actions);
   assert.deepEqual(reply.body, { code: 'WEFT_WORKLOAD_EXISTS', message: 'runs already', remedy: 'end it' });
+});
+
+test('B69: annotations that have an effect arrive, others do not', async () => {
+  const dns = { 'ambient.istio.io/dns-capture': 'false' };
+  await answerLocalApi('POST', '/v1/workloads', body({ ...START, annotations: { ...dns, other: 'x' } }), actions);
+  assert.deepEqual(calls.at(-1), { ...START, labels: {}, nativeTunnel: false, annotations: dns });
 });

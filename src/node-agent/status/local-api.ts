@@ -1,5 +1,6 @@
 import { WeftError } from '#model/error.ts';
 import { parsePublications } from '#model/launch/publication.ts';
+import { captureAnnotations, captureProblems } from '#model/mesh/capture.ts';
 import type { WorkloadRequest } from '#model/mesh/registration.ts';
 import type { SharedLogLevel } from '#model/telemetry/log-level.ts';
 import type { AgentStatus, Handover, StartedWorkload } from '#protocol/api/agent.ts';
@@ -45,7 +46,7 @@ function act(method: string, path: string, body: string, actions: LocalApiAction
 }
 
 function readStart(body: string): WorkloadRequest {
-  const { name, namespace, serviceAccount, labels, nativeTunnel, published: told, weight } = bodyObject(body);
+  const { name, namespace, serviceAccount, labels, nativeTunnel, published: told, weight, annotations } = bodyObject(body);
   if (typeof name !== 'string' || typeof namespace !== 'string' || typeof serviceAccount !== 'string') {
     throw new WeftError('WEFT_API_BODY', 'name, namespace and serviceAccount must be strings');
   }
@@ -53,12 +54,24 @@ function readStart(body: string): WorkloadRequest {
   if (published === null) throw new WeftError('WEFT_API_BODY', 'published must be a list of { ip, hostPort, port }');
   if (weight !== undefined && !(typeof weight === 'number' && Number.isInteger(weight) && weight >= 1))
     throw new WeftError('WEFT_API_BODY', 'weight must be a whole number, at least 1');
-  const more = { ...(published.length === 0 ? {} : { published }), ...(weight === undefined ? {} : { weight }) };
-  return { name, namespace, serviceAccount, labels: readLabels(labels), nativeTunnel: nativeTunnel === true, ...more };
+  const more = {
+    ...(published.length === 0 ? {} : { published }),
+    ...(weight === undefined ? {} : { weight }),
+    ...(annotations === undefined ? {} : { annotations: readAnnotations(annotations) }),
+  };
+  return { name, namespace, serviceAccount, labels: readTexts('labels', labels), nativeTunnel: nativeTunnel === true, ...more };
 }
 
-function readLabels(labels: unknown): Record<string, string> {
-  if (labels === undefined) return {};
-  if (!isRecord(labels)) throw new WeftError('WEFT_API_BODY', 'labels must be an object of strings');
-  return Object.fromEntries(Object.entries(labels).map(([key, value]) => [key, String(value)]));
+/** Those that have an effect; one of them that cannot be read is refused rather than passed over. */
+function readAnnotations(told: unknown): Record<string, string> {
+  const annotations = readTexts('annotations', told);
+  const [problem] = captureProblems(annotations);
+  if (problem !== undefined) throw new WeftError('WEFT_API_BODY', problem);
+  return captureAnnotations(annotations);
+}
+
+function readTexts(field: string, texts: unknown): Record<string, string> {
+  if (texts === undefined) return {};
+  if (!isRecord(texts)) throw new WeftError('WEFT_API_BODY', `${field} must be an object of strings`);
+  return Object.fromEntries(Object.entries(texts).map(([key, value]) => [key, String(value)]));
 }

@@ -1,4 +1,5 @@
 import { type IpAddress, tryParseIp } from '#model/address/ip.ts';
+import { CAPTURE_ANNOTATIONS, captureAnnotations } from '#model/mesh/capture.ts';
 import { DATAPLANE_MODE, REDIRECTION, SIDECAR_STATUS } from '#model/mesh/membership.ts';
 import type { EnrollmentRequest } from '#node-agent/enrollment/enrollment.ts';
 import type { FollowedKind } from '#protocol/kubernetes/following.ts';
@@ -12,6 +13,8 @@ export type FollowedPod = {
   serviceAccount: string;
   /** Those that say whether it is in the mesh. */
   labels: Readonly<Record<string, string>>;
+  /** Those that say what of its traffic is not captured. */
+  annotations: Readonly<Record<string, string>>;
   hostNetwork: boolean;
   hasSidecar: boolean;
   /** It says that its traffic is captured. */
@@ -62,7 +65,7 @@ function keepMetadata({ name, namespace, uid, labels = {}, annotations = {} }: K
     ...(namespace === undefined ? {} : { namespace }),
     ...(uid === undefined ? {} : { uid }),
     labels: kept(labels, [DATAPLANE_MODE]),
-    annotations: kept(annotations, [REDIRECTION, SIDECAR_STATUS]),
+    annotations: kept(annotations, [REDIRECTION, SIDECAR_STATUS, ...Object.values(CAPTURE_ANNOTATIONS)]),
   };
 }
 
@@ -73,7 +76,7 @@ export function readPod(object: KubeObject): FollowedPod {
   const told = status.podIPs?.map(({ ip = '' }) => ip) ?? [];
   const addresses = (told.length > 0 ? told : [status.podIP ?? '']).flatMap((ip) => tryParseIp(ip) ?? []);
   return {
-    ...{ uid, name, namespace, labels, addresses },
+    ...{ uid, name, namespace, labels, addresses, annotations: captureAnnotations(annotations) },
     serviceAccount: spec.serviceAccountName || 'default',
     hostNetwork: spec.hostNetwork === true,
     hasSidecar: annotations[SIDECAR_STATUS] !== undefined,
@@ -83,11 +86,18 @@ export function readPod(object: KubeObject): FollowedPod {
 }
 
 /** A pod as the agent before this one had it; null: what was kept is none. */
-export function keptPod({ pod, name, namespace, serviceAccount, addresses }: EnrollmentRequest): FollowedPod | null {
+export function keptPod({
+  pod,
+  name,
+  namespace,
+  serviceAccount,
+  addresses,
+  annotations = {},
+}: EnrollmentRequest): FollowedPod | null {
   if (pod === undefined) return null;
   return {
     ...{ uid: pod.uid, name, namespace, serviceAccount, labels: {}, hostNetwork: false, hasSidecar: false, hasEnded: false },
-    isCaptured: true,
+    ...{ isCaptured: true, annotations },
     addresses: addresses.flatMap((ip) => tryParseIp(ip) ?? []),
   };
 }

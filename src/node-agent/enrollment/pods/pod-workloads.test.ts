@@ -21,18 +21,19 @@ type Told = {
   account?: string;
   hostNetwork?: boolean;
   marked?: boolean;
+  annotations?: Record<string, string>;
 };
 
 function aPod(
   name: string,
-  { uid = `uid-${name}`, ip = '10.1.0.1', mode, phase = 'Running', account, hostNetwork, marked }: Told,
+  { uid = `uid-${name}`, ip = '10.1.0.1', mode, phase = 'Running', account, hostNetwork, marked, annotations = {} }: Told,
 ) {
   return {
     ...{ apiVersion: 'v1', kind: 'Pod' },
     metadata: {
       ...{ name, namespace: 'shop', uid },
       labels: mode === undefined ? {} : { [MODE]: mode },
-      annotations: marked === true ? { [MARK]: 'enabled' } : {},
+      annotations: { ...annotations, ...(marked === true ? { [MARK]: 'enabled' } : {}) },
     },
     spec: { serviceAccountName: account, hostNetwork },
     status: { phase, podIPs: ip === '' ? [] : [{ ip }] },
@@ -368,4 +369,17 @@ test('who leaves the mesh takes all pods out, and says so', async () => {
 test('nothing is started here', async () => {
   const { pods } = setUp();
   assert.throws(() => pods.start(), { code: 'WEFT_PODS_ONLY' });
+});
+
+test('B69: annotations about capture are a part of what a pod is enrolled as; another one takes it in anew, one that cannot be read is told', async () => {
+  const [dns, inbound] = ['ambient.istio.io/dns-capture', 'ambient.istio.io/bypass-inbound-capture'];
+  const { pod, seen, steps } = await inMesh();
+  await pod('web', { annotations: { [dns]: 'false', other: 'x' } });
+  await pod('web', { annotations: { [dns]: 'false', other: 'y' } });
+  assert.deepEqual([seen.requests[0]?.annotations, steps()], [{ [dns]: 'false' }, ['enroll web', 'mark web']]);
+  await pod('web', { annotations: { [inbound]: 'true' } });
+  assert.deepEqual([seen.requests[1]?.annotations, steps(), seen.warned], [{ [inbound]: 'true' }, ['enroll web'], []]);
+  await pod('web', { annotations: { [inbound]: 'perhaps' } });
+  assert.deepEqual(steps(), ['enroll web'], 'as usual again');
+  assert.match(seen.warned.join(), /^web: annotation ambient.istio.io\/bypass-inbound-capture is neither true nor false/);
 });

@@ -1,5 +1,6 @@
 import { toLastResort } from '#model/effects/mishaps.ts';
 import { messageOf, WeftError } from '#model/error.ts';
+import { captureOf, captureProblems } from '#model/mesh/capture.ts';
 import type { Membership } from '#model/mesh/membership.ts';
 import type { SoughtNamespace } from '#model/mesh/pod-namespace.ts';
 import { Retry } from '#model/resilience/retry.ts';
@@ -61,11 +62,12 @@ export class TakenPod {
 
   /** What it is enrolled as in that namespace. */
   request(netnsPath: string): EnrollmentRequest {
-    const { uid, name, namespace, serviceAccount, addresses } = this.#pod;
+    const { uid, name, namespace, serviceAccount, addresses, annotations } = this.#pod;
     return {
       ...{ uid: this.#around.effects.expectedUid({ namespace, name }), name, namespace, serviceAccount },
       // The API server tells its labels to the control plane.
       ...{ labels: {}, nativeTunnel: false, addresses: [...addresses], netnsPath, link: null },
+      ...(Object.keys(annotations).length === 0 ? {} : { annotations }),
       pod: { uid, ranOutside: this.#ranOutside },
     };
   }
@@ -95,6 +97,8 @@ export class TakenPod {
       this.#failures = 0;
       this.#enrolling.succeeded();
       this.#mark();
+      const unread = captureProblems(request.annotations ?? {}).join('; ');
+      if (unread !== '') this.#tell(unread);
     } catch (error) {
       if (!this.#hasEnded) this.#failed(error);
     } finally {
@@ -103,10 +107,11 @@ export class TakenPod {
   }
 
   /** A namespace that is enrolled lives, so that its number is nobody else's. */
-  #isTakenAs({ addresses, serviceAccount }: EnrollmentRequest, inode: number): boolean {
+  #isTakenAs({ addresses, serviceAccount, annotations }: EnrollmentRequest, inode: number): boolean {
     const { taken } = this;
     if (taken === null || inode !== this.#inode) return false;
-    return taken.serviceAccount === serviceAccount && taken.addresses.join() === addresses.join();
+    const isCapturedSo = JSON.stringify(captureOf(taken.annotations)) === JSON.stringify(captureOf(annotations));
+    return isCapturedSo && taken.serviceAccount === serviceAccount && taken.addresses.join() === addresses.join();
   }
 
   /** Another namespace than the one that it is enrolled in is not there: it stays where it is. */
