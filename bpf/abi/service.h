@@ -29,6 +29,14 @@ struct weft_service {
 };
 WEFT_SIZE(struct weft_service, 16);
 
+/* Key of `blocks`: a block of addresses stands for a service where nobody has the address itself. */
+struct weft_block_key {
+	__u32 prefix_length; /* of all that follows, in bits */
+	__u32 is_v4;         /* all of IPv6 does not hold IPv4, mapped as it is */
+	struct weft_ip ip;
+};
+WEFT_SIZE(struct weft_block_key, 24);
+
 /* Key of `backends`. */
 struct weft_backend_key {
 	__u32 service_id;

@@ -2,6 +2,7 @@
  * Services: from what was dialled to one backend, a waypoint, or the agent's choice. */
 #pragma once
 #include "affinity.h"
+#include "workload.h"
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -19,6 +20,59 @@ struct {
 	__type(value, struct weft_waypoint);
 } waypoints SEC(".maps");
 
+#ifndef WEFT_BLOCKS_TYPE /* what tests run by itself may have no trie */
+#define WEFT_BLOCKS_TYPE BPF_MAP_TYPE_LPM_TRIE
+#endif
+
+/* The longest block around an address; the value is the address under which `services` has the service of the block, and
+ * which no packet has (RFC 6666). */
+struct {
+	__uint(type, WEFT_BLOCKS_TYPE);
+	__uint(max_entries, 16384);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct weft_block_key);
+	__type(value, struct weft_ip);
+} blocks SEC(".maps");
+
+/* Null where somebody has the address itself. */
+static __always_inline const struct weft_ip *block_around(const struct weft_ip *ip)
+{
+	struct weft_block_key key = {};
+
+	if (address_of(ip))
+		return 0;
+	key.prefix_length = 160;
+	key.is_v4 = ip_is_v4(ip);
+	COPY_IP(key.ip, *ip);
+	return bpf_map_lookup_elem(&blocks, &key);
+}
+
+/* No exact service: that of a block. `key` is that of the service from then on, while there is one; else `choice` says why. */
+static __always_inline const struct weft_service *service_of_block(const struct weft_ip *ip, struct weft_service_key *key,
+								   enum choice *choice)
+{
+	const struct weft_ip *place = block_around(ip);
+	const struct weft_service *service;
+	__u16 port = key->port;
+
+	*choice = CHOICE_NO_SERVICE;
+	if (!place)
+		return 0;
+	COPY_IP(key->ip, *place);
+	service = bpf_map_lookup_elem(&services, key);
+	if (service || key->protocol != IPPROTO_TCP)
+		return service;
+	key->port = 0;
+	service = bpf_map_lookup_elem(&services, key);
+	key->port = port;
+	/* What passes by says nothing of other ports; whoever is not found at all is being written. */
+	if (!service || (service->flags & WEFT_SERVICE_AGENT))
+		*choice = CHOICE_AGENT;
+	else if (!(service->flags & WEFT_SERVICE_PASSTHROUGH))
+		*choice = CHOICE_NO_SUCH_PORT;
+	return 0;
+}
+
 /* Finds the service and draws one of its slots: weights are expanded into slots, so a uniform draw honours them. `client`:
  * its address of the family that was dialled. */
 static __always_inline enum choice choose_backend(const struct weft_ip *ip, __u16 port, __u8 protocol,
@@ -35,7 +89,12 @@ static __always_inline enum choice choose_backend(const struct weft_ip *ip, __u1
 	service = bpf_map_lookup_elem(&services, &key);
 	if (!service) {
 		key.port = 0;
-		return bpf_map_lookup_elem(&services, &key) ? CHOICE_NO_SUCH_PORT : CHOICE_NO_SERVICE;
+		if (bpf_map_lookup_elem(&services, &key))
+			return CHOICE_NO_SUCH_PORT;
+		key.port = port;
+		service = service_of_block(ip, &key, &choice);
+		if (!service)
+			return choice;
 	}
 	if (service->waypoint_id) {
 		*waypoint_id = service->waypoint_id;
@@ -62,9 +121,18 @@ static __always_inline int is_mesh_vip(const struct weft_ip *ip)
 	struct weft_service_key key = {}; /* no constants in it: they would lie where user space writes its own */
 	const struct weft_service *service;
 
+	const struct weft_ip *place;
+
 	COPY_IP(key.ip, *ip);
 	key.protocol = IPPROTO_TCP;
 	service = bpf_map_lookup_elem(&services, &key);
+	if (!service) {
+		place = block_around(ip);
+		if (!place)
+			return 0;
+		COPY_IP(key.ip, *place);
+		service = bpf_map_lookup_elem(&services, &key);
+	}
 	return service && (service->flags & WEFT_SERVICE_MESH);
 }
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
  * For tests only: the kernel cannot run a connect hook on its own, so these programs of a type that it can run call the
  * production headers. The context is what a test asks and where it finds the answer; decisions.test.ts has its twins. */
+/* Sleepable programs have no tries: here a block is one address, and what becomes of longer ones is tested in whole kernels. */
+#define WEFT_BLOCKS_TYPE BPF_MAP_TYPE_HASH
 #include "../lib/connect.h"
 #include "../lib/attest.h"
 

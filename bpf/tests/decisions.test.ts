@@ -311,6 +311,36 @@ describe('decisions of connect()', { skip: withoutPrograms }, () => {
     decides({ to: VIP, port: 80, protocol: UDP }, 'leave', REASON.none);
   });
 
+  test('B41: an address that nobody has is that of the block around it; what the block says of a port decides', () => {
+    const block = (text: IpAddress, place: string): void =>
+      loaded.map('blocks').set({ prefixLength: 160, isV4: text.includes(':') ? 0 : 1, ip: text }, at(place));
+    const [served, passing, six] = [at('10.9.0.1'), at('10.8.0.1'), at('2001:db8::1')];
+    block(served, '100::2');
+    block(passing, '100::3');
+    block(six, '100::3');
+    block(PLAIN, '100::3');
+    service(at('100::2'), 82, [[PLAIN, 8080]]);
+    service(at('100::3'), 443, [], { flags: SERVICE_FLAG.passthrough });
+    decides({ to: served, port: 82 }, 'backend', REASON.none, [PLAIN, 8080]);
+    decides({ to: served, port: 83 }, 'refuse', REASON.noSuchPort);
+    for (const to of [passing, six]) for (const port of [443, 80]) decides({ to, port }, 'backend', REASON.none, [to, port]);
+    decides({ to: PLAIN, port: 443 }, 'backend', REASON.none, [PLAIN, 443], PLAIN_ID);
+    configure(CONFIG_FLAG.incomplete);
+    decides({ to: passing, port: 80 }, 'agent', REASON.unknownDestination);
+    configure(0);
+    const placeOf = (flags: number) =>
+      loaded.map('services').set({ ip: at('100::2'), port: 0, protocol: TCP }, { id: 0, backendCount: 0, waypointId: 0, flags });
+    placeOf(SERVICE_FLAG.agent);
+    decides({ to: served, port: 83 }, 'agent', REASON.agentService);
+    loaded.map('services').delete({ ip: at('100::2'), port: 0, protocol: TCP });
+    decides({ to: served, port: 83 }, 'agent', REASON.agentService);
+    placeOf(SERVICE_FLAG.mesh);
+    decides({ to: served, protocol: UDP }, 'refuse', REASON.datagram);
+    decides({ to: passing, protocol: UDP }, 'leave', REASON.none);
+    for (const [key] of loaded.map('blocks').entries()) loaded.map('blocks').delete(key);
+    decides({ to: served, port: 83 }, 'backend', REASON.none, [served, 83]);
+  });
+
   test('a waypoint of this node takes the connection itself, another is reached through the agent', () => {
     service(VIP, 87, [], { waypointId: WAYPOINT_ID });
     decides({ to: VIP, port: 87 }, 'agent', REASON.waypoint, [VIP, 87], 0);

@@ -288,7 +288,7 @@ export class Agent {
     const record = this.mesh.workload(enrolled.request.uid);
     const services = this.mesh.addRouted(new Set(record === null ? [] : record.services.keys()));
     const workloads = new Set([enrolled.request.uid]);
-    this.#tables.refresh({ ips: new Set(enrolled.addresses), services, workloads, policies: false }, this.#view());
+    this.#tables.refresh({ ips: new Set(enrolled.addresses), services, workloads, policies: false, blocks: false }, this.#view());
     this.#verdicts.fill(workloads);
   }
 

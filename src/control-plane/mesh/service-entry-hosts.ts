@@ -1,7 +1,7 @@
 import { type Labelled, tableOf } from '#control-plane/index/table.ts';
 import type { Labels, Metadata } from '#control-plane/resources/metadata.ts';
 import type { ResourceName } from '#control-plane/resources/resource.ts';
-import type { IpAddress } from '#model/address/ip.ts';
+import type { Cidr, IpAddress } from '#model/address/ip.ts';
 import type { AppProtocol } from '#model/mesh/service.ts';
 
 /** One host of a ServiceEntry: a service that nobody runs as a Service. */
@@ -11,6 +11,8 @@ export type EntryHost = {
   host: string;
   /** As users wrote them; empty: one of each family is allocated, where `allocates`. */
   addresses: readonly IpAddress[];
+  /** As users wrote them, beside the addresses. */
+  blocks: readonly Cidr[];
   allocates: boolean;
   ports: readonly EntryPort[];
   /** Connections go where they were going: there are no endpoints. */

@@ -145,6 +145,22 @@ export function formatCidr({ base, length }: Cidr): string {
   return `${base}/${length}`;
 }
 
+/** The block of this length that an address lies in; null: addresses of its family have no such length. */
+export function cidrAround(ip: IpAddress, length: number): Cidr | null {
+  const bytes = ipToBytes(ip);
+  if (length > bytes.length * 8) return null;
+  for (let at = 0; at < bytes.length; at++) {
+    const left = Math.max(0, Math.min(8, length - at * 8));
+    bytes[at] = (bytes[at] ?? 0) & (0xff << (8 - left));
+  }
+  return { base: bytesToIp(bytes), length };
+}
+
+/** Whether a block holds one address alone. */
+export function isSingle({ base, length }: Cidr): boolean {
+  return length === (familyOf(base) === 4 ? 32 : 128);
+}
+
 /** Whether `ip` lies in `cidr`; addresses of the other family never do. */
 export function cidrContains(cidr: Cidr, ip: IpAddress): boolean {
   if (familyOf(cidr.base) !== familyOf(ip)) return false;

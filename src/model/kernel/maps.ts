@@ -50,6 +50,8 @@ const NAME = struct('weft_name', { uid: chars(256), identity: chars(512) });
 
 const SERVICE_KEY = struct('weft_service_key', { ip, port: u16, protocol: u8, pad0: u8 });
 const SERVICE = struct('weft_service', { id: u32, backendCount: u32, waypointId: u32, flags: u32 });
+/** `prefixLength`: of all that follows, in bits. */
+const BLOCK_KEY = struct('weft_block_key', { prefixLength: u32, isV4: u32, ip });
 const BACKEND_KEY = struct('weft_backend_key', { serviceId: u32, slot: u32 });
 const BACKEND = struct('weft_backend', { ip, port: u16, pad0: u16 });
 const SPLIT = struct('weft_split', { setId: u32, backendCount: u32 });
@@ -178,7 +180,7 @@ export const EVENT = struct('weft_event', {
 });
 
 /** How a map behaves: the kernel's types, by short names. */
-export type MapKind = 'array' | 'hash' | 'lru' | 'percpu' | 'ring' | 'sockets' | 'storage';
+export type MapKind = 'array' | 'hash' | 'lru' | 'trie' | 'percpu' | 'ring' | 'sockets' | 'storage';
 
 /** One map: how it behaves, how many entries it holds at most, and what it maps to what. */
 export type MapDefinition<K, V, Kind extends MapKind = MapKind> = {
@@ -205,6 +207,8 @@ export const MAPS = {
   names: map('hash', 8192, ID, NAME),
   links: map('hash', 4096, INTERFACE_INDEX, LINK_OWNER),
   services: map('hash', 131_072, SERVICE_KEY, SERVICE),
+  /** What it names is an address in `services`. */
+  blocks: map('trie', 16_384, BLOCK_KEY, IP),
   backends: map('hash', 524_288, BACKEND_KEY, BACKEND),
   splits: map('hash', 131_072, BACKEND_KEY, SPLIT),
   affinities: map('hash', 131_072, ID, SECONDS),
@@ -255,7 +259,7 @@ export type Table<K, V> = {
 };
 
 /** The kinds whose entries are plain values, so that a map in memory can stand in for them. */
-export const TABLE_KINDS = ['array', 'hash', 'lru'] as const satisfies readonly MapKind[];
+export const TABLE_KINDS = ['array', 'hash', 'lru', 'trie'] as const satisfies readonly MapKind[];
 type TableKind = (typeof TABLE_KINDS)[number];
 
 /** The maps of the node's data path that hold plain values. One writer: the agent. */

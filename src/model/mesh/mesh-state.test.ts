@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parseIp } from '#model/address/ip.ts';
+import { parseIp, tryParseCidr } from '#model/address/ip.ts';
 import { aMesh, aService, aWorkload, deltaOf, endpointOf } from './mesh-fixtures.testing.ts';
 import { MeshState } from './mesh-state.ts';
+import { type Service, serviceKeyOf } from './service.ts';
 
 const cart = aService('cart', ['240.0.0.1']);
 const pod = aWorkload('cart', ['10.0.0.1'], { services: endpointOf(cart) });
@@ -72,4 +73,61 @@ test('headless endpoints give one address of the family each, healthy ones only'
   const mesh = aMesh([pod, second], [cart]);
   assert.deepEqual(mesh.endpointAddresses(key, 4), ['10.0.0.1']);
   assert.deepEqual(mesh.endpointAddresses(key, 6), []);
+});
+
+/** A service of a namespace with these blocks. */
+function wide(namespace: string, name: string, ...blocks: string[]): Service {
+  const own = blocks.map((text) => tryParseCidr(text) ?? assert.fail(text));
+  return aService(name, [], { namespace, hostname: name, blocks: own, canonical: name !== 'second' });
+}
+
+const blocks: { name: string; services: Service[]; from?: string; ip?: string; want: string | null }[] = [
+  { name: 'an address in it', services: [wide('a', 'w', '10.1.0.0/16')], want: 'w' },
+  { name: 'an address beside it', services: [wide('a', 'w', '10.2.0.0/16')], want: null },
+  { name: 'the longest one', services: [wide('a', 'w', '10.0.0.0/8'), wide('a', 'n', '10.1.2.0/24')], want: 'n' },
+  { name: 'one address as the longest', services: [wide('a', 'w', '10.1.2.2/31'), wide('a', 'n', '10.1.2.3/32')], want: 'n' },
+  {
+    name: 'one of the client’s namespace before a longer one of another',
+    services: [wide('a', 'w', '10.1.0.0/16'), wide('b', 'n', '10.1.2.0/24')],
+    from: 'a',
+    want: 'w',
+  },
+  {
+    name: 'the longest of the client’s namespace',
+    services: [wide('a', 'w', '10.1.0.0/16'), wide('a', 'n', '10.1.2.0/24'), wide('b', 'x', '10.1.2.0/28')],
+    from: 'a',
+    want: 'n',
+  },
+  { name: 'the canonical one of two', services: [wide('b', 'second', '10.1.0.0/16'), wide('a', 'w', '10.1.0.0/16')], want: 'w' },
+  {
+    name: 'one that others may not see is passed over',
+    services: [{ ...wide('b', 'n', '10.1.2.0/24'), namespaceOnly: true }, wide('a', 'w', '10.0.0.0/8')],
+    want: 'w',
+  },
+  { name: 'everything', services: [wide('a', 'w', '0.0.0.0/0')], want: 'w' },
+  { name: 'everything of the other family', services: [wide('a', 'w', '::/0')], want: null },
+  { name: 'of IPv6', services: [wide('a', 'w', 'fd00::/8'), wide('a', 'n', 'fd01:2::/33')], ip: 'fd01:2:0:1::7', want: 'n' },
+  { name: 'not where a workload has the address', services: [wide('a', 'w', '10.0.0.0/8')], ip: '10.0.0.1', want: null },
+  { name: 'not where a service has it', services: [cart, wide('a', 'w', '240.0.0.0/4')], ip: '240.0.0.1', want: 'cart' },
+];
+for (const { name, services, from = 'elsewhere', ip = '10.1.2.3', want } of blocks) {
+  test(`B41: a block of addresses means a service: ${name}`, () => {
+    const mesh = aMesh([pod], services);
+    assert.equal(mesh.serviceByVip(parseIp(ip), from)?.name ?? null, want);
+    const gone = new Map(services.map((one) => [serviceKeyOf(one), null]));
+    const { blocks: touched } = mesh.apply({ workloads: new Map(), services: gone, policies: new Map() });
+    assert.equal(touched, true);
+    assert.deepEqual([mesh.serviceByVip(parseIp(ip), from), [...mesh.blocks()]], [null, []]);
+  });
+}
+
+test('a waypoint is found by its own address, never by a block around it', () => {
+  const around = wide('a', 'w', '10.0.0.0/8');
+  const mesh = aMesh([aWorkload('behind', ['10.0.0.9'], { services: endpointOf(around) })], [around]);
+  const at = (text: string) => ({ kind: 'address', network: '', address: parseIp(text), hbonePort: 15_008 }) as const;
+  assert.deepEqual(mesh.waypointMembers(at('10.1.1.1')), []);
+  assert.deepEqual(
+    mesh.waypointMembers(at('10.0.0.9')).map(({ name }) => name),
+    ['behind'],
+  );
 });

@@ -1,10 +1,18 @@
-import { type Family, familyOf, type IpAddress } from '#model/address/ip.ts';
+import { type Cidr, type Family, familyOf, type IpAddress } from '#model/address/ip.ts';
 import type { Authorization, PolicyKey } from '#model/mesh/authorization.ts';
 import type { Workload } from '#model/mesh/workload.ts';
+import { AddressBlocks, meaningOfBlocks } from './address-blocks.ts';
 import { type GatewayAddress, gatewayName, type Service, type ServiceKey } from './service.ts';
 
 /** What a delta touched, old and new values together: the inputs of incremental work. */
-export type Touched = { ips: Set<IpAddress>; services: Set<ServiceKey>; workloads: Set<string>; policies: boolean };
+export type Touched = {
+  ips: Set<IpAddress>;
+  services: Set<ServiceKey>;
+  workloads: Set<string>;
+  policies: boolean;
+  /** Blocks of addresses came or went: any address may mean something else. */
+  blocks: boolean;
+};
 
 /**
  * All a node or waypoint knows of the mesh, with the look-ups it needs. One writer: apply().
@@ -16,6 +24,7 @@ export class MeshState {
   readonly #policies = new Map<PolicyKey, Authorization>();
   readonly #uidsByIp = new Map<IpAddress, Set<string>>();
   readonly #keysByVip = new Map<IpAddress, Set<ServiceKey>>();
+  readonly #blocks = new AddressBlocks();
   readonly #keysByHostname = new Map<string, Set<ServiceKey>>();
   /** Name → services whose hostname ends in `.` and it. */
   readonly #keysBelow = new Map<string, Set<ServiceKey>>();
@@ -27,7 +36,13 @@ export class MeshState {
   #policyGeneration = 0;
 
   apply(delta: MeshDelta): Touched {
-    const touched: Touched = { ips: new Set(), services: new Set(), workloads: new Set(), policies: delta.policies.size > 0 };
+    const touched: Touched = {
+      ips: new Set(),
+      services: new Set(),
+      workloads: new Set(),
+      policies: delta.policies.size > 0,
+      blocks: false,
+    };
     if (touched.policies) this.#policyGeneration++;
     for (const [key, policy] of delta.policies) {
       if (policy === null) this.#policies.delete(key);
@@ -89,14 +104,43 @@ export class MeshState {
     return best;
   }
 
-  /** The service a VIP means to a client: its own namespace first, then the canonical one (B40). */
+  /**
+   * The service an address means to a client: its own namespace first, then the canonical one (B40). Where neither a service nor
+   * a workload has the address itself it is that of a block around it: of the client's namespace, or of the longest (B41).
+   */
   serviceByVip(ip: IpAddress, clientNamespace: string | null): Service | null {
-    return this.#choose(this.#keysByVip.get(ip), clientNamespace);
+    const exact = this.#keysByVip.get(ip);
+    if (exact !== undefined || this.workloadByIp(ip) !== null) return this.#choose(exact, clientNamespace);
+    let longest: Service | null = null;
+    for (const keys of this.#blocks.around(ip)) {
+      const service = this.#choose(keys, clientNamespace);
+      if (service?.namespace === clientNamespace) return service;
+      longest ??= service;
+    }
+    return longest;
+  }
+
+  /** Every service that an address may mean, whoever may see it: those that have it, else those of blocks, the longest first. */
+  servicesAt(ip: IpAddress): Service[] {
+    const exact = this.servicesByVip(ip);
+    if (exact.length > 0 || this.workloadByIp(ip) !== null) return exact;
+    return this.#blocks.around(ip).flatMap((keys) => this.#named(keys));
+  }
+
+  /** Every block of addresses that stands for a service. */
+  blocks(): Iterable<Cidr> {
+    return this.#blocks.all();
+  }
+
+  /** Every service that an address of a block may mean, if that is the longest around it: its own first, then those of wider ones. */
+  servicesOfBlock({ base, length }: Cidr): { own: Service[]; wider: Service[] } {
+    const [own = new Set<ServiceKey>(), ...wider] = this.#blocks.around(base, length);
+    return { own: this.#named(own), wider: wider.flatMap((keys) => this.#named(keys)) };
   }
 
   /** Every service with this VIP, whoever may see it. */
   servicesByVip(ip: IpAddress): Service[] {
-    return [...(this.#keysByVip.get(ip) ?? [])].flatMap((key) => this.#services.get(key) ?? []);
+    return this.#named(this.#keysByVip.get(ip) ?? []);
   }
 
   servicesByHostname(hostname: string): Service[] {
@@ -124,7 +168,8 @@ export class MeshState {
   /** Workloads behind a waypoint's address. */
   waypointMembers(address: GatewayAddress): Workload[] {
     if (address.kind === 'hostname') return this.endpoints(`${address.namespace}/${address.hostname}`);
-    const byVip = this.serviceByVip(address.address, null);
+    // Of its own address alone: what has a block around it is no waypoint.
+    const byVip = this.#choose(this.#keysByVip.get(address.address), null);
     if (byVip !== null) return this.endpoints(`${byVip.namespace}/${byVip.hostname}`);
     const workload = this.workloadByIp(address.address);
     return workload === null ? [] : [workload];
@@ -141,6 +186,10 @@ export class MeshState {
     const count = (this.#bound.get(key)?.count ?? 0) + by;
     if (count === 0) this.#bound.delete(key);
     else this.#bound.set(key, { address, count });
+  }
+
+  #named(keys: Iterable<ServiceKey>): Service[] {
+    return [...keys].flatMap((key) => this.#services.get(key) ?? []);
   }
 
   #choose(keys: ReadonlySet<ServiceKey> | undefined, clientNamespace: string | null): Service | null {
@@ -164,13 +213,16 @@ export class MeshState {
         removeFrom(this.#keysByVip, vip, key);
         touched.ips.add(vip);
       }
+      for (const block of old.blocks ?? []) this.#blocks.remove(block, key);
       for (const target of targetsOf(old)) removeFrom(this.#routedFrom, target, key);
       removeFrom(this.#keysByHostname, old.hostname, key);
       for (const name of namesAbove(old.hostname)) removeFrom(this.#keysBelow, name, key);
       this.#services.delete(key);
     }
+    touched.blocks ||= meaningOfBlocks(old) !== meaningOfBlocks(service);
     if (service === null) return;
     this.#services.set(key, service);
+    for (const block of service.blocks ?? []) this.#blocks.add(block, key);
     for (const target of targetsOf(service)) addTo(this.#routedFrom, target, key);
     addTo(this.#keysByHostname, service.hostname, key);
     for (const name of namesAbove(service.hostname)) addTo(this.#keysBelow, name, key);

@@ -1,4 +1,4 @@
-import type { IpAddress } from '#model/address/ip.ts';
+import type { Cidr, IpAddress } from '#model/address/ip.ts';
 
 /** `<namespace>/<hostname>`. */
 export type ServiceKey = string;
@@ -41,6 +41,8 @@ export type Service = {
   hostname: string;
   /** VIPs of the local network; empty for a headless service. */
   addresses: readonly IpAddress[];
+  /** Blocks of addresses that stand for it, where no workload and no service has the address itself. Absent: none. */
+  blocks?: readonly Cidr[];
   ports: readonly ServicePort[];
   /** Ports for UDP, which only the kernel of the client's node serves. */
   datagramPorts: readonly Pick<ServicePort, 'servicePort' | 'targetPort'>[];

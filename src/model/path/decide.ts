@@ -100,6 +100,8 @@ function toService(service: Service, question: OutboundQuestion, view: NodeView)
   const { dialled, source, tried } = question;
   if (service.waypoint !== null) return toWaypoint(service.waypoint, dialled, service, source, view);
   if (!service.ports.some((port) => port.servicePort === dialled.port)) {
+    // Of a block it says what goes to some ports of it, and of the others nothing.
+    if (isPassingBlock(service, dialled.ip)) return only(toUnknown(question));
     const reason = `service ${service.hostname} has no port ${dialled.port}`;
     return only({ kind: 'refused', cause: 'no-such-port', reason, service });
   }
@@ -109,6 +111,11 @@ function toService(service: Service, question: OutboundQuestion, view: NodeView)
   const [first, ...others] = isFirst ? firstDialled(service, shares, question, view) : followedBy(shares, question, tried, view);
   if (first !== undefined) return [first, ...others];
   return only(noBackend(service, dialled));
+}
+
+/** Whether an address is none of the service's own, and what is sent there goes where it was going. */
+function isPassingBlock({ addresses, loadBalancing }: Service, ip: IpAddress): boolean {
+  return loadBalancing?.mode === 'passthrough' && !addresses.includes(ip);
 }
 
 /** Whatever a service says of its address: a workload of the mesh is reached as one, never in plain text (promise 1). */

@@ -1,4 +1,4 @@
-import { type Family, familyOf, type IpAddress } from '#model/address/ip.ts';
+import { bytesToIp, type Cidr, type Family, familyOf, formatCidr, type IpAddress } from '#model/address/ip.ts';
 import { type ClientLocation, type Endpoint, eligibleEndpoints, expandSlots, expandWeights } from '#model/balancing/endpoints.ts';
 import { hasConsumerRoute, isRouted, type ServicePlace, type Share, sharesOf } from '#model/balancing/shares.ts';
 import type { Slot } from '#model/balancing/slots.ts';
@@ -109,11 +109,43 @@ export function frontendsOfVip(vip: IpAddress, view: TableView, made = new MadeF
     ];
   }
   const placeOf = (transport: Transport, port: number): ServicePlace => ({ service, port, transport });
+  const dialled = { ip: vip, family: familyOf(vip) };
   return [
     place,
-    ...service.ports.map((port) => frontend(placeOf('tcp', port.servicePort), vip, view, made)),
-    ...service.datagramPorts.map((port) => frontend(placeOf('udp', port.servicePort), vip, view, made)),
+    ...service.ports.map((port) => frontend(placeOf('tcp', port.servicePort), dialled, view, made)),
+    ...service.datagramPorts.map((port) => frontend(placeOf('udp', port.servicePort), dialled, view, made)),
   ];
+}
+
+/**
+ * The same of a block of addresses that stands for services, under an address that no packet has. Only TCP is known by blocks. Where
+ * it depends on the client whose block counts (B41), the agent decides.
+ */
+export function frontendsOfBlock(block: Cidr, view: TableView, made: MadeForServices): FrontendEntry[] {
+  const { own, wider } = view.mesh.servicesOfBlock(block);
+  const [service] = own;
+  if (service === undefined) return [];
+  const ip = placeOfBlock(block, view);
+  const all = [...own, ...wider];
+  const isClear = own.length === 1 && all.every((one) => one.namespace === service.namespace && !one.namespaceOnly);
+  const leads = all.some((one) => leadsIntoMesh(one, view, made)) ? SERVICE_FLAG.mesh : 0;
+  const place = { ip, port: 0, protocol: TCP, id: 0, waypointId: 0, ...NO_SLOTS };
+  // Every port that is none of its own is looked up here.
+  if (!isClear || service.waypoint !== null) return [{ ...place, flags: SERVICE_FLAG.agent | leads }];
+  const flags = (service.loadBalancing?.mode === 'passthrough' ? SERVICE_FLAG.passthrough : 0) | leads;
+  const dialled = { ip, family: familyOf(block.base) };
+  const ports = service.ports.map(({ servicePort }) =>
+    frontend({ service, port: servicePort, transport: 'tcp' }, dialled, view, made),
+  );
+  return [{ ...place, flags }, ...ports];
+}
+
+/** Under which address a block has its services: within those that are to be thrown away by whoever gets them (RFC 6666). */
+export function placeOfBlock(block: Cidr, { ids }: Pick<TableView, 'ids'>): IpAddress {
+  const bytes = Buffer.alloc(16);
+  bytes.writeUInt8(1);
+  bytes.writeUInt32BE(ids.of('frontend', `block|${formatCidr(block)}`), 12);
+  return bytesToIp(bytes);
 }
 
 /** Whether what is sent to a service may end at a workload that is only to be reached encrypted. */
@@ -127,11 +159,16 @@ function leadsIntoMesh(service: Service, { mesh }: TableView, { leadsIntoMesh }:
 
 const NO_SLOTS = { slots: [], parts: [], splits: [], affinityTimeoutS: 0 };
 
-function frontend(place: ServicePlace, vip: IpAddress, view: TableView, made: MadeForServices): FrontendEntry {
+/** `dialled`: where the kernel has it, and the family of what is dialled. */
+function frontend(
+  place: ServicePlace,
+  { ip, family }: { ip: IpAddress; family: Family },
+  view: TableView,
+  made: MadeForServices,
+): FrontendEntry {
   const { service, port, transport } = place;
-  const family = familyOf(vip);
   const protocol = transport === 'tcp' ? TCP : UDP;
-  const base = { ip: vip, port, protocol, id: setId(place, family, view), waypointId: 0, flags: 0, ...NO_SLOTS };
+  const base = { ip, port, protocol, id: setId(place, family, view), waypointId: 0, flags: 0, ...NO_SLOTS };
   const byAgent = { ...base, flags: SERVICE_FLAG.agent };
   // A waypoint takes no datagrams, and they do not go past it.
   if (service.waypoint !== null)

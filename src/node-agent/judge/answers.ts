@@ -24,9 +24,9 @@ export function noGrounds(): Grounds {
   return { ips: new Set(), services: new Set(), workloads: new Set(), hostnames: new Set(), isBroad: false };
 }
 
-/** Whether a change touches what an answer was made of; a change of policies touches all. */
+/** Whether a change touches what an answer was made of; a change of policies, or of blocks of addresses, touches all. */
 export function touches(touched: Touched, grounds: Grounds): boolean {
-  if (touched.policies || grounds.isBroad) return true;
+  if (touched.policies || touched.blocks || grounds.isBroad) return true;
   return (
     meets(touched.ips, grounds.ips) ||
     meets(touched.services, grounds.services) ||

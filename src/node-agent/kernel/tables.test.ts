@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parseIp } from '#model/address/ip.ts';
+import { parseIp, tryParseCidr } from '#model/address/ip.ts';
 import { SILENT_LOG } from '#model/effects/log.ts';
+import { SERVICE_FLAG } from '#model/kernel/abi.ts';
 import type { KernelMaps } from '#model/kernel/maps.ts';
 import { aService, aWorkload, deltaOf, endpointOf } from '#model/mesh/mesh-fixtures.testing.ts';
 import { MeshState } from '#model/mesh/mesh-state.ts';
+import { type Service, serviceKeyOf } from '#model/mesh/service.ts';
 import { IdTable } from '#model/path/ids.ts';
 import { memoryKernel } from './memory-kernel.testing.ts';
 import { KernelTables } from './tables.ts';
@@ -171,4 +173,60 @@ test('S9: slots that did not fit are written when there is room, and are not cou
   maps.backends.set = set;
   tables.refresh(mesh.apply(deltaOf([pod('c', '10.0.0.3')])), view);
   assert.deepEqual([tables.complete, maps.services.get(KEY)?.backendCount, maps.backends.entries().length], [true, 3, 3]);
+});
+
+/** A service of a namespace that stands for blocks. */
+function wide(namespace: string, change: Partial<Service>, ...texts: string[]): Service {
+  const own = texts.map((text) => tryParseCidr(text) ?? assert.fail(text));
+  return aService(`${namespace}-${texts.join()}`, [], { namespace, hostname: texts.join(), blocks: own, ...change });
+}
+const PASSING = { loadBalancing: { mode: 'passthrough', routingPreference: [], allowUnhealthy: true } } as const;
+const AROUND: Partial<Service> = { waypoint: { kind: 'address', network: '', address: parseIp('10.9.9.9'), hbonePort: 15_008 } };
+
+const blocks: { name: string; services: Service[]; of?: string; want: string }[] = [
+  { name: 'passing by', services: [wide('a', PASSING, '10.1.0.0/16')], want: '0: passthrough, 80: passthrough' },
+  { name: 'with endpoints', services: [wide('a', {}, '10.1.0.0/16')], want: '0: , 80: ' },
+  { name: 'with a waypoint', services: [wide('a', AROUND, '10.1.0.0/16')], want: '0: agent mesh' },
+  {
+    name: 'within another of its namespace',
+    services: [wide('a', {}, '10.0.0.0/8'), wide('a', PASSING, '10.1.0.0/16')],
+    want: '0: passthrough, 80: passthrough',
+  },
+  {
+    name: 'within one of another namespace, whose clients mean that',
+    services: [wide('b', {}, '10.0.0.0/8'), wide('a', PASSING, '10.1.0.0/16')],
+    want: '0: agent',
+  },
+  {
+    name: 'around one of another namespace',
+    services: [wide('b', {}, '10.1.2.0/24'), wide('a', PASSING, '10.1.0.0/16')],
+    want: '0: passthrough, 80: passthrough',
+  },
+  { name: 'that others may not see', services: [wide('a', { namespaceOnly: true }, '10.1.0.0/16')], want: '0: agent' },
+  { name: 'of two', services: [wide('a', {}, '10.1.0.0/16'), wide('b', {}, '10.1.0.0/16')], want: '0: agent' },
+];
+for (const { name, services, want } of blocks) {
+  test(`B41: a block ${name} is in the kernel`, () => {
+    const { kernel, mesh, tables, view, apply } = setUp();
+    const { maps } = kernel;
+    apply([], services);
+    const block = { prefixLength: 32 + 96 + 16, isV4: 1, ip: parseIp('10.1.0.0') };
+    const place = maps.blocks.get(block);
+    const flagsOf = (flags: number): string =>
+      (['agent', 'mesh', 'passthrough'] as const).filter((flag) => (flags & SERVICE_FLAG[flag]) !== 0).join(' ');
+    const entries = maps.services.entries().filter(([key]) => key.ip === place);
+    assert.equal(entries.map(([{ port }, { flags }]) => `${port}: ${flagsOf(flags)}`).join(', '), want);
+    const gone = new Map(services.map((one) => [serviceKeyOf(one), null]));
+    tables.refresh(mesh.apply({ workloads: new Map(), services: gone, policies: new Map() }), view);
+    assert.deepEqual([maps.blocks.entries(), maps.services.entries(), maps.backends.entries()], [[], [], []]);
+  });
+}
+
+test('B41: blocks of a former agent go, and those that are known stay, all of IPv6 among them', () => {
+  const { kernel, tables, view, apply } = setUp();
+  const { maps } = kernel;
+  apply([], [wide('a', PASSING, '::/0', '10.1.0.0/16')]);
+  maps.blocks.set({ prefixLength: 32 + 96 + 8, isV4: 1, ip: parseIp('11.0.0.0') }, parseIp('100::99'));
+  tables.purgeUnknown(view);
+  assert.equal(maps.blocks.entries().length, 2);
 });

@@ -1,17 +1,19 @@
-import type { IpAddress } from '#model/address/ip.ts';
+import { type Cidr, familyOf, formatCidr, type IpAddress } from '#model/address/ip.ts';
 import type { Log } from '#model/effects/log.ts';
 import { messageOf } from '#model/error.ts';
 import { SERVICE_FLAG, WORKLOAD_FLAG } from '#model/kernel/abi.ts';
-import type { KernelMaps, MapKey } from '#model/kernel/maps.ts';
+import { type KernelMaps, MAPS, type MapKey } from '#model/kernel/maps.ts';
 import type { Touched } from '#model/mesh/mesh-state.ts';
 import { IdTable } from '#model/path/ids.ts';
 import {
   type AddressEntry,
   addressEntry,
   type FrontendEntry,
+  frontendsOfBlock,
   frontendsOfVip,
   localWaypoints,
   MadeForServices,
+  placeOfBlock,
   type SlotSet,
   type TableView,
   type WaypointEntry,
@@ -29,6 +31,8 @@ export class KernelTables {
   readonly #log: Log;
   readonly #addresses = new Map<IpAddress, AddressEntry>();
   readonly #frontends = new Map<IpAddress, FrontendEntry[]>();
+  /** Those that are written, by text. */
+  readonly #blocks = new Map<string, { key: MapKey<'blocks'>; place: IpAddress }>();
   readonly #waypoints = new Map<number, WaypointEntry>();
   readonly #slots: BackendSlots;
   readonly #splits: SplitSlots;
@@ -59,7 +63,8 @@ export class KernelTables {
     for (const ip of ips) if (this.#frontends.has(ip) || view.mesh.servicesByVip(ip).length > 0) vips.add(ip);
     for (const ip of ips) this.#guard(ip, () => this.#refreshAddress(ip, view));
     const made = new MadeForServices();
-    for (const vip of vips) this.#guard(vip, () => this.#refreshFrontends(vip, view, made));
+    for (const vip of vips) this.#guard(vip, () => this.#refreshFrontends(vip, frontendsOfVip(vip, view, made)));
+    this.#refreshBlocks(touched, view, made);
     this.#splits.trim();
     this.#slots.trim();
     for (const uid of touched.workloads) this.#refreshEnrolled(uid, view);
@@ -96,6 +101,8 @@ export class KernelTables {
     const keys = new Set(frontends.map(placeOf));
     const ids = new Set(frontends.flatMap((entry) => setsOf(entry).map(({ id }) => id)));
     const routes = new Set(frontends.filter(isRoute).map(({ id }) => id));
+    const written = new Set([...this.#blocks.values()].map(({ key }) => blockText(key)));
+    for (const [key] of this.#maps.blocks.entries()) if (!written.has(blockText(key))) this.#maps.blocks.delete(key);
     for (const [key] of this.#maps.services.entries()) if (!keys.has(placeOf(key))) this.#maps.services.delete(key);
     for (const [key] of this.#maps.backends.entries()) if (!ids.has(key.serviceId)) this.#maps.backends.delete(key);
     this.#affinities.purge();
@@ -127,8 +134,7 @@ export class KernelTables {
   }
 
   /** Slots before the count that points at them; on shrinking the count first (E42), and what is left over when all is written. */
-  #refreshFrontends(vip: IpAddress, view: TableView, made: MadeForServices): void {
-    const wanted = frontendsOfVip(vip, view, made);
+  #refreshFrontends(vip: IpAddress, wanted: FrontendEntry[]): void {
     const old = this.#frontends.get(vip) ?? [];
     for (const entry of wanted) {
       const user = placeOf(entry);
@@ -151,6 +157,30 @@ export class KernelTables {
     }
     if (wanted.length === 0) this.#frontends.delete(vip);
     else this.#frontends.set(vip, wanted);
+  }
+
+  /** Which service a block means depends on those around it, and there are few: all of them are looked at. */
+  #refreshBlocks({ services, blocks }: Touched, view: TableView, made: MadeForServices): void {
+    if (!blocks && ![...services].some((key) => view.mesh.service(key)?.blocks !== undefined)) return;
+    const wanted = new Map([...view.mesh.blocks()].map((block): [string, Cidr] => [formatCidr(block), block]));
+    for (const [text, { key, place }] of [...this.#blocks]) {
+      if (wanted.has(text)) continue;
+      this.#guard(place, () => {
+        this.#maps.blocks.delete(key);
+        this.#blocks.delete(text);
+        this.#refreshFrontends(place, []);
+      });
+    }
+    for (const [text, block] of wanted) {
+      const place = placeOfBlock(block, view);
+      this.#guard(place, () => {
+        // What it leads to before what leads there.
+        this.#refreshFrontends(place, frontendsOfBlock(block, view, made));
+        if (this.#blocks.has(text)) return;
+        this.#maps.blocks.set(blockKey(block), place);
+        this.#blocks.set(text, { key: blockKey(block), place });
+      });
+    }
   }
 
   #leave(old: FrontendEntry, now: FrontendEntry | null): void {
@@ -181,6 +211,21 @@ export class KernelTables {
       this.#waypoints.delete(id);
     }
   }
+}
+
+/** As addresses of both families lie in one map, a length is that of the mapped form, and the family is a part of it. */
+function blockKey({ base, length }: Cidr): MapKey<'blocks'> {
+  const isV4 = familyOf(base) === 4;
+  return { prefixLength: FAMILY_BITS + (isV4 ? MAPPED_BITS : 0) + length, isV4: isV4 ? 1 : 0, ip: base };
+}
+
+/** Fixed by the kernel's maps: before the address stands which family it is of; of IPv4, what it is mapped by. */
+const FAMILY_BITS = 32;
+const MAPPED_BITS = 96;
+
+/** As the kernel has it: all of IPv6 is read as no address. */
+function blockText(key: MapKey<'blocks'>): string {
+  return MAPS.blocks.key.encode(key).toString('latin1');
 }
 
 function placeOf({ ip, port, protocol }: MapKey<'services'>): string {

@@ -1,4 +1,4 @@
-import { formatAddress } from '#model/address/ip.ts';
+import { formatAddress, formatCidr } from '#model/address/ip.ts';
 
 import type { KernelMaps } from '#model/kernel/maps.ts';
 import type { Authorization, Match } from '#model/mesh/authorization.ts';
@@ -117,7 +117,7 @@ function dumpedService(service: Service) {
     name: service.name,
     namespace: service.namespace,
     hostname: service.hostname,
-    vips: service.addresses.map((ip) => `/${ip}`),
+    vips: [...service.addresses, ...(service.blocks ?? []).map(formatCidr)].map((address) => `/${address}`),
     ports: Object.fromEntries(service.ports.map(({ servicePort, targetPort }) => [servicePort, targetPort])),
     subjectAltNames: [...service.subjectAltNames],
     ...(waypoint === null ? {} : { waypoint: dumpedGateway(waypoint) }),

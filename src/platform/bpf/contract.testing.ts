@@ -14,7 +14,16 @@ export type Contract = {
 };
 
 /** Numbers of map types. Source: enum bpf_map_type of the kernel. */
-const MAP_TYPES: Readonly<Record<MapKind, number>> = { hash: 1, array: 2, percpu: 6, lru: 9, sockets: 18, storage: 24, ring: 27 };
+const MAP_TYPES: Readonly<Record<MapKind, number>> = {
+  hash: 1,
+  array: 2,
+  percpu: 6,
+  lru: 9,
+  trie: 11,
+  sockets: 18,
+  storage: 24,
+  ring: 27,
+};
 
 /** The contract of every object of a directory; they share their headers, so what two of them have must be the same. */
 export function contractOf(directory: string): Contract {

@@ -20,6 +20,7 @@ import {
   encodeWorkload,
 } from './encoded-resource.ts';
 import { samplePolicy, sampleService, sampleWaypointConfig, sampleWorkload } from './sample-mesh.testing.ts';
+import { serviceFromProto, serviceToProto } from './service.ts';
 import { ADDRESS_TYPE, AUTHORIZATION_TYPE, WAYPOINT_CONFIG_TYPE, WORKLOAD_TYPE } from './type-urls.ts';
 import { waypointConfigToProto } from './waypoint-config.ts';
 import { workloadToProto } from './workload.ts';
@@ -336,7 +337,7 @@ for (const { action, want, rule } of odd) {
   }
 }
 
-test("a block of addresses and another network's VIP are passed over, the service is kept", () => {
+test("a block of addresses is one without the bits beyond its length; another network's VIP is passed over, the service is kept", () => {
   const address = new Uint8Array([10, 0, 0, 1]);
   const message = create(AddressSchema, {
     type: {
@@ -352,5 +353,8 @@ test("a block of addresses and another network's VIP are passed over, the servic
     },
   });
   const decoded = decodeResource(ADDRESS_TYPE, 's', toBinary(AddressSchema, message));
-  assert.deepEqual(decoded.kind === 'service' && decoded.service.addresses, ['10.0.0.1']);
+  assert.ok(decoded.kind === 'service');
+  assert.deepEqual(decoded.service.addresses, ['10.0.0.1']);
+  assert.deepEqual(decoded.service.blocks, [{ base: '10.0.0.0', length: 24 }]);
+  assert.deepEqual(serviceFromProto(serviceToProto(decoded.service)), decoded.service);
 });

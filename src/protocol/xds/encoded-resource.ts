@@ -1,6 +1,7 @@
 import { create, toBinary } from '@bufbuild/protobuf';
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import xxhash from 'xxhash-wasm';
+import { formatCidr } from '#model/address/ip.ts';
 import { type Authorization, policyKeyOf } from '#model/mesh/authorization.ts';
 import { type Service, type ServiceKey, serviceKeyOf } from '#model/mesh/service.ts';
 import type { Workload } from '#model/mesh/workload.ts';
@@ -57,7 +58,7 @@ export function encodeService(service: Service): EncodedResource {
   const name = serviceKeyOf(service);
   return {
     ...versioned(name, ADDRESS_TYPE, toBinary(AddressSchema, message)),
-    aliases: service.addresses.map((address) => `${LOCAL_NETWORK}/${address}`),
+    aliases: [...service.addresses, ...(service.blocks ?? []).map(formatCidr)].map((address) => `${LOCAL_NETWORK}/${address}`),
     kind: 'service',
     node: '',
     services: [name],

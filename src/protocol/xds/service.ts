@@ -1,6 +1,6 @@
 import { create } from '@bufbuild/protobuf';
 import { anyPack, anyUnpack, StringValueSchema } from '@bufbuild/protobuf/wkt';
-import { bytesToIp, type IpAddress, ipToBytes } from '#model/address/ip.ts';
+import { bytesToIp, type Cidr, cidrAround, ipToBytes, isSingle } from '#model/address/ip.ts';
 import { isDnsName } from '#model/dns/alias.ts';
 import type { AppProtocol, LoadBalancing, Scope, Service, ServicePort } from '#model/mesh/service.ts';
 import {
@@ -70,7 +70,10 @@ export function serviceToProto(service: Service): ServiceMessage {
     name: service.name,
     namespace: service.namespace,
     hostname: service.hostname,
-    addresses: service.addresses.map((address) => ({ network: LOCAL_NETWORK, address: ipToBytes(address) })),
+    addresses: [
+      ...service.addresses.map((address) => ({ network: LOCAL_NETWORK, address: ipToBytes(address) })),
+      ...(service.blocks ?? []).map(({ base, length }) => ({ network: LOCAL_NETWORK, address: ipToBytes(base), length })),
+    ],
     ports: service.ports.map(({ servicePort, targetPort, appProtocol }) => ({
       servicePort,
       targetPort,
@@ -116,11 +119,15 @@ export function serviceFromProto(message: ServiceMessage): Service {
     if (gatewayAddressFromProto('weighted waypoint', destination) === null)
       rejectResource('weighted waypoint has no destination');
   }
+  const local = message.addresses.flatMap(localBlock);
+  const addresses = local.filter(isSingle).map(({ base }) => base);
+  const blocks = local.filter((block) => !isSingle(block));
   return {
     name: message.name,
     namespace: message.namespace,
     hostname: message.hostname,
-    addresses: message.addresses.flatMap(localHostAddress),
+    addresses,
+    ...(blocks.length > 0 && { blocks }),
     ports: message.ports.map(portFromProto),
     subjectAltNames: message.subjectAltNames,
     waypoint: gatewayAddressFromProto('waypoint', message.waypoint),
@@ -134,13 +141,12 @@ export function serviceFromProto(message: ServiceMessage): Service {
   };
 }
 
-/** A VIP of this network; a block of addresses or another network's VIP has no place in the model and is passed over. */
-function localHostAddress(wire: NetworkAddress): IpAddress[] {
+/** A VIP of this network, or a block of them; another network's has no place in the model and is passed over. */
+function localBlock(wire: NetworkAddress): Cidr[] {
   const address = bytesToIp(wire.address);
-  const fullLength = wire.address.length * 8;
-  const length = wire.length ?? fullLength;
-  if (length > fullLength) rejectResource(`address ${address}/${length} has too long a prefix`);
-  return wire.network === LOCAL_NETWORK && length === fullLength ? [address] : [];
+  const cidr = cidrAround(address, wire.length ?? wire.address.length * 8);
+  if (cidr === null) return rejectResource(`address ${address}/${wire.length} has too long a prefix`);
+  return wire.network === LOCAL_NETWORK ? [cidr] : [];
 }
 
 function portFromProto(port: Port): ServicePort {

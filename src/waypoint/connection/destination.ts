@@ -35,7 +35,7 @@ export type Known = { readonly self: WaypointSelf; readonly mesh: MeshState; rea
 export function resolveDestination(known: Known, dialled: Dialled): Resolution {
   if (known.snapshot === null) return refused(503, 'the waypoint has no configuration yet');
   const ip = tryParseIp(dialled.address);
-  const candidates = ip === null ? known.mesh.servicesByHostname(dialled.address) : known.mesh.servicesByVip(ip);
+  const candidates = ip === null ? known.mesh.servicesByHostname(dialled.address) : known.mesh.servicesAt(ip);
   const bound = candidates.find((service) => known.snapshot?.services.has(serviceKeyOf(service)));
   if (bound !== undefined) return resolvePort(bound, ip, dialled.port);
   const [unbound] = candidates;

@@ -1,5 +1,5 @@
 import { errorAt, type FieldPath, type Problem, warningAt } from '#control-plane/resources/finding.ts';
-import { tryParseCidr, tryParseIp } from '#model/address/ip.ts';
+import { cidrAround, formatCidr, isSingle, tryParseCidr, tryParseIp } from '#model/address/ip.ts';
 import { isDnsName } from '#model/dns/alias.ts';
 import type { RawEntryEndpoint, RawEntryPort, RawServiceEntry } from './schema.ts';
 
@@ -33,17 +33,20 @@ function checkHost(host: string, path: FieldPath): Problem[] {
 function checkAddresses({ spec: { addresses = [], resolution = 'NONE' } }: RawServiceEntry): Problem[] {
   return addresses.flatMap((address, at): Problem[] => {
     const path = ['spec', 'addresses', at];
-    if (tryParseCidr(address) === null) {
+    const block = tryParseCidr(address);
+    if (block === null) {
       return [errorAt('WEFT_FIELD_INVALID', path, `"${address}" is neither an IP address nor a block of them`, 'correct it')];
     }
-    if (tryParseIp(address) !== null) return [];
+    if (isSingle(block)) return [];
     if (resolution !== 'NONE' && resolution !== 'STATIC') {
       const message = `a block of addresses needs resolution NONE or STATIC, not ${resolution}`;
       return [errorAt('WEFT_FIELD_CONFLICT', path, message, 'write single addresses, or leave them out')];
     }
-    // Where it leads stays as it is without the entry, and nobody would find that out.
-    const message = `the block ${address} is not in force: connections to it are not known as those of this entry`;
-    return [warningAt('WEFT_NOT_ENFORCED', path, message, 'write the single addresses that are meant')];
+    const { base, length } = block;
+    const meant = cidrAround(base, length);
+    if (meant === null || meant.base === base) return [];
+    const message = `${address} is the block ${formatCidr(meant)}`;
+    return [warningAt('WEFT_LIKELY_MISTAKE', path, message, `write ${formatCidr(meant)}, or ${base} for the one address`)];
   });
 }
 

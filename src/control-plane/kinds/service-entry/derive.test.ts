@@ -121,12 +121,19 @@ test('a host that asks for a waypoint is refused until that is there, and then s
   assert.ok(hostOf(mesh).waypoint !== null);
 });
 
-test('a block of addresses is told as not in force; the single ones beside it are', () => {
-  const text = entry('resolution: NONE, addresses: [9.9.9.9, 9.9.8.0/24]');
+test('a block of addresses is one beside the single ones, and with it no address is given', () => {
+  const text = entry('resolution: STATIC, addresses: [9.9.8.7/24, 9.9.9.9, "fd09::/48"], endpoints: [{ address: 10.9.0.1 }]');
   const { findings } = readResourceFile('test.yaml', text, parser);
-  const told = findings.map(({ severity, code, fieldPath }) => `${severity} ${code} ${fieldPath}`);
-  assert.deepEqual(told, ['warning WEFT_NOT_ENFORCED spec.addresses[1]']);
-  assert.deepEqual(hostOf(meshOf(text)).addresses, ['9.9.9.9']);
+  assert.deepEqual(
+    findings.map(({ severity, code, message }) => `${severity} ${code} ${message}`),
+    ['warning WEFT_LIKELY_MISTAKE 9.9.8.7/24 is the block 9.9.8.0/24'],
+  );
+  const blocks = [
+    { base: '9.9.8.0', length: 24 },
+    { base: 'fd09::', length: 48 },
+  ];
+  assert.deepEqual([hostOf(meshOf(text)).addresses, hostOf(meshOf(text)).blocks], [['9.9.9.9'], blocks]);
+  assert.deepEqual(hostOf(meshOf(entry('resolution: NONE, addresses: [9.9.8.0/24]'))).addresses, []);
 });
 
 const mistakes: { spec: string; says: RegExp; from?: [string, string] }[] = [

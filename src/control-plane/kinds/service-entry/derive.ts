@@ -45,6 +45,7 @@ function hostOf(resource: ServiceEntryResource, host: string): EntryHost {
     metadata: { namespace, name, labels, createdAtMs },
     host,
     addresses: resource.addresses,
+    blocks: resource.blocks,
     // What goes where it was going must not be sent to an address that nobody has.
     allocates: !passthrough && labels[LABEL.autoAllocate] !== 'false',
     ports: resource.ports.map(toPort),
@@ -76,10 +77,11 @@ export const servedHosts = defineDerivation({
     const { namespace, name, labels } = found.metadata;
     const { address: waypoint, gateway } = bindingOf('service', namespace, labels, mesh);
     const own = found.addresses.filter((ip) => ownerOf(ip, found, mesh) === null);
-    const allocated = mesh.allocate(own.length === 0 && found.allocates ? [4, 6] : []);
+    const allocated = mesh.allocate(own.length + found.blocks.length === 0 && found.allocates ? [4, 6] : []);
     const rivals = mesh.valuesBy(ENTRY_HOSTS, 'host', found.host).toSorted(byAge);
     const service = {
       ...{ name, namespace, hostname: found.host, addresses: [...own, ...allocated] },
+      ...(found.blocks.length > 0 && { blocks: found.blocks }),
       ports: found.ports.map(({ port, target, appProtocol }) => ({ servicePort: port, targetPort: target, appProtocol })),
       subjectAltNames: found.subjectAltNames,
       waypoint,
@@ -183,7 +185,7 @@ function problemsOf(resource: ServiceEntryResource, kept: readonly EntryHost[], 
     } else if (other !== undefined && !kept.some((one) => one.host === host)) {
       const message = `${host} is described by ${other}, which is older; it is left out here`;
       problems.push(warningAt('WEFT_LIKELY_MISTAKE', path, message, 'describe each host of a namespace once'));
-    } else if (resource.resolution === 'NONE' && resource.addresses.length === 0 && !isWildcard(host)) {
+    } else if (resource.resolution === 'NONE' && resource.addresses.length + resource.blocks.length === 0 && !isWildcard(host)) {
       const message = `${host} has no address, so connections to it are not known from others`;
       problems.push(warningAt('WEFT_LIKELY_MISTAKE', path, message, 'write resolution: DNS, or its addresses'));
     }

@@ -2,7 +2,7 @@ import { defineKind } from '#control-plane/index/kind-definition.ts';
 import { boundStatus } from '#control-plane/resources/cluster-kind.ts';
 import { ENFORCED, eachField, type FieldTable } from '#control-plane/resources/field-table.ts';
 import type { Metadata } from '#control-plane/resources/metadata.ts';
-import { tryParseIp } from '#model/address/ip.ts';
+import { cidrAround, isSingle, tryParseCidr, tryParseIp } from '#model/address/ip.ts';
 import { checkServiceEntry } from './check.ts';
 import { entryEndpoints, entryHosts, SERVICE_ENTRIES, servedHosts } from './derive.ts';
 import type { RawEntryEndpoint, RawServiceEntry, ServiceEntryResource, WrittenEndpoint } from './schema.ts';
@@ -10,7 +10,7 @@ import type { RawEntryEndpoint, RawServiceEntry, ServiceEntryResource, WrittenEn
 /** What becomes of each field of a ServiceEntry. */
 const FIELDS: FieldTable = {
   'spec.hosts': ENFORCED,
-  'spec.addresses': { is: 'refused', why: 'single addresses are enforced; told for blocks of them' },
+  'spec.addresses': { is: 'enforced' },
   ...eachField('spec.ports[].', 'name number targetPort protocol'),
   'spec.location': {
     is: 'elsewhere',
@@ -46,11 +46,17 @@ function readServiceEntry({ spec }: RawServiceEntry, metadata: Metadata): Servic
   const written = spec.endpoints ?? [];
   const byName = resolution.startsWith('DNS') && written.length === 0 && workloadSelector === undefined;
   const selector = workloadSelector?.labels ?? {};
+  // Bits beyond the length of a block count for nothing.
+  const blocks = (spec.addresses ?? []).flatMap((text) => {
+    const cidr = tryParseCidr(text);
+    return (cidr === null ? null : cidrAround(cidr.base, cidr.length)) ?? [];
+  });
   return {
     kind: 'ServiceEntry',
     metadata,
     hosts,
-    addresses: (spec.addresses ?? []).map(tryParseIp).filter((ip) => ip !== null),
+    addresses: blocks.filter(isSingle).map(({ base }) => base),
+    blocks: blocks.filter((block) => !isSingle(block)),
     ports: spec.ports ?? [],
     resolution,
     endpoints: (byName ? hosts.map((address): RawEntryEndpoint => ({ address })) : written).map(readEndpoint),

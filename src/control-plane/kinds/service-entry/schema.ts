@@ -1,5 +1,5 @@
 import type { Labels, Metadata, RawMetadata } from '#control-plane/resources/metadata.ts';
-import type { IpAddress } from '#model/address/ip.ts';
+import type { Cidr, IpAddress } from '#model/address/ip.ts';
 
 /** Where the endpoints of an entry come from. */
 export type Resolution = 'NONE' | 'STATIC' | 'DNS' | 'DNS_ROUND_ROBIN' | 'DYNAMIC_DNS';
@@ -24,6 +24,7 @@ export type ServiceEntryResource = {
   metadata: Metadata;
   hosts: readonly string[];
   addresses: readonly IpAddress[];
+  blocks: readonly Cidr[];
   ports: readonly RawEntryPort[];
   resolution: Resolution;
   endpoints: readonly WrittenEndpoint[];
