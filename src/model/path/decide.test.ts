@@ -114,6 +114,34 @@ test('B26: a VIP with a waypoint goes there, authority unchanged', () => {
   ]);
 });
 
+/** An instance of the waypoint as `node region/zone`. */
+const instancesTaken: { name: string; client?: string; instances: string[]; want: string[] }[] = [
+  { name: 'all where nothing is said of zones', instances: ['two /', 'three /'], want: ['two /', 'three /'] },
+  { name: 'that on the node of the client', instances: ['one r/b', 'two r/a'], want: ['one r/b'] },
+  { name: 'those of its zone', instances: ['two r/a', 'three r/b', 'four r/a'], want: ['two r/a', 'four r/a'] },
+  { name: 'not those of a zone of the same name elsewhere', instances: ['two s/a', 'three r/b'], want: ['two s/a', 'three r/b'] },
+  { name: 'all, to a client in no zone', client: '/', instances: ['two /', 'three r/b'], want: ['two /', 'three r/b'] },
+];
+for (const { name, client: place = 'r/a', instances, want } of instancesTaken) {
+  test(`B26: of the instances of a waypoint are taken: ${name}`, () => {
+    const localityOf = (text: string) => {
+      const [region = '', zone = ''] = text.split('/');
+      return { region, zone, subzone: '' };
+    };
+    const members = instances.map((text, at) => {
+      const [node = '', where = ''] = text.split(' ');
+      return { ...gateWorkload, uid: text, node, locality: localityOf(where), addresses: [parseIp(`10.0.5.${at + 1}`)] };
+    });
+    const source = { ...client, locality: localityOf(place) };
+    const mesh = aMesh([source, ...members], [{ ...cart, waypoint: gate }, gateService]);
+    const choices = outboundChoices({ source, dialled: VIP, chosen: null }, { mesh, isLocal: () => false, random: () => 0 }, 64);
+    assert.deepEqual(
+      choices.map(({ path }) => (path.kind === 'waypoint' ? path.workload.uid : path.kind)),
+      want,
+    );
+  });
+}
+
 test('B27: a pod address uses the workload waypoint, its VIP does not', () => {
   const bound = { ...far, waypoint: gate };
   assert.equal(decide({ ip: '10.0.1.1', port: 8080 }, [bound, gateWorkload], [cart, gateService]).kind, 'waypoint');

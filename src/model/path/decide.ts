@@ -243,11 +243,10 @@ function toWaypoint(
   const family = familyOf(dialled.ip);
   const routable = members.flatMap((workload) => {
     const ip = workload.addresses.find((one) => familyOf(one) === family) ?? workload.addresses[0];
-    return ip === undefined ? [] : [{ workload, ip, port: address.hbonePort, weight: workload.node === source.node ? 2 : 1 }];
+    return ip === undefined ? [] : [{ workload, ip, port: address.hbonePort }];
   });
-  const near = routable.filter(({ weight }) => weight === 2);
-  const [first, ...others] = (near.length > 0 ? near : routable).map((member) => ({
-    weight: member.weight,
+  const [first, ...others] = nearest(routable, source).map((member) => ({
+    weight: 1,
     path: (): OutboundPath => {
       const tunnel = tunnelToWaypoint(member, dialled, service);
       return { kind: 'waypoint', workload: member.workload, service, dialled, tunnel };
@@ -256,6 +255,15 @@ function toWaypoint(
   if (first !== undefined) return [first, ...others];
   const reason = `unknown waypoint: ${name} is bound but has no ready instance`;
   return only({ kind: 'refused', cause: 'no-waypoint', reason, service });
+}
+
+/** Instances on the client's node; without any, those of its zone; else all: a way between zones costs, and nobody asked for it. */
+function nearest<Member extends { workload: Workload }>(members: readonly Member[], source: Workload): readonly Member[] {
+  const onNode = members.filter(({ workload }) => workload.node === source.node);
+  if (onNode.length > 0) return onNode;
+  const { region, zone } = source.locality;
+  const inZone = members.filter(({ workload: { locality } }) => locality.zone === zone && locality.region === region);
+  return zone !== '' && inZone.length > 0 ? inZone : members;
 }
 
 function isMember(address: GatewayAddress, workload: Workload, mesh: MeshState): boolean {
