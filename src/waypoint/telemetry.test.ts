@@ -13,7 +13,7 @@ async function ruled(t: TestContext, telemetry: TelemetryRules, options: RigOpti
   const spans: Span[] = [];
   const tracing = { percent: 100, record: (span: Span) => void spans.push(span) };
   const config = { services: [{ key: CART, routes: [], policies: [], telemetry }] };
-  const rig = await startRig({ ...options, effects: { tracing }, config });
+  const rig = await startRig({ ...options, effects: { tracing, ...options.effects }, config });
   t.after(() => rig.close());
   const app = await startApp(t);
   rig.endpoints([app.port]);
@@ -48,13 +48,89 @@ test('config-api 5.1: spans that are not reported go nowhere, and the trace goes
   assert.deepEqual(spans, []);
 });
 
+test('config-api 5.1: a filter leaves out the lines of requests that do not hold it', async (t) => {
+  const { rig } = await ruled(t, {
+    accessLog: { filter: "request.url_path.startsWith('/api') || response.code >= 400 || 'x-log' in request.headers" },
+  });
+  for (const path of ['/', '/api/a', '/b']) await curl(rig.port, path, ...(path === '/b' ? ['-H', 'x-log: yes'] : []));
+  await curl(rig.port, '/last', '-H', 'x-log: yes');
+  await until(() => rig.lines.length === 3);
+  assert.deepEqual(
+    rig.lines.map(({ path }) => path),
+    ['/api/a', '/b', '/last'],
+  );
+});
+
+/** What holds of any request to the rig; each by itself, so that a line that is missing names it. */
+const HOLDS = [
+  "request.path == '/p?q=1' && request.url_path == '/p' && request.query == 'q=1'",
+  "request.method == 'GET' && request.scheme == 'http' && request.protocol == 'HTTP/1.1'",
+  "request.host.startsWith('127.0.0.1') && request.useragent == 'me' && request.referer == 'r' && request.headers['x-two'] == 'a,b'",
+  "request.id.startsWith('00000000-') && request.size == 0 && request.duration < duration('60s')",
+  'response.code == 200 && response.flags == 0 && !has(response.grpc_status) && response.size > 0',
+  "source.address.startsWith('10.0.0.7:') && source.port > 0 && destination.port == 80 && destination.address == '10.96.0.10:80'",
+  "connection.mtls && connection.uri_san_peer_certificate == 'spiffe://cluster.local/ns/web/sa/front'",
+  "upstream.address.startsWith('127.0.0.1:') && upstream.port > 0 && !has(xds.route_name)",
+];
+for (const filter of HOLDS)
+  test(`config-api 5.1: an expression sees: ${filter}`, async (t) => {
+    const { rig } = await ruled(t, { accessLog: { filter } });
+    await curl(rig.port, '/p?q=1', '-A', 'me', '-e', 'r', '-H', 'x-two: a', '-H', 'x-two: b');
+    await until(() => rig.lines.length === 1);
+  });
+
+test('config-api 5.1: flags are Envoy’s bits, and what was not answered has no code', async (t) => {
+  const { rig } = await ruled(t, { accessLog: { filter: 'response.flags == 2 && response.code == 503 && !has(upstream.port)' } });
+  rig.endpoints([]);
+  await curl(rig.port, '/');
+  await until(() => rig.lines.length === 1);
+});
+
+test('config-api 5.1: spans have the tags that are asked for, and none of the mesh where those are not wanted', async (t) => {
+  const tags = [
+    { tag: 'team', from: 'literal', name: 'blue', otherwise: null },
+    { tag: 'user', from: 'header', name: 'x-user', otherwise: 'nobody' },
+    { tag: 'none', from: 'header', name: 'x-none', otherwise: null },
+    { tag: 'zone', from: 'environment', name: 'WEFT_TAG_ZONE', otherwise: null },
+    { tag: 'component', from: 'literal', name: 'mine', otherwise: null },
+  ] as const;
+  const effects = { shownVariable: (name: string) => (name === 'WEFT_TAG_ZONE' ? 'a' : null) };
+  const { rig, spans } = await ruled(t, { tracing: { tags, istioTags: false } }, { effects });
+  await curl(rig.port, '/', '-H', 'x-user: me');
+  await curl(rig.port, '/');
+  await until(() => spans.length === 2);
+  const [first, second] = spans.map(({ attributes }) => attributes);
+  const of = (attributes = first) => ['team', 'user', 'none', 'zone', 'component'].map((name) => attributes?.[name]);
+  assert.deepEqual(of(), ['blue', 'me', undefined, 'a', 'mine']);
+  assert.equal(second?.user, 'nobody');
+  assert.deepEqual(
+    Object.keys(first ?? {}).filter((name) => name.startsWith('istio.')),
+    [],
+  );
+  assert.equal(first?.['http.status_code'], 200);
+});
+
+test('config-api 5.1: a trace that is not propagated begins a span, and its headers pass as they came', async (t) => {
+  const { rig, app, spans } = await ruled(t, { tracing: { propagated: false } });
+  await curl(rig.port, '/', '-H', `traceparent: 00-${TRACE}-${SPAN}-01`);
+  await curl(rig.port, '/');
+  await until(() => spans.length === 2);
+  assert.deepEqual(
+    app.heard.map(({ headers }) => headers.traceparent),
+    [`00-${TRACE}-${SPAN}-01`, undefined],
+  );
+  assert.equal(spans[0]?.context.parentSpanId, SPAN);
+});
+
 test('config-api 5.1: connections that are not HTTP go by the same rules', async (t) => {
   const { rig } = await ruled(t, { accessLog: false }, { appProtocol: 'tcp' });
   await curl(rig.port, '/');
   const { counters } = rig.waypoint.counts;
   await until(() => counters.tcpConnections === 1 && counters.openConnections === 0);
   assert.deepEqual(rig.lines, []);
-  rig.waypoint.configure({ ...rig.config, services: [{ key: CART, routes: [], policies: [] }] });
+  const filter = "connection.mtls && has(upstream.port) && source.address.startsWith('10.') && !has(request.method)";
+  const telemetry = { accessLog: { filter } };
+  rig.waypoint.configure({ ...rig.config, services: [{ key: CART, routes: [], policies: [], telemetry }] });
   await curl(rig.port, '/');
   await until(() => rig.lines.length === 1);
 });

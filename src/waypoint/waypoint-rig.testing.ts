@@ -142,6 +142,7 @@ export async function startRig(options: RigOptions = {}): Promise<Rig> {
       mishaps: createMishaps(collectingLog(lines), clock),
       newUuid: () => `00000000-0000-4000-8000-${String(++uuids).padStart(12, '0')}`,
       jwtKeys: jwtKeysOf,
+      shownVariable: () => null,
       fetchedKeys: new FetchedKeys(jwtKeysOf, () => {}),
       randomBytes: (count) => new Uint8Array(count).fill(++bytes),
       dialDirect: (workload, ip, port, client) => {

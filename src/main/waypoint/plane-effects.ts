@@ -7,6 +7,7 @@ import type { Mishaps } from '#model/effects/mishaps.ts';
 import type { Credentials, Identity } from '#model/identity/identity.ts';
 import { TUNNEL } from '#model/settings/tunnels.ts';
 import type { Meters } from '#model/telemetry/meters.ts';
+import { SHOWN_VARIABLE } from '#model/telemetry/rules.ts';
 import type { AttestedFlows } from '#platform/bpf/attested-flows.ts';
 import { createClientPool } from '#platform/hbone/client-pool.ts';
 import { createHboneServer } from '#platform/hbone/server.ts';
@@ -40,6 +41,7 @@ export function planeEffects({ io, flows, certificates, meters, clock, log, mish
   return {
     ...{ meters, clock, random: systemRandom, log, mishaps, credentials, randomBytes },
     newUuid: pooledUuids(),
+    shownVariable: (name) => (name.startsWith(SHOWN_VARIABLE) ? (process.env[name] ?? null) : null),
     jwtKeys: jwtKeysOf,
     listen: (fd, accept) => io.listen(fd, accept),
     attest: (ends) => flows.find(ends),

@@ -65,6 +65,8 @@ export const TELEMETRY_SETTINGS = {
     spanExportMs: setting(3_000, 'ms', "How long a collector may take for a batch (Envoy's time-out)."),
     spanPauseMs: setting(1_000, 'ms', 'Before a batch is sent again that the collector could not take; it doubles.'),
     spanPauseMaxMs: setting(30_000, 'ms', 'The longest such pause.'),
+    expressionCharsMax: setting(4_096, 'count', 'Characters of one expression of a Telemetry.'),
+    expressionDepthMax: setting(32, 'count', 'How deep its brackets may be nested.'),
     fetchMs: setting(
       200,
       'ms',

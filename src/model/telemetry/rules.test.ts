@@ -1,19 +1,34 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { type LogEntry, rulesOf, type Side, type TelemetryRules, type TelemetrySpec, type TracingEntry } from './rules.ts';
+import {
+  type LogEntry,
+  rulesOf,
+  type Side,
+  type SpanTag,
+  type TelemetryRules,
+  type TelemetrySpec,
+  type TracingEntry,
+} from './rules.ts';
 
 const BOTH: readonly Side[] = ['client', 'server'];
 
-function log(disabled: boolean, sides = BOTH): LogEntry {
-  return { disabled, sides };
+function log(disabled: boolean, sides = BOTH, filter: string | null = null): LogEntry {
+  return { disabled, sides, filter };
 }
 
 function tracing(change: Partial<TracingEntry>): TracingEntry {
-  return { sides: BOTH, percent: null, reported: null, ...change };
+  return {
+    ...{ sides: BOTH, percent: null, reported: null, tags: null, istioTags: null, byRequestId: null, propagated: null },
+    ...change,
+  };
 }
 
 function spec(accessLog: LogEntry[], ofTracing: TracingEntry | null = null): TelemetrySpec {
   return { accessLog, tracing: ofTracing };
+}
+
+function tag(name: string): SpanTag {
+  return { tag: name, from: 'literal', name: 'x', otherwise: null };
 }
 
 const CASES: { name: string; specs: TelemetrySpec[]; want: TelemetryRules }[] = [
@@ -43,6 +58,31 @@ const CASES: { name: string; specs: TelemetrySpec[]; want: TelemetryRules }[] = 
     name: 'spans are reported again',
     specs: [spec([], tracing({ reported: false })), spec([], tracing({ reported: true }))],
     want: {},
+  },
+  { name: 'a filter', specs: [spec([log(false, BOTH, 'a')])], want: { accessLog: { filter: 'a' } } },
+  {
+    name: 'a narrower filter goes before',
+    specs: [spec([log(true)]), spec([log(false, BOTH, 'a')]), spec([log(false, BOTH, 'b')])],
+    want: { accessLog: { filter: 'b' } },
+  },
+  { name: 'a narrower entry without filter asks for all', specs: [spec([log(false, BOTH, 'a')]), spec([log(false)])], want: {} },
+  {
+    name: 'tags are replaced as one',
+    specs: [spec([], tracing({ tags: [tag('a'), tag('b')] })), spec([], tracing({ tags: [tag('c')] }))],
+    want: { tracing: { tags: [tag('c')] } },
+  },
+  {
+    name: 'no tags take those of a wider one away',
+    specs: [spec([], tracing({ tags: [tag('a')] })), spec([], tracing({ tags: [] }))],
+    want: {},
+  },
+  {
+    name: 'each switch for itself',
+    specs: [
+      spec([], tracing({ istioTags: false, byRequestId: false, propagated: false })),
+      spec([], tracing({ istioTags: true })),
+    ],
+    want: { tracing: { byRequestId: false, propagated: false } },
   },
   { name: 'clients are traced otherwise', specs: [spec([], tracing({ sides: ['client'], percent: 5 }))], want: {} },
 ];

@@ -83,3 +83,12 @@ test('W72: one percent of 100,000 random request ids, within a tenth; the same i
   assert.ok(sampled.length > 874 && sampled.length < 1_126, String(sampled.length));
   for (const id of sampled) assert.equal(of({}, id, 1).sampled, true);
 });
+
+test('config-api 5.1: without the request id the trace id decides, by its last digits, and no id forces it', () => {
+  const byTrace = (percent: number) =>
+    Array.from({ length: 20_000 }, () => traceOf(NONE, null, percent, randomBytes)).filter(({ sampled }) => sampled).length;
+  assert.deepEqual([byTrace(0), byTrace(100)], [0, 20_000]);
+  const tenth = byTrace(10);
+  // Of 2,000 the standard deviation is 42: five of them.
+  assert.ok(tenth > 1_790 && tenth < 2_210, String(tenth));
+});

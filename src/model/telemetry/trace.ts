@@ -50,20 +50,23 @@ type Caller = { readonly traceId: string; readonly spanId: string; readonly samp
 
 /**
  * The trace of a request: its caller's if it tells of one, else a new one. Sampled: what the caller decided; else what the request
- * id says; else a share of `percent` of all, by the request id, so that every proxy on the way decides alike.
+ * id says; else a share of `percent` of all, by the request id, so that every proxy on the way decides alike. `requestId` null: it says
+ * nothing, and the share is one by trace id.
  * `randomBytes(n)` returns n random bytes.
  */
 export function traceOf(
   headers: TraceHeaders,
-  requestId: string,
+  requestId: string | null,
   percent: number,
   randomBytes: (count: number) => Uint8Array,
 ): TraceContext {
   const caller = callerOf(headers);
-  const sampled = caller?.sampled ?? isSampled(requestId, percent);
   const spanId = hexOf(randomBytes(SPAN_BYTES));
-  if (caller !== null) return { traceId: caller.traceId, spanId, parentSpanId: caller.spanId, sampled };
-  return { traceId: hexOf(randomBytes(TRACE_BYTES)), spanId, parentSpanId: '', sampled };
+  const { traceId, spanId: parentSpanId } = caller ?? { traceId: hexOf(randomBytes(TRACE_BYTES)), spanId: '' };
+  const decided = caller?.sampled ?? (requestId !== null && isDecided(requestId) ? true : null);
+  // The last digits of a trace id are random even where the first are a time (W3C).
+  const sampled = decided ?? isInShare(requestId === null ? traceId.slice(-8) : requestId.slice(0, 8), percent);
+  return { traceId, spanId, parentSpanId, sampled };
 }
 
 /** As W3C's header says it. */
@@ -110,9 +113,12 @@ function isZero(digits: string): boolean {
   return /^0+$/.test(digits);
 }
 
-function isSampled(requestId: string, percent: number): boolean {
-  if (DECIDED.includes(requestId.charAt(DECISION_AT) || ' ')) return true;
-  const number = Number.parseInt(requestId.slice(0, 8), 16);
+function isDecided(requestId: string): boolean {
+  return DECIDED.includes(requestId.charAt(DECISION_AT) || ' ');
+}
+
+function isInShare(digits: string, percent: number): boolean {
+  const number = Number.parseInt(digits, 16);
   // An id that is no number says nothing of chance: those are sampled only where all are.
   return (Number.isNaN(number) ? SHARES - 1 : number % SHARES) < (percent * SHARES) / 100;
 }

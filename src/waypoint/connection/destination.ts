@@ -3,7 +3,7 @@ import type { MeshState } from '#model/mesh/mesh-state.ts';
 import { type AppProtocol, type Service, type ServiceKey, serviceKeyOf } from '#model/mesh/service.ts';
 import type { Workload } from '#model/mesh/workload.ts';
 import type { L7Policies } from '#model/policy/l7.ts';
-import { DEFAULT_RULES, type TelemetryRules } from '#model/telemetry/rules.ts';
+import { type CompiledRules, DEFAULT_RULES } from '#model/telemetry/compiled-rules.ts';
 import { isBoundTo, type WaypointSelf } from '#waypoint/self/self.ts';
 import type { Snapshot } from '#waypoint/state/snapshot.ts';
 
@@ -64,10 +64,10 @@ export function policiesFor(destination: Destination, snapshot: Snapshot): L7Pol
   return destination.kind === 'workload' ? snapshot.workloadPolicies : (snapshot.services.get(destination.key)?.policies ?? null);
 }
 
-/** What is told of what is sent there. */
-export function telemetryFor(destination: Destination, snapshot: Snapshot): TelemetryRules {
+/** What is told of what is sent there; of a service that has left the waypoint, all, as nobody says otherwise any more. */
+export function telemetryFor(destination: Destination, snapshot: Snapshot): CompiledRules {
   if (destination.kind === 'workload') return snapshot.telemetry;
-  return snapshot.services.get(destination.key)?.config.telemetry ?? DEFAULT_RULES;
+  return snapshot.services.get(destination.key)?.telemetry ?? DEFAULT_RULES;
 }
 
 function resolvePort(service: Service, address: IpAddress | null, port: number): Resolution {

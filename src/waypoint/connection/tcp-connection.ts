@@ -15,6 +15,7 @@ import type { PeerCounter } from '#model/telemetry/peer-series.ts';
 import { type ConnectionFacts, policyFacts } from '#waypoint/connection/connection-facts.ts';
 import { policiesFor, telemetryFor } from '#waypoint/connection/destination.ts';
 import { decidedBy, takenPath } from '#waypoint/connection/report.ts';
+import { connectionShown } from '#waypoint/connection/shown.ts';
 import { type TimeLimit, TimeLimits } from '#waypoint/connection/time-limits.ts';
 import type { Counters, Telemetry } from '#waypoint/self/counters.ts';
 import type { WaypointEffects } from '#waypoint/self/effects.ts';
@@ -237,7 +238,8 @@ export class TcpConnection implements LiveConnection {
       ...decidedBy(this.#verdict?.by),
     };
     // By what holds now: it may have lasted for days.
-    if (telemetryFor(this.#facts.destination, this.#context.state.snapshot).accessLog === false) return;
+    const { logged } = telemetryFor(this.#facts.destination, this.#context.state.snapshot);
+    if (logged?.(connectionShown(this.#facts, this.#endpoint)) === false) return;
     effects.log.info(recordOf(source, origin, this.#path(), outcome), 'connection complete');
   }
 

@@ -7,7 +7,7 @@ import type { BackendEdits } from '#model/routing/backends.ts';
 import type { RoutedRequest, RouteRule } from '#model/routing/candidate.ts';
 import type { Subset } from '#model/routing/subsets.ts';
 import type { ResponseFlags, RetryFlag } from '#model/telemetry/close-cause.ts';
-import { DEFAULT_RULES, type TelemetryRules } from '#model/telemetry/rules.ts';
+import { type CompiledRules, DEFAULT_RULES } from '#model/telemetry/compiled-rules.ts';
 import { HEADER } from '#protocol/http/header-names.ts';
 import type { RequestHead, ServerStream } from '#protocol/http/message.ts';
 import { type ConnectionFacts, policyFacts } from '#waypoint/connection/connection-facts.ts';
@@ -108,10 +108,8 @@ export class Exchange implements HttpFacts, RoutedRequest, Slotted {
   }
 
   /** What is told of it. */
-  get telemetry(): TelemetryRules {
-    return this.connection.destination.kind === 'workload'
-      ? this.snapshot.telemetry
-      : (this.bound?.config.telemetry ?? DEFAULT_RULES);
+  get telemetry(): CompiledRules {
+    return this.connection.destination.kind === 'workload' ? this.snapshot.telemetry : (this.bound?.telemetry ?? DEFAULT_RULES);
   }
 
   get clientAuthority(): string {

@@ -28,6 +28,7 @@ function aPlane() {
   const effects: PlaneEffects = {
     ...{ clock, log: SILENT_LOG, mishaps, meters: new Meters('waypoint'), random: Math.random },
     newUuid: () => '',
+    shownVariable: () => null,
     jwtKeys: () => null,
     randomBytes: (count) => new Uint8Array(count),
     dialDirect: () => assert.fail('nothing is dialled'),

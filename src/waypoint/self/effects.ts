@@ -31,6 +31,8 @@ export type WaypointEffects = {
   jwtKeys(jwks: string): JwtKeys | null;
   /** Those that are fetched. */
   fetchedKeys: FetchedKeys;
+  /** A variable of the environment that may be shown; null: there is none of that name, or it is the operator's alone. */
+  shownVariable(name: string): string | null;
   /** As many random bytes. */
   randomBytes(count: number): Uint8Array;
   /** Opens a plain connection to an endpoint on this node, or to one without HBONE. */

@@ -1,7 +1,7 @@
 import type { Rostered } from '#model/effects/roster.ts';
 import type { ServiceKey } from '#model/mesh/service.ts';
 import { compileL7, type L7Policies } from '#model/policy/l7.ts';
-import { DEFAULT_RULES, type TelemetryRules } from '#model/telemetry/rules.ts';
+import { type CompiledRules, compileRules, DEFAULT_RULES } from '#model/telemetry/compiled-rules.ts';
 import {
   DEFAULT_PATH_NORMALIZATION,
   type PathNormalization,
@@ -26,6 +26,8 @@ export class BoundService implements Slotted {
   /** With what it was compiled. */
   readonly base: WaypointBase;
   readonly problem: Problem;
+  /** What is told of requests and connections to it. */
+  readonly telemetry: CompiledRules;
   #state: ServiceState | null = null;
 
   constructor(config: WaypointService, policies: L7Policies, base: WaypointBase, problem: Problem) {
@@ -33,6 +35,7 @@ export class BoundService implements Slotted {
     this.policies = policies;
     this.base = base;
     this.problem = problem;
+    this.telemetry = compileRules(config.telemetry, problem);
   }
 
   /** What outlives this configuration; from when it is in force. */
@@ -58,7 +61,7 @@ export type Snapshot = {
    */
   readonly pathNormalization: PathNormalization;
   /** What is told of connections that dialled a workload. */
-  readonly telemetry: TelemetryRules;
+  readonly telemetry: CompiledRules;
 };
 
 /** A connection that outlives a single decision: asked again whenever the snapshot is replaced. */
@@ -73,6 +76,7 @@ export class Preparation {
   #services = new Map<ServiceKey, BoundService>();
   #base: WaypointBase | null = null;
   #workloadPolicies = NO_CONFIGURATION.workloadPolicies;
+  #telemetry = DEFAULT_RULES;
 
   /** `bindings`: what the stages have registered. */
   constructor(bindings: Slots<BoundService>) {
@@ -83,6 +87,7 @@ export class Preparation {
   begin(base: WaypointBase): void {
     this.#base = base;
     this.#workloadPolicies = compileL7(base.policies, base.trustDomain, () => {}, base.authorizers);
+    this.#telemetry = compileRules(base.telemetry, () => {});
   }
 
   /** Compiles what is said of one service; what cannot be used is reported through `problem` and left out or made strict. */
@@ -106,8 +111,8 @@ export class Preparation {
     }
     for (const [key, bound] of services) bound.belongsTo(stateOf(key));
     this.#services = services;
-    const { pathNormalization, telemetry = DEFAULT_RULES } = base;
-    return { services, workloadPolicies: this.#workloadPolicies, pathNormalization, telemetry };
+    const { pathNormalization } = base;
+    return { services, workloadPolicies: this.#workloadPolicies, pathNormalization, telemetry: this.#telemetry };
   }
 
   #known(): WaypointBase {

@@ -1,7 +1,10 @@
 import { errorAt, type FieldPath, type Problem, warningAt } from '#control-plane/resources/finding.ts';
 import { checkSelector } from '#control-plane/resources/label-selector.ts';
 import { didYouMean } from '#control-plane/resources/nearest-name.ts';
-import type { RawProviders, RawTarget, RawTelemetry, RawTracing } from './schema.ts';
+import { ATTRIBUTES } from '#model/expression/attributes.ts';
+import { compileFilter } from '#model/expression/expression.ts';
+import { SHOWN_VARIABLE } from '#model/telemetry/rules.ts';
+import type { RawLogging, RawProviders, RawTarget, RawTelemetry, RawTracing } from './schema.ts';
 
 /** Istio's built-in provider of the access log: what goes to standard output. Here it is the log of the waypoint. */
 export const LOG_PROVIDER = 'envoy';
@@ -14,9 +17,10 @@ export function checkTelemetry({ metadata, spec = {} }: RawTelemetry): Problem[]
     ...checkSelector(selector),
     ...(targetRef === undefined ? [] : checkTarget(targetRef, metadata.namespace, ['spec', 'targetRef'])),
     ...targetRefs.flatMap((target, at) => checkTarget(target, metadata.namespace, ['spec', 'targetRefs', at])),
-    ...accessLogging.flatMap(({ providers }, at) =>
-      checkProviders(providers, LOG_PROVIDER, ['spec', 'accessLogging', at, 'providers']),
-    ),
+    ...accessLogging.flatMap(({ providers, filter }, at) => [
+      ...checkProviders(providers, LOG_PROVIDER, ['spec', 'accessLogging', at, 'providers']),
+      ...checkFilter(filter, ['spec', 'accessLogging', at]),
+    ]),
     ...checkTracing(tracing),
   ];
 }
@@ -67,8 +71,34 @@ function checkProviders(providers: RawProviders | undefined, ours: string, path:
 
 /** There is one collector, which the operator names: whatever is called a provider, spans go there. */
 function checkTracing(tracing: readonly RawTracing[]): Problem[] {
-  return tracing.slice(1).map((_, at) => {
+  const others = tracing.slice(1).map((_, at) => {
     const message = 'the first entry of tracing is the only one that counts';
     return warningAt('WEFT_FIELD_IGNORED', ['spec', 'tracing', at + 1], message, 'merge the entries into one');
   });
+  return [...checkTags(tracing[0]?.customTags ?? {}), ...others];
+}
+
+/** A waypoint has the environment of whoever runs it, and whoever writes a Telemetry may be somebody else. */
+function checkTags(tags: NonNullable<RawTracing['customTags']>): Problem[] {
+  return Object.entries(tags).flatMap(([tag, { environment, formatter }]) => {
+    const path = ['spec', 'tracing', 0, 'customTags', tag];
+    if (formatter !== undefined) {
+      const message = 'operators of Envoy between % signs are not evaluated: spans do not have this tag';
+      return [warningAt('WEFT_FIELD_IGNORED', [...path, 'formatter'], message, 'use literal or header')];
+    }
+    if (environment === undefined || environment.name.startsWith(SHOWN_VARIABLE)) return [];
+    const message = `the environment is the operator's: ${environment.name} is not shown, and defaultValue counts`;
+    const remedy = `name a variable that begins with ${SHOWN_VARIABLE}, and let the operator set it for the waypoint`;
+    return [warningAt('WEFT_FIELD_IGNORED', [...path, 'environment', 'name'], message, remedy)];
+  });
+}
+
+/** What cannot be evaluated refuses the resource: its last good version goes on, and no line is left out by mistake. */
+function checkFilter(filter: RawLogging['filter'], path: FieldPath): Problem[] {
+  const outcome = filter?.expression ? compileFilter(filter.expression) : null;
+  if (outcome === null || outcome.kind === 'compiled') return [];
+  const { why, unknown } = outcome;
+  const message = `the expression cannot be evaluated: ${why}${unknown === null ? '' : didYouMean(unknown, Object.keys(ATTRIBUTES))}`;
+  const remedy = 'write it in CEL with the attributes of docs/rules/configuration.md (config-api 5.1)';
+  return [errorAt('WEFT_FIELD_INVALID', [...path, 'filter', 'expression'], message, remedy)];
 }

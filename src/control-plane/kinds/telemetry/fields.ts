@@ -1,4 +1,7 @@
 import { eachField, type FieldTable, type Silence, type Treatment } from '#control-plane/resources/field-table.ts';
+import { SHOWN_VARIABLE } from '#model/telemetry/rules.ts';
+
+const TAG = 'spec.tracing[].customTags.*';
 
 /** Clients of the mesh have no proxy that sees requests: the waypoint before the server tells of them. */
 const OF_CLIENTS: Silence = {
@@ -28,7 +31,7 @@ export const TELEMETRY_FIELDS: FieldTable = {
     why: 'enforced is `envoy`, the log of the waypoint; of others it is told',
   },
   'spec.accessLogging[].disabled': { is: 'enforced' },
-  'spec.accessLogging[].filter.expression': notYet('lines are written whatever it says of them'),
+  'spec.accessLogging[].filter.expression': { is: 'enforced' },
   'spec.tracing[].match.mode': MODE,
   'spec.tracing[].providers': {
     is: 'ignored',
@@ -37,9 +40,15 @@ export const TELEMETRY_FIELDS: FieldTable = {
     harmless: [[]],
   },
   ...eachField('spec.tracing[].', 'randomSamplingPercentage disableSpanReporting'),
-  'spec.tracing[].customTags': notYet('spans have no tags but those that Weft gives them', [{}]),
-  'spec.tracing[].enableIstioTags': notYet('spans keep the tags that Weft gives them', [true]),
-  'spec.tracing[].useRequestIdForTraceSampling': notYet('where the caller has not decided, the request id does', [true]),
-  'spec.tracing[].disableContextPropagation': notYet('a trace goes on with the request', [false]),
+  ...eachField('spec.tracing[].', 'enableIstioTags useRequestIdForTraceSampling disableContextPropagation'),
+  ...eachField(`${TAG}.`, 'literal.value header.name header.defaultValue environment.defaultValue'),
+  [`${TAG}.environment.name`]: {
+    is: 'refused',
+    why: `enforced are names that begin with \`${SHOWN_VARIABLE}\`; of others it is told that their default counts`,
+  },
+  [`${TAG}.formatter`]: {
+    is: 'refused',
+    why: 'told: Envoy’s operators between % signs are not evaluated, and spans do not have the tag',
+  },
   'spec.metrics': notYet('metrics are counted as they are without it', [[]]),
 };

@@ -1,7 +1,15 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { findingsOf, type Mistake, parser, testAccepted, testMistakes } from '#control-plane/kinds/documents.testing.ts';
+import {
+  findingsOf,
+  type Mistake,
+  parser,
+  readSpec,
+  testAccepted,
+  testMistakes,
+} from '#control-plane/kinds/documents.testing.ts';
 import { YamlMesh } from '#control-plane/kinds/yaml-mesh.testing.ts';
+import type { TelemetryResource } from './schema.ts';
 
 const mistakes: Mistake[] = [
   {
@@ -48,6 +56,36 @@ const mistakes: Mistake[] = [
     remedy: /name envoy/,
   },
   {
+    name: 'an attribute that is not there',
+    spec: '{ accessLogging: [{ filter: { expression: "response.codes >= 400" } }] }',
+    at: 'spec.accessLogging[0].filter.expression',
+    says: /no attribute response\.codes here \(did you mean response\.code\?\)/,
+    remedy: /CEL/,
+  },
+  {
+    name: 'a filter that is neither true nor false',
+    spec: '{ accessLogging: [{ filter: { expression: request.method } }] }',
+    at: 'spec.accessLogging[0].filter.expression',
+    says: /neither true nor false/,
+    remedy: /CEL/,
+  },
+  {
+    name: 'the environment of the operator',
+    severity: 'warning',
+    spec: '{ tracing: [{ customTags: { key: { environment: { name: AWS_SECRET_ACCESS_KEY } } } }] }',
+    at: 'spec.tracing[0].customTags.key.environment.name',
+    says: /the operator's: AWS_SECRET_ACCESS_KEY is not shown/,
+    remedy: /begins with WEFT_TAG_/,
+  },
+  {
+    name: 'operators of Envoy',
+    severity: 'warning',
+    spec: '{ tracing: [{ customTags: { m: { formatter: { value: "%REQ(:METHOD)%" } } } }] }',
+    at: 'spec.tracing[0].customTags.m.formatter',
+    says: /not evaluated/,
+    remedy: /literal or header/,
+  },
+  {
     name: 'a second entry of tracing',
     severity: 'warning',
     spec: '{ tracing: [{ randomSamplingPercentage: 1 }, { randomSamplingPercentage: 2 }] }',
@@ -71,6 +109,8 @@ testAccepted('Telemetry', {
   'of all': '{ accessLogging: [{ disabled: true, providers: [{ name: envoy }], match: { mode: SERVER } }] }',
   'what an API server leaves open':
     '{ accessLogging: [{ disabled: null }], tracing: [{ disableSpanReporting: null, randomSamplingPercentage: 0.25 }] }',
+  'a filter': '{ accessLogging: [{ filter: { expression: "response.code >= 400 || has(response.grpc_status)" } }] }',
+  tags: '{ tracing: [{ customTags: { a: { literal: { value: x } }, b: { header: { name: X-B, defaultValue: d } }, c: { environment: { name: WEFT_TAG_C } } }, enableIstioTags: false }] }',
   'a class': '{ targetRefs: [{ group: gateway.networking.k8s.io, kind: GatewayClass, name: weft-waypoint }] }',
 });
 
@@ -201,4 +241,34 @@ test('what is said for another provider alone says nothing of the log', () => {
   assert.equal(logOf(), undefined);
   mesh.apply(yaml(''));
   assert.equal(logOf(), false);
+});
+
+test('config-api 5.1: all of a Telemetry is read', () => {
+  const { spec } = readSpec<TelemetryResource>(
+    'Telemetry',
+    `{
+      accessLogging: [{ match: { mode: SERVER }, filter: { expression: "response.code > 499" } }, { match: { mode: CLIENT }, disabled: true }],
+      tracing: [{ randomSamplingPercentage: 0, disableSpanReporting: false, enableIstioTags: false, useRequestIdForTraceSampling: false, disableContextPropagation: true,
+        customTags: { a: { literal: { value: x } }, b: { header: { name: X-B, defaultValue: d } }, c: { environment: { name: WEFT_TAG_C } }, d: { formatter: { value: x } } } }]
+    }`,
+  );
+  assert.deepEqual(spec, {
+    accessLog: [
+      { sides: ['server'], disabled: false, filter: 'response.code > 499' },
+      { sides: ['client'], disabled: true, filter: null },
+    ],
+    tracing: {
+      sides: ['client', 'server'],
+      percent: 0,
+      reported: true,
+      tags: [
+        { tag: 'a', from: 'literal', name: 'x', otherwise: null },
+        { tag: 'b', from: 'header', name: 'x-b', otherwise: 'd' },
+        { tag: 'c', from: 'environment', name: 'WEFT_TAG_C', otherwise: null },
+      ],
+      istioTags: false,
+      byRequestId: false,
+      propagated: false,
+    },
+  });
 });

@@ -3,11 +3,11 @@ import type { PolicyTarget } from '#control-plane/mesh/policy-targets.ts';
 import { refusedFor } from '#control-plane/resources/cluster-kind.ts';
 import { readWorkloadSelector } from '#control-plane/resources/label-selector.ts';
 import type { Metadata } from '#control-plane/resources/metadata.ts';
-import type { LogEntry, Side, TracingEntry } from '#model/telemetry/rules.ts';
+import type { LogEntry, Side, SpanTag, TracingEntry } from '#model/telemetry/rules.ts';
 import { checkTelemetry, LOG_PROVIDER } from './check.ts';
 import { attachedTelemetry, TELEMETRIES, telemetryStatus } from './derive.ts';
 import { TELEMETRY_FIELDS } from './fields.ts';
-import type { RawLogging, RawMode, RawTelemetry, RawTracing, TelemetryResource } from './schema.ts';
+import type { RawLogging, RawMode, RawTag, RawTelemetry, RawTracing, TelemetryResource } from './schema.ts';
 
 /** Of each that names targets. */
 const CONDITIONS = ['WaypointAccepted'];
@@ -50,17 +50,37 @@ function concernsLog({ providers = [] }: RawLogging): boolean {
 }
 
 /** An entry without `disabled` asks for the log, which a wider Telemetry may have taken away. */
-function readLogging({ match, disabled }: RawLogging): LogEntry {
-  return { sides: sidesOf(match?.mode), disabled: disabled ?? false };
+function readLogging({ match, disabled, filter }: RawLogging): LogEntry {
+  return { sides: sidesOf(match?.mode), disabled: disabled ?? false, filter: filter?.expression || null };
 }
 
 /** Zero percent is something else than nothing: null stands for that. */
-function readTracing({ match, randomSamplingPercentage, disableSpanReporting }: RawTracing): TracingEntry {
+function readTracing(raw: RawTracing): TracingEntry {
+  const { match, customTags } = raw;
   return {
     sides: sidesOf(match?.mode),
-    percent: randomSamplingPercentage ?? null,
-    reported: typeof disableSpanReporting === 'boolean' ? !disableSpanReporting : null,
+    percent: raw.randomSamplingPercentage ?? null,
+    reported: negated(raw.disableSpanReporting),
+    tags: customTags === undefined ? null : Object.entries(customTags).flatMap(([tag, one]) => readTag(tag, one) ?? []),
+    istioTags: raw.enableIstioTags ?? null,
+    byRequestId: raw.useRequestIdForTraceSampling ?? null,
+    propagated: negated(raw.disableContextPropagation),
   };
+}
+
+/** What is not written, or null, is not said. */
+function negated(value: boolean | null | undefined): boolean | null {
+  return typeof value === 'boolean' ? !value : null;
+}
+
+/** Null: it is of a kind that no waypoint has. */
+function readTag(tag: string, { literal, header, environment }: RawTag): SpanTag | null {
+  if (literal !== undefined) return { tag, from: 'literal', name: literal.value, otherwise: null };
+  const named = header ?? environment;
+  if (named === undefined) return null;
+  const otherwise = named.defaultValue || null;
+  if (header !== undefined) return { tag, from: 'header', name: header.name.toLowerCase(), otherwise };
+  return { tag, from: 'environment', name: named.name, otherwise };
 }
 
 const SIDES: Readonly<Record<RawMode, readonly Side[]>> = {

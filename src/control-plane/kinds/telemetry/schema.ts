@@ -22,7 +22,20 @@ export type RawMode = 'CLIENT_AND_SERVER' | 'CLIENT' | 'SERVER';
 export type RawProviders = { name: string }[];
 
 /** An entry of accessLogging, as written. */
-export type RawLogging = { match?: { mode?: RawMode }; providers?: RawProviders; disabled?: boolean | null };
+export type RawLogging = {
+  match?: { mode?: RawMode };
+  providers?: RawProviders;
+  disabled?: boolean | null;
+  filter?: { expression?: string };
+};
+
+/** A tag of spans, as written: one of these. */
+export type RawTag = {
+  literal?: { value: string };
+  environment?: { name: string; defaultValue?: string };
+  header?: { name: string; defaultValue?: string };
+  formatter?: { value: string };
+};
 
 /** An entry of tracing, as written. */
 export type RawTracing = {
@@ -30,6 +43,10 @@ export type RawTracing = {
   providers?: RawProviders;
   randomSamplingPercentage?: number | null;
   disableSpanReporting?: boolean | null;
+  customTags?: Record<string, RawTag>;
+  enableIstioTags?: boolean | null;
+  useRequestIdForTraceSampling?: boolean | null;
+  disableContextPropagation?: boolean | null;
 };
 
 /** The document, once its schema has passed. */

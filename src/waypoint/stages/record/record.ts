@@ -10,6 +10,7 @@ import {
 import type { RequestFacts, RequestSeries } from '#model/telemetry/peer-series.ts';
 import { takenPath } from '#waypoint/connection/report.ts';
 import type { Exchange } from '#waypoint/exchange/exchange.ts';
+import { requestShown } from '#waypoint/exchange/shown.ts';
 import type { Stage, StageParts } from '#waypoint/exchange/stage.ts';
 import type { Counters } from '#waypoint/self/counters.ts';
 
@@ -28,7 +29,7 @@ type Told = Pick<Last, 'series' | 'taken'>;
 /** Stands for clients that are no workload. */
 const STRANGER = {};
 
-/** Counts every request and writes one line for it, whatever became of it, unless a Telemetry says that there are none. */
+/** Counts every request and writes one line for it, whatever became of it, but for those that a Telemetry wants none of. */
 export function recordStage(parts: StageParts): Stage {
   const { effects, counters } = parts;
   const toldOf = howTold(parts);
@@ -40,7 +41,8 @@ export function recordStage(parts: StageParts): Stage {
       series.total.add();
       series.duration.observe(durationMs);
       count(exchange, counters);
-      if (exchange.telemetry.accessLog === false) return;
+      // Counted before: a Telemetry that wants no lines says nothing of metrics.
+      if (exchange.telemetry.logged?.(requestShown(exchange, durationMs)) === false) return;
       const { sourceFields, origin } = exchange.connection.record;
       const record = requestRecordOf(sourceFields, origin, taken, outcomeOf(exchange, durationMs), httpOf(exchange));
       effects.log.info(record, 'request');

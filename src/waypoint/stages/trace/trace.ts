@@ -1,3 +1,4 @@
+import { tagOf } from '#model/telemetry/compiled-rules.ts';
 import {
   b3Of,
   type Span,
@@ -28,19 +29,35 @@ export function traceStage({ effects, perExchange }: StageParts): Stage {
     request(exchange) {
       const { headers } = exchange.request;
       const told = readHeaders(headers);
-      const percent = exchange.telemetry.tracing?.percent ?? tracing.percent;
-      const context = traceOf(told, exchange.requestId, percent, effects.randomBytes);
+      const { percent = tracing.percent, byRequestId, propagated } = exchange.telemetry.tracing;
+      const context = traceOf(told, byRequestId === false ? null : exchange.requestId, percent, effects.randomBytes);
+      contexts.set(exchange, context);
+      // The span is there all the same: whoever is called hangs below whoever called.
+      if (propagated === false) return NEXT;
       headers.set('traceparent', traceparentOf(context));
       if (speaksB3(told)) writeB3(headers, context);
-      contexts.set(exchange, context);
       return NEXT;
     },
     end(exchange) {
       const context = contexts.peek(exchange);
-      if (context?.sampled === true && exchange.telemetry.tracing?.reported !== false)
-        tracing.record(spanOf(exchange, context, clock.nowMs(), clock.monotonicMs()));
+      if (context?.sampled !== true || exchange.telemetry.tracing.reported === false) return;
+      const span = spanOf(exchange, context, clock.nowMs(), clock.monotonicMs());
+      tracing.record(asRuled(span, exchange, effects));
     },
   };
+}
+
+/** With the tags that a Telemetry asks for, which go before those of the same name, and without those that it does not want. */
+function asRuled(span: Span, { telemetry, request }: Exchange, { shownVariable }: StageParts['effects']): Span {
+  const { tags, istioTags } = telemetry.tracing;
+  // Most services have no such rules, and their spans are not made twice.
+  if (tags === undefined && istioTags === undefined) return span;
+  const own = Object.entries(span.attributes).filter(([name]) => istioTags !== false || !name.startsWith('istio.'));
+  const asked = (tags ?? []).flatMap((tag): [string, string][] => {
+    const value = tagOf(tag, (name) => request.headers.get(name), shownVariable);
+    return value === null ? [] : [[tag.tag, value]];
+  });
+  return { ...span, attributes: Object.fromEntries([...own, ...asked]) };
 }
 
 function readHeaders(headers: HeaderBlock): TraceHeaders {
