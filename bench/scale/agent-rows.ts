@@ -109,7 +109,7 @@ function nodeOf(workloads: number, policies: readonly [PolicyKey, Authorization]
       idOf: ({ uid }) => ids.of('workload', uid),
       party: (id) => {
         const record = mesh.workload(ids.nameOf(id) ?? '');
-        return record === null ? null : { identity: identityOf(record), record, isInClear: false };
+        return record === null ? null : { identity: identityOf(record), record, isInClear: false, probed: [] };
       },
       lastId: () => ids.last,
       isSynced: () => true,

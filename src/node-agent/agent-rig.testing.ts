@@ -61,6 +61,8 @@ export type AgentRig = {
   tunnel(to: Workload, client: TunnelClient): Promise<TunnelAnswer>;
   /** What those that carry were told, in order. */
   told: ToData[];
+  /** Ends of connections that the kubelet has opened. */
+  kubelet: Set<string>;
   /** How many of the places for connections a workload holds. */
   held(workload: Workload): number;
   /** What the agent took for mistakes of its own. */
@@ -112,7 +114,20 @@ export function startAgentRig(options: RigOptions = {}): AgentRig {
     detachNamespace: () => void acts.push('detach'),
   };
   const mishaps = createMishaps(collectingLog(lines), clock);
-  const world: World = { clock, net, lines, tunnels, acts, withoutCertificate, kernel, mishaps, held: () => 0, told: [] };
+  const kubelet = new Set<string>();
+  const world: World = {
+    clock,
+    net,
+    kubelet,
+    lines,
+    tunnels,
+    acts,
+    withoutCertificate,
+    kernel,
+    mishaps,
+    held: () => 0,
+    told: [],
+  };
   const agent = new Agent(effectsOf(world, options.random ?? (() => 0), options), {
     node: options.node ?? 'one',
     trustDomain: 'cluster.local',
@@ -125,7 +140,7 @@ export function startAgentRig(options: RigOptions = {}): AgentRig {
 
 type World = Pick<
   AgentRig,
-  'clock' | 'net' | 'lines' | 'tunnels' | 'acts' | 'withoutCertificate' | 'kernel' | 'mishaps' | 'held' | 'told'
+  'clock' | 'net' | 'kubelet' | 'lines' | 'tunnels' | 'acts' | 'withoutCertificate' | 'kernel' | 'mishaps' | 'held' | 'told'
 >;
 
 function rigOf(agent: Agent, world: World, options: RigOptions): AgentRig {
@@ -175,6 +190,7 @@ function effectsOf(world: World, random: () => number, { transport, isApart = fa
     openNamespace: (path) => net.open(path),
     credentials,
     resolveName: () => Promise.reject(new Error('no nameserver in this test')),
+    isOfKubelet: ({ ip, port }) => world.kubelet.has(`${ip}:${port}`),
     forgetCredentials: (identity) => void acts.push(`forget ${formatIdentity(identity)}`),
     startCarriers(control) {
       const pass = <Message>(message: Message, receive: (message: Message) => void): void => {

@@ -218,6 +218,7 @@ export function agentOn(
     forgetCredentials() {},
     startCarriers: (control) => [carryHere(dataOf(maps, tunnels, log, control), control)],
     ...{ ...COMMON, log },
+    isOfKubelet: () => false,
     resolveName: options.resolveName ?? (() => Promise.reject(new Error('no nameserver here'))),
   };
   const kernelMaps = () => effects.kernel.maps;

@@ -25,6 +25,7 @@ import { createDnsUpstream, ownNamespaceSockets } from '#platform/dns-upstream/u
 import type { ControlEndpoint } from '#platform/grpc/control-channel.ts';
 import type { Io } from '#platform/io/io.ts';
 import type { HandedSockets } from '#platform/linux/netns/handed-sockets.ts';
+import { isOfKubelet } from '#platform/linux/netns/kubelet.ts';
 import { WorkloadNamespace } from '#platform/linux/netns/workload-namespace.ts';
 import { WEFT_ROOT } from '#platform/program/installation.ts';
 import { systemRandom } from '#platform/random.ts';
@@ -115,6 +116,8 @@ export function agentEffects(parts: EffectParts): AgentEffects {
           ]
         : startDataThreads(threads, control, { maps: datapath.maps, log, mishaps }),
     resolveName: (name) => resolveName(name, nameservers),
+    isOfKubelet: (client, target) =>
+      isOfKubelet({ local: client.ip, localPort: client.port, remote: target.ip, remotePort: target.port }),
     clock,
     random: systemRandom,
     log,

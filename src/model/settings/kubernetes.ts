@@ -82,6 +82,11 @@ export const KUBERNETES_SETTINGS = {
       "Lifetime of the token in a waypoint's pod; the kubelet makes the next one in time.",
     ),
     waypointLookMs: setting(30_000, 'ms', 'How often it is looked whether the objects of waypoints are to be others now.'),
+    kubeletLookMs: setting(
+      10_000,
+      'ms',
+      'How long the process that is the kubelet is taken for it before it is looked for again.',
+    ),
     eventEveryMs: setting(3_600_000, 'ms', 'An object gets one event of a reason in so long.'),
     eventsKnownMax: setting(10_000, 'count', 'Events that are remembered for that.'),
     eventCharactersMax: setting(1_024, 'characters', 'Fixed by Kubernetes: the longest text of an event.'),

@@ -236,12 +236,12 @@ function keyOf(question: Question): string {
       return `t ${enrolment} ${formatIdentity(peer)} ${remote} ${local} ${JSON.stringify([authority, host])}`;
     }
     case 'plaintext': {
-      const { client, target, attested } = question;
+      const { client, clientPort, target, attested } = question;
       const opened =
         attested.kind === 'opened'
           ? `${attested.sourceId} ${attested.dialled.ip} ${attested.dialled.port} ${attested.vip}`
           : attested.kind;
-      return `p ${enrolment} ${client} ${target.ip} ${target.port} ${opened}`;
+      return `p ${enrolment} ${client} ${clientPort} ${target.ip} ${target.port} ${opened}`;
     }
   }
 }

@@ -18,7 +18,7 @@ export type Call = Rostered & { readonly cut: Cut };
 /** A workload whose connections are carried here. */
 export type Served = Pick<
   ServedWorkload,
-  'enrolment' | 'uid' | 'name' | 'namespace' | 'identity' | 'netnsCookie' | 'share' | 'addresses'
+  'enrolment' | 'uid' | 'name' | 'namespace' | 'identity' | 'netnsCookie' | 'share' | 'addresses' | 'probed'
 > & {
   readonly netns: DataNamespace;
   readonly pool: TunnelPool;

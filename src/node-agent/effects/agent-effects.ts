@@ -10,6 +10,7 @@ import type { Flow, KernelMaps } from '#model/kernel/maps.ts';
 import type { Publication } from '#model/launch/publication.ts';
 import type { MeshState } from '#model/mesh/mesh-state.ts';
 import type { ProcessShares } from '#model/share/process-shares.ts';
+import type { RecordEnd } from '#model/telemetry/access-record.ts';
 import type { Meters } from '#model/telemetry/meters.ts';
 import type { PeerSeries } from '#model/telemetry/peer-series.ts';
 import type { DnsNode } from '#node-agent/dns/effects.ts';
@@ -118,6 +119,8 @@ export type AgentEffects = {
   credentials(identity: Identity): Promise<Credentials>;
   /** The last workload of an identity left this node (B59). */
   forgetCredentials(identity: Identity): void;
+  /** Whether the kubelet of this node has opened a connection. */
+  isOfKubelet(client: RecordEnd, target: RecordEnd): boolean;
   /** What the node's nameservers say of a name outside the mesh. Errors: of all of them being silent. */
   resolveName(name: string): Promise<ResolvedName>;
   /** Makes those that carry, at least one. `receive` hears what they ask; what they count is in `meters` and `shares`. */

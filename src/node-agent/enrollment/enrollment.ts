@@ -29,8 +29,8 @@ export type EnrollmentRequest = WorkloadRequest & {
   link: WorkloadLink | null;
   /** As it was kept by a former agent: the mesh is told to send it no new connections. */
   draining?: boolean;
-  /** Of which pod of a cluster it is; `ranOutside`: it was not in the mesh at first, so what it had open to others goes on as it is. */
-  pod?: { uid: string; ranOutside: boolean };
+  /** Of which pod it is; `ranOutside`: not in the mesh at first, so what it had open goes on; `probed`: ports that its kubelet connects to. */
+  pod?: { uid: string; ranOutside: boolean; probed: readonly number[] };
 };
 
 /**

@@ -8,8 +8,16 @@ import type { IdTable } from '#model/path/ids.ts';
 import type { TableView } from '#model/path/tables.ts';
 import type { Enrolled, Enrollment, EnrollmentRequest } from './enrollment.ts';
 
-/** One end of a connection that the kernel carries: who it is enrolled as, by which record its policies are found, and whether plain text passes these. */
-export type Party = { readonly identity: Identity; readonly record: Workload; readonly isInClear: boolean };
+/**
+ * One end of a connection that the kernel carries: who it is enrolled as, by which record its policies are found, whether plain text passes
+ * these, and ports that a kubelet connects to.
+ */
+export type Party = {
+  readonly identity: Identity;
+  readonly record: Workload;
+  readonly isInClear: boolean;
+  readonly probed: readonly number[];
+};
 
 /**
  * Which records of the mesh are those of the enrolments of this node. Names, addresses and namespaces come again: what the
@@ -67,9 +75,9 @@ export class LocalRecords {
   /** An end of a live connection; null: its enrolment has ended. */
   party(id: number): Party | null {
     const enrolled = this.#enrollment.byId(id);
-    return enrolled === null
-      ? null
-      : { identity: enrolled.identity, record: this.#lastOf(enrolled), isInClear: isInClear(enrolled) };
+    if (enrolled === null) return null;
+    const probed = enrolled.request.pod?.probed ?? [];
+    return { identity: enrolled.identity, record: this.#lastOf(enrolled), isInClear: isInClear(enrolled), probed };
   }
 
   /** The record by which live connections to a workload are judged, also when the mesh has none any more; null: it has left. */

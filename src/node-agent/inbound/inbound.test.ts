@@ -216,6 +216,43 @@ test('B45: STRICT refuses plain text with a reset, and the kernel remembers, so 
   assert.equal((await answerTo(rig, { authority: '10.0.0.2:8080' })).status, 200, 'B45: mutual TLS passes');
 });
 
+const STRICT = aPolicy('deny', { notPrincipals: [{ kind: 'presence' }] });
+
+/** A pod that its kubelet asks at port 8080, where only mutual TLS is let in; what a plain connection to a port of it gets. */
+async function probedPod() {
+  const rig = startAgentRig();
+  await rig.enroll(server, { pod: { uid: 'uid-server', ranOutside: false, probed: [8080] } });
+  for (const port of [8080, 9090]) rig.net.at(netnsOf(server)).apps.set(port, ECHO);
+  rig.tell({ workloads: [server], services: [cart], policies: [STRICT] });
+  const answer = async (port: number, client: string): Promise<string> => {
+    const socket = rig.plaintext(server, port, client);
+    const received = receivedBy(socket);
+    socket.end('hello');
+    await until(() => received.error() !== null || received.ended());
+    return received.error() === null ? received.text() : 'refused';
+  };
+  return { rig, answer };
+}
+
+test('K49: the kubelet hears how a pod is under STRICT, at the ports of its probes and at no other', async () => {
+  const { rig, answer } = await probedPod();
+  for (const port of [7001, 7002]) rig.kubelet.add(`10.0.0.254:${port}`);
+  assert.equal(await answer(8080, '10.0.0.254:7001'), 'hello');
+  assert.equal(await answer(9090, '10.0.0.254:7002'), 'refused');
+});
+
+test('K53: who only has the address of the node is a stranger, before the kubelet came and after it, and the kernel learns of neither', async () => {
+  const { rig, answer } = await probedPod();
+  rig.kubelet.add('10.0.0.254:7001');
+  assert.equal(await answer(8080, '10.0.0.254:7000'), 'refused');
+  assert.equal(await answer(8080, '10.0.0.254:7001'), 'hello');
+  assert.equal(await answer(8080, '10.0.0.254:7003'), 'refused');
+  const destinationId = rig.agent.ids.of('workload', server.uid);
+  assert.equal(rig.kernel.maps.verdicts.get({ sourceId: 0, destinationId, port: 8080 }), null);
+  await answer(9090, '10.0.0.254:7004');
+  assert.equal(rig.kernel.maps.verdicts.get({ sourceId: 0, destinationId, port: 9090 })?.allow, 0, 'elsewhere it decides alone');
+});
+
 test('plain text is not remembered when a policy looks at source addresses', async () => {
   const rig = await setUp();
   rig.tell({ policies: [aPolicy('deny', { sourceIps: [{ base: parseIp('10.9.0.0'), length: 16 }] })] });

@@ -75,7 +75,8 @@ export async function handlePlaintext(context: DataContext, served: Served, stre
   const { remote, local: target } = stream;
   const report = context.report({ reporter: 'destination', dialled: null });
   const attested = takeAttestation(context, served, stream); // now: the record goes when its opener closes
-  const question = { kind: 'plaintext', enrolment: served.enrolment, client: remote.ip, target, attested } as const;
+  const clientPort = served.probed.includes(target.port) ? remote.port : 0; // who opened it is told by its ends alone
+  const question = { kind: 'plaintext', enrolment: served.enrolment, client: remote.ip, clientPort, target, attested } as const;
   const arrival = { served, client: remote, remote, report, cut: new Cut(), place: -1 };
   const refusal = await deliver(context, arrival, question, () => stream);
   if (refusal !== null) stream.reset();
@@ -96,6 +97,7 @@ export function publishedAt(port: number) {
       kind: 'plaintext',
       enrolment: served.enrolment,
       client: remote.ip,
+      clientPort: 0,
       target: { ip, port },
       attested: NONE,
     } as const;

@@ -87,7 +87,7 @@ export function judgePlaintext(view: JudgeView, question: Plaintext, enrolled: E
   const vip = isOpened ? attested.vip : null;
   const service = vip === null ? null : view.mesh.serviceByVip(vip, opener.identity?.namespace ?? null);
   const isPast = attested.kind === 'none' && isInClear(enrolled);
-  return arrival({
+  const judged = arrival({
     enrolled,
     policies: isPast ? NO_POLICIES : policiesFor(view.mesh, known),
     source: { workload: told(opener.workload), identity: opener.identity },
@@ -99,6 +99,21 @@ export function judgePlaintext(view: JudgeView, question: Plaintext, enrolled: E
     // The next SYN to this port is then decided in the kernel, for STRICT with ECONNREFUSED instead of a reset.
     pairs: isPast ? [] : [{ source: opener.workload, destination: known, port: target.port, isDirect: true }],
   });
+  return question.clientPort === 0 || isOpened ? judged : probed(view, question, enrolled, judged);
+}
+
+/**
+ * A connection to a port that the kubelet connects to: that one is no peer of the mesh, has no identity, and must hear how the pod is
+ * whatever policy says of strangers. Everybody else is judged as ever, and nobody is told what another got.
+ */
+function probed(view: JudgeView, { client, clientPort, target }: Plaintext, { id }: Enrolled, judged: Judged): Judged {
+  const [choice] = judged.answer.choices;
+  const isRefused = choice !== undefined && choice.way.kind === 'refused';
+  if (!isRefused || !view.isOfKubelet({ ip: client, port: clientPort }, target)) return { ...judged, keeps: false };
+  const way = { kind: 'app', enrolment: id, target, as: null, peer: null, baggage: '' } as const;
+  const answer = { ...judged.answer, choices: [{ ...choice, way, dryRun: [] }] };
+  // Not judged again: it is over in a moment, and no policy is about it.
+  return { ...judged, answer, rights: [null], pairs: [], isSettled: true, keeps: false };
 }
 
 /** A connection that arrived and whose target is known. */

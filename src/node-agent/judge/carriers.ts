@@ -11,7 +11,7 @@ import { CarriedConnections } from './carried-connections.ts';
 import { Judge, type JudgeOptions } from './judge.ts';
 
 /** What those that carry are told from, and what they share. */
-export type CarriersOptions = Omit<JudgeOptions, 'carried'> &
+export type CarriersOptions = Omit<JudgeOptions, 'carried' | 'isOfKubelet'> &
   Pick<ControlSide, 'meters' | 'trustDomain'> & {
     places: ProcessShares;
     /** Valid credentials of an identity, fetched when first needed. */
@@ -32,11 +32,12 @@ export class Carriers {
   #lastList = 0;
 
   constructor(
-    effects: Pick<AgentEffects, 'startCarriers' | 'clock'>,
+    effects: Pick<AgentEffects, 'startCarriers' | 'clock' | 'isOfKubelet'>,
     { meters, trustDomain, places, credentials, ...options }: CarriersOptions,
   ) {
     this.#rights = new CarriedConnections(effects.clock);
-    this.#judge = new Judge({ ...options, carried: this.#rights });
+    const isOfKubelet = effects.isOfKubelet.bind(effects);
+    this.#judge = new Judge({ ...options, isOfKubelet, carried: this.#rights });
     this.#shares = new ShareNumbers(places);
     this.#carriers = effects.startCarriers({
       meters,
@@ -68,7 +69,8 @@ export class Carriers {
     const { uid, name, namespace, nativeTunnel, published = [] } = request;
     const sockets = netns.openCarried(id, { takesTunnels: !nativeTunnel, published }, this.#carriers.length);
     const share = this.#shares.take();
-    const served = { enrolment: id, uid, name, namespace, identity, netnsCookie: netns.netnsCookie, share, addresses };
+    const probed = request.pod?.probed ?? [];
+    const served = { enrolment: id, uid, name, namespace, identity, netnsCookie: netns.netnsCookie, share, addresses, probed };
     sockets.forEach((own, at) => void this.#carriers[at]?.send({ kind: 'begin', served: { ...served, ...own } }));
     return {
       close: () => {

@@ -22,6 +22,8 @@ export type JudgeView = {
   /** Which records of the mesh are those of this node's enrolments. */
   readonly records: Pick<LocalRecords, 'of' | 'isLocal'>;
   readonly random: Random;
+  /** Whether the kubelet of this node has opened a connection, as it does to ask how a pod is. */
+  isOfKubelet(client: RecordEnd, target: RecordEnd): boolean;
 };
 
 type Outbound = Extract<Question, { kind: 'outbound' }>;

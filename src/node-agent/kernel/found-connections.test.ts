@@ -125,7 +125,7 @@ for (const { ranOutside, closed, rule } of [
       open('10.0.0.1', 40_001, '10.0.9.9', 80),
       open('10.0.0.1', 40_002, '192.0.2.1', 80),
     ];
-    await rig.enroll(client, { pod: { uid: 'uid-client', ranOutside } });
+    await rig.enroll(client, { pod: { uid: 'uid-client', ranOutside, probed: [] } });
     assert.deepEqual(
       rig.net.destroyed.map(({ flow }) => flow.sourcePort),
       closed,

@@ -36,7 +36,7 @@ function setUp(clock: Clock = NO_TIME) {
       idOf: ({ uid }) => ids.of('workload', uid),
       party: (id) => {
         const record = mesh.workload(ids.nameOf(id) ?? '');
-        return record === null ? null : { identity: identityOf(record), record, isInClear: false };
+        return record === null ? null : { identity: identityOf(record), record, isInClear: false, probed: [] };
       },
       lastId: () => ids.last,
       isSynced: () => true,

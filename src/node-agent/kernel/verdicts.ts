@@ -1,6 +1,5 @@
 import type { Cancel } from '#model/effects/clock.ts';
 import { messageOf } from '#model/error.ts';
-import type { Identity } from '#model/identity/identity.ts';
 import { CONFIG_FLAG } from '#model/kernel/abi.ts';
 import type { LiveFlow } from '#model/kernel/maps.ts';
 import type { MeshState } from '#model/mesh/mesh-state.ts';
@@ -11,6 +10,7 @@ import { AGENT } from '#model/settings/agents.ts';
 import { type AccessRecord, NO_PATH, REFUSED_OUTCOME, recordOf } from '#model/telemetry/access-record.ts';
 import { CLOSE_CAUSES, type CloseCause } from '#model/telemetry/close-cause.ts';
 import type { Kernel, ReportEffects } from '#node-agent/effects/agent-effects.ts';
+import type { Party } from '#node-agent/enrollment/local-records.ts';
 import { DryRunTally } from './dry-run-tally.ts';
 
 /** In place of a generation, of which the first is 1: a connection that no verdict of ours allowed. */
@@ -23,8 +23,8 @@ export type VerdictView = {
   local(): Workload[];
   /** The kernel's number for what a record describes; null: of nobody that is there now. */
   idOf(workload: Workload): number | null;
-  /** An end of a live connection: who it is enrolled as, the record of its policies, and whether plain text passes these; null: it has left. */
-  party(id: number): { readonly identity: Identity; readonly record: Workload; readonly isInClear: boolean } | null;
+  /** An end of a live connection: its identity, the record of its policies, whether plain text passes these, ports of its kubelet; null: it has left. */
+  party(id: number): Party | null;
   /** The highest number given so far. */
   lastId(): number;
   /** The whole mesh is known: who is not there has left. */
@@ -277,6 +277,8 @@ export class Verdicts {
     const sourceId = source === null ? 0 : this.#view.idOf(source);
     const destinationId = this.#view.idOf(destination);
     if (sourceId === null || destinationId === null) return false;
+    // The kernel cannot tell the kubelet from other strangers, and would refuse both.
+    if (source === null && !allow && this.#view.party(destinationId)?.probed.includes(port) === true) return false;
     this.#kernel.maps.verdicts.set({ sourceId, destinationId, port }, { generation, allow: allow ? 1 : 0 });
     return true;
   }

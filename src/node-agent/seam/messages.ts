@@ -57,11 +57,12 @@ export type Question =
       readonly authority: string;
       readonly host: string | null;
     }
-  /** An arrival at a workload of this node that the kernel handed over. */
+  /** An arrival at a workload of this node that the kernel handed over. `clientPort`: 0 where the kubelet does not connect to. */
   | {
       readonly kind: 'plaintext';
       readonly enrolment: number;
       readonly client: IpAddress;
+      readonly clientPort: number;
       readonly target: RecordEnd;
       readonly attested: Attested;
     };
@@ -118,6 +119,8 @@ export type ServedWorkload = {
   /** Null: it takes tunnels itself. */
   readonly hboneFd: number | null;
   readonly addresses: readonly IpAddress[];
+  /** Ports that the kubelet of the node connects to. */
+  readonly probed: readonly number[];
   /** What listens on ports of the machine for this one of its own; both are the arrivals of a peer outside the mesh. */
   readonly published: readonly { readonly fd: number; readonly port: number }[];
 };

@@ -1,6 +1,7 @@
 import { type IpAddress, tryParseIp } from '#model/address/ip.ts';
 import { CAPTURE_ANNOTATIONS, captureAnnotations } from '#model/mesh/capture.ts';
 import { DATAPLANE_MODE, REDIRECTION, SIDECAR_STATUS } from '#model/mesh/membership.ts';
+import { type ProbedContainer, probedPorts } from '#model/mesh/probed-ports.ts';
 import type { EnrollmentRequest } from '#node-agent/enrollment/enrollment.ts';
 import type { FollowedKind } from '#protocol/kubernetes/following.ts';
 import type { KubeMetadata, KubeObject, ServedKind } from '#protocol/kubernetes/objects.ts';
@@ -22,6 +23,8 @@ export type FollowedPod = {
   /** Its containers have ended for good. */
   hasEnded: boolean;
   addresses: readonly IpAddress[];
+  /** Ports that the kubelet connects to. */
+  probed: readonly number[];
 };
 
 /** How an API server serves pods, and namespaces. */
@@ -42,7 +45,14 @@ export const FOLLOWED_NAMESPACES: FollowedKind = {
 };
 
 type RawPod = {
-  spec?: { serviceAccountName?: string; hostNetwork?: boolean };
+  spec?: {
+    serviceAccountName?: string;
+    hostNetwork?: boolean;
+    containers?: ProbedContainer[];
+    initContainers?: ProbedContainer[];
+    /** Of containers and init containers, as it is kept in their place. */
+    probed?: number[];
+  };
   status?: { phase?: string; podIP?: string; podIPs?: { ip?: string }[] };
 };
 
@@ -52,7 +62,11 @@ function keepPod(object: KubeObject): KubeObject {
     apiVersion: object.apiVersion,
     kind: object.kind,
     metadata: keepMetadata(object.metadata),
-    spec: { serviceAccountName: spec.serviceAccountName, hostNetwork: spec.hostNetwork },
+    spec: {
+      serviceAccountName: spec.serviceAccountName,
+      hostNetwork: spec.hostNetwork,
+      probed: probedPorts([...(spec.containers ?? []), ...(spec.initContainers ?? [])]),
+    },
     status: { phase: status.phase, podIP: status.podIP, podIPs: status.podIPs },
   };
 }
@@ -76,7 +90,7 @@ export function readPod(object: KubeObject): FollowedPod {
   const told = status.podIPs?.map(({ ip = '' }) => ip) ?? [];
   const addresses = (told.length > 0 ? told : [status.podIP ?? '']).flatMap((ip) => tryParseIp(ip) ?? []);
   return {
-    ...{ uid, name, namespace, labels, addresses, annotations: captureAnnotations(annotations) },
+    ...{ uid, name, namespace, labels, addresses, annotations: captureAnnotations(annotations), probed: spec.probed ?? [] },
     serviceAccount: spec.serviceAccountName || 'default',
     hostNetwork: spec.hostNetwork === true,
     hasSidecar: annotations[SIDECAR_STATUS] !== undefined,
@@ -97,7 +111,7 @@ export function keptPod({
   if (pod === undefined) return null;
   return {
     ...{ uid: pod.uid, name, namespace, serviceAccount, labels: {}, hostNetwork: false, hasSidecar: false, hasEnded: false },
-    ...{ isCaptured: true, annotations },
+    ...{ isCaptured: true, annotations, probed: pod.probed },
     addresses: addresses.flatMap((ip) => tryParseIp(ip) ?? []),
   };
 }

@@ -143,7 +143,7 @@ test('a pod that is meant is enrolled as what it is, where it is', async () => {
     {
       ...{ uid: 'k//Pod/shop/web', name: 'web', namespace: 'shop', serviceAccount: 'shopkeeper' },
       ...{ labels: {}, nativeTunnel: false, addresses: ['10.1.0.7'], netnsPath: '/n/web', link: null },
-      pod: { uid: 'uid-web', ranOutside: false },
+      pod: { uid: 'uid-web', ranOutside: false, probed: [] },
     },
   ]);
   assert.deepEqual(seen.saved, seen.requests, 'kept for the next agent');
@@ -300,7 +300,7 @@ test('a mark of one that nobody means is wiped off: peers would tunnel to nobody
 const KEPT: EnrollmentRequest = {
   ...{ uid: 'k//Pod/shop/web', name: 'web', namespace: 'shop', serviceAccount: 'default', labels: {}, nativeTunnel: false },
   ...{ addresses: ['10.1.0.1'], netnsPath: '/old', link: null },
-  pod: { uid: 'uid-web', ranOutside: true },
+  pod: { uid: 'uid-web', ranOutside: true, probed: [] },
 };
 
 test('K43: pods of a former agent are enrolled before anybody tells of them, wherever their namespace is now', async () => {
@@ -317,7 +317,7 @@ test('K43: pods of a former agent are enrolled before anybody tells of them, whe
 });
 
 test('what a former agent had and is not meant any more, or is gone, leaves when everything was told', async () => {
-  const gone = { ...KEPT, uid: 'k//Pod/shop/gone', name: 'gone', pod: { uid: 'uid-gone', ranOutside: false } };
+  const gone = { ...KEPT, uid: 'k//Pod/shop/gone', name: 'gone', pod: { uid: 'uid-gone', ranOutside: false, probed: [] } };
   const { pods, steps, namespace, pod, all } = setUp({ saved: [KEPT, gone] });
   await pods.restore();
   pods.watch();

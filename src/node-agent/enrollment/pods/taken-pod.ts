@@ -62,13 +62,13 @@ export class TakenPod {
 
   /** What it is enrolled as in that namespace. */
   request(netnsPath: string): EnrollmentRequest {
-    const { uid, name, namespace, serviceAccount, addresses, annotations } = this.#pod;
+    const { uid, name, namespace, serviceAccount, addresses, annotations, probed } = this.#pod;
     return {
       ...{ uid: this.#around.effects.expectedUid({ namespace, name }), name, namespace, serviceAccount },
       // The API server tells its labels to the control plane.
       ...{ labels: {}, nativeTunnel: false, addresses: [...addresses], netnsPath, link: null },
       ...(Object.keys(annotations).length === 0 ? {} : { annotations }),
-      pod: { uid, ranOutside: this.#ranOutside },
+      pod: { uid, ranOutside: this.#ranOutside, probed },
     };
   }
 
