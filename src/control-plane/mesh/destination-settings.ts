@@ -55,16 +55,27 @@ function written(host: NamedHost, waypointNamespace: string, mesh: SettingsMesh)
   const ports = [null, ...[...new Set([...portsSaid, ...portsNamed])].sort((a, b) => a - b)];
   // In a fixed order, so that a configuration does not change with the order in which rules came.
   return [null, ...[...subsets.keys()].sort(compareText)].flatMap((subset) =>
-    ports.map((port) => ({
-      service: host.key,
-      port,
-      subset,
-      ...levelled(policy, subset === null ? null : (subsets.get(subset) ?? null), port),
+    ports.map((port) => {
+      const ofRules = levelled(policy, subset === null ? null : (subsets.get(subset) ?? null), port);
       // Of a whole service first: what is said of its port goes before that.
-      ...trafficOf(host, null, mesh),
-      ...(port === null ? {} : trafficOf(host, names.get(port) ?? null, mesh)),
-    })),
+      const ofPolicies = {
+        ...trafficOf(host, null, mesh),
+        ...(port === null ? {} : trafficOf(host, names.get(port) ?? null, mesh)),
+      };
+      return { service: host.key, port, subset, ...withLocality(ofRules, { ...ofRules, ...ofPolicies }) };
+    }),
   );
+}
+
+/**
+ * What is in force of how endpoints are preferred. Without detection nobody is known to fail, and Istio then prefers nobody but by shares
+ * (W52); a rule with detection prefers those that are near unless it says otherwise.
+ */
+function withLocality(ofRules: DestinationSettings, { locality: written, ...all }: DestinationSettings): DestinationSettings {
+  const locality = written ?? (ofRules.outlierDetection === undefined ? { kind: 'off' as const } : { kind: 'nearest' as const });
+  // Whose detection it is does not matter for what was asked for by name.
+  const isIdle = locality.kind !== 'distribute' && all.outlierDetection === undefined;
+  return locality.kind === 'off' || isIdle ? all : { ...all, locality };
 }
 
 /** A subset's blocks go before the destination's; those of a port hide all of the level above but its retry budget. */

@@ -20,6 +20,11 @@ function mixed(value: number): number {
   return (hash ^ (hash >>> 16)) >>> 0;
 }
 
+/** From 0 to below 1: where a hash lies among all of them. Its own mixture, or who shares it would lie together in a table, too. */
+export function fractionOf(hash: number): number {
+  return mixed(hash ^ GOLDEN) / 2 ** 32;
+}
+
 /** The hash of a further choice for the same key. */
 export function nextHash(hash: number): number {
   return mixed(hash + GOLDEN);

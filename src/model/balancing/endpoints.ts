@@ -31,6 +31,18 @@ export function eligibleEndpoints(
   transport: Transport = 'tcp',
   subset: ReadonlySet<string> | null = null,
 ): Endpoint[] {
+  return preferredEndpoints(usableEndpoints(mesh, service, servicePort, family, transport, subset), service, client);
+}
+
+/** The same of whatever locality. */
+export function usableEndpoints(
+  mesh: MeshState,
+  service: Service,
+  servicePort: number,
+  family: Family,
+  transport: Transport,
+  subset: ReadonlySet<string> | null,
+): Endpoint[] {
   const allowUnhealthy = service.loadBalancing?.allowUnhealthy ?? false;
   const found: Endpoint[] = [];
   for (const workload of mesh.endpoints(serviceKeyOf(service))) {
@@ -43,7 +55,7 @@ export function eligibleEndpoints(
     const ways = workload.hostname === '' ? addresses.slice(0, 1) : addresses;
     for (const ip of ways) found.push({ workload, ip, port, weight: workload.capacity });
   }
-  return preferred(found, service, client);
+  return found;
 }
 
 /** Endpoint map for the service port, else the service's own target port; null: not routable. */
@@ -64,7 +76,8 @@ export function targetPort(
   return declared === undefined || declared.targetPort === 0 ? null : declared.targetPort;
 }
 
-function preferred(endpoints: Endpoint[], service: Service, client: ClientLocation): Endpoint[] {
+/** Those of the best locality rank, where the service prefers any. */
+export function preferredEndpoints(endpoints: Endpoint[], service: Service, client: ClientLocation): Endpoint[] {
   const balancing = service.loadBalancing;
   if (balancing === null || (balancing.mode !== 'strict' && balancing.mode !== 'failover')) return endpoints;
   const ranked = endpoints.map((endpoint) => ({
@@ -80,7 +93,7 @@ function preferred(endpoints: Endpoint[], service: Service, client: ClientLocati
  * Number of leading scopes that match. NETWORK in first place is a strong preference, not a barrier (B36): a local-network
  * endpoint outranks every remote one, and the remaining scopes are compared among each.
  */
-function localityRank(preference: readonly Scope[], workload: Workload, client: ClientLocation): number {
+export function localityRank(preference: readonly Scope[], workload: Workload, client: ClientLocation): number {
   const networkFirst = preference[0] === 'network';
   const rest = networkFirst ? preference.slice(1) : preference;
   const mismatch = rest.findIndex((scope) => !scopeMatches(scope, workload, client));
@@ -93,19 +106,24 @@ function fullRank(preference: readonly Scope[]): number {
 }
 
 function scopeMatches(scope: Scope, workload: Workload, client: ClientLocation): boolean {
+  return placeIn(scope, workload) === placeIn(scope, client);
+}
+
+/** Where somebody is, at one level. */
+export function placeIn(scope: Scope, { locality, node, clusterId, network }: ClientLocation): string {
   switch (scope) {
     case 'region':
-      return workload.locality.region === client.locality.region;
+      return locality.region;
     case 'zone':
-      return workload.locality.zone === client.locality.zone;
+      return locality.zone;
     case 'subzone':
-      return workload.locality.subzone === client.locality.subzone;
+      return locality.subzone;
     case 'node':
-      return workload.node === client.node;
+      return node;
     case 'cluster':
-      return workload.clusterId === client.clusterId;
+      return clusterId;
     case 'network':
-      return workload.network === client.network;
+      return network;
   }
 }
 

@@ -113,7 +113,11 @@ export const WAYPOINT_SETTINGS = {
     ),
     limitProbesMax: setting(60, 'count', 'How often that is asked for a configuration while nothing answers.'),
     limitServersMax: setting(64, 'count', 'Rate limit services of which is remembered whether they limit.'),
-    replicasKnownMs: setting(1_000, 'ms', 'How long it is taken as known how many replicas share a limit.'),
+    replicasKnownMs: setting(
+      1_000,
+      'ms',
+      'How long it is taken as known how many replicas share a limit, and where this one is.',
+    ),
     drainMs: setting(5_000, 'ms', 'How long open requests may finish after a stop signal.'),
     meshPartMax: setting(
       64,

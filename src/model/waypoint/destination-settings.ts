@@ -1,4 +1,4 @@
-import type { ServiceKey } from '#model/mesh/service.ts';
+import type { Scope, ServiceKey } from '#model/mesh/service.ts';
 
 /** What may be under way towards a destination at one time, in one waypoint; null: any number. */
 export type CircuitBreaker = {
@@ -90,6 +90,25 @@ export type Balancer =
       readonly table: { readonly kind: 'ring' | 'maglev'; readonly size: number };
     };
 
+/** How endpoints are preferred by where they are. A place is `region/zone/subzone`; what is left out, or `*`, is any. */
+export type Locality =
+  /** As near as can be: as the service says, or by region, zone and subzone. */
+  | { readonly kind: 'nearest' }
+  /** Likewise, and of other regions first the one that is named for the own. */
+  | { readonly kind: 'failover'; readonly regions: readonly { readonly from: string; readonly to: string }[] }
+  /** Who has more of these in common with the waypoint, or with the values written, from the first on. */
+  | { readonly kind: 'priority'; readonly scopes: readonly { readonly scope: Scope; readonly value: string | null }[] }
+  /** Shares by place, of the first entry that is about the own one; other places get nothing. */
+  | {
+      readonly kind: 'distribute';
+      readonly shares: readonly {
+        readonly from: string;
+        readonly to: readonly { readonly place: string; readonly weight: number }[];
+      }[];
+    }
+  /** Wherever they are. */
+  | { readonly kind: 'off' };
+
 /** How the requests to a destination are treated; what is absent is as everywhere. */
 export type DestinationSettings = {
   readonly circuitBreaker?: CircuitBreaker;
@@ -97,6 +116,7 @@ export type DestinationSettings = {
   readonly outlierDetection?: OutlierDetection;
   readonly retryBudget?: RetryBudget;
   readonly balancer?: Balancer;
+  readonly locality?: Locality;
 };
 
 /** Those of a service, of one of its ports, of a subset, or of a port of a subset. The most special one holds, whole. */

@@ -1,4 +1,4 @@
-import { hashOf } from '#model/balancing/consistent-hash.ts';
+import { fractionOf, hashOf } from '#model/balancing/consistent-hash.ts';
 import { pickWeighted } from '#model/balancing/endpoints.ts';
 import { pickLeastLoaded } from '#model/balancing/least-request.ts';
 import type { ByteStream, StreamReader } from '#model/effects/byte-stream.ts';
@@ -172,7 +172,8 @@ export class TcpConnection implements LiveConnection {
     const { balancer } = cluster.settings;
     // Of all that clients may be kept together by, a connection shows its address alone.
     const hash = balancer?.kind === 'hash' && balancer.key.kind === 'address' ? hashOf(this.#facts.client.address) : null;
-    return { endpoint: cluster.pick(cluster.usable(service.set), effects.random, hash, 0), cluster };
+    const set = cluster.usable(service, () => (hash === null ? effects.random() : fractionOf(hash)));
+    return { endpoint: cluster.pick(set, effects.random, hash, 0), cluster };
   }
 
   /** Where a route of the service leads this connection, or the service itself; null: to nobody. */

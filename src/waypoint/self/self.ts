@@ -1,10 +1,10 @@
 import { parseIp } from '#model/address/ip.ts';
-import type { ClientLocation } from '#model/balancing/endpoints.ts';
+import { type ClientLocation, placeIn } from '#model/balancing/endpoints.ts';
 import type { Clock } from '#model/effects/clock.ts';
 import { type Identity, sameIdentity } from '#model/identity/identity.ts';
 import type { MeshState } from '#model/mesh/mesh-state.ts';
 import type { GatewayAddress } from '#model/mesh/service.ts';
-import { identityOf } from '#model/mesh/workload.ts';
+import { identityOf, type Workload } from '#model/mesh/workload.ts';
 import type { Caller } from '#model/path/reach.ts';
 import { WAYPOINT } from '#model/settings/waypoints.ts';
 import { EMPTY_BAGGAGE, formatBaggage } from '#model/telemetry/propagation.ts';
@@ -19,8 +19,6 @@ export type WaypointSelf = {
   gateway: string;
   node: string;
   identity: Identity;
-  /** For locality preferences; without it only the node is known. */
-  location?: ClientLocation;
 };
 
 /** How this waypoint opens tunnels: as itself, for its clients' identities end here. */
@@ -31,11 +29,7 @@ export function callerOf({ identity, namespace, gateway }: WaypointSelf): Caller
 
 /** Whom endpoints see where the waypoint asks by itself: it, at its own address as far as the mesh knows that. */
 export function ownClient(self: WaypointSelf, mesh: MeshState): ClientInfo {
-  const binding = mesh.boundWaypoints().find((one) => isBoundTo(self, one, mesh));
-  const members = binding === undefined ? [] : mesh.waypointMembers(binding);
-  const own =
-    members.find(({ node, healthy }) => node === self.node && healthy) ?? members.find(({ node }) => node === self.node);
-  return { identity: self.identity, address: own?.addresses[0] ?? UNSPECIFIED, port: 0 };
+  return { identity: self.identity, address: ownWorkload(self, mesh)?.addresses[0] ?? UNSPECIFIED, port: 0 };
 }
 
 /** How many share what a limit allows: the ready replicas, each in `parts`; at least this one. Looked up once in a while. */
@@ -53,9 +47,35 @@ export function replicaCount(self: WaypointSelf, mesh: MeshState, parts: number,
   };
 }
 
-/** Where this waypoint runs. */
-export function locationOf(self: WaypointSelf): ClientLocation {
-  return self.location ?? { node: self.node, clusterId: '', network: '', locality: { region: '', zone: '', subzone: '' } };
+/** Where this waypoint runs, as the mesh tells it of its workload; only the node is known until then. Looked up once in a while. */
+export function locationIn(self: WaypointSelf, mesh: MeshState, clock: Clock): () => ClientLocation {
+  let untilMs = Number.NEGATIVE_INFINITY;
+  let known: ClientLocation = { node: self.node, clusterId: '', network: '', locality: { region: '', zone: '', subzone: '' } };
+  return () => {
+    const nowMs = clock.monotonicMs();
+    if (nowMs < untilMs) return known;
+    untilMs = nowMs + WAYPOINT.replicasKnownMs;
+    const own = ownWorkload(self, mesh);
+    // One object as long as nothing has changed: what was worked out for a place is found by it.
+    if (own !== null && !isSamePlace(own, known)) {
+      const { node, clusterId, network, locality } = own;
+      known = { node, clusterId, network, locality };
+    }
+    return known;
+  };
+}
+
+/** At every level that anybody can prefer by. */
+function isSamePlace(a: ClientLocation, b: ClientLocation): boolean {
+  const scopes = ['region', 'zone', 'subzone', 'node', 'cluster', 'network'] as const;
+  return scopes.every((scope) => placeIn(scope, a) === placeIn(scope, b));
+}
+
+/** The workload that this waypoint is, or another one of it on this node; null: the mesh knows none. */
+function ownWorkload(self: WaypointSelf, mesh: MeshState): Workload | null {
+  const binding = mesh.boundWaypoints().find((one) => isBoundTo(self, one, mesh));
+  const members = (binding === undefined ? [] : mesh.waypointMembers(binding)).filter(({ node }) => node === self.node);
+  return members.find(({ healthy }) => healthy) ?? members[0] ?? null;
 }
 
 /**

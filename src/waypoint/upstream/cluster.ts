@@ -7,6 +7,8 @@ import type { DestinationSettings } from '#model/waypoint/destination-settings.t
 import type { UpstreamEndpoint } from '#waypoint/state/kept.ts';
 import { type Ejection, Ejections } from '#waypoint/upstream/ejections.ts';
 import { EndpointChoice } from '#waypoint/upstream/endpoint-choice.ts';
+import { LocalityChoice } from '#waypoint/upstream/locality-choice.ts';
+import type { UpstreamService } from '#waypoint/upstream/upstreams.ts';
 
 /** What is remembered of one cluster, whatever its settings come to be. */
 export class ClusterState {
@@ -20,7 +22,9 @@ export class ClusterState {
   connections = 0;
   readonly ledger = new RetryLedger();
   readonly ejections = new Ejections();
-  readonly choice = new EndpointChoice();
+  /** By the place of a locality; one where nothing is preferred. */
+  readonly choices: EndpointChoice[] = [];
+  readonly localities = new LocalityChoice();
 }
 
 /** What a cluster asks and tells. */
@@ -50,19 +54,30 @@ export class Cluster {
     if (settings.outlierDetection === undefined) state.ejections.clear();
   }
 
-  /** Those of the endpoints that are not left out for their failures. */
-  usable(all: EndpointSet<UpstreamEndpoint>): EndpointSet<UpstreamEndpoint> {
+  /** Those of the endpoints that are not left out for their failures, of one locality. `draw`: between 0 and 1, by which that is chosen. */
+  usable(service: UpstreamService, draw: () => number): EndpointSet<UpstreamEndpoint> {
+    const { outlierDetection, locality = null } = this.settings;
+    // What the service prefers is one of the things that localities go by.
+    const all = locality === null ? service.set : service.everywhere;
     this.#endpoints = all.endpoints;
-    const { outlierDetection } = this.settings;
-    if (outlierDetection === undefined) return all;
-    return this.#state.ejections.usable(all, outlierDetection, this.#effects.nowMs());
+    const { ejections, localities } = this.#state;
+    const nowMs = outlierDetection === undefined ? 0 : this.#effects.nowMs();
+    if (locality !== null) {
+      const left = outlierDetection === undefined ? all : ejections.left(all, outlierDetection, nowMs);
+      const chosen = localities.choose(service, locality, left, outlierDetection?.minHealthPercent ?? 0, draw);
+      if (chosen !== null) return chosen;
+    }
+    return outlierDetection === undefined ? all : ejections.usable(all, outlierDetection, nowMs);
   }
 
   /** One of those that are usable; `hash`, `draw`: as `ChoiceFacts` has them. Null when there is none. */
   pick(set: EndpointSet<UpstreamEndpoint>, random: Random, hash: number | null, draw: number): UpstreamEndpoint | null {
     const { balancer } = this.settings;
     if (balancer === undefined) return pickLeastLoaded(set, random);
-    return this.#state.choice.pick(set, balancer, { hash, draw, random, nowMs: this.#effects.nowMs() });
+    const { choices, localities } = this.#state;
+    const place = localities.placeOf(set);
+    choices[place] ??= new EndpointChoice();
+    return choices[place].pick(set, balancer, { hash, draw, random, nowMs: this.#effects.nowMs() });
   }
 
   isEjected(endpoint: UpstreamEndpoint): boolean {

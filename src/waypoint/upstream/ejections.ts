@@ -34,16 +34,20 @@ export class Ejections {
 
   /** Those to choose from. */
   usable(all: Endpoints, policy: OutlierDetection, nowMs: number): Endpoints {
+    const left = this.left(all, policy, nowMs);
+    const panics = isPanic(policy, all.endpoints.length - left.endpoints.length, all.endpoints.length);
+    return panics ? all : left;
+  }
+
+  /** Those that are not left out, however few; the same set until one of them leaves or comes back. */
+  left(all: Endpoints, policy: OutlierDetection, nowMs: number): Endpoints {
     this.#review(policy, nowMs);
     if (this.#all !== all) {
       this.#all = all;
       this.#left = null;
     }
     if (this.#ejected === 0) return all;
-    if (this.#left !== null) return this.#left;
-    const left = all.endpoints.filter((endpoint) => !this.isEjected(endpoint));
-    const panics = isPanic(policy, all.endpoints.length - left.length, all.endpoints.length);
-    this.#left = panics ? all : endpointSet(left);
+    this.#left ??= endpointSet(all.endpoints.filter((endpoint) => !this.isEjected(endpoint)));
     return this.#left;
   }
 

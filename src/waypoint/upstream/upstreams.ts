@@ -1,15 +1,15 @@
 import { type Family, familyOf, type IpAddress } from '#model/address/ip.ts';
-import { type Endpoint, eligibleEndpoints } from '#model/balancing/endpoints.ts';
+import { type ClientLocation, type Endpoint, preferredEndpoints, usableEndpoints } from '#model/balancing/endpoints.ts';
 import { type EndpointSet, endpointSet } from '#model/balancing/least-request.ts';
 import { type ServicePlace, type Share, sharesOf } from '#model/balancing/shares.ts';
 import { formatIdentity } from '#model/identity/identity.ts';
 import type { MeshState } from '#model/mesh/mesh-state.ts';
-import type { AppProtocol, Service, ServiceKey } from '#model/mesh/service.ts';
+import type { AppProtocol, Scope, Service, ServiceKey } from '#model/mesh/service.ts';
 import type { Workload } from '#model/mesh/workload.ts';
 import type { Subset } from '#model/routing/subsets.ts';
 import type { Counters } from '#waypoint/self/counters.ts';
 import type { ClientInfo, WaypointEffects } from '#waypoint/self/effects.ts';
-import { locationOf, ownClient, type WaypointSelf } from '#waypoint/self/self.ts';
+import { locationIn, ownClient, type WaypointSelf } from '#waypoint/self/self.ts';
 import type { ServiceState, UpstreamEndpoint } from '#waypoint/state/kept.ts';
 import type { KeptSlot } from '#waypoint/state/slots.ts';
 import type { WaypointState } from '#waypoint/state/waypoint-state.ts';
@@ -17,11 +17,23 @@ import { ConnectionPool } from '#waypoint/upstream/connection-pool.ts';
 import { dial } from '#waypoint/upstream/dial.ts';
 
 /** A service port with the endpoints to choose from; worked out once, until the mesh changes. */
-export type UpstreamService = { readonly appProtocol: AppProtocol; readonly set: EndpointSet<UpstreamEndpoint> };
+export type UpstreamService = {
+  readonly appProtocol: AppProtocol;
+  /** Those that the service prefers, from where this waypoint is. */
+  readonly set: EndpointSet<UpstreamEndpoint>;
+  /** Those that it allows; the same where it prefers none. */
+  readonly everywhere: EndpointSet<UpstreamEndpoint>;
+  /** What it prefers, nearest first; empty: nothing. */
+  readonly preference: readonly Scope[];
+  /** From where the waypoint looks at them. */
+  readonly location: ClientLocation;
+};
 
 /** What holds for one version of a service, by port and family; null: no such port. */
 type Choices = {
   version: number;
+  /** Where the waypoint was. */
+  location: ClientLocation;
   readonly byPlace: Map<number, UpstreamService | null>;
   /** Likewise of subsets, which are forgotten with the configuration that they are of. */
   bySubset: WeakMap<Subset, Map<number, UpstreamService | null>>;
@@ -38,14 +50,18 @@ type UpstreamsContext = {
 /** Everything this waypoint can send to. What it holds lies in slots of the waypoint's state, which says what leaves. */
 export class Upstreams {
   readonly #context: UpstreamsContext;
+  readonly #location: () => ClientLocation;
   readonly #choices: KeptSlot<ServiceState, Choices>;
   /** Connections by the principal they serve ('' for none): identities never share one (W8). */
   readonly #pools: KeptSlot<UpstreamEndpoint, Map<string, ConnectionPool>>;
 
   constructor(context: UpstreamsContext) {
     this.#context = context;
+    this.#location = locationIn(context.self, context.mesh, context.effects.clock);
     const { perService, perEndpoint } = context.state;
-    this.#choices = perService.keep({ make: ({ version }) => ({ version, byPlace: new Map(), bySubset: new WeakMap() }) });
+    this.#choices = perService.keep({
+      make: ({ version }) => ({ version, location: this.#location(), byPlace: new Map(), bySubset: new WeakMap() }),
+    });
     this.#pools = perEndpoint.keep({
       make: () => new Map(),
       // Connections to an endpoint that is gone close once their requests are done.
@@ -65,8 +81,10 @@ export class Upstreams {
     if (service === null) return null;
     const choices = this.#choices.of(service);
     // Found out when it is needed: a storm of changes costs nothing until the next request.
-    if (choices.version !== service.version) {
+    const location = this.#location();
+    if (choices.version !== service.version || choices.location !== location) {
       choices.version = service.version;
+      choices.location = location;
       choices.byPlace.clear();
       choices.bySubset = new WeakMap();
     }
@@ -149,27 +167,31 @@ export class Upstreams {
     const service = this.#context.mesh.service(key);
     const declared = service?.ports.find((candidate) => candidate.servicePort === port);
     if (service === null || declared === undefined) return null;
-    let eligible = this.#eligible(service, port, family, subset);
-    if (eligible.length === 0) eligible = this.#eligible(service, port, family === 4 ? 6 : 4, subset);
-    const endpoints = eligible.map(({ workload, ip, port: target, weight }) => {
+    let usable = this.#usable(service, port, family, subset);
+    if (usable.length === 0) usable = this.#usable(service, port, family === 4 ? 6 : 4, subset);
+    const { loadBalancing } = service;
+    const location = this.#location();
+    const preferred = preferredEndpoints(usable, service, location);
+    const set = this.#setOf(preferred, service);
+    // Where strict, nobody is sent elsewhere, whatever else is said.
+    const isStrict = loadBalancing?.mode === 'strict';
+    const everywhere = isStrict || preferred.length === usable.length ? set : this.#setOf(usable, service);
+    const preference = loadBalancing?.mode === 'failover' ? loadBalancing.routingPreference : [];
+    return { appProtocol: declared.appProtocol, set, everywhere, preference, location };
+  }
+
+  #setOf(found: readonly Endpoint[], service: Service): EndpointSet<UpstreamEndpoint> {
+    const endpoints = found.map(({ workload, ip, port: target, weight }) => {
       const endpoint = this.#context.state.endpoint(workload, ip, target, service);
       // The endpoint may be known from before with another weight; its load and connections stay.
       endpoint.capacity = weight;
       return endpoint;
     });
-    return { appProtocol: declared.appProtocol, set: endpointSet(endpoints) };
+    return endpointSet(endpoints);
   }
 
-  #eligible(service: Service, port: number, family: Family, subset: Subset | null): Endpoint[] {
-    return eligibleEndpoints(
-      this.#context.mesh,
-      service,
-      port,
-      family,
-      locationOf(this.#context.self),
-      'tcp',
-      subset?.endpoints ?? null,
-    );
+  #usable(service: Service, port: number, family: Family, subset: Subset | null): Endpoint[] {
+    return usableEndpoints(this.#context.mesh, service, port, family, 'tcp', subset?.endpoints ?? null);
   }
 }
 

@@ -2,16 +2,17 @@ import { errorAt, type FieldPath, type Problem, warningAt } from '#control-plane
 import { goDurationMs } from '#control-plane/resources/go-duration.ts';
 import { TUNNEL } from '#model/settings/tunnels.ts';
 import { checkBalancer } from './check-balancer.ts';
+import { checkLocality } from './check-locality.ts';
 import type { RawBlocks, RawConnectionPool, RawOutlierDetection, RawTrafficSettings } from './schema.ts';
 
-/** What is wrong with limits, times and detection, those of ports included. */
-export function checkSettings(policy: RawTrafficSettings | undefined, path: FieldPath): Problem[] {
+/** What is wrong with limits, times and detection, those of ports included. `above`: what holds where this says nothing. */
+export function checkSettings(policy: RawTrafficSettings | undefined, path: FieldPath, above?: RawTrafficSettings): Problem[] {
   const { portLevelSettings = [] } = policy ?? {};
   const ports = portLevelSettings.flatMap((one, at) => {
     const place = [...path, 'portLevelSettings', at];
-    return [...checkPort(one.port?.number, at, portLevelSettings, place), ...checkBlocks(one, place)];
+    return [...checkPort(one.port?.number, at, portLevelSettings, place), ...checkBlocks(one, place, {})];
   });
-  return [...checkBlocks(policy ?? {}, path), ...ports];
+  return [...checkBlocks(policy ?? {}, path, above ?? {}), ...ports];
 }
 
 /** A second entry for a port would be hidden by the first in silence. */
@@ -31,8 +32,16 @@ function checkPort(
 }
 
 /** Those that a port may have, too. */
-function checkBlocks({ loadBalancer, connectionPool, outlierDetection }: RawBlocks, path: FieldPath): Problem[] {
+function checkBlocks(
+  { loadBalancer, connectionPool, outlierDetection }: RawBlocks,
+  path: FieldPath,
+  above: RawBlocks,
+): Problem[] {
+  const locality = loadBalancer?.localityLbSetting;
+  // As it will be looked up: this level's, or else that of the level above.
+  const detects = (outlierDetection ?? above.outlierDetection) !== undefined;
   return [
+    ...(locality === undefined ? [] : checkLocality(locality, [...path, 'loadBalancer', 'localityLbSetting'], detects)),
     ...(loadBalancer === undefined ? [] : checkBalancer(loadBalancer, [...path, 'loadBalancer'])),
     ...(connectionPool === undefined ? [] : checkPool(connectionPool, [...path, 'connectionPool'])),
     ...(outlierDetection === undefined ? [] : checkDetection(outlierDetection, [...path, 'outlierDetection'])),

@@ -14,7 +14,7 @@ export function checkDestinationRule({ spec }: RawDestinationRule): Problem[] {
     ...subsets.flatMap((subset, at) => [
       ...checkSubset(subset, subsets, at),
       ...checkTls(subset.trafficPolicy, ['spec', 'subsets', at, 'trafficPolicy']),
-      ...checkSettings(subset.trafficPolicy, ['spec', 'subsets', at, 'trafficPolicy']),
+      ...checkSettings(subset.trafficPolicy, ['spec', 'subsets', at, 'trafficPolicy'], trafficPolicy),
     ]),
   ];
 }

@@ -23,10 +23,10 @@ const BLOCKS: FieldTable = {
     is: 'refused',
     why: 'enforced for LEAST_REQUEST and ROUND_ROBIN; told with any other balancer',
   }),
-  'loadBalancer.localityLbSetting': {
-    is: 'ignored',
-    why: 'endpoints are preferred as their Service says, and by no other list',
-    remedy: 'write trafficDistribution in the Service',
+  ...eachField('loadBalancer.localityLbSetting.', 'enabled distribute[].from distribute[].to.* failover[].from failover[].to'),
+  'loadBalancer.localityLbSetting.failoverPriority[]': {
+    is: 'refused',
+    why: 'enforced for labels of where endpoints run (network, cluster, region, zone, subzone, hostname); told at any other, where the list ends',
   },
   'connectionPool.tcp.maxConnections': ENFORCED,
   'connectionPool.tcp.connectTimeout': { is: 'refused', why: 'enforced up to 10s, which is the most; told where it is longer' },

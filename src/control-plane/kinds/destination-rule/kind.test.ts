@@ -56,9 +56,10 @@ const mistakes: Mistake[] = [
       says: /200000 places are more than a waypoint makes/,
     },
     {
-      field: 'loadBalancer.localityLbSetting',
-      value: 'loadBalancer: { localityLbSetting: { enabled: true } }',
-      says: /preferred as their Service says/,
+      field: 'loadBalancer.localityLbSetting.failoverPriority[1]',
+      value:
+        'outlierDetection: {}, loadBalancer: { localityLbSetting: { failoverPriority: [topology.kubernetes.io/zone, version=v1] } }',
+      says: /version says nothing here of where an endpoint runs: the list ends before it/,
     },
     {
       field: 'connectionPool.tcp.tcpKeepalive',
@@ -129,6 +130,21 @@ const mistakes: Mistake[] = [
       value: 'loadBalancer: { simple: RANDOM, consistentHash: { useSourceIp: true } }',
       says: /exclude one another/,
     },
+    ...(
+      [
+        ['distribute[0].to', 'distribute: [{ from: a/*, to: { a/*: 80, b/*: 30 } }]', /weights for from: a\/\* are 80, 30/],
+        ['distribute[0].to', 'distribute: [{ from: a }]', /are none/],
+        ['distribute[0].from', 'distribute: [{ from: a/*/b, to: { a: 100 } }]', /"a\/\*\/b" is no locality/],
+        ['distribute[0].to', 'distribute: [{ from: "*", to: { "a/b/c/d": 100 } }]', /"a\/b\/c\/d" is no locality/],
+        ['failover[0].to', 'failover: [{ from: a, to: a }]', /its own substitute/],
+        ['failover[0].from', 'failover: [{ from: a/b, to: c }]', /"a\/b" is no region/],
+        ['failover', 'distribute: [{ from: a, to: { a: 100 } }], failover: [{ from: a, to: b }]', /exclude one another/],
+      ] as const
+    ).map(([at, value, says]) => ({
+      at: `loadBalancer.localityLbSetting.${at}`,
+      value: `outlierDetection: {}, loadBalancer: { localityLbSetting: { ${value} } }`,
+      says,
+    })),
     {
       at: 'loadBalancer.consistentHash',
       value: 'loadBalancer: { consistentHash: { useSourceIp: true, httpHeaderName: a } }',

@@ -2,6 +2,7 @@ import type { RulePolicy } from '#control-plane/mesh/destination-rules.ts';
 import { goDurationMs } from '#control-plane/resources/go-duration.ts';
 import type { DestinationSettings, OutlierDetection } from '#model/waypoint/destination-settings.ts';
 import { readBalancer } from './read-balancer.ts';
+import { readLocality } from './read-locality.ts';
 import type { RawBlocks, RawConnectionPool, RawOutlierDetection, RawTrafficSettings } from './schema.ts';
 
 // Fixed by the API (Istio's, and where it says nothing Envoy's): what a field is that nobody wrote.
@@ -33,7 +34,10 @@ export function readPolicy(policy: RawTrafficSettings | undefined): RulePolicy |
 function readBlocks({ loadBalancer, connectionPool, outlierDetection }: RawBlocks): DestinationSettings {
   return {
     // Also an empty one: it hides that of the level above.
-    ...(loadBalancer !== undefined && { balancer: readBalancer(loadBalancer) }),
+    ...(loadBalancer !== undefined && {
+      balancer: readBalancer(loadBalancer),
+      locality: readLocality(loadBalancer.localityLbSetting),
+    }),
     ...(connectionPool !== undefined && readPool(connectionPool)),
     ...(outlierDetection !== undefined && { outlierDetection: readDetection(outlierDetection) }),
   };

@@ -38,12 +38,21 @@ export type RawConsistentHash = {
   minimumRingSize?: number;
 };
 
+/** How endpoints are preferred by where they are. */
+export type RawLocality = {
+  enabled?: boolean | null;
+  distribute?: { from?: string; to?: Record<string, number> }[];
+  failover?: { from?: string; to?: string }[];
+  failoverPriority?: string[];
+};
+
 /** How endpoints are chosen. */
 export type RawLoadBalancer = {
   simple?: 'UNSPECIFIED' | 'LEAST_CONN' | 'RANDOM' | 'PASSTHROUGH' | 'ROUND_ROBIN' | 'LEAST_REQUEST';
   consistentHash?: RawConsistentHash;
   warmup?: { duration?: string; minimumPercent?: number | null; aggression?: number | null };
   warmupDurationSecs?: string;
+  localityLbSetting?: RawLocality;
 };
 
 /** Blocks that ports have of their own. */

@@ -139,6 +139,7 @@ test('config-api 4.3: limits, times and detection of a rule, with what is not wr
       minHealthPercent: 0,
     },
     retryBudget: { percent: 20, of: { kind: 'active', minConcurrency: 3 } },
+    locality: { kind: 'nearest' },
   });
 });
 
@@ -214,4 +215,75 @@ test('config-api 6.3: a rule hears of the TrafficPolicy that goes before it, and
   assert.match(ofRule, /says outlierDetection of/);
   assert.match(mesh.problems('TrafficPolicy shop/u').join('; '), /TrafficPolicy shop\/t already says circuitBreaker of Service/);
   assert.deepEqual(mesh.conditions('TrafficPolicy shop/u'), ['Accepted False Conflicted', 'Programmed False Conflicted']);
+});
+
+const locality = (setting: string) => `loadBalancer: { localityLbSetting: { ${setting} } }`;
+const LISTS = {
+  distribute: 'distribute: [{ from: a/*, to: { a/x: 80, b: 20 } }]',
+  failover: 'failover: [{ from: a, to: b }]',
+  priority: 'failoverPriority: [topology.istio.io/network, topology.kubernetes.io/zone=x, version, kubernetes.io/hostname]',
+};
+const DETECTS = 'outlierDetection: {}';
+
+const localities: { name: string; documents: string[]; want: unknown }[] = [
+  { name: 'nothing but detection', documents: [rule(DETECTS)], want: { kind: 'nearest' } },
+  { name: 'W52 lists without detection', documents: [rule(locality(LISTS.failover))], want: null },
+  { name: 'W52 labels without detection', documents: [rule(locality(LISTS.priority))], want: null },
+  {
+    name: 'shares, also without detection',
+    documents: [rule(locality(LISTS.distribute))],
+    want: {
+      kind: 'distribute',
+      shares: [
+        {
+          from: 'a/*',
+          to: [
+            { place: 'a/x', weight: 80 },
+            { place: 'b', weight: 20 },
+          ],
+        },
+      ],
+    },
+  },
+  {
+    name: 'regions',
+    documents: [rule(`${locality(LISTS.failover)}, ${DETECTS}`)],
+    want: { kind: 'failover', regions: [{ from: 'a', to: 'b' }] },
+  },
+  {
+    name: 'labels, as far as they say where something runs',
+    documents: [rule(`${locality(LISTS.priority)}, ${DETECTS}`)],
+    want: {
+      kind: 'priority',
+      scopes: [
+        { scope: 'network', value: null },
+        { scope: 'zone', value: 'x' },
+      ],
+    },
+  },
+  { name: 'that it is off', documents: [rule(`${locality('enabled: false')}, ${DETECTS}`)], want: null },
+  {
+    name: 'detection by a TrafficPolicy, for what a rule asks',
+    documents: [rule(locality(LISTS.failover)), traffic('outlierDetection: {}')],
+    want: { kind: 'failover', regions: [{ from: 'a', to: 'b' }] },
+  },
+  { name: 'detection by a TrafficPolicy alone', documents: [traffic('outlierDetection: {}')], want: undefined },
+];
+for (const { name, documents, want } of localities)
+  test(`W51 how a rule has endpoints preferred: ${name}`, () => {
+    const mesh = new YamlMesh(parser, [...SHOP, ...documents].join('\n---\n'));
+    const services = mesh.index.snapshot().waypoints.get('shop/way')?.services ?? [];
+    const [first] = services.find(({ key }) => key === CART)?.destinations ?? [];
+    assert.deepEqual(first?.locality, want ?? undefined);
+  });
+
+test('config-api 4.3: a balancer of a subset hides the localities of the level above', () => {
+  const subsets = `{ name: v1, labels: { v: v1 }, trafficPolicy: { loadBalancer: { simple: RANDOM } } }`;
+  const mesh = new YamlMesh(parser, [...SHOP, rule(`${locality(LISTS.failover)}, ${DETECTS}`, { subsets })].join('\n---\n'));
+  const services = mesh.index.snapshot().waypoints.get('shop/way')?.services ?? [];
+  const destinations = services.find(({ key }) => key === CART)?.destinations ?? [];
+  assert.deepEqual(
+    destinations.map((one) => `${one.subset} ${one.locality?.kind}`),
+    ['null failover', 'v1 nearest'],
+  );
 });

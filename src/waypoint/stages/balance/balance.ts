@@ -1,13 +1,13 @@
-import { hashOf } from '#model/balancing/consistent-hash.ts';
+import { fractionOf, hashOf } from '#model/balancing/consistent-hash.ts';
 import { type EndpointSet, pickLeastLoaded } from '#model/balancing/least-request.ts';
 import type { Random } from '#model/effects/clock.ts';
 import { WAYPOINT } from '#model/settings/waypoints.ts';
-import type { HashKey } from '#model/waypoint/destination-settings.ts';
 import type { Attempt } from '#waypoint/exchange/attempt.ts';
 import type { Exchange } from '#waypoint/exchange/exchange.ts';
 import { noHealthyUpstream, OVERFLOW, REPLY } from '#waypoint/exchange/local-reply.ts';
 import { NEXT, replyWith, type Stage, type StageParts, type StageResult } from '#waypoint/exchange/stage.ts';
 import type { UpstreamEndpoint } from '#waypoint/state/kept.ts';
+import type { Cluster } from '#waypoint/upstream/cluster.ts';
 import type { Clusters } from '#waypoint/upstream/clusters.ts';
 import { familyFor, type Upstreams } from '#waypoint/upstream/upstreams.ts';
 import { upstreamVersion } from '#waypoint/upstream/version.ts';
@@ -66,7 +66,12 @@ function choose(exchange: Exchange, attempt: Attempt, choosing: Choosing): Stage
     // The family that the client dialled first: an endpoint may listen on one family only.
     const service = upstreams.service(target.service, target.port, familyFor(destination.address), target.subset);
     if (service === null) return replyWith(REPLY.invalidBackend);
-    const set = attempt.cluster?.usable(service.set) ?? service.set;
+    // What is kept together stays in one locality as well.
+    const draw = (): number => {
+      const hash = hashFor(attempt.cluster, exchange, choosing);
+      return hash === null ? choosing.random() : fractionOf(hash);
+    };
+    const set = attempt.cluster?.usable(service, draw) ?? service.set;
     attempt.endpoint = pinnedOf(exchange, attempt) ?? pickOther(set, exchange, attempt, choosing);
     attempt.version = upstreamVersion(service.appProtocol, request);
   } else if (destination.kind === 'workload') {
@@ -85,11 +90,11 @@ function pickOther(
   set: EndpointSet<UpstreamEndpoint>,
   exchange: Exchange,
   attempt: Attempt,
-  { random, newCookie }: Choosing,
+  choosing: Choosing,
 ): UpstreamEndpoint | null {
   const { cluster } = attempt;
-  const balancer = cluster?.settings.balancer;
-  const hash = balancer?.kind === 'hash' ? hashFor(balancer.key, exchange, newCookie) : null;
+  const { random } = choosing;
+  const hash = hashFor(cluster, exchange, choosing);
   const before = attempt.number - 1;
   for (let draw = 0; ; draw++) {
     const endpoint = cluster === null ? pickLeastLoaded(set, random) : cluster.pick(set, random, hash, before + draw);
@@ -97,8 +102,11 @@ function pickOther(
   }
 }
 
-/** A client without the cookie gets one, where its destination says how long it is to last. */
-function hashFor(key: HashKey, exchange: Exchange, newCookie: Choosing['newCookie']): number | null {
+/** Null where nothing is kept together. A client without the cookie gets one, where its destination says how long it is to last. */
+function hashFor(cluster: Cluster | null, exchange: Exchange, { newCookie }: Choosing): number | null {
+  const balancer = cluster?.settings.balancer;
+  if (balancer?.kind !== 'hash') return null;
+  const { key } = balancer;
   const hash = requestHash(key, exchange);
   return hash === null && key.kind === 'cookie' && key.ttlS !== null ? hashOf(newCookie(exchange)) : hash;
 }

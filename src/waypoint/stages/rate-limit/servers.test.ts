@@ -28,8 +28,12 @@ function unreachable(): { clock: SteppedClock; ask(): Promise<LimitAnswer>; dial
         rig.refuse = () => resolve({ kind: 'failed', problem });
       }),
   });
+  const set = endpointSet([endpoint]);
   const servers = new LimitServers({
-    upstreams: { service: () => ({ appProtocol: 'grpc', set: endpointSet([endpoint]) }), ownPool: () => pool },
+    upstreams: {
+      service: () => ({ appProtocol: 'grpc', set, everywhere: set, preference: [], location: { ...endpoint.workload } }),
+      ownPool: () => pool,
+    },
     effects: { clock, random: Math.random, mishaps: SILENT_MISHAPS, log: SILENT_LOG },
   });
   const descriptor = { entries: [['policy', 'a/b']], requests: 1, windowMs: 1_000 } as const;
