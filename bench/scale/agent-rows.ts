@@ -112,7 +112,7 @@ function nodeOf(workloads: number, policies: readonly [PolicyKey, Authorization]
         return record === null ? null : { identity: identityOf(record), record, isInClear: false, probed: [] };
       },
       lastId: () => ids.last,
-      isSynced: () => true,
+      isWhole: () => true,
       datagramsClear: false,
       destroy: () => false,
     },

@@ -195,13 +195,15 @@ test('F8: an agent that handed over accepts nothing, lets policy end what it car
   const { generation } = rig.agent;
   const handles = (): number => rig.net.at(netnsOf(server)).handles;
   const before = handles();
-  const handed = rig.agent.succession.handOver();
+  const taken = Promise.withResolvers<void>();
+  const handed = rig.agent.succession.handOver(taken.promise);
   assert.equal(handles(), before + 5, 'its sockets stay open for the next one, but not for as long as this one carries:');
   assert.deepEqual(handed.filter(({ netnsCookie }) => netnsCookie === String(rig.net.at(netnsOf(server)).netnsCookie)).length, 5);
   assert.deepEqual([...rig.net.at(netnsOf(client)).listeners.keys()], [PORT.dns], 'names are answered for a while');
   let isOver = false;
   const over = rig.agent.succession.carriedToTheEnd(AGENT.handedOverMs).then(() => (isOver = true));
   rig.clock.advance(60_000);
+  taken.resolve();
   await settle();
   assert.deepEqual([isOver, carried.error()], [false, null]);
   assert.ok(handles() <= before, 'an agent that comes after the next one finds the ports free');

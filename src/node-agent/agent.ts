@@ -71,9 +71,9 @@ export class Agent {
     const report = { clock, log, meters: this.meters, peers: new PeerSeries(this.meters) };
     this.#report = report;
     const view = {
-      ...{ mesh: this.mesh, local: () => this.records.all() },
+      ...{ mesh: this.mesh, local: () => this.records.all(), datagramsClear: options.datagramsClear },
       ...{ idOf: (one: Workload) => this.records.idOf(one, this.ids), party: (id: number) => this.records.party(id) },
-      ...{ isSynced: () => this.#synced, lastId: () => this.ids.last, datagramsClear: options.datagramsClear },
+      ...{ isWhole: () => this.#synced && this.enrollment.isWhole, lastId: () => this.ids.last },
       destroy: (flow: LiveFlow, socketCookie?: bigint) => this.enrollment.destroy(flow, socketCookie),
     };
     this.#verdicts = new Verdicts(kernel, view, report);

@@ -13,6 +13,7 @@ function setUp(change: Partial<AgentMachinery> = {}, busy = false) {
   let asked: Parameters<AgentMachinery['serve']>[0] | null = null;
   const carried = Promise.withResolvers<void>();
   if (!busy) carried.resolve();
+  const next = { serves: false };
   const machinery: AgentMachinery = {
     local: {
       restore: async () => void done.push('restore'),
@@ -35,6 +36,7 @@ function setUp(change: Partial<AgentMachinery> = {}, busy = false) {
       done.push('hand over');
       return { pid: 7, sockets: [] };
     },
+    isServed: () => next.serves,
     carriedToTheEnd: (deadlineMs) => {
       done.push(`carry for ${deadlineMs}`);
       return carried.promise;
@@ -50,6 +52,7 @@ function setUp(change: Partial<AgentMachinery> = {}, busy = false) {
     done,
     clock,
     carried,
+    next,
     cleanup: () => actions().cleanup(),
     handOver: (onlyLeaving = false) => actions().handOver(onlyLeaving),
   };
@@ -135,6 +138,29 @@ test('an agent that hands over goes on hearing of policy, gives up its API after
   assert.deepEqual(done.slice(5), ['discovery stops', 'API closes', 'agent', 'certificates', 'kernel']);
 });
 
+test('F8: the sockets of an agent that has handed over go as soon as the next one serves, whatever it carries', async () => {
+  let isTaken = false;
+  const { machinery, clock, next, handOver } = setUp({}, true);
+  const { handOver: leave } = machinery;
+  await runAgent({
+    ...machinery,
+    handOver: (taken) => {
+      void taken.then(() => {
+        isTaken = true;
+      });
+      return leave(taken);
+    },
+  });
+  await handOver();
+  clock.advance(AGENT.lastAnswerMs + AGENT.handOverLookMs);
+  await settle();
+  assert.equal(isTaken, false);
+  next.serves = true;
+  clock.advance(2 * AGENT.handOverLookMs);
+  await settle();
+  assert.equal(isTaken, true);
+});
+
 test('a stop ends an agent that has handed over at once, and only once', async () => {
   const { machinery, done, clock, carried, handOver } = setUp({}, true);
   const { stop, replaced } = await runAgent(machinery);
@@ -142,7 +168,8 @@ test('a stop ends an agent that has handed over at once, and only once', async (
   clock.advance(1_000);
   await stop();
   carried.resolve();
-  clock.advance(AGENT.handOverMs);
+  await settle();
+  clock.advance(2 * AGENT.handOverMs);
   await replaced;
   assert.equal(done.filter((what) => what === 'kernel').length, 1);
 });
@@ -161,7 +188,9 @@ test('F8: an agent that is told to stop serves until nothing is carried, and giv
   carried.resolve();
   await settle();
   assert.equal(done.includes('kernel'), false, 'its sockets are there to be taken');
-  clock.advance(AGENT.handOverMs);
+  clock.advance(AGENT.lastAnswerMs);
+  await settle();
+  clock.advance(2 * AGENT.handOverMs);
   await stopping;
   assert.deepEqual(done.slice(-3), ['agent', 'certificates', 'kernel']);
 });

@@ -29,8 +29,10 @@ export type AgentMachinery = {
   drainEvents(): void;
   /** Opens the local API, which asks for these. The result closes it. */
   serve(asked: ServedActions): Promise<() => Promise<void>>;
-  /** Leaves the node to another agent; what is carried goes on. */
-  handOver(): Handover;
+  /** Leaves the node to another agent; what is carried goes on. `taken`: that one has the listening sockets. */
+  handOver(taken: Promise<void>): Handover;
+  /** Whether an agent serves the local API: after this one has closed it, another. */
+  isServed(): boolean;
   /** Resolves when nothing is carried any more, or after so long. */
   carriedToTheEnd(deadlineMs: number): Promise<void>;
   /** What is closed after the last request, in this order: users before what they use. */
@@ -85,12 +87,16 @@ export async function runAgent(machinery: AgentMachinery): Promise<RunningAgent>
     taken = promise;
     await local.leaveNode(); // two agents that change one workload would undo each other's work
     for (const stopTimer of stopTimers.splice(0)) stopTimer();
-    const handover = machinery.handOver();
-    clock.after(AGENT.handOverMs, over);
+    const handover = machinery.handOver(taken);
     // Discovery goes on: policy ends also what is carried to its end. The answer has to leave before its socket closes.
     const left = async (): Promise<void> => {
       await closeApi();
-      await Promise.all([machinery.carriedToTheEnd(AGENT.handedOverMs), taken]);
+      // No longer than needed: who comes after the next one, should that die now, is to find the ports free.
+      const untilMs = clock.monotonicMs() + AGENT.handOverMs;
+      const stopLooking = clock.every(AGENT.handOverLookMs, () => {
+        if (machinery.isServed() || clock.monotonicMs() >= untilMs) over();
+      });
+      await Promise.all([machinery.carriedToTheEnd(AGENT.handedOverMs), taken.then(stopLooking)]);
       await endOnce();
     };
     clock.after(AGENT.lastAnswerMs, () => void left().then(replacing.resolve, replacing.reject));

@@ -102,12 +102,12 @@ export class Succession {
 
   /**
    * Another agent goes on with the node: nothing is accepted here any more, and the kernel is not written. What is carried
-   * goes on. Returns the listening sockets, which stay open for a while, with what waits in them.
+   * goes on. Returns the listening sockets, which stay open until they are `taken`, with what waits in them.
    */
-  handOver(): HandedSocket[] {
+  handOver(taken: Promise<void>): HandedSocket[] {
     this.#handedOver = true;
     this.#parts.leaveKernel();
-    return this.#parts.enrollment.handOver();
+    return this.#parts.enrollment.handOver(taken);
   }
 
   /** After a handover: what is still carried is judged by what is in force. */

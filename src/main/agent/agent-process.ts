@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { decodeJwt, type JWTPayload } from 'jose';
 import type { Cancel } from '#model/effects/clock.ts';
@@ -98,13 +98,14 @@ async function startHeld(options: AgentProcessOptions, held: HeldNode, former: H
       agent.watchArrivals(); // first: what is to be closed does not wait for what is to be told
       events.drain(AGENT.eventsPerTurnMax);
     },
-    handOver: () => {
-      const sockets = agent.succession.handOver();
+    handOver: (taken) => {
+      const sockets = agent.succession.handOver(taken);
       hosted.close();
       parts.metrics.close();
       held.release();
       return { pid: process.pid, sockets };
     },
+    isServed: () => existsSync(paths.socket),
     carriedToTheEnd: (deadlineMs) => agent.succession.carriedToTheEnd(deadlineMs),
     serve: ({ cleanup, handOver }) =>
       serveLocalSocket(paths.socket, (method, path, body) =>

@@ -125,7 +125,7 @@ test('F8: an agent that has handed its node over enrolls nobody and writes nothi
   await rig.enroll(client);
   const before = traces(rig);
   const enrolling = rig.enroll(server);
-  rig.agent.succession.handOver();
+  rig.agent.succession.handOver(Promise.resolve());
   await assert.rejects(enrolling, { code: 'WEFT_AGENT_LEAVING' });
   await assert.rejects(rig.enroll(server), { code: 'WEFT_AGENT_LEAVING' });
   rig.agent.leave(client.uid);

@@ -8,7 +8,6 @@ import { PORT } from '#model/mesh/ports.ts';
 import type { WorkloadRequest } from '#model/mesh/registration.ts';
 import type { IdTable } from '#model/path/ids.ts';
 import { addressesByFamily } from '#model/path/tables.ts';
-import { AGENT } from '#model/settings/agents.ts';
 import type {
   AgentEffects,
   DatagramHandler,
@@ -18,7 +17,7 @@ import type {
 } from '#node-agent/effects/agent-effects.ts';
 import type { HandedSocket } from '#protocol/api/agent.ts';
 import { adoptedId, isUnchanged } from './same-enrollment.ts';
-import { agentLeaving } from './under-way.ts';
+import { type Attempt, Attempts, agentLeaving } from './under-way.ts';
 
 /** What it takes to enroll a workload; kept on disk, so that a restarted agent enrolls it again by itself. */
 export type EnrollmentRequest = WorkloadRequest & {
@@ -63,9 +62,6 @@ export type EnrollmentHandlers = {
   ended(workload: Enrolled): void;
 };
 
-/** An enrollment under way; `left`: the workload left meanwhile, so it must come to nothing. */
-type Attempt = { readonly uid: string; left: boolean; done: Promise<unknown> | null };
-
 type Entry = { enrolled: Enrolled; listening: Listening[]; dns: Listening[] };
 
 /** Takes workloads into the mesh and out again. Idempotent: repeats are no-ops, leaving undoes everything. */
@@ -77,7 +73,7 @@ export class Enrollment {
   readonly #entries = new Map<string, Entry>();
   readonly #byId = new Map<number, Enrolled>();
   readonly #byAddress = new Map<IpAddress, Enrolled>();
-  readonly #attempts = new Set<Attempt>();
+  readonly #attempts = new Attempts();
   #handedOver = false;
 
   constructor(effects: AgentEffects, ids: IdTable, trustDomain: string, handlers: EnrollmentHandlers) {
@@ -117,6 +113,11 @@ export class Enrollment {
     return this.byId(destinationId)?.netns.destroyFlow(flow, true) ?? false;
   }
 
+  /** Whether all are in that are to be: an end of a connection that is not may otherwise be one of them. */
+  get isWhole(): boolean {
+    return this.#attempts.allSucceeded;
+  }
+
   all(): Enrolled[] {
     return [...this.#entries.values()].map(({ enrolled }) => enrolled);
   }
@@ -126,18 +127,8 @@ export class Enrollment {
    * that both listen, the listeners of one would belong to nobody. Errors: those of the namespace and of the kernel, after
    * which nothing is left; WEFT_WORKLOAD_LEFT when it left meanwhile; WEFT_AGENT_LEAVING when another agent has the node.
    */
-  async enroll(request: EnrollmentRequest): Promise<Enrolled> {
-    const { uid } = request;
-    const before = [...this.#attempts].findLast((one) => one.uid === uid)?.done ?? null;
-    const attempt: Attempt = { uid, left: false, done: null };
-    const enrolling = before === null ? this.#enroll(request, attempt) : before.then(() => this.#enroll(request, attempt));
-    attempt.done = enrolling.catch(() => {}); // the next one waits for the end of this, however it ends
-    this.#attempts.add(attempt);
-    try {
-      return await enrolling;
-    } finally {
-      this.#attempts.delete(attempt);
-    }
+  enroll(request: EnrollmentRequest): Promise<Enrolled> {
+    return this.#attempts.run(request.uid, (attempt) => this.#enroll(request, attempt));
   }
 
   async #enroll(request: EnrollmentRequest, attempt: Attempt): Promise<Enrolled> {
@@ -183,7 +174,7 @@ export class Enrollment {
   /** Undoes enroll, also one that is under way; connections are cut by the caller. Unknown uids are no error, nor is one of another agent by now. */
   leave(uid: string): void {
     if (this.#handedOver) return;
-    for (const attempt of this.#attempts) if (attempt.uid === uid) attempt.left = true;
+    this.#attempts.leave(uid);
     const entry = this.#entries.get(uid);
     if (entry !== undefined) this.#remove(entry);
   }
@@ -207,14 +198,14 @@ export class Enrollment {
   }
 
   /** Accepts nothing more; what is carried goes on, and for a while names are answered. The sockets are another process's from now on. */
-  handOver(): HandedSocket[] {
+  handOver(taken: Promise<void>): HandedSocket[] {
     this.#handedOver = true; // or what is under way would publish after this agent
     const entries = [...this.#entries.values()];
     const letGo = ({ dns, enrolled }: Entry): void => {
       for (const one of dns.splice(0)) one.close();
       enrolled.netns.letGo();
     };
-    this.#effects.clock.after(AGENT.handOverMs, () => entries.forEach(letGo));
+    taken.then(() => entries.forEach(letGo));
     return entries.flatMap(({ enrolled }) => {
       const sockets = enrolled.netns.handOver();
       this.#handlers.retire(enrolled);
@@ -224,7 +215,7 @@ export class Enrollment {
 
   /** Stops serving without touching the kernel: what a stopping agent does. */
   release(): void {
-    for (const attempt of this.#attempts) attempt.left = true; // or it would publish after this agent has ended
+    this.#attempts.leaveAll(); // or one would publish after this agent has ended
     for (const entry of this.#entries.values()) this.#close(entry);
     this.#entries.clear();
     this.#byId.clear();

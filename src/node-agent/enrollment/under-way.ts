@@ -65,6 +65,49 @@ export class OneByOne {
   }
 }
 
+/** An enrolment under way; `left`: the workload left meanwhile, so it must come to nothing. */
+export type Attempt = { readonly uid: string; left: boolean; done: Promise<unknown> | null };
+
+/** Enrolments under way: one of each workload at a time. */
+export class Attempts {
+  readonly #attempts = new Set<Attempt>();
+  /** Those that failed, and neither left since nor were taken in. */
+  readonly #failed = new Set<string>();
+
+  /** Whether the last attempt of each workload, unless that left, took it in. */
+  get allSucceeded(): boolean {
+    return this.#failed.size === 0;
+  }
+
+  /** Errors: those of the task. */
+  async run<Result>(uid: string, task: (attempt: Attempt) => Promise<Result>): Promise<Result> {
+    const before = [...this.#attempts].findLast((one) => one.uid === uid)?.done ?? null;
+    const attempt: Attempt = { uid, left: false, done: null };
+    const running = before === null ? task(attempt) : before.then(() => task(attempt));
+    attempt.done = running.catch(() => {}); // the next one waits for the end of this, however it ends
+    this.#attempts.add(attempt);
+    try {
+      const result = await running;
+      this.#failed.delete(uid);
+      return result;
+    } catch (error) {
+      if (!attempt.left) this.#failed.add(uid);
+      throw error;
+    } finally {
+      this.#attempts.delete(attempt);
+    }
+  }
+
+  leave(uid: string): void {
+    this.#failed.delete(uid);
+    for (const attempt of this.#attempts) if (attempt.uid === uid) attempt.left = true;
+  }
+
+  leaveAll(): void {
+    for (const attempt of this.#attempts) attempt.left = true;
+  }
+}
+
 /** WEFT_AGENT_LEAVING: whoever asks again finds the next agent. */
 export function agentLeaving(): WeftError {
   return new WeftError('WEFT_AGENT_LEAVING', 'another agent goes on with this node', { remedy: 'ask again in a moment' });

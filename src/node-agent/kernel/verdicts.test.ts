@@ -39,7 +39,7 @@ function setUp(clock: Clock = NO_TIME) {
         return record === null ? null : { identity: identityOf(record), record, isInClear: false, probed: [] };
       },
       lastId: () => ids.last,
-      isSynced: () => true,
+      isWhole: () => true,
       datagramsClear: false,
       destroy,
     },

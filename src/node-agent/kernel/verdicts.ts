@@ -27,8 +27,8 @@ export type VerdictView = {
   party(id: number): Party | null;
   /** The highest number given so far. */
   lastId(): number;
-  /** The whole mesh is known: who is not there has left. */
-  isSynced(): boolean;
+  /** The whole mesh is known, and all are enrolled that are to be: who is not there has left. */
+  isWhole(): boolean;
   /** Datagrams to workloads of other nodes may go in clear. */
   datagramsClear: boolean;
   /** Aborts a kernel connection of an enrolled namespace. */
@@ -222,8 +222,8 @@ export class Verdicts {
     const source = live.sourceId === 0 ? null : this.#view.party(live.sourceId);
     const { flow } = live;
     if (flow.source === null || flow.destination === null) return null;
-    // Nobody could judge it ever again. Before the first sync an adopted end may only not be enrolled yet.
-    if (destination === null || (live.sourceId !== 0 && source === null)) return this.#view.isSynced() ? LEFT : null;
+    // Nobody could judge it ever again. Until all is known an adopted end may only not be enrolled yet.
+    if (destination === null || (live.sourceId !== 0 && source === null)) return this.#view.isWhole() ? LEFT : null;
     if (live.sourceId === 0 && destination.isInClear) return null; // it passed policy by, whatever that says now
     const policies = policiesFor(mesh, destination.record);
     const ends = connectionOf(source?.identity ?? null, flow.source, { ip: flow.destination, port: flow.destinationPort });

@@ -75,7 +75,7 @@ function startNode(machine: Machine, rig: AgentRig) {
       start: (wanted) => local.start(wanted),
       stop: (key) => local.stop(key),
       drain: (key, draining) => local.drain(key, draining),
-      handOver: async () => ({ pid: 1, sockets: rig.agent.succession.handOver() }),
+      handOver: async () => ({ pid: 1, sockets: rig.agent.succession.handOver(Promise.resolve()) }),
       cleanup: () => local.stopAll(),
       status: () => statusOf(rig, local),
       logLevel: new SharedLogLevel('info'),
