@@ -6,7 +6,7 @@ import { aService, aWorkload, endpointOf } from '#model/mesh/mesh-fixtures.testi
 import { PORT } from '#model/mesh/ports.ts';
 import type { Workload } from '#model/mesh/workload.ts';
 import { AGENT } from '#model/settings/agents.ts';
-import { type AgentRig, aPolicy, netnsOf, principal, startAgentRig } from './agent-rig.testing.ts';
+import { type AgentRig, aPolicy, netnsOf, principal, requestOf, startAgentRig } from './agent-rig.testing.ts';
 import { memoryKernel } from './kernel/memory-kernel.testing.ts';
 import { ECHO } from './memory-net.testing.ts';
 import { receivedBy, settle, until } from './memory-sockets.testing.ts';
@@ -288,6 +288,22 @@ test('an agent that stops looks at no flow any more', async () => {
   liveFlow(rig, 1n, client, server);
   rig.clock.advance(60_000);
   assert.deepEqual(rig.net.destroyed, []);
+});
+
+test('F8: an end that could not be enrolled again yet has not left: its connections live on until it has', async () => {
+  const rig = await setUp();
+  rig.tell(MESH);
+  liveFlow(rig, 1n, client, server);
+  const live = rig.kernel.maps.flows.get(1n);
+  assert.ok(live);
+  rig.kernel.maps.flows.set(1n, { ...live, sourceId: 999 }); // of a former agent's enrolment
+  const former = { ...client, uid: 'k/former', name: 'former' };
+  await assert.rejects(rig.agent.enroll({ ...requestOf(former), netnsPath: '/netns/nowhere' }), { code: 'WEFT_NETNS' });
+  rig.tell({ policies: [aPolicy('deny', principal('nobody'))] });
+  assert.deepEqual(rig.net.destroyed, []);
+  rig.agent.leave(former.uid);
+  rig.tell({ policies: [aPolicy('deny', principal('nobody else'))] });
+  assert.equal(rig.net.destroyed.length > 0, true);
 });
 
 test('a workload that leaves takes its connections with it, also those to it, and what is left of them is tried again', async () => {

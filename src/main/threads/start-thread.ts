@@ -40,7 +40,8 @@ export function sharedLog(): Pick<ThreadData, 'log' | 'logLevel'> {
 /** Starts a data thread. One that ends without being told takes the process with it: nobody would carry its part. */
 export function startThread<ToControl, Counts>(data: ThreadData, owner: ThreadOwner<ToControl, Counts>): DataThread {
   const { log, mishaps, meters } = owner;
-  const worker = new Worker(WEFT_PROGRAM, { workerData: data, argv: [], name: 'weft-data' });
+  // Descriptors pass between threads, so none of them can tell what was opened here: Node.js would warn of each that comes from elsewhere.
+  const worker = new Worker(WEFT_PROGRAM, { workerData: data, argv: [], name: 'weft-data', trackUnmanagedFds: false });
   const ended = Promise.withResolvers<void>();
   let isMeant = false;
   worker.on('message', (said: FromThread<ToControl, Counts>) => {
