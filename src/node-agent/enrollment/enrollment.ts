@@ -1,5 +1,6 @@
 import { type IpAddress, parseIp } from '#model/address/ip.ts';
 import type { ByteStream } from '#model/effects/byte-stream.ts';
+import { toLastResort } from '#model/effects/mishaps.ts';
 import { WeftError } from '#model/error.ts';
 import { formatIdentity, type Identity, sameIdentity } from '#model/identity/identity.ts';
 import type { LiveFlow } from '#model/kernel/maps.ts';
@@ -205,7 +206,7 @@ export class Enrollment {
       for (const one of dns.splice(0)) one.close();
       enrolled.netns.letGo();
     };
-    taken.then(() => entries.forEach(letGo));
+    taken.then(() => entries.forEach(letGo)).catch(toLastResort);
     return entries.flatMap(({ enrolled }) => {
       const sockets = enrolled.netns.handOver();
       this.#handlers.retire(enrolled);
