@@ -134,3 +134,55 @@ test('config-api 5.1: connections that are not HTTP go by the same rules', async
   await curl(rig.port, '/');
   await until(() => rig.lines.length === 1);
 });
+
+test('config-api 5.1: requests and connections are counted with the labels that are asked for, or not at all', async (t) => {
+  const metrics = {
+    istio_requests_total: [
+      { tag: 'destination_principal', value: null },
+      { tag: 'response_code', value: 'response.code < 500 ? "ok" : "bad"' },
+      { tag: 'page', value: 'request.url_path' },
+    ],
+    istio_request_duration_milliseconds: false,
+  } as const;
+  const { rig } = await ruled(t, { metrics });
+  for (const path of ['/a', '/b', '/a']) await curl(rig.port, path);
+  await until(() => rig.lines.length === 3);
+  const shown = (name: string) => rig.waypoint.meters.collect().find((family) => family.name === name)?.series ?? [];
+  assert.deepEqual(
+    shown('istio_requests_total').map(({ labels, value }) => [
+      ...[labels.page, labels.response_code, labels.destination_principal, labels.source_principal, value],
+    ]),
+    [
+      ['/a', 'ok', '', 'spiffe://cluster.local/ns/web/sa/front', 2],
+      ['/b', 'ok', '', 'spiffe://cluster.local/ns/web/sa/front', 1],
+    ],
+  );
+  assert.deepEqual(shown('istio_request_duration_milliseconds'), []);
+  rig.waypoint.configure({ ...rig.config, services: [{ key: CART, routes: [], policies: [] }] });
+  await curl(rig.port, '/a');
+  await until(() => shown('istio_request_duration_milliseconds').length === 1);
+  assert.deepEqual(
+    shown('istio_requests_total').map(({ labels: { page } }) => page),
+    ['/a', '/b', undefined],
+  );
+});
+
+test('config-api 5.1: connections that are not HTTP are counted by the same rules', async (t) => {
+  const metrics = {
+    istio_tcp_sent_bytes_total: false,
+    istio_tcp_connections_closed_total: [{ tag: 'dialled', value: 'destination.port' }],
+  } as const;
+  const { rig } = await ruled(t, { metrics }, { appProtocol: 'tcp' });
+  await curl(rig.port, '/');
+  await until(() => rig.lines.length === 1);
+  const shown = (name: string) => rig.waypoint.meters.collect().find((family) => family.name === name)?.series ?? [];
+  assert.deepEqual(shown('istio_tcp_sent_bytes_total'), []);
+  assert.deepEqual(
+    shown('istio_tcp_connections_closed_total').map(({ labels: { dialled } }) => dialled),
+    ['80'],
+  );
+  assert.deepEqual(
+    shown('istio_tcp_connections_opened_total').map(({ labels: { dialled } }) => dialled),
+    [undefined],
+  );
+});

@@ -38,7 +38,7 @@ const COLLECTOR = `require('node:http').createServer((request, answer) => {
   request.on('data', (data) => (body += data)).on('end', () => {
     const [{ resource, scopeSpans }] = JSON.parse(body).resourceSpans;
     for (const span of scopeSpans[0].spans)
-      console.log('span', request.url, span.name, span.traceId, span.parentSpanId, resource.attributes[0].value.stringValue);
+      console.log('span', request.url, span.name, span.traceId, span.parentSpanId, resource.attributes[0].value.stringValue, JSON.stringify(span.attributes));
     answer.end('{}');
   });
 }).listen(4318, () => console.log('listening'))`;
@@ -51,12 +51,19 @@ const TELEMETRY = `apiVersion: telemetry.istio.io/v1
 kind: Telemetry
 metadata: { name: all, namespace: default }
 spec:
-  accessLogging: [{ disabled: true }]
-  tracing: [{ randomSamplingPercentage: 100 }]
+  accessLogging: [{ filter: { expression: "request.url_path != '/unlogged'" } }]
+  tracing: [{ randomSamplingPercentage: 100, customTags: { team: { header: { name: x-team, defaultValue: none } } } }]
+  metrics: [{ overrides: [{ match: { metric: REQUEST_COUNT }, tagOverrides: { page: { value: request.url_path }, source_principal: { operation: REMOVE } } }] }]
 `;
 const SERVER =
   "require('node:http').createServer((_, answer) => answer.end('hello')).listen(8080, () => console.log('listening'))";
 const CLIENT = 'for i in $(seq 100); do curl -sS -m 5 http://hello/ && exit 0; sleep 0.2; done; exit 1';
+
+/** As Prometheus' linter sees it. */
+function checkPage(input: string): void {
+  const { status, stdout, stderr } = spawnSync(PROMTOOL, ['check', 'metrics'], { input, encoding: 'utf8' });
+  assert.deepEqual([status, stdout + stderr], [0, '']);
+}
 
 /** A real agent and a real waypoint, scraped as Prometheus does it. */
 describe('the metrics pages of an agent and of a waypoint', () => {
@@ -137,8 +144,7 @@ describe('the metrics pages of an agent and of a waypoint', () => {
     ['waypoint', waypointPid],
   ] as const) {
     test(`promtool finds nothing wrong with the page of the ${name}`, { skip: MISSING }, () => {
-      const { status, stdout, stderr } = spawnSync(PROMTOOL, ['check', 'metrics'], { input: scrape(pid()), encoding: 'utf8' });
-      assert.deepEqual([status, stdout + stderr], [0, '']);
+      checkPage(scrape(pid()));
     });
   }
 
@@ -166,7 +172,7 @@ describe('the metrics pages of an agent and of a waypoint', () => {
     await collector.until(new RegExp(`span /v1/traces hello.default.svc.cluster.local:80/\\* ${TRACE} ${SPAN} waypoint.default`));
   });
 
-  test('config-api 5.1: a Telemetry that is written while the mesh runs: every request is traced, and no line tells of it', async () => {
+  test('config-api 5.1: a Telemetry that is written while the mesh runs is what traces, log and metrics go by', async () => {
     const log = join(dir, 'state', 'logs', 'waypoint-default.waypoint.log');
     const linesOf = (path: string) => readFileSync(log, 'utf8').match(new RegExp(` path="?${path}"? .*`, 'g')) ?? [];
     assert.ok(linesOf('/').length > 0);
@@ -178,6 +184,11 @@ describe('the metrics pages of an agent and of a waypoint', () => {
     assert.equal(await traced.ended, 0, traced.output());
     await collector.until(new RegExp(`${TRACE} ${OTHER_SPAN} waypoint.default`));
     assert.deepEqual(linesOf('/unlogged'), []);
+    await collector.until(/"team","value":\{"stringValue":"none"\}/);
+    const page = scrape(waypointPid());
+    assert.match(page, /^istio_requests_total\{.*source_principal="",.*page="\/unlogged"\} 1$/m);
+    assert.doesNotMatch(page, /^istio_request_duration.*page=/m);
+    if (MISSING === false) checkPage(page);
     client.child.kill('SIGINT');
     await client.ended;
   });

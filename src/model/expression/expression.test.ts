@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import type { AttributeName, Facts, Value } from './attributes.ts';
-import { compileExpression, compileFilter } from './expression.ts';
+import { compileExpression, compileFilter, compileText } from './expression.ts';
 
 const KNOWN: Partial<Record<AttributeName, Value>> = {
   'request.url_path': '/api/cart',
@@ -110,7 +110,9 @@ for (const [expression, why, unknown = null] of REFUSED)
 
 test('config-api 5.1: a filter is true or false, a tag may be anything', () => {
   assert.equal(compileFilter('request.method').kind, 'refused');
-  assert.equal(compileExpression('request.method').kind, 'compiled');
+  assert.equal(compileText('request.method').kind, 'compiled');
+  assert.equal(compileText('request.headers').kind, 'refused');
+  assert.equal(compileText('[1, 2]').kind, 'refused');
 });
 
 test('a pattern takes time linear in its text', () => {

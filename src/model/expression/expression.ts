@@ -35,6 +35,13 @@ export function compileFilter(text: string): ExpressionOutcome {
   return { kind: 'refused', why: `it is a ${outcome.expression.type}, neither true nor false`, unknown: null };
 }
 
+/** As compileExpression, for what is shown as a text. */
+export function compileText(text: string): ExpressionOutcome {
+  const outcome = compileExpression(text);
+  if (outcome.kind === 'refused' || !['list', 'headers'].includes(outcome.expression.type)) return outcome;
+  return { kind: 'refused', why: `it is a ${outcome.expression.type}, no single value`, unknown: null };
+}
+
 /** Reads an expression from left to right, each operator by how tight it binds (CEL's grammar). */
 class Reader {
   readonly #tokens: readonly Token[];

@@ -1,6 +1,7 @@
 import type { Facts } from '#model/expression/attributes.ts';
 import { compileFilter } from '#model/expression/expression.ts';
 import { TELEMETRY } from '#model/settings/telemetry.ts';
+import { type CompiledMetrics, compileMetrics } from './metric-rules.ts';
 import type { SpanTag, TelemetryRules, TracingRules } from './rules.ts';
 
 /** What is told of requests and connections, ready to be asked for each of them. */
@@ -8,15 +9,18 @@ export type CompiledRules = {
   /** Which of them have a line in the access log; null: all. */
   readonly logged: ((facts: Facts) => boolean) | null;
   readonly tracing: TracingRules;
+  /** Null: all is counted as by default. */
+  readonly metrics: CompiledMetrics | null;
 };
 
 /** All is told as it is by default. */
-export const DEFAULT_RULES: CompiledRules = { logged: null, tracing: {} };
+export const DEFAULT_RULES: CompiledRules = { logged: null, tracing: {}, metrics: null };
 
 /** What cannot be used is reported through `problem`, and leaves out no line: whoever reads a log must be able to rely on it. */
 export function compileRules(rules: TelemetryRules | undefined, problem: (why: string) => void): CompiledRules {
   if (rules === undefined) return DEFAULT_RULES;
-  return { logged: loggedBy(rules.accessLog, problem), tracing: rules.tracing ?? {} };
+  const metrics = compileMetrics(rules.metrics, problem);
+  return { logged: loggedBy(rules.accessLog, problem), tracing: rules.tracing ?? {}, metrics };
 }
 
 function loggedBy(log: TelemetryRules['accessLog'], problem: (why: string) => void): CompiledRules['logged'] {

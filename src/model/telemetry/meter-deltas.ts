@@ -1,5 +1,5 @@
 import { Count, type Distribution, type Meters } from './meters.ts';
-import type { CounterName, HistogramName } from './metrics.ts';
+import { type CounterName, type HistogramName, METRICS } from './metrics.ts';
 
 type Labels = Readonly<Record<string, string>>;
 
@@ -52,8 +52,11 @@ export class MeterDeltas {
 /** Adds what another thread has counted. */
 export function addDeltas(meters: Meters, deltas: readonly MeterDelta[]): void {
   for (const delta of deltas) {
-    // Labels of the same metric, as the meters of the other thread gave them.
-    if ('add' in delta) meters.counter(delta.name, delta.labels as never).add(delta.add);
-    else meters.histogram(delta.name, delta.labels as never).merge(delta.counts, delta.sum);
+    // Labels of the same metric, as the meters of the other thread gave them: what it does not have by itself was added there.
+    const labels = delta.labels as never;
+    const own: readonly string[] = METRICS[delta.name].labels;
+    const others = Object.fromEntries(Object.entries(delta.labels).filter(([label]) => !own.includes(label)));
+    if ('add' in delta) meters.counter(delta.name, labels, others).add(delta.add);
+    else meters.histogram(delta.name, labels, others).merge(delta.counts, delta.sum);
   }
 }

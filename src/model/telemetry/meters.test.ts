@@ -86,3 +86,29 @@ test('a value is counted in the first bucket that holds it, and in none beyond t
   for (const value of [0, 1, 1.5, 5, 10, 11]) distribution.observe(value);
   assert.deepEqual([distribution.counts, distribution.sum], [[2, 2, 1, 1], 28.5]);
 });
+
+test('config-api 5.1: labels that a Telemetry adds are told apart by name, and bounded in their values', () => {
+  const meters = new Meters('waypoint');
+  const labels = { reporter: 'waypoint' } as const;
+  meters.counter('istio_requests_total', labels, { a: 'x' }).add();
+  meters.counter('istio_requests_total', labels, { b: 'x' }).add(2);
+  meters.counter('istio_requests_total', labels, { b: 'x', a: 'x' }).add(3);
+  meters.counter('istio_requests_total', labels, { a: 'x', b: 'x' }).add(3);
+  // A name of another metric's label, whose values are of a list there.
+  meters.counter('istio_requests_total', labels, { path: '/a' }).add(4);
+  meters.counter('istio_requests_total', labels, { a: '' }).add(5);
+  const shown = () => meters.collect().find(({ name }) => name === 'istio_requests_total')?.series ?? [];
+  assert.deepEqual(
+    shown().map(({ labels: { a, b, path }, value }) => [a, b, path, value]),
+    [
+      ['x', undefined, undefined, 1],
+      [undefined, 'x', undefined, 2],
+      ['x', 'x', undefined, 6],
+      [undefined, undefined, '/a', 4],
+      [undefined, undefined, undefined, 5],
+    ],
+  );
+  for (let at = 0; at < 2_000; at++) meters.counter('istio_requests_total', labels, { many: String(at) }).add();
+  const many = shown().flatMap(({ labels: of, value }) => (of.many === undefined ? [] : [[of.many, value]]));
+  assert.deepEqual([many.length, many.at(-1)], [1_001, ['overflow', 1_000]]);
+});

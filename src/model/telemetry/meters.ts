@@ -46,6 +46,10 @@ export class Distribution {
   }
 }
 
+/** Labels that a metric does not have by itself. */
+export type OtherLabels = Readonly<Record<string, string>>;
+const NO_OTHERS: OtherLabels = {};
+
 /** A value that is read when somebody looks, with its labels. */
 export type Reading<Name extends MetricName> = { readonly labels: LabelValues<Name>; readonly value: number };
 
@@ -76,23 +80,23 @@ export class Meters {
   readonly #readers = new Map<MetricName, (() => Iterable<Reading<MetricName>>)[]>();
   readonly #fetches: (() => Promise<void>)[] = [];
   /** Values seen of each open label, over all metrics. */
-  readonly #seen = new Map<LabelName, Set<string>>();
+  readonly #seen = new Map<string, Set<string>>();
 
   constructor(process: MetricsProcess, seriesMax: number = TELEMETRY.seriesMax) {
     this.#process = process;
     this.#seriesMax = seriesMax;
   }
 
-  /** The series of these labels; keep it where it is used often, looking it up costs microseconds. */
-  counter<Name extends CounterName>(name: Name, labels: LabelValues<Name>): Count {
-    const kept = this.#series(name, labels, () => new Count());
+  /** The series of these labels; keep it where it is used often, looking it up costs microseconds. `others`: that a Telemetry adds. */
+  counter<Name extends CounterName>(name: Name, labels: LabelValues<Name>, others: OtherLabels = NO_OTHERS): Count {
+    const kept = this.#series(name, labels, others, () => new Count());
     return kept instanceof Count ? kept : new Count();
   }
 
   /** As counter. */
-  histogram<Name extends HistogramName>(name: Name, labels: LabelValues<Name>): Distribution {
+  histogram<Name extends HistogramName>(name: Name, labels: LabelValues<Name>, others: OtherLabels = NO_OTHERS): Distribution {
     const { buckets } = METRICS[name];
-    const kept = this.#series(name, labels, () => new Distribution(buckets));
+    const kept = this.#series(name, labels, others, () => new Distribution(buckets));
     return kept instanceof Distribution ? kept : new Distribution(buckets);
   }
 
@@ -148,23 +152,29 @@ export class Meters {
     for (const readings of this.#readers.get(name) ?? [])
       for (const { labels: given, value } of readings()) {
         const labels = this.#bounded(name, given);
-        const known = merged.get(keyOf(labels));
-        merged.set(keyOf(labels), { labels, value: (known?.value ?? 0) + value });
+        const key = keyOf(labels, name);
+        const known = merged.get(key);
+        merged.set(key, { labels, value: (known?.value ?? 0) + value });
       }
     return [...merged.values()];
   }
 
-  #series(name: MetricName, given: LabelValues<MetricName>, make: () => Count | Distribution): Count | Distribution {
+  #series(
+    name: MetricName,
+    given: LabelValues<MetricName>,
+    others: OtherLabels,
+    make: () => Count | Distribution,
+  ): Count | Distribution {
     const all = this.#kept.get(name) ?? new Map<string, Kept>();
     this.#kept.set(name, all);
-    let labels = this.#bounded(name, given);
-    let key = keyOf(labels);
+    let labels = this.#bounded(name, given, others);
+    let key = keyOf(labels, name);
     const known = all.get(key);
     if (known !== undefined) return known.value;
     if (all.size >= this.#seriesMax) {
       this.#countOverflow(name);
-      labels = overflowed(labels);
-      key = keyOf(labels);
+      labels = overflowed(labels, name);
+      key = keyOf(labels, name);
       const place = all.get(key);
       if (place !== undefined) return place.value;
     }
@@ -173,13 +183,19 @@ export class Meters {
     return value;
   }
 
-  #bounded(name: MetricName, given: LabelValues<MetricName>): Record<string, string> {
+  #bounded(name: MetricName, given: LabelValues<MetricName>, others: OtherLabels = NO_OTHERS): Record<string, string> {
     const values: Readonly<Record<string, string | undefined>> = given;
     const labels: Record<string, string> = {};
     let fits = true;
     for (const label of METRICS[name].labels) {
       const value = values[label] ?? UNKNOWN;
       labels[label] = this.#hasPlace(label, value) ? value : OVERFLOW;
+      fits &&= labels[label] === value;
+    }
+    for (const [label, value] of Object.entries(others)) {
+      // An empty label is none to Prometheus: shown beside a series without it, the two would be one twice.
+      if (value === '' || Object.hasOwn(labels, label)) continue;
+      labels[label] = this.#isOneOf(`${label} of a Telemetry`, value, TELEMETRY.workloadValuesMax) ? value : OVERFLOW;
       fits &&= labels[label] === value;
     }
     if (!fits) this.#countOverflow(name);
@@ -190,10 +206,15 @@ export class Meters {
     const bound: LabelBound = LABELS[label].bound;
     if (value === UNKNOWN || value === '') return true;
     if (typeof bound !== 'number') return bound.includes(value);
-    const seen = this.#seen.get(label) ?? new Set<string>();
-    this.#seen.set(label, seen);
+    return this.#isOneOf(label, value, bound);
+  }
+
+  /** Whether it is one of the first values of its kind. */
+  #isOneOf(kind: string, value: string, max: number): boolean {
+    const seen = this.#seen.get(kind) ?? new Set<string>();
+    this.#seen.set(kind, seen);
     if (seen.has(value)) return true;
-    if (seen.size >= bound) return false;
+    if (seen.size >= max) return false;
     seen.add(value);
     return true;
   }
@@ -203,15 +224,23 @@ export class Meters {
   }
 }
 
-function keyOf(labels: Readonly<Record<string, string>>): string {
-  return Object.values(labels).join('\0');
+/** Its own labels are always there, in the order of the table; the names of others tell those apart. */
+function keyOf(labels: Readonly<Record<string, string>>, name: MetricName): string {
+  const values = Object.values(labels);
+  const own = METRICS[name].labels.length;
+  if (values.length === own) return values.join('\0');
+  const others = Object.entries(labels)
+    .slice(own)
+    .sort(([a], [b]) => (a < b ? -1 : 1));
+  return [...values.slice(0, own), ...others.flat()].join('\0');
 }
 
 /** Closed labels stay, so that the series that take what does not fit are few as well. */
-function overflowed(labels: Readonly<Record<string, string>>): Record<string, string> {
+function overflowed(labels: Readonly<Record<string, string>>, name: MetricName): Record<string, string> {
+  const own: readonly string[] = METRICS[name].labels;
   return Object.fromEntries(
     Object.entries(labels).map(([label, value]) => {
-      const bound: LabelBound = LABELS[label as LabelName].bound;
+      const bound: LabelBound = own.includes(label) ? LABELS[label as LabelName].bound : TELEMETRY.workloadValuesMax;
       return [label, typeof bound === 'number' ? OVERFLOW : value];
     }),
   );

@@ -2,8 +2,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { aWorkload } from '#model/mesh/mesh-fixtures.testing.ts';
 import { identityOf } from '#model/mesh/workload.ts';
-import { NO_PATH } from './access-record.ts';
+import { NO_PATH, type RecordOrigin } from './access-record.ts';
+import { addDeltas, MeterDeltas } from './meter-deltas.ts';
 import { Meters } from './meters.ts';
+import { compileMetrics, ruledLabels } from './metric-rules.ts';
 import { PeerSeries, peerLabels } from './peer-series.ts';
 
 const client = aWorkload('client', ['10.0.0.1']);
@@ -70,8 +72,8 @@ test('requests differ by status, flag and gRPC status', () => {
   const request = (responseCode: number, grpcStatus: string | null = null) =>
     peers.request(source, { reporter: 'waypoint', dialled: null }, path, { flag: '-', responseCode, grpcStatus });
   for (const { total, duration } of [request(200), request(200), request(404), request(200, '5')]) {
-    total.add();
-    duration.observe(3);
+    total?.add();
+    duration?.observe(3);
   }
   const series = meters.collect().find(({ name }) => name === 'istio_requests_total')?.series ?? [];
   assert.deepEqual(
@@ -82,6 +84,50 @@ test('requests differ by status, flag and gRPC status', () => {
       ['200', '5', 'grpc', 1],
     ],
   );
+});
+
+test('config-api 5.1: a Telemetry changes labels of requests and connections, and leaves metrics out', () => {
+  const meters = new Meters('waypoint');
+  const peers = new PeerSeries(meters);
+  const rules = compileMetrics(
+    {
+      istio_requests_total: [
+        { tag: 'destination_version', value: null },
+        { tag: 'host', value: 'request.host' },
+      ],
+      istio_request_duration_milliseconds: false,
+      istio_tcp_connections_opened_total: [{ tag: 'source_app', value: '"app"' }],
+      istio_tcp_sent_bytes_total: false,
+    },
+    assert.fail,
+  );
+  assert.ok(rules !== null);
+  const at: RecordOrigin = { reporter: 'waypoint', dialled: null };
+  const request = (host: string, facts = { flag: '-', responseCode: 200, grpcStatus: null } as const) =>
+    peers.request(source, at, path, facts, ruledLabels(rules, { attribute: () => host, header: () => undefined }));
+  for (const host of ['a', 'b', 'a', '']) request(host).total?.add();
+  assert.equal(request('a').duration, null);
+  const of = (name: string) => meters.collect().find((family) => family.name === name)?.series ?? [];
+  assert.deepEqual(
+    of('istio_requests_total').map(({ labels, value }) => [labels.destination_version, labels.host, value]),
+    [
+      ['', 'a', 2],
+      ['', 'b', 1],
+      ['', undefined, 1],
+    ],
+  );
+  const ruled = ruledLabels(rules, { attribute: () => undefined, header: () => undefined });
+  peers.ruledCount(OPENED, source, at, path, '-', ruled)?.add();
+  peers.ruledCount(OPENED, source, at, path, '-', null)?.add();
+  assert.equal(peers.ruledCount('istio_tcp_sent_bytes_total', source, at, path, '-', ruled), null);
+  assert.deepEqual(
+    of(OPENED).map(({ labels }) => labels.source_app === 'app'),
+    [true, false],
+  );
+  // As the page of the process has it, which another thread serves.
+  const page = new Meters('waypoint');
+  addDeltas(page, new MeterDeltas(meters).take());
+  assert.deepEqual(page.collect(), meters.collect());
 });
 
 test('B64: where an end is is told of both, "unknown" of the one that is not known, and nothing where neither is', () => {

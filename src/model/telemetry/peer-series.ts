@@ -5,6 +5,7 @@ import type { RecordOrigin, RecordPath, RecordSource } from './access-record.ts'
 import type { ResponseFlags } from './close-cause.ts';
 import { type LOCALITY_LABELS, UNKNOWN } from './labels.ts';
 import type { Count, Distribution, Meters } from './meters.ts';
+import { isRuled, type RuledLabels } from './metric-rules.ts';
 import type { CounterName, LabelValues } from './metrics.ts';
 
 /** Istio's labels of a connection or request. */
@@ -18,8 +19,8 @@ export type PeerCounter = Extract<CounterName, `istio_tcp_${string}`>;
 /** The series that a connection adds to when it ends after it was carried. */
 export type EndedSeries = { readonly closed: Count; readonly received: Count; readonly sent: Count };
 
-/** The two series that one request adds to. */
-export type RequestSeries = { readonly total: Count; readonly duration: Distribution };
+/** The two series that one request adds to; null: a Telemetry wants it not to be counted there. */
+export type RequestSeries = { readonly total: Count | null; readonly duration: Distribution | null };
 
 /** What tells one series of connections from another. */
 type Between = { source: RecordSource; origin: RecordOrigin; path: RecordPath; flag: ResponseFlags };
@@ -104,10 +105,16 @@ export class PeerSeries {
     return made;
   }
 
-  /** The series for requests like this one. */
-  request(source: RecordSource, origin: RecordOrigin, path: RecordPath, facts: RequestFacts): RequestSeries {
+  /** The series for requests like this one. `ruled`: what a Telemetry changes of it. */
+  request(
+    source: RecordSource,
+    origin: RecordOrigin,
+    path: RecordPath,
+    facts: RequestFacts,
+    ruled: RuledLabels | null = null,
+  ): RequestSeries {
     const { flag, responseCode, grpcStatus } = facts;
-    const key = `${responseCode} ${flag} ${grpcStatus} ${this.#keyOf(source, origin, path)}`;
+    const key = `${responseCode} ${flag} ${grpcStatus} ${this.#keyOf(source, origin, path)}${this.#ruledKey(ruled)}`;
     const known = this.#requests.get(key);
     if (known !== undefined) return known;
     const labels = {
@@ -115,13 +122,41 @@ export class PeerSeries {
       response_code: String(responseCode),
       grpc_response_status: grpcStatus ?? '',
     };
+    const total = ruled?.of('istio_requests_total') ?? {};
+    const duration = ruled?.of('istio_request_duration_milliseconds') ?? {};
+    const meters = this.#meters;
     const made = {
-      total: this.#meters.counter('istio_requests_total', labels),
-      duration: this.#meters.histogram('istio_request_duration_milliseconds', labels),
+      total: total === false ? null : meters.counter('istio_requests_total', { ...labels, ...total }, total),
+      duration:
+        duration === false ? null : meters.histogram('istio_request_duration_milliseconds', { ...labels, ...duration }, duration),
     };
     if (this.#requests.size >= TELEMETRY.seriesMax) this.#requests = new Map();
     this.#requests.set(key, made);
     return made;
+  }
+
+  /** As `count`, of a connection that a Telemetry speaks of; null: it is not counted there. */
+  ruledCount(
+    name: PeerCounter,
+    source: RecordSource,
+    origin: RecordOrigin,
+    path: RecordPath,
+    flag: ResponseFlags,
+    ruled: RuledLabels | null,
+  ): Count | null {
+    const changed = ruled === null || !isRuled(name) ? undefined : ruled.of(name);
+    if (changed === undefined) return this.count(name, source, origin, path, flag);
+    if (changed === false) return null;
+    const key = `${name} ${flag} ${this.#keyOf(source, origin, path)}${this.#ruledKey(ruled)}`;
+    const labels = { ...peerLabels(source, origin, path, 'tcp', flag), ...changed };
+    const made = this.#counts.get(key) ?? this.#meters.counter(name, labels, changed);
+    if (this.#counts.size >= TELEMETRY.seriesMax) this.#counts = new Map();
+    this.#counts.set(key, made);
+    return made;
+  }
+
+  #ruledKey(ruled: RuledLabels | null): string {
+    return ruled === null ? '' : ` ${this.#idOf(ruled.rules)} ${ruled.key}`;
   }
 
   /** Records are replaced whole when they change, so their identity stands for what they say. */

@@ -1,14 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import {
-  type LogEntry,
-  rulesOf,
-  type Side,
-  type SpanTag,
-  type TelemetryRules,
-  type TelemetrySpec,
-  type TracingEntry,
-} from './rules.ts';
+import type { MetricEntry, Side } from './metric-rules.ts';
+import { type LogEntry, rulesOf, type SpanTag, type TelemetryRules, type TelemetrySpec, type TracingEntry } from './rules.ts';
 
 const BOTH: readonly Side[] = ['client', 'server'];
 
@@ -23,8 +16,8 @@ function tracing(change: Partial<TracingEntry>): TracingEntry {
   };
 }
 
-function spec(accessLog: LogEntry[], ofTracing: TracingEntry | null = null): TelemetrySpec {
-  return { accessLog, tracing: ofTracing };
+function spec(accessLog: LogEntry[], ofTracing: TracingEntry | null = null, metrics: MetricEntry[] = []): TelemetrySpec {
+  return { accessLog, tracing: ofTracing, metrics };
 }
 
 function tag(name: string): SpanTag {

@@ -1,5 +1,4 @@
-/** A side of a connection that tells of it: that of the client or that of the server. A waypoint tells for the server (config-api 5.1). */
-export type Side = 'client' | 'server';
+import { type MetricEntry, type MetricRules, metricRulesOf, type Side } from './metric-rules.ts';
 
 /** What one entry of `accessLogging` says of the log. `filter`: the expression that a request must hold to have its line; null: any. */
 export type LogEntry = { readonly sides: readonly Side[]; readonly disabled: boolean; readonly filter: string | null };
@@ -27,13 +26,18 @@ export type TracingEntry = {
 };
 
 /** What one Telemetry says of what is told: sections that it does not have say nothing. */
-export type TelemetrySpec = { readonly accessLog: readonly LogEntry[]; readonly tracing: TracingEntry | null };
+export type TelemetrySpec = {
+  readonly accessLog: readonly LogEntry[];
+  readonly tracing: TracingEntry | null;
+  readonly metrics: readonly MetricEntry[];
+};
 
 /** What is told of the requests and connections to a service; absent: as without any Telemetry. Plain JSON data only. */
 export type TelemetryRules = {
   /** Their lines in the access log: false says that there are none. */
   readonly accessLog?: false | { readonly filter: string };
   readonly tracing?: TracingRules;
+  readonly metrics?: MetricRules;
 };
 
 /** Of traces; absent: as without any Telemetry. */
@@ -60,10 +64,15 @@ export const SHOWN_VARIABLE = 'WEFT_TAG_';
 export function rulesOf(specs: readonly TelemetrySpec[], side: Side): TelemetryRules {
   const log = specs.flatMap(({ accessLog }) => accessLog).findLast(({ sides }) => sides.includes(side));
   const tracing = tracingOf(specs.flatMap((spec) => (spec.tracing?.sides.includes(side) === true ? [spec.tracing] : [])));
+  const metrics = metricRulesOf(
+    specs.flatMap((spec) => spec.metrics),
+    side,
+  );
   return {
     ...(log?.disabled === true && { accessLog: false }),
     ...(log?.disabled === false && log.filter !== null && { accessLog: { filter: log.filter } }),
     ...(Object.keys(tracing).length > 0 && { tracing }),
+    ...(Object.keys(metrics).length > 0 && { metrics }),
   };
 }
 

@@ -11,6 +11,7 @@ import type { Observation } from '#model/resilience/outlier.ts';
 import { type RecordPath, recordOf } from '#model/telemetry/access-record.ts';
 import type { CloseCause, ResponseFlag } from '#model/telemetry/close-cause.ts';
 import type { Count } from '#model/telemetry/meters.ts';
+import { type RuledLabels, ruledLabels } from '#model/telemetry/metric-rules.ts';
 import type { PeerCounter } from '#model/telemetry/peer-series.ts';
 import { type ConnectionFacts, policyFacts } from '#waypoint/connection/connection-facts.ts';
 import { policiesFor, telemetryFor } from '#waypoint/connection/destination.ts';
@@ -193,7 +194,7 @@ export class TcpConnection implements LiveConnection {
     }
     this.#context.counters.upstreamConnections++;
     this.#opened = true;
-    this.#series('istio_tcp_connections_opened_total', '-').add();
+    this.#series('istio_tcp_connections_opened_total', '-', this.#ruled())?.add();
     const { clock } = this.#context.effects;
     const limits = new TimeLimits(this.#cluster?.settings.connection, clock, (limit) => this.#expire(limit));
     this.#limits = limits;
@@ -247,15 +248,22 @@ export class TcpConnection implements LiveConnection {
   #count(flag: ResponseFlag, cause: CloseCause | null): void {
     const { meters } = this.#context.telemetry;
     if (cause !== null) meters.counter('weft_refusals_total', { reporter: 'waypoint', cause }).add();
-    this.#series(this.#opened ? 'istio_tcp_connections_closed_total' : 'istio_tcp_connections_failed_total', flag).add();
+    const ruled = this.#ruled();
+    this.#series(this.#opened ? 'istio_tcp_connections_closed_total' : 'istio_tcp_connections_failed_total', flag, ruled)?.add();
     if (!this.#opened) return;
-    this.#series('istio_tcp_received_bytes_total', flag).add(this.#receivedBytes);
-    this.#series('istio_tcp_sent_bytes_total', flag).add(this.#sentBytes);
+    this.#series('istio_tcp_received_bytes_total', flag, ruled)?.add(this.#receivedBytes);
+    this.#series('istio_tcp_sent_bytes_total', flag, ruled)?.add(this.#sentBytes);
   }
 
-  #series(name: PeerCounter, flag: ResponseFlag): Count {
+  /** What a Telemetry changes of how it is counted, by what holds now. */
+  #ruled(): RuledLabels | null {
+    const { metrics } = telemetryFor(this.#facts.destination, this.#context.state.snapshot);
+    return metrics === null ? null : ruledLabels(metrics, connectionShown(this.#facts, this.#endpoint));
+  }
+
+  #series(name: PeerCounter, flag: ResponseFlag, ruled: RuledLabels | null): Count | null {
     const { source, origin } = this.#facts.record;
-    return this.#context.telemetry.peers.count(name, source, origin, this.#path(), flag);
+    return this.#context.telemetry.peers.ruledCount(name, source, origin, this.#path(), flag, ruled);
   }
 
   #path(): RecordPath {

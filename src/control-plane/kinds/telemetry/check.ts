@@ -1,17 +1,20 @@
 import { errorAt, type FieldPath, type Problem, warningAt } from '#control-plane/resources/finding.ts';
 import { checkSelector } from '#control-plane/resources/label-selector.ts';
 import { didYouMean } from '#control-plane/resources/nearest-name.ts';
-import { ATTRIBUTES } from '#model/expression/attributes.ts';
 import { compileFilter } from '#model/expression/expression.ts';
 import { SHOWN_VARIABLE } from '#model/telemetry/rules.ts';
+import { checkOverride, faultOf } from './check-metrics.ts';
 import type { RawLogging, RawProviders, RawTarget, RawTelemetry, RawTracing } from './schema.ts';
 
 /** Istio's built-in provider of the access log: what goes to standard output. Here it is the log of the waypoint. */
 export const LOG_PROVIDER = 'envoy';
 
+/** Istio's built-in provider of metrics: the page that Prometheus asks for. */
+export const METRICS_PROVIDER = 'prometheus';
+
 /** What the schema cannot say of a Telemetry. */
 export function checkTelemetry({ metadata, spec = {} }: RawTelemetry): Problem[] {
-  const { selector, targetRef, targetRefs = [], accessLogging = [], tracing = [] } = spec;
+  const { selector, targetRef, targetRefs = [], accessLogging = [], tracing = [], metrics = [] } = spec;
   return [
     ...checkScope(spec),
     ...checkSelector(selector),
@@ -22,6 +25,10 @@ export function checkTelemetry({ metadata, spec = {} }: RawTelemetry): Problem[]
       ...checkFilter(filter, ['spec', 'accessLogging', at]),
     ]),
     ...checkTracing(tracing),
+    ...metrics.flatMap(({ providers, overrides = [] }, at) => [
+      ...checkProviders(providers, METRICS_PROVIDER, ['spec', 'metrics', at, 'providers']),
+      ...overrides.flatMap((one, index) => checkOverride(one, ['spec', 'metrics', at, 'overrides', index])),
+    ]),
   ];
 }
 
@@ -71,6 +78,7 @@ function checkProviders(providers: RawProviders | undefined, ours: string, path:
 
 /** There is one collector, which the operator names: whatever is called a provider, spans go there. */
 function checkTracing(tracing: readonly RawTracing[]): Problem[] {
+  // Istio has a list here for a day that has not come.
   const others = tracing.slice(1).map((_, at) => {
     const message = 'the first entry of tracing is the only one that counts';
     return warningAt('WEFT_FIELD_IGNORED', ['spec', 'tracing', at + 1], message, 'merge the entries into one');
@@ -97,8 +105,5 @@ function checkTags(tags: NonNullable<RawTracing['customTags']>): Problem[] {
 function checkFilter(filter: RawLogging['filter'], path: FieldPath): Problem[] {
   const outcome = filter?.expression ? compileFilter(filter.expression) : null;
   if (outcome === null || outcome.kind === 'compiled') return [];
-  const { why, unknown } = outcome;
-  const message = `the expression cannot be evaluated: ${why}${unknown === null ? '' : didYouMean(unknown, Object.keys(ATTRIBUTES))}`;
-  const remedy = 'write it in CEL with the attributes of docs/rules/configuration.md (config-api 5.1)';
-  return [errorAt('WEFT_FIELD_INVALID', [...path, 'filter', 'expression'], message, remedy)];
+  return [faultOf(outcome, [...path, 'filter', 'expression'])];
 }

@@ -8,12 +8,9 @@ const OF_CLIENTS: Silence = {
   why: 'nobody tells for the side of clients: a waypoint tells for the server',
   remedy: 'write SERVER, or remove match',
 };
+/** Of a metric that no waypoint has. */
+const NOT_COUNTED: Silence = { why: 'nobody counts this', remedy: 'name another metric' };
 const MODE: Treatment = { is: 'enforced', except: { CLIENT: OF_CLIENTS } };
-
-/** What waypoints could tell, and do not: whoever writes it is to hear that nothing comes of it. */
-function notYet(why: string, harmless?: readonly unknown[]): Treatment {
-  return { is: 'ignored', why, remedy: 'remove it', ...(harmless !== undefined && { harmless }) };
-}
 
 /** What becomes of each field of a Telemetry. */
 export const TELEMETRY_FIELDS: FieldTable = {
@@ -50,5 +47,28 @@ export const TELEMETRY_FIELDS: FieldTable = {
     is: 'refused',
     why: 'told: Envoy’s operators between % signs are not evaluated, and spans do not have the tag',
   },
-  'spec.metrics': notYet('metrics are counted as they are without it', [[]]),
+  'spec.metrics[].providers[].name': { is: 'refused', why: 'enforced is `prometheus`, the metrics page; of others it is told' },
+  'spec.metrics[].reportingInterval': {
+    is: 'ignored',
+    why: 'bytes of a connection are counted when it ends',
+    remedy: 'remove it',
+  },
+  'spec.metrics[].overrides[].match.metric': {
+    is: 'enforced',
+    except: {
+      REQUEST_SIZE: NOT_COUNTED,
+      RESPONSE_SIZE: NOT_COUNTED,
+      GRPC_REQUEST_MESSAGES: NOT_COUNTED,
+      GRPC_RESPONSE_MESSAGES: NOT_COUNTED,
+    },
+  },
+  'spec.metrics[].overrides[].match.customMetric': {
+    is: 'ignored',
+    why: 'there is no metric of that name beside those that match.metric names',
+    remedy: 'name one by match.metric',
+  },
+  'spec.metrics[].overrides[].match.mode': MODE,
+  'spec.metrics[].overrides[].disabled': { is: 'enforced' },
+  'spec.metrics[].overrides[].tagOverrides.*.operation': { is: 'enforced' },
+  'spec.metrics[].overrides[].tagOverrides.*.value': { is: 'enforced' },
 };

@@ -1,118 +1,8 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import {
-  findingsOf,
-  type Mistake,
-  parser,
-  readSpec,
-  testAccepted,
-  testMistakes,
-} from '#control-plane/kinds/documents.testing.ts';
+import { findingsOf, parser, readSpec } from '#control-plane/kinds/documents.testing.ts';
 import { YamlMesh } from '#control-plane/kinds/yaml-mesh.testing.ts';
 import type { TelemetryResource } from './schema.ts';
-
-const mistakes: Mistake[] = [
-  {
-    name: 'two scopes',
-    spec: '{ selector: { matchLabels: { a: b } }, targetRefs: [{ kind: Service, name: a }] }',
-    at: 'spec',
-    says: /selector and targetRefs exclude one another/,
-    remedy: /keep targetRefs/,
-  },
-  {
-    name: 'a target of another kind',
-    spec: '{ targetRefs: [{ group: gateway.networking.k8s.io, kind: HTTPRoute, name: r }] }',
-    at: 'spec.targetRefs[0].kind',
-    says: /cannot be about a HTTPRoute/,
-    remedy: /target a Service/,
-  },
-  {
-    name: 'a target elsewhere',
-    spec: '{ targetRefs: [{ kind: Service, name: a, namespace: far }] }',
-    at: 'spec.targetRefs[0].namespace',
-    says: /namespace far/,
-    remedy: /move the Telemetry/,
-  },
-  {
-    name: 'the group of a Gateway',
-    spec: '{ targetRef: { kind: Gateway, name: a } }',
-    at: 'spec.targetRef.group',
-    says: /of group "gateway.networking.k8s.io"/,
-    remedy: /write group/,
-  },
-  {
-    name: 'more than all requests',
-    spec: '{ tracing: [{ randomSamplingPercentage: 101 }] }',
-    at: 'spec.tracing[0].randomSamplingPercentage',
-    says: /101/,
-    remedy: /100/,
-  },
-  {
-    name: '38: a provider that is not there',
-    severity: 'warning',
-    spec: '{ accessLogging: [{ providers: [{ name: envoy }, { name: otel }], disabled: true }] }',
-    at: 'spec.accessLogging[0].providers[1].name',
-    says: /nothing goes to provider "otel": the one provider here is envoy/,
-    remedy: /name envoy/,
-  },
-  {
-    name: 'an attribute that is not there',
-    spec: '{ accessLogging: [{ filter: { expression: "response.codes >= 400" } }] }',
-    at: 'spec.accessLogging[0].filter.expression',
-    says: /no attribute response\.codes here \(did you mean response\.code\?\)/,
-    remedy: /CEL/,
-  },
-  {
-    name: 'a filter that is neither true nor false',
-    spec: '{ accessLogging: [{ filter: { expression: request.method } }] }',
-    at: 'spec.accessLogging[0].filter.expression',
-    says: /neither true nor false/,
-    remedy: /CEL/,
-  },
-  {
-    name: 'the environment of the operator',
-    severity: 'warning',
-    spec: '{ tracing: [{ customTags: { key: { environment: { name: AWS_SECRET_ACCESS_KEY } } } }] }',
-    at: 'spec.tracing[0].customTags.key.environment.name',
-    says: /the operator's: AWS_SECRET_ACCESS_KEY is not shown/,
-    remedy: /begins with WEFT_TAG_/,
-  },
-  {
-    name: 'operators of Envoy',
-    severity: 'warning',
-    spec: '{ tracing: [{ customTags: { m: { formatter: { value: "%REQ(:METHOD)%" } } } }] }',
-    at: 'spec.tracing[0].customTags.m.formatter',
-    says: /not evaluated/,
-    remedy: /literal or header/,
-  },
-  {
-    name: 'a second entry of tracing',
-    severity: 'warning',
-    spec: '{ tracing: [{ randomSamplingPercentage: 1 }, { randomSamplingPercentage: 2 }] }',
-    at: 'spec.tracing[1]',
-    says: /first entry/,
-    remedy: /merge/,
-  },
-  {
-    name: 'the side of clients',
-    severity: 'warning',
-    spec: '{ accessLogging: [{ match: { mode: CLIENT }, disabled: true }] }',
-    at: 'spec.accessLogging[0].match.mode',
-    says: /a waypoint tells for the server/,
-    remedy: /SERVER/,
-  },
-];
-testMistakes('Telemetry', mistakes);
-
-testAccepted('Telemetry', {
-  nothing: '{}',
-  'of all': '{ accessLogging: [{ disabled: true, providers: [{ name: envoy }], match: { mode: SERVER } }] }',
-  'what an API server leaves open':
-    '{ accessLogging: [{ disabled: null }], tracing: [{ disableSpanReporting: null, randomSamplingPercentage: 0.25 }] }',
-  'a filter': '{ accessLogging: [{ filter: { expression: "response.code >= 400 || has(response.grpc_status)" } }] }',
-  tags: '{ tracing: [{ customTags: { a: { literal: { value: x } }, b: { header: { name: X-B, defaultValue: d } }, c: { environment: { name: WEFT_TAG_C } } }, enableIstioTags: false }] }',
-  'a class': '{ targetRefs: [{ group: gateway.networking.k8s.io, kind: GatewayClass, name: weft-waypoint }] }',
-});
 
 test('what a selector picks is told to be out of force', () =>
   assert.deepEqual(findingsOf('Telemetry', '{ selector: { matchLabels: { app: a } }, accessLogging: [{ disabled: true }] }'), [
@@ -249,7 +139,12 @@ test('config-api 5.1: all of a Telemetry is read', () => {
     `{
       accessLogging: [{ match: { mode: SERVER }, filter: { expression: "response.code > 499" } }, { match: { mode: CLIENT }, disabled: true }],
       tracing: [{ randomSamplingPercentage: 0, disableSpanReporting: false, enableIstioTags: false, useRequestIdForTraceSampling: false, disableContextPropagation: true,
-        customTags: { a: { literal: { value: x } }, b: { header: { name: X-B, defaultValue: d } }, c: { environment: { name: WEFT_TAG_C } }, d: { formatter: { value: x } } } }]
+        customTags: { a: { literal: { value: x } }, b: { header: { name: X-B, defaultValue: d } }, c: { environment: { name: WEFT_TAG_C } }, d: { formatter: { value: x } } } }],
+      metrics: [
+        { providers: [{ name: other }], overrides: [{ disabled: true }] },
+        { overrides: [
+          { match: { metric: REQUEST_COUNT, mode: SERVER }, tagOverrides: { a: { operation: REMOVE }, b: { value: request.host }, source_zone: { operation: REMOVE }, reporter: { value: request.host } } },
+          { match: { metric: TCP_SENT_BYTES }, disabled: true }, { match: { metric: REQUEST_SIZE }, disabled: true }, { match: { customMetric: mine }, disabled: true }] }]
     }`,
   );
   assert.deepEqual(spec, {
@@ -270,5 +165,17 @@ test('config-api 5.1: all of a Telemetry is read', () => {
       byRequestId: false,
       propagated: false,
     },
+    metrics: [
+      {
+        sides: ['server'],
+        metrics: ['istio_requests_total'],
+        disabled: null,
+        labels: [
+          { tag: 'a', value: null },
+          { tag: 'b', value: 'request.host' },
+        ],
+      },
+      { sides: ['client', 'server'], metrics: ['istio_tcp_sent_bytes_total'], disabled: true, labels: [] },
+    ],
   });
 });

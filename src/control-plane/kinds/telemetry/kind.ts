@@ -3,11 +3,23 @@ import type { PolicyTarget } from '#control-plane/mesh/policy-targets.ts';
 import { refusedFor } from '#control-plane/resources/cluster-kind.ts';
 import { readWorkloadSelector } from '#control-plane/resources/label-selector.ts';
 import type { Metadata } from '#control-plane/resources/metadata.ts';
-import type { LogEntry, Side, SpanTag, TracingEntry } from '#model/telemetry/rules.ts';
-import { checkTelemetry, LOG_PROVIDER } from './check.ts';
+import { type LabelRule, type MetricEntry, RULED_METRICS, type RuledMetric, type Side } from '#model/telemetry/metric-rules.ts';
+import type { LogEntry, SpanTag, TracingEntry } from '#model/telemetry/rules.ts';
+import { checkTelemetry, LOG_PROVIDER, METRICS_PROVIDER } from './check.ts';
+import { canChange } from './check-metrics.ts';
 import { attachedTelemetry, TELEMETRIES, telemetryStatus } from './derive.ts';
 import { TELEMETRY_FIELDS } from './fields.ts';
-import type { RawLogging, RawMode, RawTag, RawTelemetry, RawTracing, TelemetryResource } from './schema.ts';
+import type {
+  RawLogging,
+  RawMetrics,
+  RawMode,
+  RawOverride,
+  RawProviders,
+  RawTag,
+  RawTelemetry,
+  RawTracing,
+  TelemetryResource,
+} from './schema.ts';
 
 /** Of each that names targets. */
 const CONDITIONS = ['WaypointAccepted'];
@@ -31,6 +43,7 @@ export const telemetryKind = defineKind({
 /** The single targetRef of older versions counts like one entry of targetRefs. */
 function readTelemetry({ spec = {} }: RawTelemetry, metadata: Metadata): TelemetryResource {
   const refs = [...(spec.targetRef === undefined ? [] : [spec.targetRef]), ...(spec.targetRefs ?? [])];
+  // Istio: the others do not count, which the check tells.
   const [tracing] = spec.tracing ?? [];
   return {
     kind: 'Telemetry',
@@ -38,15 +51,16 @@ function readTelemetry({ spec = {} }: RawTelemetry, metadata: Metadata): Telemet
     selects: readWorkloadSelector(spec.selector) !== null,
     targets: refs.map(({ kind, name }) => ({ kind: kind as PolicyTarget['kind'], name })),
     spec: {
-      accessLog: (spec.accessLogging ?? []).filter(concernsLog).map(readLogging),
+      accessLog: (spec.accessLogging ?? []).filter((one) => concerns(LOG_PROVIDER, one)).map(readLogging),
       tracing: tracing === undefined ? null : readTracing(tracing),
+      metrics: (spec.metrics ?? []).filter((one) => concerns(METRICS_PROVIDER, one)).flatMap(readMetrics),
     },
   };
 }
 
-/** What is said for other providers alone says nothing of our log. */
-function concernsLog({ providers = [] }: RawLogging): boolean {
-  return providers.length === 0 || providers.some(({ name }) => name === LOG_PROVIDER);
+/** What is said for other providers alone says nothing of ours. */
+function concerns(ours: string, { providers = [] }: { providers?: RawProviders }): boolean {
+  return providers.length === 0 || providers.some(({ name }) => name === ours);
 }
 
 /** An entry without `disabled` asks for the log, which a wider Telemetry may have taken away. */
@@ -83,12 +97,35 @@ function readTag(tag: string, { literal, header, environment }: RawTag): SpanTag
   return { tag, from: 'environment', name: named.name, otherwise };
 }
 
+/** Overrides of metrics that are not counted here say nothing. */
+function readMetrics({ overrides = [] }: RawMetrics): MetricEntry[] {
+  return overrides.flatMap(({ match = {}, disabled, tagOverrides = {} }): MetricEntry[] => {
+    const metrics = metricsNamed(match);
+    if (metrics.length === 0) return [];
+    const labels = Object.entries(tagOverrides).flatMap(([tag, { operation, value }]): LabelRule[] => {
+      // It was told that it stays.
+      if (!canChange(tag, operation)) return [];
+      return [{ tag, value: operation === 'REMOVE' ? null : (value ?? null) }];
+    });
+    return [{ sides: sidesOf(match.mode), metrics, disabled: disabled ?? null, labels }];
+  });
+}
+
+/** As on the page; none where it is one that nobody counts, which the table of fields tells. */
+function metricsNamed({ metric = 'ALL_METRICS', customMetric }: NonNullable<RawOverride['match']>): readonly RuledMetric[] {
+  if (customMetric !== undefined) return [];
+  return metric === 'ALL_METRICS'
+    ? Object.values(RULED_METRICS)
+    : Object.entries(RULED_METRICS).flatMap(([name, ours]) => (name === metric ? [ours] : []));
+}
+
 const SIDES: Readonly<Record<RawMode, readonly Side[]>> = {
   CLIENT: ['client'],
   SERVER: ['server'],
   CLIENT_AND_SERVER: ['client', 'server'],
 };
 
+/** Without a mode, both sides are meant (Istio). */
 function sidesOf(mode: RawMode = 'CLIENT_AND_SERVER'): readonly Side[] {
   return SIDES[mode];
 }

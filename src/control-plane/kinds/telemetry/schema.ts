@@ -49,6 +49,16 @@ export type RawTracing = {
   disableContextPropagation?: boolean | null;
 };
 
+/** An override of metrics, as written. */
+export type RawOverride = {
+  match?: { metric?: string; customMetric?: string; mode?: RawMode };
+  disabled?: boolean | null;
+  tagOverrides?: Record<string, { operation?: 'UPSERT' | 'REMOVE'; value?: string }>;
+};
+
+/** An entry of metrics, as written. */
+export type RawMetrics = { providers?: RawProviders; overrides?: RawOverride[] };
+
 /** The document, once its schema has passed. */
 export type RawTelemetry = {
   metadata: RawMetadata;
@@ -58,5 +68,6 @@ export type RawTelemetry = {
     targetRefs?: RawTarget[];
     accessLogging?: RawLogging[];
     tracing?: RawTracing[];
+    metrics?: RawMetrics[];
   };
 };

@@ -7,6 +7,7 @@ import {
   type RecordPath,
   requestRecordOf,
 } from '#model/telemetry/access-record.ts';
+import { ruledLabels } from '#model/telemetry/metric-rules.ts';
 import type { RequestFacts, RequestSeries } from '#model/telemetry/peer-series.ts';
 import { takenPath } from '#waypoint/connection/report.ts';
 import type { Exchange } from '#waypoint/exchange/exchange.ts';
@@ -37,9 +38,9 @@ export function recordStage(parts: StageParts): Stage {
     name: 'record',
     end(exchange) {
       const durationMs = effects.clock.monotonicMs() - exchange.startedMs;
-      const { series, taken } = toldOf(exchange);
-      series.total.add();
-      series.duration.observe(durationMs);
+      const { series, taken } = toldOf(exchange, durationMs);
+      series.total?.add();
+      series.duration?.observe(durationMs);
       count(exchange, counters);
       // Counted before: a Telemetry that wants no lines says nothing of metrics.
       if (exchange.telemetry.logged?.(requestShown(exchange, durationMs)) === false) return;
@@ -64,9 +65,9 @@ function count(exchange: Exchange, counters: Counters): void {
  * Most requests of a client to an endpoint end alike: those look nothing up. Kept by endpoint, since balancing sends the
  * requests of one connection to many; what it depends on is compared by identity, as its records are replaced whole.
  */
-function howTold({ telemetry, state, upstreams }: StageParts): (exchange: Exchange) => Told {
+function howTold({ telemetry, state, upstreams }: StageParts): (exchange: Exchange, durationMs: number) => Told {
   const lasts = state.perEndpoint.keep({ make: () => new WeakMap<object, Last>() });
-  return (exchange) => {
+  return (exchange, durationMs) => {
     const { connection, flag, status: responseCode } = exchange;
     const { principal, record, destination } = connection;
     const { source, origin } = record;
@@ -75,7 +76,9 @@ function howTold({ telemetry, state, upstreams }: StageParts): (exchange: Exchan
     const endpoint = exchange.attempt?.endpoint ?? null;
     const lastOf = endpoint === null ? null : lasts.of(endpoint);
     const client = source.workload ?? STRANGER;
-    const last = lastOf?.get(client);
+    const { metrics } = exchange.telemetry;
+    // What a Telemetry says may depend on the request itself: those have nothing in common with the one before.
+    const last = metrics === null ? lastOf?.get(client) : undefined;
     const isSame =
       last !== undefined &&
       last.responseCode === responseCode &&
@@ -87,8 +90,10 @@ function howTold({ telemetry, state, upstreams }: StageParts): (exchange: Exchan
     if (isSame) return last;
     const facts = { flag, responseCode, grpcStatus };
     const path = takenPath(service, destination, endpoint);
-    const told = { series: telemetry.peers.request(source, origin, path, facts), taken: pathFields(path) };
-    if (endpoint !== null) lastOf?.set(client, { ...facts, principal, workload: endpoint.workload, service, ...told });
+    const ruled = metrics === null ? null : ruledLabels(metrics, requestShown(exchange, durationMs));
+    const told = { series: telemetry.peers.request(source, origin, path, facts, ruled), taken: pathFields(path) };
+    if (metrics === null && endpoint !== null)
+      lastOf?.set(client, { ...facts, principal, workload: endpoint.workload, service, ...told });
     return told;
   };
 }
