@@ -199,3 +199,24 @@ test('an API that cannot be opened fails the start', async () => {
   const { machinery } = setUp({ serve: () => Promise.reject(new Error('EADDRINUSE')) });
   await assert.rejects(runAgent(machinery), /EADDRINUSE/);
 });
+
+test('K46: where the mesh is taken away the node is cleaned, and the agent waits to be told to end', async () => {
+  const uninstalled = Promise.withResolvers<void>();
+  const rig = setUp();
+  const { done } = rig;
+  const running = await runAgent({ ...rig.machinery, local: { ...rig.machinery.local, uninstalled: uninstalled.promise } });
+  done.length = 0;
+  let isOver = false;
+  running.cleaned.then(
+    () => (isOver = true),
+    () => (isOver = true),
+  );
+  uninstalled.resolve();
+  const stopped = running.stop(); // as the cluster asks at the same time
+  await stopped;
+  await settle();
+  assert.deepEqual(
+    [done.filter((one) => !/^carry/.test(one)), isOver],
+    [['stop all', 'unwatch', 'discovery stops', 'API closes', 'agent', 'certificates', 'kernel', 'node cleaned'], false],
+  );
+});

@@ -1,6 +1,7 @@
 import type { Clock } from '#model/effects/clock.ts';
 import { WeftError } from '#model/error.ts';
 import { AGENT } from '#model/settings/agents.ts';
+import type { NodeWorkloads } from '#node-agent/enrollment/node-workloads.ts';
 import type { Handover } from '#protocol/api/agent.ts';
 
 /** An agent that is serving. */
@@ -21,7 +22,7 @@ export type ServedActions = { cleanup(): Promise<void>; handOver(onlyLeaving: bo
 
 /** What an agent consists of, as far as its start and its end are concerned. */
 export type AgentMachinery = {
-  local: { restore(): Promise<void>; watch(): () => void; stopAll(): Promise<void>; leaveNode(): Promise<void> };
+  local: Pick<NodeWorkloads, 'restore' | 'watch' | 'stopAll' | 'leaveNode' | 'uninstalled'>;
   /** Puts the data path of this agent in force; what held the node until then gives way. Errors: those of the kernel. */
   takeOver(): Promise<void>;
   discovery: { start(): void; stop(): void };
@@ -70,15 +71,17 @@ export async function runAgent(machinery: AgentMachinery): Promise<RunningAgent>
     return ended;
   };
   let phase: 'serving' | 'leaving' | 'handed over' = 'serving';
+  let removing: Promise<void> | null = null;
   let taken = Promise.resolve(); // with this process its listening sockets end, so it stays until the next one can have taken them
   const stop = async (): Promise<void> => {
     // It serves as ever, so that nothing is refused until there is another agent; that one takes the rest of the time off its hands.
-    if (phase === 'serving') {
+    if (phase === 'serving' && removing === null) {
       phase = 'leaving';
       await machinery.carriedToTheEnd(AGENT.leaveMs);
       await taken;
     }
     await endOnce();
+    await removing?.catch(() => {}); // told to whoever waits for `cleaned`
   };
   const handOver = async (onlyLeaving: boolean): Promise<Handover> => {
     if (phase === 'handed over' || (onlyLeaving && phase === 'serving')) throw alreadyRuns();
@@ -107,7 +110,10 @@ export async function runAgent(machinery: AgentMachinery): Promise<RunningAgent>
     // The request that asked for this is answered over the socket that `stop` closes.
     clock.after(AGENT.lastAnswerMs, () => void endOnce().then(machinery.cleanNode).then(resolve, reject));
   };
+  const remove = (): Promise<void> => local.stopAll().then(endOnce).then(machinery.cleanNode);
   const closeApi = await machinery.serve({ cleanup, handOver });
+  // It then waits to be told to end: an agent that ended by itself would be started anew, and come back.
+  local.uninstalled?.then(() => (removing = remove())).catch(reject);
   return { stop, cleaned, replaced: replacing.promise };
 }
 

@@ -172,4 +172,20 @@ describe('pods that are in the mesh', { skip: SKIP_NODES }, () => {
     await soon('answer in plain text', () => answers(first, last));
     assert.equal(await restarts(), before);
   });
+
+  test('K46: when the agents are deleted pods are as without a mesh, not started again, and nothing of it is on their nodes', async () => {
+    await running().api.apply(STRICT);
+    await soon('refusal of a stranger', async () => !(await answers(STRANGER, WEB)));
+    const before = await fieldOf(STORE, '{.status.containerStatuses[0].containerID}');
+    await kubectl('delete', 'daemonset', 'weft-agent', '-n', 'istio-system', '--timeout', '60s');
+    for (const pod of [WEB, STORE]) await soon(`end of the mark of ${pod.name}`, async () => !(await isCaptured(pod)));
+    await kubectl('wait', '--for=delete', 'pod', '-l', 'app=weft-agent', '-n', 'istio-system', '--timeout', '60s');
+    await soon('answer to a stranger', () => answers(STRANGER, WEB));
+    await soon('answer of another node', () => answers(WEB, STORE));
+    assert.equal(await fieldOf(STORE, '{.status.containerStatuses[0].containerID}'), before);
+    for (const node of running().nodes) {
+      const left = await node.run('bash', '-c', 'ls -d /sys/fs/bpf/weft/* /run/weft/node-* /run/weft-nodes/* 2>/dev/null; true');
+      assert.equal(left, '', node.name);
+    }
+  });
 });

@@ -9,6 +9,8 @@ type Key = { namespace: string; name: string };
 export type NodeWorkloads = {
   /** Enrolls again what a former agent of the node served. */
   restore(): Promise<void>;
+  /** Resolves when the mesh is taken away from where this node is; absent: only somebody who asks takes it away. */
+  readonly uninstalled?: Promise<void>;
   /** From then on comes and goes what comes and goes. The result ends that. */
   watch(): () => void;
   /** Another agent is to go on with the node: nothing begins here any more, and what has begun has ended, or changes nothing. */

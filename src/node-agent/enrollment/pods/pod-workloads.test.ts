@@ -40,6 +40,11 @@ function aPod(
   };
 }
 
+function aNamespace(mode?: string): KubeObject {
+  const labels: Record<string, string> = mode === undefined ? {} : { [MODE]: mode };
+  return { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'shop', labels } };
+}
+
 /** An API server, an agent and a node in memory. `saved`: what a former agent has left. */
 function setUp({ saved = [] as EnrollmentRequest[] } = {}) {
   const clock = new SteppedClock();
@@ -48,6 +53,7 @@ function setUp({ saved = [] as EnrollmentRequest[] } = {}) {
   const places = new Map<string, SoughtNamespace>();
   let listener: ClusterListener | null = null;
   let kinds: FollowedKind[] = [];
+  let daemonSets = (_object: KubeObject | null): void => {};
   const all = Promise.withResolvers<void>();
   const agent: PodAgent = {
     async enroll(request) {
@@ -63,6 +69,12 @@ function setUp({ saved = [] as EnrollmentRequest[] } = {}) {
   const effects: PodEffects = {
     node: 'node-a',
     follow(wanted, told) {
+      const [first] = wanted.keys();
+      if (first?.kind === 'DaemonSet') {
+        daemonSets = (object) =>
+          void told.changed(first, [{ key: 'weft-agent', object: object === null ? null : first.keep(object) }]);
+        return { told: Promise.resolve(), problems: () => [], close: () => {} };
+      }
       listener = told;
       kinds = [...wanted.keys()];
       return { told: all.promise, problems: () => [], close: () => void seen.steps.push('closed') };
@@ -78,9 +90,7 @@ function setUp({ saved = [] as EnrollmentRequest[] } = {}) {
     expectedUid: ({ namespace, name }) => `k//Pod/${namespace}/${name}`,
     store: {
       load: async () => saved,
-      save: async (now) => {
-        seen.saved = now;
-      },
+      save: async (now) => void Object.assign(seen, { saved: now }),
     },
     ...{ clock, random: UNSPREAD, log: SILENT_LOG },
   };
@@ -93,12 +103,9 @@ function setUp({ saved = [] as EnrollmentRequest[] } = {}) {
   };
   return {
     ...{ pods, seen, fails, places, clock, agent },
-    namespace: (mode?: string) =>
-      tell('Namespace', 'shop', {
-        ...{ apiVersion: 'v1', kind: 'Namespace' },
-        metadata: { name: 'shop', labels: mode === undefined ? {} : { [MODE]: mode } },
-      }),
+    namespace: (mode?: string) => tell('Namespace', 'shop', aNamespace(mode)),
     pod: (name: string, told: Told = {}) => tell('Pod', `shop/${name}`, aPod(name, told)),
+    daemonSet: (object: KubeObject | null) => daemonSets(object),
     gone: (name: string) => tell('Pod', `shop/${name}`, null),
     /** Everything there is was told. */
     async all() {
@@ -364,6 +371,25 @@ test('who leaves the mesh takes all pods out, and says so', async () => {
   steps();
   await pods.stopAll();
   assert.deepEqual(steps(), ['closed', 'leave k//Pod/shop/web', 'unmark web']);
+});
+
+test('K46: the mesh is taken away when what runs the agents was there and is deleted, and by nothing else', async () => {
+  const anAgentSet = (more: object = {}): KubeObject => ({
+    ...{ apiVersion: 'apps/v1', kind: 'DaemonSet' },
+    metadata: { name: 'weft-agent', namespace: 'istio-system', uid: 'one', ...more },
+  });
+  const { pods, daemonSet } = await inMesh();
+  let isGone = false;
+  const gone = pods.uninstalled.then(() => {
+    isGone = true;
+  });
+  daemonSet(anAgentSet());
+  daemonSet(anAgentSet({ generation: 2 }));
+  await settle();
+  assert.equal(isGone, false, 'K47: not by an update');
+  daemonSet(anAgentSet({ deletionTimestamp: '2026-01-01T00:00:00Z' }));
+  daemonSet(null);
+  await gone;
 });
 
 test('nothing is started here', async () => {

@@ -8,6 +8,7 @@ import type { NodeWorkloads } from '#node-agent/enrollment/node-workloads.ts';
 import type { BuiltInWatch, FollowedKind, ObjectChange } from '#protocol/kubernetes/following.ts';
 import type { KubeObject } from '#protocol/kubernetes/objects.ts';
 import { FOLLOWED_NAMESPACES, type FollowedPod, keptPod, NAMESPACES, PODS, podsOfNode, readPod } from './followed-pod.ts';
+import { followInstallation } from './installation.ts';
 import type { PodAgent, PodEffects } from './pod-effects.ts';
 import { TakenPod } from './taken-pod.ts';
 
@@ -30,6 +31,8 @@ export class PodWorkloads implements NodeWorkloads {
   /** Namespaces and pods are all known. Until then those of before are taken for meant. */
   #told = false;
   #watch: BuiltInWatch | null = null;
+  readonly #uninstalled = Promise.withResolvers<void>();
+  #leaveInstallation = (): void => {};
   #passing: Promise<void> | null = null;
   #saved = '';
   #left = false;
@@ -37,6 +40,10 @@ export class PodWorkloads implements NodeWorkloads {
   constructor(agent: PodAgent, effects: PodEffects) {
     this.#agent = agent;
     this.#effects = effects;
+  }
+
+  get uninstalled(): Promise<void> {
+    return this.#uninstalled.promise;
   }
 
   async restore(): Promise<void> {
@@ -61,6 +68,7 @@ export class PodWorkloads implements NodeWorkloads {
         log.error({ error: messageOf(problem) }, 'pods cannot be followed for now; those that are known stay as they are'),
     });
     this.#watch = watch;
+    this.#leaveInstallation = followInstallation(this.#effects, this.#uninstalled.resolve);
     watch.told
       .then(() => this.#allTold())
       .catch((error: unknown) => log.error({ error: messageOf(error) }, 'pods are not judged'));
@@ -76,14 +84,18 @@ export class PodWorkloads implements NodeWorkloads {
     this.#stop();
     await this.#passing;
     for (const one of this.#pods.values()) one.leave();
-    await Promise.all([...this.#pods.values()].map(({ written }) => written));
+    await this.#within(Promise.all([...this.#pods.values()].map(({ written }) => written)));
   }
 
   async leaveNode(): Promise<void> {
     this.#stop();
+    await this.#within(this.#passing);
+  }
+
+  async #within(done: Promise<unknown> | null): Promise<void> {
     const { promise: late, resolve } = Promise.withResolvers<void>();
     const cancel = this.#effects.clock.after(AGENT.leaveNodeMs, resolve);
-    await Promise.race([this.#passing, late]);
+    await Promise.race([done, late]);
     cancel();
   }
 
@@ -91,6 +103,7 @@ export class PodWorkloads implements NodeWorkloads {
   #stop(): void {
     this.#left = true;
     this.#watch?.close();
+    this.#leaveInstallation();
     for (const one of this.#pods.values()) one.close();
   }
 
