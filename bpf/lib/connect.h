@@ -53,7 +53,7 @@ static __always_inline enum dial_path path_to_address(struct dial *dial, int is_
 	if (!address) {
 		if (dial->config->flags & WEFT_CONFIG_INCOMPLETE)
 			return path_for(dial, PATH_AGENT, WEFT_REASON_UNKNOWN_DESTINATION);
-		if (!is_registered && !may_reach_unknown(dial->source))
+		if (!is_registered && !may_reach_unknown(dial->source) && !is_permitted(dial->source->id, &dial->ip, dial->port))
 			return path_for(dial, PATH_REFUSE, WEFT_REASON_NOT_REGISTERED);
 		/* Rewritten to what it is, so that the socket remembers whose it was: what passes is counted, too. */
 		return path_for(dial, PATH_BACKEND, WEFT_REASON_NONE);

@@ -2,6 +2,7 @@
  * What is dialled and where that may go, with the decisions for everything that is no stream. */
 #pragma once
 #include "config.h"
+#include "permit.h"
 #include "service.h"
 #include "workload.h"
 
@@ -93,7 +94,7 @@ static __always_inline int is_address_probe(const struct dial *dial)
 	if (dial->port == 0 || dial->port == 9 || dial->port == 65535)
 		return 1;
 	COPY_IP(key.ip, dial->ip);
-	return bpf_map_lookup_elem(&services, &key) != 0;
+	return bpf_map_lookup_elem(&services, &key) != 0 || is_permitted(dial->source->id, &dial->ip, dial->port);
 }
 
 /* A probe that is refused would make the resolver sort the address behind all others. So it gets what it asks for, the

@@ -171,6 +171,23 @@ describe('decisions of connect()', { skip: withoutPrograms }, () => {
     for (const port of [1, 53_000, 443]) decides({ to: FAR, port, protocol: UDP }, 'refuse', REASON.datagram);
   });
 
+  test('B70: who may only reach the mesh reaches what its own permit names, by its port, until that is over', () => {
+    const [own, permits] = [21n, loaded.map('permits')];
+    loaded.map('workloads').set(own, { id: 21, flags: WORKLOAD_FLAG.registryOnly, ip4: HOME, ip6: HOME6 });
+    const [to, now] = [at('9.9.9.8'), process.hrtime.bigint()];
+    const key = { sourceId: 21, ip: to, port: 443 };
+    decides({ to, port: 443, from: own }, 'refuse', REASON.notRegistered);
+    permits.set(key, { untilNs: now + 600_000_000_000n, name: 'db.example.com' });
+    decides({ to, port: 443, from: own }, 'backend', REASON.none, [to, 443]);
+    decides({ to, port: 443, protocol: UDP, from: own }, 'backend', REASON.notRegistered, [HOME, PORT.outbound]); // a resolver's look
+    decides({ to, port: 80, from: own }, 'refuse', REASON.notRegistered);
+    decides({ to: at('9.9.9.7'), port: 443, from: own }, 'refuse', REASON.notRegistered);
+    permits.set({ ...key, sourceId: 22, port: 80 }, { untilNs: now + 600_000_000_000n, name: 'db.example.com' });
+    decides({ to, port: 80, from: own }, 'refuse', REASON.notRegistered);
+    permits.set(key, { untilNs: now - 1n, name: 'db.example.com' });
+    decides({ to, port: 443, from: own }, 'refuse', REASON.notRegistered);
+  });
+
   test('an address outside the mesh is reached as it was dialled, unless the maps do not hold the whole mesh', () => {
     decides({ to: at('9.9.9.9') }, 'backend', REASON.none, [at('9.9.9.9'), 80]);
     configure(CONFIG_FLAG.incomplete);

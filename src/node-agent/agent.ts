@@ -27,7 +27,7 @@ import { carriedCapacity, KernelShares } from './kernel/shares.ts';
 import { adoptedIds, KernelTables } from './kernel/tables.ts';
 import { KernelTraffic } from './kernel/traffic.ts';
 import { Verdicts } from './kernel/verdicts.ts';
-import { ResolvedEndpoints } from './names/resolved-endpoints.ts';
+import { OutsideNames } from './names/outside-names.ts';
 import { dnsCounters, readAgentMetrics } from './status/agent-metrics.ts';
 import { Succession } from './succession.ts';
 
@@ -43,7 +43,7 @@ export class Agent {
   readonly #verdicts: Verdicts;
   readonly #tables: KernelTables;
   readonly #own: OwnRecords;
-  readonly #named: ResolvedEndpoints;
+  readonly #names: OutsideNames;
   readonly #found: FoundConnections;
   readonly #shares: KernelShares;
   readonly traffic: KernelTraffic;
@@ -67,7 +67,8 @@ export class Agent {
     const counters = dnsCounters(this.meters, (uid) => this.mesh.workload(uid));
     const synced = async () => (await this.#waiters.until(() => (this.#synced ? true : null))) === true;
     const clientOf = (uid: string) => nameClientOf(this.enrollment.get(uid));
-    this.#dns = options.dns(this.mesh, clientOf, { counters, workloads: () => this.#shares.workloads, synced });
+    const answered: OutsideNames['answered'] = (...told) => this.#names.answered(...told);
+    this.#dns = options.dns(this.mesh, clientOf, { counters, workloads: () => this.#shares.workloads, synced, answered });
     const report = { clock, log, meters: this.meters, peers: new PeerSeries(this.meters) };
     this.#report = report;
     const view = {
@@ -95,14 +96,16 @@ export class Agent {
       ended: (workload) => {
         this.carriers.drop(null);
         this.records.end(workload);
+        this.#names.ended(workload);
         this.#refreshLocal(workload);
       },
     });
     this.records = new LocalRecords(this.mesh, this.enrollment);
     this.#own = new OwnRecords(this.mesh, this.enrollment);
-    this.#named = new ResolvedEndpoints({ ...effects, changed: (delta) => this.applyMesh(delta, this.#synced) });
+    this.#names = new OutsideNames(effects, this);
     this.carriers = new Carriers(effects, {
       ...{ mesh: this.mesh, enrollment: this.enrollment, records: this.records, verdicts: this.#verdicts },
+      isNamed: (...asked) => this.#names.allows(...asked),
       ...{ random: effects.random, mishaps: effects.mishaps, meters: this.meters, trustDomain: options.trustDomain, places },
       isSynced: () => this.#synced,
       known: (look) => this.#waiters.until(look),
@@ -152,7 +155,7 @@ export class Agent {
    * await: no connection is decided upon half a change.
    */
   applyMesh(told: MeshDelta, complete: boolean): void {
-    const delta = this.#named.translate(this.#own.translate(told));
+    const delta = this.#names.translate(this.#own.translate(told));
     if (this.succession.handedOver) return void this.succession.follow(delta);
     const isOther = changesDecisions(this.mesh, delta);
     const touched = this.mesh.apply(delta);
@@ -161,6 +164,7 @@ export class Agent {
     // Whether an address is open to plain text depends on the policies in force for it.
     if (touched.policies) for (const one of this.enrollment.all()) for (const ip of one.addresses) touched.ips.add(ip);
     tellWidened(delta.policies, this.#effects.log);
+    this.#names.changed(delta, first);
     this.#tables.refresh(touched, this.#view());
     // Only now is it certain that what the mesh does not know is gone, rather than not told yet.
     if (first) this.#tables.purgeUnknown(this.#view());
@@ -179,7 +183,7 @@ export class Agent {
       if (isFirstRecord && this.#synced) this.#verdicts.closeDenied();
     }
     for (const [uid, workload] of delta.workloads)
-      if (workload !== null) this.#warm(uid);
+      if (workload !== null) this.carriers.warm(this.enrollment.get(uid));
       else this.records.forget(uid, this.ids);
     this.#waiters.check(); // last: whoever is released finds the kernel as it is to be
   }
@@ -192,6 +196,7 @@ export class Agent {
     this.carriers.drop(null);
     this.#refreshLocal(enrolled);
     this.succession.enrolled(enrolled);
+    this.#names.enrolled(enrolled);
     return enrolled;
   }
 
@@ -245,7 +250,7 @@ export class Agent {
   /** The kernel refused something: one line in the log. What it let in without a record is cut, as no policy could. */
   kernelEvent(event: KernelEvent): void {
     const netnsOf = (id: number) => this.enrollment.byId(id)?.netns ?? null;
-    takeEvent(event, { ...this.#report, mesh: this.mesh, ids: this.ids, netnsOf });
+    takeEvent(event, { ...this.#report, mesh: this.mesh, ids: this.ids, names: this.#names, netnsOf });
   }
 
   /** Closes plain text that was established late, from a SYN that an older policy let in; to be called often. */
@@ -256,7 +261,7 @@ export class Agent {
   /** Stops serving; the kernel side goes on without this process. */
   stop(): void {
     this.#dns.stop();
-    this.#named.stop();
+    this.#names.stop();
     this.#leaveKernel();
     this.enrollment.release();
   }
@@ -264,6 +269,7 @@ export class Agent {
   #leaveKernel(): void {
     this.#shares.stop();
     this.traffic.stop();
+    this.#names.leaveKernel();
     this.#verdicts.stop();
     this.#cancelConfirm();
   }
@@ -290,11 +296,5 @@ export class Agent {
     const workloads = new Set([enrolled.request.uid]);
     this.#tables.refresh({ ips: new Set(enrolled.addresses), services, workloads, policies: false, blocks: false }, this.#view());
     this.#verdicts.fill(workloads);
-  }
-
-  /** The authority gives certificates for known workloads only, so the first is fetched as soon as one is known. */
-  #warm(uid: string): void {
-    const enrolled = this.enrollment.get(uid);
-    if (enrolled !== null) this.#effects.credentials(enrolled.identity).catch(() => {}); // retried and shown by the cache
   }
 }

@@ -93,6 +93,8 @@ export type AgentOnOptions = {
   datagramsClear?: boolean;
   /** What names outside the mesh stand for. */
   resolveName?: AgentEffects['resolveName'];
+  /** Who answers names; without it `answerDatagram` does. */
+  dns?: AgentOptions['dns'];
   /** What the agent answers to a datagram on its DNS port. */
   answerDatagram?: (query: Buffer, workload: string) => Buffer;
 };
@@ -171,13 +173,13 @@ function onSwitch(bed: Bed, action: () => void): void {
   }
 }
 
-function optionsOf({ node = 'one', datagramsClear = false, answerDatagram }: AgentOnOptions): AgentOptions {
-  const dns = {
+function optionsOf({ node = 'one', datagramsClear = false, answerDatagram, dns }: AgentOnOptions): AgentOptions {
+  const echo = {
     handleUdp: async (query: Buffer, uid: string) => answerDatagram?.(query, uid) ?? null,
     handleTcp: async () => {},
     stop() {},
   };
-  return { node, trustDomain: 'cluster.local', descriptorsMax: 20_000, datagramsClear, dns: () => dns };
+  return { node, trustDomain: 'cluster.local', descriptorsMax: 20_000, datagramsClear, dns: dns ?? (() => echo) };
 }
 
 /** An agent in this process over the bed's kernel side. */

@@ -10,7 +10,7 @@ import type { MeshState } from '#model/mesh/mesh-state.ts';
 import { DNS } from '#model/settings/dns.ts';
 import type { Agent } from '#node-agent/agent.ts';
 import { carryHere } from '#node-agent/data-plane.ts';
-import type { DnsCounters } from '#node-agent/dns/effects.ts';
+import type { DnsCounters, DnsNode } from '#node-agent/dns/effects.ts';
 import { createDnsResponder, type DnsResponder } from '#node-agent/dns/responder.ts';
 import type { AgentEffects, Kernel } from '#node-agent/effects/agent-effects.ts';
 import { requireFeatures } from '#node-agent/kernel/requirements.ts';
@@ -137,11 +137,12 @@ export type DnsSettings = {
   workloads(): number;
   /** Resolves when the whole mesh is known; false after a deadline. */
   synced(): Promise<boolean>;
+  answered: DnsNode['answered'];
 };
 
 /** The node's DNS responder: service names from the mesh, the rest from the node's own nameservers. */
 export function openDns(settings: DnsSettings, mesh: MeshState, clientOf: (uid: string) => NameClient | null): DnsResponder {
-  const { clock, log, mishaps, counters, workloads, synced } = settings;
+  const { clock, log, mishaps, counters, workloads, synced, answered } = settings;
   const fixed = { nameservers: settings.nameservers, timeoutMs: DNS.tryMsMax, attempts: DNS.attempts };
   // Given nameservers are fixed; the node's own file may change under a running agent, and is followed.
   const resolvConf =
@@ -162,6 +163,7 @@ export function openDns(settings: DnsSettings, mesh: MeshState, clientOf: (uid: 
     limits: DNS,
     workloads,
     synced,
+    answered,
   });
 }
 

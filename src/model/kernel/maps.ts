@@ -65,6 +65,8 @@ const SESSION = struct('weft_session', {
   backendPort: u16,
   pad0: u16,
 });
+const PERMIT_KEY = struct('weft_permit_key', { sourceId: u32, port: u16, pad0: u16, ip });
+const PERMIT = struct('weft_permit', { untilNs: u64, name: chars(256) });
 const WAYPOINT = struct('weft_waypoint', { ip4: ip, ip6: ip });
 
 /** Datagrams of one socket to one port of a service. */
@@ -213,6 +215,7 @@ export const MAPS = {
   splits: map('hash', 131_072, BACKEND_KEY, SPLIT),
   affinities: map('hash', 131_072, ID, SECONDS),
   sessions: map('lru', 32_768, SESSION_KEY, SESSION),
+  permits: map('hash', 65_536, PERMIT_KEY, PERMIT),
   waypoints: map('hash', 4096, ID, WAYPOINT),
   verdicts: map('lru', 65_536, VERDICT_KEY, VERDICT),
   attested: map('lru', 65_536, FLOW, ORIGIN),

@@ -33,6 +33,19 @@ test('B24: an address outside the mesh passes through', () => {
   assert.deepEqual(decide({ ip: '8.8.8.8', port: 53 }, [], []), { kind: 'passthrough', ip: '8.8.8.8', port: 53 });
 });
 
+test('B70: what was answered for a name that the mesh knows is no stranger to a registry-only namespace', () => {
+  const source = { ...client, registryOnly: true };
+  const question = { source, dialled: { ip: parseIp('9.9.9.9'), port: 443 }, chosen: null };
+  const view = { mesh: aMesh([client]), isLocal: () => false, random: () => 0 };
+  for (const [port, kind] of [
+    [443, 'passthrough'],
+    [80, 'refused'],
+  ] as const) {
+    const isNamed = (_: unknown, dialled: { port: number }): boolean => dialled.port === 443;
+    assert.equal(decideOutbound({ ...question, dialled: { ...question.dialled, port } }, { ...view, isNamed }).kind, kind);
+  }
+});
+
 test('a workload of a registry-only namespace reaches nobody whom the mesh does not know', () => {
   const source = { ...client, registryOnly: true };
   const path = decide({ ip: '8.8.8.8', port: 443 }, [far], [cart], { source });

@@ -44,6 +44,8 @@ export type NodeView = {
   /** Whether the mesh's record of this name is that of a workload enrolled on this node. */
   isLocal(uid: string): boolean;
   random: Random;
+  /** Whether a workload may reach an address because it was answered it for a name that the mesh knows; absent: nobody may. */
+  isNamed?(source: Workload, dialled: Place): boolean;
 };
 
 /** One of the ways that connections which ask the same may take, drawn as often as its weight says. */
@@ -82,16 +84,16 @@ function outboundWays(question: OutboundQuestion, view: NodeView): Ways {
   const service = view.mesh.serviceByVip(dialled.ip, source.namespace);
   if (service !== null) return toService(service, question, view);
   const workload = view.mesh.workloadByIp(dialled.ip);
-  if (workload === null) return only(toUnknown(question));
+  if (workload === null) return only(toUnknown(question, view));
   if (workload.waypoint !== null && !isMember(workload.waypoint, source, view.mesh)) {
     return toWaypoint(workload.waypoint, dialled, null, source, view);
   }
   return only(toWorkload(workload, dialled.ip, dialled.port, null, view));
 }
 
-/** Of a registry-only namespace nothing goes where the mesh knows nobody. */
-function toUnknown({ source, dialled }: OutboundQuestion): OutboundPath {
-  if (!source.registryOnly) return { kind: 'passthrough', ...dialled };
+/** Of a registry-only namespace nothing goes where the mesh knows nobody, by address or by name. */
+function toUnknown({ source, dialled }: OutboundQuestion, view: NodeView): OutboundPath {
+  if (!source.registryOnly || view.isNamed?.(source, dialled) === true) return { kind: 'passthrough', ...dialled };
   const reason = `${formatAddress(dialled.ip, dialled.port)} is not known to the mesh, and namespace ${source.namespace} is registry-only`;
   return { kind: 'refused', cause: 'not-registered', reason, service: null };
 }
@@ -101,7 +103,7 @@ function toService(service: Service, question: OutboundQuestion, view: NodeView)
   if (service.waypoint !== null) return toWaypoint(service.waypoint, dialled, service, source, view);
   if (!service.ports.some((port) => port.servicePort === dialled.port)) {
     // Of a block it says what goes to some ports of it, and of the others nothing.
-    if (isPassingBlock(service, dialled.ip)) return only(toUnknown(question));
+    if (isPassingBlock(service, dialled.ip)) return only(toUnknown(question, view));
     const reason = `service ${service.hostname} has no port ${dialled.port}`;
     return only({ kind: 'refused', cause: 'no-such-port', reason, service });
   }

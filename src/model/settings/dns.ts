@@ -55,6 +55,19 @@ export const DNS_SETTINGS = {
     endpointMsMax: setting(300_000, 'ms', 'The same at least so often.'),
     endpointsAtOnceMax: setting(16, 'count', 'Names of endpoints that are being resolved at once by one node.'),
     endpointAddressesMax: setting(64, 'count', 'Addresses of one name that connections are sent to.'),
+    permitMs: setting(
+      300_000,
+      'ms',
+      'So long at least what was answered for a host may be reached from a registry-only namespace, since apps keep addresses for longer than they are told.',
+    ),
+    permitMsMax: setting(3_600_000, 'ms', 'So long at most: an address goes to somebody else some day.'),
+    permitSweepMs: setting(60_000, 'ms', 'How often permits that are over make room for others; they end by themselves.'),
+    permitAddressesMax: setting(
+      2_048,
+      'count',
+      'Addresses that are remembered of what one workload was answered; the oldest give way.',
+    ),
+    permitNamesMax: setting(16, 'count', 'Names that are remembered for one such address, which may be that of many.'),
     nameserversMax: setting(3, 'count', 'As the C library: further ones are ignored (resolv.conf(5)).'),
   },
 } as const satisfies SettingGroup;

@@ -46,6 +46,7 @@ function responderWith(forward: Forward) {
       mishaps: SILENT_MISHAPS,
       limits: DNS,
       workloads: () => 1,
+      answered() {},
     },
   });
 }

@@ -3,6 +3,7 @@ import type { Clock, Random } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
 import type { Mishaps } from '#model/effects/mishaps.ts';
 import type { DNS } from '#model/settings/dns.ts';
+import type { AnsweredAddress } from '#protocol/dns/answered-addresses.ts';
 
 /** How a query came, and is to be forwarded. */
 export type DnsTransport = 'udp' | 'tcp';
@@ -48,6 +49,8 @@ export type DnsEffects = {
   clientOf(workload: string): NameClient | null;
   /** The upstream's reply, carrying the query's own id; from the network namespace of the workload. Rejects when none came. */
   forward(query: Buffer, context: { workload: string; transport: DnsTransport; signal: AbortSignal }): Promise<Buffer>;
+  /** What nameservers outside the mesh have answered a workload, before it hears of it. */
+  answered(workload: string, name: string, addresses: readonly AnsweredAddress[]): void;
   /** How many workloads the node has now; what they share is divided by it. */
   workloads(): number;
   names: NameOptions;
@@ -59,5 +62,5 @@ export type DnsEffects = {
   limits: DnsLimits;
 };
 
-/** What names are answered by besides the mesh: counters, how many workloads share, and whether the mesh is known. */
-export type DnsNode = Pick<DnsEffects, 'counters' | 'workloads' | 'synced'>;
+/** What names are answered by besides the mesh: counters, how many workloads share, whether the mesh is known, and who hears of answers. */
+export type DnsNode = Pick<DnsEffects, 'counters' | 'workloads' | 'synced' | 'answered'>;

@@ -39,7 +39,7 @@ const VIEW: DnsView = {
 
 function setup(overrides: Partial<DnsEffects> = {}) {
   const clock = new SteppedClock();
-  const seen = { failed: [] as string[], requests: [] as DnsLabels[], upstream: [] as string[] };
+  const seen = { failed: [] as string[], requests: [] as DnsLabels[], upstream: [] as string[], answered: [] as string[] };
   const effects: DnsEffects = {
     view: () => VIEW,
     synced: async () => true,
@@ -58,6 +58,8 @@ function setup(overrides: Partial<DnsEffects> = {}) {
       failed: (why, transport) => void seen.failed.push(`${transport} ${why}`),
     },
     limits: DNS,
+    answered: (uid, name, addresses) =>
+      void seen.answered.push(`${uid} ${name} ${addresses.map(({ ip, ttlMs }) => `${ip} ${ttlMs}`)}`),
     workloads: () => 1,
     ...overrides,
   };
@@ -350,4 +352,22 @@ test('TCP: a broken stream, one connection too many, and stopping all close conn
   responder.stop();
   await last;
   assert.deepEqual(seen.failed, ['tcp too-many-connections', 'tcp malformed']);
+});
+
+test('B70: what nameservers outside answer is told of whoever asked, before he hears of it; what the mesh answers is not', async () => {
+  const answers = [{ type: 'A', name: 'db.example.org', ttl: 60, data: '9.9.9.9' }] as const;
+  let isThere = false;
+  const { responder, seen } = setup({
+    async forward(bytes) {
+      isThere = true;
+      const { id = 0, questions = [] } = decode(bytes);
+      return encode({ type: 'response', id, questions, answers: [...answers] });
+    },
+    answered: (uid, name, addresses) => void seen.answered.push(`${isThere} ${uid} ${name} ${addresses.map(({ ip }) => ip)}`),
+  });
+  await responder.handleUdp(queryBytes('DB.example.org'), 'known');
+  await responder.handleUdp(queryBytes('reviews'), 'known');
+  await responder.handleUdp(queryBytes('db.example.org', 'MX'), 'known');
+  await responder.handleUdp(queryBytes('db.example.org'), 'stranger');
+  assert.deepEqual(seen.answered, ['true known DB.example.org 9.9.9.9']);
 });

@@ -9,6 +9,7 @@ import type { DnsEffects, DnsFailure, DnsLabels, DnsTransport } from '#node-agen
 import { createForwards, type ForwardOutcome, type Forwards } from '#node-agent/dns/forwards.ts';
 import { serveTcpSession } from '#node-agent/dns/tcp-session.ts';
 import { encodeAliasReply, queryFor } from '#protocol/dns/alias-reply.ts';
+import { answeredAddresses } from '#protocol/dns/answered-addresses.ts';
 import { type DnsQuery, decodeQuery, type QueryEcho } from '#protocol/dns/query.ts';
 import { encodeAbsence, encodeAnswer, encodeFailure, fitReply } from '#protocol/dns/reply.ts';
 import { MESSAGE_BYTES_MAX, RCODE, type Rcode } from '#protocol/dns/wire.ts';
@@ -178,6 +179,7 @@ async function forwardAlias(exchange: Exchange, query: DnsQuery, aliases: readon
   const asked = queryFor(query.bytes, query.echo, aliases.at(-1) ?? '');
   const outcome = await exchange.forwards.forward(asked, labelsOf(exchange, query));
   if (outcome.kind !== 'reply') return notForwarded(exchange, query, outcome);
+  tell(exchange, query, aliases.at(-1) ?? '', outcome.reply);
   const reply = encodeAliasReply(query.bytes, query.echo, aliases, outcome.reply);
   if (reply !== null) return fitReply(query.echo, reply, bytesMax);
   return notForwarded(exchange, query, { kind: 'failed', error: 'the reply of the nameserver cannot be read' });
@@ -186,7 +188,14 @@ async function forwardAlias(exchange: Exchange, query: DnsQuery, aliases: readon
 /** The upstream's own reply, shortened to what the client can take. */
 async function forwardQuery(exchange: Exchange, query: DnsQuery, bytesMax: number): Promise<Buffer> {
   const outcome = await exchange.forwards.forward(query.bytes, labelsOf(exchange, query));
-  return outcome.kind === 'reply' ? fitReply(query.echo, outcome.reply, bytesMax) : notForwarded(exchange, query, outcome);
+  if (outcome.kind !== 'reply') return notForwarded(exchange, query, outcome);
+  tell(exchange, query, query.name, outcome.reply);
+  return fitReply(query.echo, outcome.reply, bytesMax);
+}
+
+/** Whoever may reach what is answered for a name may do so before the answer is there. */
+function tell({ effects, workload }: Exchange, { type, plain }: DnsQuery, name: string, reply: Buffer): void {
+  if (plain && (type === 'A' || type === 'AAAA')) effects.answered(workload, name, answeredAddresses(reply, name));
 }
 
 function notForwarded(exchange: Exchange, query: DnsQuery, outcome: Exclude<ForwardOutcome, { kind: 'reply' }>): Buffer {

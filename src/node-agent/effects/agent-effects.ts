@@ -28,6 +28,8 @@ export type Kernel = {
   schema: number;
   /** True when the maps of a former agent were re-used. */
   adopted: boolean;
+  /** The kernel's monotonic clock. */
+  nowNs(): bigint;
   attachNamespace(netnsPath: string, netnsCookie: bigint): void;
   detachNamespace(netnsCookie: bigint): void;
   /** Puts the guard on the host's end of a workload's link; nothing passes it while the cookie is not enrolled. */

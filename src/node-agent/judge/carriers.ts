@@ -27,6 +27,7 @@ export class Carriers {
   /** Enrolments whose last bytes are under way, with those that still carry some. */
   readonly #finishing = new Map<number, Set<DataLink>>();
   readonly #links: DataLinks;
+  readonly #credentials: CarriersOptions['credentials'];
   /** Lists that are waited for, by their numbers. */
   readonly #lists = new Map<number, { left: number; calls: OpenCall[]; resolve(calls: readonly OpenCall[]): void }>();
   #lastList = 0;
@@ -46,6 +47,7 @@ export class Carriers {
       receive: (from, message) => this.#receive(from, message),
     });
     this.#links = new DataLinks(this.#carriers, credentials);
+    this.#credentials = credentials;
     meters.fetchFirst(() => this.settled());
   }
 
@@ -62,6 +64,11 @@ export class Carriers {
   /** Connections between nodes that they have open. */
   get tunnels(): number {
     return this.#carriers.reduce((sum, { tunnels }) => sum + tunnels, 0);
+  }
+
+  /** The authority gives certificates for known workloads only, so the first is fetched as soon as one is known. */
+  warm(enrolled: Enrolled | null): void {
+    if (enrolled !== null) this.#credentials(enrolled.identity).catch(() => {}); // retried and shown by the cache
   }
 
   /** Hands a workload to them; the end of that cuts its connections. Errors: those of its namespace. */

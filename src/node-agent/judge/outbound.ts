@@ -24,6 +24,8 @@ export type JudgeView = {
   readonly random: Random;
   /** Whether the kubelet of this node has opened a connection, as it does to ask how a pod is. */
   isOfKubelet(client: RecordEnd, target: RecordEnd): boolean;
+  /** Whether a workload was answered an address for a name that the mesh knows. */
+  isNamed(uid: string, ip: IpAddress, port: number): boolean;
 };
 
 type Outbound = Extract<Question, { kind: 'outbound' }>;
@@ -40,7 +42,10 @@ export function judgeOutbound(view: JudgeView, question: Outbound, enrolled: Enr
   const { dialled, chosen, tried } = question;
   const isLocal = (uid: string): boolean => view.records.isLocal(uid);
   const { mesh, random } = view;
-  const paths = outboundChoices({ source, dialled, chosen, tried }, { mesh, isLocal, random }, AGENT.choicesMax);
+  const isNamed = (): boolean => view.isNamed(enrolled.request.uid, dialled.ip, dialled.port);
+  const paths = outboundChoices({ source, dialled, chosen, tried }, { mesh, isLocal, isNamed, random }, AGENT.choicesMax);
+  // What a name allows ends without a change of the mesh.
+  const isLasting = !source.registryOnly || !paths.some(({ path }) => isOfUnknown(path));
   const all = paths.map(({ weight, path }) => {
     const one = judgePath(view, { question, source }, path);
     return { ...one, choice: { ...one.choice, weight } };
@@ -54,8 +59,13 @@ export function judgeOutbound(view: JudgeView, question: Outbound, enrolled: Enr
     grounds: groundsOf(question, source, paths, mesh),
     pairs: judged.flatMap(({ pair }) => pair ?? []),
     isSettled: settled.length > 0,
-    keeps: settled.length === all.length,
+    keeps: settled.length === all.length && isLasting,
   };
+}
+
+/** Whether a path may be otherwise when another name was answered. */
+function isOfUnknown(path: OutboundPath): boolean {
+  return path.kind === 'passthrough' || (path.kind === 'refused' && path.cause === 'not-registered');
 }
 
 function judgePath(view: JudgeView, asker: Asker, outbound: OutboundPath): JudgedChoice {

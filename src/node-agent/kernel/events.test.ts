@@ -8,7 +8,7 @@ import { aMesh, aService, aWorkload, endpointOf } from '#model/mesh/mesh-fixture
 import { IdTable } from '#model/path/ids.ts';
 import { Meters } from '#model/telemetry/meters.ts';
 import { PeerSeries } from '#model/telemetry/peer-series.ts';
-import { logRefusal } from './events.ts';
+import { type EventView, logRefusal } from './events.ts';
 
 const cart = aService('cart', ['240.0.0.1']);
 const client = aWorkload('client', ['10.0.0.1']);
@@ -34,7 +34,11 @@ mesh.apply({
   ]),
 });
 
-function lineOf(reason: number, destinationPort: number): Record<string, unknown> {
+function lineOf(
+  reason: number,
+  destinationPort: number,
+  nameOf: EventView['names']['nameOf'] = () => null,
+): Record<string, unknown> {
   const lines: Record<string, unknown>[] = [];
   const log: Log = { ...SILENT_LOG, warn: (fields) => void lines.push({ ...fields }) };
   const event = {
@@ -49,7 +53,7 @@ function lineOf(reason: number, destinationPort: number): Record<string, unknown
     hook: HOOK.connect,
   };
   const meters = new Meters('agent');
-  logRefusal(event, { mesh, ids, log, meters, peers: new PeerSeries(meters) });
+  logRefusal(event, { mesh, ids, log, meters, peers: new PeerSeries(meters), names: { nameOf } });
   assert.equal(meters.total('weft_refusals_total'), 1, 'each refusal is counted');
   assert.equal(lines.length, 1);
   return lines[0] ?? {};
@@ -62,4 +66,13 @@ test('a denial names policy and rule, although the app dialled the service port 
 test('F18: a refusal of the kernel names the service that was dialled', () =>
   assert.equal(lineOf(REASON.denied, 80)['dst.service'], cart.hostname));
 test('another refusal says why', () => assert.equal(lineOf(REASON.noSuchPort, 81).error, 'the service has no such port'));
+for (const { ports, says } of [
+  { ports: [], says: /does not know the destination; it was answered for db.example.com$/ },
+  { ports: [443, 80], says: /; it was answered for db.example.com, which the mesh knows by port 443, 80$/ },
+])
+  test(`B70: what is not registered is told by the name that it was asked for, known by ${ports.length} ports`, () =>
+    assert.match(
+      String(lineOf(REASON.notRegistered, 81, () => ({ name: 'db.example.com', ports: new Set(ports) })).error),
+      says,
+    ));
 test('an unknown reason is still logged', () => assert.equal(lineOf(99, 81).error, 'reason 99'));

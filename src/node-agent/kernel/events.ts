@@ -53,6 +53,10 @@ export type EventView = {
   readonly log: Log;
   readonly meters: Meters;
   readonly peers: PeerSeries;
+  readonly names: {
+    /** For which name an address was answered to a workload, and by which ports the mesh knows that name; null: for none. */
+    nameOf(uid: string, ip: IpAddress): { name: string; ports: ReadonlySet<number> } | null;
+  };
 };
 
 /** A connection that the kernel refused is told. One that it had to let in without a record is cut, as no later policy could. */
@@ -68,12 +72,13 @@ export function takeEvent(
  * Writes one log line for a connection that the kernel refused, naming the policy and rule that decided. To be called
  * before a change is applied: the event was decided by the policies in force then.
  */
-export function logRefusal(event: KernelEvent, { mesh, ids, log, meters, peers }: EventView): void {
+export function logRefusal(event: KernelEvent, { mesh, ids, log, meters, peers, names }: EventView): void {
   const [source, destination] = [event.sourceId, event.destinationId].map((id) => ids.nameOf(id));
   const cause = causeOf(event.reason);
   const decision = cause === 'policy' ? explain(event, mesh, source ?? null, destination ?? null) : null;
   const reason = cause === 'other' ? `reason ${event.reason}` : CLOSE_CAUSES[cause].means;
   const dialled = event.destination === null ? null : { ip: event.destination, port: event.destinationPort };
+  const named = cause === 'not-registered' && event.destination !== null ? names.nameOf(source ?? '', event.destination) : null;
   const reporter = reporterOf(event.hook);
   const client = mesh.workload(source ?? '');
   const service = event.destination === null ? null : mesh.serviceByVip(event.destination, client?.namespace ?? null);
@@ -81,13 +86,20 @@ export function logRefusal(event: KernelEvent, { mesh, ids, log, meters, peers }
   const opener = { end, workload: client, identity: null };
   const path = { ...NO_PATH, end: dialled, service, workload: mesh.workload(destination ?? '') };
   const { flag } = CLOSE_CAUSES[cause];
-  const { policy = null, rule = null, reason: error = reason } = decision ?? {};
+  const told = named === null ? reason : `${reason}${sayName(named)}`;
+  const { policy = null, rule = null, reason: error = told } = decision ?? {};
   const record = recordOf(opener, { reporter, dialled: null }, path, { ...REFUSED_OUTCOME, flag, cause, error, policy, rule });
   // Of what ends on a link only some is told; all of it is counted there (weft_link_dropped_total).
   if (event.hook !== HOOK.link) meters.counter('weft_refusals_total', { reporter, cause }).add();
   if (isConnection(event.hook, cause))
     peers.count('istio_tcp_connections_failed_total', opener, { reporter, dialled: null }, path, flag).add();
   log.warn(record, event.hook === HOOK.link ? 'a packet of a workload ended on its link' : 'connection refused by the kernel');
+}
+
+/** Who reads that an address was refused has asked for a name. */
+function sayName({ name, ports }: { name: string; ports: ReadonlySet<number> }): string {
+  if (ports.size === 0) return `; it was answered for ${name}`;
+  return `; it was answered for ${name}, which the mesh knows by port ${[...ports].join(', ')}`;
 }
 
 /** Whether a TCP connection was refused, and not a datagram, a frame or the choice of a port. */

@@ -105,6 +105,7 @@ export function memoryKernel(addressesMax?: number): Kernel {
     maps: memoryMaps(addressesMax),
     schema: SCHEMA,
     adopted: false,
+    nowNs: () => 0n,
     attachNamespace() {},
     detachNamespace() {},
     guardLink() {},

@@ -24,6 +24,8 @@ export type Datapath = {
   maps: DatapathMaps;
   /** True when maps of a former agent were re-used. */
   adopted: boolean;
+  /** The kernel's monotonic clock, as the programs read it. */
+  nowNs(): bigint;
   /** False when a program of the node was missing at the start, or its maps: connections may have been made that nobody judged. */
   guarded: boolean;
   /** Attaches the arrival program to a network namespace; replaces the program of an existing pin. */
@@ -87,6 +89,7 @@ export function openDatapath(options: DatapathOptions): Datapath {
     maps,
     adopted,
     guarded,
+    nowNs: () => process.hrtime.bigint(),
     attachNamespace: (netnsPath, netnsCookie) => attachNamespace(links, options, netnsPath, netnsCookie),
     detachNamespace: (netnsCookie) => links.detach(namespaceLink(netnsCookie)),
     guardLink: (link, netnsCookie) => {

@@ -74,6 +74,7 @@ function responderFor(nameserver: { address: string; port: number }): DnsRespond
     counters: { request() {}, upstreamRequest() {}, upstreamDuration() {}, upstreamFailure() {}, failed() {} },
     limits: DNS,
     workloads: () => 1,
+    answered() {},
   });
 }
 

@@ -186,7 +186,7 @@ function problemsOf(resource: ServiceEntryResource, kept: readonly EntryHost[], 
       const message = `${host} is described by ${other}, which is older; it is left out here`;
       problems.push(warningAt('WEFT_LIKELY_MISTAKE', path, message, 'describe each host of a namespace once'));
     } else if (resource.resolution === 'NONE' && resource.addresses.length + resource.blocks.length === 0 && !isWildcard(host)) {
-      const message = `${host} has no address, so connections to it are not known from others`;
+      const message = `${host} has no address: it is known by what nameservers answer for it, and only to registry-only namespaces`;
       problems.push(warningAt('WEFT_LIKELY_MISTAKE', path, message, 'write resolution: DNS, or its addresses'));
     }
   }
