@@ -1,5 +1,6 @@
 import type { MeshReader } from '#control-plane/index/derivation.ts';
 import type { MeshOptions } from '#control-plane/index/mesh-options.ts';
+import { ENTRY_HOSTS } from '#control-plane/mesh/service-entry-hosts.ts';
 import { SERVICE_BINDINGS, SERVICES, serviceNamesIn } from '#control-plane/mesh/services.ts';
 import { hasWaypoint } from '#control-plane/mesh/waypoint-binding.ts';
 import { gatewayNamesIn, WAYPOINTS } from '#control-plane/mesh/waypoints.ts';
@@ -10,7 +11,7 @@ import { didYouMean } from '#control-plane/resources/nearest-name.ts';
 export type PolicyTarget = { kind: 'Service' | 'ServiceEntry' | 'Gateway' | 'GatewayClass'; name: string };
 
 /** What is looked up to say whether somebody enforces a policy. */
-export const TARGET_READS = [SERVICES, SERVICE_BINDINGS, WAYPOINTS] as const;
+export const TARGET_READS = [SERVICES, SERVICE_BINDINGS, ENTRY_HOSTS, WAYPOINTS] as const;
 type PolicyMesh = MeshReader<(typeof TARGET_READS)[number]>;
 
 /** `Service shop/reviews`, `Gateway shop/waypoint` or `GatewayClass weft-waypoint`. */
@@ -32,7 +33,7 @@ export function whyNotEnforced(target: PolicyTarget, namespace: string, mesh: Po
     case 'GatewayClass':
       return classMiss(target.name, namespace, mesh.options);
     case 'ServiceEntry':
-      return { reason: 'TargetNotFound', message: `ServiceEntry ${key} is not read by Weft`, remedy: 'target a Service' };
+      return entryMiss(key, mesh);
   }
 }
 
@@ -45,6 +46,18 @@ function serviceMiss(key: string, name: string, namespace: string, mesh: PolicyM
   if (hasWaypoint(mesh, key)) return null;
   const message = `Service ${key} has no waypoint, so nothing enforces the policy for it`;
   return { reason: 'AncestorNotBound', message, remedy: 'label the Service or its namespace istio.io/use-waypoint: <gateway>' };
+}
+
+/** Of an entry it is the waypoint of its hosts: egress is controlled there (config-api 4.5). */
+function entryMiss(key: string, mesh: PolicyMesh): TargetMiss | null {
+  const hosts = mesh.keysBy(ENTRY_HOSTS, 'owner', `ServiceEntry ${key}`);
+  if (hosts.length === 0) {
+    const message = `ServiceEntry ${key} not found, or an older one has all of its hosts`;
+    return { reason: 'TargetNotFound', message, remedy: 'correct the name, or create the ServiceEntry' };
+  }
+  if (hosts.some((host) => hasWaypoint(mesh, host))) return null;
+  const message = `ServiceEntry ${key} has no waypoint, so nothing enforces the policy for it`;
+  return { reason: 'AncestorNotBound', message, remedy: 'label the ServiceEntry istio.io/use-waypoint: <gateway>' };
 }
 
 /** A Gateway that Weft does not run enforces whatever its own controller makes of the policy. */

@@ -28,7 +28,7 @@ export type EntryPort = { name: string; port: number; target: number; appProtoco
 
 /** By `<namespace>/<host>`: of two entries with one host in a namespace the oldest counts. */
 export const ENTRY_HOSTS = tableOf<EntryHost>()('service-entry-hosts', {
-  by: { host: ({ host }) => [host], address: ({ addresses }) => addresses },
+  by: { host: ({ host }) => [host], address: ({ addresses }) => addresses, owner: ({ owner }) => [owner] },
   selector: ({ metadata, selector }): Labelled | null =>
     selector === null ? null : { namespace: metadata.namespace, labels: selector },
 });

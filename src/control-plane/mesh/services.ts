@@ -55,7 +55,9 @@ export const SERVICES = tableOf<ServiceResource>()('services', {
  * Service → the Gateway whose waypoint its traffic goes through, both as `<namespace>/<name>`; of a host that is described by
  * itself `<namespace>/<host>`. `owner`: what policies name to be enforced there.
  */
-export const SERVICE_BINDINGS = tableOf<{ gateway: string; hostname: string; owner: ResourceName }>()('service-bindings');
+export const SERVICE_BINDINGS = tableOf<{ gateway: string; hostname: string; owner: ResourceName }>()('service-bindings', {
+  by: { namespace: (_binding, key) => [namespaceOf(key)] },
+});
 
 /** Names of the services of a namespace, to suggest one. */
 export function serviceNamesIn(mesh: MeshReader<typeof SERVICES>, namespace: string): string[] {

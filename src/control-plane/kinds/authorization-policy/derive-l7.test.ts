@@ -42,6 +42,12 @@ const CORE_SERVICE = 'targetRefs: [{ group: "", kind: Service, name: reviews }]'
 const GATEWAY_TARGET = 'targetRefs: [{ group: gateway.networking.k8s.io, kind: Gateway, name: way }]';
 const CLASS_TARGET = 'targetRefs: [{ group: gateway.networking.k8s.io, kind: GatewayClass, name: weft-waypoint }]';
 
+const ENTRY_TARGET = 'targetRefs: [{ group: networking.istio.io, kind: ServiceEntry, name: x }]';
+
+function serviceEntry(labels: string): string {
+  return `apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: { name: x, namespace: shop, labels: { ${labels} } }\nspec: { hosts: [api.example.com], ports: [{ number: 80, name: http, protocol: HTTP }], resolution: DNS }\n`;
+}
+
 /** Names of the policies of service reviews, then of those of the whole waypoint. */
 function policiesOf(mesh: YamlMesh): string {
   const config = configOf(mesh);
@@ -79,10 +85,16 @@ const targets: { name: string; yaml: string[]; want: string; condition: string }
   },
   { name: 'a class, outside the root namespace', yaml: [policy(CLASS_TARGET)], want: ' | ', condition: 'False Invalid' },
   {
-    name: 'a ServiceEntry',
-    yaml: [policy('targetRefs: [{ group: networking.istio.io, kind: ServiceEntry, name: x }]')],
+    name: 'a missing ServiceEntry',
+    yaml: [policy(ENTRY_TARGET)],
     want: ' | ',
     condition: 'False TargetNotFound',
+  },
+  {
+    name: 'a ServiceEntry without waypoint',
+    yaml: [policy(ENTRY_TARGET), serviceEntry('')],
+    want: ' | ',
+    condition: 'False AncestorNotBound',
   },
 ];
 for (const { name, yaml, want, condition } of targets) {
@@ -93,6 +105,18 @@ for (const { name, yaml, want, condition } of targets) {
     assert.equal(mesh.index.snapshot().policies.size, 0);
   });
 }
+
+test('config-api 4.5: a policy attached to a ServiceEntry is enforced at the waypoint of its hosts', () => {
+  const mesh = meshWith(policy(ENTRY_TARGET), serviceEntry('istio.io/use-waypoint: way'));
+  const host = configOf(mesh)?.services.find(({ key }) => key === 'shop/api.example.com');
+  assert.deepEqual(
+    host?.policies.map(({ name }) => name),
+    ['p'],
+  );
+  assert.deepEqual(mesh.conditions('AuthorizationPolicy shop/p'), ['WaypointAccepted True Accepted']);
+  mesh.remove('ServiceEntry shop/x');
+  assert.deepEqual(mesh.conditions('AuthorizationPolicy shop/p'), ['WaypointAccepted False TargetNotFound']);
+});
 
 test('a policy of the root namespace for a class reaches every waypoint of that class', () => {
   const mesh = meshWith(policy(CLASS_TARGET, { namespace: 'istio-system' }));

@@ -24,6 +24,7 @@ export function checkRequestAuthentication({ metadata, spec = {} }: RawRequestAu
 
 const GROUPS: Readonly<Record<string, readonly string[]>> = {
   Service: ['', 'core'],
+  ServiceEntry: ['networking.istio.io'],
   Gateway: ['gateway.networking.k8s.io'],
 };
 
@@ -35,7 +36,7 @@ function checkTarget(
   const groups = GROUPS[kind];
   if (groups === undefined) {
     const message = `a RequestAuthentication cannot be attached to a ${kind} here`;
-    return [errorAt('WEFT_FIELD_INVALID', [...path, 'kind'], message, 'target a Service or a Gateway')];
+    return [errorAt('WEFT_FIELD_INVALID', [...path, 'kind'], message, 'target a Service, a ServiceEntry or a Gateway')];
   }
   if (!groups.includes(group)) {
     const message = `${kind} is of group "${groups[0]}", not "${group}"`;

@@ -88,7 +88,7 @@ const mistakes: Mistake[] = [
     spec: '{ targetRefs: [{ group: gateway.networking.k8s.io, kind: HTTPRoute, name: r }] }',
     at: 'spec.targetRefs[0].kind',
     says: /cannot be attached to a HTTPRoute/,
-    remedy: /Service or a Gateway/,
+    remedy: /Service, a ServiceEntry or a Gateway/,
   },
   {
     name: 'a target elsewhere',

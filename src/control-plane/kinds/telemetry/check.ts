@@ -43,6 +43,7 @@ function checkScope(spec: NonNullable<RawTelemetry['spec']>): Problem[] {
 /** The kinds that a Telemetry can be about, with the groups by which they are named. */
 const GROUPS: Readonly<Record<string, readonly string[]>> = {
   Service: ['', 'core'],
+  ServiceEntry: ['networking.istio.io'],
   Gateway: ['gateway.networking.k8s.io'],
   GatewayClass: ['gateway.networking.k8s.io'],
 };
@@ -56,7 +57,9 @@ function checkTarget(
   const groups = GROUPS[kind];
   if (groups === undefined) {
     const message = `a Telemetry cannot be about a ${kind} here${didYouMean(kind, Object.keys(GROUPS))}`;
-    return [errorAt('WEFT_FIELD_INVALID', [...path, 'kind'], message, 'target a Service, a Gateway or a GatewayClass')];
+    return [
+      errorAt('WEFT_FIELD_INVALID', [...path, 'kind'], message, 'target a Service, a ServiceEntry, a Gateway or a GatewayClass'),
+    ];
   }
   if (!groups.includes(group)) {
     const message = `${kind} is of group "${groups[0]}", not "${group}"`;

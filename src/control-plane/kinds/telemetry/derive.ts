@@ -2,7 +2,9 @@ import { defineDerivation, type MeshReader } from '#control-plane/index/derivati
 import { falseCondition, STATUS, statusOf, trueCondition } from '#control-plane/index/outputs.ts';
 import { entry, tableOf } from '#control-plane/index/table.ts';
 import { TARGET_READS, targetName, whyNotEnforced } from '#control-plane/mesh/policy-targets.ts';
+import { SERVICE_BINDINGS } from '#control-plane/mesh/services.ts';
 import { ATTACHED_TELEMETRY, namespaceLevel, telemetryAbout } from '#control-plane/mesh/telemetries.ts';
+import { WAYPOINTS } from '#control-plane/mesh/waypoints.ts';
 import { type FieldPath, type Problem, warningAt } from '#control-plane/resources/finding.ts';
 import { nameOfResource } from '#control-plane/resources/resource.ts';
 import type { TelemetryResource } from './schema.ts';
@@ -36,10 +38,9 @@ export const telemetryStatus = defineDerivation({
     const resource = nameOfResource(telemetry);
     // The table of fields has told it.
     if (selects) return [];
-    // A namespace needs nobody in particular, so there is nothing that could be missing but to be heard.
     if (targets.length === 0) {
       const lost = unheard(telemetry, namespaceLevel(metadata.namespace), ['spec'], mesh);
-      return statusOf(resource, [], lost === null ? [] : [lost.problem]);
+      return statusOf(resource, [], lost === null ? heardByNobody(metadata.namespace, mesh) : [lost.problem]);
     }
     const misses = targets.flatMap((target, at): Miss[] => {
       const path = ['spec', 'targetRefs', at];
@@ -77,4 +78,15 @@ function unheard(
   if (winner.namespace === metadata.namespace && winner.name === metadata.name) return null;
   const message = `Telemetry ${winner.namespace}/${winner.name} is older, and already says what is told of ${about}`;
   return { reason: 'Conflicted', problem: warningAt('WEFT_NOT_ENFORCED', path, message, 'merge the two') };
+}
+
+/** Whoever writes one expects that something tells by it; of the mesh, that may be a waypoint that is yet to come. */
+function heardByNobody(namespace: string, mesh: MeshReader<typeof WAYPOINTS | typeof SERVICE_BINDINGS>): Problem[] {
+  if (namespace === mesh.options.rootNamespace) return [];
+  const waypoints = mesh.keysBy(WAYPOINTS, 'namespace', namespace);
+  const bound = mesh.keysBy(SERVICE_BINDINGS, 'namespace', namespace);
+  if (waypoints.length + bound.length > 0) return [];
+  const message = `waypoints tell by it, nodes do not: namespace ${namespace} has no waypoint, and its services go through none`;
+  const remedy = 'label the namespace or its services istio.io/use-waypoint: <gateway>';
+  return [warningAt('WEFT_MATCHES_NOTHING', ['spec'], message, remedy)];
 }

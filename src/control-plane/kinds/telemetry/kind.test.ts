@@ -123,6 +123,28 @@ for (const { about, reason } of MISSES)
     assert.deepEqual(sharesIn(mesh), ['more/other -', 'shop/cart -', 'workloads -']);
   });
 
+test('config-api 5.1: a ServiceEntry is told of by the waypoint of its hosts', () => {
+  const entry = `{ apiVersion: networking.istio.io/v1, kind: ServiceEntry, metadata: { name: api, namespace: shop, labels: { istio.io/use-waypoint: way, istio.io/use-waypoint-namespace: infra } }, spec: { hosts: [api.example.com], ports: [{ number: 80, name: http, protocol: HTTP }], resolution: DNS } }\n---\n`;
+  const about = 'targetRefs: [{ group: networking.istio.io, kind: ServiceEntry, name: api }],';
+  const mesh = new YamlMesh(parser, MESH + entry + telemetry({ name: 'p', namespace: 'shop', percent: 7, about }));
+  assert.ok(sharesIn(mesh).includes('shop/api 7'));
+  assert.deepEqual(mesh.conditions('Telemetry shop/p'), ['WaypointAccepted True Accepted']);
+});
+
+test('one about a namespace that no waypoint serves is told so, until one does', () => {
+  const mesh = new YamlMesh(parser, MESH + telemetry({ name: 'p', namespace: 'alone', percent: 1 }));
+  assert.match(mesh.problems('Telemetry alone/p').join(), /^WEFT_MATCHES_NOTHING .*namespace alone has no waypoint/);
+  mesh.apply(
+    '{ apiVersion: v1, kind: Service, metadata: { name: s, namespace: alone, labels: { istio.io/use-waypoint: way, istio.io/use-waypoint-namespace: infra } }, spec: { selector: { app: a }, ports: [{ port: 80 }] } }',
+  );
+  assert.deepEqual(mesh.problems('Telemetry alone/p'), []);
+  assert.ok(sharesIn(mesh).includes('alone/s 1'));
+  mesh.apply(
+    telemetry({ name: 'root', namespace: 'istio-system', percent: 1 }) + telemetry({ name: 'i', namespace: 'infra', percent: 1 }),
+  );
+  assert.deepEqual([...mesh.problems('Telemetry istio-system/root'), ...mesh.problems('Telemetry infra/i')], []);
+});
+
 test('what is said for another provider alone says nothing of the log', () => {
   const yaml = (providers: string) =>
     `{ apiVersion: telemetry.istio.io/v1, kind: Telemetry, metadata: { name: p, namespace: infra }, spec: { accessLogging: [{ ${providers} disabled: true }] } }`;

@@ -12,6 +12,7 @@ export const samples: fc.Arbitrary<object> = documents(
         fc.constant({}),
         fc.constant({ selector: { matchLabels: { app: 'a' } } }),
         anyReference.map((name) => ({ targetRefs: [{ group: '', kind: 'Service', name }] })),
+        anyReference.map((name) => ({ targetRefs: [{ group: 'networking.istio.io', kind: 'ServiceEntry', name }] })),
         fc.constant({ targetRefs: [{ group: 'gateway.networking.k8s.io', kind: 'Gateway', name: 'way' }] }),
         fc.constant({ targetRefs: [{ group: 'gateway.networking.k8s.io', kind: 'GatewayClass', name: 'weft-waypoint' }] }),
       ),
