@@ -15,6 +15,8 @@ export type MeshOptions = {
   pathNormalization: PathNormalization;
   /** Who counts for global rate limits whose policies name nobody; null: nobody. */
   rateLimitService: NamedService | null;
+  /** The waypoints that run here are told of a collector of traces. */
+  traced: boolean;
 };
 
 /** Istio's defaults. */
@@ -26,6 +28,8 @@ export const DEFAULT_MESH_OPTIONS: MeshOptions = {
   rootNamespace: 'istio-system',
   pathNormalization: DEFAULT_PATH_NORMALIZATION,
   rateLimitService: null,
+  // Nobody who only reads documents knows what an operator named.
+  traced: true,
 };
 
 /** `<name>.<namespace>.svc.<cluster domain>`. */

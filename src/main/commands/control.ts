@@ -46,6 +46,7 @@ export async function control(options: ControlOptions): Promise<number> {
       trustDomain: options.trustDomain,
       pathNormalization: options.pathNormalization,
       rateLimitService: options.rateLimitService,
+      traced: options.traces !== null,
       socketPath: options.socket,
       onRoots: waypoints.onRoots,
       waypointRunner: waypoints.runner,

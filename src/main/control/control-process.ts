@@ -59,6 +59,7 @@ export type StartControlOptions = {
   /** Istio's default unless told. */
   pathNormalization?: PathNormalization;
   rateLimitService?: NamedService | null;
+  traced?: boolean;
   /** Unix socket of the local API; null: none. */
   socketPath: string | null;
   /** null: Gateways get no waypoints here. */
@@ -182,7 +183,7 @@ type Parts = {
 
 /** Reads state and makes the parts; nothing serves or watches yet, so that a failure leaves nothing behind. */
 async function assemble(options: StartControlOptions, backing: Backing): Promise<Parts> {
-  const { trustDomain, clusterDomain, rootNamespace, pathNormalization, rateLimitService = null } = options;
+  const { trustDomain, clusterDomain, rootNamespace, pathNormalization, rateLimitService = null, traced = true } = options;
   const { signer = null, waypointRunner: runner, log } = options;
   const clock = systemClock;
   const { state, replica } = backing;
@@ -192,7 +193,7 @@ async function assemble(options: StartControlOptions, backing: Backing): Promise
     ...(clusterDomain === undefined ? {} : { clusterDomain }),
     ...(rootNamespace === undefined ? {} : { rootNamespace }),
     ...(pathNormalization === undefined ? {} : { pathNormalization }),
-    rateLimitService,
+    ...{ rateLimitService, traced },
   };
   // Whoever leads makes what is missing of these; the others wait for it.
   await backing.ready(signer === null ? [...ROOT_NAMES, KEY_NAME] : [KEY_NAME]);

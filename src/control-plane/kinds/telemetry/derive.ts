@@ -1,4 +1,5 @@
 import { defineDerivation, type MeshReader } from '#control-plane/index/derivation.ts';
+import type { MeshOptions } from '#control-plane/index/mesh-options.ts';
 import { falseCondition, STATUS, statusOf, trueCondition } from '#control-plane/index/outputs.ts';
 import { entry, tableOf } from '#control-plane/index/table.ts';
 import { TARGET_READS, targetName, whyNotEnforced } from '#control-plane/mesh/policy-targets.ts';
@@ -36,11 +37,13 @@ export const telemetryStatus = defineDerivation({
   derive({ value: telemetry }, mesh) {
     const { metadata, selects, targets } = telemetry;
     const resource = nameOfResource(telemetry);
+    const untraced = tracedByNobody(telemetry, mesh.options);
     // The table of fields has told it.
     if (selects) return [];
     if (targets.length === 0) {
       const lost = unheard(telemetry, namespaceLevel(metadata.namespace), ['spec'], mesh);
-      return statusOf(resource, [], lost === null ? heardByNobody(metadata.namespace, mesh) : [lost.problem]);
+      const problems = lost === null ? heardByNobody(metadata.namespace, mesh) : [lost.problem];
+      return statusOf(resource, [], [...problems, ...untraced]);
     }
     const misses = targets.flatMap((target, at): Miss[] => {
       const path = ['spec', 'targetRefs', at];
@@ -60,7 +63,7 @@ export const telemetryStatus = defineDerivation({
       first === undefined
         ? trueCondition(resource, type, 'Accepted', 'in force at the waypoints')
         : falseCondition(resource, type, first.reason, problems.map(({ message }) => message).join('; '));
-    return statusOf(resource, [condition], problems);
+    return statusOf(resource, [condition], [...problems, ...untraced]);
   },
 });
 
@@ -89,4 +92,11 @@ function heardByNobody(namespace: string, mesh: MeshReader<typeof WAYPOINTS | ty
   const message = `waypoints tell by it, nodes do not: namespace ${namespace} has no waypoint, and its services go through none`;
   const remedy = 'label the namespace or its services istio.io/use-waypoint: <gateway>';
   return [warningAt('WEFT_MATCHES_NOTHING', ['spec'], message, remedy)];
+}
+
+/** Where no collector is named, requests are not traced at all, whatever share is asked for. */
+function tracedByNobody({ spec }: TelemetryResource, { traced }: MeshOptions): Problem[] {
+  if (spec.tracing === null || traced) return [];
+  const message = 'no collector is named: waypoints that run here trace nothing, and headers of traces pass as they came';
+  return [warningAt('WEFT_FIELD_IGNORED', ['spec', 'tracing'], message, 'name one with --trace-collector of weft control')];
 }

@@ -145,6 +145,15 @@ test('one about a namespace that no waypoint serves is told so, until one does',
   assert.deepEqual([...mesh.problems('Telemetry istio-system/root'), ...mesh.problems('Telemetry infra/i')], []);
 });
 
+test('what is said of traces is told to have no effect where no collector is named', () => {
+  const log = `{ apiVersion: telemetry.istio.io/v1, kind: Telemetry, metadata: { name: log, namespace: infra }, spec: { accessLogging: [{ disabled: true }] } }\n---\n`;
+  const yaml = MESH + log + telemetry({ name: 'p', namespace: 'shop', percent: 1, about: CART });
+  const problemsIn = (mesh: YamlMesh) => ['Telemetry shop/p', 'Telemetry infra/log'].map((name) => mesh.problems(name));
+  const [traces = [], lines] = problemsIn(new YamlMesh(parser, yaml, { traced: false }));
+  assert.match(traces.join(), /^WEFT_FIELD_IGNORED no collector is named[^,]*, and headers of traces pass as they came$/);
+  assert.deepEqual([lines, problemsIn(new YamlMesh(parser, yaml))], [[], [[], []]]);
+});
+
 test('what is said for another provider alone says nothing of the log', () => {
   const yaml = (providers: string) =>
     `{ apiVersion: telemetry.istio.io/v1, kind: Telemetry, metadata: { name: p, namespace: infra }, spec: { accessLogging: [{ ${providers} disabled: true }] } }`;
