@@ -124,6 +124,7 @@ export class Bed {
       | 'datagram-tally'
       | 'address-greeter'
       | 'greeter'
+      | 'frank-server'
       | 'resolve-client'
       | 'tally-client'
       | 'teller-server'

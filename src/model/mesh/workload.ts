@@ -42,6 +42,8 @@ export type Workload = {
   /** Resolved on use when there are no addresses; '' otherwise. */
   hostname: string;
   services: ReadonlyMap<ServiceKey, readonly PortMapping[]>;
+  /** How what its tunnels bring is handed to it; absent: to the port that was asked for, as it is. */
+  appTunnel?: AppTunnel;
   /** Not to be looked up by IP. */
   hostNetwork: boolean;
   /** Relative balancing weight, at least 1. */
@@ -52,6 +54,12 @@ export type Workload = {
   /** A pod that is not meant to be in the mesh: nobody is given its identity. No part of a record; the control plane alone knows it. */
   outsideMesh?: true;
 };
+
+/**
+ * Behind tunnels that end at the workload's agent: the app listens on this port for whatever was asked for (0: on the port that was).
+ * `isProxied`: on loopback, and each connection begins with a header of the PROXY protocol that says what that was, and who asks.
+ */
+export type AppTunnel = { readonly isProxied: boolean; readonly port: number };
 
 /** The identity a peer must present when it claims to be this workload. */
 export function identityOf(workload: Workload): Identity {

@@ -86,12 +86,18 @@ test('a VIP has its ports with slots of its own family, and an entry that says i
 test('a waypoint replaces the slots; where it runs on this node the kernel may go straight to it', () => {
   const gate = aService('gate', ['240.0.0.9']);
   const address = { kind: 'hostname' as const, namespace: 'shop', hostname: gate.hostname, hbonePort: 15008 };
-  const gateWorkload = aWorkload('near', ['10.0.0.9'], { services: endpointOf(gate) });
+  const gateWorkload = aWorkload('near', ['10.0.0.9'], { services: endpointOf(gate), nativeTunnel: true });
   const tables = view(aMesh([gateWorkload, far], [{ ...cart, waypoint: address }, gate]));
   const [, entry] = frontendsOfVip(VIP4, tables);
   assert.deepEqual(entry?.slots, []);
   assert.ok(entry && entry.waypointId > 0);
   assert.deepEqual(localWaypoints(tables).get(entry.waypointId), { ip4: '10.0.0.9', ip6: null });
+  tables.mesh.apply({
+    workloads: new Map([[gateWorkload.uid, { ...gateWorkload, nativeTunnel: false }]]),
+    services: new Map(),
+    policies: new Map(),
+  });
+  assert.equal(localWaypoints(tables).size, 0, 'one behind its agent takes tunnels only');
 });
 
 test('a VIP that means different services to different clients is left to the agent', () => {

@@ -246,7 +246,7 @@ export function waypointId(address: GatewayAddress | null, view: Pick<TableView,
 export function localWaypoints(view: TableView): Map<number, WaypointEntry> {
   const found = new Map<number, WaypointEntry>();
   for (const address of view.mesh.boundWaypoints()) {
-    const member = view.mesh.waypointMembers(address).find((one) => one.healthy && view.isLocal(one.uid));
+    const member = view.mesh.waypointMembers(address).find((one) => one.healthy && one.nativeTunnel && view.isLocal(one.uid));
     if (member !== undefined) found.set(waypointId(address, view), addressesByFamily(member));
   }
   return found;

@@ -1,4 +1,4 @@
-import { familyOf } from '#model/address/ip.ts';
+import { familyOf, parseIp } from '#model/address/ip.ts';
 import type { ByteStream } from '#model/effects/byte-stream.ts';
 import { Cut } from '#model/effects/cut.ts';
 import { countedDoor } from '#model/guard/door.ts';
@@ -10,8 +10,9 @@ import { Refusal, refusalOf } from '#model/telemetry/close-cause.ts';
 import { type ConnectionReport, refusedEnd } from '#node-agent/connection/access-log.ts';
 import { type Call, carry, type DataContext, hasEnds, openStream, type Served } from '#node-agent/connection/context.ts';
 import type { HboneServer } from '#node-agent/effects/data-effects.ts';
-import { type Attested, type Question, refusalFrom } from '#node-agent/seam/messages.ts';
+import { type Attested, type Question, refusalFrom, type Way } from '#node-agent/seam/messages.ts';
 import { forwardedClient, forwardedHost } from '#protocol/hbone/headers.ts';
+import { proxyHeader } from '#protocol/hbone/proxy-header.ts';
 import type { InboundTunnel } from '#protocol/hbone/transport.ts';
 
 /**
@@ -108,6 +109,10 @@ export function publishedAt(port: number) {
 }
 
 const NONE = { kind: 'none' } as const;
+/** Where an app listens that believes what it is told in front: nobody else reaches it there. */
+const LOOPBACK = { 4: parseIp('127.0.0.1'), 6: parseIp('::1') } as const;
+
+type Proxied = NonNullable<Extract<Way, { kind: 'app' }>['proxied']>;
 
 /**
  * Policy, then the app's socket, then the client's stream: a refused client never gets a 200 first (B10, B11).
@@ -131,13 +136,17 @@ async function deliver(
     if (way.kind === 'refused') throw refusalFrom(way.refusal);
     if (way.kind !== 'app') throw new Refusal('other', `an arrival cannot go by ${way.kind}`);
     const { ip, port } = way.target;
-    const dialling = served.netns.dialApp(ip, port, client, TUNNEL.connectTimeoutMs);
+    const dialling =
+      way.proxied === undefined
+        ? served.netns.dialApp(ip, port, client, TUNNEL.connectTimeoutMs)
+        : served.netns.dial(LOOPBACK[familyOf(ip)], port, TUNNEL.connectTimeoutMs);
     const app = openStream(dialling instanceof Promise ? await dialling : dialling);
     // The app may have taken its time: a policy that came meanwhile answers, not a 200 that is cut at once.
     if (cut.reason !== null) {
       app.reset();
       throw cut.reason;
     }
+    if (way.proxied !== undefined) tellApp(app, remote, way.proxied);
     report.opened(source, path);
     report.ended(source, path, await carry(accept(way.baggage), app, cut));
     return null;
@@ -149,6 +158,12 @@ async function deliver(
     served.calls.delete(arrival);
     release();
   }
+}
+
+/** Before all bytes of the client: who it is, and what it asked for. */
+function tellApp(app: ByteStream, remote: RecordEnd, { dialled, identity }: Proxied): void {
+  const header = proxyHeader(remote, dialled, identity);
+  app.write(header, 0, header.length);
 }
 
 /** Takes the record of an accepted connection that was handed over instead of let in, so that it lets in no other. */

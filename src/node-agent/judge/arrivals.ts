@@ -1,6 +1,5 @@
-import { formatAddress, type IpAddress, splitHostPort, tryParseIp } from '#model/address/ip.ts';
-import { targetPort } from '#model/balancing/endpoints.ts';
-import type { Identity } from '#model/identity/identity.ts';
+import { type IpAddress, splitHostPort, tryParseIp } from '#model/address/ip.ts';
+import { formatIdentity, type Identity } from '#model/identity/identity.ts';
 import { RESERVED_PORTS } from '#model/mesh/ports.ts';
 import { type Service, serviceKeyOf } from '#model/mesh/service.ts';
 import type { Workload } from '#model/mesh/workload.ts';
@@ -20,7 +19,7 @@ import { Refusal } from '#model/telemetry/close-cause.ts';
 import { baggageTextOf } from '#model/telemetry/propagation.ts';
 import type { Enrolled } from '#node-agent/enrollment/enrollment.ts';
 import { isInClear } from '#node-agent/enrollment/local-records.ts';
-import type { Question } from '#node-agent/seam/messages.ts';
+import type { Question, Way } from '#node-agent/seam/messages.ts';
 import {
   allowedBy,
   type Grounds,
@@ -33,6 +32,7 @@ import {
   unknownWorkload,
 } from './answers.ts';
 import type { JudgeView } from './outbound.ts';
+import { tunnelTarget } from './tunnel-target.ts';
 
 type Tunnel = Extract<Question, { kind: 'tunnel' }>;
 type Plaintext = Extract<Question, { kind: 'plaintext' }>;
@@ -46,26 +46,29 @@ type Opener = { readonly workload: Workload | null; readonly identity: Identity 
  */
 export function judgeTunnel(view: JudgeView, question: Tunnel, enrolled: Enrolled, known: Workload | null): Judged {
   const { peer, remote, local, authority, host } = question;
-  const port = known === null ? 0 : tunnelTarget(view, known, question);
+  const asked = known === null ? null : tunnelTarget(view.mesh, known, question);
   const source = { workload: known === null ? null : told(view.mesh.workloadByIp(remote)), identity: peer };
   const path = {
     ...NO_PATH,
     via: 'hbone' as const,
-    end: { ip: local, port: port instanceof Refusal ? 0 : port },
+    end: { ip: local, port: asked === null || asked instanceof Refusal ? 0 : asked.port },
     authority,
     service: known === null ? null : dialledService(view, known, host),
     workload: told(known),
     identity: enrolled.identity,
   };
-  if (known === null) return refused(source, path, unknownWorkload(), false);
-  if (port instanceof Refusal) return refused(source, path, port);
+  if (known === null || asked === null) return refused(source, path, unknownWorkload(), false);
+  if (asked instanceof Refusal) return refused(source, path, asked);
   const grounds = arrivalGrounds(known, remote);
-  const asked = splitHostPort(authority)?.host ?? '';
-  for (const name of [host, tryParseIp(asked) === null ? asked : null]) if (name !== null) grounds.hostnames.add(name);
+  const name = splitHostPort(authority)?.host ?? '';
+  for (const one of [host, tryParseIp(name) === null ? name : null]) if (one !== null) grounds.hostnames.add(one);
+  // Whose waypoint this is, and what its app is told of a name, other records say.
+  grounds.isBroad = asked.isElsewhere || asked.dialled !== null;
   const connection = connectionOf(peer, remote, path.end);
   const baggage = baggageTextOf(known);
   const policies = policiesFor(view.mesh, known);
-  return arrival({ enrolled, policies, source, path, target: path.end, connection, baggage, grounds, pairs: [] });
+  const proxied = asked.dialled === null ? null : { dialled: asked.dialled, identity: formatIdentity(peer) };
+  return arrival({ enrolled, policies, source, path, target: path.end, connection, baggage, proxied, grounds, pairs: [] });
 }
 
 /**
@@ -95,6 +98,7 @@ export function judgePlaintext(view: JudgeView, question: Plaintext, enrolled: E
     target,
     connection: connectionOf(opener.identity, client, target),
     baggage: '',
+    proxied: null,
     grounds,
     // The next SYN to this port is then decided in the kernel, for STRICT with ECONNREFUSED instead of a reset.
     pairs: isPast ? [] : [{ source: opener.workload, destination: known, port: target.port, isDirect: true }],
@@ -125,11 +129,12 @@ type Arrival = {
   target: RecordEnd;
   connection: Connection;
   baggage: string;
+  proxied: Extract<Way, { kind: 'app' }>['proxied'] | null;
   grounds: Grounds;
   pairs: readonly Pair[];
 };
 
-function arrival({ enrolled, policies, source, path, target, connection, baggage, ...more }: Arrival): Judged {
+function arrival({ enrolled, policies, source, path, target, connection, baggage, proxied, ...more }: Arrival): Judged {
   const decision = decideL4(policies, connection);
   const dryRun = dryRunL4(policies, connection);
   const isSettled = !isUndecided(policies, decision);
@@ -137,7 +142,8 @@ function arrival({ enrolled, policies, source, path, target, connection, baggage
     const choice = refusedChoice(path, new Refusal('policy', decision.reason, decision));
     return { answer: { source, choices: [{ ...choice, dryRun }] }, rights: [null], ...more, isSettled, keeps: true };
   }
-  const way = { kind: 'app', enrolment: enrolled.id, target, as: null, peer: null, baggage } as const;
+  const app = { kind: 'app', enrolment: enrolled.id, target, as: null, peer: null, baggage } as const;
+  const way = proxied ? { ...app, proxied } : app;
   const isJudged = policies !== NO_POLICIES; // what passed them by is not judged by them later either
   const right = isJudged ? ({ kind: 'arriving', connection, destinationUid: enrolled.request.uid } as const) : null;
   const choice = { weight: 1, way, path: { ...path, ...allowedBy(decision) }, dryRun, endpoint: null };
@@ -152,31 +158,10 @@ function arrivalGrounds(known: Workload, remote: IpAddress): Grounds {
   return grounds;
 }
 
-/** The app's port that a CONNECT asks for (B6, B7, B9, B23); only the port of an IP authority counts. */
-function tunnelTarget(view: JudgeView, workload: Workload, { authority: text, local }: Tunnel): number | Refusal {
-  const authority = splitHostPort(text);
-  if (authority === null) return new Refusal('bad-authority', `malformed authority "${text}"`);
-  const ip = tryParseIp(authority.host);
-  if (ip !== null && ip !== local) {
-    const asked = formatAddress(ip, authority.port);
-    return new Refusal('bad-authority', `ip mismatch: asked for ${asked} at ${local}`);
-  }
-  const port = ip !== null ? authority.port : servicePort(view, workload, authority.host, authority.port);
-  return !(port instanceof Refusal) && RESERVED_PORTS.has(port) ? recursion() : port;
-}
-
 /** The service that the client says it dialled, if this workload is behind it: for the log, nothing is decided by it (B14). */
 function dialledService(view: JudgeView, workload: Workload, host: string | null): Service | null {
   const named = host === null ? [] : view.mesh.servicesByHostname(host);
   return named.find((service) => workload.services.has(serviceKeyOf(service))) ?? null;
-}
-
-/** The port behind a service's port at this workload; the workload's own namespace is asked first (B23). */
-function servicePort(view: JudgeView, workload: Workload, hostname: string, port: number): number | Refusal {
-  const services = view.mesh.servicesByHostname(hostname);
-  const service = services.find((one) => one.namespace === workload.namespace) ?? services[0];
-  const resolved = service === undefined ? null : targetPort(service, workload, port);
-  return resolved ?? new Refusal('no-such-port', `no service ${hostname} with port ${port} on this workload`);
 }
 
 type Opened =

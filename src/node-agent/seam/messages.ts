@@ -73,7 +73,8 @@ export type Way =
   | { readonly kind: 'clear'; readonly target: RecordEnd }
   /**
    * To an app of this node. `as`: the address under which it sees the client where that is not the client's own; `peer`: whom
-   * the client reaches; `baggage`: what a peer is told of the workload.
+   * the client reaches; `baggage`: what a peer is told of the workload; `proxied`: it listens on loopback, and is told in front of all
+   * bytes what was asked for, and by whom.
    */
   | {
       readonly kind: 'app';
@@ -82,6 +83,7 @@ export type Way =
       readonly as: IpAddress | null;
       readonly peer: Identity | null;
       readonly baggage: string;
+      readonly proxied?: { readonly dialled: RecordEnd; readonly identity: string };
     }
   | { readonly kind: 'tunnel'; readonly tunnel: Tunnel; readonly baggage: string }
   | { readonly kind: 'refused'; readonly refusal: RefusalData };

@@ -72,10 +72,14 @@ const workloads = fc.record<Workload>(
   },
   { noNullPrototype: true },
 );
+const appTunnels = fc.option(fc.record({ isProxied: fc.boolean(), port: fc.nat(65_535) }, { noNullPrototype: true }), {
+  nil: undefined,
+});
 
 test('decoding undoes encoding: workloads', () => {
   fc.assert(
-    fc.property(workloads, (workload) => {
+    fc.property(workloads, appTunnels, (plain, appTunnel) => {
+      const workload = appTunnel === undefined ? plain : { ...plain, appTunnel };
       const decoded = decodeResource(ADDRESS_TYPE, workload.uid, payloadOf(encodeWorkload(workload).wire));
       assert.deepEqual(decoded, { kind: 'workload', workload });
     }),

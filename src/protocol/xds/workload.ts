@@ -2,6 +2,7 @@ import { create } from '@bufbuild/protobuf';
 import { anyPack, StringValueSchema } from '@bufbuild/protobuf/wkt';
 import { bytesToIp, ipToBytes } from '#model/address/ip.ts';
 import {
+  type AppTunnel,
   DEFAULT_TRUST_DOMAIN,
   type PortMapping,
   type TunnelProtocol,
@@ -10,7 +11,9 @@ import {
 } from '#model/mesh/workload.ts';
 import { AGENT } from '#model/settings/agents.ts';
 import {
+  type ApplicationTunnel,
   ApplicationTunnel_Protocol,
+  ApplicationTunnelSchema,
   type Extension,
   ExtensionSchema,
   NetworkMode,
@@ -53,9 +56,9 @@ const HEALTHY = new Map<number, boolean>([
   [WorkloadStatus.HEALTHY, true],
   [WorkloadStatus.UNHEALTHY, false],
 ]);
-const APPLICATION_TUNNELS = new Map<number, true>([
-  [ApplicationTunnel_Protocol.NONE, true],
-  [ApplicationTunnel_Protocol.PROXY, true],
+const APPLICATION_TUNNELS = new Map<number, 'as-it-is' | 'proxied'>([
+  [ApplicationTunnel_Protocol.NONE, 'as-it-is'],
+  [ApplicationTunnel_Protocol.PROXY, 'proxied'],
 ]);
 
 /** The wire form of a workload; the same bytes on every replica, because map keys are sorted (C9). */
@@ -88,8 +91,20 @@ export function workloadToProto(workload: Workload): WorkloadMessage {
     ...(hasLocality ? { locality: { region, zone, subzone } } : {}),
     // Absent means 1, and an explicit 0 would take the workload out of balancing at a ztunnel (C17).
     ...(workload.capacity > DEFAULT_CAPACITY ? { capacity: workload.capacity } : {}),
+    ...(workload.appTunnel === undefined ? {} : { applicationTunnel: appTunnelToProto(workload.appTunnel) }),
     extensions: workload.registryOnly ? [registryOnlyToProto()] : [],
   });
+}
+
+function appTunnelToProto({ isProxied, port }: AppTunnel): ApplicationTunnel {
+  return create(ApplicationTunnelSchema, { protocol: wireEnum(APPLICATION_TUNNELS, isProxied ? 'proxied' : 'as-it-is'), port });
+}
+
+function appTunnelFromProto(message: ApplicationTunnel | undefined): { appTunnel?: AppTunnel } {
+  if (message === undefined) return {};
+  const isProxied = knownEnum('application tunnel protocol', message.protocol, APPLICATION_TUNNELS) === 'proxied';
+  if (message.port > 0xffff) rejectResource(`application tunnel port ${message.port} is no port`);
+  return { appTunnel: { isProxied, port: message.port } };
 }
 
 /** Other proxies pass over it: they have no such mode. */
@@ -115,9 +130,6 @@ function servicesToProto(services: Workload['services']): Record<string, PortLis
 /** Errors: WEFT_XDS_RESOURCE or WEFT_IP with the reason why the workload cannot be used. */
 export function workloadFromProto(message: WorkloadMessage): Workload {
   if (message.uid === '') rejectResource('workload has no uid');
-  if (message.applicationTunnel !== undefined) {
-    knownEnum('application tunnel protocol', message.applicationTunnel.protocol, APPLICATION_TUNNELS);
-  }
   gatewayAddressFromProto('network_gateway', message.networkGateway);
   const { region = '', zone = '', subzone = '' } = message.locality ?? {};
   return {
@@ -143,6 +155,7 @@ export function workloadFromProto(message: WorkloadMessage): Workload {
     clusterId: sharedText(message.clusterId) || DEFAULT_CLUSTER,
     hostname: sharedText(message.hostname),
     services: servicesFromProto(message.services),
+    ...appTunnelFromProto(message.applicationTunnel),
     hostNetwork: knownEnum('network_mode', message.networkMode, HOST_NETWORK),
     capacity: message.capacity || DEFAULT_CAPACITY,
     locality: localities.of(JSON.stringify([region, zone, subzone]), { region, zone, subzone }),
