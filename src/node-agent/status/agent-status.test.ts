@@ -138,4 +138,7 @@ test('H7: a token that ends within a week is told, with what to do, and one that
   // One of three days, as weft up makes them anew, is no news until its last.
   assert.deepEqual(tokenComplaint('node-2', until(3 * day, 0), 1.9 * day), []);
   assert.match(tokenComplaint('node-2', until(3 * day, 0), 2.1 * day).join(), /token ends 1970-01-04T00:00/);
+  // A kubelet makes one of twelve hours anew after four fifths of them.
+  assert.deepEqual(tokenComplaint('node-2', until(day / 2, 0), 0.44 * day), []);
+  assert.match(tokenComplaint('node-2', until(day / 2, 0), 0.46 * day).join(), /token ends 1970-01-01T12:00/);
 });

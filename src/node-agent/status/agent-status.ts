@@ -50,12 +50,17 @@ export type TokenTerm = { issuedMs: number | null; untilMs: number };
 
 /** One that lives for days is made anew by whoever made it so short: only the last part of its time is short. */
 const LAST_PART = 3;
+/** One that lives for hours is a cluster's, whose kubelets make the next one when a fifth of its time is left. */
+const LAST_PART_OF_HOURS = 10;
+/** Fixed by the calendar. */
+const DAY_MS = 86_400_000;
 
 /** What is to be done about the token of a node, as a sentence; none while it has long to live, or nobody can tell. */
 export function tokenComplaint(node: string, term: TokenTerm | null, nowMs: number): string[] {
   if (term === null) return [];
   const { issuedMs, untilMs } = term;
-  const lastMs = issuedMs === null ? Number.POSITIVE_INFINITY : (untilMs - issuedMs) / LAST_PART;
+  const lifeMs = issuedMs === null ? Number.POSITIVE_INFINITY : untilMs - issuedMs;
+  const lastMs = lifeMs / (lifeMs < DAY_MS ? LAST_PART_OF_HOURS : LAST_PART);
   if (untilMs - nowMs > Math.min(CERTIFICATE.agentTokenWarnMs, lastMs)) return [];
   const until = new Date(untilMs).toISOString().slice(0, '2026-01-01T00:00'.length);
   const end = untilMs <= nowMs ? `ended ${until}` : `ends ${until}`;
