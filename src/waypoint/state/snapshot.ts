@@ -110,7 +110,7 @@ export class Preparation {
       services.set(key, bound);
     }
     for (const [key, bound] of services) bound.belongsTo(stateOf(key));
-    this.#services = services;
+    this.#services = new Map(services); // what is in force stays as it is while the next one is compiled
     const { pathNormalization } = base;
     return { services, workloadPolicies: this.#workloadPolicies, pathNormalization, telemetry: this.#telemetry };
   }

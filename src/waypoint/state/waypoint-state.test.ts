@@ -203,3 +203,22 @@ test('state: memory does not grow with configurations, nor with ports that come 
   assert.ok(grown < 200_000, `the heap grew by ${grown} bytes in 1,000 changes`);
   assert.deepEqual(state.counts, { services: 1, endpoints: 1 });
 });
+
+test('what is in force stays as it is until all of the next configuration is there, also when that fails', () => {
+  const { state, learn } = countingState();
+  learn([], [aService('cart', ['10.96.0.10'])]);
+  const inForce = state.configure(configured(0), () => {}).services;
+  const bound = inForce.get(CART);
+  const { services, ...base } = configured(1);
+  const [service] = services;
+  assert.ok(service !== undefined && bound !== undefined);
+  state.next.begin(base);
+  state.next.add(service, () => {});
+  assert.equal(state.snapshot.services.get(CART), bound);
+  assert.equal(bound.state.key, CART);
+  const broken = { ...service, telemetry: null as never };
+  Object.defineProperty(broken, 'telemetry', { get: () => assert.fail('it cannot be compiled') });
+  assert.throws(() => state.next.add(broken, () => {}));
+  assert.throws(() => state.putInForce([CART]));
+  assert.equal(state.snapshot.services.get(CART), bound);
+});
