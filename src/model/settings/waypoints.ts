@@ -135,9 +135,9 @@ export const WAYPOINT_SETTINGS = {
       'How long a service that has left a waypoint is served there all the same, as it was: nodes that have not heard yet send connections.',
     ),
     followedMs: setting(
-      10_000,
+      30_000,
       'ms',
-      'How long a waypoint that is told to stop serves as ever while the next one starts, so that no connection is refused meanwhile.',
+      'How long a waypoint that is told to stop serves as ever while the next one starts, so that no connection is refused meanwhile: on a machine that is busy a start takes more than ten.',
     ),
     takenMs: setting(2_000, 'ms', 'How long the next one may take for the listening sockets, once it has asked for them.'),
   },
