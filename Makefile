@@ -13,8 +13,9 @@
 #   make fuzz          the parsers of outside bytes on mutants of their corpora: TARGET=name RUNS=n SEED=n
 #   make fuzz FOR=long  HTTP/1.1 beside the parser of Node.js, HPACK beside nghttp2: ten million inputs, with what they differ in
 #   make soak-io       random schedules over the byte streams of both I/O implementations: CASES=n times as many, SEED=n one
-#   make soak          connections of every kind across nodes, with stalls and kills: MINUTES=5 CONNECTIONS=10000 SEED=n; then agents
-#                      that are replaced and killed under load, and a control plane: REPLACEMENTS=10 KILLS=200
+#   make soak          connections of every kind across nodes, with stalls and kills: MINUTES=5 CONNECTIONS=10000 SEED=n; then calls of
+#                      every kind through a waypoint, as long, whose configuration changes each second;
+#                      agents that are replaced and killed under load, and a control plane: REPLACEMENTS=10 KILLS=200
 #   make guard-io      the I/O core's tests again and again with guard pages around what foreign functions touch: MINUTES=10
 #   make coverage      lines and branches that the tests of src/ reach, as a table and as build/coverage/lcov.info
 #   make package       a Debian package and a tarball in build/package, for machines without a compiler; ARCH=arm64 for the other kind
@@ -84,6 +85,7 @@ soak:
 	@scripts/setup test
 	@WEFT_SOAK_SECONDS=$$((60 * $(or $(MINUTES),5))) WEFT_SOAK_CONNECTIONS=$(or $(CONNECTIONS),10000) $(if $(SEED),SEED='$(SEED)') \
 	  $(NODE) --test --test-timeout=7200000 --test-reporter=spec test/soak/soak.test.ts
+	@WEFT_WAYPOINT_SOAK_SECONDS=$$((60 * $(or $(MINUTES),5))) $(NODE) --test --test-timeout=7200000 --test-reporter=spec test/soak/waypoint.test.ts
 	@WEFT_REPLACEMENTS=$(or $(REPLACEMENTS),10) $(NODE) --test --test-timeout=7200000 --test-reporter=spec test/faults/12-under-load.test.ts
 	@WEFT_GRPC_SOAK_SECONDS=$$((12 * $(or $(MINUTES),5))) $(NODE) --test --test-timeout=7200000 --test-reporter=spec test/peers/grpc.test.ts
 	@WEFT_KILLS=$(or $(KILLS),200) $(NODE) --test --test-timeout=7200000 --test-reporter=spec test/faults/control-kills.test.ts
