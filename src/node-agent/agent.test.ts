@@ -261,7 +261,7 @@ test('a waypoint that the kernel has no room for does not keep a policy from bei
   const rig = await setUp();
   const gateway = aService('waypoint', ['240.0.0.9']);
   const waypoint = { kind: 'hostname', namespace: 'shop', hostname: gateway.hostname, hbonePort: 15_008 } as const;
-  const member = aWorkload('waypoint', ['10.0.0.9'], { services: endpointOf(gateway, 15_008) });
+  const member = aWorkload('waypoint', ['10.0.0.9'], { services: endpointOf(gateway, 15_008), nativeTunnel: true });
   await rig.enroll(member);
   rig.tell(MESH);
   const set = rig.kernel.maps.waypoints.set.bind(rig.kernel.maps.waypoints);

@@ -72,13 +72,13 @@ export async function runAgent(machinery: AgentMachinery): Promise<RunningAgent>
   };
   let phase: 'serving' | 'leaving' | 'handed over' = 'serving';
   let removing: Promise<void> | null = null;
-  let taken = Promise.resolve(); // with this process its listening sockets end, so it stays until the next one can have taken them
+  let left = Promise.resolve(); // with this process ends what it accepted last, so it stays until the next one accepts everything
   const stop = async (): Promise<void> => {
     // It serves as ever, so that nothing is refused until there is another agent; that one takes the rest of the time off its hands.
     if (phase === 'serving' && removing === null) {
       phase = 'leaving';
       await machinery.carriedToTheEnd(AGENT.leaveMs);
-      await taken;
+      await left;
     }
     await endOnce();
     await removing?.catch(() => {}); // told to whoever waits for `cleaned`
@@ -86,23 +86,25 @@ export async function runAgent(machinery: AgentMachinery): Promise<RunningAgent>
   const handOver = async (onlyLeaving: boolean): Promise<Handover> => {
     if (phase === 'handed over' || (onlyLeaving && phase === 'serving')) throw alreadyRuns();
     phase = 'handed over';
-    const { promise, resolve: over } = Promise.withResolvers<void>();
-    taken = promise;
+    const { promise: taken, resolve: take } = Promise.withResolvers<void>();
+    const { promise: isOver, resolve: over } = Promise.withResolvers<void>();
+    left = isOver;
     await local.leaveNode(); // two agents that change one workload would undo each other's work
     for (const stopTimer of stopTimers.splice(0)) stopTimer();
     const handover = machinery.handOver(taken);
     // Discovery goes on: policy ends also what is carried to its end. The answer has to leave before its socket closes.
-    const left = async (): Promise<void> => {
+    const leave = async (): Promise<void> => {
       await closeApi();
-      // No longer than needed: who comes after the next one, should that die now, is to find the ports free.
-      const untilMs = clock.monotonicMs() + AGENT.handOverMs;
-      const stopLooking = clock.every(AGENT.handOverLookMs, () => {
-        if (machinery.isServed() || clock.monotonicMs() >= untilMs) over();
-      });
-      await Promise.all([machinery.carriedToTheEnd(AGENT.handedOverMs), taken.then(stopLooking)]);
+      // Listening sockets no longer than needed: who comes after the next one, should that die now, is to find the ports free.
+      const stopLooking = clock.every(AGENT.handOverLookMs, () => void (machinery.isServed() && take()));
+      clock.after(AGENT.handOverMs, over);
+      await isOver;
+      stopLooking();
+      take();
+      await machinery.carriedToTheEnd(AGENT.handedOverMs);
       await endOnce();
     };
-    clock.after(AGENT.lastAnswerMs, () => void left().then(replacing.resolve, replacing.reject));
+    clock.after(AGENT.lastAnswerMs, () => void leave().then(replacing.resolve, replacing.reject));
     return handover;
   };
   const cleanup = async (): Promise<void> => {
