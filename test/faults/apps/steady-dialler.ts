@@ -6,7 +6,8 @@ import { connect } from 'node:net';
 import { createInterface } from 'node:readline';
 
 const PERIOD_MS = 20;
-const PATIENCE_MS = 8_000;
+/** Dials wait while one agent takes over from another, which on a busy machine takes long: what is looked for is one that fails. */
+const PATIENCE_MS = 25_000;
 
 type Tally = {
   target: string;
