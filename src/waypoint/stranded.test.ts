@@ -49,6 +49,23 @@ test('F4: over HTTP/2 a GOAWAY says so', async (t) => {
   await once(client, 'close');
 });
 
+test('F4: while a service that has left is still served its connections are told to end, and later ones are served', async (t) => {
+  const app = await startHttp2App(t, (stream) => {
+    stream.respond({ ':status': 200 });
+    stream.end('ok');
+  });
+  const rig = await startRig({ appProtocol: 'http2' });
+  t.after(() => rig.close());
+  rig.endpoints([app.port]);
+  const client = http2Client(t, rig.port);
+  assert.equal((await ask2(client, { ':path': '/' })).status, 200);
+  const told = once(client, 'goaway');
+  rig.waypoint.configure(configOf({ config: { services: [{ key: CART, routes: [], policies: [], leaving: true }] } }));
+  assert.equal((await told)[0], http2.constants.NGHTTP2_NO_ERROR);
+  const late = http2Client(t, rig.port);
+  assert.equal((await ask2(late, { ':path': '/' })).status, 200);
+});
+
 test('F4: a request that is under way when its service leaves is answered, and is the last one of its connection', async (t) => {
   let answer = (): void => {};
   const app = await startApp(t, (_heard, response) => {

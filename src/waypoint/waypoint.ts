@@ -10,7 +10,14 @@ import { PeerSeries } from '#model/telemetry/peer-series.ts';
 import type { WaypointBase, WaypointConfig, WaypointService } from '#model/waypoint/config.ts';
 import { connectionFacts, connectionRecord, type Downstream } from '#waypoint/connection/connection-facts.ts';
 import { Connections } from '#waypoint/connection/connections.ts';
-import { type Dialled, isServed, type Known, type Resolution, resolveDestination } from '#waypoint/connection/destination.ts';
+import {
+  type Dialled,
+  isServed,
+  isStranded,
+  type Known,
+  type Resolution,
+  resolveDestination,
+} from '#waypoint/connection/destination.ts';
 import { refusalRecord } from '#waypoint/connection/report.ts';
 import type { Exchange } from '#waypoint/exchange/exchange.ts';
 import { Pipeline } from '#waypoint/exchange/pipeline.ts';
@@ -112,7 +119,7 @@ export class Waypoint {
     const inForce = this.#state.putInForce(keys);
     this.#configured = keys !== null;
     for (const connection of this.#live.all()) if (!connection.isAllowed(inForce)) connection.cut();
-    this.#connections.drainStranded((destination) => !isServed(this.#known, destination));
+    this.#connections.drainStranded((destination) => isStranded(this.#known, destination));
   }
 
   /** The mesh state has changed, as its `apply` reported. */

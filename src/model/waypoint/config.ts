@@ -68,6 +68,8 @@ export type WaypointService = {
   destinations?: readonly ServiceDestination[];
   /** What is told of requests and connections to it. Absent: all, by default. */
   telemetry?: TelemetryRules;
+  /** It has left, and is served to those only that have not heard of it yet. */
+  leaving?: true;
 };
 
 /** One HTTPRoute as it attaches to one service, or what a VirtualService says of one of its hosts. */

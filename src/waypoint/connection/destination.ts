@@ -59,6 +59,12 @@ export function isServed({ self, mesh, snapshot }: Known, destination: Destinati
   return snapshot.services.has(key) && mesh.service(key)?.ports.some(({ servicePort }) => servicePort === port) === true;
 }
 
+/** Whether those who send there had better do so over another connection: it is not served here any more, or not for long. */
+export function isStranded(known: Known, destination: Destination): boolean {
+  if (!isServed(known, destination)) return true;
+  return destination.kind === 'service' && known.snapshot?.services.get(destination.key)?.config.leaving === true;
+}
+
 /** The policies that apply to what is sent there; null when its service is not bound to this waypoint (any more). */
 export function policiesFor(destination: Destination, snapshot: Snapshot): L7Policies | null {
   return destination.kind === 'workload' ? snapshot.workloadPolicies : (snapshot.services.get(destination.key)?.policies ?? null);

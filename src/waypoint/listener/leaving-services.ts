@@ -36,9 +36,10 @@ export class LeavingServices {
   }
 
   #keep(service: WaypointService): void {
-    this.#left.set(service.key, service);
+    this.#left.set(service.key, { ...service, leaving: true });
+    const kept = this.#left.get(service.key);
     this.#clock.after(WAYPOINT.leftMs, () => {
-      if (this.#left.get(service.key) !== service) return;
+      if (this.#left.get(service.key) !== kept) return;
       this.#left.delete(service.key);
       this.#changed();
     });
