@@ -19,6 +19,8 @@ import { ANSWERERS, NAMESPACE, routesOf, servicesYaml, versionYaml } from './mix
 
 const SECONDS = Number(process.env.WEFT_WAYPOINT_SOAK_SECONDS ?? 12);
 const WARM_MS = Math.min(60_000, 300 * SECONDS);
+/** In the short form the configuration changes alone: that a replaced waypoint loses no call is what F3 shows (faults/03-waypoint). */
+const IS_REPLACED = process.env.WEFT_WAYPOINT_SOAK_SECONDS !== undefined;
 /** How long the former waypoint is gone before the next one goes, too. */
 const REPLACEMENT_PAUSE_MS = SECONDS > 120 ? 50_000 : 1_000;
 const VERSION_MS = 1_000;
@@ -148,10 +150,10 @@ describe(`a waypoint for ${SECONDS} s of mixed calls, a new configuration each s
   });
   after(() => mesh?.down());
 
-  test('every answer is one that the configuration asks for, through changes and replacements, and everything is given back', async (t) => {
+  test(`every answer is one that the configuration asks for, through changes${IS_REPLACED ? ' and replacements' : ''}, and everything is given back`, async (t) => {
     await soak(WARM_MS, keepChanging);
     const warm = await atRest(t);
-    const tallies = await soak(1_000 * SECONDS - WARM_MS, keepChanging, keepReplacing);
+    const tallies = await soak(1_000 * SECONDS - WARM_MS, keepChanging, ...(IS_REPLACED ? [keepReplacing] : []));
     const end = await atRest(t);
     for (const tally of tallies) t.diagnostic(JSON.stringify(tally));
     t.diagnostic(`${version} versions, ${replaced.length} replacements`);
@@ -175,7 +177,7 @@ describe(`a waypoint for ${SECONDS} s of mixed calls, a new configuration each s
       assert.deepEqual(Object.keys(messages).sort(), ['talk', 'websocket1', 'websocket2']);
       assert.ok(refused > 0 && Math.min(...Object.values(answers)) > 20, 'it was no soak');
     }
-    assert.ok(replaced.length > 0 && version > 2, 'nothing changed');
+    assert.ok((!IS_REPLACED || replaced.length > 0) && version > 2, 'nothing changed');
     for (const [name, { memoryKib, descriptors }] of Object.entries(end)) {
       const before = warm[name] as Held;
       assert.ok(memoryKib < MEMORY_GROWTH_MAX * before.memoryKib, `${name}: ${before.memoryKib} KiB before, ${memoryKib} after`);
