@@ -1,7 +1,8 @@
+import { type Attachment, checkAttachment } from '#control-plane/resources/attachment.ts';
 import { errorAt, type FieldPath, type Problem, warningAt } from '#control-plane/resources/finding.ts';
 import { isFraming } from '#model/routing/header-edits.ts';
 import { sourceOf, timeoutOf } from './key-source.ts';
-import type { RawJwtRule, RawRequestAuthentication, RawTarget } from './schema.ts';
+import type { RawJwtRule, RawRequestAuthentication } from './schema.ts';
 
 /** What the schema cannot say of a RequestAuthentication. */
 export function checkRequestAuthentication({ metadata, spec = {} }: RawRequestAuthentication): Problem[] {
@@ -12,8 +13,10 @@ export function checkRequestAuthentication({ metadata, spec = {} }: RawRequestAu
     const message = 'selector, targetRef and targetRefs exclude one another';
     problems.push(errorAt('WEFT_FIELD_CONFLICT', ['spec'], message, 'keep targetRefs'));
   }
-  if (targetRef !== undefined) problems.push(...checkTarget(targetRef, metadata.namespace, ['spec', 'targetRef']));
-  problems.push(...targetRefs.flatMap((target, at) => checkTarget(target, metadata.namespace, ['spec', 'targetRefs', at])));
+  if (targetRef !== undefined) problems.push(...checkAttachment(targetRef, metadata.namespace, ['spec', 'targetRef'], ABOUT));
+  problems.push(
+    ...targetRefs.flatMap((target, at) => checkAttachment(target, metadata.namespace, ['spec', 'targetRefs', at], ABOUT)),
+  );
   if (targetRef === undefined && targetRefs.length === 0) {
     const message = 'nodes see no requests: without targetRefs nothing looks at tokens';
     problems.push(warningAt('WEFT_NOT_ENFORCED', ['spec'], message, 'add targetRefs: a Service or its waypoint'));
@@ -22,30 +25,16 @@ export function checkRequestAuthentication({ metadata, spec = {} }: RawRequestAu
   return problems;
 }
 
-const GROUPS: Readonly<Record<string, readonly string[]>> = {
-  Service: ['', 'core'],
-  ServiceEntry: ['networking.istio.io'],
-  Gateway: ['gateway.networking.k8s.io'],
+const ABOUT: Attachment = {
+  what: 'policy',
+  groups: {
+    Service: ['', 'core'],
+    ServiceEntry: ['networking.istio.io'],
+    Gateway: ['gateway.networking.k8s.io'],
+  },
+  refused: (kind) => `a RequestAuthentication cannot be attached to a ${kind} here`,
+  remedy: 'target a Service, a ServiceEntry or a Gateway',
 };
-
-function checkTarget(
-  { group = '', kind, namespace = '' }: RawTarget,
-  own: string | null | undefined,
-  path: FieldPath,
-): Problem[] {
-  const groups = GROUPS[kind];
-  if (groups === undefined) {
-    const message = `a RequestAuthentication cannot be attached to a ${kind} here`;
-    return [errorAt('WEFT_FIELD_INVALID', [...path, 'kind'], message, 'target a Service, a ServiceEntry or a Gateway')];
-  }
-  if (!groups.includes(group)) {
-    const message = `${kind} is of group "${groups[0]}", not "${group}"`;
-    return [errorAt('WEFT_FIELD_CONFLICT', [...path, 'group'], message, `write group: "${groups[0]}"`)];
-  }
-  if (namespace === '' || namespace === own) return [];
-  const message = `a policy may not be about namespace ${namespace}`;
-  return [errorAt('WEFT_FIELD_INVALID', [...path, 'namespace'], message, 'remove namespace, and move the policy there')];
-}
 
 function checkRule(rule: RawJwtRule, path: FieldPath): Problem[] {
   const { issuer, jwks, jwksUri = rule.jwks_uri } = rule;

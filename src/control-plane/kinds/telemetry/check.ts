@@ -1,10 +1,11 @@
+import { type Attachment, checkAttachment } from '#control-plane/resources/attachment.ts';
 import { errorAt, type FieldPath, type Problem, warningAt } from '#control-plane/resources/finding.ts';
 import { checkSelector } from '#control-plane/resources/label-selector.ts';
 import { didYouMean } from '#control-plane/resources/nearest-name.ts';
 import { compileFilter } from '#model/expression/expression.ts';
 import { SHOWN_VARIABLE } from '#model/telemetry/rules.ts';
 import { checkOverride, faultOf } from './check-metrics.ts';
-import type { RawLogging, RawProviders, RawTarget, RawTelemetry, RawTracing } from './schema.ts';
+import type { RawLogging, RawProviders, RawTelemetry, RawTracing } from './schema.ts';
 
 /** Istio's built-in provider of the access log: what goes to standard output. Here it is the log of the waypoint. */
 export const LOG_PROVIDER = 'envoy';
@@ -18,8 +19,8 @@ export function checkTelemetry({ metadata, spec = {} }: RawTelemetry): Problem[]
   return [
     ...checkScope(spec),
     ...checkSelector(selector),
-    ...(targetRef === undefined ? [] : checkTarget(targetRef, metadata.namespace, ['spec', 'targetRef'])),
-    ...targetRefs.flatMap((target, at) => checkTarget(target, metadata.namespace, ['spec', 'targetRefs', at])),
+    ...(targetRef === undefined ? [] : checkAttachment(targetRef, metadata.namespace, ['spec', 'targetRef'], ABOUT)),
+    ...targetRefs.flatMap((target, at) => checkAttachment(target, metadata.namespace, ['spec', 'targetRefs', at], ABOUT)),
     ...accessLogging.flatMap(({ providers, filter }, at) => [
       ...checkProviders(providers, LOG_PROVIDER, ['spec', 'accessLogging', at, 'providers']),
       ...checkFilter(filter, ['spec', 'accessLogging', at]),
@@ -40,35 +41,17 @@ function checkScope(spec: NonNullable<RawTelemetry['spec']>): Problem[] {
   return [errorAt('WEFT_FIELD_CONFLICT', ['spec'], message, 'keep targetRefs')];
 }
 
-/** The kinds that a Telemetry can be about, with the groups by which they are named. */
-const GROUPS: Readonly<Record<string, readonly string[]>> = {
-  Service: ['', 'core'],
-  ServiceEntry: ['networking.istio.io'],
-  Gateway: ['gateway.networking.k8s.io'],
-  GatewayClass: ['gateway.networking.k8s.io'],
+const ABOUT: Attachment = {
+  what: 'Telemetry',
+  groups: {
+    Service: ['', 'core'],
+    ServiceEntry: ['networking.istio.io'],
+    Gateway: ['gateway.networking.k8s.io'],
+    GatewayClass: ['gateway.networking.k8s.io'],
+  },
+  refused: (kind) => `a Telemetry cannot be about a ${kind} here${didYouMean(kind, Object.keys(ABOUT.groups))}`,
+  remedy: 'target a Service, a ServiceEntry, a Gateway or a GatewayClass',
 };
-
-/** As of policies: what is said of others' namespaces would be said over their heads. */
-function checkTarget(
-  { group = '', kind, namespace = '' }: RawTarget,
-  own: string | null | undefined,
-  path: FieldPath,
-): Problem[] {
-  const groups = GROUPS[kind];
-  if (groups === undefined) {
-    const message = `a Telemetry cannot be about a ${kind} here${didYouMean(kind, Object.keys(GROUPS))}`;
-    return [
-      errorAt('WEFT_FIELD_INVALID', [...path, 'kind'], message, 'target a Service, a ServiceEntry, a Gateway or a GatewayClass'),
-    ];
-  }
-  if (!groups.includes(group)) {
-    const message = `${kind} is of group "${groups[0]}", not "${group}"`;
-    return [errorAt('WEFT_FIELD_CONFLICT', [...path, 'group'], message, `write group: "${groups[0]}"`)];
-  }
-  if (namespace === '' || namespace === own) return [];
-  const message = `a Telemetry may not be about namespace ${namespace}`;
-  return [errorAt('WEFT_FIELD_INVALID', [...path, 'namespace'], message, 'remove namespace, and move the Telemetry there')];
-}
 
 /** What is said for other providers must not change what ours tells: it is left out, and told. */
 function checkProviders(providers: RawProviders | undefined, ours: string, path: FieldPath): Problem[] {

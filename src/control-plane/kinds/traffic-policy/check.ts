@@ -1,5 +1,6 @@
 import { checkMatch } from '#control-plane/mesh/request-routes/check-matches.ts';
 import { readDurationMs } from '#control-plane/mesh/request-routes/documents.ts';
+import { type Attachment, checkAttachment } from '#control-plane/resources/attachment.ts';
 import { errorAt, type FieldPath, type Problem, warningAt } from '#control-plane/resources/finding.ts';
 import { didYouMean } from '#control-plane/resources/nearest-name.ts';
 import { checkRateLimit } from './check-limit.ts';
@@ -9,7 +10,7 @@ import { type RawFault, type RawTrafficPolicy, TARGET_KINDS } from './schema.ts'
 /** What the schema cannot say of a TrafficPolicy. */
 export function checkTrafficPolicy({ spec }: RawTrafficPolicy): Problem[] {
   const { targetRefs, rateLimit, faultInjection } = spec;
-  const problems = targetRefs.flatMap((target, at) => checkTarget(target, ['spec', 'targetRefs', at]));
+  const problems = targetRefs.flatMap((target, at) => checkAttachment(target, null, ['spec', 'targetRefs', at], ABOUT));
   if (rateLimit !== undefined) problems.push(...checkRateLimit(rateLimit, ['spec', 'rateLimit']));
   if (faultInjection !== undefined) problems.push(...checkFault(faultInjection, ['spec', 'faultInjection']));
   problems.push(...checkSettings(spec));
@@ -20,24 +21,16 @@ export function checkTrafficPolicy({ spec }: RawTrafficPolicy): Problem[] {
   return problems;
 }
 
-type RawTarget = RawTrafficPolicy['spec']['targetRefs'][number];
-
-const GROUPS: Readonly<Record<string, string>> = {
-  Service: '',
-  HTTPRoute: 'gateway.networking.k8s.io',
-  GRPCRoute: 'gateway.networking.k8s.io',
+const ABOUT: Attachment = {
+  what: 'TrafficPolicy',
+  groups: {
+    Service: [''],
+    HTTPRoute: ['gateway.networking.k8s.io'],
+    GRPCRoute: ['gateway.networking.k8s.io'],
+  },
+  refused: (kind) => `a TrafficPolicy cannot be about a ${kind}${didYouMean(kind, [...TARGET_KINDS])}`,
+  remedy: `use one of ${TARGET_KINDS.join(', ')}`,
 };
-
-function checkTarget({ group, kind }: RawTarget, path: FieldPath): Problem[] {
-  const wanted = GROUPS[kind];
-  if (wanted === undefined) {
-    const message = `a TrafficPolicy cannot be about a ${kind}${didYouMean(kind, [...TARGET_KINDS])}`;
-    return [errorAt('WEFT_FIELD_INVALID', [...path, 'kind'], message, `use one of ${TARGET_KINDS.join(', ')}`)];
-  }
-  if (group === wanted) return [];
-  const message = `${kind} is of group "${wanted}", not "${group}"`;
-  return [errorAt('WEFT_FIELD_CONFLICT', [...path, 'group'], message, `write group: "${wanted}"`)];
-}
 
 // Fixed by the API (config-api 6.3).
 const HOUR_MS = 3_600_000;
