@@ -27,6 +27,12 @@ export function captureOf(annotations: WorkloadRequest['annotations']): Capture 
   };
 }
 
+/** Whether both say the same of it. */
+export function sameCapture(one: WorkloadRequest['annotations'], other: WorkloadRequest['annotations']): boolean {
+  const [a, b] = [captureOf(one), captureOf(other)];
+  return a.inboundInClear === b.inboundInClear && a.dns === b.dns;
+}
+
 /** A sentence for each annotation of these that is about capture and cannot be read. */
 export function captureProblems(annotations: Readonly<Record<string, string>>): string[] {
   return Object.values(CAPTURE_ANNOTATIONS).flatMap((name) => {

@@ -2,7 +2,7 @@ import type { IpAddress } from '#model/address/ip.ts';
 import { formatIdentity, type Identity } from '#model/identity/identity.ts';
 import type { KernelMaps } from '#model/kernel/maps.ts';
 import { formatPublication } from '#model/launch/publication.ts';
-import { captureOf } from '#model/mesh/capture.ts';
+import { sameCapture } from '#model/mesh/capture.ts';
 import type { WorkloadRequest } from '#model/mesh/registration.ts';
 import { addressesByFamily } from '#model/path/tables.ts';
 import type { WorkloadNamespace } from '#node-agent/effects/agent-effects.ts';
@@ -32,7 +32,7 @@ export function isUnchanged(enrolled: { request: Asked; netns: Place }, request:
     before.nativeTunnel === request.nativeTunnel &&
     before.addresses.join() === request.addresses.join() &&
     portsOf(before) === portsOf(request) &&
-    JSON.stringify(captureOf(before.annotations)) === JSON.stringify(captureOf(request.annotations))
+    sameCapture(before.annotations, request.annotations)
   );
 }
 

@@ -1,6 +1,6 @@
 import { toLastResort } from '#model/effects/mishaps.ts';
 import { messageOf, WeftError } from '#model/error.ts';
-import { captureOf, captureProblems } from '#model/mesh/capture.ts';
+import { captureProblems, sameCapture } from '#model/mesh/capture.ts';
 import type { Membership } from '#model/mesh/membership.ts';
 import type { SoughtNamespace } from '#model/mesh/pod-namespace.ts';
 import { Retry } from '#model/resilience/retry.ts';
@@ -110,8 +110,11 @@ export class TakenPod {
   #isTakenAs({ addresses, serviceAccount, annotations }: EnrollmentRequest, inode: number): boolean {
     const { taken } = this;
     if (taken === null || inode !== this.#inode) return false;
-    const isCapturedSo = JSON.stringify(captureOf(taken.annotations)) === JSON.stringify(captureOf(annotations));
-    return isCapturedSo && taken.serviceAccount === serviceAccount && taken.addresses.join() === addresses.join();
+    return (
+      sameCapture(taken.annotations, annotations) &&
+      taken.serviceAccount === serviceAccount &&
+      taken.addresses.join() === addresses.join()
+    );
   }
 
   /** Another namespace than the one that it is enrolled in is not there: it stays where it is. */
