@@ -1,4 +1,5 @@
 import type { Clock } from '#model/effects/clock.ts';
+import { within } from '#model/effects/within.ts';
 import { parseIdentity } from '#model/identity/identity.ts';
 import type { KernelMaps } from '#model/kernel/maps.ts';
 import { AGENT } from '#model/settings/agents.ts';
@@ -37,9 +38,8 @@ export function healthPages({ agent, local, clock }: PageParts): Pages {
     [
       '/healthz/live',
       async () => {
-        const late = new Promise<false>((resolve) => void clock.after(AGENT.knowledgeDeadlineMs, () => resolve(false)));
-        const turns = await Promise.race([agent.carriers.settled().then(() => true), late]);
-        return turns
+        const settled = agent.carriers.settled().then(() => true);
+        return (await within(clock, AGENT.knowledgeDeadlineMs, settled))
           ? { type: TEXT, body: 'live\n' }
           : { status: 500, type: TEXT, body: 'a thread that carries connections does not answer\n' };
       },

@@ -1,4 +1,5 @@
 import type { Clock } from '#model/effects/clock.ts';
+import { within } from '#model/effects/within.ts';
 import { WeftError } from '#model/error.ts';
 
 /** What this node was asked to do to its workloads and has not done yet: it comes to its end before another agent goes on with the node. */
@@ -36,10 +37,7 @@ export class UnderWay {
   /** Nothing more begins; resolves when all that has begun has ended, or after so long. */
   async close(deadlineMs: number): Promise<void> {
     this.#phase = 'closing';
-    const { promise: late, resolve } = Promise.withResolvers<void>();
-    const cancel = this.#clock.after(deadlineMs, resolve);
-    await Promise.race([Promise.allSettled([...this.#tasks]), late]);
-    cancel();
+    await within(this.#clock, deadlineMs, Promise.allSettled([...this.#tasks]));
     this.#phase = 'closed';
   }
 }

@@ -1,4 +1,5 @@
 import type { Clock } from '#model/effects/clock.ts';
+import { within } from '#model/effects/within.ts';
 import { PORT } from '#model/mesh/ports.ts';
 import { WAYPOINT } from '#model/settings/waypoints.ts';
 
@@ -80,7 +81,6 @@ export class Succession {
   /** Before an end: says so, and serves on until the next one has come, for so long; not at all where none will. */
   async wait(): Promise<void> {
     if (!this.#isOffered || !this.#effects.announce()) return;
-    const late = new Promise<void>((resolve) => void this.#effects.clock.after(WAYPOINT.followedMs, resolve));
-    await Promise.race([this.followed, late]);
+    await within(this.#effects.clock, WAYPOINT.followedMs, this.followed);
   }
 }

@@ -1,4 +1,5 @@
 import type { Clock } from '#model/effects/clock.ts';
+import { within } from '#model/effects/within.ts';
 import type { Credentials, Identity } from '#model/identity/identity.ts';
 import type { MeshDelta } from '#model/mesh/mesh-state.ts';
 import { WAYPOINT } from '#model/settings/waypoints.ts';
@@ -72,17 +73,17 @@ export class Planes {
   }
 
   /** Resolves when nothing is under way in any of them, or was given up. */
-  drained(): Promise<void> {
+  async drained(): Promise<void> {
     for (const plane of this.#planes) this.#draining.add(plane);
     this.#tell({ kind: 'drain' });
-    return this.#within(WAYPOINT.drainMs + WAYPOINT.threadEndMs, this.#drained.promise);
+    await within(this.#clock, WAYPOINT.drainMs + WAYPOINT.threadEndMs, this.#drained.promise);
   }
 
   /** Cuts what is left; resolves when all of them have ended, whoever does not in time. */
   async close(): Promise<void> {
     const ended = this.#planes.map((plane) => plane.ended());
     this.#tell({ kind: 'end' });
-    await this.#within(WAYPOINT.threadEndMs, Promise.all(ended));
+    await within(this.#clock, WAYPOINT.threadEndMs, Promise.all(ended)); // one that hangs must not keep the process from its end
   }
 
   /** A certificate came in the place of another. */
@@ -135,13 +136,5 @@ export class Planes {
       default:
         message satisfies never;
     }
-  }
-
-  /** One that hangs must not keep the process from its end. */
-  async #within(ms: number, done: Promise<unknown>): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const cancel = this.#clock.after(ms, resolve);
-    await Promise.race([done, promise]);
-    cancel();
   }
 }

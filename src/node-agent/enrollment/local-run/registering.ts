@@ -1,5 +1,6 @@
 import type { Clock, Random } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
+import { within } from '#model/effects/within.ts';
 import { messageOf } from '#model/error.ts';
 import type { Registration, RegistrationOutcome } from '#model/mesh/registration.ts';
 import { Retry } from '#model/resilience/retry.ts';
@@ -63,9 +64,7 @@ export class Registering {
 
   /** Registers, and resolves when that is done, or after so long. */
   async soonWithin(deadlineMs: number): Promise<void> {
-    const { promise: late, resolve } = Promise.withResolvers<void>();
-    const cancel = this.#effects.clock.after(deadlineMs, resolve);
-    await Promise.race([this.soon(), late]).finally(cancel);
+    await within(this.#effects.clock, deadlineMs, this.soon());
   }
 
   /** Uid → a sentence that says why the control plane does not take the workload, as of its last answer. */
@@ -76,9 +75,7 @@ export class Registering {
   /** Registers, and resolves with what the control plane has against the workload; null: nothing, or no answer in time. */
   refusalOf(uid: string): Promise<RefusedWorkload | null> {
     const answered = this.soon().then(() => this.#refused.get(uid) ?? null);
-    const { promise: late, resolve } = Promise.withResolvers<null>();
-    const cancel = this.#effects.clock.after(AGENT.knowledgeDeadlineMs, () => resolve(null));
-    return Promise.race([answered, late]).finally(cancel);
+    return within(this.#effects.clock, AGENT.knowledgeDeadlineMs, answered);
   }
 
   /** As `soon`, for whoever does not wait for it. */

@@ -1,3 +1,4 @@
+import { within } from '#model/effects/within.ts';
 import { messageOf, WeftError } from '#model/error.ts';
 import { podMembership } from '#model/mesh/membership.ts';
 import type { SoughtNamespace } from '#model/mesh/pod-namespace.ts';
@@ -93,10 +94,7 @@ export class PodWorkloads implements NodeWorkloads {
   }
 
   async #within(done: Promise<unknown> | null): Promise<void> {
-    const { promise: late, resolve } = Promise.withResolvers<void>();
-    const cancel = this.#effects.clock.after(AGENT.leaveNodeMs, resolve);
-    await Promise.race([done, late]);
-    cancel();
+    if (done !== null) await within(this.#effects.clock, AGENT.leaveNodeMs, done);
   }
 
   /** Follows nothing, and begins nothing. */
