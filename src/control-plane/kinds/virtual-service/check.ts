@@ -6,16 +6,13 @@ import { checkHeaders } from './check-headers.ts';
 import { checkVirtualMatch } from './check-match.ts';
 import type { RawDestination, RawRouteDestination, RawVirtualRule, RawVirtualService } from './schema.ts';
 
+type Spec = NonNullable<RawVirtualService['spec']>;
+
 /** What the schema states in CEL about a VirtualService, or cannot state. */
 export function checkVirtualService({ spec = {} }: RawVirtualService): Problem[] {
   const { hosts = [], http = [], tcp = [], tls = [] } = spec;
   const problems = hosts.flatMap((host, at) => checkHost(host, ['spec', 'hosts', at]));
-  if (hosts.length === 0) {
-    const message = 'without hosts it is a delegate, and delegates are not followed: nothing is routed by it';
-    problems.push(
-      warningAt('WEFT_NOT_ENFORCED', ['spec', 'hosts'], message, 'write its routes into the VirtualService with the hosts'),
-    );
-  }
+  if (hosts.length === 0) problems.push(...checkDelegate(spec));
   if (http.length + tcp.length + tls.length === 0)
     problems.push(errorAt('WEFT_FIELD_INVALID', ['spec'], 'it has no routes', 'write http, tcp or tls'));
   problems.push(...http.flatMap((rule, at) => checkRule(rule, ['spec', 'http', at])));
@@ -26,6 +23,25 @@ export function checkVirtualService({ spec = {} }: RawVirtualService): Problem[]
     problems.push(errorAt('WEFT_FIELD_INVALID', ['spec', 'http'], message, 'write fewer, or match by patterns'));
   }
   return [...problems, ...checkUnreachable(http)];
+}
+
+/** Without hosts it stands in for a rule of another one: it has nothing but rules of requests, and leads no further. */
+function checkDelegate({ gateways = [], http = [], tcp = [], tls = [] }: Spec): Problem[] {
+  const beside = [
+    ...(gateways.length > 0 ? ['gateways'] : []),
+    ...(tcp.length > 0 ? ['tcp'] : []),
+    ...(tls.length > 0 ? ['tls'] : []),
+  ];
+  const ofRoot = beside.map((field) => {
+    const message = `without hosts it is a delegate, which has no ${field}`;
+    return errorAt('WEFT_FIELD_CONFLICT', ['spec', field], message, 'write hosts, or leave it to the one that delegates');
+  });
+  const further = http.flatMap(({ delegate }, at) => (delegate === undefined ? [] : [at]));
+  const deeper = further.map((at) => {
+    const message = 'a delegate cannot delegate: there is one level only';
+    return errorAt('WEFT_FIELD_INVALID', ['spec', 'http', at, 'delegate'], message, 'write its routes here');
+  });
+  return [...ofRoot, ...deeper];
 }
 
 /** A star alone is for gateways: in a mesh it would take the traffic of everybody. */
@@ -71,6 +87,8 @@ function checkWhatItDoes(rule: RawVirtualRule, path: FieldPath): Problem[] {
     ...(delegate === undefined ? [] : ['delegate']),
   ];
   const problems: Problem[] = [];
+  if (delegate !== undefined && (delegate.name ?? '') === '')
+    problems.push(errorAt('WEFT_FIELD_INVALID', [...path, 'delegate'], 'it does not name the delegate', 'write delegate.name'));
   if (ways.length === 0)
     problems.push(errorAt('WEFT_FIELD_INVALID', path, 'it says not what to do with its requests', 'write route'));
   if (ways.length > 1)

@@ -1,16 +1,26 @@
 import type { MeshReader } from '#control-plane/index/derivation.ts';
+import { tableOf } from '#control-plane/index/table.ts';
 import { DESTINATION_RULES, subsetLabels, subsetNames } from '#control-plane/mesh/destination-rules.ts';
-import { HOST_TABLES, type NamedHost, namedHost } from '#control-plane/mesh/named-hosts.ts';
+import { HOST_TABLES, isExportedTo, type NamedHost, namedHost } from '#control-plane/mesh/named-hosts.ts';
 import { pickOf, type SubsetPick } from '#control-plane/mesh/subsets.ts';
 import { type FieldPath, type Problem, warningAt } from '#control-plane/resources/finding.ts';
 import { didYouMean } from '#control-plane/resources/nearest-name.ts';
+import { RESOURCE } from '#model/settings/control-planes.ts';
 import type { HttpBackend, HttpRouteRule } from '#model/waypoint/config.ts';
 import type { HttpMirror, HttpRewrite } from '#model/waypoint/filters.ts';
 import type { VirtualMatch } from '#model/waypoint/virtual.ts';
+import { delegatedRules } from './delegate.ts';
+import { readRule } from './read.ts';
 import type { VirtualDestination, VirtualRule, VirtualServiceResource, WeightedDestination } from './resource.ts';
+import type { RawVirtualRule } from './schema.ts';
 
-/** Tables that destinations are looked up in. */
-export const COMPILE_TABLES = [...HOST_TABLES, DESTINATION_RULES] as const;
+/** As they were read; found by those that they delegate to. */
+export const VIRTUAL_SERVICES = tableOf<VirtualServiceResource>()('virtual-services', {
+  by: { delegate: ({ http }) => [...new Set(http.flatMap(({ delegate }) => delegate?.key ?? []))] },
+});
+
+/** Tables that destinations and delegates are looked up in. */
+export const COMPILE_TABLES = [...HOST_TABLES, DESTINATION_RULES, VIRTUAL_SERVICES] as const;
 
 type CompileMesh = MeshReader<(typeof COMPILE_TABLES)[number]>;
 
@@ -27,13 +37,65 @@ export function compileVirtualService(
   mesh: CompileMesh,
 ): CompiledVirtualService {
   const context: Context = { own: metadata.namespace, waypointNamespace, mesh, picks: new Map(), problems: [] };
-  const rules = http.flatMap((rule, at) => compileRule(rule, at, context));
+  const rules = http.flatMap((rule, at) => {
+    const path = ['spec', 'http', at];
+    const name = rule.name === '' ? String(at) : rule.name;
+    return rule.delegate === undefined
+      ? compileRule(rule, name, path, context)
+      : compileDelegate({ ...rule, delegate: rule.delegate }, name, path, context);
+  });
   return { rules, subsets: [...context.picks.values()], problems: context.problems };
 }
 
+/** The rules of a delegate in the place of the one that leads there. Where they are not to be had, its requests are answered 500. */
+function compileDelegate(
+  rule: VirtualRule & { delegate: { key: string; written: RawVirtualRule } },
+  name: string,
+  path: FieldPath,
+  context: Context,
+): HttpRouteRule[] {
+  const { key, written } = rule.delegate;
+  const at = [...path, 'delegate'];
+  const unusable = (message: string, remedy: string): HttpRouteRule[] => {
+    context.problems.push(warningAt('WEFT_REFERENCE_UNRESOLVED', at, `${message}; requests that match are answered 500`, remedy));
+    return compileRule(rule, name, path, context);
+  };
+  const found = context.mesh.get(VIRTUAL_SERVICES, key);
+  if (found === null || found.hosts.length > 0) {
+    const why = found === null ? `VirtualService ${key} is not there` : `VirtualService ${key} has hosts, so it is no delegate`;
+    return unusable(why, 'name a VirtualService without hosts');
+  }
+  const { namespace } = found.metadata;
+  if (!isExportedTo(found.exportTo, namespace, context.own))
+    return unusable(`VirtualService ${key} is not exported to namespace ${context.own}`, `add ${context.own} to its exportTo`);
+  const { rules, apart } = delegatedRules(written, found.delegated);
+  if (rules.reduce((sum, { match = [] }) => sum + Math.max(1, match.length), 0) > RESOURCE.routeMatchesMax) {
+    const why = `with those of VirtualService ${key} there are more than ${RESOURCE.routeMatchesMax} matches`;
+    return unusable(why, 'write fewer, or match by patterns');
+  }
+  for (const place of apart) {
+    const message = `http[${place}] of VirtualService ${key} is left out: no request fits both its match and this one`;
+    context.problems.push(warningAt('WEFT_NOT_ENFORCED', at, message, 'let each of its matches narrow one of these'));
+  }
+  // Its destinations are looked up from where it is written, and its problems are told here, where they have an effect.
+  const inner: Context = { ...context, own: namespace, problems: [] };
+  const compiled = rules.flatMap((one, place) => {
+    const read = readRule(one, `VirtualService ${key}`, namespace);
+    return compileRule(read, read.name === '' ? `${name}-${place}` : read.name, at, inner);
+  });
+  context.problems.push(
+    ...inner.problems.map(({ message, remedy, ...problem }) => ({
+      ...problem,
+      path: at,
+      message: `in VirtualService ${key}: ${message}`,
+      remedy,
+    })),
+  );
+  return compiled;
+}
+
 /** One entry of http. */
-function compileRule(rule: VirtualRule, at: number, context: Context): HttpRouteRule[] {
-  const path = ['spec', 'http', at];
+function compileRule(rule: VirtualRule, name: string, path: FieldPath, context: Context): HttpRouteRule[] {
   for (const field of rule.unsupported) {
     const message = `${field} is not supported: every request that matches is answered 500`;
     context.problems.push(warningAt('WEFT_NOT_ENFORCED', [...path, ...field.split('.')], message, 'remove it'));
@@ -42,7 +104,6 @@ function compileRule(rule: VirtualRule, at: number, context: Context): HttpRoute
   const usable = rule.unsupported.length === 0;
   const backends = usable ? compileBackends(rule, path, context) : [];
   const mirrors = usable ? compileMirrors(rule, path, context) : [];
-  const name = rule.name === '' ? String(at) : rule.name;
   const { requestHeaders, responseHeaders, requestTimeoutMs } = rule.parts;
   return rule.matches.map(({ name: matchName, match }) => {
     const rewrite = rewriteOf(rule.rewrite, match);

@@ -196,8 +196,67 @@ test('config-api 4.4: what cannot be done is told, and answered 500 rather than 
     rulesOf(mesh).map(({ backends }) => backends),
     [[], []],
   );
-  assert.match(told(mesh), /rewrite.uriRegexRewrite is not supported.*delegate is not supported/);
+  assert.match(
+    told(mesh),
+    /rewrite.uriRegexRewrite is not supported.*VirtualService shop\/d is not there; requests that match are answered 500/,
+  );
   assert.match(told(mesh), /tcp is not in force/);
+});
+
+/** Hosts of a delegate are none. */
+const delegate = (http: string, { name = 'd', namespace = 'shop', more = '' } = {}) =>
+  virtual({ name, namespace, hosts: '[]', http, more });
+const DELEGATING = virtual({ http: '{ match: [{ uri: { prefix: /a } }], delegate: { name: d, namespace: team } }' });
+
+test('config-api 4.4: the rules of a delegate stand where the root leads there, with destinations of its own namespace', () => {
+  const near = service('cart', 'team', '');
+  const rules =
+    '{ name: x, match: [{ method: { exact: GET } }], route: [{ destination: { host: cart } }] }, { redirect: { uri: /z } }';
+  const mesh = meshWith(near, DELEGATING, delegate(rules, { namespace: 'team' }));
+  assert.deepEqual(
+    rulesOf(mesh).map(({ name, virtual: match, backends, redirect }) => [name, match?.uri, backends[0]?.service, redirect?.path]),
+    [
+      ['x', { type: 'prefix', value: '/a' }, 'team/cart.team.svc.cluster.local', undefined],
+      ['0-1', { type: 'prefix', value: '/a' }, undefined, { kind: 'full', value: '/z' }],
+    ],
+  );
+  assert.deepEqual([told(mesh), told(mesh, 'VirtualService team/d')], ['', '']);
+  mesh.remove('VirtualService team/d');
+  assert.deepEqual(
+    rulesOf(mesh).map(({ backends, redirect }) => [backends, redirect]),
+    [[[], undefined]],
+    'a delegate that leaves takes its requests with it, and lets none through',
+  );
+});
+
+const undelegated: { name: string; written: string; says: RegExp }[] = [
+  { name: 'has hosts', written: virtual({ name: 'd', namespace: 'team' }), says: /team\/d has hosts, so it is no delegate/ },
+  {
+    name: 'is not exported there',
+    written: delegate(TO_CART, { namespace: 'team', more: ', exportTo: ["."]' }),
+    says: /not exported to namespace shop/,
+  },
+  {
+    name: 'has no rule that fits',
+    written: delegate('{ match: [{ uri: { prefix: /b } }], redirect: { uri: / } }', { namespace: 'team' }),
+    says: /http\[0\] of VirtualService team\/d is left out/,
+  },
+  {
+    name: 'leads nowhere',
+    written: delegate('{ route: [{ destination: { host: nobody } }] }', { namespace: 'team' }),
+    says: /in VirtualService team\/d: host nobody is no service of the mesh/,
+  },
+];
+for (const { name, written, says } of undelegated) {
+  test(`config-api 4.4: a delegate that ${name} is told of where it is named`, () => {
+    const mesh = meshWith(DELEGATING, written);
+    assert.match(told(mesh), says);
+    assert.ok(rulesOf(mesh).every(({ backends }) => backends.every(({ service: to }) => to === null)));
+  });
+}
+
+test('config-api 4.4: a delegate that nobody names is told so', () => {
+  assert.match(told(meshWith(delegate(TO_CART)), 'VirtualService shop/d'), /no VirtualService delegates to it/);
 });
 
 const ROUTE = (namespace: string) =>

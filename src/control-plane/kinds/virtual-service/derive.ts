@@ -13,12 +13,9 @@ import { isWaypoint } from '#control-plane/mesh/waypoint-binding.ts';
 import { WAYPOINTS } from '#control-plane/mesh/waypoints.ts';
 import { type FieldPath, type Problem, warningAt } from '#control-plane/resources/finding.ts';
 import { nameOfResource } from '#control-plane/resources/resource.ts';
-import { COMPILE_TABLES, type CompiledVirtualService, compileVirtualService } from './compile.ts';
+import { COMPILE_TABLES, type CompiledVirtualService, compileVirtualService, VIRTUAL_SERVICES } from './compile.ts';
 import { MESH_GATEWAY } from './read.ts';
 import type { VirtualServiceResource } from './resource.ts';
-
-/** As they were read. */
-export const VIRTUAL_SERVICES = tableOf<VirtualServiceResource>()('virtual-services');
 
 /** What was found out on the way, to be told with the rest. `attached`: services, with the place of their host. */
 type Outcome = { problems: readonly Problem[]; attached: readonly { service: string; at: number }[] };
@@ -36,7 +33,7 @@ export const attachedVirtualServices = defineDerivation({
   writes: [ATTACHED_VIRTUAL_SERVICES, OUTCOMES],
   derive({ key, value: resource }, mesh) {
     const { createdAtMs, namespace, name } = resource.metadata;
-    const problems = [...notForMesh(resource), ...otherRoutes(resource)];
+    const problems = [...notForMesh(resource), ...otherRoutes(resource), ...unnamed(key, resource, mesh)];
     const attached = new Map<string, { at: number; compiled: CompiledVirtualService }>();
     const isOurs = resource.gateways.includes(MESH_GATEWAY) && resource.http.length > 0;
     for (const [at, host] of isOurs ? resource.hosts.entries() : []) {
@@ -133,6 +130,15 @@ function notForMesh({ gateways }: VirtualServiceResource): Problem[] {
   if (gateways.includes(MESH_GATEWAY)) return [];
   const message = `it is for ${gateways.join(', ')}: waypoints route what is for gateway mesh`;
   return [warningAt('WEFT_NOT_ENFORCED', ['spec', 'gateways'], message, 'add mesh if the services of the mesh are meant')];
+}
+
+/** A delegate has no effect by itself. */
+function unnamed(key: string, { hosts }: VirtualServiceResource, mesh: AttachMesh): Problem[] {
+  if (hosts.length > 0 || mesh.keysBy(VIRTUAL_SERVICES, 'delegate', key).length > 0) return [];
+  const message = 'it has no hosts, so it is a delegate, and no VirtualService delegates to it: nothing is routed by it';
+  return [
+    warningAt('WEFT_NOT_ENFORCED', ['spec', 'hosts'], message, 'write hosts, or name it in http[].delegate of another one'),
+  ];
 }
 
 /** Connections go on as without it: a route restricts nobody. */

@@ -33,7 +33,7 @@ export const VIRTUAL_SERVICE_FIELDS: FieldTable = {
   ...eachField(`${RULE}route[].`, `weight ${CHANGES}`),
   ...eachField(`${RULE}redirect.`, 'uri authority port derivePort scheme redirectCode'),
   ...eachField(`${RULE}directResponse.`, 'status body.string body.bytes'),
-  [`${RULE}delegate`]: { is: 'refused', why: 'told: delegates are not followed; requests that match are answered 500' },
+  ...eachField(`${RULE}delegate.`, 'name namespace'),
   ...eachField(`${RULE}rewrite.`, 'uri authority'),
   [`${RULE}rewrite.uriRegexRewrite`]: {
     is: 'refused',

@@ -1,7 +1,8 @@
 import { defineKind } from '#control-plane/index/kind-definition.ts';
 import type { Metadata } from '#control-plane/resources/metadata.ts';
 import { checkVirtualService } from './check.ts';
-import { attachedVirtualServices, VIRTUAL_SERVICES, virtualServiceStatus } from './derive.ts';
+import { VIRTUAL_SERVICES } from './compile.ts';
+import { attachedVirtualServices, virtualServiceStatus } from './derive.ts';
 import { VIRTUAL_SERVICE_FIELDS } from './fields.ts';
 import { MESH_GATEWAY, readRule } from './read.ts';
 import type { VirtualServiceResource } from './resource.ts';
@@ -34,7 +35,8 @@ function readVirtualService({ spec = {} }: RawVirtualService, metadata: Metadata
     hosts: hosts.map((host) => host.toLowerCase()),
     gateways: gateways.length === 0 ? [MESH_GATEWAY] : gateways,
     exportTo,
-    http: http.map((rule) => readRule(rule, title)),
+    http: hosts.length === 0 ? [] : http.map((rule) => readRule(rule, title, metadata.namespace)),
+    delegated: hosts.length === 0 ? http : [],
     otherRoutes: [...(tcp.length > 0 ? (['tcp'] as const) : []), ...(tls.length > 0 ? (['tls'] as const) : [])],
   };
 }

@@ -8,7 +8,7 @@ import type { RawDestination, RawRouteDestination, RawStringMatch, RawVirtualMat
 export const MESH_GATEWAY = 'mesh';
 
 /** The check has made sure of all values; `title`: of whose fault is spoken. */
-export function readRule(rule: RawVirtualRule, title: string): VirtualRule {
+export function readRule(rule: RawVirtualRule, title: string, namespace: string): VirtualRule {
   const { name, match = [], route = [], rewrite, delegate } = rule;
   const rewritten = rewrite?.uri !== undefined || rewrite?.authority !== undefined;
   return {
@@ -18,10 +18,8 @@ export function readRule(rule: RawVirtualRule, title: string): VirtualRule {
     mirrors: readMirrors(rule),
     rewrite: rewritten ? { uri: rewrite.uri ?? null, authority: rewrite.authority ?? null } : null,
     parts: readSettledParts(rule, title),
-    unsupported: [
-      ...(delegate === undefined ? [] : ['delegate']),
-      ...(rewrite?.uriRegexRewrite === undefined ? [] : ['rewrite.uriRegexRewrite']),
-    ],
+    unsupported: rewrite?.uriRegexRewrite === undefined ? [] : ['rewrite.uriRegexRewrite'],
+    ...(delegate && { delegate: { key: `${delegate.namespace || namespace}/${delegate.name ?? ''}`, written: rule } }),
   };
 }
 

@@ -2,6 +2,7 @@ import type { Metadata } from '#control-plane/resources/metadata.ts';
 import type { HeaderChanges, HttpRouteRule } from '#model/waypoint/config.ts';
 import type { HttpMirror } from '#model/waypoint/filters.ts';
 import type { VirtualMatch } from '#model/waypoint/virtual.ts';
+import type { RawVirtualRule } from './schema.ts';
 
 /** Where requests go; not looked up yet. */
 export type VirtualDestination = { host: string; subset: string | null; port: number | null };
@@ -39,6 +40,8 @@ export type VirtualRule = {
   parts: SettledParts;
   /** Fields that waypoints do not have: the rule answers 500 in place of doing the rest. */
   unsupported: readonly string[];
+  /** Whose rules stand in its place, narrowed by what is written of this one; `key`: `<namespace>/<name>`. */
+  delegate?: { key: string; written: RawVirtualRule };
 };
 
 /** How the requests to some hosts are routed; nothing it refers to has been looked up yet. */
@@ -50,6 +53,8 @@ export type VirtualServiceResource = {
   gateways: readonly string[];
   exportTo: readonly string[];
   http: readonly VirtualRule[];
+  /** Of one without hosts, which others delegate to: its rules as they are written. */
+  delegated: readonly RawVirtualRule[];
   /** Which of `tcp` and `tls` are written. */
   otherRoutes: readonly ('tcp' | 'tls')[];
 };

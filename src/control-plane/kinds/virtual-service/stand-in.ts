@@ -35,6 +35,7 @@ export function standInForVirtualService(document: unknown, name: string): Stand
         unsupported: [],
       },
     ],
+    delegated: [],
     otherRoutes: [],
   };
   return { resource, effect: `requests to ${hosts.join(', ')} that no other route takes are answered 500` };
