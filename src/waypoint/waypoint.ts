@@ -9,6 +9,7 @@ import type { Meters } from '#model/telemetry/meters.ts';
 import { PeerSeries } from '#model/telemetry/peer-series.ts';
 import type { WaypointBase, WaypointConfig, WaypointService } from '#model/waypoint/config.ts';
 import { connectionFacts, connectionRecord, type Downstream } from '#waypoint/connection/connection-facts.ts';
+import { ConnectionRoutes } from '#waypoint/connection/connection-routes.ts';
 import { Connections } from '#waypoint/connection/connections.ts';
 import {
   type Dialled,
@@ -67,6 +68,7 @@ export class Waypoint {
     this.#upstreams = upstreams;
     const telemetry = { meters: this.meters, peers: this.peers };
     const clusters = new Clusters({ state, upstreams, effects, telemetry, parts });
+    const routes = new ConnectionRoutes(state, upstreams, effects.random);
     const perExchange = new Slots<Exchange>();
     const pipeline = new Pipeline(
       stageList({
@@ -84,7 +86,10 @@ export class Waypoint {
       effects.clock,
     );
     const requests = requestHandlers({ effects, counters, telemetry, pipeline, live, state });
-    this.#connections = new Connections({ self, effects, counters, telemetry, upstreams, clusters, live, state }, requests);
+    this.#connections = new Connections(
+      { self, effects, counters, telemetry, upstreams, clusters, routes, live, state },
+      requests,
+    );
     this.#stopSweeping = [
       effects.clock.every(WAYPOINT.sweepUpstreamsMs, () => this.#upstreams.sweep()),
       effects.clock.every(WAYPOINT.sweepDownstreamsMs, () => this.#connections.sweep()),

@@ -9,6 +9,11 @@ export const WAYPOINT_SETTINGS = {
       'ms',
       "How long a client may stay silent on an undeclared port before it is closed (Envoy's listener-filter timeout).",
     ),
+    clientHelloBytesMax: setting(
+      16_384,
+      'bytes',
+      'How much is read of a client of TLS to learn which name it asks for (as in Envoy); who says more has asked for none.',
+    ),
     idleRoundsMax: setting(
       60,
       'count',

@@ -1,6 +1,7 @@
 import type { ServiceKey } from '#model/mesh/service.ts';
 import type { TelemetryRules } from '#model/telemetry/rules.ts';
 import type { ExternalAuthorizer } from '#model/waypoint/authorizer.ts';
+import type { ConnectionRoute } from '#model/waypoint/connection-routes.ts';
 import type { ServiceDestination } from '#model/waypoint/destination-settings.ts';
 import type {
   HttpCors,
@@ -62,6 +63,8 @@ export type WaypointService = {
   authentication?: readonly JwtRule[];
   /** What TrafficPolicies say of the service (port null) and of its ports. */
   traffic?: readonly (Traffic & { port: number | null })[];
+  /** Where its connections go that are not HTTP, in order. Absent: by the mesh's own routes, or to the service. */
+  connections?: readonly ConnectionRoute[];
   /** Those that its routes lead to, of whatever service. */
   subsets?: readonly ServiceSubset[];
   /** How requests to it are treated, and to those that its routes lead to. */

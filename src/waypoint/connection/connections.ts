@@ -8,6 +8,7 @@ import type { ConnectionFacts } from '#waypoint/connection/connection-facts.ts';
 import type { Destination } from '#waypoint/connection/destination.ts';
 import { declaredBy, detectProtocol, type Protocol } from '#waypoint/connection/protocol-choice.ts';
 import { refusalRecord } from '#waypoint/connection/report.ts';
+import { readServerName } from '#waypoint/connection/server-name.ts';
 import { type ConnectionContext, TcpConnection } from '#waypoint/connection/tcp-connection.ts';
 
 /** An open connection. `served`: who serves it and can end it; null: it is not known yet what it speaks. `http`: the same of HTTP. */
@@ -101,23 +102,51 @@ export class Connections {
         counters.http2Connections++;
         this.#keep(open, effects.http2.accept(stream, this.#requests(facts), early));
         return;
-      case 'tcp': {
-        const connection = new TcpConnection(this.#context, facts, stream);
-        open.served = connection;
-        connection.start(this.#context.state.snapshot, early);
+      case 'tcp':
+        this.#beginTcp(open, early);
         return;
-      }
       case 'silent':
-        effects.log.info(
-          {
-            ...refusalRecord(this.#context.telemetry, facts.record, 'silent-client', CLOSE_CAUSES['silent-client'].means),
-            remedy: 'set appProtocol: tcp on the Service port if the server speaks first',
-          },
+        this.#tellOff(
+          open,
           'closed a connection that said nothing on a port of undeclared protocol',
+          'set appProtocol: tcp on the Service port if the server speaks first',
         );
-        stream.reset();
         return;
     }
+  }
+
+  /** Where a route goes by the name that is asked for, it is read first. */
+  #beginTcp(open: Open, early: Buffer | null): void {
+    const { stream, facts } = open;
+    const { effects, routes, state } = this.#context;
+    const start = (serverName: string | null, taken: Buffer | null): void => {
+      const connection = new TcpConnection(this.#context, facts, stream, serverName);
+      open.served = connection;
+      connection.start(state.snapshot, taken);
+    };
+    if (!routes.asksForName(facts.destination, state.snapshot)) {
+      start(null, early);
+      return;
+    }
+    readServerName(stream, early, effects.clock, {
+      named: start,
+      silent: () =>
+        this.#tellOff(
+          open,
+          'closed a connection that did not say in time which name it asks for by TLS',
+          'attach no route by names to a port where something else than TLS is spoken',
+        ),
+      mistaken: (error) => {
+        effects.mishaps.report('accept', error);
+        stream.reset();
+      },
+    });
+  }
+
+  #tellOff({ stream, facts }: Open, message: string, remedy: string): void {
+    const record = refusalRecord(this.#context.telemetry, facts.record, 'silent-client', CLOSE_CAUSES['silent-client'].means);
+    this.#context.effects.log.info({ ...record, remedy }, message);
+    stream.reset();
   }
 
   #keep(open: Open, connection: ServerConnection): void {

@@ -1,11 +1,9 @@
 import { fractionOf, hashOf } from '#model/balancing/consistent-hash.ts';
-import { pickWeighted } from '#model/balancing/endpoints.ts';
 import { pickLeastLoaded } from '#model/balancing/least-request.ts';
 import type { ByteStream, StreamReader } from '#model/effects/byte-stream.ts';
 import { Cut } from '#model/effects/cut.ts';
 import { regardless } from '#model/effects/mishaps.ts';
 import type { Roster } from '#model/effects/roster.ts';
-import { type ServiceKey, serviceKeyOf } from '#model/mesh/service.ts';
 import { decideL7, type PolicyVerdict } from '#model/policy/l7.ts';
 import type { Observation } from '#model/resilience/outlier.ts';
 import { type RecordPath, recordOf } from '#model/telemetry/access-record.ts';
@@ -14,6 +12,7 @@ import type { Count } from '#model/telemetry/meters.ts';
 import { type RuledLabels, ruledLabels } from '#model/telemetry/metric-rules.ts';
 import type { PeerCounter } from '#model/telemetry/peer-series.ts';
 import { type ConnectionFacts, policyFacts } from '#waypoint/connection/connection-facts.ts';
+import type { ConnectionRoutes } from '#waypoint/connection/connection-routes.ts';
 import { policiesFor, telemetryFor } from '#waypoint/connection/destination.ts';
 import { decidedBy, takenPath } from '#waypoint/connection/report.ts';
 import { connectionShown } from '#waypoint/connection/shown.ts';
@@ -38,6 +37,7 @@ export type ConnectionContext = {
   readonly telemetry: Telemetry;
   readonly upstreams: Upstreams;
   readonly clusters: Clusters;
+  readonly routes: ConnectionRoutes;
   readonly state: WaypointState;
   /** What is under way, to be asked again when the policies change. */
   readonly live: Roster<LiveConnection>;
@@ -49,6 +49,7 @@ export class TcpConnection implements LiveConnection {
   readonly #context: ConnectionContext;
   readonly #facts: ConnectionFacts;
   readonly #stream: ByteStream;
+  readonly #serverName: string | null;
   /** Ends the relay with both its sides. */
   readonly #cut = new Cut();
   readonly #startedMs: number;
@@ -62,10 +63,12 @@ export class TcpConnection implements LiveConnection {
   #opened = false;
   #over = false;
 
-  constructor(context: ConnectionContext, facts: ConnectionFacts, stream: ByteStream) {
+  /** `serverName`: by TLS, where a route goes by it. */
+  constructor(context: ConnectionContext, facts: ConnectionFacts, stream: ByteStream, serverName: string | null) {
     this.#context = context;
     this.#facts = facts;
     this.#stream = stream;
+    this.#serverName = serverName;
     this.#startedMs = context.effects.clock.monotonicMs();
   }
 
@@ -165,26 +168,18 @@ export class TcpConnection implements LiveConnection {
     if (destination.kind === 'workload') {
       return { endpoint: upstreams.workload(destination.workload, destination.address, destination.port), cluster: null };
     }
-    const share = this.#share(destination.key, destination.port);
-    const service = share === null ? null : upstreams.service(share.key, share.port, familyFor(destination.address));
+    const bound = snapshot.services.get(destination.key) ?? null;
+    const share = this.#context.routes.shareOf(destination, bound, this.#facts.client.identity, this.#serverName);
+    const service =
+      share === null ? null : upstreams.service(share.key, share.port, familyFor(destination.address), share.subset);
     if (share === null || service === null) return { endpoint: null, cluster: null };
-    const cluster = clusters.of(snapshot.services.get(destination.key) ?? null, share.key, share.port, null);
+    const cluster = clusters.of(bound, share.key, share.port, share.subset);
     if (cluster === null) return { endpoint: pickLeastLoaded(service.set, effects.random), cluster };
     const { balancer } = cluster.settings;
     // Of all that clients may be kept together by, a connection shows its address alone.
     const hash = balancer?.kind === 'hash' && balancer.key.kind === 'address' ? hashOf(this.#facts.client.address) : null;
     const set = cluster.usable(service, () => (hash === null ? effects.random() : fractionOf(hash)));
     return { endpoint: cluster.pick(set, effects.random, hash, 0), cluster };
-  }
-
-  /** Where a route of the service leads this connection, or the service itself; null: to nobody. */
-  #share(key: ServiceKey, port: number): { key: ServiceKey; port: number } | null {
-    const { upstreams, effects } = this.#context;
-    const service = upstreams.known(key);
-    if (service === null) return null;
-    const namespace = this.#facts.client.identity?.namespace ?? '';
-    const drawn = pickWeighted(upstreams.shares({ service, port, transport: 'tcp' }, namespace), effects.random);
-    return drawn?.service ? { key: serviceKeyOf(drawn.service), port: drawn.port } : null;
   }
 
   async #relay(upstream: ByteStream, early: Buffer | null): Promise<void> {
