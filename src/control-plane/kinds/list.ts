@@ -19,6 +19,7 @@ import { serviceKind } from './service/kind.ts';
 import { serviceEntryKind } from './service-entry/kind.ts';
 import { tcpRouteKind } from './tcp-route/kind.ts';
 import { telemetryKind } from './telemetry/kind.ts';
+import { tlsRouteKind } from './tls-route/kind.ts';
 import { trafficPolicyKind } from './traffic-policy/kind.ts';
 import { udpRouteKind } from './udp-route/kind.ts';
 import { virtualServiceKind } from './virtual-service/kind.ts';
@@ -39,6 +40,7 @@ export const KINDS: readonly KindDefinition[] = [
   httpRouteKind,
   grpcRouteKind,
   tcpRouteKind,
+  tlsRouteKind,
   udpRouteKind,
   referenceGrantKind,
   trafficPolicyKind,

@@ -26,6 +26,15 @@ export const ATTACHED_L4_ROUTES = tableOf<AttachedL4Route>()('attached-l4-routes
   by: { service: ({ service }) => [service] },
 });
 
+/** A route of connections by the names that clients of TLS ask for, in lower case; the rest is as of routes of connections. */
+export type AttachedTlsRoute = Pick<AttachedL4Route, 'service' | 'metadata'> &
+  Pick<L4Route, 'clientNamespace' | 'shares'> & { ports: readonly number[]; hostnames: readonly string[] };
+
+/** TLSRoutes, by route and service; found by the service. */
+export const ATTACHED_TLS_ROUTES = tableOf<AttachedTlsRoute>()('attached-tls-routes', {
+  by: { service: ({ service }) => [service] },
+});
+
 /** A policy as waypoints enforce it, with the names of what it is attached to. */
 export type AttachedPolicy = { policy: L7Policy; targets: readonly string[] };
 

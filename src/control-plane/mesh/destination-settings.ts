@@ -5,7 +5,6 @@ import { SERVICES } from '#control-plane/mesh/services.ts';
 import { ATTACHED_TRAFFIC, settingsSpeaker } from '#control-plane/mesh/traffic-policies.ts';
 import { compareText } from '#control-plane/resources/metadata.ts';
 import type { ServiceKey } from '#model/mesh/service.ts';
-import type { HttpRoute } from '#model/waypoint/config.ts';
 import type { DestinationSettings, ServiceDestination } from '#model/waypoint/destination-settings.ts';
 
 /** Tables that settings are looked up in. */
@@ -16,17 +15,12 @@ type SettingsMesh = MeshReader<(typeof SETTINGS_TABLES)[number]>;
 /** Blocks of both APIs, as they are looked for: never merged inside (config-api 6.3). */
 const SETTING_BLOCKS = ['circuitBreaker', 'connection', 'outlierDetection', 'retryBudget'] as const;
 
-/** How a waypoint of a namespace treats what it sends to a service and to those that its routes lead to; in order of their keys. */
-export function destinationsOf(
-  own: ServiceKey,
-  routes: readonly HttpRoute[],
-  waypointNamespace: string,
-  mesh: SettingsMesh,
-): ServiceDestination[] {
-  // A route may lead to services that are bound elsewhere: who sends there is this waypoint all the same.
-  const backends = routes.flatMap(({ rules }) => rules.flatMap(({ backends }) => backends.map(({ service }) => service)));
-  const keys = new Set([own, ...backends.filter((key) => key !== null)]);
-  return [...keys].sort(compareText).flatMap((key) => settingsOf(key, waypointNamespace, mesh));
+/**
+ * How a waypoint of a namespace treats what it sends to a service and to those that its routes lead to, which may be bound elsewhere: who
+ * sends there is this waypoint all the same. In order of their keys.
+ */
+export function destinationsOf(keys: readonly ServiceKey[], waypointNamespace: string, mesh: SettingsMesh): ServiceDestination[] {
+  return [...new Set(keys)].sort(compareText).flatMap((key) => settingsOf(key, waypointNamespace, mesh));
 }
 
 /** Nothing for what is no host of the mesh: its requests go nowhere anyway. */

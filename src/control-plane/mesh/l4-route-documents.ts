@@ -3,9 +3,9 @@ import { checkParents } from '#control-plane/mesh/route-parent-check.ts';
 import { type RawParentRef, readParent } from '#control-plane/mesh/route-parents.ts';
 import { type Problem, warningAt } from '#control-plane/resources/finding.ts';
 import type { Metadata, RawMetadata } from '#control-plane/resources/metadata.ts';
-import type { L4RouteResource } from './l4-routes.ts';
+import type { L4RouteKind, L4RouteResource } from './l4-routes.ts';
 
-// TCPRoute and UDPRoute are the same but for what they route.
+// TCPRoute, UDPRoute and TLSRoute are the same but for what they route.
 
 /** The document, once its schema has passed: one rule exactly. */
 export type RawL4Route = {
@@ -30,7 +30,7 @@ export function checkL4Route({ spec: { parentRefs = [], rules } }: RawL4Route, e
 }
 
 /** References are completed with the namespace of the route, and not looked up yet. */
-export function readL4Route<Kind extends 'TCPRoute' | 'UDPRoute'>(
+export function readL4Route<Kind extends L4RouteKind>(
   kind: Kind,
   { spec: { parentRefs = [], rules } }: RawL4Route,
   metadata: Metadata,

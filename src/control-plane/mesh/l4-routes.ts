@@ -21,16 +21,22 @@ import { nameOfResource } from '#control-plane/resources/resource.ts';
 import { type L4Route, serviceKeyOf, type Transport } from '#model/mesh/service.ts';
 import { RESOURCE } from '#model/settings/control-planes.ts';
 
-/** A route of connections or flows, which agents follow; nothing it refers to has been looked up yet. */
-export type L4RouteResource<Kind extends 'TCPRoute' | 'UDPRoute'> = {
+/** Kinds of routes that look at no request. */
+export type L4RouteKind = 'TCPRoute' | 'UDPRoute' | 'TLSRoute';
+
+/** A route of connections or flows; nothing it refers to has been looked up yet. */
+export type L4RouteResource<Kind extends L4RouteKind> = {
   kind: Kind;
   metadata: Metadata;
   parents: readonly ParentRef[];
   backends: readonly BackendRef[];
 };
 
-type AnyRoute = L4RouteResource<'TCPRoute' | 'UDPRoute'>;
-type RouteMesh = MeshReader<(typeof ROUTE_TABLES)[number] | typeof ATTACHED_ROUTES | typeof ATTACHED_GRPC_ROUTES>;
+type AnyRoute = L4RouteResource<L4RouteKind>;
+
+/** Tables that they look up. */
+export const L4_ROUTE_TABLES = [...ROUTE_TABLES, ATTACHED_ROUTES, ATTACHED_GRPC_ROUTES] as const;
+type RouteMesh = MeshReader<(typeof L4_ROUTE_TABLES)[number]>;
 /** A service that a route is attached to, at these ports. */
 type Attached = { service: ServiceResource; ports: readonly number[] };
 type Resolved = { shares: L4Route['shares']; problems: Problem[]; reason: string | null };
@@ -43,26 +49,42 @@ export function deriveL4Routes<Kind extends 'TCPRoute' | 'UDPRoute'>(
   return defineDerivation({
     name: `${transport} route`,
     each,
-    reads: [...ROUTE_TABLES, ATTACHED_ROUTES, ATTACHED_GRPC_ROUTES],
+    reads: [...L4_ROUTE_TABLES],
     writes: [ATTACHED_L4_ROUTES, ...STATUS],
     derive({ key, value: route }, mesh) {
-      const { attached, refusals } = attach(route, transport, mesh);
-      const resolved = attached.map(({ service }) => resolve(route, service, transport, mesh));
+      const { places, conditions, problems } = l4RouteOf(route, transport, mesh);
       const { createdAtMs, namespace, name } = route.metadata;
       const metadata = { createdAtMs, namespace, name };
-      const entries = attached.flatMap(({ service, ports }, at) => {
-        const home = service.metadata.namespace;
-        const parent = `${home}/${service.metadata.name}`;
-        const clientNamespace = namespace === home ? null : namespace;
-        return ports.map((port) => {
-          const found: L4Route = { transport, port, clientNamespace, shares: resolved[at]?.shares ?? [] };
-          return entry(ATTACHED_L4_ROUTES, `${route.kind} ${key} ${parent} ${port}`, { service: parent, metadata, route: found });
-        });
-      });
-      const problems = distinct([...refusals.map(({ problem }) => problem), ...resolved.flatMap((one) => one.problems)]);
-      return [...entries, ...statusOf(nameOfResource(route), conditionsOf(route, attached, refusals, resolved), problems)];
+      const entries = places.flatMap(({ service, ports, clientNamespace, shares }) =>
+        ports.map((port) => {
+          const found: L4Route = { transport, port, clientNamespace, shares };
+          return entry(ATTACHED_L4_ROUTES, `${route.kind} ${key} ${service} ${port}`, { service, metadata, route: found });
+        }),
+      );
+      return [...entries, ...statusOf(nameOfResource(route), conditions, problems)];
     },
   });
+}
+
+/** What one route does for one service, `<namespace>/<name>`. `clientNamespace` null: for every client. */
+export type L4Place = Pick<L4Route, 'clientNamespace' | 'shares'> & { service: string; ports: readonly number[] };
+
+/** What becomes of one route. */
+export type DerivedL4Route = { places: L4Place[]; conditions: Condition[]; problems: Problem[] };
+
+/** Where a route is attached, and where its shares go from there. */
+export function l4RouteOf(route: AnyRoute, transport: Transport, mesh: RouteMesh): DerivedL4Route {
+  const { attached, refusals } = attach(route, transport, mesh);
+  const resolved = attached.map(({ service }) => resolve(route, service, transport, mesh));
+  const { namespace } = route.metadata;
+  const places = attached.map(({ service: { metadata: parent }, ports }, at) => ({
+    service: `${parent.namespace}/${parent.name}`,
+    ports,
+    clientNamespace: namespace === parent.namespace ? null : namespace,
+    shares: resolved[at]?.shares ?? [],
+  }));
+  const problems = distinct([...refusals.map(({ problem }) => problem), ...resolved.flatMap((one) => one.problems)]);
+  return { places, conditions: conditionsOf(route, attached, refusals, resolved), problems };
 }
 
 /** The ports that a route is attached to, a list for each service. */

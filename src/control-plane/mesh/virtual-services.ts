@@ -3,12 +3,23 @@ import { tableOf } from '#control-plane/index/table.ts';
 import { ATTACHED_GRPC_ROUTES, ATTACHED_ROUTES, type AttachedRoute } from '#control-plane/mesh/attachments.ts';
 import type { SubsetPick } from '#control-plane/mesh/subsets.ts';
 import { byAge } from '#control-plane/resources/metadata.ts';
+import type { ConnectionRoute } from '#model/waypoint/connection-routes.ts';
 
 /** What a VirtualService says of one of its hosts, and the subsets that it leads to. */
 export type AttachedVirtualService = AttachedRoute & { subsets: readonly SubsetPick[] };
 
 /** By VirtualService and service; found by the key of the service. */
 export const ATTACHED_VIRTUAL_SERVICES = tableOf<AttachedVirtualService>()('attached-virtual-services', {
+  by: { service: ({ service }) => [service] },
+});
+
+/** What it says of the connections to one of its hosts that are not HTTP. */
+export type AttachedVirtualConnections = Pick<AttachedVirtualService, 'service' | 'metadata' | 'subsets'> & {
+  routes: readonly ConnectionRoute[];
+};
+
+/** Likewise. */
+export const ATTACHED_VIRTUAL_CONNECTIONS = tableOf<AttachedVirtualConnections>()('attached-virtual-connections', {
   by: { service: ({ service }) => [service] },
 });
 

@@ -74,8 +74,9 @@ test('shares that come to nothing refuse, in place of a route that says nothing'
 
 test('names are only asked for at ports where a route goes by them', () => {
   const table = compile({ matches: [{ ...ANY, ports: [443], serverNames: ['a'] }] }, { matches: [{ ...ANY, ports: [80] }] });
-  assert.deepEqual([table.asksForName(443), table.asksForName(80)], [true, false]);
-  assert.equal(compile({ matches: [{ ...ANY, serverNames: ['a'] }] }).asksForName(80), true);
+  assert.deepEqual([table.asksForName(443, true), table.asksForName(80, false)], [true, false]);
+  const every = compile({ matches: [{ ...ANY, serverNames: ['a'] }] });
+  assert.deepEqual([every.asksForName(80, false), every.asksForName(80, true)], [true, false], 'a server may speak first');
 });
 
 test('config-api 1.14: a star stands for labels at the beginning, and not for none', () => {

@@ -17,8 +17,11 @@ type ConnectionTest = (connection: RoutedConnection) => boolean;
 
 /** Routes of connections, compiled. */
 export type ConnectionTable = {
-  /** Whether it takes the name that the client asks for to tell where connections to a port go. */
-  asksForName(port: number): boolean;
+  /**
+   * Whether it takes the name that the client asks for to tell where connections to a port go. `isTcp`: the port is declared so; the
+   * server may speak first there, so that only who names the port has it read.
+   */
+  asksForName(port: number, isTcp: boolean): boolean;
   /** Where a connection may go; empty: to nobody. Null: no route means it. */
   backendsOf(connection: RoutedConnection): readonly ConnectionBackend[] | null;
 };
@@ -31,7 +34,7 @@ export function compileConnectionRoutes(routes: readonly ConnectionRoute[], prob
   }));
   const named = routes.flatMap(({ matches }) => matches.filter(({ serverNames }) => serverNames !== null));
   return {
-    asksForName: (port) => named.some(({ ports }) => ports === null || ports.includes(port)),
+    asksForName: (port, isTcp) => named.some(({ ports }) => (ports === null ? !isTcp : ports.includes(port))),
     backendsOf(connection) {
       const found = compiled.find(({ tests }) => tests.length === 0 || tests.some((test) => test(connection)));
       return found?.backends ?? null;

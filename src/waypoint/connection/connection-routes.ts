@@ -34,8 +34,9 @@ export class ConnectionRoutes {
 
   /** Whether the name that a client asks for has to be read before it is clear where its connection goes. */
   asksForName(destination: Destination, { services }: Snapshot): boolean {
-    const bound = destination.kind === 'service' ? services.get(destination.key) : undefined;
-    return bound !== undefined && this.#compiled.of(bound)?.table.asksForName(destination.port) === true;
+    if (destination.kind === 'workload') return false;
+    const bound = services.get(destination.key);
+    return bound !== undefined && this.#compiled.of(bound).table.asksForName(destination.port, destination.appProtocol === 'tcp');
   }
 
   /** Null: to nobody. */

@@ -5,10 +5,12 @@ import { entry, namespaceOf, tableOf } from '#control-plane/index/table.ts';
 import {
   ATTACHED_AUTHENTICATIONS,
   ATTACHED_GRPC_ROUTES,
+  ATTACHED_L4_ROUTES,
   ATTACHED_POLICIES,
   ATTACHED_ROUTES,
 } from '#control-plane/mesh/attachments.ts';
 import { AUTHORIZER_TABLES, authorizerNamed } from '#control-plane/mesh/authorizers.ts';
+import { CONNECTION_TABLES, connectionRoutesOf } from '#control-plane/mesh/connection-routes.ts';
 import { destinationsOf, SETTINGS_TABLES } from '#control-plane/mesh/destination-settings.ts';
 import { SERVICE_BINDINGS, SERVICES } from '#control-plane/mesh/services.ts';
 import { membersOf, SUBSET_TABLES } from '#control-plane/mesh/subsets.ts';
@@ -18,7 +20,7 @@ import { ATTACHED_VIRTUAL_SERVICES, virtualServiceOf } from '#control-plane/mesh
 import { HTTP_DENIES, httpDeniesAt } from '#control-plane/mesh/waypoint-guards.ts';
 import { isRun, WAYPOINTS } from '#control-plane/mesh/waypoints.ts';
 import { byAge } from '#control-plane/resources/metadata.ts';
-import { serviceKeyOf } from '#model/mesh/service.ts';
+import { type ServiceKey, serviceKeyOf } from '#model/mesh/service.ts';
 import type { ExternalAuthorizer } from '#model/waypoint/authorizer.ts';
 import type { L7Policy, WaypointService } from '#model/waypoint/config.ts';
 import type { JwtRule } from '#model/waypoint/jwt.ts';
@@ -51,6 +53,7 @@ export const servedServices = defineDerivation({
     WAYPOINTS,
     HTTP_DENIES,
     ATTACHED_VIRTUAL_SERVICES,
+    ...CONNECTION_TABLES,
     ...SUBSET_TABLES,
     ...SETTINGS_TABLES,
   ],
@@ -65,23 +68,31 @@ export const servedServices = defineDerivation({
         .map(({ route, metadata }) => ({ metadata, route: withTraffic(mesh, kind, route) })),
     ).toSorted(byAge);
     const virtual = virtualServiceOf(service, mesh);
-    const subsets = (virtual?.subsets ?? []).map((pick) => membersOf(pick, mesh));
+    const connections = connectionRoutesOf({ service, id: key }, mesh);
+    const picks = new Map(
+      [...(virtual?.subsets ?? []), ...connections.subsets].map((pick) => [`${pick.service} ${pick.name}`, pick]),
+    );
+    const subsets = [...picks.values()].map((pick) => membersOf(pick, mesh));
     const resource = mesh.get(SERVICES, key);
     const denies = resource === null ? [] : httpDeniesAt(resource, mesh).map(({ policy }) => policy);
     const policies = [...policiesFor(owner, mesh), ...denies];
     const authentication = rulesFor([owner, `Gateway ${gateway}`], mesh);
     const traffic = trafficOfService(mesh, owner, resource);
     const all = [...routes, ...(virtual === null ? [] : [virtual])].map(({ route }) => route);
+    // Nodes follow these, and so does the waypoint.
+    const streamRoutes = mesh.valuesBy(ATTACHED_L4_ROUTES, 'service', key).map(({ route }) => ({ backends: route.shares }));
     // Who tells of a service is its waypoint: without one nobody does.
     const runner = mesh.get(WAYPOINTS, gateway);
     const telemetry = runner === null ? null : waypointTelemetry(runner, { namespace, owner }, mesh);
-    const destinations = destinationsOf(service, all, namespaceOf(gateway), mesh);
+    const backends = [...all.flatMap(({ rules }) => rules), ...connections.routes, ...streamRoutes].flatMap(backendsOf);
+    const destinations = destinationsOf([service, ...backends], namespaceOf(gateway), mesh);
     const served = {
       key: service,
       routes: all,
       policies,
       ...(traffic && { traffic }),
       ...(authentication && { authentication }),
+      ...(connections.routes.length > 0 && { connections: connections.routes }),
       ...(subsets.length > 0 && { subsets }),
       ...(destinations.length > 0 && { destinations }),
       ...(telemetry && { telemetry }),
@@ -156,6 +167,11 @@ function authorizersOf(
     const found = authorizerNamed(name, mesh);
     return found.kind === 'found' ? [found.authorizer] : [];
   });
+}
+
+/** The services that a route leads to. */
+function backendsOf({ backends }: { backends: readonly { service: ServiceKey | null }[] }): ServiceKey[] {
+  return backends.flatMap(({ service }) => service ?? []);
 }
 
 /** In order of key, so that a configuration does not change with the order in which policies came. */

@@ -4,7 +4,7 @@ import { OUTPUT, STATUS, statusOf } from '#control-plane/index/outputs.ts';
 import { entry } from '#control-plane/index/table.ts';
 import { RESERVED_ADDRESSES, reserve } from '#control-plane/index/vip-allocator.ts';
 import { appProtocolOf } from '#control-plane/mesh/app-protocol.ts';
-import { ATTACHED_L4_ROUTES } from '#control-plane/mesh/attachments.ts';
+import { ATTACHED_L4_ROUTES, ATTACHED_TLS_ROUTES } from '#control-plane/mesh/attachments.ts';
 import { addressKey, ENDPOINTS } from '#control-plane/mesh/endpoints.ts';
 import { namespaceAnnotations } from '#control-plane/mesh/namespaces.ts';
 import {
@@ -59,7 +59,7 @@ function bindingOfService(resource: ServiceResource, mesh: MeshReader<(typeof BI
 export const services = defineDerivation({
   name: 'service',
   each: SERVICES,
-  reads: [USER_SERVICES, RESERVED_ADDRESSES, ENDPOINTS, GUARDS, ATTACHED_L4_ROUTES, ...BINDING_TABLES],
+  reads: [USER_SERVICES, RESERVED_ADDRESSES, ENDPOINTS, GUARDS, ATTACHED_L4_ROUTES, ATTACHED_TLS_ROUTES, ...BINDING_TABLES],
   writes: [OUTPUT.services, ...STATUS],
   derive({ key, value: resource }, mesh) {
     if (resource.externalName !== null) return [aliasOf(resource, resource.externalName, mesh.options)];
@@ -76,6 +76,7 @@ export const services = defineDerivation({
       namespaceAnnotations: namespaceAnnotations(mesh, namespace),
       waypoint: binding.address,
       routes: routesOf(key, mesh),
+      namedPorts: mesh.valuesBy(ATTACHED_TLS_ROUTES, 'service', key).flatMap(({ ports }) => ports),
     };
     const service = serviceOf(resource, facts, mesh.options);
     return [
@@ -140,6 +141,8 @@ type ServiceFacts = {
   namespaceAnnotations: Labels;
   waypoint: GatewayAddress | null;
   routes: readonly L4Route[];
+  /** Those where routes go by the name that clients of TLS ask for. */
+  namedPorts: readonly number[];
 };
 
 /** An alias has a name, for those who resolve names, and nothing else. */
@@ -161,7 +164,7 @@ function serviceOf(resource: ServiceResource, facts: ServiceFacts, options: Mesh
     hostname: serviceHostname(namespace, name, options),
     addresses: facts.addresses,
     // Of streams the mesh carries TCP alone.
-    ports: resource.ports.filter(({ protocol }) => protocol === 'TCP').map((port) => toPort(port, facts.routes)),
+    ports: resource.ports.filter(({ protocol }) => protocol === 'TCP').map((port) => toPort(port, facts)),
     subjectAltNames: [],
     waypoint: facts.waypoint,
     loadBalancing: loadBalancingOf(resource, facts.namespaceAnnotations),
@@ -176,11 +179,12 @@ function serviceOf(resource: ServiceResource, facts: ServiceFacts, options: Mesh
 }
 
 /** 0 stands for a port that each workload names itself. A port with a route of connections carries nothing finer. */
-function toPort(port: ServicePortResource, routes: readonly L4Route[]): ServicePort {
+function toPort(port: ServicePortResource, { routes, namedPorts }: ServiceFacts): ServicePort {
   const targetPort = typeof port.target === 'number' ? port.target : 0;
   const appProtocol = appProtocolOf(port);
-  const isStream = appProtocol === 'unknown' && routes.some((one) => one.transport === 'tcp' && one.port === port.port);
-  return { servicePort: port.port, targetPort, appProtocol: isStream ? 'tcp' : appProtocol };
+  const isStream = routes.some((one) => one.transport === 'tcp' && one.port === port.port);
+  const routed = namedPorts.includes(port.port) ? 'tls' : isStream ? 'tcp' : appProtocol;
+  return { servicePort: port.port, targetPort, appProtocol: appProtocol === 'unknown' ? routed : appProtocol };
 }
 
 /** UDP has ports of its own, also where TCP has the same number. */

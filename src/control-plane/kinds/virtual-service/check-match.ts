@@ -58,7 +58,7 @@ function checkPath(uri: RawStringMatch | undefined, path: FieldPath): Problem[] 
 }
 
 /** Legal, and of no use: without a word nobody would find out why the route is never taken. */
-function checkClients(match: RawVirtualMatch, path: FieldPath): Problem[] {
+export function checkClients(match: Pick<RawVirtualMatch, 'gateways' | 'sourceLabels'>, path: FieldPath): Problem[] {
   if (mayHold(match)) return [];
   const byLabels = Object.keys(match.sourceLabels ?? {}).length > 0;
   const why = byLabels ? 'a waypoint does not know the labels of clients' : 'it is for other gateways than mesh';

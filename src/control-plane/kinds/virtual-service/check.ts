@@ -2,9 +2,11 @@ import { errorAt, type FieldPath, type Problem, warningAt } from '#control-plane
 import { isDnsName } from '#model/dns/alias.ts';
 import { RESOURCE } from '#model/settings/control-planes.ts';
 import { checkActions } from './check-actions.ts';
+import { checkConnections } from './check-connections.ts';
 import { checkHeaders } from './check-headers.ts';
 import { checkVirtualMatch } from './check-match.ts';
-import type { RawDestination, RawRouteDestination, RawVirtualRule, RawVirtualService } from './schema.ts';
+import { checkDestination, checkShares } from './check-shares.ts';
+import type { RawVirtualRule, RawVirtualService } from './schema.ts';
 
 type Spec = NonNullable<RawVirtualService['spec']>;
 
@@ -16,8 +18,13 @@ export function checkVirtualService({ spec = {} }: RawVirtualService): Problem[]
   if (http.length + tcp.length + tls.length === 0)
     problems.push(errorAt('WEFT_FIELD_INVALID', ['spec'], 'it has no routes', 'write http, tcp or tls'));
   problems.push(...http.flatMap((rule, at) => checkRule(rule, ['spec', 'http', at])));
-  // Each costs every request that reaches it.
-  const matches = http.reduce((sum, { match = [] }) => sum + Math.max(1, match.length), 0);
+  for (const [field, rules] of [
+    ['tls', tls],
+    ['tcp', tcp],
+  ] as const)
+    problems.push(...rules.flatMap((rule, at) => checkConnections(rule, field, hosts, ['spec', field, at])));
+  // Each costs every request, or connection, that reaches it.
+  const matches = [...http, ...tls, ...tcp].reduce((sum, { match = [] }) => sum + Math.max(1, match.length), 0);
   if (matches > RESOURCE.routeMatchesMax) {
     const message = `${matches} matches in one VirtualService, at most ${RESOURCE.routeMatchesMax} are allowed`;
     problems.push(errorAt('WEFT_FIELD_INVALID', ['spec', 'http'], message, 'write fewer, or match by patterns'));
@@ -104,30 +111,5 @@ function checkWhatItDoes(rule: RawVirtualRule, path: FieldPath): Problem[] {
     );
   if (mirror !== undefined && mirrors.length > 0)
     problems.push(errorAt('WEFT_FIELD_CONFLICT', [...path, 'mirrors'], 'mirror and mirrors exclude one another', 'keep mirrors'));
-  return problems;
-}
-
-/** The only destination needs no weight. */
-function checkShares(route: readonly RawRouteDestination[], path: FieldPath): Problem[] {
-  const problems = route.flatMap(({ destination, weight = 0 }, at) => [
-    ...checkDestination(destination, [...path, at, 'destination']),
-    ...(weight < 0 ? [errorAt('WEFT_FIELD_INVALID', [...path, at, 'weight'], `${weight} is no weight`, 'write 0 or more')] : []),
-  ]);
-  const total = route.reduce((sum, { weight = 0 }) => sum + weight, 0);
-  if (route.length > 1 && total === 0) {
-    const message = 'the weights come to 0, so nobody would get a request: of several destinations each needs its own';
-    problems.push(errorAt('WEFT_FIELD_INVALID', path, message, 'write weight for each'));
-  }
-  return problems;
-}
-
-/** Whether it is there is found out later, and may change. */
-function checkDestination({ host, port }: RawDestination, path: FieldPath): Problem[] {
-  const problems: Problem[] = [];
-  if (!isDnsName(host.toLowerCase()))
-    problems.push(errorAt('WEFT_FIELD_INVALID', [...path, 'host'], `"${host}" is no host`, 'write the name of a service'));
-  const number = port?.number ?? 0;
-  if (number > 65_535)
-    problems.push(errorAt('WEFT_FIELD_INVALID', [...path, 'port', 'number'], `${number} is not a port`, 'write 1 to 65535'));
   return problems;
 }

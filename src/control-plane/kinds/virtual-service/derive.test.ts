@@ -191,7 +191,7 @@ test('config-api 4.4: each entry of a match is a rule, and a rewrite replaces wh
 test('config-api 4.4: what cannot be done is told, and answered 500 rather than done by half', () => {
   const http =
     '{ rewrite: { uriRegexRewrite: { match: a, rewrite: b } }, route: [{ destination: { host: cart } }] }, { delegate: { name: d } }';
-  const mesh = meshWith(virtual({ http, more: ', tcp: [{ route: [{ destination: { host: cart } }] }]' }));
+  const mesh = meshWith(virtual({ http }));
   assert.deepEqual(
     rulesOf(mesh).map(({ backends }) => backends),
     [[], []],
@@ -200,7 +200,6 @@ test('config-api 4.4: what cannot be done is told, and answered 500 rather than 
     told(mesh),
     /rewrite.uriRegexRewrite is not supported.*VirtualService shop\/d is not there; requests that match are answered 500/,
   );
-  assert.match(told(mesh), /tcp is not in force/);
 });
 
 /** Hosts of a delegate are none. */

@@ -1,9 +1,16 @@
 import { defineDerivation, type MeshReader } from '#control-plane/index/derivation.ts';
 import { STATUS, statusOf } from '#control-plane/index/outputs.ts';
 import { entry, tableOf } from '#control-plane/index/table.ts';
+import {
+  type Bound,
+  CONNECTION_TABLES,
+  gatewayConnectionsOf,
+  virtualConnectionsOf,
+} from '#control-plane/mesh/connection-routes.ts';
 import { isExportedTo, type NamedHost, namedHost } from '#control-plane/mesh/named-hosts.ts';
 import { SERVICE_BINDINGS } from '#control-plane/mesh/services.ts';
 import {
+  ATTACHED_VIRTUAL_CONNECTIONS,
   ATTACHED_VIRTUAL_SERVICES,
   gatewayRoutesOf,
   ROUTING_TABLES,
@@ -13,12 +20,16 @@ import { isWaypoint } from '#control-plane/mesh/waypoint-binding.ts';
 import { WAYPOINTS } from '#control-plane/mesh/waypoints.ts';
 import { type FieldPath, type Problem, warningAt } from '#control-plane/resources/finding.ts';
 import { nameOfResource } from '#control-plane/resources/resource.ts';
-import { COMPILE_TABLES, type CompiledVirtualService, compileVirtualService, VIRTUAL_SERVICES } from './compile.ts';
+import { compileVirtualService } from './compile.ts';
+import { compileConnections } from './compile-connections.ts';
+import { COMPILE_TABLES, VIRTUAL_SERVICES } from './destinations.ts';
 import { MESH_GATEWAY } from './read.ts';
 import type { VirtualServiceResource } from './resource.ts';
 
-/** What was found out on the way, to be told with the rest. `attached`: services, with the place of their host. */
-type Outcome = { problems: readonly Problem[]; attached: readonly { service: string; at: number }[] };
+/** A service that it is attached to, with the place of its host, and which of its routes are. */
+type Attached = Bound & { at: number; requests: boolean; connections: boolean };
+/** What was found out on the way, to be told with the rest. */
+type Outcome = { problems: readonly Problem[]; attached: readonly Attached[] };
 
 const OUTCOMES = tableOf<Outcome>()('virtual-service-outcomes');
 
@@ -30,63 +41,104 @@ export const attachedVirtualServices = defineDerivation({
   name: 'virtual service',
   each: VIRTUAL_SERVICES,
   reads: [...READS],
-  writes: [ATTACHED_VIRTUAL_SERVICES, OUTCOMES],
+  writes: [ATTACHED_VIRTUAL_SERVICES, ATTACHED_VIRTUAL_CONNECTIONS, OUTCOMES],
   derive({ key, value: resource }, mesh) {
-    const { createdAtMs, namespace, name } = resource.metadata;
-    const problems = [...notForMesh(resource), ...otherRoutes(resource), ...unnamed(key, resource, mesh)];
-    const attached = new Map<string, { at: number; compiled: CompiledVirtualService }>();
-    const isOurs = resource.gateways.includes(MESH_GATEWAY) && resource.http.length > 0;
-    for (const [at, host] of isOurs ? resource.hosts.entries() : []) {
-      const found = attach(host, at, resource, mesh);
-      if (!('host' in found)) problems.push(found);
-      else if (!attached.has(found.host.key)) {
-        const compiled = compileVirtualService(resource, found.waypointNamespace, mesh);
-        attached.set(found.host.key, { at, compiled });
-        problems.push(...compiled.problems);
-      }
+    const problems = [...notForMesh(resource), ...unnamed(key, resource, mesh)];
+    const found = new Map<string, { at: number; host: NamedHost; waypointNamespace: string }>();
+    for (const [at, host] of resource.gateways.includes(MESH_GATEWAY) ? resource.hosts.entries() : []) {
+      const one = attach(host, at, resource, mesh);
+      if (!('host' in one)) problems.push(one);
+      else if (!found.has(one.host.key)) found.set(one.host.key, { ...one, at });
     }
-    const route = { namespace, name, ports: null, clientNamespace: null, inOrder: true as const };
-    const entries = [...attached].map(
-      ([
-        service,
-        {
-          compiled: { rules, subsets },
-        },
-      ]) => {
-        const metadata = { createdAtMs, namespace, name };
-        return entry(ATTACHED_VIRTUAL_SERVICES, `${key} ${service}`, { service, metadata, route: { ...route, rules }, subsets });
-      },
-    );
-    const outcome = { problems: distinct(problems), attached: [...attached].map(([service, { at }]) => ({ service, at })) };
-    return [...entries, entry(OUTCOMES, key, outcome)];
+    const requests = resource.http.length > 0;
+    const connections = resource.connections.length > 0;
+    const entries = [...found].flatMap(([service, { host, waypointNamespace }]) => [
+      ...(requests ? [requestsAt(service, key, resource, waypointNamespace, problems, mesh)] : []),
+      ...(connections ? [connectionsAt(host, key, resource, waypointNamespace, problems, mesh)] : []),
+    ]);
+    const attached = [...found].map(([service, { at, host }]) => ({ service, id: host.id, at, requests, connections }));
+    return [...entries, entry(OUTCOMES, key, { problems: distinct(problems), attached })];
   },
 });
+
+/** What its rules come to at one service; problems are added to those that there are. */
+function requestsAt(
+  service: string,
+  key: string,
+  resource: VirtualServiceResource,
+  waypointNamespace: string,
+  problems: Problem[],
+  mesh: AttachMesh,
+) {
+  const { createdAtMs, namespace, name } = resource.metadata;
+  const compiled = compileVirtualService(resource, waypointNamespace, mesh);
+  problems.push(...compiled.problems);
+  const { rules, subsets } = compiled;
+  const route = { namespace, name, ports: null, clientNamespace: null, inOrder: true as const, rules };
+  const metadata = { createdAtMs, namespace, name };
+  return entry(ATTACHED_VIRTUAL_SERVICES, `${key} ${service}`, { service, metadata, route, subsets });
+}
+
+/** The same of its routes of connections. */
+function connectionsAt(
+  host: NamedHost,
+  key: string,
+  resource: VirtualServiceResource,
+  waypointNamespace: string,
+  problems: Problem[],
+  mesh: AttachMesh,
+) {
+  const { createdAtMs, namespace, name } = resource.metadata;
+  const { routes, subsets, problems: own } = compileConnections(resource, host, waypointNamespace, mesh);
+  problems.push(...own);
+  const metadata = { createdAtMs, namespace, name };
+  return entry(ATTACHED_VIRTUAL_CONNECTIONS, `${key} ${host.key}`, { service: host.key, metadata, routes, subsets });
+}
 
 /** What is to be said of each: also who goes before it, which is known only when all are compiled. */
 export const virtualServiceStatus = defineDerivation({
   name: 'virtual service status',
   each: OUTCOMES,
-  reads: [VIRTUAL_SERVICES, ...ROUTING_TABLES],
+  reads: [VIRTUAL_SERVICES, ...ROUTING_TABLES, ...CONNECTION_TABLES],
   writes: [...STATUS],
   derive({ key, value: { problems, attached } }, mesh) {
     const resource = mesh.get(VIRTUAL_SERVICES, key);
     if (resource === null) return [];
-    const unheard = attached.flatMap(({ service, at }): Problem[] => {
-      const path = ['spec', 'hosts', at];
-      const [winner] = gatewayRoutesOf(service, mesh);
-      const host = service.slice(service.indexOf('/') + 1);
-      if (winner !== undefined) {
-        const message = `routes of the Gateway API go before it at ${host}: ${nameOf(winner.route)} is attached there`;
-        return [warningAt('WEFT_NOT_ENFORCED', path, message, 'route each service by one of the two APIs')];
-      }
-      const first = virtualServiceOf(service, mesh)?.route;
-      if (first === undefined || nameOf(first) === key) return [];
-      const message = `VirtualService ${nameOf(first)} is older and routes ${host} already: two of one host are not merged`;
-      return [warningAt('WEFT_NOT_ENFORCED', path, message, 'merge the two')];
-    });
+    const unheard = attached.flatMap((one) => [
+      ...(one.requests ? unheardAt(key, one, ofRequests(one.service, mesh), 'routes') : []),
+      ...(one.connections ? unheardAt(key, one, ofConnections(one, mesh), 'routes of connections') : []),
+    ]);
     return statusOf(nameOfResource(resource), [], [...problems, ...unheard]);
   },
 });
+
+type StatusMesh = MeshReader<(typeof ROUTING_TABLES)[number] | (typeof CONNECTION_TABLES)[number]>;
+/** Who is in force for a service: a route of the Gateway API, or else a VirtualService; as `<namespace>/<name>`. */
+type InForce = { gateway: string | null; virtual: string | null };
+
+function ofRequests(service: string, mesh: StatusMesh): InForce {
+  const [winner] = gatewayRoutesOf(service, mesh);
+  const first = virtualServiceOf(service, mesh);
+  return { gateway: winner === undefined ? null : nameOf(winner.route), virtual: first === null ? null : nameOf(first.route) };
+}
+
+function ofConnections(bound: Bound, mesh: StatusMesh): InForce {
+  const first = virtualConnectionsOf(bound, mesh);
+  return { gateway: gatewayConnectionsOf(bound, mesh), virtual: first === null ? null : nameOf(first.metadata) };
+}
+
+/** What is attached, and has no effect, because something else is. */
+function unheardAt(key: string, { service, at }: Attached, { gateway, virtual }: InForce, what: string): Problem[] {
+  const path = ['spec', 'hosts', at];
+  const host = service.slice(service.indexOf('/') + 1);
+  if (gateway !== null) {
+    const message = `${what} of the Gateway API go before it at ${host}: ${gateway} is attached there`;
+    return [warningAt('WEFT_NOT_ENFORCED', path, message, 'route each service by one of the two APIs')];
+  }
+  if (virtual === null || virtual === key) return [];
+  const message = `VirtualService ${virtual} is older and ${what === 'routes' ? 'routes' : 'routes connections to'} ${host} already: two of one host are not merged`;
+  return [warningAt('WEFT_NOT_ENFORCED', path, message, 'merge the two')];
+}
 
 /** As resources are named in findings. */
 function nameOf({ namespace, name }: { namespace: string; name: string }): string {
@@ -139,14 +191,6 @@ function unnamed(key: string, { hosts }: VirtualServiceResource, mesh: AttachMes
   return [
     warningAt('WEFT_NOT_ENFORCED', ['spec', 'hosts'], message, 'write hosts, or name it in http[].delegate of another one'),
   ];
-}
-
-/** Connections go on as without it: a route restricts nobody. */
-function otherRoutes({ otherRoutes: fields }: VirtualServiceResource): Problem[] {
-  return fields.map((field) => {
-    const message = `${field} is not in force: connections are not routed by a VirtualService`;
-    return warningAt('WEFT_NOT_ENFORCED', ['spec', field], message, 'write a TCPRoute for the Service');
-  });
 }
 
 /** What is wrong with a destination is found once for each host. */

@@ -6,6 +6,19 @@ const CHANGES = ['request', 'response'].map((way) => `headers.${way}.add.* heade
 const DESTINATION = 'host subset port.number';
 const TEXT = (name: string): string => `${name}.exact ${name}.prefix ${name}.regex`;
 
+const LABELS_OF_CLIENTS: FieldTable[string] = {
+  is: 'refused',
+  why: 'told: a waypoint does not know the labels of clients, so the entry never matches',
+};
+
+/** What the entries of tls and tcp have in common. */
+function connectionFields(rule: string): FieldTable {
+  return {
+    [`${rule}match[].sourceLabels`]: LABELS_OF_CLIENTS,
+    ...eachField(`${rule}route[].`, 'destination.host destination.subset destination.port.number weight'),
+  };
+}
+
 /** What becomes of each field of a VirtualService. */
 export const VIRTUAL_SERVICE_FIELDS: FieldTable = {
   'spec.hosts': {
@@ -20,10 +33,7 @@ export const VIRTUAL_SERVICE_FIELDS: FieldTable = {
     MATCH,
     ['uri', 'scheme', 'method', 'authority', 'headers.*', 'withoutHeaders.*', 'queryParams.*'].map(TEXT).join(' '),
   ),
-  [`${MATCH}sourceLabels`]: {
-    is: 'refused',
-    why: 'told: a waypoint does not know the labels of clients, so the entry never matches',
-  },
+  [`${MATCH}sourceLabels`]: LABELS_OF_CLIENTS,
   [`${MATCH}statPrefix`]: {
     is: 'ignored',
     why: 'the metrics of a waypoint have no prefixes: requests are counted by service',
@@ -67,8 +77,12 @@ export const VIRTUAL_SERVICE_FIELDS: FieldTable = {
   ),
   ...eachField(`${RULE}corsPolicy.`, TEXT('allowOrigins[]')),
   ...eachField(RULE, CHANGES),
-  ...eachField('spec.', 'tcp tls', {
+  ...eachField('spec.tls[].match[].', 'sniHosts destinationSubnets port gateways sourceNamespace'),
+  ...eachField('spec.tcp[].match[].', 'destinationSubnets port gateways sourceNamespace'),
+  ...eachField('spec.tcp[].match[].', 'sourceSubnet', {
     is: 'refused',
-    why: 'told: connections are not routed by a VirtualService; a TCPRoute does that',
+    why: 'told: the addresses of clients are not compared, so the entry never matches',
   }),
+  ...connectionFields('spec.tls[].'),
+  ...connectionFields('spec.tcp[].'),
 };

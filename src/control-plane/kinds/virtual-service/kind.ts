@@ -1,10 +1,11 @@
 import { defineKind } from '#control-plane/index/kind-definition.ts';
 import type { Metadata } from '#control-plane/resources/metadata.ts';
 import { checkVirtualService } from './check.ts';
-import { VIRTUAL_SERVICES } from './compile.ts';
 import { attachedVirtualServices, virtualServiceStatus } from './derive.ts';
+import { VIRTUAL_SERVICES } from './destinations.ts';
 import { VIRTUAL_SERVICE_FIELDS } from './fields.ts';
 import { MESH_GATEWAY, readRule } from './read.ts';
+import { readConnections } from './read-connections.ts';
 import type { VirtualServiceResource } from './resource.ts';
 import type { RawVirtualService } from './schema.ts';
 import { standInForVirtualService } from './stand-in.ts';
@@ -37,6 +38,6 @@ function readVirtualService({ spec = {} }: RawVirtualService, metadata: Metadata
     exportTo,
     http: hosts.length === 0 ? [] : http.map((rule) => readRule(rule, title, metadata.namespace)),
     delegated: hosts.length === 0 ? http : [],
-    otherRoutes: [...(tcp.length > 0 ? (['tcp'] as const) : []), ...(tls.length > 0 ? (['tls'] as const) : [])],
+    connections: [...readConnections('tls', tls), ...readConnections('tcp', tcp)],
   };
 }

@@ -24,7 +24,7 @@ export function readRule(rule: RawVirtualRule, title: string, namespace: string)
 }
 
 /** An entry for other gateways, or for clients by their labels, which a waypoint does not know, never holds here (config-api 4.4). */
-export function mayHold({ gateways = [], sourceLabels = {} }: RawVirtualMatch): boolean {
+export function mayHold({ gateways = [], sourceLabels = {} }: Pick<RawVirtualMatch, 'gateways' | 'sourceLabels'>): boolean {
   return (gateways.length === 0 || gateways.includes(MESH_GATEWAY)) && Object.keys(sourceLabels).length === 0;
 }
 
@@ -70,7 +70,7 @@ function readShare(
 }
 
 /** Names of hosts have no case. */
-function readDestination({ host, subset, port }: RawDestination): VirtualDestination {
+export function readDestination({ host, subset, port }: RawDestination): VirtualDestination {
   return { host: host.toLowerCase(), subset: subset || null, port: port?.number || null };
 }
 

@@ -1,5 +1,6 @@
 import type { Metadata } from '#control-plane/resources/metadata.ts';
 import type { HeaderChanges, HttpRouteRule } from '#model/waypoint/config.ts';
+import type { ConnectionMatch } from '#model/waypoint/connection-routes.ts';
 import type { HttpMirror } from '#model/waypoint/filters.ts';
 import type { VirtualMatch } from '#model/waypoint/virtual.ts';
 import type { RawVirtualRule } from './schema.ts';
@@ -44,6 +45,14 @@ export type VirtualRule = {
   delegate?: { key: string; written: RawVirtualRule };
 };
 
+/** An entry of tls or tcp. */
+export type VirtualConnections = {
+  path: readonly [string, 'tls' | 'tcp', number];
+  /** Empty: every connection. */
+  matches: readonly (Omit<ConnectionMatch, 'ports'> & { port: number | null })[];
+  destinations: readonly (VirtualDestination & { weight: number })[];
+};
+
 /** How the requests to some hosts are routed; nothing it refers to has been looked up yet. */
 export type VirtualServiceResource = {
   kind: 'VirtualService';
@@ -55,6 +64,6 @@ export type VirtualServiceResource = {
   http: readonly VirtualRule[];
   /** Of one without hosts, which others delegate to: its rules as they are written. */
   delegated: readonly RawVirtualRule[];
-  /** Which of `tcp` and `tls` are written. */
-  otherRoutes: readonly ('tcp' | 'tls')[];
+  /** Of connections that are not HTTP: those by names go before. */
+  connections: readonly VirtualConnections[];
 };

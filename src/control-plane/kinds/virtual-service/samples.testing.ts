@@ -40,6 +40,7 @@ export const samples: fc.Arbitrary<object> = documents(
           },
           { redirect: { uri: '/' } },
         ],
+        tcp: [{ route: [{ destination: second }] }],
       },
     })),
 );

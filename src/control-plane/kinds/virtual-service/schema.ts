@@ -90,6 +90,19 @@ export type RawVirtualRule = {
   headers?: RawHeaders;
 };
 
+/** One entry of match of `tcp` and `tls`; names are of the latter alone, and required there. */
+export type RawConnectionMatch = Pick<RawVirtualMatch, 'port' | 'gateways' | 'sourceLabels' | 'sourceNamespace'> & {
+  destinationSubnets?: string[];
+  sourceSubnet?: string;
+  sniHosts?: string[];
+};
+
+/** One entry of tcp or tls. */
+export type RawConnectionRule = {
+  match?: RawConnectionMatch[];
+  route?: { destination: RawDestination; weight?: number }[];
+};
+
 /** The document, once its schema has passed. */
 export type RawVirtualService = {
   metadata: RawMetadata;
@@ -98,7 +111,7 @@ export type RawVirtualService = {
     gateways?: string[];
     exportTo?: string[];
     http?: RawVirtualRule[];
-    tcp?: object[];
-    tls?: object[];
+    tcp?: RawConnectionRule[];
+    tls?: RawConnectionRule[];
   };
 };

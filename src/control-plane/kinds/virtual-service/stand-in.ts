@@ -36,7 +36,7 @@ export function standInForVirtualService(document: unknown, name: string): Stand
       },
     ],
     delegated: [],
-    otherRoutes: [],
+    connections: [],
   };
   return { resource, effect: `requests to ${hosts.join(', ')} that no other route takes are answered 500` };
 }
