@@ -13,13 +13,14 @@ import { callError, codeName } from '#platform/grpc/status-codes.ts';
 import { systemRandom } from '#platform/random.ts';
 import type { DeltaDiscoveryRequest, DeltaDiscoveryResponse } from '#proto/discovery_pb.js';
 import {
+  type Answers,
   type ClientNode,
   type ClientSubscription,
   DeltaClientSession,
   deltaOf,
-  reconnectWait,
-  type StreamEnd,
 } from '#protocol/xds/client-session.ts';
+import { reconnectWait, type StreamEnd } from '#protocol/xds/stream-end.ts';
+import type { NameChanges } from '#protocol/xds/subscription.ts';
 import { ADDRESS_TYPE, AUTHORIZATION_TYPE, WAYPOINT_CONFIG_TYPE } from '#protocol/xds/type-urls.ts';
 
 /** How a client stands with the control plane. */
@@ -50,11 +51,16 @@ export type DiscoveryClientOptions = {
   node: ClientNode;
   /** `<namespace>/<gateway>` for a waypoint that wants its configuration; null for agents. */
   waypoint: string | null;
+  /** Of workloads and services only what `change` asks for, and what the control plane tells besides. */
+  onDemand?: boolean;
   clock: Clock;
   log: Log;
   mishaps: Mishaps;
-  /** Called once per response; it is acknowledged when this returns, or when its promise resolves. What it throws refuses it. */
-  onMesh: (delta: MeshDelta) => void | Promise<void>;
+  /**
+   * Called once per response, with what it answers of the names that were asked for; it is acknowledged when this returns, or when
+   * its promise resolves. What it throws refuses it.
+   */
+  onMesh: (delta: MeshDelta, answers: Answers) => void | Promise<void>;
   /** null: there is no such Gateway, or no longer. As with `onMesh`, the response is acknowledged when its promise resolves. */
   onWaypointConfig?: (config: WaypointConfig | null) => void | Promise<void>;
   /** Called when a stream has had its first answer: the time to report what the control plane may have forgotten. */
@@ -98,7 +104,7 @@ export class DiscoveryClient {
   constructor(options: DiscoveryClientOptions) {
     this.#options = options;
     this.#targets = new ControlTargets(options.endpoint.address);
-    this.#session = new DeltaClientSession(options.node, subscriptionsOf(options.waypoint));
+    this.#session = new DeltaClientSession(options.node, subscriptionsOf(options));
     const backoff = { firstMs: CONTROL.backoffFirstMs, maxMs: CONTROL.backoffMaxMs };
     this.#retry = new Retry({ clock: options.clock, random: systemRandom }, backoff, () => this.#begin());
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -123,6 +129,12 @@ export class DiscoveryClient {
 
   status(): DiscoveryStatus {
     return this.#status;
+  }
+
+  /** On demand: asks for names from now on, or for some no longer. Without a stream the next one begins with them. */
+  change(names: NameChanges): void {
+    const request = this.#session.change(names);
+    this.#attempt?.stream?.write(request);
   }
 
   #begin(): void {
@@ -196,8 +208,8 @@ export class DiscoveryClient {
       return;
     }
     const { mesh, waypoints } = deltaOf(update);
-    const isChange = mesh.workloads.size + mesh.services.size + mesh.policies.size > 0;
-    const meshInForce = isChange ? onMesh(mesh) : undefined;
+    const isChange = mesh.workloads.size + mesh.services.size + mesh.policies.size + update.answers.size > 0;
+    const meshInForce = isChange ? onMesh(mesh, update.answers) : undefined;
     const inForce = this.#tellWaypoint(waypoints, response.removedResources) ?? meshInForce;
     if (update.rejected.length > 0) log.warn({ rejected: update.rejected }, 'resources of the control plane are left out');
     const failed = (error: unknown): void => this.#notInForce(attempt, stream, response.typeUrl, error);
@@ -268,10 +280,10 @@ export class DiscoveryClient {
 }
 
 /** Policies first, so that no workload refers to one that is not there yet. */
-function subscriptionsOf(waypoint: string | null): ClientSubscription[] {
+function subscriptionsOf({ waypoint, onDemand = false }: DiscoveryClientOptions): ClientSubscription[] {
   return [
     { typeUrl: AUTHORIZATION_TYPE, names: [] },
     ...(waypoint === null ? [] : [{ typeUrl: WAYPOINT_CONFIG_TYPE, names: [waypoint] } as const]),
-    { typeUrl: ADDRESS_TYPE, names: [] },
+    { typeUrl: ADDRESS_TYPE, names: onDemand ? 'on-demand' : [] },
   ];
 }

@@ -2,10 +2,11 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { create, fromBinary } from '@bufbuild/protobuf';
 import { type DeltaDiscoveryResponse, DeltaDiscoveryResponseSchema } from '#proto/discovery_pb.js';
-import { DeltaClientSession, deltaOf, reconnectWait, type StreamEnd } from './client-session.ts';
+import { DeltaClientSession, deltaOf } from './client-session.ts';
 import { encodeResponse } from './encode-response.ts';
 import { type EncodedResource, encodeAuthorization, encodeService, encodeWorkload } from './encoded-resource.ts';
 import { samplePolicy, sampleService, sampleWorkload } from './sample-mesh.testing.ts';
+import { reconnectWait, type StreamEnd } from './stream-end.ts';
 import { ADDRESS_TYPE, AUTHORIZATION_TYPE, type TypeUrl } from './type-urls.ts';
 
 const NODE = { id: 'ztunnel~10.0.0.1~agent.weft~weft.svc.cluster.local', metadata: { NODE_NAME: 'node-1' } };
@@ -87,7 +88,6 @@ test('C48: an older state of a resource that turned bad stays claimed without a 
 
 test('removals apply although the response is rejected, unknown ones are nothing', () => {
   const client = session();
-  const service = encodeService(sampleService());
   client.receive(response(ADDRESS_TYPE, [good, service]));
   const { removed } = client.receive(response(ADDRESS_TYPE, [bad], [good.name, service.name, 'never/seen']));
   assert.deepEqual(removed, [
@@ -124,6 +124,66 @@ test('a response becomes one delta of the mesh, gone resources as null', () => {
   const policy = samplePolicy();
   const second = deltaOf(client.receive(response(AUTHORIZATION_TYPE, [encodeAuthorization(policy)])));
   assert.deepEqual([...second.mesh.policies], [['shop/deny-reviews', policy]]);
+});
+
+function onDemand(): DeltaClientSession {
+  return new DeltaClientSession(NODE, [
+    { typeUrl: AUTHORIZATION_TYPE, names: [] },
+    { typeUrl: ADDRESS_TYPE, names: 'on-demand' },
+  ]);
+}
+
+/** A response to an on-demand client: it tells the other names of what it holds. */
+function withAliases(resources: readonly EncodedResource[], removed: readonly string[] = []): DeltaDiscoveryResponse {
+  const whole = { typeUrl: ADDRESS_TYPE, nonce: 'n', systemVersion: '', framed: null, askedBuckets: null } as const;
+  const parts = encodeResponse({ ...whole, resources, removed, withAliases: true });
+  return fromBinary(DeltaDiscoveryResponseSchema, Buffer.concat(parts));
+}
+
+const service = encodeService(sampleService());
+const [vip = ''] = service.aliases;
+
+test('B72: on demand the first request asks for nothing of everything, and later ones for names without a nonce', () => {
+  const client = onDemand();
+  const [policies, addresses] = client.open();
+  assert.deepEqual([policies?.resourceNamesSubscribe, policies?.resourceNamesUnsubscribe], [[], []]);
+  assert.deepEqual([addresses?.resourceNamesSubscribe, addresses?.resourceNamesUnsubscribe], [['*'], ['*']]);
+  const more = client.change({ subscribe: [vip, '/10.9.9.9'], unsubscribe: [] });
+  assert.deepEqual([more.typeUrl, more.resourceNamesSubscribe, more.responseNonce], [ADDRESS_TYPE, [vip, '/10.9.9.9'], '']);
+});
+
+test('B72: a name is answered by what has it, by whichever of its names, or by word that nothing has', () => {
+  const client = onDemand();
+  client.change({ subscribe: [vip, '/10.9.9.9', '/10.9.9.8', good.name], unsubscribe: [] });
+  const { answers } = client.receive(withAliases([service, good], ['/10.9.9.9', '/10.7.7.7']));
+  assert.deepEqual(
+    [...answers],
+    [
+      [vip, [service.name]],
+      [good.name, [good.name]],
+      ['/10.9.9.9', []],
+    ],
+  );
+});
+
+test('B72: what could not be read answers no name', () => {
+  const client = onDemand();
+  client.change({ subscribe: [bad.name], unsubscribe: [] });
+  assert.deepEqual([...client.receive(withAliases([bad])).answers], []);
+});
+
+test('B72: the next stream begins with the names that are asked for, and with what is held of them', () => {
+  const client = onDemand();
+  client.change({ subscribe: [vip, '/10.9.9.9'], unsubscribe: [] });
+  client.receive(withAliases([service, good]));
+  client.change({ subscribe: [], unsubscribe: ['/10.9.9.9', good.name] });
+  const addresses = client.open()[1];
+  assert.deepEqual(addresses?.resourceNamesSubscribe, ['*', vip]);
+  assert.deepEqual(addresses?.initialResourceVersions, { [service.name]: service.version });
+});
+
+test('a client that follows everything is told no answers', () => {
+  assert.equal(session().receive(response(ADDRESS_TYPE, [good], ['/10.9.9.9'])).answers.size, 0);
 });
 
 const ends: { name: string; end: StreamEnd; want: 'none' | 'first' | 'growing' }[] = [

@@ -15,14 +15,15 @@ import { type DecodedResource, decodeResource } from '#protocol/xds/decode-resou
 import { announcesMore } from '#protocol/xds/encode-response.ts';
 import { type Buckets, bucketsIn, HeldNames } from '#protocol/xds/held-names.ts';
 import { DIGESTS_METADATA } from '#protocol/xds/server-session.ts';
-import { isTypeUrl, type TypeUrl } from '#protocol/xds/type-urls.ts';
+import type { NameChanges } from '#protocol/xds/subscription.ts';
+import { ADDRESS_TYPE, isTypeUrl, type TypeUrl } from '#protocol/xds/type-urls.ts';
 import { waypointConfigName } from '#protocol/xds/waypoint-config.ts';
 
 /** Who the client says it is. Source: docs/rules/control-plane.md. */
 export type ClientNode = { id: string; metadata: Record<string, string> };
 
-/** names empty: everything of the type. */
-export type ClientSubscription = { typeUrl: TypeUrl; names: readonly string[] };
+/** `names` empty: everything of the type; 'on-demand': what `change` asks for, and what the server tells besides. */
+export type ClientSubscription = { typeUrl: TypeUrl; names: readonly string[] | 'on-demand' };
 
 /** Which resource of the mesh a removed name stood for. */
 export type RemovedResource = { kind: DecodedResource['kind']; key: string };
@@ -34,11 +35,17 @@ export type ClientUpdate = {
   removed: RemovedResource[];
   /** Resources that were left out, as `<name>: <reason>`. */
   rejected: string[];
+  answers: Answers;
   /** ACK or NACK to send once the update is applied, or what the server asked for. */
   reply: DeltaDiscoveryRequest;
   /** The server did not read what was said to be held: the stream is to be begun anew, and nothing of this is to be applied. */
   misread: boolean;
 };
+
+/** Names that were asked for on demand → the keys of what has them; empty: nothing has. */
+export type Answers = ReadonlyMap<string, readonly string[]>;
+
+const NO_ANSWERS: Answers = new Map();
 
 type Held = { version: string; kind: DecodedResource['kind']; key: string };
 
@@ -88,6 +95,8 @@ export class DeltaClientSession {
   #readsDigests = false;
   /** Type → of how many buckets digests were sent on this stream, until the server has shown that it reads them. */
   readonly #unconfirmed = new Map<string, number>();
+  /** Names that are asked for on demand. */
+  readonly #asked = new Set<string>();
 
   constructor(node: ClientNode, subscriptions: readonly ClientSubscription[]) {
     this.#node = node;
@@ -101,13 +110,34 @@ export class DeltaClientSession {
     const node = { id: this.#node.id, metadata: { ...this.#node.metadata, [DIGESTS_METADATA]: 'true' } };
     return this.#subscriptions.map(({ typeUrl, names }) => {
       const held = this.#heldOf(typeUrl);
-      const request = { node, typeUrl, resourceNamesSubscribe: [...names] };
-      const digests = this.#readsDigests && names.length === 0 ? held.names.digests() : new Uint8Array();
+      const request = { node, typeUrl, ...this.#firstNames(names) };
+      const isEverything = names !== 'on-demand' && names.length === 0;
+      const digests = this.#readsDigests && isEverything ? held.names.digests() : new Uint8Array();
       if (digests.length === 0)
         return create(DeltaDiscoveryRequestSchema, { ...request, initialResourceVersions: held.versions() });
       this.#unconfirmed.set(typeUrl, bucketsIn(digests));
       return create(DeltaDiscoveryRequestSchema, { ...request, weftHeldDigests: digests });
     });
+  }
+
+  /** The protocol has no other words for nothing at all than everything and not everything (C10). */
+  #firstNames(names: ClientSubscription['names']): { resourceNamesSubscribe: string[]; resourceNamesUnsubscribe: string[] } {
+    if (names !== 'on-demand') return { resourceNamesSubscribe: [...names], resourceNamesUnsubscribe: [] };
+    return { resourceNamesSubscribe: ['*', ...this.#asked], resourceNamesUnsubscribe: ['*'] };
+  }
+
+  /**
+   * Asks on demand for names, or for some no longer; what has those is not held any more. The request for a stream that is open; a
+   * later one begins with all names that are asked for then.
+   */
+  change({ subscribe, unsubscribe }: NameChanges): DeltaDiscoveryRequest {
+    for (const name of unsubscribe) {
+      this.#asked.delete(name);
+      this.#heldOf(ADDRESS_TYPE).delete(name);
+    }
+    for (const name of subscribe) this.#asked.add(name);
+    const names = { resourceNamesSubscribe: [...subscribe], resourceNamesUnsubscribe: [...unsubscribe] };
+    return create(DeltaDiscoveryRequestSchema, { typeUrl: ADDRESS_TYPE, ...names });
   }
 
   /** Whether every type has had its first answer on this stream, to its last part. */
@@ -125,17 +155,18 @@ export class DeltaClientSession {
     const updated: DecodedResource[] = [];
     const rejected: string[] = [];
     const removed: RemovedResource[] = [];
+    const nothing = { typeUrl, updated, removed, rejected, answers: NO_ANSWERS };
     const count = this.#unconfirmed.get(typeUrl);
     this.#readsDigests = weft?.readsDigests ?? (count === undefined && this.#readsDigests);
     if (count !== undefined) {
-      if (!this.#readsDigests) return { typeUrl, updated, removed, rejected, reply: replyTo(response, []), misread: true };
+      if (!this.#readsDigests) return { ...nothing, reply: replyTo(response, []), misread: true };
       this.#unconfirmed.delete(typeUrl);
       const buckets = { count, buckets: new Set(weft?.askedBuckets) };
       // Its nonce says that the answer is still to come.
       if (buckets.buckets.size > 0) {
         const initialResourceVersions = this.#heldOf(typeUrl).versionsIn(buckets);
         const reply = create(DeltaDiscoveryRequestSchema, { typeUrl, responseNonce: response.nonce, initialResourceVersions });
-        return { typeUrl, updated, removed, rejected, reply, misread: false };
+        return { ...nothing, reply, misread: false };
       }
     }
     // A type we did not ask for is accepted without a look: it is the server's mistake, not the stream's end.
@@ -150,7 +181,22 @@ export class DeltaClientSession {
         held.delete(name);
       }
     }
-    return { typeUrl, updated, removed, rejected, reply: replyTo(response, rejected), misread: false };
+    const answers = typeUrl === ADDRESS_TYPE ? this.#answersIn(response) : NO_ANSWERS;
+    return { typeUrl, updated, removed, rejected, answers, reply: replyTo(response, rejected), misread: false };
+  }
+
+  /** An istiod names what it found by its own name, and by its other names beside. */
+  #answersIn({ resources, removedResources }: DeltaDiscoveryResponse): Answers {
+    const answers = new Map<string, string[]>();
+    if (this.#asked.size === 0) return answers;
+    for (const { name, aliases } of resources) {
+      const held = this.#heldOf(ADDRESS_TYPE).get(name);
+      if (held === undefined) continue; // it could not be read, and nobody knows what it says
+      for (const one of new Set([name, ...aliases]))
+        if (this.#asked.has(one)) answers.set(one, [...(answers.get(one) ?? []), held.key]);
+    }
+    for (const name of removedResources) if (this.#asked.has(name) && !answers.has(name)) answers.set(name, []);
+    return answers;
   }
 
   #update(
@@ -208,39 +254,6 @@ function keyOf(resource: DecodedResource): string {
     default:
       return unreachable(resource);
   }
-}
-
-/** How a stream came to its end; decides how soon the next one is tried. */
-export type StreamEnd =
-  /** The RPC was never established: no connection, or refused before the first answer. */
-  | { kind: 'not-established' }
-  /** The server ended it without a status of failure, after it had answered. */
-  | { kind: 'clean' }
-  /** A status in mid-stream; `code` is the gRPC status in capitals. */
-  | { kind: 'broken'; code: string; details: string };
-
-/** Codes that only say the connection went away, as happens whenever a control plane is replaced. */
-const TRANSIENT_CODES: ReadonlySet<string> = new Set(['UNKNOWN', 'CANCELLED', 'DEADLINE_EXCEEDED']);
-const TRANSIENT_DETAILS = ['transport is closing', 'received prior goaway'];
-
-/**
- * How long to wait before the next stream: not at all, the first wait (the connection only went away, as happens whenever a
- * control plane is replaced), or longer with each time. Source: docs/rules/control-plane.md.
- */
-export function reconnectWait(end: StreamEnd): 'none' | 'first' | 'growing' {
-  switch (end.kind) {
-    case 'clean':
-      return 'none';
-    case 'broken':
-      return isTransient(end.code, end.details) ? 'first' : 'growing';
-    case 'not-established':
-      return 'growing';
-  }
-}
-
-function isTransient(code: string, details: string): boolean {
-  if (TRANSIENT_CODES.has(code)) return true;
-  return code === 'UNAVAILABLE' && TRANSIENT_DETAILS.some((part) => details.toLowerCase().includes(part));
 }
 
 /** What a response means to the part that holds the mesh. waypoints: by `<namespace>/<gateway>`, null when gone. */

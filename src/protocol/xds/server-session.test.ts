@@ -194,6 +194,17 @@ test('C11: on demand, a looked-up service brings its later workloads, its aliase
   assert.deepEqual(client.apply(delta({ workloads: new Map([[other.uid, null]]) })), []);
 });
 
+test('C11: on demand, a service that was asked for by its address brings its later workloads, too', () => {
+  const client = clientOf(bookshop());
+  client.ask(onDemand);
+  client.ask({ resourceNamesSubscribe: ['/10.96.0.9'] });
+  const late = sampleWorkload({ name: 'late', node: 'node-3' });
+  assert.deepEqual(client.apply(delta({ workloads: new Map([[late.uid, late]]) })).map(names), [[late.uid]]);
+  client.ask({ resourceNamesUnsubscribe: ['/10.96.0.9', SERVICE, late.uid] });
+  const later = sampleWorkload({ name: 'later', node: 'node-3' });
+  assert.deepEqual(client.apply(delta({ workloads: new Map([[later.uid, later]]) })), []);
+});
+
 test('C11: on demand, an address that was unknown is delivered once something has it', () => {
   const client = clientOf(bookshop());
   client.ask(onDemand);

@@ -220,7 +220,7 @@ export class Subscription {
       this.#given.has(resource.name) ||
       (resource.kind === 'workload' && this.#node !== '' && resource.node === this.#node) ||
       resource.aliases.some(asked) ||
-      resource.services.some(asked)
+      resource.services.some((service) => asked(service) || this.#given.has(service))
     );
   }
 }
