@@ -56,6 +56,8 @@ export type AgentOptions = Omit<AgentPlace, 'pool4' | 'pool6'> & {
         trustDomain: string;
         /** What becomes of datagrams to workloads of other nodes, which nothing encrypts. */
         udpBetweenNodes: UdpBetweenNodes;
+        /** Follows of the mesh what its workloads need, and nothing else. */
+        onDemand: boolean;
         /** Empty: those of the machine's resolv.conf. */
         dnsUpstreams: readonly DnsUpstream[];
         /** Lets workloads of the pools reach addresses outside them. */
@@ -88,6 +90,7 @@ type Parsed = Omit<AgentPlace, 'cgroup' | 'pool4' | 'pool6'> & {
   control?: string;
   trustDomain: string;
   udpBetweenNodes: UdpBetweenNodes;
+  onDemand: boolean;
   controlRoot?: string;
   tokenFile?: string;
   controlServerName?: string;
@@ -149,6 +152,11 @@ export function agentCommand(act: Act<AgentOptions>): Command {
       [],
     )
     .addOption(udpBetweenNodesOption())
+    .option(
+      '--on-demand',
+      "learn of the mesh only what this node's workloads connect to, when they do (ztunnel's XDS_ON_DEMAND); the first connection waits for the control plane",
+      false,
+    )
     .option('--no-egress-nat', 'do not translate addresses of workloads that call outside the mesh')
     .addOption(noNatForOption())
     .addOption(statsOption(PORT.stats))
@@ -213,7 +221,7 @@ function agentOptions(parsed: Parsed, command: Command): AgentOptions {
   // Cleaning up reaches no control plane, so it must work without the three options that name one.
   if (parsed.cleanup) return { ...place, kind: 'cleanup' };
   const control = controlAccess(parsed, command);
-  const { trustDomain, udpBetweenNodes, dnsUpstream, egressNat, noNatFor, replace } = parsed;
+  const { trustDomain, udpBetweenNodes, onDemand, dnsUpstream, egressNat, noNatFor, replace } = parsed;
   const { stats, health, admin, threads = null, wait = null } = parsed;
   return {
     ...place,
@@ -222,6 +230,7 @@ function agentOptions(parsed: Parsed, command: Command): AgentOptions {
     waitSeconds: wait,
     trustDomain,
     udpBetweenNodes,
+    onDemand,
     dnsUpstreams: dnsUpstream,
     egressNat,
     noNatFor,

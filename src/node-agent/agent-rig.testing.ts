@@ -96,6 +96,8 @@ export type RigOptions = {
   descriptorsMax?: number;
   /** What carries is apart from what knows, as in a thread of its own: all that passes between them is copied, and comes later. */
   isApart?: boolean;
+  /** It follows only what its workloads need. */
+  onDemand?: boolean;
   /** Real tunnels instead of memory ones. */
   transport?: Partial<Pick<DataEffects, 'createPool' | 'createHboneServer' | 'credentials'>>;
 };
@@ -133,6 +135,7 @@ export function startAgentRig(options: RigOptions = {}): AgentRig {
     trustDomain: 'cluster.local',
     descriptorsMax: options.descriptorsMax ?? 20_000,
     datagramsClear: false,
+    onDemand: options.onDemand ?? false,
     dns: (mesh, clientOf, node) => dnsResponder(world, mesh, clientOf, node),
   });
   return rigOf(agent, world, options);

@@ -1,25 +1,24 @@
-import type { Cancel } from '#model/effects/clock.ts';
+import type { IpAddress } from '#model/address/ip.ts';
 import { guardWork } from '#model/effects/mishaps.ts';
 import type { KernelEvent, LiveFlow } from '#model/kernel/maps.ts';
 import { type MeshDelta, MeshState } from '#model/mesh/mesh-state.ts';
 import type { Workload } from '#model/mesh/workload.ts';
 import type { IdTable } from '#model/path/ids.ts';
-import type { TableView } from '#model/path/tables.ts';
 import { AGENT } from '#model/settings/agents.ts';
 import { ProcessShares } from '#model/share/process-shares.ts';
 import { Meters } from '#model/telemetry/meters.ts';
 import { PeerSeries } from '#model/telemetry/peer-series.ts';
 import { asDuplex } from '#protocol/stream/duplex.ts';
+import type { Answers } from '#protocol/xds/client-session.ts';
+import { Demand } from './demand/demand.ts';
 import type { DnsResponder } from './dns/responder.ts';
 import type { AgentEffects, AgentOptions, ReportEffects } from './effects/agent-effects.ts';
 import { type Enrolled, Enrollment, type EnrollmentRequest } from './enrollment/enrollment.ts';
 import { lastBytesGone } from './enrollment/last-bytes.ts';
 import { LocalRecords, nameClientOf } from './enrollment/local-records.ts';
 import { OwnRecords } from './enrollment/own-records.ts';
-import { changesDecisions } from './follow-mesh.ts';
 import { Carriers } from './judge/carriers.ts';
 import { Waiters } from './judge/waiters.ts';
-import { tellWidened } from './kernel/dry-run-tally.ts';
 import { takeEvent } from './kernel/events.ts';
 import { FoundConnections } from './kernel/found-connections.ts';
 import { LateArrivals } from './kernel/late-arrivals.ts';
@@ -27,6 +26,7 @@ import { carriedCapacity, KernelShares } from './kernel/shares.ts';
 import { adoptedIds, KernelTables } from './kernel/tables.ts';
 import { KernelTraffic } from './kernel/traffic.ts';
 import { Verdicts } from './kernel/verdicts.ts';
+import { MeshInForce } from './mesh-in-force.ts';
 import { OutsideNames } from './names/outside-names.ts';
 import { dnsCounters, readAgentMetrics } from './status/agent-metrics.ts';
 import { Succession } from './succession.ts';
@@ -38,13 +38,10 @@ export class Agent {
   readonly enrollment: Enrollment;
   readonly records: LocalRecords;
   readonly ids: IdTable;
-  readonly #options: AgentOptions;
   readonly #effects: AgentEffects;
   readonly #verdicts: Verdicts;
-  readonly #tables: KernelTables;
   readonly #own: OwnRecords;
   readonly #names: OutsideNames;
-  readonly #found: FoundConnections;
   readonly #shares: KernelShares;
   readonly traffic: KernelTraffic;
   readonly #report: ReportEffects;
@@ -52,36 +49,42 @@ export class Agent {
   /** Those that carry: told of certificates from outside. */
   readonly carriers: Carriers;
   readonly #dns: DnsResponder;
-  #synced = false;
-  #cancelConfirm: Cancel = () => {};
+  readonly #inForce: MeshInForce;
   readonly #late: LateArrivals;
   readonly succession: Succession;
+  /** What is asked for, where not the whole mesh is followed; null: it is. */
+  readonly demand: Demand | null;
 
   constructor(effects: AgentEffects, options: AgentOptions) {
     this.#effects = effects;
-    this.#options = options;
     const { kernel, clock, log } = effects;
     // Numbers first: everything else writes them into maps that a former agent may have filled.
     this.ids = adoptedIds(kernel.maps, kernel.adopted);
     this.#waiters = new Waiters(clock, AGENT.knowledgeDeadlineMs);
     const counters = dnsCounters(this.meters, (uid) => this.mesh.workload(uid));
-    const synced = async () => (await this.#waiters.until(() => (this.#synced ? true : null))) === true;
+    const synced = async () => (await this.#waiters.until(() => (this.synced ? true : null))) === true;
     const clientOf = (uid: string) => nameClientOf(this.enrollment.get(uid));
     const answered: OutsideNames['answered'] = (...told) => this.#names.answered(...told);
     this.#dns = options.dns(this.mesh, clientOf, { counters, workloads: () => this.#shares.workloads, synced, answered });
     const report = { clock, log, meters: this.meters, peers: new PeerSeries(this.meters) };
     this.#report = report;
+    const asking = {
+      mesh: this.mesh,
+      records: () => this.records,
+      forget: (delta: MeshDelta, ips: ReadonlySet<IpAddress>) => this.#inForce.apply(delta, this.synced, ips),
+    };
+    this.demand = options.onDemand ? new Demand(clock, asking) : null;
     const view = {
       ...{ mesh: this.mesh, local: () => this.records.all(), datagramsClear: options.datagramsClear },
       ...{ idOf: (one: Workload) => this.records.idOf(one, this.ids), party: (id: number) => this.records.party(id) },
-      ...{ isWhole: () => this.#synced && this.enrollment.isWhole, lastId: () => this.ids.last },
+      ...{ isWhole: () => this.synced && this.enrollment.isWhole, lastId: () => this.ids.last },
       destroy: (flow: LiveFlow, socketCookie?: bigint) => this.enrollment.destroy(flow, socketCookie),
     };
     this.#verdicts = new Verdicts(kernel, view, report);
     const closeCause = (socketCookie: bigint) => this.#verdicts.closeCause(socketCookie);
     this.traffic = new KernelTraffic(kernel, { ...view, ids: this.ids, closeCause }, report);
-    this.#found = new FoundConnections(kernel, { ...view, local: () => this.enrollment.all() }, report);
-    this.#tables = new KernelTables(kernel.maps, log);
+    const found = new FoundConnections(kernel, { ...view, local: () => this.enrollment.all() }, report);
+    const tables = new KernelTables(kernel.maps, log);
     const places = new ProcessShares(carriedCapacity(options.descriptorsMax));
     this.#shares = new KernelShares(kernel, { ...view, ...report, ids: this.ids }, places);
     this.enrollment = new Enrollment(effects, this.ids, options.trustDomain, {
@@ -97,7 +100,8 @@ export class Agent {
         this.carriers.drop(null);
         this.records.end(workload);
         this.#names.ended(workload);
-        this.#refreshLocal(workload);
+        this.demand?.ended(workload);
+        this.#inForce.refreshLocal(workload);
       },
     });
     this.records = new LocalRecords(this.mesh, this.enrollment);
@@ -106,35 +110,35 @@ export class Agent {
     this.carriers = new Carriers(effects, {
       ...{ mesh: this.mesh, enrollment: this.enrollment, records: this.records, verdicts: this.#verdicts },
       isNamed: (...asked) => this.#names.allows(...asked),
+      unanswered: (...asked) => this.demand?.unanswered(...asked) ?? null,
       ...{ random: effects.random, mishaps: effects.mishaps, meters: this.meters, trustDomain: options.trustDomain, places },
-      isSynced: () => this.#synced,
+      isSynced: () => this.synced,
       known: (look) => this.#waiters.until(look),
       credentials: (identity) => effects.credentials(identity),
     });
     readAgentMetrics(this.meters, {
       ...{ kernel, records: this.records, enrollment: this.enrollment },
       ...{ generation: () => this.generation, carried: () => this.carried },
-      ...{ tunnels: () => this.carriers.tunnels, isComplete: () => this.#isComplete() },
+      ...{ tunnels: () => this.carriers.tunnels, isComplete: () => this.#inForce.isComplete },
     });
     this.#late = new LateArrivals(kernel, () => this.#verdicts.closeDenied());
-    this.succession = this.#succession();
+    const parts = { mesh: this.mesh, enrollment: this.enrollment, records: this.records, carriers: this.carriers, found };
+    const common = { ...parts, waiters: this.#waiters, verdicts: this.#verdicts, clock };
+    this.succession = new Succession({
+      ...{ ...common, kernel, isSynced: () => this.synced, leaveKernel: () => this.#leaveKernel() },
+      superseded: (id) => this.#leaveVerdicts(id),
+    });
+    this.#inForce = new MeshInForce({
+      ...{ ...common, ids: this.ids, own: this.#own, names: this.#names, tables, succession: this.succession, log },
+      ...{ isPartial: options.onDemand, tableView: () => this.records.tableView(this.ids, options) },
+    });
     // Until the mesh is known, nothing unknown may pass in plain text.
     this.#verdicts.publish(true);
   }
 
-  #succession(): Succession {
-    const { mesh, enrollment, records } = this;
-    const parts = { mesh, enrollment, records, carriers: this.carriers, waiters: this.#waiters, found: this.#found };
-    return new Succession({
-      ...{ ...parts, verdicts: this.#verdicts, clock: this.#effects.clock, kernel: this.#effects.kernel },
-      ...{ isSynced: () => this.#synced, leaveKernel: () => this.#leaveKernel() },
-      superseded: (id) => this.#leaveVerdicts(id),
-    });
-  }
-
   /** True once the first complete state of the mesh has been applied. */
   get synced(): boolean {
-    return this.#synced;
+    return this.#inForce.synced;
   }
 
   /** Number of the verdicts that are valid now. */
@@ -147,70 +151,32 @@ export class Agent {
     return this.carriers.carried;
   }
 
-  /**
-   * Applies a change of the mesh to the kernel; `complete`: the state is now the whole mesh.
-   *
-   * Order: whom an address belongs to is written before verdicts about him, verdicts before the generation that makes them
-   * valid, and connections are closed after it, so that none that is opened meanwhile is missed. All of it runs without an
-   * await: no connection is decided upon half a change.
-   */
+  /** Applies a change of the mesh; `complete`: the state is now the whole mesh, or all of it that is followed. */
   applyMesh(told: MeshDelta, complete: boolean): void {
-    const delta = this.#names.translate(this.#own.translate(told));
-    if (this.succession.handedOver) return void this.succession.follow(delta);
-    const isOther = changesDecisions(this.mesh, delta);
-    const touched = this.mesh.apply(delta);
-    const first = complete && !this.#synced;
-    this.#synced ||= complete;
-    // Whether an address is open to plain text depends on the policies in force for it.
-    if (touched.policies) for (const one of this.enrollment.all()) for (const ip of one.addresses) touched.ips.add(ip);
-    tellWidened(delta.policies, this.#effects.log);
-    this.#names.changed(delta, first);
-    this.#tables.refresh(touched, this.#view());
-    // Only now is it certain that what the mesh does not know is gone, rather than not told yet.
-    if (first) this.#tables.purgeUnknown(this.#view());
-    if (first) this.#found.settle(); // before policy judges the live flows
-    // What was judged without the record of one of its ends is judged again by it.
-    const isFirstRecord = this.records.remember(delta.workloads.keys());
-    this.carriers.drop(first || isOther ? null : touched); // before anything is closed, or it could come again by the same answer
-    if (first || isOther) {
-      this.#verdicts.publish(!this.#isComplete());
-      this.#verdicts.renew(first);
-      this.carriers.closeDenied(this.mesh, (uid) => this.records.lastOf(uid));
-    } else {
-      // A new endpoint makes no verdict wrong: pairs that have one keep it, and no connection waits for the agent.
-      this.#verdicts.fill(touched.workloads);
-      this.#verdicts.publish(!this.#isComplete());
-      if (isFirstRecord && this.#synced) this.#verdicts.closeDenied();
-    }
-    for (const [uid, workload] of delta.workloads)
-      if (workload !== null) this.carriers.warm(this.enrollment.get(uid));
-      else this.records.forget(uid, this.ids);
-    this.#waiters.check(); // last: whoever is released finds the kernel as it is to be
+    this.#inForce.apply(told, complete);
+  }
+
+  /** Applies a change that the control plane told, with what it answers of the names that were asked for. */
+  hear(told: MeshDelta, answers: Answers): void {
+    this.#inForce.apply(told, this.synced, this.demand?.take(told, answers));
   }
 
   /** Takes a workload in; idempotent. Errors: those of Enrollment.enroll. */
   async enroll(request: EnrollmentRequest): Promise<Enrolled> {
     const enrolled = await this.enrollment.enroll(request);
     const known = this.#own.adopt(enrolled);
-    if (known !== null) this.applyMesh(known, this.#synced);
+    if (known !== null) this.applyMesh(known, this.synced);
     this.carriers.drop(null);
-    this.#refreshLocal(enrolled);
+    this.#inForce.refreshLocal(enrolled);
     this.succession.enrolled(enrolled);
     this.#names.enrolled(enrolled);
+    this.demand?.enrolled(enrolled);
     return enrolled;
   }
 
   /** The control plane has taken these: what it changes of their records has arrived a moment later; one that stays is right. */
   registered(requests: readonly EnrollmentRequest[]): void {
-    if (this.records.doubted(requests).length === 0) return;
-    this.#cancelConfirm = this.#effects.clock.after(AGENT.recordSettleMs, () => {
-      for (const enrolled of this.records.doubted(requests)) {
-        this.records.confirm(enrolled);
-        this.#refreshLocal(enrolled);
-      }
-      this.carriers.drop(null);
-      this.#waiters.check();
-    });
+    this.#inForce.registered(requests);
   }
 
   /** Waits until discovery knows the workload as it is enrolled now; false after the deadline. */
@@ -249,19 +215,21 @@ export class Agent {
 
   /** The kernel refused something: one line in the log. What it let in without a record is cut, as no policy could. */
   kernelEvent(event: KernelEvent): void {
+    this.demand?.heard(event);
     const netnsOf = (id: number) => this.enrollment.byId(id)?.netns ?? null;
     takeEvent(event, { ...this.#report, mesh: this.mesh, ids: this.ids, names: this.#names, netnsOf });
   }
 
   /** Closes plain text that was established late, from a SYN that an older policy let in; to be called often. */
   watchArrivals(): void {
-    if (this.#synced) this.#late.watch();
+    if (this.synced) this.#late.watch();
   }
 
   /** Stops serving; the kernel side goes on without this process. */
   stop(): void {
     this.#dns.stop();
     this.#names.stop();
+    this.demand?.stop();
     this.#leaveKernel();
     this.enrollment.release();
   }
@@ -271,30 +239,6 @@ export class Agent {
     this.traffic.stop();
     this.#names.leaveKernel();
     this.#verdicts.stop();
-    this.#cancelConfirm();
-  }
-
-  /** Whether an address that the kernel does not know is no workload's. */
-  #isComplete(): boolean {
-    return this.#synced && this.#tables.complete;
-  }
-
-  #view(): TableView {
-    return this.records.tableView(this.ids, this.#options);
-  }
-
-  /** Before the first sync the kernel keeps what a former agent knew; the sync then replaces it as a whole. */
-  #refreshLocal(enrolled: Enrolled): void {
-    this.records.begin(enrolled);
-    this.records.remember([enrolled.request.uid]);
-    if (!this.#synced) {
-      this.#tables.claim(enrolled.addresses, this.#view());
-      return;
-    }
-    const record = this.mesh.workload(enrolled.request.uid);
-    const services = this.mesh.addRouted(new Set(record === null ? [] : record.services.keys()));
-    const workloads = new Set([enrolled.request.uid]);
-    this.#tables.refresh({ ips: new Set(enrolled.addresses), services, workloads, policies: false, blocks: false }, this.#view());
-    this.#verdicts.fill(workloads);
+    this.#inForce.stop();
   }
 }

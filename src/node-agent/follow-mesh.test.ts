@@ -6,6 +6,7 @@ import type { MeshDelta } from '#model/mesh/mesh-state.ts';
 import { startAgentRig } from './agent-rig.testing.ts';
 import { discoveryNodeOf, subscribeMesh } from './follow-mesh.ts';
 
+const NO_ANSWERS = new Map<string, string[]>();
 const DELTA = deltaOf([aWorkload('client', ['10.0.0.1'])]);
 
 function setUp() {
@@ -16,6 +17,7 @@ function setUp() {
       done.push(`${delta.workloads.size} changes, ${complete ? 'the whole mesh' : 'a part'}`);
       agent.synced ||= complete;
     },
+    hear: (delta: MeshDelta): void => agent.applyMesh(delta, agent.synced),
     settled: async () => {},
   };
   const events = { beforeChange: () => void done.push('events'), connected: () => void done.push('connected') };
@@ -24,15 +26,15 @@ function setUp() {
 
 test('before the first sync a change is a part of the mesh, afterwards it leaves it whole', () => {
   const { done, subscription } = setUp();
-  void subscription.onMesh(DELTA);
+  void subscription.onMesh(DELTA, NO_ANSWERS);
   subscription.onSynced();
-  void subscription.onMesh(DELTA);
+  void subscription.onMesh(DELTA, NO_ANSWERS);
   assert.deepEqual(done, ['events', '1 changes, a part', '0 changes, the whole mesh', 'events', '1 changes, the whole mesh']);
 });
 
 test('refusals are read before the change that would explain them otherwise', () => {
   const { done, subscription } = setUp();
-  void subscription.onMesh(DELTA);
+  void subscription.onMesh(DELTA, NO_ANSWERS);
   assert.equal(done.indexOf('events') < done.findIndex((what) => what.startsWith('1 changes')), true);
 });
 
@@ -48,9 +50,9 @@ test('a first answer in two parts: the kernel calls its knowledge whole after th
   const { onMesh, onSynced } = subscribeMesh(rig.agent, { beforeChange() {}, connected() {} });
   const cart = aService('cart', ['240.0.0.1']);
   const incomplete = (): boolean => ((rig.kernel.maps.config.get(0)?.flags ?? 0) & CONFIG_FLAG.incomplete) !== 0;
-  void onMesh(deltaOf([aWorkload('server', ['10.0.0.2'], { services: endpointOf(cart) })]));
+  void onMesh(deltaOf([aWorkload('server', ['10.0.0.2'], { services: endpointOf(cart) })]), NO_ANSWERS);
   assert.equal(incomplete(), true);
-  void onMesh(deltaOf([], [cart]));
+  void onMesh(deltaOf([], [cart]), NO_ANSWERS);
   onSynced();
   assert.deepEqual([incomplete(), rig.kernel.maps.services.entries().length], [false, 2]);
 });

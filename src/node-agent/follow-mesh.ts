@@ -1,5 +1,6 @@
 import type { MeshDelta, MeshState } from '#model/mesh/mesh-state.ts';
 import type { Workload } from '#model/mesh/workload.ts';
+import type { Answers } from '#protocol/xds/client-session.ts';
 
 const NO_CHANGE: MeshDelta = { workloads: new Map(), services: new Map(), policies: new Map() };
 
@@ -7,6 +8,8 @@ const NO_CHANGE: MeshDelta = { workloads: new Map(), services: new Map(), polici
 export type FollowingAgent = {
   readonly synced: boolean;
   applyMesh(delta: MeshDelta, complete: boolean): void;
+  /** Applies a change that arrived, with what it answers of the names that were asked for. */
+  hear(delta: MeshDelta, answers: Answers): void;
   /** Resolves when what was applied is in force also in the threads that carry. */
   settled(): Promise<void>;
 };
@@ -22,7 +25,7 @@ export type MeshEvents = {
 /** What a discovery client calls. */
 export type MeshSubscription = {
   /** Resolves when the change is in force everywhere in this process. */
-  onMesh(delta: MeshDelta): Promise<void>;
+  onMesh(delta: MeshDelta, answers: Answers): Promise<void>;
   onConnected(): void;
   /** Once, after the last change of the first answer. */
   onSynced(): void;
@@ -34,9 +37,9 @@ export type MeshSubscription = {
  */
 export function subscribeMesh(agent: FollowingAgent, events: MeshEvents): MeshSubscription {
   return {
-    onMesh(delta) {
+    onMesh(delta, answers) {
       events.beforeChange();
-      agent.applyMesh(delta, agent.synced);
+      agent.hear(delta, answers);
       return agent.settled();
     },
     onConnected: () => events.connected(),

@@ -179,7 +179,14 @@ function optionsOf({ node = 'one', datagramsClear = false, answerDatagram, dns }
     handleTcp: async () => {},
     stop() {},
   };
-  return { node, trustDomain: 'cluster.local', descriptorsMax: 20_000, datagramsClear, dns: dns ?? (() => echo) };
+  return {
+    node,
+    trustDomain: 'cluster.local',
+    descriptorsMax: 20_000,
+    datagramsClear,
+    onDemand: false,
+    dns: dns ?? (() => echo),
+  };
 }
 
 /** An agent in this process over the bed's kernel side. */

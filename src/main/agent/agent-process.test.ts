@@ -64,6 +64,7 @@ function optionsOf(control: AgentProcessOptions['control'], runDir = '/nowhere')
     nameservers: [],
     noNatFor: null,
     datagramsClear: false,
+    onDemand: false,
     trustDomain: 'cluster.local',
     clusterDomain: 'cluster.local',
     version: '1',

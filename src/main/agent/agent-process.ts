@@ -159,7 +159,7 @@ async function assemble(options: AgentProcessOptions, former: HandedSockets) {
   const threads = dataThreads(options.threads, process.env.WEFT_IO, availableParallelism());
   const agent = new Agent(agentEffects({ io, ...opened, certificates, former, log, mishaps, threads, nameservers }), {
     node: place.node,
-    ...{ trustDomain, datagramsClear: options.datagramsClear },
+    ...{ trustDomain, datagramsClear: options.datagramsClear, onDemand: options.onDemand },
     descriptorsMax: descriptorsMax(),
     dns: (mesh, clientOf, node) => openDns({ ...dns, ...node }, mesh, clientOf),
   });
@@ -247,11 +247,13 @@ export async function followMesh(agent: Agent, options: AgentProcessOptions, eve
     endpoint: control,
     node: discoveryNodeOf(place.node, control.clusterId, sub),
     waypoint: null,
+    onDemand: options.onDemand,
     clock: systemClock,
     log,
     mishaps,
     ...subscription,
   });
+  agent.demand?.connect({ change: (names) => discovery.change(names), isConnected: () => discovery.status().connected });
   // The state of the mesh that could not be put in force is not the whole one: the agent goes on as before its first sync.
   discovery.synced.then(onSynced).catch((error: unknown) => mishaps.report('discovery', error));
   return discovery;

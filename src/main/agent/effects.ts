@@ -56,6 +56,8 @@ export type AgentProcessOptions = {
   clusterDomain: string;
   /** Datagrams to workloads of other nodes go in clear. */
   datagramsClear: boolean;
+  /** Only what its workloads need of the mesh is followed. */
+  onDemand: boolean;
   /** Threads that carry connections; 0: the agent's own does; null: by the machine's cores. */
   threads: number | null;
   version: string;

@@ -58,6 +58,7 @@ export async function agent(options: AgentOptions): Promise<number> {
       threads: options.threads,
       trustDomain: options.trustDomain,
       datagramsClear: options.udpBetweenNodes === 'allow-plaintext',
+      onDemand: options.onDemand,
       clusterDomain: CLUSTER_DOMAIN,
       version: weftVersion(),
       log,

@@ -142,6 +142,8 @@ export type AgentOptions = {
   descriptorsMax: number;
   /** Datagrams to workloads of other nodes may go in clear. */
   datagramsClear: boolean;
+  /** Only what its workloads need of the mesh is followed. */
+  onDemand: boolean;
   /** Made over the agent's mesh; see src/node-agent/dns. */
   dns(mesh: MeshState, clientOf: (uid: string) => NameClient | null, node: DnsNode): DnsResponder;
 };

@@ -185,6 +185,8 @@ function openerOf(view: JudgeView, { client, target, attested }: Plaintext): Ope
     const refusal = new Refusal('unknown-workload', 'the control plane does not know the workload that opened it');
     return { kind: 'refused', refusal, isSettled: false };
   }
+  const missing = view.unanswered(workload, attested.dialled.ip);
+  if (missing !== null) return { kind: 'refused', ...missing };
   const isLocal = (uid: string): boolean => view.records.isLocal(uid);
   const question = { source: workload, dialled: attested.dialled, chosen: target };
   const path = decideOutbound(question, { mesh: view.mesh, isLocal, random: view.random });

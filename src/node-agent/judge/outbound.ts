@@ -10,10 +10,21 @@ import { AGENT } from '#model/settings/agents.ts';
 import { NO_PATH, type RecordEnd, type RecordPath } from '#model/telemetry/access-record.ts';
 import { Refusal } from '#model/telemetry/close-cause.ts';
 import { baggageTextOf } from '#model/telemetry/propagation.ts';
+import type { Unanswered } from '#node-agent/demand/demand.ts';
 import type { Enrolled, Enrollment } from '#node-agent/enrollment/enrollment.ts';
 import type { LocalRecords } from '#node-agent/enrollment/local-records.ts';
 import type { Choice, Question } from '#node-agent/seam/messages.ts';
-import { allowedBy, type Grounds, type Judged, noGrounds, type Pair, type Right, refusedChoice, told } from './answers.ts';
+import {
+  allowedBy,
+  type Grounds,
+  type Judged,
+  noGrounds,
+  type Pair,
+  type Right,
+  refused,
+  refusedChoice,
+  told,
+} from './answers.ts';
 
 /** What questions are answered from. */
 export type JudgeView = {
@@ -26,6 +37,8 @@ export type JudgeView = {
   isOfKubelet(client: RecordEnd, target: RecordEnd): boolean;
   /** Whether a workload was answered an address for a name that the mesh knows. */
   isNamed(uid: string, ip: IpAddress, port: number): boolean;
+  /** What the control plane is still to be asked for before it is decided where a connection goes; null: nothing. */
+  unanswered(source: Workload, ip: IpAddress): Unanswered | null;
 };
 
 type Outbound = Extract<Question, { kind: 'outbound' }>;
@@ -40,6 +53,11 @@ type JudgedChoice = { readonly choice: Choice; readonly right: Right; readonly p
 /** Where a connection that a workload of this node opens goes, whether it may, and how. `source`: the record of who opens it. */
 export function judgeOutbound(view: JudgeView, question: Outbound, enrolled: Enrolled, source: Workload): Judged {
   const { dialled, chosen, tried } = question;
+  const missing = view.unanswered(source, dialled.ip);
+  if (missing !== null) {
+    const asker = { workload: told(source), identity: enrolled.identity };
+    return refused(asker, { ...NO_PATH, end: dialled }, missing.refusal, missing.isSettled);
+  }
   const isLocal = (uid: string): boolean => view.records.isLocal(uid);
   const { mesh, random } = view;
   const isNamed = (): boolean => view.isNamed(enrolled.request.uid, dialled.ip, dialled.port);

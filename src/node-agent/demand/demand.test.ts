@@ -1,0 +1,179 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { aService, aWorkload, endpointOf } from '#model/mesh/mesh-fixtures.testing.ts';
+import type { Workload } from '#model/mesh/workload.ts';
+import { AGENT } from '#model/settings/agents.ts';
+import { LOOKUPS } from '#model/settings/lookups.ts';
+import { aPolicy, netnsOf, principal, startAgentRig } from '#node-agent/agent-rig.testing.ts';
+import { ECHO } from '#node-agent/memory-net.testing.ts';
+import { receivedBy, settle, until } from '#node-agent/memory-sockets.testing.ts';
+import { cart, client, converses, isReset, remote, server } from '#node-agent/two-nodes.testing.ts';
+import { type DemandRig, startDemandRig } from './demand-rig.testing.ts';
+
+const other = aService('other', ['240.0.0.9']);
+const stranger = aWorkload('stranger', ['10.0.1.9'], { node: 'two', services: endpointOf(other) });
+const HOST = '9.9.9.9:443';
+
+/** Our node has `client`, another has `remote`, of a mesh of two services. */
+async function setUp(): Promise<DemandRig> {
+  const demand = await startDemandRig([client]);
+  const { rig } = demand;
+  demand.has({ workloads: [remote, stranger], services: [cart, other] });
+  await onAnotherNode(demand, remote);
+  rig.net.hosts.set(HOST, ECHO);
+  return demand;
+}
+
+/** An agent of node two that knows itself. */
+async function onAnotherNode({ rig }: DemandRig, workload: Workload): Promise<void> {
+  const two = startAgentRig({ node: 'two', net: rig.net, clock: rig.clock });
+  await two.enroll(workload);
+  two.tell({ workloads: [workload] });
+  rig.net.at(netnsOf(workload)).apps.set(8080, ECHO);
+}
+
+/** Lets stepped time pass, and what is told meanwhile arrive. */
+async function passes({ rig }: DemandRig, ms: number): Promise<void> {
+  for (let left = ms; left > 0; left -= LOOKUPS.lookMs) {
+    rig.clock.advance(Math.min(left, LOOKUPS.lookMs));
+    await settle();
+  }
+}
+
+test('B72: what a workload dials is asked for, waited for, and decided as ever; nothing else of the mesh is known', async () => {
+  const { rig, asked, knows } = await setUp();
+  assert.deepEqual(knows(), ['client']);
+  await converses(rig.dial(client, '240.0.0.1:80'));
+  assert.equal(rig.tunnels.length, 1);
+  assert.deepEqual(knows(), ['cart', 'client', 'remote']);
+  await converses(rig.dial(client, '240.0.0.1:80'));
+  assert.deepEqual(asked, ['/240.0.0.1']);
+});
+
+test('B72: a service that is known hears of its new endpoints', async () => {
+  const demand = await setUp();
+  await converses(demand.rig.dial(client, '240.0.0.1:80'));
+  demand.has({ workloads: [aWorkload('fresh', ['10.0.1.3'], { node: 'two', services: endpointOf(cart) })], gone: [remote] });
+  await settle();
+  assert.deepEqual(demand.knows(), ['cart', 'client', 'fresh']);
+});
+
+test('B72: an address that nobody has is outside the mesh; it is asked for once', async () => {
+  const { rig, asked } = await setUp();
+  for (let connections = 0; connections < 3; connections++) await converses(rig.dial(client, HOST));
+  assert.deepEqual(asked, ['/9.9.9.9']);
+  assert.deepEqual(rig.tunnels, []);
+});
+
+test('B72: somebody who comes to an address that nobody had is reached by a tunnel from then on', async () => {
+  const demand = await setUp();
+  const { rig } = demand;
+  rig.net.hosts.set('10.0.1.4:8080', ECHO);
+  await converses(rig.dial(client, '10.0.1.4:8080'));
+  const late = aWorkload('late', ['10.0.1.4'], { node: 'two' });
+  demand.has({ workloads: [late] });
+  await onAnotherNode(demand, late);
+  await converses(rig.dial(client, '10.0.1.4:8080'));
+  assert.equal(rig.tunnels.length, 1);
+});
+
+test('B72: of a control plane that does not tell so the address is asked for again, and soon', async () => {
+  const demand = await setUp();
+  await converses(demand.rig.dial(client, HOST));
+  await passes(demand, LOOKUPS.unknownAgainMs + LOOKUPS.lookMs);
+  assert.deepEqual(demand.asked, ['/9.9.9.9', '-/9.9.9.9', '/9.9.9.9']);
+  await converses(demand.rig.dial(client, HOST));
+  await passes(demand, LOOKUPS.unknownKeptMs + LOOKUPS.unknownAgainMs + 2 * LOOKUPS.lookMs);
+  assert.equal(demand.asked.at(-1), '-/9.9.9.9', 'nobody has needed it for long');
+});
+
+test('B72: without an answer in time a connection is refused, and the next one asks anew', async () => {
+  const demand = await setUp();
+  const { rig } = demand;
+  demand.disconnect();
+  const socket = rig.dial(client, HOST);
+  const received = receivedBy(socket);
+  await settle();
+  assert.equal(received.error(), null, 'it waits');
+  await passes(demand, AGENT.knowledgeDeadlineMs + LOOKUPS.lookMs);
+  assert.equal(received.error(), 'ECONNRESET');
+  assert.deepEqual([rig.access().cause, rig.net.dials], ['unknown-mesh', []]);
+  demand.connect();
+  await converses(rig.dial(client, HOST));
+});
+
+test('B72: while the control plane is away, what is known goes on, outside of the mesh as in it', async () => {
+  const demand = await setUp();
+  const { rig } = demand;
+  await converses(rig.dial(client, HOST));
+  await converses(rig.dial(client, '240.0.0.1:80'));
+  demand.disconnect();
+  await passes(demand, LOOKUPS.unknownKeptMs + LOOKUPS.unknownAgainMs);
+  await converses(rig.dial(client, HOST));
+  await converses(rig.dial(client, '240.0.0.1:80'));
+});
+
+test('B72: a workload that dials everything is refused beyond its bound, and takes nothing from another', async () => {
+  const demand = await startDemandRig([client, server]);
+  const { rig } = demand;
+  demand.disconnect();
+  const dial = (from: Workload, at: number) => rig.dial(from, `10.${9 + (at >> 16)}.${(at >> 8) & 255}.${at & 255}:80`);
+  for (let at = 0; at < LOOKUPS.openPerWorkloadMax; at++) dial(client, at).on('error', () => {});
+  await settle();
+  assert.equal(rig.agent.demand?.counts.open, LOOKUPS.openPerWorkloadMax);
+  await isReset(dial(client, 70_000));
+  assert.match(String(rig.access().error), /too much is asked/);
+  const received = receivedBy(dial(server, 70_001));
+  await settle();
+  assert.equal(received.error(), null, 'it waits');
+});
+
+test('B28, B72: the waypoint of a service is asked for, too, and nothing goes around it', async () => {
+  const demand = await setUp();
+  const { rig } = demand;
+  const wp = aService('wp', ['240.0.0.5'], { ports: [{ servicePort: 15_008, targetPort: 15_008, appProtocol: 'unknown' }] });
+  const waypoint = { kind: 'hostname', namespace: 'shop', hostname: wp.hostname, hbonePort: 15_008 } as const;
+  const instance = aWorkload('wp', ['10.0.1.7'], { node: 'two', services: endpointOf(wp, 15_008), nativeTunnel: true });
+  demand.has({ services: [{ ...cart, waypoint }, wp], workloads: [instance] });
+  rig.dial(client, '240.0.0.1:80').on('error', () => {});
+  await until(() => rig.tunnels.length > 0, 'a tunnel');
+  assert.deepEqual([rig.tunnels[0]?.target.address, rig.tunnels[0]?.request.authority], ['10.0.1.7', '240.0.0.1:80']);
+  assert.deepEqual(demand.asked, ['/240.0.0.1', 'shop/wp.shop.svc.cluster.local']);
+});
+
+test('B72: an endpoint that somebody wrote is a workload of the mesh if one has its address, and never gets plain text then', async () => {
+  const demand = await setUp();
+  const { rig } = demand;
+  const written = aWorkload('written', ['10.0.1.9'], {
+    ...{ uid: 'k/networking.istio.io/ServiceEntry/shop/legacy/10.0.1.9', node: '', tunnelProtocol: 'none' as const },
+    services: endpointOf(cart),
+  });
+  demand.has({ workloads: [written], gone: [remote] });
+  rig.dial(client, '240.0.0.1:80').on('error', () => {});
+  await until(() => rig.tunnels.length > 0, 'a tunnel');
+  assert.equal(rig.tunnels[0]?.target.address, '10.0.1.9');
+  assert.deepEqual(demand.asked, ['/240.0.0.1', '/10.0.1.9']);
+});
+
+test('B72: a workload that ended leaves its address to whom the control plane names next', async () => {
+  const demand = await setUp();
+  const { rig } = demand;
+  await converses(rig.dial(client, '10.0.1.2:8080'));
+  demand.has({ gone: [remote] });
+  await settle();
+  assert.deepEqual([demand.asked, demand.knows()], [['/10.0.1.2', '-/10.0.1.2'], ['client']]);
+  rig.net.hosts.set('10.0.1.2:8080', ECHO);
+  await converses(rig.dial(client, '10.0.1.2:8080'));
+  assert.deepEqual([rig.tunnels.length, demand.asked.at(-1)], [1, '/10.0.1.2']);
+});
+
+test('B72: both ends on this node need nothing of the control plane but their records, and policy is whole', async () => {
+  const demand = await startDemandRig([client, server]);
+  const { rig } = demand;
+  rig.net.at(netnsOf(server)).apps.set(8080, ECHO);
+  await converses(rig.dial(client, '10.0.0.2:8080'));
+  assert.deepEqual(demand.asked, []);
+  demand.has({ policies: [aPolicy('deny', principal('client'))] });
+  await settle();
+  await isReset(rig.dial(client, '10.0.0.2:8080'));
+});
