@@ -257,6 +257,7 @@ complete -c weft -n '__weft_in "weft agent"' -l pool4 -x -d 'IPv4 addresses for 
 complete -c weft -n '__weft_in "weft agent"' -l pool6 -x -d 'IPv6 addresses for the workloads of weft run (default: those that the token names)'
 complete -c weft -n '__weft_in "weft agent"' -l dns-upstream -x -d 'DNS server for names outside the mesh; repeat for more (default: those of the machine)'
 complete -c weft -n '__weft_in "weft agent"' -l udp-between-nodes -xa 'refuse allow-plaintext' -d 'UDP to workloads of other nodes, which nothing encrypts: refuse it, or let it go in clear (default: refuse)'
+complete -c weft -n '__weft_in "weft agent"' -l on-demand -d 'learn of the mesh only what this node'\''s workloads connect to, when they do (ztunnel'\''s XDS_ON_DEMAND); the first connection waits for the control plane'
 complete -c weft -n '__weft_in "weft agent"' -l no-egress-nat -d 'do not translate addresses of workloads that call outside the mesh'
 complete -c weft -n '__weft_in "weft agent"' -l no-nat-for -x -d 'reach this range without address translation; repeat for more'
 complete -c weft -n '__weft_in "weft agent"' -l stats -x -d 'where the metrics page /metrics is served, or off (default: 127.0.0.1:15020)'

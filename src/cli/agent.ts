@@ -152,11 +152,7 @@ export function agentCommand(act: Act<AgentOptions>): Command {
       [],
     )
     .addOption(udpBetweenNodesOption())
-    .option(
-      '--on-demand',
-      "learn of the mesh only what this node's workloads connect to, when they do (ztunnel's XDS_ON_DEMAND); the first connection waits for the control plane",
-      false,
-    )
+    .addOption(onDemandOption())
     .option('--no-egress-nat', 'do not translate addresses of workloads that call outside the mesh')
     .addOption(noNatForOption())
     .addOption(statsOption(PORT.stats))
@@ -205,6 +201,12 @@ function threadsOption(): Option {
 function udpBetweenNodesOption(): Option {
   const sentence = 'UDP to workloads of other nodes, which nothing encrypts: refuse it, or let it go in clear';
   return new Option('--udp-between-nodes <mode>', sentence).choices(['refuse', 'allow-plaintext']).default('refuse');
+}
+
+function onDemandOption(): Option {
+  const sentence =
+    "learn of the mesh only what this node's workloads connect to, when they do (ztunnel's XDS_ON_DEMAND); the first connection waits for the control plane";
+  return new Option('--on-demand', sentence).default(false);
 }
 
 function noNatForOption(): Option {

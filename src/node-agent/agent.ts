@@ -68,12 +68,7 @@ export class Agent {
     this.#dns = options.dns(this.mesh, clientOf, { counters, workloads: () => this.#shares.workloads, synced, answered });
     const report = { clock, log, meters: this.meters, peers: new PeerSeries(this.meters) };
     this.#report = report;
-    const asking = {
-      mesh: this.mesh,
-      records: () => this.records,
-      forget: (delta: MeshDelta, ips: ReadonlySet<IpAddress>) => this.#inForce.apply(delta, this.synced, ips),
-    };
-    this.demand = options.onDemand ? new Demand(clock, asking) : null;
+    this.demand = options.onDemand ? new Demand(clock, this) : null;
     const view = {
       ...{ mesh: this.mesh, local: () => this.records.all(), datagramsClear: options.datagramsClear },
       ...{ idOf: (one: Workload) => this.records.idOf(one, this.ids), party: (id: number) => this.records.party(id) },
@@ -122,18 +117,24 @@ export class Agent {
       ...{ tunnels: () => this.carriers.tunnels, isComplete: () => this.#inForce.isComplete },
     });
     this.#late = new LateArrivals(kernel, () => this.#verdicts.closeDenied());
+    [this.succession, this.#inForce] = this.#inForceBy(tables, found, options);
+    // Until the mesh is known, nothing unknown may pass in plain text.
+    this.#verdicts.publish(true);
+  }
+
+  #inForceBy(tables: KernelTables, found: FoundConnections, options: AgentOptions): [Succession, MeshInForce] {
+    const { clock, kernel, log } = this.#effects;
     const parts = { mesh: this.mesh, enrollment: this.enrollment, records: this.records, carriers: this.carriers, found };
     const common = { ...parts, waiters: this.#waiters, verdicts: this.#verdicts, clock };
-    this.succession = new Succession({
+    const succession = new Succession({
       ...{ ...common, kernel, isSynced: () => this.synced, leaveKernel: () => this.#leaveKernel() },
       superseded: (id) => this.#leaveVerdicts(id),
     });
-    this.#inForce = new MeshInForce({
-      ...{ ...common, ids: this.ids, own: this.#own, names: this.#names, tables, succession: this.succession, log },
+    const inForce = new MeshInForce({
+      ...{ ...common, ids: this.ids, own: this.#own, names: this.#names, tables, succession, log },
       ...{ isPartial: options.onDemand, tableView: () => this.records.tableView(this.ids, options) },
     });
-    // Until the mesh is known, nothing unknown may pass in plain text.
-    this.#verdicts.publish(true);
+    return [succession, inForce];
   }
 
   /** True once the first complete state of the mesh has been applied. */
@@ -159,6 +160,11 @@ export class Agent {
   /** Applies a change that the control plane told, with what it answers of the names that were asked for. */
   hear(told: MeshDelta, answers: Answers): void {
     this.#inForce.apply(told, this.synced, this.demand?.take(told, answers));
+  }
+
+  /** These are followed no more; `ips`: addresses of which it is not known any more whose they are. */
+  forget(delta: MeshDelta, ips: ReadonlySet<IpAddress>): void {
+    this.#inForce.apply(delta, this.synced, ips);
   }
 
   /** Takes a workload in; idempotent. Errors: those of Enrollment.enroll. */

@@ -11,6 +11,7 @@ import { Programs, ROOT, WEFT } from './programs.testing.ts';
 
 const WAIT_MS = 15_000;
 const PEER_IP = '10.98.0.7';
+const OUTSIDE_IP = '10.98.0.8';
 const VIP = '10.96.0.10';
 const FAR_VIP = '10.96.0.11';
 const SERVER = `const { networkInterfaces } = require('node:os');
@@ -44,9 +45,10 @@ class Istiod {
   #text = '';
 
   constructor(dir: string, onDemand: boolean) {
-    const script = 'ip link set lo up && ip addr add "$1/32" dev lo && exec "$2" "$3" "$4" "$1" "$5"';
+    const up = 'ip link set lo up && ip addr add "$1/32" dev lo && ip addr add "$2/32" dev lo';
+    const script = `${up} && exec "$3" "$4" "$5" "$1" "$2" "$6"`;
     const program = [process.execPath, join(ROOT, 'test/e2e/istiod.testing.ts'), dir, onDemand ? 'on-demand' : ''];
-    const child = spawn('unshare', ['--net', 'sh', '-c', script, 'sh', PEER_IP, ...program], {
+    const child = spawn('unshare', ['--net', 'sh', '-c', script, 'sh', PEER_IP, OUTSIDE_IP, ...program], {
       stdio: ['pipe', 'pipe', 'inherit'],
     });
     child.stdout.on('data', (chunk: Buffer) => {
@@ -363,5 +365,66 @@ describe('a stock istiod above the agent', () => {
     istiod.tell('revoke');
     await waitUntil('an end of tunnels', WAIT_MS, async () => (await place.dialled()) === null);
     await waitUntil('a line about it', WAIT_MS, () => /certificate-revoked/.test(place.agentLog()));
+  });
+});
+
+describe('a stock istiod that is asked on demand', () => {
+  const place = new Place(true);
+  const { istiod } = place;
+  before(() => place.up());
+  after(() => place.down());
+
+  type Request = NonNullable<Fact['request']>;
+  const requests = (): Request[] => istiod.facts.flatMap(({ request }) => (request?.type === 'Address' ? [request] : []));
+  const asked = (): string[] => requests().flatMap(({ subscribe }) => subscribe);
+  const known = (): string[] => {
+    const program = ['-t', String(istiod.pid), '-n', 'curl', '-sS', '-m', '5', 'http://127.0.0.1:15000/config_dump'];
+    const { workloads, services } = JSON.parse(execFileSync('nsenter', program, { encoding: 'utf8' })) as Dump;
+    return [...workloads.flatMap(({ workloadIps }) => workloadIps), ...services.flatMap(({ vips }) => vips)].sort();
+  };
+
+  test('C10, B72: it asks for nothing of all addresses, and for all policies', async () => {
+    const first = await istiod.hears('first request', ({ request }) => request?.type === 'Address' && request.node !== undefined);
+    assert.equal(first.request?.subscribe[0], '*');
+    assert.deepEqual(first.request?.unsubscribe, ['*']);
+    const policies = await istiod.hears('policies', ({ request }) => request?.type === 'Authorization');
+    assert.deepEqual([policies.request?.subscribe, policies.request?.unsubscribe], [[], []]);
+  });
+
+  test('B68, B72: the records of its own workloads are those of their addresses, whatever the uid', async () => {
+    istiod.tell('push address pods');
+    await waitUntil('both records', WAIT_MS, () => known().join() === [place.client, place.web].sort().join());
+    assert.ok(asked().includes(`/${place.web}`) && asked().includes(`/${place.client}`));
+  });
+
+  test('C11, B72: a VIP that an app dials is asked for by its address, once, and brings the service with its workloads', async () => {
+    assert.equal((await place.asks(`http://${VIP}/`)).replace('::ffff:', ''), `web ${place.client}`);
+    assert.equal(await place.asks(`http://${FAR_VIP}/`), 'far');
+    assert.equal(await place.asks(`http://${FAR_VIP}/`), 'far');
+    assert.deepEqual(
+      [VIP, FAR_VIP].map((vip) => asked().filter((name) => name === `/${vip}`).length),
+      [1, 1],
+    );
+    for (const { nonce, node } of requests().filter(({ subscribe }) => subscribe.includes(`/${FAR_VIP}`)))
+      assert.deepEqual([nonce, node], ['', undefined]);
+    assert.deepEqual(known(), [place.client, place.web, PEER_IP, `/${VIP}`, `/${FAR_VIP}`].sort(), 'and nothing else is known');
+  });
+
+  test('B24, B72: an address that nobody has is reached as it is', async () => {
+    assert.equal(await place.asks(`http://${OUTSIDE_IP}:8080/`), 'outside');
+    assert.ok(asked().includes(`/${OUTSIDE_IP}`));
+  });
+
+  test('B63, B72: a reconnect asks for the same names, and says which versions are known', async () => {
+    const since = istiod.facts.length;
+    istiod.tell('goaway');
+    const { request } = await istiod.hears(
+      'second stream',
+      (fact) => fact.request?.type === 'Address' && fact.request.node !== undefined,
+      since,
+    );
+    for (const name of ['*', `/${FAR_VIP}`, `/${OUTSIDE_IP}`]) assert.ok(request?.subscribe.includes(name), name);
+    assert.equal(request?.versions['Kubernetes//Pod/shop/far-6c9fd7-q2x8v'], 'c0ffee');
+    assert.equal(await place.asks(`http://${FAR_VIP}/`), 'far');
   });
 });

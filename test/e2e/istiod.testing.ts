@@ -7,6 +7,7 @@
 import 'reflect-metadata';
 import { webcrypto } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import http from 'node:http';
 import http2 from 'node:http2';
 import { createInterface } from 'node:readline';
 import tls from 'node:tls';
@@ -19,7 +20,7 @@ type Phase = { resources: Resource[]; removed: string[] };
 type Exchange = Record<'address' | 'authorization', Record<string, Phase>>;
 type Stream = ServerDuplexStream<Buffer, Buffer>;
 
-const [dir = '.', peerIp = '127.0.0.1', onDemand = ''] = process.argv.slice(2);
+const [dir = '.', peerIp = '127.0.0.1', outsideIp = '127.0.0.1', onDemand = ''] = process.argv.slice(2);
 const KEY = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
 const TYPES = {
   address: 'type.googleapis.com/istio.workload.Address',
@@ -101,11 +102,13 @@ function send(stream: Stream, kind: keyof typeof TYPES, { resources, removed }: 
   const fields: Field[] = [
     [1, `2026-11-27T10:00:00Z/${nonces}`],
     ...resources.map(([name, version, resource]): Field => {
+      const aliases = kind === 'address' && onDemand !== '' ? aliasesOf(resource) : [];
       const any: Field[] = [
         [1, TYPES[kind]],
         [2, { hex: encodeFields(resource).toString('hex') }],
       ];
-      return [2, [[3, name], ...(version === '' ? [] : [[1, version] as Field]), [2, any]]];
+      const names = [[3, name] as Field, ...aliases.map((alias): Field => [4, alias])];
+      return [2, [...names, ...(version === '' ? [] : [[1, version] as Field]), [2, any]]];
     }),
     [4, TYPES[kind]],
     [5, nonce],
@@ -136,7 +139,7 @@ function hear(stream: Stream, request: Buffer): void {
   const kind = typeUrl === TYPES.address ? 'address' : typeUrl === TYPES.authorization ? 'authorization' : null;
   if (kind === null) return;
   if (node !== undefined && !(kind === 'address' && onDemand !== '')) first(stream, kind, heard.versions);
-  else if (kind === 'address') lookUp(stream, subscribe, node !== undefined);
+  else if (kind === 'address') lookUp(stream, heard, node !== undefined);
 }
 
 /** Everything of a type that differs from what the client says it has. */
@@ -149,33 +152,63 @@ function first(stream: Stream, kind: keyof typeof TYPES, versions: Record<string
   send(stream, kind, { resources: [...all.values()].filter(differs), removed: phases.start?.removed ?? [] });
 }
 
-/** On demand: workloads of the node by themselves, others by what they are asked for. */
-function lookUp(stream: Stream, names: readonly string[], isFirst: boolean): void {
-  const all = new Map(pushed.flatMap((phase) => exchange().address[phase]?.resources ?? []).map((one) => [one[0], one]));
-  const isOwn = ([name]: Resource): boolean => /^Kubernetes\/\/Pod\/shop\/(web|client)-/.test(name);
-  if (isFirst) {
-    send(stream, 'address', { resources: [...all.values()].filter(isOwn), removed: [] });
-    return;
+/** Stream → the names that it follows, on demand. */
+const followed = new Map<Stream, Set<string>>();
+
+/**
+ * On demand, as an istiod does it: a name is answered when it becomes one of those that are followed, by what it means or as
+ * removed; what was found is followed, too. No workload here says that it is of the agent's node, so none is told unasked.
+ */
+function lookUp(stream: Stream, { subscribe, unsubscribe, versions }: Names, isFirst: boolean): void {
+  const names = followed.get(stream) ?? new Set<string>();
+  followed.set(stream, names);
+  const fresh = [...subscribe, ...Object.keys(versions)].filter((name) => name !== '*' && !names.has(name));
+  for (const name of fresh) names.add(name);
+  for (const name of unsubscribe) names.delete(name);
+  if (fresh.length === 0 && !isFirst) return;
+  const found = new Map<string, Resource>();
+  const removed: string[] = [];
+  for (const name of fresh) {
+    const meant = meantBy(name);
+    if (meant.length === 0) removed.push(name);
+    for (const one of meant) if (versions[one[0]] !== one[1]) found.set(one[0], one);
   }
-  const found = [...all.values()].filter((one) => names.some((name) => isMeant(one, name)));
-  send(stream, 'address', { resources: found, removed: found.length > 0 ? [] : [...names] });
+  for (const name of found.keys()) names.add(name);
+  send(stream, 'address', { resources: [...found.values()], removed });
 }
 
-/** By name, or by `<network>/<ip>`; a service brings its workloads along. */
-function isMeant([name, , fields]: Resource, wanted: string): boolean {
-  const text = JSON.stringify(fields);
-  if (name === wanted || text.includes(`"ip":"${wanted.replace(/^.*\//, '')}"`)) return true;
-  const service = Object.values(exchange().address)
-    .flatMap(({ resources }) => resources)
-    .find((one) => one[2][0]?.[0] === 2 && isMeant([one[0], '', one[2].map((field): Field => [0, field[1]])], wanted));
-  return service !== undefined && fields[0]?.[0] === 1 && text.includes(`"${service[0]}"`);
+type Names = { subscribe: string[]; unsubscribe: string[]; versions: Record<string, string> };
+
+/** First hit of: a workload's name, a workload's address, a service's name or address; a service brings its workloads along. */
+function meantBy(name: string): Resource[] {
+  const all = [
+    ...new Map(pushed.flatMap((phase) => exchange().address[phase]?.resources ?? []).map((one) => [one[0], one])).values(),
+  ];
+  const isWorkload = (one: Resource): boolean => one[2][0]?.[0] === 1;
+  const hasName = (one: Resource): boolean => one[0] === name || aliasesOf(one[2]).includes(name);
+  const workloads = all.filter((one) => isWorkload(one) && hasName(one));
+  if (workloads.length > 0) return workloads;
+  const service = all.find((one) => !isWorkload(one) && hasName(one));
+  if (service === undefined) return [];
+  const members = all.filter((one) => isWorkload(one) && JSON.stringify(one[2]).includes(`"${service[0]}"`));
+  return [service, ...members];
+}
+
+/** `<network>/<ip>` for each address of a resource. */
+function aliasesOf(fields: Field[]): string[] {
+  return [...JSON.stringify(fields).matchAll(/"ip":"([^"]+)"/g)].map(([, ip]) => `/${ip}`);
 }
 
 const pushed = ['start'];
 function push(kind: keyof typeof TYPES, phase: string): void {
   if (kind === 'address') pushed.push(phase);
   const what = exchange()[kind][phase];
-  if (what !== undefined) for (const stream of streams.keys()) send(stream, kind, what);
+  if (what === undefined) return;
+  for (const stream of streams.keys()) {
+    const names = kind === 'address' ? followed.get(stream) : undefined;
+    const told = names === undefined ? what : { resources: what.resources.filter(([name]) => names.has(name)), removed: [] };
+    if (told.resources.length > 0 || names === undefined) send(stream, kind, told);
+  }
 }
 
 let refusals = 1; // the first caller meets a cache that does not know his pod yet
@@ -212,7 +245,11 @@ server.addService(
       streams.set(stream, {});
       say({ stream: { authorization: stream.metadata.get('authorization'), clusterid: stream.metadata.get('clusterid') } });
       stream.on('data', (request: Buffer) => hear(stream, request));
-      for (const event of ['end', 'cancelled', 'error']) stream.on(event, () => streams.delete(stream));
+      for (const event of ['end', 'cancelled', 'error'])
+        stream.on(event, () => {
+          streams.delete(stream);
+          followed.delete(stream);
+        });
     },
   },
 );
@@ -292,6 +329,8 @@ writeFileSync(`${dir}/root-cert.pem`, root.toString('pem'));
 const served = await issueNew([{ type: 'dns', value: 'istiod.istio-system.svc' }]);
 const pair = { cert_chain: Buffer.from(served.chain), private_key: Buffer.from(served.key) };
 await new Promise<void>((resolve) => tunnels.listen(15008, peerIp, resolve));
+/* Somebody outside the mesh. */
+http.createServer((_, answer) => answer.end('outside')).listen(8080, outsideIp);
 server.bindAsync('127.0.0.1:15012', ServerCredentials.createSsl(null, [pair]), (error) =>
   say(error === null ? { ready: true } : { error: String(error) }),
 );

@@ -1,13 +1,17 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { aService, aWorkload, endpointOf } from '#model/mesh/mesh-fixtures.testing.ts';
+import { parseIp } from '#model/address/ip.ts';
+import { aMesh, aService, aWorkload, deltaOf, endpointOf } from '#model/mesh/mesh-fixtures.testing.ts';
+import { serviceKeyOf } from '#model/mesh/service.ts';
 import type { Workload } from '#model/mesh/workload.ts';
 import { AGENT } from '#model/settings/agents.ts';
-import { LOOKUPS } from '#model/settings/lookups.ts';
+import { LOOKUP } from '#model/settings/lookup.ts';
 import { aPolicy, netnsOf, principal, startAgentRig } from '#node-agent/agent-rig.testing.ts';
 import { ECHO } from '#node-agent/memory-net.testing.ts';
 import { receivedBy, settle, until } from '#node-agent/memory-sockets.testing.ts';
 import { cart, client, converses, isReset, remote, server } from '#node-agent/two-nodes.testing.ts';
+import { SteppedClock } from '#platform/stepped-clock.testing.ts';
+import { Demand } from './demand.ts';
 import { type DemandRig, startDemandRig } from './demand-rig.testing.ts';
 
 const other = aService('other', ['240.0.0.9']);
@@ -34,8 +38,8 @@ async function onAnotherNode({ rig }: DemandRig, workload: Workload): Promise<vo
 
 /** Lets stepped time pass, and what is told meanwhile arrive. */
 async function passes({ rig }: DemandRig, ms: number): Promise<void> {
-  for (let left = ms; left > 0; left -= LOOKUPS.lookMs) {
-    rig.clock.advance(Math.min(left, LOOKUPS.lookMs));
+  for (let left = ms; left > 0; left -= LOOKUP.lookMs) {
+    rig.clock.advance(Math.min(left, LOOKUP.lookMs));
     await settle();
   }
 }
@@ -80,10 +84,10 @@ test('B72: somebody who comes to an address that nobody had is reached by a tunn
 test('B72: of a control plane that does not tell so the address is asked for again, and soon', async () => {
   const demand = await setUp();
   await converses(demand.rig.dial(client, HOST));
-  await passes(demand, LOOKUPS.unknownAgainMs + LOOKUPS.lookMs);
+  await passes(demand, LOOKUP.unknownAgainMs + LOOKUP.lookMs);
   assert.deepEqual(demand.asked, ['/9.9.9.9', '-/9.9.9.9', '/9.9.9.9']);
   await converses(demand.rig.dial(client, HOST));
-  await passes(demand, LOOKUPS.unknownKeptMs + LOOKUPS.unknownAgainMs + 2 * LOOKUPS.lookMs);
+  await passes(demand, LOOKUP.unknownKeptMs + LOOKUP.unknownAgainMs + 2 * LOOKUP.lookMs);
   assert.equal(demand.asked.at(-1), '-/9.9.9.9', 'nobody has needed it for long');
 });
 
@@ -95,7 +99,7 @@ test('B72: without an answer in time a connection is refused, and the next one a
   const received = receivedBy(socket);
   await settle();
   assert.equal(received.error(), null, 'it waits');
-  await passes(demand, AGENT.knowledgeDeadlineMs + LOOKUPS.lookMs);
+  await passes(demand, AGENT.knowledgeDeadlineMs + LOOKUP.lookMs);
   assert.equal(received.error(), 'ECONNRESET');
   assert.deepEqual([rig.access().cause, rig.net.dials], ['unknown-mesh', []]);
   demand.connect();
@@ -108,7 +112,7 @@ test('B72: while the control plane is away, what is known goes on, outside of th
   await converses(rig.dial(client, HOST));
   await converses(rig.dial(client, '240.0.0.1:80'));
   demand.disconnect();
-  await passes(demand, LOOKUPS.unknownKeptMs + LOOKUPS.unknownAgainMs);
+  await passes(demand, LOOKUP.unknownKeptMs + LOOKUP.unknownAgainMs);
   await converses(rig.dial(client, HOST));
   await converses(rig.dial(client, '240.0.0.1:80'));
 });
@@ -118,9 +122,9 @@ test('B72: a workload that dials everything is refused beyond its bound, and tak
   const { rig } = demand;
   demand.disconnect();
   const dial = (from: Workload, at: number) => rig.dial(from, `10.${9 + (at >> 16)}.${(at >> 8) & 255}.${at & 255}:80`);
-  for (let at = 0; at < LOOKUPS.openPerWorkloadMax; at++) dial(client, at).on('error', () => {});
+  for (let at = 0; at < LOOKUP.openPerWorkloadMax; at++) dial(client, at).on('error', () => {});
   await settle();
-  assert.equal(rig.agent.demand?.counts.open, LOOKUPS.openPerWorkloadMax);
+  assert.equal(rig.agent.demand?.counts.open, LOOKUP.openPerWorkloadMax);
   await isReset(dial(client, 70_000));
   assert.match(String(rig.access().error), /too much is asked/);
   const received = receivedBy(dial(server, 70_001));
@@ -176,4 +180,37 @@ test('B72: both ends on this node need nothing of the control plane but their re
   demand.has({ policies: [aPolicy('deny', principal('client'))] });
   await settle();
   await isReset(rig.dial(client, '10.0.0.2:8080'));
+});
+
+test('B72: what names led to that are left is forgotten, but for what others lead to and what runs here', () => {
+  const shared = aService('shared', ['240.0.0.8']);
+  const both = aWorkload('both', ['10.0.1.5'], { services: new Map([...endpointOf(cart), ...endpointOf(shared)]) });
+  const named = aWorkload('named', ['10.0.1.6'], { services: endpointOf(cart) });
+  const mesh = aMesh([client, server, remote, both, named], [cart, shared]);
+  const forgotten: string[] = [];
+  const told: string[] = [];
+  const clock = new SteppedClock();
+  const demand = new Demand(clock, {
+    mesh,
+    records: { isLocal: (uid) => uid === client.uid || uid === server.uid, party: () => null },
+    forget: ({ workloads, services }, ips) => void forgotten.push(...workloads.keys(), ...services.keys(), ...ips),
+  });
+  demand.connect({ change: ({ unsubscribe }) => void told.push(...unsubscribe), isConnected: () => true });
+  const take = (answers: [string, string[]][]) => demand.take(deltaOf([]), new Map(answers));
+  const ask = (ip: string) => demand.unanswered(client, parseIp(ip));
+  for (const ip of ['240.0.0.1', '240.0.0.8', '10.0.1.6']) ask(ip);
+  take([
+    ['/240.0.0.1', [serviceKeyOf(cart)]],
+    ['/240.0.0.8', [serviceKeyOf(shared)]],
+    ['/10.0.1.6', [named.uid]],
+  ]);
+  for (const ip of ['240.0.0.8', '10.0.1.6']) ask(ip);
+  for (let at = 0; at < LOOKUP.namesMax - 2; at++) {
+    const ip = `11.${at >> 16}.${(at >> 8) & 255}.${at & 255}`;
+    ask(ip);
+    take([[`/${ip}`, ['one']]]);
+  }
+  clock.advance(LOOKUP.lookMs);
+  assert.deepEqual(forgotten, [remote.uid, serviceKeyOf(cart), '240.0.0.1']);
+  assert.deepEqual(told, ['/240.0.0.1', serviceKeyOf(cart), remote.uid]);
 });

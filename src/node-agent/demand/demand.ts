@@ -14,8 +14,8 @@ export type Unanswered = { readonly refusal: Refusal; readonly isSettled: boolea
 /** The agent, as far as it asks for what it needs. */
 export type DemandingAgent = {
   readonly mesh: MeshState;
-  records(): { isLocal(uid: string): boolean; party(id: number): { readonly record: Workload } | null };
-  /** The mesh without what is not followed any more. `ips`: addresses of which something else is known now. */
+  readonly records: { isLocal(uid: string): boolean; party(id: number): { readonly record: Workload } | null };
+  /** These are followed no more. `ips`: addresses of which it is not known any more whose they are. */
   forget(delta: MeshDelta, ips: ReadonlySet<IpAddress>): void;
 };
 
@@ -72,7 +72,7 @@ export class Demand {
 
   /** The kernel refused something since it does not know whose the address is: the next time it does. */
   heard({ reason, sourceId, destination }: KernelEvent): void {
-    const source = UNKNOWN.has(reason) ? this.#agent.records().party(sourceId) : null;
+    const source = UNKNOWN.has(reason) ? this.#agent.records.party(sourceId) : null;
     if (source !== null && destination !== null) this.unanswered(source.record, destination);
   }
 
@@ -89,7 +89,7 @@ export class Demand {
     const services = keys.filter((key) => mesh.service(key) !== null);
     const left = new Set(services);
     const isLeft = ({ uid, services: of }: Workload): boolean =>
-      !records().isLocal(uid) && !isFollowed(uid) && ![...of.keys()].some((key) => !left.has(key) && mesh.service(key) !== null);
+      !records.isLocal(uid) && !isFollowed(uid) && ![...of.keys()].some((key) => !left.has(key) && mesh.service(key) !== null);
     const named = keys.flatMap((key) => mesh.workload(key) ?? []);
     const workloads = new Set([...named, ...services.flatMap((key) => mesh.endpoints(key))].filter(isLeft).map(({ uid }) => uid));
     this.#agent.forget(

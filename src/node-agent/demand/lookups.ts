@@ -1,6 +1,6 @@
 import type { Cancel, Clock } from '#model/effects/clock.ts';
 import { AGENT } from '#model/settings/agents.ts';
-import { LOOKUPS } from '#model/settings/lookups.ts';
+import { LOOKUP } from '#model/settings/lookup.ts';
 import type { Answers } from '#protocol/xds/client-session.ts';
 import type { NameChanges } from '#protocol/xds/subscription.ts';
 
@@ -58,7 +58,7 @@ export class Lookups {
 
   constructor(options: LookupsOptions) {
     this.#options = options;
-    this.#stop = options.clock.every(LOOKUPS.lookMs, () => this.#look());
+    this.#stop = options.clock.every(LOOKUP.lookMs, () => this.#look());
   }
 
   /** Whom it asks from now on; what was needed before is asked for now. */
@@ -88,8 +88,8 @@ export class Lookups {
       else if (this.#use(lookup, asker).keys === null) standing = 'open';
     }
     if (missing.length === 0) return standing;
-    const isFull = this.#open + missing.length > LOOKUPS.openMax || this.#lookups.size >= LOOKUPS.namesMax + LOOKUPS.openMax;
-    if (isFull || (this.#openOf.get(asker) ?? 0) + missing.length > LOOKUPS.openPerWorkloadMax) return 'full';
+    const isFull = this.#open + missing.length > LOOKUP.openMax || this.#lookups.size >= LOOKUP.namesMax + LOOKUP.openMax;
+    if (isFull || (this.#openOf.get(asker) ?? 0) + missing.length > LOOKUP.openPerWorkloadMax) return 'full';
     for (const name of missing) this.#begin(name).askers.add(asker);
     this.#openOf.set(asker, (this.#openOf.get(asker) ?? 0) + missing.length);
     this.#change(missing, []);
@@ -202,8 +202,8 @@ export class Lookups {
         // What was known before the control plane went away goes on.
         else if (lookup.keys === null || isConnected) late.push(lookup);
         else this.#close(lookup);
-      } else if (isConnected && lookup.keys?.length === 0 && forMs >= LOOKUPS.unknownAgainMs) {
-        if (lookup.isPinned || nowMs - lookup.usedMs < LOOKUPS.unknownKeptMs) again.push(lookup);
+      } else if (isConnected && lookup.keys?.length === 0 && forMs >= againMs(lookup)) {
+        if (lookup.isPinned || nowMs - lookup.usedMs < LOOKUP.unknownKeptMs) again.push(lookup);
         else late.push(lookup);
       }
     }
@@ -227,7 +227,7 @@ export class Lookups {
 
   /** What is too much: of what nobody has, then of the rest, what was needed the longest time ago. */
   #surplus(lateCount: number): Lookup[] {
-    const count = this.#lookups.size - lateCount - LOOKUPS.namesMax;
+    const count = this.#lookups.size - lateCount - LOOKUP.namesMax;
     if (count <= 0) return [];
     const all = [...this.#lookups.values()].filter(({ isPinned, isOpen }) => !isPinned && !isOpen);
     const isUnknown = ({ keys }: Lookup): boolean => keys?.length === 0;
@@ -252,4 +252,8 @@ export class Lookups {
   #nowMs(): number {
     return this.#options.clock.monotonicMs();
   }
+}
+
+function againMs({ isPinned }: Lookup): number {
+  return isPinned ? LOOKUP.ownAgainMs : LOOKUP.unknownAgainMs;
 }

@@ -24,9 +24,10 @@ export const LOOKUP_SETTINGS = {
       'ms',
       'How long word that nobody has an address holds without being asked for again: an istiod does not tell who gets it later.',
     ),
+    ownAgainMs: setting(1_000, 'ms', 'The same of the address of a workload of this node, which somebody is about to have.'),
     unknownKeptMs: setting(300_000, 'ms', 'How long it is asked for again after a workload has needed it last.'),
   },
 } as const satisfies SettingGroup;
 
 /** On-demand discovery: the numbers. */
-export const LOOKUPS = valuesOf(LOOKUP_SETTINGS);
+export const LOOKUP = valuesOf(LOOKUP_SETTINGS);
