@@ -16,6 +16,7 @@ import {
   readName,
   readThreads,
 } from './option-values.ts';
+import { type CniFolders, cniFolders, type PodsParsed, podOptions } from './pod-options.ts';
 
 /** How an agent reaches its control plane. */
 export type ControlAccess = {
@@ -73,6 +74,8 @@ export type AgentOptions = Omit<AgentPlace, 'pool4' | 'pool6'> & {
         admin: HostPort | null;
         /** File of revocation lists; null: nobody is revoked. */
         crl: string | null;
+        /** Where its plugin stands in the chain of the node's network; null: it has none. */
+        cni: CniFolders | null;
         /** Threads that carry connections; 0: the agent's own does; null: as many as the machine has cores, less one. */
         threads: number | null;
       }
@@ -82,36 +85,36 @@ export type AgentOptions = Omit<AgentPlace, 'pool4' | 'pool6'> & {
 
 type UdpBetweenNodes = 'refuse' | 'allow-plaintext';
 
-type Parsed = Omit<AgentPlace, 'cgroup' | 'pool4' | 'pool6'> & {
-  cgroup?: string;
-  pool4?: string;
-  pool6?: string;
-  kubernetes: boolean;
-  control?: string;
-  trustDomain: string;
-  udpBetweenNodes: UdpBetweenNodes;
-  onDemand: boolean;
-  controlRoot?: string;
-  tokenFile?: string;
-  controlServerName?: string;
-  wait?: number;
-  dnsUpstream: readonly DnsUpstream[];
-  egressNat: boolean;
-  noNatFor: readonly string[];
-  stats: HostPort | 'off';
-  health: HostPort | 'off';
-  admin: HostPort | 'off';
-  crl?: string;
-  replace: boolean;
-  threads?: number;
-  cleanup: boolean;
-};
+type Parsed = PodsParsed &
+  Omit<AgentPlace, 'cgroup' | 'pool4' | 'pool6'> & {
+    cgroup?: string;
+    pool4?: string;
+    pool6?: string;
+    control?: string;
+    trustDomain: string;
+    udpBetweenNodes: UdpBetweenNodes;
+    onDemand: boolean;
+    controlRoot?: string;
+    tokenFile?: string;
+    controlServerName?: string;
+    wait?: number;
+    dnsUpstream: readonly DnsUpstream[];
+    egressNat: boolean;
+    noNatFor: readonly string[];
+    stats: HostPort | 'off';
+    health: HostPort | 'off';
+    admin: HostPort | 'off';
+    crl?: string;
+    replace: boolean;
+    threads?: number;
+    cleanup: boolean;
+  };
 
 type Reach = Pick<Parsed, 'control' | 'controlRoot' | 'tokenFile' | 'controlServerName'>;
 
 /** `weft agent`: the agent of one node. */
 export function agentCommand(act: Act<AgentOptions>): Command {
-  return makeCommand('agent', 'Parts of a mesh of several machines:', 'Run the agent of this node', [
+  const command = makeCommand('agent', 'Parts of a mesh of several machines:', 'Run the agent of this node', [
     {
       command: 'weft agent --node node-2 --control 10.0.0.1:15012 --control-root root.pem --token-file token',
       does: 'join the mesh of the control plane on 10.0.0.1',
@@ -140,7 +143,6 @@ export function agentCommand(act: Act<AgentOptions>): Command {
       '--crl <file>',
       'revocation lists, in PEM or DER: who shows a certificate on one is cut, and may not come again; followed',
     )
-    .addOption(kubernetesOption())
     .option('--cgroup <dir>', 'cgroup v2 directory for the processes of this node (default: weft/NODE below the mount)')
     .addOption(trustDomainOption())
     .addOption(poolOption(4))
@@ -177,19 +179,15 @@ export function agentCommand(act: Act<AgentOptions>): Command {
       false,
     )
     .option('--cleanup', 'remove what an agent of this node left, then end', false)
-    .action((parsed: Parsed, command: Command) => act(agentOptions(parsed, command)));
+    .action((parsed: Parsed, own: Command) => act(agentOptions(parsed, own)));
+  for (const option of podOptions()) command.addOption(option);
+  return command;
 }
 
 /** The control plane gives each node ranges of its own with its token, so these only narrow them. */
 function poolOption(family: 4 | 6): Option {
   const sentence = `IPv${family} addresses for the workloads of weft run (default: those that the token names)`;
   return new Option(`--pool${family} <cidr>`, sentence).argParser(cidrReader(family));
-}
-
-function kubernetesOption(): Option {
-  const sentence =
-    'be a pod of a cluster, and take those pods of its node into the mesh whose label istio.io/dataplane-mode says so; --cgroup is its root by default';
-  return new Option('--kubernetes', sentence).default(false);
 }
 
 /** Its name starts with `no-` without being a negation, which is what commander would take it for. */
@@ -241,6 +239,7 @@ function agentOptions(parsed: Parsed, command: Command): AgentOptions {
     health: health === 'off' ? null : health,
     admin: admin === 'off' ? null : admin,
     crl: parsed.crl ?? null,
+    cni: cniFolders(parsed, command),
     threads,
   };
 }

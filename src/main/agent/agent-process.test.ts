@@ -72,6 +72,7 @@ function optionsOf(control: AgentProcessOptions['control'], runDir = '/nowhere')
     health: null,
     admin: null,
     crlFile: null,
+    cni: null,
     threads: 0,
     log: SILENT_LOG,
     mishaps: SILENT_MISHAPS,

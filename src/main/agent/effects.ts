@@ -1,6 +1,7 @@
 import { randomInt } from 'node:crypto';
 import { join } from 'node:path';
 import type { AgentPlace } from '#cli/agent.ts';
+import type { CniFolders } from '#cli/pod-options.ts';
 import type { NameClient } from '#model/dns/resolve-name.ts';
 import type { Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
@@ -52,6 +53,8 @@ export type AgentProcessOptions = {
   admin: PagePlace | null;
   /** File of revocation lists; null: nobody is revoked. */
   crlFile: string | null;
+  /** Where pods are taken in before they start; null: nowhere. */
+  cni: CniFolders | null;
   trustDomain: string;
   clusterDomain: string;
   /** Datagrams to workloads of other nodes go in clear. */

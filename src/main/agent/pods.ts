@@ -6,6 +6,7 @@ import type { Agent } from '#node-agent/agent.ts';
 import { workloadStore } from '#node-agent/enrollment/local-run/workload-store.ts';
 import { type FollowedPod, PODS } from '#node-agent/enrollment/pods/followed-pod.ts';
 import type { PodEffects } from '#node-agent/enrollment/pods/pod-effects.ts';
+import { NOT_ASKED } from '#node-agent/enrollment/pods/pod-network.ts';
 import { PodWorkloads } from '#node-agent/enrollment/pods/pod-workloads.ts';
 import { type NodePaths, startsWorkloads } from '#node-agent/node-places.ts';
 import { systemClock } from '#platform/clock.ts';
@@ -20,6 +21,7 @@ import type { KubeObject } from '#protocol/kubernetes/objects.ts';
 import type { AgentProcessOptions } from './effects.ts';
 import type { Hosted, Hosting } from './hosting.ts';
 import { sandboxHosting, stateFile } from './local-run.ts';
+import { chainedNetwork } from './pod-network.ts';
 
 /** By what the node has: sandboxes for what it starts itself, or the pods that others start. */
 export function hostingOf(options: AgentProcessOptions, paths: NodePaths): Hosting {
@@ -38,8 +40,13 @@ function podHosting(options: AgentProcessOptions, file: string): Hosting {
 
 async function openPods(agent: Agent, file: string, options: AgentProcessOptions): Promise<Hosted> {
   const connection = new KubernetesConnection(await inClusterAccess(), options.version, 'weft-agent');
-  const pods = new PodWorkloads(agent, podEffects(connection, file, options));
-  return { local: pods, degraded: () => pods.degraded(), close: () => connection.close() };
+  const effects = podEffects(connection, file, options);
+  const pods = new PodWorkloads(agent, effects);
+  const close = (): void => {
+    effects.network.close();
+    connection.close();
+  };
+  return { local: pods, degraded: () => pods.degraded(), close };
 }
 
 function podEffects(connection: KubernetesConnection, file: string, options: AgentProcessOptions): PodEffects {
@@ -66,6 +73,7 @@ function podEffects(connection: KubernetesConnection, file: string, options: Age
     warn: (pod, text) => events.warn(objectOf(pod), PODS, 'NotInMesh', 'Enrol', text),
     // As the control plane names the pods of its cluster.
     expectedUid: ({ namespace, name }) => `${control.clusterId}//Pod/${namespace}/${name}`,
+    network: options.cni === null ? NOT_ASKED : chainedNetwork(options.cni, { clock, random: systemRandom, log }),
     store: workloadStore(stateFile(file)),
     ...{ clock, random: systemRandom, log },
   };

@@ -55,6 +55,7 @@ export async function agent(options: AgentOptions): Promise<number> {
       health: options.health,
       admin: options.admin,
       crlFile: options.crl,
+      cni: options.cni,
       threads: options.threads,
       trustDomain: options.trustDomain,
       datagramsClear: options.udpBetweenNodes === 'allow-plaintext',

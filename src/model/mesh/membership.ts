@@ -41,6 +41,17 @@ export function podMembership({ namespace, labels, namespaceLabels, hostNetwork,
   return { isIn: true };
 }
 
+/** Names of the namespaces whose pods may be meant for the mesh: by a label of their own, or of a pod that is known. */
+export function meantNamespaces(
+  namespaces: ReadonlyMap<string, Labels>,
+  pods: Iterable<Pick<MembershipFacts, 'namespace' | 'labels'>>,
+): string[] {
+  const isMeant = (labels: Labels): boolean => ENROLLING.includes(labels[DATAPLANE_MODE] ?? OUT);
+  const byLabel = [...namespaces].filter(([, labels]) => isMeant(labels)).map(([name]) => name);
+  const byPod = [...pods].filter(({ labels }) => isMeant(labels)).map(({ namespace }) => namespace);
+  return [...new Set([...byLabel, ...byPod])].filter((name) => !NEVER.includes(name)).sort();
+}
+
 function outside(problem: string | null): Membership {
   return { isIn: false, problem };
 }

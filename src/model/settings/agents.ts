@@ -134,6 +134,32 @@ export const AGENT_SETTINGS = {
       'ms',
       'How often the namespaces of pods in the mesh are looked for again: nobody tells of a sandbox that was made anew.',
     ),
+    cniLookMs: setting(
+      30_000,
+      'ms',
+      "How often the chain of the node's network is looked at, beside whenever something of it changes.",
+    ),
+    cniWritesMax: setting(
+      20,
+      'count',
+      'How often the plugin is put back into that chain within `cniWritesWithinMs` by one that takes it out; half of it is told as a problem.',
+    ),
+    cniWritesWithinMs: setting(10_000, 'ms', 'The time in which those are counted.'),
+    cniKnownMs: setting(
+      20_000,
+      'ms',
+      'How long a pod that is about to start waits until the API server has told of it; less than weft-cni waits (30 s), so that it hears why.',
+    ),
+    cniRequestBytesMax: setting(
+      2_097_152,
+      'bytes',
+      'A request of weft-cni: the configuration of a network, which it takes up to 1 MiB.',
+    ),
+    cniReloadMs: setting(
+      5_000,
+      'ms',
+      'How long weft-cni is still answered after it was taken out of the chain: until the runtime has read that.',
+    ),
     registerRetryMs: setting(
       1_000,
       'ms',

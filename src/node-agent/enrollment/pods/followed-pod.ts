@@ -9,6 +9,8 @@ import type { KubeMetadata, KubeObject, ServedKind } from '#protocol/kubernetes/
 /** What of a pod the agent of its node acts on. */
 export type FollowedPod = {
   uid: string;
+  /** By which its runtime knows it: of a pod that a file of its node describes, another one. */
+  runtimeUid: string;
   name: string;
   namespace: string;
   serviceAccount: string;
@@ -43,6 +45,9 @@ export const FOLLOWED_NAMESPACES: FollowedKind = {
   ...{ group: NAMESPACES.group, kind: NAMESPACES.kind, versions: [NAMESPACES.version], builtIn: true, metadataOnly: true },
   keep: ({ apiVersion, kind, metadata }) => ({ apiVersion, kind, metadata: keepMetadata(metadata) }),
 };
+
+/** By which a kubelet tells the pod that the API server has from the one that a file of its node describes. */
+const CONFIG_HASH = 'kubernetes.io/config.hash';
 
 type RawPod = {
   spec?: {
@@ -79,7 +84,7 @@ function keepMetadata({ name, namespace, uid, labels = {}, annotations = {} }: K
     ...(namespace === undefined ? {} : { namespace }),
     ...(uid === undefined ? {} : { uid }),
     labels: kept(labels, [DATAPLANE_MODE]),
-    annotations: kept(annotations, [REDIRECTION, SIDECAR_STATUS, ...Object.values(CAPTURE_ANNOTATIONS)]),
+    annotations: kept(annotations, [REDIRECTION, SIDECAR_STATUS, CONFIG_HASH, ...Object.values(CAPTURE_ANNOTATIONS)]),
   };
 }
 
@@ -91,6 +96,7 @@ export function readPod(object: KubeObject): FollowedPod {
   const addresses = (told.length > 0 ? told : [status.podIP ?? '']).flatMap((ip) => tryParseIp(ip) ?? []);
   return {
     ...{ uid, name, namespace, labels, addresses, annotations: captureAnnotations(annotations), probed: spec.probed ?? [] },
+    runtimeUid: annotations[CONFIG_HASH] ?? uid,
     serviceAccount: spec.serviceAccountName || 'default',
     hostNetwork: spec.hostNetwork === true,
     hasSidecar: annotations[SIDECAR_STATUS] !== undefined,
@@ -110,7 +116,17 @@ export function keptPod({
 }: EnrollmentRequest): FollowedPod | null {
   if (pod === undefined) return null;
   return {
-    ...{ uid: pod.uid, name, namespace, serviceAccount, labels: {}, hostNetwork: false, hasSidecar: false, hasEnded: false },
+    ...{
+      uid: pod.uid,
+      runtimeUid: pod.uid,
+      name,
+      namespace,
+      serviceAccount,
+      labels: {},
+      hostNetwork: false,
+      hasSidecar: false,
+      hasEnded: false,
+    },
     ...{ isCaptured: true, annotations, probed: pod.probed },
     addresses: addresses.flatMap((ip) => tryParseIp(ip) ?? []),
   };

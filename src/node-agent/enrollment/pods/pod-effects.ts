@@ -5,6 +5,7 @@ import type { Enrolled, EnrollmentRequest } from '#node-agent/enrollment/enrollm
 import type { WorkloadKey } from '#node-agent/enrollment/local-run/workload-key.ts';
 import type { FollowBuiltIn } from '#protocol/kubernetes/following.ts';
 import type { FollowedPod } from './followed-pod.ts';
+import type { PodNetwork } from './pod-network.ts';
 
 /** The agent, as far as pods that come and go need it. */
 export type PodAgent = {
@@ -31,6 +32,8 @@ export type PodEffects = {
   warn(pod: FollowedPod, text: string): void;
   /** Uid that the control plane will give. */
   expectedUid(key: WorkloadKey): string;
+  /** How pods are taken in before they start. */
+  network: PodNetwork;
   store: { load(): Promise<EnrollmentRequest[]>; save(all: EnrollmentRequest[]): Promise<void> };
   clock: Clock;
   random: Random;

@@ -1,136 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { SILENT_LOG } from '#model/effects/log.ts';
-import type { SoughtNamespace } from '#model/mesh/pod-namespace.ts';
-import { UNSPREAD } from '#model/resilience/retry.ts';
 import type { EnrollmentRequest } from '#node-agent/enrollment/enrollment.ts';
-import { SteppedClock } from '#platform/stepped-clock.testing.ts';
-import type { ClusterListener, FollowedKind } from '#protocol/kubernetes/following.ts';
 import type { KubeObject } from '#protocol/kubernetes/objects.ts';
-import type { PodAgent, PodEffects } from './pod-effects.ts';
-import { PodWorkloads } from './pod-workloads.ts';
-
-const MODE = 'istio.io/dataplane-mode';
-const MARK = 'ambient.istio.io/redirection';
-
-type Told = {
-  uid?: string;
-  ip?: string;
-  mode?: string;
-  phase?: string;
-  account?: string;
-  hostNetwork?: boolean;
-  marked?: boolean;
-  annotations?: Record<string, string>;
-};
-
-function aPod(
-  name: string,
-  { uid = `uid-${name}`, ip = '10.1.0.1', mode, phase = 'Running', account, hostNetwork, marked, annotations = {} }: Told,
-) {
-  return {
-    ...{ apiVersion: 'v1', kind: 'Pod' },
-    metadata: {
-      ...{ name, namespace: 'shop', uid },
-      labels: mode === undefined ? {} : { [MODE]: mode },
-      annotations: { ...annotations, ...(marked === true ? { [MARK]: 'enabled' } : {}) },
-    },
-    spec: { serviceAccountName: account, hostNetwork },
-    status: { phase, podIPs: ip === '' ? [] : [{ ip }] },
-  };
-}
-
-function aNamespace(mode?: string): KubeObject {
-  const labels: Record<string, string> = mode === undefined ? {} : { [MODE]: mode };
-  return { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'shop', labels } };
-}
-
-/** An API server, an agent and a node in memory. `saved`: what a former agent has left. */
-function setUp({ saved = [] as EnrollmentRequest[] } = {}) {
-  const clock = new SteppedClock();
-  const seen = { steps: [] as string[], warned: [] as string[], saved, requests: [] as EnrollmentRequest[] };
-  const fails = { enroll: new Set<string>(), mark: 0 };
-  const places = new Map<string, SoughtNamespace>();
-  let listener: ClusterListener | null = null;
-  let kinds: FollowedKind[] = [];
-  let daemonSets = (_object: KubeObject | null): void => {};
-  const all = Promise.withResolvers<void>();
-  const agent: PodAgent = {
-    async enroll(request) {
-      if (fails.enroll.has(request.name)) throw new Error('EADDRINUSE');
-      seen.steps.push(`enroll ${request.name}`);
-      seen.requests.push(request);
-      return {} as never;
-    },
-    lastBytes: async (uid) => void seen.steps.push(`last bytes ${uid}`),
-    leave: (uid) => void seen.steps.push(`leave ${uid}`),
-    succession: { releaseLeftovers: () => void seen.steps.push('leftovers') },
-  };
-  const effects: PodEffects = {
-    node: 'node-a',
-    follow(wanted, told) {
-      const [first] = wanted.keys();
-      if (first?.kind === 'DaemonSet') {
-        daemonSets = (object) =>
-          void told.changed(first, [{ key: 'weft-agent', object: object === null ? null : first.keep(object) }]);
-        return { told: Promise.resolve(), problems: () => [], close: () => {} };
-      }
-      listener = told;
-      kinds = [...wanted.keys()];
-      return { told: all.promise, problems: () => [], close: () => void seen.steps.push('closed') };
-    },
-    async locate(pods) {
-      return new Map(pods.map(({ uid, name }) => [uid, places.get(uid) ?? { path: `/n/${name}`, inode: name.length }]));
-    },
-    async mark({ name }, captured) {
-      if (fails.mark-- > 0) throw new Error('away');
-      seen.steps.push(`${captured ? 'mark' : 'unmark'} ${name}`);
-    },
-    warn: ({ name }, text) => void seen.warned.push(`${name}: ${text}`),
-    expectedUid: ({ namespace, name }) => `k//Pod/${namespace}/${name}`,
-    store: {
-      load: async () => saved,
-      save: async (now) => void Object.assign(seen, { saved: now }),
-    },
-    ...{ clock, random: UNSPREAD, log: SILENT_LOG },
-  };
-  const pods = new PodWorkloads(agent, effects);
-  const tell = async (kindName: 'Pod' | 'Namespace', key: string, object: KubeObject | null): Promise<void> => {
-    const kind = kinds.find(({ kind: name }) => name === kindName);
-    assert.ok(kind !== undefined && listener !== null, 'it follows');
-    await listener.changed(kind, [{ key, object: object === null ? null : kind.keep(object) }]);
-    await settle();
-  };
-  return {
-    ...{ pods, seen, fails, places, clock, agent },
-    namespace: (mode?: string) => tell('Namespace', 'shop', aNamespace(mode)),
-    pod: (name: string, told: Told = {}) => tell('Pod', `shop/${name}`, aPod(name, told)),
-    daemonSet: (object: KubeObject | null) => daemonSets(object),
-    gone: (name: string) => tell('Pod', `shop/${name}`, null),
-    /** Everything there is was told. */
-    async all() {
-      all.resolve();
-      await settle();
-    },
-    /** The steps since the last time. */
-    steps: () => seen.steps.splice(0),
-  };
-}
-
-const settle = async (): Promise<void> => {
-  for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve));
-};
-
-/** With a namespace that is in the mesh, and nothing else. */
-async function inMesh(mode: string | undefined = 'ambient') {
-  const rig = setUp();
-  await rig.pods.restore();
-  rig.pods.watch();
-  await rig.namespace(mode);
-  await rig.all();
-  rig.steps();
-  return rig;
-}
+import { inMesh, settle, setUp } from './pods-rig.testing.ts';
 
 test('nothing is judged before pods and namespaces are all known', async () => {
   const { pods, namespace, pod, all, steps } = setUp();
@@ -359,7 +231,7 @@ test('an agent that is replaced ends what it has begun, and begins nothing', asy
     isLeft = true;
   });
   await settle();
-  assert.deepEqual([isLeft, steps()], [false, ['closed']]);
+  assert.deepEqual([isLeft, steps()], [false, ['closed', 'not asked any more']]);
   enrolling.reject(new Error('WEFT_AGENT_LEAVING'));
   await left;
   assert.deepEqual([steps(), seen.saved], [[], []]);
@@ -370,7 +242,7 @@ test('who leaves the mesh takes all pods out, and says so', async () => {
   await pod('web', { marked: true });
   steps();
   await pods.stopAll();
-  assert.deepEqual(steps(), ['closed', 'leave k//Pod/shop/web', 'unmark web']);
+  assert.deepEqual(steps(), ['closed', 'leave k//Pod/shop/web', 'unmark web', 'out of the chain']);
 });
 
 test('K46: the mesh is taken away when what runs the agents was there and is deleted, and by nothing else', async () => {

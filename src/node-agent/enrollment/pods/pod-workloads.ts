@@ -1,3 +1,4 @@
+import { toLastResort } from '#model/effects/mishaps.ts';
 import { within } from '#model/effects/within.ts';
 import { messageOf, WeftError } from '#model/error.ts';
 import { podMembership } from '#model/mesh/membership.ts';
@@ -11,6 +12,7 @@ import type { KubeObject } from '#protocol/kubernetes/objects.ts';
 import { FOLLOWED_NAMESPACES, type FollowedPod, keptPod, NAMESPACES, PODS, podsOfNode, readPod } from './followed-pod.ts';
 import { followInstallation } from './installation.ts';
 import type { PodAgent, PodEffects } from './pod-effects.ts';
+import { StartingPods } from './starting-pods.ts';
 import { TakenPod } from './taken-pod.ts';
 
 /** For a pod that `locate` says nothing of. */
@@ -27,8 +29,9 @@ export class PodWorkloads implements NodeWorkloads {
   /** Those of a former agent, of which nothing was told yet. */
   readonly #kept = new Set<string>();
   readonly #namespaces = new Map<string, Readonly<Record<string, string>>>();
-  /** Those that are to be looked at. */
+  /** Those that are to be looked at, and those of them whose namespace is to be looked for though nothing else of them is new. */
   readonly #dirty = new Set<TakenPod>();
+  readonly #sought = new Set<TakenPod>();
   /** Namespaces and pods are all known. Until then those of before are taken for meant. */
   #told = false;
   #watch: BuiltInWatch | null = null;
@@ -36,11 +39,19 @@ export class PodWorkloads implements NodeWorkloads {
   #leaveInstallation = (): void => {};
   #passing: Promise<void> | null = null;
   #saved = '';
+  #saving: Promise<void> = Promise.resolve();
+  readonly #starting: StartingPods;
   #left = false;
 
   constructor(agent: PodAgent, effects: PodEffects) {
     this.#agent = agent;
     this.#effects = effects;
+    this.#starting = new StartingPods(effects, {
+      find: (key) => (this.#told ? (this.#pods.get(key) ?? null) : null),
+      isWanted: (one) => this.#judge(one),
+      entered: () => void this.#save().catch(toLastResort),
+      problems: () => this.#watch?.problems() ?? [],
+    });
   }
 
   get uninstalled(): Promise<void> {
@@ -74,6 +85,7 @@ export class PodWorkloads implements NodeWorkloads {
       .then(() => this.#allTold())
       .catch((error: unknown) => log.error({ error: messageOf(error) }, 'pods are not judged'));
     const stop = clock.every(AGENT.podsLookMs, () => this.#lookAgain());
+    this.#starting.open();
     return () => {
       stop();
       this.#stop();
@@ -85,12 +97,14 @@ export class PodWorkloads implements NodeWorkloads {
     this.#stop();
     await this.#passing;
     for (const one of this.#pods.values()) one.leave();
-    await this.#within(Promise.all([...this.#pods.values()].map(({ written }) => written)));
+    const written = Promise.all([...this.#pods.values()].map((one) => one.written));
+    await Promise.all([this.#within(written), this.#effects.network.remove()]);
   }
 
   async leaveNode(): Promise<void> {
     this.#stop();
-    await this.#within(this.#passing);
+    this.#effects.network.close();
+    await this.#within(Promise.all([this.#passing, this.#saving]));
   }
 
   async #within(done: Promise<unknown> | null): Promise<void> {
@@ -100,22 +114,15 @@ export class PodWorkloads implements NodeWorkloads {
   /** Follows nothing, and begins nothing. */
   #stop(): void {
     this.#left = true;
+    this.#starting.leave();
     this.#watch?.close();
     this.#leaveInstallation();
     for (const one of this.#pods.values()) one.close();
   }
 
-  start(): never {
-    throw podsOnly();
-  }
-
-  stop(): never {
-    throw podsOnly();
-  }
-
-  drain(): never {
-    throw podsOnly();
-  }
+  readonly start = podsOnly;
+  readonly stop = podsOnly;
+  readonly drain = podsOnly;
 
   /** The API server tells which of them are ready. */
   isDraining(): boolean {
@@ -142,7 +149,11 @@ export class PodWorkloads implements NodeWorkloads {
   }
 
   degraded(): readonly string[] {
-    return (this.#watch?.problems() ?? []).map((problem) => `pods of this node are not followed: ${problem}`);
+    const problem = this.#effects.network.problem();
+    return [
+      ...(this.#watch?.problems() ?? []).map((one) => `pods of this node are not followed: ${one}`),
+      ...(problem === null ? [] : [`pods that start may talk in plain text before they are in the mesh: ${problem}`]),
+    ];
   }
 
   #put(pod: FollowedPod, ranOutside: boolean): void {
@@ -171,7 +182,9 @@ export class PodWorkloads implements NodeWorkloads {
       if (kind === FOLLOWED_NAMESPACES) this.#namespaceChanged(key, object?.metadata.labels ?? {});
       else this.#podChanged(key, object);
     }
-    if (this.#told) this.#begin();
+    if (!this.#told) return;
+    this.#starting.told(this.#namespaces, [...this.#pods.values()]);
+    this.#begin();
   }
 
   #podChanged(key: string, object: KubeObject | null): void {
@@ -193,6 +206,7 @@ export class PodWorkloads implements NodeWorkloads {
     for (const [key, one] of this.#pods) if (this.#kept.has(key)) this.#gone(one);
     this.#kept.clear();
     this.#told = true;
+    this.#starting.told(this.#namespaces, [...this.#pods.values()]);
     for (const one of this.#pods.values()) this.#dirty.add(one);
     await this.#pass();
     if (!this.#left) this.#agent.succession.releaseLeftovers();
@@ -200,7 +214,8 @@ export class PodWorkloads implements NodeWorkloads {
 
   /** What nobody tells of: a sandbox that was made anew, a namespace that somebody else has taken from under us. */
   #lookAgain(): void {
-    for (const one of this.#pods.values()) if (one.taken !== null) this.#dirty.add(one);
+    for (const one of this.#pods.values()) if (one.taken !== null) this.#sought.add(one);
+    for (const one of this.#sought) this.#dirty.add(one);
     this.#begin();
   }
 
@@ -224,16 +239,25 @@ export class PodWorkloads implements NodeWorkloads {
 
   async #passes(): Promise<void> {
     while (this.#dirty.size > 0 && !this.#left) {
-      const batch = [...this.#dirty];
+      const batch = [...this.#dirty].map((one) => ({ one, pod: one.pod, what: this.#whatOf(one) }));
       this.#dirty.clear();
-      const wanted = batch.filter((one) => this.#judge(one));
+      this.#sought.clear();
       const all = [...this.#pods.values()].map(({ pod }) => pod).filter(({ hostNetwork }) => !hostNetwork);
-      const sought = wanted.map(({ pod }) => pod);
+      const sought = batch.filter(({ what }) => what === 'take').map(({ pod }) => pod);
       const places = sought.length === 0 ? new Map<string, SoughtNamespace>() : await this.#effects.locate(sought, all);
-      for (const one of batch) if (!wanted.includes(one)) one.leave();
-      await Promise.all(wanted.map((one) => one.take(places.get(one.pod.uid) ?? UNSOUGHT)));
-      if (!this.#left) await this.#save(); // or what the next agent has written would be overwritten
+      // Of one that is otherwise by now, as one whose sandbox has just been made, that was said too early.
+      const settled = batch.filter(({ one, pod }) => one.pod === pod || !this.#dirty.add(one));
+      for (const { one, what } of settled) if (what !== 'take') one[what]();
+      const wanted = settled.filter(({ what }) => what === 'take');
+      await Promise.all(wanted.map(({ one, pod }) => one.take(places.get(pod.uid) ?? UNSOUGHT)));
+      await this.#save();
     }
+  }
+
+  /** To look for a namespace costs as much as the node has processes: it is done only where there is a reason. */
+  #whatOf(one: TakenPod): 'take' | 'stay' | 'leave' {
+    if (!this.#judge(one)) return 'leave';
+    return one.isAsTold && !this.#sought.has(one) ? 'stay' : 'take';
   }
 
   /** Whether it is to be in the mesh now. */
@@ -245,8 +269,14 @@ export class PodWorkloads implements NodeWorkloads {
     return membership.isIn && !pod.hasEnded && pod.addresses.length > 0;
   }
 
+  #save(): Promise<void> {
+    this.#saving = this.#saving.then(() => this.#saveNow());
+    return this.#saving;
+  }
+
   /** What cannot be written is lost with this agent only: the API server tells the next one. */
-  async #save(): Promise<void> {
+  async #saveNow(): Promise<void> {
+    if (this.#left) return; // or what the next agent has written would be overwritten
     const all = [...this.#pods.values()].flatMap(({ taken }) => (taken === null ? [] : [taken]));
     const text = JSON.stringify(all);
     if (text === this.#saved) return;
@@ -259,8 +289,8 @@ export class PodWorkloads implements NodeWorkloads {
   }
 }
 
-function podsOnly(): WeftError {
-  return new WeftError('WEFT_PODS_ONLY', 'the agent of this node takes the pods of a cluster into the mesh, and starts nothing', {
+function podsOnly(): never {
+  throw new WeftError('WEFT_PODS_ONLY', 'the agent of this node takes the pods of a cluster into the mesh, and starts nothing', {
     remedy: 'make it a pod, with the label istio.io/dataplane-mode on it or on its namespace',
   });
 }

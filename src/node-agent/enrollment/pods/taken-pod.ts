@@ -1,3 +1,4 @@
+import type { IpAddress } from '#model/address/ip.ts';
 import { toLastResort } from '#model/effects/mishaps.ts';
 import { messageOf, WeftError } from '#model/error.ts';
 import { captureProblems, sameCapture } from '#model/mesh/capture.ts';
@@ -8,6 +9,7 @@ import { AGENT } from '#model/settings/agents.ts';
 import type { EnrollmentRequest } from '#node-agent/enrollment/enrollment.ts';
 import type { FollowedPod } from './followed-pod.ts';
 import type { PodAgent, PodEffects } from './pod-effects.ts';
+import type { PodSandbox } from './pod-network.ts';
 
 /** What one pod works with; `look`: it is to be looked at again. */
 type Around = { agent: PodAgent; effects: PodEffects; look(one: TakenPod): void };
@@ -31,7 +33,10 @@ export class TakenPod {
   #failures = 0;
   /** Of the namespace that it is enrolled in. */
   #inode = 0;
-  #isTaking = false;
+  /** How often somebody takes it in just now. */
+  #takings = 0;
+  /** Addresses that were told before its runtime told others: those of a sandbox of before. */
+  #outdated: readonly IpAddress[] = [];
   #hasEnded = false;
   /** Whether its mark is ours to take away. */
   #ownsMark = false;
@@ -49,14 +54,16 @@ export class TakenPod {
     this.#marking = new Retry(around.effects, backoff, () => this.#mark());
   }
 
-  /** As it was told last. */
+  /** As it was told last; another object whenever something of it is otherwise. */
   get pod(): FollowedPod {
     return this.#pod;
   }
 
   /** It is otherwise than it was. */
   change(pod: FollowedPod): void {
-    this.#pod = pod;
+    const isOutdated = pod.addresses.length === 0 || pod.addresses.join() === this.#outdated.join();
+    if (!isOutdated) this.#outdated = [];
+    this.#pod = isOutdated ? { ...pod, addresses: this.#pod.addresses } : pod;
     if (pod.isCaptured === this.#marked) this.#marked = null;
   }
 
@@ -82,14 +89,41 @@ export class TakenPod {
     if (membership.problem !== null) this.#tell(`it stays out of the mesh: ${membership.problem}`);
   }
 
+  /** In the mesh as what was told of it last; whether it is still where it was is another question. */
+  get isAsTold(): boolean {
+    return this.taken !== null && sameEnrollment(this.taken, this.request(''));
+  }
+
+  /** Nothing but what is written of it may be otherwise than it is to be. */
+  stay(): void {
+    this.#mark();
+  }
+
+  /** Its runtime has made its network, which the API server will tell of only later. */
+  arrived(addresses: readonly IpAddress[]): void {
+    if (addresses.join() === this.#pod.addresses.join()) return;
+    this.#outdated = this.#pod.addresses;
+    this.#pod = { ...this.#pod, addresses };
+  }
+
   /** Takes it in, or leaves it in. Never rejects: what fails is told and tried again. */
   async take(place: SoughtNamespace): Promise<void> {
-    this.#enrolling.begun();
-    this.#isTaking = true;
     try {
       if ('problem' in place) throw notFound(place.problem);
+      await this.enter(place);
+    } catch (error) {
+      if (!this.#hasEnded) this.#failed(error);
+    }
+  }
+
+  /** The same, once. Errors: those of the enrolment. */
+  async enter(place: PodSandbox['place']): Promise<void> {
+    this.#enrolling.begun();
+    this.#takings++;
+    try {
       const request = this.request(place.path);
-      if (!this.#isTakenAs(request, place.inode)) await this.#around.agent.enroll(request);
+      // A namespace that is enrolled lives, so that its number is nobody else's.
+      if (!this.isAsTold || place.inode !== this.#inode) await this.#around.agent.enroll(request);
       if (this.#hasEnded) return;
       this.taken = request;
       this.#inode = place.inode;
@@ -99,22 +133,9 @@ export class TakenPod {
       this.#mark();
       const unread = captureProblems(request.annotations ?? {}).join('; ');
       if (unread !== '') this.#tell(unread);
-    } catch (error) {
-      if (!this.#hasEnded) this.#failed(error);
     } finally {
-      this.#isTaking = false;
+      this.#takings--;
     }
-  }
-
-  /** A namespace that is enrolled lives, so that its number is nobody else's. */
-  #isTakenAs({ addresses, serviceAccount, annotations }: EnrollmentRequest, inode: number): boolean {
-    const { taken } = this;
-    if (taken === null || inode !== this.#inode) return false;
-    return (
-      sameCapture(taken.annotations, annotations) &&
-      taken.serviceAccount === serviceAccount &&
-      taken.addresses.join() === addresses.join()
-    );
   }
 
   /** Another namespace than the one that it is enrolled in is not there: it stays where it is. */
@@ -153,7 +174,7 @@ export class TakenPod {
     this.close();
     this.#hasEnded = true;
     const { uid } = this.request('');
-    const isIn = this.taken !== null || this.#isTaking;
+    const isIn = this.taken !== null || this.#takings > 0;
     this.taken = null;
     if (isIn) this.#around.agent.leave(uid);
   }
@@ -197,6 +218,14 @@ export class TakenPod {
     this.#told = text;
     this.#around.effects.warn(this.#pod, text);
   }
+}
+
+function sameEnrollment(one: EnrollmentRequest, other: EnrollmentRequest): boolean {
+  return (
+    sameCapture(one.annotations, other.annotations) &&
+    one.serviceAccount === other.serviceAccount &&
+    one.addresses.join() === other.addresses.join()
+  );
 }
 
 function notFound(problem: string): WeftError {

@@ -23,6 +23,14 @@ export function podNamespaces(
   return new Map(pods.map((pod) => [pod.uid, namespaceOfPod(pod, { found, homeInode, all })]));
 }
 
+/** The network namespace at a path; null: there is none, or it is this process's own. */
+export function namespaceAt(path: string): Omit<FoundNamespace, 'pods'> | null {
+  const inode = inodeOf(path);
+  if (inode === null || inode === statSync('/proc/self/ns/net').ino) return null;
+  const addresses = addressesIn(path);
+  return addresses === null ? null : { path, inode, addresses };
+}
+
 type Finding = { path: string; pods: Set<string> };
 
 /** Those that have a name, and those of processes of pods. A name stays when the process that was found has ended. */
@@ -70,7 +78,11 @@ function addressesIn(path: string): Set<IpAddress> | null {
 }
 
 function inodeOf(path: string): number | null {
-  return statSync(path, { throwIfNoEntry: false })?.ino ?? null;
+  try {
+    return statSync(path, { throwIfNoEntry: false })?.ino ?? null;
+  } catch {
+    return null; // a process that has ended meanwhile
+  }
 }
 
 function textOf(path: string): string {
