@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import http2 from 'node:http2';
 import test, { type TestContext } from 'node:test';
 import { deltaOf } from '#model/mesh/mesh-fixtures.testing.ts';
+import { HTTP } from '#model/settings/http.ts';
 import { WAYPOINT } from '#model/settings/waypoints.ts';
 import { rawClient, startApp } from './clients.testing.ts';
 import { ask2, http2Client, startHttp2App } from './http2-clients.testing.ts';
@@ -138,4 +139,34 @@ test('F3: but not for ever', async (t) => {
   const ending = rig.waypoint.drained(WAYPOINT.drainMs);
   rig.clock.advance(WAYPOINT.drainMs);
   await ending;
+});
+
+test('F3: who was accepted by a waypoint that ends, and had asked for nothing yet, is answered once', async (t) => {
+  const app = await startApp(t);
+  const rig = await startRig();
+  t.after(() => rig.close());
+  rig.endpoints([app.port]);
+  const before = await rawClient(t, rig.port);
+  await until(() => rig.waypoint.openConnections === 1);
+  rig.waypoint.drain();
+  const ending = rig.waypoint.drained(WAYPOINT.drainMs);
+  // A tunnel that was on its way.
+  const after = await rawClient(t, rig.port);
+  for (const client of [before, after]) {
+    client.socket.write(GET);
+    await until(() => client.ended());
+    assert.match(client.received(), /^HTTP\/1.1 200 OK(\r\n.*)*connection: close/);
+    client.socket.end();
+  }
+  await ending;
+});
+
+test('F3: one that goes on asking for nothing is closed', async (t) => {
+  const rig = await startRig();
+  t.after(() => rig.close());
+  const client = await rawClient(t, rig.port);
+  await until(() => rig.waypoint.openConnections === 1);
+  rig.waypoint.drain();
+  rig.clock.advance(HTTP.firstRequestMs);
+  await until(() => client.socket.destroyed);
 });

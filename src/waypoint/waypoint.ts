@@ -51,7 +51,7 @@ export class Waypoint {
   readonly #stopSweeping: (() => void)[];
   readonly #tellsProblems: boolean;
   #configured = false;
-  #draining = false;
+  #closed = false;
 
   constructor({ self, mesh, effects, attempts = DEFAULT_ATTEMPTS, meters, tellsProblems = true, parts = 1 }: WaypointOptions) {
     this.meters = meters;
@@ -172,9 +172,11 @@ export class Waypoint {
     return this.#connections.size;
   }
 
-  /** Accepts nothing more; HTTP connections end with the response under way, TCP ones when they end by themselves. */
+  /**
+   * HTTP connections end with the response under way, TCP ones when they end by themselves. Who listens has stopped that; a tunnel that
+   * was on its way is served as what is open is.
+   */
   drain(): void {
-    this.#draining = true;
     this.#connections.drain();
   }
 
@@ -191,7 +193,7 @@ export class Waypoint {
 
   /** Cuts everything. */
   close(): void {
-    this.#draining = true;
+    this.#closed = true;
     for (const stop of this.#stopSweeping) stop();
     this.#connections.destroyAll();
     this.#state.clear();
@@ -207,7 +209,7 @@ export class Waypoint {
   }
 
   #resolve(dialled: Dialled): Resolution {
-    if (this.#draining) return { kind: 'refused', status: 503, why: 'the waypoint is shutting down' };
+    if (this.#closed) return { kind: 'refused', status: 503, why: 'the waypoint is shutting down' };
     return resolveDestination(this.#known, dialled);
   }
 

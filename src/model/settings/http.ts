@@ -30,6 +30,11 @@ export const HTTP_SETTINGS = {
       'bytes',
       'The rest of a request body that is read and dropped after an early reply, to keep the connection.',
     ),
+    firstRequestMs: setting(
+      2_000,
+      'ms',
+      'How long a connection on which nothing was asked yet stays when its waypoint ends: a first request that is on its way is answered.',
+    ),
     lingerMs: setting(
       5_000,
       'ms',

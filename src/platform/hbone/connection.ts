@@ -87,10 +87,13 @@ export class HboneConnection implements StreamReader, TunnelCarrier {
     return new Tunnel(stream, this);
   }
 
-  /** Announces that no new stream will be served: at first softly, for good when the peer has seen that. */
-  retire(reason: string): void {
+  /** Announces that no new stream will be served: at first softly, for good when the peer has seen that, which `announced` is told. */
+  retire(reason: string, announced: () => void): void {
     this.http2.goaway(ERROR_CODE.noError, reason, false);
-    this.#onPong = () => this.http2.goaway(ERROR_CODE.noError, reason, true);
+    this.#onPong = () => {
+      this.http2.goaway(ERROR_CODE.noError, reason, true);
+      announced();
+    };
     this.http2.ping(PING_PAYLOAD);
   }
 

@@ -83,6 +83,53 @@ test('B55: draining is over as soon as the last tunnel has ended', async (t) => 
   await until(() => pool.size() === 0, 'the end of the connection');
 });
 
+test('B55: a tunnel that is opened while GOAWAY is on its way is served, on a connection that was unused as well', async (t) => {
+  for (const isUsed of [true, false]) {
+    const { port, server } = await serve(t);
+    const client = connectHttp2(t, port, web);
+    const first = connectStream(client, '127.0.0.1:1');
+    await answerOf(first);
+    if (!isUsed) {
+      first.end();
+      await once(first.resume(), 'close');
+      await until(() => server.sessions()[0]?.tunnels === 0, 'the end of the tunnel');
+    }
+    const draining = server.drain(25_000);
+    const late = connectStream(client, '127.0.0.1:1'); // before anything of the server can be read
+    assert.equal((await answerOf(late)).headers[':status'], 200);
+    for (const stream of isUsed ? [first, late] : [late]) {
+      stream.end('bye');
+      await once(stream.resume(), 'close');
+    }
+    await draining;
+  }
+});
+
+test('B55: a handshake that is under way when draining begins is finished, and its tunnel finds the next server', async (t) => {
+  const [former, next] = [await serve(t), await serve(t)];
+  let release = (): void => {};
+  let dialled = 0;
+  const slow = net.createServer((near) => {
+    const far = net.connect(dialled++ === 0 ? former.port : next.port, '127.0.0.1');
+    for (const socket of [near, far]) socket.on('error', () => socket.destroy());
+    far.pipe(near);
+    release = () => void near.pipe(far);
+    if (dialled > 1) release();
+  });
+  slow.listen(0, '127.0.0.1');
+  await once(slow, 'listening');
+  t.after(() => slow.close());
+  const { pool, target } = startTestClient(t, { source: web, peer: cart });
+  const opening = pool.open(target((slow.address() as net.AddressInfo).port), REQUEST);
+  await until(() => former.accepted.length === 1, 'the connection');
+  const draining = former.server.drain(25_000);
+  release();
+  const stream = opened(await opening);
+  stream.end('bye');
+  assert.equal((await readAll(stream)).toString(), 'bye');
+  await draining;
+});
+
 test('floods end the connection: rapid reset, PING, SETTINGS, empty frames', async (t) => {
   const preface = Buffer.concat([Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'), Buffer.from('000000040000000000', 'hex')]);
   const floods: [string, (at: number) => Buffer][] = [

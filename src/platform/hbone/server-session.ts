@@ -74,11 +74,12 @@ export function startSession(options: ServerSessionOptions): ServerSession {
   connection.start();
   return {
     info: () => ({ peer, remoteAddress: remote.ip, remotePort: remote.port, tunnels: connection.http2.streams }),
-    retire: () => {
-      retired = true;
-      connection.retire('the node proxy is being replaced');
-      endIfUnused();
-    },
+    // Not before the peer knows: a tunnel that it opens meanwhile would end without an answer, and nobody tries that again.
+    retire: () =>
+      connection.retire('the node proxy is being replaced', () => {
+        retired = true;
+        endIfUnused();
+      }),
     destroy: (why) => connection.destroy(why ?? null),
   };
 }

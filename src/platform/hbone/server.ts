@@ -43,7 +43,10 @@ export type HboneServerOptions = {
 export type HboneServer = {
   /** Serves HBONE on an accepted TCP stream, which it owns from here on. */
   handle(stream: ByteStream): void;
-  /** Takes no new connections and tunnels; resolves when the last tunnel has ended or was cut after `deadlineMs` (B55). */
+  /**
+   * Takes no new connections; resolves when the last tunnel has ended or was cut after `deadlineMs` (B55). Who was accepted before comes
+   * to its tunnels, and is told to open no more: its app has dialled already, and would be reset.
+   */
   drain(deadlineMs: number): Promise<void>;
   /** Cuts everything. */
   close(): void;
@@ -65,7 +68,7 @@ class Server implements HboneServer {
   /** Those that are no sessions yet. */
   readonly #raw = new Set<ByteStream>();
   readonly #sessions = new Set<ServerSession>();
-  #closing = false;
+  #phase: 'open' | 'draining' | 'closed' = 'open';
   #onEmpty: () => void = () => {};
 
   constructor(options: HboneServerOptions) {
@@ -80,7 +83,7 @@ class Server implements HboneServer {
       this.#options.log.warn({ cause: 'too-many', connections }, 'HBONE connection refused: too many connections');
       this.#options.onRefused?.('too-many');
     }
-    if (full || this.#closing) return void stream.reset();
+    if (full || this.#phase !== 'open') return void stream.reset();
     let isTurnedAway = false;
     const entry: Unproved = { stream, cut: () => stream.reset() };
     const waiting = this.#options.door.enter(stream.remote.ip, (cause) => {
@@ -96,6 +99,7 @@ class Server implements HboneServer {
     this.#raw.add(stream);
     this.#serve(entry, waiting).catch((error: unknown) => {
       this.#raw.delete(stream);
+      this.#endIfEmpty();
       waiting.ended();
       stream.reset();
       if (isTurnedAway) return; // and told
@@ -107,7 +111,7 @@ class Server implements HboneServer {
   }
 
   drain(deadlineMs: number): Promise<void> {
-    this.#closing = true;
+    this.#phase = 'draining';
     const { promise, resolve } = Promise.withResolvers<void>();
     const cancelTimer = this.#options.clock.after(deadlineMs, () => this.#cut());
     this.#onEmpty = () => {
@@ -115,18 +119,25 @@ class Server implements HboneServer {
       resolve();
     };
     for (const session of this.#sessions) session.retire();
-    for (const raw of this.#raw) raw.reset(); // handshakes that are not finished belong to no tunnel
-    if (this.#sessions.size === 0) this.#onEmpty();
+    this.#endIfEmpty();
     return promise;
   }
 
   close(): void {
-    this.#closing = true;
+    this.#phase = 'closed';
     this.#cut();
   }
 
   sessions(): SessionInfo[] {
     return [...this.#sessions].map((session) => session.info());
+  }
+
+  #isClosed(): boolean {
+    return this.#phase === 'closed';
+  }
+
+  #endIfEmpty(): void {
+    if (this.#raw.size === 0 && this.#sessions.size === 0) this.#onEmpty();
   }
 
   #cut(): void {
@@ -145,21 +156,24 @@ class Server implements HboneServer {
     const { clock, log, mishaps, io, trustDomain, place = () => () => {} } = this.#options;
     const raw = entry.stream;
     const credentials = await this.#options.credentials();
-    if (raw.isOver || this.#closing) throw new Error('the connection ended before it was secured');
+    if (raw.isOver || this.#isClosed()) throw new Error('the connection ended before it was secured');
     // How long it may take is the doorkeeper's to say, who resets it then.
     const secured = await io.secure(raw, this.#contexts.of('server', credentials), null);
     if (secured.kind !== 'open') throw new Error(whyNot(secured));
-    this.#raw.delete(raw);
     const { stream } = secured;
     const verdict = verifiedPeer(stream, (names) => verifyClient(names, trustDomain));
     if (this.#options.revocations?.isRevoked(stream.peerChain) === true) {
       stream.reset();
       throw revokedPeer();
     }
-    const leave = verdict.kind === 'rejected' || this.#closing ? null : place();
+    const leave = verdict.kind === 'rejected' || this.#isClosed() ? null : place();
     if (leave === null) stream.reset();
     if (verdict.kind === 'rejected') throw new Error(verdict.reason);
-    if (leave === null) return waiting.ended(); // which is told already
+    this.#raw.delete(raw);
+    if (leave === null) {
+      this.#endIfEmpty();
+      return waiting.ended(); // which is told already
+    }
     stream.onOver(() => {
       leave();
       waiting.ended();
@@ -174,12 +188,13 @@ class Server implements HboneServer {
       ready: () => waiting.proved(),
       closed: () => {
         this.#sessions.delete(session);
-        if (this.#sessions.size === 0) this.#onEmpty();
+        this.#endIfEmpty();
       },
     });
     this.#sessions.add(session);
     const unfollow = this.#options.revocations?.follow(stream.peerChain, () => session.destroy(revokedPeer()));
     if (unfollow !== undefined) stream.onOver(unfollow);
     entry.cut = () => session.destroy();
+    if (this.#phase === 'draining') session.retire();
   }
 }

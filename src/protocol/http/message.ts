@@ -104,7 +104,7 @@ export type RequestHandler = {
 
 /** One downstream connection that speaks HTTP. */
 export type ServerConnection = {
-  /** Finishes the requests under way, then closes. */
+  /** Finishes the requests under way, then closes. One on which nothing was asked yet waits for that, until it is told again. */
   drain(): void;
   /** Called at regular intervals: closes when more than `roundsMax` calls in a row found no request under way. */
   closeIfIdle(roundsMax: number): void;

@@ -1,5 +1,6 @@
 import type { ByteStream } from '#model/effects/byte-stream.ts';
 import { Roster, type Rostered } from '#model/effects/roster.ts';
+import { HTTP } from '#model/settings/http.ts';
 import { WAYPOINT } from '#model/settings/waypoints.ts';
 import { CLOSE_CAUSES } from '#model/telemetry/close-cause.ts';
 import type { RequestHandler, ServerConnection } from '#protocol/http/message.ts';
@@ -24,6 +25,7 @@ export class Connections {
   readonly #context: ConnectionContext;
   readonly #requests: (facts: ConnectionFacts) => RequestHandler;
   #onEmpty: (() => void) | null = null;
+  #draining = false;
   readonly #open = new Roster<Open>();
 
   /** `requests`: who takes the HTTP requests of a connection. */
@@ -59,8 +61,16 @@ export class Connections {
     });
   }
 
-  /** Lets every request finish, then closes. */
+  /** Lets every request finish, then closes; those that have not begun yet, with their first one. */
   drain(): void {
+    this.#draining = true;
+    // What says nothing now most likely never will; a first request that is on its way is answered.
+    this.#context.effects.clock.after(HTTP.firstRequestMs, () => {
+      for (const { served, http, stream } of this.#open.all()) {
+        if (served === null) stream.reset();
+        else http?.drain();
+      }
+    });
     for (const { http } of this.#open.all()) http?.drain();
   }
 
@@ -152,5 +162,6 @@ export class Connections {
   #keep(open: Open, connection: ServerConnection): void {
     open.served = connection;
     open.http = connection;
+    if (this.#draining) connection.drain();
   }
 }

@@ -262,7 +262,9 @@ test('http1 server: a client that leaves is reported once', async () => {
 });
 
 test('W73 http1 server: draining closes an idle connection at once and a busy one after its response', async () => {
-  const idle = rig();
+  const idle = rig(({ stream }) => reply(stream, 200, ''));
+  idle.client.write(GET('/'));
+  await settle();
   idle.connection.drain();
   await settle();
   assert.ok(idle.closed());
@@ -274,6 +276,22 @@ test('W73 http1 server: draining closes an idle connection at once and a busy on
   await settle();
   assert.match(busy.sent(), /connection: close/);
   assert.ok(busy.closed());
+});
+
+test('W73 http1 server: a connection on which nothing was asked yet waits for its first request when it is drained, until that is said twice', async () => {
+  const late = rig(({ stream }) => reply(stream, 200, 'x'));
+  late.connection.drain();
+  await settle();
+  assert.ok(!late.closed());
+  late.client.write(GET('/'));
+  await settle();
+  assert.match(late.sent(), /connection: close/);
+  assert.ok(late.closed());
+  const never = rig();
+  never.connection.drain();
+  never.connection.drain();
+  await settle();
+  assert.ok(never.closed());
 });
 
 test('http1 server: an idle connection closes after so many rounds', async () => {

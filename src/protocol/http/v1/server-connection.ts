@@ -28,9 +28,8 @@ import { ResponseWriter } from './response-writer.ts';
 type Phase = 'head' | 'body' | 'replying' | 'over' | 'upgraded';
 
 /**
- * The server side of one HTTP/1.1 connection: one request at a time, in order. It is also the downstream half
- * (`ServerStream`) of the request under way, since there is never a second one. What it cannot use yet it leaves to its
- * byte stream, which stops reading then.
+ * The server side of one HTTP/1.1 connection: one request at a time, in order. It is also the downstream half (`ServerStream`) of the
+ * request under way, since there is never a second one. What it cannot use yet it leaves to its byte stream, which stops reading then.
  */
 export class Http1ServerConnection implements ServerConnection, ServerStream, BodyTaker, ReadingOwner {
   readonly #stream: ByteStream;
@@ -45,8 +44,7 @@ export class Http1ServerConnection implements ServerConnection, ServerStream, Bo
   #idleRounds = 0;
   #consuming = false;
   #cancelLinger: Cancel | null = null;
-  // The request under way.
-  #serial = 0;
+  #serial = 0; // from here on: the request under way
   #events: ServerEvents | null = null;
   #request: RequestHead | null = null;
   #keepAlive = true;
@@ -67,9 +65,11 @@ export class Http1ServerConnection implements ServerConnection, ServerStream, Bo
     stream.read(reading);
   }
 
+  /** Who has not asked for anything yet has a first request on the way, most likely, which nobody would send again. */
   drain(): void {
+    const waits = this.#request === null && !this.#draining;
     this.#draining = true;
-    if (this.#phase === 'head' && this.#head.isEmpty() && !this.#consuming) this.#linger();
+    if (!waits && this.#phase === 'head' && this.#head.isEmpty() && !this.#consuming) this.#linger();
   }
 
   closeIfIdle(roundsMax: number): void {
@@ -152,7 +152,7 @@ export class Http1ServerConnection implements ServerConnection, ServerStream, Bo
     } while (at < end && this.#isReading());
     this.#consuming = false;
     if (this.#bodyBlocked) this.#stream.pause();
-    if (this.#draining && at === end && this.#phase === 'head' && this.#head.isEmpty()) this.#linger();
+    if (this.#draining && at === end && this.#request !== null) this.drain();
     return at - start;
   }
 
