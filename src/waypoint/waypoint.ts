@@ -8,6 +8,7 @@ import { WAYPOINT } from '#model/settings/waypoints.ts';
 import type { Meters } from '#model/telemetry/meters.ts';
 import { PeerSeries } from '#model/telemetry/peer-series.ts';
 import type { WaypointBase, WaypointConfig, WaypointService } from '#model/waypoint/config.ts';
+import { ConnectionAuthorizer } from '#waypoint/connection/connection-authorizer.ts';
 import { connectionFacts, connectionRecord, type Downstream } from '#waypoint/connection/connection-facts.ts';
 import { ConnectionRoutes } from '#waypoint/connection/connection-routes.ts';
 import { Connections } from '#waypoint/connection/connections.ts';
@@ -69,6 +70,7 @@ export class Waypoint {
     const telemetry = { meters: this.meters, peers: this.peers };
     const clusters = new Clusters({ state, upstreams, effects, telemetry, parts });
     const routes = new ConnectionRoutes(state, upstreams, effects.random);
+    const authorizer = new ConnectionAuthorizer({ upstreams, effects });
     const perExchange = new Slots<Exchange>();
     const pipeline = new Pipeline(
       stageList({
@@ -87,7 +89,7 @@ export class Waypoint {
     );
     const requests = requestHandlers({ effects, counters, telemetry, pipeline, live, state });
     this.#connections = new Connections(
-      { self, effects, counters, telemetry, upstreams, clusters, routes, live, state },
+      { self, effects, counters, telemetry, upstreams, clusters, routes, authorizer, live, state },
       requests,
     );
     this.#stopSweeping = [

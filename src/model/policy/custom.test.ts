@@ -3,7 +3,7 @@ import test from 'node:test';
 import { ipToBytes16, parseIp } from '#model/address/ip.ts';
 import type { ExternalAuthorizer } from '#model/waypoint/authorizer.ts';
 import type { L7Operation, L7Policy } from '#model/waypoint/config.ts';
-import { questionsAbout } from './custom.ts';
+import { questionsAbout, questionsAboutConnection } from './custom.ts';
 import { compileL7, decideL7, dryRunL7 } from './l7.ts';
 import type { PolicyFacts } from './l7-fields.ts';
 
@@ -56,14 +56,13 @@ for (const { name, policies, want } of CASES) {
   test(`W67: who is asked: ${name}`, () => assert.deepEqual(asked(policies, '/asked'), want));
 }
 
-test('W67: what CUSTOM matches is neither allowed nor denied by it, but of an authorizer that is not known, and of connections', () => {
+test('W67: what CUSTOM matches is neither allowed nor denied by it, but of an authorizer that is not known', () => {
   const verdict = (policies: L7Policy[], path: string | null) =>
     decideL7(compileL7(policies, 'cluster.local', assert.fail, [authorizer('a')]), facts(path)).kind;
   assert.equal(verdict([policy('p', 'a', ['/asked'])], '/asked'), 'allow');
   assert.equal(verdict([policy('p', 'c', ['/asked'])], '/asked'), 'deny');
   assert.equal(verdict([policy('p', 'c', ['/asked'])], '/other'), 'allow');
-  // On a connection the paths say nothing: all of it would have been asked about.
-  assert.equal(verdict([policy('p', 'a', ['/asked'])], null), 'deny');
+  assert.equal(verdict([policy('p', 'c', ['/asked'])], null), 'deny');
   const trial = compileL7([policy('p', 'c', ['/*'], DRY)], 'cluster.local', assert.fail, []);
   assert.equal(dryRunL7(trial, facts('/asked'))?.deny?.policy, 'shop/p');
 });
@@ -77,3 +76,26 @@ test('W67: a rule that cannot be read asks about everything', () => {
   assert.equal(questionsAbout(custom, facts('/any')).length, 1);
   assert.equal(problems.length, 1);
 });
+
+const HTTP: NonNullable<ExternalAuthorizer['http']> = {
+  ...{ pathPrefix: '', sentHeaders: [], addedHeaders: [], toUpstream: [], toClientOnDeny: [], toClientOnAllow: [] },
+};
+const CONNECTIONS: { name: string; policies: L7Policy[]; byHttp?: true; want: [verdict: string, asked: string[]] }[] = [
+  { name: 'by gRPC, whatever paths its rule names', policies: [policy('p', 'a', ['/asked'])], want: ['allow', ['a']] },
+  { name: 'by HTTP nobody can be: denied', policies: [policy('p', 'a', ['/asked'])], byHttp: true, want: ['deny', []] },
+  {
+    name: 'not where another port is meant',
+    policies: [policy('p', 'a', [], { rules: [{ from: [], to: [{ ...OPERATION, ports: ['81'] }], when: [] }] })],
+    want: ['allow', []],
+  },
+  { name: 'not in a trial', policies: [policy('p', 'a', [], DRY)], want: ['allow', []] },
+  { name: 'in the order of their names', policies: [policy('p', 'b', []), policy('q', 'a', [])], want: ['allow', ['a', 'b']] },
+];
+for (const { name, policies, byHttp, want } of CONNECTIONS) {
+  test(`W67: who is asked about a connection without HTTP: ${name}`, () => {
+    const all = ['b', 'a'].map((one) => ({ ...authorizer(one), http: byHttp ? HTTP : null }));
+    const compiled = compileL7(policies, 'cluster.local', assert.fail, all);
+    const names = questionsAboutConnection(compiled.custom, facts(null)).map(({ authorizer: one }) => one.name);
+    assert.deepEqual([decideL7(compiled, facts(null)).kind, names], want);
+  });
+}

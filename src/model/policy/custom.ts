@@ -7,6 +7,8 @@ export type CustomRules = {
   readonly authorizer: ExternalAuthorizer;
   readonly enforced: readonly Entry<PolicyFacts, PolicyHit>[];
   readonly dryRun: readonly Entry<PolicyFacts, PolicyHit>[];
+  /** The enforced ones as connections without HTTP are read; nobody is asked about those in a dry run. */
+  readonly connections: readonly Entry<PolicyFacts, PolicyHit>[];
 };
 
 /** Whom to ask about a request, and which rule says so. `waits`: the request waits for the answer; else it is only told. */
@@ -22,4 +24,12 @@ export function questionsAbout(rules: readonly CustomRules[], facts: PolicyFacts
     else if (tried !== null) questions.push({ authorizer, by: tried.verdict, waits: false });
   }
   return questions;
+}
+
+/** The same about a connection without HTTP, where everybody who is asked is waited for. */
+export function questionsAboutConnection(rules: readonly CustomRules[], facts: PolicyFacts): Question[] {
+  return rules.flatMap(({ authorizer, connections }) => {
+    const hit = firstHit(connections, facts);
+    return hit === null ? [] : [{ authorizer, by: hit.verdict, waits: true }];
+  });
 }

@@ -60,11 +60,12 @@ function customRules(compiled: readonly Compiled[]): CustomRules[] {
   return [...asked]
     .sort((a, b) => (a.name < b.name ? -1 : 1))
     .map((authorizer) => {
-      const entries = (isDryRun: boolean): Entry<PolicyFacts, PolicyHit>[] =>
+      const entries = (isDryRun: boolean, reading: 'http' | 'tcp' = 'http'): Entry<PolicyFacts, PolicyHit>[] =>
         compiled
           .filter(({ policy, authorizer: named }) => named === authorizer && policy.dryRun === isDryRun)
-          .flatMap(({ rules }) => rules.map(({ http, by }) => ({ clauses: http, verdict: by })));
-      return { authorizer, enforced: entries(false), dryRun: entries(true) };
+          .flatMap(({ rules }) => rules.map((rule) => ({ clauses: rule[reading], verdict: rule.by })));
+      const connections = seesConnections(authorizer) ? entries(false, 'tcp') : [];
+      return { authorizer, enforced: entries(false), dryRun: entries(true), connections };
     });
 }
 
@@ -81,16 +82,21 @@ export function dryRunL7({ dryRun }: L7Policies, facts: PolicyFacts): DryRunVerd
   return { deny, allow: decider.otherwise === ALLOW_WITHOUT_POLICY ? null : decide({ ...decider, deny: [] }, facts) };
 }
 
-/** Who decides by CUSTOM can be asked about requests alone: of connections, and where nobody is known, what it matches is denied. */
+/** By HTTP nothing could be said of a connection that has no request. */
+function seesConnections({ http }: ExternalAuthorizer): boolean {
+  return http === null;
+}
+
+/** What CUSTOM matches is denied where nobody is known that could be asked: for connections, by gRPC. */
 function readingsOf(compiled: readonly Compiled[]): Readings {
   const otherwise = compiled.some(({ policy }) => policy.action === 'allow') ? DENY_WITHOUT_MATCH : ALLOW_WITHOUT_POLICY;
   const read = (reading: 'http' | 'tcp'): L7Decider => {
     const entriesOf = (kind: 'allow' | 'deny'): Entry<PolicyFacts, PolicyVerdict>[] =>
       compiled
-        .filter(
-          ({ policy, authorizer }) =>
-            (policy.action === 'allow') === (kind === 'allow') && (authorizer === null || reading === 'tcp'),
-        )
+        .filter(({ policy, authorizer }) => {
+          const isAsked = authorizer !== null && (reading === 'http' || seesConnections(authorizer));
+          return (policy.action === 'allow') === (kind === 'allow') && !isAsked;
+        })
         .flatMap(({ rules }) => rules.map((rule) => ({ verdict: { kind, by: rule.by }, clauses: rule[reading] })));
     return { deny: entriesOf('deny'), allow: entriesOf('allow'), otherwise };
   };

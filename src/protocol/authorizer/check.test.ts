@@ -54,10 +54,13 @@ test('W67: a header replaces what is there unless it says otherwise; names are i
 test('W67: what is asked has the names of Envoy’s definitions', () => {
   const peer = { address: '10.0.0.7', port: 4_000, principal: 'spiffe://cluster.local/ns/a/sa/b', service: 'b' };
   const facts: CheckFacts = {
-    ...{ source: peer, destination: { ...peer, port: 80 }, startedMs: 1_500, id: 'id', method: 'PUT', target: '/a?b' },
-    ...{ authority: 'cart', scheme: 'http', protocol: 'HTTP/2', contentLength: null },
-    headers: ['cookie', 'a=1', 'cookie', 'b=2', 'x', '1', 'x', '2', '__proto__', 'z'],
-    body: { bytes: Buffer.from('text'), asBytes: false },
+    ...{ source: peer, destination: { ...peer, port: 80 }, startedMs: 1_500 },
+    http: {
+      ...{ id: 'id', method: 'PUT', target: '/a?b' },
+      ...{ authority: 'cart', scheme: 'http', protocol: 'HTTP/2', contentLength: null },
+      headers: ['cookie', 'a=1', 'cookie', 'b=2', 'x', '1', 'x', '2', '__proto__', 'z'],
+      body: { bytes: Buffer.from('text'), asBytes: false },
+    },
   };
   const { attributes } = fromBinary(CheckRequestSchema, encodeCheck(facts));
   const { http, time } = attributes?.request ?? {};
@@ -72,4 +75,12 @@ test('W67: what is asked has the names of Envoy’s definitions', () => {
     ['x', '1,2'],
   ]);
   assert.equal(attributes?.destination?.address?.socketAddress?.portValue, 80);
+});
+
+test('W67: of a connection without HTTP both its ends are shown, and no request', () => {
+  const peer = { address: '10.0.0.7', port: 4_000, principal: 'spiffe://cluster.local/ns/a/sa/b', service: 'b' };
+  const bytes = encodeCheck({ source: peer, destination: { ...peer, port: 80 }, startedMs: 1_500, http: null });
+  const { source, destination, request } = fromBinary(CheckRequestSchema, bytes).attributes ?? {};
+  assert.deepEqual([source?.principal, destination?.address?.socketAddress?.portValue], [peer.principal, 80]);
+  assert.deepEqual([request?.time?.seconds, request?.http], [1n, undefined]);
 });

@@ -16,11 +16,16 @@ const FORBIDDEN = 403;
 /** One end of a connection; principal: the SPIFFE URI, '' without identity. */
 export type CheckPeer = { readonly address: string; readonly port: number; readonly principal: string; readonly service: string };
 
-/** What an authorizer is shown of a request. */
+/** What an authorizer is shown of a request, or of a connection that has none (`http` null). */
 export type CheckFacts = {
   readonly source: CheckPeer;
   readonly destination: CheckPeer;
   readonly startedMs: number;
+  readonly http: CheckedRequest | null;
+};
+
+/** What of it only a request shows. */
+export type CheckedRequest = {
   readonly id: string;
   readonly method: string;
   /** Path and query. */
@@ -38,22 +43,26 @@ export type CheckFacts = {
 
 /** A CheckRequest. */
 export function encodeCheck(facts: CheckFacts): Uint8Array {
-  const { source, destination, startedMs, id, method, target, authority, scheme, protocol, contentLength, body } = facts;
+  const { source, destination, startedMs, http } = facts;
+  const request = create(CheckRequestSchema, {
+    attributes: {
+      source: peerOf(source),
+      destination: peerOf(destination),
+      request: { time: timestampFromMs(startedMs), ...(http && { http: requestOf(http) }) },
+    },
+  });
+  return toBinary(CheckRequestSchema, request);
+}
+
+function requestOf(facts: CheckedRequest) {
+  const { id, method, target, authority, scheme, protocol, contentLength, body } = facts;
   const text = body === null || body.asBytes ? '' : Buffer.from(body.bytes).toString('utf8');
-  const http = {
+  return {
     ...{ id, method, path: target, host: authority, scheme, protocol, body: text },
     headers: { ':method': method, ':path': target, ':authority': authority, ':scheme': scheme, ...joined(facts.headers) },
     size: BigInt(contentLength ?? -1),
     rawBody: body?.asBytes === true ? new Uint8Array(body.bytes) : new Uint8Array(),
   };
-  const request = create(CheckRequestSchema, {
-    attributes: {
-      source: peerOf(source),
-      destination: peerOf(destination),
-      request: { time: timestampFromMs(startedMs), http },
-    },
-  });
-  return toBinary(CheckRequestSchema, request);
 }
 
 function peerOf({ address, port, principal, service }: CheckPeer): object {

@@ -3,7 +3,6 @@ import { pickLeastLoaded } from '#model/balancing/least-request.ts';
 import type { ByteStream, StreamReader } from '#model/effects/byte-stream.ts';
 import { Cut } from '#model/effects/cut.ts';
 import { regardless } from '#model/effects/mishaps.ts';
-import type { Roster } from '#model/effects/roster.ts';
 import { decideL7, type PolicyVerdict } from '#model/policy/l7.ts';
 import type { Observation } from '#model/resilience/outlier.ts';
 import { type RecordPath, recordOf } from '#model/telemetry/access-record.ts';
@@ -11,37 +10,19 @@ import type { CloseCause, ResponseFlag } from '#model/telemetry/close-cause.ts';
 import type { Count } from '#model/telemetry/meters.ts';
 import { type RuledLabels, ruledLabels } from '#model/telemetry/metric-rules.ts';
 import type { PeerCounter } from '#model/telemetry/peer-series.ts';
+import { Inquiry } from '#waypoint/connection/connection-authorizer.ts';
+import type { ConnectionContext } from '#waypoint/connection/connection-context.ts';
 import { type ConnectionFacts, policyFacts } from '#waypoint/connection/connection-facts.ts';
-import type { ConnectionRoutes } from '#waypoint/connection/connection-routes.ts';
 import { policiesFor, telemetryFor } from '#waypoint/connection/destination.ts';
 import { decidedBy, takenPath } from '#waypoint/connection/report.ts';
 import { connectionShown } from '#waypoint/connection/shown.ts';
 import { type TimeLimit, TimeLimits } from '#waypoint/connection/time-limits.ts';
-import type { Counters, Telemetry } from '#waypoint/self/counters.ts';
-import type { WaypointEffects } from '#waypoint/self/effects.ts';
-import type { WaypointSelf } from '#waypoint/self/self.ts';
 import type { UpstreamEndpoint } from '#waypoint/state/kept.ts';
 import type { LiveConnection, Snapshot } from '#waypoint/state/snapshot.ts';
-import type { WaypointState } from '#waypoint/state/waypoint-state.ts';
 import type { Cluster } from '#waypoint/upstream/cluster.ts';
-import type { Clusters } from '#waypoint/upstream/clusters.ts';
 import type { DialOutcome } from '#waypoint/upstream/connection-pool.ts';
 import { dial } from '#waypoint/upstream/dial.ts';
-import { familyFor, type Upstreams } from '#waypoint/upstream/upstreams.ts';
-
-/** What the connections of one waypoint share. */
-export type ConnectionContext = {
-  readonly self: WaypointSelf;
-  readonly effects: WaypointEffects;
-  readonly counters: Counters;
-  readonly telemetry: Telemetry;
-  readonly upstreams: Upstreams;
-  readonly clusters: Clusters;
-  readonly routes: ConnectionRoutes;
-  readonly state: WaypointState;
-  /** What is under way, to be asked again when the policies change. */
-  readonly live: Roster<LiveConnection>;
-};
+import { familyFor } from '#waypoint/upstream/upstreams.ts';
 
 /** One connection that is not HTTP: policies see what TCP shows of it, then its bytes pass (config-api 3.6). */
 export class TcpConnection implements LiveConnection {
@@ -60,6 +41,9 @@ export class TcpConnection implements LiveConnection {
   #verdict: PolicyVerdict | null = null;
   #receivedBytes = 0;
   #sentBytes = 0;
+  readonly #inquiry: Inquiry;
+  /** By policies, and by all whom they have asked. */
+  #isLetIn = false;
   #opened = false;
   #over = false;
 
@@ -69,6 +53,7 @@ export class TcpConnection implements LiveConnection {
     this.#facts = facts;
     this.#stream = stream;
     this.#serverName = serverName;
+    this.#inquiry = new Inquiry(context.authorizer, facts);
     this.#startedMs = context.effects.clock.monotonicMs();
   }
 
@@ -80,6 +65,32 @@ export class TcpConnection implements LiveConnection {
       this.#deny('policy');
       return;
     }
+    if (this.#inquiry.isDone(snapshot)) {
+      this.#connect(snapshot, early);
+      return;
+    }
+    this.#hold();
+    this.#authorize(early).catch((error: unknown) => this.#mistaken(error));
+  }
+
+  /** Nothing is read until it is clear where it goes; a client that leaves is heard of. */
+  #hold(): void {
+    this.#stream.read(this.#waiting);
+    this.#stream.pause();
+  }
+
+  /** Whoever is to be asked about it decides first; what is in force may change meanwhile. */
+  async #authorize(early: Buffer | null): Promise<void> {
+    const { state } = this.#context;
+    const refusal = await this.#inquiry.ask(() => state.snapshot);
+    if (this.#over) return;
+    if (refusal !== null) this.#refuse('UAEX', refusal, 'policy');
+    else if (this.isAllowed(state.snapshot)) this.#connect(state.snapshot, early);
+    else this.#deny('policy');
+  }
+
+  #connect(snapshot: Snapshot, early: Buffer | null): void {
+    this.#isLetIn = true;
     const { endpoint, cluster } = this.#choose(snapshot);
     if (cluster?.enterConnection() === false) {
       this.#finish('UO', 'too many connections', 'overflow');
@@ -93,8 +104,7 @@ export class TcpConnection implements LiveConnection {
       return;
     }
     this.#endpoint = endpoint;
-    this.#stream.read(this.#waiting);
-    this.#stream.pause();
+    this.#hold();
     // From now on it counts as load, so that a slow connect does not draw everybody else to the same endpoint.
     endpoint.active++;
     const timeoutMs = cluster?.settings.connection?.connectTimeoutMs ?? null;
@@ -106,19 +116,21 @@ export class TcpConnection implements LiveConnection {
         this.#finish('UF', outcome.problem.details, 'connect-failed');
         this.#stream.reset();
       })
-      .catch((error: unknown) => {
-        this.#context.effects.mishaps.report('relay', error);
-        this.#stream.reset();
-        regardless(() => this.#finish('LR', 'a mistake of the waypoint', 'other'));
-      });
+      .catch((error: unknown) => this.#mistaken(error));
   }
 
-  /** What the policies of `snapshot` say of this connection. */
+  #mistaken(error: unknown): void {
+    this.#context.effects.mishaps.report('relay', error);
+    this.#stream.reset();
+    regardless(() => this.#finish('LR', 'a mistake of the waypoint', 'other'));
+  }
+
+  /** What the policies of `snapshot` say of this connection; who was let in without a question that is asked now has to come again. */
   isAllowed(snapshot: Snapshot): boolean {
     const policies = policiesFor(this.#facts.destination, snapshot);
     if (policies === null) return false;
     this.#verdict = decideL7(policies, policyFacts(this.#facts, null));
-    return this.#verdict.kind === 'allow';
+    return this.#verdict.kind === 'allow' && (!this.#isLetIn || this.#inquiry.isDone(snapshot));
   }
 
   /** Closes a connection that a policy came to deny. */
@@ -133,7 +145,6 @@ export class TcpConnection implements LiveConnection {
     this.#end('the waypoint has ended');
   }
 
-  /** Until there is an upstream: nothing is read, and a client that leaves is heard of. */
   readonly #waiting: StreamReader = {
     bytes: () => 0,
     end: () => {},
@@ -155,9 +166,13 @@ export class TcpConnection implements LiveConnection {
   }
 
   #deny(cause: 'policy' | 'policy-change'): void {
+    this.#refuse('-', 'rbac_access_denied', cause);
+  }
+
+  #refuse(flag: ResponseFlag, details: string, cause: 'policy' | 'policy-change'): void {
     if (this.#over) return;
     this.#context.counters.tcpConnectionsDenied++;
-    this.#finish('-', 'rbac_access_denied', cause);
+    this.#finish(flag, details, cause);
     this.#end(cause);
   }
 
@@ -216,6 +231,7 @@ export class TcpConnection implements LiveConnection {
   #finish(flag: ResponseFlag, details: string, cause: CloseCause | null): void {
     if (this.#over) return;
     this.#over = true;
+    this.#inquiry.abort();
     if (this.#endpoint !== null) this.#endpoint.active--;
     this.#cluster?.connectionOver();
     this.#limits?.stop();

@@ -1,10 +1,9 @@
 import { compileHttpAuthorizer, type HttpAuthorizer } from '#model/authorizer/http-check.ts';
 import type { ExternalVerdict } from '#model/authorizer/verdict.ts';
-import { formatIdentity } from '#model/identity/identity.ts';
-import { identityOf } from '#model/mesh/workload.ts';
 import { WAYPOINT } from '#model/settings/waypoints.ts';
 import type { AuthorizerHttp, ExternalAuthorizer } from '#model/waypoint/authorizer.ts';
 import { CHECK_PATH, type CheckFacts, decodeVerdict, encodeCheck } from '#protocol/authorizer/check.ts';
+import { checkedEnds } from '#waypoint/connection/connection-authorizer.ts';
 import type { Exchange } from '#waypoint/exchange/exchange.ts';
 import { type CallOutcome, type CallParts, callService } from '#waypoint/upstream/service-call.ts';
 import { callUnary, type UnaryOutcome } from '#waypoint/upstream/unary-call.ts';
@@ -77,35 +76,23 @@ function byGrpc(exchange: Exchange, authorizer: ExternalAuthorizer, shown: Shown
   return { verdict: outcome.then(verdictOf), abort };
 }
 
-/** Whom Envoy's waypoint would leave out: the client's identity is that of its connection. */
 function factsOf(exchange: Exchange, shown: Shown | null, asBytes: boolean, { effects: { clock } }: CallParts): CheckFacts {
   const { connection, request, method, upstreamTarget, requestId, scheme, startedMs } = exchange;
-  const { client, principal, destination, record } = connection;
   const headers = request.headers.toPairs();
   if (shown !== null) headers.push('x-envoy-auth-partial-body', String(shown.partial));
-  const identity = destination.kind === 'workload' ? identityOf(destination.workload) : null;
   return {
-    source: {
-      address: client.address,
-      port: client.port,
-      principal: principal ?? '',
-      service: record.source.workload?.canonicalName ?? '',
-    },
-    destination: {
-      address: destination.address ?? '',
-      port: destination.port,
-      principal: identity === null ? '' : formatIdentity(identity),
-      service: destination.kind === 'service' ? destination.key.slice(destination.key.indexOf('/') + 1) : '',
-    },
+    ...checkedEnds(connection),
     startedMs: clock.nowMs() - (clock.monotonicMs() - startedMs),
-    id: requestId,
-    method,
-    target: upstreamTarget,
-    authority: request.authority,
-    scheme,
-    protocol: request.version === 'http1' ? 'HTTP/1.1' : 'HTTP/2',
-    contentLength: request.contentLength,
-    headers,
-    body: shown === null ? null : { bytes: shown.bytes, asBytes },
+    http: {
+      id: requestId,
+      method,
+      target: upstreamTarget,
+      authority: request.authority,
+      scheme,
+      protocol: request.version === 'http1' ? 'HTTP/1.1' : 'HTTP/2',
+      contentLength: request.contentLength,
+      headers,
+      body: shown === null ? null : { bytes: shown.bytes, asBytes },
+    },
   };
 }
