@@ -237,7 +237,7 @@ complete -c weft -n '__weft_in "weft control"' -l path-normalization -xa 'NONE B
 complete -c weft -n '__weft_in "weft control"' -l rate-limit-service -x -d 'who counts for TrafficPolicies with scope Global that name no service'
 complete -c weft -n '__weft_in "weft control"' -l waypoint-agent -rF -d 'socket of this machine'\''s agent; without it no waypoints are started'
 complete -c weft -n '__weft_in "weft control"' -l waypoint-threads -x -d 'threads of each of them that serve; 0: the one that follows the mesh does (default: the number of cores less one, at least 1)'
-complete -c weft -n '__weft_in "weft control"' -l trace-collector -x -d 'collector of OpenTelemetry (OTLP over HTTP) that waypoints send the spans of traced requests to'
+complete -c weft -n '__weft_in "weft control"' -l trace-collector -x -d 'collector of OpenTelemetry (http://host:4318, or grpc://host:4317) that waypoints send the spans of traced requests to'
 complete -c weft -n '__weft_in "weft control"' -l trace-sampling -x -d 'so many of the requests are traced whose callers have not decided'
 complete -c weft -n '__weft_in "weft control"' -l socket -rF -d 'the control plane'\''s socket on this machine (default: /run/weft/control.sock)'
 complete -c weft -n '__weft_in "weft control"' -l state-dir -xa '(__fish_complete_directories)' -d 'where the certificate authority'\''s key and other lasting files are (default: /var/lib/weft)'

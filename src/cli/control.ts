@@ -207,7 +207,7 @@ function controlOptions(parsed: ParsedControl, command: Command): ControlOptions
 function traceCollectorOption(): Option {
   return new Option(
     '--trace-collector <url>',
-    'collector of OpenTelemetry (OTLP over HTTP) that waypoints send the spans of traced requests to',
+    'collector of OpenTelemetry (http://host:4318, or grpc://host:4317) that waypoints send the spans of traced requests to',
   )
     .env('OTEL_EXPORTER_OTLP_ENDPOINT')
     .argParser(readCollector);

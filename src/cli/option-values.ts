@@ -105,11 +105,13 @@ export function readAddressOrSocket(text: string): string {
   return text.startsWith('unix:/') ? text : readAddress(text);
 }
 
-/** Where a collector of OpenTelemetry is: an http or https URL. */
+/** Where a collector of OpenTelemetry is: an http or https URL, or a grpc or grpcs one, which has nothing but host and port. */
 export function readCollector(text: string): string {
-  const protocol = URL.parse(text)?.protocol;
-  if (protocol !== 'http:' && protocol !== 'https:') throw new InvalidArgumentError('Write a URL such as http://10.0.0.9:4318.');
-  return text;
+  const url = URL.parse(text);
+  if (url !== null && ['http:', 'https:'].includes(url.protocol)) return text;
+  const isPlace = url !== null && splitHostPort(url.host) !== null && ['', '/'].includes(url.pathname);
+  if (isPlace && ['grpc:', 'grpcs:'].includes(url.protocol)) return text;
+  throw new InvalidArgumentError('Write a URL such as http://10.0.0.9:4318 or grpc://10.0.0.9:4317.');
 }
 
 /** A share of a hundred, with fractions. */

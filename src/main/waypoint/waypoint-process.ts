@@ -17,6 +17,7 @@ import { fetchKeysFrom, SYSTEM_KEY_SERVERS } from '#platform/jwt/fetch-keys.ts';
 import { surviveMishaps } from '#platform/linux/process/last-resort.ts';
 import { serve } from '#platform/linux/process/service.ts';
 import { serveLocalSocket } from '#platform/local-api/serve-socket.ts';
+import { collectorAt } from '#platform/otlp/collectors.ts';
 import { SpanExporter } from '#platform/otlp/span-exporter.ts';
 import { requireRoot } from '#platform/preflight/preflight.ts';
 import { systemRandom } from '#platform/random.ts';
@@ -160,7 +161,7 @@ function spansOf(
 ): PlanesOptions['spans'] {
   if (traces === null) return () => {};
   const resource = { 'service.name': `${gateway}.${namespace}`, 'service.namespace': namespace, 'host.name': node };
-  const exporter = new SpanExporter({ endpoint: traces.collector, resource, version, clock, log, meters });
+  const exporter = new SpanExporter({ collector: collectorAt(traces.collector, { resource, version }), clock, log, meters });
   return (spans, dropped) => exporter.add(spans, dropped);
 }
 

@@ -2,13 +2,13 @@ import { lookup } from 'node:dns/promises';
 import { type IncomingMessage, request as requestHttp } from 'node:http';
 import { type RequestOptions, request as requestHttps } from 'node:https';
 import { isIP, type LookupFunction } from 'node:net';
-import { getCACertificates } from 'node:tls';
 import { type IpAddress, parseIp, tryParseIp } from '#model/address/ip.ts';
 import { whyNotAsked } from '#model/address/outside.ts';
 import { WeftError } from '#model/error.ts';
 import { JWT } from '#model/settings/jwt.ts';
 import type { FetchedKeySet, KeySource } from '#model/waypoint/jwt.ts';
 import { bounded } from '#platform/kubernetes/read-body.ts';
+import { machineRoots } from '#platform/machine-roots.ts';
 import { jwtKeysOf } from './key-set.ts';
 
 /** How servers of keys are reached. */
@@ -25,10 +25,7 @@ export type KeyServers = {
 export const SYSTEM_KEY_SERVERS: KeyServers = {
   resolve: async (hostname) => (await lookup(hostname, { all: true })).map(({ address }) => parseIp(address)),
   whyNot: whyNotAsked,
-  roots() {
-    const system = getCACertificates('system');
-    return system.length > 0 ? system : getCACertificates('bundled');
-  },
+  roots: machineRoots,
 };
 
 /**

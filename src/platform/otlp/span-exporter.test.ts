@@ -8,6 +8,7 @@ import { TELEMETRY } from '#model/settings/telemetry.ts';
 import { Meters } from '#model/telemetry/meters.ts';
 import type { Span } from '#model/telemetry/trace.ts';
 import { SteppedClock } from '#platform/stepped-clock.testing.ts';
+import { collectorAt } from './collectors.ts';
 import { SpanExporter } from './span-exporter.ts';
 
 function aSpan(at: number): Span {
@@ -36,8 +37,8 @@ async function aCollector(t: TestContext) {
   const { port } = server.address() as AddressInfo;
   const clock = new SteppedClock();
   const meters = new Meters('waypoint');
-  const endpoint = `http://127.0.0.1:${port}`;
-  const exporter = new SpanExporter({ endpoint, resource: {}, version: '1', clock, log: SILENT_LOG, meters });
+  const collector = collectorAt(`http://127.0.0.1:${port}`, { resource: {}, version: '1' });
+  const exporter = new SpanExporter({ collector, clock, log: SILENT_LOG, meters });
   const fates = (): Record<string, number> =>
     Object.fromEntries(
       (meters.collect().find(({ name }) => name === 'weft_spans_total')?.series ?? []).map(({ labels, value }) => [
@@ -110,8 +111,8 @@ test('where nobody listens spans wait, and go when somebody does', async (t) => 
   const { port } = server.address() as AddressInfo;
   server.close();
   await once(server, 'close');
-  const endpoint = `http://127.0.0.1:${port}`;
-  const exporter = new SpanExporter({ endpoint, resource: {}, version: '1', clock, log: SILENT_LOG, meters });
+  const collector = collectorAt(`http://127.0.0.1:${port}`, { resource: {}, version: '1' });
+  const exporter = new SpanExporter({ collector, clock, log: SILENT_LOG, meters });
   exporter.add(spans(0, 1), 0);
   await until(() => clock.pendingMs().length === 1);
   const again = createServer((_, response) => void response.end('{}')).listen(port, '127.0.0.1');

@@ -6,26 +6,19 @@ import { TELEMETRY } from '#model/settings/telemetry.ts';
 import type { Meters } from '#model/telemetry/meters.ts';
 import type { Span } from '#model/telemetry/trace.ts';
 import { systemRandom } from '#platform/random.ts';
-import { exportRequest } from '#protocol/otlp/spans.ts';
+import type { Collector, Fate } from './collectors.ts';
 
 /** Where spans go, and who tells of them. */
 export type SpanExporterOptions = {
-  /** Of the collector, as OTEL_EXPORTER_OTLP_ENDPOINT has it: spans are posted to its `/v1/traces`. */
-  readonly endpoint: string;
-  readonly resource: Readonly<Record<string, string>>;
-  readonly version: string;
+  readonly collector: Collector;
   readonly clock: Clock;
   readonly log: Log;
   readonly meters: Meters;
 };
 
-/** Answers after which OTLP says to try again. */
-const BUSY = [429, 502, 503, 504];
-
-/** Takes spans to a collector by OTLP over HTTP, one batch at a time, in their order; those that cannot be kept are counted. */
+/** Takes spans to a collector by OTLP, one batch at a time, in their order; those that cannot be kept are counted. */
 export class SpanExporter {
   readonly #options: SpanExporterOptions;
-  readonly #place: URL;
   #waiting: Span[] = [];
   readonly #retry: Retry;
   #busy = false;
@@ -35,7 +28,6 @@ export class SpanExporter {
     this.#options = options;
     const backoff = { firstMs: TELEMETRY.spanPauseMs, maxMs: TELEMETRY.spanPauseMaxMs };
     this.#retry = new Retry({ clock: options.clock, random: systemRandom }, backoff, () => this.#next());
-    this.#place = new URL('v1/traces', options.endpoint.endsWith('/') ? options.endpoint : `${options.endpoint}/`);
   }
 
   /** Keeps these for the collector; `dropped`: how many were left out before. */
@@ -51,33 +43,24 @@ export class SpanExporter {
     const batch = this.#waiting.splice(0, TELEMETRY.spanBatchMax);
     this.#busy = batch.length > 0;
     if (!this.#busy) return;
-    this.#post(batch).then(
-      (status) => this.#answered(batch, status),
+    this.#options.collector.send(batch).then(
+      (fate) => this.#answered(batch, fate),
       (error: unknown) => this.#failed(batch, messageOf(error)),
     );
   }
 
-  async #post(batch: readonly Span[]): Promise<number> {
-    const { resource, version } = this.#options;
-    const response = await fetch(this.#place, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: exportRequest(batch, resource, version),
-      redirect: 'error',
-      signal: AbortSignal.timeout(TELEMETRY.spanExportMs),
-    });
-    await response.body?.cancel();
-    return response.status;
-  }
-
-  #answered(batch: readonly Span[], status: number): void {
-    if (BUSY.includes(status)) {
-      this.#failed(batch, `it answers ${status}`);
+  #answered(batch: readonly Span[], fate: Fate): void {
+    if (fate.kind === 'again') {
+      this.#failed(batch, fate.why);
       return;
     }
-    const isTaken = status >= 200 && status < 300;
-    this.#count(isTaken ? 'exported' : 'refused', batch.length);
-    if (!isTaken) this.#options.log.warn({ error: `it answers ${status}` }, 'the collector refuses spans');
+    const refused = fate.kind === 'taken' ? Math.min(fate.rejected, batch.length) : batch.length;
+    this.#count('exported', batch.length - refused);
+    this.#count('refused', refused);
+    if (refused > 0) {
+      const error = fate.kind === 'refused' ? fate.why : `it has taken all but ${refused}`;
+      this.#options.log.warn({ error }, 'the collector refuses spans');
+    }
     this.#isAway = false;
     this.#retry.succeeded();
     this.#next();
