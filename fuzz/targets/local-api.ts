@@ -42,6 +42,7 @@ export const localApiTarget: FuzzTarget = {
       stop: reach,
       drain: reach,
       cleanup: reach,
+      isLeaving: () => false,
       handOver: () => ({}) as never,
       status: () => ({}) as never,
     };

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { isMainThread, workerData } from 'node:worker_threads';
 import type { Actions } from '#cli/program.ts';
 import { describeError } from '#cli/report-error.ts';
-import type { AgentThreadData } from '#main/agent/data-thread.ts';
+import type { AgentThreadData, SpareThreadData } from '#main/agent/data-thread.ts';
 import type { KeeperData } from '#main/control/keeper-thread.ts';
 import type { ReaderData } from '#main/control/reader-thread.ts';
 import type { WaypointThreadData } from '#main/waypoint/data-thread.ts';
@@ -55,9 +55,10 @@ if (isMainThread) await main();
 else await beThread(workerData);
 
 /** A thread of an agent, a waypoint or a control plane runs the same program: a bundle has no other file to begin with. */
-async function beThread(data: AgentThreadData | WaypointThreadData | ReaderData | KeeperData): Promise<void> {
+async function beThread(data: AgentThreadData | SpareThreadData | WaypointThreadData | ReaderData | KeeperData): Promise<void> {
   const { kind } = data;
-  if (kind === 'weft-data-thread') (await import('#main/agent/data-thread.ts')).carryInThread();
+  if (kind === 'weft-data-thread') (await import('#main/agent/data-thread.ts')).carryInThread(data);
+  else if (kind === 'weft-spare-thread') (await import('#main/agent/data-thread.ts')).carryWhenTold();
   else if (kind === 'weft-waypoint-thread') (await import('#main/waypoint/data-thread.ts')).serveInThread();
   else if (kind === 'weft-keeper-thread') (await import('#main/control/keeper-thread.ts')).keepInThread(data);
   else await (await import('#main/control/reader-thread.ts')).readInThread();

@@ -15,8 +15,9 @@ function setUp(change: Partial<AgentMachinery> = {}, busy = false) {
   if (!busy) carried.resolve();
   const next = { serves: false };
   const machinery: AgentMachinery = {
+    resume: async () => false,
+    restore: async () => void done.push('restore'),
     local: {
-      restore: async () => void done.push('restore'),
       watch: () => {
         done.push('watch');
         return note('unwatch');
@@ -54,6 +55,7 @@ function setUp(change: Partial<AgentMachinery> = {}, busy = false) {
     carried,
     next,
     cleanup: () => actions().cleanup(),
+    isLeaving: () => actions().isLeaving(),
     handOver: (onlyLeaving = false) => actions().handOver(onlyLeaving),
   };
 }
@@ -61,7 +63,14 @@ function setUp(change: Partial<AgentMachinery> = {}, busy = false) {
 test('workloads are restored before discovery starts, and the API opens last', async () => {
   const { machinery, done } = setUp();
   await runAgent(machinery);
-  assert.deepEqual(done, ['restore', 'take over', 'watch', 'discovery starts', 'API opens']);
+  assert.deepEqual(done, ['restore', 'take over', 'discovery starts', 'watch', 'API opens']);
+});
+
+test('F8: what another agent has just served is served before anything is seen to that takes long', async () => {
+  const resume = async (): Promise<boolean> => true;
+  const { machinery, done } = setUp({ resume });
+  await runAgent(machinery);
+  assert.deepEqual(done, ['take over', 'discovery starts', 'restore', 'watch', 'API opens']);
 });
 
 test('what the kernel reports is read again and again, until the agent stops', async () => {
@@ -219,4 +228,14 @@ test('K46: where the mesh is taken away the node is cleaned, and the agent waits
     [done.filter((one) => !/^carry/.test(one)), isOver],
     [['stop all', 'unwatch', 'discovery stops', 'API closes', 'agent', 'certificates', 'kernel', 'node cleaned'], false],
   );
+});
+
+test('an agent that was told to stop says so, until it has handed over', async () => {
+  const { machinery, isLeaving, handOver } = setUp({}, true);
+  const { stop } = await runAgent(machinery);
+  assert.equal(isLeaving(), false);
+  void stop();
+  assert.equal(isLeaving(), true);
+  await handOver(true);
+  assert.equal(isLeaving(), false);
 });

@@ -18,11 +18,20 @@ export type RunningAgent = {
 };
 
 /** What others may ask of the agent's whole. `onlyLeaving`: nothing of one that was not told to stop. */
-export type ServedActions = { cleanup(): Promise<void>; handOver(onlyLeaving: boolean): Promise<Handover> };
+export type ServedActions = {
+  cleanup(): Promise<void>;
+  /** Whether it was told to stop, and has its node still. */
+  isLeaving(): boolean;
+  handOver(onlyLeaving: boolean): Promise<Handover>;
+};
 
 /** What an agent consists of, as far as its start and its end are concerned. */
 export type AgentMachinery = {
-  local: Pick<NodeWorkloads, 'restore' | 'watch' | 'stopAll' | 'leaveNode' | 'uninstalled'>;
+  local: Pick<NodeWorkloads, 'watch' | 'stopAll' | 'leaveNode' | 'uninstalled'>;
+  /** Enrolls at once what another agent served until a moment ago; false: there was none, or `restore` has to do it. */
+  resume(): Promise<boolean>;
+  /** Enrolls what a former agent of the node served, and sees to it that it is as it should be. */
+  restore(): Promise<void>;
   /** Puts the data path of this agent in force; what held the node until then gives way. Errors: those of the kernel. */
   takeOver(): Promise<void>;
   discovery: { start(): void; stop(): void };
@@ -47,14 +56,13 @@ export type AgentMachinery = {
  * Starts an agent whose parts are made, and says in which order it ends. Errors: those of the local API's socket.
  *
  * Workloads of a former agent are enrolled before discovery starts: the first sync purges what belongs to nobody, and
- * must already find them; and programs of a former agent's maps hold the node until the new maps know them. The local API opens last, so whoever gets an answer talks to an agent that can serve it.
+ * must already find them; and programs of a former agent's maps hold the node until the new maps know them. What takes long of that
+ * waits until they are served again. The local API opens last, so whoever gets an answer talks to an agent that can serve it.
  */
 export async function runAgent(machinery: AgentMachinery): Promise<RunningAgent> {
   const { local, discovery, clock } = machinery;
-  await local.restore();
-  await machinery.takeOver();
+  await takeTheNode(machinery);
   const stopTimers = [local.watch(), clock.every(AGENT.eventsPeriodMs, () => machinery.drainEvents())];
-  discovery.start();
   const { promise: cleaned, resolve, reject } = Promise.withResolvers<void>();
   cleaned.catch(() => {}); // whoever waits for it hears of a failure; nobody has to wait
   const replacing = Promise.withResolvers<void>();
@@ -113,10 +121,20 @@ export async function runAgent(machinery: AgentMachinery): Promise<RunningAgent>
     clock.after(AGENT.lastAnswerMs, () => void endOnce().then(machinery.cleanNode).then(resolve, reject));
   };
   const remove = (): Promise<void> => local.stopAll().then(endOnce).then(machinery.cleanNode);
-  const closeApi = await machinery.serve({ cleanup, handOver });
+  const isLeaving = (): boolean => phase === 'leaving';
+  const closeApi = await machinery.serve({ cleanup, isLeaving, handOver });
   // It then waits to be told to end: an agent that ended by itself would be started anew, and come back.
   local.uninstalled?.then(() => (removing = remove())).catch(reject);
   return { stop, cleaned, replaced: replacing.promise };
+}
+
+/** What another agent has just served goes on before anything is seen to that takes long. */
+async function takeTheNode({ resume, restore, takeOver, discovery }: AgentMachinery): Promise<void> {
+  const resumed = await resume();
+  if (!resumed) await restore();
+  await takeOver();
+  discovery.start();
+  if (resumed) await restore();
 }
 
 function alreadyRuns(): WeftError {

@@ -4,7 +4,7 @@ import type { MeshDelta, MeshState } from '#model/mesh/mesh-state.ts';
 import { AGENT } from '#model/settings/agents.ts';
 import type { Kernel } from '#node-agent/effects/agent-effects.ts';
 import type { HandedSocket, Handover } from '#protocol/api/agent.ts';
-import type { Enrolled, Enrollment } from './enrollment/enrollment.ts';
+import type { Enrolled, Enrollment, EnrollmentRequest } from './enrollment/enrollment.ts';
 import type { LocalRecords } from './enrollment/local-records.ts';
 import type { Carriers } from './judge/carriers.ts';
 import type { Waiters } from './judge/waiters.ts';
@@ -29,6 +29,42 @@ export type SuccessionParts = {
   /** From then on nothing of this agent writes into the kernel. */
   leaveKernel(): void;
 };
+
+/** How an agent is that would leave its node: one that goes on serving until it is asked, or one that ends in any case. */
+export type Former = 'serving' | 'leaving';
+
+/** How long the next one may take to become ready before it asks. */
+export const READY_WITHIN_MS: Readonly<Record<Former, number>> = {
+  serving: AGENT.readyMs,
+  leaving: AGENT.readyForLeavingMs,
+};
+
+/**
+ * Enrolls what another agent served until a moment ago as it was, without a look at its sandboxes, which takes long. False: not all of
+ * it could be, so that no data path may be put in force before it is restored.
+ */
+export async function resume(
+  agent: { enroll(request: EnrollmentRequest): Promise<unknown> },
+  served: readonly EnrollmentRequest[],
+): Promise<boolean> {
+  const enrolments = await Promise.allSettled(served.map((request) => agent.enroll(request)));
+  return enrolments.every(({ status }) => status === 'fulfilled');
+}
+
+/**
+ * The agent that would leave its node to this one: any if it is to be replaced, else one that was told to stop; null: there is none. One
+ * of a version that does not say is not counted on. Errors: those of its API.
+ */
+export async function formerAgent(agent: { leaving(): Promise<boolean> }, replace: boolean): Promise<Former | null> {
+  const serving = replace ? 'serving' : null;
+  try {
+    return (await agent.leaving()) ? 'leaving' : serving;
+  } catch (error) {
+    if (error instanceof WeftError && error.code === 'WEFT_NO_AGENT') return null;
+    if (error instanceof WeftError && error.code === 'WEFT_API_PATH') return serving;
+    throw error;
+  }
+}
 
 /**
  * Asks an agent that runs (`replace`), or was told to stop, to leave its node to this one; null: there is none that would. Errors: those

@@ -8,11 +8,12 @@ import { parseIp } from '#model/address/ip.ts';
 import { SILENT_LOG } from '#model/effects/log.ts';
 import { SILENT_MISHAPS } from '#model/effects/mishaps.ts';
 import { CONFIG_FLAG } from '#model/kernel/abi.ts';
-import type { MeshDelta } from '#model/mesh/mesh-state.ts';
 import { type AgentRig, startAgentRig } from '#node-agent/agent-rig.testing.ts';
+import { subscribeMesh } from '#node-agent/follow-mesh.ts';
 import { serveLocalSocket } from '#platform/local-api/serve-socket.ts';
-import { followMesh, startAgent } from './agent-process.ts';
+import { startAgent } from './agent-process.ts';
 import type { AgentProcessOptions } from './effects.ts';
+import { followMesh } from './following.ts';
 
 const POD_IP = parseIp('10.1.0.7');
 const VIP = parseIp('10.96.0.9');
@@ -23,17 +24,27 @@ async function setUp(t: TestContext) {
   const control = await started(where);
   const rig = startAgentRig({ node: 'node-1' });
   const watchers = new Set<() => void>();
-  const apply = rig.agent.applyMesh.bind(rig.agent);
-  rig.agent.applyMesh = (delta: MeshDelta, complete: boolean): void => {
-    apply(delta, complete);
+  const tell = (): void => {
     for (const watcher of [...watchers]) watcher();
+  };
+  const [apply, hear] = [rig.agent.applyMesh.bind(rig.agent), rig.agent.hear.bind(rig.agent)];
+  rig.agent.applyMesh = (...change) => {
+    apply(...change);
+    tell();
+  };
+  rig.agent.hear = (...change) => {
+    hear(...change);
+    tell();
   };
   const seen: string[] = [];
   const options = optionsOf(await endpointOf(control, 'node-1'));
-  const discovery = await followMesh(rig.agent, options, {
-    beforeChange: () => void seen.push(`change at generation ${rig.agent.generation}`),
-    connected: () => void seen.push('connected'),
-  });
+  const { discovery, mesh } = await followMesh(options);
+  mesh.open(
+    subscribeMesh(rig.agent, {
+      beforeChange: () => void seen.push(`change at generation ${rig.agent.generation}`),
+      connected: () => void seen.push('connected'),
+    }),
+  );
   t.after(() => discovery.stop());
   const until = (known: () => boolean): Promise<void> =>
     new Promise((resolve) => {
@@ -136,17 +147,16 @@ test('a token that is none is an error of the start, not of a later day', async 
     serverName: null,
     clusterId: 'Kubernetes',
   };
-  const rig = startAgentRig({ node: 'node-1' });
-  await assert.rejects(followMesh(rig.agent, optionsOf(control), { beforeChange() {}, connected() {} }), {
-    code: 'WEFT_CONTROL_TOKEN',
-  });
+  await assert.rejects(followMesh(optionsOf(control)), { code: 'WEFT_CONTROL_TOKEN' });
 });
 
 test('an agent that runs already keeps its node: a second one ends before it touches anything', async (t) => {
   const runDir = await mkdtemp(join(tmpdir(), 'weft-agent-'));
   t.after(() => rm(runDir, { recursive: true, force: true }));
   await mkdir(join(runDir, 'node-1'));
-  const close = await serveLocalSocket(join(runDir, 'node-1', 'agent.sock'), async () => ({ status: 204, body: null }));
+  const close = await serveLocalSocket(join(runDir, 'node-1', 'agent.sock'), async (method) =>
+    method === 'GET' ? { status: 200, body: { leaving: false } } : { status: 500, body: { code: 'WEFT_ALREADY_RUNNING' } },
+  );
   t.after(close);
   const control = {
     address: '127.0.0.1:1',

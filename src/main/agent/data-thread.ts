@@ -1,4 +1,4 @@
-import { workerData } from 'node:worker_threads';
+import { parentPort } from 'node:worker_threads';
 import { beginThread, linkOf } from '#main/threads/run-thread.ts';
 import type { ThreadData } from '#main/threads/thread-messages.ts';
 import { MAPS, type MapDefinition, type MapName } from '#model/kernel/maps.ts';
@@ -23,12 +23,20 @@ export type AgentThreadData = ThreadData & {
   readonly maps: Readonly<Record<(typeof CARRIED_MAPS)[number], number>>;
 };
 
+/** What a data thread is started with that is told its part later. */
+export type SpareThreadData = { readonly kind: 'weft-spare-thread' };
+
 /** What a data thread has now. */
 export type ThreadCounts = { readonly carried: number; readonly calls: number; readonly tunnels: number };
 
+/** Says that carrying could begin here, and begins when this thread is told its part. */
+export function carryWhenTold(): void {
+  parentPort?.once('message', (data: AgentThreadData) => carryInThread(data));
+  parentPort?.postMessage('waiting');
+}
+
 /** Carries connections in this thread for as long as the process lives. */
-export function carryInThread(): void {
-  const data = workerData as AgentThreadData;
+export function carryInThread(data: AgentThreadData): void {
   const { trustDomain, capacity, threads, shares: memory, maps: fds } = data;
   const parts = beginThread('agent', data);
   const { port, clock } = parts;

@@ -40,7 +40,17 @@ async function setUp() {
   const datapath = {} as EffectParts['datapath']; // only what opens namespaces needs it
   const former = new HandedSockets(null);
   const silent = { log: SILENT_LOG, mishaps: SILENT_MISHAPS };
-  const parts = { io, kernel: memoryKernel(), datapath, certificates, former, ...silent, threads: 0, nameservers: [] };
+  const parts = {
+    io,
+    kernel: memoryKernel(),
+    datapath,
+    certificates,
+    former,
+    ...silent,
+    spares: [],
+    threads: 0,
+    nameservers: [],
+  };
   const data = carryEffects(
     { ...{ io, certificates, clock: systemClock, ...silent }, maps: datapath.maps },
     { meters: new Meters('agent'), shares: new ProcessShares(1), threads: 1 },

@@ -2,6 +2,7 @@ import { randomInt } from 'node:crypto';
 import { join } from 'node:path';
 import type { AgentPlace } from '#cli/agent.ts';
 import type { CniFolders } from '#cli/pod-options.ts';
+import type { SpareThread } from '#main/threads/start-thread.ts';
 import type { NameClient } from '#model/dns/resolve-name.ts';
 import type { Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
@@ -15,7 +16,7 @@ import type { DnsCounters, DnsNode } from '#node-agent/dns/effects.ts';
 import { createDnsResponder, type DnsResponder } from '#node-agent/dns/responder.ts';
 import type { AgentEffects, Kernel } from '#node-agent/effects/agent-effects.ts';
 import { requireFeatures } from '#node-agent/kernel/requirements.ts';
-import { type Datapath, openDatapath } from '#platform/bpf/datapath.ts';
+import { type Datapath, type DatapathOptions, type LoadedAhead, loadAhead, openDatapath } from '#platform/bpf/datapath.ts';
 import { type Missing, missingFeatures } from '#platform/bpf/features.ts';
 import { schemaOf } from '#platform/bpf/pins.ts';
 import { counterReader, type RingReader, readRing } from '#platform/bpf/reports.ts';
@@ -71,17 +72,29 @@ export type AgentProcessOptions = {
 /** Directory of the compiled eBPF objects, made by scripts/setup. */
 const OBJECTS_DIR = join(WEFT_ROOT, 'build/bpf');
 
+type KernelPaths = { pinDir: string; cgroup: string };
+
 /** The node's kernel side as the agent sees it, and what this kernel lacks. */
 export type OpenedKernel = { kernel: Kernel; datapath: Datapath; missing: Missing[] };
 
+const datapathOptions = ({ pinDir, cgroup }: KernelPaths): DatapathOptions & { schema: number } => ({
+  ...{ pinDir, cgroupPath: cgroup, objectsDir: OBJECTS_DIR },
+  schema: schemaOf(process.env.WEFT_BPF_SCHEMA),
+});
+
+/** Loads the eBPF side of a node that another agent has; null: when it is opened. Errors: those of loading. */
+export function loadKernelAhead(paths: KernelPaths): LoadedAhead | null {
+  return loadAhead(datapathOptions(paths));
+}
+
 /** Probes, loads and attaches the node's eBPF side. Errors: WEFT_KERNEL when a feature without which nothing works is missing. */
-export function openKernel(paths: { pinDir: string; cgroup: string }, log: Log): OpenedKernel {
+export function openKernel(paths: KernelPaths, log: Log, ahead: LoadedAhead | null): OpenedKernel {
   const missing = missingFeatures();
   requireFeatures(missing, log);
-  const schema = schemaOf(process.env.WEFT_BPF_SCHEMA);
-  const datapath = openDatapath({ pinDir: paths.pinDir, cgroupPath: paths.cgroup, objectsDir: OBJECTS_DIR, schema });
+  const options = datapathOptions(paths);
+  const datapath = openDatapath(options, ahead);
   const { all: counters, one: counter } = counterReader(datapath.maps.counters);
-  return { kernel: { ...datapath, schema, counters, counter }, datapath, missing };
+  return { kernel: { ...datapath, schema: options.schema, counters, counter }, datapath, missing };
 }
 
 /** What the agent's effects are made of. */
@@ -97,13 +110,15 @@ export type EffectParts = {
   mishaps: Mishaps;
   /** Threads that carry connections; 0: that is done in this one. */
   threads: number;
+  /** Of those the ones that are there already. */
+  spares: readonly SpareThread[];
   /** Empty: those of the node's resolv.conf. */
   nameservers: readonly Nameserver[];
 };
 
 /** The real effects of an agent: kernel, namespaces, tunnels, time and chance. */
 export function agentEffects(parts: EffectParts): AgentEffects {
-  const { io, kernel, datapath, certificates, former, log, mishaps, threads, nameservers } = parts;
+  const { io, kernel, datapath, certificates, former, log, mishaps, threads, spares, nameservers } = parts;
   const clock = guardedClock(sharedDelays(systemClock), mishaps);
   return {
     kernel,
@@ -119,7 +134,7 @@ export function agentEffects(parts: EffectParts): AgentEffects {
               control,
             ),
           ]
-        : startDataThreads(threads, control, { maps: datapath.maps, log, mishaps }),
+        : startDataThreads(threads, control, { maps: datapath.maps, log, mishaps, spares }),
     resolveName: (name) => resolveName(name, nameservers),
     isOfKubelet: (client, target) =>
       isOfKubelet({ local: client.ip, localPort: client.port, remote: target.ip, remotePort: target.port }),

@@ -17,5 +17,7 @@ export type Hosting = {
   /** Lets nothing of it run, until it is released: nobody judged what it did. */
   holdAll(): Promise<void>;
   releaseAll(): Promise<void>;
+  /** What another agent served until a moment ago goes on at once, as it was; false: only with `restore`, as far as it does. */
+  resume(agent: Agent): Promise<boolean>;
   open(agent: Agent): Promise<Hosted>;
 };

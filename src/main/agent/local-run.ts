@@ -8,6 +8,7 @@ import { LocalWorkloads } from '#node-agent/enrollment/local-run/local-workloads
 import { bridgeName, egressNat, expectedUid, searchDomains } from '#node-agent/enrollment/local-run/sandbox-names.ts';
 import { type StateFile, workloadStore } from '#node-agent/enrollment/local-run/workload-store.ts';
 import type { NodePaths } from '#node-agent/node-places.ts';
+import { resume } from '#node-agent/succession.ts';
 import { systemClock } from '#platform/clock.ts';
 import { replaceFile } from '#platform/files/replace-file.ts';
 import { RegistryClient } from '#platform/grpc/control-clients.ts';
@@ -55,6 +56,7 @@ export function sandboxHosting(options: AgentProcessOptions, paths: NodePaths): 
     prepare: async () => void (await sandboxes.prepareNode()),
     holdAll: () => sandboxes.holdAll(),
     releaseAll: () => sandboxes.releaseAll(),
+    resume: async (agent) => resume(agent, await workloadStore(stateFile(paths.workloads)).load()),
     async open(agent) {
       const { local, closeRegistry } = openLocalWorkloads(agent, sandboxes, paths.workloads, options);
       const unfollow = followRoutes(guardedClock(systemClock, mishaps), AGENT.routesLookMs, () => sandboxes.routesChanged());

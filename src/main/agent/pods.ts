@@ -34,6 +34,7 @@ function podHosting(options: AgentProcessOptions, file: string): Hosting {
     prepare: async () => {},
     holdAll: async () => {},
     releaseAll: async () => {},
+    resume: async () => false,
     open: (agent) => openPods(agent, file, options),
   };
 }

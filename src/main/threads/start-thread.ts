@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import type { Log } from '#model/effects/log.ts';
 import type { Mishaps } from '#model/effects/mishaps.ts';
@@ -20,6 +21,8 @@ export type ThreadOwner<ToControl, Counts> = {
   readonly meters: Meters;
   readonly log: Log;
   readonly mishaps: Mishaps;
+  /** One that waits for its part; without it another is started. */
+  readonly spare?: SpareThread;
   receive(message: ToControl): void;
   counted(counts: Counts): void;
 };
@@ -32,6 +35,17 @@ export type DataThread = {
   ending(): Promise<void>;
 };
 
+/** A thread that has loaded its program, and waits to be told its part. */
+export type SpareThread = { readonly worker: Worker };
+
+/** Starts a thread ahead of its part; resolves when it waits for that. Errors: those of its program. */
+export async function spareThread(kind: string): Promise<SpareThread> {
+  const worker = newWorker({ kind });
+  await once(worker, 'message');
+  worker.unref();
+  return { worker };
+}
+
 /** What each thread's log has of that of the process. */
 export function sharedLog(): Pick<ThreadData, 'log' | 'logLevel'> {
   return { log: logShared(), logLevel: processLogLevel.memory };
@@ -40,8 +54,7 @@ export function sharedLog(): Pick<ThreadData, 'log' | 'logLevel'> {
 /** Starts a data thread. One that ends without being told takes the process with it: nobody would carry its part. */
 export function startThread<ToControl, Counts>(data: ThreadData, owner: ThreadOwner<ToControl, Counts>): DataThread {
   const { log, mishaps, meters } = owner;
-  // Descriptors pass between threads, so none of them can tell what was opened here: Node.js would warn of each that comes from elsewhere.
-  const worker = new Worker(WEFT_PROGRAM, { workerData: data, argv: [], name: 'weft-data', trackUnmanagedFds: false });
+  const worker = workerFor(data, owner.spare);
   const ended = Promise.withResolvers<void>();
   let isMeant = false;
   worker.on('message', (said: FromThread<ToControl, Counts>) => {
@@ -76,4 +89,15 @@ export function startThread<ToControl, Counts>(data: ThreadData, owner: ThreadOw
       return ended.promise;
     },
   };
+}
+
+function workerFor(data: ThreadData, spare: SpareThread | undefined): Worker {
+  spare?.worker.postMessage(data);
+  return spare?.worker ?? newWorker(data);
+}
+
+function newWorker(workerData: Pick<ThreadData, 'kind'>): Worker {
+  // Descriptors pass between threads, so none of them can tell what was opened here: Node.js would warn of each that comes from elsewhere.
+  const worker = new Worker(WEFT_PROGRAM, { workerData, argv: [], name: 'weft-data', trackUnmanagedFds: false });
+  return worker;
 }

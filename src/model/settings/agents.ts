@@ -190,6 +190,16 @@ export const AGENT_SETTINGS = {
       'ms',
       'How long connections that a replaced agent carries may go on; what has not ended by then is cut.',
     ),
+    readyMs: setting(
+      30_000,
+      'ms',
+      'How long an agent that is to replace another waits for the mesh before it gives up; the other one goes on meanwhile.',
+    ),
+    readyForLeavingMs: setting(
+      5_000,
+      'ms',
+      'The same where the other one was told to stop, and ends: what is missing then is waited for with the node.',
+    ),
     leaveNodeMs: setting(
       3_000,
       'ms',

@@ -16,6 +16,7 @@ const actions: LocalApiActions = {
   stop: async (key) => void calls.push(key),
   drain: async (key, draining) => void calls.push({ ...key, draining }),
   status: () => ({ node: 'one' }) as AgentStatus,
+  isLeaving: () => false,
   handOver: async () => ({ pid: 7, sockets: [] }),
   cleanup: async () => void calls.push('cleanup'),
   logLevel: new SharedLogLevel('info'),

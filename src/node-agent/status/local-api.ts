@@ -15,6 +15,7 @@ export type LocalApiActions = {
   /** Whether new connections are to go elsewhere. */
   drain(key: { namespace: string; name: string }, draining: boolean): Promise<void>;
   status(): AgentStatus;
+  isLeaving(): boolean;
   handOver(onlyLeaving: boolean): Promise<Handover>;
   cleanup(): Promise<void>;
   logLevel: SharedLogLevel;
@@ -34,6 +35,7 @@ function act(method: string, path: string, body: string, actions: LocalApiAction
   if (told !== undefined) return told;
   if (method === 'GET' && path === '/v1/status') return actions.status();
   if (method === 'POST' && path === '/v1/workloads') return actions.start(readStart(body));
+  if (method === 'GET' && path === '/v1/handover') return { leaving: actions.isLeaving() };
   if (method === 'POST' && path === '/v1/handover') return actions.handOver(bodyObject(body).onlyLeaving === true);
   if (method === 'POST' && path === '/v1/cleanup') return actions.cleanup();
   const [, ofNamespace, ofName] = DRAIN_PATH.exec(path) ?? [];

@@ -7,7 +7,7 @@ import { type LinkHandle, libbpf, type ProgramHandle } from './libbpf.ts';
 import { attachGuard, forgetLinks, indexOfLink, isOfLivingInterface, rememberLink, type WorkloadLink } from './link-guard.ts';
 import { type Attachment, cgroupOf, Links, netnsOf } from './links.ts';
 import { type LoadedObject, loadObject } from './object.ts';
-import { type DatapathMaps, linksDirectory, mapsDirectory, openMaps, preparePins, putInForce } from './pins.ts';
+import { type DatapathMaps, linksDirectory, mapsDirectory, mapsInForce, openMaps, preparePins, putInForce } from './pins.ts';
 
 const OBJECTS = ['connect', 'getpeername', 'datagram', 'flow', 'bind', 'lookup', 'link'] as const;
 const ARRIVAL_OBJECT = 'lookup';
@@ -58,16 +58,29 @@ export type DatapathOptions = {
   schema?: number;
 };
 
+/** Programs that are loaded with the maps of a node that are in force, and attached nowhere yet. */
+export type LoadedAhead = { readonly objects: LoadedObject[]; readonly maps: number };
+
+/**
+ * Loads the programs for a node that another agent has, which notices nothing of it. Null: nothing is in force that they could
+ * share. Errors: WEFT_BPF_OPEN, WEFT_BPF_LOAD.
+ */
+export function loadAhead(options: DatapathOptions): LoadedAhead | null {
+  const maps = mapsInForce(options.pinDir, options.schema ?? SCHEMA);
+  return maps === null ? null : { objects: loadAll(options), maps };
+}
+
 /**
  * Loads the programs and attaches them. Maps that a former agent left with the same schema are adopted (E20). Otherwise new
- * ones come up beside them, and what is attached stays as it is until `activate`: an upgrade opens nothing.
+ * ones come up beside them, and what is attached stays as it is until `activate`: an upgrade opens nothing. `ahead`: programs that
+ * are taken if their maps are still those in force.
  * Errors: WEFT_BPF_OPEN, WEFT_BPF_LOAD, WEFT_BPF_ATTACH.
  */
-export function openDatapath(options: DatapathOptions): Datapath {
+export function openDatapath(options: DatapathOptions, ahead: LoadedAhead | null = null): Datapath {
   const { pinDir, schema = SCHEMA } = options;
   const { adopted, inForce } = preparePins(pinDir, schema);
   const isHeld = readdirSync(linksDirectory(pinDir)).length > 0;
-  const loaded = loadAll(options);
+  const loaded = takeAhead(options, ahead) ?? loadAll(options);
   const maps = openMaps(mapsDirectory(pinDir, schema));
   const links = new Links(linksDirectory(pinDir), isHeld && !adopted);
   const cgroup = openSync(options.cgroupPath, 'r');
@@ -106,6 +119,14 @@ export function openDatapath(options: DatapathOptions): Datapath {
     },
     close,
   };
+}
+
+/** What is loaded for other maps than those in force is let go. */
+function takeAhead({ pinDir, schema = SCHEMA }: DatapathOptions, ahead: LoadedAhead | null): LoadedObject[] | null {
+  if (ahead === null) return null;
+  if (ahead.maps === mapsInForce(pinDir, schema)) return ahead.objects;
+  for (const object of ahead.objects) object.close();
+  return null;
 }
 
 function loadAll(options: DatapathOptions): LoadedObject[] {

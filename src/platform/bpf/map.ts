@@ -137,14 +137,24 @@ export function openPinnedMap<K, V>(path: string, definition: MapDefinition<K, V
   );
 }
 
+/** The kernel's number of an open map, never used again. */
+export function mapId(fd: number): number {
+  return infoOf(fd).readUInt32LE(4);
+}
+
 /** Fixed by the kernel: struct bpf_map_info. */
 const MAP_INFO_BYTES = 88;
 
-/** The first fields of `struct bpf_map_info`: type, id, key size, value size. */
 function sizesOf(fd: number): { keyBytes: number; valueBytes: number } {
+  const info = infoOf(fd);
+  return { keyBytes: info.readUInt32LE(8), valueBytes: info.readUInt32LE(12) };
+}
+
+/** The first fields of `struct bpf_map_info`: type, id, key size, value size. */
+function infoOf(fd: number): Buffer {
   const info = Buffer.alloc(MAP_INFO_BYTES);
   const length = Buffer.alloc(4);
   length.writeUInt32LE(MAP_INFO_BYTES);
   libbpf().infoByFd(fd, info, length);
-  return { keyBytes: info.readUInt32LE(8), valueBytes: info.readUInt32LE(12) };
+  return info;
 }

@@ -4,7 +4,7 @@ import { WeftError } from '#model/error.ts';
 import { SCHEMA } from '#model/kernel/abi.ts';
 import { MAPS, type MapDefinition, type MapKey, type MapName, type MapValue, nameInC } from '#model/kernel/maps.ts';
 import { Links } from './links.ts';
-import { type BpfMap, type OpenMap, openPin, openPinnedMap } from './map.ts';
+import { type BpfMap, mapId, type OpenMap, openPin, openPinnedMap } from './map.ts';
 
 /** The shared maps, typed. Per-CPU counters and the ring are read through their descriptors alone. */
 export type DatapathMaps = {
@@ -31,6 +31,15 @@ export function linksDirectory(pinDir: string): string {
   return join(pinDir, 'links');
 }
 
+/** The number of the maps of this schema that are whole and in force, by the one that comes first; null: there are none. */
+export function mapsInForce(pinDir: string, schema: number): number | null {
+  if (!isInForce(pinDir, schema)) return null;
+  const config = openPin(join(mapsDirectory(pinDir, schema), nameInC('config')));
+  const id = mapId(config.fd);
+  config.close();
+  return id;
+}
+
 /** How a node's pins were found. `adopted`: the maps of this schema are whole, and in force. `inForce`: those of some schema are. */
 export type FoundPins = { adopted: boolean; inForce: boolean };
 
@@ -38,7 +47,7 @@ export type FoundPins = { adopted: boolean; inForce: boolean };
 export function preparePins(pinDir: string, schema: number): FoundPins {
   const maps = mapsDirectory(pinDir, schema);
   const inForce = schemasOf(pinDir).some((name) => existsSync(join(pinDir, name, IN_FORCE)));
-  const adopted = existsSync(join(pinDir, String(schema), IN_FORCE)) && isWhole(maps, schema);
+  const adopted = isInForce(pinDir, schema);
   // Programs that use them hold them, pinned or not: taking the pins away changes nothing for a connection.
   if (!adopted) rmSync(join(pinDir, String(schema)), { recursive: true, force: true });
   for (const directory of [maps, linksDirectory(pinDir)]) mkdirSync(directory, { recursive: true, mode: 0o700 });
@@ -59,6 +68,10 @@ export function putInForce(pinDir: string, schema: number, swap: () => void): vo
 
 /** A folder, as a bpf file system holds no plain files: the programs that are attached use these maps, and these are filled. */
 const IN_FORCE = 'in-force';
+
+function isInForce(pinDir: string, schema: number): boolean {
+  return existsSync(join(pinDir, String(schema), IN_FORCE)) && isWhole(mapsDirectory(pinDir, schema), schema);
+}
 
 /** Every folder of a node's pins but that of the links. */
 function schemasOf(pinDir: string): string[] {

@@ -6,6 +6,7 @@ import type { AgentClient, AgentStatus, Handover, StartedWorkload } from '#proto
 import type { CaStatus, ControlClient, ControlStatus, TokenResponse } from '#protocol/api/control.ts';
 import type { Description } from '#protocol/api/describe.ts';
 import { LOG_LEVEL_PATH, type LogLevelStatus } from '#protocol/api/log-level.ts';
+import { isRecord } from '#protocol/api/reply.ts';
 import type { AppliedResource, ComparedResource, DeletedResource, ListAnswer, ResourceClient } from '#protocol/api/resources.ts';
 import { callSocket, type SocketCall } from './call-socket.ts';
 
@@ -55,6 +56,10 @@ export function agentClient(socketPath: string): AgentClient {
     async drain(namespace, name, draining) {
       const path = `/v1/workloads/${encodeURIComponent(namespace)}/${encodeURIComponent(name)}/drain`;
       await change('POST', path, COMMAND.sandboxMs, { draining });
+    },
+    async leaving() {
+      const answer = await call('GET', '/v1/handover', COMMAND.statusMs);
+      return isRecord(answer) && answer.leaving === true;
     },
     handOver: async (onlyLeaving) => (await call('POST', '/v1/handover', COMMAND.stopMs, { onlyLeaving })) as Handover,
     async cleanup() {

@@ -7,6 +7,7 @@
  *                                           usual time; then the sandbox is removed
  *   POST   /v1/workloads/<namespace>/<name>/drain { draining } → 204; whether new connections are to go elsewhere
  *   GET    /v1/status                       AgentStatus
+ *   GET    /v1/handover                     { leaving } whether it was told to stop, and would leave its node to any other agent
  *   POST   /v1/handover                     { onlyLeaving } → Handover; another agent goes on with the node: this one accepts nothing more, gives up this
  *                                           socket, and ends when what it carries has ended
  *   GET    /v1/log-level, POST { level }          LogLevelStatus of src/protocol/api/log-level.ts
@@ -84,6 +85,8 @@ export type AgentClient = {
   stop(namespace: string, name: string, graceMs?: number): Promise<void>;
   /** Whether new connections are to go elsewhere. */
   drain(namespace: string, name: string, draining: boolean): Promise<void>;
+  /** Whether it was told to stop. */
+  leaving(): Promise<boolean>;
   /** `onlyLeaving`: WEFT_ALREADY_RUNNING unless it was told to stop. */
   handOver(onlyLeaving: boolean): Promise<Handover>;
   cleanup(): Promise<void>;

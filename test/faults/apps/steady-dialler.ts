@@ -1,6 +1,6 @@
 /**
  * Dials each target every 20 ms, says hello and waits for the echo. Arguments: host/port. After each line on standard input it
- * says of each target how many were tried, how many failed, and over which time failures lay.
+ * says of each target how many were tried, how many failed, over which time failures lay, and how long the longest answer took.
  */
 import { connect } from 'node:net';
 import { createInterface } from 'node:readline';
@@ -15,14 +15,24 @@ type Tally = {
   failed: number;
   firstMs: number | null;
   lastMs: number | null;
+  longestMs: number;
   causes: Record<string, number>;
 };
-const tallyOf = (target: string): Tally => ({ target, tried: 0, failed: 0, firstMs: null, lastMs: null, causes: {} });
+const tallyOf = (target: string): Tally => ({
+  target,
+  tried: 0,
+  failed: 0,
+  firstMs: null,
+  lastMs: null,
+  longestMs: 0,
+  causes: {},
+});
 let tallies = process.argv.slice(2).map(tallyOf);
 
 function dial(tally: Tally): void {
   const [host = '', port = ''] = tally.target.split('/');
   tally.tried++;
+  const startedMs = performance.now();
   const socket = connect({ host, port: Number(port), timeout: PATIENCE_MS });
   const failed = (cause: string): void => {
     tally.failed++;
@@ -32,7 +42,10 @@ function dial(tally: Tally): void {
     socket.destroy();
   };
   socket.once('connect', () => socket.write('hello'));
-  socket.once('data', () => socket.destroy());
+  socket.once('data', () => {
+    tally.longestMs = Math.max(tally.longestMs, Math.round(performance.now() - startedMs));
+    socket.destroy();
+  });
   socket.once('timeout', () => failed('timeout'));
   socket.once('error', (error: NodeJS.ErrnoException) => failed(error.code ?? error.message));
 }

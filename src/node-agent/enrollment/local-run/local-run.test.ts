@@ -75,6 +75,7 @@ function startNode(machine: Machine, rig: AgentRig) {
       start: (wanted) => local.start(wanted),
       stop: (key) => local.stop(key),
       drain: (key, draining) => local.drain(key, draining),
+      isLeaving: () => false,
       handOver: async () => ({ pid: 1, sockets: rig.agent.succession.handOver(Promise.resolve()) }),
       cleanup: () => local.stopAll(),
       status: () => statusOf(rig, local),
@@ -279,6 +280,7 @@ test('however often the control plane refuses, one attempt waits; after the end 
   machine.controlAway = true;
   const { rig, local } = startNode(machine, startAgentRig());
   const others = rig.clock.pendingMs().length; // of the agent itself
+  await local.restore();
   for (let round = 0; round < 3; round++) {
     local.refreshRegistration();
     await settle();
@@ -290,6 +292,17 @@ test('however often the control plane refuses, one attempt waits; after the end 
   rig.clock.advance(60_000);
   await settle();
   assert.deepEqual([rig.clock.pendingMs().length, machine.told], [others, []]);
+});
+
+test('F8: nothing is registered before what another agent served is restored: it would take the rest away', async () => {
+  const machine = aMachine();
+  const { local } = startNode(machine, startAgentRig());
+  local.refreshRegistration();
+  await settle();
+  assert.deepEqual(machine.told, []);
+  await local.restore();
+  await settle();
+  assert.equal(machine.told.length, 1);
 });
 
 test('H22: what drains is told so, also by the agent that takes over, until it is told to serve again or is started anew', async () => {

@@ -265,7 +265,7 @@ export class LocalWorkloads implements NodeWorkloads {
 
   /** Tells the control plane the whole set again (after a reconnect). */
   refreshRegistration(): void {
-    this.#registering.begin();
+    this.#registering.again();
   }
 
   async #reap(): Promise<void> {

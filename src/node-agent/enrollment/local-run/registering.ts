@@ -33,6 +33,7 @@ export class Registering {
   /** The attempt that has not begun yet: whoever asks meanwhile has part in it. */
   #next: Promise<void> | null = null;
   #refused: ReadonlyMap<string, RefusedWorkload> = new Map();
+  #begun = false;
   #closed = false;
 
   /** `all`: the workloads as they are when it is asked; `draining`: those of them to which new connections are not to go. */
@@ -52,6 +53,7 @@ export class Registering {
 
   /** One registration at a time, each with the set as it is then; retried until the control plane takes it. */
   soon(): Promise<void> {
+    this.#begun = true;
     if (this.#next !== null) return this.#next;
     const next = (): Promise<void> => {
       this.#next = null;
@@ -83,6 +85,11 @@ export class Registering {
     const told = (error: unknown): void =>
       this.#effects.log.error({ error: messageOf(error) }, 'workloads could not be registered');
     this.soon().catch(told);
+  }
+
+  /** The control plane was reached anew; before the first of these the set may be next to nothing, which would take the rest away. */
+  again(): void {
+    if (this.#begun) this.begin();
   }
 
   /** Tells the control plane nothing any more. */

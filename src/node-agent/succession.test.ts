@@ -1,0 +1,35 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { WeftError } from '#model/error.ts';
+import { type Former, formerAgent } from './succession.ts';
+
+const NOBODY = new WeftError('WEFT_NO_AGENT', 'nobody answers');
+const OLDER = new WeftError('WEFT_API_PATH', 'the agent has no GET /v1/handover');
+
+const cases: [says: boolean | WeftError, replace: boolean, former: Former | null][] = [
+  [false, true, 'serving'],
+  [true, true, 'leaving'],
+  [true, false, 'leaving'],
+  [false, false, null],
+  [NOBODY, true, null],
+  [OLDER, true, 'serving'],
+  [OLDER, false, null],
+];
+
+for (const [says, replace, former] of cases) {
+  const title = says instanceof WeftError ? says.code : says ? 'told to stop' : 'running on';
+  test(`F8: of an agent that is ${title}, ${replace ? 'to be replaced' : 'not to be replaced'}: ${former}`, async () => {
+    const leaving = async (): Promise<boolean> => {
+      if (says instanceof WeftError) throw says;
+      return says;
+    };
+    assert.equal(await formerAgent({ leaving }, replace), former);
+  });
+}
+
+test('F8: an agent that is there and does not answer as one is an error', async () => {
+  const leaving = async (): Promise<never> => {
+    throw new WeftError('WEFT_NOT_ROOT', 'only root may ask');
+  };
+  await assert.rejects(formerAgent({ leaving }, true), { code: 'WEFT_NOT_ROOT' });
+});
