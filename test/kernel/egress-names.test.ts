@@ -121,6 +121,23 @@ describe('egress by name', () => {
     assert.equal(await caller.refused(db.ip4, 15432), 'ECONNREFUSED');
   });
 
+  test('config-api 7.4: what is open goes on when its entry leaves, or when its namespace becomes registry-only; nothing else is let in', async () => {
+    const [former, outsider] = [await bed.caller(hosts.a.netnsPath), await bed.caller(hosts.a.netnsPath)];
+    mesh.put(entry('db', 'db.example.com'));
+    assert.equal(await resolved('db.example.com'), db.ip4);
+    assert.match(await former.dial(db.ip4, 15432), /^connected/);
+    mesh.remove('ServiceEntry shop/db');
+    assert.equal(await caller.refused(db.ip4, 15432), 'ECONNREFUSED');
+    mesh.remove('Namespace shop');
+    assert.match(await outsider.dial(db.ip4, 15432), /^connected/);
+    mesh.put(namespace('registry-only'));
+    assert.equal(await caller.refused(db.ip4, 15432), 'ECONNREFUSED');
+    for (const open of [former, outsider]) {
+      assert.match(await open.say('still here'), /^data /);
+      await open.hangUp();
+    }
+  });
+
   test('B70: another agent goes on with what was answered, and takes it away when the mesh no longer knows it', async () => {
     node.stop();
     await reaches(15433);
