@@ -8,7 +8,7 @@ export async function formatStatus(report: StatusReport, output: StatusOptions['
   if (output === 'json' || output === 'yaml') return formatData(report, output);
   const isWide = output === 'wide';
   const sections = [
-    section('Nodes', nodeTable(report)),
+    section('Nodes', nodeTable(report, isWide)),
     section('Control plane', controlTable(report)),
     section('Replica', replicaTable(report)),
     section('Waypoints', waypointTable(report)),
@@ -25,7 +25,7 @@ function section(title: string, body: string): string {
   return body === '' ? '' : `${title}\n${body.replace(/^(?=.)/gm, '  ')}`;
 }
 
-function nodeTable({ nodes, nowMs }: StatusReport): string {
+function nodeTable({ nodes, nowMs }: StatusReport, isWide: boolean): string {
   const header = [
     'NODE',
     'AGENT',
@@ -36,14 +36,15 @@ function nodeTable({ nodes, nowMs }: StatusReport): string {
     'VERDICTS',
     'UDP BETWEEN NODES',
     'METRICS',
+    ...(isWide ? ['SPLICE READERS'] : []),
   ];
   return formatTable(
     header,
-    nodes.map((report) => nodeRow(report, nowMs)),
+    nodes.map((report) => nodeRow(report, nowMs, isWide)),
   );
 }
 
-function nodeRow(report: NodeReport, nowMs: number): string[] {
+function nodeRow(report: NodeReport, nowMs: number, isWide: boolean): string[] {
   if (report.kind === 'down') return [report.node, 'down'];
   const { node, version, pid, controlPlane, enrolled, kernel, metrics, udpBetweenNodes } = report.status;
   return [
@@ -56,6 +57,7 @@ function nodeRow(report: NodeReport, nowMs: number): string[] {
     String(kernel.verdicts),
     udpBetweenNodes ?? 'refuse',
     metrics ?? 'none',
+    ...(isWide ? [kernel.spliceReaders ?? 'unknown'] : []),
   ];
 }
 

@@ -222,7 +222,19 @@ async function assemble(options: AgentProcessOptions, { paths, former, ready, ta
 }
 
 /** What `weft status` shows of this node, as of now. */
-function statusOf({ options, paths, agent, hosted, kernel, missing, certificates, discovery, tokenTerm, metrics }: Parts) {
+function statusOf({
+  options,
+  paths,
+  agent,
+  hosted,
+  kernel,
+  missing,
+  certificates,
+  discovery,
+  tokenTerm,
+  metrics,
+  spliceReaders,
+}: Parts) {
   return agentStatus({
     node: options.place.node,
     version: options.version,
@@ -242,6 +254,7 @@ function statusOf({ options, paths, agent, hosted, kernel, missing, certificates
     metrics: metrics.address,
     maps: kernel.maps,
     pinDir: paths.pinDir,
+    spliceReaders,
     counters: kernel.counters(),
   });
 }

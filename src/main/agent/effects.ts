@@ -20,6 +20,7 @@ import { type Datapath, type DatapathOptions, type LoadedAhead, loadAhead, openD
 import { type Missing, missingFeatures } from '#platform/bpf/features.ts';
 import { schemaOf } from '#platform/bpf/pins.ts';
 import { counterReader, type RingReader, readRing } from '#platform/bpf/reports.ts';
+import { probeSpliceReaders } from '#platform/bpf/splice-probe.ts';
 import { sharedDelays, systemClock } from '#platform/clock.ts';
 import { resolveName } from '#platform/dns-upstream/names.ts';
 import { followResolvConf, type Nameserver } from '#platform/dns-upstream/resolv-conf.ts';
@@ -33,6 +34,7 @@ import { WEFT_ROOT } from '#platform/program/installation.ts';
 import { systemRandom } from '#platform/random.ts';
 import type { MetricsPlace } from '#platform/telemetry/metrics-server.ts';
 import type { PagePlace } from '#platform/telemetry/page-server.ts';
+import type { SpliceReaders } from '#protocol/api/agent.ts';
 import type { CertificateCache } from '#protocol/ca/certificate-cache.ts';
 import { carryEffects } from './carry-effects.ts';
 import { startDataThreads } from './data-threads.ts';
@@ -75,7 +77,7 @@ const OBJECTS_DIR = join(WEFT_ROOT, 'build/bpf');
 type KernelPaths = { pinDir: string; cgroup: string };
 
 /** The node's kernel side as the agent sees it, and what this kernel lacks. */
-export type OpenedKernel = { kernel: Kernel; datapath: Datapath; missing: Missing[] };
+export type OpenedKernel = { kernel: Kernel; datapath: Datapath; missing: Missing[]; spliceReaders: SpliceReaders };
 
 const datapathOptions = ({ pinDir, cgroup }: KernelPaths): DatapathOptions & { schema: number } => ({
   ...{ pinDir, cgroupPath: cgroup, objectsDir: OBJECTS_DIR },
@@ -94,7 +96,8 @@ export function openKernel(paths: KernelPaths, log: Log, ahead: LoadedAhead | nu
   const options = datapathOptions(paths);
   const datapath = openDatapath(options, ahead);
   const { all: counters, one: counter } = counterReader(datapath.maps.counters);
-  return { kernel: { ...datapath, schema: options.schema, counters, counter }, datapath, missing };
+  const spliceReaders = probeSpliceReaders();
+  return { kernel: { ...datapath, schema: options.schema, counters, counter }, datapath, missing, spliceReaders };
 }
 
 /** What the agent's effects are made of. */

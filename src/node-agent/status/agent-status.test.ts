@@ -34,6 +34,7 @@ function statusOf(rig: AgentRig, change: Partial<StatusParts> = {}) {
     maps: rig.kernel.maps,
     pinDir: '/sys/fs/bpf/weft/one',
     counters: {},
+    spliceReaders: 'not served',
     ...change,
   });
 }
@@ -93,6 +94,7 @@ test('counts are those of the mesh and of the kernel', async () => {
     liveDirectFlows: 0,
     verdicts: rig.kernel.maps.verdicts.entries().length,
     counters: { direct: 7 },
+    spliceReaders: 'not served',
   });
   assert.equal(status.kernel.verdicts > 0, true);
 });

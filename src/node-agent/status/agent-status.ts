@@ -8,7 +8,7 @@ import { AGENT } from '#model/settings/agents.ts';
 import { CERTIFICATE } from '#model/settings/control-planes.ts';
 import type { Enrolled, Enrollment, EnrollmentRequest } from '#node-agent/enrollment/enrollment.ts';
 import type { LocalRecords } from '#node-agent/enrollment/local-records.ts';
-import type { AgentStatus } from '#protocol/api/agent.ts';
+import type { AgentStatus, SpliceReaders } from '#protocol/api/agent.ts';
 
 /** The agent, as far as its status shows it. */
 export type ShownAgent = {
@@ -43,6 +43,7 @@ export type StatusParts = {
   maps: Pick<KernelMaps, 'flows' | 'verdicts'>;
   pinDir: string;
   counters: Record<string, number>;
+  spliceReaders: SpliceReaders;
 };
 
 /** How long the token of a node is good for; `issuedMs` null: it does not say since when. */
@@ -98,6 +99,7 @@ export function agentStatus(parts: StatusParts): AgentStatus {
       liveDirectFlows: maps.flows.entries().length,
       verdicts: maps.verdicts.entries().length,
       counters: parts.counters,
+      spliceReaders: parts.spliceReaders,
     },
     degraded: parts.degraded,
     udpBetweenNodes: parts.datagramsClear ? 'allow-plaintext' : 'refuse',

@@ -34,6 +34,10 @@ export type Libbpf = {
   programFd(program: ProgramHandle): number;
   programSetLogBuffer(program: ProgramHandle, buffer: Buffer, size: number): number;
   programSetLogLevel(program: ProgramHandle, level: number): number;
+  /** A descriptor, or a negative errno. */
+  mapCreate(type: number, name: string, keySize: number, valueSize: number, entriesMax: number, options: null): number;
+  programLoad(type: number, name: string, license: string, instructions: Buffer, count: number, options: null): number;
+  programAttach(programFd: number, targetFd: number, type: number, flags: number): number;
   attachCgroup(program: ProgramHandle, cgroupFd: number): LinkHandle | null;
   attachNetns(program: ProgramHandle, netnsFd: number): LinkHandle | null;
   /** A file descriptor, or a negative errno; `target`: a file descriptor or the index of an interface. */
@@ -110,6 +114,17 @@ function loadLibbpf(): Libbpf {
     programFd: library.func('int bpf_program__fd(void *program)'),
     programSetLogBuffer: library.func('int bpf_program__set_log_buf(void *program, void *buffer, size_t size)'),
     programSetLogLevel: library.func('int bpf_program__set_log_level(void *program, uint32_t level)'),
+    mapCreate: undisturbed(
+      library.func(
+        'int bpf_map_create(int type, const char *name, uint32_t keySize, uint32_t valueSize, uint32_t entriesMax, const void *options)',
+      ),
+    ),
+    programLoad: undisturbed(
+      library.func(
+        'int bpf_prog_load(int type, const char *name, const char *license, const void *instructions, size_t count, const void *options)',
+      ),
+    ),
+    programAttach: undisturbed(library.func('int bpf_prog_attach(int program, int target, int type, unsigned int flags)')),
     attachCgroup: undisturbed(library.func('void *bpf_program__attach_cgroup(void *program, int fd)')),
     attachNetns: undisturbed(library.func('void *bpf_program__attach_netns(void *program, int fd)')),
     linkCreate: undisturbed(library.func('int bpf_link_create(int programFd, int target, int attachType, const void *options)')),

@@ -72,6 +72,12 @@ export const send: (fd: number, data: Buffer, length: number, flags: number) => 
 export const recv: (fd: number, data: Buffer, length: number, flags: number) => bigint = libc.func(
   'int64_t recv(int fd, void *data, uint64_t length, int flags)',
 );
+/** pipe2(2): two descriptors, one to read from and one to write to. */
+export const pipe2: (ends: Buffer, flags: number) => number = libc.func('int pipe2(void *ends, int flags)');
+/** splice(2): bytes moved. */
+export const splice: (from: number, at: null, into: number, there: null, length: number, flags: number) => bigint = libc.func(
+  'int64_t splice(int from, void *at, int into, void *there, uint64_t length, unsigned int flags)',
+);
 /** flock(2). */
 export const flock: (fd: number, operation: number) => number = libc.func('int flock(int fd, int operation)');
 /** mount(2). */

@@ -32,6 +32,9 @@ export type StartedWorkload = {
   resolvConfPath: string;
 };
 
+/** Whether splice(2) reads what a path from socket to socket puts into a socket; unknown: it could not be tried. */
+export type SpliceReaders = 'served' | 'not served' | 'unknown';
+
 /** Answer to GET /v1/status. */
 export type AgentStatus = {
   node: string;
@@ -61,7 +64,15 @@ export type AgentStatus = {
   /** What becomes of datagrams to workloads of other nodes. Absent: by an agent that refuses them all. */
   udpBetweenNodes?: 'refuse' | 'allow-plaintext';
   /** pinDir: where the data path is pinned; a waypoint on this node reads attested flows there. */
-  kernel: { pinDir: string; generation: number; liveDirectFlows: number; verdicts: number; counters: Record<string, number> };
+  kernel: {
+    pinDir: string;
+    generation: number;
+    liveDirectFlows: number;
+    verdicts: number;
+    counters: Record<string, number>;
+    /** What keeps the path `spliced` from being an offer, of which there is none yet. Absent: by an agent that did not try. */
+    spliceReaders?: SpliceReaders;
+  };
   /** `host:port` of the metrics page; null: there is none. */
   metrics: string | null;
   /** Missing kernel features and what is lost by each, and whatever else this agent does without. */

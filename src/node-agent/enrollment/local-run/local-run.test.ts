@@ -100,6 +100,7 @@ const statusOf = (rig: AgentRig, local: LocalWorkloads) =>
     maps: rig.kernel.maps,
     pinDir: '/pins',
     counters: {},
+    spliceReaders: 'unknown',
     datagramsClear: false,
   });
 
