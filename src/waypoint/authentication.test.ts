@@ -166,3 +166,23 @@ test('W64 a CORS preflight passes without a token, as nobody; any other OPTIONS 
   assert.equal((await ask(rig, 'bad', '/', ...preflight)).status, 200);
   assert.equal((await ask(rig, 'bad', '/', '-X', 'OPTIONS')).status, 401);
 });
+
+test('config-api 6.3: buckets of a rate limit go by claims that a token proves, and never by those of a token that is forged', async (t) => {
+  const rule = { name: 'each', match: null, key: [{ type: 'claim', path: ['sub'] } as const], requests: 1, windowMs: 60_000 };
+  const rateLimit = {
+    policy: 'shop/p',
+    responseHeaders: false,
+    rules: [{ ...rule, burst: 1, perReplica: false, shadow: false }],
+  };
+  const options = optionsOf([RULE]);
+  const services = options.config?.services?.map((service) => ({
+    ...service,
+    traffic: [{ rateLimit, fault: null, port: null }],
+  }));
+  const { rig } = await cart(t, { config: { ...options.config, ...(services && { services }) } });
+  const as = (sub: string): string => signedToken(KEY, { ...ME, sub });
+  const statuses: number[] = [];
+  for (const token of [as('a'), as('a'), as('b'), forgedByHmac(KEY, { ...ME, sub: 'c' }), null, null])
+    statuses.push((await ask(rig, token)).status);
+  assert.deepEqual(statuses, [200, 429, 200, 401, 200, 429], 'who has no token shares one bucket');
+});

@@ -13,6 +13,7 @@ const REQUEST: KeyedRequest = {
   headerValues: (name) => (name === 'x-user' ? ['me', 'you'] : name === 'x-long' ? ['x'.repeat(1_000)] : []),
   client: parseIdentity('spiffe://cluster.local/ns/web/sa/front'),
   address: '10.0.0.7',
+  authenticated: { principal: 'issuer/me', claims: { user: { id: 7 } }, spaceDelimitedClaims: [] },
 };
 
 function rule(change: Partial<CountingRule> = {}): LimitRule {
@@ -32,6 +33,7 @@ const KEYS: { key: RateLimitKey; entry: [string, string] }[] = [
   { key: { type: 'header', name: 'X-User' }, entry: ['header:x-user', 'me'] },
   { key: { type: 'header', name: 'x-none' }, entry: ['header:x-none', ''] },
   { key: { type: 'query', name: 'b' }, entry: ['query:b', '2'] },
+  { key: { type: 'claim', path: ['user', 'id'] }, entry: ['claim:user.id', '7'] },
 ];
 for (const { key, entry } of KEYS)
   test(`W59 a descriptor by ${JSON.stringify(key)} (config-api 6.3)`, () => {

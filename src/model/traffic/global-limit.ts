@@ -71,6 +71,8 @@ function entryName(key: RateLimitKey): string {
       return `header:${key.name.toLowerCase()}`;
     case 'query':
       return `query:${key.name}`;
+    case 'claim':
+      return `claim:${key.path.join('.')}`;
     default:
       return key.type;
   }

@@ -1,3 +1,5 @@
+import type { Authenticated } from '#model/authentication/judge.ts';
+import { claimTexts } from '#model/authentication/token.ts';
 import type { Identity } from '#model/identity/identity.ts';
 import { firstQueryParam, type RouteRequest } from '#model/routing/candidate.ts';
 import { accountOf, compileTrafficMatch, type TrafficTest } from '#model/traffic/match.ts';
@@ -24,7 +26,12 @@ export type Limit = {
 export type CompiledGlobal = Omit<GlobalLimit, 'rules'> & { readonly rules: readonly LimitRule[] };
 
 /** What keys are made of. */
-export type KeyedRequest = RouteRequest & { readonly client: Identity | null; readonly address: string };
+export type KeyedRequest = RouteRequest & {
+  readonly client: Identity | null;
+  readonly address: string;
+  /** By a token that was proved; null: there is none. */
+  readonly authenticated: Authenticated | null;
+};
 
 /** A rule whose pattern cannot be used is for every request: too strict rather than none. */
 export function compileRateLimit({ policy, rules, responseHeaders, global }: RateLimit, problem: (why: string) => void): Limit {
@@ -83,7 +90,15 @@ export function valueOfKey(key: RateLimitKey, request: KeyedRequest): string {
       return request.headerValues(key.name.toLowerCase())[0] ?? '';
     case 'query':
       return firstQueryParam(request.query, key.name) ?? '';
+    case 'claim':
+      return claimOf(request.authenticated, key.path);
   }
+}
+
+/** All that a claim says, on one line. */
+function claimOf(who: Authenticated | null, path: readonly string[]): string {
+  if (who === null) return '';
+  return claimTexts(who.claims, path, who.spaceDelimitedClaims).join(',').replaceAll('\n', '\\n');
 }
 
 /** Values may be long, and each is kept somewhere: those that begin alike and are of one length are one. */

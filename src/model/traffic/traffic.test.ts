@@ -16,6 +16,11 @@ const REQUEST: KeyedRequest = {
   headerValues: (name) => (name === 'x-user' ? ['me', 'you'] : []),
   client: FRONT,
   address: '10.0.0.7',
+  authenticated: {
+    principal: 'issuer/me',
+    claims: { sub: 'me', team: { name: 'a\nb', tags: ['x', 'y'] }, scope: 'read write' },
+    spaceDelimitedClaims: ['scope'],
+  },
 };
 
 const MATCHES: { name: string; match: Partial<TrafficMatch>; yes: boolean }[] = [
@@ -57,6 +62,11 @@ const KEYS: { key: RateLimitKey; value: string }[] = [
   { key: { type: 'header', name: 'X-User' }, value: 'me' },
   { key: { type: 'header', name: 'x-none' }, value: '' },
   { key: { type: 'query', name: 'b' }, value: '2' },
+  { key: { type: 'claim', path: ['sub'] }, value: 'me' },
+  { key: { type: 'claim', path: ['team', 'name'] }, value: 'a\\nb' },
+  { key: { type: 'claim', path: ['team', 'tags'] }, value: 'x,y' },
+  { key: { type: 'claim', path: ['scope'] }, value: 'read,write' },
+  { key: { type: 'claim', path: ['none'] }, value: '' },
 ];
 for (const { key, value } of KEYS)
   test(`rate limit: the bucket of ${JSON.stringify(key)}`, () => assert.equal(bucketKey([key], REQUEST), value));
@@ -65,6 +75,7 @@ test('rate limit: several keys, none, and a client without identity', () => {
   assert.equal(bucketKey([{ type: 'namespace' }, { type: 'method' }], REQUEST), 'web\nGET');
   assert.equal(bucketKey([], REQUEST), '');
   assert.equal(bucketKey([{ type: 'service-account' }], { ...REQUEST, client: null }), '');
+  assert.equal(bucketKey([{ type: 'claim', path: ['sub'] }], { ...REQUEST, authenticated: null }), '');
 });
 
 test('W58 a bucket: its burst at once, then as it fills; a refusal says when there is a token', () => {

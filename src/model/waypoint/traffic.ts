@@ -16,7 +16,9 @@ export type TrafficMatch = {
 /** What requests that share a bucket have in common. */
 export type RateLimitKey =
   | { readonly type: 'service-account' | 'namespace' | 'address' | 'method' | 'path' }
-  | { readonly type: 'header' | 'query'; readonly name: string };
+  | { readonly type: 'header' | 'query'; readonly name: string }
+  /** Of a token that was proved; the names of claims, each within the one before. */
+  | { readonly type: 'claim'; readonly path: readonly string[] };
 
 /** Requests that are counted together, or for each value of `key` apart. */
 export type CountingRule = {

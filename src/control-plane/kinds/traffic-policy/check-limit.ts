@@ -3,6 +3,7 @@ import { readDurationMs } from '#control-plane/mesh/request-routes/documents.ts'
 import { errorAt, type FieldPath, type Problem, warningAt } from '#control-plane/resources/finding.ts';
 import { WAYPOINT } from '#model/settings/waypoints.ts';
 import { GLOBAL_WINDOWS_MS } from '#model/traffic/global-limit.ts';
+import { claimPath } from './read-limit.ts';
 import type { RawKey, RawLimitRule, RawRateLimit } from './schema.ts';
 
 // Fixed by what a day is: the API bounds windows by it.
@@ -67,10 +68,11 @@ function checkGlobal({ window, burst, perReplica }: RawLimitRule['limit'], path:
 }
 
 /** A key without its name would be the same for everybody. */
-function checkKey({ type, name }: RawKey, path: FieldPath): Problem[] {
-  if (type === 'JWTClaim') {
-    const message = 'claims are not known here yet, so nothing would tell the clients apart';
-    return [errorAt('WEFT_FIELD_INVALID', [...path, 'type'], message, 'use SourceServiceAccount, Header or another key')];
+function checkKey({ type, name, path: claim }: RawKey, path: FieldPath): Problem[] {
+  if (type === 'JWTClaim' ? claim === undefined || claimPath(claim) === null : claim !== undefined) {
+    const message = type === 'JWTClaim' ? 'type JWTClaim needs the path of a claim' : `path does not belong to type ${type}`;
+    const remedy = type === 'JWTClaim' ? 'write path, such as sub, user.id or [https://example.com/team]' : 'remove path';
+    return [errorAt('WEFT_FIELD_CONFLICT', [...path, 'path'], message, remedy)];
   }
   const needsName = type === 'Header' || type === 'QueryParam';
   if (needsName === (name !== undefined)) return [];

@@ -7,6 +7,7 @@ import type { ResourceName } from '#control-plane/resources/resource.ts';
 import { createResourceParser } from '#control-plane/resources/resource-parser.ts';
 import type { WaypointService } from '#model/waypoint/config.ts';
 import { readCrds } from '#platform/files/crds.ts';
+import { claimPath } from './read-limit.ts';
 import type { TrafficPolicyResource } from './schema.ts';
 
 const parser = createResourceParser(KINDS, await readCrds(CRD_FILES));
@@ -86,11 +87,25 @@ const mistakes: Mistake[] = [
     remedy: /add name/,
   },
   {
-    name: 'a key by claim',
-    spec: limited(`key: [{ type: JWTClaim, path: sub }], ${LIMIT}`),
-    at: `${RULE}.key[0].type`,
-    says: /claims are not known/,
-    remedy: /SourceServiceAccount/,
+    name: 'a key by no claim',
+    spec: limited(`key: [{ type: JWTClaim }], ${LIMIT}`),
+    at: `${RULE}.key[0].path`,
+    says: /needs the path/,
+    remedy: /such as sub/,
+  },
+  {
+    name: 'a key by a claim without a name',
+    spec: limited(`key: [{ type: JWTClaim, path: "a..b" }], ${LIMIT}`),
+    at: `${RULE}.key[0].path`,
+    says: /needs the path/,
+    remedy: /such as sub/,
+  },
+  {
+    name: 'a path of another key',
+    spec: limited(`key: [{ type: Method, path: a }], ${LIMIT}`),
+    at: `${RULE}.key[0].path`,
+    says: /does not belong/,
+    remedy: /remove path/,
   },
   {
     name: 'two rules of one name',
@@ -417,4 +432,9 @@ test('W59 the service that counts, by the policy or for the whole mesh; it may c
   assert.deepEqual(cartOf(whole)?.traffic?.[0]?.rateLimit?.global?.server, server());
   whole.remove('Service infra/limits');
   assert.match(whole.problems('TrafficPolicy shop/p').join(), /which the control plane names for the mesh, not found/);
+});
+
+test('config-api 6.3: claims are named by paths, whose names may have dots of their own', () => {
+  const paths = ['sub', 'user.id', '[https://example.com/team][name]', 'a..b', '', '[a]b', '[]'].map(claimPath);
+  assert.deepEqual(paths, [['sub'], ['user', 'id'], ['https://example.com/team', 'name'], null, null, null, null]);
 });

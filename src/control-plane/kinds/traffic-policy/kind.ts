@@ -20,9 +20,11 @@ const MATCH =
 /** What becomes of each field of a TrafficPolicy. */
 const TRAFFIC_POLICY_FIELDS: FieldTable = {
   ...eachField('spec.targetRefs[].', 'group kind name sectionName'),
-  ...eachField(RULE, 'name scope shadow key[].type key[].name limit.requests limit.window limit.burst limit.perReplica'),
+  ...eachField(
+    RULE,
+    'name scope shadow key[].type key[].name key[].path limit.requests limit.window limit.burst limit.perReplica',
+  ),
   ...eachField(`${RULE}match.`, MATCH),
-  [`${RULE}key[].path`]: { is: 'refused', why: 'of JWTClaim, which is refused: claims are not known here yet' },
   ...eachField('spec.rateLimit.', 'responseHeaders onServiceError timeout service.name service.namespace service.port'),
   ...eachField('spec.faultInjection.match.', MATCH),
   ...eachField('spec.faultInjection.', 'delay.duration delay.percentage abort.httpStatus abort.grpcStatus abort.percentage'),

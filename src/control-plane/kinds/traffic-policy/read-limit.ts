@@ -42,13 +42,15 @@ function readLocalRule(rule: RawLimitRule, own: string): RateLimitRule {
   return { ...readRule(rule, own), burst: burst ?? requests, perReplica };
 }
 
-/** The check has refused claims, and names that are missing. */
-function readKey({ type, name = '' }: RawKey): RateLimitKey {
+/** The check has refused names and paths that are missing. */
+function readKey({ type, name = '', path = '' }: RawKey): RateLimitKey {
   switch (type) {
     case 'Header':
       return { type: 'header', name };
     case 'QueryParam':
       return { type: 'query', name };
+    case 'JWTClaim':
+      return { type: 'claim', path: claimPath(path) ?? [] };
     case 'SourceServiceAccount':
       return { type: 'service-account' };
     case 'SourceNamespace':
@@ -60,4 +62,12 @@ function readKey({ type, name = '' }: RawKey): RateLimitKey {
     default:
       return { type: 'address' };
   }
+}
+
+/** `a.b` for claim b within claim a; names that have dots of their own stand in brackets, as in `[https://example.com/team][name]`. Null: neither. */
+export function claimPath(text: string): string[] | null {
+  const isBracketed = text.startsWith('[');
+  if (isBracketed && !/^(\[[^[\]]+\])+$/.test(text)) return null;
+  const names = isBracketed ? text.slice(1, -1).split('][') : text.split('.');
+  return names.every((name) => name !== '') ? names : null;
 }

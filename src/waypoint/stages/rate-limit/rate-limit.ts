@@ -127,8 +127,8 @@ function asker(
 /** What keys are made of. The address is the peer's own: headers that name another prove nothing. */
 function keyed(exchange: Exchange): KeyedRequest {
   const { identity: client, address } = exchange.connection.client;
-  const { method, path, query } = exchange;
-  return { method, path, query, client, address, headerValues: (name) => exchange.headerValues(name) };
+  const { method, path, query, authenticated } = exchange;
+  return { method, path, query, client, address, authenticated, headerValues: (name) => exchange.headerValues(name) };
 }
 
 /** 429, to gRPC RESOURCE_EXHAUSTED; clients hear when to come back. */
