@@ -409,6 +409,25 @@ const RESETS: readonly Rule[] = [
       });
     }),
   ),
+  ...(['bytes', 'end'] as const).map((method) =>
+    rule(`an exception in \`${method}\` that comes after both have ended is no orderly end`, async ({ a, b }, maker) => {
+      const mistake = new Error(`a late mistake in ${method}`);
+      a.acts = {
+        [method]: () => {
+          throw mistake;
+        },
+      };
+      a.pause();
+      b.write(5);
+      b.end();
+      a.end();
+      await ended(b, maker);
+      await turns(); // whatever has seen both ends may have closed by now
+      a.resume();
+      await told(a, 'failed', maker);
+      assert.ok(maker.mishaps.errors.includes(mistake));
+    }),
+  ),
 ];
 
 const COST: readonly Rule[] = [

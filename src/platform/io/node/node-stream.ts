@@ -288,11 +288,12 @@ export class NodeStream implements ByteStream {
     }
   }
 
-  /** What a reader throws costs its stream. */
+  /** What a reader throws costs its stream, also one that was closed in order and whose reader has not heard all of it. */
   #mistaken(error: unknown): void {
     this.#mishaps.report('relay', error);
-    if (this.#over !== null) return;
-    this.#cut(mistakenReader(error));
+    if (this.#over === null) this.#cut(mistakenReader(error));
+    else if (this.#over === FINISHED && this.#reader !== null) this.#over = mistakenReader(error);
+    else return;
     this.#unread.drop();
     this.#plan();
   }
