@@ -5,13 +5,12 @@ import { request } from 'node:http';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { WeftError } from '#model/error.ts';
+import { NODE_FLAGS } from '#platform/program/installation.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 /** Fixed by Linux: what a tick of /proc is worth on every machine that Node.js runs on. */
 const TICK_MS = 10;
 const KIB_PER_MIB = 1_024;
-/** As bin/weft starts it. */
-export const HEAP_FLAGS: readonly string[] = ['--max-semi-space-size=4', '--heap-growing-percent=30'];
 /** How often it is looked whether something has come about. */
 const LOOK_MS = 5;
 
@@ -29,7 +28,7 @@ export class MeasuredControl {
     this.#dir = dir;
     this.address = `127.0.0.1:${port}`;
     const paths = ['--config', join(dir, 'mesh'), '--state-dir', join(dir, 'state'), '--socket', this.#socket];
-    const program = [...HEAP_FLAGS, '--import', join(import.meta.dirname, 'stall-probe.ts'), join(ROOT, 'src/main/weft.ts')];
+    const program = [...NODE_FLAGS, '--import', join(import.meta.dirname, 'stall-probe.ts'), join(ROOT, 'src/main/weft.ts')];
     this.#process = spawn(process.execPath, [...program, 'control', ...paths, '--listen', this.address, '--stats', 'off'], {
       stdio: 'ignore',
       env: { ...process.env, WEFT_STALLS: this.#stalls },

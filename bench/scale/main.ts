@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { WeftError } from '#model/error.ts';
-import { HEAP_FLAGS, MeasuredControl } from './control.ts';
+import { NODE_FLAGS } from '#platform/program/installation.ts';
+import { MeasuredControl } from './control.ts';
 import type { FleetOrder, FleetReport, FollowOrder } from './fleet.ts';
 import { editPolicy, editWorkload, writeMesh } from './mesh.ts';
 import { costOf, quantile, renderScale, type ScaleRow } from './rows.ts';
@@ -66,7 +67,7 @@ class Fleet {
 
 /** What an agent pays, measured in a process of its own. */
 async function agentRows(): Promise<ScaleRow[]> {
-  const program = ['--expose-gc', ...HEAP_FLAGS, join(import.meta.dirname, 'agent-rows.ts')];
+  const program = ['--expose-gc', ...NODE_FLAGS, join(import.meta.dirname, 'agent-rows.ts')];
   const { stdout } = await promisify(execFile)(process.execPath, program, { timeout: 3 * PATIENCE_MS });
   return JSON.parse(stdout);
 }
