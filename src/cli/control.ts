@@ -1,9 +1,7 @@
 import { type Command, Option } from 'commander';
 import { PORT } from '#model/mesh/ports.ts';
 import type { NamedService } from '#model/mesh/service.ts';
-import { TELEMETRY } from '#model/settings/telemetry.ts';
 import type { PathNormalization } from '#model/waypoint/config.ts';
-import { type ControlAccess, controlAccess } from './agent.ts';
 import {
   type Act,
   controlSocketOption,
@@ -15,17 +13,8 @@ import {
   statsOption,
   trustDomainOption,
 } from './command.ts';
-import {
-  collect,
-  type HostPort,
-  readAddressOrSocket,
-  readCollector,
-  readName,
-  readPercent,
-  readStoreUrl,
-  readThreads,
-  type StoreUrl,
-} from './option-values.ts';
+import { collect, type HostPort, readStoreUrl, readThreads, type StoreUrl } from './option-values.ts';
+import { type TraceOptions, traceCollectorOption, traceSamplingOption, tracesOf } from './traces.ts';
 
 /** What `weft control` is told. */
 export type ControlOptions = {
@@ -34,7 +23,7 @@ export type ControlOptions = {
   /** Several control planes over one etcd; null: not in an etcd. */
   store: StoreAccess | null;
   /** A cluster, by a kubeconfig or (null) as a pod of it; without it: not in a cluster. */
-  cluster: { kubeconfig: string | null; waypointImage: string | null } | null;
+  cluster: ClusterOptions | null;
   stateDir: string;
   /** Directory with a given signer, laid out as Istio's secret cacerts; null: a root of its own. */
   caDir: string | null;
@@ -57,8 +46,8 @@ export type ControlOptions = {
   stats: HostPort | null;
 };
 
-/** A collector of OpenTelemetry, by its URL, and of how many requests in a hundred it hears whose callers have not decided. */
-export type TraceOptions = { collector: string; percent: number };
+/** `autoWaypoints`: one is made where something needs it and nobody named one. */
+export type ClusterOptions = { kubeconfig: string | null; waypointImage: string | null; autoWaypoints: boolean };
 
 /** Where etcd is, and PEM files by which it is trusted and asked; caFile null: without TLS. */
 export type StoreAccess = StoreUrl & { caFile: string | null; certFile: string | null; keyFile: string | null };
@@ -82,6 +71,7 @@ type ParsedControl = Omit<
   source?: 'directory' | 'kubernetes';
   kubeconfig?: string;
   waypointImage?: string;
+  autoWaypoints: 'on' | 'off';
   storeCa?: string;
   storeCert?: string;
   storeKey?: string;
@@ -132,6 +122,14 @@ export function controlCommand(act: Act<ControlOptions>): Command {
       '--waypoint-image <image>',
       'image with weft as its entry point, by which a cluster runs waypoints; without it its Gateways get none',
     )
+    .addOption(
+      new Option(
+        '--auto-waypoints <on|off>',
+        'whether a namespace gets a waypoint when something there needs one (a route, a policy on requests) and names none',
+      )
+        .choices(['on', 'off'])
+        .default('on'),
+    )
     .option('--store-ca <file>', 'PEM file with the root by which etcd is trusted; without it no TLS')
     .option('--store-cert <file>', 'PEM file with the certificate that etcd asks for')
     .option('--store-key <file>', 'PEM file with its key')
@@ -167,6 +165,7 @@ function controlOptions(parsed: ParsedControl, command: Command): ControlOptions
     source,
     kubeconfig,
     waypointImage,
+    autoWaypoints,
     storeCa,
     storeCert,
     storeKey,
@@ -194,7 +193,9 @@ function controlOptions(parsed: ParsedControl, command: Command): ControlOptions
     config: config ?? '',
     caDir: caDir ?? null,
     store: store === undefined ? null : { ...store, caFile, certFile, keyFile },
-    cluster: isCluster ? { kubeconfig: kubeconfig ?? null, waypointImage: waypointImage ?? null } : null,
+    cluster: isCluster
+      ? { kubeconfig: kubeconfig ?? null, waypointImage: waypointImage ?? null, autoWaypoints: autoWaypoints === 'on' }
+      : null,
     serverNames: serverName,
     rateLimitService: rateLimitService ?? null,
     waypointAgent: waypointAgent ?? null,
@@ -202,94 +203,4 @@ function controlOptions(parsed: ParsedControl, command: Command): ControlOptions
     waypointThreads: waypointThreads ?? null,
     stats: stats === 'off' ? null : stats,
   };
-}
-
-function traceCollectorOption(): Option {
-  return new Option(
-    '--trace-collector <url>',
-    'collector of OpenTelemetry (http://host:4318, or grpc://host:4317) that waypoints send the spans of traced requests to',
-  )
-    .env('OTEL_EXPORTER_OTLP_ENDPOINT')
-    .argParser(readCollector);
-}
-
-function traceSamplingOption(): Option {
-  return new Option('--trace-sampling <percent>', 'so many of the requests are traced whose callers have not decided')
-    .default(TELEMETRY.tracedPercent)
-    .argParser(readPercent);
-}
-
-function tracesOf(collector: string | undefined, percent: number): TraceOptions | null {
-  return collector === undefined ? null : { collector, percent };
-}
-
-/** What `weft waypoint` is told. */
-export type WaypointOptions = {
-  namespace: string;
-  /** Name of the Gateway resource that declares it. */
-  gateway: string;
-  serviceAccount: string;
-  /** Node it runs on. */
-  node: string;
-  /** The address is `host:port`, or `unix:<path>` from within a sandbox. */
-  control: ControlAccess;
-  /** Where the node's maps are pinned: attested flows are read there. null: nowhere, and every client comes by a tunnel. */
-  pinDir: string | null;
-  /**
-   * Made by one that is told to stop, with its process id: whoever sees it starts the next one, until which this one serves. It exists
-   * already, or is not given: none is waited for.
-   */
-  leavingFile?: string;
-  /** Threads that serve connections; 0: the waypoint's own does; null: as many as the machine has cores, less one. */
-  threads: number | null;
-  /** Where it tells of the requests that it traces; null: it traces none. */
-  traces: TraceOptions | null;
-};
-
-type ParsedWaypoint = Omit<WaypointOptions, 'control' | 'threads' | 'traces' | 'pinDir'> & {
-  pinDir?: string;
-  traceCollector?: string;
-  traceSampling: number;
-  threads?: number;
-  control?: string;
-  controlRoot?: string;
-  tokenFile?: string;
-};
-
-/** `weft waypoint`: one waypoint; the control plane starts it inside a sandbox of its own. */
-export function waypointCommand(act: Act<WaypointOptions>): Command {
-  return makeCommand('waypoint', 'Parts of a mesh of several machines:', 'Run a waypoint (the control plane does this)', [])
-    .description(
-      'Run one waypoint. The control plane starts waypoints by itself, one for each Gateway of class weft-waypoint or istio-waypoint; there is no need to run this by hand.',
-    )
-    .addOption(mandatory('--namespace <name>', readName))
-    .addOption(mandatory('--gateway <name>', readName))
-    .addOption(mandatory('--service-account <name>', readName))
-    .addOption(mandatory('--node <name>', readName))
-    .addOption(new Option('--pin-dir <dir>').hideHelp())
-    .addOption(new Option('--leaving-file <file>').hideHelp())
-    .addOption(new Option('--threads <count>').argParser(readThreads).hideHelp())
-    .addOption(traceCollectorOption().hideHelp())
-    .addOption(traceSamplingOption().hideHelp())
-    .addOption(new Option('--control <address>').argParser(readAddressOrSocket).hideHelp())
-    .addOption(new Option('--control-root <file>').hideHelp())
-    .addOption(new Option('--token-file <file>').hideHelp())
-    .action(
-      (
-        { control, controlRoot, tokenFile, threads, traceCollector, traceSampling, pinDir, ...rest }: ParsedWaypoint,
-        command: Command,
-      ) => {
-        // The pieces come one by one, so that the error names every one that is missing.
-        const given = { ...(control && { control }), ...(controlRoot && { controlRoot }), ...(tokenFile && { tokenFile }) };
-        const traces = tracesOf(traceCollector, traceSampling);
-        const reach = { control: controlAccess(given, command), pinDir: pinDir ?? null };
-        return act({ ...rest, ...reach, traces, threads: threads ?? null });
-      },
-    );
-}
-
-/** Nobody writes these by hand, so they would only clutter the help. */
-function mandatory(flags: string, read?: (text: string) => string): Option {
-  const option = new Option(flags).hideHelp().makeOptionMandatory();
-  return read === undefined ? option : option.argParser(read);
 }

@@ -4,7 +4,7 @@ import { type BugReportOptions, bugReportCommand } from './bug-report.ts';
 import { type CaOptions, caCommand } from './ca.ts';
 import { type CheckOptions, checkCommand } from './check.ts';
 import type { Act } from './command.ts';
-import { type ControlOptions, controlCommand, type WaypointOptions, waypointCommand } from './control.ts';
+import { type ControlOptions, controlCommand } from './control.ts';
 import { type DescribeOptions, describeCommand } from './describe.ts';
 import { type ExecOptions, execCommand } from './exec.ts';
 import { type LabRequest, labCommand } from './lab.ts';
@@ -36,6 +36,7 @@ import { type StatusOptions, statusCommand } from './status.ts';
 import { type TokenOptions, tokenCommand } from './token.ts';
 import { type UninstallOptions, uninstallCommand } from './uninstall.ts';
 import { type UpOptions, upCommand } from './up.ts';
+import { type WaypointOptions, waypointCommand } from './waypoint.ts';
 import { withWorkloadFile } from './workload-file.ts';
 import { type DrainOptions, drainCommand, type PsOptions, psCommand, type StopOptions, stopCommand } from './workloads.ts';
 

@@ -137,8 +137,9 @@ export class MeshChanges {
   }
 
   /** When clients have been told. */
-  *#concluding({ mesh, gateways, conditions, problems, allocations }: IndexDelta): Work<void> {
+  *#concluding({ mesh, gateways, autoGateways, conditions, problems, allocations }: IndexDelta): Work<void> {
     this.#options.waypoints?.change(gateways);
+    this.#options.waypoints?.changeAutomatic?.(autoGateways);
     for (const policies of partsOf(mesh.policies)) {
       this.#options.findings.take({ mesh: { workloads: NONE, policies }, problems: NONE });
       yield;

@@ -25,7 +25,7 @@ export async function controlOf(
   const control = await startControl({
     configDir: '',
     stateDir: join(dir, 'state'),
-    cluster: { kubeconfig, namespace: SYSTEM, version: 'test', waypointImage: null, ...place },
+    cluster: { kubeconfig, namespace: SYSTEM, version: 'test', waypointImage: null, autoWaypoints: true, traces: null, ...place },
     listen,
     serverNames: [],
     trustDomain: 'cluster.local',

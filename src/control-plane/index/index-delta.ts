@@ -56,11 +56,25 @@ export type ManagedGateway = {
   hostname: string;
 };
 
+/** The Gateway that a namespace is given because something there needs a waypoint and names none. */
+export type AutoGateway = {
+  namespace: string;
+  name: string;
+  /** Something needs it now. */
+  isNeeded: boolean;
+  isThere: boolean;
+  isReady: boolean;
+  /** That it has been ready is written on it. */
+  isActivated: boolean;
+};
+
 /** Outputs that differ from what they were before the change: key → new value, or null when it is gone. */
 export type IndexDelta = {
   mesh: MeshDelta;
   waypoints: ReadonlyMap<GatewayKey, WaypointConfig | null>;
   gateways: ReadonlyMap<GatewayKey, ManagedGateway | null>;
+  /** By namespace. */
+  autoGateways: ReadonlyMap<string, AutoGateway | null>;
   /** All conditions of each resource named; an empty list when none are left. */
   conditions: ReadonlyMap<ResourceName, readonly Condition[]>;
   /** All problems of each resource named; an empty list when none are left. */

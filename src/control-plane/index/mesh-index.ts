@@ -143,6 +143,7 @@ export class MeshIndex {
       },
       waypoints: yield* engine.takingChanges(OUTPUT.waypoints),
       gateways: yield* engine.takingChanges(OUTPUT.gateways),
+      autoGateways: yield* engine.takingChanges(OUTPUT.autoGateways),
       conditions: listsByName(yield* engine.takingChanges(OUTPUT.conditions)),
       problems: listsByName(yield* engine.takingChanges(OUTPUT.problems)),
       allocations: this.#allocator.takeChange(),

@@ -17,6 +17,8 @@ export type MeshOptions = {
   rateLimitService: NamedService | null;
   /** The waypoints that run here are told of a collector of traces. */
   traced: boolean;
+  /** Where something needs a waypoint and nobody named one, one is made. */
+  autoWaypoints: boolean;
 };
 
 /** Istio's defaults. */
@@ -30,6 +32,7 @@ export const DEFAULT_MESH_OPTIONS: MeshOptions = {
   rateLimitService: null,
   // Nobody who only reads documents knows what an operator named.
   traced: true,
+  autoWaypoints: false,
 };
 
 /** `<name>.<namespace>.svc.<cluster domain>`. */

@@ -1,4 +1,4 @@
-import type { Condition, ManagedGateway } from '#control-plane/index/index-delta.ts';
+import type { AutoGateway, Condition, ManagedGateway } from '#control-plane/index/index-delta.ts';
 import { type Entry, entry, tableOf } from '#control-plane/index/table.ts';
 import type { Problem } from '#control-plane/resources/finding.ts';
 import type { ResourceName } from '#control-plane/resources/resource.ts';
@@ -18,6 +18,8 @@ export const OUTPUT = {
   waypoints: tableOf<WaypointConfig>()('waypoint-configs'),
   /** Waypoints that are to run, by the same keys. */
   gateways: tableOf<ManagedGateway>()('managed-gateways'),
+  /** Waypoints that are to be there without anybody asking for them by name, by namespace. */
+  autoGateways: tableOf<AutoGateway>()('auto-gateways'),
   conditions: tableOf<readonly Condition[]>()('conditions'),
   problems: tableOf<readonly Problem[]>()('problems'),
 } as const;

@@ -1,4 +1,5 @@
 import type { KindDefinition, MeshDefinitions } from '#control-plane/index/kind-definition.ts';
+import { autoServices, madeGateways, neededGateways } from '#control-plane/mesh/auto-waypoints.ts';
 import { registeredEndpoints } from '#control-plane/mesh/registered-endpoints.ts';
 import { waypointGuards } from '#control-plane/mesh/waypoint-guards.ts';
 import { workloads } from '#control-plane/mesh/workloads.ts';
@@ -52,7 +53,10 @@ export const KINDS: readonly KindDefinition[] = [
 ];
 
 /** What the index is told: the kinds, and what belongs to no kind alone. */
-export const MESH: MeshDefinitions = { kinds: KINDS, derivations: [registeredEndpoints, waypointGuards, workloads] };
+export const MESH: MeshDefinitions = {
+  kinds: KINDS,
+  derivations: [registeredEndpoints, autoServices, neededGateways, madeGateways, waypointGuards, workloads],
+};
 
 /** Files of `config/crds` that hold the schemas of kinds without a built-in one. */
 export const CRD_FILES: readonly string[] = KINDS.flatMap(({ schema }) => (schema.kind === 'crd' ? [schema.file] : []));

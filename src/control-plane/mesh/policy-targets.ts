@@ -1,5 +1,6 @@
 import type { MeshReader } from '#control-plane/index/derivation.ts';
 import type { MeshOptions } from '#control-plane/index/mesh-options.ts';
+import { AUTO_GATEWAY, AUTO_SERVICES, type NeededService } from '#control-plane/mesh/auto-waypoints.ts';
 import { ENTRY_HOSTS } from '#control-plane/mesh/service-entry-hosts.ts';
 import { SERVICE_BINDINGS, SERVICES, serviceNamesIn } from '#control-plane/mesh/services.ts';
 import { hasWaypoint } from '#control-plane/mesh/waypoint-binding.ts';
@@ -11,7 +12,7 @@ import { didYouMean } from '#control-plane/resources/nearest-name.ts';
 export type PolicyTarget = { kind: 'Service' | 'ServiceEntry' | 'Gateway' | 'GatewayClass'; name: string };
 
 /** What is looked up to say whether somebody enforces a policy. */
-export const TARGET_READS = [SERVICES, SERVICE_BINDINGS, ENTRY_HOSTS, WAYPOINTS] as const;
+export const TARGET_READS = [SERVICES, SERVICE_BINDINGS, AUTO_SERVICES, ENTRY_HOSTS, WAYPOINTS] as const;
 type PolicyMesh = MeshReader<(typeof TARGET_READS)[number]>;
 
 /** `Service shop/reviews`, `Gateway shop/waypoint` or `GatewayClass weft-waypoint`. */
@@ -19,8 +20,15 @@ export function targetName({ kind, name }: PolicyTarget, namespace: string): str
   return kind === 'GatewayClass' ? `${kind} ${name}` : `${kind} ${namespace}/${name}`;
 }
 
+/** The services among targets: each needs a waypoint that enforces the policy. `refuses`: what it lets through is less than all. */
+export function servicesOfTargets(targets: readonly PolicyTarget[], namespace: string, refuses: boolean): NeededService[] {
+  const services = targets.filter(({ kind }) => kind === 'Service');
+  return services.map(({ name }) => ({ namespace, name, kind: refuses ? 'policy' : 'route' }));
+}
+
 /** Why nobody enforces a policy for a target. */
-export type TargetMiss = { reason: 'TargetNotFound' | 'AncestorNotBound' | 'Invalid'; message: string; remedy: string };
+export type TargetMiss = { reason: MissReason; message: string; remedy: string };
+export type MissReason = 'TargetNotFound' | 'AncestorNotBound' | 'WaypointPending' | 'Invalid';
 
 /** Null when somebody does. Each look-up is remembered, so the answer is given anew as soon as what is missing appears. */
 export function whyNotEnforced(target: PolicyTarget, namespace: string, mesh: PolicyMesh): TargetMiss | null {
@@ -44,6 +52,10 @@ function serviceMiss(key: string, name: string, namespace: string, mesh: PolicyM
     return { reason: 'TargetNotFound', message, remedy: 'correct the name, or create the Service' };
   }
   if (hasWaypoint(mesh, key)) return null;
+  if (mesh.get(AUTO_SERVICES, key) !== null) {
+    const message = `the waypoint of Service ${key} is being made; nothing enforces the policy before`;
+    return { reason: 'WaypointPending', message, remedy: `see the status of Gateway ${namespace}/${AUTO_GATEWAY}` };
+  }
   const message = `Service ${key} has no waypoint, so nothing enforces the policy for it`;
   return { reason: 'AncestorNotBound', message, remedy: 'label the Service or its namespace istio.io/use-waypoint: <gateway>' };
 }

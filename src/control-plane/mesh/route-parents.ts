@@ -1,6 +1,7 @@
 import type { MeshReader } from '#control-plane/index/derivation.ts';
 import type { Condition } from '#control-plane/index/index-delta.ts';
 import { falseCondition, trueCondition } from '#control-plane/index/outputs.ts';
+import { AUTO_SERVICES, type NeededService } from '#control-plane/mesh/auto-waypoints.ts';
 import { REFERENCE_GRANTS } from '#control-plane/mesh/reference-grants.ts';
 import { SERVICE_BINDINGS, SERVICES, type ServiceResource, serviceNamesIn } from '#control-plane/mesh/services.ts';
 import { isWaypoint } from '#control-plane/mesh/waypoint-binding.ts';
@@ -38,8 +39,14 @@ export function readParent({ group, kind, namespace, name, sectionName, port }: 
   return { group, kind, namespace: namespace ?? own, name, sectionName: sectionName ?? null, port: port ?? null };
 }
 
+/** The services that a route is for: each needs a waypoint that runs it. */
+export function servicesOfRoute({ parents }: { parents: readonly ParentRef[] }): NeededService[] {
+  const services = parents.filter(({ group, kind }) => group === '' && kind === 'Service');
+  return services.map(({ namespace, name }) => ({ namespace, name, kind: 'route' }));
+}
+
 /** What routes look up. */
-export const ROUTE_TABLES = [SERVICES, SERVICE_BINDINGS, WAYPOINTS, REFERENCE_GRANTS] as const;
+export const ROUTE_TABLES = [SERVICES, SERVICE_BINDINGS, AUTO_SERVICES, WAYPOINTS, REFERENCE_GRANTS] as const;
 
 /** The mesh as routes see it. */
 export type RouteMesh = MeshReader<(typeof ROUTE_TABLES)[number]>;

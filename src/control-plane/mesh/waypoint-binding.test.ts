@@ -71,6 +71,8 @@ function waypoint(more: Partial<GatewayInfo> = {}): Entry {
     name,
     className: 'weft-waypoint',
     managed: true,
+    automatic: false,
+    activated: false,
     serviceAccount: 'w',
     traffic: 'service',
     allowed: { kind: 'same' },

@@ -1,8 +1,9 @@
 import type { MeshReader } from '#control-plane/index/derivation.ts';
 import type { Condition, GatewayKey } from '#control-plane/index/index-delta.ts';
 import type { MeshOptions } from '#control-plane/index/mesh-options.ts';
+import { AUTO_GATEWAY, AUTO_SERVICES, isInForce, type NeedKind } from '#control-plane/mesh/auto-waypoints.ts';
 import { namespaceLabels as labelsOfNamespace, NAMESPACES } from '#control-plane/mesh/namespaces.ts';
-import { SERVICE_BINDINGS } from '#control-plane/mesh/services.ts';
+import { isGenerated, SERVICE_BINDINGS, type ServiceResource } from '#control-plane/mesh/services.ts';
 import { type GatewayInfo, gatewayNamesIn, ownAddress, refusedAddress, WAYPOINTS } from '#control-plane/mesh/waypoints.ts';
 import { LABEL } from '#control-plane/mesh/well-known.ts';
 import { type FieldPath, type Problem, warningAt } from '#control-plane/resources/finding.ts';
@@ -13,21 +14,51 @@ import type { ResourceName } from '#control-plane/resources/resource.ts';
 import type { GatewayAddress } from '#model/mesh/service.ts';
 
 /** The tables that binding reads. */
-export const BINDING_TABLES = [NAMESPACES, WAYPOINTS] as const;
+export const BINDING_TABLES = [NAMESPACES, WAYPOINTS, AUTO_SERVICES] as const;
+type BindingMesh = MeshReader<(typeof BINDING_TABLES)[number]>;
+
+/** The binding of a service: an alias has none, and what a mesh controller made has none. */
+export function bindingOfService(service: ServiceResource, mesh: BindingMesh): Binding {
+  if (service.externalName !== null || isGenerated(service)) return UNBOUND;
+  const { namespace, name, labels } = service.metadata;
+  const auto = mesh.get(AUTO_SERVICES, `${namespace}/${name}`);
+  return auto === null ? bindingOf('service', namespace, labels, mesh) : automaticBinding(auto.kind, namespace, mesh);
+}
 
 /** The binding of one service or workload with these labels. */
-export function bindingOf(
-  kind: 'service' | 'workload',
-  namespace: string,
-  labels: Labels,
-  mesh: MeshReader<(typeof BINDING_TABLES)[number]>,
-): Binding {
+export function bindingOf(kind: 'service' | 'workload', namespace: string, labels: Labels, mesh: BindingMesh): Binding {
   const namespaceLabels = labelsOfNamespace(mesh, namespace);
   const request = waypointRequestOf(labels, namespace, namespaceLabels);
   if (request === null) return UNBOUND;
   const gateway = mesh.get(WAYPOINTS, `${request.namespace}/${request.name}`);
   const gatewayNames = gateway === null ? gatewayNamesIn(mesh, request.namespace) : [];
   return bindWaypoint({ request, kind, namespace, namespaceLabels, gateway, gatewayNames }, mesh.options);
+}
+
+/**
+ * The binding of a service that nobody gave a waypoint, and that needs one. What refuses requests closes it until they can be judged;
+ * a route is not in force before, and then for good. A route of another namespace must not be able to close it.
+ */
+function automaticBinding(kind: NeedKind, namespace: string, mesh: BindingMesh): Binding {
+  const key = `${namespace}/${AUTO_GATEWAY}`;
+  const gateway = mesh.get(WAYPOINTS, key);
+  const facts = {
+    request: { namespace, name: AUTO_GATEWAY, explicit: false },
+    ...{ kind: 'service' as const, namespace, namespaceLabels: labelsOfNamespace(mesh, namespace), gatewayNames: [] },
+  };
+  if (kind === 'consumer') {
+    const ready = mesh.valuesBy(WAYPOINTS, 'namespace', namespace).find((one) => one.managed && one.state.kind === 'ready');
+    const bound = ready === undefined ? UNBOUND : bindWaypoint({ ...facts, gateway: ready }, mesh.options);
+    return bound.condition?.status === 'True' ? bound : UNBOUND;
+  }
+  if (gateway !== null && isInForce(gateway)) return bindWaypoint({ ...facts, gateway }, mesh.options);
+  const message = `Gateway ${key} is being made for it`;
+  const pending = { status: 'False' as const, reason: 'WaypointPending' };
+  if (kind === 'route') return { ...UNBOUND, condition: { ...pending, message: `${message}; its routes are not in force yet` } };
+  return {
+    ...{ gateway: key, address: ownAddress(namespace, AUTO_GATEWAY, mesh.options), problem: null },
+    condition: { ...pending, message: `${message}; traffic is refused until its policies can be enforced` },
+  };
 }
 
 /** The waypoint that labels ask for. `explicit`: on the object itself, not on its namespace. */

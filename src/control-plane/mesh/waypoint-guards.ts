@@ -3,7 +3,7 @@ import { defineDerivation, type MeshReader } from '#control-plane/index/derivati
 import { entry, tableOf } from '#control-plane/index/table.ts';
 import { ATTACHED_POLICIES } from '#control-plane/mesh/attachments.ts';
 import { isGenerated, SERVICES, type ServiceResource } from '#control-plane/mesh/services.ts';
-import { BINDING_TABLES, type Binding, bindingOf } from '#control-plane/mesh/waypoint-binding.ts';
+import { BINDING_TABLES, type Binding, bindingOfService } from '#control-plane/mesh/waypoint-binding.ts';
 import { isRun, WAYPOINTS } from '#control-plane/mesh/waypoints.ts';
 import { labelsMatch } from '#control-plane/resources/label-selector.ts';
 import { compareText, type Labels } from '#control-plane/resources/metadata.ts';
@@ -42,9 +42,7 @@ export const waypointGuards = defineDerivation({
   writes: [GUARDS],
   derive({ key, value: service }, mesh) {
     if (service.externalName !== null || isGenerated(service)) return [];
-    const { namespace, labels } = service.metadata;
-    const binding = bindingOf('service', namespace, labels, mesh);
-    const guard = guardOf(binding, [`Service ${key}`], mesh);
+    const guard = guardOf(bindingOfService(service, mesh), [`Service ${key}`], mesh);
     return guard === null ? [] : [entry(GUARDS, key, guard)];
   },
 });

@@ -27,6 +27,10 @@ export type GatewayInfo = {
   serviceAccount: string;
   /** Weft runs it. */
   managed: boolean;
+  /** Nobody asked for it by name. */
+  automatic: boolean;
+  /** It has been ready once. */
+  activated: boolean;
   traffic: WaypointTraffic;
   allowed: AllowedNamespaces;
   /** Where traffic for it is sent, whether it is ready or not. */

@@ -25,6 +25,12 @@ export const ANNOTATION = {
   redirection: REDIRECTION,
   trafficDistribution: 'networking.istio.io/traffic-distribution',
   serviceAccount: 'gateway.istio.io/service-account',
+  /** `false` at a Service or Namespace: no waypoint is made for it. */
+  autoWaypoint: 'weft.dev/auto-waypoint',
+  /** Of a Gateway that was made without anybody asking for it. */
+  automatic: 'weft.dev/auto',
+  /** Of such a Gateway: it has been ready once, so that what is bound to it stays so. */
+  activated: 'weft.dev/activated',
   autoRegistrationGroup: 'istio.io/autoRegistrationGroup',
 } as const;
 

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { ManagedGateway } from '#control-plane/index/index-delta.ts';
+import type { AutoGateway, ManagedGateway } from '#control-plane/index/index-delta.ts';
 import { LABEL, MANAGED_BY_WEFT } from '#control-plane/mesh/well-known.ts';
 import { WriteQueue } from '#control-plane/sources/kubernetes/write-queue.ts';
 import type { Cancel, Clock, Random } from '#model/effects/clock.ts';
@@ -11,9 +11,11 @@ import { KUBERNETES } from '#model/settings/kubernetes.ts';
 import type { ClusterWatch, FollowCluster, FollowedKind, ObjectChange } from '#protocol/kubernetes/following.ts';
 import { type KubeObject, objectKey, type ServedKind } from '#protocol/kubernetes/objects.ts';
 import type { ObjectWriter } from '#protocol/kubernetes/writing.ts';
+import { AutoGateways } from './auto-gateways.ts';
 import { WaypointClass } from './gateway-class.ts';
 import { specOf, type WaypointKeeper, type WaypointState, waypointKey } from './plan.ts';
 import {
+  GATEWAYS,
   gatewayOf,
   isMadeByUs,
   OBJECT_KINDS,
@@ -38,10 +40,6 @@ export type ClusterWaypointsOptions = {
 
 /** In whose name objects are applied: these fields are ours. */
 const MANAGER = 'weft-control/waypoint';
-const GATEWAYS: ServedKind = {
-  ...{ group: 'gateway.networking.k8s.io', version: 'v1' },
-  ...{ kind: 'Gateway', plural: 'gateways', namespaced: true },
-};
 
 /** An object of ours as it was last seen; `content`: all of it that somebody could change by hand. */
 type Seen = { served: ServedKind; object: KubeObject; content: object };
@@ -62,6 +60,7 @@ export class ClusterWaypoints implements WaypointKeeper {
   readonly #progress = new Map<string, Progress>();
   readonly #queue: WriteQueue;
   readonly #class: WaypointClass;
+  readonly #automatic: AutoGateways;
   /** `<kind> <namespace>/<name>` → object. */
   readonly #seen = new Map<string, Seen>();
   readonly #applied = new Map<string, Applied>();
@@ -74,6 +73,7 @@ export class ClusterWaypoints implements WaypointKeeper {
   constructor(options: ClusterWaypointsOptions) {
     this.#options = options;
     this.#class = new WaypointClass(options);
+    this.#automatic = new AutoGateways(options);
     this.#queue = new WriteQueue({ write: (key) => this.#reconcile(key), clock: options.clock });
   }
 
@@ -81,6 +81,7 @@ export class ClusterWaypoints implements WaypointKeeper {
   start(): void {
     if (this.#acts) return;
     this.#acts = true;
+    this.#automatic.start();
     this.#beginnings += 1;
     this.#cancel = this.#options.clock.every(KUBERNETES.waypointLookMs, () => this.#lookAtAll());
     this.#follow().catch((error: unknown) => this.#options.log.error({ err: error }, 'waypoints could not be looked after'));
@@ -94,10 +95,15 @@ export class ClusterWaypoints implements WaypointKeeper {
     }
   }
 
+  changeAutomatic(gateways: ReadonlyMap<string, AutoGateway | null>): void {
+    this.#automatic.change(gateways);
+  }
+
   /** Stops acting. What there is runs on. */
   async stop(): Promise<void> {
     this.#acts = false;
     this.#cancel();
+    this.#automatic.stop();
     this.#queue.clear();
     this.#watch?.close();
     this.#watch = null;

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { ManagedGateway } from '#control-plane/index/index-delta.ts';
+import type { AutoGateway, ManagedGateway } from '#control-plane/index/index-delta.ts';
 import type { Cancel } from '#model/effects/clock.ts';
 import { backoffMs, UNSPREAD } from '#model/resilience/retry.ts';
 import { CONTROL } from '#model/settings/control-planes.ts';
@@ -41,6 +41,8 @@ export type WaypointKeeper = {
   start(): void;
   /** Takes changed Gateways in; null: the Gateway is gone. */
   change(gateways: ReadonlyMap<string, ManagedGateway | null>): void;
+  /** Gateways that are to be there without anybody asking for them, by namespace. Absent: none are made here. */
+  changeAutomatic?(gateways: ReadonlyMap<string, AutoGateway | null>): void;
   /** Stops acting. The waypoints run on. */
   stop(): Promise<void>;
   /** Stops acting and ends every waypoint that would not run on by itself. */

@@ -12,10 +12,18 @@ export type WaypointSetup = {
   /** `host:port` of the control plane, as pods reach it. */
   control: string;
   replicas: number;
+  /** Where they tell of the requests that they trace, of so many in a hundred; null: they trace none. */
+  traces: { collector: string; percent: number } | null;
 };
 
 /** One that is to be there, of which kind. */
 export type WantedObject = { served: ServedKind; object: KubeObject };
+
+/** What a waypoint is asked for by. */
+export const GATEWAYS: ServedKind = {
+  ...{ group: 'gateway.networking.k8s.io', version: 'v1' },
+  ...{ kind: 'Gateway', plural: 'gateways', namespaced: true },
+};
 
 const CORE = { group: '', version: 'v1', namespaced: true };
 /** What a waypoint consists of, in the order in which it is made. */
@@ -90,7 +98,7 @@ function rootsName(gateway: string): string {
   return `${gateway}-ca-root-cert`;
 }
 
-function podSpec({ namespace, name, serviceAccount }: ManagedGateway, { image, control }: WaypointSetup): object {
+function podSpec({ namespace, name, serviceAccount }: ManagedGateway, { image, control, traces }: WaypointSetup): object {
   const args = ['waypoint', '--namespace', namespace, '--gateway', name, '--service-account', serviceAccount];
   const reach = [
     '--control',
@@ -100,13 +108,14 @@ function podSpec({ namespace, name, serviceAccount }: ManagedGateway, { image, c
     '--token-file',
     `${TOKEN_DIR}/${TOKEN_FILE}`,
   ];
+  const tells = traces === null ? [] : ['--trace-collector', traces.collector, '--trace-sampling', String(traces.percent)];
   const token = { audience: 'istio-ca', expirationSeconds: KUBERNETES.waypointTokenSeconds, path: TOKEN_FILE };
   const mounts = { [TOKEN_DIR]: 'token', [ROOT_DIR]: 'root' };
   const listens = { tcpSocket: { port: PORT.hbone } };
   const container = {
     name: 'weft-waypoint',
     image,
-    args: [...args, '--node', '$(NODE_NAME)', ...reach],
+    args: [...args, '--node', '$(NODE_NAME)', ...reach, ...tells],
     env: [{ name: 'NODE_NAME', valueFrom: { fieldRef: { fieldPath: 'spec.nodeName' } } }],
     ports: [
       { name: 'mesh', containerPort: PORT.hbone, protocol: 'TCP' },

@@ -38,7 +38,10 @@ export async function control(options: ControlOptions): Promise<number> {
     const running = await startControl({
       configDir: options.config,
       store: storePlace(options.store),
-      cluster: options.cluster === null ? null : { ...options.cluster, namespace: SYSTEM_NAMESPACE, version: weftVersion() },
+      cluster:
+        options.cluster === null
+          ? null
+          : { ...options.cluster, namespace: SYSTEM_NAMESPACE, version: weftVersion(), traces: options.traces },
       stateDir: options.stateDir,
       signer: signerIn(options.caDir),
       listen: options.listen,

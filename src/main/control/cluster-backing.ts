@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
+import type { TraceOptions } from '#cli/traces.ts';
 import { AUDIENCES, eitherAuthenticator, TokenReviewAuthenticator } from '#control-plane/authentication/token-review.ts';
 import { controlName } from '#control-plane/ca/server-certificate.ts';
 import { KINDS } from '#control-plane/kinds/list.ts';
@@ -26,9 +27,16 @@ import type { Backing } from './backing.ts';
 
 /**
  * A cluster: by a kubeconfig, or null for the one that this is a pod of. `namespace`: of the control plane. `waypointImage`: what waypoints
- * are run by; null: Gateways get none.
+ * are run by; null: Gateways get none. `autoWaypoints`: some are made that nobody named. `traces`: who they tell of requests.
  */
-export type ClusterPlace = { kubeconfig: string | null; namespace: string; version: string; waypointImage: string | null };
+export type ClusterPlace = {
+  kubeconfig: string | null;
+  namespace: string;
+  version: string;
+  waypointImage: string | null;
+  autoWaypoints: boolean;
+  traces: TraceOptions | null;
+};
 
 /** What the replicas of one control plane share a Lease and Secrets by. */
 const OWNER = 'weft-control';
@@ -39,7 +47,7 @@ const AGENT_ACCOUNT = 'weft-agent';
 
 /** The API server of a cluster: resources are its objects, state is Secrets, and of several replicas the one with the Lease leads. */
 export async function clusterBacking(place: ClusterPlace, log: Log): Promise<Backing> {
-  const { kubeconfig, namespace, version, waypointImage: image } = place;
+  const { kubeconfig, namespace, version, waypointImage: image, traces } = place;
   const access = kubeconfig === null ? await inClusterAccess() : await readKubeconfig(kubeconfig);
   const connection = new KubernetesConnection(access, version);
   const objects = new KubernetesObjects(connection);
@@ -59,7 +67,7 @@ export async function clusterBacking(place: ClusterPlace, log: Log): Promise<Bac
     replica,
     waypoints(rootsPem) {
       if (image === null) return null;
-      const setup = { image, control: `${controlName(namespace)}:${PORT.control}`, replicas: WAYPOINT_REPLICAS };
+      const setup = { image, control: `${controlName(namespace)}:${PORT.control}`, replicas: WAYPOINT_REPLICAS, traces };
       const effects = { writer: objects, follow, clock, random: systemRandom, log };
       return new ClusterWaypoints({ ...effects, setup, rootsPem, tell: tellOfWaypoint });
     },

@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { dirname } from 'node:path';
-import type { TraceOptions, WaypointOptions } from '#cli/control.ts';
+import type { TraceOptions } from '#cli/traces.ts';
+import type { WaypointOptions } from '#cli/waypoint.ts';
 import { controlEndpoint, weftVersion } from '#main/commands/control-access.ts';
 import type { Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';

@@ -82,6 +82,11 @@ export const KUBERNETES_SETTINGS = {
       "Lifetime of the token in a waypoint's pod; the kubelet makes the next one in time.",
     ),
     waypointLookMs: setting(30_000, 'ms', 'How often it is looked whether the objects of waypoints are to be others now.'),
+    autoWaypointLingerMs: setting(
+      600_000,
+      'ms',
+      'How long a waypoint that nobody asked for by name stays after the last that needed it has gone (K131).',
+    ),
     kubeletLookMs: setting(
       10_000,
       'ms',

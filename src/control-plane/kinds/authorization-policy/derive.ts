@@ -5,7 +5,15 @@ import { OUTPUT, STATUS, statusOf } from '#control-plane/index/outputs.ts';
 import { type Entry, entry, tableOf } from '#control-plane/index/table.ts';
 import { ATTACHED_POLICIES } from '#control-plane/mesh/attachments.ts';
 import { AUTHORIZER_TABLES, authorizerNamed } from '#control-plane/mesh/authorizers.ts';
-import { type PolicyTarget, TARGET_READS, targetName, whyNotEnforced } from '#control-plane/mesh/policy-targets.ts';
+import { waypointNeeds } from '#control-plane/mesh/auto-waypoints.ts';
+import {
+  type MissReason,
+  type PolicyTarget,
+  servicesOfTargets,
+  TARGET_READS,
+  targetName,
+  whyNotEnforced,
+} from '#control-plane/mesh/policy-targets.ts';
 import { HTTP_DENIES } from '#control-plane/mesh/waypoint-guards.ts';
 import { NODE_POLICIES } from '#control-plane/mesh/workload-policies.ts';
 import { type Problem, warningAt } from '#control-plane/resources/finding.ts';
@@ -46,6 +54,11 @@ export const attachedPolicies = defineDerivation({
     return policy === null ? [] : [entry(ATTACHED_POLICIES, key, { policy, targets: names })];
   },
 });
+
+/** A trial refuses nobody, and an audit does not either. */
+export const policyNeeds = waypointNeeds(AUTHORIZATION_POLICIES, ({ targets, metadata: { namespace }, dryRun, action }) =>
+  servicesOfTargets(targets, namespace, !dryRun && action !== 'AUDIT'),
+);
 
 /** What becomes of policies with targets; apart, because services ask whether they have any. */
 export const attachedPolicyStatus = defineDerivation({
@@ -101,7 +114,7 @@ function unknownProvider({ action, provider, dryRun }: AuthorizationPolicyResour
 }
 
 /** Why no waypoint enforces the policy for one of its targets. */
-type Miss = { reason: 'TargetNotFound' | 'AncestorNotBound' | 'Invalid'; problem: Problem };
+type Miss = { reason: MissReason; problem: Problem };
 
 /** Why nobody enforces the policy for a target, with the place of the target; null when somebody does. */
 function missOf(target: PolicyTarget, at: number, policy: AuthorizationPolicyResource, mesh: PolicyMesh): Miss | null {

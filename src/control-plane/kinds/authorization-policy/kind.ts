@@ -5,7 +5,7 @@ import { readWorkloadSelector } from '#control-plane/resources/label-selector.ts
 import type { Metadata } from '#control-plane/resources/metadata.ts';
 import { fieldOf } from '#control-plane/resources/stand-in.ts';
 import { checkAuthorizationPolicy } from './check.ts';
-import { AUTHORIZATION_POLICIES, attachedPolicies, attachedPolicyStatus, nodePolicies } from './derive.ts';
+import { AUTHORIZATION_POLICIES, attachedPolicies, attachedPolicyStatus, nodePolicies, policyNeeds } from './derive.ts';
 import { AUTHORIZATION_POLICY_FIELDS } from './fields.ts';
 import {
   type AuthorizationPolicyResource,
@@ -36,7 +36,7 @@ export const authorizationPolicyKind = defineKind({
   standIn: standInForPolicy,
   cluster: { status: { form: 'conditions', types: [...NODE_POLICY_TYPES, AT_WAYPOINTS], refused: refusedTypes } },
   resources: AUTHORIZATION_POLICIES,
-  derivations: [nodePolicies, attachedPolicies, attachedPolicyStatus],
+  derivations: [policyNeeds, nodePolicies, attachedPolicies, attachedPolicyStatus],
 });
 
 /** Who would have enforced it says that nobody does. */

@@ -61,6 +61,8 @@ function gatewayInfoOf(gateway: GatewayResource, facts: GatewayFacts, options: M
     className: gateway.className,
     serviceAccount: gateway.metadata.annotations[ANNOTATION.serviceAccount] ?? name,
     managed,
+    automatic: gateway.metadata.annotations[ANNOTATION.automatic] === 'true',
+    activated: gateway.metadata.annotations[ANNOTATION.activated] === 'true',
     traffic: trafficOf(gateway.metadata.labels) ?? trafficOf(facts.classLabels) ?? 'service',
     allowed: hboneListenerOf(gateway)?.allowed ?? { kind: 'same' },
     address: managed ? ownAddress(namespace, name, options) : reportedAddress(gateway, options),

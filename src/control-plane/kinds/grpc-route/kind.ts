@@ -1,12 +1,13 @@
 import { defineKind } from '#control-plane/index/kind-definition.ts';
 import { tableOf } from '#control-plane/index/table.ts';
 import { ATTACHED_GRPC_ROUTES } from '#control-plane/mesh/attachments.ts';
+import { waypointNeeds } from '#control-plane/mesh/auto-waypoints.ts';
 import { GRPC_CLAIM } from '#control-plane/mesh/request-routes/claim.ts';
 import { deriveRequestRoutes } from '#control-plane/mesh/request-routes/derive.ts';
 import type { RequestRouteResource } from '#control-plane/mesh/request-routes/documents.ts';
 import { readHeaders, readRule } from '#control-plane/mesh/request-routes/read-rule.ts';
 import { standInForRoute } from '#control-plane/mesh/request-routes/stand-in.ts';
-import { ROUTE_STATUS, readParent } from '#control-plane/mesh/route-parents.ts';
+import { ROUTE_STATUS, readParent, servicesOfRoute } from '#control-plane/mesh/route-parents.ts';
 import type { Metadata } from '#control-plane/resources/metadata.ts';
 import type { HttpRouteMatch } from '#model/waypoint/config.ts';
 import { checkGrpcRoute } from './check.ts';
@@ -29,7 +30,7 @@ export const grpcRouteKind = defineKind({
   standIn: (document, name) => standInForRoute('GRPCRoute', document, name),
   cluster: { status: ROUTE_STATUS },
   resources: GRPC_ROUTES,
-  derivations: [deriveRequestRoutes(GRPC_ROUTES, ATTACHED_GRPC_ROUTES, GRPC_CLAIM)],
+  derivations: [waypointNeeds(GRPC_ROUTES, servicesOfRoute), deriveRequestRoutes(GRPC_ROUTES, ATTACHED_GRPC_ROUTES, GRPC_CLAIM)],
 });
 
 /** References are completed with the namespace of the route, and not looked up yet. */

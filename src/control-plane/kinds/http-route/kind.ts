@@ -1,12 +1,13 @@
 import { defineKind } from '#control-plane/index/kind-definition.ts';
 import { tableOf } from '#control-plane/index/table.ts';
 import { ATTACHED_ROUTES } from '#control-plane/mesh/attachments.ts';
+import { waypointNeeds } from '#control-plane/mesh/auto-waypoints.ts';
 import { HTTP_CLAIM } from '#control-plane/mesh/request-routes/claim.ts';
 import { deriveRequestRoutes } from '#control-plane/mesh/request-routes/derive.ts';
 import type { RawMatch, RawRequestRoute, RequestRouteResource } from '#control-plane/mesh/request-routes/documents.ts';
 import { firstOfEachName, readHeaders, readRule, readValueMatch } from '#control-plane/mesh/request-routes/read-rule.ts';
 import { standInForRoute } from '#control-plane/mesh/request-routes/stand-in.ts';
-import { ROUTE_STATUS, readParent } from '#control-plane/mesh/route-parents.ts';
+import { ROUTE_STATUS, readParent, servicesOfRoute } from '#control-plane/mesh/route-parents.ts';
 import type { Metadata } from '#control-plane/resources/metadata.ts';
 import type { HttpRouteMatch } from '#model/waypoint/config.ts';
 import { checkHttpRoute } from './check.ts';
@@ -29,7 +30,7 @@ export const httpRouteKind = defineKind({
   standIn: (document, name) => standInForRoute('HTTPRoute', document, name),
   cluster: { status: ROUTE_STATUS },
   resources: HTTP_ROUTES,
-  derivations: [deriveRequestRoutes(HTTP_ROUTES, ATTACHED_ROUTES, HTTP_CLAIM)],
+  derivations: [waypointNeeds(HTTP_ROUTES, servicesOfRoute), deriveRequestRoutes(HTTP_ROUTES, ATTACHED_ROUTES, HTTP_CLAIM)],
 });
 
 /** References are completed with the namespace of the route, and not looked up yet. */

@@ -2,7 +2,8 @@ import { defineDerivation } from '#control-plane/index/derivation.ts';
 import { falseCondition, STATUS, statusOf, trueCondition } from '#control-plane/index/outputs.ts';
 import { entry, tableOf } from '#control-plane/index/table.ts';
 import { ATTACHED_AUTHENTICATIONS } from '#control-plane/mesh/attachments.ts';
-import { TARGET_READS, targetName, whyNotEnforced } from '#control-plane/mesh/policy-targets.ts';
+import { waypointNeeds } from '#control-plane/mesh/auto-waypoints.ts';
+import { servicesOfTargets, TARGET_READS, targetName, whyNotEnforced } from '#control-plane/mesh/policy-targets.ts';
 import { warningAt } from '#control-plane/resources/finding.ts';
 import { nameOfResource } from '#control-plane/resources/resource.ts';
 import type { RequestAuthenticationResource } from './schema.ts';
@@ -22,6 +23,11 @@ export const attachedAuthentications = defineDerivation({
     return [entry(ATTACHED_AUTHENTICATIONS, key, { rules, targets: names })];
   },
 });
+
+/** A request without a token that it needs is refused. */
+export const authenticationNeeds = waypointNeeds(REQUEST_AUTHENTICATIONS, ({ targets, metadata: { namespace } }) =>
+  servicesOfTargets(targets, namespace, true),
+);
 
 /** What becomes of each policy; apart, because services ask whether they have any. */
 export const authenticationStatus = defineDerivation({

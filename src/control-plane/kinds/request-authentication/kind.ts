@@ -5,7 +5,7 @@ import { eachField, type FieldTable } from '#control-plane/resources/field-table
 import type { Metadata } from '#control-plane/resources/metadata.ts';
 import type { JwtRule, TokenLocation } from '#model/waypoint/jwt.ts';
 import { checkRequestAuthentication } from './check.ts';
-import { attachedAuthentications, authenticationStatus, REQUEST_AUTHENTICATIONS } from './derive.ts';
+import { attachedAuthentications, authenticationNeeds, authenticationStatus, REQUEST_AUTHENTICATIONS } from './derive.ts';
 import { sourceOf } from './key-source.ts';
 import type { RawJwtRule, RawRequestAuthentication, RequestAuthenticationResource } from './schema.ts';
 
@@ -36,7 +36,7 @@ export const requestAuthenticationKind = defineKind({
   check: checkRequestAuthentication,
   read: readRequestAuthentication,
   resources: REQUEST_AUTHENTICATIONS,
-  derivations: [attachedAuthentications, authenticationStatus],
+  derivations: [authenticationNeeds, attachedAuthentications, authenticationStatus],
 });
 
 /** The single targetRef of older versions counts like one entry of targetRefs. */

@@ -8,7 +8,6 @@ import { ATTACHED_L4_ROUTES, ATTACHED_TLS_ROUTES } from '#control-plane/mesh/att
 import { addressKey, ENDPOINTS } from '#control-plane/mesh/endpoints.ts';
 import { namespaceAnnotations } from '#control-plane/mesh/namespaces.ts';
 import {
-  isGenerated,
   SERVICE_BINDINGS,
   SERVICE_RANK,
   SERVICES,
@@ -16,7 +15,7 @@ import {
   type ServiceResource,
   USER_SERVICES,
 } from '#control-plane/mesh/services.ts';
-import { BINDING_TABLES, type Binding, bindingOf, UNBOUND, waypointCondition } from '#control-plane/mesh/waypoint-binding.ts';
+import { BINDING_TABLES, bindingOfService, waypointCondition } from '#control-plane/mesh/waypoint-binding.ts';
 import { GUARDS } from '#control-plane/mesh/waypoint-guards.ts';
 import { ANNOTATION } from '#control-plane/mesh/well-known.ts';
 import { type Problem, warningAt } from '#control-plane/resources/finding.ts';
@@ -48,12 +47,6 @@ export const serviceBindings = defineDerivation({
     return gateway === null ? [] : [entry(SERVICE_BINDINGS, key, { gateway, hostname, owner: nameOfResource(resource) })];
   },
 });
-
-function bindingOfService(resource: ServiceResource, mesh: MeshReader<(typeof BINDING_TABLES)[number]>): Binding {
-  const { namespace, labels } = resource.metadata;
-  if (resource.externalName !== null || isGenerated(resource)) return UNBOUND;
-  return bindingOf('service', namespace, labels, mesh);
-}
 
 /** A service as workload discovery describes it, its waypoint, and what is to be said about both. */
 export const services = defineDerivation({

@@ -3,6 +3,7 @@ import type { Condition } from '#control-plane/index/index-delta.ts';
 import { falseCondition, STATUS, statusOf, trueCondition } from '#control-plane/index/outputs.ts';
 import { entry, tableOf } from '#control-plane/index/table.ts';
 import { ATTACHED_GRPC_ROUTES, ATTACHED_ROUTES } from '#control-plane/mesh/attachments.ts';
+import { AUTO_GATEWAY, AUTO_SERVICES, waypointNeeds } from '#control-plane/mesh/auto-waypoints.ts';
 import { listPorts } from '#control-plane/mesh/route-backends.ts';
 import { SERVICE_BINDINGS, SERVICES, serviceNamesIn } from '#control-plane/mesh/services.ts';
 import { ATTACHED_TRAFFIC, settingsSpeaker, speakerOf } from '#control-plane/mesh/traffic-policies.ts';
@@ -34,7 +35,20 @@ export const attachedTraffic = defineDerivation({
   },
 });
 
-const READS = [SERVICES, SERVICE_BINDINGS, WAYPOINTS, ATTACHED_ROUTES, ATTACHED_GRPC_ROUTES, ATTACHED_TRAFFIC] as const;
+/** What it says of a service is not in force until there is a waypoint; what it says of a route, that route needs one for. */
+export const trafficNeeds = waypointNeeds(TRAFFIC_POLICIES, ({ targets, metadata: { namespace } }) =>
+  targets.flatMap(({ kind, name }) => (kind === 'Service' ? [{ namespace, name, kind: 'route' as const }] : [])),
+);
+
+const READS = [
+  SERVICES,
+  SERVICE_BINDINGS,
+  AUTO_SERVICES,
+  WAYPOINTS,
+  ATTACHED_ROUTES,
+  ATTACHED_GRPC_ROUTES,
+  ATTACHED_TRAFFIC,
+] as const;
 type StatusMesh = MeshReader<(typeof READS)[number]>;
 
 /** Why a target gets nothing of the policy, or not all of it. */
@@ -89,6 +103,11 @@ function serviceMiss({ name, section }: TrafficTarget, path: FieldPath, namespac
     return notFound([...path, 'sectionName'], message, 'use the name of a port');
   }
   if (hasWaypoint(mesh, key)) return null;
+  if (mesh.get(AUTO_SERVICES, key) !== null) {
+    const message = `the waypoint of Service ${key} is being made; nothing enforces the policy before`;
+    const problem = warningAt('WEFT_NOT_ENFORCED', path, message, `see the status of Gateway ${namespace}/${AUTO_GATEWAY}`);
+    return { condition: 'Programmed', reason: 'WaypointPending', problem };
+  }
   const message = `Service ${key} has no waypoint, so nothing enforces the policy for it`;
   const remedy = 'label the Service or its namespace istio.io/use-waypoint: <gateway>';
   return { condition: 'Programmed', reason: 'AncestorNotBound', problem: warningAt('WEFT_NOT_ENFORCED', path, message, remedy) };

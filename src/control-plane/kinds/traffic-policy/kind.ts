@@ -5,7 +5,7 @@ import { eachField, type FieldTable } from '#control-plane/resources/field-table
 import type { Metadata } from '#control-plane/resources/metadata.ts';
 import type { Fault } from '#model/waypoint/traffic.ts';
 import { checkTrafficPolicy } from './check.ts';
-import { attachedTraffic, TRAFFIC_POLICIES, trafficStatus } from './derive.ts';
+import { attachedTraffic, TRAFFIC_POLICIES, trafficNeeds, trafficStatus } from './derive.ts';
 import { readLimit } from './read-limit.ts';
 import { readTrafficMatch } from './read-match.ts';
 import { readSettings } from './read-settings.ts';
@@ -52,7 +52,7 @@ export const trafficPolicyKind = defineKind({
   check: checkTrafficPolicy,
   read: readTrafficPolicy,
   resources: TRAFFIC_POLICIES,
-  derivations: [attachedTraffic, trafficStatus],
+  derivations: [trafficNeeds, attachedTraffic, trafficStatus],
 });
 
 /** The check has made sure of the kinds of targets and of what goes together. */

@@ -13,7 +13,7 @@ import {
 } from '#control-plane/mesh/route-parents.ts';
 import type { ServiceResource } from '#control-plane/mesh/services.ts';
 import { hasWaypoint } from '#control-plane/mesh/waypoint-binding.ts';
-import { type Problem, warningAt } from '#control-plane/resources/finding.ts';
+import type { Problem } from '#control-plane/resources/finding.ts';
 import { nameOfResource, type ResourceName } from '#control-plane/resources/resource.ts';
 import { type ServiceKey, serviceKeyOf } from '#model/mesh/service.ts';
 import { RESOURCE } from '#model/settings/control-planes.ts';
@@ -21,6 +21,7 @@ import type { HttpRoute, HttpRouteRule } from '#model/waypoint/config.ts';
 import type { Claim, ClaimMesh } from './claim.ts';
 import { type CompiledRules, compileRules } from './compile.ts';
 import type { RequestRouteResource } from './documents.ts';
+import { servedCondition, type Unserved, unservedProblems, whyUnserved } from './served.ts';
 
 /** What becomes of each route of a table: `writes` says which services it is attached to, and what its rules come to. */
 export function deriveRequestRoutes(each: Table<RequestRouteResource>, writes: Table<AttachedRoute>, claim: Claim): Derivation {
@@ -70,11 +71,15 @@ function deriveRoute(route: RequestRouteResource, mesh: ClaimMesh, claim: Claim)
     compiled.push(rules);
     attached.set(keyOf(first.service, mesh.options), toHttpRoute(route, group, rules.rules));
   }
-  const unserved = attachments.filter(({ parent }) => !hasWaypoint(mesh, `${parent.namespace}/${parent.name}`));
+  const unserved = attachments.flatMap(({ parent }): Unserved[] => {
+    const service = `${parent.namespace}/${parent.name}`;
+    if (hasWaypoint(mesh, service)) return [];
+    return [{ at: route.parents.indexOf(parent), service, reason: whyUnserved(parent, mesh) }];
+  });
   return {
     attached,
     conditions: conditionsOf(route, attachments, refusals, compiled, unserved),
-    problems: [...refusals.map(({ problem }) => problem), ...distinctProblems(compiled), ...unservedProblems(unserved, route)],
+    problems: [...refusals.map(({ problem }) => problem), ...distinctProblems(compiled), ...unservedProblems(unserved)],
   };
 }
 
@@ -110,22 +115,13 @@ function distinctProblems(compiled: readonly CompiledRules[]): Problem[] {
   return [...byText.values()];
 }
 
-/** Attached, and yet nothing happens: nobody would find that out from a status that says Accepted. */
-function unservedProblems(unserved: readonly Attachment[], route: RequestRouteResource): Problem[] {
-  return unserved.map(({ parent }) => {
-    const message = `no proxy runs this route: Service ${parent.namespace}/${parent.name} has no waypoint`;
-    const remedy = 'label the Service or its namespace istio.io/use-waypoint: <gateway>';
-    return warningAt('WEFT_NOT_ENFORCED', ['spec', 'parentRefs', route.parents.indexOf(parent)], message, remedy);
-  });
-}
-
 /** `unserved`: attached, but to services that no waypoint of ours serves. */
 function conditionsOf(
   route: RequestRouteResource,
   attachments: readonly Attachment[],
   refusals: readonly Refusal[],
   compiled: readonly CompiledRules[],
-  unserved: readonly Attachment[],
+  unserved: readonly Unserved[],
 ): Condition[] {
   // All parents belong to other controllers, who write the status.
   if (attachments.length + refusals.length === 0) return [];
@@ -149,12 +145,4 @@ function stricterConditions(resource: ResourceName, compiled: readonly CompiledR
   if (rules.length === 0) return [];
   const message = `Dropped Rule ${rules.join(', ')}: a filter is not supported, so its requests are answered 500`;
   return [trueCondition(resource, 'PartiallyInvalid', 'UnsupportedValue', message)];
-}
-
-/** Whether some waypoint runs the route at all. */
-function servedCondition(resource: ResourceName, unserved: readonly Attachment[]): Condition {
-  if (unserved.length === 0) return trueCondition(resource, 'ResolvedWaypoints', 'ResolvedWaypoints', 'waypoints run this route');
-  const names = unserved.map(({ parent }) => `${parent.namespace}/${parent.name}`).join(', ');
-  const message = `Service ${names} has no waypoint: label it istio.io/use-waypoint`;
-  return falseCondition(resource, 'ResolvedWaypoints', 'MissingUseWaypointLabel', message);
 }
