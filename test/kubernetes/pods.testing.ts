@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process';
+import { text } from 'node:stream/consumers';
 import { type Cluster, ECHO_IMAGE } from '../../testbed/kubernetes/cluster.ts';
 import type { Child } from '../../testbed/processes/child.ts';
 import type { CommandResult } from '../../testbed/processes/command.ts';
@@ -47,6 +49,22 @@ export function keepTalking(cluster: Cluster, { name, namespace }: EchoPod, addr
     `talk-${name}`,
     cluster.api.kubectlLine(['exec', '-i', name, '-n', namespace, '--', '/echo', 'talk', address]),
   );
+}
+
+/**
+ * Requests of a pod's, one by one on a connection that stays and one by one on new ones, some hundred a second; `end` tells how they
+ * went: a line for each that failed, and in the end `good=N failed=N`.
+ */
+export function keepAsking(cluster: Cluster, { name, namespace }: EchoPod, url: string): { end(): Promise<string> } {
+  const [program = '', ...words] = cluster.api.kubectlLine(['exec', '-i', name, '-n', namespace, '--', '/echo', 'load', url]);
+  const child = spawn(program, words, { stdio: ['pipe', 'pipe', 'inherit'] });
+  const printed = text(child.stdout);
+  return {
+    end() {
+      child.stdin.end();
+      return printed;
+    },
+  };
 }
 
 function podOf({ name, namespace, node }: EchoPod): object {

@@ -6,10 +6,13 @@ const SCRIPT = fileURLToPath(new URL('./programs', import.meta.url));
 /** A first build compiles all of Kubernetes. */
 const BUILD_MS_MAX = 3_600_000;
 
-/** The folder with etcd, kube-apiserver, kube-controller-manager and kubectl; null while they are not built. */
-export async function kubernetesPrograms(): Promise<string | null> {
+/** `cluster`: etcd, kube-apiserver, kubelet, kubectl and the rest; `conformance`: the Gateway API's mesh suite and what it needs. */
+export type ProgramSet = 'cluster' | 'conformance';
+
+/** The folder with them; null while they are not built. */
+export async function kubernetesPrograms(set: ProgramSet = 'cluster'): Promise<string | null> {
   try {
-    return (await promisify(execFile)(SCRIPT, ['path'])).stdout.trim();
+    return (await promisify(execFile)(SCRIPT, ['path', set])).stdout.trim();
   } catch {
     return null;
   }

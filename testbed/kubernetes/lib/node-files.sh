@@ -64,6 +64,8 @@ authorization: {mode: Webhook}
 tlsCertFile: $PKI/$NODE.crt
 tlsPrivateKeyFile: $PKI/$NODE.key
 clusterDomain: cluster.local
+# The address of dns.yaml; who asks it where that does not run hears nothing.
+clusterDNS: [10.96.0.10]
 resolvConf: /run/resolv.conf
 failSwapOn: false
 oomScoreAdj: 0
