@@ -22,6 +22,7 @@ _weft() {
     'weft get -o' | 'weft get --output' | 'weft check -o' | 'weft check --output' | 'weft log-level -o' | 'weft log-level --output') COMPREPLY=($(compgen -W 'table json yaml' -- "$cur")); return ;;
     'weft bench --only') COMPREPLY=($(compgen -W 'same cross small waypoint memory sync redis postgres etcd' -- "$cur")); return ;;
     'weft control --source') COMPREPLY=($(compgen -W 'directory kubernetes' -- "$cur")); return ;;
+    'weft control --auto-waypoints') COMPREPLY=($(compgen -W 'on off' -- "$cur")); return ;;
     'weft agent --udp-between-nodes') COMPREPLY=($(compgen -W 'refuse allow-plaintext' -- "$cur")); return ;;
   esac
   case $path in

@@ -226,6 +226,7 @@ complete -c weft -n '__weft_in "weft control"' -l store -x -d 'etcd://HOST:PORT,
 complete -c weft -n '__weft_in "weft control"' -l source -xa 'directory kubernetes' -d 'kubernetes: resources are objects of a cluster, state is Secrets of the namespace istio-system, and of several control planes one leads by a Lease'
 complete -c weft -n '__weft_in "weft control"' -l kubeconfig -rF -d 'how to reach the cluster; without it by what its pods are given'
 complete -c weft -n '__weft_in "weft control"' -l waypoint-image -x -d 'image with weft as its entry point, by which a cluster runs waypoints; without it its Gateways get none'
+complete -c weft -n '__weft_in "weft control"' -l auto-waypoints -xa 'on off' -d 'whether a namespace gets a waypoint when something there needs one (a route, a policy on requests) and names none (default: on)'
 complete -c weft -n '__weft_in "weft control"' -l store-ca -rF -d 'PEM file with the root by which etcd is trusted; without it no TLS'
 complete -c weft -n '__weft_in "weft control"' -l store-cert -rF -d 'PEM file with the certificate that etcd asks for'
 complete -c weft -n '__weft_in "weft control"' -l store-key -rF -d 'PEM file with its key'

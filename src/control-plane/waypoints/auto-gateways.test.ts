@@ -43,7 +43,7 @@ for (const { name, gateway, unneededMs = null, want } of steps) {
 function rig() {
   const clock = new SteppedClock();
   const writes: string[] = [];
-  const server = { refuses: false, object: null as KubeObject | null };
+  const server = { refuses: false, conflicts: 0, object: null as KubeObject | null };
   const gateways = new AutoGateways({
     writer: {
       get: async () => server.object,
@@ -54,6 +54,7 @@ function rig() {
         return object;
       },
       async replace(_kind, object) {
+        if (server.conflicts-- > 0) return null;
         writes.push('replace');
         server.object = object;
         return object;
@@ -86,6 +87,7 @@ test('K129: only who leads makes it; when it is ready, that is written on it, an
   assert.deepEqual(server.object?.metadata.labels, { 'istio.io/waypoint-for': 'service' });
   await tell(THERE);
   if (server.object !== null) server.object.metadata.annotations = { 'weft.dev/auto': 'true', note: 'ours' };
+  server.conflicts = 2;
   await tell({ ...THERE, isReady: true });
   assert.deepEqual(server.object?.metadata.annotations, { 'weft.dev/auto': 'true', note: 'ours', 'weft.dev/activated': 'true' });
   assert.deepEqual(writes, ['create', 'replace']);

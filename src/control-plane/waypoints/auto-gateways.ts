@@ -7,6 +7,7 @@ import { messageOf } from '#model/error.ts';
 import { PORT } from '#model/mesh/ports.ts';
 import { Retry } from '#model/resilience/retry.ts';
 import { CONTROL } from '#model/settings/control-planes.ts';
+import { KUBERNETES } from '#model/settings/kubernetes.ts';
 import type { KubeObject } from '#protocol/kubernetes/objects.ts';
 import type { ObjectWriter } from '#protocol/kubernetes/writing.ts';
 import { autoGatewayStep } from './auto-gateway-step.ts';
@@ -127,14 +128,16 @@ export class AutoGateways {
     }
   }
 
-  /** Errors: when somebody has changed it meanwhile; it is tried again. */
+  /** Its status is written at about the same time. Errors: when it was changed each time meanwhile; it is tried again. */
   async #activate(place: AutoGateway): Promise<void> {
     const { writer } = this.#options;
-    const there = await writer.get(GATEWAYS, place);
-    if (there === null) return;
-    const annotations = { ...there.metadata.annotations, [ANNOTATION.activated]: 'true' };
-    const written = await writer.replace(GATEWAYS, { ...there, metadata: { ...there.metadata, annotations } });
-    if (written === null) throw new Error(`Gateway ${place.namespace}/${place.name} was changed by somebody else`);
+    for (let tries = 0; tries < KUBERNETES.statusTries; tries++) {
+      const there = await writer.get(GATEWAYS, place);
+      if (there === null) return;
+      const annotations = { ...there.metadata.annotations, [ANNOTATION.activated]: 'true' };
+      if ((await writer.replace(GATEWAYS, { ...there, metadata: { ...there.metadata, annotations } })) !== null) return;
+    }
+    throw new Error(`Gateway ${place.namespace}/${place.name} is changed all the time by somebody else`);
   }
 
   #tell(wish: Wish, problem: string): void {
