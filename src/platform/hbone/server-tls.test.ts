@@ -71,6 +71,18 @@ test('a connection that never comes to carry tunnels is told with its cause, onc
   assert.deepEqual(causes, ['handshake-failed']);
 });
 
+test('a probe that looks whether somebody listens, and goes, warns nobody and is no refusal', async (t) => {
+  const { log, lines } = recordingLog();
+  const causes: string[] = [];
+  const told = Promise.withResolvers<string>();
+  const listening = { ...log, debug: (_fields: object, message: string) => told.resolve(message) };
+  const { port } = await serve(t, echo, { log: listening, onRefused: (cause) => void causes.push(cause) });
+  const probe = net.connect(port, '127.0.0.1', () => probe.resetAndDestroy());
+  probe.on('error', () => {});
+  assert.match(await told.promise, /the peer closed the connection/);
+  assert.deepEqual([causes, lines], [[], []]);
+});
+
 test('B1: TLS 1.2 is refused, TLS 1.3 with AES-GCM and ALPN h2 is served', async (t) => {
   const { port } = await serve(t);
   assert.match(await sClient(port, '-tls1_2', '-alpn', 'h2', ...clientCertificate()), /alert protocol version/);

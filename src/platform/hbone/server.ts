@@ -103,6 +103,11 @@ class Server implements HboneServer {
       waiting.ended();
       stream.reset();
       if (isTurnedAway) return; // and told
+      if (error instanceof PeerGone) {
+        // Probes look whether somebody listens, every two seconds in a cluster, and clients may change their mind.
+        this.#options.log.debug({ 'src.addr': formatAddress(stream.remote.ip, stream.remote.port) }, error.message);
+        return;
+      }
       const cause = error instanceof Refusal ? error.why : 'handshake-failed';
       this.#options.onRefused?.(cause);
       const source = formatAddress(stream.remote.ip, stream.remote.port);
@@ -159,6 +164,7 @@ class Server implements HboneServer {
     if (raw.isOver || this.#isClosed()) throw new Error('the connection ended before it was secured');
     // How long it may take is the doorkeeper's to say, who resets it then.
     const secured = await io.secure(raw, this.#contexts.of('server', credentials), null);
+    if (secured.kind === 'gone') throw new PeerGone(whyNot(secured));
     if (secured.kind !== 'open') throw new Error(whyNot(secured));
     const { stream } = secured;
     const verdict = verifiedPeer(stream, (names) => verifyClient(names, trustDomain));
@@ -198,3 +204,6 @@ class Server implements HboneServer {
     if (this.#phase === 'draining') session.retire();
   }
 }
+
+/** Whoever connected has gone again before it was secured: nobody was refused anything. */
+class PeerGone extends Error {}
