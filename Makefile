@@ -44,8 +44,7 @@ test:
 
 test-kubernetes:
 	@scripts/setup test
-	@testbed/kubernetes/programs build >/dev/null
-	@testbed/kubernetes/programs build conformance >/dev/null
+	@for set in cluster conformance helm; do testbed/kubernetes/programs build $$set >/dev/null || exit 1; done
 	@WEFT_KUBERNETES=all $(NODE) --test --test-concurrency=1 --test-timeout=600000 --test-reporter=spec 'test/kubernetes/*.test.ts'
 
 # One after the other: what is looked for is the I/O, not how two labs bear each other.

@@ -7,7 +7,7 @@ const SCRIPT = fileURLToPath(new URL('./programs', import.meta.url));
 const BUILD_MS_MAX = 3_600_000;
 
 /** `cluster`: etcd, kube-apiserver, kubelet, kubectl and the rest; `conformance`: the Gateway API's mesh suite and what it needs. */
-export type ProgramSet = 'cluster' | 'conformance';
+export type ProgramSet = 'cluster' | 'conformance' | 'helm';
 
 /** The folder with them; null while they are not built. */
 export async function kubernetesPrograms(set: ProgramSet = 'cluster'): Promise<string | null> {
