@@ -57,7 +57,7 @@ _weft() {
     'weft demo') options='--once --json -h --help'; : ;;
     'weft bench') options='--json --only -h --help'; : ;;
     'weft version') options='-o --output -h --help'; : ;;
-    'weft control') options='--config --store --source --kubeconfig --waypoint-image --store-ca --store-cert --store-key --ca-dir --listen --server-name --trust-domain --path-normalization --rate-limit-service --waypoint-agent --waypoint-threads --trace-collector --trace-sampling --socket --state-dir --stats -h --help'; : ;;
+    'weft control') options='--config --store --source --kubeconfig --waypoint-image --auto-waypoints --store-ca --store-cert --store-key --ca-dir --listen --server-name --trust-domain --path-normalization --rate-limit-service --waypoint-agent --waypoint-threads --trace-collector --trace-sampling --socket --state-dir --stats -h --help'; : ;;
     'weft agent') options='--node --control --control-root --control-server-name --token-file --wait --crl --cgroup --trust-domain --pool4 --pool6 --dns-upstream --udp-between-nodes --on-demand --no-egress-nat --no-nat-for --stats --health --admin --threads --run-dir --bpffs --replace --cleanup --kubernetes --cni-conf --cni-bin -h --help'; : ;;
     'weft ca') options='-o --output --socket -h --help'; COMPREPLY=($(compgen -W 'rotate' -- "$cur")) ;;
     'weft token') options='--identity --addresses --waypoints --ttl --revoke --free-addresses -o --output --socket -h --help'; : ;;

@@ -24,6 +24,10 @@ metadata: { name: r, namespace: ${namespace} }
 spec: { parentRefs: [{ group: "", kind: Service, name: cart, namespace: shop }], rules: [{}] }
 `;
 }
+const TLS = route('shop', 'TLSRoute').replace(
+  'rules: [{}]',
+  'hostnames: [db.example.com], rules: [{ backendRefs: [{ name: cart, port: 80 }] }]',
+);
 const ALLOW = `apiVersion: security.istio.io/v1
 kind: AuthorizationPolicy
 metadata: { name: p, namespace: shop }
@@ -79,6 +83,7 @@ const triggers: { name: string; yaml: string; labels?: string; space?: string; w
   { name: 'K130: a policy that wants tokens', yaml: JWT, want: true, bound: AUTO },
   { name: 'K130: the trial of a policy refuses nobody', yaml: TRIAL, want: true },
   { name: 'K133: a route of another namespace makes nothing', yaml: route('other'), want: null },
+  { name: 'K129: a TLSRoute', yaml: TLS, want: true },
   {
     name: 'a TCPRoute needs none',
     yaml: route('shop', 'TCPRoute').replace('[{}]', '[{ backendRefs: [{ name: cart, port: 80 }] }]'),

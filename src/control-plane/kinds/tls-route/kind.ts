@@ -6,7 +6,7 @@ import { errorAt, type Problem } from '#control-plane/resources/finding.ts';
 import type { Metadata } from '#control-plane/resources/metadata.ts';
 import { tryParseIp } from '#model/address/ip.ts';
 import { isDnsName } from '#model/dns/alias.ts';
-import { deriveTlsRoutes, TLS_ROUTES, type TlsRouteResource } from './derive.ts';
+import { deriveTlsRoutes, TLS_ROUTES, type TlsRouteResource, tlsRouteNeeds } from './derive.ts';
 
 /** The document, once its schema has passed: one rule exactly, and one hostname at least. */
 type RawTlsRoute = RawL4Route & { spec: { hostnames: string[] } };
@@ -33,7 +33,7 @@ export const tlsRouteKind = defineKind<RawTlsRoute, TlsRouteResource>({
   read: readTlsRoute,
   cluster: { status: ROUTE_STATUS },
   resources: TLS_ROUTES,
-  derivations: [deriveTlsRoutes],
+  derivations: [tlsRouteNeeds, deriveTlsRoutes],
 });
 
 /** What the schema states in CEL about names, and what is wrong with the rest. */

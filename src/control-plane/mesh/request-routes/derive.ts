@@ -12,7 +12,7 @@ import {
   ROUTE_TABLES,
 } from '#control-plane/mesh/route-parents.ts';
 import type { ServiceResource } from '#control-plane/mesh/services.ts';
-import { hasWaypoint } from '#control-plane/mesh/waypoint-binding.ts';
+import { servedCondition, type Unserved, unservedOf, unservedProblems } from '#control-plane/mesh/unserved-routes.ts';
 import type { Problem } from '#control-plane/resources/finding.ts';
 import { nameOfResource, type ResourceName } from '#control-plane/resources/resource.ts';
 import { type ServiceKey, serviceKeyOf } from '#model/mesh/service.ts';
@@ -21,7 +21,6 @@ import type { HttpRoute, HttpRouteRule } from '#model/waypoint/config.ts';
 import type { Claim, ClaimMesh } from './claim.ts';
 import { type CompiledRules, compileRules } from './compile.ts';
 import type { RequestRouteResource } from './documents.ts';
-import { servedCondition, type Unserved, unservedProblems, whyUnserved } from './served.ts';
 
 /** What becomes of each route of a table: `writes` says which services it is attached to, and what its rules come to. */
 export function deriveRequestRoutes(each: Table<RequestRouteResource>, writes: Table<AttachedRoute>, claim: Claim): Derivation {
@@ -71,11 +70,13 @@ function deriveRoute(route: RequestRouteResource, mesh: ClaimMesh, claim: Claim)
     compiled.push(rules);
     attached.set(keyOf(first.service, mesh.options), toHttpRoute(route, group, rules.rules));
   }
-  const unserved = attachments.flatMap(({ parent }): Unserved[] => {
-    const service = `${parent.namespace}/${parent.name}`;
-    if (hasWaypoint(mesh, service)) return [];
-    return [{ at: route.parents.indexOf(parent), service, reason: whyUnserved(parent, mesh) }];
-  });
+  const unserved = unservedOf(
+    attachments.map(({ parent }) => ({
+      service: `${parent.namespace}/${parent.name}`,
+      path: ['spec', 'parentRefs', route.parents.indexOf(parent)],
+    })),
+    mesh,
+  );
   return {
     attached,
     conditions: conditionsOf(route, attachments, refusals, compiled, unserved),

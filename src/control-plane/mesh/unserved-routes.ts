@@ -1,29 +1,36 @@
 import type { Condition } from '#control-plane/index/index-delta.ts';
 import { falseCondition, trueCondition } from '#control-plane/index/outputs.ts';
 import { AUTO_GATEWAY, AUTO_SERVICES } from '#control-plane/mesh/auto-waypoints.ts';
-import type { ParentRef, RouteMesh } from '#control-plane/mesh/route-parents.ts';
-import { type Problem, warningAt } from '#control-plane/resources/finding.ts';
+import type { RouteMesh } from '#control-plane/mesh/route-parents.ts';
+import { hasWaypoint } from '#control-plane/mesh/waypoint-binding.ts';
+import { type FieldPath, type Problem, warningAt } from '#control-plane/resources/finding.ts';
 import type { ResourceName } from '#control-plane/resources/resource.ts';
 
-/** A service that a route is attached to, and that no waypoint of ours serves; `at`: its place among the parents. */
-export type Unserved = { at: number; service: string; reason: UnservedReason };
+/** A service that a route is attached to, and that no waypoint of ours serves; `path`: where the route names it. */
+export type Unserved = { path: FieldPath; service: string; reason: UnservedReason };
 
 /** Whether somebody has to do something about it. */
 export type UnservedReason = 'WaypointPending' | 'ForeignNamespaceWithoutWaypoint' | 'MissingUseWaypointLabel';
 
-/** Why a service has no waypoint that would run the route. */
-export function whyUnserved({ namespace, name }: ParentRef, mesh: RouteMesh): UnservedReason {
-  const auto = mesh.get(AUTO_SERVICES, `${namespace}/${name}`);
+/** Those of the services of a route that have no waypoint which would run it. */
+export function unservedOf(services: readonly { service: string; path: FieldPath }[], mesh: RouteMesh): Unserved[] {
+  return services
+    .filter(({ service }) => !hasWaypoint(mesh, service))
+    .map((one) => ({ ...one, reason: reasonOf(one.service, mesh) }));
+}
+
+function reasonOf(service: string, mesh: RouteMesh): UnservedReason {
+  const auto = mesh.get(AUTO_SERVICES, service);
   if (auto === null) return 'MissingUseWaypointLabel';
   return auto.kind === 'consumer' ? 'ForeignNamespaceWithoutWaypoint' : 'WaypointPending';
 }
 
 /** Attached, and yet nothing happens: nobody would find that out from a status that says Accepted. */
 export function unservedProblems(unserved: readonly Unserved[]): Problem[] {
-  return unserved.flatMap(({ at, service, reason }) => {
+  return unserved.flatMap(({ path, service, reason }) => {
     if (reason === 'WaypointPending') return [];
     const message = `no proxy runs this route: Service ${service} has no waypoint`;
-    return [warningAt('WEFT_NOT_ENFORCED', ['spec', 'parentRefs', at], message, REMEDY[reason])];
+    return [warningAt('WEFT_NOT_ENFORCED', path, message, REMEDY[reason])];
   });
 }
 
