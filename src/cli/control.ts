@@ -194,7 +194,11 @@ function controlOptions(parsed: ParsedControl, command: Command): ControlOptions
     caDir: caDir ?? null,
     store: store === undefined ? null : { ...store, caFile, certFile, keyFile },
     cluster: isCluster
-      ? { kubeconfig: kubeconfig ?? null, waypointImage: waypointImage ?? null, autoWaypoints: autoWaypoints === 'on' }
+      ? {
+          kubeconfig: kubeconfig ?? null,
+          waypointImage: waypointImage ?? null,
+          autoWaypoints: waypointImage !== undefined && autoWaypoints === 'on',
+        }
       : null,
     serverNames: serverName,
     rateLimitService: rateLimitService ?? null,

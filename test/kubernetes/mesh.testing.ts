@@ -25,7 +25,15 @@ export async function controlOf(
   const control = await startControl({
     configDir: '',
     stateDir: join(dir, 'state'),
-    cluster: { kubeconfig, namespace: SYSTEM, version: 'test', waypointImage: null, autoWaypoints: true, traces: null, ...place },
+    cluster: {
+      kubeconfig,
+      namespace: SYSTEM,
+      version: 'test',
+      waypointImage: null,
+      autoWaypoints: false,
+      traces: null,
+      ...place,
+    },
     listen,
     serverNames: [],
     trustDomain: 'cluster.local',

@@ -5,8 +5,8 @@ import { SILENT_LOG } from '#model/effects/log.ts';
 import { KUBERNETES } from '#model/settings/kubernetes.ts';
 import { SteppedClock } from '#platform/stepped-clock.testing.ts';
 import type { KubeObject } from '#protocol/kubernetes/objects.ts';
-import { autoGatewayStep } from './auto-gateway-step.ts';
 import { AutoGateways } from './auto-gateways.ts';
+import { autoGatewayStep } from './plan.ts';
 
 const LINGER_MS = KUBERNETES.autoWaypointLingerMs;
 const WANTED: AutoGateway = {

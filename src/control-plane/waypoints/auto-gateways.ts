@@ -10,7 +10,7 @@ import { CONTROL } from '#model/settings/control-planes.ts';
 import { KUBERNETES } from '#model/settings/kubernetes.ts';
 import type { KubeObject } from '#protocol/kubernetes/objects.ts';
 import type { ObjectWriter } from '#protocol/kubernetes/writing.ts';
-import { autoGatewayStep } from './auto-gateway-step.ts';
+import { autoGatewayStep } from './plan.ts';
 import { GATEWAYS } from './waypoint-objects.ts';
 
 /** What making Gateways that nobody asked for by name needs. */
@@ -115,13 +115,13 @@ export class AutoGateways {
     switch (step.kind) {
       case 'create':
         if ((await writer.create(GATEWAYS, gatewayObject(wish.gateway))) !== null)
-          log.info({ gateway: `${namespace}/${name}` }, 'made a waypoint for what needs one');
+          log.info({ waypoint: `${namespace}/${name}` }, 'made a waypoint for what needs one');
         return;
       case 'activate':
         return this.#activate(wish.gateway);
       case 'remove':
         if (await writer.remove(GATEWAYS, wish.gateway))
-          log.info({ gateway: `${namespace}/${name}` }, 'removed the waypoint that nothing needs any more');
+          log.info({ waypoint: `${namespace}/${name}` }, 'removed the waypoint that nothing needs any more');
         return;
       case 'wait':
         if (step.ms !== null) wish.cancel = clock.after(step.ms, () => this.#look(namespace));
@@ -142,7 +142,10 @@ export class AutoGateways {
 
   #tell(wish: Wish, problem: string): void {
     if (problem !== wish.problem)
-      this.#options.log.warn({ namespace: wish.gateway.namespace, problem }, 'the automatic waypoint of a namespace is not kept');
+      this.#options.log.warn(
+        { waypoint: `${wish.gateway.namespace}/${wish.gateway.name}`, problem },
+        'the automatic waypoint of a namespace is not kept',
+      );
     wish.problem = problem;
   }
 }

@@ -3,6 +3,7 @@ import type { AutoGateway, ManagedGateway } from '#control-plane/index/index-del
 import type { Cancel } from '#model/effects/clock.ts';
 import { backoffMs, UNSPREAD } from '#model/resilience/retry.ts';
 import { CONTROL } from '#model/settings/control-planes.ts';
+import { KUBERNETES } from '#model/settings/kubernetes.ts';
 
 /** What one waypoint process is to be. */
 export type WaypointSpec = {
@@ -112,4 +113,20 @@ export function specOf({ namespace, name, serviceAccount, labels }: WaypointSpec
 
 function sameSpec(a: WaypointSpec, b: WaypointSpec): boolean {
   return waypointKey(a) === waypointKey(b) && isDeepStrictEqual(specOf(a), specOf(b));
+}
+
+/** What is to be done about the Gateway that nobody asked for by name. `ms` null: nothing until something changes. */
+export type AutoGatewayStep = { kind: 'create' | 'activate' | 'remove' } | { kind: 'wait'; ms: number | null };
+
+/** `unneededMs`: for how long nothing has needed it; null: something does. */
+export function autoGatewayStep(
+  { isNeeded, isThere, isReady, isActivated }: AutoGateway,
+  unneededMs: number | null,
+): AutoGatewayStep {
+  if (!isThere) return isNeeded ? { kind: 'create' } : { kind: 'wait', ms: null };
+  // Written also when nothing needs it now: what comes back within its time finds it as it was.
+  if (isReady && !isActivated) return { kind: 'activate' };
+  if (unneededMs === null) return { kind: 'wait', ms: null };
+  const restMs = KUBERNETES.autoWaypointLingerMs - unneededMs;
+  return restMs > 0 ? { kind: 'wait', ms: restMs } : { kind: 'remove' };
 }

@@ -35,6 +35,8 @@ export type Backing = {
   authenticator(own: Authenticator): Authenticator;
   /** Keeps the waypoints where the configuration is; null: nobody does there. */
   waypoints(rootsPem: () => string): WaypointKeeper | null;
+  /** Whether those are made there that nobody named. */
+  autoWaypoints: boolean;
   /** Looks at the configuration now. */
   reload(): Promise<void>;
   /** Resolves when this one may serve: it leads, or what all need of the state (by name) is there. Errors: WEFT_NO_LEADER. */
@@ -82,6 +84,7 @@ export async function directoryBacking(
     state,
     kept: join(stateDir, 'kept'),
     replica: SOLE_REPLICA,
+    autoWaypoints: false,
     waypoints: () => null,
     open: (parts) => openFiles(parts, { watch, edit, state, log }),
     authenticator: (own) => own,
@@ -119,6 +122,7 @@ export async function etcdBacking(place: StorePlace, name: string, log: Log): Pr
     state,
     kept: null,
     replica,
+    autoWaypoints: false,
     waypoints: () => null,
     open: (parts) =>
       openFiles(parts, { watch, edit: editResources(connection, `${prefix}resources/`, () => watching), state, log }),

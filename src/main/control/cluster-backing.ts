@@ -65,6 +65,7 @@ export async function clusterBacking(place: ClusterPlace, log: Log): Promise<Bac
     state,
     kept: null,
     replica,
+    autoWaypoints: place.autoWaypoints,
     waypoints(rootsPem) {
       if (image === null) return null;
       const setup = { image, control: `${controlName(namespace)}:${PORT.control}`, replicas: WAYPOINT_REPLICAS, traces };

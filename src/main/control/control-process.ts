@@ -184,7 +184,7 @@ type Parts = {
 /** Reads state and makes the parts; nothing serves or watches yet, so that a failure leaves nothing behind. */
 async function assemble(options: StartControlOptions, backing: Backing): Promise<Parts> {
   const { trustDomain, clusterDomain, rootNamespace, pathNormalization, rateLimitService = null, traced = true } = options;
-  const { signer = null, waypointRunner: runner, cluster = null, log } = options;
+  const { signer = null, waypointRunner: runner, log } = options;
   const clock = systemClock;
   const { state, replica } = backing;
   const mesh: MeshOptions = {
@@ -193,8 +193,7 @@ async function assemble(options: StartControlOptions, backing: Backing): Promise
     ...(clusterDomain === undefined ? {} : { clusterDomain }),
     ...(rootNamespace === undefined ? {} : { rootNamespace }),
     ...(pathNormalization === undefined ? {} : { pathNormalization }),
-    ...{ rateLimitService, traced },
-    autoWaypoints: cluster !== null && cluster.waypointImage !== null && cluster.autoWaypoints,
+    ...{ rateLimitService, traced, autoWaypoints: backing.autoWaypoints },
   };
   // Whoever leads makes what is missing of these; the others wait for it.
   await backing.ready(signer === null ? [...ROOT_NAMES, KEY_NAME] : [KEY_NAME]);
