@@ -14,13 +14,18 @@ const MANIFESTS = ['control-rbac', 'agent-rbac', 'control', 'agent'];
 /** The program of the image, as `deploy/kubernetes` starts it. */
 const WEFT = ['/usr/lib/weft/node_modules/node/bin/node', '/usr/lib/weft/build/program/weft.js'];
 
+/** Gives the nodes of a cluster the image of `scripts/image`. */
+export async function loadWeft(cluster: Cluster): Promise<void> {
+  await cluster.loadImage(resolve((await command(['scripts/image'], IMAGE_MS)).trim()));
+}
+
 /** Weft as `deploy/kubernetes` installs it, from the image of `scripts/image`. */
 export class InstalledMesh {
   readonly #cluster: Cluster;
 
   /** When this resolves everything of it says that it is ready. Errors: when it does not within a minute. */
   static async install(cluster: Cluster): Promise<InstalledMesh> {
-    await cluster.loadImage(resolve((await command(['scripts/image'], IMAGE_MS)).trim()));
+    await loadWeft(cluster);
     await cluster.kubectl('apply', '--server-side', '-f', 'config/crds');
     await cluster.kubectl('wait', '--for=condition=established', 'crd', '--all');
     await makeNamespace(cluster, SYSTEM);
