@@ -189,6 +189,49 @@ spec: { gatewayClassName: weft-waypoint, listeners: [{ name: mesh, port: 15008, 
     assert.match(await patch('web', { status: { phase: 'Failed' } }), /may not change the labels, finalizers or status/);
   });
 
+  test('K103: the control plane writes one Gateway of a namespace, if it has made it itself, and cannot change what that is', async (t) => {
+    const kubeconfig = await tokenKubeconfig(api(), dirname(api().kubeconfig), await api().tokenOf(`${SYSTEM}/weft-control`));
+    const connection = new KubernetesConnection(await readKubeconfig(kubeconfig), 'test');
+    t.after(() => connection.close());
+    const path = '/apis/gateway.networking.k8s.io/v1/namespaces/shop/gateways';
+    const ask = (method: 'POST' | 'PUT' | 'DELETE', name: string, body?: object): Promise<string> =>
+      connection.ask({ method, path: method === 'POST' ? path : `${path}/${name}`, ...(body && { body }) }).then(
+        () => 'done',
+        (error: Error) => error.message,
+      );
+    const listeners = [{ name: 'mesh', port: 15_008, protocol: 'HBONE' }];
+    const gateway = (name: string, annotations: Record<string, string>, gatewayClassName = 'weft-waypoint') => ({
+      apiVersion: 'gateway.networking.k8s.io/v1',
+      kind: 'Gateway',
+      metadata: { name, namespace: 'shop', annotations },
+      spec: { gatewayClassName, listeners },
+    });
+    const AUTO = { 'weft.dev/auto': 'true' };
+    await api().apply(JSON.stringify(gateway('users', {})));
+    await waitUntil('the policy', SOON_MS, async () => (await ask('DELETE', 'users')) !== 'done');
+    await api().apply(JSON.stringify(gateway('users', AUTO)));
+    assert.match(await ask('DELETE', 'users'), /of the name weft-auto only/);
+    assert.match(await ask('POST', 'mine', gateway('mine', AUTO)), /of the name weft-auto only/);
+    assert.match(await ask('POST', 'weft-auto', gateway('weft-auto', {})), /only that it has made/);
+    assert.equal(await ask('POST', 'weft-auto', gateway('weft-auto', AUTO)), 'done');
+    const version = await api().kubectl(
+      'get',
+      'gateway',
+      'weft-auto',
+      '-n',
+      'shop',
+      '-o',
+      'jsonpath={.metadata.resourceVersion}',
+    );
+    const changed = (annotations: Record<string, string>, gatewayClassName?: string) => {
+      const one = gateway('weft-auto', annotations, gatewayClassName);
+      return ask('PUT', 'weft-auto', { ...one, metadata: { ...one.metadata, resourceVersion: version } });
+    };
+    assert.match(await changed(AUTO, 'other'), /may not change what a Gateway is/);
+    assert.equal(await changed({ ...AUTO, 'weft.dev/activated': 'true' }), 'done');
+    assert.equal(await ask('DELETE', 'weft-auto'), 'done');
+  });
+
   test('K103: what the accounts may not do', async () => {
     const denied: [account: string, verb: string, resource: string, ...rest: string[]][] = [
       ['weft-control', 'get', 'secrets', '-n', 'shop'],
