@@ -22,6 +22,7 @@ enum weft_address_flag {
 	WEFT_ADDRESS_LOCAL = 1,          /* enrolled on this node */
 	WEFT_ADDRESS_HBONE = 2,          /* reached by HBONE from other nodes */
 	WEFT_ADDRESS_PLAINTEXT_OPEN = 4, /* no policy restricts inbound traffic: plain text may go straight to the app */
+	WEFT_ADDRESS_OUTSIDE = 8,        /* nobody of the mesh has it, where unknown addresses are asked for; id 0 */
 };
 
 /* Value of `addresses`; key: struct weft_ip. */

@@ -50,8 +50,8 @@ static __always_inline enum dial_path path_to_address(struct dial *dial, int is_
 {
 	const struct weft_address *address = address_of(&dial->backend);
 
-	if (!address) {
-		if (dial->config->flags & WEFT_CONFIG_INCOMPLETE)
+	if (is_nobodys(address)) {
+		if (!address && (dial->config->flags & WEFT_CONFIG_INCOMPLETE))
 			return path_for(dial, PATH_AGENT, WEFT_REASON_UNKNOWN_DESTINATION);
 		if (!is_registered && !may_reach_unknown(dial->source) && !is_permitted(dial->source->id, &dial->ip, dial->port))
 			return path_for(dial, PATH_REFUSE, WEFT_REASON_NOT_REGISTERED);

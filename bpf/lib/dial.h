@@ -45,7 +45,7 @@ static __always_inline enum dial_path path_of_datagram_to(struct dial *dial, con
 {
 	const struct weft_address *address = address_of(ip);
 
-	if (address) {
+	if (!is_nobodys(address)) {
 		if ((address->flags & WEFT_ADDRESS_LOCAL) || !(address->flags & WEFT_ADDRESS_HBONE) ||
 		    (dial->config->flags & WEFT_CONFIG_DATAGRAMS_CLEAR))
 			return path_for(dial, path, WEFT_REASON_NONE);
@@ -54,7 +54,7 @@ static __always_inline enum dial_path path_of_datagram_to(struct dial *dial, con
 	}
 	if (path == PATH_LEAVE && is_mesh_vip(ip))
 		return path_for(dial, PATH_REFUSE, WEFT_REASON_DATAGRAM);
-	if (dial->config->flags & WEFT_CONFIG_INCOMPLETE)
+	if (!address && (dial->config->flags & WEFT_CONFIG_INCOMPLETE))
 		return path_for(dial, PATH_REFUSE, WEFT_REASON_UNKNOWN_MESH);
 	if (path == PATH_LEAVE && !may_reach_unknown(dial->source))
 		return path_for(dial, PATH_REFUSE, WEFT_REASON_NOT_REGISTERED);

@@ -39,7 +39,7 @@ static __always_inline const struct weft_ip *block_around(const struct weft_ip *
 {
 	struct weft_block_key key = {};
 
-	if (address_of(ip))
+	if (!is_nobodys(address_of(ip)))
 		return 0;
 	key.prefix_length = 160;
 	key.is_v4 = ip_is_v4(ip);

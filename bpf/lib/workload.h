@@ -52,6 +52,12 @@ static __always_inline const struct weft_address *address_of(const struct weft_i
 	return bpf_map_lookup_elem(&addresses, ip);
 }
 
+/* Whether nobody of the mesh has an address; of one that the maps do not hold they can only tell while they hold the whole mesh. */
+static __always_inline int is_nobodys(const struct weft_address *address)
+{
+	return !address || (address->flags & WEFT_ADDRESS_OUTSIDE);
+}
+
 /* The workload's own address of the family of `like`: a listener of the agent inside the workload is
  * dialled there, because dialling loopback would change the source address the app sees. */
 static __always_inline struct weft_ip home_address(const struct weft_workload *workload, const struct weft_ip *like)

@@ -195,6 +195,19 @@ describe('decisions of connect()', { skip: withoutPrograms }, () => {
     configure(0);
   });
 
+  test('B72: an address that is known to be nobody’s is reached by whoever may go outside, though the maps do not hold the whole mesh', () => {
+    const outside = at('9.9.9.8');
+    loaded.map('addresses').set(outside, { id: 0, flags: ADDRESS_FLAG.outside, waypointId: 0 });
+    configure(CONFIG_FLAG.incomplete);
+    decides({ to: outside }, 'backend', REASON.none, [outside, 80], 0);
+    decides({ to: outside, port: 5000, protocol: UDP }, 'leave', REASON.none);
+    loaded.map('workloads').set(APP, { id: APP_ID, flags: WORKLOAD_FLAG.registryOnly, ip4: HOME, ip6: HOME6 });
+    decides({ to: outside }, 'refuse', REASON.notRegistered, [outside, 80], 0);
+    decides({ to: outside, port: 5000, protocol: UDP }, 'refuse', REASON.notRegistered);
+    loaded.map('workloads').set(APP, { id: APP_ID, flags: 0, ip4: HOME, ip6: HOME6 });
+    configure(0);
+  });
+
   for (const [family, near] of [
     ['IPv4', NEAR],
     ['IPv6', NEAR6],
@@ -354,6 +367,9 @@ describe('decisions of connect()', { skip: withoutPrograms }, () => {
     placeOf(SERVICE_FLAG.mesh);
     decides({ to: served, protocol: UDP }, 'refuse', REASON.datagram);
     decides({ to: passing, protocol: UDP }, 'leave', REASON.none);
+    loaded.map('addresses').set(served, { id: 0, flags: ADDRESS_FLAG.outside, waypointId: 0 });
+    decides({ to: served, port: 83 }, 'refuse', REASON.noSuchPort); // nobody's own, and that of the block
+    loaded.map('addresses').delete(served);
     for (const [key] of loaded.map('blocks').entries()) loaded.map('blocks').delete(key);
     decides({ to: served, port: 83 }, 'backend', REASON.none, [served, 83]);
   });

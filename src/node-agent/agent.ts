@@ -132,7 +132,7 @@ export class Agent {
     });
     const inForce = new MeshInForce({
       ...{ ...common, ids: this.ids, own: this.#own, names: this.#names, tables, succession, log },
-      ...{ isPartial: options.onDemand, tableView: () => this.records.tableView(this.ids, options) },
+      ...{ demand: this.demand, tableView: () => this.records.tableView(this.ids, options, this.demand) },
     });
     return [succession, inForce];
   }

@@ -5,6 +5,7 @@ import type { MeshDelta, MeshState } from '#model/mesh/mesh-state.ts';
 import type { IdTable } from '#model/path/ids.ts';
 import type { TableView } from '#model/path/tables.ts';
 import { AGENT } from '#model/settings/agents.ts';
+import type { Demand } from './demand/demand.ts';
 import type { Enrolled, Enrollment, EnrollmentRequest } from './enrollment/enrollment.ts';
 import type { LocalRecords } from './enrollment/local-records.ts';
 import type { OwnRecords } from './enrollment/own-records.ts';
@@ -34,8 +35,8 @@ export type InForceParts = {
   readonly succession: Succession;
   readonly clock: Clock;
   readonly log: Log;
-  /** Not all of the mesh is followed: what the kernel does not know may be anybody's, however much is known. */
-  readonly isPartial: boolean;
+  /** What is asked for, where not all of the mesh is followed: what the kernel does not know may be anybody's then; null: it is. */
+  readonly demand: Pick<Demand, 'isAnswered'> | null;
   tableView(): TableView;
 };
 
@@ -141,6 +142,6 @@ export class MeshInForce {
   }
 
   #publish(): void {
-    this.#parts.verdicts.publish(!this.isComplete || this.#parts.isPartial);
+    this.#parts.verdicts.publish(!this.isComplete || this.#parts.demand !== null);
   }
 }

@@ -415,6 +415,19 @@ describe('a stock istiod that is asked on demand', () => {
     assert.ok(asked().includes(`/${OUTSIDE_IP}`));
   });
 
+  test('B72: who is known to be outside is reached by the kernel alone, and by datagrams, too', async () => {
+    const carried = (): number => place.agentLog().split(`"dst.addr":"${OUTSIDE_IP}:8080"`).length;
+    const before = carried();
+    assert.equal(await place.asks(`http://${OUTSIDE_IP}:8080/`), 'outside');
+    const script = `const socket = require('node:dgram').createSocket('udp4', (data) => { console.log('got', data.toString()); process.exit(); });
+      socket.send('ping', 5000, '${OUTSIDE_IP}');`;
+    const of = ['--namespace', 'shop', '--run-dir', join(place.dir, 'run'), 'client'];
+    const program = place.weft('exec', ...of, '--', 'timeout', '5', process.execPath, '-e', script);
+    await program.ended;
+    assert.match(program.output(), /got ping/);
+    assert.equal(carried(), before);
+  });
+
   test('B63, B72: a reconnect asks for the same names, and says which versions are known', async () => {
     const since = istiod.facts.length;
     istiod.tell('goaway');

@@ -6,6 +6,7 @@
  */
 import 'reflect-metadata';
 import { webcrypto } from 'node:crypto';
+import { createSocket } from 'node:dgram';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import http2 from 'node:http2';
@@ -331,6 +332,7 @@ const pair = { cert_chain: Buffer.from(served.chain), private_key: Buffer.from(s
 await new Promise<void>((resolve) => tunnels.listen(15008, peerIp, resolve));
 /* Somebody outside the mesh. */
 http.createServer((_, answer) => answer.end('outside')).listen(8080, outsideIp);
+const echo = createSocket('udp4', (data, from) => echo.send(data, from.port, from.address)).bind(5000, outsideIp);
 server.bindAsync('127.0.0.1:15012', ServerCredentials.createSsl(null, [pair]), (error) =>
   say(error === null ? { ready: true } : { error: String(error) }),
 );

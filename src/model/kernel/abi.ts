@@ -32,6 +32,8 @@ export const ADDRESS_FLAG = {
   hbone: 2,
   /** No policy restricts inbound traffic: plain text may go straight to the app. */
   plaintextOpen: 4,
+  /** Nobody of the mesh has it, where unknown addresses are asked for. */
+  outside: 8,
 } as const;
 
 /** enum weft_service_flag. */

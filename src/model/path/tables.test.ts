@@ -67,6 +67,39 @@ test('B69: an address whose workload lets plain text past policy is open, with p
 
 test('an address of no workload has no entry', () => assert.equal(addressEntry(parseIp('8.8.8.8'), view(aMesh([near]))), null));
 
+test('B72: of a mesh that is followed in parts an address is nobody’s once that is answered, unless it is a VIP', () => {
+  const of = (text: string, isAnswered: () => boolean) =>
+    addressEntry(parseIp(text), { ...view(aMesh([near], [cart])), isAnswered });
+  assert.equal(
+    of('8.8.8.8', () => false),
+    null,
+  );
+  assert.deepEqual(
+    of('8.8.8.8', () => true),
+    { id: 0, flags: ADDRESS_FLAG.outside, waypointId: 0 },
+  );
+  assert.equal(
+    of('240.0.0.1', () => true),
+    null,
+  );
+});
+
+test('B72: an endpoint that somebody wrote goes by the agent until it is answered whose its address is, a pod does not', () => {
+  const uid = 'k/ServiceEntry/shop/legacy/10.0.2.2';
+  const written = aWorkload('written', ['10.0.2.2'], { uid, tunnelProtocol: 'none' });
+  const pod = aWorkload('pod', ['10.0.2.3'], { tunnelProtocol: 'none' });
+  const flagsOf = (text: string, isAnswered?: () => boolean) =>
+    addressEntry(parseIp(text), { ...view(aMesh([written, pod])), ...(isAnswered === undefined ? {} : { isAnswered }) })?.flags;
+  assert.deepEqual(
+    [flagsOf('10.0.2.2'), flagsOf('10.0.2.2', () => false), flagsOf('10.0.2.2', () => true)],
+    [0, ADDRESS_FLAG.hbone, 0],
+  );
+  assert.equal(
+    flagsOf('10.0.2.3', () => false),
+    0,
+  );
+});
+
 test('a VIP has its ports with slots of its own family, and an entry that says it exists', () => {
   const entries = frontendsOfVip(VIP4, view(aMesh([near, far], [cart])));
   assert.deepEqual(

@@ -4,6 +4,7 @@ import { hasConsumerRoute, isRouted, type ServicePlace, type Share, sharesOf } f
 import type { Slot } from '#model/balancing/slots.ts';
 import { ADDRESS_FLAG, SERVICE_FLAG } from '#model/kernel/abi.ts';
 import type { MeshState } from '#model/mesh/mesh-state.ts';
+import { isWritten } from '#model/mesh/needed-names.ts';
 import { type GatewayAddress, gatewayName, type Service, serviceKeyOf, type Transport } from '#model/mesh/service.ts';
 import type { Workload } from '#model/mesh/workload.ts';
 import { policiesFor, restrictsPlaintext } from '#model/policy/l4.ts';
@@ -58,6 +59,8 @@ export type TableView = {
   /** The namespace of an enrolment of this node that has this record; null: there is none. */
   enrolledAs(uid: string): { netnsCookie: bigint; record: Workload } | null;
   location: ClientLocation;
+  /** Whether the control plane has said who has an address, or that nobody has; absent: the whole mesh is known. */
+  isAnswered?(ip: IpAddress): boolean;
   /** The operator lets datagrams go to workloads of other nodes in clear. */
   datagramsClear: boolean;
 };
@@ -73,16 +76,27 @@ export function addressEntry(ip: IpAddress, view: TableView): AddressEntry | nul
     return { id: enrolled.id, flags, waypointId: 0 };
   }
   const workload = enrolled?.record ?? view.mesh.workloadByIp(ip);
-  if (workload === null) return null;
+  if (workload === null) return isOutside(ip, view) ? OUTSIDE : null;
   const open = enrolled !== null && (enrolled.isInClear || !restrictsPlaintext(policiesFor(view.mesh, workload)));
   return {
     id: enrolled?.id ?? view.ids.of('workload', workload.uid),
     flags:
       (enrolled !== null ? ADDRESS_FLAG.local : 0) |
-      (workload.tunnelProtocol === 'hbone' ? ADDRESS_FLAG.hbone : 0) |
+      (workload.tunnelProtocol === 'hbone' || isDoubtful(workload, ip, view) ? ADDRESS_FLAG.hbone : 0) |
       (open ? ADDRESS_FLAG.plaintextOpen : 0),
     waypointId: waypointId(workload.waypoint, view),
   };
+}
+
+const OUTSIDE: AddressEntry = { id: 0, flags: ADDRESS_FLAG.outside, waypointId: 0 };
+
+function isOutside(ip: IpAddress, { mesh, isAnswered }: TableView): boolean {
+  return isAnswered?.(ip) === true && mesh.servicesByVip(ip).length === 0;
+}
+
+/** Until it is known whether it is the address of a workload that takes tunnels, the kernel leaves it to the agent, which asks. */
+function isDoubtful(workload: Workload, ip: IpAddress, { isAnswered }: TableView): boolean {
+  return isWritten(workload) && isAnswered?.(ip) === false;
 }
 
 /**

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseIp } from '#model/address/ip.ts';
+import { ADDRESS_FLAG, HOOK, REASON } from '#model/kernel/abi.ts';
+import type { KernelEvent } from '#model/kernel/maps.ts';
 import { aMesh, aService, aWorkload, deltaOf, endpointOf } from '#model/mesh/mesh-fixtures.testing.ts';
 import { serviceKeyOf } from '#model/mesh/service.ts';
 import type { Workload } from '#model/mesh/workload.ts';
@@ -67,6 +69,35 @@ test('B72: an address that nobody has is outside the mesh; it is asked for once'
   for (let connections = 0; connections < 3; connections++) await converses(rig.dial(client, HOST));
   assert.deepEqual(asked, ['/9.9.9.9']);
   assert.deepEqual(rig.tunnels, []);
+});
+
+test('B72: the kernel is told whom nobody has, and no more when somebody has it or it is asked for no longer', async () => {
+  const demand = await setUp();
+  const { addresses } = demand.rig.kernel.maps;
+  const flags = (text: string) => addresses.get(parseIp(text))?.flags;
+  await converses(demand.rig.dial(client, HOST));
+  assert.equal(flags('9.9.9.9'), ADDRESS_FLAG.outside);
+  demand.has({ workloads: [aWorkload('late', ['9.9.9.9'], { node: 'two' })] });
+  await settle();
+  assert.equal(flags('9.9.9.9'), ADDRESS_FLAG.hbone);
+  demand.rig.net.hosts.set('9.9.9.8:443', ECHO);
+  await converses(demand.rig.dial(client, '9.9.9.8:443'));
+  assert.equal(flags('9.9.9.8'), ADDRESS_FLAG.outside);
+  await passes(demand, LOOKUP.unknownKeptMs + LOOKUP.unknownAgainMs + 2 * LOOKUP.lookMs);
+  assert.deepEqual([flags('9.9.9.8'), flags('9.9.9.9')], [undefined, ADDRESS_FLAG.hbone]);
+});
+
+test('B72: what the kernel refused since it does not know whose the address is, is asked for', async () => {
+  const demand = await setUp();
+  const { rig } = demand;
+  const sourceId = rig.kernel.maps.workloads.get(rig.net.at(netnsOf(client)).netnsCookie)?.id ?? 0;
+  const destination = parseIp('9.9.9.9');
+  const nobody = { timeNs: 0n, source: null, sourcePort: 0, destinationId: 0 };
+  rig.agent.kernelEvent({
+    ...{ ...nobody, sourceId, destination, destinationPort: 123, hook: HOOK.connect, reason: REASON.unknownMesh },
+  } as KernelEvent);
+  await settle();
+  assert.equal(rig.kernel.maps.addresses.get(destination)?.flags, ADDRESS_FLAG.outside);
 });
 
 test('B72: somebody who comes to an address that nobody had is reached by a tunnel from then on', async () => {

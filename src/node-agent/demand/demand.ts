@@ -29,6 +29,8 @@ const UNKNOWN: ReadonlySet<number> = new Set([REASON.unknownMesh, REASON.datagra
 export class Demand {
   readonly #agent: DemandingAgent;
   readonly #lookups: Lookups;
+  /** That of the workloads here, which are all on one. */
+  #network = '';
 
   constructor(clock: LookupsOptions['clock'], agent: DemandingAgent) {
     this.#agent = agent;
@@ -58,8 +60,14 @@ export class Demand {
     this.#lookups.unpin(addresses.map((ip) => addressName('', ip)));
   }
 
+  /** Whether the control plane has said who has an address, or that nobody has. */
+  isAnswered(ip: IpAddress): boolean {
+    return this.#lookups.answerOf(addressName(this.#network, ip)) !== null;
+  }
+
   /** What is missing to decide where a connection of a workload to an address goes; null: nothing. Asks for it. */
   unanswered(source: Workload, ip: IpAddress): Unanswered | null {
+    this.#network = source.network;
     switch (this.#lookups.need(source.uid, neededNames(this.#agent.mesh, source, ip))) {
       case 'answered':
         return null;

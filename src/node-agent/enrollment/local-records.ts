@@ -133,7 +133,11 @@ export class LocalRecords {
   }
 
   /** What the kernel's tables are computed from. Where this node is, its workloads' records say: they are alike in that. */
-  tableView(ids: IdTable, { node, datagramsClear }: { node: string; datagramsClear: boolean }): TableView {
+  tableView(
+    ids: IdTable,
+    { node, datagramsClear }: { node: string; datagramsClear: boolean },
+    demand: { isAnswered(ip: IpAddress): boolean } | null,
+  ): TableView {
     const [some] = this.all();
     return {
       mesh: this.#mesh,
@@ -142,6 +146,7 @@ export class LocalRecords {
       enrolledAt: (ip) => this.at(ip),
       enrolledAs: (uid) => this.#enrolledAs(uid),
       datagramsClear,
+      ...(demand === null ? {} : { isAnswered: (ip) => demand.isAnswered(ip) }),
       location: some ?? { node, clusterId: '', network: '', locality: { region: '', zone: '', subzone: '' } },
     };
   }

@@ -1,9 +1,9 @@
-import { familyOf, parseIp } from '#model/address/ip.ts';
+import { familyOf, type IpAddress, parseIp } from '#model/address/ip.ts';
 import type { ByteStream } from '#model/effects/byte-stream.ts';
 import { Cut } from '#model/effects/cut.ts';
 import { countedDoor } from '#model/guard/door.ts';
 import type { Doorkeeper } from '#model/guard/doorkeeper.ts';
-import { TAKEN } from '#model/kernel/abi.ts';
+import { ADDRESS_FLAG, TAKEN } from '#model/kernel/abi.ts';
 import { TUNNEL } from '#model/settings/tunnels.ts';
 import type { RecordEnd } from '#model/telemetry/access-record.ts';
 import { Refusal, refusalOf } from '#model/telemetry/close-cause.ts';
@@ -24,8 +24,10 @@ export function tunnelServers(context: () => DataContext, trustDomain: string) {
   return (served: Served): HboneServer => {
     const { effects, places } = context();
     const { meters, clock, maps, threads } = effects;
-    // The kernel has the addresses of the mesh, whoever knows them.
-    door ??= countedDoor({ name: 'tunnel', meters, clock, isKnown: (ip) => maps.addresses.get(ip) !== null, keepers: threads });
+    // The kernel has the addresses of the mesh, whoever knows them, and of some that they are nobody's.
+    const isKnown = (ip: IpAddress): boolean =>
+      ((maps.addresses.get(ip)?.flags ?? ADDRESS_FLAG.outside) & ADDRESS_FLAG.outside) === 0;
+    door ??= countedDoor({ name: 'tunnel', meters, clock, isKnown, keepers: threads });
     return effects.createHboneServer({
       credentials: () => effects.credentials(served.identity),
       trustDomain,

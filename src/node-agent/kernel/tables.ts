@@ -95,7 +95,7 @@ export class KernelTables {
   /** First sync after adopting maps: whatever the mesh does not know any more goes, but for what is enrolled here. */
   purgeUnknown(view: TableView): void {
     for (const [ip] of this.#maps.addresses.entries()) {
-      if (ip !== null && view.mesh.workloadByIp(ip) === null && view.enrolledAt(ip) === null) this.#maps.addresses.delete(ip);
+      if (ip !== null && addressEntry(ip, view) === null) this.#maps.addresses.delete(ip);
     }
     const frontends = [...this.#frontends.values()].flat();
     const keys = new Set(frontends.map(placeOf));
