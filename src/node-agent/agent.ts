@@ -11,6 +11,7 @@ import { PeerSeries } from '#model/telemetry/peer-series.ts';
 import { asDuplex } from '#protocol/stream/duplex.ts';
 import type { Answers } from '#protocol/xds/client-session.ts';
 import { Demand } from './demand/demand.ts';
+import type { DnsNode } from './dns/effects.ts';
 import type { DnsResponder } from './dns/responder.ts';
 import type { AgentEffects, AgentOptions, ReportEffects } from './effects/agent-effects.ts';
 import { type Enrolled, Enrollment, type EnrollmentRequest } from './enrollment/enrollment.ts';
@@ -65,10 +66,12 @@ export class Agent {
     const synced = async () => (await this.#waiters.until(() => (this.synced ? true : null))) === true;
     const clientOf = (uid: string) => nameClientOf(this.enrollment.get(uid));
     const answered: OutsideNames['answered'] = (...told) => this.#names.answered(...told);
-    this.#dns = options.dns(this.mesh, clientOf, { counters, workloads: () => this.#shares.workloads, synced, answered });
+    const demand = options.onDemand ? new Demand(clock, this) : null;
+    this.demand = demand;
+    const asked: DnsNode['asked'] = demand && ((uid, names) => demand.answers(uid, names, this.#waiters));
+    this.#dns = options.dns(this.mesh, clientOf, { counters, workloads: () => this.#shares.workloads, synced, asked, answered });
     const report = { clock, log, meters: this.meters, peers: new PeerSeries(this.meters) };
     this.#report = report;
-    this.demand = options.onDemand ? new Demand(clock, this) : null;
     const view = {
       ...{ mesh: this.mesh, local: () => this.records.all(), datagramsClear: options.datagramsClear },
       ...{ idOf: (one: Workload) => this.records.idOf(one, this.ids), party: (id: number) => this.records.party(id) },
@@ -106,6 +109,7 @@ export class Agent {
       ...{ mesh: this.mesh, enrollment: this.enrollment, records: this.records, verdicts: this.#verdicts },
       isNamed: (...asked) => this.#names.allows(...asked),
       unanswered: (...asked) => this.demand?.unanswered(...asked) ?? null,
+      unansweredArrival: (...asked) => this.demand?.unansweredArrival(...asked) ?? null,
       ...{ random: effects.random, mishaps: effects.mishaps, meters: this.meters, trustDomain: options.trustDomain, places },
       isSynced: () => this.synced,
       known: (look) => this.#waiters.until(look),

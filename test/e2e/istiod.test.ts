@@ -397,6 +397,11 @@ describe('a stock istiod that is asked on demand', () => {
     assert.ok(asked().includes(`/${place.web}`) && asked().includes(`/${place.client}`));
   });
 
+  test('B73: a service that an app asks for by its name is asked for by that, and answered', async () => {
+    assert.equal(await place.asks('http://far.shop.svc.cluster.local/'), 'far');
+    assert.ok(asked().includes('shop/far.shop.svc.cluster.local'));
+  });
+
   test('C11, B72: a VIP that an app dials is asked for by its address, once, and brings the service with its workloads', async () => {
     assert.equal((await place.asks(`http://${VIP}/`)).replace('::ffff:', ''), `web ${place.client}`);
     assert.equal(await place.asks(`http://${FAR_VIP}/`), 'far');

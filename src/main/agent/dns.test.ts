@@ -56,6 +56,7 @@ async function setUp(t: TestContext) {
     counters,
     workloads: () => 1,
     synced: async () => true,
+    asked: null,
     answered() {},
   };
   const dns = openDns(settings, MESH, (uid) => (uid === 'known' ? { namespace: 'shop' } : null));

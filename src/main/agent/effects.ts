@@ -160,12 +160,13 @@ export type DnsSettings = {
   workloads(): number;
   /** Resolves when the whole mesh is known; false after a deadline. */
   synced(): Promise<boolean>;
+  asked: DnsNode['asked'];
   answered: DnsNode['answered'];
 };
 
 /** The node's DNS responder: service names from the mesh, the rest from the node's own nameservers. */
 export function openDns(settings: DnsSettings, mesh: MeshState, clientOf: (uid: string) => NameClient | null): DnsResponder {
-  const { clock, log, mishaps, counters, workloads, synced, answered } = settings;
+  const { clock, log, mishaps, counters, workloads, synced, asked, answered } = settings;
   const fixed = { nameservers: settings.nameservers, timeoutMs: DNS.tryMsMax, attempts: DNS.attempts };
   // Given nameservers are fixed; the node's own file may change under a running agent, and is followed.
   const resolvConf =
@@ -186,6 +187,7 @@ export function openDns(settings: DnsSettings, mesh: MeshState, clientOf: (uid: 
     limits: DNS,
     workloads,
     synced,
+    asked,
     answered,
   });
 }

@@ -1,3 +1,5 @@
+import type { ServiceKey } from '#model/mesh/service.ts';
+
 /** A name to look up in place of the asked one; `stripped` is set when a search domain was cut off to get it. */
 export type Alias = { name: string; stripped: string | null };
 
@@ -36,6 +38,34 @@ export function coveringHostnames(name: string): readonly string[] {
   const names = [name];
   for (let cut = 1; cut < labels.length; cut++) names.push(`*.${labels.slice(cut).join('.')}`);
   return names;
+}
+
+/**
+ * The services that a name may mean to a workload, for a control plane that tells only those which it is asked for. One of the cluster
+ * says in its name where it is; of other hosts only those of the workload's own namespace can be asked for.
+ */
+export function servicesMeant(
+  question: string,
+  { namespace }: { namespace: string },
+  options: { clusterDomain: string; searchDomains: readonly string[] | null },
+): ServiceKey[] {
+  const { clusterDomain } = options;
+  const searchDomains = options.searchDomains ?? clusterSearchDomains(namespace, clusterDomain);
+  const name = question.toLowerCase().replace(/\.$/, '');
+  if (name === '') return [];
+  const names = aliasesOf(name, namespace, { clusterDomain, searchDomains }).map((alias) => alias.name);
+  const ofCluster = names.flatMap((one) => clusterService(one, clusterDomain) ?? []);
+  // A resolver tries what it is asked with each search domain behind it: what is left without the longest is what was meant.
+  const host = names.filter((one) => name.startsWith(one)).reduce((short, one) => (one.length < short.length ? one : short));
+  const isOfCluster = host === clusterDomain || host.endsWith(`.${clusterDomain}`);
+  return [...new Set([...ofCluster, ...(isOfCluster ? [] : coveringHostnames(host).map((one) => `${namespace}/${one}`))])];
+}
+
+/** The key of the service of the cluster that is called so; null: none can be. */
+function clusterService(name: string, clusterDomain: string): ServiceKey | null {
+  const end = `.svc.${clusterDomain}`;
+  const [service, namespace, ...more] = name.endsWith(end) ? name.slice(0, -end.length).split('.') : [];
+  return service !== undefined && namespace !== undefined && more.length === 0 ? `${namespace}/${name}` : null;
 }
 
 function clusterNamesOf(name: string, namespace: string, clusterDomain: string): readonly string[] {

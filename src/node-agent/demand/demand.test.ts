@@ -245,3 +245,38 @@ test('B72: what names led to that are left is forgotten, but for what others lea
   assert.deepEqual(forgotten, [remote.uid, serviceKeyOf(cart), '240.0.0.1']);
   assert.deepEqual(told, ['/240.0.0.1', serviceKeyOf(cart), remote.uid]);
 });
+
+test('B73: a name that a workload asks for is asked of the control plane, and answered by what that says', async () => {
+  const demand = await setUp();
+  const { agent } = demand.rig;
+  const asks = (name: string): Promise<boolean> | undefined =>
+    agent.demand?.answers(client.uid, [name], {
+      async until(look) {
+        await settle();
+        return look();
+      },
+    });
+  assert.equal(await asks(serviceKeyOf(cart)), true);
+  assert.deepEqual(demand.knows(), ['cart', 'client', 'remote']);
+  assert.equal(await asks('shop/none.shop.svc.cluster.local'), true, 'that there is none is an answer');
+  demand.disconnect();
+  assert.deepEqual([await asks(serviceKeyOf(cart)), await asks(serviceKeyOf(other))], [true, false]);
+});
+
+test('B8, B73: a tunnel that asks for another address waits until it is known whether this is its waypoint', async () => {
+  const wp = aService('wp', ['240.0.0.5']);
+  const waypoint = { kind: 'hostname', namespace: 'shop', hostname: wp.hostname, hbonePort: 15_008 } as const;
+  const own = { ...server, services: endpointOf(wp) };
+  const demand = await startDemandRig([own]);
+  const { rig } = demand;
+  rig.net.at(netnsOf(own)).apps.set(8080, ECHO);
+  demand.has({ services: [{ ...cart, waypoint }, wp], workloads: [stranger] });
+  const answer = await rig.tunnel(own, { authority: '240.0.0.1:8080', from: '10.0.1.9:41000' });
+  await until(() => answer.status !== null, 'an answer');
+  assert.equal(answer.status, 200);
+  await settle();
+  assert.deepEqual(demand.asked, ['/10.0.1.9', '/240.0.0.1', 'shop/wp.shop.svc.cluster.local']);
+  const refused = await rig.tunnel(own, { authority: '240.0.0.9:8080', from: '10.0.1.9:41001' });
+  await until(() => refused.status !== null, 'an answer');
+  assert.equal(refused.status, 400);
+});

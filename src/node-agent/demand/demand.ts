@@ -1,15 +1,19 @@
-import type { IpAddress } from '#model/address/ip.ts';
+import { type IpAddress, tryParseIp } from '#model/address/ip.ts';
 import { REASON } from '#model/kernel/abi.ts';
 import type { KernelEvent } from '#model/kernel/maps.ts';
 import type { MeshDelta, MeshState } from '#model/mesh/mesh-state.ts';
 import { addressIn, addressName, neededNames } from '#model/mesh/needed-names.ts';
 import type { Workload } from '#model/mesh/workload.ts';
+import { LOOKUP } from '#model/settings/lookup.ts';
 import { Refusal } from '#model/telemetry/close-cause.ts';
 import type { Answers } from '#protocol/xds/client-session.ts';
 import { Lookups, type LookupsOptions, type NameChannel } from './lookups.ts';
 
 /** Why a connection cannot be decided yet, or not at all. */
 export type Unanswered = { readonly refusal: Refusal; readonly isSettled: boolean };
+
+/** Waits within bounds for an answer that is not null; null: there is none. */
+type Waiting = { until<T>(look: () => T | null): Promise<T | null> };
 
 /** The agent, as far as it asks for what it needs. */
 export type DemandingAgent = {
@@ -31,6 +35,8 @@ export class Demand {
   readonly #lookups: Lookups;
   /** That of the workloads here, which are all on one. */
   #network = '';
+  /** Workload → how many of its questions for names wait. */
+  readonly #waiting = new Map<string, number>();
 
   constructor(clock: LookupsOptions['clock'], agent: DemandingAgent) {
     this.#agent = agent;
@@ -68,14 +74,40 @@ export class Demand {
   /** What is missing to decide where a connection of a workload to an address goes; null: nothing. Asks for it. */
   unanswered(source: Workload, ip: IpAddress): Unanswered | null {
     this.#network = source.network;
-    switch (this.#lookups.need(source.uid, neededNames(this.#agent.mesh, source, ip))) {
+    return this.#need(source.uid, neededNames(this.#agent.mesh, source, ip), `who has ${ip}`);
+  }
+
+  /** The same of what a peer asks a workload of this node for: by another address than its own, or by the name of a service of its. */
+  unansweredArrival({ uid, network, services }: Workload, host: string): Unanswered | null {
+    const ip = tryParseIp(host);
+    const ofHost = [...services.keys()].filter((key) => key.endsWith(`/${host}`));
+    const names = ip === null ? ofHost : neededNames(this.#agent.mesh, { network }, ip);
+    return this.#need(` ${uid}`, names, `who is ${host}`); // what strangers ask for is not on its account
+  }
+
+  #need(asker: string, names: Iterable<string>, question: string): Unanswered | null {
+    switch (this.#lookups.need(asker, names)) {
       case 'answered':
         return null;
       case 'open':
-        return { refusal: unknown(`the control plane has not answered who has ${ip}`), isSettled: false };
+        return { refusal: unknown(`the control plane has not answered ${question}`), isSettled: false };
       case 'full':
-        return { refusal: unknown(`too much is asked of the control plane to ask who has ${ip}`), isSettled: true };
+        return { refusal: unknown(`too much is asked of the control plane to ask ${question}`), isSettled: true };
     }
+  }
+
+  /** A workload asks for names: resolves when it is known of each of these services whether it is there; false: that is not told, or not in time. */
+  async answers(uid: string, services: readonly string[], waiters: Waiting): Promise<boolean> {
+    const standing = () => this.#lookups.need(uid, services);
+    const now = standing();
+    const waiting = this.#waiting.get(uid) ?? 0;
+    if (now !== 'open' || !this.#lookups.isConnected || waiting >= LOOKUP.openPerWorkloadMax) return now === 'answered';
+    this.#waiting.set(uid, waiting + 1);
+    const isAnswered = await waiters.until(() => (standing() === 'answered' ? true : null));
+    const left = (this.#waiting.get(uid) ?? 1) - 1;
+    if (left > 0) this.#waiting.set(uid, left);
+    else this.#waiting.delete(uid);
+    return isAnswered === true;
   }
 
   /** The kernel refused something since it does not know whose the address is: the next time it does. */

@@ -101,6 +101,11 @@ export class Lookups {
     return this.#lookups.get(name)?.keys ?? null;
   }
 
+  /** Whether there is somebody to ask. */
+  get isConnected(): boolean {
+    return this.#channel?.isConnected() === true;
+  }
+
   /** Whether some name leads to it. */
   isFollowed(key: string): boolean {
     return this.#namesOf.has(key);
@@ -191,7 +196,7 @@ export class Lookups {
 
   #look(): void {
     const nowMs = this.#nowMs();
-    const isConnected = this.#channel?.isConnected() === true;
+    const { isConnected } = this;
     const late: Lookup[] = [];
     const again: Lookup[] = [];
     for (const lookup of this.#lookups.values()) {

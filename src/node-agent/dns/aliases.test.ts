@@ -35,6 +35,7 @@ function responderWith(forward: Forward) {
       hasHostnameBelow: () => false,
     }),
     synced: async () => true,
+    asked: null,
     clientOf: () => ({ namespace: 'shop' }),
     forward,
     names: { clusterDomain: 'cluster.local', searchDomains: null, preferredNamespace: null, ipv6: true },

@@ -2,6 +2,7 @@ import type { DnsView, NameClient, NameOptions } from '#model/dns/resolve-name.t
 import type { Clock, Random } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
 import type { Mishaps } from '#model/effects/mishaps.ts';
+import type { ServiceKey } from '#model/mesh/service.ts';
 import type { DNS } from '#model/settings/dns.ts';
 import type { AnsweredAddress } from '#protocol/dns/answered-addresses.ts';
 
@@ -45,6 +46,11 @@ export type DnsEffects = {
   view(): DnsView;
   /** Resolves when the whole mesh is known; false after a deadline. Before that nobody can say that a name does not exist. */
   synced(): Promise<boolean>;
+  /**
+   * Of a mesh that is followed in parts: resolves when it is known of each of these whether it is there; false: nobody can say, or not in
+   * time. Null: the whole mesh is followed.
+   */
+  asked: ((workload: string, services: readonly ServiceKey[]) => Promise<boolean>) | null;
   /** The workload with this uid; null when it is not (or no longer) known. */
   clientOf(workload: string): NameClient | null;
   /** The upstream's reply, carrying the query's own id; from the network namespace of the workload. Rejects when none came. */
@@ -63,4 +69,4 @@ export type DnsEffects = {
 };
 
 /** What names are answered by besides the mesh: counters, how many workloads share, whether the mesh is known, and who hears of answers. */
-export type DnsNode = Pick<DnsEffects, 'counters' | 'workloads' | 'synced' | 'answered'>;
+export type DnsNode = Pick<DnsEffects, 'counters' | 'workloads' | 'synced' | 'asked' | 'answered'>;

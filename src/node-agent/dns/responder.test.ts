@@ -43,6 +43,7 @@ function setup(overrides: Partial<DnsEffects> = {}) {
   const effects: DnsEffects = {
     view: () => VIEW,
     synced: async () => true,
+    asked: null,
     clientOf: (workload) => (workload === 'known' ? { namespace: 'shop' } : null),
     forward: async (bytes) => replyTo(bytes, 3),
     names: { clusterDomain: 'cluster.local', searchDomains: null, preferredNamespace: null, ipv6: true },
@@ -370,4 +371,19 @@ test('B70: what nameservers outside answer is told of whoever asked, before he h
   await responder.handleUdp(queryBytes('db.example.org', 'MX'), 'known');
   await responder.handleUdp(queryBytes('db.example.org'), 'stranger');
   assert.deepEqual(seen.answered, ['true known DB.example.org 9.9.9.9']);
+});
+
+test('B73: what a name may mean is asked for before it is said that there is none, and where it is not answered nobody says so', async () => {
+  const asked: string[][] = [];
+  for (const isAnswered of [true, false]) {
+    const { responder } = setup({
+      asked: async (workload, services) => {
+        asked.push([workload, ...services]);
+        return isAnswered;
+      },
+    });
+    const reply = await responder.handleUdp(queryBytes('cart.bank.svc.cluster.local'), 'known');
+    assert.equal(summary(reply).rcode, isAnswered ? 'NXDOMAIN' : 'SERVFAIL');
+  }
+  assert.deepEqual(asked, Array(2).fill(['known', 'bank/cart.bank.svc.cluster.local', 'shop/cart.bank', 'shop/*.bank']));
 });

@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream';
 import type { IpAddress } from '#model/address/ip.ts';
-import { type NameClient, type NameResolution, resolveName } from '#model/dns/resolve-name.ts';
+import { servicesMeant } from '#model/dns/alias.ts';
+import { type NameClient, type NameQuestion, type NameResolution, resolveName } from '#model/dns/resolve-name.ts';
 import type { Random } from '#model/effects/clock.ts';
 import { unreachable } from '#model/error.ts';
 import { DNS } from '#model/settings/dns.ts';
@@ -101,8 +102,8 @@ async function answerQuery(exchange: Exchange, query: DnsQuery): Promise<Buffer>
   effects.counters.request(labelsOf(exchange, query));
   const client = effects.clientOf(workload);
   if (client === null) return fail(exchange, query.echo, RCODE.servFail, 'unknown-workload');
-  const now = resolveName(query, client, effects.view(), effects.names);
-  const resolution = now.kind === 'absent' ? await whenSynced(effects, query, client) : now;
+  const meaning = meaningOf(exchange, query, client);
+  const resolution = meaning instanceof Promise ? await meaning : meaning;
   if (resolution === null) return fail(exchange, query.echo, RCODE.servFail, 'unknown-mesh');
   const bytesMax = transport === 'udp' ? query.echo.udpBytesMax : MESSAGE_BYTES_MAX;
   effects.log.debug({ workload, name: query.name, type: query.type, transport, resolution: resolution.kind }, 'DNS query');
@@ -127,9 +128,28 @@ async function answerQuery(exchange: Exchange, query: DnsQuery): Promise<Buffer>
   }
 }
 
-/** That a name is absent is said only of a mesh that is wholly known; null: it is not. */
-async function whenSynced(effects: DnsEffects, query: DnsQuery, client: NameClient): Promise<NameResolution | null> {
-  return (await effects.synced()) ? resolveName(query, client, effects.view(), effects.names) : null;
+/** What a name means; a promise where that is still to be found out. */
+function meaningOf(exchange: Exchange, question: NameQuestion, client: NameClient) {
+  const { effects } = exchange;
+  const now = resolveName(question, client, effects.view(), effects.names);
+  const isToBeAsked = now.kind === 'forward' && effects.asked !== null && question.plain !== false;
+  return now.kind === 'absent' || isToBeAsked ? whenKnown(exchange, question, client) : now;
+}
+
+/**
+ * That a name is absent is said only of a mesh that is wholly known, or as far as it concerns the name; null: it is not. What is passed
+ * on is so all the same: what is dialled then is asked about again.
+ */
+async function whenKnown(
+  { effects, workload }: Exchange,
+  question: NameQuestion,
+  client: NameClient,
+): Promise<NameResolution | null> {
+  const { asked, names } = effects;
+  const isAsked = asked === null || (await asked(workload, servicesMeant(question.name, client, names)));
+  const isSynced = await effects.synced();
+  const now = resolveName(question, client, effects.view(), names);
+  return now.kind !== 'absent' || (isAsked && isSynced) ? now : null;
 }
 
 /**
@@ -154,8 +174,10 @@ async function answerAlias(
   if (query.type === 'CNAME') return found([]);
   if (!(await effects.synced())) return fail(exchange, query.echo, RCODE.servFail, 'unknown-mesh');
   for (let name = target; aliases.length <= DNS.aliasesMax; ) {
-    const next = resolveName({ name, type: query.type, plain: true }, client, effects.view(), effects.names);
-    switch (next.kind) {
+    const next = await meaningOf(exchange, { name, type: query.type, plain: true }, client);
+    switch (next?.kind) {
+      case undefined:
+        return fail(exchange, query.echo, RCODE.servFail, 'unknown-mesh');
       case 'alias':
         name = next.target;
         aliases.push(name);
@@ -169,7 +191,7 @@ async function answerAlias(
       case 'forward':
         return forwardAlias(exchange, query, aliases, bytesMax);
       default:
-        return unreachable(next);
+        return unreachable(next as never);
     }
   }
   return fail(exchange, query.echo, RCODE.servFail, 'alias-circle', { name: query.name });

@@ -58,9 +58,12 @@ export function judgeTunnel(view: JudgeView, question: Tunnel, enrolled: Enrolle
     identity: enrolled.identity,
   };
   if (known === null || asked === null) return refused(source, path, unknownWorkload(), false);
+  const name = splitHostPort(authority)?.host ?? '';
+  view.unansweredArrival(known, remote); // for the log, which tells it of the next one: nobody waits for that
+  const missing = tryParseIp(name) === local ? null : view.unansweredArrival(known, name);
+  if (missing !== null) return refused(source, path, missing.refusal, missing.isSettled);
   if (asked instanceof Refusal) return refused(source, path, asked);
   const grounds = arrivalGrounds(known, remote);
-  const name = splitHostPort(authority)?.host ?? '';
   for (const one of [host, tryParseIp(name) === null ? name : null]) if (one !== null) grounds.hostnames.add(one);
   // Whose waypoint this is, and what its app is told of a name, other records say.
   grounds.isBroad = asked.isElsewhere || asked.dialled !== null;

@@ -39,6 +39,8 @@ export type JudgeView = {
   isNamed(uid: string, ip: IpAddress, port: number): boolean;
   /** What the control plane is still to be asked for before it is decided where a connection goes; null: nothing. */
   unanswered(source: Workload, ip: IpAddress): Unanswered | null;
+  /** The same, before it is decided what a peer that asks a workload of this node for an address or a name means. */
+  unansweredArrival(known: Workload, host: string): Unanswered | null;
 };
 
 type Outbound = Extract<Question, { kind: 'outbound' }>;

@@ -64,6 +64,7 @@ function responderFor(nameserver: { address: string; port: number }): DnsRespond
       hasHostnameBelow: (name) => SERVICES.some(({ hostname }) => hostname.endsWith(`.${name}`)),
     }),
     synced: async () => true,
+    asked: null,
     clientOf: () => ({ namespace: 'shop' }),
     forward: upstream.exchange,
     names: { clusterDomain: 'cluster.local', searchDomains: null, preferredNamespace: null, ipv6: true },
