@@ -10,6 +10,7 @@ import { IdTable } from '#model/path/ids.ts';
 import type { TableView } from '#model/path/tables.ts';
 import { connectionOf, decideL4, policiesFor } from '#model/policy/l4.ts';
 import { Meters } from '#model/telemetry/meters.ts';
+import { Lookups } from '#node-agent/demand/lookups.ts';
 import { memoryKernel } from '#node-agent/kernel/memory-kernel.testing.ts';
 import { KernelTables } from '#node-agent/kernel/tables.ts';
 import { Verdicts } from '#node-agent/kernel/verdicts.ts';
@@ -31,6 +32,7 @@ const LOCATION = { node: 'one', clusterId: '', network: '', locality: { region: 
 
 const rows: ScaleRow[] = [
   memoryPerWorkload(100_000), // first: the others leave room in the heap
+  memoryPerName(10_000),
 
   ...largeService(4_000),
   ...largeService(10_000),
@@ -177,6 +179,30 @@ function noMaps(): KernelMaps {
     entries: () => [],
   } as unknown as Table<unknown, unknown>;
   return new Proxy({} as KernelMaps, { get: () => none });
+}
+
+/** What of the heap an address takes that an agent asks for on demand: whatever else the mesh has costs it nothing. */
+function memoryPerName(count: number): ScaleRow {
+  const [mesh, ids] = [new MeshState(), new IdTable()];
+  const tables = new KernelTables(noMaps(), SILENT_LOG);
+  const session = new DeltaClientSession({ id: 'x', metadata: {} }, [{ typeUrl: ADDRESS_TYPE, names: 'on-demand' }]);
+  const lookups = new Lookups({ clock: systemClock, dropped: () => [] });
+  lookups.connect({ change: (names) => void session.change(names), isConnected: () => true });
+  globalThis.gc?.();
+  const before = process.memoryUsage().heapUsed;
+  for (let at = 0; at < count; at++) {
+    const ip = `10.64.${at >> 8}.${at & 255}`;
+    lookups.need('client', [`/${ip}`]);
+    const wire = fromBinary(ResourceSchema, encodeWorkload(aWorkload(`w${at}`, [ip], { node: '' })).wire);
+    const resources = [{ ...wire, aliases: [`/${ip}`] }];
+    const update = session.receive(create(DeltaDiscoveryResponseSchema, { typeUrl: ADDRESS_TYPE, nonce: 'n', resources }));
+    lookups.take(update.answers, []);
+    tables.refresh(mesh.apply(deltaOfUpdate(update).mesh), viewOf(mesh, ids));
+  }
+  globalThis.gc?.();
+  const grown = process.memoryUsage().heapUsed - before;
+  lookups.stop();
+  return { id: 'scale.agent.on-demand.name.heap', value: grown / count / 1_024, unit: 'KiB', bound: 4 };
 }
 
 /** Resident memory that a workload elsewhere costs, with its record, its name and version, and its entries of tables. */

@@ -21,7 +21,7 @@ import { OwnRecords } from './enrollment/own-records.ts';
 import { Carriers } from './judge/carriers.ts';
 import { Waiters } from './judge/waiters.ts';
 import { takeEvent } from './kernel/events.ts';
-import { FoundConnections } from './kernel/found-connections.ts';
+import { FoundConnections, type FoundView } from './kernel/found-connections.ts';
 import { LateArrivals } from './kernel/late-arrivals.ts';
 import { carriedCapacity, KernelShares } from './kernel/shares.ts';
 import { adoptedIds, KernelTables } from './kernel/tables.ts';
@@ -81,7 +81,8 @@ export class Agent {
     this.#verdicts = new Verdicts(kernel, view, report);
     const closeCause = (socketCookie: bigint) => this.#verdicts.closeCause(socketCookie);
     this.traffic = new KernelTraffic(kernel, { ...view, ids: this.ids, closeCause }, report);
-    const found = new FoundConnections(kernel, { ...view, local: () => this.enrollment.all() }, report);
+    const isUnanswered: FoundView['isUnanswered'] = (...asked) => this.#isUnanswered(...asked);
+    const found = new FoundConnections(kernel, { ...view, isUnanswered, local: () => this.enrollment.all() }, report);
     const tables = new KernelTables(kernel.maps, log);
     const places = new ProcessShares(carriedCapacity(options.descriptorsMax));
     this.#shares = new KernelShares(kernel, { ...view, ...report, ids: this.ids }, places);
@@ -124,6 +125,11 @@ export class Agent {
     [this.succession, this.#inForce] = this.#inForceBy(tables, found, options);
     // Until the mesh is known, nothing unknown may pass in plain text.
     this.#verdicts.publish(true);
+  }
+
+  #isUnanswered({ request }: Enrolled, ip: IpAddress): boolean {
+    const record = this.demand === null ? null : this.records.lastOf(request.uid);
+    return record !== null && this.demand?.unanswered(record, ip) !== null;
   }
 
   #inForceBy(tables: KernelTables, found: FoundConnections, options: AgentOptions): [Succession, MeshInForce] {

@@ -93,6 +93,7 @@ export class MeshInForce {
     if (first) tables.purgeUnknown(tableView());
     if (first) found.settle(); // before policy judges the live flows
     // What was judged without the record of one of its ends is judged again by it.
+    if (ips.size > 0) found.answered();
     const isFirstRecord = records.remember(delta.workloads.keys());
     carriers.drop(first || isOther ? null : touched); // before anything is closed, or it could come again by the same answer
     if (first || isOther) {

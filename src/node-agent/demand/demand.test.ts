@@ -280,3 +280,21 @@ test('B8, B73: a tunnel that asks for another address waits until it is known wh
   await until(() => refused.status !== null, 'an answer');
   assert.equal(refused.status, 400);
 });
+
+test('B72: what was open before to an address that turns out to be that of a workload elsewhere is closed, past the tunnel as it goes', async () => {
+  const demand = await setUp();
+  const { rig } = demand;
+  const open = (socketCookie: bigint, remote: string) => {
+    const ends = { local: parseIp('10.0.0.1'), localPort: 40_000, remote: parseIp(remote), remotePort: 8080 };
+    return { socketCookie, ...ends };
+  };
+  rig.net.at(netnsOf(client)).open = [open(901n, '10.0.1.2'), open(902n, '9.9.9.9')];
+  rig.agent.succession.takeOver();
+  assert.deepEqual(demand.asked, ['/10.0.1.2', '/9.9.9.9']);
+  await settle();
+  const closed = rig.lines.filter(({ message }) => message === 'connection closed that nobody judged');
+  assert.deepEqual(
+    closed.map((line) => line['dst.addr']),
+    ['10.0.1.2:8080'],
+  );
+});

@@ -14,9 +14,14 @@ import { FOUND } from './verdicts.ts';
 export type FoundView = {
   mesh: MeshState;
   local(): Enrolled[];
+  /** Of a mesh that is followed in parts: asks whose an address is; true until that is answered. */
+  isUnanswered(workload: Enrolled, ip: IpAddress): boolean;
   /** Aborts a kernel connection of an enrolled namespace. */
   destroy(flow: LiveFlow): boolean;
 };
+
+/** A connection to an address of which it is not known yet whose it is. */
+type Doubtful = { readonly workload: Enrolled; readonly remote: IpAddress; readonly live: LiveFlow };
 
 type Found = NamespaceConnections & { workload: Enrolled };
 
@@ -34,6 +39,7 @@ export class FoundConnections {
   readonly #view: FoundView;
   readonly #report: { log: Log; meters: Meters };
   readonly #found = new Map<string, Found>();
+  readonly #doubtful = new Set<Doubtful>();
 
   constructor(kernel: Pick<Kernel, 'maps'>, view: FoundView, report: { log: Log; meters: Meters }) {
     this.#kernel = kernel;
@@ -67,6 +73,11 @@ export class FoundConnections {
     this.#found.clear();
   }
 
+  /** More is known of addresses than before. */
+  answered(): void {
+    for (const one of this.#doubtful) this.#judgeClear(one);
+  }
+
   /** The end of what ended between the look and its record was told before the record: it would stay for good. */
   #forgetEnded(workload: Enrolled, settled: readonly OpenConnection[]): void {
     const now = this.#list(workload);
@@ -94,8 +105,14 @@ export class FoundConnections {
     const live: LiveFlow = { flow, ...ends, generation: FOUND };
     if (inbound || peer !== undefined) this.#keep(socketCookie, live);
     // A pod that ran before somebody meant it for the mesh is not cut off by that (K29).
-    else if (workload.request.pod?.ranOutside !== true && this.#isPastTunnel(remote))
-      this.#close(live, 'it goes to another node in plain text');
+    else if (workload.request.pod?.ranOutside !== true) this.#judgeClear({ workload, remote, live });
+  }
+
+  #judgeClear(one: Doubtful): void {
+    const { workload, remote, live } = one;
+    if (this.#view.isUnanswered(workload, remote)) return void this.#doubtful.add(one);
+    this.#doubtful.delete(one);
+    if (this.#isPastTunnel(remote)) this.#close(live, 'it goes to another node in plain text');
   }
 
   /** What cannot be remembered could not be closed later. */
