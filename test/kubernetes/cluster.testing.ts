@@ -18,6 +18,12 @@ export const SKIP =
 /** The same for what needs nodes that run pods. */
 export const SKIP_NODES = SKIP !== false ? SKIP : skipOf(whyNoNodes());
 
+/** The same for what takes minutes there. */
+export const SKIP_LONG =
+  SKIP_NODES !== false || process.env.WEFT_KUBERNETES === 'all'
+    ? SKIP_NODES
+    : 'THIS IS NOT TESTED HERE: it takes minutes on a cluster, and make test-kubernetes runs it';
+
 function skipOf(why: string | null): string | false {
   return why === null ? false : `KUBERNETES IS TESTED HERE WITHOUT NODES: ${why}`;
 }

@@ -3,7 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { before, describe, type TestContext, test } from 'node:test';
 import { waitUntil } from '../../testbed/processes/wait.ts';
-import { cluster } from './cluster.testing.ts';
+import { cluster, SKIP_LONG } from './cluster.testing.ts';
 import { InstalledMesh } from './installed.testing.ts';
 import { makeNamespace } from './pods.testing.ts';
 import { MeshSuite, SKIP_SUITE, SUITE, SUITE_NAMESPACES, sumOf } from './suite.testing.ts';
@@ -27,12 +27,12 @@ spec:
   listeners: [{ name: mesh, port: 15008, protocol: HBONE, allowedRoutes: { namespaces: { from: All } } }]
 `;
 
-describe('mesh conformance of the Gateway API', { skip: SKIP_SUITE }, () => {
+describe('mesh conformance of the Gateway API', { skip: SKIP_SUITE !== false ? SKIP_SUITE : SKIP_LONG }, () => {
   const running = cluster();
   let suite: MeshSuite;
 
   before(async () => {
-    if (SKIP_SUITE !== false || SUITE === null) return;
+    if (SKIP_SUITE !== false || SKIP_LONG !== false || SUITE === null) return;
     await InstalledMesh.install(running());
     suite = await MeshSuite.prepare(running(), SUITE);
   });

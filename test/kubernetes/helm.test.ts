@@ -5,7 +5,7 @@ import { parseAllDocuments } from 'yaml';
 import { kubernetesPrograms } from '../../testbed/kubernetes/programs.ts';
 import { type CommandResult, command, tryCommand } from '../../testbed/processes/command.ts';
 import { waitUntil } from '../../testbed/processes/wait.ts';
-import { cluster, SKIP_NODES } from './cluster.testing.ts';
+import { cluster, SKIP_LONG } from './cluster.testing.ts';
 import { loadWeft } from './installed.testing.ts';
 import { SYSTEM } from './mesh.testing.ts';
 import { addressOf, ask, makeNamespace, runEchoPods } from './pods.testing.ts';
@@ -93,7 +93,7 @@ describe('the Helm chart', { skip: SKIP }, () => {
     for (const part of wanted) assert.ok(text.includes(part), part);
   });
 
-  describe('on a cluster', { skip: SKIP_NODES }, () => {
+  describe('on a cluster', { skip: SKIP_LONG }, () => {
     const running = cluster();
     const kubectl = (...words: string[]): Promise<string> => running().kubectl(...words);
     const onCluster = async (...words: string[]): Promise<string> => {
@@ -120,7 +120,7 @@ describe('the Helm chart', { skip: SKIP }, () => {
     };
 
     before(async () => {
-      if (SKIP !== false || SKIP_NODES !== false) return;
+      if (SKIP !== false || SKIP_LONG !== false) return;
       await loadWeft(running());
       await makeNamespace(running(), 'shop');
       await runEchoPods(running(), [WEB, STORE]);
