@@ -1,5 +1,6 @@
 import { MultiMap } from '#control-plane/index/multi-map.ts';
 import type { ServedSegment, TableName } from '#control-plane/kept/segments.ts';
+import { compareText } from '#control-plane/resources/metadata.ts';
 import { atOnce, type Work } from '#model/effects/work.ts';
 import type { MeshDelta } from '#model/mesh/mesh-state.ts';
 import type { WaypointConfig } from '#model/waypoint/config.ts';
@@ -13,6 +14,7 @@ import {
   encodeWaypointConfig,
   encodeWorkload,
 } from '#protocol/xds/encoded-resource.ts';
+import { HashedIndex } from '#protocol/xds/hashed-index.ts';
 import { type Buckets, HeldNames } from '#protocol/xds/held-names.ts';
 import type { ResourceView } from '#protocol/xds/subscription.ts';
 import { ADDRESS_TYPE, AUTHORIZATION_TYPE, type TypeUrl, WAYPOINT_CONFIG_TYPE, WORKLOAD_TYPE } from '#protocol/xds/type-urls.ts';
@@ -30,8 +32,8 @@ export class ResourceStore implements ResourceView {
     policies: new Table(),
     waypoints: new Table(),
   };
-  /** `<network>/<ip>` → names of addresses that answer to it. */
-  readonly #byAlias = new MultiMap<string, string>();
+  /** `<network>/<ip>` → places of addresses that answer to it: each has a word of its own, which would take more than what is sent. */
+  readonly #byAlias = new HashedIndex();
   /** Node → uids of its workloads: an on-demand client of that node is sent them unasked. */
   readonly #byNode = new MultiMap<string, string>();
   /** Service key → uids of its workloads. */
@@ -156,7 +158,7 @@ export class ResourceStore implements ResourceView {
   #lookupAddress(name: string): readonly EncodedResource[] {
     const own = this.#tables.addresses.blocks.get(name);
     if (own?.kind === 'workload') return [own];
-    const others = this.#named(this.#byAlias.at(name));
+    const others = this.#answeringTo(name);
     const workloads = others.filter(({ kind }) => kind === 'workload');
     if (workloads.length > 0) return workloads;
     const services = own === undefined ? others : [own];
@@ -179,17 +181,29 @@ export class ResourceStore implements ResourceView {
     }
   }
 
+  #answeringTo(alias: string): EncodedResource[] {
+    const { blocks } = this.#tables.addresses;
+    const found = this.#byAlias.at(alias).map((place) => blocks.at(place));
+    return found.filter(({ aliases }) => aliases.includes(alias)).sort((a, b) => compareText(a.name, b.name));
+  }
+
   #putAddress(name: string, next: EncodedResource | null): boolean {
-    const before = this.#tables.addresses.blocks.get(name);
+    const { blocks } = this.#tables.addresses;
+    const [before, place] = [blocks.get(name), blocks.placeOf(name)];
     if (!this.#tables.addresses.put(name, next)) return false;
-    if (before !== undefined) for (const [index, key] of this.#indexKeys(before)) index.remove(key, name);
-    if (next !== null) for (const [index, key] of this.#indexKeys(next)) index.add(key, name);
+    if (before !== undefined) {
+      for (const alias of before.aliases) this.#byAlias.remove(alias, place ?? -1);
+      for (const [index, key] of this.#indexKeys(before)) index.remove(key, name);
+    }
+    if (next !== null) {
+      for (const alias of next.aliases) this.#byAlias.add(alias, blocks.placeOf(name) ?? -1);
+      for (const [index, key] of this.#indexKeys(next)) index.add(key, name);
+    }
     return true;
   }
 
   /** Every index entry that leads to a resource: taken out for the old version, put in for the new one. */
   *#indexKeys(resource: EncodedResource): Iterable<[MultiMap<string, string>, string]> {
-    for (const alias of resource.aliases) yield [this.#byAlias, alias];
     if (resource.kind !== 'workload') return;
     if (resource.node !== '') yield [this.#byNode, resource.node];
     for (const service of resource.services) yield [this.#members, service];
@@ -241,7 +255,8 @@ class Table {
     if (before !== undefined && Buffer.compare(before.wire, next.wire) === 0) return false;
     this.blocks.set(name, next);
     this.log.updated(name);
-    this.names.hold(name);
+    if (before === undefined) this.names.holdNew(name);
+    else this.names.hold(name);
     return true;
   }
 }

@@ -23,8 +23,8 @@ export type EngineOptions = {
 
 /** A derivation of one subject: what it said the last time, and what it looked up for that. */
 class Unit extends Reading implements Speaker {
-  /** Table and key in turn: a list of pairs would take three times as much. */
-  said: readonly (AnyTable | string)[] = NOTHING;
+  /** The table alone: it said one thing, under its own key. Else table and key in turn: a list of pairs would take three times as much. */
+  said: AnyTable | readonly (AnyTable | string)[] = NOTHING;
   holdsAddresses = false;
 }
 
@@ -168,8 +168,11 @@ export class Engine {
 
   /** Takes what a derivation says now, and takes back what it said before and no longer does. */
   #say(unit: Unit, { name, writes }: Derivation, said: readonly Entry[]): void {
-    const before = unit.said;
-    unit.said = said.length === 0 ? NOTHING : said.flatMap(({ table, key }) => [table, key]).slice(); // of its own length
+    const before = isList(unit.said) ? unit.said : [unit.said, unit.key];
+    const [only] = said;
+    if (only === undefined) unit.said = NOTHING;
+    else if (said.length === 1 && only.key === unit.key) unit.said = only.table;
+    else unit.said = said.flatMap(({ table, key }) => [table, key]).slice(); // of its own length
     for (let at = 0; at < before.length; at += 2) {
       const [table, key] = [before[at], before[at + 1]];
       if (typeof table !== 'object' || typeof key !== 'string') continue;
@@ -180,6 +183,10 @@ export class Engine {
       this.#store(table).say(unit, key, value, rank);
     }
   }
+}
+
+function isList(said: Unit['said']): said is readonly (AnyTable | string)[] {
+  return Array.isArray(said);
 }
 
 const OUTSIDE: Speaker = { key: '' };

@@ -6,14 +6,14 @@ import type { Locality } from '#control-plane/mesh/nodes.ts';
 import { USER_SERVICES } from '#control-plane/mesh/services.ts';
 import { ANNOTATION, LABEL } from '#control-plane/mesh/well-known.ts';
 import { type Problem, warningAt } from '#control-plane/resources/finding.ts';
+import { flatText } from '#control-plane/resources/flat-text.ts';
 import type { Labels } from '#control-plane/resources/metadata.ts';
-import type { ResourceName } from '#control-plane/resources/resource.ts';
+import { nameOf, type ResourceName } from '#control-plane/resources/resource.ts';
 import { type IpAddress, specialUseOf } from '#model/address/ip.ts';
 
 /** One network endpoint, whatever described it. What a Workload has beyond this depends on other resources. */
 export type Endpoint = {
   uid: string;
-  resource: ResourceName;
   kind: 'pod' | 'entry' | 'registered';
   /** Whether its resource shows conditions of ours. */
   hasConditions: boolean;
@@ -39,6 +39,16 @@ export type Endpoint = {
   namedPorts: Readonly<Record<string, number>>;
 };
 
+/** Of an endpoint by itself nothing is wrong: one list for all of them. */
+export const NO_PROBLEMS: readonly Problem[] = [];
+
+const RESOURCE_KINDS = { pod: 'Pod', entry: 'WorkloadEntry', registered: 'Workload' } as const;
+
+/** The resource that describes an endpoint: made when it is asked for, since it would be another text for each of them. */
+export function endpointResource({ kind, namespace, name }: Endpoint): ResourceName {
+  return nameOf({ kind: RESOURCE_KINDS[kind], namespace, name });
+}
+
 /** Every endpoint, by uid. */
 export const ENDPOINTS = tableOf<Endpoint>()('endpoints', {
   labels: ({ namespace, labels }) => ({ namespace, labels }),
@@ -48,7 +58,7 @@ export const ENDPOINTS = tableOf<Endpoint>()('endpoints', {
 
 /** Under which an endpoint is found by an address; networks do not know each other's. */
 export function addressKey(network: string, ip: IpAddress): string {
-  return `${network} ${ip}`;
+  return flatText(network, ' ', ip);
 }
 
 /**
@@ -76,7 +86,7 @@ function ownerOf(ip: IpAddress, endpoint: Endpoint, mesh: MeshReader<typeof ENDP
   const special = specialUseOf(ip);
   if (special !== null) return `${special}, which no workload of a mesh has`;
   const [first] = mesh.valuesBy(ENDPOINTS, 'address', addressKey(endpoint.network, ip)).toSorted(byClaim);
-  if (first !== undefined && first.uid !== endpoint.uid) return `that of ${first.resource}`;
+  if (first !== undefined && first.uid !== endpoint.uid) return `that of ${endpointResource(first)}`;
   const [service] = mesh.valuesBy(USER_SERVICES, 'address', ip);
   return service === undefined ? null : `that of Service ${service.metadata.namespace}/${service.metadata.name}`;
 }

@@ -5,7 +5,6 @@ import { ENDPOINT_TABLES, type Endpoint, endpointEntries } from '#control-plane/
 import { type Locality, localityOf, NODE_LOCALITIES } from '#control-plane/mesh/nodes.ts';
 import { LABEL } from '#control-plane/mesh/well-known.ts';
 import { type Problem, warningAt } from '#control-plane/resources/finding.ts';
-import { nameOf } from '#control-plane/resources/resource.ts';
 import { tryParseIp } from '#model/address/ip.ts';
 import type { RegisteredWorkload } from '#model/mesh/registration.ts';
 
@@ -43,7 +42,6 @@ function endpointOf(
   if (addresses.length === 0) return null;
   return {
     uid: registeredUid(workload, options),
-    resource: nameOf({ kind: 'Workload', namespace, name }),
     kind: 'registered',
     hasConditions: false,
     problems,

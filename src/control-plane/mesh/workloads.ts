@@ -3,7 +3,7 @@ import { type MeshOptions, serviceHostname } from '#control-plane/index/mesh-opt
 import { OUTPUT, STATUS, statusOf } from '#control-plane/index/outputs.ts';
 import { entry } from '#control-plane/index/table.ts';
 import { ATTACHED_POLICIES } from '#control-plane/mesh/attachments.ts';
-import { ENDPOINTS, type Endpoint, ownAddresses } from '#control-plane/mesh/endpoints.ts';
+import { ENDPOINTS, type Endpoint, endpointResource, ownAddresses } from '#control-plane/mesh/endpoints.ts';
 import { isRegistryOnly, NAMESPACES, namespaceAnnotations, namespaceLabels } from '#control-plane/mesh/namespaces.ts';
 import { ENTRY_HOSTS, type EntryHost, entryMappings } from '#control-plane/mesh/service-entry-hosts.ts';
 import {
@@ -53,7 +53,8 @@ export const workloads = defineDerivation({
   derive({ key, value: described }, mesh) {
     const { addresses, problems: lost } = ownAddresses(described, mesh);
     const endpoint = { ...described, addresses };
-    const { namespace, labels, resource, problems } = endpoint;
+    const { namespace, labels, problems } = endpoint;
+    const resource = endpointResource(endpoint);
     const binding = bindEndpoint(endpoint, mesh);
     const services = mesh.picking(SERVICES, namespace, labels);
     const guarded = services.map((service): GuardedService => {

@@ -38,13 +38,15 @@ export class AddressBook {
 
 /** A relation of keys and addresses that is read by address. */
 class Holding {
-  readonly #byKey = new Map<string, readonly IpAddress[]>();
+  /** The only address itself: most have one, and a list for each would take more than the rest. */
+  readonly #byKey = new Map<string, IpAddress | readonly IpAddress[]>();
   readonly #byAddress = new MultiMap<IpAddress, string>();
 
   set(key: string, addresses: readonly IpAddress[]): void {
-    for (const ip of this.#byKey.get(key) ?? []) this.#byAddress.remove(ip, key);
-    if (addresses.length === 0) this.#byKey.delete(key);
-    else this.#byKey.set(key, addresses);
+    for (const ip of [this.#byKey.get(key) ?? []].flat()) this.#byAddress.remove(ip, key);
+    const [first] = addresses;
+    if (first === undefined) this.#byKey.delete(key);
+    else this.#byKey.set(key, addresses.length === 1 ? first : addresses);
     for (const ip of addresses) this.#byAddress.add(ip, key);
   }
 

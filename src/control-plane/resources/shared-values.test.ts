@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { SharedValues } from './shared-values.ts';
 
@@ -56,4 +58,19 @@ test('what was not seen for long is forgotten', () => {
   const last = documentOf('last');
   shared.below(last);
   assert.notEqual(last.labels, first.labels);
+});
+
+test('equal texts take the memory of one afterwards', () => {
+  setFlagsFromString('--expose-gc');
+  const collect: () => void = runInNewContext('gc');
+  const shared = new SharedValues();
+  // A text that came from elsewhere is a copy of its own: some 70 bytes.
+  const values = Array.from({ length: 50_000 }, () => ({ text: Buffer.from('x'.repeat(50)).toString() }));
+  collect();
+  const before = process.memoryUsage().heapUsed;
+  for (const value of values) shared.below(value);
+  collect();
+  const freedMb = (before - process.memoryUsage().heapUsed) / 1e6;
+  assert.ok(freedMb > 2, `${freedMb} MB of some 3`);
+  assert.equal(values.at(-1)?.text, 'x'.repeat(50));
 });

@@ -17,7 +17,8 @@ export class SharedValues {
     for (const key of Object.keys(fields)) {
       const before = fields[key];
       const after = typeof before === 'string' ? this.#text(before) : isObject(before) ? this.#object(before) : before;
-      if (after !== before) fields[key] = after;
+      // Equal texts are one to every comparison: only putting it there makes it one in memory.
+      if (typeof before === 'string' || after !== before) fields[key] = after;
     }
   }
 

@@ -3,7 +3,8 @@ import test from 'node:test';
 import fc from 'fast-check';
 import { errorAt, fileOrigin, findingOf, formatOrigin } from '#control-plane/resources/finding.ts';
 import { nameOf, nameOfResource, type Resource, type ResourceName } from '#control-plane/resources/resource.ts';
-import { type Entry, type Reading, ResourceLedger } from './ledger.ts';
+import { ResourceLedger } from './ledger.ts';
+import type { Entry, Reading } from './ledger-unit.ts';
 
 /** A namespace stands for every resource: the ledger looks at names and at whether two are equal, nothing else. */
 function namespace(name: string, version: number): Resource {

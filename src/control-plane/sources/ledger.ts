@@ -5,52 +5,10 @@ import type { Finding } from '#control-plane/resources/finding.ts';
 import { compareText } from '#control-plane/resources/metadata.ts';
 import { nameOfResource, type Resource, type ResourceName } from '#control-plane/resources/resource.ts';
 import type { StandIn } from '#control-plane/resources/stand-in.ts';
-import { duplicates, firstError, tellWhatStays } from '#control-plane/sources/ledger-findings.ts';
+import { duplicates } from '#control-plane/sources/ledger-findings.ts';
+import { type Claim, namesOf, providedBy, type Reading, readUnit, type Unit } from '#control-plane/sources/ledger-unit.ts';
 import type { SourceChange } from '#control-plane/sources/source.ts';
 import { atOnce, type Work } from '#model/effects/work.ts';
-import type { Origin } from '#protocol/api/control.ts';
-
-/** One document of a file, or one object: its say about one resource. */
-export type Entry = {
-  /** null: it cannot be told which resource it was meant to be. */
-  name: ResourceName | null;
-  /** null: rejected. */
-  resource: Resource | null;
-  /** Where it begins. */
-  origin: Origin;
-  findings: readonly Finding[];
-  /** What takes the place of a rejected one where no earlier version is known; several where it may have been several. */
-  standIns?: readonly StandIn[];
-  /** What it was read from, where its last good version is to be kept over restarts. */
-  document?: object | null;
-};
-
-/**
- * What one unit says: a unit is what a source reads as a whole, a file or an object. `findings` are those of the entries and
- * of what is no entry (a kind that nobody reads), in order.
- */
-export type Reading = { entries: readonly Entry[]; findings: readonly Finding[] };
-
-/** One unit's say about one resource. resource null: it is invalid, and this unit never had a good version of it. */
-type Claim = {
-  name: ResourceName;
-  resource: Resource | null;
-  standIn: StandIn | null;
-  origin: Origin;
-  /** The finding that says what became of it; null when all is well. */
-  told: Finding | null;
-};
-
-type Unit = {
-  /** In order of position. */
-  claims: readonly Claim[];
-  byName: MultiMap<ResourceName, Claim>;
-  /**
-   * Resources that the unit provided before and no longer names, kept because an entry in it cannot be identified: it may be
-   * one of these.
-   */
-  kept: ReadonlyMap<ResourceName, Resource>;
-};
 
 /** The version of a resource that is in force, and which unit it comes from; `standIn`: there is no good one. */
 type Winner = { resource: Resource; unit: string; standIn: StandIn | null };
@@ -70,6 +28,8 @@ export class ResourceLedger {
   readonly #duplicates = new Map<ResourceName, readonly Finding[]>();
   readonly #conditions = new Map<ResourceName, readonly Condition[]>();
   readonly #heirs = new Set<string>();
+  /** Claims of units by name, for as long as a change is taken. */
+  readonly #byName = new Map<string, MultiMap<ResourceName, Claim>>();
   readonly #documents = new WeakMap<Resource, object>();
   /** What units provided before a restart; forgotten with the first `take`, which uses it up. */
   readonly #remembered = new Map<string, ReadonlyMap<ResourceName, Resource>>();
@@ -103,6 +63,7 @@ export class ResourceLedger {
       if (after !== null && !isDeepStrictEqual(before?.resource, after.resource)) upserted.push(after.resource);
       yield;
     }
+    this.#byName.clear();
     this.#remembered.clear();
     return { upserted, removed };
   }
@@ -179,6 +140,7 @@ export class ResourceLedger {
     for (const name of now) this.#speakers.add(name, id);
     if (unit === null) this.#units.delete(id);
     else this.#units.set(id, unit);
+    this.#byName.delete(id);
     setOrDelete(this.#findings, id, findings);
     return past.union(now);
   }
@@ -190,7 +152,7 @@ export class ResourceLedger {
   #choose(name: ResourceName): Winner | null {
     const speakers = [...this.#speakers.at(name)].sort(compareText);
     const claims = speakers.flatMap((unit) =>
-      [...(this.#units.get(unit)?.byName.at(name) ?? [])].map((claim) => ({ ...claim, unit })),
+      [...this.#claimsOf(unit).at(name)].map((claim) => ({ ...claim, unit, standIn: claim.standIns?.[0] ?? null })),
     );
     setOrDelete(this.#duplicates, name, duplicates(name, claims));
     const speaker = claims.find(({ resource }) => resource !== null) ?? claims[0];
@@ -204,6 +166,15 @@ export class ResourceLedger {
     const closed = claims.find(({ standIn }) => standIn !== null);
     if (closed === undefined || closed.standIn === null) return null;
     return { resource: closed.standIn.resource, unit: closed.unit, standIn: closed.standIn };
+  }
+
+  #claimsOf(unit: string): MultiMap<ResourceName, Claim> {
+    const known = this.#byName.get(unit);
+    if (known !== undefined) return known;
+    const byName = new MultiMap<ResourceName, Claim>();
+    for (const claim of this.#units.get(unit)?.claims ?? []) byName.add(claim.name, claim);
+    this.#byName.set(unit, byName);
+    return byName;
   }
 
   /** The good version in force until now, or before the restart, whichever unit it came from. */
@@ -222,7 +193,7 @@ export class ResourceLedger {
     const effects = new Map<Finding, string[]>();
     for (const { name, told } of this.#units.get(id)?.claims ?? []) {
       const winner = this.#winners.get(name);
-      if (told === null || winner?.unit !== id || winner.standIn === null) continue;
+      if (!told || winner?.unit !== id || winner.standIn === null) continue;
       effects.set(told, [...(effects.get(told) ?? []), winner.standIn.effect]);
     }
     return findings.map((finding) => {
@@ -232,53 +203,6 @@ export class ResourceLedger {
         : { ...finding, message: `${finding.message}; until it is mended ${effect.join(', and ')}` };
     });
   }
-}
-
-/** What cannot be read of a unit falls back on what the same unit said before. */
-function readUnit(
-  { entries, findings }: Reading,
-  past: ReadonlyMap<ResourceName, Resource>,
-): { unit: Unit; findings: readonly Finding[] } {
-  const identified = entries.flatMap(({ name, resource, origin, standIns = [], findings: own }) =>
-    name === null ? [] : [{ name, resource: resource ?? past.get(name) ?? null, standIn: standIns[0] ?? null, origin, own }],
-  );
-  const staying = new Set(identified.flatMap(({ name, resource }) => (resource === null ? [] : [name])));
-  const entryOf = new Map(entries.flatMap((entry) => entry.findings.map((finding) => [finding, entry])));
-  const sentenceOf = new Map(findings.map((finding) => [finding, tellWhatStays(finding, entryOf.get(finding), staying)]));
-  const toldOf = (own: readonly Finding[]): Finding | null => {
-    const first = firstError(own);
-    return first === undefined ? null : (sentenceOf.get(first) ?? null);
-  };
-  const claims: Claim[] = identified.map(({ own, ...claim }) => ({ ...claim, told: toldOf(own) }));
-  const named = new Set(claims.map(({ name }) => name));
-  const unidentified = entries.filter(({ name }) => name === null);
-  const kept = new Map(unidentified.length > 0 ? [...past].filter(([name]) => !named.has(name)) : []);
-  claims.push(...unidentified.flatMap((entry) => claimsOfNobody(entry, [...kept.values()], toldOf(entry.findings))));
-  const byName = new MultiMap<ResourceName, Claim>();
-  for (const claim of claims) byName.add(claim.name, claim);
-  return { unit: { claims, byName, kept }, findings: [...sentenceOf.values()] };
-}
-
-/**
- * Of an entry that cannot be identified its stand-ins, unless the unit kept something of that kind and namespace: then it most
- * likely is that, whose last good version stays.
- */
-function claimsOfNobody({ origin, standIns = [] }: Entry, kept: readonly Resource[], told: Finding | null): Claim[] {
-  return standIns.flatMap((standIn) => {
-    const { kind, metadata } = standIn.resource;
-    if (kept.some((one) => one.kind === kind && one.metadata.namespace === metadata.namespace)) return [];
-    return [{ name: nameOfResource(standIn.resource), resource: null, standIn, origin, told }];
-  });
-}
-
-function providedBy({ claims, kept }: Unit): Map<ResourceName, Resource> {
-  const provided = new Map(kept);
-  for (const { name, resource } of claims) if (resource !== null) provided.set(name, resource);
-  return provided;
-}
-
-function namesOf(unit: Unit | null): Set<ResourceName> {
-  return unit === null ? new Set() : new Set([...unit.byName.keys(), ...unit.kept.keys()]);
 }
 
 /** An empty list leaves no trace. */

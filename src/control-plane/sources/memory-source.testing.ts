@@ -9,7 +9,8 @@ import {
 } from '#control-plane/resources/finding.ts';
 import type { ResourceName } from '#control-plane/resources/resource.ts';
 import { findingsOf, type ResourceParser } from '#control-plane/resources/resource-parser.ts';
-import { type Reading, ResourceLedger } from '#control-plane/sources/ledger.ts';
+import { ResourceLedger } from '#control-plane/sources/ledger.ts';
+import type { Reading } from '#control-plane/sources/ledger-unit.ts';
 import type { Source, SourceSink } from '#control-plane/sources/source.ts';
 import type { Origin } from '#protocol/api/control.ts';
 

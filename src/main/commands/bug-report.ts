@@ -12,7 +12,7 @@ import { weftVersion } from '#main/commands/control-access.ts';
 import { showProgress } from '#main/commands/progress.ts';
 import { REPORT } from '#model/settings/reports.ts';
 import { writeArchive } from '#platform/files/report-archive.ts';
-import { scanDirectory } from '#platform/files/scan-directory.ts';
+import { scanDirectory, textsOf } from '#platform/files/scan-directory.ts';
 import { configOf, stateDirOf } from '#platform/survey/processes.ts';
 import { type Fact, machineFacts, partFacts } from '#platform/survey/report-facts.ts';
 import { logFiles, tailOf } from '#platform/telemetry/log-folder.ts';
@@ -77,12 +77,12 @@ function logFacts(stateDir: string): Fact[] {
 
 /** Files of a directory that cannot be read are told in the report, each by its name. */
 async function resourceSources(directory: string): Promise<Source[]> {
-  const { files, unread } = await scanDirectory(directory);
-  const read = [...files].slice(0, REPORT.resourceFilesMax).map(([file, { text }]): Source => {
+  const scan = await scanDirectory(directory);
+  const read = [...textsOf(scan)].slice(0, REPORT.resourceFilesMax).map(([file, text]): Source => {
     const path = join('resources', relative(directory, file));
     return { path, kind: 'resources', read: () => bounded(text) };
   });
-  const missing = [...unread].map(([file, { problem }]): Source => {
+  const missing = [...scan.unread].map(([file, { problem }]): Source => {
     const fail = (): string => {
       throw problem;
     };

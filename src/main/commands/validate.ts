@@ -11,7 +11,7 @@ import { showProgress } from '#main/commands/progress.ts';
 import { WeftError } from '#model/error.ts';
 import { RESOURCE } from '#model/settings/control-planes.ts';
 import { readCrds } from '#platform/files/crds.ts';
-import { scanDirectory } from '#platform/files/scan-directory.ts';
+import { scanDirectory, textsOf } from '#platform/files/scan-directory.ts';
 
 /**
  * `weft validate`: reads resources with what the control plane reads them with, so that both say the same. Prints every
@@ -40,7 +40,7 @@ export async function readAll(paths: readonly string[]): Promise<{ files: Map<st
       const scan = await scanDirectory(path);
       // A check that passed over a file would say that all is well.
       for (const { problem } of scan.unread.values()) throw problem;
-      for (const [file, { text }] of scan.files) files.set(file, text);
+      for (const [file, text] of textsOf(scan)) files.set(file, text);
       ignored.push(...scan.ignored);
     } else files.set(path, await attempt(path, () => readResource(path)));
   }

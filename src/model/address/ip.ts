@@ -104,6 +104,7 @@ export function bytesToIp(bytes: Uint8Array): IpAddress {
   const key = (Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes)).toString('latin1');
   const known = textsOfBytes.get(key);
   if (known !== undefined) return known;
+  if (bytes.length === 4) return keep(textsOfBytes, key, bytes.join('.') as IpAddress);
   const parsed = ipaddr.fromByteArray([...bytes]);
   const ip = (
     parsed.kind() === 'ipv6' && (parsed as ipaddr.IPv6).isIPv4MappedAddress() ? (parsed as ipaddr.IPv6).toIPv4Address() : parsed

@@ -152,6 +152,11 @@ export const CONTROL_SETTINGS = {
       'ms',
       'What is in force is kept for a quick start so long after it has changed: many changes are written once.',
     ),
+    trimMs: setting(
+      30_000,
+      'ms',
+      'How often memory that was freed is given back to the system: some milliseconds when it is little.',
+    ),
     keepStateFrom: setting(
       1_000,
       'count',
@@ -196,6 +201,7 @@ export const RESOURCE_SETTINGS = {
       'So much text is read by who serves, some 10 ms; more of it by a thread of its own.',
     ),
     readTogetherCharactersMax: setting(64 * KIB, 'characters', 'Text that such a thread is given at a time.'),
+    unpackedCharactersMax: setting(4 * KIB, 'characters', 'The text of a larger file is packed while nobody needs it.'),
     readerIdleMs: setting(10_000, 'ms', 'Such a thread that has had nothing to read for this long is ended: it holds memory.'),
     mistakesMax: setting(3, 'count', 'Mistakes told per document: what follows the first few is mostly their consequence.'),
     mismatchesMax: setting(20, 'count', 'Problems told per resource; more would hide the first ones.'),

@@ -10,7 +10,7 @@ export type DirectoryNews = {
 };
 
 /**
- * What is known of a directory: the texts that were told last, and what is wrong with them. A file that said something and now
+ * What is known of a directory: words for the texts that were told last, and what is wrong with them. A file that said something and now
  * says nothing, or is gone, is doubted until a second look finds the same: most are about to be replaced.
  */
 export class DirectoryState implements Known {
@@ -37,8 +37,10 @@ export class DirectoryState implements Known {
       const [before, found] = [this.files.get(path), scan.files.get(path)];
       if (before !== found && this.#isDoubtful(path, before, found)) continue;
       this.#doubted.delete(path);
-      setOrDelete(this.files, path, found);
-      if (before?.text !== found?.text) files.set(path, found?.text ?? null);
+      if (before === found) continue;
+      setOrDelete(this.files, path, found === undefined ? undefined : { ...found, text: null });
+      // Another digest is that of a file that was read just now.
+      if (before?.digest !== found?.digest) files.set(path, found?.text ?? null);
     }
     let unread = false;
     for (const path of looked ?? new Set([...this.unread.keys(), ...scan.unread.keys()])) {
@@ -50,18 +52,13 @@ export class DirectoryState implements Known {
   }
 
   #isDoubtful(path: string, before: ScannedFile | undefined, found: ScannedFile | undefined): boolean {
-    if (before === undefined || saysAnything(found?.text ?? '') || !saysAnything(before.text)) return false;
+    if (before === undefined || found?.saysAnything === true || !before.saysAnything) return false;
     const version = found?.version ?? 'gone';
     // One that changes from look to look is still being written, however long that takes.
     if (this.#doubted.get(path) === version) return false;
     this.#doubted.set(path, version);
     return true;
   }
-}
-
-/** Whether a text has more than blanks, comments and marks between documents: what is being written often has not yet. */
-function saysAnything(text: string): boolean {
-  return /^[^\s#-]/m.test(text) || /^-[^-]/m.test(text);
 }
 
 function setOrDelete<Value>(map: Map<string, Value>, path: string, value: Value | undefined): void {

@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto';
 import { type BigIntStats, createReadStream, readdirSync } from 'node:fs';
 import { lstat, readdir, readFile, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -7,7 +8,12 @@ import { refusalOf } from '#model/system-error.ts';
 
 /** One configuration file as it was read. */
 export type ScannedFile = {
-  text: string;
+  /** null: it was read before, and its text is nobody's any more. */
+  text: string | null;
+  /** A word for its text. */
+  digest: string;
+  /** Whether it has more than blanks, comments and marks between documents: what is being written often has not yet. */
+  saysAnything: boolean;
   /** Changes with every write and every file put in its place. */
   version: string;
 };
@@ -49,6 +55,11 @@ export async function scanDirectory(root: string, before: Known = NOTHING): Prom
     throw missingRoot(root, cause);
   }
   return look;
+}
+
+/** The text of each file that a look without former knowledge found. */
+export function textsOf({ files }: Scan): Map<string, string> {
+  return new Map([...files].map(([path, { text }]) => [path, text ?? '']));
 }
 
 /** Returns when a directory can be read. Errors: WEFT_CONFIG_DIRECTORY. */
@@ -131,8 +142,13 @@ async function readStable(path: string, status: BigIntStats, before: ScannedFile
     if (current.size > RESOURCE.fileBytesMax) throw new TooLarge(version);
     const text = await readFile(path, 'utf8');
     current = await stat(path, { bigint: true });
-    if (versionOf(current) === version || reads === RESOURCE.readsMax) return { text, version };
+    if (versionOf(current) === version || reads === RESOURCE.readsMax)
+      return { text, digest: hash('sha256', text), saysAnything: saysAnything(text), version };
   }
+}
+
+function saysAnything(text: string): boolean {
+  return /^[^\s#-]/m.test(text) || /^-[^-]/m.test(text);
 }
 
 class TooLarge extends Error {

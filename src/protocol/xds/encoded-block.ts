@@ -156,7 +156,17 @@ export class EncodedBlocks {
 
   get(name: string): EncodedResource | undefined {
     const place = this.#places.get(name);
-    return place === undefined ? undefined : this.#blockAt(place).at(place % SLOTS_MAX);
+    return place === undefined ? undefined : this.at(place);
+  }
+
+  /** Where a resource lies, until it is put or deleted again. */
+  placeOf(name: string): number | undefined {
+    return this.#places.get(name);
+  }
+
+  /** What lies at a place that `placeOf` told. */
+  at(place: number): EncodedResource {
+    return this.#blockAt(place).at(place % SLOTS_MAX);
   }
 
   /** The block at an index below `count`. */

@@ -35,6 +35,19 @@ export class HeldNames {
     this.#buckets[fine] = names;
     this.#stale.add(fine);
     if (names.includes(name)) return;
+    this.#add(names, name);
+  }
+
+  /** The same of one that was not held until now. */
+  holdNew(name: string): void {
+    const fine = bucketOf(name);
+    const names = this.#buckets[fine] ?? [];
+    this.#buckets[fine] = names;
+    this.#stale.add(fine);
+    this.#add(names, name);
+  }
+
+  #add(names: string[], name: string): void {
     names.push(name);
     this.#size += 1;
   }

@@ -2,11 +2,18 @@ import { defineDerivation } from '#control-plane/index/derivation.ts';
 import { defineKind } from '#control-plane/index/kind-definition.ts';
 import type { MeshOptions } from '#control-plane/index/mesh-options.ts';
 import { tableOf } from '#control-plane/index/table.ts';
-import { ENDPOINT_TABLES, type Endpoint, endpointEntries, hasNativeTunnel, isCaptured } from '#control-plane/mesh/endpoints.ts';
+import {
+  ENDPOINT_TABLES,
+  type Endpoint,
+  endpointEntries,
+  hasNativeTunnel,
+  isCaptured,
+  NO_PROBLEMS,
+} from '#control-plane/mesh/endpoints.ts';
 import { type Locality, localityOf, NODE_LOCALITIES } from '#control-plane/mesh/nodes.ts';
 import { errorAt, type Problem, warningAt } from '#control-plane/resources/finding.ts';
+import { flatText } from '#control-plane/resources/flat-text.ts';
 import type { Metadata, RawMetadata } from '#control-plane/resources/metadata.ts';
-import { nameOfResource } from '#control-plane/resources/resource.ts';
 import { tryParseIp } from '#model/address/ip.ts';
 import { POD_IN_CLUSTER } from './cluster.ts';
 import { POD_FIELDS } from './fields.ts';
@@ -121,12 +128,11 @@ function endpointOf(pod: PodResource, locality: Locality, options: MeshOptions):
   if (pod.finished || addresses.length === 0) return null;
   const { name, namespace, labels } = metadata;
   return {
-    uid: `${options.clusterId}//Pod/${namespace}/${name}`,
-    resource: nameOfResource(pod),
+    uid: flatText(options.clusterId, '//Pod/', namespace, '/', name),
     kind: 'pod',
     // Pods have no status of ours: what is wrong with their binding is a problem only.
     hasConditions: false,
-    problems: [],
+    problems: NO_PROBLEMS,
     name,
     namespace,
     labels,

@@ -4,7 +4,7 @@ import { OUTPUT, STATUS, statusOf } from '#control-plane/index/outputs.ts';
 import { entry, tableOf } from '#control-plane/index/table.ts';
 import { RESERVED_ADDRESSES, reserve } from '#control-plane/index/vip-allocator.ts';
 import { appProtocolOf } from '#control-plane/mesh/app-protocol.ts';
-import { addressKey, ENDPOINTS, hasNativeTunnel } from '#control-plane/mesh/endpoints.ts';
+import { addressKey, ENDPOINTS, endpointResource, hasNativeTunnel } from '#control-plane/mesh/endpoints.ts';
 import { ENTRY_HOSTS, type EntryHost, entryMappings } from '#control-plane/mesh/service-entry-hosts.ts';
 import { SERVICE_BINDINGS, SERVICES, USER_SERVICES } from '#control-plane/mesh/services.ts';
 import { WRITTEN_ENDPOINTS } from '#control-plane/mesh/subsets.ts';
@@ -115,7 +115,7 @@ function serviceOf(host: string, mesh: HostMesh): string | null {
  */
 function ownerOf(ip: IpAddress, host: Pick<EntryHost, 'owner'>, mesh: HostMesh): string | null {
   const [running] = mesh.valuesBy(ENDPOINTS, 'address', addressKey(mesh.options.network, ip));
-  if (running !== undefined) return running.resource;
+  if (running !== undefined) return endpointResource(running);
   const [service] = mesh.valuesBy(USER_SERVICES, 'address', ip);
   if (service !== undefined) return nameOfResource(service);
   const [oldest] = mesh.valuesBy(ENTRY_HOSTS, 'address', ip).toSorted(byAge);

@@ -5,7 +5,7 @@ import { entry } from '#control-plane/index/table.ts';
 import { RESERVED_ADDRESSES, reserve } from '#control-plane/index/vip-allocator.ts';
 import { appProtocolOf } from '#control-plane/mesh/app-protocol.ts';
 import { ATTACHED_L4_ROUTES, ATTACHED_TLS_ROUTES } from '#control-plane/mesh/attachments.ts';
-import { addressKey, ENDPOINTS } from '#control-plane/mesh/endpoints.ts';
+import { addressKey, ENDPOINTS, endpointResource } from '#control-plane/mesh/endpoints.ts';
 import { namespaceAnnotations } from '#control-plane/mesh/namespaces.ts';
 import {
   SERVICE_BINDINGS,
@@ -101,7 +101,7 @@ function addressesOf(
       continue;
     }
     lost.push(address);
-    const owner = running !== undefined ? running.resource : `Service ${first === undefined ? key : keyOf(first)}`;
+    const owner = running !== undefined ? endpointResource(running) : `Service ${first === undefined ? key : keyOf(first)}`;
     const message = `address ${address} is that of ${owner}; another one is used here`;
     problems.push(warningAt('WEFT_ADDRESS_CONFLICT', ['spec'], message, 'give each service its own address, or leave it out'));
   }

@@ -2,13 +2,20 @@ import { defineDerivation } from '#control-plane/index/derivation.ts';
 import { defineKind } from '#control-plane/index/kind-definition.ts';
 import type { MeshOptions } from '#control-plane/index/mesh-options.ts';
 import { tableOf } from '#control-plane/index/table.ts';
-import { ENDPOINT_TABLES, type Endpoint, endpointEntries, hasNativeTunnel, isCaptured } from '#control-plane/mesh/endpoints.ts';
+import {
+  ENDPOINT_TABLES,
+  type Endpoint,
+  endpointEntries,
+  hasNativeTunnel,
+  isCaptured,
+  NO_PROBLEMS,
+} from '#control-plane/mesh/endpoints.ts';
 import { ANNOTATION, LABEL } from '#control-plane/mesh/well-known.ts';
 import { boundStatus } from '#control-plane/resources/cluster-kind.ts';
 import { eachField } from '#control-plane/resources/field-table.ts';
 import { errorAt, type Problem } from '#control-plane/resources/finding.ts';
+import { flatText } from '#control-plane/resources/flat-text.ts';
 import type { Labels, Metadata, RawMetadata } from '#control-plane/resources/metadata.ts';
-import { nameOfResource } from '#control-plane/resources/resource.ts';
 import { SUBDOMAIN } from '#control-plane/resources/schema.ts';
 import type { IpAddress } from '#model/address/ip.ts';
 import { tryParseIp } from '#model/address/ip.ts';
@@ -139,11 +146,10 @@ function endpointOf(entry: WorkloadEntryResource, options: MeshOptions): Endpoin
   const { metadata, labels, address } = entry;
   const { name, namespace, annotations } = metadata;
   return {
-    uid: `${options.clusterId}/networking.istio.io/WorkloadEntry/${namespace}/${name}`,
-    resource: nameOfResource(entry),
+    uid: flatText(options.clusterId, '/networking.istio.io/WorkloadEntry/', namespace, '/', name),
     kind: 'entry',
     hasConditions: true,
-    problems: [],
+    problems: NO_PROBLEMS,
     name,
     namespace,
     labels,

@@ -1,22 +1,16 @@
-import {
-  byPlace,
-  type FieldPath,
-  type Finding,
-  fileOrigin,
-  findingOf,
-  objectOrigin,
-  type Problem,
-} from '#control-plane/resources/finding.ts';
+import { byPlace, type Finding, fileOrigin, findingOf, type Problem } from '#control-plane/resources/finding.ts';
 import { compareText } from '#control-plane/resources/metadata.ts';
 import type { Resource, ResourceName } from '#control-plane/resources/resource.ts';
 import type { ResourceParser } from '#control-plane/resources/resource-parser.ts';
 import { SharedValues } from '#control-plane/resources/shared-values.ts';
 import { isRecord } from '#control-plane/resources/stand-in.ts';
 import type { WrittenResource } from '#control-plane/sources/editor.ts';
-import { type Reading, ResourceLedger } from '#control-plane/sources/ledger.ts';
+import { ResourceLedger } from '#control-plane/sources/ledger.ts';
+import type { Reading } from '#control-plane/sources/ledger-unit.ts';
 import type { SourceChange } from '#control-plane/sources/source.ts';
 import { atOnce, type Work } from '#model/effects/work.ts';
-import type { Origin } from '#protocol/api/control.ts';
+import { KnownFile } from './known-file.ts';
+import { ProblemPlaces } from './problem-places.ts';
 import {
   type DocumentReading,
   type FileReading,
@@ -24,7 +18,6 @@ import {
   joined,
   movedBy,
   partsIn,
-  placesOf,
   readDocument,
   standInsOf,
   unreadProblem,
@@ -52,15 +45,11 @@ export type Batch = {
   readonly wanted: readonly WantedDocument[];
   readonly unread: UnreadFiles;
   /** Every file that is to be taken anew; null: it is gone. */
-  readonly files: ReadonlyMap<string, { hash: string; pieces: readonly Piece[] } | null>;
+  readonly files: ReadonlyMap<string, CutFile | null>;
 };
 
-/** A document of a file and what it says; null until it is read. */
-type Piece = { raw: RawDocument; reading: DocumentReading | null };
-
-/** A file in force; `hash`: of its text. */
-type KnownFile = { hash: string; pieces: readonly KnownPiece[] };
-type KnownPiece = Piece & { reading: DocumentReading };
+/** A file that has changed, and what its documents say; null until they are read. */
+type CutFile = { text: string; hash: string; pieces: readonly { raw: RawDocument; reading: DocumentReading | null }[] };
 
 /**
  * The resources of a set of YAML files; the ledger decides which document counts, in order of path and position. Of a file that
@@ -79,11 +68,12 @@ export class ConfigFiles {
   #kept: ReadonlyMap<string, FileReading> = new Map();
   /** File → what its last good versions were read from; null once it is known whether they are needed. */
   #lastGood: Map<string, readonly object[]> | null = new Map();
-  readonly #located = new WeakMap<readonly Problem[], Located>();
+  readonly #places: ProblemPlaces;
   readonly #shared = new SharedValues();
 
   constructor(parser: ResourceParser) {
     this.#parser = parser;
+    this.#places = new ProblemPlaces(parser);
   }
 
   /** Before the first `take`: what the last good versions of a file's resources were read from. */
@@ -104,9 +94,7 @@ export class ConfigFiles {
 
   /** Each file in force, and what its documents say, which is asked for when it is needed. */
   inForce(): { path: string; hash: string; reading(): FileReading }[] {
-    return [...this.#files].map(([path, { hash, pieces }]) => {
-      return { path, hash, reading: () => ({ path, hash, readings: pieces.map(({ reading }) => reading) }) };
-    });
+    return [...this.#files].map(([path, { hash, readings }]) => ({ path, hash, reading: () => ({ path, hash, readings }) }));
   }
 
   /** Takes the names of files that are not read, which are told. */
@@ -131,29 +119,33 @@ export class ConfigFiles {
    * prepared.
    */
   *preparing(changed: FileChanges, unread: UnreadFiles): Work<Batch> {
-    const files = new Map<string, { hash: string; pieces: readonly Piece[] } | null>();
+    const files = new Map<string, CutFile | null>();
     const wanted: WantedDocument[] = [];
     for (const [path, text] of changed) {
-      const textHash = hashOf(text ?? '');
-      const pieces = text === null ? [] : this.#cut(path, text, textHash);
-      for (const { raw, reading } of pieces) if (reading === null) wanted.push({ ...raw, file: path });
-      files.set(path, text === null ? null : { hash: textHash, pieces });
+      const file = text === null ? null : this.#cut(path, text, hashOf(text));
+      for (const { raw, reading } of file?.pieces ?? []) if (reading === null) wanted.push({ ...raw, file: path });
+      files.set(path, file);
       yield;
     }
     return { wanted, unread, files };
   }
 
-  #cut(path: string, text: string, textHash: string): Piece[] {
+  #cut(path: string, text: string, hash: string): CutFile {
+    const raws = cutDocuments(text);
     const kept = this.#kept.get(path);
-    if (kept?.hash === textHash) {
-      const raws = cutDocuments(text);
-      if (raws.length === kept.readings.length) return raws.map((raw, at) => ({ raw, reading: kept.readings[at] ?? null }));
-    }
-    const known = new Map(this.#files.get(path)?.pieces.map((piece) => [piece.raw.text, piece]));
-    return cutDocuments(text).map((raw) => {
+    if (kept?.hash === hash && raws.length === kept.readings.length)
+      return { text, hash, pieces: raws.map((raw, at) => ({ raw, reading: kept.readings[at] ?? null })) };
+    const known = new Map(
+      this.#files
+        .get(path)
+        ?.documents()
+        .map((document) => [document.raw.text, document]),
+    );
+    const pieces = raws.map((raw) => {
       const before = known.get(raw.text);
       return { raw, reading: before === undefined ? null : movedBy(before.reading, raw.line - before.raw.line) };
     });
+    return { text, hash, pieces };
   }
 
   /**
@@ -164,15 +156,15 @@ export class ConfigFiles {
     const touched = new Set(files.keys());
     let next = 0;
     for (const [path, file] of files) {
-      const pieces: KnownPiece[] = [];
-      for (const { raw, reading } of file?.pieces ?? []) {
-        const piece = { raw, reading: reading ?? readings[next++] ?? NOTHING };
-        if (reading === null || !this.#hasLooked) this.#shared.below(piece.reading);
-        pieces.push(piece);
+      const said: DocumentReading[] = [];
+      for (const { reading: known } of file?.pieces ?? []) {
+        const reading = known ?? readings[next++] ?? NOTHING;
+        if (known === null || !this.#hasLooked) this.#shared.below(reading);
+        said.push(reading);
         yield;
       }
       if (file === null) this.#files.delete(path);
-      else this.#files.set(path, { hash: file.hash, pieces });
+      else this.#files.set(path, new KnownFile(file.text, file.hash, said));
       yield;
     }
     for (const path of [...unread.keys(), ...this.#unread.keys()])
@@ -231,13 +223,13 @@ export class ConfigFiles {
   }
 
   /** What the documents of a file say, one after the other. */
-  documentsOf(path: string): DocumentReading[] {
-    return this.#files.get(path)?.pieces.map(({ reading }) => reading) ?? [];
+  documentsOf(path: string): readonly DocumentReading[] {
+    return this.#files.get(path)?.readings ?? [];
   }
 
   /** What a file says of a resource, as it is written; null when it says nothing. */
   writtenIn(path: string, name: ResourceName): WrittenResource | null {
-    for (const { raw, reading } of this.#files.get(path)?.pieces ?? []) {
+    for (const { raw, reading } of this.#files.get(path)?.documents() ?? []) {
       const entry = reading.entries.find((one) => one.name === name);
       if (entry === undefined) continue;
       const object = (): object | null => {
@@ -254,42 +246,14 @@ export class ConfigFiles {
     return [...this.ledger.findings(), ...this.#ignored.map(ignoredFinding)].sort(byPlace);
   }
 
-  /**
-   * Gives problems of resources their place in the files. Positions are not kept, which would be most of the memory a file
-   * takes; the few documents with problems are read again, and not another time for the same list of problems.
-   */
+  /** Gives problems of resources their place in the files. */
   locate(problems: ReadonlyMap<ResourceName, readonly Problem[]>): Finding[] {
-    const byFile = Map.groupBy(problems.keys(), (name) => this.ledger.unitOf(name));
-    const findings = [...byFile].flatMap(([file, names]) => {
-      const pieces = file === null ? new Map<ResourceName, Piece>() : this.#piecesOf(file, new Set(names));
-      return names.flatMap((name) => this.#locateIn(file, pieces.get(name) ?? null, name, problems.get(name) ?? []));
+    return this.#places.locate(problems, (name) => {
+      const path = this.ledger.unitOf(name);
+      return path === null ? null : { path, file: this.#files.get(path) ?? null };
     });
-    return findings.sort(byPlace);
-  }
-
-  /** file null: of a workload that a node registered, which has problems, too. */
-  #locateIn(file: string | null, piece: Piece | null, name: ResourceName, problems: readonly Problem[]): readonly Finding[] {
-    if (file === null) return problems.map((problem) => findingOf(problem, name, objectOrigin(name, problem.path)));
-    const known = this.#located.get(problems);
-    if (known !== undefined && known.file === file && known.reading === piece?.reading) return known.findings;
-    const places = piece === null ? null : placesOf(file, piece.raw, name, this.#parser);
-    const originOf = (path: FieldPath): Origin => fileOrigin(file, places?.(path) ?? { line: 1, column: 1 });
-    const findings = problems.map((problem) => findingOf(problem, name, originOf(problem.path)));
-    this.#located.set(problems, { file, reading: piece?.reading ?? null, findings });
-    return findings;
-  }
-
-  #piecesOf(file: string, names: ReadonlySet<ResourceName>): Map<ResourceName, Piece> {
-    const found = new Map<ResourceName, Piece>();
-    for (const piece of this.#files.get(file)?.pieces ?? [])
-      for (const { name } of piece.reading.entries)
-        if (name !== null && names.has(name) && !found.has(name)) found.set(name, piece);
-    return found;
   }
 }
-
-/** Problems of a resource in their places, for as long as its document says the same at the same place. */
-type Located = { file: string; reading: DocumentReading | null; findings: readonly Finding[] };
 
 const NOTHING: DocumentReading = { entries: [], findings: [] };
 

@@ -12,7 +12,7 @@ import { DEFAULT_NAMESPACE } from '#control-plane/resources/metadata.ts';
 import type { ResourceName } from '#control-plane/resources/resource.ts';
 import { findingsOf, type ResourceParser } from '#control-plane/resources/resource-parser.ts';
 import type { StandIn } from '#control-plane/resources/stand-in.ts';
-import type { Entry, Reading } from '#control-plane/sources/ledger.ts';
+import type { Entry, Reading } from '#control-plane/sources/ledger-unit.ts';
 import type { Origin } from '#protocol/api/control.ts';
 import { cutDocuments, type RawDocument, readRawDocument, type YamlDocument } from './yaml-documents.ts';
 

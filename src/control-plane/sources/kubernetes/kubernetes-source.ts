@@ -6,7 +6,8 @@ import { nameOfResource, type ResourceName } from '#control-plane/resources/reso
 import type { ResourceParser } from '#control-plane/resources/resource-parser.ts';
 import type { ResourceEditor } from '#control-plane/sources/editor.ts';
 import type { LastGoodVersions } from '#control-plane/sources/last-good.ts';
-import { type Reading, ResourceLedger } from '#control-plane/sources/ledger.ts';
+import { ResourceLedger } from '#control-plane/sources/ledger.ts';
+import type { Reading } from '#control-plane/sources/ledger-unit.ts';
 import type { Source, SourceChange, SourceSink } from '#control-plane/sources/source.ts';
 import type { Clock } from '#model/effects/clock.ts';
 import { inTurns, type Soon, type Work, whenThere } from '#model/effects/work.ts';

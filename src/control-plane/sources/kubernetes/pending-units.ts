@@ -1,4 +1,4 @@
-import type { Reading } from '#control-plane/sources/ledger.ts';
+import type { Reading } from '#control-plane/sources/ledger-unit.ts';
 
 /** What became of units and is not in force yet. One that is in both was made anew: what it said before is gone first. */
 export type Pending = { gone: ReadonlySet<string>; put: ReadonlyMap<string, Reading> };

@@ -1,7 +1,7 @@
 import type { ClusterKind } from '#control-plane/resources/cluster-kind.ts';
 import { errorAt, type FieldPath, findingOf, formatFieldPath, objectOrigin } from '#control-plane/resources/finding.ts';
 import { findingsOf, type ResourceParser } from '#control-plane/resources/resource-parser.ts';
-import type { Reading } from '#control-plane/sources/ledger.ts';
+import type { Reading } from '#control-plane/sources/ledger-unit.ts';
 import { messageOf } from '#model/error.ts';
 import type { Origin } from '#protocol/api/control.ts';
 import { type KubeObject, objectKey } from '#protocol/kubernetes/objects.ts';

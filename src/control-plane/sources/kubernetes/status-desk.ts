@@ -2,7 +2,7 @@ import type { Condition } from '#control-plane/index/index-delta.ts';
 import type { OwnStatus } from '#control-plane/resources/cluster-kind.ts';
 import type { Finding } from '#control-plane/resources/finding.ts';
 import type { ResourceName } from '#control-plane/resources/resource.ts';
-import type { Reading } from '#control-plane/sources/ledger.ts';
+import type { Reading } from '#control-plane/sources/ledger-unit.ts';
 import type { Clock, Random } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
 import { messageOf } from '#model/error.ts';

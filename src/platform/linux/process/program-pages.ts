@@ -1,5 +1,7 @@
 import { readFileSync } from 'node:fs';
-import { madvise } from '#platform/ffi/libc.ts';
+import { toLastResort } from '#model/effects/mishaps.ts';
+import { systemClock } from '#platform/clock.ts';
+import { madvise, mallocTrim } from '#platform/ffi/libc.ts';
 
 /** madvise(2). Fixed by Linux. */
 const MADV_DONTNEED = 4;
@@ -14,11 +16,14 @@ const UNWRITTEN = /^Anonymous: +0 kB$/m;
  * it let go of; none where the kernel says nothing of its mappings.
  */
 export function releaseProgramPages(): number {
+  // What was not written when the program was mapped never is. To ask the kernel again takes some 100 ms where a heap is large.
+  mappings ??= unwrittenMappings(readMappings(), process.execPath);
   let bytes = 0;
-  for (const [at, end] of unwrittenMappings(readMappings(), process.execPath))
-    if (madvise(at, end - at, MADV_DONTNEED) === 0) bytes += end - at;
+  for (const [at, end] of mappings) if (madvise(at, end - at, MADV_DONTNEED) === 0) bytes += end - at;
   return bytes;
 }
+
+let mappings: [from: number, to: number][] | null = null;
 
 function readMappings(): string {
   try {
@@ -34,4 +39,16 @@ export function unwrittenMappings(smaps: string, file: string): [from: number, t
     const [, from = '', to = '', mapped] = ENTRY.exec(entry) ?? [];
     return mapped === file && UNWRITTEN.test(entry) ? [[Number.parseInt(from, 16), Number.parseInt(to, 16)]] : [];
   });
+}
+
+/**
+ * Gives back what was freed once `begun` is over, and again now and then: the buffers of a start, or of a change of very much, lie
+ * between what is in use, where the C library keeps them. Returns how to end it.
+ */
+export function givingFreedBack(begun: Promise<void>, everyMs: number): () => void {
+  const giveBack = (): void => {
+    mallocTrim(0);
+  };
+  begun.then(giveBack).catch(toLastResort);
+  return systemClock.every(everyMs, giveBack);
 }
