@@ -71,6 +71,7 @@ bench-apps:
 
 bench-scale:
 	@scripts/setup check
+	@scripts/build-program
 	@$(NODE) bench/scale/main.ts $(or $(WORKLOADS),100000) $(or $(POLICIES),10000) $(or $(CLIENTS),300) $(if $(JSON),'$(JSON)')
 
 bench-micro:

@@ -17,7 +17,7 @@ const LOOK_MS = 5;
 /** What a control plane has used since it began, and for how long its loop stood still since the last look. */
 export type Usage = { cpuMs: number; rssMib: number; peakMib: number; stallMs: number };
 
-/** A control plane in a process of its own, from the sources, with a probe that tells how long its event loop stands still. */
+/** A control plane in a process of its own, from the bundle as it is shipped, with a probe that tells how long its event loop stands still. */
 export class MeasuredControl {
   readonly address: string;
   readonly #dir: string;
@@ -28,7 +28,7 @@ export class MeasuredControl {
     this.#dir = dir;
     this.address = `127.0.0.1:${port}`;
     const paths = ['--config', join(dir, 'mesh'), '--state-dir', join(dir, 'state'), '--socket', this.#socket];
-    const program = [...NODE_FLAGS, '--import', join(import.meta.dirname, 'stall-probe.ts'), join(ROOT, 'src/main/weft.ts')];
+    const program = [...NODE_FLAGS, '--import', join(import.meta.dirname, 'stall-probe.ts'), join(ROOT, 'build/program/weft.js')];
     this.#process = spawn(process.execPath, [...program, 'control', ...paths, '--listen', this.address, '--stats', 'off'], {
       stdio: 'ignore',
       env: { ...process.env, WEFT_STALLS: this.#stalls },

@@ -1,8 +1,12 @@
 import { create, fromBinary } from '@bufbuild/protobuf';
 import { BinaryReader } from '@bufbuild/protobuf/wire';
 import type { ClientDuplexStream } from '@grpc/grpc-js';
+import { Retry } from '#model/resilience/retry.ts';
+import { CONTROL } from '#model/settings/control-planes.ts';
+import { systemClock } from '#platform/clock.ts';
 import { callMetadata, openClient } from '#platform/grpc/control-channel.ts';
 import { DELTA_STREAM } from '#platform/grpc/service-definitions.ts';
+import { systemRandom } from '#platform/random.ts';
 import {
   type DeltaDiscoveryRequest,
   DeltaDiscoveryRequestSchema,
@@ -13,53 +17,53 @@ import { announcesMore } from '#protocol/xds/encode-response.ts';
 import { bucketsIn, HeldNames } from '#protocol/xds/held-names.ts';
 import { DIGESTS_METADATA } from '#protocol/xds/server-session.ts';
 import { ADDRESS_TYPE, AUTHORIZATION_TYPE } from '#protocol/xds/type-urls.ts';
+import { type FleetOrder, type FleetReport, type FollowOrder, NOTING } from './fleet-messages.ts';
 
 // A process of clients that follow everything: they read what is around the resources and leave the resources encoded, so that
 // hundreds of them cost little beside the control plane that is measured. What they hold is the same for all: one of them notes it.
 
-/** What the bench tells a fleet: to begin, or to let go of the streams and come back with what is held. */
-export type FleetOrder = FollowOrder | { kind: 'leave' };
-
-/** knowing: they come back, and say what they held when they left. */
-export type FollowOrder = {
-  kind: 'follow';
-  knowing: boolean;
-  address: string;
-  rootsPem: string;
-  clients: readonly { node: string; token: string }[];
-};
-
-/** What a fleet tells the bench: that a client has everything, and each message after that. */
-export type FleetReport =
-  | { kind: 'synced'; node: string; bytes: number; messages: number; largest: number; atMs: number }
-  | { kind: 'told'; node: string; typeUrl: string; atMs: number; bytes: number }
-  | { kind: 'ended'; node: string; why: string };
-
 type Stream = ClientDuplexStream<DeltaDiscoveryRequest, Uint8Array>;
-type Follower = { node: string; bytes: number; messages: number; largest: number; whole: Set<string> };
+type Follower = { node: string; attempts: number; bytes: number; messages: number; largest: number; whole: Set<string> };
 
 const RESPONSE = { resources: 2, typeUrl: 4, nonce: 5, weft: 1_000 } as const;
-/** The client that notes what all hold. */
-const NOTING = 'n0';
+const TYPES = [AUTHORIZATION_TYPE, ADDRESS_TYPE];
 
 /** Type → name → version. */
 const held = new Map<string, Map<string, string>>();
 const heldNames = new Map<string, HeldNames>();
 const streams = new Set<Stream>();
-let leaving = false;
+let all = true;
 
 process.on('message', (order: FleetOrder) => {
-  leaving = order.kind === 'leave';
-  if (order.kind === 'leave') {
-    for (const stream of streams) stream.cancel();
+  if (order.kind === 'tell') all = order.all;
+  else if (order.kind === 'leave') {
+    const left = [...streams];
     streams.clear();
-    return;
-  }
-  for (const { node, token } of order.clients)
-    follow(order, node, token).catch((error: unknown) => tell({ kind: 'ended', node, why: String(error) }));
+    for (const stream of left) stream.cancel();
+  } else for (const { node, token } of order.clients) follow(order, node, token);
 });
 
-async function follow({ address, rootsPem, knowing }: FollowOrder, node: string, token: string): Promise<void> {
+/** As an agent does: an attempt that gets no answer in time, or ends, is followed by another, later and later. */
+function follow(order: FollowOrder, node: string, token: string): void {
+  const follower: Follower = { node, attempts: 0, bytes: 0, messages: 0, largest: 0, whole: new Set() };
+  const effects = { clock: systemClock, random: systemRandom };
+  const begin = (): void => {
+    follower.attempts += 1;
+    attempt(order, follower, token, () => retry.failed()).catch((error: unknown) =>
+      tell({ kind: 'ended', node, why: String(error) }),
+    );
+  };
+  const retry = new Retry(effects, { firstMs: CONTROL.backoffFirstMs, maxMs: CONTROL.backoffMaxMs }, begin);
+  begin();
+}
+
+async function attempt(
+  { address, rootsPem, knowing }: FollowOrder,
+  follower: Follower,
+  token: string,
+  failed: () => void,
+): Promise<void> {
+  const { node } = follower;
   const endpoint = {
     address,
     rootsPem: async () => rootsPem,
@@ -74,15 +78,22 @@ async function follow({ address, rootsPem, knowing }: FollowOrder, node: string,
     (bytes) => bytes,
     await callMetadata(endpoint),
   );
-  const follower: Follower = { node, bytes: 0, messages: 0, largest: 0, whole: new Set() };
-  stream.on('data', (bytes: Uint8Array) => take(follower, stream, bytes));
+  const within = (ms: number) => systemClock.after(ms, () => stream.cancel());
+  let cancelTimer = within(CONTROL.establishMsMax);
+  follower.whole.clear();
+  stream.on('data', (bytes: Uint8Array) => {
+    cancelTimer();
+    take(follower, stream, bytes);
+    if (follower.whole.size < TYPES.length) cancelTimer = within(CONTROL.progressMsMax);
+  });
   streams.add(stream);
-  stream.on('error', (error) => {
+  stream.on('error', () => {
+    cancelTimer();
     client.close();
-    if (!leaving) tell({ kind: 'ended', node, why: error.message });
+    if (streams.delete(stream)) failed();
   });
   const id = `ztunnel~10.0.0.1~${node}.istio-system~istio-system.svc.cluster.local`;
-  for (const typeUrl of [AUTHORIZATION_TYPE, ADDRESS_TYPE])
+  for (const typeUrl of TYPES)
     stream.write(
       create(DeltaDiscoveryRequestSchema, {
         typeUrl,
@@ -123,16 +134,16 @@ function take(follower: Follower, stream: Stream, bytes: Uint8Array): void {
   stream.write(create(DeltaDiscoveryRequestSchema, { typeUrl, responseNonce: nonce, initialResourceVersions }));
   if (node === NOTING) note(typeUrl, resources);
   const atMs = Date.now();
-  if (whole.size === 2) {
-    tell({ kind: 'told', node, typeUrl, atMs, bytes: bytes.length });
+  if (whole.size === TYPES.length) {
+    if (all || node === NOTING) tell({ kind: 'told', node, typeUrl, atMs, bytes: bytes.length });
     return;
   }
   follower.bytes += bytes.length;
   follower.messages += 1;
   follower.largest = Math.max(follower.largest, bytes.length);
   if (!announcesMore(nonce)) whole.add(typeUrl);
-  const { messages, largest } = follower;
-  if (whole.size === 2) tell({ kind: 'synced', node, bytes: follower.bytes, messages, largest, atMs });
+  const { attempts, messages, largest } = follower;
+  if (whole.size === TYPES.length) tell({ kind: 'synced', node, attempts, bytes: follower.bytes, messages, largest, atMs });
 }
 
 type Envelope = { typeUrl: string; nonce: string; resources: Uint8Array[]; asked: readonly number[] };

@@ -1,69 +1,29 @@
-import { type ChildProcess, execFile, fork } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { WeftError } from '#model/error.ts';
 import { NODE_FLAGS } from '#platform/program/installation.ts';
 import { MeasuredControl } from './control.ts';
-import type { FleetOrder, FleetReport, FollowOrder } from './fleet.ts';
-import { editPolicy, editWorkload, writeMesh } from './mesh.ts';
+import type { FollowOrder } from './fleet-messages.ts';
+import { Fleet, PATIENCE_MS } from './fleet-process.ts';
+import { editOfStorm, editPolicy, editWorkload, writeMesh } from './mesh.ts';
 import { costOf, quantile, renderScale, type ScaleRow } from './rows.ts';
+import { measureStorm, STORM_FILES } from './storm.ts';
 
 // `make bench-scale`: one control plane as the mesh grows. Arguments: workloads, policies, clients, and a file for JSON or ''.
 
 const [WORKLOADS = 10_000, POLICIES = 1_000, CLIENTS = 50] = process.argv.slice(2, 5).map(Number);
 const JSON_PATH = process.argv[5] ?? '';
 const SERVICES = 2_000;
+/** Clients while 1,000 files are edited a second. */
+const STORM_CLIENTS = Math.min(10, CLIENTS);
 const EDITS = 30;
 const PORT = 15_912;
 const IDLE_MS = 5_000;
 /** Longer than a change takes to be taken in. */
 const SETTLED_MS = 1_000;
-/** Longer than anything here takes on a machine that is fit for it. */
-const PATIENCE_MS = 120_000;
-
-/** Clients in a process of their own. */
-class Fleet {
-  readonly #process: ChildProcess;
-  #reports: FleetReport[] = [];
-
-  constructor() {
-    this.#process = fork(join(import.meta.dirname, 'fleet.ts'));
-    this.#process.on('message', (report: FleetReport) => this.#reports.push(report));
-  }
-
-  forget(): void {
-    this.#reports = [];
-  }
-
-  tell(order: FleetOrder): void {
-    this.#process.send(order);
-  }
-
-  /** The first `count` reports of a kind since `forget`. Errors: WEFT_BENCH_LOAD when a client was cut or nothing comes. */
-  async reports<Kind extends FleetReport['kind']>(kind: Kind, count: number): Promise<Extract<FleetReport, { kind: Kind }>[]> {
-    const isAsked = (report: FleetReport): report is Extract<FleetReport, { kind: Kind }> => report.kind === kind;
-    for (const untilMs = Date.now() + PATIENCE_MS; ; await sleep(1)) {
-      const found = this.#reports.filter(isAsked);
-      if (found.length >= count) return found;
-      const ended = this.#reports.find((report) => report.kind === 'ended');
-      if (ended !== undefined || Date.now() > untilMs)
-        throw new WeftError(
-          'WEFT_BENCH_LOAD',
-          `${found.length} of ${count} clients are ${kind}: ${ended?.why ?? 'the others wait'}`,
-          {
-            remedy: 'start the control plane by hand on such a mesh and read its log',
-          },
-        );
-    }
-  }
-
-  stop(): void {
-    this.#process.kill();
-  }
-}
 
 /** What an agent pays, measured in a process of its own. */
 async function agentRows(): Promise<ScaleRow[]> {
@@ -78,6 +38,7 @@ console.log(`${WORKLOADS} workloads, ${SERVICES} services, ${POLICIES} policies,
 await writeMesh(mesh, { workloads: WORKLOADS, services: SERVICES, policies: POLICIES });
 await editWorkload(mesh, 1);
 await editPolicy(mesh, 1);
+for (let index = 0; index < STORM_FILES; index++) editOfStorm(mesh, index, 1);
 let control = new MeasuredControl(dir, PORT);
 const fleet = new Fleet();
 const rows: ScaleRow[] = [];
@@ -87,7 +48,10 @@ try {
   await measureSync('scale.sync1', clients.slice(0, 1));
   await measureEdits('scale.workload-edit', editWorkload, 1, 5);
   await measureEdits('scale.policy-edit', editPolicy, 1, 5);
-  await measureSync('scale.sync', clients.slice(1));
+  await measureSync('scale.sync-some', clients.slice(1, STORM_CLIENTS));
+  rows.push(...(await measureStorm({ id: 'scale.storm-1000', perSecond: 1_000, control, fleet, mesh })));
+  await measureSync('scale.sync', clients.slice(STORM_CLIENTS));
+  rows.push(...(await measureStorm({ id: 'scale.storm-100-fleet', perSecond: 100, control, fleet, mesh })));
   // Telling it to each client is a part of it here.
   await measureEdits('scale.workload-edit-fleet', editWorkload, CLIENTS + 1, null);
   await measureReconnect(clients);
@@ -137,12 +101,19 @@ function bytesOf(synced: Synced): number {
   return Math.max(...synced.map(({ bytes }) => bytes));
 }
 
+/** How often each client began, on average. */
+function attemptsOf(synced: Synced): number {
+  return synced.reduce((sum, { attempts }) => sum + attempts, 0) / synced.length;
+}
+
 async function measureSync(id: string, clients: FollowOrder['clients']): Promise<void> {
   const before = await control.usage();
   const beganMs = Date.now();
   const synced = await follow(clients, false);
   const { cpuMs, grownMib, stallMs } = costOf(before, await control.usage());
   rows.push({ id: `${id}.cpu`, value: cpuMs / clients.length, unit: 'ms', bound: 60 });
+  rows.push({ id: `${id}.cpu-all`, value: cpuMs / 1_000, unit: 's', bound: 30 });
+  rows.push({ id: `${id}.attempts`, value: attemptsOf(synced), unit: '×', bound: 1.1 });
   rows.push({ id: `${id}.last`, value: Math.max(...synced.map(({ atMs }) => atMs)) - beganMs, unit: 'ms', bound: null });
   rows.push({ id: `${id}.stall`, value: stallMs, unit: 'ms', bound: 200 });
   rows.push({ id: `${id}.grown`, value: grownMib, unit: 'MiB', bound: 94 });
@@ -184,6 +155,7 @@ async function measureReconnect(clients: FollowOrder['clients']): Promise<void> 
   const synced = await follow(clients, true);
   const { cpuMs, stallMs } = costOf(before, await control.usage());
   rows.push({ id: 'scale.reconnect.cpu', value: cpuMs / 1_000, unit: 's', bound: 30 });
+  rows.push({ id: 'scale.reconnect.attempts', value: attemptsOf(synced), unit: '×', bound: 1.1 });
   rows.push({
     id: 'scale.reconnect.last',
     value: Math.max(...synced.map(({ atMs }) => atMs)) - beganMs,

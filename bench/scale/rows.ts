@@ -1,7 +1,7 @@
 import type { Usage } from './control.ts';
 
 /** One figure, and what it may be at most; null: told, and bound to nothing yet. Ids never change. */
-export type ScaleRow = { id: string; value: number; unit: 'ms' | 's' | 'MiB' | 'KiB' | '%' | '×'; bound: number | null };
+export type ScaleRow = { id: string; value: number; unit: 'ms' | 's' | 'MiB' | 'KiB' | '%' | '×' | '/s'; bound: number | null };
 
 /** What one step cost, from the usage before and after it. */
 export function costOf(before: Usage, after: Usage): { cpuMs: number; grownMib: number; stallMs: number } {
