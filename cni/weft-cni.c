@@ -262,9 +262,25 @@ static _Noreturn void add(range config)
 	fail(version, CODE_LATER, &waits, "see kubectl get pods -n istio-system -l app=weft-agent -o wide");
 }
 
+/* A probe of the agent's own pod: whether that agent serves, as it says itself on this socket. */
+static _Noreturn void ready(const char *socket)
+{
+	text reply = {reply_bytes, 0, sizeof reply_bytes, 0};
+	int fd = connect_to(socket);
+	if (fd < 0)
+		print(range_of("the agent does not answer yet\n"), 1);
+	end_writing(fd);
+	if (!read_all(fd, &reply, now_ms() + PATIENCE_MS))
+		print(range_of("the agent does not answer\n"), 1);
+	print(whole(&reply), json_word(reply.bytes, reply.bytes + reply.length, "ready\n") == 0);
+}
+
 __attribute__((used)) _Noreturn void begin(long *stack)
 {
-	environment = (char **)(stack + 1 + stack[0] + 1);
+	char **words = (char **)(stack + 1);
+	environment = words + stack[0] + 1;
+	if (stack[0] == 3 && is_same(range_of(words[1]), range_of("--ready")))
+		ready(words[2]);
 	range command = variable("CNI_COMMAND");
 	text input = {input_bytes, 0, sizeof input_bytes, 0};
 	if (is_same(command, range_of("VERSION")))

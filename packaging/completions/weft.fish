@@ -271,6 +271,8 @@ complete -c weft -n '__weft_in "weft agent"' -l cleanup -d 'remove what an agent
 complete -c weft -n '__weft_in "weft agent"' -l kubernetes -d 'be a pod of a cluster, and take those pods of its node into the mesh whose label istio.io/dataplane-mode says so; --cgroup is its root by default'
 complete -c weft -n '__weft_in "weft agent"' -l cni-conf -xa '(__fish_complete_directories)' -d 'with --kubernetes: stand in the chain of the network that is configured in this folder of the node, so that pods are in the mesh before they start (default: they are a moment later)'
 complete -c weft -n '__weft_in "weft agent"' -l cni-bin -xa '(__fish_complete_directories)' -d 'folder of the node with the programs of its network plugins (default: /opt/cni/bin)'
+complete -c weft -n '__weft_in "weft agent"' -l drain -x -d 'where the next agent is started beside this one, and this one is told to end only then, as pods of a DaemonSet are: stay until it is told, and carry on for so long what it carries, such as 1h (default: it ends by itself, after 10 min at most, and with a signal)'
+complete -c weft -n '__weft_in "weft agent"' -l ready-socket -rF -d 'unix socket where weft-cni --ready, a probe of this pod, asks whether this agent serves'
 complete -c weft -n '__weft_in "weft agent"' -l help -s h -d 'show this help'
 complete -c weft -n '__weft_in "weft ca"' -l output -s o -xa 'text json yaml' -d 'how it is printed (default: text)'
 complete -c weft -n '__weft_in "weft ca"' -l socket -rF -d 'the control plane'\''s socket on this machine (default: /run/weft/control.sock)'

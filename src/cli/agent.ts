@@ -76,6 +76,10 @@ export type AgentOptions = Omit<AgentPlace, 'pool4' | 'pool6'> & {
         crl: string | null;
         /** Where its plugin stands in the chain of the node's network; null: it has none. */
         cni: CniFolders | null;
+        /** How long it carries what it carries when another agent has the node, also after a signal; null: as on a host. */
+        drain: { carryMs: number } | null;
+        /** Unix socket where a probe of its own pod asks; null: none does. */
+        readySocket: string | null;
         /** Threads that carry connections; 0: the agent's own does; null: as many as the machine has cores, less one. */
         threads: number | null;
       }
@@ -240,6 +244,8 @@ function agentOptions(parsed: Parsed, command: Command): AgentOptions {
     admin: admin === 'off' ? null : admin,
     crl: parsed.crl ?? null,
     cni: cniFolders(parsed, command),
+    drain: parsed.drain === undefined ? null : { carryMs: parsed.drain * 1_000 },
+    readySocket: parsed.readySocket ?? null,
     threads,
   };
 }

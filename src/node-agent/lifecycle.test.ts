@@ -38,6 +38,8 @@ function setUp(change: Partial<AgentMachinery> = {}, busy = false) {
       return { pid: 7, sockets: [] };
     },
     isServed: () => next.serves,
+    isAnswered: async () => next.serves,
+    drain: null,
     carriedToTheEnd: (deadlineMs) => {
       done.push(`carry for ${deadlineMs}`);
       return carried.promise;
@@ -202,6 +204,90 @@ test('F8: an agent that is told to stop serves until nothing is carried, and giv
   clock.advance(2 * AGENT.handOverMs);
   await stopping;
   assert.deepEqual(done.slice(-3), ['agent', 'certificates', 'kernel']);
+});
+
+/** A rig of an agent that is replaced by one beside it; it carries something. */
+function besides(change: Partial<AgentMachinery> = {}) {
+  return setUp({ drain: { carryMs: 3_600_000 }, ...change }, true);
+}
+
+test('K144: one whose successor stands beside it stays until it is told to end, and then to the end of what it carries', async () => {
+  const { machinery, done, clock, carried, handOver, next } = besides();
+  const { stop, replaced } = await runAgent(machinery);
+  let isOver = false;
+  replaced.then(() => {
+    isOver = true;
+  }, assert.fail);
+  await handOver();
+  next.serves = true;
+  for (const afterMs of [AGENT.lastAnswerMs, AGENT.handOverMs]) {
+    clock.advance(afterMs);
+    await settle();
+  }
+  assert.ok(done.includes('carry for 3600000'));
+  let hasStopped = false;
+  const stopping = stop().then(() => {
+    hasStopped = true;
+  });
+  await settle();
+  assert.deepEqual([hasStopped, done.includes('kernel')], [false, false]);
+  carried.resolve();
+  await stopping;
+  assert.equal(done.at(-1), 'kernel');
+  clock.advance(2 * AGENT.successorMs);
+  await settle();
+  assert.equal(isOver, false, 'by itself it does not end while another serves');
+});
+
+test('K147: one that is told to end first serves on until the next has the node, and ends without one after a while', async () => {
+  const first = besides();
+  const { stop } = await runAgent(first.machinery);
+  const stopping = stop();
+  await settle();
+  await first.handOver();
+  first.carried.resolve();
+  for (const afterMs of [AGENT.lastAnswerMs, AGENT.handOverMs]) {
+    first.clock.advance(afterMs);
+    await settle();
+  }
+  await stopping;
+  assert.equal(first.done.at(-1), 'kernel');
+  const alone = besides();
+  const { stop: stopAlone } = await runAgent(alone.machinery);
+  const stopped = stopAlone();
+  await settle();
+  assert.equal(alone.done.includes('kernel'), false);
+  alone.clock.advance(AGENT.successorMs);
+  await stopped;
+});
+
+test('one that stays is over when nobody has served the node for a while: whoever is started then is to take it', async () => {
+  const { machinery, clock, carried, handOver, next } = besides();
+  const { replaced } = await runAgent(machinery);
+  await handOver();
+  carried.resolve();
+  next.serves = true;
+  for (const afterMs of [AGENT.lastAnswerMs, AGENT.handOverMs]) {
+    clock.advance(afterMs);
+    await settle();
+  }
+  next.serves = false;
+  for (let waitedMs = 0; waitedMs <= AGENT.successorMs; waitedMs += AGENT.successorLookMs) {
+    clock.advance(AGENT.successorLookMs);
+    await settle();
+  }
+  await replaced;
+});
+
+test('K46: one that is told to end because the mesh is taken away does not wait for another', async () => {
+  const gone = Promise.withResolvers<void>();
+  const { machinery, done } = besides();
+  const { stop } = await runAgent({ ...machinery, local: { ...machinery.local, uninstalled: gone.promise } });
+  const stopping = stop();
+  await settle();
+  gone.resolve();
+  await stopping;
+  assert.equal(done.at(-1), 'node cleaned');
 });
 
 test('an API that cannot be opened fails the start', async () => {

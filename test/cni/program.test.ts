@@ -165,6 +165,24 @@ describe('weft-cni, alone in an empty folder that is its root', { skip: SKIP }, 
     assert.deepEqual(supportedVersions, ['0.3.0', '0.3.1', '0.4.0', '1.0.0', '1.1.0']);
   });
 
+  test('with --ready it says what an agent says of itself on its socket, and fails unless that is that it is ready', async () => {
+    const probe = async (): Promise<[number | null, string]> => {
+      const child = spawn('chroot', [root, '/weft-cni', '--ready', '/ready.sock'], { stdio: ['ignore', 'pipe', 'inherit'] });
+      let out = '';
+      child.stdout.on('data', (chunk: Buffer) => {
+        out += chunk;
+      });
+      return new Promise((resolve) => child.on('close', (code) => resolve([code, out])));
+    };
+    assert.deepEqual(await probe(), [1, 'the agent does not answer yet\n']);
+    let says = 'not ready, pending: state manager\n';
+    const end = await servePlugin(join(root, 'ready.sock'), async () => says);
+    assert.deepEqual(await probe(), [1, says]);
+    says = 'ready\n';
+    assert.deepEqual(await probe(), [0, says]);
+    end();
+  });
+
   for (const [name, input] of Object.entries({
     nothing: '',
     'half an object': '{"prevResult":{}',

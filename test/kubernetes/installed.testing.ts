@@ -7,7 +7,7 @@ import { waitUntil } from '../../testbed/processes/wait.ts';
 import { SYSTEM } from './mesh.testing.ts';
 import { makeNamespace } from './pods.testing.ts';
 
-const SOON_MS = 30_000;
+const SOON_MS = 90_000;
 const IMAGE_MS = 120_000;
 const READY = '60s';
 const MANIFESTS = ['control-rbac', 'agent-rbac', 'control', 'agent'];

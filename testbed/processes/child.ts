@@ -21,6 +21,8 @@ export type Child = {
   /** Hears each line of standard output from now on; returns how to stop hearing. */
   onLine(listener: (line: string) => void): () => void;
   write(line: string): void;
+  /** Its input ends. */
+  closeInput(): void;
   signal(signal: NodeJS.Signals): void;
   /** SIGTERM, after five seconds SIGKILL; returns when it has ended. */
   stop(): Promise<Ending>;
@@ -79,6 +81,7 @@ export function startChild({ name, command, logPath }: ChildOptions, env: Record
       return () => listeners.delete(listener);
     },
     write: (line) => void stdin.write(`${line}\n`),
+    closeInput: () => void stdin.end(),
     signal,
     async stop() {
       signal('SIGTERM');

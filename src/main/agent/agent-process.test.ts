@@ -84,6 +84,8 @@ function optionsOf(control: AgentProcessOptions['control'], runDir = '/nowhere')
     admin: null,
     crlFile: null,
     cni: null,
+    drain: null,
+    readySocket: null,
     threads: 0,
     log: SILENT_LOG,
     mishaps: SILENT_MISHAPS,

@@ -22,7 +22,7 @@ import { hostRanges, requireFreeRanges } from '#platform/linux/net/host-ranges.t
 import { HandedSockets } from '#platform/linux/netns/handed-sockets.ts';
 import { descriptorsMax } from '#platform/linux/process/processes.ts';
 import { agentClient } from '#platform/local-api/clients.ts';
-import { requireFreeSocket, serveLocalSocket, socketFreed } from '#platform/local-api/serve-socket.ts';
+import { answers, requireFreeSocket, serveLocalSocket, socketFreed } from '#platform/local-api/serve-socket.ts';
 import { processLogLevel } from '#platform/telemetry/log.ts';
 import type { MetricsServer } from '#platform/telemetry/metrics-server.ts';
 import { readProcessMetrics } from '#platform/telemetry/process-metrics.ts';
@@ -31,7 +31,7 @@ import { type AgentProcessOptions, agentEffects, type OpenedKernel, openDns, ope
 import { followToken } from './following.ts';
 import { holdingOf } from './holding.ts';
 import type { Hosted, Hosting } from './hosting.ts';
-import { servePagesOf } from './pages.ts';
+import { servePagesOf, serveReadiness } from './pages.ts';
 import { hostingOf } from './pods.ts';
 import { becomeReady, beginReadiness, closeReadiness, type Readiness } from './readiness.ts';
 import { cleanupNode } from './removal.ts';
@@ -86,6 +86,7 @@ async function startHeld(options: AgentProcessOptions, start: Start): Promise<Ru
   const { parts, events } = await assemble(options, start);
   const { agent, hosted, hosting, discovery, datapath, kernel } = parts;
   const { local } = hosted;
+  const closeReady = await serveReadiness(options.readySocket, { agent, local });
   const running = await runAgent({
     local,
     resume: async () => takesOver && (await hosting.resume(agent)),
@@ -113,6 +114,8 @@ async function startHeld(options: AgentProcessOptions, start: Start): Promise<Ru
       return { pid: process.pid, sockets };
     },
     isServed: () => existsSync(paths.socket),
+    isAnswered: () => answers(paths.socket),
+    drain: options.drain,
     carriedToTheEnd: (deadlineMs) => agent.succession.carriedToTheEnd(deadlineMs),
     serve: async ({ cleanup, isLeaving, handOver }) => {
       await socketFreed(paths.socket, COMMAND.stopMs); // a former agent closes it a moment after it has handed over
@@ -131,6 +134,7 @@ async function startHeld(options: AgentProcessOptions, start: Start): Promise<Ru
     },
     // Users before what they use: the agent counts in maps that the data path closes.
     closers: [
+      closeReady,
       () => parts.metrics.close(),
       () => agent.stop(),
       () => parts.closeClients(),

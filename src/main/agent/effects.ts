@@ -16,6 +16,7 @@ import type { DnsCounters, DnsNode } from '#node-agent/dns/effects.ts';
 import { createDnsResponder, type DnsResponder } from '#node-agent/dns/responder.ts';
 import type { AgentEffects, Kernel } from '#node-agent/effects/agent-effects.ts';
 import { requireFeatures } from '#node-agent/kernel/requirements.ts';
+import type { Drain } from '#node-agent/lifecycle.ts';
 import { type Datapath, type DatapathOptions, type LoadedAhead, loadAhead, openDatapath } from '#platform/bpf/datapath.ts';
 import { type Missing, missingFeatures } from '#platform/bpf/features.ts';
 import { schemaOf } from '#platform/bpf/pins.ts';
@@ -58,6 +59,10 @@ export type AgentProcessOptions = {
   crlFile: string | null;
   /** Where pods are taken in before they start; null: nowhere. */
   cni: CniFolders | null;
+  /** How it ends where the next agent is started beside it; null: as on a host. */
+  drain: Drain | null;
+  /** Unix socket where a probe of its own pod asks; null: none does. */
+  readySocket: string | null;
   trustDomain: string;
   clusterDomain: string;
   /** Datagrams to workloads of other nodes go in clear. */

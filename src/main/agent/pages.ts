@@ -6,6 +6,7 @@ import { AGENT } from '#model/settings/agents.ts';
 import type { Agent } from '#node-agent/agent.ts';
 import type { NodeWorkloads } from '#node-agent/enrollment/node-workloads.ts';
 import { configDump, identityState } from '#node-agent/status/config-dump.ts';
+import { servePlugin } from '#platform/cni/serve-plugin.ts';
 import { serveMetrics } from '#platform/telemetry/metrics-server.ts';
 import { type Page, type PageServer, type Pages, servePages } from '#platform/telemetry/page-server.ts';
 import type { CertificateCache } from '#protocol/ca/certificate-cache.ts';
@@ -25,16 +26,10 @@ export type PageParts = {
 const TEXT = 'text/plain';
 
 /** Whether the agent serves, as probes ask: what it waits for by the names that a ztunnel has for it, and whether its threads turn. */
-export function healthPages({ agent, local, clock }: PageParts): Pages {
+export function healthPages(parts: PageParts): Pages {
+  const { agent, clock } = parts;
   return new Map<string, () => Page | Promise<Page>>([
-    [
-      '/healthz/ready',
-      () => {
-        const pending = [...(agent.synced ? [] : ['state manager']), ...(local.isReady() ? [] : ['workload proxy manager'])];
-        if (pending.length === 0) return { type: TEXT, body: 'ready\n' };
-        return { status: 500, type: TEXT, body: `not ready, pending: ${pending.join(', ')}\n` };
-      },
-    ],
+    ['/healthz/ready', () => readyPage(parts)],
     [
       '/healthz/live',
       async () => {
@@ -45,6 +40,21 @@ export function healthPages({ agent, local, clock }: PageParts): Pages {
       },
     ],
   ]);
+}
+
+function readyPage({ agent, local }: Pick<PageParts, 'agent' | 'local'>): Page {
+  const pending = [...(agent.synced ? [] : ['state manager']), ...(local.isReady() ? [] : ['workload proxy manager'])];
+  if (pending.length === 0) return { type: TEXT, body: 'ready\n' };
+  return { status: 500, type: TEXT, body: `not ready, pending: ${pending.join(', ')}\n` };
+}
+
+/**
+ * Answers the same on a socket that only this agent has; `path` null: nowhere. Agents of one node, one before and one after a handover,
+ * cannot be told apart by a port. Returns what ends that. Errors: WEFT_SOCKET_PATH.
+ */
+export async function serveReadiness(path: string | null, parts: Pick<PageParts, 'agent' | 'local'>): Promise<() => void> {
+  if (path === null) return () => {};
+  return servePlugin(path, async () => readyPage(parts).body);
 }
 
 /** What the agent holds, as `istioctl ztunnel-config` reads it. */

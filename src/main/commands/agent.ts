@@ -56,6 +56,8 @@ export async function agent(options: AgentOptions): Promise<number> {
       admin: options.admin,
       crlFile: options.crl,
       cni: options.cni,
+      drain: options.drain,
+      readySocket: options.readySocket,
       threads: options.threads,
       trustDomain: options.trustDomain,
       datagramsClear: options.udpBetweenNodes === 'allow-plaintext',
@@ -69,6 +71,11 @@ export async function agent(options: AgentOptions): Promise<number> {
     surviveMishaps(mishaps);
     // Stopping leaves the data path pinned, for the next agent to adopt; only an agent that cleaned up may take the parents.
     const cleaned = running.cleaned.then(() => removeEmptyParents(bpffs));
-    return { stop: () => running.stop(), ended: Promise.race([cleaned, running.replaced]), successorArguments: ['--replace'] };
+    return {
+      stop: () => running.stop(),
+      stopMs: running.stopMs,
+      ended: Promise.race([cleaned, running.replaced]),
+      successorArguments: ['--replace'],
+    };
   });
 }

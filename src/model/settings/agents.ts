@@ -210,6 +210,12 @@ export const AGENT_SETTINGS = {
       'ms',
       'How long an agent that is told to stop goes on serving while it carries something; another one may take the node over meanwhile.',
     ),
+    successorMs: setting(
+      60_000,
+      'ms',
+      'Where the next agent is started beside this one (`--drain`): how long one that is told to end serves on until the next has the node; and how long nobody may answer for the node before one that stays is started anew.',
+    ),
+    successorLookMs: setting(2_000, 'ms', 'How often it looks whether somebody answers.'),
     handOverLookMs: setting(50, 'ms', 'How often it looks whether they have ended.'),
     lastAnswerMs: setting(100, 'ms', 'The answer to a cleanup has to leave before its socket closes.'),
   },

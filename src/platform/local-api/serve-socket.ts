@@ -67,7 +67,8 @@ export async function socketFreed(path: string, timeoutMs: number): Promise<void
   await requireFreeSocket(path);
 }
 
-function answers(path: string): Promise<boolean> {
+/** Whether somebody takes calls there. */
+export function answers(path: string): Promise<boolean> {
   return new Promise((resolve) => {
     const probe = connect(path, () => {
       probe.destroy();

@@ -10,6 +10,8 @@ import { type ServiceManager, serviceManager } from './service-manager.ts';
 export type Service = {
   /** Stops it in order; resolves when everything it held is given back. */
   stop(): Promise<void>;
+  /** How long that may take; absent: 20 s. */
+  stopMs?: number;
   /** Settles when it has ended by itself: cleaned up on request, or, as an error, broken. Absent: it never does. */
   ended?: Promise<void>;
   /** Takes on now what it was configured with, and tells by itself what is wrong with that. Absent: it does so without being asked. */
@@ -24,7 +26,7 @@ export type Service = {
 /**
  * Runs a service until SIGINT or SIGTERM, or until it ends by itself; resolves to the exit code. SIGHUP is the end of a terminal, and
  * ends it too; where a service manager started it there is none, and SIGHUP makes it reload.
- * A second signal, or a stop that takes longer than 20 s, ends the process at once.
+ * A second signal, or a stop that takes too long, ends the process at once.
  * Errors: those of the start, WEFT_STOP when stopping failed.
  */
 export async function serve(start: () => Promise<Service>, manager = serviceManager()): Promise<number> {
@@ -32,6 +34,7 @@ export async function serve(start: () => Promise<Service>, manager = serviceMana
   const stopping = manager === null ? STOPPING : STOPPING.filter((name) => name !== 'SIGHUP');
   const reloads = manager === null ? null : listenForReloads(manager);
   let stopWatchdog = (): void => {};
+  const alive = setInterval(() => {}, COMMAND.programPagesMs); // who has given everything away and waits for a signal is not at its end
   let [started, lookAgain] = [(): void => {}, (): void => {}];
   try {
     const asked = nextSignal(over.signal, stopping);
@@ -50,6 +53,7 @@ export async function serve(start: () => Promise<Service>, manager = serviceMana
     await stopInTime(service);
     return 0;
   } finally {
+    clearInterval(alive);
     started();
     lookAgain();
     stopWatchdog();
@@ -123,7 +127,7 @@ function startSuccessor(more: readonly string[], env: NodeJS.ProcessEnv): Promis
 }
 
 async function stopInTime(service: Service): Promise<void> {
-  const late = setTimeout(() => process.exit(1), COMMAND.serviceStopMs);
+  const late = setTimeout(() => process.exit(1), service.stopMs ?? COMMAND.serviceStopMs);
   try {
     await service.stop();
   } catch (cause) {

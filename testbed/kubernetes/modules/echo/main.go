@@ -3,7 +3,7 @@
 //
 //	echo serve                  HTTP at port 8080, and at port 9090 lines that come back
 //	echo get URL [TIMEOUT]      prints the answer; fails when there is none within TIMEOUT (5s) or it is not 200
-//	echo load URL               asks until its input ends, by one connection and by a new one each time; prints failures and the counts
+//	echo load URL [TIMEOUT]     asks until its input ends, by one connection and by a new one each time; prints failures and the counts
 //	echo talk ADDRESS           keeps one connection open until its input ends, and sends a line every 100 ms; prints each that came back
 package main
 
@@ -30,11 +30,11 @@ func main() {
 	case arguments[0] == "get" && len(arguments) > 1:
 		err = get(arguments[1], arguments[2:])
 	case arguments[0] == "load" && len(arguments) > 1:
-		load(arguments[1])
+		err = load(arguments[1], arguments[2:])
 	case arguments[0] == "talk" && len(arguments) > 1:
 		err = talk(arguments[1])
 	default:
-		err = fmt.Errorf("usage: echo [serve | get URL [TIMEOUT] | load URL | talk ADDRESS]")
+		err = fmt.Errorf("usage: echo [serve | get URL [TIMEOUT] | load URL [TIMEOUT] | talk ADDRESS]")
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -84,14 +84,18 @@ func serve() error {
 	}))
 }
 
+// timeoutOf is the first of these words, or five seconds without one.
+func timeoutOf(rest []string) (time.Duration, error) {
+	if len(rest) == 0 {
+		return 5 * time.Second, nil
+	}
+	return time.ParseDuration(rest[0])
+}
+
 func get(url string, rest []string) error {
-	timeout := 5 * time.Second
-	if len(rest) > 0 {
-		given, err := time.ParseDuration(rest[0])
-		if err != nil {
-			return err
-		}
-		timeout = given
+	timeout, err := timeoutOf(rest)
+	if err != nil {
+		return err
 	}
 	return ask(&http.Client{Timeout: timeout}, url, os.Stdout)
 }
@@ -111,11 +115,15 @@ func ask(client *http.Client, url string, out io.Writer) error {
 	return nil
 }
 
-func load(url string) {
+func load(url string, rest []string) error {
+	timeout, err := timeoutOf(rest)
+	if err != nil {
+		return err
+	}
 	var good, failed atomic.Int64
 	for _, anew := range []bool{false, true} {
 		// A request that failed is not tried again by the client: its connection is its own.
-		client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: anew, MaxConnsPerHost: 1}}
+		client := &http.Client{Timeout: timeout, Transport: &http.Transport{DisableKeepAlives: anew, MaxConnsPerHost: 1}}
 		go func() {
 			for {
 				if err := ask(client, url, io.Discard); err != nil {
@@ -130,6 +138,7 @@ func load(url string) {
 	}
 	io.Copy(io.Discard, os.Stdin)
 	fmt.Printf("good=%d failed=%d\n", good.Load(), failed.Load())
+	return nil
 }
 
 func talk(address string) error {
