@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
+import { setImmediate as turn } from 'node:timers/promises';
 import type { AutoGateway } from '#control-plane/index/index-delta.ts';
 import { SILENT_LOG } from '#model/effects/log.ts';
 import { KUBERNETES } from '#model/settings/kubernetes.ts';
@@ -72,7 +73,8 @@ function rig() {
   /** Told, and as much later as one unit is left alone after a write. */
   const tell = async (gateway: AutoGateway | null): Promise<void> => {
     gateways.change(new Map([['shop', gateway]]));
-    await clock.advance(KUBERNETES.statusAgainMs);
+    clock.advance(KUBERNETES.statusAgainMs);
+    await turn(); // what was begun is done, however many answers it took
   };
   return { clock, writes, server, gateways, tell };
 }
