@@ -154,7 +154,7 @@ describe('pods that start in the mesh', { skip: SKIP_NODES }, () => {
         '-o',
         'name',
       );
-    await waitUntil('end of the agent', SOON_MS * 2, async () => (await agents()) === '');
+    await waitUntil('end of the agent, which waits for a next one first', MANY_MS, async () => (await agents()) === '');
     await runEchoPods(running(), [{ name: 'other', namespace: 'outside', node: NODE }]);
     const url = await urlOf(STORE);
     const { file } = await onLink(async () => {

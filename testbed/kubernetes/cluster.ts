@@ -105,6 +105,21 @@ export class Cluster {
     return captured(link, join(this.dir, 'link.pcap'), filter.join(' and '), body);
   }
 
+  /** The power of a node goes, and comes back: all that ran there starts anew, with what its disk has. Its former object is of no use then. */
+  async reboot(name: string): Promise<void> {
+    const node = this.node(name);
+    // What a node writes below /etc, /opt and /var lies in memory here, but for images and volumes.
+    await node.run('tar', '-C', '/', '-cf', join(node.place.dir, 'disk.tar'), 'etc/cni', 'opt/cni', 'var/lib/weft');
+    node.kill();
+    const at = this.#children.findIndex((one) => one.name === name);
+    await this.#children[at]?.ended;
+    this.#children.splice(at, 1);
+    this.#nodes.splice(this.#nodes.indexOf(node), 1);
+    const gone = async (): Promise<boolean> => !(await command(this.beside(['ip', '-o', 'link']))).includes(`${linkOf(name)}@`);
+    await waitUntil(`end of ${name}`, START_MS, gone);
+    await this.#startNode(name, this.#options.nodes.indexOf(name) + 1);
+  }
+
   /** Gives all nodes an image, from an archive as `docker save` makes them. */
   async loadImage(archive: string): Promise<void> {
     await Promise.all(this.#nodes.map((node) => node.run(this.#program('ctr'), '-n', 'k8s.io', 'images', 'import', archive)));
@@ -155,7 +170,7 @@ export class Cluster {
   async #startNode(name: string, number: number): Promise<void> {
     const { programs, nodes } = this.#options;
     const dir = join(this.dir, name);
-    await mkdir(dir);
+    await mkdir(dir, { recursive: true }); // it is there when the node starts anew
     const cgroups = cgroupsOf(this.#cgroups, name);
     const { address, podCidr } = addressesOf(number);
     const cidrs = { NODE_IP: address, POD_CIDR: podCidr, CLUSTER_CIDR };

@@ -26,9 +26,9 @@ export function joinCommands(node: string, number: number, pid: number): string[
   return [
     `link add ${linkOf(node)} type veth peer name ${NODE_DEVICE} netns ${pid}`,
     `link set ${linkOf(node)} master nodes up`,
-    `route add ${podCidr} via ${address}`,
+    `route replace ${podCidr} via ${address}`, // it is there when a node starts anew
     // The first node's kube-proxy serves what runs beside the control plane, such as a test.
-    ...(number === 1 ? [`route add ${SERVICE_CIDR} via ${address}`] : []),
+    ...(number === 1 ? [`route replace ${SERVICE_CIDR} via ${address}`] : []),
   ].map(ip);
 }
 

@@ -63,6 +63,8 @@ write_cni_config
 write_containerd_config
 write_kubelet_config
 write_kube_proxy_config
+# As a disk would have it when the node starts anew.
+[ ! -f "$DIR/disk.tar" ] || tar -C / -xf "$DIR/disk.tar"
 mkdir -p /var/log/pods /var/log/containers
 
 # keep NAME COMMAND...: runs a program and starts it again when it ends, as a node's init would.
