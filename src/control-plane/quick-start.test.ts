@@ -293,6 +293,20 @@ for (const [what, change] of Object.entries(CHANGES)) {
   });
 }
 
+test('C54: what stands in for an invalid policy has changed since: nothing of before is served until it is in force', async () => {
+  const disk = new Disk();
+  disk.files.set('a.yaml', broken('p'));
+  const running = await startOn(disk);
+  await quiet(running);
+  await running.edit('b.yaml', deny('p', 443));
+  await running.edit('b.yaml', null);
+  running.life.endAfter(0, false);
+  const again = await startOn(disk);
+  const atOnce = served(again);
+  await again.control.begun;
+  assert.deepEqual(atOnce, served(again));
+});
+
 const DAMAGES: Record<string, (disk: Disk) => void> = {
   'the list': (disk) => {
     disk.list = '{';

@@ -67,6 +67,11 @@ export class LastGoodVersions {
     this.#begin();
   }
 
+  /** A word for all that is kept, or is about to be: what stands in for an invalid restriction is part of what is in force. */
+  digest(): string {
+    return hashOf(JSON.stringify([...this.#kept].sort()));
+  }
+
   /** From now on what is to be kept is written, with what has waited for it; or it waits. */
   lead(leads: boolean): void {
     this.#writes = leads;

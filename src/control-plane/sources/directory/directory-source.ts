@@ -123,7 +123,7 @@ class DirectorySource implements Source {
       const revision = digestOf(files.map(({ path, hash }) => [path, hash]));
       return { key, revision, take: () => files.map((file) => file.reading()) };
     });
-    return { digest: this.#files.digest(), parts };
+    return { digest: this.#wordFor(this.#files.digest()), parts };
   }
 
   problems(): string[] {
@@ -191,13 +191,18 @@ class DirectorySource implements Source {
     );
   }
 
+  /** For all that is in force by files of these texts. */
+  #wordFor(texts: string): string {
+    return hashOf(`${texts} ${this.#options.lastGood.digest()}`);
+  }
+
   /** Takes over what was made of the same text before a restart. */
   #looked({ changed, unread }: Pending, sink: SourceSink): Soon<void> {
     // What cannot be read may be another one than it was.
     if (sink.looked === undefined || unread.size > 0) return;
     const digest = this.#inTurns(digestOfTexts(changed));
     return whenThere(digest, async (word) => {
-      const kept = (await sink.looked?.(word)) ?? [];
+      const kept = (await sink.looked?.(this.#wordFor(word))) ?? [];
       this.#files.rememberReadings(new Map((kept as readonly FileReading[]).map((file) => [file.path, file])));
     });
   }
