@@ -61,6 +61,16 @@ test('a connection between two workloads of this node is written down once, by t
   assert.deepEqual(flows(), [[a.id, b.id, 0]]);
 });
 
+test('a workload that is looked at again by itself has no record beside that of the opener', async () => {
+  const { rig, flows, tell, a, b } = await takenOver({
+    client: [open('10.0.0.1', 40_000, '10.0.0.2', 8080)],
+    server: [open('10.0.0.2', 8080, '10.0.0.1', 40_000)],
+  });
+  tell();
+  rig.agent.succession.enrolled(b);
+  assert.deepEqual(flows(), [[a.id, b.id, 0]]);
+});
+
 test('what ends between the look and the first sync leaves no record', async () => {
   const [ends, stays] = [40_000, 40_001].map((port) => open('10.0.0.1', port, '10.0.0.2', 8080));
   assert.ok(ends && stays);

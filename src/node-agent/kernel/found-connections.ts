@@ -64,10 +64,12 @@ export class FoundConnections {
 
   /** Writes down or closes what was found, now that the mesh is known. Policy judges it afterwards. */
   settle(): void {
-    const known = new Set(this.#kernel.maps.flows.entries().map(([socketCookie]) => socketCookie));
+    const entries = this.#kernel.maps.flows.entries();
+    const known = new Set(entries.map(([socketCookie]) => socketCookie));
+    const openers = new Set(entries.filter(([, { inbound }]) => inbound === 0).map(([, { flow }]) => wordOf(flow)));
     for (const found of this.#found.values()) {
       const unknown = found.open.filter(({ socketCookie }) => !known.has(socketCookie));
-      for (const connection of unknown) this.#settle(found, connection);
+      for (const connection of unknown) this.#settle(found, connection, openers);
       if (unknown.length > 0) this.#forgetEnded(found.workload, unknown);
     }
     this.#found.clear();
@@ -86,7 +88,8 @@ export class FoundConnections {
     for (const { socketCookie } of settled) if (!open.has(socketCookie)) this.#kernel.maps.flows.delete(socketCookie);
   }
 
-  #settle(found: Found, connection: OpenConnection): void {
+  /** `openers`: connections of which the end that opened them is written down. */
+  #settle(found: Found, connection: OpenConnection, openers: ReadonlySet<string>): void {
     const { workload } = found;
     const { local, remote, localPort, remotePort, socketCookie } = connection;
     if (local === remote || MESH_PORTS.has(localPort)) return;
@@ -99,6 +102,8 @@ export class FoundConnections {
     const flow = inbound
       ? { netnsCookie, source: remote, destination: local, sourcePort: remotePort, destinationPort: localPort }
       : { netnsCookie, source: local, destination: remote, sourcePort: localPort, destinationPort: remotePort };
+    // The kernel tells of the end of the opener alone: a record of the other end would stay for good.
+    if (inbound && openers.has(wordOf(flow))) return;
     const ends = inbound
       ? { sourceId: peer?.id ?? 0, destinationId: workload.id, inbound: 1 }
       : { sourceId: workload.id, destinationId: peer?.id ?? 0, inbound: 0 };
@@ -153,6 +158,10 @@ export class FoundConnections {
       'connection closed that nobody judged',
     );
   }
+}
+
+function wordOf({ source, sourcePort, destination, destinationPort }: LiveFlow['flow']): string {
+  return `${source} ${sourcePort} ${destination} ${destinationPort}`;
 }
 
 /** The kernel does not say who opened a connection: whose port is listened on did not; else the lower port is the server's. */
