@@ -1,8 +1,8 @@
-import { hash } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import type { Proof } from '#control-plane/authentication/authenticator.ts';
 import { type AdmissionRefusal, type AdmissionWorld, admit, type Holders, nameOf } from '#control-plane/registry/admission.ts';
 import { type KeptNode, parseRegistration, readWorkloads } from '#control-plane/registry/registration.ts';
+import { digestOf, hashOf } from '#control-plane/resources/text-digest.ts';
 import { tryParseIp } from '#model/address/ip.ts';
 import type { Log } from '#model/effects/log.ts';
 import { isNotLeader } from '#model/effects/replica.ts';
@@ -66,7 +66,7 @@ export class NodeRegistry {
     for (const name of await store.list(REGISTRY_PREFIX)) {
       const text = (await store.read(name)) ?? '';
       const kept = parseRegistration(text);
-      if (kept !== null) this.#hashes.set(kept.node, hash('sha256', text));
+      if (kept !== null) this.#hashes.set(kept.node, hashOf(text));
       if (kept === null) log.warn({ file: name }, 'registered workloads cannot be read; their agent will report them again');
       else this.#loaded.push(kept);
     }
@@ -130,8 +130,7 @@ export class NodeRegistry {
 
   /** A word for what all nodes have registered, as it is kept: other registrations, another word. */
   digest(): string {
-    const lines = [...this.#hashes].map(([node, textHash]) => `${textHash} ${node}\n`).sort();
-    return hash('sha256', lines.join(''));
+    return digestOf([...this.#hashes]);
   }
 
   #textOf(node: string): string {
@@ -240,7 +239,7 @@ export class NodeRegistry {
   async #keep(nodes: readonly string[]): Promise<void> {
     const { store, log } = this.#options;
     let lost: unknown = null;
-    for (const node of nodes) this.#hashes.set(node, hash('sha256', this.#textOf(node)));
+    for (const node of nodes) this.#hashes.set(node, hashOf(this.#textOf(node)));
     // One after the other, so that the last state is the one that stays.
     this.#writing = this.#writing.then(async () => {
       try {

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { digestOf, hashOf } from '#control-plane/resources/text-digest.ts';
 import type { Log } from '#model/effects/log.ts';
 import { isNotLeader } from '#model/effects/replica.ts';
 import type { StateStore } from '#model/effects/state-store.ts';
@@ -69,7 +69,7 @@ export class LastGoodVersions {
 
   /** A word for all that is kept, or is about to be: what stands in for an invalid restriction is part of what is in force. */
   digest(): string {
-    return hashOf(JSON.stringify([...this.#kept].sort()));
+    return digestOf([...this.#kept]);
   }
 
   /** From now on what is to be kept is written, with what has waited for it; or it waits. */
@@ -128,10 +128,6 @@ export class LastGoodVersions {
 /** Paths may hold anything, and be longer than a file's name. */
 function nameOfUnit(unit: string): string {
   return `${PREFIX}${hashOf(unit)}.json`;
-}
-
-function hashOf(text: string): string {
-  return createHash('sha256').update(text).digest('hex');
 }
 
 /** What is read was written by us, but a person may have edited it. */

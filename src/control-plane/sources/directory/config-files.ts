@@ -4,6 +4,7 @@ import type { Resource, ResourceName } from '#control-plane/resources/resource.t
 import type { ResourceParser } from '#control-plane/resources/resource-parser.ts';
 import { SharedValues } from '#control-plane/resources/shared-values.ts';
 import { isRecord } from '#control-plane/resources/stand-in.ts';
+import { digestOf, hashOf } from '#control-plane/resources/text-digest.ts';
 import type { WrittenResource } from '#control-plane/sources/editor.ts';
 import { ResourceLedger } from '#control-plane/sources/ledger.ts';
 import type { Reading } from '#control-plane/sources/ledger-unit.ts';
@@ -22,7 +23,6 @@ import {
   standInsOf,
   unreadProblem,
 } from './resource-file.ts';
-import { digestOf, hashOf } from './text-digest.ts';
 import { cutDocuments, type RawDocument } from './yaml-documents.ts';
 
 /** path → text of every configuration file. */

@@ -4,6 +4,7 @@ import { MeshIndex } from '#control-plane/index/mesh-index.ts';
 import { DEFAULT_MESH_OPTIONS, type MeshOptions } from '#control-plane/index/mesh-options.ts';
 import { byPlace, type Finding } from '#control-plane/resources/finding.ts';
 import type { ResourceParser } from '#control-plane/resources/resource-parser.ts';
+import { digestOf, digestOfTexts, hashOf } from '#control-plane/resources/text-digest.ts';
 import type { ResourceEditor } from '#control-plane/sources/editor.ts';
 import type { LastGoodVersions } from '#control-plane/sources/last-good.ts';
 import type { Source, SourceChange, SourceContent, SourceSink } from '#control-plane/sources/source.ts';
@@ -21,7 +22,6 @@ import {
 } from './config-files.ts';
 import { directoryEditor, type EditFiles } from './directory-editor.ts';
 import type { DocumentReading, FileReading } from './resource-file.ts';
-import { digestOf, digestOfTexts, hashOf } from './text-digest.ts';
 
 /**
  * Follows the files below a directory. Resolves once the first content was told; a problem (a file that cannot be read) leaves

@@ -6,9 +6,9 @@ export function hashOf(text: string): string {
   return hash('sha256', text);
 }
 
-/** A word for the texts of files, by their words: other files, another word. */
-export function digestOf(hashes: readonly [path: string, textHash: string][]): string {
-  const lines = hashes.map(([path, textHash]) => `${textHash} ${path}\n`).sort();
+/** A word for texts by names, files say, by their words: others, another word. */
+export function digestOf(hashes: readonly [name: string, textHash: string][]): string {
+  const lines = hashes.map(([name, textHash]) => `${textHash} ${name}\n`).sort();
   return hashOf(lines.join(''));
 }
 
