@@ -179,12 +179,13 @@ export class Agent {
 
   /** Takes a workload in; idempotent. Errors: those of Enrollment.enroll. */
   async enroll(request: EnrollmentRequest): Promise<Enrolled> {
+    const before = this.enrollment.get(request.uid);
     const enrolled = await this.enrollment.enroll(request);
     const known = this.#own.adopt(enrolled);
     if (known !== null) this.applyMesh(known, this.synced);
     this.carriers.drop(null);
     this.#inForce.refreshLocal(enrolled);
-    this.succession.enrolled(enrolled);
+    if (enrolled !== before) this.succession.enrolled(enrolled);
     this.#names.enrolled(enrolled);
     this.demand?.enrolled(enrolled);
     return enrolled;

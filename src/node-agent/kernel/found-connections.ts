@@ -66,11 +66,13 @@ export class FoundConnections {
   settle(): void {
     const entries = this.#kernel.maps.flows.entries();
     const known = new Set(entries.map(([socketCookie]) => socketCookie));
-    const openers = new Set(entries.filter(([, { inbound }]) => inbound === 0).map(([, { flow }]) => wordOf(flow)));
+    let openers: ReadonlySet<string> | null = null;
     for (const found of this.#found.values()) {
       const unknown = found.open.filter(({ socketCookie }) => !known.has(socketCookie));
+      if (unknown.length === 0) continue;
+      openers ??= new Set(entries.filter(([, { inbound }]) => inbound === 0).map(([, { flow }]) => wordOf(flow)));
       for (const connection of unknown) this.#settle(found, connection, openers);
-      if (unknown.length > 0) this.#forgetEnded(found.workload, unknown);
+      this.#forgetEnded(found.workload, unknown);
     }
     this.#found.clear();
   }
