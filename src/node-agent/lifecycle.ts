@@ -142,7 +142,7 @@ export async function runAgent(machinery: AgentMachinery): Promise<RunningAgent>
   // It then waits to be told to end: an agent that ended by itself would be started anew, and come back.
   local.uninstalled?.then(() => (removing = local.stopAll().then(endOnce).then(machinery.cleanNode))).catch(reject);
   const replaced = replacing.promise.then(() => (drain === null ? undefined : unserved(machinery)));
-  replaced.catch(() => {}); // the same
+  replaced.catch(() => {}); // as of `cleaned`
   return { stop, stopMs: COMMAND.serviceStopMs + (drain === null ? 0 : AGENT.successorMs + drain.carryMs), cleaned, replaced };
 }
 

@@ -98,6 +98,5 @@ function workerFor(data: ThreadData, spare: SpareThread | undefined): Worker {
 
 function newWorker(workerData: Pick<ThreadData, 'kind'>): Worker {
   // Descriptors pass between threads, so none of them can tell what was opened here: Node.js would warn of each that comes from elsewhere.
-  const worker = new Worker(WEFT_PROGRAM, { workerData, argv: [], name: 'weft-data', trackUnmanagedFds: false });
-  return worker;
+  return new Worker(WEFT_PROGRAM, { workerData, argv: [], name: 'weft-data', trackUnmanagedFds: false });
 }

@@ -31,11 +31,8 @@ export class HeldNames {
   /** `name` is held, in whatever version; to be told of each change of it. */
   hold(name: string): void {
     const fine = bucketOf(name);
-    const names = this.#buckets[fine] ?? [];
-    this.#buckets[fine] = names;
-    this.#stale.add(fine);
-    if (names.includes(name)) return;
-    this.#add(names, name);
+    if (this.#buckets[fine]?.includes(name) === true) this.#stale.add(fine);
+    else this.holdNew(name);
   }
 
   /** The same of one that was not held until now. */
@@ -44,10 +41,6 @@ export class HeldNames {
     const names = this.#buckets[fine] ?? [];
     this.#buckets[fine] = names;
     this.#stale.add(fine);
-    this.#add(names, name);
-  }
-
-  #add(names: string[], name: string): void {
     names.push(name);
     this.#size += 1;
   }
